@@ -1,0 +1,1 @@
+"""The `dualtilt` command: one module a verb."""

@@ -1,0 +1,294 @@
+"""The microscope as the session sees it: typed data, one protocol, typed errors.
+
+Every column, the simulator and the bridge's client implement :class:`Microscope`, and one
+contract test class holds them all to it. This module is all the simulator may import of the
+controller, and it runs on the old, lean PC beside a column: numpy and pydantic, nothing else.
+
+Conventions: right-handed frame; y is the tilt axis and an image's row index runs along +y; x is
+the column index; z points towards the electron source at 0 degrees. Units are in the names.
+Times are the microscope's own clock, which is virtual on the simulator.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Annotated, Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field
+
+ELEMENTARY_CHARGE_C = 1.602176634e-19
+FLYBACK_FRACTION = 0.2
+"""Share of a frame's exposure that the scan spends flying back, added to dwell x pixels."""
+
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+RequestId = Annotated[str, Field(min_length=1, max_length=120)]
+
+
+class Data(BaseModel):
+    """Frozen, closed, strict about names: what travels between the processes."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="constants")
+
+
+class StagePosition(Data):
+    """Where the stage is, or is told to go."""
+
+    alpha_deg: Finite = 0.0
+    x_nm: Finite = 0.0
+    y_nm: Finite = 0.0
+    z_nm: Finite = 0.0
+
+
+class StageState(StrEnum):
+    """What the stage says of itself."""
+
+    READY = "ready"
+    MOVING = "moving"
+    DISABLED = "disabled"
+
+
+class StageLimits(Data):
+    """The reach of the stage; inclusive."""
+
+    alpha_min_deg: Finite = -80.0
+    alpha_max_deg: Finite = 80.0
+    xy_max_nm: Positive = 1.0e6
+    z_max_nm: Positive = 4.0e5
+
+
+class ScanSettings(Data):
+    """One HAADF frame's scan."""
+
+    width_px: Annotated[int, Field(ge=16, le=8192)]
+    height_px: Annotated[int, Field(ge=16, le=8192)]
+    pixel_nm: Positive
+    dwell_us: Positive
+
+    @property
+    def exposure_s(self) -> float:
+        """Seconds during which the specimen is exposed, flyback left out."""
+        return self.width_px * self.height_px * self.dwell_us * 1e-6
+
+    @property
+    def frame_time_s(self) -> float:
+        """Seconds from the first to the last pixel, flyback included."""
+        return self.exposure_s * (1.0 + FLYBACK_FRACTION)
+
+    def dose_e_per_A2(self, current_pA: float) -> float:
+        """Electrons per square angstrom that one frame at `current_pA` costs."""
+        electrons = current_pA * 1e-12 * self.dwell_us * 1e-6 / ELEMENTARY_CHARGE_C
+        return electrons / (self.pixel_nm * 10.0) ** 2
+
+
+class FrameInfo(Data):
+    """What is known of one frame beside its pixels."""
+
+    frame_id: RequestId
+    """The request id of the exposure that made it."""
+    scan: ScanSettings
+    stage: StagePosition
+    """Where the stage reported to be during the exposure."""
+    current_pA: NotNegative
+    started_s: NotNegative
+    """Microscope clock at the first pixel."""
+    dose_e_per_A2: NotNegative
+    dtype: str
+    """numpy name of the pixel type: uint16, int16 or float32."""
+    crc32: Annotated[int, Field(ge=0, le=0xFFFFFFFF)]
+    """zlib.crc32 of the pixels' bytes, C order, little endian."""
+
+
+@dataclass(frozen=True, eq=False)
+class Frame:
+    """One image: pixels [y, x] and their record."""
+
+    info: FrameInfo
+    pixels: NDArray[np.generic]
+
+
+class Description(Data):
+    """What a microscope is and can do; constant over one boot."""
+
+    name: str
+    boot_id: str
+    """New at every start of the process that owns the hardware."""
+    simulated: bool
+    """True where `rehearse` plays the operator's hands."""
+    sets_current: bool
+    """False where the operator sets the probe current and the API can only read it."""
+    voltage_kV: Positive
+    convergence_mrad: Positive
+    inner_collection_mrad: Positive
+    outer_collection_mrad: Positive
+    stage_limits: StageLimits
+    frame_sizes_px: tuple[tuple[int, int], ...]
+    """(height, width) pairs the column offers; empty where any size goes."""
+
+
+class Status(Data):
+    """One look at the column: cheap, never blocked by an exposure."""
+
+    boot_id: str
+    time_s: NotNegative
+    stage: StagePosition
+    stage_state: StageState
+    beam_blanked: bool
+    current_pA: NotNegative
+    """Of the probe, as far as it can be known (screen current on a real column)."""
+    valves_open: bool
+    vacuum_ok: bool
+    busy: bool
+    """A move, an exposure or an illumination is under way."""
+
+
+class Remount(StrEnum):
+    """What the operator's hands may do at the flip, right or wrong."""
+
+    FLIPPED = "flipped"
+    NOT_FLIPPED = "not-flipped"
+    TURNED_IN_PLANE = "turned-in-plane"
+    OTHER_ASSEMBLY = "other-assembly"
+    SCAN_CHANGED = "scan-changed"
+
+
+class MicroscopeError(Exception):
+    """Root of what a microscope may raise; `code` travels over the bridge."""
+
+    code = "microscope"
+
+
+class OutOfLimitsError(MicroscopeError):
+    """A target or setting beyond a soft limit; nothing moved."""
+
+    code = "out-of-limits"
+
+
+class StageError(MicroscopeError):
+    """The stage refused, fell short or is stuck."""
+
+    code = "stage"
+
+
+class BeamLostError(MicroscopeError):
+    """No beam at the specimen: gun, emission or current gone."""
+
+    code = "beam-lost"
+
+
+class ValvesClosedError(MicroscopeError):
+    """Column valves closed; never opened by software."""
+
+    code = "valves-closed"
+
+
+class VacuumError(MicroscopeError):
+    """Vacuum not good enough to expose."""
+
+    code = "vacuum"
+
+
+class AcquisitionError(MicroscopeError):
+    """The detector gave no usable frame."""
+
+    code = "acquisition"
+
+
+class AbortedError(MicroscopeError):
+    """The action was ended by `make_safe` or `stop_stage`."""
+
+    code = "aborted"
+
+
+class NotSupportedError(MicroscopeError):
+    """This column cannot do that."""
+
+    code = "not-supported"
+
+
+class ConnectionLostError(MicroscopeError):
+    """The bridge does not answer; what became of the last request is unknown."""
+
+    code = "connection-lost"
+
+
+class LeaseError(MicroscopeError):
+    """Somebody else is in charge, or the lease has run out."""
+
+    code = "lease"
+
+
+ERRORS: dict[str, type[MicroscopeError]] = {
+    error.code: error
+    for error in (
+        MicroscopeError,
+        OutOfLimitsError,
+        StageError,
+        BeamLostError,
+        ValvesClosedError,
+        VacuumError,
+        AcquisitionError,
+        AbortedError,
+        NotSupportedError,
+        ConnectionLostError,
+        LeaseError,
+    )
+}
+"""code -> error: exceptions do not travel over the bridge, codes do."""
+
+
+@runtime_checkable
+class Microscope(Protocol):
+    """A column with a tilt stage and a HAADF detector.
+
+    Calls block until done unless said otherwise. Whatever moves or exposes takes a `request_id`:
+    repeating an id returns the first outcome and does nothing again. `status`, `blank`,
+    `stop_stage` and `make_safe` may be called from another thread while one of them blocks.
+    All raise :class:`MicroscopeError` or one of its kinds, with a message for a person.
+    """
+
+    def describe(self) -> Description:
+        """Say what this microscope is and can do."""
+
+    def status(self) -> Status:
+        """Look at the column without disturbing it."""
+
+    def move_stage(self, request_id: str, target: StagePosition) -> StagePosition:
+        """Move to `target`, wait until the stage is at rest, return where it says it is."""
+
+    def set_current(self, request_id: str, current_pA: float) -> float:
+        """Set the probe current, or verify it where it cannot be set; return the actual one, pA."""
+
+    def acquire(self, request_id: str, scan: ScanSettings) -> Frame:
+        """Record one HAADF frame: unblank, expose, blank again."""
+
+    def illuminate(self, request_id: str, duration_s: float, field_nm: float) -> float:
+        """Expose a square of side `field_nm` (beam shower), blank again.
+
+        Returns the dose in e/A^2, from the current set.
+        """
+
+    def fetch_frame(self, frame_id: str) -> Frame:
+        """Return a recent frame again from the buffer: no new dose."""
+
+    def blank(self) -> None:
+        """Blank the beam at once."""
+
+    def stop_stage(self) -> None:
+        """Stop a move under way where the column can."""
+
+    def make_safe(self, reason: str) -> None:
+        """Blank the beam, stop the stage, expose nothing more for requests under way."""
+
+    def wait(self, duration_s: float) -> None:
+        """Let the microscope's own time pass: virtual on a simulator in virtual time."""
+
+    def rehearse(self, request_id: str, remount: Remount) -> None:
+        """Play the operator's hands at the flip; only where `describe().simulated`."""
+
+    def close(self) -> None:
+        """Leave the column safe and let go of it."""

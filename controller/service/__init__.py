@@ -1,0 +1,1 @@
+"""The running session seen from outside: status model, server, client."""

@@ -1,0 +1,1 @@
+"""One session on disk: folder, journal, recorder."""

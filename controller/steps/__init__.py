@@ -1,0 +1,1 @@
+"""One module a kind of step: its data and how it is carried out."""

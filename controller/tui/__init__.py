@@ -1,0 +1,1 @@
+"""The Textual screen: a client of the service, nothing more."""

@@ -1,0 +1,1 @@
+"""Arrays in, arrays and typed tables out: usable from a notebook with no microscope anywhere."""

@@ -1,0 +1,1 @@
+"""Alignment of a tilt series: shifts, tilt axis, rejected tilts."""

@@ -1,0 +1,1 @@
+"""Registration of B onto A and fusion of the two volumes."""

@@ -1,0 +1,1 @@
+"""Particles, their diameter, and counts with intervals."""

@@ -1,0 +1,1 @@
+"""What steps and alignment both need of single images: shift, focus, health, flip matching."""

@@ -1,0 +1,1 @@
+"""Projector, SIRT, filtered backprojection, sparse sphere reconstruction."""
