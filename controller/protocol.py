@@ -1,0 +1,201 @@
+"""What the operator wants: one session as frozen, closed data, read from TOML.
+
+A protocol says nothing about how; `controller.plan` turns it into ordered steps. Unknown keys are
+refused, units are in the names, and the defaults are those of Altantzis et al., J. Phys. Chem. C
+2021, 125, 26240.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path, PurePosixPath
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, ValidationError, field_validator, model_validator
+
+from controller.errors import UsageError
+from controller.microscope.interface import (
+    Data,
+    Finite,
+    NotNegative,
+    Positive,
+    ScanSettings,
+    StageLimits,
+)
+
+Fraction = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+TiltDeg = Annotated[float, Field(ge=-90, le=90, allow_inf_nan=False)]
+
+
+class Column(Data):
+    """The microscope the protocol is meant for; checked against the real one before the start."""
+
+    kind: Literal["simulator", "thermo"] = "simulator"
+    simulator_settings: str = "simulator/demo.toml"
+    """Profile of the simulator, a path beside the protocol's own file."""
+    voltage_kV: Positive = 300.0
+    convergence_mrad: Positive = 8.0
+    inner_collection_mrad: Positive = 62.0
+
+    @field_validator("simulator_settings")
+    @classmethod
+    def _beside_the_protocol(cls, value: str) -> str:
+        path = PurePosixPath(value)
+        if path.is_absolute() or ".." in path.parts:
+            raise ValueError("must be a path beside the protocol's file, without '..'")
+        return value
+
+
+class Shower(Data):
+    """Illumination before series A, so that the assembly stops shrinking."""
+
+    enabled: bool = True
+    current_pA: Positive = 40.0
+    duration_s: Positive = 300.0
+    """In all, shared equally by the tilts."""
+    tilts_deg: Annotated[tuple[TiltDeg, ...], Field(min_length=1)] = (-60.0, -30.0, 0.0, 30.0, 60.0)
+    field_nm: Positive = 360.0
+
+
+class Series(Data):
+    """One tilt series, recorded from `start_deg` to `stop_deg`, both included."""
+
+    start_deg: TiltDeg
+    stop_deg: TiltDeg
+    step_deg: Annotated[float, Field(gt=0, le=30, allow_inf_nan=False)] = 2.0
+    current_pA: Positive = 70.0
+
+    @model_validator(mode="after")
+    def _at_least_three_tilts(self) -> Self:
+        if len(self.tilts_deg) < 3:
+            raise ValueError("a series needs at least 3 tilts: widen the range or lower step_deg")
+        return self
+
+    @property
+    def tilts_deg(self) -> tuple[float, ...]:
+        """Nominal tilts in the order of recording."""
+        span = self.stop_deg - self.start_deg
+        sign = 1.0 if span >= 0 else -1.0
+        n = int(abs(span) / self.step_deg + 1e-9) + 1
+        return tuple(round(self.start_deg + sign * i * self.step_deg, 6) for i in range(n))
+
+
+class Flip(Data):
+    """Between A and B: the grid comes out, is turned upside-down and goes back in."""
+
+    margin: Fraction = 0.1
+    """By how much the score of 'flipped' must beat 'same side up' for B to be allowed."""
+    unanswered: Literal["wait", "stop"] = "wait"
+    """When nobody answers within `unanswered_after_s`: go on waiting, or end safely."""
+    unanswered_after_s: Positive = 7200.0
+
+
+class Tracking(Data):
+    """How the object is kept in view."""
+
+    enabled: bool = True
+    max_shift_fraction: Annotated[float, Field(gt=0, le=0.5)] = 0.1
+    """Of the field of view: beyond it the stage is corrected and the tilt retaken."""
+    low_dose_dwell_fraction: Annotated[float, Field(gt=0, le=1)] = 0.2
+    """Dwell of the tracking shot, relative to a frame's."""
+    settle_s: NotNegative = 1.0
+
+
+class Quality(Data):
+    """When a frame is taken again."""
+
+    max_retakes: Annotated[int, Field(ge=0, le=5)] = 1
+    dim_fraction: Fraction = 0.2
+    """Below this share of the expected signal a frame is dim."""
+    saturated_fraction: Fraction = 0.01
+    """Above this share of pixels at full scale a frame is saturated."""
+
+
+class Limits(Data):
+    """What the session may do to stage and specimen."""
+
+    stage: StageLimits = StageLimits()
+    dose_budget_e_per_A2: Positive = 60_000.0
+    current_tolerance: Fraction = 0.1
+    free_disk_margin: Annotated[float, Field(ge=1, le=100)] = 2.0
+    """Free space wanted before the start, as a multiple of what the raw data need."""
+
+
+class Processing(Data):
+    """What becomes of the frames; the worker turns it into processing's own settings."""
+
+    diameter_nm: Positive | None = None
+    """Of the particles; estimated when left out."""
+    sirt_iterations: Annotated[int, Field(ge=1, le=1000)] = 30
+    fusion_rule: Literal["masked", "paper", "mean", "depth-weighted"] = "masked"
+    wavelet: Literal["haar"] = "haar"
+    level: Annotated[int, Field(ge=1, le=6)] = 3
+    controls: bool = False
+    """Count the controls (mean of A and B, ...) as well."""
+    memory_limit_GB: Positive = 6.0
+
+
+class Protocol(Data):
+    """A dual tilt-series session."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
+    specimen: str = ""
+    """A line for the report."""
+    column: Column = Column()
+    scan: ScanSettings
+    shower: Shower = Shower()
+    series_a: Series = Series(start_deg=-70.0, stop_deg=74.0)
+    flip: Flip = Flip()
+    series_b: Series = Series(start_deg=-74.0, stop_deg=72.0)
+    tracking: Tracking = Tracking()
+    quality: Quality = Quality()
+    limits: Limits = Limits()
+    processing: Processing = Processing()
+
+    @model_validator(mode="after")
+    def _within_the_stage_limits(self) -> Self:
+        low, high = self.limits.stage.alpha_min_deg, self.limits.stage.alpha_max_deg
+        wanted: dict[str, tuple[Finite, ...]] = {
+            "shower.tilts_deg": self.shower.tilts_deg,
+            "series_a": self.series_a.tilts_deg,
+            "series_b": self.series_b.tilts_deg,
+        }
+        beyond = [
+            f"{where} asks for {tilt:+g} degrees"
+            for where, tilts in wanted.items()
+            for tilt in sorted({min(tilts), max(tilts)})
+            if not low <= tilt <= high
+        ]
+        if beyond:
+            raise ValueError(
+                f"{'; '.join(beyond)}: beyond limits.stage ({low:+g} to {high:+g} degrees)"
+            )
+        return self
+
+
+def read_protocol(path: Path) -> Protocol:
+    """Read and check a protocol.
+
+    Raises
+    ------
+    UsageError
+        With every wrong field at once, each with its path.
+    """
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UsageError(f"{path}: no such protocol; see config/ for examples") from None
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise UsageError(f"{path}: cannot be read as TOML: {error}") from None
+    try:
+        return Protocol.model_validate(content)
+    except ValidationError as error:
+        raise UsageError(f"{path}: " + "; ".join(describe_errors(error))) from None
+
+
+def describe_errors(error: ValidationError) -> list[str]:
+    """One phrase a wrong field: its dotted path and what is wrong with it."""
+    return [
+        f"{'.'.join(str(part) for part in item['loc']) or 'protocol'}: {item['msg']}"
+        for item in error.errors()
+    ]
