@@ -88,6 +88,8 @@ class Flip(Data):
     unanswered: Literal["wait", "stop"] = "wait"
     """When nobody answers within `unanswered_after_s`: go on waiting, or end safely."""
     unanswered_after_s: Positive = 7200.0
+    answers_itself: bool = False
+    """Rehearsals only: prompts are answered as a careful operator would, visibly."""
 
 
 class Tracking(Data):
@@ -151,6 +153,12 @@ class Protocol(Data):
     quality: Quality = Quality()
     limits: Limits = Limits()
     processing: Processing = Processing()
+
+    @model_validator(mode="after")
+    def _only_a_rehearsal_answers_itself(self) -> Self:
+        if self.flip.answers_itself and self.column.kind != "simulator":
+            raise ValueError("flip.answers_itself is for column.kind = 'simulator' alone")
+        return self
 
     @model_validator(mode="after")
     def _within_the_stage_limits(self) -> Self:
