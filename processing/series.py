@@ -1,0 +1,109 @@
+"""A tilt series in memory: what every step of processing takes and gives back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from processing.errors import ProcessingError
+
+Float32 = NDArray[np.float32]
+Float64 = NDArray[np.float64]
+Bools = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class TiltSeries:
+    """Projections of one specimen around the y axis.
+
+    At tilt t a point (x, y, z) shows at column u = x cos t + z sin t and row y, all from the
+    image's centre (N - 1) / 2.
+
+    Attributes
+    ----------
+    images
+        float32 [tilt, y, x]; non-finite pixels are allowed until `usable` is taken.
+    angles_deg
+        float64 [tilt], in any order; values may repeat.
+    pixel_nm
+        Width of a pixel.
+    excluded
+        bool [tilt]: images that nothing may use.
+    name
+        Shown in messages, e.g. ``A``.
+    tilt_axis_deg
+        Known in-plane angle of the tilt axis from the image's +y towards -x, beyond what the
+        reader has already turned; alignment starts from it and removes it.
+    dark_level
+        Detector value without a beam.
+    electrons_per_count
+        Incident electrons a count stands for, where calibrated.
+    """
+
+    images: Float32
+    angles_deg: Float64
+    pixel_nm: float
+    excluded: Bools = field(default_factory=lambda: np.zeros(0, bool))
+    name: str = "A"
+    tilt_axis_deg: float = 0.0
+    dark_level: float = 0.0
+    electrons_per_count: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.images.ndim != 3 or len(self.images) == 0:
+            raise ProcessingError(
+                f"series {self.name}: images are {self.images.shape}, "
+                "expected a stack [tilt, y, x] of at least one image"
+            )
+        tilts = len(self.images)
+        if self.excluded.size == 0:
+            object.__setattr__(self, "excluded", np.zeros(tilts, bool))
+        if len(self.angles_deg) != tilts or len(self.excluded) != tilts:
+            raise ProcessingError(
+                f"series {self.name}: {tilts} images, but {len(self.angles_deg)} angles and "
+                f"{len(self.excluded)} exclusion flags; give one of each per image"
+            )
+        if not np.all(np.isfinite(self.angles_deg)):
+            raise ProcessingError(f"series {self.name}: an angle is not a finite number")
+        if not self.pixel_nm > 0:
+            raise ProcessingError(
+                f"series {self.name}: pixel size {self.pixel_nm} nm; give a positive one"
+            )
+
+    @property
+    def tilts(self) -> int:
+        """Number of images, the excluded ones among them."""
+        return len(self.images)
+
+    @property
+    def angles_rad(self) -> Float64:
+        """[tilt]."""
+        return np.deg2rad(self.angles_deg)
+
+    def usable(self) -> TiltSeries:
+        """Only the images in use, non-finite pixels replaced by their image's median.
+
+        Raises
+        ------
+        ProcessingError
+            Fewer than three usable images.
+        """
+        finite = np.isfinite(self.images)
+        keep = ~self.excluded & (finite.mean(axis=(1, 2)) > 0.5)
+        if keep.sum() < 3:
+            raise ProcessingError(
+                f"series {self.name}: {int(keep.sum())} usable images of {self.tilts}; "
+                "at least 3 are needed"
+            )
+        images = self.images[keep]
+        if not finite[keep].all():
+            medians = np.nanmedian(np.where(finite[keep], images, np.nan), axis=(1, 2))
+            images = np.where(finite[keep], images, medians[:, None, None]).astype(np.float32)
+        return replace(
+            self,
+            images=images,
+            angles_deg=self.angles_deg[keep],
+            excluded=np.zeros(int(keep.sum()), bool),
+        )
