@@ -1,0 +1,131 @@
+"""MRC files: reading stacks, writing volumes and images whole.
+
+Row 0 of a section is the bottom, as in IMOD: rows run along +y, sections along +z or over tilts,
+so that arrays [z or tilt, y, x] are written as they are. Lengths in the header are in angstrom.
+"""
+
+from __future__ import annotations
+
+import gzip
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import mrcfile
+import numpy as np
+from numpy.typing import NDArray
+
+from processing.errors import InputFileError
+from processing.files.atomic import replacing
+
+STORED_AS = {"int8": 0, "int16": 1, "float32": 2, "uint16": 6}
+"""Sample types written here, and their MRC modes."""
+
+
+@dataclass(frozen=True)
+class MrcStack:
+    """What an MRC file holds.
+
+    Attributes
+    ----------
+    data
+        [section, y, x], as stored.
+    pixel_nm
+        None where the header gives none.
+    angles_deg
+        [section], from the extended header, None where it has none.
+    """
+
+    data: NDArray[Any]
+    pixel_nm: float | None
+    angles_deg: NDArray[np.float64] | None
+
+
+def read_stack(path: Path) -> MrcStack:
+    """Read a stack or volume, gzipped or not.
+
+    Raises
+    ------
+    InputFileError
+        No such file, not an MRC file, or fewer bytes than its header promises.
+    """
+    try:
+        with mrcfile.open(path, permissive=False) as file:
+            data = np.array(file.data)
+            pixel_nm = float(file.voxel_size.x) / 10
+            angles_deg = _extended_header_angles(file)
+    except FileNotFoundError:
+        raise InputFileError(f"{path}: no such file") from None
+    except IsADirectoryError:
+        raise InputFileError(f"{path}: is a folder, give an MRC file") from None
+    except (ValueError, EOFError, OSError, gzip.BadGzipFile, zlib.error) as error:
+        reason = " ".join(str(error).split())
+        raise InputFileError(f"{path}: not a whole MRC file ({reason}); copy it again") from None
+    if data.ndim == 2:
+        data = data[None]
+    if data.ndim != 3 or data.size == 0:
+        raise InputFileError(f"{path}: holds {data.shape} samples, expected a stack of images")
+    return MrcStack(data, pixel_nm if pixel_nm > 0 else None, angles_deg)
+
+
+def write_volume(path: Path, volume: NDArray[Any], pixel_nm: float) -> None:
+    """Write a volume [z, y, x] with cubic voxels; other sample types become float32."""
+    with (
+        replacing(path) as partial,
+        mrcfile.new(partial, _storable(volume), overwrite=True) as file,
+    ):
+        file.set_volume()
+        file.voxel_size = 10 * pixel_nm
+
+
+def write_images(path: Path, images: NDArray[Any], pixel_nm: float) -> None:
+    """Write images [tilt, y, x] as an image stack; other sample types become float32."""
+    with (
+        replacing(path) as partial,
+        mrcfile.new(partial, _storable(images), overwrite=True) as file,
+    ):
+        file.set_image_stack()
+        file.voxel_size = 10 * pixel_nm
+
+
+def _storable(data: NDArray[Any]) -> NDArray[Any]:
+    # mrcfile leaves an empty file behind when it meets a type it cannot store
+    return data if data.dtype.name in STORED_AS else data.astype(np.float32)
+
+
+def _extended_header_angles(file: Any) -> NDArray[np.float64] | None:
+    """Tilt angles that FEI, SerialEM and Agard extended headers carry per section."""
+    kind = bytes(file.header.exttyp).strip(b"\0 ")
+    sections = int(file.header.nz)
+    raw = np.asarray(file.extended_header).tobytes()
+    if not raw or sections == 0:
+        return None
+    if kind in (b"FEI1", b"FEI2"):
+        return np.asarray(file.indexed_extended_header["Alpha tilt"][:sections], np.float64)
+    # bytes 128..132 of the header; mrcfile keeps them in extra2, which starts at byte 112
+    nint, nreal = np.frombuffer(bytes(file.header.extra2), "<i2", 2, offset=16)
+    if kind == b"SERI" or (kind == b"" and _is_serialem(int(nint), int(nreal))):
+        return _serialem_angles(raw, sections, int(nint), int(nreal))
+    if kind in (b"AGAR", b"") and nreal > 0:
+        per_section = 4 * (int(nint) + int(nreal))
+        if len(raw) >= per_section * sections:
+            table = np.frombuffer(raw[: per_section * sections], "<f4")
+            return table.reshape(sections, -1)[:, int(nint)].astype(np.float64)
+    return None
+
+
+def _is_serialem(nint: int, nreal: int) -> bool:
+    """SerialEM: nint is the bytes a section, nreal says by bits which values they hold."""
+    sizes = (2, 6, 4, 2, 2, 4)
+    return nint > 0 and nint == sum(s for bit, s in enumerate(sizes) if nreal >> bit & 1)
+
+
+def _serialem_angles(
+    raw: bytes, sections: int, nint: int, nreal: int
+) -> NDArray[np.float64] | None:
+    holds_tilt = bool(nreal & 1)
+    if not holds_tilt or nint < 2 or len(raw) < nint * sections:
+        return None
+    table = np.frombuffer(raw[: nint * sections], "u1").reshape(sections, nint)
+    return np.ascontiguousarray(table[:, :2]).view("<i2")[:, 0] / 100.0
