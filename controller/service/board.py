@@ -1,0 +1,58 @@
+"""The notice board between the session and its clients: status and log, in memory."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Iterable
+
+from controller.events import Record
+from controller.exit_codes import ExitCode
+from controller.service.fold import fold
+from controller.service.status import SessionStatus
+
+RECORDS_KEPT = 20_000
+"""For clients that join late; a session of 147 tilts has about 2,000."""
+
+
+class Board:
+    """Status and records; written by one thread, read and waited for by many."""
+
+    def __init__(self, past: Iterable[Record] = ()) -> None:
+        self._changed = threading.Condition()
+        self._records: deque[Record] = deque(maxlen=RECORDS_KEPT)
+        self._status = SessionStatus()
+        for record in past:
+            self.add(record)
+
+    @property
+    def status(self) -> SessionStatus:
+        """The newest status."""
+        return self._status
+
+    def status_json(self) -> str:
+        """The newest status as it travels and as it is written to status.json."""
+        return self._status.model_dump_json()
+
+    def add(self, record: Record) -> None:
+        """Fold one more record in and wake those who wait."""
+        status = fold(self._status, record)
+        with self._changed:
+            self._status = status
+            self._records.append(record)
+            self._changed.notify_all()
+
+    def finish(self, exit_code: ExitCode) -> None:
+        """Note what the session's process ends with."""
+        with self._changed:
+            self._status = self._status.model_copy(update={"exit_code": exit_code})
+            self._changed.notify_all()
+
+    def records_after(self, seq: int, limit: int, wait_s: float) -> list[Record]:
+        """Up to `limit` records newer than `seq`, oldest first; waits while there is none."""
+        with self._changed:
+            self._changed.wait_for(
+                lambda: self._status.seq > seq or self._status.exit_code is not None, wait_s
+            )
+            newer = [record for record in reversed(self._records) if record.seq > seq]
+        return newer[::-1][:limit]

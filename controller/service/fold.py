@@ -1,0 +1,253 @@
+"""Events into status: a pure function a kind of event, in one table."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+from controller.events import (
+    Alerted,
+    BeamChanged,
+    Checked,
+    Counted,
+    Event,
+    FlipChecked,
+    FrameRecorded,
+    Level,
+    Phase,
+    PhaseFinished,
+    PhaseStarted,
+    PreviewReady,
+    ProcessingFailed,
+    ProcessingProgressed,
+    PromptAnswered,
+    PromptOpened,
+    Record,
+    ReportWritten,
+    SeriesName,
+    SessionStarted,
+    Showered,
+    State,
+    StateChanged,
+    TiltJudged,
+)
+from controller.service.status import (
+    ALERTS_KEPT,
+    ENDED,
+    AlertStatus,
+    BeamStatus,
+    CountPoint,
+    CountStatus,
+    PhaseState,
+    Preview,
+    SeriesStatus,
+    SessionStatus,
+    TiltStatus,
+)
+
+Changes = dict[str, Any]
+"""Fields of the status and their new values."""
+
+
+def fold(status: SessionStatus, record: Record) -> SessionStatus:
+    """The status after one more event.
+
+    A record that was folded in already (its `seq` is not newer) changes nothing, so a reader may
+    overlap what it has read.
+    """
+    if record.seq <= status.seq:
+        return status
+    changes = _FOLDS[type(record.event)](status, record)
+    return status.model_copy(update={**changes, "seq": record.seq, "at": record.at})
+
+
+def _started(status: SessionStatus, event: SessionStarted) -> Changes:
+    tilts: dict[SeriesName, tuple[float, ...]] = {"A": event.tilts_a_deg, "B": event.tilts_b_deg}
+    series = {
+        name: status.series[name].model_copy(
+            update={"planned_tilts_deg": tilts[name], "planned": len(tilts[name])}
+        )
+        for name in tilts
+    }
+    told = ("name", "folder", "microscope", "simulated", "resumed", "planned_s")
+    doses = ("planned_dose_e_per_A2", "dose_budget_e_per_A2")
+    # a resumed session is asked and judged anew
+    return {
+        **{field: getattr(event, field) for field in told + doses},
+        "series": series,
+        "prompt": None,
+        "reason": "",
+        "standing_alarm": "",
+        "exit_code": None,
+    }
+
+
+def _state(status: SessionStatus, event: StateChanged) -> Changes:
+    ended = event.state in ENDED
+    return {
+        "state": event.state,
+        "reason": event.reason,
+        "prompt": None if ended else status.prompt,
+        "standing_alarm": "" if event.state is State.RUNNING else status.standing_alarm,
+    }
+
+
+def _phase_started(status: SessionStatus, event: PhaseStarted) -> Changes:
+    # what went on before is over, even where a crash kept it from saying so
+    order = list(Phase)
+    at = order.index(event.phase)
+    phases = {
+        phase: PhaseState.DONE
+        if i < at and status.phases[phase] is not PhaseState.PENDING
+        else status.phases[phase]
+        for i, phase in enumerate(order)
+    }
+    return {"phases": {**phases, event.phase: PhaseState.RUNNING}, "left_s": None}
+
+
+def _phase_finished(status: SessionStatus, event: PhaseFinished) -> Changes:
+    return {"phases": {**status.phases, event.phase: PhaseState.DONE}, "left_s": None}
+
+
+def _checked(status: SessionStatus, event: Checked) -> Changes:
+    others = tuple(check for check in status.checks if check.name != event.name)
+    return {"checks": (*others, event)}
+
+
+def _showered(status: SessionStatus, event: Showered) -> Changes:
+    return {
+        "showers": (*status.showers, event),
+        "alpha_deg": event.alpha_deg,
+        "dose_e_per_A2": event.dose_e_per_A2,
+        "left_s": max(0.0, event.planned_s - event.elapsed_s),
+    }
+
+
+def _beam(_: SessionStatus, event: BeamChanged) -> Changes:
+    return {"beam": BeamStatus(blanked=event.blanked, current_pA=event.current_pA)}
+
+
+def _frame(status: SessionStatus, event: FrameRecorded) -> Changes:
+    tilt = TiltStatus(
+        index=event.index,
+        alpha_deg=event.alpha_deg,
+        mean_counts=event.mean_counts,
+        tracked_shift_px=math.hypot(*event.shift_px),
+        verdict=event.verdict,
+        retakes=event.retakes,
+    )
+    series = _with_tilt(status.series[event.series], tilt, planned=event.planned)
+    return {
+        "series": {**status.series, event.series: series},
+        "current_series": event.series,
+        "alpha_deg": event.alpha_deg,
+        "dose_e_per_A2": event.dose_e_per_A2,
+        "left_s": event.left_s,
+    }
+
+
+def _with_tilt(series: SeriesStatus, tilt: TiltStatus, planned: int) -> SeriesStatus:
+    """The series with a tilt added, or replaced where it was taken again."""
+    others = tuple(known for known in series.tilts if known.index != tilt.index)
+    tilts = tuple(sorted((*others, tilt), key=lambda known: known.index))
+    return series.model_copy(update={"tilts": tilts, "planned": planned})
+
+
+def _judged(status: SessionStatus, event: TiltJudged) -> Changes:
+    series = status.series[event.series]
+    judged = {
+        "residual_px": event.residual_px,
+        "aligned_shift_px": math.hypot(*event.shift_px),
+    }
+    tilts = tuple(
+        tilt.model_copy(update=judged) if tilt.index == event.index else tilt
+        for tilt in series.tilts
+    )
+    return {"series": {**status.series, event.series: series.model_copy(update={"tilts": tilts})}}
+
+
+def _counted(status: SessionStatus, event: Counted) -> Changes:
+    point = CountPoint(
+        tilts_used=event.tilts_used, n=event.n, n_low=event.n_low, n_high=event.n_high
+    )
+    known = status.counts.get(event.which)
+    earlier = known.points if known is not None else ()
+    count = CountStatus(
+        points=(*(p for p in earlier if p.tilts_used < point.tilts_used or not event.live), point),
+        live=event.live,
+        diameter_nm=event.diameter_nm or (known.diameter_nm if known is not None else None),
+    )
+    return {"counts": {**status.counts, event.which: count}}
+
+
+def _opened(_: SessionStatus, event: PromptOpened) -> Changes:
+    return {"prompt": event.prompt}
+
+
+def _answered(status: SessionStatus, event: PromptAnswered) -> Changes:
+    still_open = status.prompt is not None and status.prompt.id != event.prompt_id
+    return {"prompt": status.prompt if still_open else None}
+
+
+def _flip_checked(_: SessionStatus, event: FlipChecked) -> Changes:
+    return {"flip_check": event}
+
+
+def _progressed(status: SessionStatus, event: ProcessingProgressed) -> Changes:
+    others = {job: known for job, known in status.processing.items() if job != event.job}
+    under_way = {**others, event.job: event} if event.fraction < 1 else others
+    return {"processing": under_way, "behind": event.behind}
+
+
+def _preview(status: SessionStatus, record: Record, event: PreviewReady) -> Changes:
+    preview = Preview(seq=record.seq, path=event.path, caption=event.caption)
+    return {"previews": {**status.previews, event.view: preview}}
+
+
+def _processing_failed(status: SessionStatus, event: ProcessingFailed) -> Changes:
+    under_way = {job: known for job, known in status.processing.items() if job != event.job}
+    return {"failures": (*status.failures, event), "processing": under_way}
+
+
+def _report(_: SessionStatus, event: ReportWritten) -> Changes:
+    return {"report": event.path}
+
+
+def _alerted(status: SessionStatus, record: Record, event: Alerted) -> Changes:
+    alert = AlertStatus(seq=record.seq, at=record.at, alert=event)
+    standing = event.text if event.level is Level.ALARM else status.standing_alarm
+    return {"alerts": (*status.alerts, alert)[-ALERTS_KEPT:], "standing_alarm": standing}
+
+
+Fold = Callable[[SessionStatus, Record], Changes]
+
+
+def _of_event(change: Callable[[SessionStatus, Any], Changes]) -> Fold:
+    return lambda status, record: change(status, record.event)
+
+
+def _of_record(change: Callable[[SessionStatus, Record, Any], Changes]) -> Fold:
+    return lambda status, record: change(status, record, record.event)
+
+
+_FOLDS: dict[type[Event], Fold] = {
+    SessionStarted: _of_event(_started),
+    StateChanged: _of_event(_state),
+    PhaseStarted: _of_event(_phase_started),
+    PhaseFinished: _of_event(_phase_finished),
+    Checked: _of_event(_checked),
+    Showered: _of_event(_showered),
+    BeamChanged: _of_event(_beam),
+    FrameRecorded: _of_event(_frame),
+    Alerted: _of_record(_alerted),
+    PromptOpened: _of_event(_opened),
+    PromptAnswered: _of_event(_answered),
+    FlipChecked: _of_event(_flip_checked),
+    ProcessingProgressed: _of_event(_progressed),
+    TiltJudged: _of_event(_judged),
+    Counted: _of_event(_counted),
+    PreviewReady: _of_record(_preview),
+    ProcessingFailed: _of_event(_processing_failed),
+    ReportWritten: _of_event(_report),
+}

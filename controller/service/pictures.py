@@ -1,0 +1,35 @@
+"""Pictures for a screen: read from the session's folder, reduced to the size asked for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Picture = NDArray[np.uint8]
+"""[y, x], row 0 at the bottom."""
+
+
+def read_picture(path: Path, max_side_px: int) -> Picture:
+    """Read a preview and reduce it by block means until neither side exceeds `max_side_px`.
+
+    Raises
+    ------
+    ValueError
+        For anything but a 2D uint8 array.
+    """
+    image: NDArray[Any] = np.load(path, allow_pickle=False)
+    if image.ndim != 2 or image.dtype != np.uint8 or 0 in image.shape:
+        raise ValueError(f"{path}: {image.dtype} {image.shape} is no 2D uint8 picture")
+    factor = -(-max(image.shape) // max_side_px)
+    return np.ascontiguousarray(image) if factor <= 1 else _block_mean(image, factor)
+
+
+def _block_mean(image: Picture, factor: int) -> Picture:
+    height, width = (max(1, side // factor) for side in image.shape)
+    rows, cols = min(factor, image.shape[0]), min(factor, image.shape[1])
+    blocks = image[: height * rows, : width * cols].reshape(height, rows, width, cols)
+    means: NDArray[np.float64] = blocks.mean(axis=(1, 3))
+    return means.round().astype(np.uint8)

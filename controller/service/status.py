@@ -1,0 +1,198 @@
+"""The session as everyone outside it sees it: one frozen value, folded from the events.
+
+Screen, log, command line and report read :class:`SessionStatus`; nobody keeps a second account.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from pydantic import Field
+
+from controller.events import (
+    Alerted,
+    Checked,
+    FlipChecked,
+    Phase,
+    ProcessingFailed,
+    ProcessingProgressed,
+    Prompt,
+    SeriesName,
+    Showered,
+    State,
+    Which,
+)
+from controller.exit_codes import ExitCode
+from controller.microscope.interface import Data, NotNegative
+
+RESIDUAL_LIMIT_PX = 1.0
+"""A tilt whose re-projection misfits by more than this is worth a look."""
+ENDED = (State.STOPPED, State.FAILED, State.FINISHED)
+"""This run of the session is over."""
+ALERTS_KEPT = 200
+"""In the status; events.jsonl keeps them all."""
+
+
+class PhaseState(StrEnum):
+    """How far a phase is."""
+
+    PENDING = "pending"
+    RUNNING = "running"
+    DONE = "done"
+
+
+class Verdict(StrEnum):
+    """What an operator should do, at a glance."""
+
+    GOOD = "GOOD"
+    STOP_AT_END = "STOP AT END"
+    STOP_NOW = "STOP NOW"
+
+
+class Judgement(Data):
+    """A verdict and why."""
+
+    verdict: Verdict
+    reason: str = ""
+
+
+class TiltStatus(Data):
+    """One tilt on disk, and what became of it."""
+
+    index: int
+    alpha_deg: float
+    mean_counts: float
+    tracked_shift_px: float
+    verdict: str
+    retakes: int
+    residual_px: float | None = None
+    """Of the live alignment; None until processing has seen the tilt."""
+    aligned_shift_px: float | None = None
+
+    @property
+    def shift_px(self) -> float:
+        """The best known shift: of the alignment, else of the tracking."""
+        return self.tracked_shift_px if self.aligned_shift_px is None else self.aligned_shift_px
+
+
+class SeriesStatus(Data):
+    """One tilt series."""
+
+    planned_tilts_deg: tuple[float, ...] = ()
+    tilts: tuple[TiltStatus, ...] = ()
+    """Recorded, in the order of their index."""
+    planned: int = 0
+
+
+def _no_tilts() -> dict[SeriesName, SeriesStatus]:
+    return {"A": SeriesStatus(), "B": SeriesStatus()}
+
+
+class CountPoint(Data):
+    """A number of particles with its interval, after so many tilts."""
+
+    tilts_used: int
+    n: int
+    n_low: int
+    n_high: int
+
+
+class CountStatus(Data):
+    """The particles of one volume: how the count came about, and the last word."""
+
+    points: tuple[CountPoint, ...]
+    live: bool
+    diameter_nm: float | None = None
+
+    @property
+    def latest(self) -> CountPoint:
+        """The newest count."""
+        return self.points[-1]
+
+
+class BeamStatus(Data):
+    """The beam as the session last set it."""
+
+    blanked: bool
+    current_pA: NotNegative
+
+
+class AlertStatus(Data):
+    """An alert with the time it came."""
+
+    seq: int
+    at: str
+    alert: Alerted
+
+
+class Preview(Data):
+    """A picture to look at."""
+
+    seq: int
+    """Of the event that announced it: a new one means new pixels."""
+    path: str
+    caption: str
+
+
+class SessionStatus(Data):
+    """Everything there is to show of a session."""
+
+    seq: int = -1
+    """Of the last event folded in."""
+    at: str = ""
+    name: str = ""
+    folder: str = ""
+    microscope: str = ""
+    simulated: bool = False
+    resumed: bool = False
+    planned_s: float = 0.0
+    planned_dose_e_per_A2: float = 0.0
+    dose_budget_e_per_A2: float = 0.0
+    dose_e_per_A2: float = 0.0
+    state: State = State.READY
+    reason: str = ""
+    phases: dict[Phase, PhaseState] = Field(
+        default_factory=lambda: dict.fromkeys(Phase, PhaseState.PENDING)
+    )
+    series: dict[SeriesName, SeriesStatus] = Field(default_factory=_no_tilts)
+    current_series: SeriesName | None = None
+    """The one recorded last."""
+    alpha_deg: float | None = None
+    left_s: float | None = None
+    beam: BeamStatus | None = None
+    counts: dict[Which, CountStatus] = Field(default_factory=dict)
+    checks: tuple[Checked, ...] = ()
+    showers: tuple[Showered, ...] = ()
+    prompt: Prompt | None = None
+    alerts: tuple[AlertStatus, ...] = ()
+    standing_alarm: str = ""
+    """The newest alarm since the session last went on; empty where there is none."""
+    flip_check: FlipChecked | None = None
+    processing: dict[str, ProcessingProgressed] = Field(default_factory=dict)
+    """The newest word on each job under way."""
+    behind: int = 0
+    failures: tuple[ProcessingFailed, ...] = ()
+    previews: dict[str, Preview] = Field(default_factory=dict)
+    report: str | None = None
+    exit_code: ExitCode | None = None
+    """What the session's process ended with; None while it lives."""
+
+    @property
+    def phase(self) -> Phase | None:
+        """The phase under way, else the last one done."""
+        for wanted in (PhaseState.RUNNING, PhaseState.DONE):
+            found = [phase for phase in Phase if self.phases[phase] is wanted]
+            if found:
+                return found[-1]
+        return None
+
+    @property
+    def ended(self) -> bool:
+        """Whether this run of the session is over."""
+        return self.state in ENDED
+
+    @property
+    def newest_tilt(self) -> TiltStatus | None:
+        """The tilt recorded last."""
+        tilts = self.series[self.current_series].tilts if self.current_series else ()
+        return tilts[-1] if tilts else None

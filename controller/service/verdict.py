@@ -1,0 +1,94 @@
+"""One of three words for the operator, with its reason: a table of rules, worst first."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from controller.events import Phase, State
+from controller.service.status import (
+    RESIDUAL_LIMIT_PX,
+    Judgement,
+    PhaseState,
+    SessionStatus,
+    TiltStatus,
+    Verdict,
+)
+
+RECENT = 3
+"""Tilts in a row that must be bad before the word changes."""
+
+
+def judge(status: SessionStatus) -> Judgement:
+    """Say how the session is doing.
+
+    STOP NOW: going on costs dose or time for nothing. STOP AT END: what is being recorded can
+    still be used, what comes after it should not start. GOOD otherwise.
+    """
+    for verdict, rule in _RULES:
+        reason = rule(status)
+        if reason:
+            return Judgement(verdict=verdict, reason=reason)
+    return Judgement(verdict=Verdict.GOOD)
+
+
+def _failed(status: SessionStatus) -> str:
+    return (status.reason or "the session failed") if status.state is State.FAILED else ""
+
+
+def _flip_refused(status: SessionStatus) -> str:
+    flip = status.flip_check
+    at_the_gate = status.phases[Phase.FLIP] is PhaseState.RUNNING  # an override leads past it
+    return flip.found if flip is not None and not flip.accepted and at_the_gate else ""
+
+
+def _merge_refused(status: SessionStatus) -> str:
+    return next((failed.reason for failed in status.failures if failed.refused), "")
+
+
+def _over_budget(status: SessionStatus) -> str:
+    budget = status.dose_budget_e_per_A2
+    return "dose budget used up" if 0 < budget <= status.dose_e_per_A2 else ""
+
+
+def _alarm(status: SessionStatus) -> str:
+    return status.standing_alarm
+
+
+def _bad_frames(status: SessionStatus) -> str:
+    recent = _recent(status)
+    bad = len(recent) == RECENT and all(tilt.verdict != "ok" for tilt in recent)
+    return f"the last {RECENT} frames are {recent[-1].verdict}" if bad else ""
+
+
+def _processing_failed(status: SessionStatus) -> str:
+    failed = status.failures[-1] if status.failures else None
+    return f"processing {failed.job} failed: {failed.reason}" if failed is not None else ""
+
+
+def _bad_residuals(status: SessionStatus) -> str:
+    residuals = [tilt.residual_px for tilt in _recent(status) if tilt.residual_px is not None]
+    bad = len(residuals) == RECENT and min(residuals) > RESIDUAL_LIMIT_PX
+    return f"residual above {RESIDUAL_LIMIT_PX:g} px for {RECENT} tilts" if bad else ""
+
+
+def _budget_too_small(status: SessionStatus) -> str:
+    planned, budget = status.planned_dose_e_per_A2, status.dose_budget_e_per_A2
+    return "the plan needs more dose than its budget" if 0 < budget < planned else ""
+
+
+def _recent(status: SessionStatus) -> tuple[TiltStatus, ...]:
+    tilts = status.series[status.current_series].tilts if status.current_series else ()
+    return tilts[-RECENT:]
+
+
+_RULES: tuple[tuple[Verdict, Callable[[SessionStatus], str]], ...] = (
+    (Verdict.STOP_NOW, _failed),
+    (Verdict.STOP_NOW, _flip_refused),
+    (Verdict.STOP_NOW, _merge_refused),
+    (Verdict.STOP_NOW, _over_budget),
+    (Verdict.STOP_NOW, _alarm),
+    (Verdict.STOP_NOW, _bad_frames),
+    (Verdict.STOP_AT_END, _processing_failed),
+    (Verdict.STOP_AT_END, _bad_residuals),
+    (Verdict.STOP_AT_END, _budget_too_small),
+)

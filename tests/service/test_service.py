@@ -1,0 +1,257 @@
+"""A service and its clients over a real socket."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from controller.commands import Answer, StopWhen
+from controller.errors import DualtiltError, UsageError
+from controller.events import PreviewReady, PromptOpened, Record, State, StateChanged
+from controller.exit_codes import ExitCode
+from controller.service.address import ADDRESS_FILE
+from controller.service.client import (
+    ServiceClient,
+    SessionGoneError,
+    find_sessions,
+    last_status,
+    the_only_session,
+)
+from controller.service.server import SessionService
+from tests.support import scripted_session as script
+
+
+@dataclass
+class Engine:
+    """Notes what it is told."""
+
+    told: list[object] = field(default_factory=list)
+
+    def pause(self) -> None:
+        self.told.append("pause")
+
+    def go_on(self) -> None:
+        raise UsageError("nothing is paused")
+
+    def stop(self, when: StopWhen) -> None:
+        self.told.append(when)
+
+    def answer(self, answer: Answer) -> None:
+        self.told.append(answer)
+
+
+@dataclass
+class Session:
+    folder: Path
+    service: SessionService
+    engine: Engine
+    log: list[Record]
+
+    def publish_all(self, events: Iterator[object]) -> None:
+        for event in events:
+            self.service.publish(event)  # type: ignore[arg-type]
+        wait_until(lambda: self.service.board.status.seq == self.log_seq())
+
+    def log_seq(self) -> int:
+        return self.service._next_seq - 1
+
+
+def wait_until(condition: object, seconds: float = 10.0) -> None:
+    end = time.monotonic() + seconds
+    while not condition():  # type: ignore[operator]
+        assert time.monotonic() < end, "did not happen"
+        time.sleep(0.005)
+
+
+@pytest.fixture(autouse=True)
+def private_runtime(
+    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path_factory.mktemp("r")))
+
+
+@pytest.fixture
+def session(tmp_path: Path) -> Iterator[Session]:
+    log: list[Record] = []
+    service = SessionService(tmp_path, log.append)
+    engine = Engine()
+    service.serve(engine)
+    yield Session(tmp_path, service, engine, log)
+    service.close(ExitCode.OK)
+
+
+def test_a_client_sees_what_was_published(session: Session) -> None:
+    session.publish_all(script.whole(session.folder))
+    with ServiceClient.connect(session.folder) as client:
+        status = client.status()
+        records = client.events_after(-1) + client.events_after(499)
+    assert status == session.service.board.status
+    assert status.state is State.FINISHED
+    assert [record.seq for record in records] == list(range(len(session.log)))
+    assert records == session.log
+
+
+def test_a_waiting_client_is_woken_by_an_event(session: Session) -> None:
+    session.publish_all(iter([StateChanged(state=State.RUNNING)]))
+    with ServiceClient.connect(session.folder) as client:
+        assert client.events_after(0) == []
+        session.service.publish(StateChanged(state=State.PAUSED, reason="asked"))
+        [record] = client.events_after(0, wait_s=5.0)
+    assert record.event == StateChanged(state=State.PAUSED, reason="asked")
+
+
+def test_commands_reach_the_engine(session: Session) -> None:
+    session.publish_all(iter([PromptOpened(prompt=script.FLIP_PROMPT)]))
+    with ServiceClient.connect(session.folder) as client:
+        client.pause()
+        client.stop(StopWhen.AT_END_OF_SERIES)
+        client.answer(Answer(prompt_id="flip", value="done"))
+        with pytest.raises(UsageError, match="nothing is paused"):
+            client.go_on()
+    answer = Answer(prompt_id="flip", value="done")
+    assert session.engine.told == ["pause", StopWhen.AT_END_OF_SERIES, answer]
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        pytest.param(Answer(prompt_id="flip", value="done"), "not 'flip'", id="another prompt"),
+        pytest.param(Answer(prompt_id="flip-check", value="yes"), "no choice", id="no choice"),
+        pytest.param(
+            Answer(prompt_id="flip-check", value="override", reason=" "), "reason", id="no reason"
+        ),
+    ],
+)
+def test_an_answer_that_does_not_fit_is_refused(
+    session: Session, answer: Answer, said: str
+) -> None:
+    session.publish_all(iter([PromptOpened(prompt=script.FLIP_CHECK_PROMPT)]))
+    with (
+        ServiceClient.connect(session.folder) as client,
+        pytest.raises(UsageError, match=said),
+    ):
+        client.answer(answer)
+    assert session.engine.told == []
+
+
+def test_read_only_clients_look_but_do_not_touch(session: Session) -> None:
+    with ServiceClient.connect(session.folder, read_only=True) as client:
+        assert client.status() == session.service.board.status
+        with pytest.raises(UsageError, match="read-only"):
+            client.pause()
+    assert session.engine.told == []
+
+
+def test_many_clients_at_once(session: Session) -> None:
+    session.publish_all(script.preflight())
+    clients = [ServiceClient.connect(session.folder) for _ in range(12)]
+    assert {client.status().seq for client in clients} == {session.log_seq()}
+    for client in clients:
+        client.close()
+
+
+def test_pictures_come_reduced_to_the_size_asked_for(session: Session) -> None:
+    session.publish_all(script.write_previews(session.folder))
+    with ServiceClient.connect(session.folder) as client:
+        whole = client.picture("frame", 1000)
+        small = client.picture("frame", 64)
+        unknown = client.picture("no-such-view", 64)
+    assert whole is not None and small is not None and unknown is None
+    np.testing.assert_array_equal(whole, script.picture(176, 8.0))
+    assert small.shape == (58, 58)
+    assert abs(float(small.mean()) - float(whole[:174, :174].mean())) < 1.0
+
+
+@pytest.mark.parametrize("path", ["../outside.npy", "previews/missing.npy", "previews/text.npy"])
+def test_a_picture_that_cannot_be_shown_is_none(session: Session, path: str) -> None:
+    np.save(session.folder.parent / "outside.npy", script.picture(32))
+    (session.folder / "previews").mkdir()
+    (session.folder / "previews" / "text.npy").write_text("no picture")
+    session.publish_all(iter([PreviewReady(view="frame", path=path)]))
+    with ServiceClient.connect(session.folder) as client:
+        assert client.picture("frame", 64) is None
+
+
+def test_the_end_is_on_disk_and_clients_are_told(tmp_path: Path) -> None:
+    service = SessionService(tmp_path, lambda record: None)
+    service.serve(Engine())
+    client = ServiceClient.connect(tmp_path)
+    service.publish(StateChanged(state=State.FAILED, reason="the flip was refused"))
+    service.close(ExitCode.SAFETY)
+    with pytest.raises(SessionGoneError, match="does not answer"):
+        client.status()
+    status = last_status(tmp_path)
+    assert status is not None
+    assert (status.exit_code, status.reason) == (ExitCode.SAFETY, "the flip was refused")
+    with pytest.raises(UsageError, match="dualtilt resume"):
+        ServiceClient.connect(tmp_path)
+
+
+def test_a_resumed_session_goes_on_counting(tmp_path: Path) -> None:
+    past = script.records(script.preflight())
+    log: list[Record] = []
+    service = SessionService(tmp_path, log.append, past)
+    service.publish(StateChanged(state=State.RUNNING))
+    service.close(ExitCode.OK)
+    assert [record.seq for record in log] == [len(past)]
+    assert len(service.board.status.checks) == 7
+
+
+def test_a_full_disk_does_not_reach_the_engine(tmp_path: Path) -> None:
+    def full(record: Record) -> None:
+        raise OSError(28, "No space left on device")
+
+    service = SessionService(tmp_path, full)
+    service.publish(StateChanged(state=State.RUNNING))
+    service.close(ExitCode.OK)
+    assert service.board.status.state is State.RUNNING
+
+
+def test_sessions_are_found_without_naming_them(session: Session, tmp_path: Path) -> None:
+    assert the_only_session() == session.folder
+    second = SessionService(tmp_path / "second", lambda record: None)
+    (tmp_path / "second").mkdir()
+    second.serve(Engine())
+    assert sorted(find_sessions()) == sorted([session.folder, tmp_path / "second"])
+    with pytest.raises(UsageError, match="2 sessions are running"):
+        the_only_session()
+    second.close(ExitCode.OK)
+    assert find_sessions() == [session.folder]
+
+
+def test_no_session_no_traceback(tmp_path: Path) -> None:
+    cases = {tmp_path: "dualtilt resume", tmp_path / "nowhere": "no such session folder"}
+    for folder, said in cases.items():
+        with pytest.raises(DualtiltError, match=said):
+            ServiceClient.connect(folder)
+    with pytest.raises(UsageError, match="no session is running"):
+        the_only_session()
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        pytest.param({"token": "0" * 32}, "token", id="wrong secret"),
+        pytest.param({"token": ""}, "token", id="no secret"),
+    ],
+)
+def test_who_does_not_know_the_secret_is_turned_away(
+    session: Session, change: dict[str, str], said: str
+) -> None:
+    file = session.folder / ADDRESS_FILE
+    address = ServiceClient.connect(session.folder).address.model_copy(update=change)
+    file.write_text(address.model_dump_json())
+    with pytest.raises(UsageError, match=said):
+        ServiceClient.connect(session.folder)
+
+
+def test_address_and_socket_are_private(session: Session) -> None:
+    file = session.folder / ADDRESS_FILE
+    socket = Path(ServiceClient.connect(session.folder).address.location.removeprefix("./u:"))
+    assert file.stat().st_mode & 0o077 == 0
+    assert socket.parent.stat().st_mode & 0o077 == 0

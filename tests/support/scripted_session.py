@@ -1,0 +1,305 @@
+"""A whole session as a list of events, with pictures: no engine, no microscope, no clock.
+
+For tests of service and screen, and for the screenshots of the README.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from controller.events import (
+    Alerted,
+    BeamChanged,
+    Checked,
+    Counted,
+    Event,
+    FlipChecked,
+    FrameRecorded,
+    Level,
+    Phase,
+    PhaseFinished,
+    PhaseStarted,
+    PreviewReady,
+    ProcessingProgressed,
+    Prompt,
+    PromptAnswered,
+    PromptOpened,
+    Record,
+    ReportWritten,
+    SeriesName,
+    SessionStarted,
+    Showered,
+    State,
+    StateChanged,
+    TiltJudged,
+)
+from controller.microscope.interface import StagePosition
+
+TILTS_A = tuple(float(tilt) for tilt in range(-70, 75, 2))
+TILTS_B = tuple(float(tilt) for tilt in range(-74, 73, 2))
+DOSE_PER_TILT = 59.0
+SHOWER_DOSE = 5_800.0
+PARTICLES = {"A": 6988, "B": 6092, "fused": 7116}
+
+FLIP_PROMPT = Prompt(
+    id="flip",
+    title="Flip the grid",
+    text="Take the holder out.\nTurn the grid upside-down, 180 degrees.\n"
+    "Aim for an in-plane turn near 90 degrees.\nPut the holder back and wait for the vacuum.",
+    choices=("done", "stop"),
+)
+FLIP_CHECK_PROMPT = Prompt(
+    id="flip-check",
+    title="B looks like the same side up",
+    text="flipped 0.21, same side up 0.83 at 4 degrees.\nTurn the grid over and look again.",
+    choices=("retake-image", "back-to-flip", "override", "stop"),
+    needs_reason=("override",),
+)
+
+
+def started(folder: Path) -> SessionStarted:
+    """The first event."""
+    dose = SHOWER_DOSE + DOSE_PER_TILT * (len(TILTS_A) + len(TILTS_B))
+    return SessionStarted(
+        name="au-assembly",
+        folder=str(folder),
+        microscope="simulator",
+        simulated=True,
+        tilts_a_deg=TILTS_A,
+        tilts_b_deg=TILTS_B,
+        planned_s=2_260.0,
+        planned_dose_e_per_A2=dose,
+        dose_budget_e_per_A2=60_000.0,
+    )
+
+
+def preflight() -> Iterator[Event]:
+    """The check list; one line is not good."""
+    yield PhaseStarted(phase=Phase.PREFLIGHT)
+    yield StateChanged(state=State.RUNNING)
+    yield BeamChanged(blanked=True, current_pA=0.0)
+    yield Checked(name="bridge", ok=True, detail="simulator, lease held, 0.4 ms")
+    yield Checked(name="stage", ok=True, detail="-74 to +74 deg within -80 to +80")
+    yield Checked(name="detector", ok=True, detail="512 x 512 at 0.36 nm, 10 us")
+    yield Checked(name="disk", ok=True, detail="241 GB free, 0.2 GB needed")
+    yield Checked(name="write test", ok=True, detail="182 MB/s, durable in 4 ms")
+    yield Checked(name="dose", ok=True, detail="14.5 of 60 ke/Å² planned")
+    yield Checked(name="processing", ok=True, detail="2 CPU threads, no GPU")
+
+
+def shower() -> Iterator[Event]:
+    """Five angles, the assembly shrinking to its final size."""
+    yield PhaseFinished(phase=Phase.PREFLIGHT)
+    yield PhaseStarted(phase=Phase.SHOWER)
+    yield BeamChanged(blanked=False, current_pA=40.0)
+    for step in range(1, 21):
+        yield Showered(
+            alpha_deg=(-60.0, -30.0, 0.0, 30.0, 60.0)[(step - 1) // 4],
+            elapsed_s=15.0 * step,
+            planned_s=300.0,
+            dose_e_per_A2=SHOWER_DOSE * step / 20,
+            size_nm=165.0 * (1 + 0.05 * math.exp(-step / 6)),
+        )
+
+
+def series(name: SeriesName, upto: int | None = None) -> Iterator[Event]:
+    """A series up to a number of tilts, with the live word of processing."""
+    tilts = TILTS_A if name == "A" else TILTS_B
+    before = SHOWER_DOSE + (0.0 if name == "A" else DOSE_PER_TILT * len(TILTS_A))
+    rng = np.random.default_rng(7)
+    yield PhaseStarted(phase=Phase(name))
+    yield StateChanged(state=State.RUNNING)
+    yield BeamChanged(blanked=False, current_pA=70.0)
+    for i, alpha in enumerate(tilts[:upto]):
+        shift = float(rng.normal(0.0, 0.5)), float(rng.normal(0.0, 0.5))
+        if i == 36:
+            yield Alerted(
+                level=Level.WARNING,
+                text=f"{name}#37 shift 4.1 px > 4.0: retaken, now 0.7 px",
+                where=f"{name}-036",
+            )
+        yield FrameRecorded(
+            series=name,
+            index=i,
+            planned=len(tilts),
+            alpha_deg=alpha,
+            stage=StagePosition(alpha_deg=alpha),
+            mean_counts=412.0 + float(rng.normal(0.0, 9.0)),
+            shift_px=shift,
+            verdict="ok",
+            retakes=int(i == 36),
+            dose_e_per_A2=before + DOSE_PER_TILT * (i + 1),
+            left_s=(len(tilts) - 1 - i) * 4.7,
+        )
+        residual = 0.42 + 0.0035 * abs(alpha) + abs(float(rng.normal(0.0, 0.06)))
+        yield TiltJudged(series=name, index=i, residual_px=residual, shift_px=shift)
+        if i >= 15 and i % 8 == 7:
+            n = round(PARTICLES[name] * (1 - 0.9 * math.exp(-i / 14)))
+            yield Counted(
+                which=name,
+                n=n,
+                n_low=n - 900 // i - 20,
+                n_high=n + 900 // i + 20,
+                tilts_used=i + 1,
+                live=True,
+                diameter_nm=6.3,
+            )
+
+
+def reconstructed(name: SeriesName) -> Iterator[Event]:
+    """A series counted for good."""
+    for fraction in (0.1, 0.5, 1.0):
+        yield ProcessingProgressed(job=name, stage="SIRT", fraction=fraction)
+    n = PARTICLES[name]
+    yield Counted(
+        which=name,
+        n=n,
+        n_low=n - 22,
+        n_high=n + 22,
+        tilts_used=73,
+        live=False,
+        diameter_nm=6.3,
+    )
+
+
+def flip() -> Iterator[Event]:
+    """Up to the open prompt."""
+    yield PhaseFinished(phase=Phase.A)
+    yield PhaseStarted(phase=Phase.FLIP)
+    yield BeamChanged(blanked=True, current_pA=70.0)
+    yield Checked(name="beam blanked", ok=True, detail="70 pA behind the blanker")
+    yield Checked(name="stage at 0", ok=True, detail="alpha 0.0 deg, x 0 nm, y 0 nm, z 0 nm")
+    yield Checked(name="valves closed", ok=True, detail="seen closed")
+    yield StateChanged(state=State.WAITING, reason="for the grid to be flipped")
+    yield PromptOpened(prompt=FLIP_PROMPT)
+
+
+def flipped() -> Iterator[Event]:
+    """The prompt answered, the flip found good."""
+    yield PromptAnswered(prompt_id="flip", value="done", by="operator")
+    yield StateChanged(state=State.RUNNING)
+    yield Checked(name="vacuum", ok=True, detail="good")
+    yield Checked(name="drift", ok=True, detail="0.1 nm/s")
+    yield FlipChecked(
+        flipped_score=0.87,
+        same_side_score=0.22,
+        in_plane_deg=71.0,
+        accepted=True,
+        found="flipped, turned by 71 degrees in the plane",
+    )
+    yield PhaseFinished(phase=Phase.FLIP)
+
+
+def flip_refused() -> Iterator[Event]:
+    """The prompt answered, but the grid not turned over."""
+    yield PromptAnswered(prompt_id="flip", value="done", by="operator")
+    yield FlipChecked(
+        flipped_score=0.21,
+        same_side_score=0.83,
+        in_plane_deg=4.0,
+        accepted=False,
+        found="same side up, turned by 4 degrees in the plane",
+    )
+    yield PromptOpened(prompt=FLIP_CHECK_PROMPT)
+
+
+def fuse(upto: float = 1.0) -> Iterator[Event]:
+    """Fusion, up to a fraction of the job."""
+    yield PhaseFinished(phase=Phase.B)
+    yield PhaseStarted(phase=Phase.FUSE)
+    yield BeamChanged(blanked=True, current_pA=70.0)
+    for fraction in np.arange(0.1, upto + 0.001, 0.1):
+        stage = "registration" if fraction < 0.45 else "Haar fusion" if fraction < 0.8 else "SSR"
+        yield ProcessingProgressed(job="fuse", stage=stage, fraction=min(1.0, float(fraction)))
+    if upto >= 1.0:
+        n = PARTICLES["fused"]
+        yield Counted(
+            which="fused",
+            n=n,
+            n_low=n - 9,
+            n_high=n + 9,
+            tilts_used=147,
+            live=False,
+            diameter_nm=6.3,
+        )
+
+
+def report() -> Iterator[Event]:
+    """The end."""
+    yield PhaseFinished(phase=Phase.FUSE)
+    yield PhaseStarted(phase=Phase.REPORT)
+    yield ReportWritten(path="report.html")
+    yield PhaseFinished(phase=Phase.REPORT)
+    yield StateChanged(state=State.FINISHED)
+
+
+def whole(folder: Path) -> Iterator[Event]:
+    """Every event from the start to the end."""
+    yield started(folder)
+    yield from preflight()
+    yield from shower()
+    yield PhaseFinished(phase=Phase.SHOWER)
+    yield from series("A")
+    yield from flip()
+    yield from reconstructed("A")
+    yield from flipped()
+    yield from series("B")
+    yield from reconstructed("B")
+    yield from fuse()
+    yield from report()
+
+
+def records(events: Iterator[Event], start: int = 0) -> list[Record]:
+    """Events with sequence numbers and a time a second apart."""
+    return [Record(seq=start + i, at=_at(start + i), event=event) for i, event in enumerate(events)]
+
+
+def _at(second: int) -> str:
+    minutes, seconds = divmod(second, 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"2026-01-22T{19 + hours:02d}:{minutes:02d}:{seconds:02d}.000+01:00"
+
+
+def picture(
+    side_px: int = 176, turn_deg: float = 0.0, blur_below: bool = False
+) -> NDArray[np.uint8]:
+    """Something like a projection or a slice of an assembly of spheres: [y, x], uint8."""
+    rng = np.random.default_rng(11)
+    spacing = side_px / 24
+    centres = np.stack(np.meshgrid(*[np.arange(-12, 13)] * 2), axis=-1).reshape(-1, 2) * spacing
+    centres[:, 0] += (np.round(centres[:, 1] / spacing) % 2) * spacing / 2
+    turn = math.radians(turn_deg)
+    rotation = np.array([[math.cos(turn), -math.sin(turn)], [math.sin(turn), math.cos(turn)]])
+    centres = centres @ rotation.T + rng.normal(0.0, 0.05 * spacing, centres.shape)
+    centres = centres[np.hypot(*centres.T) < 0.40 * side_px]
+    y, x = np.mgrid[:side_px, :side_px] - (side_px - 1) / 2
+    image = np.zeros((side_px, side_px))
+    for cx, cy in centres:
+        radius_sq = ((x - cx) ** 2 + (y - cy) ** 2) / (0.42 * spacing) ** 2
+        image += np.sqrt(np.clip(1.0 - radius_sq, 0.0, None))
+    if blur_below:
+        below = np.cumsum(image, axis=0) / np.arange(1, side_px + 1)[:, None]
+        image = np.where(y < 0, 0.4 * image + 0.6 * below, image)
+    noisy = image * 170 + 18 + rng.normal(0.0, 9.0, image.shape)
+    return np.clip(noisy, 0, 255).astype(np.uint8)
+
+
+def write_previews(folder: Path) -> Iterator[Event]:
+    """Write a picture for each view, and announce it."""
+    pictures = {
+        "frame": (picture(176, 8.0), "frame A#41 +10.0°"),
+        "slice-A": (picture(176, 0.0, blur_below=True), "A: x-z through the middle"),
+        "slice-B": (picture(176, 4.0, blur_below=True), "B: x-z through the middle"),
+        "slice-fused": (picture(176, 0.0), "fused: x-z through the middle"),
+        "slice-difference": (picture(176, 30.0), "B - A"),
+    }
+    (folder / "previews").mkdir(parents=True, exist_ok=True)
+    for view, (pixels, caption) in pictures.items():
+        path = Path("previews", f"{view}.npy")
+        np.save(folder / path, pixels)
+        yield PreviewReady(view=view, path=path.as_posix(), caption=caption)
