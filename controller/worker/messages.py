@@ -1,0 +1,76 @@
+"""What the session and its processing children say to each other: JSON, a line a message.
+
+Down goes one task at a time; up come what the child is working on, events for everyone, and how
+the task ended. A child that dies loses nothing but time: every task works from the files in the
+session's folder.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, TypeAdapter
+
+from controller.events import Event, SeriesName
+from controller.microscope.interface import Data
+from controller.processing_jobs import Job
+
+
+class CatchUp(Data):
+    """Bring a live reconstruction up to the newest frame that is safe on disk."""
+
+    kind: Literal["catch-up"] = "catch-up"
+    series: SeriesName
+    upto: int
+    """Section of the stack, included: an older task of the same series is covered by a newer."""
+    skip: tuple[int, ...] = ()
+    """Sections that have killed the child twice."""
+
+    @property
+    def key(self) -> str:
+        """Tasks with the same key replace one another while they wait."""
+        return f"live-{self.series}"
+
+
+class RunJob(Data):
+    """Carry out a job on complete series."""
+
+    kind: Literal["run-job"] = "run-job"
+    job: Job
+
+    @property
+    def key(self) -> str:
+        """A job waits once, however often it is asked for."""
+        return self.job.value
+
+
+Task = Annotated[CatchUp | RunJob, Field(discriminator="kind")]
+TASK: TypeAdapter[CatchUp | RunJob] = TypeAdapter(Task)
+
+
+class Working(Data):
+    """On this frame: it is to blame if nothing more is heard."""
+
+    kind: Literal["working"] = "working"
+    index: int
+
+
+class Said(Data):
+    """Something for the log, the screens and the report."""
+
+    kind: Literal["said"] = "said"
+    event: Event
+
+
+class Ended(Data):
+    """The task is over."""
+
+    kind: Literal["ended"] = "ended"
+    ok: bool = True
+    refused: bool = False
+    """Where B was found to be no flipped A."""
+    reason: str = ""
+
+
+Report = Annotated[Working | Said | Ended, Field(discriminator="kind")]
+REPORT: TypeAdapter[Working | Said | Ended] = TypeAdapter(Report)

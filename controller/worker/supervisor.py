@@ -1,0 +1,151 @@
+"""Processing as the session sees it: a queue that never blocks and children that may die."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from time import monotonic
+
+from controller.events import Alerted, Level, ProcessingFailed, Publish, SeriesName
+from controller.processing_jobs import Job, JobOutcome
+from controller.worker.lane import Lane, Tasks
+from controller.worker.messages import CatchUp, Ended, RunJob
+
+Command = Callable[[str], Sequence[str]]
+"""Role (live or jobs) -> command line of the child."""
+
+SILENT_LIMIT_S = 600.0
+
+
+class Supervisor:
+    """Implements :class:`controller.processing_jobs.ProcessingJobs` with two child processes.
+
+    One child follows the frames as they come, the other carries out the jobs, so that neither
+    waits for the other. What waits are references to files: the newest frame of either series and
+    at most one entry a job.
+
+    Parameters
+    ----------
+    folder
+        The session's folder; the children read and write there and nowhere else.
+    publish
+        Takes events; never blocks, never raises.
+    command
+        Command line of a child by its role; for tests.
+    silent_limit_s
+        A child that works and says nothing for so long is started again.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        publish: Publish,
+        *,
+        command: Command | None = None,
+        silent_limit_s: float = SILENT_LIMIT_S,
+    ) -> None:
+        self._publish = publish
+        self._changed = threading.Condition()
+        self._outcomes: dict[Job, JobOutcome] = {}
+        self._recorded: dict[SeriesName, int] = {}
+        self._seen: dict[SeriesName, int] = {}
+        self._skipped: dict[SeriesName, set[int]] = {"A": set(), "B": set()}
+        commands = command or _command_for(folder)
+        self._lanes = {
+            role: Lane(
+                commands(role),
+                folder / "run" / f"worker-{role}.log",
+                publish,
+                self._ended,
+                self._killed_twice,
+                silent_limit_s,
+            )
+            for role in ("live", "jobs")
+        }
+
+    @property
+    def behind(self) -> int:
+        """Frames on disk that the live reconstruction has not seen yet."""
+        with self._changed:
+            return sum(n - self._seen.get(series, -1) for series, n in self._recorded.items())
+
+    @property
+    def pids(self) -> dict[str, int | None]:
+        """Process of each child by its role; None while one is being started."""
+        return {role: lane.pid for role, lane in self._lanes.items()}
+
+    def frame_recorded(self, series: SeriesName, index: int) -> None:
+        """Tell that section `index` of a series is safe on disk."""
+        with self._changed:
+            self._recorded[series] = max(index, self._recorded.get(series, -1))
+            task = self._catch_up(series)
+        self._lanes["live"].add(task)
+
+    def submit(self, job: Job) -> None:
+        """Ask for a job; a job asked for again is done again."""
+        with self._changed:
+            self._outcomes.pop(job, None)
+        self._lanes["jobs"].add(RunJob(job=job))
+
+    def wait(self, job: Job, timeout_s: float) -> JobOutcome | None:
+        """Wait up to `timeout_s`; None while the job is still running."""
+        until = monotonic() + timeout_s
+        with self._changed:
+            self._changed.wait_for(lambda: job in self._outcomes, max(0.0, until - monotonic()))
+            return self._outcomes.get(job)
+
+    def close(self) -> None:
+        """End the children, whatever they do."""
+        for lane in self._lanes.values():
+            lane.close()
+
+    def _catch_up(self, series: SeriesName) -> CatchUp:
+        skip = tuple(sorted(self._skipped[series]))
+        return CatchUp(series=series, upto=self._recorded[series], skip=skip)
+
+    def _ended(self, task: Tasks, ended: Ended) -> None:
+        if isinstance(task, CatchUp):
+            with self._changed:
+                self._seen[task.series] = max(task.upto, self._seen.get(task.series, -1))
+            if not ended.ok:
+                self._publish(
+                    Alerted(
+                        level=Level.WARNING,
+                        text=f"live reconstruction of {task.series}: {ended.reason}",
+                        where=f"{task.series}#{task.upto}",
+                    )
+                )
+            return
+        self._settle(task.job, ended)
+
+    def _settle(self, job: Job, ended: Ended) -> None:
+        if not ended.ok:
+            self._publish(
+                ProcessingFailed(job=job.value, reason=ended.reason, refused=ended.refused)
+            )
+        outcome = JobOutcome(job=job, ok=ended.ok, refused=ended.refused, reason=ended.reason)
+        with self._changed:
+            self._outcomes[job] = outcome
+            self._changed.notify_all()
+
+    def _killed_twice(self, task: Tasks, index: int | None, how: str) -> Tasks | None:
+        """Skip and name what killed the child twice; a series goes on without the frame."""
+        if isinstance(task, RunJob):
+            reason = f"job {task.job.value} ended its process twice ({how}) and is given up"
+            self._settle(task.job, Ended(ok=False, reason=reason))
+            return None
+        if index is None:
+            reason = f"the live reconstruction of {task.series} does not start ({how})"
+            self._publish(ProcessingFailed(job=task.key, reason=reason))
+            return None
+        reason = f"frame {task.series}#{index} ended its process twice ({how}) and is skipped"
+        self._publish(ProcessingFailed(job=task.key, reason=reason))
+        with self._changed:
+            self._skipped[task.series].add(index)
+            return self._catch_up(task.series)
+
+
+def _command_for(folder: Path) -> Command:
+    return lambda role: [sys.executable, "-m", "controller.worker.child", role, str(folder)]

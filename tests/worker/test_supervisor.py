@@ -1,0 +1,215 @@
+"""Processing children that die, hang, fail and lag, as the session sees them."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from controller.events import Event, ProcessingFailed
+from controller.processing_jobs import Job, JobOutcome, ProcessingJobs
+from controller.worker.supervisor import Supervisor
+
+CHILD = Path(__file__).with_name("scripted_child.py")
+
+
+@contextmanager
+def supervised(
+    folder: Path, script: dict[str, str], silent_limit_s: float = 30.0
+) -> Iterator[tuple[Supervisor, list[Event]]]:
+    (folder / "script.json").write_text(json.dumps(script))
+    events: list[Event] = []
+    supervisor = Supervisor(
+        folder,
+        events.append,
+        command=lambda role: [sys.executable, str(CHILD), str(folder / "script.json"), role],
+        silent_limit_s=silent_limit_s,
+    )
+    try:
+        yield supervisor, events
+    finally:
+        supervisor.close()
+
+
+def until(condition: Callable[[], bool], timeout_s: float = 20.0) -> None:
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < deadline, "nothing happened in time"
+        time.sleep(0.01)
+
+
+def frames_seen(folder: Path) -> list[str]:
+    path = folder / "frames"
+    return path.read_text().split() if path.exists() else []
+
+
+@dataclass(frozen=True)
+class Case:
+    name: str
+    script: dict[str, str]
+    job: Job = Job.A
+    outcome: JobOutcome = field(default_factory=lambda: JobOutcome(job=Job.A, ok=True))
+    silent_limit_s: float = 30.0
+    starts: int = 1
+
+
+CASES = [
+    Case("job done", {}),
+    Case("job after a crash", {"A": "die-once"}, starts=2),
+    Case(
+        "job that kills its process twice is given up and named",
+        {"A": "die"},
+        outcome=JobOutcome(
+            job=Job.A,
+            ok=False,
+            reason="job A ended its process twice (ended by signal 9) and is given up",
+        ),
+        starts=2,
+    ),
+    Case(
+        "job that hangs twice",
+        {"A": "hang"},
+        silent_limit_s=0.5,
+        outcome=JobOutcome(
+            job=Job.A,
+            ok=False,
+            reason="job A ended its process twice (said nothing for 0.5 s) and is given up",
+        ),
+        starts=2,
+    ),
+    Case(
+        "job that fails", {"A": "fail"}, outcome=JobOutcome(job=Job.A, ok=False, reason="fail at A")
+    ),
+    Case(
+        "merge refused",
+        {"fuse": "refuse"},
+        job=Job.FUSE,
+        outcome=JobOutcome(job=Job.FUSE, ok=False, refused=True, reason="refuse at fuse"),
+    ),
+    Case("library prints between the lines", {"A": "chatter"}),
+]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals")
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_a_job_ends_one_way_or_the_other(case: Case, tmp_path: Path) -> None:
+    with supervised(tmp_path, case.script, case.silent_limit_s) as (supervisor, events):
+        assert supervisor.wait(case.job, 0.01) is None
+        supervisor.submit(case.job)
+        assert supervisor.wait(case.job, 20) == case.outcome
+        until(lambda: len((tmp_path / "starts-jobs").read_text().split()) == case.starts)
+    failures = [event for event in events if isinstance(event, ProcessingFailed)]
+    assert bool(failures) is not case.outcome.ok
+    assert all(failure.reason == case.outcome.reason for failure in failures)
+
+
+def test_a_frame_that_kills_twice_is_skipped_and_named(tmp_path: Path) -> None:
+    with supervised(tmp_path, {"A#2": "die"}) as (supervisor, events):
+        for index in range(5):
+            supervisor.frame_recorded("A", index)
+        until(lambda: supervisor.behind == 0)
+    assert [event for event in events if isinstance(event, ProcessingFailed)] == [
+        ProcessingFailed(
+            job="live-A",
+            reason="frame A#2 ended its process twice (ended by signal 9) and is skipped",
+        )
+    ]
+    seen = frames_seen(tmp_path)
+    assert "A#2" not in seen
+    assert {"A#0", "A#1", "A#3", "A#4"} <= set(seen)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals")
+def test_a_child_that_dies_ten_times_at_work_loses_no_frame(tmp_path: Path) -> None:
+    script = {f"A#{index}": "die-once" for index in range(0, 30, 3)}
+    with supervised(tmp_path, script) as (supervisor, events):
+        for index in range(30):
+            supervisor.frame_recorded("A", index)
+        until(lambda: supervisor.behind == 0)
+    assert len((tmp_path / "starts-live").read_text().split()) == 11
+    assert {f"A#{index}" for index in range(30)} == set(frames_seen(tmp_path))
+    assert not [event for event in events if isinstance(event, ProcessingFailed)]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals")
+def test_children_killed_ten_times_between_tasks_are_started_again(tmp_path: Path) -> None:
+    with supervised(tmp_path, {}) as (supervisor, events):
+        for index in range(10):
+            supervisor.frame_recorded("A", index)
+            supervisor.submit(Job.A)
+            outcome = supervisor.wait(Job.A, 20)
+            assert outcome is not None and outcome.ok
+            until(lambda: supervisor.behind == 0)
+            for pid in supervisor.pids.values():
+                assert pid is not None
+                os.kill(pid, signal.SIGKILL)
+    assert {f"A#{index}" for index in range(10)} == set(frames_seen(tmp_path))
+    assert not [event for event in events if isinstance(event, ProcessingFailed)]
+
+
+def test_a_slow_worker_shows_its_lag_and_catches_up(tmp_path: Path) -> None:
+    with supervised(tmp_path, {"every-frame": "slow"}) as (supervisor, _):
+        for index in range(20):
+            supervisor.frame_recorded("A", index)
+        assert supervisor.behind > 0
+        until(lambda: supervisor.behind == 0)
+    assert frames_seen(tmp_path) == [f"A#{index}" for index in range(20)]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals")
+def test_a_frozen_child_never_blocks_the_caller(tmp_path: Path) -> None:
+    with supervised(tmp_path, {}) as (supervisor, _):
+        until(lambda: supervisor.pids["live"] is not None)
+        pid = supervisor.pids["live"]
+        assert pid is not None
+        os.kill(pid, signal.SIGSTOP)
+        for index in range(10_000):  # far more than a pipe holds
+            supervisor.frame_recorded("B", index)
+        assert supervisor.behind == 10_000
+
+
+def test_live_frames_go_on_while_a_job_hangs(tmp_path: Path) -> None:
+    with supervised(tmp_path, {"A": "hang"}) as (supervisor, _):
+        supervisor.submit(Job.A)
+        for index in range(5):
+            supervisor.frame_recorded("B", index)
+        until(lambda: supervisor.behind == 0)
+        assert supervisor.wait(Job.A, 0.01) is None
+
+
+def test_a_child_that_cannot_be_started_fails_the_job_and_not_the_session(tmp_path: Path) -> None:
+    events: list[Event] = []
+    supervisor = Supervisor(
+        tmp_path, events.append, command=lambda role: [str(tmp_path / "no-such-program")]
+    )
+    try:
+        supervisor.submit(Job.A)
+        outcome = supervisor.wait(Job.A, 20)
+        assert outcome is not None and not outcome.ok
+        assert "cannot be started" in outcome.reason
+    finally:
+        supervisor.close()
+
+
+def test_close_leaves_no_process_behind(tmp_path: Path) -> None:
+    with supervised(tmp_path, {"A": "hang"}) as (supervisor, _):
+        supervisor.submit(Job.A)
+        until(lambda: all(supervisor.pids.values()))
+        pids = [pid for pid in supervisor.pids.values() if pid is not None]
+    for pid in pids:
+        with pytest.raises(ProcessLookupError):
+            os.kill(pid, 0)
+
+
+def test_it_is_what_the_session_expects(tmp_path: Path) -> None:
+    with supervised(tmp_path, {}) as (supervisor, _):
+        jobs: ProcessingJobs = supervisor
+        jobs.frame_recorded("A", 0)
