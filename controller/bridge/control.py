@@ -1,0 +1,260 @@
+"""What the bridge does with a request: lease, limits, dose, one outcome per id. No network here."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import wait
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from pydantic import ValidationError
+
+from controller.bridge import messages as m
+from controller.bridge.frames import FrameBuffer, store
+from controller.bridge.hardware import Hardware
+from controller.bridge.lease import Lease
+from controller.bridge.outcomes import Outcomes
+from controller.microscope.interface import (
+    FrameInfo,
+    Microscope,
+    MicroscopeError,
+    OutOfLimitsError,
+    ScanSettings,
+    StageLimits,
+)
+from controller.microscope.limits import (
+    DoseAccount,
+    SessionLimits,
+    charge,
+    check_scan,
+    check_target,
+    refund,
+    shower_dose_e_per_A2,
+    surely_unexposed,
+    tightest,
+)
+from controller.microscope.loading import one_line
+
+log = logging.getLogger("controller.bridge.audit")
+
+WATCHDOG_INTERVAL_S = 0.1
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A reply and, for pixels, the bytes that ride beside it."""
+
+    reply: m.Reply
+    pixels: memoryview | None = None
+
+
+class BridgeControl:
+    """The one owner of the microscope; answers every request that the network let through.
+
+    Parameters
+    ----------
+    open_microscope
+        Makes the microscope, on the hardware's thread.
+    lease_s
+        Seconds without renewal after which the bridge makes safe by itself.
+    """
+
+    def __init__(self, open_microscope: Callable[[], Microscope], lease_s: float) -> None:
+        self._hardware = Hardware(open_microscope)
+        self.description = self._hardware.description
+        self._lease = Lease(lease_s)
+        self._outcomes = Outcomes()
+        self._frames = FrameBuffer()
+        self._reach: StageLimits = self.description.stage_limits
+        self._dose = DoseAccount()
+        self._closing = threading.Event()
+        self._watchdog = threading.Thread(target=self._watch_lease, name="lease", daemon=True)
+        self._watchdog.start()
+
+    def answer(self, text: str, peer: str) -> Answer:
+        """Validate one request, carry it out and say how it went; never raises.
+
+        Parameters
+        ----------
+        text
+            A request as JSON.
+        peer
+            Who asks, for the audit log.
+        """
+        try:
+            request = m.REQUEST.validate_json(text, strict=True)
+        except ValidationError as error:
+            line = f"refused: {one_line(error)}"
+            log.warning("%s %s", peer, line)
+            return Answer(m.Failed(code=OutOfLimitsError.code, message=line))
+        try:
+            answer = self._dispatch(request)
+        except MicroscopeError as error:
+            log.warning("%s %s: %s: %s", peer, request.kind, error.code, error)
+            return Answer(m.Failed(code=error.code, message=str(error)))
+        except Exception as error:
+            log.exception("%s %s: unexpected", peer, request.kind)
+            line = f"{type(error).__name__}: {error}".splitlines()[0]
+            return Answer(m.Failed(code=MicroscopeError.code, message=line))
+        _audit(request, answer, peer)
+        return answer
+
+    def close(self, reason: str) -> None:
+        """Make safe and let go of the column."""
+        self._closing.set()
+        self._watchdog.join()
+        try:
+            self._make_safe(reason)
+        except MicroscopeError:
+            log.exception("closing")
+        self._hardware.close()
+
+    def _dispatch(self, request: m.Request) -> Answer:
+        match request:
+            case m.Describe():
+                return _done(self.description)
+            case m.ReadStatus():
+                return _done(self._hardware.status())
+            case m.ReadReport():
+                return _done(self._report())
+            case m.TakeLease(holder=holder, limits=limits):
+                return _done(self._take_lease(holder, limits))
+            case m.Perform():
+                return self._perform(request)
+            case m.FindFrame(frame_id=frame_id):
+                return _done(self._find_frame(frame_id))
+            case m.ReadPixels(frame_id=frame_id, offset=offset):
+                return Answer(m.Done(), self._frames.chunk(frame_id, offset))
+            case m.RenewLease(token=token):
+                self._lease.renew(token)
+            case m.ReleaseLease(token=token):
+                self._release(token)
+            case m.Blank():
+                self._hardware.blank()
+            case m.StopStage():
+                self._hardware.stop_stage()
+            case m.MakeSafe(reason=reason):
+                self._make_safe(reason)
+        return Answer(m.Done())
+
+    def _take_lease(self, holder: str, limits: SessionLimits) -> m.LeaseGrant:
+        reach = tightest(self.description.stage_limits, limits.stage)
+        grant = self._lease.take(holder)
+        self._reach = reach
+        self._dose = DoseAccount(
+            spent_e_per_A2=limits.dose_spent_e_per_A2, budget_e_per_A2=limits.dose_budget_e_per_A2
+        )
+        return grant
+
+    def _release(self, token: str) -> None:
+        self._lease.check(token)
+        self._make_safe("the controller has let go")
+        self._lease.release(token)
+
+    def _report(self) -> m.BridgeReport:
+        return m.BridgeReport(
+            boot_id=self.description.boot_id,
+            holder=self._lease.holder,
+            dose_spent_e_per_A2=self._dose.spent_e_per_A2,
+            dose_budget_e_per_A2=self._dose.budget_e_per_A2,
+        )
+
+    def _perform(self, request: m.Perform) -> Answer:
+        self._lease.check(request.token)
+        self._check_limits(request.action)
+        outcome = self._outcomes.first(
+            request.request_id,
+            request.action,
+            lambda: self._hardware.start(
+                lambda microscope: self._act(microscope, request.request_id, request.action)
+            ),
+        )
+        if not wait([outcome], timeout=m.POLL_S).done:
+            return Answer(m.Pending())
+        return _done(outcome.result())
+
+    def _check_limits(self, action: m.Action) -> None:
+        match action:
+            case m.MoveStage(target=target):
+                check_target(target, self._reach)
+            case m.Acquire(scan=scan):
+                check_scan(scan, self.description.frame_sizes_px)
+
+    def _act(self, microscope: Microscope, request_id: str, action: m.Action) -> object:
+        """Carry out one action; runs on the hardware's work thread."""
+        match action:
+            case m.MoveStage(target=target):
+                return microscope.move_stage(request_id, target)
+            case m.SetCurrent(current_pA=current_pA):
+                return microscope.set_current(request_id, current_pA)
+            case m.Acquire(scan=scan):
+                return self._acquire(microscope, request_id, scan)
+            case m.Illuminate(duration_s=duration_s, field_nm=field_nm):
+                current_pA = microscope.status().current_pA
+                with self._charged(shower_dose_e_per_A2(current_pA, duration_s, field_nm)):
+                    return microscope.illuminate(request_id, duration_s, field_nm)
+            case m.Wait(duration_s=duration_s):
+                microscope.wait(duration_s)
+            case m.Rehearse(remount=remount):
+                microscope.rehearse(request_id, remount)
+        return None
+
+    def _acquire(self, microscope: Microscope, request_id: str, scan: ScanSettings) -> FrameInfo:
+        with self._charged(scan.dose_e_per_A2(microscope.status().current_pA)):
+            frame = microscope.acquire(request_id, scan)
+        self._frames.put(store(frame))
+        return frame.info
+
+    @contextmanager
+    def _charged(self, dose_e_per_A2: float) -> Iterator[None]:
+        self._dose = charge(self._dose, dose_e_per_A2)
+        try:
+            yield
+        except MicroscopeError as error:
+            if surely_unexposed(error):
+                self._dose = refund(self._dose, dose_e_per_A2)
+            raise
+
+    def _find_frame(self, frame_id: str) -> FrameInfo:
+        held = self._frames.get(frame_id)
+        if held is None:
+            fetched = self._hardware.start(
+                lambda microscope: store(microscope.fetch_frame(frame_id))
+            )
+            if not wait([fetched], timeout=m.POLL_S).done:
+                raise MicroscopeError(f"frame {frame_id!r}: the column is busy, ask again")
+            held = fetched.result()
+            self._frames.put(held)
+        return held.info
+
+    def _make_safe(self, reason: str) -> None:
+        log.warning("making safe: %s", reason)
+        self._hardware.make_safe(reason)
+
+    def _watch_lease(self) -> None:
+        while not self._closing.wait(WATCHDOG_INTERVAL_S):
+            lapsed = self._lease.lapsed()
+            if lapsed is None:
+                continue
+            try:
+                self._make_safe(f"{lapsed} has gone silent: its lease ran out")
+            except MicroscopeError:
+                log.exception("after a lapsed lease")
+            self._lease.drop_lapsed()
+
+
+def _done(value: object) -> Answer:
+    return Answer(m.Done(value=value))
+
+
+def _audit(request: m.Request, answer: Answer, peer: str) -> None:
+    """Log what acts, and only once it is over; looks, heartbeats and pixels go without a line."""
+    match request:
+        case m.Perform(request_id=request_id, action=action) if isinstance(answer.reply, m.Done):
+            log.info("%s %s %s", peer, request_id, action.model_dump_json())
+        case m.TakeLease(holder=holder, limits=limits):
+            log.info("%s lease to %s, limits %s", peer, holder, limits.model_dump_json())
+        case m.ReleaseLease() | m.Blank() | m.StopStage() | m.MakeSafe():
+            log.info("%s %s", peer, request.kind)

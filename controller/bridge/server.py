@@ -1,0 +1,175 @@
+"""The bridge on the network: Pyro5's daemon with its own door, one thread a connection.
+
+Pyro's accept loop reads from clients it refuses and shakes TLS hands before anybody else may come
+in, so a silent peer stops it. Here the loop only accepts; all reading is on the connection's own
+thread, under a timeout.
+"""
+
+from __future__ import annotations
+
+import logging
+import socket
+import ssl
+import threading
+from pathlib import Path
+from typing import Any
+
+from Pyro5.callcontext import current_context
+from Pyro5.errors import ConnectionClosedError
+from Pyro5.server import Daemon, expose
+
+from controller.bridge.address import BridgeAddress, Place, check_place
+from controller.bridge.control import BridgeControl
+from controller.bridge.messages import (
+    OBJECT_NAME,
+    PIXELS_ANNOTATION,
+    PROTOCOL_VERSION,
+)
+from controller.bridge.wire import HELLO_PATIENCE_S, GuardedConnection
+from controller.errors import BridgeError
+from controller.rpc import TokenDaemon
+
+log = logging.getLogger("controller.bridge.audit")
+
+CONNECTION_LIMIT = 128
+ACCEPT_INTERVAL_S = 0.25
+
+
+class Door:
+    """The only object the daemon exposes: one call, request text in, reply text out."""
+
+    def __init__(self, control: BridgeControl) -> None:
+        self._control = control
+
+    @expose  # type: ignore[untyped-decorator]
+    def call(self, request: object) -> str:
+        """Answer one request; pixels ride along as an annotation."""
+        answer = self._control.answer(str(request), str(current_context.client.peer))
+        if answer.pixels is not None:
+            current_context.response_annotations = {PIXELS_ANNOTATION: answer.pixels}
+        return answer.reply.model_dump_json()
+
+
+class Reception:
+    """What Pyro's own object tells a client at the handshake, and no more."""
+
+    def __init__(self, daemon: Daemon) -> None:
+        pass
+
+    @expose  # type: ignore[untyped-decorator]
+    def get_metadata(self, _object_id: object) -> dict[str, list[str]]:
+        """Name the one method there is."""
+        return {"methods": ["call"], "oneway": [], "attrs": []}
+
+
+class BridgeDaemon(TokenDaemon):
+    """Pyro's daemon behind a guarded door.
+
+    Parameters
+    ----------
+    control
+        Answers the requests.
+    place
+        Where to listen.
+    secret
+        What a client has to show; empty where its certificate is asked for instead.
+    tls
+        Context for mutual TLS, or None.
+
+    Raises
+    ------
+    BridgeError
+        If the address cannot be listened on.
+    """
+
+    def __init__(
+        self, control: BridgeControl, place: Place, secret: str, tls: ssl.SSLContext | None
+    ) -> None:
+        check_place(place)
+        where = (
+            {"unixsocket": str(place.socket_path)}
+            if place.socket_path is not None
+            else {"host": place.host, "port": place.port}
+        )
+        try:
+            super().__init__(secret, PROTOCOL_VERSION, interface=Reception, **where)
+        except OSError as error:
+            raise BridgeError(f"cannot listen on {place}: {error}") from error
+        self.register(Door(control), OBJECT_NAME)
+        self._boot_id = control.description.boot_id
+        self._place = place
+        self._tls = tls
+        self._slots = threading.BoundedSemaphore(CONNECTION_LIMIT)
+        self._closing = threading.Event()
+
+    def address(self, secret_path: Path | None) -> BridgeAddress:
+        """Return where clients on this machine find this daemon."""
+        if self._place.socket_path is not None:
+            return BridgeAddress(socket_path=self._place.socket_path, secret_path=secret_path)
+        host, port = self.sock.getsockname()[:2]
+        return BridgeAddress(host=host, port=port, secret_path=secret_path)
+
+    def serve(self) -> None:
+        """Accept until `stop`; every connection gets a thread, none is read from here."""
+        listener: socket.socket = self.sock
+        listener.settimeout(ACCEPT_INTERVAL_S)
+        while not self._closing.is_set():
+            try:
+                client, _ = listener.accept()
+            except TimeoutError:
+                continue
+            if not self._slots.acquire(blocking=False):
+                client.close()
+                log.warning("connection closed unread: %d are open", CONNECTION_LIMIT)
+                continue
+            threading.Thread(target=self._attend, args=(client,), daemon=True).start()
+
+    def stop(self) -> None:
+        """End `serve` and hang up on everyone."""
+        self._closing.set()
+        self.shutdown()
+
+    def validateHandshake(self, conn: Any, data: Any) -> str:
+        """Let in who shows the secret and speaks our version, and tell the boot id."""
+        try:
+            super().validateHandshake(conn, data)
+        except (PermissionError, ValueError) as error:
+            log.warning("%s not let in: %s", conn.peer, error)
+            raise
+        conn.admitted = True
+        return self._boot_id
+
+    def _attend(self, client: socket.socket) -> None:
+        """Serve one connection to its end, on its own thread."""
+        peer = _peer(client)
+        try:
+            connection = GuardedConnection(self._secured(client), peer)
+            if self._handshake(connection):
+                self._converse(connection)
+        except ConnectionClosedError:
+            log.debug("%s gone", peer)
+        except Exception as error:  # noqa: BLE001 -- whatever a peer sends ends its connection only
+            log.warning("%s connection ended: %s: %s", peer, type(error).__name__, error)
+        finally:
+            client.close()
+            self._slots.release()
+
+    def _converse(self, connection: GuardedConnection) -> None:
+        try:
+            while not self._closing.is_set():
+                self.handleRequest(connection)
+        finally:
+            self._clientDisconnect(connection)
+
+    def _secured(self, client: socket.socket) -> socket.socket:
+        client.settimeout(HELLO_PATIENCE_S)
+        if self._tls is None:
+            return client
+        secured = self._tls.wrap_socket(client, server_side=True, do_handshake_on_connect=False)
+        secured.do_handshake()
+        return secured
+
+
+def _peer(client: socket.socket) -> str:
+    name = client.getpeername()
+    return f"{name[0]}:{name[1]}" if isinstance(name, tuple) else "local"

@@ -1,0 +1,76 @@
+"""What the bridge's server adds to `controller.rpc`: bounds on size and time before reading on."""
+
+from __future__ import annotations
+
+import socket
+import struct
+
+from Pyro5 import errors
+from Pyro5.socketutil import SocketConnection
+
+HELLO_LIMIT_BYTES = 4 << 10
+"""Largest message from somebody who has not been let in yet."""
+REQUEST_LIMIT_BYTES = 64 << 10
+"""Largest request; pixels travel the other way only."""
+HELLO_PATIENCE_S = 5.0
+MESSAGE_PATIENCE_S = 30.0
+"""How long a begun message may take, either way."""
+
+_SIZES = struct.Struct("!II")
+"""Length of data and of annotations in Pyro's header."""
+_SIZES_OFFSET = 12 - 6
+"""Pyro reads a message in three parts: 6 bytes of tag and version, the header's rest, the body."""
+
+
+class GuardedConnection(SocketConnection):  # type: ignore[misc]
+    """A connection of the bridge's server that judges every header before it reads the body.
+
+    Parameters
+    ----------
+    sock
+        Connected, and secured where it has to be.
+    peer
+        What the audit log calls the other end.
+    """
+
+    def __init__(self, sock: socket.socket, peer: str) -> None:
+        super().__init__(sock)
+        self.peer = peer
+        self.admitted = False
+        """True once the handshake has shown who this is."""
+        self._part = 0
+
+    def recv(self, size: int) -> bytes:
+        """Read one of the three parts of a message, each within its time.
+
+        Raises
+        ------
+        Pyro5.errors.ProtocolError
+            For a message too long for who sends it.
+        """
+        self.sock.settimeout(self._patience_s())
+        data: bytes = super().recv(size)
+        if self._part == 1:
+            self._judge(*_SIZES.unpack_from(data, _SIZES_OFFSET))
+        self._part = (self._part + 1) % 3
+        return data
+
+    def send(self, data: bytes) -> None:
+        """Send a whole message, or give up on a reader that has stopped reading."""
+        self.sock.settimeout(MESSAGE_PATIENCE_S)
+        try:
+            self.sock.sendall(data)
+        except OSError as error:
+            raise errors.ConnectionClosedError(f"sending: {error}") from error
+
+    def _patience_s(self) -> float | None:
+        if not self.admitted:
+            return HELLO_PATIENCE_S
+        return MESSAGE_PATIENCE_S if self._part else None
+
+    def _judge(self, data_bytes: int, annotation_bytes: int) -> None:
+        limit = REQUEST_LIMIT_BYTES if self.admitted else HELLO_LIMIT_BYTES
+        if data_bytes + annotation_bytes > limit:
+            raise errors.ProtocolError(
+                f"message of {data_bytes + annotation_bytes} bytes refused, {limit} at most"
+            )

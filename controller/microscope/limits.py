@@ -1,0 +1,128 @@
+"""Soft limits of stage, scan and dose: pure checks made before any hardware is touched."""
+
+from __future__ import annotations
+
+from controller.microscope.interface import (
+    ELEMENTARY_CHARGE_C,
+    Data,
+    MicroscopeError,
+    NotNegative,
+    NotSupportedError,
+    OutOfLimitsError,
+    Positive,
+    ScanSettings,
+    StageLimits,
+    StagePosition,
+    VacuumError,
+    ValvesClosedError,
+)
+
+
+class SessionLimits(Data):
+    """What one session may do with the microscope, on top of what the column itself allows."""
+
+    stage: StageLimits | None = None
+    """Reach the protocol asks for; the column's own limits hold as well."""
+    dose_budget_e_per_A2: Positive | None = None
+    """No exposure is begun that would take the specimen beyond this; None leaves it open."""
+    dose_spent_e_per_A2: NotNegative = 0.0
+    """Charged to the specimen before this session took over (a resumed run)."""
+
+
+class DoseAccount(Data):
+    """What has been charged to the specimen, against what it may receive."""
+
+    spent_e_per_A2: NotNegative = 0.0
+    budget_e_per_A2: Positive | None = None
+
+
+def tightest(first: StageLimits, second: StageLimits | None) -> StageLimits:
+    """Return the reach that both limits allow.
+
+    Raises
+    ------
+    OutOfLimitsError
+        If no tilt angle is left.
+    """
+    if second is None:
+        return first
+    alpha_min_deg = max(first.alpha_min_deg, second.alpha_min_deg)
+    alpha_max_deg = min(first.alpha_max_deg, second.alpha_max_deg)
+    if alpha_min_deg > alpha_max_deg:
+        raise OutOfLimitsError(
+            f"the protocol's tilts {second.alpha_min_deg:g} to {second.alpha_max_deg:g} deg lie "
+            f"outside the stage's {first.alpha_min_deg:g} to {first.alpha_max_deg:g} deg"
+        )
+    return StageLimits(
+        alpha_min_deg=alpha_min_deg,
+        alpha_max_deg=alpha_max_deg,
+        xy_max_nm=min(first.xy_max_nm, second.xy_max_nm),
+        z_max_nm=min(first.z_max_nm, second.z_max_nm),
+    )
+
+
+def check_target(target: StagePosition, limits: StageLimits) -> None:
+    """Refuse a stage target out of reach.
+
+    Raises
+    ------
+    OutOfLimitsError
+        Naming the axis, the value and its limits.
+    """
+    reach = (
+        ("alpha_deg", target.alpha_deg, limits.alpha_min_deg, limits.alpha_max_deg),
+        ("x_nm", target.x_nm, -limits.xy_max_nm, limits.xy_max_nm),
+        ("y_nm", target.y_nm, -limits.xy_max_nm, limits.xy_max_nm),
+        ("z_nm", target.z_nm, -limits.z_max_nm, limits.z_max_nm),
+    )
+    for axis, value, low, high in reach:
+        if not low <= value <= high:
+            raise OutOfLimitsError(f"stage {axis} {value:g} is outside {low:g} to {high:g}")
+
+
+def check_scan(scan: ScanSettings, frame_sizes_px: tuple[tuple[int, int], ...]) -> None:
+    """Refuse a frame size the column does not offer; an empty table offers every size.
+
+    Raises
+    ------
+    OutOfLimitsError
+        Naming the size asked for and those on offer.
+    """
+    size_px = (scan.height_px, scan.width_px)
+    if frame_sizes_px and size_px not in frame_sizes_px:
+        offered = ", ".join(f"{height} x {width}" for height, width in frame_sizes_px)
+        raise OutOfLimitsError(f"frame size {size_px[0]} x {size_px[1]} px: choose from {offered}")
+
+
+def shower_dose_e_per_A2(current_pA: float, duration_s: float, field_nm: float) -> float:
+    """Electrons per square angstrom on a square of side `field_nm` exposed for `duration_s`."""
+    return current_pA * 1e-12 * duration_s / ELEMENTARY_CHARGE_C / (field_nm * 10.0) ** 2
+
+
+def charge(account: DoseAccount, dose_e_per_A2: float) -> DoseAccount:
+    """Charge an exposure before it begins: one that may have happened counts as one that did.
+
+    Raises
+    ------
+    OutOfLimitsError
+        If the budget does not cover it; nothing is charged then.
+    """
+    spent = account.spent_e_per_A2 + dose_e_per_A2
+    if account.budget_e_per_A2 is not None and spent > account.budget_e_per_A2:
+        raise OutOfLimitsError(
+            f"exposure of {dose_e_per_A2:.4g} e/A^2 refused: {account.spent_e_per_A2:.4g} of "
+            f"{account.budget_e_per_A2:.4g} e/A^2 are spent"
+        )
+    return account.model_copy(update={"spent_e_per_A2": spent})
+
+
+def refund(account: DoseAccount, dose_e_per_A2: float) -> DoseAccount:
+    """Take back a charge for an exposure that surely did not happen."""
+    return account.model_copy(
+        update={"spent_e_per_A2": max(0.0, account.spent_e_per_A2 - dose_e_per_A2)}
+    )
+
+
+def surely_unexposed(error: MicroscopeError) -> bool:
+    """Tell whether `error` says that the beam never reached the specimen."""
+    return isinstance(error, OutOfLimitsError | NotSupportedError | ValvesClosedError | VacuumError)

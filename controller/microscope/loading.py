@@ -1,0 +1,85 @@
+"""Microscopes by name: loaded late, so that a lean PC imports only the driver it uses."""
+
+from __future__ import annotations
+
+import tomllib
+from importlib import import_module
+from pathlib import Path
+from typing import Any, cast
+
+from pydantic import BaseModel, ValidationError
+
+from controller.errors import UsageError
+from controller.microscope.interface import Microscope
+
+SIMULATOR = "simulator"
+
+
+def one_line(error: ValidationError) -> str:
+    """Put every complaint of a validation into one line, each with its path."""
+    return "; ".join(
+        f"{'.'.join(str(part) for part in complaint['loc']) or 'input'}: {complaint['msg']}"
+        for complaint in error.errors(include_url=False, include_input=False, include_context=False)
+    )
+
+
+def read_settings(path: Path | None) -> dict[str, Any]:
+    """Read a driver's settings from TOML; no file means the driver's defaults.
+
+    A table ``[simulator]`` stands for the whole, so that settings may sit in a profile.
+    """
+    if path is None:
+        return {}
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise UsageError(f"settings {path}: {error}") from error
+    table = content.get(SIMULATOR, content)
+    if not isinstance(table, dict):
+        raise UsageError(f"settings {path}: [{SIMULATOR}] must be a table")
+    return table
+
+
+def load_microscope(
+    name: str, settings: dict[str, Any], state_path: Path | None, real_time: bool
+) -> Microscope:
+    """Make the microscope called `name`.
+
+    Parameters
+    ----------
+    name
+        ``simulator``, or ``package.module:function`` for a driver of one's own: the function
+        takes `settings` and `state_path` and returns a :class:`Microscope`.
+    settings
+        The driver's own settings, unchecked.
+    state_path
+        Where a simulated world outlives its process.
+    real_time
+        Let the simulator's time pass as fast as ours.
+
+    Raises
+    ------
+    UsageError
+        For an unknown name or wrong settings.
+    """
+    try:
+        if name == SIMULATOR:
+            return _simulator(settings, state_path, real_time)
+        module_name, separator, function = name.partition(":")
+        if not separator:
+            raise UsageError(
+                f"unknown microscope {name!r}: say {SIMULATOR!r} or package.module:function"
+            )
+        create = getattr(import_module(module_name), function)
+    except (ImportError, AttributeError) as error:
+        raise UsageError(f"microscope {name!r} cannot be loaded: {error}") from error
+    except ValidationError as error:
+        raise UsageError(f"settings of {name!r}: {one_line(error)}") from error
+    return cast(Microscope, create(settings, state_path))
+
+
+def _simulator(settings: dict[str, Any], state_path: Path | None, real_time: bool) -> Microscope:
+    model: type[BaseModel] = import_module("simulator.settings").SimulatorSettings
+    chosen = {**settings, "time": "real"} if real_time else settings
+    create = import_module("simulator.microscope").create
+    return cast(Microscope, create(model.model_validate(chosen), state_path))
