@@ -1,1 +1,1 @@
-"""A digital twin: specimen, optics, stage, detector, mistakes, microscope, and the scoring that alone knows the truth."""
+"""A digital twin: specimen, optics, stage, detector, mistakes, microscope; scoring, the truth."""

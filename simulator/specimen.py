@@ -1,0 +1,153 @@
+"""The specimen: gold spheres packed in a round assembly that dried flat on a film.
+
+Frame: origin at the centre of the round envelope, z towards the electron source in series A;
+the flat side, the grid's, faces +z.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial import cKDTree
+from scipy.spatial.transform import Rotation
+
+from simulator.settings import Packing, SpecimenSettings
+
+Array = NDArray[np.float64]
+
+DISORDERED_PACKING = 0.60
+"""Volume fraction of the disordered packing's touching spheres; random close packing is 0.64."""
+
+
+@dataclass(frozen=True, eq=False)
+class Particles:
+    """Centres [n, 3] as x, y, z in nm and diameters [n] in nm."""
+
+    centres_nm: Array
+    diameters_nm: Array
+
+    def __len__(self) -> int:
+        return len(self.diameters_nm)
+
+
+def make_assembly(settings: SpecimenSettings, seed: int, index: int = 0) -> Particles:
+    """Make the grid's assembly number `index`: the same settings and seed give the same one."""
+    rng = np.random.default_rng([seed, index])
+    centres = _PACKINGS[settings.packing](settings, rng)
+    diameters = settings.particle_diameter_nm * (
+        1.0 + settings.size_spread * np.clip(rng.standard_normal(len(centres)), -2.5, 2.5)
+    )
+    return Particles(centres, diameters)
+
+
+def inside(points_nm: Array, settings: SpecimenSettings) -> NDArray[np.bool_]:
+    """Tell which points [n, 3] lie in the flattened sphere."""
+    radius = settings.assembly_diameter_nm / 2.0
+    below_film = points_nm[:, 2] <= film_height_nm(settings)
+    return np.asarray((np.linalg.norm(points_nm, axis=1) <= radius) & below_film)
+
+
+def film_height_nm(settings: SpecimenSettings) -> float:
+    """Height of the flat side over the envelope's centre."""
+    return settings.assembly_diameter_nm * (0.5 - settings.flattening)
+
+
+def _spacing_nm(settings: SpecimenSettings) -> float:
+    return settings.spacing_ratio * settings.particle_diameter_nm
+
+
+def _lattice(settings: SpecimenSettings, rng: np.random.Generator) -> Array:
+    """One fcc crystal in a random orientation, reaching beyond the assembly."""
+    spacing = _spacing_nm(settings)
+    # sites of the rock-salt cube whose indices sum to even are fcc; their edge is spacing/sqrt(2)
+    edge = spacing / np.sqrt(2.0)
+    reach = int(np.ceil(settings.assembly_diameter_nm / 2.0 / edge)) + 2
+    index = np.arange(-reach, reach + 1)
+    cube = np.stack(np.meshgrid(index, index, index, indexing="ij"), axis=-1).reshape(-1, 3)
+    sites = cube[cube.sum(axis=1) % 2 == 0] * edge + rng.uniform(-edge, edge, 3)
+    sites += rng.normal(0.0, settings.position_disorder * spacing, sites.shape)
+    return np.asarray(Rotation.random(random_state=rng).apply(sites))
+
+
+def _fcc(settings: SpecimenSettings, rng: np.random.Generator) -> Array:
+    sites = _lattice(settings, rng)
+    return sites[inside(sites, settings)]
+
+
+def _multi_grain(settings: SpecimenSettings, rng: np.random.Generator) -> Array:
+    """Voronoi grains of fcc crystals; where two grains collide, the later one gives way."""
+    seeds = rng.normal(size=(settings.grains, 3))
+    seeds *= rng.uniform(0.3, 0.7, (settings.grains, 1)) / np.linalg.norm(
+        seeds, axis=1, keepdims=True
+    )
+    grain_of = cKDTree(seeds * settings.assembly_diameter_nm / 2.0)
+    closest = 0.9 * _spacing_nm(settings)
+    kept = np.empty((0, 3))
+    for grain in range(settings.grains):
+        sites = _fcc(settings, rng)
+        sites = sites[grain_of.query(sites)[1] == grain]
+        if len(kept) and len(sites):
+            sites = sites[cKDTree(kept).query(sites)[0] >= closest]
+        kept = np.vstack([kept, sites])
+    return kept
+
+
+def _disordered(settings: SpecimenSettings, rng: np.random.Generator) -> Array:
+    """Random dense packing: random points pushed apart by soft repulsion until none overlap.
+
+    The points are relaxed in a larger round box at the final density and the assembly is cut out,
+    so that the density does not change towards its surface.
+    """
+    spacing = _spacing_nm(settings)
+    box = settings.assembly_diameter_nm / 2.0 + spacing
+    number = int(DISORDERED_PACKING * (2.0 * box / spacing) ** 3)
+    points = rng.normal(size=(number, 3))
+    points *= box * rng.random((number, 1)) ** (1 / 3) / np.linalg.norm(points, axis=1)[:, None]
+    points = _push_apart(points, spacing, box)
+    return points[inside(points, settings)]
+
+
+def _push_apart(points: Array, spacing_nm: float, box_radius_nm: float) -> Array:
+    """Relax harmonic overlaps of spheres in a round box until they are small.
+
+    Each round moves every sphere by half of each of its overlaps, softened by the number of its
+    contacts (a Jacobi relaxation); the neighbour list is kept for several rounds.
+    """
+    skin = 0.25 * spacing_nm
+    for _ in range(60):
+        pairs = cKDTree(points).query_pairs(spacing_nm + skin, output_type="ndarray")
+        start = points.copy()
+        while np.abs(points - start).max() < skin / 4.0:
+            deepest = _relax_once(points, pairs, spacing_nm, box_radius_nm)
+            if deepest < 0.05 * spacing_nm:
+                return points
+    return points
+
+
+def _relax_once(
+    points: Array, pairs: NDArray[np.int64], spacing_nm: float, box_radius_nm: float
+) -> float:
+    """Move `points` in place by one round; return the deepest overlap before it, nm."""
+    apart = points[pairs[:, 0]] - points[pairs[:, 1]]
+    distance = np.linalg.norm(apart, axis=1)
+    overlap = np.maximum(spacing_nm - distance, 0.0)
+    push = apart * (0.5 * overlap / np.maximum(distance, 1e-9))[:, None]
+    touching = overlap > 0
+    contacts = np.bincount(pairs[touching].ravel(), minlength=len(points))
+    for axis in range(3):
+        points[:, axis] += (
+            np.bincount(pairs[:, 0], push[:, axis], len(points))
+            - np.bincount(pairs[:, 1], push[:, axis], len(points))
+        ) / np.maximum(contacts / 3.0, 1.0)
+    radius = np.linalg.norm(points, axis=1)
+    points *= np.minimum(1.0, box_radius_nm / radius)[:, None]
+    return float(overlap.max(initial=0.0))
+
+
+_PACKINGS = {
+    Packing.FCC: _fcc,
+    Packing.MULTI_GRAIN: _multi_grain,
+    Packing.DISORDERED: _disordered,
+}
