@@ -1,0 +1,157 @@
+"""Profiles and the verb that shows, validates and describes them."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from controller.cli import config
+from controller.errors import UsageError
+from controller.exit_codes import ExitCode
+from controller.profiles import config_folder, find_profile, profile_names
+from controller.protocol import Protocol, read_protocol
+
+MINIMAL = """
+name = "x"
+[scan]
+width_px = 64
+height_px = 64
+pixel_nm = 1.0
+dwell_us = 1.0
+"""
+
+
+def run(*arguments: str) -> int:
+    parser = argparse.ArgumentParser()
+    config.add_arguments(parser)
+    return config.run(parser.parse_args(arguments))
+
+
+@pytest.mark.parametrize("name", profile_names())
+def test_every_profile_is_valid(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("validate", name) == ExitCode.OK
+    assert "valid" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", profile_names())
+def test_every_profile_keeps_its_dose_budget(name: str) -> None:
+    protocol = read_protocol(find_profile(name))
+    frames = sum(
+        len(series.tilts_deg) * protocol.scan.dose_e_per_A2(series.current_pA)
+        for series in (protocol.series_a, protocol.series_b)
+    )
+    retaken = frames * (1 + protocol.tracking.low_dose_dwell_fraction)
+    assert 1_000 < frames < 20_000
+    assert retaken < protocol.limits.dose_budget_e_per_A2
+
+
+def test_the_three_profiles_are_there() -> None:
+    assert {"demo", "paper", "fast"} <= set(profile_names())
+
+
+def test_paper_and_demo_share_their_physics() -> None:
+    paper, demo = (read_protocol(find_profile(name)) for name in ("paper", "demo"))
+    assert paper.series_a == demo.series_a
+    assert paper.series_b == demo.series_b
+    assert paper.shower == demo.shower
+    unlike = {"simulator_settings": ""}
+    assert paper.column.model_copy(update=unlike) == demo.column.model_copy(update=unlike)
+
+
+def test_fast_leaves_time_for_stage_and_settling() -> None:
+    protocol = read_protocol(find_profile("fast"))
+    exposed_s = protocol.scan.frame_time_s * (1 + protocol.tracking.low_dose_dwell_fraction)
+    assert len(protocol.series_a.tilts_deg) * 4.7 < 360
+    assert exposed_s + protocol.tracking.settle_s < 2.5
+
+
+def test_the_committed_schema_is_current() -> None:
+    committed = (config_folder() / "protocol.schema.json").read_text(encoding="utf-8")
+    assert json.loads(committed) == Protocol.model_json_schema(), "run: make schema"
+
+
+def test_schema_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("schema") == ExitCode.OK
+    assert json.loads(capsys.readouterr().out)["title"] == "Protocol"
+
+
+@dataclass(frozen=True)
+class Wrong:
+    name: str
+    text: str
+    said: tuple[str, ...]
+
+
+WRONG = [
+    Wrong(
+        "a typo and a bad range are two errors",
+        MINIMAL.replace("dwell_us = 1.0", "dwel_us = 1.0") + "[flip]\nmargin = 3\n",
+        ("scan.dwell_us: Field required", "scan.dwel_us: Extra", "flip.margin: Input should be"),
+    ),
+    Wrong(
+        "beyond the stage",
+        MINIMAL + "[series_a]\nstart_deg = -85\nstop_deg = 70\n",
+        ("series_a asks for -85", "limits.stage"),
+    ),
+    Wrong(
+        "the simulator's own profile",
+        MINIMAL,
+        ("wrong.toml: specimen.packing: ", "wrong.toml: specimen.colour: Extra"),
+    ),
+    Wrong(
+        "no such simulator profile",
+        MINIMAL + '[column]\nsimulator_settings = "nowhere.toml"\n',
+        ("nowhere.toml: no such file",),
+    ),
+]
+
+
+@pytest.mark.parametrize("case", WRONG, ids=lambda case: case.name)
+def test_every_wrong_field_is_named_with_its_path(
+    case: Wrong, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "p.toml"
+    text = (
+        case.text
+        if "[column]" in case.text
+        else case.text + '[column]\nsimulator_settings = "wrong.toml"\n'
+    )
+    path.write_text(text)
+    (tmp_path / "wrong.toml").write_text('[specimen]\npacking = "bcc"\ncolour = "gold"\n')
+    assert run("validate", str(path)) == ExitCode.USAGE
+    out = capsys.readouterr().out
+    for phrase in case.said:
+        assert phrase in out
+
+
+def test_show_names_where_each_value_came_from(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text(MINIMAL)
+    assert run("show", str(path)) == ExitCode.OK
+    rows = {line.split()[0]: line for line in capsys.readouterr().out.splitlines()}
+    assert rows["scan.pixel_nm"].endswith(str(path)) and " 1.0 " in rows["scan.pixel_nm"]
+    assert rows["series_b.step_deg"].endswith("default")
+    assert rows["processing.diameter_nm"].endswith("default")
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [("nowhere.toml", "no such protocol"), ("README", "no such protocol")],
+)
+def test_what_is_no_profile_is_refused(name: str, said: str) -> None:
+    with pytest.raises(UsageError, match=said):
+        find_profile(name)
+
+
+def test_broken_toml_is_one_line(tmp_path: Path) -> None:
+    path = tmp_path / "p.toml"
+    path.write_text("name = ")
+    with pytest.raises(UsageError, match=r"p\.toml: cannot be read as TOML") as caught:
+        run("validate", str(path))
+    assert "\n" not in str(caught.value)
