@@ -1,0 +1,96 @@
+"""`dualtilt simulate`: files that processing and others open."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import mrcfile
+import numpy as np
+import pytest
+
+from controller.cli import simulate
+from controller.errors import UsageError
+from controller.exit_codes import ExitCode
+from processing.files.particles import read_csv
+from processing.files.tilt_series import load_tilt_series
+
+PROTOCOL = """
+name = "tiny"
+[column]
+simulator_settings = "tiny-simulator.toml"
+[scan]
+width_px = 48
+height_px = 40
+pixel_nm = 1.2
+dwell_us = 5.0
+[series_a]
+start_deg = -40
+stop_deg = 40
+step_deg = 20
+[series_b]
+start_deg = -60
+stop_deg = 60
+step_deg = 30
+"""
+SIMULATOR = """
+seed = 4
+[specimen]
+assembly_diameter_nm = 34.0
+"""
+
+
+def run(protocol: Path, out: Path, *more: str) -> int:
+    parser = argparse.ArgumentParser()
+    simulate.add_arguments(parser)
+    return simulate.run(parser.parse_args([str(protocol), "--out", str(out), *more]))
+
+
+@pytest.fixture
+def protocol(tmp_path: Path) -> Path:
+    path = tmp_path / "tiny.toml"
+    path.write_text(PROTOCOL)
+    (tmp_path / "tiny-simulator.toml").write_text(SIMULATOR)
+    return path
+
+
+def test_both_series_and_the_truth_are_written(protocol: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    assert run(protocol, out) == ExitCode.OK
+    for name, angles in (("A", range(-40, 41, 20)), ("B", range(-60, 61, 30))):
+        series = load_tilt_series(out / f"{name}.mrc", name=name)
+        assert series.images.shape == (5, 40, 48)
+        assert series.pixel_nm == pytest.approx(1.2)
+        np.testing.assert_allclose(series.angles_deg, list(angles))
+        assert mrcfile.validate(out / f"{name}.mrc")
+        assert (out / f"{name}.rawtlt").is_file()
+    assert len(read_csv(out / "truth.csv")) > 20
+
+
+def test_the_same_seed_gives_the_same_series(protocol: Path, tmp_path: Path) -> None:
+    seeds = {"one": "7", "same": "7", "other": "8"}
+    for name, seed in seeds.items():
+        assert run(protocol, tmp_path / name, "--seed", seed) == ExitCode.OK
+    stacks = {name: (tmp_path / name / "B.mrc").read_bytes()[1024:] for name in seeds}
+    assert stacks["one"] == stacks["same"] != stacks["other"]
+
+
+@pytest.mark.parametrize(
+    ("said", "spoil"),
+    [
+        ("is not empty", lambda folder: (folder / "out" / "mine.txt").write_text("precious")),
+        ("no such simulator", lambda folder: (folder / "tiny-simulator.toml").unlink()),
+        (
+            "specimen.colour: Extra",
+            lambda folder: (folder / "tiny-simulator.toml").write_text("[specimen]\ncolour=1\n"),
+        ),
+    ],
+    ids=["a folder that is not empty", "no profile", "a wrong profile"],
+)
+def test_refused_in_one_line(said: str, spoil: object, protocol: Path, tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    spoil(tmp_path)  # type: ignore[operator]
+    with pytest.raises(UsageError, match=said) as caught:
+        run(protocol, tmp_path / "out")
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "out" / "A.mrc").exists()
