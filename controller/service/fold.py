@@ -46,6 +46,8 @@ from controller.service.status import (
     TiltStatus,
 )
 
+CHECKED_PHASES = (Phase.PREFLIGHT, Phase.FLIP)
+"""Each begins a check list of its own."""
 Changes = dict[str, Any]
 """Fields of the status and their new values."""
 
@@ -103,7 +105,11 @@ def _phase_started(status: SessionStatus, event: PhaseStarted) -> Changes:
         else status.phases[phase]
         for i, phase in enumerate(order)
     }
-    return {"phases": {**phases, event.phase: PhaseState.RUNNING}, "left_s": None}
+    return {
+        "phases": {**phases, event.phase: PhaseState.RUNNING},
+        "left_s": None,
+        "checks": () if event.phase in CHECKED_PHASES else status.checks,
+    }
 
 
 def _phase_finished(status: SessionStatus, event: PhaseFinished) -> Changes:
@@ -181,8 +187,8 @@ def _counted(status: SessionStatus, event: Counted) -> Changes:
     return {"counts": {**status.counts, event.which: count}}
 
 
-def _opened(_: SessionStatus, event: PromptOpened) -> Changes:
-    return {"prompt": event.prompt}
+def _opened(_: SessionStatus, record: Record, event: PromptOpened) -> Changes:
+    return {"prompt": event.prompt, "prompt_seq": record.seq}
 
 
 def _answered(status: SessionStatus, event: PromptAnswered) -> Changes:
@@ -241,7 +247,7 @@ _FOLDS: dict[type[Event], Fold] = {
     BeamChanged: _of_event(_beam),
     FrameRecorded: _of_event(_frame),
     Alerted: _of_record(_alerted),
-    PromptOpened: _of_event(_opened),
+    PromptOpened: _of_record(_opened),
     PromptAnswered: _of_event(_answered),
     FlipChecked: _of_event(_flip_checked),
     ProcessingProgressed: _of_event(_progressed),

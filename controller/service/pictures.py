@@ -13,7 +13,7 @@ Picture = NDArray[np.uint8]
 
 
 def read_picture(path: Path, max_side_px: int) -> Picture:
-    """Read a preview and reduce it by block means until neither side exceeds `max_side_px`.
+    """Read a preview, reduced until neither side exceeds `max_side_px`.
 
     Raises
     ------
@@ -23,8 +23,13 @@ def read_picture(path: Path, max_side_px: int) -> Picture:
     image: NDArray[Any] = np.load(path, allow_pickle=False)
     if image.ndim != 2 or image.dtype != np.uint8 or 0 in image.shape:
         raise ValueError(f"{path}: {image.dtype} {image.shape} is no 2D uint8 picture")
+    return reduce_picture(np.ascontiguousarray(image), max_side_px)
+
+
+def reduce_picture(image: Picture, max_side_px: int) -> Picture:
+    """Reduce by block means, both sides alike, until neither exceeds `max_side_px`."""
     factor = -(-max(image.shape) // max_side_px)
-    return np.ascontiguousarray(image) if factor <= 1 else _block_mean(image, factor)
+    return image if factor <= 1 else _block_mean(image, factor)
 
 
 def _block_mean(image: Picture, factor: int) -> Picture:

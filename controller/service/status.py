@@ -162,8 +162,11 @@ class SessionStatus(Data):
     beam: BeamStatus | None = None
     counts: dict[Which, CountStatus] = Field(default_factory=dict)
     checks: tuple[Checked, ...] = ()
+    """The newest check list: of the pre-flight, or around the flip."""
     showers: tuple[Showered, ...] = ()
     prompt: Prompt | None = None
+    prompt_seq: int | None = None
+    """Of the event that opened the prompt: the same question may be asked again."""
     alerts: tuple[AlertStatus, ...] = ()
     standing_alarm: str = ""
     """The newest alarm since the session last went on; empty where there is none."""

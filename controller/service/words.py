@@ -1,0 +1,214 @@
+"""Status and events in words: the same on the screen, in the log and on a plain terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from controller.events import (
+    Alerted,
+    BeamChanged,
+    Checked,
+    Counted,
+    FlipChecked,
+    FrameRecorded,
+    Level,
+    Phase,
+    PhaseFinished,
+    PhaseStarted,
+    PreviewReady,
+    ProcessingFailed,
+    ProcessingProgressed,
+    Prompt,
+    PromptAnswered,
+    PromptOpened,
+    Record,
+    ReportWritten,
+    SessionStarted,
+    Showered,
+    StateChanged,
+    TiltJudged,
+)
+from controller.service.status import CountPoint, SessionStatus
+
+PHASE_NAMES = {
+    Phase.PREFLIGHT: "pre-flight",
+    Phase.SHOWER: "shower",
+    Phase.A: "series A",
+    Phase.FLIP: "flip",
+    Phase.B: "series B",
+    Phase.FUSE: "fuse and count",
+    Phase.REPORT: "report",
+}
+LEVEL_MARKS = {Level.INFO: "i", Level.WARNING: "!", Level.ALARM: "!!"}
+"""Read without colour."""
+
+
+def duration(seconds: float | None) -> str:
+    """0:34, 12:07 or 1:02:45; a dash where it is not known."""
+    if seconds is None:
+        return "–"
+    minutes, second = divmod(round(seconds), 60)
+    hours, minute = divmod(minutes, 60)
+    return f"{hours}:{minute:02d}:{second:02d}" if hours else f"{minute}:{second:02d}"
+
+
+def kilo_dose(dose_e_per_A2: float) -> str:
+    """In thousands of electrons per square angstrom, the unit left out."""
+    return f"{dose_e_per_A2 / 1000:.1f}".removesuffix(".0")
+
+
+def count(point: CountPoint | Counted) -> str:
+    """A count with its interval: 5830 ± 60, or 5830 (5700-5850) where it is lopsided."""
+    below, above = point.n - point.n_low, point.n_high - point.n
+    if abs(below - above) <= 0.1 * (below + above) + 1:
+        return f"{point.n} ± {round((below + above) / 2)}"
+    return f"{point.n} ({point.n_low}–{point.n_high})"
+
+
+def clock(at: str) -> str:
+    """Time of day of a record: 19:02:11."""
+    return at[11:19]
+
+
+def dose(status: SessionStatus) -> str:
+    """Spent, planned and allowed."""
+    spent, planned = kilo_dose(status.dose_e_per_A2), kilo_dose(status.planned_dose_e_per_A2)
+    return f"{spent} of {planned} ke/Å²"
+
+
+def beam(status: SessionStatus) -> str:
+    """On or blanked, and the current."""
+    if status.beam is None:
+        return "beam –"
+    return f"beam {'blanked' if status.beam.blanked else 'ON'} {status.beam.current_pA:.0f} pA"
+
+
+def answer_command(prompt: Prompt, choice: str) -> str:
+    """What to type elsewhere instead of answering on the screen."""
+    reason = ' --reason "…"' if choice in prompt.needs_reason else ""
+    return f"dualtilt answer {prompt.id} {choice}{reason}"
+
+
+def mark(record: Record) -> str:
+    """One or two characters that say what kind of line this is."""
+    match record.event:
+        case Alerted(level=level):
+            return LEVEL_MARKS[level]
+        case ProcessingFailed():
+            return LEVEL_MARKS[Level.ALARM]
+        case Checked(ok=False) | FlipChecked(accepted=False):
+            return LEVEL_MARKS[Level.WARNING]
+        case PromptOpened() | PromptAnswered():
+            return "?"
+        case _:
+            return ""
+
+
+def tell(record: Record) -> str:
+    """One line for an event, without its time."""
+    return _TELLERS[type(record.event)](record.event)
+
+
+def _frame(event: FrameRecorded) -> str:
+    shift = (event.shift_px[0] ** 2 + event.shift_px[1] ** 2) ** 0.5
+    again = f", taken {event.retakes + 1} times" if event.retakes else ""
+    return (
+        f"{event.series}#{event.index + 1}/{event.planned} {event.alpha_deg:+.1f}°"
+        f"  counts {event.mean_counts:.0f}  shift {shift:.1f} px"
+        f"  dose {kilo_dose(event.dose_e_per_A2)} ke/Å²  {event.verdict}{again}"
+    )
+
+
+def _session(event: SessionStarted) -> str:
+    again = "resumed" if event.resumed else "started"
+    tilts = f"{len(event.tilts_a_deg)} + {len(event.tilts_b_deg)} tilts"
+    return (
+        f"{event.name} {again} on {event.microscope}{' (SIM)' if event.simulated else ''}:"
+        f" {tilts}, {duration(event.planned_s)},"
+        f" {kilo_dose(event.planned_dose_e_per_A2)} of"
+        f" {kilo_dose(event.dose_budget_e_per_A2)} ke/Å²"
+    )
+
+
+def _shower(event: Showered) -> str:
+    size = f"  size {event.size_nm:.1f} nm" if event.size_nm is not None else ""
+    return (
+        f"shower {event.alpha_deg:+.0f}°  {duration(event.elapsed_s)} of"
+        f" {duration(event.planned_s)}  dose {kilo_dose(event.dose_e_per_A2)} ke/Å²{size}"
+    )
+
+
+def _counted(event: Counted) -> str:
+    so_far = f" after {event.tilts_used} tilts" if event.live else ""
+    diameter = f", d {event.diameter_nm:.2f} nm" if event.diameter_nm else ""
+    return f"particles {event.which}: {count(event)}{so_far}{diameter}"
+
+
+def _flip(event: FlipChecked) -> str:
+    word = "accepted" if event.accepted else "REFUSED"
+    return (
+        f"flip {word}: {event.found} (flipped {event.flipped_score:.2f},"
+        f" same side up {event.same_side_score:.2f})"
+    )
+
+
+def _answered(event: PromptAnswered) -> str:
+    reason = f": {event.reason}" if event.reason else ""
+    return f"{event.prompt_id} answered {event.value} by {event.by}{reason}"
+
+
+def _opened(event: PromptOpened) -> str:
+    prompt = event.prompt
+    choices = " | ".join(prompt.choices)
+    return f"{prompt.title}: dualtilt answer {prompt.id} {choices}"
+
+
+def _state(event: StateChanged) -> str:
+    return f"{event.state.value}{': ' if event.reason else ''}{event.reason}"
+
+
+def _alert(event: Alerted) -> str:
+    return f"{event.text}{f' ({event.where})' if event.where else ''}"
+
+
+def _check(event: Checked) -> str:
+    return f"{'✓' if event.ok else '✗'} {event.name}: {event.detail}"
+
+
+def _beam(event: BeamChanged) -> str:
+    return f"beam {'blanked' if event.blanked else 'ON'}, {event.current_pA:.0f} pA"
+
+
+def _progress(event: ProcessingProgressed) -> str:
+    return f"{event.job}: {event.stage} {event.fraction:.0%}, {event.behind} frames behind"
+
+
+def _judged(event: TiltJudged) -> str:
+    return f"{event.series}#{event.index + 1} residual {event.residual_px:.2f} px"
+
+
+def _failure(event: ProcessingFailed) -> str:
+    return f"{event.job} {'refused' if event.refused else 'failed'}: {event.reason}"
+
+
+_TELLERS: dict[type, Callable[[Any], str]] = {
+    SessionStarted: _session,
+    StateChanged: _state,
+    PhaseStarted: lambda event: f"{PHASE_NAMES[event.phase]} begins",
+    PhaseFinished: lambda event: f"{PHASE_NAMES[event.phase]} done",
+    Checked: _check,
+    Showered: _shower,
+    BeamChanged: _beam,
+    FrameRecorded: _frame,
+    Alerted: _alert,
+    PromptOpened: _opened,
+    PromptAnswered: _answered,
+    FlipChecked: _flip,
+    ProcessingProgressed: _progress,
+    TiltJudged: _judged,
+    Counted: _counted,
+    PreviewReady: lambda event: f"picture {event.view}: {event.caption}",
+    ProcessingFailed: _failure,
+    ReportWritten: lambda event: f"report written: {event.path}",
+}

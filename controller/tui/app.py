@@ -1,0 +1,258 @@
+"""The screen of a session: a client of its service, nothing more. Closing it stops nothing."""
+
+from __future__ import annotations
+
+import webbrowser
+from collections import deque
+from collections.abc import Callable, Iterable
+from functools import partial
+from pathlib import Path
+from typing import ClassVar
+
+from textual.app import App, SystemCommand
+from textual.binding import Binding, BindingType
+from textual.screen import Screen
+from textual.theme import Theme
+
+from controller.commands import Answer, StopWhen
+from controller.errors import DualtiltError
+from controller.events import Record, State
+from controller.service.client import ServiceClient
+from controller.service.status import SessionStatus
+from controller.tui.dialogs import PromptDialog, StopDialog
+from controller.tui.feed import Feed
+from controller.tui.help import HelpScreen
+from controller.tui.log import LogScreen
+from controller.tui.main_screen import MainScreen
+from controller.tui.messages import PictureArrived, RecordsArrived, StatusArrived, Unreachable
+
+RECORDS_KEPT = 20_000
+MICROSCOPE_ROOM = Theme(
+    name="microscope-room",
+    primary="#7fb2d9",
+    secondary="#5b7c99",
+    accent="#e3a857",
+    foreground="#d5dae0",
+    background="#0d1014",
+    surface="#171c22",
+    panel="#222932",
+    success="#8cbf88",
+    warning="#e3a857",
+    error="#e0705f",
+    dark=True,
+)
+"""Dark: the room is."""
+
+
+class SessionApp(App[None]):
+    """Shows the session in `folder`.
+
+    Parameters
+    ----------
+    folder
+        The session's folder.
+    read_only
+        Look only.
+    follow
+        Attach to the session's service; False where snapshots are posted by somebody else.
+    leave_when_ended_s
+        Close the screen so long after the session ended; None waits for the operator.
+    """
+
+    CSS_PATH = "screen.tcss"
+    TITLE = "dualtilt"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("space", "pause", "Pause"),
+        Binding("space", "go_on", "Go on"),
+        Binding("a", "answer", "Answer"),
+        Binding("x", "stop", "Stop…"),
+        Binding("v", "view", "View"),
+        Binding("z", "zoom", "Zoom"),
+        Binding("l", "log", "Log"),
+        Binding("o", "open_report", "Report"),
+        Binding("question_mark,f1", "help", "Help", key_display="?"),
+        Binding("q", "detach", "Detach"),
+    ]
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        read_only: bool = False,
+        follow: bool = True,
+        leave_when_ended_s: float | None = None,
+    ) -> None:
+        super().__init__()
+        self._folder = folder
+        self._read_only = read_only
+        self._leave_when_ended_s = leave_when_ended_s
+        self._feed = Feed(folder, self.post_message) if follow else None
+        self._main = MainScreen(read_only=read_only)
+        self._records: deque[Record] = deque(maxlen=RECORDS_KEPT)
+        self._dialog: tuple[int | None, PromptDialog] | None = None
+        self._asked: int | None = None
+        self._leaving = False
+        self.status = SessionStatus()
+
+    def on_mount(self) -> None:
+        """Open the main screen and begin to follow."""
+        self.register_theme(MICROSCOPE_ROOM)
+        self.theme = MICROSCOPE_ROOM.name
+        self.push_screen(self._main)
+        if self._feed is not None:
+            self._feed.start()
+
+    def on_unmount(self) -> None:
+        """Leave no thread behind."""
+        if self._feed is not None:
+            self._feed.stop()
+
+    def on_status_arrived(self, message: StatusArrived) -> None:
+        """Show the newest status."""
+        self.status = message.status
+        self._main.show(message.status)
+        self._follow_prompt(message.status)
+        self.refresh_bindings()
+        if message.status.ended and self._leave_when_ended_s is not None and not self._leaving:
+            self._leaving = True
+            self.set_timer(self._leave_when_ended_s, self.exit)
+
+    def on_picture_arrived(self, message: PictureArrived) -> None:
+        """Show a newer picture."""
+        self._main.add_view(message.view)
+
+    def on_records_arrived(self, message: RecordsArrived) -> None:
+        """Keep log lines, and show them where the log is open."""
+        self._records.extend(message.records)
+        self._main.add_records(message.records)
+        for screen in self.screen_stack:
+            if isinstance(screen, LogScreen):
+                screen.add(message.records)
+
+    def on_unreachable(self, message: Unreachable) -> None:
+        """Say so; what was known stays on the screen."""
+        self._main.show(self.status, unreachable=message.text)
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Offer what makes sense now."""
+        del parameters
+        status = self.status
+        commands = not self._read_only and not status.ended
+        allowed = {
+            "pause": commands and status.state is not State.PAUSED,
+            "go_on": commands and status.state is State.PAUSED,
+            "stop": commands,
+            "answer": commands and status.prompt is not None,
+            "open_report": status.report is not None,
+        }
+        return allowed.get(action, True)
+
+    def action_pause(self) -> None:
+        """Pause after the step under way."""
+        self._send(ServiceClient.pause)
+
+    def action_go_on(self) -> None:
+        """Go on after a pause."""
+        self._send(ServiceClient.go_on)
+
+    def action_stop(self) -> None:
+        """Ask how soon to stop."""
+
+        def chosen(when: StopWhen | None) -> None:
+            if when is not None:
+                self._send(lambda client: client.stop(when))
+
+        self.push_screen(StopDialog(), chosen)
+
+    def action_answer(self) -> None:
+        """Come back to the open prompt."""
+        prompt = self.status.prompt
+        if prompt is None:
+            return
+
+        def answered(answer: Answer | None) -> None:
+            if answer is not None:
+                self._send(lambda client: client.answer(answer))
+
+        dialog = PromptDialog(prompt)
+        self._dialog = self.status.prompt_seq, dialog
+        self.push_screen(dialog, answered)
+
+    def action_view(self) -> None:
+        """Next picture."""
+        self._main.next_view()
+
+    def action_zoom(self) -> None:
+        """One to one, or all of it."""
+        self._main.toggle_zoom()
+
+    def action_log(self) -> None:
+        """Open the event log."""
+        self.push_screen(LogScreen(self._records))
+
+    def action_help(self) -> None:
+        """Explain keys and words."""
+        self.push_screen(HelpScreen())
+
+    def action_open_report(self) -> None:
+        """Open the report in the desktop's browser."""
+        report = self._folder.absolute() / (self.status.report or "report.html")
+        if not webbrowser.open(report.as_uri()):
+            self.notify(f"no browser here: open {report}", severity="warning")
+
+    def action_detach(self) -> None:
+        """Leave; the session goes on."""
+        self.exit()
+
+    def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
+        """Every action by name, for the palette."""
+        yield from super().get_system_commands(screen)
+        for name, says, action in (
+            ("Pause", "after the step under way", "pause"),
+            ("Go on", "after a pause", "go_on"),
+            ("Answer the prompt", "that is open", "answer"),
+            ("Stop…", "after this tilt, at the end of the series, now", "stop"),
+            ("Next view", "frame, slices, fused, difference", "view"),
+            ("Zoom", "one to one, or all of it", "zoom"),
+            ("Log", "every event, with a filter", "log"),
+            ("Open report", "in a browser", "open_report"),
+            ("Detach", "the session goes on", "detach"),
+        ):
+            if self.check_action(action, ()):
+                yield SystemCommand(name, says, getattr(self, f"action_{action}"))
+
+    def _follow_prompt(self, status: SessionStatus) -> None:
+        """Open a new prompt by itself, close one that was answered elsewhere."""
+        open_seq = status.prompt_seq if status.prompt is not None else None
+        if self._dialog is not None and self._dialog[0] != open_seq:
+            self._dialog[1].withdraw()
+            self._dialog = None
+        if open_seq is not None and open_seq != self._asked and not self._read_only:
+            self._asked = open_seq
+            self.action_answer()
+
+    def _send(self, command: Callable[[ServiceClient], None]) -> None:
+        """Tell the session, on a thread of its own: the screen never waits."""
+        self.run_worker(partial(self._tell, command), thread=True, exit_on_error=False)
+
+    def _tell(self, command: Callable[[ServiceClient], None]) -> None:
+        try:
+            with ServiceClient.connect(self._folder) as client:
+                command(client)
+        except DualtiltError as error:
+            self.call_from_thread(self.notify, str(error), severity="error", timeout=10)
+
+
+def run_screen(
+    folder: Path, *, read_only: bool = False, leave_when_ended_s: float | None = None
+) -> SessionStatus:
+    """Show the session in `folder` until the operator detaches.
+
+    Returns
+    -------
+    SessionStatus
+        The last one seen: `ended` says whether the session is over or merely left alone.
+    """
+    app = SessionApp(folder, read_only=read_only, leave_when_ended_s=leave_when_ended_s)
+    app.run()
+    return app.status

@@ -1,0 +1,130 @@
+"""Curves as braille characters: two by four dots a cell. Pure: numbers in, text out."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+Point = tuple[float, float]
+
+_DOTS = ((0x01, 0x08), (0x02, 0x10), (0x04, 0x20), (0x40, 0x80))
+"""Bit of the dot at (row, column) of a cell."""
+_BLANK = 0x2800
+
+
+@dataclass(frozen=True)
+class Curve:
+    """One series of points, in the order of x."""
+
+    name: str
+    points: tuple[Point, ...]
+    bars: tuple[tuple[float, float], ...] = ()
+    """(low, high) of each point; empty for none."""
+    joined: bool = True
+
+
+@dataclass(frozen=True)
+class Chart:
+    """What one plot shows."""
+
+    title: str
+    curves: tuple[Curve, ...] = ()
+    x_range: tuple[float, float] = (0.0, 1.0)
+    y_range: tuple[float, float] | None = None
+    """None: from the data."""
+    limit: float | None = None
+    x_unit: str = ""
+
+
+@dataclass
+class Canvas:
+    """Cells of braille dots; `ink` says which curve drew last in each cell."""
+
+    rows: int
+    cols: int
+    x_range: tuple[float, float]
+    y_range: tuple[float, float]
+    bits: list[list[int]] = field(init=False)
+    ink: list[list[str]] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.bits = [[0] * self.cols for _ in range(self.rows)]
+        self.ink = [[""] * self.cols for _ in range(self.rows)]
+
+    def dot_at(self, point: Point) -> tuple[int, int]:
+        """Dot (row, column) of a point, row 0 at the top; may lie outside."""
+        (x0, x1), (y0, y1) = self.x_range, self.y_range
+        across = (point[0] - x0) / ((x1 - x0) or 1.0)
+        up = (point[1] - y0) / ((y1 - y0) or 1.0)
+        return round((1 - up) * (4 * self.rows - 1)), round(across * (2 * self.cols - 1))
+
+    def dot(self, row: int, col: int, ink: str) -> None:
+        """Set one dot where it is inside."""
+        if 0 <= row < 4 * self.rows and 0 <= col < 2 * self.cols:
+            self.bits[row // 4][col // 2] |= _DOTS[row % 4][col % 2]
+            self.ink[row // 4][col // 2] = ink
+
+    def line(self, start: Point, end: Point, ink: str) -> None:
+        """Join two points."""
+        (r0, c0), (r1, c1) = self.dot_at(start), self.dot_at(end)
+        steps = max(abs(r1 - r0), abs(c1 - c0), 1)
+        for step in range(steps + 1):
+            self.dot(
+                round(r0 + (r1 - r0) * step / steps), round(c0 + (c1 - c0) * step / steps), ink
+            )
+
+    def rows_of_text(self) -> list[list[tuple[str, str]]]:
+        """Each row as (characters, ink) runs."""
+        return [list(_runs(bits, ink)) for bits, ink in zip(self.bits, self.ink, strict=True)]
+
+
+def draw(chart: Chart, rows: int, cols: int) -> Canvas:
+    """Draw a chart's curves and its limit line."""
+    canvas = Canvas(rows, cols, chart.x_range, y_range(chart))
+    if chart.limit is not None:
+        row, _ = canvas.dot_at((chart.x_range[0], chart.limit))
+        for col in range(0, 2 * cols, 4):  # dashed: no curve looks like that
+            canvas.dot(row, col, "limit")
+            canvas.dot(row, col + 1, "limit")
+    for curve in chart.curves:
+        _draw_curve(canvas, curve)
+    return canvas
+
+
+def y_range(chart: Chart) -> tuple[float, float]:
+    """The chart's own range, or one with round ends around data and limit."""
+    if chart.y_range is not None:
+        return chart.y_range
+    values = [y for curve in chart.curves for _, y in curve.points]
+    values += [end for curve in chart.curves for bar in curve.bars for end in bar]
+    values += [chart.limit] if chart.limit is not None else []
+    finite = [value for value in values if math.isfinite(value)]
+    if not finite:
+        return 0.0, 1.0
+    return _round_ends(min(finite), max(finite))
+
+
+def _draw_curve(canvas: Canvas, curve: Curve) -> None:
+    for (x, _), (low, high) in zip(curve.points, curve.bars, strict=False):
+        canvas.line((x, low), (x, high), curve.name)
+    if curve.joined:
+        for start, end in zip(curve.points, curve.points[1:], strict=False):
+            canvas.line(start, end, curve.name)
+    for point in curve.points:
+        canvas.dot(*canvas.dot_at(point), curve.name)
+
+
+def _round_ends(low: float, high: float) -> tuple[float, float]:
+    span = (high - low) or abs(high) or 1.0
+    step = 10.0 ** math.floor(math.log10(span))
+    step = step / 5 if span / step < 2 else step / 2 if span / step < 5 else step
+    return math.floor(low / step) * step, math.ceil(high / step + 1e-9) * step
+
+
+def _runs(bits: Sequence[int], ink: Sequence[str]) -> Iterable[tuple[str, str]]:
+    start = 0
+    for end in range(1, len(bits) + 1):
+        if end == len(bits) or ink[end] != ink[start]:
+            yield "".join(chr(_BLANK + bit) for bit in bits[start:end]), ink[start]
+            start = end

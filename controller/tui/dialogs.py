@@ -1,0 +1,117 @@
+"""Questions: the session's prompts, and how to stop."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from rich.text import Text
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical, VerticalScroll
+from textual.screen import ModalScreen
+from textual.widgets import Input, OptionList, Static
+from textual.widgets.option_list import Option
+
+from controller.commands import Answer, StopWhen
+from controller.events import Prompt
+from controller.service import words
+
+STOP_CHOICES = {
+    StopWhen.AFTER_TILT: "after this tilt",
+    StopWhen.AT_END_OF_SERIES: "at the end of the series",
+    StopWhen.NOW: "NOW, beam blanked at once",
+}
+
+
+class PromptDialog(ModalScreen[Answer | None]):
+    """One prompt of the session; leaves the image in view. None: looked at, not answered."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "dismiss(None)", "Later", show=False),
+    ]
+
+    def __init__(self, prompt: Prompt) -> None:
+        super().__init__()
+        self.prompt = prompt
+        self._withdrawn = False
+
+    def compose(self) -> ComposeResult:
+        """Title, what to do, choices, reason, the same on the command line."""
+        prompt = self.prompt
+        with Vertical(classes="dialog") as dialog:
+            dialog.border_title = f"? {prompt.id}"
+            dialog.border_subtitle = "esc later"
+            yield Static(Text(prompt.title, "bold"))
+            with VerticalScroll(can_focus=False):
+                for i, instruction in enumerate(prompt.text.splitlines(), start=1):
+                    yield Static(Text(f"{i}  {instruction}"), classes="instruction")
+            yield OptionList(*(Option(choice, id=choice) for choice in prompt.choices))
+            yield Input(placeholder="reason, shown in the report", id="reason")
+            yield Static(id="command")
+
+    def withdraw(self) -> None:
+        """Close: the prompt was answered elsewhere."""
+        self._withdrawn = True
+        if self.is_current:
+            self.dismiss(None)
+
+    def on_screen_resume(self) -> None:
+        """Close late where something lay over the prompt when it was answered."""
+        if self._withdrawn:
+            self.dismiss(None)
+
+    def on_mount(self) -> None:
+        """Begin at the choices."""
+        self.query_one(OptionList).focus()
+        self.query_one(Input).display = False
+
+    @on(OptionList.OptionHighlighted)
+    def _tell_command(self, event: OptionList.OptionHighlighted) -> None:
+        choice = str(event.option.id)
+        command = Text.assemble(("$ ", "dim"), words.answer_command(self.prompt, choice))
+        self.query_one("#command", Static).update(command)
+        self.query_one(Input).display = choice in self.prompt.needs_reason
+
+    @on(OptionList.OptionSelected)
+    def _chosen(self, event: OptionList.OptionSelected) -> None:
+        choice = str(event.option.id)
+        if choice in self.prompt.needs_reason:
+            self.query_one(Input).focus()
+        else:
+            self.dismiss(Answer(prompt_id=self.prompt.id, value=choice))
+
+    @on(Input.Submitted)
+    def _reasoned(self, event: Input.Submitted) -> None:
+        highlighted = self.query_one(OptionList).highlighted
+        reason = event.value.strip()
+        if highlighted is None or not reason:
+            return
+        choice = self.prompt.choices[highlighted]
+        self.dismiss(Answer(prompt_id=self.prompt.id, value=choice, reason=reason))
+
+
+class StopDialog(ModalScreen[StopWhen | None]):
+    """How soon to stop; the beam is blanked in every case."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "dismiss(None)", "Go on", show=False),
+    ]
+
+    def compose(self) -> ComposeResult:
+        """Three ways, the gentlest first."""
+        with Vertical(classes="dialog") as dialog:
+            dialog.border_title = "Stop the session"
+            dialog.border_subtitle = "esc does not stop"
+            yield Static("The beam is blanked in every case and\n`dualtilt resume` can go on.")
+            yield OptionList(*(Option(text, id=when.value) for when, text in STOP_CHOICES.items()))
+            yield Static(id="command")
+
+    @on(OptionList.OptionHighlighted)
+    def _tell_command(self, event: OptionList.OptionHighlighted) -> None:
+        command = Text.assemble(("$ ", "dim"), f"dualtilt stop --when {event.option.id}")
+        self.query_one("#command", Static).update(command)
+
+    @on(OptionList.OptionSelected)
+    def _chosen(self, event: OptionList.OptionSelected) -> None:
+        self.dismiss(StopWhen(str(event.option.id)))

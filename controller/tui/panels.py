@@ -1,0 +1,235 @@
+"""The numbers beside the image, by phase: status in, styled lines out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from rich.text import Text
+
+from controller.events import Phase, SeriesName, Which
+from controller.service import words
+from controller.service.status import RESIDUAL_LIMIT_PX, CountStatus, SessionStatus, TiltStatus
+
+Lines = list[Text]
+BAR_CELLS = 12
+FOUND: tuple[tuple[Which, str], ...] = (
+    ("A", "A only"),
+    ("B", "B only"),
+    ("mean", "mean"),
+    ("fused", "fused"),
+)
+
+
+def panel_of(status: SessionStatus) -> Lines:
+    """The lines that matter in the phase under way."""
+    phase = status.phase
+    return _PANELS[phase](status) if phase is not None else [Text("waiting for the session …")]
+
+
+def _line(*parts: str | tuple[str, str]) -> Text:
+    return Text.assemble(*parts, no_wrap=True, overflow="ellipsis")
+
+
+def _preflight(status: SessionStatus) -> Lines:
+    series = [len(status.series[name].planned_tilts_deg) for name in status.series]
+    failed = sum(not check.ok for check in status.checks)
+    return [
+        _line(
+            (" + ".join(map(str, series)), "bold"),
+            " tilts   ",
+            (words.duration(status.planned_s), "bold"),
+        ),
+        _line(
+            "dose planned ",
+            (words.kilo_dose(status.planned_dose_e_per_A2), "bold"),
+            f" of {words.kilo_dose(status.dose_budget_e_per_A2)} ke/Å²",
+        ),
+        _line(words.beam(status)),
+        Text(),
+        *_checks(status),
+        Text(),
+        _line((f"✗ {failed} of {len(status.checks)} checks failed", "bold red"))
+        if failed
+        else _line(f"{len(status.checks)} checks good so far"),
+    ]
+
+
+def _checks(status: SessionStatus) -> Lines:
+    return [
+        _line(
+            ("✓ " if check.ok else "✗ ", "green" if check.ok else "bold red"),
+            (f"{check.name:<13}", "bold"),
+            check.detail,
+        )
+        for check in status.checks
+    ]
+
+
+def _shower(status: SessionStatus) -> Lines:
+    newest = status.showers[-1] if status.showers else None
+    size = f"{newest.size_nm:.1f} nm" if newest is not None and newest.size_nm else "–"
+    fraction = newest.elapsed_s / newest.planned_s if newest is not None else 0.0
+    alpha = f"{newest.alpha_deg:+.0f}°" if newest is not None else "–"
+    return [
+        _line(
+            (alpha, "bold"),
+            "   left ",
+            (words.duration(status.left_s), "bold"),
+            "  ",
+            bar(fraction),
+        ),
+        _line(words.beam(status)),
+        _line("dose ", (words.dose(status), "bold")),
+        _line("size of the assembly ", (size, "bold")),
+    ]
+
+
+def _series(status: SessionStatus) -> Lines:
+    name: SeriesName = "B" if status.phase is Phase.B else "A"
+    series = status.series[name]
+    tilt = series.tilts[-1] if series.tilts else None
+    done = len(series.tilts) / series.planned if series.planned else 0.0
+    alpha = f"{tilt.alpha_deg:+.1f}°" if tilt is not None else "–"
+    return [
+        _line(
+            (alpha, "bold"),
+            f"  {done:.0%}  left ",
+            (words.duration(status.left_s), "bold"),
+            f"  behind {status.behind}",
+        ),
+        _line(words.beam(status), "   ", *_counts(tilt)),
+        _line("dose ", (words.dose(status), "bold"), "  ", _budget_bar(status)),
+        _line(*_alignment(tilt, series.tilts)),
+        _line("particles ", *_found(status, name)),
+        *_jobs(status),
+    ]
+
+
+def _counts(tilt: TiltStatus | None) -> list[str | tuple[str, str]]:
+    if tilt is None:
+        return ["counts –"]
+    good = tilt.verdict == "ok"
+    word = "ok" if good else tilt.verdict.upper()
+    return ["counts ", (f"{tilt.mean_counts:.0f} ", "bold"), (word, _style(good))]
+
+
+def _alignment(
+    tilt: TiltStatus | None, tilts: tuple[TiltStatus, ...]
+) -> list[str | tuple[str, str]]:
+    shift = "–" if tilt is None else f"{tilt.shift_px:.1f} px"
+    judged = [known.residual_px for known in tilts if known.residual_px is not None]
+    if not judged:
+        return ["shift ", (shift, "bold"), "   residual –"]
+    good = judged[-1] <= RESIDUAL_LIMIT_PX
+    return [
+        "shift ",
+        (shift, "bold"),
+        "   residual ",
+        (f"{judged[-1]:.2f} px ", "bold"),
+        ("ok" if good else "HIGH", _style(good)),
+    ]
+
+
+def _found(status: SessionStatus, name: SeriesName) -> list[str | tuple[str, str]]:
+    known = status.counts.get(name)
+    if known is None:
+        return ["not counted yet"]
+    diameter = f"   d {known.diameter_nm:.1f} nm" if known.diameter_nm else ""
+    final = "" if known.live else " final"
+    return [(words.count(known.latest), "bold"), final, diameter]
+
+
+def _jobs(status: SessionStatus) -> Lines:
+    return [
+        _line(
+            f"{job}: ",
+            (progress.stage, "bold"),
+            " ",
+            bar(progress.fraction),
+            f" {progress.fraction:.0%}",
+        )
+        for job, progress in status.processing.items()
+    ]
+
+
+def _flip(status: SessionStatus) -> Lines:
+    flip = status.flip_check
+    lines = [*_checks(status), *_jobs(status)]
+    counted = status.counts.get("A")
+    if counted is not None:
+        lines.append(_line("particles A ", *_found(status, "A")))
+    if flip is not None:
+        good = flip.accepted
+        lines += [
+            Text(),
+            _line(("✓ accepted" if good else "✗ REFUSED", _style(good))),
+            Text(flip.found),
+            _line(f"flipped        {flip.flipped_score:5.2f} ", bar(flip.flipped_score)),
+            _line(f"same side up   {flip.same_side_score:5.2f} ", bar(flip.same_side_score)),
+        ]
+    return [_line(words.beam(status)), *lines]
+
+
+def _fuse(status: SessionStatus) -> Lines:
+    return [_line(words.beam(status)), *_jobs(status), Text(), *_table(status)]
+
+
+def _table(status: SessionStatus) -> Lines:
+    """Counts of A only, B only, both."""
+    rows = [_line((f"{'particles':<10}{'n':>16}   d/nm", "dim"))]
+    for which, label in FOUND:
+        known = status.counts.get(which)
+        if known is not None:
+            rows.append(_row(label, known))
+    return rows
+
+
+def _row(label: str, known: CountStatus) -> Text:
+    diameter = f"{known.diameter_nm:.2f}" if known.diameter_nm else "–"
+    live = " live" if known.live else ""
+    return _line(
+        f"{label:<10}", (f"{words.count(known.latest):>16}", "bold"), f"   {diameter}{live}"
+    )
+
+
+def _report(status: SessionStatus) -> Lines:
+    files = ("fused.mrc", "fused_ssr.mrc", "particles_fused.csv", "summary.json")
+    where = [_line(("files in ", "dim"), status.folder)]
+    listed = [_line("  report.html", ("   o opens it", "dim"))] if status.report else []
+    listed += [_line("  processed/", name) for name in files] if "fused" in status.counts else []
+    return [
+        *_table(status),
+        Text(),
+        _line("dose ", (words.dose(status), "bold")),
+        *(_line((f"✗ {failed.job}: {failed.reason}", "bold red")) for failed in status.failures),
+        *where,
+        *listed,
+    ]
+
+
+def bar(fraction: float) -> str:
+    """A bar of twelve cells, in eighths."""
+    eighths = round(8 * BAR_CELLS * min(max(fraction, 0.0), 1.0))
+    full, rest = divmod(eighths, 8)
+    part = " ▏▎▍▌▋▊▉"[rest] if rest else ""
+    return ("█" * full + part).ljust(BAR_CELLS, "·")
+
+
+def _budget_bar(status: SessionStatus) -> str:
+    planned = status.planned_dose_e_per_A2
+    return bar(status.dose_e_per_A2 / planned if planned else 0.0)
+
+
+def _style(good: bool) -> str:
+    return "green" if good else "bold reverse red"
+
+
+_PANELS: dict[Phase, Callable[[SessionStatus], Lines]] = {
+    Phase.PREFLIGHT: _preflight,
+    Phase.SHOWER: _shower,
+    Phase.A: _series,
+    Phase.FLIP: _flip,
+    Phase.B: _series,
+    Phase.FUSE: _fuse,
+    Phase.REPORT: _report,
+}

@@ -1,0 +1,133 @@
+"""Take the screenshots of the README from a scripted session: `python -m docs.screenshots`."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from controller.events import Event, PreviewReady, SeriesName
+from controller.service.fold import fold
+from controller.service.pictures import reduce_picture
+from controller.service.status import SessionStatus
+from controller.tui.app import SessionApp
+from controller.tui.feed import REDUCED_SIDE_PX
+from controller.tui.messages import PictureArrived, RecordsArrived, StatusArrived, View
+from tests.support import scripted_session as script
+
+FOLDER = Path("/data/au-assembly")
+"""As it shows in the pictures; nothing is written there."""
+
+
+@dataclass(frozen=True)
+class Shot:
+    """One screenshot: what has happened, how large the terminal is, what is pressed."""
+
+    name: str
+    size: tuple[int, int]
+    parts: tuple[str, ...]
+    keys: tuple[str, ...] = ()
+
+
+SHOTS = (
+    Shot("preflight", (80, 24), ("preflight",)),
+    Shot("shower", (80, 24), ("preflight", "shower")),
+    Shot("series", (120, 36), ("preflight", "shower", "A41")),
+    Shot("series-80x24", (80, 24), ("preflight", "shower", "A41")),
+    Shot("series-wide", (200, 50), ("preflight", "shower", "A41")),
+    Shot("flip", (120, 36), ("preflight", "shower", "A", "flip")),
+    Shot("flip-80x24", (80, 24), ("preflight", "shower", "A", "flip")),
+    Shot("flip-refused", (80, 24), ("preflight", "shower", "A", "flip", "refused")),
+    Shot("fuse", (80, 24), ("preflight", "shower", "A", "done-A", "flip", "flipped", "B", "fuse")),
+    Shot("report", (120, 36), ("whole",)),
+    Shot("stop", (80, 24), ("preflight", "shower", "A41"), ("x",)),
+    Shot("log", (80, 24), ("preflight", "shower", "A41"), ("l",)),
+    Shot("help", (80, 24), ("preflight", "shower", "A41"), ("question_mark",)),
+    Shot("zoom", (80, 24), ("preflight", "shower", "A41"), ("z",)),
+)
+
+
+def events_of(part: str) -> Iterator[Event]:
+    """One part of the script."""
+    series: dict[str, tuple[SeriesName, int | None]] = {
+        "A": ("A", None),
+        "B": ("B", None),
+        "A41": ("A", 41),
+    }
+    match part:
+        case "preflight":
+            yield script.started(FOLDER)
+            yield from script.preflight()
+        case "shower":
+            yield from script.shower()
+        case "A" | "B" | "A41":
+            yield from script.series(*series[part])
+        case "done-A":
+            yield from script.reconstructed("A")
+        case "flip":
+            yield from script.flip()
+        case "flipped":
+            yield from script.flipped()
+        case "refused":
+            yield from script.flip_refused()
+        case "fuse":
+            yield from script.reconstructed("B")
+            yield from script.fuse(0.6)
+        case "whole":
+            yield from script.whole(FOLDER)
+        case _:
+            raise ValueError(part)
+
+
+def views_in(folder: Path) -> list[View]:
+    """The script's pictures."""
+    found = []
+    for event in script.write_previews(folder):
+        if isinstance(event, PreviewReady):
+            pixels = np.load(folder / event.path)
+            reduced = reduce_picture(pixels, REDUCED_SIDE_PX)
+            found.append(View(event.view, event.caption, pixels, reduced))
+    return found
+
+
+async def take(shot: Shot, views: list[View]) -> str:
+    """The screenshot as SVG."""
+    records = script.records(event for part in shot.parts for event in events_of(part))
+    status = SessionStatus()
+    for record in records:
+        status = fold(status, record)
+    app = SessionApp(FOLDER, follow=False)
+    async with app.run_test(size=shot.size) as pilot:
+        app.post_message(RecordsArrived(records))
+        app.post_message(StatusArrived(status))
+        for view in views if status.series["A"].tilts else []:
+            app.post_message(PictureArrived(view))
+        await pilot.pause()
+        for key in shot.keys:
+            await pilot.press(key)
+        await pilot.pause()
+        return app.export_screenshot(title=f"dualtilt attach {FOLDER}")
+
+
+def main() -> None:
+    """Write them all."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "screenshots")
+    parser.add_argument("--only", default="", help="names that contain this")
+    args = parser.parse_args()
+    args.out.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as folder:
+        views = views_in(Path(folder))
+    for shot in SHOTS:
+        if args.only in shot.name:
+            svg = asyncio.run(take(shot, views))
+            (args.out / f"{shot.name}.svg").write_text(svg, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
