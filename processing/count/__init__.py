@@ -1,1 +1,1 @@
-"""Particles, their diameter, and counts with intervals."""
+"""Particles, their diameter, and how sure a count is."""

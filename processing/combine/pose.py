@@ -1,0 +1,103 @@
+"""Rigid motions between two point sets, nanometres, (x, y, z)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.spatial import cKDTree
+from scipy.spatial.transform import Rotation
+
+from processing.series import Float64
+
+FLIP = np.diag([1.0, -1.0, -1.0])
+"""180 degrees about x: the grid put back upside-down. Proper, det +1."""
+
+
+@dataclass(frozen=True)
+class Pose:
+    """p_A = scale * matrix . p_B + shift_nm, both about their volume's centre."""
+
+    matrix: Float64
+    shift_nm: Float64
+    scale: float = 1.0
+
+    def apply(self, points_nm: Float64) -> Float64:
+        """Points [n, 3] of B in A's frame."""
+        return np.asarray(self.scale * points_nm @ self.matrix.T + self.shift_nm, np.float64)
+
+    def inverse(self) -> Pose:
+        """The motion back: p_B from p_A."""
+        back = self.matrix.T
+        return Pose(back, -back @ self.shift_nm / self.scale, 1 / self.scale)
+
+
+def about_z(angle_deg: float) -> Float64:
+    """Rotation about the beam at 0 degrees, by the right-hand rule."""
+    return np.asarray(Rotation.from_euler("z", angle_deg, degrees=True).as_matrix())
+
+
+def in_plane_and_seat_deg(matrix: Float64) -> tuple[float, float]:
+    """phi (-180..180) and the seat's tilt of p_B = Rz(phi) . Rseat . F . p_A.
+
+    `matrix` is the way back, A from B; the seat's tilt is what is left between the two z axes.
+    """
+    turned = matrix.T @ FLIP
+    seat_deg = float(np.degrees(np.arccos(np.clip(turned[2, 2], -1, 1))))
+    # polar part of the xy block: the turn about z nearest to the whole rotation
+    phi_deg = np.degrees(np.arctan2(turned[1, 0] - turned[0, 1], turned[0, 0] + turned[1, 1]))
+    return float(phi_deg), seat_deg
+
+
+def fit_pose(points_a: Float64, points_b: Float64, with_scale: bool = False) -> Pose:
+    """Least-squares motion of paired points [n, 3] (Kabsch 1976; scale after Umeyama 1991).
+
+    The reflection is ruled out: a specimen can be turned, never mirrored.
+    """
+    mean_a, mean_b = points_a.mean(axis=0), points_b.mean(axis=0)
+    from_a, from_b = points_a - mean_a, points_b - mean_b
+    left, values, right = np.linalg.svd(from_a.T @ from_b)
+    signs = np.array([1.0, 1.0, np.sign(np.linalg.det(left @ right))])
+    matrix = left @ np.diag(signs) @ right
+    scale = float((values * signs).sum() / (from_b**2).sum()) if with_scale else 1.0
+    return Pose(matrix, mean_a - scale * matrix @ mean_b, scale)
+
+
+def mutual_pairs(
+    points_a: Float64, points_b: Float64, within_nm: float
+) -> tuple[np.ndarray[tuple[int], np.dtype[np.intp]], np.ndarray[tuple[int], np.dtype[np.intp]]]:
+    """Indices into A and B of the points that are each other's nearest, within a distance."""
+    if len(points_a) == 0 or len(points_b) == 0:
+        return np.zeros(0, np.intp), np.zeros(0, np.intp)
+    distance, nearest_a = cKDTree(points_a).query(points_b)
+    nearest_b = cKDTree(points_b).query(points_a)[1]
+    own = np.arange(len(points_b))
+    good = (distance < within_nm) & (nearest_b[nearest_a] == own)
+    return nearest_a[good], own[good]
+
+
+def refine_pose(
+    points_a: Float64,
+    points_b: Float64,
+    start: Pose,
+    diameter_nm: float,
+    *,
+    steps: int = 12,
+    with_scale: bool = False,
+) -> Pose:
+    """Trimmed iterative closest points from a pose that is right to some degrees.
+
+    Starts from the particles near the middle, where an angle moves least, and lets the ball of
+    those that count grow while the distance that makes a pair shrinks.
+    """
+    pose = start
+    middle = np.median(start.apply(points_b), axis=0)
+    reach_nm = np.linalg.norm(start.apply(points_b) - middle, axis=1)
+    for step in np.linspace(0, 1, steps):
+        inside = reach_nm <= np.quantile(reach_nm, 0.2 + 0.8 * min(1.0, 1.5 * step))
+        within_nm = diameter_nm * (0.5 - 0.25 * step)
+        pairs_a, pairs_b = mutual_pairs(points_a, pose.apply(points_b[inside]), within_nm)
+        if len(pairs_a) < 4:
+            return pose
+        pose = fit_pose(points_a[pairs_a], points_b[inside][pairs_b], with_scale and step == 1)
+    return pose

@@ -1,0 +1,206 @@
+"""Registration of B onto A through the flip, on matched particle centres.
+
+An ordered assembly fits itself nearly as well one lattice vector, or one symmetry, away. So every
+candidate of the coarse search is refined, each winner is tried one neighbour's step further in
+every direction, and what counts in the end is the share of all particles that find a partner: the
+outermost layer tells the right optimum from the others. The unflipped and the mirrored
+hypotheses run the same course; B is refused where one of them wins.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.cluster.vq import kmeans2
+from scipy.spatial import cKDTree
+
+from processing.combine.coarse import Hypothesis, coarse_candidates
+from processing.combine.pose import (
+    Pose,
+    fit_pose,
+    in_plane_and_seat_deg,
+    mutual_pairs,
+    refine_pose,
+)
+from processing.errors import ProcessingError
+from processing.series import Float64
+
+PAIRED_WITHIN = 0.25
+"""Two centres this near, in diameters, are the same particle."""
+LEAST_SHARE = 0.4
+"""Share of paired particles under which A and B are not the same object."""
+FEWEST_PARTICLES = 4
+"""Three pairs fix a pose; a fourth can contradict it."""
+PAIRS_FOR_SCALE = 100
+
+
+class RegistrationRefusedError(ProcessingError):
+    """B is no flipped A: merging the two would invent a specimen."""
+
+
+@dataclass(frozen=True)
+class RegistrationResult:
+    """B onto A.
+
+    Attributes
+    ----------
+    pose
+        p_A = scale * matrix . p_B + shift_nm.
+    share
+        Particles paired, over the mean number of particles in A and B.
+    runner_up
+        The best share at any other optimum or hypothesis.
+    rms_nm
+        Distance of the pairs.
+    in_plane_deg, seat_tilt_deg
+        Of p_B = Rz(phi) . Rseat . F . p_A.
+    """
+
+    pose: Pose
+    share: float
+    runner_up: float
+    rms_nm: float
+    in_plane_deg: float
+    seat_tilt_deg: float
+
+
+@dataclass(frozen=True)
+class _Fit:
+    hypothesis: Hypothesis
+    pose: Pose
+    share: float
+
+
+def register(points_a: Float64, points_b: Float64, diameter_nm: float) -> RegistrationResult:
+    """Find B's pose from the particle centres [n, 3] (x, y, z), nm, of both.
+
+    Raises
+    ------
+    RegistrationRefusedError
+        Too few particles, too few of them paired, or an unflipped or mirrored B fits better.
+    """
+    for name, points in (("A", points_a), ("B", points_b)):
+        if len(points) < FEWEST_PARTICLES:
+            raise RegistrationRefusedError(
+                f"{name} shows {len(points)} particles, at least {FEWEST_PARTICLES} are needed to "
+                "bring B onto A; process the series one by one"
+            )
+    fits = _all_fits(points_a, points_b, diameter_nm)
+    best = fits[0]
+    _refuse_unless_flipped(best, fits)
+    share, rms_nm = _paired_share(points_a, points_b, best.pose, diameter_nm)
+    others = [fit.share for fit in fits[1:] if not _same_optimum(fit, best, diameter_nm)]
+    in_plane_deg, seat_tilt_deg = in_plane_and_seat_deg(best.pose.matrix)
+    return RegistrationResult(
+        polish(points_a, points_b, best.pose, diameter_nm),
+        share,
+        max(others, default=0.0),
+        rms_nm,
+        in_plane_deg,
+        seat_tilt_deg,
+    )
+
+
+def polish(points_a: Float64, points_b: Float64, pose: Pose, diameter_nm: float) -> Pose:
+    """Least squares over all pairs of a pose that is right already, scale included."""
+    for _ in range(3):
+        pairs_a, pairs_b = mutual_pairs(points_a, pose.apply(points_b), PAIRED_WITHIN * diameter_nm)
+        if len(pairs_a) < FEWEST_PARTICLES:
+            return pose
+        with_scale = len(pairs_a) >= PAIRS_FOR_SCALE
+        pose = fit_pose(points_a[pairs_a], points_b[pairs_b], with_scale)
+    return pose
+
+
+def _all_fits(points_a: Float64, points_b: Float64, diameter_nm: float) -> list[_Fit]:
+    """Refined candidates of every hypothesis, best first."""
+    fits = []
+    for candidate in coarse_candidates(points_a, points_b, diameter_nm):
+        # a mirrored B is mirrored first, so that what is left to find is a rotation
+        mirror = candidate.hypothesis.mirror
+        start = Pose(candidate.pose.matrix @ mirror, candidate.pose.shift_nm)
+        pose = refine_pose(points_a, points_b @ mirror, start, diameter_nm)
+        share, _ = _paired_share(points_a, points_b @ mirror, pose, diameter_nm)
+        fits.append(_Fit(candidate.hypothesis, pose, share))
+    winners = [
+        max((fit for fit in fits if fit.hypothesis is hypothesis), key=lambda fit: fit.share)
+        for hypothesis in Hypothesis
+    ]
+    for winner in winners:
+        if winner.share < LEAST_SHARE:
+            continue
+        fits += _neighbouring_fits(points_a, points_b, winner, diameter_nm)
+    return sorted(fits, key=lambda fit: -fit.share)
+
+
+def _neighbouring_fits(
+    points_a: Float64, points_b: Float64, fit: _Fit, diameter_nm: float
+) -> list[_Fit]:
+    """The optima one step to a neighbouring particle away, as long as they improve."""
+    found: list[_Fit] = []
+    moved = points_b @ fit.hypothesis.mirror
+    for _ in range(4):
+        tried = []
+        for step in _neighbour_steps(points_a, diameter_nm):
+            start = Pose(fit.pose.matrix, fit.pose.shift_nm + step)
+            pose = refine_pose(points_a, moved, start, diameter_nm, steps=4)
+            share, _ = _paired_share(points_a, moved, pose, diameter_nm)
+            tried.append(_Fit(fit.hypothesis, pose, share))
+        found += tried
+        best = max(tried, key=lambda trial: trial.share, default=fit)
+        if best.share <= fit.share:
+            break
+        fit = best
+    return found
+
+
+def _neighbour_steps(points: Float64, diameter_nm: float) -> Float64:
+    """The commonest steps from a particle to a neighbour, [12, 3]; none for a handful."""
+    pairs = cKDTree(points).query_pairs(1.6 * diameter_nm, output_type="ndarray")
+    if len(pairs) < 100:
+        return np.zeros((0, 3))
+    steps = points[pairs[:, 0]] - points[pairs[:, 1]]
+    both_ways = np.concatenate([steps, -steps])
+    return np.asarray(kmeans2(both_ways, 12, minit="++", seed=0)[0], np.float64)
+
+
+def _paired_share(
+    points_a: Float64, points_b: Float64, pose: Pose, diameter_nm: float
+) -> tuple[float, float]:
+    moved = pose.apply(points_b)
+    pairs_a, pairs_b = mutual_pairs(points_a, moved, PAIRED_WITHIN * diameter_nm)
+    if len(pairs_a) == 0:
+        return 0.0, 0.0
+    squares = ((points_a[pairs_a] - moved[pairs_b]) ** 2).sum(axis=1)
+    share = 2 * len(pairs_a) / (len(points_a) + len(points_b))
+    return share, float(np.sqrt(squares.mean()))
+
+
+def _same_optimum(fit: _Fit, best: _Fit, diameter_nm: float) -> bool:
+    if fit.hypothesis is not best.hypothesis:
+        return False
+    turned = np.linalg.norm(fit.pose.matrix - best.pose.matrix)
+    moved_nm = np.linalg.norm(fit.pose.shift_nm - best.pose.shift_nm)
+    return bool(turned < 0.1 and moved_nm < 0.5 * diameter_nm)
+
+
+def _refuse_unless_flipped(best: _Fit, fits: list[_Fit]) -> None:
+    flipped = next(fit for fit in fits if fit.hypothesis is Hypothesis.FLIPPED)
+    if best.share < LEAST_SHARE:
+        raise RegistrationRefusedError(
+            f"B is another object than A: {flipped.share:.0%} of the particles find a partner at "
+            f"the best flipped pose, {LEAST_SHARE:.0%} are needed; check that both series show "
+            "the same assembly"
+        )
+    if best.hypothesis is Hypothesis.FLIPPED:
+        return
+    advice = {
+        Hypothesis.SAME_SIDE: "the grid was not flipped; flip it and record B again",
+        Hypothesis.MIRRORED: "the grid was not flipped and the scan settings were changed",
+        Hypothesis.MIRRORED_FLIPPED: "the scan settings or the tilt sense differ between A and B",
+    }[best.hypothesis]
+    raise RegistrationRefusedError(
+        f"B is A {best.hypothesis.value}: {best.share:.0%} of the particles find a partner that "
+        f"way, {flipped.share:.0%} as a flipped A; {advice}"
+    )

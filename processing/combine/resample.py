@@ -1,0 +1,53 @@
+"""B's volume in A's frame: a proper rotation by one interpolation, slab by slab."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+from scipy import ndimage
+
+from processing.combine.pose import Pose
+from processing.progress import Progress, silent
+from processing.reconstruct.projector import slabs, worker_threads
+from processing.series import Float32
+
+
+def resample(
+    volume_b: Float32,
+    pose: Pose,
+    shape_a: tuple[int, ...],
+    pixel_a_nm: float,
+    pixel_b_nm: float,
+    *,
+    progress: Progress = silent,
+) -> Float32:
+    """`volume_b` [z, y, x] on A's grid of `shape_a`; cubic, 0 outside.
+
+    Memory beyond the two volumes is one spline-filtered copy of B.
+    """
+    back = pose.inverse()
+    # array axes run (z, y, x), poses (x, y, z)
+    matrix = back.scale * back.matrix[::-1, ::-1] * (pixel_a_nm / pixel_b_nm)
+    centre_a = (np.array(shape_a) - 1) / 2
+    centre_b = (np.array(volume_b.shape) - 1) / 2
+    offset = centre_b + back.shift_nm[::-1] / pixel_b_nm - matrix @ centre_a
+    spline = ndimage.spline_filter(volume_b, order=3, output=np.float32)
+    moved = np.zeros(shape_a, np.float32)
+    parts = list(slabs(shape_a[0]))
+
+    def fill(part: slice) -> None:
+        ndimage.affine_transform(
+            spline,
+            matrix,
+            offset + matrix[:, 0] * part.start,
+            output=moved[part],
+            output_shape=moved[part].shape,
+            order=3,
+            prefilter=False,
+        )
+
+    with ThreadPoolExecutor(worker_threads()) as pool:
+        for done, _ in enumerate(pool.map(fill, parts), start=1):
+            progress("resampling B", done / len(parts))
+    return moved

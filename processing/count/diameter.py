@@ -1,0 +1,225 @@
+"""The spheres' diameter, from the data alone.
+
+A coarse scan asks which sphere explains a piece of the volume best: for each trial diameter the
+piece is taken apart into spheres, put together again from their centres only, and compared. The
+fine value comes from the images: known centres turn them into the mean particle's form factor,
+whose first zero lies at q R = 4.4934 whatever isotropic blur multiplies it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import fft, ndimage
+from scipy.spatial import cKDTree
+
+from processing.count.particles import Clusters, find_clusters, plateau
+from processing.errors import ProcessingError
+from processing.progress import Progress, silent
+from processing.reconstruct.ssr import ball_form_factor, ssr_volume
+from processing.series import Float32, Float64, TiltSeries
+
+FIRST_ZERO = 4.493409458
+"""q R at the first zero of a ball's form factor: tan x = x."""
+SMALLEST_PX = 3.0
+"""Below this a sphere is a pixel or two: nothing to measure."""
+PIECE_PX = 80
+"""Edge of the piece that the scan works on."""
+FINE_RANGE = 0.25
+"""The form factor's zero is believed within this share of the coarse diameter."""
+
+
+@dataclass(frozen=True)
+class DiameterEstimate:
+    """Diameter and how it was come by, pixels.
+
+    Attributes
+    ----------
+    value_px
+        The answer.
+    coarse_px
+        Where the scan peaks.
+    trials_px, likeness
+        [trial] the scan: correlation of the piece with its model of spheres.
+    """
+
+    value_px: float
+    coarse_px: float
+    trials_px: Float64
+    likeness: Float64
+
+
+def estimate_diameter(
+    volume: Float32, series: TiltSeries, *, progress: Progress = silent
+) -> DiameterEstimate:
+    """Diameter of the spheres in a reconstruction [z, y, x] and its aligned series.
+
+    Raises
+    ------
+    ProcessingError
+        The volume is empty, or no trial finds a sphere.
+    """
+    piece = _busiest_piece(volume, PIECE_PX)
+    if not piece.any():
+        raise ProcessingError(
+            f"series {series.name}: its reconstruction is empty; check the images' contrast"
+        )
+    largest_px = max(2 * SMALLEST_PX, 0.4 * min(piece.shape))
+    coarse = np.geomspace(SMALLEST_PX, largest_px, 11)
+    likeness = _scan(piece, coarse, lambda part: progress("diameter", 0.5 * part))
+    if likeness.max() <= 0:
+        raise ProcessingError(
+            f"series {series.name}: no spheres of {SMALLEST_PX:.0f} to {largest_px:.0f} pixels "
+            "found; give the diameter, or record at a finer pixel"
+        )
+    best = int(np.argmax(likeness))
+    step = (coarse[1] / coarse[0]) ** np.array([-0.6, -0.3, 0.3, 0.6])
+    closer = coarse[best] * step
+    likeness_closer = _scan(piece, closer, lambda part: progress("diameter", 0.5 + 0.3 * part))
+    order = np.argsort(trials := np.r_[coarse, closer])
+    trials, likeness = trials[order], np.r_[likeness, likeness_closer][order]
+    peak = _parabola_peak(np.log(trials), likeness)
+    coarse_px = float(np.exp(peak))
+    fine_px = _from_form_factor(volume, series, coarse_px, progress)
+    return DiameterEstimate(fine_px, coarse_px, trials, likeness)
+
+
+def pair_distance(centres: Float64) -> float | None:
+    """Where g(r) first peaks, in the units of `centres` [n, 3]; None for under 20 particles."""
+    if len(centres) < 20:
+        return None
+    tree = cKDTree(centres)
+    nearest = float(np.median(tree.query(centres, 2)[0][:, 1]))
+    edges = np.linspace(0.6 * nearest, 1.7 * nearest, 56)
+    pairs = np.diff(tree.count_neighbors(tree, edges).astype(float))
+    middle = (edges[1:] + edges[:-1]) / 2
+    density = ndimage.gaussian_filter1d(pairs / middle**2, 1.5)
+    return float(middle[np.argmax(density)])
+
+
+def mean_form_factor(series: TiltSeries, centres_px: Float64) -> tuple[Float64, Float64]:
+    """Radial form factor of the mean particle: q (radians a pixel) and F(q).
+
+    Least squares over all tilts: F(q) = sum I(q) S*(q) / sum |S(q)|^2, with S the spectrum of the
+    projected centres [n, 3] (x, y, z).
+    """
+    rows, columns = series.images.shape[1:]
+    q = 2 * np.pi * np.hypot(np.fft.fftfreq(rows)[:, None], np.fft.rfftfreq(columns)[None])
+    edges = np.arange(0, np.pi, 2 * np.pi / max(rows, columns))
+    ring = np.digitize(q.ravel(), edges) - 1
+    product, power = np.zeros(len(edges)), np.zeros(len(edges))
+    for image, angle in zip(series.images, series.angles_rad, strict=True):
+        u = centres_px[:, 0] * np.cos(angle) + centres_px[:, 2] * np.sin(angle)
+        structure = point_spectrum(centres_px[:, 1], u, (rows, columns))
+        shared = (np.fft.rfft2(image) * structure.conj()).real
+        product += np.bincount(ring, shared.ravel(), len(edges))
+        power += np.bincount(ring, (np.abs(structure) ** 2).ravel(), len(edges))
+    return edges + edges[1] / 2, product / np.maximum(power, 1e-12)
+
+
+def point_spectrum(
+    row_px: Float64, column_px: Float64, shape: tuple[int, int]
+) -> np.ndarray[tuple[int, int], np.dtype[np.complex128]]:
+    """`rfft2` of points given from the image's centre.
+
+    Bilinear on a grid twice as fine, its sinc^2 divided out again: good to a few per mille.
+    """
+    fine = np.zeros([2 * n for n in shape])
+    row = 2 * (row_px + (shape[0] - 1) / 2)
+    column = 2 * (column_px + (shape[1] - 1) / 2)
+    first_row, first_column = np.floor(row).astype(int), np.floor(column).astype(int)
+    for down in (0, 1):
+        for right in (0, 1):
+            weight = (1 - np.abs(row - first_row - down)) * (
+                1 - np.abs(column - first_column - right)
+            )
+            place = ((first_row + down) % fine.shape[0], (first_column + right) % fine.shape[1])
+            np.add.at(fine, place, weight)
+    spectrum = fft.rfft2(fine)
+    half = shape[0] // 2
+    kept = np.r_[0 : shape[0] - half, fine.shape[0] - half : fine.shape[0]]
+    spectrum = spectrum[kept][:, : shape[1] // 2 + 1]
+    droop = np.sinc(np.fft.fftfreq(shape[0]) / 2)[:, None] * np.sinc(np.fft.rfftfreq(shape[1]) / 2)
+    return np.asarray(spectrum / droop**2, np.complex128)
+
+
+def _busiest_piece(volume: Float32, edge: int) -> Float32:
+    """The cube of at most `edge` voxels that holds most."""
+    edges = [min(edge, n) for n in volume.shape]
+    filled = ndimage.uniform_filter(volume, [max(1, n // 2) for n in edges], mode="constant")
+    middle = np.unravel_index(int(filled.argmax()), volume.shape)
+    starts = [
+        int(np.clip(at - n // 2, 0, whole - n))
+        for at, n, whole in zip(middle, edges, volume.shape, strict=True)
+    ]
+    window = tuple(slice(start, start + n) for start, n in zip(starts, edges, strict=True))
+    return np.ascontiguousarray(volume[window])
+
+
+def _scan(piece: Float32, trials_px: Float64, progress: Callable[[float], None]) -> Float64:
+    likeness = np.zeros(len(trials_px))
+    for index, diameter_px in enumerate(trials_px):
+        likeness[index] = _likeness(piece, float(diameter_px))
+        progress((index + 1) / len(trials_px))
+    return likeness
+
+
+def _likeness(piece: Float32, diameter_px: float) -> float:
+    """Correlation of a piece with equal spheres on the centres found in it."""
+    found = _particles(piece, diameter_px, iterations=12)
+    if len(found.weight) == 0:
+        return 0.0
+    inner = tuple(slice(n // 12, n - n // 12) for n in piece.shape)
+    model = _spheres(found.centres_px, piece.shape, diameter_px)[inner]
+    if not model.any():
+        return 0.0
+    return float(np.corrcoef(piece[inner].ravel(), model.ravel())[0, 1])
+
+
+def _particles(volume: Float32, diameter_px: float, iterations: int) -> Clusters:
+    clusters = find_clusters(ssr_volume(volume, diameter_px, iterations=iterations), diameter_px)
+    kept = clusters.weight >= plateau(clusters.weight).value
+    return Clusters(clusters.centres_px[kept], clusters.weight[kept])
+
+
+def _spheres(centres_px: Float64, shape: tuple[int, ...], diameter_px: float) -> Float32:
+    """Balls on centres to the nearest voxel: enough to compare trial diameters by."""
+    points = np.zeros(shape, np.float32)
+    nearest = np.rint(centres_px[:, ::-1] + (np.array(shape) - 1) / 2).astype(int)
+    np.add.at(points, tuple(np.clip(nearest, 0, np.array(shape) - 1).T), 1)
+    axes = [np.fft.fftfreq(n) for n in shape[:-1]] + [np.fft.rfftfreq(shape[-1])]
+    squares = np.meshgrid(*[a * a for a in axes], indexing="ij", sparse=True)
+    factor = ball_form_factor(2 * np.pi * np.sqrt(sum(squares)), diameter_px)
+    return np.asarray(fft.irfftn(fft.rfftn(points) * factor, shape), np.float32)
+
+
+def _parabola_peak(x: Float64, y: Float64) -> float:
+    best = int(np.clip(np.argmax(y), 1, len(y) - 2))
+    near = slice(best - 1, best + 2)
+    curve, slope, _ = np.polyfit(x[near] - x[best], y[near], 2)
+    if curve >= 0:
+        return float(x[np.argmax(y)])
+    return float(
+        x[best] + np.clip(-slope / (2 * curve), x[near][0] - x[best], x[near][2] - x[best])
+    )
+
+
+def _from_form_factor(
+    volume: Float32, series: TiltSeries, coarse_px: float, progress: Progress
+) -> float:
+    """The form factor's first zero as a diameter; the coarse one where there is none nearby."""
+    diameter_px = coarse_px
+    for turn in range(2):
+        found = _particles(volume, diameter_px, iterations=12)
+        q, factor = mean_form_factor(series, found.centres_px)
+        crossings = np.flatnonzero((factor[:-1] > 0) & (factor[1:] <= 0))
+        share = factor[crossings] / np.maximum(factor[crossings] - factor[crossings + 1], 1e-12)
+        zeros = 2 * FIRST_ZERO / (q[crossings] + share * (q[crossings + 1] - q[crossings]))
+        near = zeros[np.abs(zeros / coarse_px - 1) < FINE_RANGE]
+        if len(near) == 0:
+            return coarse_px
+        diameter_px = float(near[np.argmin(np.abs(near - diameter_px))])
+        progress("diameter", 0.9 + 0.1 * turn)
+    return diameter_px

@@ -1,0 +1,71 @@
+"""How sure a count is: 95 % intervals with no truth at hand.
+
+Two doubts add up. Which clusters are particles: each is one with its own chance, so that their
+number is Poisson-binomial around the sum of the chances, and the threshold moves it as well. And
+which particles left no cluster in either volume: from two independent looks, n_A and n_B with
+n_AB in common, N = n_A n_B / n_AB (Lincoln and Petersen; Chapman's form, 1951, stays finite for
+small numbers), slab by slab of depth, because A and B miss particles at opposite sides.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from processing.combine.pose import mutual_pairs
+from processing.count.particles import Threshold
+from processing.results import Count
+from processing.series import Float64
+
+Z_95 = 1.96
+PARTICLES_PER_SLAB = 100
+
+
+@dataclass(frozen=True)
+class Missed:
+    """Particles that neither series shows, estimated from those that only one shows."""
+
+    expected: float
+    variance: float
+
+
+def count_with_interval(
+    threshold: Threshold, confidence: Float64, missed: Missed | None = None
+) -> Count:
+    """Count at the threshold, with the interval that holds the true number in 95 % of cases.
+
+    Parameters
+    ----------
+    confidence
+        [cluster], of all clusters, the ones under the threshold among them.
+    missed
+        Where two series were compared.
+    """
+    beyond = missed or Missed(0.0, 0.0)
+    expected = float(confidence.sum()) + beyond.expected
+    variance = float((confidence * (1 - confidence)).sum()) + beyond.variance
+    doubt = Z_95 * np.sqrt(variance)
+    low = min(threshold.n_low, expected - doubt, threshold.n - doubt)
+    high = max(threshold.n_high, expected + doubt, threshold.n + doubt)
+    return Count(n=threshold.n, n_low=max(0, int(np.floor(low))), n_high=int(np.ceil(high)))
+
+
+def missed_by_both(centres_a_nm: Float64, centres_b_nm: Float64, within_nm: float) -> Missed:
+    """Particles in neither table, both [n, 3] (x, y, z) in A's frame."""
+    pairs_a, pairs_b = mutual_pairs(centres_a_nm, centres_b_nm, within_nm)
+    depth = np.concatenate([centres_a_nm[:, 2], centres_b_nm[:, 2]])
+    slabs = max(1, len(depth) // (2 * PARTICLES_PER_SLAB))
+    edges = np.quantile(depth, np.linspace(0, 1, slabs + 1)[1:-1]) if len(depth) else []
+
+    def tally(z_nm: Float64) -> Float64:
+        return np.bincount(np.searchsorted(edges, z_nm), minlength=slabs).astype(np.float64)
+
+    both = tally(centres_a_nm[pairs_a, 2])
+    # a pair lies in one slab, A's, whichever side of an edge its other half is
+    a_only = tally(np.delete(centres_a_nm[:, 2], pairs_a))
+    b_only = tally(np.delete(centres_b_nm[:, 2], pairs_b))
+    expected = a_only * b_only / (both + 1)
+    n_a, n_b = both + a_only, both + b_only
+    variance = (n_a + 1) * (n_b + 1) * a_only * b_only / ((both + 1) ** 2 * (both + 2))
+    return Missed(float(expected.sum()), float(variance.sum()))

@@ -1,0 +1,163 @@
+"""Particles from the sphere centres that a sparse sphere reconstruction leaves.
+
+A reconstruction of sphere centres is a volume of small clusters, one a particle. A cluster's sum
+is its weight, its centroid the particle's centre; the threshold on the weight sits on the plateau
+of n(threshold), where the count depends on it least.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+from scipy.spatial import cKDTree
+
+from processing.series import Float32, Float64
+
+CLUSTER_RADIUS = 0.42
+"""Reach of one particle's cluster, diameters: neighbours are a diameter away at least."""
+CLOSEST = 0.7
+"""Two clusters nearer than this, in diameters, are one particle: hard spheres, measured badly."""
+FAINTEST = 0.02
+"""Clusters under this fraction of the brightest are the solver's dust."""
+THRESHOLD_RANGE = (0.15, 0.8)
+"""Where the plateau is looked for, in weights of a typical particle."""
+THRESHOLD_DOUBT = 1.25
+"""The threshold is known to about this factor."""
+
+
+@dataclass(frozen=True)
+class Clusters:
+    """Everything that might be a particle.
+
+    Attributes
+    ----------
+    centres_px
+        [n, 3], (x, y, z) from the volume's centre, pixels.
+    weight
+        [n], 1 is a typical particle of this volume; largest first.
+    """
+
+    centres_px: Float64
+    weight: Float64
+
+
+@dataclass(frozen=True)
+class Threshold:
+    """A weight that parts particles from dust.
+
+    Attributes
+    ----------
+    value
+        In weights of a typical particle.
+    n, n_low, n_high
+        Particles at it, and where it is raised and lowered by its doubt.
+    """
+
+    value: float
+    n: int
+    n_low: int
+    n_high: int
+
+
+def find_clusters(sphere_centres: Float32, diameter_px: float) -> Clusters:
+    """Clusters of a sphere-centre volume [z, y, x], the brighter of two close ones kept."""
+    peaks = _local_maxima(sphere_centres, diameter_px)
+    if len(peaks) == 0:
+        return Clusters(np.zeros((0, 3)), np.zeros(0))
+    centres, weight = _settle(sphere_centres, peaks, CLUSTER_RADIUS * diameter_px)
+    kept = _brightest_apart(centres, weight, CLOSEST * diameter_px)
+    centred = centres[kept] - (np.array(sphere_centres.shape) - 1) / 2
+    return Clusters(centred[:, ::-1].copy(), weight[kept] / typical_weight(weight[kept]))
+
+
+def typical_weight(weight: NDArray[np.floating]) -> float:
+    """Median of the upper population: a fixed point of the median over half of itself.
+
+    Started from the brightest, so that a few particles in much dust are found as well.
+    """
+    reference = float(weight.max())
+    for _ in range(50):
+        settled = float(np.median(weight[weight >= reference / 2]))
+        if settled == reference:
+            break
+        reference = settled
+    return reference
+
+
+def plateau(weight: Float64) -> Threshold:
+    """Threshold on the plateau of n(threshold): where a change of it loses or gains fewest."""
+    trials = np.geomspace(*THRESHOLD_RANGE, 80)
+    ordered = np.sort(weight)
+
+    def count(thresholds: Float64) -> NDArray[np.int64]:
+        return len(ordered) - np.searchsorted(ordered, thresholds)
+
+    steepness = count(trials / THRESHOLD_DOUBT) - count(trials * THRESHOLD_DOUBT)
+    flattest = np.flatnonzero(steepness == steepness.min())
+    value = float(trials[flattest[len(flattest) // 2]])
+    low, n, high = count(value * np.array([THRESHOLD_DOUBT, 1.0, 1 / THRESHOLD_DOUBT]))
+    return Threshold(value, int(n), int(low), int(high))
+
+
+def confidence(weight: Float64, threshold: float) -> Float64:
+    """Chance that each cluster is a particle, [n].
+
+    Particles and dust are two normal populations of log weight, told apart at the threshold;
+    the answer is the share of the particles' density. Never falling with the weight.
+    """
+    log_weight = np.log(np.maximum(weight, 1e-6))
+    above = weight >= threshold
+    share_particles = _density(log_weight, log_weight[above], 0.0, above.mean())
+    share_dust = _density(log_weight, log_weight[~above], np.log(FAINTEST), 1 - above.mean())
+    chance = share_particles / np.maximum(share_particles + share_dust, 1e-300)
+    chance = np.where(log_weight >= 0, np.maximum(chance, 0.5), chance)
+    order = np.argsort(log_weight)
+    chance[order] = np.maximum.accumulate(chance[order])
+    return np.asarray(chance, np.float64)
+
+
+def _density(at: Float64, sample: Float64, default_mean: float, share: float) -> Float64:
+    mean, width = (sample.mean(), sample.std()) if len(sample) >= 5 else (default_mean, 0.3)
+    width = max(float(width), 0.1)
+    # a small floor: no cluster is a particle, or dust, beyond every doubt
+    density = np.exp(-0.5 * ((at - mean) / width) ** 2) / width + 1e-4
+    return np.asarray(density * max(share, 1e-3), np.float64)
+
+
+def _local_maxima(volume: Float32, diameter_px: float) -> NDArray[np.intp]:
+    smooth = ndimage.gaussian_filter(volume, 0.12 * diameter_px, mode="constant")
+    reach = 2 * max(1, round(0.35 * diameter_px)) + 1
+    top = ndimage.maximum_filter(smooth, size=reach, mode="constant")
+    return np.argwhere((smooth == top) & (smooth > FAINTEST * smooth.max()) & (smooth > 0))
+
+
+def _settle(volume: Float32, peaks: NDArray[np.intp], radius_px: float) -> tuple[Float64, Float64]:
+    """Centroids [n, 3] (z, y, x) and sums [n] of the volume within a radius, centred on itself."""
+    reach = int(np.ceil(radius_px))
+    axis = np.arange(-reach, reach + 1)
+    ball = np.stack(np.meshgrid(axis, axis, axis, indexing="ij"), -1).reshape(-1, 3)
+    ball = ball[(ball**2).sum(axis=1) <= radius_px**2]
+    padded = np.pad(volume, reach + 1)
+    centres = peaks.astype(np.float64)
+    for _ in range(3):
+        nearest = np.clip(np.rint(centres).astype(int), 0, np.array(volume.shape) - 1)
+        z, y, x = np.moveaxis(nearest[:, None] + ball + reach + 1, -1, 0)
+        values = padded[z, y, x].astype(np.float64)
+        weight = np.maximum(values.sum(axis=1), 1e-12)
+        centres = nearest + (values @ ball) / weight[:, None]
+    return centres, weight
+
+
+def _brightest_apart(centres: Float64, weight: Float64, distance: float) -> NDArray[np.intp]:
+    """Indices of the clusters kept, brightest first, none within `distance` of a brighter one."""
+    neighbours = cKDTree(centres).query_ball_point(centres, distance)
+    dropped = np.zeros(len(centres), bool)
+    kept = []
+    for index in np.argsort(-weight):
+        if not dropped[index]:
+            kept.append(index)
+            dropped[neighbours[index]] = True
+    return np.array(kept, np.intp)
