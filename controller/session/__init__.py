@@ -1,1 +1,1 @@
-"""One session on disk: folder, journal, recorder."""
+"""One session on disk: its folder, its durable journal, its raw frames."""

@@ -1,0 +1,256 @@
+"""The operator's side of a running engine: commands from any thread, obeyed by the engine's own.
+
+The engine's thread calls `checkpoint`, `ask` and `suspend`; screens, signals and the command line
+call `pause`, `go_on`, `stop` and `answer`. The beam is blanked while anything waits.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+
+from controller.commands import Answer, StopWhen
+from controller.engine.states import ENDED, Cue, next_state
+from controller.errors import UsageError
+from controller.events import (
+    Prompt,
+    PromptAnswered,
+    PromptOpened,
+    Publish,
+    State,
+    StateChanged,
+)
+from controller.protocol import Flip
+from controller.session.entries import Answered, Entry
+from controller.steps.context import StopRequestedError
+
+LOOK_EVERY_S = 0.05
+URGENCY = (StopWhen.AT_END_OF_SERIES, StopWhen.AFTER_TILT, StopWhen.NOW)
+
+
+class Control:
+    """State, commands and prompts of one run.
+
+    Parameters
+    ----------
+    publish
+        Where state and prompts are made known.
+    enter
+        Journals the answers.
+    unanswered
+        What to do when nobody answers a prompt.
+    blank
+        Blanks the beam; called before anything waits.
+    make_safe
+        Ends what the microscope is doing; called from the thread that asks to stop now.
+    """
+
+    def __init__(
+        self,
+        publish: Publish,
+        enter: Callable[[Entry], None],
+        unanswered: Flip,
+        blank: Callable[[], None],
+        make_safe: Callable[[str], None],
+    ) -> None:
+        self._publish = publish
+        self._enter = enter
+        self._unanswered = unanswered
+        self._blank = blank
+        self._make_safe = make_safe
+        self._changed = threading.Condition(threading.RLock())
+        self._state = State.READY
+        self._pause_reason: str | None = None
+        self._stop: StopWhen | None = None
+        self._prompt: Prompt | None = None
+        self._answer: Answer | None = None
+
+    # -- from any thread -------------------------------------------------------------------
+
+    @property
+    def state(self) -> State:
+        return self._state
+
+    def pause(self, reason: str = "paused by the operator") -> None:
+        """Pause at the next checkpoint; once paused, doing it again changes nothing.
+
+        Raises
+        ------
+        UsageError
+            The session has ended.
+        """
+        with self._changed:
+            self._refuse_if_ended("pause")
+            if self._state in (State.RUNNING, State.STOPPING):
+                self._pause_reason = reason
+
+    def go_on(self) -> None:
+        """End a pause.
+
+        Raises
+        ------
+        UsageError
+            Nothing is paused.
+        """
+        with self._changed:
+            if self._state is not State.PAUSED and self._pause_reason is None:
+                raise UsageError(f"nothing to go on with: the session is {self._state.value}")
+            self._pause_reason = None
+            if self._state is State.PAUSED:
+                self._move(Cue.GO_ON)
+
+    def stop(self, when: StopWhen) -> None:
+        """Stop; asked again it can only become more urgent.
+
+        Raises
+        ------
+        UsageError
+            The session has ended.
+        """
+        with self._changed:
+            if self._state in ENDED and when is not StopWhen.NOW:
+                self._refuse_if_ended("stop")
+            if self._stop is None or URGENCY.index(when) > URGENCY.index(self._stop):
+                self._stop = when
+                self._pause_reason = None
+                self._move(Cue.STOP, f"stop asked for: {when.value}")
+        if when is StopWhen.NOW:
+            self._make_safe("stopped by the operator")
+
+    def answer(self, answer: Answer) -> None:
+        """Answer the prompt that is open.
+
+        Raises
+        ------
+        UsageError
+            No such prompt is open, no such choice, or a reason is missing.
+        """
+        with self._changed:
+            prompt = self._prompt
+            if prompt is None or prompt.id != answer.prompt_id or self._answer is not None:
+                raise UsageError(f"{answer.prompt_id}: no such prompt is open")
+            if answer.value not in prompt.choices:
+                raise UsageError(
+                    f"{answer.prompt_id}: {answer.value!r} is no choice; "
+                    f"choose from: {', '.join(prompt.choices)}"
+                )
+            if answer.value in prompt.needs_reason and not answer.reason.strip():
+                raise UsageError(f"{answer.prompt_id}: {answer.value} needs a reason")
+            self._answer = answer
+            self._changed.notify_all()
+
+    # -- from the engine's thread ----------------------------------------------------------
+
+    def move(self, cue: Cue, reason: str = "") -> None:
+        """Change the state as the table says."""
+        with self._changed:
+            self._move(cue, reason)
+
+    def checkpoint(self) -> None:
+        """Give way to a stop or a pause.
+
+        Raises
+        ------
+        StopRequestedError
+            The operator wants to stop now.
+        """
+        if self._stop is StopWhen.NOW:
+            raise StopRequestedError
+        with self._changed:
+            reason = self._pause_reason
+        if reason is not None:
+            self._pause_reason = None
+            self.suspend(reason)
+
+    def between_steps(self, *, ends_series: bool) -> None:
+        """Give way between two steps.
+
+        Raises
+        ------
+        StopRequestedError
+            It is time for the stop that was asked for.
+        """
+        if self._stop is StopWhen.AFTER_TILT or (self._stop is not None and ends_series):
+            raise StopRequestedError
+        self.checkpoint()
+
+    def suspend(self, reason: str, ready: Callable[[], bool] | None = None) -> None:
+        """Pause, beam blanked, until the operator goes on or `ready` says so.
+
+        Raises
+        ------
+        StopRequestedError
+            The operator stops instead.
+        """
+        self._refuse_to_wait()
+        self._blank()
+        self.move(Cue.HOLD, reason)
+        while self._state is State.PAUSED:
+            if ready is not None and ready():
+                self.move(Cue.GO_ON, "went on by itself")
+            else:
+                with self._changed:
+                    self._changed.wait(LOOK_EVERY_S)
+        self._refuse_to_wait()
+
+    def ask(self, step_id: str, prompt: Prompt) -> Answer:
+        """Wait for an answer, beam blanked; it is journaled before it is acted upon.
+
+        Raises
+        ------
+        StopRequestedError
+            The operator stops instead, or nobody answers and the policy is to stop.
+        """
+        self.checkpoint()
+        self._blank()
+        with self._changed:
+            self._prompt, self._answer = prompt, None
+            self._move(Cue.ASK, prompt.title)
+            self._publish(PromptOpened(prompt=prompt))
+        answer = self._wait_for_answer(prompt)
+        self._enter(
+            Answered(
+                step_id=step_id,
+                prompt_id=prompt.id,
+                value=answer.value,
+                reason=answer.reason,
+                by=answer.by,
+            )
+        )
+        self._publish(PromptAnswered(**answer.model_dump()))
+        self.move(Cue.ANSWER)
+        return answer
+
+    def _wait_for_answer(self, prompt: Prompt) -> Answer:
+        deadline_s = time.monotonic() + self._unanswered.unanswered_after_s
+        with self._changed:
+            while self._answer is None:
+                if self._stop is not None:
+                    self._prompt = None
+                    raise StopRequestedError
+                late = time.monotonic() > deadline_s
+                if late and self._unanswered.unanswered == "stop":
+                    self._answer = Answer(prompt_id=prompt.id, value="stop", by="policy")
+                    break
+                self._changed.wait(LOOK_EVERY_S)
+            self._prompt = None
+            return self._answer
+
+    def _refuse_to_wait(self) -> None:
+        if self._stop in (StopWhen.AFTER_TILT, StopWhen.NOW):
+            raise StopRequestedError
+
+    def _move(self, cue: Cue, reason: str = "") -> None:
+        target = next_state(self._state, cue)
+        if target is None or (target is self._state and not reason):
+            return
+        self._state = target
+        self._publish(StateChanged(state=target, reason=reason))
+        self._changed.notify_all()
+        if target is State.RUNNING and self._stop is not None:
+            self._move(Cue.STOP, f"stop asked for: {self._stop.value}")
+
+    def _refuse_if_ended(self, what: str) -> None:
+        if self._state in ENDED:
+            raise UsageError(f"cannot {what}: the session is {self._state.value}")

@@ -1,0 +1,219 @@
+"""Carries out a plan, step by step, and leaves the column safe on every way out."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+from pathlib import Path
+
+from controller.engine.control import Control
+from controller.engine.faults import pause_reason, recovery
+from controller.engine.states import ENDED, Cue
+from controller.errors import BridgeError, DualtiltError, SafetyStopError
+from controller.events import (
+    Alerted,
+    BeamChanged,
+    Level,
+    Phase,
+    PhaseFinished,
+    PhaseStarted,
+    Publish,
+    SessionStarted,
+)
+from controller.exit_codes import ExitCode
+from controller.microscope.interface import Microscope, MicroscopeError
+from controller.microscope.safety import reach_safe_state
+from controller.plan import make_plan, steps_to_do
+from controller.processing_jobs import ProcessingJobs
+from controller.session.session import Session
+from controller.steps.column import Column, RestartedError
+from controller.steps.context import Context, StopRequestedError
+from controller.steps.kinds import Step, carry_out
+from controller.steps.series_start import SeriesStart
+from controller.steps.tilt import Tilt
+
+
+class Engine:
+    """One run of a session: new or taken up again, the same way.
+
+    Parameters
+    ----------
+    session
+        Open; what its journal says is done is not done again.
+    connect
+        Takes charge of the microscope; called once at the start, and again whenever the
+        connection or the lease was lost for good. The engine closes what it returns.
+    jobs
+        Where series are handed to processing.
+    publish
+        Where events go; never blocks, never raises, may be called from several threads.
+    write_report
+        Writes the report of a session's folder and returns its path.
+
+    Attributes
+    ----------
+    control
+        pause, go_on, stop, answer: from any thread.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        connect: Callable[[], Microscope],
+        jobs: ProcessingJobs,
+        publish: Publish,
+        write_report: Callable[[Path], Path],
+    ) -> None:
+        self._session = session
+        self._connect = connect
+        self._jobs = jobs
+        self._publish = publish
+        self._write_report = write_report
+        self._plan = make_plan(session.protocol)
+        self._column: Column | None = None
+        self._phase: Phase | None = None
+        self.control = Control(
+            publish, session.enter, session.protocol.flip, self._blank, self._make_safe
+        )
+
+    def run(self) -> ExitCode:
+        """Carry out what is left of the plan; returns how it ended, column safe."""
+        try:
+            return self._work()
+        except StopRequestedError as stop:
+            self.control.move(Cue.STOP, str(stop))
+            self.control.move(Cue.HALT, "stopped by the operator; can be resumed")
+            return ExitCode.INTERRUPTED
+        except DualtiltError as error:
+            return self._fail(str(error), error.exit_code)
+        except Exception as error:
+            self._fail(f"internal error: {type(error).__name__}: {error}", ExitCode.INTERNAL_ERROR)
+            raise
+        finally:
+            self._let_go()
+
+    def _work(self) -> ExitCode:
+        if self.control.state in ENDED:
+            raise StopRequestedError
+        context = self._prepare()
+        self.control.move(Cue.START)
+        self._tell_start(context)
+        for step in steps_to_do(self._plan, self._session.ledger):
+            self._enter(step.phase)
+            self._carry_out(step, context)
+        self._enter(None)
+        if context.failures:
+            worst = sorted(context.failures, key=lambda e: not isinstance(e, SafetyStopError))[0]
+            raise worst
+        self.control.move(Cue.FINISH)
+        return ExitCode.OK
+
+    def _prepare(self) -> Context:
+        try:
+            column = Column(self._connect, self._session, self._publish, self.control.suspend)
+        except MicroscopeError as error:
+            raise BridgeError(f"the microscope cannot be reached: {error}") from None
+        self._column = column
+        return Context(
+            session=self._session,
+            column=column,
+            operator=self.control,
+            jobs=self._jobs,
+            publish=self._publish,
+            write_report=self._write_report,
+            left_s=self._plan.left_in_phase_s,
+        )
+
+    def _tell_start(self, context: Context) -> None:
+        protocol, session, column = context.protocol, self._session, context.column.description
+        self._publish(
+            SessionStarted(
+                name=protocol.name,
+                folder=str(session.folder.path),
+                microscope=column.name,
+                simulated=column.simulated,
+                tilts_a_deg=protocol.series_a.tilts_deg,
+                tilts_b_deg=protocol.series_b.tilts_deg,
+                planned_s=self._plan.duration_s,
+                planned_dose_e_per_A2=self._plan.dose_e_per_A2,
+                dose_budget_e_per_A2=self._plan.dose_budget_e_per_A2,
+                resumed=session.resumed,
+            )
+        )
+        if session.resumed:
+            self._tell_what_stands(context)
+
+    def _tell_what_stands(self, context: Context) -> None:
+        """Bring everybody who listens up to what the folder holds already."""
+        for line in self._session.report:
+            context.alert(Level.WARNING, line, "resume")
+        ahead = {step.phase for step in steps_to_do(self._plan, self._session.ledger)}
+        for phase in Phase:
+            if phase not in ahead:
+                self._publish(PhaseFinished(phase=phase))
+        for series, frames in self._session.ledger.frames.items():
+            for frame in frames:
+                self._jobs.frame_recorded(series, frame.section)
+
+    def _enter(self, phase: Phase | None) -> None:
+        """Pass from phase to phase; a stop at the end of a series takes effect here."""
+        if phase is self._phase:
+            self.control.between_steps(ends_series=False)
+            return
+        if self._phase is not None:
+            self._publish(PhaseFinished(phase=self._phase))
+            if phase is not None:
+                self.control.between_steps(ends_series=True)
+        if phase is not None:
+            self._publish(PhaseStarted(phase=phase))
+        self._phase = phase
+
+    def _carry_out(self, step: Step, context: Context) -> None:
+        """Carry out one step, waiting out whatever can be waited out."""
+        while True:
+            try:
+                carry_out(step, context)
+                return
+            except RestartedError as restarted:
+                context.alert(Level.WARNING, f"{restarted}; taken up again", step.id)
+                self._take_up_again(step, context)
+            except MicroscopeError as error:
+                self.control.checkpoint()  # a stop shows as an action that was aborted
+                column = context.column
+                self.control.suspend(pause_reason(step.id, error), recovery(error, column))
+            except OSError as error:
+                reason = f"{step.id}: {self._session.folder.path}: {error.strerror or error}"
+                self.control.suspend(
+                    f"{reason}; goes on when there is room", self._session.has_room
+                )
+
+    def _take_up_again(self, step: Step, context: Context) -> None:
+        """Put current, backlash and view right for a tilt whose microscope was restarted."""
+        if isinstance(step, Tilt):
+            starts = (s for s in self._plan.steps if isinstance(s, SeriesStart))
+            self._carry_out(next(s for s in starts if s.series == step.series), context)
+
+    def _fail(self, reason: str, code: ExitCode) -> ExitCode:
+        self._publish(Alerted(level=Level.ALARM, text=reason))
+        self.control.move(Cue.FAIL, reason)
+        return code
+
+    def _blank(self) -> None:
+        if self._column is not None:
+            with contextlib.suppress(MicroscopeError):  # out of reach: its own lease makes it safe
+                self._column.blank()
+
+    def _make_safe(self, reason: str) -> None:
+        if self._column is None:
+            return
+        problems = reach_safe_state(self._column.microscope, reason)
+        for problem in problems:
+            self._publish(Alerted(level=Level.ALARM, text=problem, where="make safe"))
+        if not any(problem.startswith("blank") for problem in problems):
+            self._publish(BeamChanged(blanked=True, current_pA=self._column.current_pA))
+
+    def _let_go(self) -> None:
+        self._make_safe("the session has ended")
+        if self._column is not None:
+            with contextlib.suppress(MicroscopeError):
+                self._column.microscope.close()

@@ -1,0 +1,171 @@
+"""Protocol -> plan: ordered steps with ids that never change, each with its time and dose; pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from controller.events import Phase, SeriesName
+from controller.microscope.interface import Data, ScanSettings
+from controller.microscope.limits import shower_dose_e_per_A2
+from controller.processing_jobs import Job
+from controller.protocol import Protocol
+from controller.session.ledger import Ledger
+from controller.steps.flip import FlipGrid
+from controller.steps.kinds import Step
+from controller.steps.preflight import Preflight
+from controller.steps.process import Fuse, Process
+from controller.steps.report import Report
+from controller.steps.series_start import BACKLASH_DEG, SeriesStart, series_of, tilt_id
+from controller.steps.shower import ShowerTilt
+from controller.steps.tilt import Tilt
+from controller.steps.tracking import low_dose_scan
+
+STAGE_SPEED_DEG_PER_S = 1.0
+STAGE_OVERHEAD_S = 0.5
+"""Of every move: start, stop, read-back."""
+GRID_FLIP_S = 1200.0
+"""Holder out, grid turned, holder in, vacuum and drift settled."""
+PHASE_OF_SERIES = {"A": Phase.A, "B": Phase.B}
+
+
+class Plan(Data):
+    """A session's steps, in order."""
+
+    name: str
+    steps: tuple[Step, ...]
+    dose_budget_e_per_A2: float
+
+    @property
+    def duration_s(self) -> float:
+        """Estimated microscope time of the whole session."""
+        return sum(step.duration_s for step in self.steps)
+
+    @property
+    def dose_e_per_A2(self) -> float:
+        """Estimated dose of the whole session, without retakes."""
+        return sum(step.dose_e_per_A2 for step in self.steps)
+
+    def left_in_phase_s(self, step_id: str) -> float:
+        """Estimated time from the end of a step to the end of its phase."""
+        index = next(i for i, step in enumerate(self.steps) if step.id == step_id)
+        phase = self.steps[index].phase
+        return sum(step.duration_s for step in self.steps[index + 1 :] if step.phase is phase)
+
+
+def make_plan(protocol: Protocol) -> Plan:
+    """Turn what is wanted into what is done."""
+    later = [
+        *_shower(protocol),
+        *_series(protocol, "A"),
+        _flip(protocol),
+        *_series(protocol, "B"),
+        Fuse(id="fuse", phase=Phase.FUSE),
+        Report(id="report"),
+    ]
+    first = Preflight(
+        id="preflight", planned_dose_e_per_A2=sum(step.dose_e_per_A2 for step in later)
+    )
+    return Plan(
+        name=protocol.name,
+        steps=(first, *later),
+        dose_budget_e_per_A2=protocol.limits.dose_budget_e_per_A2,
+    )
+
+
+def steps_to_do(plan: Plan, ledger: Ledger) -> tuple[Step, ...]:
+    """Return the steps that are still to be carried out, given what the journal says."""
+    return tuple(step for step in plan.steps if _is_needed(step, plan, ledger))
+
+
+def _is_needed(step: Step, plan: Plan, ledger: Ledger) -> bool:
+    match step:
+        case Preflight() | Report():
+            return True
+        case SeriesStart():  # taken up again: current, backlash and view as at its first tilt
+            return any(
+                isinstance(other, Tilt)
+                and other.series == step.series
+                and other.id not in ledger.completed
+                for other in plan.steps
+            )
+        case Process():  # the queue of jobs died with the session
+            return Job(step.series) not in ledger.jobs_done
+        case _:
+            return step.id not in ledger.completed
+
+
+def _shower(protocol: Protocol) -> Iterator[Step]:
+    shower = protocol.shower
+    if not shower.enabled:
+        return
+    n = len(shower.tilts_deg)
+    each_s = shower.duration_s / n
+    shots = low_dose_scan(protocol)
+    before_deg = 0.0
+    for i, alpha_deg in enumerate(shower.tilts_deg):
+        yield ShowerTilt(
+            id=f"shower-{i + 1}",
+            alpha_deg=alpha_deg,
+            current_pA=shower.current_pA,
+            illuminate_s=each_s,
+            field_nm=shower.field_nm,
+            elapsed_before_s=i * each_s,
+            planned_s=shower.duration_s,
+            duration_s=_move_s(before_deg, alpha_deg, protocol) + each_s + 2 * shots.frame_time_s,
+            dose_e_per_A2=shower_dose_e_per_A2(shower.current_pA, each_s, shower.field_nm)
+            + 2 * shots.dose_e_per_A2(shower.current_pA),
+        )
+        before_deg = alpha_deg
+
+
+def _series(protocol: Protocol, series: SeriesName) -> Iterator[Step]:
+    wanted = series_of(protocol, series)
+    phase = PHASE_OF_SERIES[series]
+    tilts = wanted.tilts_deg
+    exposed = _exposures(protocol)
+    look = low_dose_scan(protocol)
+    tracked = protocol.tracking.enabled
+    yield SeriesStart(
+        id=f"{series}-start",
+        phase=phase,
+        series=series,
+        current_pA=wanted.current_pA,
+        duration_s=_move_s(0.0, tilts[0], protocol)
+        + _move_s(0.0, BACKLASH_DEG, protocol)
+        + (look.frame_time_s if tracked else 0.0),
+        dose_e_per_A2=look.dose_e_per_A2(wanted.current_pA) if tracked else 0.0,
+    )
+    for i, alpha_deg in enumerate(tilts):
+        yield Tilt(
+            id=tilt_id(series, i),
+            phase=phase,
+            series=series,
+            index=i,
+            planned=len(tilts),
+            alpha_deg=alpha_deg,
+            duration_s=_move_s(tilts[max(i - 1, 0)], alpha_deg, protocol)
+            + sum(scan.frame_time_s for scan in exposed),
+            dose_e_per_A2=sum(scan.dose_e_per_A2(wanted.current_pA) for scan in exposed),
+        )
+    yield Process(id=f"process-{series}", phase=phase, series=series)
+
+
+def _flip(protocol: Protocol) -> Step:
+    scans = (low_dose_scan(protocol), protocol.scan)
+    return FlipGrid(
+        id="flip",
+        duration_s=GRID_FLIP_S + sum(scan.frame_time_s for scan in scans),
+        dose_e_per_A2=sum(scan.dose_e_per_A2(protocol.series_a.current_pA) for scan in scans),
+    )
+
+
+def _exposures(protocol: Protocol) -> tuple[ScanSettings, ...]:
+    """Scans of one tilt that needs no retake."""
+    if protocol.tracking.enabled:
+        return (low_dose_scan(protocol), protocol.scan)
+    return (protocol.scan,)
+
+
+def _move_s(from_deg: float, to_deg: float, protocol: Protocol) -> float:
+    travel_s = abs(to_deg - from_deg) / STAGE_SPEED_DEG_PER_S
+    return travel_s + STAGE_OVERHEAD_S + protocol.tracking.settle_s

@@ -1,0 +1,186 @@
+"""The names in a session's folder, and the lock that keeps a second run out of it."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Self
+
+from controller.errors import UsageError
+from controller.events import SeriesName
+from controller.protocol import Protocol, read_protocol
+from controller.session.errors import SessionInUseError
+from processing.files.atomic import replace_text
+
+
+@dataclass(frozen=True)
+class SessionFolder:
+    """Where everything of one session lies; making it touches nothing."""
+
+    path: Path
+
+    @classmethod
+    def create(cls, path: Path, protocol_text: str) -> Self:
+        """Make the folder of a new session.
+
+        Parameters
+        ----------
+        path
+            Missing or empty.
+        protocol_text
+            TOML, kept as it is in protocol.toml.
+
+        Raises
+        ------
+        UsageError
+            There is something in it already, or it cannot be made.
+        """
+        folder = cls(path)
+        if folder.journal.exists():
+            raise UsageError(f"{path}: holds a session already; use: dualtilt resume {path}")
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+            if any(item.name not in _MADE_BEFOREHAND for item in path.iterdir()):
+                raise UsageError(f"{path}: is not empty; choose a new folder for the session")
+            replace_text(folder.protocol, protocol_text)
+            folder.make_subfolders()
+        except OSError as error:
+            raise UsageError(f"{path}: cannot be made or written: {error.strerror}") from None
+        return folder
+
+    @classmethod
+    def open(cls, path: Path) -> Self:
+        """Open the folder of a session that was started before.
+
+        Raises
+        ------
+        UsageError
+            There is no session in it.
+        """
+        folder = cls(path)
+        if not (folder.journal.is_file() and folder.protocol.is_file()):
+            raise UsageError(f"{path}: holds no session; start one with: dualtilt run PROTOCOL")
+        folder.make_subfolders()
+        return folder
+
+    def make_subfolders(self) -> None:
+        """Make the folders that others write into."""
+        for folder in (self.previews, self.processed, self.run):
+            folder.mkdir(exist_ok=True)
+        if os.name != "nt":
+            self.run.chmod(0o700)  # sockets and secrets lie in it
+
+    def read_protocol(self) -> Protocol:
+        """Read the protocol as run."""
+        return read_protocol(self.protocol)
+
+    @property
+    def protocol(self) -> Path:
+        return self.path / "protocol.toml"
+
+    @property
+    def journal(self) -> Path:
+        return self.path / "journal.jsonl"
+
+    @property
+    def events(self) -> Path:
+        return self.path / "events.jsonl"
+
+    @property
+    def status(self) -> Path:
+        return self.path / "status.json"
+
+    @property
+    def processed(self) -> Path:
+        return self.path / "processed"
+
+    @property
+    def previews(self) -> Path:
+        """Pictures for the screen."""
+        return self.path / "previews"
+
+    @property
+    def rejected(self) -> Path:
+        """Frames that were taken again."""
+        return self.path / "rejected"
+
+    @property
+    def quarantine(self) -> Path:
+        """Bytes found on disk that the journal does not vouch for."""
+        return self.path / "quarantine"
+
+    @property
+    def simulator(self) -> Path:
+        """Settings and world of the simulated microscope."""
+        return self.path / "simulator"
+
+    @property
+    def run(self) -> Path:
+        """Sockets and connection files of the running session."""
+        return self.path / "run"
+
+    @property
+    def lock(self) -> Path:
+        return self.path / "lock"
+
+    @property
+    def ballast(self) -> Path:
+        """Holds the space that frames still to come will need."""
+        return self.path / "ballast"
+
+    def stack(self, series: SeriesName) -> Path:
+        return self.path / f"{series}.mrc"
+
+    def mdoc(self, series: SeriesName) -> Path:
+        return self.path / f"{series}.mrc.mdoc"
+
+    def rawtlt(self, series: SeriesName) -> Path:
+        return self.path / f"{series}.rawtlt"
+
+
+_MADE_BEFOREHAND = {"protocol.toml", "simulator", "run", "lock", "previews", "processed"}
+"""What may be there before the first run: a start that was refused leaves these."""
+
+
+class FolderLock:
+    """Held by the one run that may write in a folder; let go by the system if the run is killed.
+
+    Raises
+    ------
+    SessionInUseError
+        Another run holds it; its process id is named.
+    """
+
+    def __init__(self, folder: SessionFolder) -> None:
+        self._file = folder.lock.open("a+b", buffering=0)
+        try:
+            _lock(self._file)
+        except OSError:
+            self._file.seek(0)
+            holder = self._file.read(32).decode(errors="replace").strip() or "unknown"
+            self._file.close()
+            raise SessionInUseError(
+                f"{folder.path}: another run is using this folder (process {holder}); "
+                f"look in with: dualtilt attach {folder.path}"
+            ) from None
+        self._file.truncate(0)
+        self._file.write(f"{os.getpid()}\n".encode())
+
+    def release(self) -> None:
+        """Let another run in."""
+        self._file.close()
+
+
+if os.name == "nt":
+    import msvcrt
+
+    def _lock(file: IO[bytes]) -> None:
+        file.seek(1_000)  # a byte far behind the process id, which others may then read
+        msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]
+
+else:
+    import fcntl
+
+    def _lock(file: IO[bytes]) -> None:
+        fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)

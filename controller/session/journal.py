@@ -1,0 +1,151 @@
+"""The durable record of a session: one JSON object a line, each with its number and checksum.
+
+A line counts once `append` has returned: it is then on the disk. A line torn by a crash can only
+be the last one and is cut off; anything wrong before the last line is damage, and is named.
+"""
+
+from __future__ import annotations
+
+import os
+import zlib
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field, TypeAdapter, ValidationError
+
+from controller.microscope.interface import Data
+from controller.session.crash_points import CrashPoint, no_crash
+from controller.session.entries import Entry
+from controller.session.errors import JournalDamagedError
+from processing.files.atomic import sync_data
+
+
+class Line(Data):
+    """One line of the journal, its checksum left out."""
+
+    seq: Annotated[int, Field(ge=0)]
+    at: str
+    """Wall clock, ISO 8601 with zone; order goes by `seq`."""
+    entry: Entry
+
+
+_LINE: TypeAdapter[Line] = TypeAdapter(Line)
+_CHECKSUM = b',"crc32":"%08x"}\n'
+_CHECKSUM_LENGTH = len(_CHECKSUM % 0)
+
+
+@dataclass(frozen=True)
+class JournalContent:
+    """What a journal holds.
+
+    Attributes
+    ----------
+    lines
+        The good ones, in order.
+    good_bytes
+        Length of the file up to the end of the last good line.
+    torn
+        Bytes after it, left by a crash in the middle of a write.
+    """
+
+    lines: tuple[Line, ...]
+    good_bytes: int
+    torn: bytes
+
+
+def read_journal(path: Path) -> JournalContent:
+    """Read and verify a journal; nothing is changed.
+
+    Raises
+    ------
+    JournalDamagedError
+        Naming the first line that is not what was written.
+    """
+    content = path.read_bytes()
+    lines: list[Line] = []
+    start = 0
+    for raw in content.splitlines(keepends=True):
+        line = _decode(raw)
+        if line is None or line.seq != len(lines):
+            if start + len(raw) < len(content):
+                raise JournalDamagedError(
+                    f"{path}: line {len(lines) + 1} is damaged; nothing was changed. "
+                    "The stacks hold the frames; restore the journal from a copy to resume"
+                )
+            break
+        lines.append(line)
+        start += len(raw)
+    return JournalContent(tuple(lines), start, content[start:])
+
+
+class Journal:
+    """Appends to a journal that has been read and verified.
+
+    Parameters
+    ----------
+    path
+        The file; made where there is none.
+    content
+        What it holds; a torn tail is cut off the file.
+    crash_point
+        See :mod:`controller.session.crash_points`.
+    """
+
+    def __init__(
+        self, path: Path, content: JournalContent, crash_point: CrashPoint = no_crash
+    ) -> None:
+        self._crash_point = crash_point
+        self._next_seq = len(content.lines)
+        self._end = content.good_bytes
+        self._file = path.open("r+b" if path.exists() else "w+b", buffering=0)
+        self._file.truncate(self._end)
+
+    def append(self, entry: Entry) -> None:
+        """Write an entry; durable on return.
+
+        Raises
+        ------
+        OSError
+            Disk full or gone; the journal is as it was before the call.
+        """
+        name = f"{self._next_seq}-{entry.kind}"
+        self._crash_point(f"before-{name}")
+        at = datetime.now().astimezone().isoformat(timespec="milliseconds")
+        raw = _encode(Line(seq=self._next_seq, at=at, entry=entry))
+        self._file.seek(self._end)
+        try:
+            _write_all(self._file.fileno(), raw)
+            sync_data(self._file.fileno())
+        except OSError:
+            self._file.truncate(self._end)
+            raise
+        self._end += len(raw)
+        self._next_seq += 1
+        self._crash_point(f"after-{name}")
+
+    def close(self) -> None:
+        """Close the file; every entry is on disk already."""
+        self._file.close()
+
+
+def _encode(line: Line) -> bytes:
+    body = line.model_dump_json().encode()
+    return body[:-1] + _CHECKSUM % zlib.crc32(body)
+
+
+def _decode(raw: bytes) -> Line | None:
+    body = raw[:-_CHECKSUM_LENGTH] + b"}"
+    if raw[-_CHECKSUM_LENGTH:] != _CHECKSUM % zlib.crc32(body):
+        return None
+    try:
+        return _LINE.validate_json(body)
+    except ValidationError:
+        return None
+
+
+def _write_all(descriptor: int, raw: bytes) -> None:
+    view = memoryview(raw)
+    while view:
+        view = view[os.write(descriptor, view) :]

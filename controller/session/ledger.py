@@ -1,0 +1,150 @@
+"""What the journal says has happened: a pure fold over its entries."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+
+from pydantic import JsonValue
+
+from controller.events import FlipChecked, SeriesName
+from controller.microscope.interface import StagePosition
+from controller.processing_jobs import Job
+from controller.session.entries import (
+    Answered,
+    Entry,
+    Exposed,
+    Exposing,
+    FlipJudged,
+    FrameRejected,
+    FrameWritten,
+    JobEnded,
+    SessionOpened,
+    SessionResumed,
+    StepDone,
+    TiltSkipped,
+)
+
+
+@dataclass(frozen=True)
+class Exposure:
+    """One request that exposes, or may have exposed, the specimen."""
+
+    intent: Exposing
+    dose_e_per_A2: float
+    settled: bool
+
+
+@dataclass(frozen=True)
+class Ledger:
+    """Everything a session knows of its past.
+
+    Attributes
+    ----------
+    completed
+        Ids of the steps that need not be carried out again.
+    frames
+        Acknowledged frames by series, in order of section.
+    exposures
+        By request id; one without a known outcome counts in full.
+    centre
+        Stage position that last had the object in view.
+    flip
+        What the flip's check found, once B is allowed.
+    """
+
+    session_id: str = ""
+    protocol: Mapping[str, JsonValue] = field(default_factory=dict)
+    completed: frozenset[str] = frozenset()
+    frames: Mapping[SeriesName, tuple[FrameWritten, ...]] = field(
+        default_factory=lambda: MappingProxyType({"A": (), "B": ()})
+    )
+    skipped: tuple[TiltSkipped, ...] = ()
+    exposures: Mapping[str, Exposure] = field(default_factory=dict)
+    answers: tuple[Answered, ...] = ()
+    centre: StagePosition = field(default_factory=StagePosition)
+    flip: FlipChecked | None = None
+    jobs_done: frozenset[Job] = frozenset()
+
+    @property
+    def dose_e_per_A2(self) -> float:
+        """Charged to the specimen so far, possible exposures included."""
+        return sum(exposure.dose_e_per_A2 for exposure in self.exposures.values())
+
+    def pending(self, step_id: str, purpose: str) -> Exposure | None:
+        """Return the latest exposure for this purpose whose outcome is unknown, if there is one."""
+        latest = self._of(step_id, purpose)
+        return latest[-1] if latest and not latest[-1].settled else None
+
+    def attempts(self, step_id: str, purpose: str) -> int:
+        """Count the requests made so far for this purpose."""
+        return len(self._of(step_id, purpose))
+
+    def _of(self, step_id: str, purpose: str) -> list[Exposure]:
+        return [
+            exposure
+            for exposure in self.exposures.values()
+            if (exposure.intent.step_id, exposure.intent.purpose) == (step_id, purpose)
+        ]
+
+
+def fold(ledger: Ledger, entry: Entry) -> Ledger:
+    """Add one entry."""
+    match entry:
+        case SessionOpened():
+            return replace(ledger, session_id=entry.session_id, protocol=entry.protocol)
+        case SessionResumed():
+            return ledger
+        case Exposing():
+            return _expose(ledger, Exposure(entry, entry.dose_e_per_A2, settled=False))
+        case Exposed():
+            return _settle(ledger, entry.request_id, entry.dose_e_per_A2)
+        case FrameRejected():
+            return _settle(ledger, entry.request_id, entry.dose_e_per_A2)
+        case FrameWritten():
+            return _add_frame(ledger, entry)
+        case TiltSkipped():
+            return replace(_complete(ledger, entry.step_id), skipped=(*ledger.skipped, entry))
+        case Answered():
+            return replace(ledger, answers=(*ledger.answers, entry))
+        case FlipJudged():
+            return replace(ledger, flip=entry.check)
+        case JobEnded():
+            return replace(ledger, jobs_done=ledger.jobs_done | {entry.job}) if entry.ok else ledger
+        case StepDone():
+            return replace(_complete(ledger, entry.step_id), centre=entry.centre or ledger.centre)
+
+
+def fold_all(entries: Iterable[Entry]) -> Ledger:
+    """Replay a journal."""
+    ledger = Ledger()
+    for entry in entries:
+        ledger = fold(ledger, entry)
+    return ledger
+
+
+def _complete(ledger: Ledger, step_id: str) -> Ledger:
+    return replace(ledger, completed=ledger.completed | {step_id})
+
+
+def _add_frame(ledger: Ledger, entry: FrameWritten) -> Ledger:
+    frames = {**ledger.frames, entry.series: (*ledger.frames[entry.series], entry)}
+    settled = _settle(ledger, entry.info.frame_id, entry.info.dose_e_per_A2)
+    return replace(
+        _complete(settled, entry.step_id),
+        frames=MappingProxyType(frames),
+        centre=entry.info.stage,
+    )
+
+
+def _expose(ledger: Ledger, exposure: Exposure) -> Ledger:
+    exposures = {**ledger.exposures, exposure.intent.request_id: exposure}
+    return replace(ledger, exposures=exposures)
+
+
+def _settle(ledger: Ledger, request_id: str, dose_e_per_A2: float) -> Ledger:
+    known = ledger.exposures.get(request_id)
+    if known is None:
+        return ledger
+    return _expose(ledger, replace(known, dose_e_per_A2=dose_e_per_A2, settled=True))

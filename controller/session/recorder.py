@@ -1,0 +1,127 @@
+"""Raw frames of one series on disk: stack, mdoc and rawtlt, one section more at a time."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Sequence
+from datetime import datetime
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from controller.events import SeriesName
+from controller.microscope.interface import ScanSettings
+from controller.session.entries import FrameWritten
+from controller.session.folder import SessionFolder
+from processing.files.mdoc import MdocHeader, MdocSection, write_mdoc
+from processing.files.mrc import STORED_AS
+from processing.files.mrc_writer import MrcStackWriter, Section
+from processing.files.rawtlt import write_rawtlt
+
+
+class SeriesRecorder:
+    """Appends to one stack; whatever the journal has not acknowledged is written over.
+
+    Parameters
+    ----------
+    folder
+        The session's.
+    series
+        A or B.
+    scan
+        Of every frame.
+    voltage_kV
+        For the mdoc.
+    """
+
+    def __init__(
+        self, folder: SessionFolder, series: SeriesName, scan: ScanSettings, voltage_kV: float
+    ) -> None:
+        self._folder = folder
+        self._series: SeriesName = series
+        self._scan = scan
+        self._voltage_kV = voltage_kV
+        self._writer: MrcStackWriter | None = None
+
+    def append(self, pixels: NDArray[Any], acknowledged: int) -> Section:
+        """Write one image durably behind the `acknowledged` ones.
+
+        Raises
+        ------
+        OSError
+            Disk full or gone; calling again with the same image is safe.
+        """
+        try:
+            return self._open(acknowledged, pixels.dtype).append(pixels)
+        except OSError:
+            self.close()  # how far it came is unknown: the next call starts from the journal
+            raise
+
+    def read(self, section: int, acknowledged: int) -> NDArray[Any]:
+        """Read an acknowledged image back."""
+        return self._open(acknowledged, None).read(section)
+
+    def write_companions(self, frames: Sequence[FrameWritten]) -> None:
+        """Rewrite mdoc and rawtlt, each in one step.
+
+        Raises
+        ------
+        OSError
+            Disk full or gone; the old ones are untouched.
+        """
+        header = MdocHeader(
+            image_file=self._folder.stack(self._series).name,
+            image_size=(self._scan.width_px, self._scan.height_px),
+            pixel_nm=self._scan.pixel_nm,
+            voltage_kV=self._voltage_kV,
+            data_mode=STORED_AS[frames[0].info.dtype] if frames else None,
+            titles=(f"dualtilt: HAADF-STEM tilt series {self._series}",),
+        )
+        write_mdoc(self._folder.mdoc(self._series), header, [_mdoc_section(f) for f in frames])
+        write_rawtlt(self._folder.rawtlt(self._series), [f.info.stage.alpha_deg for f in frames])
+
+    def close(self) -> None:
+        """Let go of the stack."""
+        if self._writer is not None:
+            with contextlib.suppress(OSError):
+                self._writer.close()
+            self._writer = None
+
+    def _open(self, acknowledged: int, dtype: np.dtype[Any] | None) -> MrcStackWriter:
+        if self._writer is not None and self._writer.sections == acknowledged:
+            return self._writer
+        self.close()
+        path = self._folder.stack(self._series)
+        if acknowledged == 0 and dtype is not None:
+            path.unlink(missing_ok=True)  # nothing in it was ever acknowledged
+            shape = (self._scan.height_px, self._scan.width_px)
+            self._writer = MrcStackWriter.create(path, shape, dtype, self._scan.pixel_nm)
+        else:
+            self._writer = MrcStackWriter.reopen(path, acknowledged)
+        return self._writer
+
+
+def _mdoc_section(frame: FrameWritten) -> MdocSection:
+    info = frame.info
+    taken = datetime.fromisoformat(frame.recorded_at)
+    return MdocSection(
+        z_value=frame.section,
+        tilt_angle_deg=info.stage.alpha_deg,
+        stage_x_um=info.stage.x_nm / 1000,
+        stage_y_um=info.stage.y_nm / 1000,
+        stage_z_um=info.stage.z_nm / 1000,
+        pixel_nm=info.scan.pixel_nm,
+        dose_e_per_A2=info.dose_e_per_A2,
+        exposure_time_s=info.scan.exposure_s,
+        date_time=f"{taken:%d-%b-%y  %H:%M:%S}",
+        probe_current_pA=info.current_pA,
+        extra=MappingProxyType(
+            {
+                "PriorRecordDose": f"{frame.dose_before_e_per_A2:.7g}",
+                "ChannelName": "HAADF",
+                "Verdict": frame.verdict,
+            }
+        ),
+    )

@@ -1,0 +1,234 @@
+"""The one run that writes in a session's folder: journal, frames, and what they add up to."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import uuid
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from controller.events import SeriesName
+from controller.microscope.interface import Frame, FrameInfo
+from controller.protocol import Protocol
+from controller.session.ballast import Ballast
+from controller.session.crash_points import CrashPoint, no_crash
+from controller.session.entries import (
+    Entry,
+    FrameRejected,
+    FrameWritten,
+    SessionOpened,
+    SessionResumed,
+    Verdict,
+)
+from controller.session.folder import FolderLock, SessionFolder
+from controller.session.journal import Journal
+from controller.session.ledger import fold
+from controller.session.recorder import SeriesRecorder
+from controller.session.recovery import NOTHING_YET, SERIES, as_run, recover
+
+BYTES_BESIDE_THE_FRAMES = 8 << 20
+"""Room that journal, log, mdoc and previews want."""
+
+
+@dataclass(frozen=True)
+class TiltFacts:
+    """What the step knows of a frame, beside what the microscope says of it."""
+
+    step_id: str
+    series: SeriesName
+    alpha_deg: float
+    mean_counts: float
+    shift_px: tuple[float, float]
+    verdict: Verdict
+    retakes: int
+
+
+class Session:
+    """A session's durable side; opened once, closed once.
+
+    Attributes
+    ----------
+    folder, protocol
+        Where, and what is wanted.
+    ledger
+        What has happened so far.
+    resumed
+        True where the folder held a session already.
+    report
+        What was found and put right when it was opened.
+    """
+
+    def __init__(
+        self, folder: SessionFolder, protocol: Protocol, lock: FolderLock, crash_point: CrashPoint
+    ) -> None:
+        self.folder = folder
+        self.protocol = protocol
+        self._lock = lock
+        self._crash_point = crash_point
+        self._ballast = Ballast(folder.ballast)
+        self._recorders = {
+            name: SeriesRecorder(folder, name, protocol.scan, protocol.column.voltage_kV)
+            for name in SERIES
+        }
+        recovered = recover(folder) if folder.journal.exists() else NOTHING_YET
+        self.ledger = recovered.ledger
+        self.report = recovered.report
+        self.resumed = bool(recovered.journal.lines)
+        self._journal = Journal(folder.journal, recovered.journal, crash_point)
+
+    @classmethod
+    def open(cls, folder: SessionFolder, crash_point: CrashPoint = no_crash) -> Self:
+        """Start a session in a folder made for it, or go on with the one that is there.
+
+        Raises
+        ------
+        UsageError
+            The folder is in use, its journal damaged, or its protocol changed.
+        """
+        lock = FolderLock(folder)
+        try:
+            session = cls(folder, folder.read_protocol(), lock, crash_point)
+            session._enter_opening()
+        except BaseException:
+            lock.release()
+            raise
+        return session
+
+    def enter(self, entry: Entry) -> None:
+        """Journal an entry; durable on return.
+
+        Raises
+        ------
+        OSError
+            Disk full or gone; nothing has changed.
+        """
+        self._journal.append(entry)
+        self.ledger = fold(self.ledger, entry)
+
+    def record_frame(self, frame: Frame, facts: TiltFacts) -> FrameWritten:
+        """Make a frame durable and acknowledge it.
+
+        Raises
+        ------
+        OSError
+            Disk full or gone: the frame is not acknowledged, calling again is safe.
+        """
+        pixels = frame.pixels
+        self._ballast.shrink(pixels.nbytes)
+        acknowledged = len(self.ledger.frames[facts.series])
+        section = self._recorders[facts.series].append(pixels, acknowledged)
+        self._crash_point(f"after-stack-{facts.step_id}")
+        entry = FrameWritten(
+            step_id=facts.step_id,
+            series=facts.series,
+            section=section.index,
+            offset=section.offset,
+            crc32=section.crc32,
+            alpha_deg=facts.alpha_deg,
+            info=frame.info,
+            recorded_at=_now(),
+            mean_counts=facts.mean_counts,
+            shift_px=facts.shift_px,
+            verdict=facts.verdict,
+            retakes=facts.retakes,
+            dose_before_e_per_A2=self._dose_before(frame.info),
+        )
+        self.enter(entry)
+        with contextlib.suppress(OSError):  # they follow from the journal: written again next time
+            self.write_companions(facts.series)
+        return entry
+
+    def reject_frame(self, frame: Frame, step_id: str, verdict: Verdict) -> None:
+        """Keep a frame that will be taken again beside the stacks."""
+        self.folder.rejected.mkdir(exist_ok=True)
+        path = self.folder.rejected / f"{frame.info.frame_id.replace('/', '_')}.npy"
+        np.save(path, frame.pixels)
+        self.enter(
+            FrameRejected(
+                step_id=step_id,
+                request_id=frame.info.frame_id,
+                dose_e_per_A2=frame.info.dose_e_per_A2,
+                verdict=verdict,
+                path=str(path.relative_to(self.folder.path)),
+            )
+        )
+
+    def write_companions(self, series: SeriesName) -> None:
+        """Bring a series' mdoc and rawtlt up to date.
+
+        Raises
+        ------
+        OSError
+            Disk full or gone.
+        """
+        frames = self.ledger.frames[series]
+        if frames:
+            self._recorders[series].write_companions(frames)
+
+    def image(self, series: SeriesName, section: int) -> NDArray[Any]:
+        """Read a recorded image [y, x]."""
+        return self._recorders[series].read(section, len(self.ledger.frames[series]))
+
+    def reserve_disk(self) -> None:
+        """Hold the room that the frames still to come need.
+
+        Raises
+        ------
+        OSError
+            There is not so much.
+        """
+        self._ballast.reserve(self.missing_frames * frame_bytes(self.protocol))
+
+    @property
+    def missing_frames(self) -> int:
+        """Frames that are still to come."""
+        planned = len(self.protocol.series_a.tilts_deg) + len(self.protocol.series_b.tilts_deg)
+        return max(0, planned - sum(len(frames) for frames in self.ledger.frames.values()))
+
+    def has_room(self) -> bool:
+        """Tell whether the next frame can be written."""
+        try:
+            free = shutil.disk_usage(self.folder.path).free + self._ballast.held_bytes
+            probe = self.folder.path / ".room"
+            probe.write_bytes(b"room")
+            probe.unlink()
+        except OSError:
+            return False
+        return free > frame_bytes(self.protocol) + BYTES_BESIDE_THE_FRAMES
+
+    def close(self) -> None:
+        """Let go of files, room and lock; what was entered stays."""
+        for recorder in self._recorders.values():
+            recorder.close()
+        self._ballast.release()
+        self._journal.close()
+        self._lock.release()
+
+    def _enter_opening(self) -> None:
+        if not self.resumed:
+            opening = SessionOpened(
+                session_id=uuid.uuid4().hex[:12], protocol=as_run(self.protocol)
+            )
+            self.enter(opening)
+            return
+        for series in SERIES:
+            self.write_companions(series)
+        self.enter(SessionResumed(report=self.report))
+
+    def _dose_before(self, info: FrameInfo) -> float:
+        charged = self.ledger.exposures.get(info.frame_id)
+        return self.ledger.dose_e_per_A2 - (charged.dose_e_per_A2 if charged else 0.0)
+
+
+def frame_bytes(protocol: Protocol) -> int:
+    """Bytes of one frame on disk, with the widest samples a microscope may give."""
+    return protocol.scan.width_px * protocol.scan.height_px * 4
+
+
+def _now() -> str:
+    return datetime.now().astimezone().isoformat(timespec="seconds")

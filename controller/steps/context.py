@@ -1,0 +1,81 @@
+"""What a step is given to be carried out with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol, TypeVar
+
+from controller.commands import Answer
+from controller.errors import DualtiltError
+from controller.events import Alerted, Level, Prompt, Publish
+from controller.processing_jobs import ProcessingJobs
+from controller.protocol import Protocol as SessionProtocol
+from controller.session.session import Session
+from controller.steps.column import Column
+
+T = TypeVar("T")
+
+
+class StopRequestedError(Exception):
+    """Ends the session's work where it stands, in order; the engine makes safe."""
+
+
+class Operator(Protocol):
+    """The person in charge, as far as a step is concerned.
+
+    Every call may raise :class:`StopRequestedError`; the beam is blanked while any of them waits.
+    """
+
+    def checkpoint(self) -> None:
+        """Give way to a pause or a stop."""
+
+    def ask(self, step_id: str, prompt: Prompt) -> Answer:
+        """Wait for the answer to a prompt."""
+
+    def suspend(self, reason: str, ready: Callable[[], bool] | None = None) -> None:
+        """Pause until the operator goes on, or until `ready` says so by itself."""
+
+
+@dataclass
+class Context:
+    """Everything outside a step that it may use.
+
+    Attributes
+    ----------
+    left_s
+        Estimated microscope time from the end of a step, given its id, to the end of its phase.
+    failures
+        What went wrong without ending the session; decides how it ends.
+    """
+
+    session: Session
+    column: Column
+    operator: Operator
+    jobs: ProcessingJobs
+    publish: Publish
+    write_report: Callable[[Path], Path]
+    left_s: Callable[[str], float]
+    failures: list[DualtiltError] = field(default_factory=list)
+
+    @property
+    def protocol(self) -> SessionProtocol:
+        return self.session.protocol
+
+    def alert(self, level: Level, text: str, where: str) -> None:
+        """Tell the operator something that needs no answer."""
+        self.publish(Alerted(level=level, text=text, where=where))
+
+    def persist(self, write: Callable[[], T], what: str) -> T:
+        """Write what must not be lost: a full or missing disk is waited for."""
+        while True:
+            try:
+                return write()
+            except OSError as error:
+                reason = error.strerror or str(error)
+                self.operator.suspend(
+                    f"{what} cannot be written to {self.session.folder.path}: {reason}; "
+                    "it is kept in memory and written when there is room",
+                    self.session.has_room,
+                )

@@ -1,0 +1,169 @@
+"""The grid is taken out, turned upside-down and put back; then it is checked that it was."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from controller.errors import SafetyStopError
+from controller.events import Checked, FlipChecked, Level, Phase, Prompt
+from controller.microscope.interface import Remount, StagePosition
+from controller.session.entries import FlipJudged, StepDone
+from controller.session.ledger import Ledger
+from controller.steps.base import StepData
+from controller.steps.context import Context, StopRequestedError
+from controller.steps.tracking import keep_in_view
+
+LOWEST_SCORE = 0.35
+"""Of the better hypothesis: below it the image shows neither side of A's object."""
+ZERO_TOLERANCE_DEG = 0.2
+
+MISTAKES = tuple(hands.value for hands in Remount if hands is not Remount.FLIPPED)
+
+INSTRUCTIONS = """\
+The beam is blanked and the stage is at zero.
+1. Retract the holder and take the grid out.
+2. Turn it upside-down: half a turn about an axis in its plane.
+3. Put it back, about 90 degrees in its plane from before if you can choose.
+4. Insert the holder, bring the same assembly to the middle, eucentric and in focus.
+5. Change no scan setting: rotation, mirroring and size stay as in series A."""
+
+
+class FlipGrid(StepData):
+    kind: Literal["flip"] = "flip"
+    phase: Phase = Phase.FLIP
+
+
+def carry_out(step: FlipGrid, context: Context) -> None:
+    """Have the grid flipped and go on only with B the mirror image of A, or against a reason."""
+    while True:
+        if not _already_flipped(context.session.ledger):
+            _have_it_flipped(step, context)
+        if _checked(step, context):
+            context.session.enter(StepDone(step_id=step.id, centre=context.column.stage()))
+            return
+
+
+def _already_flipped(ledger: Ledger) -> bool:
+    """Tell whether the last word on the flip was that it is done: so it is not asked twice."""
+    words = [a.value for a in ledger.answers if a.prompt_id in ("flip", "flip-check")]
+    return bool(words) and words[-1] not in ("stop", "back-to-flip")
+
+
+def _have_it_flipped(step: FlipGrid, context: Context) -> None:
+    column = context.column
+    column.blank()
+    zero = column.move(step.id, StagePosition())
+    _check_before(zero, context)
+    simulated = column.description.simulated
+    prompt = Prompt(
+        id="flip",
+        title="Flip the grid",
+        text=INSTRUCTIONS,
+        choices=("done", "stop", *(MISTAKES if simulated else ())),
+    )
+    answer = context.operator.ask(step.id, prompt)
+    if answer.value == "stop":
+        raise StopRequestedError(
+            f"at the flip, by {answer.by}: {answer.reason or 'no reason given'}"
+        )
+    if simulated:
+        hands = Remount.FLIPPED if answer.value == "done" else Remount(answer.value)
+        request_id = f"{context.session.ledger.session_id}/flip/{uuid.uuid4().hex[:8]}"
+        column.rehearse(request_id, hands)
+
+
+def _check_before(stage: StagePosition, context: Context) -> None:
+    status = context.column.microscope.status()
+    at_zero = abs(stage.alpha_deg) <= ZERO_TOLERANCE_DEG
+    for name, ok, detail in (
+        ("beam blanked", status.beam_blanked, "blanked" if status.beam_blanked else "NOT blanked"),
+        ("stage at zero", at_zero, f"alpha {stage.alpha_deg:+.2f} degrees"),
+    ):
+        context.publish(Checked(name=name, ok=ok, detail=detail))
+
+
+def _checked(step: FlipGrid, context: Context) -> bool:
+    """Compare B's first image with A's; False where the grid has to come out again."""
+    while True:
+        check = _compare(step, context)
+        context.publish(check)
+        if check.accepted:
+            context.session.enter(FlipJudged(check=check))
+            return True
+        answer = context.operator.ask(step.id, _check_prompt(check))
+        if answer.value == "override":
+            context.session.enter(FlipJudged(check=check, overridden=True))
+            context.alert(Level.WARNING, f"flip check overridden: {answer.reason}", step.id)
+            return True
+        if answer.value == "stop":
+            raise SafetyStopError(f"flip: {check.found}; B was not recorded")
+        if answer.value == "back-to-flip":
+            return False
+
+
+def _compare(step: FlipGrid, context: Context) -> FlipChecked:
+    protocol, column = context.protocol, context.column
+    column.move(step.id, StagePosition())
+    keep_in_view(context, step.id, f"look-{_looks(context.session.ledger)}")
+    frame = column.acquire(step.id, "check", protocol.scan)
+    column.settle(frame)
+    return match_images(
+        _image_at_zero(context), frame.pixels, protocol.scan.pixel_nm, protocol.flip.margin
+    )
+
+
+def _looks(ledger: Ledger) -> int:
+    return ledger.attempts("flip", "check")
+
+
+def _image_at_zero(context: Context) -> NDArray[Any]:
+    frames = context.session.ledger.frames["A"]
+    nearest = min(frames, key=lambda frame: abs(frame.info.stage.alpha_deg))
+    return context.session.image("A", nearest.section)
+
+
+def match_images(
+    image_a: NDArray[Any], image_b: NDArray[Any], pixel_nm: float, margin: float
+) -> FlipChecked:
+    """Say which side of A's object an image of B, both at 0 degrees, shows."""
+    from processing.images.flip import match_flip
+
+    match = match_flip(np.asarray(image_a, np.float32), np.asarray(image_b, np.float32), pixel_nm)
+    flipped, same = float(match.flipped_score), float(match.same_score)
+    in_plane_deg = float(match.in_plane_deg)
+    recognised = max(flipped, same) >= LOWEST_SCORE
+    accepted = recognised and flipped - same >= margin
+    if accepted:
+        found = f"flipped, turned by {in_plane_deg:.0f} degrees in the plane"
+    elif not recognised:
+        found = "not the object of series A, neither side of it"
+    elif same > flipped:
+        found = f"same side up, turned by {in_plane_deg:.0f} degrees in the plane: not flipped"
+    else:
+        found = "unclear: 'flipped' is hardly better than 'same side up'"
+    return FlipChecked(
+        flipped_score=flipped,
+        same_side_score=same,
+        in_plane_deg=in_plane_deg,
+        accepted=accepted,
+        found=found,
+    )
+
+
+def _check_prompt(check: FlipChecked) -> Prompt:
+    return Prompt(
+        id="flip-check",
+        title="The grid does not look flipped",
+        text=(
+            f"Found: {check.found}.\n"
+            f"Score of 'flipped' {check.flipped_score:.2f}, "
+            f"of 'same side up' {check.same_side_score:.2f}.\n"
+            "Series B is blocked: take the image again, flip the grid, or override with a reason."
+        ),
+        choices=("retake-image", "back-to-flip", "override", "stop"),
+        needs_reason=("override",),
+    )

@@ -1,0 +1,147 @@
+"""Before anything is touched: every check is made, and every failure shown at once."""
+
+from __future__ import annotations
+
+import importlib.util
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal
+
+from controller.errors import SafetyStopError
+from controller.events import Checked, Phase
+from controller.microscope.interface import Description, MicroscopeError, StageState, Status
+from controller.microscope.limits import check_scan, tightest
+from controller.protocol import Protocol
+from controller.session.entries import StepDone
+from controller.session.session import frame_bytes
+from controller.steps.base import StepData
+from controller.steps.context import Context
+
+PROCESSING_NEEDS = ("astra", "pywt", "scipy", "processing")
+
+
+class Preflight(StepData):
+    kind: Literal["preflight"] = "preflight"
+    phase: Phase = Phase.PREFLIGHT
+    planned_dose_e_per_A2: float
+
+
+def carry_out(step: Preflight, context: Context) -> None:
+    """Make every check.
+
+    Raises
+    ------
+    SafetyStopError
+        Naming all that failed.
+    """
+    protocol, session = context.protocol, context.session
+    missing_bytes = session.missing_frames * frame_bytes(protocol)
+    checks = [
+        *check_column(protocol, context.column.description, context.column.microscope.status()),
+        *check_host(protocol, session.folder.path, missing_bytes),
+        check_dose(protocol, step.planned_dose_e_per_A2),
+    ]
+    for check in checks:
+        context.publish(check)
+    failed = [check for check in checks if not check.ok]
+    if failed:
+        reasons = "; ".join(f"{check.name}: {check.detail}" for check in failed)
+        raise SafetyStopError(
+            f"pre-flight: {len(failed)} of {len(checks)} checks failed: {reasons}"
+        )
+    context.persist(session.reserve_disk, "room for the frames")
+    session.enter(StepDone(step_id=step.id))
+
+
+def check_host(protocol: Protocol, folder: Path, missing_bytes: int) -> Iterator[Checked]:
+    """Check this computer: disk, writing, processing."""
+    yield _check_disk(folder, protocol.limits.free_disk_margin * missing_bytes)
+    yield _check_writing(folder)
+    absent = [name for name in PROCESSING_NEEDS if importlib.util.find_spec(name) is None]
+    detail = f"cannot import {', '.join(absent)}" if absent else "can be imported"
+    yield Checked(name="processing", ok=not absent, detail=detail)
+
+
+def check_dose(protocol: Protocol, planned_e_per_A2: float) -> Checked:
+    """Check the plan against the dose budget."""
+    budget = protocol.limits.dose_budget_e_per_A2
+    return Checked(
+        name="dose",
+        ok=planned_e_per_A2 <= budget,
+        detail=f"{planned_e_per_A2:.0f} of {budget:.0f} e/A^2 planned",
+    )
+
+
+def check_column(protocol: Protocol, column: Description, status: Status) -> Iterator[Checked]:
+    """Check the microscope against what the protocol is meant for."""
+    yield Checked(name="bridge", ok=True, detail=f"{column.name} answers")
+    wanted = protocol.column
+    kind = "simulator" if column.simulated else "thermo"
+    yield Checked(name="column", ok=kind == wanted.kind, detail=f"is {kind}, wanted {wanted.kind}")
+    for name, is_, want, unit in (
+        ("voltage", column.voltage_kV, wanted.voltage_kV, "kV"),
+        ("convergence", column.convergence_mrad, wanted.convergence_mrad, "mrad"),
+        ("inner collection", column.inner_collection_mrad, wanted.inner_collection_mrad, "mrad"),
+    ):
+        yield Checked(
+            name=name, ok=abs(is_ - want) <= 0.02 * want, detail=f"{is_:g} {unit}, wanted {want:g}"
+        )
+    yield _check_reach(protocol, column)
+    yield _check_scan(protocol, column)
+    vacuum = "good" if status.vacuum_ok else "not good enough to expose"
+    yield Checked(name="vacuum", ok=status.vacuum_ok, detail=vacuum)
+    valves = "open" if status.valves_open else "closed: open them at the column"
+    yield Checked(name="valves", ok=status.valves_open, detail=valves)
+    stage = status.stage_state
+    yield Checked(name="stage", ok=stage is StageState.READY, detail=stage.value)
+
+
+def _check_reach(protocol: Protocol, column: Description) -> Checked:
+    tilts = [
+        *protocol.shower.tilts_deg,
+        *protocol.series_a.tilts_deg,
+        *protocol.series_b.tilts_deg,
+    ]
+    try:
+        reach = tightest(column.stage_limits, protocol.limits.stage)
+    except MicroscopeError as error:
+        return Checked(name="stage range", ok=False, detail=str(error))
+    ok = reach.alpha_min_deg <= min(tilts) and max(tilts) <= reach.alpha_max_deg
+    return Checked(
+        name="stage range",
+        ok=ok,
+        detail=f"tilts {min(tilts):+g} to {max(tilts):+g}, "
+        f"reach {reach.alpha_min_deg:+g} to {reach.alpha_max_deg:+g} degrees",
+    )
+
+
+def _check_scan(protocol: Protocol, column: Description) -> Checked:
+    try:
+        check_scan(protocol.scan, column.frame_sizes_px)
+    except MicroscopeError as error:
+        return Checked(name="detector", ok=False, detail=str(error))
+    size = f"{protocol.scan.width_px} x {protocol.scan.height_px} px"
+    return Checked(name="detector", ok=True, detail=size)
+
+
+def _check_disk(folder: Path, wanted_bytes: float) -> Checked:
+    try:
+        free = shutil.disk_usage(folder).free
+    except OSError as error:
+        return Checked(name="disk", ok=False, detail=f"{folder}: {error.strerror}")
+    detail = f"{free / 1e9:.1f} GB free, {wanted_bytes / 1e9:.2f} GB wanted"
+    return Checked(name="disk", ok=free >= wanted_bytes, detail=detail)
+
+
+def _check_writing(folder: Path) -> Checked:
+    probe, content = folder / ".write-test", bytes(range(256)) * 256
+    try:
+        probe.write_bytes(content)
+        same = probe.read_bytes() == content
+        probe.unlink()
+    except OSError as error:
+        return Checked(name="write test", ok=False, detail=f"{folder}: {error.strerror}")
+    return Checked(
+        name="write test", ok=same, detail="written and read back" if same else "read back wrong"
+    )

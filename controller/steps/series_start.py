@@ -1,0 +1,60 @@
+"""Before the first tilt of a series, and again whenever it is taken up after a break."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from controller.events import SeriesName
+from controller.microscope.interface import Positive
+from controller.protocol import Protocol, Series
+from controller.session.entries import StepDone
+from controller.steps.base import StepData
+from controller.steps.context import Context
+from controller.steps.tracking import keep_in_view
+
+BACKLASH_DEG = 3.0
+"""The first tilt is approached from this far behind it, in the direction of recording."""
+
+
+class SeriesStart(StepData):
+    kind: Literal["series-start"] = "series-start"
+    series: SeriesName
+    current_pA: Positive
+
+
+def carry_out(step: SeriesStart, context: Context) -> None:
+    """Verify the current, take up the backlash, bring the object to the middle."""
+    column = context.column
+    column.blank()
+    column.set_current(step.id, step.current_pA)
+    alpha_deg, sign = next_tilt(context.protocol, step.series, context.session.ledger.completed)
+    limits = context.protocol.limits.stage
+    behind = alpha_deg - sign * BACKLASH_DEG
+    behind = min(max(behind, limits.alpha_min_deg), limits.alpha_max_deg)
+    centre = context.session.ledger.centre
+    column.move(step.id, centre.model_copy(update={"alpha_deg": behind}))
+    column.move(step.id, centre.model_copy(update={"alpha_deg": alpha_deg}))
+    column.wait(context.protocol.tracking.settle_s)
+    if context.protocol.tracking.enabled:
+        keep_in_view(context, step.id, "reference")
+    context.session.enter(StepDone(step_id=step.id, centre=column.stage()))
+
+
+def tilt_id(series: SeriesName, index: int) -> str:
+    """Id of a tilt's step: ``A-041``."""
+    return f"{series}-{index:03d}"
+
+
+def series_of(protocol: Protocol, series: SeriesName) -> Series:
+    """The series' part of the protocol."""
+    return protocol.series_a if series == "A" else protocol.series_b
+
+
+def next_tilt(
+    protocol: Protocol, series: SeriesName, completed: frozenset[str]
+) -> tuple[float, float]:
+    """Return the first tilt not done, degrees, and the direction of recording, +1 or -1."""
+    tilts = series_of(protocol, series).tilts_deg
+    sign = 1.0 if tilts[-1] >= tilts[0] else -1.0
+    missing = (tilts[i] for i in range(len(tilts)) if tilt_id(series, i) not in completed)
+    return next(missing, tilts[-1]), sign

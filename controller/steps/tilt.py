@@ -1,0 +1,152 @@
+"""One tilt: go there, keep the object in view, record, judge, make it safe on disk."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from controller.events import FrameRecorded, Level, SeriesName
+from controller.microscope.interface import Frame, StageError, StagePosition
+from controller.session.entries import FrameWritten, TiltSkipped, Verdict
+from controller.session.session import TiltFacts
+from controller.steps.base import StepData
+from controller.steps.context import Context
+from controller.steps.judging import Judgement, judge
+from controller.steps.sighting import sight
+from controller.steps.tracking import bring_to_the_middle, keep_in_view, limit_px
+from processing.images.shift import find_shifts
+
+SHORT_DEG = 0.5
+"""A stage that stays further than this from its target has reached its limit."""
+
+
+class Tilt(StepData):
+    kind: Literal["tilt"] = "tilt"
+    series: SeriesName
+    index: int
+    """In the series as planned."""
+    planned: int
+    """Tilts of the whole series."""
+    alpha_deg: float
+
+
+def carry_out(step: Tilt, context: Context) -> None:
+    """Record the frame of this tilt, or say why there is none."""
+    reached = _go_to(step, context)
+    if abs(reached.alpha_deg - step.alpha_deg) > SHORT_DEG:
+        reason = f"the stage stays at {reached.alpha_deg:+.2f} degrees"
+        context.alert(Level.WARNING, f"tilt {step.alpha_deg:+g} skipped: {reason}", step.id)
+        context.session.enter(TiltSkipped(step_id=step.id, reason=reason))
+        return
+    context.column.wait(context.protocol.tracking.settle_s)
+    previous = _previous_image(step, context)
+    frame, verdict, retakes = _expose(step, context, previous)
+    facts = TiltFacts(
+        step_id=step.id,
+        series=step.series,
+        alpha_deg=step.alpha_deg,
+        mean_counts=_mean(frame.pixels),
+        shift_px=_shift_px(frame.pixels, previous),
+        verdict=verdict,
+        retakes=retakes,
+    )
+    written = context.persist(lambda: context.session.record_frame(frame, facts), step.id)
+    context.publish(_event(step, context, written))
+    context.jobs.frame_recorded(step.series, written.section)
+
+
+def _go_to(step: Tilt, context: Context) -> StagePosition:
+    """Move; a stage that refuses or falls short is told once more."""
+    target = context.session.ledger.centre.model_copy(update={"alpha_deg": step.alpha_deg})
+    try:
+        reached = context.column.move(step.id, target)
+        if abs(reached.alpha_deg - step.alpha_deg) <= SHORT_DEG:
+            return reached
+        found = f"stopped at {reached.alpha_deg:+.2f} degrees"
+    except StageError as error:
+        found = str(error)
+    context.alert(Level.WARNING, f"stage: {found}; trying once more", step.id)
+    return context.column.move(step.id, target)
+
+
+def _expose(
+    step: Tilt, context: Context, previous: NDArray[Any] | None
+) -> tuple[Frame, Verdict, int]:
+    """Take frames until one is good enough or no retake is left."""
+    protocol = context.protocol
+    attempt = 0
+    while True:
+        context.operator.checkpoint()
+        if protocol.tracking.enabled:
+            keep_in_view(context, step.id, f"track-{attempt}")
+        frame = context.column.acquire(step.id, f"frame-{attempt}", protocol.scan)
+        seen = sight(frame.pixels) if protocol.tracking.enabled else None
+        found = judge(
+            frame.pixels,
+            previous,
+            protocol.quality,
+            seen.distance_px if seen else None,
+            limit_px(protocol),
+        )
+        if found.verdict == "ok":
+            return frame, found.verdict, attempt
+        if not _worth_another(found, attempt, context):
+            context.alert(Level.WARNING, f"frame {found.reason}: kept, marked", step.id)
+            return frame, found.verdict, attempt
+        _reject(step, context, frame, found)
+        if found.verdict == "dim" and attempt >= protocol.quality.max_retakes:
+            context.operator.suspend(
+                f"{step.id}: frame {found.reason}; look at beam, valves and screen, then go on"
+            )
+        if found.verdict == "shifted" and seen is not None:
+            bring_to_the_middle(context, step.id, seen, protocol.scan.pixel_nm)
+        attempt += 1
+
+
+def _reject(step: Tilt, context: Context, frame: Frame, found: Judgement) -> None:
+    context.alert(Level.WARNING, f"frame {found.reason}: taken again", step.id)
+    context.persist(lambda: context.session.reject_frame(frame, step.id, found.verdict), step.id)
+
+
+def _worth_another(found: Judgement, attempt: int, context: Context) -> bool:
+    """Tell whether a retake may help: never for saturation; a dim beam has to be seen to."""
+    if found.verdict == "saturated":
+        return False
+    return found.verdict == "dim" or attempt < context.protocol.quality.max_retakes
+
+
+def _previous_image(step: Tilt, context: Context) -> NDArray[Any] | None:
+    frames = context.session.ledger.frames[step.series]
+    good = [frame.section for frame in frames if frame.verdict not in ("invalid", "dim")]
+    return context.session.image(step.series, good[-1]) if good else None
+
+
+def _shift_px(image: NDArray[Any], previous: NDArray[Any] | None) -> tuple[float, float]:
+    if previous is None or not np.isfinite(image).all():
+        return (0.0, 0.0)
+    now, before = (np.asarray(pixels, np.float32)[None] for pixels in (image, previous))
+    y, x = find_shifts(now, before).shifts_px[0]
+    return (float(y), float(x))
+
+
+def _mean(pixels: NDArray[Any]) -> float:
+    finite = pixels[np.isfinite(pixels)]
+    return float(finite.mean()) if finite.size else 0.0
+
+
+def _event(step: Tilt, context: Context, written: FrameWritten) -> FrameRecorded:
+    return FrameRecorded(
+        series=step.series,
+        index=written.section,
+        planned=step.planned,
+        alpha_deg=step.alpha_deg,
+        stage=written.info.stage,
+        mean_counts=written.mean_counts,
+        shift_px=written.shift_px,
+        verdict=written.verdict,
+        retakes=written.retakes,
+        dose_e_per_A2=context.session.ledger.dose_e_per_A2,
+        left_s=context.left_s(step.id),
+    )

@@ -1,0 +1,178 @@
+"""A small microscope that does at once what it is told, and goes wrong where a test says so."""
+
+from __future__ import annotations
+
+import threading
+import zlib
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from controller.microscope.interface import (
+    AbortedError,
+    Description,
+    Frame,
+    FrameInfo,
+    Remount,
+    ScanSettings,
+    StageLimits,
+    StagePosition,
+    StageState,
+    Status,
+)
+from controller.microscope.limits import shower_dose_e_per_A2
+
+OBJECT_RADIUS_NM = 12.0
+
+Fault = Callable[[str, str], None]
+"""Called as fault(action, request_id) before an action; raises, or blocks, or does nothing."""
+Spoil = Callable[[str, NDArray[np.uint16]], NDArray[np.generic]]
+"""Called as spoil(request_id, pixels): what the detector gives instead."""
+
+
+class FakeMicroscope:
+    """A disc with a grain that depends on the tilt; its place on the stage.
+
+    Attributes
+    ----------
+    log
+        Every action, in order: (name, request id or detail).
+    fault, spoil
+        What goes wrong.
+    drift_nm
+        (x, y) of the object against the stage.
+    """
+
+    def __init__(self, boot_id: str = "boot-1", fault: Fault | None = None) -> None:
+        self.boot_id = boot_id
+        self.fault: Fault = fault or (lambda action, request_id: None)
+        self.spoil: Spoil = lambda request_id, pixels: pixels
+        self.drift_nm = (0.0, 0.0)
+        self.stage = StagePosition()
+        self.current_pA = 50.0
+        self.current_error = 1.0
+        self.blanked = True
+        self.valves_open = True
+        self.flipped = False
+        self.exposures = 0
+        self.time_s = 0.0
+        self.log: list[tuple[str, str]] = []
+        self._outcomes: dict[str, object] = {}
+        self._safe = threading.Event()
+
+    def describe(self) -> Description:
+        return Description(
+            name="fake",
+            boot_id=self.boot_id,
+            simulated=True,
+            sets_current=True,
+            voltage_kV=300,
+            convergence_mrad=8,
+            inner_collection_mrad=62,
+            outer_collection_mrad=250,
+            stage_limits=StageLimits(),
+            frame_sizes_px=(),
+        )
+
+    def status(self) -> Status:
+        self.fault("status", "")
+        return Status(
+            boot_id=self.boot_id,
+            time_s=self.time_s,
+            stage=self.stage,
+            stage_state=StageState.READY,
+            beam_blanked=self.blanked,
+            current_pA=self.current_pA,
+            valves_open=self.valves_open,
+            vacuum_ok=True,
+            busy=False,
+        )
+
+    def move_stage(self, request_id: str, target: StagePosition) -> StagePosition:
+        self._begin("move", request_id)
+        self.time_s += abs(target.alpha_deg - self.stage.alpha_deg)
+        self.stage = target
+        return self.stage
+
+    def set_current(self, request_id: str, current_pA: float) -> float:
+        self._begin("current", request_id)
+        self.current_pA = current_pA * self.current_error
+        return self.current_pA
+
+    def acquire(self, request_id: str, scan: ScanSettings) -> Frame:
+        known = self._outcomes.get(request_id)
+        if isinstance(known, Frame):
+            return known
+        self._safe.clear()
+        self._begin("acquire", request_id)
+        if self._safe.is_set():
+            raise AbortedError("made safe")
+        self.exposures += 1
+        pixels = self.spoil(request_id, self.image(scan))
+        frame = Frame(
+            FrameInfo(
+                frame_id=request_id,
+                scan=scan,
+                stage=self.stage,
+                current_pA=self.current_pA,
+                started_s=self.time_s,
+                dose_e_per_A2=scan.dose_e_per_A2(self.current_pA),
+                dtype=pixels.dtype.name,
+                crc32=zlib.crc32(pixels.tobytes()),
+            ),
+            pixels,
+        )
+        self.time_s += scan.frame_time_s
+        self._outcomes[request_id] = frame
+        self.fault("acquired", request_id)
+        return frame
+
+    def image(self, scan: ScanSettings) -> NDArray[np.uint16]:
+        """What the detector sees now: the same for the same tilt, side and place."""
+        y, x = np.mgrid[: scan.height_px, : scan.width_px]
+        middle = ((scan.height_px - 1) / 2, (scan.width_px - 1) / 2)
+        v = (y - middle[0]) * scan.pixel_nm - self.stage.y_nm - self.drift_nm[1]
+        u = (x - middle[1]) * scan.pixel_nm - self.stage.x_nm - self.drift_nm[0]
+        seed = int(self.stage.alpha_deg * 100) + (1 << 20) * (1 + self.flipped)
+        grain = np.random.default_rng(seed).normal(0.0, 8.0, y.shape)
+        disc = 500.0 * (np.hypot(u, v) < OBJECT_RADIUS_NM)
+        return np.asarray(np.clip(100.0 + disc + grain, 0, 65535), np.uint16)
+
+    def illuminate(self, request_id: str, duration_s: float, field_nm: float) -> float:
+        self._begin("illuminate", request_id)
+        self.time_s += duration_s
+        return shower_dose_e_per_A2(self.current_pA, duration_s, field_nm)
+
+    def fetch_frame(self, frame_id: str) -> Frame:
+        frame = self._outcomes[frame_id]
+        assert isinstance(frame, Frame)
+        return frame
+
+    def blank(self) -> None:
+        self.fault("blank", "")
+        self.blanked = True
+        self.log.append(("blank", ""))
+
+    def stop_stage(self) -> None:
+        self.log.append(("stop-stage", ""))
+
+    def make_safe(self, reason: str) -> None:
+        self.blanked = True
+        self._safe.set()
+        self.log.append(("make-safe", reason))
+
+    def wait(self, duration_s: float) -> None:
+        self.time_s += duration_s
+
+    def rehearse(self, request_id: str, remount: Remount) -> None:
+        self._begin("rehearse", remount.value)
+        self.flipped = remount in (Remount.FLIPPED, Remount.OTHER_ASSEMBLY)
+
+    def close(self) -> None:
+        self.blanked = True
+        self.log.append(("close", ""))
+
+    def _begin(self, action: str, request_id: str) -> None:
+        self.fault(action, request_id)
+        self.log.append((action, request_id))

@@ -1,0 +1,125 @@
+"""A session of a few small frames, ready to run against the fake microscope."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeVar
+
+from controller.commands import Answer, StopWhen
+from controller.engine import Engine
+from controller.events import Event, PromptOpened
+from controller.exit_codes import ExitCode
+from controller.processing_jobs import Job, JobOutcome
+from controller.session.crash_points import CrashPoint, no_crash
+from controller.session.folder import SessionFolder
+from controller.session.session import Session
+from tests.support.fake_microscope import FakeMicroscope
+
+E = TypeVar("E")
+
+PROTOCOL = """
+name = "small"
+[scan]
+width_px = 48
+height_px = 48
+pixel_nm = 1.0
+dwell_us = 10.0
+[shower]
+duration_s = 60.0
+tilts_deg = [-30.0, 30.0]
+[series_a]
+start_deg = -20.0
+stop_deg = 20.0
+step_deg = 10.0
+[series_b]
+start_deg = -20.0
+stop_deg = 10.0
+step_deg = 10.0
+[limits]
+free_disk_margin = 1.0
+"""
+TILTS_A = [-20.0, -10.0, 0.0, 10.0, 20.0]
+TILTS_B = [-20.0, -10.0, 0.0, 10.0]
+
+
+@dataclass
+class FakeJobs:
+    """Jobs that end at once, as the test says."""
+
+    outcomes: dict[Job, JobOutcome] = field(default_factory=dict)
+    frames: list[tuple[str, int]] = field(default_factory=list)
+    submitted: list[Job] = field(default_factory=list)
+
+    def frame_recorded(self, series: str, index: int) -> None:
+        self.frames.append((series, index))
+
+    def submit(self, job: Job) -> None:
+        self.submitted.append(job)
+
+    def wait(self, job: Job, timeout_s: float) -> JobOutcome | None:
+        return self.outcomes.get(job, JobOutcome(job=job, ok=True))
+
+
+def open_session(
+    path: Path, protocol: str = PROTOCOL, crash_point: CrashPoint = no_crash
+) -> Session:
+    """Open the session in `path`, a new one where there is none."""
+    known = (path / "journal.jsonl").exists()
+    folder = SessionFolder.open(path) if known else SessionFolder.create(path, protocol)
+    return Session.open(folder, crash_point)
+
+
+def write_report(folder: Path) -> Path:
+    path = folder / "report.html"
+    path.write_text("<html></html>")
+    return path
+
+
+@dataclass
+class Run:
+    """One run of a session against the fake; prompts are answered from a list."""
+
+    session: Session
+    microscope: FakeMicroscope = field(default_factory=FakeMicroscope)
+    jobs: FakeJobs = field(default_factory=FakeJobs)
+    answers: list[Answer] = field(default_factory=lambda: [Answer(prompt_id="flip", value="done")])
+    on_event: Callable[[Event, Engine], None] = lambda event, engine: None
+    connect: Callable[[], FakeMicroscope] | None = None
+    events: list[Event] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.engine = Engine(
+            self.session,
+            self.connect or (lambda: self.microscope),
+            self.jobs,
+            self._publish,
+            write_report,
+        )
+
+    def go(self) -> ExitCode:
+        """Run to the end and close the session."""
+        try:
+            return self.engine.run()
+        finally:
+            self.session.close()
+
+    def of(self, kind: type[E]) -> list[E]:
+        """Events of one kind, in order."""
+        return [event for event in self.events if isinstance(event, kind)]
+
+    def _publish(self, event: Event) -> None:
+        self.events.append(event)
+        if isinstance(event, PromptOpened):
+            self._answer(event)
+        self.on_event(event, self.engine)
+
+    def _answer(self, event: PromptOpened) -> None:
+        if self.answers and self.answers[0].prompt_id == event.prompt.id:
+            self.engine.control.answer(self.answers.pop(0))
+
+
+def stop_on(kind: type[object], when: StopWhen) -> Callable[[Event, Engine], None]:
+    """Stop as soon as an event of this kind comes."""
+    return lambda event, engine: engine.control.stop(when) if isinstance(event, kind) else None
