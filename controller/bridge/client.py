@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 import uuid
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from pydantic import ValidationError
 from controller.bridge import messages as m
 from controller.bridge.address import BridgeAddress, read_connection_file
 from controller.bridge.frames import as_bytes, empty_pixels, intact
-from controller.bridge.link import Link
+from controller.bridge.link import CALL_PATIENCE_S, Link
 from controller.microscope.interface import (
     AcquisitionError,
     ConnectionLostError,
@@ -52,6 +53,8 @@ class RemoteMicroscope:
         Who is in charge from now on; shown to whoever else tries. None only looks.
     limits
         What this session may do.
+    patience_s
+        How long the bridge may be silent; it answers within 2 s even while an action lasts.
 
     Raises
     ------
@@ -62,16 +65,22 @@ class RemoteMicroscope:
     """
 
     def __init__(
-        self, address: BridgeAddress, holder: str | None, limits: SessionLimits | None = None
+        self,
+        address: BridgeAddress,
+        holder: str | None,
+        limits: SessionLimits | None = None,
+        patience_s: float = CALL_PATIENCE_S,
     ) -> None:
         self._address = address
+        self._patience_s = patience_s
         self._own = threading.local()
         self._links: list[Link] = []
         self._closing = threading.Event()
         self._token = ""
         self.boot_id = ""
         """Of the bridge; empty until the first greeting."""
-        self.boot_id = self._link().boot_id
+        with self._linked() as link:
+            self.boot_id = link.boot_id
         if holder is not None:
             self._take_charge(holder, limits or SessionLimits())
 
@@ -164,49 +173,43 @@ class RemoteMicroscope:
 
     def _ask(self, request: m.Request) -> Any:
         """Ask on this thread's own link, again only where the bridge says "still at it"."""
-        link = self._link()
-        while True:
-            try:
+        with self._linked() as link:
+            while True:
                 reply = link.call(request)
-            except ConnectionLostError:
-                self._own.link = None
-                raise
-            if isinstance(reply, m.Done):
-                return reply.value
+                if isinstance(reply, m.Done):
+                    return reply.value
 
-    def _link(self) -> Link:
+    @contextmanager
+    def _linked(self) -> Iterator[Link]:
+        """Lend this thread's link; one that was lost in use is not lent again."""
         link: Link | None = getattr(self._own, "link", None)
-        if link is None:
-            link = Link(self._address)
-            self._links.append(link)
-            if self.boot_id not in ("", link.boot_id):
-                raise ConnectionLostError(
-                    "the bridge has been restarted: connect anew and read the stage again"
-                )
-            self._own.link = link
+        if link is None or link.closed:
+            link = self._own.link = self._open_link()
+        try:
+            yield link
+        finally:
+            if link.closed:
+                self._links.remove(link)
+
+    def _open_link(self) -> Link:
+        link = Link(self._address, self._patience_s)
+        if self.boot_id not in ("", link.boot_id):
+            link.close()
+            raise ConnectionLostError(
+                "the bridge has been restarted: connect anew and read the stage again"
+            )
+        self._links.append(link)
         return link
 
     def _transfer(self, info: FrameInfo) -> Frame:
-        """Bring a frame's pixels over, again from the buffer where bytes were damaged."""
+        """Bring a frame's pixels over, again from the bridge's buffer where bytes were damaged."""
         pixels = empty_pixels(info)
-        data = as_bytes(pixels)
         for _ in range(TRANSFERS):
-            self._read_into(data, info.frame_id)
+            with self._linked() as link:
+                link.read_pixels(info.frame_id, as_bytes(pixels))
             if intact(info, pixels):
                 return Frame(info, pixels)
         raise AcquisitionError(f"frame {info.frame_id!r} arrived damaged {TRANSFERS} times")
-
-    def _read_into(self, data: memoryview, frame_id: str) -> None:
-        offset = 0
-        while offset < len(data):
-            self._ask(m.ReadPixels(frame_id=frame_id, offset=offset))
-            chunk = self._link().pixels()
-            if not 0 < len(chunk) <= len(data) - offset:
-                raise AcquisitionError(
-                    f"frame {frame_id!r}: {len(chunk)} bytes at {offset} of {len(data)}"
-                )
-            data[offset : offset + len(chunk)] = chunk
-            offset += len(chunk)
 
     def _take_charge(self, holder: str, limits: SessionLimits) -> None:
         grant = m.LeaseGrant.model_validate(self._ask(m.TakeLease(holder=holder, limits=limits)))

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pydantic import ValidationError
 
 from controller.bridge import messages as m
-from controller.bridge.frames import FrameBuffer, store
+from controller.bridge.frames import FrameBuffer, StoredFrame, store
 from controller.bridge.hardware import Hardware
 from controller.bridge.lease import Lease
 from controller.bridge.outcomes import Outcomes
@@ -44,7 +44,7 @@ WATCHDOG_INTERVAL_S = 0.1
 
 @dataclass(frozen=True)
 class Answer:
-    """A reply and, for pixels, the bytes that ride beside it."""
+    """A reply and, for pixels, the bytes that follow it."""
 
     reply: m.Reply
     pixels: memoryview | None = None
@@ -124,9 +124,10 @@ class BridgeControl:
             case m.Perform():
                 return self._perform(request)
             case m.FindFrame(frame_id=frame_id):
-                return _done(self._find_frame(frame_id))
-            case m.ReadPixels(frame_id=frame_id, offset=offset):
-                return Answer(m.Done(), self._frames.chunk(frame_id, offset))
+                return _done(self._find_frame(frame_id).info)
+            case m.ReadPixels(frame_id=frame_id):
+                pixels = self._find_frame(frame_id).data
+                return Answer(m.Done(value=len(pixels)), pixels)
             case m.RenewLease(token=token):
                 self._lease.renew(token)
             case m.ReleaseLease(token=token):
@@ -217,7 +218,7 @@ class BridgeControl:
                 self._dose = refund(self._dose, dose_e_per_A2)
             raise
 
-    def _find_frame(self, frame_id: str) -> FrameInfo:
+    def _find_frame(self, frame_id: str) -> StoredFrame:
         held = self._frames.get(frame_id)
         if held is None:
             fetched = self._hardware.start(
@@ -227,7 +228,7 @@ class BridgeControl:
                 raise MicroscopeError(f"frame {frame_id!r}: the column is busy, ask again")
             held = fetched.result()
             self._frames.put(held)
-        return held.info
+        return held
 
     def _make_safe(self, reason: str) -> None:
         log.warning("making safe: %s", reason)

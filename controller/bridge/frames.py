@@ -10,7 +10,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from controller.bridge.messages import CHUNK_BYTES
 from controller.microscope.interface import AcquisitionError, Frame, FrameInfo
 
 PIXEL_TYPES = ("uint16", "int16", "float32")
@@ -92,19 +91,6 @@ class FrameBuffer:
         """Return the frame if it is still here."""
         with self._lock:
             return self._frames.get(frame_id)
-
-    def chunk(self, frame_id: str, offset: int) -> memoryview:
-        """Return up to CHUNK_BYTES of a frame from `offset`.
-
-        Raises
-        ------
-        AcquisitionError
-            If the frame has left the buffer or ends before `offset`.
-        """
-        frame = self.get(frame_id)
-        if frame is None or offset >= len(frame.data):
-            raise AcquisitionError(f"frame {frame_id!r} is not in the bridge's buffer any more")
-        return frame.data[offset : offset + CHUNK_BYTES]
 
     def _held_bytes(self) -> int:
         return sum(len(frame.data) for frame in self._frames.values())

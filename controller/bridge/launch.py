@@ -10,6 +10,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from controller.bridge.address import (
+    BridgeRefusedError,
+    private_folder,
+    read_connection_file,
+)
 from controller.bridge.client import RemoteMicroscope, connect
 from controller.errors import BridgeError
 from controller.microscope.limits import SessionLimits
@@ -63,9 +68,8 @@ class BridgeProcess:
 
     def _hang_up(self) -> int:
         status = self._process.wait()
-        for pipe in (self._process.stdin, self._process.stderr):
-            if pipe is not None:
-                pipe.close()
+        if self._process.stdin is not None:
+            self._process.stdin.close()
         return status
 
 
@@ -95,38 +99,46 @@ def start_bridge(
     BridgeError
         If the bridge ends or is not ready in time; with its own last line.
     """
+    private_folder(folder)
     connection_file = folder / "bridge.json"
-    connection_file.unlink(missing_ok=True)
+    before = _boot_id(connection_file)
     command = [sys.executable, "-m", "controller.bridge", "--tied", "--microscope", microscope]
     command += ["--connection-file", str(connection_file), "--socket", str(folder / "bridge.sock")]
     command += ["--settings", str(settings)] if settings else []
     command += ["--state", str(state)] if state else []
     command += ["--lease-s", str(lease_s)] if lease_s else []
     command += ["--real-time"] if real_time else []
-    process = subprocess.Popen(
-        [*command, *extra],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        start_new_session=True,
-    )
+    log_path = folder / "bridge.log"
+    with log_path.open("wb") as log:
+        process = subprocess.Popen(
+            [*command, *extra],
+            stdin=subprocess.PIPE,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
     bridge = BridgeProcess(process, connection_file)
-    _wait_until_ready(bridge, process)
-    return bridge
-
-
-def _wait_until_ready(bridge: BridgeProcess, process: subprocess.Popen[bytes]) -> None:
     deadline = time.monotonic() + READY_WITHIN_S
-    while not bridge.connection_file.exists():
-        if process.poll() is not None:
-            raise BridgeError(f"the bridge did not start: {_last_line(process)}")
+    while _boot_id(connection_file) in ("", before):
+        if not bridge.running():
+            bridge.terminate()
+            raise BridgeError(f"the bridge did not start: {_last_line(log_path)}")
         if time.monotonic() > deadline:
             bridge.terminate()
             raise BridgeError(f"the bridge was not ready within {READY_WITHIN_S:g} s")
         time.sleep(POLL_INTERVAL_S)
+    return bridge
 
 
-def _last_line(process: subprocess.Popen[bytes]) -> str:
-    _, said = process.communicate()
-    lines = said.decode(errors="replace").strip().splitlines()
-    return lines[-1] if lines else f"exit status {process.returncode}"
+def _boot_id(connection_file: Path) -> str:
+    """Return the boot id of the bridge that wrote last; empty where there was none."""
+    try:
+        return read_connection_file(connection_file).boot_id
+    except BridgeRefusedError:
+        return ""
+
+
+def _last_line(log_path: Path) -> str:
+    lines = log_path.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+    said = lines[-1] if lines else f"it ended without a word; see {log_path}"
+    return said.removeprefix("dualtilt bridge: ")

@@ -7,7 +7,6 @@ import ssl
 from typing import Any
 
 from Pyro5 import config, errors, protocol, serializers
-from Pyro5.callcontext import current_context
 from Pyro5.client import Proxy
 from Pyro5.socketutil import SocketConnection
 
@@ -15,7 +14,12 @@ import controller.rpc  # noqa: F401 -- hardens Pyro5
 from controller.bridge import messages as m
 from controller.bridge.address import BridgeAddress, BridgeRefusedError, read_secret
 from controller.bridge.tls import client_context
-from controller.microscope.interface import ERRORS, ConnectionLostError, MicroscopeError
+from controller.microscope.interface import (
+    ERRORS,
+    AcquisitionError,
+    ConnectionLostError,
+    MicroscopeError,
+)
 
 CALL_PATIENCE_S = 10.0
 """The bridge answers within POLL_S even while an action lasts: longer means it is gone."""
@@ -76,9 +80,39 @@ class Link:
             raise ERRORS.get(reply.code, MicroscopeError)(reply.message)
         return reply
 
-    def pixels(self) -> memoryview:
-        """Return the bytes that came with the last reply."""
-        return memoryview(current_context.response_annotations.get(m.PIXELS_ANNOTATION, b""))
+    def read_pixels(self, frame_id: str, room: memoryview) -> None:
+        """Read a frame's pixels into `room`, straight from the connection.
+
+        Raises
+        ------
+        AcquisitionError
+            If the bridge has another number of bytes than `room`.
+        ConnectionLostError
+            If they do not all come.
+        """
+        reply = self.call(m.ReadPixels(frame_id=frame_id))
+        try:
+            if reply != m.Done(value=len(room)):
+                raise AcquisitionError(f"frame {frame_id!r}: {len(room)} bytes expected: {reply}")
+            self._receive_into(room)
+        except OSError as error:
+            self.close()
+            raise ConnectionLostError(f"bridge lost in frame {frame_id!r}: {error}") from error
+        except BaseException:
+            self.close()  # the rest of the pixels must not be read as a reply
+            raise
+
+    def _receive_into(self, room: memoryview) -> None:
+        while room:
+            count = self._sock.recv_into(room)
+            if count == 0:
+                raise ConnectionResetError("hung up")
+            room = room[count:]
+
+    @property
+    def closed(self) -> bool:
+        """True once it was lost or hung up."""
+        return self._sock.fileno() < 0
 
     def close(self) -> None:
         """Hang up."""

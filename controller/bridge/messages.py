@@ -1,8 +1,8 @@
 """What travels over the bridge: requests and replies. Data only.
 
-One exposed call takes a request as JSON text and answers with a reply as JSON text; pixels ride
-beside a reply as one binary annotation. Both ends validate against these models, so nothing that
-is not written here reaches the hardware.
+One exposed call takes a request as JSON text and answers with a reply as JSON text. The reply to
+:class:`ReadPixels` says how many bytes follow it on the same connection. Both ends validate
+against these models, so nothing that is not written here reaches the hardware.
 """
 
 from __future__ import annotations
@@ -24,9 +24,6 @@ from controller.microscope.limits import SessionLimits
 
 PROTOCOL_VERSION = 1
 OBJECT_NAME = "dualtilt.bridge"
-CHUNK_BYTES = 1 << 20
-"""Pixels in one reply: large enough for speed, small enough to bound every message."""
-PIXELS_ANNOTATION = "PIXL"
 POLL_S = 2.0
 """The longest the bridge lets a caller wait before it says "still at it"."""
 
@@ -115,8 +112,6 @@ class FindFrame(Data):
 class ReadPixels(Data):
     kind: Literal["read_pixels"] = "read_pixels"
     frame_id: RequestId
-    offset: Annotated[int, Field(ge=0)]
-    """Bytes from the first pixel; the reply carries up to CHUNK_BYTES from there."""
 
 
 class Blank(Data):

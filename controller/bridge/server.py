@@ -11,6 +11,8 @@ import logging
 import socket
 import ssl
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +24,6 @@ from controller.bridge.address import BridgeAddress, Place, check_place
 from controller.bridge.control import BridgeControl
 from controller.bridge.messages import (
     OBJECT_NAME,
-    PIXELS_ANNOTATION,
     PROTOCOL_VERSION,
 )
 from controller.bridge.wire import HELLO_PATIENCE_S, GuardedConnection
@@ -31,7 +32,7 @@ from controller.rpc import TokenDaemon
 
 log = logging.getLogger("controller.bridge.audit")
 
-CONNECTION_LIMIT = 128
+STRANGERS_LIMIT = 64
 ACCEPT_INTERVAL_S = 0.25
 
 
@@ -43,10 +44,10 @@ class Door:
 
     @expose  # type: ignore[untyped-decorator]
     def call(self, request: object) -> str:
-        """Answer one request; pixels ride along as an annotation."""
-        answer = self._control.answer(str(request), str(current_context.client.peer))
-        if answer.pixels is not None:
-            current_context.response_annotations = {PIXELS_ANNOTATION: answer.pixels}
+        """Answer one request; pixels follow the reply."""
+        connection: GuardedConnection = current_context.client
+        answer = self._control.answer(str(request), connection.peer)
+        connection.following = answer.pixels
         return answer.reply.model_dump_json()
 
 
@@ -99,7 +100,7 @@ class BridgeDaemon(TokenDaemon):
         self._boot_id = control.description.boot_id
         self._place = place
         self._tls = tls
-        self._slots = threading.BoundedSemaphore(CONNECTION_LIMIT)
+        self._strangers = Strangers(STRANGERS_LIMIT)
         self._closing = threading.Event()
 
     def address(self, secret_path: Path | None) -> BridgeAddress:
@@ -116,13 +117,12 @@ class BridgeDaemon(TokenDaemon):
         while not self._closing.is_set():
             try:
                 client, _ = listener.accept()
+                threading.Thread(target=self._attend, args=(client,), daemon=True).start()
             except TimeoutError:
                 continue
-            if not self._slots.acquire(blocking=False):
-                client.close()
-                log.warning("connection closed unread: %d are open", CONNECTION_LIMIT)
-                continue
-            threading.Thread(target=self._attend, args=(client,), daemon=True).start()
+            except OSError as error:
+                log.warning("not accepted: %s", error)
+                self._closing.wait(ACCEPT_INTERVAL_S)
 
     def stop(self) -> None:
         """End `serve` and hang up on everyone."""
@@ -141,18 +141,30 @@ class BridgeDaemon(TokenDaemon):
 
     def _attend(self, client: socket.socket) -> None:
         """Serve one connection to its end, on its own thread."""
-        peer = _peer(client)
+        peer = "somebody"
         try:
-            connection = GuardedConnection(self._secured(client), peer)
-            if self._handshake(connection):
-                self._converse(connection)
+            peer = _peer(client)
+            with self._secured(client) as sock:
+                connection = GuardedConnection(sock, peer)
+                if self._admits(connection):
+                    self._converse(connection)
         except ConnectionClosedError:
             log.debug("%s gone", peer)
-        except Exception as error:  # noqa: BLE001 -- whatever a peer sends ends its connection only
+        except Exception as error:  # noqa: BLE001 -- whatever a peer sends ends only its connection
             log.warning("%s connection ended: %s: %s", peer, type(error).__name__, error)
-        finally:
-            client.close()
-            self._slots.release()
+
+    def _secured(self, client: socket.socket) -> socket.socket:
+        """Put TLS around a connection; not a byte is exchanged yet."""
+        client.settimeout(HELLO_PATIENCE_S)
+        if self._tls is None:
+            return client
+        return self._tls.wrap_socket(client, server_side=True, do_handshake_on_connect=False)
+
+    def _admits(self, connection: GuardedConnection) -> bool:
+        with self._strangers.watch(connection.sock):
+            if isinstance(connection.sock, ssl.SSLSocket):
+                connection.sock.do_handshake()
+            return bool(self._handshake(connection))
 
     def _converse(self, connection: GuardedConnection) -> None:
         try:
@@ -161,13 +173,32 @@ class BridgeDaemon(TokenDaemon):
         finally:
             self._clientDisconnect(connection)
 
-    def _secured(self, client: socket.socket) -> socket.socket:
-        client.settimeout(HELLO_PATIENCE_S)
-        if self._tls is None:
-            return client
-        secured = self._tls.wrap_socket(client, server_side=True, do_handshake_on_connect=False)
-        secured.do_handshake()
-        return secured
+
+class Strangers:
+    """Connections that have not shown who they are; of too many the oldest is cut off.
+
+    So silent connections never keep out a client that knows what to say.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._lock = threading.Lock()
+        self._sockets: dict[int, socket.socket] = {}
+
+    @contextmanager
+    def watch(self, sock: socket.socket) -> Iterator[None]:
+        """Count `sock` as a stranger's while the block lasts."""
+        with self._lock:
+            self._sockets[id(sock)] = sock
+            if len(self._sockets) > self._limit:
+                oldest = self._sockets.pop(next(iter(self._sockets)))
+                with suppress(OSError):
+                    socket.socket.shutdown(oldest, socket.SHUT_RDWR)  # past TLS, which may wait
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._sockets.pop(id(sock), None)
 
 
 def _peer(client: socket.socket) -> str:

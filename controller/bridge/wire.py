@@ -38,6 +38,8 @@ class GuardedConnection(SocketConnection):  # type: ignore[misc]
         self.peer = peer
         self.admitted = False
         """True once the handshake has shown who this is."""
+        self.following: memoryview | None = None
+        """Bytes to send after the next message: pixels, straight from where they lie."""
         self._part = 0
 
     def recv(self, size: int) -> bytes:
@@ -56,10 +58,13 @@ class GuardedConnection(SocketConnection):  # type: ignore[misc]
         return data
 
     def send(self, data: bytes) -> None:
-        """Send a whole message, or give up on a reader that has stopped reading."""
+        """Send a whole message and what follows it, or give up on who has stopped reading."""
+        following, self.following = self.following, None
         self.sock.settimeout(MESSAGE_PATIENCE_S)
         try:
             self.sock.sendall(data)
+            if following is not None:
+                self.sock.sendall(following)
         except OSError as error:
             raise errors.ConnectionClosedError(f"sending: {error}") from error
 
