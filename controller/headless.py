@@ -14,7 +14,7 @@ from typing import TextIO
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
-from controller.errors import BridgeError
+from controller.errors import DualtiltError, UsageError
 from controller.events import (
     BeamChanged,
     FrameRecorded,
@@ -23,7 +23,6 @@ from controller.events import (
     ProcessingProgressed,
     Record,
     Showered,
-    State,
     TiltJudged,
 )
 from controller.exit_codes import ExitCode
@@ -31,8 +30,10 @@ from controller.service import words
 from controller.service.client import ServiceClient, SessionGoneError, last_status
 from controller.service.status import SessionStatus
 from controller.service.verdict import judge
+from controller.session.event_log import read_events
 
 WAIT_S = 1.0
+EVENTS_FILE = "events.jsonl"
 JOB = "processing % "
 UNTOLD = (TiltJudged, ProcessingProgressed, BeamChanged, PreviewReady)
 """Too frequent for a line each; the log has them."""
@@ -41,13 +42,15 @@ Teller = Callable[[SessionStatus, list[Record]], None]
 """Told of every batch of records, with the status after it."""
 
 
-def follow(client: ServiceClient, out: TextIO | None = None) -> ExitCode:
-    """Tell what happens until the session ends.
+def follow(folder: Path, out: TextIO | None = None) -> ExitCode:
+    """Tell what happens in a session, from the start of its present run to its end.
+
+    Ctrl-C leaves the session alone and raises KeyboardInterrupt.
 
     Parameters
     ----------
-    client
-        Connected to the session; Ctrl-C leaves the session alone and raises KeyboardInterrupt.
+    folder
+        Where it runs.
     out
         Where to; stdout when left out.
 
@@ -58,44 +61,35 @@ def follow(client: ServiceClient, out: TextIO | None = None) -> ExitCode:
 
     Raises
     ------
-    BridgeError
+    SessionGoneError
         When the session's process vanished without a last word.
+    UsageError
+        When no session runs there.
     """
-    folder = client.address.folder
-    seq = -1
     with _teller(out or sys.stdout) as tell:
+        seq = -1
         try:
-            while True:
-                records = client.events_after(seq, WAIT_S)
-                status = client.status()
-                seq = records[-1].seq if records else seq
-                tell(status, records)
-                if status.exit_code is not None and not records:
-                    return status.exit_code
-        except SessionGoneError:
-            return _last_word(folder, seq, tell)
+            with ServiceClient.connect(folder, read_only=True) as client:
+                seq = client.status().started_seq - 1
+                while True:
+                    records = client.events_after(seq, WAIT_S)
+                    seq = records[-1].seq if records else seq
+                    status = client.status()
+                    tell(status, records)
+                    if status.exit_code is not None and not records:
+                        return status.exit_code
+        except (SessionGoneError, UsageError) as error:
+            return _last_word(folder, seq, tell, error)
 
 
-def _last_word(folder: Path, seq: int, tell: Teller) -> ExitCode:
+def _last_word(folder: Path, seq: int, tell: Teller, gone: DualtiltError) -> ExitCode:
     """The exit code a session left in its folder, and what it did not get to tell."""
     status = last_status(folder)
     if status is None or status.exit_code is None or status.seq < seq:
-        raise BridgeError(
-            f"{folder}: the session's process is gone without a last word;"
-            f" `dualtilt resume {folder}` goes on"
-        )
-    tell(status, [])
+        raise gone
+    told = max(seq, status.started_seq - 1)
+    tell(status, [record for record in read_events(folder / EVENTS_FILE) if record.seq > told])
     return status.exit_code
-
-
-def exit_code_of(status: SessionStatus) -> ExitCode:
-    """What a command that watched a session ends with: the session's own code where it ended."""
-    if status.exit_code is not None:
-        return status.exit_code
-    endings = {State.STOPPED: ExitCode.INTERRUPTED, State.FAILED: ExitCode.SAFETY}
-    if any(not failure.refused for failure in status.failures):
-        return ExitCode.PROCESSING_FAILED
-    return endings.get(status.state, ExitCode.OK)
 
 
 @contextmanager

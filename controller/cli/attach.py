@@ -18,22 +18,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Attach; ends with the session's own code where it ended meanwhile, else with 0."""
-    from controller import headless
     from controller.exit_codes import ExitCode
     from controller.service.client import ServiceClient, the_only_session
 
     folder = args.dir or the_only_session()
-    with ServiceClient.connect(folder, read_only=args.read_only) as client:
-        if args.headless or not (sys.stdin.isatty() and sys.stdout.isatty()):
-            try:
-                return headless.follow(client)
-            except KeyboardInterrupt:
-                print("detached; the session goes on", file=sys.stderr)
-                return ExitCode.OK
-    from controller.tui.app import run_screen
+    ServiceClient.connect(
+        folder, read_only=True
+    ).close()  # nobody there: said before a screen opens
+    if not args.headless and sys.stdin.isatty() and sys.stdout.isatty():
+        from controller.tui.app import run_screen
 
-    status = run_screen(folder, read_only=args.read_only)
-    if status.ended:
-        return headless.exit_code_of(status)
-    print(f"detached; the session goes on: dualtilt attach {folder}")
-    return ExitCode.OK
+        return run_screen(folder, read_only=args.read_only)
+    from controller.headless import follow
+
+    try:
+        return follow(folder)
+    except KeyboardInterrupt:
+        print("detached; the session goes on", file=sys.stderr)
+        return ExitCode.OK

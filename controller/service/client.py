@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import time
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -32,6 +33,8 @@ from controller.service.offer import CONTROL, MAX_WAIT_S, PIXELS, VIEW
 from controller.service.pictures import Picture
 from controller.service.status import SessionStatus
 
+LAST_WORD_WITHIN_S = 20.0
+"""From a session's last event to its process's exit code on disk."""
 TIMEOUT_S = 10.0
 """For any one call."""
 
@@ -129,7 +132,8 @@ class ServiceClient:
             return getattr(self._proxy, name)(*args)
         except Pyro5.errors.CommunicationError:
             raise SessionGoneError(
-                f"{self.address.folder}: the session does not answer any more"
+                f"{self.address.folder}: the session's process is gone;"
+                f" `dualtilt resume {self.address.folder}` goes on"
             ) from None
         except AttributeError:
             raise UsageError(f"{name}: not from a read-only screen") from None
@@ -171,6 +175,18 @@ def last_status(folder: Path) -> SessionStatus | None:
     with contextlib.suppress(OSError, ValueError):
         return SessionStatus.model_validate_json((folder / "status.json").read_bytes())
     return None
+
+
+def exit_code_after(folder: Path, status: SessionStatus) -> ExitCode:
+    """What a command ends with that has watched a session: its own code where it has ended.
+
+    The session's process writes that code last of all, a moment after its last event.
+    """
+    deadline = time.monotonic() + LAST_WORD_WITHIN_S
+    while status.ended and status.exit_code is None and time.monotonic() < deadline:
+        time.sleep(0.05)
+        status = last_status(folder) or status
+    return ExitCode.OK if status.exit_code is None else status.exit_code
 
 
 def _is_running(pid: int) -> bool:

@@ -64,7 +64,7 @@ def fold(status: SessionStatus, record: Record) -> SessionStatus:
     return status.model_copy(update={**changes, "seq": record.seq, "at": record.at})
 
 
-def _started(status: SessionStatus, event: SessionStarted) -> Changes:
+def _started(status: SessionStatus, record: Record, event: SessionStarted) -> Changes:
     tilts: dict[SeriesName, tuple[float, ...]] = {"A": event.tilts_a_deg, "B": event.tilts_b_deg}
     series = {
         name: status.series[name].model_copy(
@@ -77,6 +77,7 @@ def _started(status: SessionStatus, event: SessionStarted) -> Changes:
     # a resumed session is asked and judged anew
     return {
         **{field: getattr(event, field) for field in told + doses},
+        "started_seq": record.seq,
         "series": series,
         "prompt": None,
         "reason": "",
@@ -238,7 +239,7 @@ def _of_record(change: Callable[[SessionStatus, Record, Any], Changes]) -> Fold:
 
 
 _FOLDS: dict[type[Event], Fold] = {
-    SessionStarted: _of_event(_started),
+    SessionStarted: _of_record(_started),
     StateChanged: _of_event(_state),
     PhaseStarted: _of_event(_phase_started),
     PhaseFinished: _of_event(_phase_finished),

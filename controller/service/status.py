@@ -140,6 +140,8 @@ class SessionStatus(Data):
     seq: int = -1
     """Of the last event folded in."""
     at: str = ""
+    started_seq: int = 0
+    """Of the event that began the present run: a resumed session has earlier ones."""
     name: str = ""
     folder: str = ""
     microscope: str = ""

@@ -17,7 +17,8 @@ from textual.theme import Theme
 from controller.commands import Answer, StopWhen
 from controller.errors import DualtiltError
 from controller.events import Record, State
-from controller.service.client import ServiceClient
+from controller.exit_codes import ExitCode
+from controller.service.client import ServiceClient, exit_code_after
 from controller.service.status import SessionStatus
 from controller.tui.dialogs import PromptDialog, StopDialog
 from controller.tui.feed import Feed
@@ -245,14 +246,16 @@ class SessionApp(App[None]):
 
 def run_screen(
     folder: Path, *, read_only: bool = False, leave_when_ended_s: float | None = None
-) -> SessionStatus:
+) -> ExitCode:
     """Show the session in `folder` until the operator detaches.
 
     Returns
     -------
-    SessionStatus
-        The last one seen: `ended` says whether the session is over or merely left alone.
+    ExitCode
+        The session's own where it has ended; OK where it was left to itself.
     """
     app = SessionApp(folder, read_only=read_only, leave_when_ended_s=leave_when_ended_s)
     app.run()
-    return app.status
+    if not app.status.ended:
+        print(f"detached; the session goes on: dualtilt attach {folder}")  # noqa: T201
+    return exit_code_after(folder, app.status)

@@ -1,0 +1,139 @@
+"""A session followed as text."""
+
+from __future__ import annotations
+
+import io
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from controller.commands import Answer, StopWhen
+from controller.errors import DualtiltError, UsageError
+from controller.events import RECORD, Event, Record, State, StateChanged
+from controller.exit_codes import ExitCode
+from controller.headless import follow
+from controller.service.server import SessionService
+from tests.support import scripted_session as script
+
+
+class Terminal(io.StringIO):
+    """Says that it is one."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+class Engine:
+    """Does as it is told, which is nothing."""
+
+    def pause(self) -> None: ...
+
+    def go_on(self) -> None: ...
+
+    def stop(self, when: StopWhen) -> None: ...
+
+    def answer(self, answer: Answer) -> None: ...
+
+
+@pytest.fixture(autouse=True)
+def private_runtime(
+    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path_factory.mktemp("r")))
+
+
+def log_to(folder: Path) -> SessionService:
+    def append(record: Record) -> None:
+        with (folder / "events.jsonl").open("ab") as file:
+            file.write(RECORD.dump_json(record) + b"\n")
+
+    return SessionService(folder, append)
+
+
+def follow_all(
+    folder: Path, events: Iterator[Event], code: ExitCode, out: io.StringIO
+) -> tuple[ExitCode, list[str]]:
+    """Follow a session that publishes everything at once and then ends."""
+    service = log_to(folder)
+    service.serve(Engine())
+    told: list[ExitCode] = []
+    follower = threading.Thread(target=lambda: told.append(follow(folder, out)))
+    follower.start()
+    for event in events:
+        service.publish(event)
+    service.close(code)
+    follower.join(timeout=30.0)
+    return told[0], out.getvalue().splitlines()
+
+
+def test_a_line_for_everything_that_happened(tmp_path: Path) -> None:
+    code, lines = follow_all(tmp_path, script.whole(tmp_path), ExitCode.OK, io.StringIO())
+    text = "\n".join(lines)
+    assert code is ExitCode.OK
+    assert "au-assembly started on simulator (SIM): 73 + 74 tilts" in lines[0]
+    assert sum("A#" in line and "counts" in line for line in lines) == 73
+    assert sum("B#" in line and "counts" in line for line in lines) == 74
+    assert "?  Flip the grid: dualtilt answer flip done | stop" in text
+    assert "!  A#37 shift 4.1 px > 4.0: retaken" in text
+    assert "particles fused: 7116 ± 9, d 6.30 nm" in text
+    assert lines[-1].endswith("finished")
+
+
+def test_bars_on_a_terminal_and_lines_for_the_rest(tmp_path: Path) -> None:
+    code, lines = follow_all(tmp_path, script.whole(tmp_path), ExitCode.OK, Terminal())
+    text = "\n".join(lines)
+    assert code is ExitCode.OK
+    assert "series A" in text and "73/73" in text and "74/74" in text
+    assert "particles fused: 7116 ± 9" in text
+    assert not any("A#41/73" in line for line in lines)
+
+
+@pytest.mark.parametrize(
+    "code", [ExitCode.SAFETY, ExitCode.PROCESSING_FAILED, ExitCode.INTERRUPTED]
+)
+def test_it_ends_with_the_session_s_own_code(tmp_path: Path, code: ExitCode) -> None:
+    failed = iter([script.started(tmp_path), StateChanged(state=State.FAILED, reason="why")])
+    assert follow_all(tmp_path, failed, code, io.StringIO())[0] is code
+
+
+def test_a_resumed_session_is_told_from_its_present_run(tmp_path: Path) -> None:
+    past = script.records(iter([script.started(tmp_path), *script.preflight()]))
+    service = SessionService(tmp_path, lambda record: None, past)
+    service.serve(Engine())
+    service.publish(script.started(tmp_path).model_copy(update={"resumed": True}))
+    out = io.StringIO()
+    follower = threading.Thread(target=follow, args=(tmp_path, out))
+    follower.start()
+    while "resumed" not in out.getvalue():
+        assert follower.is_alive()
+    service.close(ExitCode.OK)
+    follower.join(timeout=30.0)
+    assert "resumed" in out.getvalue().splitlines()[0]
+
+
+def test_a_session_that_vanishes_leaves_one_line(tmp_path: Path) -> None:
+    service = log_to(tmp_path)
+    service.serve(Engine())
+    raised: list[DualtiltError] = []
+
+    def watch() -> None:
+        try:
+            follow(tmp_path, io.StringIO())
+        except DualtiltError as error:
+            raised.append(error)
+
+    follower = threading.Thread(target=watch)
+    follower.start()
+    # killed: the connections end, and nothing is written
+    assert service._daemon is not None
+    service._daemon.shutdown()
+    follower.join(timeout=30.0)
+    assert f"dualtilt resume {tmp_path}" in str(raised[0])
+    service.close(ExitCode.OK)
+
+
+def test_where_no_session_runs(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="no session is running here"):
+        follow(tmp_path, io.StringIO())
