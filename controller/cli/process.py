@@ -1,0 +1,139 @@
+"""`dualtilt process`: offline, for any dual or single tilt series."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from controller.errors import ProcessingFailedError, SafetyStopError, UsageError
+from controller.exit_codes import ExitCode
+
+if TYPE_CHECKING:
+    from processing.pipeline import ProcessSettings
+    from processing.progress import Progress
+    from processing.results import Summary
+    from processing.series import TiltSeries
+
+HELP = "reconstruct one tilt series, or two and their fusion, and count the particles"
+RULES = ("masked", "paper", "mean", "depth-weighted")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the verb's arguments."""
+    add = parser.add_argument
+    add("series_a", type=Path, metavar="A.mrc", help="tilt series A, .mrc or .mrc.gz")
+    add("series_b", type=Path, nargs="?", metavar="B.mrc", help="series B, the grid flipped")
+    add("--out", type=Path, required=True, metavar="DIR", help="results go to DIR/processed")
+    add("--diameter-nm", type=_positive, metavar="D", help="of the particles (default: estimated)")
+    add("--pixel-nm", type=_positive, metavar="P", help="pixel size (default: the file's)")
+    add("--tilt-axis-deg", type=float, default=0.0, metavar="T", help="from +y towards -x; 90 too")
+    add("--tilt-sense", type=int, choices=(1, -1), default=1, help="sign of the tilt angles")
+    add(
+        "--angles", type=Path, action="append", metavar="F", help="angle file, once for each series"
+    )
+    add("--rule", choices=RULES, help="how A and B are fused")
+    add("--controls", action="store_true", help="count the plain mean of A and B as well")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Process, write, and print what was counted and where it lies."""
+    from controller.cli.progress import shown_progress
+    from processing.combine.register import RegistrationRefusedError
+    from processing.errors import InputFileError, ProcessingError
+
+    try:
+        series = _load(args)
+        args.out.mkdir(parents=True, exist_ok=True)
+        with shown_progress() as progress:
+            summary = _process(series, args.out, _settings(args), progress)
+    except (InputFileError, OSError) as error:
+        raise UsageError(str(error)) from error
+    except RegistrationRefusedError as error:
+        raise SafetyStopError(str(error)) from error
+    except ProcessingError as error:
+        raise ProcessingFailedError(str(error)) from error
+    _print_counts(summary)
+    _print_files(args.out, summary)
+    return ExitCode.OK
+
+
+def _settings(args: argparse.Namespace) -> ProcessSettings:
+    from processing.pipeline import ProcessSettings
+
+    chosen = {"diameter_nm": args.diameter_nm, "fusion_rule": args.rule}
+    given = {name: value for name, value in chosen.items() if value is not None}
+    return ProcessSettings(controls=args.controls, **given)
+
+
+def _load(args: argparse.Namespace) -> list[TiltSeries]:
+    """Read all that was named before any of it is worked on."""
+    from processing.files.tilt_series import load_tilt_series
+
+    paths = [path for path in (args.series_a, args.series_b) if path is not None]
+    angles = args.angles or [None] * len(paths)
+    if len(angles) != len(paths):
+        raise UsageError(
+            f"--angles is given {len(angles)} times for {len(paths)} series; give it once for each"
+        )
+    return [
+        load_tilt_series(
+            path,
+            angles=angle_file,
+            tilt_axis_deg=args.tilt_axis_deg,
+            tilt_sense=args.tilt_sense,
+            pixel_nm=args.pixel_nm,
+            name=name,
+        )
+        for path, angle_file, name in zip(paths, angles, "AB", strict=False)
+    ]
+
+
+def _process(
+    series: list[TiltSeries], out: Path, settings: ProcessSettings, progress: Progress
+) -> Summary:
+    from processing.pipeline import combine_series, folder, process_series
+    from processing.progress import within
+
+    folder.clear(out)
+    if len(series) == 1:
+        a = process_series(series[0], settings, progress=progress)
+        folder.write_series(out, "A", a)
+        return folder.write_summary(out, a)
+    a = process_series(series[0], settings, progress=within(progress, 0.0, 0.4))
+    folder.write_series(out, "A", a)
+    b = process_series(series[1], settings, progress=within(progress, 0.4, 0.8))
+    folder.write_series(out, "B", b)
+    fused = combine_series(a, b, settings, progress=within(progress, 0.8, 1.0))
+    folder.write_fused(out, fused)
+    return folder.write_summary(out, a, b, fused)
+
+
+def _print_counts(summary: Summary) -> None:
+    print(f"{'':8}{'particles':>10}  95 % interval")
+    for name in ("A", "B", "fused"):
+        count = getattr(summary.counts, name)
+        if count is not None:
+            print(f"{name:8}{count.n:>10}  {count.n_low} to {count.n_high}")
+    diameter = summary.diameter_nm
+    print(f"diameter {diameter.value:.2f} nm ({diameter.source})")
+    if summary.registration is not None:
+        found = summary.registration
+        print(
+            f"B onto A: turned by {found.in_plane_deg:.1f} degrees in the plane, "
+            f"{found.score:.0%} of the particles paired (elsewhere {found.runner_up:.0%})"
+        )
+    for warning in summary.warnings:
+        print(f"warning: {warning}")
+
+
+def _print_files(out: Path, summary: Summary) -> None:
+    for path in [*summary.files.values(), "processed/summary.json"]:
+        print((out / path).resolve())
+
+
+def _positive(text: str) -> float:
+    value = float(text)
+    if not 0 < value < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text} is not a positive number")
+    return value

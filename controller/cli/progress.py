@@ -1,0 +1,38 @@
+"""Progress of long work on the terminal: a bar where there is one, else a line a stage."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from processing.progress import Progress
+
+
+@contextlib.contextmanager
+def shown_progress() -> Iterator[Progress]:
+    """Give a callback (stage, fraction) that shows itself on stderr."""
+    if not sys.stderr.isatty():
+        yield _lines()
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+    columns = (TextColumn("{task.description:<16}"), BarColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bars:
+        task = bars.add_task("", total=1.0)
+        yield lambda stage, fraction: bars.update(task, description=stage, completed=fraction)
+
+
+def _lines() -> Progress:
+    latest = ""
+
+    def report(stage: str, fraction: float) -> None:
+        nonlocal latest
+        if stage != latest:
+            latest = stage
+            print(f"{fraction:4.0%} {stage}", file=sys.stderr, flush=True)
+
+    return report

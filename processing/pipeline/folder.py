@@ -1,0 +1,160 @@
+"""Results on disk: DIR/processed, each file whole or not there.
+
+A series' results can be read back, so that A, B and their combination may each run in a process of
+its own.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from processing.errors import InputFileError
+from processing.files.atomic import replace_text
+from processing.files.mrc import read_stack, write_images, write_volume
+from processing.files.particles import ParticleTable, read_csv, write_csv, write_xyz
+from processing.files.rawtlt import write_rawtlt
+from processing.pipeline.detect import Detection
+from processing.pipeline.dual import FusedResult
+from processing.pipeline.single import SeriesResult
+from processing.results import Count, Counts, Diameter, SeriesName, SeriesSummary, Summary
+from processing.series import TiltSeries
+
+PROCESSED = "processed"
+SUMMARY = "summary.json"
+
+
+class SeriesRecord(BaseModel):
+    """The numbers of a series' result, beside its volumes; written last."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    pixel_nm: float
+    angles_deg: list[float]
+    count: Count
+    diameter: Diameter
+    summary: SeriesSummary
+    warnings: tuple[str, ...]
+
+
+def write_series(session: Path, name: SeriesName, result: SeriesResult) -> None:
+    """Write what belongs to one series: aligned images, volumes, particles, record."""
+    folder = session / PROCESSED
+    folder.mkdir(parents=True, exist_ok=True)
+    # whatever is found without its record was cut short
+    for stale in (folder / f"{name}.json", folder / SUMMARY):
+        stale.unlink(missing_ok=True)
+    pixel_nm = result.aligned.pixel_nm
+    write_images(folder / f"{name}_aligned.mrc", result.aligned.images, pixel_nm)
+    write_rawtlt(folder / f"{name}_aligned.rawtlt", result.aligned.angles_deg)
+    write_volume(folder / f"{name}_sirt.mrc", result.volume, pixel_nm)
+    write_volume(folder / f"{name}_ssr.mrc", result.detection.centres, pixel_nm)
+    write_csv(folder / f"{name}_own_particles.csv", result.detection.table)
+    if name == "A":
+        _write_table(folder, name, result.detection.table)
+    record = SeriesRecord(
+        pixel_nm=pixel_nm,
+        angles_deg=result.aligned.angles_deg.tolist(),
+        count=result.detection.count,
+        diameter=result.diameter,
+        summary=result.summary,
+        warnings=result.warnings,
+    )
+    replace_text(folder / f"{name}.json", record.model_dump_json(indent=2) + "\n")
+
+
+def read_series(session: Path, name: SeriesName) -> SeriesResult:
+    """Read what `write_series` wrote.
+
+    Raises
+    ------
+    InputFileError
+        A file is missing or damaged: the series has not been processed to its end.
+    """
+    folder = session / PROCESSED
+    record = _read_record(folder / f"{name}.json")
+    aligned = TiltSeries(
+        images=read_stack(folder / f"{name}_aligned.mrc").data,
+        angles_deg=np.array(record.angles_deg),
+        pixel_nm=record.pixel_nm,
+        name=name,
+    )
+    detection = Detection(
+        read_stack(folder / f"{name}_ssr.mrc").data,
+        read_csv(folder / f"{name}_own_particles.csv"),
+        record.count,
+    )
+    return SeriesResult(
+        aligned,
+        read_stack(folder / f"{name}_sirt.mrc").data,
+        detection,
+        record.diameter,
+        record.summary,
+        record.warnings,
+    )
+
+
+def write_fused(session: Path, result: FusedResult) -> None:
+    """Write what A and B give together, and B's particles in A's frame."""
+    folder = session / PROCESSED
+    pixel_nm = result.pixel_nm
+    write_volume(folder / "B_registered.mrc", result.registered_b, pixel_nm)
+    write_volume(folder / "fused.mrc", result.volume, pixel_nm)
+    write_volume(folder / "fused_ssr.mrc", result.detection.centres, pixel_nm)
+    _write_table(folder, "B", result.table_b)
+    _write_table(folder, "fused", result.detection.table)
+    if result.mean is not None:
+        _write_table(folder, "mean", result.mean.table)
+
+
+def write_summary(
+    session: Path, a: SeriesResult, b: SeriesResult | None = None, fused: FusedResult | None = None
+) -> Summary:
+    """Write summary.json, last of all: where it is, everything it names is complete."""
+    folder = session / PROCESSED
+    summary = Summary(
+        counts=Counts(
+            A=a.detection.count,
+            B=b.detection.count if b else None,
+            fused=fused.detection.count if fused else None,
+        ),
+        diameter_nm=fused.diameter if fused else a.diameter,
+        series={"A": a.summary, "B": b.summary} if b else {"A": a.summary},
+        registration=fused.registration if fused else None,
+        fusion=fused.fusion if fused else None,
+        pixel_nm=a.aligned.pixel_nm,
+        warnings=[*a.warnings, *(b.warnings if b else ())],
+        files={
+            path.name.replace(".", "_"): f"{PROCESSED}/{path.name}"
+            for path in sorted(folder.iterdir())
+            if path.suffix in (".mrc", ".csv", ".xyz")
+        },
+    )
+    replace_text(folder / SUMMARY, summary.model_dump_json(indent=2) + "\n")
+    return summary
+
+
+def clear(session: Path) -> None:
+    """Take away what an earlier run left, so that nothing old passes for a result."""
+    folder = session / PROCESSED
+    if not folder.is_dir():
+        return
+    for path in folder.iterdir():
+        if path.name.startswith(("A_", "B_", "fused", "particles_")) or path.suffix == ".json":
+            path.unlink()
+
+
+def _write_table(folder: Path, name: str, table: ParticleTable) -> None:
+    write_csv(folder / f"particles_{name}.csv", table)
+    write_xyz(folder / f"particles_{name}.xyz", table)
+
+
+def _read_record(path: Path) -> SeriesRecord:
+    try:
+        return SeriesRecord.model_validate_json(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputFileError(f"{path}: no such file; process this series first") from None
+    except ValidationError:
+        raise InputFileError(f"{path}: damaged; process this series again") from None

@@ -1,0 +1,26 @@
+"""What a user may choose about processing."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from processing.results import FusionRule
+
+
+class ProcessSettings(BaseModel):
+    """Frozen and closed; the defaults need no knowledge of the specimen."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    diameter_nm: float | None = Field(default=None, gt=0)
+    """Of the particles; estimated when left out."""
+    sirt_iterations: int = Field(default=30, ge=1, le=1000)
+    ssr_iterations: int = Field(default=40, ge=1, le=1000)
+    fusion_rule: FusionRule = "masked"
+    wavelet: Literal["haar"] = "haar"
+    level: int = Field(default=2, ge=1, le=6)
+    controls: bool = False
+    """Count the plain mean of A and B as well."""
+    memory_limit_GB: float = Field(default=6.0, gt=0)

@@ -1,0 +1,101 @@
+"""One tilt series, from raw images to its particles."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from processing.align.alignment import Alignment, apply_alignment
+from processing.align.series import align_series, flattened
+from processing.count.diameter import estimate_diameter, pair_distance
+from processing.pipeline.detect import Detection, detect
+from processing.pipeline.settings import ProcessSettings
+from processing.progress import Progress, silent, within
+from processing.reconstruct.sirt import sirt_series
+from processing.results import Diameter, SeriesSummary
+from processing.series import Float32, TiltSeries
+
+
+@dataclass(frozen=True, eq=False)
+class SeriesResult:
+    """What one series gives.
+
+    Attributes
+    ----------
+    aligned
+        The images in use, aligned, without background, saturation undone.
+    volume
+        SIRT, [z, y, x].
+    detection
+        Sphere centres, particle table, count.
+    diameter
+        Used for the detection, and where it came from.
+    summary
+        For summary.json.
+    warnings
+        One line each.
+    """
+
+    aligned: TiltSeries
+    volume: Float32
+    detection: Detection
+    diameter: Diameter
+    summary: SeriesSummary
+    warnings: tuple[str, ...] = ()
+
+
+def process_series(
+    series: TiltSeries, settings: ProcessSettings, *, progress: Progress = silent
+) -> SeriesResult:
+    """Align, undo the saturation, reconstruct, find the diameter, find the particles.
+
+    Raises
+    ------
+    ProcessingError
+        Too few usable images, or nothing in them.
+    """
+    alignment = align_series(series, progress=within(progress, 0.0, 0.4))
+    aligned = apply_alignment(flattened(series), alignment).usable()
+    volume = sirt_series(aligned, settings.sirt_iterations, progress=within(progress, 0.4, 0.7))
+    diameter_nm = settings.diameter_nm
+    if diameter_nm is None:
+        estimate = estimate_diameter(volume, aligned, progress=within(progress, 0.7, 0.85))
+        diameter_nm = estimate.value_px * series.pixel_nm
+    detection = detect(
+        volume,
+        diameter_nm,
+        series.pixel_nm,
+        iterations=settings.ssr_iterations,
+        progress=within(progress, 0.85, 1.0),
+    )
+    diameter = Diameter(
+        value=diameter_nm,
+        source="estimated" if settings.diameter_nm is None else "given",
+        from_pair_distance=pair_distance(detection.table.centres_nm),
+    )
+    return SeriesResult(
+        aligned,
+        volume,
+        detection,
+        diameter,
+        _summary(alignment),
+        tuple(_warnings(series, alignment)),
+    )
+
+
+def _summary(alignment: Alignment) -> SeriesSummary:
+    return SeriesSummary(
+        tilts=int((~alignment.rejected).sum()),
+        excluded=[int(index) for index in np.flatnonzero(alignment.rejected)],
+        align_rms_px=alignment.rms_px,
+        tilt_axis_deg=alignment.tilt_axis_deg,
+    )
+
+
+def _warnings(series: TiltSeries, alignment: Alignment) -> list[str]:
+    return [
+        f"series {series.name}: image {index} at {series.angles_deg[index]:+.1f} degrees left out, "
+        f"{'as marked' if series.excluded[index] else 'it fits no common object'}"
+        for index in np.flatnonzero(alignment.rejected)
+    ]
