@@ -1,0 +1,87 @@
+"""What the report tells, gathered from the session's folder; whatever is missing stays out."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from controller.errors import UsageError
+from controller.events import Record
+from controller.protocol import Protocol, read_protocol
+from controller.service.fold import fold
+from controller.service.status import SessionStatus
+from controller.session.event_log import read_events
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Facts:
+    """One session, or one offline run of processing, as it lies on disk.
+
+    Attributes
+    ----------
+    protocol
+        None where there is none, or where it can no longer be read.
+    records
+        Of events.jsonl, in order.
+    summary, accuracy
+        As processing and the simulator's scoring wrote them; empty where they did not.
+    """
+
+    folder: Path
+    protocol: Protocol | None
+    records: tuple[Record, ...]
+    status: SessionStatus
+    summary: Json
+    accuracy: Json
+
+    @property
+    def processed(self) -> Path:
+        """Folder of the volumes and tables."""
+        return self.folder / "processed"
+
+
+def gather(folder: Path) -> Facts:
+    """Read what there is.
+
+    Raises
+    ------
+    UsageError
+        The folder is missing or holds nothing to report on.
+    """
+    if not folder.is_dir():
+        raise UsageError(f"{folder}: no such folder")
+    records = tuple(read_events(folder / "events.jsonl"))
+    protocol = _protocol(folder / "protocol.toml")
+    summary = _json(folder / "processed" / "summary.json")
+    if protocol is None and not records and not summary:
+        raise UsageError(f"{folder}: holds no session and no processed series to report on")
+    status = SessionStatus()
+    for record in records:
+        status = fold(status, record)
+    return Facts(
+        folder=folder,
+        protocol=protocol,
+        records=records,
+        status=status,
+        summary=summary,
+        accuracy=_json(folder / "accuracy.json"),
+    )
+
+
+def _protocol(path: Path) -> Protocol | None:
+    try:
+        return read_protocol(path)
+    except UsageError:
+        return None
+
+
+def _json(path: Path) -> Json:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}

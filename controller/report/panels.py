@@ -1,0 +1,234 @@
+"""Slices of A, B and the fused volume side by side: why B was recorded."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from matplotlib.image import imsave
+
+from controller.report.facts import Facts
+from controller.report.html import figure, text
+from controller.report.volumes import IN_PLACE, Floats, Plane, Pose, Volume, exit_surface
+
+Name = Literal["A", "B", "fused"]
+NAMES: tuple[Name, ...] = ("A", "B", "fused")
+HEADINGS: dict[Name, str] = {"A": "A", "B": "B, in A’s frame", "fused": "fused"}
+EXITS: dict[Name, int] = {"A": -1, "B": 1, "fused": 0}
+"""Side of A's frame through which the beam leaves at 0 degrees: below, above."""
+HEIGHT_FRACTION = 0.72
+"""Heights of the top and bottom slices, of the way from the middle to either surface."""
+FIELD_MARGIN = 1.12
+"""Width of the pictures over the assembly's."""
+DEFAULT_DIAMETER_NM = 6.3
+
+
+@dataclass(frozen=True)
+class Scene:
+    """The volumes that are there, and the field that shows the assembly."""
+
+    sirt: dict[Name, Volume]
+    centres: dict[Name, Volume]
+    diameter_nm: float
+    side_px: int
+    pixel_nm: float
+    low_nm: float
+    high_nm: float
+
+
+def slices(facts: Facts) -> str:
+    """Both figures; nothing where there are no volumes."""
+    with _scene(facts) as scene:
+        return "" if scene is None else _side_view(scene) + _top_views(scene)
+
+
+@contextmanager
+def _scene(facts: Facts) -> Iterator[Scene | None]:
+    pose = _pose_of_b(facts)
+    with ExitStack() as stack:
+
+        def opened(file: str, pose: Pose = IN_PLACE) -> Volume | None:
+            volume = _open(facts.processed / file, pose)
+            if volume is not None:
+                stack.callback(volume.close)
+            return volume
+
+        in_place = opened("B_registered.mrc")
+        sirt = {"A": opened("A_sirt.mrc"), "B": in_place, "fused": opened("fused.mrc")}
+        centres = {"A": opened("A_ssr.mrc"), "fused": opened("fused_ssr.mrc")}
+        if pose is not None:
+            sirt["B"] = in_place or opened("B_sirt.mrc", pose)
+            centres["B"] = opened("B_ssr.mrc", pose)
+        yield _framed(_present(sirt), _present(centres), facts)
+
+
+def _present(volumes: dict[str, Volume | None]) -> dict[Name, Volume]:
+    return {name: found for name in NAMES if (found := volumes.get(name)) is not None}
+
+
+def _open(path: Path, pose: Pose) -> Volume | None:
+    try:
+        return Volume(path, pose)
+    except (OSError, ValueError):
+        return None  # missing, or cut short: the report is shorter
+
+
+def _pose_of_b(facts: Facts) -> Pose | None:
+    found = facts.summary.get("registration")
+    if not found:
+        return None
+    return Pose(np.array(found["matrix"]), np.array(found["shift_nm"]), found.get("scale", 1.0))
+
+
+def _framed(sirt: dict[Name, Volume], centres: dict[Name, Volume], facts: Facts) -> Scene | None:
+    if not sirt:
+        return None
+    guide = sirt.get("fused") or next(iter(sirt.values()))
+    low, high = guide.depth_nm()
+    side = min(guide.shape[1:])
+    if high > low:
+        side = min(side, int(np.ceil(FIELD_MARGIN * 2 * max(-low, high) / guide.pixel_nm)))
+    diameter = facts.summary.get("diameter_nm", {}).get("value", DEFAULT_DIAMETER_NM)
+    return Scene(sirt, centres, diameter, side, guide.pixel_nm, low, high)
+
+
+def _side_view(scene: Scene) -> str:
+    plane = Plane.xz(scene.side_px, scene.pixel_nm)
+    sirt = {name: volume.on(plane) for name, volume in scene.sirt.items()}
+    lines = {
+        name: exit_surface(image, scene.pixel_nm, EXITS[name])
+        for name, image in sirt.items()
+        if EXITS[name]
+    }
+    rows = [
+        _row("SIRT", "", sirt, scene, lines),
+        _row("SSR", "spheres of one size", _spheres(scene, plane), scene, lines),
+    ]
+    caption = (
+        "x–z slice through the middle, across the tilt axis; the electron source of series A is "
+        "above. The orange line is each series’ <b>exit surface</b>, where the beam leaves the "
+        "assembly: below in A, above in B. There the particles of a single series blur; the fused "
+        "volume takes each side from the series that entered through it."
+    )
+    return figure(_grid(rows, scene), caption)
+
+
+def _top_views(scene: Scene) -> str:
+    middle = (scene.low_nm + scene.high_nm) / 2
+    half = HEIGHT_FRACTION * (scene.high_nm - scene.low_nm) / 2
+    rows = []
+    for where, z_nm, side in (("top", middle + half, 1), ("bottom", middle - half, -1)):
+        plane = Plane.xy(scene.side_px, scene.pixel_nm, z_nm)
+        sirt = {name: volume.on(plane) for name, volume in scene.sirt.items()}
+        tags = {name: "exit side" for name in sirt if EXITS[name] == side}
+        height = f"{where}, z = {z_nm:+.0f} nm".replace("-", "−")
+        rows.append(_row("SIRT", height, sirt, scene, tags=tags))
+        rows.append(_row("SSR", height, _spheres(scene, plane), scene, tags=tags))
+    caption = (
+        "x–y slices at the same heights near the top and the bottom. A frame marks the slices on "
+        "a series’ exit side: the top for B, the bottom for A."
+    )
+    return figure(_grid(rows, scene), caption)
+
+
+def _spheres(scene: Scene, plane: Plane) -> dict[Name, Floats]:
+    return {
+        name: volume.spheres_on(plane, scene.diameter_nm) for name, volume in scene.centres.items()
+    }
+
+
+def _grid(rows: list[str], scene: Scene) -> str:
+    names = _columns(scene)
+    heads = "".join(f'<div class="col of-{name}">{text(HEADINGS[name])}</div>' for name in names)
+    style = f"--columns: {len(names)}"
+    return f'<div class="slices" style="{style}"><div></div>{heads}{"".join(rows)}</div>'
+
+
+def _columns(scene: Scene) -> list[Name]:
+    return [name for name in NAMES if name in scene.sirt]
+
+
+def _row(
+    title: str,
+    note: str,
+    images: dict[Name, Floats],
+    scene: Scene,
+    lines: dict[Name, list[tuple[float, float]]] | None = None,
+    tags: dict[Name, str] | None = None,
+) -> str:
+    head = f'<div class="row"><b>{title}</b>{text(note)}</div>'
+    cells = [
+        _panel(
+            images[name],
+            scene,
+            f"{title} {HEADINGS[name]} {note}",
+            (lines or {}).get(name, []),
+            (tags or {}).get(name, ""),
+        )
+        if name in images
+        else '<div class="none">not there</div>'
+        for name in _columns(scene)
+    ]
+    return head + "".join(cells)
+
+
+def _panel(
+    image: Floats, scene: Scene, label: str, line: list[tuple[float, float]], tag: str
+) -> str:
+    """One picture in nanometres, +z or +y upwards."""
+    side_nm = scene.side_px * scene.pixel_nm
+    half = side_nm / 2
+    marks = _scale_bar(side_nm)
+    if line:
+        points = " ".join(f"{x + half:.1f},{half - z:.1f}" for x, z in line)
+        marks += f'<polyline points="{points}" {_STROKE}/>'
+    if tag:
+        edge = side_nm / 120
+        marks += (
+            f'<rect x="{edge:.2f}" y="{edge:.2f}" width="{side_nm - 2 * edge:.2f}" '
+            f'height="{side_nm - 2 * edge:.2f}" {_STROKE}/>'
+        )
+        marks += _word(tag, side_nm, x=0.04, y=0.085, anchor="start")
+    return (
+        f'<svg viewBox="0 0 {side_nm:.1f} {side_nm:.1f}" role="img" aria-label="{text(label)}">'
+        f'<image href="{_png(image)}" width="{side_nm:.1f}" height="{side_nm:.1f}" '
+        f'preserveAspectRatio="none"/>{marks}</svg>'
+    )
+
+
+_STROKE = (
+    'fill="none" stroke="#ff9d3b" stroke-width="2" vector-effect="non-scaling-stroke" '
+    'stroke-linejoin="round"'
+)
+
+
+def _scale_bar(side_nm: float) -> str:
+    length = max(n for n in (5, 10, 20, 50, 100, 200) if n <= side_nm / 3 or n == 5)
+    x, y = side_nm * 0.96 - length, side_nm * 0.955
+    bar = (
+        f'<rect x="{x:.1f}" y="{y:.1f}" width="{length}" height="{side_nm / 90:.1f}" fill="#fff"/>'
+    )
+    return bar + _word(f"{length} nm", side_nm, x=0.96, y=0.945, anchor="end")
+
+
+def _word(word: str, side_nm: float, x: float, y: float, anchor: str) -> str:
+    return (
+        f'<text x="{x * side_nm:.1f}" y="{y * side_nm:.1f}" font-size="{side_nm / 22:.1f}" '
+        f'fill="#fff" stroke="#000" stroke-width="{side_nm / 160:.2f}" paint-order="stroke" '
+        f'text-anchor="{anchor}">{text(word)}</text>'
+    )
+
+
+def _png(image: Floats) -> str:
+    """Data URI; row 0 of the array is the bottom of the picture."""
+    low, high = 0.0, float(np.percentile(image, 99.7))
+    grey = np.clip(image / max(high - low, 1e-12), 0, 1)
+    buffer = io.BytesIO()
+    imsave(buffer, grey, cmap="gray", vmin=0, vmax=1, origin="lower", format="png")
+    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()

@@ -1,0 +1,187 @@
+"""Curves against the tilt, as SVG that takes the page's colours."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import matplotlib as mpl
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from controller.events import FrameRecorded, SeriesName
+from controller.report.facts import Facts
+from controller.report.html import figure
+from controller.service.status import RESIDUAL_LIMIT_PX, TiltStatus
+
+SERIES: tuple[SeriesName, ...] = ("A", "B")
+INK, GRID, LIMIT = "#010101", "#020202", "#030303"
+COLOURS = {"A": "#0a0a01", "B": "#0b0b01", "fused": "#0c0c01"}
+"""Stand for the page's own, which follow light, dark and print."""
+TO_PAGE = {
+    INK: "currentColor",
+    GRID: "var(--line)",
+    LIMIT: "var(--bad)",
+    COLOURS["A"]: "var(--a)",
+    COLOURS["B"]: "var(--b)",
+    COLOURS["fused"]: "var(--fused)",
+}
+MARKERS = {"A": "o", "B": "s", "fused": "D"}
+STYLE: dict[Any, Any] = {
+    "svg.fonttype": "none",
+    "svg.hashsalt": "dualtilt",
+    "font.size": 9.5,
+    "axes.edgecolor": GRID,
+    "axes.labelcolor": INK,
+    "axes.titlecolor": INK,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "grid.color": GRID,
+    "grid.linewidth": 0.6,
+    "text.color": INK,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "legend.frameon": False,
+    "lines.linewidth": 1.2,
+    "lines.markersize": 2.6,
+}
+
+
+@dataclass(frozen=True)
+class Curve:
+    """One value a tilt."""
+
+    title: str
+    value: Callable[[TiltStatus], float | None]
+    limit: float | None = None
+
+
+CURVES = (
+    Curve("residual / px", lambda tilt: tilt.residual_px, RESIDUAL_LIMIT_PX),
+    Curve("shift, as tracked / px", lambda tilt: tilt.tracked_shift_px),
+    Curve("mean counts", lambda tilt: tilt.mean_counts),
+)
+
+
+def against_tilt(facts: Facts) -> str:
+    """Residual, shift, counts and dose against the tilt; nothing where no frame was recorded."""
+    if not any(facts.status.series[name].tilts for name in SERIES):
+        return ""
+    with mpl.rc_context(STYLE):
+        page = Figure(figsize=(10.2, 5.4), layout="constrained")
+        axes = page.subplots(2, 2, sharex=True)
+        for axis, curve in zip(axes.flat, CURVES, strict=False):
+            _draw(axis, facts, curve)
+        _draw_dose(axes[1, 1], facts)
+        for axis in axes[1]:
+            axis.set_xlabel("tilt / degrees")
+        axes[0, 0].legend(ncols=2, loc="upper right")
+        svg = as_svg(page)
+    caption = (
+        "Every recorded tilt. The dashed line is the residual above which a tilt is worth a look; "
+        "rings are frames that were taken again or found wanting."
+    )
+    return figure(svg, caption, "plot")
+
+
+def counts_as_they_came(facts: Facts) -> str:
+    """The live counts against the tilts used; nothing where there were none."""
+    live = {
+        name: list(facts.status.counts[name].points)
+        for name in SERIES
+        if name in facts.status.counts and len(facts.status.counts[name].points) > 2
+    }
+    if not live:
+        return ""
+    with mpl.rc_context(STYLE):
+        page = Figure(figsize=(10.2, 2.6), layout="constrained")
+        axis = page.subplots()
+        for name, points in live.items():
+            x = [point.tilts_used for point in points]
+            axis.fill_between(
+                x,
+                [point.n_low for point in points],
+                [point.n_high for point in points],
+                color=COLOURS[name],
+                alpha=0.16,
+                linewidth=0,
+            )
+            axis.plot(
+                x,
+                [point.n for point in points],
+                color=COLOURS[name],
+                marker=MARKERS[name],
+                label=name,
+            )
+        axis.set_title("particles seen", loc="left", fontsize=9.5)
+        axis.set_xlabel("tilts used")
+        axis.set_ylim(bottom=0)
+        axis.legend(ncols=2, loc="lower right")
+        svg = as_svg(page)
+    caption = (
+        "Particles in the live reconstruction as the series grew, and in the full one at its end; "
+        "the bands are the ranges the counts left open."
+    )
+    return figure(svg, caption, "plot")
+
+
+def _draw(axis: Axes, facts: Facts, curve: Curve) -> None:
+    for name in SERIES:
+        shown = [
+            (tilt, value)
+            for tilt in sorted(facts.status.series[name].tilts, key=lambda tilt: tilt.alpha_deg)
+            if (value := curve.value(tilt)) is not None
+        ]
+        if not shown:
+            continue
+        axis.plot(
+            [tilt.alpha_deg for tilt, _ in shown],
+            [value for _, value in shown],
+            color=COLOURS[name],
+            marker=MARKERS[name],
+            label=f"series {name}",
+        )
+        odd = [(t.alpha_deg, value) for t, value in shown if t.verdict != "ok" or t.retakes]
+        if odd:
+            axis.plot(*zip(*odd, strict=True), "o", ms=8, mfc="none", mec=COLOURS[name], ls="")
+    if curve.limit is not None:
+        axis.axhline(curve.limit, color=LIMIT, linestyle="--", linewidth=1)
+    axis.set_ylim(bottom=0)
+    axis.set_title(curve.title, loc="left", fontsize=9.5)
+
+
+def _draw_dose(axis: Axes, facts: Facts) -> None:
+    for name in SERIES:
+        doses = [(frame.alpha_deg, frame.dose_e_per_A2 / 1000) for frame in _frames(facts, name)]
+        if doses:
+            axis.plot(*zip(*doses, strict=True), color=COLOURS[name], marker=MARKERS[name])
+    budget = facts.status.dose_budget_e_per_A2 / 1000
+    used = facts.status.dose_e_per_A2 / 1000
+    if 0 < budget < 1.6 * used:
+        axis.axhline(budget, color=LIMIT, linestyle="--", linewidth=1)
+    axis.set_ylim(bottom=0)
+    axis.set_title("dose so far / ke Å⁻²", loc="left", fontsize=9.5)
+
+
+def _frames(facts: Facts, name: SeriesName) -> Iterable[FrameRecorded]:
+    for record in facts.records:
+        if isinstance(record.event, FrameRecorded) and record.event.series == name:
+            yield record.event
+
+
+def as_svg(page: Figure) -> str:
+    """Inline SVG in the page's own colours and fonts."""
+    buffer = io.StringIO()
+    page.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
+    svg = buffer.getvalue()
+    svg = svg[svg.index("<svg") :]
+    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
+    svg = re.sub(r"font: ([\d.]+)px [^;\"]*", r"font-size: \1px", svg)
+    for stand_in, colour in TO_PAGE.items():
+        svg = svg.replace(stand_in, colour)
+    return svg
