@@ -42,8 +42,8 @@ class Control:
         What to do when nobody answers a prompt.
     blank
         Blanks the beam; called before anything waits.
-    make_safe
-        Ends what the microscope is doing; called from the thread that asks to stop now.
+    abort
+        Ends what the microscope is doing; called by whoever asks to stop now, returns at once.
     """
 
     def __init__(
@@ -52,13 +52,13 @@ class Control:
         enter: Callable[[Entry], None],
         unanswered: Flip,
         blank: Callable[[], None],
-        make_safe: Callable[[str], None],
+        abort: Callable[[], None],
     ) -> None:
         self._publish = publish
         self._enter = enter
         self._unanswered = unanswered
         self._blank = blank
-        self._make_safe = make_safe
+        self._abort = abort
         self._changed = threading.Condition(threading.RLock())
         self._state = State.READY
         self._pause_reason: str | None = None
@@ -116,7 +116,7 @@ class Control:
                 self._pause_reason = None
                 self._move(Cue.STOP, f"stop asked for: {when.value}")
         if when is StopWhen.NOW:
-            self._make_safe("stopped by the operator")
+            self._abort()
 
     def answer(self, answer: Answer) -> None:
         """Answer the prompt that is open.

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
 from controller.engine.control import Control
-from controller.engine.faults import pause_reason, recovery
+from controller.engine.faults import PASSING, pause_reason, recovery
 from controller.engine.states import ENDED, Cue
 from controller.errors import BridgeError, DualtiltError, SafetyStopError
 from controller.events import (
@@ -52,8 +53,8 @@ class Engine:
 
     Attributes
     ----------
-    control
-        pause, go_on, stop, answer: from any thread.
+    pause, go_on, stop, answer
+        What an operator may say, from any thread; see :class:`Control`.
     """
 
     def __init__(
@@ -72,17 +73,18 @@ class Engine:
         self._plan = make_plan(session.protocol)
         self._column: Column | None = None
         self._phase: Phase | None = None
-        self.control = Control(
-            publish, session.enter, session.protocol.flip, self._blank, self._make_safe
-        )
+        control = Control(publish, session.enter, session.protocol.flip, self._blank, self._abort)
+        self._control = control
+        self.pause, self.go_on = control.pause, control.go_on
+        self.stop, self.answer = control.stop, control.answer
 
     def run(self) -> ExitCode:
         """Carry out what is left of the plan; returns how it ended, column safe."""
         try:
             return self._work()
         except StopRequestedError as stop:
-            self.control.move(Cue.STOP, str(stop))
-            self.control.move(Cue.HALT, "stopped by the operator; can be resumed")
+            self._control.move(Cue.STOP, str(stop))
+            self._control.move(Cue.HALT, "stopped by the operator; can be resumed")
             return ExitCode.INTERRUPTED
         except DualtiltError as error:
             return self._fail(str(error), error.exit_code)
@@ -93,10 +95,10 @@ class Engine:
             self._let_go()
 
     def _work(self) -> ExitCode:
-        if self.control.state in ENDED:
+        if self._control.state in ENDED:
             raise StopRequestedError
         context = self._prepare()
-        self.control.move(Cue.START)
+        self._control.move(Cue.START)
         self._tell_start(context)
         for step in steps_to_do(self._plan, self._session.ledger):
             self._enter(step.phase)
@@ -105,19 +107,19 @@ class Engine:
         if context.failures:
             worst = sorted(context.failures, key=lambda e: not isinstance(e, SafetyStopError))[0]
             raise worst
-        self.control.move(Cue.FINISH)
+        self._control.move(Cue.FINISH)
         return ExitCode.OK
 
     def _prepare(self) -> Context:
         try:
-            column = Column(self._connect, self._session, self._publish, self.control.suspend)
+            column = Column(self._connect, self._session, self._publish, self._control.suspend)
         except MicroscopeError as error:
             raise BridgeError(f"the microscope cannot be reached: {error}") from None
         self._column = column
         return Context(
             session=self._session,
             column=column,
-            operator=self.control,
+            operator=self._control,
             jobs=self._jobs,
             publish=self._publish,
             write_report=self._write_report,
@@ -158,18 +160,19 @@ class Engine:
     def _enter(self, phase: Phase | None) -> None:
         """Pass from phase to phase; a stop at the end of a series takes effect here."""
         if phase is self._phase:
-            self.control.between_steps(ends_series=False)
+            self._control.between_steps(ends_series=False)
             return
         if self._phase is not None:
             self._publish(PhaseFinished(phase=self._phase))
             if phase is not None:
-                self.control.between_steps(ends_series=True)
+                self._control.between_steps(ends_series=True)
         if phase is not None:
             self._publish(PhaseStarted(phase=phase))
         self._phase = phase
 
     def _carry_out(self, step: Step, context: Context) -> None:
         """Carry out one step, waiting out whatever can be waited out."""
+        tried_again = False
         while True:
             try:
                 carry_out(step, context)
@@ -178,12 +181,16 @@ class Engine:
                 context.alert(Level.WARNING, f"{restarted}; taken up again", step.id)
                 self._take_up_again(step, context)
             except MicroscopeError as error:
-                self.control.checkpoint()  # a stop shows as an action that was aborted
-                column = context.column
-                self.control.suspend(pause_reason(step.id, error), recovery(error, column))
+                self._control.checkpoint()  # a stop shows as an action that was aborted
+                if isinstance(error, PASSING) and not tried_again:
+                    tried_again = True
+                    context.alert(Level.WARNING, f"{error}; trying once more", step.id)
+                    continue
+                reason = pause_reason(step.id, error)
+                self._control.suspend(reason, recovery(error, context.column))
             except OSError as error:
                 reason = f"{step.id}: {self._session.folder.path}: {error.strerror or error}"
-                self.control.suspend(
+                self._control.suspend(
                     f"{reason}; goes on when there is room", self._session.has_room
                 )
 
@@ -195,13 +202,18 @@ class Engine:
 
     def _fail(self, reason: str, code: ExitCode) -> ExitCode:
         self._publish(Alerted(level=Level.ALARM, text=reason))
-        self.control.move(Cue.FAIL, reason)
+        self._control.move(Cue.FAIL, reason)
         return code
 
     def _blank(self) -> None:
         if self._column is not None:
             with contextlib.suppress(MicroscopeError):  # out of reach: its own lease makes it safe
                 self._column.blank()
+
+    def _abort(self) -> None:
+        """Make safe on a thread of its own: the caller may be a signal in the midst of a call."""
+        reason = ("stopped by the operator",)
+        threading.Thread(target=self._make_safe, args=reason, name="abort", daemon=True).start()
 
     def _make_safe(self, reason: str) -> None:
         if self._column is None:

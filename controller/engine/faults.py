@@ -6,6 +6,8 @@ import time
 from collections.abc import Callable
 
 from controller.microscope.interface import (
+    AbortedError,
+    AcquisitionError,
     BeamLostError,
     MicroscopeError,
     VacuumError,
@@ -21,6 +23,9 @@ ADVICE: dict[type[MicroscopeError], str] = {
     ValvesClosedError: "open the column valves, then go on",
     VacuumError: "wait for the vacuum, then go on",
 }
+PASSING = (AbortedError, AcquisitionError)
+"""Worth one more try before a person is asked."""
+
 OTHERWISE = "see to it, then go on"
 
 

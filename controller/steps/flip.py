@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from typing import Any, Literal
 
 import numpy as np
@@ -40,25 +39,24 @@ class FlipGrid(StepData):
 def carry_out(step: FlipGrid, context: Context) -> None:
     """Have the grid flipped and go on only with B the mirror image of A, or against a reason."""
     while True:
-        if not _already_flipped(context.session.ledger):
-            _have_it_flipped(step, context)
+        if not _flip_confirmed(context.session.ledger):
+            _ask_for_it(step, context)
+        _let_hands_act(context)
         if _checked(step, context):
             context.session.enter(StepDone(step_id=step.id, centre=context.column.stage()))
             return
 
 
-def _already_flipped(ledger: Ledger) -> bool:
+def _flip_confirmed(ledger: Ledger) -> bool:
     """Tell whether the last word on the flip was that it is done: so it is not asked twice."""
     words = [a.value for a in ledger.answers if a.prompt_id in ("flip", "flip-check")]
     return bool(words) and words[-1] not in ("stop", "back-to-flip")
 
 
-def _have_it_flipped(step: FlipGrid, context: Context) -> None:
-    column = context.column
-    column.blank()
-    zero = column.move(step.id, StagePosition())
-    _check_before(zero, context)
-    simulated = column.description.simulated
+def _ask_for_it(step: FlipGrid, context: Context) -> None:
+    context.column.blank()
+    _check_before(context.column.move(step.id, StagePosition()), context)
+    simulated = context.column.description.simulated
     prompt = Prompt(
         id="flip",
         title="Flip the grid",
@@ -70,10 +68,15 @@ def _have_it_flipped(step: FlipGrid, context: Context) -> None:
         raise StopRequestedError(
             f"at the flip, by {answer.by}: {answer.reason or 'no reason given'}"
         )
-    if simulated:
-        hands = Remount.FLIPPED if answer.value == "done" else Remount(answer.value)
-        request_id = f"{context.session.ledger.session_id}/flip/{uuid.uuid4().hex[:8]}"
-        column.rehearse(request_id, hands)
+
+
+def _let_hands_act(context: Context) -> None:
+    """Have a simulated microscope do what the operator's hands did; the id makes it once only."""
+    if not context.column.description.simulated:
+        return
+    told = [a.value for a in context.session.ledger.answers if a.prompt_id == "flip"]
+    hands = Remount.FLIPPED if told[-1] == "done" else Remount(told[-1])
+    context.column.rehearse(f"{context.session.ledger.session_id}/flip/{len(told)}", hands)
 
 
 def _check_before(stage: StagePosition, context: Context) -> None:

@@ -39,7 +39,9 @@ def carry_out(step: Preflight, context: Context) -> None:
     missing_bytes = session.missing_frames * frame_bytes(protocol)
     checks = [
         *check_column(protocol, context.column.description, context.column.microscope.status()),
-        *check_host(protocol, session.folder.path, missing_bytes),
+        check_disk(session.folder.path, protocol.limits.free_disk_margin * missing_bytes),
+        check_writing(session.folder.path),
+        check_processing(),
         check_dose(protocol, step.planned_dose_e_per_A2),
     ]
     for check in checks:
@@ -54,13 +56,11 @@ def carry_out(step: Preflight, context: Context) -> None:
     session.enter(StepDone(step_id=step.id))
 
 
-def check_host(protocol: Protocol, folder: Path, missing_bytes: int) -> Iterator[Checked]:
-    """Check this computer: disk, writing, processing."""
-    yield _check_disk(folder, protocol.limits.free_disk_margin * missing_bytes)
-    yield _check_writing(folder)
+def check_processing() -> Checked:
+    """Check that processing can run here."""
     absent = [name for name in PROCESSING_NEEDS if importlib.util.find_spec(name) is None]
     detail = f"cannot import {', '.join(absent)}" if absent else "can be imported"
-    yield Checked(name="processing", ok=not absent, detail=detail)
+    return Checked(name="processing", ok=not absent, detail=detail)
 
 
 def check_dose(protocol: Protocol, planned_e_per_A2: float) -> Checked:
@@ -125,7 +125,8 @@ def _check_scan(protocol: Protocol, column: Description) -> Checked:
     return Checked(name="detector", ok=True, detail=size)
 
 
-def _check_disk(folder: Path, wanted_bytes: float) -> Checked:
+def check_disk(folder: Path, wanted_bytes: float) -> Checked:
+    """Check that the frames to come will have room."""
     try:
         free = shutil.disk_usage(folder).free
     except OSError as error:
@@ -134,7 +135,8 @@ def _check_disk(folder: Path, wanted_bytes: float) -> Checked:
     return Checked(name="disk", ok=free >= wanted_bytes, detail=detail)
 
 
-def _check_writing(folder: Path) -> Checked:
+def check_writing(folder: Path) -> Checked:
+    """Write, read back, remove."""
     probe, content = folder / ".write-test", bytes(range(256)) * 256
     try:
         probe.write_bytes(content)

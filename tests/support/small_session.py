@@ -117,9 +117,9 @@ class Run:
 
     def _answer(self, event: PromptOpened) -> None:
         if self.answers and self.answers[0].prompt_id == event.prompt.id:
-            self.engine.control.answer(self.answers.pop(0))
+            self.engine.answer(self.answers.pop(0))
 
 
 def stop_on(kind: type[object], when: StopWhen) -> Callable[[Event, Engine], None]:
     """Stop as soon as an event of this kind comes."""
-    return lambda event, engine: engine.control.stop(when) if isinstance(event, kind) else None
+    return lambda event, engine: engine.stop(when) if isinstance(event, kind) else None
