@@ -79,10 +79,14 @@ class RemoteMicroscope:
         self._token = ""
         self.boot_id = ""
         """Of the bridge; empty until the first greeting."""
-        with self._linked() as link:
-            self.boot_id = link.boot_id
-        if holder is not None:
-            self._take_charge(holder, limits or SessionLimits())
+        try:
+            with self._linked() as link:
+                self.boot_id = link.boot_id
+            if holder is not None:
+                self._take_charge(holder, limits or SessionLimits())
+        except BaseException:
+            self.close()
+            raise
 
     def describe(self) -> Description:
         """Say what this microscope is and can do."""

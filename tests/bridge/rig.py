@@ -1,0 +1,87 @@
+"""A bridge in its own process with the fake behind it, and ways to look at both."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from controller.bridge.address import BridgeAddress, read_connection_file
+from controller.bridge.client import RemoteMicroscope
+from controller.bridge.launch import BridgeProcess, start_bridge
+from controller.microscope.interface import ScanSettings
+from controller.microscope.limits import SessionLimits
+
+SCAN = ScanSettings(width_px=96, height_px=64, pixel_nm=1.5, dwell_us=2.0)
+LONG_LEASE_S = 60.0
+AT_MOST_S = 15.0
+"""How long anything may take before a case fails; nothing is timed against it."""
+
+
+@dataclass(frozen=True)
+class Rig:
+    """One bridge under test."""
+
+    folder: Path
+    bridge: BridgeProcess
+
+    @property
+    def address(self) -> BridgeAddress:
+        """Where it listens."""
+        return read_connection_file(self.bridge.connection_file).address
+
+    def deeds(self, kind: str = "") -> list[str]:
+        """Return what the hardware did so far, one line each, or those that begin with `kind`."""
+        diary = self.folder / "diary"
+        lines = diary.read_text().splitlines() if diary.exists() else []
+        return [line for line in lines if line.startswith(kind)]
+
+    def audit(self) -> str:
+        """Return the audit log."""
+        return (self.folder / "audit.log").read_text()
+
+    @contextmanager
+    def client(
+        self,
+        holder: str | None = "tester",
+        limits: SessionLimits | None = None,
+        address: BridgeAddress | None = None,
+        patience_s: float = AT_MOST_S,
+    ) -> Iterator[RemoteMicroscope]:
+        """Connect a client for one block."""
+        microscope = RemoteMicroscope(address or self.address, holder, limits, patience_s)
+        try:
+            yield microscope
+        finally:
+            microscope.close()
+
+
+@contextmanager
+def open_rig(
+    lease_s: float = LONG_LEASE_S, extra: Sequence[str] = (), **fake: float | bool
+) -> Iterator[Rig]:
+    """Start a bridge for one block; `fake` are the fake's settings."""
+    with tempfile.TemporaryDirectory(prefix="dt-") as name:
+        folder = Path(name)
+        settings = folder / "fake.toml"
+        lines = [f"{key} = {str(value).lower()}" for key, value in fake.items()]
+        settings.write_text("\n".join([*lines, f'diary = "{folder / "diary"}"']))
+        with start_bridge(
+            folder,
+            microscope="tests.microscope.fake:create",
+            settings=settings,
+            lease_s=lease_s,
+            extra=["--audit", str(folder / "audit.log"), *extra],
+        ) as bridge:
+            yield Rig(folder, bridge)
+
+
+def wait_until(happened: Callable[[], object], what: str) -> None:
+    """Wait for something to be true; fail by name if it never is."""
+    deadline = time.monotonic() + AT_MOST_S
+    while not happened():
+        assert time.monotonic() < deadline, f"never came about: {what}"
+        time.sleep(0.02)

@@ -1,0 +1,197 @@
+"""One controller at a time, and what happens when it goes silent."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+
+import pytest
+
+from controller.bridge.lease import Lease
+from controller.microscope.interface import (
+    ConnectionLostError,
+    LeaseError,
+    MicroscopeError,
+    StagePosition,
+)
+from tests.bridge.relay import Relay
+from tests.bridge.rig import SCAN, open_rig, wait_until
+
+SHORT_LEASE_S = 1.0
+
+
+class Clock:
+    """Seconds, set by hand."""
+
+    def __init__(self) -> None:
+        self.now_s = 0.0
+
+    def __call__(self) -> float:
+        return self.now_s
+
+
+@pytest.mark.parametrize(
+    ("silent_s", "in_charge"),
+    [
+        pytest.param(0.0, True, id="fresh"),
+        pytest.param(4.9, True, id="just in time"),
+        pytest.param(5.1, False, id="too late"),
+    ],
+)
+def test_a_lease_lasts_as_long_as_it_says(silent_s: float, in_charge: bool) -> None:
+    clock = Clock()
+    lease = Lease(5.0, clock)
+    token = lease.take("first").token
+    clock.now_s = silent_s
+    assert (lease.lapsed() is None) == in_charge
+    if in_charge:
+        lease.check(token)
+    else:
+        with pytest.raises(LeaseError):
+            lease.renew(token)
+
+
+def test_renewal_puts_the_end_off() -> None:
+    clock = Clock()
+    lease = Lease(5.0, clock)
+    token = lease.take("first").token
+    for _ in range(10):
+        clock.now_s += 4.0
+        lease.renew(token)
+    lease.check(token)
+
+
+def test_nobody_takes_over_before_the_column_is_safe() -> None:
+    clock = Clock()
+    lease = Lease(5.0, clock)
+    lease.take("first")
+    clock.now_s = 6.0
+    with pytest.raises(LeaseError):
+        lease.take("second")
+    lease.drop_lapsed()
+    lease.take("second")
+
+
+@pytest.mark.parametrize(
+    "stale",
+    [
+        pytest.param(lambda lease, token: lease.release(token), id="released"),
+        pytest.param(lambda lease, token: (lease.release(token), lease.take("b")), id="passed on"),
+    ],
+)
+def test_a_token_is_worth_nothing_afterwards(stale: Callable[[Lease, str], object]) -> None:
+    lease = Lease(5.0, Clock())
+    token = lease.take("a").token
+    stale(lease, token)
+    with pytest.raises(LeaseError):
+        lease.check(token)
+
+
+def test_a_second_controller_is_told_who_is_in_charge() -> None:
+    with (
+        open_rig() as rig,
+        rig.client("Ada's session"),
+        pytest.raises(LeaseError, match="Ada's session is in charge"),
+        rig.client("Bob's session"),
+    ):
+        pass
+
+
+def test_an_onlooker_reads_and_makes_safe_but_does_not_act() -> None:
+    with open_rig() as rig, rig.client("in charge"), rig.client(None) as onlooker:
+        assert onlooker.describe().name == "fake"
+        assert onlooker.status().beam_blanked
+        assert onlooker.report().holder == "in charge"
+        onlooker.make_safe("seen from outside")
+        with pytest.raises(LeaseError):
+            onlooker.move_stage("m", StagePosition())
+        assert rig.deeds("move") == []
+
+
+def test_the_next_controller_gets_in_after_the_first_has_closed() -> None:
+    with open_rig() as rig:
+        with rig.client("first"):
+            pass
+        assert rig.deeds("safe the controller has let go")
+        with rig.client("second") as second:
+            assert second.report().holder == "second"
+
+
+def test_the_heartbeat_keeps_a_quiet_controller_in_charge() -> None:
+    with open_rig(lease_s=SHORT_LEASE_S) as rig, rig.client() as microscope:
+        threading.Event().wait(2.5 * SHORT_LEASE_S)
+        microscope.move_stage("after a pause", StagePosition(alpha_deg=3))
+        assert rig.deeds("safe") == []
+
+
+CONTROLLER = """
+import sys
+from pathlib import Path
+from controller.bridge.client import connect
+from controller.microscope.interface import MicroscopeError, ScanSettings, StagePosition
+microscope = connect(Path(sys.argv[1]), "doomed")
+try:
+    microscope.acquire("long", ScanSettings(width_px=96, height_px=64, pixel_nm=1, dwell_us=1))
+except MicroscopeError:
+    pass
+try:
+    microscope.move_stage("afterwards", StagePosition(alpha_deg=1))
+except MicroscopeError as error:
+    print(type(error).__name__)
+"""
+
+
+@pytest.mark.parametrize("fate", [signal.SIGSTOP, signal.SIGKILL], ids=["frozen", "killed"])
+def test_a_controller_lost_in_an_exposure_leaves_the_column_safe(fate: signal.Signals) -> None:
+    with open_rig(lease_s=SHORT_LEASE_S, exposure_s=600) as rig:
+        controller = subprocess.Popen(
+            [sys.executable, "-c", CONTROLLER, str(rig.bridge.connection_file)],
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        wait_until(lambda: rig.deeds("expose long"), "the exposure begins")
+        controller.send_signal(fate)
+        with rig.client(None) as onlooker:
+            wait_until(lambda: onlooker.report().holder is None, "the lease runs out")
+            assert onlooker.status().beam_blanked
+            assert not onlooker.status().busy
+        assert rig.deeds("safe doomed has gone silent")
+        with rig.client("next"):
+            controller.send_signal(signal.SIGCONT)
+            said, _ = controller.communicate()
+            assert said.strip() == ("LeaseError" if fate == signal.SIGSTOP else "")
+        assert rig.deeds("move") == []
+
+
+def test_network_gone_longer_than_the_lease() -> None:
+    with (
+        open_rig(lease_s=SHORT_LEASE_S) as rig,
+        Relay(rig.address, rig.folder / "relay.sock") as relay,
+    ):
+        with rig.client("far away", address=relay.address, patience_s=0.5) as microscope:
+            relay.passing.clear()
+            wait_until(lambda: rig.deeds("safe far away has gone silent"), "the bridge makes safe")
+            with pytest.raises(ConnectionLostError):
+                microscope.status()
+            relay.passing.set()
+            with pytest.raises(MicroscopeError):
+                microscope.move_stage("late", StagePosition(alpha_deg=1))
+        with rig.client("far away, again", address=relay.address) as microscope:
+            assert microscope.acquire("retaken", SCAN).info.frame_id == "retaken"
+
+
+def test_lost_and_found_within_the_lease_goes_on() -> None:
+    with (
+        open_rig() as rig,
+        Relay(rig.address, rig.folder / "relay.sock") as relay,
+        rig.client(address=relay.address, patience_s=0.5) as microscope,
+    ):
+        relay.passing.clear()
+        with pytest.raises(ConnectionLostError):
+            microscope.status()
+        relay.passing.set()
+        assert microscope.acquire("same tilt", SCAN).info.frame_id == "same tilt"
+        assert rig.deeds("safe") == []

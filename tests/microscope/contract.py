@@ -1,0 +1,187 @@
+"""What every microscope must do, whichever it is and however far away.
+
+Derive a class named ``Test...`` and let `fixture_name` name a fixture that gives the microscope:
+the simulator direct, the simulator through the bridge, and each adapter run the same cases.
+"""
+
+from __future__ import annotations
+
+import uuid
+import zlib
+from contextlib import suppress
+
+import numpy as np
+import pytest
+
+from controller.microscope.interface import (
+    AcquisitionError,
+    Frame,
+    Microscope,
+    MicroscopeError,
+    NotSupportedError,
+    OutOfLimitsError,
+    Remount,
+    ScanSettings,
+    StagePosition,
+    StageState,
+)
+from controller.microscope.limits import shower_dose_e_per_A2
+
+SCAN = ScanSettings(width_px=96, height_px=64, pixel_nm=1.5, dwell_us=2.0)
+CURRENT_PA = 60.0
+TILT_TOLERANCE_DEG = 0.5
+SHIFT_TOLERANCE_NM = 50.0
+
+
+def new_id() -> str:
+    """Return a request id nobody has used."""
+    return uuid.uuid4().hex
+
+
+class MicroscopeContract:
+    """The cases; one microscope serves them all, so each case leaves it usable."""
+
+    fixture_name: str
+
+    @pytest.fixture
+    def microscope(self, request: pytest.FixtureRequest) -> Microscope:
+        """The microscope under test."""
+        microscope: Microscope = request.getfixturevalue(self.fixture_name)
+        return microscope
+
+    @pytest.fixture(autouse=True)
+    def _current_is_set(self, microscope: Microscope) -> None:
+        microscope.set_current(new_id(), CURRENT_PA)
+
+    def test_is_a_microscope(self, microscope: Microscope) -> None:
+        assert isinstance(microscope, Microscope)
+
+    def test_description_is_constant_and_shares_the_boot_id(self, microscope: Microscope) -> None:
+        description = microscope.describe()
+        assert description == microscope.describe()
+        assert microscope.status().boot_id == description.boot_id
+
+    def test_at_rest_it_is_blanked_ready_and_idle(self, microscope: Microscope) -> None:
+        status = microscope.status()
+        assert status.beam_blanked
+        assert status.stage_state is StageState.READY
+        assert not status.busy
+
+    @pytest.mark.parametrize(
+        "target",
+        [
+            pytest.param(StagePosition(alpha_deg=-20.0), id="tilt"),
+            pytest.param(StagePosition(x_nm=300.0, y_nm=-200.0), id="shift"),
+            pytest.param(StagePosition(alpha_deg=10.0, x_nm=50.0, z_nm=100.0), id="all"),
+        ],
+    )
+    def test_stage_goes_where_it_is_told_and_says_so(
+        self, microscope: Microscope, target: StagePosition
+    ) -> None:
+        reached = microscope.move_stage(new_id(), target)
+        assert reached.alpha_deg == pytest.approx(target.alpha_deg, abs=TILT_TOLERANCE_DEG)
+        for axis in ("x_nm", "y_nm", "z_nm"):
+            assert getattr(reached, axis) == pytest.approx(
+                getattr(target, axis), abs=SHIFT_TOLERANCE_NM
+            )
+        assert microscope.status().stage_state is StageState.READY
+
+    def test_repeated_move_returns_the_first_outcome(self, microscope: Microscope) -> None:
+        first_id, target = new_id(), StagePosition(alpha_deg=5.0)
+        first = microscope.move_stage(first_id, target)
+        elsewhere = microscope.move_stage(new_id(), StagePosition(alpha_deg=-5.0))
+        assert microscope.move_stage(first_id, target) == first
+        assert microscope.status().stage.alpha_deg == pytest.approx(elsewhere.alpha_deg, abs=0.1)
+
+    @pytest.mark.parametrize(
+        "axis",
+        ["alpha_deg", "x_nm", "y_nm", "z_nm"],
+    )
+    @pytest.mark.parametrize("sign", [-1, 1], ids=["below", "above"])
+    def test_target_out_of_reach_moves_nothing(
+        self, microscope: Microscope, axis: str, sign: int
+    ) -> None:
+        limits = microscope.describe().stage_limits
+        reach = {
+            "alpha_deg": limits.alpha_max_deg if sign > 0 else -limits.alpha_min_deg,
+            "x_nm": limits.xy_max_nm,
+            "y_nm": limits.xy_max_nm,
+            "z_nm": limits.z_max_nm,
+        }
+        before = microscope.status().stage.alpha_deg
+        with pytest.raises(OutOfLimitsError):
+            microscope.move_stage(new_id(), StagePosition(**{axis: sign * (reach[axis] + 1)}))
+        assert microscope.status().stage.alpha_deg == pytest.approx(before, abs=0.1)
+
+    @pytest.mark.parametrize("current_pA", [float("nan"), float("inf"), -1.0])
+    def test_impossible_current_is_refused(self, microscope: Microscope, current_pA: float) -> None:
+        with pytest.raises(OutOfLimitsError):
+            microscope.set_current(new_id(), current_pA)
+
+    def test_current_is_the_one_in_the_status(self, microscope: Microscope) -> None:
+        actual_pA = microscope.set_current(new_id(), 70.0)
+        assert microscope.status().current_pA == pytest.approx(actual_pA, rel=0.05)
+
+    def test_frame_is_what_its_record_says(self, microscope: Microscope) -> None:
+        request_id = new_id()
+        frame = microscope.acquire(request_id, SCAN)
+        info = frame.info
+        assert frame.pixels.shape == (SCAN.height_px, SCAN.width_px)
+        assert frame.pixels.dtype.name == info.dtype
+        assert zlib.crc32(np.ascontiguousarray(frame.pixels).tobytes()) == info.crc32
+        assert (info.frame_id, info.scan) == (request_id, SCAN)
+        assert info.dose_e_per_A2 == pytest.approx(SCAN.dose_e_per_A2(info.current_pA), rel=0.05)
+
+    def test_beam_is_blanked_after_a_frame(self, microscope: Microscope) -> None:
+        microscope.acquire(new_id(), SCAN)
+        assert microscope.status().beam_blanked
+
+    def test_repeated_exposure_gives_the_same_frame(self, microscope: Microscope) -> None:
+        request_id = new_id()
+        assert_same(microscope.acquire(request_id, SCAN), microscope.acquire(request_id, SCAN))
+
+    def test_frame_can_be_fetched_again(self, microscope: Microscope) -> None:
+        request_id = new_id()
+        assert_same(microscope.acquire(request_id, SCAN), microscope.fetch_frame(request_id))
+
+    def test_unknown_frame_cannot_be_fetched(self, microscope: Microscope) -> None:
+        with pytest.raises(AcquisitionError):
+            microscope.fetch_frame(new_id())
+
+    def test_shower_tells_its_dose_once(self, microscope: Microscope) -> None:
+        request_id = new_id()
+        expected = shower_dose_e_per_A2(microscope.status().current_pA, 2.0, 500.0)
+        dose = microscope.illuminate(request_id, 2.0, 500.0)
+        assert dose == pytest.approx(expected, rel=0.05)
+        assert microscope.illuminate(request_id, 2.0, 500.0) == dose
+        assert microscope.status().beam_blanked
+
+    def test_waiting_lets_its_time_pass(self, microscope: Microscope) -> None:
+        before_s = microscope.status().time_s
+        microscope.wait(3.0)
+        assert microscope.status().time_s >= before_s + 3.0
+
+    def test_safety_can_be_asked_for_again_and_again(self, microscope: Microscope) -> None:
+        for _ in range(3):
+            microscope.blank()
+            microscope.make_safe("a test")
+            with suppress(NotSupportedError):  # TEM Scripting has no stop
+                microscope.stop_stage()
+        assert microscope.status().beam_blanked
+
+    def test_it_works_on_after_it_was_made_safe(self, microscope: Microscope) -> None:
+        microscope.make_safe("a test")
+        assert microscope.acquire(new_id(), SCAN).pixels.shape == (SCAN.height_px, SCAN.width_px)
+
+    def test_only_a_simulated_one_rehearses(self, microscope: Microscope) -> None:
+        if microscope.describe().simulated:
+            microscope.rehearse(new_id(), Remount.FLIPPED)
+        else:
+            with pytest.raises(MicroscopeError):
+                microscope.rehearse(new_id(), Remount.FLIPPED)
+
+
+def assert_same(first: Frame, second: Frame) -> None:
+    """Check that two frames are one exposure."""
+    assert first.info == second.info
+    np.testing.assert_array_equal(first.pixels, second.pixels)

@@ -1,0 +1,78 @@
+"""The contract, held against the fake and the simulator, direct and through the bridge."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from controller.bridge.launch import start_bridge
+from controller.microscope.interface import Microscope
+from controller.microscope.loading import load_microscope
+from tests.microscope.contract import MicroscopeContract
+
+SMALL_SPECIMEN = {"specimen": {"assembly_diameter_nm": 40.0, "other_assemblies_nm": []}}
+SMALL_TOML = "[specimen]\nassembly_diameter_nm = 40.0\nother_assemblies_nm = []\n"
+FAKE = "tests.microscope.fake:create"
+
+
+def _direct(name: str, settings: dict[str, Any]) -> Iterator[Microscope]:
+    microscope = load_microscope(name, settings, state_path=None, real_time=False)
+    yield microscope
+    microscope.close()
+
+
+def _bridged(folder: Path, name: str, toml: str) -> Iterator[Microscope]:
+    folder.mkdir(mode=0o700)
+    settings = folder / "settings.toml"
+    settings.write_text(toml)
+    with start_bridge(folder, microscope=name, settings=settings) as bridge:
+        microscope = bridge.connect("the contract")
+        yield microscope
+        microscope.close()
+
+
+@pytest.fixture(scope="module")
+def fake() -> Iterator[Microscope]:
+    yield from _direct(FAKE, {})
+
+
+@pytest.fixture(scope="module")
+def fake_bridged(private_folder: Path) -> Iterator[Microscope]:
+    yield from _bridged(private_folder / "fake", FAKE, "")
+
+
+@pytest.fixture(scope="module")
+def simulator() -> Iterator[Microscope]:
+    yield from _direct("simulator", SMALL_SPECIMEN)
+
+
+@pytest.fixture(scope="module")
+def simulator_bridged(private_folder: Path) -> Iterator[Microscope]:
+    yield from _bridged(private_folder / "simulator", "simulator", SMALL_TOML)
+
+
+class TestFake(MicroscopeContract):
+    """The fake itself: it stands in for columns in other tests."""
+
+    fixture_name = "fake"
+
+
+class TestFakeThroughTheBridge(MicroscopeContract):
+    """The bridge with nothing but the fake behind it."""
+
+    fixture_name = "fake_bridged"
+
+
+class TestSimulator(MicroscopeContract):
+    """The simulated microscope in this process."""
+
+    fixture_name = "simulator"
+
+
+class TestSimulatorThroughTheBridge(MicroscopeContract):
+    """The simulated microscope in another process."""
+
+    fixture_name = "simulator_bridged"
