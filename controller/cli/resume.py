@@ -1,0 +1,26 @@
+"""`dualtilt resume`: go on with a session that was stopped or cut off."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+HELP = "go on with a session after a stop, a crash or a power cut"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the verb's arguments."""
+    add = parser.add_argument
+    add("folder", type=Path, metavar="DIR", help="the session's folder")
+    add("--bridge", type=Path, metavar="FILE", help="connection file of the microscope's bridge")
+    add("--headless", action="store_true", help="text instead of the screen")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Resume at the step the journal names; no frame is lost or taken twice."""
+    from controller.launch import start, watch
+    from controller.session.folder import SessionFolder
+
+    folder = SessionFolder.open(args.folder.absolute())
+    start(folder, args.bridge)
+    return watch(folder, headless=args.headless)

@@ -1,0 +1,37 @@
+"""`dualtilt run`: a session at the microscope, or a rehearsal of one."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+HELP = "run a dual tilt-series session"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the verb's arguments."""
+    add = parser.add_argument
+    add("protocol", metavar="PROTOCOL", help="a TOML file, or the name of a profile (demo, paper)")
+    add("--out", type=Path, metavar="DIR", help="the session's folder; missing or empty")
+    add("--bridge", type=Path, metavar="FILE", help="connection file of the microscope's bridge")
+    add("--headless", action="store_true", help="text instead of the screen")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the session; closing the screen does not end it."""
+    from controller.errors import UsageError
+    from controller.launch import new_session, start, watch
+    from controller.profiles import find_profile
+    from controller.protocol import read_protocol
+
+    protocol_path = find_profile(args.protocol)
+    kind = read_protocol(protocol_path).column.kind
+    if kind != "simulator" and args.bridge is None:
+        raise UsageError(
+            f"{protocol_path}: column.kind is {kind}: start `dualtilt bridge` on the microscope "
+            "PC and pass its connection file with --bridge"
+        )
+    folder = new_session(protocol_path, args.out)
+    print(f"session in {folder.path}", flush=True)
+    start(folder, args.bridge)
+    return watch(folder, headless=args.headless)

@@ -1,0 +1,131 @@
+"""Starting the session process, and watching it from a terminal."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import time
+from datetime import datetime
+from pathlib import Path
+
+from controller.commands import StopWhen
+from controller.errors import DualtiltError, UsageError
+from controller.exit_codes import ExitCode
+from controller.profiles import simulator_profile
+from controller.protocol import read_protocol
+from controller.service.address import ADDRESS_FILE
+from controller.service.client import ServiceClient
+from controller.session.folder import SessionFolder
+
+READY_WITHIN_S = 120.0
+POLL_INTERVAL_S = 0.05
+
+
+class EndedEarlyError(DualtiltError):
+    """The session's process ended before anyone could look; says what it said last."""
+
+    def __init__(self, text: str, exit_code: ExitCode) -> None:
+        super().__init__(text)
+        self.exit_code = exit_code
+
+
+def new_session(protocol_path: Path, out: Path | None) -> SessionFolder:
+    """Make the folder of a new session: protocol and simulator's profile as they are now.
+
+    Parameters
+    ----------
+    out
+        Missing or empty; by default a folder named after protocol and time, here.
+
+    Raises
+    ------
+    UsageError
+        Protocol or profile wrong, folder in use.
+    """
+    protocol = read_protocol(protocol_path)
+    if out is None:
+        out = Path(f"{protocol.name}-{datetime.now():%Y%m%d-%H%M%S}")
+    folder = SessionFolder.create(out.absolute(), protocol_path.read_text(encoding="utf-8"))
+    if protocol.column.kind == "simulator":
+        source = simulator_profile(protocol, protocol_path)
+        copy = simulator_profile(protocol, folder.protocol)
+        try:
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(source, copy)
+        except OSError as error:
+            raise UsageError(f"{source}: {error.strerror}; see column.simulator_settings") from None
+    return folder
+
+
+def start(folder: SessionFolder, bridge: Path | None) -> subprocess.Popen[bytes]:
+    """Start the session's process on a folder and wait until it can be attached to.
+
+    It has a process group of its own: no closed terminal and no Ctrl-C reaches it.
+
+    Parameters
+    ----------
+    bridge
+        Connection file of a bridge that runs already; None starts one for the simulator.
+
+    Raises
+    ------
+    EndedEarlyError
+        It ended at once, with the line it ended with.
+    """
+    (folder.path / ADDRESS_FILE).unlink(missing_ok=True)
+    log_path = folder.run / "session.log"
+    command = [sys.executable, "-m", "controller.host", str(folder.path)]
+    command += ["--bridge", str(bridge.absolute())] if bridge else []
+    with log_path.open("wb") as log:
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+    deadline = time.monotonic() + READY_WITHIN_S
+    while not (folder.path / ADDRESS_FILE).exists():
+        if process.poll() is not None:
+            raise EndedEarlyError(_last_line(log_path), _exit_code(process.returncode))
+        if time.monotonic() > deadline:
+            process.terminate()
+            raise EndedEarlyError(
+                f"the session was not ready within {READY_WITHIN_S:g} s; see {log_path}",
+                ExitCode.INTERNAL_ERROR,
+            )
+        time.sleep(POLL_INTERVAL_S)
+    return process
+
+
+def watch(folder: SessionFolder, *, headless: bool) -> int:
+    """Show a session until it ends or the operator detaches; return the exit code to end with.
+
+    Without a screen Ctrl-C stops the session, the column safe: whoever pressed it means it.
+    """
+    if not headless and sys.stdin.isatty() and sys.stdout.isatty():
+        from controller.tui.app import run_screen
+
+        return run_screen(folder.path)
+    from controller.headless import follow
+
+    try:
+        return follow(folder.path)
+    except KeyboardInterrupt:
+        with ServiceClient.connect(folder.path) as client:
+            client.stop(StopWhen.NOW)
+        raise
+
+
+def _last_line(log_path: Path) -> str:
+    lines = log_path.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+    said = lines[-1] if lines else f"the session ended without a word; see {log_path}"
+    return said.removeprefix("dualtilt: ")
+
+
+def _exit_code(status: int) -> ExitCode:
+    try:
+        return ExitCode(status)
+    except ValueError:
+        return ExitCode.INTERNAL_ERROR
