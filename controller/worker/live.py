@@ -11,7 +11,7 @@ from controller.events import Counted, Event, ProcessingProgressed, SeriesName, 
 from controller.protocol import read_protocol
 from controller.worker.child import Handler, Reporter, one_line
 from controller.worker.messages import CatchUp, Ended, RunJob, Said, Working
-from controller.worker.previews import write_preview
+from controller.worker.previews import brightest, write_preview
 from processing.errors import ProcessingError
 from processing.files.rawtlt import read_rawtlt
 from processing.files.section import read_section
@@ -110,7 +110,9 @@ class LiveSeries:
         if self._volume.tilts:
             caption = f"{self._series} x-z, {self._volume.tilts} tilts"
             view = f"slice-{self._series}"
-            self._say(write_preview(self._folder, view, self._volume.slice_xz(), caption, 0.0))
+            image = self._volume.slice_xz()
+            limits = (0.0, brightest(image))
+            self._say(write_preview(self._folder, view, image, caption, limits))
 
     def _count(self) -> None:
         self._counted_at = self._volume.tilts

@@ -1,0 +1,131 @@
+"""The jobs child's work: each complete series, and both together, from the session's folder."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from controller.events import Counted, Event, ProcessingProgressed, SeriesName, Which
+from controller.processing_jobs import Job
+from controller.protocol import read_protocol
+from controller.worker.child import Handler, Reporter
+from controller.worker.messages import CatchUp, Ended, RunJob, Said
+from controller.worker.previews import brightest, write_preview
+from processing.combine.register import RegistrationRefusedError
+from processing.errors import InputFileError, ProcessingError
+from processing.files.tilt_series import load_tilt_series
+from processing.pipeline import ProcessSettings, SeriesResult, combine_series, process_series
+from processing.pipeline.folder import read_series, write_fused, write_series, write_summary
+from processing.progress import Progress
+from processing.results import Count
+
+PROGRESS_EVERY_S = 0.25
+
+
+def handler(folder: Path, report: Reporter) -> Handler:
+    """What the child does with a task."""
+    work = JobRunner(folder, lambda event: report(Said(event=event)))
+
+    def handle(task: CatchUp | RunJob) -> Ended:
+        assert isinstance(task, RunJob)
+        return work.run(task.job)
+
+    return handle
+
+
+class JobRunner:
+    """Carries out jobs; everything it needs and everything it makes lies in the folder."""
+
+    def __init__(self, folder: Path, say: Callable[[Event], None]) -> None:
+        self._folder, self._say = folder, say
+        wanted = read_protocol(folder / "protocol.toml").processing
+        self._settings = ProcessSettings.model_validate(wanted.model_dump())
+
+    def run(self, job: Job) -> Ended:
+        """Do one job; what a person must know of a failure comes back in one line."""
+        try:
+            match job:
+                case Job.A:
+                    self._process("A")
+                case Job.B:
+                    self._process("B")
+                case Job.FUSE:
+                    self._fuse()
+        except RegistrationRefusedError as error:
+            return Ended(ok=False, refused=True, reason=str(error))
+        except ProcessingError as error:
+            return Ended(ok=False, reason=str(error))
+        return Ended()
+
+    def _process(self, name: SeriesName) -> None:
+        series = load_tilt_series(self._folder / f"{name}.mrc", name=name)
+        result = process_series(series, self._settings, progress=self._progress(Job(name)))
+        write_series(self._folder, name, result)
+        self._summarise(name, result)
+        self._show(f"slice-{name}", result.volume, f"{name} x-z, SIRT")
+        self._count(name, result.detection.count, result.summary.tilts, result.diameter.value)
+
+    def _summarise(self, name: SeriesName, result: SeriesResult) -> None:
+        """Leave a summary of what there is: the session may end here."""
+        if name == "A":
+            write_summary(self._folder, result)
+            return
+        try:
+            write_summary(self._folder, read_series(self._folder, "A"), result)
+        except InputFileError:
+            return  # A failed: B alone has no summary, its own record tells
+
+    def _fuse(self) -> None:
+        a, b = (read_series(self._folder, name) for name in ("A", "B"))
+        result = combine_series(a, b, self._settings, progress=self._progress(Job.FUSE))
+        write_fused(self._folder, result)
+        write_summary(self._folder, a, b, result)
+        self._show("slice-B", result.registered_b, "B x-z in A's frame, SIRT")
+        self._show("slice-fused", result.volume, "fused x-z")
+        self._show_difference(a.volume, result.registered_b)
+        tilts = a.summary.tilts + b.summary.tilts
+        if result.mean is not None:
+            self._count("mean", result.mean.count, tilts, result.diameter.value)
+        self._count("fused", result.detection.count, tilts, result.diameter.value)
+
+    def _count(self, which: Which, count: Count, tilts: int, diameter_nm: float) -> None:
+        self._say(
+            Counted(
+                which=which,
+                n=count.n,
+                n_low=count.n_low,
+                n_high=count.n_high,
+                tilts_used=tilts,
+                live=False,
+                diameter_nm=diameter_nm,
+            )
+        )
+
+    def _show(self, view: str, volume: NDArray[Any], caption: str) -> None:
+        image = volume[:, volume.shape[1] // 2]
+        self._say(write_preview(self._folder, view, image, caption, (0.0, brightest(image))))
+
+    def _show_difference(self, a: NDArray[Any], b: NDArray[Any]) -> None:
+        middle = a.shape[1] // 2
+        scaled = [image / max(brightest(image), 1e-12) for image in (a[:, middle], b[:, middle])]
+        difference = np.asarray(scaled[1] - scaled[0])
+        caption = "B - A x-z: bright where only B sees"
+        self._say(write_preview(self._folder, "slice-difference", difference, caption, (-1.0, 1.0)))
+
+    def _progress(self, job: Job) -> Progress:
+        """Tell where the job is, but not more often than anyone can read."""
+        last_stage, last_s = "", 0.0
+
+        def progress(stage: str, fraction: float) -> None:
+            nonlocal last_stage, last_s
+            now_s = time.monotonic()
+            if stage != last_stage or now_s - last_s > PROGRESS_EVERY_S:
+                last_stage, last_s = stage, now_s
+                self._say(ProcessingProgressed(job=job.value, stage=stage, fraction=fraction))
+
+        return progress
