@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
-from controller.events import Event, PreviewReady, SeriesName
+from controller.events import Event, SeriesName
 from controller.service.fold import fold
 from controller.service.pictures import reduce_picture
 from controller.service.status import SessionStatus
 from controller.tui.app import SessionApp
 from controller.tui.feed import REDUCED_SIDE_PX
 from controller.tui.messages import PictureArrived, RecordsArrived, StatusArrived, View
+from docs.pictures import pictures
 from tests.support import scripted_session as script
 
 FOLDER = Path("/data/au-assembly")
@@ -34,21 +32,14 @@ class Shot:
     keys: tuple[str, ...] = ()
 
 
+UPTO_A41 = ("preflight", "shower", "A41")
+UPTO_FLIP = ("preflight", "shower", "A", "done-A", "flip")
 SHOTS = (
-    Shot("preflight", (80, 24), ("preflight",)),
-    Shot("shower", (80, 24), ("preflight", "shower")),
-    Shot("series", (120, 36), ("preflight", "shower", "A41")),
-    Shot("series-80x24", (80, 24), ("preflight", "shower", "A41")),
-    Shot("series-wide", (200, 50), ("preflight", "shower", "A41")),
-    Shot("flip", (120, 36), ("preflight", "shower", "A", "flip")),
-    Shot("flip-80x24", (80, 24), ("preflight", "shower", "A", "flip")),
-    Shot("flip-refused", (80, 24), ("preflight", "shower", "A", "flip", "refused")),
-    Shot("fuse", (80, 24), ("preflight", "shower", "A", "done-A", "flip", "flipped", "B", "fuse")),
-    Shot("report", (120, 36), ("whole",)),
-    Shot("stop", (80, 24), ("preflight", "shower", "A41"), ("x",)),
-    Shot("log", (80, 24), ("preflight", "shower", "A41"), ("l",)),
-    Shot("help", (80, 24), ("preflight", "shower", "A41"), ("question_mark",)),
-    Shot("zoom", (80, 24), ("preflight", "shower", "A41"), ("z",)),
+    Shot("series", (110, 32), UPTO_A41),
+    Shot("series-80x24", (80, 24), UPTO_A41),
+    Shot("flip", (110, 32), UPTO_FLIP),
+    Shot("flip-refused", (80, 24), (*UPTO_FLIP, "refused")),
+    Shot("report", (110, 32), ("whole",)),
 )
 
 
@@ -84,15 +75,12 @@ def events_of(part: str) -> Iterator[Event]:
             raise ValueError(part)
 
 
-def views_in(folder: Path) -> list[View]:
-    """The script's pictures."""
-    found = []
-    for event in script.write_previews(folder):
-        if isinstance(event, PreviewReady):
-            pixels = np.load(folder / event.path)
-            reduced = reduce_picture(pixels, REDUCED_SIDE_PX)
-            found.append(View(event.view, event.caption, pixels, reduced))
-    return found
+def all_views() -> list[View]:
+    """The pictures as the screen gets them."""
+    return [
+        View(name, caption, pixels, reduce_picture(pixels, REDUCED_SIDE_PX))
+        for name, (pixels, caption) in pictures().items()
+    ]
 
 
 async def take(shot: Shot, views: list[View]) -> str:
@@ -121,8 +109,7 @@ def main() -> None:
     parser.add_argument("--only", default="", help="names that contain this")
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory() as folder:
-        views = views_in(Path(folder))
+    views = all_views()
     for shot in SHOTS:
         if args.only in shot.name:
             svg = asyncio.run(take(shot, views))

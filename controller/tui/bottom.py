@@ -8,6 +8,7 @@ from controller.events import Level, Phase, State
 from controller.service import words
 from controller.service.status import PhaseState, SessionStatus, Verdict
 from controller.service.verdict import judge
+from controller.tui.styles import BAD, GOOD, WARNING
 
 STATE_MARKS = {
     State.READY: "○",
@@ -21,11 +22,11 @@ STATE_MARKS = {
 }
 VERDICT_MARKS = {Verdict.GOOD: "✓", Verdict.STOP_AT_END: "▲", Verdict.STOP_NOW: "■"}
 VERDICT_STYLES = {
-    Verdict.GOOD: "bold green",
-    Verdict.STOP_AT_END: "bold yellow",
-    Verdict.STOP_NOW: "bold reverse red",
+    Verdict.GOOD: f"bold {GOOD}",
+    Verdict.STOP_AT_END: f"bold {WARNING}",
+    Verdict.STOP_NOW: BAD,
 }
-LEVEL_STYLES = {Level.INFO: "", Level.WARNING: "yellow", Level.ALARM: "bold reverse red"}
+LEVEL_STYLES = {Level.INFO: "", Level.WARNING: WARNING, Level.ALARM: BAD}
 
 
 def state_line(status: SessionStatus, width: int, unreachable: str = "") -> Text:

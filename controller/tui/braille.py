@@ -45,6 +45,8 @@ class Canvas:
     cols: int
     x_range: tuple[float, float]
     y_range: tuple[float, float]
+    names: dict[tuple[int, int], str] = field(default_factory=dict)
+    """One letter over a cell: which curve this is, without colour."""
     bits: list[list[int]] = field(init=False)
     ink: list[list[str]] = field(init=False)
 
@@ -76,7 +78,18 @@ class Canvas:
 
     def rows_of_text(self) -> list[list[tuple[str, str]]]:
         """Each row as (characters, ink) runs."""
-        return [list(_runs(bits, ink)) for bits, ink in zip(self.bits, self.ink, strict=True)]
+        glyphs = [[chr(_BLANK + bit) for bit in row] for row in self.bits]
+        for (row, col), name in self.names.items():
+            glyphs[row][col] = name[0]
+        return [list(_runs(row, ink)) for row, ink in zip(glyphs, self.ink, strict=True)]
+
+    def name_end(self, curve: Curve) -> None:
+        """Write a curve's letter beside its last point."""
+        row, col = self.dot_at(curve.points[-1])
+        row, col = row // 4, min(col // 2 + 1, self.cols - 1)
+        if 0 <= row < self.rows and col >= 0:
+            self.names[row, col] = curve.name
+            self.ink[row][col] = curve.name
 
 
 def draw(chart: Chart, rows: int, cols: int) -> Canvas:
@@ -87,8 +100,12 @@ def draw(chart: Chart, rows: int, cols: int) -> Canvas:
         for col in range(0, 2 * cols, 4):  # dashed: no curve looks like that
             canvas.dot(row, col, "limit")
             canvas.dot(row, col + 1, "limit")
-    for curve in chart.curves:
+    drawn = [curve for curve in chart.curves if curve.points]
+    for curve in drawn:
         _draw_curve(canvas, curve)
+    if len(drawn) > 1:
+        for curve in drawn:
+            canvas.name_end(curve)
     return canvas
 
 
@@ -122,9 +139,9 @@ def _round_ends(low: float, high: float) -> tuple[float, float]:
     return math.floor(low / step) * step, math.ceil(high / step + 1e-9) * step
 
 
-def _runs(bits: Sequence[int], ink: Sequence[str]) -> Iterable[tuple[str, str]]:
+def _runs(glyphs: Sequence[str], ink: Sequence[str]) -> Iterable[tuple[str, str]]:
     start = 0
-    for end in range(1, len(bits) + 1):
-        if end == len(bits) or ink[end] != ink[start]:
-            yield "".join(chr(_BLANK + bit) for bit in bits[start:end]), ink[start]
+    for end in range(1, len(glyphs) + 1):
+        if end == len(glyphs) or ink[end] != ink[start]:
+            yield "".join(glyphs[start:end]), ink[start]
             start = end

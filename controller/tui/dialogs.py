@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from rich.table import Table
 from rich.text import Text
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical, VerticalScroll
+from textual.events import Resize
 from textual.screen import ModalScreen
 from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
@@ -16,12 +18,21 @@ from textual.widgets.option_list import Option
 from controller.commands import Answer, StopWhen
 from controller.events import Prompt
 from controller.service import words
+from controller.tui.layout import side_cells, tail_cells
 
 STOP_CHOICES = {
     StopWhen.AFTER_TILT: "after this tilt",
     StopWhen.AT_END_OF_SERIES: "at the end of the series",
     StopWhen.NOW: "NOW, beam blanked at once",
 }
+
+
+def _steps(prompt: Prompt) -> Table:
+    """What to do, one numbered instruction a line."""
+    table = Table.grid(padding=(0, 1))
+    for i, instruction in enumerate(prompt.text.splitlines(), start=1):
+        table.add_row(Text(str(i), "dim"), instruction)
+    return table
 
 
 class PromptDialog(ModalScreen[Answer | None]):
@@ -44,11 +55,16 @@ class PromptDialog(ModalScreen[Answer | None]):
             dialog.border_subtitle = "esc later"
             yield Static(Text(prompt.title, "bold"))
             with VerticalScroll(can_focus=False):
-                for i, instruction in enumerate(prompt.text.splitlines(), start=1):
-                    yield Static(Text(f"{i}  {instruction}"), classes="instruction")
+                yield Static(_steps(prompt))
             yield OptionList(*(Option(choice, id=choice) for choice in prompt.choices))
             yield Input(placeholder="reason, shown in the report", id="reason")
             yield Static(id="command")
+
+    def on_resize(self, event: Resize) -> None:
+        """Cover the numbers, never the image."""
+        dialog = self.query_one(".dialog")
+        dialog.styles.width = side_cells(event.size)
+        dialog.styles.margin = (0, tail_cells(event.size), 3, 0)
 
     def withdraw(self) -> None:
         """Close: the prompt was answered elsewhere."""
@@ -103,7 +119,7 @@ class StopDialog(ModalScreen[StopWhen | None]):
         with Vertical(classes="dialog") as dialog:
             dialog.border_title = "Stop the session"
             dialog.border_subtitle = "esc does not stop"
-            yield Static("The beam is blanked in every case and\n`dualtilt resume` can go on.")
+            yield Static("The beam is blanked in every case and\n`dualtilt resume` can go on.\n")
             yield OptionList(*(Option(text, id=when.value) for when, text in STOP_CHOICES.items()))
             yield Static(id="command")
 

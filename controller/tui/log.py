@@ -14,8 +14,9 @@ from textual.widgets import Footer, Input, RichLog, Static
 
 from controller.events import PreviewReady, Record
 from controller.service import words
+from controller.tui.styles import BAD, WARNING
 
-MARK_STYLES = {"!": "yellow", "!!": "bold reverse red", "?": "bold"}
+MARK_STYLES = {"!": WARNING, "!!": BAD, "?": "bold"}
 SILENT = (PreviewReady,)
 """Events that are no news to a reader."""
 
@@ -54,9 +55,9 @@ class LogScreen(Screen[None]):
     def compose(self) -> ComposeResult:
         """Title, filter, lines, keys."""
         yield Static(Text(" dualtilt  event log", "bold"), classes="rail")
-        yield Input(placeholder="filter: A#, !, flip, particles …", id="filter")
+        yield Input(placeholder="filter: A#, !, flip, particles …", id="filter", compact=True)
         yield RichLog(id="lines", wrap=False, auto_scroll=True)
-        yield Footer()
+        yield Footer(compact=True, show_command_palette=False)
 
     def on_mount(self) -> None:
         """Begin in the lines, at the newest."""

@@ -25,17 +25,13 @@ from controller.tui import views
 from controller.tui.bottom import alert_line, state_line
 from controller.tui.charts import charts_of
 from controller.tui.image import ImageView, beside_its_mirror
+from controller.tui.layout import LINES_AROUND_BODY, image_cells, tail_cells
 from controller.tui.log import log_line
 from controller.tui.messages import View
 from controller.tui.panels import panel_of
 from controller.tui.plot import Plot
 from controller.tui.rail import rail_of
 
-LINES_AROUND_BODY = 4
-SIDE_CELLS = 42
-"""Room the numbers need."""
-TAIL_CELLS = 50
-"""Room the newest log lines need; only a wide terminal has it."""
 PLOT_LINES = 5
 """Below that a plot says nothing."""
 LINES_KEPT = 200
@@ -72,15 +68,12 @@ class MainScreen(Screen[None]):
         yield Footer(compact=True, show_command_palette=False)
 
     def on_resize(self, event: Resize) -> None:
-        """Give the image what its aspect can use, the numbers what they need."""
-        width, height = event.size
-        square = 2 * (height - LINES_AROUND_BODY - 2) + 2
-        image = max(20, min(square, width - SIDE_CELLS))
-        left = width - image - SIDE_CELLS
-        self.query_one(ImageView).styles.width = image
+        """Share the width anew."""
+        self._share_width()
         tail = self.query_one("#tail")
-        tail.display = left >= TAIL_CELLS
-        tail.styles.width = max(TAIL_CELLS, left // 2)
+        tail.display = tail_cells(event.size) > 0
+        tail.styles.width = tail_cells(event.size)
+        self.call_after_refresh(self._show_tail)
         self.show(self._status)
 
     def show(self, status: SessionStatus, unreachable: str = "") -> None:
@@ -110,10 +103,7 @@ class MainScreen(Screen[None]):
         self._tail.extend(
             log_line(record) for record in records if not isinstance(record.event, FREQUENT)
         )
-        tail = self.query_one("#tail")
-        if tail.display:
-            newest = list(self._tail)[-max(1, tail.content_size.height) :]
-            self._text("#tail", Text("\n", no_wrap=True, overflow="ellipsis").join(newest))
+        self._show_tail()
 
     def next_view(self) -> None:
         """Go round the pictures there are."""
@@ -128,7 +118,13 @@ class MainScreen(Screen[None]):
     def _shown(self) -> str | None:
         return self._chosen or views.shown_by_itself(self._status.phase, self._views)
 
+    def _share_width(self) -> None:
+        """Give the image what its aspect can use, and little while there is none."""
+        width = image_cells(self.size, empty=self._shown() is None)
+        self.query_one(ImageView).styles.width = width
+
     def _show_view(self) -> None:
+        self._share_width()
         name = self._shown()
         self.query_one(ImageView).show(self._views[name] if name is not None else None)
 
@@ -141,6 +137,12 @@ class MainScreen(Screen[None]):
             plot.display = i < len(charts)
             if plot.display:
                 plot.show(charts[i])
+
+    def _show_tail(self) -> None:
+        """As many of the newest lines as there is room for."""
+        if self.query_one("#tail").display:
+            room = max(1, self.size.height - LINES_AROUND_BODY - 2)
+            self._text("#tail", Text("\n").join(list(self._tail)[-room:]))
 
     def _text(self, selector: str, text: Text) -> None:
         self.query_one(selector, Static).update(text)

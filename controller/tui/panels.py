@@ -9,6 +9,7 @@ from rich.text import Text
 from controller.events import Phase, SeriesName, Which
 from controller.service import words
 from controller.service.status import RESIDUAL_LIMIT_PX, CountStatus, SessionStatus, TiltStatus
+from controller.tui.styles import BAD, GOOD
 
 Lines = list[Text]
 BAR_CELLS = 12
@@ -48,7 +49,7 @@ def _preflight(status: SessionStatus) -> Lines:
         Text(),
         *_checks(status),
         Text(),
-        _line((f"✗ {failed} of {len(status.checks)} checks failed", "bold red"))
+        _line((f"✗ {failed} of {len(status.checks)} checks failed", BAD))
         if failed
         else _line(f"{len(status.checks)} checks good so far"),
     ]
@@ -57,8 +58,8 @@ def _preflight(status: SessionStatus) -> Lines:
 def _checks(status: SessionStatus) -> Lines:
     return [
         _line(
-            ("✓ " if check.ok else "✗ ", "green" if check.ok else "bold red"),
-            (f"{check.name:<13}", "bold"),
+            ("✓ " if check.ok else "✗ ", GOOD if check.ok else BAD),
+            (f"{check.name:<12} ", "bold"),
             check.detail,
         )
         for check in status.checks
@@ -153,21 +154,22 @@ def _jobs(status: SessionStatus) -> Lines:
 
 
 def _flip(status: SessionStatus) -> Lines:
-    flip = status.flip_check
-    lines = [*_checks(status), *_jobs(status)]
-    counted = status.counts.get("A")
-    if counted is not None:
+    lines = [_line(words.beam(status)), *_flip_result(status), *_checks(status), *_jobs(status)]
+    if "A" in status.counts:
         lines.append(_line("particles A ", *_found(status, "A")))
-    if flip is not None:
-        good = flip.accepted
-        lines += [
-            Text(),
-            _line(("✓ accepted" if good else "✗ REFUSED", _style(good))),
-            Text(flip.found),
-            _line(f"flipped        {flip.flipped_score:5.2f} ", bar(flip.flipped_score)),
-            _line(f"same side up   {flip.same_side_score:5.2f} ", bar(flip.same_side_score)),
-        ]
-    return [_line(words.beam(status)), *lines]
+    return lines
+
+
+def _flip_result(status: SessionStatus) -> Lines:
+    flip = status.flip_check
+    if flip is None:
+        return []
+    good = flip.accepted
+    return [
+        _line(("✓ accepted: " if good else "✗ REFUSED: ", GOOD if good else BAD), flip.found),
+        _line(f"flipped       {flip.flipped_score:.2f} ", bar(flip.flipped_score)),
+        _line(f"same side up  {flip.same_side_score:.2f} ", bar(flip.same_side_score)),
+    ]
 
 
 def _fuse(status: SessionStatus) -> Lines:
@@ -201,7 +203,7 @@ def _report(status: SessionStatus) -> Lines:
         *_table(status),
         Text(),
         _line("dose ", (words.dose(status), "bold")),
-        *(_line((f"✗ {failed.job}: {failed.reason}", "bold red")) for failed in status.failures),
+        *(_line((f"✗ {failed.job}: {failed.reason}", BAD)) for failed in status.failures),
         *where,
         *listed,
     ]
@@ -221,7 +223,7 @@ def _budget_bar(status: SessionStatus) -> str:
 
 
 def _style(good: bool) -> str:
-    return "green" if good else "bold reverse red"
+    return GOOD if good else BAD
 
 
 _PANELS: dict[Phase, Callable[[SessionStatus], Lines]] = {

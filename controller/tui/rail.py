@@ -6,6 +6,7 @@ from rich.text import Text
 
 from controller.events import Phase
 from controller.service.status import PhaseState, SessionStatus
+from controller.tui.styles import GOOD
 
 SHORT_NAMES = {
     Phase.PREFLIGHT: "pre",
@@ -39,7 +40,7 @@ def _station(status: SessionStatus, phase: Phase) -> Text:
     name = SHORT_NAMES[phase]
     match status.phases[phase]:
         case PhaseState.DONE:
-            return Text(f"✓{name}", "green")
+            return Text(f"✓{name}", GOOD)
         case PhaseState.RUNNING:
             return Text(f"[ {name}{_progress(status, phase)} ]", "bold reverse")
         case PhaseState.PENDING:

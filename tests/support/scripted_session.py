@@ -40,6 +40,7 @@ from controller.events import (
 )
 from controller.microscope.interface import StagePosition
 
+Picture = NDArray[np.uint8]
 TILTS_A = tuple(float(tilt) for tilt in range(-70, 75, 2))
 TILTS_B = tuple(float(tilt) for tilt in range(-74, 73, 2))
 DOSE_PER_TILT = 59.0
@@ -265,9 +266,7 @@ def _at(second: int) -> str:
     return f"2026-01-22T{19 + hours:02d}:{minutes:02d}:{seconds:02d}.000+01:00"
 
 
-def picture(
-    side_px: int = 176, turn_deg: float = 0.0, blur_below: bool = False
-) -> NDArray[np.uint8]:
+def picture(side_px: int = 176, turn_deg: float = 0.0, blur_below: bool = False) -> Picture:
     """Something like a projection or a slice of an assembly of spheres: [y, x], uint8."""
     rng = np.random.default_rng(11)
     spacing = side_px / 24
@@ -289,17 +288,21 @@ def picture(
     return np.clip(noisy, 0, 255).astype(np.uint8)
 
 
-def write_previews(folder: Path) -> Iterator[Event]:
-    """Write a picture for each view, and announce it."""
-    pictures = {
+def pictures() -> dict[str, tuple[Picture, str]]:
+    """A picture and a caption for each view."""
+    return {
         "frame": (picture(176, 8.0), "frame A#41 +10.0°"),
         "slice-A": (picture(176, 0.0, blur_below=True), "A: x-z through the middle"),
         "slice-B": (picture(176, 4.0, blur_below=True), "B: x-z through the middle"),
         "slice-fused": (picture(176, 0.0), "fused: x-z through the middle"),
         "slice-difference": (picture(176, 30.0), "B - A"),
     }
+
+
+def write_previews(folder: Path) -> Iterator[Event]:
+    """Write a picture for each view, and announce it."""
     (folder / "previews").mkdir(parents=True, exist_ok=True)
-    for view, (pixels, caption) in pictures.items():
+    for view, (pixels, caption) in pictures().items():
         path = Path("previews", f"{view}.npy")
         np.save(folder / path, pixels)
         yield PreviewReady(view=view, path=path.as_posix(), caption=caption)

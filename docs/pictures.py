@@ -1,0 +1,77 @@
+"""Pictures for the screenshots, of a simulated assembly: a frame, and slices as they come out."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter
+
+from controller.microscope.interface import ScanSettings
+from simulator.detector import electrons_per_pixel, record
+from simulator.optics import render
+from simulator.settings import SimulatorSettings
+from simulator.specimen import Particles, make_assembly
+
+Volume = NDArray[np.float64]
+Picture = NDArray[np.uint8]
+
+SCAN = ScanSettings(width_px=400, height_px=400, pixel_nm=0.45, dwell_us=10.0)
+CURRENT_PA = 70.0
+SETTINGS = SimulatorSettings.model_validate(
+    {"seed": 7, "specimen": {"packing": "multi-grain", "assembly_diameter_nm": 150.0}}
+)
+
+
+def pictures() -> dict[str, tuple[Picture, str]]:
+    """A picture and a caption for each view."""
+    particles = make_assembly(SETTINGS.specimen, SETTINGS.seed)
+    sharp = slice_through_the_middle(particles)
+    a, b = blurred_downwards(sharp), blurred_downwards(sharp[::-1])[::-1]
+    return {
+        "frame": (to_grey(frame(particles, 10.0)), "frame A#41 +10.0°"),
+        "slice-A": (to_grey(a), "A: x-z through the middle"),
+        "slice-B": (to_grey(b), "B: x-z through the middle"),
+        "slice-fused": (to_grey(sharp), "fused: x-z through the middle"),
+        "slice-difference": (to_grey(b - a), "B - A: x-z through the middle"),
+    }
+
+
+def frame(particles: Particles, alpha_deg: float) -> Volume:
+    """One HAADF frame [y, x], counts."""
+    x, y, z = particles.centres_nm.T
+    cos, sin = math.cos(math.radians(alpha_deg)), math.sin(math.radians(alpha_deg))
+    tilted = np.stack([x * cos + z * sin, y, z * cos - x * sin], axis=1)
+    share = render(Particles(tilted, particles.diameters_nm), SCAN, SETTINGS.optics)
+    electrons = electrons_per_pixel(CURRENT_PA, SCAN.dwell_us)
+    counts = record(share, electrons, SETTINGS.detector, np.random.default_rng(1))
+    return counts.astype(np.float64)
+
+
+def slice_through_the_middle(particles: Particles) -> Volume:
+    """The spheres cut by the plane y = 0: [z, x]."""
+    side = SCAN.width_px
+    axis = (np.arange(side) - (side - 1) / 2) * SCAN.pixel_nm
+    section = np.zeros((side, side))
+    for (x, y, z), diameter in zip(particles.centres_nm, particles.diameters_nm, strict=True):
+        radius_sq = (diameter / 2) ** 2 - y**2
+        if radius_sq > 0:
+            inside = np.add.outer((axis - z) ** 2, (axis - x) ** 2) < radius_sq
+            section[inside] = 1.0
+    return gaussian_filter(section, 1.0)
+
+
+def blurred_downwards(section: Volume) -> Volume:
+    """As one series shows it: blurred where the beam leaves, at low z."""
+    out = np.zeros_like(section)
+    weight = np.clip((np.arange(len(section))[:, None] / len(section) - 0.1) / 0.8, 0.0, 1.0)
+    for share, sigma in ((weight, 1.0), (1 - weight, 7.0)):
+        out += share * gaussian_filter(section, sigma)
+    return out
+
+
+def to_grey(image: Volume) -> Picture:
+    """Stretch to 8 bits."""
+    low, high = np.percentile(image, (0.5, 99.8))
+    return np.clip(255 * (image - low) / (high - low), 0, 255).astype(np.uint8)

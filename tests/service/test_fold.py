@@ -1,0 +1,370 @@
+"""Events folded into status, and the verdict on it: tables of named cases."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from controller.events import (
+    Alerted,
+    BeamChanged,
+    Checked,
+    Counted,
+    Event,
+    FrameRecorded,
+    Level,
+    Phase,
+    PhaseFinished,
+    PhaseStarted,
+    PreviewReady,
+    ProcessingFailed,
+    ProcessingProgressed,
+    PromptAnswered,
+    PromptOpened,
+    Record,
+    State,
+    StateChanged,
+    TiltJudged,
+)
+from controller.microscope.interface import StagePosition
+from controller.service.fold import fold
+from controller.service.status import ALERTS_KEPT, PhaseState, SessionStatus, Verdict
+from controller.service.verdict import judge
+from controller.service.words import mark, tell
+from tests.support import scripted_session as script
+
+
+def status_after(*events: Event) -> SessionStatus:
+    status = SessionStatus()
+    for record in script.records(iter(events)):
+        status = fold(status, record)
+    return status
+
+
+def frame(index: int, verdict: str = "ok", **changes: object) -> FrameRecorded:
+    given = {
+        "series": "A",
+        "index": index,
+        "planned": 73,
+        "alpha_deg": -70.0 + 2 * index,
+        "stage": StagePosition(),
+        "mean_counts": 400.0,
+        "shift_px": (3.0, 4.0),
+        "verdict": verdict,
+        "retakes": 0,
+        "dose_e_per_A2": 100.0 * (index + 1),
+        "left_s": 10.0,
+    }
+    return FrameRecorded.model_validate({**given, **changes})
+
+
+def judged(index: int, residual_px: float) -> TiltJudged:
+    return TiltJudged(series="A", index=index, residual_px=residual_px, shift_px=(0.3, 0.4))
+
+
+def count(n: int, tilts: int, live: bool = True) -> Counted:
+    return Counted(which="A", n=n, n_low=n - 9, n_high=n + 9, tilts_used=tilts, live=live)
+
+
+@dataclass(frozen=True)
+class Case:
+    name: str
+    events: tuple[Event, ...]
+    look: Callable[[SessionStatus], object]
+    expected: object
+
+
+FOLDS = (
+    Case("nothing yet", (), lambda s: (s.phase, s.state, s.seq), (None, State.READY, -1)),
+    Case(
+        "the plan is known from the start",
+        (script.started(Path("/x")),),
+        lambda s: (s.simulated, s.series["A"].planned, s.series["B"].planned),
+        (True, 73, 74),
+    ),
+    Case(
+        "a phase under way",
+        (PhaseStarted(phase=Phase.A),),
+        lambda s: (s.phase, s.phases[Phase.A]),
+        (Phase.A, PhaseState.RUNNING),
+    ),
+    Case(
+        "between two phases the last one done counts",
+        (PhaseStarted(phase=Phase.A), PhaseFinished(phase=Phase.A)),
+        lambda s: (s.phase, s.phases[Phase.A]),
+        (Phase.A, PhaseState.DONE),
+    ),
+    Case(
+        "a phase that a crash left open is over when the next begins",
+        (PhaseStarted(phase=Phase.SHOWER), PhaseStarted(phase=Phase.A)),
+        lambda s: (s.phases[Phase.SHOWER], s.phases[Phase.PREFLIGHT]),
+        (PhaseState.DONE, PhaseState.PENDING),
+    ),
+    Case(
+        "back to the flip from B's first image",
+        (PhaseStarted(phase=Phase.B), PhaseStarted(phase=Phase.FLIP)),
+        lambda s: s.phases[Phase.FLIP],
+        PhaseState.RUNNING,
+    ),
+    Case(
+        "a frame says where the session is",
+        (frame(0), frame(1)),
+        lambda s: (s.alpha_deg, s.left_s, s.dose_e_per_A2, len(s.series["A"].tilts)),
+        (-68.0, 10.0, 200.0, 2),
+    ),
+    Case(
+        "a tilt taken again takes the place of the first try",
+        (frame(0, "dim"), frame(1), frame(0, "ok", retakes=1)),
+        lambda s: [(t.index, t.verdict, t.retakes) for t in s.series["A"].tilts],
+        [(0, "ok", 1), (1, "ok", 0)],
+    ),
+    Case(
+        "alignment knows the shift better than tracking",
+        (frame(0), frame(1), judged(0, 0.5)),
+        lambda s: [(t.residual_px, t.shift_px) for t in s.series["A"].tilts],
+        [(0.5, 0.5), (None, 5.0)],
+    ),
+    Case(
+        "a judgement on a tilt that is not there changes nothing",
+        (frame(0), judged(7, 0.5)),
+        lambda s: [t.residual_px for t in s.series["A"].tilts],
+        [None],
+    ),
+    Case(
+        "live counts make a curve",
+        (count(100, 16), count(200, 24), count(210, 24)),
+        lambda s: [(p.tilts_used, p.n) for p in s.counts["A"].points],
+        [(16, 100), (24, 210)],
+    ),
+    Case(
+        "the final count ends the curve",
+        (count(100, 16), count(300, 73, live=False)),
+        lambda s: (s.counts["A"].latest.n, s.counts["A"].live),
+        (300, False),
+    ),
+    Case(
+        "a prompt opens",
+        (PromptOpened(prompt=script.FLIP_PROMPT),),
+        lambda s: (s.prompt, s.prompt_seq),
+        (script.FLIP_PROMPT, 0),
+    ),
+    Case(
+        "and closes with its answer",
+        (
+            PromptOpened(prompt=script.FLIP_PROMPT),
+            PromptAnswered(prompt_id="flip", value="done", by="operator"),
+        ),
+        lambda s: s.prompt,
+        None,
+    ),
+    Case(
+        "an answer to another prompt leaves it open",
+        (
+            PromptOpened(prompt=script.FLIP_PROMPT),
+            PromptAnswered(prompt_id="preflight", value="start", by="operator"),
+        ),
+        lambda s: s.prompt,
+        script.FLIP_PROMPT,
+    ),
+    Case(
+        "no prompt outlives the session",
+        (PromptOpened(prompt=script.FLIP_PROMPT), StateChanged(state=State.STOPPED)),
+        lambda s: (s.prompt, s.ended),
+        (None, True),
+    ),
+    Case(
+        "a check done again replaces its first outcome",
+        (
+            Checked(name="disk", ok=False, detail="full"),
+            Checked(name="disk", ok=True, detail="room"),
+        ),
+        lambda s: [(c.name, c.ok) for c in s.checks],
+        [("disk", True)],
+    ),
+    Case(
+        "the flip has a check list of its own",
+        (Checked(name="disk", ok=True, detail=""), PhaseStarted(phase=Phase.FLIP)),
+        lambda s: s.checks,
+        (),
+    ),
+    Case(
+        "beam",
+        (BeamChanged(blanked=True, current_pA=70.0),),
+        lambda s: s.beam is not None and s.beam.blanked,
+        True,
+    ),
+    Case(
+        "only jobs under way are shown",
+        (
+            ProcessingProgressed(job="A", stage="SIRT", fraction=0.5, behind=3),
+            ProcessingProgressed(job="live-B", stage="frames", fraction=0.1, behind=4),
+            ProcessingProgressed(job="A", stage="SSR", fraction=1.0, behind=2),
+        ),
+        lambda s: (sorted(s.processing), s.behind),
+        (["live-B"], 2),
+    ),
+    Case(
+        "a picture is known by its event",
+        (PreviewReady(view="frame", path="p.npy"), PreviewReady(view="frame", path="p.npy")),
+        lambda s: s.previews["frame"].seq,
+        1,
+    ),
+    Case(
+        "old alerts make room",
+        tuple(Alerted(level=Level.INFO, text=str(i)) for i in range(ALERTS_KEPT + 5)),
+        lambda s: (len(s.alerts), s.alerts[-1].alert.text),
+        (ALERTS_KEPT, str(ALERTS_KEPT + 4)),
+    ),
+)
+
+
+@pytest.mark.parametrize("case", FOLDS, ids=lambda case: case.name)
+def test_fold(case: Case) -> None:
+    assert case.look(status_after(*case.events)) == case.expected
+
+
+def test_a_record_seen_twice_counts_once() -> None:
+    records = script.records(iter([frame(0), count(100, 16), frame(1)]))
+    once, twice = SessionStatus(), SessionStatus()
+    for record in records:
+        once = fold(once, record)
+    for record in [*records, *records]:
+        twice = fold(twice, record)
+    assert once == twice
+
+
+def test_status_survives_its_journey() -> None:
+    status = status_after(*script.whole(Path("/x")))
+    assert SessionStatus.model_validate_json(status.model_dump_json()) == status
+
+
+def plan(dose: float, budget: float) -> Event:
+    return script.started(Path("/x")).model_copy(
+        update={"planned_dose_e_per_A2": dose, "dose_budget_e_per_A2": budget}
+    )
+
+
+ALARM = Alerted(level=Level.ALARM, text="stage stuck")
+REFUSED_FLIP = (PhaseStarted(phase=Phase.FLIP), *script.flip_refused())
+
+VERDICTS: tuple[tuple[str, Iterable[Event], Verdict, str], ...] = (
+    ("an untouched session", (), Verdict.GOOD, ""),
+    ("a whole good session", tuple(script.whole(Path("/x"))), Verdict.GOOD, ""),
+    ("two bad frames", (frame(0, "dim"), frame(1, "dim")), Verdict.GOOD, ""),
+    (
+        "three bad frames",
+        (frame(0, "dim"), frame(1, "dim"), frame(2, "dim")),
+        Verdict.STOP_NOW,
+        "the last 3 frames are dim",
+    ),
+    (
+        "bad frames that are over",
+        (frame(0, "dim"), frame(1, "dim"), frame(2, "dim"), frame(3)),
+        Verdict.GOOD,
+        "",
+    ),
+    (
+        "residuals above the limit",
+        (*(frame(i) for i in range(3)), *(judged(i, 1.5) for i in range(3))),
+        Verdict.STOP_AT_END,
+        "residual above 1 px for 3 tilts",
+    ),
+    ("one residual above the limit", (frame(0), judged(0, 1.5)), Verdict.GOOD, ""),
+    (
+        "the dose is spent",
+        (plan(900.0, 1000.0), frame(0, dose_e_per_A2=1000.0)),
+        Verdict.STOP_NOW,
+        "dose budget used up",
+    ),
+    (
+        "the plan costs more than there is",
+        (plan(1100.0, 1000.0), frame(0, dose_e_per_A2=10.0)),
+        Verdict.STOP_AT_END,
+        "the plan needs more dose than its budget",
+    ),
+    ("an alarm", (ALARM,), Verdict.STOP_NOW, "stage stuck"),
+    (
+        "a warning after the alarm does not hide it",
+        (ALARM, Alerted(level=Level.WARNING, text="slow")),
+        Verdict.STOP_NOW,
+        "stage stuck",
+    ),
+    ("an alarm that is over", (ALARM, StateChanged(state=State.RUNNING)), Verdict.GOOD, ""),
+    (
+        "a refused flip",
+        REFUSED_FLIP,
+        Verdict.STOP_NOW,
+        "same side up, turned by 4 degrees in the plane",
+    ),
+    (
+        "a refused flip, overridden",
+        (*REFUSED_FLIP, PhaseFinished(phase=Phase.FLIP)),
+        Verdict.GOOD,
+        "",
+    ),
+    (
+        "processing failed",
+        (ProcessingFailed(job="A", reason="no memory"),),
+        Verdict.STOP_AT_END,
+        "processing A failed: no memory",
+    ),
+    (
+        "the merge was refused",
+        (ProcessingFailed(job="fuse", reason="B is another object", refused=True),),
+        Verdict.STOP_NOW,
+        "B is another object",
+    ),
+    (
+        "failed",
+        (StateChanged(state=State.FAILED, reason="vacuum"),),
+        Verdict.STOP_NOW,
+        "vacuum",
+    ),
+)
+
+
+@pytest.mark.parametrize(
+    ("events", "verdict", "reason"), [case[1:] for case in VERDICTS], ids=[c[0] for c in VERDICTS]
+)
+def test_verdict(events: Iterable[Event], verdict: Verdict, reason: str) -> None:
+    judgement = judge(status_after(*events))
+    assert (judgement.verdict, judgement.reason) == (verdict, reason)
+
+
+@pytest.mark.parametrize(
+    ("event", "sign", "line"),
+    [
+        (frame(40), "", "A#41/73 +10.0°  counts 400  shift 5.0 px  dose 4.1 ke/Å²  ok"),
+        (Alerted(level=Level.WARNING, text="slow", where="A-036"), "!", "slow (A-036)"),
+        (ALARM, "!!", "stage stuck"),
+        (count(5830, 40), "", "particles A: 5830 ± 9 after 40 tilts"),
+        (
+            Counted(which="A", n=50, n_low=20, n_high=55, tilts_used=9, live=False),
+            "",
+            "particles A: 50 (20–55)",
+        ),
+        (
+            PromptOpened(prompt=script.FLIP_PROMPT),
+            "?",
+            "Flip the grid: dualtilt answer flip done | stop",
+        ),
+        (
+            PromptAnswered(prompt_id="flip-check", value="override", reason="seen", by="operator"),
+            "?",
+            "flip-check answered override by operator: seen",
+        ),
+        (
+            ProcessingFailed(job="fuse", reason="B is A", refused=True),
+            "!!",
+            "fuse refused: B is A",
+        ),
+        (Checked(name="disk", ok=False, detail="full"), "!", "✗ disk: full"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else type(value).__name__,
+)
+def test_in_words(event: Event, sign: str, line: str) -> None:
+    record = Record(seq=0, at="2026-01-22T19:02:11+01:00", event=event)
+    assert (mark(record), tell(record)) == (sign, line)

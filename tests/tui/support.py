@@ -1,0 +1,70 @@
+"""Driving the screen without a terminal, and reading what it shows."""
+
+from __future__ import annotations
+
+import asyncio
+import html
+import re
+from collections.abc import Awaitable, Callable, Iterable
+from pathlib import Path
+
+from textual.pilot import Pilot
+
+from controller.events import Event
+from controller.service.fold import fold
+from controller.service.status import SessionStatus
+from controller.tui.app import SessionApp
+from controller.tui.messages import PictureArrived, RecordsArrived, StatusArrived, View
+from tests.support import scripted_session as script
+
+FOLDER = Path("/data/au-assembly")
+CELL_PX = 12.2
+"""Width of a cell in Textual's SVG."""
+_TEXT = re.compile(r'<text[^>]* x="([\d.]+)"[^>]*-line-(\d+)\)">([^<]*)</text>')
+
+Body = Callable[[SessionApp, Pilot[None]], Awaitable[None]]
+
+
+def drive(body: Body, app: SessionApp | None = None, size: tuple[int, int] = (80, 24)) -> None:
+    """Run a screen that nothing is fed into but by `body`."""
+
+    async def run() -> None:
+        screen = app or SessionApp(FOLDER, follow=False)
+        async with screen.run_test(size=size) as pilot:
+            await pilot.pause()
+            await body(screen, pilot)
+
+    asyncio.run(run())
+
+
+def post(app: SessionApp, events: Iterable[Event], start: int = 0) -> None:
+    """Post events as the feed would: log lines, then the status after them."""
+    records = script.records(iter(events), start)
+    status = app.status if start else SessionStatus()
+    for record in records:
+        status = fold(status, record)
+    app.post_message(RecordsArrived(records))
+    app.post_message(StatusArrived(status))
+
+
+def post_pictures(app: SessionApp) -> None:
+    """Post a picture for each view."""
+    for name, (pixels, caption) in script.pictures().items():
+        app.post_message(PictureArrived(View(name, caption, pixels, pixels)))
+
+
+def lines(app: SessionApp) -> list[str]:
+    """What the terminal shows, line by line."""
+    width, height = app.size
+    rows = [[" "] * width for _ in range(height)]
+    for x, row, text in _TEXT.findall(app.export_screenshot()):
+        column = round(float(x) / CELL_PX)
+        for i, character in enumerate(html.unescape(text).replace("\xa0", " ")):
+            if int(row) < height and column + i < width:
+                rows[int(row)][column + i] = character
+    return ["".join(row) for row in rows]
+
+
+def shown(app: SessionApp) -> str:
+    """What the terminal shows, as one text."""
+    return "\n".join(lines(app))

@@ -1,0 +1,265 @@
+"""What the operator does on the screen reaches the session; a real service in between."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from textual.pilot import Pilot
+
+from controller.commands import Answer, StopWhen
+from controller.events import Event, PromptAnswered, State, StateChanged
+from controller.exit_codes import ExitCode
+from controller.service.server import SessionService
+from controller.tui.app import SessionApp
+from tests.support import scripted_session as script
+from tests.tui.support import drive, shown
+
+
+@dataclass
+class Engine:
+    """Notes what it is told."""
+
+    told: list[object] = field(default_factory=list)
+
+    def pause(self) -> None:
+        self.told.append("pause")
+
+    def go_on(self) -> None:
+        self.told.append("go on")
+
+    def stop(self, when: StopWhen) -> None:
+        self.told.append(when)
+
+    def answer(self, answer: Answer) -> None:
+        self.told.append(answer)
+
+
+@dataclass
+class Session:
+    folder: Path
+    service: SessionService
+    engine: Engine
+
+    def publish(self, *events: Event) -> None:
+        for event in events:
+            self.service.publish(event)
+
+    def app(self, *, read_only: bool = False) -> SessionApp:
+        return SessionApp(self.folder, read_only=read_only)
+
+
+@pytest.fixture
+def session(
+    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Session]:
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path_factory.mktemp("r")))
+    service = SessionService(tmp_path, lambda record: None)
+    engine = Engine()
+    service.serve(engine)
+    session = Session(tmp_path, service, engine)
+    session.publish(script.started(tmp_path), *script.preflight(), *script.series("A", 5))
+    yield session
+    service.close(ExitCode.OK)
+
+
+async def until(condition: Callable[[], bool], seconds: float = 10.0) -> None:
+    """Wait for something another thread does."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "did not happen"
+        await asyncio.sleep(0.02)
+
+
+async def until_shown(app: SessionApp, pilot: Pilot[None], text: str) -> None:
+    await until(lambda: text in shown(app))
+    await pilot.pause()
+
+
+FLIP = tuple(script.flip())
+REFUSED = (*FLIP, *script.flip_refused())
+
+
+@dataclass(frozen=True)
+class Case:
+    """Keys pressed on a session, and what the engine then has been told."""
+
+    name: str
+    events: tuple[Event, ...]
+    first_seen: str
+    keys: tuple[str, ...]
+    told: tuple[object, ...]
+
+
+CASES = (
+    Case("pause", (), "5/73", ("space",), ("pause",)),
+    Case(
+        "go on",
+        (StateChanged(state=State.PAUSED, reason="asked"),),
+        "paused: asked",
+        ("space",),
+        ("go on",),
+    ),
+    Case("stop after the tilt", (), "5/73", ("x", "enter"), (StopWhen.AFTER_TILT,)),
+    Case("stop now", (), "5/73", ("x", "down", "down", "enter"), (StopWhen.NOW,)),
+    Case(
+        "answer with the first choice",
+        FLIP,
+        "Take the holder out",
+        ("enter",),
+        (Answer(prompt_id="flip", value="done"),),
+    ),
+    Case(
+        "answer with another choice",
+        FLIP,
+        "Take the holder out",
+        ("down", "enter"),
+        (Answer(prompt_id="flip", value="stop"),),
+    ),
+    Case(
+        "answer later",
+        FLIP,
+        "Take the holder out",
+        ("escape", "a", "enter"),
+        (Answer(prompt_id="flip", value="done"),),
+    ),
+    Case(
+        "override with a reason",
+        REFUSED,
+        "same side up",
+        ("down", "down", "enter", *"seen", "enter"),
+        (Answer(prompt_id="flip-check", value="override", reason="seen"),),
+    ),
+)
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_keys_reach_the_engine(session: Session, case: Case) -> None:
+    session.publish(*case.events)
+
+    async def body(app: SessionApp, pilot: Pilot[None]) -> None:
+        await until_shown(app, pilot, case.first_seen)
+        for key in case.keys:
+            await pilot.press(key)
+            await pilot.pause()
+        await until(lambda: len(session.engine.told) >= len(case.told))
+        assert tuple(session.engine.told) == case.told
+
+    drive(body, session.app())
+
+
+QUIET = {
+    "an override without a reason": (REFUSED, "same side up", ("down", "down", "enter", "enter")),
+    "a prompt put off": (FLIP, "Take the holder out", ("escape",)),
+    "a stop thought better of": ((), "5/73", ("x", "escape")),
+    "detaching": ((), "5/73", ("q",)),
+}
+
+
+@pytest.mark.parametrize(("events", "first_seen", "keys"), QUIET.values(), ids=QUIET)
+def test_what_tells_the_engine_nothing(
+    session: Session, events: tuple[Event, ...], first_seen: str, keys: tuple[str, ...]
+) -> None:
+    session.publish(*events)
+
+    async def body(app: SessionApp, pilot: Pilot[None]) -> None:
+        await until_shown(app, pilot, first_seen)
+        await pilot.press(*keys)
+        await pilot.pause(0.2)
+
+    drive(body, session.app())
+    assert session.engine.told == []
+
+
+def test_a_read_only_screen_gives_no_commands(session: Session) -> None:
+    session.publish(*FLIP)
+
+    async def body(app: SessionApp, pilot: Pilot[None]) -> None:
+        await until_shown(app, pilot, "[ flip ]")
+        text = shown(app)
+        assert "read-only" in text and "Take the holder out" not in text
+        assert "Pause" not in text and "Stop" not in text and "Detach" in text
+        await pilot.press("space", "x", "a", "enter")
+        await pilot.pause(0.2)
+
+    drive(body, session.app(read_only=True))
+    assert session.engine.told == []
+
+
+def test_a_prompt_answered_elsewhere_closes(session: Session) -> None:
+    session.publish(*FLIP)
+
+    async def body(app: SessionApp, pilot: Pilot[None]) -> None:
+        await until_shown(app, pilot, "Take the holder out")
+        session.publish(PromptAnswered(prompt_id="flip", value="done", by="demo"))
+        await until(lambda: "Take the holder out" not in shown(app))
+        session.publish(*FLIP)  # the same question again
+        await until_shown(app, pilot, "Take the holder out")
+
+    drive(body, session.app())
+
+
+def test_a_refused_command_is_told(session: Session) -> None:
+    session.publish(*FLIP)
+
+    async def body(app: SessionApp, pilot: Pilot[None]) -> None:
+        await until_shown(app, pilot, "Take the holder out")
+        session.service.board.add(
+            script.records(iter([StateChanged(state=State.STOPPED)]), 9000)[0]
+        )
+        await pilot.press("enter")
+        await until_shown(app, pilot, "no prompt is open")
+
+    drive(body, session.app())
+
+
+def test_the_screen_comes_back_when_the_session_does(session: Session) -> None:
+    async def body(app: SessionApp, pilot: Pilot[None]) -> None:
+        await until_shown(app, pilot, "5/73")
+        assert session.service._daemon is not None
+        session.service._daemon.shutdown()  # killed
+        await until_shown(app, pilot, "✗")
+        again = SessionService(
+            session.folder, lambda record: None, session.service.board.records_after(-1, 999, 0)
+        )
+        again.serve(session.engine)
+        again.publish(StateChanged(state=State.PAUSED, reason="resumed"))
+        await until_shown(app, pilot, "paused: resumed")
+        again.close(ExitCode.OK)
+
+    drive(body, session.app())
+
+
+def test_the_end_is_shown_after_the_process_has_gone(session: Session) -> None:
+    async def body(app: SessionApp, pilot: Pilot[None]) -> None:
+        await until_shown(app, pilot, "5/73")
+        session.publish(StateChanged(state=State.FAILED, reason="vacuum"))
+        session.service.close(ExitCode.SAFETY)
+        await until(lambda: app.status.exit_code is ExitCode.SAFETY)
+        await pilot.pause()
+        assert "✗ failed: vacuum" in shown(app)
+
+    drive(body, session.app())
+
+
+def test_it_can_leave_by_itself_when_the_session_has_ended(session: Session) -> None:
+    async def body(app: SessionApp, pilot: Pilot[None]) -> None:
+        await until_shown(app, pilot, "5/73")
+        session.publish(StateChanged(state=State.FINISHED))
+        await until(lambda: not app.is_running)
+
+    drive(body, SessionApp(session.folder, leave_when_ended_s=0.1))
+
+
+@pytest.mark.parametrize(
+    "module", ["controller.service.server", "controller.headless", "controller.cli.attach"]
+)
+def test_only_the_screen_needs_textual(module: str) -> None:
+    code = f"import sys, {module}; sys.exit('textual' in sys.modules or 'scipy' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

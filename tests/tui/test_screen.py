@@ -1,0 +1,251 @@
+"""What the screen shows, by phase, size and theme; snapshots are injected."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Callable, Iterator
+from itertools import chain
+
+import pytest
+from textual.pilot import Pilot
+
+from controller.events import Alerted, Event, Level, State, StateChanged
+from controller.tui.app import SessionApp
+from controller.tui.messages import RecordsArrived, StatusArrived
+from tests.support import scripted_session as script
+from tests.tui.support import FOLDER, drive, lines, post, post_pictures, shown
+
+UP_TO_A: tuple[Callable[[], Iterator[Event]], ...] = (script.preflight, script.shower)
+
+
+def upto_a41() -> list[Event]:
+    return [
+        script.started(FOLDER),
+        *chain.from_iterable(part() for part in UP_TO_A),
+        *script.series("A", 41),
+    ]
+
+
+def upto_flip() -> list[Event]:
+    return [
+        script.started(FOLDER),
+        *chain.from_iterable(part() for part in UP_TO_A),
+        *script.series("A"),
+        *script.reconstructed("A"),
+        *script.flip(),
+    ]
+
+
+PHASES: dict[str, tuple[list[Event], tuple[str, ...]]] = {
+    "pre-flight": (
+        [script.started(FOLDER), *script.preflight()],
+        ("[ pre ]", "✓ bridge", "✓ write test", "73 + 74 tilts", "37:40", "14.5 of 60 ke/Å²"),
+    ),
+    "shower": (
+        [script.started(FOLDER), *script.preflight(), *script.shower()],
+        ("✓pre", "[ shower ]", "left 0:00", "beam ON 40 pA", "165.3 nm", "size/nm vs time"),
+    ),
+    "series A": (
+        upto_a41(),
+        (
+            "[ A 41/73 ]",
+            "SIM",
+            "+10.0°  56%  left 2:30  behind 0",
+            "beam ON 70 pA",
+            "dose 8.2 of 14.5 ke/Å²",
+            "residual 0.54 px ok",
+            "particles 6600 ± 43   d 6.3 nm",
+            "residual/px vs tilt ╌ limit 1",
+            "particles vs tilts used",
+            "✓ GOOD",
+            "A#37 shift 4.1 px > 4.0: retaken",
+            "Pause",
+            "Detach",
+        ),
+    ),
+    "flip": (
+        upto_flip(),
+        (
+            "[ flip ]",
+            "beam blanked",
+            "✓ stage at 0",
+            "Flip the grid",
+            "1 Take the holder out.",
+            "done",
+            "$ dualtilt answer flip done",
+            "? waiting",
+        ),
+    ),
+    "flip refused": (
+        [*upto_flip(), *script.flip_refused()],
+        ("✗ REFUSED", "same side up", "0.83", "■ STOP NOW", "override", "flip-check"),
+    ),
+    "fuse": (
+        [*upto_flip(), *script.flipped(), *script.series("B"), *script.fuse(0.6)],
+        ("[ fuse ]", "fuse: Haar fusion", "60%", "A only", "6988 ± 22"),
+    ),
+    "report": (
+        list(script.whole(FOLDER)),
+        ("✓fuse ✓report", "fused", "7116 ± 9", "report.html", "o opens it", "✓ finished"),
+    ),
+}
+
+
+@pytest.mark.parametrize(("events", "expected"), PHASES.values(), ids=PHASES)
+def test_each_phase_shows_what_matters_in_80_by_24(
+    events: list[Event], expected: tuple[str, ...]
+) -> None:
+    async def body(app: SessionApp, pilot: Pilot[None]) -> None:
+        post(app, events)
+        post_pictures(app)
+        await pilot.pause()
+        text = shown(app)
+        assert [part for part in expected if part not in text] == [], text
+
+    drive(body)
+
+
+@pytest.mark.parametrize("size", [(80, 24), (100, 30), (120, 40), (200, 50), (250, 70)])
+def test_rail_image_state_and_alert_are_always_in_view(size: tuple[int, int]) -> None:
+    async def body(app: SessionApp, pilot: Pilot[None]) -> None:
+        post(app, upto_a41())
+        post_pictures(app)
+        await pilot.pause()
+        rows = lines(app)
+        assert "[ A 41/73 ]" in rows[0] and rows[0].rstrip().endswith("au-assembly")
+        assert "frame A#41 +10.0°" in rows[1] and "+10.0°  56%" in rows[1]
+        image = [row[1:30] for row in rows[2:-5]]
+        assert sum(any(block in row for block in "▘▝▀▖▌▞▛▗▚▐▜▄▙▟█") for row in image) > 10
+        assert "running" in rows[-3] and rows[-3].rstrip().endswith("GOOD")
+        assert "! 19:01:52 A#37 shift" in rows[-2]
+        assert "q Detach" in rows[-1]
+        assert any("log" in row and "─" in row for row in rows) == (size[0] >= 200)
+
+    drive(body, size=size)
+
+
+def test_it_follows_a_changed_size() -> None:
+    async def body(app: SessionApp, pilot: Pilot[None]) -> None:
+        post(app, upto_a41())
+        post_pictures(app)
+        await pilot.resize_terminal(200, 50)
+        await pilot.pause()
+        wide = lines(app)
+        await pilot.resize_terminal(80, 24)
+        await pilot.pause()
+        assert "log" in wide[1] and len(wide[1]) == 200
+        assert "frame A#41" in lines(app)[1] and "q Detach" in lines(app)[-1]
+
+    drive(body)
+
+
+def test_two_hundred_snapshots_a_millisecond_apart_end_on_the_newest() -> None:
+    async def body(app: SessionApp, pilot: Pilot[None]) -> None:
+        post(app, upto_a41())
+        await pilot.pause()
+        start = app.status.seq + 1
+        status = app.status
+        for i in range(200):
+            reason = f"number {i}"
+            event = Alerted(level=Level.WARNING, text=reason)
+            [record] = script.records(iter([event]), start + i)
+            app.post_message(RecordsArrived([record]))
+            status = status.model_copy(
+                update={"seq": start + i, "state": State.PAUSED, "reason": reason}
+            )
+            app.post_message(StatusArrived(status))
+            await asyncio.sleep(0.001)
+        await pilot.pause()
+        assert "paused: number 199" in shown(app)
+        await pilot.press("l")
+        await pilot.pause()
+        for i in range(180, 200):  # log lines are never replaced
+            assert f"number {i}" in shown(app)
+
+    drive(body)
+
+
+def test_nothing_is_told_by_colour_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NO_COLOR", "1")
+
+    async def body(app: SessionApp, pilot: Pilot[None]) -> None:
+        post(app, [*upto_flip(), *script.flip_refused()])
+        await pilot.pause()
+        text = shown(app)
+        drawing = app.export_screenshot().split("</style>", 1)[1]
+        window_buttons = {"#ff5f57", "#febc2e", "#28c840"}
+        colours = set(re.findall(r"#[0-9a-f]{6}", drawing)) - window_buttons
+        assert {c for c in colours if len({c[1:3], c[3:5], c[5:7]}) > 1} == set()
+        for sign in ("✓pre", "[ flip ]", "✗ REFUSED", "■ STOP NOW", "! 19:0"):
+            assert sign in text
+
+    drive(body)
+
+
+def test_a_lost_session_is_named_and_what_was_known_stays() -> None:
+    from controller.tui.messages import Unreachable
+
+    async def body(app: SessionApp, pilot: Pilot[None]) -> None:
+        post(app, upto_a41())
+        app.post_message(Unreachable("the session's process is gone"))
+        await pilot.pause()
+        assert "✗ the session's process is gone" in shown(app)
+        assert "[ A 41/73 ]" in shown(app)
+
+    drive(body)
+
+
+def test_views_go_round_and_zoom() -> None:
+    async def body(app: SessionApp, pilot: Pilot[None]) -> None:
+        post(app, upto_a41())
+        post_pictures(app)
+        await pilot.pause()
+        titles = []
+        for _ in range(6):
+            titles.append(lines(app)[1][:36])
+            await pilot.press("v")
+            await pilot.pause()
+        names = ["frame A#41", "A: x-z", "B: x-z", "fused: x-z", "B - A", "A, and how"]
+        assert [name in title for name, title in zip(names, titles, strict=True)] == [True] * 6
+        fitted = lines(app)
+        await pilot.press("z")
+        await pilot.pause()
+        assert "1:1" in shown(app) and lines(app)[5] != fitted[5]
+
+    drive(body)
+
+
+def test_the_log_is_narrowed_down_by_what_is_typed() -> None:
+    async def body(app: SessionApp, pilot: Pilot[None]) -> None:
+        post(app, upto_a41())
+        await pilot.pause()
+        await pilot.press("l")
+        await pilot.pause()
+        assert "A#41 residual" in shown(app)
+        await pilot.press("slash", *"retaken")
+        await pilot.pause()
+        text = shown(app)
+        assert "A#37 shift 4.1 px" in text and "residual" not in text
+        post(
+            app,
+            [Alerted(level=Level.INFO, text="retaken again"), StateChanged(state=State.PAUSED)],
+            900,
+        )
+        await pilot.pause()
+        assert "retaken again" in shown(app) and "paused" not in shown(app)
+        await pilot.press("enter", "escape")
+        await pilot.pause()
+        assert "[ A 41/73 ]" in shown(app)
+
+    drive(body)
+
+
+@pytest.mark.parametrize("key", ["question_mark", "f1"])
+def test_help(key: str) -> None:
+    async def body(app: SessionApp, pilot: Pilot[None]) -> None:
+        await pilot.press(key)
+        await pilot.pause()
+        assert "detach: the session goes on" in shown(app)
+
+    drive(body)
