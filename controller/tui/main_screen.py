@@ -83,7 +83,7 @@ class MainScreen(Screen[None]):
         self._status = status
         self._unreachable = unreachable
         width = self.size.width
-        if not self.is_mounted or not width:
+        if not self._is_laid_out():
             return
         self._text("#rail", rail_of(status, width, read_only=self._read_only))
         self._text("#state", state_line(status, width, unreachable))
@@ -96,14 +96,16 @@ class MainScreen(Screen[None]):
         self._views[view.name] = view
         if view.name == "frame" and self._status.phase in (None, Phase.A, Phase.FLIP):
             self._views[views.FLIP] = beside_its_mirror(view)
-        self._show_view()
+        if self._is_laid_out():
+            self._show_view()
 
     def add_records(self, records: Iterable[Record]) -> None:
         """Take in newer log lines."""
         self._tail.extend(
             log_line(record) for record in records if not isinstance(record.event, FREQUENT)
         )
-        self._show_tail()
+        if self._is_laid_out():
+            self._show_tail()
 
     def next_view(self) -> None:
         """Go round the pictures there are."""
@@ -114,6 +116,10 @@ class MainScreen(Screen[None]):
         """Between the whole image and its middle at one to one."""
         image = self.query_one(ImageView)
         image.zoomed = not image.zoomed
+
+    def _is_laid_out(self) -> bool:
+        """False before the first layout and while the screen closes: messages come all the same."""
+        return bool(self.size.width) and bool(self.query(Footer))
 
     def _shown(self) -> str | None:
         return self._chosen or views.shown_by_itself(self._status.phase, self._views)

@@ -30,7 +30,7 @@ def drive(body: Body, app: SessionApp | None = None, size: tuple[int, int] = (80
 
     async def run() -> None:
         screen = app or SessionApp(FOLDER, follow=False)
-        async with screen.run_test(size=size) as pilot:
+        async with screen.run_test(size=size, notifications=True) as pilot:
             await pilot.pause()
             await body(screen, pilot)
 

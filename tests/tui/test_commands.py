@@ -14,6 +14,7 @@ import pytest
 from textual.pilot import Pilot
 
 from controller.commands import Answer, StopWhen
+from controller.errors import UsageError
 from controller.events import Event, PromptAnswered, State, StateChanged
 from controller.exit_codes import ExitCode
 from controller.service.server import SessionService
@@ -27,8 +28,11 @@ class Engine:
     """Notes what it is told."""
 
     told: list[object] = field(default_factory=list)
+    refusal: str = ""
 
     def pause(self) -> None:
+        if self.refusal:
+            raise UsageError(self.refusal)
         self.told.append("pause")
 
     def go_on(self) -> None:
@@ -206,15 +210,12 @@ def test_a_prompt_answered_elsewhere_closes(session: Session) -> None:
 
 
 def test_a_refused_command_is_told(session: Session) -> None:
-    session.publish(*FLIP)
+    session.engine.refusal = "not in a move"
 
     async def body(app: SessionApp, pilot: Pilot[None]) -> None:
-        await until_shown(app, pilot, "Take the holder out")
-        session.service.board.add(
-            script.records(iter([StateChanged(state=State.STOPPED)]), 9000)[0]
-        )
-        await pilot.press("enter")
-        await until_shown(app, pilot, "no prompt is open")
+        await until_shown(app, pilot, "5/73")
+        await pilot.press("space")
+        await until_shown(app, pilot, "not in a move")
 
     drive(body, session.app())
 
