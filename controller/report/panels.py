@@ -40,6 +40,13 @@ class Scene:
     pixel_nm: float
     low_nm: float
     high_nm: float
+    particles: dict[Name, Floats]
+    """[n, (x, y, z)], nm, in A's frame."""
+
+    @property
+    def side_nm(self) -> float:
+        """Width of a picture."""
+        return self.side_px * self.pixel_nm
 
 
 def slices(facts: Facts) -> str:
@@ -95,7 +102,16 @@ def _framed(sirt: dict[Name, Volume], centres: dict[Name, Volume], facts: Facts)
     if high > low:
         side = min(side, int(np.ceil(FIELD_MARGIN * 2 * max(-low, high) / guide.pixel_nm)))
     diameter = facts.summary.get("diameter_nm", {}).get("value", DEFAULT_DIAMETER_NM)
-    return Scene(sirt, centres, diameter, side, guide.pixel_nm, low, high)
+    particles = {name: _read_centres(facts.processed / f"particles_{name}.csv") for name in NAMES}
+    found = {name: table for name, table in particles.items() if len(table)}
+    return Scene(sirt, centres, diameter, side, guide.pixel_nm, low, high, found)
+
+
+def _read_centres(path: Path) -> Floats:
+    try:
+        return np.loadtxt(path, np.float32, delimiter=",", skiprows=1, usecols=(1, 2, 3), ndmin=2)
+    except (OSError, ValueError, UserWarning):
+        return np.zeros((0, 3), np.float32)
 
 
 def _side_view(scene: Scene) -> str:
@@ -107,14 +123,22 @@ def _side_view(scene: Scene) -> str:
         if EXITS[name]
     }
     rows = [
-        _row("SIRT", "", sirt, scene, lines),
-        _row("SSR", "spheres of one size", _spheres(scene, plane), scene, lines),
+        _row("SIRT", "", sirt, scene, marks={n: _line(line, scene) for n, line in lines.items()}),
+        _row("SSR", "spheres of one size", _spheres(scene, plane), scene),
+        _row(
+            "Particles",
+            "as counted",
+            {name: np.zeros((1, 1), np.float32) for name in scene.particles},
+            scene,
+            marks={name: _discs(table, scene) for name, table in scene.particles.items()},
+        ),
     ]
     caption = (
         "x–z slice through the middle, across the tilt axis; the electron source of series A is "
         "above. The orange line is each series’ <b>exit surface</b>, where the beam leaves the "
-        "assembly: below in A, above in B. There the particles of a single series blur; the fused "
-        "volume takes each side from the series that entered through it."
+        "assembly: below in A, above in B, as the beam’s arrow shows. There the particles of a "
+        "single series blur; the fused volume takes each side from the series that entered "
+        "through it."
     )
     return figure(_grid(rows, scene), caption)
 
@@ -126,10 +150,10 @@ def _top_views(scene: Scene) -> str:
     for where, z_nm, side in (("top", middle + half, 1), ("bottom", middle - half, -1)):
         plane = Plane.xy(scene.side_px, scene.pixel_nm, z_nm)
         sirt = {name: volume.on(plane) for name, volume in scene.sirt.items()}
-        tags = {name: "exit side" for name in sirt if EXITS[name] == side}
+        tags = {name: _exit_frame(scene) for name in sirt if EXITS[name] == side}
         height = f"{where}, z = {z_nm:+.0f} nm".replace("-", "−")
-        rows.append(_row("SIRT", height, sirt, scene, tags=tags))
-        rows.append(_row("SSR", height, _spheres(scene, plane), scene, tags=tags))
+        rows.append(_row("SIRT", height, sirt, scene, tags))
+        rows.append(_row("SSR", height, _spheres(scene, plane), scene, tags))
     caption = (
         "x–y slices at the same heights near the top and the bottom. A frame marks the slices on "
         "a series’ exit side: the top for B, the bottom for A."
@@ -159,18 +183,11 @@ def _row(
     note: str,
     images: dict[Name, Floats],
     scene: Scene,
-    lines: dict[Name, list[tuple[float, float]]] | None = None,
-    tags: dict[Name, str] | None = None,
+    marks: dict[Name, str] | None = None,
 ) -> str:
     head = f'<div class="row"><b>{title}</b>{text(note)}</div>'
     cells = [
-        _panel(
-            images[name],
-            scene,
-            f"{title} {HEADINGS[name]} {note}",
-            (lines or {}).get(name, []),
-            (tags or {}).get(name, ""),
-        )
+        _panel(images[name], scene, f"{title} {HEADINGS[name]} {note}", (marks or {}).get(name, ""))
         if name in images
         else '<div class="none">not there</div>'
         for name in _columns(scene)
@@ -178,28 +195,54 @@ def _row(
     return head + "".join(cells)
 
 
-def _panel(
-    image: Floats, scene: Scene, label: str, line: list[tuple[float, float]], tag: str
-) -> str:
+def _panel(image: Floats, scene: Scene, label: str, marks: str) -> str:
     """One picture in nanometres, +z or +y upwards."""
-    side_nm = scene.side_px * scene.pixel_nm
-    half = side_nm / 2
-    marks = _scale_bar(side_nm)
-    if line:
-        points = " ".join(f"{x + half:.1f},{half - z:.1f}" for x, z in line)
-        marks += f'<polyline points="{points}" {_STROKE}/>'
-    if tag:
-        edge = side_nm / 120
-        marks += (
-            f'<rect x="{edge:.2f}" y="{edge:.2f}" width="{side_nm - 2 * edge:.2f}" '
-            f'height="{side_nm - 2 * edge:.2f}" {_STROKE}/>'
-        )
-        marks += _word(tag, side_nm, x=0.04, y=0.085, anchor="start")
+    side_nm = scene.side_nm
     return (
         f'<svg viewBox="0 0 {side_nm:.1f} {side_nm:.1f}" role="img" aria-label="{text(label)}">'
         f'<image href="{_png(image)}" width="{side_nm:.1f}" height="{side_nm:.1f}" '
-        f'preserveAspectRatio="none"/>{marks}</svg>'
+        f'preserveAspectRatio="none"/>{_scale_bar(side_nm)}{marks}</svg>'
     )
+
+
+def _line(points_nm: list[tuple[float, float]], scene: Scene) -> str:
+    """The exit surface, and the way the beam takes at 0 degrees."""
+    if not points_nm:
+        return ""
+    half = scene.side_nm / 2
+    points = " ".join(f"{x + half:.1f},{half - z:.1f}" for x, z in points_nm)
+    downwards = sum(z for _, z in points_nm) < 0
+    tip, tail = (0.16, 0.05) if downwards else (0.84, 0.95)
+    wing = tip - 0.03 if downwards else tip + 0.03
+    x, y, z = (fraction * scene.side_nm for fraction in (0.07, tip, tail))
+    reach, back = 0.022 * scene.side_nm, wing * scene.side_nm
+    arrow = f"M{x:.1f},{z:.1f} V{y:.1f} M{x - reach:.1f},{back:.1f} L{x:.1f},{y:.1f} "
+    arrow += f"L{x + reach:.1f},{back:.1f}"
+    word_y = 0.10 if downwards else 0.91
+    return f'<polyline points="{points}" {_STROKE}/><path d="{arrow}" {_STROKE}/>' + _word(
+        "beam", scene.side_nm, x=0.11, y=word_y, anchor="start"
+    )
+
+
+def _exit_frame(scene: Scene) -> str:
+    side_nm = scene.side_nm
+    edge = side_nm / 120
+    frame = (
+        f'<rect x="{edge:.2f}" y="{edge:.2f}" width="{side_nm - 2 * edge:.2f}" '
+        f'height="{side_nm - 2 * edge:.2f}" {_STROKE}/>'
+    )
+    return frame + _word("exit side", side_nm, x=0.04, y=0.085, anchor="start")
+
+
+def _discs(table: Floats, scene: Scene) -> str:
+    """Sections of the spheres that the middle x-z plane cuts."""
+    radius, half = scene.diameter_nm / 2, scene.side_nm / 2
+    cut = table[np.abs(table[:, 1]) < radius]
+    circles = "".join(
+        f'<circle cx="{x + half:.1f}" cy="{half - z:.1f}" r="{np.sqrt(radius**2 - y**2):.1f}"/>'
+        for x, y, z in cut
+    )
+    return f'<g fill="#c9ced3">{circles}</g>'
 
 
 _STROKE = (

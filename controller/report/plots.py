@@ -11,6 +11,7 @@ from typing import Any
 import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from controller.events import FrameRecorded, SeriesName
 from controller.report.facts import Facts
@@ -121,6 +122,7 @@ def counts_as_they_came(facts: Facts) -> str:
         axis.set_title("particles seen", loc="left", fontsize=9.5)
         axis.set_xlabel("tilts used")
         axis.set_ylim(bottom=0)
+        axis.xaxis.set_major_locator(MaxNLocator(integer=True))
         axis.legend(ncols=2, loc="lower right")
         svg = as_svg(page)
     caption = (

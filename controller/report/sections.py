@@ -41,6 +41,7 @@ def page_sections(facts: Facts) -> str:
         _counts,
         _accuracy,
         _slices,
+        _recording,
         _curves,
         _flip,
         _series,
@@ -222,6 +223,24 @@ def _registration(facts: Facts) -> str:
     return "<h3>B onto A: p<sub>A</sub> = matrix · p<sub>B</sub> + shift</h3>" + table(
         ("", ""), rows, "words facts"
     )
+
+
+def _recording(facts: Facts) -> str:
+    status = facts.status
+    rows = [
+        [
+            f"series {name}",
+            f"{len(series.tilts)} of {series.planned}",
+            number(sum(tilt.retakes for tilt in series.tilts)),
+            number(sum(tilt.verdict != "ok" for tilt in series.tilts)),
+        ]
+        for name, series in status.series.items()
+        if series.tilts
+    ]
+    budget = number(status.dose_budget_e_per_A2, ",.0f", "e/Å²")
+    lead = f"Dose in all {number(status.dose_e_per_A2)} of {budget}." if rows else ""
+    head = ("", "tilts recorded", "retaken", "found wanting")
+    return section("Recording", table(head, rows), lead=lead)
 
 
 def _series(facts: Facts) -> str:

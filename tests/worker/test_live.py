@@ -20,7 +20,6 @@ from controller.events import (
     ProcessingProgressed,
     TiltJudged,
 )
-from controller.profiles import config_folder
 from controller.worker.supervisor import Supervisor
 from processing.files.mrc_writer import MrcStackWriter
 from processing.files.rawtlt import write_rawtlt
@@ -29,6 +28,18 @@ from tests.support.spheres import Recording, packed, tilt_series
 
 ANGLES_DEG = np.arange(-60.0, 61.0, 4.0)
 SIZE = 96
+PROTOCOL = f"""
+name = "grows"
+[scan]
+width_px = {SIZE}
+height_px = {SIZE}
+pixel_nm = 0.9
+dwell_us = 5.0
+[series_a]
+start_deg = -60.0
+stop_deg = 60.0
+step_deg = 4.0
+"""
 CENTRES = packed(33.0, 8.6, order="disordered", seed=3)
 
 
@@ -44,10 +55,7 @@ def images() -> np.ndarray:
 
 @contextmanager
 def worker(folder: Path) -> Iterator[tuple[Supervisor, list[Event]]]:
-    text = (config_folder() / "demo.toml").read_text()
-    for key in ("width_px", "height_px"):
-        text = text.replace(f"{key} = 176", f"{key} = {SIZE}")
-    (folder / "protocol.toml").write_text(text)
+    (folder / "protocol.toml").write_text(PROTOCOL)
     events: list[Event] = []
     supervisor = Supervisor(folder, events.append)
     try:

@@ -1,0 +1,140 @@
+"""A session's folder as it lies on disk after a run, written by hand."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from pathlib import Path
+
+from controller.events import (
+    RECORD,
+    Alerted,
+    Counted,
+    Event,
+    FlipChecked,
+    FrameRecorded,
+    Level,
+    Phase,
+    PhaseFinished,
+    PhaseStarted,
+    ProcessingFailed,
+    PromptAnswered,
+    Record,
+    SeriesName,
+    SessionStarted,
+    State,
+    StateChanged,
+    TiltJudged,
+)
+from controller.microscope.interface import StagePosition
+
+TILTS_DEG = tuple(float(tilt) for tilt in range(-70, 75, 6))
+
+STARTED: list[Event] = [
+    SessionStarted(
+        name="au-assembly",
+        folder="/data/au-assembly",
+        microscope="simulated column",
+        simulated=True,
+        tilts_a_deg=TILTS_DEG,
+        tilts_b_deg=TILTS_DEG,
+        planned_s=900.0,
+        planned_dose_e_per_A2=14_000.0,
+        dose_budget_e_per_A2=25_000.0,
+    ),
+    StateChanged(state=State.RUNNING),
+]
+FLIPPED: list[Event] = [
+    PhaseStarted(phase=Phase.FLIP),
+    PromptAnswered(prompt_id="flip", value="done", by="operator"),
+    FlipChecked(
+        flipped_score=0.79,
+        same_side_score=0.60,
+        in_plane_deg=71.3,
+        accepted=True,
+        found="flipped, turned by 71 degrees in the plane",
+    ),
+    PhaseFinished(phase=Phase.FLIP),
+]
+OVERRIDDEN: list[Event] = [
+    PhaseStarted(phase=Phase.FLIP),
+    FlipChecked(
+        flipped_score=0.41,
+        same_side_score=0.39,
+        in_plane_deg=12.0,
+        accepted=False,
+        found="cannot be told",
+    ),
+    PromptAnswered(
+        prompt_id="flip-check",
+        value="override",
+        reason="seen through the <window> by two of us",
+        by="operator",
+    ),
+    PhaseFinished(phase=Phase.FLIP),
+]
+FINISHED: list[Event] = [
+    Counted(which="fused", n=2878, n_low=2850, n_high=2920, tilts_used=50, live=False),
+    StateChanged(state=State.FINISHED),
+]
+WARNED: list[Event] = [
+    Alerted(level=Level.WARNING, text="shift 4.1 px > 4.0: retaken", where="A#7"),
+    Alerted(level=Level.INFO, text="only for the log", where="A#8"),
+]
+FAILED: list[Event] = [
+    ProcessingFailed(job="B", reason="too few usable images"),
+    StateChanged(state=State.FAILED, reason="processing failed"),
+]
+
+
+def recorded(series: SeriesName) -> list[Event]:
+    """The frames of a series, judged and counted as they came."""
+    events: list[Event] = [PhaseStarted(phase=Phase(series))]
+    for index, tilt in enumerate(TILTS_DEG):
+        dose = 5_800.0 + 90.0 * (index + (len(TILTS_DEG) if series == "B" else 0))
+        events += [
+            FrameRecorded(
+                series=series,
+                index=index,
+                planned=len(TILTS_DEG),
+                alpha_deg=tilt,
+                stage=StagePosition(alpha_deg=tilt),
+                mean_counts=400 + 150 * math.cos(math.radians(tilt)),
+                shift_px=(0.4 * math.sin(index), 0.7 * math.cos(index)),
+                verdict="ok",
+                retakes=1 if index == 7 else 0,
+                dose_e_per_A2=dose,
+                left_s=10.0,
+            ),
+            TiltJudged(
+                series=series,
+                index=index,
+                residual_px=0.3 + 0.1 * math.sin(2 * index),
+                shift_px=(1.0, 2.0),
+            ),
+        ]
+        if index % 4 == 3:
+            n = round(2900 * (index + 8) / (len(TILTS_DEG) + 8))
+            spread = round(900 / (index + 1))
+            events.append(
+                Counted(
+                    which=series,
+                    n=n,
+                    n_low=n - spread,
+                    n_high=n + spread,
+                    tilts_used=index + 1,
+                    live=True,
+                )
+            )
+    return [*events, PhaseFinished(phase=Phase(series))]
+
+
+def write_events(folder: Path, events: Iterable[Event]) -> None:
+    """events.jsonl, a second a record."""
+    lines = [
+        RECORD.dump_json(
+            Record(seq=seq, at=f"2026-05-04T10:{seq // 60:02d}:{seq % 60:02d}+00:00", event=event)
+        )
+        for seq, event in enumerate(events)
+    ]
+    (folder / "events.jsonl").write_bytes(b"\n".join(lines) + b"\n")

@@ -1,0 +1,296 @@
+"""report.html from folders in every state a session may leave them in."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from controller.cli import report as verb
+from controller.errors import UsageError
+from controller.events import Event
+from controller.exit_codes import ExitCode
+from controller.profiles import config_folder
+from controller.report.volumes import Plane, Pose, Volume, exit_surface
+from controller.report.write import write_report
+from processing.files.mrc import write_volume
+from processing.files.particles import ParticleTable, write_csv
+from tests.report.session_folder import (
+    FAILED,
+    FINISHED,
+    FLIPPED,
+    OVERRIDDEN,
+    STARTED,
+    WARNED,
+    recorded,
+    write_events,
+)
+
+SIDE, PIXEL_NM = 40, 2.0
+COUNT = {"n": 2878, "n_low": 2850, "n_high": 2920}
+SUMMARY: dict[str, Any] = {
+    "counts": {"A": COUNT | {"n": 2700}, "B": COUNT | {"n": 2611}, "fused": COUNT},
+    "diameter_nm": {"value": 6.27, "source": "estimated", "from_pair_distance": 7.5},
+    "series": {
+        "A": {"tilts": 25, "excluded": [3], "align_rms_px": 0.11, "tilt_axis_deg": 0.4},
+        "B": {"tilts": 25, "excluded": [], "align_rms_px": 0.12, "tilt_axis_deg": -0.2},
+    },
+    "registration": {
+        "matrix": [[1, 0, 0], [0, -1, 0], [0, 0, -1]],
+        "shift_nm": [1.0, -2.0, 0.5],
+        "score": 0.93,
+        "runner_up": 0.4,
+        "in_plane_deg": 71.3,
+        "seat_tilt_deg": 1.5,
+        "scale": 1.002,
+        "rms_nm": 0.31,
+    },
+    "fusion": {"rule": "masked", "wavelet": "haar", "level": 3},
+    "warnings": ["series A: image 3 left out"],
+}
+A_ONLY = SUMMARY | {"counts": {"A": COUNT}, "registration": None, "fusion": None}
+
+
+def ball(radius_nm: float = 28.0) -> np.ndarray:
+    along = (np.arange(SIDE) - (SIDE - 1) / 2) * PIXEL_NM
+    z, y, x = np.meshgrid(along, along, along, indexing="ij")
+    volume = (np.sqrt(x**2 + y**2 + z**2) < radius_nm).astype(np.float32)
+    return volume * (1 + 0.2 * np.random.default_rng(1).random(volume.shape, np.float32))
+
+
+def volumes(folder: Path, *names: str) -> None:
+    processed = folder / "processed"
+    processed.mkdir(exist_ok=True)
+    for name in names:
+        write_volume(processed / f"{name}.mrc", ball(), PIXEL_NM)
+    centres = np.random.default_rng(2).uniform(-20, 20, (50, 3))
+    write_csv(processed / "particles_A.csv", ParticleTable(centres, np.full(50, 6.3), np.ones(50)))
+
+
+ALL = ("A_sirt", "A_ssr", "B_ssr", "B_registered", "fused", "fused_ssr")
+WHOLE: list[Event] = [*STARTED, *recorded("A"), *WARNED, *FLIPPED, *recorded("B"), *FINISHED]
+
+
+@dataclass(frozen=True)
+class Case:
+    name: str
+    events: list[Event] = field(default_factory=list)
+    summary: dict[str, Any] = field(default_factory=dict)
+    volumes: tuple[str, ...] = ()
+    protocol: bool = True
+    spoil: Callable[[Path], object] = lambda folder: None
+    says: tuple[str, ...] = ()
+    silent: tuple[str, ...] = ()
+
+
+def truncate(folder: Path) -> None:
+    path = folder / "processed" / "fused.mrc"
+    path.write_bytes(path.read_bytes()[:5000])
+
+
+CASES = [
+    Case(
+        "a whole session",
+        WHOLE,
+        SUMMARY,
+        ALL,
+        says=(
+            "au-assembly",
+            "GOOD",
+            "2 878",
+            "2 700",
+            "exit surface",
+            "exit side",
+            "runner-up",
+            "shift 4.1 px &gt; 4.0: retaken",
+            "+71.3",
+            "masked",
+            "processed/fused.mrc",
+            "simulated",
+        ),
+        silent=("only for the log", "Accuracy"),
+    ),
+    Case(
+        "stopped after A",
+        [*STARTED, *recorded("A")],
+        A_ONLY,
+        ("A_sirt", "A_ssr"),
+        says=("INCOMPLETE", "25 of 25 tilts of A", "0 of 25 tilts of B"),
+        silent=("B, in A’s frame", "Flip and registration"),
+    ),
+    Case(
+        "stopped in the middle of A, before any processing",
+        [*STARTED, *recorded("A")[:30]],
+        says=("INCOMPLETE", "live count, not final", "tilts of A"),
+        silent=("The reconstructions", "Alignment and fusion"),
+    ),
+    Case(
+        "processing failed",
+        [*STARTED, *recorded("A"), *FLIPPED, *recorded("B"), *FAILED],
+        A_ONLY,
+        says=("STOP NOW", "processing B: too few usable images"),
+    ),
+    Case(
+        "an override and its reason",
+        [*STARTED, *recorded("A"), *OVERRIDDEN, *recorded("B"), *FINISHED],
+        SUMMARY,
+        says=("not accepted", "seen through the &lt;window&gt; by two of us", "cannot be told"),
+        silent=("<window>",),
+    ),
+    Case(
+        "a volume cut short",
+        WHOLE,
+        SUMMARY,
+        ALL,
+        spoil=truncate,
+        says=("B, in A’s frame",),
+        silent=('of-fused">fused',),
+    ),
+    Case(
+        "offline, two series, no session",
+        summary=SUMMARY,
+        volumes=ALL,
+        protocol=False,
+        says=("PROCESSED", "2 878 particles in the fused volume", "exit surface"),
+        silent=("Settings", "Against the tilt", "Recording"),
+    ),
+    Case(
+        "offline, a single series",
+        summary=A_ONLY,
+        volumes=("A_sirt",),
+        protocol=False,
+        says=("2 878 particles in one series",),
+        silent=("B, in A’s frame",),
+    ),
+    Case("only a protocol", says=("no particles have been counted",)),
+    Case(
+        "a summary that is no JSON",
+        WHOLE,
+        spoil=lambda folder: (
+            (folder / "processed").mkdir()
+            or (folder / "processed" / "summary.json").write_text("{")
+        ),
+        says=("INCOMPLETE",),
+    ),
+]
+
+
+def make(case: Case, folder: Path) -> Path:
+    if case.protocol:
+        (folder / "protocol.toml").write_text((config_folder() / "paper.toml").read_text())
+    if case.events:
+        write_events(folder, case.events)
+    if case.volumes:
+        volumes(folder, *case.volumes)
+    if case.summary:
+        (folder / "processed").mkdir(exist_ok=True)
+        (folder / "processed" / "summary.json").write_text(json.dumps(case.summary))
+    case.spoil(folder)
+    return folder
+
+
+class Balanced(HTMLParser):
+    """Complains of tags that are not closed in order."""
+
+    VOID = frozenset({"meta", "br", "image", "rect", "circle", "polyline", "path", "use"})
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: object) -> None:
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: object) -> None:
+        pass
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag not in self.VOID:
+            assert self.open.pop() == tag
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_the_report_tells_what_there_is(case: Case, tmp_path: Path) -> None:
+    page = write_report(make(case, tmp_path)).read_text(encoding="utf-8")
+    for phrase in case.says:
+        assert phrase in page
+    for phrase in case.silent:
+        assert phrase not in page
+    parser = Balanced()
+    parser.feed(page)
+    assert parser.open == []
+
+
+def test_the_page_needs_nothing_else(tmp_path: Path) -> None:
+    page = write_report(make(CASES[0], tmp_path)).read_text(encoding="utf-8")
+    assert not re.search(r'(?:src|href)="(?!data:|#)', page)
+    assert "@import" not in page and "url(" not in re.sub(r"url\(#", "", page)
+
+
+def test_accuracy_is_shown_where_there_is_a_truth(tmp_path: Path) -> None:
+    make(CASES[0], tmp_path)
+    score = {
+        "found": 2870,
+        "recall": 0.9993,
+        "precision": 0.9979,
+        "f1": 0.9986,
+        "rms_nm": [0.11, 0.12, 0.21],
+        "recall_by_depth": [0.998, 1.0, 0.999],
+    }
+    (tmp_path / "accuracy.json").write_text(json.dumps({"fused": score, "mean": score}))
+    page = write_report(tmp_path).read_text(encoding="utf-8")
+    for phrase in ("Accuracy", "0.9993", "0.11 / 0.12 / 0.21", "mean of A and B"):
+        assert phrase in page
+
+
+@pytest.mark.parametrize("folder", ["", "nowhere"], ids=["empty", "missing"])
+def test_nothing_to_report_on_is_one_line(folder: str, tmp_path: Path) -> None:
+    with pytest.raises(UsageError) as caught:
+        write_report(tmp_path / folder)
+    assert "\n" not in str(caught.value)
+
+
+def test_the_verb_prints_where_it_wrote(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    make(CASES[1], tmp_path)
+    parser = argparse.ArgumentParser()
+    verb.add_arguments(parser)
+    assert verb.run(parser.parse_args([str(tmp_path)])) == ExitCode.OK
+    assert capsys.readouterr().out.strip() == str((tmp_path / "report.html").resolve())
+
+
+def test_a_volume_is_looked_at_in_the_frame_of_a(tmp_path: Path) -> None:
+    """A spot of B lies where the registration says, and nowhere else."""
+    matrix = np.array([[0.0, 1, 0], [1, 0, 0], [0, 0, -1]])
+    shift = np.array([4.0, -6.0, 2.0])
+    in_b = np.array([10.0, -14.0, 8.0])
+    data = np.zeros((21, 21, 21), np.float32)
+    x, y, z = (in_b / PIXEL_NM + 10).astype(int)
+    data[z, y, x] = 1
+    write_volume(tmp_path / "v.mrc", data, PIXEL_NM)
+    in_a = matrix @ in_b + shift
+    volume = Volume(tmp_path / "v.mrc", Pose(matrix, shift))
+    image = volume.on(Plane.xy(21, PIXEL_NM, in_a[2]))
+    row, column = np.unravel_index(image.argmax(), image.shape)
+    assert image.max() == pytest.approx(1)
+    assert (column - 10) * PIXEL_NM == pytest.approx(in_a[0])
+    assert (row - 10) * PIXEL_NM == pytest.approx(in_a[1])
+    spheres = volume.spheres_on(Plane.xy(21, PIXEL_NM, in_a[2] + 4.0), 12.0)
+    area_nm2 = spheres.sum() * PIXEL_NM**2
+    assert area_nm2 == pytest.approx(np.pi * (6.0**2 - 4.0**2), rel=0.15)
+
+
+@pytest.mark.parametrize(("side", "sign"), [(-1, -1), (1, 1)], ids=["A, below", "B, above"])
+def test_the_exit_surface_lies_on_its_side(side: int, sign: int) -> None:
+    line = exit_surface(ball()[:, SIDE // 2], PIXEL_NM, side)
+    x, z = np.array(line).T
+    assert sign * np.median(z) > 10
+    np.testing.assert_allclose(np.hypot(x, z), 28, atol=7)
