@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import ssl
+from pathlib import Path
 from typing import Any
 
 from Pyro5 import config, errors, protocol, serializers
@@ -122,18 +123,25 @@ class Link:
 def _open(address: BridgeAddress, patience_s: float) -> socket.socket:
     try:
         if address.socket_path is not None:
-            sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-            sock.settimeout(patience_s)
-            sock.connect(str(address.socket_path))
-            return sock
+            return _open_local(address.socket_path, patience_s)
         sock = socket.create_connection((address.host, address.port), timeout=patience_s)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return sock if address.certs is None else client_context(address.certs).wrap_socket(sock)
     except ssl.SSLError as error:
-        sock.close()
-        raise BridgeRefusedError(f"bridge {address} refused the certificate: {error}") from error
+        raise BridgeRefusedError(f"bridge {address}: {error.reason}: wrong certificate") from error
     except OSError as error:
         raise ConnectionLostError(f"no bridge at {address}: {error}") from error
+
+
+def _open_local(path: Path, patience_s: float) -> socket.socket:
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        sock.settimeout(patience_s)
+        sock.connect(str(path))
+    except OSError:
+        sock.close()
+        raise
+    return sock
 
 
 def _greet(sock: socket.socket, address: BridgeAddress) -> str:

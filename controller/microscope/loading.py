@@ -71,11 +71,11 @@ def load_microscope(
                 f"unknown microscope {name!r}: say {SIMULATOR!r} or package.module:function"
             )
         create = getattr(import_module(module_name), function)
+        return cast(Microscope, create(settings, state_path))
     except (ImportError, AttributeError) as error:
         raise UsageError(f"microscope {name!r} cannot be loaded: {error}") from error
     except ValidationError as error:
         raise UsageError(f"settings of {name!r}: {one_line(error)}") from error
-    return cast(Microscope, create(settings, state_path))
 
 
 def _simulator(settings: dict[str, Any], state_path: Path | None, real_time: bool) -> Microscope:

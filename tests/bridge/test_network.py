@@ -1,0 +1,137 @@
+"""Beyond the Unix socket: loopback with a secret, other machines with mutual TLS only."""
+
+from __future__ import annotations
+
+import stat
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from controller.bridge.address import BridgeAddress, is_loopback
+from controller.bridge.tls import make_certs
+from controller.errors import BridgeError
+from controller.microscope.interface import MicroscopeError
+from tests.bridge.peer import Peer
+from tests.bridge.rig import SCAN, Rig, open_rig
+
+
+@dataclass(frozen=True)
+class SecureRig:
+    """A bridge behind mutual TLS, and the certificates of both sides."""
+
+    rig: Rig
+    folder: Path
+
+    def address(self, certs: Path | None) -> BridgeAddress:
+        """Return where it is, for a session with `certs`."""
+        return BridgeAddress(port=self.rig.address.port, certs=certs)
+
+
+@pytest.fixture(scope="module")
+def secure(private_folder: Path) -> Iterator[SecureRig]:
+    make_certs(private_folder / "ours")
+    make_certs(private_folder / "theirs")
+    options = ["--host", "127.0.0.1", "--certs", str(private_folder / "ours" / "bridge")]
+    with open_rig(extra=options) as rig:
+        yield SecureRig(rig, private_folder)
+
+
+def test_loopback_wants_the_secret() -> None:
+    with open_rig(extra=["--host", "127.0.0.1"]) as rig:
+        assert rig.address.socket_path is None
+        with rig.client() as microscope:
+            assert microscope.acquire("tcp", SCAN).info.frame_id == "tcp"
+        nameless = rig.address.model_copy(update={"secret_path": None})
+        with pytest.raises(MicroscopeError, match="token"), rig.client(address=nameless):
+            pass
+
+
+@pytest.mark.parametrize(
+    ("host", "loopback"),
+    [
+        ("127.0.0.1", True),
+        ("127.8.8.8", True),
+        ("::1", True),
+        ("localhost", True),
+        ("0.0.0.0", False),
+        ("::", False),
+        ("192.168.1.5", False),
+        ("microscope.example.org", False),
+        ("", False),
+    ],
+)
+def test_what_counts_as_this_machine(host: str, loopback: bool) -> None:
+    assert is_loopback(host) == loopback
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "192.0.2.1"])
+def test_no_listening_beyond_loopback_without_certificates(host: str) -> None:
+    with pytest.raises(BridgeError, match="--make-certs"), open_rig(extra=["--host", host]):
+        pass
+
+
+def test_a_frame_over_mutual_tls(secure: SecureRig) -> None:
+    address = secure.address(secure.folder / "ours" / "session")
+    with secure.rig.client(address=address) as microscope:
+        assert microscope.acquire("tls", SCAN).pixels.shape == (SCAN.height_px, SCAN.width_px)
+        assert microscope.fetch_frame("tls").info.frame_id == "tls"
+
+
+@pytest.mark.parametrize(
+    "certs",
+    [
+        pytest.param("theirs/session", id="somebody else's"),
+        pytest.param("theirs/bridge", id="somebody else's bridge"),
+        pytest.param("ours/bridge", id="the bridge's own, as a session"),
+        pytest.param(None, id="no TLS at all"),
+        pytest.param("mixed", id="our bridge trusted, but a stranger's certificate"),
+    ],
+)
+def test_wrong_certificates_stay_outside(secure: SecureRig, certs: str | None) -> None:
+    if certs == "mixed":
+        _mix(secure.folder)
+    address = secure.address(None if certs is None else secure.folder / certs)
+    with pytest.raises(MicroscopeError) as caught, secure.rig.client(address=address):
+        pass
+    assert "\n" not in str(caught.value)
+    assert "connection ended" in secure.rig.audit()
+
+
+def _mix(folder: Path) -> None:
+    mixed = folder / "mixed"
+    mixed.mkdir()
+    for name, source in (
+        ("cert.pem", "theirs/session"),
+        ("key.pem", "theirs/session"),
+        ("peer.pem", "ours/session"),
+    ):
+        (mixed / name).write_bytes((folder / source / name).read_bytes())
+
+
+def test_silent_tls_connections_keep_nobody_out(secure: SecureRig) -> None:
+    with ExitStack() as silent:
+        for _ in range(100):
+            silent.enter_context(Peer(secure.address(None)))
+        address = secure.address(secure.folder / "ours" / "session")
+        with secure.rig.client(address=address) as microscope:
+            assert microscope.status().beam_blanked
+
+
+def test_keys_are_for_their_owner_only(secure: SecureRig) -> None:
+    for side in ("bridge", "session"):
+        assert stat.S_IMODE((secure.folder / "ours" / side).stat().st_mode) == 0o700
+        assert stat.S_IMODE((secure.folder / "ours" / side / "key.pem").stat().st_mode) == 0o600
+
+
+def test_certificates_are_not_made_twice(secure: SecureRig) -> None:
+    with pytest.raises(BridgeError, match="choose another folder"):
+        make_certs(secure.folder / "ours")
+
+
+def test_missing_certificates_are_named(tmp_path: Path) -> None:
+    options = ["--host", "0.0.0.0", "--certs", str(tmp_path / "nowhere")]
+    with pytest.raises(BridgeError, match="nowhere"), open_rig(extra=options):
+        pass

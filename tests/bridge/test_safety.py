@@ -1,0 +1,176 @@
+"""The way to the safe state: never behind an exposure, never spoilt by one deaf device."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from controller.bridge.address import read_connection_file
+from controller.bridge.client import connect
+from controller.bridge.hardware import Hardware
+from controller.microscope.interface import (
+    AbortedError,
+    ConnectionLostError,
+    MicroscopeError,
+    StagePosition,
+)
+from tests.bridge.rig import SCAN, open_rig, wait_until
+from tests.microscope.fake import FakeMicroscope, FakeSettings
+
+
+def test_status_is_not_behind_an_exposure_and_abort_ends_it() -> None:
+    with open_rig(exposure_s=600) as rig, rig.client() as microscope:
+        with ThreadPoolExecutor(1) as threads:
+            exposure = threads.submit(microscope.acquire, "long", SCAN)
+            wait_until(lambda: rig.deeds("expose long"), "the exposure begins")
+            status = microscope.status()
+            assert status.busy
+            assert not status.beam_blanked
+            microscope.make_safe("the operator's choice")
+            with pytest.raises(AbortedError):
+                exposure.result()
+        after = microscope.status()
+        assert (after.busy, after.beam_blanked) == (False, True)
+
+
+def test_a_long_action_outlasts_the_patience_of_one_call() -> None:
+    with open_rig(move_s=3.5) as rig, rig.client(patience_s=3.0) as microscope:
+        target = StagePosition(alpha_deg=7)
+        assert microscope.move_stage("slow", target) == target
+        assert rig.deeds("move") == ["move 7"]
+
+
+def test_abort_pressed_again_and_again() -> None:
+    with open_rig(move_s=600) as rig, rig.client() as microscope, ThreadPoolExecutor(5) as threads:
+        move = threads.submit(microscope.move_stage, "m", StagePosition(alpha_deg=9))
+        wait_until(lambda: rig.deeds("move"), "the move begins")
+        list(threads.map(lambda _: microscope.make_safe("again"), range(4)))
+        with pytest.raises(AbortedError):
+            move.result()
+        assert microscope.status().beam_blanked
+
+
+def test_a_stage_that_does_not_listen_spares_no_other_device() -> None:
+    with open_rig(move_s=3.0, deaf=True) as rig, rig.client() as microscope:
+        with ThreadPoolExecutor(1) as threads:
+            move = threads.submit(microscope.move_stage, "m", StagePosition(alpha_deg=9))
+            wait_until(lambda: rig.deeds("move"), "the move begins")
+            with pytest.raises(MicroscopeError, match="stop_stage: the stage does not listen"):
+                microscope.make_safe("in a move")
+            assert rig.deeds("blank")
+            assert rig.deeds("safe in a move")
+            assert move.result().alpha_deg == 9  # it ran to its end, unexposed
+        assert rig.deeds("expose") == []
+
+
+def test_what_is_queued_does_not_begin_once_the_column_is_safe(tmp_path: Path) -> None:
+    diary = tmp_path / "diary"
+    hardware = Hardware(lambda: FakeMicroscope(FakeSettings(exposure_s=600, diary=diary)))
+    outcomes = [
+        hardware.start(lambda microscope, name=name: microscope.acquire(name, SCAN))  # type: ignore[misc]
+        for name in ("first", "second", "third")
+    ]
+    wait_until(lambda: diary.exists() and "expose first" in diary.read_text(), "it begins")
+    hardware.make_safe("now")
+    for outcome in outcomes:
+        with pytest.raises(AbortedError):
+            outcome.result()
+    assert [line for line in diary.read_text().splitlines() if line.startswith("expose")] == [
+        "expose first"
+    ]
+    hardware.close()
+
+
+def test_bridge_killed_in_an_exposure() -> None:
+    with open_rig(exposure_s=600) as rig, rig.client() as microscope:
+        with ThreadPoolExecutor(1) as threads:
+            exposure = threads.submit(microscope.acquire, "cut short", SCAN)
+            wait_until(lambda: rig.deeds("expose"), "the exposure begins")
+            rig.bridge.kill()
+            with pytest.raises(ConnectionLostError):
+                exposure.result()
+        with pytest.raises(ConnectionLostError):
+            microscope.status()
+        assert rig.deeds("expose") == ["expose cut short"]
+
+
+def test_bridge_frozen() -> None:
+    with open_rig() as rig, rig.client(patience_s=0.5) as microscope:
+        os.kill(rig.bridge.pid, signal.SIGSTOP)
+        try:
+            with pytest.raises(ConnectionLostError):
+                microscope.acquire("unanswered", SCAN)
+        finally:
+            os.kill(rig.bridge.pid, signal.SIGCONT)
+        microscope.status()
+        assert len(rig.deeds("expose unanswered")) <= 1
+
+
+def test_a_restarted_bridge_is_not_taken_for_the_old_one() -> None:
+    with open_rig() as rig, rig.client() as microscope:
+        before = read_connection_file(rig.bridge.connection_file)
+        rig.bridge.kill()
+        again = subprocess.Popen(
+            [
+                *(sys.executable, "-m", "controller.bridge"),
+                *("--microscope", "tests.microscope.fake:create"),
+                *("--connection-file", str(rig.bridge.connection_file)),
+                *("--socket", str(before.address.socket_path)),
+            ],
+            stdout=subprocess.DEVNULL,
+        )
+        try:
+            wait_until(
+                lambda: read_connection_file(rig.bridge.connection_file).boot_id != before.boot_id,
+                "the bridge is back",
+            )
+            with pytest.raises(ConnectionLostError):
+                microscope.status()
+            with pytest.raises(ConnectionLostError, match="restarted"):
+                microscope.acquire("blind", SCAN)
+            anew = connect(rig.bridge.connection_file, "tester")
+            assert anew.boot_id != before.boot_id
+            anew.close()
+        finally:
+            again.terminate()
+            assert again.wait() == 0
+
+
+@pytest.mark.parametrize(
+    ("end", "status"),
+    [
+        pytest.param(signal.SIGTERM, 0, id="SIGTERM"),
+        pytest.param(signal.SIGINT, 130, id="Ctrl-C"),
+        pytest.param(None, 0, id="its parent gone"),
+    ],
+)
+def test_the_bridge_leaves_the_column_safe(end: signal.Signals | None, status: int) -> None:
+    with open_rig() as rig:
+        connection_file = rig.folder / "second.json"
+        with subprocess.Popen(
+            [
+                *(sys.executable, "-m", "controller.bridge", "--tied"),
+                *("--microscope", "tests.microscope.fake:create"),
+                *("--settings", str(rig.folder / "fake.toml")),
+                *("--connection-file", str(connection_file)),
+                *("--socket", str(rig.folder / "second.sock")),
+            ],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+        ) as bridge:
+            wait_until(connection_file.exists, "the bridge is ready")
+            if end is not None:
+                bridge.send_signal(end)
+            else:
+                assert bridge.stdin is not None
+                bridge.stdin.close()
+            assert bridge.wait() == status
+        assert rig.deeds("safe the bridge ends")
+        assert not connection_file.exists()
+        assert not (rig.folder / "second.sock").exists()

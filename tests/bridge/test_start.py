@@ -1,0 +1,150 @@
+"""Starting a bridge: what can be wrong is said in one line; the column's PC stays lean."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from controller.bridge.address import BridgeRefusedError
+from controller.bridge.client import connect
+from controller.bridge.launch import start_bridge
+from controller.cli import main as cli
+from controller.errors import BridgeError
+from controller.exit_codes import ExitCode
+from tests.bridge.rig import SCAN, open_rig
+
+FAKE = "tests.microscope.fake:create"
+
+
+@pytest.mark.parametrize(
+    ("options", "toml", "said"),
+    [
+        pytest.param(["--microscope", "titan"], "", "unknown microscope 'titan'", id="unknown"),
+        pytest.param(["--microscope", "no.such:create"], "", "cannot be loaded", id="no module"),
+        pytest.param(["--microscope", "json:create"], "", "cannot be loaded", id="no function"),
+        pytest.param(["--microscope", FAKE], "exposure_s = 'long'", "exposure_s", id="wrong type"),
+        pytest.param(["--microscope", FAKE], "speed = 3", "speed", id="unknown setting"),
+        pytest.param(["--microscope", "simulator"], "seed = -1", "seed", id="simulator's setting"),
+        pytest.param(["--microscope", FAKE], "= 3", "settings.toml", id="not TOML"),
+        pytest.param(["--settings", "/no/such.toml"], "", "no/such.toml", id="no settings"),
+        pytest.param(["--socket", "/dev/shm/" + "x" * 100 + "/s"], "", "too long", id="long path"),
+        pytest.param(["--lease-s", "0"], "", "--lease-s", id="no lease"),
+        pytest.param(["--lease-s", "nan"], "", "--lease-s", id="no number"),
+    ],
+)
+def test_a_bridge_that_cannot_start_says_why(
+    private_folder: Path, options: list[str], toml: str, said: str
+) -> None:
+    settings = private_folder / "settings.toml"
+    settings.write_text(toml)
+    with pytest.raises(BridgeError, match=said) as caught:
+        start_bridge(private_folder, microscope=FAKE, settings=settings, extra=options)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_folder_open_to_others_is_refused(private_folder: Path) -> None:
+    open_folder = private_folder / "open"
+    open_folder.mkdir()
+    open_folder.chmod(0o755)
+    with pytest.raises(BridgeError, match="chmod 700"):
+        start_bridge(open_folder, microscope=FAKE)
+
+
+def test_a_second_bridge_on_one_socket_is_refused() -> None:
+    with open_rig() as rig:
+        with pytest.raises(BridgeError, match="already listening"):
+            start_bridge(rig.folder, microscope=FAKE)
+        with rig.client() as microscope:
+            assert microscope.status().beam_blanked
+
+
+def test_a_dead_bridges_socket_is_replaced(private_folder: Path) -> None:
+    path = private_folder / "bridge.sock"
+    dead = socket.socket(socket.AF_UNIX)
+    dead.bind(str(path))
+    dead.close()
+    with start_bridge(private_folder, microscope=FAKE) as bridge:
+        connect(bridge.connection_file, "tester").close()
+    assert not path.exists()
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        pytest.param(None, "no bridge", id="missing"),
+        pytest.param("{}", "address", id="empty"),
+        pytest.param("{", "JSON", id="torn"),
+    ],
+)
+def test_a_bad_connection_file_is_named(tmp_path: Path, content: str | None, said: str) -> None:
+    path = tmp_path / "bridge.json"
+    if content is not None:
+        path.write_text(content)
+    with pytest.raises(BridgeRefusedError, match=said):
+        connect(path, "tester")
+
+
+def test_the_audit_log_tells_who_did_what() -> None:
+    with open_rig() as rig:
+        with rig.client("Ada") as microscope:
+            microscope.acquire("exposure 1", SCAN)
+        audit = rig.audit()
+    for line in ("lease to Ada", 'exposure 1 {"kind":"acquire"', "making safe: the controller"):
+        assert line in audit
+    assert "status" not in audit
+
+
+def test_make_certs_from_the_command_line(
+    private_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = private_folder / "certs"
+    assert cli.main(["bridge", "--make-certs", str(folder)]) == ExitCode.OK
+    assert str(folder / "session") in capsys.readouterr().out
+    assert cli.main(["bridge", "--make-certs", str(folder)]) == ExitCode.BRIDGE
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+LEAN = """
+import importlib.abc, sys
+HEAVY = {"scipy", "astra", "textual", "pywt", "mrcfile", "matplotlib", "processing", "simulator"}
+class Block(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path, target=None):
+        if name.split(".")[0] in HEAVY:
+            raise ImportError(f"a lean PC has no {name}")
+sys.meta_path.insert(0, Block())
+import pkgutil, controller.bridge, controller.microscope
+for package in (controller.bridge, controller.microscope):
+    for module in pkgutil.iter_modules(package.__path__, package.__name__ + "."):
+        if not module.name.endswith("__main__"):
+            __import__(module.name)
+from controller.bridge.__main__ import main
+sys.argv = ["bridge", *sys.argv[1:]]
+raise SystemExit(main())
+"""
+
+
+def test_the_bridge_runs_without_the_heavy_libraries(private_folder: Path) -> None:
+    connection_file = private_folder / "lean.json"
+    with subprocess.Popen(
+        [
+            *(sys.executable, "-c", LEAN, "--tied", "--microscope", FAKE),
+            *("--connection-file", str(connection_file)),
+            *("--socket", str(private_folder / "lean.sock")),
+        ],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": str(Path.cwd())},
+    ) as bridge:
+        assert bridge.stdout is not None
+        assert b"ready at" in bridge.stdout.readline()
+        microscope = connect(connection_file, "tester")
+        assert microscope.status().beam_blanked
+        microscope.close()
+        assert bridge.stdin is not None
+        bridge.stdin.close()
+        assert bridge.wait() == 0
