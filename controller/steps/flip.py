@@ -15,6 +15,8 @@ from controller.session.ledger import Ledger
 from controller.steps.base import StepData
 from controller.steps.context import Context, StopRequestedError
 from controller.steps.tracking import keep_in_view
+from processing.errors import ProcessingError
+from processing.images.flip import match_flip
 
 LOWEST_SCORE = 0.35
 """Of the better hypothesis: below it the image shows neither side of A's object."""
@@ -133,9 +135,18 @@ def match_images(
     image_a: NDArray[Any], image_b: NDArray[Any], pixel_nm: float, margin: float
 ) -> FlipChecked:
     """Say which side of A's object an image of B, both at 0 degrees, shows."""
-    from processing.images.flip import match_flip
-
-    match = match_flip(np.asarray(image_a, np.float32), np.asarray(image_b, np.float32), pixel_nm)
+    try:
+        match = match_flip(
+            np.asarray(image_a, np.float32), np.asarray(image_b, np.float32), pixel_nm
+        )
+    except ProcessingError as error:
+        return FlipChecked(
+            flipped_score=0.0,
+            same_side_score=0.0,
+            in_plane_deg=0.0,
+            accepted=False,
+            found=str(error),
+        )
     flipped, same = float(match.flipped_score), float(match.same_score)
     in_plane_deg = float(match.in_plane_deg)
     recognised = max(flipped, same) >= LOWEST_SCORE

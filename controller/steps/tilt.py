@@ -119,7 +119,7 @@ def _worth_another(found: Judgement, attempt: int, context: Context) -> bool:
 
 def _previous_image(step: Tilt, context: Context) -> NDArray[Any] | None:
     frames = context.session.ledger.frames[step.series]
-    good = [frame.section for frame in frames if frame.verdict not in ("invalid", "dim")]
+    good = [frame.section for frame in frames if frame.verdict in ("ok", "shifted")]
     return context.session.image(step.series, good[-1]) if good else None
 
 

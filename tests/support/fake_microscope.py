@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import zlib
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,19 +43,25 @@ class FakeMicroscope:
         What goes wrong.
     drift_nm
         (x, y) of the object against the stage.
+    world
+        A file that outlives the microscope: there while the grid is flipped.
     """
 
-    def __init__(self, boot_id: str = "boot-1", fault: Fault | None = None) -> None:
+    def __init__(
+        self, boot_id: str = "boot-1", fault: Fault | None = None, world: Path | None = None
+    ) -> None:
         self.boot_id = boot_id
+        self._world = world
         self.fault: Fault = fault or (lambda action, request_id: None)
         self.spoil: Spoil = lambda request_id, pixels: pixels
+        self.on_safe: Callable[[], None] = lambda: None
         self.drift_nm = (0.0, 0.0)
         self.stage = StagePosition()
         self.current_pA = 50.0
         self.current_error = 1.0
         self.blanked = True
         self.valves_open = True
-        self.flipped = False
+        self.flipped = world is not None and world.exists()
         self.exposures = 0
         self.time_s = 0.0
         self.log: list[tuple[str, str]] = []
@@ -134,10 +141,16 @@ class FakeMicroscope:
         middle = ((scan.height_px - 1) / 2, (scan.width_px - 1) / 2)
         v = (y - middle[0]) * scan.pixel_nm - self.stage.y_nm - self.drift_nm[1]
         u = (x - middle[1]) * scan.pixel_nm - self.stage.x_nm - self.drift_nm[0]
-        seed = int(self.stage.alpha_deg * 100) + (1 << 20) * (1 + self.flipped)
-        grain = np.random.default_rng(seed).normal(0.0, 8.0, y.shape)
-        disc = 500.0 * (np.hypot(u, v) < OBJECT_RADIUS_NM)
-        return np.asarray(np.clip(100.0 + disc + grain, 0, 65535), np.uint16)
+        disc = np.hypot(u, v) < OBJECT_RADIUS_NM
+        return np.asarray(100.0 + disc * (500.0 + self._grain(u, v)), np.uint16)
+
+    def _grain(self, u: NDArray[np.float64], v: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Waves in the object, others for every tilt; from behind, the mirror image."""
+        side = -1.0 if self.flipped else 1.0
+        rng = np.random.default_rng(10_000 + round(side * self.stage.alpha_deg * 100))
+        waves = np.column_stack([rng.normal(0.0, 0.5, (40, 2)), rng.uniform(0.0, 2 * np.pi, 40)])
+        shape = [np.cos(p * u + q * side * v + phase) for p, q, phase in waves]
+        return np.asarray(20.0 * sum(shape))
 
     def illuminate(self, request_id: str, duration_s: float, field_nm: float) -> float:
         self._begin("illuminate", request_id)
@@ -160,6 +173,7 @@ class FakeMicroscope:
     def make_safe(self, reason: str) -> None:
         self.blanked = True
         self._safe.set()
+        self.on_safe()
         self.log.append(("make-safe", reason))
 
     def wait(self, duration_s: float) -> None:
@@ -168,6 +182,8 @@ class FakeMicroscope:
     def rehearse(self, request_id: str, remount: Remount) -> None:
         self._begin("rehearse", remount.value)
         self.flipped = remount in (Remount.FLIPPED, Remount.OTHER_ASSEMBLY)
+        if self._world is not None and self.flipped:
+            self._world.touch()
 
     def close(self) -> None:
         self.blanked = True

@@ -37,6 +37,9 @@ step_deg = 10.0
 start_deg = -20.0
 stop_deg = 10.0
 step_deg = 10.0
+[flip]
+unanswered = "stop"
+unanswered_after_s = 2.0
 [limits]
 free_disk_margin = 1.0
 """

@@ -1,0 +1,227 @@
+"""Beam, valves, current, dose, disk, connection: the session waits, goes on, or ends safely."""
+
+from __future__ import annotations
+
+import errno
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from controller.engine import faults
+from controller.events import Alerted, Checked, Event, FrameRecorded, State, StateChanged
+from controller.exit_codes import ExitCode
+from controller.microscope.interface import (
+    AbortedError,
+    AcquisitionError,
+    BeamLostError,
+    ConnectionLostError,
+    LeaseError,
+    MicroscopeError,
+    VacuumError,
+    ValvesClosedError,
+)
+from controller.session.entries import Exposing, FrameWritten
+from controller.session.journal import read_journal
+from controller.steps import column as column_module
+from processing.files.mrc_writer import MrcStackWriter
+from tests.support.fake_microscope import FakeMicroscope
+from tests.support.small_session import PROTOCOL, TILTS_A, TILTS_B, FakeJobs, Run, open_session
+
+
+@pytest.fixture(autouse=True)
+def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(faults, "BEAM_STABLE_S", 0.1)
+    monkeypatch.setattr(column_module, "FIRST_LOOK_AFTER_S", 0.02)
+
+
+def raise_once(where: str, error: MicroscopeError) -> Callable[[str, str], None]:
+    left = [error]
+
+    def fault(action: str, request_id: str) -> None:
+        if where in request_id and left:
+            raise left.pop()
+
+    return fault
+
+
+def paused(run: Run) -> list[str]:
+    return [e.reason for e in run.of(StateChanged) if e.state is State.PAUSED]
+
+
+def complete(path: Path) -> bool:
+    return [
+        [float(line) for line in (path / f"{series}.rawtlt").read_text().split()]
+        for series in ("A", "B")
+    ] == [TILTS_A, TILTS_B]
+
+
+@dataclass(frozen=True)
+class Fault:
+    name: str
+    error: MicroscopeError
+    advice: str
+    """Empty where the session goes on without a pause."""
+    by_itself: bool = False
+
+
+FAULTS = [
+    Fault("beam lost", BeamLostError("no emission"), "goes on by itself", by_itself=True),
+    Fault("valves closed", ValvesClosedError("valves closed"), "open the column valves"),
+    Fault("vacuum", VacuumError("pressure too high"), "wait for the vacuum"),
+    Fault("no frame", AcquisitionError("detector timed out"), ""),
+    Fault("made safe meanwhile", AbortedError("the lease ran out"), ""),
+    Fault("out of reach", ConnectionLostError("no answer"), "out of reach", by_itself=True),
+    Fault("lease lost", LeaseError("held by another"), "out of reach", by_itself=True),
+    Fault("anything else", MicroscopeError("odd"), "see to it, then go on"),
+]
+
+
+@pytest.mark.parametrize("case", FAULTS, ids=lambda case: case.name)
+def test_a_fault_is_waited_out_and_no_frame_is_missing(tmp_path: Path, case: Fault) -> None:
+    microscope = FakeMicroscope(fault=raise_once("A-002/frame", case.error))
+    run = Run(open_session(tmp_path / "s"), microscope)
+
+    def person(event: Event, engine: Any) -> None:
+        if isinstance(event, StateChanged) and event.state is State.PAUSED:
+            assert microscope.blanked
+            if not case.by_itself:
+                threading.Timer(0.02, engine.go_on).start()
+
+    run.on_event = person
+    assert run.go() is ExitCode.OK
+    assert complete(tmp_path / "s")
+    assert len(paused(run)) == (1 if case.advice else 0)
+    assert all(case.advice in reason for reason in paused(run))
+
+
+def test_a_reply_that_was_lost_is_asked_for_again_and_executed_once(tmp_path: Path) -> None:
+    left = ["lost"]
+
+    def lose_reply(action: str, request_id: str) -> None:
+        if action == "acquired" and "A-002/frame" in request_id and left:
+            left.pop()
+            raise ConnectionLostError("the reply was lost")
+
+    microscope = FakeMicroscope(fault=lose_reply)
+    run = Run(open_session(tmp_path / "s"), microscope)
+    assert run.go() is ExitCode.OK
+    asked = [request_id for name, request_id in microscope.log if "A-002/frame" in request_id]
+    assert len(asked) == 1
+    assert complete(tmp_path / "s")
+
+
+def test_a_restarted_bridge_has_its_tilt_retaken_and_its_exposure_charged(tmp_path: Path) -> None:
+    old, new = FakeMicroscope("boot-1"), FakeMicroscope("boot-2")
+    microscopes = [old, new]
+
+    def die(action: str, request_id: str) -> None:
+        if "A-002/frame" in request_id or dead:
+            dead.append(True)
+            raise ConnectionLostError("the bridge is gone")
+
+    dead: list[bool] = []
+    old.fault = die
+    run = Run(open_session(tmp_path / "s"), connect=lambda: microscopes.pop(0))
+    assert run.go() is ExitCode.OK
+    assert complete(tmp_path / "s")
+    first = [(name, "A-start" in request_id) for name, request_id in new.log][:2]
+    assert first == [("blank", False), ("blank", False)]
+    lines = read_journal(tmp_path / "s" / "journal.jsonl").lines
+    frames = [
+        e.entry for e in lines if isinstance(e.entry, Exposing) and e.entry.step_id == "A-002"
+    ]
+    assert [e.boot_id for e in frames if e.purpose == "frame-0"] == ["boot-1", "boot-2"]
+    written = [e.entry for e in lines if isinstance(e.entry, FrameWritten)]
+    in_all = sum({f.info.frame_id: f.info.dose_e_per_A2 for f in written}.values())
+    assert run.of(FrameRecorded)[-1].dose_e_per_A2 > in_all + written[0].info.dose_e_per_A2
+
+
+def test_no_microscope_at_all_is_a_bridge_error(tmp_path: Path) -> None:
+    def nobody() -> FakeMicroscope:
+        raise ConnectionLostError("nothing listens there")
+
+    run = Run(open_session(tmp_path / "s"), connect=nobody)
+    assert run.go() is ExitCode.BRIDGE
+    assert "cannot be reached: nothing listens there" in run.of(StateChanged)[-1].reason
+
+
+# -- refusals -------------------------------------------------------------------------------
+
+
+def test_the_wrong_current_ends_the_session_safely(tmp_path: Path) -> None:
+    microscope = FakeMicroscope()
+    microscope.current_error = 0.7
+    run = Run(open_session(tmp_path / "s"), microscope)
+    assert run.go() is ExitCode.SAFETY
+    assert "28.0 pA, the protocol wants 40 pA" in run.of(StateChanged)[-1].reason
+    assert microscope.exposures == 0
+
+
+def test_the_preflight_shows_every_failure_at_once(tmp_path: Path) -> None:
+    microscope = FakeMicroscope()
+    microscope.valves_open = False
+    protocol = PROTOCOL + "dose_budget_e_per_A2 = 100.0\n[column]\nvoltage_kV = 200.0\n"
+    run = Run(open_session(tmp_path / "s", protocol), microscope)
+    assert run.go() is ExitCode.SAFETY
+    assert {e.name for e in run.of(Checked) if not e.ok} == {"voltage", "valves", "dose"}
+    reason = run.of(StateChanged)[-1].reason
+    assert "3 of" in reason
+    assert microscope.exposures == 0
+
+
+def test_an_exposure_beyond_the_dose_budget_is_refused(tmp_path: Path) -> None:
+    planned = 1718.0  # what the plan costs; retakes then meet the budget
+    protocol = PROTOCOL + f"dose_budget_e_per_A2 = {planned + 50.0}\n[quality]\nmax_retakes = 5\n"
+    microscope = FakeMicroscope()
+    microscope.spoil = lambda request_id, p: (
+        p * 0 if "/A-00" in request_id and "frame" in request_id else p
+    )
+    run = Run(open_session(tmp_path / "s", protocol), microscope)
+    assert run.go() is ExitCode.SAFETY
+    assert "limits.dose_budget_e_per_A2" in run.of(StateChanged)[-1].reason
+    spent = max(e.dose_e_per_A2 for e in run.of(FrameRecorded))
+    assert spent <= planned + 50.0
+    assert microscope.blanked
+
+
+# -- the disk -------------------------------------------------------------------------------
+
+
+def test_a_full_disk_keeps_the_frame_and_goes_on_when_there_is_room(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    append = MrcStackWriter.append
+    full = [3]
+
+    def no_room(self: MrcStackWriter, image: Any) -> Any:
+        if self.sections == 2 and full[0]:
+            full[0] -= 1
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return append(self, image)
+
+    monkeypatch.setattr(MrcStackWriter, "append", no_room)
+    microscope = FakeMicroscope()
+    run = Run(open_session(tmp_path / "s"), microscope)
+    assert run.go() is ExitCode.OK
+    assert complete(tmp_path / "s")
+    assert len(paused(run)) == 3
+    assert all("No space left" in reason and "kept in memory" in reason for reason in paused(run))
+    asked = [request_id for _, request_id in microscope.log if "A-002/frame" in request_id]
+    assert len(asked) == 1  # no dose for a disk's sake
+
+
+def test_a_report_that_fails_does_not_lose_the_session(tmp_path: Path) -> None:
+    run = Run(open_session(tmp_path / "s"), jobs=FakeJobs())
+
+    def broken(folder: Path) -> Path:
+        raise ValueError("no figures")
+
+    run.engine._write_report = broken
+    assert run.go() is ExitCode.PROCESSING_FAILED
+    assert "no figures" in run.of(StateChanged)[-1].reason
+    assert complete(tmp_path / "s")
+    assert any("no figures" in alert.text for alert in run.of(Alerted))
