@@ -1,0 +1,110 @@
+"""Projection matching: every image against the re-projection of what all of them reconstruct."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from scipy import ndimage
+
+from processing.align.alignment import Alignment, apply_alignment, in_raw_frame
+from processing.images.shift import Band, Shifts, find_shifts
+from processing.progress import Progress, silent
+from processing.reconstruct.projector import Projector
+from processing.reconstruct.sirt import sirt
+from processing.series import Float32, TiltSeries
+
+SIRT_ITERATIONS = 6
+"""With momentum. Few: a converged volume re-projects each image as it is, misplaced or not."""
+WIDE_BAND = Band(1.5, 30.0)
+"""Down to the object's outline, which neighbours far in angle still share."""
+
+
+@dataclass(frozen=True)
+class Match:
+    """One round's comparison of the aligned images with their re-projections."""
+
+    seen: Float32
+    """Re-projections [tilt, y, x]."""
+    shifts: Shifts
+    misfit: float
+    """Norm of the difference over the norm of the images in use."""
+
+
+def match_projections(
+    series: TiltSeries,
+    alignment: Alignment,
+    *,
+    rounds: int,
+    tolerance_px: float = 0.02,
+    progress: Progress = silent,
+) -> Alignment:
+    """Improve the shifts until they change by less than `tolerance_px` rms.
+
+    Every round moves the raw images once, reconstructs them roughly, and corrects each shift by
+    the displacement between image and re-projection (Gursoy et al., Sci. Rep. 2017, 7, 11818).
+    Images whose correlation falls out of line are rejected, and taken back if it recovers.
+    """
+    for done in range(rounds):
+        match = compare(apply_alignment(series, alignment))
+        alignment = corrected(alignment, match.shifts, series)
+        progress("projection matching", (done + 1) / rounds)
+        if alignment.rms_px < tolerance_px:
+            break
+    return alignment
+
+
+def compare(aligned: TiltSeries, band: Band = WIDE_BAND) -> Match:
+    """Reconstruct the images in use, re-project at every tilt, and compare all."""
+    columns = aligned.images.shape[2]
+    used = ~aligned.excluded
+    projector = Projector(aligned.angles_rad[used], columns)
+    volume = sirt(projector, aligned.images[used], SIRT_ITERATIONS, momentum=True)
+    seen = np.zeros_like(aligned.images)
+    seen[used] = projector.forward(volume)
+    if not used.all():
+        seen[~used] = Projector(aligned.angles_rad[~used], columns).forward(volume)
+    shifts = find_shifts(aligned.images, seen, band, max_shift_px=columns / 8)
+    return Match(seen, shifts, _misfit(aligned.images[used], seen[used]))
+
+
+def corrected(alignment: Alignment, found: Shifts, series: TiltSeries) -> Alignment:
+    """Add the displacements found, turned into the raw images' frame."""
+    scores = found.scores[~series.excluded]
+    spread = 1.4826 * np.median(np.abs(scores - np.median(scores)))
+    floor = np.median(scores) - max(8 * spread, 0.15)
+    return replace(
+        alignment,
+        shifts_px=alignment.shifts_px + in_raw_frame(found.shifts_px, alignment.tilt_axis_deg),
+        rejected=series.excluded | (found.scores < floor),
+        residuals_px=np.hypot(*found.shifts_px.T),
+    )
+
+
+def reduced(series: TiltSeries, factor: float) -> TiltSeries:
+    """Images smoothed and sampled at pixels `factor` times as wide, about the same centre."""
+    if factor <= 1:
+        return series
+    rows, columns = (int(np.ceil(n / factor)) for n in series.images.shape[1:])
+    old = (np.array(series.images.shape[1:]) - 1) / 2
+    offset = old - factor * (np.array([rows, columns]) - 1) / 2
+    images = np.empty((series.tilts, rows, columns), np.float32)
+    for small, image in zip(images, series.images, strict=True):
+        smooth = ndimage.gaussian_filter(image, 0.4 * factor, mode="nearest")
+        ndimage.affine_transform(
+            smooth, [factor, factor], offset, output=small, order=1, mode="nearest"
+        )
+    return replace(series, images=images, pixel_nm=series.pixel_nm * factor)
+
+
+def scaled(alignment: Alignment, factor: float) -> Alignment:
+    """The same alignment in pixels `factor` times as small."""
+    return replace(
+        alignment,
+        shifts_px=alignment.shifts_px * factor,
+        residuals_px=alignment.residuals_px * factor,
+    )
+
+
+def _misfit(images: Float32, seen: Float32) -> float:
+    return float(np.linalg.norm(images - seen) / max(float(np.linalg.norm(images)), 1e-30))

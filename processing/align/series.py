@@ -1,0 +1,87 @@
+"""Alignment of a whole tilt series, from raw images to shifts and axis."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from processing.align.alignment import Alignment, apply_alignment, unaligned
+from processing.align.axis import find_tilt_axis
+from processing.align.coarse import centres_of_mass, cut_off, neighbour_shifts
+from processing.align.matching import compare, match_projections, reduced, scaled
+from processing.images.intensity import estimated_response, linearised, without_background
+from processing.progress import Progress, silent, within
+from processing.series import Float64, TiltSeries
+
+COARSE_COLUMNS = 64
+"""Width to which images are reduced for the choice of a start."""
+FINE_COLUMNS = 128
+"""Width above which axis search and projection matching work on reduced images."""
+DRIFT_DEGREE = 5
+"""Of the polynomial in the tilt angle that stands for what projection matching drifts by."""
+BELIEVABLE_DRIFT_PX = 1.0
+
+
+def align_series(series: TiltSeries, *, progress: Progress = silent) -> Alignment:
+    """Find each image's shift and the tilt axis.
+
+    Candidates for a start (the images as they are, centres of mass, neighbours against each
+    other) are judged by how well one object explains all images; the best is refined by projection
+    matching. Raw counts will do: background and saturation are taken out here.
+    """
+    flat = flattened(series)
+    coarse = max(1.0, series.images.shape[2] / COARSE_COLUMNS)
+    fine = max(1.0, series.images.shape[2] / FINE_COLUMNS)
+    small, medium = reduced(flat, coarse), reduced(flat, fine)
+    progress("first shifts", 0.0)
+    masses = None if cut_off(flat.usable().images) else centres_of_mass(flat.images)
+    start = _best_start(small, masses, coarse)
+    start = match_projections(small, start, rounds=4, progress=within(progress, 0.1, 0.3))
+    start = scaled(start, coarse / fine)
+    start = find_tilt_axis(medium, start, progress=within(progress, 0.3, 0.5))
+    matched = match_projections(medium, start, rounds=4, progress=within(progress, 0.5, 0.95))
+    found = scaled(matched, fine)
+    if masses is not None:
+        found = _without_drift(found, masses)
+    progress("alignment", 1.0)
+    return found
+
+
+def flattened(series: TiltSeries) -> TiltSeries:
+    """Images proportional to thickness: finite, without background, saturation undone."""
+    finite = np.isfinite(series.images)
+    blank = finite.mean(axis=(1, 2)) < 0.5
+    images = np.where(finite, series.images, 0).astype(np.float32)
+    for image, good in zip(images, finite, strict=True):
+        if good.any() and not good.all():
+            image[~good] = np.median(image[good])
+    plain = without_background(replace(series, images=images, excluded=series.excluded | blank))
+    used = plain.usable()
+    response = estimated_response(used, centres_of_mass(used.images)[:, 0])
+    return linearised(plain, response)
+
+
+def _best_start(small: TiltSeries, masses: Float64 | None, factor: float) -> Alignment:
+    """The candidate whose images agree best, in the reduced images' pixels."""
+    still = unaligned(small)
+    neighbours = neighbour_shifts(small.images, small.angles_rad)
+    candidates = [still, replace(still, shifts_px=neighbours)]
+    if masses is not None:
+        candidates.append(replace(still, shifts_px=masses / factor))
+    return min(candidates, key=lambda start: compare(apply_alignment(small, start)).misfit)
+
+
+def _without_drift(matched: Alignment, masses: Float64) -> Alignment:
+    """Take the smooth part of the shifts from the centres of mass, the rest from matching.
+
+    Blur and saturation on the side where the beam leaves draw matched shifts aside by an amount
+    that changes slowly with the tilt; centres of mass do not know it, but are noisier.
+    """
+    used = ~matched.rejected
+    design = np.polynomial.legendre.legvander(matched.angles_deg / 90, DRIFT_DEGREE)
+    away = matched.shifts_px - masses
+    drift = design @ np.linalg.lstsq(design[used], away[used], rcond=None)[0]
+    if np.sqrt(np.mean(away[used] ** 2)) > BELIEVABLE_DRIFT_PX:
+        return matched
+    return replace(matched, shifts_px=matched.shifts_px - drift)
