@@ -12,12 +12,16 @@ from processing.images.shift import Band, Shifts, find_shifts
 from processing.progress import Progress, silent
 from processing.reconstruct.projector import Projector
 from processing.reconstruct.sirt import sirt
-from processing.series import Float32, TiltSeries
+from processing.series import Float32, Float64, TiltSeries
 
 SIRT_ITERATIONS = 6
 """With momentum. Few: a converged volume re-projects each image as it is, misplaced or not."""
 WIDE_BAND = Band(1.5, 30.0)
 """Down to the object's outline, which neighbours far in angle still share."""
+
+
+DETAIL_BAND = Band(1.5, 5.0)
+"""Single particles: an image of something else with the same outline differs here."""
 
 
 @dataclass(frozen=True)
@@ -27,6 +31,8 @@ class Match:
     seen: Float32
     """Re-projections [tilt, y, x]."""
     shifts: Shifts
+    likeness: Float64
+    """[tilt], correlation of the details, at the best shift."""
     misfit: float
     """Norm of the difference over the norm of the images in use."""
 
@@ -43,11 +49,11 @@ def match_projections(
 
     Every round moves the raw images once, reconstructs them roughly, and corrects each shift by
     the displacement between image and re-projection (Gursoy et al., Sci. Rep. 2017, 7, 11818).
-    Images whose correlation falls out of line are rejected, and taken back if it recovers.
+    Images whose details fall out of line are rejected, and taken back if they recover.
     """
     for done in range(rounds):
         match = compare(apply_alignment(series, alignment))
-        alignment = corrected(alignment, match.shifts, series)
+        alignment = corrected(alignment, match, series)
         progress("projection matching", (done + 1) / rounds)
         if alignment.rms_px < tolerance_px:
             break
@@ -65,19 +71,21 @@ def compare(aligned: TiltSeries, band: Band = WIDE_BAND) -> Match:
     if not used.all():
         seen[~used] = Projector(aligned.angles_rad[~used], columns).forward(volume)
     shifts = find_shifts(aligned.images, seen, band, max_shift_px=columns / 8)
-    return Match(seen, shifts, _misfit(aligned.images[used], seen[used]))
+    details = find_shifts(aligned.images, seen, DETAIL_BAND, max_shift_px=columns / 8)
+    return Match(seen, shifts, details.scores, _misfit(aligned.images[used], seen[used]))
 
 
-def corrected(alignment: Alignment, found: Shifts, series: TiltSeries) -> Alignment:
+def corrected(alignment: Alignment, match: Match, series: TiltSeries) -> Alignment:
     """Add the displacements found, turned into the raw images' frame."""
-    scores = found.scores[~series.excluded]
+    scores = match.likeness[~series.excluded]
     spread = 1.4826 * np.median(np.abs(scores - np.median(scores)))
     floor = np.median(scores) - max(8 * spread, 0.15)
     return replace(
         alignment,
-        shifts_px=alignment.shifts_px + in_raw_frame(found.shifts_px, alignment.tilt_axis_deg),
-        rejected=series.excluded | (found.scores < floor),
-        residuals_px=np.hypot(*found.shifts_px.T),
+        shifts_px=alignment.shifts_px
+        + in_raw_frame(match.shifts.shifts_px, alignment.tilt_axis_deg),
+        rejected=series.excluded | (match.likeness < floor),
+        residuals_px=np.hypot(*match.shifts.shifts_px.T),
     )
 
 

@@ -1,0 +1,127 @@
+"""Alignment gives back the shifts, the axis and the bad images that a recording was made with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pytest
+
+from processing.align.alignment import Alignment, apply_alignment, unaligned
+from processing.align.particles import refine_against_particles
+from processing.align.series import align_series, flattened
+from processing.series import TiltSeries
+from tests.support.spheres import Recording, jittered, packed, tilt_series
+
+ANGLES = np.arange(-70.0, 75.0, 4.0)
+DIAMETER, SIZE = 7.0, 80
+
+
+def residual_px(found: Alignment, truth: Recording, angles_deg: np.ndarray) -> tuple[float, float]:
+    """Rms along and across the axis; a shift of the whole object, seen at each tilt, is free."""
+    away = found.shifts_px - truth.shifts_px
+    turn = np.deg2rad(truth.tilt_axis_deg)
+    along = away[:, 0] * np.cos(turn) - away[:, 1] * np.sin(turn)
+    across = away[:, 0] * np.sin(turn) + away[:, 1] * np.cos(turn)
+    t = np.deg2rad(angles_deg)
+    free = np.stack([np.cos(t), np.sin(t)], axis=1)
+    across = across - free @ np.linalg.lstsq(free, across, rcond=None)[0]
+    return float(along.std()), float(np.sqrt(np.mean(across**2)))
+
+
+@dataclass(frozen=True)
+class Case:
+    name: str
+    order: str = "disordered"
+    counts: float | None = 1000
+    axis_deg: float = 0.0
+    jitter_px: float = 3.0
+
+
+CASES = [
+    Case("disordered"),
+    Case("fcc", order="fcc"),
+    Case("few counts", counts=200),
+    Case("axis off by three degrees", axis_deg=3.0),
+    Case("axis off the other way", order="fcc", axis_deg=-4.5),
+    Case("aligned already", jitter_px=0.0),
+]
+
+
+def recorded(case: Case) -> tuple[TiltSeries, Recording, np.ndarray]:
+    centres = packed(26, 8.6, order=case.order, seed=4)
+    truth = replace(
+        jittered(
+            len(ANGLES),
+            jitter_px=case.jitter_px,
+            angle_error_deg=0.15,
+            counts=case.counts,
+            seed=9,
+        ),
+        tilt_axis_deg=case.axis_deg,
+    )
+    return tilt_series(centres, ANGLES, DIAMETER, SIZE, truth), truth, centres
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_shifts_and_axis_come_back(case: Case) -> None:
+    series, truth, _ = recorded(case)
+    found = align_series(series)
+    along, across = residual_px(found, truth, ANGLES)
+    assert along < 0.1
+    assert across < 0.1
+    assert found.tilt_axis_deg == pytest.approx(case.axis_deg, abs=0.4)
+    assert not found.rejected.any()
+
+
+def test_particles_as_markers_take_out_what_is_left() -> None:
+    series, truth, centres = recorded(CASES[0])
+    rng = np.random.default_rng(1)
+    rough = replace(
+        unaligned(series),
+        shifts_px=truth.shifts_px + rng.normal(0, 0.3, truth.shifts_px.shape),
+        tilt_axis_deg=0.4,
+    )
+    moved = centres + rng.normal(0, 0.2, centres.shape)
+    fit = refine_against_particles(flattened(series), rough, moved, DIAMETER)
+    along, across = residual_px(fit.alignment, truth, ANGLES)
+    assert along < 0.05
+    assert across < 0.05
+    assert fit.alignment.tilt_axis_deg == pytest.approx(0, abs=0.1)
+    errors = fit.alignment.angles_deg - ANGLES - truth.angle_errors_deg
+    assert errors.std() < 0.5 * truth.angle_errors_deg.std()
+    assert np.sqrt(np.mean((fit.centres_nm - centres) ** 2)) < 0.12
+
+
+def test_an_image_of_something_else_is_rejected_and_harms_nothing() -> None:
+    series, truth, _ = recorded(CASES[0])
+    images = series.images.copy()
+    other = packed(20, 9.5, order="fcc", seed=77)
+    images[20] = tilt_series(other, np.array([35.0]), DIAMETER, SIZE).images[0]
+    images[20] *= images[19].max() / images[20].max()
+    images[8] = np.nan
+    found = align_series(replace(series, images=images))
+    assert list(np.flatnonzero(found.rejected)) == [8, 20]
+    kept = ~found.rejected
+    part = replace(found, shifts_px=found.shifts_px[kept])
+    along, across = residual_px(part, replace(truth, shifts_px=truth.shifts_px[kept]), ANGLES[kept])
+    assert max(along, across) < 0.1
+
+
+@pytest.mark.parametrize("axis_deg", [0.0, 3.0], ids=["upright", "turned"])
+def test_applying_puts_a_point_where_the_geometry_says(axis_deg: float) -> None:
+    point = np.array([[9.0, -6.0, 4.0]])
+    truth = replace(
+        jittered(len(ANGLES), jitter_px=2.0, angle_error_deg=0.0, counts=None, seed=2),
+        tilt_axis_deg=axis_deg,
+    )
+    series = tilt_series(point, ANGLES, DIAMETER, 64, truth)
+    known = replace(unaligned(series), shifts_px=truth.shifts_px, tilt_axis_deg=axis_deg)
+    images = apply_alignment(series, known).images
+    grid = np.arange(64) - 31.5
+    mass = images.sum(axis=(1, 2))
+    t = np.deg2rad(ANGLES)
+    np.testing.assert_allclose(
+        images.sum(axis=1) @ grid / mass, 9 * np.cos(t) + 4 * np.sin(t), atol=0.05
+    )
+    np.testing.assert_allclose(images.sum(axis=2) @ grid / mass, -6, atol=0.05)
