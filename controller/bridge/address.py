@@ -42,11 +42,15 @@ class BridgeAddress(Data):
 
 
 class ConnectionFile(Data):
-    """What a bridge writes once it is ready, so that whoever started it can connect."""
+    """What a bridge writes once it is ready, so that whoever started it can connect.
+
+    On another machine it is written with the certificates, and names no process. Paths are
+    relative to its folder.
+    """
 
     address: BridgeAddress
-    pid: int
-    boot_id: str
+    pid: int = 0
+    boot_id: str = ""
 
 
 @dataclass(frozen=True)
@@ -175,8 +179,14 @@ def read_connection_file(path: Path) -> ConnectionFile:
         If it is missing or damaged.
     """
     try:
-        return ConnectionFile.model_validate_json(path.read_text(encoding="utf-8"))
+        found = ConnectionFile.model_validate_json(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise BridgeRefusedError(f"no bridge: connection file {path}: {error.strerror}") from error
     except ValidationError as error:
         raise BridgeRefusedError(f"connection file {path}: {one_line(error)}") from error
+    paths = {
+        name: path.parent / value
+        for name in ("socket_path", "secret_path", "certs")
+        if (value := getattr(found.address, name)) is not None
+    }
+    return found.model_copy(update={"address": found.address.model_copy(update=paths)})

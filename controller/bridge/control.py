@@ -168,9 +168,7 @@ class BridgeControl:
         outcome = self._outcomes.first(
             request.request_id,
             request.action,
-            lambda: self._hardware.start(
-                lambda microscope: self._act(microscope, request.request_id, request.action)
-            ),
+            lambda: self._hardware.start(lambda microscope: self._act(microscope, request)),
         )
         if not wait([outcome], timeout=m.POLL_S).done:
             return Answer(m.Pending())
@@ -183,9 +181,11 @@ class BridgeControl:
             case m.Acquire(scan=scan):
                 check_scan(scan, self.description.frame_sizes_px)
 
-    def _act(self, microscope: Microscope, request_id: str, action: m.Action) -> object:
-        """Carry out one action; runs on the hardware's work thread."""
-        match action:
+    def _act(self, microscope: Microscope, request: m.Perform) -> object:
+        """Carry out one action, if its controller is still in charge; on the work thread."""
+        self._lease.check(request.token)  # it may have run out in the queue
+        request_id = request.request_id
+        match request.action:
             case m.MoveStage(target=target):
                 return microscope.move_stage(request_id, target)
             case m.SetCurrent(current_pA=current_pA):

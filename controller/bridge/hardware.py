@@ -25,6 +25,10 @@ SAFE_WITHIN_S = 2.0
 SAFE_INTERVAL_S = 0.1
 
 
+class NotBegunError(AbortedError):
+    """The action was dropped from the queue: nothing moved, nothing was exposed."""
+
+
 class Hardware:
     """A microscope behind its two threads.
 
@@ -48,7 +52,7 @@ class Hardware:
 
         def run() -> Result:
             if epoch != self._epoch:
-                raise AbortedError("ended before it began: the microscope was made safe")
+                raise NotBegunError("ended before it began: the microscope was made safe")
             return act(self._microscope)
 
         outcome = self._work.submit(run)

@@ -1,4 +1,7 @@
-"""Request ids made idempotent: the first outcome of each is kept and given again."""
+"""Request ids made idempotent: the first outcome of each is kept and given again.
+
+What never began has no outcome: its id may be used again.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +10,9 @@ from collections import OrderedDict
 from collections.abc import Callable
 from concurrent.futures import Future
 
+from controller.bridge.hardware import NotBegunError
 from controller.bridge.messages import Action
-from controller.microscope.interface import MicroscopeError
+from controller.microscope.interface import LeaseError, MicroscopeError
 
 Outcome = Future[object]
 
@@ -31,7 +35,7 @@ class Outcomes:
         """
         with self._lock:
             known = self._known.get(request_id)
-            if known is None:
+            if known is None or _never_began(known[1]):
                 outcome = start()
                 self._known[request_id] = (action, outcome)
                 self._forget_oldest()
@@ -45,3 +49,7 @@ class Outcomes:
     def _forget_oldest(self) -> None:
         while len(self._known) > self._capacity:
             self._known.popitem(last=False)
+
+
+def _never_began(outcome: Outcome) -> bool:
+    return outcome.done() and isinstance(outcome.exception(), NotBegunError | LeaseError)

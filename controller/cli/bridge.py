@@ -11,6 +11,7 @@ from controller.exit_codes import ExitCode
 
 HELP = "serve a microscope, real or simulated, to one session at a time"
 DEFAULT_LEASE_S = 5.0
+CERTS_HELP = "make certificates for both sides and end; with --host, --port: how to connect, too"
 LEASE_HELP = "make safe when the session has been silent this long (default: %(default)s)"
 
 
@@ -25,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--host", metavar="H", help="listen on TCP; beyond loopback only with --certs")
     add("--port", type=int, default=0, metavar="P", help="TCP port (default: any free one)")
     add("--certs", type=Path, metavar="DIR", help="cert.pem, key.pem, peer.pem for mutual TLS")
-    add("--make-certs", type=Path, metavar="DIR", help="make certificates for both sides and end")
+    add("--make-certs", type=Path, metavar="DIR", help=CERTS_HELP)
     add("--connection-file", type=Path, metavar="FILE", help="written when ready, for clients")
     add("--lease-s", type=_positive, default=DEFAULT_LEASE_S, metavar="S", help=LEASE_HELP)
     add("--audit", type=Path, metavar="FILE", help="log of every action and refusal")
@@ -35,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Serve until SIGTERM (exit 0) or Ctrl-C (exit 130); the column is safe by then."""
     if args.make_certs is not None:
-        return _make_certs(args.make_certs)
+        return _make_certs(args)
     from controller.bridge.address import Place, default_folder
     from controller.bridge.process import BridgeOptions, run_bridge
     from controller.microscope.loading import load_microscope, read_settings
@@ -61,10 +62,15 @@ def run(args: argparse.Namespace) -> int:
     return ExitCode.INTERRUPTED if ended_by == signal.SIGINT else ExitCode.OK
 
 
-def _make_certs(folder: Path) -> int:
+def _make_certs(args: argparse.Namespace) -> int:
+    from controller.bridge.address import BridgeAddress, ConnectionFile, write_privately
     from controller.bridge.tls import make_certs
 
-    bridge_folder, session_folder = make_certs(folder)
+    bridge_folder, session_folder = make_certs(args.make_certs)
+    if args.host is not None:
+        address = BridgeAddress(host=args.host, port=args.port, certs=Path())
+        connection = ConnectionFile(address=address)
+        write_privately(session_folder / "bridge.json", connection.model_dump_json())
     print(f"{bridge_folder} stays here; carry {session_folder} to the session's machine, privately")
     return ExitCode.OK
 

@@ -11,7 +11,9 @@ from pathlib import Path
 import pytest
 
 from controller.bridge.address import BridgeAddress, is_loopback
+from controller.bridge.client import connect
 from controller.bridge.tls import make_certs
+from controller.cli import main as cli
 from controller.errors import BridgeError
 from controller.microscope.interface import MicroscopeError
 from tests.bridge.peer import Peer
@@ -78,6 +80,25 @@ def test_a_frame_over_mutual_tls(secure: SecureRig) -> None:
     with secure.rig.client(address=address) as microscope:
         assert microscope.acquire("tls", SCAN).pixels.shape == (SCAN.height_px, SCAN.width_px)
         assert microscope.fetch_frame("tls").info.frame_id == "tls"
+
+
+def test_the_sessions_machine_connects_with_what_was_made_for_it(
+    secure: SecureRig, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = secure.folder / "carried"
+    port = str(secure.rig.address.port)
+    assert (
+        cli.main(["bridge", "--make-certs", str(folder), "--host", "127.0.0.1", "--port", port])
+        == 0
+    )
+    assert str(folder / "session") in capsys.readouterr().out
+    for name in ("cert.pem", "key.pem", "peer.pem"):  # as if the bridge ran with its half
+        (folder / "session" / name).write_bytes(
+            (secure.folder / "ours" / "session" / name).read_bytes()
+        )
+    microscope = connect(folder / "session" / "bridge.json", "far away")
+    assert microscope.status().beam_blanked
+    microscope.close()
 
 
 @pytest.mark.parametrize(

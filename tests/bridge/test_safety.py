@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import sys
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -14,9 +14,12 @@ import pytest
 from controller.bridge.address import read_connection_file
 from controller.bridge.client import connect
 from controller.bridge.hardware import Hardware
+from controller.bridge.messages import Acquire
+from controller.bridge.outcomes import Outcomes
 from controller.microscope.interface import (
     AbortedError,
     ConnectionLostError,
+    Frame,
     MicroscopeError,
     StagePosition,
 )
@@ -84,6 +87,30 @@ def test_what_is_queued_does_not_begin_once_the_column_is_safe(tmp_path: Path) -
     assert [line for line in diary.read_text().splitlines() if line.startswith("expose")] == [
         "expose first"
     ]
+    hardware.close()
+
+
+def test_what_never_began_may_be_asked_for_again_by_its_id() -> None:
+    hardware = Hardware(lambda: FakeMicroscope(FakeSettings(move_s=0.5, deaf=True)))
+    outcomes = Outcomes()
+
+    def ask() -> Future[object]:
+        return outcomes.first(
+            "queued",
+            Acquire(scan=SCAN),
+            lambda: hardware.start(lambda microscope: microscope.acquire("queued", SCAN)),
+        )
+
+    move = hardware.start(lambda microscope: microscope.move_stage("m", StagePosition(x_nm=1)))
+    queued = ask()
+    with pytest.raises(MicroscopeError, match="does not listen"):
+        hardware.make_safe("while one waits")
+    assert move.result() == StagePosition(x_nm=1)
+    with pytest.raises(AbortedError, match="before it began"):
+        queued.result()
+    again = ask()
+    assert isinstance(again.result(), Frame)
+    assert ask() is again
     hardware.close()
 
 
