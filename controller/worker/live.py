@@ -18,6 +18,8 @@ from processing.files.section import read_section
 from processing.live import LiveReconstruction
 
 TILTS_BETWEEN_COUNTS = 8
+LEAST_NEW_TILTS = 4
+"""For a last count at the end: the change since the one before is part of its range."""
 ANGLE_WAIT_S = 2.0
 """A frame is announced a moment before its angle is in the rawtlt."""
 
@@ -62,13 +64,10 @@ class LiveSeries:
                     trouble.append(f"frame {self._series}#{index} left out: {one_line(error)}")
             self._next = index + 1
         self._show()
-        if self._volume.tilts - self._counted_at >= TILTS_BETWEEN_COUNTS or self._complete:
+        wanted = LEAST_NEW_TILTS if self._next >= self._planned else TILTS_BETWEEN_COUNTS
+        if self._volume.tilts - self._counted_at >= wanted:
             self._count()
         return Ended(ok=not trouble, reason="; ".join(trouble))
-
-    @property
-    def _complete(self) -> bool:
-        return self._next >= self._planned and self._volume.tilts > self._counted_at
 
     def _say(self, event: Event) -> None:
         self._report(Said(event=event))

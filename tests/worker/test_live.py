@@ -138,10 +138,10 @@ def test_shifts_are_found_against_what_stands(images: np.ndarray) -> None:
     live = LiveReconstruction((SIZE, SIZE), 0.9)
     found = [live.add(image, float(angle)) for image, angle in zip(images, ANGLES_DEG, strict=True)]
     assert all(tilt.used for tilt in found)
-    along = np.array([tilt.shift_px[0] for tilt in found])
-    # across the axis a shift of the whole object in x and z is nobody's fault
-    error = along - shifts()[:, 0]
-    assert np.std(error) < 0.3
+    error = np.array([tilt.shift_px for tilt in found]) - shifts()
+    # along the axis to a fraction of a pixel; across it a slow course of x and z stays open
+    assert np.std(error[:, 0]) < 0.3
+    assert np.abs(error[:, 1]).max() < 2.0
 
 
 def test_the_count_comes_near_and_its_range_closes() -> None:

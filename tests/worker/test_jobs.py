@@ -1,0 +1,146 @@
+"""The jobs child on a small simulated session: real processes, real files."""
+
+from __future__ import annotations
+
+import shutil
+import tomllib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from controller.events import Counted, Event, PreviewReady, ProcessingFailed, ProcessingProgressed
+from controller.processing_jobs import Job
+from controller.protocol import Protocol
+from controller.report.write import write_report
+from controller.worker.supervisor import Supervisor
+from processing.files.mrc import write_images
+from processing.files.rawtlt import write_rawtlt
+from processing.results import Summary
+from simulator.series import simulate_dual
+from simulator.settings import SimulatorSettings
+
+PROTOCOL = """
+name = "small"
+[scan]
+width_px = 72
+height_px = 72
+pixel_nm = 0.9
+dwell_us = 8.0
+[series_a]
+start_deg = -70
+stop_deg = 70
+step_deg = 4
+[series_b]
+start_deg = -70
+stop_deg = 70
+step_deg = 4
+[processing]
+diameter_nm = 6.3
+sirt_iterations = 15
+controls = true
+"""
+SPECIMEN = {
+    "assembly_diameter_nm": 46.0,
+    "packing": "disordered",
+    "other_assemblies_nm": ((700.0, 250.0),),
+}
+WAIT_S = 120.0
+
+
+@pytest.fixture(scope="module")
+def session(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Both raw series of a small assembly, flipped in between."""
+    folder = tmp_path_factory.mktemp("session")
+    protocol = Protocol.model_validate(tomllib.loads(PROTOCOL))
+    settings = SimulatorSettings.model_validate(
+        {"seed": 3, "specimen": SPECIMEN, "remount": {"in_plane_deg": 40.0}}
+    )
+    dual = simulate_dual(
+        settings, protocol.scan, protocol.series_a.tilts_deg, protocol.series_b.tilts_deg, 70.0
+    )
+    (folder / "protocol.toml").write_text(PROTOCOL)
+    for name, series in (("A", dual.a), ("B", dual.b)):
+        write_images(folder / f"{name}.mrc", series.counts, protocol.scan.pixel_nm)
+        write_rawtlt(folder / f"{name}.rawtlt", series.reported_deg)
+    np.savetxt(folder / "n.txt", [len(dual.truth.diameters_nm)])
+    return folder
+
+
+@contextmanager
+def worker(folder: Path) -> Iterator[tuple[Supervisor, list[Event]]]:
+    events: list[Event] = []
+    supervisor = Supervisor(folder, events.append)
+    try:
+        yield supervisor, events
+    finally:
+        supervisor.close()
+
+
+def test_a_then_b_then_both(session: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "session"
+    shutil.copytree(session, folder)
+    for job in Job:  # each in children of its own: only the folder is handed on
+        with worker(folder) as (supervisor, events):
+            supervisor.submit(job)
+            outcome = supervisor.wait(job, WAIT_S)
+            assert outcome is not None and outcome.ok, outcome
+        stages = [event for event in events if isinstance(event, ProcessingProgressed)]
+        assert stages and all(event.job == job.value for event in stages)
+        assert all(0 <= event.fraction <= 1 for event in stages)
+    summary = Summary.model_validate_json((folder / "processed" / "summary.json").read_text())
+    assert summary.counts.fused is not None
+    truth = float(np.loadtxt(folder / "n.txt"))
+    assert abs(summary.counts.fused.n - truth) < 0.1 * truth
+    counted = {event.which: event.n for event in events if isinstance(event, Counted)}
+    assert counted["fused"] == summary.counts.fused.n and "mean" in counted
+    views = {event.view for event in events if isinstance(event, PreviewReady)}
+    assert views == {"slice-B", "slice-fused", "slice-difference"}
+    assert "exit surface" in write_report(folder).read_text(encoding="utf-8")
+
+
+@dataclass(frozen=True)
+class Case:
+    name: str
+    jobs: tuple[Job, ...]
+    refused: bool
+    said: str
+
+
+def other_side_up(folder: Path) -> None:
+    for suffix in ("mrc", "rawtlt"):
+        shutil.copy(folder / f"A.{suffix}", folder / f"B.{suffix}")
+
+
+def cut_short(folder: Path) -> None:
+    whole = (folder / "A.mrc").read_bytes()
+    (folder / "A.mrc").write_bytes(whole[: len(whole) // 2])
+
+
+CASES = [
+    (Case("series cut short", (Job.A,), False, "A.mrc"), cut_short),
+    (Case("fused before its series", (Job.FUSE,), False, "process this series first"), None),
+    (Case("B is A again", (Job.A, Job.B, Job.FUSE), True, ""), other_side_up),
+]
+
+
+@pytest.mark.parametrize(("case", "spoil"), CASES, ids=[case.name for case, _ in CASES])
+def test_what_fails_is_told_in_one_line(
+    case: Case, spoil: object, session: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "session"
+    shutil.copytree(session, folder)
+    if spoil is not None:
+        spoil(folder)  # type: ignore[operator]
+    with worker(folder) as (supervisor, events):
+        for job in case.jobs:
+            supervisor.submit(job)
+            outcome = supervisor.wait(job, WAIT_S)
+            assert outcome is not None
+    assert not outcome.ok and outcome.refused is case.refused
+    assert case.said in outcome.reason and "\n" not in outcome.reason
+    failure = [event for event in events if isinstance(event, ProcessingFailed)][-1]
+    assert failure.reason == outcome.reason and failure.refused is case.refused
