@@ -1,0 +1,232 @@
+"""A session's folder found in every state a crash, a person or a disk can leave it in."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import mdocfile
+import mrcfile
+import numpy as np
+import pytest
+
+from controller.commands import StopWhen
+from controller.errors import UsageError
+from controller.events import FrameRecorded
+from controller.exit_codes import ExitCode
+from controller.session.ballast import Ballast
+from controller.session.errors import (
+    JournalDamagedError,
+    ProtocolChangedError,
+    SessionInUseError,
+)
+from controller.session.folder import SessionFolder
+from controller.session.recovery import recover
+from tests.support.fake_microscope import FakeMicroscope
+from tests.support.small_session import PROTOCOL, TILTS_A, Run, open_session
+
+SECTION_BYTES = 48 * 48 * 2
+
+
+@pytest.fixture
+def stopped(tmp_path: Path) -> Path:
+    """Folder of a session that was stopped after three tilts of A."""
+    run = Run(open_session(tmp_path / "s"))
+    run.on_event = lambda event, engine: (
+        engine.stop(StopWhen.AFTER_TILT)
+        if isinstance(event, FrameRecorded) and event.index == 2
+        else None
+    )
+    assert run.go() is ExitCode.INTERRUPTED
+    return tmp_path / "s"
+
+
+def append(path: Path, content: bytes) -> None:
+    with path.open("ab") as file:
+        file.write(content)
+
+
+def overwrite(path: Path, offset: int, content: bytes) -> None:
+    with path.open("r+b") as file:
+        file.seek(offset)
+        file.write(content)
+
+
+@dataclass(frozen=True)
+class Found:
+    name: str
+    change: Callable[[Path], object]
+    told: str
+
+
+FOUND = [
+    Found(
+        "a frame nobody acknowledged",
+        lambda folder: append(folder / "A.mrc", bytes(SECTION_BYTES)),
+        f"{SECTION_BYTES} bytes were never acknowledged",
+    ),
+    Found(
+        "half a frame",
+        lambda folder: append(folder / "A.mrc", bytes(1001)),
+        "1001 bytes were never acknowledged",
+    ),
+    Found(
+        "a torn line",
+        lambda folder: append(folder / "journal.jsonl", b'{"seq":99,"at"'),
+        "a torn last line was cut off",
+    ),
+    Found(
+        "a frame that rotted",
+        lambda folder: overwrite(folder / "A.mrc", 1024 + SECTION_BYTES + 77, b"rot"),
+        "frame 1 at -10 degrees is not what was recorded",
+    ),
+    Found("no mdoc", lambda folder: (folder / "A.mrc.mdoc").unlink(), ""),
+    Found("a header that lies", lambda folder: overwrite(folder / "A.mrc", 8, bytes(4)), ""),
+]
+
+
+@pytest.mark.parametrize("case", FOUND, ids=lambda case: case.name)
+def test_what_is_found_is_told_kept_and_the_session_goes_on(stopped: Path, case: Found) -> None:
+    case.change(stopped)
+    session = open_session(stopped)
+    assert len(session.report) == (1 if case.told else 0)
+    assert all(case.told in line for line in session.report)
+    assert Run(session).go() is ExitCode.OK
+    assert mrcfile.read(stopped / "A.mrc").shape[0] == len(TILTS_A)
+    assert [float(a) for a in (stopped / "A.rawtlt").read_text().split()] == TILTS_A
+    assert list(mdocfile.read(stopped / "A.mrc.mdoc").TiltAngle) == TILTS_A
+    kept = list((stopped / "quarantine").glob("*"))
+    assert len(kept) == (1 if case.told else 0)
+
+
+def test_recover_says_how_far_the_session_came(stopped: Path) -> None:
+    recovered = recover(SessionFolder.open(stopped))
+    assert {"A-000", "A-001", "A-002"} <= recovered.completed
+    assert "A-003" not in recovered.completed
+    assert recovered.flip is None
+    assert [frame.alpha_deg for frame in recovered.ledger.frames["A"]] == TILTS_A[:3]
+    shower, frame = 1156.0, 43.7
+    assert recovered.dose_e_per_A2 == pytest.approx(shower + 3 * 1.2 * frame, rel=0.05)
+
+
+@dataclass(frozen=True)
+class Refused:
+    name: str
+    change: Callable[[Path], object]
+    error: type[UsageError]
+    told: str
+
+
+def change_protocol(folder: Path) -> None:
+    text = (folder / "protocol.toml").read_text()
+    (folder / "protocol.toml").write_text(text.replace("dwell_us = 10.0", "dwell_us = 5.0"))
+
+
+def damage_journal(folder: Path) -> None:
+    lines = (folder / "journal.jsonl").read_bytes().splitlines(keepends=True)
+    lines[3] = lines[3].replace(b"0", b"1", 3)
+    (folder / "journal.jsonl").write_bytes(b"".join(lines))
+
+
+REFUSED = [
+    Refused(
+        "another protocol", change_protocol, ProtocolChangedError, "dwell_us: was 10.0, is 5.0"
+    ),
+    Refused("a damaged journal", damage_journal, JournalDamagedError, "line 4 is damaged"),
+    Refused(
+        "a stack cut short",
+        lambda folder: (folder / "A.mrc").write_bytes((folder / "A.mrc").read_bytes()[:-100]),
+        JournalDamagedError,
+        "ends within frame 2",
+    ),
+    Refused(
+        "no stack",
+        lambda folder: (folder / "A.mrc").unlink(),
+        JournalDamagedError,
+        "is missing, the journal has 3 frames",
+    ),
+]
+
+
+@pytest.mark.parametrize("case", REFUSED, ids=lambda case: case.name)
+def test_what_cannot_be_resumed_is_refused_in_one_line(stopped: Path, case: Refused) -> None:
+    case.change(stopped)
+    with pytest.raises(case.error, match=case.told) as caught:
+        open_session(stopped)
+    assert "\n" not in str(caught.value)
+    with pytest.raises(case.error):  # and the lock was let go
+        open_session(stopped)
+
+
+# -- one run a folder -----------------------------------------------------------------------
+
+
+def test_a_second_run_is_refused_and_told_who_is_there(tmp_path: Path) -> None:
+    session = open_session(tmp_path / "s")
+    script = (
+        "import sys; from pathlib import Path;"
+        "from tests.support.small_session import open_session; open_session(Path(sys.argv[1]))"
+    )
+    command = [sys.executable, "-c", script, str(tmp_path / "s")]
+    second = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert "another run is using this folder (process " in second.stderr
+    with pytest.raises(SessionInUseError):
+        open_session(tmp_path / "s")
+    session.close()
+    open_session(tmp_path / "s").close()
+
+
+FOLDERS: list[tuple[str, Callable[[Path], object], str]] = [
+    ("not empty", lambda path: (path / "holiday.jpg").write_text(""), "is not empty"),
+    ("a session", lambda path: (path / "journal.jsonl").write_text(""), "dualtilt resume"),
+]
+
+
+@pytest.mark.parametrize(("name", "prepare", "told"), FOLDERS, ids=[f[0] for f in FOLDERS])
+def test_a_new_session_needs_a_new_folder(
+    tmp_path: Path, name: str, prepare: Callable[[Path], object], told: str
+) -> None:
+    prepare(tmp_path)
+    with pytest.raises(UsageError, match=told):
+        SessionFolder.create(tmp_path, PROTOCOL)
+
+
+def test_there_is_nothing_to_resume_in_an_empty_folder(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="holds no session"):
+        SessionFolder.open(tmp_path)
+
+
+def test_a_crash_before_the_first_entry_starts_anew(tmp_path: Path) -> None:
+    SessionFolder.create(tmp_path / "s", PROTOCOL)
+    (tmp_path / "s" / "journal.jsonl").write_bytes(b'{"seq":0')
+    session = open_session(tmp_path / "s")
+    assert not session.resumed
+    assert Run(session).go() is ExitCode.OK
+
+
+# -- what is written ------------------------------------------------------------------------
+
+
+def test_the_mdoc_says_what_each_frame_was_taken_with(tmp_path: Path) -> None:
+    microscope = FakeMicroscope()
+    microscope.drift_nm = (5.0, 0.0)
+    Run(open_session(tmp_path / "s"), microscope).go()
+    mdoc = mdocfile.read(tmp_path / "s" / "A.mrc.mdoc")
+    assert list(mdoc.ZValue) == [0, 1, 2, 3, 4]
+    assert list(mdoc.TiltAngle) == TILTS_A
+    assert np.diff(mdoc.PriorRecordDose).min() >= mdoc.ExposureDose.iloc[0] - 1e-6
+    assert mdoc.PixelSpacing.iloc[0] == 10
+    assert mdoc.StagePosition.iloc[-1][0] == pytest.approx(-0.005, abs=0.002)
+
+
+def test_ballast_holds_room_and_gives_it_back(tmp_path: Path) -> None:
+    ballast = Ballast(tmp_path / "ballast")
+    ballast.reserve(100_000)
+    assert (tmp_path / "ballast").stat().st_blocks * 512 >= 100_000
+    ballast.shrink(60_000)
+    assert ballast.held_bytes == 40_000
+    ballast.shrink(60_000)
+    assert not (tmp_path / "ballast").exists()

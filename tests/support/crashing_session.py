@@ -1,0 +1,39 @@
+"""Runs small sessions that are killed with -9 at given moments: a process of its own.
+
+``python -m tests.support.crashing_session FOLDER NAME...``: for every moment NAME one session in
+FOLDER/<number>, each in a fork of this process, which has everything imported already.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from pathlib import Path
+
+from tests.support.fake_microscope import FakeMicroscope
+from tests.support.small_session import Run, open_session
+
+
+def run_until(folder: Path, moment: str) -> None:
+    """Run a session that ends at `moment`, without a chance to tidy up."""
+
+    def crash_point(name: str) -> None:
+        if name == moment:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    microscope = FakeMicroscope(world=folder.parent / f"{folder.name}-flipped")
+    Run(open_session(folder, crash_point=crash_point), microscope).go()
+
+
+def main(folder: Path, moments: list[str]) -> None:
+    for number, moment in enumerate(moments):
+        child = os.fork()
+        if child == 0:
+            run_until(folder / str(number), moment)
+            os._exit(0)
+        os.waitpid(child, 0)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), sys.argv[2:])
