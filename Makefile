@@ -24,6 +24,10 @@ lint: $(READY)
 bench: $(READY)
 	$(BIN)/python -m tests.benchmarks
 
+# of the README, from a scripted session
+screenshots: $(READY)
+	$(BIN)/python -m docs.screenshots
+
 schema: $(READY)
 	$(BIN)/dualtilt config schema > config/protocol.schema.json
 

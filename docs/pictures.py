@@ -11,7 +11,7 @@ from scipy.ndimage import gaussian_filter
 from controller.microscope.interface import ScanSettings
 from simulator.detector import electrons_per_pixel, record
 from simulator.optics import render
-from simulator.settings import SimulatorSettings
+from simulator.settings import DetectorSettings, OpticsSettings, SpecimenSettings
 from simulator.specimen import Particles, make_assembly
 
 Volume = NDArray[np.float64]
@@ -19,18 +19,21 @@ Picture = NDArray[np.uint8]
 
 SCAN = ScanSettings(width_px=400, height_px=400, pixel_nm=0.45, dwell_us=10.0)
 CURRENT_PA = 70.0
-SETTINGS = SimulatorSettings.model_validate(
-    {"seed": 7, "specimen": {"packing": "multi-grain", "assembly_diameter_nm": 150.0}}
-)
+OPTICS = OpticsSettings()
+DETECTOR = DetectorSettings()
+THICK = SpecimenSettings(packing="multi-grain", assembly_diameter_nm=150.0)
+SMALL = SpecimenSettings(packing="fcc", assembly_diameter_nm=112.0)
+"""Its particles can be told apart on a terminal."""
+SEED = 7
+SLICE_SIDE_PX = 280
 
 
 def pictures() -> dict[str, tuple[Picture, str]]:
     """A picture and a caption for each view."""
-    particles = make_assembly(SETTINGS.specimen, SETTINGS.seed)
-    sharp = slice_through_the_middle(particles)
+    sharp = slice_through_the_middle(make_assembly(SMALL, SEED))
     a, b = blurred_downwards(sharp), blurred_downwards(sharp[::-1])[::-1]
     return {
-        "frame": (to_grey(frame(particles, 10.0)), "frame A#41 +10.0°"),
+        "frame": (to_grey(frame(make_assembly(THICK, SEED), 10.0)), "frame A#41 +10.0°"),
         "slice-A": (to_grey(a), "A: x-z through the middle"),
         "slice-B": (to_grey(b), "B: x-z through the middle"),
         "slice-fused": (to_grey(sharp), "fused: x-z through the middle"),
@@ -43,15 +46,15 @@ def frame(particles: Particles, alpha_deg: float) -> Volume:
     x, y, z = particles.centres_nm.T
     cos, sin = math.cos(math.radians(alpha_deg)), math.sin(math.radians(alpha_deg))
     tilted = np.stack([x * cos + z * sin, y, z * cos - x * sin], axis=1)
-    share = render(Particles(tilted, particles.diameters_nm), SCAN, SETTINGS.optics)
+    share = render(Particles(tilted, particles.diameters_nm), SCAN, OPTICS)
     electrons = electrons_per_pixel(CURRENT_PA, SCAN.dwell_us)
-    counts = record(share, electrons, SETTINGS.detector, np.random.default_rng(1))
+    counts = record(share, electrons, DETECTOR, np.random.default_rng(1))
     return counts.astype(np.float64)
 
 
 def slice_through_the_middle(particles: Particles) -> Volume:
     """The spheres cut by the plane y = 0: [z, x]."""
-    side = SCAN.width_px
+    side = SLICE_SIDE_PX
     axis = (np.arange(side) - (side - 1) / 2) * SCAN.pixel_nm
     section = np.zeros((side, side))
     for (x, y, z), diameter in zip(particles.centres_nm, particles.diameters_nm, strict=True):

@@ -93,6 +93,7 @@ class SessionApp(App[None]):
         self._dialog: tuple[int | None, PromptDialog] | None = None
         self._asked: int | None = None
         self._leaving = False
+        self._offered: dict[str, bool] = {}
         self.status = SessionStatus()
 
     def on_mount(self) -> None:
@@ -113,7 +114,7 @@ class SessionApp(App[None]):
         self.status = message.status
         self._main.show(message.status)
         self._follow_prompt(message.status)
-        self.refresh_bindings()
+        self._refresh_keys()
         if message.status.ended and self._leave_when_ended_s is not None and not self._leaving:
             self._leaving = True
             self.set_timer(self._leave_when_ended_s, self.exit)
@@ -137,16 +138,7 @@ class SessionApp(App[None]):
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Offer what makes sense now."""
         del parameters
-        status = self.status
-        commands = not self._read_only and not status.ended
-        allowed = {
-            "pause": commands and status.state is not State.PAUSED,
-            "go_on": commands and status.state is State.PAUSED,
-            "stop": commands,
-            "answer": commands and status.prompt is not None,
-            "open_report": status.report is not None,
-        }
-        return allowed.get(action, True)
+        return self._allowed().get(action, True)
 
     def action_pause(self) -> None:
         """Pause after the step under way."""
@@ -221,6 +213,24 @@ class SessionApp(App[None]):
         ):
             if self.check_action(action, ()):
                 yield SystemCommand(name, says, getattr(self, f"action_{action}"))
+
+    def _allowed(self) -> dict[str, bool]:
+        """Which of the actions that are not always there are there now."""
+        status = self.status
+        commands = not self._read_only and not status.ended
+        return {
+            "pause": commands and status.state is not State.PAUSED,
+            "go_on": commands and status.state is State.PAUSED,
+            "stop": commands,
+            "answer": commands and status.prompt is not None,
+            "open_report": status.report is not None,
+        }
+
+    def _refresh_keys(self) -> None:
+        """Show other keys where others are offered; costly, so only then."""
+        if self._offered != self._allowed():
+            self._offered = self._allowed()
+            self.refresh_bindings()
 
     def _follow_prompt(self, status: SessionStatus) -> None:
         """Open a new prompt by itself, close one that was answered elsewhere."""

@@ -87,6 +87,8 @@ class Canvas:
         """Write a curve's letter beside its last point."""
         row, col = self.dot_at(curve.points[-1])
         row, col = row // 4, min(col // 2 + 1, self.cols - 1)
+        while (row, col) in self.names:
+            row += 1
         if 0 <= row < self.rows and col >= 0:
             self.names[row, col] = curve.name
             self.ink[row][col] = curve.name

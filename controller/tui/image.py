@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from rich.segment import Segment
+from textual.geometry import Region
 from textual.reactive import reactive
 from textual.strip import Strip
 from textual.widget import Widget
@@ -21,7 +22,7 @@ class ImageView(Widget):
         super().__init__(id=id)
         self._view: View | None = None
         self._rows: list[Strip] = []
-        self._drawn: tuple[int, bool, Box] | None = None
+        self._drawn: tuple[View | None, bool, Box] | None = None
 
     def show(self, view: View | None) -> None:
         """Show a view; None where there is nothing to see yet."""
@@ -35,32 +36,40 @@ class ImageView(Widget):
         """Draw anew at the other scale."""
         self._title()
 
-    def render_line(self, y: int) -> Strip:
-        """One row of cells of the image, centred."""
-        self._draw(Box(self.size.height, self.size.width))
-        top = (self.size.height - len(self._rows)) // 2
-        if not 0 <= y - top < len(self._rows):
-            return Strip.blank(self.size.width, self.rich_style)
-        row = self._rows[y - top]
-        left = (self.size.width - row.cell_length) // 2
-        margin = Segment(" " * left, self.rich_style)
-        return Strip([margin, *row]).adjust_cell_length(self.size.width, self.rich_style)
+    def render_lines(self, crop: Region) -> list[Strip]:
+        """Draw the image where it is not drawn for this size yet, then its rows."""
+        room = Box(self.size.height, self.size.width)
+        wanted = (self._view, self.zoomed, room)
+        if self._drawn != wanted:
+            self._drawn = wanted
+            self._rows = self._draw(room)
+        return super().render_lines(crop)
 
-    def _draw(self, room: Box) -> None:
-        """Raster the image, unless what is there is still right for this size."""
-        wanted = (id(self._view), self.zoomed, room)
-        if self._drawn == wanted:
-            return
-        self._drawn = wanted
+    def render_line(self, y: int) -> Strip:
+        """One row of cells."""
+        return self._rows[y] if y < len(self._rows) else Strip.blank(self.size.width)
+
+    def _draw(self, room: Box) -> list[Strip]:
+        """The image in the middle of the room it has."""
+        blank = Strip.blank(room.cols, self.rich_style)
+        rows = self._image_rows(room)
+        if not rows:
+            return [blank] * room.rows
+        above = (room.rows - len(rows)) // 2
+        left = (room.cols - rows[0].cell_length) // 2
+        right = room.cols - rows[0].cell_length - left
+        before, after = (Segment(" " * cells, self.rich_style) for cells in (left, right))
+        middle = [Strip([before, *row, after], room.cols) for row in rows]
+        return [blank] * above + middle + [blank] * (room.rows - above - len(rows))
+
+    def _image_rows(self, room: Box) -> list[Strip]:
         if self._view is None or not room.rows or not room.cols:
-            self._rows = []
-        elif self.zoomed:
+            return []
+        if self.zoomed:
             image = crop_one_to_one(self._view.pixels, room)
-            shown = Box(max(1, image.shape[0] // 2), image.shape[1])
-            self._rows = raster(image, shown)
-        else:
-            image = self._view.reduced
-            self._rows = raster(image, fit((image.shape[0], image.shape[1]), room))
+            return raster(image, Box(max(1, image.shape[0] // 2), image.shape[1]))
+        image = self._view.reduced
+        return raster(image, fit((image.shape[0], image.shape[1]), room))
 
     def _title(self) -> None:
         view = self._view

@@ -50,6 +50,7 @@ class MainScreen(Screen[None]):
         self._views: dict[str, View] = {}
         self._chosen: str | None = None
         self._tail: deque[Text] = deque(maxlen=LINES_KEPT)
+        self._texts: dict[str, Text] = {}
 
     def compose(self) -> ComposeResult:
         """Lay it out."""
@@ -151,4 +152,10 @@ class MainScreen(Screen[None]):
             self._text("#tail", Text("\n").join(list(self._tail)[-room:]))
 
     def _text(self, selector: str, text: Text) -> None:
-        self.query_one(selector, Static).update(text)
+        """Update a line or lines; lay out anew only where their number changes."""
+        known = self._texts.get(selector)
+        if known == text and known.spans == text.spans:
+            return
+        self._texts[selector] = text
+        height_changes = known is None or known.plain.count("\n") != text.plain.count("\n")
+        self.query_one(selector, Static).update(text, layout=height_changes)

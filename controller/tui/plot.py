@@ -6,6 +6,7 @@ from typing import ClassVar
 
 from rich.segment import Segment
 from rich.style import Style
+from textual.geometry import Region, Size
 from textual.strip import Strip
 from textual.widget import Widget
 
@@ -30,7 +31,7 @@ class Plot(Widget):
         super().__init__(id=id)
         self._chart = Chart(title="")
         self._rows: list[Strip] = []
-        self._drawn: tuple[Chart, int, int] | None = None
+        self._drawn: tuple[Chart, Size] | None = None
 
     def show(self, chart: Chart) -> None:
         """Show a chart; nothing is drawn again where it is the same."""
@@ -43,15 +44,19 @@ class Plot(Widget):
         super().notify_style_update()
         self._drawn = None
 
-    def render_line(self, y: int) -> Strip:
-        """One row of the plot."""
-        wanted = (self._chart, self.size.height, self.size.width)
+    def render_lines(self, crop: Region) -> list[Strip]:
+        """Draw the plot where it is not drawn for this size yet, then its rows."""
+        wanted = (self._chart, self.size)
         if self._drawn != wanted:
             self._drawn = wanted
-            self._rows = self._draw()
-        if y >= len(self._rows):
-            return Strip.blank(self.size.width, self.rich_style)
-        return self._rows[y].adjust_cell_length(self.size.width, self.rich_style)
+            self._rows = [
+                row.adjust_cell_length(self.size.width, self.rich_style) for row in self._draw()
+            ]
+        return super().render_lines(crop)
+
+    def render_line(self, y: int) -> Strip:
+        """One row of the plot."""
+        return self._rows[y] if y < len(self._rows) else Strip.blank(self.size.width)
 
     def _draw(self) -> list[Strip]:
         height, width = self.size.height - 2, self.size.width - AXIS_CELLS
