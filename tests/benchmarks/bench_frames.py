@@ -23,7 +23,7 @@ from controller.bridge.launch import start_bridge
 from controller.microscope.interface import ScanSettings
 from tests.benchmarks.row import Row
 
-REPEATS = 25
+REPEATS = 15
 TARGET_RATIO = 2.5
 FAKE = "tests.microscope.fake:create"
 FRAMES = (("2048 x 2048 uint16", 2048, False), ("4096 x 4096 float32", 4096, True))

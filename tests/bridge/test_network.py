@@ -17,7 +17,7 @@ from controller.cli import main as cli
 from controller.errors import BridgeError
 from controller.microscope.interface import MicroscopeError
 from tests.bridge.peer import Peer
-from tests.bridge.rig import SCAN, Rig, open_rig
+from tests.bridge.rig import SCAN, Rig, open_rig, wait_until
 
 
 @dataclass(frozen=True)
@@ -118,7 +118,7 @@ def test_wrong_certificates_stay_outside(secure: SecureRig, certs: str | None) -
     with pytest.raises(MicroscopeError) as caught, secure.rig.client(address=address):
         pass
     assert "\n" not in str(caught.value)
-    assert "connection ended" in secure.rig.audit()
+    wait_until(lambda: "connection ended" in secure.rig.audit(), "it is logged")
 
 
 def _mix(folder: Path) -> None:

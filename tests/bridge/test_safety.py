@@ -90,8 +90,9 @@ def test_what_is_queued_does_not_begin_once_the_column_is_safe(tmp_path: Path) -
     hardware.close()
 
 
-def test_what_never_began_may_be_asked_for_again_by_its_id() -> None:
-    hardware = Hardware(lambda: FakeMicroscope(FakeSettings(move_s=0.5, deaf=True)))
+def test_what_never_began_may_be_asked_for_again_by_its_id(tmp_path: Path) -> None:
+    diary = tmp_path / "diary"
+    hardware = Hardware(lambda: FakeMicroscope(FakeSettings(move_s=0.5, deaf=True, diary=diary)))
     outcomes = Outcomes()
 
     def ask() -> Future[object]:
@@ -102,6 +103,7 @@ def test_what_never_began_may_be_asked_for_again_by_its_id() -> None:
         )
 
     move = hardware.start(lambda microscope: microscope.move_stage("m", StagePosition(x_nm=1)))
+    wait_until(diary.exists, "the move begins")
     queued = ask()
     with pytest.raises(MicroscopeError, match="does not listen"):
         hardware.make_safe("while one waits")
