@@ -2,9 +2,10 @@
 
 An ordered assembly fits itself nearly as well one lattice vector, or one symmetry, away. So every
 candidate of the coarse search is refined, each winner is tried one neighbour's step further in
-every direction, and what counts in the end is the share of all particles that find a partner: the
-outermost layer tells the right optimum from the others. The unflipped and the mirrored
-hypotheses run the same course; B is refused where one of them wins.
+every direction, and what counts in the end is how many of all particles find a partner, and how
+near: the outermost layer and the small disorder of every real lattice tell the right optimum from
+the others. The unflipped and the mirrored hypotheses run the same course; B is refused where one
+of them wins.
 """
 
 from __future__ import annotations
@@ -30,6 +31,8 @@ PAIRED_WITHIN = 0.25
 """Two centres this near, in diameters, are the same particle."""
 LEAST_SHARE = 0.4
 """Share of paired particles under which A and B are not the same object."""
+MARGIN = 1.02
+"""By how much another hypothesis must win: a crystal can be its own mirror image."""
 FEWEST_PARTICLES = 4
 """Three pairs fix a pose; a fourth can contradict it."""
 PAIRS_FOR_SCALE = 100
@@ -70,6 +73,8 @@ class _Fit:
     hypothesis: Hypothesis
     pose: Pose
     share: float
+    agreement: float
+    """The share, each pair weighted by 1 - (distance / largest distance)^2."""
 
 
 def register(points_a: Float64, points_b: Float64, diameter_nm: float) -> RegistrationResult:
@@ -87,10 +92,10 @@ def register(points_a: Float64, points_b: Float64, diameter_nm: float) -> Regist
                 "bring B onto A; process the series one by one"
             )
     fits = _all_fits(points_a, points_b, diameter_nm)
-    best = fits[0]
-    _refuse_unless_flipped(best, fits)
-    share, rms_nm = _paired_share(points_a, points_b, best.pose, diameter_nm)
-    others = [fit.share for fit in fits[1:] if not _same_optimum(fit, best, diameter_nm)]
+    best = next(fit for fit in fits if fit.hypothesis is Hypothesis.FLIPPED)
+    _refuse_unless_flipped(best, fits[0])
+    share, rms_nm = paired_share(points_a, points_b, best.pose, diameter_nm)
+    others = [fit.share for fit in fits if not _same_optimum(fit, best, diameter_nm)]
     in_plane_deg, seat_tilt_deg = in_plane_and_seat_deg(best.pose.matrix)
     return RegistrationResult(
         polish(points_a, points_b, best.pose, diameter_nm),
@@ -121,17 +126,16 @@ def _all_fits(points_a: Float64, points_b: Float64, diameter_nm: float) -> list[
         mirror = candidate.hypothesis.mirror
         start = Pose(candidate.pose.matrix @ mirror, candidate.pose.shift_nm)
         pose = refine_pose(points_a, points_b @ mirror, start, diameter_nm)
-        share, _ = _paired_share(points_a, points_b @ mirror, pose, diameter_nm)
-        fits.append(_Fit(candidate.hypothesis, pose, share))
+        fits.append(_judged(points_a, points_b, candidate.hypothesis, pose, diameter_nm))
     winners = [
-        max((fit for fit in fits if fit.hypothesis is hypothesis), key=lambda fit: fit.share)
+        max((fit for fit in fits if fit.hypothesis is hypothesis), key=lambda fit: fit.agreement)
         for hypothesis in Hypothesis
     ]
     for winner in winners:
         if winner.share < LEAST_SHARE:
             continue
         fits += _neighbouring_fits(points_a, points_b, winner, diameter_nm)
-    return sorted(fits, key=lambda fit: -fit.share)
+    return sorted(fits, key=lambda fit: -fit.agreement)
 
 
 def _neighbouring_fits(
@@ -145,11 +149,10 @@ def _neighbouring_fits(
         for step in _neighbour_steps(points_a, diameter_nm):
             start = Pose(fit.pose.matrix, fit.pose.shift_nm + step)
             pose = refine_pose(points_a, moved, start, diameter_nm, steps=4)
-            share, _ = _paired_share(points_a, moved, pose, diameter_nm)
-            tried.append(_Fit(fit.hypothesis, pose, share))
+            tried.append(_judged(points_a, points_b, fit.hypothesis, pose, diameter_nm))
         found += tried
-        best = max(tried, key=lambda trial: trial.share, default=fit)
-        if best.share <= fit.share:
+        best = max(tried, key=lambda trial: trial.agreement, default=fit)
+        if best.agreement <= fit.agreement:
             break
         fit = best
     return found
@@ -165,16 +168,33 @@ def _neighbour_steps(points: Float64, diameter_nm: float) -> Float64:
     return np.asarray(kmeans2(both_ways, 12, minit="++", seed=0)[0], np.float64)
 
 
-def _paired_share(
+def paired_share(
     points_a: Float64, points_b: Float64, pose: Pose, diameter_nm: float
 ) -> tuple[float, float]:
+    """Share of the particles that find a partner, and the pairs' rms distance, nm."""
+    square = _pair_squares(points_a, points_b, pose, diameter_nm)
+    share = 2 * len(square) / (len(points_a) + len(points_b))
+    return share, float(np.sqrt(square.mean())) if len(square) else 0.0
+
+
+def _judged(
+    points_a: Float64,
+    points_b: Float64,
+    hypothesis: Hypothesis,
+    pose: Pose,
+    diameter_nm: float,
+) -> _Fit:
+    square = _pair_squares(points_a, points_b @ hypothesis.mirror, pose, diameter_nm)
+    mean_number = (len(points_a) + len(points_b)) / 2
+    weight = 1 - square / (PAIRED_WITHIN * diameter_nm) ** 2
+    return _Fit(hypothesis, pose, len(square) / mean_number, float(weight.sum() / mean_number))
+
+
+def _pair_squares(points_a: Float64, points_b: Float64, pose: Pose, diameter_nm: float) -> Float64:
+    """Squared distances of the pairs, nm^2."""
     moved = pose.apply(points_b)
     pairs_a, pairs_b = mutual_pairs(points_a, moved, PAIRED_WITHIN * diameter_nm)
-    if len(pairs_a) == 0:
-        return 0.0, 0.0
-    squares = ((points_a[pairs_a] - moved[pairs_b]) ** 2).sum(axis=1)
-    share = 2 * len(pairs_a) / (len(points_a) + len(points_b))
-    return share, float(np.sqrt(squares.mean()))
+    return np.asarray(((points_a[pairs_a] - moved[pairs_b]) ** 2).sum(axis=1), np.float64)
 
 
 def _same_optimum(fit: _Fit, best: _Fit, diameter_nm: float) -> bool:
@@ -185,22 +205,21 @@ def _same_optimum(fit: _Fit, best: _Fit, diameter_nm: float) -> bool:
     return bool(turned < 0.1 and moved_nm < 0.5 * diameter_nm)
 
 
-def _refuse_unless_flipped(best: _Fit, fits: list[_Fit]) -> None:
-    flipped = next(fit for fit in fits if fit.hypothesis is Hypothesis.FLIPPED)
-    if best.share < LEAST_SHARE:
+def _refuse_unless_flipped(flipped: _Fit, winner: _Fit) -> None:
+    if winner.share < LEAST_SHARE:
         raise RegistrationRefusedError(
             f"B is another object than A: {flipped.share:.0%} of the particles find a partner at "
             f"the best flipped pose, {LEAST_SHARE:.0%} are needed; check that both series show "
             "the same assembly"
         )
-    if best.hypothesis is Hypothesis.FLIPPED:
+    if winner.agreement < MARGIN * flipped.agreement:
         return
     advice = {
         Hypothesis.SAME_SIDE: "the grid was not flipped; flip it and record B again",
         Hypothesis.MIRRORED: "the grid was not flipped and the scan settings were changed",
         Hypothesis.MIRRORED_FLIPPED: "the scan settings or the tilt sense differ between A and B",
-    }[best.hypothesis]
+    }[winner.hypothesis]
     raise RegistrationRefusedError(
-        f"B is A {best.hypothesis.value}: {best.share:.0%} of the particles find a partner that "
-        f"way, {flipped.share:.0%} as a flipped A; {advice}"
+        f"B is A {winner.hypothesis.value}: {winner.share:.0%} of the particles find a partner "
+        f"that way, {flipped.share:.0%} as a flipped A; {advice}"
     )

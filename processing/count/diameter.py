@@ -28,7 +28,9 @@ SMALLEST_PX = 3.0
 PIECE_PX = 80
 """Edge of the piece that the scan works on."""
 FINE_RANGE = 0.25
-"""The form factor's zero is believed within this share of the coarse diameter."""
+"""The form factor's diameter is looked for within this share of the coarse one."""
+SETTLED = 0.04
+"""A change of the diameter by less moves no centre enough to change the form factor."""
 
 
 @dataclass(frozen=True)
@@ -99,24 +101,66 @@ def pair_distance(centres: Float64) -> float | None:
     return float(middle[np.argmax(density)])
 
 
-def mean_form_factor(series: TiltSeries, centres_px: Float64) -> tuple[Float64, Float64]:
-    """Radial form factor of the mean particle: q (radians a pixel) and F(q).
+@dataclass(frozen=True)
+class FormFactor:
+    """Radial form factor of the mean particle.
+
+    Attributes
+    ----------
+    q_per_px
+        [ring] radians a pixel.
+    value
+        [ring] F(q), in the images' units times square pixels.
+    weight
+        [ring] how much the data say about each value.
+    """
+
+    q_per_px: Float64
+    value: Float64
+    weight: Float64
+
+
+def mean_form_factor(series: TiltSeries, centres_px: Float64) -> FormFactor:
+    """Form factor of the mean of the particles at `centres_px` [n, 3] (x, y, z).
 
     Least squares over all tilts: F(q) = sum I(q) S*(q) / sum |S(q)|^2, with S the spectrum of the
-    projected centres [n, 3] (x, y, z).
+    projected centres.
     """
     rows, columns = series.images.shape[1:]
-    q = 2 * np.pi * np.hypot(np.fft.fftfreq(rows)[:, None], np.fft.rfftfreq(columns)[None])
-    edges = np.arange(0, np.pi, 2 * np.pi / max(rows, columns))
-    ring = np.digitize(q.ravel(), edges) - 1
-    product, power = np.zeros(len(edges)), np.zeros(len(edges))
+    q = 2 * np.pi * np.hypot(np.fft.fftfreq(rows)[:, None], np.fft.rfftfreq(columns)[None]).ravel()
+    ring_width = 2 * np.pi / max(rows, columns)
+    ring = (q / ring_width).astype(int)
+    rings = int(np.pi / ring_width)
+    product, power = np.zeros(ring.max() + 1), np.zeros(ring.max() + 1)
     for image, angle in zip(series.images, series.angles_rad, strict=True):
         u = centres_px[:, 0] * np.cos(angle) + centres_px[:, 2] * np.sin(angle)
         structure = point_spectrum(centres_px[:, 1], u, (rows, columns))
         shared = (np.fft.rfft2(image) * structure.conj()).real
-        product += np.bincount(ring, shared.ravel(), len(edges))
-        power += np.bincount(ring, (np.abs(structure) ** 2).ravel(), len(edges))
-    return edges + edges[1] / 2, product / np.maximum(power, 1e-12)
+        product += np.bincount(ring, shared.ravel())
+        power += np.bincount(ring, (np.abs(structure) ** 2).ravel())
+    mean_q = np.bincount(ring, q) / np.bincount(ring)
+    value = product / np.maximum(power, 1e-12)
+    return FormFactor(mean_q[:rings], value[:rings], power[:rings])
+
+
+def fitted_diameter(measured: FormFactor, near_px: float) -> float:
+    """The ball whose form factor, under a smooth gain a + b q^2, fits best around its first zero.
+
+    The gain stands for every isotropic blur; it moves no zero.
+    """
+    trials = near_px * np.linspace(1 - FINE_RANGE, 1 + FINE_RANGE, 101)
+    scale = measured.q_per_px * near_px / 2 / FIRST_ZERO
+    fit = (scale > 0.3) & (scale < 1.5)
+    q, weight = measured.q_per_px[fit], np.sqrt(measured.weight[fit])
+    if fit.sum() < 6:
+        return near_px
+    misfit = np.empty(len(trials))
+    for index, diameter_px in enumerate(trials):
+        ball = ball_form_factor(q, diameter_px) * weight
+        basis = np.stack([ball, ball * q**2], axis=1)
+        rest = measured.value[fit] * weight
+        misfit[index] = np.linalg.norm(rest - basis @ np.linalg.lstsq(basis, rest, rcond=None)[0])
+    return float(_parabola_peak(trials, -misfit))
 
 
 def point_spectrum(
@@ -209,17 +253,13 @@ def _parabola_peak(x: Float64, y: Float64) -> float:
 def _from_form_factor(
     volume: Float32, series: TiltSeries, coarse_px: float, progress: Progress
 ) -> float:
-    """The form factor's first zero as a diameter; the coarse one where there is none nearby."""
+    """Turn by turn: particles by the diameter so far, their form factor, its diameter."""
     diameter_px = coarse_px
     for turn in range(2):
         found = _particles(volume, diameter_px, iterations=12)
-        q, factor = mean_form_factor(series, found.centres_px)
-        crossings = np.flatnonzero((factor[:-1] > 0) & (factor[1:] <= 0))
-        share = factor[crossings] / np.maximum(factor[crossings] - factor[crossings + 1], 1e-12)
-        zeros = 2 * FIRST_ZERO / (q[crossings] + share * (q[crossings + 1] - q[crossings]))
-        near = zeros[np.abs(zeros / coarse_px - 1) < FINE_RANGE]
-        if len(near) == 0:
-            return coarse_px
-        diameter_px = float(near[np.argmin(np.abs(near - diameter_px))])
+        before = diameter_px
+        diameter_px = fitted_diameter(mean_form_factor(series, found.centres_px), coarse_px)
         progress("diameter", 0.9 + 0.1 * turn)
+        if abs(diameter_px / before - 1) < SETTLED:
+            break
     return diameter_px

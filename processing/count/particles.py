@@ -103,28 +103,35 @@ def plateau(weight: Float64) -> Threshold:
 
 
 def confidence(weight: Float64, threshold: float) -> Float64:
-    """Chance that each cluster is a particle, [n].
+    """Chance that each cluster is a particle, [n]; never falling with the weight.
 
-    Particles and dust are two normal populations of log weight, told apart at the threshold;
-    the answer is the share of the particles' density. Never falling with the weight.
+    Particles and dust are two populations of log weight, parted by the threshold; the answer is
+    the share of the particles' density. Only the sides that face each other matter: each
+    population is a normal one as wide as that side.
     """
+    if len(weight) == 0:
+        return np.zeros(0)
     log_weight = np.log(np.maximum(weight, 1e-6))
     above = weight >= threshold
-    share_particles = _density(log_weight, log_weight[above], 0.0, above.mean())
-    share_dust = _density(log_weight, log_weight[~above], np.log(FAINTEST), 1 - above.mean())
-    chance = share_particles / np.maximum(share_particles + share_dust, 1e-300)
-    chance = np.where(log_weight >= 0, np.maximum(chance, 0.5), chance)
+    particles = _side_density(log_weight, log_weight[above], toward=-1)
+    dust = _side_density(log_weight, log_weight[~above], toward=+1)
     order = np.argsort(log_weight)
-    chance[order] = np.maximum.accumulate(chance[order])
-    return np.asarray(chance, np.float64)
+    chance = (particles / (particles + dust))[order]
+    result = np.empty(len(weight))
+    result[order] = np.maximum.accumulate(chance)
+    return result
 
 
-def _density(at: Float64, sample: Float64, default_mean: float, share: float) -> Float64:
-    mean, width = (sample.mean(), sample.std()) if len(sample) >= 5 else (default_mean, 0.3)
-    width = max(float(width), 0.1)
-    # a small floor: no cluster is a particle, or dust, beyond every doubt
-    density = np.exp(-0.5 * ((at - mean) / width) ** 2) / width + 1e-4
-    return np.asarray(density * max(share, 1e-3), np.float64)
+def _side_density(at: Float64, sample: Float64, toward: int) -> Float64:
+    """Particles a unit of log weight, from the spread of a sample's side below or above."""
+    floor = 1e-3  # nothing is a particle, or dust, beyond every doubt
+    if len(sample) == 0:
+        return np.full(len(at), floor)
+    middle = np.median(sample)
+    side = (sample - middle) * toward
+    width = max(float(np.sqrt(np.mean(side[side >= 0] ** 2))), 0.1)
+    beyond = np.maximum((at - middle) * toward, 0) / width
+    return np.asarray(len(sample) * np.exp(-0.5 * beyond**2) / width + floor, np.float64)
 
 
 def _local_maxima(volume: Float32, diameter_px: float) -> NDArray[np.intp]:

@@ -56,18 +56,29 @@ def process_series(
         Too few usable images, or nothing in them.
     """
     alignment = align_series(series, progress=within(progress, 0.0, 0.4))
+    return find_particles(series, alignment, settings, progress=within(progress, 0.4, 1.0))
+
+
+def find_particles(
+    series: TiltSeries,
+    alignment: Alignment,
+    settings: ProcessSettings,
+    *,
+    progress: Progress = silent,
+) -> SeriesResult:
+    """What follows on an alignment: the reconstruction, the diameter, the particles."""
     aligned = apply_alignment(flattened(series), alignment).usable()
-    volume = sirt_series(aligned, settings.sirt_iterations, progress=within(progress, 0.4, 0.7))
+    volume = sirt_series(aligned, settings.sirt_iterations, progress=within(progress, 0.0, 0.5))
     diameter_nm = settings.diameter_nm
     if diameter_nm is None:
-        estimate = estimate_diameter(volume, aligned, progress=within(progress, 0.7, 0.85))
+        estimate = estimate_diameter(volume, aligned, progress=within(progress, 0.5, 0.75))
         diameter_nm = estimate.value_px * series.pixel_nm
     detection = detect(
         volume,
         diameter_nm,
         series.pixel_nm,
         iterations=settings.ssr_iterations,
-        progress=within(progress, 0.85, 1.0),
+        progress=within(progress, 0.75, 1.0),
     )
     diameter = Diameter(
         value=diameter_nm,

@@ -1,0 +1,213 @@
+"""Registration through the flip, resampling and fusion against what was put in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from scipy import ndimage
+from scipy.spatial import cKDTree
+from scipy.spatial.transform import Rotation
+
+from processing.combine import fuse as fusing
+from processing.combine.fuse import fuse
+from processing.combine.intensity import match_intensity
+from processing.combine.pose import (
+    FLIP,
+    Pose,
+    about_z,
+    fit_pose,
+    in_plane_and_seat_deg,
+)
+from processing.combine.register import RegistrationRefusedError, register
+from processing.combine.resample import resample
+from tests.support.spheres import packed
+
+DIAMETER_NM = 6.3
+SPACING_NM = 7.7
+
+
+def assembly(order: str, seed: int) -> np.ndarray:
+    """About 500 particles in a ball with one flat side."""
+    points = packed(36.0, SPACING_NM, order="fcc", seed=seed)
+    rng = np.random.default_rng(seed)
+    points = points + rng.normal(0, 0.15, points.shape) + rng.uniform(-4, 4, 3)
+    if order == "disordered":
+        points = shaken(points, rng)
+    return points[(points[:, 2] < 26) & (np.linalg.norm(points, axis=1) < 36)]
+
+
+def shaken(points: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """A lattice molten by large displacements, its particles pushed apart again."""
+    points = points + rng.normal(0, 4.0, points.shape)
+    for _ in range(60):
+        pairs = cKDTree(points).query_pairs(SPACING_NM, output_type="ndarray")
+        apart = points[pairs[:, 0]] - points[pairs[:, 1]]
+        distance = np.linalg.norm(apart, axis=1, keepdims=True)
+        push = 0.2 * (SPACING_NM - distance) * apart / distance
+        np.add.at(points, pairs[:, 0], push)
+        np.add.at(points, pairs[:, 1], -push)
+    return points
+
+
+def remounted(points: np.ndarray, seed: int) -> tuple[np.ndarray, Pose, float]:
+    """B's points, the pose that takes them back, and phi."""
+    rng = np.random.default_rng(seed)
+    phi_deg = float(rng.uniform(-180, 180))
+    seat = Rotation.from_euler("xy", rng.normal(0, 1.5, 2), degrees=True).as_matrix()
+    there = Pose(about_z(phi_deg) @ seat @ FLIP, rng.normal(0, 8, 3))
+    return there.apply(points), there.inverse(), phi_deg
+
+
+def seen(points: np.ndarray, seed: int, exit_side: int) -> np.ndarray:
+    """What one series finds: fewer towards its exit side, each a little off."""
+    rng = np.random.default_rng(seed)
+    depth = exit_side * points[:, 2] / 36.0
+    kept = rng.uniform(size=len(points)) < 1 - 0.25 * np.clip(depth, 0, 1)
+    return points[kept] + rng.normal(0, 0.2, (kept.sum(), 3))
+
+
+def turned_by(one: np.ndarray, other: np.ndarray) -> float:
+    return float(np.degrees(np.arccos(np.clip((np.trace(one @ other.T) - 1) / 2, -1, 1))))
+
+
+@pytest.mark.parametrize("order", ["fcc", "disordered"])
+@pytest.mark.parametrize("seed", range(10))
+def test_b_is_brought_onto_a(order: str, seed: int) -> None:
+    points = assembly(order, seed)
+    moved, pose, phi_deg = remounted(seen(points, seed + 100, exit_side=1), seed)
+    found = register(seen(points, seed + 200, exit_side=-1), moved, DIAMETER_NM)
+    assert turned_by(found.pose.matrix, pose.matrix) < 0.1
+    centre = moved.mean(axis=0)[None]
+    assert np.linalg.norm(found.pose.apply(centre) - pose.apply(centre)) < 0.15
+    assert np.linalg.det(found.pose.matrix) == pytest.approx(1)
+    assert (found.in_plane_deg - phi_deg + 180) % 360 - 180 == pytest.approx(0, abs=0.3)
+    assert found.share > max(0.7, found.runner_up)
+
+
+def test_a_shrunken_b_is_seen_as_one() -> None:
+    points = assembly("disordered", 3)
+    moved, _, _ = remounted(points, 3)
+    found = register(points, moved * 0.99, DIAMETER_NM)
+    assert found.pose.scale == pytest.approx(1 / 0.99, abs=5e-4)
+
+
+Spoil = Callable[[np.ndarray], np.ndarray]
+
+
+@pytest.mark.parametrize(
+    ("spoil", "told"),
+    [
+        pytest.param(lambda p: p, "not flipped", id="A again"),
+        pytest.param(lambda p: p @ about_z(64).T, "same side up", id="turned in the plane only"),
+        pytest.param(lambda p: remounted(p, 1)[0] * [-1, 1, 1], "mirrored", id="mirrored"),
+        pytest.param(lambda p: p * [-1, 1, 1], "scan settings", id="mirrored and not flipped"),
+        pytest.param(lambda p: assembly("disordered", 77), "another object", id="another"),
+        pytest.param(lambda p: assembly("fcc", 78), "another object", id="another crystal"),
+        pytest.param(lambda p: p[:2], "2 particles", id="hardly a particle"),
+        pytest.param(lambda p: p[:0], "0 particles", id="no particle"),
+    ],
+)
+def test_a_b_that_is_no_flipped_a_is_refused_in_one_line(spoil: Spoil, told: str) -> None:
+    points = assembly("disordered", 5)
+    with pytest.raises(RegistrationRefusedError, match=told) as refused:
+        register(points, spoil(points), DIAMETER_NM)
+    assert "\n" not in str(refused.value)
+
+
+def test_six_particles_are_enough() -> None:
+    points = np.array([[0, 0, 0], [13, 1, 2], [-4, 12, 1], [3, -5, 14], [9, 9, -8], [-9, 2, -6.0]])
+    moved, pose, _ = remounted(points, 8)
+    found = register(points, moved, 6.0)
+    assert turned_by(found.pose.matrix, pose.matrix) < 0.1
+
+
+def test_kabsch_never_mirrors() -> None:
+    points = np.random.default_rng(0).normal(size=(50, 3))
+    assert np.linalg.det(fit_pose(points, points * [1, 1, -1]).matrix) == pytest.approx(1)
+
+
+@pytest.mark.parametrize("phi_deg", [-170.0, -64.0, 0.0, 30.0, 141.0])
+def test_the_flip_is_read_off_a_pose(phi_deg: float) -> None:
+    back = Pose(about_z(phi_deg) @ Rotation.from_euler("x", 2, True).as_matrix() @ FLIP, np.ones(3))
+    found_phi_deg, seat_deg = in_plane_and_seat_deg(back.inverse().matrix)
+    assert found_phi_deg == pytest.approx(phi_deg, abs=1e-6)
+    assert seat_deg == pytest.approx(2.0, abs=1e-6)
+
+
+def blob(place: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """A Gaussian about a point (x, y, z) from the volume's centre, voxels."""
+    axes = [np.arange(n) - (n - 1) / 2 for n in shape]
+    z, y, x = np.meshgrid(*axes, indexing="ij")
+    square = (x - place[0]) ** 2 + (y - place[1]) ** 2 + (z - place[2]) ** 2
+    return np.exp(-square / 8).astype(np.float32)
+
+
+@pytest.mark.parametrize(
+    ("pixel_a_nm", "shape"),
+    [(0.8, (40, 48, 44)), (1.0, (40, 40, 40)), (0.6, (70, 52, 60))],
+    ids=["same pixel", "coarser", "finer, two slabs"],
+)
+def test_resampling_moves_matter_as_the_pose_says(
+    pixel_a_nm: float, shape: tuple[int, ...]
+) -> None:
+    _, pose, _ = remounted(np.zeros((1, 3)), 4)
+    pose = Pose(pose.matrix, np.array([1.0, -2.0, 0.5]))
+    place_nm = np.array([4.0, 6.0, -5.0])
+    moved = resample(blob(place_nm / 0.8, (44, 40, 48)), pose, shape, pixel_a_nm, 0.8)
+    centre = np.array(ndimage.center_of_mass(np.maximum(moved, 0)))
+    found_nm = (centre - (np.array(shape) - 1) / 2)[::-1] * pixel_a_nm
+    np.testing.assert_allclose(found_nm, pose.apply(place_nm[None])[0], atol=0.05)
+
+
+@pytest.fixture(scope="module")
+def sides() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The truth, and it blurred below (A) and above (B)."""
+    rng = np.random.default_rng(1)
+    truth = ndimage.gaussian_filter(rng.uniform(size=(64, 48, 48)) ** 30, 1.2).astype(np.float32)
+    truth *= 1 / truth.max()
+    blurred = ndimage.gaussian_filter(truth, 2.0)
+    depth = np.clip((np.arange(64) - 16) / 32, 0, 1)[:, None, None].astype(np.float32)
+    a, b = depth * truth + (1 - depth) * blurred, (1 - depth) * truth + depth * blurred
+    return truth, a, b
+
+
+@pytest.mark.parametrize("rule", ["masked", "paper", "mean", "depth-weighted"])
+def test_two_equal_volumes_fuse_into_themselves(
+    rule: str, sides: tuple[np.ndarray, np.ndarray, np.ndarray]
+) -> None:
+    truth = sides[0]
+    np.testing.assert_allclose(fuse(truth, truth, rule), truth, atol=1e-5)
+
+
+@pytest.mark.parametrize("rule", ["masked", "depth-weighted"])
+def test_the_sharp_side_of_each_is_kept(
+    rule: str, sides: tuple[np.ndarray, np.ndarray, np.ndarray]
+) -> None:
+    truth, a, b = sides
+
+    def error(volume: np.ndarray) -> float:
+        return float(np.linalg.norm(volume - truth))
+
+    assert error(fuse(a, b, rule)) < 0.8 * error(fuse(a, b, "mean"))
+
+
+@pytest.mark.parametrize("rule", ["masked", "paper"])
+def test_slabs_change_nothing(
+    rule: str,
+    sides: tuple[np.ndarray, np.ndarray, np.ndarray],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    _, a, b = sides
+    whole = fuse(a, b, rule)
+    monkeypatch.setattr(fusing, "SLAB", 16)
+    np.testing.assert_allclose(fuse(a, b, rule), whole, atol=1e-6)
+
+
+def test_b_is_brought_to_as_scale() -> None:
+    rng = np.random.default_rng(2)
+    a = np.zeros((40, 40, 40), np.float32)
+    a[5:35, 8:32, 8:32] = ndimage.gaussian_filter(rng.uniform(1, 3, (30, 24, 24)), 1.0)
+    matched = match_intensity(a, a / np.float32(3.7))
+    np.testing.assert_allclose(matched, a, rtol=0.02, atol=0.02)
