@@ -70,7 +70,7 @@ def remount(
     phi_deg = rng.uniform(-180.0, 180.0) if how.in_plane_deg is None else how.in_plane_deg
     if hands is Remount.NOT_FLIPPED:
         phi_deg = 0.0
-    seat_deg = np.clip(rng.normal(0.0, how.seat_tilt_deg, 2), -2 * how.seat_tilt_deg, None)
+    seat_deg = how.seat_tilt_deg * np.clip(rng.normal(size=2), -2.0, 2.0)
     turn = Rotation.from_euler("z", phi_deg, degrees=True).as_matrix()
     seat = Rotation.from_euler("xy", seat_deg, degrees=True).as_matrix()
     matrix = turn @ seat @ (FLIP if hands in _FLIPPING else np.eye(3))

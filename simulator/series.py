@@ -72,10 +72,9 @@ def simulate_dual(
     grid = make_grid(settings.specimen, settings.seed)
     mounts = as_loaded(settings), remount(settings, grid.places_nm, hands, rng)
     dose = scan.dose_e_per_A2(current_pA)
-    doses_a: Array = shower_dose_e_per_A2 + dose * np.arange(len(angles_a_deg))
-    doses_b: Array = shower_dose_e_per_A2 + dose * (
-        len(angles_a_deg) + np.arange(len(angles_b_deg))
-    )
+    frames = np.arange(len(angles_a_deg) + len(angles_b_deg))
+    doses = np.array(shower_dose_e_per_A2 + dose * frames, np.float64)
+    doses_a, doses_b = doses[: len(angles_a_deg)], doses[len(angles_a_deg) :]
     recorder = _Recorder(settings, scan, grid, current_pA, tracking_error_nm, rng)
     a = recorder.series(mounts[0], np.array(angles_a_deg, np.float64), doses_a, assembly=0)
     looked_at = 1 if hands is Remount.OTHER_ASSEMBLY and len(grid.assemblies) > 1 else 0

@@ -1,0 +1,371 @@
+"""The digital twin as a :class:`~controller.microscope.interface.Microscope`."""
+
+from __future__ import annotations
+
+import threading
+import time
+import uuid
+import zlib
+from collections import OrderedDict
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+
+from controller.microscope.interface import (
+    AbortedError,
+    AcquisitionError,
+    Description,
+    Frame,
+    FrameInfo,
+    MicroscopeError,
+    OutOfLimitsError,
+    Remount,
+    ScanSettings,
+    StagePosition,
+    StageState,
+    Status,
+)
+from simulator import detector, imaging, stage
+from simulator.grid import in_holder, make_grid, remount, size_after
+from simulator.settings import SimulatorSettings, TimeKeeping
+from simulator.world import World, open_world, save_world
+
+T = TypeVar("T")
+
+FRAMES_KEPT = 16
+OUTCOMES_KEPT = 4096
+_FRAME_STREAM, _MOVE_STREAM, _HANDS_STREAM = 1, 2, 3
+"""Random streams apart from each other, each numbered by what has happened so far."""
+
+
+def create(settings: SimulatorSettings, state_path: Path | None = None) -> SimulatedMicroscope:
+    """Make the microscope; with a `state_path` it finds its grid as the last process left it.
+
+    Raises ValueError, in one line, where the state file belongs to other settings.
+    """
+    return SimulatedMicroscope(settings, state_path)
+
+
+class SimulatedMicroscope:
+    """One column with one grid in it; see the protocol for what each method does."""
+
+    def __init__(self, settings: SimulatorSettings, state_path: Path | None) -> None:
+        self._settings = settings
+        self._state_path = state_path
+        self._grid = make_grid(settings.specimen, settings.seed)
+        self._world = open_world(settings, state_path)
+        self._boot_id = uuid.uuid4().hex
+        self._booted_at = time.monotonic() - self._world.clock_s
+        self._column = threading.Lock()  # held by the one action under way
+        self._changed = threading.Condition()  # guards the world and what follows
+        self._halts = 0  # times the stage was told to stop
+        self._safes = 0  # times the column was made safe
+        self._busy = False
+        self._travel: tuple[StagePosition, StagePosition, float, float] | None = None
+        self._outcomes: OrderedDict[str, object] = OrderedDict()
+        self._frames: OrderedDict[str, Frame] = OrderedDict()
+        self._update()
+
+    # what the column says
+
+    def describe(self) -> Description:
+        """Say what this microscope is and can do."""
+        optics = self._settings.optics
+        return Description(
+            name="simulator",
+            boot_id=self._boot_id,
+            simulated=True,
+            sets_current=True,
+            voltage_kV=optics.voltage_kV,
+            convergence_mrad=optics.convergence_mrad,
+            inner_collection_mrad=optics.inner_collection_mrad,
+            outer_collection_mrad=optics.outer_collection_mrad,
+            stage_limits=self._settings.stage.limits,
+            frame_sizes_px=(),
+        )
+
+    def status(self) -> Status:
+        """Look at the column without disturbing it."""
+        with self._changed:
+            return Status(
+                boot_id=self._boot_id,
+                time_s=self._now_s(),
+                stage=self._reported(),
+                stage_state=StageState.MOVING if self._travel else StageState.READY,
+                beam_blanked=self._world.blanked,
+                current_pA=self._world.current_pA,
+                valves_open=True,
+                vacuum_ok=True,
+                busy=self._busy,
+            )
+
+    # what moves or exposes
+
+    def move_stage(self, request_id: str, target: StagePosition) -> StagePosition:
+        """Move to `target`, wait until the stage is at rest, return where it says it is."""
+        return self._once(request_id, lambda ticket: self._move(target, ticket))
+
+    def set_current(self, request_id: str, current_pA: float) -> float:
+        """Set the probe current; return it, pA."""
+        return self._once(request_id, lambda ticket: self._set_current(current_pA))
+
+    def acquire(self, request_id: str, scan: ScanSettings) -> Frame:
+        """Record one HAADF frame: unblank, expose, blank again."""
+        info = self._once(request_id, lambda ticket: self._expose(request_id, scan, ticket))
+        return self.fetch_frame(info.frame_id)
+
+    def illuminate(self, request_id: str, duration_s: float, field_nm: float) -> float:
+        """Expose a square of side `field_nm`, blank again; return the dose, e/A^2."""
+        return self._once(request_id, lambda ticket: self._shower(duration_s, field_nm, ticket))
+
+    def fetch_frame(self, frame_id: str) -> Frame:
+        """Return one of the last frames again: no new dose."""
+        with self._changed:
+            frame = self._frames.get(frame_id)
+        if frame is None:
+            raise AcquisitionError(
+                f"frame {frame_id!r} is not among the last {FRAMES_KEPT}: take it again"
+            )
+        return frame
+
+    def rehearse(self, request_id: str, remount: Remount) -> None:
+        """Play the operator's hands at the flip; in real time they take none."""
+        self._once(request_id, lambda ticket: self._remount(request_id, remount))
+
+    # what stops
+
+    def blank(self) -> None:
+        """Blank the beam at once; an exposure under way ends."""
+        with self._changed:
+            self._update(blanked=True)
+            self._changed.notify_all()
+
+    def stop_stage(self) -> None:
+        """Stop a move under way where it is."""
+        with self._changed:
+            self._halts += 1
+            self._changed.notify_all()
+
+    def make_safe(self, reason: str) -> None:
+        """Blank the beam, stop the stage, end whatever is under way."""
+        with self._changed:
+            self._safes += 1
+            self._update(blanked=True)
+            self._changed.notify_all()
+
+    def wait(self, duration_s: float) -> None:
+        """Let the microscope's own time pass; `make_safe` ends it early."""
+        safes = self._safes
+        self._pass(duration_s, lambda: self._safes != safes)
+
+    def close(self) -> None:
+        """Leave the column safe."""
+        self.make_safe("closed")
+
+    # actions, one at a time
+
+    def _once(self, request_id: str, action: Callable[[int], T]) -> T:
+        """Run `action`, or return, or raise again, what this id's first run came to."""
+        ticket = self._safes
+        with self._column:
+            if request_id not in self._outcomes:
+                self._outcomes[request_id] = self._outcome(action, ticket)
+                if len(self._outcomes) > OUTCOMES_KEPT:
+                    self._outcomes.popitem(last=False)
+            outcome: Any = self._outcomes[request_id]
+        if isinstance(outcome, MicroscopeError):
+            raise type(outcome)(*outcome.args)
+        return outcome  # type: ignore[no-any-return] # of this action's own type
+
+    def _outcome(self, action: Callable[[int], T], ticket: int) -> T | MicroscopeError:
+        self._busy = True
+        try:
+            self._refuse_after_safe(ticket)
+            return action(ticket)
+        except MicroscopeError as error:
+            return error
+        finally:
+            self._busy = False
+            self._travel = None
+
+    def _refuse_after_safe(self, ticket: int) -> None:
+        if self._safes != ticket:
+            raise AbortedError("the column was made safe meanwhile: nothing more was done")
+
+    def _move(self, target: StagePosition, ticket: int) -> StagePosition:
+        motion = self._settings.stage
+        stage.check_limits(target, motion.limits)
+        halts, before = self._halts, self._world.stage
+        duration = stage.travel_s(before.reported, target, motion)
+        self._travel = (before.reported, target, self._now_s(), duration)
+
+        def halted() -> bool:
+            return self._halts != halts or self._safes != ticket
+
+        whole = self._pass(duration, halted)
+        with self._changed:
+            reached = target if whole else self._reported()
+            rng = self._rng(_MOVE_STREAM, self._world.moves)
+            there = stage.arrive(before, reached, self._now_s(), motion, rng)
+            self._travel = None
+            self._update(stage=there, moves=self._world.moves + 1)
+        if not (whole and self._pass(motion.settling_s, halted)):
+            raise AbortedError(f"stage stopped at {reached.alpha_deg:.2f} degrees")
+        return reached
+
+    def _set_current(self, current_pA: float) -> float:
+        highest = self._settings.optics.current_max_pA
+        if not 0.0 <= current_pA <= highest:
+            raise OutOfLimitsError(f"probe current {current_pA:g} pA is not within 0..{highest:g}")
+        with self._changed:
+            self._update(current_pA=current_pA)
+        return current_pA
+
+    def _expose(self, frame_id: str, scan: ScanSettings, ticket: int) -> FrameInfo:
+        world = self._world
+        begun = time.monotonic()
+        self._unblank(ticket)
+        pixels = self._image(world, scan)
+        pixels.flags.writeable = False
+        computing_s = time.monotonic() - begun if self._real_time else 0.0
+        # the beam is on from the first pixel: what computing took of the exposure has passed
+        whole = self._pass(scan.frame_time_s - computing_s, lambda: self._world.blanked)
+        dose = scan.dose_e_per_A2(world.current_pA)
+        share = min(1.0, (self._now_s() - world.clock_s) / scan.frame_time_s) if not whole else 1.0
+        field_nm = (scan.width_px * scan.pixel_nm, scan.height_px * scan.pixel_nm)
+        with self._changed:
+            self._charge(dose * share, field_nm)
+            self._update(blanked=True, frames=world.frames + 1, **self._size_seen(world))
+        if not whole:
+            raise AbortedError(f"frame {frame_id!r} was cut short by blanking: no image")
+        info = FrameInfo(
+            frame_id=frame_id,
+            scan=scan,
+            stage=world.stage.reported,
+            current_pA=world.current_pA,
+            started_s=world.clock_s,
+            dose_e_per_A2=dose,
+            dtype=pixels.dtype.name,
+            crc32=zlib.crc32(pixels.tobytes()),
+        )
+        self._keep(Frame(info, pixels))
+        return info
+
+    def _image(self, world: World, scan: ScanSettings) -> np.ndarray[Any, np.dtype[np.uint16]]:
+        settings = self._settings
+        rng = self._rng(_FRAME_STREAM, world.frames)
+        sizes = np.array([size_after(dose, settings.specimen) for dose in world.doses_e_per_A2])
+        scene = imaging.Scene(
+            in_holder(self._grid, sizes, world.mount),
+            imaging.carbon_nm(max(world.doses_e_per_A2), settings.specimen),
+            world.mount.scan_mirrored,
+        )
+        share = imaging.expose(
+            scene,
+            lambda seconds: stage.pose(world.stage, world.clock_s + seconds, settings.stage),
+            scan,
+            settings,
+            rng,
+        )
+        beam = detector.electrons_per_pixel(world.current_pA, scan.dwell_us)
+        return detector.record(share, beam, settings.detector, rng)
+
+    def _shower(self, duration_s: float, field_nm: float, ticket: int) -> float:
+        if not (duration_s > 0.0 and field_nm > 0.0):
+            raise OutOfLimitsError(
+                f"a shower of {duration_s:g} s on {field_nm:g} nm: both must be above 0"
+            )
+        started_s, current_pA = self._now_s(), self._world.current_pA
+        self._unblank(ticket)
+        whole = self._pass(duration_s, lambda: self._world.blanked)
+        lasted_s = duration_s if whole else min(duration_s, self._now_s() - started_s)
+        electrons = detector.electrons_per_pixel(current_pA, lasted_s * 1e6)
+        dose = electrons / (field_nm * 10.0) ** 2
+        with self._changed:
+            self._charge(dose, (field_nm, field_nm))
+            self._update(blanked=True)
+        if not whole:
+            raise AbortedError(f"shower cut short by blanking after {lasted_s:.1f} s")
+        return dose
+
+    def _remount(self, request_id: str, hands: Remount) -> None:
+        if request_id in self._world.remounts:
+            return
+        with self._changed:
+            rng = self._rng(_HANDS_STREAM, len(self._world.remounts))
+            mount = remount(self._settings, self._grid.places_nm, hands, rng)
+            if not self._real_time:
+                self._update(clock_s=self._world.clock_s + self._settings.remount.duration_s)
+            self._update(
+                blanked=True,
+                mount=mount,
+                remounts=(*self._world.remounts, request_id),
+                stage=stage.StageTruth(arrived_s=self._now_s()),
+            )
+
+    # the world and its time; callers of the changing ones hold self._changed
+
+    @property
+    def _real_time(self) -> bool:
+        return self._settings.time is TimeKeeping.REAL
+
+    def _now_s(self) -> float:
+        return time.monotonic() - self._booted_at if self._real_time else self._world.clock_s
+
+    def _pass(self, duration_s: float, interrupted: Callable[[], bool]) -> bool:
+        """Let time pass; return whether all of it did."""
+        with self._changed:
+            if self._real_time:
+                self._changed.wait_for(interrupted, timeout=max(0.0, duration_s))
+                self._update()
+            elif not interrupted():
+                self._update(clock_s=self._world.clock_s + max(0.0, duration_s))
+            return not interrupted()
+
+    def _update(self, **changes: object) -> None:
+        """Change the world and make the change outlive this process."""
+        if self._real_time:
+            changes["clock_s"] = self._now_s()
+        self._world = self._world.model_copy(update=changes)
+        if self._state_path is not None:
+            save_world(self._world, self._state_path)
+
+    def _unblank(self, ticket: int) -> None:
+        with self._changed:
+            self._refuse_after_safe(ticket)
+            self._update(blanked=False)
+
+    def _reported(self) -> StagePosition:
+        if self._travel is None:
+            return self._world.stage.reported
+        before, target, left_at, duration = self._travel
+        share = (self._now_s() - left_at) / duration if duration else 1.0
+        return stage.between(before, target, min(1.0, share))
+
+    def _charge(self, dose: float, field_nm: tuple[float, float]) -> None:
+        """Add a dose to each assembly whose centre lies in the field."""
+        where = stage.pose(self._world.stage, self._now_s(), self._settings.stage)
+        seen = stage.tilted(self._world.mount.place(self._grid.places_nm), where)
+        lit = np.all(np.abs(seen[:, :2]) <= np.array(field_nm) / 2.0, axis=1)
+        doses = np.array(self._world.doses_e_per_A2) + dose * lit
+        self._update(doses_e_per_A2=tuple(doses.tolist()))
+
+    def _size_seen(self, world: World) -> dict[str, object]:
+        """Keep the mean size of the first assembly in the frames before the flip."""
+        if world.remounts:
+            return {}
+        size = size_after(world.doses_e_per_A2[0], self._settings.specimen)
+        number = world.frames_as_loaded + 1
+        mean = world.mean_size_as_loaded * world.frames_as_loaded + size
+        return {"frames_as_loaded": number, "mean_size_as_loaded": mean / number}
+
+    def _keep(self, frame: Frame) -> None:
+        with self._changed:
+            self._frames[frame.info.frame_id] = frame
+            if len(self._frames) > FRAMES_KEPT:
+                self._frames.popitem(last=False)
+
+    def _rng(self, stream: int, number: int) -> np.random.Generator:
+        return np.random.default_rng([self._settings.seed, stream, number])
