@@ -18,6 +18,7 @@ from controller.bridge.lease import Lease
 from controller.bridge.outcomes import Outcomes
 from controller.microscope.interface import (
     FrameInfo,
+    LeaseError,
     Microscope,
     MicroscopeError,
     OutOfLimitsError,
@@ -142,6 +143,8 @@ class BridgeControl:
 
     def _take_lease(self, holder: str, limits: SessionLimits) -> m.LeaseGrant:
         reach = tightest(self.description.stage_limits, limits.stage)
+        if self._lease.holder is None and self._hardware.busy():
+            raise LeaseError("the column still finishes what its last controller began: try again")
         grant = self._lease.take(holder)
         self._reach = reach
         self._dose = DoseAccount(
@@ -151,8 +154,10 @@ class BridgeControl:
 
     def _release(self, token: str) -> None:
         self._lease.check(token)
-        self._make_safe("the controller has let go")
-        self._lease.release(token)
+        try:
+            self._make_safe("the controller has let go")
+        finally:
+            self._lease.release(token)
 
     def _report(self) -> m.BridgeReport:
         return m.BridgeReport(

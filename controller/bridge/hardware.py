@@ -59,6 +59,10 @@ class Hardware:
         self._latest = outcome
         return outcome
 
+    def busy(self) -> bool:
+        """Tell whether an action is under way or waits."""
+        return self._latest is not None and not self._latest.done()
+
     def status(self) -> MicroscopeStatus:
         """Look at the column; an exposure does not delay it."""
         return self._watched(self._microscope.status)

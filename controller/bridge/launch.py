@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import Self
 
 from controller.bridge.address import (
+    BridgeAddress,
     BridgeRefusedError,
     private_folder,
     read_connection_file,
@@ -35,6 +36,10 @@ class BridgeProcess:
     def connect(self, holder: str | None, limits: SessionLimits | None = None) -> RemoteMicroscope:
         """Connect a client; see :func:`controller.bridge.client.connect`."""
         return connect(self.connection_file, holder, limits)
+
+    def address(self) -> BridgeAddress:
+        """Return where it listens."""
+        return read_connection_file(self.connection_file).address
 
     def running(self) -> bool:
         """Tell whether the bridge is still there."""

@@ -1,52 +1,103 @@
-"""Frames over the bridge against the same bytes over a bare TCP connection, both on loopback.
+"""Frames and small calls over the bridge against the same bytes over a bare connection.
 
-The peer is the least a transfer can do: another process, a few bytes of request, `sendall`,
-`recv_into` a preallocated array. Ours is `RemoteMicroscope.fetch_frame` as the session calls it,
-checksum included. Calls of the two alternate, so that both see the same machine.
+The peer is the least a transfer can do: another process on loopback, one byte of request,
+`sendall`, `recv_into` a preallocated array; over TLS where ours goes over mutual TLS. Ours is
+`RemoteMicroscope` as the session calls it, checksum included. Calls of the two alternate, so that
+both see the same machine.
 """
 
 from __future__ import annotations
 
 import multiprocessing
 import socket
+import ssl
 import statistics
 import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from controller.bridge.address import BridgeAddress
 from controller.bridge.client import RemoteMicroscope
 from controller.bridge.launch import start_bridge
+from controller.bridge.tls import client_context, make_certs, server_context
 from controller.microscope.interface import ScanSettings
 from tests.benchmarks.row import Row
 
-REPEATS = 15
-TARGET_RATIO = 2.5
+REPEATS = 21
+CALL_REPEATS = 400
 FAKE = "tests.microscope.fake:create"
-FRAMES = (("2048 x 2048 uint16", 2048, False), ("4096 x 4096 float32", 4096, True))
-PLACES = (("Unix socket", False), ("TCP", True))
+FRAME_RATIO = 2.5
+TLS_RATIO = 2.0
+
+
+@dataclass(frozen=True)
+class Transfer:
+    """One kind of frame over one kind of connection."""
+
+    place: str
+    side_px: int
+    float_pixels: bool
+    target_ratio: float
+
+    @property
+    def size(self) -> int:
+        """Bytes of pixels."""
+        return self.side_px**2 * (4 if self.float_pixels else 2)
+
+    def __str__(self) -> str:
+        dtype = "float32" if self.float_pixels else "uint16"
+        return f"frame {self.side_px} x {self.side_px} {dtype}, {self.place}"
+
+
+TRANSFERS = tuple(
+    Transfer(place, side_px, float_pixels, ratio)
+    for side_px, float_pixels in ((2048, False), (4096, True))
+    for place, ratio in (("Unix socket", FRAME_RATIO), ("TCP", FRAME_RATIO), ("TLS", TLS_RATIO))
+)
 
 
 def run() -> list[Row]:
-    """Measure every frame over every transport."""
-    return [
-        _measure(f"frame {name}, {place}", side_px, float_pixels, tcp)
-        for name, side_px, float_pixels in FRAMES
-        for place, tcp in PLACES
-    ]
+    """Measure every transfer, then the smallest call."""
+    with tempfile.TemporaryDirectory() as name:
+        certs = Path(name) / "certs"
+        make_certs(certs)
+        return [*(_measure(transfer, certs) for transfer in TRANSFERS), _small_call(certs)]
 
 
-def _measure(problem: str, side_px: int, float_pixels: bool, tcp: bool) -> Row:
-    size = side_px**2 * (4 if float_pixels else 2)
-    with _remote(side_px, float_pixels, tcp) as fetch, _raw(size) as receive:
-        ours, peers = [], []
-        for _ in range(REPEATS):
-            ours.append(_timed(fetch))
-            peers.append(_timed(receive))
-    return Row(problem, statistics.median(ours), "raw TCP", statistics.median(peers), TARGET_RATIO)
+def _measure(transfer: Transfer, certs: Path) -> Row:
+    with (
+        _bridge(transfer, certs) as microscope,
+        _bare(transfer.size, transfer.place, certs) as receive,
+    ):
+        scan = ScanSettings(
+            width_px=transfer.side_px, height_px=transfer.side_px, pixel_nm=1, dwell_us=1
+        )
+        microscope.acquire("frame", scan)
+        ours_s, peer_s = _medians(lambda: microscope.fetch_frame("frame"), receive, REPEATS)
+    peer = "raw TLS" if transfer.place == "TLS" else "raw TCP"
+    return Row(str(transfer), ours_s, peer, peer_s, transfer.target_ratio)
+
+
+def _small_call(certs: Path) -> Row:
+    transfer = Transfer("Unix socket", 16, False, FRAME_RATIO)
+    with _bridge(transfer, certs) as microscope, _bare(1, transfer.place, certs) as receive:
+        ours_s, peer_s = _medians(microscope.report, receive, CALL_REPEATS)
+    return Row("small call, Unix socket", ours_s, "raw TCP byte", peer_s)
+
+
+def _medians(
+    ours: Callable[[], object], peer: Callable[[], object], repeats: int
+) -> tuple[float, float]:
+    times = [(_timed(ours), _timed(peer)) for _ in range(repeats)]
+    return (
+        statistics.median(ours_s for ours_s, _ in times),
+        statistics.median(peer_s for _, peer_s in times),
+    )
 
 
 def _timed(act: Callable[[], object]) -> float:
@@ -56,28 +107,37 @@ def _timed(act: Callable[[], object]) -> float:
 
 
 @contextmanager
-def _remote(side_px: int, float_pixels: bool, tcp: bool) -> Iterator[Callable[[], object]]:
+def _bridge(transfer: Transfer, certs: Path) -> Iterator[RemoteMicroscope]:
+    options = {
+        "Unix socket": [],
+        "TCP": ["--host", "127.0.0.1"],
+        "TLS": ["--host", "127.0.0.1", "--certs", str(certs / "bridge")],
+    }
     with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        settings = folder / "fake.toml"
-        settings.write_text(f"float_pixels = {str(float_pixels).lower()}\n")
-        place = ["--host", "127.0.0.1"] if tcp else []
-        with start_bridge(folder, microscope=FAKE, settings=settings, extra=place) as bridge:
-            microscope: RemoteMicroscope = bridge.connect("bench")
-            scan = ScanSettings(width_px=side_px, height_px=side_px, pixel_nm=1, dwell_us=1)
-            microscope.acquire("frame", scan)
-            yield lambda: microscope.fetch_frame("frame")
+        settings = Path(name) / "fake.toml"
+        settings.write_text(f"float_pixels = {str(transfer.float_pixels).lower()}\n")
+        with start_bridge(
+            Path(name), microscope=FAKE, settings=settings, extra=options[transfer.place]
+        ) as bridge:
+            address = bridge.address()
+            if transfer.place == "TLS":
+                address = BridgeAddress(port=address.port, certs=certs / "session")
+            microscope = RemoteMicroscope(address, "benchmark")
+            yield microscope
             microscope.close()
 
 
 @contextmanager
-def _raw(size: int) -> Iterator[Callable[[], object]]:
+def _bare(size: int, place: str, certs: Path) -> Iterator[Callable[[], object]]:
+    secure = certs if place == "TLS" else None
     with socket.create_server(("127.0.0.1", 0)) as listener:
         sender = multiprocessing.get_context("spawn").Process(
-            target=_send_forever, args=(listener.getsockname()[1], size)
+            target=_send_forever, args=(listener.getsockname()[1], size, secure)
         )
         sender.start()
         connection, _ = listener.accept()
+    if secure is not None:
+        connection = server_context(secure / "bridge").wrap_socket(connection, server_side=True)
 
     def receive() -> None:
         connection.sendall(b"?")
@@ -91,8 +151,14 @@ def _raw(size: int) -> Iterator[Callable[[], object]]:
     sender.join()
 
 
-def _send_forever(port: int, size: int) -> None:
+def _send_forever(port: int, size: int, certs: Path | None) -> None:
     data = np.ones(size, np.uint8).tobytes()
-    with socket.create_connection(("127.0.0.1", port)) as connection:
-        while connection.recv(1):
-            connection.sendall(data)
+    connection: socket.socket | ssl.SSLSocket = socket.create_connection(("127.0.0.1", port))
+    if certs is not None:
+        connection = client_context(certs / "session").wrap_socket(connection)
+    with connection:
+        try:
+            while connection.recv(1):
+                connection.sendall(data)
+        except OSError:
+            return

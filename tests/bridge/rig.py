@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -9,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from controller.bridge.address import BridgeAddress, read_connection_file
+from controller.bridge.address import BridgeAddress
 from controller.bridge.client import RemoteMicroscope
 from controller.bridge.launch import BridgeProcess, start_bridge
 from controller.microscope.interface import ScanSettings
@@ -31,7 +32,7 @@ class Rig:
     @property
     def address(self) -> BridgeAddress:
         """Where it listens."""
-        return read_connection_file(self.bridge.connection_file).address
+        return self.bridge.address()
 
     def deeds(self, kind: str = "") -> list[str]:
         """Return what the hardware did so far, one line each, or those that begin with `kind`."""
@@ -61,13 +62,13 @@ class Rig:
 
 @contextmanager
 def open_rig(
-    lease_s: float = LONG_LEASE_S, extra: Sequence[str] = (), **fake: float | bool
+    lease_s: float = LONG_LEASE_S, extra: Sequence[str] = (), **fake: float | bool | str
 ) -> Iterator[Rig]:
     """Start a bridge for one block; `fake` are the fake's settings."""
     with tempfile.TemporaryDirectory(prefix="dt-") as name:
         folder = Path(name)
         settings = folder / "fake.toml"
-        lines = [f"{key} = {str(value).lower()}" for key, value in fake.items()]
+        lines = [f"{key} = {json.dumps(value)}" for key, value in fake.items()]
         settings.write_text("\n".join([*lines, f'diary = "{folder / "diary"}"']))
         with start_bridge(
             folder,

@@ -7,9 +7,12 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from controller.bridge import messages as m
+from controller.bridge.control import BridgeControl
 from controller.bridge.lease import Lease
 from controller.microscope.interface import (
     ConnectionLostError,
@@ -18,7 +21,8 @@ from controller.microscope.interface import (
     StagePosition,
 )
 from tests.bridge.relay import Relay
-from tests.bridge.rig import SCAN, open_rig, wait_until
+from tests.bridge.rig import AT_MOST_S, SCAN, open_rig, wait_until
+from tests.microscope.fake import FakeMicroscope, FakeSettings
 
 SHORT_LEASE_S = 1.0
 
@@ -118,6 +122,43 @@ def test_the_next_controller_gets_in_after_the_first_has_closed() -> None:
         assert rig.deeds("safe the controller has let go")
         with rig.client("second") as second:
             assert second.report().holder == "second"
+
+
+class SlowStage(FakeMicroscope):
+    """Its moves end when they are let, and by nothing else."""
+
+    def __init__(self) -> None:
+        super().__init__(FakeSettings())
+        self.moving = threading.Event()
+        self.arrived = threading.Event()
+
+    def move_stage(self, request_id: str, target: StagePosition) -> StagePosition:
+        self.moving.set()
+        self.arrived.wait()
+        return target
+
+
+def test_nobody_takes_over_while_the_last_ones_move_runs_on() -> None:
+    stage = SlowStage()
+    control = BridgeControl(lambda: stage, lease_s=60)
+
+    def ask(request: m.Request) -> m.Reply:
+        return control.answer(request.model_dump_json(), "test").reply
+
+    granted = ask(m.TakeLease(holder="hasty"))
+    assert isinstance(granted, m.Done)
+    token = granted.value.token
+    move = m.MoveStage(target=StagePosition(alpha_deg=9))
+    with ThreadPoolExecutor(1) as threads:
+        threads.submit(ask, m.Perform(token=token, request_id="m", action=move))
+        assert stage.moving.wait(AT_MOST_S)
+        ask(m.ReleaseLease(token=token))
+        refused = ask(m.TakeLease(holder="next"))
+        assert isinstance(refused, m.Failed)
+        assert refused.code == LeaseError.code
+        stage.arrived.set()
+    assert isinstance(ask(m.TakeLease(holder="next")), m.Done)
+    control.close("done")
 
 
 def test_the_heartbeat_keeps_a_quiet_controller_in_charge() -> None:

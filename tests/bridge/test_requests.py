@@ -259,6 +259,16 @@ def test_a_damaged_frame_is_read_again_without_a_new_dose(
     assert len(rig.deeds(f"expose {request_id}")) == 1
 
 
+@pytest.mark.parametrize("odd", ["shape", "dtype", "record"])
+def test_a_frame_that_is_not_what_was_asked_for_is_refused(odd: str) -> None:
+    with open_rig(odd_frame=odd) as rig, rig.client() as microscope:
+        for _ in range(2):
+            with pytest.raises(AcquisitionError):
+                microscope.acquire("odd", SCAN)
+        assert len(rig.deeds("expose")) == 1
+        assert microscope.report().dose_spent_e_per_A2 == pytest.approx(FRAME_DOSE)
+
+
 def test_nothing_of_a_frame_is_left_for_the_next_call(
     rig: Rig, microscope: RemoteMicroscope
 ) -> None:

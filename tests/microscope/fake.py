@@ -8,6 +8,7 @@ import time
 import uuid
 import zlib
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
@@ -41,6 +42,8 @@ class FakeSettings(Data):
     surprise: bool = False
     """`set_current` raises something that no microscope should."""
     float_pixels: bool = False
+    odd_frame: Literal["", "shape", "dtype", "record"] = ""
+    """What is wrong with every frame, if anything."""
     diary: Path | None = None
 
 
@@ -162,7 +165,7 @@ class FakeMicroscope:
             dtype=image.dtype.name,
             crc32=zlib.crc32(image.tobytes()),
         )
-        return Frame(info, image)
+        return _odd(Frame(info, image), self._settings.odd_frame)
 
     def _expose(self, deed: str) -> None:
         if not self._settings.valves_open:
@@ -194,6 +197,20 @@ class FakeMicroscope:
                 diary.write(deed + "\n")
                 diary.flush()
                 os.fsync(diary.fileno())
+
+
+def _odd(frame: Frame, odd: str) -> Frame:
+    """Spoil a frame the way a detector might."""
+    match odd:
+        case "shape":
+            return Frame(frame.info, frame.pixels[:-1])
+        case "dtype":
+            return Frame(frame.info, frame.pixels.astype(np.float64))
+        case "record":
+            wider = frame.info.scan.model_copy(update={"width_px": frame.info.scan.width_px + 2})
+            pixels = np.pad(frame.pixels, ((0, 0), (1, 1)))
+            return Frame(frame.info.model_copy(update={"scan": wider}), pixels)
+    return frame
 
 
 def create(settings: dict[str, object], state_path: Path | None) -> FakeMicroscope:
