@@ -18,6 +18,8 @@ from controller.microscope.limits import SessionLimits
 
 SCAN = ScanSettings(width_px=96, height_px=64, pixel_nm=1.5, dwell_us=2.0)
 LONG_LEASE_S = 60.0
+IMPATIENT_S = 1.0
+"""For clients that are to find out that nobody answers."""
 AT_MOST_S = 15.0
 """How long anything may take before a case fails; nothing is timed against it."""
 

@@ -21,10 +21,10 @@ from controller.microscope.interface import (
     StagePosition,
 )
 from tests.bridge.relay import Relay
-from tests.bridge.rig import AT_MOST_S, SCAN, open_rig, wait_until
+from tests.bridge.rig import AT_MOST_S, IMPATIENT_S, SCAN, open_rig, wait_until
 from tests.microscope.fake import FakeMicroscope, FakeSettings
 
-SHORT_LEASE_S = 1.0
+SHORT_LEASE_S = 1.5
 
 
 class Clock:
@@ -163,7 +163,7 @@ def test_nobody_takes_over_while_the_last_ones_move_runs_on() -> None:
 
 def test_the_heartbeat_keeps_a_quiet_controller_in_charge() -> None:
     with open_rig(lease_s=SHORT_LEASE_S) as rig, rig.client() as microscope:
-        threading.Event().wait(2.5 * SHORT_LEASE_S)
+        threading.Event().wait(2 * SHORT_LEASE_S)
         microscope.move_stage("after a pause", StagePosition(alpha_deg=3))
         assert rig.deeds("safe") == []
 
@@ -212,7 +212,7 @@ def test_network_gone_longer_than_the_lease() -> None:
         open_rig(lease_s=SHORT_LEASE_S) as rig,
         Relay(rig.address, rig.folder / "relay.sock") as relay,
     ):
-        with rig.client("far away", address=relay.address, patience_s=0.5) as microscope:
+        with rig.client("far away", address=relay.address, patience_s=IMPATIENT_S) as microscope:
             relay.passing.clear()
             wait_until(lambda: rig.deeds("safe far away has gone silent"), "the bridge makes safe")
             with pytest.raises(ConnectionLostError):
@@ -228,7 +228,7 @@ def test_lost_and_found_within_the_lease_goes_on() -> None:
     with (
         open_rig() as rig,
         Relay(rig.address, rig.folder / "relay.sock") as relay,
-        rig.client(address=relay.address, patience_s=0.5) as microscope,
+        rig.client(address=relay.address, patience_s=IMPATIENT_S) as microscope,
     ):
         relay.passing.clear()
         with pytest.raises(ConnectionLostError):

@@ -14,6 +14,7 @@ import pytest
 from controller.bridge.address import read_connection_file
 from controller.bridge.client import connect
 from controller.bridge.hardware import Hardware
+from controller.bridge.launch import start_bridge
 from controller.bridge.messages import Acquire
 from controller.bridge.outcomes import Outcomes
 from controller.microscope.interface import (
@@ -23,7 +24,7 @@ from controller.microscope.interface import (
     MicroscopeError,
     StagePosition,
 )
-from tests.bridge.rig import SCAN, open_rig, wait_until
+from tests.bridge.rig import IMPATIENT_S, SCAN, open_rig, wait_until
 from tests.microscope.fake import FakeMicroscope, FakeSettings
 
 
@@ -40,6 +41,23 @@ def test_status_is_not_behind_an_exposure_and_abort_ends_it() -> None:
                 exposure.result()
         after = microscope.status()
         assert (after.busy, after.beam_blanked) == (False, True)
+
+
+def test_abort_in_a_move_of_the_simulator_in_real_time(private_folder: Path) -> None:
+    settings = private_folder / "simulator.toml"
+    settings.write_text("[specimen]\nassembly_diameter_nm = 40.0\nother_assemblies_nm = []\n")
+    with start_bridge(private_folder, settings=settings, real_time=True) as bridge:
+        microscope = bridge.connect("tester")
+        with ThreadPoolExecutor(1) as threads:
+            move = threads.submit(microscope.move_stage, "m", StagePosition(alpha_deg=70))
+            wait_until(lambda: microscope.status().busy, "the move begins")
+            microscope.make_safe("the operator's choice")
+            with pytest.raises(AbortedError):
+                move.result()
+        status = microscope.status()
+        assert (status.busy, status.beam_blanked) == (False, True)
+        assert status.stage.alpha_deg < 70
+        microscope.close()
 
 
 def test_a_long_action_outlasts_the_patience_of_one_call() -> None:
@@ -130,7 +148,7 @@ def test_bridge_killed_in_an_exposure() -> None:
 
 
 def test_bridge_frozen() -> None:
-    with open_rig() as rig, rig.client(patience_s=0.5) as microscope:
+    with open_rig() as rig, rig.client(patience_s=IMPATIENT_S) as microscope:
         os.kill(rig.bridge.pid, signal.SIGSTOP)
         try:
             with pytest.raises(ConnectionLostError):

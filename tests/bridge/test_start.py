@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import socket
 import subprocess
 import sys
@@ -138,7 +137,6 @@ def test_the_bridge_runs_without_the_heavy_libraries(private_folder: Path) -> No
         ],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
-        env={**os.environ, "PYTHONPATH": str(Path.cwd())},
     ) as bridge:
         assert bridge.stdout is not None
         assert b"ready at" in bridge.stdout.readline()
