@@ -1,0 +1,158 @@
+"""How well particle tables meet the truth. Nothing else ever compares the two.
+
+Particles match one to one within `TOLERANCE_NM` after one proper rigid fit of a few degrees at
+most, without scale. All tables are in A's frame, so their fits must agree: a table that fits best
+elsewhere than the best one does has jumped along the lattice, which is a failure however many of
+its particles then lie on others.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial import cKDTree
+
+from controller.microscope.interface import Data
+from simulator.rigid import LARGEST_TURN_DEG, Rigid, fit, partners
+from simulator.specimen import Particles
+from simulator.truth import read_particles, truth_of, write_truth
+from simulator.world import load_world
+
+Array = NDArray[np.float64]
+
+TOLERANCE_FRACTION = 1.5 / 6.3
+"""Tolerance over the mean particle diameter: 1.5 nm for particles of 6.3 nm."""
+
+
+class Score(Data):
+    """One table against the truth."""
+
+    found: int
+    matched: int
+    recall: float
+    precision: float
+    f1: float
+    rms_nm: tuple[float, float, float] | None
+    """x, y, z of the matched; None where nothing matched."""
+    recall_by_depth: tuple[float, float, float]
+    """Thirds of the height: bottom (A's exit side), middle, top (B's exit side)."""
+    fit_shift_nm: tuple[float, float, float]
+    """Where the fit took the table's centre of mass from."""
+    fit_turn_deg: float
+    failure: str | None = None
+    """Why nothing counts as matched, where the fit itself was refused."""
+
+
+class Accuracy(Data):
+    """accuracy.json."""
+
+    n_truth: int
+    tolerance_nm: float
+    tables: dict[str, Score]
+
+
+def score_tables(truth: Particles, tables: dict[str, Array]) -> Accuracy:
+    """Score tables of centres [n, 3], nm, by name; all share one frame, A's."""
+    tolerance_nm = TOLERANCE_FRACTION * float(truth.diameters_nm.mean())
+    spacing_nm = float(np.median(cKDTree(truth.centres_nm).query(truth.centres_nm, 2)[0][:, 1]))
+    fits = {
+        name: fit(truth.centres_nm, found, 2.2 * spacing_nm, tolerance_nm) if len(found) else None
+        for name, found in tables.items()
+    }
+    scores = {
+        name: _score(truth, tables[name], rigid, tolerance_nm) for name, rigid in fits.items()
+    }
+    best = max(scores, key=lambda name: scores[name].f1, default=None)
+    reference = fits[best] if best is not None else None
+    if reference is not None:
+        for name, rigid in fits.items():
+            apart_nm = _apart_nm(rigid, reference, tables[name])
+            if apart_nm > spacing_nm / 2.0:
+                why = f"fits {apart_nm:.1f} nm off table {best}: a lattice jump or a mirror"
+                scores[name] = _failed(len(tables[name]), why, rigid, tables[name])
+    return Accuracy(n_truth=len(truth), tolerance_nm=round(tolerance_nm, 4), tables=scores)
+
+
+def _score(truth: Particles, found: Array, rigid: Rigid | None, tolerance_nm: float) -> Score:
+    if rigid is None:
+        why = f"fits nowhere within {LARGEST_TURN_DEG:g} degrees" if len(found) else "is empty"
+        return _failed(len(found), why, rigid, found)
+    moved = rigid(found)
+    true_index, found_index = partners(truth.centres_nm, moved, tolerance_nm)
+    if not len(true_index):
+        return _failed(len(found), "nothing matched", rigid, found)
+    error = moved[found_index] - truth.centres_nm[true_index]
+    rms = np.sqrt(np.mean(error**2, axis=0)).tolist()
+    hit = np.zeros(len(truth), dtype=bool)
+    hit[true_index] = True
+    height = truth.centres_nm[:, 2]
+    third = np.minimum((3 * (height - height.min()) / np.ptp(height)).astype(int), 2)
+    depths = [float(hit[third == part].mean()) for part in range(3)]
+    return Score(
+        found=len(found),
+        matched=len(true_index),
+        recall=len(true_index) / len(truth),
+        precision=len(true_index) / len(found),
+        f1=2 * len(true_index) / (len(truth) + len(found)),
+        rms_nm=(rms[0], rms[1], rms[2]),
+        recall_by_depth=(depths[0], depths[1], depths[2]),
+        fit_shift_nm=_shift(rigid, found),
+        fit_turn_deg=rigid.turn_deg,
+    )
+
+
+def _failed(found: int, why: str, rigid: Rigid | None, centres: Array) -> Score:
+    return Score(
+        found=found,
+        matched=0,
+        recall=0.0,
+        precision=0.0,
+        f1=0.0,
+        rms_nm=None,
+        recall_by_depth=(0.0, 0.0, 0.0),
+        fit_shift_nm=_shift(rigid, centres) if rigid else (0.0, 0.0, 0.0),
+        fit_turn_deg=rigid.turn_deg if rigid else 0.0,
+        failure=why,
+    )
+
+
+def _shift(rigid: Rigid, centres: Array) -> tuple[float, float, float]:
+    centre = centres.mean(axis=0)
+    x, y, z = (rigid(centre[None])[0] - centre).tolist()
+    return x, y, z
+
+
+def _apart_nm(rigid: Rigid | None, reference: Rigid, centres: Array) -> float:
+    if rigid is None:
+        return 0.0
+    centre = centres.mean(axis=0)[None]
+    return float(np.linalg.norm(rigid(centre) - reference(centre)))
+
+
+def write_accuracy(session_dir: Path) -> Accuracy:
+    """Score every processed/particles_<name>.csv of a folder; write accuracy.json beside truth.csv.
+
+    The truth is that of the simulated world in simulator/world.json, or else the truth.csv that
+    is there already. Raises ValueError or OSError, in one line, where there is nothing to score.
+    """
+    truth = _truth(session_dir)
+    tables = {
+        path.stem.removeprefix("particles_"): read_particles(path).centres_nm
+        for path in sorted((session_dir / "processed").glob("particles_*.csv"))
+    }
+    if not tables:
+        raise ValueError(f"{session_dir / 'processed'}: no particles_<name>.csv to score")
+    accuracy = score_tables(truth, tables)
+    (session_dir / "accuracy.json").write_text(accuracy.model_dump_json(indent=2) + "\n")
+    return accuracy
+
+
+def _truth(session_dir: Path) -> Particles:
+    world, table = session_dir / "simulator" / "world.json", session_dir / "truth.csv"
+    if world.exists():
+        write_truth(truth_of(load_world(world)), table)
+    if not table.exists():
+        raise ValueError(f"{session_dir}: neither simulator/world.json nor truth.csv: no truth")
+    return read_particles(table)
