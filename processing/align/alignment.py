@@ -72,8 +72,7 @@ def apply_alignment(series: TiltSeries, alignment: Alignment) -> TiltSeries:
     Rejected images stay in place and are marked excluded; what comes in from outside has the
     background's level.
     """
-    finite = np.isfinite(series.images)
-    images = series.images if finite.all() else _filled(series.images, finite)
+    images = filled(series.images)
     levels = background_levels(images)
     moved = np.empty_like(images)
 
@@ -94,6 +93,17 @@ def apply_alignment(series: TiltSeries, alignment: Alignment) -> TiltSeries:
     )
 
 
+def filled(images: Float32) -> Float32:
+    """Images [tilt, y, x] with their image's median in place of what is not finite."""
+    finite = np.isfinite(images)
+    if finite.all():
+        return images
+    whole = images.copy()
+    for image, good in zip(whole, finite, strict=True):
+        image[~good] = np.median(image[good]) if good.any() else 0.0
+    return whole
+
+
 def _moved(image: Float32, shift_px: Float64, axis_deg: float, level: float) -> Float32:
     cos, sin = np.cos(np.deg2rad(axis_deg)), np.sin(np.deg2rad(axis_deg))
     turn = np.array([[cos, sin], [-sin, cos]])
@@ -103,10 +113,3 @@ def _moved(image: Float32, shift_px: Float64, axis_deg: float, level: float) -> 
         image, turn, offset, order=3, mode="constant", cval=level
     )
     return result
-
-
-def _filled(images: Float32, finite: Bools) -> Float32:
-    filled = images.copy()
-    for image, good in zip(filled, finite, strict=True):
-        image[~good] = np.median(image[good]) if good.any() else 0.0
-    return filled

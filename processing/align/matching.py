@@ -79,7 +79,7 @@ def corrected(alignment: Alignment, match: Match, series: TiltSeries) -> Alignme
     """Add the displacements found, turned into the raw images' frame."""
     scores = match.likeness[~series.excluded]
     spread = 1.4826 * np.median(np.abs(scores - np.median(scores)))
-    floor = np.median(scores) - max(8 * spread, 0.15)
+    floor = np.median(scores) - max(8 * spread, 0.3)
     return replace(
         alignment,
         shifts_px=alignment.shifts_px

@@ -6,10 +6,11 @@ from dataclasses import replace
 
 import numpy as np
 
-from processing.align.alignment import Alignment, apply_alignment, unaligned
+from processing.align.alignment import Alignment, apply_alignment, filled, unaligned
 from processing.align.axis import find_tilt_axis
 from processing.align.coarse import centres_of_mass, cut_off, neighbour_shifts
 from processing.align.matching import compare, match_projections, reduced, scaled
+from processing.images.health import bad_images
 from processing.images.intensity import estimated_response, linearised, without_background
 from processing.progress import Progress, silent, within
 from processing.series import Float64, TiltSeries
@@ -49,14 +50,14 @@ def align_series(series: TiltSeries, *, progress: Progress = silent) -> Alignmen
 
 
 def flattened(series: TiltSeries) -> TiltSeries:
-    """Images proportional to thickness: finite, without background, saturation undone."""
-    finite = np.isfinite(series.images)
-    blank = finite.mean(axis=(1, 2)) < 0.5
-    images = np.where(finite, series.images, 0).astype(np.float32)
-    for image, good in zip(images, finite, strict=True):
-        if good.any() and not good.all():
-            image[~good] = np.median(image[good])
-    plain = without_background(replace(series, images=images, excluded=series.excluded | blank))
+    """Images proportional to thickness: finite, without background, saturation undone.
+
+    Bad images (`bad_images`) are marked excluded.
+    """
+    excluded = series.excluded.copy()
+    excluded[list(bad_images(series))] = True
+    clean = replace(series, images=filled(series.images), excluded=excluded)
+    plain = without_background(clean)
     used = plain.usable()
     response = estimated_response(used, centres_of_mass(used.images)[:, 0])
     return linearised(plain, response)

@@ -13,6 +13,8 @@ TOP_QUANTILE = 99.9
 """Stands for the thickest column; single hot pixels lie above it."""
 DEEPEST = 0.97
 """Largest share of the saturated signal that is inverted: beyond it noise would explode."""
+BACKGROUND_SHARE = 0.2
+"""Of the pixels that surely show background."""
 
 
 @dataclass(frozen=True)
@@ -28,20 +30,18 @@ class Response:
 
 
 def background_levels(images: Float32) -> Float64:
-    """Level around the object [tilt]: dark level, film, contamination.
+    """Level around the object [tilt]: dark level, film, liquid, contamination.
 
-    The rim's median where nothing reaches it, else the images' lower mode by sigma-clipping.
+    The middle of the shortest interval that holds a fifth of the pixels: the densest level, where
+    the background lies even beside a large object, and whatever frame is drawn round the image.
     """
-    rim = np.concatenate([images[:, 0], images[:, -1], images[:, :, 0], images[:, :, -1]], axis=1)
-    values = np.sort(rim, axis=1)
-    half = values[:, : values.shape[1] // 2]
-    # the lower half of a symmetric noise mirrors to its median; an object at the rim lifts the
-    # upper half only
-    low, middle = np.percentile(values, [5, 50], axis=1)
-    spread = np.median(values[:, -1:] - half, axis=1)
-    lifted = spread > 6 * np.maximum(middle - low, 1e-6)
-    quiet = np.percentile(images.reshape(len(images), -1), 10, axis=1)
-    return np.asarray(np.where(lifted, np.minimum(quiet, middle), middle), np.float64)
+    # every second pixel says as much, at a quarter of the sorting
+    values = np.sort(images[:, ::2, ::2].reshape(len(images), -1), axis=1)
+    held = max(1, int(BACKGROUND_SHARE * values.shape[1]))
+    widths = values[:, held:] - values[:, :-held]
+    start = widths.argmin(axis=1)
+    tilts = np.arange(len(images))
+    return np.asarray(values[tilts, start + held // 2], np.float64)
 
 
 def without_background(series: TiltSeries) -> TiltSeries:

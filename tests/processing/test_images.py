@@ -1,0 +1,112 @@
+"""Shifts below the pixel, bad images named, saturation found and undone."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from scipy import ndimage
+
+from processing.images.health import bad_images
+from processing.images.intensity import (
+    Response,
+    background_levels,
+    estimated_response,
+    linearised,
+    without_background,
+)
+from processing.images.shift import Band, find_shifts
+from processing.series import TiltSeries
+from tests.support.spheres import image, packed, tilt_series
+
+ANGLES = np.arange(-70.0, 75.0, 10.0)
+
+
+@pytest.fixture(scope="module")
+def centres() -> np.ndarray:
+    return packed(20, 8.6, order="disordered", seed=8)
+
+
+@pytest.fixture(scope="module")
+def series(centres: np.ndarray) -> TiltSeries:
+    return tilt_series(centres, ANGLES, 7.0, 64)
+
+
+@pytest.mark.parametrize(
+    ("shift", "noise"),
+    [((0.0, 0.0), 0.0), ((0.37, -1.62), 0.0), ((-9.25, 6.5), 0.0), ((3.1, 2.4), 0.5)],
+    ids=["none", "small", "large", "noisy"],
+)
+def test_a_shift_is_found_below_the_pixel(
+    centres: np.ndarray, shift: tuple[float, float], noise: float
+) -> None:
+    rng = np.random.default_rng(0)
+    still, moved = (image(centres, 20, 7.0, 72, (*s, 0.0)) for s in ((0.0, 0.0), shift))
+    moved = moved + rng.normal(0, noise * still.std(), still.shape)
+    found = find_shifts(moved[None].astype(np.float32), still[None].astype(np.float32))
+    np.testing.assert_allclose(found.shifts_px[0], shift, atol=0.1 if noise else 0.03)
+
+
+def test_nothing_wraps_round(centres: np.ndarray) -> None:
+    near = image(centres, 0, 7.0, 96, (0.0, -20.0, 0.0))[None].astype(np.float32)
+    far = image(centres, 0, 7.0, 96, (0.0, 20.0, 0.0))[None].astype(np.float32)
+    found = find_shifts(far, near, Band(1.5, 30), max_shift_px=60)
+    np.testing.assert_allclose(found.shifts_px[0], (0, 40), atol=0.5)
+
+
+def damaged(images: np.ndarray, how: str) -> None:
+    if how == "not finite":
+        images[6, 10:20] = np.nan
+    elif how == "blank":
+        images[6] = 3.0
+    elif how == "saturated":
+        images[6] = np.where(images[6] > 0.5 * images[6].max(), images.max() + 1, images[6])
+    elif how == "copy of the one before":
+        images[6] = images[5]
+    elif how == "dim":
+        images[6] *= 0.1
+    elif how == "blurred":
+        images[6] = ndimage.gaussian_filter(images[6], 6)
+
+
+@pytest.mark.parametrize(
+    "how", ["not finite", "blank", "saturated", "copy of the one before", "dim", "blurred"]
+)
+def test_a_bad_image_is_named(series: TiltSeries, how: str) -> None:
+    rng = np.random.default_rng(3)
+    images = series.images + rng.normal(0, 0.3, series.images.shape).astype(np.float32)
+    assert bad_images(replace(series, images=images)) == {}
+    damaged(images, how)
+    assert bad_images(replace(series, images=images)) == {6: how}
+
+
+@pytest.mark.parametrize("frame", [0, 4], ids=["plain", "dark frame drawn round"])
+def test_the_background_is_the_level_beside_the_object(series: TiltSeries, frame: int) -> None:
+    rng = np.random.default_rng(4)
+    images = series.images + 120 + rng.normal(0, 2, series.images.shape).astype(np.float32)
+    if frame:
+        images[:, :frame] = images[:, -frame:] = 0
+    np.testing.assert_allclose(background_levels(images), 120, atol=1.5)
+
+
+@pytest.mark.parametrize("response", [0.0, 0.7, 0.9], ids=["linear", "saturating", "strongly"])
+def test_linearising_undoes_tanh(response: float) -> None:
+    thickness = np.linspace(0, 1, 400, dtype=np.float32).reshape(1, 20, 20)
+    depth = np.arctanh(response) if response else 1e-3
+    measured = TiltSeries(np.tanh(thickness * depth), np.zeros(1), 1.0)
+    straight = linearised(measured, Response(response)).images.ravel()
+    fit = np.polyfit(thickness.ravel(), straight, 1)
+    assert np.abs(np.polyval(fit, thickness.ravel()) - straight).max() < 0.02 * straight.max()
+
+
+def test_the_response_is_found_from_an_object_of_unequal_depths() -> None:
+    points = packed(24, 8.6, order="disordered", seed=5)
+    slab = points[np.abs(points[:, 2]) < 9]
+    thickness = tilt_series(slab, ANGLES, 7.0, 64)
+    full = thickness.images.max() / np.arctanh(0.8)
+    measured = replace(thickness, images=np.tanh(thickness.images / full).astype(np.float32) + 0.1)
+    plain = without_background(measured)
+    found = estimated_response(plain, np.zeros(len(ANGLES)))
+    top = np.percentile(plain.images, 99.9)
+    assert found.saturation == pytest.approx(top, abs=0.12)
