@@ -1,0 +1,163 @@
+"""A plan: what is done, in which order, for how much time and dose; what is left after a break."""
+
+from __future__ import annotations
+
+import argparse
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from controller.cli import check, plan
+from controller.exit_codes import ExitCode
+from controller.plan import Plan, make_plan, steps_to_do
+from controller.processing_jobs import Job
+from controller.protocol import Protocol
+from controller.session.entries import Entry, JobEnded, StepDone
+from controller.session.ledger import fold_all
+from tests.support.small_session import PROTOCOL
+
+
+def small(**changes: object) -> Protocol:
+    return Protocol.model_validate({**tomllib.loads(PROTOCOL), **changes})
+
+
+IN_ORDER = [
+    *("preflight", "shower-1", "shower-2"),
+    *("A-start", "A-000", "A-001", "A-002", "A-003", "A-004", "process-A"),
+    "flip",
+    *("B-start", "B-000", "B-001", "B-002", "B-003", "process-B"),
+    *("fuse", "report"),
+]
+
+
+def ids(made: Plan) -> list[str]:
+    return [step.id for step in made.steps]
+
+
+def test_the_steps_of_a_session() -> None:
+    assert ids(make_plan(small())) == IN_ORDER
+
+
+def test_no_shower_no_shower_steps() -> None:
+    made = make_plan(small(shower={"enabled": False}))
+    assert ids(made) == [i for i in IN_ORDER if not i.startswith("shower")]
+
+
+def test_a_plan_survives_being_written_down() -> None:
+    made = make_plan(small())
+    assert Plan.model_validate_json(made.model_dump_json()) == made
+
+
+def test_the_papers_protocol_has_its_tilts_and_doses() -> None:
+    scan = {"width_px": 176, "height_px": 176, "pixel_nm": 0.9, "dwell_us": 10.0}
+    made = make_plan(Protocol.model_validate({"name": "paper", "scan": scan}))
+    tilts = [step.alpha_deg for step in made.steps if step.kind == "tilt"]
+    assert (len(tilts), tilts[0], tilts[72], tilts[73], tilts[-1]) == (147, -70, 74, -74, 72)
+    shower = sum(step.dose_e_per_A2 for step in made.steps if step.kind == "shower")
+    assert shower == pytest.approx(5800, rel=0.05)  # 40 pA for 5 minutes over 360 nm
+    frames = sum(step.dose_e_per_A2 for step in made.steps if step.kind == "tilt")
+    assert 1_000 < frames < 15_000
+
+
+def test_tracking_costs_its_share_of_every_tilt() -> None:
+    tracked, blind = (
+        make_plan(small(tracking={"enabled": on})).dose_e_per_A2 for on in (True, False)
+    )
+    frames = 9 * small().scan.dose_e_per_A2(70.0)
+    assert tracked - blind == pytest.approx(0.2 * frames, rel=0.25)
+
+
+def done(*step_ids: str) -> list[Entry]:
+    return [StepDone(step_id=step_id) for step_id in step_ids]
+
+
+AFTER: dict[str, tuple[list[Entry], list[str]]] = {
+    "nothing": ([], IN_ORDER),
+    "the shower": (done("preflight", "shower-1", "shower-2"), ["preflight", *IN_ORDER[3:]]),
+    "two tilts": (
+        done("preflight", "shower-1", "shower-2", "A-start", "A-000", "A-001"),
+        ["preflight", "A-start", *IN_ORDER[6:]],
+    ),
+    "series A": (done(*IN_ORDER[:10]), ["preflight", "process-A", *IN_ORDER[10:]]),
+    "the flip": (done(*IN_ORDER[:11]), ["preflight", "process-A", *IN_ORDER[11:]]),
+    "series B, A processed": (
+        [*done(*IN_ORDER[:17]), JobEnded(job=Job.A, ok=True)],
+        ["preflight", "process-B", "fuse", "report"],
+    ),
+    "everything": (
+        [*done(*IN_ORDER), JobEnded(job=Job.A, ok=True), JobEnded(job=Job.B, ok=True)],
+        ["preflight", "report"],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", AFTER)
+def test_what_is_left_after_a_break(name: str) -> None:
+    entries, left = AFTER[name]
+    assert [step.id for step in steps_to_do(make_plan(small()), fold_all(entries))] == left
+
+
+# -- the verbs ------------------------------------------------------------------------------
+
+
+def write(tmp_path: Path, text: str) -> Path:
+    path = tmp_path / "p.toml"
+    path.write_text(text)
+    (tmp_path / "simulator").mkdir()
+    (tmp_path / "simulator" / "demo.toml").write_text("")
+    return path
+
+
+def run_plan(path: Path) -> int:
+    parser = argparse.ArgumentParser()
+    plan.add_arguments(parser)
+    return plan.run(parser.parse_args([str(path)]))
+
+
+def test_plan_prints_every_step_and_the_total(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_plan(write(tmp_path, PROTOCOL)) == ExitCode.OK
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines[2:-1]] == IN_ORDER
+    assert "19 steps" in lines[-1]
+    assert "of 60000 e/Å²" in lines[-1]
+
+
+def test_a_plan_beyond_the_dose_budget_fails(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_plan(write(tmp_path, PROTOCOL + "dose_budget_e_per_A2 = 10\n")) == ExitCode.SAFETY
+    assert "would be refused" in capsys.readouterr().out
+
+
+CHECKS = {
+    "all well": (PROTOCOL, ExitCode.OK, []),
+    "too much dose": (PROTOCOL + "dose_budget_e_per_A2 = 10\n", ExitCode.SAFETY, ["dose"]),
+    "a typo": (PROTOCOL + "stagge = 1\n", ExitCode.USAGE, ["protocol"]),
+}
+
+
+@pytest.mark.parametrize("name", CHECKS)
+def test_check_tells_every_failure(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    text, code, failing = CHECKS[name]
+    parser = argparse.ArgumentParser()
+    check.add_arguments(parser)
+    args = parser.parse_args([str(write(tmp_path, text)), "--out", str(tmp_path / "new")])
+    assert check.run(args) == code
+    out = capsys.readouterr().out.splitlines()
+    assert [line.split()[1] for line in out if line.startswith("FAIL")] == failing
+
+
+def test_check_names_a_bridge_that_is_not_there(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    parser = argparse.ArgumentParser()
+    check.add_arguments(parser)
+    path = write(tmp_path, PROTOCOL)
+    args = parser.parse_args([str(path), "--out", str(tmp_path), "--bridge", "/nowhere/b.json"])
+    assert check.run(args) == ExitCode.SAFETY
+    assert "/nowhere/b.json" in capsys.readouterr().out
