@@ -68,7 +68,8 @@ class LiveCount:
     """Particles seen so far.
 
     The range is what the threshold leaves open and what the tilts since the last count have
-    changed: it closes as the series converges, on what this one series can show.
+    changed; upwards it reaches to what an assembly of this size holds at this spacing, since a
+    quick look at one series misses particles on its exit side.
     """
 
     n: int
@@ -100,6 +101,7 @@ class LiveReconstruction:
         self._angles_deg: list[float] = []
         self._previous: Float32 | None = None
         self._last_n: int | None = None
+        self._shadows_px: list[int] = []
 
     @property
     def tilts(self) -> int:
@@ -126,9 +128,13 @@ class LiveReconstruction:
             raise ValueError("the image holds values that are not finite")
         binned = self._prepare(image)
         projector = Projector(np.deg2rad([angle_deg]), self._columns)
-        shift, residual_px, score = self._align(binned, projector)
+        mass = _mass(binned)
+        centre = None if mass is None else _off_centre(mass)
+        shift, residual_px, score = self._align(binned, centre, projector)
         used = score >= LEAST_SCORE
         if used:
+            if mass is not None:
+                self._shadows_px.append(int(np.count_nonzero(mass)))
             self._smear(binned, shift, projector, angle_deg)
         dy, dx = (float(value) * self.binning for value in shift)
         return LiveTilt(angle_deg, (dy, dx), residual_px * self.binning, used)
@@ -154,12 +160,22 @@ class LiveReconstruction:
         found = plateau(heights / typical_weight(heights))
         change = abs(found.n - self._last_n) if self._last_n is not None else found.n // 2
         self._last_n = found.n
+        highest = found.n + round(np.hypot(found.n_high - found.n, change))
         return LiveCount(
             n=found.n,
             n_low=max(0, found.n - round(np.hypot(found.n - found.n_low, change))),
-            n_high=found.n + round(np.hypot(found.n_high - found.n, change)),
+            n_high=max(highest, self._capacity(spacing_px)),
             spacing_nm=spacing_px * self.pixel_nm,
         )
+
+    def _capacity(self, spacing_px: float) -> int:
+        """Close-packed particles in a ball of the assembly's mean shadow; 0 if never seen whole."""
+        if not self._shadows_px:
+            return 0
+        # where a ball's image falls to BRIGHT of its middle, 1 - BRIGHT^2 of its shadow is inside
+        shadow = float(np.mean(self._shadows_px)) / (1 - BRIGHT**2)
+        ball = 4 / 3 * shadow**1.5 / np.sqrt(np.pi)
+        return int(ball * np.sqrt(2) / spacing_px**3)
 
     def _prepare(self, image: Float32) -> Float32:
         """Bin by means and take the level of the rim away."""
@@ -169,9 +185,10 @@ class LiveReconstruction:
         rim = np.r_[binned[:, 0], binned[:, -1], binned[0], binned[-1]]
         return np.asarray(binned - np.median(rim), np.float32)
 
-    def _align(self, binned: Float32, projector: Projector) -> tuple[Float64, float, float]:
+    def _align(
+        self, binned: Float32, centre: Float64 | None, projector: Projector
+    ) -> tuple[Float64, float, float]:
         """Shift (y, x), disagreement and likeness, in binned pixels."""
-        centre = _off_centre(binned)
         if self._previous is None:
             return (np.zeros(2) if centre is None else centre), 0.0, 1.0
         references = [self._previous]
@@ -197,18 +214,21 @@ class LiveReconstruction:
         self._previous = aligned
 
 
-def _off_centre(image: Float32) -> Float64 | None:
-    """Displacement (y, x) of the mass from the middle; None where mass leaves the field.
+def _mass(image: Float32) -> Float32 | None:
+    """The object without its background; None where it leaves the field."""
+    mass = np.where(image > BRIGHT * np.percentile(image, 99), image, 0)
+    rim = max(mass[:, 0].max(), mass[:, -1].max(), mass[0].max(), mass[-1].max())
+    return None if rim > 0 or not mass.any() else mass
+
+
+def _off_centre(mass: Float32) -> Float64:
+    """Displacement (y, x) of the mass from the middle.
 
     Across the axis it is the better guide while the object is whole: correlation with what stands
     creeps, a tenth of a pixel a tilt in the same direction, and nothing later takes it back.
     """
-    bright = np.where(image > BRIGHT * np.percentile(image, 99), image, 0)
-    rim = max(bright[:, 0].max(), bright[:, -1].max(), bright[0].max(), bright[-1].max())
-    if rim > 0 or not bright.any():
-        return None
-    middle = (np.array(image.shape) - 1) / 2
-    return np.array(ndimage.center_of_mass(bright)) - middle
+    middle = (np.array(mass.shape) - 1) / 2
+    return np.array(ndimage.center_of_mass(mass)) - middle
 
 
 def neighbour_distance(volume: Float32) -> float | None:

@@ -27,7 +27,7 @@ NICENESS = {"live": 15, "jobs": 5}
 
 def main(role: str, folder: Path) -> None:
     """Serve tasks until stdin ends."""
-    report = _claim_stdout()
+    report = claim_stdout()
     _step_back(role)
     tasks: queue.SimpleQueue[CatchUp | RunJob] = queue.SimpleQueue()
     threading.Thread(target=_read_tasks, args=(tasks,), daemon=True).start()
@@ -37,7 +37,7 @@ def main(role: str, folder: Path) -> None:
         report(_carry_out(handle, tasks.get()))
 
 
-def _claim_stdout() -> Reporter:
+def claim_stdout() -> Reporter:
     """Keep the real stdout for reports; whatever libraries print goes to stderr."""
     lines: IO[str] = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
