@@ -131,8 +131,13 @@ def _tile(name: str, facts: Facts) -> str:
 
 
 def _accuracy(facts: Facts) -> str:
-    tables = facts.accuracy.get("tables") or facts.accuracy
-    rows = [_accuracy_row(name, score) for name, score in tables.items() if _is_score(score)]
+    tables: dict[str, Json] = facts.accuracy.get("tables") or {}
+    rows = [_accuracy_row(name, tables[name]) for name in NAMES if name in tables]
+    failures = [
+        f"<p class='note'>{text(NAMES[name])}: {text(score['failure'])}.</p>"
+        for name, score in tables.items()
+        if name in NAMES and score.get("failure")
+    ]
     head = (
         "volume",
         "found",
@@ -142,16 +147,12 @@ def _accuracy(facts: Facts) -> str:
         "rms x / y / z, nm",
         "recall by depth third<br>bottom / middle / top",
     )
-    return section(
-        "Accuracy against the simulated truth",
-        table(head, rows),
-        lead="Only a simulated specimen has a truth to compare with. Particles match one to one "
-        "within 1.5 nm after one rigid fit.",
+    lead = (
+        f"The simulated specimen holds {number(facts.accuracy.get('n_truth'))} particles. Found "
+        f"ones match one to one within {number(facts.accuracy.get('tolerance_nm'), '.2f', 'nm')} "
+        "after one rigid fit. The bottom is the exit side of A, the top that of B."
     )
-
-
-def _is_score(score: object) -> bool:
-    return isinstance(score, dict) and "recall" in score
+    return section("Accuracy against the simulated truth", table(head, rows), *failures, lead=lead)
 
 
 def _accuracy_row(name: str, score: Json) -> list[str]:
@@ -161,7 +162,7 @@ def _accuracy_row(name: str, score: Json) -> list[str]:
 
     return [
         text(NAMES.get(name, name)),
-        number(score.get("found", score.get("n"))),
+        number(score.get("found")),
         number(score.get("recall"), ".4f"),
         number(score.get("precision"), ".4f"),
         number(score.get("f1"), ".4f"),

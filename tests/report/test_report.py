@@ -246,9 +246,22 @@ def test_accuracy_is_shown_where_there_is_a_truth(tmp_path: Path) -> None:
         "rms_nm": [0.11, 0.12, 0.21],
         "recall_by_depth": [0.998, 1.0, 0.999],
     }
-    (tmp_path / "accuracy.json").write_text(json.dumps({"fused": score, "mean": score}))
+    lost = score | {"rms_nm": None, "failure": "fits 7.5 nm off table fused: a lattice jump"}
+    accuracy = {
+        "n_truth": 2876,
+        "tolerance_nm": 1.5,
+        "tables": {"fused": score, "mean": score, "B": lost},
+    }
+    (tmp_path / "accuracy.json").write_text(json.dumps(accuracy))
     page = write_report(tmp_path).read_text(encoding="utf-8")
-    for phrase in ("Accuracy", "0.9993", "0.11 / 0.12 / 0.21", "mean of A and B"):
+    for phrase in (
+        "Accuracy",
+        "0.9993",
+        "0.11 / 0.12 / 0.21",
+        "mean of A and B",
+        "2 876",
+        "lattice jump",
+    ):
         assert phrase in page
 
 
