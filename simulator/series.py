@@ -49,8 +49,8 @@ class DualSeries:
 def simulate_dual(
     settings: SimulatorSettings,
     scan: ScanSettings,
-    angles_a_deg: Sequence[float],
-    angles_b_deg: Sequence[float],
+    angles_a_deg: Sequence[float] | Array,
+    angles_b_deg: Sequence[float] | Array,
     current_pA: float,
     *,
     shower_dose_e_per_A2: float = 1.0e4,
