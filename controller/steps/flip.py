@@ -18,6 +18,8 @@ from controller.steps.tracking import keep_in_view
 from processing.errors import ProcessingError
 from processing.images.flip import match_flip
 
+NEAR_ZERO_DEG = 4.0
+"""Images of A this near to 0 are compared: the seat of the holder tilts by a degree or two."""
 LOWEST_SCORE = 0.35
 """Of the better hypothesis: below it the image shows neither side of A's object."""
 ZERO_TOLERANCE_DEG = 0.2
@@ -117,7 +119,7 @@ def _compare(step: FlipGrid, context: Context) -> FlipChecked:
     frame = column.acquire(step.id, "check", protocol.scan)
     column.settle(frame)
     return match_images(
-        _image_at_zero(context), frame.pixels, protocol.scan.pixel_nm, protocol.flip.margin
+        _images_near_zero(context), frame.pixels, protocol.scan.pixel_nm, protocol.flip.margin
     )
 
 
@@ -125,19 +127,20 @@ def _looks(ledger: Ledger) -> int:
     return ledger.attempts("flip", "check")
 
 
-def _image_at_zero(context: Context) -> NDArray[Any]:
+def _images_near_zero(context: Context) -> list[NDArray[Any]]:
     frames = context.session.ledger.frames["A"]
-    nearest = min(frames, key=lambda frame: abs(frame.info.stage.alpha_deg))
-    return context.session.image("A", nearest.section)
+    tilt = {frame.section: abs(frame.info.stage.alpha_deg) for frame in frames}
+    reach = max(NEAR_ZERO_DEG, min(tilt.values()))
+    return [context.session.image("A", n) for n, alpha in tilt.items() if alpha <= reach + 0.1]
 
 
 def match_images(
-    image_a: NDArray[Any], image_b: NDArray[Any], pixel_nm: float, margin: float
+    images_a: list[NDArray[Any]], image_b: NDArray[Any], pixel_nm: float, margin: float
 ) -> FlipChecked:
-    """Say which side of A's object an image of B, both at 0 degrees, shows."""
+    """Say which side of A's object, seen in images near 0 degrees, an image of B at 0 shows."""
     try:
         match = match_flip(
-            np.asarray(image_a, np.float32), np.asarray(image_b, np.float32), pixel_nm
+            np.asarray(images_a, np.float32), np.asarray(image_b, np.float32), pixel_nm
         )
     except ProcessingError as error:
         return FlipChecked(

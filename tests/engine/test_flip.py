@@ -104,6 +104,6 @@ FINDINGS = {
 @pytest.mark.parametrize("name", FINDINGS)
 def test_what_is_found_is_said_in_words(name: str) -> None:
     seen, words = FINDINGS[name]
-    check = match_images(image(flipped=False), seen, 1.0, 0.1)
+    check = match_images([image(flipped=False)], seen, 1.0, 0.1)
     assert words in check.found
     assert check.accepted is (name == "flipped")

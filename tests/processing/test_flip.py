@@ -38,7 +38,7 @@ CASES = [
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_images_at_zero_tell_what_was_done(case: Case) -> None:
-    a, b = _images_at_zero(case)
+    a, b = _images(case)
     match = match_flip(a, b, PIXEL_NM)
     scores = {"flipped": match.flipped_score, "same": match.same_score}
     if case.shown == "neither":
@@ -51,12 +51,14 @@ def test_images_at_zero_tell_what_was_done(case: Case) -> None:
         assert abs(off) <= 1.5
 
 
-def _images_at_zero(case: Case) -> tuple[np.ndarray, np.ndarray]:
+def _images(case: Case) -> tuple[np.ndarray, np.ndarray]:
     settings = SimulatorSettings(
         seed=11,
-        specimen=SpecimenSettings(packing=case.packing, assembly_diameter_nm=90.0),
+        specimen=SpecimenSettings(
+            packing=case.packing, assembly_diameter_nm=75.0, other_assemblies_nm=((400.0, 0.0),)
+        ),
         remount=RemountSettings(in_plane_deg=case.in_plane_deg),
     )
-    scan = ScanSettings(width_px=96, height_px=96, pixel_nm=PIXEL_NM, dwell_us=10.0)
-    series = simulate_dual(settings, scan, [0.0], [0.0], 70.0, hands=case.hands)
-    return series.a.counts[0].astype(np.float32), series.b.counts[0].astype(np.float32)
+    scan = ScanSettings(width_px=80, height_px=80, pixel_nm=PIXEL_NM, dwell_us=10.0)
+    series = simulate_dual(settings, scan, [-2.0, 0.0, 2.0], [0.0], 70.0, hands=case.hands)
+    return series.a.counts.astype(np.float32), series.b.counts[0].astype(np.float32)
