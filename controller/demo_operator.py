@@ -18,6 +18,9 @@ FIRST_CHOICE_PAUSE_S = 1.5
 class DemoOperator:
     """Answers every prompt with its first choice; the flip only after the count of A is there.
 
+    A prompt that comes a second time is answered with stop: what one more try
+    has not mended is not for a demo to insist on.
+
     Parameters
     ----------
     answer
@@ -29,6 +32,7 @@ class DemoOperator:
         self._lock = threading.Lock()
         self._waiting_flip: Prompt | None = None
         self._a_is_done = False
+        self._seen: set[str] = set()
 
     def __call__(self, event: Event) -> None:
         """Take note of an event; never blocks."""
@@ -54,7 +58,10 @@ class DemoOperator:
             self._answer_soon(prompt)
 
     def _answer_soon(self, prompt: Prompt) -> None:
-        answer = Answer(prompt_id=prompt.id, value=prompt.choices[0], by="demo")
+        again = prompt.id in self._seen
+        self._seen.add(prompt.id)
+        value = "stop" if again and "stop" in prompt.choices else prompt.choices[0]
+        answer = Answer(prompt_id=prompt.id, value=value, by="demo")
         timer = threading.Timer(FIRST_CHOICE_PAUSE_S, self._answer, (answer,))
         timer.daemon = True
         timer.start()
