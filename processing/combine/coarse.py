@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from enum import Enum
 
 import numpy as np
-from scipy import fft, ndimage
+from numpy.typing import NDArray
+from scipy import fft
 
 from processing.combine.pose import FLIP, Pose, about_z
 from processing.reconstruct.projector import worker_threads
@@ -20,6 +21,12 @@ from processing.series import Float32, Float64
 ANGLE_STEP_DEG = 5.0
 LARGEST_SHIFT = 8
 """Cells by which the two sets' means may differ, where each misses other particles."""
+
+
+BLOB_CELLS = (0.7, 3.0)
+"""Standard deviations of a particle's blob and of the surroundings taken off it."""
+
+Spectrum = NDArray[np.complex64]
 
 
 class Hypothesis(Enum):
@@ -54,7 +61,7 @@ class Candidate:
 
 
 def coarse_candidates(
-    points_a: Float64, points_b: Float64, diameter_nm: float, keep: int = 6
+    points_a: Float64, points_b: Float64, diameter_nm: float, keep: int = 4
 ) -> list[Candidate]:
     """The `keep` best angles of every hypothesis with their best shifts, best first."""
     cell_nm = diameter_nm / 2
@@ -63,12 +70,17 @@ def coarse_candidates(
     reach_nm = max(np.linalg.norm(p, axis=1).max() for p in (from_a, from_b))
     cells = fft.next_fast_len(int(np.ceil(2 * reach_nm / cell_nm)) + 2 * LARGEST_SHIFT, real=True)
     shifts = np.arange(-LARGEST_SHIFT, LARGEST_SHIFT + 1)
-    target = fft.rfftn(_soft_points(from_a, cell_nm, cells))
+    soft = _soft_blob(cells)
+
+    def spectrum(points_nm: Float64) -> Spectrum:
+        return np.asarray(fft.rfftn(_counted(points_nm, cell_nm, cells)) * soft, np.complex64)
+
+    target = spectrum(from_a)
 
     def search(case: tuple[Hypothesis, float]) -> Candidate:
         hypothesis, angle_deg = case
         matrix = about_z(angle_deg) @ hypothesis.turn @ hypothesis.mirror
-        moved = fft.rfftn(_soft_points(from_b @ matrix.T, cell_nm, cells))
+        moved = spectrum(from_b @ matrix.T)
         overlap = fft.irfftn(moved.conj() * target, [cells] * 3)
         near = overlap[np.ix_(shifts, shifts, shifts)]
         best = np.unravel_index(int(near.argmax()), near.shape)
@@ -90,16 +102,21 @@ def _best(found: list[Candidate], hypothesis: Hypothesis, keep: int) -> list[Can
     return sorted(own, key=lambda candidate: -candidate.likeness)[:keep]
 
 
-def _soft_points(points_nm: Float64, cell_nm: float, cells: int) -> Float32:
-    """Points about the grid's centre as blobs a cell wide, less their own surroundings."""
-    index = np.rint(points_nm[:, ::-1] / cell_nm).astype(int) + cells // 2
-    inside = ((index >= 0) & (index < cells)).all(axis=1)
-    grid = np.zeros([cells] * 3, np.float32)
-    np.add.at(grid, tuple(index[inside].T), 1)
-    soft: Float32 = ndimage.gaussian_filter(grid, 0.7) - ndimage.gaussian_filter(grid, 3.0)
-    return soft
+def _counted(points_nm: Float64, cell_nm: float, cells: int) -> Float32:
+    """Points a cell, about the grid's centre; what lies outside wraps round."""
+    index = np.rint(points_nm[:, ::-1] / cell_nm).astype(int) % cells
+    flat = np.ravel_multi_index(tuple(index.T), (cells,) * 3)
+    return np.bincount(flat, minlength=cells**3).reshape((cells,) * 3).astype(np.float32)
 
 
-def _power(spectrum: np.ndarray[tuple[int, ...], np.dtype[np.complex64]], cells: int) -> float:
+def _soft_blob(cells: int) -> Float32:
+    """Transfer function of a blob somewhat smaller than a cell, less its own surroundings."""
+    f = np.fft.fftfreq(cells)
+    square = f[:, None, None] ** 2 + f[:, None] ** 2 + np.fft.rfftfreq(cells) ** 2
+    narrow, wide = (np.exp(-2 * np.pi**2 * sigma**2 * square) for sigma in BLOB_CELLS)
+    return np.asarray(narrow - wide, np.float32)
+
+
+def _power(spectrum: Spectrum, cells: int) -> float:
     doubled = 2 * (np.abs(spectrum) ** 2).sum() - (np.abs(spectrum[..., 0]) ** 2).sum()
     return float(doubled) / cells**3

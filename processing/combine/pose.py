@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 from scipy.spatial.transform import Rotation
 
@@ -63,27 +64,37 @@ def fit_pose(points_a: Float64, points_b: Float64, with_scale: bool = False) -> 
     return Pose(matrix, mean_a - scale * matrix @ mean_b, scale)
 
 
+Indices = NDArray[np.intp]
+
+
 def mutual_pairs(
-    points_a: Float64, points_b: Float64, within_nm: float
-) -> tuple[np.ndarray[tuple[int], np.dtype[np.intp]], np.ndarray[tuple[int], np.dtype[np.intp]]]:
-    """Indices into A and B of the points that are each other's nearest, within a distance."""
-    if len(points_a) == 0 or len(points_b) == 0:
+    points_a: Float64 | cKDTree, points_b: Float64, within_nm: float
+) -> tuple[Indices, Indices]:
+    """Indices into A and B of the pairs within a distance, no particle in two of them.
+
+    Parameters
+    ----------
+    points_a
+        [n, 3], or their tree where many poses of B are tried on the same A.
+    """
+    tree = points_a if isinstance(points_a, cKDTree) else cKDTree(points_a.reshape(-1, 3))
+    if tree.n == 0 or len(points_b) == 0:
         return np.zeros(0, np.intp), np.zeros(0, np.intp)
-    distance, nearest_a = cKDTree(points_a).query(points_b)
-    nearest_b = cKDTree(points_b).query(points_a)[1]
-    own = np.arange(len(points_b))
-    good = (distance < within_nm) & (nearest_b[nearest_a] == own)
-    return nearest_a[good], own[good]
+    distance, nearest_a = tree.query(points_b, distance_upper_bound=within_nm)
+    # several of B may be nearest to one of A: the closest has it
+    by_distance = np.argsort(distance, kind="stable")
+    by_distance = by_distance[np.isfinite(distance[by_distance])]
+    pairs_a, first = np.unique(nearest_a[by_distance], return_index=True)
+    return pairs_a.astype(np.intp), by_distance[first]
 
 
 def refine_pose(
-    points_a: Float64,
+    tree_a: cKDTree,
     points_b: Float64,
     start: Pose,
     diameter_nm: float,
     *,
-    steps: int = 12,
-    with_scale: bool = False,
+    steps: int = 10,
 ) -> Pose:
     """Trimmed iterative closest points from a pose that is right to some degrees.
 
@@ -96,8 +107,8 @@ def refine_pose(
     for step in np.linspace(0, 1, steps):
         inside = reach_nm <= np.quantile(reach_nm, 0.2 + 0.8 * min(1.0, 1.5 * step))
         within_nm = diameter_nm * (0.5 - 0.25 * step)
-        pairs_a, pairs_b = mutual_pairs(points_a, pose.apply(points_b[inside]), within_nm)
+        pairs_a, pairs_b = mutual_pairs(tree_a, pose.apply(points_b[inside]), within_nm)
         if len(pairs_a) < 4:
             return pose
-        pose = fit_pose(points_a[pairs_a], points_b[inside][pairs_b], with_scale and step == 1)
+        pose = fit_pose(tree_a.data[pairs_a], points_b[inside][pairs_b])
     return pose

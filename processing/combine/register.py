@@ -120,13 +120,14 @@ def polish(points_a: Float64, points_b: Float64, pose: Pose, diameter_nm: float)
 
 def _all_fits(points_a: Float64, points_b: Float64, diameter_nm: float) -> list[_Fit]:
     """Refined candidates of every hypothesis, best first."""
+    tree_a = cKDTree(points_a)
     fits = []
     for candidate in coarse_candidates(points_a, points_b, diameter_nm):
         # a mirrored B is mirrored first, so that what is left to find is a rotation
         mirror = candidate.hypothesis.mirror
         start = Pose(candidate.pose.matrix @ mirror, candidate.pose.shift_nm)
-        pose = refine_pose(points_a, points_b @ mirror, start, diameter_nm)
-        fits.append(_judged(points_a, points_b, candidate.hypothesis, pose, diameter_nm))
+        pose = refine_pose(tree_a, points_b @ mirror, start, diameter_nm)
+        fits.append(_judged(tree_a, points_b, candidate.hypothesis, pose, diameter_nm))
     winners = [
         max((fit for fit in fits if fit.hypothesis is hypothesis), key=lambda fit: fit.agreement)
         for hypothesis in Hypothesis
@@ -134,22 +135,23 @@ def _all_fits(points_a: Float64, points_b: Float64, diameter_nm: float) -> list[
     for winner in winners:
         if winner.share < LEAST_SHARE:
             continue
-        fits += _neighbouring_fits(points_a, points_b, winner, diameter_nm)
+        fits += _neighbouring_fits(tree_a, points_b, winner, diameter_nm)
     return sorted(fits, key=lambda fit: -fit.agreement)
 
 
 def _neighbouring_fits(
-    points_a: Float64, points_b: Float64, fit: _Fit, diameter_nm: float
+    tree_a: cKDTree, points_b: Float64, fit: _Fit, diameter_nm: float
 ) -> list[_Fit]:
     """The optima one step to a neighbouring particle away, as long as they improve."""
     found: list[_Fit] = []
     moved = points_b @ fit.hypothesis.mirror
+    steps = _neighbour_steps(tree_a, diameter_nm)
     for _ in range(4):
         tried = []
-        for step in _neighbour_steps(points_a, diameter_nm):
+        for step in steps:
             start = Pose(fit.pose.matrix, fit.pose.shift_nm + step)
-            pose = refine_pose(points_a, moved, start, diameter_nm, steps=4)
-            tried.append(_judged(points_a, points_b, fit.hypothesis, pose, diameter_nm))
+            pose = refine_pose(tree_a, moved, start, diameter_nm, steps=4)
+            tried.append(_judged(tree_a, points_b, fit.hypothesis, pose, diameter_nm))
         found += tried
         best = max(tried, key=lambda trial: trial.agreement, default=fit)
         if best.agreement <= fit.agreement:
@@ -158,12 +160,12 @@ def _neighbouring_fits(
     return found
 
 
-def _neighbour_steps(points: Float64, diameter_nm: float) -> Float64:
+def _neighbour_steps(tree: cKDTree, diameter_nm: float) -> Float64:
     """The commonest steps from a particle to a neighbour, [12, 3]; none for a handful."""
-    pairs = cKDTree(points).query_pairs(1.6 * diameter_nm, output_type="ndarray")
+    pairs = tree.query_pairs(1.6 * diameter_nm, output_type="ndarray")[:50_000]
     if len(pairs) < 100:
         return np.zeros((0, 3))
-    steps = points[pairs[:, 0]] - points[pairs[:, 1]]
+    steps = tree.data[pairs[:, 0]] - tree.data[pairs[:, 1]]
     both_ways = np.concatenate([steps, -steps])
     return np.asarray(kmeans2(both_ways, 12, minit="++", seed=0)[0], np.float64)
 
@@ -172,29 +174,25 @@ def paired_share(
     points_a: Float64, points_b: Float64, pose: Pose, diameter_nm: float
 ) -> tuple[float, float]:
     """Share of the particles that find a partner, and the pairs' rms distance, nm."""
-    square = _pair_squares(points_a, points_b, pose, diameter_nm)
+    square = _pair_squares(cKDTree(points_a), points_b, pose, diameter_nm)
     share = 2 * len(square) / (len(points_a) + len(points_b))
     return share, float(np.sqrt(square.mean())) if len(square) else 0.0
 
 
 def _judged(
-    points_a: Float64,
-    points_b: Float64,
-    hypothesis: Hypothesis,
-    pose: Pose,
-    diameter_nm: float,
+    tree_a: cKDTree, points_b: Float64, hypothesis: Hypothesis, pose: Pose, diameter_nm: float
 ) -> _Fit:
-    square = _pair_squares(points_a, points_b @ hypothesis.mirror, pose, diameter_nm)
-    mean_number = (len(points_a) + len(points_b)) / 2
+    square = _pair_squares(tree_a, points_b @ hypothesis.mirror, pose, diameter_nm)
+    mean_number = (tree_a.n + len(points_b)) / 2
     weight = 1 - square / (PAIRED_WITHIN * diameter_nm) ** 2
     return _Fit(hypothesis, pose, len(square) / mean_number, float(weight.sum() / mean_number))
 
 
-def _pair_squares(points_a: Float64, points_b: Float64, pose: Pose, diameter_nm: float) -> Float64:
+def _pair_squares(tree_a: cKDTree, points_b: Float64, pose: Pose, diameter_nm: float) -> Float64:
     """Squared distances of the pairs, nm^2."""
     moved = pose.apply(points_b)
-    pairs_a, pairs_b = mutual_pairs(points_a, moved, PAIRED_WITHIN * diameter_nm)
-    return np.asarray(((points_a[pairs_a] - moved[pairs_b]) ** 2).sum(axis=1), np.float64)
+    pairs_a, pairs_b = mutual_pairs(tree_a, moved, PAIRED_WITHIN * diameter_nm)
+    return np.asarray(((tree_a.data[pairs_a] - moved[pairs_b]) ** 2).sum(axis=1), np.float64)
 
 
 def _same_optimum(fit: _Fit, best: _Fit, diameter_nm: float) -> bool:

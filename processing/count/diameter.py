@@ -25,10 +25,14 @@ FIRST_ZERO = 4.493409458
 """q R at the first zero of a ball's form factor: tan x = x."""
 SMALLEST_PX = 3.0
 """Below this a sphere is a pixel or two: nothing to measure."""
-PIECE_PX = 80
+PIECE_PX = 64
 """Edge of the piece that the scan works on."""
+COARSEST_PX = 5.0
+"""A sphere is binned down to no less than this for the scan."""
 FINE_RANGE = 0.25
 """The form factor's diameter is looked for within this share of the coarse one."""
+ENOUGH_TILTS = 24
+"""Tilts that the form factor is taken from; all of them say the same."""
 SETTLED = 0.04
 """A change of the diameter by less moves no centre enough to change the form factor."""
 
@@ -123,7 +127,7 @@ class FormFactor:
 def mean_form_factor(series: TiltSeries, centres_px: Float64) -> FormFactor:
     """Form factor of the mean of the particles at `centres_px` [n, 3] (x, y, z).
 
-    Least squares over all tilts: F(q) = sum I(q) S*(q) / sum |S(q)|^2, with S the spectrum of the
+    Least squares over some tilts: F(q) = sum I(q) S*(q) / sum |S(q)|^2, with S the spectrum of the
     projected centres.
     """
     rows, columns = series.images.shape[1:]
@@ -132,7 +136,8 @@ def mean_form_factor(series: TiltSeries, centres_px: Float64) -> FormFactor:
     ring = (q / ring_width).astype(int)
     rings = int(np.pi / ring_width)
     product, power = np.zeros(ring.max() + 1), np.zeros(ring.max() + 1)
-    for image, angle in zip(series.images, series.angles_rad, strict=True):
+    step = max(1, series.tilts // ENOUGH_TILTS)
+    for image, angle in zip(series.images[::step], series.angles_rad[::step], strict=True):
         u = centres_px[:, 0] * np.cos(angle) + centres_px[:, 2] * np.sin(angle)
         structure = point_spectrum(centres_px[:, 1], u, (rows, columns))
         shared = (np.fft.rfft2(image) * structure.conj()).real
@@ -211,8 +216,14 @@ def _scan(piece: Float32, trials_px: Float64, progress: Callable[[float], None])
 
 
 def _likeness(piece: Float32, diameter_px: float) -> float:
-    """Correlation of a piece with equal spheres on the centres found in it."""
-    found = _particles(piece, diameter_px, iterations=12)
+    """Correlation of a piece with equal spheres on the centres found in it.
+
+    Large spheres are as well compared on a coarser grid.
+    """
+    factor = max(1, int(diameter_px / COARSEST_PX))
+    if factor > 1:
+        piece, diameter_px = _binned(piece, factor), diameter_px / factor
+    found = _particles(piece, diameter_px, iterations=10)
     if len(found.weight) == 0:
         return 0.0
     inner = tuple(slice(n // 12, n - n // 12) for n in piece.shape)
@@ -220,6 +231,13 @@ def _likeness(piece: Float32, diameter_px: float) -> float:
     if not model.any():
         return 0.0
     return float(np.corrcoef(piece[inner].ravel(), model.ravel())[0, 1])
+
+
+def _binned(volume: Float32, factor: int) -> Float32:
+    sides = [n // factor for n in volume.shape]
+    whole = volume[tuple(slice(n * factor) for n in sides)]
+    blocks = whole.reshape([part for n in sides for part in (n, factor)])
+    return np.asarray(blocks.mean(axis=(1, 3, 5)), np.float32)
 
 
 def _particles(volume: Float32, diameter_px: float, iterations: int) -> Clusters:
@@ -256,7 +274,7 @@ def _from_form_factor(
     """Turn by turn: particles by the diameter so far, their form factor, its diameter."""
     diameter_px = coarse_px
     for turn in range(2):
-        found = _particles(volume, diameter_px, iterations=12)
+        found = _particles(volume, diameter_px, iterations=8)
         before = diameter_px
         diameter_px = fitted_diameter(mean_form_factor(series, found.centres_px), coarse_px)
         progress("diameter", 0.9 + 0.1 * turn)

@@ -68,7 +68,9 @@ def find_particles(
 ) -> SeriesResult:
     """What follows on an alignment: the reconstruction, the diameter, the particles."""
     aligned = apply_alignment(flattened(series), alignment).usable()
-    volume = sirt_series(aligned, settings.sirt_iterations, progress=within(progress, 0.0, 0.5))
+    volume = sirt_series(
+        aligned, settings.sirt_iterations, momentum=True, progress=within(progress, 0.0, 0.5)
+    )
     diameter_nm = settings.diameter_nm
     if diameter_nm is None:
         estimate = estimate_diameter(volume, aligned, progress=within(progress, 0.5, 0.75))

@@ -1,0 +1,170 @@
+"""From tilt series to tables on disk: alone, in pairs, and refused."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy.spatial import cKDTree
+
+from processing.combine.pose import FLIP, Pose, about_z
+from processing.combine.register import RegistrationRefusedError
+from processing.errors import InputFileError
+from processing.files.mrc import read_stack
+from processing.files.particles import read_csv
+from processing.pipeline import (
+    ProcessSettings,
+    SeriesResult,
+    combine_series,
+    folder,
+    process_series,
+)
+from processing.results import Summary
+from tests.support.spheres import Recording, jittered, packed, tilt_series
+
+DIAMETER = 6.5
+SIZE = 64
+A_ANGLES = np.arange(-70.0, 75.0, 4.0)
+B_ANGLES = np.arange(-74.0, 73.0, 4.0)
+SETTINGS = ProcessSettings(controls=True)
+TO_B = Pose(about_z(37.0) @ FLIP, np.array([1.5, -2.0, 1.0]))
+
+
+@pytest.fixture(scope="module")
+def truth() -> np.ndarray:
+    points = packed(22, 8.0, order="fcc", seed=9) + np.array([1.1, -0.7, 0.4])
+    points = points + np.random.default_rng(9).normal(0, 0.15, points.shape)
+    return points[points[:, 2] < 17]
+
+
+def recording(angles: np.ndarray, seed: int) -> Recording:
+    return jittered(len(angles), jitter_px=1.5, angle_error_deg=0.1, counts=500, seed=seed)
+
+
+@pytest.fixture(scope="module")
+def a(truth: np.ndarray) -> SeriesResult:
+    series = tilt_series(truth, A_ANGLES, DIAMETER, SIZE, recording(A_ANGLES, 1))
+    return process_series(series, SETTINGS)
+
+
+@pytest.fixture(scope="module")
+def b(truth: np.ndarray) -> SeriesResult:
+    series = tilt_series(TO_B.apply(truth), B_ANGLES, DIAMETER, SIZE, recording(B_ANGLES, 2))
+    return process_series(series, SETTINGS)
+
+
+def recall_and_precision(found: np.ndarray, truth: np.ndarray) -> tuple[float, float]:
+    """Within 1.5 px, once the shift that no tilt series can tell is taken out."""
+    found = found + np.median(truth[cKDTree(truth).query(found)[1]] - found, axis=0)
+    return (
+        float((cKDTree(found).query(truth)[0] < 1.5).mean()),
+        float((cKDTree(truth).query(found)[0] < 1.5).mean()),
+    )
+
+
+def test_one_series_gives_its_particles(a: SeriesResult, truth: np.ndarray) -> None:
+    recall, precision = recall_and_precision(a.detection.table.centres_nm, truth)
+    assert recall > 0.97
+    assert precision > 0.97
+    assert a.diameter.source == "estimated"
+    assert a.diameter.value == pytest.approx(DIAMETER, rel=0.02)
+    assert a.detection.count.n_low <= len(truth) <= a.detection.count.n_high
+
+
+def test_two_series_give_one_specimen_with_all_tables_in_as_frame(
+    a: SeriesResult, b: SeriesResult, truth: np.ndarray, tmp_path: Path
+) -> None:
+    folder.write_series(tmp_path, "A", a)
+    folder.write_series(tmp_path, "B", b)
+    # each step may run in a process of its own, from what lies on disk
+    again = [folder.read_series(tmp_path, name) for name in ("A", "B")]
+    fused = combine_series(again[0], again[1], SETTINGS)
+    folder.write_fused(tmp_path, fused)
+    summary = folder.write_summary(tmp_path, again[0], again[1], fused)
+
+    processed = tmp_path / "processed"
+    for name in ("B", "fused", "mean"):
+        table = read_csv(processed / f"particles_{name}.csv")
+        recall, precision = recall_and_precision(table.centres_nm, truth)
+        assert min(recall, precision) > 0.97, name
+    assert summary == Summary.model_validate_json((processed / "summary.json").read_text())
+    assert summary.counts.fused is not None
+    assert summary.counts.fused.n_low <= len(truth) <= summary.counts.fused.n_high
+    assert summary.registration is not None
+    np.testing.assert_allclose(summary.registration.matrix, TO_B.matrix.T, atol=0.01)
+    assert summary.registration.in_plane_deg == pytest.approx(37.0, abs=0.5)
+    assert all((tmp_path / file).exists() for file in summary.files.values())
+    for role in ("A_aligned", "A_sirt", "A_ssr", "B_registered", "fused", "fused_ssr"):
+        stack = read_stack(processed / f"{role}.mrc")
+        assert stack.pixel_nm == pytest.approx(1.0)
+        assert np.isfinite(stack.data).all()
+
+
+def test_a_series_comes_back_from_disk_as_it_was(a: SeriesResult, tmp_path: Path) -> None:
+    folder.write_series(tmp_path, "A", a)
+    back = folder.read_series(tmp_path, "A")
+    np.testing.assert_array_equal(back.volume, a.volume)
+    np.testing.assert_array_equal(back.aligned.images, a.aligned.images)
+    np.testing.assert_allclose(back.aligned.angles_deg, a.aligned.angles_deg)
+    np.testing.assert_allclose(
+        back.detection.table.centres_nm, a.detection.table.centres_nm, atol=1e-3
+    )
+    assert (back.summary, back.diameter) == (a.summary, a.diameter)
+
+
+@pytest.mark.parametrize("left", ["nothing", "no record", "half a record"])
+def test_what_was_cut_short_is_not_read(left: str, a: SeriesResult, tmp_path: Path) -> None:
+    if left != "nothing":
+        folder.write_series(tmp_path, "A", a)
+        record = tmp_path / "processed" / "A.json"
+        text = record.read_text()
+        record.unlink()
+        if left == "half a record":
+            record.write_text(text[: len(text) // 2])
+    with pytest.raises(InputFileError, match=r"A\.json: .*process this series"):
+        folder.read_series(tmp_path, "A")
+
+
+def test_a_again_is_refused(a: SeriesResult) -> None:
+    with pytest.raises(RegistrationRefusedError, match="same side up"):
+        combine_series(a, a, SETTINGS)
+
+
+def test_clearing_leaves_nothing_that_looks_like_a_result(a: SeriesResult, tmp_path: Path) -> None:
+    folder.write_series(tmp_path, "A", a)
+    folder.write_summary(tmp_path, a)
+    kept = tmp_path / "processed" / "notes.txt"
+    kept.write_text("mine")
+    folder.clear(tmp_path)
+    assert list((tmp_path / "processed").iterdir()) == [kept]
+
+
+@pytest.mark.parametrize("given_nm", [6.5, 6.2])
+def test_a_given_diameter_is_used(given_nm: float, truth: np.ndarray) -> None:
+    series = tilt_series(truth, A_ANGLES, DIAMETER, SIZE)
+    result = process_series(series, ProcessSettings(diameter_nm=given_nm))
+    assert result.diameter.value == given_nm
+    assert result.diameter.source == "given"
+    assert set(result.detection.table.diameter_nm) == {given_nm}
+
+
+@pytest.mark.parametrize("number", [1, 6])
+def test_a_few_particles_are_counted(number: int) -> None:
+    points = np.array(
+        [[0, 0, 0], [12, 1, 2], [-4, 12, 1], [3, -6, 13], [9, 9, -8], [-10, 2, -6.0]]
+    )[:number]
+    taken = recording(A_ANGLES, 3)
+    result = process_series(tilt_series(points, A_ANGLES, 8.0, 56, taken), ProcessSettings())
+    assert result.detection.count.n == number
+
+
+def test_every_rule_is_settable_and_summed_up(a: SeriesResult, b: SeriesResult) -> None:
+    fused = combine_series(a, b, ProcessSettings(fusion_rule="paper", level=1))
+    assert json.loads(fused.fusion.model_dump_json()) == {
+        "rule": "paper",
+        "wavelet": "haar",
+        "level": 1,
+    }
+    assert fused.mean is None
