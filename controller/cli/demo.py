@@ -1,0 +1,91 @@
+"""`dualtilt demo`: a whole session on the simulator, scored against its truth at the end."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from controller.exit_codes import ExitCode
+
+if TYPE_CHECKING:
+    from controller.rehearsal import Accuracy
+
+HELP = "a whole session on the simulator, in about a minute"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the verb's arguments."""
+    add = parser.add_argument
+    add("--headless", action="store_true", help="text instead of the screen")
+    add("--out", type=Path, metavar="DIR", help="the session's folder; missing or empty")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the demo; 0 only if the fused result passes every accuracy check."""
+    from controller.launch import new_session, start, watch
+    from controller.profiles import find_profile
+    from controller.rehearsal import missed, read_accuracy
+    from controller.service.client import last_status
+
+    folder = new_session(find_profile("demo"), args.out)
+    print(f"session in {folder.path}", flush=True)
+    start(folder, bridge=None)
+    exit_code = watch(folder, headless=args.headless)
+    status = last_status(folder.path)
+    if status is not None and not status.ended:
+        print(f"the session goes on; come back with: dualtilt attach {folder.path}")
+        return exit_code
+    if exit_code != ExitCode.OK:
+        return exit_code
+    accuracy = read_accuracy(folder.path / "accuracy.json")
+    _show(accuracy)
+    _show_files(folder.path)
+    misses = missed(accuracy)
+    for miss in misses:
+        print(f"missed: {miss}")
+    return ExitCode.ACCURACY_MISSED if misses else ExitCode.OK
+
+
+def _show(accuracy: Accuracy) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    from controller.rehearsal import TABLES
+
+    table = Table(
+        title=f"{accuracy.n_truth} particles; found within {accuracy.tolerance_nm:.1f} nm"
+    )
+    for heading in (
+        "",
+        "count",
+        "recall",
+        "precision",
+        "rms x/y/z nm",
+        "A's exit third",
+        "B's exit third",
+    ):
+        table.add_column(heading, justify="right")
+    for name in TABLES:
+        score = accuracy.tables.get(name)
+        if score is None:
+            continue
+        bottom, _, top = score.recall_by_depth
+        rms = "/".join(f"{axis:.2f}" for axis in score.rms_nm) if score.rms_nm else "-"
+        table.add_row(
+            name,
+            str(score.found),
+            f"{score.recall:.4f}",
+            f"{score.precision:.4f}",
+            rms,
+            f"{bottom:.4f}",
+            f"{top:.4f}",
+        )
+    Console().print(table)
+
+
+def _show_files(folder: Path) -> None:
+    for path in sorted(folder.rglob("*")):
+        own_business = {"run", "previews", "simulator", "rejected"} & set(path.parts)
+        if path.is_file() and not own_business and path.name not in ("lock", "ballast"):
+            print(path)
