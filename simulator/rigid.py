@@ -78,17 +78,20 @@ def fit(truth_nm: Array, found_nm: Array, search_nm: float, tolerance_nm: float)
 
 
 def _likely_shifts(tree: cKDTree, found_nm: Array, search_nm: float) -> Array:
-    """Shifts [k, 3] at which many differences between truth and the table's core agree."""
+    """Shifts [k, 3] at which many differences between truth and table agree.
+
+    The whole table votes: in the core of a lattice every lattice vector does as well as no shift
+    at all, and only the envelope's particles tell them apart.
+    """
     truth_nm: Array = np.asarray(tree.data)
     rough: Array = truth_nm.mean(axis=0) - found_nm.mean(axis=0)
-    radius = np.linalg.norm(found_nm - found_nm.mean(axis=0), axis=1)
-    core = found_nm[np.argsort(radius)[:600]] + rough
-    near = tree.query_ball_point(core, search_nm)
-    owners = np.repeat(np.arange(len(core)), [len(some) for some in near])
+    moved = found_nm + rough
+    near = tree.query_ball_point(moved, search_nm)
+    owners = np.repeat(np.arange(len(moved)), [len(some) for some in near])
     if not len(owners):
         return rough[None]
     differences = truth_nm[np.concatenate([some for some in near if some]).astype(int)]
-    differences = differences - core[owners]
+    differences = differences - moved[owners]
     edges = np.arange(-search_nm - _CELL_NM, search_nm + 1.5 * _CELL_NM, _CELL_NM)
     votes = np.histogramdd(differences, (edges,) * 3)[0]
     votes = gaussian_filter(votes, 1.0)
