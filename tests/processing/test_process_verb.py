@@ -1,0 +1,140 @@
+"""`dualtilt process`: what it prints and writes, and one line for every bad input."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from controller.cli import process
+from controller.errors import DualtiltError, ProcessingFailedError, SafetyStopError, UsageError
+from controller.exit_codes import ExitCode
+from processing.files.mrc import write_images
+from processing.files.rawtlt import write_rawtlt
+from processing.results import Summary
+from tests.support.spheres import jittered, packed, tilt_series
+
+ANGLES = np.arange(-70.0, 75.0, 5.0)
+
+
+def write(folder: Path, name: str, points: np.ndarray) -> Path:
+    taken = jittered(len(ANGLES), jitter_px=0.5, angle_error_deg=0.05, counts=500, seed=1)
+    series = tilt_series(points, ANGLES, 7.0, 56, taken)
+    write_images(folder / f"{name}.mrc", series.images, 0.9)
+    write_rawtlt(folder / f"{name}.rawtlt", ANGLES)
+    return folder / f"{name}.mrc"
+
+
+@pytest.fixture(scope="module")
+def points() -> np.ndarray:
+    points = packed(18, 8.6, order="fcc", seed=3) + np.array([1.0, -0.8, 0.5])
+    points = points + np.random.default_rng(3).normal(0, 0.2, points.shape)
+    return points[points[:, 2] < 13]
+
+
+@pytest.fixture(scope="module")
+def stacks(points: np.ndarray, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A, a proper B, B with its scan mirrored, and another object."""
+    folder = tmp_path_factory.mktemp("stacks")
+    write(folder, "A", points)
+    write(folder, "B", points * [1, -1, -1])
+    write(folder, "mirrored", points * [-1, -1, -1])
+    write(folder, "other", packed(18, 8.6, order="disordered", seed=8))
+    return folder
+
+
+def run(*arguments: object) -> int:
+    parser = argparse.ArgumentParser()
+    process.add_arguments(parser)
+    return process.run(parser.parse_args([str(argument) for argument in arguments]))
+
+
+def test_one_series(
+    stacks: Path, tmp_path: Path, points: np.ndarray, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(stacks / "A.mrc", "--out", tmp_path, "--diameter-nm", 6.3) == ExitCode.OK
+    said = capsys.readouterr()
+    summary = Summary.model_validate_json((tmp_path / "processed/summary.json").read_text())
+    assert summary.counts.A.n == pytest.approx(len(points), rel=0.03)
+    assert summary.counts.fused is None
+    assert str(tmp_path / "processed" / "particles_A.csv") in said.out
+    assert "SIRT" in said.err
+
+
+def test_two_series(
+    stacks: Path, tmp_path: Path, points: np.ndarray, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code = run(stacks / "A.mrc", stacks / "B.mrc", "--out", tmp_path, "--controls")
+    assert code == ExitCode.OK
+    summary = Summary.model_validate_json((tmp_path / "processed/summary.json").read_text())
+    assert summary.counts.fused is not None
+    assert summary.counts.fused.n == pytest.approx(len(points), rel=0.02)
+    out = capsys.readouterr().out
+    assert all(line in out for line in ("fused", "turned by", "summary.json", "particles_mean.csv"))
+
+
+@dataclass(frozen=True)
+class Bad:
+    id: str
+    arguments: Callable[[Path, Path], list[object]]
+    error: type[DualtiltError]
+    told: str
+
+
+def damaged(stacks: Path, scratch: Path, how: str) -> Path:
+    """A copy of A with something wrong with it."""
+    stack = scratch / "bad.mrc"
+    whole = (stacks / "A.mrc").read_bytes()
+    stack.write_bytes(whole[: len(whole) // 2] if how == "cut" else whole)
+    if how == "few angles":
+        write_rawtlt(scratch / "bad.rawtlt", ANGLES[:-3])
+    elif how != "no angles":
+        write_rawtlt(scratch / "bad.rawtlt", ANGLES)
+    return stack
+
+
+CASES = [
+    Bad("no such file", lambda s, t: [s / "none.mrc"], UsageError, "no such file"),
+    Bad("a folder", lambda s, t: [s], UsageError, "folder"),
+    Bad("cut short", lambda s, t: [damaged(s, t, "cut")], UsageError, "not a whole MRC"),
+    Bad("no angles", lambda s, t: [damaged(s, t, "no angles")], UsageError, "no tilt angles"),
+    Bad("few angles", lambda s, t: [damaged(s, t, "few angles")], UsageError, "26 tilt angles"),
+    Bad(
+        "one angle file for two series",
+        lambda s, t: [s / "A.mrc", s / "B.mrc", "--angles", s / "A.rawtlt"],
+        UsageError,
+        "once for each",
+    ),
+    Bad("A again", lambda s, t: [s / "A.mrc", s / "A.mrc"], SafetyStopError, "not flipped"),
+    Bad("mirrored", lambda s, t: [s / "A.mrc", s / "mirrored.mrc"], SafetyStopError, "mirrored"),
+    Bad("another", lambda s, t: [s / "A.mrc", s / "other.mrc"], SafetyStopError, "another object"),
+]
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
+def test_bad_input_gets_one_line_and_leaves_no_result(
+    case: Bad, stacks: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    with pytest.raises(case.error, match=case.told) as refused:
+        run(*case.arguments(stacks, tmp_path), "--out", out)
+    assert "\n" not in str(refused.value)
+    assert not (out / "processed" / "summary.json").exists()
+    assert not list(out.rglob("*.partial"))
+
+
+def test_images_of_nothing_are_a_processing_failure(tmp_path: Path) -> None:
+    write_images(tmp_path / "A.mrc", np.zeros((len(ANGLES), 40, 40), np.float32), 0.9)
+    write_rawtlt(tmp_path / "A.rawtlt", ANGLES)
+    with pytest.raises(ProcessingFailedError, match="series A"):
+        run(tmp_path / "A.mrc", "--out", tmp_path / "out")
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "nan", "inf", "six"])
+def test_a_diameter_must_be_a_positive_number(text: str) -> None:
+    with pytest.raises(SystemExit):
+        run("A.mrc", "--out", "x", "--diameter-nm", text)
