@@ -19,7 +19,6 @@ from controller.microscope.interface import (
     Description,
     Frame,
     FrameInfo,
-    MicroscopeError,
     OutOfLimitsError,
     Remount,
     ScanSettings,
@@ -29,13 +28,13 @@ from controller.microscope.interface import (
 )
 from simulator import detector, imaging, stage
 from simulator.grid import in_holder, make_grid, remount, size_after
+from simulator.requests import Requests
 from simulator.settings import SimulatorSettings, TimeKeeping
 from simulator.world import World, open_world, save_world
 
 T = TypeVar("T")
 
 FRAMES_KEPT = 16
-OUTCOMES_KEPT = 4096
 _FRAME_STREAM, _MOVE_STREAM, _HANDS_STREAM = 1, 2, 3
 """Random streams apart from each other, each numbered by what has happened so far."""
 
@@ -58,13 +57,11 @@ class SimulatedMicroscope:
         self._world = open_world(settings, state_path)
         self._boot_id = uuid.uuid4().hex
         self._booted_at = time.monotonic() - self._world.clock_s
-        self._column = threading.Lock()  # held by the one action under way
         self._changed = threading.Condition()  # guards the world and what follows
         self._halts = 0  # times the stage was told to stop
         self._safes = 0  # times the column was made safe
-        self._busy = False
         self._travel: tuple[StagePosition, StagePosition, float, float] | None = None
-        self._outcomes: OrderedDict[str, object] = OrderedDict()
+        self._requests = Requests()
         self._frames: OrderedDict[str, Frame] = OrderedDict()
         self._update()
 
@@ -98,7 +95,7 @@ class SimulatedMicroscope:
                 current_pA=self._world.current_pA,
                 valves_open=True,
                 vacuum_ok=True,
-                busy=self._busy,
+                busy=self._requests.busy,
             )
 
     # what moves or exposes
@@ -167,28 +164,14 @@ class SimulatedMicroscope:
     # actions, one at a time
 
     def _once(self, request_id: str, action: Callable[[int], T]) -> T:
-        """Run `action`, or return, or raise again, what this id's first run came to."""
+        """Run `action` once for this id, unless the column is made safe while it waits its turn."""
         ticket = self._safes
-        with self._column:
-            if request_id not in self._outcomes:
-                self._outcomes[request_id] = self._outcome(action, ticket)
-                if len(self._outcomes) > OUTCOMES_KEPT:
-                    self._outcomes.popitem(last=False)
-            outcome: Any = self._outcomes[request_id]
-        if isinstance(outcome, MicroscopeError):
-            raise type(outcome)(*outcome.args)
-        return outcome  # type: ignore[no-any-return] # of this action's own type
 
-    def _outcome(self, action: Callable[[int], T], ticket: int) -> T | MicroscopeError:
-        self._busy = True
-        try:
+        def act() -> T:
             self._refuse_after_safe(ticket)
             return action(ticket)
-        except MicroscopeError as error:
-            return error
-        finally:
-            self._busy = False
-            self._travel = None
+
+        return self._requests.once(request_id, act)
 
     def _refuse_after_safe(self, ticket: int) -> None:
         if self._safes != ticket:

@@ -12,6 +12,7 @@ Frame: u along x, v along y, height towards the source; the beam travels downwar
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -33,7 +34,7 @@ Single = NDArray[np.float32]
 
 MARGIN_NM = 16.0
 """Particles this far outside the field still count; it also keeps the far side from wrapping."""
-FINEST_DETAIL = 7.0
+FINEST_DETAIL = 11.0
 """The working grid has at least so many pixels on a particle's diameter."""
 _RADIAL_SAMPLES = 192
 _BASIS_TOLERANCE = 3e-4
@@ -215,8 +216,8 @@ def _compress(transfers: Single) -> tuple[Single, Single]:
     return weighted @ basis[:rank].T, basis[:rank] / ring
 
 
-def _lay_points(centres_nm: Array, weights: Single, raster: Raster) -> Single:
-    """Lay weighted points [n, r] on the raster as quintic B-splines: layers [r, y, x]."""
+def _lay_points(centres_nm: Array, weights: Single, raster: Raster) -> Iterator[Single]:
+    """Lay points with weights [n, r] on the raster as quintic B-splines: r layers [y, x]."""
     columns, across = _spline((centres_nm[:, 0] - raster.origin_u_nm) / raster.pixel_nm)
     rows, along = _spline((centres_nm[:, 1] - raster.origin_v_nm) / raster.pixel_nm)
     pixels = rows[:, :, None] * raster.width + columns[:, None, :]
@@ -226,7 +227,8 @@ def _lay_points(centres_nm: Array, weights: Single, raster: Raster) -> Single:
         (values.ravel(), pixels.ravel(), points),
         shape=(len(centres_nm), raster.height * raster.width),
     )
-    return np.asarray((spread.T @ weights).T).reshape(-1, raster.height, raster.width)
+    for column in weights.T:
+        yield np.asarray(spread.T @ column).reshape(raster.height, raster.width)
 
 
 def _spline(position: Array) -> tuple[NDArray[np.int32], Single]:
