@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from processing.align.alignment import Alignment, apply_alignment, in_raw_frame
 from processing.progress import Progress, silent
@@ -21,7 +22,13 @@ from processing.series import Float32, Float64, TiltSeries
 FINE_PX = 0.8
 COARSE_DIAMETERS = 1.0
 """The band's bounds: the noise below, saturation and whatever else is smooth above."""
-STEP = 0.6
+LAYERS = 4
+"""Of particles by depth, each with a contrast of its own in every image."""
+COLUMN_DIAMETERS = 1.5
+"""Width of the columns in which depth is counted."""
+WEAKEST = 0.2
+"""Of the contrasts, below which a particle counts no less."""
+STEP = 0.25
 """Share of a particle's own least-squares step that is taken: neighbours overlap in projection."""
 
 
@@ -50,7 +57,7 @@ def refine_against_particles(
     centres_nm: Float64,
     diameter_nm: float,
     *,
-    rounds: int = 6,
+    rounds: int = 3,
     refine_angles: bool = True,
     progress: Progress = silent,
 ) -> ParticleFit:
@@ -101,6 +108,8 @@ class _View:
     turn_rad: float
     displacements: Float64
     """[n, (y, u)]: of each particle, by this image alone, once the pose is corrected."""
+    weights: Float64
+    """[n]: what each particle's displacement is worth."""
     amplitudes: Float64
     """[n]: of each particle in this image over the image's mean."""
 
@@ -110,15 +119,18 @@ class _Camera:
 
     def __init__(self, draw: SphereImages, diameter_px: float) -> None:
         self.draw = draw
+        self.diameter_px = diameter_px
         square = draw.k**2 / 2
         coarse = COARSE_DIAMETERS * diameter_px
         self.band = np.exp(-square * FINE_PX**2) - np.exp(-square * coarse**2)
         self.slope_y, self.slope_x = -1j * draw.ky, -1j * draw.kx
+        self.root = (self.band * np.sqrt(draw.parseval)).astype(np.float32)
         one = draw.spread(np.zeros((1, 2)), np.ones(1))
-        self.power = self._inner(one, one)
-        self.stiffness = np.array(
-            [self._inner(slope * one, slope * one) for slope in (self.slope_y, self.slope_x)]
+        self.power, *stiffness = (
+            float(np.sum(self._weighted(part) ** 2))
+            for part in (one, self.slope_y * one, self.slope_x * one)
         )
+        self.stiffness = np.array(stiffness)
 
     def look_at_all(self, aligned: TiltSeries, centres_px: Float64) -> list[_View]:
         """One view an image."""
@@ -133,24 +145,26 @@ class _Camera:
         """Compare an image with spheres at `centres_px` [n, (x, y, z)] seen at an angle."""
         x, y, z = centres_px.T
         u = x * np.cos(angle_rad) + z * np.sin(angle_rad)
+        depth = x * np.sin(angle_rad) - z * np.cos(angle_rad)
         points = np.stack([y, u], axis=1)
+        measured = self.draw.spectrum(image)
+        weights = self._contrasts(measured, points, self._layers(points, depth))
         spread = self.draw.spread
-        model = spread(points, np.ones(len(u)))
+        model = spread(points, weights)
         basis = [
             model,
             self.slope_y * model,
             self.slope_x * model,
-            self.slope_x * spread(points, z * np.cos(angle_rad) - x * np.sin(angle_rad)),
-            self.slope_y * spread(points, u) - self.slope_x * spread(points, y),
+            self.slope_x * spread(points, -depth * weights),
+            self.slope_y * spread(points, u * weights) - self.slope_x * spread(points, y * weights),
         ]
-        rest = self.draw.spectrum(image)
-        normal = np.array([[self._inner(a, b) for b in basis] for a in basis])
-        right = np.array([self._inner(a, rest) for a in basis])
-        found = np.linalg.lstsq(normal, right, rcond=1e-10)[0]
-        gain = max(float(found[0]), 1e-12)
+        found = self._fit(basis, measured)
+        rest = measured
         for amount, part in zip(found, basis, strict=True):
             rest = rest - np.float32(amount) * part
         rest = rest * self.band**2
+        gain = max(float(found[0]), 1e-12)
+        own = gain * np.maximum(weights, WEAKEST * weights.max())
         slopes = (self.slope_y, self.slope_x)
         pulls = [self.draw.gather(rest * np.conj(slope), points) for slope in slopes]
         dy, dx, tilt, turn = found[1:] / gain
@@ -159,13 +173,45 @@ class _Camera:
             np.array([dy, dx]),
             float(tilt),
             float(turn),
-            np.stack(pulls, axis=1) / (gain * self.stiffness),
-            1 + self.draw.gather(rest, points) / (gain * self.power),
+            np.stack(pulls, axis=1) / (own[:, None] * self.stiffness),
+            own**2,
+            1 + self.draw.gather(rest, points) / (own * self.power),
         )
 
-    def _inner(self, a: Spectrum, b: Spectrum) -> float:
-        product = (np.conj(a) * b).real * (self.band**2 * self.draw.parseval)
-        return float(product.sum(dtype=np.float64))
+    def _layers(self, points: Float64, depth: Float64) -> NDArray[np.int64]:
+        """Layer [n], 0..LAYERS-1, by the number of particles that the beam has met before."""
+        width = COLUMN_DIAMETERS * self.diameter_px
+        columns = np.floor(points / width).astype(np.int64)
+        _, column = np.unique(columns, axis=0, return_inverse=True)
+        order = np.lexsort([depth, column])
+        sorted_column = column[order]
+        first = np.searchsorted(sorted_column, sorted_column)
+        met = np.empty(len(points), np.int64)
+        met[order] = np.arange(len(points)) - first
+        return np.asarray(met * LAYERS // (met.max() + 1), np.int64)
+
+    def _contrasts(self, measured: Spectrum, points: Float64, layers: NDArray[np.int64]) -> Float64:
+        """Amplitude [n] that each particle's layer has in an image: the deeper, the fainter."""
+        present = np.unique(layers)
+        parts = [
+            self.draw.spread(points[layers == k], np.ones((layers == k).sum())) for k in present
+        ]
+        amplitudes = np.zeros(LAYERS)
+        amplitudes[present] = np.maximum(self._fit(parts, measured), 0)
+        if not amplitudes.any():
+            amplitudes[present] = 1
+        return np.asarray(amplitudes[layers], np.float64)
+
+    def _fit(self, basis: list[Spectrum], measured: Spectrum) -> Float64:
+        """Least-squares amounts of the basis images in the band."""
+        design = np.stack([self._weighted(part) for part in basis])
+        normal = (design @ design.T).astype(np.float64)
+        right = (design @ self._weighted(measured)).astype(np.float64)
+        return np.asarray(np.linalg.lstsq(normal, right, rcond=1e-10)[0], np.float64)
+
+    def _weighted(self, spectrum: Spectrum) -> Float32:
+        """Real vector whose inner products are those of the images in the band."""
+        return np.ascontiguousarray(spectrum * self.root, np.complex64).view(np.float32).ravel()
 
 
 def _with_poses(alignment: Alignment, views: list[_View], refine_angles: bool) -> Alignment:
@@ -197,10 +243,23 @@ def _common_turn(turns_deg: Float64, angles_deg: Float64) -> float:
 
 
 def _displacements(views: list[_View]) -> Float64:
-    """Displacement [n, (x, y, z)] of each particle that agrees best with all views."""
+    """Displacement [n, (x, y, z)] of each particle that agrees best with all views.
+
+    Views in which the particle lies deep, and is faint, count less.
+    """
     angles = np.array([view.angle_rad for view in views])
-    seen = np.stack([view.displacements for view in views])
-    along = np.stack([np.cos(angles), np.sin(angles)], axis=1)
-    across: Float64 = np.linalg.lstsq(along, seen[:, :, 1], rcond=None)[0]
-    moved = np.stack([across[0], seen[:, :, 0].mean(axis=0), across[1]], axis=1)
+    cos, sin = np.cos(angles)[:, None], np.sin(angles)[:, None]
+    weight = np.stack([view.weights for view in views])
+    seen_y, seen_u = np.moveaxis(np.stack([view.displacements for view in views]), 2, 0)
+    xx, xz, zz = ((weight * f).sum(axis=0) for f in (cos * cos, cos * sin, sin * sin))
+    x, z = ((weight * f * seen_u).sum(axis=0) for f in (cos, sin))
+    free = xx * zz - xz * xz
+    moved = np.stack(
+        [
+            (zz * x - xz * z) / free,
+            (weight * seen_y).sum(axis=0) / weight.sum(axis=0),
+            (xx * z - xz * x) / free,
+        ],
+        axis=1,
+    )
     return np.asarray(moved - moved.mean(axis=0), np.float64)
