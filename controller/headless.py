@@ -159,6 +159,8 @@ def _bars(status: SessionStatus) -> dict[str, tuple[float, float, str]]:
             note = _series_note(status) if status.phase is Phase(name) else ""
             bars[f"series {name}"] = len(series.tilts), series.planned, note
     for job, progress in status.processing.items():
+        if job.startswith("live"):
+            continue  # the bar of its series says as much
         bars[f"{JOB}{job}"] = 100 * progress.fraction, 100.0, progress.stage
     return bars
 

@@ -31,6 +31,7 @@ from controller.events import (
     State,
     StateChanged,
     TiltJudged,
+    Which,
 )
 from controller.service.status import (
     ALERTS_KEPT,
@@ -48,6 +49,8 @@ from controller.service.status import (
 
 CHECKED_PHASES = (Phase.PREFLIGHT, Phase.FLIP)
 """Each begins a check list of its own."""
+_JOB_OF_FINAL_COUNT: dict[Which, str] = {"A": "A", "B": "B", "fused": "fuse"}
+"""The count is the last a job says."""
 Changes = dict[str, Any]
 """Fields of the status and their new values."""
 
@@ -185,7 +188,9 @@ def _counted(status: SessionStatus, event: Counted) -> Changes:
         live=event.live,
         diameter_nm=event.diameter_nm or (known.diameter_nm if known is not None else None),
     )
-    return {"counts": {**status.counts, event.which: count}}
+    done = _JOB_OF_FINAL_COUNT.get(event.which) if not event.live else None
+    under_way = {job: known for job, known in status.processing.items() if job != done}
+    return {"counts": {**status.counts, event.which: count}, "processing": under_way}
 
 
 def _opened(_: SessionStatus, record: Record, event: PromptOpened) -> Changes:

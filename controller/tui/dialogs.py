@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import ClassVar
 
 from rich.table import Table
@@ -18,8 +19,10 @@ from textual.widgets.option_list import Option
 from controller.commands import Answer, StopWhen
 from controller.events import Prompt
 from controller.service import words
-from controller.tui.layout import side_cells, tail_cells
+from controller.tui.layout import LINES_AROUND_BODY, side_cells, tail_cells
 
+LINES_AROUND_STEPS = 8
+"""Border, title, gaps, reason, command."""
 STOP_CHOICES = {
     StopWhen.AFTER_TILT: "after this tilt",
     StopWhen.AT_END_OF_SERIES: "at the end of the series",
@@ -28,11 +31,15 @@ STOP_CHOICES = {
 
 
 def _steps(prompt: Prompt) -> Table:
-    """What to do, one numbered instruction a line."""
+    """What to do; lines that begin with a number hang from it."""
     table = Table.grid(padding=(0, 1))
-    for i, instruction in enumerate(prompt.text.splitlines(), start=1):
-        table.add_row(Text(str(i), "dim"), instruction)
+    for instruction in prompt.text.splitlines():
+        number, said = _NUMBERED.match(instruction).groups()  # type: ignore[union-attr]
+        table.add_row(Text(number or "·", "dim"), said)
     return table
+
+
+_NUMBERED = re.compile(r"(\d+\.)?\s*(.*)")
 
 
 class PromptDialog(ModalScreen[Answer | None]):
@@ -54,10 +61,10 @@ class PromptDialog(ModalScreen[Answer | None]):
             dialog.border_title = f"? {prompt.id}"
             dialog.border_subtitle = "esc later"
             yield Static(Text(prompt.title, "bold"))
-            with VerticalScroll(can_focus=False):
+            with VerticalScroll():
                 yield Static(_steps(prompt))
             yield OptionList(*(Option(choice, id=choice) for choice in prompt.choices))
-            yield Input(placeholder="reason, shown in the report", id="reason")
+            yield Input(placeholder="reason, shown in the report", id="reason", compact=True)
             yield Static(id="command")
 
     def on_resize(self, event: Resize) -> None:
@@ -65,6 +72,8 @@ class PromptDialog(ModalScreen[Answer | None]):
         dialog = self.query_one(".dialog")
         dialog.styles.width = side_cells(event.size)
         dialog.styles.margin = (0, tail_cells(event.size), 3, 0)
+        room = event.size.height - LINES_AROUND_BODY - LINES_AROUND_STEPS
+        self.query_one(VerticalScroll).styles.max_height = max(3, room - len(self.prompt.choices))
 
     def withdraw(self) -> None:
         """Close: the prompt was answered elsewhere."""

@@ -46,49 +46,52 @@ class MainScreen(Screen[None]):
         super().__init__()
         self._read_only = read_only
         self._status = SessionStatus()
-        self._unreachable = ""
         self._views: dict[str, View] = {}
         self._chosen: str | None = None
-        self._tail: deque[Text] = deque(maxlen=LINES_KEPT)
-        self._texts: dict[str, Text] = {}
+        self._lines: deque[Text] = deque(maxlen=LINES_KEPT)
+        self._texts: dict[Static, Text] = {}
+        # held here, not looked up: messages still come while the screen is being taken down
+        self._rail = Static(id="rail", classes="rail")
+        self._image = ImageView(id="image")
+        self._numbers = Static(id="numbers")
+        self._plots = Plot(id="plot-0"), Plot(id="plot-1")
+        self._tail = Static(id="tail")
+        self._state = Static(id="state")
+        self._alert = Static(id="alert")
 
     def compose(self) -> ComposeResult:
         """Lay it out."""
-        yield Static(id="rail", classes="rail")
+        self._tail.border_title = "log"
+        yield self._rail
         with Horizontal(id="body"):
-            yield ImageView(id="image")
+            yield self._image
             with Vertical(id="side"):
-                yield Static(id="numbers")
-                yield Plot(id="plot-0")
-                yield Plot(id="plot-1")
-            tail = Static(id="tail")
-            tail.border_title = "log"
-            yield tail
-        yield Static(id="state")
-        yield Static(id="alert")
+                yield self._numbers
+                yield from self._plots
+            yield self._tail
+        yield self._state
+        yield self._alert
         yield Footer(compact=True, show_command_palette=False)
 
     def on_resize(self, event: Resize) -> None:
         """Share the width anew."""
         self._share_width()
-        tail = self.query_one("#tail")
-        tail.display = tail_cells(event.size) > 0
-        tail.styles.width = tail_cells(event.size)
+        self._tail.display = tail_cells(event.size) > 0
+        self._tail.styles.width = tail_cells(event.size)
         self.call_after_refresh(self._show_tail)
         self.show(self._status)
 
     def show(self, status: SessionStatus, unreachable: str = "") -> None:
-        """Show a status."""
+        """Show a status; why there is no newer one, where the session does not answer."""
         if status.phase is not self._status.phase:
             self._chosen = None  # each phase begins with a view of its own
         self._status = status
-        self._unreachable = unreachable
         width = self.size.width
-        if not self._is_laid_out():
-            return
-        self._text("#rail", rail_of(status, width, read_only=self._read_only))
-        self._text("#state", state_line(status, width, unreachable))
-        self._text("#alert", alert_line(status))
+        if not width:
+            return  # before the first layout
+        self._text(self._rail, rail_of(status, width, read_only=self._read_only))
+        self._text(self._state, state_line(status, width, unreachable))
+        self._text(self._alert, alert_line(status))
         self._show_side(status)
         self._show_view()
 
@@ -97,16 +100,14 @@ class MainScreen(Screen[None]):
         self._views[view.name] = view
         if view.name == "frame" and self._status.phase in (None, Phase.A, Phase.FLIP):
             self._views[views.FLIP] = beside_its_mirror(view)
-        if self._is_laid_out():
-            self._show_view()
+        self._show_view()
 
     def add_records(self, records: Iterable[Record]) -> None:
         """Take in newer log lines."""
-        self._tail.extend(
+        self._lines.extend(
             log_line(record) for record in records if not isinstance(record.event, FREQUENT)
         )
-        if self._is_laid_out():
-            self._show_tail()
+        self._show_tail()
 
     def next_view(self) -> None:
         """Go round the pictures there are."""
@@ -115,47 +116,41 @@ class MainScreen(Screen[None]):
 
     def toggle_zoom(self) -> None:
         """Between the whole image and its middle at one to one."""
-        image = self.query_one(ImageView)
-        image.zoomed = not image.zoomed
-
-    def _is_laid_out(self) -> bool:
-        """False before the first layout and while the screen closes: messages come all the same."""
-        return bool(self.size.width) and bool(self.query(Footer))
+        self._image.zoomed = not self._image.zoomed
 
     def _shown(self) -> str | None:
         return self._chosen or views.shown_by_itself(self._status.phase, self._views)
 
     def _share_width(self) -> None:
         """Give the image what its aspect can use, and little while there is none."""
-        width = image_cells(self.size, empty=self._shown() is None)
-        self.query_one(ImageView).styles.width = width
+        self._image.styles.width = image_cells(self.size, empty=self._shown() is None)
 
     def _show_view(self) -> None:
         self._share_width()
         name = self._shown()
-        self.query_one(ImageView).show(self._views[name] if name is not None else None)
+        self._image.show(self._views[name] if name is not None else None)
 
     def _show_side(self, status: SessionStatus) -> None:
         lines = panel_of(status)
-        self._text("#numbers", Text("\n").join(lines))
+        self._text(self._numbers, Text("\n").join(lines))
         room = self.size.height - LINES_AROUND_BODY - len(lines)
         charts = charts_of(status)[: room // PLOT_LINES]
-        for i, plot in enumerate(self.query(Plot)):
+        for i, plot in enumerate(self._plots):
             plot.display = i < len(charts)
             if plot.display:
                 plot.show(charts[i])
 
     def _show_tail(self) -> None:
         """As many of the newest lines as there is room for."""
-        if self.query_one("#tail").display:
+        if self._tail.display:
             room = max(1, self.size.height - LINES_AROUND_BODY - 2)
-            self._text("#tail", Text("\n").join(list(self._tail)[-room:]))
+            self._text(self._tail, Text("\n").join(list(self._lines)[-room:]))
 
-    def _text(self, selector: str, text: Text) -> None:
+    def _text(self, widget: Static, text: Text) -> None:
         """Update a line or lines; lay out anew only where their number changes."""
-        known = self._texts.get(selector)
+        known = self._texts.get(widget)
         if known == text and known.spans == text.spans:
             return
-        self._texts[selector] = text
+        self._texts[widget] = text
         height_changes = known is None or known.plain.count("\n") != text.plain.count("\n")
-        self.query_one(selector, Static).update(text, layout=height_changes)
+        widget.update(text, layout=height_changes)

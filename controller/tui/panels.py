@@ -141,15 +141,15 @@ def _found(status: SessionStatus, name: SeriesName) -> list[str | tuple[str, str
 
 
 def _jobs(status: SessionStatus) -> Lines:
+    """What processing is at; the live reconstruction shows by its results."""
     return [
         _line(
             f"{job}: ",
-            (progress.stage, "bold"),
-            " ",
-            bar(progress.fraction),
-            f" {progress.fraction:.0%}",
+            (under_way.stage, "bold"),
+            f" {bar(under_way.fraction)} {under_way.fraction:.0%}",
         )
-        for job, progress in status.processing.items()
+        for job, under_way in status.processing.items()
+        if not job.startswith("live")
     ]
 
 

@@ -207,6 +207,12 @@ FOLDS = (
         (["live-B"], 2),
     ),
     Case(
+        "the final count ends its job",
+        (ProcessingProgressed(job="A", stage="SSR", fraction=0.99), count(300, 73, live=False)),
+        lambda s: s.processing,
+        {},
+    ),
+    Case(
         "a picture is known by its event",
         (PreviewReady(view="frame", path="p.npy"), PreviewReady(view="frame", path="p.npy")),
         lambda s: s.previews["frame"].seq,

@@ -50,8 +50,11 @@ PARTICLES = {"A": 6988, "B": 6092, "fused": 7116}
 FLIP_PROMPT = Prompt(
     id="flip",
     title="Flip the grid",
-    text="Take the holder out.\nTurn the grid upside-down, 180 degrees.\n"
-    "Aim for an in-plane turn near 90 degrees.\nPut the holder back and wait for the vacuum.",
+    text="The beam is blanked and the stage is at zero.\n"
+    "1. Retract the holder and take the grid out.\n"
+    "2. Turn it upside-down: half a turn about an axis in its plane.\n"
+    "3. Put it back, about 90 degrees in its plane from before if you can.\n"
+    "4. Insert the holder, bring the same assembly to the middle.",
     choices=("done", "stop"),
 )
 FLIP_CHECK_PROMPT = Prompt(

@@ -115,21 +115,21 @@ CASES = (
     Case(
         "answer with the first choice",
         FLIP,
-        "Take the holder out",
+        "Retract the holder",
         ("enter",),
         (Answer(prompt_id="flip", value="done"),),
     ),
     Case(
         "answer with another choice",
         FLIP,
-        "Take the holder out",
+        "Retract the holder",
         ("down", "enter"),
         (Answer(prompt_id="flip", value="stop"),),
     ),
     Case(
         "answer later",
         FLIP,
-        "Take the holder out",
+        "Retract the holder",
         ("escape", "a", "enter"),
         (Answer(prompt_id="flip", value="done"),),
     ),
@@ -160,7 +160,7 @@ def test_keys_reach_the_engine(session: Session, case: Case) -> None:
 
 QUIET = {
     "an override without a reason": (REFUSED, "same side up", ("down", "down", "enter", "enter")),
-    "a prompt put off": (FLIP, "Take the holder out", ("escape",)),
+    "a prompt put off": (FLIP, "Retract the holder", ("escape",)),
     "a stop thought better of": ((), "5/73", ("x", "escape")),
     "detaching": ((), "5/73", ("q",)),
 }
@@ -187,7 +187,7 @@ def test_a_read_only_screen_gives_no_commands(session: Session) -> None:
     async def body(app: SessionApp, pilot: Pilot[None]) -> None:
         await until_shown(app, pilot, "[ flip ]")
         text = shown(app)
-        assert "read-only" in text and "Take the holder out" not in text
+        assert "read-only" in text and "Retract the holder" not in text
         assert "Pause" not in text and "Stop" not in text and "Detach" in text
         await pilot.press("space", "x", "a", "enter")
         await pilot.pause(0.2)
@@ -200,11 +200,11 @@ def test_a_prompt_answered_elsewhere_closes(session: Session) -> None:
     session.publish(*FLIP)
 
     async def body(app: SessionApp, pilot: Pilot[None]) -> None:
-        await until_shown(app, pilot, "Take the holder out")
+        await until_shown(app, pilot, "Retract the holder")
         session.publish(PromptAnswered(prompt_id="flip", value="done", by="demo"))
-        await until(lambda: "Take the holder out" not in shown(app))
+        await until(lambda: "Retract the holder" not in shown(app))
         session.publish(*FLIP)  # the same question again
-        await until_shown(app, pilot, "Take the holder out")
+        await until_shown(app, pilot, "Retract the holder")
 
     drive(body, session.app())
 

@@ -68,10 +68,10 @@ PHASES: dict[str, tuple[list[Event], tuple[str, ...]]] = {
         upto_flip(),
         (
             "[ flip ]",
-            "beam blanked",
-            "✓ stage at 0",
+            "beam blanked 70 pA",
+            "✓ beam blanked",
             "Flip the grid",
-            "1 Take the holder out.",
+            "1. Retract the holder",
             "done",
             "$ dualtilt answer flip done",
             "? waiting",
