@@ -66,12 +66,12 @@ class Rig:
 def open_rig(
     lease_s: float = LONG_LEASE_S, extra: Sequence[str] = (), **fake: float | bool | str
 ) -> Iterator[Rig]:
-    """Start a bridge for one block; `fake` are the fake's settings."""
+    """Start a bridge for one block; `fake` are the settings of a fake that forgets its requests."""
     with tempfile.TemporaryDirectory(prefix="dt-") as name:
         folder = Path(name)
         settings = folder / "fake.toml"
-        lines = [f"{key} = {json.dumps(value)}" for key, value in fake.items()]
-        settings.write_text("\n".join([*lines, f'diary = "{folder / "diary"}"']))
+        values = {"forgetful": True, "diary": str(folder / "diary"), **fake}
+        settings.write_text("\n".join(f"{key} = {json.dumps(values[key])}" for key in values))
         with start_bridge(
             folder,
             microscope="tests.microscope.fake:create",

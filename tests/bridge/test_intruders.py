@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import socket
 import sys
 import zlib
 from collections.abc import Iterator
@@ -18,7 +19,7 @@ from Pyro5 import protocol
 from controller.bridge.address import BridgeAddress, BridgeRefusedError
 from controller.bridge.client import RemoteMicroscope
 from controller.bridge.messages import PROTOCOL_VERSION
-from controller.bridge.server import STRANGERS_LIMIT
+from controller.bridge.server import STRANGERS_LIMIT, Strangers
 from controller.bridge.wire import HELLO_LIMIT_BYTES, REQUEST_LIMIT_BYTES
 from tests.bridge.peer import Peer, invocation, message
 from tests.bridge.rig import SCAN, Rig, open_rig
@@ -146,6 +147,25 @@ def test_there_is_one_method_only(rig: Rig, method: str) -> None:
         assert reply["__exception__"]
     with rig.client() as microscope:
         assert microscope.status().beam_blanked
+
+
+def test_of_too_many_strangers_the_oldest_is_cut_off() -> None:
+    strangers = Strangers(limit=2)
+    with ExitStack() as open_pairs:
+        pairs = [socket.socketpair() for _ in range(4)]
+        for ours, theirs in pairs:
+            open_pairs.enter_context(theirs)
+            open_pairs.enter_context(ours)
+            open_pairs.enter_context(strangers.watch(ours))
+            theirs.setblocking(False)
+        assert [_still_open(theirs) for _, theirs in pairs] == [False, False, True, True]
+
+
+def _still_open(sock: socket.socket) -> bool:
+    try:
+        return sock.recv(1) != b""
+    except BlockingIOError:
+        return True
 
 
 def test_silent_connections_keep_nobody_out(rig: Rig) -> None:

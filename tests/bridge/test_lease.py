@@ -134,7 +134,7 @@ class SlowStage(FakeMicroscope):
 
     def move_stage(self, request_id: str, target: StagePosition) -> StagePosition:
         self.moving.set()
-        self.arrived.wait()
+        self.arrived.wait(AT_MOST_S)
         return target
 
 
@@ -154,9 +154,9 @@ def test_nobody_takes_over_while_the_last_ones_move_runs_on() -> None:
         assert stage.moving.wait(AT_MOST_S)
         ask(m.ReleaseLease(token=token))
         refused = ask(m.TakeLease(holder="next"))
-        assert isinstance(refused, m.Failed)
-        assert refused.code == LeaseError.code
         stage.arrived.set()
+    assert isinstance(refused, m.Failed)
+    assert refused.code == LeaseError.code
     assert isinstance(ask(m.TakeLease(holder="next")), m.Done)
     control.close("done")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -256,6 +257,7 @@ def test_a_damaged_frame_is_read_again_without_a_new_dose(
                 relay.frames_to_damage = 0
                 frame = microscope.fetch_frame(request_id)
         assert frame.info.frame_id == request_id
+        assert zlib.crc32(frame.pixels.tobytes()) == frame.info.crc32
     assert len(rig.deeds(f"expose {request_id}")) == 1
 
 

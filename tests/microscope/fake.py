@@ -7,6 +7,7 @@ import threading
 import time
 import uuid
 import zlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
@@ -42,6 +43,8 @@ class FakeSettings(Data):
     surprise: bool = False
     """`set_current` raises something that no microscope should."""
     float_pixels: bool = False
+    forgetful: bool = False
+    """Acts again when a request id is repeated: only the bridge stands between."""
     odd_frame: Literal["", "shape", "dtype", "record"] = ""
     """What is wrong with every frame, if anything."""
     diary: Path | None = None
@@ -90,7 +93,7 @@ class FakeMicroscope:
         )
 
     def move_stage(self, request_id: str, target: StagePosition) -> StagePosition:
-        if request_id not in self._outcomes:
+        if self._is_new(request_id, self._outcomes):
             check_target(target, StageLimits())
             self._note(f"move {target.alpha_deg:g}")
             self._take(self._settings.move_s, stoppable=not self._settings.deaf)
@@ -107,12 +110,12 @@ class FakeMicroscope:
         return current_pA
 
     def acquire(self, request_id: str, scan: ScanSettings) -> Frame:
-        if request_id not in self._frames:
+        if self._is_new(request_id, self._frames):
             self._frames[request_id] = self._expose_frame(request_id, scan)
         return self._frames[request_id]
 
     def illuminate(self, request_id: str, duration_s: float, field_nm: float) -> float:
-        if request_id not in self._outcomes:
+        if self._is_new(request_id, self._outcomes):
             self._expose(f"shower {request_id}")
             self._outcomes[request_id] = shower_dose_e_per_A2(
                 self._current_pA, duration_s, field_nm
@@ -147,6 +150,9 @@ class FakeMicroscope:
 
     def close(self) -> None:
         self.make_safe("closed")
+
+    def _is_new(self, request_id: str, known: Mapping[str, object]) -> bool:
+        return self._settings.forgetful or request_id not in known
 
     def _expose_frame(self, request_id: str, scan: ScanSettings) -> Frame:
         started_s = self._now_s()
