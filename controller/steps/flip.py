@@ -20,7 +20,7 @@ from processing.images.flip import match_flip
 
 NEAR_ZERO_DEG = 4.0
 """Images of A this near to 0 are compared: the seat of the holder tilts by a degree or two."""
-LOWEST_SCORE = 0.35
+LOWEST_SCORE = 0.4
 """Of the better hypothesis: below it the image shows neither side of A's object."""
 ZERO_TOLERANCE_DEG = 0.2
 

@@ -43,7 +43,7 @@ class Sighting:
 def sight(image: NDArray[Any]) -> Sighting | None:
     """Find the bright patch nearest to the centre of an image [y, x]; None where there is none."""
     step = max(1, min(image.shape) // BINS)
-    coarse = ndimage.gaussian_filter(_binned(np.nan_to_num(image.astype(float)), step), 1.0)
+    coarse = ndimage.gaussian_filter(np.nan_to_num(binned(image, step)), 1.0)
     film, top = np.percentile(coarse, [5, 98])
     scatter = 1.4826 * np.median(np.abs(coarse[coarse <= np.median(coarse)] - film))
     if top - film <= CLEAREST_NOISE * max(scatter, 1e-6 * abs(film)) and top < 1.5 * film:
@@ -61,8 +61,8 @@ def sight(image: NDArray[Any]) -> Sighting | None:
     return Sighting((float(y), float(x)), 2.0 * float(np.sqrt(area / np.pi)))
 
 
-def _binned(image: NDArray[np.float64], step: int) -> NDArray[np.float64]:
+def binned(image: NDArray[Any], step: int) -> NDArray[np.float32]:
     """Average blocks of `step` x `step` pixels; a rest at the far edges is left out."""
     rows, columns = (n // step for n in image.shape)
     blocks = image[: rows * step, : columns * step].reshape(rows, step, columns, step)
-    return np.asarray(blocks.mean(axis=(1, 3)))
+    return np.asarray(blocks.mean(axis=(1, 3), dtype=np.float32))

@@ -14,12 +14,14 @@ from controller.session.session import TiltFacts
 from controller.steps.base import StepData
 from controller.steps.context import Context
 from controller.steps.judging import Judgement, judge
-from controller.steps.sighting import sight
+from controller.steps.sighting import binned, sight
 from controller.steps.tracking import bring_to_the_middle, keep_in_view, limit_px
 from processing.images.shift import find_shifts
 
 SHORT_DEG = 0.5
 """A stage that stays further than this from its target has reached its limit."""
+SHIFT_PIXELS = 128
+"""The drift shown to the operator is measured on images binned to about this width."""
 
 
 class Tilt(StepData):
@@ -126,8 +128,9 @@ def _previous_image(step: Tilt, context: Context) -> NDArray[Any] | None:
 def _shift_px(image: NDArray[Any], previous: NDArray[Any] | None) -> tuple[float, float]:
     if previous is None or not np.isfinite(image).all():
         return (0.0, 0.0)
-    now, before = (np.asarray(pixels, np.float32)[None] for pixels in (image, previous))
-    y, x = find_shifts(now, before).shifts_px[0]
+    step = max(1, min(image.shape) // SHIFT_PIXELS)
+    now, before = (binned(pixels, step)[None] for pixels in (image, previous))
+    y, x = find_shifts(now, before).shifts_px[0] * step
     return (float(y), float(x))
 
 
