@@ -19,7 +19,9 @@ Array = NDArray[np.float64]
 Index = NDArray[np.intp]
 
 LARGEST_TURN_DEG = 5.0
-_CELL_NM = 1.0
+_CELL_NM = 0.5
+"""Of the votes' grid: fine against the blur, so that a shift between cells loses little."""
+_BLUR_NM = 1.0
 _CANDIDATES = 40
 _SAMPLE = 1500
 _REACH_NM = 3.0
@@ -94,7 +96,7 @@ def _likely_shifts(tree: cKDTree, found_nm: Array, search_nm: float) -> Array:
     differences = differences - moved[owners]
     edges = np.arange(-search_nm - _CELL_NM, search_nm + 1.5 * _CELL_NM, _CELL_NM)
     votes = np.histogramdd(differences, (edges,) * 3)[0]
-    votes = gaussian_filter(votes, 1.0)
+    votes = gaussian_filter(votes, _BLUR_NM / _CELL_NM)
     peaks = np.argwhere((votes == maximum_filter(votes, 3)) & (votes > 0))
     peaks = peaks[np.argsort(-votes[tuple(peaks.T)])[:_CANDIDATES]]
     return np.asarray(rough + edges[peaks] + _CELL_NM / 2.0)
