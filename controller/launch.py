@@ -99,15 +99,22 @@ def start(folder: SessionFolder, bridge: Path | None) -> subprocess.Popen[bytes]
     return process
 
 
-def watch(folder: SessionFolder, *, headless: bool) -> int:
+def watch(
+    folder: SessionFolder, *, headless: bool, leave_when_ended_s: float | None = None
+) -> ExitCode:
     """Show a session until it ends or the operator detaches; return the exit code to end with.
 
     Without a screen Ctrl-C stops the session, the column safe: whoever pressed it means it.
+
+    Parameters
+    ----------
+    leave_when_ended_s
+        Close the screen by itself so long after the session's end; None leaves it open.
     """
     if not headless and sys.stdin.isatty() and sys.stdout.isatty():
         from controller.tui.app import run_screen
 
-        return run_screen(folder.path)
+        return run_screen(folder.path, leave_when_ended_s=leave_when_ended_s)
     from controller.headless import follow
 
     try:

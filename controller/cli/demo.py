@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from controller.rehearsal import Accuracy
 
 HELP = "a whole session on the simulator, in about a minute"
+LEAVE_AFTER_S = 5.0
+"""The screen stays this long on the last status, then the tables follow."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -31,11 +33,10 @@ def run(args: argparse.Namespace) -> int:
     folder = new_session(find_profile("demo"), args.out)
     print(f"session in {folder.path}", flush=True)
     start(folder, bridge=None)
-    exit_code = watch(folder, headless=args.headless)
+    exit_code = watch(folder, headless=args.headless, leave_when_ended_s=LEAVE_AFTER_S)
     status = last_status(folder.path)
     if status is not None and not status.ended:
-        print(f"the session goes on; come back with: dualtilt attach {folder.path}")
-        return exit_code
+        return exit_code  # detached: the session goes on
     if exit_code != ExitCode.OK:
         return exit_code
     accuracy = read_accuracy(folder.path / "accuracy.json")
