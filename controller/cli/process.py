@@ -39,6 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Process, write, and print what was counted and where it lies."""
     from controller.cli.progress import shown_progress
+    from controller.report.write import write_report
     from processing.combine.register import RegistrationRefusedError
     from processing.errors import InputFileError, ProcessingError
 
@@ -55,6 +56,7 @@ def run(args: argparse.Namespace) -> int:
         raise ProcessingFailedError(str(error)) from error
     _print_counts(summary)
     _print_files(args.out, summary)
+    print(write_report(args.out).resolve())
     return ExitCode.OK
 
 
