@@ -1,0 +1,139 @@
+"""attach, answer, stop and pause from the command line."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from controller.cli.main import main
+from controller.commands import Answer, StopWhen
+from controller.events import PromptOpened
+from controller.exit_codes import ExitCode
+from controller.service.server import SessionService
+from tests.support import scripted_session as script
+
+
+@dataclass
+class Engine:
+    """Notes what it is told."""
+
+    told: list[object] = field(default_factory=list)
+
+    def pause(self) -> None:
+        self.told.append("pause")
+
+    def go_on(self) -> None:
+        self.told.append("go on")
+
+    def stop(self, when: StopWhen) -> None:
+        self.told.append(when)
+
+    def answer(self, answer: Answer) -> None:
+        self.told.append(answer)
+
+
+@pytest.fixture(autouse=True)
+def private_runtime(
+    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path_factory.mktemp("r")))
+
+
+@pytest.fixture
+def engine(tmp_path: Path) -> Iterator[Engine]:
+    service = SessionService(tmp_path, lambda record: None)
+    engine = Engine()
+    service.serve(engine)
+    service.publish(PromptOpened(prompt=script.FLIP_CHECK_PROMPT))
+    while service.board.status.prompt is None:
+        time.sleep(0.005)
+    yield engine
+    service.close(ExitCode.OK)
+
+
+@dataclass(frozen=True)
+class Case:
+    name: str
+    line: str
+    code: ExitCode
+    told: tuple[object, ...]
+    said: str
+    """Somewhere on stdout or stderr."""
+
+
+CASES = (
+    Case("pause", "pause", ExitCode.OK, ("pause",), "pausing, beam blanked"),
+    Case("go on", "pause --go-on", ExitCode.OK, ("go on",), "going on"),
+    Case("stop", "stop", ExitCode.OK, (StopWhen.AFTER_TILT,), "dualtilt resume"),
+    Case("stop now", "stop --when now", ExitCode.OK, (StopWhen.NOW,), "stopping, now"),
+    Case(
+        "answer",
+        "answer flip-check back-to-flip",
+        ExitCode.OK,
+        (Answer(prompt_id="flip-check", value="back-to-flip"),),
+        "answered back-to-flip",
+    ),
+    Case(
+        "answer with a reason",
+        "answer flip-check override --reason seen",
+        ExitCode.OK,
+        (Answer(prompt_id="flip-check", value="override", reason="seen"),),
+        "answered override",
+    ),
+    Case(
+        "answer without the reason it needs",
+        "answer flip-check override",
+        ExitCode.USAGE,
+        (),
+        "dualtilt: flip-check override: needs a reason",
+    ),
+    Case(
+        "answer to no question",
+        "answer flip done",
+        ExitCode.USAGE,
+        (),
+        "dualtilt: the open prompt is 'flip-check', not 'flip'",
+    ),
+    Case(
+        "answer with no choice",
+        "answer flip-check maybe",
+        ExitCode.USAGE,
+        (),
+        "answer retake-image | back-to-flip | override | stop",
+    ),
+)
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_a_command_reaches_the_session(
+    engine: Engine, case: Case, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(case.line.split()) == case.code
+    assert tuple(engine.told) == case.told
+    out, err = capsys.readouterr()
+    assert case.said in out + err
+    assert len((out + err).strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("attach", "no session is running"),
+        ("attach {empty}", "no session is running here; `dualtilt resume"),
+        ("attach {empty}/nowhere", "no such session folder"),
+        ("pause", "no session is running"),
+        ("stop {empty}", "no session is running here"),
+        ("answer flip done", "no session is running"),
+        ("answer flip done --session {empty}", "no session is running here"),
+    ],
+)
+def test_where_there_is_no_session(
+    tmp_path: Path, line: str, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(line.format(empty=tmp_path).split()) == ExitCode.USAGE
+    err = capsys.readouterr().err
+    assert said in err and len(err.splitlines()) == 1
