@@ -207,9 +207,9 @@ class SimulatedMicroscope:
         return current_pA
 
     def _expose(self, frame_id: str, scan: ScanSettings, ticket: int) -> FrameInfo:
-        world = self._world
         begun = time.monotonic()
         self._unblank(ticket)
+        world = self._world  # as it is at the first pixel, its clock included
         pixels = self._image(world, scan)
         pixels.flags.writeable = False
         computing_s = time.monotonic() - begun if self._real_time else 0.0

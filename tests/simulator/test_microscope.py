@@ -220,6 +220,13 @@ def test_move_in_real_time_can_be_stopped(how: str) -> None:
         microscope.move_stage("far", StagePosition(alpha_deg=60.0))
 
 
+def test_frame_in_real_time_starts_when_it_is_asked_for() -> None:
+    microscope = _real()
+    time.sleep(0.3)
+    info = microscope.acquire("frame", SCAN).info
+    assert 0.3 <= info.started_s <= microscope.status().time_s - 0.9 * SCAN.frame_time_s
+
+
 def test_blanking_ends_a_shower_and_charges_what_was_given() -> None:
     microscope = _real()
     failures: list[Exception] = []
