@@ -46,6 +46,7 @@ def carry_out(step: FlipGrid, context: Context) -> None:
         if not _flip_confirmed(context.session.ledger):
             _ask_for_it(step, context)
         _let_hands_act(context)
+        _check_after(step, context)
         if _checked(step, context):
             context.session.enter(StepDone(step_id=step.id, centre=context.column.stage()))
             return
@@ -110,6 +111,20 @@ def _checked(step: FlipGrid, context: Context) -> bool:
             raise SafetyStopError(f"flip: {check.found}; B was not recorded")
         if answer.value == "back-to-flip":
             return False
+
+
+def _check_after(step: FlipGrid, context: Context) -> None:
+    """See that the column may be exposed again; wait for the vacuum where it has to recover."""
+
+    def status_is_good() -> bool:
+        status = context.column.microscope.status()
+        return status.vacuum_ok and status.valves_open
+
+    good = status_is_good()
+    detail = "good, valves open" if good else "not good enough to expose, or valves closed"
+    context.publish(Checked(name="vacuum after the flip", ok=good, detail=detail))
+    if not good:
+        context.operator.suspend(f"{step.id}: vacuum {detail}; goes on when it is", status_is_good)
 
 
 def _compare(step: FlipGrid, context: Context) -> FlipChecked:

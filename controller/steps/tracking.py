@@ -11,6 +11,9 @@ from controller.steps.sighting import Sighting, sight
 WIDE = 4
 """The search image's field, in frames: a lost object is looked for there."""
 MOST_CORRECTIONS = 3
+CLOSE_ENOUGH = 0.5
+"""Of the allowed shift: nearer to the middle the stage is left alone, its backlash being no
+smaller."""
 
 
 def low_dose_scan(protocol: Protocol, field: int = 1) -> ScanSettings:
@@ -49,10 +52,12 @@ def keep_in_view(context: Context, step_id: str, purpose: str) -> Sighting:
         sighting = sight(shoot(context, step_id, f"{purpose}-{correction}").pixels)
         if sighting is None:
             find_again(context, step_id, f"{purpose}-{correction}-wide")
-        elif sighting.distance_px <= limit:
+        elif sighting.distance_px <= CLOSE_ENOUGH * limit:
             return sighting
         else:
             bring_to_the_middle(context, step_id, sighting, context.protocol.scan.pixel_nm)
+            if sighting.distance_px <= limit:  # a small correction needs no second look
+                return sighting
     context.operator.suspend(
         f"{step_id}: the object does not stay in view after {MOST_CORRECTIONS} corrections; "
         "centre it by hand, then go on"

@@ -119,7 +119,7 @@ def test_a_stuck_detector_raises_an_alarm(tmp_path: Path) -> None:
 # -- the object -----------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("drift_nm", [(8.0, 0.0), (0.0, -9.0), (6.0, 6.0)], ids=str)
+@pytest.mark.parametrize("drift_nm", [(8.0, 0.0), (0.0, -9.0), (6.0, 6.0), (4.0, 0.0)], ids=str)
 def test_a_drifting_object_is_brought_back(tmp_path: Path, drift_nm: tuple[float, float]) -> None:
     microscope = FakeMicroscope()
 
