@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Iterable
+from itertools import takewhile
 
 from controller.events import Record
 from controller.exit_codes import ExitCode
@@ -54,5 +55,5 @@ class Board:
             self._changed.wait_for(
                 lambda: self._status.seq > seq or self._status.exit_code is not None, wait_s
             )
-            newer = [record for record in reversed(self._records) if record.seq > seq]
+            newer = list(takewhile(lambda record: record.seq > seq, reversed(self._records)))
         return newer[::-1][:limit]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
@@ -230,6 +231,18 @@ FOLDS = (
 @pytest.mark.parametrize("case", FOLDS, ids=lambda case: case.name)
 def test_fold(case: Case) -> None:
     assert case.look(status_after(*case.events)) == case.expected
+
+
+def test_every_kind_of_event_can_be_folded_and_told() -> None:
+    kinds = {kind.model_fields["kind"].default for kind in get_args(get_args(Event)[0])}
+    seen = set()
+    events = [*script.whole(Path("/x")), Alerted(level=Level.INFO, text="i")]
+    events += [PreviewReady(view="frame", path="p.npy"), ProcessingFailed(job="A", reason="r")]
+    for record in script.records(iter(events)):
+        assert fold(SessionStatus(), record).seq == record.seq
+        assert tell(record)
+        seen.add(record.event.kind)
+    assert seen == kinds
 
 
 def test_a_record_seen_twice_counts_once() -> None:
