@@ -14,7 +14,10 @@ from processing.series import Float64, TiltSeries
 DETAIL_PX = (1.0, 6.0)
 """Standard deviations that bound the details compared: single layers of particles."""
 REACH_DEG = 6.0
-PRECISION_DEG = 0.03
+GRID_DEG = 2.0
+PRECISION_DEG = 0.05
+WORTHWHILE = 0.9
+"""Of the incoherence at the axis as given: a find that improves on it by less is noise."""
 SETTLING_ROUNDS = 3
 
 
@@ -47,11 +50,17 @@ def find_tilt_axis(
         progress("tilt axis", min(1.0, looked / 20))
         return 1 - coherence(profiles(used, replace(kept, tilt_axis_deg=float(axis_deg))))
 
-    grid = middle + np.arange(-REACH_DEG, REACH_DEG + 1)
-    best = float(grid[np.argmin([incoherence(axis) for axis in grid])])
+    grid = middle + np.arange(-REACH_DEG, REACH_DEG + 1, GRID_DEG)
+    values = [incoherence(axis) for axis in grid]
+    best = float(grid[np.argmin(values)])
     found = optimize.minimize_scalar(
-        incoherence, bounds=(best - 1, best + 1), method="bounded", options={"xatol": PRECISION_DEG}
+        incoherence,
+        bounds=(best - GRID_DEG, best + GRID_DEG),
+        method="bounded",
+        options={"xatol": PRECISION_DEG},
     )
+    if found.fun > WORTHWHILE * values[len(grid) // 2]:
+        return alignment
     return replace(alignment, tilt_axis_deg=float(found.x))
 
 

@@ -83,7 +83,7 @@ def test_particles_as_markers_take_out_what_is_left() -> None:
         tilt_axis_deg=0.4,
     )
     moved = centres + rng.normal(0, 0.2, centres.shape)
-    fit = refine_against_particles(flattened(series), rough, moved, DIAMETER, rounds=6)
+    fit = refine_against_particles(flattened(series), rough, moved, DIAMETER, rounds=10)
     along, across = residual_px(fit.alignment, truth, ANGLES)
     assert along < 0.05
     assert across < 0.05
