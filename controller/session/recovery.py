@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zlib
 from dataclasses import dataclass
+from pathlib import Path
 
 from pydantic import JsonValue
 
@@ -14,9 +15,10 @@ from controller.session.errors import JournalDamagedError, ProtocolChangedError
 from controller.session.folder import SessionFolder
 from controller.session.journal import JournalContent, read_journal
 from controller.session.ledger import Ledger, fold_all
+from processing.errors import InputFileError
+from processing.files.mrc_writer import HEADER_BYTES, MrcStackWriter
 
 SERIES: tuple[SeriesName, ...] = ("A", "B")
-_SMALLEST_STACK_BYTES = 1024
 
 
 @dataclass(frozen=True)
@@ -123,7 +125,7 @@ def _check_stack(
         return []
     report = []
     with path.open("r+b") as stack:
-        end = _SMALLEST_STACK_BYTES
+        end = HEADER_BYTES
         for frame in frames:
             stack.seek(frame.offset)
             size = _frame_bytes(frame)
@@ -149,7 +151,18 @@ def _check_stack(
                 f"{path.name}: {len(tail)} bytes were never acknowledged and cut off "
                 f"(kept in {kept})"
             )
+    _mend_header(path, len(frames))
     return report
+
+
+def _mend_header(path: Path, sections: int) -> None:
+    """Have the header count what the journal counts."""
+    if sections == 0:
+        return
+    try:
+        MrcStackWriter.reopen(path, sections).close()
+    except InputFileError as error:
+        raise JournalDamagedError(f"{error}; restore its first 1024 bytes from a copy") from None
 
 
 def _frame_bytes(frame: FrameWritten) -> int:

@@ -12,6 +12,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from controller.errors import UsageError
 from controller.events import SeriesName
 from controller.microscope.interface import Frame, FrameInfo
 from controller.protocol import Protocol
@@ -94,6 +95,10 @@ class Session:
         try:
             session = cls(folder, folder.read_protocol(), lock, crash_point)
             session._enter_opening()
+        except OSError as error:
+            lock.release()
+            reason = error.strerror or error
+            raise UsageError(f"{folder.path}: cannot be written: {reason}; make room") from None
         except BaseException:
             lock.release()
             raise

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +17,9 @@ from controller.session.session import Session
 from controller.steps.column import Column
 
 T = TypeVar("T")
+
+WRITE_AGAIN_AFTER_S = 2.0
+"""At the soonest, after a write that failed."""
 
 
 class StopRequestedError(Exception):
@@ -77,5 +81,10 @@ class Context:
                 self.operator.suspend(
                     f"{what} cannot be written to {self.session.folder.path}: {reason}; "
                     "it is kept in memory and written when there is room",
-                    self.session.has_room,
+                    self.room_again(),
                 )
+
+    def room_again(self) -> Callable[[], bool]:
+        """Make what tells that writing may be tried again: not at once, and only if it can work."""
+        not_before_s = time.monotonic() + WRITE_AGAIN_AFTER_S
+        return lambda: time.monotonic() >= not_before_s and self.session.has_room()

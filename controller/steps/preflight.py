@@ -52,7 +52,13 @@ def carry_out(step: Preflight, context: Context) -> None:
         raise SafetyStopError(
             f"pre-flight: {len(failed)} of {len(checks)} checks failed: {reasons}"
         )
-    context.persist(session.reserve_disk, "room for the frames")
+    try:
+        session.reserve_disk()
+    except OSError as error:
+        raise SafetyStopError(
+            f"pre-flight: {session.folder.path}: no room can be kept for the frames: "
+            f"{error.strerror or error}"
+        ) from None
     session.enter(StepDone(step_id=step.id))
 
 

@@ -24,9 +24,11 @@ from controller.microscope.interface import (
     VacuumError,
     ValvesClosedError,
 )
-from controller.session.entries import Exposing, FrameWritten
+from controller.session.ballast import Ballast
+from controller.session.entries import Entry, Exposing, FrameWritten
 from controller.session.journal import read_journal
 from controller.steps import column as column_module
+from controller.steps import context as context_module
 from processing.files.mrc_writer import MrcStackWriter
 from tests.support.fake_microscope import FakeMicroscope
 from tests.support.small_session import PROTOCOL, TILTS_A, TILTS_B, FakeJobs, Run, open_session
@@ -36,6 +38,7 @@ from tests.support.small_session import PROTOCOL, TILTS_A, TILTS_B, FakeJobs, Ru
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(faults, "BEAM_STABLE_S", 0.1)
     monkeypatch.setattr(column_module, "FIRST_LOOK_AFTER_S", 0.02)
+    monkeypatch.setattr(context_module, "WRITE_AGAIN_AFTER_S", 0.05)
 
 
 def raise_once(where: str, error: MicroscopeError) -> Callable[[str, str], None]:
@@ -212,6 +215,38 @@ def test_a_full_disk_keeps_the_frame_and_goes_on_when_there_is_room(
     assert all("No space left" in reason and "kept in memory" in reason for reason in paused(run))
     asked = [request_id for _, request_id in microscope.log if "A-002/frame" in request_id]
     assert len(asked) == 1  # no dose for a disk's sake
+
+
+def test_a_full_disk_before_an_exposure_is_waited_for_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = Run(open_session(tmp_path / "s"))
+    enter = run.session.enter
+    full = [2]
+
+    def no_room(entry: Entry) -> None:
+        if isinstance(entry, Exposing) and entry.step_id == "A-001" and full[0]:
+            full[0] -= 1
+            raise OSError(errno.EROFS, "Read-only file system")
+        enter(entry)
+
+    monkeypatch.setattr(run.session, "enter", no_room)
+    assert run.go() is ExitCode.OK
+    assert complete(tmp_path / "s")
+    assert ["Read-only file system" in reason for reason in paused(run)] == [True, True]
+
+
+def test_room_that_cannot_be_kept_is_refused_before_the_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_room(self: Ballast, size_bytes: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Ballast, "reserve", no_room)
+    run = Run(open_session(tmp_path / "s"))
+    assert run.go() is ExitCode.SAFETY
+    assert "no room can be kept" in run.of(StateChanged)[-1].reason
+    assert run.microscope.exposures == 0
 
 
 def test_a_report_that_fails_does_not_lose_the_session(tmp_path: Path) -> None:

@@ -133,6 +133,12 @@ def damage_journal(folder: Path) -> None:
 
 REFUSED = [
     Refused(
+        "a header that is none",
+        lambda folder: overwrite(folder / "A.mrc", 208, b"JUNK"),
+        JournalDamagedError,
+        "restore its first 1024 bytes",
+    ),
+    Refused(
         "another protocol", change_protocol, ProtocolChangedError, "dwell_us: was 10.0, is 5.0"
     ),
     Refused("a damaged journal", damage_journal, JournalDamagedError, "line 4 is damaged"),
