@@ -29,7 +29,9 @@ VERDICT_STYLES = {
 LEVEL_STYLES = {Level.INFO: "", Level.WARNING: WARNING, Level.ALARM: BAD}
 
 
-def state_line(status: SessionStatus, width: int, unreachable: str = "") -> Text:
+def state_line(
+    status: SessionStatus, width: int, unreachable: str = "", *, read_only: bool = False
+) -> Text:
     """What the engine is doing and why; the verdict at the right end."""
     judgement = judge(status)
     verdict = f" {VERDICT_MARKS[judgement.verdict]} {judgement.verdict.value} "
@@ -39,16 +41,17 @@ def state_line(status: SessionStatus, width: int, unreachable: str = "") -> Text
         line.append(f" ✗ {unreachable}", "bold")
     else:
         line.append(f" {STATE_MARKS[status.state]} {status.state.value}", "bold")
-        line.append(_reason(status, judgement.reason))
+        line.append(_reason(status, judgement.reason, read_only))
     line.truncate(room, overflow="ellipsis", pad=True)
     line.append(verdict, VERDICT_STYLES[judgement.verdict])
     return line
 
 
-def _reason(status: SessionStatus, judged: str) -> str:
+def _reason(status: SessionStatus, judged: str, read_only: bool) -> str:
     if status.prompt is not None:
         prompt = status.prompt
-        return f" {prompt.title} · a answers · {words.answer_command(prompt, prompt.choices[0])}"
+        here = "" if read_only else "a answers · "
+        return f" {prompt.title} · {here}{words.answer_command(prompt, prompt.choices[0])}"
     if status.phases[Phase.REPORT] is PhaseState.DONE and status.state is State.FINISHED:
         return f" report in {status.folder}/{status.report or ''}"
     reason = status.reason or judged

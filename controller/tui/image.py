@@ -78,11 +78,11 @@ class ImageView(Widget):
 
 
 def beside_its_mirror(view: View) -> View:
-    """A's image beside what B should look like at 0 degrees, turned by any angle in the plane.
+    """A's image beside what B should look like at the opposite tilt, but for the in-plane turn.
 
     The flip turns the specimen by 180 degrees about x, so that rows are mirrored.
     """
     image = view.reduced
     gap = np.zeros((image.shape[0], max(2, image.shape[1] // 30)), np.uint8)
     pair = np.hstack([image, gap, image[::-1]])
-    return View("flip", "A, and how B should look", pair, pair)
+    return View("flip", f"{view.caption} | B mirrors it", pair, pair)
