@@ -14,8 +14,16 @@ import numpy as np
 from matplotlib.image import imsave
 
 from controller.report.facts import Facts
+from controller.report.framing import Frame, frame_of_particles, frame_of_volume, read_centres
 from controller.report.html import figure, text
-from controller.report.volumes import IN_PLACE, Floats, Plane, Pose, Volume, exit_surface
+from controller.report.volumes import (
+    IN_PLACE,
+    Floats,
+    Plane,
+    Pose,
+    Volume,
+    exit_surface,
+)
 
 Name = Literal["A", "B", "fused"]
 NAMES: tuple[Name, ...] = ("A", "B", "fused")
@@ -24,8 +32,6 @@ EXITS: dict[Name, int] = {"A": -1, "B": 1, "fused": 0}
 """Side of A's frame through which the beam leaves at 0 degrees: below, above."""
 HEIGHT_FRACTION = 0.72
 """Heights of the top and bottom slices, of the way from the middle to either surface."""
-FIELD_MARGIN = 1.12
-"""Width of the pictures over the assembly's."""
 DEFAULT_DIAMETER_NM = 6.3
 
 
@@ -35,13 +41,12 @@ class Scene:
 
     sirt: dict[Name, Volume]
     centres: dict[Name, Volume]
+    particles: dict[Name, Floats]
+    """[n, (x, y, z)], nm, in A's frame."""
     diameter_nm: float
     side_px: int
     pixel_nm: float
-    low_nm: float
-    high_nm: float
-    particles: dict[Name, Floats]
-    """[n, (x, y, z)], nm, in A's frame."""
+    frame: Frame
 
     @property
     def side_nm(self) -> float:
@@ -97,28 +102,23 @@ def _framed(sirt: dict[Name, Volume], centres: dict[Name, Volume], facts: Facts)
     if not sirt:
         return None
     guide = sirt.get("fused") or next(iter(sirt.values()))
-    low, high = guide.depth_nm()
-    side = min(guide.shape[1:])
-    if high > low:
-        side = min(side, int(np.ceil(FIELD_MARGIN * 2 * max(-low, high) / guide.pixel_nm)))
-    diameter = facts.summary.get("diameter_nm", {}).get("value", DEFAULT_DIAMETER_NM)
-    particles = {name: _read_centres(facts.processed / f"particles_{name}.csv") for name in NAMES}
-    found = {name: table for name, table in particles.items() if len(table)}
-    return Scene(sirt, centres, diameter, side, guide.pixel_nm, low, high, found)
-
-
-def _read_centres(path: Path) -> Floats:
-    try:
-        return np.loadtxt(path, np.float32, delimiter=",", skiprows=1, usecols=(1, 2, 3), ndmin=2)
-    except (OSError, ValueError, UserWarning):
-        return np.zeros((0, 3), np.float32)
+    diameter_nm = facts.summary.get("diameter_nm", {}).get("value", DEFAULT_DIAMETER_NM)
+    tables = {name: read_centres(facts.processed / f"particles_{name}.csv") for name in NAMES}
+    particles = {name: table for name, table in tables.items() if len(table)}
+    if particles:
+        table = particles.get("fused", next(iter(particles.values())))
+        frame = frame_of_particles(table, diameter_nm)
+    else:
+        frame = frame_of_volume(guide, diameter_nm)
+    side = min(min(guide.shape[1:]), int(np.ceil(frame.field_nm / guide.pixel_nm)))
+    return Scene(sirt, centres, particles, diameter_nm, side, guide.pixel_nm, frame)
 
 
 def _side_view(scene: Scene) -> str:
-    plane = Plane.xz(scene.side_px, scene.pixel_nm)
+    plane = Plane.xz(scene.side_px, scene.pixel_nm, scene.frame.middle_y_nm)
     sirt = {name: volume.on(plane) for name, volume in scene.sirt.items()}
     lines = {
-        name: exit_surface(image, scene.pixel_nm, EXITS[name])
+        name: exit_surface(image, scene.pixel_nm, scene.diameter_nm, EXITS[name])
         for name, image in sirt.items()
         if EXITS[name]
     }
@@ -133,19 +133,21 @@ def _side_view(scene: Scene) -> str:
             marks={name: _discs(table, scene) for name, table in scene.particles.items()},
         ),
     ]
-    caption = (
-        "x–z slice through the middle, across the tilt axis; the electron source of series A is "
-        "above. The orange line is each series’ <b>exit surface</b>, where the beam leaves the "
-        "assembly: below in A, above in B, as the beam’s arrow shows. There the particles of a "
-        "single series blur; the fused volume takes each side from the series that entered "
-        "through it."
-    )
+    caption = "x–z slice across the tilt axis; the electron source of series A is above."
+    if any(lines.values()):
+        caption += (
+            " The orange line is a series’ <b>exit surface</b>, where the beam leaves the "
+            "assembly: below in A, above in B. There the particles of a single series blur."
+        )
+    if "fused" in sirt:
+        caption += " The fused volume takes each side from the series that entered through it."
     return figure(_grid(rows, scene), caption)
 
 
 def _top_views(scene: Scene) -> str:
-    middle = (scene.low_nm + scene.high_nm) / 2
-    half = HEIGHT_FRACTION * (scene.high_nm - scene.low_nm) / 2
+    frame = scene.frame
+    middle = (frame.low_nm + frame.high_nm) / 2
+    half = HEIGHT_FRACTION * (frame.high_nm - frame.low_nm) / 2
     rows = []
     for where, z_nm, side in (("top", middle + half, 1), ("bottom", middle - half, -1)):
         plane = Plane.xy(scene.side_px, scene.pixel_nm, z_nm)
@@ -154,10 +156,7 @@ def _top_views(scene: Scene) -> str:
         height = f"{where}, z = {z_nm:+.0f} nm".replace("-", "−")
         rows.append(_row("SIRT", height, sirt, scene, tags))
         rows.append(_row("SSR", height, _spheres(scene, plane), scene, tags))
-    caption = (
-        "x–y slices at the same heights near the top and the bottom. A frame marks the slices on "
-        "a series’ exit side: the top for B, the bottom for A."
-    )
+    caption = "x–y slices near the top and the bottom, framed where they lie on an exit side."
     return figure(_grid(rows, scene), caption)
 
 
@@ -237,10 +236,12 @@ def _exit_frame(scene: Scene) -> str:
 def _discs(table: Floats, scene: Scene) -> str:
     """Sections of the spheres that the middle x-z plane cuts."""
     radius, half = scene.diameter_nm / 2, scene.side_nm / 2
-    cut = table[np.abs(table[:, 1]) < radius]
+    off_plane = table[:, 1] - scene.frame.middle_y_nm
+    cut = np.abs(off_plane) < radius
+    sections = np.sqrt(radius**2 - off_plane[cut] ** 2)
     circles = "".join(
-        f'<circle cx="{x + half:.1f}" cy="{half - z:.1f}" r="{np.sqrt(radius**2 - y**2):.1f}"/>'
-        for x, y, z in cut
+        f'<circle cx="{x + half:.1f}" cy="{half - z:.1f}" r="{section:.1f}"/>'
+        for (x, _, z), section in zip(table[cut], sections, strict=True)
     )
     return f'<g fill="#c9ced3">{circles}</g>'
 

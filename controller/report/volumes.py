@@ -14,6 +14,8 @@ from scipy import ndimage, signal
 Floats = NDArray[np.float32]
 ENVELOPE_LEVEL = 0.35
 """Of the brightest smoothed value: where the assembly ends."""
+SMOOTH_DIAMETERS = 0.8
+"""Smoothing that closes the gaps between the particles."""
 
 
 @dataclass(frozen=True)
@@ -105,16 +107,6 @@ class Volume:
             image += signal.fftconvolve(self.on(plane.moved(float(offset_nm))), disc, mode="same")
         return image
 
-    def depth_nm(self) -> tuple[float, float]:
-        """Lowest and highest z of the assembly in the middle x-z plane."""
-        side = max(self.shape)
-        inside = envelope(self.on(Plane.xz(side, self.pixel_nm)), self.pixel_nm)
-        rows = np.flatnonzero(inside.any(axis=1))
-        if len(rows) == 0:
-            return 0.0, 0.0
-        z = (rows - (side - 1) / 2) * self.pixel_nm
-        return float(z[0]), float(z[-1])
-
     def close(self) -> None:
         """Let go of the file."""
         self._file.close()
@@ -127,9 +119,9 @@ def _disc(radius_px: float) -> Floats:
     return np.asarray(np.clip(inside + 0.5, 0, 1), np.float32)
 
 
-def envelope(image: Floats, pixel_nm: float, smooth_nm: float = 5.0) -> NDArray[np.bool_]:
+def envelope(image: Floats, diameter_px: float) -> NDArray[np.bool_]:
     """Where the assembly is, particles and gaps alike, [row, column]."""
-    smooth = ndimage.gaussian_filter(np.maximum(image, 0), smooth_nm / pixel_nm)
+    smooth = ndimage.gaussian_filter(np.maximum(image, 0), SMOOTH_DIAMETERS * diameter_px)
     inside = smooth > ENVELOPE_LEVEL * float(np.percentile(smooth, 99))
     labels, n = ndimage.label(inside)
     if n == 0:
@@ -138,11 +130,17 @@ def envelope(image: Floats, pixel_nm: float, smooth_nm: float = 5.0) -> NDArray[
     return np.asarray(ndimage.binary_fill_holes(labels == largest))
 
 
-def exit_surface(image: Floats, pixel_nm: float, side: int) -> list[tuple[float, float]]:
-    """Line (x_nm, z_nm) along the assembly's lower (-1) or upper (+1) side in an x-z image."""
-    inside = envelope(image, pixel_nm)
+def exit_surface(
+    image: Floats, pixel_nm: float, diameter_nm: float, side: int
+) -> list[tuple[float, float]]:
+    """Line (x_nm, z_nm) along the assembly's lower (-1) or upper (+1) side in an x-z image.
+
+    Empty where the picture does not show the whole assembly: its edge is no surface.
+    """
+    inside = envelope(image, diameter_nm / pixel_nm)
     columns = np.flatnonzero(inside.any(axis=0))
-    if len(columns) < 3:
+    cut_off = inside[[0, -1]].any() or inside[:, [0, -1]].any()
+    if len(columns) < 3 or cut_off:
         return []
     rows = [np.flatnonzero(inside[:, column])[0 if side < 0 else -1] for column in columns]
     middle_row, middle_column = (np.array(image.shape) - 1) / 2

@@ -71,7 +71,7 @@ def volumes(folder: Path, *names: str) -> None:
     processed.mkdir(exist_ok=True)
     for name in names:
         write_volume(processed / f"{name}.mrc", ball(), PIXEL_NM)
-    centres = np.random.default_rng(2).uniform(-20, 20, (50, 3))
+    centres = np.random.default_rng(2).uniform(-26, 26, (50, 3))
     write_csv(processed / "particles_A.csv", ParticleTable(centres, np.full(50, 6.3), np.ones(50)))
 
 
@@ -303,7 +303,11 @@ def test_a_volume_is_looked_at_in_the_frame_of_a(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("side", "sign"), [(-1, -1), (1, 1)], ids=["A, below", "B, above"])
 def test_the_exit_surface_lies_on_its_side(side: int, sign: int) -> None:
-    line = exit_surface(ball()[:, SIDE // 2], PIXEL_NM, side)
+    line = exit_surface(ball()[:, SIDE // 2], PIXEL_NM, 6.3, side)
     x, z = np.array(line).T
     assert sign * np.median(z) > 10
     np.testing.assert_allclose(np.hypot(x, z), 28, atol=7)
+
+
+def test_an_assembly_that_leaves_the_picture_has_no_exit_surface() -> None:
+    assert exit_surface(ball(60.0)[:, SIDE // 2], PIXEL_NM, 6.3, -1) == []
