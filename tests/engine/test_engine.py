@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -312,3 +314,12 @@ def test_a_fault_of_our_own_is_told_and_leaves_the_column_safe(tmp_path: Path) -
         run.go()
     assert "internal error: RuntimeError: a bug" in run.of(StateChanged)[-1].reason
     assert run.microscope.blanked
+
+
+def test_the_engine_imports_no_screen_no_bridge_and_no_reconstruction() -> None:
+    code = (
+        "import sys, controller.engine;"
+        "print({'textual', 'Pyro5', 'astra', 'simulator'} & {m.split('.')[0] for m in sys.modules})"
+    )
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "set()"
