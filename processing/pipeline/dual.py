@@ -10,6 +10,7 @@ from processing.combine.resample import resample
 from processing.count.interval import missed_by_both
 from processing.files.particles import ParticleTable
 from processing.pipeline.detect import Detection, detect
+from processing.pipeline.memory import DUAL_VOLUMES, require_memory
 from processing.pipeline.settings import ProcessSettings
 from processing.pipeline.single import SeriesResult
 from processing.progress import Progress, silent, within
@@ -55,7 +56,10 @@ def combine_series(
     ------
     RegistrationRefusedError
         B is no flipped A.
+    ProcessingError
+        The volumes would go beyond the memory limit.
     """
+    require_memory(a.volume.shape, DUAL_VOLUMES, settings.memory_limit_GB)
     diameter = _common_diameter(a.diameter, b.diameter)
     pixel_nm = a.aligned.pixel_nm
     progress("registration", 0.0)

@@ -26,3 +26,4 @@ class ProcessSettings(BaseModel):
     controls: bool = False
     """Count the plain mean of A and B as well."""
     memory_limit_GB: float = Field(default=6.0, gt=0)
+    """Series whose volumes need more are refused before anything is done."""

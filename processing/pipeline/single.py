@@ -10,6 +10,7 @@ from processing.align.alignment import Alignment, apply_alignment
 from processing.align.series import align_series, flattened
 from processing.count.diameter import estimate_diameter, pair_distance
 from processing.pipeline.detect import Detection, detect
+from processing.pipeline.memory import SINGLE_VOLUMES, require_memory
 from processing.pipeline.settings import ProcessSettings
 from processing.progress import Progress, silent, within
 from processing.reconstruct.sirt import sirt_series
@@ -53,8 +54,10 @@ def process_series(
     Raises
     ------
     ProcessingError
-        Too few usable images, or nothing in them.
+        Too few usable images, nothing in them, or volumes beyond the memory limit.
     """
+    rows, columns = series.images.shape[1:]
+    require_memory((columns, rows, columns), SINGLE_VOLUMES, settings.memory_limit_GB)
     alignment = align_series(series, progress=within(progress, 0.0, 0.4))
     return find_particles(series, alignment, settings, progress=within(progress, 0.4, 1.0))
 

@@ -11,7 +11,7 @@ from scipy.spatial import cKDTree
 
 from processing.combine.pose import FLIP, Pose, about_z
 from processing.combine.register import RegistrationRefusedError
-from processing.errors import InputFileError
+from processing.errors import InputFileError, ProcessingError
 from processing.files.mrc import read_stack
 from processing.files.particles import read_csv
 from processing.pipeline import (
@@ -168,3 +168,11 @@ def test_every_rule_is_settable_and_summed_up(a: SeriesResult, b: SeriesResult) 
         "level": 1,
     }
     assert fused.mean is None
+
+
+def test_what_does_not_fit_in_memory_is_refused_at_once(a: SeriesResult, b: SeriesResult) -> None:
+    tight = ProcessSettings(memory_limit_GB=1e-3)
+    with pytest.raises(ProcessingError, match=r"64 x 64 x 64 voxels need .* memory_limit_GB"):
+        process_series(a.aligned, tight)
+    with pytest.raises(ProcessingError, match="memory_limit_GB"):
+        combine_series(a, b, tight)
