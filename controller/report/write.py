@@ -7,8 +7,9 @@ from pathlib import Path
 
 from controller.errors import UsageError
 from controller.report.facts import gather
+from controller.report.heading import heading
 from controller.report.html import text
-from controller.report.sections import heading, page_sections
+from controller.report.sections import page_sections
 
 REPORT = "report.html"
 

@@ -1,0 +1,148 @@
+"""What was done: frames, warnings and answers, settings, files."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterable
+from typing import Any
+
+from pydantic import BaseModel
+
+from controller.events import Alerted, Level, PromptAnswered, Record
+from controller.report.facts import Facts
+from controller.report.html import MISSING, details, number, section, table, text
+
+OPENED_BY = {
+    ".mrc": "IMOD, Fiji, ChimeraX, Dragonfly, HyperSpy",
+    ".mdoc": "SerialEM, IMOD, any text editor",
+    ".rawtlt": "IMOD, any text editor",
+    ".csv": "any spreadsheet, pandas",
+    ".xyz": "OVITO, ASE, VESTA",
+    ".json": "any text editor",
+    ".jsonl": "any text editor",
+    ".toml": "any text editor; dualtilt plan, run",
+}
+"""What is listed, and what opens it."""
+
+
+def recording(facts: Facts) -> str:
+    """Frames and dose."""
+    status = facts.status
+    rows = [
+        [
+            f"series {name}",
+            f"{len(series.tilts)} of {series.planned}",
+            number(sum(tilt.retakes for tilt in series.tilts)),
+            number(sum(tilt.verdict != "ok" for tilt in series.tilts)),
+        ]
+        for name, series in status.series.items()
+        if series.tilts
+    ]
+    budget = number(status.dose_budget_e_per_A2, ",.0f", "e/Å²")
+    lead = f"Dose in all {number(status.dose_e_per_A2)} of {budget}." if rows else ""
+    head = ("", "tilts recorded", "retaken", "found wanting")
+    return section("Recording", table(head, rows), lead=lead)
+
+
+def remarks(facts: Facts) -> str:
+    """Whatever somebody should know: warnings, answers, overrides with their reasons."""
+    warnings = [*map(str, facts.summary.get("warnings") or [])]
+    warnings += [f"processing {f.job}: {f.reason}" for f in facts.status.failures]
+    answers = [
+        (
+            _clock(record),
+            text(event.prompt_id),
+            text(event.value),
+            text(event.reason) or MISSING,
+            text(event.by),
+        )
+        for record in facts.records
+        if isinstance(event := record.event, PromptAnswered)
+    ]
+    alerts = [
+        (_clock(record), text(event.level.value), text(event.where) or MISSING, text(event.text))
+        for record in facts.records
+        if isinstance(event := record.event, Alerted) and event.level is not Level.INFO
+    ]
+    listed = "".join(f"<li>{text(warning)}</li>" for warning in dict.fromkeys(warnings))
+    return section(
+        "Warnings, answers and overrides",
+        f"<ul>{listed}</ul>" if listed else "",
+        table(("time", "question", "answer", "reason given", "by"), answers, "words"),
+        table(("time", "level", "where", "alert"), alerts, "words"),
+    ) or section("Warnings, answers and overrides", "<p>None.</p>")
+
+
+def _clock(record: Record) -> str:
+    return text(record.at[11:19])
+
+
+def settings(facts: Facts) -> str:
+    """The protocol as run."""
+    if facts.protocol is None:
+        return ""
+    given = _given(facts)
+    rows = [
+        (text(name), f"<code>{text(value)}</code>", "protocol" if name in given else "default")
+        for name, value in _leaves(facts.protocol)
+    ]
+    scan = facts.protocol.scan
+    short = (
+        f"{scan.width_px} × {scan.height_px} px of {scan.pixel_nm:g} nm, {scan.dwell_us:g} µs; "
+        f"A {_span(facts.protocol.series_a.tilts_deg)}, "
+        f"B {_span(facts.protocol.series_b.tilts_deg)}; "
+        f"{facts.protocol.series_a.current_pA:g} pA at {facts.protocol.column.voltage_kV:g} kV."
+    )
+    listing = details("every setting", table(("setting", "value", "from"), rows, "words"))
+    return section("Settings", f"<p>{text(short)}</p>", listing)
+
+
+def _span(tilts_deg: tuple[float, ...]) -> str:
+    return f"{tilts_deg[0]:+g}° to {tilts_deg[-1]:+g}° in {len(tilts_deg)} tilts".replace("-", "−")
+
+
+def _given(facts: Facts) -> set[str]:
+    content = tomllib.loads((facts.folder / "protocol.toml").read_text(encoding="utf-8"))
+    return set(_dotted(content))
+
+
+def _dotted(content: dict[str, Any], prefix: str = "") -> Iterable[str]:
+    for key, value in content.items():
+        if isinstance(value, dict):
+            yield from _dotted(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}"
+
+
+def _leaves(model: BaseModel, prefix: str = "") -> Iterable[tuple[str, object]]:
+    for name in type(model).model_fields:
+        value = getattr(model, name)
+        if isinstance(value, BaseModel):
+            yield from _leaves(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value
+
+
+def files(facts: Facts) -> str:
+    """What lies in the folder, and what opens it."""
+    rows = [
+        (
+            f'<span class="path">{text(path.relative_to(facts.folder).as_posix())}</span>',
+            _size(path.stat().st_size),
+            OPENED_BY[path.suffix],
+        )
+        for folder in (facts.folder, facts.processed)
+        if folder.is_dir()
+        for path in sorted(folder.iterdir())
+        if path.is_file() and path.suffix in OPENED_BY
+    ]
+    where = f'All in <span class="path">{text(facts.folder.resolve())}</span>'
+    return section("Files", table(("file", "size", "opened by"), rows, "words"), lead=where)
+
+
+def _size(size: int) -> str:
+    for unit in ("B", "kB", "MB"):
+        if size < 1000:
+            return f"{size:.3g} {unit}"
+        size /= 1000  # type: ignore[assignment]
+    return f"{size:.3g} GB"
