@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from controller.commands import Answer, StopWhen
 from controller.errors import DualtiltError, UsageError
 from controller.events import RECORD, Event, Record, State, StateChanged
 from controller.exit_codes import ExitCode
 from controller.headless import follow
 from controller.service.server import SessionService
 from tests.support import scripted_session as script
+from tests.support.noting_engine import NotingEngine
 
 
 class Terminal(io.StringIO):
@@ -23,25 +23,6 @@ class Terminal(io.StringIO):
 
     def isatty(self) -> bool:
         return True
-
-
-class Engine:
-    """Does as it is told, which is nothing."""
-
-    def pause(self) -> None: ...
-
-    def go_on(self) -> None: ...
-
-    def stop(self, when: StopWhen) -> None: ...
-
-    def answer(self, answer: Answer) -> None: ...
-
-
-@pytest.fixture(autouse=True)
-def private_runtime(
-    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path_factory.mktemp("r")))
 
 
 def log_to(folder: Path) -> SessionService:
@@ -57,7 +38,7 @@ def follow_all(
 ) -> tuple[ExitCode, list[str]]:
     """Follow a session that publishes everything at once and then ends."""
     service = log_to(folder)
-    service.serve(Engine())
+    service.serve(NotingEngine())
     told: list[ExitCode] = []
     follower = threading.Thread(target=lambda: told.append(follow(folder, out)))
     follower.start()
@@ -101,7 +82,7 @@ def test_it_ends_with_the_session_s_own_code(tmp_path: Path, code: ExitCode) -> 
 def test_a_resumed_session_is_told_from_its_present_run(tmp_path: Path) -> None:
     past = script.records(iter([script.started(tmp_path), *script.preflight()]))
     service = SessionService(tmp_path, lambda record: None, past)
-    service.serve(Engine())
+    service.serve(NotingEngine())
     service.publish(script.started(tmp_path).model_copy(update={"resumed": True}))
     out = io.StringIO()
     follower = threading.Thread(target=follow, args=(tmp_path, out))
@@ -115,7 +96,7 @@ def test_a_resumed_session_is_told_from_its_present_run(tmp_path: Path) -> None:
 
 def test_a_session_that_vanishes_leaves_one_line(tmp_path: Path) -> None:
     service = log_to(tmp_path)
-    service.serve(Engine())
+    service.serve(NotingEngine())
     raised: list[DualtiltError] = []
 
     def watch() -> None:

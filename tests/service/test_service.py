@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -24,32 +24,14 @@ from controller.service.client import (
 )
 from controller.service.server import SessionService
 from tests.support import scripted_session as script
-
-
-@dataclass
-class Engine:
-    """Notes what it is told."""
-
-    told: list[object] = field(default_factory=list)
-
-    def pause(self) -> None:
-        self.told.append("pause")
-
-    def go_on(self) -> None:
-        raise UsageError("nothing is paused")
-
-    def stop(self, when: StopWhen) -> None:
-        self.told.append(when)
-
-    def answer(self, answer: Answer) -> None:
-        self.told.append(answer)
+from tests.support.noting_engine import NotingEngine
 
 
 @dataclass
 class Session:
     folder: Path
     service: SessionService
-    engine: Engine
+    engine: NotingEngine
     log: list[Record]
 
     def publish_all(self, events: Iterator[object]) -> None:
@@ -68,18 +50,11 @@ def wait_until(condition: object, seconds: float = 10.0) -> None:
         time.sleep(0.005)
 
 
-@pytest.fixture(autouse=True)
-def private_runtime(
-    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path_factory.mktemp("r")))
-
-
 @pytest.fixture
 def session(tmp_path: Path) -> Iterator[Session]:
     log: list[Record] = []
     service = SessionService(tmp_path, log.append)
-    engine = Engine()
+    engine = NotingEngine()
     service.serve(engine)
     yield Session(tmp_path, service, engine, log)
     service.close(ExitCode.OK)
@@ -111,10 +86,12 @@ def test_commands_reach_the_engine(session: Session) -> None:
         client.pause()
         client.stop(StopWhen.AT_END_OF_SERIES)
         client.answer(Answer(prompt_id="flip", value="done"))
-        with pytest.raises(UsageError, match="nothing is paused"):
-            client.go_on()
+        client.go_on()
+        session.engine.refusal = "not in a move"
+        with pytest.raises(UsageError, match="not in a move"):
+            client.pause()
     answer = Answer(prompt_id="flip", value="done")
-    assert session.engine.told == ["pause", StopWhen.AT_END_OF_SERIES, answer]
+    assert session.engine.told == ["pause", StopWhen.AT_END_OF_SERIES, answer, "go on"]
 
 
 @pytest.mark.parametrize(
@@ -179,7 +156,7 @@ def test_a_picture_that_cannot_be_shown_is_none(session: Session, path: str) -> 
 
 def test_the_end_is_on_disk_and_clients_are_told(tmp_path: Path) -> None:
     service = SessionService(tmp_path, lambda record: None)
-    service.serve(Engine())
+    service.serve(NotingEngine())
     client = ServiceClient.connect(tmp_path)
     service.publish(StateChanged(state=State.FAILED, reason="the flip was refused"))
     service.close(ExitCode.SAFETY)
@@ -216,7 +193,7 @@ def test_sessions_are_found_without_naming_them(session: Session, tmp_path: Path
     assert the_only_session() == session.folder
     second = SessionService(tmp_path / "second", lambda record: None)
     (tmp_path / "second").mkdir()
-    second.serve(Engine())
+    second.serve(NotingEngine())
     assert sorted(find_sessions()) == sorted([session.folder, tmp_path / "second"])
     with pytest.raises(UsageError, match="2 sessions are running"):
         the_only_session()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -15,38 +15,13 @@ from controller.events import PromptOpened
 from controller.exit_codes import ExitCode
 from controller.service.server import SessionService
 from tests.support import scripted_session as script
-
-
-@dataclass
-class Engine:
-    """Notes what it is told."""
-
-    told: list[object] = field(default_factory=list)
-
-    def pause(self) -> None:
-        self.told.append("pause")
-
-    def go_on(self) -> None:
-        self.told.append("go on")
-
-    def stop(self, when: StopWhen) -> None:
-        self.told.append(when)
-
-    def answer(self, answer: Answer) -> None:
-        self.told.append(answer)
-
-
-@pytest.fixture(autouse=True)
-def private_runtime(
-    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path_factory.mktemp("r")))
+from tests.support.noting_engine import NotingEngine
 
 
 @pytest.fixture
-def engine(tmp_path: Path) -> Iterator[Engine]:
+def engine(tmp_path: Path) -> Iterator[NotingEngine]:
     service = SessionService(tmp_path, lambda record: None)
-    engine = Engine()
+    engine = NotingEngine()
     service.serve(engine)
     service.publish(PromptOpened(prompt=script.FLIP_CHECK_PROMPT))
     while service.board.status.prompt is None:
@@ -110,7 +85,7 @@ CASES = (
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_a_command_reaches_the_session(
-    engine: Engine, case: Case, capsys: pytest.CaptureFixture[str]
+    engine: NotingEngine, case: Case, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(case.line.split()) == case.code
     assert tuple(engine.told) == case.told

@@ -7,49 +7,27 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from textual.pilot import Pilot
 
 from controller.commands import Answer, StopWhen
-from controller.errors import UsageError
 from controller.events import Event, PromptAnswered, State, StateChanged
 from controller.exit_codes import ExitCode
 from controller.service.server import SessionService
 from controller.tui.app import SessionApp
 from tests.support import scripted_session as script
+from tests.support.noting_engine import NotingEngine
 from tests.tui.support import drive, shown
-
-
-@dataclass
-class Engine:
-    """Notes what it is told."""
-
-    told: list[object] = field(default_factory=list)
-    refusal: str = ""
-
-    def pause(self) -> None:
-        if self.refusal:
-            raise UsageError(self.refusal)
-        self.told.append("pause")
-
-    def go_on(self) -> None:
-        self.told.append("go on")
-
-    def stop(self, when: StopWhen) -> None:
-        self.told.append(when)
-
-    def answer(self, answer: Answer) -> None:
-        self.told.append(answer)
 
 
 @dataclass
 class Session:
     folder: Path
     service: SessionService
-    engine: Engine
+    engine: NotingEngine
 
     def publish(self, *events: Event) -> None:
         for event in events:
@@ -65,7 +43,7 @@ def session(
 ) -> Iterator[Session]:
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path_factory.mktemp("r")))
     service = SessionService(tmp_path, lambda record: None)
-    engine = Engine()
+    engine = NotingEngine()
     service.serve(engine)
     session = Session(tmp_path, service, engine)
     session.publish(script.started(tmp_path), *script.preflight(), *script.series("A", 5))
