@@ -12,7 +12,7 @@ from processing.series import Float32, Float64
 
 OBJECT_LEVEL = 0.12
 """Share of the brightest smoothed signal above which a pixel belongs to the object."""
-NEIGHBOUR_BAND = Band(2.0, 12.0)
+NEIGHBOUR_BAND = Band(1.0, 5.0)
 
 
 def centres_of_mass(images: Float32) -> Float64:

@@ -74,7 +74,8 @@ def refine_against_particles(
     rounds
         Each moves the raw images anew.
     refine_angles
-        Also fit a tilt error an image.
+        Also fit a tilt error an image, once, in the last round: repeated, the fit would follow what
+        the model leaves out where ordered layers line up.
 
     Notes
     -----
@@ -89,7 +90,8 @@ def refine_against_particles(
     for done in range(rounds):
         aligned = apply_alignment(series, alignment)
         views = camera.look_at_all(aligned, centres)
-        alignment = _with_poses(alignment, views, refine_angles)
+        last = done == rounds - 1
+        alignment = _with_poses(alignment, views, refine_angles and last)
         used = [v for v, out in zip(views, alignment.rejected, strict=True) if not out]
         centres = centres + STEP * _displacements(used)
         agreement = np.mean([view.amplitudes for view in used], axis=0)
