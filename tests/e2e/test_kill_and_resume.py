@@ -1,0 +1,150 @@
+"""A whole session in its real processes, killed with -9 during A and again during B."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import mdocfile
+import mrcfile
+import numpy as np
+import pytest
+
+from controller.exit_codes import ExitCode
+
+PROTOCOL = """
+name = "killed"
+[column]
+simulator_settings = "twin/small.toml"
+[scan]
+width_px = 72
+height_px = 72
+pixel_nm = 1.05
+dwell_us = 20.0
+[shower]
+duration_s = 100.0
+[flip]
+answers_itself = true
+[limits]
+dose_budget_e_per_A2 = 500000.0
+"""
+TWIN = """
+seed = 7
+[specimen]
+packing = "disordered"
+assembly_diameter_nm = 50.0
+other_assemblies_nm = []
+"""
+PLANNED = {"A": 73, "B": 74}
+KILLED_AFTER = {"A": 20, "B": 31}
+DEADLINE_S = 240.0
+
+
+@pytest.fixture
+def protocol(tmp_path: Path) -> Path:
+    (tmp_path / "twin").mkdir()
+    (tmp_path / "twin" / "small.toml").write_text(TWIN)
+    path = tmp_path / "killed.toml"
+    path.write_text(PROTOCOL)
+    return path
+
+
+@pytest.fixture
+def session(tmp_path: Path) -> Iterator[Path]:
+    folder = tmp_path / "session"
+    yield folder
+    kill_session(folder)
+
+
+def test_the_same_147_frames_none_lost_none_twice(protocol: Path, session: Path) -> None:
+    first = start("run", str(protocol), "--headless", "--out", str(session))
+    before = killed_during("A", first, session)
+
+    second = start("resume", str(session), "--headless")
+    before |= killed_during("B", second, session)
+
+    third = start("resume", str(session), "--headless")
+    said, _ = third.communicate(timeout=DEADLINE_S)
+    assert third.returncode == ExitCode.OK, said
+
+    frames = frames_written(session)
+    after = {(f["series"], f["section"]): f["crc32"] for f in frames}
+    assert len(after) == len(frames) == sum(PLANNED.values())
+    assert before.items() <= after.items()
+    for series, planned in PLANNED.items():
+        with mrcfile.open(session / f"{series}.mrc") as stack:
+            images = np.array(stack.data)
+        assert len(images) == planned
+        assert [zlib.crc32(i.tobytes()) for i in images] == [
+            after[series, n] for n in range(planned)
+        ]
+        assert len({image.tobytes() for image in images}) == planned
+        tilts = [f["alpha_deg"] for f in frames if f["series"] == series]
+        assert sorted(tilts) == sorted(set(tilts))
+        assert len(mdocfile.read(session / f"{series}.mrc.mdoc")) == planned
+    assert flips(session) == 1
+    assert (session / "report.html").is_file()
+
+
+def start(*words: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "controller.cli.main", *words],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def killed_during(
+    series: str, watcher: subprocess.Popen[str], session: Path
+) -> dict[tuple[str, int], int]:
+    """Kill every process of the session in the middle of a series; returns its frames so far."""
+    deadline = time.monotonic() + DEADLINE_S
+    while count(session, series) < KILLED_AFTER[series]:
+        assert watcher.poll() is None, watcher.communicate()[0]
+        assert time.monotonic() < deadline, f"series {series} is not getting anywhere"
+        time.sleep(0.02)
+    kill_session(session)
+    said, _ = watcher.communicate(timeout=60)
+    assert watcher.returncode == ExitCode.BRIDGE, said
+    assert KILLED_AFTER[series] <= count(session, series) < PLANNED[series]
+    return {(f["series"], f["section"]): f["crc32"] for f in frames_written(session)}
+
+
+def kill_session(folder: Path) -> None:
+    """kill -9 to session, bridge, simulator and worker: whoever names the folder."""
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            words = (process / "cmdline").read_bytes().split(b"\0")
+        except OSError:
+            continue
+        ours = any(word.startswith(os.fsencode(folder)) for word in words)
+        if ours and b"controller.cli.main" not in words:
+            os.kill(int(process.name), signal.SIGKILL)
+
+
+def journal(session: Path) -> list[dict[str, object]]:
+    path = session / "journal.jsonl"
+    if not path.exists():
+        return []
+    lines = path.read_text().split("\n")[:-1]  # what follows the last newline is being written
+    return [json.loads(line)["entry"] for line in lines]
+
+
+def frames_written(session: Path) -> list[dict[str, object]]:
+    return [entry for entry in journal(session) if entry["kind"] == "frame-written"]
+
+
+def count(session: Path, series: str) -> int:
+    return sum(frame["series"] == series for frame in frames_written(session))
+
+
+def flips(session: Path) -> int:
+    return sum(entry["kind"] == "flip-judged" for entry in journal(session))
