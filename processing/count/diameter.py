@@ -31,6 +31,8 @@ COARSEST_PX = 5.0
 """A sphere is binned down to no less than this for the scan."""
 FINE_RANGE = 0.25
 """The form factor's diameter is looked for within this share of the coarse one."""
+AROUND_ZERO = 0.15
+"""Reach of that fit to either side of the zero, as a share of its q."""
 ENOUGH_TILTS = 24
 """Tilts that the form factor is taken from; all of them say the same."""
 SETTLED = 0.04
@@ -115,13 +117,10 @@ class FormFactor:
         [ring] radians a pixel.
     value
         [ring] F(q), in the images' units times square pixels.
-    weight
-        [ring] how much the data say about each value.
     """
 
     q_per_px: Float64
     value: Float64
-    weight: Float64
 
 
 def mean_form_factor(series: TiltSeries, centres_px: Float64) -> FormFactor:
@@ -145,27 +144,40 @@ def mean_form_factor(series: TiltSeries, centres_px: Float64) -> FormFactor:
         power += np.bincount(ring, (np.abs(structure) ** 2).ravel())
     mean_q = np.bincount(ring, q) / np.bincount(ring)
     value = product / np.maximum(power, 1e-12)
-    return FormFactor(mean_q[:rings], value[:rings], power[:rings])
+    return FormFactor(mean_q[:rings], value[:rings])
 
 
-def fitted_diameter(measured: FormFactor, near_px: float) -> float:
-    """The ball whose form factor, under a smooth gain a + b q^2, fits best around its first zero.
+def refined_diameter(series: TiltSeries, centres_px: Float64, near_px: float) -> float:
+    """Diameter, pixels, of the mean of the particles at known centres [n, 3] (x, y, z).
 
-    The gain stands for every isotropic blur; it moves no zero.
+    The form factor is fitted around its first zero only, by a ball under a gain a + b q^2: the gain
+    stands for blur, for misplaced centres and for what neighbours in a lattice add, which are
+    smooth there and move no zero. Near is within a quarter.
     """
-    trials = near_px * np.linspace(1 - FINE_RANGE, 1 + FINE_RANGE, 101)
-    scale = measured.q_per_px * near_px / 2 / FIRST_ZERO
-    fit = (scale > 0.3) & (scale < 1.5)
-    q, weight = measured.q_per_px[fit], np.sqrt(measured.weight[fit])
-    if fit.sum() < 6:
+    if len(centres_px) == 0:
         return near_px
+    measured = mean_form_factor(series, centres_px)
+    diameter_px = near_px
+    for _ in range(4):
+        diameter_px = _fit_around_zero(measured, diameter_px, near_px)
+    return diameter_px
+
+
+def _fit_around_zero(measured: FormFactor, centre_px: float, near_px: float) -> float:
+    zero = 2 * FIRST_ZERO / centre_px
+    ring_width = measured.q_per_px[2] - measured.q_per_px[1]
+    reach = max(AROUND_ZERO * zero, 2.5 * ring_width)
+    fit = np.abs(measured.q_per_px - zero) < reach
+    if fit.sum() < 4:
+        return centre_px
+    q, value = measured.q_per_px[fit], measured.value[fit]
+    trials = near_px * np.linspace(1 - FINE_RANGE, 1 + FINE_RANGE, 101)
     misfit = np.empty(len(trials))
     for index, diameter_px in enumerate(trials):
-        ball = ball_form_factor(q, diameter_px) * weight
+        ball = ball_form_factor(q, diameter_px)
         basis = np.stack([ball, ball * q**2], axis=1)
-        rest = measured.value[fit] * weight
-        misfit[index] = np.linalg.norm(rest - basis @ np.linalg.lstsq(basis, rest, rcond=None)[0])
-    return float(_parabola_peak(trials, -misfit))
+        misfit[index] = np.linalg.norm(value - basis @ np.linalg.lstsq(basis, value, rcond=None)[0])
+    return _parabola_peak(trials, -misfit)
 
 
 def point_spectrum(
@@ -276,7 +288,7 @@ def _from_form_factor(
     for turn in range(2):
         found = _particles(volume, diameter_px, iterations=8)
         before = diameter_px
-        diameter_px = fitted_diameter(mean_form_factor(series, found.centres_px), coarse_px)
+        diameter_px = refined_diameter(series, found.centres_px, coarse_px)
         progress("diameter", 0.9 + 0.1 * turn)
         if abs(diameter_px / before - 1) < SETTLED:
             break

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -32,6 +32,11 @@ class Detection:
     centres: Float32
     table: ParticleTable
     count: Count
+
+    def of_diameter(self, diameter_nm: float) -> Detection:
+        """The same particles, said to be of another diameter."""
+        sizes = np.full(len(self.table), diameter_nm)
+        return replace(self, table=replace(self.table, diameter_nm=sizes))
 
 
 def detect(

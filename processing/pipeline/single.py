@@ -8,7 +8,7 @@ import numpy as np
 
 from processing.align.alignment import Alignment, apply_alignment
 from processing.align.series import align_series, flattened
-from processing.count.diameter import estimate_diameter, pair_distance
+from processing.count.diameter import estimate_diameter, pair_distance, refined_diameter
 from processing.pipeline.detect import Detection, detect
 from processing.pipeline.memory import SINGLE_VOLUMES, require_memory
 from processing.pipeline.settings import ProcessSettings
@@ -85,6 +85,12 @@ def find_particles(
         iterations=settings.ssr_iterations,
         progress=within(progress, 0.75, 1.0),
     )
+    if settings.diameter_nm is None:
+        # once more, from the final centres
+        diameter_nm = series.pixel_nm * refined_diameter(
+            aligned, detection.table.centres_nm / series.pixel_nm, diameter_nm / series.pixel_nm
+        )
+        detection = detection.of_diameter(diameter_nm)
     diameter = Diameter(
         value=diameter_nm,
         source="estimated" if settings.diameter_nm is None else "given",
