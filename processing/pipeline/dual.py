@@ -1,12 +1,17 @@
-"""Two series into one volume: B onto A, fusion, particles of the whole."""
+"""Two series into one volume: B onto A, fusion, particles of the whole.
+
+The fused particles' centres are refined in the images of both series; the control's are left as
+its volume gives them.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from processing.combine.fuse import fuse
 from processing.combine.register import PAIRED_WITHIN, RegistrationResult, register
 from processing.combine.resample import resample
+from processing.combine.sharpen import sharpen_centres
 from processing.count.interval import missed_by_both
 from processing.files.particles import ParticleTable
 from processing.pipeline.detect import Detection, detect
@@ -100,7 +105,16 @@ def combine_series(
         )
         return volume, detection
 
-    volume, detection = fused_by(settings.fusion_rule, within(progress, 0.4, 0.8))
+    volume, detection = fused_by(settings.fusion_rule, within(progress, 0.4, 0.6))
+    centres_nm = sharpen_centres(
+        a.aligned,
+        b.aligned,
+        detection.table.centres_nm,
+        found.pose,
+        diameter.value,
+        progress=within(progress, 0.6, 0.8),
+    )
+    detection = replace(detection, table=replace(detection.table, centres_nm=centres_nm))
     mean = fused_by("mean", within(progress, 0.8, 1.0))[1] if settings.controls else None
     progress("counting", 1.0)
     return FusedResult(
