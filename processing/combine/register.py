@@ -2,10 +2,10 @@
 
 An ordered assembly fits itself nearly as well one lattice vector, or one symmetry, away. So every
 candidate of the coarse search is refined, each winner is tried one neighbour's step further in
-every direction, and what counts in the end is how many of all particles find a partner, and how
-near: the outermost layer and the small disorder of every real lattice tell the right optimum from
-the others. The unflipped and the mirrored hypotheses run the same course; B is refused where one
-of them wins.
+every direction, and what counts in the end is how many of all particles find a partner, how near,
+and how well the outlines agree: the outermost layer, the small disorder of every real lattice and
+the flat side tell the right optimum from the others. The unflipped and the mirrored hypotheses run
+the same course; B is refused where one of them wins.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from scipy.cluster.vq import kmeans2
 from scipy.spatial import cKDTree
 
 from processing.combine.coarse import Hypothesis, coarse_candidates
+from processing.combine.envelope import Envelope
 from processing.combine.pose import (
     Pose,
     fit_pose,
@@ -31,6 +32,9 @@ PAIRED_WITHIN = 0.25
 """Two centres this near, in diameters, are the same particle."""
 LEAST_SHARE = 0.4
 """Share of paired particles under which A and B are not the same object."""
+ENVELOPE_POWER = 16
+"""Weight of the outlines: the few per cent that one lattice step takes off their overlap must
+outweigh the tenth by which a noisy exit side may pair better in a wrong place."""
 MARGIN = 1.02
 """By how much another hypothesis must win: a crystal can be its own mirror image."""
 FEWEST_PARTICLES = 4
@@ -74,7 +78,17 @@ class _Fit:
     pose: Pose
     share: float
     agreement: float
-    """The share, each pair weighted by 1 - (distance / largest distance)^2."""
+    """The share, each pair weighted by 1 - (distance / largest distance)^2, times the overlap of
+    the outlines to the `ENVELOPE_POWER`."""
+
+
+@dataclass(frozen=True)
+class _Reference:
+    """A, as every pose of B is compared with it."""
+
+    tree: cKDTree
+    envelope: Envelope
+    diameter_nm: float
 
 
 def register(points_a: Float64, points_b: Float64, diameter_nm: float) -> RegistrationResult:
@@ -120,14 +134,14 @@ def polish(points_a: Float64, points_b: Float64, pose: Pose, diameter_nm: float)
 
 def _all_fits(points_a: Float64, points_b: Float64, diameter_nm: float) -> list[_Fit]:
     """Refined candidates of every hypothesis, best first."""
-    tree_a = cKDTree(points_a)
+    a = _Reference(cKDTree(points_a), Envelope(points_a, diameter_nm), diameter_nm)
     fits = []
     for candidate in coarse_candidates(points_a, points_b, diameter_nm):
         # a mirrored B is mirrored first, so that what is left to find is a rotation
         mirror = candidate.hypothesis.mirror
         start = Pose(candidate.pose.matrix @ mirror, candidate.pose.shift_nm)
-        pose = refine_pose(tree_a, points_b @ mirror, start, diameter_nm)
-        fits.append(_judged(tree_a, points_b, candidate.hypothesis, pose, diameter_nm))
+        pose = refine_pose(a.tree, points_b @ mirror, start, diameter_nm)
+        fits.append(_judged(a, points_b, candidate.hypothesis, pose))
     winners = [
         max((fit for fit in fits if fit.hypothesis is hypothesis), key=lambda fit: fit.agreement)
         for hypothesis in Hypothesis
@@ -135,23 +149,21 @@ def _all_fits(points_a: Float64, points_b: Float64, diameter_nm: float) -> list[
     for winner in winners:
         if winner.share < LEAST_SHARE:
             continue
-        fits += _neighbouring_fits(tree_a, points_b, winner, diameter_nm)
+        fits += _neighbouring_fits(a, points_b, winner)
     return sorted(fits, key=lambda fit: -fit.agreement)
 
 
-def _neighbouring_fits(
-    tree_a: cKDTree, points_b: Float64, fit: _Fit, diameter_nm: float
-) -> list[_Fit]:
+def _neighbouring_fits(a: _Reference, points_b: Float64, fit: _Fit) -> list[_Fit]:
     """The optima one step to a neighbouring particle away, as long as they improve."""
     found: list[_Fit] = []
     moved = points_b @ fit.hypothesis.mirror
-    steps = _neighbour_steps(tree_a, diameter_nm)
+    steps = _neighbour_steps(a.tree, a.diameter_nm)
     for _ in range(4):
         tried = []
         for step in steps:
             start = Pose(fit.pose.matrix, fit.pose.shift_nm + step)
-            pose = refine_pose(tree_a, moved, start, diameter_nm, steps=4)
-            tried.append(_judged(tree_a, points_b, fit.hypothesis, pose, diameter_nm))
+            pose = refine_pose(a.tree, moved, start, a.diameter_nm, steps=4)
+            tried.append(_judged(a, points_b, fit.hypothesis, pose))
         found += tried
         best = max(tried, key=lambda trial: trial.agreement, default=fit)
         if best.agreement <= fit.agreement:
@@ -179,13 +191,14 @@ def paired_share(
     return share, float(np.sqrt(square.mean())) if len(square) else 0.0
 
 
-def _judged(
-    tree_a: cKDTree, points_b: Float64, hypothesis: Hypothesis, pose: Pose, diameter_nm: float
-) -> _Fit:
-    square = _pair_squares(tree_a, points_b @ hypothesis.mirror, pose, diameter_nm)
-    mean_number = (tree_a.n + len(points_b)) / 2
-    weight = 1 - square / (PAIRED_WITHIN * diameter_nm) ** 2
-    return _Fit(hypothesis, pose, len(square) / mean_number, float(weight.sum() / mean_number))
+def _judged(a: _Reference, points_b: Float64, hypothesis: Hypothesis, pose: Pose) -> _Fit:
+    unmirrored = points_b @ hypothesis.mirror
+    square = _pair_squares(a.tree, unmirrored, pose, a.diameter_nm)
+    mean_number = (a.tree.n + len(points_b)) / 2
+    weight = 1 - square / (PAIRED_WITHIN * a.diameter_nm) ** 2
+    outline = a.envelope.overlap(pose.apply(unmirrored)) ** ENVELOPE_POWER
+    agreement = float(weight.sum() / mean_number) * outline
+    return _Fit(hypothesis, pose, len(square) / mean_number, agreement)
 
 
 def _pair_squares(tree_a: cKDTree, points_b: Float64, pose: Pose, diameter_nm: float) -> Float64:
