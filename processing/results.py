@@ -47,15 +47,15 @@ class SeriesSummary(Result):
 
 
 class Registration(Result):
-    """B onto A: p_A = matrix . p_B + shift_nm, (x, y, z), nm, about the volumes' centres."""
+    """B onto A: p_A = scale * matrix . p_B + shift_nm, (x, y, z), nm, about the volumes' centres."""
 
     matrix: list[list[float]]
     """3 x 3, proper (det +1)."""
     shift_nm: tuple[float, float, float]
     score: float
-    """Correlation of the low-pass volumes at the optimum, 0..1."""
+    """Share of the particles that find a partner at the optimum, 0..1."""
     runner_up: float
-    """The best score elsewhere: another in-plane angle, or the unflipped hypothesis."""
+    """The best share at any other optimum: one lattice step away, unflipped or mirrored."""
     in_plane_deg: float
     """phi of p_B = Rz(phi) . Rseat . F . p_A."""
     seat_tilt_deg: float
