@@ -14,6 +14,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from importlib import import_module
 from pathlib import Path
+from threading import Thread
 
 from controller.bridge.client import connect
 from controller.bridge.launch import BridgeProcess, start_bridge
@@ -145,8 +146,12 @@ def _write_report(path: Path, publish: Publish) -> Path:
 
 
 def _stop_on_signal(engine: Engine) -> None:
+    def stop(*_: object) -> None:
+        # not from the handler itself: the engine may hold a lock in this very thread
+        Thread(target=engine.stop, args=(StopWhen.NOW,), daemon=True).start()
+
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: engine.stop(StopWhen.NOW))
+        signal.signal(number, stop)
 
 
 def main() -> int:

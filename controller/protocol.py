@@ -128,10 +128,10 @@ class Processing(Data):
 
     diameter_nm: Positive | None = None
     """Of the particles; estimated when left out."""
-    sirt_iterations: Annotated[int, Field(ge=1, le=1000)] = 30
+    sirt_iterations: Annotated[int, Field(ge=1, le=1000)] = 20
     fusion_rule: Literal["masked", "paper", "mean", "depth-weighted"] = "masked"
     wavelet: Literal["haar"] = "haar"
-    level: Annotated[int, Field(ge=1, le=6)] = 3
+    level: Annotated[int, Field(ge=1, le=6)] = 2
     controls: bool = False
     """Count the controls (mean of A and B, ...) as well."""
     memory_limit_GB: Positive = 6.0

@@ -47,7 +47,7 @@ class SeriesSummary(Result):
 
 
 class Registration(Result):
-    """B onto A: p_A = scale * matrix . p_B + shift_nm, (x, y, z), nm, about the volumes' centres."""
+    """B onto A: p_A = scale * matrix . p_B + shift_nm, xyz, nm, about the volumes' centres."""
 
     matrix: list[list[float]]
     """3 x 3, proper (det +1)."""

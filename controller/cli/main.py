@@ -78,7 +78,9 @@ def main(argv: list[str] | None = None) -> int:
         if args.debug:
             raise
         what = f"{type(error).__name__}: {error}".splitlines()[0]
-        return _complain(f"internal error: {what} (run again with --debug)", ExitCode.INTERNAL_ERROR)
+        return _complain(
+            f"internal error: {what} (run again with --debug)", ExitCode.INTERNAL_ERROR
+        )
 
 
 def _load(name: str) -> Verb:

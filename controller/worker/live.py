@@ -76,7 +76,7 @@ class LiveSeries:
         image = read_section(self._folder / f"{self._series}.mrc", index)
         angle_deg = self._angle_deg(index)
         if index == upto:
-            caption = f"{self._series}#{index} {angle_deg:+.1f}°"
+            caption = f"{self._series}#{index + 1} {angle_deg:+.1f}°"
             self._say(write_preview(self._folder, "frame", image, caption))
         tilt = self._volume.add(np.asarray(image, np.float32), angle_deg)
         self._say(

@@ -67,7 +67,12 @@ class Projector:
         self.angles_rad = np.asarray(angles_rad, np.float64)
         self.columns = columns
         self.depth = depth or columns
-        self.matrix = _system_matrix(self.angles_rad, columns, self.depth, kind)
+        self._kind = kind
+
+    @cached_property
+    def matrix(self) -> sparse.csr_matrix:
+        """[tilt * u, z * x]; made when first asked for, which a GPU never does."""
+        return _system_matrix(self.angles_rad, self.columns, self.depth, self._kind)
 
     @cached_property
     def transposed(self) -> sparse.csr_matrix:
@@ -87,9 +92,10 @@ class Projector:
     def forward(self, volume: Float32) -> Float32:
         """Project a volume [z, y, x] to images [tilt, y, u]."""
         images = np.empty((len(self.angles_rad), volume.shape[1], self.columns), np.float32)
+        matrix = self.matrix  # made here once, before the threads
 
         def project(part: slice) -> None:
-            self.put_images(images, part, self.matrix @ self.volume_block(volume, part))
+            self.put_images(images, part, matrix @ self.volume_block(volume, part))
 
         over_slabs(project, volume.shape[1])
         return images
@@ -97,9 +103,10 @@ class Projector:
     def backward(self, images: Float32) -> Float32:
         """Smear images [tilt, y, u] back into a volume [z, y, x]; the adjoint of `forward`."""
         volume = np.empty((self.depth, images.shape[1], self.columns), np.float32)
+        transposed = self.transposed  # made here once, before the threads
 
         def smear(part: slice) -> None:
-            self.put_volume(volume, part, self.transposed @ self.image_block(images, part))
+            self.put_volume(volume, part, transposed @ self.image_block(images, part))
 
         over_slabs(smear, images.shape[1])
         return volume

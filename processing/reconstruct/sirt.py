@@ -8,6 +8,7 @@ from threading import Lock
 import numpy as np
 
 from processing.progress import Progress, silent
+from processing.reconstruct.astra_sirt import astra_sirt, gpu_is_there
 from processing.reconstruct.projector import Projector, slabs, worker_threads
 from processing.series import Float32, TiltSeries
 
@@ -91,7 +92,14 @@ def sirt_series(
     momentum: bool = False,
     progress: Progress = silent,
 ) -> Float32:
-    """SIRT of an aligned series, excluded images and non-finite pixels left out."""
+    """SIRT of an aligned series, excluded images and non-finite pixels left out.
+
+    On a GPU, where there is one, by ASTRA: plain iterations there, n^2 / 4 of them in the place
+    of n with momentum.
+    """
     used = series.usable()
     projector = Projector(used.angles_rad, used.images.shape[2], depth)
+    if gpu_is_there():
+        plain = max(iterations, iterations**2 // 4) if momentum else iterations
+        return astra_sirt(projector, used.images, plain, "cuda", progress=progress)
     return sirt(projector, used.images, iterations, momentum=momentum, progress=progress)

@@ -7,11 +7,10 @@ are for a slice and an iteration; setting up the system matrix counts as ours.
 from __future__ import annotations
 
 import time
-from concurrent.futures import ThreadPoolExecutor
 
-import astra
 import numpy as np
 
+from processing.reconstruct.astra_sirt import astra_sirt
 from processing.reconstruct.projector import Projector, worker_threads
 from processing.reconstruct.sirt import sirt
 from tests.benchmarks.row import Row
@@ -30,7 +29,7 @@ def run() -> list[Row]:
     ours = sirt(Projector(angles, SIZE), images, ITERATIONS)
     ours_s = (time.perf_counter() - before) / (SLICES * ITERATIONS)
     before = time.perf_counter()
-    theirs = _astra_sirt(images[:, :PEER_SLICES], angles)
+    theirs = astra_sirt(Projector(angles, SIZE), images[:, :PEER_SLICES], ITERATIONS, "cpu")
     peer_s = (time.perf_counter() - before) / (PEER_SLICES * ITERATIONS)
     apart = np.abs(ours[:, :PEER_SLICES] - theirs).max() / theirs.max()
     if apart > AGREEMENT:
@@ -50,33 +49,3 @@ def _discs(angles_rad: np.ndarray, slices: int) -> np.ndarray:
             square = 36 - (u[None] - middle[:, None]) ** 2
             images[:, row] += 2 * np.sqrt(np.maximum(square, 0))
     return images
-
-
-def _astra_sirt(images: np.ndarray, angles_rad: np.ndarray) -> np.ndarray:
-    with ThreadPoolExecutor(worker_threads()) as pool:
-        rows = pool.map(lambda row: _astra_slice(images[:, row], angles_rad), range(PEER_SLICES))
-        return np.stack(list(rows), axis=1)
-
-
-def _astra_slice(sinogram: np.ndarray, angles_rad: np.ndarray) -> np.ndarray:
-    volume = astra.create_vol_geom(SIZE, SIZE)
-    rays = astra.create_proj_geom("parallel", 1.0, SIZE, -angles_rad)
-    projector = astra.create_projector("linear", rays, volume)
-    measured = astra.data2d.create("-sino", rays, sinogram)
-    result = astra.data2d.create("-vol", volume, 0)
-    algorithm = astra.algorithm.create(
-        {
-            "type": "SIRT",
-            "ProjectorId": projector,
-            "ProjectionDataId": measured,
-            "ReconstructionDataId": result,
-            "option": {"MinConstraint": 0.0},
-        }
-    )
-    try:
-        astra.algorithm.run(algorithm, ITERATIONS)
-        return np.asarray(astra.data2d.get(result))
-    finally:
-        astra.algorithm.delete(algorithm)
-        astra.data2d.delete([measured, result])
-        astra.projector.delete(projector)
