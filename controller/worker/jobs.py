@@ -88,6 +88,8 @@ class JobRunner:
         self._show("slice-B", result.registered_b, "B x-z in A's frame, SIRT")
         self._show("slice-fused", result.volume, "fused x-z")
         self._show_difference(a.volume, result.registered_b)
+        self._count("A", result.count_a, a.summary.tilts, a.diameter.value)
+        self._count("B", result.count_b, b.summary.tilts, b.diameter.value)
         tilts = a.summary.tilts + b.summary.tilts
         if result.mean is not None:
             self._count("mean", result.mean.count, tilts, result.diameter.value)

@@ -69,3 +69,29 @@ def missed_by_both(centres_a_nm: Float64, centres_b_nm: Float64, within_nm: floa
     n_a, n_b = both + a_only, both + b_only
     variance = (n_a + 1) * (n_b + 1) * a_only * b_only / ((both + 1) ** 2 * (both + 2))
     return Missed(float(expected.sum()), float(variance.sum()))
+
+
+def beside_the_whole(
+    alone: Count, centres_nm: Float64, whole_nm: Float64, within_nm: float
+) -> Count:
+    """Widen one series' interval by what the fused volume shows of its faults.
+
+    A series cannot know what its blurred side hides; once both are fused, the particles it missed
+    raise the upper end and those it made up lower the other, each with its Poisson doubt.
+
+    Parameters
+    ----------
+    centres_nm, whole_nm
+        [n, 3] of the series and of the fused volume, in one frame.
+    within_nm
+        Centres nearer than this are one particle.
+    """
+    same = len(mutual_pairs(centres_nm, whole_nm, within_nm)[0])
+    made_up, missed = len(centres_nm) - same, len(whole_nm) - same
+    low = alone.n - made_up - Z_95 * np.sqrt(made_up)
+    high = alone.n + missed + Z_95 * np.sqrt(missed)
+    return Count(
+        n=alone.n,
+        n_low=max(0, min(alone.n_low, int(np.floor(low)))),
+        n_high=max(alone.n_high, int(np.ceil(high))),
+    )

@@ -12,14 +12,14 @@ from processing.combine.fuse import fuse
 from processing.combine.register import PAIRED_WITHIN, RegistrationResult, register
 from processing.combine.resample import resample
 from processing.combine.sharpen import sharpen_centres
-from processing.count.interval import missed_by_both
+from processing.count.interval import beside_the_whole, missed_by_both
 from processing.files.particles import ParticleTable
 from processing.pipeline.detect import Detection, detect
 from processing.pipeline.memory import DUAL_VOLUMES, require_memory
 from processing.pipeline.settings import ProcessSettings
 from processing.pipeline.single import SeriesResult
 from processing.progress import Progress, silent, within
-from processing.results import Diameter, Fusion, FusionRule, Registration
+from processing.results import Count, Diameter, Fusion, FusionRule, Registration
 from processing.series import Float32
 
 
@@ -37,6 +37,8 @@ class FusedResult:
         Of the fused volume.
     table_b
         B's own particles, moved.
+    count_a, count_b
+        Of the series alone, their intervals widened by what the fused volume shows.
     mean
         Detection in the plain mean, where asked for.
     """
@@ -49,6 +51,8 @@ class FusedResult:
     registration: Registration
     fusion: Fusion
     pixel_nm: float
+    count_a: Count
+    count_b: Count
     mean: Detection | None = None
 
 
@@ -115,6 +119,11 @@ def combine_series(
         progress=within(progress, 0.6, 0.8),
     )
     detection = replace(detection, table=replace(detection.table, centres_nm=centres_nm))
+
+    def beside(alone: Count, table: ParticleTable) -> Count:
+        within_nm = PAIRED_WITHIN * diameter.value
+        return beside_the_whole(alone, table.centres_nm, centres_nm, within_nm)
+
     mean = fused_by("mean", within(progress, 0.8, 1.0))[1] if settings.controls else None
     progress("counting", 1.0)
     return FusedResult(
@@ -126,6 +135,8 @@ def combine_series(
         _registration(found),
         Fusion(rule=settings.fusion_rule, wavelet=settings.wavelet, level=settings.level),
         pixel_nm,
+        beside(a.detection.count, a.detection.table),
+        beside(b.detection.count, table_b),
         mean,
     )
 

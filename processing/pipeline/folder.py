@@ -109,17 +109,19 @@ def write_fused(session: Path, result: FusedResult) -> None:
         _write_table(folder, "mean", result.mean.table)
 
 
+def _counts(a: SeriesResult, b: SeriesResult | None, fused: FusedResult | None) -> Counts:
+    if fused is not None:
+        return Counts(A=fused.count_a, B=fused.count_b, fused=fused.detection.count)
+    return Counts(A=a.detection.count, B=b.detection.count if b else None)
+
+
 def write_summary(
     session: Path, a: SeriesResult, b: SeriesResult | None = None, fused: FusedResult | None = None
 ) -> Summary:
     """Write summary.json, last of all: where it is, everything it names is complete."""
     folder = session / PROCESSED
     summary = Summary(
-        counts=Counts(
-            A=a.detection.count,
-            B=b.detection.count if b else None,
-            fused=fused.detection.count if fused else None,
-        ),
+        counts=_counts(a, b, fused),
         diameter_nm=fused.diameter if fused else a.diameter,
         series={"A": a.summary, "B": b.summary} if b else {"A": a.summary},
         registration=fused.registration if fused else None,

@@ -9,10 +9,11 @@ import pytest
 from scipy.spatial import cKDTree
 
 from processing.count.diameter import estimate_diameter, pair_distance
-from processing.count.interval import count_with_interval, missed_by_both
+from processing.count.interval import beside_the_whole, count_with_interval, missed_by_both
 from processing.count.particles import confidence, find_clusters, plateau
 from processing.errors import ProcessingError
 from processing.reconstruct.sirt import sirt_series
+from processing.results import Count
 from processing.series import TiltSeries
 from tests.support.spheres import packed, tilt_series
 
@@ -167,3 +168,16 @@ def test_an_interval_holds_its_count_and_widens_with_doubt() -> None:
         widths.append(count.n_high - count.n_low)
     assert widths[0] < 20
     assert widths[1] > 2 * widths[0]
+
+
+@pytest.mark.parametrize(("missed", "made_up"), [(0, 0), (30, 0), (0, 25), (30, 25)], ids=str)
+def test_a_series_faults_widen_its_interval_once_both_are_fused(missed: int, made_up: int) -> None:
+    whole = packed(40, 7.7, order="fcc", seed=2)
+    ghosts = np.c_[np.full(made_up, 500.0), np.zeros(made_up), 9.0 * np.arange(made_up)]
+    alone = np.r_[whole[missed:], ghosts]
+    before = Count(n=len(alone), n_low=len(alone) - 2, n_high=len(alone) + 2)
+    after = beside_the_whole(before, alone, whole, 1.6)
+    assert after.n == before.n
+    assert after.n_low <= len(whole) <= after.n_high
+    assert (after.n_high > before.n_high) == (missed > 0)
+    assert (after.n_low < before.n_low) == (made_up > 0)
