@@ -1,0 +1,59 @@
+"""Every verb tells bad input in one line, with the documented exit code and no traceback."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from controller.cli.main import VERBS, build_parser, main
+from controller.exit_codes import ExitCode
+
+TYPO = 'name = "x"\n[scan]\nwidth_px = 64\nheight_px = 64\npixel_nm = -1.0\ndwel_us = 1.0\n'
+
+
+@dataclass(frozen=True)
+class Case:
+    name: str
+    words: tuple[str, ...]
+    says: tuple[str, ...]
+
+
+CASES = [
+    Case("run: no such protocol", ("run", "{dir}/none.toml"), ("none.toml",)),
+    Case("run: every wrong field", ("run", "{typo}"), ("pixel_nm", "dwel_us", "dwell_us")),
+    Case("plan: no such protocol", ("plan", "{dir}/none.toml"), ("none.toml",)),
+    Case("check: no such protocol", ("check", "{dir}/none.toml"), ("none.toml",)),
+    Case("resume: no session", ("resume", "{dir}"), ("{dir}", "dualtilt run")),
+    Case("attach: no session", ("attach", "{dir}", "--headless"), ("{dir}",)),
+    Case("report: no session", ("report", "{dir}"), ("{dir}",)),
+    Case("process: no such file", ("process", "{dir}/A.mrc", "--out", "{dir}/o"), ("A.mrc",)),
+    Case("process: not an MRC", ("process", "{typo}", "--out", "{dir}/o"), ("typo.toml",)),
+    Case("simulate: no such protocol", ("simulate", "x.toml", "--out", "{dir}/o"), ("x.toml",)),
+    Case("demo: folder in use", ("demo", "--headless", "--out", "{dir}"), ("{dir}", "empty")),
+]
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_bad_input_is_one_line_and_exit_code_2(
+    case: Case, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    typo = tmp_path / "typo.toml"
+    typo.write_text(TYPO)
+    names = {"dir": str(tmp_path), "typo": str(typo)}
+    code = main([word.format(**names) for word in case.words])
+    said = capsys.readouterr().err
+    assert code == ExitCode.USAGE, said
+    assert len(said.strip().splitlines()) == 1, said
+    assert said.startswith("dualtilt: ")
+    for part in case.says:
+        assert part.format(**names) in said
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_verb_explains_itself(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        build_parser().parse_args([verb, "--help"])
+    assert ended.value.code == 0
+    assert verb in capsys.readouterr().out
