@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from controller.rehearsal import Accuracy
 
 HELP = "a whole session on the simulator, in about a minute"
+HEADINGS = ("", "count", "recall", "precision", "rms x/y/z, nm", "A's exit", "B's exit")
 LEAVE_AFTER_S = 5.0
 """The screen stays this long on the last status, then the tables follow."""
 
@@ -55,18 +56,11 @@ def _show(accuracy: Accuracy) -> None:
     from controller.rehearsal import TABLES
 
     table = Table(
-        title=f"{accuracy.n_truth} particles; found within {accuracy.tolerance_nm:.1f} nm"
+        title=f"{accuracy.n_truth} particles; found within {accuracy.tolerance_nm:.1f} nm",
+        caption="A's exit, B's exit: recall in the third where that series' beam leaves",
     )
-    for heading in (
-        "",
-        "count",
-        "recall",
-        "precision",
-        "rms x/y/z nm",
-        "A's exit third",
-        "B's exit third",
-    ):
-        table.add_column(heading, justify="right")
+    for heading in HEADINGS:
+        table.add_column(heading, justify="right", no_wrap=True)
     for name in TABLES:
         score = accuracy.tables.get(name)
         if score is None:
