@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from importlib import import_module
 from typing import Protocol, cast
 
 from controller.errors import DualtiltError
 from controller.exit_codes import ExitCode
+
+# Work is spread over the cores by our own threads and processes, which all inherit this: BLAS
+# threads on top of them do nothing but wait for each other, for minutes on a busy machine.
+for variable in ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS"):
+    os.environ.setdefault(variable, "1")
 
 VERBS = (
     "demo",
