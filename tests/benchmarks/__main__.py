@@ -1,17 +1,21 @@
 """`python -m tests.benchmarks [NAME ...]`: run every bench_*.py, print one table.
 
-A module has `run() -> list[Row]`. Names choose modules: ``frames`` for ``bench_frames``. The exit
-status is 1 where a target is missed.
+A run of all of them also writes the table to docs/benchmarks.md. A module has
+`run() -> list[Row]`. Names choose modules: ``frames`` for ``bench_frames``. The exit status is 1
+where a target is missed.
 """
 
 from __future__ import annotations
 
+import os
+import platform
 import sys
 from importlib import import_module
 from pathlib import Path
 
 from tests.benchmarks.row import Row
 
+PAGE = Path(__file__).parents[2] / "docs" / "benchmarks.md"
 HEAD = f"{'problem':<44} {'ours':>10} {'peer':>10} {'ratio':>7} {'target':>7}  peer is"
 
 
@@ -24,6 +28,29 @@ def line(row: Row) -> str:
     )
 
 
+def page(rows: list[Row]) -> str:
+    """The table as a page of the documentation."""
+    machine = f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}"
+    head = "| problem | ours, ms | peer, ms | ours / peer | at most | peer |"
+    lines = [
+        f"| {row.problem} | {row.ours_s * 1e3:.2f} | {row.peer_s * 1e3:.2f} | {row.ratio:.3f} "
+        f"| {'-' if row.target_ratio is None else row.target_ratio} | {row.peer} |"
+        for row in rows
+    ]
+    return "\n".join(
+        [
+            "# Benchmarks",
+            "",
+            f"Written by `make bench` ({machine}).",
+            "",
+            head,
+            "|---|---|---|---|---|---|",
+            *lines,
+            "",
+        ]
+    )
+
+
 def main(names: list[str]) -> int:
     """Run the benchmarks called `names`, or all of them."""
     found = sorted(path.stem for path in Path(__file__).parent.glob("bench_*.py"))
@@ -32,14 +59,16 @@ def main(names: list[str]) -> int:
         print(f"no benchmark {', '.join(unknown)}: choose from {', '.join(found)}", file=sys.stderr)
         return 2
     print(HEAD)
-    met = True
+    rows: list[Row] = []
     for module_name in found:
         if names and module_name.removeprefix("bench_") not in names:
             continue
         for row in import_module(f"tests.benchmarks.{module_name}").run():
             print(line(row), flush=True)
-            met = met and row.met
-    return 0 if met else 1
+            rows.append(row)
+    if not names:
+        PAGE.write_text(page(rows), encoding="utf-8")
+    return 0 if all(row.met for row in rows) else 1
 
 
 if __name__ == "__main__":
