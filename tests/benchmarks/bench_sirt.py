@@ -16,7 +16,7 @@ from processing.reconstruct.sirt import sirt
 from tests.benchmarks.row import Row
 
 SIZE, TILTS, ITERATIONS = 320, 73, 20
-SLICES, PEER_SLICES = 64, 4
+SLICES, PEER_SLICES = 320, 4
 TARGET_RATIO = 0.1
 AGREEMENT = 1e-4
 
