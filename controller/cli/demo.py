@@ -41,8 +41,8 @@ def run(args: argparse.Namespace) -> int:
     if exit_code != ExitCode.OK:
         return exit_code
     accuracy = read_accuracy(folder.path / "accuracy.json")
-    _show(accuracy)
     _show_files(folder.path)
+    _show(accuracy)
     misses = missed(accuracy)
     for miss in misses:
         print(f"missed: {miss}")
