@@ -99,6 +99,9 @@ def run_session(path: Path, bridge: Path | None) -> ExitCode:
         _stop_on_signal(engine)
         service.serve(engine)
         exit_code = engine.run()
+    why = service.board.status.reason  # all events are told by now
+    if exit_code != ExitCode.OK and why:
+        sys.stderr.write(f"dualtilt: {why}\n")
     return exit_code
 
 

@@ -8,10 +8,13 @@ refused, units are in the names, and the defaults are those of Altantzis et al.,
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Iterator
+from difflib import get_close_matches
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
+from pydantic_core import ErrorDetails
 
 from controller.errors import UsageError
 from controller.microscope.interface import (
@@ -30,7 +33,8 @@ TiltDeg = Annotated[float, Field(ge=-90, le=90, allow_inf_nan=False)]
 class Column(Data):
     """The microscope the protocol is meant for; checked against the real one before the start."""
 
-    kind: Literal["simulator", "thermo"] = "simulator"
+    kind: Literal["simulator", "bridge"] = "simulator"
+    """`bridge`: a real column, behind a bridge that runs on its PC."""
     simulator_settings: str = "simulator/demo.toml"
     """Profile of the simulator, a path beside the protocol's own file."""
     voltage_kV: Positive = 300.0
@@ -198,12 +202,33 @@ def read_protocol(path: Path) -> Protocol:
     try:
         return Protocol.model_validate(content)
     except ValidationError as error:
-        raise UsageError(f"{path}: " + "; ".join(describe_errors(error))) from None
+        raise UsageError(f"{path}: " + "; ".join(describe_errors(error, Protocol))) from None
 
 
-def describe_errors(error: ValidationError) -> list[str]:
-    """One phrase a wrong field: its dotted path and what is wrong with it."""
-    return [
-        f"{'.'.join(str(part) for part in item['loc']) or 'protocol'}: {item['msg']}"
-        for item in error.errors()
-    ]
+def describe_errors(error: ValidationError, model: type[BaseModel]) -> list[str]:
+    """One phrase a wrong field: its dotted path and what is wrong with it.
+
+    Parameters
+    ----------
+    model
+        What was validated: names that come close to a wrong one are looked for in it.
+    """
+    known = {name for part in _models(model) for name in part.model_fields}
+    return [_describe(item, known) for item in error.errors()]
+
+
+def _describe(item: ErrorDetails, known: set[str]) -> str:
+    where = ".".join(str(part) for part in item["loc"]) or "protocol"
+    if item["type"] == "extra_forbidden":
+        meant = get_close_matches(str(item["loc"][-1]), known, n=1, cutoff=0.75)
+        return f"{where}: no such setting" + (f"; did you mean {meant[0]}?" if meant else "")
+    given = item["input"]
+    told = f" (is {given!r})" if isinstance(given, str | int | float) else ""
+    return f"{where}: {item['msg']}{told}"
+
+
+def _models(model: type[BaseModel]) -> Iterator[type[BaseModel]]:
+    yield model
+    for field in model.model_fields.values():
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            yield from _models(field.annotation)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import count
 
 import numpy as np
 from numpy.typing import NDArray
@@ -56,6 +57,7 @@ def simulate_dual(
     shower_dose_e_per_A2: float = 1.0e4,
     hands: Remount = Remount.FLIPPED,
     tracking_error_nm: float = 2.0,
+    progress: Callable[[int, int], None] = lambda done, planned: None,
 ) -> DualSeries:
     """Record series A, flip the grid, record series B; tracking holds the assembly in view.
 
@@ -67,6 +69,8 @@ def simulate_dual(
         What is done at the flip, mistakes included.
     tracking_error_nm
         Standard deviation of what tracking leaves of each tilt's shift, per axis.
+    progress
+        Told of every tilt: how many are done, of how many.
     """
     rng = np.random.default_rng([settings.seed, 0x5E71E5])
     grid = make_grid(settings.specimen, settings.seed)
@@ -75,7 +79,16 @@ def simulate_dual(
     frames = np.arange(len(angles_a_deg) + len(angles_b_deg))
     doses = np.array(shower_dose_e_per_A2 + dose * frames, np.float64)
     doses_a, doses_b = doses[: len(angles_a_deg)], doses[len(angles_a_deg) :]
-    recorder = _Recorder(settings, scan, grid, current_pA, tracking_error_nm, rng)
+    done = count(1)
+    recorder = _Recorder(
+        settings,
+        scan,
+        grid,
+        current_pA,
+        tracking_error_nm,
+        rng,
+        tell=lambda: progress(next(done), len(frames)),
+    )
     a = recorder.series(mounts[0], np.array(angles_a_deg, np.float64), doses_a, assembly=0)
     looked_at = 1 if hands is Remount.OTHER_ASSEMBLY and len(grid.assemblies) > 1 else 0
     b = recorder.series(mounts[1], np.array(angles_b_deg, np.float64), doses_b, assembly=looked_at)
@@ -99,6 +112,8 @@ class _Recorder:
     current_pA: float
     tracking_error_nm: float
     rng: np.random.Generator
+    tell: Callable[[], None]
+    """Called after every tilt."""
 
     def series(self, mount: Mount, angles_deg: Array, doses: Array, assembly: int) -> Series:
         errors = self.rng.normal(0.0, self.settings.stage.tilt_error_deg, len(angles_deg))
@@ -130,4 +145,5 @@ class _Recorder:
         )
         share = imaging.expose(scene, lambda _: held, self.scan, settings, self.rng)
         beam = detector.electrons_per_pixel(self.current_pA, self.scan.dwell_us)
+        self.tell()
         return detector.record(share, beam, settings.detector, self.rng)

@@ -102,7 +102,7 @@ def validate(path: Path) -> list[str]:
     try:
         Protocol.model_validate(content)
     except ValidationError as error:
-        wrong += [f"{path}: {line}" for line in describe_errors(error)]
+        wrong += [f"{path}: {line}" for line in describe_errors(error, Protocol)]
     simulated = _simulator_settings_name(content)
     if simulated is not None:
         wrong += _wrong_in_simulator(path.parent / simulated)
@@ -126,7 +126,7 @@ def _wrong_in_simulator(path: Path) -> list[str]:
     except UsageError as error:
         return [str(error)]
     except ValidationError as error:
-        return [f"{path}: {line}" for line in describe_errors(error)]
+        return [f"{path}: {line}" for line in describe_errors(error, settings)]
     return []
 
 

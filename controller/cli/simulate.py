@@ -11,7 +11,7 @@ from typing import Any
 
 from controller.errors import UsageError
 from controller.exit_codes import ExitCode
-from controller.microscope.interface import ELEMENTARY_CHARGE_C
+from controller.microscope.limits import shower_dose_e_per_A2
 from controller.profiles import find_profile, simulator_profile
 from controller.protocol import Protocol, Shower, describe_errors, read_protocol
 
@@ -42,7 +42,8 @@ def run(args: argparse.Namespace) -> int:
         protocol.series_a.tilts_deg,
         protocol.series_b.tilts_deg,
         protocol.series_a.current_pA,
-        shower_dose_e_per_A2=shower_dose_e_per_A2(protocol.shower),
+        shower_dose_e_per_A2=_shower_dose_e_per_A2(protocol.shower),
+        progress=_tell,
     )
     written = [
         *_write_series(out, "A", dual.a, protocol),
@@ -54,12 +55,16 @@ def run(args: argparse.Namespace) -> int:
     return ExitCode.OK
 
 
-def shower_dose_e_per_A2(shower: Shower) -> float:
+def _shower_dose_e_per_A2(shower: Shower) -> float:
     """What the shower costs before the first tilt."""
     if not shower.enabled:
         return 0.0
-    electrons = shower.current_pA * 1e-12 * shower.duration_s / ELEMENTARY_CHARGE_C
-    return electrons / (shower.field_nm * 10.0) ** 2
+    return shower_dose_e_per_A2(shower.current_pA, shower.duration_s, shower.field_nm)
+
+
+def _tell(done: int, planned: int) -> None:
+    if done % 10 == 0 or done == planned:
+        print(f"{done} of {planned} tilts", flush=True)
 
 
 def _read_settings(path: Path, seed: int | None) -> Any:
@@ -74,7 +79,7 @@ def _read_settings(path: Path, seed: int | None) -> Any:
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise UsageError(f"{path}: cannot be read as TOML: {error}") from None
     except ValidationError as error:
-        raise UsageError(f"{path}: " + "; ".join(describe_errors(error))) from None
+        raise UsageError(f"{path}: " + "; ".join(describe_errors(error, settings))) from None
 
 
 def _empty_folder(path: Path) -> Path:

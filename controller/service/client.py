@@ -141,16 +141,18 @@ class ServiceClient:
 
 def find_sessions() -> list[Path]:
     """Folders of this user's sessions that answer; forgets those that do not."""
-    alive = []
+    alive: dict[Path, None] = {}
     for path, address in known_addresses().items():
         try:
-            ServiceClient.connect(address.folder, read_only=True).close()
+            with ServiceClient.connect(address.folder, read_only=True) as client:
+                of_another_run = client.address.pid != address.pid
         except UsageError:
-            if not _is_running(address.pid):
-                path.unlink(missing_ok=True)
+            of_another_run = True
         else:
-            alive.append(address.folder)
-    return alive
+            alive[address.folder] = None
+        if of_another_run and not _is_running(address.pid):
+            path.unlink(missing_ok=True)
+    return list(alive)
 
 
 def the_only_session() -> Path:

@@ -92,6 +92,10 @@ class SessionFolder:
         return self.path / "status.json"
 
     @property
+    def report(self) -> Path:
+        return self.path / "report.html"
+
+    @property
     def processed(self) -> Path:
         return self.path / "processed"
 

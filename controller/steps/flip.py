@@ -40,6 +40,11 @@ class FlipGrid(StepData):
     phase: Phase = Phase.FLIP
 
 
+REHEARSAL = """
+This is a simulator: `done` flips its grid; the choices after `stop` play a mistake instead,
+which the check of B's first image must catch."""
+
+
 def carry_out(step: FlipGrid, context: Context) -> None:
     """Have the grid flipped and go on only with B the mirror image of A, or against a reason."""
     while True:
@@ -65,7 +70,7 @@ def _ask_for_it(step: FlipGrid, context: Context) -> None:
     prompt = Prompt(
         id="flip",
         title="Flip the grid",
-        text=INSTRUCTIONS,
+        text=INSTRUCTIONS + (REHEARSAL if simulated else ""),
         choices=("done", "stop", *(MISTAKES if simulated else ())),
     )
     answer = context.operator.ask(step.id, prompt)
@@ -189,7 +194,7 @@ def match_images(
 def _check_prompt(check: FlipChecked) -> Prompt:
     return Prompt(
         id="flip-check",
-        title="The grid does not look flipped",
+        title="B is not the mirror image of A",
         text=(
             f"Found: {check.found}.\n"
             f"Score of 'flipped' {check.flipped_score:.2f}, "

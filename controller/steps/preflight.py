@@ -83,7 +83,7 @@ def check_column(protocol: Protocol, column: Description, status: Status) -> Ite
     """Check the microscope against what the protocol is meant for."""
     yield Checked(name="bridge", ok=True, detail=f"{column.name} answers")
     wanted = protocol.column
-    kind = "simulator" if column.simulated else "thermo"
+    kind = "simulator" if column.simulated else "bridge"
     yield Checked(name="column", ok=kind == wanted.kind, detail=f"is {kind}, wanted {wanted.kind}")
     for name, is_, want, unit in (
         ("voltage", column.voltage_kV, wanted.voltage_kV, "kV"),

@@ -51,6 +51,15 @@ def test_bad_input_is_one_line_and_exit_code_2(
         assert part.format(**names) in said
 
 
+def test_a_bridge_that_is_not_there_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    nowhere = tmp_path / "nowhere.json"
+    words = ["run", "demo", "--headless", "--out", str(tmp_path / "s"), "--bridge", str(nowhere)]
+    assert main(words) == ExitCode.BRIDGE
+    assert str(nowhere) in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("verb", VERBS)
 def test_every_verb_explains_itself(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:

@@ -90,7 +90,11 @@ WRONG = [
     Wrong(
         "a typo and a bad range are two errors",
         MINIMAL.replace("dwell_us = 1.0", "dwel_us = 1.0") + "[flip]\nmargin = 3\n",
-        ("scan.dwell_us: Field required", "scan.dwel_us: Extra", "flip.margin: Input should be"),
+        (
+            "scan.dwell_us: Field required",
+            "scan.dwel_us: no such setting; did you mean dwell_us?",
+            "flip.margin: Input should be",
+        ),
     ),
     Wrong(
         "beyond the stage",
@@ -100,7 +104,7 @@ WRONG = [
     Wrong(
         "the simulator's own profile",
         MINIMAL,
-        ("wrong.toml: specimen.packing: ", "wrong.toml: specimen.colour: Extra"),
+        ("wrong.toml: specimen.packing: ", "wrong.toml: specimen.colour: no such setting"),
     ),
     Wrong(
         "no such simulator profile",

@@ -81,7 +81,7 @@ def test_the_same_seed_gives_the_same_series(protocol: Path, tmp_path: Path) -> 
         ("is not empty", lambda folder: (folder / "out" / "mine.txt").write_text("precious")),
         ("no such simulator", lambda folder: (folder / "tiny-simulator.toml").unlink()),
         (
-            "specimen.colour: Extra",
+            "specimen.colour: no such setting",
             lambda folder: (folder / "tiny-simulator.toml").write_text("[specimen]\ncolour=1\n"),
         ),
     ],

@@ -92,6 +92,11 @@ def test_the_same_147_frames_none_lost_none_twice(protocol: Path, session: Path)
     assert flips(session) == 1
     assert (session / "report.html").is_file()
 
+    again = start("resume", str(session), "--headless")
+    said, _ = again.communicate(timeout=60)
+    assert again.returncode == ExitCode.USAGE
+    assert "finished" in said
+
 
 def start(*words: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
