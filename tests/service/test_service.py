@@ -14,7 +14,7 @@ from controller.commands import Answer, StopWhen
 from controller.errors import DualtiltError, UsageError
 from controller.events import PreviewReady, PromptOpened, Record, State, StateChanged
 from controller.exit_codes import ExitCode
-from controller.service.address import ADDRESS_FILE
+from controller.service.address import ADDRESS_FILE, read_address, runtime_folder
 from controller.service.client import (
     ServiceClient,
     SessionGoneError,
@@ -25,6 +25,10 @@ from controller.service.client import (
 from controller.service.server import SessionService
 from tests.support import scripted_session as script
 from tests.support.noting_engine import NotingEngine
+
+
+NO_PROCESS = 2**22 + 1
+"""More than any process id of Linux."""
 
 
 @dataclass
@@ -199,6 +203,15 @@ def test_sessions_are_found_without_naming_them(session: Session, tmp_path: Path
         the_only_session()
     second.close(ExitCode.OK)
     assert find_sessions() == [session.folder]
+
+
+def test_a_run_that_was_killed_is_no_second_session(session: Session) -> None:
+    here = read_address(session.folder)
+    # the note of a run killed with -9 lies there still, its folder has a new run
+    note = runtime_folder() / "killed.session.json"
+    note.write_text(here.model_copy(update={"pid": NO_PROCESS}).model_dump_json())
+    assert find_sessions() == [session.folder]
+    assert not note.exists()
 
 
 def test_no_session_no_traceback(tmp_path: Path) -> None:
