@@ -42,13 +42,17 @@ def run(args: argparse.Namespace) -> int:
     from controller.report.write import write_report
     from processing.combine.register import RegistrationRefusedError
     from processing.errors import InputFileError, ProcessingError
+    from processing.pipeline import ImpossibleDiameterError, require_possible_diameter
 
+    _require_unused(args.out)
     try:
         series = _load(args)
+        for one in series:
+            require_possible_diameter(one, args.diameter_nm)
         args.out.mkdir(parents=True, exist_ok=True)
         with shown_progress() as progress:
             summary = _process(series, args.out, _settings(args), progress)
-    except (InputFileError, OSError) as error:
+    except (InputFileError, ImpossibleDiameterError, OSError) as error:
         raise UsageError(str(error)) from error
     except RegistrationRefusedError as error:
         raise SafetyStopError(str(error)) from error
@@ -58,6 +62,25 @@ def run(args: argparse.Namespace) -> int:
     _print_files(args.out, summary)
     print(write_report(args.out).resolve())
     return ExitCode.OK
+
+
+def _require_unused(out: Path) -> None:
+    """Results are hours of work: none is written over, not even those of a run cut short."""
+    from processing.pipeline.folder import PROCESSED, SUMMARY
+
+    folder = out / PROCESSED
+    if not folder.exists():
+        return
+    if not folder.is_dir():
+        raise UsageError(f"{folder}: is a file where a folder belongs; choose a new --out folder")
+    names = sorted(path.name for path in folder.iterdir())
+    if names:
+        kind = "results" if SUMMARY in names else "files, maybe of a run cut short"
+        more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+        raise UsageError(
+            f"{folder}: already holds {kind} ({', '.join(names[:3])}{more}); "
+            "choose a new --out folder"
+        )
 
 
 def _settings(args: argparse.Namespace) -> ProcessSettings:
@@ -73,6 +96,7 @@ def _load(args: argparse.Namespace) -> list[TiltSeries]:
     from processing.files.tilt_series import load_tilt_series
 
     paths = [path for path in (args.series_a, args.series_b) if path is not None]
+    _require_two_files(paths)
     angles = args.angles or [None] * len(paths)
     if len(angles) != len(paths):
         raise UsageError(
@@ -91,13 +115,21 @@ def _load(args: argparse.Namespace) -> list[TiltSeries]:
     ]
 
 
+def _require_two_files(paths: list[Path]) -> None:
+    there = [path for path in paths if path.exists()]
+    if len(there) == 2 and there[0].samefile(there[1]):
+        raise UsageError(
+            f"{there[1]}: A and B are the same file; name the series of the flipped grid as B, or "
+            "leave B out"
+        )
+
+
 def _process(
     series: list[TiltSeries], out: Path, settings: ProcessSettings, progress: Progress
 ) -> Summary:
     from processing.pipeline import combine_series, folder, process_series
     from processing.progress import within
 
-    folder.clear(out)
     if len(series) == 1:
         a = process_series(series[0], settings, progress=progress)
         folder.write_series(out, "A", a)
@@ -117,6 +149,8 @@ def _print_counts(summary: Summary) -> None:
         count = getattr(summary.counts, name)
         if count is not None:
             print(f"{name:8}{count.n:>10}  {count.n_low} to {count.n_high}")
+    if summary.counts.B is None:
+        print("not in the interval: what one series hides where its beam leaves; record B")
     diameter = summary.diameter_nm
     print(f"diameter {diameter.value:.2f} nm ({diameter.source})")
     if summary.registration is not None:

@@ -48,7 +48,7 @@ def read_stack(path: Path) -> MrcStack:
     Raises
     ------
     InputFileError
-        No such file, not an MRC file, or fewer bytes than its header promises.
+        No such file, no MRC file, or fewer bytes than its header promises.
     """
     try:
         with mrcfile.open(path, permissive=False) as file:
@@ -59,9 +59,8 @@ def read_stack(path: Path) -> MrcStack:
         raise InputFileError(f"{path}: no such file") from None
     except IsADirectoryError:
         raise InputFileError(f"{path}: is a folder, give an MRC file") from None
-    except (ValueError, EOFError, OSError, gzip.BadGzipFile, zlib.error) as error:
-        reason = " ".join(str(error).split())
-        raise InputFileError(f"{path}: not a whole MRC file ({reason}); copy it again") from None
+    except (ValueError, EOFError, OSError, zlib.error) as error:
+        raise InputFileError(f"{path}: {_unreadable(error)}") from None
     if data.ndim == 2:
         data = data[None]
     if data.ndim != 3 or data.size == 0:
@@ -87,6 +86,19 @@ def write_images(path: Path, images: NDArray[Any], pixel_nm: float) -> None:
     ):
         file.set_image_stack()
         file.voxel_size = 10 * pixel_nm
+
+
+def _unreadable(error: Exception) -> str:
+    """What is wrong with a file that would not open, and what to do."""
+    reason = " ".join(str(error).split())
+    # mrcfile has one type of error for all; of missing bytes alone it says what it expected
+    if isinstance(error, EOFError) or reason.startswith("Expected "):
+        return f"cut off: {reason}; copy it again"
+    if isinstance(error, (gzip.BadGzipFile, zlib.error)):
+        return f"damaged: {reason}; copy it again"
+    if isinstance(error, OSError):
+        return f"cannot be read: {error.strerror or reason}"
+    return f"no MRC file that can be read ({reason}); name the image stack, .mrc or .mrc.gz"
 
 
 def _storable(data: NDArray[Any]) -> NDArray[Any]:

@@ -87,7 +87,7 @@ def _angles(path: Path, stack: MrcStack, source: Path | None) -> tuple[Float64, 
         if stack.angles_deg is None:
             raise InputFileError(
                 f"{path}: no tilt angles: neither {path.name}.mdoc nor a .rawtlt beside it, and "
-                "none in its extended header; name an angle file"
+                "none in its extended header; name one with --angles FILE"
             )
         return stack.angles_deg, None
     if source.suffix != ".mdoc":

@@ -138,16 +138,6 @@ def write_summary(
     return summary
 
 
-def clear(session: Path) -> None:
-    """Take away what an earlier run left, so that nothing old passes for a result."""
-    folder = session / PROCESSED
-    if not folder.is_dir():
-        return
-    for path in folder.iterdir():
-        if path.name.startswith(("A_", "B_", "fused", "particles_")) or path.suffix == ".json":
-            path.unlink()
-
-
 def _write_table(folder: Path, name: str, table: ParticleTable) -> None:
     write_csv(folder / f"particles_{name}.csv", table)
     write_xyz(folder / f"particles_{name}.xyz", table)

@@ -10,6 +10,7 @@ from processing.align.alignment import Alignment, apply_alignment
 from processing.align.series import align_series, flattened
 from processing.count.diameter import estimate_diameter, pair_distance, refined_diameter
 from processing.pipeline.detect import Detection, detect
+from processing.pipeline.diameter import require_possible_diameter
 from processing.pipeline.memory import SINGLE_VOLUMES, require_memory
 from processing.pipeline.settings import ProcessSettings
 from processing.progress import Progress, silent, within
@@ -53,9 +54,12 @@ def process_series(
 
     Raises
     ------
+    ImpossibleDiameterError
+        No particle in this field can have the given diameter.
     ProcessingError
         Too few usable images, nothing in them, or volumes beyond the memory limit.
     """
+    require_possible_diameter(series, settings.diameter_nm)
     rows, columns = series.images.shape[1:]
     require_memory((columns, rows, columns), SINGLE_VOLUMES, settings.memory_limit_GB)
     alignment = align_series(series, progress=within(progress, 0.0, 0.4))

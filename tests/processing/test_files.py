@@ -65,20 +65,35 @@ def test_a_gzipped_stack_reads_as_the_plain_one(tmp_path: Path) -> None:
     np.testing.assert_array_equal(read_stack(tmp_path / "A.mrc.gz").data, frames(4))
 
 
-@pytest.mark.parametrize("damage", ["missing", "truncated", "truncated gz", "text", "folder"])
-def test_a_bad_stack_is_named_in_one_line(tmp_path: Path, damage: str) -> None:
-    path = tmp_path / ("A.mrc.gz" if damage == "truncated gz" else "A.mrc")
+@pytest.mark.parametrize(
+    ("damage", "told"),
+    [
+        ("missing", "no such file"),
+        ("truncated", "cut off: .*copy it again"),
+        ("truncated gz", "cut off: .*copy it again"),
+        ("altered gz", "damaged: .*copy it again"),
+        ("text", "no MRC file"),
+        ("long text", "no MRC file"),
+        ("folder", "is a folder"),
+    ],
+)
+def test_a_bad_stack_is_named_in_one_line(tmp_path: Path, damage: str, told: str) -> None:
+    path = tmp_path / ("A.mrc.gz" if damage.endswith("gz") else "A.mrc")
     write_images(tmp_path / "whole.mrc", frames(4), 0.5)
     whole = (tmp_path / "whole.mrc").read_bytes()
     if damage == "truncated":
         path.write_bytes(whole[:-30])
     elif damage == "truncated gz":
         path.write_bytes(gzip.compress(whole)[:-30])
-    elif damage == "text":
-        path.write_text("hello")
+    elif damage == "altered gz":
+        packed = bytearray(gzip.compress(whole))
+        packed[-8] ^= 1  # of the checksum
+        path.write_bytes(packed)
+    elif damage.endswith("text"):
+        path.write_text("hello" if damage == "text" else "hello\n" * 400)
     elif damage == "folder":
         path.mkdir()
-    with pytest.raises(InputFileError, match=path.name) as caught:
+    with pytest.raises(InputFileError, match=rf"{path.name}: {told}") as caught:
         read_stack(path)
     assert "\n" not in str(caught.value)
 

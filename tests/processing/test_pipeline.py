@@ -15,6 +15,7 @@ from processing.errors import InputFileError, ProcessingError
 from processing.files.mrc import read_stack
 from processing.files.particles import read_csv
 from processing.pipeline import (
+    ImpossibleDiameterError,
     ProcessSettings,
     SeriesResult,
     combine_series,
@@ -132,15 +133,6 @@ def test_a_again_is_refused(a: SeriesResult) -> None:
         combine_series(a, a, SETTINGS)
 
 
-def test_clearing_leaves_nothing_that_looks_like_a_result(a: SeriesResult, tmp_path: Path) -> None:
-    folder.write_series(tmp_path, "A", a)
-    folder.write_summary(tmp_path, a)
-    kept = tmp_path / "processed" / "notes.txt"
-    kept.write_text("mine")
-    folder.clear(tmp_path)
-    assert list((tmp_path / "processed").iterdir()) == [kept]
-
-
 @pytest.mark.parametrize("given_nm", [6.5, 6.2])
 def test_a_given_diameter_is_used(given_nm: float, truth: np.ndarray) -> None:
     series = tilt_series(truth, A_ANGLES, DIAMETER, SIZE)
@@ -148,6 +140,12 @@ def test_a_given_diameter_is_used(given_nm: float, truth: np.ndarray) -> None:
     assert result.diameter.value == given_nm
     assert result.diameter.source == "given"
     assert set(result.detection.table.diameter_nm) == {given_nm}
+
+
+@pytest.mark.parametrize("given_nm", [1.9, 33.0], ids=["under two pixels", "over half the field"])
+def test_a_diameter_no_particle_here_can_have_is_refused(given_nm: float, a: SeriesResult) -> None:
+    with pytest.raises(ImpossibleDiameterError, match=r"series A: .* 2 to 32 nm"):
+        process_series(a.aligned, ProcessSettings(diameter_nm=given_nm))
 
 
 @pytest.mark.parametrize("number", [1, 6])

@@ -62,6 +62,7 @@ def test_one_series(
     assert summary.counts.A.n == pytest.approx(len(points), rel=0.03)
     assert summary.counts.fused is None
     assert str(tmp_path / "processed" / "particles_A.csv") in said.out
+    assert "record B" in said.out
     assert "SIRT" in said.err
 
 
@@ -75,6 +76,7 @@ def test_two_series(
     assert summary.counts.fused.n == pytest.approx(len(points), rel=0.02)
     out = capsys.readouterr().out
     assert all(line in out for line in ("fused", "turned by", "summary.json", "particles_mean.csv"))
+    assert "record B" not in out
 
 
 @dataclass(frozen=True)
@@ -90,6 +92,8 @@ def damaged(stacks: Path, scratch: Path, how: str) -> Path:
     stack = scratch / "bad.mrc"
     whole = (stacks / "A.mrc").read_bytes()
     stack.write_bytes(whole[: len(whole) // 2] if how == "cut" else whole)
+    if how == "text":
+        stack.write_text("angles in degrees, one a line\n" * 60)
     if how == "few angles":
         write_rawtlt(scratch / "bad.rawtlt", ANGLES[:-3])
     elif how != "no angles":
@@ -97,11 +101,27 @@ def damaged(stacks: Path, scratch: Path, how: str) -> Path:
     return stack
 
 
+def linked(stacks: Path, scratch: Path) -> Path:
+    (scratch / "B.mrc").symlink_to(stacks / "A.mrc")
+    return scratch / "B.mrc"
+
+
+def sized(diameter_nm: float) -> Callable[[Path, Path], list[object]]:
+    """Particles of a given size in a field of 56 pixels of 0.9 nm."""
+    return lambda s, t: [s / "A.mrc", "--diameter-nm", diameter_nm]
+
+
 CASES = [
     Bad("no such file", lambda s, t: [s / "none.mrc"], UsageError, "no such file"),
     Bad("a folder", lambda s, t: [s], UsageError, "folder"),
-    Bad("cut short", lambda s, t: [damaged(s, t, "cut")], UsageError, "not a whole MRC"),
-    Bad("no angles", lambda s, t: [damaged(s, t, "no angles")], UsageError, "no tilt angles"),
+    Bad("cut short", lambda s, t: [damaged(s, t, "cut")], UsageError, "cut off: .*copy it again"),
+    Bad("a text file", lambda s, t: [damaged(s, t, "text")], UsageError, "no MRC file"),
+    Bad(
+        "no angles",
+        lambda s, t: [damaged(s, t, "no angles")],
+        UsageError,
+        "no tilt angles.*--angles",
+    ),
     Bad("few angles", lambda s, t: [damaged(s, t, "few angles")], UsageError, "26 tilt angles"),
     Bad(
         "one angle file for two series",
@@ -109,7 +129,10 @@ CASES = [
         UsageError,
         "once for each",
     ),
-    Bad("A again", lambda s, t: [s / "A.mrc", s / "A.mrc"], SafetyStopError, "not flipped"),
+    Bad("A again", lambda s, t: [s / "A.mrc", s / "A.mrc"], UsageError, "same file"),
+    Bad("A by another name", lambda s, t: [s / "A.mrc", linked(s, t)], UsageError, "same file"),
+    Bad("diameter of the field", sized(30.0), UsageError, "1.8 to 25.2 nm"),
+    Bad("diameter under two pixels", sized(1.7), UsageError, "1.8 to 25.2 nm"),
     Bad("mirrored", lambda s, t: [s / "A.mrc", s / "mirrored.mrc"], SafetyStopError, "mirrored"),
     Bad("another", lambda s, t: [s / "A.mrc", s / "other.mrc"], SafetyStopError, "another object"),
 ]
@@ -125,6 +148,31 @@ def test_bad_input_gets_one_line_and_leaves_no_result(
     assert "\n" not in str(refused.value)
     assert not (out / "processed" / "summary.json").exists()
     assert not list(out.rglob("*.partial"))
+    if case.error is UsageError:
+        assert not out.exists(), "work was begun before the input was refused"
+
+
+@pytest.mark.parametrize(
+    ("there", "told"),
+    [
+        (("A.json", "A_sirt.mrc", "fused.mrc", "summary.json"), "holds results .* and 1 more"),
+        (("A_aligned.mrc",), r"cut short \(A_aligned\.mrc\)"),
+    ],
+    ids=["results", "a run cut short"],
+)
+def test_what_an_earlier_run_left_is_never_written_over(
+    there: tuple[str, ...], told: str, stacks: Path, tmp_path: Path
+) -> None:
+    processed = tmp_path / "processed"
+    processed.mkdir()
+    for name in there:
+        (processed / name).write_text("hours of work")
+    with pytest.raises(UsageError, match=f"{told}.*choose a new") as refused:
+        run(stacks / "A.mrc", "--out", tmp_path, "--diameter-nm", 6.3)
+    assert "\n" not in str(refused.value)
+    left = {path.name: path.read_text() for path in processed.iterdir()}
+    assert left == dict.fromkeys(there, "hours of work")
+    assert [path.name for path in tmp_path.iterdir()] == ["processed"]
 
 
 def test_images_of_nothing_are_a_processing_failure(tmp_path: Path) -> None:
