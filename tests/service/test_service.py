@@ -26,7 +26,6 @@ from controller.service.server import SessionService
 from tests.support import scripted_session as script
 from tests.support.noting_engine import NotingEngine
 
-
 NO_PROCESS = 2**22 + 1
 """More than any process id of Linux."""
 
