@@ -26,6 +26,8 @@ from controller.session.entries import Answered, Entry
 from controller.steps.context import StopRequestedError
 
 LOOK_EVERY_S = 0.05
+STOP = "stop"
+"""The answer, to any prompt, that ends the session."""
 URGENCY = (StopWhen.AT_END_OF_SERIES, StopWhen.AFTER_TILT, StopWhen.NOW)
 
 
@@ -73,7 +75,10 @@ class Control:
         return self._state
 
     def pause(self, reason: str = "paused by the operator") -> None:
-        """Pause at the next checkpoint; once paused, doing it again changes nothing.
+        """Pause at the next checkpoint, or right after the answer where a prompt waits.
+
+        Kept in every state until it takes effect: before the start, and in a pause that would
+        end by itself. Only `go_on` or a stop takes it back; saying it again changes nothing.
 
         Raises
         ------
@@ -82,23 +87,21 @@ class Control:
         """
         with self._changed:
             self._refuse_if_ended("pause")
-            if self._state in (State.RUNNING, State.STOPPING):
-                self._pause_reason = reason
+            self._pause_reason = reason
 
     def go_on(self) -> None:
-        """End a pause.
+        """End a pause, or take back one that has not taken effect yet.
 
         Raises
         ------
         UsageError
-            Nothing is paused.
+            Nothing is paused, nor about to be.
         """
         with self._changed:
-            if self._state is not State.PAUSED and self._pause_reason is None:
+            if next_state(self._state, Cue.GO_ON) is None and self._pause_reason is None:
                 raise UsageError(f"nothing to go on with: the session is {self._state.value}")
             self._pause_reason = None
-            if self._state is State.PAUSED:
-                self._move(Cue.GO_ON)
+            self._move(Cue.GO_ON)
 
     def stop(self, when: StopWhen) -> None:
         """Stop; asked again it can only become more urgent.
@@ -157,11 +160,15 @@ class Control:
         """
         if self._stop is StopWhen.NOW:
             raise StopRequestedError
+        if self._pause_reason is None:
+            return
+        self._refuse_to_wait()
+        self._blank()
         with self._changed:
-            reason = self._pause_reason
-        if reason is not None:
-            self._pause_reason = None
-            self.suspend(reason)
+            reason, self._pause_reason = self._pause_reason, None
+            if reason is not None:  # not taken back while the beam was being blanked
+                self._move(Cue.HOLD, reason)
+        self._sit_out()
 
     def between_steps(self, *, ends_series: bool) -> None:
         """Give way between two steps.
@@ -186,6 +193,10 @@ class Control:
         self._refuse_to_wait()
         self._blank()
         self.move(Cue.HOLD, reason)
+        self._sit_out(ready)
+
+    def _sit_out(self, ready: Callable[[], bool] | None = None) -> None:
+        """Wait while the session is paused."""
         while self._state is State.PAUSED:
             if ready is not None and ready():
                 self.move(Cue.GO_ON, "went on by itself")
@@ -196,6 +207,8 @@ class Control:
 
     def ask(self, step_id: str, prompt: Prompt) -> Answer:
         """Wait for an answer, beam blanked; it is journaled before it is acted upon.
+
+        A pause said meanwhile takes effect before the answer is returned, unless that is to stop.
 
         Raises
         ------
@@ -219,7 +232,11 @@ class Control:
             )
         )
         self._publish(PromptAnswered(**answer.model_dump()))
-        self.move(Cue.ANSWER)
+        with self._changed:
+            self._move(Cue.ANSWER)
+            if answer.value == STOP:
+                self._pause_reason = None
+        self.checkpoint()
         return answer
 
     def _wait_for_answer(self, prompt: Prompt) -> Answer:
@@ -231,7 +248,7 @@ class Control:
                     raise StopRequestedError
                 late = time.monotonic() > deadline_s
                 if late and self._unanswered.unanswered == "stop":
-                    self._answer = Answer(prompt_id=prompt.id, value="stop", by="policy")
+                    self._answer = Answer(prompt_id=prompt.id, value=STOP, by="policy")
                     break
                 self._changed.wait(LOOK_EVERY_S)
             self._prompt = None

@@ -1,0 +1,139 @@
+"""A pause said while the engine waits for something else: kept, or taken back."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from controller.commands import Answer
+from controller.engine import Engine
+from controller.events import Event, FrameRecorded, PromptOpened, State, StateChanged
+from controller.exit_codes import ExitCode
+from controller.microscope.interface import BeamLostError
+from tests.support.small_session import Run, open_session
+
+
+def states(run: Run) -> list[State]:
+    return [event.state for event in run.of(StateChanged)]
+
+
+def exposures(run: Run) -> int:
+    return sum(action == "acquire" for action, _ in run.microscope.log)
+
+
+DONE = Answer(prompt_id="flip", value="done")
+STOP = Answer(prompt_id="flip", value="stop")
+HELD = [State.RUNNING, State.WAITING, State.RUNNING, State.PAUSED, State.RUNNING, State.FINISHED]
+NOT_HELD = [State.RUNNING, State.WAITING, State.RUNNING, State.FINISHED]
+
+
+@dataclass(frozen=True)
+class AtThePrompt:
+    name: str
+    say: Callable[[Engine], None]
+    answer: Answer
+    code: ExitCode
+    states: list[State]
+
+
+def pause(engine: Engine) -> None:
+    engine.pause()
+
+
+def pause_twice(engine: Engine) -> None:
+    engine.pause()
+    engine.pause()
+
+
+def pause_and_take_back(engine: Engine) -> None:
+    engine.pause()
+    engine.go_on()
+
+
+AT_THE_PROMPT = [
+    AtThePrompt("a pause is kept", pause, DONE, ExitCode.OK, HELD),
+    AtThePrompt("said twice, it is one pause", pause_twice, DONE, ExitCode.OK, HELD),
+    AtThePrompt("going on takes it back", pause_and_take_back, DONE, ExitCode.OK, NOT_HELD),
+    AtThePrompt(
+        "the answer to stop comes first",
+        pause,
+        STOP,
+        ExitCode.INTERRUPTED,
+        [State.RUNNING, State.WAITING, State.RUNNING, State.STOPPING, State.STOPPED],
+    ),
+]
+
+
+@pytest.mark.parametrize("case", AT_THE_PROMPT, ids=lambda case: case.name)
+def test_a_pause_said_while_a_prompt_waits(tmp_path: Path, case: AtThePrompt) -> None:
+    blanked: list[bool] = []
+    exposed: list[int] = []
+
+    def look(event: Event, engine: Engine) -> None:
+        if isinstance(event, PromptOpened):
+            case.say(engine)
+            exposed.append(exposures(run))
+            engine.answer(case.answer)
+        if isinstance(event, StateChanged) and event.state is State.PAUSED:
+            blanked.append(run.microscope.blanked)
+            exposed.append(exposures(run))
+            threading.Timer(0.05, engine.go_on).start()
+
+    run = Run(open_session(tmp_path / "s"), answers=[], on_event=look)
+    assert run.go() is case.code
+    assert states(run) == case.states
+    assert blanked == [True] * case.states.count(State.PAUSED)
+    assert len(set(exposed)) == 1  # none between the question and the pause
+
+
+def test_a_pause_said_before_the_start_is_kept(tmp_path: Path) -> None:
+    def look(event: Event, engine: Engine) -> None:
+        if isinstance(event, StateChanged) and event.state is State.PAUSED:
+            threading.Timer(0.05, engine.go_on).start()
+
+    run = Run(open_session(tmp_path / "s"), on_event=look)
+    run.engine.pause()
+    assert run.go() is ExitCode.OK
+    assert states(run)[:3] == [State.RUNNING, State.PAUSED, State.RUNNING]
+
+
+def test_a_pause_can_be_taken_back_while_the_beam_is_being_blanked_for_it(tmp_path: Path) -> None:
+    def look(event: Event, engine: Engine) -> None:
+        if isinstance(event, FrameRecorded) and (event.series, event.index) == ("A", 1):
+            engine.pause()
+
+    def take_back(action: str, request_id: str) -> None:
+        if action == "blank" and len(run.of(FrameRecorded)) == 2 and not taken_back:
+            taken_back.append(True)
+            run.engine.go_on()
+
+    taken_back: list[bool] = []
+    run = Run(open_session(tmp_path / "s"), on_event=look)
+    run.microscope.fault = take_back
+    assert run.go() is ExitCode.OK
+    assert taken_back and State.PAUSED not in states(run)
+
+
+def test_a_pause_said_in_a_fault_outlasts_the_fault(tmp_path: Path) -> None:
+    def lose_the_beam(action: str, request_id: str) -> None:
+        if "A-002/frame" in request_id and not lost:
+            lost.append(True)
+            raise BeamLostError("no emission")
+
+    def look(event: Event, engine: Engine) -> None:
+        if isinstance(event, StateChanged) and event.state is State.PAUSED:
+            if "went on" not in "".join(e.reason for e in run.of(StateChanged)):
+                engine.pause()
+            else:
+                threading.Timer(0.05, engine.go_on).start()
+
+    lost: list[bool] = []
+    run = Run(open_session(tmp_path / "s"), on_event=look)
+    run.microscope.fault = lose_the_beam
+    assert run.go() is ExitCode.OK
+    paused = [event.reason for event in run.of(StateChanged) if event.state is State.PAUSED]
+    assert len(paused) == 2 and paused[-1] == "paused by the operator"
