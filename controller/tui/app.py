@@ -25,7 +25,13 @@ from controller.tui.feed import Feed
 from controller.tui.help import HelpScreen
 from controller.tui.log import LogScreen
 from controller.tui.main_screen import MainScreen
-from controller.tui.messages import PictureArrived, RecordsArrived, StatusArrived, Unreachable
+from controller.tui.messages import (
+    PictureArrived,
+    RecordsArrived,
+    StatusArrived,
+    Uncovered,
+    Unreachable,
+)
 
 RECORDS_KEPT = 20_000
 MICROSCOPE_ROOM = Theme(
@@ -131,6 +137,11 @@ class SessionApp(App[None]):
             if isinstance(screen, LogScreen):
                 screen.add(message.records)
 
+    def on_uncovered(self, message: Uncovered) -> None:
+        """Open the prompt that had to wait."""
+        del message
+        self._follow_prompt(self.status)
+
     def on_unreachable(self, message: Unreachable) -> None:
         """Say so; what was known stays on the screen."""
         self._main.show(self.status, unreachable=message.text)
@@ -160,7 +171,7 @@ class SessionApp(App[None]):
     def action_answer(self) -> None:
         """Come back to the open prompt."""
         prompt = self.status.prompt
-        if prompt is None:
+        if prompt is None or any(isinstance(s, PromptDialog) for s in self.screen_stack):
             return
 
         def answered(answer: Answer | None) -> None:
@@ -168,7 +179,8 @@ class SessionApp(App[None]):
                 self._send(lambda client: client.answer(answer))
 
         dialog = PromptDialog(prompt)
-        self._dialog = self.status.prompt_seq, dialog
+        self._asked = self.status.prompt_seq
+        self._dialog = self._asked, dialog
         self.push_screen(dialog, answered)
 
     def action_view(self) -> None:
@@ -233,13 +245,15 @@ class SessionApp(App[None]):
             self.refresh_bindings()
 
     def _follow_prompt(self, status: SessionStatus) -> None:
-        """Open a new prompt by itself, close one that was answered elsewhere."""
+        """Open a new prompt by itself, close one that was answered elsewhere.
+
+        Nothing else is covered: a key meant for another dialog must not answer a prompt.
+        """
         open_seq = status.prompt_seq if status.prompt is not None else None
         if self._dialog is not None and self._dialog[0] != open_seq:
             self._dialog[1].withdraw()
             self._dialog = None
-        if open_seq is not None and open_seq != self._asked and not self._read_only:
-            self._asked = open_seq
+        if open_seq != self._asked and self._main.is_active and not self._read_only:
             self.action_answer()
 
     def _send(self, command: Callable[[ServiceClient], None]) -> None:

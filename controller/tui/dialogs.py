@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from typing import ClassVar
 
 from rich.table import Table
@@ -23,6 +24,8 @@ from controller.tui.layout import LINES_AROUND_BODY, side_cells, tail_cells
 
 LINES_AROUND_STEPS = 8
 """Border, title, gaps, reason, command."""
+DEAF_FOR_S = 0.5
+"""No answer is taken so soon after a prompt appears: the key was meant for something else."""
 STOP_CHOICES = {
     StopWhen.AFTER_TILT: "after this tilt",
     StopWhen.AT_END_OF_SERIES: "at the end of the series",
@@ -53,6 +56,7 @@ class PromptDialog(ModalScreen[Answer | None]):
         super().__init__()
         self.prompt = prompt
         self._withdrawn = False
+        self._appeared_s = time.monotonic()
 
     def compose(self) -> ComposeResult:
         """Title, what to do, choices, reason, the same on the command line."""
@@ -78,11 +82,12 @@ class PromptDialog(ModalScreen[Answer | None]):
     def withdraw(self) -> None:
         """Close: the prompt was answered elsewhere."""
         self._withdrawn = True
-        if self.is_current:
+        if self.is_active:
             self.dismiss(None)
 
     def on_screen_resume(self) -> None:
         """Close late where something lay over the prompt when it was answered."""
+        self._appeared_s = time.monotonic()
         if self._withdrawn:
             self.dismiss(None)
 
@@ -100,6 +105,8 @@ class PromptDialog(ModalScreen[Answer | None]):
 
     @on(OptionList.OptionSelected)
     def _chosen(self, event: OptionList.OptionSelected) -> None:
+        if time.monotonic() - self._appeared_s < DEAF_FOR_S:
+            return
         choice = str(event.option.id)
         if choice in self.prompt.needs_reason:
             self.query_one(Input).focus()

@@ -27,7 +27,7 @@ from controller.tui.charts import charts_of
 from controller.tui.image import ImageView, beside_its_mirror
 from controller.tui.layout import LINES_AROUND_BODY, image_cells, tail_cells
 from controller.tui.log import log_line
-from controller.tui.messages import View
+from controller.tui.messages import Uncovered, View
 from controller.tui.panels import panel_of
 from controller.tui.plot import Plot
 from controller.tui.rail import rail_of
@@ -80,6 +80,10 @@ class MainScreen(Screen[None]):
         self._tail.styles.width = tail_cells(event.size)
         self.call_after_refresh(self._show_tail)
         self.show(self._status)
+
+    def on_screen_resume(self) -> None:
+        """Tell that nothing lies over it any more."""
+        self.post_message(Uncovered())
 
     def show(self, status: SessionStatus, unreachable: str = "") -> None:
         """Show a status; why there is no newer one, where the session does not answer."""

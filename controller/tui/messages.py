@@ -55,6 +55,10 @@ class RecordsArrived(Message):
         self.records = records
 
 
+class Uncovered(Message):
+    """Whatever lay over the main screen has been closed."""
+
+
 class Unreachable(Message):
     """The session does not answer."""
 

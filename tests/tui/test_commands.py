@@ -17,6 +17,7 @@ from controller.commands import Answer, StopWhen
 from controller.events import Event, PromptAnswered, State, StateChanged
 from controller.exit_codes import ExitCode
 from controller.service.server import SessionService
+from controller.tui import dialogs
 from controller.tui.app import SessionApp
 from tests.support import scripted_session as script
 from tests.support.noting_engine import NotingEngine
@@ -66,6 +67,8 @@ async def until_shown(app: SessionApp, pilot: Pilot[None], text: str) -> None:
 
 FLIP = tuple(script.flip())
 REFUSED = (*FLIP, *script.flip_refused())
+LISTENING = "wait:600"
+"""A prompt takes no answer in its first moment."""
 
 
 @dataclass(frozen=True)
@@ -94,28 +97,28 @@ CASES = (
         "answer with the first choice",
         FLIP,
         "Retract the holder",
-        ("enter",),
+        (LISTENING, "enter"),
         (Answer(prompt_id="flip", value="done"),),
     ),
     Case(
         "answer with another choice",
         FLIP,
         "Retract the holder",
-        ("down", "enter"),
+        (LISTENING, "down", "enter"),
         (Answer(prompt_id="flip", value="stop"),),
     ),
     Case(
         "answer later",
         FLIP,
         "Retract the holder",
-        ("escape", "a", "enter"),
+        ("escape", "a", LISTENING, "enter"),
         (Answer(prompt_id="flip", value="done"),),
     ),
     Case(
         "override with a reason",
         REFUSED,
         "same side up",
-        ("down", "down", "enter", *"seen", "enter"),
+        (LISTENING, "down", "down", "enter", *"seen", "enter"),
         (Answer(prompt_id="flip-check", value="override", reason="seen"),),
     ),
 )
@@ -137,7 +140,11 @@ def test_keys_reach_the_engine(session: Session, case: Case) -> None:
 
 
 QUIET = {
-    "an override without a reason": (REFUSED, "same side up", ("down", "down", "enter", "enter")),
+    "an override without a reason": (
+        REFUSED,
+        "same side up",
+        (LISTENING, "down", "down", "enter", "enter"),
+    ),
     "a prompt put off": (FLIP, "Retract the holder", ("escape",)),
     "a stop thought better of": ((), "5/73", ("x", "escape")),
     "detaching": ((), "5/73", ("q",)),
@@ -186,6 +193,104 @@ def test_a_prompt_answered_elsewhere_closes(session: Session) -> None:
         await until_shown(app, pilot, "Retract the holder")
 
     drive(body, session.app())
+
+
+@dataclass(frozen=True)
+class Over:
+    """What lies over the main screen when a prompt opens, and the keys meant for it."""
+
+    name: str
+    opens: str
+    seen: str
+    keys: tuple[str, ...]
+    told: tuple[object, ...] = ()
+
+
+OVER = (
+    Over("stop, thought better of", "x", "Stop the session", ("escape",)),
+    Over("stop, chosen", "x", "Stop the session", ("enter",), (StopWhen.AFTER_TILT,)),
+    Over("help", "question_mark", "detach: the session goes on", ("q",)),
+    Over("the log", "l", "event log", ("escape",)),
+    Over("the palette", "ctrl+p", "Search for commands", ("escape",)),
+)
+
+
+@pytest.mark.parametrize("case", OVER, ids=lambda case: case.name)
+def test_a_prompt_waits_until_what_is_open_is_closed(session: Session, case: Over) -> None:
+    async def body(app: SessionApp, pilot: Pilot[None]) -> None:
+        await until_shown(app, pilot, "5/73")
+        await pilot.press(case.opens)
+        await until_shown(app, pilot, case.seen)
+        session.publish(*FLIP)
+        await until(lambda: app.status.prompt is not None)
+        await pilot.pause()
+        assert case.seen in shown(app) and "Retract the holder" not in shown(app)
+        await pilot.press(*case.keys)
+        await until_shown(app, pilot, "Retract the holder")
+        await until(lambda: len(session.engine.told) >= len(case.told))
+
+    drive(body, session.app())
+    assert tuple(session.engine.told) == case.told
+
+
+def test_a_prompt_answered_before_it_could_open_stays_away(session: Session) -> None:
+    async def body(app: SessionApp, pilot: Pilot[None]) -> None:
+        await until_shown(app, pilot, "5/73")
+        await pilot.press("x")
+        session.publish(*FLIP, PromptAnswered(prompt_id="flip", value="done", by="demo"))
+        await until_shown(app, pilot, "[ flip ]")
+        await pilot.press("escape")
+        await pilot.pause(0.2)
+        assert "Stop the session" not in shown(app) and "Retract the holder" not in shown(app)
+
+    drive(body, session.app())
+
+
+def test_a_prompt_put_off_from_the_log_stays_away(session: Session) -> None:
+    session.publish(*FLIP)
+
+    async def body(app: SessionApp, pilot: Pilot[None]) -> None:
+        await until_shown(app, pilot, "Retract the holder")
+        await pilot.press("escape", "l", "escape")
+        await until_shown(app, pilot, "a answers")
+        await pilot.pause(0.2)
+        assert "Retract the holder" not in shown(app)
+
+    drive(body, session.app())
+
+
+def test_a_prompt_answered_elsewhere_leaves_what_lies_over_it(session: Session) -> None:
+    session.publish(*FLIP)
+
+    async def body(app: SessionApp, pilot: Pilot[None]) -> None:
+        await until_shown(app, pilot, "Retract the holder")
+        await pilot.press("ctrl+p")
+        await until_shown(app, pilot, "Search for commands")
+        session.publish(PromptAnswered(prompt_id="flip", value="done", by="demo"))
+        await until(lambda: app.status.prompt is None)
+        await pilot.pause()
+        assert "Search for commands" in shown(app)
+        await pilot.press("escape")
+        await until(lambda: "Retract the holder" not in shown(app))
+
+    drive(body, session.app())
+
+
+@pytest.mark.parametrize("keys", [(), ("escape", "a")], ids=["by itself", "called back"])
+def test_a_key_pressed_as_the_prompt_appears_answers_nothing(
+    session: Session, monkeypatch: pytest.MonkeyPatch, keys: tuple[str, ...]
+) -> None:
+    monkeypatch.setattr(dialogs, "DEAF_FOR_S", 60.0)  # however slow the machine
+    session.publish(*FLIP)
+
+    async def body(app: SessionApp, pilot: Pilot[None]) -> None:
+        await until_shown(app, pilot, "Retract the holder")
+        await pilot.press(*keys, "enter")
+        await pilot.pause(0.2)
+        assert "Retract the holder" in shown(app)
+
+    drive(body, session.app())
+    assert session.engine.told == []
 
 
 def test_a_refused_command_is_told(session: Session) -> None:
