@@ -91,7 +91,7 @@ def run_session(path: Path, bridge: Path | None) -> ExitCode:
         stack.callback(jobs.close)
         engine = Engine(
             session,
-            _connector(folder, session, bridge, stack),
+            _connector(session, _bridge_finder(folder, session, bridge, stack)),
             jobs,
             publish,
             lambda where: _write_report(where, publish),
@@ -113,16 +113,22 @@ def _told_to_both(first: Publish, second: Publish) -> Publish:
     return publish
 
 
-def _connector(
+def _bridge_finder(
     folder: SessionFolder, session: Session, bridge: Path | None, stack: ExitStack
-) -> Callable[[], Microscope]:
+) -> Callable[[], Path]:
+    """Make what names the connection file of a bridge that is there."""
+    if bridge is not None:
+        return lambda: bridge
+    # sockets have short paths, sessions may not
+    sockets = stack.enter_context(tempfile.TemporaryDirectory(dir=runtime_folder()))
+    simulator = SimulatorBridge(folder, session, Path(sockets))
+    stack.callback(simulator.close)
+    return simulator.connection_file
+
+
+def _connector(session: Session, connection_file: Callable[[], Path]) -> Callable[[], Microscope]:
     """Make what takes charge of the microscope, again after every loss."""
-    simulator: SimulatorBridge | None = None
-    if bridge is None:
-        # sockets have short paths, sessions may not
-        sockets = stack.enter_context(tempfile.TemporaryDirectory(dir=runtime_folder()))
-        simulator = SimulatorBridge(folder, session, Path(sockets))
-        stack.callback(simulator.close)
+    holder = f"session {session.protocol.name} in {session.folder.path}"
 
     def take_charge() -> Microscope:
         limits = SessionLimits(
@@ -130,9 +136,7 @@ def _connector(
             dose_budget_e_per_A2=session.protocol.limits.dose_budget_e_per_A2,
             dose_spent_e_per_A2=session.ledger.dose_e_per_A2,
         )
-        where = simulator.connection_file() if simulator else bridge
-        assert where is not None
-        return connect(where, f"session {session.protocol.name} in {folder.path}", limits)
+        return connect(connection_file(), holder, limits)
 
     return take_charge
 

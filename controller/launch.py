@@ -58,6 +58,21 @@ def new_session(protocol_path: Path, out: Path | None) -> SessionFolder:
     return folder
 
 
+def require_bridge(protocol_path: Path, bridge: Path | None) -> None:
+    """Refuse to go without a bridge where the protocol is for a real column.
+
+    Raises
+    ------
+    UsageError
+        Also where the protocol is wrong.
+    """
+    if read_protocol(protocol_path).column.kind == "bridge" and bridge is None:
+        raise UsageError(
+            f"{protocol_path}: column.kind is bridge: start `dualtilt bridge` on the microscope "
+            "PC and pass its connection file with --bridge"
+        )
+
+
 def start(folder: SessionFolder, bridge: Path | None) -> subprocess.Popen[bytes]:
     """Start the session's process on a folder and wait until it can be attached to.
 

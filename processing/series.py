@@ -36,10 +36,6 @@ class TiltSeries:
     tilt_axis_deg
         Known in-plane angle of the tilt axis from the image's +y towards -x, beyond what the
         reader has already turned; alignment starts from it and removes it.
-    dark_level
-        Detector value without a beam.
-    electrons_per_count
-        Incident electrons a count stands for, where calibrated.
     """
 
     images: Float32
@@ -48,8 +44,6 @@ class TiltSeries:
     excluded: Bools = field(default_factory=lambda: np.zeros(0, bool))
     name: str = "A"
     tilt_axis_deg: float = 0.0
-    dark_level: float = 0.0
-    electrons_per_count: float | None = None
 
     def __post_init__(self) -> None:
         if self.images.ndim != 3 or len(self.images) == 0:

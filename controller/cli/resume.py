@@ -20,7 +20,7 @@ def run(args: argparse.Namespace) -> int:
     """Resume at the step the journal names; no frame is lost or taken twice."""
     from controller.errors import UsageError
     from controller.events import State
-    from controller.launch import start, watch
+    from controller.launch import require_bridge, start, watch
     from controller.service.client import last_status
     from controller.session.folder import SessionFolder
 
@@ -28,5 +28,6 @@ def run(args: argparse.Namespace) -> int:
     status = last_status(folder.path)
     if status is not None and status.state is State.FINISHED:
         raise UsageError(f"{folder.path}: this session is finished; see {folder.report}")
+    require_bridge(folder.protocol, args.bridge)
     start(folder, args.bridge)
     return watch(folder, headless=args.headless)

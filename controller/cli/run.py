@@ -19,18 +19,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run the session; closing the screen does not end it."""
-    from controller.errors import UsageError
-    from controller.launch import new_session, start, watch
+    from controller.launch import new_session, require_bridge, start, watch
     from controller.profiles import find_profile
-    from controller.protocol import read_protocol
 
     protocol_path = find_profile(args.protocol)
-    kind = read_protocol(protocol_path).column.kind
-    if kind != "simulator" and args.bridge is None:
-        raise UsageError(
-            f"{protocol_path}: column.kind is {kind}: start `dualtilt bridge` on the microscope "
-            "PC and pass its connection file with --bridge"
-        )
+    require_bridge(protocol_path, args.bridge)
     folder = new_session(protocol_path, args.out)
     print(f"session in {folder.path}", flush=True)
     start(folder, args.bridge)

@@ -19,7 +19,6 @@ class EventLog:
     """
 
     def __init__(self, path: Path) -> None:
-        self.next_seq = _last_seq(path) + 1
         _end_torn_line(path)
         self._file = path.open("ab", buffering=0)
         self.lost = 0
@@ -47,10 +46,6 @@ def read_events(path: Path) -> list[Record]:
         except ValidationError:
             continue
     return records
-
-
-def _last_seq(path: Path) -> int:
-    return max((record.seq for record in read_events(path)), default=-1)
 
 
 def _end_torn_line(path: Path) -> None:

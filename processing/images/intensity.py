@@ -47,7 +47,7 @@ def background_levels(images: Float32) -> Float64:
 def without_background(series: TiltSeries) -> TiltSeries:
     """Each image less the level around the object; the dark level goes with it."""
     levels = background_levels(series.images).astype(np.float32)
-    return replace(series, images=series.images - levels[:, None, None], dark_level=0.0)
+    return replace(series, images=series.images - levels[:, None, None])
 
 
 def linearised(series: TiltSeries, response: Response) -> TiltSeries:

@@ -13,6 +13,12 @@ from controller.exit_codes import ExitCode
 TYPO = 'name = "x"\n[scan]\nwidth_px = 64\nheight_px = 64\npixel_nm = -1.0\ndwel_us = 1.0\n'
 
 
+AT_A_COLUMN = (
+    'name = "x"\n[column]\nkind = "bridge"\n'
+    "[scan]\nwidth_px = 64\nheight_px = 64\npixel_nm = 1.0\ndwell_us = 1.0\n"
+)
+
+
 @dataclass(frozen=True)
 class Case:
     name: str
@@ -23,6 +29,8 @@ class Case:
 CASES = [
     Case("run: no such protocol", ("run", "{dir}/none.toml"), ("none.toml",)),
     Case("run: every wrong field", ("run", "{typo}"), ("pixel_nm", "dwel_us", "dwell_us")),
+    Case("run: a column without its bridge", ("run", "{column}"), ("column.toml", "--bridge")),
+    Case("resume: the same", ("resume", "{held}"), ("protocol.toml", "--bridge")),
     Case("plan: no such protocol", ("plan", "{dir}/none.toml"), ("none.toml",)),
     Case("check: no such protocol", ("check", "{dir}/none.toml"), ("none.toml",)),
     Case("resume: no session", ("resume", "{dir}"), ("{dir}", "dualtilt run")),
@@ -41,7 +49,12 @@ def test_bad_input_is_one_line_and_exit_code_2(
 ) -> None:
     typo = tmp_path / "typo.toml"
     typo.write_text(TYPO)
-    names = {"dir": str(tmp_path), "typo": str(typo)}
+    column, held = tmp_path / "column.toml", tmp_path / "held"
+    column.write_text(AT_A_COLUMN)
+    held.mkdir()
+    (held / "protocol.toml").write_text(AT_A_COLUMN)
+    (held / "journal.jsonl").touch()
+    names = {"dir": tmp_path, "typo": typo, "column": column, "held": held}
     code = main([word.format(**names) for word in case.words])
     said = capsys.readouterr().err
     assert code == ExitCode.USAGE, said
