@@ -10,7 +10,8 @@ from pathlib import Path
 from controller.exit_codes import ExitCode
 
 HELP = "serve a microscope, real or simulated, to one session at a time"
-DEFAULT_LEASE_S = 5.0
+DEFAULT_LEASE_S = 1.5
+"""The column is safe within 2 s of losing its controller, the watchdog's interval included."""
 CERTS_HELP = "make certificates for both sides and end; with --host, --port: how to connect, too"
 LEASE_HELP = "make safe when the session has been silent this long (default: %(default)s)"
 

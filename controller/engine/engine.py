@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
-from controller.engine.control import Control
+from controller.engine.control import LOOK_EVERY_S, Control
 from controller.engine.faults import PASSING, pause_reason, recovery
 from controller.engine.states import ENDED, Cue
 from controller.errors import BridgeError, DualtiltError, SafetyStopError
@@ -22,7 +23,7 @@ from controller.events import (
     SessionStarted,
 )
 from controller.exit_codes import ExitCode
-from controller.microscope.interface import Microscope, MicroscopeError
+from controller.microscope.interface import LeaseError, Microscope, MicroscopeError
 from controller.microscope.safety import reach_safe_state
 from controller.plan import make_plan, steps_to_do
 from controller.processing_jobs import ProcessingJobs
@@ -32,6 +33,9 @@ from controller.steps.context import Context, StopRequestedError
 from controller.steps.kinds import Step, carry_out
 from controller.steps.series_start import SeriesStart
 from controller.steps.tilt import Tilt
+
+TAKE_OVER_WITHIN_S = 10.0
+"""How long a lease that is still held is waited for at the start: a dead session's runs out."""
 
 
 class Engine:
@@ -111,11 +115,7 @@ class Engine:
         return ExitCode.OK
 
     def _prepare(self) -> Context:
-        try:
-            column = Column(self._connect, self._session, self._publish, self._control.suspend)
-        except MicroscopeError as error:
-            raise BridgeError(f"the microscope cannot be reached: {error}") from None
-        self._column = column
+        column = self._column = self._take_charge()
         return Context(
             session=self._session,
             column=column,
@@ -125,6 +125,27 @@ class Engine:
             write_report=self._write_report,
             left_s=self._plan.left_in_phase_s,
         )
+
+    def _take_charge(self) -> Column:
+        """Meet the microscope; the lease of a session that died is waited for.
+
+        Raises
+        ------
+        BridgeError
+            Nobody answers, or somebody else stays in charge.
+        """
+        give_up_s = time.monotonic() + TAKE_OVER_WITHIN_S
+        while True:
+            try:
+                return Column(self._connect, self._session, self._publish, self._control.suspend)
+            except LeaseError as error:
+                if time.monotonic() > give_up_s:
+                    raise BridgeError(f"the microscope is in use: {error}") from None
+            except MicroscopeError as error:
+                raise BridgeError(f"the microscope cannot be reached: {error}") from None
+            if self._control.state in ENDED:
+                raise StopRequestedError
+            time.sleep(LOOK_EVERY_S)
 
     def _tell_start(self, context: Context) -> None:
         protocol, session, column = context.protocol, self._session, context.column.description

@@ -89,6 +89,18 @@ class FrameRejected(Data):
     """Relative to the session's folder."""
 
 
+class FrameDamaged(Data):
+    """A frame in its stack is no longer what was recorded: nothing may use it."""
+
+    kind: Literal["frame-damaged"] = "frame-damaged"
+    series: SeriesName
+    section: Annotated[int, Field(ge=0)]
+    crc32: Annotated[int, Field(ge=0, le=0xFFFFFFFF)]
+    """Of the bytes found."""
+    kept: str
+    """Copy of the bytes found, relative to the session's folder."""
+
+
 class TiltSkipped(Data):
     """No frame at this tilt, and why."""
 
@@ -135,6 +147,7 @@ Entry = Annotated[
     | Exposed
     | FrameWritten
     | FrameRejected
+    | FrameDamaged
     | TiltSkipped
     | Answered
     | FlipJudged

@@ -17,6 +17,7 @@ from controller.session.entries import (
     Exposed,
     Exposing,
     FlipJudged,
+    FrameDamaged,
     FrameRejected,
     FrameWritten,
     JobEnded,
@@ -46,6 +47,8 @@ class Ledger:
         Ids of the steps that need not be carried out again.
     frames
         Acknowledged frames by series, in order of section.
+    damaged
+        Frames found to be no longer what was recorded, by (series, section).
     exposures
         By request id; one without a known outcome counts in full.
     centre
@@ -60,6 +63,7 @@ class Ledger:
     frames: Mapping[SeriesName, tuple[FrameWritten, ...]] = field(
         default_factory=lambda: MappingProxyType({"A": (), "B": ()})
     )
+    damaged: Mapping[tuple[SeriesName, int], FrameDamaged] = field(default_factory=dict)
     skipped: tuple[TiltSkipped, ...] = ()
     exposures: Mapping[str, Exposure] = field(default_factory=dict)
     answers: tuple[Answered, ...] = ()
@@ -80,6 +84,10 @@ class Ledger:
     def attempts(self, step_id: str, purpose: str) -> int:
         """Count the requests made so far for this purpose."""
         return len(self._of(step_id, purpose))
+
+    def unusable(self, frame: FrameWritten) -> bool:
+        """Tell whether processing has to leave a frame out."""
+        return frame.verdict == "invalid" or (frame.series, frame.section) in self.damaged
 
     def _of(self, step_id: str, purpose: str) -> list[Exposure]:
         return [
@@ -104,6 +112,9 @@ def fold(ledger: Ledger, entry: Entry) -> Ledger:
             return _settle(ledger, entry.request_id, entry.dose_e_per_A2)
         case FrameWritten():
             return _add_frame(ledger, entry)
+        case FrameDamaged():
+            where = (entry.series, entry.section)
+            return replace(ledger, damaged={**ledger.damaged, where: entry})
         case TiltSkipped():
             return replace(_complete(ledger, entry.step_id), skipped=(*ledger.skipped, entry))
         case Answered():

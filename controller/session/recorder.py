@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from types import MappingProxyType
 from typing import Any
@@ -63,8 +63,17 @@ class SeriesRecorder:
         """Read an acknowledged image back."""
         return self._open(acknowledged, None).read(section)
 
-    def write_companions(self, frames: Sequence[FrameWritten]) -> None:
+    def write_companions(
+        self, frames: Sequence[FrameWritten], unusable: Callable[[FrameWritten], bool]
+    ) -> None:
         """Rewrite mdoc and rawtlt, each in one step.
+
+        Parameters
+        ----------
+        frames
+            All acknowledged ones, in order of section.
+        unusable
+            Tells which of them the mdoc marks as excluded.
 
         Raises
         ------
@@ -79,7 +88,8 @@ class SeriesRecorder:
             data_mode=STORED_AS[frames[0].info.dtype] if frames else None,
             titles=(f"dualtilt: HAADF-STEM tilt series {self._series}",),
         )
-        write_mdoc(self._folder.mdoc(self._series), header, [_mdoc_section(f) for f in frames])
+        sections = [_mdoc_section(frame, unusable(frame)) for frame in frames]
+        write_mdoc(self._folder.mdoc(self._series), header, sections)
         write_rawtlt(self._folder.rawtlt(self._series), [f.info.stage.alpha_deg for f in frames])
 
     def close(self) -> None:
@@ -103,7 +113,7 @@ class SeriesRecorder:
         return self._writer
 
 
-def _mdoc_section(frame: FrameWritten) -> MdocSection:
+def _mdoc_section(frame: FrameWritten, excluded: bool) -> MdocSection:
     info = frame.info
     taken = datetime.fromisoformat(frame.recorded_at)
     return MdocSection(
@@ -117,6 +127,7 @@ def _mdoc_section(frame: FrameWritten) -> MdocSection:
         exposure_time_s=info.scan.exposure_s,
         date_time=f"{taken:%d-%b-%y  %H:%M:%S}",
         probe_current_pA=info.current_pA,
+        excluded=excluded,
         extra=MappingProxyType(
             {
                 "PriorRecordDose": f"{frame.dose_before_e_per_A2:.7g}",

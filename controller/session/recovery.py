@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from pydantic import JsonValue
 
 from controller.events import FlipChecked, SeriesName
 from controller.protocol import Protocol
-from controller.session.entries import FrameWritten
+from controller.session.entries import FrameDamaged, FrameWritten
 from controller.session.errors import JournalDamagedError, ProtocolChangedError
 from controller.session.folder import SessionFolder
 from controller.session.journal import JournalContent, read_journal
@@ -31,12 +32,15 @@ class Recovered:
         Steps done, frames, dose, flip: everything the journal says.
     journal
         Its content, verified.
+    damaged
+        Frames found damaged that the journal did not know of yet.
     report
         What was found and put right, a line each; empty after a clean end.
     """
 
     ledger: Ledger
     journal: JournalContent
+    damaged: tuple[FrameDamaged, ...]
     report: tuple[str, ...]
 
     @property
@@ -55,7 +59,7 @@ class Recovered:
         return self.ledger.dose_e_per_A2
 
 
-NOTHING_YET = Recovered(Ledger(), JournalContent((), 0, b""), ())
+NOTHING_YET = Recovered(Ledger(), JournalContent((), 0, b""), (), ())
 """A session about to start."""
 
 
@@ -73,12 +77,20 @@ def recover(folder: SessionFolder) -> Recovered:
     """
     content = read_journal(folder.journal)
     ledger = fold_all(line.entry for line in content.lines)
-    report = list(_quarantine_torn_line(folder, content))
+    report = _quarantine_torn_line(folder, content)
+    damaged: list[FrameDamaged] = []
     if content.lines:  # else the crash came before the opening entry: nothing was recorded
         _check_protocol(folder, ledger)
     for series in SERIES:
-        report += _check_stack(folder, series, ledger.frames[series])
-    return Recovered(ledger, content, tuple(report))
+        frames = ledger.frames[series]
+        if not _is_there(folder.stack(series), frames):
+            continue
+        found = [f for f in _damaged(folder, series, frames) if _is_news(f, ledger)]
+        damaged += found
+        report += [_told(folder, frames[entry.section], entry) for entry in found]
+        report += _quarantine_tail(folder, series, frames)
+        _mend_header(folder.stack(series), len(frames))
+    return Recovered(ledger, content, tuple(damaged), tuple(report))
 
 
 def differences(then: JsonValue, now: JsonValue, path: str = "") -> list[str]:
@@ -109,50 +121,69 @@ def _check_protocol(folder: SessionFolder, ledger: Ledger) -> None:
 def _quarantine_torn_line(folder: SessionFolder, content: JournalContent) -> list[str]:
     if not content.torn:
         return []
-    kept = _keep(folder, f"journal-line-{len(content.lines) + 1}", content.torn)
+    kept = keep(folder, f"journal-line-{len(content.lines) + 1}", content.torn)
     return [f"journal: a torn last line was cut off (kept in {kept})"]
 
 
-def _check_stack(
+def _is_there(path: Path, frames: tuple[FrameWritten, ...]) -> bool:
+    if frames and not path.exists():
+        raise JournalDamagedError(
+            f"{path}: is missing, the journal has {len(frames)} frames; restore it from a copy"
+        )
+    return path.exists()
+
+
+def _damaged(
     folder: SessionFolder, series: SeriesName, frames: tuple[FrameWritten, ...]
-) -> list[str]:
+) -> Iterator[FrameDamaged]:
+    """Find the frames whose bytes are not what was recorded; a copy of each is kept."""
     path = folder.stack(series)
-    if not path.exists():
-        if frames:
-            raise JournalDamagedError(
-                f"{path}: is missing, the journal has {len(frames)} frames; restore it from a copy"
-            )
-        return []
-    report = []
-    with path.open("r+b") as stack:
-        end = HEADER_BYTES
+    with path.open("rb") as stack:
         for frame in frames:
             stack.seek(frame.offset)
-            size = _frame_bytes(frame)
-            pixels = stack.read(size)
-            if len(pixels) < size:
+            pixels = stack.read(_frame_bytes(frame))
+            if len(pixels) < _frame_bytes(frame):
                 raise JournalDamagedError(
                     f"{path}: ends within frame {frame.section}, the journal has {len(frames)}; "
                     "restore it from a copy"
                 )
-            if zlib.crc32(pixels) != frame.crc32:
-                kept = _keep(folder, f"{series}-section-{frame.section}", pixels)
-                report.append(
-                    f"{path.name}: frame {frame.section} at {frame.alpha_deg:+g} degrees is not "
-                    f"what was recorded; leave it out of processing (copy in {kept})"
+            crc32 = zlib.crc32(pixels)
+            if crc32 != frame.crc32:
+                kept = f"{series}-section-{frame.section}-{crc32:08x}"
+                yield FrameDamaged(
+                    series=series,
+                    section=frame.section,
+                    crc32=crc32,
+                    kept=keep(folder, kept, pixels),
                 )
-            end = frame.offset + size
+
+
+def _is_news(found: FrameDamaged, ledger: Ledger) -> bool:
+    known = ledger.damaged.get((found.series, found.section))
+    return known is None or known.crc32 != found.crc32
+
+
+def _told(folder: SessionFolder, frame: FrameWritten, found: FrameDamaged) -> str:
+    return (
+        f"{folder.stack(found.series).name}: frame {found.section} at {frame.alpha_deg:+g} degrees "
+        f"is not what was recorded; processing leaves it out (copy in {found.kept})"
+    )
+
+
+def _quarantine_tail(
+    folder: SessionFolder, series: SeriesName, frames: tuple[FrameWritten, ...]
+) -> list[str]:
+    """Cut off what lies behind the last acknowledged frame, and keep it."""
+    path = folder.stack(series)
+    end = frames[-1].offset + _frame_bytes(frames[-1]) if frames else HEADER_BYTES
+    with path.open("r+b") as stack:
         stack.seek(end)
         tail = stack.read()
-        if tail:
-            kept = _keep(folder, f"{series}-after-section-{len(frames) - 1}", tail)
-            stack.truncate(end)
-            report.append(
-                f"{path.name}: {len(tail)} bytes were never acknowledged and cut off "
-                f"(kept in {kept})"
-            )
-    _mend_header(path, len(frames))
-    return report
+        if not tail:
+            return []
+        kept = keep(folder, f"{series}-after-section-{len(frames) - 1}", tail)
+        stack.truncate(end)
+    return [f"{path.name}: {len(tail)} bytes were never acknowledged and cut off (kept in {kept})"]
 
 
 def _mend_header(path: Path, sections: int) -> None:
@@ -170,10 +201,14 @@ def _frame_bytes(frame: FrameWritten) -> int:
     return frame.info.scan.width_px * frame.info.scan.height_px * sample_bytes
 
 
-def _keep(folder: SessionFolder, name: str, content: bytes) -> str:
+def keep(folder: SessionFolder, name: str, content: bytes) -> str:
+    """Put bytes into quarantine, once; return where, relative to the session's folder."""
     folder.quarantine.mkdir(exist_ok=True)
     number = 0
     while (path := folder.quarantine / f"{name}.{number}").exists():
+        if path.read_bytes() == content:
+            break
         number += 1
-    path.write_bytes(content)
-    return str(path.relative_to(folder.path))
+    else:
+        path.write_bytes(content)
+    return path.relative_to(folder.path).as_posix()

@@ -79,6 +79,7 @@ class Session:
         recovered = recover(folder) if folder.journal.exists() else NOTHING_YET
         self.ledger = recovered.ledger
         self.report = recovered.report
+        self._newly_damaged = recovered.damaged
         self.resumed = bool(recovered.journal.lines)
         self._journal = Journal(folder.journal, recovered.journal, crash_point)
 
@@ -173,7 +174,7 @@ class Session:
         """
         frames = self.ledger.frames[series]
         if frames:
-            self._recorders[series].write_companions(frames)
+            self._recorders[series].write_companions(frames, self.ledger.unusable)
 
     def image(self, series: SeriesName, section: int) -> NDArray[Any]:
         """Read a recorded image [y, x]."""
@@ -221,6 +222,8 @@ class Session:
             )
             self.enter(opening)
             return
+        for entry in self._newly_damaged:
+            self.enter(entry)
         for series in SERIES:
             self.write_companions(series)
         self.enter(SessionResumed(report=self.report))

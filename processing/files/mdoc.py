@@ -47,6 +47,8 @@ class MdocSection:
     """As SerialEM writes it: ``22-Nov-26  10:01:10``."""
     min_max_mean: tuple[float, float, float] | None = None
     probe_current_pA: float | None = None
+    excluded: bool = False
+    """Damaged or marked as unusable when it was recorded; a key of our own."""
     extra: Mapping[str, str] = field(default_factory=lambda: NOTHING)
     """Further keys, as text."""
 
@@ -137,6 +139,8 @@ def _section_lines(section: MdocSection) -> list[str]:
         lines.append("MinMaxMean = " + " ".join(_number(v) for v in section.min_max_mean))
     if section.date_time is not None:
         lines.append(f"DateTime = {section.date_time}")
+    if section.excluded:
+        lines.append("Excluded = 1")
     return lines + [f"{key} = {value}" for key, value in section.extra.items()]
 
 
@@ -167,6 +171,7 @@ def _section(values: dict[str, str]) -> MdocSection:
     return MdocSection(
         z_value,
         date_time=values.pop("DateTime", None),
+        excluded=values.pop("Excluded", "0").strip() == "1",
         min_max_mean=(span[0], span[1], span[2]) if len(span) == 3 else None,
         extra=MappingProxyType(values),
         **numbers,

@@ -10,7 +10,7 @@ from processing.errors import InputFileError
 from processing.files.mdoc import read_mdoc
 from processing.files.mrc import MrcStack, read_stack
 from processing.files.rawtlt import read_rawtlt
-from processing.series import Float64, TiltSeries
+from processing.series import Bools, Float64, TiltSeries
 
 
 def load_tilt_series(
@@ -47,7 +47,7 @@ def load_tilt_series(
     """
     stack = read_stack(path)
     source = angles or _beside(path)
-    angles_deg, mdoc_pixel_nm = _angles(path, stack, source)
+    angles_deg, mdoc_pixel_nm, excluded = _angles(path, stack, source)
     if len(angles_deg) != len(stack.data):
         where = source or f"the extended header of {path}"
         raise InputFileError(
@@ -63,6 +63,7 @@ def load_tilt_series(
         images=np.ascontiguousarray(images),
         angles_deg=tilt_sense * angles_deg,
         pixel_nm=size,
+        excluded=excluded,
         name=name,
         tilt_axis_deg=tilt_axis_deg - 90 * quarters,
     )
@@ -81,18 +82,22 @@ def _beside(path: Path) -> Path | None:
     return next((file for file in candidates if file.exists()), None)
 
 
-def _angles(path: Path, stack: MrcStack, source: Path | None) -> tuple[Float64, float | None]:
-    """Angles, and the pixel size where an mdoc gives one."""
+def _angles(
+    path: Path, stack: MrcStack, source: Path | None
+) -> tuple[Float64, float | None, Bools]:
+    """Angles; from an mdoc also the pixel size, if it gives one, and what it marks as excluded."""
+    all_usable = np.zeros(len(stack.data), bool)
     if source is None:
         if stack.angles_deg is None:
             raise InputFileError(
                 f"{path}: no tilt angles: neither {path.name}.mdoc nor a .rawtlt beside it, and "
                 "none in its extended header; name one with --angles FILE"
             )
-        return stack.angles_deg, None
+        return stack.angles_deg, None, all_usable
     if source.suffix != ".mdoc":
-        return read_rawtlt(source), None
+        return read_rawtlt(source), None, all_usable
     mdoc = read_mdoc(source)
     in_order = sorted(mdoc.sections, key=lambda section: section.z_value)
     pixel = next((s.pixel_nm for s in in_order if s.pixel_nm), None) or mdoc.header.pixel_nm
-    return np.array([section.tilt_angle_deg for section in in_order]), pixel or None
+    angles_deg = np.array([section.tilt_angle_deg for section in in_order])
+    return angles_deg, pixel or None, np.array([section.excluded for section in in_order], bool)

@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from controller.commands import StopWhen
+from controller.engine import engine as engine_module
 from controller.engine import faults
 from controller.events import Alerted, Checked, Event, FrameRecorded, State, StateChanged
 from controller.exit_codes import ExitCode
@@ -150,6 +152,37 @@ def test_no_microscope_at_all_is_a_bridge_error(tmp_path: Path) -> None:
     run = Run(open_session(tmp_path / "s"), connect=nobody)
     assert run.go() is ExitCode.BRIDGE
     assert "cannot be reached: nothing listens there" in run.of(StateChanged)[-1].reason
+
+
+def held_by_another(times: int) -> Callable[[], FakeMicroscope]:
+    """A microscope whose lease is another's the first times it is asked for."""
+    left = [LeaseError("the session that died is in charge")] * times
+
+    def connect() -> FakeMicroscope:
+        if left:
+            raise left.pop()
+        return FakeMicroscope()
+
+    return connect
+
+
+@pytest.mark.parametrize(
+    ("times", "code"), [(3, ExitCode.OK), (10_000, ExitCode.BRIDGE)], ids=["dead", "alive"]
+)
+def test_the_lease_of_a_dead_session_is_waited_for_at_the_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, times: int, code: ExitCode
+) -> None:
+    monkeypatch.setattr(engine_module, "TAKE_OVER_WITHIN_S", 0.5)
+    run = Run(open_session(tmp_path / "s"), connect=held_by_another(times))
+    assert run.go() is code
+    if code is ExitCode.BRIDGE:
+        assert "the session that died is in charge" in run.of(StateChanged)[-1].reason
+
+
+def test_waiting_for_a_lease_can_be_stopped(tmp_path: Path) -> None:
+    run = Run(open_session(tmp_path / "s"), connect=held_by_another(10_000))
+    threading.Timer(0.1, run.engine.stop, (StopWhen.NOW,)).start()
+    assert run.go() is ExitCode.INTERRUPTED
 
 
 # -- refusals -------------------------------------------------------------------------------

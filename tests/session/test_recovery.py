@@ -25,6 +25,7 @@ from controller.session.errors import (
 )
 from controller.session.folder import SessionFolder
 from controller.session.recovery import recover
+from processing.files.tilt_series import load_tilt_series
 from tests.support.fake_microscope import FakeMicroscope
 from tests.support.small_session import PROTOCOL, TILTS_A, Run, open_session
 
@@ -100,6 +101,17 @@ def test_what_is_found_is_told_kept_and_the_session_goes_on(stopped: Path, case:
     assert list(mdocfile.read(stopped / "A.mrc.mdoc").TiltAngle) == TILTS_A
     kept = list((stopped / "quarantine").glob("*"))
     assert len(kept) == (1 if case.told else 0)
+
+
+def test_a_frame_that_rotted_is_left_out_of_processing_and_told_once(stopped: Path) -> None:
+    overwrite(stopped / "A.mrc", 1024 + SECTION_BYTES + 77, b"rot")
+    open_session(stopped).close()
+    assert list(load_tilt_series(stopped / "A.mrc").excluded) == [False, True, False]
+    again = open_session(stopped)
+    assert again.report == ()
+    assert len(list((stopped / "quarantine").iterdir())) == 1
+    assert Run(again).go() is ExitCode.OK
+    assert list(np.flatnonzero(load_tilt_series(stopped / "A.mrc").excluded)) == [1]
 
 
 def test_recover_says_how_far_the_session_came(stopped: Path) -> None:
