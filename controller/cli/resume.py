@@ -7,12 +7,15 @@ from pathlib import Path
 
 HELP = "go on with a session after a stop, a crash or a power cut"
 
+REBUILD_HELP = "first write a damaged journal anew from its good lines, the stacks and the mdocs"
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's arguments."""
     add = parser.add_argument
     add("folder", type=Path, metavar="DIR", help="the session's folder")
     add("--bridge", type=Path, metavar="FILE", help="connection file of the microscope's bridge")
+    add("--rebuild-journal", action="store_true", help=REBUILD_HELP)
     add("--headless", action="store_true", help="text instead of the screen")
 
 
@@ -28,6 +31,12 @@ def run(args: argparse.Namespace) -> int:
     status = last_status(folder.path)
     if status is not None and status.state is State.FINISHED:
         raise UsageError(f"{folder.path}: this session is finished; see {folder.report}")
+    if args.rebuild_journal:
+        from controller.plan import make_plan
+        from controller.session.rebuild import rebuild_journal
+
+        for line in rebuild_journal(folder, make_plan(folder.read_protocol())):
+            print(line, flush=True)
     require_bridge(folder.protocol, args.bridge)
     start(folder, args.bridge)
     return watch(folder, headless=args.headless)

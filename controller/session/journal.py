@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import zlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -19,7 +20,7 @@ from controller.microscope.interface import Data
 from controller.session.crash_points import CrashPoint, no_crash
 from controller.session.entries import Entry
 from controller.session.errors import JournalDamagedError
-from processing.files.atomic import sync_data
+from processing.files.atomic import replace_text, sync_data
 
 
 class Line(Data):
@@ -71,13 +72,45 @@ def read_journal(path: Path) -> JournalContent:
         if line is None or line.seq != len(lines):
             if start + len(raw) < len(content):
                 raise JournalDamagedError(
-                    f"{path}: line {len(lines) + 1} is damaged; nothing was changed. "
-                    "The stacks hold the frames; restore the journal from a copy to resume"
+                    f"{path}: line {len(lines) + 1} is damaged; nothing was changed. Restore it "
+                    f"from a copy, or: dualtilt resume {path.parent} --rebuild-journal"
                 )
             break
         lines.append(line)
         start += len(raw)
     return JournalContent(tuple(lines), start, content[start:])
+
+
+@dataclass(frozen=True)
+class Salvaged:
+    """What a damaged journal still says.
+
+    Attributes
+    ----------
+    lines
+        The good ones, in order, each number once.
+    lost
+        Numbers of the lines that are damaged or gone, from 1.
+    """
+
+    lines: tuple[Line, ...]
+    lost: tuple[int, ...]
+
+
+def salvage(path: Path) -> Salvaged:
+    """Read every line that its own checksum vouches for; nothing is changed."""
+    decoded = [_decode(raw) for raw in path.read_bytes().splitlines(keepends=True)]
+    good = {line.seq: line for line in decoded if line is not None}
+    behind_the_last = len(decoded) - max((i for i, line in enumerate(decoded) if line), default=-1)
+    end = max(good, default=-1) + behind_the_last
+    lost = tuple(seq + 1 for seq in range(end) if seq not in good)
+    return Salvaged(tuple(good[seq] for seq in sorted(good)), lost)
+
+
+def write_journal(path: Path, entries: Iterable[Entry]) -> None:
+    """Write a whole journal in one step, its lines numbered and dated anew."""
+    lines = (_encode(Line(seq=seq, at=_now(), entry=entry)) for seq, entry in enumerate(entries))
+    replace_text(path, b"".join(lines).decode())
 
 
 class Journal:
@@ -112,8 +145,7 @@ class Journal:
         """
         name = f"{self._next_seq}-{entry.kind}"
         self._crash_point(f"before-{name}")
-        at = datetime.now().astimezone().isoformat(timespec="milliseconds")
-        raw = _encode(Line(seq=self._next_seq, at=at, entry=entry))
+        raw = _encode(Line(seq=self._next_seq, at=_now(), entry=entry))
         self._file.seek(self._end)
         try:
             _write_all(self._file.fileno(), raw)
@@ -128,6 +160,10 @@ class Journal:
     def close(self) -> None:
         """Close the file; every entry is on disk already."""
         self._file.close()
+
+
+def _now() -> str:
+    return datetime.now().astimezone().isoformat(timespec="milliseconds")
 
 
 def _encode(line: Line) -> bytes:

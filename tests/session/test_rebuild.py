@@ -1,0 +1,148 @@
+"""A journal damaged in the middle, written anew from its good lines and the frames offered."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import mrcfile
+import pytest
+
+from controller.commands import Answer, StopWhen
+from controller.events import Event, FrameRecorded, PromptOpened, Showered
+from controller.exit_codes import ExitCode
+from controller.plan import make_plan
+from controller.session.errors import JournalDamagedError, SessionInUseError
+from controller.session.folder import SessionFolder
+from controller.session.journal import read_journal
+from controller.session.rebuild import rebuild_journal
+from controller.session.recovery import recover
+from tests.support.fake_microscope import FakeMicroscope
+from tests.support.small_session import TILTS_A, TILTS_B, Run, open_session
+
+
+@pytest.fixture
+def in_b(tmp_path: Path) -> Path:
+    """Folder of a session that was stopped after two tilts of B."""
+
+    def look(event: Event, engine: object) -> None:
+        if isinstance(event, FrameRecorded) and (event.series, event.index) == ("B", 1):
+            run.engine.stop(StopWhen.AFTER_TILT)
+
+    microscope = FakeMicroscope(world=tmp_path / "flipped")
+    run = Run(open_session(tmp_path / "s"), microscope, on_event=look)
+    assert run.go() is ExitCode.INTERRUPTED
+    return tmp_path / "s"
+
+
+def rebuild(path: Path) -> tuple[str, ...]:
+    folder = SessionFolder.open(path)
+    return rebuild_journal(folder, make_plan(folder.read_protocol()))
+
+
+def damage(path: Path, kind: str, which: int = 0) -> None:
+    """Flip a bit in the `which`-th line that holds an entry of a kind."""
+    lines = (path / "journal.jsonl").read_bytes().splitlines(keepends=True)
+    places = [i for i, line in enumerate(lines) if f'"kind":"{kind}"'.encode() in line]
+    number = places[which]
+    lines[number] = lines[number].replace(b'"kind"', b'"kimd"', 1)
+    (path / "journal.jsonl").write_bytes(b"".join(lines))
+
+
+@dataclass(frozen=True)
+class Damage:
+    name: str
+    change: Callable[[Path], None]
+    told: str
+
+
+def three_frames(path: Path) -> None:
+    for which in (5, 2, 1):
+        damage(path, "frame-written", which)
+
+
+def everything_but_the_frames(path: Path) -> None:
+    content = (path / "journal.jsonl").read_bytes().splitlines(keepends=True)
+    (path / "journal.jsonl").write_bytes(b"".join(b"?" * (len(c) - 1) + b"\n" for c in content))
+
+
+DAMAGE = [
+    Damage("a frame of A", lambda path: damage(path, "frame-written", 1), "frame 1 at -10"),
+    Damage("the last frame of A", lambda path: damage(path, "frame-written", 4), "frame 4 at +20"),
+    Damage("three frames", three_frames, "B.mrc: frame 0 at -20"),
+    Damage("the flip", lambda path: damage(path, "flip-judged"), "is damaged"),
+    Damage("a shower", lambda path: damage(path, "step-done", 1), "is damaged"),
+    Damage("the opening", lambda path: damage(path, "session-opened"), "line 1 is damaged"),
+    Damage("every line", everything_but_the_frames, "A.mrc: frame 0 at -20"),
+]
+
+
+@pytest.mark.parametrize("case", DAMAGE, ids=lambda case: case.name)
+def test_a_damaged_journal_is_rebuilt_and_the_session_ends_with_every_frame(
+    in_b: Path, tmp_path: Path, case: Damage
+) -> None:
+    before = recover(SessionFolder.open(in_b))
+    pixels = {name: (in_b / f"{name}.mrc").read_bytes()[1024:] for name in "AB"}
+    case.change(in_b)
+    damaged = (in_b / "journal.jsonl").read_bytes()
+    with pytest.raises(JournalDamagedError, match="--rebuild-journal"):
+        open_session(in_b)
+    assert (in_b / "journal.jsonl").read_bytes() == damaged
+
+    assert any(case.told in line for line in rebuild(in_b))
+    after = recover(SessionFolder.open(in_b))
+    assert after.dose_e_per_A2 >= before.dose_e_per_A2
+    assert after.report == ()
+    assert [p.read_bytes() for p in (in_b / "quarantine").iterdir()] == [damaged]
+
+    microscope = FakeMicroscope("boot-2", world=tmp_path / "flipped")
+    run = Run(open_session(in_b), microscope)
+    assert run.go() is ExitCode.OK
+    assert run.of(PromptOpened) == []  # the flip stands
+    assert run.of(Showered) == []
+    assert [(e.series, e.alpha_deg) for e in run.of(FrameRecorded)] == [("B", 0.0), ("B", 10.0)]
+    for name, tilts in (("A", TILTS_A), ("B", TILTS_B)):
+        assert (in_b / f"{name}.mrc").read_bytes()[1024:].startswith(pixels[name])
+        assert mrcfile.read(in_b / f"{name}.mrc").shape[0] == len(tilts)
+        assert [float(t) for t in (in_b / f"{name}.rawtlt").read_text().split()] == tilts
+
+
+def test_the_new_journal_vouches_for_the_bytes_on_disk(in_b: Path) -> None:
+    damage(in_b, "frame-written", 2)
+    rebuild(in_b)
+    frames = recover(SessionFolder.open(in_b)).ledger.frames["A"]
+    images = mrcfile.read(in_b / "A.mrc")
+    assert [frame.crc32 for frame in frames] == [zlib.crc32(image.tobytes()) for image in images]
+    assert [frame.step_id for frame in frames] == [f"A-{i:03d}" for i in range(5)]
+    lines = read_journal(in_b / "journal.jsonl").lines
+    assert [line.seq for line in lines] == list(range(len(lines)))
+
+
+def test_what_neither_journal_nor_mdoc_knows_is_refused_and_nothing_changed(in_b: Path) -> None:
+    damage(in_b, "frame-written", 2)
+    (in_b / "A.mrc.mdoc").unlink()
+    before = (in_b / "journal.jsonl").read_bytes()
+    with pytest.raises(JournalDamagedError, match="frame 2 of A"):
+        rebuild(in_b)
+    assert (in_b / "journal.jsonl").read_bytes() == before
+
+
+def test_a_running_session_is_left_alone(in_b: Path) -> None:
+    session = open_session(in_b)
+    with pytest.raises(SessionInUseError):
+        rebuild(in_b)
+    session.close()
+
+
+def test_a_grid_whose_flip_cannot_be_told_any_more_is_asked_for_again(tmp_path: Path) -> None:
+    """No frame of B, and the answer's line is gone: the check of the images decides."""
+    path, world = tmp_path / "s", tmp_path / "flipped"
+    answers = [Answer(prompt_id="flip", value="stop")]
+    assert Run(open_session(path), answers=answers).go() is ExitCode.INTERRUPTED
+    damage(path, "answered")
+    rebuild(path)
+    run = Run(open_session(path), FakeMicroscope("boot-2", world=world))
+    assert run.go() is ExitCode.OK
+    assert [event.prompt.id for event in run.of(PromptOpened)] == ["flip"]
