@@ -1,27 +1,30 @@
 """The parallel-beam system matrix of one slice, applied to blocks of slices at once.
 
-Every slice across the tilt axis has the same system matrix. ASTRA builds it once; scipy's sparse
-product then applies it to a block of slices, which reads each entry once for all of them and
-releases the interpreter lock, so that threads over blocks add up.
+Every slice across the tilt axis has the same system matrix. scipy's sparse product applies it to
+a block of slices, which reads each entry once for all of them and releases the interpreter lock,
+so that threads over blocks add up.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
-from itertools import pairwise
+from itertools import pairwise, product
+from typing import NamedTuple
 
-import astra
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 
+from processing.reconstruct.system_matrix import backprojection_matrix, tilt_entries
 from processing.series import Float32
 
-BLOCK_SLICES = 32
-"""Slices a block: wide enough to amortise reading the matrix, small enough for the cache."""
+BLOCK_SLICES = 64
+"""Slices a block: wide enough to amortise reading the matrix."""
+TILE = 32
+"""Edge of the pieces a slice is worked in, pixels: one and its rays fit the cache."""
 
 
 def worker_threads() -> int:
@@ -37,6 +40,37 @@ def slabs(slices: int, width: int = BLOCK_SLICES) -> Iterator[slice]:
     return (slice(int(a), int(b)) for a, b in pairwise(edges))
 
 
+class Tile(NamedTuple):
+    """A piece of a slice and its part of the system matrix.
+
+    Attributes
+    ----------
+    rows, columns
+        Where it lies: z and x.
+    rays
+        Which of tilt * u meet it.
+    forward
+        [ray, voxel], by rows.
+    backward
+        Its transpose, by rows as well: a product with CSR runs along its output.
+    """
+
+    rows: slice
+    columns: slice
+    rays: NDArray[np.intp]
+    forward: sparse.csr_matrix
+    backward: sparse.csr_matrix
+
+    def block(self, volume: Float32, part: slice) -> Float32:
+        """Slices `part` of the piece of a volume [z, y, x] as a block [z * x, slice]."""
+        return _to_block(volume[self.rows, :, self.columns], part)
+
+    def put(self, volume: Float32, part: slice, block: Float32) -> None:
+        """Write a block [z * x, slice] to where it belongs in slices `part` of a volume."""
+        piece = volume[self.rows, part, self.columns]
+        piece[:] = block.reshape(piece.shape[0], piece.shape[2], -1).swapaxes(1, 2)
+
+
 class Projector:
     """Line integrals of slices [z, x] along the beam, u = x cos t + z sin t.
 
@@ -48,93 +82,110 @@ class Projector:
         Width of an image and of a slice, pixels.
     depth
         Height of a slice along z, pixels; the width if not given.
-    kind
-        ASTRA's discretisation: ``linear`` or ``strip``.
 
     Notes
     -----
-    A block holds its slices last: volume blocks [z * x, slice], projection blocks
+    A block holds its slices last: volume blocks [z * x, slice], one a tile; image blocks
     [tilt * u, slice].
     """
 
-    def __init__(
-        self,
-        angles_rad: ArrayLike,
-        columns: int,
-        depth: int | None = None,
-        kind: str = "linear",
-    ) -> None:
+    def __init__(self, angles_rad: ArrayLike, columns: int, depth: int | None = None) -> None:
         self.angles_rad = np.asarray(angles_rad, np.float64)
         self.columns = columns
         self.depth = depth or columns
-        self._kind = kind
-
-    @cached_property
-    def matrix(self) -> sparse.csr_matrix:
-        """[tilt * u, z * x]; made when first asked for, which a GPU never does."""
-        return _system_matrix(self.angles_rad, self.columns, self.depth, self._kind)
 
     @cached_property
     def transposed(self) -> sparse.csr_matrix:
-        """The adjoint, by rows as well: a product with CSR runs along its output."""
-        return self.matrix.T.tocsr()
+        """Adjoint of the system matrix, [z * x, tilt * u]; made when first asked for."""
+        with ThreadPoolExecutor(worker_threads()) as pool:
+            tilts = pool.map(
+                lambda angle: tilt_entries(angle, self.columns, self.depth), self.angles_rad
+            )
+            return backprojection_matrix(list(tilts), self.columns, self.depth)
+
+    @cached_property
+    def matrix(self) -> sparse.csr_matrix:
+        """System matrix, [tilt * u, z * x]."""
+        return self.transposed.T.tocsr()
+
+    @cached_property
+    def tiles(self) -> list[Tile]:
+        """The system matrix in pieces: what is next to each other is in the cache together."""
+        pieces = product(slabs(self.depth, TILE), slabs(self.columns, TILE))
+        with ThreadPoolExecutor(worker_threads()) as pool:
+            return list(
+                pool.map(lambda piece: _tile(self.transposed, self.columns, *piece), pieces)
+            )
 
     @cached_property
     def row_weights(self) -> Float32:
         """1 / (sum of each row), [tilt * u]; 0 for rays that miss the slice."""
-        return _inverse(np.asarray(self.matrix.sum(axis=1)).ravel())
+        return _inverse(np.asarray(self.transposed.sum(axis=0)).ravel())
 
     @cached_property
     def column_weights(self) -> Float32:
         """1 / (sum of each column), [z * x]."""
-        return _inverse(np.asarray(self.matrix.sum(axis=0)).ravel())
+        return _inverse(np.asarray(self.transposed.sum(axis=1)).ravel())
 
     def forward(self, volume: Float32) -> Float32:
         """Project a volume [z, y, x] to images [tilt, y, u]."""
         images = np.empty((len(self.angles_rad), volume.shape[1], self.columns), np.float32)
-        matrix = self.matrix  # made here once, before the threads
+        tiles = self.tiles  # made here once, before the threads
 
         def project(part: slice) -> None:
-            self.put_images(images, part, matrix @ self.volume_block(volume, part))
+            seen = self.projected([tile.block(volume, part) for tile in tiles])
+            images[:, part] = seen.reshape(len(images), self.columns, -1).swapaxes(1, 2)
 
-        over_slabs(project, volume.shape[1])
+        over_blocks(project, volume.shape[1])
         return images
 
     def backward(self, images: Float32) -> Float32:
         """Smear images [tilt, y, u] back into a volume [z, y, x]; the adjoint of `forward`."""
         volume = np.empty((self.depth, images.shape[1], self.columns), np.float32)
-        transposed = self.transposed  # made here once, before the threads
+        tiles = self.tiles  # made here once, before the threads
 
         def smear(part: slice) -> None:
-            self.put_volume(volume, part, transposed @ self.image_block(images, part))
+            rays = self.image_block(images, part)
+            for tile in tiles:
+                tile.put(volume, part, tile.backward @ rays[tile.rays])
 
-        over_slabs(smear, images.shape[1])
+        over_blocks(smear, images.shape[1])
         return volume
+
+    def projected(self, blocks: Sequence[Float32]) -> Float32:
+        """Project one block [z * x, slice] a tile to a block of images [tilt * u, slice]."""
+        rays = np.zeros((len(self.angles_rad) * self.columns, blocks[0].shape[1]), np.float32)
+        for tile, block in zip(self.tiles, blocks, strict=True):
+            rays[tile.rays] += tile.forward @ block
+        return rays
 
     def image_block(self, images: Float32, part: slice) -> Float32:
         """Rows `part` of images [tilt, y, u] as a block [tilt * u, slice]."""
         return _to_block(images, part)
 
-    def volume_block(self, volume: Float32, part: slice) -> Float32:
-        """Slices `part` of a volume [z, y, x] as a block [z * x, slice]."""
-        return _to_block(volume, part)
 
-    def put_images(self, images: Float32, part: slice, block: Float32) -> None:
-        """Write a block [tilt * u, slice] into rows `part` of images."""
-        images[:, part] = block.reshape(len(self.angles_rad), self.columns, -1).swapaxes(1, 2)
-
-    def put_volume(self, volume: Float32, part: slice, block: Float32) -> None:
-        """Write a block [z * x, slice] into slices `part` of a volume."""
-        volume[:, part] = block.reshape(self.depth, self.columns, -1).swapaxes(1, 2)
+def blocks(slices: int) -> list[slice]:
+    """Cut `slices` into blocks, one a thread at least."""
+    return list(slabs(slices, min(BLOCK_SLICES, max(1, -(-slices // worker_threads())))))
 
 
-def over_slabs(work: Callable[[slice], None], slices: int) -> None:
-    """Run `work` on every slab, in threads."""
-    threads = worker_threads()
-    parts = list(slabs(slices, min(BLOCK_SLICES, max(1, -(-slices // threads)))))
-    with ThreadPoolExecutor(threads) as pool:
-        for _ in pool.map(work, parts):
+def over_blocks(work: Callable[[slice], None], slices: int) -> None:
+    """Run `work` on every block, in threads."""
+    with ThreadPoolExecutor(worker_threads()) as pool:
+        for _ in pool.map(work, blocks(slices)):
             pass
+
+
+def _tile(transposed: sparse.csr_matrix, columns: int, z: slice, x: slice) -> Tile:
+    voxels = np.arange(z.start, z.stop)[:, None] * columns + np.arange(x.start, x.stop)
+    part = transposed[voxels.ravel()]
+    met = np.zeros(transposed.shape[1], bool)
+    met[part.indices] = True
+    rays = np.flatnonzero(met)
+    place = (np.cumsum(met, dtype=np.int32) - 1)[part.indices]
+    shape = (voxels.size, len(rays))
+    backward = sparse.csr_matrix((part.data, place, part.indptr), shape)
+    return Tile(z, x, rays, backward.T.tocsr(), backward)
 
 
 def _to_block(stack: Float32, part: slice) -> Float32:
@@ -146,20 +197,3 @@ def _inverse(sums: NDArray[np.floating]) -> Float32:
     # a ray that only grazes a corner would be amplified without a bound
     floor = 1e-3 * sums.max()
     return np.where(sums > floor, 1 / np.maximum(sums, floor), 0).astype(np.float32)
-
-
-def _system_matrix(
-    angles_rad: NDArray[np.float64], columns: int, depth: int, kind: str
-) -> sparse.csr_matrix:
-    volume = astra.create_vol_geom(depth, columns)
-    # ASTRA's rows run against our z
-    rays = astra.create_proj_geom("parallel", 1.0, columns, -angles_rad)
-    projector = astra.create_projector(kind, rays, volume)
-    matrix = None
-    try:
-        matrix = astra.projector.matrix(projector)
-        return astra.matrix.get(matrix).astype(np.float32)
-    finally:
-        astra.projector.delete(projector)
-        if matrix is not None:
-            astra.matrix.delete(matrix)

@@ -9,7 +9,7 @@ import numpy as np
 
 from processing.progress import Progress, silent
 from processing.reconstruct.astra_sirt import astra_sirt, gpu_is_there
-from processing.reconstruct.projector import Projector, slabs, worker_threads
+from processing.reconstruct.projector import Projector, blocks, worker_threads
 from processing.series import Float32, TiltSeries
 
 
@@ -38,12 +38,14 @@ def sirt(
     momentum
         Nesterov's extrapolation: the misfit of n^2 / 4 plain iterations in about n.
     """
-    slices = images.shape[1]
-    volume = np.empty((projector.depth, slices, projector.columns), np.float32)
-    parts = list(slabs(slices))
+    shape = (projector.depth, images.shape[1], projector.columns)
+    volume = np.zeros(shape, np.float32) if start is None else np.array(start, np.float32)
+    parts = blocks(images.shape[1])
+    gains = _momentum(iterations) if momentum else [np.float32(0)] * iterations
     rows = projector.row_weights[:, None]
-    columns = projector.column_weights[:, None]
-    projector.transposed  # noqa: B018 - built once, before the threads ask for it
+    tiles = projector.tiles  # made here once, before the threads
+    by_voxel = projector.column_weights.reshape(projector.depth, 1, projector.columns)
+    columns = [tile.block(by_voxel, slice(1)) for tile in tiles]
     done, lock = 0, Lock()
 
     def count_iteration() -> None:
@@ -54,34 +56,40 @@ def sirt(
 
     def reconstruct(part: slice) -> None:
         measured = projector.image_block(images, part)
-        if start is None:
-            estimate = np.zeros((projector.matrix.shape[1], measured.shape[1]), np.float32)
-        else:
-            estimate = projector.volume_block(start, part)
-        ahead, pace = estimate, 1.0
-        for _ in range(iterations):
-            residual = projector.matrix @ ahead
-            np.subtract(measured, residual, out=residual)
-            residual *= rows
-            step = projector.transposed @ residual
-            step *= columns
-            step += ahead
-            if nonnegative:
-                np.maximum(step, 0, out=step)
-            if momentum:
-                next_pace = (1 + np.sqrt(1 + 4 * pace * pace)) / 2
-                ahead = step + np.float32((pace - 1) / next_pace) * (step - estimate)
-                pace = next_pace
-            else:
-                ahead = step
-            estimate = step
+        estimate = [tile.block(volume, part) for tile in tiles]
+        ahead = list(estimate)
+        seen = projector.projected(ahead) if start is not None else np.zeros_like(measured)
+        for gain in gains:
+            residual = rows * (measured - seen)
+            seen.fill(0)
+            # every piece is projected again while it lies in the cache
+            for n, tile in enumerate(tiles):
+                step = tile.backward @ residual[tile.rays]
+                step *= columns[n]
+                step += ahead[n]
+                if nonnegative:
+                    np.maximum(step, 0, out=step)
+                ahead[n] = step + gain * (step - estimate[n]) if gain else step
+                estimate[n] = step
+                seen[tile.rays] += tile.forward @ ahead[n]
             count_iteration()
-        projector.put_volume(volume, part, estimate)
+        for tile, block in zip(tiles, estimate, strict=True):
+            tile.put(volume, part, block)
 
     with ThreadPoolExecutor(worker_threads()) as pool:
         for _ in pool.map(reconstruct, parts):
             pass
     return volume
+
+
+def _momentum(iterations: int) -> list[np.float32]:
+    """Nesterov's factors: how far to go on along each step."""
+    pace, gains = 1.0, []
+    for _ in range(iterations):
+        next_pace = (1 + np.sqrt(1 + 4 * pace * pace)) / 2
+        gains.append(np.float32((pace - 1) / next_pace))
+        pace = next_pace
+    return gains
 
 
 def sirt_series(
