@@ -8,7 +8,9 @@ import numpy as np
 from scipy import ndimage
 
 from processing.images.shift import Band, find_shifts
-from processing.series import Float32, Float64
+from processing.series import Bools, Float32, Float64
+
+Bool2 = np.ndarray[tuple[int, int], np.dtype[np.bool_]]
 
 OBJECT_LEVEL = 0.12
 """Share of the brightest smoothed signal above which a pixel belongs to the object."""
@@ -24,14 +26,9 @@ def centres_of_mass(images: Float32) -> Float64:
     return np.stack([_centre_of_mass(image) for image in images])
 
 
-def cut_off(images: Float32) -> bool:
-    """Whether the object reaches the images' rim in many tilts: its mass is not all in view."""
-    touching = 0
-    for image in images:
-        patch = _object(image)
-        rim = np.concatenate([patch[0], patch[-1], patch[:, 0], patch[:, -1]])
-        touching += bool(rim.any())
-    return touching > 0.2 * len(images)
+def cut_off(images: Float32) -> Bools:
+    """Whether the object reaches the image's rim, [tilt]: its mass is not all in view."""
+    return np.array([_at_rim(_object(image)) for image in images])
 
 
 def neighbour_shifts(images: Float32, angles_rad: Float64) -> Float64:
@@ -60,7 +57,11 @@ def _narrowed(image: Float32, factor: float) -> Float32:
     return narrowed
 
 
-def _object(image: Float32) -> np.ndarray[tuple[int, int], np.dtype[np.bool_]]:
+def _at_rim(patch: Bool2) -> bool:
+    return bool(patch[0].any() or patch[-1].any() or patch[:, 0].any() or patch[:, -1].any())
+
+
+def _object(image: Float32) -> Bool2:
     smooth = ndimage.gaussian_filter(image, 3)
     patches, count = ndimage.label(smooth > OBJECT_LEVEL * smooth.max())
     if count == 0:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+from scipy.interpolate import make_smoothing_spline
 
 from processing.align.alignment import Alignment, apply_alignment, filled, unaligned
 from processing.align.axis import find_tilt_axis
@@ -13,15 +14,17 @@ from processing.align.matching import compare, match_projections, reduced, scale
 from processing.images.health import bad_images
 from processing.images.intensity import estimated_response, linearised, without_background
 from processing.progress import Progress, silent, within
-from processing.series import Float64, TiltSeries
+from processing.series import Bools, Float64, TiltSeries
 
 COARSE_COLUMNS = 64
 """Width to which images are reduced for the choice of a start."""
 FINE_COLUMNS = 128
 """Width above which axis search and projection matching work on reduced images."""
-DRIFT_DEGREE = 5
-"""Of the polynomial in the tilt angle that stands for what projection matching drifts by."""
-BELIEVABLE_DRIFT_PX = 1.0
+LARGEST_DRIFT = 0.01
+"""Of the image's width: centres of mass that differ by more from projection matching are wrong."""
+CUT_OFF_SHARE = 0.2
+"""Of the images, in which the object may reach the rim."""
+FEWEST_FOR_DRIFT = 5
 
 
 def align_series(series: TiltSeries, *, progress: Progress = silent) -> Alignment:
@@ -36,7 +39,9 @@ def align_series(series: TiltSeries, *, progress: Progress = silent) -> Alignmen
     fine = max(1.0, series.images.shape[2] / FINE_COLUMNS)
     small, medium = reduced(flat, coarse), reduced(flat, fine)
     progress("first shifts", 0.0)
-    masses = None if cut_off(flat.usable().images) else centres_of_mass(flat.images)
+    whole = ~(cut_off(flat.images) | flat.excluded)
+    mass_in_view = (~whole & ~flat.excluded).mean() <= CUT_OFF_SHARE
+    masses = centres_of_mass(flat.images) if mass_in_view else None
     start = _best_start(small, masses, coarse)
     start = match_projections(small, start, rounds=4, progress=within(progress, 0.1, 0.3))
     start = scaled(start, coarse / fine)
@@ -44,7 +49,7 @@ def align_series(series: TiltSeries, *, progress: Progress = silent) -> Alignmen
     matched = match_projections(medium, start, rounds=4, progress=within(progress, 0.5, 0.95))
     found = scaled(matched, fine)
     if masses is not None:
-        found = _without_drift(found, masses)
+        found = _without_drift(found, masses, whole, LARGEST_DRIFT * series.images.shape[2])
     progress("alignment", 1.0)
     return found
 
@@ -73,16 +78,33 @@ def _best_start(small: TiltSeries, masses: Float64 | None, factor: float) -> Ali
     return min(candidates, key=lambda start: compare(apply_alignment(small, start)).misfit)
 
 
-def _without_drift(matched: Alignment, masses: Float64) -> Alignment:
+def _without_drift(
+    matched: Alignment, masses: Float64, whole: Bools, largest_px: float
+) -> Alignment:
     """Take the smooth part of the shifts from the centres of mass, the rest from matching.
 
     Blur and saturation on the side where the beam leaves draw matched shifts aside by an amount
-    that changes slowly with the tilt; centres of mass do not know it, but are noisier.
+    that changes slowly with the tilt; centres of mass do not know it, but are noisier. How much
+    noisier decides how smooth the difference is taken to be: by generalised cross-validation.
     """
-    used = ~matched.rejected
-    design = np.polynomial.legendre.legvander(matched.angles_deg / 90, DRIFT_DEGREE)
+    used = whole & ~matched.rejected
+    angles = matched.angles_deg
     away = matched.shifts_px - masses
-    drift = design @ np.linalg.lstsq(design[used], away[used], rcond=None)[0]
-    if np.sqrt(np.mean(away[used] ** 2)) > BELIEVABLE_DRIFT_PX:
+    if len(np.unique(angles[used])) < FEWEST_FOR_DRIFT:
         return matched
+    # a shift of the whole object is free, and no sign of a wrong centre
+    t = np.deg2rad(angles[used])
+    free = np.stack([np.ones_like(t), np.cos(t), np.sin(t)], axis=1)
+    bound = away[used] - free @ np.linalg.lstsq(free, away[used], rcond=None)[0]
+    if np.sqrt(np.mean(bound**2)) > largest_px:
+        return matched
+    drift = np.stack([_smooth(angles[used], part[used], angles) for part in away.T], axis=1)
     return replace(matched, shifts_px=matched.shifts_px - drift)
+
+
+def _smooth(angles_deg: Float64, values: Float64, wanted_deg: Float64) -> Float64:
+    """Smoothing spline through `values` at the angles wanted; constant beyond the ends."""
+    x, place, repeats = np.unique(angles_deg, return_inverse=True, return_counts=True)
+    mean = np.bincount(place, values) / repeats
+    spline = make_smoothing_spline(x, mean, w=repeats.astype(np.float64))
+    return np.asarray(spline(np.clip(wanted_deg, x[0], x[-1])), np.float64)
