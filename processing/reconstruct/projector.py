@@ -169,10 +169,11 @@ def blocks(slices: int) -> list[slice]:
     return list(slabs(slices, min(BLOCK_SLICES, max(1, -(-slices // worker_threads())))))
 
 
-def over_blocks(work: Callable[[slice], None], slices: int) -> None:
-    """Run `work` on every block, in threads."""
+def over_blocks(work: Callable[[slice], None], slices: int, width: int | None = None) -> None:
+    """Run `work` on every block, of `width` slices where given, in threads."""
+    parts = blocks(slices) if width is None else list(slabs(slices, width))
     with ThreadPoolExecutor(worker_threads()) as pool:
-        for _ in pool.map(work, blocks(slices)):
+        for _ in pool.map(work, parts):
             pass
 
 

@@ -41,7 +41,7 @@ def sirt(
     shape = (projector.depth, images.shape[1], projector.columns)
     volume = np.zeros(shape, np.float32) if start is None else np.array(start, np.float32)
     parts = blocks(images.shape[1])
-    gains = _momentum(iterations) if momentum else [np.float32(0)] * iterations
+    gains = momentum_gains(iterations) if momentum else [np.float32(0)] * iterations
     rows = projector.row_weights[:, None]
     tiles = projector.tiles  # made here once, before the threads
     by_voxel = projector.column_weights.reshape(projector.depth, 1, projector.columns)
@@ -82,7 +82,7 @@ def sirt(
     return volume
 
 
-def _momentum(iterations: int) -> list[np.float32]:
+def momentum_gains(iterations: int) -> list[np.float32]:
     """Nesterov's factors: how far to go on along each step."""
     pace, gains = 1.0, []
     for _ in range(iterations):

@@ -11,23 +11,20 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import fft
 
 from processing.progress import Progress, silent
-from processing.reconstruct.projector import Projector, worker_threads
+from processing.reconstruct.convolution import (
+    SLAB,
+    SphereConvolution,
+    ball_volume,
+    padded_shape,
+)
+from processing.reconstruct.convolution import ball_form_factor as ball_form_factor
+from processing.reconstruct.projector import Projector, over_blocks, worker_threads
+from processing.reconstruct.sirt import momentum_gains
+from processing.scratch import Allocate, in_memory
 from processing.series import Float32, TiltSeries
-
-
-def ball_form_factor(q_per_px: NDArray[np.floating], diameter_px: float) -> Float32:
-    """Fourier transform of a ball of density 1, px^3, at q (radians a pixel).
-
-    V 3 (sin qR - qR cos qR) / (qR)^3; the same values are those of its projection.
-    """
-    radius = diameter_px / 2
-    qr = np.maximum(np.asarray(q_per_px, np.float64) * radius, 1e-2)
-    shape = 3 * (np.sin(qr) - qr * np.cos(qr)) / qr**3
-    return np.asarray(4 / 3 * np.pi * radius**3 * shape, np.float32)
 
 
 def ssr_volume(
@@ -36,9 +33,13 @@ def ssr_volume(
     *,
     iterations: int = 40,
     sparsity: float = 0.05,
+    allocate: Allocate = in_memory,
     progress: Progress = silent,
 ) -> Float32:
     """Sphere centres x [z, y, x] of a reconstructed volume; 1 is one sphere of density 1.
+
+    Worked in slabs: beyond the arrays that it allocates, 4.7 volumes in all, its own result
+    included, memory is that of some planes a thread.
 
     Parameters
     ----------
@@ -46,28 +47,44 @@ def ssr_volume(
         [z, y, x], density as reconstructed.
     sparsity
         lambda, as a fraction of the largest value that S^T V takes.
+    allocate
+        Where arrays as large as the volume go.
     """
-    shape = _padded(volume.shape, diameter_px)
-    factor = ball_form_factor(_radius_of_frequency(shape), diameter_px)
-    threads = worker_threads()
+    depth = len(volume)
+    spheres = SphereConvolution(volume.shape, diameter_px, allocate)
+    descent, ahead, centres = (allocate(volume.shape, np.float32) for _ in range(3))
 
-    def spectrum(values: Float32) -> NDArray[np.complex64]:
-        return np.asarray(fft.rfftn(values, shape, workers=threads), np.complex64)
+    def correlate(part: slice) -> None:
+        descent[part] = spheres.read(part)
 
-    def convolved(values: Float32) -> Float32:
-        full: Float32 = fft.irfftn(spectrum(values) * power, shape, workers=threads)
-        return full[tuple(slice(n) for n in volume.shape)]
+    spheres.write(volume)
+    spheres.convolve(1)
+    over_blocks(correlate, depth, SLAB)
+    penalty = np.float32(sparsity * max(float(descent.max()), 0.0))
+    # the step 1 / |S^T S|, the square of the sphere's mass
+    scale = np.float32(1 / ball_volume(diameter_px))
 
-    power = factor * factor
-    target: Float32 = fft.irfftn(spectrum(volume) * factor, shape, workers=threads)
-    target = target[tuple(slice(n) for n in volume.shape)]
-    penalty = np.float32(sparsity * max(float(target.max()), 0.0))
-    inverse_step = np.float32(power.max())
+    def first_step(part: slice) -> None:
+        descent[part] = (descent[part] - penalty) * scale
+        centres[part] = np.maximum(descent[part], 0)
+        ahead[part] = centres[part]
 
-    def gradient(centres: Float32) -> Float32:
-        return (convolved(centres) - target + penalty) / inverse_step
+    over_blocks(first_step, depth, SLAB)
+    for iteration, gain in enumerate(momentum_gains(iterations)[1:], start=1):
+        progress("SSR", iteration / iterations)
+        spheres.write(ahead)
+        spheres.convolve(2)
 
-    return _fista(gradient, np.zeros_like(volume), iterations, progress)
+        def go_on(part: slice, gain: np.float32 = gain) -> None:
+            step = ahead[part] + descent[part]
+            step -= spheres.read(part)
+            np.maximum(step, 0, out=step)
+            ahead[part] = step + gain * (step - centres[part])
+            centres[part] = step
+
+        over_blocks(go_on, depth, SLAB)
+    progress("SSR", 1.0)
+    return centres
 
 
 def ssr_images(
@@ -85,8 +102,9 @@ def ssr_images(
     Each gradient is a SIRT iteration's plus one pair of 2D FFTs a tilt; SIRT's row and column
     weights precondition it.
     """
-    shape = _padded(images.shape[1:], diameter_px)
-    factor = ball_form_factor(_radius_of_frequency(shape), diameter_px)
+    shape = padded_shape(images.shape[1:], diameter_px)
+    q = 2 * np.pi * np.hypot(np.fft.fftfreq(shape[0])[:, None], np.fft.rfftfreq(shape[1]))
+    factor = ball_form_factor(q, diameter_px)
     mass = np.float32(factor.max())
     factor /= mass
     threads = worker_threads()
@@ -137,22 +155,10 @@ def ssr_series(
 def _fista(
     gradient: Callable[[Float32], Float32], centres: Float32, iterations: int, progress: Progress
 ) -> Float32:
-    ahead, pace = centres, 1.0
-    for iteration in range(iterations):
+    ahead = centres
+    for iteration, gain in enumerate(momentum_gains(iterations), start=1):
         step = np.maximum(ahead - gradient(ahead), 0)
-        next_pace = (1 + np.sqrt(1 + 4 * pace * pace)) / 2
-        ahead = step + np.float32((pace - 1) / next_pace) * (step - centres)
-        centres, pace = step, next_pace
-        progress("SSR", (iteration + 1) / iterations)
+        ahead = step + gain * (step - centres)
+        centres = step
+        progress("SSR", iteration / iterations)
     return centres
-
-
-def _padded(shape: tuple[int, ...], diameter_px: float) -> tuple[int, ...]:
-    # room for a sphere at an edge, so that nothing wraps round
-    return tuple(fft.next_fast_len(n + int(np.ceil(diameter_px)) + 1, real=True) for n in shape)
-
-
-def _radius_of_frequency(shape: tuple[int, ...]) -> Float32:
-    axes = [np.fft.fftfreq(n) for n in shape[:-1]] + [np.fft.rfftfreq(shape[-1])]
-    grids = np.meshgrid(*axes, indexing="ij", sparse=True)
-    return np.asarray(2 * np.pi * np.sqrt(sum(g * g for g in grids)), np.float32)

@@ -1,0 +1,95 @@
+"""Convolution of a volume with a sphere, in slabs: any volume, as much memory as its planes need.
+
+A 3D Fourier transform is one over each plane and one along the columns through all planes. Either
+needs a slab of the spectrum only, so that the spectrum may lie on disk.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import fft
+
+from processing.reconstruct.projector import over_blocks
+from processing.scratch import Allocate
+from processing.series import Float32
+
+SLAB = 8
+"""Planes that are worked on together: with their spectrum they fit the cache."""
+
+
+def ball_form_factor(q_per_px: NDArray[np.floating], diameter_px: float) -> Float32:
+    """Fourier transform of a ball of density 1, px^3, at q (radians a pixel).
+
+    V 3 (sin qR - qR cos qR) / (qR)^3; the same values are those of its projection.
+    """
+    qr = np.maximum(np.asarray(q_per_px, np.float64) * diameter_px / 2, 1e-2)
+    shape = 3 * (np.sin(qr) - qr * np.cos(qr)) / qr**3
+    return np.asarray(ball_volume(diameter_px) * shape, np.float32)
+
+
+def ball_volume(diameter_px: float) -> float:
+    """Volume of a ball, px^3."""
+    return np.pi / 6 * diameter_px**3
+
+
+def padded_shape(shape: tuple[int, ...], diameter_px: float) -> tuple[int, ...]:
+    """A quick size for a transform that leaves room for a sphere at an edge: nothing wraps."""
+    return tuple(fft.next_fast_len(n + int(np.ceil(diameter_px)) + 1, real=True) for n in shape)
+
+
+class SphereConvolution:
+    """Convolves a volume [z, y, x] with a ball of mass 1.
+
+    Parameters
+    ----------
+    shape
+        Of the volume.
+    diameter_px
+        Of the ball.
+    allocate
+        Where the spectrum goes.
+    """
+
+    def __init__(self, shape: tuple[int, ...], diameter_px: float, allocate: Allocate) -> None:
+        self.shape = shape
+        self.diameter_px = diameter_px
+        self._padded = padded_shape(shape, diameter_px)
+        depth, rows, columns = self._padded
+        self._spectrum = allocate((shape[0], rows, columns // 2 + 1), np.complex64)
+        self._factor = allocate((depth, rows, columns // 2 + 1), np.float32)
+        over_blocks(self._fill_factor, rows, SLAB)
+
+    def write(self, volume: Float32) -> None:
+        """Take a volume in."""
+
+        def transform(part: slice) -> None:
+            self._spectrum[part] = fft.rfft2(volume[part], self._padded[1:])
+
+        over_blocks(transform, self.shape[0], SLAB)
+
+    def convolve(self, times: int) -> None:
+        """Convolve what was taken in, so many times."""
+
+        def along_z(part: slice) -> None:
+            columns = fft.fft(self._spectrum[:, part], self._padded[0], axis=0)
+            for _ in range(times):
+                columns *= self._factor[:, part]
+            columns = fft.ifft(columns, axis=0, overwrite_x=True)
+            self._spectrum[:, part] = columns[: self.shape[0]]
+
+        over_blocks(along_z, self._padded[1], SLAB)
+
+    def read(self, part: slice) -> Float32:
+        """Planes `part` of what the spectrum stands for, [z, y, x]."""
+        planes: Float32 = fft.irfft2(self._spectrum[part], self._padded[1:])
+        return planes[:, : self.shape[1], : self.shape[2]]
+
+    def _fill_factor(self, part: slice) -> None:
+        depth, rows, columns = self._padded
+        axes = np.fft.fftfreq(depth), np.fft.fftfreq(rows)[part], np.fft.rfftfreq(columns)
+        z, y, x = np.meshgrid(*axes, indexing="ij", sparse=True)
+        q = 2 * np.pi * np.sqrt(z * z + y * y + x * x)
+        self._factor[:, part] = ball_form_factor(q, self.diameter_px) / ball_volume(
+            self.diameter_px
+        )
