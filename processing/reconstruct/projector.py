@@ -96,36 +96,38 @@ class Projector:
 
     @cached_property
     def transposed(self) -> sparse.csr_matrix:
-        """Adjoint of the system matrix, [z * x, tilt * u]; made when first asked for."""
-        with ThreadPoolExecutor(worker_threads()) as pool:
-            tilts = pool.map(
-                lambda angle: tilt_entries(angle, self.columns, self.depth), self.angles_rad
-            )
-            return backprojection_matrix(list(tilts), self.columns, self.depth)
+        """Adjoint of the system matrix, [z * x, tilt * u]."""
+        return self._backprojection()
 
     @cached_property
     def matrix(self) -> sparse.csr_matrix:
         """System matrix, [tilt * u, z * x]."""
-        return self.transposed.T.tocsr()
+        return self._backprojection().T.tocsr()
 
     @cached_property
     def tiles(self) -> list[Tile]:
         """The system matrix in pieces: what is next to each other is in the cache together."""
+        transposed = self._backprojection()
         pieces = product(slabs(self.depth, TILE), slabs(self.columns, TILE))
         with ThreadPoolExecutor(worker_threads()) as pool:
-            return list(
-                pool.map(lambda piece: _tile(self.transposed, self.columns, *piece), pieces)
-            )
+            return list(pool.map(lambda piece: _tile(transposed, self.columns, *piece), pieces))
 
     @cached_property
     def row_weights(self) -> Float32:
         """1 / (sum of each row), [tilt * u]; 0 for rays that miss the slice."""
-        return _inverse(np.asarray(self.transposed.sum(axis=0)).ravel())
+        sums = np.zeros(len(self.angles_rad) * self.columns)
+        for tile in self.tiles:
+            sums[tile.rays] += tile.forward.sum(axis=1).A1
+        return _inverse(sums)
 
     @cached_property
     def column_weights(self) -> Float32:
-        """1 / (sum of each column), [z * x]."""
-        return _inverse(np.asarray(self.transposed.sum(axis=1)).ravel())
+        """1 / (sum of each column), [z, x]."""
+        sums = np.zeros((self.depth, self.columns))
+        for tile in self.tiles:
+            piece = sums[tile.rows, tile.columns]
+            piece[:] = tile.backward.sum(axis=1).reshape(piece.shape)
+        return _inverse(sums)
 
     def forward(self, volume: Float32) -> Float32:
         """Project a volume [z, y, x] to images [tilt, y, u]."""
@@ -162,6 +164,14 @@ class Projector:
     def image_block(self, images: Float32, part: slice) -> Float32:
         """Rows `part` of images [tilt, y, u] as a block [tilt * u, slice]."""
         return _to_block(images, part)
+
+    def _backprojection(self) -> sparse.csr_matrix:
+        """Make the adjoint: not before it is asked for, which a GPU never does."""
+        with ThreadPoolExecutor(worker_threads()) as pool:
+            tilts = pool.map(
+                lambda angle: tilt_entries(angle, self.columns, self.depth), self.angles_rad
+            )
+            return backprojection_matrix(list(tilts), self.columns, self.depth)
 
 
 def blocks(slices: int) -> list[slice]:

@@ -44,8 +44,8 @@ def sirt(
     gains = momentum_gains(iterations) if momentum else [np.float32(0)] * iterations
     rows = projector.row_weights[:, None]
     tiles = projector.tiles  # made here once, before the threads
-    by_voxel = projector.column_weights.reshape(projector.depth, 1, projector.columns)
-    columns = [tile.block(by_voxel, slice(1)) for tile in tiles]
+    by_voxel = projector.column_weights
+    columns = [by_voxel[tile.rows, tile.columns].reshape(-1, 1) for tile in tiles]
     done, lock = 0, Lock()
 
     def count_iteration() -> None:

@@ -109,7 +109,7 @@ def ssr_images(
     factor /= mass
     threads = worker_threads()
     rows = projector.row_weights.reshape(len(images), 1, projector.columns)
-    columns = projector.column_weights.reshape(projector.depth, 1, projector.columns)
+    columns = projector.column_weights[:, None]
 
     def blurred(stack: Float32) -> Float32:
         full: Float32 = fft.irfft2(
