@@ -1,4 +1,4 @@
-"""Particles, diameter and intervals against what was put in."""
+"""Particles and intervals against what was put in."""
 
 from __future__ import annotations
 
@@ -8,16 +8,10 @@ import numpy as np
 import pytest
 from scipy.spatial import cKDTree
 
-from processing.count.diameter import estimate_diameter, pair_distance
 from processing.count.interval import beside_the_whole, count_with_interval, missed_by_both
 from processing.count.particles import confidence, find_clusters, plateau
-from processing.errors import ProcessingError
-from processing.reconstruct.sirt import sirt_series
 from processing.results import Count
-from processing.series import TiltSeries
-from tests.support.spheres import packed, tilt_series
-
-ANGLES = np.arange(-70.0, 75.0, 4.0)
+from tests.support.spheres import packed
 
 
 def centre_volume(points: np.ndarray, size: int, weights: np.ndarray) -> np.ndarray:
@@ -95,36 +89,6 @@ def test_confidence_grows_with_weight_and_tells_dust_from_particles() -> None:
     assert np.all(np.diff(chance[np.argsort(weight)]) >= 0)
     assert chance[:500].mean() > 0.95
     assert chance[500:].mean() < 0.1
-
-
-@pytest.mark.parametrize(
-    ("order", "diameter_px", "ratio"),
-    [("fcc", 7.0, 1.22), ("disordered", 7.0, 1.22), ("fcc", 5.5, 1.25), ("disordered", 11.0, 1.2)],
-    ids=["fcc", "disordered", "small", "large"],
-)
-def test_the_diameter_is_found_within_two_percent(
-    order: str, diameter_px: float, ratio: float
-) -> None:
-    centres = packed(2.9 * diameter_px, ratio * diameter_px, order=order, seed=5)
-    size = 2 * round(3.6 * diameter_px)
-    series = tilt_series(centres, ANGLES, diameter_px, size)
-    estimate = estimate_diameter(sirt_series(series, 30), series)
-    assert estimate.value_px == pytest.approx(diameter_px, rel=0.02)
-
-
-def test_a_series_of_nothing_has_no_diameter() -> None:
-    series = TiltSeries(np.zeros((5, 40, 40), np.float32), np.arange(5.0), 1.0)
-    with pytest.raises(ProcessingError, match="empty"):
-        estimate_diameter(np.zeros((40, 40, 40), np.float32), series)
-
-
-@pytest.mark.parametrize(("order", "rel"), [("fcc", 0.02), ("disordered", 0.05)])
-def test_pair_distance_is_the_spacing(order: str, rel: float) -> None:
-    assert pair_distance(packed(40, 7.7, order=order, seed=6)) == pytest.approx(7.7, rel=rel)
-
-
-def test_a_handful_has_no_pair_distance() -> None:
-    assert pair_distance(np.zeros((6, 3))) is None
 
 
 def looks(seed: int, recall_a: tuple[float, float], recall_b: tuple[float, float]) -> list:
