@@ -42,6 +42,7 @@ class SimulatorBridge:
     def __init__(self, folder: SessionFolder, session: Session, sockets: Path) -> None:
         self._settings = simulator_profile(session.protocol, folder.protocol)
         self._world = folder.simulator / "world.json"
+        self._faults = sorted(folder.faults.glob("*.toml"))
         self._sockets = sockets
         self._bridge: BridgeProcess | None = None
 
@@ -49,7 +50,12 @@ class SimulatorBridge:
         """Connection file of a running bridge; starts one when there is none."""
         if self._bridge is None or not self._bridge.running():
             self._world.parent.mkdir(exist_ok=True)
-            self._bridge = start_bridge(self._sockets, settings=self._settings, state=self._world)
+            self._bridge = start_bridge(
+                self._sockets,
+                settings=self._settings,
+                state=self._world,
+                faults=self._faults,
+            )
         return self._bridge.connection_file
 
     def close(self) -> None:
@@ -86,7 +92,7 @@ def run_session(path: Path, bridge: Path | None) -> ExitCode:
         stack.callback(lambda: service.close(exit_code))
         publish: Publish = service.publish
         if session.protocol.flip.answers_itself:
-            publish = _told_to_both(publish, DemoOperator(lambda answer: engine.answer(answer)))
+            publish = _told_to_both(publish, _rehearsing_operator(folder, lambda: engine))
         jobs = Supervisor(path, publish)
         stack.callback(jobs.close)
         engine = Engine(
@@ -103,6 +109,14 @@ def run_session(path: Path, bridge: Path | None) -> ExitCode:
     if exit_code != ExitCode.OK and why:
         sys.stderr.write(f"dualtilt: {why}\n")
     return exit_code
+
+
+def _rehearsing_operator(folder: SessionFolder, engine: Callable[[], Engine]) -> DemoOperator:
+    """Make who answers prompts and, where faults are rehearsed, sees to them."""
+    return DemoOperator(
+        lambda answer: engine().answer(answer),
+        (lambda: engine().go_on()) if folder.faults.exists() else None,
+    )
 
 
 def _told_to_both(first: Publish, second: Publish) -> Publish:

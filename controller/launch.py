@@ -6,12 +6,14 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 
 from controller.commands import StopWhen
 from controller.errors import DualtiltError, UsageError
 from controller.exit_codes import ExitCode
+from controller.microscope.faults import read_faults
 from controller.profiles import simulator_profile
 from controller.protocol import read_protocol
 from controller.service.address import ADDRESS_FILE
@@ -30,13 +32,17 @@ class EndedEarlyError(DualtiltError):
         self.exit_code = exit_code
 
 
-def new_session(protocol_path: Path, out: Path | None) -> SessionFolder:
+def new_session(
+    protocol_path: Path, out: Path | None, faults: Sequence[Path] = ()
+) -> SessionFolder:
     """Make the folder of a new session: protocol and simulator's profile as they are now.
 
     Parameters
     ----------
     out
         Missing or empty; by default a folder named after protocol and time, here.
+    faults
+        Lists of faults to rehearse, copied into the folder as well.
 
     Raises
     ------
@@ -44,6 +50,7 @@ def new_session(protocol_path: Path, out: Path | None) -> SessionFolder:
         Protocol or profile wrong, folder in use.
     """
     protocol = read_protocol(protocol_path)
+    read_faults(faults)  # said before anything is made
     if out is None:
         out = Path(f"{protocol.name}-{datetime.now():%Y%m%d-%H%M%S}")
     folder = SessionFolder.create(out.absolute(), protocol_path.read_text(encoding="utf-8"))
@@ -55,6 +62,9 @@ def new_session(protocol_path: Path, out: Path | None) -> SessionFolder:
             shutil.copyfile(source, copy)
         except OSError as error:
             raise UsageError(f"{source}: {error.strerror}; see column.simulator_settings") from None
+    for number, path in enumerate(faults):
+        folder.faults.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, folder.faults / f"{number}-{path.name}")
     return folder
 
 

@@ -115,12 +115,16 @@ class Quality(Data):
     """Below this share of the expected signal a frame is dim."""
     saturated_fraction: Fraction = 0.01
     """Above this share of pixels at full scale a frame is saturated."""
+    saturated: Literal["mark", "stop"] = "mark"
+    """What a saturated frame leads to: kept with a warning, or the session's safe end."""
 
 
 class Limits(Data):
     """What the session may do to stage and specimen."""
 
     stage: StageLimits = StageLimits()
+    unreachable_tilt: Literal["pause", "skip"] = "pause"
+    """When the stage refuses a tilt twice or does not move: ask somebody, or leave it out."""
     dose_budget_e_per_A2: Positive = 60_000.0
     current_tolerance: Fraction = 0.1
     free_disk_margin: Annotated[float, Field(ge=1, le=100)] = 2.0

@@ -117,6 +117,8 @@ class RemoteMicroscope:
         )
         if info.scan != scan:
             raise AcquisitionError(f"asked for {scan!r}, the microscope recorded {info.scan!r}")
+        if info.frame_id != request_id:
+            raise AcquisitionError(f"asked for {request_id}, was given {info.frame_id}: dropped")
         return self._transfer(info)
 
     def illuminate(self, request_id: str, duration_s: float, field_nm: float) -> float:

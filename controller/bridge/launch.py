@@ -86,6 +86,7 @@ def start_bridge(
     state: Path | None = None,
     lease_s: float | None = None,
     real_time: bool = False,
+    faults: Sequence[Path] = (),
     extra: Sequence[str] = (),
 ) -> BridgeProcess:
     """Start a bridge and wait until it is ready.
@@ -94,7 +95,7 @@ def start_bridge(
     ----------
     folder
         For its socket, secret and connection file; made with mode 0700. Keep its path short.
-    microscope, settings, state, lease_s, real_time
+    microscope, settings, state, lease_s, real_time, faults
         As the options of ``dualtilt bridge``.
     extra
         Further arguments of ``dualtilt bridge``.
@@ -113,6 +114,7 @@ def start_bridge(
     command += ["--state", str(state)] if state else []
     command += ["--lease-s", str(lease_s)] if lease_s else []
     command += ["--real-time"] if real_time else []
+    command += ["--faults", *map(str, faults)] if faults else []
     log_path = folder / "bridge.log"
     with log_path.open("wb") as log:
         process = subprocess.Popen(

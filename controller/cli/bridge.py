@@ -15,6 +15,8 @@ DEFAULT_LEASE_S = 1.5
 CERTS_HELP = "make certificates for both sides and end; with --host, --port: how to connect, too"
 LEASE_HELP = "make safe when the session has been silent this long (default: %(default)s)"
 
+FAULTS_HELP = "rehearse: let these faults happen on the simulated microscope"
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's arguments."""
@@ -31,6 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--connection-file", type=Path, metavar="FILE", help="written when ready, for clients")
     add("--lease-s", type=_positive, default=DEFAULT_LEASE_S, metavar="S", help=LEASE_HELP)
     add("--audit", type=Path, metavar="FILE", help="log of every action and refusal")
+    add("--faults", type=Path, nargs="+", default=[], metavar="FILE.toml", help=FAULTS_HELP)
     add("--tied", action="store_true", help="end when standard input closes")
 
 
@@ -56,7 +59,7 @@ def run(args: argparse.Namespace) -> int:
         tied=args.tied,
     )
     ended_by = run_bridge(
-        lambda: load_microscope(args.microscope, settings, args.state, args.real_time),
+        lambda: load_microscope(args.microscope, settings, args.state, args.real_time, args.faults),
         options,
         say=lambda line: print(line, flush=True),
     )

@@ -28,6 +28,7 @@ from controller.steps.context import StopRequestedError
 LOOK_EVERY_S = 0.05
 STOP = "stop"
 """The answer, to any prompt, that ends the session."""
+PAUSED_BY_OPERATOR = "paused by the operator"
 URGENCY = (StopWhen.AT_END_OF_SERIES, StopWhen.AFTER_TILT, StopWhen.NOW)
 
 
@@ -74,7 +75,7 @@ class Control:
     def state(self) -> State:
         return self._state
 
-    def pause(self, reason: str = "paused by the operator") -> None:
+    def pause(self, reason: str = PAUSED_BY_OPERATOR) -> None:
         """Pause at the next checkpoint, or right after the answer where a prompt waits.
 
         Kept in every state until it takes effect: before the start, and in a pause that would

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any, cast
@@ -41,7 +42,11 @@ def read_settings(path: Path | None) -> dict[str, Any]:
 
 
 def load_microscope(
-    name: str, settings: dict[str, Any], state_path: Path | None, real_time: bool
+    name: str,
+    settings: dict[str, Any],
+    state_path: Path | None,
+    real_time: bool,
+    faults: Sequence[Path] = (),
 ) -> Microscope:
     """Make the microscope called `name`.
 
@@ -56,12 +61,27 @@ def load_microscope(
         Where a simulated world outlives its process.
     real_time
         Let the simulator's time pass as fast as ours.
+    faults
+        Lists of faults that are to happen on it: a rehearsal.
 
     Raises
     ------
     UsageError
         For an unknown name or wrong settings.
     """
+    microscope = _load(name, settings, state_path, real_time)
+    if not faults:
+        return microscope
+    from controller.microscope.faults import read_faults
+    from controller.microscope.scripted import ScriptedMicroscope
+
+    memory = None if state_path is None else state_path.with_name("faults-happened.json")
+    return ScriptedMicroscope(microscope, read_faults(faults), memory)
+
+
+def _load(
+    name: str, settings: dict[str, Any], state_path: Path | None, real_time: bool
+) -> Microscope:
     try:
         if name == SIMULATOR:
             return _simulator(settings, state_path, real_time)

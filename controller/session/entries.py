@@ -73,6 +73,8 @@ class FrameWritten(Data):
     shift_px: tuple[float, float]
     verdict: Verdict
     retakes: int
+    likeness: float | None = None
+    """Correlation with the frame before, at the particles' scale, where it is one tilt away."""
     dose_before_e_per_A2: NotNegative
     """In the session, up to this frame's own exposure."""
 
@@ -107,6 +109,9 @@ class TiltSkipped(Data):
     kind: Literal["tilt-skipped"] = "tilt-skipped"
     step_id: str
     reason: str
+    alpha_deg: float | None = None
+    reached_deg: float | None = None
+    """Where the stage stopped short of `alpha_deg`: its limit from then on."""
 
 
 class Answered(Data):

@@ -120,6 +120,11 @@ class SessionFolder:
         return self.path / "simulator"
 
     @property
+    def faults(self) -> Path:
+        """Lists of faults, where the session is a rehearsal of them."""
+        return self.simulator / "faults"
+
+    @property
     def run(self) -> Path:
         """Sockets and connection files of the running session."""
         return self.path / "run"

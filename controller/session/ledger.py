@@ -85,6 +85,11 @@ class Ledger:
         """Count the requests made so far for this purpose."""
         return len(self._of(step_id, purpose))
 
+    @property
+    def pixel_type(self) -> str | None:
+        """Of the frames recorded so far, as numpy names it."""
+        return next((f.info.dtype for frames in self.frames.values() for f in frames), None)
+
     def unusable(self, frame: FrameWritten) -> bool:
         """Tell whether processing has to leave a frame out."""
         return frame.verdict == "invalid" or (frame.series, frame.section) in self.damaged

@@ -47,6 +47,7 @@ class TiltFacts:
     shift_px: tuple[float, float]
     verdict: Verdict
     retakes: int
+    likeness: float | None = None
 
 
 class Session:
@@ -142,6 +143,7 @@ class Session:
             shift_px=facts.shift_px,
             verdict=facts.verdict,
             retakes=facts.retakes,
+            likeness=facts.likeness,
             dose_before_e_per_A2=self._dose_before(frame.info),
         )
         self.enter(entry)

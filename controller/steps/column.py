@@ -16,6 +16,7 @@ from typing import TypeVar
 from controller.errors import DualtiltError, SafetyStopError
 from controller.events import BeamChanged, Publish
 from controller.microscope.interface import (
+    BeamLostError,
     ConnectionLostError,
     Frame,
     LeaseError,
@@ -24,6 +25,7 @@ from controller.microscope.interface import (
     Remount,
     ScanSettings,
     StagePosition,
+    ValvesClosedError,
 )
 from controller.microscope.limits import (
     check_target,
@@ -33,6 +35,7 @@ from controller.microscope.limits import (
 )
 from controller.session.entries import Exposed, Exposing
 from controller.session.session import Session
+from controller.steps.judging import check_delivery
 
 T = TypeVar("T")
 Connect = Callable[[], Microscope]
@@ -122,9 +125,13 @@ class Column:
             As the microscope says.
         """
         dose = scan.dose_e_per_A2(self.current_pA)
-        return self._expose(
-            step_id, purpose, dose, lambda request_id: self.microscope.acquire(request_id, scan)
-        )
+
+        def expose(request_id: str) -> Frame:
+            frame = self.microscope.acquire(request_id, scan)
+            check_delivery(frame, request_id, scan, self._session.ledger.pixel_type)
+            return frame
+
+        return self._expose(step_id, purpose, dose, expose)
 
     def illuminate(self, step_id: str, purpose: str, duration_s: float, field_nm: float) -> None:
         """Expose a field without recording; charged like a frame."""
@@ -163,14 +170,34 @@ class Column:
         """Ask where the stage is."""
         return self._surely(self.microscope.status).stage
 
+    def require_beam(self) -> None:
+        """Look whether the current is there and may be used.
+
+        Raises
+        ------
+        ValvesClosedError, BeamLostError
+            It is not.
+        """
+        status = self._surely(self.microscope.status)
+        if not status.valves_open:
+            raise ValvesClosedError("the column valves are closed")
+        if not self._is_full(status.current_pA):
+            raise BeamLostError(
+                f"the probe current is {status.current_pA:.1f} pA instead of "
+                f"{self.current_pA:.1f} pA"
+            )
+
     def has_beam(self) -> bool:
-        """Tell whether the current is there and may be used."""
+        """Tell whether the current is there and may be used; never waits."""
         try:
             status = self.microscope.status()
         except MicroscopeError:
             return False
+        return status.valves_open and self._is_full(status.current_pA)
+
+    def _is_full(self, current_pA: float) -> bool:
         tolerance = self._session.protocol.limits.current_tolerance
-        return status.valves_open and status.current_pA >= (1 - tolerance) * self.current_pA
+        return current_pA >= (1 - tolerance) * self.current_pA
 
     def _expose(
         self, step_id: str, purpose: str, dose_e_per_A2: float, act: Callable[[str], T]

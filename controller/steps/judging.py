@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from controller.events import Level
+from controller.microscope.interface import AcquisitionError, Frame, ScanSettings
 from controller.protocol import Quality
 from controller.session.entries import Verdict
 
@@ -18,6 +20,7 @@ class Judgement:
 
     verdict: Verdict
     reason: str = ""
+    level: Level = Level.WARNING
 
 
 GOOD = Judgement("ok")
@@ -46,7 +49,8 @@ def judge(
     if pixels.min() == pixels.max():
         return Judgement("invalid", "is blank")
     if previous is not None and np.array_equal(pixels, previous):
-        return Judgement("invalid", "repeats the frame before: is the detector stuck?")
+        reason = "repeats the frame before: is the detector stuck?"
+        return Judgement("invalid", reason, Level.ALARM)
     if _share_at_full_scale(pixels) > quality.saturated_fraction:
         return Judgement("saturated", f"{_share_at_full_scale(pixels):.1%} of pixels at full scale")
     if previous is not None:
@@ -56,6 +60,35 @@ def judge(
     if distance_px is not None and distance_px > limit_px:
         return Judgement("shifted", f"shift {distance_px:.1f} px > {limit_px:.1f}")
     return GOOD
+
+
+def check_delivery(
+    frame: Frame, request_id: str, scan: ScanSettings, pixel_type: str | None
+) -> None:
+    """Drop a frame of another request, or one that the session's stacks could not take.
+
+    Parameters
+    ----------
+    frame
+        As the microscope gave it.
+    request_id, scan
+        What was asked for.
+    pixel_type
+        Of the frames before, as numpy names it; None for the first.
+
+    Raises
+    ------
+    AcquisitionError
+        It is not what was asked for.
+    """
+    if frame.info.frame_id != request_id:
+        raise AcquisitionError(f"asked for {request_id}, was given {frame.info.frame_id}: dropped")
+    given = frame.pixels.shape, frame.pixels.dtype.name
+    wanted = (scan.height_px, scan.width_px), pixel_type or frame.info.dtype
+    if given != wanted:
+        raise AcquisitionError(
+            f"a frame of {given[0]} {given[1]} instead of {wanted[0]} {wanted[1]}: dropped"
+        )
 
 
 def _share_at_full_scale(pixels: NDArray[Any]) -> float:

@@ -7,19 +7,21 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from controller.errors import SafetyStopError
 from controller.events import FrameRecorded, Level, SeriesName
-from controller.microscope.interface import Frame, StageError, StagePosition
+from controller.microscope.interface import Frame, StageError
 from controller.session.entries import FrameWritten, TiltSkipped, Verdict
 from controller.session.session import TiltFacts
 from controller.steps.base import StepData
 from controller.steps.context import Context
+from controller.steps.going import SHORT_DEG, beyond_the_limit, go_to
 from controller.steps.judging import Judgement, judge
+from controller.steps.series_start import series_of
 from controller.steps.sighting import binned, sight
 from controller.steps.tracking import bring_to_the_middle, keep_in_view, limit_px
+from controller.steps.turning import judge_turn
 from processing.images.shift import find_shifts
 
-SHORT_DEG = 0.5
-"""A stage that stays further than this from its target has reached its limit."""
 SHIFT_PIXELS = 128
 """The drift shown to the operator is measured on images binned to about this width."""
 
@@ -36,11 +38,7 @@ class Tilt(StepData):
 
 def carry_out(step: Tilt, context: Context) -> None:
     """Record the frame of this tilt, or say why there is none."""
-    reached = _go_to(step, context)
-    if abs(reached.alpha_deg - step.alpha_deg) > SHORT_DEG:
-        reason = f"the stage stays at {reached.alpha_deg:+.2f} degrees"
-        context.alert(Level.WARNING, f"tilt {step.alpha_deg:+g} skipped: {reason}", step.id)
-        context.session.enter(TiltSkipped(step_id=step.id, reason=reason))
+    if not _is_reached(step, context):
         return
     context.column.wait(context.protocol.tracking.settle_s)
     previous = _previous_image(step, context)
@@ -53,24 +51,45 @@ def carry_out(step: Tilt, context: Context) -> None:
         shift_px=_shift_px(frame.pixels, previous),
         verdict=verdict,
         retakes=retakes,
+        likeness=judge_turn(
+            context, step.id, step.series, frame.pixels, frame.info.stage.alpha_deg
+        ),
     )
     written = context.persist(lambda: context.session.record_frame(frame, facts), step.id)
     context.publish(_event(step, context, written))
     context.jobs.frame_recorded(step.series, written.section)
 
 
-def _go_to(step: Tilt, context: Context) -> StagePosition:
-    """Move; a stage that refuses or falls short is told once more."""
-    target = context.session.ledger.centre.model_copy(update={"alpha_deg": step.alpha_deg})
+def _is_reached(step: Tilt, context: Context) -> bool:
+    """Go there; False where the stage does not, and the tilt is left out."""
+    shortfall = beyond_the_limit(step, context.session.ledger.skipped)
+    if shortfall is not None:
+        _skip(step, context, f"beyond {shortfall:+.2f} degrees, where the stage stopped before")
+        return False
     try:
-        reached = context.column.move(step.id, target)
-        if abs(reached.alpha_deg - step.alpha_deg) <= SHORT_DEG:
-            return reached
-        found = f"stopped at {reached.alpha_deg:+.2f} degrees"
+        reached_deg = go_to(step, context)
     except StageError as error:
-        found = str(error)
-    context.alert(Level.WARNING, f"stage: {found}; trying once more", step.id)
-    return context.column.move(step.id, target)
+        if context.protocol.limits.unreachable_tilt == "pause":
+            raise
+        _skip(step, context, str(error))
+        return False
+    off_deg = abs(reached_deg - step.alpha_deg)
+    if off_deg > series_of(context.protocol, step.series).step_deg / 2:
+        _skip(step, context, f"the stage stays at {reached_deg:+.2f} degrees", reached_deg)
+        return False
+    if off_deg > SHORT_DEG:
+        text = f"recorded at {reached_deg:+.2f} degrees, where the stage stays"
+        context.alert(Level.WARNING, text, step.id)
+    return True
+
+
+def _skip(step: Tilt, context: Context, reason: str, reached_deg: float | None = None) -> None:
+    context.alert(Level.WARNING, f"tilt {step.alpha_deg:+g} skipped: {reason}", step.id)
+    context.session.enter(
+        TiltSkipped(
+            step_id=step.id, reason=reason, alpha_deg=step.alpha_deg, reached_deg=reached_deg
+        )
+    )
 
 
 def _expose(
@@ -95,9 +114,15 @@ def _expose(
         if found.verdict == "ok":
             return frame, found.verdict, attempt
         if not _worth_another(found, attempt, context):
-            context.alert(Level.WARNING, f"frame {found.reason}: kept, marked", step.id)
+            context.alert(found.level, f"frame {found.reason}: kept, marked", step.id)
             return frame, found.verdict, attempt
         _reject(step, context, frame, found)
+        if found.verdict == "saturated":
+            raise SafetyStopError(
+                f"{step.id}: frame has {found.reason}; lower scan.dwell_us or the detector's gain"
+            )
+        if found.verdict == "dim":
+            context.column.require_beam()
         if found.verdict == "dim" and attempt >= protocol.quality.max_retakes:
             context.operator.suspend(
                 f"{step.id}: frame {found.reason}; look at beam, valves and screen, then go on"
@@ -108,14 +133,14 @@ def _expose(
 
 
 def _reject(step: Tilt, context: Context, frame: Frame, found: Judgement) -> None:
-    context.alert(Level.WARNING, f"frame {found.reason}: taken again", step.id)
+    context.alert(found.level, f"frame {found.reason}: taken again", step.id)
     context.persist(lambda: context.session.reject_frame(frame, step.id, found.verdict), step.id)
 
 
 def _worth_another(found: Judgement, attempt: int, context: Context) -> bool:
-    """Tell whether a retake may help: never for saturation; a dim beam has to be seen to."""
+    """Tell whether a frame is not to be kept; a saturated one by policy, a dim one never."""
     if found.verdict == "saturated":
-        return False
+        return context.protocol.quality.saturated == "stop"
     return found.verdict == "dim" or attempt < context.protocol.quality.max_retakes
 
 

@@ -91,8 +91,8 @@ class JobRunner:
         self._count("A", result.count_a, a.summary.tilts, a.diameter.value)
         self._count("B", result.count_b, b.summary.tilts, b.diameter.value)
         tilts = a.summary.tilts + b.summary.tilts
-        if result.mean is not None:
-            self._count("mean", result.mean.count, tilts, result.diameter.value)
+        if (mean := result.controls.get("mean")) is not None:
+            self._count("mean", mean.count, tilts, result.diameter.value)
         self._count("fused", result.detection.count, tilts, result.diameter.value)
 
     def _count(self, which: Which, count: Count, tilts: int, diameter_nm: float) -> None:

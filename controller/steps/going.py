@@ -1,0 +1,76 @@
+"""Going to a tilt: told twice at most, read again, and what a stage that falls short leaves out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Protocol
+
+from controller.events import Level
+from controller.microscope.interface import StageError
+from controller.session.entries import TiltSkipped
+from controller.steps.context import Context
+
+SHORT_DEG = 0.5
+"""A stage that stays further than this from its target has not reached it."""
+STUCK_DEG = 0.1
+"""A stage that moves less than this, though told to move further than `SHORT_DEG`, is stuck."""
+
+
+class Target(Protocol):
+    """The step that wants to go somewhere."""
+
+    @property
+    def id(self) -> str: ...
+
+    @property
+    def alpha_deg(self) -> float: ...
+
+
+def go_to(target: Target, context: Context) -> float:
+    """Move to a tilt; a stage that refuses or falls short is told once more.
+
+    Returns
+    -------
+    float
+        Tilt angle where the stage says it is, settled, degrees.
+
+    Raises
+    ------
+    StageError
+        It refused twice, or does not move at all.
+    """
+    before_deg = context.column.stage().alpha_deg
+    try:
+        reached_deg = _move(target, context)
+        if abs(reached_deg - target.alpha_deg) <= SHORT_DEG:
+            return reached_deg
+        found = f"stopped at {reached_deg:+.2f} degrees"
+    except StageError as error:
+        found = str(error)
+    context.alert(Level.WARNING, f"stage: {found}; trying once more", target.id)
+    reached_deg = _move(target, context)
+    wanted_deg = abs(target.alpha_deg - before_deg)
+    if wanted_deg > SHORT_DEG and abs(reached_deg - before_deg) < STUCK_DEG:
+        raise StageError(f"the stage does not move from {reached_deg:+.2f} degrees")
+    return reached_deg
+
+
+def beyond_the_limit(target: Target, skipped: Iterable[TiltSkipped]) -> float | None:
+    """Return the angle at which the stage stopped before, if the target lies beyond it."""
+    for tilt in skipped:
+        if tilt.alpha_deg is None or tilt.reached_deg is None:
+            continue
+        if (target.alpha_deg - tilt.reached_deg) * (tilt.alpha_deg - tilt.reached_deg) > 0:
+            return tilt.reached_deg
+    return None
+
+
+def _move(target: Target, context: Context) -> float:
+    """Move and, where the stage says it is elsewhere, let it settle and read again."""
+    centre = context.session.ledger.centre
+    goal = centre.model_copy(update={"alpha_deg": target.alpha_deg})
+    reached = context.column.move(target.id, goal)
+    if abs(reached.alpha_deg - target.alpha_deg) <= SHORT_DEG:
+        return reached.alpha_deg
+    context.column.wait(context.protocol.tracking.settle_s)
+    return context.column.stage().alpha_deg
