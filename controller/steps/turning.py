@@ -15,7 +15,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from controller.events import Level, SeriesName
-from controller.session.entries import FrameWritten
 from controller.steps.context import Context
 from controller.steps.sighting import binned
 from processing.images.shift import Band, find_shifts
