@@ -16,36 +16,42 @@ from pathlib import Path
 from tests.benchmarks.row import Row
 
 PAGE = Path(__file__).parents[2] / "docs" / "benchmarks.md"
-HEAD = f"{'problem':<44} {'ours':>10} {'peer':>10} {'ratio':>7} {'target':>7}  peer is"
+WIDTHS = (58, 12, 12, 7, 14)
+HEAD = ("problem", "ours", "peer", "ratio", "at most", "peer is")
 
 
-def line(row: Row) -> str:
-    """Format one row; times in ms."""
-    target = "-" if row.target_ratio is None else f"{row.target_ratio:.2f}"
+def cells(row: Row) -> tuple[str, ...]:
+    """The cells of one row."""
     return (
-        f"{row.problem:<44} {row.ours_s * 1e3:>8.2f}ms {row.peer_s * 1e3:>8.2f}ms "
-        f"{row.ratio:>7.2f} {target:>7}  {row.peer}{'' if row.met else '  MISSED'}"
+        row.problem,
+        row.shown(row.ours),
+        row.shown(row.theirs),
+        f"{row.ratio:.3f}",
+        row.wanted,
+        row.peer,
     )
+
+
+def line(texts: tuple[str, ...]) -> str:
+    """Format one line for a terminal."""
+    first, *middle, last = texts
+    numbers = (text.rjust(width) for text, width in zip(middle, WIDTHS[1:], strict=True))
+    return f"{first.ljust(WIDTHS[0])} {' '.join(numbers)}  {last}"
 
 
 def page(rows: list[Row]) -> str:
     """The table as a page of the documentation."""
     machine = f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}"
-    head = "| problem | ours, ms | peer, ms | ours / peer | at most | peer |"
-    lines = [
-        f"| {row.problem} | {row.ours_s * 1e3:.2f} | {row.peer_s * 1e3:.2f} | {row.ratio:.3f} "
-        f"| {'-' if row.target_ratio is None else row.target_ratio} | {row.peer} |"
-        for row in rows
-    ]
     return "\n".join(
         [
             "# Benchmarks",
             "",
-            f"Written by `make bench` ({machine}).",
+            f"Written by `make bench` ({machine}). Times are wall-clock; ratio is ours over the "
+            "peer's, both measured in the same run.",
             "",
-            head,
-            "|---|---|---|---|---|---|",
-            *lines,
+            f"| {' | '.join(HEAD)} |",
+            "|" + "---|" * len(HEAD),
+            *(f"| {' | '.join(cells(row))} |" for row in rows),
             "",
         ]
     )
@@ -58,13 +64,13 @@ def main(names: list[str]) -> int:
     if unknown:
         print(f"no benchmark {', '.join(unknown)}: choose from {', '.join(found)}", file=sys.stderr)
         return 2
-    print(HEAD)
+    print(line(HEAD))
     rows: list[Row] = []
     for module_name in found:
         if names and module_name.removeprefix("bench_") not in names:
             continue
         for row in import_module(f"tests.benchmarks.{module_name}").run():
-            print(line(row), flush=True)
+            print(line(cells(row)) + ("" if row.met else "  MISSED"), flush=True)
             rows.append(row)
     if not names:
         PAGE.write_text(page(rows), encoding="utf-8")

@@ -17,7 +17,7 @@ from tests.benchmarks.row import Row
 
 SIZE, TILTS, ITERATIONS = 320, 73, 20
 SLICES, PEER_SLICES = 320, 4
-TARGET_RATIO = 0.1
+TARGET_RATIO = 1 / 15
 AGREEMENT = 1e-4
 
 

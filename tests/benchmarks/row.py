@@ -3,25 +3,54 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
+
+Unit = Literal["ms", "s", "GB"]
 
 
 @dataclass(frozen=True)
 class Row:
-    """Our time against a peer's on the same problem, measured in the same run."""
+    """Our time, or memory, against a peer's on the same problem, measured in the same run.
+
+    Attributes
+    ----------
+    ours, theirs
+        Seconds, or GB; `unit` says how they are shown.
+    target_ratio
+        Ours over theirs, at most; None where the figure is only told.
+    limit
+        Ours at most, whatever the peer takes.
+    """
 
     problem: str
-    ours_s: float
+    ours: float
     peer: str
-    peer_s: float
+    theirs: float
     target_ratio: float | None = None
-    """Ours over the peer's, at most; None where the figure is only told."""
+    limit: float | None = None
+    unit: Unit = "ms"
 
     @property
     def ratio(self) -> float:
         """Ours over the peer's."""
-        return self.ours_s / self.peer_s
+        return self.ours / self.theirs
 
     @property
     def met(self) -> bool:
         """True where there is no target or it is reached."""
-        return self.target_ratio is None or self.ratio <= self.target_ratio
+        quick = self.target_ratio is None or self.ratio <= self.target_ratio
+        return quick and (self.limit is None or self.ours <= self.limit)
+
+    def shown(self, value: float) -> str:
+        """A value of this row with its unit."""
+        return f"{value * 1e3:.2f} ms" if self.unit == "ms" else f"{value:.1f} {self.unit}"
+
+    @property
+    def wanted(self) -> str:
+        """What the row has to reach."""
+        targets = []
+        if self.target_ratio is not None:
+            targets.append(f"{self.target_ratio:.3g} x")
+        if self.limit is not None:
+            targets.append(self.shown(self.limit))
+        return ", ".join(targets) or "-"
