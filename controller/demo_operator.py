@@ -90,7 +90,8 @@ class DemoOperator:
         _soon(lambda: self._answer(Answer(prompt_id=prompt.id, value=value, by="demo")))
 
     def _see_to_it(self, reason: str) -> None:
-        if self._go_on is not None and reason != PAUSED_BY_OPERATOR:
+        ends_by_itself = "goes on" in reason
+        if self._go_on is not None and not ends_by_itself and reason != PAUSED_BY_OPERATOR:
             _soon(self._go_on)
 
 

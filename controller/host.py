@@ -49,6 +49,7 @@ class SimulatorBridge:
     def connection_file(self) -> Path:
         """Connection file of a running bridge; starts one when there is none."""
         if self._bridge is None or not self._bridge.running():
+            self.close()  # one that died leaves its end of the line
             self._world.parent.mkdir(exist_ok=True)
             self._bridge = start_bridge(
                 self._sockets,

@@ -252,7 +252,10 @@ class Column:
                 return act()
             except (ConnectionLostError, LeaseError) as error:
                 lost = isinstance(error, ConnectionLostError)
-                self._suspend(f"the microscope is out of reach: {error}", self._retry(lost))
+                self._suspend(
+                    f"the microscope is out of reach: {error}; goes on when it is back",
+                    self._retry(lost),
+                )
                 self._refuse_restarted()
 
     def _retry(self, connection_lost: bool) -> Callable[[], bool]:

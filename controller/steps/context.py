@@ -80,7 +80,7 @@ class Context:
                 reason = error.strerror or str(error)
                 self.operator.suspend(
                     f"{what} cannot be written to {self.session.folder.path}: {reason}; "
-                    "it is kept in memory and written when there is room",
+                    "it is kept in memory; goes on when there is room",
                     self.room_again(),
                 )
 

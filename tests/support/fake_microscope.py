@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import uuid
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -192,3 +193,18 @@ class FakeMicroscope:
     def _begin(self, action: str, request_id: str) -> None:
         self.fault(action, request_id)
         self.log.append((action, request_id))
+
+
+def create(settings: dict[str, object], state_path: Path | None) -> FakeMicroscope:
+    """Make the fake for a bridge: `--microscope tests.support.fake_microscope:create`.
+
+    With `diary` in the settings every action is noted in that file, a line each.
+    """
+    diary = Path(str(settings["diary"]))
+
+    def note(action: str, request_id: str) -> None:
+        if action not in ("status", "blank", "acquired"):
+            with diary.open("a") as file:
+                file.write(f"{action} {request_id}\n")
+
+    return FakeMicroscope(uuid.uuid4().hex, note, state_path)
