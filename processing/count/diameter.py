@@ -100,11 +100,14 @@ def pair_distance(centres: Float64) -> float | None:
 def refined_diameter(series: TiltSeries, centres_px: Float64, near_px: float) -> float:
     """Diameter, pixels, of the mean of the particles at known centres [n, 3] (x, y, z).
 
-    From the images' form factor (`diameter_at_zero`); near is within a quarter.
+    From the images' form factor (`diameter_at_zero`); near is within a quarter. Only the half where
+    the beam enters is asked: a centre placed by noise and blur finds in the images, at the zero,
+    the noise that placed it.
     """
     if len(centres_px) == 0:
         return near_px
-    return diameter_at_zero(mean_form_factor(series, centres_px), near_px)
+    entrance = centres_px[:, 2] >= np.median(centres_px[:, 2])
+    return diameter_at_zero(mean_form_factor(series, centres_px[entrance]), near_px)
 
 
 def _busiest_piece(volume: Float32, edge: int) -> Float32:
