@@ -12,16 +12,18 @@ from processing.images.shift import Band, Shifts, find_shifts
 from processing.progress import Progress, silent
 from processing.reconstruct.projector import Projector
 from processing.reconstruct.sirt import sirt
-from processing.series import Float32, Float64, TiltSeries
+from processing.series import Bools, Float32, Float64, TiltSeries
 
 SIRT_ITERATIONS = 6
 """With momentum. Few: a converged volume re-projects each image as it is, misplaced or not."""
 WIDE_BAND = Band(1.5, 30.0)
 """Down to the object's outline, which neighbours far in angle still share."""
-
-
 DETAIL_BAND = Band(1.5, 5.0)
 """Single particles: an image of something else with the same outline differs here."""
+NEIGHBOURS = 7
+"""Images in a row by angle, with which each is compared: likeness changes slowly with the tilt."""
+FALLEN = 0.15
+"""Of the likeness: true images stay within 0.04 of those around, others fall by 0.2 and more."""
 
 
 @dataclass(frozen=True)
@@ -77,16 +79,25 @@ def compare(aligned: TiltSeries, band: Band = WIDE_BAND) -> Match:
 
 def corrected(alignment: Alignment, match: Match, series: TiltSeries) -> Alignment:
     """Add the displacements found, turned into the raw images' frame."""
-    scores = match.likeness[~series.excluded]
-    spread = 1.4826 * np.median(np.abs(scores - np.median(scores)))
-    floor = np.median(scores) - max(8 * spread, 0.3)
     return replace(
         alignment,
         shifts_px=alignment.shifts_px
         + in_raw_frame(match.shifts.shifts_px, alignment.tilt_axis_deg),
-        rejected=series.excluded | (match.likeness < floor),
+        rejected=series.excluded | _out_of_line(match.likeness, series),
         residuals_px=np.hypot(*match.shifts.shifts_px.T),
     )
+
+
+def _out_of_line(likeness: Float64, series: TiltSeries) -> Bools:
+    """Images [tilt] much less like the common object than those at the angles around."""
+    tilts = np.argsort(series.angles_deg, kind="stable")
+    used = tilts[~series.excluded[tilts]]
+    usual = ndimage.median_filter(likeness[used], NEIGHBOURS, mode="nearest")
+    fallen = usual - likeness[used]
+    spread = 1.4826 * np.median(np.abs(fallen))
+    out = np.zeros(series.tilts, bool)
+    out[used] = fallen > max(8 * spread, FALLEN)
+    return out
 
 
 def reduced(series: TiltSeries, factor: float) -> TiltSeries:

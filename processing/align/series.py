@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 
 import numpy as np
@@ -11,6 +12,7 @@ from processing.align.alignment import Alignment, apply_alignment, filled, unali
 from processing.align.axis import find_tilt_axis
 from processing.align.coarse import centres_of_mass, cut_off, neighbour_shifts
 from processing.align.matching import compare, match_projections, reduced, scaled
+from processing.errors import ProcessingError
 from processing.images.health import bad_images
 from processing.images.intensity import estimated_response, linearised, without_background
 from processing.progress import Progress, silent, within
@@ -25,6 +27,7 @@ LARGEST_DRIFT = 0.01
 CUT_OFF_SHARE = 0.2
 """Of the images, in which the object may reach the rim."""
 FEWEST_FOR_DRIFT = 5
+FEWEST_IMAGES = 3
 
 
 def align_series(series: TiltSeries, *, progress: Progress = silent) -> Alignment:
@@ -55,14 +58,34 @@ def align_series(series: TiltSeries, *, progress: Progress = silent) -> Alignmen
 
 
 def flattened(series: TiltSeries) -> TiltSeries:
-    """Images proportional to thickness: finite, without background, saturation undone.
+    """Images proportional to thickness: `levelled`, and saturation undone."""
+    return straightened(levelled(series))
 
-    Bad images (`bad_images`) are marked excluded.
+
+def levelled(series: TiltSeries) -> TiltSeries:
+    """Images finite and without background; bad ones (`bad_images`) are marked excluded.
+
+    Raises
+    ------
+    ProcessingError
+        Hardly any good image is left.
     """
+    bad = bad_images(series)
     excluded = series.excluded.copy()
-    excluded[list(bad_images(series))] = True
+    excluded[list(bad)] = True
+    if (~excluded).sum() < FEWEST_IMAGES:
+        reasons = ", ".join(f"{n} {reason}" for reason, n in Counter(bad.values()).most_common())
+        raise ProcessingError(
+            f"series {series.name}: {int((~excluded).sum())} usable images of {series.tilts} "
+            f"({int(series.excluded.sum())} marked as excluded; {reasons or 'none bad'}); at least "
+            f"{FEWEST_IMAGES} are needed"
+        )
     clean = replace(series, images=filled(series.images), excluded=excluded)
-    plain = without_background(clean)
+    return without_background(clean)
+
+
+def straightened(plain: TiltSeries) -> TiltSeries:
+    """Saturation undone in images without background, by the response that they show."""
     used = plain.usable()
     response = estimated_response(used, centres_of_mass(used.images)[:, 0])
     return linearised(plain, response)

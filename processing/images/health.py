@@ -12,9 +12,10 @@ from processing.images.intensity import background_levels
 from processing.series import Float32, TiltSeries
 
 NON_FINITE_SHARE = 0.01
-SATURATED_SHARE = 0.02
-DIM_SHARE = 0.2
-"""Of the signal that the images around show."""
+SATURATED_SHARE = 0.5
+"""Of the bright half of the signal: an image clipped in less tells more than a missing one."""
+DIM_SHARE, BRIGHT_SHARE = 0.2, 4.0
+"""Of the signal that the images around show: beyond, the beam or the exposure was another."""
 BLURRED_SHARE = 0.35
 """Of the detail that the images around show."""
 NEIGHBOURS = 7
@@ -25,7 +26,7 @@ def bad_images(series: TiltSeries) -> dict[int, str]:
     """Index of each bad image -> what is wrong with it, in two or three words.
 
     Looks for images that are not finite, blank, clipped at the top, copies of the one before, much
-    dimmer than their neighbours, or without their neighbours' detail.
+    dimmer or brighter than their neighbours, or without their neighbours' detail.
     """
     found: dict[int, str] = {}
     images = series.images
@@ -34,12 +35,13 @@ def bad_images(series: TiltSeries) -> dict[int, str]:
     clean = np.nan_to_num(images, nan=0.0, posinf=0.0, neginf=0.0)
     spread = clean.std(axis=(1, 2))
     _note(found, spread == 0, "blank")
-    _note(found, _saturated_share(clean) > SATURATED_SHARE, "saturated")
+    flat = clean - background_levels(clean).astype(np.float32)[:, None, None]
+    _note(found, _saturated_share(clean, flat) > SATURATED_SHARE, "saturated")
     same = [False] + [np.array_equal(a, b) for a, b in pairwise(clean)]
     _note(found, same, "copy of the one before")
-    flat = clean - background_levels(clean).astype(np.float32)[:, None, None]
     signal = _signal(flat)
     _note(found, signal < DIM_SHARE * _usual(signal), "dim")
+    _note(found, signal > BRIGHT_SHARE * _usual(signal), "bright")
     detail = _detail(flat) / np.maximum(signal, 1e-30)
     _note(found, detail < BLURRED_SHARE * _usual(detail), "blurred")
     return found
@@ -50,9 +52,11 @@ def _note(found: dict[int, str], bad: Iterable[bool] | np.ndarray, reason: str) 
         found.setdefault(int(index), reason)
 
 
-def _saturated_share(images: Float32) -> np.ndarray:
-    """Share of pixels at the series' own top value, where that is a plateau and not one pixel."""
-    return np.asarray((images >= images.max()).mean(axis=(1, 2)))
+def _saturated_share(images: Float32, flat: Float32) -> np.ndarray:
+    """Pixels at the series' own top value over those above half their image's height."""
+    clipped = (images >= images.max()).sum(axis=(1, 2))
+    bright = (flat > 0.5 * flat.max(axis=(1, 2), keepdims=True)).sum(axis=(1, 2))
+    return np.asarray(clipped / np.maximum(bright, 1))
 
 
 def _signal(images: Float32) -> np.ndarray:

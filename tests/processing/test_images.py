@@ -66,12 +66,15 @@ def damaged(images: np.ndarray, how: str) -> None:
         images[6] = images[5]
     elif how == "dim":
         images[6] *= 0.1
+    elif how == "bright":
+        images[6] *= 8
     elif how == "blurred":
         images[6] = ndimage.gaussian_filter(images[6], 6)
 
 
 @pytest.mark.parametrize(
-    "how", ["not finite", "blank", "saturated", "copy of the one before", "dim", "blurred"]
+    "how",
+    ["not finite", "blank", "saturated", "copy of the one before", "dim", "bright", "blurred"],
 )
 def test_a_bad_image_is_named(series: TiltSeries, how: str) -> None:
     rng = np.random.default_rng(3)
