@@ -9,7 +9,8 @@ from scipy import ndimage
 
 from processing.combine.pose import Pose
 from processing.progress import Progress, silent
-from processing.reconstruct.projector import slabs, worker_threads
+from processing.reconstruct.projector import over_blocks, slabs, worker_threads
+from processing.scratch import Allocate, in_memory
 from processing.series import Float32
 
 
@@ -20,11 +21,13 @@ def resample(
     pixel_a_nm: float,
     pixel_b_nm: float,
     *,
+    allocate: Allocate = in_memory,
     progress: Progress = silent,
 ) -> Float32:
     """`volume_b` [z, y, x] on A's grid of `shape_a`; cubic, 0 outside.
 
-    Memory beyond the two volumes is one spline-filtered copy of B.
+    Worked in slabs: beyond `volume_b`, memory is what it allocates, the result and one
+    spline-filtered copy of B.
     """
     back = pose.inverse()
     # array axes run (z, y, x), poses (x, y, z)
@@ -32,8 +35,8 @@ def resample(
     centre_a = (np.array(shape_a) - 1) / 2
     centre_b = (np.array(volume_b.shape) - 1) / 2
     offset = centre_b + back.shift_nm[::-1] / pixel_b_nm - matrix @ centre_a
-    spline = ndimage.spline_filter(volume_b, order=3, output=np.float32)
-    moved = np.zeros(shape_a, np.float32)
+    spline = _spline_coefficients(volume_b, allocate)
+    moved = allocate(shape_a, np.float32)
     parts = list(slabs(shape_a[0]))
 
     def fill(part: slice) -> None:
@@ -51,3 +54,19 @@ def resample(
         for done, _ in enumerate(pool.map(fill, parts), start=1):
             progress("resampling B", done / len(parts))
     return moved
+
+
+def _spline_coefficients(volume: Float32, allocate: Allocate) -> Float32:
+    """Coefficients of the cubic spline through a volume, axis by axis."""
+    spline = allocate(volume.shape, np.float32)
+
+    def along_planes(part: slice) -> None:
+        rows = ndimage.spline_filter1d(volume[part], axis=1, output=np.float32)
+        spline[part] = ndimage.spline_filter1d(rows, axis=2, output=np.float32)
+
+    def through_planes(part: slice) -> None:
+        spline[:, part] = ndimage.spline_filter1d(spline[:, part], axis=0, output=np.float32)
+
+    over_blocks(along_planes, volume.shape[0])
+    over_blocks(through_planes, volume.shape[1])
+    return spline

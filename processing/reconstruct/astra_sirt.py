@@ -10,6 +10,7 @@ import numpy as np
 
 from processing.progress import Progress, silent
 from processing.reconstruct.projector import Projector, worker_threads
+from processing.scratch import Allocate, in_memory
 from processing.series import Float32
 
 Device = Literal["cpu", "cuda"]
@@ -27,15 +28,16 @@ def astra_sirt(
     iterations: int,
     device: Device,
     *,
+    allocate: Allocate = in_memory,
     progress: Progress = silent,
 ) -> Float32:
     """Reconstruct a volume [z, y, x] from aligned images [tilt, y, u], never negative.
 
-    The geometry is the one `Projector` takes its matrix from, whatever the device: every slice
+    The geometry is the one `Projector` makes its matrix for, whatever the device: every slice
     has the same, so that 2D is all it takes.
     """
     slices = images.shape[1]
-    volume = np.empty((projector.depth, slices, projector.columns), np.float32)
+    volume = allocate((projector.depth, slices, projector.columns), np.float32)
 
     def reconstruct(row: int) -> None:
         volume[:, row] = _slice(projector, images[:, row], iterations, device)

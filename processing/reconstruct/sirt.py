@@ -10,6 +10,7 @@ import numpy as np
 from processing.progress import Progress, silent
 from processing.reconstruct.astra_sirt import astra_sirt, gpu_is_there
 from processing.reconstruct.projector import Projector, blocks, worker_threads
+from processing.scratch import Allocate, in_memory
 from processing.series import Float32, TiltSeries
 
 
@@ -21,6 +22,7 @@ def sirt(
     start: Float32 | None = None,
     nonnegative: bool = True,
     momentum: bool = False,
+    allocate: Allocate = in_memory,
     progress: Progress = silent,
 ) -> Float32:
     """Reconstruct a volume [z, y, x] from aligned images [tilt, y, u].
@@ -37,9 +39,11 @@ def sirt(
         Cut negative values after every iteration.
     momentum
         Nesterov's extrapolation: the misfit of n^2 / 4 plain iterations in about n.
+    allocate
+        Where the volume goes.
     """
     shape = (projector.depth, images.shape[1], projector.columns)
-    volume = np.zeros(shape, np.float32) if start is None else np.array(start, np.float32)
+    volume = allocate(shape, np.float32)
     parts = blocks(images.shape[1])
     gains = momentum_gains(iterations) if momentum else [np.float32(0)] * iterations
     rows = projector.row_weights[:, None]
@@ -56,9 +60,15 @@ def sirt(
 
     def reconstruct(part: slice) -> None:
         measured = projector.image_block(images, part)
-        estimate = [tile.block(volume, part) for tile in tiles]
+        if start is None:
+            estimate = [
+                np.zeros((weights.size, len(measured[0])), np.float32) for weights in columns
+            ]
+            seen = np.zeros_like(measured)
+        else:
+            estimate = [tile.block(start, part) for tile in tiles]
+            seen = projector.projected(estimate)
         ahead = list(estimate)
-        seen = projector.projected(ahead) if start is not None else np.zeros_like(measured)
         for gain in gains:
             residual = rows * (measured - seen)
             seen.fill(0)
@@ -98,6 +108,7 @@ def sirt_series(
     *,
     depth: int | None = None,
     momentum: bool = False,
+    allocate: Allocate = in_memory,
     progress: Progress = silent,
 ) -> Float32:
     """SIRT of an aligned series, excluded images and non-finite pixels left out.
@@ -109,5 +120,14 @@ def sirt_series(
     projector = Projector(used.angles_rad, used.images.shape[2], depth)
     if gpu_is_there():
         plain = max(iterations, iterations**2 // 4) if momentum else iterations
-        return astra_sirt(projector, used.images, plain, "cuda", progress=progress)
-    return sirt(projector, used.images, iterations, momentum=momentum, progress=progress)
+        return astra_sirt(
+            projector, used.images, plain, "cuda", allocate=allocate, progress=progress
+        )
+    return sirt(
+        projector,
+        used.images,
+        iterations,
+        momentum=momentum,
+        allocate=allocate,
+        progress=progress,
+    )

@@ -13,7 +13,6 @@ from processing.reconstruct.fbp import angular_weights, fbp_series
 from processing.reconstruct.projector import Projector
 from processing.reconstruct.sirt import sirt, sirt_series
 from processing.reconstruct.ssr import ssr_series, ssr_volume
-from processing.scratch import on_disk
 from processing.series import TiltSeries
 from tests.support.spheres import packed, tilt_series
 
@@ -165,11 +164,3 @@ def test_a_sphere_weighs_one() -> None:
         ssr_volume(sirt_series(alone, 60), 7.0, iterations=60, sparsity=0.0),
     ):
         assert centres.sum() == pytest.approx(1.0, abs=0.15)
-
-
-def test_volumes_on_disk_give_the_same_sphere_centres(series: TiltSeries) -> None:
-    volume = sirt_series(series, 10)
-    np.testing.assert_array_equal(
-        ssr_volume(volume, 7.0, iterations=10, allocate=on_disk),
-        ssr_volume(volume, 7.0, iterations=10),
-    )
