@@ -13,6 +13,10 @@ from processing.series import Float64
 
 FLIP = np.diag([1.0, -1.0, -1.0])
 """180 degrees about x: the grid put back upside-down. Proper, det +1."""
+PAIRS_FOR_SCALE = 100
+"""Fewer hold six degrees of freedom, not seven."""
+LARGEST_SCALING = 0.05
+"""A specimen shrinks by a few per cent at most between two series; more is a wrong pairing."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +52,16 @@ def in_plane_and_seat_deg(matrix: Float64) -> tuple[float, float]:
     # polar part of the xy block: the turn about z nearest to the whole rotation
     phi_deg = np.degrees(np.arctan2(turned[1, 0] - turned[0, 1], turned[0, 0] + turned[1, 1]))
     return float(phi_deg), seat_deg
+
+
+def fit_scaled_pose(points_a: Float64, points_b: Float64) -> Pose:
+    """`fit_pose` with a scale, where enough pairs [n, 3] ask for a believable one."""
+    if len(points_a) < PAIRS_FOR_SCALE:
+        return fit_pose(points_a, points_b)
+    pose = fit_pose(points_a, points_b, with_scale=True)
+    if abs(pose.scale - 1) > LARGEST_SCALING:
+        return fit_pose(points_a, points_b)
+    return pose
 
 
 def fit_pose(points_a: Float64, points_b: Float64, with_scale: bool = False) -> Pose:
@@ -99,7 +113,8 @@ def refine_pose(
     """Trimmed iterative closest points from a pose that is right to some degrees.
 
     Starts from the particles near the middle, where an angle moves least, and lets the ball of
-    those that count grow while the distance that makes a pair shrinks.
+    those that count grow while the distance that makes a pair shrinks. The scale goes along: at the
+    rim of a large assembly, a shrinkage of 3 % is half a particle.
     """
     pose = start
     middle = np.median(start.apply(points_b), axis=0)
@@ -110,5 +125,5 @@ def refine_pose(
         pairs_a, pairs_b = mutual_pairs(tree_a, pose.apply(points_b[inside]), within_nm)
         if len(pairs_a) < 4:
             return pose
-        pose = fit_pose(tree_a.data[pairs_a], points_b[inside][pairs_b])
+        pose = fit_scaled_pose(tree_a.data[pairs_a], points_b[inside][pairs_b])
     return pose

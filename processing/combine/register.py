@@ -10,7 +10,7 @@ the same course; B is refused where one of them wins.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.cluster.vq import kmeans2
@@ -20,7 +20,7 @@ from processing.combine.coarse import Hypothesis, coarse_candidates
 from processing.combine.envelope import Envelope
 from processing.combine.pose import (
     Pose,
-    fit_pose,
+    fit_scaled_pose,
     in_plane_and_seat_deg,
     mutual_pairs,
     refine_pose,
@@ -39,7 +39,6 @@ MARGIN = 1.02
 """By how much another hypothesis must win: a crystal can be its own mirror image."""
 FEWEST_PARTICLES = 4
 """Three pairs fix a pose; a fourth can contradict it."""
-PAIRS_FOR_SCALE = 100
 
 
 class RegistrationRefusedError(ProcessingError):
@@ -127,8 +126,7 @@ def polish(points_a: Float64, points_b: Float64, pose: Pose, diameter_nm: float)
         pairs_a, pairs_b = mutual_pairs(points_a, pose.apply(points_b), PAIRED_WITHIN * diameter_nm)
         if len(pairs_a) < FEWEST_PARTICLES:
             return pose
-        with_scale = len(pairs_a) >= PAIRS_FOR_SCALE
-        pose = fit_pose(points_a[pairs_a], points_b[pairs_b], with_scale)
+        pose = fit_scaled_pose(points_a[pairs_a], points_b[pairs_b])
     return pose
 
 
@@ -161,7 +159,7 @@ def _neighbouring_fits(a: _Reference, points_b: Float64, fit: _Fit) -> list[_Fit
     for _ in range(4):
         tried = []
         for step in steps:
-            start = Pose(fit.pose.matrix, fit.pose.shift_nm + step)
+            start = replace(fit.pose, shift_nm=fit.pose.shift_nm + step)
             pose = refine_pose(a.tree, moved, start, a.diameter_nm, steps=4)
             tried.append(_judged(a, points_b, fit.hypothesis, pose))
         found += tried
