@@ -148,9 +148,10 @@ def _looks(ledger: Ledger) -> int:
 
 
 def _images_near_zero(context: Context) -> list[NDArray[Any]]:
-    frames = context.session.ledger.frames["A"]
-    tilt = {frame.section: abs(frame.info.stage.alpha_deg) for frame in frames}
-    reach = max(NEAR_ZERO_DEG, min(tilt.values()))
+    ledger = context.session.ledger
+    usable = [frame for frame in ledger.frames["A"] if not ledger.unusable(frame)]
+    tilt = {frame.section: abs(frame.info.stage.alpha_deg) for frame in usable}
+    reach = max(NEAR_ZERO_DEG, min(tilt.values(), default=0.0))
     return [context.session.image("A", n) for n, alpha in tilt.items() if alpha <= reach + 0.1]
 
 
@@ -159,6 +160,8 @@ def match_images(
 ) -> FlipChecked:
     """Say which side of A's object, seen in images near 0 degrees, an image of B at 0 shows."""
     try:
+        if not images_a:
+            raise ProcessingError("series A has no usable image to compare with")
         match = match_flip(
             np.asarray(images_a, np.float32), np.asarray(image_b, np.float32), pixel_nm
         )

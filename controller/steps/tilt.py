@@ -62,7 +62,10 @@ def carry_out(step: Tilt, context: Context) -> None:
 
 def _is_reached(step: Tilt, context: Context) -> bool:
     """Go there; False where the stage does not, and the tilt is left out."""
-    shortfall = beyond_the_limit(step, context.session.ledger.skipped)
+    skipped = context.session.ledger.skipped  # in this series: the holder has been out since
+    shortfall = beyond_the_limit(
+        step, (tilt for tilt in skipped if tilt.step_id.startswith(f"{step.series}-"))
+    )
     if shortfall is not None:
         _skip(step, context, f"beyond {shortfall:+.2f} degrees, where the stage stopped before")
         return False

@@ -1,0 +1,226 @@
+"""What befalls the session itself: disk, clock, stops, and whatever its own devices refuse."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from controller.commands import StopWhen
+from controller.engine import Engine
+from controller.events import Alerted, Checked, Event, FrameRecorded, Level, State, StateChanged
+from controller.exit_codes import ExitCode
+from controller.microscope.interface import StagePosition
+from controller.session import journal as journal_module
+from controller.session.journal import read_journal
+from tests.support.fake_microscope import FakeMicroscope
+from tests.support.small_session import PROTOCOL, TILTS_A, TILTS_B, Run, open_session
+
+REPO = Path(__file__).parents[2]
+
+
+def tilts(path: Path, series: str) -> list[float]:
+    return [float(line) for line in (path / f"{series}.rawtlt").read_text().split()]
+
+
+# -- stops ----------------------------------------------------------------------------------
+
+
+class SlowStage(FakeMicroscope):
+    """Hangs in one move until it is told to stop; `stop_error` is what it then says."""
+
+    def __init__(self, stop_error: Exception | None = None) -> None:
+        super().__init__()
+        self.moving, self.stopped = threading.Event(), threading.Event()
+        self._stop_error = stop_error
+
+    def move_stage(self, request_id: str, target: StagePosition) -> StagePosition:
+        if "A-002/" in request_id:
+            self.moving.set()
+            assert self.stopped.wait(10)
+        return super().move_stage(request_id, target)
+
+    def stop_stage(self) -> None:
+        self.stopped.set()
+        if self._stop_error is not None:
+            raise self._stop_error
+        super().stop_stage()
+
+
+@pytest.mark.parametrize(
+    "presses",
+    [
+        pytest.param([StopWhen.NOW], id="once"),
+        pytest.param([StopWhen.NOW] * 5, id="again and again"),
+        pytest.param(
+            [StopWhen.AT_END_OF_SERIES, StopWhen.AFTER_TILT, StopWhen.AFTER_TILT, StopWhen.NOW],
+            id="ever more urgent",
+        ),
+    ],
+)
+def test_abort_in_a_move_ends_the_session_blanked(tmp_path: Path, presses: list[StopWhen]) -> None:
+    stage = SlowStage()
+    run = Run(open_session(tmp_path / "s"), stage)
+    codes: list[ExitCode] = []
+    thread = threading.Thread(target=lambda: codes.append(run.go()))
+    thread.start()
+    assert stage.moving.wait(10)
+    for when in presses:
+        run.engine.stop(when)
+    thread.join(10)
+    assert codes == [ExitCode.INTERRUPTED]
+    assert run.of(StateChanged)[-1].state is State.STOPPED
+    assert stage.blanked
+    assert len(run.of(FrameRecorded)) == 2
+
+
+def test_a_stage_that_fails_to_stop_spares_no_other_device_and_is_named(tmp_path: Path) -> None:
+    stage = SlowStage(RuntimeError("the stage does not listen"))
+    run = Run(open_session(tmp_path / "s"), stage)
+    thread = threading.Thread(target=run.go)
+    thread.start()
+    assert stage.moving.wait(10)
+    run.engine.stop(StopWhen.NOW)
+    thread.join(10)
+    assert stage.blanked
+    assert "make-safe" in [name for name, _ in stage.log]
+    alarms = [alert.text for alert in run.of(Alerted) if alert.level is Level.ALARM]
+    assert alarms and set(alarms) == {"stop_stage: the stage does not listen"}
+
+
+# -- disk and clock -------------------------------------------------------------------------
+
+
+def test_a_disk_too_small_is_refused_before_anything_is_exposed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session = open_session(tmp_path / "s")
+    used = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: used._replace(free=10_000))
+    run = Run(session)
+    assert run.go() is ExitCode.SAFETY
+    assert [check.name for check in run.of(Checked) if not check.ok] == ["disk"]
+    assert run.microscope.exposures == 0
+
+
+def test_a_clock_that_jumps_changes_neither_order_nor_leases(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jumps = iter(range(10_000))
+
+    class Clock(datetime):
+        @classmethod
+        def now(cls, tz: object = None) -> datetime:
+            return datetime.now() + timedelta(days=(-1) ** next(jumps) * 400)
+
+    monkeypatch.setattr(journal_module, "datetime", Clock)
+    monkeypatch.setattr(time, "time", lambda: float(next(jumps)) * -1e6)
+    stop_after_b0 = stop_at("B", 0)
+    path = tmp_path / "s"
+    world = tmp_path / "flipped"
+    first = Run(open_session(path), FakeMicroscope(world=world), on_event=stop_after_b0)
+    assert first.go() is ExitCode.INTERRUPTED
+    assert Run(open_session(path), FakeMicroscope(world=world)).go() is ExitCode.OK
+    assert (tilts(path, "A"), tilts(path, "B")) == (TILTS_A, TILTS_B)
+    lines = read_journal(path / "journal.jsonl").lines
+    times = [line.at for line in lines]
+    assert times != sorted(times)
+    assert [line.seq for line in lines] == list(range(len(lines)))
+
+
+def stop_at(series: str, index: int) -> Callable[[Event, Engine], None]:
+    def look(event: Event, engine: Engine) -> None:
+        if isinstance(event, FrameRecorded) and (event.series, event.index) == (series, index):
+            engine.stop(StopWhen.AFTER_TILT)
+
+    return look
+
+
+# -- terminals and signals, in real processes -----------------------------------------------
+
+WORLD = """
+seed = 7
+[specimen]
+packing = "disordered"
+assembly_diameter_nm = 40.0
+other_assemblies_nm = []
+"""
+PATIENCE_S = 120.0
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Iterator[Path]:
+    """Of a session at work in processes of its own, whoever watches it."""
+    (tmp_path / "simulator").mkdir()
+    (tmp_path / "simulator" / "demo.toml").write_text(WORLD)
+    (tmp_path / "small.toml").write_text(PROTOCOL.replace("step_deg = 10.0", "step_deg = 0.5"))
+    yield tmp_path / "s"
+    if (pid := host(tmp_path / "s")) is not None:
+        os.kill(pid, signal.SIGKILL)
+
+
+def start(*words: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "controller.cli.main", *words],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        cwd=REPO,
+    )
+
+
+def host(folder: Path) -> int | None:
+    """Process of the running session."""
+    address = folder / "run" / "service.json"
+    return int(json.loads(address.read_text())["pid"]) if address.exists() else None
+
+
+def frames(folder: Path) -> int:
+    journal = folder / "journal.jsonl"
+    return journal.read_text().count('"kind":"frame-written"') if journal.exists() else 0
+
+
+def wait_for(what: Callable[[], bool], watcher: subprocess.Popen[str]) -> None:
+    deadline = time.monotonic() + PATIENCE_S
+    while not what():
+        assert watcher.poll() is None, watcher.communicate()[0]
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals")
+def test_a_killed_terminal_leaves_the_run_and_sigterm_ends_it_safely(folder: Path) -> None:
+    watcher = start("run", str(folder.parent / "small.toml"), "--headless", "--out", str(folder))
+    wait_for(lambda: frames(folder) >= 2, watcher)
+    watcher.kill()
+    watcher.communicate()
+
+    seen = frames(folder)
+    attached = start("attach", str(folder), "--headless")
+    wait_for(lambda: frames(folder) >= seen + 3, attached)  # the run goes on
+
+    pid = host(folder)
+    assert pid is not None
+    os.kill(pid, signal.SIGTERM)
+    said, _ = attached.communicate(timeout=PATIENCE_S)
+    assert attached.returncode == ExitCode.INTERRUPTED, said
+    status = json.loads((folder / "status.json").read_text())
+    assert status["state"] == "stopped"
+    assert status["beam"]["blanked"]
+
+    resumed = start("resume", str(folder), "--headless")
+    before = frames(folder)
+    wait_for(lambda: frames(folder) > before, resumed)
+    resumed.send_signal(signal.SIGINT)
+    said, _ = resumed.communicate(timeout=PATIENCE_S)
+    assert resumed.returncode == ExitCode.INTERRUPTED, said
