@@ -53,13 +53,31 @@ def match_projections(
     the displacement between image and re-projection (Gursoy et al., Sci. Rep. 2017, 7, 11818).
     Images whose details fall out of line are rejected, and taken back if they recover.
     """
+    aligned = apply_alignment(series, alignment)
     for done in range(rounds):
-        match = compare(apply_alignment(series, alignment))
+        match = compare(aligned)
         alignment = corrected(alignment, match, series)
         progress("projection matching", (done + 1) / rounds)
         if alignment.rms_px < tolerance_px:
             break
+        aligned = completed(apply_alignment(series, alignment), alignment, match.seen)
     return alignment
+
+
+def completed(aligned: TiltSeries, alignment: Alignment, seen: Float32) -> TiltSeries:
+    """What lay outside an image's frame, taken from the re-projections [tilt, y, x].
+
+    An object cut by the frame would else be reconstructed, and matched, without its rim.
+    """
+    rows, columns = (np.arange(n) - (n - 1) / 2 for n in aligned.images.shape[1:])
+    turn = np.deg2rad(alignment.tilt_axis_deg)
+    row = rows[:, None] * np.cos(turn) + columns * np.sin(turn)
+    column = columns * np.cos(turn) - rows[:, None] * np.sin(turn)
+    images = aligned.images.copy()
+    for image, guess, (dy, dx) in zip(images, seen, alignment.shifts_px, strict=True):
+        outside = (np.abs(row + dy) > rows[-1]) | (np.abs(column + dx) > columns[-1])
+        image[outside] = guess[outside]
+    return replace(aligned, images=images)
 
 
 def compare(aligned: TiltSeries, band: Band = WIDE_BAND) -> Match:

@@ -24,8 +24,8 @@ FINE_COLUMNS = 128
 """Width above which axis search and projection matching work on reduced images."""
 LARGEST_DRIFT = 0.01
 """Of the image's width: centres of mass that differ by more from projection matching are wrong."""
-CUT_OFF_SHARE = 0.2
-"""Of the images, in which the object may reach the rim."""
+CUT_OFF_SHARE = 0.6
+"""Of the images, in which the object may reach the rim: the others' centres of mass are true."""
 FEWEST_FOR_DRIFT = 5
 FEWEST_IMAGES = 3
 

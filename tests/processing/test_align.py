@@ -36,6 +36,7 @@ class Case:
     counts: float | None = 1000
     axis_deg: float = 0.0
     jitter_px: float = 3.0
+    size_px: int = SIZE
 
 
 CASES = [
@@ -45,6 +46,7 @@ CASES = [
     Case("axis off by three degrees", axis_deg=3.0),
     Case("axis off the other way", order="fcc", axis_deg=-4.5),
     Case("aligned already", jitter_px=0.0),
+    Case("cut by the frame in a quarter of the images", jitter_px=4.0, size_px=70),
 ]
 
 
@@ -60,7 +62,7 @@ def recorded(case: Case) -> tuple[TiltSeries, Recording, np.ndarray]:
         ),
         tilt_axis_deg=case.axis_deg,
     )
-    return tilt_series(centres, ANGLES, DIAMETER, SIZE, truth), truth, centres
+    return tilt_series(centres, ANGLES, DIAMETER, case.size_px, truth), truth, centres
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
