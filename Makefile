@@ -7,7 +7,7 @@ BIN := .venv/bin
 endif
 READY := .venv/.ready
 
-.PHONY: demo test lint bench screenshots schema clean
+.PHONY: demo test lint bench soak screenshots schema clean
 
 demo: $(READY)
 	$(BIN)/dualtilt demo
@@ -23,6 +23,10 @@ lint: $(READY)
 
 bench: $(READY)
 	$(BIN)/python -m tests.benchmarks
+
+# what takes too long for the tests: kills, random faults, attacks; prints its figures
+soak: $(READY)
+	$(BIN)/python -m tests.soak
 
 # of the README, from a scripted session
 screenshots: $(READY)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import random
 import socket
 import sys
@@ -21,10 +20,10 @@ from controller.bridge.client import RemoteMicroscope
 from controller.bridge.messages import PROTOCOL_VERSION
 from controller.bridge.server import STRANGERS_LIMIT, Strangers
 from controller.bridge.wire import HELLO_LIMIT_BYTES, REQUEST_LIMIT_BYTES
-from tests.bridge.peer import Peer, invocation, message
-from tests.bridge.rig import SCAN, Rig, open_rig
+from tests.bridge.mutations import STATUS, mutated
+from tests.bridge.peer import Peer, message
+from tests.bridge.rig import SCAN, Rig, open_rig, resident_bytes
 
-STATUS = invocation('{"kind": "status"}')
 MARSHAL_ID, SERPENT_ID = 2, 1
 MEMORY_BOUND_BYTES = 200 << 20
 
@@ -181,21 +180,12 @@ def test_silent_connections_keep_nobody_out(rig: Rig) -> None:
 def test_mutated_messages_leave_the_bridge_alive_and_small(rig: Rig) -> None:
     dice = random.Random(7)
     before = resident_bytes(rig.bridge.pid)
-    whole = message(STATUS)
     with rig.client() as microscope:
-        for _ in range(300):
-            mutated = bytearray(whole)
-            for _ in range(dice.randint(1, 8)):
-                mutated[dice.randrange(len(mutated))] = dice.randrange(256)
+        for number in range(400):
             with Peer(rig.address) as peer:
-                peer.greet()
-                peer.send(bytes(mutated))
+                if number % 2:
+                    peer.greet()
+                peer.send(mutated(dice))
         assert microscope.status().beam_blanked
     assert rig.deeds("move") == []
     assert resident_bytes(rig.bridge.pid) - before < MEMORY_BOUND_BYTES
-
-
-def resident_bytes(pid: int) -> int:
-    """Return the memory a process occupies."""
-    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
-    return pages * os.sysconf("SC_PAGE_SIZE")

@@ -1,0 +1,208 @@
+"""Twenty sessions end to end in their real processes, with random faults from a seed.
+
+Each gets a handful of scripted faults of the microscope and the bridge, and up to two kill -9 of
+its own process, its bridge or its worker at random frames; whatever ends it is resumed until it
+is finished or has stopped by a safety check. What was once acknowledged must be there in the end.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import tempfile
+import time
+import zlib
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from controller.exit_codes import ExitCode
+from controller.launch import new_session, start
+from controller.microscope.faults import HANDS, Kind
+from controller.service.client import last_status
+from controller.session.entries import Exposing, FrameWritten
+from controller.session.folder import SessionFolder
+from controller.session.journal import read_journal
+from processing.files.section import read_section
+
+SEED = 2021
+SESSIONS = 20
+MOST_LIVES = 6
+PATIENCE_S = 600.0
+SPARED = frozenset({Kind.NOT_FINITE, Kind.STAGE_LIES, *HANDS - {Kind.NOT_FLIPPED}})
+"""Those that change the pixel type, or what the whole of B is worth."""
+PROTOCOL = """
+name = "soak"
+[column]
+simulator_settings = "twin/small.toml"
+[scan]
+width_px = 72
+height_px = 72
+pixel_nm = 1.05
+dwell_us = 20.0
+[shower]
+duration_s = 100.0
+[series_a]
+start_deg = -70.0
+stop_deg = 70.0
+step_deg = 4.0
+[series_b]
+start_deg = -70.0
+stop_deg = 70.0
+step_deg = 4.0
+[flip]
+answers_itself = true
+[limits]
+dose_budget_e_per_A2 = 500000.0
+"""
+TWIN = """
+seed = {seed}
+[specimen]
+packing = "disordered"
+assembly_diameter_nm = 50.0
+other_assemblies_nm = []
+"""
+TILTS = 36
+
+
+@dataclass
+class Tally:
+    """What became of the sessions."""
+
+    ends: Counter[str] = field(default_factory=Counter)
+    resumed: int = 0
+    killed: int = 0
+    frames: int = 0
+    lost: int = 0
+    repeated: int = 0
+    broken: list[str] = field(default_factory=list)
+
+
+def run() -> list[str]:
+    """Run the sessions; return the promises that were broken."""
+    tally = Tally()
+    for number in range(SESSIONS):
+        with tempfile.TemporaryDirectory(prefix="dt-") as name:
+            _session(Path(name), random.Random(SEED + number), number, tally)
+    ends = ", ".join(f"{count} {end}" for end, count in tally.ends.most_common())
+    print(f"sessions: {SESSIONS} of seed {SEED}: {ends}; resumed {tally.resumed} times")
+    print(
+        f"sessions: {tally.killed} processes killed; {tally.frames} frames acknowledged, "
+        f"{tally.lost} lost, {tally.repeated} exposures repeated by one id"
+    )
+    return tally.broken
+
+
+def _session(base: Path, dice: random.Random, number: int, tally: Tally) -> None:
+    folder = _prepared(base, dice)
+    killings = sorted(dice.sample(range(3, 2 * TILTS), dice.randint(0, 2)))
+    acknowledged: dict[tuple[str, int], int] = {}
+    code = -1
+    for life in range(MOST_LIVES):
+        code = _live(start(folder, None), folder, killings, dice, tally)
+        now = _frames(folder)
+        tally.lost += len(acknowledged.items() - now.items())
+        acknowledged = now
+        if code in (ExitCode.OK, ExitCode.SAFETY, ExitCode.PROCESSING_FAILED):
+            break
+        tally.resumed += life < MOST_LIVES - 1
+    _end(base, folder, number, code, tally)
+
+
+def _prepared(base: Path, dice: random.Random) -> SessionFolder:
+    (base / "twin").mkdir()
+    (base / "twin" / "small.toml").write_text(TWIN.format(seed=dice.randrange(1000)))
+    (base / "soak.toml").write_text(PROTOCOL)
+    kinds = dice.choices(sorted(set(Kind) - SPARED), k=dice.randint(3, 6))
+    faults = [
+        f'[[fault]]\nkind = "{kind}"\nat = "{_place(kind, dice)}"\n'
+        f"times = {dice.randint(1, 2)}\nfor_s = {dice.uniform(0.5, 3.0):.1f}\nby_deg = 3.0\n"
+        for kind in kinds
+    ]
+    (base / "faults.toml").write_text("\n".join(faults))
+    return new_session(base / "soak.toml", base / "s", [base / "faults.toml"])
+
+
+def _place(kind: Kind, dice: random.Random) -> str:
+    return "flip" if kind in HANDS else f"{dice.choice('AB')}-{dice.randrange(TILTS):03d}"
+
+
+def _live(
+    process: subprocess.Popen[bytes],
+    folder: SessionFolder,
+    killings: list[int],
+    dice: random.Random,
+    tally: Tally,
+) -> int:
+    """Let the session live until it ends; kill what is to be killed on the way."""
+    deadline = time.monotonic() + PATIENCE_S
+    while process.poll() is None:
+        if killings and _count(folder) >= killings[0]:
+            killings.pop(0)
+            tally.killed += _kill_one(folder, process.pid, dice)
+        if time.monotonic() > deadline:
+            process.kill()
+            tally.broken.append(f"{folder.path}: came to no end in {PATIENCE_S:g} s")
+        time.sleep(0.05)
+    return process.returncode
+
+
+def _kill_one(folder: SessionFolder, session: int, dice: random.Random) -> int:
+    """Kill the session, or one of the processes it started."""
+    children = Path(f"/proc/{session}/task/{session}/children").read_text().split()
+    victim = dice.choice([session, *map(int, children)])
+    os.kill(victim, signal.SIGKILL)
+    return 1
+
+
+def _count(folder: SessionFolder) -> int:
+    return folder.journal.read_text().count('"kind":"frame-written"')
+
+
+def _frames(folder: SessionFolder) -> dict[tuple[str, int], int]:
+    """Acknowledged frames that are on disk as they were acknowledged."""
+    entries = [line.entry for line in read_journal(folder.journal).lines]
+    return {
+        (entry.series, entry.section): entry.crc32
+        for entry in entries
+        if isinstance(entry, FrameWritten)
+        and zlib.crc32(read_section(folder.stack(entry.series), entry.section).tobytes())
+        == entry.crc32
+    }
+
+
+def _end(base: Path, folder: SessionFolder, number: int, code: int, tally: Tally) -> None:
+    end = {
+        ExitCode.OK: "finished",
+        ExitCode.SAFETY: "safely stopped",
+        ExitCode.PROCESSING_FAILED: "raw data complete, processing failed",
+    }.get(ExitCode(code) if code >= 0 else ExitCode.INTERNAL_ERROR, f"ended with {code}")
+    tally.ends[end] += 1
+    entries = [line.entry for line in read_journal(folder.journal).lines]
+    written = [entry for entry in entries if isinstance(entry, FrameWritten)]
+    requests = [entry.request_id for entry in entries if isinstance(entry, Exposing)]
+    tally.frames += len(written)
+    tally.lost += len(written) - len(_frames(folder))
+    tally.repeated += len(requests) - len(set(requests))
+    steps = [entry.step_id for entry in written]
+    status = last_status(folder.path)
+    reason = status.reason if status is not None else ""
+    kinds = [
+        line.split('"')[1]
+        for line in (base / "faults.toml").read_text().splitlines()
+        if "kind" in line
+    ]
+    print(
+        f"sessions: {number:2d} {end}: {len(written)} frames; {', '.join(kinds)}; {reason}",
+        flush=True,
+    )
+    if len(steps) != len(set(steps)):
+        tally.broken.append(f"session {number}: a tilt was recorded twice")
+    if end.startswith("ended"):
+        tally.broken.append(f"session {number}: {end}: {reason}")
+    if status is not None and status.beam is not None and not status.beam.blanked:
+        tally.broken.append(f"session {number}: the beam was left on")
+    if tally.lost or tally.repeated:
+        tally.broken.append(f"session {number}: {tally.lost} lost, {tally.repeated} repeated")
