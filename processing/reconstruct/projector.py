@@ -21,8 +21,8 @@ from scipy import sparse
 from processing.reconstruct.system_matrix import backprojection_matrix, tilt_entries
 from processing.series import Float32
 
-BLOCK_SLICES = 64
-"""Slices a block: wide enough to amortise reading the matrix."""
+BLOCK_SLICES = 96
+"""Slices a block, at most: wide enough to amortise reading the matrix."""
 TILE = 32
 """Edge of the pieces a slice is worked in, pixels: one and its rays fit the cache."""
 
@@ -175,8 +175,10 @@ class Projector:
 
 
 def blocks(slices: int) -> list[slice]:
-    """Cut `slices` into blocks, one a thread at least."""
-    return list(slabs(slices, min(BLOCK_SLICES, max(1, -(-slices // worker_threads())))))
+    """Cut `slices` into blocks, as many for each thread: none waits for another's last."""
+    threads = worker_threads()
+    rounds = -(-slices // (threads * BLOCK_SLICES))
+    return list(slabs(slices, -(-slices // (threads * rounds))))
 
 
 def over_blocks(work: Callable[[slice], None], slices: int, width: int | None = None) -> None:

@@ -50,7 +50,7 @@ def tilt_entries(angle_rad: float, columns: int, depth: int) -> Entries:
     # added up step by step in single precision, rounding and all, as ASTRA does
     np.cumsum(place, axis=0, out=place)
     first = np.floor(place).astype(np.int32)
-    beyond = place - first
+    beyond = place - first.astype(np.float32)
     voxel = np.arange(along, dtype=np.int32)[:, None] * np.int32(along_step)
     voxel = voxel + first * np.int32(across_step)
     ray = np.broadcast_to(np.arange(columns, dtype=np.int32), place.shape)
