@@ -20,6 +20,8 @@ WIDE_BAND = Band(1.5, 30.0)
 """Down to the object's outline, which neighbours far in angle still share."""
 DETAIL_BAND = Band(1.5, 5.0)
 """Single particles: an image of something else with the same outline differs here."""
+LOST_SHARE = 0.15
+"""Of the object's mass outside the frame, beyond which an image spoils more than it tells."""
 NEIGHBOURS = 7
 """Images in a row by angle, with which each is compared: likeness changes slowly with the tilt."""
 FALLEN = 0.15
@@ -69,15 +71,18 @@ def completed(aligned: TiltSeries, alignment: Alignment, seen: Float32) -> TiltS
 
     An object cut by the frame would else be reconstructed, and matched, without its rim.
     """
-    rows, columns = (np.arange(n) - (n - 1) / 2 for n in aligned.images.shape[1:])
+    outside = _outside(alignment, aligned.images.shape)
+    return replace(aligned, images=np.where(outside, seen, aligned.images))
+
+
+def _outside(alignment: Alignment, shape: tuple[int, ...]) -> Bools:
+    """Pixels [tilt, y, x] of the aligned images that no raw image showed."""
+    rows, columns = (np.arange(n) - (n - 1) / 2 for n in shape[1:])
     turn = np.deg2rad(alignment.tilt_axis_deg)
     row = rows[:, None] * np.cos(turn) + columns * np.sin(turn)
     column = columns * np.cos(turn) - rows[:, None] * np.sin(turn)
-    images = aligned.images.copy()
-    for image, guess, (dy, dx) in zip(images, seen, alignment.shifts_px, strict=True):
-        outside = (np.abs(row + dy) > rows[-1]) | (np.abs(column + dx) > columns[-1])
-        image[outside] = guess[outside]
-    return replace(aligned, images=images)
+    dy, dx = alignment.shifts_px.T[:, :, None, None]
+    return np.asarray((np.abs(row + dy) > rows[-1]) | (np.abs(column + dx) > columns[-1]))
 
 
 def compare(aligned: TiltSeries, band: Band = WIDE_BAND) -> Match:
@@ -97,13 +102,15 @@ def compare(aligned: TiltSeries, band: Band = WIDE_BAND) -> Match:
 
 def corrected(alignment: Alignment, match: Match, series: TiltSeries) -> Alignment:
     """Add the displacements found, turned into the raw images' frame."""
-    return replace(
+    moved = replace(
         alignment,
         shifts_px=alignment.shifts_px
         + in_raw_frame(match.shifts.shifts_px, alignment.tilt_axis_deg),
-        rejected=series.excluded | _out_of_line(match.likeness, series),
         residuals_px=np.hypot(*match.shifts.shifts_px.T),
     )
+    hidden = np.where(_outside(moved, match.seen.shape), match.seen, 0).sum(axis=(1, 2))
+    lost = hidden > LOST_SHARE * match.seen.sum(axis=(1, 2))
+    return replace(moved, rejected=series.excluded | _out_of_line(match.likeness, series) | lost)
 
 
 def _out_of_line(likeness: Float64, series: TiltSeries) -> Bools:
