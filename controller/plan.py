@@ -151,7 +151,7 @@ def _series(protocol: Protocol, series: SeriesName) -> Iterator[Step]:
 
 
 def _flip(protocol: Protocol) -> Step:
-    scans = (low_dose_scan(protocol), protocol.scan)
+    scans = (*(low_dose_scan(protocol),) * 4, protocol.scan)  # three for the scan's settings
     return FlipGrid(
         id="flip",
         duration_s=GRID_FLIP_S + sum(scan.frame_time_s for scan in scans),

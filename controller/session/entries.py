@@ -111,7 +111,7 @@ class TiltSkipped(Data):
     reason: str
     alpha_deg: float | None = None
     reached_deg: float | None = None
-    """Where the stage stopped short of `alpha_deg`: its limit from then on."""
+    """Where the stage stopped short of `alpha_deg`; at a second tilt, its limit from then on."""
 
 
 class Answered(Data):

@@ -14,6 +14,7 @@ from controller.session.entries import FlipJudged, StepDone
 from controller.session.ledger import Ledger
 from controller.steps.base import StepData
 from controller.steps.context import Context, StopRequestedError
+from controller.steps.scan_check import look_at_scan
 from controller.steps.tracking import keep_in_view
 from processing.errors import ProcessingError
 from processing.images.flip import match_flip
@@ -135,6 +136,10 @@ def _check_after(step: FlipGrid, context: Context) -> None:
 def _compare(step: FlipGrid, context: Context) -> FlipChecked:
     protocol, column = context.protocol, context.column
     column.move(step.id, StagePosition())
+    look = look_at_scan(context, step.id)
+    if look is not None and look.fault:
+        found = f"{look.fault}: put the scan settings back as they were in series A"
+        return _not_accepted(found)
     keep_in_view(context, step.id, f"look-{_looks(context.session.ledger)}")
     frame = column.acquire(step.id, "check", protocol.scan)
     column.settle(frame)
@@ -166,13 +171,7 @@ def match_images(
             np.asarray(images_a, np.float32), np.asarray(image_b, np.float32), pixel_nm
         )
     except ProcessingError as error:
-        return FlipChecked(
-            flipped_score=0.0,
-            same_side_score=0.0,
-            in_plane_deg=0.0,
-            accepted=False,
-            found=str(error),
-        )
+        return _not_accepted(str(error))
     flipped, same = float(match.flipped_score), float(match.same_score)
     in_plane_deg = float(match.in_plane_deg)
     recognised = max(flipped, same) >= LOWEST_SCORE
@@ -191,6 +190,13 @@ def match_images(
         in_plane_deg=in_plane_deg,
         accepted=accepted,
         found=found,
+    )
+
+
+def _not_accepted(found: str) -> FlipChecked:
+    """Say why no images were compared."""
+    return FlipChecked(
+        flipped_score=0.0, same_side_score=0.0, in_plane_deg=0.0, accepted=False, found=found
     )
 
 

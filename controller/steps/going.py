@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Protocol
 
 from controller.events import Level
@@ -26,8 +26,13 @@ class Target(Protocol):
     def alpha_deg(self) -> float: ...
 
 
-def go_to(target: Target, context: Context) -> float:
+def go_to(target: Target, context: Context, skipped: Sequence[TiltSkipped]) -> float:
     """Move to a tilt; a stage that refuses or falls short is told once more.
+
+    Parameters
+    ----------
+    skipped
+        Tilts of this series at which it fell short before.
 
     Returns
     -------
@@ -37,7 +42,7 @@ def go_to(target: Target, context: Context) -> float:
     Raises
     ------
     StageError
-        It refused twice, or does not move at all.
+        It refused twice, or does not move at all though it has not stopped there before.
     """
     before_deg = context.column.stage().alpha_deg
     try:
@@ -50,19 +55,26 @@ def go_to(target: Target, context: Context) -> float:
     context.alert(Level.WARNING, f"stage: {found}; trying once more", target.id)
     reached_deg = _move(target, context)
     wanted_deg = abs(target.alpha_deg - before_deg)
-    if wanted_deg > SHORT_DEG and abs(reached_deg - before_deg) < STUCK_DEG:
+    unmoved = wanted_deg > SHORT_DEG and abs(reached_deg - before_deg) < STUCK_DEG
+    if unmoved and not any(_stopped_at(tilt, reached_deg) for tilt in skipped):
         raise StageError(f"the stage does not move from {reached_deg:+.2f} degrees")
     return reached_deg
 
 
-def beyond_the_limit(target: Target, skipped: Iterable[TiltSkipped]) -> float | None:
-    """Return the angle at which the stage stopped before, if the target lies beyond it."""
+def beyond_the_limit(target: Target, skipped: Sequence[TiltSkipped]) -> float | None:
+    """Return the angle at which the stage stopped at two tilts, if the target lies beyond it."""
     for tilt in skipped:
         if tilt.alpha_deg is None or tilt.reached_deg is None:
             continue
-        if (target.alpha_deg - tilt.reached_deg) * (tilt.alpha_deg - tilt.reached_deg) > 0:
+        times = sum(_stopped_at(other, tilt.reached_deg) for other in skipped)
+        way = (target.alpha_deg - tilt.reached_deg) * (tilt.alpha_deg - tilt.reached_deg)
+        if times > 1 and way > 0:
             return tilt.reached_deg
     return None
+
+
+def _stopped_at(tilt: TiltSkipped, alpha_deg: float) -> bool:
+    return tilt.reached_deg is not None and abs(tilt.reached_deg - alpha_deg) <= SHORT_DEG
 
 
 def _move(target: Target, context: Context) -> float:

@@ -62,15 +62,18 @@ def carry_out(step: Tilt, context: Context) -> None:
 
 def _is_reached(step: Tilt, context: Context) -> bool:
     """Go there; False where the stage does not, and the tilt is left out."""
-    skipped = context.session.ledger.skipped  # in this series: the holder has been out since
-    shortfall = beyond_the_limit(
-        step, (tilt for tilt in skipped if tilt.step_id.startswith(f"{step.series}-"))
-    )
+    # of this series alone: the holder has been out since the other
+    skipped = [
+        tilt
+        for tilt in context.session.ledger.skipped
+        if tilt.step_id.startswith(f"{step.series}-")
+    ]
+    shortfall = beyond_the_limit(step, skipped)
     if shortfall is not None:
         _skip(step, context, f"beyond {shortfall:+.2f} degrees, where the stage stopped before")
         return False
     try:
-        reached_deg = go_to(step, context)
+        reached_deg = go_to(step, context, skipped)
     except StageError as error:
         if context.protocol.limits.unreachable_tilt == "pause":
             raise

@@ -14,7 +14,7 @@ from controller.engine import Engine
 from controller.events import Alerted, Event, FrameRecorded, Level, State, StateChanged
 from controller.exit_codes import ExitCode
 from controller.microscope.faults import Fault, Kind
-from controller.microscope.interface import Frame, Microscope, ScanSettings
+from controller.microscope.interface import Frame, Microscope, ScanSettings, StagePosition
 from controller.microscope.loading import load_microscope
 from controller.microscope.scripted import ScriptedMicroscope
 from processing.files.tilt_series import load_tilt_series
@@ -208,8 +208,8 @@ def test_a_tilt_that_is_refused_twice_is_asked_about_or_left_out(
         ),
         pytest.param(
             at(Kind.STAGE_FALLS_SHORT, "A-003", times=2, by_deg=7.0),
-            [-20.0, -10.0, 0.0],
-            id="far short, twice: a limit from then on",
+            [-20.0, -10.0, 0.0, 20.0],
+            id="far short, twice: left out",
         ),
     ],
 )
@@ -220,6 +220,31 @@ def test_a_stage_that_is_off_is_read_again_and_recorded_where_it_is(
     assert tilts(tmp_path / "s") == recorded
     assert pauses(run) == []
     assert tilts(tmp_path / "s", "B") == TILTS_B
+
+
+class Short(FakeMicroscope):
+    """In series A its stage goes no further than 1 degree."""
+
+    def move_stage(self, request_id: str, target: StagePosition) -> StagePosition:
+        reach = 1.0 if "/A-" in request_id else 90.0
+        reached = target.model_copy(update={"alpha_deg": min(target.alpha_deg, reach)})
+        return super().move_stage(request_id, reached)
+
+
+def test_a_stage_that_stops_twice_at_one_angle_is_sent_no_further(tmp_path: Path) -> None:
+    stage = Short()
+    run = run_with(
+        tmp_path / "s",
+        microscope=stage,
+        protocol=PROTOCOL.replace("step_deg = 10.0", "step_deg = 5.0"),
+    )
+    assert tilts(tmp_path / "s") == [-20.0, -15.0, -10.0, -5.0, 0.0]
+    moved_for = {request_id.split("/")[1] for name, request_id in stage.log if name == "move"}
+    assert {"A-005", "A-006"} < moved_for
+    assert not {"A-007", "A-008"} & moved_for
+    assert len(alerts(run, "where the stage stopped before")) == 2
+    assert pauses(run) == []
+    assert tilts(tmp_path / "s", "B") == [-20.0, -15.0, -10.0, -5.0, 0.0, 5.0, 10.0]
 
 
 def test_a_move_beyond_the_protocols_limits_stops_in_the_engine(tmp_path: Path) -> None:

@@ -42,6 +42,8 @@ class FakeMicroscope:
         Every action, in order: (name, request id or detail).
     fault, spoil
         What goes wrong.
+    scan_change
+        What a changed setting of the scan makes of every image.
     drift_nm
         (x, y) of the object against the stage.
     world
@@ -56,6 +58,7 @@ class FakeMicroscope:
         self.fault: Fault = fault or (lambda action, request_id: None)
         self.spoil: Spoil = lambda request_id, pixels: pixels
         self.on_safe: Callable[[], None] = lambda: None
+        self.scan_change: Callable[[NDArray[np.uint16]], NDArray[np.uint16]] = lambda image: image
         self.drift_nm = (0.0, 0.0)
         self.stage = StagePosition()
         self.current_pA = 50.0
@@ -143,7 +146,8 @@ class FakeMicroscope:
         v = (y - middle[0]) * scan.pixel_nm - self.stage.y_nm - self.drift_nm[1]
         u = (x - middle[1]) * scan.pixel_nm - self.stage.x_nm - self.drift_nm[0]
         disc = np.hypot(u, v) < OBJECT_RADIUS_NM
-        return np.asarray(100.0 + disc * (500.0 + self._grain(u, v)), np.uint16)
+        image = np.asarray(100.0 + disc * (500.0 + self._grain(u, v)), np.uint16)
+        return self.scan_change(image)
 
     def _grain(self, u: NDArray[np.float64], v: NDArray[np.float64]) -> NDArray[np.float64]:
         """Waves in the object, others for every tilt; from behind, the mirror image."""

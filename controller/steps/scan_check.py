@@ -1,0 +1,85 @@
+"""Are the scan's settings those of before? The stage tells: the image must move as it does.
+
+A grid put back as it was, under a scan mirrored left to right, gives the very images of a flipped
+one, at every tilt: u = -(x cos t + z sin t) is the flip's -x cos t - z sin t. Images alone cannot
+tell the two apart where the in-plane angle is unknown. A stage that is told to move along x can.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from controller.microscope.interface import StagePosition
+from controller.steps.context import Context
+from controller.steps.sighting import sight
+from controller.steps.tracking import WIDE, shoot
+
+STEP_FRACTION = 0.15
+"""Of the field of view: how far the stage is moved for a look."""
+TURNED_DEG = 20.0
+"""Less is not told from noise: the shots are short, and an object at the rim is cut off."""
+
+
+@dataclass(frozen=True)
+class ScanLook:
+    """How the image moves when the stage does.
+
+    Attributes
+    ----------
+    matrix
+        [(x, y) of the image, (x, y) of the stage]; the identity where all is as agreed.
+    """
+
+    matrix: NDArray[Any]
+
+    @property
+    def fault(self) -> str:
+        """What is wrong with the scan, in words; empty where nothing is."""
+        if np.linalg.det(self.matrix) < 0:
+            return "the scan is mirrored"
+        turned_deg = float(np.degrees(np.arctan2(*(self.matrix[::-1, 0]))))
+        if abs(turned_deg) > TURNED_DEG:
+            return f"the scan is turned by about {round(turned_deg, -1) % 360:.0f} degrees"
+        return ""
+
+
+def look_at_scan(context: Context, step_id: str) -> ScanLook | None:
+    """Move the stage a little along x and y and see where the object goes; then back.
+
+    Returns
+    -------
+    ScanLook or None
+        None where the object is not seen in all three low-dose shots.
+    """
+    scan = context.protocol.scan
+    stage = context.column.stage()
+    for field in (1, WIDE):
+        step_nm = STEP_FRACTION * field * scan.pixel_nm * min(scan.width_px, scan.height_px)
+        places = (
+            stage,
+            stage.model_copy(update={"x_nm": stage.x_nm + step_nm}),
+            stage.model_copy(update={"y_nm": stage.y_nm + step_nm}),
+        )
+        seen = [_seen_nm(context, step_id, place, field) for place in places]
+        context.column.move(step_id, stage)
+        found = [place for place in seen if place is not None]
+        if len(found) == len(places):
+            start, x, y = found
+            return ScanLook(np.column_stack([x - start, y - start]) / step_nm)
+    return None
+
+
+def _seen_nm(
+    context: Context, step_id: str, place: StagePosition, field: int
+) -> NDArray[Any] | None:
+    """(x, y) of the object from the image's centre, nm."""
+    context.column.move(step_id, place)
+    shot = shoot(context, step_id, "scan", field)
+    sighting = sight(shot.pixels)
+    if sighting is None:
+        return None
+    return np.array(sighting.offset_px[::-1]) * shot.info.scan.pixel_nm
