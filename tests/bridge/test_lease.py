@@ -12,8 +12,9 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from controller.bridge import messages as m
-from controller.bridge.control import BridgeControl
+from controller.bridge.control import WATCHDOG_INTERVAL_S, BridgeControl
 from controller.bridge.lease import Lease
+from controller.cli.bridge import DEFAULT_LEASE_S
 from controller.microscope.interface import (
     ConnectionLostError,
     LeaseError,
@@ -56,6 +57,10 @@ def test_a_lease_lasts_as_long_as_it_says(silent_s: float, in_charge: bool) -> N
     else:
         with pytest.raises(LeaseError):
             lease.renew(token)
+
+
+def test_the_column_is_safe_within_two_seconds_of_losing_its_controller() -> None:
+    assert DEFAULT_LEASE_S + WATCHDOG_INTERVAL_S <= 1.7  # the rest is for the column itself
 
 
 def test_renewal_puts_the_end_off() -> None:

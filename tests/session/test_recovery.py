@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -17,6 +19,7 @@ from controller.commands import StopWhen
 from controller.errors import UsageError
 from controller.events import FrameRecorded
 from controller.exit_codes import ExitCode
+from controller.session import journal as journal_module
 from controller.session.ballast import Ballast
 from controller.session.errors import (
     JournalDamagedError,
@@ -24,7 +27,9 @@ from controller.session.errors import (
     SessionInUseError,
 )
 from controller.session.folder import SessionFolder
+from controller.session.journal import read_journal
 from controller.session.recovery import recover
+from processing.files import atomic, mrc_writer
 from processing.files.tilt_series import load_tilt_series
 from tests.support.fake_microscope import FakeMicroscope
 from tests.support.small_session import PROTOCOL, TILTS_A, Run, open_session
@@ -238,6 +243,37 @@ def test_the_mdoc_says_what_each_frame_was_taken_with(tmp_path: Path) -> None:
     assert np.diff(mdoc.PriorRecordDose).min() >= mdoc.ExposureDose.iloc[0] - 1e-6
     assert mdoc.PixelSpacing.iloc[0] == 10
     assert mdoc.StagePosition.iloc[-1][0] == pytest.approx(-0.005, abs=0.002)
+
+
+def test_ballast_without_posix(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Windows has no posix_fallocate: a file made longer has its space there at once."""
+    monkeypatch.delattr(os, "posix_fallocate")
+    ballast = Ballast(tmp_path / "ballast")
+    ballast.reserve(100_000)
+    assert ballast.held_bytes == 100_000
+    ballast.shrink(60_000)
+    assert ballast.held_bytes == 40_000
+
+
+def test_a_session_without_fdatasync_is_as_durable(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Windows has no fdatasync either: fsync stands in, at every write that is acknowledged."""
+    synced: list[int] = []
+    with monkeypatch.context() as windows:
+        windows.delattr(os, "fdatasync")
+        assert importlib.reload(atomic).sync_data is os.fsync
+    importlib.reload(atomic)
+
+    def fsync(descriptor: int) -> None:
+        synced.append(descriptor)
+        os.fsync(descriptor)
+
+    monkeypatch.setattr(journal_module, "sync_data", fsync)
+    monkeypatch.setattr(mrc_writer, "sync_data", fsync)
+    assert Run(open_session(tmp_path / "s")).go() is ExitCode.OK
+    lines = read_journal(tmp_path / "s" / "journal.jsonl").lines
+    assert len(synced) == len(lines) + 2 * 9  # and each frame's pixels and header
 
 
 def test_ballast_holds_room_and_gives_it_back(tmp_path: Path) -> None:
