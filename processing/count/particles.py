@@ -65,12 +65,18 @@ class Threshold:
 def find_clusters(sphere_centres: Float32, diameter_px: float) -> Clusters:
     """Clusters of a sphere-centre volume [z, y, x], the brighter of two close ones kept."""
     peaks = _local_maxima(sphere_centres, diameter_px)
-    if len(peaks) == 0:
-        return Clusters(np.zeros((0, 3)), np.zeros(0))
     centres, weight = _settle(sphere_centres, peaks, CLUSTER_RADIUS * diameter_px)
-    kept = _brightest_apart(centres, weight, CLOSEST * diameter_px)
-    centred = centres[kept] - (np.array(sphere_centres.shape) - 1) / 2
-    return Clusters(centred[:, ::-1].copy(), weight[kept] / typical_weight(weight[kept]))
+    centred = centres - (np.array(sphere_centres.shape) - 1) / 2
+    return apart(Clusters(centred[:, ::-1].copy(), weight), diameter_px)
+
+
+def apart(clusters: Clusters, diameter_px: float) -> Clusters:
+    """Clusters, brightest first, none too close to a brighter one; a typical weight is 1."""
+    if len(clusters.weight) == 0:
+        return clusters
+    kept = _brightest_apart(clusters.centres_px, clusters.weight, CLOSEST * diameter_px)
+    weight = clusters.weight[kept]
+    return Clusters(clusters.centres_px[kept], weight / typical_weight(weight))
 
 
 def typical_weight(weight: NDArray[np.floating]) -> float:
@@ -79,6 +85,8 @@ def typical_weight(weight: NDArray[np.floating]) -> float:
     Started from the brightest, so that a few particles in much dust are found as well.
     """
     reference = float(weight.max())
+    if not reference > 0:
+        return 1.0
     for _ in range(50):
         settled = float(np.median(weight[weight >= reference / 2]))
         if settled == reference:

@@ -2,17 +2,40 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
+from processing.combine.pose import Pose
 from processing.count.interval import Missed, count_with_interval
-from processing.count.particles import Clusters, confidence, find_clusters, plateau
+from processing.count.particles import Clusters, apart, confidence, find_clusters, plateau
 from processing.files.particles import ParticleTable
+from processing.fit.spheres import fit_spheres
 from processing.progress import Progress, silent
 from processing.reconstruct.ssr import ssr_volume
 from processing.results import Count
-from processing.series import Float32
+from processing.scratch import Allocate, in_memory
+from processing.series import Float32, TiltSeries
+
+
+@dataclass(frozen=True, eq=False)
+class Candidates:
+    """Everything in a volume that might be a particle.
+
+    Attributes
+    ----------
+    centres
+        Sphere-centre volume [z, y, x].
+    clusters
+        Its clusters.
+    pixel_nm
+        Of the volume.
+    """
+
+    centres: Float32
+    clusters: Clusters
+    pixel_nm: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,21 +62,61 @@ class Detection:
         return replace(self, table=replace(self.table, diameter_nm=sizes))
 
 
-def detect(
+def find_candidates(
     volume: Float32,
     diameter_nm: float,
     pixel_nm: float,
     *,
     iterations: int,
+    allocate: Allocate = in_memory,
+    progress: Progress = silent,
+) -> Candidates:
+    """Sparse sphere reconstruction of a volume [z, y, x], and its clusters."""
+    diameter_px = diameter_nm / pixel_nm
+    centres = ssr_volume(
+        volume, diameter_px, iterations=iterations, allocate=allocate, progress=progress
+    )
+    return Candidates(centres, find_clusters(centres, diameter_px), pixel_nm)
+
+
+def as_reconstructed(
+    candidates: Candidates, diameter_nm: float, missed: Missed | None = None
+) -> Detection:
+    """The candidates that count, by their weight in the volume alone."""
+    found = candidates.clusters
+    table, count = tabulate(found, diameter_nm, candidates.pixel_nm, missed)
+    return Detection(candidates.centres, table, count)
+
+
+def fitted(
+    candidates: Candidates,
+    series: Sequence[tuple[TiltSeries, Pose | None]],
+    diameter_nm: float,
     missed: Missed | None = None,
+    *,
     progress: Progress = silent,
 ) -> Detection:
-    """Sparse sphere reconstruction of a volume [z, y, x], its clusters, and those that count."""
-    diameter_px = diameter_nm / pixel_nm
-    centres = ssr_volume(volume, diameter_px, iterations=iterations, progress=progress)
-    clusters = find_clusters(centres, diameter_px)
-    table, count = tabulate(clusters, diameter_nm, pixel_nm, missed)
-    return Detection(centres, table, count)
+    """The candidates that count once spheres in their places are fitted to the images.
+
+    Parameters
+    ----------
+    series
+        As in `fit_spheres`.
+    """
+    found = candidates.clusters
+    fit = fit_spheres(
+        series,
+        found.centres_px * candidates.pixel_nm,
+        found.weight,
+        diameter_nm,
+        progress=progress,
+    )
+    spheres = apart(
+        Clusters(fit.centres_nm / candidates.pixel_nm, fit.amplitudes),
+        diameter_nm / candidates.pixel_nm,
+    )
+    table, count = tabulate(spheres, diameter_nm, candidates.pixel_nm, missed)
+    return Detection(candidates.centres, table, count)
 
 
 def tabulate(

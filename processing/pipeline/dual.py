@@ -1,21 +1,27 @@
 """Two series into one volume: B onto A, fusion, particles of the whole.
 
-The fused particles' centres are refined in the images of both series; the control's are left as
-its volume gives them.
+The fused volume proposes particles; spheres fitted to the images of both series decide which of
+them count, and where they are. The controls are counted as their volumes give them.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
+from typing import get_args
 
 from processing.combine.fuse import fuse
 from processing.combine.register import PAIRED_WITHIN, RegistrationResult, register
 from processing.combine.resample import resample
-from processing.combine.sharpen import sharpen_centres
 from processing.count.interval import beside_the_whole, missed_by_both
 from processing.files.particles import ParticleTable
-from processing.pipeline.detect import Detection, detect
-from processing.pipeline.memory import DUAL_VOLUMES, require_memory
+from processing.pipeline.detect import (
+    Candidates,
+    Detection,
+    as_reconstructed,
+    find_candidates,
+    fitted,
+)
+from processing.pipeline.memory import DUAL_VOLUMES, allocator
 from processing.pipeline.settings import ProcessSettings
 from processing.pipeline.single import SeriesResult
 from processing.progress import Progress, silent, within
@@ -39,8 +45,8 @@ class FusedResult:
         B's own particles, moved.
     count_a, count_b
         Of the series alone, their intervals widened by what the fused volume shows.
-    mean
-        Detection in the plain mean, where asked for.
+    controls
+        Where asked for: what each rule's volume gives, without the images.
     """
 
     registered_b: Float32
@@ -53,7 +59,7 @@ class FusedResult:
     pixel_nm: float
     count_a: Count
     count_b: Count
-    mean: Detection | None = None
+    controls: dict[FusionRule, Detection] = field(default_factory=dict)
 
 
 def combine_series(
@@ -68,7 +74,7 @@ def combine_series(
     ProcessingError
         The volumes would go beyond the memory limit.
     """
-    require_memory(a.volume.shape, DUAL_VOLUMES, settings.memory_limit_GB)
+    allocate = allocator(a.volume.shape, DUAL_VOLUMES, settings.memory_limit_GB)
     diameter = _common_diameter(a.diameter, b.diameter)
     pixel_nm = a.aligned.pixel_nm
     progress("registration", 0.0)
@@ -79,6 +85,7 @@ def combine_series(
         a.volume.shape,
         pixel_nm,
         b.aligned.pixel_nm,
+        allocate=allocate,
         progress=within(progress, 0.3, 0.4),
     )
     table_b = ParticleTable(
@@ -90,7 +97,7 @@ def combine_series(
         a.detection.table.centres_nm, table_b.centres_nm, PAIRED_WITHIN * diameter.value
     )
 
-    def fused_by(rule: FusionRule, part: Progress) -> tuple[Float32, Detection]:
+    def candidates_by(rule: FusionRule, part: Progress) -> tuple[Float32, Candidates]:
         volume = fuse(
             a.volume,
             registered,
@@ -99,32 +106,35 @@ def combine_series(
             level=settings.level,
             progress=within(part, 0.0, 0.4),
         )
-        detection = detect(
+        candidates = find_candidates(
             volume,
             diameter.value,
             pixel_nm,
             iterations=settings.ssr_iterations,
-            missed=missed,
+            allocate=allocate,
             progress=within(part, 0.4, 1.0),
         )
-        return volume, detection
+        return volume, candidates
 
-    volume, detection = fused_by(settings.fusion_rule, within(progress, 0.4, 0.6))
-    centres_nm = sharpen_centres(
-        a.aligned,
-        b.aligned,
-        detection.table.centres_nm,
-        found.pose,
-        diameter.value,
-        progress=within(progress, 0.6, 0.8),
+    volume, candidates = candidates_by(settings.fusion_rule, within(progress, 0.4, 0.55))
+    both = [(a.aligned, None), (b.aligned, found.pose)]
+    detection = fitted(
+        candidates, both, diameter.value, missed, progress=within(progress, 0.55, 0.8)
     )
-    detection = replace(detection, table=replace(detection.table, centres_nm=centres_nm))
 
     def beside(alone: Count, table: ParticleTable) -> Count:
         within_nm = PAIRED_WITHIN * diameter.value
-        return beside_the_whole(alone, table.centres_nm, centres_nm, within_nm)
+        return beside_the_whole(alone, table.centres_nm, detection.table.centres_nm, within_nm)
 
-    mean = fused_by("mean", within(progress, 0.8, 1.0))[1] if settings.controls else None
+    controls: dict[FusionRule, Detection] = {}
+    if settings.controls:
+        controls[settings.fusion_rule] = as_reconstructed(candidates, diameter.value)
+        others = [rule for rule in get_args(FusionRule) if rule != settings.fusion_rule]
+        for done, rule in enumerate(others):
+            part = within(
+                progress, 0.8 + 0.2 * done / len(others), 0.8 + 0.2 * (done + 1) / len(others)
+            )
+            controls[rule] = as_reconstructed(candidates_by(rule, part)[1], diameter.value)
     progress("counting", 1.0)
     return FusedResult(
         registered,
@@ -137,7 +147,7 @@ def combine_series(
         pixel_nm,
         beside(a.detection.count, a.detection.table),
         beside(b.detection.count, table_b),
-        mean,
+        controls,
     )
 
 

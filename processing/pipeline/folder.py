@@ -105,8 +105,8 @@ def write_fused(session: Path, result: FusedResult) -> None:
     write_volume(folder / "fused_ssr.mrc", result.detection.centres, pixel_nm)
     _write_table(folder, "B", result.table_b)
     _write_table(folder, "fused", result.detection.table)
-    if result.mean is not None:
-        _write_table(folder, "mean", result.mean.table)
+    for name, control in result.controls.items():
+        _write_table(folder, name, control.table)
 
 
 def _counts(a: SeriesResult, b: SeriesResult | None, fused: FusedResult | None) -> Counts:

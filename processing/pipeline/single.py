@@ -7,15 +7,16 @@ from dataclasses import dataclass
 import numpy as np
 
 from processing.align.alignment import Alignment, apply_alignment
-from processing.align.series import align_series, flattened
+from processing.align.series import align_series, levelled, straightened
 from processing.count.diameter import estimate_diameter, pair_distance, refined_diameter
-from processing.pipeline.detect import Detection, detect
+from processing.pipeline.detect import Detection, find_candidates, fitted
 from processing.pipeline.diameter import require_possible_diameter
-from processing.pipeline.memory import SINGLE_VOLUMES, require_memory
+from processing.pipeline.memory import SINGLE_VOLUMES, allocator
 from processing.pipeline.settings import ProcessSettings
 from processing.progress import Progress, silent, within
 from processing.reconstruct.sirt import sirt_series
 from processing.results import Diameter, SeriesSummary
+from processing.scratch import Allocate, in_memory
 from processing.series import Float32, TiltSeries
 
 
@@ -26,7 +27,7 @@ class SeriesResult:
     Attributes
     ----------
     aligned
-        The images in use, aligned, without background, saturation undone.
+        The images in use, aligned, without background, saturation left in.
     volume
         SIRT, [z, y, x].
     detection
@@ -61,9 +62,11 @@ def process_series(
     """
     require_possible_diameter(series, settings.diameter_nm)
     rows, columns = series.images.shape[1:]
-    require_memory((columns, rows, columns), SINGLE_VOLUMES, settings.memory_limit_GB)
+    allocate = allocator((columns, rows, columns), SINGLE_VOLUMES, settings.memory_limit_GB)
     alignment = align_series(series, progress=within(progress, 0.0, 0.4))
-    return find_particles(series, alignment, settings, progress=within(progress, 0.4, 1.0))
+    return find_particles(
+        series, alignment, settings, allocate=allocate, progress=within(progress, 0.4, 1.0)
+    )
 
 
 def find_particles(
@@ -71,28 +74,38 @@ def find_particles(
     alignment: Alignment,
     settings: ProcessSettings,
     *,
+    allocate: Allocate = in_memory,
     progress: Progress = silent,
 ) -> SeriesResult:
     """What follows on an alignment: the reconstruction, the diameter, the particles."""
-    aligned = apply_alignment(flattened(series), alignment).usable()
+    aligned = apply_alignment(levelled(series), alignment).usable()
+    straight = straightened(aligned)
     volume = sirt_series(
-        aligned, settings.sirt_iterations, momentum=True, progress=within(progress, 0.0, 0.5)
+        straight,
+        settings.sirt_iterations,
+        momentum=True,
+        allocate=allocate,
+        progress=within(progress, 0.0, 0.35),
     )
     diameter_nm = settings.diameter_nm
     if diameter_nm is None:
-        estimate = estimate_diameter(volume, aligned, progress=within(progress, 0.5, 0.75))
+        estimate = estimate_diameter(volume, straight, progress=within(progress, 0.35, 0.5))
         diameter_nm = estimate.value_px * series.pixel_nm
-    detection = detect(
+    candidates = find_candidates(
         volume,
         diameter_nm,
         series.pixel_nm,
         iterations=settings.ssr_iterations,
-        progress=within(progress, 0.75, 1.0),
+        allocate=allocate,
+        progress=within(progress, 0.5, 0.7),
+    )
+    detection = fitted(
+        candidates, [(aligned, None)], diameter_nm, progress=within(progress, 0.7, 1.0)
     )
     if settings.diameter_nm is None:
         # once more, from the final centres
         diameter_nm = series.pixel_nm * refined_diameter(
-            aligned, detection.table.centres_nm / series.pixel_nm, diameter_nm / series.pixel_nm
+            straight, detection.table.centres_nm / series.pixel_nm, diameter_nm / series.pixel_nm
         )
         detection = detection.of_diameter(diameter_nm)
     diameter = Diameter(

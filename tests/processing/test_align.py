@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 
 from processing.align.alignment import Alignment, apply_alignment, unaligned
-from processing.align.particles import refine_against_particles
-from processing.align.series import align_series, flattened
+from processing.align.series import align_series
 from processing.series import TiltSeries
 from tests.support.spheres import Recording, jittered, packed, tilt_series
 
@@ -74,25 +73,6 @@ def test_shifts_and_axis_come_back(case: Case) -> None:
     assert across < 0.1
     assert found.tilt_axis_deg == pytest.approx(case.axis_deg, abs=0.4)
     assert not found.rejected.any()
-
-
-def test_particles_as_markers_take_out_what_is_left() -> None:
-    series, truth, centres = recorded(CASES[0])
-    rng = np.random.default_rng(1)
-    rough = replace(
-        unaligned(series),
-        shifts_px=truth.shifts_px + rng.normal(0, 0.3, truth.shifts_px.shape),
-        tilt_axis_deg=0.4,
-    )
-    moved = centres + rng.normal(0, 0.2, centres.shape)
-    fit = refine_against_particles(flattened(series), rough, moved, DIAMETER, rounds=10)
-    along, across = residual_px(fit.alignment, truth, ANGLES)
-    assert along < 0.05
-    assert across < 0.05
-    assert fit.alignment.tilt_axis_deg == pytest.approx(0, abs=0.1)
-    errors = fit.alignment.angles_deg - ANGLES - truth.angle_errors_deg
-    assert errors.std() < 0.5 * truth.angle_errors_deg.std()
-    assert np.sqrt(np.mean((fit.centres_nm - centres) ** 2)) < 0.12
 
 
 def test_an_image_of_something_else_is_rejected_and_harms_nothing() -> None:

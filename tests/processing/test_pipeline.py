@@ -165,7 +165,7 @@ def test_every_rule_is_settable_and_summed_up(a: SeriesResult, b: SeriesResult) 
         "wavelet": "haar",
         "level": 1,
     }
-    assert fused.mean is None
+    assert not fused.controls
 
 
 def test_what_does_not_fit_in_memory_is_refused_at_once(a: SeriesResult, b: SeriesResult) -> None:

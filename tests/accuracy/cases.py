@@ -1,0 +1,107 @@
+"""What accuracy is measured on: simulated dual tilt series at the paper's scale."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from controller.microscope.interface import ScanSettings
+from processing.series import TiltSeries
+from simulator.series import DualSeries, Series, simulate_dual
+from simulator.settings import (
+    Packing,
+    RemountSettings,
+    SimulatorSettings,
+    SpecimenSettings,
+    StageSettings,
+)
+
+CURRENT_PA = 70.0
+TRACKING_ERROR_NM = 5.0
+TILT_ERROR_DEG = 0.2
+SEAT_TILT_DEG = 2.0
+"""Standard deviation about either axis; the remount's in-plane angle is any at all."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """One kind of specimen and recording; a seed makes it a data set.
+
+    Attributes
+    ----------
+    every
+        Keep each so-many-th tilt of -70 to +74 and -74 to +72 degrees in steps of 2.
+    """
+
+    name: str
+    packing: Packing = Packing.FCC
+    assembly_nm: float = 165.0
+    pixels: int = 208
+    pixel_nm: float = 0.9
+    dwell_us: float = 5.0
+    every: int = 1
+    size_spread: float = 0.03
+
+    def settings(self, seed: int) -> SimulatorSettings:
+        """The simulated microscope and specimen."""
+        return SimulatorSettings(
+            seed=seed,
+            specimen=SpecimenSettings(
+                packing=self.packing,
+                assembly_diameter_nm=self.assembly_nm,
+                size_spread=self.size_spread,
+            ),
+            stage=StageSettings(tilt_error_deg=TILT_ERROR_DEG),
+            remount=RemountSettings(seat_tilt_deg=SEAT_TILT_DEG),
+        )
+
+    def record(self, seed: int) -> DualSeries:
+        """Both raw series and their truth."""
+        scan = ScanSettings(
+            width_px=self.pixels,
+            height_px=self.pixels,
+            dwell_us=self.dwell_us,
+            pixel_nm=self.pixel_nm,
+        )
+        return simulate_dual(
+            self.settings(seed),
+            scan,
+            np.arange(-70, 75, 2 * self.every),
+            np.arange(-74, 73, 2 * self.every),
+            CURRENT_PA,
+            tracking_error_nm=TRACKING_ERROR_NM,
+        )
+
+    def tilt_series(self, raw: Series, name: str) -> TiltSeries:
+        """A raw series as it is read from a file: counts, reported angles, pixel size."""
+        images: NDArray[np.float32] = raw.counts.astype(np.float32)
+        return TiltSeries(
+            images=images, angles_deg=raw.reported_deg, pixel_nm=self.pixel_nm, name=name
+        )
+
+
+def packings(name: str, **changes: float) -> Sequence[Case]:
+    """The same case for every packing that spherical confinement gives."""
+    return [Case(f"{packing.value}{name}", packing, **changes) for packing in Packing]  # type: ignore[arg-type]
+
+
+CASES: tuple[Case, ...] = (
+    *packings(""),
+    Case("fcc, 210 nm", assembly_nm=210.0, pixels=256),
+    Case("multi-grain, 210 nm", Packing.MULTI_GRAIN, assembly_nm=210.0, pixels=256),
+    *packings(", half the tilts", every=2),
+    *packings(", a third of the tilts", every=3),
+    *packings(", a third of the dose", dwell_us=5.0 / 3),
+    Case(
+        "fcc, 180 nm, half the tilts, a tenth of the dose, 5 % spread",
+        assembly_nm=180.0,
+        pixels=224,
+        dwell_us=0.5,
+        every=2,
+        size_spread=0.05,
+    ),
+)
+"""Doses are those of the scan's dwell time: about 2000 electrons in the brightest pixel at 5 us."""
