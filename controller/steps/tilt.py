@@ -51,9 +51,7 @@ def carry_out(step: Tilt, context: Context) -> None:
         shift_px=_shift_px(frame.pixels, previous),
         verdict=verdict,
         retakes=retakes,
-        likeness=judge_turn(
-            context, step.id, step.series, frame.pixels, frame.info.stage.alpha_deg
-        ),
+        likeness=judge_turn(context, step.id, step.series, frame, verdict),
     )
     written = context.persist(lambda: context.session.record_frame(frame, facts), step.id)
     context.publish(_event(step, context, written))

@@ -15,10 +15,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from controller.events import Level, SeriesName
+from controller.microscope.interface import Frame
+from controller.session.entries import Verdict
 from controller.steps.context import Context
 from controller.steps.sighting import binned
 from processing.images.shift import Band, find_shifts
 
+TELLING = ("ok", "shifted")
+"""Verdicts of frames that show the object as it is."""
 BAND = Band(fine_px=1.0, coarse_px=3.0)
 PIXELS = 128
 """Images are compared binned to about this width."""
@@ -30,39 +34,39 @@ LEAST_SHARE = 0.6
 
 def likeness(image: NDArray[Any], other: NDArray[Any]) -> float:
     """Correlation of two images [y, x] at the particles' scale, best shift, -1..1."""
-    if not (np.isfinite(image).all() and np.isfinite(other).all()):
-        return 0.0
     step = max(1, min(image.shape) // PIXELS)
     one, two = (binned(pixels, step)[None] for pixels in (image, other))
     return float(find_shifts(one, two, BAND).scores[0])
 
 
 def judge_turn(
-    context: Context, step_id: str, series: SeriesName, image: NDArray[Any], alpha_deg: float
+    context: Context, step_id: str, series: SeriesName, frame: Frame, verdict: Verdict
 ) -> float | None:
     """Compare a frame with those before it; raise the alarm where the angles cannot be right.
+
+    Parameters
+    ----------
+    frame, verdict
+        What was recorded, and what is thought of it: only a good image tells anything.
 
     Returns
     -------
     float or None
         Likeness to the frame before, where that is one tilt away.
     """
-    good = [
-        frame
-        for frame in context.session.ledger.frames[series]
-        if frame.verdict in ("ok", "shifted")
-    ]
-    if not good:
+    good = [known for known in context.session.ledger.frames[series] if known.verdict in TELLING]
+    if not good or verdict not in TELLING:
         return None
     before = good[-1]
+    alpha_deg = frame.info.stage.alpha_deg
     if abs(alpha_deg - before.info.stage.alpha_deg) > 1.5 * _step_deg(context, series):
         return None
-    found = likeness(image, context.session.image(series, before.section))
-    known = [frame.likeness for frame in good if frame.likeness is not None][-HISTORY:]
-    if len(known) == HISTORY and found < LEAST_SHARE * float(np.median(known)):
+    found = likeness(frame.pixels, context.session.image(series, before.section))
+    usual = [known.likeness for known in good if known.likeness is not None][-HISTORY:]
+    if len(usual) == HISTORY and found < LEAST_SHARE * float(np.median(usual)):
         context.alert(
             Level.ALARM,
-            f"the image is unlike the one before ({found:.2f}, usually {np.median(known):.2f}): "
+            f"the image is unlike the one before ({found:.2f}, usually {np.median(usual):.2f}): "
             "the stage may be at another angle than it says",
             step_id,
         )

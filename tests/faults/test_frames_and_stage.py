@@ -297,7 +297,7 @@ TWIN = {
 @pytest.mark.parametrize(
     ("fault", "alarms"),
     [
-        pytest.param(at(Kind.STAGE_LIES, "never"), [], id="honest"),
+        pytest.param(at(Kind.NOT_FINITE, "A-010", times=2), [], id="honest, but one bad frame"),
         pytest.param(at(Kind.STAGE_LIES, "A-010", by_deg=10.0), ["A-010"], id="10 degrees off"),
         pytest.param(at(Kind.STAGE_LIES, "A-012", by_deg=-10.0), ["A-012"], id="10 degrees back"),
     ],
