@@ -42,6 +42,9 @@ VERDICTS: dict[str, Verdict] = {
     verdict: verdict for verdict in ("ok", "dim", "saturated", "shifted", "invalid")
 }
 
+MDOC_ROUNDING = 1 + 1e-6
+"""Its numbers have seven digits: rounded up, nothing is forgotten."""
+
 
 def rebuild_journal(folder: SessionFolder, plan: Plan) -> tuple[str, ...]:
     """Write the journal of a session anew; the damaged one goes into quarantine.
@@ -79,7 +82,7 @@ def rebuild_journal(folder: SessionFolder, plan: Plan) -> tuple[str, ...]:
             ]
             entries = _in_order(entries, series, rebuilt)
         entries += _implied(entries, plan)
-        charged = _charged_for_the_lost(folder, entries, found)
+        charged = _charged_for_the_lost(folder, entries, found, plan)
         if charged is not None:
             entries.append(charged)
             report.append(
@@ -222,9 +225,9 @@ def _implied(entries: Iterable[Entry], plan: Plan) -> list[Entry]:
 
 
 def _charged_for_the_lost(
-    folder: SessionFolder, entries: Iterable[Entry], found: Salvaged
+    folder: SessionFolder, entries: Iterable[Entry], found: Salvaged, plan: Plan
 ) -> Exposing | None:
-    """Charge what the mdocs show to be spent, and a frame for every line that is gone."""
+    """Charge what the mdocs show to be spent, and a step for lines lost behind the last frame."""
     ledger = fold_all(entries)
     shown = max(
         (
@@ -234,8 +237,12 @@ def _charged_for_the_lost(
         ),
         default=0.0,
     )
-    frame_dose = max((e.dose_e_per_A2 for e in entries if isinstance(e, Exposing)), default=0.0)
-    missing = max(0.0, shown - ledger.dose_e_per_A2) + len(found.lost) * frame_dose
+    missing = max(0.0, MDOC_ROUNDING * shown - ledger.dose_e_per_A2)
+    last_frame = max(
+        (line.seq + 1 for line in found.lines if isinstance(line.entry, FrameWritten)), default=0
+    )
+    if any(number > last_frame for number in found.lost):
+        missing += max(step.dose_e_per_A2 for step in plan.steps)
     if missing == 0.0:
         return None
     return Exposing(

@@ -244,11 +244,14 @@ def test_a_second_session_is_refused_while_the_first_one_runs() -> None:
     assert "the session is in charge" in refused[0]
 
 
-def test_the_bridge_is_safe_by_itself_once_its_session_is_killed() -> None:
+@pytest.mark.parametrize("at_once", [False, True], ids=["later", "at once"])
+def test_a_killed_session_leaves_the_column_safe_and_is_resumed(at_once: bool) -> None:
+    """At once the dead session's lease is still held: it is waited for."""
     with house() as home:
         child = run_in_child(home, kill_itself_after_a_frame)
         _, status = os.waitpid(child, 0)
         assert os.waitstatus_to_exitcode(status) == -signal.SIGKILL
-        wait_for_no_holder(home)
+        if not at_once:
+            wait_for_no_holder(home)
         run_in(home)
         assert_whole(home)

@@ -10,6 +10,8 @@ from pathlib import Path
 import mrcfile
 import pytest
 
+from controller import launch
+from controller.cli import main as cli
 from controller.commands import Answer, StopWhen
 from controller.events import Event, FrameRecorded, PromptOpened, Showered
 from controller.exit_codes import ExitCode
@@ -127,6 +129,21 @@ def test_what_neither_journal_nor_mdoc_knows_is_refused_and_nothing_changed(in_b
     with pytest.raises(JournalDamagedError, match="frame 2 of A"):
         rebuild(in_b)
     assert (in_b / "journal.jsonl").read_bytes() == before
+
+
+def test_the_verb_refuses_and_says_how_then_rebuilds_when_told(
+    in_b: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    started: list[SessionFolder] = []
+    monkeypatch.setattr(launch, "start", lambda folder, bridge: started.append(folder))
+    monkeypatch.setattr(launch, "watch", lambda folder, headless: ExitCode.OK)
+    damage(in_b, "frame-written", 2)
+    assert cli.main(["resume", str(in_b), "--headless", "--rebuild-journal"]) == ExitCode.OK
+    said = capsys.readouterr().out
+    assert "frame 2 at +0 degrees was entered anew" in said
+    assert "the damaged one is kept in quarantine" in said
+    assert started == [SessionFolder(in_b)]
+    assert recover(SessionFolder.open(in_b)).report == ()
 
 
 def test_a_running_session_is_left_alone(in_b: Path) -> None:
