@@ -67,11 +67,14 @@ def load_microscope(
     Raises
     ------
     UsageError
-        For an unknown name or wrong settings.
+        For an unknown name or wrong settings, and for faults on a real column.
     """
     microscope = _load(name, settings, state_path, real_time)
     if not faults:
         return microscope
+    if not microscope.describe().simulated:
+        microscope.close()
+        raise UsageError(f"{name}: faults are rehearsed on a simulated microscope only")
     from controller.microscope.faults import read_faults
     from controller.microscope.scripted import ScriptedMicroscope
 

@@ -12,6 +12,7 @@ from controller.microscope.faults import Fault, Kind, read_faults
 from controller.microscope.interface import (
     AcquisitionError,
     BeamLostError,
+    Description,
     Microscope,
     Remount,
     ScanSettings,
@@ -20,6 +21,7 @@ from controller.microscope.interface import (
     VacuumError,
     ValvesClosedError,
 )
+from controller.microscope.loading import load_microscope
 from controller.microscope.scripted import ScriptedMicroscope
 from tests.support.fake_microscope import FakeMicroscope
 
@@ -149,6 +151,25 @@ def test_what_has_happened_is_remembered_by_the_next_process(tmp_path: Path) -> 
     assert not expose(first, "A-001").any()
     second = scripted(tmp_path / "memory.json", kind=Kind.BLANK)
     assert expose(second, "A-001", 1).any()
+
+
+class RealColumn(FakeMicroscope):
+    """One with a specimen and an operator."""
+
+    def describe(self) -> Description:
+        return super().describe().model_copy(update={"simulated": False})
+
+
+def create_real(settings: dict[str, object], state_path: Path | None) -> RealColumn:
+    """Make it as a driver would: `--microscope tests.faults.test_script:create_real`."""
+    return RealColumn()
+
+
+def test_nothing_is_made_to_fail_on_a_real_column() -> None:
+    real = "tests.faults.test_script:create_real"
+    load_microscope(real, {}, None, real_time=False)
+    with pytest.raises(UsageError, match="simulated microscope only"):
+        load_microscope(real, {}, None, real_time=False, faults=FAULTS)
 
 
 @pytest.mark.parametrize(
