@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from processing.combine.pose import Pose
-from processing.count.interval import Missed, count_with_interval
+from processing.count.interval import count_with_interval
 from processing.count.particles import Clusters, apart, confidence, find_clusters, plateau
 from processing.files.particles import ParticleTable
-from processing.fit.spheres import fit_spheres
+from processing.fit.spheres import ROUNDS, fit_spheres
 from processing.progress import Progress, silent
 from processing.reconstruct.ssr import ssr_volume
 from processing.results import Count
@@ -79,21 +79,17 @@ def find_candidates(
     return Candidates(centres, find_clusters(centres, diameter_px), pixel_nm)
 
 
-def as_reconstructed(
-    candidates: Candidates, diameter_nm: float, missed: Missed | None = None
-) -> Detection:
+def as_reconstructed(candidates: Candidates, diameter_nm: float) -> Detection:
     """The candidates that count, by their weight in the volume alone."""
-    found = candidates.clusters
-    table, count = tabulate(found, diameter_nm, candidates.pixel_nm, missed)
-    return Detection(candidates.centres, table, count)
+    return _detection(candidates, candidates.clusters, diameter_nm)
 
 
 def fitted(
     candidates: Candidates,
     series: Sequence[tuple[TiltSeries, Pose | None]],
     diameter_nm: float,
-    missed: Missed | None = None,
     *,
+    rounds: int = ROUNDS,
     progress: Progress = silent,
 ) -> Detection:
     """The candidates that count once spheres in their places are fitted to the images.
@@ -101,7 +97,7 @@ def fitted(
     Parameters
     ----------
     series
-        As in `fit_spheres`.
+        As in `fit_spheres`, like `rounds`.
     """
     found = candidates.clusters
     fit = fit_spheres(
@@ -109,26 +105,25 @@ def fitted(
         found.centres_px * candidates.pixel_nm,
         found.weight,
         diameter_nm,
+        rounds=rounds,
         progress=progress,
     )
     spheres = apart(
         Clusters(fit.centres_nm / candidates.pixel_nm, fit.amplitudes),
         diameter_nm / candidates.pixel_nm,
     )
-    table, count = tabulate(spheres, diameter_nm, candidates.pixel_nm, missed)
-    return Detection(candidates.centres, table, count)
+    return _detection(candidates, spheres, diameter_nm)
 
 
-def tabulate(
-    clusters: Clusters, diameter_nm: float, pixel_nm: float, missed: Missed | None
-) -> tuple[ParticleTable, Count]:
+def _detection(candidates: Candidates, clusters: Clusters, diameter_nm: float) -> Detection:
     """The clusters over the plateau's threshold as a table, and their count."""
     threshold = plateau(clusters.weight)
     chance = confidence(clusters.weight, threshold.value)
     kept = clusters.weight >= threshold.value
     table = ParticleTable(
-        clusters.centres_px[kept] * pixel_nm,
+        clusters.centres_px[kept] * candidates.pixel_nm,
         np.full(int(kept.sum()), diameter_nm),
         chance[kept],
     )
-    return table, count_with_interval(threshold, chance, missed)
+    count = count_with_interval(threshold, chance)
+    return Detection(candidates.centres, table, count)

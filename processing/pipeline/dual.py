@@ -6,13 +6,13 @@ them count, and where they are. The controls are counted as their volumes give t
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import get_args
 
 from processing.combine.fuse import fuse
 from processing.combine.register import PAIRED_WITHIN, RegistrationResult, register
 from processing.combine.resample import resample
-from processing.count.interval import beside_the_whole, missed_by_both
+from processing.count.interval import beside_the_whole, missed_by_both, with_missed
 from processing.files.particles import ParticleTable
 from processing.pipeline.detect import (
     Candidates,
@@ -93,9 +93,6 @@ def combine_series(
         b.detection.table.diameter_nm,
         b.detection.table.confidence,
     )
-    missed = missed_by_both(
-        a.detection.table.centres_nm, table_b.centres_nm, PAIRED_WITHIN * diameter.value
-    )
 
     def candidates_by(rule: FusionRule, part: Progress) -> tuple[Float32, Candidates]:
         volume = fuse(
@@ -118,13 +115,14 @@ def combine_series(
 
     volume, candidates = candidates_by(settings.fusion_rule, within(progress, 0.4, 0.55))
     both = [(a.aligned, None), (b.aligned, found.pose)]
-    detection = fitted(
-        candidates, both, diameter.value, missed, progress=within(progress, 0.55, 0.8)
-    )
+    detection = fitted(candidates, both, diameter.value, progress=within(progress, 0.55, 0.8))
+
+    whole_nm, same_nm = detection.table.centres_nm, PAIRED_WITHIN * diameter.value
+    missed = missed_by_both(a.detection.table.centres_nm, table_b.centres_nm, whole_nm, same_nm)
+    detection = replace(detection, count=with_missed(detection.count, missed))
 
     def beside(alone: Count, table: ParticleTable) -> Count:
-        within_nm = PAIRED_WITHIN * diameter.value
-        return beside_the_whole(alone, table.centres_nm, detection.table.centres_nm, within_nm)
+        return beside_the_whole(alone, table.centres_nm, whole_nm, same_nm)
 
     controls: dict[FusionRule, Detection] = {}
     if settings.controls:

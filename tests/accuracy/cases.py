@@ -91,7 +91,6 @@ def packings(name: str, **changes: float) -> Sequence[Case]:
 CASES: tuple[Case, ...] = (
     *packings(""),
     Case("fcc, 210 nm", assembly_nm=210.0, pixels=256),
-    Case("multi-grain, 210 nm", Packing.MULTI_GRAIN, assembly_nm=210.0, pixels=256),
     *packings(", half the tilts", every=2),
     *packings(", a third of the tilts", every=3),
     *packings(", a third of the dose", dwell_us=5.0 / 3),
