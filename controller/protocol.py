@@ -141,8 +141,9 @@ class Processing(Data):
     wavelet: Literal["haar"] = "haar"
     level: Annotated[int, Field(ge=1, le=6)] = 2
     controls: bool = False
-    """Count the controls (mean of A and B, ...) as well."""
+    """Count what each fusion rule's volume gives by itself, the plain mean among them, as well."""
     memory_limit_GB: Positive = 6.0
+    """Of volumes held at once; beyond it they are worked in slabs, from files."""
 
 
 class Protocol(Data):

@@ -33,7 +33,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--angles", type=Path, action="append", metavar="F", help="angle file, once for each series"
     )
     add("--rule", choices=RULES, help="how A and B are fused")
-    add("--controls", action="store_true", help="count the plain mean of A and B as well")
+    add(
+        "--controls",
+        action="store_true",
+        help="count the volume of every rule, the mean among them",
+    )
 
 
 def run(args: argparse.Namespace) -> int:

@@ -9,6 +9,9 @@ NAMES = {
     "A": "series A alone",
     "B": "series B alone",
     "mean": "mean of A and B",
+    "paper": "signed maximum, as printed",
+    "masked": "masked Haar",
+    "depth-weighted": "weighted by depth",
     "fused": "A and B fused",
 }
 """Volumes in the order of the tables."""

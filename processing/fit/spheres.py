@@ -19,6 +19,7 @@ import numpy as np
 from processing.align.matching import reduced
 from processing.combine.pose import Pose
 from processing.fit.beam import Beam, fitted_beam
+from processing.fit.camera import Camera
 from processing.fit.look import Look, corrected, look, with_contrasts
 from processing.fit.solve import displacements, fitted_amplitudes
 from processing.fit.view import REAL, Spheres, View, views_of
@@ -100,13 +101,22 @@ def fit_spheres(
             views = list(
                 pool.map(partial(corrected, spheres=spheres, turn_about_axis=turned), looks)
             )
+            progress("sphere fit", (done + 1 / 3) / rounds)
             looks = _looks(views, beams, spheres, pool)
             spheres = replace(spheres, amplitudes=fitted_amplitudes(looks, spheres, pool))
+            progress("sphere fit", (done + 2 / 3) / rounds)
             looks = list(pool.map(partial(with_contrasts, spheres=spheres), looks))
             spheres = replace(spheres, centres_nm=_moved(looks, spheres, diameter_nm, pool))
             progress("sphere fit", (done + 1) / rounds)
-    blurs_nm = tuple(beam.blur_px * pixel_nm for beam in beams.values())
+    blurs_nm = tuple(
+        beam.blur_px * diameter_nm / _camera(views, index).diameter_px
+        for index, beam in beams.items()
+    )
     return SphereFit(spheres.centres_nm, spheres.amplitudes, blurs_nm, _misfit(looks, spheres))
+
+
+def _camera(views: list[View], series: int) -> Camera:
+    return next(view.camera for view in views if view.series == series)
 
 
 def _beams(views: list[View], spheres: Spheres, count: int) -> dict[int, Beam]:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import get_args
 
 from processing.combine.fuse import fuse
+from processing.combine.pose import Pose
 from processing.combine.register import PAIRED_WITHIN, RegistrationResult, register
 from processing.combine.resample import resample
 from processing.count.interval import beside_the_whole, missed_by_both, with_missed
@@ -26,6 +27,7 @@ from processing.pipeline.settings import ProcessSettings
 from processing.pipeline.single import SeriesResult
 from processing.progress import Progress, silent, within
 from processing.results import Count, Diameter, Fusion, FusionRule, Registration
+from processing.scratch import Allocate
 from processing.series import Float32
 
 
@@ -76,77 +78,100 @@ def combine_series(
     """
     allocate = allocator(a.volume.shape, DUAL_VOLUMES, settings.memory_limit_GB)
     diameter = _common_diameter(a.diameter, b.diameter)
-    pixel_nm = a.aligned.pixel_nm
     progress("registration", 0.0)
     found = register(a.detection.table.centres_nm, b.detection.table.centres_nm, diameter.value)
     registered = resample(
         b.volume,
         found.pose,
         a.volume.shape,
-        pixel_nm,
+        a.aligned.pixel_nm,
         b.aligned.pixel_nm,
         allocate=allocate,
         progress=within(progress, 0.3, 0.4),
     )
-    table_b = ParticleTable(
-        found.pose.apply(b.detection.table.centres_nm),
-        b.detection.table.diameter_nm,
-        b.detection.table.confidence,
+    pair = _Pair(a.volume, registered, diameter.value, a.aligned.pixel_nm, settings, allocate)
+    volume = pair.fused(settings.fusion_rule, within(progress, 0.4, 0.5))
+    candidates = pair.candidates(volume, within(progress, 0.5, 0.55))
+    detection = fitted(
+        candidates,
+        [(a.aligned, None), (b.aligned, found.pose)],
+        diameter.value,
+        progress=within(progress, 0.55, 0.8 if settings.controls else 1.0),
     )
-
-    def candidates_by(rule: FusionRule, part: Progress) -> tuple[Float32, Candidates]:
-        volume = fuse(
-            a.volume,
-            registered,
-            rule,
-            wavelet=settings.wavelet,
-            level=settings.level,
-            progress=within(part, 0.0, 0.4),
-        )
-        candidates = find_candidates(
-            volume,
-            diameter.value,
-            pixel_nm,
-            iterations=settings.ssr_iterations,
-            allocate=allocate,
-            progress=within(part, 0.4, 1.0),
-        )
-        return volume, candidates
-
-    volume, candidates = candidates_by(settings.fusion_rule, within(progress, 0.4, 0.55))
-    both = [(a.aligned, None), (b.aligned, found.pose)]
-    detection = fitted(candidates, both, diameter.value, progress=within(progress, 0.55, 0.8))
-
+    controls: dict[FusionRule, Detection] = {}
+    if settings.controls:
+        controls = _controls(pair, candidates, within(progress, 0.8, 1.0))
+    table_b = _moved(b.detection.table, found.pose)
     whole_nm, same_nm = detection.table.centres_nm, PAIRED_WITHIN * diameter.value
-    missed = missed_by_both(a.detection.table.centres_nm, table_b.centres_nm, whole_nm, same_nm)
-    detection = replace(detection, count=with_missed(detection.count, missed))
 
     def beside(alone: Count, table: ParticleTable) -> Count:
         return beside_the_whole(alone, table.centres_nm, whole_nm, same_nm)
 
-    controls: dict[FusionRule, Detection] = {}
-    if settings.controls:
-        controls[settings.fusion_rule] = as_reconstructed(candidates, diameter.value)
-        others = [rule for rule in get_args(FusionRule) if rule != settings.fusion_rule]
-        for done, rule in enumerate(others):
-            part = within(
-                progress, 0.8 + 0.2 * done / len(others), 0.8 + 0.2 * (done + 1) / len(others)
-            )
-            controls[rule] = as_reconstructed(candidates_by(rule, part)[1], diameter.value)
-    progress("counting", 1.0)
+    missed = missed_by_both(a.detection.table.centres_nm, table_b.centres_nm, whole_nm, same_nm)
     return FusedResult(
         registered,
         volume,
-        detection,
+        replace(detection, count=with_missed(detection.count, missed)),
         table_b,
         diameter,
         _registration(found),
         Fusion(rule=settings.fusion_rule, wavelet=settings.wavelet, level=settings.level),
-        pixel_nm,
+        a.aligned.pixel_nm,
         beside(a.detection.count, a.detection.table),
         beside(b.detection.count, table_b),
         controls,
     )
+
+
+@dataclass(frozen=True, eq=False)
+class _Pair:
+    """A's volume and B's in A's frame, and how to look for particles in them."""
+
+    a: Float32
+    b: Float32
+    diameter_nm: float
+    pixel_nm: float
+    settings: ProcessSettings
+    allocate: Allocate
+
+    def fused(self, rule: FusionRule, progress: Progress) -> Float32:
+        return fuse(
+            self.a,
+            self.b,
+            rule,
+            wavelet=self.settings.wavelet,
+            level=self.settings.level,
+            progress=progress,
+        )
+
+    def candidates(self, volume: Float32, progress: Progress) -> Candidates:
+        return find_candidates(
+            volume,
+            self.diameter_nm,
+            self.pixel_nm,
+            iterations=self.settings.ssr_iterations,
+            allocate=self.allocate,
+            progress=progress,
+        )
+
+
+def _controls(
+    pair: _Pair, candidates: Candidates, progress: Progress
+) -> dict[FusionRule, Detection]:
+    """What each rule's volume gives; `candidates` are those of the rule in use."""
+    used = pair.settings.fusion_rule
+    found = {used: as_reconstructed(candidates, pair.diameter_nm)}
+    others: list[FusionRule] = [rule for rule in get_args(FusionRule) if rule != used]
+    for done, rule in enumerate(others):
+        part = within(progress, done / len(others), (done + 1) / len(others))
+        volume = pair.fused(rule, within(part, 0.0, 0.6))
+        theirs = pair.candidates(volume, within(part, 0.6, 1.0))
+        found[rule] = as_reconstructed(theirs, pair.diameter_nm)
+    return found
+
+
+def _moved(table: ParticleTable, pose: Pose) -> ParticleTable:
+    return replace(table, centres_nm=pose.apply(table.centres_nm))
 
 
 def _common_diameter(a: Diameter, b: Diameter) -> Diameter:

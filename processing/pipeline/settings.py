@@ -24,6 +24,6 @@ class ProcessSettings(BaseModel):
     wavelet: Literal["haar"] = "haar"
     level: int = Field(default=2, ge=1, le=6)
     controls: bool = False
-    """Count the plain mean of A and B as well."""
+    """Count what each fusion rule's volume gives by itself, the plain mean among them, as well."""
     memory_limit_GB: float = Field(default=6.0, gt=0)
-    """Series whose volumes need more are refused before anything is done."""
+    """Of volumes held at once; beyond it they are worked in slabs, from files."""
