@@ -7,7 +7,7 @@ BIN := .venv/bin
 endif
 READY := .venv/.ready
 
-.PHONY: demo test lint bench soak screenshots schema clean
+.PHONY: demo test lint bench accuracy soak screenshots schema clean
 
 demo: $(READY)
 	$(BIN)/dualtilt demo
@@ -25,6 +25,12 @@ bench: $(READY)
 	$(BIN)/python -m tests.benchmarks
 
 # what takes too long for the tests: kills, random faults, attacks; prints its figures
+# hours: simulated data sets of the paper's scale against their truth; docs/accuracy.md
+accuracy: $(READY)
+	$(BIN)/python -m tests.accuracy.alignment
+	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m tests.accuracy fcc multi-grain disordered --seeds 20
+	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m tests.accuracy
+
 soak: $(READY)
 	$(BIN)/python -m tests.soak
 

@@ -22,6 +22,12 @@ CLOSEST = 0.7
 """Two clusters nearer than this, in diameters, are one particle: hard spheres, measured badly."""
 FAINTEST = 0.02
 """Clusters under this fraction of the brightest are the solver's dust."""
+SMOOTHING = 0.12
+"""Standard deviation, diameters, by which noise inside a cluster is evened out."""
+GAUSSIAN_REACH = 4.0
+"""Standard deviations after which the Gaussian is cut off."""
+SLAB = 64
+"""Planes smoothed at once."""
 THRESHOLD_RANGE = (0.15, 0.8)
 """Where the plateau is looked for, in weights of a typical particle."""
 THRESHOLD_DOUBT = 1.25
@@ -143,10 +149,23 @@ def _side_density(at: Float64, sample: Float64, toward: int) -> Float64:
 
 
 def _local_maxima(volume: Float32, diameter_px: float) -> NDArray[np.intp]:
-    smooth = ndimage.gaussian_filter(volume, 0.12 * diameter_px, mode="constant")
-    reach = 2 * max(1, round(0.35 * diameter_px)) + 1
-    top = ndimage.maximum_filter(smooth, size=reach, mode="constant")
-    return np.argwhere((smooth == top) & (smooth > FAINTEST * smooth.max()) & (smooth > 0))
+    """Peaks [n, 3] (z, y, x) of the smoothed volume; in slabs, which bound the memory."""
+    sigma = SMOOTHING * diameter_px
+    reach = max(1, round(0.35 * diameter_px))
+    halo = reach + int(np.ceil(GAUSSIAN_REACH * sigma)) + 1
+    peaks, heights = [], []
+    for start in range(0, len(volume), SLAB):
+        below, end = max(0, start - halo), min(len(volume), start + SLAB)
+        slab = volume[below : end + halo]
+        smooth = ndimage.gaussian_filter(slab, sigma, mode="constant", truncate=GAUSSIAN_REACH)
+        top = ndimage.maximum_filter(smooth, size=2 * reach + 1, mode="constant")
+        found = np.argwhere((smooth == top) & (smooth > 0))
+        own = (found[:, 0] >= start - below) & (found[:, 0] < end - below)
+        peaks.append(found[own] + [below, 0, 0])
+        heights.append(smooth[tuple(found[own].T)])
+    height = np.concatenate(heights)
+    high: NDArray[np.intp] = np.concatenate(peaks)[height > FAINTEST * height.max(initial=0.0)]
+    return high
 
 
 def _settle(volume: Float32, peaks: NDArray[np.intp], radius_px: float) -> tuple[Float64, Float64]:
@@ -155,12 +174,14 @@ def _settle(volume: Float32, peaks: NDArray[np.intp], radius_px: float) -> tuple
     axis = np.arange(-reach, reach + 1)
     ball = np.stack(np.meshgrid(axis, axis, axis, indexing="ij"), -1).reshape(-1, 3)
     ball = ball[(ball**2).sum(axis=1) <= radius_px**2]
-    padded = np.pad(volume, reach + 1)
+    last = np.array(volume.shape) - 1
     centres = peaks.astype(np.float64)
     for _ in range(3):
-        nearest = np.clip(np.rint(centres).astype(int), 0, np.array(volume.shape) - 1)
-        z, y, x = np.moveaxis(nearest[:, None] + ball + reach + 1, -1, 0)
-        values = padded[z, y, x].astype(np.float64)
+        nearest = np.clip(np.rint(centres).astype(int), 0, last)
+        around = nearest[:, None] + ball
+        inside = ((around >= 0) & (around <= last)).all(axis=2)
+        z, y, x = np.moveaxis(np.clip(around, 0, last), -1, 0)
+        values = np.where(inside, volume[z, y, x], 0).astype(np.float64)
         weight = np.maximum(values.sum(axis=1), 1e-12)
         centres = nearest + (values @ ball) / weight[:, None]
     return centres, weight
