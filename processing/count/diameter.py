@@ -19,7 +19,8 @@ from processing.count.form_factor import diameter_at_zero, mean_form_factor
 from processing.count.particles import find_clusters, plateau
 from processing.errors import ProcessingError
 from processing.progress import Progress, silent
-from processing.reconstruct.ssr import ball_form_factor, ssr_volume
+from processing.reconstruct.convolution import ball_form_factor
+from processing.reconstruct.ssr import ssr_volume
 from processing.series import Float32, Float64, TiltSeries
 
 SMALLEST_PX = 3.0

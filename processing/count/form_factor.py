@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import fft
 
-from processing.reconstruct.ssr import ball_form_factor
+from processing.reconstruct.convolution import ball_form_factor
 from processing.series import Float64, TiltSeries
 
 FIRST_ZERO = 4.493409458

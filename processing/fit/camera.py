@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import fft, sparse
 
-from processing.reconstruct.ssr import ball_form_factor
+from processing.reconstruct.convolution import ball_form_factor
 from processing.series import Float32, Float64
 
 Spectrum = NDArray[np.complex64]

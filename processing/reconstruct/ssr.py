@@ -17,10 +17,10 @@ from processing.progress import Progress, silent
 from processing.reconstruct.convolution import (
     SLAB,
     SphereConvolution,
+    ball_form_factor,
     ball_volume,
     padded_shape,
 )
-from processing.reconstruct.convolution import ball_form_factor as ball_form_factor
 from processing.reconstruct.projector import Projector, over_blocks, worker_threads
 from processing.reconstruct.sirt import momentum_gains
 from processing.scratch import Allocate, in_memory

@@ -26,7 +26,7 @@ from tests.support.spheres import jittered, packed
 from tests.support.spheres import tilt_series as drawn
 
 PLAIN, WITH_MOMENTUM = 100, 26
-SIZE, SLICES, PEER_SLICES = 320, 128, 2
+SIZE, SLICES, PEER_SLICES = 320, 320, 2
 DIAMETER_PX, SPACING_PX = 11.0, 13.5
 TARGET_RATIO = 1 / 40
 SMALL_NM, SMALL_PX, PIXEL_NM, DIAMETER_NM = 80.0, 112, 0.9, 6.3

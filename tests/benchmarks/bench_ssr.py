@@ -15,9 +15,10 @@ import astra
 import numpy as np
 from scipy import fft
 
+from processing.reconstruct.convolution import ball_form_factor
 from processing.reconstruct.projector import Projector, worker_threads
 from processing.reconstruct.sirt import sirt
-from processing.reconstruct.ssr import ball_form_factor, ssr_images, ssr_volume
+from processing.reconstruct.ssr import ssr_images, ssr_volume
 from processing.series import Float32
 from tests.benchmarks.data import A_DEG
 from tests.benchmarks.row import Row
