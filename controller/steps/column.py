@@ -77,11 +77,17 @@ class Column:
         self._meet(connect())
 
     def _meet(self, microscope: Microscope) -> None:
-        self.microscope = microscope
-        self.description = microscope.describe()
-        self._boot_id = self.description.boot_id
-        self._limits = tightest(self.description.stage_limits, self._session.protocol.limits.stage)
-        self.current_pA = microscope.status().current_pA
+        """Work with this microscope from now on; one that fails at once is let go again."""
+        try:
+            description, status = microscope.describe(), microscope.status()
+            limits = tightest(description.stage_limits, self._session.protocol.limits.stage)
+        except BaseException:
+            with suppress(MicroscopeError):
+                microscope.close()
+            raise
+        self.microscope, self.description, self._limits = microscope, description, limits
+        self._boot_id = description.boot_id
+        self.current_pA = status.current_pA
 
     def move(self, step_id: str, target: StagePosition) -> StagePosition:
         """Move the stage, wait until it is at rest, return where it says it is.

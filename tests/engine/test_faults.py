@@ -145,6 +145,31 @@ def test_a_restarted_bridge_has_its_tilt_retaken_and_its_exposure_charged(tmp_pa
     assert run.of(FrameRecorded)[-1].dose_e_per_A2 > in_all + written[0].info.dose_e_per_A2
 
 
+def test_a_connection_lost_again_while_it_is_made_is_let_go(tmp_path: Path) -> None:
+    """Whoever was connected is closed in the end, also what answered only once."""
+    clients = [FakeMicroscope() for _ in range(4)]
+    lost = ConnectionLostError("gone again")
+    waiting = list(clients)
+
+    def gone(action: str, request_id: str) -> None:
+        if "A-002/frame" in request_id or (action == "status" and clients[0].fault is broken):
+            clients[0].fault = broken
+            raise lost
+
+    def broken(action: str, request_id: str) -> None:
+        raise lost
+
+    def hardly(action: str, request_id: str) -> None:
+        if action == "status":
+            raise lost
+
+    clients[0].fault, clients[1].fault, clients[2].fault = gone, hardly, hardly
+    run = Run(open_session(tmp_path / "s"), connect=lambda: waiting.pop(0))
+    assert run.go() is ExitCode.OK
+    assert complete(tmp_path / "s")
+    assert all(("close", "") in client.log for client in clients)
+
+
 def test_no_microscope_at_all_is_a_bridge_error(tmp_path: Path) -> None:
     def nobody() -> FakeMicroscope:
         raise ConnectionLostError("nothing listens there")
