@@ -174,7 +174,7 @@ class Column:
 
     def stage(self) -> StagePosition:
         """Ask where the stage is."""
-        return self._surely(self.microscope.status).stage
+        return self._surely(lambda: self.microscope.status()).stage
 
     def require_beam(self) -> None:
         """Look whether the current is there and may be used.
@@ -184,7 +184,7 @@ class Column:
         ValvesClosedError, BeamLostError
             It is not.
         """
-        status = self._surely(self.microscope.status)
+        status = self._surely(lambda: self.microscope.status())
         if not status.valves_open:
             raise ValvesClosedError("the column valves are closed")
         if not self._is_full(status.current_pA):

@@ -145,6 +145,27 @@ def test_a_restarted_bridge_has_its_tilt_retaken_and_its_exposure_charged(tmp_pa
     assert run.of(FrameRecorded)[-1].dose_e_per_A2 > in_all + written[0].info.dose_e_per_A2
 
 
+def test_a_look_at_the_stage_is_repeated_on_the_microscope_met_anew(tmp_path: Path) -> None:
+    """The one that was lost never answers again: asking it would take for ever."""
+    old, new = FakeMicroscope("boot-1"), FakeMicroscope("boot-2")
+    waiting = [old, new]
+
+    def die_after_a_frame(action: str, request_id: str) -> None:
+        if action == "acquired" and "A-001/frame" in request_id:
+            old.fault = dead
+
+    def dead(action: str, request_id: str) -> None:
+        raise ConnectionLostError("the bridge is gone")
+
+    old.fault = die_after_a_frame
+    run = Run(open_session(tmp_path / "s"), connect=lambda: waiting.pop(0))
+    watchdog = threading.Timer(10.0, run.engine.stop, (StopWhen.NOW,))
+    watchdog.start()
+    assert run.go() is ExitCode.OK
+    watchdog.cancel()
+    assert complete(tmp_path / "s")
+
+
 def test_a_connection_lost_again_while_it_is_made_is_let_go(tmp_path: Path) -> None:
     """Whoever was connected is closed in the end, also what answered only once."""
     clients = [FakeMicroscope() for _ in range(4)]
