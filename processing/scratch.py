@@ -1,12 +1,23 @@
-"""Room for arrays as large as a volume: in memory, or in files where a limit asks for it."""
+"""Arrays as large as a volume: where they go, and how to work on them slab by slab."""
 
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Iterator
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
+
+SLAB = 64
+"""Planes that are worked on at once."""
+
+
+def overlapping(planes: int, halo: int) -> Iterator[tuple[slice, slice]]:
+    """Slabs of a volume, and the same widened by `halo` planes as far as there are any."""
+    for start in range(0, planes, SLAB):
+        end = min(planes, start + SLAB)
+        yield slice(start, end), slice(max(0, start - halo), min(planes, end + halo))
 
 
 class Allocate(Protocol):

@@ -16,17 +16,15 @@ import numpy as np
 import pywt
 from scipy import ndimage
 
-from processing.combine.intensity import match_intensity
+from processing.combine.intensity import IntensityMatch, match_intensity
 from processing.progress import Progress, silent
 from processing.reconstruct.projector import worker_threads
 from processing.results import FusionRule
+from processing.scratch import Allocate, in_memory, overlapping
 from processing.series import Float32
 
 Choice = Callable[[str, Float32, Float32], Float32]
 """Band's name (``a`` and ``d`` a axis), A's and B's coefficients -> the fused ones."""
-
-SLAB = 64
-"""Height of a slab, voxels; a multiple of every 2^level in use."""
 
 
 def fuse(
@@ -36,9 +34,10 @@ def fuse(
     *,
     wavelet: str = "haar",
     level: int = 2,
+    allocate: Allocate = in_memory,
     progress: Progress = silent,
 ) -> Float32:
-    """One volume [z, y, x] from A's and B's, both in A's frame.
+    """One volume [z, y, x] from A's and B's, both in A's frame; slab by slab.
 
     Parameters
     ----------
@@ -47,14 +46,25 @@ def fuse(
         ``masked``: the one larger in magnitude within 3 voxels, after a majority vote; the mean
         on the approximation (Li, Manjunath and Mitra 1995). ``mean``: (A + B) / 2.
         ``depth-weighted``: each side from the series whose beam enters there.
+    allocate
+        Where the fused volume goes.
     """
     matched = match_intensity(volume_a, volume_b)
-    if rule == "mean":
-        return mean(volume_a, matched)
+    share_of_a = np.full(len(volume_a), 0.5, np.float32)
     if rule == "depth-weighted":
-        return depth_weighted(volume_a, matched)
-    choice = {"paper": larger, "masked": larger_magnitude}[rule]
-    return by_bands(volume_a, matched, choice, wavelet, level, progress)
+        share_of_a = entrance_share(volume_a, volume_b, matched)
+    choice = {"paper": larger, "masked": larger_magnitude}.get(rule)
+    fused = allocate(volume_a.shape, np.float32)
+    for slab, window in overlapping(len(volume_a), halo=4 * 2**level if choice else 0):
+        a, b = volume_a[window], matched(volume_b[window])
+        if choice is None:
+            share = share_of_a[slab, None, None]
+            fused[slab] = share * a + (1 - share) * b
+        else:
+            inner = slice(slab.start - window.start, slab.stop - window.start)
+            fused[slab] = by_bands(a, b, choice, wavelet, level)[inner]
+        progress("fusion", slab.stop / len(volume_a))
+    return fused
 
 
 def mean(a: Float32, b: Float32) -> Float32:
@@ -77,40 +87,23 @@ def larger_magnitude(band: str, a: Float32, b: Float32) -> Float32:
     return np.asarray(np.where(votes > 0.5, a, b), np.float32)
 
 
-def depth_weighted(a: Float32, b: Float32) -> Float32:
-    """A linear blend over the specimen's depth: A where its beam enters (+z), B at the far side."""
-    mass = np.cumsum(np.maximum(a + b, 0).sum(axis=(1, 2), dtype=np.float64))
+def entrance_share(volume_a: Float32, volume_b: Float32, matched: IntensityMatch) -> Float32:
+    """A's share by plane [z], linear over the specimen's depth: 1 where A's beam enters (+z)."""
+    planes = zip(volume_a, volume_b, strict=True)
+    mass = np.cumsum([np.maximum(a + matched(b), 0).sum(dtype=np.float64) for a, b in planes])
     if mass[-1] <= 0:
-        return mean(a, b)
+        return np.full(len(volume_a), 0.5, np.float32)
     low, high = np.searchsorted(mass / mass[-1], [0.02, 0.98])
-    depth = (np.arange(len(a)) - low) / max(high - low, 1)
-    weight = np.clip(depth, 0, 1).astype(np.float32)[:, None, None]
-    return np.asarray(weight * a + (1 - weight) * b, np.float32)
+    depth = (np.arange(len(volume_a)) - low) / max(high - low, 1)
+    return np.asarray(np.clip(depth, 0, 1), np.float32)
 
 
-def by_bands(
-    a: Float32, b: Float32, choice: Choice, wavelet: str, level: int, progress: Progress
-) -> Float32:
-    """Fuse band by band, averaged over the places of the transform's grid, slab by slab."""
+def by_bands(a: Float32, b: Float32, choice: Choice, wavelet: str, level: int) -> Float32:
+    """Fuse band by band, averaged over the places of the transform's grid."""
     cell = 2**level
-    halo = 4 * cell
-    fused = np.empty_like(a)
-    starts = range(0, len(a), SLAB)
     with ThreadPoolExecutor(worker_threads()) as pool:
-        for start in starts:
-            below, above = max(0, start - halo), min(len(a), start + SLAB + halo)
-            window = slice(below, above)
-            jobs = pool.map(
-                lambda place, window=window: _fuse_at(
-                    a[window], b[window], place, choice, wavelet, level
-                ),
-                range(cell),
-            )
-            total = np.sum(list(jobs), axis=0) / np.float32(cell)
-            end = min(len(a), start + SLAB)
-            fused[start:end] = total[start - below : end - below]
-            progress("fusion", end / len(a))
-    return fused
+        places = pool.map(lambda at: _fuse_at(a, b, at, choice, wavelet, level), range(cell))
+        return np.asarray(np.sum(list(places), axis=0) / np.float32(cell), np.float32)
 
 
 def _fuse_at(

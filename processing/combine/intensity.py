@@ -2,30 +2,65 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
+from processing.scratch import overlapping
 from processing.series import Float32
 
 MIDDLE = (1 / 3, 2 / 3)
 """Share of the specimen's mass, by depth, that counts as its middle."""
+SPECIMEN = 0.2
+"""Of a volume's largest value: what is brighter is specimen."""
+FEWEST_VOXELS = 10
 
 
-def match_intensity(volume_a: Float32, volume_b: Float32) -> Float32:
-    """gain * B + offset, with A's mean and spread in the mid-depth overlap.
+@dataclass(frozen=True)
+class IntensityMatch:
+    """gain * B + offset, with A's mean and spread.
+
+    Attributes
+    ----------
+    solid
+        B's value from which a voxel counts as specimen in full.
+    """
+
+    gain: float = 1.0
+    offset: float = 0.0
+    solid: float = 1.0
+
+    def __call__(self, volume_b: Float32) -> Float32:
+        """B, or a piece of it, on A's scale."""
+        # the offset belongs to the specimen: the empty space around it stays empty
+        weight = np.clip(volume_b / np.float32(self.solid), 0, 1)
+        matched = np.float32(self.gain) * volume_b + np.float32(self.offset) * weight
+        return np.asarray(matched, np.float32)
+
+
+def match_intensity(volume_a: Float32, volume_b: Float32) -> IntensityMatch:
+    """How B [z, y, x] has to be changed to have A's mean and spread in the mid-depth overlap.
 
     Means and spreads, not a regression of one on the other: noise in B would flatten its gain.
     """
-    mass = np.cumsum(np.maximum(volume_a, 0).sum(axis=(1, 2), dtype=np.float64))
+    mass = np.cumsum([np.maximum(plane, 0).sum(dtype=np.float64) for plane in volume_a])
     if mass[-1] <= 0:
-        return volume_b
+        return IntensityMatch()
     first, last = np.searchsorted(mass / mass[-1], MIDDLE)
-    middle = slice(int(first), int(last) + 1)
-    a, b = volume_a[middle], volume_b[middle]
-    inside = (a > 0.2 * a.max()) | (b > 0.2 * b.max())
-    if inside.sum() < 10 or b[inside].std() == 0:
-        return volume_b
-    gain = np.float32(a[inside].std() / b[inside].std())
-    offset = np.float32(a[inside].mean() - gain * b[inside].mean())
-    # the offset belongs to the specimen: the empty space around it stays empty
-    weight = np.clip(volume_b / np.float32(0.2 * b.max()), 0, 1)
-    return np.asarray(gain * volume_b + offset * weight, np.float32)
+    a, b = volume_a[first : last + 1], volume_b[first : last + 1]
+    bright_a, bright_b = SPECIMEN * a.max(), SPECIMEN * b.max()
+    moments = np.zeros(5)
+    for _, window in overlapping(len(a), halo=0):
+        inside = (a[window] > bright_a) | (b[window] > bright_b)
+        here_a, here_b = (part[window][inside].astype(np.float64) for part in (a, b))
+        sums = [here_a.sum(), here_b.sum(), here_a @ here_a, here_b @ here_b]
+        moments += [len(here_a), *sums]
+    voxels = moments[0]
+    if voxels < FEWEST_VOXELS:
+        return IntensityMatch()
+    mean_a, mean_b, square_a, square_b = moments[1:] / voxels
+    spread_a, spread_b = np.sqrt(np.maximum([square_a - mean_a**2, square_b - mean_b**2], 0))
+    if spread_b == 0:
+        return IntensityMatch()
+    gain = spread_a / spread_b
+    return IntensityMatch(float(gain), float(mean_a - gain * mean_b), float(bright_b))

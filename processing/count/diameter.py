@@ -21,6 +21,7 @@ from processing.errors import ProcessingError
 from processing.progress import Progress, silent
 from processing.reconstruct.convolution import ball_form_factor
 from processing.reconstruct.ssr import ssr_volume
+from processing.scratch import Allocate, in_memory, overlapping
 from processing.series import Float32, Float64, TiltSeries
 
 SMALLEST_PX = 3.0
@@ -60,7 +61,11 @@ class DiameterEstimate:
 
 
 def estimate_diameter(
-    volume: Float32, series: TiltSeries, *, progress: Progress = silent
+    volume: Float32,
+    series: TiltSeries,
+    *,
+    allocate: Allocate = in_memory,
+    progress: Progress = silent,
 ) -> DiameterEstimate:
     """Diameter of the spheres in a reconstruction [z, y, x] and its aligned series.
 
@@ -83,7 +88,7 @@ def estimate_diameter(
             "found; give the diameter, or record at a finer pixel"
         )
     coarse_px = float(np.exp(_parabola_peak(np.log(trials), likeness)))
-    fine_px = _from_whole_volume(volume, series, coarse_px, progress)
+    fine_px = _from_whole_volume(volume, series, coarse_px, allocate, progress)
     return DiameterEstimate(fine_px, coarse_px, trials, likeness)
 
 
@@ -134,14 +139,20 @@ def _unlocked(centres_px: Float64, sides: tuple[int, ...]) -> Float64:
 def _busiest_piece(volume: Float32, edge: int) -> Float32:
     """The cube of at most `edge` voxels that holds most."""
     edges = [min(edge, n) for n in volume.shape]
-    filled = ndimage.uniform_filter(volume, [max(1, n // 2) for n in edges], mode="constant")
-    middle = np.unravel_index(int(filled.argmax()), volume.shape)
+    reach = [max(1, n // 2) for n in edges]
+    most, middle = -np.inf, (0, 0, 0)
+    for slab, window in overlapping(len(volume), halo=reach[0]):
+        filled = ndimage.uniform_filter(volume[window], reach, mode="constant")
+        filled = filled[slab.start - window.start : slab.stop - window.start]
+        if filled.max() > most:
+            z, y, x = np.unravel_index(int(filled.argmax()), filled.shape)
+            most, middle = float(filled.max()), (slab.start + int(z), int(y), int(x))
     starts = [
         int(np.clip(at - n // 2, 0, whole - n))
         for at, n, whole in zip(middle, edges, volume.shape, strict=True)
     ]
-    window = tuple(slice(start, start + n) for start, n in zip(starts, edges, strict=True))
-    return np.ascontiguousarray(volume[window])
+    piece = tuple(slice(start, start + n) for start, n in zip(starts, edges, strict=True))
+    return np.ascontiguousarray(volume[piece])
 
 
 def _scan(piece: Float32, trials_px: Float64, progress: Callable[[float], None]) -> Float64:
@@ -156,7 +167,7 @@ def _likeness(piece: Float32, diameter_px: float) -> float:
     """Correlation of a piece with equal spheres on the centres found in it."""
     factor = _binning(diameter_px)
     piece, diameter_px = _binned(piece, factor), diameter_px / factor
-    centres = _particles(piece, diameter_px, PIECE_ITERATIONS)
+    centres = _particles(piece, diameter_px, PIECE_ITERATIONS, in_memory)
     if len(centres) == 0:
         return 0.0
     inner = tuple(slice(n // 12, n - n // 12) for n in piece.shape)
@@ -167,12 +178,12 @@ def _likeness(piece: Float32, diameter_px: float) -> float:
 
 
 def _from_whole_volume(
-    volume: Float32, series: TiltSeries, coarse_px: float, progress: Progress
+    volume: Float32, series: TiltSeries, coarse_px: float, allocate: Allocate, progress: Progress
 ) -> float:
     """All particles by the diameter so far, their form factor, its diameter."""
     diameter_px = coarse_px
     for turn in range(2):
-        centres_px = _all_particles(volume, diameter_px)
+        centres_px = _all_particles(volume, diameter_px, allocate)
         before, diameter_px = diameter_px, refined_diameter(series, centres_px, diameter_px)
         progress("diameter", 0.7 + 0.3 * turn)
         if abs(diameter_px / before - 1) < SETTLED:
@@ -180,14 +191,14 @@ def _from_whole_volume(
     return diameter_px
 
 
-def _all_particles(volume: Float32, diameter_px: float) -> Float64:
+def _all_particles(volume: Float32, diameter_px: float, allocate: Allocate) -> Float64:
     """Centres [n, 3] (x, y, z) in the whole volume, found on a coarser grid where that will do.
 
     All of them: in a crystal the images of the others would speak at the same Bragg peaks.
     """
     factor = _binning(diameter_px)
     coarse = _binned(volume, factor)
-    centres = _particles(coarse, diameter_px / factor, WHOLE_ITERATIONS)
+    centres = _particles(coarse, diameter_px / factor, WHOLE_ITERATIONS, allocate)
     cut_off = np.array(volume.shape[::-1]) - factor * np.array(coarse.shape[::-1])
     return np.asarray(factor * centres - cut_off / 2, np.float64)
 
@@ -206,9 +217,10 @@ def _binned(volume: Float32, factor: int) -> Float32:
     return np.asarray(blocks.mean(axis=(1, 3, 5)), np.float32)
 
 
-def _particles(volume: Float32, diameter_px: float, iterations: int) -> Float64:
+def _particles(volume: Float32, diameter_px: float, iterations: int, allocate: Allocate) -> Float64:
     """Centres [n, 3] (x, y, z) of the spheres in a volume."""
-    clusters = find_clusters(ssr_volume(volume, diameter_px, iterations=iterations), diameter_px)
+    spheres = ssr_volume(volume, diameter_px, iterations=iterations, allocate=allocate)
+    clusters = find_clusters(spheres, diameter_px)
     return clusters.centres_px[clusters.weight >= plateau(clusters.weight).value]
 
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from scipy.spatial import cKDTree
 
+from processing.scratch import overlapping
 from processing.series import Float32, Float64
 
 CLUSTER_RADIUS = 0.42
@@ -26,8 +27,6 @@ SMOOTHING = 0.12
 """Standard deviation, diameters, by which noise inside a cluster is evened out."""
 GAUSSIAN_REACH = 4.0
 """Standard deviations after which the Gaussian is cut off."""
-SLAB = 64
-"""Planes smoothed at once."""
 THRESHOLD_RANGE = (0.15, 0.8)
 """Where the plateau is looked for, in weights of a typical particle."""
 THRESHOLD_DOUBT = 1.25
@@ -154,14 +153,15 @@ def _local_maxima(volume: Float32, diameter_px: float) -> NDArray[np.intp]:
     reach = max(1, round(0.35 * diameter_px))
     halo = reach + int(np.ceil(GAUSSIAN_REACH * sigma)) + 1
     peaks, heights = [], []
-    for start in range(0, len(volume), SLAB):
-        below, end = max(0, start - halo), min(len(volume), start + SLAB)
-        slab = volume[below : end + halo]
-        smooth = ndimage.gaussian_filter(slab, sigma, mode="constant", truncate=GAUSSIAN_REACH)
+    for slab, window in overlapping(len(volume), halo):
+        smooth = ndimage.gaussian_filter(
+            volume[window], sigma, mode="constant", truncate=GAUSSIAN_REACH
+        )
         top = ndimage.maximum_filter(smooth, size=2 * reach + 1, mode="constant")
         found = np.argwhere((smooth == top) & (smooth > 0))
-        own = (found[:, 0] >= start - below) & (found[:, 0] < end - below)
-        peaks.append(found[own] + [below, 0, 0])
+        found_z = found[:, 0] + window.start
+        own = (found_z >= slab.start) & (found_z < slab.stop)
+        peaks.append(found[own] + [window.start, 0, 0])
         heights.append(smooth[tuple(found[own].T)])
     height = np.concatenate(heights)
     high: NDArray[np.intp] = np.concatenate(peaks)[height > FAINTEST * height.max(initial=0.0)]

@@ -141,6 +141,7 @@ class _Pair:
             rule,
             wavelet=self.settings.wavelet,
             level=self.settings.level,
+            allocate=self.allocate,
             progress=progress,
         )
 

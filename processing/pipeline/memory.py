@@ -1,10 +1,9 @@
 """Where volumes go, and the refusal of what would not fit even so, before hours of work.
 
-The limit covers every array as large as a volume that is held at once. Where they exceed it, those
-of reconstruction, sphere fit and resampling go to files in the temporary folder and are worked in
-slabs, with the same result; what the operating system keeps of the files in memory it gives back
-when asked. The images, a system matrix and some planes a thread come on top: they grow with the
-square of the side, not with its cube.
+The limit covers every array as large as a volume that is held at once. Where they exceed it, they
+go to files in the temporary folder and are worked in slabs, with the same result; what the
+operating system keeps of the files in memory it gives back when asked. The images, a system matrix
+and some planes a thread come on top: they grow with the square of the side, not with its cube.
 """
 
 from __future__ import annotations
@@ -16,8 +15,8 @@ SINGLE_VOLUMES = 8
 """Volumes held at once at the peak of one series, the sphere fit: counted, and measured."""
 DUAL_VOLUMES = 14
 """The same while two series are combined."""
-MEMORY_VOLUMES = 5
-"""Of these, what is held in memory whatever the limit: counting the particles."""
+MEMORY_VOLUMES = 2
+"""Of these, what is held in memory whatever the limit: the blocks of slices in work."""
 BYTES_PER_VOXEL = 4
 
 

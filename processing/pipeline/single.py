@@ -93,7 +93,9 @@ def find_particles(
     )
     diameter_nm = settings.diameter_nm
     if diameter_nm is None:
-        estimate = estimate_diameter(volume, straight, progress=within(progress, 0.35, 0.5))
+        estimate = estimate_diameter(
+            volume, straight, allocate=allocate, progress=within(progress, 0.35, 0.5)
+        )
         diameter_nm = estimate.value_px * series.pixel_nm
     candidates = find_candidates(
         volume,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from processing.combine.fuse import fuse
 from processing.combine.pose import FLIP, Pose, about_z
 from processing.combine.resample import resample
 from processing.count.particles import find_clusters
@@ -30,8 +31,8 @@ def test_volumes_go_where_the_limit_says(volumes: int, limit_GB: float, expected
 
 
 def test_what_has_to_be_in_memory_and_does_not_fit_is_refused() -> None:
-    with pytest.raises(ProcessingError, match=r"400 x 400 x 400 .* the limit is 1 GB; .*raise"):
-        allocator(CUBE, SINGLE_VOLUMES, 1.0)
+    with pytest.raises(ProcessingError, match=r"400 x 400 x 400 .* the limit is 0.4 GB; .*raise"):
+        allocator(CUBE, SINGLE_VOLUMES, 0.4)
 
 
 def test_on_disk_the_volumes_and_the_particles_are_the_same() -> None:
@@ -42,14 +43,15 @@ def test_on_disk_the_volumes_and_the_particles_are_the_same() -> None:
     def volumes(allocate: Allocate) -> list[Float32]:
         found = sirt_series(series, 10, momentum=True, allocate=allocate)
         moved = resample(found, pose, (60, 58, 56), 1.0, 1.0, allocate=allocate)
-        return [found, moved, ssr_volume(moved, DIAMETER, iterations=10, allocate=allocate)]
+        fused = [fuse(moved, 0.8 * moved, rule, allocate=allocate) for rule in ("masked", "mean")]
+        return [found, moved, *fused, ssr_volume(moved, DIAMETER, iterations=10, allocate=allocate)]
 
     in_ram, in_files = volumes(in_memory), volumes(on_disk)
     for expected, volume in zip(in_ram, in_files, strict=True):
         assert isinstance(volume, np.memmap)
         np.testing.assert_allclose(volume, expected, atol=1e-6 * expected.max())
     np.testing.assert_allclose(
-        find_clusters(in_files[2], DIAMETER).centres_px,
-        find_clusters(in_ram[2], DIAMETER).centres_px,
+        find_clusters(in_files[-1], DIAMETER).centres_px,
+        find_clusters(in_ram[-1], DIAMETER).centres_px,
         atol=1e-3,
     )

@@ -1,0 +1,100 @@
+"""Both series and their fusion under a memory limit that the volumes exceed, and without one.
+
+Each runs in a process of its own, which tells the most memory of its own that it held (files that
+the operating system keeps in memory, and gives back when asked, are not its own), beyond what it
+held with the images read. Refuses to compare results that differ. Linux only.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+
+from processing.pipeline import ProcessSettings, combine_series, process_series
+from processing.series import TiltSeries
+from tests.benchmarks.data import A_DEG, B_DEG, recorded
+from tests.benchmarks.row import Row
+
+ASSEMBLY_NM, SIZE, PIXEL_NM = 90.0, 256, 0.45
+PLENTY_GB, TIGHT_GB = 6.0, 0.3
+EVERY_S = 0.02
+
+
+def run() -> list[Row]:
+    """Memory, and what the files cost in time."""
+    dual = recorded(ASSEMBLY_NM, SIZE, PIXEL_NM)
+    with tempfile.TemporaryDirectory() as name:
+        file = Path(name) / "counts.npz"
+        np.savez(file, a=dual.a.counts, b=dual.b.counts)
+        tight, plenty = (_in_child(file, limit_GB) for limit_GB in (TIGHT_GB, PLENTY_GB))
+    if not np.allclose(tight["centres"], plenty["centres"], atol=1e-3):
+        raise AssertionError("in slabs, other particles are found")
+    problem = f"two series and fusion, {SIZE}^3, limit {TIGHT_GB:g} GB"
+    peer = f"limit {PLENTY_GB:g} GB"
+    return [
+        Row(f"{problem}: own memory", tight["GB"], peer, plenty["GB"], 1.0, None, "GB"),
+        Row(f"{problem}: time", tight["seconds"], peer, plenty["seconds"], None, None, "s"),
+    ]
+
+
+def _in_child(file: Path, limit_GB: float) -> dict[str, float]:
+    command = [sys.executable, "-m", __name__, str(file), str(limit_GB)]
+    child = subprocess.run(command, check=True, capture_output=True, text=True)
+    took: dict[str, float] = json.loads(child.stdout)
+    return took
+
+
+def _measure(file: Path, limit_GB: float) -> None:
+    settings = ProcessSettings(memory_limit_GB=limit_GB)
+    with np.load(file) as counts:
+        a, b = (
+            TiltSeries(counts[name].astype(np.float32), angles, PIXEL_NM, name=name.upper())
+            for name, angles in (("a", A_DEG), ("b", B_DEG))
+        )
+    before_GB, before = _own_GB(), time.perf_counter()
+    with _watched() as peak:
+        results = process_series(a, settings), process_series(b, settings)
+        fused = combine_series(*results, settings)
+    took = {
+        "GB": peak[0] - before_GB,
+        "seconds": time.perf_counter() - before,
+        "centres": fused.detection.table.centres_nm.tolist(),
+    }
+    print(json.dumps(took))
+
+
+@contextmanager
+def _watched() -> Iterator[list[float]]:
+    """The most memory of its own that this process holds while the block runs."""
+    peak, done = [0.0], threading.Event()
+
+    def watch() -> None:
+        while not done.wait(EVERY_S):
+            peak[0] = max(peak[0], _own_GB())
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    try:
+        yield peak
+    finally:
+        done.set()
+        watcher.join()
+
+
+def _own_GB() -> float:
+    status = Path("/proc/self/status").read_text(encoding="ascii")
+    line = next(line for line in status.splitlines() if line.startswith("RssAnon"))
+    return float(line.split()[1]) * 1024 / 1e9
+
+
+if __name__ == "__main__":
+    _measure(Path(sys.argv[1]), float(sys.argv[2]))
