@@ -232,7 +232,7 @@ class RemoteMicroscope:
                 self._ask(m.RenewLease(token=self._token))
             except LeaseError:
                 return
-            except ConnectionLostError:
+            except MicroscopeError:
                 continue
 
 

@@ -25,6 +25,9 @@ from controller.microscope.interface import (
 CALL_PATIENCE_S = 10.0
 """The bridge answers within POLL_S even while an action lasts: longer means it is gone."""
 
+BROKEN_OFF = "receiving:"
+"""How Pyro begins to say that a greeting did not come whole: the network's fault, no refusal."""
+
 
 class Link:
     """A Pyro proxy over a connection of our own making, never shared between threads.
@@ -156,5 +159,7 @@ def _greet(sock: socket.socket, address: BridgeAddress) -> str:
     answer = protocol.recv_stub(connection, [protocol.MSG_CONNECTOK, protocol.MSG_CONNECTFAIL])
     content: Any = serializer.loads(answer.data)
     if answer.type == protocol.MSG_CONNECTFAIL:
+        if str(content).startswith(BROKEN_OFF):
+            raise ConnectionLostError(f"bridge {address}: the greeting came too late: {content}")
         raise BridgeRefusedError(f"bridge {address}: {content}")
     return str(content["handshake"])
