@@ -47,7 +47,7 @@ def page(outcomes: list[Record]) -> str:
         "",
         "| case | seeds | interval holds the truth | mean width | worst F1 | largest rms, nm "
         "| least recall in an outer third | diameter off by at most | registration off by at most "
-        "| seconds | GB |",
+        "| seconds, one core | GB |",
         "|---|---|---|---|---|---|---|---|---|---|---|",
         *(_summary(name, group) for name, group in _by_case(outcomes)),
     ]
@@ -97,7 +97,8 @@ def _summary(name: str, group: list[Record]) -> str:
     return (
         f"| {name} | {len(group)} | {held} | {width:.2%} | {min(row['f1'] for row in fused):.4f} "
         f"| {rms:.2f} | {outer:.4f} | {max(abs(o['diameter_error']) for o in group):.1%} "
-        f"| {max(o['registration_deg'] for o in group):.3f} deg "
+        f"| {max(o['registration_deg'] for o in group):.3f} deg, "
+        f"{max(o['registration_px'] for o in group):.2f} px "
         f"| {np.median([o['seconds'] for o in group]):.0f} "
         f"| {max(o['peak_GB'] for o in group):.1f} |"
     )
