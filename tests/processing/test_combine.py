@@ -22,6 +22,8 @@ from processing.combine.pose import (
 )
 from processing.combine.register import RegistrationRefusedError, register
 from processing.combine.resample import resample
+from simulator.grid import make_grid
+from simulator.settings import SpecimenSettings
 from tests.support.spheres import packed
 
 DIAMETER_NM = 6.3
@@ -96,6 +98,16 @@ def test_a_shrunken_b_is_seen_as_one(order: str, size: float) -> None:
     found = register(seen(points, 5, exit_side=-1), moved * size, DIAMETER_NM)
     assert found.pose.scale == pytest.approx(1 / size, abs=1e-3)
     assert turned_by(found.pose.matrix, pose.matrix) < 0.1
+    assert found.share > max(0.7, found.runner_up)
+
+
+def test_a_seat_may_be_tilted_by_several_degrees() -> None:
+    """Of a large crystal, whose rim then lies a lattice step away from where it is looked for."""
+    points = make_grid(SpecimenSettings(), seed=106).assemblies[0].centres_nm
+    seat = Rotation.from_euler("xy", [3.47, 2.18], degrees=True).as_matrix()
+    there = Pose(about_z(83.9) @ seat @ FLIP, np.array([5.0, -9.0, 3.0]))
+    found = register(points, there.apply(points), DIAMETER_NM)
+    assert turned_by(found.pose.matrix, there.inverse().matrix) < 0.1
     assert found.share > max(0.7, found.runner_up)
 
 
