@@ -42,6 +42,8 @@ class MicroscopeContract:
     """The cases; one microscope serves them all, so each case leaves it usable."""
 
     fixture_name: str
+    scan: ScanSettings = SCAN
+    """One the microscope offers."""
 
     @pytest.fixture
     def microscope(self, request: pytest.FixtureRequest) -> Microscope:
@@ -124,25 +126,29 @@ class MicroscopeContract:
 
     def test_frame_is_what_its_record_says(self, microscope: Microscope) -> None:
         request_id = new_id()
-        frame = microscope.acquire(request_id, SCAN)
+        frame = microscope.acquire(request_id, self.scan)
         info = frame.info
-        assert frame.pixels.shape == (SCAN.height_px, SCAN.width_px)
+        assert frame.pixels.shape == (self.scan.height_px, self.scan.width_px)
         assert frame.pixels.dtype.name == info.dtype
         assert zlib.crc32(np.ascontiguousarray(frame.pixels).tobytes()) == info.crc32
-        assert (info.frame_id, info.scan) == (request_id, SCAN)
-        assert info.dose_e_per_A2 == pytest.approx(SCAN.dose_e_per_A2(info.current_pA), rel=0.05)
+        assert (info.frame_id, info.scan) == (request_id, self.scan)
+        assert info.dose_e_per_A2 == pytest.approx(
+            self.scan.dose_e_per_A2(info.current_pA), rel=0.05
+        )
 
     def test_beam_is_blanked_after_a_frame(self, microscope: Microscope) -> None:
-        microscope.acquire(new_id(), SCAN)
+        microscope.acquire(new_id(), self.scan)
         assert microscope.status().beam_blanked
 
     def test_repeated_exposure_gives_the_same_frame(self, microscope: Microscope) -> None:
         request_id = new_id()
-        assert_same(microscope.acquire(request_id, SCAN), microscope.acquire(request_id, SCAN))
+        assert_same(
+            microscope.acquire(request_id, self.scan), microscope.acquire(request_id, self.scan)
+        )
 
     def test_frame_can_be_fetched_again(self, microscope: Microscope) -> None:
         request_id = new_id()
-        assert_same(microscope.acquire(request_id, SCAN), microscope.fetch_frame(request_id))
+        assert_same(microscope.acquire(request_id, self.scan), microscope.fetch_frame(request_id))
 
     def test_unknown_frame_cannot_be_fetched(self, microscope: Microscope) -> None:
         with pytest.raises(AcquisitionError):
@@ -171,7 +177,10 @@ class MicroscopeContract:
 
     def test_it_works_on_after_it_was_made_safe(self, microscope: Microscope) -> None:
         microscope.make_safe("a test")
-        assert microscope.acquire(new_id(), SCAN).pixels.shape == (SCAN.height_px, SCAN.width_px)
+        assert microscope.acquire(new_id(), self.scan).pixels.shape == (
+            self.scan.height_px,
+            self.scan.width_px,
+        )
 
     def test_only_a_simulated_one_rehearses(self, microscope: Microscope) -> None:
         if microscope.describe().simulated:

@@ -1,0 +1,42 @@
+"""What no scripting says of a column and its installation: the operator writes it down once."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from controller.microscope.interface import Data, Positive
+
+Sense = Literal[-1, 1]
+"""1: as we count it; -1: the other way round."""
+
+
+class ColumnSettings(Data):
+    """Settings every adapter knows."""
+
+    inner_collection_mrad: Positive
+    """Of the HAADF detector, at the camera length used."""
+    outer_collection_mrad: Positive
+    convergence_mrad: Positive | None = None
+    """Semi-angle of the probe; None: read from the column, where it says so."""
+    full_px: Annotated[int, Field(ge=16, le=8192)]
+    """Side of an unbinned frame of the full field, pixels."""
+    binnings: Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(min_length=1)] = (1, 2, 4, 8)
+    pixel_type: Literal["uint16", "int16"] = "uint16"
+    """What the counts are kept as; counts beyond its range are refused, not clipped."""
+    shortest_dwell_us: Positive = 0.5
+    current_tolerance: Annotated[float, Field(gt=0, lt=1)] = 0.1
+    """How far the screen current may be from the one wanted, as a share of it."""
+    screen_settle_s: Positive = 2.0
+    """From unblanking on the screen to a steady reading; the specimen is exposed meanwhile."""
+    alpha_limit_deg: Positive | None = None
+    """Tilts stay within this on both sides, where the holder allows less than the stage."""
+    stage_within_s: Positive = 120.0
+    """A move that takes longer is a stuck stage."""
+    tilt_sense: Sense = 1
+    """1: a positive tilt turns what lies towards the source towards +x."""
+    z_sense: Sense = 1
+    """1: a larger z lies nearer to the source."""
+    rows_sense: Sense = 1
+    """1: the first row recorded has the lowest y."""
