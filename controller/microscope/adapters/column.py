@@ -16,6 +16,7 @@ from controller.microscope.adapters.driver import Identity
 from controller.microscope.adapters.frames import RecentFrames
 from controller.microscope.adapters.halts import Halts
 from controller.microscope.adapters.requests import Requests
+from controller.microscope.adapters.scan import frame_sizes_px
 from controller.microscope.adapters.settings import ColumnSettings
 from controller.microscope.adapters.threads import Clock, DriverThread, RealClock
 from controller.microscope.interface import (
@@ -42,8 +43,6 @@ class RealColumn:
         The driver that acts, and the one that looks and blanks; may be the same.
     settings
         Of this installation.
-    frame_sizes_px
-        (height, width) pairs the driver can scan.
     clock
         Time; the computer's own.
     """
@@ -53,7 +52,6 @@ class RealColumn:
         work: DriverThread,
         watch: DriverThread,
         settings: ColumnSettings,
-        frame_sizes_px: tuple[tuple[int, int], ...],
         clock: Clock | None = None,
     ) -> None:
         clock = clock or RealClock()
@@ -61,7 +59,7 @@ class RealColumn:
         self._requests, self._frames, self._halts = Requests(), RecentFrames(), Halts(clock)
         self.blank()
         identity = work.do(lambda driver: driver.identify())
-        self._description = _describe(identity, settings, frame_sizes_px)
+        self._description = _describe(identity, settings)
         self._seen = work.do(lambda driver: driver.look())
         self._actions = Actions(work, watch, settings, self._description, self._halts, clock)
 
@@ -160,9 +158,7 @@ class RealColumn:
         return self._requests.once(request_id, act)
 
 
-def _describe(
-    identity: Identity, settings: ColumnSettings, frame_sizes_px: tuple[tuple[int, int], ...]
-) -> Description:
+def _describe(identity: Identity, settings: ColumnSettings) -> Description:
     return Description(
         name=identity.name,
         boot_id=uuid.uuid4().hex,
@@ -173,7 +169,7 @@ def _describe(
         inner_collection_mrad=settings.inner_collection_mrad,
         outer_collection_mrad=settings.outer_collection_mrad,
         stage_limits=_within(identity.stage_limits, settings.alpha_limit_deg),
-        frame_sizes_px=frame_sizes_px,
+        frame_sizes_px=frame_sizes_px(settings),
     )
 
 

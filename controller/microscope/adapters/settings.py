@@ -10,6 +10,16 @@ from controller.microscope.interface import Data, Positive
 
 Sense = Literal[-1, 1]
 """1: as we count it; -1: the other way round."""
+Area = Literal["FULL", "HALF", "QUARTER"]
+
+
+class FieldOfView(Data):
+    """One step of the magnification, calibrated."""
+
+    magnification: Positive
+    """As the column shows it in STEM."""
+    field_nm: Positive
+    """Side of the full scan at that magnification."""
 
 
 class ColumnSettings(Data):
@@ -23,6 +33,13 @@ class ColumnSettings(Data):
     full_px: Annotated[int, Field(ge=16, le=8192)]
     """Side of an unbinned frame of the full field, pixels."""
     binnings: Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(min_length=1)] = (1, 2, 4, 8)
+    fields: Annotated[tuple[FieldOfView, ...], Field(min_length=1)]
+    """Scripting sets a magnification, of which the column has steps; the pixel size follows."""
+    field_tolerance: Annotated[float, Field(gt=0, lt=0.2)] = 0.01
+    """How far a field may be from the one the protocol's pixel size asks for, as a share of it."""
+    areas: Annotated[tuple[Area, ...], Field(min_length=1)] = ("FULL",)
+    """Parts of the field that may be scanned; add HALF and QUARTER once their pixel size has been
+    checked on the column."""
     pixel_type: Literal["uint16", "int16"] = "uint16"
     """What the counts are kept as; counts beyond its range are refused, not clipped."""
     shortest_dwell_us: Positive = 0.5

@@ -39,7 +39,7 @@ class DriverThread:
 
     def close(self) -> None:
         """Let go of the driver and end the thread."""
-        self._thread.submit(self._driver.close)
+        self.do(lambda driver: driver.close())
         self._thread.shutdown(wait=False)
 
 

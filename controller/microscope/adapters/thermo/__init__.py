@@ -10,9 +10,7 @@ from typing import Any
 
 from controller.microscope.adapters.column import RealColumn
 from controller.microscope.adapters.thermo.com import open_instrument
-from controller.microscope.adapters.thermo.driver import ThermoDriver
-from controller.microscope.adapters.thermo.scan import frame_sizes_px
-from controller.microscope.adapters.thermo.settings import ThermoSettings
+from controller.microscope.adapters.thermo.driver import ThermoDriver, ThermoSettings
 from controller.microscope.adapters.threads import Clock, DriverThread
 
 
@@ -47,4 +45,4 @@ def connect(
 
     work = DriverThread(open_driver, "column-work")
     watch = DriverThread(open_driver, "column-watch")
-    return RealColumn(work, watch, checked, frame_sizes_px(checked), clock)
+    return RealColumn(work, watch, checked, clock)

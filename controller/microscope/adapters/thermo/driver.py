@@ -13,10 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from controller.microscope.adapters.driver import Identity, Look, Pause
+from controller.microscope.adapters.scan import choose_scan
+from controller.microscope.adapters.settings import ColumnSettings
 from controller.microscope.adapters.thermo import units
 from controller.microscope.adapters.thermo.com import asking
-from controller.microscope.adapters.thermo.scan import choose_scan
-from controller.microscope.adapters.thermo.settings import ThermoSettings
 from controller.microscope.interface import (
     AcquisitionError,
     NotSupportedError,
@@ -57,6 +57,13 @@ class ScreenPosition(IntEnum):
     UNKNOWN = 1
     UP = 2
     DOWN = 3
+
+
+class ThermoSettings(ColumnSettings):
+    """What TEM Scripting does not say."""
+
+    detector: str = "HAADF"
+    """As the scripting names it."""
 
 
 class ThermoDriver:

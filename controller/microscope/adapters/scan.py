@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import IntEnum
 
-from controller.microscope.adapters.thermo.settings import ThermoSettings
+from controller.microscope.adapters.settings import ColumnSettings
 from controller.microscope.interface import OutOfLimitsError, ScanSettings
 
 
-class AcqImageSize(IntEnum):
-    """Part of the field, as TEM Scripting numbers it."""
+class ScanArea(IntEnum):
+    """Part of the field in the middle of it, as TEM Scripting numbers it."""
 
     FULL = 0
     HALF = 1
@@ -26,17 +26,15 @@ class AcqImageSize(IntEnum):
 class ScanChoice:
     """What is set on the column."""
 
-    area: AcqImageSize
+    area: ScanArea
     binning: int
     magnification: float
 
 
-def frame_sizes_px(settings: ThermoSettings) -> tuple[tuple[int, int], ...]:
+def frame_sizes_px(settings: ColumnSettings) -> tuple[tuple[int, int], ...]:
     """Return the (height, width) pairs on offer, largest first."""
     steps = {
-        AcqImageSize[area].share * binning
-        for area in settings.areas
-        for binning in settings.binnings
+        ScanArea[area].share * binning for area in settings.areas for binning in settings.binnings
     }
     sides = sorted(
         (settings.full_px // n for n in steps if settings.full_px % n == 0), reverse=True
@@ -44,7 +42,7 @@ def frame_sizes_px(settings: ThermoSettings) -> tuple[tuple[int, int], ...]:
     return tuple((side, side) for side in sides)
 
 
-def choose_scan(scan: ScanSettings, settings: ThermoSettings) -> ScanChoice:
+def choose_scan(scan: ScanSettings, settings: ColumnSettings) -> ScanChoice:
     """Find area, binning and magnification that give this size and this pixel.
 
     The full field comes first, then the smaller areas: HALF at some magnification is FULL at
@@ -56,7 +54,7 @@ def choose_scan(scan: ScanSettings, settings: ThermoSettings) -> ScanChoice:
         Saying which pixel sizes this size can have.
     """
     offered_nm = []
-    for area in (AcqImageSize[name] for name in settings.areas):
+    for area in (ScanArea[name] for name in settings.areas):
         binning, rest = divmod(settings.full_px, area.share * scan.width_px)
         if rest or binning not in settings.binnings:
             continue

@@ -1,0 +1,287 @@
+"""The adapter for what SerialEM runs, against a stand-in of its Python module."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from controller.bridge.launch import start_bridge
+from controller.errors import BridgeError, UsageError
+from controller.microscope.adapters.actions import CurrentNotSetError
+from controller.microscope.adapters.serialem import connect
+from controller.microscope.interface import (
+    AbortedError,
+    AcquisitionError,
+    BeamLostError,
+    Microscope,
+    MicroscopeError,
+    NotSupportedError,
+    OutOfLimitsError,
+    ScanSettings,
+    StageError,
+    StagePosition,
+    ValvesClosedError,
+)
+from controller.microscope.loading import load_microscope
+from tests.microscope.contract import MicroscopeContract, new_id
+from tests.support.columns import serialem
+from tests.support.columns.spoiling import Spoil, spoil
+from tests.support.virtual_clock import VirtualClock
+
+NAME = "controller.microscope.adapters.serialem:connect"
+STAND_INS = Path(serialem.__file__).parent
+SETTINGS: dict[str, Any] = {
+    "camera": 2,
+    "detector": 1,
+    "convergence_mrad": 9.0,
+    "inner_collection_mrad": 62.0,
+    "outer_collection_mrad": 200.0,
+    "alpha_limit_deg": 75.0,
+    "full_px": 512,
+    "pixel_type": "int16",
+    "fields": [{"magnification": mag, "field_nm": 40e6 / mag} for mag in (20e3, 40e3, 80e3)],
+}
+TOML = """
+camera = 2
+detector = 1
+convergence_mrad = 9.0
+inner_collection_mrad = 62.0
+outer_collection_mrad = 200.0
+alpha_limit_deg = 75.0
+full_px = 512
+pixel_type = "int16"
+screen_settle_s = 0.05
+fields = [{ magnification = 80000, field_nm = 500.0 }]
+"""
+SCAN = ScanSettings(width_px=128, height_px=128, pixel_nm=500 / 128, dwell_us=2.0)
+PROBE_PA = 65.0
+"""Within a tenth of both currents the contract asks for: nobody turns a knob between its cases."""
+
+
+@pytest.fixture
+def sem(monkeypatch: pytest.MonkeyPatch) -> serialem.Column:
+    """A fresh column behind SerialEM."""
+    monkeypatch.setitem(sys.modules, "serialem", serialem)
+    return serialem.new_column()
+
+
+@pytest.fixture
+def column(sem: serialem.Column) -> Iterator[Microscope]:
+    """The adapter, in virtual time, its current verified."""
+    clock = VirtualClock()
+    sem.sleep = clock.sleep
+    column = connect(SETTINGS, None, clock)
+    column.set_current(new_id(), PROBE_PA)
+    sem.log.clear()
+    yield column
+    sem.refuses.clear()
+    column.close()
+
+
+@pytest.fixture(scope="module")
+def column_bridged(private_folder: Path) -> Iterator[Microscope]:
+    """The adapter by its name, in a bridge's process, in real time."""
+    settings = private_folder / "serialem.toml"
+    settings.write_text(TOML)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", str(STAND_INS))
+        with start_bridge(
+            private_folder / "b", microscope=NAME, settings=settings, lease_s=10.0
+        ) as bridge:
+            microscope = bridge.connect("the contract")
+            yield microscope
+            microscope.close()
+
+
+class TestSerialem(MicroscopeContract):
+    """The adapter in this process."""
+
+    fixture_name = "column"
+    scan = SCAN
+
+
+class TestSerialemThroughTheBridge(MicroscopeContract):
+    """The adapter as it is used."""
+
+    fixture_name = "column_bridged"
+    scan = SCAN
+
+
+def test_it_is_loaded_by_name_and_lets_go(sem: serialem.Column) -> None:
+    column = load_microscope(NAME, SETTINGS, state_path=None, real_time=False)
+    description = column.describe()
+    assert sem.connected == ("127.0.0.1", 48888)
+    assert (sem.camera, sem.detector, sem.blanked) == (2, ("R", 1), 1)
+    assert sem.did("no message box")
+    assert (description.voltage_kV, description.convergence_mrad) == (200.0, 9.0)
+    assert description.stage_limits.alpha_min_deg == -75.0
+    column.close()
+    assert sem.connected is None
+
+
+@pytest.mark.parametrize("missing", ["camera", "detector", "alpha_limit_deg", "fields"])
+def test_missing_settings_are_named(sem: serialem.Column, missing: str) -> None:
+    settings = {name: value for name, value in SETTINGS.items() if name != missing}
+    with pytest.raises(UsageError, match=missing):
+        load_microscope(NAME, settings, state_path=None, real_time=False)
+
+
+def test_without_the_module_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "serialem", None)
+    with pytest.raises(UsageError, match="serialem"):
+        load_microscope(NAME, SETTINGS, state_path=None, real_time=False)
+
+
+def test_without_serialem_it_says_so(sem: serialem.Column) -> None:
+    sem.reachable = False
+    with pytest.raises(BridgeError, match=r"127\.0\.0\.1:48888"):
+        load_microscope(NAME, SETTINGS, state_path=None, real_time=False)
+
+
+@pytest.mark.parametrize(
+    ("senses", "target", "xyz_um", "tilt_deg"),
+    [
+        pytest.param({}, StagePosition(alpha_deg=30), (0, 0, 0), 30, id="tilt"),
+        pytest.param({}, StagePosition(x_nm=1500), (0, -1.5, 0), 0, id="x-is-across-the-holder"),
+        pytest.param({}, StagePosition(y_nm=1500), (1.5, 0, 0), 0, id="y-is-the-holder"),
+        pytest.param({}, StagePosition(z_nm=-20), (0, 0, -0.02), 0, id="z"),
+        pytest.param(
+            {"tilt_sense": -1}, StagePosition(alpha_deg=30), (0, 0, 0), -30, id="tilt-sense"
+        ),
+        pytest.param({"z_sense": -1}, StagePosition(z_nm=-20), (0, 0, 0.02), 0, id="z-sense"),
+    ],
+)
+def test_stage_is_told_micrometres_and_degrees(
+    sem: serialem.Column,
+    senses: dict[str, int],
+    target: StagePosition,
+    xyz_um: tuple[float, float, float],
+    tilt_deg: float,
+) -> None:
+    column = connect({**SETTINGS, **senses}, None, VirtualClock())
+    reached = column.move_stage(new_id(), target)
+    column.close()
+    assert sem.xyz_um == pytest.approx(xyz_um, abs=1e-9)
+    assert sem.tilt_deg == pytest.approx(tilt_deg)
+    assert len(sem.did("MoveStageTo") + sem.did("TiltTo")) == 1  # what is there is not driven
+    assert reached.model_dump() == pytest.approx(target.model_dump(), abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("break_it", "error", "words"),
+    [
+        pytest.param(spoil(valves=0), ValvesClosedError, "valves", id="valves"),
+        pytest.param(spoil(valves=-1), ValvesClosedError, "valves", id="valves-unclear"),
+        pytest.param(spoil(high_voltage_kV=0.0), BeamLostError, "high tension", id="no-tension"),
+        pytest.param(
+            spoil(refuses={"frame": "STEM is off"}), AcquisitionError, "STEM is off", id="no-frame"
+        ),
+        pytest.param(
+            spoil(refuses={"mag": "no such mag"}), AcquisitionError, "no such mag", id="no-mag"
+        ),
+        pytest.param(spoil(pixel_error=1.2), AcquisitionError, "pixel is 4.688", id="other-pixel"),
+        pytest.param(spoil(full_px=1024), AcquisitionError, "pixel is", id="other-size"),
+        pytest.param(spoil(connected=None), MicroscopeError, "Not connected", id="connection-lost"),
+    ],
+)
+def test_exposure_that_cannot_be(
+    column: Microscope, sem: serialem.Column, break_it: Spoil, error: type[Exception], words: str
+) -> None:
+    break_it(sem)
+    with pytest.raises(error, match=words):
+        column.acquire(new_id(), SCAN)
+    assert sem.blanked
+    sem.connected = ("127.0.0.1", 48888)  # for the safe end
+
+
+def test_stage_that_refuses_is_a_stage_error(column: Microscope, sem: serialem.Column) -> None:
+    sem.refuses = {"TiltTo": "tilt is outside the limits"}
+    with pytest.raises(StageError, match="outside the limits"):
+        column.move_stage(new_id(), StagePosition(alpha_deg=10.0))
+
+
+def test_frame_is_the_one_asked_for(column: Microscope, sem: serialem.Column) -> None:
+    first = column.acquire(new_id(), SCAN)
+    before = first.pixels.copy()
+    column.acquire(new_id(), SCAN)
+    np.testing.assert_array_equal(first.pixels, before)  # SerialEM's buffer was used again
+    taken = sem.frames[0]
+    assert (taken["area"], taken["binning"], taken["mag"]) == ("F", 4, 80e3)
+    assert taken["exposure_s"] == pytest.approx(128 * 128 * 2e-6)
+    assert taken["lit"]
+    assert first.pixels.dtype == np.int16
+
+
+@pytest.mark.parametrize(
+    ("probe_nA", "ok"),
+    [
+        pytest.param(0.070, True, id="as-wanted"),
+        pytest.param(0.055, False, id="too-little"),
+        pytest.param(0.0, False, id="no-beam"),
+    ],
+)
+def test_current_is_verified_on_the_screen(
+    column: Microscope, sem: serialem.Column, probe_nA: float, ok: bool
+) -> None:
+    sem.probe_nA = probe_nA
+    if ok:
+        assert column.set_current(new_id(), 70.0) == pytest.approx(70.0)
+    else:
+        with pytest.raises(CurrentNotSetError, match="set 70 pA within 10%"):
+            column.set_current(new_id(), 70.0)
+    deeds = [
+        what for what, _ in sem.log if what in ("screen down", "unblank", "blank", "screen up")
+    ]
+    assert deeds == ["screen down", "unblank", "blank", "screen up"]
+
+
+def test_screen_is_lifted_before_an_exposure(column: Microscope, sem: serialem.Column) -> None:
+    sem.screen = 1  # the operator looked at the beam
+    column.acquire(new_id(), SCAN)
+    assert [frame["screen"] for frame in sem.frames] == [0]
+
+
+def test_other_pixels_are_refused_with_what_would_do(
+    column: Microscope, sem: serialem.Column
+) -> None:
+    with pytest.raises(OutOfLimitsError, match=r"offers 3\.906, 7\.812, 15\.6"):
+        column.acquire(new_id(), SCAN.model_copy(update={"pixel_nm": 3.0}))
+    assert not sem.did("unblank")
+
+
+def test_status_answers_during_a_frame_and_blanking_waits_for_its_end(
+    column: Microscope, sem: serialem.Column
+) -> None:
+    seen = []
+    hurry = threading.Thread(target=lambda: column.make_safe("a test"))
+
+    def emergency(what: str) -> None:
+        hurry.start()
+        hurry.join(1.0)  # it has asked by now, and waits: there is one connection
+        seen.append((what, column.status().busy, hurry.is_alive()))
+
+    sem.during = emergency
+    with pytest.raises(AbortedError):
+        column.illuminate(new_id(), 12.0, 500.0)
+    hurry.join(10.0)
+    assert seen == [("frame", True, True)]  # and the frames to come were not begun
+    assert sem.blanked
+
+
+def test_stage_cannot_be_stopped(column: Microscope) -> None:
+    with pytest.raises(NotSupportedError, match="cannot stop"):
+        column.stop_stage()
+
+
+def test_everything_is_asked_on_one_thread(column: Microscope, sem: serialem.Column) -> None:
+    column.move_stage(new_id(), StagePosition(alpha_deg=5.0, x_nm=100.0))
+    column.acquire(new_id(), SCAN)
+    column.status()
+    column.blank()
+    assert len({thread for _, thread in sem.log}) == 1
