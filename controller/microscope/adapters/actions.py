@@ -137,7 +137,8 @@ class Actions:
         check_scan(scan, self._description.frame_sizes_px)
         if scan.dwell_us < self._settings.shortest_dwell_us:
             raise OutOfLimitsError(
-                f"dwell {scan.dwell_us:g} us: {self._settings.shortest_dwell_us:g} us at least"
+                f"dwell {scan.dwell_us:g} us: {self._settings.shortest_dwell_us:g} us at least; "
+                "low-dose shots take a share of the frame's dwell"
             )
         seen = self._require_beam()
         if self.current_pA <= 0.0:
