@@ -9,6 +9,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from controller.errors import ProcessingFailedError
 
 TABLES = ("A", "B", "mean", "paper", "masked", "depth-weighted", "fused")
+SHORT = {"depth-weighted": "by depth"}
+"""So that the table fits a terminal of 80 columns."""
 LEAST_RECALL = LEAST_PRECISION = 0.98
 NEARLY_ALL = 0.999
 """Of a third's particles: where the fused result has as many, a series alone may have them too."""

@@ -63,7 +63,7 @@ def _show(accuracy: Accuracy) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from controller.rehearsal import TABLES
+    from controller.rehearsal import SHORT, TABLES
 
     table = Table(
         title=f"{accuracy.n_truth} particles; found within {accuracy.tolerance_nm:.1f} nm",
@@ -78,7 +78,7 @@ def _show(accuracy: Accuracy) -> None:
         bottom, _, top = score.recall_by_depth
         rms = "/".join(f"{axis:.2f}" for axis in score.rms_nm) if score.rms_nm else "-"
         table.add_row(
-            name,
+            SHORT.get(name, name),
             str(score.found),
             f"{score.recall:.4f}",
             f"{score.precision:.4f}",
