@@ -32,6 +32,8 @@ PIECE_PX = 64
 PIECE_ITERATIONS = 10
 WHOLE_ITERATIONS = 3
 """Nearly every particle stands out by then; where exactly it is, the form factor does not ask."""
+NEARLY_AS_GOOD = 0.85
+"""Of the best likeness: what a smaller sphere gains beyond it is not its own merit."""
 COARSEST_PX = 5.0
 """A sphere is binned down to no less than this to be found."""
 ENOUGH_TO_UNLOCK = 100
@@ -87,7 +89,7 @@ def estimate_diameter(
             f"series {series.name}: no spheres of {SMALLEST_PX:.0f} to {largest_px:.0f} pixels "
             "found; give the diameter, or record at a finer pixel"
         )
-    coarse_px = float(np.exp(_parabola_peak(np.log(trials), likeness)))
+    coarse_px = float(np.exp(_parabola_peak(np.log(trials), likeness, _simplest(likeness))))
     fine_px = _from_whole_volume(volume, series, coarse_px, allocate, progress)
     return DiameterEstimate(fine_px, coarse_px, trials, likeness)
 
@@ -235,12 +237,17 @@ def _spheres(centres_px: Float64, shape: tuple[int, ...], diameter_px: float) ->
     return np.asarray(fft.irfftn(fft.rfftn(points) * factor, shape), np.float32)
 
 
-def _parabola_peak(x: Float64, y: Float64) -> float:
-    best = int(np.clip(np.argmax(y), 1, len(y) - 2))
+def _simplest(likeness: Float64) -> int:
+    """The largest trial that does nearly as well as any: ever more small spheres explain all."""
+    return int(np.flatnonzero(likeness >= NEARLY_AS_GOOD * likeness.max())[-1])
+
+
+def _parabola_peak(x: Float64, y: Float64, at: int) -> float:
+    best = int(np.clip(at, 1, len(y) - 2))
     near = slice(best - 1, best + 2)
     curve, slope, _ = np.polyfit(x[near] - x[best], y[near], 2)
     if curve >= 0:
-        return float(x[np.argmax(y)])
+        return float(x[at])
     return float(
         x[best] + np.clip(-slope / (2 * curve), x[near][0] - x[best], x[near][2] - x[best])
     )
