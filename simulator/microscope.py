@@ -26,9 +26,9 @@ from controller.microscope.interface import (
     StageState,
     Status,
 )
+from controller.microscope.requests import Requests
 from simulator import detector, imaging, stage
 from simulator.grid import in_holder, make_grid, remount, size_after
-from simulator.requests import Requests
 from simulator.settings import SimulatorSettings, TimeKeeping
 from simulator.world import World, open_world, save_world
 

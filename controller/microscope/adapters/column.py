@@ -15,7 +15,6 @@ from controller.microscope.adapters.actions import Actions
 from controller.microscope.adapters.driver import Identity
 from controller.microscope.adapters.frames import RecentFrames
 from controller.microscope.adapters.halts import Halts
-from controller.microscope.adapters.requests import Requests
 from controller.microscope.adapters.scan import frame_sizes_px
 from controller.microscope.adapters.settings import ColumnSettings
 from controller.microscope.adapters.threads import Clock, DriverThread, RealClock
@@ -30,6 +29,7 @@ from controller.microscope.interface import (
     StagePosition,
     Status,
 )
+from controller.microscope.requests import Requests
 
 T = TypeVar("T")
 
