@@ -16,6 +16,7 @@ import numpy as np
 
 from processing.fit.look import Look
 from processing.fit.view import REAL, Spheres
+from processing.reconstruct.sirt import momentum_gains
 from processing.series import Float32, Float64
 
 Result = TypeVar("Result")
@@ -46,12 +47,9 @@ def fitted_amplitudes(looks: list[Look], spheres: Spheres, pool: Executor) -> Fl
         return _sum(pool, pull, looks) / own
 
     now = ahead = spheres.weights
-    pace = 1.0
-    for _ in range(AMPLITUDE_STEPS):
+    for gain in momentum_gains(AMPLITUDE_STEPS):
         step = np.maximum(ahead + pulled(ahead) / inverse_step, 0)
-        next_pace = (1 + np.sqrt(1 + 4 * pace * pace)) / 2
-        ahead = step + np.float32((pace - 1) / next_pace) * (step - now)
-        now, pace = step, next_pace
+        now, ahead = step, step + gain * (step - now)
     particles = now[now > REAL]
     typical = float(np.median(particles)) if particles.size else 1.0
     return np.asarray(now / typical, np.float64)

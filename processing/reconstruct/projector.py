@@ -102,7 +102,7 @@ class Projector:
     @cached_property
     def matrix(self) -> sparse.csr_matrix:
         """System matrix, [tilt * u, z * x]."""
-        return self._backprojection().T.tocsr()
+        return self.transposed.T.tocsr()
 
     @cached_property
     def tiles(self) -> list[Tile]:
