@@ -139,7 +139,7 @@ class FrameRecorded(Data):
     stage: StagePosition
     mean_counts: float
     shift_px: tuple[float, float]
-    """(y, x) drift against the tilt before, as the tracking saw it."""
+    """(y, x) drift against the nearest tilt recorded before, as the tracking saw it."""
     verdict: Literal["ok", "dim", "saturated", "shifted", "invalid"]
     retakes: int
     dose_e_per_A2: float

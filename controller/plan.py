@@ -15,7 +15,7 @@ from controller.steps.kinds import Step
 from controller.steps.preflight import Preflight
 from controller.steps.process import Fuse, Process
 from controller.steps.report import Report
-from controller.steps.series_start import BACKLASH_DEG, SeriesStart, series_of, tilt_id
+from controller.steps.series_start import BACKLASH_DEG, SeriesStart, behind, series_of, tilt_id
 from controller.steps.shower import ShowerTilt
 from controller.steps.tilt import Tilt
 from controller.steps.tracking import low_dose_scan
@@ -136,6 +136,9 @@ def _series(protocol: Protocol, series: SeriesName) -> Iterator[Step]:
         dose_e_per_A2=look.dose_e_per_A2(wanted.current_pA) if tracked else 0.0,
     )
     for i, alpha_deg in enumerate(tilts):
+        before_deg = tilts[max(i - 1, 0)]
+        on_the_way = (alpha_deg - before_deg) * wanted.direction >= 0
+        approach_deg = None if on_the_way else behind(alpha_deg, protocol, series)
         yield Tilt(
             id=tilt_id(series, i),
             phase=phase,
@@ -143,7 +146,8 @@ def _series(protocol: Protocol, series: SeriesName) -> Iterator[Step]:
             index=i,
             planned=len(tilts),
             alpha_deg=alpha_deg,
-            duration_s=_move_s(tilts[max(i - 1, 0)], alpha_deg, protocol)
+            approach_deg=approach_deg,
+            duration_s=_way_s(before_deg, approach_deg, alpha_deg, protocol)
             + sum(scan.frame_time_s for scan in exposed),
             dose_e_per_A2=sum(scan.dose_e_per_A2(wanted.current_pA) for scan in exposed),
         )
@@ -166,6 +170,16 @@ def _exposures(protocol: Protocol) -> tuple[ScanSettings, ...]:
     return (protocol.scan,)
 
 
+def _way_s(from_deg: float, by_deg: float | None, to_deg: float, protocol: Protocol) -> float:
+    """Time to a tilt, by way of another place where one is given."""
+    if by_deg is None:
+        return _move_s(from_deg, to_deg, protocol)
+    return _travel_s(from_deg, by_deg) + _move_s(by_deg, to_deg, protocol)
+
+
 def _move_s(from_deg: float, to_deg: float, protocol: Protocol) -> float:
-    travel_s = abs(to_deg - from_deg) / STAGE_SPEED_DEG_PER_S
-    return travel_s + STAGE_OVERHEAD_S + protocol.tracking.settle_s
+    return _travel_s(from_deg, to_deg) + protocol.tracking.settle_s
+
+
+def _travel_s(from_deg: float, to_deg: float) -> float:
+    return abs(to_deg - from_deg) / STAGE_SPEED_DEG_PER_S + STAGE_OVERHEAD_S

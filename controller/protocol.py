@@ -25,6 +25,7 @@ from controller.microscope.interface import (
     ScanSettings,
     StageLimits,
 )
+from controller.tilt_order import TiltOrder, in_order
 
 Fraction = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 TiltDeg = Annotated[float, Field(ge=-90, le=90, allow_inf_nan=False)]
@@ -62,12 +63,28 @@ class Shower(Data):
 
 
 class Series(Data):
-    """One tilt series, recorded from `start_deg` to `stop_deg`, both included."""
+    """One tilt series between `start_deg` and `stop_deg`, both included."""
 
     start_deg: TiltDeg
     stop_deg: TiltDeg
     step_deg: Annotated[float, Field(gt=0, le=30, allow_inf_nan=False)] = 2.0
     current_pA: Positive = 70.0
+    order: TiltOrder = "one-way"
+    """One way from start to stop; or from `first_deg` outwards: first the side towards the stop
+    and then the other (bidirectional), or both in turn (dose-symmetric)."""
+    first_deg: TiltDeg = 0.0
+    """Where a series that is not one-way begins; the nearest tilt is taken."""
+    group: Annotated[int, Field(ge=1, le=20)] = 2
+    """Dose-symmetric: tilts on one side before the other has its turn."""
+
+    @model_validator(mode="after")
+    def _begins_within_its_range(self) -> Self:
+        low, high = sorted((self.start_deg, self.stop_deg))
+        if self.order != "one-way" and not low <= self.first_deg <= high:
+            raise ValueError(
+                f"first_deg {self.first_deg:+g} is not within {low:+g} to {high:+g} degrees"
+            )
+        return self
 
     @model_validator(mode="after")
     def _at_least_three_tilts(self) -> Self:
@@ -78,10 +95,15 @@ class Series(Data):
     @property
     def tilts_deg(self) -> tuple[float, ...]:
         """Nominal tilts in the order of recording."""
-        span = self.stop_deg - self.start_deg
-        sign = 1.0 if span >= 0 else -1.0
-        n = int(abs(span) / self.step_deg + 1e-9) + 1
-        return tuple(round(self.start_deg + sign * i * self.step_deg, 6) for i in range(n))
+        n = int(abs(self.stop_deg - self.start_deg) / self.step_deg + 1e-9) + 1
+        step_deg = self.direction * self.step_deg
+        tilts = [round(self.start_deg + i * step_deg, 6) for i in range(n)]
+        return in_order(tilts, self.order, self.first_deg, self.group)
+
+    @property
+    def direction(self) -> float:
+        """From start to stop, +1 or -1: every tilt is approached this way, whatever the order."""
+        return 1.0 if self.stop_deg >= self.start_deg else -1.0
 
 
 class Flip(Data):

@@ -99,7 +99,7 @@ class LiveReconstruction:
         # [z * x, y]: the layout in which one tilt's system matrix applies to all slices at once
         self._block = np.zeros((self._columns**2, self._rows), np.float32)
         self._angles_deg: list[float] = []
-        self._previous: Float32 | None = None
+        self._aligned: list[Float32] = []
         self._last_n: int | None = None
         self._shadows_px: list[int] = []
 
@@ -130,7 +130,7 @@ class LiveReconstruction:
         projector = Projector(np.deg2rad([angle_deg]), self._columns)
         mass = _mass(binned)
         centre = None if mass is None else _off_centre(mass)
-        shift, residual_px, score = self._align(binned, centre, projector)
+        shift, residual_px, score = self._align(binned, angle_deg, centre, projector)
         used = score >= LEAST_SCORE
         if used:
             if mass is not None:
@@ -186,12 +186,12 @@ class LiveReconstruction:
         return np.asarray(binned - np.median(rim), np.float32)
 
     def _align(
-        self, binned: Float32, centre: Float64 | None, projector: Projector
+        self, binned: Float32, angle_deg: float, centre: Float64 | None, projector: Projector
     ) -> tuple[Float64, float, float]:
         """Shift (y, x), disagreement and likeness, in binned pixels."""
-        if self._previous is None:
+        if not self._aligned:
             return (np.zeros(2) if centre is None else centre), 0.0, 1.0
-        references = [self._previous]
+        references = [self._aligned[self._nearest(angle_deg)]]
         if self.tilts >= REPROJECTED_FROM:
             references.append((projector.matrix @ self._block).T)
         reach_px = REACH_FRACTION * min(binned.shape)
@@ -207,11 +207,17 @@ class LiveReconstruction:
         self, binned: Float32, shift: Float64, projector: Projector, angle_deg: float
     ) -> None:
         aligned = ndimage.shift(binned, -shift, order=3, mode="constant").astype(np.float32)
-        arc_deg = abs(angle_deg - self._angles_deg[-1]) if self._angles_deg else FIRST_ARC_DEG
+        arc_deg = FIRST_ARC_DEG
+        if self._angles_deg:
+            arc_deg = abs(angle_deg - self._angles_deg[self._nearest(angle_deg)])
         rays = filtered(aligned) * np.float32(np.deg2rad(arc_deg))
         self._block += projector.transposed @ np.ascontiguousarray(rays.T)
         self._angles_deg.append(angle_deg)
-        self._previous = aligned
+        self._aligned.append(aligned)
+
+    def _nearest(self, angle_deg: float) -> int:
+        """Which tilt that stands is nearest in angle: they come in any order."""
+        return int(np.argmin(np.abs(np.array(self._angles_deg) - angle_deg)))
 
 
 def _mass(image: Float32) -> Float32 | None:

@@ -71,7 +71,8 @@ def describe(step: Step) -> str:
         case "series-start":
             return f"verify {step.current_pA:g} pA, take up backlash, centre"
         case "tilt":
-            return f"frame at {step.alpha_deg:+g}°"
+            way = "" if step.approach_deg is None else f", by way of {step.approach_deg:+g}°"
+            return f"frame at {step.alpha_deg:+g}°{way}"
         case "flip":
             return "grid out, upside-down, in; checked"
         case "process":

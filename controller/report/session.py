@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from controller.events import Alerted, Level, PromptAnswered, Record
+from controller.protocol import Series
 from controller.report.facts import Facts
 from controller.report.html import MISSING, details, number, section, table, text
 
@@ -89,16 +90,24 @@ def settings(facts: Facts) -> str:
     scan = facts.protocol.scan
     short = (
         f"{scan.width_px} × {scan.height_px} px of {scan.pixel_nm:g} nm, {scan.dwell_us:g} µs; "
-        f"A {_span(facts.protocol.series_a.tilts_deg)}, "
-        f"B {_span(facts.protocol.series_b.tilts_deg)}; "
+        f"A {_span(facts.protocol.series_a)}, B {_span(facts.protocol.series_b)}; "
         f"{facts.protocol.series_a.current_pA:g} pA at {facts.protocol.column.voltage_kV:g} kV."
     )
     listing = details("every setting", table(("setting", "value", "from"), rows, "words"))
     return section("Settings", f"<p>{text(short)}</p>", listing)
 
 
-def _span(tilts_deg: tuple[float, ...]) -> str:
-    return f"{tilts_deg[0]:+g}° to {tilts_deg[-1]:+g}° in {len(tilts_deg)} tilts".replace("-", "−")
+def _span(series: Series) -> str:
+    if series.order == "one-way":
+        first, last, how = series.tilts_deg[0], series.tilts_deg[-1], ""
+    else:
+        first, last = min(series.tilts_deg), max(series.tilts_deg)
+        how = f", {series.order} from {_degrees(series.tilts_deg[0])}"
+    return f"{_degrees(first)} to {_degrees(last)} in {len(series.tilts_deg)} tilts{how}"
+
+
+def _degrees(angle_deg: float) -> str:
+    return f"{angle_deg:+g}°".replace("-", "−")
 
 
 def _given(facts: Facts) -> set[str]:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from controller.events import Level
-from controller.microscope.interface import StageError
+from controller.microscope.interface import StageError, StagePosition
 from controller.session.entries import TiltSkipped
 from controller.steps.context import Context
 
@@ -24,6 +24,9 @@ class Target(Protocol):
 
     @property
     def alpha_deg(self) -> float: ...
+
+    @property
+    def approach_deg(self) -> float | None: ...
 
 
 def go_to(target: Target, context: Context, skipped: Sequence[TiltSkipped]) -> float:
@@ -46,6 +49,8 @@ def go_to(target: Target, context: Context, skipped: Sequence[TiltSkipped]) -> f
     """
     before_deg = context.column.stage().alpha_deg
     try:
+        if target.approach_deg is not None:
+            context.column.move(target.id, _at(target.approach_deg, context))
         reached_deg = _move(target, context)
         if abs(reached_deg - target.alpha_deg) <= SHORT_DEG:
             return reached_deg
@@ -79,10 +84,13 @@ def _stopped_at(tilt: TiltSkipped, alpha_deg: float) -> bool:
 
 def _move(target: Target, context: Context) -> float:
     """Move and, where the stage says it is elsewhere, let it settle and read again."""
-    centre = context.session.ledger.centre
-    goal = centre.model_copy(update={"alpha_deg": target.alpha_deg})
-    reached = context.column.move(target.id, goal)
+    reached = context.column.move(target.id, _at(target.alpha_deg, context))
     if abs(reached.alpha_deg - target.alpha_deg) <= SHORT_DEG:
         return reached.alpha_deg
     context.column.wait(context.protocol.tracking.settle_s)
     return context.column.stage().alpha_deg
+
+
+def _at(alpha_deg: float, context: Context) -> StagePosition:
+    """Turned to a tilt, the object where it was last in view."""
+    return context.session.ledger.centre.model_copy(update={"alpha_deg": alpha_deg})

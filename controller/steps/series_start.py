@@ -13,7 +13,7 @@ from controller.steps.context import Context
 from controller.steps.tracking import keep_in_view
 
 BACKLASH_DEG = 3.0
-"""The first tilt is approached from this far behind it, in the direction of recording."""
+"""A tilt that is not simply further on is approached from this far behind it."""
 
 
 class SeriesStart(StepData):
@@ -27,12 +27,10 @@ def carry_out(step: SeriesStart, context: Context) -> None:
     column = context.column
     column.blank()
     column.set_current(step.id, step.current_pA)
-    alpha_deg, sign = next_tilt(context.protocol, step.series, context.session.ledger.completed)
-    limits = context.protocol.limits.stage
-    behind = alpha_deg - sign * BACKLASH_DEG
-    behind = min(max(behind, limits.alpha_min_deg), limits.alpha_max_deg)
+    alpha_deg = next_tilt(context.protocol, step.series, context.session.ledger.completed)
+    behind_deg = behind(alpha_deg, context.protocol, step.series)
     centre = context.session.ledger.centre
-    column.move(step.id, centre.model_copy(update={"alpha_deg": behind}))
+    column.move(step.id, centre.model_copy(update={"alpha_deg": behind_deg}))
     column.move(step.id, centre.model_copy(update={"alpha_deg": alpha_deg}))
     column.wait(context.protocol.tracking.settle_s)
     if context.protocol.tracking.enabled:
@@ -50,11 +48,18 @@ def series_of(protocol: Protocol, series: SeriesName) -> Series:
     return protocol.series_a if series == "A" else protocol.series_b
 
 
-def next_tilt(
-    protocol: Protocol, series: SeriesName, completed: frozenset[str]
-) -> tuple[float, float]:
-    """Return the first tilt not done, degrees, and the direction of recording, +1 or -1."""
+def next_tilt(protocol: Protocol, series: SeriesName, completed: frozenset[str]) -> float:
+    """Return the first tilt not done, degrees."""
     tilts = series_of(protocol, series).tilts_deg
-    sign = 1.0 if tilts[-1] >= tilts[0] else -1.0
     missing = (tilts[i] for i in range(len(tilts)) if tilt_id(series, i) not in completed)
-    return next(missing, tilts[-1]), sign
+    return next(missing, tilts[-1])
+
+
+def behind(alpha_deg: float, protocol: Protocol, series: SeriesName) -> float:
+    """Where the stage goes before a tilt, so that the way there takes the backlash up.
+
+    Every tilt of a series is then approached in one direction, in whatever order they come.
+    """
+    limits = protocol.limits.stage
+    start_deg = alpha_deg - series_of(protocol, series).direction * BACKLASH_DEG
+    return min(max(start_deg, limits.alpha_min_deg), limits.alpha_max_deg)

@@ -34,6 +34,8 @@ class Tilt(StepData):
     planned: int
     """Tilts of the whole series."""
     alpha_deg: float
+    approach_deg: float | None = None
+    """Where to go first: the tilt before lies on the wrong side, and there is backlash."""
 
 
 def carry_out(step: Tilt, context: Context) -> None:
@@ -48,7 +50,7 @@ def carry_out(step: Tilt, context: Context) -> None:
         series=step.series,
         alpha_deg=step.alpha_deg,
         mean_counts=_mean(frame.pixels),
-        shift_px=_shift_px(frame.pixels, previous),
+        shift_px=_shift_px(frame.pixels, _neighbour_image(step, context)),
         verdict=verdict,
         retakes=retakes,
         likeness=judge_turn(context, step.id, step.series, frame, verdict),
@@ -149,16 +151,30 @@ def _worth_another(found: Judgement, attempt: int, context: Context) -> bool:
 
 
 def _previous_image(step: Tilt, context: Context) -> NDArray[Any] | None:
+    """The last good frame recorded: a detector that is stuck repeats it."""
+    good = _good_frames(step, context)
+    return context.session.image(step.series, good[-1].section) if good else None
+
+
+def _neighbour_image(step: Tilt, context: Context) -> NDArray[Any] | None:
+    """The good frame nearest in tilt, whenever it was recorded: the one most like this."""
+    good = _good_frames(step, context)
+    if not good:
+        return None
+    nearest = min(good, key=lambda frame: abs(frame.alpha_deg - step.alpha_deg))
+    return context.session.image(step.series, nearest.section)
+
+
+def _good_frames(step: Tilt, context: Context) -> list[FrameWritten]:
     frames = context.session.ledger.frames[step.series]
-    good = [frame.section for frame in frames if frame.verdict in ("ok", "shifted")]
-    return context.session.image(step.series, good[-1]) if good else None
+    return [frame for frame in frames if frame.verdict in ("ok", "shifted")]
 
 
-def _shift_px(image: NDArray[Any], previous: NDArray[Any] | None) -> tuple[float, float]:
-    if previous is None or not np.isfinite(image).all():
+def _shift_px(image: NDArray[Any], neighbour: NDArray[Any] | None) -> tuple[float, float]:
+    if neighbour is None or not np.isfinite(image).all():
         return (0.0, 0.0)
     step = max(1, min(image.shape) // SHIFT_PIXELS)
-    now, before = (binned(pixels, step)[None] for pixels in (image, previous))
+    now, before = (binned(pixels, step)[None] for pixels in (image, neighbour))
     y, x = find_shifts(now, before).shifts_px[0] * step
     return (float(y), float(x))
 

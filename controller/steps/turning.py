@@ -42,7 +42,7 @@ def likeness(image: NDArray[Any], other: NDArray[Any]) -> float:
 def judge_turn(
     context: Context, step_id: str, series: SeriesName, frame: Frame, verdict: Verdict
 ) -> float | None:
-    """Compare a frame with those before it; raise the alarm where the angles cannot be right.
+    """Compare a frame with its neighbour in tilt; raise the alarm where the angles cannot be right.
 
     Parameters
     ----------
@@ -52,13 +52,13 @@ def judge_turn(
     Returns
     -------
     float or None
-        Likeness to the frame before, where that is one tilt away.
+        Likeness to the frame nearest in tilt, where that is one tilt away.
     """
     good = [known for known in context.session.ledger.frames[series] if known.verdict in TELLING]
     if not good or verdict not in TELLING:
         return None
-    before = good[-1]
     alpha_deg = frame.info.stage.alpha_deg
+    before = min(good, key=lambda known: abs(known.info.stage.alpha_deg - alpha_deg))
     if abs(alpha_deg - before.info.stage.alpha_deg) > 1.5 * _step_deg(context, series):
         return None
     found = likeness(frame.pixels, context.session.image(series, before.section))
@@ -66,7 +66,7 @@ def judge_turn(
     if len(usual) == HISTORY and found < LEAST_SHARE * float(np.median(usual)):
         context.alert(
             Level.ALARM,
-            f"the image is unlike the one before ({found:.2f}, usually {np.median(usual):.2f}): "
+            f"the image is unlike its neighbour ({found:.2f}, usually {np.median(usual):.2f}): "
             "the stage may be at another angle than it says",
             step_id,
         )

@@ -20,6 +20,7 @@ from controller.events import (
     ProcessingProgressed,
     TiltJudged,
 )
+from controller.tilt_order import TiltOrder, in_order
 from controller.worker.supervisor import Supervisor
 from processing.files.mrc_writer import MrcStackWriter
 from processing.files.rawtlt import write_rawtlt
@@ -182,3 +183,22 @@ def test_an_image_of_something_else_is_not_used(images: np.ndarray) -> None:
     assert live.tilts == 8
     with pytest.raises(ValueError, match="not finite"):
         live.add(np.full((SIZE, SIZE), np.nan, np.float32), 0.0)
+
+
+@pytest.mark.parametrize("order", ["bidirectional", "dose-symmetric"])
+def test_the_order_of_recording_makes_no_difference(images: np.ndarray, order: TiltOrder) -> None:
+    by_angle = dict(zip(ANGLES_DEG.tolist(), images, strict=True))
+    residuals, counts = {}, {}
+    for name, tilts in (
+        ("one-way", ANGLES_DEG.tolist()),
+        (order, in_order(ANGLES_DEG.tolist(), order, 0.0, 2)),
+    ):
+        live = LiveReconstruction((SIZE, SIZE), 0.9)
+        judged = [live.add(by_angle[tilt], tilt) for tilt in tilts]
+        residuals[name] = float(np.median([tilt.residual_px for tilt in judged]))
+        assert all(tilt.used for tilt in judged)
+        found = live.count()
+        assert found is not None
+        counts[name] = found.n
+    assert residuals[order] < max(1.0, 2 * residuals["one-way"])
+    assert counts[order] == pytest.approx(counts["one-way"], rel=0.1)

@@ -1,0 +1,99 @@
+"""In which order tilts come, and from which side each is approached."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pytest
+from pydantic import ValidationError
+
+from controller.plan import make_plan
+from controller.protocol import Series
+from controller.steps.tilt import Tilt
+from tests.plan.test_plan import small
+
+
+@dataclass(frozen=True)
+class Order:
+    name: str
+    settings: dict[str, object]
+    tilts_deg: tuple[float, ...]
+
+
+ORDERS = [
+    Order("one way", {}, (-6, -3, 0, 3, 6, 9)),
+    Order("bidirectional", {"order": "bidirectional"}, (0, 3, 6, 9, -3, -6)),
+    Order(
+        "bidirectional from elsewhere",
+        {"order": "bidirectional", "first_deg": -2.9},
+        (-3, 0, 3, 6, 9, -6),
+    ),
+    Order(
+        "downwards",
+        {"order": "bidirectional", "start_deg": 6, "stop_deg": -6},
+        (0, -3, -6, 3, 6),
+    ),
+    Order(
+        "dose-symmetric, as Hagen's",
+        {"order": "dose-symmetric", "start_deg": -15, "stop_deg": 15},
+        (0, 3, -3, -6, 6, 9, -9, -12, 12, 15, -15),
+    ),
+    Order(
+        "dose-symmetric, one by one",
+        {"order": "dose-symmetric", "group": 1},
+        (0, 3, -3, 6, -6, 9),
+    ),
+    Order(
+        "dose-symmetric in groups of four, one side longer",
+        {"order": "dose-symmetric", "group": 4, "stop_deg": 24},
+        (0, 3, 6, -3, -6, 9, 12, 15, 18, 21, 24),
+    ),
+]
+
+
+@pytest.mark.parametrize("case", ORDERS, ids=lambda case: case.name)
+def test_tilts_come_in_the_order_asked_for(case: Order) -> None:
+    asked = {"start_deg": -6, "stop_deg": 9, "step_deg": 3, **case.settings}
+    assert Series.model_validate(asked).tilts_deg == case.tilts_deg
+
+
+def test_a_series_begins_within_its_range() -> None:
+    with pytest.raises(ValidationError, match="first_deg \\+20 is not within -6 to \\+9"):
+        Series(start_deg=-6, stop_deg=9, order="bidirectional", first_deg=20)
+
+
+@pytest.mark.parametrize(
+    ("order", "approached_from"),
+    [
+        ("one-way", [None] * 5),
+        ("bidirectional", [None, None, None, -13.0, -23.0]),
+        ("dose-symmetric", [None, None, -13.0, -23.0, None]),
+    ],
+)
+def test_where_the_stage_turns_round_it_comes_from_behind(
+    order: str, approached_from: list[float | None]
+) -> None:
+    series = {"start_deg": -20, "stop_deg": 20, "step_deg": 10, "order": order}
+    tilts = [
+        step
+        for step in make_plan(small(series_a=series)).steps
+        if isinstance(step, Tilt) and step.series == "A"
+    ]
+    assert [tilt.approach_deg for tilt in tilts] == approached_from
+
+
+def test_the_way_round_is_in_the_planned_time() -> None:
+    series = {"start_deg": -20, "stop_deg": 20, "step_deg": 10}
+    one_way, there_and_back = (
+        make_plan(small(series_a=series | {"order": order})).duration_s
+        for order in ("one-way", "bidirectional")
+    )
+    # 40 degrees either way; back from +20 to -13, -10, -23, -20 instead of 20 to the first tilt
+    assert there_and_back - one_way == pytest.approx((20 + 33 + 3 + 13 + 3) - 60 + 2 * 0.5)
+
+
+def test_no_approach_from_beyond_the_limits() -> None:
+    series = {"start_deg": -20, "stop_deg": 20, "step_deg": 10, "order": "bidirectional"}
+    limits = {"stage": {"alpha_min_deg": -20.0}}
+    plan = make_plan(small(series_a=series, limits=limits, shower={"tilts_deg": [0.0]}))
+    assert next(step for step in plan.steps if step.id == "A-004").approach_deg == -20.0
