@@ -238,8 +238,13 @@ def _spheres(centres_px: Float64, shape: tuple[int, ...], diameter_px: float) ->
 
 
 def _simplest(likeness: Float64) -> int:
-    """The largest trial that does nearly as well as any: ever more small spheres explain all."""
-    return int(np.flatnonzero(likeness >= NEARLY_AS_GOOD * likeness.max())[-1])
+    """The largest trial that does nearly as well as the best: ever more small spheres explain all.
+
+    Of the run that the best is in: a few spheres as large as the assembly repeat its outline.
+    """
+    best = int(likeness.argmax())
+    worse = np.flatnonzero(likeness[best:] < NEARLY_AS_GOOD * likeness[best])
+    return best + int(worse[0]) - 1 if worse.size else len(likeness) - 1
 
 
 def _parabola_peak(x: Float64, y: Float64, at: int) -> float:

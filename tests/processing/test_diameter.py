@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
+from scipy.ndimage import gaussian_filter
 
 from controller.microscope.interface import ScanSettings
 from processing.count.diameter import estimate_diameter, pair_distance, refined_diameter
@@ -32,6 +33,27 @@ def test_ideal_spheres(order: str, diameter_px: float, ratio: float) -> None:
     series = tilt_series(centres, ANGLES, diameter_px, size)
     estimate = estimate_diameter(sirt_series(series, 30), series)
     assert estimate.value_px == pytest.approx(diameter_px, rel=BAR)
+
+
+def test_small_spheres_that_explain_the_noise_are_passed_over() -> None:
+    """A poor reconstruction: grain as strong as the particles, finer than they are."""
+    series = tilt_series(packed(30, 8.5, order="disordered", seed=7), ANGLES[::2], 7.0, 72)
+    volume = sirt_series(series, 20, momentum=True)
+    grain = gaussian_filter(np.random.default_rng(3).normal(size=volume.shape), 1.0)
+    noisy = np.maximum(volume + 2 * volume.std() / grain.std() * grain, 0).astype(np.float32)
+    estimate = estimate_diameter(noisy, series)
+    assert estimate.trials_px[estimate.likeness.argmax()] < 5
+    assert estimate.value_px == pytest.approx(7.0, rel=BAR)
+
+
+def test_spheres_as_large_as_the_assembly_are_passed_over() -> None:
+    """Few particles, few tilts, noise: some big balls repeat the outline nearly as well."""
+    clean = tilt_series(packed(20.3, 8.54, order="fcc", seed=5), ANGLES[::3], 7.0, 50)
+    noise = np.random.default_rng(1).normal(0, 0.15 * clean.images.max(), clean.images.shape)
+    series = TiltSeries((clean.images + noise).astype(np.float32), clean.angles_deg, 1.0)
+    estimate = estimate_diameter(sirt_series(series, 20, momentum=True), series)
+    assert estimate.likeness[-1] > 0.85 * estimate.likeness.max()
+    assert estimate.value_px == pytest.approx(7.0, rel=BAR)
 
 
 @dataclass(frozen=True)
