@@ -22,6 +22,7 @@ VERBS = (
     "plan",
     "check",
     "attach",
+    "serve",
     "answer",
     "pause",
     "stop",

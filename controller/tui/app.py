@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import webbrowser
 from collections import deque
 from collections.abc import Callable, Iterable
 from functools import partial
@@ -20,6 +19,7 @@ from controller.events import Record, State
 from controller.exit_codes import ExitCode
 from controller.service.client import ServiceClient, exit_code_after
 from controller.service.status import SessionStatus
+from controller.tui.desktop import open_in_browser
 from controller.tui.dialogs import PromptDialog, StopDialog
 from controller.tui.feed import Feed
 from controller.tui.help import HelpScreen
@@ -200,10 +200,14 @@ class SessionApp(App[None]):
         self.push_screen(HelpScreen())
 
     def action_open_report(self) -> None:
-        """Open the report in the desktop's browser."""
+        """Open the report in the browser of whoever looks."""
         report = self._folder.absolute() / (self.status.report or "report.html")
-        if not webbrowser.open(report.as_uri()):
-            self.notify(f"no browser here: open {report}", severity="warning")
+        if not report.is_file():
+            self.notify(f"{report}: not there", severity="error")
+        elif self.is_web:
+            self.deliver_text(report, open_method="browser", mime_type="text/html")
+        elif not open_in_browser(report):
+            self.notify(f"no desktop here: the report is {report}", severity="warning")
 
     def action_detach(self) -> None:
         """Leave; the session goes on."""

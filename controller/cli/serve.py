@@ -1,0 +1,33 @@
+"""`dualtilt serve`: a session's screen in a browser, for colleagues who only look."""
+
+from __future__ import annotations
+
+import argparse
+from importlib.util import find_spec
+from pathlib import Path
+
+HELP = "show a running session's screen in a browser, read-only"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    add = parser.add_argument
+    add("dir", nargs="?", type=Path, help="the session's folder, if several run")
+    add("--host", default="127.0.0.1", help="where to listen (default: this machine only)")
+    add("--port", type=int, default=8000, help="default: 8000")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Serve until interrupted; the session goes on."""
+    from controller.errors import UsageError
+    from controller.exit_codes import ExitCode
+    from controller.service.client import ServiceClient, the_only_session
+
+    folder = (args.dir or the_only_session()).absolute()
+    ServiceClient.connect(folder, read_only=True).close()  # nobody there: said at once
+    if find_spec("textual_serve") is None:
+        raise UsageError("serve needs the extra `web`: pip install 'dualtilt[web]'")
+    from controller.tui.web.server import serve
+
+    serve(folder, args.host, args.port)
+    return ExitCode.OK

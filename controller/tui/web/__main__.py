@@ -1,0 +1,14 @@
+"""One visitor's screen, `python -m controller.tui.web FOLDER`: attaches, read-only, owns nothing.
+
+The server starts it anew for each visitor and ends it when the visitor leaves.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from controller.tui.app import SessionApp
+
+if __name__ == "__main__":
+    SessionApp(Path(sys.argv[1]), read_only=True).run()

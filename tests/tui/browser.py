@@ -1,0 +1,91 @@
+"""A headless Chromium, driven over its DevTools protocol: enough to look at one page."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import itertools
+import shutil
+import subprocess
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+
+CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
+STARTS_WITHIN_S = 30.0
+
+
+class Page:
+    """One tab."""
+
+    def __init__(self, socket: aiohttp.ClientWebSocketResponse) -> None:
+        self._socket = socket
+        self._numbers = itertools.count(1)
+
+    async def tell(self, method: str, **params: Any) -> dict[str, Any]:
+        """Call one DevTools method and return its result."""
+        number = next(self._numbers)
+        await self._socket.send_json({"id": number, "method": method, "params": params})
+        async for message in self._socket:
+            reply: dict[str, Any] = message.json()
+            if reply.get("id") == number:
+                assert "error" not in reply, reply["error"]
+                result: dict[str, Any] = reply["result"]
+                return result
+        raise AssertionError(f"{method}: the browser hung up")
+
+    async def evaluate(self, expression: str) -> Any:
+        """The value of a JavaScript expression."""
+        reply = await self.tell("Runtime.evaluate", expression=expression, returnByValue=True)
+        return reply["result"].get("value")
+
+    async def until(self, expression: str, seconds: float = 20.0) -> None:
+        """Wait until an expression is true."""
+        for _ in range(round(seconds / 0.05)):
+            if await self.evaluate(expression):
+                return
+            await asyncio.sleep(0.05)
+        raise AssertionError(f"never true: {expression}")
+
+    async def press(self, character: str) -> None:
+        """Type one character."""
+        for kind in ("keyDown", "keyUp"):
+            await self.tell("Input.dispatchKeyEvent", type=kind, text=character, key=character)
+
+    async def screenshot(self) -> bytes:
+        """What the page looks like, as PNG."""
+        return base64.b64decode((await self.tell("Page.captureScreenshot"))["data"])
+
+
+@asynccontextmanager
+async def open_page(url: str, profile: Path, size: tuple[int, int]) -> AsyncIterator[Page]:
+    """Open a browser of one's own on a page; gone afterwards."""
+    assert CHROMIUM is not None
+    options = ["--headless", "--no-sandbox", "--disable-gpu", "--remote-debugging-port=0"]
+    options += [f"--user-data-dir={profile}", f"--window-size={size[0]},{size[1]}", url]
+    browser = subprocess.Popen(
+        [CHROMIUM, *options], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    try:
+        port = await _port(profile / "DevToolsActivePort")
+        async with aiohttp.ClientSession() as http:
+            async with http.get(f"http://127.0.0.1:{port}/json/list") as reply:
+                [tab] = [tab for tab in await reply.json() if tab["type"] == "page"]
+            async with http.ws_connect(tab["webSocketDebuggerUrl"], max_msg_size=0) as socket:
+                page = Page(socket)
+                yield page
+                await page.tell("Browser.close")
+    finally:
+        browser.terminate()
+        browser.wait(timeout=20)
+
+
+async def _port(told_in: Path) -> int:
+    for _ in range(round(STARTS_WITHIN_S / 0.05)):
+        if told_in.exists() and told_in.read_text().count("\n") >= 1:
+            return int(told_in.read_text().split()[0])
+        await asyncio.sleep(0.05)
+    raise AssertionError("the browser did not start")

@@ -1,0 +1,219 @@
+"""The screen in a browser: what a visitor sees, and what he cannot do."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+from matplotlib.image import imread
+
+aiohttp = pytest.importorskip("aiohttp", reason="needs the extra `web`")
+pytest.importorskip("textual_serve", reason="needs the extra `web`")
+
+from aiohttp.test_utils import TestServer  # noqa: E402
+
+from controller.cli import serve as verb  # noqa: E402
+from controller.cli.main import main  # noqa: E402
+from controller.exit_codes import ExitCode  # noqa: E402
+from controller.service.server import SessionService  # noqa: E402
+from controller.tui.web import server as web  # noqa: E402
+from tests.support import scripted_session as script  # noqa: E402
+from tests.support.noting_engine import NotingEngine  # noqa: E402
+from tests.tui.browser import CHROMIUM, open_page  # noqa: E402
+
+SIZE_PX = 1280, 900
+
+
+@pytest.fixture
+def session(
+    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[NotingEngine]:
+    """A session in `tmp_path`, five tilts into A, with pictures."""
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path_factory.mktemp("r")))
+    service = SessionService(tmp_path, lambda record: None)
+    engine = NotingEngine()
+    service.serve(engine)
+    for event in (script.started(tmp_path), *script.preflight(), *script.series("A", 5)):
+        service.publish(event)
+    for event in script.write_previews(tmp_path):
+        service.publish(event)
+    yield engine
+    service.close(ExitCode.OK)
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        return int(probe.getsockname()[1])
+
+
+@contextmanager
+def serving(folder: Path) -> Iterator[tuple[str, subprocess.Popen[str]]]:
+    """`dualtilt serve` in a process of its own; its address, without the scheme."""
+    port = free_port()
+    command = [sys.executable, "-m", "controller.cli.main", "serve", str(folder)]
+    with subprocess.Popen(
+        [*command, "--port", str(port)], stdout=subprocess.PIPE, text=True
+    ) as process:
+        try:
+            assert process.stdout is not None
+            assert process.stdout.readline().strip().endswith(f"http://127.0.0.1:{port}")
+            yield f"127.0.0.1:{port}", process
+        finally:
+            process.terminate()
+            process.wait(timeout=20)
+
+
+@asynccontextmanager
+async def visiting(address: str) -> AsyncIterator[aiohttp.ClientWebSocketResponse]:
+    async with (
+        aiohttp.ClientSession() as http,
+        http.ws_connect(
+            f"ws://{address}/ws?width=100&height=30", origin=f"http://{address}"
+        ) as screen,
+    ):
+        yield screen
+
+
+async def read_until(screen: aiohttp.ClientWebSocketResponse, *texts: str) -> None:
+    """Read what the terminal is sent until all of this has been in it."""
+    seen = b""
+    async with asyncio.timeout(20):
+        while not all(text.encode() in seen for text in texts):
+            message = await screen.receive()
+            assert message.type == aiohttp.WSMsgType.BINARY, f"the screen closed: {message}"
+            seen += message.data
+
+
+def test_a_visitor_looks_and_commands_nothing(session: NotingEngine, tmp_path: Path) -> None:
+    async def visit(address: str) -> None:
+        async with visiting(address) as screen:
+            await read_until(screen, "read-only", "[ A 5/73 ]", "Detach")
+            for key in (" ", "x", "a", "\r", "l"):
+                await screen.send_json(["stdin", key])
+            await read_until(screen, "event log")
+
+    with serving(tmp_path) as (address, _):
+        asyncio.run(visit(address))
+    assert session.told == []
+
+
+def test_interrupted_it_sends_the_visitors_home(session: NotingEngine, tmp_path: Path) -> None:
+    async def visit(address: str, process: subprocess.Popen[str]) -> None:
+        async with visiting(address) as screen:
+            await read_until(screen, "[ A 5/73 ]")
+            process.send_signal(signal.SIGINT)
+            async with asyncio.timeout(10):
+                while (await screen.receive()).type == aiohttp.WSMsgType.BINARY:
+                    pass
+
+    with serving(tmp_path) as (address, process):
+        asyncio.run(visit(address, process))
+        assert process.wait(timeout=10) == ExitCode.OK
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium")
+def test_the_page_in_a_browser(session: NotingEngine, tmp_path: Path) -> None:
+    async def visit(address: str) -> tuple[bytes, bytes, str]:
+        url = f"http://{address}/?fontsize=14"
+        async with open_page(url, tmp_path / "profile", SIZE_PX) as page:
+            await page.until("document.body.classList.contains('-first-byte')")
+            await asyncio.sleep(1.5)  # a canvas: nothing in it can be asked for
+            screen = await page.screenshot()
+            await page.press("l")
+            await asyncio.sleep(1.0)
+            log = await page.screenshot()
+            await page.press("q")
+            await page.until("document.body.classList.contains('-closed')")
+            return screen, log, await page.evaluate("document.querySelector('.left').innerText")
+
+    with serving(tmp_path) as (address, _):
+        screen, log, farewell = asyncio.run(visit(address))
+    (tmp_path / "screen.png").write_bytes(screen)  # to be looked at
+    pixels, with_log = (np.round(255 * imread(io.BytesIO(png))) for png in (screen, log))
+    left, right = np.array_split(pixels[40:-100, :, :3], 2, axis=1)
+    assert _greys(left) > 16 and _greys(left) > 2 * _greys(right), "the image is on the left"
+    assert np.mean(np.any(pixels != with_log, axis=2)) > 0.2, "l opens the log"
+    assert "the session goes on" in farewell
+
+
+def _greys(pixels: np.ndarray) -> int:
+    """Shades that fill a cell or more."""
+    red, green, blue = pixels.reshape(-1, 3).T
+    shades, n = np.unique(red[(red == green) & (green == blue)], return_counts=True)
+    return int(np.count_nonzero(n[shades > 0] > 100))
+
+
+def ask_as(folder: Path, origin: str) -> int:
+    """Status of a request for the screen from a page of `origin`."""
+
+    async def ask() -> int:
+        app = await web.ScreenServer(folder, "127.0.0.1", 0)._make_app()
+        app.on_startup.clear()
+        async with TestServer(app) as server, aiohttp.ClientSession() as http:
+            headers = {"Origin": origin.format(host=f"{server.host}:{server.port}")}
+            async with http.get(server.make_url("/ws"), headers=headers) as reply:
+                return reply.status
+
+    return asyncio.run(ask())
+
+
+@pytest.mark.parametrize(
+    ("origin", "most", "status"),
+    [
+        pytest.param("https://elsewhere.example", 8, 403, id="a page from elsewhere"),
+        pytest.param("http://{host}", 0, 503, id="one visitor too many"),
+    ],
+)
+def test_who_is_let_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, origin: str, most: int, status: int
+) -> None:
+    monkeypatch.setattr(web, "MOST_VISITORS", most)
+    assert ask_as(tmp_path, origin) == status
+
+
+@pytest.mark.parametrize(
+    ("host", "where", "warns"),
+    [
+        ("127.0.0.1", "http://127.0.0.1:8000", False),
+        ("localhost", "http://localhost:8000", False),
+        ("::1", "http://[::1]:8000", False),
+        ("0.0.0.0", "http://this machine:8000", True),
+        ("10.0.0.7", "http://this machine:8000", True),
+    ],
+)
+def test_it_warns_where_others_can_look(host: str, where: str, warns: bool) -> None:
+    lines = web.greeting(host, 8000)
+    assert where in lines[0]
+    assert any(line.startswith(f"WARNING: listening on {host}") for line in lines) == warns
+    assert any("ssh -L" in line for line in lines) == warns
+
+
+def test_where_it_cannot_serve(
+    session: NotingEngine,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        assert main(["serve", str(tmp_path), "--port", port]) == ExitCode.USAGE
+    assert main(["serve", str(empty)]) == ExitCode.USAGE
+    monkeypatch.setattr(verb, "find_spec", lambda name: None)
+    assert main(["serve", str(tmp_path)]) == ExitCode.USAGE
+    said = capsys.readouterr().err.splitlines()
+    assert len(said) == 3
+    for wanted, line in zip(
+        (f"port {port}", "no session is running here", "[web]"), said, strict=True
+    ):
+        assert wanted in line
