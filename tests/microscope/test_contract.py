@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from controller.bridge.launch import start_bridge
 from controller.microscope.interface import Microscope
 from controller.microscope.loading import load_microscope
 from tests.microscope.contract import MicroscopeContract
+from tests.support.adapters import bridged
 
 SMALL_SPECIMEN = {"specimen": {"assembly_diameter_nm": 40.0, "other_assemblies_nm": []}}
 SMALL_TOML = "[specimen]\nassembly_diameter_nm = 40.0\nother_assemblies_nm = []\n"
@@ -24,16 +24,6 @@ def _direct(name: str, settings: dict[str, Any]) -> Iterator[Microscope]:
     microscope.close()
 
 
-def _bridged(folder: Path, name: str, toml: str) -> Iterator[Microscope]:
-    folder.mkdir(mode=0o700)
-    settings = folder / "settings.toml"
-    settings.write_text(toml)
-    with start_bridge(folder, microscope=name, settings=settings) as bridge:
-        microscope = bridge.connect("the contract")
-        yield microscope
-        microscope.close()
-
-
 @pytest.fixture(scope="module")
 def fake() -> Iterator[Microscope]:
     yield from _direct(FAKE, {})
@@ -41,7 +31,8 @@ def fake() -> Iterator[Microscope]:
 
 @pytest.fixture(scope="module")
 def fake_bridged(private_folder: Path) -> Iterator[Microscope]:
-    yield from _bridged(private_folder / "fake", FAKE, "")
+    with bridged(private_folder / "fake", FAKE, "") as microscope:
+        yield microscope
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +42,8 @@ def simulator() -> Iterator[Microscope]:
 
 @pytest.fixture(scope="module")
 def simulator_bridged(private_folder: Path) -> Iterator[Microscope]:
-    yield from _bridged(private_folder / "simulator", "simulator", SMALL_TOML)
+    with bridged(private_folder / "simulator", "simulator", SMALL_TOML) as microscope:
+        yield microscope
 
 
 class TestFake(MicroscopeContract):

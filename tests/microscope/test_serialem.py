@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from controller.bridge.launch import start_bridge
 from controller.errors import BridgeError, UsageError
 from controller.microscope.adapters.actions import CurrentNotSetError
 from controller.microscope.adapters.serialem import connect
@@ -23,19 +22,18 @@ from controller.microscope.interface import (
     MicroscopeError,
     NotSupportedError,
     OutOfLimitsError,
-    ScanSettings,
     StageError,
     StagePosition,
     ValvesClosedError,
 )
 from controller.microscope.loading import load_microscope
 from tests.microscope.contract import MicroscopeContract, new_id
+from tests.support.adapters import SCAN, bridged, verified
 from tests.support.columns import serialem
 from tests.support.columns.spoiling import Spoil, spoil
 from tests.support.virtual_clock import VirtualClock
 
 NAME = "controller.microscope.adapters.serialem:connect"
-STAND_INS = Path(serialem.__file__).parent
 SETTINGS: dict[str, Any] = {
     "camera": 2,
     "detector": 1,
@@ -59,9 +57,6 @@ pixel_type = "int16"
 screen_settle_s = 0.05
 fields = [{ magnification = 80000, field_nm = 500.0 }]
 """
-SCAN = ScanSettings(width_px=128, height_px=128, pixel_nm=500 / 128, dwell_us=2.0)
-PROBE_PA = 65.0
-"""Within a tenth of both currents the contract asks for: nobody turns a knob between its cases."""
 
 
 @pytest.fixture
@@ -74,29 +69,15 @@ def sem(monkeypatch: pytest.MonkeyPatch) -> serialem.Column:
 @pytest.fixture
 def column(sem: serialem.Column) -> Iterator[Microscope]:
     """The adapter, in virtual time, its current verified."""
-    clock = VirtualClock()
-    sem.sleep = clock.sleep
-    column = connect(SETTINGS, None, clock)
-    column.set_current(new_id(), PROBE_PA)
-    sem.log.clear()
-    yield column
-    sem.refuses.clear()
-    column.close()
+    with verified(sem, connect, SETTINGS) as column:
+        yield column
 
 
 @pytest.fixture(scope="module")
 def column_bridged(private_folder: Path) -> Iterator[Microscope]:
     """The adapter by its name, in a bridge's process, in real time."""
-    settings = private_folder / "serialem.toml"
-    settings.write_text(TOML)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PYTHONPATH", str(STAND_INS))
-        with start_bridge(
-            private_folder / "b", microscope=NAME, settings=settings, lease_s=10.0
-        ) as bridge:
-            microscope = bridge.connect("the contract")
-            yield microscope
-            microscope.close()
+    with bridged(private_folder, NAME, TOML) as microscope:
+        yield microscope
 
 
 class TestSerialem(MicroscopeContract):

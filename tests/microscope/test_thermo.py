@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 
-from controller.bridge.launch import start_bridge
 from controller.errors import BridgeError, UsageError
 from controller.microscope.adapters.thermo import connect
 from controller.microscope.interface import (
@@ -22,13 +21,13 @@ from controller.microscope.interface import (
 )
 from controller.microscope.loading import load_microscope
 from tests.microscope.contract import MicroscopeContract, new_id
+from tests.support.adapters import SCAN, bridged
 from tests.support.columns import temscript
 from tests.support.columns.spoiling import Spoil, spoil
-from tests.support.thermo_column import SCAN, SETTINGS
+from tests.support.thermo_column import SETTINGS
 from tests.support.virtual_clock import VirtualClock
 
 NAME = "controller.microscope.adapters.thermo:connect"
-STAND_INS = Path(temscript.__file__).parent
 TOML = """
 inner_collection_mrad = 62.0
 outer_collection_mrad = 200.0
@@ -41,16 +40,8 @@ fields = [{ magnification = 80000, field_nm = 500.0 }]
 @pytest.fixture(scope="module")
 def thermo_bridged(private_folder: Path) -> Iterator[Microscope]:
     """The adapter by its name, in a bridge's process, in real time."""
-    settings = private_folder / "thermo.toml"
-    settings.write_text(TOML)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PYTHONPATH", str(STAND_INS))
-        with start_bridge(
-            private_folder / "b", microscope=NAME, settings=settings, lease_s=10.0
-        ) as bridge:
-            microscope = bridge.connect("the contract")
-            yield microscope
-            microscope.close()
+    with bridged(private_folder, NAME, TOML) as microscope:
+        yield microscope
 
 
 class TestThermo(MicroscopeContract):

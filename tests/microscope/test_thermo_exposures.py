@@ -22,9 +22,10 @@ from controller.microscope.interface import (
     ValvesClosedError,
 )
 from tests.microscope.contract import new_id
+from tests.support.adapters import PROBE_PA, SCAN
 from tests.support.columns import temscript
 from tests.support.columns.spoiling import Spoil, spoil
-from tests.support.thermo_column import PROBE_PA, SCAN, SETTINGS
+from tests.support.thermo_column import SETTINGS
 from tests.support.virtual_clock import VirtualClock
 
 

@@ -9,10 +9,9 @@ from typing import Any
 import pytest
 
 from controller.microscope.adapters.thermo import connect
-from controller.microscope.interface import Microscope, ScanSettings
-from tests.microscope.contract import new_id
+from controller.microscope.interface import Microscope
+from tests.support.adapters import verified
 from tests.support.columns import temscript
-from tests.support.virtual_clock import VirtualClock
 
 SETTINGS: dict[str, Any] = {
     "inner_collection_mrad": 62.0,
@@ -20,9 +19,6 @@ SETTINGS: dict[str, Any] = {
     "full_px": 512,
     "fields": [{"magnification": step, "field_nm": 40e6 / step} for step in temscript.STEPS],
 }
-SCAN = ScanSettings(width_px=128, height_px=128, pixel_nm=500 / 128, dwell_us=2.0)
-PROBE_PA = 65.0
-"""Within a tenth of both currents the contract asks for: nobody turns a knob between its cases."""
 
 
 @pytest.fixture
@@ -35,11 +31,5 @@ def tem(monkeypatch: pytest.MonkeyPatch) -> temscript.Column:
 @pytest.fixture
 def thermo(tem: temscript.Column) -> Iterator[Microscope]:
     """The adapter, in virtual time, its current verified."""
-    clock = VirtualClock()
-    tem.sleep = clock.sleep
-    column = connect(SETTINGS, None, clock)
-    column.set_current(new_id(), PROBE_PA)
-    tem.log.clear()
-    yield column
-    tem.refuses.clear()
-    column.close()
+    with verified(tem, connect, SETTINGS) as column:
+        yield column
