@@ -16,6 +16,7 @@ from scipy.spatial.transform import Rotation
 from controller.microscope.interface import Data, Remount
 from simulator.settings import SimulatorSettings, SpecimenSettings
 from simulator.specimen import Particles, make_assembly
+from simulator.stray import make_stray
 
 Array = NDArray[np.float64]
 
@@ -42,14 +43,18 @@ class Grid:
 
     assemblies: tuple[Particles, ...]
     places_nm: Array
+    stray: Particles
+    """Single ones, on the film between them."""
 
 
 def make_grid(settings: SpecimenSettings, seed: int) -> Grid:
     """Make the grid of this seed; assembly 0 is the one looked at."""
     places = [(0.0, 0.0), *settings.other_assemblies_nm]
+    places_nm = np.column_stack([np.array(places), np.zeros(len(places))])
     return Grid(
         tuple(make_assembly(settings, seed, index) for index in range(len(places))),
-        np.column_stack([np.array(places), np.zeros(len(places))]),
+        places_nm,
+        make_stray(settings, seed, places_nm),
     )
 
 
@@ -91,10 +96,14 @@ def size_after(dose_e_per_A2: float, settings: SpecimenSettings) -> float:
 
 
 def in_holder(grid: Grid, sizes: Array, mount: Mount) -> Particles:
-    """Return every particle in the holder's frame, each assembly at its own size [m]."""
+    """Return every particle in the holder's frame, each assembly at its own size [m].
+
+    The assemblies come first, in order.
+    """
     centres = [
         mount.place(assembly.centres_nm * size + place)
         for assembly, size, place in zip(grid.assemblies, sizes, grid.places_nm, strict=True)
     ]
-    diameters = [assembly.diameters_nm for assembly in grid.assemblies]
+    centres.append(mount.place(grid.stray.centres_nm))
+    diameters = [each.diameters_nm for each in (*grid.assemblies, grid.stray)]
     return Particles(np.vstack(centres), np.concatenate(diameters))

@@ -10,7 +10,12 @@ from numpy.typing import NDArray
 
 from controller.microscope.interface import ScanSettings
 from simulator import optics, stage
-from simulator.settings import ScanDistortionSettings, SimulatorSettings, SpecimenSettings
+from simulator.settings import (
+    OpticsSettings,
+    ScanDistortionSettings,
+    SimulatorSettings,
+    SpecimenSettings,
+)
 from simulator.specimen import Particles
 
 Array = NDArray[np.float64]
@@ -28,12 +33,20 @@ class Scene:
     carbon_nm: float
     """Film and contamination."""
     scan_mirrored: bool = False
+    focus_nm: float = 0.0
+    """Height of the focus over the tilt axis."""
 
 
 def carbon_nm(dose_e_per_A2: float, settings: SpecimenSettings) -> float:
     """Film and what the beam has grown on it."""
     grown = -np.expm1(-dose_e_per_A2 / settings.contamination_dose_e_per_A2)
     return float(settings.film_thickness_nm + settings.contamination_nm * grown)
+
+
+def focus_nm(defocus_nm: float, time_s: float, settings: OpticsSettings) -> float:
+    """Height of the focus over the tilt axis, at a time of the microscope's clock."""
+    drifted_nm = settings.focus_drift_nm_per_h * time_s / 3600.0
+    return settings.focus_error_nm + drifted_nm + defocus_nm
 
 
 def expose(
@@ -53,6 +66,7 @@ def expose(
     share_of_frame = seen[:, 1] / (scan.height_px * scan.pixel_nm) + 0.5
     drift = np.array([end.x_nm - start.x_nm, end.y_nm - start.y_nm])
     seen[:, :2] += np.clip(share_of_frame, 0.0, 1.0)[:, None] * drift
+    seen[:, 2] -= scene.focus_nm
     seen[:, :2] = _distorted(seen[:, :2], scene.scan_mirrored, settings.scan)
     image = optics.render(Particles(seen, scene.particles.diameters_nm), scan, settings.optics)
     carbon = CARBON_SHARE_PER_NM * scene.carbon_nm / np.cos(np.deg2rad(start.alpha_deg))

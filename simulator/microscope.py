@@ -81,6 +81,7 @@ class SimulatedMicroscope:
             outer_collection_mrad=optics.outer_collection_mrad,
             stage_limits=self._settings.stage.limits,
             frame_sizes_px=(),
+            defocus_limits_nm=(-optics.defocus_max_nm, optics.defocus_max_nm),
         )
 
     def status(self) -> Status:
@@ -93,6 +94,7 @@ class SimulatedMicroscope:
                 stage_state=StageState.MOVING if self._travel else StageState.READY,
                 beam_blanked=self._world.blanked,
                 current_pA=self._world.current_pA,
+                defocus_nm=self._world.defocus_nm,
                 valves_open=True,
                 vacuum_ok=True,
                 busy=self._requests.busy,
@@ -107,6 +109,10 @@ class SimulatedMicroscope:
     def set_current(self, request_id: str, current_pA: float) -> float:
         """Set the probe current; return it, pA."""
         return self._once(request_id, lambda ticket: self._set_current(current_pA))
+
+    def set_defocus(self, request_id: str, defocus_nm: float) -> float:
+        """Set the defocus; return it, nm."""
+        return self._once(request_id, lambda ticket: self._set_defocus(defocus_nm))
 
     def acquire(self, request_id: str, scan: ScanSettings) -> Frame:
         """Record one HAADF frame: unblank, expose, blank again."""
@@ -206,6 +212,14 @@ class SimulatedMicroscope:
             self._update(current_pA=current_pA)
         return current_pA
 
+    def _set_defocus(self, defocus_nm: float) -> float:
+        highest = self._settings.optics.defocus_max_nm
+        if not abs(defocus_nm) <= highest:
+            raise OutOfLimitsError(f"defocus {defocus_nm:g} nm is not within -+{highest:g} nm")
+        with self._changed:
+            self._update(defocus_nm=defocus_nm)
+        return defocus_nm
+
     def _expose(self, frame_id: str, scan: ScanSettings, ticket: int) -> FrameInfo:
         begun = time.monotonic()
         self._unblank(ticket)
@@ -244,6 +258,7 @@ class SimulatedMicroscope:
             in_holder(self._grid, sizes, world.mount),
             imaging.carbon_nm(max(world.doses_e_per_A2), settings.specimen),
             world.mount.scan_mirrored,
+            imaging.focus_nm(world.defocus_nm, world.clock_s, settings.optics),
         )
         share = imaging.expose(
             scene,

@@ -47,6 +47,8 @@ class SpecimenSettings(Data):
     """Share of the diameter missing on the side that dried on the grid."""
     other_assemblies_nm: tuple[tuple[Finite, Finite], ...] = ((700.0, 250.0), (-450.0, -650.0))
     """Where on the grid (x, y) further assemblies lie, from the first."""
+    stray_particles_per_um2: NotNegative = 0.0
+    """Single particles on the film, clear of the assemblies: something to focus on."""
     film_thickness_nm: NotNegative = 10.0
     """Carbon under the assemblies."""
     shrinkage: Fraction = 0.02
@@ -67,6 +69,11 @@ class OpticsSettings(Data):
     inner_collection_mrad: Positive = transport.INNER_MRAD
     outer_collection_mrad: Positive = transport.OUTER_MRAD
     current_max_pA: Positive = 1000.0
+    focus_error_nm: Finite = 0.0
+    """Height of the focus over the tilt axis at a defocus of 0, at the start."""
+    focus_drift_nm_per_h: Finite = 0.0
+    """By which lens currents and charging move it."""
+    defocus_max_nm: Positive = 5000.0
 
     @model_validator(mode="after")
     def _scattering_is_tabulated(self) -> Self:

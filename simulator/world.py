@@ -23,6 +23,7 @@ class World(Data):
     clock_s: float = 0.0
     blanked: bool = True
     current_pA: float = INITIAL_CURRENT_PA
+    defocus_nm: float = 0.0
     doses_e_per_A2: tuple[float, ...]
     """What each assembly has received."""
     frames: int = 0

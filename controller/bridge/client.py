@@ -110,6 +110,10 @@ class RemoteMicroscope:
         """Set or verify the probe current; return the actual one, pA."""
         return float(self._perform(request_id, {"kind": "set_current", "current_pA": current_pA}))
 
+    def set_defocus(self, request_id: str, defocus_nm: float) -> float:
+        """Set the defocus; return the actual one, nm."""
+        return float(self._perform(request_id, {"kind": "set_defocus", "defocus_nm": defocus_nm}))
+
     def acquire(self, request_id: str, scan: ScanSettings) -> Frame:
         """Record one frame and bring its pixels over."""
         info = FrameInfo.model_validate(

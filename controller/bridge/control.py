@@ -29,6 +29,7 @@ from controller.microscope.limits import (
     DoseAccount,
     SessionLimits,
     charge,
+    check_defocus,
     check_scan,
     check_target,
     refund,
@@ -183,6 +184,8 @@ class BridgeControl:
         match action:
             case m.MoveStage(target=target):
                 check_target(target, self._reach)
+            case m.SetDefocus(defocus_nm=defocus_nm):
+                check_defocus(defocus_nm, self.description.defocus_limits_nm)
             case m.Acquire(scan=scan):
                 check_scan(scan, self.description.frame_sizes_px)
 
@@ -195,6 +198,8 @@ class BridgeControl:
                 return microscope.move_stage(request_id, target)
             case m.SetCurrent(current_pA=current_pA):
                 return microscope.set_current(request_id, current_pA)
+            case m.SetDefocus(defocus_nm=defocus_nm):
+                return microscope.set_defocus(request_id, defocus_nm)
             case m.Acquire(scan=scan):
                 return self._acquire(microscope, request_id, scan)
             case m.Illuminate(duration_s=duration_s, field_nm=field_nm):

@@ -13,6 +13,7 @@ from pydantic import Field, TypeAdapter
 
 from controller.microscope.interface import (
     Data,
+    Finite,
     NotNegative,
     Positive,
     Remount,
@@ -22,7 +23,7 @@ from controller.microscope.interface import (
 )
 from controller.microscope.limits import SessionLimits
 
-PROTOCOL_VERSION = 1
+PROTOCOL_VERSION = 2
 OBJECT_NAME = "dualtilt.bridge"
 POLL_S = 2.0
 """The longest the bridge lets a caller wait before it says "still at it"."""
@@ -40,6 +41,11 @@ class MoveStage(Data):
 class SetCurrent(Data):
     kind: Literal["set_current"] = "set_current"
     current_pA: NotNegative
+
+
+class SetDefocus(Data):
+    kind: Literal["set_defocus"] = "set_defocus"
+    defocus_nm: Finite
 
 
 class Acquire(Data):
@@ -64,7 +70,8 @@ class Rehearse(Data):
 
 
 Action = Annotated[
-    MoveStage | SetCurrent | Acquire | Illuminate | Wait | Rehearse, Field(discriminator="kind")
+    MoveStage | SetCurrent | SetDefocus | Acquire | Illuminate | Wait | Rehearse,
+    Field(discriminator="kind"),
 ]
 """What needs the lease, runs on the hardware's thread and happens once per request id."""
 

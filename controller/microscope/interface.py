@@ -128,6 +128,8 @@ class Description(Data):
     stage_limits: StageLimits
     frame_sizes_px: tuple[tuple[int, int], ...]
     """(height, width) pairs the column offers; empty where any size goes."""
+    defocus_limits_nm: tuple[Finite, Finite] | None = None
+    """Lowest and highest defocus that may be set; None where it cannot be."""
 
 
 class Status(Data):
@@ -140,6 +142,8 @@ class Status(Data):
     beam_blanked: bool
     current_pA: NotNegative
     """Of the probe, as far as it can be known (screen current on a real column)."""
+    defocus_nm: Finite = 0.0
+    """As the column counts it: only differences mean anything."""
     valves_open: bool
     vacuum_ok: bool
     busy: bool
@@ -262,6 +266,9 @@ class Microscope(Protocol):
 
     def set_current(self, request_id: str, current_pA: float) -> float:
         """Set the probe current, or verify it where it cannot be set; return the actual one, pA."""
+
+    def set_defocus(self, request_id: str, defocus_nm: float) -> float:
+        """Focus nearer to the source by more, as the column counts it; return the actual, nm."""
 
     def acquire(self, request_id: str, scan: ScanSettings) -> Frame:
         """Record one HAADF frame: unblank, expose, blank again."""

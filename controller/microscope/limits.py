@@ -94,6 +94,23 @@ def check_scan(scan: ScanSettings, frame_sizes_px: tuple[tuple[int, int], ...]) 
         raise OutOfLimitsError(f"frame size {size_px[0]} x {size_px[1]} px: choose from {offered}")
 
 
+def check_defocus(defocus_nm: float, limits_nm: tuple[float, float] | None) -> None:
+    """Refuse a defocus out of reach.
+
+    Raises
+    ------
+    NotSupportedError
+        If the column's defocus cannot be set.
+    OutOfLimitsError
+        Naming the value and its limits.
+    """
+    if limits_nm is None:
+        raise NotSupportedError("the column's defocus cannot be set: focus by hand")
+    low, high = limits_nm
+    if not low <= defocus_nm <= high:
+        raise OutOfLimitsError(f"defocus {defocus_nm:g} nm is outside {low:g} to {high:g} nm")
+
+
 def shower_dose_e_per_A2(current_pA: float, duration_s: float, field_nm: float) -> float:
     """Electrons per square angstrom on a square of side `field_nm` exposed for `duration_s`."""
     return current_pA * 1e-12 * duration_s / ELEMENTARY_CHARGE_C / (field_nm * 10.0) ** 2

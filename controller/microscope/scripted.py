@@ -111,6 +111,9 @@ class ScriptedMicroscope:
     def set_current(self, request_id: str, current_pA: float) -> float:
         return self._inner.set_current(request_id, current_pA)
 
+    def set_defocus(self, request_id: str, defocus_nm: float) -> float:
+        return self._inner.set_defocus(request_id, defocus_nm)
+
     def acquire(self, request_id: str, scan: ScanSettings) -> Frame:
         if request_id not in self._frames:
             frame = self._exposed(request_id, lambda: self._inner.acquire(request_id, scan))

@@ -124,6 +124,21 @@ class MicroscopeContract:
         actual_pA = microscope.set_current(new_id(), 70.0)
         assert microscope.status().current_pA == pytest.approx(actual_pA, rel=0.05)
 
+    def test_defocus_goes_where_it_is_told_and_no_further(self, microscope: Microscope) -> None:
+        limits = microscope.describe().defocus_limits_nm
+        assert limits is not None
+        low, high = limits
+        request_id, middle = new_id(), (low + high) / 2
+        first = microscope.set_defocus(request_id, middle + 100.0)
+        assert first == pytest.approx(middle + 100.0, abs=1.0)
+        assert microscope.set_defocus(new_id(), middle) == pytest.approx(middle, abs=1.0)
+        assert microscope.set_defocus(request_id, middle + 100.0) == first  # and does not set it
+        assert microscope.status().defocus_nm == pytest.approx(middle, abs=1.0)
+        for beyond in (low - 10.0, high + 10.0, float("nan")):
+            with pytest.raises(OutOfLimitsError):
+                microscope.set_defocus(new_id(), beyond)
+        assert microscope.status().defocus_nm == pytest.approx(middle, abs=1.0)
+
     def test_frame_is_what_its_record_says(self, microscope: Microscope) -> None:
         request_id = new_id()
         frame = microscope.acquire(request_id, self.scan)

@@ -29,7 +29,7 @@ from controller.microscope.interface import (
     Status,
     ValvesClosedError,
 )
-from controller.microscope.limits import check_target, shower_dose_e_per_A2
+from controller.microscope.limits import check_defocus, check_target, shower_dose_e_per_A2
 
 
 class FakeSettings(Data):
@@ -59,6 +59,7 @@ class FakeMicroscope:
         self._started = time.monotonic()
         self._stage = StagePosition()
         self._current_pA = 50.0
+        self._defocus_nm = 0.0
         self._blanked = True
         self._busy = False
         self._stop = threading.Event()
@@ -77,6 +78,7 @@ class FakeMicroscope:
             outer_collection_mrad=250,
             stage_limits=StageLimits(),
             frame_sizes_px=(),
+            defocus_limits_nm=(-1000.0, 1000.0),
         )
 
     def status(self) -> Status:
@@ -87,6 +89,7 @@ class FakeMicroscope:
             stage_state=StageState.READY,
             beam_blanked=self._blanked,
             current_pA=self._current_pA,
+            defocus_nm=self._defocus_nm,
             valves_open=self._settings.valves_open,
             vacuum_ok=True,
             busy=self._busy,
@@ -108,6 +111,13 @@ class FakeMicroscope:
             raise OutOfLimitsError(f"current {current_pA} pA")
         self._current_pA = current_pA
         return current_pA
+
+    def set_defocus(self, request_id: str, defocus_nm: float) -> float:
+        if self._is_new(request_id, self._outcomes):
+            check_defocus(defocus_nm, self.describe().defocus_limits_nm)
+            self._defocus_nm = defocus_nm
+            self._outcomes[request_id] = defocus_nm
+        return self._outcomes[request_id]  # type: ignore[return-value]
 
     def acquire(self, request_id: str, scan: ScanSettings) -> Frame:
         if self._is_new(request_id, self._frames):

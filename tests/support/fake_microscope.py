@@ -62,6 +62,7 @@ class FakeMicroscope:
         self.drift_nm = (0.0, 0.0)
         self.stage = StagePosition()
         self.current_pA = 50.0
+        self.defocus_nm = 0.0
         self.current_error = 1.0
         self.blanked = True
         self.valves_open = True
@@ -84,6 +85,7 @@ class FakeMicroscope:
             outer_collection_mrad=250,
             stage_limits=StageLimits(),
             frame_sizes_px=(),
+            defocus_limits_nm=(-1000.0, 1000.0),
         )
 
     def status(self) -> Status:
@@ -95,6 +97,7 @@ class FakeMicroscope:
             stage_state=StageState.READY,
             beam_blanked=self.blanked,
             current_pA=self.current_pA,
+            defocus_nm=self.defocus_nm,
             valves_open=self.valves_open,
             vacuum_ok=True,
             busy=False,
@@ -110,6 +113,11 @@ class FakeMicroscope:
         self._begin("current", request_id)
         self.current_pA = current_pA * self.current_error
         return self.current_pA
+
+    def set_defocus(self, request_id: str, defocus_nm: float) -> float:
+        self._begin("defocus", request_id)
+        self.defocus_nm = defocus_nm
+        return self.defocus_nm
 
     def acquire(self, request_id: str, scan: ScanSettings) -> Frame:
         known = self._outcomes.get(request_id)

@@ -25,7 +25,12 @@ from controller.microscope.interface import (
     VacuumError,
     ValvesClosedError,
 )
-from controller.microscope.limits import check_scan, check_target, shower_dose_e_per_A2
+from controller.microscope.limits import (
+    check_defocus,
+    check_scan,
+    check_target,
+    shower_dose_e_per_A2,
+)
 
 T = TypeVar("T")
 
@@ -41,6 +46,8 @@ class Actions:
     ----------
     current_pA
         Of the probe, as measured last; 0 before.
+    defocus_nm
+        As found, and then as set last.
     """
 
     def __init__(
@@ -56,6 +63,7 @@ class Actions:
         self._description, self._halts, self._clock = description, halts, clock
         self._started_s = clock.now_s()
         self.current_pA = 0.0
+        self.defocus_nm = sum(description.defocus_limits_nm or (0.0, 0.0)) / 2
 
     def now_s(self) -> float:
         """Seconds since the column was taken hold of."""
@@ -97,6 +105,14 @@ class Actions:
                 f"{tolerance:.0%} at the column (spot size, gun lens or monochromator focus)"
             )
         return measured_pA
+
+    def set_defocus(self, defocus_nm: float, safes: int) -> float:
+        """Set the defocus and read it back."""
+        check_defocus(defocus_nm, self._description.defocus_limits_nm)
+        self._halts.refuse_after_safe(safes)
+        self._work.do(lambda driver: driver.set_defocus(defocus_nm))
+        self.defocus_nm = self._work.do(lambda driver: driver.defocus_nm())
+        return self.defocus_nm
 
     def record(self, frame_id: str, scan: ScanSettings, safes: int) -> Frame:
         """Record one frame."""

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from controller.microscope.adapters.actions import Actions
-from controller.microscope.adapters.driver import Identity
+from controller.microscope.adapters.driver import Driver, Identity
 from controller.microscope.adapters.frames import RecentFrames
 from controller.microscope.adapters.halts import Halts
 from controller.microscope.adapters.scan import frame_sizes_px
@@ -22,6 +22,7 @@ from controller.microscope.interface import (
     Description,
     Frame,
     FrameInfo,
+    MicroscopeError,
     NotSupportedError,
     Remount,
     ScanSettings,
@@ -59,7 +60,7 @@ class RealColumn:
         self._requests, self._frames, self._halts = Requests(), RecentFrames(), Halts(clock)
         self.blank()
         identity = work.do(lambda driver: driver.identify())
-        self._description = _describe(identity, settings)
+        self._description = _describe(identity, settings, work.do(_defocus_found_nm))
         self._seen = work.do(lambda driver: driver.look())
         self._actions = Actions(work, watch, settings, self._description, self._halts, clock)
 
@@ -82,6 +83,7 @@ class RealColumn:
             stage_state=seen.stage_state,
             beam_blanked=seen.beam_blanked,
             current_pA=self._actions.current_pA if seen.beam_on else 0.0,
+            defocus_nm=self._actions.defocus_nm,
             valves_open=seen.valves_open,
             vacuum_ok=seen.vacuum_ok,
             busy=busy,
@@ -96,6 +98,10 @@ class RealColumn:
     def set_current(self, request_id: str, current_pA: float) -> float:
         """Verify the probe current on the screen; return the one measured, pA."""
         return self._once(request_id, lambda safes: self._actions.verify_current(current_pA, safes))
+
+    def set_defocus(self, request_id: str, defocus_nm: float) -> float:
+        """Set the defocus; return the one read back, nm."""
+        return self._once(request_id, lambda safes: self._actions.set_defocus(defocus_nm, safes))
 
     def acquire(self, request_id: str, scan: ScanSettings) -> Frame:
         """Record one HAADF frame: unblank, expose, blank again."""
@@ -158,7 +164,17 @@ class RealColumn:
         return self._requests.once(request_id, act)
 
 
-def _describe(identity: Identity, settings: ColumnSettings) -> Description:
+def _defocus_found_nm(driver: Driver) -> float | None:
+    try:
+        return driver.defocus_nm()
+    except MicroscopeError:
+        return None
+
+
+def _describe(
+    identity: Identity, settings: ColumnSettings, defocus_nm: float | None
+) -> Description:
+    reach_nm = settings.defocus_reach_nm
     return Description(
         name=identity.name,
         boot_id=uuid.uuid4().hex,
@@ -170,6 +186,9 @@ def _describe(identity: Identity, settings: ColumnSettings) -> Description:
         outer_collection_mrad=settings.outer_collection_mrad,
         stage_limits=_within(identity.stage_limits, settings.alpha_limit_deg),
         frame_sizes_px=frame_sizes_px(settings),
+        defocus_limits_nm=None
+        if defocus_nm is None or reach_nm is None
+        else (defocus_nm - reach_nm, defocus_nm + reach_nm),
     )
 
 

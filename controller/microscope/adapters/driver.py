@@ -75,6 +75,12 @@ class Driver(Protocol):
     def screen_current_pA(self) -> float:
         """Read the current on the screen, lowered and unblanked."""
 
+    def defocus_nm(self) -> float:
+        """Read the defocus; NotSupportedError where it cannot be."""
+
+    def set_defocus(self, defocus_nm: float) -> None:
+        """Set the defocus."""
+
     def prepare(self, scan: ScanSettings) -> None:
         """Set the scan; OutOfLimitsError, saying what would do, where it is not on offer."""
 

@@ -47,6 +47,8 @@ class ColumnSettings(Data):
     """How far the screen current may be from the one wanted, as a share of it."""
     screen_settle_s: Positive = 2.0
     """From unblanking on the screen to a steady reading; the specimen is exposed meanwhile."""
+    defocus_reach_nm: Positive | None = 3000.0
+    """How far the defocus may be taken from where the bridge found it; None: never touched."""
     alpha_limit_deg: Positive | None = None
     """Tilts stay within this on both sides, where the holder allows less than the stage."""
     stage_within_s: Positive = 120.0

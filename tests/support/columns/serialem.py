@@ -53,6 +53,7 @@ class Column:
         self.frames: list[dict[str, Any]] = []
         self.buffer = np.zeros((1, 1), np.int16)
         self.pixel_nm = 0.0
+        self.defocus_um = -1.5
 
     def note(self, what: str) -> None:
         if self.connected is None:
@@ -175,6 +176,16 @@ def ScreenUp() -> None:
 def ReportScreenCurrent() -> float:
     COLUMN.note("screen current")
     return COLUMN.probe_nA if COLUMN.screen and not COLUMN.blanked and COLUMN.valves == 1 else 0.0
+
+
+def ReportDefocus() -> float:
+    COLUMN.note("defocus")
+    return COLUMN.defocus_um
+
+
+def SetDefocus(defocus_um: float) -> None:
+    COLUMN.note("set defocus")
+    COLUMN.defocus_um = defocus_um
 
 
 def SetCameraArea(camera_set: str, area: str) -> None:

@@ -76,6 +76,8 @@ class Column:
         self.full_px = 512
         self.frames: list[dict[str, Any]] = []
         self.offset = 1000
+        self.probe_defocus_m = -1.5e-6
+        self.objective_defocus_m = 0.4e-6
 
     def note(self, what: str) -> None:
         refusal = self.refuses.get(what)
@@ -177,14 +179,40 @@ class Illumination(_Object):
         return self.column.condenser_mode
 
     @property
+    def ProbeDefocus(self) -> float:
+        self._require_probe()
+        return self.column.probe_defocus_m
+
+    @ProbeDefocus.setter
+    def ProbeDefocus(self, value: float) -> None:
+        self._require_probe()
+        self.column.note("probe defocus")
+        self.column.probe_defocus_m = float(value)
+
+    @property
     def ConvergenceAngle(self) -> float:
         if self.column.condenser_mode != 1:
             raise ComError(E_NOT_OK)
         return 0.0081
 
+    def _require_probe(self) -> None:
+        if self.column.condenser_mode != 1:
+            raise ComError(E_NOT_OK)
+
     def _require_stem(self) -> None:
         if self.column.mode != STEM:
             raise ComError(E_NOT_OK)
+
+
+class Projection(_Object):
+    @property
+    def Defocus(self) -> float:
+        return self.column.objective_defocus_m
+
+    @Defocus.setter
+    def Defocus(self, value: float) -> None:
+        self.column.note("objective defocus")
+        self.column.objective_defocus_m = float(value)
 
 
 class Camera(_Object):
@@ -355,6 +383,7 @@ class Instrument(_Object):
 
     Stage = property(lambda self: Stage(self.column))
     Illumination = property(lambda self: Illumination(self.column))
+    Projection = property(lambda self: Projection(self.column))
     Camera = property(lambda self: Camera(self.column))
     Vacuum = property(lambda self: Vacuum(self.column))
     Gun = property(lambda self: Gun(self.column))

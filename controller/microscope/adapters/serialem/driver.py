@@ -152,6 +152,16 @@ class SerialemDriver:
         with self._asking("reading the screen current"):
             return units.from_screen_current(float(self._sem.ReportScreenCurrent()))
 
+    def defocus_nm(self) -> float:
+        """Read SerialEM's defocus."""
+        with self._asking("reading the defocus"):
+            return float(self._sem.ReportDefocus()) * units.NM_PER_UM
+
+    def set_defocus(self, defocus_nm: float) -> None:
+        """Set SerialEM's defocus."""
+        with self._asking("setting the defocus"):
+            self._sem.SetDefocus(defocus_nm / units.NM_PER_UM)
+
     def prepare(self, scan: ScanSettings) -> None:
         """Set area, binning, exposure and magnification of the Record set."""
         choice = choose_scan(scan, self._settings)

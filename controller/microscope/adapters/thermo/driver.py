@@ -7,7 +7,7 @@ list of binnings is not read: temscript 2.1 looks for it where the interface set
 from __future__ import annotations
 
 from enum import IntEnum
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -64,6 +64,9 @@ class ThermoSettings(ColumnSettings):
 
     detector: str = "HAADF"
     """As the scripting names it."""
+    focus_by: Literal["probe", "objective"] = "probe"
+    """What sets the focus: the illumination's ProbeDefocus, which Titan-class columns have in
+    probe mode, or the objective's Defocus."""
 
 
 class ThermoDriver:
@@ -131,6 +134,22 @@ class ThermoDriver:
         """Read the current on the screen."""
         with asking("reading the screen current"):
             return units.from_screen_current(self._tem.Camera.ScreenCurrent)
+
+    def defocus_nm(self) -> float:
+        """Read the defocus of the probe, or of the objective lens."""
+        with asking("reading the defocus"):
+            if self._settings.focus_by == "probe":
+                return units.from_defocus(self._tem.Illumination.ProbeDefocus)
+            return units.from_defocus(self._tem.Projection.Defocus)
+
+    def set_defocus(self, defocus_nm: float) -> None:
+        """Set the defocus of the probe, or of the objective lens."""
+        defocus_m = units.to_defocus(defocus_nm)
+        with asking("setting the defocus"):
+            if self._settings.focus_by == "probe":
+                self._tem.Illumination.ProbeDefocus = defocus_m
+            else:
+                self._tem.Projection.Defocus = defocus_m
 
     def prepare(self, scan: ScanSettings) -> None:
         """Set detector, area, binning, dwell time and magnification; read all of them back."""

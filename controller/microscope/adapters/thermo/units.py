@@ -73,6 +73,16 @@ def from_convergence(radians: float) -> float:
     return radians * 1e3
 
 
+def to_defocus(defocus_nm: float) -> float:
+    """Turn a defocus into metres."""
+    return defocus_nm * M_PER_NM
+
+
+def from_defocus(defocus_m: float) -> float:
+    """Turn TEM Scripting's defocus into nm."""
+    return defocus_m / M_PER_NM
+
+
 def to_dwell(dwell_us: float) -> float:
     """Turn a dwell time into seconds."""
     return dwell_us * 1e-6
