@@ -89,6 +89,13 @@ class StateChanged(Data):
     reason: str = ""
 
 
+class PauseAsked(Data):
+    """Somebody wants a pause: it waits for the end of the step under way, or waits no longer."""
+
+    kind: Literal["pause-asked"] = "pause-asked"
+    waiting: bool
+
+
 class PhaseStarted(Data):
     kind: Literal["phase-started"] = "phase-started"
     phase: Phase
@@ -240,6 +247,7 @@ class ReportWritten(Data):
 Event = Annotated[
     SessionStarted
     | StateChanged
+    | PauseAsked
     | PhaseStarted
     | PhaseFinished
     | Checked

@@ -19,7 +19,6 @@ from controller.events import (
     BeamChanged,
     FrameRecorded,
     Phase,
-    PreviewReady,
     ProcessingProgressed,
     Record,
     Showered,
@@ -35,7 +34,7 @@ from controller.session.event_log import read_events
 WAIT_S = 1.0
 EVENTS_FILE = "events.jsonl"
 JOB = "processing % "
-UNTOLD = (TiltJudged, ProcessingProgressed, BeamChanged, PreviewReady)
+UNTOLD = (TiltJudged, ProcessingProgressed, BeamChanged)
 """Too frequent for a line each; the log has them."""
 
 Teller = Callable[[SessionStatus, list[Record]], None]
@@ -105,7 +104,7 @@ def _tell_lines(out: TextIO, status: SessionStatus, records: list[Record]) -> No
     """One line an event worth it."""
     del status
     for record in records:
-        if not isinstance(record.event, UNTOLD):
+        if words.is_news(record) and not isinstance(record.event, UNTOLD):
             print(line_of(record), file=out, flush=True)
 
 
@@ -145,7 +144,8 @@ def _progress_teller(out: TextIO) -> Iterator[Teller]:
 
 def _is_news(record: Record) -> bool:
     """Whether the bars do not show it already."""
-    return not isinstance(record.event, (*UNTOLD, FrameRecorded, Showered))
+    shown = (*UNTOLD, FrameRecorded, Showered)
+    return words.is_news(record) and not isinstance(record.event, shown)
 
 
 def _bars(status: SessionStatus) -> dict[str, tuple[float, float, str]]:

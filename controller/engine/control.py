@@ -14,6 +14,7 @@ from controller.commands import Answer, StopWhen
 from controller.engine.states import ENDED, Cue, next_state
 from controller.errors import UsageError
 from controller.events import (
+    PauseAsked,
     Prompt,
     PromptAnswered,
     PromptOpened,
@@ -88,7 +89,7 @@ class Control:
         """
         with self._changed:
             self._refuse_if_ended("pause")
-            self._pause_reason = reason
+            self._await_pause(reason)
 
     def go_on(self) -> None:
         """End a pause, or take back one that has not taken effect yet.
@@ -101,7 +102,7 @@ class Control:
         with self._changed:
             if next_state(self._state, Cue.GO_ON) is None and self._pause_reason is None:
                 raise UsageError(f"nothing to go on with: the session is {self._state.value}")
-            self._pause_reason = None
+            self._await_pause(None)
             self._move(Cue.GO_ON)
 
     def stop(self, when: StopWhen) -> None:
@@ -117,7 +118,7 @@ class Control:
                 self._refuse_if_ended("stop")
             if self._stop is None or URGENCY.index(when) > URGENCY.index(self._stop):
                 self._stop = when
-                self._pause_reason = None
+                self._await_pause(None)
                 self._move(Cue.STOP, f"stop asked for: {when.value}")
         if when is StopWhen.NOW:
             self._abort()
@@ -166,7 +167,8 @@ class Control:
         self._refuse_to_wait()
         self._blank()
         with self._changed:
-            reason, self._pause_reason = self._pause_reason, None
+            reason = self._pause_reason
+            self._await_pause(None)
             if reason is not None:  # not taken back while the beam was being blanked
                 self._move(Cue.HOLD, reason)
         self._sit_out()
@@ -236,7 +238,7 @@ class Control:
         with self._changed:
             self._move(Cue.ANSWER)
             if answer.value == STOP:
-                self._pause_reason = None
+                self._await_pause(None)
         self.checkpoint()
         return answer
 
@@ -258,6 +260,12 @@ class Control:
     def _refuse_to_wait(self) -> None:
         if self._stop in (StopWhen.AFTER_TILT, StopWhen.NOW):
             raise StopRequestedError
+
+    def _await_pause(self, reason: str | None) -> None:
+        """Keep a pause until it takes effect, or keep none; made known where that is news."""
+        if (reason is None) != (self._pause_reason is None):
+            self._publish(PauseAsked(waiting=reason is not None))
+        self._pause_reason = reason
 
     def _move(self, cue: Cue, reason: str = "") -> None:
         target = next_state(self._state, cue)

@@ -15,6 +15,7 @@ from controller.events import (
     FlipChecked,
     FrameRecorded,
     Level,
+    PauseAsked,
     Phase,
     PhaseFinished,
     PhaseStarted,
@@ -85,6 +86,7 @@ def _started(status: SessionStatus, record: Record, event: SessionStarted) -> Ch
         "prompt": None,
         "reason": "",
         "standing_alarm": "",
+        "pausing": False,
         "exit_code": None,
     }
 
@@ -95,8 +97,13 @@ def _state(status: SessionStatus, event: StateChanged) -> Changes:
         "state": event.state,
         "reason": event.reason,
         "prompt": None if ended else status.prompt,
+        "pausing": status.pausing and not ended,
         "standing_alarm": "" if event.state is State.RUNNING else status.standing_alarm,
     }
+
+
+def _pause_asked(_: SessionStatus, event: PauseAsked) -> Changes:
+    return {"pausing": event.waiting}
 
 
 def _phase_started(status: SessionStatus, event: PhaseStarted) -> Changes:
@@ -246,6 +253,7 @@ def _of_record(change: Callable[[SessionStatus, Record, Any], Changes]) -> Fold:
 _FOLDS: dict[type[Event], Fold] = {
     SessionStarted: _of_record(_started),
     StateChanged: _of_event(_state),
+    PauseAsked: _of_event(_pause_asked),
     PhaseStarted: _of_event(_phase_started),
     PhaseFinished: _of_event(_phase_finished),
     Checked: _of_event(_checked),

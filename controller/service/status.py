@@ -153,6 +153,8 @@ class SessionStatus(Data):
     dose_e_per_A2: float = 0.0
     state: State = State.READY
     reason: str = ""
+    pausing: bool = False
+    """A pause was asked for and waits for the step under way to end."""
     phases: dict[Phase, PhaseState] = Field(
         default_factory=lambda: dict.fromkeys(Phase, PhaseState.PENDING)
     )

@@ -13,6 +13,7 @@ from controller.events import (
     FlipChecked,
     FrameRecorded,
     Level,
+    PauseAsked,
     Phase,
     PhaseFinished,
     PhaseStarted,
@@ -42,6 +43,7 @@ PHASE_NAMES = {
 }
 LEVEL_MARKS = {Level.INFO: "i", Level.WARNING: "!", Level.ALARM: "!!"}
 """Read without colour."""
+PAUSING = "pausing after the step under way"
 
 
 def duration(seconds: float | None) -> str:
@@ -103,6 +105,15 @@ def mark(record: Record) -> str:
             return "?"
         case _:
             return ""
+
+
+def is_news(record: Record) -> bool:
+    """Whether a reader of the log learns something from this line."""
+    match record.event:
+        case PreviewReady() | PauseAsked(waiting=False):
+            return False
+        case _:
+            return True
 
 
 def tell(record: Record) -> str:
@@ -195,6 +206,9 @@ def _failure(event: ProcessingFailed) -> str:
 _TELLERS: dict[type, Callable[[Any], str]] = {
     SessionStarted: _session,
     StateChanged: _state,
+    PauseAsked: lambda event: (
+        PAUSING.capitalize() if event.waiting else "the pause waits no longer"
+    ),
     PhaseStarted: lambda event: f"{PHASE_NAMES[event.phase]} begins",
     PhaseFinished: lambda event: f"{PHASE_NAMES[event.phase]} done",
     Checked: _check,

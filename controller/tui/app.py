@@ -235,8 +235,8 @@ class SessionApp(App[None]):
         status = self.status
         commands = not self._read_only and not status.ended
         return {
-            "pause": commands and status.state is not State.PAUSED,
-            "go_on": commands and status.state is State.PAUSED,
+            "pause": commands and not (status.pausing or status.state is State.PAUSED),
+            "go_on": commands and (status.pausing or status.state is State.PAUSED),
             "stop": commands,
             "answer": commands and status.prompt is not None,
             "open_report": status.report is not None,

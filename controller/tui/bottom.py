@@ -54,6 +54,8 @@ def _reason(status: SessionStatus, judged: str, read_only: bool) -> str:
         return f" {prompt.title} · {here}{words.answer_command(prompt, prompt.choices[0])}"
     if status.phases[Phase.REPORT] is PhaseState.DONE and status.state is State.FINISHED:
         return f" report in {status.folder}/{status.report or ''}"
+    if status.pausing:
+        return f" · {words.PAUSING}"
     reason = status.reason or judged
     return f": {reason}" if reason else ""
 

@@ -12,13 +12,11 @@ from textual.binding import Binding, BindingType
 from textual.screen import Screen
 from textual.widgets import Footer, Input, RichLog, Static
 
-from controller.events import PreviewReady, Record
+from controller.events import Record
 from controller.service import words
 from controller.tui.styles import BAD, WARNING
 
 MARK_STYLES = {"!": WARNING, "!!": BAD, "?": "bold"}
-SILENT = (PreviewReady,)
-"""Events that are no news to a reader."""
 
 
 def log_line(record: Record) -> Text:
@@ -34,11 +32,6 @@ def log_line(record: Record) -> Text:
     )
 
 
-def is_told(record: Record) -> bool:
-    """Whether a record has a line of its own."""
-    return not isinstance(record.event, SILENT)
-
-
 class LogScreen(Screen[None]):
     """Newest lines at the end; typing narrows them down."""
 
@@ -49,7 +42,7 @@ class LogScreen(Screen[None]):
 
     def __init__(self, records: Iterable[Record]) -> None:
         super().__init__()
-        self._records = [record for record in records if is_told(record)]
+        self._records = [record for record in records if words.is_news(record)]
         self._wanted = ""
 
     def compose(self) -> ComposeResult:
@@ -66,7 +59,7 @@ class LogScreen(Screen[None]):
 
     def add(self, records: Iterable[Record]) -> None:
         """New lines, shown where they pass the filter."""
-        fresh = [record for record in records if is_told(record)]
+        fresh = [record for record in records if words.is_news(record)]
         self._records += fresh
         for line in self._passing(fresh):
             self.query_one(RichLog).write(line)

@@ -15,11 +15,11 @@ from textual.widgets import Footer, Static
 from controller.events import (
     BeamChanged,
     Phase,
-    PreviewReady,
     ProcessingProgressed,
     Record,
     TiltJudged,
 )
+from controller.service import words
 from controller.service.status import SessionStatus
 from controller.tui import views
 from controller.tui.bottom import alert_line, state_line
@@ -35,7 +35,7 @@ from controller.tui.rail import rail_of
 PLOT_LINES = 5
 """Below that a plot says nothing."""
 LINES_KEPT = 200
-FREQUENT = (TiltJudged, ProcessingProgressed, BeamChanged, PreviewReady)
+FREQUENT = (TiltJudged, ProcessingProgressed, BeamChanged)
 """Left to the log screen: they would drown the rest."""
 
 
@@ -109,7 +109,9 @@ class MainScreen(Screen[None]):
     def add_records(self, records: Iterable[Record]) -> None:
         """Take in newer log lines."""
         self._lines.extend(
-            log_line(record) for record in records if not isinstance(record.event, FREQUENT)
+            log_line(record)
+            for record in records
+            if words.is_news(record) and not isinstance(record.event, FREQUENT)
         )
         self._show_tail()
 

@@ -11,7 +11,14 @@ import pytest
 
 from controller.commands import Answer
 from controller.engine import Engine
-from controller.events import Event, FrameRecorded, PromptOpened, State, StateChanged
+from controller.events import (
+    Event,
+    FrameRecorded,
+    PauseAsked,
+    PromptOpened,
+    State,
+    StateChanged,
+)
 from controller.exit_codes import ExitCode
 from controller.microscope.interface import BeamLostError
 from tests.support.small_session import Run, open_session
@@ -86,6 +93,7 @@ def test_a_pause_said_while_a_prompt_waits(tmp_path: Path, case: AtThePrompt) ->
     run = Run(open_session(tmp_path / "s"), answers=[], on_event=look)
     assert run.go() is case.code
     assert states(run) == case.states
+    assert [event.waiting for event in run.of(PauseAsked)] == [True, False]  # told at once, once
     assert blanked == [True] * case.states.count(State.PAUSED)
     assert len(set(exposed)) == 1  # none between the question and the pause
 

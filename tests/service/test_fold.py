@@ -17,6 +17,7 @@ from controller.events import (
     Event,
     FrameRecorded,
     Level,
+    PauseAsked,
     Phase,
     PhaseFinished,
     PhaseStarted,
@@ -147,6 +148,24 @@ FOLDS = (
         (300, False),
     ),
     Case(
+        "a pause that waits for the step under way",
+        (StateChanged(state=State.RUNNING), PauseAsked(waiting=True)),
+        lambda s: (s.state, s.pausing),
+        (State.RUNNING, True),
+    ),
+    Case(
+        "a pause taken back",
+        (PauseAsked(waiting=True), PauseAsked(waiting=False)),
+        lambda s: s.pausing,
+        False,
+    ),
+    Case(
+        "no pause outlives the session",
+        (PauseAsked(waiting=True), StateChanged(state=State.FAILED)),
+        lambda s: s.pausing,
+        False,
+    ),
+    Case(
         "a prompt opens",
         (PromptOpened(prompt=script.FLIP_PROMPT),),
         lambda s: (s.prompt, s.prompt_seq),
@@ -238,6 +257,7 @@ def test_every_kind_of_event_can_be_folded_and_told() -> None:
     seen = set()
     events = [*script.whole(Path("/x")), Alerted(level=Level.INFO, text="i")]
     events += [PreviewReady(view="frame", path="p.npy"), ProcessingFailed(job="A", reason="r")]
+    events += [PauseAsked(waiting=True)]
     for record in script.records(iter(events)):
         assert fold(SessionStatus(), record).seq == record.seq
         assert tell(record)

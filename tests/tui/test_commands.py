@@ -14,7 +14,7 @@ import pytest
 from textual.pilot import Pilot
 
 from controller.commands import Answer, StopWhen
-from controller.events import Event, PromptAnswered, State, StateChanged
+from controller.events import Event, PauseAsked, PromptAnswered, State, StateChanged
 from controller.exit_codes import ExitCode
 from controller.service.server import SessionService
 from controller.tui import dialogs
@@ -88,6 +88,13 @@ CASES = (
         "go on",
         (StateChanged(state=State.PAUSED, reason="asked"),),
         "paused: asked",
+        ("space",),
+        ("go on",),
+    ),
+    Case(
+        "take back a pause that waits for the step under way",
+        (PauseAsked(waiting=True),),
+        "running · pausing after the step under way",
         ("space",),
         ("go on",),
     ),
