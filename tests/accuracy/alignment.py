@@ -14,6 +14,7 @@ from processing.align.alignment import Alignment
 from processing.align.series import align_series
 from simulator.series import Series
 from tests.accuracy.cases import CASES, Case
+from tests.support.recorded import as_read
 
 SEED = 101
 PAPER_SCALE = [case for case in CASES if "," not in case.name]
@@ -41,7 +42,7 @@ def main() -> int:
     for case in PAPER_SCALE:
         data = case.record(SEED)
         for name, raw in (("A", data.a), ("B", data.b)):
-            found = align_series(case.tilt_series(raw, name))
+            found = align_series(as_read(raw, case.pixel_nm, name))
             along, across = residual_px(found, raw, case)
             print(f"{case.name}, {name}: {along:.3f} px along, {across:.3f} px across", flush=True)
     return 0

@@ -6,11 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from controller.microscope.interface import ScanSettings
-from processing.series import TiltSeries
-from simulator.series import DualSeries, Series, simulate_dual
+from simulator.series import DualSeries, simulate_dual
 from simulator.settings import (
     Packing,
     RemountSettings,
@@ -73,13 +71,6 @@ class Case:
             np.arange(-74, 73, 2 * self.every),
             CURRENT_PA,
             tracking_error_nm=TRACKING_ERROR_NM,
-        )
-
-    def tilt_series(self, raw: Series, name: str) -> TiltSeries:
-        """A raw series as it is read from a file: counts, reported angles, pixel size."""
-        images: NDArray[np.float32] = raw.counts.astype(np.float32)
-        return TiltSeries(
-            images=images, angles_deg=raw.reported_deg, pixel_nm=self.pixel_nm, name=name
         )
 
 

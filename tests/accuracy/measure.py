@@ -21,6 +21,7 @@ from simulator.rigid import fit
 from simulator.scoring import Score, score_tables
 from simulator.series import DualSeries
 from tests.accuracy.cases import Case
+from tests.support.recorded import as_read
 
 Record = dict[str, Any]
 
@@ -53,8 +54,8 @@ def measure(case: Case, seed: int, *, controls: bool) -> Record:
     data = case.record(seed)
     settings = ProcessSettings(controls=controls)
     before = time.perf_counter()
-    a = process_series(case.tilt_series(data.a, "A"), settings)
-    b = process_series(case.tilt_series(data.b, "B"), settings)
+    a = process_series(as_read(data.a, case.pixel_nm, "A"), settings)
+    b = process_series(as_read(data.b, case.pixel_nm, "B"), settings)
     fused = combine_series(a, b, settings)
     seconds = time.perf_counter() - before
     tables = {

@@ -20,10 +20,10 @@ from processing.reconstruct.sirt import sirt
 from processing.reconstruct.ssr import ssr_volume
 from processing.series import Float32, Float64
 from simulator.scoring import score_tables
-from tests.benchmarks.data import A_DEG, recorded, tilt_series
+from tests.benchmarks.data import A_DEG, recorded
 from tests.benchmarks.row import Row
-from tests.support.spheres import jittered, packed
-from tests.support.spheres import tilt_series as drawn
+from tests.support.recorded import as_read
+from tests.support.spheres import jittered, packed, tilt_series
 
 PLAIN, WITH_MOMENTUM = 100, 26
 SIZE, SLICES, PEER_SLICES = 320, 320, 2
@@ -57,13 +57,13 @@ def _slab() -> Float32:
     centres = packed(0.42 * SIZE, SPACING_PX, order="fcc", seed=0)
     centres = centres[np.abs(centres[:, 1]) < SLICES / 2 + DIAMETER_PX]
     noise = jittered(len(A_DEG), jitter_px=0, angle_error_deg=0, counts=1000, seed=0)
-    images = drawn(centres, A_DEG, DIAMETER_PX, SIZE, noise).images
+    images = tilt_series(centres, A_DEG, DIAMETER_PX, SIZE, noise).images
     return np.ascontiguousarray(images[:, (SIZE - SLICES) // 2 : (SIZE + SLICES) // 2])
 
 
 def _require_as_good_particles() -> None:
     dual = recorded(SMALL_NM, SMALL_PX, PIXEL_NM)
-    series = tilt_series(dual.a, PIXEL_NM, "A")
+    series = as_read(dual.a, PIXEL_NM, "A")
     aligned = apply_alignment(flattened(series), align_series(series)).usable()
     projector = Projector(aligned.angles_rad, SMALL_PX)
     tables = {

@@ -10,9 +10,7 @@ from __future__ import annotations
 
 import json
 import resource
-import subprocess
 import sys
-import tempfile
 import time
 from pathlib import Path
 
@@ -21,8 +19,7 @@ import numpy as np
 from processing.pipeline import ProcessSettings, combine_series, process_series
 from processing.reconstruct.astra_sirt import astra_sirt
 from processing.reconstruct.projector import Projector
-from processing.series import TiltSeries
-from tests.benchmarks.data import A_DEG, B_DEG, recorded
+from tests.benchmarks.data import A_DEG, B_DEG, in_child, read_both, recorded
 from tests.benchmarks.row import Row
 
 ASSEMBLY_NM, SIZE, PIXEL_NM = 165.0, 320, 0.56
@@ -33,13 +30,7 @@ PEER_ITERATIONS, PEER_SLICES, PEER_RUN = 100, 4, 5
 def run() -> list[Row]:
     """Time and peak memory."""
     dual = recorded(ASSEMBLY_NM, SIZE, PIXEL_NM)
-    with tempfile.TemporaryDirectory() as name:
-        file = Path(name) / "counts.npz"
-        np.savez(file, a=dual.a.counts, b=dual.b.counts)
-        child = subprocess.run(
-            [sys.executable, "-m", __name__, str(file)], check=True, capture_output=True, text=True
-        )
-    took = json.loads(child.stdout)
+    took = in_child(__name__, dual)
     print(f"  {took['n']} particles counted, {len(dual.truth)} in the specimen")
     problem = f"last frame of B to fused count, {SIZE}^3 x {len(A_DEG) + len(B_DEG)}"
     peer = f"ASTRA SIRT, {PEER_ITERATIONS} iterations of B"
@@ -59,19 +50,14 @@ def _peer_s(counts: np.ndarray) -> float:
 def _measure(file: Path) -> None:
     """Print what one session's processing takes."""
     settings = ProcessSettings()
-    with np.load(file) as counts:
-        a, b = (
-            TiltSeries(counts[name].astype(np.float32), angles, PIXEL_NM, name=name.upper())
-            for name, angles in (("a", A_DEG), ("b", B_DEG))
-        )
+    a, b = read_both(file, PIXEL_NM)
     result_a = process_series(a, settings)
     before = time.perf_counter()
     result_b = process_series(b, settings)
-    own_s = time.perf_counter() - before
     fused = combine_series(result_a, result_b, settings)
     seconds = time.perf_counter() - before
     peak_GB = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
-    took = {"seconds": seconds, "own_s": own_s, "GB": peak_GB, "n": fused.detection.count.n}
+    took = {"seconds": seconds, "GB": peak_GB, "n": fused.detection.count.n}
     print(json.dumps(took))
 
 

@@ -8,9 +8,7 @@ held with the images read. Refuses to compare results that differ. Linux only.
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -20,8 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from processing.pipeline import ProcessSettings, combine_series, process_series
-from processing.series import TiltSeries
-from tests.benchmarks.data import A_DEG, B_DEG, recorded
+from tests.benchmarks.data import in_child, read_both, recorded
 from tests.benchmarks.row import Row
 
 ASSEMBLY_NM, SIZE, PIXEL_NM = 90.0, 256, 0.45
@@ -32,10 +29,7 @@ EVERY_S = 0.02
 def run() -> list[Row]:
     """Memory, and what the files cost in time."""
     dual = recorded(ASSEMBLY_NM, SIZE, PIXEL_NM)
-    with tempfile.TemporaryDirectory() as name:
-        file = Path(name) / "counts.npz"
-        np.savez(file, a=dual.a.counts, b=dual.b.counts)
-        tight, plenty = (_in_child(file, limit_GB) for limit_GB in (TIGHT_GB, PLENTY_GB))
+    tight, plenty = (in_child(__name__, dual, str(limit_GB)) for limit_GB in (TIGHT_GB, PLENTY_GB))
     if not np.allclose(tight["centres"], plenty["centres"], atol=1e-3):
         raise AssertionError("in slabs, other particles are found")
     problem = f"two series and fusion, {SIZE}^3, limit {TIGHT_GB:g} GB"
@@ -46,20 +40,9 @@ def run() -> list[Row]:
     ]
 
 
-def _in_child(file: Path, limit_GB: float) -> dict[str, float]:
-    command = [sys.executable, "-m", __name__, str(file), str(limit_GB)]
-    child = subprocess.run(command, check=True, capture_output=True, text=True)
-    took: dict[str, float] = json.loads(child.stdout)
-    return took
-
-
 def _measure(file: Path, limit_GB: float) -> None:
     settings = ProcessSettings(memory_limit_GB=limit_GB)
-    with np.load(file) as counts:
-        a, b = (
-            TiltSeries(counts[name].astype(np.float32), angles, PIXEL_NM, name=name.upper())
-            for name, angles in (("a", A_DEG), ("b", B_DEG))
-        )
+    a, b = read_both(file, PIXEL_NM)
     before_GB, before = _own_GB(), time.perf_counter()
     with _watched() as peak:
         results = process_series(a, settings), process_series(b, settings)

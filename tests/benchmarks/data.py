@@ -1,12 +1,19 @@
-"""Simulated series for benchmarks."""
+"""Simulated series for benchmarks, and a process of its own for what is measured on them."""
 
 from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from controller.microscope.interface import ScanSettings
 from processing.series import TiltSeries
-from simulator.series import DualSeries, Series, simulate_dual
+from simulator.series import DualSeries, simulate_dual
 from simulator.settings import SimulatorSettings, SpecimenSettings
 
 A_DEG = np.arange(-70.0, 75.0, 2.0)
@@ -23,6 +30,22 @@ def recorded(assembly_nm: float, pixels: int, pixel_nm: float) -> DualSeries:
     return simulate_dual(settings, scan, A_DEG, B_DEG, CURRENT_PA)
 
 
-def tilt_series(raw: Series, pixel_nm: float, name: str) -> TiltSeries:
-    """A raw series as it is read from a file."""
-    return TiltSeries(raw.counts.astype(np.float32), raw.reported_deg, pixel_nm, name=name)
+def in_child(module: str, dual: DualSeries, *words: str) -> dict[str, Any]:
+    """What a module prints, as JSON, run by itself with the series' file and `words`."""
+    with tempfile.TemporaryDirectory() as name:
+        file = Path(name) / "counts.npz"
+        np.savez(file, A=dual.a.counts, B=dual.b.counts)
+        command = [sys.executable, "-m", module, str(file), *words]
+        child = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+    told: dict[str, Any] = json.loads(child.stdout)
+    return told
+
+
+def read_both(file: Path, pixel_nm: float) -> tuple[TiltSeries, TiltSeries]:
+    """In the child: the series, A and B."""
+    with np.load(file) as counts:
+        a, b = (
+            TiltSeries(counts[name].astype(np.float32), angles_deg, pixel_nm, name=name)
+            for name, angles_deg in (("A", A_DEG), ("B", B_DEG))
+        )
+    return a, b

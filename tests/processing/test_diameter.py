@@ -16,6 +16,7 @@ from processing.reconstruct.sirt import sirt_series
 from processing.series import TiltSeries
 from simulator.series import simulate_dual
 from simulator.settings import SimulatorSettings
+from tests.support.recorded import as_read
 from tests.support.spheres import packed, tilt_series
 
 BAR = 0.02
@@ -98,7 +99,7 @@ def test_recorded_series(case: Recorded) -> None:
         width_px=side_px, height_px=side_px, pixel_nm=case.pixel_nm, dwell_us=case.dwell_us
     )
     dual = simulate_dual(settings, scan, np.arange(-70.0, 75.0, case.step_deg), [0.0], 70.0)
-    raw = TiltSeries(dual.a.counts.astype(np.float32), dual.a.reported_deg, case.pixel_nm)
+    raw = as_read(dual.a, case.pixel_nm)
     estimated = process_series(raw, ProcessSettings()).diameter.value
     assert estimated == pytest.approx(float(dual.truth.diameters_nm.mean()), rel=BAR)
 
