@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from rich.segment import Segment
+from textual.filter import ANSIToTruecolor, LineFilter
 from textual.geometry import Region
 from textual.reactive import reactive
 from textual.strip import Strip
@@ -35,6 +38,11 @@ class ImageView(Widget):
     def watch_zoomed(self) -> None:
         """Draw anew at the other scale."""
         self._title()
+
+    def get_line_filters(self) -> Sequence[LineFilter]:
+        """Leave out the one for a terminal's own colours: greys in full need no translation."""
+        filters = super().get_line_filters()
+        return [known for known in filters if not isinstance(known, ANSIToTruecolor)]
 
     def render_lines(self, crop: Region) -> list[Strip]:
         """Draw the image where it is not drawn for this size yet, then its rows."""

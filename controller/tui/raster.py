@@ -17,6 +17,7 @@ from textual.strip import Strip
 
 GLYPHS = " ▘▝▀▖▌▞▛▗▚▐▜▄▙▟█"
 """By bits: top left 1, top right 2, bottom left 4, bottom right 8."""
+_CHARACTERS = np.array(list(GLYPHS))
 SHADES = 32
 """Few enough for the styles to be cached, more than the eye tells apart in a block."""
 CELL_ASPECT = 2.0
@@ -37,8 +38,8 @@ def fit(shape: tuple[int, int], room: Box) -> Box:
     """The largest box of the image's own aspect that fits into `room`."""
     height, width = shape
     cols_per_row = CELL_ASPECT * width / height
-    rows = min(room.rows, int(room.cols / cols_per_row))
-    return Box(max(1, rows), max(1, min(room.cols, round(rows * cols_per_row))))
+    rows = max(1, min(room.rows, int(room.cols / cols_per_row)))
+    return Box(rows, max(1, min(room.cols, round(rows * cols_per_row))))
 
 
 def crop_one_to_one(image: Image, room: Box) -> Image:
@@ -67,22 +68,24 @@ def raster(image: Image, box: Box) -> list[Strip]:
     scaled = np.clip((samples - low) / max(float(high - low), 1.0), 0.0, 1.0)
     cells = scaled.reshape(box.rows, 2, box.cols, 2).transpose(0, 2, 1, 3).reshape(-1, 4)
     glyphs, above, below = _two_shades(cells)
+    styles = above * SHADES + below
     shape = box.rows, box.cols
-    rows = zip(glyphs.reshape(shape), above.reshape(shape), below.reshape(shape), strict=True)
+    rows = zip(_CHARACTERS[glyphs].reshape(shape), styles.reshape(shape), strict=True)
+    return [Strip(_runs("".join(characters), row), box.cols) for characters, row in rows]
+
+
+def _runs(characters: str, styles: NDArray[np.intp]) -> list[Segment]:
+    """One segment for each stretch of cells of the same shades: what a terminal is paid by."""
+    starts = [0, *(np.flatnonzero(np.diff(styles)) + 1).tolist()]
+    ends = [*starts[1:], len(characters)]
     return [
-        Strip(
-            [
-                _segment(int(glyph), int(fore), int(back))
-                for glyph, fore, back in zip(*row, strict=True)
-            ],
-            box.cols,
-        )
-        for row in rows
+        Segment(characters[start:end], _style(number))
+        for start, end, number in zip(starts, ends, styles[starts].tolist(), strict=True)
     ]
 
 
 def _two_shades(
-    cells: NDArray[np.float64],
+    cells: NDArray[np.float32],
 ) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.intp]]:
     """Glyph and the two shades of each cell [n, 4]."""
     middle = (cells.min(axis=1) + cells.max(axis=1)) / 2
@@ -99,30 +102,25 @@ def _two_shades(
     return glyphs, np.where(glyphs == 0, back, fore), back
 
 
-def _box_samples(image: Image, height: int, width: int) -> NDArray[np.float64]:
+def _box_samples(image: Image, height: int, width: int) -> NDArray[np.float32]:
     """Means of the image over the boxes of a height x width grid, fractions included."""
-    rows = _box_means(image.astype(np.float64), height)
-    return _box_means(rows.T, width).T
+    rows, cols = _box_weights(image.shape[0], height), _box_weights(image.shape[1], width)
+    return np.asarray(rows @ image.astype(np.float32) @ cols.T)
 
 
-def _box_means(values: NDArray[np.float64], n: int) -> NDArray[np.float64]:
-    """Means over `n` equal stretches of axis 0, by way of the running sum."""
-    size = values.shape[0]
-    running = np.concatenate([np.zeros((1, values.shape[1])), np.cumsum(values, axis=0)])
+@lru_cache(maxsize=32)
+def _box_weights(size: int, n: int) -> NDArray[np.float32]:
+    """What each of `size` samples counts for the means of `n` equal stretches: [n, size]."""
     edges = np.linspace(0, size, n + 1)
-    whole = np.minimum(edges.astype(np.intp), size - 1)
-    part = (edges - whole)[:, None]
-    at_edges = running[whole] * (1 - part) + running[whole + 1] * part
-    return np.asarray(np.diff(at_edges, axis=0) * (n / size))
-
-
-@lru_cache(maxsize=SHADES * SHADES * len(GLYPHS))
-def _segment(glyph: int, fore: int, back: int) -> Segment:
-    return Segment(GLYPHS[glyph], _style(fore, back))
+    samples = np.arange(size)
+    inside = np.minimum(edges[1:, None], samples + 1) - np.maximum(edges[:-1, None], samples)
+    return np.asarray(np.clip(inside, 0.0, 1.0) * (n / size), np.float32)
 
 
 @lru_cache(maxsize=SHADES * SHADES)
-def _style(fore: int, back: int) -> Style:
+def _style(number: int) -> Style:
+    """The style numbered foreground shade x SHADES + background shade."""
+    fore, back = divmod(number, SHADES)
     return Style(color=_grey(fore), bgcolor=_grey(back))
 
 

@@ -328,6 +328,21 @@ def test_the_screen_comes_back_when_the_session_does(session: Session) -> None:
     drive(body, session.app())
 
 
+def test_it_stays_on_the_newest_of_two_hundred_frames_a_millisecond_apart(
+    session: Session,
+) -> None:
+    frames = list(script.write_previews(session.folder))[:1] * 200
+
+    async def body(app: SessionApp, pilot: Pilot[None]) -> None:
+        await until_shown(app, pilot, "5/73")
+        for number, frame in enumerate(frames):
+            session.publish(frame.model_copy(update={"caption": f"frame {number}"}))
+            await asyncio.sleep(0.001)
+        await until_shown(app, pilot, "frame 199")
+
+    drive(body, session.app())
+
+
 def test_the_end_is_shown_after_the_process_has_gone(session: Session) -> None:
     async def body(app: SessionApp, pilot: Pilot[None]) -> None:
         await until_shown(app, pilot, "5/73")

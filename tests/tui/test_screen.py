@@ -12,7 +12,7 @@ from textual.pilot import Pilot
 
 from controller.events import Alerted, Event, Level, State, StateChanged
 from controller.tui.app import SessionApp
-from controller.tui.messages import RecordsArrived, StatusArrived
+from controller.tui.messages import PictureArrived, RecordsArrived, StatusArrived, View
 from tests.support import scripted_session as script
 from tests.tui.support import FOLDER, drive, lines, post, post_pictures, shown
 
@@ -146,6 +146,7 @@ def test_two_hundred_snapshots_a_millisecond_apart_end_on_the_newest() -> None:
         post(app, upto_a41())
         await pilot.pause()
         start = app.status.seq + 1
+        pixels = script.picture(176)
         status = app.status
         for i in range(200):
             reason = f"number {i}"
@@ -156,9 +157,10 @@ def test_two_hundred_snapshots_a_millisecond_apart_end_on_the_newest() -> None:
                 update={"seq": start + i, "state": State.PAUSED, "reason": reason}
             )
             app.post_message(StatusArrived(status))
+            app.post_message(PictureArrived(View("frame", f"frame {i}", pixels, pixels)))
             await asyncio.sleep(0.001)
         await pilot.pause()
-        assert "paused: number 199" in shown(app)
+        assert "paused: number 199" in shown(app) and "frame 199" in lines(app)[1]
         await pilot.press("l")
         await pilot.pause()
         for i in range(180, 200):  # log lines are never replaced

@@ -1,0 +1,138 @@
+"""CPU of one refresh of the screen: a new frame, a new point in each plot, the terminal's codes.
+
+The peer is what Textual offers without a raster of our own: a Static that is given the same frame
+as a Rich text of half blocks, two samples a cell where ours shows four, and draws no plots. Both
+run in the same process, refresh by refresh in turns; what a refresh writes is thrown away.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import statistics
+import time
+from collections.abc import Awaitable, Callable
+from itertools import chain
+from pathlib import Path
+from unittest.mock import patch
+
+import numpy as np
+from rich.style import Style
+from rich.text import Text
+from textual.app import App, ComposeResult
+from textual.drivers.headless_driver import HeadlessDriver
+from textual.pilot import Pilot
+from textual.widgets import Static
+
+from controller.service.fold import fold
+from controller.service.pictures import Picture, reduce_picture
+from controller.service.status import SessionStatus
+from controller.tui.app import SessionApp
+from controller.tui.feed import REDUCED_SIDE_PX
+from controller.tui.layout import LINES_AROUND_BODY, image_cells
+from controller.tui.messages import PictureArrived, StatusArrived, View
+from tests.benchmarks.row import Row
+from tests.support import scripted_session as script
+
+SIZES = ((80, 24), (120, 40), (200, 50))
+LIMIT_S = 0.025
+RATIO = 0.8
+WARM_UP = 5
+REFRESHES = 30
+FRAME_SIDE_PX = 512
+
+Refresh = Callable[[int], Awaitable[None]]
+
+
+class HalfBlocks(App[None]):
+    """The frame, and nothing else."""
+
+    def compose(self) -> ComposeResult:
+        """One widget."""
+        yield Static(id="image")
+
+
+def run() -> list[Row]:
+    """Measure each size of terminal."""
+    # without a terminal Textual leaves out what a terminal costs: the making of its codes
+    with patch.object(HeadlessDriver, "is_headless", False):
+        return [asyncio.run(_measure(size)) for size in SIZES]
+
+
+async def _measure(size: tuple[int, int]) -> Row:
+    ours, peer = SessionApp(Path("/data/au-assembly"), follow=False), HalfBlocks()
+    async with peer.run_test(size=size) as at_peer, ours.run_test(size=size) as at_ours:
+        times = await _in_turns(_ours(ours, at_ours), _peer(peer, at_peer))
+    ours_s, peer_s = (statistics.median(column) for column in zip(*times, strict=True))
+    cells = f"{size[0]} x {size[1]} cells"
+    return Row(f"refresh of image and plots, {cells}, CPU", ours_s, "Rich", peer_s, RATIO, LIMIT_S)
+
+
+async def _in_turns(ours: Refresh, peer: Refresh) -> list[tuple[float, float]]:
+    times = []
+    for number in range(WARM_UP + REFRESHES):
+        times.append((await _cpu_s(ours, number), await _cpu_s(peer, number)))
+    return times[WARM_UP:]
+
+
+async def _cpu_s(refresh: Refresh, number: int) -> float:
+    gc.collect()
+    start_s = time.process_time()
+    await refresh(number)
+    return time.process_time() - start_s
+
+
+def _ours(app: SessionApp, pilot: Pilot[None]) -> Refresh:
+    """A frame recorded and counted, and its picture, as the feed posts them."""
+    before = (script.preflight(), script.shower(), script.series("A", 5))
+    records = script.records(chain([script.started(Path("/"))], *before))
+    status = SessionStatus()
+    for record in records:
+        status = fold(status, record)
+    rest = script.records(script.series("A"), len(records))[len(records) - 5 :]
+    statuses = []
+    for record in rest:
+        status = fold(status, record)
+        statuses.append(status)
+    frames = _frames()
+
+    async def refresh(number: int) -> None:
+        frame = frames[number % len(frames)]
+        app.post_message(StatusArrived(statuses[4 * number % len(statuses)]))
+        reduced = reduce_picture(frame, REDUCED_SIDE_PX)
+        app.post_message(PictureArrived(View("frame", f"A#{number}", frame, reduced)))
+        await pilot.pause()
+
+    return refresh
+
+
+def _peer(app: HalfBlocks, pilot: Pilot[None]) -> Refresh:
+    frames = _frames()
+    image = app.query_one("#image", Static)
+    rows, cols = app.size.height - LINES_AROUND_BODY - 2, image_cells(app.size) - 2
+
+    async def refresh(number: int) -> None:
+        image.update(_half_blocks(frames[number % len(frames)], rows, cols))
+        await pilot.pause()
+
+    return refresh
+
+
+def _half_blocks(frame: Picture, rows: int, cols: int) -> Text:
+    y = np.linspace(0, len(frame) - 1, 2 * rows).astype(int)
+    x = np.linspace(0, len(frame) - 1, cols).astype(int)
+    samples = frame[np.ix_(y[::-1], x)]
+    text = Text(no_wrap=True)
+    for above, below in zip(samples[::2], samples[1::2], strict=True):
+        for upper, lower in zip(above, below, strict=True):
+            style = Style(
+                color=f"rgb({upper},{upper},{upper})", bgcolor=f"rgb({lower},{lower},{lower})"
+            )
+            text.append("▀", style)
+        text.append("\n")
+    return text
+
+
+def _frames() -> list[Picture]:
+    frame = script.picture(FRAME_SIDE_PX, 8.0)
+    return [np.roll(frame, 7 * shift, axis=0) for shift in range(8)]
