@@ -86,7 +86,8 @@ def require_bridge(protocol_path: Path, bridge: Path | None) -> None:
 def start(folder: SessionFolder, bridge: Path | None) -> subprocess.Popen[bytes]:
     """Start the session's process on a folder and wait until it can be attached to.
 
-    It has a process group of its own: no closed terminal and no Ctrl-C reaches it.
+    It has a process group of its own: no closed terminal and no Ctrl-C reaches it. Only while it
+    is being waited for does Ctrl-C end it too: nobody is there yet to look after it.
 
     Parameters
     ----------
@@ -110,17 +111,11 @@ def start(folder: SessionFolder, bridge: Path | None) -> subprocess.Popen[bytes]
             stderr=log,
             start_new_session=True,
         )
-    deadline = time.monotonic() + READY_WITHIN_S
-    while not (folder.path / ADDRESS_FILE).exists():
-        if process.poll() is not None:
-            raise EndedEarlyError(_last_line(log_path), _exit_code(process.returncode))
-        if time.monotonic() > deadline:
-            process.terminate()
-            raise EndedEarlyError(
-                f"the session was not ready within {READY_WITHIN_S:g} s; see {log_path}",
-                ExitCode.INTERNAL_ERROR,
-            )
-        time.sleep(POLL_INTERVAL_S)
+    try:
+        _wait_until_ready(process, folder.path / ADDRESS_FILE, log_path)
+    except KeyboardInterrupt:
+        process.terminate()
+        raise
     return process
 
 
@@ -140,14 +135,28 @@ def watch(
         from controller.tui.app import run_screen
 
         return run_screen(folder.path, leave_when_ended_s=leave_when_ended_s)
-    from controller.headless import follow
-
     try:
+        from controller.headless import follow
+
         return follow(folder.path)
     except KeyboardInterrupt:
         with ServiceClient.connect(folder.path) as client:
             client.stop(StopWhen.NOW)
         raise
+
+
+def _wait_until_ready(process: subprocess.Popen[bytes], address: Path, log_path: Path) -> None:
+    deadline = time.monotonic() + READY_WITHIN_S
+    while not address.exists():
+        if process.poll() is not None:
+            raise EndedEarlyError(_last_line(log_path), _exit_code(process.returncode))
+        if time.monotonic() > deadline:
+            process.terminate()
+            raise EndedEarlyError(
+                f"the session was not ready within {READY_WITHIN_S:g} s; see {log_path}",
+                ExitCode.INTERNAL_ERROR,
+            )
+        time.sleep(POLL_INTERVAL_S)
 
 
 def _last_line(log_path: Path) -> str:

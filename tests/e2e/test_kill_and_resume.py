@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
 import subprocess
-import sys
 import time
 import zlib
 from collections.abc import Iterator
@@ -18,42 +15,12 @@ import numpy as np
 import pytest
 
 from controller.exit_codes import ExitCode
+from tests.support.processes import Start, kill_session
+from tests.support.twin_session import write_protocol
 
-PROTOCOL = """
-name = "killed"
-[column]
-simulator_settings = "twin/small.toml"
-[scan]
-width_px = 72
-height_px = 72
-pixel_nm = 1.05
-dwell_us = 20.0
-[shower]
-duration_s = 100.0
-[flip]
-answers_itself = true
-[limits]
-dose_budget_e_per_A2 = 500000.0
-"""
-TWIN = """
-seed = 7
-[specimen]
-packing = "disordered"
-assembly_diameter_nm = 50.0
-other_assemblies_nm = []
-"""
 PLANNED = {"A": 73, "B": 74}
 KILLED_AFTER = {"A": 20, "B": 31}
 DEADLINE_S = 240.0
-
-
-@pytest.fixture
-def protocol(tmp_path: Path) -> Path:
-    (tmp_path / "twin").mkdir()
-    (tmp_path / "twin" / "small.toml").write_text(TWIN)
-    path = tmp_path / "killed.toml"
-    path.write_text(PROTOCOL)
-    return path
 
 
 @pytest.fixture
@@ -63,7 +30,10 @@ def session(tmp_path: Path) -> Iterator[Path]:
     kill_session(folder)
 
 
-def test_the_same_147_frames_none_lost_none_twice(protocol: Path, session: Path) -> None:
+def test_the_same_147_frames_none_lost_none_twice(
+    tmp_path: Path, session: Path, start: Start
+) -> None:
+    protocol = write_protocol(tmp_path, seed=7)
     first = start("run", str(protocol), "--headless", "--out", str(session))
     before = killed_during("A", first, session)
 
@@ -98,15 +68,6 @@ def test_the_same_147_frames_none_lost_none_twice(protocol: Path, session: Path)
     assert "finished" in said
 
 
-def start(*words: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-m", "controller.cli.main", *words],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-
-
 def killed_during(
     series: str, watcher: subprocess.Popen[str], session: Path
 ) -> dict[tuple[str, int], int]:
@@ -121,18 +82,6 @@ def killed_during(
     assert watcher.returncode == ExitCode.BRIDGE, said
     assert KILLED_AFTER[series] <= count(session, series) < PLANNED[series]
     return {(f["series"], f["section"]): f["crc32"] for f in frames_written(session)}
-
-
-def kill_session(folder: Path) -> None:
-    """kill -9 to session, bridge, simulator and worker: whoever names the folder."""
-    for process in Path("/proc").glob("[0-9]*"):
-        try:
-            words = (process / "cmdline").read_bytes().split(b"\0")
-        except OSError:
-            continue
-        ours = any(word.startswith(os.fsencode(folder)) for word in words)
-        if ours and b"controller.cli.main" not in words:
-            os.kill(int(process.name), signal.SIGKILL)
 
 
 def journal(session: Path) -> list[dict[str, object]]:

@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-import json
-import os
 import shutil
-import signal
-import subprocess
-import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -24,9 +19,7 @@ from controller.microscope.interface import StagePosition
 from controller.session import journal as journal_module
 from controller.session.journal import read_journal
 from tests.support.fake_microscope import FakeMicroscope
-from tests.support.small_session import PROTOCOL, TILTS_A, TILTS_B, Run, open_session
-
-REPO = Path(__file__).parents[2]
+from tests.support.small_session import TILTS_A, TILTS_B, Run, open_session
 
 
 def tilts(path: Path, series: str) -> list[float]:
@@ -144,83 +137,3 @@ def stop_at(series: str, index: int) -> Callable[[Event, Engine], None]:
             engine.stop(StopWhen.AFTER_TILT)
 
     return look
-
-
-# -- terminals and signals, in real processes -----------------------------------------------
-
-WORLD = """
-seed = 7
-[specimen]
-packing = "disordered"
-assembly_diameter_nm = 40.0
-other_assemblies_nm = []
-"""
-PATIENCE_S = 120.0
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Iterator[Path]:
-    """Of a session at work in processes of its own, whoever watches it."""
-    (tmp_path / "simulator").mkdir()
-    (tmp_path / "simulator" / "demo.toml").write_text(WORLD)
-    (tmp_path / "small.toml").write_text(PROTOCOL.replace("step_deg = 10.0", "step_deg = 0.5"))
-    yield tmp_path / "s"
-    if (pid := host(tmp_path / "s")) is not None:
-        os.kill(pid, signal.SIGKILL)
-
-
-def start(*words: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-m", "controller.cli.main", *words],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        cwd=REPO,
-    )
-
-
-def host(folder: Path) -> int | None:
-    """Process of the running session."""
-    address = folder / "run" / "service.json"
-    return int(json.loads(address.read_text())["pid"]) if address.exists() else None
-
-
-def frames(folder: Path) -> int:
-    journal = folder / "journal.jsonl"
-    return journal.read_text().count('"kind":"frame-written"') if journal.exists() else 0
-
-
-def wait_for(what: Callable[[], bool], watcher: subprocess.Popen[str]) -> None:
-    deadline = time.monotonic() + PATIENCE_S
-    while not what():
-        assert watcher.poll() is None, watcher.communicate()[0]
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-
-
-@pytest.mark.skipif(os.name != "posix", reason="signals")
-def test_a_killed_terminal_leaves_the_run_and_sigterm_ends_it_safely(folder: Path) -> None:
-    watcher = start("run", str(folder.parent / "small.toml"), "--headless", "--out", str(folder))
-    wait_for(lambda: frames(folder) >= 2, watcher)
-    watcher.kill()
-    watcher.communicate()
-
-    seen = frames(folder)
-    attached = start("attach", str(folder), "--headless")
-    wait_for(lambda: frames(folder) >= seen + 3, attached)  # the run goes on
-
-    pid = host(folder)
-    assert pid is not None
-    os.kill(pid, signal.SIGTERM)
-    said, _ = attached.communicate(timeout=PATIENCE_S)
-    assert attached.returncode == ExitCode.INTERRUPTED, said
-    status = json.loads((folder / "status.json").read_text())
-    assert status["state"] == "stopped"
-    assert status["beam"]["blanked"]
-
-    resumed = start("resume", str(folder), "--headless")
-    before = frames(folder)
-    wait_for(lambda: frames(folder) > before, resumed)
-    resumed.send_signal(signal.SIGINT)
-    said, _ = resumed.communicate(timeout=PATIENCE_S)
-    assert resumed.returncode == ExitCode.INTERRUPTED, said

@@ -26,6 +26,7 @@ from controller.session.entries import Exposing, FrameWritten
 from controller.session.folder import SessionFolder
 from controller.session.journal import read_journal
 from processing.files.section import read_section
+from tests.support.twin_session import write_protocol
 
 SEED = 2021
 SESSIONS = 20
@@ -33,17 +34,7 @@ MOST_LIVES = 6
 PATIENCE_S = 600.0
 SPARED = frozenset({Kind.NOT_FINITE, Kind.STAGE_LIES, *HANDS - {Kind.NOT_FLIPPED}})
 """Those that change the pixel type, or what the whole of B is worth."""
-PROTOCOL = """
-name = "soak"
-[column]
-simulator_settings = "twin/small.toml"
-[scan]
-width_px = 72
-height_px = 72
-pixel_nm = 1.05
-dwell_us = 20.0
-[shower]
-duration_s = 100.0
+SERIES = """
 [series_a]
 start_deg = -70.0
 stop_deg = 70.0
@@ -52,17 +43,6 @@ step_deg = 4.0
 start_deg = -70.0
 stop_deg = 70.0
 step_deg = 4.0
-[flip]
-answers_itself = true
-[limits]
-dose_budget_e_per_A2 = 500000.0
-"""
-TWIN = """
-seed = {seed}
-[specimen]
-packing = "disordered"
-assembly_diameter_nm = 50.0
-other_assemblies_nm = []
 """
 TILTS = 36
 
@@ -112,9 +92,7 @@ def _session(base: Path, dice: random.Random, number: int, tally: Tally) -> None
 
 
 def _prepared(base: Path, dice: random.Random) -> SessionFolder:
-    (base / "twin").mkdir()
-    (base / "twin" / "small.toml").write_text(TWIN.format(seed=dice.randrange(1000)))
-    (base / "soak.toml").write_text(PROTOCOL)
+    protocol = write_protocol(base, seed=dice.randrange(1000), more=SERIES)
     kinds = dice.choices(sorted(set(Kind) - SPARED), k=dice.randint(3, 6))
     faults = [
         f'[[fault]]\nkind = "{kind}"\nat = "{_place(kind, dice)}"\n'
@@ -122,7 +100,7 @@ def _prepared(base: Path, dice: random.Random) -> SessionFolder:
         for kind in kinds
     ]
     (base / "faults.toml").write_text("\n".join(faults))
-    return new_session(base / "soak.toml", base / "s", [base / "faults.toml"])
+    return new_session(protocol, base / "s", [base / "faults.toml"])
 
 
 def _place(kind: Kind, dice: random.Random) -> str:

@@ -1,0 +1,99 @@
+"""Terminals that close and signals that come, with a session in its real processes."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from controller.exit_codes import ExitCode
+from tests.support.processes import Start, kill_session, processes_of
+from tests.support.twin_session import write_protocol
+
+pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals")
+
+PATIENCE_S = 240.0
+"""Nothing is timed: a busy machine takes its time."""
+
+
+@pytest.fixture
+def protocol(tmp_path: Path) -> Path:
+    return write_protocol(tmp_path, seed=7)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Iterator[Path]:
+    """Of a session at work in processes of its own, whoever watches it."""
+    yield tmp_path / "s"
+    kill_session(tmp_path / "s")
+
+
+def host(folder: Path) -> int:
+    """Process of the running session."""
+    return int(json.loads((folder / "run" / "service.json").read_text())["pid"])
+
+
+def frames(folder: Path) -> int:
+    journal = folder / "journal.jsonl"
+    return journal.read_text().count('"kind":"frame-written"') if journal.exists() else 0
+
+
+def last_status(folder: Path) -> Any:
+    return json.loads((folder / "status.json").read_text())
+
+
+def wait_for(what: Callable[[], object], watcher: subprocess.Popen[str] | None = None) -> None:
+    deadline = time.monotonic() + PATIENCE_S
+    while not what():
+        assert watcher is None or watcher.poll() is None, watcher.communicate()[0]
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def test_a_killed_terminal_leaves_the_run_and_sigterm_ends_it_safely(
+    protocol: Path, folder: Path, start: Start
+) -> None:
+    watcher = start("run", str(protocol), "--headless", "--out", str(folder))
+    wait_for(lambda: frames(folder) >= 2, watcher)
+    watcher.kill()
+    watcher.communicate()
+
+    seen = frames(folder)
+    attached = start("attach", str(folder), "--headless")
+    wait_for(lambda: frames(folder) >= seen + 3, attached)  # the run goes on
+
+    os.kill(host(folder), signal.SIGTERM)
+    said, _ = attached.communicate(timeout=PATIENCE_S)
+    assert attached.returncode == ExitCode.INTERRUPTED, said
+    assert last_status(folder)["state"] == "stopped"
+    assert last_status(folder)["beam"]["blanked"]
+
+    seen = frames(folder)
+    resumed = start("resume", str(folder), "--headless")
+    wait_for(lambda: frames(folder) > seen, resumed)
+    ended_by_ctrl_c(resumed, folder)
+    assert last_status(folder)["state"] == "stopped"
+    assert last_status(folder)["beam"]["blanked"]
+
+
+def test_ctrl_c_before_there_is_anything_to_watch_leaves_no_session_behind(
+    protocol: Path, folder: Path, start: Start
+) -> None:
+    watcher = start("run", str(protocol), "--headless", "--out", str(folder))
+    wait_for(lambda: processes_of(folder), watcher)
+    ended_by_ctrl_c(watcher, folder)
+    assert frames(folder) == 0
+
+
+def ended_by_ctrl_c(watcher: subprocess.Popen[str], folder: Path) -> None:
+    watcher.send_signal(signal.SIGINT)
+    said, _ = watcher.communicate(timeout=PATIENCE_S)
+    assert watcher.returncode == ExitCode.INTERRUPTED, said
+    wait_for(lambda: not processes_of(folder))

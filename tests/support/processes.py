@@ -1,0 +1,59 @@
+"""Processes that tests start, and those a session starts of its own: none outlives its test."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+Start = Callable[..., subprocess.Popen[str]]
+
+
+@contextmanager
+def python(*words: str, **options: Any) -> Iterator[subprocess.Popen[str]]:
+    """Run this Python with these words for one block; killed at its end where it still runs."""
+    with subprocess.Popen([sys.executable, *words], text=True, **options) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+@pytest.fixture
+def start() -> Iterator[Start]:
+    """Start a verb of `dualtilt`: start("run", ...); what it says comes by its stdout."""
+    with ExitStack() as started:
+        yield lambda *words: started.enter_context(
+            python(
+                *("-m", "controller.cli.main", *words),
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+            )
+        )
+
+
+def processes_of(folder: Path) -> list[int]:
+    """Session, bridge, simulator and worker: whoever names the folder, verbs apart; Linux only."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            words = (process / "cmdline").read_bytes().split(b"\0")
+        except OSError:
+            continue
+        names_it = any(word.startswith(os.fsencode(folder)) for word in words)
+        if names_it and b"controller.cli.main" not in words:
+            found.append(int(process.name))
+    return found
+
+
+def kill_session(folder: Path) -> None:
+    """kill -9 to all of a session's processes at once."""
+    for pid in processes_of(folder):
+        os.kill(pid, signal.SIGKILL)
