@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 
 from controller.events import Phase, SeriesName
 from controller.microscope.interface import Data, ScanSettings
 from controller.microscope.limits import shower_dose_e_per_A2
 from controller.processing_jobs import Job
-from controller.protocol import Protocol
+from controller.protocol import BACKLASH_DEG, Protocol, Series
 from controller.session.ledger import Ledger
+from controller.steps.eucentric import EucentricHeight
+from controller.steps.eucentric import tilts_deg as eucentric_tilts_deg
 from controller.steps.flip import FlipGrid
+from controller.steps.focus import Focus, planned_shots
 from controller.steps.kinds import Step
 from controller.steps.preflight import Preflight
 from controller.steps.process import Fuse, Process
 from controller.steps.report import Report
-from controller.steps.series_start import BACKLASH_DEG, SeriesStart, behind, series_of, tilt_id
+from controller.steps.series_start import SeriesStart, behind, series_of, tilt_id
 from controller.steps.shower import ShowerTilt
 from controller.steps.tilt import Tilt
 from controller.steps.tracking import low_dose_scan
@@ -125,6 +129,10 @@ def _series(protocol: Protocol, series: SeriesName) -> Iterator[Step]:
     exposed = _exposures(protocol)
     look = low_dose_scan(protocol)
     tracked = protocol.tracking.enabled
+    if protocol.eucentric.enabled:
+        yield _eucentric(protocol, series)
+    if protocol.focus.before_series:
+        yield _focus(protocol, series)
     yield SeriesStart(
         id=f"{series}-start",
         phase=phase,
@@ -139,6 +147,8 @@ def _series(protocol: Protocol, series: SeriesName) -> Iterator[Step]:
         before_deg = tilts[max(i - 1, 0)]
         on_the_way = (alpha_deg - before_deg) * wanted.direction >= 0
         approach_deg = None if on_the_way else behind(alpha_deg, protocol, series)
+        focus = _is_focused(i, wanted, protocol)
+        scans = (*(planned_shots(protocol, 1) if focus else ()), *exposed)
         yield Tilt(
             id=tilt_id(series, i),
             phase=phase,
@@ -147,11 +157,53 @@ def _series(protocol: Protocol, series: SeriesName) -> Iterator[Step]:
             planned=len(tilts),
             alpha_deg=alpha_deg,
             approach_deg=approach_deg,
+            focus=focus,
             duration_s=_way_s(before_deg, approach_deg, alpha_deg, protocol)
-            + sum(scan.frame_time_s for scan in exposed),
-            dose_e_per_A2=sum(scan.dose_e_per_A2(wanted.current_pA) for scan in exposed),
+            + (_aside_s(protocol) if focus else 0.0)
+            + sum(scan.frame_time_s for scan in scans),
+            dose_e_per_A2=sum(scan.dose_e_per_A2(wanted.current_pA) for scan in scans),
         )
     yield Process(id=f"process-{series}", phase=phase, series=series)
+
+
+def _eucentric(protocol: Protocol, series: SeriesName) -> EucentricHeight:
+    current_pA = series_of(protocol, series).current_pA
+    tilts = eucentric_tilts_deg(protocol)
+    shots = (low_dose_scan(protocol),) * (2 + 2 * len(tilts))  # centred before and after
+    turns = [deg for tilt in tilts for deg in (-tilt, tilt)]
+    return EucentricHeight(
+        id=f"{series}-height",
+        phase=PHASE_OF_SERIES[series],
+        series=series,
+        current_pA=current_pA,
+        duration_s=sum(_turn_s(a, b, protocol) for a, b in pairwise([0.0, *turns, 0.0]))
+        + sum(scan.frame_time_s for scan in shots),
+        dose_e_per_A2=sum(scan.dose_e_per_A2(current_pA) for scan in shots),
+    )
+
+
+def _focus(protocol: Protocol, series: SeriesName) -> Focus:
+    current_pA = series_of(protocol, series).current_pA
+    beside = protocol.focus.every_deg > 0
+    shots = (low_dose_scan(protocol), *planned_shots(protocol, 3 if beside else 2))
+    return Focus(
+        id=f"{series}-focus",
+        phase=PHASE_OF_SERIES[series],
+        series=series,
+        current_pA=current_pA,
+        duration_s=_move_s(0.0, 0.0, protocol)
+        + (_aside_s(protocol) if beside else 0.0)
+        + sum(scan.frame_time_s for scan in shots),
+        dose_e_per_A2=sum(scan.dose_e_per_A2(current_pA) for scan in shots),
+    )
+
+
+def _is_focused(index: int, series: Series, protocol: Protocol) -> bool:
+    """Whether so many tilts were recorded that the focus is looked at again before this one."""
+    if not protocol.focus.every_deg:
+        return False
+    every = max(1, round(protocol.focus.every_deg / series.step_deg))
+    return index > 0 and index % every == 0
 
 
 def _flip(protocol: Protocol) -> Step:
@@ -175,6 +227,16 @@ def _way_s(from_deg: float, by_deg: float | None, to_deg: float, protocol: Proto
     if by_deg is None:
         return _move_s(from_deg, to_deg, protocol)
     return _travel_s(from_deg, by_deg) + _move_s(by_deg, to_deg, protocol)
+
+
+def _turn_s(from_deg: float, to_deg: float, protocol: Protocol) -> float:
+    """Time to a tilt that is approached from below."""
+    return _way_s(from_deg, to_deg - BACKLASH_DEG, to_deg, protocol)
+
+
+def _aside_s(protocol: Protocol) -> float:
+    """Time to the area beside the specimen and back."""
+    return 2 * _move_s(0.0, 0.0, protocol)
 
 
 def _move_s(from_deg: float, to_deg: float, protocol: Protocol) -> float:

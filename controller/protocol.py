@@ -31,6 +31,10 @@ Fraction = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 TiltDeg = Annotated[float, Field(ge=-90, le=90, allow_inf_nan=False)]
 
 
+BACKLASH_DEG = 3.0
+"""A tilt that is not simply further on is approached from this far behind it."""
+
+
 class Column(Data):
     """The microscope the protocol is meant for; checked against the real one before the start."""
 
@@ -129,6 +133,31 @@ class Tracking(Data):
     settle_s: NotNegative = 1.0
 
 
+class Eucentric(Data):
+    """The specimen is brought onto the tilt axis before each series."""
+
+    enabled: bool = False
+    tilt_deg: Annotated[float, Field(ge=2, le=60)] = 30.0
+    """Looks are taken at this tilt to either side: the more, the finer."""
+
+
+class Focus(Data):
+    """Autofocus by low-dose shots at several defoci."""
+
+    before_series: bool = False
+    """On the specimen, at 0 degrees."""
+    every_deg: NotNegative = 0.0
+    """Again after so many degrees of a series, beside the specimen; 0: never."""
+    beside_fields: Annotated[float, Field(ge=1, le=20)] = 1.5
+    """How far along the tilt axis that area lies, in heights of a frame."""
+
+    @model_validator(mode="after")
+    def _compared_first(self) -> Self:
+        if self.every_deg and not self.before_series:
+            raise ValueError("every_deg needs before_series: the two areas are compared there")
+        return self
+
+
 class Quality(Data):
     """When a frame is taken again."""
 
@@ -180,6 +209,8 @@ class Protocol(Data):
     series_a: Series = Series(start_deg=-70.0, stop_deg=74.0)
     flip: Flip = Flip()
     series_b: Series = Series(start_deg=-74.0, stop_deg=72.0)
+    eucentric: Eucentric = Eucentric()
+    focus: Focus = Focus()
     tracking: Tracking = Tracking()
     quality: Quality = Quality()
     limits: Limits = Limits()
@@ -199,6 +230,9 @@ class Protocol(Data):
             "series_a": self.series_a.tilts_deg,
             "series_b": self.series_b.tilts_deg,
         }
+        if self.eucentric.enabled:
+            reach_deg = self.eucentric.tilt_deg
+            wanted["eucentric.tilt_deg"] = (-reach_deg - BACKLASH_DEG, reach_deg)
         beyond = [
             f"{where} asks for {tilt:+g} degrees"
             for where, tilts in wanted.items()

@@ -70,9 +70,14 @@ def describe(step: Step) -> str:
             return f"shower {step.illuminate_s:g} s at {step.alpha_deg:+g}°, {step.current_pA:g} pA"
         case "series-start":
             return f"verify {step.current_pA:g} pA, take up backlash, centre"
+        case "eucentric":
+            return f"verify {step.current_pA:g} pA, specimen onto the tilt axis"
+        case "focus":
+            return f"verify {step.current_pA:g} pA, focus on the specimen at 0°"
         case "tilt":
             way = "" if step.approach_deg is None else f", by way of {step.approach_deg:+g}°"
-            return f"frame at {step.alpha_deg:+g}°{way}"
+            focused = ", focus beside the specimen" if step.focus else ""
+            return f"frame at {step.alpha_deg:+g}°{way}{focused}"
         case "flip":
             return "grid out, upside-down, in; checked"
         case "process":

@@ -138,6 +138,16 @@ class JobEnded(Data):
     reason: str = ""
 
 
+class Focused(Data):
+    """The defocus that holds from here on, as the column counts it."""
+
+    kind: Literal["focused"] = "focused"
+    step_id: str
+    defocus_nm: float
+    beside_nm: float = 0.0
+    """By how much more the area beside the specimen needs at 0 degrees."""
+
+
 class StepDone(Data):
     kind: Literal["step-done"] = "step-done"
     step_id: str
@@ -157,6 +167,7 @@ Entry = Annotated[
     | Answered
     | FlipJudged
     | JobEnded
+    | Focused
     | StepDone,
     Field(discriminator="kind"),
 ]

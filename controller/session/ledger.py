@@ -17,6 +17,7 @@ from controller.session.entries import (
     Exposed,
     Exposing,
     FlipJudged,
+    Focused,
     FrameDamaged,
     FrameRejected,
     FrameWritten,
@@ -55,6 +56,8 @@ class Ledger:
         Stage position that last had the object in view.
     flip
         What the flip's check found, once B is allowed.
+    focus
+        The defocus in force, once it was looked at.
     """
 
     session_id: str = ""
@@ -69,6 +72,7 @@ class Ledger:
     answers: tuple[Answered, ...] = ()
     centre: StagePosition = field(default_factory=StagePosition)
     flip: FlipChecked | None = None
+    focus: Focused | None = None
     jobs_done: frozenset[Job] = frozenset()
 
     @property
@@ -123,11 +127,15 @@ def fold(ledger: Ledger, entry: Entry) -> Ledger:
         case TiltSkipped():
             return replace(_complete(ledger, entry.step_id), skipped=(*ledger.skipped, entry))
         case Answered():
-            return replace(ledger, answers=(*ledger.answers, entry))
+            # what was in focus has been out: the operator has focused anew
+            focus = None if entry.prompt_id == "flip" else ledger.focus
+            return replace(ledger, answers=(*ledger.answers, entry), focus=focus)
         case FlipJudged():
             return replace(ledger, flip=entry.check)
         case JobEnded():
             return replace(ledger, jobs_done=ledger.jobs_done | {entry.job}) if entry.ok else ledger
+        case Focused():
+            return replace(ledger, focus=entry)
         case StepDone():
             return replace(_complete(ledger, entry.step_id), centre=entry.centre or ledger.centre)
 

@@ -214,13 +214,13 @@ def _in_order(
 
 
 def _implied(entries: Iterable[Entry], plan: Plan) -> list[Entry]:
-    """Enter as done what must have been, since something after it was: shower, flip."""
+    """Enter as done what must have been, since something after it was."""
     done = fold_all(entries).completed
     last = max((i for i, step in enumerate(plan.steps) if step.id in done), default=0)
     return [
         StepDone(step_id=step.id)
         for step in plan.steps[:last]
-        if step.kind in ("shower", "flip") and step.id not in done
+        if step.kind in ("shower", "eucentric", "focus", "flip") and step.id not in done
     ]
 
 

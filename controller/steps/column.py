@@ -120,6 +120,21 @@ class Column:
             )
         return actual_pA
 
+    def set_defocus(self, step_id: str, defocus_nm: float) -> float:
+        """Set the defocus; return the actual one, nm.
+
+        Raises
+        ------
+        NotSupportedError, OutOfLimitsError
+            It cannot be set, or not so far.
+        """
+        request_id = self._fresh_id(step_id, "defocus")
+        return self._surely(lambda: self.microscope.set_defocus(request_id, defocus_nm))
+
+    def defocus_nm(self) -> float:
+        """Ask where the focus is, as the column counts it."""
+        return self._surely(lambda: self.microscope.status()).defocus_nm
+
     def acquire(self, step_id: str, purpose: str, scan: ScanSettings) -> Frame:
         """Record a frame and charge it; the caller journals it, or calls `settle`.
 

@@ -7,9 +7,21 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from controller.steps import flip, preflight, process, report, series_start, shower, tilt
+from controller.steps import (
+    eucentric,
+    flip,
+    focus,
+    preflight,
+    process,
+    report,
+    series_start,
+    shower,
+    tilt,
+)
 from controller.steps.context import Context
+from controller.steps.eucentric import EucentricHeight
 from controller.steps.flip import FlipGrid
+from controller.steps.focus import Focus
 from controller.steps.preflight import Preflight
 from controller.steps.process import Fuse, Process
 from controller.steps.report import Report
@@ -18,13 +30,24 @@ from controller.steps.shower import ShowerTilt
 from controller.steps.tilt import Tilt
 
 Step = Annotated[
-    Preflight | ShowerTilt | SeriesStart | Tilt | FlipGrid | Process | Fuse | Report,
+    Preflight
+    | ShowerTilt
+    | EucentricHeight
+    | Focus
+    | SeriesStart
+    | Tilt
+    | FlipGrid
+    | Process
+    | Fuse
+    | Report,
     Field(discriminator="kind"),
 ]
 
 _CARRY_OUT: dict[str, Callable[[Any, Context], None]] = {
     "preflight": preflight.carry_out,
     "shower": shower.carry_out,
+    "eucentric": eucentric.carry_out,
+    "focus": focus.carry_out,
     "series-start": series_start.carry_out,
     "tilt": tilt.carry_out,
     "flip": flip.carry_out,

@@ -95,6 +95,10 @@ def check_column(protocol: Protocol, column: Description, status: Status) -> Ite
         )
     yield _check_reach(protocol, column)
     yield _check_scan(protocol, column)
+    if protocol.focus.before_series:
+        can = column.defocus_limits_nm is not None
+        detail = "can be set" if can else "cannot be set here: leave focus.before_series out"
+        yield Checked(name="defocus", ok=can, detail=detail)
     vacuum = "good" if status.vacuum_ok else "not good enough to expose"
     yield Checked(name="vacuum", ok=status.vacuum_ok, detail=vacuum)
     valves = "open" if status.valves_open else "closed: open them at the column"

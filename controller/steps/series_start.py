@@ -6,14 +6,12 @@ from typing import Literal
 
 from controller.events import SeriesName
 from controller.microscope.interface import Positive
-from controller.protocol import Protocol, Series
+from controller.protocol import BACKLASH_DEG, Protocol, Series
 from controller.session.entries import StepDone
 from controller.steps.base import StepData
 from controller.steps.context import Context
+from controller.steps.focus import focus_again
 from controller.steps.tracking import keep_in_view
-
-BACKLASH_DEG = 3.0
-"""A tilt that is not simply further on is approached from this far behind it."""
 
 
 class SeriesStart(StepData):
@@ -23,10 +21,11 @@ class SeriesStart(StepData):
 
 
 def carry_out(step: SeriesStart, context: Context) -> None:
-    """Verify the current, take up the backlash, bring the object to the middle."""
+    """Verify the current, focus as before, take up the backlash, centre the object."""
     column = context.column
     column.blank()
     column.set_current(step.id, step.current_pA)
+    focus_again(context, step.id)
     alpha_deg = next_tilt(context.protocol, step.series, context.session.ledger.completed)
     behind_deg = behind(alpha_deg, context.protocol, step.series)
     centre = context.session.ledger.centre

@@ -14,6 +14,7 @@ from controller.session.entries import FrameWritten, TiltSkipped, Verdict
 from controller.session.session import TiltFacts
 from controller.steps.base import StepData
 from controller.steps.context import Context
+from controller.steps.focus import focus_beside
 from controller.steps.going import SHORT_DEG, beyond_the_limit, go_to
 from controller.steps.judging import Judgement, judge
 from controller.steps.series_start import series_of
@@ -36,6 +37,8 @@ class Tilt(StepData):
     alpha_deg: float
     approach_deg: float | None = None
     """Where to go first: the tilt before lies on the wrong side, and there is backlash."""
+    focus: bool = False
+    """Beside the specimen, before the frame."""
 
 
 def carry_out(step: Tilt, context: Context) -> None:
@@ -43,6 +46,8 @@ def carry_out(step: Tilt, context: Context) -> None:
     if not _is_reached(step, context):
         return
     context.column.wait(context.protocol.tracking.settle_s)
+    if step.focus:
+        focus_beside(context, step.id)
     previous = _previous_image(step, context)
     frame, verdict, retakes = _expose(step, context, previous)
     facts = TiltFacts(

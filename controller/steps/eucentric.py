@@ -1,0 +1,102 @@
+"""Eucentric height: the specimen onto the tilt axis, from how far a tilt shifts it sideways.
+
+What lies `z` over the axis is seen at u = x cos t + z sin t, so the images at +t and -t are
+2 z sin t apart across the axis, whatever x is.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Literal
+
+from controller.events import Level, SeriesName
+from controller.microscope.interface import Positive, StagePosition
+from controller.protocol import BACKLASH_DEG, Protocol
+from controller.session.entries import StepDone
+from controller.steps.base import StepData
+from controller.steps.context import Context
+from controller.steps.sighting import sight
+from controller.steps.tracking import WIDE, keep_in_view, shoot
+
+FIRST_DEG = 5.0
+"""A coarse look first: at a high tilt an object far off the axis would leave the field."""
+
+
+class EucentricHeight(StepData):
+    kind: Literal["eucentric"] = "eucentric"
+    series: SeriesName
+    current_pA: Positive
+
+
+def carry_out(step: EucentricHeight, context: Context) -> None:
+    """Verify the current, bring the object to the middle at 0 degrees, then to the axis."""
+    context.column.set_current(step.id, step.current_pA)
+    _turn(context, step.id, 0.0)
+    keep_in_view(context, step.id, "track-height")
+    refine_height(context, step.id)
+    context.session.enter(StepDone(step_id=step.id, centre=context.column.stage()))
+
+
+def refine_height(context: Context, step_id: str) -> None:
+    """Bring what is in view at 0 degrees to the tilt axis, coarsely and then finely.
+
+    The stage is at 0 degrees afterwards. Where the object is not seen at both tilts its height
+    stays as it is, with a warning.
+    """
+    moved_nm = 0.0
+    for tilt_deg in tilts_deg(context.protocol):
+        height_nm = _height_nm(context, step_id, tilt_deg)
+        if height_nm is None:
+            text = (
+                f"eucentric height: nothing seen at both {tilt_deg:+g} and {-tilt_deg:+g} degrees"
+            )
+            context.alert(Level.WARNING, f"{text}: left as it is", step_id)
+            break
+        moved_nm -= height_nm
+        _raise(context, step_id, -height_nm)
+    else:
+        text = f"eucentric height: stage moved by {moved_nm:+.0f} nm along z"
+        context.alert(Level.INFO, text, step_id)
+    _turn(context, step_id, 0.0)
+    keep_in_view(context, step_id, "track-after-height")
+
+
+def tilts_deg(protocol: Protocol) -> tuple[float, ...]:
+    """Tilts, either way, of the looks."""
+    highest_deg = protocol.eucentric.tilt_deg
+    return (FIRST_DEG, highest_deg) if highest_deg > FIRST_DEG else (highest_deg,)
+
+
+def _height_nm(context: Context, step_id: str, tilt_deg: float) -> float | None:
+    """Height of the object over the axis, seen from both sides."""
+    seen_nm = []
+    for alpha_deg in (-tilt_deg, tilt_deg):
+        _turn(context, step_id, alpha_deg)
+        place_nm = _across_the_axis_nm(context, step_id, f"height{alpha_deg:+g}")
+        if place_nm is None:
+            return None
+        seen_nm.append(place_nm)
+    return (seen_nm[1] - seen_nm[0]) / (2.0 * math.sin(math.radians(tilt_deg)))
+
+
+def _across_the_axis_nm(context: Context, step_id: str, purpose: str) -> float | None:
+    """Where the object is across the tilt axis; a wider field is looked at where it is lost."""
+    for field in (1, WIDE):
+        shot = shoot(context, step_id, f"{purpose}-{field}", field)
+        seen = sight(shot.pixels)
+        if seen is not None:
+            return seen.offset_px[1] * shot.info.scan.pixel_nm
+    return None
+
+
+def _turn(context: Context, step_id: str, alpha_deg: float) -> None:
+    """Tilt, always from below, so that the backlash is the same; x, y and z as they are."""
+    stage = context.column.stage()
+    for target_deg in (alpha_deg - BACKLASH_DEG, alpha_deg):
+        context.column.move(step_id, stage.model_copy(update={"alpha_deg": target_deg}))
+    context.column.wait(context.protocol.tracking.settle_s)
+
+
+def _raise(context: Context, step_id: str, by_nm: float) -> StagePosition:
+    stage = context.column.stage()
+    return context.column.move(step_id, stage.model_copy(update={"z_nm": stage.z_nm + by_nm}))

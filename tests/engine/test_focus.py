@@ -1,0 +1,120 @@
+"""Eucentric height and focus, on the simulator: what is wrong at first is right afterwards."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from controller.commands import StopWhen
+from controller.events import Alerted, FrameRecorded, Level, PromptOpened
+from controller.exit_codes import ExitCode
+from controller.microscope.interface import Microscope
+from controller.plan import make_plan
+from controller.session.entries import Focused
+from simulator.microscope import SimulatedMicroscope, create
+from simulator.settings import SimulatorSettings
+from tests.support.small_session import Run, open_session, stop_on
+
+PROTOCOL = """
+name = "focused"
+[scan]
+width_px = 96
+height_px = 96
+pixel_nm = 1.0
+dwell_us = 20.0
+[shower]
+enabled = false
+[series_a]
+start_deg = -20.0
+stop_deg = 20.0
+step_deg = 10.0
+[series_b]
+start_deg = -10.0
+stop_deg = 10.0
+step_deg = 10.0
+"""
+BEFORE = "[focus]\nbefore_series = true\n"
+DURING = BEFORE + "every_deg = 20.0\n"
+HEIGHT = "[eucentric]\nenabled = true\n"
+
+
+def twin(**sections: dict[str, Any]) -> SimulatedMicroscope:
+    settings = {
+        "seed": 4,
+        "specimen": {
+            "packing": "disordered",
+            "assembly_diameter_nm": 50.0,
+            "other_assemblies_nm": [],
+            "stray_particles_per_um2": 500.0,
+        },
+        **sections,
+    }
+    return create(SimulatorSettings.model_validate(settings), None)
+
+
+def series_a(folder: Path, protocol: str, microscope: Microscope) -> Run:
+    """Run a session until series A is over."""
+    run = Run(open_session(folder, PROTOCOL + protocol), microscope, answers=[])  # type: ignore[arg-type]
+    run.on_event = stop_on(PromptOpened, StopWhen.NOW)
+    assert run.go() is ExitCode.INTERRUPTED
+    assert len([e for e in run.of(FrameRecorded) if e.series == "A"]) == 5
+    return run
+
+
+def told(run: Run, what: str) -> list[Alerted]:
+    return [alert for alert in run.of(Alerted) if what in alert.text]
+
+
+@pytest.mark.parametrize("height_nm", [150.0, -60.0, 400.0])
+def test_a_specimen_off_the_tilt_axis_is_brought_onto_it(tmp_path: Path, height_nm: float) -> None:
+    microscope = twin(stage={"eucentric_error_nm": height_nm})
+    run = series_a(tmp_path / "s", HEIGHT, microscope)
+    z_nm = run.of(FrameRecorded)[0].stage.z_nm
+    assert z_nm == pytest.approx(-height_nm, abs=20.0)
+    assert len(told(run, "eucentric height: stage moved")) == 1
+    across_nm = [event.stage.x_nm for event in run.of(FrameRecorded)]
+    assert np.ptp(across_nm) < 40.0  # it no longer swings with the tilt
+
+
+@pytest.mark.parametrize("error_nm", [300.0, -700.0])
+def test_an_operators_focus_is_made_good(tmp_path: Path, error_nm: float) -> None:
+    microscope = twin(optics={"focus_error_nm": error_nm}, stage={"eucentric_error_nm": 0.0})
+    run = series_a(tmp_path / "s", BEFORE, microscope)
+    assert microscope.status().defocus_nm == pytest.approx(-error_nm, abs=40.0)
+    assert [alert.level for alert in told(run, "focus at")] == [Level.INFO]
+
+
+def test_a_drifting_focus_is_followed_beside_the_specimen(tmp_path: Path) -> None:
+    """By 330 nm a minute, which blurs the probe by two pixels."""
+    drift = {"focus_drift_nm_per_h": 20_000.0}
+    microscope = twin(optics=drift, stage={"eucentric_error_nm": 0.0})
+    run = series_a(tmp_path / "s", DURING, microscope)
+    entries = [*run.session.ledger.exposures.values()]
+    beside = [e for e in entries if "focus-beside" in e.intent.purpose]
+    assert {e.intent.step_id for e in beside} == {"A-focus", "A-002", "A-004"}
+    focus_nm = 20_000.0 / 3600.0 * microscope.status().time_s + microscope.status().defocus_nm
+    assert focus_nm == pytest.approx(0.0, abs=150.0)
+    last = run.session.ledger.focus
+    assert isinstance(last, Focused)
+    assert (last.step_id, last.defocus_nm) == ("A-004", microscope.status().defocus_nm)
+    assert last.beside_nm == pytest.approx(20.0, abs=40.0)  # the film lies over the middle
+
+
+def test_no_focus_leaves_it_as_it_was_with_a_warning(tmp_path: Path) -> None:
+    """Far more than the search can climb: blur at every defocus tried."""
+    microscope = twin(optics={"focus_error_nm": 4900.0, "defocus_max_nm": 5000.0})
+    microscope.set_defocus("as found", 10.0)
+    run = series_a(tmp_path / "s", BEFORE, microscope)
+    assert microscope.status().defocus_nm == 10.0
+    assert [alert.level for alert in told(run, "no focus found")] == [Level.WARNING]
+
+
+@pytest.mark.parametrize("protocol", [BEFORE, DURING, HEIGHT, HEIGHT + DURING])
+def test_what_it_costs_is_what_was_planned(tmp_path: Path, protocol: str) -> None:
+    run = series_a(tmp_path / "s", protocol, twin(stage={"eucentric_error_nm": 10.0}))
+    plan = make_plan(run.session.protocol)
+    planned = sum(step.dose_e_per_A2 for step in plan.steps if step.phase.value == "A")
+    assert run.session.ledger.dose_e_per_A2 == pytest.approx(planned, rel=0.1)
