@@ -22,6 +22,8 @@ from controller.session.folder import SessionFolder
 
 READY_WITHIN_S = 120.0
 POLL_INTERVAL_S = 0.05
+REFUSALS = (ExitCode.USAGE, ExitCode.BRIDGE)
+"""What a session ends with that was not let near a microscope."""
 
 
 class EndedEarlyError(DualtiltError):
@@ -61,6 +63,7 @@ def new_session(
             copy.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(source, copy)
         except OSError as error:
+            shutil.rmtree(folder.path)
             raise UsageError(f"{source}: {error.strerror}; see column.simulator_settings") from None
     for number, path in enumerate(faults):
         folder.faults.mkdir(parents=True, exist_ok=True)
@@ -81,6 +84,28 @@ def require_bridge(protocol_path: Path, bridge: Path | None) -> None:
             f"{protocol_path}: column.kind is bridge: start `dualtilt bridge` on the microscope "
             "PC and pass its connection file with --bridge"
         )
+
+
+def start_and_watch(
+    folder: SessionFolder,
+    bridge: Path | None,
+    *,
+    headless: bool,
+    leave_when_ended_s: float | None = None,
+) -> ExitCode:
+    """Run a new session and show it, see :func:`start` and :func:`watch`.
+
+    A session refused before its first step leaves no folder: the same command can be said again.
+    """
+    process = None
+    try:
+        process = start(folder, bridge)
+        exit_code = watch(folder, headless=headless, leave_when_ended_s=leave_when_ended_s)
+    except DualtiltError as error:
+        _discard_refused(folder, error.exit_code, process)
+        raise
+    _discard_refused(folder, exit_code, process)
+    return exit_code
 
 
 def start(folder: SessionFolder, bridge: Path | None) -> subprocess.Popen[bytes]:
@@ -157,6 +182,18 @@ def _wait_until_ready(process: subprocess.Popen[bytes], address: Path, log_path:
                 ExitCode.INTERNAL_ERROR,
             )
         time.sleep(POLL_INTERVAL_S)
+
+
+def _discard_refused(
+    folder: SessionFolder, exit_code: ExitCode, process: subprocess.Popen[bytes] | None
+) -> None:
+    begun = folder.journal.exists() and folder.journal.read_bytes().count(b"\n") > 1
+    if begun or exit_code not in REFUSALS:
+        return
+    if process is not None:
+        process.wait(READY_WITHIN_S)
+    shutil.rmtree(folder.path)
+    sys.stderr.write(f"nothing was begun: {folder.path} is removed\n")
 
 
 def _last_line(log_path: Path) -> str:

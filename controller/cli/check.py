@@ -35,6 +35,8 @@ def run(args: argparse.Namespace) -> int:
     width = max(len(check.name) for check in checks)
     for check in checks:
         print(f"{'ok  ' if check.ok else 'FAIL'}  {check.name:<{width}}  {check.detail}")
+    if args.bridge is None:
+        print(f"--    {'bridge':<{width}}  not looked at, nor is its column: --bridge FILE does")
     failed = [check for check in checks if not check.ok]
     print(f"{len(failed)} of {len(checks)} checks failed; nothing was touched")
     if any(check.name == "protocol" for check in failed):
@@ -57,7 +59,8 @@ def all_checks(path: Path, out: Path, bridge: Path | None) -> Iterator[Checked]:
     if not wrong:
         protocol = read_protocol(path)
         yield from _check_against(protocol, _existing(out))
-        yield from _check_column(protocol, bridge)
+        if bridge is not None:
+            yield from _check_column(protocol, bridge)
 
 
 def _check_against(protocol: Protocol, folder: Path) -> Iterator[Checked]:
@@ -70,16 +73,13 @@ def _check_against(protocol: Protocol, folder: Path) -> Iterator[Checked]:
     yield check_dose(protocol, make_plan(protocol).dose_e_per_A2)
 
 
-def _check_column(protocol: Protocol, bridge: Path | None) -> Iterator[Checked]:
+def _check_column(protocol: Protocol, bridge: Path) -> Iterator[Checked]:
     from controller.bridge.client import connect
     from controller.errors import DualtiltError
     from controller.events import Checked
     from controller.microscope.interface import MicroscopeError
     from controller.steps.preflight import check_column
 
-    if bridge is None:
-        yield Checked(name="bridge", ok=True, detail="not looked at: give one with --bridge")
-        return
     try:
         microscope = connect(bridge, holder=None)
         column, status = microscope.describe(), microscope.status()

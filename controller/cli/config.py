@@ -79,14 +79,30 @@ def _as_toml(value: object) -> str:
 
 def _validate(path: Path) -> int:
     wrong = validate(path)
+    fields = f"{len(wrong)} wrong field{'s' if len(wrong) > 1 else ''}"
+    if not wrong and (too_much := _over_budget(path)):
+        wrong, fields = [too_much], "valid fields, but no session would start"
     for line in wrong:
         print(line)
     if wrong:
-        plural = "s" if len(wrong) > 1 else ""
-        print(f"{path}: {len(wrong)} wrong field{plural}; nothing was touched")
+        print(f"{path}: {fields}; nothing was touched")
         return ExitCode.USAGE
     print(f"{path}: valid")
     return ExitCode.OK
+
+
+def _over_budget(path: Path) -> str:
+    """What the plan needs above the dose budget; empty where it needs no more."""
+    from controller.plan import make_plan
+
+    protocol = read_protocol(path)
+    planned, budget = make_plan(protocol).dose_e_per_A2, protocol.limits.dose_budget_e_per_A2
+    if planned <= budget:
+        return ""
+    return (
+        f"{path}: limits.dose_budget_e_per_A2: {budget:.0f} is less than the {planned:.0f} e/A^2"
+        " that shower and series need"
+    )
 
 
 def validate(path: Path) -> list[str]:

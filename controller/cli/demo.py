@@ -28,15 +28,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run the demo; 0 only if the fused result passes every accuracy check."""
-    from controller.launch import new_session, start, watch
+    from controller.launch import new_session, start_and_watch
     from controller.profiles import find_profile
     from controller.rehearsal import missed, read_accuracy
     from controller.service.client import last_status
 
     folder = new_session(find_profile("demo"), args.out, [_find(name) for name in args.faults])
     print(f"session in {folder.path}", flush=True)
-    start(folder, bridge=None)
-    exit_code = watch(folder, headless=args.headless, leave_when_ended_s=LEAVE_AFTER_S)
+    exit_code = start_and_watch(
+        folder, bridge=None, headless=args.headless, leave_when_ended_s=LEAVE_AFTER_S
+    )
     status = last_status(folder.path)
     if status is not None and not status.ended:
         return exit_code  # detached: the session goes on

@@ -19,12 +19,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run the session; closing the screen does not end it."""
-    from controller.launch import new_session, require_bridge, start, watch
+    from controller.launch import new_session, require_bridge, start_and_watch
     from controller.profiles import find_profile
 
     protocol_path = find_profile(args.protocol)
     require_bridge(protocol_path, args.bridge)
     folder = new_session(protocol_path, args.out)
     print(f"session in {folder.path}", flush=True)
-    start(folder, args.bridge)
-    return watch(folder, headless=args.headless)
+    return start_and_watch(folder, args.bridge, headless=args.headless)

@@ -9,6 +9,7 @@ import pytest
 
 from controller.cli.main import VERBS, build_parser, main
 from controller.exit_codes import ExitCode
+from controller.profiles import find_profile
 
 TYPO = 'name = "x"\n[scan]\nwidth_px = 64\nheight_px = 64\npixel_nm = -1.0\ndwel_us = 1.0\n'
 
@@ -72,6 +73,25 @@ def test_a_bridge_that_is_not_there_is_named(
     assert main(words) == ExitCode.BRIDGE
     said = capsys.readouterr()
     assert str(nowhere) in said.out + said.err  # whoever notices first: the run or its watcher
+    assert not (tmp_path / "s").exists()
+
+
+def test_a_run_without_its_simulator_profile_leaves_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    protocol = tmp_path / "lonely.toml"
+    protocol.write_bytes(find_profile("demo").read_bytes())
+    assert main(["run", str(protocol), "--headless", "--out", str(tmp_path / "s")]) == 2
+    assert "column.simulator_settings" in capsys.readouterr().err
+    assert not (tmp_path / "s").exists()
+
+
+def test_a_check_does_not_vouch_for_a_bridge_it_did_not_look_at(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["check", "demo", "--out", str(tmp_path)]) == ExitCode.OK
+    marks = dict(line.split(maxsplit=2)[1::-1] for line in capsys.readouterr().out.splitlines())
+    assert marks["dose"] == "ok" and marks["bridge"] == "--"
 
 
 @pytest.mark.parametrize("verb", VERBS)

@@ -132,6 +132,16 @@ def test_every_wrong_field_is_named_with_its_path(
         assert phrase in out
 
 
+def test_a_plan_beyond_its_dose_budget_is_not_valid(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "thirsty.toml"
+    path.write_text(f'{MINIMAL}[column]\nkind = "bridge"\n[limits]\ndose_budget_e_per_A2 = 10.0\n')
+    assert run("validate", str(path)) == ExitCode.USAGE
+    out = capsys.readouterr().out
+    assert "limits.dose_budget_e_per_A2: 10 is less than" in out and "0 wrong" not in out
+
+
 def test_show_names_where_each_value_came_from(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
