@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import signal
 import subprocess
-import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -24,6 +23,7 @@ from controller.microscope.interface import (
 from tests.bridge.relay import Relay
 from tests.bridge.rig import AT_MOST_S, IMPATIENT_S, SCAN, open_rig, wait_until
 from tests.microscope.fake import FakeMicroscope, FakeSettings
+from tests.support.processes import python
 
 SHORT_LEASE_S = 1.5
 
@@ -192,12 +192,12 @@ except MicroscopeError as error:
 
 @pytest.mark.parametrize("fate", [signal.SIGSTOP, signal.SIGKILL], ids=["frozen", "killed"])
 def test_a_controller_lost_in_an_exposure_leaves_the_column_safe(fate: signal.Signals) -> None:
-    with open_rig(lease_s=SHORT_LEASE_S, exposure_s=600) as rig:
-        controller = subprocess.Popen(
-            [sys.executable, "-c", CONTROLLER, str(rig.bridge.connection_file)],
-            stdout=subprocess.PIPE,
-            text=True,
-        )
+    with (
+        open_rig(lease_s=SHORT_LEASE_S, exposure_s=600) as rig,
+        python(
+            "-c", CONTROLLER, str(rig.bridge.connection_file), stdout=subprocess.PIPE
+        ) as controller,
+    ):
         wait_until(lambda: rig.deeds("expose long"), "the exposure begins")
         controller.send_signal(fate)
         with rig.client(None) as onlooker:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import sys
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -26,6 +26,7 @@ from controller.microscope.interface import (
 )
 from tests.bridge.rig import IMPATIENT_S, SCAN, open_rig, wait_until
 from tests.microscope.fake import FakeMicroscope, FakeSettings
+from tests.support.processes import python
 
 
 def test_status_is_not_behind_an_exposure_and_abort_ends_it() -> None:
@@ -163,16 +164,12 @@ def test_a_restarted_bridge_is_not_taken_for_the_old_one() -> None:
     with open_rig() as rig, rig.client() as microscope:
         before = read_connection_file(rig.bridge.connection_file)
         rig.bridge.kill()
-        again = subprocess.Popen(
-            [
-                *(sys.executable, "-m", "controller.bridge"),
-                *("--microscope", "tests.microscope.fake:create"),
-                *("--connection-file", str(rig.bridge.connection_file)),
-                *("--socket", str(before.address.socket_path)),
-            ],
+        with python(
+            *("-m", "controller.bridge", "--microscope", "tests.microscope.fake:create"),
+            *("--connection-file", str(rig.bridge.connection_file)),
+            *("--socket", str(before.address.socket_path)),
             stdout=subprocess.DEVNULL,
-        )
-        try:
+        ) as again:
             wait_until(
                 lambda: read_connection_file(rig.bridge.connection_file).boot_id != before.boot_id,
                 "the bridge is back",
@@ -181,10 +178,8 @@ def test_a_restarted_bridge_is_not_taken_for_the_old_one() -> None:
                 microscope.status()
             with pytest.raises(ConnectionLostError, match="restarted"):
                 microscope.acquire("blind", SCAN)
-            anew = connect(rig.bridge.connection_file, "tester")
-            assert anew.boot_id != before.boot_id
-            anew.close()
-        finally:
+            with closing(connect(rig.bridge.connection_file, "tester")) as anew:
+                assert anew.boot_id != before.boot_id
             again.terminate()
             assert again.wait() == 0
 
@@ -200,14 +195,12 @@ def test_a_restarted_bridge_is_not_taken_for_the_old_one() -> None:
 def test_the_bridge_leaves_the_column_safe(end: signal.Signals | None, status: int) -> None:
     with open_rig() as rig:
         connection_file = rig.folder / "second.json"
-        with subprocess.Popen(
-            [
-                *(sys.executable, "-m", "controller.bridge", "--tied"),
-                *("--microscope", "tests.microscope.fake:create"),
-                *("--settings", str(rig.folder / "fake.toml")),
-                *("--connection-file", str(connection_file)),
-                *("--socket", str(rig.folder / "second.sock")),
-            ],
+        with python(
+            *("-m", "controller.bridge", "--tied"),
+            *("--microscope", "tests.microscope.fake:create"),
+            *("--settings", str(rig.folder / "fake.toml")),
+            *("--connection-file", str(connection_file)),
+            *("--socket", str(rig.folder / "second.sock")),
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
         ) as bridge:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import socket
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -16,6 +15,7 @@ from controller.cli import main as cli
 from controller.errors import BridgeError
 from controller.exit_codes import ExitCode
 from tests.bridge.rig import SCAN, open_rig
+from tests.support.processes import python
 
 FAKE = "tests.microscope.fake:create"
 
@@ -129,17 +129,15 @@ raise SystemExit(main())
 
 def test_the_bridge_runs_without_the_heavy_libraries(private_folder: Path) -> None:
     connection_file = private_folder / "lean.json"
-    with subprocess.Popen(
-        [
-            *(sys.executable, "-c", LEAN, "--tied", "--microscope", FAKE),
-            *("--connection-file", str(connection_file)),
-            *("--socket", str(private_folder / "lean.sock")),
-        ],
+    with python(
+        *("-c", LEAN, "--tied", "--microscope", FAKE),
+        *("--connection-file", str(connection_file)),
+        *("--socket", str(private_folder / "lean.sock")),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
     ) as bridge:
         assert bridge.stdout is not None
-        assert b"ready at" in bridge.stdout.readline()
+        assert "ready at" in bridge.stdout.readline()
         microscope = connect(connection_file, "tester")
         assert microscope.status().beam_blanked
         microscope.close()

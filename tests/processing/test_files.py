@@ -5,9 +5,7 @@ from __future__ import annotations
 import gzip
 import importlib
 import os
-import signal
 import subprocess
-import sys
 import zlib
 from pathlib import Path
 
@@ -26,6 +24,7 @@ from processing.files.mrc_writer import HEADER_BYTES, MrcStackWriter
 from processing.files.particles import ParticleTable, read_csv, read_xyz, write_csv, write_xyz
 from processing.files.rawtlt import read_rawtlt, write_rawtlt
 from processing.files.tilt_series import load_tilt_series
+from tests.support.processes import python
 
 SHAPE = (6, 9)
 
@@ -50,6 +49,7 @@ def test_any_volume_is_written_valid(tmp_path: Path, dtype: str) -> None:
     assert [p.name for p in tmp_path.iterdir()] == ["V.mrc"]
 
 
+@pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning")  # its own, left open
 def test_rosettasciio_opens_a_volume_with_its_scale(tmp_path: Path) -> None:
     volume = frames(5, "float32")
     write_volume(tmp_path / "V.mrc", volume, 0.9)
@@ -175,15 +175,11 @@ with MrcStackWriter.create(Path(sys.argv[1]), (300, 400), "uint16", 0.9) as writ
 @pytest.mark.skipif(os.name == "nt", reason="needs SIGKILL")
 def test_no_acknowledged_image_is_lost_to_a_kill(tmp_path: Path) -> None:
     path = tmp_path / "A.mrc"
-    child = subprocess.Popen(
-        [sys.executable, "-c", APPEND_FOREVER, str(path)], stdout=subprocess.PIPE, text=True
-    )
-    assert child.stdout is not None
-    acknowledged = [child.stdout.readline() for _ in range(20)]
-    child.send_signal(signal.SIGKILL)
-    acknowledged += child.stdout.readlines()
-    child.stdout.close()
-    child.wait()
+    with python("-c", APPEND_FOREVER, str(path), stdout=subprocess.PIPE) as child:
+        assert child.stdout is not None
+        acknowledged = [child.stdout.readline() for _ in range(20)]
+        child.kill()
+        acknowledged += child.stdout.readlines()
     whole = [line.split() for line in acknowledged if line.endswith("\n")]
     with MrcStackWriter.reopen(path, len(whole)) as writer:
         for index, crc32 in whole:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from controller.worker.messages import REPORT, CatchUp, Ended
+from tests.support.processes import python
 
 NOISY = """
 import os, sys
@@ -44,14 +45,12 @@ def test_the_child_ends_with_the_session(role: str, tmp_path: Path) -> None:
 
 def test_a_task_that_cannot_be_done_is_told_and_the_child_lives(tmp_path: Path) -> None:
     task = CatchUp(series="A", upto=0).model_dump_json() + "\n"
-    child = subprocess.Popen(
-        [sys.executable, "-m", "controller.worker.child", "live", str(tmp_path)],
+    with python(
+        *("-m", "controller.worker.child", "live", str(tmp_path)),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
-        text=True,
-    )
-    with child:
+    ) as child:
         assert child.stdin is not None and child.stdout is not None
         for _ in range(2):
             child.stdin.write(task)
