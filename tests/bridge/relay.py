@@ -10,8 +10,8 @@ from typing import Self
 
 from controller.bridge.address import BridgeAddress
 
-PIXELS_AT_LEAST = 10_000
-"""A piece this long ends in pixels."""
+PIXELS_AT_LEAST = 4_000
+"""A piece this long ends in pixels: all else that a bridge says is shorter."""
 
 
 class Relay:

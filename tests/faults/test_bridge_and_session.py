@@ -16,6 +16,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import mrcfile
+import numpy as np
 import pytest
 
 from controller.bridge.address import BridgeAddress
@@ -24,17 +26,19 @@ from controller.bridge.launch import BridgeProcess, start_bridge
 from controller.engine import Engine
 from controller.events import Alerted, Event, FrameRecorded, State, StateChanged
 from controller.exit_codes import ExitCode
-from controller.microscope.interface import LeaseError
+from controller.microscope.interface import LeaseError, ScanSettings, StagePosition
 from controller.session.entries import Exposing, FrameWritten
 from controller.session.journal import read_journal
 from tests.bridge.relay import Relay
+from tests.support.fake_microscope import FakeMicroscope
 from tests.support.small_session import PROTOCOL, TILTS_A, TILTS_B, Run, open_session
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals and Unix sockets")
 
 LEASE_S = 0.5
 PATIENCE_S = 1.0
-TRACKING_OFF = PROTOCOL + "[tracking]\nsettle_s = 0.0\n"
+AT_ONCE = PROTOCOL + "[tracking]\nsettle_s = 0.0\n"
+SCAN = ScanSettings(width_px=48, height_px=48, pixel_nm=1.0, dwell_us=10.0)
 
 
 @dataclass
@@ -95,16 +99,23 @@ def house(faults: str = "", relayed: bool = False) -> Iterator[House]:
 
 
 def run_in(home: House, look: Callable[[Event, Engine], None] = lambda event, engine: None) -> Run:
-    run = Run(open_session(home.folder / "s", TRACKING_OFF), connect=home.connect, on_event=look)
+    run = Run(open_session(home.folder / "s", AT_ONCE), connect=home.connect, on_event=look)
     assert run.go() is ExitCode.OK
     return run
 
 
 def assert_whole(home: House) -> None:
-    """Every tilt once, in its place, and no request exposed twice."""
+    """Every tilt once, in its place, bit for bit, and no request exposed twice."""
+    honest = FakeMicroscope()
     for series, tilts in (("A", TILTS_A), ("B", TILTS_B)):
         lines = (home.folder / "s" / f"{series}.rawtlt").read_text().split()
         assert [float(line) for line in lines] == tilts
+        honest.flipped = series == "B"
+        for alpha_deg, image in zip(
+            tilts, mrcfile.read(home.folder / "s" / f"{series}.mrc"), strict=True
+        ):
+            honest.stage = StagePosition(alpha_deg=alpha_deg)
+            assert np.array_equal(image, honest.image(SCAN))
     assert set(home.exposures().values()) == {1}
     frames = [e for e in entries(home) if isinstance(e, FrameWritten)]
     assert len({e.info.frame_id for e in frames}) == len(frames) == len(TILTS_A + TILTS_B)
@@ -162,6 +173,7 @@ def test_replies_lost_on_the_way_are_asked_for_again(replies: int) -> None:
                 home.relay.replies_to_lose = replies
 
         run_in(home, lose)
+        assert home.relay is not None and home.relay.replies_to_lose == 0  # they were lost
         assert_whole(home)
 
 
@@ -174,6 +186,7 @@ def test_damaged_pixels_are_read_again_without_new_dose() -> None:
                 home.relay.frames_to_damage = 1
 
         run_in(home, damage)
+        assert home.relay is not None and home.relay.frames_to_damage == 0  # it was damaged
         assert_whole(home)
         asked = [e for e in entries(home) if isinstance(e, Exposing)]
         assert len({e.request_id for e in asked}) == len(asked)
@@ -185,7 +198,7 @@ def run_in_child(home: House, look: Callable[[Event], None] = lambda event: None
     child = os.fork()
     if child == 0:
         run = Run(
-            open_session(home.folder / "s", TRACKING_OFF),
+            open_session(home.folder / "s", AT_ONCE),
             connect=lambda: RemoteMicroscope(address, "the session", patience_s=PATIENCE_S),
             on_event=lambda event, engine: look(event),
         )
