@@ -67,6 +67,8 @@ class Prompt(Data):
     choices: Annotated[tuple[str, ...], Field(min_length=1)]
     needs_reason: tuple[str, ...] = ()
     """Choices that must come with a typed reason, which the report shows."""
+    unanswered: str = ""
+    """In words: what happens where nobody answers."""
 
 
 class SessionStarted(Data):
@@ -177,15 +179,27 @@ class PromptAnswered(Data):
 
 
 class FlipChecked(Data):
-    """Is B's first image the mirrored one it must be?"""
+    """Do B's first images, at 0 and at some tilt to either side, show A's object flipped?"""
 
     kind: Literal["flip-checked"] = "flip-checked"
     flipped_score: float
+    """How well they agree with what A lets expect of the flipped object, -1..1."""
     same_side_score: float
+    """The same, had it only been turned in the plane."""
     in_plane_deg: float
     accepted: bool
     found: str
     """In words: 'flipped, turned by 71 degrees in the plane'."""
+    runner_up_score: float = 0.0
+    """Of the next best explanation, on either side up."""
+    seat_deg: float = 0.0
+    """Tilt of the grid in the holder against series A."""
+    offset_nm: tuple[float, float] = (0.0, 0.0)
+    """(y, x) of the object from the middle of the image at 0 degrees."""
+    shrinkage: float = 0.0
+    """Share of its size that the object has lost since A."""
+    signal_ratio: float = 1.0
+    """Its signal over that in A, at equal dwell and current."""
 
 
 class ProcessingProgressed(Data):

@@ -220,6 +220,7 @@ class Control:
         """
         self.checkpoint()
         self._blank()
+        prompt = prompt.model_copy(update={"unanswered": _in_words(self._unanswered)})
         with self._changed:
             self._prompt, self._answer = prompt, None
             self._move(Cue.ASK, prompt.title)
@@ -280,3 +281,10 @@ class Control:
     def _refuse_if_ended(self, what: str) -> None:
         if self._state in ENDED:
             raise UsageError(f"cannot {what}: the session is {self._state.value}")
+
+
+def _in_words(policy: Flip) -> str:
+    """What happens where nobody answers a prompt."""
+    if policy.unanswered == "wait":
+        return "waits for an answer"
+    return f"stops if unanswered for {policy.unanswered_after_s / 60:.3g} min"

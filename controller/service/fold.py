@@ -226,7 +226,8 @@ def _preview(status: SessionStatus, record: Record, event: PreviewReady) -> Chan
 
 def _processing_failed(status: SessionStatus, event: ProcessingFailed) -> Changes:
     under_way = {job: known for job, known in status.processing.items() if job != event.job}
-    return {"failures": (*status.failures, event), "processing": under_way}
+    others = tuple(known for known in status.failures if known != event)  # said again: no news
+    return {"failures": (*others, event), "processing": under_way}
 
 
 def _report(_: SessionStatus, event: ReportWritten) -> Changes:

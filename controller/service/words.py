@@ -27,6 +27,7 @@ from controller.events import (
     ReportWritten,
     SessionStarted,
     Showered,
+    State,
     StateChanged,
     TiltJudged,
 )
@@ -84,6 +85,13 @@ def beam(status: SessionStatus) -> str:
     if status.beam is None:
         return "beam –"
     return f"beam {'blanked' if status.beam.blanked else 'ON'} {status.beam.current_pA:.0f} pA"
+
+
+def state(now: State, reason: str) -> str:
+    """State and why; said once where the reason says it too."""
+    if not reason or reason.startswith(now.value):
+        return reason or now.value
+    return f"{now.value}: {reason}"
 
 
 def answer_command(prompt: Prompt, choice: str) -> str:
@@ -175,10 +183,6 @@ def _opened(event: PromptOpened) -> str:
     return f"{prompt.title}: dualtilt answer {prompt.id} {choices}"
 
 
-def _state(event: StateChanged) -> str:
-    return f"{event.state.value}{': ' if event.reason else ''}{event.reason}"
-
-
 def _alert(event: Alerted) -> str:
     return f"{event.text}{f' ({event.where})' if event.where else ''}"
 
@@ -205,7 +209,7 @@ def _failure(event: ProcessingFailed) -> str:
 
 _TELLERS: dict[type, Callable[[Any], str]] = {
     SessionStarted: _session,
-    StateChanged: _state,
+    StateChanged: lambda event: state(event.state, event.reason),
     PauseAsked: lambda event: (
         PAUSING.capitalize() if event.waiting else "the pause waits no longer"
     ),

@@ -240,6 +240,8 @@ class SessionApp(App[None]):
             "stop": commands,
             "answer": commands and status.prompt is not None,
             "open_report": status.report is not None,
+            "view": self._main.is_active,
+            "zoom": self._main.is_active,
         }
 
     def _refresh_keys(self) -> None:

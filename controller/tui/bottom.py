@@ -40,33 +40,45 @@ def state_line(
     if unreachable:
         line.append(f" ✗ {unreachable}", "bold")
     else:
-        line.append(f" {STATE_MARKS[status.state]} {status.state.value}", "bold")
-        line.append(_reason(status, judgement.reason, read_only))
+        line.append(f" {STATE_MARKS[status.state]} ")
+        line.append(_doing(status, read_only))
     line.truncate(room, overflow="ellipsis", pad=True)
     line.append(verdict, VERDICT_STYLES[judgement.verdict])
     return line
 
 
-def _reason(status: SessionStatus, judged: str, read_only: bool) -> str:
+def _doing(status: SessionStatus, read_only: bool) -> Text:
+    state = status.state.value
     if status.prompt is not None:
         prompt = status.prompt
         here = "" if read_only else "a answers · "
-        return f" {prompt.title} · {here}{words.answer_command(prompt, prompt.choices[0])}"
-    if status.phases[Phase.REPORT] is PhaseState.DONE and status.state is State.FINISHED:
-        return f" report in {status.folder}/{status.report or ''}"
+        command = words.answer_command(prompt, prompt.choices[0])
+        return Text.assemble((state, "bold"), f" {prompt.title} · {here}{command}")
     if status.pausing:
-        return f" · {words.PAUSING}"
-    reason = status.reason or judged
-    return f": {reason}" if reason else ""
+        return Text.assemble((state, "bold"), f" · {words.PAUSING}")
+    if status.phases[Phase.REPORT] is PhaseState.DONE and status.state is State.FINISHED:
+        return Text.assemble((state, "bold"), f" report in {status.folder}/{status.report or ''}")
+    line = Text(words.state(status.state, status.reason))
+    line.stylize("bold", 0, len(state))
+    return line
 
 
 def alert_line(status: SessionStatus) -> Text:
-    """The newest alert; quiet where there is none."""
-    if not status.alerts:
+    """The newest alert, or else why the verdict is not good; quiet where there is neither."""
+    judgement = judge(status)
+    line = Text(no_wrap=True, overflow="ellipsis")
+    newest = status.alerts[-1] if status.alerts else None
+    untold = len(status.alerts)
+    if judgement.reason and (newest is None or judgement.reason not in newest.alert.text):
+        style = VERDICT_STYLES[judgement.verdict]
+        line.append(f" {VERDICT_MARKS[judgement.verdict]} {judgement.reason}", style)
+    elif newest is not None:
+        alert = newest.alert
+        text = f" {words.LEVEL_MARKS[alert.level]} {words.clock(newest.at)} {alert.text}"
+        line.append(text, LEVEL_STYLES[alert.level])
+        untold -= 1
+    else:
         return Text(" no alerts", "dim", no_wrap=True)
-    newest = status.alerts[-1]
-    alert = newest.alert
-    text = f" {words.LEVEL_MARKS[alert.level]} {words.clock(newest.at)} {alert.text}"
-    more = f"  ({len(status.alerts)} alerts, l)" if len(status.alerts) > 1 else ""
-    line = Text(text, LEVEL_STYLES[alert.level], no_wrap=True, overflow="ellipsis")
+    plural = "s" if len(status.alerts) > 1 else ""
+    more = f"  ({len(status.alerts)} alert{plural}, l)" if untold else ""
     return line.append(more, "dim")

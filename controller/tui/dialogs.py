@@ -63,7 +63,7 @@ class PromptDialog(ModalScreen[Answer | None]):
         prompt = self.prompt
         with Vertical(classes="dialog") as dialog:
             dialog.border_title = f"? {prompt.id}"
-            dialog.border_subtitle = "esc later"
+            dialog.border_subtitle = " · ".join(filter(None, ("esc later", prompt.unanswered)))
             yield Static(Text(prompt.title, "bold"))
             with VerticalScroll():
                 yield Static(_steps(prompt))
@@ -118,6 +118,7 @@ class PromptDialog(ModalScreen[Answer | None]):
         highlighted = self.query_one(OptionList).highlighted
         reason = event.value.strip()
         if highlighted is None or not reason:
+            self.notify("a reason is needed: the report shows it", severity="warning")
             return
         choice = self.prompt.choices[highlighted]
         self.dismiss(Answer(prompt_id=self.prompt.id, value=choice, reason=reason))

@@ -16,6 +16,8 @@ from controller.events import Record
 from controller.service import words
 from controller.tui.styles import BAD, WARNING
 
+HANG_CELLS = 12
+"""Where what happened begins: behind time and mark."""
 MARK_STYLES = {"!": WARNING, "!!": BAD, "?": "bold"}
 
 
@@ -30,6 +32,18 @@ def log_line(record: Record) -> Text:
         " ",
         (words.tell(record), style),
     )
+
+
+def folded(line: Text, width: int) -> list[Text]:
+    """A line in as many rows as it needs; what does not fit the first hangs below what was said."""
+    rows = []
+    while line.cell_len > width > 2 * HANG_CELLS:
+        space = line.plain.rfind(" ", HANG_CELLS + 1, width + 1)
+        cut = space if space > HANG_CELLS else width
+        first, rest = line.divide([cut])
+        rows.append(first)
+        line = Text(" " * HANG_CELLS).append_text(rest[1:] if space > HANG_CELLS else rest)
+    return [*rows, line]
 
 
 class LogScreen(Screen[None]):
@@ -55,14 +69,16 @@ class LogScreen(Screen[None]):
     def on_mount(self) -> None:
         """Begin in the lines, at the newest."""
         self.query_one(RichLog).focus()
-        self._fill()
+
+    def on_resize(self) -> None:
+        """Fold the lines anew."""
+        self.call_after_refresh(self._fill)
 
     def add(self, records: Iterable[Record]) -> None:
         """New lines, shown where they pass the filter."""
         fresh = [record for record in records if words.is_news(record)]
         self._records += fresh
-        for line in self._passing(fresh):
-            self.query_one(RichLog).write(line)
+        self._write(self._passing(fresh))
 
     def action_filter(self) -> None:
         """Go to the filter."""
@@ -78,10 +94,14 @@ class LogScreen(Screen[None]):
         self.query_one(RichLog).focus()
 
     def _fill(self) -> None:
+        self.query_one(RichLog).clear()
+        self._write(self._passing(self._records))
+
+    def _write(self, lines: Iterable[Text]) -> None:
         log = self.query_one(RichLog)
-        log.clear()
-        for line in self._passing(self._records):
-            log.write(line)
+        for line in lines:
+            for row in folded(line, log.scrollable_content_region.width):
+                log.write(row)
 
     def _passing(self, records: Iterable[Record]) -> list[Text]:
         lines = [log_line(record) for record in records]

@@ -26,7 +26,7 @@ from controller.tui.bottom import alert_line, state_line
 from controller.tui.charts import charts_of
 from controller.tui.image import ImageView, beside_its_mirror
 from controller.tui.layout import LINES_AROUND_BODY, image_cells, tail_cells
-from controller.tui.log import log_line
+from controller.tui.log import folded, log_line
 from controller.tui.messages import Uncovered, View
 from controller.tui.panels import panel_of
 from controller.tui.plot import Plot
@@ -35,6 +35,8 @@ from controller.tui.rail import rail_of
 PLOT_LINES = 5
 """Below that a plot says nothing."""
 LINES_KEPT = 200
+TAIL_EDGE_CELLS = 4
+"""Border and padding of the newest log lines."""
 FREQUENT = (TiltJudged, ProcessingProgressed, BeamChanged)
 """Left to the log screen: they would drown the rest."""
 
@@ -150,7 +152,11 @@ class MainScreen(Screen[None]):
         """As many of the newest lines as there is room for."""
         if self._tail.display:
             room = max(1, self.size.height - LINES_AROUND_BODY - 2)
-            self._text(self._tail, Text("\n").join(list(self._lines)[-room:]))
+            width = tail_cells(self.size) - TAIL_EDGE_CELLS
+            newest = (folded(line, width) for line in list(self._lines)[-room:])
+            self._text(
+                self._tail, Text("\n").join([row for rows in newest for row in rows][-room:])
+            )
 
     def _text(self, widget: Static, text: Text) -> None:
         """Update a line or lines; lay out anew only where their number changes."""

@@ -60,9 +60,9 @@ class Plot(Widget):
 
     def _draw(self) -> list[Strip]:
         height, width = self.size.height - 2, self.size.width - AXIS_CELLS
-        if height < 1 or width < 4:
-            return [self._title_row()]
         chart = self._chart
+        if height < 1 or width < 4 or not any(curve.points for curve in chart.curves):
+            return [self._title_row(), Strip([Segment("  nothing yet", self._ink(""))])]
         low, high = y_range(chart)
         canvas = draw(chart, height, width)
         rows = [self._title_row()]

@@ -10,7 +10,7 @@ from itertools import chain
 import pytest
 from textual.pilot import Pilot
 
-from controller.events import Alerted, Event, Level, State, StateChanged
+from controller.events import Alerted, Event, Level, ProcessingFailed, State, StateChanged
 from controller.tui.app import SessionApp
 from controller.tui.messages import PictureArrived, RecordsArrived, StatusArrived, View
 from tests.support import scripted_session as script
@@ -180,7 +180,7 @@ def test_nothing_is_told_by_colour_alone(monkeypatch: pytest.MonkeyPatch) -> Non
         window_frame = {"#ff5f57", "#febc2e", "#28c840", "#c5c8c6"}
         colours = set(re.findall(r"#[0-9a-f]{6}", drawing)) - window_frame
         assert {c for c in colours if len({c[1:3], c[3:5], c[5:7]}) > 1} == set()
-        for sign in ("✓pre", "[ flip ]", "✗ REFUSED", "■ STOP NOW", "! 19:0"):
+        for sign in ("✓pre", "[ flip ]", "✗ REFUSED", "■ STOP NOW", "■ same side up, turned"):
             assert sign in text
 
     drive(body)
@@ -215,6 +215,48 @@ def test_views_go_round_and_zoom() -> None:
         await pilot.press("z")
         await pilot.pause()
         assert "1:1" in shown(app) and lines(app)[5] != fitted[5]
+
+    drive(body)
+
+
+def test_a_verdict_never_comes_without_its_reason() -> None:
+    failed = ProcessingFailed(job="A", reason="out of memory")
+
+    async def body(app: SessionApp, pilot: Pilot[None]) -> None:
+        post(app, [*upto_flip(), failed])
+        await pilot.pause()
+        state, alert, _ = lines(app)[-3:]
+        assert "waiting Flip the grid" in state and "▲ STOP AT END" in state
+        assert "▲ processing A failed: out of memory" in alert and "(1 alert, l)" in alert
+
+    drive(body)
+
+
+@pytest.mark.parametrize("size", [(80, 24), (200, 50)], ids=["the log", "the log's tail"])
+def test_a_long_line_is_folded_not_cut(size: tuple[int, int]) -> None:
+    words = [f"word{number}" for number in range(40)]
+
+    async def body(app: SessionApp, pilot: Pilot[None]) -> None:
+        post(app, [*upto_a41(), Alerted(level=Level.INFO, text=" ".join(words))])
+        await pilot.pause()
+        if size[0] < 200:
+            await pilot.press("l")
+            await pilot.pause()
+        text = shown(app)
+        assert [word for word in words if not re.search(rf"\b{word}\b", text)] == []
+
+    drive(body, size=size)
+
+
+def test_the_log_has_no_keys_that_do_nothing_there() -> None:
+    async def body(app: SessionApp, pilot: Pilot[None]) -> None:
+        post(app, upto_a41())
+        await pilot.press("l")
+        await pilot.pause()
+        assert "/ Filter" in lines(app)[-1] and "Zoom" not in lines(app)[-1]
+        await pilot.press("escape")
+        await pilot.pause()
+        assert "Zoom" in lines(app)[-1]
 
     drive(body)
 
