@@ -144,12 +144,12 @@ class SessionApp(App[None]):
 
     def on_unreachable(self, message: Unreachable) -> None:
         """Say so; what was known stays on the screen."""
-        self._main.show(self.status, unreachable=message.text)
+        self._main.show_lost(message.text)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Offer what makes sense now."""
         del parameters
-        return self._allowed().get(action, True)
+        return self._allowed(self.screen).get(action, True)
 
     def action_pause(self) -> None:
         """Pause after the step under way."""
@@ -215,7 +215,9 @@ class SessionApp(App[None]):
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
         """Every action by name, for the palette."""
-        yield from super().get_system_commands(screen)
+        for command in super().get_system_commands(screen):
+            if command.title != "Quit":  # detaching is what it would do
+                yield command
         for name, says, action in (
             ("Pause", "after the step under way", "pause"),
             ("Go on", "after a pause", "go_on"),
@@ -227,11 +229,11 @@ class SessionApp(App[None]):
             ("Open report", "in a browser", "open_report"),
             ("Detach", "the session goes on", "detach"),
         ):
-            if self.check_action(action, ()):
+            if self._allowed(screen).get(action, True):
                 yield SystemCommand(name, says, getattr(self, f"action_{action}"))
 
-    def _allowed(self) -> dict[str, bool]:
-        """Which of the actions that are not always there are there now."""
+    def _allowed(self, screen: Screen[object]) -> dict[str, bool]:
+        """Which of the actions that are not always there are there now, seen from a screen."""
         status = self.status
         commands = not self._read_only and not status.ended
         return {
@@ -240,14 +242,15 @@ class SessionApp(App[None]):
             "stop": commands,
             "answer": commands and status.prompt is not None,
             "open_report": status.report is not None,
-            "view": self._main.is_active,
-            "zoom": self._main.is_active,
+            "view": screen is self._main,
+            "zoom": screen is self._main,
         }
 
     def _refresh_keys(self) -> None:
         """Show other keys where others are offered; costly, so only then."""
-        if self._offered != self._allowed():
-            self._offered = self._allowed()
+        offered = self._allowed(self.screen)
+        if self._offered != offered:
+            self._offered = offered
             self.refresh_bindings()
 
     def _follow_prompt(self, status: SessionStatus) -> None:

@@ -29,22 +29,23 @@ VERDICT_STYLES = {
 LEVEL_STYLES = {Level.INFO: "", Level.WARNING: WARNING, Level.ALARM: BAD}
 
 
-def state_line(
-    status: SessionStatus, width: int, unreachable: str = "", *, read_only: bool = False
-) -> Text:
+def state_line(status: SessionStatus, width: int, *, read_only: bool = False) -> Text:
     """What the engine is doing and why; the verdict at the right end."""
-    judgement = judge(status)
-    verdict = f" {VERDICT_MARKS[judgement.verdict]} {judgement.verdict.value} "
-    room = width - len(verdict) - 1
-    line = Text(no_wrap=True, overflow="ellipsis", end="")
-    if unreachable:
-        line.append(f" ✗ {unreachable}", "bold")
-    else:
-        line.append(f" {STATE_MARKS[status.state]} ")
-        line.append(_doing(status, read_only))
-    line.truncate(room, overflow="ellipsis", pad=True)
-    line.append(verdict, VERDICT_STYLES[judgement.verdict])
-    return line
+    verdict = judge(status).verdict
+    sign = Text(f" {VERDICT_MARKS[verdict]} {verdict.value} ", VERDICT_STYLES[verdict])
+    doing = Text.assemble(f" {STATE_MARKS[status.state]} ", _doing(status, read_only))
+    return _with_sign(doing, sign, width)
+
+
+def lost_line(why: str, width: int) -> Text:
+    """In place of the state line where the session does not answer."""
+    return _with_sign(Text(f" ✗ {why}", "bold"), Text(" ✗ LOST ", BAD), width)
+
+
+def _with_sign(line: Text, sign: Text, width: int) -> Text:
+    line.no_wrap, line.end = True, ""
+    line.truncate(width - sign.cell_len - 1, overflow="ellipsis", pad=True)
+    return line.append_text(sign)
 
 
 def _doing(status: SessionStatus, read_only: bool) -> Text:

@@ -51,10 +51,8 @@ class Feed(threading.Thread):
                 with ServiceClient.connect(self._folder, read_only=True) as client:
                     self._follow(client)
             except DualtiltError as error:
-                if self._is_over():
-                    return
-                self._post(Unreachable(str(error)))
-                self._done.wait(RETRY_S)
+                self._post(self._last_word() or Unreachable(str(error)))
+                self._done.wait(RETRY_S)  # it may be resumed, even where it has ended
 
     def _follow(self, client: ServiceClient) -> None:
         self._show(client, client.status())
@@ -76,10 +74,9 @@ class Feed(threading.Thread):
                 self._post(PictureArrived(View(name, preview.caption, pixels, reduced)))
                 self._shown[name] = preview.seq
 
-    def _is_over(self) -> bool:
-        """Whether the session ended for good; then its last status comes from the disk."""
+    def _last_word(self) -> StatusArrived | None:
+        """The status on disk, where the session's process has ended with its last word said."""
         status = last_status(self._folder)
         if status is None or status.exit_code is None or status.seq < self._seq:
-            return False
-        self._post(StatusArrived(status))
-        return True
+            return None
+        return StatusArrived(status)

@@ -7,7 +7,7 @@ from typing import ClassVar
 from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Vertical
+from textual.containers import Vertical, VerticalScroll
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
@@ -42,9 +42,10 @@ class HelpScreen(ModalScreen[None]):
         with Vertical(classes="dialog wide") as dialog:
             dialog.border_title = "Help"
             dialog.border_subtitle = "esc back"
-            yield Static(_table(KEYS, 8))
-            yield Static()
-            yield Static(_table(WORDS, 14))
+            with VerticalScroll():
+                yield Static(_table(KEYS, 8))
+                yield Static()
+                yield Static(_table(WORDS, 14))
 
 
 def _table(rows: tuple[tuple[str, str], ...], width: int) -> Text:

@@ -22,7 +22,7 @@ from controller.events import (
 from controller.service import words
 from controller.service.status import SessionStatus
 from controller.tui import views
-from controller.tui.bottom import alert_line, state_line
+from controller.tui.bottom import alert_line, lost_line, state_line
 from controller.tui.charts import charts_of
 from controller.tui.image import ImageView, beside_its_mirror
 from controller.tui.layout import LINES_AROUND_BODY, image_cells, tail_cells
@@ -87,8 +87,8 @@ class MainScreen(Screen[None]):
         """Tell that nothing lies over it any more."""
         self.post_message(Uncovered())
 
-    def show(self, status: SessionStatus, unreachable: str = "") -> None:
-        """Show a status; why there is no newer one, where the session does not answer."""
+    def show(self, status: SessionStatus) -> None:
+        """Show a status."""
         if status.phase is not self._status.phase:
             self._chosen = None  # each phase begins with a view of its own
         self._status = status
@@ -96,10 +96,16 @@ class MainScreen(Screen[None]):
         if not width:
             return  # before the first layout
         self._text(self._rail, rail_of(status, width, read_only=self._read_only))
-        self._text(self._state, state_line(status, width, unreachable, read_only=self._read_only))
+        self._text(self._state, state_line(status, width, read_only=self._read_only))
         self._text(self._alert, alert_line(status))
         self._show_side(status)
         self._show_view()
+
+    def show_lost(self, why: str) -> None:
+        """Say that the session does not answer, and what to do; the rest stays as it was."""
+        what, _, to_do = why.partition("; ")
+        self._text(self._state, lost_line(what, self.size.width))
+        self._text(self._alert, Text(f"   {to_do}", no_wrap=True, overflow="ellipsis"))
 
     def add_view(self, view: View) -> None:
         """Take in a newer picture."""

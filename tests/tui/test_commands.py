@@ -351,6 +351,13 @@ def test_the_end_is_shown_after_the_process_has_gone(session: Session) -> None:
         await until(lambda: app.status.exit_code is ExitCode.SAFETY)
         await pilot.pause()
         assert "✗ failed: vacuum" in shown(app)
+        again = SessionService(
+            session.folder, lambda record: None, session.service.board.records_after(-1, 999, 0)
+        )
+        again.serve(session.engine)
+        again.publish(StateChanged(state=State.RUNNING, reason="resumed"))
+        await until_shown(app, pilot, "running: resumed")
+        again.close(ExitCode.OK)
 
     drive(body, session.app())
 

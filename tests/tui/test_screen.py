@@ -191,10 +191,15 @@ def test_a_lost_session_is_named_and_what_was_known_stays() -> None:
 
     async def body(app: SessionApp, pilot: Pilot[None]) -> None:
         post(app, upto_a41())
-        app.post_message(Unreachable("the session's process is gone"))
+        app.post_message(Unreachable(f"{FOLDER}: it is gone; `dualtilt resume {FOLDER}` goes on"))
         await pilot.pause()
-        assert "✗ the session's process is gone" in shown(app)
+        state, advice, _ = lines(app)[-3:]
+        assert f"✗ {FOLDER}: it is gone" in state and "LOST" in state and "GOOD" not in state
+        assert f"`dualtilt resume {FOLDER}` goes on" in advice
         assert "[ A 41/73 ]" in shown(app)
+        app.post_message(StatusArrived(app.status))  # it came back
+        await pilot.pause()
+        assert "✓ GOOD" in lines(app)[-3]
 
     drive(body)
 
@@ -215,6 +220,17 @@ def test_views_go_round_and_zoom() -> None:
         await pilot.press("z")
         await pilot.pause()
         assert "1:1" in shown(app) and lines(app)[5] != fitted[5]
+
+    drive(body)
+
+
+def test_the_palette_has_every_action_and_quits_nothing() -> None:
+    async def body(app: SessionApp, pilot: Pilot[None]) -> None:
+        post(app, upto_a41())
+        await pilot.pause()
+        titles = {command.title for command in app.get_system_commands(app.screen)}
+        assert {"Pause", "Stop…", "Next view", "Zoom", "Log", "Detach", "Theme"} <= titles
+        assert not {"Quit", "Go on", "Answer the prompt", "Open report"} & titles
 
     drive(body)
 
