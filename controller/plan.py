@@ -16,10 +16,12 @@ from controller.steps.eucentric import tilts_deg as eucentric_tilts_deg
 from controller.steps.flip import FlipGrid
 from controller.steps.focus import Focus, planned_shots
 from controller.steps.kinds import Step
+from controller.steps.prediction import LEAST_KNOWN
 from controller.steps.preflight import Preflight
 from controller.steps.process import Fuse, Process
 from controller.steps.report import Report
 from controller.steps.series_start import SeriesStart, behind, series_of, tilt_id
+from controller.steps.settling import LOOK_AFTER_S
 from controller.steps.shower import ShowerTilt
 from controller.steps.tilt import Tilt
 from controller.steps.tracking import low_dose_scan
@@ -126,7 +128,6 @@ def _series(protocol: Protocol, series: SeriesName) -> Iterator[Step]:
     wanted = series_of(protocol, series)
     phase = PHASE_OF_SERIES[series]
     tilts = wanted.tilts_deg
-    exposed = _exposures(protocol)
     look = low_dose_scan(protocol)
     tracked = protocol.tracking.enabled
     if protocol.eucentric.enabled:
@@ -148,7 +149,8 @@ def _series(protocol: Protocol, series: SeriesName) -> Iterator[Step]:
         on_the_way = (alpha_deg - before_deg) * wanted.direction >= 0
         approach_deg = None if on_the_way else behind(alpha_deg, protocol, series)
         focus = _is_focused(i, wanted, protocol)
-        scans = (*(planned_shots(protocol, 1) if focus else ()), *exposed)
+        looked = focus or i < LEAST_KNOWN or not protocol.tracking.shot_above_fraction
+        scans = _exposures(protocol, focus, looked)
         yield Tilt(
             id=tilt_id(series, i),
             phase=phase,
@@ -160,6 +162,7 @@ def _series(protocol: Protocol, series: SeriesName) -> Iterator[Step]:
             focus=focus,
             duration_s=_way_s(before_deg, approach_deg, alpha_deg, protocol)
             + (_aside_s(protocol) if focus else 0.0)
+            + (LOOK_AFTER_S if protocol.tracking.drift_limit_nm_per_s else 0.0)
             + sum(scan.frame_time_s for scan in scans),
             dose_e_per_A2=sum(scan.dose_e_per_A2(wanted.current_pA) for scan in scans),
         )
@@ -215,11 +218,15 @@ def _flip(protocol: Protocol) -> Step:
     )
 
 
-def _exposures(protocol: Protocol) -> tuple[ScanSettings, ...]:
-    """Scans of one tilt that needs no retake."""
-    if protocol.tracking.enabled:
-        return (low_dose_scan(protocol), protocol.scan)
-    return (protocol.scan,)
+def _exposures(protocol: Protocol, focus: bool, looked: bool) -> tuple[ScanSettings, ...]:
+    """Scans of one tilt that needs no retake and whose prediction, where there is one, holds."""
+    tracking, shot = protocol.tracking, low_dose_scan(protocol)
+    return (
+        *(planned_shots(protocol, 1) if focus else ()),
+        *((shot, shot) if tracking.drift_limit_nm_per_s else ()),
+        *((shot,) if tracking.enabled and looked else ()),
+        protocol.scan,
+    )
 
 
 def _way_s(from_deg: float, by_deg: float | None, to_deg: float, protocol: Protocol) -> float:

@@ -130,7 +130,15 @@ class Tracking(Data):
     """Of the field of view: beyond it the stage is corrected and the tilt retaken."""
     low_dose_dwell_fraction: Annotated[float, Field(gt=0, le=1)] = 0.2
     """Dwell of the tracking shot, relative to a frame's."""
+    shot_above_fraction: Annotated[float, Field(ge=0, le=0.2)] = 0.0
+    """A tracking shot only where the object may be further from its predicted place than this,
+    of the field of view; 0: at every tilt."""
     settle_s: NotNegative = 1.0
+    """Waited after every move to a tilt."""
+    drift_limit_nm_per_s: NotNegative = 0.0
+    """Then until the object drifts no faster than this, seen in low-dose shots; 0: not looked."""
+    drift_within_s: Positive = 60.0
+    """The longest wait for that; then it goes on with a warning."""
 
 
 class Eucentric(Data):

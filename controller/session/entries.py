@@ -71,6 +71,8 @@ class FrameWritten(Data):
     """Wall clock, ISO 8601 with zone."""
     mean_counts: float
     shift_px: tuple[float, float]
+    offset_px: tuple[float, float] | None = None
+    """(y, x) of the object's centre from the image's; None where it was not seen."""
     verdict: Verdict
     retakes: int
     likeness: float | None = None

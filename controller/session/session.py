@@ -48,6 +48,7 @@ class TiltFacts:
     verdict: Verdict
     retakes: int
     likeness: float | None = None
+    offset_px: tuple[float, float] | None = None
 
 
 class Session:
@@ -144,6 +145,7 @@ class Session:
             verdict=facts.verdict,
             retakes=facts.retakes,
             likeness=facts.likeness,
+            offset_px=facts.offset_px,
             dose_before_e_per_A2=self._dose_before(frame.info),
         )
         self.enter(entry)

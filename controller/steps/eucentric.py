@@ -72,7 +72,7 @@ def _height_nm(context: Context, step_id: str, tilt_deg: float) -> float | None:
     seen_nm = []
     for alpha_deg in (-tilt_deg, tilt_deg):
         _turn(context, step_id, alpha_deg)
-        place_nm = _across_the_axis_nm(context, step_id, f"height{alpha_deg:+g}")
+        place_nm = _across_the_axis_nm(context, step_id, f"track-height{alpha_deg:+g}")
         if place_nm is None:
             return None
         seen_nm.append(place_nm)

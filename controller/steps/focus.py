@@ -44,7 +44,7 @@ def carry_out(step: Focus, context: Context) -> None:
     centre = context.session.ledger.centre.model_copy(update={"alpha_deg": 0.0})
     context.column.move(step.id, centre)
     context.column.wait(context.protocol.tracking.settle_s)
-    keep_in_view(context, step.id, "track-focus")
+    keep_in_view(context, step.id, "track-view")
     focus_on_specimen(context, step.id)
     context.session.enter(StepDone(step_id=step.id, centre=context.column.stage()))
 
@@ -55,12 +55,12 @@ def focus_on_specimen(context: Context, step_id: str) -> None:
     Leaves the defocus as it was, with a warning, where no focus is found.
     """
     _remember(context, step_id)
-    found = _search(context, step_id, "focus", (COARSE, FINE))
+    found = _search(context, step_id, "track-focus", (COARSE, FINE))
     beside_nm = 0.0
     if found is not None and context.protocol.focus.every_deg:
         context.column.set_defocus(step_id, found.at)
         with _beside(context, step_id):
-            beside = _search(context, step_id, "focus-beside", (FINE,))
+            beside = _search(context, step_id, "track-focus-beside", (FINE,))
         beside_nm = beside.at - found.at if beside is not None else 0.0
     _set(context, step_id, found.at if found is not None else None, beside_nm)
     _tell(context, step_id, found)
@@ -70,7 +70,7 @@ def focus_beside(context: Context, step_id: str) -> None:
     """Focus on the area beside the specimen, which is spared, at the tilt the stage is at."""
     known = _remember(context, step_id)
     with _beside(context, step_id) as there:
-        found = _search(context, step_id, "focus-beside", (FINE,))
+        found = _search(context, step_id, "track-focus-beside", (FINE,))
     higher_nm = known.beside_nm * math.cos(math.radians(there.alpha_deg))
     _set(context, step_id, found.at - higher_nm if found is not None else None, known.beside_nm)
     _tell(context, step_id, found)

@@ -29,11 +29,15 @@ class Target(Protocol):
     def approach_deg(self) -> float | None: ...
 
 
-def go_to(target: Target, context: Context, skipped: Sequence[TiltSkipped]) -> float:
+def go_to(
+    target: Target, context: Context, place: StagePosition, skipped: Sequence[TiltSkipped]
+) -> float:
     """Move to a tilt; a stage that refuses or falls short is told once more.
 
     Parameters
     ----------
+    place
+        Where the object is expected; its tilt counts for nothing.
     skipped
         Tilts of this series at which it fell short before.
 
@@ -50,15 +54,15 @@ def go_to(target: Target, context: Context, skipped: Sequence[TiltSkipped]) -> f
     before_deg = context.column.stage().alpha_deg
     try:
         if target.approach_deg is not None:
-            context.column.move(target.id, _at(target.approach_deg, context))
-        reached_deg = _move(target, context)
+            context.column.move(target.id, _turned(place, target.approach_deg))
+        reached_deg = _move(target, context, place)
         if abs(reached_deg - target.alpha_deg) <= SHORT_DEG:
             return reached_deg
         found = f"stopped at {reached_deg:+.2f} degrees"
     except StageError as error:
         found = str(error)
     context.alert(Level.WARNING, f"stage: {found}; trying once more", target.id)
-    reached_deg = _move(target, context)
+    reached_deg = _move(target, context, place)
     wanted_deg = abs(target.alpha_deg - before_deg)
     unmoved = wanted_deg > SHORT_DEG and abs(reached_deg - before_deg) < STUCK_DEG
     if unmoved and not any(_stopped_at(tilt, reached_deg) for tilt in skipped):
@@ -82,15 +86,14 @@ def _stopped_at(tilt: TiltSkipped, alpha_deg: float) -> bool:
     return tilt.reached_deg is not None and abs(tilt.reached_deg - alpha_deg) <= SHORT_DEG
 
 
-def _move(target: Target, context: Context) -> float:
+def _move(target: Target, context: Context, place: StagePosition) -> float:
     """Move and, where the stage says it is elsewhere, let it settle and read again."""
-    reached = context.column.move(target.id, _at(target.alpha_deg, context))
+    reached = context.column.move(target.id, _turned(place, target.alpha_deg))
     if abs(reached.alpha_deg - target.alpha_deg) <= SHORT_DEG:
         return reached.alpha_deg
     context.column.wait(context.protocol.tracking.settle_s)
     return context.column.stage().alpha_deg
 
 
-def _at(alpha_deg: float, context: Context) -> StagePosition:
-    """Turned to a tilt, the object where it was last in view."""
-    return context.session.ledger.centre.model_copy(update={"alpha_deg": alpha_deg})
+def _turned(place: StagePosition, alpha_deg: float) -> StagePosition:
+    return place.model_copy(update={"alpha_deg": alpha_deg})

@@ -42,7 +42,8 @@ def judge(
     quality
         Thresholds.
     distance_px, limit_px
-        How far the object is from the middle (None: not seen), and how far it may be.
+        How far the object is from the middle (None: not looked for; infinite: lost), and how far
+        it may be.
     """
     if not np.isfinite(pixels).all():
         return Judgement("invalid", "has pixels that are no numbers")
@@ -58,6 +59,8 @@ def judge(
         if share < quality.dim_fraction:
             return Judgement("dim", f"has {share:.0%} of the signal of the frame before")
     if distance_px is not None and distance_px > limit_px:
+        if np.isinf(distance_px):
+            return Judgement("shifted", "does not show the object")
         return Judgement("shifted", f"shift {distance_px:.1f} px > {limit_px:.1f}")
     return GOOD
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
@@ -9,16 +11,18 @@ from numpy.typing import NDArray
 
 from controller.errors import SafetyStopError
 from controller.events import FrameRecorded, Level, SeriesName
-from controller.microscope.interface import Frame, StageError
+from controller.microscope.interface import Frame, StageError, StagePosition
 from controller.session.entries import FrameWritten, TiltSkipped, Verdict
 from controller.session.session import TiltFacts
 from controller.steps.base import StepData
 from controller.steps.context import Context
+from controller.steps.expecting import expect
 from controller.steps.focus import focus_beside
 from controller.steps.going import SHORT_DEG, beyond_the_limit, go_to
 from controller.steps.judging import Judgement, judge
 from controller.steps.series_start import series_of
-from controller.steps.sighting import binned, sight
+from controller.steps.settling import settle
+from controller.steps.sighting import Sighting, binned, sight
 from controller.steps.tracking import bring_to_the_middle, keep_in_view, limit_px
 from controller.steps.turning import judge_turn
 from processing.images.shift import find_shifts
@@ -41,15 +45,27 @@ class Tilt(StepData):
     """Beside the specimen, before the frame."""
 
 
+@dataclass(frozen=True)
+class Recorded:
+    """The frame of a tilt that is kept, and what is known of it."""
+
+    frame: Frame
+    verdict: Verdict
+    retakes: int
+    offset_px: tuple[float, float] | None
+
+
 def carry_out(step: Tilt, context: Context) -> None:
     """Record the frame of this tilt, or say why there is none."""
-    if not _is_reached(step, context):
+    expected = expect(context, step.series, step.alpha_deg)
+    if not _is_reached(step, context, expected.centre):
         return
-    context.column.wait(context.protocol.tracking.settle_s)
+    settle(context, step.id)
     if step.focus:
         focus_beside(context, step.id)
     previous = _previous_image(step, context)
-    frame, verdict, retakes = _expose(step, context, previous)
+    recorded = _expose(step, context, previous, look_first=step.focus or not expected.sure)
+    frame, verdict = recorded.frame, recorded.verdict
     facts = TiltFacts(
         step_id=step.id,
         series=step.series,
@@ -57,7 +73,8 @@ def carry_out(step: Tilt, context: Context) -> None:
         mean_counts=_mean(frame.pixels),
         shift_px=_shift_px(frame.pixels, _neighbour_image(step, context)),
         verdict=verdict,
-        retakes=retakes,
+        retakes=recorded.retakes,
+        offset_px=recorded.offset_px,
         likeness=judge_turn(context, step.id, step.series, frame, verdict),
     )
     written = context.persist(lambda: context.session.record_frame(frame, facts), step.id)
@@ -65,7 +82,7 @@ def carry_out(step: Tilt, context: Context) -> None:
     context.jobs.frame_recorded(step.series, written.section)
 
 
-def _is_reached(step: Tilt, context: Context) -> bool:
+def _is_reached(step: Tilt, context: Context, place: StagePosition) -> bool:
     """Go there; False where the stage does not, and the tilt is left out."""
     # of this series alone: the holder has been out since the other
     skipped = [
@@ -78,7 +95,7 @@ def _is_reached(step: Tilt, context: Context) -> bool:
         _skip(step, context, f"beyond {shortfall:+.2f} degrees, where the stage stopped before")
         return False
     try:
-        reached_deg = go_to(step, context, skipped)
+        reached_deg = go_to(step, context, place, skipped)
     except StageError as error:
         if context.protocol.limits.unreachable_tilt == "pause":
             raise
@@ -104,14 +121,21 @@ def _skip(step: Tilt, context: Context, reason: str, reached_deg: float | None =
 
 
 def _expose(
-    step: Tilt, context: Context, previous: NDArray[Any] | None
-) -> tuple[Frame, Verdict, int]:
-    """Take frames until one is good enough or no retake is left."""
+    step: Tilt, context: Context, previous: NDArray[Any] | None, look_first: bool
+) -> Recorded:
+    """Take frames until one is good enough or no retake is left.
+
+    Parameters
+    ----------
+    look_first
+        Take a tracking shot before the first; before a retake there always is one.
+    """
     protocol = context.protocol
     attempt = 0
     while True:
         context.operator.checkpoint()
-        if protocol.tracking.enabled:
+        looked = protocol.tracking.enabled and (look_first or attempt > 0)
+        if looked:
             keep_in_view(context, step.id, f"track-{attempt}")
         frame = context.column.acquire(step.id, f"frame-{attempt}", protocol.scan)
         seen = sight(frame.pixels) if protocol.tracking.enabled else None
@@ -119,14 +143,15 @@ def _expose(
             frame.pixels,
             previous,
             protocol.quality,
-            seen.distance_px if seen else None,
+            _distance_px(seen, lost=protocol.tracking.enabled and not looked),
             limit_px(protocol),
         )
+        offset_px = seen.offset_px if seen else None
         if found.verdict == "ok":
-            return frame, found.verdict, attempt
+            return Recorded(frame, found.verdict, attempt, offset_px)
         if not _worth_another(found, attempt, context):
             context.alert(found.level, f"frame {found.reason}: kept, marked", step.id)
-            return frame, found.verdict, attempt
+            return Recorded(frame, found.verdict, attempt, offset_px)
         _reject(step, context, frame, found)
         if found.verdict == "saturated":
             raise SafetyStopError(
@@ -141,6 +166,13 @@ def _expose(
         if found.verdict == "shifted" and seen is not None:
             bring_to_the_middle(context, step.id, seen, protocol.scan.pixel_nm)
         attempt += 1
+
+
+def _distance_px(seen: Sighting | None, lost: bool) -> float | None:
+    """How far the object is from the middle; an object not seen is lost where no shot had it."""
+    if seen is not None:
+        return seen.distance_px
+    return math.inf if lost else None
 
 
 def _reject(step: Tilt, context: Context, frame: Frame, found: Judgement) -> None:

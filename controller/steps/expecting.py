@@ -1,0 +1,52 @@
+"""Where a tilt's object is expected, and whether that is sure enough to go without a look."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from controller.events import SeriesName
+from controller.microscope.interface import StagePosition
+from controller.steps.context import Context
+from controller.steps.prediction import Place, predict
+
+SHOWING = ("ok", "shifted")
+"""Verdicts of frames that show where the object was."""
+
+
+@dataclass(frozen=True)
+class Expectation:
+    """What is thought of the object's place before a tilt is gone to.
+
+    Attributes
+    ----------
+    centre
+        Stage position that should have it in the middle; its tilt counts for nothing.
+    sure
+        True where no tracking shot is needed.
+    """
+
+    centre: StagePosition
+    sure: bool
+
+
+def expect(context: Context, series: SeriesName, alpha_deg: float) -> Expectation:
+    """Predict the place from the series' own frames, or take where it was last in view."""
+    scan, tracking = context.protocol.scan, context.protocol.tracking
+    last = context.session.ledger.centre
+    field_nm = min(scan.width_px, scan.height_px) * scan.pixel_nm
+    found = predict(list(_known(context, series)), alpha_deg, scan.pixel_nm)
+    if found is None or found.error_nm > tracking.shot_above_fraction * field_nm:
+        return Expectation(last, sure=False)
+    place = {"x_nm": found.place.x_nm, "y_nm": found.place.y_nm}
+    return Expectation(last.model_copy(update=place), sure=True)
+
+
+def _known(context: Context, series: SeriesName) -> Iterator[Place]:
+    """Stage positions that would have had the object in the middle of the frames recorded."""
+    for frame in context.session.ledger.frames[series]:
+        if frame.offset_px is None or frame.verdict not in SHOWING:
+            continue
+        y_px, x_px = frame.offset_px
+        stage, pixel_nm = frame.info.stage, frame.info.scan.pixel_nm
+        yield Place(stage.alpha_deg, stage.x_nm - x_px * pixel_nm, stage.y_nm - y_px * pixel_nm)

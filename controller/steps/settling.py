@@ -1,0 +1,52 @@
+"""After a move: wait, and where it is asked for, until the object has stopped drifting."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from controller.events import Level
+from controller.microscope.interface import Frame
+from controller.steps.context import Context
+from controller.steps.tracking import shoot
+from processing.images.shift import find_shifts
+
+LOOK_AFTER_S = 2.0
+"""Between two low-dose shots that are compared."""
+
+
+def settle(context: Context, step_id: str) -> None:
+    """Let the stage settle; with a drift limit, go on looking until it is met.
+
+    A specimen that never stops drifting is waited for as long as the protocol allows; then a
+    warning is all there is.
+    """
+    tracking = context.protocol.tracking
+    context.column.wait(tracking.settle_s)
+    if not tracking.drift_limit_nm_per_s:
+        return
+    before = shoot(context, step_id, "track-drift-0")
+    started_s, looks = before.info.started_s, 0
+    while True:
+        context.operator.checkpoint()
+        context.column.wait(LOOK_AFTER_S)
+        looks += 1
+        now = shoot(context, step_id, f"track-drift-{looks}")
+        rate = drift_nm_per_s(before, now)
+        if rate <= tracking.drift_limit_nm_per_s:
+            return
+        if now.info.started_s - started_s >= tracking.drift_within_s:
+            text = (
+                f"still drifts by {rate:.2f} nm/s after {tracking.drift_within_s:g} s, "
+                f"more than {tracking.drift_limit_nm_per_s:g}: going on"
+            )
+            context.alert(Level.WARNING, text, step_id)
+            return
+        before = now
+
+
+def drift_nm_per_s(before: Frame, now: Frame) -> float:
+    """How fast what two shots show has moved between them."""
+    one, other = (frame.pixels.astype(np.float32)[None] for frame in (now, before))
+    shift_px = float(np.hypot(*find_shifts(one, other).shifts_px[0]))
+    apart_s = max(now.info.started_s - before.info.started_s, 1e-3)
+    return shift_px * now.info.scan.pixel_nm / apart_s

@@ -1,0 +1,222 @@
+"""Tracking by prediction, and waiting for the drift to end, on the simulator."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from controller.commands import StopWhen
+from controller.engine import Engine
+from controller.events import Alerted, Event, FrameRecorded, Level, State, StateChanged
+from controller.exit_codes import ExitCode
+from controller.microscope.faults import Fault, Kind
+from controller.microscope.interface import Microscope
+from controller.microscope.scripted import ScriptedMicroscope
+from controller.plan import make_plan
+from controller.steps.prediction import Place, predict
+from simulator.microscope import SimulatedMicroscope, create
+from simulator.settings import SimulatorSettings
+from tests.support.small_session import Run, open_session
+
+TILTS = 21
+PROTOCOL = """
+name = "predicted"
+[scan]
+width_px = 96
+height_px = 96
+pixel_nm = 2.0
+dwell_us = 40.0
+[shower]
+enabled = false
+[series_a]
+start_deg = -40.0
+stop_deg = 40.0
+step_deg = 4.0
+[series_b]
+start_deg = -4.0
+stop_deg = 4.0
+[tracking]
+"""
+PREDICTED = "shot_above_fraction = 0.13\nmax_shift_fraction = 0.15\n"
+ORDERS = ("one-way", "bidirectional", "dose-symmetric")
+
+
+def twin(**sections: dict[str, Any]) -> SimulatedMicroscope:
+    settings = {
+        "seed": 6,
+        "specimen": {
+            "packing": "disordered",
+            "assembly_diameter_nm": 60.0,
+            "other_assemblies_nm": [],
+        },
+        **sections,
+    }
+    return create(SimulatorSettings.model_validate(settings), None)
+
+
+def series_a(folder: Path, protocol: str, microscope: Microscope) -> Run:
+    """Run a session until series A is over."""
+    run = Run(open_session(folder, protocol), microscope, answers=[])  # type: ignore[arg-type]
+    run.on_event = stop_when_waiting
+    assert run.go() is ExitCode.INTERRUPTED
+    assert len(frames(run)) == TILTS
+    return run
+
+
+def stop_when_waiting(event: Event, engine: Engine) -> None:
+    """At the flip, and wherever somebody else would have to go on."""
+    if isinstance(event, StateChanged) and event.state in (State.WAITING, State.PAUSED):
+        engine.stop(StopWhen.NOW)
+
+
+def frames(run: Run) -> list[FrameRecorded]:
+    return [event for event in run.of(FrameRecorded) if event.series == "A"]
+
+
+def looks(run: Run, what: str = "track-") -> list[str]:
+    """Tilts before which a low-dose shot was taken, in order of recording."""
+    shots = (e.intent for e in run.session.ledger.exposures.values())
+    return [s.step_id for s in shots if s.purpose.startswith(what) and s.step_id != "A-start"]
+
+
+def distances_nm(run: Run) -> list[float]:
+    recorded = run.session.ledger.frames["A"]
+    assert all(frame.offset_px for frame in recorded)
+    return [2.0 * math.hypot(*frame.offset_px) for frame in recorded if frame.offset_px]
+
+
+@pytest.mark.parametrize("order", ORDERS)
+def test_shots_are_spared_where_the_place_is_sure(tmp_path: Path, order: str) -> None:
+    protocol = PROTOCOL.replace("[series_a]", f'[series_a]\norder = "{order}"') + PREDICTED
+    stage = {"eucentric_error_nm": 40.0, "jitter_nm": 3.0}
+    run = series_a(tmp_path / "s", protocol, twin(stage=stage))
+    assert {event.verdict for event in frames(run)} == {"ok"}
+    assert {"A-000", "A-001", "A-002", "A-003"} <= set(looks(run))
+    assert len(set(looks(run))) <= 2 * TILTS // 3
+    assert max(distances_nm(run)) <= 0.15 * 192.0
+
+
+def test_every_tilt_is_looked_at_unless_told_otherwise(tmp_path: Path) -> None:
+    run = series_a(tmp_path / "s", PROTOCOL, twin())
+    assert len(set(looks(run))) == TILTS
+
+
+def test_a_stage_that_cannot_be_predicted_is_looked_after(tmp_path: Path) -> None:
+    """Its error is about the allowed shift: the shots it would save would be paid for in frames."""
+    run = series_a(tmp_path / "s", PROTOCOL + PREDICTED, twin(stage={"jitter_nm": 10.0}))
+    assert len(set(looks(run))) >= TILTS - 4
+
+
+def test_an_object_lost_without_a_look_is_found_again(tmp_path: Path) -> None:
+    jump = Fault(kind=Kind.OBJECT_DRIFTS, at="A-012", by_nm=150.0)
+    column = ScriptedMicroscope(twin(stage={"jitter_nm": 2.0}), (jump,))
+    run = series_a(tmp_path / "s", PROTOCOL + PREDICTED, column)
+    lost = next(event for event in frames(run) if event.index == 12)
+    assert (lost.verdict, lost.retakes) == ("ok", 1)
+    assert max(distances_nm(run)) <= 0.15 * 192.0
+    assert {"A-013", "A-014"} <= set(looks(run))  # what held before the jump is not believed
+
+
+@dataclass(frozen=True)
+class Line:
+    name: str
+    places: list[Place]
+    at_deg: float
+    expected_nm: tuple[float, float]
+    error_nm: float
+
+
+def swinging(x_nm: float, z_nm: float, tilts: list[float]) -> list[Place]:
+    return [
+        Place(t, -x_nm * math.cos(math.radians(t)) - z_nm * math.sin(math.radians(t)), 0.5 * t)
+        for t in tilts
+    ]
+
+
+LINES = [
+    Line(
+        "off the axis by 100 nm",
+        swinging(20.0, 100.0, [0.0, 2.0, 4.0, 6.0, 8.0, 10.0]),
+        12.0,
+        (-20.0 * math.cos(0.2094) - 100.0 * math.sin(0.2094), 6.0),
+        3.0,
+    ),
+    Line(
+        "the other side's drift does not count",
+        [Place(-60.0 - i, 500.0, -500.0) for i in range(6)]
+        + swinging(0.0, 0.0, [2.0 * i for i in range(10)]),
+        20.0,
+        (0.0, 10.0),
+        3.0,
+    ),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("case", LINES, ids=lambda case: case.name)
+def test_a_line_is_continued(case: Line) -> None:
+    found = predict(case.places, case.at_deg, 0.2)
+    assert found is not None
+    assert (found.place.x_nm, found.place.y_nm) == pytest.approx(case.expected_nm, abs=1.0)
+    assert found.error_nm < case.error_nm
+
+
+def test_the_error_told_is_the_error_made() -> None:
+    rng = np.random.default_rng(3)
+    tilts = np.arange(6) * 2.0
+    inside = []
+    for _ in range(400):
+        x, y, new = rng.normal(0.0, 5.0, 6), rng.normal(0.0, 5.0, 6), rng.normal(0.0, 5.0, 2)
+        found = predict([Place(*p) for p in zip(tilts, x, y, strict=True)], 12.0, 0.1)
+        assert found is not None
+        off = math.hypot(found.place.x_nm - new[0], found.place.y_nm - new[1])
+        inside.append(off <= found.error_nm)
+    assert 0.85 < np.mean(inside) < 0.99
+
+
+def test_too_little_is_known_at_first() -> None:
+    assert predict(swinging(0.0, 0.0, [0.0, 2.0, 4.0]), 6.0, 0.2) is None
+
+
+def test_what_is_spared_is_not_planned(tmp_path: Path) -> None:
+    run = series_a(tmp_path / "s", PROTOCOL + PREDICTED, twin())
+    plan = make_plan(run.session.protocol)
+    planned = sum(step.dose_e_per_A2 for step in plan.steps if step.phase.value == "A")
+    assert run.session.ledger.dose_e_per_A2 == pytest.approx(planned, rel=0.1)
+
+
+# -- drift ------------------------------------------------------------------------------------
+
+DRIFTING = {"stage": {"drift_nm": 15.0, "drift_decay_s": 10.0, "settling_s": 0.0}}
+LIMIT = "drift_limit_nm_per_s = 0.5\n"
+
+
+def test_the_drift_is_waited_for(tmp_path: Path) -> None:
+    """15 nm in 10 s begin at 1.5 nm/s and take 11 s to fall to 0.5."""
+    run = series_a(tmp_path / "s", PROTOCOL + LIMIT, twin(**DRIFTING))
+    shots = looks(run, "track-drift")
+    assert min(shots.count(event) for event in set(shots)) >= 4
+    assert not [alert for alert in run.of(Alerted) if "still drifts" in alert.text]
+
+
+def test_a_still_stage_is_looked_at_twice(tmp_path: Path) -> None:
+    still = twin(stage={"drift_nm": 0.5})
+    run = series_a(tmp_path / "s", PROTOCOL + LIMIT, still)
+    shots = looks(run, "track-drift")
+    assert len(shots) == 2 * TILTS
+    plan = make_plan(run.session.protocol)
+    planned = sum(step.dose_e_per_A2 for step in plan.steps if step.phase.value == "A")
+    assert run.session.ledger.dose_e_per_A2 == pytest.approx(planned, rel=0.05)
+
+
+def test_it_is_not_waited_for_for_ever(tmp_path: Path) -> None:
+    """A limit below what two shots can tell."""
+    protocol = PROTOCOL + "drift_limit_nm_per_s = 1e-4\ndrift_within_s = 5.0\n"
+    run = series_a(tmp_path / "s", protocol, twin())
+    late = [alert for alert in run.of(Alerted) if "still drifts" in alert.text]
+    assert len(late) == TILTS and {alert.level for alert in late} == {Level.WARNING}
+    assert max(looks(run, "track-drift").count(f"A-{i:03d}") for i in range(TILTS)) <= 4
