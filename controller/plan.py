@@ -14,6 +14,7 @@ from controller.session.ledger import Ledger
 from controller.steps.eucentric import EucentricHeight
 from controller.steps.eucentric import tilts_deg as eucentric_tilts_deg
 from controller.steps.flip import FlipGrid
+from controller.steps.flip_check import check_scans, check_tilts_deg
 from controller.steps.focus import Focus, planned_shots
 from controller.steps.kinds import Step
 from controller.steps.prediction import LEAST_KNOWN
@@ -210,10 +211,11 @@ def _is_focused(index: int, series: Series, protocol: Protocol) -> bool:
 
 
 def _flip(protocol: Protocol) -> Step:
-    scans = (*(low_dose_scan(protocol),) * 4, protocol.scan)  # three for the scan's settings
+    scans = check_scans(protocol)
+    there_and_back = sum(2 * _move_s(0.0, tilt, protocol) for tilt in check_tilts_deg(protocol))
     return FlipGrid(
         id="flip",
-        duration_s=GRID_FLIP_S + sum(scan.frame_time_s for scan in scans),
+        duration_s=GRID_FLIP_S + there_and_back + sum(scan.frame_time_s for scan in scans),
         dose_e_per_A2=sum(scan.dose_e_per_A2(protocol.series_a.current_pA) for scan in scans),
     )
 

@@ -115,6 +115,14 @@ class Flip(Data):
 
     margin: Fraction = 0.1
     """By how much the score of 'flipped' must beat 'same side up' for B to be allowed."""
+    least_score: Fraction = 0.4
+    """Of 'flipped': below it, images show another object, or what is left of this one."""
+    check_tilt_deg: Annotated[float, Field(gt=0, le=70)] = 30.0
+    """Images at this tilt to either side are compared as well as one at 0; within the limits."""
+    max_shrinkage: Fraction = 0.03
+    """Share by which the object's size may differ from that in series A."""
+    max_signal_change: Fraction = 0.1
+    """Share by which its signal may differ: another gain of the detector, or lost particles."""
     unanswered: Literal["wait", "stop"] = "wait"
     """When nobody answers within `unanswered_after_s`: go on waiting, or end safely."""
     unanswered_after_s: Positive = 7200.0
@@ -228,6 +236,17 @@ class Protocol(Data):
     def _only_a_rehearsal_answers_itself(self) -> Self:
         if self.flip.answers_itself and self.column.kind != "simulator":
             raise ValueError("flip.answers_itself is for column.kind = 'simulator' alone")
+        return self
+
+    @model_validator(mode="after")
+    def _one_current(self) -> Self:
+        a_pA, b_pA = self.series_a.current_pA, self.series_b.current_pA
+        tolerance = self.limits.current_tolerance
+        if abs(b_pA - a_pA) > tolerance * a_pA:
+            raise ValueError(
+                f"series_b.current_pA = {b_pA:g} is not series A's {a_pA:g} within "
+                f"limits.current_tolerance = {tolerance:g}: the series could not be fused"
+            )
         return self
 
     @model_validator(mode="after")

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
-
-import numpy as np
-from numpy.typing import NDArray
+import math
+from typing import Literal
 
 from controller.errors import SafetyStopError
 from controller.events import Checked, FlipChecked, Level, Phase, Prompt
@@ -14,15 +12,8 @@ from controller.session.entries import FlipJudged, StepDone
 from controller.session.ledger import Ledger
 from controller.steps.base import StepData
 from controller.steps.context import Context, StopRequestedError
-from controller.steps.scan_check import look_at_scan
-from controller.steps.tracking import keep_in_view
-from processing.errors import ProcessingError
-from processing.images.flip import match_flip
+from controller.steps.flip_check import check_flip
 
-NEAR_ZERO_DEG = 4.0
-"""Images of A this near to 0 are compared: the seat of the holder tilts by a degree or two."""
-LOWEST_SCORE = 0.4
-"""Of the better hypothesis: below it the image shows neither side of A's object."""
 ZERO_TOLERANCE_DEG = 0.2
 
 MISTAKES = tuple(hands.value for hands in Remount if hands is not Remount.FLIPPED)
@@ -43,7 +34,7 @@ class FlipGrid(StepData):
 
 REHEARSAL = """
 This is a simulator: `done` flips its grid; the choices after `stop` play a mistake instead,
-which the check of B's first image must catch."""
+which the check of B's first images must catch."""
 
 
 def carry_out(step: FlipGrid, context: Context) -> None:
@@ -101,9 +92,9 @@ def _check_before(stage: StagePosition, context: Context) -> None:
 
 
 def _checked(step: FlipGrid, context: Context) -> bool:
-    """Compare B's first image with A's; False where the grid has to come out again."""
+    """Compare B's first images with A's; False where the grid has to come out again."""
     while True:
-        check = _compare(step, context)
+        check = check_flip(context, step.id)
         context.publish(check)
         if check.accepted:
             context.session.enter(FlipJudged(check=check))
@@ -133,82 +124,17 @@ def _check_after(step: FlipGrid, context: Context) -> None:
         context.operator.suspend(f"{step.id}: vacuum {detail}; goes on when it is", status_is_good)
 
 
-def _compare(step: FlipGrid, context: Context) -> FlipChecked:
-    protocol, column = context.protocol, context.column
-    column.move(step.id, StagePosition())
-    look = look_at_scan(context, step.id)
-    if look is not None and look.fault:
-        found = f"{look.fault}: put the scan settings back as they were in series A"
-        return _not_accepted(found)
-    keep_in_view(context, step.id, f"look-{_looks(context.session.ledger)}")
-    frame = column.acquire(step.id, "check", protocol.scan)
-    column.settle(frame)
-    return match_images(
-        _images_near_zero(context), frame.pixels, protocol.scan.pixel_nm, protocol.flip.margin
-    )
-
-
-def _looks(ledger: Ledger) -> int:
-    return ledger.attempts("flip", "check")
-
-
-def _images_near_zero(context: Context) -> list[NDArray[Any]]:
-    ledger = context.session.ledger
-    usable = [frame for frame in ledger.frames["A"] if not ledger.unusable(frame)]
-    tilt = {frame.section: abs(frame.info.stage.alpha_deg) for frame in usable}
-    reach = max(NEAR_ZERO_DEG, min(tilt.values(), default=0.0))
-    return [context.session.image("A", n) for n, alpha in tilt.items() if alpha <= reach + 0.1]
-
-
-def match_images(
-    images_a: list[NDArray[Any]], image_b: NDArray[Any], pixel_nm: float, margin: float
-) -> FlipChecked:
-    """Say which side of A's object, seen in images near 0 degrees, an image of B at 0 shows."""
-    try:
-        if not images_a:
-            raise ProcessingError("series A has no usable image to compare with")
-        match = match_flip(
-            np.asarray(images_a, np.float32), np.asarray(image_b, np.float32), pixel_nm
-        )
-    except ProcessingError as error:
-        return _not_accepted(str(error))
-    flipped, same = float(match.flipped_score), float(match.same_score)
-    in_plane_deg = float(match.in_plane_deg)
-    recognised = max(flipped, same) >= LOWEST_SCORE
-    accepted = recognised and flipped - same >= margin
-    if accepted:
-        found = f"flipped, turned by {in_plane_deg:.0f} degrees in the plane"
-    elif not recognised:
-        found = "not the object of series A, neither side of it"
-    elif same > flipped:
-        found = f"same side up, turned by {in_plane_deg:.0f} degrees in the plane: not flipped"
-    else:
-        found = "unclear: 'flipped' is hardly better than 'same side up'"
-    return FlipChecked(
-        flipped_score=flipped,
-        same_side_score=same,
-        in_plane_deg=in_plane_deg,
-        accepted=accepted,
-        found=found,
-    )
-
-
-def _not_accepted(found: str) -> FlipChecked:
-    """Say why no images were compared."""
-    return FlipChecked(
-        flipped_score=0.0, same_side_score=0.0, in_plane_deg=0.0, accepted=False, found=found
-    )
-
-
 def _check_prompt(check: FlipChecked) -> Prompt:
     return Prompt(
         id="flip-check",
         title="B is not the mirror image of A",
         text=(
             f"Found: {check.found}.\n"
-            f"Score of 'flipped' {check.flipped_score:.2f}, "
-            f"of 'same side up' {check.same_side_score:.2f}.\n"
-            "Series B is blocked: take the image again, flip the grid, or override with a reason."
+            f"Score of 'flipped' {check.flipped_score:.2f}, of 'same side up' "
+            f"{check.same_side_score:.2f}, runner-up {check.runner_up_score:.2f}.\n"
+            f"Turned in the plane by {round(check.in_plane_deg)} degrees, seated "
+            f"{check.seat_deg:.1f} degrees off, {math.hypot(*check.offset_nm):.0f} nm off centre.\n"
+            "Series B is blocked: take the images again, flip the grid, or override with a reason."
         ),
         choices=("retake-image", "back-to-flip", "override", "stop"),
         needs_reason=("override",),

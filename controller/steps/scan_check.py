@@ -21,7 +21,7 @@ from controller.steps.tracking import WIDE, shoot
 STEP_FRACTION = 0.15
 """Of the field of view: how far the stage is moved for a look."""
 TURNED_DEG = 20.0
-"""Less is not told from noise: the shots are short, and an object at the rim is cut off."""
+"""Less is not told from noise: the shots are short, and the stage's steps are not exact."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,10 @@ class ScanLook:
 
 
 def look_at_scan(context: Context, step_id: str) -> ScanLook | None:
-    """Move the stage a little along x and y and see where the object goes; then back.
+    """Move the stage a little along x, then along y, and see what the image does; then back.
+
+    A wide field has all of the object in it at every place, and steps far above the stage's errors.
+    Each axis is moved once and upwards: what backlash takes of a move is then along it, not beside.
 
     Returns
     -------
@@ -57,19 +60,20 @@ def look_at_scan(context: Context, step_id: str) -> ScanLook | None:
     """
     scan = context.protocol.scan
     stage = context.column.stage()
-    for field in (1, WIDE):
+    for field in (WIDE, 1):
         step_nm = STEP_FRACTION * field * scan.pixel_nm * min(scan.width_px, scan.height_px)
-        places = (
-            stage,
-            stage.model_copy(update={"x_nm": stage.x_nm + step_nm}),
-            stage.model_copy(update={"y_nm": stage.y_nm + step_nm}),
-        )
+        low_x, high_x = stage.x_nm - step_nm / 2, stage.x_nm + step_nm / 2
+        low_y, high_y = stage.y_nm - step_nm / 2, stage.y_nm + step_nm / 2
+        places = [
+            stage.model_copy(update={"x_nm": x, "y_nm": y})
+            for x, y in ((low_x, low_y), (high_x, low_y), (high_x, high_y))
+        ]
         seen = [_seen_nm(context, step_id, place, field) for place in places]
         context.column.move(step_id, stage)
         found = [place for place in seen if place is not None]
         if len(found) == len(places):
-            start, x, y = found
-            return ScanLook(np.column_stack([x - start, y - start]) / step_nm)
+            start, along_x, along_y = found
+            return ScanLook(np.column_stack([along_x - start, along_y - along_x]) / step_nm)
     return None
 
 

@@ -1,170 +1,295 @@
-"""Does an image show the flipped object, or the same side up? Over every in-plane angle.
+"""Do images show the flipped object, or the same side up, or another one?
 
-At 0 degrees a flipped grid shows the mirror image of before, turned by the unknown angle at which
-it was put back; a grid only turned shows the image itself, turned. Outlines tell nothing of round
-assemblies, so images are compared at the particles' scale, 0.9 to 3.6 nm: there the two
-hypotheses differ even for ordered assemblies, while coarser bands confuse them. The holder seats
-the grid a degree or two off, which at that scale is another view: hence several images of A.
+Each hypothesis has a pose of three angles: the unknown one in the plane, at which the grid was put
+back, and the holder's seat, off by a degree or two about two axes. Under a pose, series A tells
+what B must show at any tilt (see :mod:`processing.images.views`); the best pose of each hypothesis
+is found and its views are compared with B's images at the particles' scale, where even round,
+ordered assemblies tell their sides apart. At 0 degrees alone an ordered one seen along a direction
+of symmetry would look the same from behind: hence images at +t and -t as well.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import fft, ndimage
+from scipy import fft, optimize
+from scipy.spatial.transform import Rotation
 
-from processing.errors import ProcessingError
-from processing.series import Float32, Float64
+from processing.images.views import (
+    FINEST_PER_NM,
+    Complex64,
+    Outlined,
+    TiltedViews,
+    outlined,
+    spectrum,
+)
+from processing.series import Float64
+
+FLIP = np.diag([1.0, -1.0, -1.0])
+"""Half a turn about x: the grid put back upside-down."""
 
 FINE_NM, COARSE_NM = 0.9, 3.6
-"""Standard deviations of the Gaussians that bound the band."""
-COARSE_STEP_DEG, FINE_STEP_DEG = 2.0, 0.5
-REACH = 0.25
-"""How far from the middle the object may be, as a share of the field of view."""
+"""Standard deviations of the Gaussians that bound the band of the particles."""
+FAINTEST = 0.12
+"""Of the band's highest weight: frequencies with less are left out."""
+SEAT_DEG, SEAT_STEP_DEG = 5.0, 1.5
+"""How far off the holder may seat the grid, and how finely that is searched."""
+RINGS_PER_NM = np.linspace(0.08, 0.2, 24)
+RING_DEG = 1.0
+"""Rings of the spectrum on which in-plane angles are looked for, and how finely."""
+ANGLES_A_SEAT, CANDIDATES, REFINED = 12, 24, 3
+"""In-plane angles taken from each seat, poses compared in full, and those refined."""
+APART_DEG = 10.0
+"""In the plane: a runner-up of the same hypothesis is at least so far from the best."""
+REACH_NM = 8.0
+"""How far the centres of mass of two views may be apart."""
+LAGS = 64
+"""Shifts an axis at which two views are compared."""
+LARGEST_SCALING = 0.15
+
+
+class FlipPose(NamedTuple):
+    """p_B = scale Rz(in_plane) . Rseat . (F or 1) . p_A."""
+
+    in_plane_deg: float
+    seat_x_deg: float
+    seat_y_deg: float
+    scale: float
+
+    def matrix(self, base: Float64) -> Float64:
+        """[3, 3]: its first two rows say where a point of A shows in B at 0 degrees."""
+        seat = Rotation.from_euler("xy", [self.seat_x_deg, self.seat_y_deg], degrees=True)
+        turn = Rotation.from_euler("z", self.in_plane_deg, degrees=True)
+        return np.asarray((turn * seat).as_matrix() @ base)
+
+    @property
+    def seat_deg(self) -> float:
+        """Tilt of the seat, without its direction."""
+        return float(np.hypot(self.seat_x_deg, self.seat_y_deg))
+
+    def like(self, other: FlipPose) -> bool:
+        """Tell whether refinement could lead from one to the other."""
+        seats = np.hypot(self.seat_x_deg - other.seat_x_deg, self.seat_y_deg - other.seat_y_deg)
+        return self.turned_deg(other) < 2 * RING_DEG and bool(seats < 1.5 * SEAT_STEP_DEG)
+
+    def turned_deg(self, other: FlipPose) -> float:
+        """How far apart two poses are in the plane."""
+        return abs((self.in_plane_deg - other.in_plane_deg + 180) % 360 - 180)
+
+
+class Likeness(NamedTuple):
+    """A pose, and how well A's views under it fit B's images: normalised correlation, -1..1."""
+
+    score: float
+    pose: FlipPose
 
 
 @dataclass(frozen=True)
 class FlipMatch:
-    """How well an image fits either hypothesis.
+    """How well images fit either hypothesis.
 
     Attributes
     ----------
-    flipped_score, same_score
-        Best normalised correlation over all in-plane angles, -1..1.
-    in_plane_deg
-        phi of the better hypothesis: p_B = Rz(phi) . F . p_A, or Rz(phi) . p_A where the same
-        side is up; -180..180.
-    shift_px
-        (y, x) of B's object against A's, at that angle, in pixels of the images given.
+    flipped, same
+        Best pose of either.
+    runner_up
+        Best pose beside the better hypothesis' own: of the other one, or at another angle.
+    offset_nm
+        (y, x) of B's object at the first tilt, from the image's centre.
+    mass_ratio
+        Signal of the object at 0 degrees in B over that in A, dwell and current being equal.
     """
 
-    flipped_score: float
-    same_score: float
-    in_plane_deg: float
-    shift_px: tuple[float, float]
+    flipped: Likeness
+    same: Likeness
+    runner_up: Likeness
+    offset_nm: tuple[float, float]
+    mass_ratio: float
+
+    @property
+    def better(self) -> Likeness:
+        return max(self.flipped, self.same)
 
 
-class _Fit(NamedTuple):
-    score: float
-    angle_deg: float
-    shift_px: tuple[float, float]
-
-
-def match_flip(images_a: Float32, image_b: Float32, pixel_nm: float) -> FlipMatch:
-    """Compare images of one object at and around 0 degrees, before and after a flip.
+def match_flip(
+    views: TiltedViews,
+    images_b: Sequence[NDArray[np.generic]],
+    tilts_b_deg: Sequence[float],
+    pixel_nm: float,
+) -> FlipMatch:
+    """Compare images of B with what series A lets expect of them.
 
     Parameters
     ----------
-    images_a
-        [tilt, y, x], within some degrees of 0; the one that fits best counts.
-    image_b
-        [y, x] at 0 degrees, same pixel size; the size may differ. All finite.
+    views
+        Of series A.
+    images_b
+        [y, x] each, the first at 0 degrees, the others at some tilts.
+    tilts_b_deg
+        Their tilts.
     pixel_nm
-        Width of a pixel.
+        Of B's images.
 
     Raises
     ------
     ProcessingError
         An image is too small, or holds nothing but one value.
     """
-    binning = max(1, int(FINE_NM / pixel_nm))
-    b = _prepared(image_b, binning, pixel_nm * binning)
-    all_a = [_prepared(image, binning, pixel_nm * binning) for image in images_a]
-    field_px = max(*all_a[0].shape, *b.shape)
-    against = _Against(b, fft.next_fast_len(field_px * 3 // 2, real=True), field_px)
+    seen = [outlined(image, pixel_nm) for image in images_b]
+    images = [_Seen(one, tilt, views) for one, tilt in zip(seen, tilts_b_deg, strict=True)]
+    size = float(np.sqrt(seen[0].area_px / views.flattest.area_px))
+    size *= seen[0].pixel_nm / views.flattest.pixel_nm
+    size = float(np.clip(size, 1 - LARGEST_SCALING, 1 + LARGEST_SCALING))
     with ThreadPoolExecutor() as pool:
-        flipped_fits = pool.map(against.best, [a[::-1] for a in all_a])
-        same_fits = pool.map(against.best, all_a)
-        flipped, same = max(flipped_fits), max(same_fits)
-    better = max(flipped, same)
+        flipped, same = pool.map(
+            lambda base: _best_poses(views, images, base, size), (FLIP, np.eye(3))
+        )
+    best, other = (flipped, same) if flipped[0] > same[0] else (same, flipped)
+    apart = [one for one in best[1:] if one.pose.turned_deg(best[0].pose) > APART_DEG]
+    y, x = seen[0].centre_px * seen[0].pixel_nm
     return FlipMatch(
-        flipped_score=flipped.score,
-        same_score=same.score,
-        in_plane_deg=better.angle_deg,
-        shift_px=(better.shift_px[0] * binning, better.shift_px[1] * binning),
+        flipped=flipped[0],
+        same=same[0],
+        runner_up=max(other[0], *apart) if apart else other[0],
+        offset_nm=(float(y), float(x)),
+        mass_ratio=seen[0].mass / views.flattest.mass,
     )
 
 
-class _Against:
-    """Image B, ready to be compared with many turned images."""
+class _Seen:
+    """One image of B, ready to be compared with A's views."""
 
-    def __init__(self, image: Float32, size: int, field_px: int) -> None:
-        self._size = size
-        self._spectrum = np.conj(_spectrum(image, size))
-        self._energy = float(np.sum(np.square(image, dtype=np.float64)))
-        lags = np.abs(np.fft.fftfreq(size, 1 / size))
-        self._near = np.ix_(lags <= REACH * field_px, lags <= REACH * field_px)
-        self._lags = np.fft.fftfreq(size, 1 / size)[lags <= REACH * field_px]
+    def __init__(self, seen: Outlined, tilt_deg: float, views: TiltedViews) -> None:
+        self.spectrum = spectrum(seen, views.side_nm)
+        t = np.deg2rad(tilt_deg)
+        self._across = np.array([np.cos(t), 0.0, np.sin(t)])
+        # half of the frequencies tell all, and not finer than the object's size
+        step = 1 / views.side_nm
+        reach = int(FINEST_PER_NM / step)
+        lines = np.arange(-reach, reach + 1)
+        kv, ku = (axis.ravel() for axis in np.meshgrid(lines, lines, indexing="ij"))
+        band = _band(step * np.hypot(ku, kv))
+        kept = (band > FAINTEST * band.max()) & ((kv > 0) | ((kv == 0) & (ku > 0)))
+        self._places = (kv[kept] % LAGS, ku[kept] % LAGS)
+        self._u, self._v, self._band = step * ku[kept], step * kv[kept], band[kept]
+        self._values = _flattened(self.spectrum.at(self._u, self._v), self._band)
+        lags_nm = np.fft.fftfreq(LAGS) / step
+        self._near = np.ix_(np.abs(lags_nm) <= REACH_NM, np.abs(lags_nm) <= REACH_NM)
 
-    def best(self, image: Float32) -> _Fit:
-        """Fit `image` at every in-plane angle, then more finely around the best."""
-        coarse = self._best_of(image, np.arange(-180.0, 180.0, COARSE_STEP_DEG))
-        around = np.arange(-COARSE_STEP_DEG, COARSE_STEP_DEG + 0.01, FINE_STEP_DEG)
-        return self._best_of(image, coarse.angle_deg + around)
-
-    def _best_of(self, image: Float32, angles_deg: Iterable[float]) -> _Fit:
-        return max(self._fit(image, float(angle)) for angle in angles_deg)
-
-    def _fit(self, image: Float32, angle_deg: float) -> _Fit:
-        turned = _turned(image, angle_deg)
-        cross = np.conj(_spectrum(turned, self._size) * self._spectrum)
-        correlation = fft.irfft2(cross, (self._size, self._size))[self._near]
-        row, column = np.unravel_index(correlation.argmax(), correlation.shape)
-        energy = self._energy * float(np.sum(np.square(turned, dtype=np.float64)))
-        angle = (angle_deg + 180.0) % 360.0 - 180.0
-        shift = (float(self._lags[row]), float(self._lags[column]))
-        return _Fit(float(correlation[row, column]) / max(energy, 1e-30) ** 0.5, angle, shift)
+    def products(self, views: TiltedViews, matrix: Float64, scale: float) -> Float64:
+        """Correlation with A's view under a pose, at the best shift, and both energies."""
+        frequencies = np.outer(self._across @ matrix, self._u) + np.outer(matrix[1], self._v)
+        expected, known = views.at(scale * frequencies)
+        expected = _flattened(expected, self._band) * known
+        values = self._values * known
+        cross = np.zeros((LAGS, LAGS), np.complex64)
+        np.add.at(cross, self._places, expected.conj() * values)
+        heights = fft.ifft2(cross).real[self._near] * cross.size
+        return np.array([heights.max(), _energy(expected), _energy(values)])
 
 
-def _prepared(image: Float32, binning: int, pixel_nm: float) -> Float32:
-    """Bin, keep the band of the particles, fade out towards the border."""
-    rows, columns = (n // binning for n in image.shape)
-    if min(rows, columns) < 16:
-        raise ProcessingError(f"an image of {image.shape} pixels is too small to tell a flip from")
-    binned = image[: rows * binning, : columns * binning].astype(np.float32)
-    binned = binned.reshape(rows, binning, columns, binning).mean(axis=(1, 3))
-    band = ndimage.gaussian_filter(binned, FINE_NM / pixel_nm) - ndimage.gaussian_filter(
-        binned, COARSE_NM / pixel_nm
+def _best_poses(
+    views: TiltedViews, images: Sequence[_Seen], base: Float64, size: float
+) -> list[Likeness]:
+    """Poses of one hypothesis, best first; those most alike B are refined."""
+
+    def score(pose: FlipPose) -> float:
+        matrix = pose.matrix(base)
+        products = [one.products(views, matrix, pose.scale) for one in images]
+        fits, expected, found = np.sum(products, axis=0)
+        return float(fits / max(expected * found, 1e-30) ** 0.5)
+
+    rough = sorted(
+        (Likeness(score(pose), pose) for pose in _candidates(views, images[0], base, size)),
+        reverse=True,
     )
-    if not band.any():
-        raise ProcessingError("an image holds one value only: no flip can be told from it")
-    disc = _disc(rows, columns)
-    return np.asarray(_flattened(band * disc) * disc, np.float32)
+    fine = [_refined(score, one.pose) for one in rough[:REFINED]]
+    return sorted([*fine, *rough[REFINED:]], reverse=True)
 
 
-def _flattened(image: Float64) -> Float64:
-    """Divide the spectrum by about the root of its modulus.
+def _candidates(views: TiltedViews, image: _Seen, base: Float64, size: float) -> list[FlipPose]:
+    """Poses under which the moduli of the spectra agree at 0 degrees, likeliest first.
+
+    The modulus does not depend on the shift, and the in-plane angle shifts it along the rings.
+    """
+    seats = np.arange(-SEAT_DEG, SEAT_DEG + SEAT_STEP_DEG, SEAT_STEP_DEG)
+    seats -= seats.mean()
+    angles = np.deg2rad(np.arange(0, 360, RING_DEG))
+    ku = np.outer(RINGS_PER_NM, np.cos(angles)).ravel()
+    kv = np.outer(RINGS_PER_NM, np.sin(angles)).ravel()
+    found = _rings(image.spectrum.at(ku, kv))
+    poses: list[tuple[float, FlipPose]] = []
+    for x, y in np.stack(np.meshgrid(seats, seats), axis=-1).reshape(-1, 2):
+        if np.hypot(x, y) > SEAT_DEG + 0.1:
+            continue
+        seated = FlipPose(0.0, float(x), float(y), size)
+        u, v = seated.matrix(base)[:2]
+        expected = _rings(views.at(size * (np.outer(u, ku) + np.outer(v, kv)))[0])
+        agreement = fft.irfft((found * expected.conj()).sum(axis=0), len(angles))
+        for turn in np.argsort(agreement)[::-1][:ANGLES_A_SEAT]:
+            pose = seated._replace(in_plane_deg=float(turn * RING_DEG))
+            poses.append((float(agreement[turn]), pose))
+    kept: list[FlipPose] = []
+    for _, pose in sorted(poses, reverse=True):
+        if not any(pose.like(other) for other in kept):
+            kept.append(pose)
+        if len(kept) == CANDIDATES:
+            break
+    return kept
+
+
+def _rings(values: Complex64) -> Complex64:
+    """Fourier series along each ring of the root of the modulus, [ring, order]."""
+    moduli = np.sqrt(np.abs(values)).reshape(len(RINGS_PER_NM), -1)
+    moduli = moduli - moduli.mean(axis=1, keepdims=True)
+    moduli /= np.sqrt(np.square(moduli).mean()) + 1e-30
+    return np.asarray(fft.rfft(moduli, axis=1), np.complex64)
+
+
+def _refined(score: Callable[[FlipPose], float], start: FlipPose) -> Likeness:
+    """Climb from a pose; a seat beyond `SEAT_DEG` pays for it."""
+
+    def cost(values: Float64) -> float:
+        pose = FlipPose(*values)
+        return 0.05 * max(0.0, pose.seat_deg - SEAT_DEG) - score(pose)
+
+    steps = np.diag([1.0, 1.0, 1.0, 0.01])
+    found = optimize.minimize(
+        cost,
+        start,
+        method="Nelder-Mead",
+        options={
+            "initial_simplex": np.vstack([start, np.array(start) + steps]),
+            "maxfev": 80,
+            "xatol": 0.05,
+            "fatol": 0.002,
+        },
+    )
+    turn, seat_x, seat_y, scale = (float(value) for value in found.x)
+    pose = FlipPose((turn + 180) % 360 - 180, seat_x, seat_y, scale)
+    return Likeness(score(pose), pose)
+
+
+def _band(k_per_nm: Float64) -> Float64:
+    fine, coarse = (np.exp(-2 * (np.pi * sigma * k_per_nm) ** 2) for sigma in (FINE_NM, COARSE_NM))
+    return np.asarray(fine - coarse)
+
+
+def _flattened(values: Complex64, band: Float64) -> Complex64:
+    """Divide a spectrum by about the root of its modulus.
 
     An ordered assembly is a few strong peaks, and those look the same from behind; what tells the
-    sides apart is what is left of the spectrum. Of two fcc assemblies, seated 2 and 3 degrees off,
-    flipped against same side: 0.64 against 0.64 and 0.63 against 0.62 before, 0.53 against 0.41
-    and 0.49 against 0.38 so.
+    sides apart is what is left of the spectrum.
     """
-    spectrum = fft.rfft2(image)
-    modulus = np.abs(spectrum)
-    return np.asarray(fft.irfft2(spectrum / np.sqrt(modulus + np.median(modulus)), image.shape))
+    weighted = values * band
+    modulus = np.abs(weighted)
+    return np.asarray(weighted / np.sqrt(modulus + np.median(modulus) + 1e-30), np.complex64)
 
 
-def _disc(rows: int, columns: int) -> Float64:
-    """1 in the middle, 0 beyond the circle that fits: the same at every in-plane angle."""
-    y = np.linspace(-1, 1, rows)[:, None]
-    x = np.linspace(-1, 1, columns)[None, :]
-    return np.asarray(np.clip((1 - np.hypot(y, x)) / 0.1, 0, 1), np.float64)
-
-
-def _turned(image: Float32, angle_deg: float) -> Float32:
-    """Turn an image by `angle_deg` from +x (columns) towards +y (rows) about its middle."""
-    c, s = np.cos(np.deg2rad(angle_deg)), np.sin(np.deg2rad(angle_deg))
-    matrix = np.array([[c, -s], [s, c]])  # output (y, x) -> input (y, x): the turn undone
-    middle = (np.array(image.shape) - 1) / 2
-    turned: Float32 = ndimage.affine_transform(image, matrix, middle - matrix @ middle, order=1)
-    return turned
-
-
-def _spectrum(image: Float32, size: int) -> NDArray[np.complex64]:
-    return np.asarray(fft.rfft2(image, (size, size)), np.complex64)
+def _energy(values: Complex64) -> float:
+    return float(np.square(np.abs(values)).sum())

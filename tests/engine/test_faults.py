@@ -169,6 +169,8 @@ def test_a_look_at_the_stage_is_repeated_on_the_microscope_met_anew(tmp_path: Pa
 def test_a_connection_lost_again_while_it_is_made_is_let_go(tmp_path: Path) -> None:
     """Whoever was connected is closed in the end, also what answered only once."""
     clients = [FakeMicroscope() for _ in range(4)]
+    for client in clients:
+        client.current_pA = 70.0  # one column, set for series A
     lost = ConnectionLostError("gone again")
     waiting = list(clients)
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from controller.commands import Answer
@@ -13,8 +13,9 @@ from controller.engine import Engine
 from controller.errors import UsageError
 from controller.events import Event, FlipChecked, FrameRecorded, PromptAnswered, PromptOpened
 from controller.exit_codes import ExitCode
-from controller.microscope.interface import ScanSettings
-from controller.steps.flip import match_images
+from controller.protocol import Flip
+from controller.steps.flip_check import judge_flip
+from processing.images.flip import FlipMatch, FlipPose, Likeness
 from tests.support.fake_microscope import FakeMicroscope
 from tests.support.small_session import Run, open_session
 
@@ -84,26 +85,51 @@ def test_an_override_needs_a_reason(tmp_path: Path) -> None:
     assert run.go() is ExitCode.SAFETY
 
 
-SCAN = ScanSettings(width_px=48, height_px=48, pixel_nm=1.0, dwell_us=10.0)
+SPOILT = {
+    "shrunk": ({"size": 0.93}, r"shrunk by [678]\.\d% .*flip\.max_shrinkage = 0\.03"),
+    "another gain": ({"gain": 0.7}, r"with (69|70|71)% of the signal in series A"),
+}
 
 
-def image(*, flipped: bool, alpha_deg: float = 0.0) -> np.ndarray:
+@pytest.mark.parametrize("name", SPOILT)
+def test_a_flipped_object_that_has_changed_is_refused(tmp_path: Path, name: str) -> None:
+    change, words = SPOILT[name]
     microscope = FakeMicroscope()
-    microscope.flipped = flipped
-    microscope.stage = microscope.stage.model_copy(update={"alpha_deg": alpha_deg})
-    return microscope.image(SCAN)
+
+    def spoil(event: Event, engine: Engine) -> None:
+        if isinstance(event, PromptAnswered) and event.prompt_id == "flip":
+            vars(microscope).update(change)
+
+    answers = [say("flip", "done"), say("flip-check", "stop")]
+    run = Run(open_session(tmp_path / "s"), microscope, answers=answers, on_event=spoil)
+    assert run.go() is ExitCode.SAFETY
+    (check,) = run.of(FlipChecked)
+    assert re.search(words, check.found), check.found
+    assert check.flipped_score > check.same_side_score
+    assert not [e for e in run.of(FrameRecorded) if e.series == "B"]
+
+
+def match(flipped: float, same: float, *, scale: float = 1.0, signal: float = 1.0) -> FlipMatch:
+    sides = [Likeness(score, FlipPose(71.0, 0.5, -1.0, scale)) for score in (flipped, same)]
+    return FlipMatch(sides[0], sides[1], min(sides), (3.0, 4.0), signal)
 
 
 FINDINGS = {
-    "flipped": (image(flipped=True), "flipped, turned by"),
-    "the same side": (image(flipped=False), "not flipped"),
-    "nothing": (np.full((48, 48), 100, np.uint16), "one value only"),
+    "flipped": (match(0.7, 0.3), "flipped, turned by 71 degrees in the plane"),
+    "the same side": (match(0.3, 0.8), "same side up, turned by 71 degrees"),
+    "hardly better": (match(0.6, 0.55), "unclear"),
+    "another object": (match(0.3, 0.1), "not the object of series A"),
+    "shrunk": (match(0.7, 0.3, scale=0.95), "shrunk by 5.0%"),
+    "another magnification": (match(0.7, 0.3, scale=1.06), "grown by 6.0%"),
+    "shrunk within the limit": (match(0.7, 0.3, scale=0.98), "flipped, turned"),
+    "particles lost": (match(0.7, 0.3, signal=0.8), "80% of the signal"),
+    "turned, another gain": (match(0.3, 0.7, signal=0.8), "same side up"),
 }
 
 
 @pytest.mark.parametrize("name", FINDINGS)
 def test_what_is_found_is_said_in_words(name: str) -> None:
     seen, words = FINDINGS[name]
-    check = match_images([image(flipped=False)], seen, 1.0, 0.1)
+    check = judge_flip(seen, 1.0, Flip())
     assert words in check.found
-    assert check.accepted is (name == "flipped")
+    assert check.accepted is ("flipped, turned" in words)

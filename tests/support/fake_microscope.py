@@ -27,6 +27,10 @@ from controller.microscope.limits import shower_dose_e_per_A2
 
 OBJECT_RADIUS_NM = 12.0
 
+USUAL_DWELL_US = 10.0
+PARTICLES_NM = np.random.default_rng(1).normal(0.0, 4.5, (60, 3))
+"""(x, y, z) of what the object holds, each a spot of 1 nm."""
+
 Fault = Callable[[str, str], None]
 """Called as fault(action, request_id) before an action; raises, or blocks, or does nothing."""
 Spoil = Callable[[str, NDArray[np.uint16]], NDArray[np.generic]]
@@ -34,7 +38,7 @@ Spoil = Callable[[str, NDArray[np.uint16]], NDArray[np.generic]]
 
 
 class FakeMicroscope:
-    """A disc with a grain that depends on the tilt; its place on the stage.
+    """A disc with particles in it that turn with the tilt; its place on the stage.
 
     Attributes
     ----------
@@ -46,6 +50,8 @@ class FakeMicroscope:
         What a changed setting of the scan makes of every image.
     drift_nm
         (x, y) of the object against the stage.
+    size, gain
+        Of the object and the detector, over what they are at first.
     world
         A file that outlives the microscope: there while the grid is flipped.
     """
@@ -60,6 +66,8 @@ class FakeMicroscope:
         self.on_safe: Callable[[], None] = lambda: None
         self.scan_change: Callable[[NDArray[np.uint16]], NDArray[np.uint16]] = lambda image: image
         self.drift_nm = (0.0, 0.0)
+        self.size = 1.0
+        self.gain = 1.0
         self.stage = StagePosition()
         self.current_pA = 50.0
         self.defocus_nm = 0.0
@@ -123,10 +131,7 @@ class FakeMicroscope:
         known = self._outcomes.get(request_id)
         if isinstance(known, Frame):
             return known
-        self._safe.clear()
-        self._begin("acquire", request_id)
-        if self._safe.is_set():
-            raise AbortedError("made safe")
+        self._expose("acquire", request_id)
         self.exposures += 1
         pixels = self.spoil(request_id, self.image(scan))
         frame = Frame(
@@ -153,20 +158,23 @@ class FakeMicroscope:
         middle = ((scan.height_px - 1) / 2, (scan.width_px - 1) / 2)
         v = (y - middle[0]) * scan.pixel_nm - self.stage.y_nm - self.drift_nm[1]
         u = (x - middle[1]) * scan.pixel_nm - self.stage.x_nm - self.drift_nm[0]
+        u, v = u / self.size, v / self.size
         disc = np.hypot(u, v) < OBJECT_RADIUS_NM
-        image = np.asarray(100.0 + disc * (500.0 + self._grain(u, v)), np.uint16)
+        signal = disc * (500.0 + self._grain(u, v)) * self.gain * scan.dwell_us / USUAL_DWELL_US
+        image = np.asarray(100.0 + signal, np.uint16)
         return self.scan_change(image)
 
     def _grain(self, u: NDArray[np.float64], v: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Waves in the object, others for every tilt; from behind, the mirror image."""
-        side = -1.0 if self.flipped else 1.0
-        rng = np.random.default_rng(10_000 + round(side * self.stage.alpha_deg * 100))
-        waves = np.column_stack([rng.normal(0.0, 0.5, (40, 2)), rng.uniform(0.0, 2 * np.pi, 40)])
-        shape = [np.cos(p * u + q * side * v + phase) for p, q, phase in waves]
-        return np.asarray(20.0 * sum(shape))
+        """Particles in the object, turned by the tilt; behind, those that were in front."""
+        flip = np.array([1.0, -1.0, -1.0]) if self.flipped else np.ones(3)
+        x, y, z = (flip * PARTICLES_NM).T
+        alpha = np.deg2rad(self.stage.alpha_deg)
+        across = u[0] - (x * np.cos(alpha) + z * np.sin(alpha))[:, None]
+        along = v[:, :1] - y
+        return np.asarray(150.0 * np.exp(-(along**2) / 2) @ np.exp(-(across**2) / 2))
 
     def illuminate(self, request_id: str, duration_s: float, field_nm: float) -> float:
-        self._begin("illuminate", request_id)
+        self._expose("illuminate", request_id)
         self.time_s += duration_s
         return shower_dose_e_per_A2(self.current_pA, duration_s, field_nm)
 
@@ -201,6 +209,15 @@ class FakeMicroscope:
     def close(self) -> None:
         self.blanked = True
         self.log.append(("close", ""))
+
+    def _expose(self, action: str, request_id: str) -> None:
+        """What goes wrong in an exposure leaves the beam on: blanking it is the others' part."""
+        self._safe.clear()
+        self.blanked = False
+        self._begin(action, request_id)
+        if self._safe.is_set():
+            raise AbortedError("made safe")
+        self.blanked = True
 
     def _begin(self, action: str, request_id: str) -> None:
         self.fault(action, request_id)

@@ -1,0 +1,146 @@
+"""Was the grid flipped? Low-dose images at 0 and to either side against what series A tells."""
+
+from __future__ import annotations
+
+from controller.events import FlipChecked
+from controller.microscope.interface import Frame, FrameInfo, ScanSettings
+from controller.protocol import Flip, Protocol
+from controller.steps.context import Context
+from controller.steps.scan_check import look_at_scan
+from controller.steps.sighting import sight
+from controller.steps.tracking import WIDE, keep_in_view, limit_px, low_dose_scan, shoot
+from processing.errors import ProcessingError
+from processing.images.flip import FlipMatch, match_flip
+from processing.images.views import TiltedViews
+
+SHOTS_OF_THE_SCAN = 3
+"""Low-dose shots that tell whether the scan is as it was."""
+
+
+def check_tilts_deg(protocol: Protocol) -> tuple[float, ...]:
+    """Tilts at which B is looked at before it is recorded."""
+    limits = protocol.limits.stage
+    reach_deg = min(protocol.flip.check_tilt_deg, limits.alpha_max_deg, -limits.alpha_min_deg)
+    return (0.0, reach_deg, -reach_deg)
+
+
+def check_scans(protocol: Protocol) -> tuple[ScanSettings, ...]:
+    """Exposures of a check in which nothing goes wrong: for the scan, to centre, at each tilt."""
+    shots = 1 + len(check_tilts_deg(protocol))
+    wide = low_dose_scan(protocol, WIDE)
+    return (*(wide,) * SHOTS_OF_THE_SCAN, *(low_dose_scan(protocol),) * shots)
+
+
+def check_flip(context: Context, step_id: str) -> FlipChecked:
+    """Look at the object in the middle of the field and say whether it is A's, flipped."""
+    context.column.set_current(step_id, context.protocol.series_b.current_pA)
+    _tilt_to(context, step_id, 0.0)
+    look = look_at_scan(context, step_id)
+    if look is not None and look.fault:
+        return not_compared(f"{look.fault}: put the scan settings back as they were in series A")
+    keep_in_view(context, step_id, "look")
+    shots = [
+        _look_from(context, step_id, tilt_deg) for tilt_deg in check_tilts_deg(context.protocol)
+    ]
+    _tilt_to(context, step_id, 0.0)
+    try:
+        views, reference = _series_a(context)
+        pixel_nm = context.protocol.scan.pixel_nm
+        tilts_deg = [shot.info.stage.alpha_deg for shot in shots]
+        match = match_flip(views, [shot.pixels for shot in shots], tilts_deg, pixel_nm)
+    except ProcessingError as error:
+        return not_compared(str(error))
+    exposure_ratio = _exposure(shots[0].info) / _exposure(reference)
+    return judge_flip(match, exposure_ratio, context.protocol.flip)
+
+
+def judge_flip(match: FlipMatch, exposure_ratio: float, flip: Flip) -> FlipChecked:
+    """Say in words what was found, and whether B may be recorded.
+
+    Parameters
+    ----------
+    exposure_ratio
+        Electrons a pixel in the check's images over those in A's.
+    """
+    pose = match.better.pose
+    shrinkage = 1 - match.flipped.pose.scale
+    signal_ratio = match.mass_ratio / exposure_ratio
+    lead = match.flipped.score - match.same.score
+    turned = f"turned by {round(pose.in_plane_deg)} degrees in the plane"
+    accepted = False
+    if match.better.score < flip.least_score:
+        found = "not the object of series A, neither side of it, or badly damaged"
+    elif lead < 0:
+        found = f"same side up, {turned}: not flipped"
+    elif lead < flip.margin:
+        found = "unclear: 'flipped' is hardly better than 'same side up'"
+    elif abs(shrinkage) > flip.max_shrinkage:
+        what = "shrunk" if shrinkage > 0 else "grown"
+        found = (
+            f"flipped, but {what} by {abs(shrinkage):.1%} since series A, "
+            f"flip.max_shrinkage = {flip.max_shrinkage:g}: is the magnification as it was?"
+        )
+    elif abs(signal_ratio - 1) > flip.max_signal_change:
+        found = (
+            f"flipped, but with {signal_ratio:.0%} of the signal in series A, "
+            f"flip.max_signal_change = {flip.max_signal_change:g}: "
+            "is the detector's gain another, or the object damaged?"
+        )
+    else:
+        accepted, found = True, f"flipped, {turned}"
+    return FlipChecked(
+        flipped_score=match.flipped.score,
+        same_side_score=match.same.score,
+        runner_up_score=match.runner_up.score,
+        in_plane_deg=pose.in_plane_deg,
+        seat_deg=pose.seat_deg,
+        offset_nm=match.offset_nm,
+        shrinkage=shrinkage,
+        signal_ratio=signal_ratio,
+        accepted=accepted,
+        found=found,
+    )
+
+
+def not_compared(found: str) -> FlipChecked:
+    """Say why no images were compared."""
+    return FlipChecked(
+        flipped_score=0.0, same_side_score=0.0, in_plane_deg=0.0, accepted=False, found=found
+    )
+
+
+def _tilt_to(context: Context, step_id: str, alpha_deg: float) -> None:
+    """Tilt, and leave the other axes where the operator's hands put them."""
+    column = context.column
+    column.move(step_id, column.stage().model_copy(update={"alpha_deg": alpha_deg}))
+    column.wait(context.protocol.tracking.settle_s)
+
+
+def _look_from(context: Context, step_id: str, tilt_deg: float) -> Frame:
+    """Take one shot at a tilt; again where the object was not in the middle."""
+    _tilt_to(context, step_id, tilt_deg)
+    purpose = f"check-{tilt_deg:+g}"
+    shot = shoot(context, step_id, purpose)
+    seen = sight(shot.pixels)
+    if seen is not None and seen.distance_px <= limit_px(context.protocol):
+        return shot
+    keep_in_view(context, step_id, purpose)
+    return shoot(context, step_id, purpose)
+
+
+def _series_a(context: Context) -> tuple[TiltedViews, FrameInfo]:
+    """Return what series A tells of any view, and how its flattest image was taken."""
+    session = context.session
+    frames = [frame for frame in session.ledger.frames["A"] if not session.ledger.unusable(frame)]
+    images = (session.image("A", frame.section) for frame in frames)
+    tilts_deg = [frame.info.stage.alpha_deg for frame in frames]
+    views = TiltedViews(images, tilts_deg, context.protocol.scan.pixel_nm)
+    return views, min((frame.info for frame in frames), key=_tilt)
+
+
+def _tilt(info: FrameInfo) -> float:
+    return abs(info.stage.alpha_deg)
+
+
+def _exposure(info: FrameInfo) -> float:
+    return info.current_pA * info.scan.dwell_us
