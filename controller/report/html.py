@@ -6,6 +6,8 @@ from collections.abc import Iterable, Sequence
 from html import escape
 
 MISSING = "–"
+NO_BREAK = "\u00a0"
+"""A space that no line ends at."""
 
 
 def section(title: str, *parts: str, lead: str = "") -> str:
@@ -46,8 +48,8 @@ def number(value: object, form: str = ",.0f", unit: str = "") -> str:
     """A number as the page writes it; a dash for what is not known."""
     if not isinstance(value, int | float) or value != value:
         return MISSING
-    text = f"{value:{form}}".replace("-", "−").replace(",", " ")
-    return f"{text} {unit}" if unit else text
+    text = f"{value:{form}}".replace("-", "−").replace(",", NO_BREAK)
+    return f"{text}{NO_BREAK}{unit}" if unit else text
 
 
 def text(value: object) -> str:

@@ -60,12 +60,14 @@ class Curve:
     title: str
     value: Callable[[TiltStatus], float | None]
     limit: float | None = None
+    from_zero: bool = True
+    """Whether the axis begins at 0; else it shows how the values differ."""
 
 
 CURVES = (
     Curve("residual / px", lambda tilt: tilt.residual_px, RESIDUAL_LIMIT_PX),
     Curve("shift, as tracked / px", lambda tilt: tilt.tracked_shift_px),
-    Curve("mean counts", lambda tilt: tilt.mean_counts),
+    Curve("mean counts", lambda tilt: tilt.mean_counts, from_zero=False),
 )
 
 
@@ -81,7 +83,7 @@ def against_tilt(facts: Facts) -> str:
         _draw_dose(axes[1, 1], facts)
         for axis in axes[1]:
             axis.set_xlabel("tilt / degrees")
-        axes[0, 0].legend(ncols=2, loc="upper right")
+        page.legend(*axes[1, 0].get_legend_handles_labels(), ncols=2, loc="outside upper right")
         svg = as_svg(page)
     caption = (
         "Every recorded tilt. The dashed line is the residual above which a tilt is worth a look; "
@@ -153,8 +155,21 @@ def _draw(axis: Axes, facts: Facts, curve: Curve) -> None:
             axis.plot(*zip(*odd, strict=True), "o", ms=8, mfc="none", mec=COLOURS[name], ls="")
     if curve.limit is not None:
         axis.axhline(curve.limit, color=LIMIT, linestyle="--", linewidth=1)
-    axis.set_ylim(bottom=0)
+    if not axis.get_legend_handles_labels()[0]:
+        axis.text(0.5, 0.5, "not measured", ha="center", va="center", transform=axis.transAxes)
+    axis.set_ylim(*_y_range(axis, curve))
     axis.set_title(curve.title, loc="left", fontsize=9.5)
+
+
+def _y_range(axis: Axes, curve: Curve) -> tuple[float, float]:
+    """Room for curve and limit, and never less than a tenth of the value from edge to edge."""
+    low, high = axis.dataLim.intervaly
+    if curve.limit is not None:
+        high = max(high, 1.2 * curve.limit)
+    if curve.from_zero:
+        return 0.0, 1.05 * high or 1.0
+    margin = max(0.15 * (high - low), 0.05 * high)
+    return max(0.0, low - margin), high + margin
 
 
 def _draw_dose(axis: Axes, facts: Facts) -> None:

@@ -61,8 +61,13 @@ def _bad_frames(status: SessionStatus) -> str:
 
 
 def _processing_failed(status: SessionStatus) -> str:
-    failed = status.failures[-1] if status.failures else None
-    return f"processing {failed.job} failed: {failed.reason}" if failed is not None else ""
+    failed = [failed for failed in status.failures if not _made_good(status, failed.job)]
+    return f"processing {failed[-1].job} failed: {failed[-1].reason}" if failed else ""
+
+
+def _made_good(status: SessionStatus, job: str) -> bool:
+    """Whether the final count has come all the same: a live one is then no loss any more."""
+    return any(job == f"live-{name}" and not known.live for name, known in status.counts.items())
 
 
 def _bad_residuals(status: SessionStatus) -> str:

@@ -6,19 +6,22 @@ import argparse
 import json
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 
 from controller.cli import report as verb
 from controller.errors import UsageError
 from controller.events import Event
 from controller.exit_codes import ExitCode
 from controller.profiles import config_folder
+from controller.report import plots
+from controller.report.facts import gather
 from controller.report.volumes import Plane, Pose, Volume, exit_surface
 from controller.report.write import write_report
 from processing.files.mrc import write_volume
@@ -197,6 +200,11 @@ def make(case: Case, folder: Path) -> Path:
     return folder
 
 
+def page_of(folder: Path) -> str:
+    """The report as it is read: where a line may end does not matter."""
+    return write_report(folder).read_text(encoding="utf-8").replace("\N{NO-BREAK SPACE}", " ")
+
+
 class Balanced(HTMLParser):
     """Complains of tags that are not closed in order."""
 
@@ -220,7 +228,7 @@ class Balanced(HTMLParser):
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_the_report_tells_what_there_is(case: Case, tmp_path: Path) -> None:
-    page = write_report(make(case, tmp_path)).read_text(encoding="utf-8")
+    page = page_of(make(case, tmp_path))
     for phrase in case.says:
         assert phrase in page
     for phrase in case.silent:
@@ -231,7 +239,7 @@ def test_the_report_tells_what_there_is(case: Case, tmp_path: Path) -> None:
 
 
 def test_the_page_needs_nothing_else(tmp_path: Path) -> None:
-    page = write_report(make(CASES[0], tmp_path)).read_text(encoding="utf-8")
+    page = page_of(make(CASES[0], tmp_path))
     assert not re.search(r'(?:src|href)="(?!data:|#)', page)
     assert "@import" not in page and "url(" not in re.sub(r"url\(#", "", page)
 
@@ -253,7 +261,7 @@ def test_accuracy_is_shown_where_there_is_a_truth(tmp_path: Path) -> None:
         "tables": {"fused": score, "mean": score, "B": lost},
     }
     (tmp_path / "accuracy.json").write_text(json.dumps(accuracy))
-    page = write_report(tmp_path).read_text(encoding="utf-8")
+    page = page_of(tmp_path)
     for phrase in (
         "Accuracy",
         "0.9993",
@@ -311,3 +319,27 @@ def test_the_exit_surface_lies_on_its_side(side: int, sign: int) -> None:
 
 def test_an_assembly_that_leaves_the_picture_has_no_exit_surface() -> None:
     assert exit_surface(ball(60.0)[:, SIDE // 2], PIXEL_NM, 6.3, -1) == []
+
+
+@pytest.mark.parametrize(
+    ("title", "values", "lowest", "highest"),
+    [
+        pytest.param("mean counts", (3950.0, 3970.0), 0.2, 0.8, id="counts that hardly change"),
+        pytest.param("mean counts", (100.0, 900.0), 0.05, 0.95, id="counts that change much"),
+        pytest.param("residual / px", (0.2, 0.4), 0.0, 0.5, id="far below the limit"),
+        pytest.param("residual / px", (0.2, 3.0), 0.0, 0.98, id="above the limit"),
+    ],
+)
+def test_a_curve_lies_within_its_axes(
+    tmp_path: Path, title: str, values: tuple[float, float], lowest: float, highest: float
+) -> None:
+    low, high = values
+    [curve] = [known for known in plots.CURVES if known.title == title]
+    moving = replace(curve, value=lambda tilt: low if tilt.index % 2 else high)
+    write_events(tmp_path, WHOLE)
+    axis = Figure().subplots()
+    plots._draw(axis, gather(tmp_path), moving)
+    bottom, top = axis.get_ylim()
+    at = [(value - bottom) / (top - bottom) for value in values]
+    assert lowest <= at[0] < at[1] <= highest
+    assert curve.limit is None or bottom < curve.limit < top

@@ -227,6 +227,16 @@ FOLDS = (
         (["live-B"], 2),
     ),
     Case(
+        "a failure said again and again is one",
+        (
+            ProcessingFailed(job="live-A", reason="does not start"),
+            ProcessingFailed(job="live-A", reason="does not start"),
+            ProcessingFailed(job="A", reason="no memory"),
+        ),
+        lambda s: [failed.job for failed in s.failures],
+        ["live-A", "A"],
+    ),
+    Case(
         "the final count ends its job",
         (ProcessingProgressed(job="A", stage="SSR", fraction=0.99), count(300, 73, live=False)),
         lambda s: s.processing,
@@ -349,6 +359,18 @@ VERDICTS: tuple[tuple[str, Iterable[Event], Verdict, str], ...] = (
         (ProcessingFailed(job="A", reason="no memory"),),
         Verdict.STOP_AT_END,
         "processing A failed: no memory",
+    ),
+    (
+        "live processing failed, the final count came",
+        (ProcessingFailed(job="live-A", reason="killed"), count(300, 73, live=False)),
+        Verdict.GOOD,
+        "",
+    ),
+    (
+        "live processing failed, the live count came before",
+        (count(300, 73), ProcessingFailed(job="live-A", reason="killed")),
+        Verdict.STOP_AT_END,
+        "processing live-A failed: killed",
     ),
     (
         "the merge was refused",

@@ -1,0 +1,177 @@
+"""Messages to whoever is away: which, by what means, and what a dead server does (nothing)."""
+
+from __future__ import annotations
+
+import json
+import socket
+import socketserver
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from controller.events import (
+    Alerted,
+    Event,
+    Level,
+    Phase,
+    PhaseStarted,
+    Prompt,
+    PromptOpened,
+    State,
+    StateChanged,
+)
+from controller.notify import Notifier, message_of
+from controller.protocol import Notify
+
+PROMPT = PromptOpened(
+    prompt=Prompt(id="flip", title="Flip the grid", text="1. Retract", choices=("done", "stop"))
+)
+
+
+class Mailbox(socketserver.StreamRequestHandler):
+    """As much SMTP as a message needs."""
+
+    def handle(self) -> None:
+        self.wfile.write(b"220 here\r\n")
+        while line := self.rfile.readline():
+            verb = line.split()[0].upper() if line.split() else b""
+            if verb == b"DATA":
+                self.wfile.write(b"354 go on\r\n")
+                text = b""
+                while (part := self.rfile.readline()) != b".\r\n":
+                    text += part
+                self.server.received.append(text.decode())  # type: ignore[attr-defined]
+            self.wfile.write(b"221 bye\r\n" if verb == b"QUIT" else b"250 well\r\n")
+
+
+class Hook(BaseHTTPRequestHandler):
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        self.server.received.append(json.loads(body)["text"])  # type: ignore[attr-defined]
+        self.send_response(200)
+        self.end_headers()
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Say nothing."""
+
+
+@contextmanager
+def serving(server: socketserver.TCPServer) -> Iterator[tuple[int, list[str]]]:
+    server.received = []  # type: ignore[attr-defined]
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+    thread.start()
+    try:
+        yield server.server_address[1], server.received  # type: ignore[attr-defined]
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def send(settings: Notify, *events: Event) -> list[Event]:
+    """Tell the events; returns what was published of failures."""
+    published: list[Event] = []
+    notifier = Notifier(settings, "au", "/data/au", published.append)
+    for event in events:
+        notifier.tell(event)
+    notifier.close()
+    return published
+
+
+def test_a_webhook_is_told() -> None:
+    with serving(HTTPServer(("127.0.0.1", 0), Hook)) as (port, received):
+        assert send(Notify(webhook=f"http://127.0.0.1:{port}/x"), PROMPT) == []
+    assert "dualtilt answer flip done --session /data/au" in received[0]
+    assert "waits for an answer: Flip the grid" in received[0]
+
+
+def test_a_secret_address_stands_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    with serving(HTTPServer(("127.0.0.1", 0), Hook)) as (port, received):
+        monkeypatch.setenv("SECRET_HOOK", f"http://127.0.0.1:{port}/secret")
+        assert send(Notify(webhook="env:SECRET_HOOK"), PROMPT) == []
+    assert len(received) == 1
+
+
+def test_an_email_is_sent() -> None:
+    with serving(socketserver.TCPServer(("127.0.0.1", 0), Mailbox)) as (port, received):
+        settings = Notify(
+            email_to=("one@x.org", "two@x.org"),
+            email_from="titan@x.org",
+            smtp_host="127.0.0.1",
+            smtp_port=port,
+        )
+        assert send(settings, StateChanged(state=State.FAILED, reason="the gun is off")) == []
+    assert "Subject: dualtilt au: failed" in received[0]
+    assert "To: one@x.org, two@x.org" in received[0]
+    assert "the gun is off" in received[0]
+
+
+@dataclass(frozen=True)
+class Told:
+    name: str
+    event: Event
+    subject: str | None
+
+
+TOLD = [
+    Told("a prompt", PROMPT, "waits for an answer"),
+    Told("a pause", StateChanged(state=State.PAUSED, reason="valves closed"), "paused"),
+    Told("a stop", StateChanged(state=State.STOPPED), "stopped"),
+    Told("the end", StateChanged(state=State.FINISHED), "finished"),
+    Told("an alarm", Alerted(level=Level.ALARM, text="stuck", where="A-003"), "alarm"),
+    Told("a warning", Alerted(level=Level.WARNING, text="retaken"), None),
+    Told("work as usual", StateChanged(state=State.RUNNING), None),
+    Told("a phase", PhaseStarted(phase=Phase.A), None),
+]
+
+
+@pytest.mark.parametrize("case", TOLD, ids=lambda case: case.name)
+def test_only_what_matters_is_told(case: Told) -> None:
+    message = message_of(case.event, "au", "/data/au")
+    if case.subject is None:
+        assert message is None
+    else:
+        assert message is not None and case.subject in message.subject
+
+
+def test_a_server_that_is_not_there_is_a_line_in_the_log() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        port = closed.getsockname()[1]
+    published = send(Notify(webhook=f"http://127.0.0.1:{port}/"), PROMPT)
+    assert [type(event) for event in published] == [Alerted]
+    assert "not delivered by webhook" in published[0].text  # type: ignore[union-attr]
+
+
+def test_a_variable_that_is_not_set_is_named() -> None:
+    published = send(Notify(webhook="env:NO_SUCH_HOOK"), PROMPT)
+    assert "NO_SUCH_HOOK" in published[0].text  # type: ignore[union-attr]
+
+
+def test_a_silent_server_holds_nobody_up() -> None:
+    """It accepts and never answers: what cannot wait any longer is dropped, and that is told."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        settings = Notify(webhook=f"http://127.0.0.1:{silent.getsockname()[1]}/", timeout_s=0.3)
+        published: list[Event] = []
+        notifier = Notifier(settings, "au", "/data/au", published.append)
+        for _ in range(200):
+            notifier.tell(PROMPT)
+    assert any("dropped" in event.text for event in published if isinstance(event, Alerted))
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"webhook": "file:///etc/passwd"}, "webhook"),
+        ({"email_to": ["a@b.org"]}, "email_to needs email_from and smtp_host"),
+        ({"smtp_password": "hunter2"}, "smtp_password"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused(settings: dict[str, Any], said: str) -> None:
+    with pytest.raises(ValidationError, match=said):
+        Notify.model_validate(settings)
