@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from controller.events import FlipChecked
 from controller.report.facts import Facts, Json
 from controller.report.html import MISSING, number, section, table, text
+from controller.service import words
 
 NAMES = {
     "A": "series A alone",
@@ -96,6 +98,13 @@ def _flip_check(facts: Facts) -> str:
     check = facts.status.flip_check
     if check is None:
         return ""
+    verdict = "accepted" if check.accepted else "not accepted"
+    found = f"<p>{text(check.found)}: {verdict}.</p>"
+    compared = _flip_comparison(check) if words.was_compared(check) else ""
+    return f"<h3>B’s first images against A’s</h3>{found}{compared}"
+
+
+def _flip_comparison(check: FlipChecked) -> str:
     bars = "".join(
         f'<div class="bar" style="--tone: var(--{tone})"><span>{name}</span>'
         f'<i style="width: {100 * max(score, 0):.0f}%"></i>'
@@ -103,14 +112,10 @@ def _flip_check(facts: Facts) -> str:
         for name, score, tone in (
             ("flipped", check.flipped_score, "fused"),
             ("same side up", check.same_side_score, "quiet"),
+            ("runner-up", check.runner_up_score, "quiet"),
         )
     )
-    verdict = "accepted" if check.accepted else "not accepted"
-    return (
-        f"<h3>B’s first image against A’s</h3>{bars}"
-        f"<p>{text(check.found)}: {verdict}. In the plane, the grid came back turned by "
-        f"{number(check.in_plane_deg, '+.1f')}°.</p>"
-    )
+    return f"{bars}<p>{text(words.flip_pose(check))}; {text(words.flip_change(check))}.</p>"
 
 
 def _registration(facts: Facts) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -87,6 +88,22 @@ def beam(status: SessionStatus) -> str:
     return f"beam {'blanked' if status.beam.blanked else 'ON'} {status.beam.current_pA:.0f} pA"
 
 
+def flip_pose(event: FlipChecked) -> str:
+    """How the grid came back: turned, tilted in its seat, off the middle."""
+    off_nm = math.hypot(*event.offset_nm)
+    return f"turned {event.in_plane_deg:+.0f}°, seat {event.seat_deg:.1f}°, off {off_nm:.0f} nm"
+
+
+def flip_change(event: FlipChecked) -> str:
+    """What became of the object meanwhile."""
+    return f"size {-event.shrinkage:+.1%}, signal {event.signal_ratio - 1:+.1%} against A"
+
+
+def was_compared(event: FlipChecked) -> bool:
+    """Whether images were compared at all, not refused beforehand."""
+    return (event.flipped_score, event.same_side_score) != (0.0, 0.0)
+
+
 def state(now: State, reason: str) -> str:
     """State and why; said once where the reason says it too."""
     if not reason or reason.startswith(now.value):
@@ -166,9 +183,12 @@ def _counted(event: Counted) -> str:
 
 def _flip(event: FlipChecked) -> str:
     word = "accepted" if event.accepted else "REFUSED"
+    if not was_compared(event):
+        return f"flip {word}: {event.found}"
     return (
         f"flip {word}: {event.found} (flipped {event.flipped_score:.2f},"
-        f" same side up {event.same_side_score:.2f})"
+        f" same side up {event.same_side_score:.2f},"
+        f" runner-up {event.runner_up_score:.2f}); {flip_pose(event)}; {flip_change(event)}"
     )
 
 

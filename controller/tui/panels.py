@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from textwrap import wrap
 
 from rich.text import Text
 
 from controller.events import Phase, SeriesName, Which
 from controller.service import words
 from controller.service.status import RESIDUAL_LIMIT_PX, CountStatus, SessionStatus, TiltStatus
+from controller.tui.layout import SIDE_CELLS
 from controller.tui.styles import BAD, GOOD
 
 Lines = list[Text]
@@ -164,11 +166,23 @@ def _flip_result(status: SessionStatus) -> Lines:
     flip = status.flip_check
     if flip is None:
         return []
-    good = flip.accepted
+    word = "✓ accepted" if flip.accepted else "✗ REFUSED"
+    first, *rest = wrap(f"{word}: {flip.found}", SIDE_CELLS - 2)
+    said = Text(first, no_wrap=True)
+    said.stylize(_style(flip.accepted), 0, len(word))
+    told = [said, *map(_line, rest)]
+    if not words.was_compared(flip):
+        return told
+    scores = (
+        ("flipped", flip.flipped_score),
+        ("same side up", flip.same_side_score),
+        ("runner-up", flip.runner_up_score),
+    )
     return [
-        _line(("✓ accepted: " if good else "✗ REFUSED: ", GOOD if good else BAD), flip.found),
-        _line(f"flipped       {flip.flipped_score:.2f} ", bar(flip.flipped_score)),
-        _line(f"same side up  {flip.same_side_score:.2f} ", bar(flip.same_side_score)),
+        *told,
+        *(_line(f"{name:<12}  {score:.2f} ", bar(score)) for name, score in scores),
+        _line(words.flip_pose(flip)),
+        _line(words.flip_change(flip)),
     ]
 
 

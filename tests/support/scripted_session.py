@@ -193,6 +193,11 @@ def flipped() -> Iterator[Event]:
         flipped_score=0.87,
         same_side_score=0.22,
         in_plane_deg=71.0,
+        runner_up_score=0.34,
+        seat_deg=1.2,
+        offset_nm=(3.0, 4.0),
+        shrinkage=0.004,
+        signal_ratio=1.02,
         accepted=True,
         found="flipped, turned by 71 degrees in the plane",
     )

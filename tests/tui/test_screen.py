@@ -82,6 +82,18 @@ PHASES: dict[str, tuple[list[Event], tuple[str, ...]]] = {
         [*upto_flip(), *script.flip_refused()],
         ("✗ REFUSED", "same side up", "0.83", "■ STOP NOW", "override", "flip-check"),
     ),
+    "flip accepted": (
+        [*upto_flip(), *list(script.flipped())[:-1]],
+        (
+            "✓ accepted: flipped, turned by 71",
+            "degrees in the plane",
+            "same side up  0.22",
+            "runner-up     0.34",
+            "turned +71°, seat 1.2°, off 5 nm",
+            "size -0.4%, signal +2.0% against A",
+            "✓ drift",
+        ),
+    ),
     "fuse": (
         [*upto_flip(), *script.flipped(), *script.series("B"), *script.fuse(0.6)],
         ("[ fuse ]", "fuse: Haar fusion", "60%", "A only", "6988 ± 22"),
