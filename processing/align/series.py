@@ -22,6 +22,8 @@ COARSE_COLUMNS = 64
 """Width to which images are reduced for the choice of a start."""
 FINE_COLUMNS = 128
 """Width above which axis search and projection matching work on reduced images."""
+SETTLED_PX = 0.005
+"""Of the reduced images: where the matching started from is then forgotten."""
 LARGEST_DRIFT = 0.01
 """Of the image's width: centres of mass that differ by more from projection matching are wrong."""
 CUT_OFF_SHARE = 0.6
@@ -30,31 +32,64 @@ FEWEST_FOR_DRIFT = 5
 FEWEST_IMAGES = 3
 
 
-def align_series(series: TiltSeries, *, progress: Progress = silent) -> Alignment:
+def align_series(
+    series: TiltSeries, *, start: Alignment | None = None, progress: Progress = silent
+) -> Alignment:
     """Find each image's shift and the tilt axis.
 
     Candidates for a start (the images as they are, centres of mass, neighbours against each
     other) are judged by how well one object explains all images; the best is refined by projection
     matching. Raw counts will do: background and saturation are taken out here.
+
+    Parameters
+    ----------
+    start
+        An alignment of these images, or of the first of them, that was found before: its shifts
+        take the place of the candidates, and the result is the same.
     """
     flat = flattened(series)
-    coarse = max(1.0, series.images.shape[2] / COARSE_COLUMNS)
     fine = max(1.0, series.images.shape[2] / FINE_COLUMNS)
-    small, medium = reduced(flat, coarse), reduced(flat, fine)
+    medium = reduced(flat, fine)
     progress("first shifts", 0.0)
     whole = ~(cut_off(flat.images) | flat.excluded)
     mass_in_view = (~whole & ~flat.excluded).mean() <= CUT_OFF_SHARE
     masses = centres_of_mass(flat.images) if mass_in_view else None
-    start = _best_start(small, masses, coarse)
-    start = match_projections(small, start, rounds=4, progress=within(progress, 0.1, 0.3))
-    start = scaled(start, coarse / fine)
-    start = find_tilt_axis(medium, start, progress=within(progress, 0.3, 0.5))
-    matched = match_projections(medium, start, rounds=4, progress=within(progress, 0.5, 0.95))
+    if start is None or masses is None:
+        first = _found_anew(flat, masses, within(progress, 0.1, 0.3))
+    else:
+        first = _continued(start, flat, masses)
+    first = find_tilt_axis(medium, scaled(first, 1 / fine), progress=within(progress, 0.3, 0.5))
+    matched = match_projections(
+        medium,
+        first,
+        rounds=4,
+        tolerance_px=SETTLED_PX,
+        progress=within(progress, 0.5, 0.95),
+    )
     found = scaled(matched, fine)
     if masses is not None:
         found = _without_drift(found, masses, whole, LARGEST_DRIFT * series.images.shape[2])
     progress("alignment", 1.0)
     return found
+
+
+def _found_anew(flat: TiltSeries, masses: Float64 | None, progress: Progress) -> Alignment:
+    """Shifts from the images alone, in the series' own pixels."""
+    coarse = max(1.0, flat.images.shape[2] / COARSE_COLUMNS)
+    small = reduced(flat, coarse)
+    start = _best_start(small, masses, coarse)
+    return scaled(match_projections(small, start, rounds=4, progress=progress), coarse)
+
+
+def _continued(start: Alignment, flat: TiltSeries, masses: Float64) -> Alignment:
+    """Shifts of an earlier alignment, of newer images where their masses lie beside the others'."""
+    known = len(start.shifts_px)
+    steady = np.median(start.shifts_px - masses[:known], axis=0)
+    return replace(
+        unaligned(flat),
+        shifts_px=np.concatenate([start.shifts_px, masses[known:] + steady]),
+        rejected=flat.excluded | np.r_[start.rejected, np.zeros(flat.tilts - known, bool)],
+    )
 
 
 def flattened(series: TiltSeries) -> TiltSeries:

@@ -97,8 +97,9 @@ def met_before(view: View, centres_nm: Float64, amplitudes: Float64) -> Float64:
     if not real.any():
         return np.zeros(len(centres_nm))
     width_px = COLUMN_DIAMETERS * view.camera.diameter_px
-    row, place = np.floor((points[real] - points.min(axis=0)) / width_px).astype(np.int64).T
-    column = row * (place.max() + 1) + place
+    # columns lie still, about the tilt axis: one outlier more must not move them all
+    row, place = np.floor(points[real] / width_px).astype(np.int64).T
+    column = row * (np.ptp(place) + 1) + place - place.min()
     order = np.lexsort([depth[real], column])
     in_order = column[order]
     met = np.empty(len(column))

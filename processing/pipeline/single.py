@@ -53,9 +53,18 @@ class SeriesResult:
 
 
 def process_series(
-    series: TiltSeries, settings: ProcessSettings, *, progress: Progress = silent
+    series: TiltSeries,
+    settings: ProcessSettings,
+    *,
+    start: Alignment | None = None,
+    progress: Progress = silent,
 ) -> SeriesResult:
     """Align, undo the saturation, reconstruct, find the diameter, find the particles.
+
+    Parameters
+    ----------
+    start
+        As in `align_series`: what is known of the alignment already.
 
     Raises
     ------
@@ -67,7 +76,7 @@ def process_series(
     require_possible_diameter(series, settings.diameter_nm)
     rows, columns = series.images.shape[1:]
     allocate = allocator((columns, rows, columns), SINGLE_VOLUMES, settings.memory_limit_GB)
-    alignment = align_series(series, progress=within(progress, 0.0, 0.4))
+    alignment = align_series(series, start=start, progress=within(progress, 0.0, 0.4))
     return find_particles(
         series, alignment, settings, allocate=allocate, progress=within(progress, 0.4, 1.0)
     )
