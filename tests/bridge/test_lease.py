@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import signal
 import subprocess
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
@@ -163,6 +165,25 @@ def test_nobody_takes_over_while_the_last_ones_move_runs_on() -> None:
     assert isinstance(refused, m.Failed)
     assert refused.code == LeaseError.code
     assert isinstance(ask(m.TakeLease(holder="next")), m.Done)
+    control.close("done")
+
+
+def test_a_wall_clock_that_jumps_ends_no_lease_and_keeps_none(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    jumps = itertools.count()
+    monkeypatch.setattr(time, "time", lambda: (-1) ** next(jumps) * 1e9)
+    control = BridgeControl(lambda: FakeMicroscope(FakeSettings()), lease_s=1.0)
+
+    def ask(request: m.Request) -> m.Reply:
+        return control.answer(request.model_dump_json(), "test").reply
+
+    granted = ask(m.TakeLease(holder="steady"))
+    assert isinstance(granted, m.Done)
+    for _ in range(20):
+        time.sleep(0.1)
+        assert isinstance(ask(m.RenewLease(token=granted.value.token)), m.Done)
+    wait_until(lambda: ask(m.ReadReport()).value.holder is None, "silence ends it")  # type: ignore[union-attr]
     control.close("done")
 
 

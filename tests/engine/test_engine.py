@@ -247,9 +247,15 @@ def test_stop_at_the_flip_ends_the_session_and_asks_again_when_resumed(tmp_path:
 def test_nobody_answers_and_the_policy_is_to_stop(tmp_path: Path) -> None:
     protocol = PROTOCOL.replace("unanswered_after_s = 2.0", "unanswered_after_s = 0.1")
     run = Run(open_session(tmp_path / "s", protocol), answers=[])
+    lit: list[bool] = []
+    run.on_event = lambda event, engine: (
+        lit.append(not run.microscope.blanked) if isinstance(event, PromptOpened) else None
+    )
     assert run.go() is ExitCode.INTERRUPTED
     assert [(e.value, e.by) for e in run.of(PromptAnswered)] == [("stop", "policy")]
+    assert lit == [False]  # nor while it was waited for
     assert run.microscope.blanked
+    assert len(mrcfile.read(tmp_path / "s" / "A.mrc")) == len(TILTS_A)
 
 
 # -- ends -----------------------------------------------------------------------------------

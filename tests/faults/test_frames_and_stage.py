@@ -176,6 +176,8 @@ def test_a_frame_that_no_stack_could_take_is_dropped_and_taken_again(
     run = run_with(tmp_path / "s", microscope=Misshapen(change))
     assert len(alerts(run, "dropped")) == 1
     assert tilts(tmp_path / "s") == TILTS_A
+    before, dropped, after = (event.dose_e_per_A2 for event in run.of(FrameRecorded)[1:4])
+    assert dropped - before == pytest.approx(2 * (after - dropped))  # charged for both
 
 
 # -- the stage ------------------------------------------------------------------------------

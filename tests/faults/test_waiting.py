@@ -1,0 +1,93 @@
+"""What is waited for: looked at ever less often, and taken for back only once it stays."""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from controller.engine import control as control_module
+from controller.engine import faults
+from controller.events import State, StateChanged
+from controller.exit_codes import ExitCode
+from controller.microscope.interface import BeamLostError, ConnectionLostError, Status
+from controller.steps import column as column_module
+from tests.support.fake_microscope import FakeMicroscope
+from tests.support.small_session import Run, open_session
+
+
+@pytest.fixture(autouse=True)
+def ticks(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """A clock that is a tenth of a second on at each look at it; its newest time."""
+    now_s = [0.0]
+    counted = itertools.count()
+
+    def monotonic() -> float:
+        now_s[0] = next(counted) * 0.1
+        return now_s[0]
+
+    clock = SimpleNamespace(monotonic=monotonic)
+    monkeypatch.setattr(column_module, "time", clock)
+    monkeypatch.setattr(faults, "time", clock)
+    monkeypatch.setattr(control_module, "LOOK_EVERY_S", 0.001)
+    return now_s
+
+
+def test_what_is_out_of_reach_is_looked_for_ever_less_often(
+    tmp_path: Path, ticks: list[float]
+) -> None:
+    looked_s: list[float] = []
+
+    def gone_for_a_while(action: str, request_id: str) -> None:
+        if action == "acquire" and "A-002/frame" in request_id and not looked_s:
+            raise ConnectionLostError("no answer")
+        if action == "status" and paused(run) and len(looked_s) < 6:
+            looked_s.append(ticks[0])
+            raise ConnectionLostError("no answer")
+
+    def nobody() -> FakeMicroscope:
+        if paused(run):
+            raise ConnectionLostError("nothing listens there")
+        return microscope
+
+    microscope = FakeMicroscope(fault=gone_for_a_while)
+    run = Run(open_session(tmp_path / "s"), connect=nobody)
+    assert run.go() is ExitCode.OK
+    gaps_s = [after - before for before, after in itertools.pairwise(looked_s)]
+    assert len(gaps_s) == 5
+    assert all(after > 1.5 * before for before, after in itertools.pairwise(gaps_s))
+
+
+def test_a_beam_that_flickers_is_not_back(tmp_path: Path) -> None:
+    """On for a moment, off, on again: the wait begins anew."""
+    beam = iter([False, True, True, False, *[True] * 100])
+    seen: list[bool] = []
+
+    class Flickering(FakeMicroscope):
+        def status(self) -> Status:
+            status = super().status()
+            if not paused(run):
+                return status
+            seen.append(next(beam))
+            return status.model_copy(update={"current_pA": 70.0 if seen[-1] else 0.0})
+
+    microscope = Flickering(fault=lambda action, request_id: lose_once(request_id))
+    run = Run(open_session(tmp_path / "s"), microscope)
+    lost: list[str] = []
+
+    def lose_once(request_id: str) -> None:
+        if "A-002/frame" in request_id and not lost:
+            lost.append(request_id)
+            raise BeamLostError("no emission")
+
+    assert run.go() is ExitCode.OK
+    assert seen[:5] == [False, True, True, False, True]
+    stable_for_s = 0.1 * (len(seen) - 4)
+    assert stable_for_s >= faults.BEAM_STABLE_S / 2  # two looks at the clock a look at the beam
+
+
+def paused(run: Run) -> bool:
+    changes = run.of(StateChanged)
+    return bool(changes) and changes[-1].state is State.PAUSED
