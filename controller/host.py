@@ -26,6 +26,7 @@ from controller.events import Alerted, Event, Level, Publish
 from controller.exit_codes import ExitCode
 from controller.microscope.interface import Microscope
 from controller.microscope.limits import SessionLimits
+from controller.notify import Notifier
 from controller.profiles import simulator_profile
 from controller.report.write import write_report
 from controller.service.address import runtime_folder
@@ -92,6 +93,11 @@ def run_session(path: Path, bridge: Path | None) -> ExitCode:
         service = SessionService(path, log.append, past)
         stack.callback(lambda: service.close(exit_code))
         publish: Publish = service.publish
+        notify = session.protocol.notify
+        if notify.webhook or notify.email_to:
+            notifier = Notifier(notify, session.protocol.name, str(path), service.publish)
+            stack.callback(notifier.close)
+            publish = _told_to_both(publish, notifier.tell)
         if session.protocol.flip.answers_itself:
             publish = _told_to_both(publish, _rehearsing_operator(folder, lambda: engine))
         jobs = Supervisor(path, publish)

@@ -198,6 +198,29 @@ class Limits(Data):
     """Free space wanted before the start, as a multiple of what the raw data need."""
 
 
+class Notify(Data):
+    """Who is told when the session stops or waits for an answer; nobody by default."""
+
+    webhook: Annotated[str, Field(pattern=r"^(|https?://.+|env:\w+)$")] = ""
+    """JSON with a `text` is posted there. Protocols are kept and shown in reports: an address that
+    is a secret stands in the environment, ``env:NAME``."""
+    email_to: tuple[str, ...] = ()
+    email_from: str = ""
+    smtp_host: str = ""
+    smtp_port: Annotated[int, Field(ge=1, le=65535)] = 25
+    smtp_security: Literal["none", "starttls", "tls"] = "none"
+    smtp_user: str = ""
+    smtp_password: Annotated[str, Field(pattern=r"^(|env:\w+)$")] = ""
+    """Never itself: ``env:NAME``."""
+    timeout_s: Positive = 10.0
+
+    @model_validator(mode="after")
+    def _mail_has_a_way(self) -> Self:
+        if self.email_to and not (self.email_from and self.smtp_host):
+            raise ValueError("email_to needs email_from and smtp_host")
+        return self
+
+
 class Processing(Data):
     """What becomes of the frames; the worker turns it into processing's own settings."""
 
@@ -230,6 +253,7 @@ class Protocol(Data):
     tracking: Tracking = Tracking()
     quality: Quality = Quality()
     limits: Limits = Limits()
+    notify: Notify = Notify()
     processing: Processing = Processing()
 
     @model_validator(mode="after")

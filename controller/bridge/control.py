@@ -187,7 +187,7 @@ class BridgeControl:
             case m.SetDefocus(defocus_nm=defocus_nm):
                 check_defocus(defocus_nm, self.description.defocus_limits_nm)
             case m.Acquire(scan=scan):
-                check_scan(scan, self.description.frame_sizes_px)
+                check_scan(scan, self.description)
 
     def _act(self, microscope: Microscope, request: m.Perform) -> object:
         """Carry out one action, if its controller is still in charge; on the work thread."""

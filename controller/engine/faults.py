@@ -9,6 +9,7 @@ from controller.microscope.interface import (
     AbortedError,
     AcquisitionError,
     BeamLostError,
+    CurrentNotSetError,
     MicroscopeError,
     VacuumError,
     ValvesClosedError,
@@ -21,6 +22,7 @@ BEAM_STABLE_S = 2.0
 ADVICE: dict[type[MicroscopeError], str] = {
     BeamLostError: "goes on by itself when the beam has been back for a while",
     ValvesClosedError: "open the column valves, then go on",
+    CurrentNotSetError: "then go on: it is measured again",
     VacuumError: "wait for the vacuum, then go on",
 }
 PASSING = (AbortedError, AcquisitionError)

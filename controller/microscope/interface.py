@@ -111,6 +111,14 @@ class Frame:
     pixels: NDArray[np.generic]
 
 
+class OfferedScan(Data):
+    """A frame the column can take: its size and its pixel."""
+
+    height_px: int
+    width_px: int
+    pixel_nm: Positive
+
+
 class Description(Data):
     """What a microscope is and can do; constant over one boot."""
 
@@ -128,6 +136,11 @@ class Description(Data):
     stage_limits: StageLimits
     frame_sizes_px: tuple[tuple[int, int], ...]
     """(height, width) pairs the column offers; empty where any size goes."""
+    offered_scans: tuple[OfferedScan, ...] = ()
+    """What each size can be combined with; empty where any pixel goes."""
+    pixel_tolerance: NotNegative = 0.01
+    """Share by which a pixel asked for may differ from one on offer."""
+    shortest_dwell_us: NotNegative = 0.0
     defocus_limits_nm: tuple[Finite, Finite] | None = None
     """Lowest and highest defocus that may be set; None where it cannot be."""
 
@@ -190,6 +203,12 @@ class ValvesClosedError(MicroscopeError):
     code = "valves-closed"
 
 
+class CurrentNotSetError(MicroscopeError):
+    """The probe current is not the one wanted, and only a hand at the column can set it."""
+
+    code = "current-not-set"
+
+
 class VacuumError(MicroscopeError):
     """Vacuum not good enough to expose."""
 
@@ -234,6 +253,7 @@ ERRORS: dict[str, type[MicroscopeError]] = {
         StageError,
         BeamLostError,
         ValvesClosedError,
+        CurrentNotSetError,
         VacuumError,
         AcquisitionError,
         AbortedError,

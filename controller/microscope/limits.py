@@ -5,6 +5,7 @@ from __future__ import annotations
 from controller.microscope.interface import (
     ELEMENTARY_CHARGE_C,
     Data,
+    Description,
     MicroscopeError,
     NotNegative,
     NotSupportedError,
@@ -80,18 +81,40 @@ def check_target(target: StagePosition, limits: StageLimits) -> None:
             raise OutOfLimitsError(f"stage {axis} {value:g} is outside {low:g} to {high:g}")
 
 
-def check_scan(scan: ScanSettings, frame_sizes_px: tuple[tuple[int, int], ...]) -> None:
-    """Refuse a frame size the column does not offer; an empty table offers every size.
+def check_scan(scan: ScanSettings, column: Description) -> None:
+    """Refuse a frame that the column does not offer; empty tables offer everything.
 
     Raises
     ------
     OutOfLimitsError
-        Naming the size asked for and those on offer.
+        Naming what was asked for and what would do.
     """
     size_px = (scan.height_px, scan.width_px)
-    if frame_sizes_px and size_px not in frame_sizes_px:
-        offered = ", ".join(f"{height} x {width}" for height, width in frame_sizes_px)
-        raise OutOfLimitsError(f"frame size {size_px[0]} x {size_px[1]} px: choose from {offered}")
+    if column.frame_sizes_px and size_px not in column.frame_sizes_px:
+        sizes = ", ".join(f"{height} x {width}" for height, width in column.frame_sizes_px)
+        raise OutOfLimitsError(f"frame size {size_px[0]} x {size_px[1]} px: choose from {sizes}")
+    if scan.dwell_us < column.shortest_dwell_us:
+        raise OutOfLimitsError(
+            f"dwell {scan.dwell_us:g} us: {column.shortest_dwell_us:g} us at least; "
+            "low-dose shots take a share of the frame's dwell"
+        )
+    _check_pixel(scan, column)
+
+
+def _check_pixel(scan: ScanSettings, column: Description) -> None:
+    size_px = (scan.height_px, scan.width_px)
+    pixels_nm = {
+        offer.pixel_nm
+        for offer in column.offered_scans
+        if (offer.height_px, offer.width_px) == size_px
+    }
+    near = column.pixel_tolerance * scan.pixel_nm
+    if column.offered_scans and not any(abs(nm - scan.pixel_nm) <= near for nm in pixels_nm):
+        offered = ", ".join(f"{nm:.4g}" for nm in sorted(pixels_nm))
+        raise OutOfLimitsError(
+            f"pixel {scan.pixel_nm:.4g} nm at {scan.width_px} px: the column offers "
+            f"{offered or 'none'} nm at this size"
+        )
 
 
 def check_defocus(defocus_nm: float, limits_nm: tuple[float, float] | None) -> None:

@@ -12,11 +12,12 @@ from controller.errors import SafetyStopError
 from controller.events import Checked, Phase
 from controller.microscope.interface import Description, MicroscopeError, StageState, Status
 from controller.microscope.limits import check_scan, tightest
-from controller.protocol import Protocol
+from controller.protocol import Protocol, Shower
 from controller.session.entries import StepDone
 from controller.session.session import frame_bytes
 from controller.steps.base import StepData
 from controller.steps.context import Context
+from controller.steps.tracking import WIDE, low_dose_scan
 
 PROCESSING_NEEDS = ("astra", "pywt", "scipy", "processing")
 
@@ -95,6 +96,8 @@ def check_column(protocol: Protocol, column: Description, status: Status) -> Ite
         )
     yield _check_reach(protocol, column)
     yield _check_scan(protocol, column)
+    if protocol.shower.enabled and column.offered_scans:
+        yield _check_shower(protocol.shower, column)
     if protocol.focus.before_series:
         can = column.defocus_limits_nm is not None
         detail = "can be set" if can else "cannot be set here: leave focus.before_series out"
@@ -127,12 +130,29 @@ def _check_reach(protocol: Protocol, column: Description) -> Checked:
 
 
 def _check_scan(protocol: Protocol, column: Description) -> Checked:
+    """Check the frame and the low-dose shot; say where there is no wide field to search in."""
     try:
-        check_scan(protocol.scan, column.frame_sizes_px)
+        for scan in (protocol.scan, low_dose_scan(protocol)):
+            check_scan(scan, column)
     except MicroscopeError as error:
         return Checked(name="detector", ok=False, detail=str(error))
-    size = f"{protocol.scan.width_px} x {protocol.scan.height_px} px"
-    return Checked(name="detector", ok=True, detail=size)
+    scan = protocol.scan
+    detail = f"{scan.width_px} x {scan.height_px} px of {scan.pixel_nm:g} nm"
+    try:
+        check_scan(low_dose_scan(protocol, WIDE), column)
+    except MicroscopeError:
+        detail += f"; no field {WIDE} times as wide to look for a lost object in"
+    return Checked(name="detector", ok=True, detail=detail)
+
+
+def _check_shower(shower: Shower, column: Description) -> Checked:
+    """Check that the column, whose probe only scans, has a field for the shower."""
+    fields_nm = {offer.width_px * offer.pixel_nm for offer in column.offered_scans}
+    near_nm = column.pixel_tolerance * shower.field_nm
+    ok = any(abs(field_nm - shower.field_nm) <= near_nm for field_nm in fields_nm)
+    offered = ", ".join(f"{field_nm:.4g}" for field_nm in sorted(fields_nm))
+    detail = f"field {shower.field_nm:g} nm" + ("" if ok else f": the column offers {offered} nm")
+    return Checked(name="shower", ok=ok, detail=detail)
 
 
 def check_disk(folder: Path, wanted_bytes: float) -> Checked:

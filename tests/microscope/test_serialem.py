@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 
 from controller.errors import BridgeError, UsageError
-from controller.microscope.adapters.actions import CurrentNotSetError
 from controller.microscope.adapters.serialem import connect
 from controller.microscope.interface import (
     AbortedError,
     AcquisitionError,
     BeamLostError,
+    CurrentNotSetError,
     Microscope,
     MicroscopeError,
     NotSupportedError,

@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from controller.microscope.adapters.actions import CurrentNotSetError
 from controller.microscope.adapters.thermo import connect
 from controller.microscope.interface import (
     AbortedError,
     AcquisitionError,
     BeamLostError,
+    CurrentNotSetError,
     Microscope,
     MicroscopeError,
     NotSupportedError,

@@ -14,6 +14,7 @@ from controller.microscope.adapters.shower import shower_frames
 from controller.microscope.adapters.threads import Clock, DriverThread
 from controller.microscope.interface import (
     BeamLostError,
+    CurrentNotSetError,
     Description,
     Frame,
     MicroscopeError,
@@ -33,10 +34,6 @@ from controller.microscope.limits import (
 )
 
 T = TypeVar("T")
-
-
-class CurrentNotSetError(MicroscopeError):
-    """The probe current is not the one wanted, and only a hand at the column can set it."""
 
 
 class Actions:
@@ -150,12 +147,7 @@ class Actions:
 
     def _prepare(self, scan: ScanSettings, safes: int) -> Look:
         """Make everything ready for an exposure, the beam still blanked; refuse what is not."""
-        check_scan(scan, self._description.frame_sizes_px)
-        if scan.dwell_us < self._settings.shortest_dwell_us:
-            raise OutOfLimitsError(
-                f"dwell {scan.dwell_us:g} us: {self._settings.shortest_dwell_us:g} us at least; "
-                "low-dose shots take a share of the frame's dwell"
-            )
+        check_scan(scan, self._description)
         seen = self._require_beam()
         if self.current_pA <= 0.0:
             raise OutOfLimitsError("the probe current has not been measured: verify it first")

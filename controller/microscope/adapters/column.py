@@ -15,7 +15,7 @@ from controller.microscope.adapters.actions import Actions
 from controller.microscope.adapters.driver import Driver, Identity
 from controller.microscope.adapters.frames import RecentFrames
 from controller.microscope.adapters.halts import Halts
-from controller.microscope.adapters.scan import frame_sizes_px
+from controller.microscope.adapters.scan import frame_sizes_px, offered_scans
 from controller.microscope.adapters.settings import ColumnSettings
 from controller.microscope.adapters.threads import Clock, DriverThread, RealClock
 from controller.microscope.interface import (
@@ -186,6 +186,9 @@ def _describe(
         outer_collection_mrad=settings.outer_collection_mrad,
         stage_limits=_within(identity.stage_limits, settings.alpha_limit_deg),
         frame_sizes_px=frame_sizes_px(settings),
+        offered_scans=tuple(offer for _, offer in offered_scans(settings)),
+        pixel_tolerance=settings.field_tolerance,
+        shortest_dwell_us=settings.shortest_dwell_us,
         defocus_limits_nm=None
         if defocus_nm is None or reach_nm is None
         else (defocus_nm - reach_nm, defocus_nm + reach_nm),

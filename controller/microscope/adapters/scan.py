@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import IntEnum
 
 from controller.microscope.adapters.settings import ColumnSettings
-from controller.microscope.interface import OutOfLimitsError, ScanSettings
+from controller.microscope.interface import OfferedScan, OutOfLimitsError, ScanSettings
 
 
 class ScanArea(IntEnum):
@@ -42,30 +43,38 @@ def frame_sizes_px(settings: ColumnSettings) -> tuple[tuple[int, int], ...]:
     return tuple((side, side) for side in sides)
 
 
-def choose_scan(scan: ScanSettings, settings: ColumnSettings) -> ScanChoice:
-    """Find area, binning and magnification that give this size and this pixel.
+def offered_scans(settings: ColumnSettings) -> Iterator[tuple[ScanChoice, OfferedScan]]:
+    """Every combination of area, binning and magnification, and the frame it gives.
 
     The full field comes first, then the smaller areas: HALF at some magnification is FULL at
     twice that.
+    """
+    for area in (ScanArea[name] for name in settings.areas):
+        for binning in settings.binnings:
+            side, rest = divmod(settings.full_px, area.share * binning)
+            if rest:
+                continue
+            for field in settings.fields:
+                pixel_nm = field.field_nm / area.share / side
+                yield (
+                    ScanChoice(area, binning, field.magnification),
+                    OfferedScan(height_px=side, width_px=side, pixel_nm=pixel_nm),
+                )
+
+
+def choose_scan(scan: ScanSettings, settings: ColumnSettings) -> ScanChoice:
+    """Find area, binning and magnification that give this size and this pixel.
 
     Raises
     ------
     OutOfLimitsError
-        Saying which pixel sizes this size can have.
+        There are none.
     """
-    offered_nm = []
-    for area in (ScanArea[name] for name in settings.areas):
-        binning, rest = divmod(settings.full_px, area.share * scan.width_px)
-        if rest or binning not in settings.binnings:
-            continue
-        wanted_nm = scan.pixel_nm * scan.width_px
-        for field in settings.fields:
-            field_nm = field.field_nm / area.share
-            if abs(field_nm - wanted_nm) <= settings.field_tolerance * wanted_nm:
-                return ScanChoice(area, binning, field.magnification)
-            offered_nm.append(field_nm / scan.width_px)
-    pixels = ", ".join(f"{pixel_nm:.4g}" for pixel_nm in sorted(offered_nm))
+    near_nm = settings.field_tolerance * scan.pixel_nm
+    for choice, offer in offered_scans(settings):
+        same_size = (offer.height_px, offer.width_px) == (scan.height_px, scan.width_px)
+        if same_size and abs(offer.pixel_nm - scan.pixel_nm) <= near_nm:
+            return choice
     raise OutOfLimitsError(
-        f"pixel {scan.pixel_nm:.4g} nm at {scan.width_px} px: the column offers {pixels or 'none'} "
-        "nm at this size"
+        f"{scan.width_px} x {scan.height_px} px of {scan.pixel_nm:.4g} nm: not on offer"
     )

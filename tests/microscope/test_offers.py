@@ -1,0 +1,119 @@
+"""What a column offers is known before anything is exposed; what only hands can set is told."""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from controller.bridge.control import BridgeControl
+from controller.bridge.messages import Acquire, Failed, LeaseGrant, Perform, SetCurrent, TakeLease
+from controller.engine.faults import pause_reason
+from controller.microscope.adapters.thermo import connect
+from controller.microscope.interface import (
+    ERRORS,
+    CurrentNotSetError,
+    MicroscopeError,
+    ScanSettings,
+)
+from controller.protocol import Protocol
+from controller.steps.preflight import check_column
+from tests.microscope.contract import new_id
+from tests.support.columns import temscript
+from tests.support.thermo_column import SETTINGS
+from tests.support.virtual_clock import VirtualClock
+
+PROTOCOL = """
+name = "offered"
+[column]
+kind = "bridge"
+convergence_mrad = 8.1
+[scan]
+width_px = 256
+height_px = 256
+pixel_nm = 1.953125
+dwell_us = 5.0
+[shower]
+field_nm = 500.0
+"""
+
+
+@dataclass(frozen=True)
+class Asked:
+    name: str
+    changes: dict[str, dict[str, Any]]
+    failing: tuple[str, ...]
+    said: str
+
+
+ASKED = [
+    Asked("all on offer", {}, (), "256 x 256 px of 1.95312 nm"),
+    Asked(
+        "no wider field",
+        {"scan": {"pixel_nm": 7.8125}},
+        (),
+        "no field 4 times as wide to look for a lost object in",
+    ),
+    Asked("an odd pixel", {"scan": {"pixel_nm": 3.0}}, ("detector",), "offers 0.4883, 0.9766"),
+    Asked("an odd size", {"scan": {"width_px": 300}}, ("detector",), "choose from 512 x 512"),
+    Asked("shots too short", {"scan": {"dwell_us": 2.0}}, ("detector",), "0.5 us at least"),
+    Asked("no field for it", {"shower": {"field_nm": 360.0}}, ("shower",), "offers 125, 250"),
+    Asked("no shower", {"shower": {"enabled": False, "field_nm": 360.0}}, (), "256 x 256"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("case", ASKED, ids=lambda case: case.name)
+def test_preflight_knows_what_the_column_offers(tem: temscript.Column, case: Asked) -> None:
+    content = tomllib.loads(PROTOCOL)
+    for table, changes in case.changes.items():
+        content[table] = {**content[table], **changes}
+    column = connect(SETTINGS, None, VirtualClock())
+    checks = list(
+        check_column(Protocol.model_validate(content), column.describe(), column.status())
+    )
+    column.close()
+    assert tuple(check.name for check in checks if not check.ok) == case.failing
+    assert any(case.said in check.detail for check in checks)
+    assert tem.frames == [] and not tem.did("unblank")
+
+
+def test_defocus_that_cannot_be_set_is_found_in_preflight(tem: temscript.Column) -> None:
+    tem.condenser_mode = 0
+    protocol = Protocol.model_validate(
+        {**tomllib.loads(PROTOCOL), "focus": {"before_series": True}}
+    )
+    column = connect({**SETTINGS, "convergence_mrad": 8.1}, None, VirtualClock())
+    checks = list(check_column(protocol, column.describe(), column.status()))
+    assert [check.name for check in checks if not check.ok] == ["defocus"]
+
+
+def asked_over_the_bridge(action: Any) -> MicroscopeError:
+    """What a client would raise: the error of the code that the bridge replies with."""
+    control = BridgeControl(lambda: connect(SETTINGS, None, VirtualClock()), lease_s=10.0)
+    try:
+        grant = control.answer(TakeLease(holder="a test").model_dump_json(), "local").reply
+        token = LeaseGrant.model_validate(grant.value).token  # type: ignore[union-attr]
+        request = Perform(token=token, request_id=new_id(), action=action)
+        reply = control.answer(request.model_dump_json(), "local").reply
+        assert isinstance(reply, Failed)
+        return ERRORS[reply.code](reply.message)
+    finally:
+        control.close("the test is over")
+
+
+def test_a_current_to_be_set_by_hand_is_told_as_such(tem: temscript.Column) -> None:
+    tem.probe_A = 40e-12
+    error = asked_over_the_bridge(SetCurrent(current_pA=70.0))
+    assert isinstance(error, CurrentNotSetError)
+    reason = pause_reason("A-start", error)
+    assert "the screen current is 40.0 pA: set 70 pA within 10%" in reason
+    assert reason.endswith("then go on: it is measured again")
+    assert tem.screen_target == temscript.UP
+
+
+def test_a_scan_not_on_offer_is_refused_by_the_bridge(tem: temscript.Column) -> None:
+    scan = ScanSettings(width_px=256, height_px=256, pixel_nm=3.0, dwell_us=5.0)
+    assert "the column offers" in str(asked_over_the_bridge(Acquire(scan=scan)))
+    assert tem.frames == []
