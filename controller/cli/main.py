@@ -47,6 +47,16 @@ class Verb(Protocol):
         """Do it; return the exit code."""
 
 
+class _Version(argparse.Action):
+    """Looked up only where it is asked for."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        from importlib.metadata import version
+
+        print(f"dualtilt {version('dualtilt')}")
+        parser.exit()
+
+
 def build_parser() -> argparse.ArgumentParser:
     """Build the whole command line."""
     parser = argparse.ArgumentParser(
@@ -54,7 +64,8 @@ def build_parser() -> argparse.ArgumentParser:
         description="Dual tilt-series tomography of thick nanoparticle assemblies, in one session.",
     )
     parser.add_argument("--debug", action="store_true", help="show tracebacks")
-    verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
+    parser.add_argument("--version", action=_Version, nargs=0, help="show the version")
+    verbs = parser.add_subparsers(dest="verb", metavar="VERB")
     for name in VERBS:
         verb = _load(name)
         verb.add_arguments(verbs.add_parser(name, help=verb.HELP, description=verb.HELP))
@@ -69,7 +80,11 @@ def main(argv: list[str] | None = None) -> int:
     int
         An :class:`~controller.exit_codes.ExitCode`.
     """
-    args = build_parser().parse_args(argv)
+    parser = build_parser()
+    args = parser.parse_args(argv)
+    if args.verb is None:
+        parser.print_help(sys.stderr)
+        return ExitCode.USAGE
     try:
         return _load(args.verb).run(args)
     except DualtiltError as error:

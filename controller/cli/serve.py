@@ -14,7 +14,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("dir", nargs="?", type=Path, help="the session's folder, if several run")
     add("--host", default="127.0.0.1", help="where to listen (default: this machine only)")
-    add("--port", type=int, default=8000, help="default: 8000")
+    add("--port", type=_port, default=8000, help="default: 8000")
+
+
+def _port(text: str) -> int:
+    if not (text.isdecimal() and 0 < int(text) < 65536):
+        raise argparse.ArgumentTypeError(f"{text!r} is no port: 1 to 65535")
+    return int(text)
 
 
 def run(args: argparse.Namespace) -> int:

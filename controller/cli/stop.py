@@ -15,8 +15,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("dir", nargs="?", type=Path, help="the session's folder, if several run")
     parser.add_argument(
         "--when",
-        type=StopWhen,
-        choices=list(StopWhen),
+        choices=[when.value for when in StopWhen],
         default=StopWhen.AFTER_TILT,
         metavar="{" + ",".join(StopWhen) + "}",
         help=f"how soon (default: {StopWhen.AFTER_TILT}); the beam is blanked in every case",
@@ -30,6 +29,6 @@ def run(args: argparse.Namespace) -> int:
 
     folder = args.dir or the_only_session()
     with ServiceClient.connect(folder) as client:
-        client.stop(args.when)
+        client.stop(StopWhen(args.when))
     print(f"{folder}: stopping, {args.when}; `dualtilt resume {folder}` can go on")
     return ExitCode.OK

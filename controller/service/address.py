@@ -113,6 +113,8 @@ def known_addresses() -> dict[Path, Address]:
 
 def not_running(folder: Path) -> str:
     """What to say where no session answers."""
+    if not (folder / "journal.jsonl").is_file():
+        return f"{folder}: holds no session"
     if (folder / "report.html").is_file():
         return f"{folder}: no session is running here; what it left is in {folder}/report.html"
     return f"{folder}: no session is running here; `dualtilt resume {folder}` goes on with one"

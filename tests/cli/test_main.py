@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -100,3 +101,16 @@ def test_every_verb_explains_itself(verb: str, capsys: pytest.CaptureFixture[str
         build_parser().parse_args([verb, "--help"])
     assert ended.value.code == 0
     assert verb in capsys.readouterr().out
+
+
+def test_the_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["--version"])
+    assert ended.value.code == 0
+    assert capsys.readouterr().out.strip() == f"dualtilt {version('dualtilt')}"
+
+
+def test_no_verb_is_answered_with_all_of_them(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([]) == ExitCode.USAGE
+    said = capsys.readouterr().err
+    assert [verb for verb in VERBS if f"    {verb} " not in said] == []

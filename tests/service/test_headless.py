@@ -116,5 +116,5 @@ def test_a_session_that_vanishes_leaves_one_line(tmp_path: Path) -> None:
 
 
 def test_where_no_session_runs(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="no session is running here"):
+    with pytest.raises(UsageError, match="holds no session"):
         follow(tmp_path, io.StringIO())

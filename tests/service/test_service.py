@@ -158,6 +158,7 @@ def test_a_picture_that_cannot_be_shown_is_none(session: Session, path: str) -> 
 
 
 def test_the_end_is_on_disk_and_clients_are_told(tmp_path: Path) -> None:
+    (tmp_path / "journal.jsonl").touch()
     service = SessionService(tmp_path, lambda record: None)
     service.serve(NotingEngine())
     client = ServiceClient.connect(tmp_path)
@@ -214,7 +215,15 @@ def test_a_run_that_was_killed_is_no_second_session(session: Session) -> None:
 
 
 def test_no_session_no_traceback(tmp_path: Path) -> None:
-    cases = {tmp_path: "dualtilt resume", tmp_path / "nowhere": "no such session folder"}
+    ended, empty = tmp_path / "ended", tmp_path / "empty"
+    for folder in (ended, empty):
+        folder.mkdir()
+    (ended / "journal.jsonl").touch()
+    cases = {
+        ended: "dualtilt resume",
+        empty: "holds no session",
+        tmp_path / "nowhere": "no such session folder",
+    }
     for folder, said in cases.items():
         with pytest.raises(DualtiltError, match=said):
             ServiceClient.connect(folder)

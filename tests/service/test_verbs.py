@@ -98,17 +98,22 @@ def test_a_command_reaches_the_session(
     ("line", "said"),
     [
         ("attach", "no session is running"),
-        ("attach {empty}", "no session is running here; `dualtilt resume"),
+        ("attach {ended}", "no session is running here; `dualtilt resume"),
+        ("attach {empty}", "holds no session"),
         ("attach {empty}/nowhere", "no such session folder"),
         ("pause", "no session is running"),
-        ("stop {empty}", "no session is running here"),
+        ("stop {ended}", "no session is running here"),
         ("answer flip done", "no session is running"),
-        ("answer flip done --session {empty}", "no session is running here"),
+        ("answer flip done --session {ended}", "no session is running here"),
     ],
 )
 def test_where_there_is_no_session(
     tmp_path: Path, line: str, said: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(line.format(empty=tmp_path).split()) == ExitCode.USAGE
+    ended, empty = tmp_path / "ended", tmp_path / "empty"
+    for folder in (ended, empty):
+        folder.mkdir()
+    (ended / "journal.jsonl").touch()
+    assert main(line.format(ended=ended, empty=empty).split()) == ExitCode.USAGE
     err = capsys.readouterr().err
     assert said in err and len(err.splitlines()) == 1

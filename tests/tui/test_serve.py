@@ -214,6 +214,6 @@ def test_where_it_cannot_serve(
     said = capsys.readouterr().err.splitlines()
     assert len(said) == 3
     for wanted, line in zip(
-        (f"port {port}", "no session is running here", "[web]"), said, strict=True
+        (f"port {port}", "holds no session", "[web]"), said, strict=True
     ):
         assert wanted in line
