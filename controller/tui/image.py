@@ -55,7 +55,9 @@ class ImageView(Widget):
 
     def render_line(self, y: int) -> Strip:
         """One row of cells."""
-        return self._rows[y] if y < len(self._rows) else Strip.blank(self.size.width)
+        if y < len(self._rows):
+            return self._rows[y]
+        return Strip.blank(self.size.width, self.rich_style)
 
     def _draw(self, room: Box) -> list[Strip]:
         """The image in the middle of the room it has."""

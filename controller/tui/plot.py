@@ -56,7 +56,9 @@ class Plot(Widget):
 
     def render_line(self, y: int) -> Strip:
         """One row of the plot."""
-        return self._rows[y] if y < len(self._rows) else Strip.blank(self.size.width)
+        if y < len(self._rows):
+            return self._rows[y]
+        return Strip.blank(self.size.width, self.rich_style)
 
     def _draw(self) -> list[Strip]:
         height, width = self.size.height - 2, self.size.width - AXIS_CELLS

@@ -10,13 +10,25 @@ from itertools import chain
 import pytest
 from textual.pilot import Pilot
 
-from controller.events import Alerted, Event, Level, ProcessingFailed, State, StateChanged
+from controller.events import (
+    Alerted,
+    Event,
+    Level,
+    Phase,
+    PhaseStarted,
+    ProcessingFailed,
+    State,
+    StateChanged,
+)
 from controller.tui.app import SessionApp
 from controller.tui.messages import PictureArrived, RecordsArrived, StatusArrived, View
 from tests.support import scripted_session as script
 from tests.tui.support import FOLDER, drive, lines, post, post_pictures, shown
 
 UP_TO_A: tuple[Callable[[], Iterator[Event]], ...] = (script.preflight, script.shower)
+
+
+BEGUN = PhaseStarted(phase=Phase.A)
 
 
 def upto_a41() -> list[Event]:
@@ -63,6 +75,10 @@ PHASES: dict[str, tuple[list[Event], tuple[str, ...]]] = {
             "Pause",
             "Detach",
         ),
+    ),
+    "series A, nothing seen yet": (
+        [script.started(FOLDER), *chain.from_iterable(part() for part in UP_TO_A), BEGUN],
+        ("[ A 0/73 ]", "particles not counted yet", "nothing yet"),
     ),
     "flip": (
         upto_flip(),
@@ -179,6 +195,23 @@ def test_two_hundred_snapshots_a_millisecond_apart_end_on_the_newest() -> None:
             assert f"number {i}" in shown(app)
 
     drive(body)
+
+
+@pytest.mark.parametrize("events", [part for part, _ in PHASES.values()], ids=PHASES)
+def test_every_phase_can_be_shown_without_colour(
+    events: list[Event], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NO_COLOR", "1")
+
+    async def body(app: SessionApp, pilot: Pilot[None]) -> None:
+        post(app, events)
+        await pilot.pause()
+        post_pictures(app)
+        for key in ("v", "z", "l"):
+            await pilot.press(key)
+            await pilot.pause()
+
+    drive(body, size=(100, 40))
 
 
 def test_nothing_is_told_by_colour_alone(monkeypatch: pytest.MonkeyPatch) -> None:
