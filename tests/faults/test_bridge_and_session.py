@@ -26,7 +26,7 @@ from controller.bridge.launch import BridgeProcess, start_bridge
 from controller.engine import Engine
 from controller.events import Alerted, Event, FrameRecorded, State, StateChanged
 from controller.exit_codes import ExitCode
-from controller.microscope.interface import LeaseError, ScanSettings, StagePosition
+from controller.microscope.interface import LeaseError
 from controller.session.entries import Exposing, FrameWritten
 from controller.session.journal import read_journal
 from tests.bridge.relay import Relay
@@ -38,7 +38,6 @@ pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals and Unix soc
 LEASE_S = 0.5
 PATIENCE_S = 1.0
 AT_ONCE = PROTOCOL + "[tracking]\nsettle_s = 0.0\n"
-SCAN = ScanSettings(width_px=48, height_px=48, pixel_nm=1.0, dwell_us=10.0)
 
 
 @dataclass
@@ -115,11 +114,11 @@ def assert_whole(home: House) -> None:
         lines = (home.folder / "s" / f"{series}.rawtlt").read_text().split()
         assert [float(line) for line in lines] == tilts
         honest.flipped = series == "B"
-        for alpha_deg, image in zip(
-            tilts, mrcfile.read(home.folder / "s" / f"{series}.mrc"), strict=True
-        ):
-            honest.stage = StagePosition(alpha_deg=alpha_deg)
-            assert np.array_equal(image, honest.image(SCAN))
+        taken = [e.info for e in entries(home) if isinstance(e, FrameWritten) if e.series == series]
+        images = mrcfile.read(home.folder / "s" / f"{series}.mrc")
+        for info, image in zip(taken, images, strict=True):
+            honest.stage = info.stage
+            assert np.array_equal(image, honest.image(info.scan))
     assert set(home.exposures().values()) == {1}
     frames = [e for e in entries(home) if isinstance(e, FrameWritten)]
     assert len({e.info.frame_id for e in frames}) == len(frames) == len(TILTS_A + TILTS_B)
