@@ -27,6 +27,7 @@ PAUSE_S = 1.5
 """Long enough for those who watch to read what is asked and see the answer come."""
 
 ANSWERS: dict[str, tuple[str, ...]] = {
+    "preflight": ("start",),
     "flip": ("done",) * 5,
     "flip-check": ("retake-image", *("back-to-flip",) * 4),
 }

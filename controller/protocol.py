@@ -121,6 +121,8 @@ class Flip(Data):
     """Images at this tilt to either side are compared as well as one at 0; within the limits."""
     max_shrinkage: Fraction = 0.03
     """Share by which the object's size may differ from that in series A."""
+    maps: bool = True
+    """Survey maps before and after, by which the assembly is found again on the grid."""
     max_signal_change: Fraction = 0.1
     """Share by which its signal may differ: another gain of the detector, or lost particles."""
     unanswered: Literal["wait", "stop"] = "wait"
@@ -242,6 +244,8 @@ class Protocol(Data):
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
     specimen: str = ""
     """A line for the report."""
+    ask_before_start: bool = False
+    """Show the pre-flight list and wait for `start`; else a good list starts the session."""
     column: Column = Column()
     scan: ScanSettings
     shower: Shower = Shower()

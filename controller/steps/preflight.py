@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import Literal
 
 from controller.errors import SafetyStopError
-from controller.events import Checked, Phase
+from controller.events import Checked, Phase, Prompt
 from controller.microscope.interface import Description, MicroscopeError, StageState, Status
 from controller.microscope.limits import check_scan, tightest
 from controller.protocol import Protocol, Shower
 from controller.session.entries import StepDone
 from controller.session.session import frame_bytes
 from controller.steps.base import StepData
-from controller.steps.context import Context
+from controller.steps.context import Context, StopRequestedError
 from controller.steps.tracking import WIDE, low_dose_scan
 
 PROCESSING_NEEDS = ("astra", "pywt", "scipy", "processing")
@@ -60,7 +60,24 @@ def carry_out(step: Preflight, context: Context) -> None:
             f"pre-flight: {session.folder.path}: no room can be kept for the frames: "
             f"{error.strerror or error}"
         ) from None
+    if protocol.ask_before_start:
+        _wait_for_start(step, context)
     session.enter(StepDone(step_id=step.id))
+
+
+def _wait_for_start(step: Preflight, context: Context) -> None:
+    protocol = context.protocol
+    tilts = [len(series.tilts_deg) for series in (protocol.series_a, protocol.series_b)]
+    prompt = Prompt(
+        id="preflight",
+        title="Ready to start",
+        text=f"Every check is good; nothing has been exposed yet.\n"
+        f"{tilts[0]} + {tilts[1]} tilts, {step.planned_dose_e_per_A2:.0f} e/A^2 in all.",
+        choices=("start", "stop"),
+    )
+    answer = context.operator.ask(step.id, prompt)
+    if answer.value == "stop":
+        raise StopRequestedError(f"before the start, by {answer.by}")
 
 
 def check_processing() -> Checked:
