@@ -10,6 +10,7 @@ from controller.microscope.interface import Data, ScanSettings
 from controller.microscope.limits import shower_dose_e_per_A2
 from controller.processing_jobs import Job
 from controller.protocol import BACKLASH_DEG, Protocol, Series
+from controller.session.entries import FrameWritten
 from controller.session.ledger import Ledger
 from controller.steps.eucentric import EucentricHeight
 from controller.steps.eucentric import tilts_deg as eucentric_tilts_deg
@@ -82,6 +83,18 @@ def make_plan(protocol: Protocol) -> Plan:
 def steps_to_do(plan: Plan, ledger: Ledger) -> tuple[Step, ...]:
     """Return the steps that are still to be carried out, given what the journal says."""
     return tuple(step for step in plan.steps if _is_needed(step, plan, ledger))
+
+
+def last_tilts(plan: Plan, ledger: Ledger, phase: Phase) -> list[tuple[Tilt, FrameWritten]]:
+    """Tilts of a series that have a good frame, with it, in the order they were recorded in."""
+    tilts = {step.id: step for step in plan.steps if isinstance(step, Tilt) and step.phase is phase}
+    frames = [frame for frames in ledger.frames.values() for frame in frames]
+    return [
+        (tilts[frame.step_id], frame)
+        for frame in frames
+        if frame.step_id in tilts and frame.step_id in ledger.completed
+        if frame.section == max(f.section for f in frames if f.step_id == frame.step_id)
+    ]
 
 
 def _is_needed(step: Step, plan: Plan, ledger: Ledger) -> bool:

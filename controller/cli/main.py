@@ -25,6 +25,7 @@ VERBS = (
     "serve",
     "answer",
     "pause",
+    "retake",
     "stop",
     "resume",
     "bridge",

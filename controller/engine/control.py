@@ -67,6 +67,7 @@ class Control:
         self._state = State.READY
         self._pause_reason: str | None = None
         self._stop: StopWhen | None = None
+        self._retakes = 0
         self._prompt: Prompt | None = None
         self._answer: Answer | None = None
 
@@ -123,6 +124,18 @@ class Control:
         if when is StopWhen.NOW:
             self._abort()
 
+    def retake(self, count: int) -> None:
+        """Have the last `count` tilts recorded again, after the step under way.
+
+        Raises
+        ------
+        UsageError
+            The session has ended.
+        """
+        with self._changed:
+            self._refuse_if_ended("retake")
+            self._retakes = max(self._retakes, count)
+
     def answer(self, answer: Answer) -> None:
         """Answer the prompt that is open.
 
@@ -146,6 +159,12 @@ class Control:
             self._changed.notify_all()
 
     # -- from the engine's thread ----------------------------------------------------------
+
+    def take_retakes(self) -> int:
+        """How many tilts are wanted again; asked for once."""
+        with self._changed:
+            count, self._retakes = self._retakes, 0
+            return count
 
     def move(self, cue: Cue, reason: str = "") -> None:
         """Change the state as the table says."""

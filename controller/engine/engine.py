@@ -11,7 +11,7 @@ from pathlib import Path
 from controller.engine.control import LOOK_EVERY_S, Control
 from controller.engine.faults import PASSING, pause_reason, recovery
 from controller.engine.states import ENDED, Cue
-from controller.errors import BridgeError, DualtiltError, SafetyStopError
+from controller.errors import BridgeError, DualtiltError, SafetyStopError, UsageError
 from controller.events import (
     Alerted,
     BeamChanged,
@@ -25,13 +25,14 @@ from controller.events import (
 from controller.exit_codes import ExitCode
 from controller.microscope.interface import LeaseError, Microscope, MicroscopeError
 from controller.microscope.safety import reach_safe_state
-from controller.plan import make_plan, steps_to_do
+from controller.plan import last_tilts, make_plan, steps_to_do
 from controller.processing_jobs import ProcessingJobs
+from controller.session.entries import TiltReopened
 from controller.session.session import Session
 from controller.steps.column import Column, RestartedError
 from controller.steps.context import Context, StopRequestedError
 from controller.steps.kinds import Step, carry_out
-from controller.steps.series_start import SeriesStart
+from controller.steps.series_start import SeriesStart, behind
 from controller.steps.tilt import Tilt
 
 TAKE_OVER_WITHIN_S = 10.0
@@ -58,7 +59,7 @@ class Engine:
     Attributes
     ----------
     pause, go_on, stop, answer
-        What an operator may say, from any thread; see :class:`Control`.
+        What an operator may say, from any thread, as well as `retake`; see :class:`Control`.
     """
 
     def __init__(
@@ -106,7 +107,9 @@ class Engine:
         self._tell_start(context)
         for step in steps_to_do(self._plan, self._session.ledger):
             self._enter(step.phase)
+            self._step_back(context)  # asked for in a pause before this step
             self._carry_out(step, context)
+            self._step_back(context)
         self._enter(None)
         if context.failures:
             worst = sorted(context.failures, key=lambda e: not isinstance(e, SafetyStopError))[0]
@@ -214,6 +217,40 @@ class Engine:
                 self._control.suspend(
                     f"{reason}; goes on when there is room", self._session.has_room
                 )
+
+    def retake(self, count: int) -> None:
+        """Have the last tilts of the series under way recorded again; from any thread.
+
+        The frames there are stay in the stack, marked and left out of processing.
+
+        Raises
+        ------
+        UsageError
+            No series is being recorded, or it has not so many tilts yet.
+        """
+        if self._phase not in (Phase.A, Phase.B):
+            raise UsageError("retake: no series is being recorded")
+        recorded = len(last_tilts(self._plan, self._session.ledger, self._phase))
+        if not 1 <= count <= recorded:
+            raise UsageError(f"retake: {count} tilts, and {recorded} are recorded in this series")
+        self._control.retake(count)
+
+    def _step_back(self, context: Context) -> None:
+        """Record again what the operator wants again, in the order it was recorded in."""
+        count = self._control.take_retakes()
+        if not count or self._phase is None:
+            return
+        tilts = last_tilts(self._plan, self._session.ledger, self._phase)[-count:]
+        for tilt, frame in tilts:
+            text = f"tilt {tilt.alpha_deg:+g} is recorded again: frame {frame.section} is left out"
+            context.alert(Level.WARNING, text, tilt.id)
+            self._session.enter(
+                TiltReopened(step_id=tilt.id, series=tilt.series, section=frame.section)
+            )
+        for tilt, _ in tilts:
+            start_deg = behind(tilt.alpha_deg, context.protocol, tilt.series)
+            self._control.between_steps(ends_series=False)
+            self._carry_out(tilt.model_copy(update={"approach_deg": start_deg}), context)
 
     def _take_up_again(self, step: Step, context: Context) -> None:
         """Put current, backlash and view right for a tilt whose microscope was restarted."""

@@ -20,7 +20,7 @@ from pydantic import ValidationError
 from controller.errors import UsageError
 from controller.microscope.interface import Data
 
-VERSION = 1
+VERSION = 2
 """Of the methods between service and client."""
 ADDRESS_FILE = Path("run", "service.json")
 _SUFFIX = ".session.json"

@@ -118,6 +118,10 @@ class ServiceClient:
         """Stop; the beam is blanked in every case."""
         self._command("stop", when.value)
 
+    def retake(self, count: int) -> None:
+        """Record the last `count` tilts of the series under way again."""
+        self._command("retake", count)
+
     def answer(self, answer: Answer) -> None:
         """Answer the open prompt."""
         self._command("answer", answer.model_dump_json())

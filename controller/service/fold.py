@@ -166,7 +166,12 @@ def _frame(status: SessionStatus, event: FrameRecorded) -> Changes:
 
 def _with_tilt(series: SeriesStatus, tilt: TiltStatus, planned: int) -> SeriesStatus:
     """The series with a tilt added, or replaced where it was taken again."""
-    others = tuple(known for known in series.tilts if known.index != tilt.index)
+    others = tuple(
+        known
+        for known in series.tilts
+        # a tilt recorded again takes its own place: there are no more than planned
+        if known.index != tilt.index and known.alpha_deg != tilt.alpha_deg
+    )
     tilts = tuple(sorted((*others, tilt), key=lambda known: known.index))
     return series.model_copy(update={"tilts": tilts, "planned": planned})
 

@@ -43,6 +43,9 @@ class SessionCommands(Protocol):
     def answer(self, answer: Answer) -> None:
         """Answer the open prompt."""
 
+    def retake(self, count: int) -> None:
+        """Record the last tilts again."""
+
 
 @expose
 class SessionView:
@@ -95,6 +98,10 @@ class SessionControl(SessionView):
     def stop(self, when: str) -> str:
         """Stop; `when` is a StopWhen."""
         return _outcome(lambda: self._commands.stop(StopWhen(when)))
+
+    def retake(self, count: int) -> str:
+        """Record the last `count` tilts again."""
+        return _outcome(lambda: self._commands.retake(int(count)))
 
     def answer(self, answer_json: str) -> str:
         """Answer the open prompt; the argument is an Answer."""

@@ -105,6 +105,15 @@ class FrameDamaged(Data):
     """Copy of the bytes found, relative to the session's folder."""
 
 
+class TiltReopened(Data):
+    """The operator wants this tilt again: its frame stays in the stack, and nothing may use it."""
+
+    kind: Literal["tilt-reopened"] = "tilt-reopened"
+    step_id: str
+    series: SeriesName
+    section: Annotated[int, Field(ge=0)]
+
+
 class TiltSkipped(Data):
     """No frame at this tilt, and why."""
 
@@ -165,6 +174,7 @@ Entry = Annotated[
     | FrameWritten
     | FrameRejected
     | FrameDamaged
+    | TiltReopened
     | TiltSkipped
     | Answered
     | FlipJudged

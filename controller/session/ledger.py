@@ -25,6 +25,7 @@ from controller.session.entries import (
     SessionOpened,
     SessionResumed,
     StepDone,
+    TiltReopened,
     TiltSkipped,
 )
 
@@ -124,6 +125,8 @@ def fold(ledger: Ledger, entry: Entry) -> Ledger:
         case FrameDamaged():
             where = (entry.series, entry.section)
             return replace(ledger, damaged={**ledger.damaged, where: entry})
+        case TiltReopened():
+            return _reopen(ledger, entry)
         case TiltSkipped():
             return replace(_complete(ledger, entry.step_id), skipped=(*ledger.skipped, entry))
         case Answered():
@@ -159,6 +162,19 @@ def _add_frame(ledger: Ledger, entry: FrameWritten) -> Ledger:
         _complete(settled, entry.step_id),
         frames=MappingProxyType(frames),
         centre=entry.info.stage,
+    )
+
+
+def _reopen(ledger: Ledger, entry: TiltReopened) -> Ledger:
+    """Have a tilt to be done again; its frame is as good as one that shows nothing."""
+    frames = tuple(
+        frame.model_copy(update={"verdict": "invalid"}) if frame.section == entry.section else frame
+        for frame in ledger.frames[entry.series]
+    )
+    return replace(
+        ledger,
+        completed=ledger.completed - {entry.step_id},
+        frames=MappingProxyType({**ledger.frames, entry.series: frames}),
     )
 
 

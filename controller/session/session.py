@@ -198,7 +198,8 @@ class Session:
     def missing_frames(self) -> int:
         """Frames that are still to come."""
         planned = len(self.protocol.series_a.tilts_deg) + len(self.protocol.series_b.tilts_deg)
-        return max(0, planned - sum(len(frames) for frames in self.ledger.frames.values()))
+        frames = [frame for series in self.ledger.frames.values() for frame in series]
+        return max(0, planned - len({f.step_id for f in frames} & self.ledger.completed))
 
     def has_room(self) -> bool:
         """Tell whether the next frame can be written."""

@@ -120,6 +120,19 @@ class Column:
             )
         return actual_pA
 
+    def have_current(self, step_id: str, current_pA: float) -> None:
+        """Verify the current, unless the one measured last will do: a look at the screen has its
+        price in dose.
+
+        Raises
+        ------
+        SafetyStopError
+            As `set_current`.
+        """
+        tolerance = self._session.protocol.limits.current_tolerance
+        if abs(self.current_pA - current_pA) > tolerance * current_pA:
+            self.set_current(step_id, current_pA)
+
     def set_defocus(self, step_id: str, defocus_nm: float) -> float:
         """Set the defocus; return the actual one, nm.
 

@@ -30,7 +30,7 @@ class EucentricHeight(StepData):
 
 def carry_out(step: EucentricHeight, context: Context) -> None:
     """Verify the current, bring the object to the middle at 0 degrees, then to the axis."""
-    context.column.set_current(step.id, step.current_pA)
+    context.column.have_current(step.id, step.current_pA)
     _turn(context, step.id, 0.0)
     keep_in_view(context, step.id, "track-height")
     refine_height(context, step.id)

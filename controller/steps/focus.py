@@ -40,7 +40,7 @@ class Focus(StepData):
 
 def carry_out(step: Focus, context: Context) -> None:
     """Verify the current, go to 0 degrees, focus on the specimen."""
-    context.column.set_current(step.id, step.current_pA)
+    context.column.have_current(step.id, step.current_pA)
     centre = context.session.ledger.centre.model_copy(update={"alpha_deg": 0.0})
     context.column.move(step.id, centre)
     context.column.wait(context.protocol.tracking.settle_s)

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import tomllib
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from controller.cli.plan import describe
 from controller.commands import StopWhen
 from controller.events import Alerted, FrameRecorded, Level, PromptOpened
 from controller.exit_codes import ExitCode
 from controller.microscope.interface import Microscope
 from controller.plan import make_plan
-from controller.session.entries import Focused
+from controller.protocol import Protocol
+from controller.session.entries import Answered, Focused
+from controller.session.ledger import fold_all
 from simulator.microscope import SimulatedMicroscope, create
 from simulator.settings import SimulatorSettings
 from tests.support.small_session import Run, open_session, stop_on
@@ -110,6 +114,52 @@ def test_no_focus_leaves_it_as_it_was_with_a_warning(tmp_path: Path) -> None:
     run = series_a(tmp_path / "s", BEFORE, microscope)
     assert microscope.status().defocus_nm == 10.0
     assert [alert.level for alert in told(run, "no focus found")] == [Level.WARNING]
+
+
+def test_a_resumed_series_has_the_focus_that_was_found(tmp_path: Path) -> None:
+    """A crash in a defocus series leaves the column anywhere in it."""
+    microscope = twin(optics={"focus_error_nm": 300.0}, stage={"eucentric_error_nm": 0.0})
+    first = Run(open_session(tmp_path / "s", PROTOCOL + BEFORE), microscope)  # type: ignore[arg-type]
+    first.on_event = stop_on(FrameRecorded, StopWhen.AFTER_TILT)
+    assert first.go() is ExitCode.INTERRUPTED
+    found_nm = microscope.status().defocus_nm
+    microscope.set_defocus("in the midst of a series", 900.0)
+    again = Run(open_session(tmp_path / "s"), microscope, answers=[])  # type: ignore[arg-type]
+    again.on_event = stop_on(PromptOpened, StopWhen.NOW)
+    assert again.go() is ExitCode.INTERRUPTED
+    assert microscope.status().defocus_nm == found_nm != 900.0
+    assert not told(again, "focus at")
+
+
+def test_what_was_in_focus_is_forgotten_when_the_grid_has_been_out() -> None:
+    focused = Focused(step_id="A-focus", defocus_nm=120.0, beside_nm=30.0)
+    out = Answered(step_id="flip", prompt_id="flip", value="done", reason="", by="operator")
+    assert fold_all([focused]).focus == focused
+    assert fold_all([focused, out]).focus is None
+
+
+PLANNED = {
+    "eucentric height": (HEIGHT, {"A-height", "B-height"}, set()),
+    "before a series": (BEFORE, {"A-focus", "B-focus"}, set()),
+    "during it": (DURING, {"A-focus", "B-focus"}, {"A-002", "A-004", "B-002"}),
+    "all": (
+        HEIGHT + DURING,
+        {"A-height", "A-focus", "B-height", "B-focus"},
+        {"A-002", "A-004", "B-002"},
+    ),
+}
+
+
+@pytest.mark.parametrize("name", PLANNED)
+def test_the_plan_says_when(name: str) -> None:
+    protocol, steps, focused_tilts = PLANNED[name]
+    plan = make_plan(Protocol.model_validate(tomllib.loads(PROTOCOL + protocol)))
+    said = {step.id: describe(step) for step in plan.steps}
+    added = {step.id for step in plan.steps if step.kind in ("eucentric", "focus")}
+    assert added == steps
+    assert {id_ for id_, words in said.items() if "focus beside" in words} == focused_tilts
+    order = list(said)
+    assert all(order.index(id_) < order.index(f"{id_[0]}-start") for id_ in added)
 
 
 @pytest.mark.parametrize("protocol", [BEFORE, DURING, HEIGHT, HEIGHT + DURING])

@@ -43,6 +43,8 @@ class Case:
 CASES = (
     Case("pause", "pause", ExitCode.OK, ("pause",), "pausing, beam blanked"),
     Case("go on", "pause --go-on", ExitCode.OK, ("go on",), "going on"),
+    Case("retake", "retake", ExitCode.OK, (("retake", 1),), "1 tilt is recorded again"),
+    Case("retake 3", "retake --tilts 3", ExitCode.OK, (("retake", 3),), "3 tilts are recorded"),
     Case("stop", "stop", ExitCode.OK, (StopWhen.AFTER_TILT,), "dualtilt resume"),
     Case("stop now", "stop --when now", ExitCode.OK, (StopWhen.NOW,), "stopping, now"),
     Case(

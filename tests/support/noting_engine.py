@@ -26,5 +26,8 @@ class NotingEngine:
     def stop(self, when: StopWhen) -> None:
         self.told.append(when)
 
+    def retake(self, count: int) -> None:
+        self.told.append(("retake", count))
+
     def answer(self, answer: Answer) -> None:
         self.told.append(answer)

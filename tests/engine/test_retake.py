@@ -1,0 +1,132 @@
+"""Stepping back: the operator has the last tilts recorded again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from controller.commands import StopWhen
+from controller.engine import Engine
+from controller.errors import UsageError
+from controller.events import Event, FrameRecorded, Record, State, StateChanged
+from controller.exit_codes import ExitCode
+from controller.service.fold import fold
+from controller.service.status import SessionStatus
+from processing.files.mdoc import read_mdoc
+from tests.support.fake_microscope import FakeMicroscope
+from tests.support.small_session import PROTOCOL, TILTS_A, Run, open_session
+
+
+def after(index: int, act: Callable[[Engine], None]) -> Callable[[Event, Engine], None]:
+    """Act once, right after a frame of A."""
+
+    def look(event: Event, engine: Engine) -> None:
+        if isinstance(event, FrameRecorded) and (event.series, event.index) == ("A", index):
+            act(engine)
+
+    return look
+
+
+def recorded(run: Run) -> list[float]:
+    return [event.alpha_deg for event in run.of(FrameRecorded) if event.series == "A"]
+
+
+def excluded(folder: Path) -> list[int]:
+    return [s.z_value for s in read_mdoc(folder / "A.mrc.mdoc").sections if s.excluded]
+
+
+@pytest.mark.parametrize(
+    ("index", "count", "order", "left_out"),
+    [
+        (1, 1, [-20.0, -10.0, -10.0, 0.0, 10.0, 20.0], [1]),
+        (2, 2, [-20.0, -10.0, 0.0, -10.0, 0.0, 10.0, 20.0], [1, 2]),
+        (4, 1, [*TILTS_A, 20.0], [4]),
+    ],
+    ids=["the last", "the last two", "at the end of the series"],
+)
+def test_tilts_are_recorded_again_and_the_old_frames_left_out(
+    tmp_path: Path, index: int, count: int, order: list[float], left_out: list[int]
+) -> None:
+    run = Run(open_session(tmp_path / "s"), on_event=after(index, lambda e: e.retake(count)))
+    assert run.go() is ExitCode.OK
+    assert recorded(run) == order
+    assert excluded(tmp_path / "s") == left_out
+    assert run.session.missing_frames == 0
+
+
+def test_the_count_on_the_screen_stays_that_of_the_plan(tmp_path: Path) -> None:
+    run = Run(open_session(tmp_path / "s"), on_event=after(2, lambda e: e.retake(2)))
+    run.go()
+    status = SessionStatus()
+    for seq, event in enumerate(run.events):
+        record = Record(seq=seq, at="2026-01-22T19:00:00.000+01:00", event=event)
+        status = fold(status, record)
+    assert [tilt.alpha_deg for tilt in status.series["A"].tilts] == [-20.0, -10.0, 0.0, 10.0, 20.0]
+    assert status.series["A"].planned == 5
+
+
+def test_what_is_asked_in_a_pause_is_done_when_it_ends(tmp_path: Path) -> None:
+    def look(event: Event, engine: Engine) -> None:
+        after(1, lambda e: e.pause())(event, engine)
+        if isinstance(event, StateChanged) and event.state is State.PAUSED:
+            engine.retake(1)
+            engine.go_on()
+
+    run = Run(open_session(tmp_path / "s"), on_event=look)
+    assert run.go() is ExitCode.OK
+    assert recorded(run) == [-20.0, -10.0, -10.0, 0.0, 10.0, 20.0]
+
+
+def test_it_is_approached_from_behind(tmp_path: Path) -> None:
+    run = Run(open_session(tmp_path / "s"), on_event=after(2, lambda e: e.retake(1)))
+    moves: list[float] = []
+    plain = FakeMicroscope.move_stage
+
+    class Watched(FakeMicroscope):
+        def move_stage(self, request_id, target):  # type: ignore[no-untyped-def]
+            moves.append(target.alpha_deg)
+            return plain(self, request_id, target)
+
+    run.microscope = Watched()
+    assert run.go() is ExitCode.OK
+    third = moves.index(0.0, moves.index(-10.0))
+    assert -3.0 in moves[third:] and moves[moves.index(-3.0, third) + 1] == 0.0
+
+
+def test_a_crash_between_leaves_the_tilt_to_be_done(tmp_path: Path) -> None:
+    def look(event: Event, engine: Engine) -> None:
+        if isinstance(event, FrameRecorded) and (event.series, event.index) == ("A", 2):
+            engine.retake(2)
+            engine.stop(StopWhen.AFTER_TILT)
+
+    first = Run(open_session(tmp_path / "s"), on_event=look)
+    assert first.go() is ExitCode.INTERRUPTED
+    assert recorded(first) == [-20.0, -10.0, 0.0]
+    again = Run(open_session(tmp_path / "s"))
+    assert again.go() is ExitCode.OK
+    assert recorded(again) == [-10.0, 0.0, 10.0, 20.0]
+    assert excluded(tmp_path / "s") == [1, 2]
+
+
+@pytest.mark.parametrize("count", [0, -1, 3])
+def test_no_more_than_there_is_can_be_asked_for(tmp_path: Path, count: int) -> None:
+    said: list[str] = []
+
+    def ask(engine: Engine) -> None:
+        with pytest.raises(UsageError) as refused:
+            engine.retake(count)
+        said.append(str(refused.value))
+
+    run = Run(open_session(tmp_path / "s"), on_event=after(1, ask))
+    assert run.go() is ExitCode.OK
+    assert "2 are recorded" in said[0]
+    assert recorded(run) == TILTS_A
+
+
+def test_nothing_can_be_asked_for_where_no_series_is(tmp_path: Path) -> None:
+    run = Run(open_session(tmp_path / "s", PROTOCOL))
+    with pytest.raises(UsageError, match="no series is being recorded"):
+        run.engine.retake(1)
+    run.session.close()
