@@ -233,6 +233,19 @@ class Counted(Data):
     diameter_nm: float | None = None
 
 
+class Advised(Data):
+    """What the live processing says of the recording, with the figure it goes by."""
+
+    kind: Literal["advised"] = "advised"
+    series: SeriesName
+    topic: Literal["retake", "convergence", "blurred-side"]
+    text: str
+    ok: bool
+    """False where somebody may want to act."""
+    index: int | None = None
+    """Section that is worth taking again."""
+
+
 class PreviewReady(Data):
     """A picture for the screen: 2D uint8 .npy, row 0 at the bottom."""
 
@@ -275,6 +288,7 @@ Event = Annotated[
     | ProcessingProgressed
     | TiltJudged
     | Counted
+    | Advised
     | PreviewReady
     | ProcessingFailed
     | ReportWritten,

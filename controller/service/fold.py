@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from controller.events import (
+    Advised,
     Alerted,
     BeamChanged,
     Checked,
@@ -52,6 +53,7 @@ CHECKED_PHASES = (Phase.PREFLIGHT, Phase.FLIP)
 """Each begins a check list of its own."""
 _JOB_OF_FINAL_COUNT: dict[Which, str] = {"A": "A", "B": "B", "fused": "fuse"}
 """The count is the last a job says."""
+LIVE_JOBS = ("live-A", "live-B")
 Changes = dict[str, Any]
 """Fields of the status and their new values."""
 
@@ -194,6 +196,8 @@ def _counted(status: SessionStatus, event: Counted) -> Changes:
         tilts_used=event.tilts_used, n=event.n, n_low=event.n_low, n_high=event.n_high
     )
     known = status.counts.get(event.which)
+    if event.live and known is not None and not known.live:
+        return {}  # a live count that was overtaken by the final one
     earlier = known.points if known is not None else ()
     count = CountStatus(
         points=(*(p for p in earlier if p.tilts_used < point.tilts_used or not event.live), point),
@@ -203,6 +207,12 @@ def _counted(status: SessionStatus, event: Counted) -> Changes:
     done = _JOB_OF_FINAL_COUNT.get(event.which) if not event.live else None
     under_way = {job: known for job, known in status.processing.items() if job != done}
     return {"counts": {**status.counts, event.which: count}, "processing": under_way}
+
+
+def _advised(status: SessionStatus, event: Advised) -> Changes:
+    about = (event.series, event.topic, event.index)
+    others = [known for known in status.advice if (known.series, known.topic, known.index) != about]
+    return {"advice": (*others, event)}
 
 
 def _opened(_: SessionStatus, record: Record, event: PromptOpened) -> Changes:
@@ -221,7 +231,8 @@ def _flip_checked(_: SessionStatus, event: FlipChecked) -> Changes:
 def _progressed(status: SessionStatus, event: ProcessingProgressed) -> Changes:
     others = {job: known for job, known in status.processing.items() if job != event.job}
     under_way = {**others, event.job: event} if event.fraction < 1 else others
-    return {"processing": under_way, "behind": event.behind}
+    live = event.job in LIVE_JOBS  # no other job knows how far behind the live view is
+    return {"processing": under_way, "behind": event.behind if live else status.behind}
 
 
 def _preview(status: SessionStatus, record: Record, event: PreviewReady) -> Changes:
@@ -273,6 +284,7 @@ _FOLDS: dict[type[Event], Fold] = {
     ProcessingProgressed: _of_event(_progressed),
     TiltJudged: _of_event(_judged),
     Counted: _of_event(_counted),
+    Advised: _of_event(_advised),
     PreviewReady: _of_record(_preview),
     ProcessingFailed: _of_event(_processing_failed),
     ReportWritten: _of_event(_report),

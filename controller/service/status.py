@@ -10,6 +10,7 @@ from enum import StrEnum
 from pydantic import Field
 
 from controller.events import (
+    Advised,
     Alerted,
     Checked,
     FlipChecked,
@@ -165,6 +166,8 @@ class SessionStatus(Data):
     left_s: float | None = None
     beam: BeamStatus | None = None
     counts: dict[Which, CountStatus] = Field(default_factory=dict)
+    advice: tuple[Advised, ...] = ()
+    """The newest word on each topic of each series, and on each tilt worth taking again."""
     checks: tuple[Checked, ...] = ()
     """The newest check list: of the pre-flight, or around the flip."""
     showers: tuple[Showered, ...] = ()

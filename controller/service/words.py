@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from controller.events import (
+    Advised,
     Alerted,
     BeamChanged,
     Checked,
@@ -181,6 +182,11 @@ def _counted(event: Counted) -> str:
     return f"particles {event.which}: {count(event)}{so_far}{diameter}"
 
 
+def advice(event: Advised) -> str:
+    """What the live processing says, for log and screen."""
+    return f"{event.series}: {event.text}"
+
+
 def _flip(event: FlipChecked) -> str:
     word = "accepted" if event.accepted else "REFUSED"
     if not was_compared(event):
@@ -246,6 +252,7 @@ _TELLERS: dict[type, Callable[[Any], str]] = {
     ProcessingProgressed: _progress,
     TiltJudged: _judged,
     Counted: _counted,
+    Advised: advice,
     PreviewReady: lambda event: f"picture {event.view}: {event.caption}",
     ProcessingFailed: _failure,
     ReportWritten: lambda event: f"report written: {event.path}",

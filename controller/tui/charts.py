@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from controller.events import Phase, SeriesName
+from controller.events import Phase, SeriesName, Which
 from controller.service.status import RESIDUAL_LIMIT_PX, SessionStatus
 from controller.tui.braille import Chart, Curve
 
@@ -19,9 +19,9 @@ def charts_of(status: SessionStatus) -> tuple[Chart, ...]:
         case Phase.A:
             return (_residuals(status, ("A",)), _particles(status, ("A",)))
         case Phase.B:
-            return (_residuals(status, ("B",)), _particles(status, ("A", "B")))
+            return (_residuals(status, ("B",)), _particles(status, ("A", "B", "fused")))
         case Phase.FLIP | Phase.FUSE | Phase.REPORT:
-            return (_residuals(status, ("A", "B")), _particles(status, ("A", "B")))
+            return (_residuals(status, ("A", "B")), _particles(status, ("A", "B", "fused")))
         case _:
             return NO_CHARTS
 
@@ -50,18 +50,19 @@ def _residuals(status: SessionStatus, names: tuple[SeriesName, ...]) -> Chart:
     )
 
 
-def _particles(status: SessionStatus, names: tuple[SeriesName, ...]) -> Chart:
-    counted = [name for name in names if name in status.counts]
+def _particles(status: SessionStatus, names: tuple[Which, ...]) -> Chart:
+    before = {"fused": len(status.series["A"].tilts)}  # fused counts are drawn as B grows
     curves = tuple(
         Curve(
             name,
-            tuple((float(point.tilts_used), float(point.n)) for point in points),
-            tuple((float(point.n_low), float(point.n_high)) for point in points),
+            tuple((float(p.tilts_used - before.get(name, 0)), float(p.n)) for p in points),
+            tuple((float(p.n_low), float(p.n_high)) for p in points),
         )
-        for name in counted
+        for name in names
+        if name in status.counts
         for points in [status.counts[name].points]
     )
-    planned = max([status.series[name].planned for name in names], default=0)
+    planned = max(series.planned for series in status.series.values())
     return Chart(
         title="particles vs tilts used",
         curves=curves,

@@ -11,10 +11,12 @@ from controller.events import Phase, SeriesName, Which
 from controller.service import words
 from controller.service.status import RESIDUAL_LIMIT_PX, CountStatus, SessionStatus, TiltStatus
 from controller.tui.layout import SIDE_CELLS
-from controller.tui.styles import BAD, GOOD
+from controller.tui.styles import BAD, GOOD, WARNING
 
 Lines = list[Text]
 BAR_CELLS = 12
+ADVICE_ROWS = 4
+"""With the rest they leave two plots at 80 x 24; the log has every word."""
 FOUND: tuple[tuple[Which, str], ...] = (
     ("A", "A only"),
     ("B", "B only"),
@@ -104,8 +106,26 @@ def _series(status: SessionStatus) -> Lines:
         _line("dose ", (words.dose(status), "bold"), "  ", _budget_bar(status)),
         _line(*_alignment(tilt, series.tilts)),
         _line("particles ", *_found(status, name)),
+        *([_line("fused     ", *_found(status, "fused"))] if "fused" in status.counts else []),
+        *_advice(status, name),
         *_jobs(status),
     ]
+
+
+def _advice(status: SessionStatus, name: SeriesName) -> Lines:
+    """What the live processing says of the series; what somebody may want to act on comes first."""
+    about = [advised for advised in status.advice if advised.series == name]
+    about.sort(key=lambda advised: advised.ok)  # stable: what was said first comes first
+    rows: Lines = []
+    for advised in about:
+        mark, style = ("· ", "") if advised.ok else ("! ", WARNING)
+        rows += [
+            Text(f"{mark if i == 0 else '  '}{part}", style, no_wrap=True)
+            for i, part in enumerate(wrap(advised.text, SIDE_CELLS - 4))
+        ]
+    if len(rows) > ADVICE_ROWS:
+        rows[ADVICE_ROWS - 1 :] = [rows[ADVICE_ROWS - 1].append(" … l")]
+    return rows
 
 
 def _counts(tilt: TiltStatus | None) -> list[str | tuple[str, str]]:
@@ -133,7 +153,7 @@ def _alignment(
     ]
 
 
-def _found(status: SessionStatus, name: SeriesName) -> list[str | tuple[str, str]]:
+def _found(status: SessionStatus, name: Which) -> list[str | tuple[str, str]]:
     known = status.counts.get(name)
     if known is None:
         return ["not counted yet"]

@@ -13,7 +13,7 @@ from textual.widget import Widget
 from controller.tui.braille import Chart, draw, y_range
 
 AXIS_CELLS = 6
-INKS = {"limit": "plot--limit", "B": "plot--second", "": "plot--axis"}
+INKS = {"limit": "plot--limit", "B": "plot--second", "fused": "plot--third", "": "plot--axis"}
 """Component class of each curve; any other is drawn as the first."""
 
 
@@ -24,6 +24,7 @@ class Plot(Widget):
         "plot--axis",
         "plot--first",
         "plot--second",
+        "plot--third",
         "plot--limit",
     }
 

@@ -10,6 +10,7 @@ from typing import get_args
 import pytest
 
 from controller.events import (
+    Advised,
     Alerted,
     BeamChanged,
     Checked,
@@ -27,6 +28,7 @@ from controller.events import (
     PromptAnswered,
     PromptOpened,
     Record,
+    SeriesName,
     State,
     StateChanged,
     TiltJudged,
@@ -65,6 +67,10 @@ def frame(index: int, verdict: str = "ok", **changes: object) -> FrameRecorded:
 
 def judged(index: int, residual_px: float) -> TiltJudged:
     return TiltJudged(series="A", index=index, residual_px=residual_px, shift_px=(0.3, 0.4))
+
+
+def advised(series: SeriesName, topic: str, text: str = "why", index: int | None = None) -> Advised:
+    return Advised(series=series, topic=topic, text=text, ok=False, index=index)  # type: ignore[arg-type]
 
 
 def count(n: int, tilts: int, live: bool = True) -> Counted:
@@ -166,6 +172,24 @@ FOLDS = (
         False,
     ),
     Case(
+        "the newest advice on each topic of each series, and on each tilt",
+        (
+            advised("A", "convergence", "old"),
+            advised("A", "retake", "third", 2),
+            advised("A", "retake", "fourth", 3),
+            advised("B", "convergence", "B's"),
+            advised("A", "convergence", "new"),
+        ),
+        lambda s: [known.text for known in s.advice],
+        ["third", "fourth", "B's", "new"],
+    ),
+    Case(
+        "a live count that comes after the final one is late",
+        (count(300, 73, live=False), count(290, 70)),
+        lambda s: (s.counts["A"].latest.n, s.counts["A"].live),
+        (300, False),
+    ),
+    Case(
         "a prompt opens",
         (PromptOpened(prompt=script.FLIP_PROMPT),),
         lambda s: (s.prompt, s.prompt_seq),
@@ -224,7 +248,7 @@ FOLDS = (
             ProcessingProgressed(job="A", stage="SSR", fraction=1.0, behind=2),
         ),
         lambda s: (sorted(s.processing), s.behind),
-        (["live-B"], 2),
+        (["live-B"], 4),
     ),
     Case(
         "a failure said again and again is one",
@@ -267,7 +291,7 @@ def test_every_kind_of_event_can_be_folded_and_told() -> None:
     seen = set()
     events = [*script.whole(Path("/x")), Alerted(level=Level.INFO, text="i")]
     events += [PreviewReady(view="frame", path="p.npy"), ProcessingFailed(job="A", reason="r")]
-    events += [PauseAsked(waiting=True)]
+    events += [PauseAsked(waiting=True), advised("A", "retake", index=3)]
     for record in script.records(iter(events)):
         assert fold(SessionStatus(), record).seq == record.seq
         assert tell(record)

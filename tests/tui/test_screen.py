@@ -11,7 +11,9 @@ import pytest
 from textual.pilot import Pilot
 
 from controller.events import (
+    Advised,
     Alerted,
+    Counted,
     Event,
     Level,
     Phase,
@@ -29,6 +31,24 @@ UP_TO_A: tuple[Callable[[], Iterator[Event]], ...] = (script.preflight, script.s
 
 
 BEGUN = PhaseStarted(phase=Phase.A)
+LIVE_WORD = (
+    Advised(series="A", topic="convergence", text="of the other series", ok=False),
+    Advised(series="B", topic="blurred-side", text="neither side is blurred " * 5, ok=True),
+    Advised(
+        series="B",
+        topic="convergence",
+        text="count not settled: the last 34 tilts would change it by +210",
+        ok=False,
+    ),
+    Advised(
+        series="B",
+        topic="retake",
+        text="#12 at -52.0°: blurred; take it again",
+        ok=False,
+        index=11,
+    ),
+    Counted(which="fused", n=6900, n_low=6840, n_high=6960, tilts_used=113, live=True),
+)
 
 
 def upto_a41() -> list[Event]:
@@ -79,6 +99,18 @@ PHASES: dict[str, tuple[list[Event], tuple[str, ...]]] = {
     "series A, nothing seen yet": (
         [script.started(FOLDER), *chain.from_iterable(part() for part in UP_TO_A), BEGUN],
         ("[ A 0/73 ]", "particles not counted yet", "nothing yet"),
+    ),
+    "series B, with advice": (
+        [*upto_flip(), *script.flipped(), *script.series("B", 40), *LIVE_WORD],
+        (
+            "[ B 40/74 ]",
+            "! #12 at -52.0°: blurred; take it again",
+            "! count not settled: the last 34 tilts",
+            "  would change it by +210",
+            "fused     6900 ± 60",
+            "residual/px vs tilt",
+            "particles vs tilts used  A B fused",
+        ),
     ),
     "flip": (
         upto_flip(),

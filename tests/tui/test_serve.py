@@ -213,7 +213,5 @@ def test_where_it_cannot_serve(
     assert main(["serve", str(tmp_path)]) == ExitCode.USAGE
     said = capsys.readouterr().err.splitlines()
     assert len(said) == 3
-    for wanted, line in zip(
-        (f"port {port}", "holds no session", "[web]"), said, strict=True
-    ):
+    for wanted, line in zip((f"port {port}", "holds no session", "[web]"), said, strict=True):
         assert wanted in line
