@@ -7,7 +7,7 @@ BIN := .venv/bin
 endif
 READY := .venv/.ready
 
-.PHONY: demo test lint bench accuracy soak screenshots schema clean
+.PHONY: demo test lint bench accuracy gate soak screenshots schema clean
 
 demo: $(READY)
 	$(BIN)/dualtilt demo
@@ -30,6 +30,10 @@ accuracy: $(READY)
 	$(BIN)/python -m tests.accuracy.alignment
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m tests.accuracy fcc multi-grain disordered --seeds 20
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m tests.accuracy
+
+# a hundred right flips and a hundred wrong ones against the gate: half an hour
+gate: $(READY)
+	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m tests.gate
 
 soak: $(READY)
 	$(BIN)/python -m tests.soak

@@ -18,6 +18,7 @@ from controller.steps.flip import FlipGrid
 from controller.steps.flip_check import check_scans, check_tilts_deg
 from controller.steps.focus import Focus, planned_shots
 from controller.steps.kinds import Step
+from controller.steps.maps import map_scans
 from controller.steps.prediction import LEAST_KNOWN
 from controller.steps.preflight import Preflight
 from controller.steps.process import Fuse, Process
@@ -224,7 +225,7 @@ def _is_focused(index: int, series: Series, protocol: Protocol) -> bool:
 
 
 def _flip(protocol: Protocol) -> Step:
-    scans = check_scans(protocol)
+    scans = (*map_scans(protocol), *check_scans(protocol))  # maps of A, then all of B
     there_and_back = sum(2 * _move_s(0.0, tilt, protocol) for tilt in check_tilts_deg(protocol))
     return FlipGrid(
         id="flip",

@@ -36,6 +36,8 @@ MARGIN_NM = 16.0
 """Particles this far outside the field still count; it also keeps the far side from wrapping."""
 FINEST_DETAIL = 11.0
 """The working grid has at least so many pixels on a particle's diameter."""
+LARGEST_SIDE = 1536
+"""Of the working grid, without its margin: a survey map is not worth finer ones."""
 _RADIAL_SAMPLES = 192
 _BASIS_TOLERANCE = 3e-4
 _SPLINE_DEGREE = 5
@@ -56,8 +58,9 @@ class Raster:
 
     @classmethod
     def around(cls, scan: ScanSettings, finest_nm: float) -> Raster:
-        """Pad and refine `scan` until its pixels are not above `finest_nm`."""
-        refinement = int(np.ceil(scan.pixel_nm / finest_nm))
+        """Pad and refine `scan` until its pixels are not above `finest_nm`, or there are enough."""
+        enough = max(1, LARGEST_SIDE // max(scan.width_px, scan.height_px))
+        refinement = min(enough, int(np.ceil(scan.pixel_nm / finest_nm)))
         pixel_nm = scan.pixel_nm / refinement
         margin = int(np.ceil(MARGIN_NM / pixel_nm))
         return cls(

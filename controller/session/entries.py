@@ -134,6 +134,18 @@ class Answered(Data):
     by: str
 
 
+class MapRecorded(Data):
+    """A survey image is on disk, beside the stacks."""
+
+    kind: Literal["map-recorded"] = "map-recorded"
+    step_id: str
+    name: str
+    """A-low, B-middle, ...; the last of a name counts."""
+    path: str
+    """Relative to the session's folder."""
+    info: FrameInfo
+
+
 class FlipJudged(Data):
     """What the check of the flip found; with an override, in spite of what."""
 
@@ -177,6 +189,7 @@ Entry = Annotated[
     | TiltReopened
     | TiltSkipped
     | Answered
+    | MapRecorded
     | FlipJudged
     | JobEnded
     | Focused

@@ -105,6 +105,11 @@ class SessionFolder:
         return self.path / "previews"
 
     @property
+    def maps(self) -> Path:
+        """Survey images around the flip."""
+        return self.path / "maps"
+
+    @property
     def rejected(self) -> Path:
         """Frames that were taken again."""
         return self.path / "rejected"

@@ -22,6 +22,7 @@ from controller.session.entries import (
     FrameRejected,
     FrameWritten,
     JobEnded,
+    MapRecorded,
     SessionOpened,
     SessionResumed,
     StepDone,
@@ -55,6 +56,8 @@ class Ledger:
         By request id; one without a known outcome counts in full.
     centre
         Stage position that last had the object in view.
+    maps
+        Survey images by name.
     flip
         What the flip's check found, once B is allowed.
     focus
@@ -72,6 +75,7 @@ class Ledger:
     exposures: Mapping[str, Exposure] = field(default_factory=dict)
     answers: tuple[Answered, ...] = ()
     centre: StagePosition = field(default_factory=StagePosition)
+    maps: Mapping[str, MapRecorded] = field(default_factory=dict)
     flip: FlipChecked | None = None
     focus: Focused | None = None
     jobs_done: frozenset[Job] = frozenset()
@@ -133,6 +137,9 @@ def fold(ledger: Ledger, entry: Entry) -> Ledger:
             # what was in focus has been out: the operator has focused anew
             focus = None if entry.prompt_id == "flip" else ledger.focus
             return replace(ledger, answers=(*ledger.answers, entry), focus=focus)
+        case MapRecorded():
+            charged = _settle(ledger, entry.info.frame_id, entry.info.dose_e_per_A2)
+            return replace(charged, maps={**ledger.maps, entry.name: entry})
         case FlipJudged():
             return replace(ledger, flip=entry.check)
         case JobEnded():

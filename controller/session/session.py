@@ -22,6 +22,7 @@ from controller.session.entries import (
     Entry,
     FrameRejected,
     FrameWritten,
+    MapRecorded,
     SessionOpened,
     SessionResumed,
     Verdict,
@@ -31,6 +32,7 @@ from controller.session.journal import Journal
 from controller.session.ledger import fold
 from controller.session.recorder import SeriesRecorder
 from controller.session.recovery import NOTHING_YET, SERIES, as_run, recover
+from processing.files.mrc import read_stack, write_images
 
 BYTES_BESIDE_THE_FRAMES = 8 << 20
 """Room that journal, log, mdoc and previews want."""
@@ -167,6 +169,30 @@ class Session:
                 path=str(path.relative_to(self.folder.path)),
             )
         )
+
+    def record_map(self, frame: Frame, step_id: str, name: str) -> None:
+        """Keep a survey image beside the stacks, and charge it.
+
+        Raises
+        ------
+        OSError
+            Disk full or gone; calling again is safe.
+        """
+        self.folder.maps.mkdir(exist_ok=True)
+        path = self.folder.maps / f"{name}.mrc"
+        write_images(path, frame.pixels[None], frame.info.scan.pixel_nm)
+        relative = str(path.relative_to(self.folder.path))
+        self.enter(MapRecorded(step_id=step_id, name=name, path=relative, info=frame.info))
+
+    def map_image(self, recorded: MapRecorded) -> NDArray[Any]:
+        """Read a survey image [y, x] again.
+
+        Raises
+        ------
+        InputFileError
+            It is gone or damaged.
+        """
+        return np.asarray(read_stack(self.folder.path / recorded.path).data[0])
 
     def write_companions(self, series: SeriesName) -> None:
         """Bring a series' mdoc and rawtlt up to date.

@@ -13,18 +13,20 @@ from controller.session.ledger import Ledger
 from controller.steps.base import StepData
 from controller.steps.context import Context, StopRequestedError
 from controller.steps.flip_check import check_flip
+from controller.steps.maps import survey_before
 
-ZERO_TOLERANCE_DEG = 0.2
+ZERO_TOLERANCE_DEG, ZERO_TOLERANCE_NM = 0.2, 1000.0
 
 MISTAKES = tuple(hands.value for hands in Remount if hands is not Remount.FLIPPED)
 
 INSTRUCTIONS = """\
-The beam is blanked and the stage is at zero.
-1. Retract the holder and take the grid out.
+The beam is blanked and the stage is at zero; the column valves are {valves}.
+1. See the valves closed, retract the holder and take the grid out.
 2. Turn it upside-down: half a turn about an axis in its plane.
-3. Put it back, about 90 degrees in its plane from before if you can choose.
-4. Insert the holder, bring the same assembly to the middle, eucentric and in focus.
-5. Change no scan setting: rotation, mirroring and size stay as in series A."""
+3. Put it back, about 90 degrees in its plane from before if you can choose: series B then also
+   fills the wedge of {wedge_deg:.0f} degrees that the tilts of A leave out.
+4. Insert the holder, bring the same assembly into view, eucentric and in focus.
+5. Change no setting of scan or detector: rotation, mirroring, size and gain stay as in series A."""
 
 
 class FlipGrid(StepData):
@@ -56,13 +58,19 @@ def _flip_confirmed(ledger: Ledger) -> bool:
 
 
 def _ask_for_it(step: FlipGrid, context: Context) -> None:
+    survey_before(context, step.id)
     context.column.blank()
     _check_before(context.column.move(step.id, StagePosition()), context)
     simulated = context.column.description.simulated
+    tilts_deg = context.protocol.series_a.tilts_deg
+    instructions = INSTRUCTIONS.format(
+        valves="open" if context.column.microscope.status().valves_open else "closed",
+        wedge_deg=180 - (max(tilts_deg) - min(tilts_deg)),
+    )
     prompt = Prompt(
         id="flip",
         title="Flip the grid",
-        text=INSTRUCTIONS + (REHEARSAL if simulated else ""),
+        text=instructions + (REHEARSAL if simulated else ""),
         choices=("done", "stop", *(MISTAKES if simulated else ())),
     )
     answer = context.operator.ask(step.id, prompt)
@@ -83,12 +91,21 @@ def _let_hands_act(context: Context) -> None:
 
 def _check_before(stage: StagePosition, context: Context) -> None:
     status = context.column.microscope.status()
-    at_zero = abs(stage.alpha_deg) <= ZERO_TOLERANCE_DEG
+    at_zero = abs(stage.alpha_deg) <= ZERO_TOLERANCE_DEG and _is_on_axis(stage)
     for name, ok, detail in (
         ("beam blanked", status.beam_blanked, "blanked" if status.beam_blanked else "NOT blanked"),
-        ("stage at zero", at_zero, f"alpha {stage.alpha_deg:+.2f} degrees"),
+        (
+            "stage at zero",
+            at_zero,
+            f"alpha {stage.alpha_deg:+.2f} degrees, x {stage.x_nm:+.0f}, y {stage.y_nm:+.0f}, "
+            f"z {stage.z_nm:+.0f} nm",
+        ),
     ):
         context.publish(Checked(name=name, ok=ok, detail=detail))
+
+
+def _is_on_axis(stage: StagePosition) -> bool:
+    return max(abs(stage.x_nm), abs(stage.y_nm), abs(stage.z_nm)) <= ZERO_TOLERANCE_NM
 
 
 def _checked(step: FlipGrid, context: Context) -> bool:

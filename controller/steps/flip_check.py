@@ -6,7 +6,9 @@ from controller.events import FlipChecked
 from controller.microscope.interface import Frame, FrameInfo, ScanSettings
 from controller.protocol import Flip, Protocol
 from controller.steps.context import Context
+from controller.steps.maps import go_to, map_scans, survey_after, survey_middle
 from controller.steps.scan_check import look_at_scan
+from controller.steps.settling import settle
 from controller.steps.sighting import sight
 from controller.steps.tracking import WIDE, keep_in_view, limit_px, low_dose_scan, shoot
 from processing.errors import ProcessingError
@@ -28,17 +30,48 @@ def check_scans(protocol: Protocol) -> tuple[ScanSettings, ...]:
     """Exposures of a check in which nothing goes wrong: for the scan, to centre, at each tilt."""
     shots = 1 + len(check_tilts_deg(protocol))
     wide = low_dose_scan(protocol, WIDE)
-    return (*(wide,) * SHOTS_OF_THE_SCAN, *(low_dose_scan(protocol),) * shots)
+    return (
+        *(wide,) * SHOTS_OF_THE_SCAN,
+        *map_scans(protocol),
+        *(low_dose_scan(protocol),) * shots,
+    )
 
 
 def check_flip(context: Context, step_id: str) -> FlipChecked:
-    """Look at the object in the middle of the field and say whether it is A's, flipped."""
+    """Find A's object on the flipped grid and say whether it is that, flipped.
+
+    Where the map shows several assemblies, the likeliest are looked at in turn until one is A's.
+    """
     context.column.set_current(step_id, context.protocol.series_b.current_pA)
     _tilt_to(context, step_id, 0.0)
     look = look_at_scan(context, step_id)
     if look is not None and look.fault:
         return not_compared(f"{look.fault}: put the scan settings back as they were in series A")
+    candidates = survey_after(context, step_id)
+    checks = []
+    for candidate in candidates:
+        go_to(context, step_id, candidate)
+        checks.append(_check_in_view(context, step_id))
+        if _is_the_object(checks[-1], context.protocol.flip):
+            return checks[-1]
+    if checks:
+        return max(checks, key=_likeness)
+    return _check_in_view(context, step_id)
+
+
+def _is_the_object(check: FlipChecked, flip: Flip) -> bool:
+    return _likeness(check) >= flip.least_score
+
+
+def _likeness(check: FlipChecked) -> float:
+    return max(check.flipped_score, check.same_side_score)
+
+
+def _check_in_view(context: Context, step_id: str) -> FlipChecked:
+    """Compare what is in the middle of the field with series A."""
     keep_in_view(context, step_id, "look")
+    settle(context, step_id)
+    survey_middle(context, step_id)
     shots = [
         _look_from(context, step_id, tilt_deg) for tilt_deg in check_tilts_deg(context.protocol)
     ]

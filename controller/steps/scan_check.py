@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from controller.microscope.interface import StagePosition
 from controller.steps.context import Context
+from controller.steps.maps import FIELDS
 from controller.steps.sighting import sight
 from controller.steps.tracking import WIDE, shoot
 
@@ -60,7 +61,7 @@ def look_at_scan(context: Context, step_id: str) -> ScanLook | None:
     """
     scan = context.protocol.scan
     stage = context.column.stage()
-    for field in (WIDE, 1):
+    for field in (WIDE, FIELDS["low"]):
         step_nm = STEP_FRACTION * field * scan.pixel_nm * min(scan.width_px, scan.height_px)
         low_x, high_x = stage.x_nm - step_nm / 2, stage.x_nm + step_nm / 2
         low_y, high_y = stage.y_nm - step_nm / 2, stage.y_nm + step_nm / 2

@@ -70,7 +70,7 @@ class Specimen:
     packing: Packing
     diameter_nm: float
     seed: int
-    step_deg: float = 3.0
+    step_deg: float = 4.0
 
     @property
     def protocol(self) -> str:

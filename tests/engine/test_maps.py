@@ -1,0 +1,87 @@
+"""Maps around the flip: on disk with their scale, never twice, and the assembly found by them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import mrcfile
+import pytest
+
+from controller.commands import Answer
+from controller.events import Alerted, FlipChecked, FrameRecorded, PreviewReady
+from controller.exit_codes import ExitCode
+from controller.microscope.loading import load_microscope
+from controller.session.folder import SessionFolder
+from tests.gate.trials import PROTOCOL
+from tests.support.fake_microscope import FakeMicroscope
+from tests.support.small_session import Run, open_session
+
+NAMES = ["A-low", "A-middle", "B-low", "B-middle"]
+
+
+def test_four_maps_lie_in_the_folder_with_their_scale(tmp_path: Path) -> None:
+    run = Run(open_session(tmp_path / "s"))
+    assert run.go() is ExitCode.OK
+    folder = SessionFolder(tmp_path / "s")
+    assert sorted(path.stem for path in folder.maps.iterdir()) == NAMES
+    with (
+        mrcfile.open(folder.maps / "A-low.mrc") as low,
+        mrcfile.open(folder.maps / "B-middle.mrc") as middle,
+    ):
+        assert low.voxel_size.x == pytest.approx(160.0)
+        assert middle.voxel_size.x == pytest.approx(40.0)
+        assert low.data.shape == (48, 48)
+    shown = [event for event in run.of(PreviewReady) if event.view.startswith("map-")]
+    assert sorted(event.view for event in shown) == [f"map-{name}" for name in NAMES]
+    assert all((folder.path / event.path).exists() for event in shown)
+
+
+def test_maps_of_a_are_taken_once_and_before_the_flip(tmp_path: Path) -> None:
+    """Also when the flip is asked for again, and after a stop at it."""
+    stop = [Answer(prompt_id="flip", value="stop")]
+    assert Run(open_session(tmp_path / "s"), answers=stop).go() is ExitCode.INTERRUPTED
+    answers = [
+        Answer(prompt_id="flip", value="not-flipped"),
+        Answer(prompt_id="flip-check", value="back-to-flip"),
+        Answer(prompt_id="flip", value="done"),
+    ]
+    microscope = FakeMicroscope()
+    run = Run(open_session(tmp_path / "s"), microscope, answers=answers)
+    assert run.go() is ExitCode.OK
+    asked = [request for action, request in microscope.log if action == "acquire"]
+    assert not [request for request in asked if "map-A" in request]
+    assert len([request for request in asked if "map-B-low" in request]) == 2
+
+
+def test_without_maps_the_flip_is_checked_as_it_lies(tmp_path: Path) -> None:
+    protocol = PROTOCOL.format(side_px=48, step_deg=20.0) + "[flip]\nmaps = false\n"
+    run = Run(open_session(tmp_path / "s", protocol))
+    assert run.go() is ExitCode.OK
+    assert not SessionFolder(tmp_path / "s").maps.exists()
+
+
+@pytest.mark.parametrize(
+    ("far_nm", "accepted"),
+    [pytest.param(0.0, True, id="on the map"), pytest.param(9000.0, False, id="out of reach")],
+)
+def test_the_assembly_of_a_is_found_where_another_was_centred(
+    tmp_path: Path, far_nm: float, accepted: bool
+) -> None:
+    specimen = {
+        "packing": "multi-grain",
+        "assembly_diameter_nm": 75.0,
+        "other_assemblies_nm": [(420.0 + far_nm, 250.0), (-350.0 - far_nm, -450.0)],
+    }
+    twin = load_microscope("simulator", {"seed": 4, "specimen": specimen}, None, False)
+    answers = [
+        Answer(prompt_id="flip", value="other-assembly"),
+        Answer(prompt_id="flip-check", value="stop"),
+    ]
+    protocol = PROTOCOL.format(side_px=88, step_deg=12.0)
+    run = Run(open_session(tmp_path / "s", protocol), connect=lambda: twin, answers=answers)
+    run.go()
+    (check,) = run.of(FlipChecked)
+    assert check.accepted is accepted, check.found
+    moved = [event for event in run.of(Alerted) if "is brought to the middle" in event.text]
+    assert bool(moved) is accepted
+    assert bool([e for e in run.of(FrameRecorded) if e.series == "B"]) is accepted

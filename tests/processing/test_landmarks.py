@@ -1,0 +1,76 @@
+"""Assemblies on a map, and which one is the one looked for after a flip."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+from scipy import ndimage
+
+from processing.images.landmarks import Landmark, find_landmarks, rank_flipped
+
+PIXEL_NM = 20.0
+FOUR = ((40.0, -30.0), (700.0, 250.0), (-450.0, -650.0), (300.0, -900.0))
+
+
+def landmarks(places: np.ndarray) -> list[Landmark]:
+    near_first = places[np.argsort(np.linalg.norm(places, axis=1))]
+    return [Landmark((float(x), float(y)), 165.0) for x, y in near_first]
+
+
+def flipped(places: np.ndarray, phi_deg: float, shift_nm: tuple[float, float]) -> np.ndarray:
+    c, s = np.cos(np.deg2rad(phi_deg)), np.sin(np.deg2rad(phi_deg))
+    return places * (1, -1) @ np.array([[c, s], [-s, c]]) + shift_nm
+
+
+@dataclass(frozen=True)
+class Case:
+    name: str
+    places: tuple[tuple[float, float], ...]
+    phi_deg: float
+    shift_nm: tuple[float, float]
+
+
+CASES = [
+    Case("in the middle", FOUR, 0.0, (0.0, 0.0)),
+    Case("turned", FOUR, 71.0, (30.0, -60.0)),
+    Case("another one in the middle", FOUR, -128.0, (-560.0, 480.0)),
+    Case("half a turn", FOUR, 180.0, (900.0, 100.0)),
+    Case("one of three is out of view", FOUR[:3], 160.0, (-500.0, 300.0)),
+    Case("alone", FOUR[:1], 33.0, (800.0, -500.0)),
+]
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_the_first_landmark_is_found_again(case: Case) -> None:
+    rng = np.random.default_rng(1)
+    places = np.array(case.places)
+    after = flipped(places, case.phi_deg, case.shift_nm) + rng.normal(0, 8.0, places.shape)
+    ranked = rank_flipped(landmarks(places), landmarks(after), 3 * PIXEL_NM)
+    assert np.hypot(*(np.array(ranked[0].place_nm) - after[0])) < 1e-6
+    assert len(ranked) == len(after)
+
+
+def test_the_nearest_comes_first_where_nothing_tells() -> None:
+    after = landmarks(np.array([(500.0, 0.0), (-90.0, 20.0)]))
+    assert rank_flipped(landmarks(np.array([(0.0, 0.0)])), after, 60.0)[0].place_nm == (-90.0, 20.0)
+    assert rank_flipped([], after, 60.0) == after
+
+
+def test_patches_on_a_noisy_film_are_found() -> None:
+    y, x = (np.mgrid[:160, :160] - 79.5) * PIXEL_NM
+    image = sum(np.hypot(x - u, y - v) < 82.0 for u, v in FOUR) * 40.0
+    image = np.random.default_rng(2).poisson(ndimage.gaussian_filter(image, 0.5) + 3.0)
+    found = find_landmarks(image, PIXEL_NM)
+    assert len(found) == len(FOUR)
+    expected = np.array(FOUR)[np.argsort(np.linalg.norm(FOUR, axis=1))]
+    assert np.abs(np.array([one.place_nm for one in found]) - expected).max() < 0.5 * PIXEL_NM
+    assert all(130.0 < one.size_nm < 220.0 for one in found)
+
+
+@pytest.mark.parametrize("image", [np.zeros((64, 64)), np.full((64, 64), 9)], ids=["dark", "even"])
+def test_an_empty_map_has_none(image: np.ndarray) -> None:
+    noise = np.random.default_rng(3).poisson(20.0, image.shape)
+    assert find_landmarks(image, PIXEL_NM) == ()
+    assert find_landmarks(image + noise, PIXEL_NM) == ()
