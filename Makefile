@@ -24,7 +24,6 @@ lint: $(READY)
 bench: $(READY)
 	$(BIN)/python -m tests.benchmarks
 
-# what takes too long for the tests: kills, random faults, attacks; prints its figures
 # hours: simulated data sets of the paper's scale against their truth; docs/accuracy.md
 accuracy: $(READY)
 	$(BIN)/python -m tests.accuracy.alignment
@@ -35,6 +34,7 @@ accuracy: $(READY)
 gate: $(READY)
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m tests.gate
 
+# what takes too long for the tests: kills, random faults, attacks; prints its figures
 soak: $(READY)
 	$(BIN)/python -m tests.soak
 

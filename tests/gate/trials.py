@@ -140,7 +140,7 @@ def _run(folder: Path, specimen: Specimen, answers: list[Answer]) -> Run:
     def end_at_the_verdict(event: Event, engine: Engine) -> None:
         refused = isinstance(event, PromptOpened) and event.prompt.id == "flip-check"
         if refused or (isinstance(event, FlipChecked) and event.accepted):
-            engine.stop(StopWhen.NOW)
+            engine.stop(StopWhen.AFTER_TILT)
 
     return Run(
         open_session(folder / "session", specimen.protocol),
