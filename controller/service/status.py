@@ -202,6 +202,14 @@ class SessionStatus(Data):
         return self.state in ENDED
 
     @property
+    def tilts_under_way(self) -> tuple[TiltStatus, ...]:
+        """Of the series being recorded; none in other phases."""
+        phase = self.phase
+        recording = phase in (Phase.A, Phase.B) and self.phases[phase] is PhaseState.RUNNING
+        name: SeriesName = "B" if phase is Phase.B else "A"
+        return self.series[name].tilts if recording else ()
+
+    @property
     def newest_tilt(self) -> TiltStatus | None:
         """The tilt recorded last."""
         tilts = self.series[self.current_series].tilts if self.current_series else ()

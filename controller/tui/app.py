@@ -11,7 +11,6 @@ from typing import ClassVar
 from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
 from textual.screen import Screen
-from textual.theme import Theme
 
 from controller.commands import Answer, StopWhen
 from controller.errors import DualtiltError
@@ -20,7 +19,7 @@ from controller.exit_codes import ExitCode
 from controller.service.client import ServiceClient, exit_code_after
 from controller.service.status import SessionStatus
 from controller.tui.desktop import open_in_browser
-from controller.tui.dialogs import PromptDialog, StopDialog
+from controller.tui.dialogs import PromptDialog, retake_dialog, stop_dialog
 from controller.tui.feed import Feed
 from controller.tui.help import HelpScreen
 from controller.tui.log import LogScreen
@@ -32,23 +31,9 @@ from controller.tui.messages import (
     Uncovered,
     Unreachable,
 )
+from controller.tui.styles import MICROSCOPE_ROOM
 
 RECORDS_KEPT = 20_000
-MICROSCOPE_ROOM = Theme(
-    name="microscope-room",
-    primary="#7fb2d9",
-    secondary="#5b7c99",
-    accent="#e3a857",
-    foreground="#d5dae0",
-    background="#0d1014",
-    surface="#171c22",
-    panel="#222932",
-    success="#8cbf88",
-    warning="#e3a857",
-    error="#e0705f",
-    dark=True,
-)
-"""Dark: the room is."""
 
 
 class SessionApp(App[None]):
@@ -73,6 +58,7 @@ class SessionApp(App[None]):
         Binding("space", "go_on", "Go on"),
         Binding("a", "answer", "Answer"),
         Binding("x", "stop", "Stop…"),
+        Binding("r", "retake", "Retake…"),
         Binding("v", "view", "View"),
         Binding("z", "zoom", "Zoom"),
         Binding("l", "log", "Log"),
@@ -162,11 +148,20 @@ class SessionApp(App[None]):
     def action_stop(self) -> None:
         """Ask how soon to stop."""
 
-        def chosen(when: StopWhen | None) -> None:
+        def chosen(when: str | None) -> None:
             if when is not None:
-                self._send(lambda client: client.stop(when))
+                self._send(lambda client: client.stop(StopWhen(when)))
 
-        self.push_screen(StopDialog(), chosen)
+        self.push_screen(stop_dialog(), chosen)
+
+    def action_retake(self) -> None:
+        """Ask how many of the last tilts to record again."""
+
+        def chosen(count: str | None) -> None:
+            if count is not None:
+                self._send(lambda client: client.retake(int(count)))
+
+        self.push_screen(retake_dialog(len(self.status.tilts_under_way)), chosen)
 
     def action_answer(self) -> None:
         """Come back to the open prompt."""
@@ -223,6 +218,7 @@ class SessionApp(App[None]):
             ("Go on", "after a pause", "go_on"),
             ("Answer the prompt", "that is open", "answer"),
             ("Stop…", "after this tilt, at the end of the series, now", "stop"),
+            ("Retake…", "the last tilts are recorded again", "retake"),
             ("Next view", "frame, slices, fused, difference", "view"),
             ("Zoom", "one to one, or all of it", "zoom"),
             ("Log", "every event, with a filter", "log"),
@@ -240,6 +236,7 @@ class SessionApp(App[None]):
             "pause": commands and not (status.pausing or status.state is State.PAUSED),
             "go_on": commands and (status.pausing or status.state is State.PAUSED),
             "stop": commands,
+            "retake": commands and bool(status.tilts_under_way),
             "answer": commands and status.prompt is not None,
             "open_report": status.report is not None,
             "view": screen is self._main,

@@ -26,6 +26,7 @@ LINES_AROUND_STEPS = 8
 """Border, title, gaps, reason, command."""
 DEAF_FOR_S = 0.5
 """No answer is taken so soon after a prompt appears: the key was meant for something else."""
+RETAKE_CHOICES = (1, 2, 3, 5, 10)
 STOP_CHOICES = {
     StopWhen.AFTER_TILT: "after this tilt",
     StopWhen.AT_END_OF_SERIES: "at the end of the series",
@@ -124,27 +125,70 @@ class PromptDialog(ModalScreen[Answer | None]):
         self.dismiss(Answer(prompt_id=self.prompt.id, value=choice, reason=reason))
 
 
-class StopDialog(ModalScreen[StopWhen | None]):
-    """How soon to stop; the beam is blanked in every case."""
+class ChoiceDialog(ModalScreen[str | None]):
+    """A command with a choice to make first; what the command line would say is shown.
+
+    Parameters
+    ----------
+    title, text
+        What it is about; what it does.
+    choices
+        In words, by what the command line calls them.
+    command
+        On the command line, up to the choice.
+    way_out
+        What escape leaves undone.
+    """
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape", "dismiss(None)", "Go on", show=False),
+        Binding("escape", "dismiss(None)", "Back", show=False),
     ]
 
+    def __init__(
+        self, title: str, text: str, choices: dict[str, str], command: str, way_out: str
+    ) -> None:
+        super().__init__()
+        self._title, self._text, self._choices = title, text, choices
+        self._command, self._way_out = command, way_out
+
     def compose(self) -> ComposeResult:
-        """Three ways, the gentlest first."""
+        """Text, choices, command."""
         with Vertical(classes="dialog") as dialog:
-            dialog.border_title = "Stop the session"
-            dialog.border_subtitle = "esc does not stop"
-            yield Static("The beam is blanked in every case and\n`dualtilt resume` can go on.\n")
-            yield OptionList(*(Option(text, id=when.value) for when, text in STOP_CHOICES.items()))
+            dialog.border_title = self._title
+            dialog.border_subtitle = self._way_out
+            yield Static(f"{self._text}\n")
+            yield OptionList(*(Option(said, id=value) for value, said in self._choices.items()))
             yield Static(id="command")
 
     @on(OptionList.OptionHighlighted)
     def _tell_command(self, event: OptionList.OptionHighlighted) -> None:
-        command = Text.assemble(("$ ", "dim"), f"dualtilt stop --when {event.option.id}")
+        command = Text.assemble(("$ ", "dim"), f"{self._command} {event.option.id}")
         self.query_one("#command", Static).update(command)
 
     @on(OptionList.OptionSelected)
     def _chosen(self, event: OptionList.OptionSelected) -> None:
-        self.dismiss(StopWhen(str(event.option.id)))
+        self.dismiss(str(event.option.id))
+
+
+def stop_dialog() -> ChoiceDialog:
+    """How soon to stop: three ways, the gentlest first."""
+    return ChoiceDialog(
+        title="Stop the session",
+        text="The beam is blanked in every case and\n`dualtilt resume` can go on.",
+        choices={when.value: said for when, said in STOP_CHOICES.items()},
+        command="dualtilt stop --when",
+        way_out="esc does not stop",
+    )
+
+
+def retake_dialog(recorded: int) -> ChoiceDialog:
+    """How many of the tilts recorded so far to record again."""
+    counts = [count for count in RETAKE_CHOICES if count <= recorded]
+    said = {str(n): f"the last {n} tilts" if n > 1 else "the last tilt" for n in counts}
+    return ChoiceDialog(
+        title="Record again",
+        text="After the step under way, or when a pause ends;\nthe dose is spent again.",
+        choices=said,
+        command="dualtilt retake --tilts",
+        way_out="esc records nothing again",
+    )

@@ -14,6 +14,7 @@ from textual.widgets import Static
 KEYS = (
     ("space", "pause after the step under way; go on again"),
     ("x", "stop: after this tilt, at the end of the series, now"),
+    ("r", "record the last tilts again"),
     ("a", "answer the open prompt"),
     ("v  z", "next view: frame, slices, fused, B - A; zoom 1:1"),
     ("l", "event log, / filters"),

@@ -99,6 +99,10 @@ CASES = (
         ("go on",),
     ),
     Case("stop after the tilt", (), "5/73", ("x", "enter"), (StopWhen.AFTER_TILT,)),
+    Case("record the last tilt again", (), "5/73", ("r", "enter"), (("retake", 1),)),
+    Case(
+        "record the last three again", (), "5/73", ("r", "down", "down", "enter"), (("retake", 3),)
+    ),
     Case("stop now", (), "5/73", ("x", "down", "down", "enter"), (StopWhen.NOW,)),
     Case(
         "answer with the first choice",
@@ -154,6 +158,8 @@ QUIET = {
     ),
     "a prompt put off": (FLIP, "Retract the holder", ("escape",)),
     "a stop thought better of": ((), "5/73", ("x", "escape")),
+    "a retake thought better of": ((), "5/73", ("r", "escape")),
+    "a retake with no series under way": (FLIP, "Retract the holder", ("escape", "r", "enter")),
     "detaching": ((), "5/73", ("q",)),
 }
 
