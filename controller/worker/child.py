@@ -1,4 +1,4 @@
-"""The processing child: `python -m controller.worker.child live|jobs FOLDER`.
+"""The processing child: `python -m controller.worker.child live|count|jobs FOLDER`.
 
 Reads tasks on stdin, one JSON line each, and reports on stdout. It works from the session's
 folder alone and ends when its stdin does, so that an orphan never writes beside its successor.
@@ -16,20 +16,20 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import IO
 
-from controller.worker.messages import TASK, CatchUp, Ended, RunJob, Said, Working
+from controller.worker.messages import TASK, AnyTask, Ended, Said, Working
 
 Reporter = Callable[[Working | Said | Ended], None]
-Handler = Callable[[CatchUp | RunJob], Ended]
+Handler = Callable[[AnyTask], Ended]
 
-NICENESS = {"live": 15, "jobs": 5}
-"""Acquisition comes first, then the jobs somebody waits for, then the live picture."""
+NICENESS = {"live": 10, "count": 15, "jobs": 5}
+"""Acquisition comes first, then the jobs somebody waits for, the live picture, its count."""
 
 
 def main(role: str, folder: Path) -> None:
     """Serve tasks until stdin ends."""
     report = claim_stdout()
     _step_back(role)
-    tasks: queue.SimpleQueue[CatchUp | RunJob] = queue.SimpleQueue()
+    tasks: queue.SimpleQueue[AnyTask] = queue.SimpleQueue()
     threading.Thread(target=_read_tasks, args=(tasks,), daemon=True).start()
     # by name: the live child starts without the weight of the jobs'
     handle: Handler = importlib.import_module(f"controller.worker.{role}").handler(folder, report)
@@ -57,13 +57,13 @@ def _step_back(role: str) -> None:
         os.nice(NICENESS[role])
 
 
-def _read_tasks(tasks: queue.SimpleQueue[CatchUp | RunJob]) -> None:
+def _read_tasks(tasks: queue.SimpleQueue[AnyTask]) -> None:
     for line in sys.stdin:
         tasks.put(TASK.validate_json(line))
     os._exit(0)  # the session is gone or done with us, in the middle of a task or not
 
 
-def _carry_out(handle: Handler, task: CatchUp | RunJob) -> Ended:
+def _carry_out(handle: Handler, task: AnyTask) -> Ended:
     try:
         return handle(task)
     except MemoryError:

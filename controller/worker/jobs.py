@@ -14,7 +14,8 @@ from controller.events import Counted, Event, ProcessingProgressed, SeriesName, 
 from controller.processing_jobs import Job
 from controller.protocol import read_protocol
 from controller.worker.child import Handler, Reporter
-from controller.worker.messages import CatchUp, Ended, RunJob, Said
+from controller.worker.known import alignment_so_far
+from controller.worker.messages import AnyTask, Ended, RunJob, Said
 from controller.worker.previews import brightest, write_preview
 from processing.combine.register import RegistrationRefusedError
 from processing.errors import InputFileError, ProcessingError
@@ -31,7 +32,7 @@ def handler(folder: Path, report: Reporter) -> Handler:
     """What the child does with a task."""
     work = JobRunner(folder, lambda event: report(Said(event=event)))
 
-    def handle(task: CatchUp | RunJob) -> Ended:
+    def handle(task: AnyTask) -> Ended:
         assert isinstance(task, RunJob)
         return work.run(task.job)
 
@@ -64,7 +65,13 @@ class JobRunner:
 
     def _process(self, name: SeriesName) -> None:
         series = load_tilt_series(self._folder / f"{name}.mrc", name=name)
-        result = process_series(series, self._settings, progress=self._progress(Job(name)))
+        start = alignment_so_far(self._folder, name)
+        result = process_series(
+            series,
+            self._settings,
+            start=None if start is None else start.of_the_first(series),
+            progress=self._progress(Job(name)),
+        )
         write_series(self._folder, name, result)
         self._summarise(name, result)
         self._show(f"slice-{name}", result.volume, f"{name} x-z, SIRT")

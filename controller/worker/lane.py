@@ -14,11 +14,10 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from controller.events import Publish
-from controller.worker.messages import REPORT, CatchUp, Ended, RunJob, Said, Working
+from controller.worker.messages import REPORT, AnyTask, CatchUp, Ended, Said, Working
 
-Tasks = CatchUp | RunJob
-OnEnded = Callable[[Tasks, Ended], None]
-OnKiller = Callable[[Tasks, int | None, str], Tasks | None]
+OnEnded = Callable[[AnyTask, Ended], None]
+OnKiller = Callable[[AnyTask, int | None, str], AnyTask | None]
 """Given a task that killed the child twice, the frame it was at and how it died: what to go on
 with instead."""
 
@@ -30,7 +29,7 @@ POLL_S = 0.25
 
 @dataclass
 class _InFlight:
-    task: Tasks
+    task: AnyTask
     index: int | None = None
     heard_s: float = 0.0
 
@@ -64,7 +63,7 @@ class Lane:
         self._command, self._log, self._publish = list(command), log, publish
         self._ended, self._killer, self._silent_limit_s = ended, killer, silent_limit_s
         self._changed = threading.Condition()
-        self._waiting: dict[str, Tasks] = {}
+        self._waiting: dict[str, AnyTask] = {}
         self._in_flight: _InFlight | None = None
         self._deaths: Counter[tuple[str, int | None]] = Counter()
         self._child: subprocess.Popen[str] | None = None
@@ -78,7 +77,7 @@ class Lane:
         child = self._child
         return child.pid if child is not None and child.poll() is None else None
 
-    def add(self, task: Tasks) -> None:
+    def add(self, task: AnyTask) -> None:
         """Queue a task; one of the same key that still waits is replaced."""
         with self._changed:
             self._waiting[task.key] = task
@@ -143,7 +142,7 @@ class Lane:
             if task is not None:
                 _send(child, task)
 
-    def _take_up_next(self) -> Tasks | None:
+    def _take_up_next(self) -> AnyTask | None:
         with self._changed:
             if not self._waiting:
                 return None
@@ -190,7 +189,7 @@ class Lane:
             in_flight, self._in_flight = self._in_flight, None
         if in_flight is None:
             return
-        task: Tasks | None = in_flight.task
+        task: AnyTask | None = in_flight.task
         blamed = (in_flight.task.key, in_flight.index)
         self._deaths[blamed] += 1
         if self._deaths[blamed] > DEATHS_ALLOWED:
@@ -201,15 +200,15 @@ class Lane:
                 self._waiting = {task.key: _merged(task, newer), **self._waiting}
 
 
-def _merged(task: Tasks, newer: Tasks | None) -> Tasks:
+def _merged(task: AnyTask, newer: AnyTask | None) -> AnyTask:
     """The one task that covers both, a frame given up staying so."""
     if isinstance(task, CatchUp) and isinstance(newer, CatchUp):
         skip = tuple(sorted({*task.skip, *newer.skip}))
         return CatchUp(series=task.series, upto=max(task.upto, newer.upto), skip=skip)
-    return task
+    return newer or task
 
 
-def _send(child: subprocess.Popen[str], task: Tasks) -> None:
+def _send(child: subprocess.Popen[str], task: AnyTask) -> None:
     assert child.stdin is not None
     with contextlib.suppress(OSError):  # it died this moment: `_after_death` puts the task back
         child.stdin.write(task.model_dump_json() + "\n")

@@ -32,6 +32,22 @@ class CatchUp(Data):
         return f"live-{self.series}"
 
 
+class CountSoFar(Data):
+    """Count the particles in the frames of a series that are safe on disk."""
+
+    kind: Literal["count-so-far"] = "count-so-far"
+    series: SeriesName
+    upto: int
+    """Section of the stack, included."""
+    skip: tuple[int, ...] = ()
+    """Sections that the live reconstruction had to leave out."""
+
+    @property
+    def key(self) -> str:
+        """One count waits, of the newest frames."""
+        return f"count-{self.series}"
+
+
 class RunJob(Data):
     """Carry out a job on complete series."""
 
@@ -44,8 +60,9 @@ class RunJob(Data):
         return self.job.value
 
 
-Task = Annotated[CatchUp | RunJob, Field(discriminator="kind")]
-TASK: TypeAdapter[CatchUp | RunJob] = TypeAdapter(Task)
+AnyTask = CatchUp | CountSoFar | RunJob
+Task = Annotated[AnyTask, Field(discriminator="kind")]
+TASK: TypeAdapter[AnyTask] = TypeAdapter(Task)
 
 
 class Working(Data):

@@ -10,21 +10,21 @@ from time import monotonic
 
 from controller.events import Alerted, Level, ProcessingFailed, Publish, SeriesName
 from controller.processing_jobs import Job, JobOutcome
-from controller.worker.lane import Lane, Tasks
-from controller.worker.messages import CatchUp, Ended, RunJob
+from controller.worker.lane import Lane
+from controller.worker.messages import AnyTask, CatchUp, CountSoFar, Ended, RunJob
 
 Command = Callable[[str], Sequence[str]]
-"""Role (live or jobs) -> command line of the child."""
+"""Role (live, count or jobs) -> command line of the child."""
 
 SILENT_LIMIT_S = 600.0
 
 
 class Supervisor:
-    """Implements :class:`controller.processing_jobs.ProcessingJobs` with two child processes.
+    """Implements :class:`controller.processing_jobs.ProcessingJobs` with three child processes.
 
-    One child follows the frames as they come, the other carries out the jobs, so that neither
-    waits for the other. What waits are references to files: the newest frame of either series and
-    at most one entry a job.
+    One child follows the frames as they come, one counts the particles in what there is, one
+    carries out the jobs, so that none waits for another. What waits are references to files: the
+    newest frame of either series, twice, and at most one entry a job.
 
     Parameters
     ----------
@@ -62,7 +62,7 @@ class Supervisor:
                 self._killed_twice,
                 silent_limit_s,
             )
-            for role in ("live", "jobs")
+            for role in ("live", "count", "jobs")
         }
 
     @property
@@ -82,6 +82,7 @@ class Supervisor:
             self._recorded[series] = max(index, self._recorded.get(series, -1))
             task = self._catch_up(series)
         self._lanes["live"].add(task)
+        self._lanes["count"].add(CountSoFar(series=series, upto=task.upto, skip=task.skip))
 
     def submit(self, job: Job) -> None:
         """Ask for a job; a job asked for again is done again."""
@@ -105,20 +106,29 @@ class Supervisor:
         skip = tuple(sorted(self._skipped[series]))
         return CatchUp(series=series, upto=self._recorded[series], skip=skip)
 
-    def _ended(self, task: Tasks, ended: Ended) -> None:
-        if isinstance(task, CatchUp):
-            with self._changed:
-                self._seen[task.series] = max(task.upto, self._seen.get(task.series, -1))
-            if not ended.ok:
-                self._publish(
-                    Alerted(
-                        level=Level.WARNING,
-                        text=f"live reconstruction of {task.series}: {ended.reason}",
-                        where=f"{task.series}#{task.upto}",
-                    )
+    def _ended(self, task: AnyTask, ended: Ended) -> None:
+        match task:
+            case RunJob():
+                self._settle(task.job, ended)
+            case CatchUp():
+                with self._changed:
+                    self._seen[task.series] = max(task.upto, self._seen.get(task.series, -1))
+                self._warn("reconstruction", task, ended)
+            case CountSoFar():
+                self._warn("count", task, ended)
+                with self._changed:
+                    looked_at = self._catch_up(task.series)
+                self._lanes["live"].add(looked_at)  # it has found out about the alignment
+
+    def _warn(self, what: str, task: CatchUp | CountSoFar, ended: Ended) -> None:
+        if not ended.ok:
+            self._publish(
+                Alerted(
+                    level=Level.WARNING,
+                    text=f"live {what} of {task.series}: {ended.reason}",
+                    where=f"{task.series}#{task.upto}",
                 )
-            return
-        self._settle(task.job, ended)
+            )
 
     def _settle(self, job: Job, ended: Ended) -> None:
         if not ended.ok:
@@ -130,11 +140,15 @@ class Supervisor:
             self._outcomes[job] = outcome
             self._changed.notify_all()
 
-    def _killed_twice(self, task: Tasks, index: int | None, how: str) -> Tasks | None:
+    def _killed_twice(self, task: AnyTask, index: int | None, how: str) -> AnyTask | None:
         """Skip and name what killed the child twice; a series goes on without the frame."""
         if isinstance(task, RunJob):
             reason = f"job {task.job.value} ended its process twice ({how}) and is given up"
             self._settle(task.job, Ended(ok=False, reason=reason))
+            return None
+        if isinstance(task, CountSoFar):
+            reason = f"of {task.upto + 1} images ended its process twice ({how}) and is left out"
+            self._warn("count", task, Ended(ok=False, reason=reason))
             return None
         if index is None:
             reason = f"the live reconstruction of {task.series} does not start ({how})"

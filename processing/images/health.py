@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
@@ -20,6 +21,23 @@ BLURRED_SHARE = 0.35
 """Of the detail that the images around show."""
 NEIGHBOURS = 7
 SIGNAL_PERCENTILE = 99.5
+
+
+@dataclass(frozen=True)
+class Sharpness:
+    """What one image shows, to be held against those around it."""
+
+    signal: float
+    """Height of the object over the background, in the image's units."""
+    detail: float
+    """Contrast at a few pixels, over the signal."""
+
+
+def sharpness(image: Float32) -> Sharpness:
+    """Measure an image [y, x]."""
+    flat = image[None] - np.float32(background_levels(image[None])[0])
+    signal = float(_signal(flat)[0])
+    return Sharpness(signal, float(_detail(flat)[0]) / max(signal, 1e-30))
 
 
 def bad_images(series: TiltSeries) -> dict[int, str]:

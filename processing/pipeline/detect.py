@@ -50,11 +50,14 @@ class Detection:
         The particles, nm.
     count
         Their number with its interval.
+    exit_blurs_nm
+        Of each series that was fitted: standard deviation of the beam where it leaves the specimen.
     """
 
     centres: Float32
     table: ParticleTable
     count: Count
+    exit_blurs_nm: tuple[float, ...] = ()
 
     def of_diameter(self, diameter_nm: float) -> Detection:
         """The same particles, said to be of another diameter."""
@@ -112,7 +115,8 @@ def fitted(
         Clusters(fit.centres_nm / candidates.pixel_nm, fit.amplitudes),
         diameter_nm / candidates.pixel_nm,
     )
-    return _detection(candidates, spheres, diameter_nm)
+    found_so = _detection(candidates, spheres, diameter_nm)
+    return replace(found_so, exit_blurs_nm=fit.blurs_nm)
 
 
 def _detection(candidates: Candidates, clusters: Clusters, diameter_nm: float) -> Detection:

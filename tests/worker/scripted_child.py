@@ -1,7 +1,8 @@
 """A child that does what its script says: `python scripted_child.py SCRIPT ROLE`.
 
-The script is a JSON object: what to do at a frame ("A#3") or a job ("A"): die, die-once, hang,
-fail, refuse, slow. It stands in for the real child at its command line, stdin and stdout.
+The script is a JSON object: what to do at a frame ("A#3"), a count ("count-A") or a job ("A"):
+die, die-once, hang, fail, refuse, slow. It stands in for the real child at its command line, stdin
+and stdout.
 """
 
 from __future__ import annotations
@@ -46,6 +47,9 @@ def main(script_path: Path, role: str) -> None:
         ended: dict[str, object] = {}
         if task["kind"] == "run-job":
             ended = act(script.get(task["job"], ""), task["job"], folder)
+        elif task["kind"] == "count-so-far":
+            where = f"count-{task['series']}"
+            ended = act(script.get(where, ""), where, folder)
         else:
             for index in range(seen.get(task["series"], 0), task["upto"] + 1):
                 if index in task["skip"]:

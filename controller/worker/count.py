@@ -1,0 +1,177 @@
+"""The counting child's work: the particles in the frames so far, and what the count says."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from controller.events import Advised, Counted, Event, SeriesName, Which
+from controller.protocol import read_protocol
+from controller.worker.child import Handler, Reporter
+from controller.worker.frames import angle_deg
+from controller.worker.known import keep_alignment
+from controller.worker.messages import AnyTask, Ended, Said, Working
+from controller.worker.messages import CountSoFar as CountTask
+from processing.errors import InputFileError, ProcessingError
+from processing.files.section import read_section
+from processing.live.counting import (
+    CountSoFar,
+    SeriesCounter,
+    at_counting_size,
+    expected_more,
+    fused_so_far,
+    widened,
+)
+from processing.pipeline import ProcessSettings, SeriesResult
+from processing.pipeline.folder import read_series
+from processing.progress import Progress
+from processing.results import Count
+from processing.series import TiltSeries
+
+TILTS_BETWEEN_COUNTS = 8
+LEAST_NEW_TILTS = 2
+"""For the count at the end of a series."""
+SETTLED_SHARE = 0.01
+"""Of the count: if no more is to come, more tilts are spent on something else."""
+BLURRED_SHARE = 0.25
+"""Of the diameter: a beam as wide as that, where it leaves, hides particles there."""
+
+
+def handler(folder: Path, report: Reporter) -> Handler:
+    """What the child does with a task."""
+    counted: dict[SeriesName, CountedSeries] = {}
+
+    def handle(task: AnyTask) -> Ended:
+        assert isinstance(task, CountTask)
+        if task.series not in counted:
+            counted.clear()
+            counted[task.series] = CountedSeries(folder, task.series, report)
+        return counted[task.series].count(task)
+
+    return handle
+
+
+class CountedSeries:
+    """One series as it grows, from its files."""
+
+    def __init__(self, folder: Path, series: SeriesName, report: Reporter) -> None:
+        self._folder, self._series, self._report = folder, series, report
+        protocol = read_protocol(folder / "protocol.toml")
+        planned = protocol.series_a if series == "A" else protocol.series_b
+        self._planned = len(planned.tilts_deg)
+        self._pixel_nm = protocol.scan.pixel_nm
+        self._settings = ProcessSettings.model_validate(protocol.processing.model_dump())
+        self._settings = self._settings.model_copy(update={"controls": False})
+        self._counter: SeriesCounter | None = None
+        self._a: SeriesResult | None = None
+        self._fused: Count | None = None
+        self._frames: dict[int, tuple[NDArray[np.generic], float]] = {}
+        self._counted_at = 0
+        self._history: list[tuple[int, int]] = []
+
+    def count(self, task: CountTask) -> Ended:
+        """Count where enough is new; say what follows from it."""
+        tilts = task.upto + 1 - len(task.skip)
+        wanted = LEAST_NEW_TILTS if task.upto + 1 >= self._planned else TILTS_BETWEEN_COUNTS
+        if tilts - self._counted_at < wanted:
+            return Ended()
+        self._counted_at = tilts
+        self._report(Working(index=task.upto))
+        series, sections = self._so_far(task)
+        self._know_a()
+        if self._counter is None:
+            self._counter = SeriesCounter(self._settings)
+        found = self._counter.count(series, progress=self._alive(task.upto))
+        if found is None:
+            return Ended()
+        keep_alignment(self._folder, self._series, sections, found.alignment)
+        used = found.result.summary.tilts
+        self._say_count(self._series, found.count, used, found.result)
+        self._advise(found, used)
+        self._fuse(found, used, task.upto)
+        return Ended()
+
+    def _alive(self, index: int) -> Progress:
+        """A progress that only tells the supervisor that the child is at work."""
+        return lambda stage, fraction: self._report(Working(index=index))
+
+    def _so_far(self, task: CountTask) -> tuple[TiltSeries, list[int]]:
+        """The frames there are, and which sections they are."""
+        for index in range(task.upto + 1):
+            if index not in self._frames and index not in task.skip:
+                image = read_section(self._folder / f"{self._series}.mrc", index)
+                self._frames[index] = (image, angle_deg(self._folder, self._series, index))
+        sections = sorted(index for index in self._frames if index not in task.skip)
+        series = TiltSeries(
+            images=np.stack([self._frames[i][0] for i in sections]).astype(np.float32),
+            angles_deg=np.array([self._frames[i][1] for i in sections]),
+            pixel_nm=self._pixel_nm,
+            name=self._series,
+        )
+        return series, sections
+
+    def _know_a(self) -> None:
+        """During B: A's final result, as soon as it is there; its diameter is B's as well."""
+        if self._series == "A" or self._a is not None:
+            return
+        try:
+            self._a = at_counting_size(read_series(self._folder, "A"))
+        except (InputFileError, ProcessingError):
+            return
+        diameter_nm = self._a.diameter.value
+        self._settings = self._settings.model_copy(update={"diameter_nm": diameter_nm})
+        self._counter = None
+
+    def _fuse(self, found: CountSoFar, used: int, upto: int) -> None:
+        if self._a is None:
+            return
+        progress = self._alive(upto)
+        fused = fused_so_far(self._a, found.result, self._settings, progress=progress)
+        if fused is not None:
+            count = widened(fused.detection.count, self._fused or self._a.detection.count)
+            self._fused = fused.detection.count
+            self._say_count("fused", count, self._a.summary.tilts + used, found.result)
+
+    def _say(self, event: Event) -> None:
+        self._report(Said(event=event))
+
+    def _say_count(self, which: Which, count: Count, tilts: int, result: SeriesResult) -> None:
+        self._say(
+            Counted(
+                which=which,
+                n=count.n,
+                n_low=count.n_low,
+                n_high=count.n_high,
+                tilts_used=tilts,
+                live=True,
+                diameter_nm=result.diameter.value,
+            )
+        )
+
+    def _advise(self, found: CountSoFar, used: int) -> None:
+        self._history.append((used, found.count.n))
+        if len(self._history) > 1:
+            self._say(self._convergence(found.count))
+        diameter_nm = found.result.diameter.value
+        blur_nm = found.result.detection.exit_blurs_nm[0]
+        blurred = blur_nm > BLURRED_SHARE * diameter_nm
+        text = f"where the beam leaves, it is {blur_nm:.1f} nm wide (d {diameter_nm:.1f} nm): " + (
+            "that side is blurred, the other series sees it"
+            if blurred
+            else "neither side is blurred"
+        )
+        # blur is what the second series is for: nothing to act on
+        self._say(Advised(series=self._series, topic="blurred-side", text=text, ok=True))
+
+    def _convergence(self, count: Count) -> Advised:
+        more = expected_more(self._history, self._planned)
+        latest = abs(self._history[-1][1] - self._history[-2][1])
+        settled = max(abs(more), latest) <= SETTLED_SHARE * count.n
+        left = self._planned - self._history[-1][0]
+        word = "settled" if settled else "not settled"
+        text = f"count {word}: the last {left} tilts would change it by {more:+d}"
+        if left <= 0:
+            text = f"count {word}: the latest tilts changed it by {latest}"
+        return Advised(series=self._series, topic="convergence", text=text, ok=settled)

@@ -1,0 +1,30 @@
+"""The frames of a growing series, as its files give them."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from controller.events import SeriesName
+from processing.errors import ProcessingError
+from processing.files.rawtlt import read_rawtlt
+
+ANGLE_WAIT_S = 2.0
+"""A frame is announced a moment before its angle is in the rawtlt."""
+
+
+def angle_deg(folder: Path, series: SeriesName, index: int) -> float:
+    """Angle of a section.
+
+    Raises
+    ------
+    ProcessingError
+        It does not come.
+    """
+    path = folder / f"{series}.rawtlt"
+    until = time.monotonic() + ANGLE_WAIT_S
+    while time.monotonic() < until:
+        if path.exists() and len(angles := read_rawtlt(path)) > index:
+            return float(angles[index])
+        time.sleep(0.01)
+    raise ProcessingError(f"{path}: no angle for image {index}")

@@ -1,0 +1,1 @@
+"""What processing says while a series is still being recorded."""

@@ -1,0 +1,308 @@
+"""What processing says while a series grows: volume, counts, frames worth taking again."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from scipy import ndimage
+from scipy.spatial import cKDTree
+
+from controller.tilt_order import TiltOrder, in_order
+from processing.align.alignment import unaligned
+from processing.live.counting import (
+    SeriesCounter,
+    at_counting_size,
+    expected_more,
+    fused_so_far,
+    widened,
+)
+from processing.live.growing import GrowingVolume
+from processing.live.reconstruction import LARGEST_SIDE_PX, LiveReconstruction
+from processing.live.watch import Watch
+from processing.pipeline import ProcessSettings, SeriesResult, process_series
+from processing.reconstruct.fbp import fbp_series
+from processing.results import Count
+from processing.series import TiltSeries
+from tests.support.spheres import Recording, jittered, packed, tilt_series
+
+ANGLES_DEG = np.arange(-60.0, 61.0, 4.0)
+SIZE = 96
+DISORDERED = packed(33.0, 8.6, order="disordered", seed=3)
+SHIFTS_PX = np.random.default_rng(5).uniform(-3, 3, (len(ANGLES_DEG), 2))
+
+
+@pytest.fixture(scope="module")
+def series() -> TiltSeries:
+    taken = Recording(SHIFTS_PX, np.zeros(len(ANGLES_DEG)), counts=500.0)
+    return tilt_series(DISORDERED, ANGLES_DEG, 7.0, SIZE, taken)
+
+
+@pytest.fixture(scope="module")
+def final(series: TiltSeries) -> SeriesResult:
+    return process_series(series, ProcessSettings())
+
+
+def first(series: TiltSeries, tilts: int) -> TiltSeries:
+    return replace(
+        series,
+        images=series.images[:tilts],
+        angles_deg=series.angles_deg[:tilts],
+        excluded=series.excluded[:tilts],
+    )
+
+
+def grown(series: TiltSeries, tilts: list[int]) -> GrowingVolume:
+    volume = GrowingVolume(SIZE, SIZE)
+    for tilt in tilts:
+        volume.put(tilt, series.images[tilt], float(series.angles_deg[tilt]))
+    return volume
+
+
+UNEVEN = [0, 1, 3, 4, 9, 8, 20, 15]
+
+
+def uneven(series: TiltSeries) -> GrowingVolume:
+    return grown(series, UNEVEN)
+
+
+def moved_and_back(series: TiltSeries) -> GrowingVolume:
+    volume = uneven(series)
+    for image in (np.roll(series.images[3], 5, axis=1), series.images[3]):
+        volume.put(3, image, float(series.angles_deg[3]))
+    return volume
+
+
+def one_too_many_taken_out(series: TiltSeries) -> GrowingVolume:
+    volume = grown(series, [*UNEVEN, 12])
+    volume.remove(12)
+    return volume
+
+
+def at_a_wrong_angle_first(series: TiltSeries) -> GrowingVolume:
+    volume = uneven(series)
+    volume.put(4, series.images[4], 33.0)
+    volume.put(4, series.images[4], float(series.angles_deg[4]))
+    return volume
+
+
+@pytest.mark.parametrize(
+    "grow", [uneven, moved_and_back, one_too_many_taken_out, at_a_wrong_angle_first]
+)
+def test_a_grown_volume_is_the_one_made_at_once(series: TiltSeries, grow) -> None:  # type: ignore[no-untyped-def]
+    at_once = fbp_series(
+        TiltSeries(series.images[UNEVEN], series.angles_deg[UNEVEN], series.pixel_nm)
+    )
+    volume = grow(series)
+    assert volume.tilts == len(UNEVEN)
+    assert np.abs(volume.volume - at_once).max() < 1e-4 * np.abs(at_once).max()
+
+
+def test_shifts_are_found_against_what_stands(series: TiltSeries) -> None:
+    live = LiveReconstruction((SIZE, SIZE), 0.9)
+    found = [
+        live.add(index, image, float(angle))
+        for index, (image, angle) in enumerate(zip(series.images, ANGLES_DEG, strict=True))
+    ]
+    assert all(tilt.used for tilt in found)
+    error = np.array([tilt.shift_px for tilt in found]) - SHIFTS_PX
+    assert np.std(error[:, 0]) < 0.1
+    assert np.std(error[:, 1]) < 0.5
+
+
+def test_a_revised_alignment_moves_what_lies_wrong(series: TiltSeries) -> None:
+    live, right = LiveReconstruction((SIZE, SIZE), 1.0), LiveReconstruction((SIZE, SIZE), 1.0)
+    known = replace(unaligned(series), shifts_px=SHIFTS_PX, residuals_px=np.full(series.tilts, 0.1))
+    for index, (image, angle) in enumerate(zip(series.images, ANGLES_DEG, strict=True)):
+        live.add(index, image, float(angle))
+        right.add(index, image, float(angle))
+    wrong = replace(
+        known, shifts_px=known.shifts_px + np.where(np.arange(31) == 7, 4.0, 0)[:, None]
+    )
+    for reconstruction, steps in ((live, (wrong, known)), (right, (known,))):
+        for alignment in steps:
+            reconstruction.revise(range(series.tilts), alignment)
+            while reconstruction.settle(4):
+                pass
+    rejected = replace(known, rejected=np.arange(31) == 7)
+    # what lies wrong by less than a quarter of a pixel may stay there
+    assert np.linalg.norm(live.volume - right.volume) < 0.05 * np.linalg.norm(right.volume)
+    live.revise(range(series.tilts), rejected)
+    assert live.settle(9)[7].used is False
+    assert live.tilts == series.tilts - 1
+
+
+def test_the_furthest_off_is_moved_first(series: TiltSeries) -> None:
+    live = LiveReconstruction((SIZE, SIZE), 1.0)
+    for index in range(6):
+        live.add(index, series.images[index], float(ANGLES_DEG[index]))
+    known = replace(unaligned(first(series, 6)), shifts_px=SHIFTS_PX[:6].copy())
+    known.shifts_px[2] += 30.0
+    live.revise(range(6), known)
+    moved = live.settle(1)
+    assert max(moved, key=lambda index: moved[index].shift_px) == 2
+    assert moved[2].shift_px == pytest.approx(tuple(known.shifts_px[2]))
+
+
+@pytest.mark.parametrize(
+    ("shape", "binning"), [((96, 96), 1), ((LARGEST_SIDE_PX, 40), 1), ((100, 1000), 2)]
+)
+def test_only_what_would_not_fit_is_binned(shape: tuple[int, int], binning: int) -> None:
+    live = LiveReconstruction(shape, 0.5)
+    assert live.binning == binning
+    assert live.pixel_nm == pytest.approx(0.5 * binning)
+    assert live.slice_xz().shape == (shape[1] // binning,) * 2
+    assert live.slice_xy().shape == (shape[0] // binning, shape[1] // binning)
+
+
+def test_an_image_of_something_else_is_not_used(series: TiltSeries) -> None:
+    live = LiveReconstruction((SIZE, SIZE), 0.9)
+    for index in range(8):
+        live.add(index, series.images[index], float(ANGLES_DEG[index]))
+    noise = np.random.default_rng(1).normal(size=(SIZE, SIZE)).astype(np.float32)
+    assert not live.add(8, noise, float(ANGLES_DEG[8])).used
+    assert live.tilts == 8
+    with pytest.raises(ValueError, match="not finite"):
+        live.add(9, np.full((SIZE, SIZE), np.nan, np.float32), 0.0)
+
+
+@pytest.mark.parametrize("order", ["bidirectional", "dose-symmetric"])
+def test_the_order_of_recording_makes_no_difference(series: TiltSeries, order: TiltOrder) -> None:
+    residuals = {}
+    for name, tilts in (
+        ("one-way", ANGLES_DEG.tolist()),
+        (order, in_order(ANGLES_DEG.tolist(), order, 0.0, 2)),
+    ):
+        live = LiveReconstruction((SIZE, SIZE), 0.9)
+        by_angle = dict(zip(ANGLES_DEG.tolist(), series.images, strict=True))
+        judged = [live.add(index, by_angle[tilt], tilt) for index, tilt in enumerate(tilts)]
+        residuals[name] = float(np.median([tilt.residual_px for tilt in judged]))
+        assert all(tilt.used for tilt in judged)
+    assert residuals[order] < max(1.0, 2 * residuals["one-way"])
+
+
+def test_a_count_comes_near_before_the_series_is_complete(series: TiltSeries) -> None:
+    counter = SeriesCounter(ProcessSettings())
+    assert counter.count(first(series, 8)) is None  # 28 degrees
+    counts = {tilts: counter.count(first(series, tilts)) for tilts in (24, 31)}
+    found = {tilts: so_far.count for tilts, so_far in counts.items() if so_far is not None}
+    truth = len(DISORDERED)
+    assert found[31].n_low <= truth <= found[31].n_high
+    assert abs(found[31].n - truth) <= 0.02 * truth
+    assert abs(found[24].n - truth) <= 0.1 * truth
+    widths = [found[tilts].n_high - found[tilts].n_low for tilts in (24, 31) if tilts in found]
+    assert widths == sorted(widths, reverse=True)
+
+
+def test_what_starts_from_the_live_result_ends_as_what_does_not(
+    series: TiltSeries, final: SeriesResult
+) -> None:
+    live = SeriesCounter(ProcessSettings()).count(first(series, 24))
+    assert live is not None
+    from_live = process_series(series, ProcessSettings(), start=live.alignment)
+    assert from_live.detection.count.n == final.detection.count.n
+    apart_nm, _ = cKDTree(from_live.detection.table.centres_nm).query(
+        final.detection.table.centres_nm
+    )
+    assert (apart_nm < 0.1).all()
+
+
+def flipped(centres: np.ndarray, in_plane_deg: float) -> np.ndarray:
+    turn = np.deg2rad(in_plane_deg)
+    cos, sin = np.cos(turn), np.sin(turn)
+    return centres * (1, -1, -1) @ np.array([[cos, sin, 0], [-sin, cos, 0], [0, 0, 1]])
+
+
+def test_half_of_the_second_series_is_fused_with_the_first(final: SeriesResult) -> None:
+    a, known = at_counting_size(final), ProcessSettings(diameter_nm=final.diameter.value)
+    taken = jittered(31, jitter_px=2.0, angle_error_deg=0.1, counts=500.0, seed=8)
+    b = tilt_series(flipped(DISORDERED, 50.0), ANGLES_DEG, 7.0, SIZE, taken)
+    half = SeriesCounter(known).count(first(b, 18))
+    assert half is not None
+    fused = fused_so_far(a, half.result, known)
+    assert fused is not None
+    assert fused.registration.in_plane_deg == pytest.approx(50.0, abs=1.0)
+    assert abs(fused.detection.count.n - len(DISORDERED)) <= 2
+    other = tilt_series(packed(33.0, 8.6, order="fcc", seed=9), ANGLES_DEG, 7.0, SIZE, taken)
+    stranger = SeriesCounter(known).count(other)
+    assert stranger is not None and fused_so_far(a, stranger.result, known) is None
+
+
+def test_final_results_are_fused_as_coarsely_as_live_ones(final: SeriesResult) -> None:
+    blob = np.zeros((200, 200, 200), np.float32)
+    blob[60:90, 110:130, 40:80] = 1.0
+    images = np.zeros((final.aligned.tilts, 200, 200), np.float32)
+    fine = replace(final, volume=blob, aligned=replace(final.aligned, images=images))
+    small = at_counting_size(fine)
+    assert small.volume.shape == (160, 160, 160) and small.aligned.images.shape[1:] == (160, 160)
+    assert small.aligned.pixel_nm == pytest.approx(200 / 160 * fine.aligned.pixel_nm)
+    assert ndimage.center_of_mass(small.volume) == pytest.approx(
+        [(at - 99.5) * 0.8 + 79.5 for at in ndimage.center_of_mass(blob)], abs=0.05
+    )
+    assert at_counting_size(final) is final
+
+
+@pytest.mark.parametrize(
+    ("history", "planned", "more"),
+    [
+        pytest.param([(40, 5000), (48, 5000)], 72, 0, id="settled"),
+        pytest.param([(40, 5000), (48, 5400)], 48, 0, id="no tilts left"),
+        pytest.param([(32, 4200), (40, 5000), (48, 5400)], 64, 300, id="halving: 200 and 100"),
+        pytest.param([(32, 4600), (40, 5000), (48, 5400)], 64, 800, id="steady: as much again"),
+        pytest.param([(40, 5000), (48, 5400)], 64, 300, id="one change: taken to halve"),
+        pytest.param([(32, 5200), (40, 5000), (48, 5400)], 56, 200, id="to and fro: halving"),
+        pytest.param([(40, 5400), (48, 5000)], 56, -200, id="falling"),
+    ],
+)
+def test_what_more_tilts_would_add(history: list[tuple[int, int]], planned: int, more: int) -> None:
+    assert expected_more(history, planned) == more
+
+
+@pytest.mark.parametrize(
+    ("before", "low", "high"),
+    [
+        pytest.param(None, 500, 1500, id="nothing before"),
+        pytest.param(Count(n=970, n_low=960, n_high=980), 950, 1050, id="a change adds up"),
+        pytest.param(Count(n=1000, n_low=1, n_high=2000), 960, 1040, id="no change"),
+    ],
+)
+def test_the_interval_takes_in_what_the_latest_tilts_changed(
+    before: Count | None, low: int, high: int
+) -> None:
+    count = widened(Count(n=1000, n_low=960, n_high=1040), before)
+    assert (count.n_low, count.n_high) == pytest.approx((low, high), abs=2)
+
+
+def faulty(image: np.ndarray, fault: str) -> np.ndarray:
+    match fault:
+        case "dim":
+            return image * np.float32(0.1)
+        case "blurred":
+            return ndimage.gaussian_filter(image, 6)
+        case "lost":
+            return np.asarray(ndimage.shift(image, (0, 17), order=1, mode="nearest"), np.float32)
+        case "something else":
+            return np.random.default_rng(2).poisson(20, image.shape).astype(np.float32)
+    return image
+
+
+@pytest.mark.parametrize(
+    ("fault", "told"),
+    [
+        ("none", ""),
+        ("dim", "dim: 10% of the signal"),
+        ("blurred", "blurred: "),
+        ("lost", "and the object is cut off"),
+        ("something else", "resembles nothing"),
+    ],
+)
+def test_a_frame_worth_taking_again_is_named(series: TiltSeries, fault: str, told: str) -> None:
+    live, watch = LiveReconstruction((SIZE, SIZE), 1.0), Watch(1.0)
+    said = ""
+    for index in range(9):
+        image = np.asarray(faulty(series.images[index], fault if index == 8 else ""), np.float32)
+        said = watch.fault(image, live.add(index, image, float(ANGLES_DEG[index])))
+        assert index == 8 or said == ""
+    assert said.startswith(told) if told.endswith(": ") else told in said
+    assert bool(said) is bool(told)
