@@ -1,0 +1,53 @@
+"""A session on which things go wrong by script, and what is looked at afterwards."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+from controller.engine import Engine
+from controller.events import Alerted, Event, State, StateChanged
+from controller.exit_codes import ExitCode
+from controller.microscope.faults import Fault, Kind
+from controller.microscope.interface import Microscope
+from controller.microscope.scripted import ScriptedMicroscope
+from tests.support.fake_microscope import FakeMicroscope
+from tests.support.small_session import PROTOCOL, Run, open_session
+
+
+def run_with(
+    path: Path,
+    *faults: Fault,
+    protocol: str = PROTOCOL,
+    microscope: Microscope | None = None,
+    code: ExitCode = ExitCode.OK,
+    mend: Callable[[], None] = lambda: None,
+) -> Run:
+    """Run a session on which these things go wrong; in a pause they are mended."""
+
+    def go_on(event: Event, engine: Engine) -> None:
+        if isinstance(event, StateChanged) and event.state is State.PAUSED:
+            mend()
+            threading.Timer(0.02, engine.go_on).start()
+
+    scripted = ScriptedMicroscope(microscope or FakeMicroscope(), faults)
+    run = Run(open_session(path, protocol), connect=lambda: scripted, on_event=go_on)
+    assert run.go() is code
+    return run
+
+
+def tilts(path: Path, series: str = "A") -> list[float]:
+    return [float(line) for line in (path / f"{series}.rawtlt").read_text().split()]
+
+
+def alerts(run: Run, word: str) -> list[Alerted]:
+    return [alert for alert in run.of(Alerted) if word in alert.text]
+
+
+def pauses(run: Run) -> list[str]:
+    return [e.reason for e in run.of(StateChanged) if e.state is State.PAUSED]
+
+
+def at(kind: Kind, step: str = "A-001", **details: object) -> Fault:
+    return Fault.model_validate({"kind": kind, "at": step, **details})

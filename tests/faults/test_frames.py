@@ -1,0 +1,137 @@
+"""Frames that are not what they should be."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import mrcfile
+import numpy as np
+import pytest
+
+from controller.events import FrameRecorded, Level, StateChanged
+from controller.exit_codes import ExitCode
+from controller.microscope.faults import Kind
+from controller.microscope.interface import Frame, ScanSettings
+from processing.files.tilt_series import load_tilt_series
+from tests.faults.rehearsal import alerts, at, pauses, run_with, tilts
+from tests.support.fake_microscope import FakeMicroscope
+from tests.support.small_session import PROTOCOL, TILTS_A, TILTS_B
+
+SCAN = ScanSettings(width_px=48, height_px=48, pixel_nm=1.0, dwell_us=10.0)
+
+
+def test_no_numbers_are_kept_marked_retaken_once_and_left_out_of_processing(tmp_path: Path) -> None:
+    run = run_with(tmp_path / "s", at(Kind.NOT_FINITE, times=2))
+    frames = [(e.verdict, e.retakes) for e in run.of(FrameRecorded) if e.series == "A"]
+    assert frames == [("ok", 0), ("invalid", 1), ("ok", 0), ("ok", 0), ("ok", 0)]
+    assert np.isnan(mrcfile.read(tmp_path / "s" / "A.mrc")[1]).any()  # raw, as it came
+    assert len(list((tmp_path / "s" / "rejected").iterdir())) == 1
+    excluded = load_tilt_series(tmp_path / "s" / "A.mrc").excluded
+    assert list(excluded) == [False, True, False, False, False]
+
+
+@pytest.mark.parametrize(
+    ("policy", "code", "recorded"),
+    [("mark", ExitCode.OK, 9), ("stop", ExitCode.SAFETY, 1)],
+)
+def test_saturation_is_marked_or_ends_the_session_by_policy(
+    tmp_path: Path, policy: str, code: ExitCode, recorded: int
+) -> None:
+    protocol = PROTOCOL + f'[quality]\nsaturated = "{policy}"\n'
+    run = run_with(tmp_path / "s", at(Kind.SATURATED), protocol=protocol, code=code)
+    assert len(run.of(FrameRecorded)) == recorded
+    if policy == "mark":
+        assert run.of(FrameRecorded)[1].verdict == "saturated"
+    else:
+        assert "at full scale; lower scan.dwell_us" in run.of(StateChanged)[-1].reason
+        assert len(list((tmp_path / "s" / "rejected").iterdir())) == 1
+
+
+class Dimmed(FakeMicroscope):
+    """One frame is dim, for the reason given, until somebody has seen to it."""
+
+    def __init__(self, **reason: object) -> None:
+        super().__init__()
+        self._reason = reason
+        self._left = 1
+
+    def acquire(self, request_id: str, scan: ScanSettings) -> Frame:
+        if "A-001/frame" in request_id and self._left:
+            self._left -= 1
+            self.spoil = lambda _, pixels: pixels // 30
+            vars(self).update(self._reason)
+        frame = super().acquire(request_id, scan)
+        self.spoil = lambda _, pixels: pixels
+        return frame
+
+    def mend(self) -> None:
+        self.valves_open, self.current_pA = True, 70.0
+
+
+@pytest.mark.parametrize(
+    ("reason", "said"),
+    [
+        pytest.param({"valves_open": False}, "the column valves are closed", id="valves"),
+        pytest.param({"current_pA": 1.0}, "the probe current is 1.0 pA", id="beam"),
+        pytest.param({}, "", id="neither"),
+    ],
+)
+def test_a_dim_frame_has_beam_and_valves_looked_at(
+    tmp_path: Path, reason: dict[str, object], said: str
+) -> None:
+    microscope = Dimmed(**reason)
+    run = run_with(tmp_path / "s", microscope=microscope, mend=microscope.mend)
+    assert tilts(tmp_path / "s") == TILTS_A
+    assert all(said in reason for reason in pauses(run))
+    assert bool(pauses(run)) == bool(said)
+
+
+def test_the_same_pixels_under_a_new_id_are_an_alarm_and_taken_again(tmp_path: Path) -> None:
+    run = run_with(tmp_path / "s", at(Kind.STUCK_DETECTOR))
+    assert [a.level for a in alerts(run, "detector stuck")] == [Level.ALARM]
+    frame = run.of(FrameRecorded)[1]
+    assert (frame.verdict, frame.retakes) == ("ok", 1)
+
+
+def test_a_frame_of_another_request_is_dropped_and_every_frame_is_in_its_place(
+    tmp_path: Path,
+) -> None:
+    run = run_with(tmp_path / "s", at(Kind.EARLIER_FRAME), at(Kind.EARLIER_FRAME, "B-003"))
+    assert len(alerts(run, "dropped")) == 2
+    honest = FakeMicroscope()
+    for series, planned in (("A", TILTS_A), ("B", TILTS_B)):
+        assert tilts(tmp_path / "s", series) == planned
+        honest.flipped = series == "B"
+        images = mrcfile.read(tmp_path / "s" / f"{series}.mrc")
+        for alpha_deg, image in zip(planned, images, strict=True):
+            honest.stage = honest.stage.model_copy(update={"alpha_deg": alpha_deg})
+            assert np.array_equal(image, honest.image(SCAN))
+
+
+class Misshapen(FakeMicroscope):
+    """Gives a frame of another kind, once."""
+
+    def __init__(self, change: Callable[[np.ndarray], np.ndarray]) -> None:
+        super().__init__()
+        left = [change]
+        self.spoil = lambda request_id, pixels: (
+            left.pop()(pixels) if "A-002/frame" in request_id and left else pixels
+        )
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        pytest.param(lambda pixels: pixels[:-2], id="shape"),
+        pytest.param(lambda pixels: pixels.astype(np.float32), id="dtype"),
+    ],
+)
+def test_a_frame_that_no_stack_could_take_is_dropped_and_taken_again(
+    tmp_path: Path, change: Callable[[np.ndarray], np.ndarray]
+) -> None:
+    run = run_with(tmp_path / "s", microscope=Misshapen(change))
+    assert len(alerts(run, "dropped")) == 1
+    assert tilts(tmp_path / "s") == TILTS_A
+    before, dropped, after = (event.dose_e_per_A2 for event in run.of(FrameRecorded)[1:4])
+    assert dropped - before == pytest.approx(2 * (after - dropped))  # charged for both

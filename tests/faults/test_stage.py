@@ -1,0 +1,145 @@
+"""A stage that refuses, sticks, falls short or lies."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from controller.events import Alerted, Level
+from controller.microscope.faults import Fault, Kind
+from controller.microscope.interface import StagePosition
+from controller.microscope.loading import load_microscope
+from tests.faults.rehearsal import alerts, at, pauses, run_with, tilts
+from tests.support.fake_microscope import FakeMicroscope
+from tests.support.small_session import PROTOCOL, TILTS_A, TILTS_B
+
+
+@pytest.mark.parametrize("kind", [Kind.STAGE_REFUSES, Kind.STAGE_STUCK], ids=str)
+@pytest.mark.parametrize("policy", ["pause", "skip"])
+def test_a_tilt_that_is_refused_twice_is_asked_about_or_left_out(
+    tmp_path: Path, kind: Kind, policy: str
+) -> None:
+    protocol = PROTOCOL + f'unreachable_tilt = "{policy}"\n'
+    run = run_with(tmp_path / "s", at(kind, times=2), protocol=protocol)
+    assert len(alerts(run, "trying once more")) == 1
+    if policy == "pause":
+        assert len(pauses(run)) == 1
+        assert tilts(tmp_path / "s") == TILTS_A
+    else:
+        assert pauses(run) == []
+        assert tilts(tmp_path / "s") == [-20.0, 0.0, 10.0, 20.0]
+
+
+@pytest.mark.parametrize(
+    ("fault", "recorded"),
+    [
+        pytest.param(at(Kind.STAGE_OVERSHOOTS, by_deg=3.0), TILTS_A, id="overshoots once"),
+        pytest.param(
+            at(Kind.STAGE_FALLS_SHORT, times=2, by_deg=3.0),
+            [-20.0, -13.0, 0.0, 10.0, 20.0],
+            id="a little short, twice",
+        ),
+        pytest.param(
+            at(Kind.STAGE_FALLS_SHORT, "A-003", times=2, by_deg=7.0),
+            [-20.0, -10.0, 0.0, 20.0],
+            id="far short, twice: left out",
+        ),
+    ],
+)
+def test_a_stage_that_is_off_is_read_again_and_recorded_where_it_is(
+    tmp_path: Path, fault: Fault, recorded: Sequence[float]
+) -> None:
+    run = run_with(tmp_path / "s", fault)
+    assert tilts(tmp_path / "s") == recorded
+    assert pauses(run) == []
+    assert tilts(tmp_path / "s", "B") == TILTS_B
+
+
+class Short(FakeMicroscope):
+    """In series A its stage goes no further than 1 degree."""
+
+    def move_stage(self, request_id: str, target: StagePosition) -> StagePosition:
+        reach = 1.0 if "/A-" in request_id else 90.0
+        reached = target.model_copy(update={"alpha_deg": min(target.alpha_deg, reach)})
+        return super().move_stage(request_id, reached)
+
+
+def test_a_stage_that_stops_twice_at_one_angle_is_sent_no_further(tmp_path: Path) -> None:
+    stage = Short()
+    run = run_with(
+        tmp_path / "s",
+        microscope=stage,
+        protocol=PROTOCOL.replace("step_deg = 10.0", "step_deg = 5.0"),
+    )
+    assert tilts(tmp_path / "s") == [-20.0, -15.0, -10.0, -5.0, 0.0]
+    moved_for = {request_id.split("/")[1] for name, request_id in stage.log if name == "move"}
+    assert {"A-005", "A-006"} < moved_for
+    assert not {"A-007", "A-008"} & moved_for
+    assert len(alerts(run, "where the stage stopped before")) == 2
+    assert pauses(run) == []
+    assert tilts(tmp_path / "s", "B") == [-20.0, -15.0, -10.0, -5.0, 0.0, 5.0, 10.0]
+
+
+def test_a_move_beyond_the_protocols_limits_stops_in_the_engine(tmp_path: Path) -> None:
+    microscope = FakeMicroscope()
+    protocol = PROTOCOL + "[limits.stage]\nxy_max_nm = 20.0\n"
+    mended: list[bool] = []
+
+    def drift_away(action: str, request_id: str) -> None:
+        if action == "move" and "A-002" in request_id:
+            microscope.drift_nm = (0.0, 0.0) if mended else (60.0, 0.0)
+
+    microscope.fault = drift_away
+    run = run_with(
+        tmp_path / "s",
+        microscope=microscope,
+        protocol=protocol,
+        mend=lambda: mended.append(True),
+    )
+    assert any("outside -20 to 20" in reason for reason in pauses(run))
+    assert abs(microscope.stage.x_nm) <= 20.0
+
+
+TURNING = """
+name = "turning"
+[scan]
+width_px = 96
+height_px = 96
+pixel_nm = 0.9
+dwell_us = 5.0
+[shower]
+enabled = false
+[series_a]
+start_deg = -20.0
+stop_deg = 10.0
+[series_b]
+start_deg = -4.0
+stop_deg = 4.0
+"""
+TWIN = {
+    "seed": 5,
+    "specimen": {
+        "packing": "disordered",
+        "assembly_diameter_nm": 60.0,
+        "other_assemblies_nm": [],
+    },
+}
+
+
+@pytest.mark.parametrize(
+    ("fault", "alarms"),
+    [
+        pytest.param(at(Kind.NOT_FINITE, "A-010", times=2), [], id="honest, but one bad frame"),
+        pytest.param(at(Kind.STAGE_LIES, "A-010", by_deg=10.0), ["A-010"], id="10 degrees off"),
+        pytest.param(at(Kind.STAGE_LIES, "A-012", by_deg=-10.0), ["A-012"], id="10 degrees back"),
+    ],
+)
+def test_a_reported_angle_that_lies_shows_in_the_images(
+    tmp_path: Path, fault: Fault, alarms: list[str]
+) -> None:
+    twin = load_microscope("simulator", TWIN, None, real_time=False)
+    run = run_with(tmp_path / "s", fault, protocol=TURNING, microscope=twin)
+    raised = [alert.where for alert in run.of(Alerted) if alert.level is Level.ALARM]
+    assert raised == alarms
