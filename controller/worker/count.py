@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from controller.events import Advised, Counted, Event, SeriesName, Which
 from controller.protocol import read_protocol
 from controller.worker.child import Handler, Reporter
-from controller.worker.frames import angle_deg
+from controller.worker.frames import angle_deg, superseded
 from controller.worker.known import keep_alignment
 from controller.worker.messages import AnyTask, Ended, Said, Working
 from controller.worker.messages import CountSoFar as CountTask
@@ -68,6 +68,8 @@ class CountedSeries:
         self._a: SeriesResult | None = None
         self._fused: Count | None = None
         self._frames: dict[int, tuple[NDArray[np.generic], float]] = {}
+        self._out_of_use: set[int] = set()
+        self._counted: list[int] = []
         self._counted_at = 0
         self._history: list[tuple[int, int]] = []
 
@@ -101,9 +103,11 @@ class CountedSeries:
         """The frames there are, and which sections they are."""
         for index in range(task.upto + 1):
             if index not in self._frames and index not in task.skip:
-                image = read_section(self._folder / f"{self._series}.mrc", index)
-                self._frames[index] = (image, angle_deg(self._folder, self._series, index))
-        sections = sorted(index for index in self._frames if index not in task.skip)
+                self._take_in(index)
+        sections = sorted(self._frames.keys() - self._out_of_use - set(task.skip))
+        if sections[: len(self._counted)] != self._counted:
+            self._counter = None  # it goes on from images that are no longer there
+        self._counted = sections
         series = TiltSeries(
             images=np.stack([self._frames[i][0] for i in sections]).astype(np.float32),
             angles_deg=np.array([self._frames[i][1] for i in sections]),
@@ -111,6 +115,12 @@ class CountedSeries:
             name=self._series,
         )
         return series, sections
+
+    def _take_in(self, index: int) -> None:
+        image = read_section(self._folder / f"{self._series}.mrc", index)
+        alpha_deg = angle_deg(self._folder, self._series, index)
+        self._out_of_use.update(superseded(alpha_deg, {i: a for i, (_, a) in self._frames.items()}))
+        self._frames[index] = (image, alpha_deg)
 
     def _know_a(self) -> None:
         """During B: A's final result, as soon as it is there; its diameter is B's as well."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 from controller.events import SeriesName
@@ -11,6 +12,13 @@ from processing.files.rawtlt import read_rawtlt
 
 ANGLE_WAIT_S = 2.0
 """A frame is announced a moment before its angle is in the rawtlt."""
+SAME_TILT_DEG = 0.25
+"""A tilt that was recorded again comes back to within this."""
+
+
+def superseded(alpha_deg: float, earlier_deg: Mapping[int, float]) -> list[int]:
+    """Sections among the earlier ones that a frame at this angle takes the place of."""
+    return [index for index, a in earlier_deg.items() if abs(a - alpha_deg) < SAME_TILT_DEG]
 
 
 def angle_deg(folder: Path, series: SeriesName, index: int) -> float:

@@ -9,7 +9,7 @@ import numpy as np
 from controller.events import Advised, Event, ProcessingProgressed, SeriesName, TiltJudged
 from controller.protocol import read_protocol
 from controller.worker.child import Handler, Reporter, one_line
-from controller.worker.frames import angle_deg
+from controller.worker.frames import angle_deg, superseded
 from controller.worker.known import KnownAlignment, alignment_so_far
 from controller.worker.messages import AnyTask, CatchUp, Ended, Said, Working
 from controller.worker.previews import brightest, write_preview
@@ -49,6 +49,7 @@ class LiveSeries:
         self._volume = LiveReconstruction((scan.height_px, scan.width_px), scan.pixel_nm)
         self._watch = Watch(scan.pixel_nm)
         self._known: KnownAlignment | None = None
+        self._angles_deg: dict[int, float] = {}
         self._next = 0
 
     def catch_up(self, task: CatchUp) -> Ended:
@@ -79,6 +80,10 @@ class LiveSeries:
             caption = f"{self._series}#{index + 1} {alpha_deg:+.1f}°"
             self._say(write_preview(self._folder, "frame", image, caption))
         pixels = np.asarray(image, np.float32)
+        for before in superseded(alpha_deg, self._angles_deg):
+            self._volume.remove(before)
+            del self._angles_deg[before]
+        self._angles_deg[index] = alpha_deg
         tilt = self._volume.add(index, pixels, alpha_deg)
         self._judge(index, tilt)
         if fault := self._watch.fault(pixels, tilt):

@@ -143,6 +143,12 @@ class LiveReconstruction:
         self._put(index, _Tilt(series, place))
         return self._told(index)
 
+    def remove(self, index: int) -> None:
+        """Take an image out for good: it was recorded again."""
+        self._wanted.pop(index, None)
+        if self._tilts.pop(index, None) is not None:
+            self._volume.remove(index)
+
     def revise(self, indices: Sequence[int], alignment: Alignment) -> None:
         """Take over an alignment of images that are there, in pixels as recorded.
 

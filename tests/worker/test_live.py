@@ -195,3 +195,22 @@ def test_children_killed_ten_times_leave_the_same_result(
     assert counts[0] == counts[1]
     assert len(tables[0]) == len(tables[1])
     assert cKDTree(tables[0]).query(tables[1])[0].max() < 0.1
+
+
+def test_a_tilt_recorded_again_takes_the_place_of_its_first_frame(
+    tmp_path: Path, images: np.ndarray
+) -> None:
+    again = np.concatenate([np.roll(images[:20], 9, axis=2)[:1], images[:20]])
+    angles_deg = np.r_[ANGLES_DEG[0], ANGLES_DEG[:20]]
+    with worker(tmp_path) as (supervisor, events):
+        with MrcStackWriter.create(tmp_path / "A.mrc", (SIZE, SIZE), np.uint16, 0.9) as writer:
+            for index, image in enumerate(np.round(again).astype(np.uint16)):
+                writer.append(image)
+                write_rawtlt(tmp_path / "A.rawtlt", angles_deg[: index + 1])
+                supervisor.frame_recorded("A", index)
+        caught_up(supervisor)
+        supervisor.frame_recorded("A", len(again) - 1)
+        used = counted(events, 20)[-1]
+    assert used.n_low <= len(CENTRES) <= used.n_high
+    captions = [event.caption for event in events if isinstance(event, PreviewReady)]
+    assert "A x-z, 20 tilts" in captions
