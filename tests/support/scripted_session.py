@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from controller.events import (
+    Advised,
     Alerted,
     BeamChanged,
     Checked,
@@ -152,6 +153,14 @@ def series(name: SeriesName, upto: int | None = None) -> Iterator[Event]:
                 tilts_used=i + 1,
                 live=True,
                 diameter_nm=6.3,
+            )
+            left, more = len(tilts) - 1 - i, PARTICLES[name] - n
+            word = "settled" if (settled := more < 70) else "not settled"
+            yield Advised(
+                series=name,
+                topic="convergence",
+                text=f"count {word}: the last {left} tilts would change it by {more:+d}",
+                ok=settled,
             )
 
 
