@@ -239,6 +239,7 @@ def _exposures(protocol: Protocol, focus: bool, looked: bool) -> tuple[ScanSetti
     tracking, shot = protocol.tracking, low_dose_scan(protocol)
     return (
         *(planned_shots(protocol, 1) if focus else ()),
+        *((shot,) if tracking.enabled and focus else ()),
         *((shot, shot) if tracking.drift_limit_nm_per_s else ()),
         *((shot,) if tracking.enabled and looked else ()),
         protocol.scan,

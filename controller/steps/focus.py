@@ -1,9 +1,8 @@
 """Focus: where a small defocus series of low-dose shots is sharpest.
 
 On the specimen before a series, at 0 degrees; during the series on an area of its own beside it
-along the tilt axis, which stays at the specimen's height at every tilt but for what lies between
-the film and the specimen's middle: that difference is measured before the series, and turns with
-the tilt.
+along the tilt axis. There the beam meets the film, which lies h over the specimen's middle at 0
+degrees and h / cos t along the beam at a tilt t: h is measured before the series.
 """
 
 from __future__ import annotations
@@ -67,11 +66,17 @@ def focus_on_specimen(context: Context, step_id: str) -> None:
 
 
 def focus_beside(context: Context, step_id: str) -> None:
-    """Focus on the area beside the specimen, which is spared, at the tilt the stage is at."""
+    """Focus on the area beside the specimen, which is spared, at the tilt the stage is at.
+
+    The specimen is brought to the middle first: the film is as tilted as the stage, and each nm
+    across the axis is tan t nm of height.
+    """
     known = _remember(context, step_id)
+    if context.protocol.tracking.enabled:
+        keep_in_view(context, step_id, "track-view")
     with _beside(context, step_id) as there:
         found = _search(context, step_id, "track-focus-beside", (FINE,))
-    higher_nm = known.beside_nm * math.cos(math.radians(there.alpha_deg))
+    higher_nm = known.beside_nm / math.cos(math.radians(there.alpha_deg))
     _set(context, step_id, found.at - higher_nm if found is not None else None, known.beside_nm)
     _tell(context, step_id, found)
 

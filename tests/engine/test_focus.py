@@ -22,7 +22,9 @@ from simulator.microscope import SimulatedMicroscope, create
 from simulator.settings import SimulatorSettings
 from tests.support.small_session import Run, open_session, stop_on
 
-PROTOCOL = """
+SERIES_A = "[series_a]\nstart_deg = -20.0\nstop_deg = 20.0\nstep_deg = 10.0\n"
+PROTOCOL = (
+    """
 name = "focused"
 [scan]
 width_px = 96
@@ -31,15 +33,13 @@ pixel_nm = 1.0
 dwell_us = 20.0
 [shower]
 enabled = false
-[series_a]
-start_deg = -20.0
-stop_deg = 20.0
-step_deg = 10.0
 [series_b]
 start_deg = -10.0
 stop_deg = 10.0
 step_deg = 10.0
 """
+    + SERIES_A
+)
 BEFORE = "[focus]\nbefore_series = true\n"
 DURING = BEFORE + "every_deg = 20.0\n"
 HEIGHT = "[eucentric]\nenabled = true\n"
@@ -61,7 +61,8 @@ def twin(**sections: dict[str, Any]) -> SimulatedMicroscope:
 
 def series_a(folder: Path, protocol: str, microscope: Microscope) -> Run:
     """Run a session until series A is over."""
-    run = Run(open_session(folder, PROTOCOL + protocol), microscope, answers=[])  # type: ignore[arg-type]
+    text = PROTOCOL if "[series_a]" not in protocol else PROTOCOL.replace(SERIES_A, "")
+    run = Run(open_session(folder, text + protocol), microscope, answers=[])  # type: ignore[arg-type]
     run.on_event = stop_on(PromptOpened, StopWhen.NOW)
     assert run.go() is ExitCode.INTERRUPTED
     assert len([e for e in run.of(FrameRecorded) if e.series == "A"]) == 5
@@ -105,6 +106,20 @@ def test_a_drifting_focus_is_followed_beside_the_specimen(tmp_path: Path) -> Non
     assert isinstance(last, Focused)
     assert (last.step_id, last.defocus_nm) == ("A-004", microscope.status().defocus_nm)
     assert last.beside_nm == pytest.approx(20.0, abs=40.0)  # the film lies over the middle
+
+
+def test_the_film_lies_further_off_along_the_beam_at_a_high_tilt(tmp_path: Path) -> None:
+    """27 nm over the specimen's middle at 0 degrees, 54 at 60; the beam is on the film there."""
+    specimen = {"flattening": 0.0, "assembly_diameter_nm": 60.0, "packing": "disordered"}
+    strays = {"stray_particles_per_um2": 1500.0, "other_assemblies_nm": []}
+    still = {"eucentric_error_nm": 0.0, "jitter_nm": 0.0, "backlash_nm": 0.0, "tilt_error_deg": 0.0}
+    microscope = twin(specimen={**specimen, **strays}, stage=still)
+    steep = DURING.replace("20.0", "60.0") + "[series_a]\nstart_deg = -60.0\nstop_deg = 60.0\n"
+    run = series_a(tmp_path / "s", steep + "step_deg = 30.0\n", microscope)
+    last = run.session.ledger.focus
+    assert last is not None and last.step_id == "A-004"
+    assert last.beside_nm == pytest.approx(27.0, abs=10.0)
+    assert last.defocus_nm == pytest.approx(0.0, abs=25.0)
 
 
 def test_no_focus_leaves_it_as_it_was_with_a_warning(tmp_path: Path) -> None:
