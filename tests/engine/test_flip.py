@@ -13,11 +13,11 @@ from controller.engine import Engine
 from controller.errors import UsageError
 from controller.events import Event, FlipChecked, FrameRecorded, PromptAnswered, PromptOpened
 from controller.exit_codes import ExitCode
-from controller.protocol import Flip
+from controller.protocol import Flip, read_protocol
 from controller.steps.flip_check import judge_flip
 from processing.images.flip import FlipMatch, FlipPose, Likeness
 from tests.support.fake_microscope import FakeMicroscope
-from tests.support.small_session import Run, open_session
+from tests.support.small_session import PROTOCOL, Run, open_session
 
 
 def say(prompt_id: str, value: str, reason: str = "") -> Answer:
@@ -133,3 +133,14 @@ def test_what_is_found_is_said_in_words(name: str) -> None:
     check = judge_flip(seen, 1.0, Flip())
     assert words in check.found
     assert check.accepted is ("flipped, turned" in words)
+
+
+@pytest.mark.parametrize(("current_pA", "allowed"), [(66.0, True), (60.0, False)])
+def test_b_has_the_current_of_a(tmp_path: Path, current_pA: float, allowed: bool) -> None:
+    path = tmp_path / "protocol.toml"
+    path.write_text(PROTOCOL.replace("[series_b]", f"[series_b]\ncurrent_pA = {current_pA}"))
+    if allowed:
+        assert read_protocol(path).series_b.current_pA == current_pA
+        return
+    with pytest.raises(UsageError, match=r"series_b\.current_pA = 60 is not series A's 70 within"):
+        read_protocol(path)

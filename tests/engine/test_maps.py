@@ -8,9 +8,18 @@ import mrcfile
 import pytest
 
 from controller.commands import Answer
-from controller.events import Alerted, FlipChecked, FrameRecorded, PreviewReady
+from controller.engine import Engine
+from controller.events import (
+    Alerted,
+    Event,
+    FlipChecked,
+    FrameRecorded,
+    PreviewReady,
+    PromptOpened,
+)
 from controller.exit_codes import ExitCode
 from controller.microscope.loading import load_microscope
+from controller.plan import make_plan
 from controller.session.folder import SessionFolder
 from tests.gate.trials import PROTOCOL
 from tests.support.fake_microscope import FakeMicroscope
@@ -85,3 +94,23 @@ def test_the_assembly_of_a_is_found_where_another_was_centred(
     moved = [event for event in run.of(Alerted) if "is brought to the middle" in event.text]
     assert bool(moved) is accepted
     assert bool([e for e in run.of(FrameRecorded) if e.series == "B"]) is accepted
+
+
+def test_the_flip_costs_what_was_planned(tmp_path: Path) -> None:
+    session = open_session(tmp_path / "s")
+    planned = next(step for step in make_plan(session.protocol).steps if step.id == "flip")
+    assert Run(session).go() is ExitCode.OK
+    exposures = session.ledger.exposures.values()
+    charged = sum(one.dose_e_per_A2 for one in exposures if one.intent.step_id == "flip")
+    assert charged == pytest.approx(planned.dose_e_per_A2, rel=1e-6)
+    assert all(one.settled for one in exposures)
+
+
+def test_a_damaged_map_leaves_the_assembly_in_the_middle(tmp_path: Path) -> None:
+    def damage(event: Event, engine: Engine) -> None:
+        if isinstance(event, PromptOpened):
+            (tmp_path / "s" / "maps" / "A-low.mrc").write_bytes(b"no map")
+
+    run = Run(open_session(tmp_path / "s"), on_event=damage)
+    assert run.go() is ExitCode.OK
+    assert [event for event in run.of(Alerted) if "A-low.mrc" in event.text]
