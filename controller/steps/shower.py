@@ -31,9 +31,10 @@ class ShowerTilt(StepData):
 
 
 def carry_out(step: ShowerTilt, context: Context) -> None:
-    """Verify the current, go to the tilt, shower it, look how large the assembly is."""
+    """Go to the tilt, shower it, look how large the assembly is; the first verifies the current."""
     column = context.column
-    column.set_current(step.id, step.current_pA)
+    verify = column.set_current if step.elapsed_before_s == 0.0 else column.have_current
+    verify(step.id, step.current_pA)
     centre = context.session.ledger.centre
     column.move(step.id, centre.model_copy(update={"alpha_deg": step.alpha_deg}))
     column.wait(context.protocol.tracking.settle_s)
