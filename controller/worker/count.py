@@ -25,7 +25,7 @@ from processing.live.counting import (
     widened,
 )
 from processing.pipeline import ProcessSettings, SeriesResult
-from processing.pipeline.folder import read_series
+from processing.pipeline.folder import PROCESSED, read_series
 from processing.progress import Progress
 from processing.results import Count
 from processing.series import TiltSeries
@@ -35,6 +35,8 @@ LEAST_NEW_TILTS = 2
 """For the count at the end of a series."""
 SETTLED_SHARE = 0.01
 """Of the count: if no more is to come, more tilts are spent on something else."""
+ENOUGH_FOR_BLUR_DEG = 90.0
+"""Tilts over less than this know too little of the side where the beam leaves."""
 BLURRED_SHARE = 0.25
 """Of the diameter: a beam as wide as that, where it leaves, hides particles there."""
 
@@ -75,6 +77,8 @@ class CountedSeries:
 
     def count(self, task: CountTask) -> Ended:
         """Count where enough is new; say what follows from it."""
+        if (self._folder / PROCESSED / f"{self._series}.json").exists():
+            return Ended()  # the final count is there
         tilts = task.upto + 1 - len(task.skip)
         wanted = LEAST_NEW_TILTS if task.upto + 1 >= self._planned else TILTS_BETWEEN_COUNTS
         if tilts - self._counted_at < wanted:
@@ -164,6 +168,8 @@ class CountedSeries:
         self._history.append((used, found.count.n))
         if len(self._history) > 1:
             self._say(self._convergence(found.count))
+        if np.ptp(found.result.aligned.angles_deg) < ENOUGH_FOR_BLUR_DEG:
+            return
         diameter_nm = found.result.diameter.value
         blur_nm = found.result.detection.exit_blurs_nm[0]
         blurred = blur_nm > BLURRED_SHARE * diameter_nm
@@ -176,12 +182,12 @@ class CountedSeries:
         self._say(Advised(series=self._series, topic="blurred-side", text=text, ok=True))
 
     def _convergence(self, count: Count) -> Advised:
-        more = expected_more(self._history, self._planned)
-        latest = abs(self._history[-1][1] - self._history[-2][1])
+        (t1, n1), (t2, n2) = self._history[-2:]
+        more, left = expected_more(self._history, self._planned), self._planned - t2
+        latest = round(abs(n2 - n1) * min(1.0, TILTS_BETWEEN_COUNTS / (t2 - t1)))
         settled = max(abs(more), latest) <= SETTLED_SHARE * count.n
-        left = self._planned - self._history[-1][0]
         word = "settled" if settled else "not settled"
-        text = f"count {word}: the last {left} tilts would change it by {more:+d}"
+        text = f"count {word}: the {left} tilts to come should change it by {more:+d}"
         if left <= 0:
-            text = f"count {word}: the latest tilts changed it by {latest}"
+            text = f"count {word}: {TILTS_BETWEEN_COUNTS} tilts change it by {latest}"
         return Advised(series=self._series, topic="convergence", text=text, ok=settled)

@@ -23,6 +23,8 @@ from controller.commands import StopWhen
 from controller.engine import Engine
 from controller.events import Event, FrameRecorded, PromptOpened
 from controller.microscope.interface import ScanSettings, StagePosition
+from controller.processing_jobs import ProcessingJobs
+from controller.worker.supervisor import Supervisor
 from tests.benchmarks.row import Row
 from tests.support.fake_microscope import FakeMicroscope
 from tests.support.small_session import FakeJobs, open_session, write_report
@@ -71,13 +73,29 @@ def run() -> list[Row]:
             Path(name) / "bridge", microscope=f"{__name__}:create", extra=["--host", "127.0.0.1"]
         ) as bridge,
     ):
-        ours_s = _session_s(Path(name) / "session", lambda: bridge.connect("a session"))
+        folder = Path(name)
+        alone_s = _session_s(
+            folder / "alone", lambda: bridge.connect("a session"), lambda _: FakeJobs()
+        )
         calls_s = _calls_s(bridge.connect("the calls"))
+        beside_s = _session_s(
+            folder / "beside",
+            lambda: bridge.connect("a session that is processed"),
+            lambda folder: Supervisor(folder, lambda event: None),
+        )
     problem = f"a tilt beyond its calls, {SIDE_PX} x {SIDE_PX}, TCP, median of a series"
-    return [Row(problem, ours_s - calls_s, "the calls alone", calls_s, None, LIMIT_S)]
+    peer = "the calls alone"
+    return [
+        Row(problem, alone_s - calls_s, peer, calls_s, None, LIMIT_S),
+        Row(f"{problem}, worker busy", beside_s - calls_s, peer, calls_s, None, LIMIT_S),
+    ]
 
 
-def _session_s(folder: Path, connect: Callable[[], RemoteMicroscope]) -> float:
+def _session_s(
+    folder: Path,
+    connect: Callable[[], RemoteMicroscope],
+    jobs_for: Callable[[Path], ProcessingJobs],
+) -> float:
     """Median time from frame to frame."""
     recorded_s: list[float] = []
 
@@ -88,11 +106,14 @@ def _session_s(folder: Path, connect: Callable[[], RemoteMicroscope]) -> float:
             engine.stop(StopWhen.NOW)
 
     session = open_session(folder, PROTOCOL)
-    engine = Engine(session, connect, FakeJobs(), publish, write_report)
+    jobs = jobs_for(folder)
+    engine = Engine(session, connect, jobs, publish, write_report)
     try:
         engine.run()
     finally:
         session.close()
+        if isinstance(jobs, Supervisor):
+            jobs.close()
     return statistics.median(after - before for before, after in pairwise(recorded_s))
 
 

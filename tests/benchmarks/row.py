@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-Unit = Literal["ms", "s", "GB"]
+Unit = Literal["ms", "s", "GB", "%"]
 
 
 @dataclass(frozen=True)
