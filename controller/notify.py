@@ -10,6 +10,7 @@ import json
 import os
 import queue
 import smtplib
+import ssl
 import threading
 import urllib.request
 from collections.abc import Callable
@@ -138,13 +139,26 @@ def _mail(settings: Notify, message: Message) -> None:
     mail["From"] = settings.email_from
     mail["To"] = ", ".join(settings.email_to)
     mail.set_content(message.text)
-    client = smtplib.SMTP_SSL if settings.smtp_security == "tls" else smtplib.SMTP
-    with client(settings.smtp_host, settings.smtp_port, timeout=settings.timeout_s) as smtp:
-        if settings.smtp_security == "starttls":
-            smtp.starttls()
+    with _mail_server(settings) as smtp:
         if settings.smtp_user:
             smtp.login(settings.smtp_user, _secret(settings.smtp_password))
         smtp.send_message(mail)
+
+
+def _mail_server(settings: Notify) -> smtplib.SMTP:
+    """Connect; with TLS only to the server that its certificate says it is."""
+    host, port, timeout_s = settings.smtp_host, settings.smtp_port, settings.timeout_s
+    trusted = ssl.create_default_context()  # smtplib's own would take any certificate
+    if settings.smtp_security == "tls":
+        return smtplib.SMTP_SSL(host, port, timeout=timeout_s, context=trusted)
+    smtp = smtplib.SMTP(host, port, timeout=timeout_s)
+    if settings.smtp_security == "starttls":
+        try:
+            smtp.starttls(context=trusted)
+        except BaseException:
+            smtp.close()
+            raise
+    return smtp
 
 
 def _secret(value: str) -> str:

@@ -113,9 +113,9 @@ class Series(Data):
 class Flip(Data):
     """Between A and B: the grid comes out, is turned upside-down and goes back in."""
 
-    margin: Fraction = 0.1
+    margin: Fraction = 0.05
     """By how much the score of 'flipped' must beat 'same side up' for B to be allowed."""
-    least_score: Fraction = 0.4
+    least_score: Fraction = 0.45
     """Of 'flipped': below it, images show another object, or what is left of this one."""
     check_tilt_deg: Annotated[float, Field(gt=0, le=70)] = 30.0
     """Images at this tilt to either side are compared as well as one at 0; within the limits."""
@@ -220,6 +220,8 @@ class Notify(Data):
     def _mail_has_a_way(self) -> Self:
         if self.email_to and not (self.email_from and self.smtp_host):
             raise ValueError("email_to needs email_from and smtp_host")
+        if self.smtp_user and self.smtp_security == "none":
+            raise ValueError("smtp_user needs smtp_security: its password would travel readable")
         return self
 
 

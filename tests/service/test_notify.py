@@ -5,16 +5,19 @@ from __future__ import annotations
 import json
 import socket
 import socketserver
+import ssl
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
 from typing import Any
 
 import pytest
 from pydantic import ValidationError
 
+from controller.bridge.tls import make_certs
 from controller.events import (
     Alerted,
     Event,
@@ -48,6 +51,23 @@ class Mailbox(socketserver.StreamRequestHandler):
                     text += part
                 self.server.received.append(text.decode())  # type: ignore[attr-defined]
             self.wfile.write(b"221 bye\r\n" if verb == b"QUIT" else b"250 well\r\n")
+
+
+class Impostor(Mailbox):
+    """The same behind a certificate of its own making."""
+
+    def setup(self) -> None:
+        with suppress(OSError):
+            self.request = self.server.context.wrap_socket(self.request, server_side=True)  # type: ignore[attr-defined]
+        super().setup()
+
+    def handle(self) -> None:
+        with suppress(OSError):
+            super().handle()
+
+    def finish(self) -> None:
+        with suppress(OSError):
+            super().finish()
 
 
 class Hook(BaseHTTPRequestHandler):
@@ -112,6 +132,26 @@ def test_an_email_is_sent() -> None:
     assert "the gun is off" in received[0]
 
 
+def test_a_mail_server_that_cannot_prove_who_it_is_gets_nothing(tmp_path: Path) -> None:
+    make_certs(tmp_path)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tmp_path / "bridge" / "cert.pem", tmp_path / "bridge" / "key.pem")
+    server = socketserver.ThreadingTCPServer(("127.0.0.1", 0), Impostor)
+    server.daemon_threads, server.context = True, context  # type: ignore[attr-defined]
+    with serving(server) as (port, received):
+        settings = Notify(
+            email_to=("one@x.org",),
+            email_from="titan@x.org",
+            smtp_host="localhost",
+            smtp_port=port,
+            smtp_security="tls",
+        )
+        (published,) = send(settings, PROMPT)
+    assert isinstance(published, Alerted)
+    assert "CERTIFICATE_VERIFY_FAILED" in published.text
+    assert received == []
+
+
 @dataclass(frozen=True)
 class Told:
     name: str
@@ -170,6 +210,7 @@ def test_a_silent_server_holds_nobody_up() -> None:
         ({"webhook": "file:///etc/passwd"}, "webhook"),
         ({"email_to": ["a@b.org"]}, "email_to needs email_from and smtp_host"),
         ({"smtp_password": "hunter2"}, "smtp_password"),
+        ({"smtp_user": "titan"}, "smtp_user needs smtp_security"),
     ],
 )
 def test_what_cannot_be_meant_is_refused(settings: dict[str, Any], said: str) -> None:
