@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from controller.events import Level, SeriesName
-from controller.microscope.interface import Frame, ScanSettings
+from controller.microscope.interface import Frame, OutOfLimitsError, ScanSettings
 from controller.protocol import Protocol
 from controller.steps.context import Context
 from controller.steps.tracking import WIDE, low_dose_scan
@@ -28,15 +28,36 @@ def map_scans(protocol: Protocol) -> tuple[ScanSettings, ...]:
     return tuple(low_dose_scan(protocol, field) for field in FIELDS.values())
 
 
+def wide_scan(context: Context, field: int) -> ScanSettings:
+    """Low-dose scan over about `field` frames: of what the column offers, what comes nearest."""
+    wanted = low_dose_scan(context.protocol, field)
+    pixels_nm = [
+        offer.pixel_nm
+        for offer in context.column.description.offered_scans
+        if (offer.height_px, offer.width_px) == (wanted.height_px, wanted.width_px)
+    ]
+    if not pixels_nm:
+        return wanted
+    nearest_nm = min(pixels_nm, key=lambda pixel_nm: abs(math.log(pixel_nm / wanted.pixel_nm)))
+    return wanted.model_copy(update={"pixel_nm": nearest_nm})
+
+
 def survey_before(context: Context, step_id: str) -> None:
-    """Take the maps of series A, the object in their middle; those on disk are not taken again."""
+    """Take the maps of series A, the object in their middle; those on disk are not taken again.
+
+    A column whose fields do not go so wide has none.
+    """
     missing = [name for name in FIELDS if f"A-{name}" not in context.session.ledger.maps]
     if not (missing and context.protocol.flip.maps):
         return
     centre = context.session.ledger.centre
     context.column.move(step_id, centre.model_copy(update={"alpha_deg": 0.0}))
     for magnification in missing:
-        _take(context, step_id, "A", magnification)
+        try:
+            _take(context, step_id, "A", magnification)
+        except OutOfLimitsError as error:
+            text = f"no map at {magnification} magnification: {error}"
+            context.alert(Level.WARNING, text, step_id)
 
 
 def survey_after(context: Context, step_id: str) -> list[Landmark]:
@@ -81,13 +102,13 @@ def go_to(context: Context, step_id: str, candidate: Landmark) -> None:
 
 def survey_middle(context: Context, step_id: str) -> None:
     """Take the middle map of the flipped grid, where the object is in view by now."""
-    if context.protocol.flip.maps:
+    if "A-middle" in context.session.ledger.maps:
         _take(context, step_id, "B", "middle")
 
 
 def _take(context: Context, step_id: str, series: SeriesName, magnification: str) -> Frame:
     name = f"{series}-{magnification}"
-    scan = low_dose_scan(context.protocol, FIELDS[magnification])
+    scan = wide_scan(context, FIELDS[magnification])
     frame = context.column.acquire(step_id, f"map-{name}", scan)
     context.persist(lambda: context.session.record_map(frame, step_id, name), step_id)
     width_um = scan.width_px * scan.pixel_nm / 1000

@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from controller.microscope.interface import StagePosition
+from controller.microscope.interface import ScanSettings, StagePosition
 from controller.steps.context import Context
-from controller.steps.maps import FIELDS
+from controller.steps.maps import FIELDS, wide_scan
 from controller.steps.sighting import sight
-from controller.steps.tracking import WIDE, shoot
+from controller.steps.tracking import WIDE
 
 STEP_FRACTION = 0.15
 """Of the field of view: how far the stage is moved for a look."""
@@ -59,17 +59,17 @@ def look_at_scan(context: Context, step_id: str) -> ScanLook | None:
     ScanLook or None
         None where the object is not seen in all three low-dose shots.
     """
-    scan = context.protocol.scan
     stage = context.column.stage()
     for field in (WIDE, FIELDS["low"]):
-        step_nm = STEP_FRACTION * field * scan.pixel_nm * min(scan.width_px, scan.height_px)
+        scan = wide_scan(context, field)
+        step_nm = STEP_FRACTION * scan.pixel_nm * min(scan.width_px, scan.height_px)
         low_x, high_x = stage.x_nm - step_nm / 2, stage.x_nm + step_nm / 2
         low_y, high_y = stage.y_nm - step_nm / 2, stage.y_nm + step_nm / 2
         places = [
             stage.model_copy(update={"x_nm": x, "y_nm": y})
             for x, y in ((low_x, low_y), (high_x, low_y), (high_x, high_y))
         ]
-        seen = [_seen_nm(context, step_id, place, field) for place in places]
+        seen = [_seen_nm(context, step_id, place, scan) for place in places]
         context.column.move(step_id, stage)
         found = [place for place in seen if place is not None]
         if len(found) == len(places):
@@ -79,12 +79,13 @@ def look_at_scan(context: Context, step_id: str) -> ScanLook | None:
 
 
 def _seen_nm(
-    context: Context, step_id: str, place: StagePosition, field: int
+    context: Context, step_id: str, place: StagePosition, scan: ScanSettings
 ) -> NDArray[Any] | None:
     """(x, y) of the object from the image's centre, nm."""
     context.column.move(step_id, place)
-    shot = shoot(context, step_id, "scan", field)
+    shot = context.column.acquire(step_id, "scan", scan)
+    context.column.settle(shot)
     sighting = sight(shot.pixels)
     if sighting is None:
         return None
-    return np.array(sighting.offset_px[::-1]) * shot.info.scan.pixel_nm
+    return np.array(sighting.offset_px[::-1]) * scan.pixel_nm

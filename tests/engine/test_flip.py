@@ -117,7 +117,7 @@ def match(flipped: float, same: float, *, scale: float = 1.0, signal: float = 1.
 FINDINGS = {
     "flipped": (match(0.7, 0.3), "flipped, turned by 71 degrees in the plane"),
     "the same side": (match(0.3, 0.8), "same side up, turned by 71 degrees"),
-    "hardly better": (match(0.6, 0.55), "unclear"),
+    "hardly better": (match(0.6, 0.57), "unclear"),
     "another object": (match(0.3, 0.1), "not the object of series A"),
     "shrunk": (match(0.7, 0.3, scale=0.95), "shrunk by 5.0%"),
     "another magnification": (match(0.7, 0.3, scale=1.06), "grown by 6.0%"),

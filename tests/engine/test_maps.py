@@ -18,6 +18,7 @@ from controller.events import (
     PromptOpened,
 )
 from controller.exit_codes import ExitCode
+from controller.microscope.interface import Description, OfferedScan, OutOfLimitsError
 from controller.microscope.loading import load_microscope
 from controller.plan import make_plan
 from controller.session.folder import SessionFolder
@@ -70,16 +71,20 @@ def test_without_maps_the_flip_is_checked_as_it_lies(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("far_nm", "accepted"),
-    [pytest.param(0.0, True, id="on the map"), pytest.param(9000.0, False, id="out of reach")],
+    ("others_nm", "accepted"),
+    [
+        pytest.param([(420.0, 250.0), (-350.0, -450.0)], True, id="told by where the others lie"),
+        pytest.param([(420.0, 250.0)], True, id="one other: looked at in turn"),
+        pytest.param([(9420.0, 250.0)], False, id="out of reach"),
+    ],
 )
 def test_the_assembly_of_a_is_found_where_another_was_centred(
-    tmp_path: Path, far_nm: float, accepted: bool
+    tmp_path: Path, others_nm: list[tuple[float, float]], accepted: bool
 ) -> None:
     specimen = {
         "packing": "multi-grain",
         "assembly_diameter_nm": 75.0,
-        "other_assemblies_nm": [(420.0 + far_nm, 250.0), (-350.0 - far_nm, -450.0)],
+        "other_assemblies_nm": others_nm,
     }
     twin = load_microscope("simulator", {"seed": 4, "specimen": specimen}, None, False)
     answers = [
@@ -114,3 +119,33 @@ def test_a_damaged_map_leaves_the_assembly_in_the_middle(tmp_path: Path) -> None
     run = Run(open_session(tmp_path / "s"), on_event=damage)
     assert run.go() is ExitCode.OK
     assert [event for event in run.of(Alerted) if "A-low.mrc" in event.text]
+
+
+def test_a_column_without_such_wide_fields_has_no_maps(tmp_path: Path) -> None:
+    def too_wide(action: str, request_id: str) -> None:
+        if "map-A-low" in request_id:
+            raise OutOfLimitsError("a field of 768 nm is not offered")
+
+    run = Run(open_session(tmp_path / "s"), FakeMicroscope(fault=too_wide))
+    assert run.go() is ExitCode.OK
+    maps = SessionFolder(tmp_path / "s").maps
+    assert sorted(path.stem for path in maps.iterdir()) == ["A-middle", "B-middle"]
+    assert [event for event in run.of(Alerted) if "no map at low magnification" in event.text]
+
+
+def test_a_column_with_a_table_of_fields_gives_what_comes_nearest(tmp_path: Path) -> None:
+    class Column(FakeMicroscope):
+        def describe(self) -> Description:
+            pixels_nm = (1.0, 3.0, 7.5, 12.0)  # 7.5: the shower's field
+            offers = tuple(OfferedScan(width_px=48, height_px=48, pixel_nm=nm) for nm in pixels_nm)
+            return super().describe().model_copy(update={"offered_scans": offers})
+
+    run = Run(open_session(tmp_path / "s"), Column())
+    run.go()
+    recorded = run.session.ledger.maps
+    assert {name: one.info.scan.pixel_nm for name, one in recorded.items()} == {
+        "A-low": 12.0,
+        "A-middle": 3.0,
+        "B-low": 12.0,
+        "B-middle": 3.0,
+    }
