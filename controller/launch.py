@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import shutil
+import signal
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 
@@ -128,19 +131,16 @@ def start(folder: SessionFolder, bridge: Path | None) -> subprocess.Popen[bytes]
     log_path = folder.run / "session.log"
     command = [sys.executable, "-m", "controller.host", str(folder.path)]
     command += ["--bridge", str(bridge.absolute())] if bridge else []
-    with log_path.open("wb") as log:
-        process = subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
-        )
-    try:
-        _wait_until_ready(process, folder.path / ADDRESS_FILE, log_path)
-    except KeyboardInterrupt:
-        process.terminate()
-        raise
+    with _ctrl_c_noted() as pressed:
+        with log_path.open("wb") as log:
+            process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        _wait_until_ready(process, folder.path / ADDRESS_FILE, log_path, pressed)
     return process
 
 
@@ -170,9 +170,25 @@ def watch(
         raise
 
 
-def _wait_until_ready(process: subprocess.Popen[bytes], address: Path, log_path: Path) -> None:
+@contextmanager
+def _ctrl_c_noted() -> Iterator[threading.Event]:
+    """Ctrl-C sets the event: an exception could come before the process it is to end is known."""
+    pressed = threading.Event()
+    usual = signal.signal(signal.SIGINT, lambda *_: pressed.set())
+    try:
+        yield pressed
+    finally:
+        signal.signal(signal.SIGINT, usual)
+
+
+def _wait_until_ready(
+    process: subprocess.Popen[bytes], address: Path, log_path: Path, pressed: threading.Event
+) -> None:
     deadline = time.monotonic() + READY_WITHIN_S
-    while not address.exists():
+    while pressed.is_set() or not address.exists():
+        if pressed.is_set():
+            process.terminate()
+            raise KeyboardInterrupt
         if process.poll() is not None:
             raise EndedEarlyError(_last_line(log_path), _exit_code(process.returncode))
         if time.monotonic() > deadline:

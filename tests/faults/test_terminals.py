@@ -67,6 +67,7 @@ def test_a_killed_terminal_leaves_the_run_and_sigterm_ends_it_safely(
 
     seen = frames(folder)
     attached = start("attach", str(folder), "--headless")
+    assert attached.stdout is not None and attached.stdout.readline()  # it is there
     wait_for(lambda: frames(folder) >= seen + 3, attached)  # the run goes on
 
     os.kill(host(folder), signal.SIGTERM)
@@ -77,6 +78,7 @@ def test_a_killed_terminal_leaves_the_run_and_sigterm_ends_it_safely(
 
     seen = frames(folder)
     resumed = start("resume", str(folder), "--headless")
+    assert resumed.stdout is not None and resumed.stdout.readline()
     wait_for(lambda: frames(folder) > seen, resumed)
     ended_by_ctrl_c(resumed, folder)
     assert last_status(folder)["state"] == "stopped"
