@@ -260,17 +260,18 @@ def test_what_more_tilts_would_add(history: list[tuple[int, int]], planned: int,
 
 
 @pytest.mark.parametrize(
-    ("before", "low", "high"),
+    ("before", "doubt", "low", "high"),
     [
-        pytest.param(None, 500, 1500, id="nothing before"),
-        pytest.param(Count(n=970, n_low=960, n_high=980), 950, 1050, id="a change adds up"),
-        pytest.param(Count(n=1000, n_low=1, n_high=2000), 960, 1040, id="no change"),
+        pytest.param(None, 0, 500, 1500, id="nothing before"),
+        pytest.param(Count(n=970, n_low=960, n_high=980), 0, 950, 1050, id="a change adds up"),
+        pytest.param(Count(n=1000, n_low=1, n_high=2000), 0, 960, 1040, id="no change"),
+        pytest.param(Count(n=1000, n_low=1, n_high=2000), 30, 950, 1050, id="another doubt"),
     ],
 )
 def test_the_interval_takes_in_what_the_latest_tilts_changed(
-    before: Count | None, low: int, high: int
+    before: Count | None, doubt: float, low: int, high: int
 ) -> None:
-    count = widened(Count(n=1000, n_low=960, n_high=1040), before)
+    count = widened(Count(n=1000, n_low=960, n_high=1040), before, doubt)
     assert (count.n_low, count.n_high) == pytest.approx((low, high), abs=2)
 
 
