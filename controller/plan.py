@@ -154,11 +154,35 @@ def _series(protocol: Protocol, series: SeriesName) -> Iterator[Step]:
         phase=phase,
         series=series,
         current_pA=wanted.current_pA,
-        duration_s=_move_s(0.0, tilts[0], protocol)
+        duration_s=_move_s(0.0, tilts[0] - wanted.sweep_deg / 2, protocol)
         + _move_s(0.0, BACKLASH_DEG, protocol)
         + (look.frame_time_s if tracked else 0.0),
         dose_e_per_A2=look.dose_e_per_A2(wanted.current_pA) if tracked else 0.0,
     )
+    yield from _tilts_in_motion(protocol, series) if wanted.sweep_deg else _tilts(protocol, series)
+    yield Process(id=f"process-{series}", phase=phase, series=series)
+
+
+def _tilts_in_motion(protocol: Protocol, series: SeriesName) -> Iterator[Tilt]:
+    """The stage goes on from tilt to tilt: each takes the time of its frame, and nothing else."""
+    wanted = series_of(protocol, series)
+    for i, alpha_deg in enumerate(wanted.tilts_deg):
+        yield Tilt(
+            id=tilt_id(series, i),
+            phase=PHASE_OF_SERIES[series],
+            series=series,
+            index=i,
+            planned=len(wanted.tilts_deg),
+            alpha_deg=alpha_deg,
+            sweep_deg=wanted.sweep_deg,
+            duration_s=protocol.scan.frame_time_s,
+            dose_e_per_A2=protocol.scan.dose_e_per_A2(wanted.current_pA),
+        )
+
+
+def _tilts(protocol: Protocol, series: SeriesName) -> Iterator[Tilt]:
+    wanted = series_of(protocol, series)
+    tilts = wanted.tilts_deg
     for i, alpha_deg in enumerate(tilts):
         before_deg = tilts[max(i - 1, 0)]
         on_the_way = (alpha_deg - before_deg) * wanted.direction >= 0
@@ -168,7 +192,7 @@ def _series(protocol: Protocol, series: SeriesName) -> Iterator[Step]:
         scans = _exposures(protocol, focus, looked)
         yield Tilt(
             id=tilt_id(series, i),
-            phase=phase,
+            phase=PHASE_OF_SERIES[series],
             series=series,
             index=i,
             planned=len(tilts),
@@ -181,7 +205,6 @@ def _series(protocol: Protocol, series: SeriesName) -> Iterator[Step]:
             + sum(scan.frame_time_s for scan in scans),
             dose_e_per_A2=sum(scan.dose_e_per_A2(wanted.current_pA) for scan in scans),
         )
-    yield Process(id=f"process-{series}", phase=phase, series=series)
 
 
 def _eucentric(protocol: Protocol, series: SeriesName) -> EucentricHeight:

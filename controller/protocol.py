@@ -73,6 +73,8 @@ class Series(Data):
     stop_deg: TiltDeg
     step_deg: Annotated[float, Field(gt=0, le=30, allow_inf_nan=False)] = 2.0
     current_pA: Positive = 70.0
+    motion: Literal["stop-and-go", "continuous"] = "stop-and-go"
+    """Continuous: each frame is exposed while the stage tilts through its angle, without a stop."""
     order: TiltOrder = "one-way"
     """One way from start to stop; or from `first_deg` outwards: first the side towards the stop
     and then the other (bidirectional), or both in turn (dose-symmetric)."""
@@ -88,6 +90,12 @@ class Series(Data):
             raise ValueError(
                 f"first_deg {self.first_deg:+g} is not within {low:+g} to {high:+g} degrees"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _goes_one_way_in_motion(self) -> Self:
+        if self.motion == "continuous" and self.order != "one-way":
+            raise ValueError(f"motion = 'continuous' goes one way: order cannot be {self.order!r}")
         return self
 
     @model_validator(mode="after")
@@ -108,6 +116,17 @@ class Series(Data):
     def direction(self) -> float:
         """From start to stop, +1 or -1: every tilt is approached this way, whatever the order."""
         return 1.0 if self.stop_deg >= self.start_deg else -1.0
+
+    @property
+    def sweep_deg(self) -> float:
+        """How far the stage tilts during an exposure, the tilt in the middle; 0: it is at rest."""
+        return self.direction * self.step_deg if self.motion == "continuous" else 0.0
+
+    @property
+    def reach_deg(self) -> tuple[float, float]:
+        """Lowest and highest angle of the stage."""
+        beyond = abs(self.sweep_deg) / 2
+        return min(self.tilts_deg) - beyond, max(self.tilts_deg) + beyond
 
 
 class Flip(Data):
@@ -280,12 +299,24 @@ class Protocol(Data):
         return self
 
     @model_validator(mode="after")
+    def _motion_is_not_stopped_for_looks(self) -> Self:
+        looks = {
+            "focus.every_deg": self.focus.every_deg,
+            "tracking.drift_limit_nm_per_s": self.tracking.drift_limit_nm_per_s,
+        }
+        for name, series in (("series_a", self.series_a), ("series_b", self.series_b)):
+            for look, value in looks.items():
+                if series.motion == "continuous" and value:
+                    raise ValueError(f"{look} would stop {name}.motion = 'continuous': choose one")
+        return self
+
+    @model_validator(mode="after")
     def _within_the_stage_limits(self) -> Self:
         low, high = self.limits.stage.alpha_min_deg, self.limits.stage.alpha_max_deg
         wanted: dict[str, tuple[Finite, ...]] = {
             "shower.tilts_deg": self.shower.tilts_deg,
-            "series_a": self.series_a.tilts_deg,
-            "series_b": self.series_b.tilts_deg,
+            "series_a": self.series_a.reach_deg,
+            "series_b": self.series_b.reach_deg,
         }
         if self.eucentric.enabled:
             reach_deg = self.eucentric.tilt_deg

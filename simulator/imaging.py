@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -51,26 +50,28 @@ def focus_nm(defocus_nm: float, time_s: float, settings: OpticsSettings) -> floa
 
 def expose(
     scene: Scene,
-    pose_at: Callable[[float], stage.Pose],
+    start: stage.Pose,
+    end: stage.Pose,
     scan: ScanSettings,
     settings: SimulatorSettings,
     rng: np.random.Generator,
 ) -> NDArray[np.float32]:
     """Return the share of the beam [y, x] that reaches the detector.
 
-    `pose_at` tells where the holder is so many seconds after the first pixel. A line is scanned
-    in no time compared with the frame, so a particle is where it was when its line was scanned.
+    `start` and `end` are where the holder is at the first and the last pixel. A line is scanned
+    in no time compared with the frame, so a particle is where it was when its line was scanned,
+    at the tilt of that moment; tilting does not change which line that is.
     """
-    start, end = pose_at(0.0), pose_at(scan.frame_time_s)
-    seen = stage.tilted(scene.particles.centres_nm, start)
-    share_of_frame = seen[:, 1] / (scan.height_px * scan.pixel_nm) + 0.5
-    drift = np.array([end.x_nm - start.x_nm, end.y_nm - start.y_nm])
-    seen[:, :2] += np.clip(share_of_frame, 0.0, 1.0)[:, None] * drift
+    centres_nm = scene.particles.centres_nm
+    along_nm = centres_nm[:, 1] + start.y_nm
+    shares = np.clip(along_nm / (scan.height_px * scan.pixel_nm) + 0.5, 0.0, 1.0)
+    seen = stage.tilted_on_the_way(centres_nm, start, end, shares)
     seen[:, 2] -= scene.focus_nm
     seen[:, :2] = _distorted(seen[:, :2], scene.scan_mirrored, settings.scan)
     image = optics.render(Particles(seen, scene.particles.diameters_nm), scan, settings.optics)
-    carbon = CARBON_SHARE_PER_NM * scene.carbon_nm / np.cos(np.deg2rad(start.alpha_deg))
-    return _jittered(image, settings.scan.line_jitter_px, rng) + np.float32(carbon)
+    tilts_deg = np.linspace(start.alpha_deg, end.alpha_deg, scan.height_px)[:, None]
+    carbon = CARBON_SHARE_PER_NM * scene.carbon_nm / np.cos(np.deg2rad(tilts_deg))
+    return _jittered(image, settings.scan.line_jitter_px, rng) + carbon.astype(np.float32)
 
 
 def _distorted(points: Array, mirrored: bool, settings: ScanDistortionSettings) -> Array:

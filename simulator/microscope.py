@@ -9,7 +9,7 @@ import zlib
 from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 
@@ -26,9 +26,10 @@ from controller.microscope.interface import (
     StageState,
     Status,
 )
+from controller.microscope.limits import check_sweep
 from controller.microscope.requests import Requests
-from simulator import detector, imaging, stage
-from simulator.grid import in_holder, make_grid, remount, size_after
+from simulator import detector, frame, stage
+from simulator.grid import make_grid, remount, size_after
 from simulator.settings import SimulatorSettings, TimeKeeping
 from simulator.world import World, open_world, save_world
 
@@ -82,6 +83,7 @@ class SimulatedMicroscope:
             stage_limits=self._settings.stage.limits,
             frame_sizes_px=(),
             defocus_limits_nm=(-optics.defocus_max_nm, optics.defocus_max_nm),
+            fastest_sweep_deg_per_s=self._settings.stage.tilt_speed_deg_per_s,
         )
 
     def status(self) -> Status:
@@ -116,7 +118,14 @@ class SimulatedMicroscope:
 
     def acquire(self, request_id: str, scan: ScanSettings) -> Frame:
         """Record one HAADF frame: unblank, expose, blank again."""
-        info = self._once(request_id, lambda ticket: self._expose(request_id, scan, ticket))
+        info = self._once(request_id, lambda ticket: self._still(request_id, scan, ticket))
+        return self.fetch_frame(info.frame_id)
+
+    def acquire_tilting(self, request_id: str, scan: ScanSettings, to_alpha_deg: float) -> Frame:
+        """Record one frame while the stage tilts from where it is to `to_alpha_deg`."""
+        info = self._once(
+            request_id, lambda ticket: self._sweep(request_id, scan, to_alpha_deg, ticket)
+        )
         return self.fetch_frame(info.frame_id)
 
     def illuminate(self, request_id: str, duration_s: float, field_nm: float) -> float:
@@ -126,12 +135,12 @@ class SimulatedMicroscope:
     def fetch_frame(self, frame_id: str) -> Frame:
         """Return one of the last frames again: no new dose."""
         with self._changed:
-            frame = self._frames.get(frame_id)
-        if frame is None:
+            found = self._frames.get(frame_id)
+        if found is None:
             raise AcquisitionError(
                 f"frame {frame_id!r} is not among the last {FRAMES_KEPT}: take it again"
             )
-        return frame
+        return found
 
     def rehearse(self, request_id: str, remount: Remount) -> None:
         """Play the operator's hands at the flip; in real time they take none."""
@@ -220,15 +229,51 @@ class SimulatedMicroscope:
             self._update(defocus_nm=defocus_nm)
         return defocus_nm
 
-    def _expose(self, frame_id: str, scan: ScanSettings, ticket: int) -> FrameInfo:
+    def _still(self, frame_id: str, scan: ScanSettings, ticket: int) -> FrameInfo:
+        return self._expose(frame_id, scan, self._world.stage, lambda: False, ticket)
+
+    def _sweep(
+        self, frame_id: str, scan: ScanSettings, to_alpha_deg: float, ticket: int
+    ) -> FrameInfo:
+        """Expose on the way; what ends the exposure ends the motion, and the other way round."""
+        motion, halts, before = self._settings.stage, self._halts, self._world.stage
+        target = before.reported.model_copy(update={"alpha_deg": to_alpha_deg})
+        stage.check_limits(target, motion.limits)
+        check_sweep(scan, to_alpha_deg - before.reported.alpha_deg, self.describe())
+
+        def swept(to: StagePosition) -> stage.StageTruth:
+            return stage.swept(before, to, motion, self._rng(_MOVE_STREAM, self._world.moves))
+
+        there = swept(target)
+        self._travel = (before.reported, target, self._now_s(), scan.frame_time_s)
+        try:
+            return self._expose(frame_id, scan, there, lambda: self._halts != halts, ticket)
+        except AbortedError:
+            there = swept(self._reported())
+            raise
+        finally:
+            with self._changed:
+                self._travel = None
+                self._update(stage=there, moves=self._world.moves + 1)
+
+    def _expose(
+        self,
+        frame_id: str,
+        scan: ScanSettings,
+        there: stage.StageTruth,
+        halted: Callable[[], bool],
+        ticket: int,
+    ) -> FrameInfo:
+        """Expose until the stage is `there`, at the last pixel."""
         begun = time.monotonic()
         self._unblank(ticket)
         world = self._world  # as it is at the first pixel, its clock included
-        pixels = self._image(world, scan)
+        rng = self._rng(_FRAME_STREAM, world.frames)
+        pixels = frame.pixels(self._grid, world, there, scan, self._settings, rng)
         pixels.flags.writeable = False
         computing_s = time.monotonic() - begun if self._real_time else 0.0
         # the beam is on from the first pixel: what computing took of the exposure has passed
-        whole = self._pass(scan.frame_time_s - computing_s, lambda: self._world.blanked)
+        whole = self._pass(scan.frame_time_s - computing_s, lambda: self._world.blanked or halted())
         dose = scan.dose_e_per_A2(world.current_pA)
         share = min(1.0, (self._now_s() - world.clock_s) / scan.frame_time_s) if not whole else 1.0
         field_nm = (scan.width_px * scan.pixel_nm, scan.height_px * scan.pixel_nm)
@@ -236,11 +281,11 @@ class SimulatedMicroscope:
             self._charge(dose * share, field_nm)
             self._update(blanked=True, frames=world.frames + 1, **self._size_seen(world))
         if not whole:
-            raise AbortedError(f"frame {frame_id!r} was cut short by blanking: no image")
+            raise AbortedError(f"frame {frame_id!r} was cut short: no image")
         info = FrameInfo(
             frame_id=frame_id,
             scan=scan,
-            stage=world.stage.reported,
+            stage=stage.between(world.stage.reported, there.reported, 0.5),
             current_pA=world.current_pA,
             started_s=world.clock_s,
             dose_e_per_A2=dose,
@@ -249,26 +294,6 @@ class SimulatedMicroscope:
         )
         self._keep(Frame(info, pixels))
         return info
-
-    def _image(self, world: World, scan: ScanSettings) -> np.ndarray[Any, np.dtype[np.uint16]]:
-        settings = self._settings
-        rng = self._rng(_FRAME_STREAM, world.frames)
-        sizes = np.array([size_after(dose, settings.specimen) for dose in world.doses_e_per_A2])
-        scene = imaging.Scene(
-            in_holder(self._grid, sizes, world.mount),
-            imaging.carbon_nm(max(world.doses_e_per_A2), settings.specimen),
-            world.mount.scan_mirrored,
-            imaging.focus_nm(world.defocus_nm, world.clock_s, settings.optics),
-        )
-        share = imaging.expose(
-            scene,
-            lambda seconds: stage.pose(world.stage, world.clock_s + seconds, settings.stage),
-            scan,
-            settings,
-            rng,
-        )
-        beam = detector.electrons_per_pixel(world.current_pA, scan.dwell_us)
-        return detector.record(share, beam, settings.detector, rng)
 
     def _shower(self, duration_s: float, field_nm: float, ticket: int) -> float:
         if not (duration_s > 0.0 and field_nm > 0.0):
@@ -359,9 +384,9 @@ class SimulatedMicroscope:
         mean = world.mean_size_as_loaded * world.frames_as_loaded + size
         return {"frames_as_loaded": number, "mean_size_as_loaded": mean / number}
 
-    def _keep(self, frame: Frame) -> None:
+    def _keep(self, taken: Frame) -> None:
         with self._changed:
-            self._frames[frame.info.frame_id] = frame
+            self._frames[taken.info.frame_id] = taken
             if len(self._frames) > FRAMES_KEPT:
                 self._frames.popitem(last=False)
 

@@ -143,7 +143,7 @@ class _Recorder:
             y_nm=shift[1] - centre[1],
             z_nm=0.0,
         )
-        share = imaging.expose(scene, lambda _: held, self.scan, settings, self.rng)
+        share = imaging.expose(scene, held, held, self.scan, settings, self.rng)
         beam = detector.electrons_per_pixel(self.current_pA, self.scan.dwell_us)
         self.tell()
         return detector.record(share, beam, settings.detector, self.rng)

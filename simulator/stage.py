@@ -108,6 +108,14 @@ def arrive(
     return before.model_copy(update={**moved, **tilted})
 
 
+def swept(
+    before: StageTruth, target: StagePosition, settings: StageSettings, rng: np.random.Generator
+) -> StageTruth:
+    """Return the stage as it passes `target` in motion: it has not stopped, so no drift begins."""
+    there = arrive(before, target, before.arrived_s, settings, rng)
+    return there.model_copy(update={"drift_nm": before.drift_nm})
+
+
 def pose(truth: StageTruth, time_s: float, settings: StageSettings) -> Pose:
     """Say where the holder really is at `time_s`."""
     left = np.exp(-(time_s - truth.arrived_s) / settings.drift_decay_s)
@@ -128,7 +136,13 @@ def pose(truth: StageTruth, time_s: float, settings: StageSettings) -> Pose:
 
 def tilted(points_nm: Array, where: Pose) -> Array:
     """Bring holder points [n, 3] under the beam: u = x cos t + z sin t, v = y, height."""
-    t = np.deg2rad(where.alpha_deg)
-    x, y, z = points_nm[:, 0], points_nm[:, 1], points_nm[:, 2] + where.z_nm
-    u = x * np.cos(t) + z * np.sin(t) + where.x_nm
-    return np.column_stack([u, y + where.y_nm, z * np.cos(t) - x * np.sin(t)])
+    return tilted_on_the_way(points_nm, where, where, np.zeros(len(points_nm)))
+
+
+def tilted_on_the_way(points_nm: Array, start: Pose, end: Pose, shares: Array) -> Array:
+    """Bring each holder point under the beam after its own share [n] of the way."""
+    t = np.deg2rad(start.alpha_deg + shares * (end.alpha_deg - start.alpha_deg))
+    x, y, z = points_nm[:, 0], points_nm[:, 1], points_nm[:, 2] + start.z_nm
+    u = x * np.cos(t) + z * np.sin(t) + start.x_nm + shares * (end.x_nm - start.x_nm)
+    v = y + start.y_nm + shares * (end.y_nm - start.y_nm)
+    return np.column_stack([u, v, z * np.cos(t) - x * np.sin(t)])

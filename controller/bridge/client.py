@@ -116,14 +116,12 @@ class RemoteMicroscope:
 
     def acquire(self, request_id: str, scan: ScanSettings) -> Frame:
         """Record one frame and bring its pixels over."""
-        info = FrameInfo.model_validate(
-            self._perform(request_id, {"kind": "acquire", "scan": scan})
-        )
-        if info.scan != scan:
-            raise AcquisitionError(f"asked for {scan!r}, the microscope recorded {info.scan!r}")
-        if info.frame_id != request_id:
-            raise AcquisitionError(f"asked for {request_id}, was given {info.frame_id}: dropped")
-        return self._transfer(info)
+        return self._recorded(request_id, scan, {"kind": "acquire", "scan": scan})
+
+    def acquire_tilting(self, request_id: str, scan: ScanSettings, to_alpha_deg: float) -> Frame:
+        """Record one frame while the stage tilts, and bring its pixels over."""
+        action = {"kind": "acquire_tilting", "scan": scan, "to_alpha_deg": to_alpha_deg}
+        return self._recorded(request_id, scan, action)
 
     def illuminate(self, request_id: str, duration_s: float, field_nm: float) -> float:
         """Shower a square field; return the dose in e/A^2."""
@@ -168,6 +166,14 @@ class RemoteMicroscope:
                 self._ask(m.ReleaseLease(token=self._token))
         for link in self._links:
             link.close()
+
+    def _recorded(self, request_id: str, scan: ScanSettings, action: dict[str, Any]) -> Frame:
+        info = FrameInfo.model_validate(self._perform(request_id, action))
+        if info.scan != scan:
+            raise AcquisitionError(f"asked for {scan!r}, the microscope recorded {info.scan!r}")
+        if info.frame_id != request_id:
+            raise AcquisitionError(f"asked for {request_id}, was given {info.frame_id}: dropped")
+        return self._transfer(info)
 
     def _perform(self, request_id: str, action: dict[str, Any]) -> Any:
         """Have one action done once and wait for its outcome."""

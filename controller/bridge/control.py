@@ -17,6 +17,7 @@ from controller.bridge.hardware import Hardware
 from controller.bridge.lease import Lease
 from controller.bridge.outcomes import Outcomes
 from controller.microscope.interface import (
+    Frame,
     FrameInfo,
     LeaseError,
     Microscope,
@@ -24,6 +25,7 @@ from controller.microscope.interface import (
     OutOfLimitsError,
     ScanSettings,
     StageLimits,
+    StagePosition,
 )
 from controller.microscope.limits import (
     DoseAccount,
@@ -31,6 +33,7 @@ from controller.microscope.limits import (
     charge,
     check_defocus,
     check_scan,
+    check_sweep,
     check_target,
     refund,
     shower_dose_e_per_A2,
@@ -188,6 +191,10 @@ class BridgeControl:
                 check_defocus(defocus_nm, self.description.defocus_limits_nm)
             case m.Acquire(scan=scan):
                 check_scan(scan, self.description)
+            case m.AcquireTilting(scan=scan, to_alpha_deg=to_alpha_deg):
+                check_scan(scan, self.description)
+                check_sweep(scan, 0.0, self.description)  # how far it is, the column knows
+                check_target(StagePosition(alpha_deg=to_alpha_deg), self._reach)
 
     def _act(self, microscope: Microscope, request: m.Perform) -> object:
         """Carry out one action, if its controller is still in charge; on the work thread."""
@@ -201,7 +208,13 @@ class BridgeControl:
             case m.SetDefocus(defocus_nm=defocus_nm):
                 return microscope.set_defocus(request_id, defocus_nm)
             case m.Acquire(scan=scan):
-                return self._acquire(microscope, request_id, scan)
+                return self._acquire(microscope, scan, lambda: microscope.acquire(request_id, scan))
+            case m.AcquireTilting(scan=scan, to_alpha_deg=to_alpha_deg):
+                return self._acquire(
+                    microscope,
+                    scan,
+                    lambda: microscope.acquire_tilting(request_id, scan, to_alpha_deg),
+                )
             case m.Illuminate(duration_s=duration_s, field_nm=field_nm):
                 current_pA = microscope.status().current_pA
                 with self._charged(shower_dose_e_per_A2(current_pA, duration_s, field_nm)):
@@ -212,9 +225,11 @@ class BridgeControl:
                 microscope.rehearse(request_id, remount)
         return None
 
-    def _acquire(self, microscope: Microscope, request_id: str, scan: ScanSettings) -> FrameInfo:
+    def _acquire(
+        self, microscope: Microscope, scan: ScanSettings, expose: Callable[[], Frame]
+    ) -> FrameInfo:
         with self._charged(scan.dose_e_per_A2(microscope.status().current_pA)):
-            frame = microscope.acquire(request_id, scan)
+            frame = expose()
         self._frames.put(store(frame))
         return frame.info
 

@@ -23,7 +23,7 @@ from controller.microscope.interface import (
 )
 from controller.microscope.limits import SessionLimits
 
-PROTOCOL_VERSION = 2
+PROTOCOL_VERSION = 3
 OBJECT_NAME = "dualtilt.bridge"
 POLL_S = 2.0
 """The longest the bridge lets a caller wait before it says "still at it"."""
@@ -53,6 +53,12 @@ class Acquire(Data):
     scan: ScanSettings
 
 
+class AcquireTilting(Data):
+    kind: Literal["acquire_tilting"] = "acquire_tilting"
+    scan: ScanSettings
+    to_alpha_deg: Finite
+
+
 class Illuminate(Data):
     kind: Literal["illuminate"] = "illuminate"
     duration_s: Positive
@@ -70,7 +76,7 @@ class Rehearse(Data):
 
 
 Action = Annotated[
-    MoveStage | SetCurrent | SetDefocus | Acquire | Illuminate | Wait | Rehearse,
+    MoveStage | SetCurrent | SetDefocus | Acquire | AcquireTilting | Illuminate | Wait | Rehearse,
     Field(discriminator="kind"),
 ]
 """What needs the lease, runs on the hardware's thread and happens once per request id."""

@@ -74,6 +74,11 @@ def describe(step: Step) -> str:
             return f"verify {step.current_pA:g} pA, specimen onto the tilt axis"
         case "focus":
             return f"verify {step.current_pA:g} pA, focus on the specimen at 0°"
+        case "tilt" if step.sweep_deg:
+            begin_deg = step.alpha_deg - step.sweep_deg / 2
+            end_deg = begin_deg + step.sweep_deg
+            speed = abs(step.sweep_deg) / step.duration_s
+            return f"frame from {begin_deg:+g}° to {end_deg:+g}° in motion, {speed:.2g}°/s"
         case "tilt":
             way = "" if step.approach_deg is None else f", by way of {step.approach_deg:+g}°"
             focused = ", focus beside the specimen" if step.focus else ""

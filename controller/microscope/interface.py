@@ -92,7 +92,8 @@ class FrameInfo(Data):
     """The request id of the exposure that made it."""
     scan: ScanSettings
     stage: StagePosition
-    """Where the stage reported to be during the exposure."""
+    """Where the stage reported to be during the exposure; the mean of before and after where it
+    tilted meanwhile."""
     current_pA: NotNegative
     started_s: NotNegative
     """Microscope clock at the first pixel."""
@@ -143,6 +144,8 @@ class Description(Data):
     shortest_dwell_us: NotNegative = 0.0
     defocus_limits_nm: tuple[Finite, Finite] | None = None
     """Lowest and highest defocus that may be set; None where it cannot be."""
+    fastest_sweep_deg_per_s: Positive | None = None
+    """How fast the stage may tilt during an exposure; None where it cannot."""
 
 
 class Status(Data):
@@ -292,6 +295,13 @@ class Microscope(Protocol):
 
     def acquire(self, request_id: str, scan: ScanSettings) -> Frame:
         """Record one HAADF frame: unblank, expose, blank again."""
+
+    def acquire_tilting(self, request_id: str, scan: ScanSettings, to_alpha_deg: float) -> Frame:
+        """Record one frame while the stage tilts from where it is to `to_alpha_deg`.
+
+        It tilts at constant speed, from the first pixel to the last; its other axes stay.
+        NotSupportedError where the column cannot.
+        """
 
     def illuminate(self, request_id: str, duration_s: float, field_nm: float) -> float:
         """Expose a square of side `field_nm` (beam shower), blank again.

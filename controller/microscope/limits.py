@@ -101,6 +101,29 @@ def check_scan(scan: ScanSettings, column: Description) -> None:
     _check_pixel(scan, column)
 
 
+def check_sweep(scan: ScanSettings, sweep_deg: float, column: Description) -> None:
+    """Refuse a frame during which the stage should tilt by so much.
+
+    Raises
+    ------
+    NotSupportedError
+        If the column cannot expose while its stage tilts.
+    OutOfLimitsError
+        If the stage would have to go faster than it can.
+    """
+    fastest = column.fastest_sweep_deg_per_s
+    if fastest is None:
+        raise NotSupportedError(
+            "the column cannot expose while its stage tilts: motion = 'stop-and-go' is for it"
+        )
+    speed = abs(sweep_deg) / scan.frame_time_s
+    if speed > fastest:
+        raise OutOfLimitsError(
+            f"{abs(sweep_deg):g} degrees within a frame of {scan.frame_time_s:.3g} s are "
+            f"{speed:.3g} deg/s: the stage does {fastest:g}; longer frames or smaller steps"
+        )
+
+
 def _check_pixel(scan: ScanSettings, column: Description) -> None:
     size_px = (scan.height_px, scan.width_px)
     pixels_nm = {

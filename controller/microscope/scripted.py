@@ -115,12 +115,13 @@ class ScriptedMicroscope:
         return self._inner.set_defocus(request_id, defocus_nm)
 
     def acquire(self, request_id: str, scan: ScanSettings) -> Frame:
-        if request_id not in self._frames:
-            frame = self._exposed(request_id, lambda: self._inner.acquire(request_id, scan))
-            self._frames[request_id] = frame
-            if len(self._frames) > FRAMES_KEPT:
-                self._frames.popitem(last=False)
-        return self._frames[request_id]
+        return self._once(request_id, lambda: self._inner.acquire(request_id, scan))
+
+    def acquire_tilting(self, request_id: str, scan: ScanSettings, to_alpha_deg: float) -> Frame:
+        true_deg = to_alpha_deg + self._hidden.alpha_deg
+        return self._once(
+            request_id, lambda: self._inner.acquire_tilting(request_id, scan, true_deg)
+        )
 
     def illuminate(self, request_id: str, duration_s: float, field_nm: float) -> float:
         self._begin(self._due(Action.EXPOSE, request_id))
@@ -147,6 +148,14 @@ class ScriptedMicroscope:
 
     def close(self) -> None:
         self._inner.close()
+
+    def _once(self, request_id: str, expose: Callable[[], Frame]) -> Frame:
+        if request_id not in self._frames:
+            frame = self._exposed(request_id, expose)
+            self._frames[request_id] = frame
+            if len(self._frames) > FRAMES_KEPT:
+                self._frames.popitem(last=False)
+        return self._frames[request_id]
 
     def _due(self, action: Action, request_id: str) -> Fault | None:
         """Return the fault whose turn it is, and note that it has happened."""

@@ -158,14 +158,25 @@ class Column:
         MicroscopeError
             As the microscope says.
         """
-        dose = scan.dose_e_per_A2(self.current_pA)
+        return self._record(step_id, purpose, scan, lambda id_: self.microscope.acquire(id_, scan))
 
-        def expose(request_id: str) -> Frame:
-            frame = self.microscope.acquire(request_id, scan)
-            check_delivery(frame, request_id, scan, self._session.ledger.pixel_type)
-            return frame
+    def acquire_tilting(
+        self, step_id: str, purpose: str, scan: ScanSettings, to_alpha_deg: float
+    ) -> Frame:
+        """Record a frame while the stage tilts to an angle; else as `acquire`.
 
-        return self._expose(step_id, purpose, dose, expose)
+        Raises
+        ------
+        OutOfLimitsError
+            The angle is beyond the limits of the protocol or the column.
+        """
+        check_target(StagePosition(alpha_deg=to_alpha_deg), self._limits)
+        return self._record(
+            step_id,
+            purpose,
+            scan,
+            lambda id_: self.microscope.acquire_tilting(id_, scan, to_alpha_deg),
+        )
 
     def illuminate(self, step_id: str, purpose: str, duration_s: float, field_nm: float) -> None:
         """Expose a field without recording; charged like a frame."""
@@ -232,6 +243,16 @@ class Column:
     def _is_full(self, current_pA: float) -> bool:
         tolerance = self._session.protocol.limits.current_tolerance
         return current_pA >= (1 - tolerance) * self.current_pA
+
+    def _record(
+        self, step_id: str, purpose: str, scan: ScanSettings, acquire: Callable[[str], Frame]
+    ) -> Frame:
+        def expose(request_id: str) -> Frame:
+            frame = acquire(request_id)
+            check_delivery(frame, request_id, scan, self._session.ledger.pixel_type)
+            return frame
+
+        return self._expose(step_id, purpose, scan.dose_e_per_A2(self.current_pA), expose)
 
     def _expose(
         self, step_id: str, purpose: str, dose_e_per_A2: float, act: Callable[[str], T]

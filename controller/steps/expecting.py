@@ -9,6 +9,7 @@ from controller.events import SeriesName
 from controller.microscope.interface import StagePosition
 from controller.steps.context import Context
 from controller.steps.prediction import Place, predict
+from controller.steps.tracking import limit_px
 
 SHOWING = ("ok", "shifted")
 """Verdicts of frames that show where the object was."""
@@ -40,6 +41,27 @@ def expect(context: Context, series: SeriesName, alpha_deg: float) -> Expectatio
         return Expectation(last, sure=False)
     place = {"x_nm": found.place.x_nm, "y_nm": found.place.y_nm}
     return Expectation(last.model_copy(update=place), sure=True)
+
+
+def follow(context: Context, series: SeriesName, alpha_deg: float) -> StagePosition | None:
+    """Say where the object will be in the middle, from the frames alone.
+
+    On the line through the neighbouring tilts where it is sure enough, else where the last frame
+    had it.
+
+    Returns
+    -------
+    StagePosition or None
+        Its tilt counts for nothing; None before the first frame that shows the object.
+    """
+    known = list(_known(context, series))
+    if not known:
+        return None
+    pixel_nm = context.protocol.scan.pixel_nm
+    found = predict(known, alpha_deg, pixel_nm)
+    sure = found is not None and found.error_nm <= limit_px(context.protocol) * pixel_nm
+    place = found.place if found is not None and sure else known[-1]
+    return context.session.ledger.centre.model_copy(update={"x_nm": place.x_nm, "y_nm": place.y_nm})
 
 
 def _known(context: Context, series: SeriesName) -> Iterator[Place]:

@@ -11,7 +11,7 @@ from typing import Literal
 from controller.errors import SafetyStopError
 from controller.events import Checked, Phase, Prompt
 from controller.microscope.interface import Description, MicroscopeError, StageState, Status
-from controller.microscope.limits import check_scan, tightest
+from controller.microscope.limits import check_scan, check_sweep, tightest
 from controller.protocol import Protocol, Shower
 from controller.session.entries import StepDone
 from controller.session.session import frame_bytes
@@ -113,6 +113,7 @@ def check_column(protocol: Protocol, column: Description, status: Status) -> Ite
         )
     yield _check_reach(protocol, column)
     yield _check_scan(protocol, column)
+    yield from _check_motion(protocol, column)
     if protocol.shower.enabled and column.offered_scans:
         yield _check_shower(protocol.shower, column)
     if protocol.focus.before_series:
@@ -130,8 +131,8 @@ def check_column(protocol: Protocol, column: Description, status: Status) -> Ite
 def _check_reach(protocol: Protocol, column: Description) -> Checked:
     tilts = [
         *protocol.shower.tilts_deg,
-        *protocol.series_a.tilts_deg,
-        *protocol.series_b.tilts_deg,
+        *protocol.series_a.reach_deg,
+        *protocol.series_b.reach_deg,
     ]
     try:
         reach = tightest(column.stage_limits, protocol.limits.stage)
@@ -160,6 +161,20 @@ def _check_scan(protocol: Protocol, column: Description) -> Checked:
     except MicroscopeError:
         detail += f"; no field {WIDE} times as wide to look for a lost object in"
     return Checked(name="detector", ok=True, detail=detail)
+
+
+def _check_motion(protocol: Protocol, column: Description) -> Iterator[Checked]:
+    """Check each series in continuous motion: does the column expose while it tilts, so fast?"""
+    for name, series in (("series_a", protocol.series_a), ("series_b", protocol.series_b)):
+        if series.motion != "continuous":
+            continue
+        speed = abs(series.sweep_deg) / protocol.scan.frame_time_s
+        ok, detail = True, f"{name}.motion = 'continuous', {speed:.3g} deg/s"
+        try:
+            check_sweep(protocol.scan, series.sweep_deg, column)
+        except MicroscopeError as error:
+            ok, detail = False, f"{name}.motion = 'continuous': {error}"
+        yield Checked(name="motion", ok=ok, detail=detail)
 
 
 def _check_shower(shower: Shower, column: Description) -> Checked:

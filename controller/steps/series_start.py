@@ -26,7 +26,8 @@ def carry_out(step: SeriesStart, context: Context) -> None:
     column.blank()
     column.set_current(step.id, step.current_pA)
     focus_again(context, step.id)
-    alpha_deg = next_tilt(context.protocol, step.series, context.session.ledger.completed)
+    tilt_deg = next_tilt(context.protocol, step.series, context.session.ledger.completed)
+    alpha_deg = tilt_deg - series_of(context.protocol, step.series).sweep_deg / 2
     behind_deg = behind(alpha_deg, context.protocol, step.series)
     centre = context.session.ledger.centre
     column.move(step.id, centre.model_copy(update={"alpha_deg": behind_deg}))

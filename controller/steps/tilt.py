@@ -20,6 +20,7 @@ from controller.steps.expecting import expect
 from controller.steps.focus import focus_beside
 from controller.steps.going import SHORT_DEG, beyond_the_limit, go_to
 from controller.steps.judging import Judgement, judge
+from controller.steps.passing import pass_through
 from controller.steps.series_start import series_of
 from controller.steps.settling import settle
 from controller.steps.sighting import Sighting, binned, sight
@@ -43,6 +44,8 @@ class Tilt(StepData):
     """Where to go first: the tilt before lies on the wrong side, and there is backlash."""
     focus: bool = False
     """Beside the specimen, before the frame."""
+    sweep_deg: float = 0.0
+    """How far the stage tilts during the exposure, the angle in the middle; 0: it is at rest."""
 
 
 @dataclass(frozen=True)
@@ -57,14 +60,9 @@ class Recorded:
 
 def carry_out(step: Tilt, context: Context) -> None:
     """Record the frame of this tilt, or say why there is none."""
-    expected = expect(context, step.series, step.alpha_deg)
-    if not _is_reached(step, context, expected.centre):
+    recorded = _in_motion(step, context) if step.sweep_deg else _at_rest(step, context)
+    if recorded is None:
         return
-    settle(context, step.id)
-    if step.focus:
-        focus_beside(context, step.id)
-    previous = _previous_image(step, context)
-    recorded = _expose(step, context, previous, look_first=step.focus or not expected.sure)
     frame, verdict = recorded.frame, recorded.verdict
     facts = TiltFacts(
         step_id=step.id,
@@ -80,6 +78,40 @@ def carry_out(step: Tilt, context: Context) -> None:
     written = context.persist(lambda: context.session.record_frame(frame, facts), step.id)
     context.publish(_event(step, context, written))
     context.jobs.frame_recorded(step.series, written.section)
+
+
+def _at_rest(step: Tilt, context: Context) -> Recorded | None:
+    """Go there, settle, expose; None where the stage does not get there."""
+    expected = expect(context, step.series, step.alpha_deg)
+    if not _is_reached(step, context, expected.centre):
+        return None
+    settle(context, step.id)
+    if step.focus:
+        focus_beside(context, step.id)
+    previous = _previous_image(step, context)
+    return _expose(step, context, previous, look_first=step.focus or not expected.sure)
+
+
+def _in_motion(step: Tilt, context: Context) -> Recorded:
+    """Expose on the way; going back would stop the motion, so a bad frame is kept and marked.
+
+    Only one without a beam is taken again, once the beam is back.
+    """
+    previous = _previous_image(step, context)
+    while True:
+        context.operator.checkpoint()
+        frame = pass_through(context, step.id, step.series, step.alpha_deg)
+        found, seen = _judged(frame, previous, context, looked=False)
+        if found.verdict == "dim" and not context.column.has_beam():
+            _reject(step, context, frame, found)
+            context.column.require_beam()
+            continue
+        if found.verdict == "saturated" and context.protocol.quality.saturated == "stop":
+            _reject(step, context, frame, found)
+            raise _saturated(step, found)
+        if found.verdict != "ok":
+            context.alert(found.level, f"frame {found.reason}: kept, marked", step.id)
+        return Recorded(frame, found.verdict, 0, seen.offset_px if seen else None)
 
 
 def _is_reached(step: Tilt, context: Context, place: StagePosition) -> bool:
@@ -138,14 +170,7 @@ def _expose(
         if looked:
             keep_in_view(context, step.id, f"track-{attempt}")
         frame = context.column.acquire(step.id, f"frame-{attempt}", protocol.scan)
-        seen = sight(frame.pixels) if protocol.tracking.enabled else None
-        found = judge(
-            frame.pixels,
-            previous,
-            protocol.quality,
-            _distance_px(seen, lost=protocol.tracking.enabled and not looked),
-            limit_px(protocol),
-        )
+        found, seen = _judged(frame, previous, context, looked)
         offset_px = seen.offset_px if seen else None
         if found.verdict == "ok":
             return Recorded(frame, found.verdict, attempt, offset_px)
@@ -154,9 +179,7 @@ def _expose(
             return Recorded(frame, found.verdict, attempt, offset_px)
         _reject(step, context, frame, found)
         if found.verdict == "saturated":
-            raise SafetyStopError(
-                f"{step.id}: frame has {found.reason}; lower scan.dwell_us or the detector's gain"
-            )
+            raise _saturated(step, found)
         if found.verdict == "dim":
             context.column.require_beam()
         if found.verdict == "dim" and attempt >= protocol.quality.max_retakes:
@@ -166,6 +189,23 @@ def _expose(
         if found.verdict == "shifted" and seen is not None:
             bring_to_the_middle(context, step.id, seen, protocol.scan.pixel_nm)
         attempt += 1
+
+
+def _judged(
+    frame: Frame, previous: NDArray[Any] | None, context: Context, looked: bool
+) -> tuple[Judgement, Sighting | None]:
+    """Judge a frame, and say where it has the object; `looked`: a shot had it before."""
+    protocol = context.protocol
+    seen = sight(frame.pixels) if protocol.tracking.enabled else None
+    distance_px = _distance_px(seen, lost=protocol.tracking.enabled and not looked)
+    found = judge(frame.pixels, previous, protocol.quality, distance_px, limit_px(protocol))
+    return found, seen
+
+
+def _saturated(step: Tilt, found: Judgement) -> SafetyStopError:
+    return SafetyStopError(
+        f"{step.id}: frame has {found.reason}; lower scan.dwell_us or the detector's gain"
+    )
 
 
 def _distance_px(seen: Sighting | None, lost: bool) -> float | None:

@@ -117,6 +117,14 @@ SCAN_JSON = '{"width_px": 96, "height_px": 64, "pixel_nm": 1.5, "dwell_us": %s}'
             action("acquire", f'"scan": {SCAN_JSON % 1.0}'.replace("96", "1e6")), id="huge frame"
         ),
         pytest.param(
+            action("acquire_tilting", f'"scan": {SCAN_JSON % 1.0}, "to_alpha_deg": NaN'),
+            id="motion to nowhere",
+        ),
+        pytest.param(
+            action("acquire_tilting", f'"scan": {SCAN_JSON % 1.0}, "to_alpha_deg": 81.0'),
+            id="motion out of reach",
+        ),
+        pytest.param(
             action("illuminate", '"duration_s": -1, "field_nm": 5'), id="negative duration"
         ),
         pytest.param(action("rehearse", '"remount": "sideways"'), id="unknown mistake"),

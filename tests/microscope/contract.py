@@ -45,6 +45,11 @@ class MicroscopeContract:
     scan: ScanSettings = SCAN
     """One the microscope offers."""
 
+    @property
+    def sweep_scan(self) -> ScanSettings:
+        """So slow a frame that a stage can tilt by some degrees meanwhile."""
+        return self.scan.model_copy(update={"dwell_us": 100.0})
+
     @pytest.fixture
     def microscope(self, request: pytest.FixtureRequest) -> Microscope:
         """The microscope under test."""
@@ -168,6 +173,38 @@ class MicroscopeContract:
     def test_unknown_frame_cannot_be_fetched(self, microscope: Microscope) -> None:
         with pytest.raises(AcquisitionError):
             microscope.fetch_frame(new_id())
+
+    @pytest.mark.parametrize("to_deg", [5.0, -4.0], ids=["up", "down"])
+    def test_frame_in_motion_has_the_angle_of_its_middle(
+        self, microscope: Microscope, to_deg: float
+    ) -> None:
+        request_id = new_id()
+        microscope.move_stage(new_id(), StagePosition())
+        if microscope.describe().fastest_sweep_deg_per_s is None:
+            with pytest.raises(NotSupportedError):
+                microscope.acquire_tilting(request_id, self.sweep_scan, to_deg)
+            assert microscope.status().stage.alpha_deg == pytest.approx(0.0, abs=0.1)
+            return
+        first = microscope.acquire_tilting(request_id, self.sweep_scan, to_deg)
+        assert first.info.stage.alpha_deg == pytest.approx(to_deg / 2, abs=0.1)
+        assert first.info.dose_e_per_A2 == pytest.approx(
+            self.sweep_scan.dose_e_per_A2(first.info.current_pA), rel=0.05
+        )
+        status = microscope.status()
+        assert status.stage.alpha_deg == pytest.approx(to_deg, abs=0.1)
+        assert status.beam_blanked and status.stage_state is StageState.READY
+        assert_same(microscope.acquire_tilting(request_id, self.sweep_scan, to_deg), first)
+        assert_same(microscope.fetch_frame(request_id), first)
+        assert microscope.status().stage.alpha_deg == pytest.approx(to_deg, abs=0.1)
+
+    @pytest.mark.parametrize("sign", [-1, 1], ids=["below", "above"])
+    def test_motion_out_of_reach_exposes_nothing(self, microscope: Microscope, sign: int) -> None:
+        limits = microscope.describe().stage_limits
+        end_deg = limits.alpha_max_deg if sign > 0 else limits.alpha_min_deg
+        microscope.move_stage(new_id(), StagePosition(alpha_deg=end_deg - sign))
+        with pytest.raises((OutOfLimitsError, NotSupportedError)):
+            microscope.acquire_tilting(new_id(), self.sweep_scan, end_deg + sign)
+        assert microscope.status().stage.alpha_deg == pytest.approx(end_deg - sign, abs=0.1)
 
     def test_shower_tells_its_dose_once(self, microscope: Microscope) -> None:
         request_id = new_id()

@@ -29,7 +29,12 @@ from controller.microscope.interface import (
     Status,
     ValvesClosedError,
 )
-from controller.microscope.limits import check_defocus, check_target, shower_dose_e_per_A2
+from controller.microscope.limits import (
+    check_defocus,
+    check_sweep,
+    check_target,
+    shower_dose_e_per_A2,
+)
 
 
 class FakeSettings(Data):
@@ -79,6 +84,7 @@ class FakeMicroscope:
             stage_limits=StageLimits(),
             frame_sizes_px=(),
             defocus_limits_nm=(-1000.0, 1000.0),
+            fastest_sweep_deg_per_s=1e6,
         )
 
     def status(self) -> Status:
@@ -121,7 +127,18 @@ class FakeMicroscope:
 
     def acquire(self, request_id: str, scan: ScanSettings) -> Frame:
         if self._is_new(request_id, self._frames):
-            self._frames[request_id] = self._expose_frame(request_id, scan)
+            self._frames[request_id] = self._expose_frame(request_id, scan, self._stage)
+        return self._frames[request_id]
+
+    def acquire_tilting(self, request_id: str, scan: ScanSettings, to_alpha_deg: float) -> Frame:
+        if self._is_new(request_id, self._frames):
+            target = self._stage.model_copy(update={"alpha_deg": to_alpha_deg})
+            check_target(target, StageLimits())
+            check_sweep(scan, to_alpha_deg - self._stage.alpha_deg, self.describe())
+            middle_deg = (self._stage.alpha_deg + to_alpha_deg) / 2
+            middle = self._stage.model_copy(update={"alpha_deg": middle_deg})
+            self._frames[request_id] = self._expose_frame(request_id, scan, middle)
+            self._stage = target
         return self._frames[request_id]
 
     def illuminate(self, request_id: str, duration_s: float, field_nm: float) -> float:
@@ -164,7 +181,7 @@ class FakeMicroscope:
     def _is_new(self, request_id: str, known: Mapping[str, object]) -> bool:
         return self._settings.forgetful or request_id not in known
 
-    def _expose_frame(self, request_id: str, scan: ScanSettings) -> Frame:
+    def _expose_frame(self, request_id: str, scan: ScanSettings, stage: StagePosition) -> Frame:
         started_s = self._now_s()
         self._expose(f"expose {request_id}")
         seed = zlib.crc32(request_id.encode())
@@ -174,7 +191,7 @@ class FakeMicroscope:
         info = FrameInfo(
             frame_id=request_id,
             scan=scan,
-            stage=self._stage,
+            stage=stage,
             current_pA=self._current_pA,
             started_s=started_s,
             dose_e_per_A2=scan.dose_e_per_A2(self._current_pA),

@@ -68,6 +68,22 @@ def test_tracking_costs_its_share_of_every_tilt() -> None:
     assert tracked - blind == pytest.approx(0.2 * frames, rel=0.25)
 
 
+def test_motion_is_told_and_saves_what_is_not_waited_for(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    moving = PROTOCOL.replace("step_deg", 'motion = "continuous"\nstep_deg')
+    path = tmp_path / "moving.toml"
+    path.write_text(moving)
+    assert plan.run(argparse.Namespace(protocol=str(path))) is ExitCode.OK
+    assert "frame from -25° to -15° in motion" in capsys.readouterr().out
+    frame_s = small().scan.frame_time_s
+    still, swept = (
+        make_plan(Protocol.model_validate(tomllib.loads(p))) for p in (PROTOCOL, moving)
+    )
+    saved_s = sum(step.duration_s for step in still.steps if step.kind == "tilt") - 9 * frame_s
+    assert still.duration_s - swept.duration_s == pytest.approx(saved_s, abs=11.0)  # goes 5 further
+
+
 def done(*step_ids: str) -> list[Entry]:
     return [StepDone(step_id=step_id) for step_id in step_ids]
 

@@ -22,6 +22,7 @@ from controller.microscope.interface import (
     Microscope,
     OutOfLimitsError,
     Remount,
+    ScanSettings,
     StagePosition,
     StageState,
 )
@@ -225,6 +226,71 @@ def test_frame_in_real_time_starts_when_it_is_asked_for() -> None:
     time.sleep(0.3)
     info = microscope.acquire("frame", SCAN).info
     assert 0.3 <= info.started_s <= microscope.status().time_s - 0.9 * SCAN.frame_time_s
+
+
+@pytest.mark.parametrize("how", ["stop_stage", "make_safe", "blank"])
+def test_what_ends_a_frame_in_motion_ends_the_motion(how: str) -> None:
+    microscope = _real()
+    slow = SCAN.model_copy(update={"dwell_us": 1000.0})  # 11 s
+    failures: list[Exception] = []
+
+    def sweep() -> None:
+        try:
+            microscope.acquire_tilting("sweep", slow, 20.0)
+        except AbortedError as error:
+            failures.append(error)
+
+    moving = threading.Thread(target=sweep)
+    moving.start()
+    while microscope.status().stage_state is not StageState.MOVING:
+        time.sleep(0.005)
+    while microscope.status().beam_blanked:
+        time.sleep(0.005)
+    {
+        "stop_stage": microscope.stop_stage,
+        "make_safe": lambda: microscope.make_safe("test"),
+        "blank": microscope.blank,
+    }[how]()
+    moving.join(timeout=5.0)
+    assert failures and not moving.is_alive()
+    status = microscope.status()
+    assert status.beam_blanked and status.stage_state is StageState.READY
+    assert 0.0 <= status.stage.alpha_deg < 10.0
+
+
+FIVE_DEGREES = ScanSettings(width_px=96, height_px=96, pixel_nm=0.9, dwell_us=100.0)
+
+
+@pytest.mark.parametrize(
+    ("rows", "alpha_deg"),
+    [
+        pytest.param(slice(20, 32), 22.0 - 10.0 / 4.0, id="before the middle"),
+        pytest.param(slice(42, 54), 22.0, id="in the middle"),
+        pytest.param(slice(64, 76), 22.0 + 10.0 / 4.0, id="after the middle"),
+    ],
+)
+def test_rows_of_a_frame_in_motion_see_their_own_tilts(rows: slice, alpha_deg: float) -> None:
+    """Each band is liker to an image at rest at its own angle than at the others'."""
+    microscope = create(still(stage={"tilt_speed_deg_per_s": 20.0}))
+    at_rest = {}
+    for tilt in (19.5, 22.0, 24.5):
+        microscope.move_stage(f"to {tilt}", StagePosition(alpha_deg=tilt))
+        at_rest[tilt] = microscope.acquire(f"at {tilt}", FIVE_DEGREES).pixels.astype(float)
+    microscope.move_stage("to 17", StagePosition(alpha_deg=17.0))
+    moved = microscope.acquire_tilting("sweep", FIVE_DEGREES, 27.0)
+    assert moved.info.stage.alpha_deg == pytest.approx(22.0)
+    band = moved.pixels.astype(float)[rows]
+    likeness = {tilt: _alike(band, image[rows]) for tilt, image in at_rest.items()}
+    assert max(likeness, key=lambda tilt: likeness[tilt]) == alpha_deg
+
+
+def test_a_frame_in_motion_takes_the_time_of_a_frame() -> None:
+    microscope = create(still())
+    microscope.acquire_tilting("sweep", FIVE_DEGREES, 5.0)
+    assert microscope.status().time_s == pytest.approx(FIVE_DEGREES.frame_time_s)
+    with pytest.raises(OutOfLimitsError, match="deg/s"):
+        microscope.acquire_tilting("too fast", FIVE_DEGREES, 60.0)
+    assert microscope.status().stage.alpha_deg == pytest.approx(5.0)
 
 
 def test_blanking_ends_a_shower_and_charges_what_was_given() -> None:

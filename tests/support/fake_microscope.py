@@ -74,6 +74,7 @@ class FakeMicroscope:
         self.current_error = 1.0
         self.blanked = True
         self.valves_open = True
+        self.fastest_sweep_deg_per_s: float | None = 1000.0
         self.flipped = world is not None and world.exists()
         self.exposures = 0
         self.time_s = 0.0
@@ -94,6 +95,7 @@ class FakeMicroscope:
             stage_limits=StageLimits(),
             frame_sizes_px=(),
             defocus_limits_nm=(-1000.0, 1000.0),
+            fastest_sweep_deg_per_s=self.fastest_sweep_deg_per_s,
         )
 
     def status(self) -> Status:
@@ -128,10 +130,24 @@ class FakeMicroscope:
         return self.defocus_nm
 
     def acquire(self, request_id: str, scan: ScanSettings) -> Frame:
+        return self._take("acquire", request_id, scan)
+
+    def acquire_tilting(self, request_id: str, scan: ScanSettings, to_alpha_deg: float) -> Frame:
+        """Sees what there is in the middle of the way."""
+        if request_id in self._outcomes:
+            return self.fetch_frame(request_id)
+        middle_deg = (self.stage.alpha_deg + to_alpha_deg) / 2
+        self.stage = self.stage.model_copy(update={"alpha_deg": middle_deg})
+        try:
+            return self._take("acquire-tilting", request_id, scan)
+        finally:
+            self.stage = self.stage.model_copy(update={"alpha_deg": to_alpha_deg})
+
+    def _take(self, action: str, request_id: str, scan: ScanSettings) -> Frame:
         known = self._outcomes.get(request_id)
         if isinstance(known, Frame):
             return known
-        self._expose("acquire", request_id)
+        self._expose(action, request_id)
         self.exposures += 1
         pixels = self.spoil(request_id, self.image(scan))
         frame = Frame(

@@ -113,6 +113,10 @@ class RealColumn:
 
         return self.fetch_frame(self._once(request_id, record).frame_id)
 
+    def acquire_tilting(self, request_id: str, scan: ScanSettings, to_alpha_deg: float) -> Frame:
+        """Refuse: no scripting is known to tilt at a speed that fits the scan."""
+        raise NotSupportedError("this column does not expose while its stage tilts")
+
     def illuminate(self, request_id: str, duration_s: float, field_nm: float) -> float:
         """Scan a square of side `field_nm` over and over; return the dose, e/A^2."""
         return self._once(

@@ -1,0 +1,241 @@
+"""Continuous motion: frames on the way, no stop between; what breaks it, and how it goes on."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from controller.commands import StopWhen
+from controller.engine import Engine
+from controller.events import Checked, Event, FrameRecorded, State, StateChanged
+from controller.exit_codes import ExitCode
+from controller.microscope.interface import StagePosition
+from controller.plan import make_plan
+from controller.protocol import Protocol
+from processing.files.mdoc import read_mdoc
+from tests.support.fake_microscope import FakeMicroscope
+from tests.support.small_session import PROTOCOL, TILTS_A, TILTS_B, Run, open_session
+
+Pixels = NDArray[np.uint16]
+
+IN_MOTION = PROTOCOL.replace("step_deg", 'motion = "continuous"\nstep_deg')
+
+
+class Goniometer(FakeMicroscope):
+    """Notes where each frame of A began and ended, and each move between them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.ways: list[tuple[float, float]] = []
+        self.moves: list[StagePosition] = []
+
+    def move_stage(self, request_id: str, target: StagePosition) -> StagePosition:
+        if "/A-0" in request_id:
+            self.moves.append(target)
+        return super().move_stage(request_id, target)
+
+    def acquire_tilting(self, request_id: str, scan: Any, to_alpha_deg: float) -> Any:
+        if "/A-0" in request_id:
+            self.ways.append((self.stage.alpha_deg, to_alpha_deg))
+        return super().acquire_tilting(request_id, scan, to_alpha_deg)
+
+
+def angles(folder: Path, series: str) -> list[float]:
+    return [float(line) for line in (folder / f"{series}.rawtlt").read_text().split()]
+
+
+def looks(run: Run) -> list[str]:
+    """Tilts of A before which a low-dose shot was taken."""
+    shots = (exposure.intent for exposure in run.session.ledger.exposures.values())
+    return [s.step_id for s in shots if s.purpose.startswith("track") and "A-0" in s.step_id]
+
+
+def test_frames_follow_each_other_without_a_stop(tmp_path: Path) -> None:
+    column = Goniometer()
+    run = Run(open_session(tmp_path / "s", IN_MOTION), column)
+    assert run.go() is ExitCode.OK
+    assert column.ways == [(tilt - 5.0, tilt + 5.0) for tilt in TILTS_A]
+    assert (column.moves, looks(run)) == ([], [])
+    assert [(e.alpha_deg, e.stage.alpha_deg) for e in run.of(FrameRecorded)] == [
+        (tilt, tilt) for tilt in (*TILTS_A, *TILTS_B)
+    ]
+    assert (angles(tmp_path / "s", "A"), angles(tmp_path / "s", "B")) == (TILTS_A, TILTS_B)
+    mdoc = read_mdoc(tmp_path / "s" / "A.mrc.mdoc")
+    assert [section.tilt_angle_deg for section in mdoc.sections] == TILTS_A
+
+
+@dataclass(frozen=True)
+class Broken:
+    """What goes wrong at A-003, the verdict, and the tilts at which the motion begins anew."""
+
+    name: str
+    change: Callable[[Pixels], Pixels] = lambda pixels: pixels
+    drift_nm: tuple[float, float] = (0.0, 0.0)
+    verdict: str = "ok"
+    looks: list[str] = field(default_factory=list)
+    shifts: int = 0
+
+
+BROKEN = [
+    Broken(
+        "blank: marked, not taken again", lambda p: p * 0 + 7, verdict="invalid", looks=["A-004"]
+    ),
+    Broken("dim, the beam being there", lambda p: p // 20, verdict="dim"),
+    Broken("half way off: the stage follows", drift_nm=(3.5, 0.0), shifts=1),
+    Broken("too far off: found again", drift_nm=(9.0, 0.0), verdict="shifted", looks=["A-004"]),
+    Broken("out of view: found again", drift_nm=(60.0, 0.0), verdict="invalid", looks=["A-004"]),
+]
+
+
+@pytest.mark.parametrize("case", BROKEN, ids=lambda case: case.name)
+def test_a_bad_frame_is_kept_and_the_object_followed(tmp_path: Path, case: Broken) -> None:
+    column = Goniometer()
+
+    def spoil(request_id: str, pixels: Pixels) -> NDArray[np.generic]:
+        return case.change(pixels) if "/A-003/frame" in request_id else pixels
+
+    def drift(action: str, request_id: str) -> None:
+        if "/A-003/frame" in request_id:
+            column.drift_nm = case.drift_nm
+
+    column.spoil, column.fault = spoil, drift
+    run = Run(open_session(tmp_path / "s", IN_MOTION), column)
+    assert run.go() is ExitCode.OK
+    frames = [event for event in run.of(FrameRecorded) if event.series == "A"]
+    assert [event.verdict for event in frames] == ["ok", "ok", "ok", case.verdict, "ok"]
+    assert [event.retakes for event in frames] == [0] * 5
+    assert sorted(set(looks(run))) == case.looks
+    assert column.ways == [(tilt - 5.0, tilt + 5.0) for tilt in TILTS_A]
+    shifts = [move for move in column.moves if not case.looks]
+    assert [move.x_nm for move in shifts] == pytest.approx([-3.5] * case.shifts, abs=1.0)
+
+
+@pytest.mark.parametrize("index", [0, 2, 4])
+def test_a_series_broken_off_goes_on_where_it_was(tmp_path: Path, index: int) -> None:
+    """A stop, then another session: the stage comes from behind to where the next sweep begins."""
+
+    def stop(event: Event, engine: Engine) -> None:
+        if isinstance(event, FrameRecorded) and (event.series, event.index) == ("A", index):
+            engine.stop(StopWhen.AFTER_TILT)
+
+    first = Run(open_session(tmp_path / "s", IN_MOTION), on_event=stop)
+    assert first.go() is ExitCode.INTERRUPTED
+    column = Goniometer()
+    column.stage = StagePosition(alpha_deg=33.0)
+    again = Run(open_session(tmp_path / "s"), column)
+    assert again.go() is ExitCode.OK
+    assert column.ways == [(tilt - 5.0, tilt + 5.0) for tilt in TILTS_A[index + 1 :]]
+    assert (angles(tmp_path / "s", "A"), angles(tmp_path / "s", "B")) == (TILTS_A, TILTS_B)
+
+
+class CrashError(BaseException):
+    """The session's process is gone."""
+
+
+def test_a_frame_exposed_before_a_crash_is_not_exposed_again(tmp_path: Path) -> None:
+    column = FakeMicroscope()
+
+    def crash(action: str, request_id: str) -> None:
+        if action == "acquired" and "/A-002/frame" in request_id:
+            raise CrashError
+
+    column.fault = crash
+    first = Run(open_session(tmp_path / "s", IN_MOTION), column)
+    with pytest.raises(CrashError):
+        first.go()
+    column.fault = lambda action, request_id: None
+    again = Run(open_session(tmp_path / "s"), column)
+    assert again.go() is ExitCode.OK
+    assert angles(tmp_path / "s", "A") == TILTS_A
+    exposed = [r for action, r in column.log if action == "acquire-tilting" and "/A-002/" in r]
+    assert len(exposed) == 1
+
+
+def test_a_lost_beam_is_waited_for_and_the_tilt_exposed_then(tmp_path: Path) -> None:
+    column = Goniometer()
+    lost: list[str] = []
+
+    def lose(request_id: str, pixels: Pixels) -> NDArray[np.generic]:
+        if "/A-002/frame" not in request_id or lost:
+            return pixels
+        lost.append(request_id)
+        column.current_pA = 0.0
+        return pixels // 20
+
+    def restore(event: Event, engine: Engine) -> None:
+        if isinstance(event, StateChanged) and event.state is State.PAUSED:
+            column.current_pA = 70.0
+
+    column.spoil = lose
+    run = Run(open_session(tmp_path / "s", IN_MOTION), column, on_event=restore)
+    assert run.go() is ExitCode.OK
+    assert [event.verdict for event in run.of(FrameRecorded)] == ["ok"] * 9
+    assert column.ways[2:4] == [(-5.0, 5.0), (-5.0, 5.0)]
+    assert set(looks(run)) == {"A-002"}  # it came back from behind, and looked
+    assert angles(tmp_path / "s", "A") == TILTS_A
+
+
+@pytest.mark.parametrize(
+    ("fastest", "words"),
+    [
+        pytest.param(None, "cannot expose while its stage tilts", id="not offered"),
+        pytest.param(1.0, "deg/s: the stage does 1", id="too slow a stage"),
+    ],
+)
+def test_a_column_that_cannot_is_told_by_name(
+    tmp_path: Path, fastest: float | None, words: str
+) -> None:
+    column = FakeMicroscope()
+    column.fastest_sweep_deg_per_s = fastest
+    run = Run(open_session(tmp_path / "s", IN_MOTION), column)
+    assert run.go() is ExitCode.SAFETY
+    failed = [check.detail for check in run.of(Checked) if not check.ok]
+    assert len(failed) == 2
+    assert failed[0].startswith("series_a.motion = 'continuous'") and words in failed[0]
+    assert column.exposures == 0
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        pytest.param({"series_a": {"order": "bidirectional"}}, "order cannot be", id="order"),
+        pytest.param(
+            {"tracking": {"drift_limit_nm_per_s": 0.2}},
+            "drift_limit_nm_per_s would stop series_a.motion",
+            id="waiting for the drift",
+        ),
+        pytest.param(
+            {"focus": {"before_series": True, "every_deg": 20.0}},
+            "focus.every_deg would stop series_a.motion",
+            id="focus on the way",
+        ),
+        pytest.param(
+            {"limits": {"stage": {"alpha_min_deg": -22.0}}},
+            "asks for -25 degrees",
+            id="begins beyond the limits",
+        ),
+    ],
+)
+def test_what_does_not_go_with_motion_is_refused(
+    change: dict[str, dict[str, Any]], words: str
+) -> None:
+    sections = tomllib.loads(IN_MOTION)
+    merged = {key: {**sections.get(key, {}), **section} for key, section in change.items()}
+    with pytest.raises(ValueError, match=words):
+        Protocol.model_validate({**sections, **merged})
+
+
+def test_the_plan_has_a_frame_a_tilt_and_nothing_else() -> None:
+    protocol = Protocol.model_validate(tomllib.loads(IN_MOTION))
+    tilts = [step for step in make_plan(protocol).steps if step.kind == "tilt"]
+    assert [step.duration_s for step in tilts] == [protocol.scan.frame_time_s] * 9
+    assert [step.dose_e_per_A2 for step in tilts] == pytest.approx(
+        [protocol.scan.dose_e_per_A2(70.0)] * 9
+    )
