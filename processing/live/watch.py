@@ -7,13 +7,16 @@ from collections import deque
 import numpy as np
 
 from processing.align.coarse import cut_off
-from processing.images.health import BLURRED_SHARE, DIM_SHARE, NEIGHBOURS, Sharpness, sharpness
+from processing.images.health import DIM_SHARE, NEIGHBOURS, Sharpness, sharpness
 from processing.images.intensity import without_background
 from processing.live.reconstruction import LiveTilt
 from processing.series import Float32, TiltSeries
 
 FEWEST = 3
 """Frames before, without which nothing is usual."""
+BLURRED_SHARE = 0.2
+"""Of the detail of the tilts before. Less strict than where the tilts after are known too: when the
+planes of a crystal turn out of line, its detail falls to a third."""
 LARGEST_SHIFT = 0.15
 """Of the field's shorter side; beyond it an object that is cut off was lost by the stage."""
 
