@@ -14,6 +14,7 @@ from controller.steps.base import StepData
 from controller.steps.context import Context, StopRequestedError
 from controller.steps.flip_check import check_flip
 from controller.steps.maps import survey_before
+from controller.steps.showing import show_flattest
 
 ZERO_TOLERANCE_DEG, ZERO_TOLERANCE_NM = 0.2, 1000.0
 
@@ -60,6 +61,7 @@ def _flip_confirmed(ledger: Ledger) -> bool:
 def _ask_for_it(step: FlipGrid, context: Context) -> None:
     survey_before(context, step.id)
     context.column.blank()
+    show_flattest(context, step.id, "A")
     _check_before(context.column.move(step.id, StagePosition()), context)
     simulated = context.column.description.simulated
     tilts_deg = context.protocol.series_a.tilts_deg

@@ -8,8 +8,8 @@ from controller.events import Level, SeriesName
 from controller.microscope.interface import Frame, OutOfLimitsError, ScanSettings
 from controller.protocol import Protocol
 from controller.steps.context import Context
+from controller.steps.showing import show
 from controller.steps.tracking import WIDE, low_dose_scan
-from controller.worker.previews import write_preview
 from processing.errors import InputFileError
 from processing.images.landmarks import Landmark, find_landmarks, rank_flipped
 
@@ -113,7 +113,5 @@ def _take(context: Context, step_id: str, series: SeriesName, magnification: str
     context.persist(lambda: context.session.record_map(frame, step_id, name), step_id)
     width_um = scan.width_px * scan.pixel_nm / 1000
     caption = f"map of {series}, {magnification} magnification, {width_um:.2g} µm wide"
-    context.publish(
-        write_preview(context.session.folder.path, f"map-{name}", frame.pixels, caption)
-    )
+    show(context, step_id, f"map-{name}", frame.pixels, caption)
     return frame

@@ -10,6 +10,7 @@ from controller.microscope.interface import Positive, StagePosition
 from controller.session.entries import StepDone
 from controller.steps.base import StepData
 from controller.steps.context import Context
+from controller.steps.showing import show
 from controller.steps.sighting import sight
 from controller.steps.tracking import shoot
 
@@ -57,7 +58,9 @@ def _give_slice(step: ShowerTilt, context: Context, purpose: str, duration_s: fl
 def _tell(step: ShowerTilt, context: Context, elapsed_s: float, size_shot: str | None) -> None:
     size_nm = None
     if size_shot is not None:
-        sighting = sight(shoot(context, step.id, size_shot).pixels)
+        pixels = shoot(context, step.id, size_shot).pixels
+        show(context, step.id, "frame", pixels, f"shower {step.alpha_deg:+.0f}°")
+        sighting = sight(pixels)
         size_nm = sighting.size_px * context.protocol.scan.pixel_nm if sighting else None
     context.publish(
         Showered(

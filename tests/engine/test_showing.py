@@ -1,0 +1,35 @@
+"""Pictures that steps without a series of frames show."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from controller.events import Alerted, PreviewReady, PromptOpened
+from controller.exit_codes import ExitCode
+from tests.support.small_session import Run, open_session
+
+
+def test_the_shower_and_the_flip_have_their_picture(tmp_path: Path) -> None:
+    run = Run(open_session(tmp_path / "s"))
+    assert run.go() is ExitCode.OK
+    captions = [
+        event.caption if isinstance(event, PreviewReady) else event.prompt.id
+        for event in run.events
+        if isinstance(event, PromptOpened)
+        or (isinstance(event, PreviewReady) and event.view == "frame")
+    ]
+    assert captions[0].startswith("shower ")
+    # of series A the frame that is nearest to 0 degrees: what B must mirror
+    assert captions[captions.index("flip") - 1].endswith("+0.0°")
+
+
+def test_a_picture_that_can_not_be_written_stops_nothing(tmp_path: Path) -> None:
+    session = open_session(tmp_path / "s")
+    previews = session.folder.previews
+    if previews.exists():
+        previews.rmdir()
+    previews.write_text("in the way")
+    run = Run(session)
+    assert run.go() is ExitCode.OK
+    told = [event.text for event in run.of(Alerted) if "is not shown" in event.text]
+    assert told
