@@ -26,7 +26,8 @@ The beam is blanked and the stage is at zero; the column valves are {valves}.
 2. Turn it upside-down: half a turn about an axis in its plane.
 3. Put it back, about 90 degrees in its plane from before if you can choose: series B then also
    fills the wedge of {wedge_deg:.0f} degrees that the tilts of A leave out.
-4. Insert the holder, bring the same assembly into view, eucentric and in focus.
+4. Insert the holder; when the vacuum is good again, open the valves. Bring the same assembly
+   into view, eucentric and in focus.
 5. Change no setting of scan or detector: rotation, mirroring, size and gain stay as in series A."""
 
 

@@ -95,4 +95,4 @@ def beside_its_mirror(view: View) -> View:
     image = view.reduced
     gap = np.zeros((image.shape[0], max(2, image.shape[1] // 30)), np.uint8)
     pair = np.hstack([image, gap, image[::-1]])
-    return View("flip", f"{view.caption} | B mirrors it", pair, pair)
+    return View("flip", f"{view.caption} | B expected", pair, pair)

@@ -44,6 +44,10 @@ def page(outcomes: list[Record]) -> str:
         "A's beam leaves at the bottom, B's at the top. The registration is judged through each",
         "series' own particles: where A and B alone are poor, so is that measure.",
         "",
+        "The twin's spheres and its beam follow the physics that the fit assumes, with nothing on",
+        "them: no contamination, no grain of the film, no particle that is not round. A real",
+        "specimen is harder.",
+        "",
         "## Counts and measures of the fused result",
         "",
         "| case | seeds | interval holds the truth | mean width | worst F1 | largest rms, nm "

@@ -123,7 +123,7 @@ PHASES: dict[str, tuple[list[Event], tuple[str, ...]]] = {
             "done",
             "$ dualtilt answer flip done",
             "? waiting",
-            "| B mirrors it",
+            "| B expected",
         ),
     ),
     "flip refused": (
@@ -291,7 +291,7 @@ def test_views_go_round_and_zoom() -> None:
             titles.append(lines(app)[1][:36])
             await pilot.press("v")
             await pilot.pause()
-        names = ["frame A#41", "A: x-z", "B: x-z", "fused: x-z", "B - A", "| B mirrors"]
+        names = ["frame A#41", "A: x-z", "B: x-z", "fused: x-z", "B - A", "| B expected"]
         assert [name in title for name, title in zip(names, titles, strict=True)] == [True] * 6
         fitted = lines(app)
         await pilot.press("z")
