@@ -21,8 +21,8 @@ from controller.worker.messages import TASK, AnyTask, Ended, Said, Working
 Reporter = Callable[[Working | Said | Ended], None]
 Handler = Callable[[AnyTask], Ended]
 
-NICENESS = {"live": 10, "count": 15, "jobs": 5}
-"""Acquisition comes first, then the jobs somebody waits for, the live picture, its count."""
+NICENESS = {"live": 3, "count": 5, "jobs": 5}
+"""Acquisition comes first, then the live picture, which takes little, then what takes seconds."""
 
 
 def main(role: str, folder: Path) -> None:
