@@ -23,7 +23,7 @@ from controller.steps.prediction import LEAST_KNOWN
 from controller.steps.preflight import Preflight
 from controller.steps.process import Fuse, Process
 from controller.steps.report import Report
-from controller.steps.series_start import SeriesStart, behind, series_of, tilt_id
+from controller.steps.series_start import SeriesStart, behind, tilt_id
 from controller.steps.settling import LOOK_AFTER_S
 from controller.steps.shower import ShowerTilt
 from controller.steps.tilt import Tilt
@@ -140,7 +140,7 @@ def _shower(protocol: Protocol) -> Iterator[Step]:
 
 
 def _series(protocol: Protocol, series: SeriesName) -> Iterator[Step]:
-    wanted = series_of(protocol, series)
+    wanted = protocol.series(series)
     phase = PHASE_OF_SERIES[series]
     tilts = wanted.tilts_deg
     look = low_dose_scan(protocol)
@@ -165,7 +165,7 @@ def _series(protocol: Protocol, series: SeriesName) -> Iterator[Step]:
 
 def _tilts_in_motion(protocol: Protocol, series: SeriesName) -> Iterator[Tilt]:
     """The stage goes on from tilt to tilt: each takes the time of its frame, and nothing else."""
-    wanted = series_of(protocol, series)
+    wanted = protocol.series(series)
     for i, alpha_deg in enumerate(wanted.tilts_deg):
         yield Tilt(
             id=tilt_id(series, i),
@@ -181,7 +181,7 @@ def _tilts_in_motion(protocol: Protocol, series: SeriesName) -> Iterator[Tilt]:
 
 
 def _tilts(protocol: Protocol, series: SeriesName) -> Iterator[Tilt]:
-    wanted = series_of(protocol, series)
+    wanted = protocol.series(series)
     tilts = wanted.tilts_deg
     for i, alpha_deg in enumerate(tilts):
         before_deg = tilts[max(i - 1, 0)]
@@ -208,7 +208,7 @@ def _tilts(protocol: Protocol, series: SeriesName) -> Iterator[Tilt]:
 
 
 def _eucentric(protocol: Protocol, series: SeriesName) -> EucentricHeight:
-    current_pA = series_of(protocol, series).current_pA
+    current_pA = protocol.series(series).current_pA
     tilts = eucentric_tilts_deg(protocol)
     shots = (low_dose_scan(protocol),) * (2 + 2 * len(tilts))  # centred before and after
     turns = [deg for tilt in tilts for deg in (-tilt, tilt)]
@@ -224,7 +224,7 @@ def _eucentric(protocol: Protocol, series: SeriesName) -> EucentricHeight:
 
 
 def _focus(protocol: Protocol, series: SeriesName) -> Focus:
-    current_pA = series_of(protocol, series).current_pA
+    current_pA = protocol.series(series).current_pA
     beside = protocol.focus.every_deg > 0
     shots = (low_dose_scan(protocol), *planned_shots(protocol, 3 if beside else 2))
     return Focus(

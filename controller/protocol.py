@@ -17,6 +17,7 @@ from pydantic import BaseModel, Field, ValidationError, field_validator, model_v
 from pydantic_core import ErrorDetails
 
 from controller.errors import UsageError
+from controller.events import SeriesName
 from controller.microscope.interface import (
     Data,
     Finite,
@@ -280,6 +281,10 @@ class Protocol(Data):
     limits: Limits = Limits()
     notify: Notify = Notify()
     processing: Processing = Processing()
+
+    def series(self, name: SeriesName) -> Series:
+        """One of the two tilt series."""
+        return self.series_a if name == "A" else self.series_b
 
     @model_validator(mode="after")
     def _only_a_rehearsal_answers_itself(self) -> Self:

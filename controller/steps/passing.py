@@ -10,7 +10,7 @@ from controller.microscope.interface import Frame, StageError, StagePosition
 from controller.steps.context import Context
 from controller.steps.expecting import follow
 from controller.steps.going import SHORT_DEG, go_to
-from controller.steps.series_start import behind, series_of
+from controller.steps.series_start import behind
 from controller.steps.tracking import CLOSE_ENOUGH, keep_in_view, limit_px
 
 UNDER_WAY = 0.25
@@ -28,7 +28,7 @@ class Beginning:
 
 def pass_through(context: Context, step_id: str, series: SeriesName, alpha_deg: float) -> Frame:
     """Expose while the stage tilts from half a step before an angle to half a step after it."""
-    sweep_deg = series_of(context.protocol, series).sweep_deg
+    sweep_deg = context.protocol.series(series).sweep_deg
     begin_deg = alpha_deg - sweep_deg / 2
     stage = context.column.stage()
     off_deg = abs(stage.alpha_deg - begin_deg)

@@ -6,7 +6,7 @@ from typing import Literal
 
 from controller.events import SeriesName
 from controller.microscope.interface import Positive
-from controller.protocol import BACKLASH_DEG, Protocol, Series
+from controller.protocol import BACKLASH_DEG, Protocol
 from controller.session.entries import StepDone
 from controller.steps.base import StepData
 from controller.steps.context import Context
@@ -27,7 +27,7 @@ def carry_out(step: SeriesStart, context: Context) -> None:
     column.set_current(step.id, step.current_pA)
     focus_again(context, step.id)
     tilt_deg = next_tilt(context.protocol, step.series, context.session.ledger.completed)
-    alpha_deg = tilt_deg - series_of(context.protocol, step.series).sweep_deg / 2
+    alpha_deg = tilt_deg - context.protocol.series(step.series).sweep_deg / 2
     behind_deg = behind(alpha_deg, context.protocol, step.series)
     centre = context.session.ledger.centre
     column.move(step.id, centre.model_copy(update={"alpha_deg": behind_deg}))
@@ -43,14 +43,9 @@ def tilt_id(series: SeriesName, index: int) -> str:
     return f"{series}-{index:03d}"
 
 
-def series_of(protocol: Protocol, series: SeriesName) -> Series:
-    """The series' part of the protocol."""
-    return protocol.series_a if series == "A" else protocol.series_b
-
-
 def next_tilt(protocol: Protocol, series: SeriesName, completed: frozenset[str]) -> float:
     """Return the first tilt not done, degrees."""
-    tilts = series_of(protocol, series).tilts_deg
+    tilts = protocol.series(series).tilts_deg
     missing = (tilts[i] for i in range(len(tilts)) if tilt_id(series, i) not in completed)
     return next(missing, tilts[-1])
 
@@ -61,5 +56,5 @@ def behind(alpha_deg: float, protocol: Protocol, series: SeriesName) -> float:
     Every tilt of a series is then approached in one direction, in whatever order they come.
     """
     limits = protocol.limits.stage
-    start_deg = alpha_deg - series_of(protocol, series).direction * BACKLASH_DEG
+    start_deg = alpha_deg - protocol.series(series).direction * BACKLASH_DEG
     return min(max(start_deg, limits.alpha_min_deg), limits.alpha_max_deg)

@@ -7,8 +7,8 @@ from typing import Any
 from numpy.typing import NDArray
 
 from controller.events import Level, SeriesName
+from controller.previews import write_preview
 from controller.steps.context import Context
-from controller.worker.previews import write_preview
 
 
 def show(context: Context, step_id: str, view: str, pixels: NDArray[Any], caption: str) -> None:

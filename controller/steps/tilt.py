@@ -21,7 +21,6 @@ from controller.steps.focus import focus_beside
 from controller.steps.going import SHORT_DEG, beyond_the_limit, go_to
 from controller.steps.judging import Judgement, judge
 from controller.steps.passing import pass_through
-from controller.steps.series_start import series_of
 from controller.steps.settling import settle
 from controller.steps.sighting import Sighting, binned, sight
 from controller.steps.tracking import bring_to_the_middle, keep_in_view, limit_px
@@ -134,7 +133,7 @@ def _is_reached(step: Tilt, context: Context, place: StagePosition) -> bool:
         _skip(step, context, str(error))
         return False
     off_deg = abs(reached_deg - step.alpha_deg)
-    if off_deg > series_of(context.protocol, step.series).step_deg / 2:
+    if off_deg > context.protocol.series(step.series).step_deg / 2:
         _skip(step, context, f"the stage stays at {reached_deg:+.2f} degrees", reached_deg)
         return False
     if off_deg > SHORT_DEG:

@@ -75,4 +75,4 @@ def judge_turn(
 
 def _step_deg(context: Context, series: SeriesName) -> float:
     protocol = context.protocol
-    return (protocol.series_a if series == "A" else protocol.series_b).step_deg
+    return protocol.series(series).step_deg

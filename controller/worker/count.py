@@ -7,9 +7,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from controller.events import Advised, Counted, Event, SeriesName, Which
+from controller.events import Advised, Event, SeriesName
 from controller.protocol import read_protocol
 from controller.worker.child import Handler, Reporter
+from controller.worker.counted import counted
 from controller.worker.frames import angle_deg, superseded
 from controller.worker.known import keep_alignment
 from controller.worker.messages import AnyTask, Ended, Said, Working
@@ -43,14 +44,14 @@ BLURRED_SHARE = 0.25
 
 def handler(folder: Path, report: Reporter) -> Handler:
     """What the child does with a task."""
-    counted: dict[SeriesName, CountedSeries] = {}
+    watched: dict[SeriesName, CountedSeries] = {}
 
     def handle(task: AnyTask) -> Ended:
         assert isinstance(task, CountTask)
-        if task.series not in counted:
-            counted.clear()
-            counted[task.series] = CountedSeries(folder, task.series, report)
-        return counted[task.series].count(task)
+        if task.series not in watched:
+            watched.clear()
+            watched[task.series] = CountedSeries(folder, task.series, report)
+        return watched[task.series].count(task)
 
     return handle
 
@@ -61,11 +62,10 @@ class CountedSeries:
     def __init__(self, folder: Path, series: SeriesName, report: Reporter) -> None:
         self._folder, self._series, self._report = folder, series, report
         protocol = read_protocol(folder / "protocol.toml")
-        planned = protocol.series_a if series == "A" else protocol.series_b
-        self._planned = len(planned.tilts_deg)
+        self._planned = len(protocol.series(series).tilts_deg)
         self._pixel_nm = protocol.scan.pixel_nm
-        self._settings = ProcessSettings.model_validate(protocol.processing.model_dump())
-        self._settings = self._settings.model_copy(update={"controls": False})
+        wanted = {**protocol.processing.model_dump(), "controls": False}
+        self._settings = ProcessSettings.model_validate(wanted)
         self._counter: SeriesCounter | None = None
         self._a: SeriesResult | None = None
         self._fused: Count | None = None
@@ -94,7 +94,8 @@ class CountedSeries:
             return Ended()
         keep_alignment(self._folder, self._series, sections, found.alignment)
         used = found.result.summary.tilts
-        self._say_count(self._series, found.count, used, found.result)
+        diameter_nm = found.result.diameter.value
+        self._say(counted(self._series, found.count, used, diameter_nm, live=True))
         self._advise(found, used)
         self._fuse(found, used, task.upto)
         return Ended()
@@ -146,23 +147,11 @@ class CountedSeries:
         if fused is not None:
             count = widened(fused.detection.count, self._fused or self._a.detection.count)
             self._fused = fused.detection.count
-            self._say_count("fused", count, self._a.summary.tilts + used, found.result)
+            tilts, diameter_nm = self._a.summary.tilts + used, found.result.diameter.value
+            self._say(counted("fused", count, tilts, diameter_nm, live=True))
 
     def _say(self, event: Event) -> None:
         self._report(Said(event=event))
-
-    def _say_count(self, which: Which, count: Count, tilts: int, result: SeriesResult) -> None:
-        self._say(
-            Counted(
-                which=which,
-                n=count.n,
-                n_low=count.n_low,
-                n_high=count.n_high,
-                tilts_used=tilts,
-                live=True,
-                diameter_nm=result.diameter.value,
-            )
-        )
 
     def _advise(self, found: CountSoFar, used: int) -> None:
         self._history.append((used, found.count.n))

@@ -10,13 +10,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from controller.events import Counted, Event, ProcessingProgressed, SeriesName, Which
+from controller.events import Event, ProcessingProgressed, SeriesName, Which
+from controller.previews import brightest, write_preview
 from controller.processing_jobs import Job
 from controller.protocol import read_protocol
 from controller.worker.child import Handler, Reporter
+from controller.worker.counted import counted
 from controller.worker.known import alignment_so_far
 from controller.worker.messages import AnyTask, Ended, RunJob, Said
-from controller.worker.previews import brightest, write_preview
 from processing.combine.register import RegistrationRefusedError
 from processing.errors import InputFileError, ProcessingError
 from processing.files.tilt_series import load_tilt_series
@@ -103,17 +104,7 @@ class JobRunner:
         self._count("fused", result.detection.count, tilts, result.diameter.value)
 
     def _count(self, which: Which, count: Count, tilts: int, diameter_nm: float) -> None:
-        self._say(
-            Counted(
-                which=which,
-                n=count.n,
-                n_low=count.n_low,
-                n_high=count.n_high,
-                tilts_used=tilts,
-                live=False,
-                diameter_nm=diameter_nm,
-            )
-        )
+        self._say(counted(which, count, tilts, diameter_nm, live=False))
 
     def _show(self, view: str, volume: NDArray[Any], caption: str) -> None:
         image = volume[:, volume.shape[1] // 2]

@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 
 from controller.events import Advised, Event, ProcessingProgressed, SeriesName, TiltJudged
+from controller.previews import brightest, write_preview
 from controller.protocol import read_protocol
 from controller.worker.child import Handler, Reporter, one_line
 from controller.worker.frames import angle_deg, superseded
 from controller.worker.known import KnownAlignment, alignment_so_far
 from controller.worker.messages import AnyTask, CatchUp, Ended, Said, Working
-from controller.worker.previews import brightest, write_preview
 from processing.errors import ProcessingError
 from processing.files.section import read_section
 from processing.live.reconstruction import LiveReconstruction, LiveTilt
@@ -44,8 +44,7 @@ class LiveSeries:
         self._folder, self._series, self._report = folder, series, report
         protocol = read_protocol(folder / "protocol.toml")
         scan = protocol.scan
-        planned = protocol.series_a if series == "A" else protocol.series_b
-        self._planned = len(planned.tilts_deg)
+        self._planned = len(protocol.series(series).tilts_deg)
         self._volume = LiveReconstruction((scan.height_px, scan.width_px), scan.pixel_nm)
         self._watch = Watch(scan.pixel_nm)
         self._known: KnownAlignment | None = None
