@@ -17,7 +17,7 @@ from controller.commands import StopWhen
 from controller.errors import DualtiltError, UsageError
 from controller.exit_codes import ExitCode
 from controller.microscope.faults import read_faults
-from controller.profiles import simulator_profile
+from controller.profiles import require_simulator_profile, simulator_profile
 from controller.protocol import read_protocol
 from controller.service.address import ADDRESS_FILE
 from controller.service.client import ServiceClient
@@ -55,19 +55,23 @@ def new_session(
         Protocol or profile wrong, folder in use.
     """
     protocol = read_protocol(protocol_path)
-    read_faults(faults)  # said before anything is made
+    source = simulator_profile(protocol, protocol_path)
+    simulated = protocol.column.kind == "simulator"
+    # both said before anything is made
+    read_faults(faults)
+    if simulated:
+        require_simulator_profile(source)
     if out is None:
         out = Path(f"{protocol.name}-{datetime.now():%Y%m%d-%H%M%S}")
     folder = SessionFolder.create(out.absolute(), protocol_path.read_text(encoding="utf-8"))
-    if protocol.column.kind == "simulator":
-        source = simulator_profile(protocol, protocol_path)
+    if simulated:
         copy = simulator_profile(protocol, folder.protocol)
         try:
             copy.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(source, copy)
         except OSError as error:
             shutil.rmtree(folder.path)
-            raise UsageError(f"{source}: {error.strerror}; see column.simulator_settings") from None
+            raise UsageError(f"{source}: cannot be copied: {error.strerror}") from None
     for number, path in enumerate(faults):
         folder.faults.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(path, folder.faults / f"{number}-{path.name}")

@@ -18,7 +18,7 @@ def config_folder() -> Path:
 
 def profile_names() -> list[str]:
     """Names that stand for a protocol, e.g. ``demo``."""
-    return sorted(path.stem for path in config_folder().glob("*.toml"))
+    return _names(config_folder())
 
 
 def find_profile(name_or_path: str) -> Path:
@@ -29,18 +29,53 @@ def find_profile(name_or_path: str) -> Path:
     UsageError
         Neither a file nor the name of a profile.
     """
+    return _find(name_or_path, config_folder(), "protocol")
+
+
+def find_faults(name_or_path: str) -> Path:
+    """Path of a list of faults given by its path or by its name in ``config/faults``.
+
+    Raises
+    ------
+    UsageError
+        Neither a file nor the name of a list.
+    """
+    return _find(name_or_path, config_folder() / "faults", "list of faults")
+
+
+def _find(name_or_path: str, folder: Path, what: str) -> Path:
     path = Path(name_or_path)
     if path.is_file():
         return path
-    named = config_folder() / f"{name_or_path}.toml"
-    if name_or_path in profile_names():
-        return named
+    names = _names(folder)
+    if name_or_path in names:
+        return folder / f"{name_or_path}.toml"
     raise UsageError(
-        f"{name_or_path}: no such protocol; give the path of a TOML file "
-        f"or one of: {', '.join(profile_names())}"
+        f"{name_or_path}: no such {what}; give the path of a TOML file or one of: "
+        f"{', '.join(names)}"
     )
+
+
+def _names(folder: Path) -> list[str]:
+    return sorted(path.stem for path in folder.glob("*.toml"))
 
 
 def simulator_profile(protocol: Protocol, protocol_path: Path) -> Path:
     """Path of the simulator's own profile, which lies beside the protocol."""
     return protocol_path.parent / protocol.column.simulator_settings
+
+
+def require_simulator_profile(profile: Path) -> None:
+    """Refuse a simulator's profile that is not there: most often the protocol went alone.
+
+    Raises
+    ------
+    UsageError
+        It says what to copy.
+    """
+    if not profile.is_file():
+        raise UsageError(
+            f"{profile}: no such simulator profile, but column.simulator_settings names it: copy "
+            f"the folder {config_folder() / 'simulator'} beside the protocol, or set "
+            'column.kind = "bridge" for a real column'
+        )

@@ -15,7 +15,7 @@ DEFAULT_LEASE_S = 1.5
 CERTS_HELP = "make certificates for both sides and end; with --host, --port: how to connect, too"
 LEASE_HELP = "make safe when the session has been silent this long (default: %(default)s)"
 
-FAULTS_HELP = "rehearse: let these faults happen on the simulated microscope"
+FAULTS_HELP = "rehearse these faults on the simulated microscope: names in config/faults, or files"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -33,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--connection-file", type=Path, metavar="FILE", help="written when ready, for clients")
     add("--lease-s", type=_positive, default=DEFAULT_LEASE_S, metavar="S", help=LEASE_HELP)
     add("--audit", type=Path, metavar="FILE", help="log of every action and refusal")
-    add("--faults", type=Path, nargs="+", default=[], metavar="FILE.toml", help=FAULTS_HELP)
+    add("--faults", nargs="+", default=[], metavar="LIST", help=FAULTS_HELP)
     add("--tied", action="store_true", help="end when standard input closes")
 
 
@@ -44,8 +44,10 @@ def run(args: argparse.Namespace) -> int:
     from controller.bridge.address import Place, default_folder
     from controller.bridge.process import BridgeOptions, run_bridge
     from controller.microscope.loading import load_microscope, read_settings
+    from controller.profiles import find_faults
 
     settings = read_settings(args.settings)
+    faults = [find_faults(name) for name in args.faults]
     if args.host is None and os.name == "posix":
         place = Place(socket_path=args.socket or default_folder() / "bridge.sock")
     else:
@@ -59,7 +61,7 @@ def run(args: argparse.Namespace) -> int:
         tied=args.tied,
     )
     ended_by = run_bridge(
-        lambda: load_microscope(args.microscope, settings, args.state, args.real_time, args.faults),
+        lambda: load_microscope(args.microscope, settings, args.state, args.real_time, faults),
         options,
         say=lambda line: print(line, flush=True),
     )

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ValidationError
 
 from controller.errors import UsageError
 from controller.exit_codes import ExitCode
-from controller.profiles import find_profile
+from controller.profiles import find_profile, require_simulator_profile
 from controller.protocol import Column, Protocol, describe_errors, read_protocol
 
 HELP = "show, validate or describe a protocol"
@@ -138,6 +138,7 @@ def _wrong_in_simulator(path: Path) -> list[str]:
     # by name: the controller knows the simulator only where it is asked for
     settings = importlib.import_module("simulator.settings").SimulatorSettings
     try:
+        require_simulator_profile(path)
         settings.model_validate(_read_toml(path))
     except UsageError as error:
         return [str(error)]

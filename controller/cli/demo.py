@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from controller.rehearsal import Accuracy
 
 HELP = "a whole session on the simulator, in about a minute"
-FAULTS_HELP = "rehearse faults: what goes wrong and at which step, see config/faults/"
+FAULTS_HELP = "rehearse faults: names of lists in config/faults (a wrong one lists them), or files"
 HEADINGS = ("", "count", "recall", "precision", "rms x/y/z, nm", "A's exit", "B's exit")
 LEAVE_AFTER_S = 5.0
 """The screen stays this long on the last status, then the tables follow."""
@@ -22,18 +22,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's arguments."""
     add = parser.add_argument
     add("--headless", action="store_true", help="text instead of the screen")
-    add("--faults", nargs="+", default=[], metavar="FILE.toml", help=FAULTS_HELP)
+    add("--faults", nargs="+", default=[], metavar="LIST", help=FAULTS_HELP)
     add("--out", type=Path, metavar="DIR", help="the session's folder; missing or empty")
 
 
 def run(args: argparse.Namespace) -> int:
     """Run the demo; 0 only if the fused result passes every accuracy check."""
     from controller.launch import new_session, start_and_watch
-    from controller.profiles import find_profile
+    from controller.profiles import find_faults, find_profile
     from controller.rehearsal import missed, read_accuracy
     from controller.service.client import last_status
 
-    folder = new_session(find_profile("demo"), args.out, [_find(name) for name in args.faults])
+    faults = [find_faults(name) for name in args.faults]
+    folder = new_session(find_profile("demo"), args.out, faults)
     print(f"session in {folder.path}", flush=True)
     exit_code = start_and_watch(
         folder, bridge=None, headless=args.headless, leave_when_ended_s=LEAVE_AFTER_S
@@ -50,14 +51,6 @@ def run(args: argparse.Namespace) -> int:
     for miss in misses:
         print(f"missed: {miss}")
     return ExitCode.ACCURACY_MISSED if misses else ExitCode.OK
-
-
-def _find(name: str) -> Path:
-    """Path of a list of faults, given by its path or by its name in config/faults."""
-    from controller.profiles import config_folder
-
-    path = Path(name)
-    return path if path.is_file() else config_folder() / "faults" / f"{name}.toml"
 
 
 def _show(accuracy: Accuracy) -> None:

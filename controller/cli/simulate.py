@@ -12,7 +12,7 @@ from typing import Any
 from controller.errors import UsageError
 from controller.exit_codes import ExitCode
 from controller.microscope.limits import shower_dose_e_per_A2
-from controller.profiles import find_profile, simulator_profile
+from controller.profiles import find_profile, require_simulator_profile, simulator_profile
 from controller.protocol import Protocol, Shower, describe_errors, read_protocol
 
 HELP = "write both simulated tilt series and the truth, without a session"
@@ -70,12 +70,11 @@ def _tell(done: int, planned: int) -> None:
 def _read_settings(path: Path, seed: int | None) -> Any:
     from pydantic import ValidationError
 
+    require_simulator_profile(path)
     settings = importlib.import_module("simulator.settings").SimulatorSettings
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
         return settings.model_validate(content if seed is None else content | {"seed": seed})
-    except FileNotFoundError:
-        raise UsageError(f"{path}: no such simulator profile") from None
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise UsageError(f"{path}: cannot be read as TOML: {error}") from None
     except ValidationError as error:

@@ -10,7 +10,7 @@ import pytest
 
 from controller.cli.main import VERBS, build_parser, main
 from controller.exit_codes import ExitCode
-from controller.profiles import find_profile
+from controller.profiles import config_folder, find_profile
 
 TYPO = 'name = "x"\n[scan]\nwidth_px = 64\nheight_px = 64\npixel_nm = -1.0\ndwel_us = 1.0\n'
 
@@ -41,6 +41,10 @@ CASES = [
     Case("process: no such file", ("process", "{dir}/A.mrc", "--out", "{dir}/o"), ("A.mrc",)),
     Case("process: not an MRC", ("process", "{typo}", "--out", "{dir}/o"), ("typo.toml",)),
     Case("simulate: no such protocol", ("simulate", "x.toml", "--out", "{dir}/o"), ("x.toml",)),
+    Case("demo: no such faults", ("demo", "--faults", "bogus"), ("bogus", "beam", "stage-lies")),
+    Case(
+        "bridge: no such faults", ("bridge", "--faults", "bogus"), ("bogus", "beam", "stage-lies")
+    ),
     Case("demo: folder in use", ("demo", "--headless", "--out", "{dir}"), ("{dir}", "empty")),
 ]
 
@@ -77,14 +81,27 @@ def test_a_bridge_that_is_not_there_is_named(
     assert not (tmp_path / "s").exists()
 
 
-def test_a_run_without_its_simulator_profile_leaves_nothing(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("run", "{protocol}", "--headless", "--out", "{out}"),
+        ("simulate", "{protocol}", "--out", "{out}"),
+        ("config", "validate", "{protocol}"),
+        ("check", "{protocol}", "--out", "{out}"),
+    ],
+    ids=lambda words: words[0],
+)
+def test_a_protocol_without_its_simulator_profile_says_what_to_copy(
+    words: tuple[str, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    protocol = tmp_path / "lonely.toml"
+    protocol, out = tmp_path / "lonely.toml", tmp_path / "s"
     protocol.write_bytes(find_profile("demo").read_bytes())
-    assert main(["run", str(protocol), "--headless", "--out", str(tmp_path / "s")]) == 2
-    assert "column.simulator_settings" in capsys.readouterr().err
-    assert not (tmp_path / "s").exists()
+    assert main([word.format(protocol=protocol, out=out) for word in words]) == ExitCode.USAGE
+    printed = capsys.readouterr()
+    said = printed.err + printed.out
+    assert "column.simulator_settings" in said
+    assert f"copy the folder {config_folder() / 'simulator'}" in said
+    assert not out.exists()
 
 
 def test_a_check_does_not_vouch_for_a_bridge_it_did_not_look_at(

@@ -109,7 +109,7 @@ WRONG = [
     Wrong(
         "no such simulator profile",
         MINIMAL + '[column]\nsimulator_settings = "nowhere.toml"\n',
-        ("nowhere.toml: no such file",),
+        ("nowhere.toml: no such simulator profile", "copy the folder"),
     ),
 ]
 
