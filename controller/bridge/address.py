@@ -111,9 +111,7 @@ def private_folder(folder: Path) -> Path:
     if os.name == "posix":
         state = folder.stat()
         if state.st_uid != os.getuid() or stat.S_IMODE(state.st_mode) & 0o077:
-            raise BridgeError(
-                f"folder {folder} is open to others: chmod 700 it, or choose another with --socket"
-            )
+            raise BridgeError(f"folder {folder} is open to others: chmod 700 it, or choose another")
     return folder
 
 

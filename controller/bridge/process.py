@@ -112,7 +112,8 @@ def run_bridge(
         threading.Thread(target=daemon.serve, name="accept", daemon=True).start()
         address = daemon.address(secret_path)
         _announce(address, control, options.connection_file)
-        say(f"bridge to {control.description.name} ready at {address}")
+        connect = "" if tls else f"; sessions come with --bridge {options.connection_file}"
+        say(f"bridge to {control.description.name} ready at {address}{connect}")
         ending.wait()
         options.connection_file.unlink(missing_ok=True)
         daemon.stop()

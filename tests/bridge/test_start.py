@@ -137,7 +137,8 @@ def test_the_bridge_runs_without_the_heavy_libraries(private_folder: Path) -> No
         stdout=subprocess.PIPE,
     ) as bridge:
         assert bridge.stdout is not None
-        assert "ready at" in bridge.stdout.readline()
+        ready = bridge.stdout.readline()
+        assert "ready at" in ready and f"--bridge {connection_file}" in ready
         microscope = connect(connection_file, "tester")
         assert microscope.status().beam_blanked
         microscope.close()
