@@ -3,35 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import pairwise
 
+from controller import costs
 from controller.events import Phase, SeriesName
-from controller.microscope.interface import Data, ScanSettings
+from controller.microscope.interface import Data
 from controller.microscope.limits import shower_dose_e_per_A2
 from controller.processing_jobs import Job
 from controller.protocol import BACKLASH_DEG, Protocol, Series
 from controller.session.entries import FrameWritten
 from controller.session.ledger import Ledger
 from controller.steps.eucentric import EucentricHeight
-from controller.steps.eucentric import tilts_deg as eucentric_tilts_deg
 from controller.steps.flip import FlipGrid
-from controller.steps.flip_check import check_scans, check_tilts_deg
-from controller.steps.focus import Focus, planned_shots
+from controller.steps.focus import Focus
 from controller.steps.kinds import Step
-from controller.steps.maps import map_scans
 from controller.steps.prediction import LEAST_KNOWN
 from controller.steps.preflight import Preflight
 from controller.steps.process import Fuse, Process
 from controller.steps.report import Report
 from controller.steps.series_start import SeriesStart, behind, tilt_id
-from controller.steps.settling import LOOK_AFTER_S
 from controller.steps.shower import ShowerTilt
 from controller.steps.tilt import Tilt
 from controller.steps.tracking import low_dose_scan
 
-STAGE_SPEED_DEG_PER_S = 1.0
-STAGE_OVERHEAD_S = 0.5
-"""Of every move: start, stop, read-back."""
 GRID_FLIP_S = 1200.0
 """Holder out, grid turned, holder in, vacuum and drift settled."""
 PHASE_OF_SERIES = {"A": Phase.A, "B": Phase.B}
@@ -65,6 +58,7 @@ def make_plan(protocol: Protocol) -> Plan:
     """Turn what is wanted into what is done."""
     later = [
         *_shower(protocol),
+        *_alignment(protocol),
         *_series(protocol, "A"),
         _flip(protocol),
         *_series(protocol, "B"),
@@ -121,7 +115,7 @@ def _shower(protocol: Protocol) -> Iterator[Step]:
         return
     n = len(shower.tilts_deg)
     each_s = shower.duration_s / n
-    shots = low_dose_scan(protocol)
+    shots = costs.Cost((low_dose_scan(protocol),) * 2)
     before_deg = 0.0
     for i, alpha_deg in enumerate(shower.tilts_deg):
         yield ShowerTilt(
@@ -132,11 +126,19 @@ def _shower(protocol: Protocol) -> Iterator[Step]:
             field_nm=shower.field_nm,
             elapsed_before_s=i * each_s,
             planned_s=shower.duration_s,
-            duration_s=_move_s(before_deg, alpha_deg, protocol) + each_s + 2 * shots.frame_time_s,
+            duration_s=costs.move_s(before_deg, alpha_deg, protocol) + each_s + shots.duration_s,
             dose_e_per_A2=shower_dose_e_per_A2(shower.current_pA, each_s, shower.field_nm)
-            + 2 * shots.dose_e_per_A2(shower.current_pA),
+            + shots.dose_e_per_A2(shower.current_pA),
         )
         before_deg = alpha_deg
+
+
+def _alignment(protocol: Protocol) -> Iterator[Step]:
+    """Of the specimen with the column, before A; for B it is part of the flip."""
+    if protocol.eucentric.enabled:
+        yield _eucentric(protocol)
+    if protocol.focus.before_series:
+        yield _focus(protocol)
 
 
 def _series(protocol: Protocol, series: SeriesName) -> Iterator[Step]:
@@ -145,17 +147,13 @@ def _series(protocol: Protocol, series: SeriesName) -> Iterator[Step]:
     tilts = wanted.tilts_deg
     look = low_dose_scan(protocol)
     tracked = protocol.tracking.enabled
-    if protocol.eucentric.enabled:
-        yield _eucentric(protocol, series)
-    if protocol.focus.before_series:
-        yield _focus(protocol, series)
     yield SeriesStart(
         id=f"{series}-start",
         phase=phase,
         series=series,
         current_pA=wanted.current_pA,
-        duration_s=_move_s(0.0, tilts[0] - wanted.sweep_deg / 2, protocol)
-        + _move_s(0.0, BACKLASH_DEG, protocol)
+        duration_s=costs.move_s(0.0, tilts[0] - wanted.sweep_deg / 2, protocol)
+        + costs.move_s(0.0, BACKLASH_DEG, protocol)
         + (look.frame_time_s if tracked else 0.0),
         dose_e_per_A2=look.dose_e_per_A2(wanted.current_pA) if tracked else 0.0,
     )
@@ -189,7 +187,7 @@ def _tilts(protocol: Protocol, series: SeriesName) -> Iterator[Tilt]:
         approach_deg = None if on_the_way else behind(alpha_deg, protocol, series)
         focus = _is_focused(i, wanted, protocol)
         looked = focus or i < LEAST_KNOWN or not protocol.tracking.shot_above_fraction
-        scans = _exposures(protocol, focus, looked)
+        cost = costs.tilt(protocol, focused=focus, looked=looked)
         yield Tilt(
             id=tilt_id(series, i),
             phase=PHASE_OF_SERIES[series],
@@ -199,43 +197,30 @@ def _tilts(protocol: Protocol, series: SeriesName) -> Iterator[Tilt]:
             alpha_deg=alpha_deg,
             approach_deg=approach_deg,
             focus=focus,
-            duration_s=_way_s(before_deg, approach_deg, alpha_deg, protocol)
-            + (_aside_s(protocol) if focus else 0.0)
-            + (LOOK_AFTER_S if protocol.tracking.drift_limit_nm_per_s else 0.0)
-            + sum(scan.frame_time_s for scan in scans),
-            dose_e_per_A2=sum(scan.dose_e_per_A2(wanted.current_pA) for scan in scans),
+            duration_s=costs.way_s(before_deg, approach_deg, alpha_deg, protocol) + cost.duration_s,
+            dose_e_per_A2=cost.dose_e_per_A2(wanted.current_pA),
         )
 
 
-def _eucentric(protocol: Protocol, series: SeriesName) -> EucentricHeight:
-    current_pA = protocol.series(series).current_pA
-    tilts = eucentric_tilts_deg(protocol)
-    shots = (low_dose_scan(protocol),) * (2 + 2 * len(tilts))  # centred before and after
-    turns = [deg for tilt in tilts for deg in (-tilt, tilt)]
+def _eucentric(protocol: Protocol) -> EucentricHeight:
+    cost, current_pA = costs.eucentric_height(protocol), protocol.series_a.current_pA
     return EucentricHeight(
-        id=f"{series}-height",
-        phase=PHASE_OF_SERIES[series],
-        series=series,
+        id="A-height",
+        phase=Phase.A,
         current_pA=current_pA,
-        duration_s=sum(_turn_s(a, b, protocol) for a, b in pairwise([0.0, *turns, 0.0]))
-        + sum(scan.frame_time_s for scan in shots),
-        dose_e_per_A2=sum(scan.dose_e_per_A2(current_pA) for scan in shots),
+        duration_s=cost.duration_s,
+        dose_e_per_A2=cost.dose_e_per_A2(current_pA),
     )
 
 
-def _focus(protocol: Protocol, series: SeriesName) -> Focus:
-    current_pA = protocol.series(series).current_pA
-    beside = protocol.focus.every_deg > 0
-    shots = (low_dose_scan(protocol), *planned_shots(protocol, 3 if beside else 2))
+def _focus(protocol: Protocol) -> Focus:
+    cost, current_pA = costs.focus(protocol), protocol.series_a.current_pA
     return Focus(
-        id=f"{series}-focus",
-        phase=PHASE_OF_SERIES[series],
-        series=series,
+        id="A-focus",
+        phase=Phase.A,
         current_pA=current_pA,
-        duration_s=_move_s(0.0, 0.0, protocol)
-        + (_aside_s(protocol) if beside else 0.0)
-        + sum(scan.frame_time_s for scan in shots),
-        dose_e_per_A2=sum(scan.dose_e_per_A2(current_pA) for scan in shots),
+        duration_s=cost.duration_s,
+        dose_e_per_A2=cost.dose_e_per_A2(current_pA),
     )
 
 
@@ -248,47 +233,10 @@ def _is_focused(index: int, series: Series, protocol: Protocol) -> bool:
 
 
 def _flip(protocol: Protocol) -> Step:
-    scans = (*map_scans(protocol), *check_scans(protocol))  # maps of A, then all of B
-    there_and_back = sum(2 * _move_s(0.0, tilt, protocol) for tilt in check_tilts_deg(protocol))
+    """Height and focus of B belong to it: what the gate compares is what B will record."""
+    cost = costs.flip_check(protocol) + costs.eucentric_height(protocol) + costs.focus(protocol)
     return FlipGrid(
         id="flip",
-        duration_s=GRID_FLIP_S + there_and_back + sum(scan.frame_time_s for scan in scans),
-        dose_e_per_A2=sum(scan.dose_e_per_A2(protocol.series_a.current_pA) for scan in scans),
+        duration_s=GRID_FLIP_S + cost.duration_s,
+        dose_e_per_A2=cost.dose_e_per_A2(protocol.series_b.current_pA),
     )
-
-
-def _exposures(protocol: Protocol, focus: bool, looked: bool) -> tuple[ScanSettings, ...]:
-    """Scans of one tilt that needs no retake and whose prediction, where there is one, holds."""
-    tracking, shot = protocol.tracking, low_dose_scan(protocol)
-    return (
-        *(planned_shots(protocol, 1) if focus else ()),
-        *((shot,) if tracking.enabled and focus else ()),
-        *((shot, shot) if tracking.drift_limit_nm_per_s else ()),
-        *((shot,) if tracking.enabled and looked else ()),
-        protocol.scan,
-    )
-
-
-def _way_s(from_deg: float, by_deg: float | None, to_deg: float, protocol: Protocol) -> float:
-    """Time to a tilt, by way of another place where one is given."""
-    if by_deg is None:
-        return _move_s(from_deg, to_deg, protocol)
-    return _travel_s(from_deg, by_deg) + _move_s(by_deg, to_deg, protocol)
-
-
-def _turn_s(from_deg: float, to_deg: float, protocol: Protocol) -> float:
-    """Time to a tilt that is approached from below."""
-    return _way_s(from_deg, to_deg - BACKLASH_DEG, to_deg, protocol)
-
-
-def _aside_s(protocol: Protocol) -> float:
-    """Time to the area beside the specimen and back."""
-    return 2 * _move_s(0.0, 0.0, protocol)
-
-
-def _move_s(from_deg: float, to_deg: float, protocol: Protocol) -> float:
-    return _travel_s(from_deg, to_deg) + protocol.tracking.settle_s
-
-
-def _travel_s(from_deg: float, to_deg: float) -> float:
-    return abs(to_deg - from_deg) / STAGE_SPEED_DEG_PER_S + STAGE_OVERHEAD_S

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
-from controller.microscope.interface import Data, Remount
+from controller.microscope.interface import Data, Hands
 from simulator.settings import SimulatorSettings, SpecimenSettings
 from simulator.specimen import Particles, make_assembly
 from simulator.stray import make_stray
@@ -21,7 +21,7 @@ from simulator.stray import make_stray
 Array = NDArray[np.float64]
 
 FLIP = np.diag([1.0, -1.0, -1.0])
-_FLIPPING = {Remount.FLIPPED, Remount.OTHER_ASSEMBLY}
+_FLIPPING = {Hands.FLIPPED, Hands.OTHER_ASSEMBLY}
 
 
 class Mount(Data):
@@ -65,7 +65,7 @@ def as_loaded(settings: SimulatorSettings) -> Mount:
 
 
 def remount(
-    settings: SimulatorSettings, places_nm: Array, hands: Remount, rng: np.random.Generator
+    settings: SimulatorSettings, places_nm: Array, hands: Hands, rng: np.random.Generator
 ) -> Mount:
     """Take the grid, mounted as at first, out and put it back as `hands` do.
 
@@ -73,19 +73,19 @@ def remount(
     """
     how = settings.remount
     phi_deg = rng.uniform(-180.0, 180.0) if how.in_plane_deg is None else how.in_plane_deg
-    if hands is Remount.NOT_FLIPPED:
+    if hands is Hands.NOT_FLIPPED:
         phi_deg = 0.0
     seat_deg = how.seat_tilt_deg * np.clip(rng.normal(size=2), -2.0, 2.0)
     turn = Rotation.from_euler("z", phi_deg, degrees=True).as_matrix()
     seat = Rotation.from_euler("xy", seat_deg, degrees=True).as_matrix()
     matrix = turn @ seat @ (FLIP if hands in _FLIPPING else np.eye(3))
-    target = places_nm[1 if hands is Remount.OTHER_ASSEMBLY and len(places_nm) > 1 else 0]
+    target = places_nm[1 if hands is Hands.OTHER_ASSEMBLY and len(places_nm) > 1 else 0]
     height_nm = rng.normal(0.0, abs(settings.stage.eucentric_error_nm))
     centre = np.append(rng.normal(0.0, how.shift_nm, 2), height_nm)
     return Mount(
         matrix=tuple(tuple(row) for row in matrix.tolist()),
         shift_nm=tuple((centre - matrix @ target).tolist()),
-        scan_mirrored=hands is Remount.SCAN_CHANGED,
+        scan_mirrored=hands is Hands.SCAN_CHANGED,
     )
 
 

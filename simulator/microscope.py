@@ -19,12 +19,13 @@ from controller.microscope.interface import (
     Description,
     Frame,
     FrameInfo,
+    Hands,
     OutOfLimitsError,
-    Remount,
     ScanSettings,
     StagePosition,
     StageState,
     Status,
+    ValvesClosedError,
 )
 from controller.microscope.limits import check_sweep
 from controller.microscope.requests import Requests
@@ -97,7 +98,7 @@ class SimulatedMicroscope:
                 beam_blanked=self._world.blanked,
                 current_pA=self._world.current_pA,
                 defocus_nm=self._world.defocus_nm,
-                valves_open=True,
+                valves_open=self._world.valves_open,
                 vacuum_ok=True,
                 busy=self._requests.busy,
             )
@@ -142,9 +143,12 @@ class SimulatedMicroscope:
             )
         return found
 
-    def rehearse(self, request_id: str, remount: Remount) -> None:
+    def rehearse(self, request_id: str, hands: Hands) -> None:
         """Play the operator's hands at the flip; in real time they take none."""
-        self._once(request_id, lambda ticket: self._remount(request_id, remount))
+        if hands is Hands.CLOSE_VALVES:
+            self._once(request_id, lambda ticket: self._close_valves())
+        else:
+            self._once(request_id, lambda ticket: self._remount(request_id, hands))
 
     # what stops
 
@@ -313,7 +317,11 @@ class SimulatedMicroscope:
             raise AbortedError(f"shower cut short by blanking after {lasted_s:.1f} s")
         return dose
 
-    def _remount(self, request_id: str, hands: Remount) -> None:
+    def _close_valves(self) -> None:
+        with self._changed:
+            self._update(valves_open=False)
+
+    def _remount(self, request_id: str, hands: Hands) -> None:
         if request_id in self._world.remounts:
             return
         with self._changed:
@@ -323,6 +331,7 @@ class SimulatedMicroscope:
                 self._update(clock_s=self._world.clock_s + self._settings.remount.duration_s)
             self._update(
                 blanked=True,
+                valves_open=True,
                 mount=mount,
                 remounts=(*self._world.remounts, request_id),
                 stage=stage.StageTruth(arrived_s=self._now_s()),
@@ -358,6 +367,8 @@ class SimulatedMicroscope:
     def _unblank(self, ticket: int) -> None:
         with self._changed:
             self._refuse_after_safe(ticket)
+            if not self._world.valves_open:
+                raise ValvesClosedError("the column valves are closed: open them by hand")
             self._update(blanked=False)
 
     def _reported(self) -> StagePosition:

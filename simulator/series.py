@@ -9,7 +9,7 @@ from itertools import count
 import numpy as np
 from numpy.typing import NDArray
 
-from controller.microscope.interface import Remount, ScanSettings
+from controller.microscope.interface import Hands, ScanSettings
 from simulator import detector, imaging
 from simulator.grid import Grid, Mount, as_loaded, in_holder, make_grid, remount, size_after
 from simulator.settings import SimulatorSettings
@@ -55,7 +55,7 @@ def simulate_dual(
     current_pA: float,
     *,
     shower_dose_e_per_A2: float = 1.0e4,
-    hands: Remount = Remount.FLIPPED,
+    hands: Hands = Hands.FLIPPED,
     tracking_error_nm: float = 2.0,
     progress: Callable[[int, int], None] = lambda done, planned: None,
 ) -> DualSeries:
@@ -90,7 +90,7 @@ def simulate_dual(
         tell=lambda: progress(next(done), len(frames)),
     )
     a = recorder.series(mounts[0], np.array(angles_a_deg, np.float64), doses_a, assembly=0)
-    looked_at = 1 if hands is Remount.OTHER_ASSEMBLY and len(grid.assemblies) > 1 else 0
+    looked_at = 1 if hands is Hands.OTHER_ASSEMBLY and len(grid.assemblies) > 1 else 0
     b = recorder.series(mounts[1], np.array(angles_b_deg, np.float64), doses_b, assembly=looked_at)
     size_a = size_after(float(np.mean(doses_a)), settings.specimen)
     size_b = size_after(float(np.mean(doses_b)), settings.specimen)

@@ -22,6 +22,7 @@ class World(Data):
     stage: StageTruth = StageTruth()
     clock_s: float = 0.0
     blanked: bool = True
+    valves_open: bool = True
     current_pA: float = INITIAL_CURRENT_PA
     defocus_nm: float = 0.0
     doses_e_per_A2: tuple[float, ...]

@@ -21,10 +21,10 @@ from controller.microscope.interface import (
     Description,
     Frame,
     FrameInfo,
+    Hands,
     LeaseError,
     MicroscopeError,
     OutOfLimitsError,
-    Remount,
     ScanSettings,
     StagePosition,
     Status,
@@ -148,9 +148,9 @@ class RemoteMicroscope:
         """Let the microscope's own time pass."""
         self._perform(f"wait-{uuid.uuid4()}", {"kind": "wait", "duration_s": duration_s})
 
-    def rehearse(self, request_id: str, remount: Remount) -> None:
+    def rehearse(self, request_id: str, hands: Hands) -> None:
         """Play the operator's hands at the flip, where simulated."""
-        self._perform(request_id, {"kind": "rehearse", "remount": remount})
+        self._perform(request_id, {"kind": "rehearse", "hands": hands})
 
     def close(self) -> None:
         """Leave the column safe, give the lease back and hang up.

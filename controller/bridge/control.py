@@ -221,8 +221,8 @@ class BridgeControl:
                     return microscope.illuminate(request_id, duration_s, field_nm)
             case m.Wait(duration_s=duration_s):
                 microscope.wait(duration_s)
-            case m.Rehearse(remount=remount):
-                microscope.rehearse(request_id, remount)
+            case m.Rehearse(hands=hands):
+                microscope.rehearse(request_id, hands)
         return None
 
     def _acquire(

@@ -14,16 +14,16 @@ from pydantic import Field, TypeAdapter
 from controller.microscope.interface import (
     Data,
     Finite,
+    Hands,
     NotNegative,
     Positive,
-    Remount,
     RequestId,
     ScanSettings,
     StagePosition,
 )
 from controller.microscope.limits import SessionLimits
 
-PROTOCOL_VERSION = 3
+PROTOCOL_VERSION = 4
 OBJECT_NAME = "dualtilt.bridge"
 POLL_S = 2.0
 """The longest the bridge lets a caller wait before it says "still at it"."""
@@ -72,7 +72,7 @@ class Wait(Data):
 
 class Rehearse(Data):
     kind: Literal["rehearse"] = "rehearse"
-    remount: Remount
+    hands: Hands
 
 
 Action = Annotated[

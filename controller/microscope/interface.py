@@ -166,14 +166,22 @@ class Status(Data):
     """A move, an exposure or an illumination is under way."""
 
 
-class Remount(StrEnum):
-    """What the operator's hands may do at the flip, right or wrong."""
+class Hands(StrEnum):
+    """What the operator's hands may do at the flip, right or wrong.
 
+    Whoever puts the grid back, right or wrong, opens the valves again.
+    """
+
+    CLOSE_VALVES = "close-valves"
     FLIPPED = "flipped"
     NOT_FLIPPED = "not-flipped"
     TURNED_IN_PLANE = "turned-in-plane"
     OTHER_ASSEMBLY = "other-assembly"
     SCAN_CHANGED = "scan-changed"
+
+
+REMOUNTS = frozenset(Hands) - {Hands.CLOSE_VALVES}
+"""What may become of the grid."""
 
 
 class MicroscopeError(Exception):
@@ -324,7 +332,7 @@ class Microscope(Protocol):
     def wait(self, duration_s: float) -> None:
         """Let the microscope's own time pass: virtual on a simulator in virtual time."""
 
-    def rehearse(self, request_id: str, remount: Remount) -> None:
+    def rehearse(self, request_id: str, hands: Hands) -> None:
         """Play the operator's hands at the flip; only where `describe().simulated`."""
 
     def close(self) -> None:

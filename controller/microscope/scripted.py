@@ -18,13 +18,14 @@ from numpy.typing import NDArray
 
 from controller.microscope.faults import Action, Fault, Kind
 from controller.microscope.interface import (
+    REMOUNTS,
     AcquisitionError,
     BeamLostError,
     Description,
     Frame,
+    Hands,
     Microscope,
     MicroscopeError,
-    Remount,
     ScanSettings,
     StageError,
     StagePosition,
@@ -142,9 +143,9 @@ class ScriptedMicroscope:
     def wait(self, duration_s: float) -> None:
         self._inner.wait(duration_s)
 
-    def rehearse(self, request_id: str, remount: Remount) -> None:
-        fault = self._due(Action.REHEARSE, request_id)
-        self._inner.rehearse(request_id, Remount(fault.kind) if fault else remount)
+    def rehearse(self, request_id: str, hands: Hands) -> None:
+        fault = self._due(Action.REHEARSE, request_id) if hands in REMOUNTS else None
+        self._inner.rehearse(request_id, Hands(fault.kind) if fault else hands)
 
     def close(self) -> None:
         self._inner.close()

@@ -19,12 +19,13 @@ from controller.microscope.interface import (
     BeamLostError,
     ConnectionLostError,
     Frame,
+    Hands,
     LeaseError,
     Microscope,
     MicroscopeError,
-    Remount,
     ScanSettings,
     StagePosition,
+    Status,
     ValvesClosedError,
 )
 from controller.microscope.limits import (
@@ -146,7 +147,7 @@ class Column:
 
     def defocus_nm(self) -> float:
         """Ask where the focus is, as the column counts it."""
-        return self._surely(lambda: self.microscope.status()).defocus_nm
+        return self.status().defocus_nm
 
     def acquire(self, step_id: str, purpose: str, scan: ScanSettings) -> Frame:
         """Record a frame and charge it; the caller journals it, or calls `settle`.
@@ -202,7 +203,7 @@ class Column:
         self.microscope.blank()
         self._tell_beam(blanked=True)
 
-    def rehearse(self, request_id: str, hands: Remount) -> None:
+    def rehearse(self, request_id: str, hands: Hands) -> None:
         """Play the operator's hands at the flip, on a simulated microscope."""
         self._surely(lambda: self.microscope.rehearse(request_id, hands))
 
@@ -211,9 +212,13 @@ class Column:
         if duration_s > 0:
             self._surely(lambda: self.microscope.wait(duration_s))
 
+    def status(self) -> Status:
+        """Look at the column."""
+        return self._surely(lambda: self.microscope.status())
+
     def stage(self) -> StagePosition:
         """Ask where the stage is."""
-        return self._surely(lambda: self.microscope.status()).stage
+        return self.status().stage
 
     def require_beam(self) -> None:
         """Look whether the current is there and may be used.
@@ -223,7 +228,7 @@ class Column:
         ValvesClosedError, BeamLostError
             It is not.
         """
-        status = self._surely(lambda: self.microscope.status())
+        status = self.status()
         if not status.valves_open:
             raise ValvesClosedError("the column valves are closed")
         if not self._is_full(status.current_pA):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from typing import Literal
 
-from controller.events import Level, SeriesName
+from controller.events import Level
 from controller.microscope.interface import Positive, StagePosition
 from controller.protocol import BACKLASH_DEG, Protocol
 from controller.session.entries import StepDone
@@ -24,7 +24,6 @@ FIRST_DEG = 5.0
 
 class EucentricHeight(StepData):
     kind: Literal["eucentric"] = "eucentric"
-    series: SeriesName
     current_pA: Positive
 
 

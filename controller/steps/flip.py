@@ -6,28 +6,28 @@ import math
 from typing import Literal
 
 from controller.errors import SafetyStopError
-from controller.events import Checked, FlipChecked, Level, Phase, Prompt
-from controller.microscope.interface import Remount, StagePosition
+from controller.events import FlipChecked, Level, Phase, Prompt
+from controller.microscope.interface import REMOUNTS, Hands, StagePosition
+from controller.protocol import Protocol
 from controller.session.entries import FlipJudged, StepDone
 from controller.session.ledger import Ledger
 from controller.steps.base import StepData
 from controller.steps.context import Context, StopRequestedError
-from controller.steps.flip_check import check_flip
+from controller.steps.flip_check import bring_into_place, check_flip
+from controller.steps.holder import see_it_may_be_exposed, see_it_may_come_out
 from controller.steps.maps import survey_before
 from controller.steps.showing import show_flattest
 
-ZERO_TOLERANCE_DEG, ZERO_TOLERANCE_NM = 0.2, 1000.0
-
-MISTAKES = tuple(hands.value for hands in Remount if hands is not Remount.FLIPPED)
+MISTAKES = tuple(hands.value for hands in Hands if hands in REMOUNTS - {Hands.FLIPPED})
 
 INSTRUCTIONS = """\
-The beam is blanked and the stage is at zero; the column valves are {valves}.
-1. See the valves closed, retract the holder and take the grid out.
+{seen}
+1. Retract the holder and take the grid out.
 2. Turn it upside-down: half a turn about an axis in its plane.
 3. Put it back, about 90 degrees in its plane from before if you can choose: series B then also
    fills the wedge of {wedge_deg:.0f} degrees that the tilts of A leave out.
 4. Insert the holder; when the vacuum is good again, open the valves. Bring the same assembly
-   into view, eucentric and in focus.
+   into view{by_hand}.
 5. Change no setting of scan or detector: rotation, mirroring, size and gain stay as in series A."""
 
 
@@ -47,7 +47,7 @@ def carry_out(step: FlipGrid, context: Context) -> None:
         if not _flip_confirmed(context.session.ledger):
             _ask_for_it(step, context)
         _let_hands_act(context)
-        _check_after(step, context)
+        see_it_may_be_exposed(context, step.id)
         if _checked(step, context):
             context.session.enter(StepDone(step_id=step.id, centre=context.column.stage()))
             return
@@ -63,12 +63,15 @@ def _ask_for_it(step: FlipGrid, context: Context) -> None:
     survey_before(context, step.id)
     context.column.blank()
     show_flattest(context, step.id, "A")
-    _check_before(context.column.move(step.id, StagePosition()), context)
+    context.column.move(step.id, StagePosition())
     simulated = context.column.description.simulated
+    if simulated:
+        context.column.rehearse(_hands_id(context, "valves"), Hands.CLOSE_VALVES)
     tilts_deg = context.protocol.series_a.tilts_deg
     instructions = INSTRUCTIONS.format(
-        valves="open" if context.column.microscope.status().valves_open else "closed",
+        seen=see_it_may_come_out(context, step.id),
         wedge_deg=180 - (max(tilts_deg) - min(tilts_deg)),
+        by_hand=_by_hand(context.protocol),
     )
     prompt = Prompt(
         id="flip",
@@ -87,28 +90,30 @@ def _let_hands_act(context: Context) -> None:
     """Have a simulated microscope do what the operator's hands did; the id makes it once only."""
     if not context.column.description.simulated:
         return
-    told = [a.value for a in context.session.ledger.answers if a.prompt_id == "flip"]
-    hands = Remount.FLIPPED if told[-1] == "done" else Remount(told[-1])
-    context.column.rehearse(f"{context.session.ledger.session_id}/flip/{len(told)}", hands)
+    told = _told(context)
+    hands = Hands.FLIPPED if told[-1] == "done" else Hands(told[-1])
+    context.column.rehearse(_hands_id(context, "grid"), hands)
 
 
-def _check_before(stage: StagePosition, context: Context) -> None:
-    status = context.column.microscope.status()
-    at_zero = abs(stage.alpha_deg) <= ZERO_TOLERANCE_DEG and _is_on_axis(stage)
-    for name, ok, detail in (
-        ("beam blanked", status.beam_blanked, "blanked" if status.beam_blanked else "NOT blanked"),
-        (
-            "stage at zero",
-            at_zero,
-            f"alpha {stage.alpha_deg:+.2f} degrees, x {stage.x_nm:+.0f}, y {stage.y_nm:+.0f}, "
-            f"z {stage.z_nm:+.0f} nm",
-        ),
-    ):
-        context.publish(Checked(name=name, ok=ok, detail=detail))
+def _hands_id(context: Context, what: str) -> str:
+    return f"{context.session.ledger.session_id}/flip/{what}-{len(_told(context))}"
 
 
-def _is_on_axis(stage: StagePosition) -> bool:
-    return max(abs(stage.x_nm), abs(stage.y_nm), abs(stage.z_nm)) <= ZERO_TOLERANCE_NM
+def _told(context: Context) -> list[str]:
+    return [a.value for a in context.session.ledger.answers if a.prompt_id == "flip"]
+
+
+def _by_hand(protocol: Protocol) -> str:
+    """What of the grid's place is left to the operator."""
+    left = [
+        what
+        for what, found in (
+            ("eucentric", protocol.eucentric.enabled),
+            ("in focus", protocol.focus.before_series),
+        )
+        if not found
+    ]
+    return f", {' and '.join(left)}" if left else ": height and focus are then found without you"
 
 
 def _checked(step: FlipGrid, context: Context) -> bool:
@@ -121,6 +126,7 @@ def _checked(step: FlipGrid, context: Context) -> bool:
             return True
         answer = context.operator.ask(step.id, _check_prompt(check))
         if answer.value == "override":
+            bring_into_place(context, step.id)  # what was refused may never have been
             context.session.enter(FlipJudged(check=check, overridden=True))
             context.alert(Level.WARNING, f"flip check overridden: {answer.reason}", step.id)
             return True
@@ -128,20 +134,6 @@ def _checked(step: FlipGrid, context: Context) -> bool:
             raise SafetyStopError(f"flip: {check.found}; B was not recorded")
         if answer.value == "back-to-flip":
             return False
-
-
-def _check_after(step: FlipGrid, context: Context) -> None:
-    """See that the column may be exposed again; wait for the vacuum where it has to recover."""
-
-    def status_is_good() -> bool:
-        status = context.column.microscope.status()
-        return status.vacuum_ok and status.valves_open
-
-    good = status_is_good()
-    detail = "good, valves open" if good else "not good enough to expose, or valves closed"
-    context.publish(Checked(name="vacuum after the flip", ok=good, detail=detail))
-    if not good:
-        context.operator.suspend(f"{step.id}: vacuum {detail}; goes on when it is", status_is_good)
 
 
 def _check_prompt(check: FlipChecked) -> Prompt:

@@ -6,6 +6,8 @@ from controller.events import FlipChecked
 from controller.microscope.interface import Frame, FrameInfo, ScanSettings
 from controller.protocol import Flip, Protocol
 from controller.steps.context import Context
+from controller.steps.eucentric import refine_height
+from controller.steps.focus import focus_on_specimen
 from controller.steps.maps import go_to, map_scans, survey_after, survey_middle
 from controller.steps.scan_check import look_at_scan
 from controller.steps.settling import settle
@@ -13,6 +15,7 @@ from controller.steps.sighting import sight
 from controller.steps.tracking import WIDE, keep_in_view, limit_px, low_dose_scan, shoot
 from processing.errors import ProcessingError
 from processing.images.flip import FlipMatch, match_flip
+from processing.images.landmarks import Landmark
 from processing.images.views import TiltedViews
 
 SHOTS_OF_THE_SCAN = 3
@@ -48,19 +51,28 @@ def check_flip(context: Context, step_id: str) -> FlipChecked:
     if look is not None and look.fault:
         return not_compared(f"{look.fault}: put the scan settings back as they were in series A")
     candidates = survey_after(context, step_id)
-    checks = []
+    if not candidates:
+        return _check_in_view(context, step_id)
+    checked: list[tuple[FlipChecked, Landmark]] = []
     for candidate in candidates:
         go_to(context, step_id, candidate)
-        checks.append(_check_in_view(context, step_id))
-        if _is_the_object(checks[-1], context.protocol.flip):
-            return checks[-1]
-    if checks:
-        return max(checks, key=_likeness)
-    return _check_in_view(context, step_id)
+        check = _check_in_view(context, step_id)
+        if _likeness(check) >= context.protocol.flip.least_score:
+            return check
+        checked.append((check, candidate))
+    likest, there = max(checked, key=lambda pair: _likeness(pair[0]))
+    go_to(context, step_id, there)  # what an override would record
+    return likest
 
 
-def _is_the_object(check: FlipChecked, flip: Flip) -> bool:
-    return _likeness(check) >= flip.least_score
+def bring_into_place(context: Context, step_id: str) -> None:
+    """Have what is in view in the middle, on the tilt axis and in focus, as far as is wanted."""
+    keep_in_view(context, step_id, "look")
+    settle(context, step_id)
+    if context.protocol.eucentric.enabled:
+        refine_height(context, step_id)
+    if context.protocol.focus.before_series:
+        focus_on_specimen(context, step_id)
 
 
 def _likeness(check: FlipChecked) -> float:
@@ -69,8 +81,7 @@ def _likeness(check: FlipChecked) -> float:
 
 def _check_in_view(context: Context, step_id: str) -> FlipChecked:
     """Compare what is in the middle of the field with series A."""
-    keep_in_view(context, step_id, "look")
-    settle(context, step_id)
+    bring_into_place(context, step_id)
     survey_middle(context, step_id)
     shots = [
         _look_from(context, step_id, tilt_deg) for tilt_deg in check_tilts_deg(context.protocol)

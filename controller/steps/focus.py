@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Literal
 
-from controller.events import Level, SeriesName
+from controller.events import Level
 from controller.microscope.interface import Positive, ScanSettings, StagePosition
 from controller.protocol import Protocol
 from controller.session.entries import Focused, StepDone
@@ -33,7 +33,6 @@ CENTRED = 1.5
 
 class Focus(StepData):
     kind: Literal["focus"] = "focus"
-    series: SeriesName
     current_pA: Positive
 
 

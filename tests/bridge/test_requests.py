@@ -127,7 +127,7 @@ SCAN_JSON = '{"width_px": 96, "height_px": 64, "pixel_nm": 1.5, "dwell_us": %s}'
         pytest.param(
             action("illuminate", '"duration_s": -1, "field_nm": 5'), id="negative duration"
         ),
-        pytest.param(action("rehearse", '"remount": "sideways"'), id="unknown mistake"),
+        pytest.param(action("rehearse", '"hands": "sideways"'), id="unknown mistake"),
         pytest.param(action("open_valves", '"now": true'), id="unknown action"),
         pytest.param(action("wait", '"duration_s": 1').replace("bad", ""), id="empty id"),
         pytest.param(action("wait", '"duration_s": 1').replace("bad", "x" * 999), id="endless id"),

@@ -11,7 +11,7 @@ import pytest
 
 from controller.cli.plan import describe
 from controller.commands import StopWhen
-from controller.events import Alerted, FrameRecorded, Level, PromptOpened
+from controller.events import Alerted, FlipChecked, FrameRecorded, Level, PromptOpened
 from controller.exit_codes import ExitCode
 from controller.microscope.interface import Microscope
 from controller.plan import make_plan
@@ -20,6 +20,7 @@ from controller.session.entries import Answered, Focused
 from controller.session.ledger import fold_all
 from simulator.microscope import SimulatedMicroscope, create
 from simulator.settings import SimulatorSettings
+from simulator.world import load_world
 from tests.support.small_session import Run, open_session, stop_on
 
 SERIES_A = "[series_a]\nstart_deg = -20.0\nstop_deg = 20.0\nstep_deg = 10.0\n"
@@ -45,7 +46,7 @@ DURING = BEFORE + "every_deg = 20.0\n"
 HEIGHT = "[eucentric]\nenabled = true\n"
 
 
-def twin(**sections: dict[str, Any]) -> SimulatedMicroscope:
+def twin(world: Path | None = None, **sections: dict[str, Any]) -> SimulatedMicroscope:
     settings = {
         "seed": 4,
         "specimen": {
@@ -56,7 +57,7 @@ def twin(**sections: dict[str, Any]) -> SimulatedMicroscope:
         },
         **sections,
     }
-    return create(SimulatorSettings.model_validate(settings), None)
+    return create(SimulatorSettings.model_validate(settings), world)
 
 
 def series_a(folder: Path, protocol: str, microscope: Microscope) -> Run:
@@ -153,13 +154,36 @@ def test_what_was_in_focus_is_forgotten_when_the_grid_has_been_out() -> None:
     assert fold_all([focused, out]).focus is None
 
 
+def test_b_is_eucentric_and_in_focus_before_it_is_compared(tmp_path: Path) -> None:
+    """Nothing of it is left to be done after the gate."""
+    stage = {"eucentric_error_nm": 150.0}
+    world = tmp_path / "world.json"
+    microscope = twin(world, optics={"focus_error_nm": 300.0}, stage=stage)
+    session = open_session(tmp_path / "s", PROTOCOL + HEIGHT + BEFORE)
+    run = Run(session, microscope)  # type: ignore[arg-type]
+    run.on_event = stop_on(FlipChecked, StopWhen.NOW)
+    run.go()
+    at_flip = [
+        one.intent.purpose
+        for one in run.session.ledger.exposures.values()
+        if one.intent.step_id == "flip"
+    ]
+    compared = [at_flip.index(f"check-{tilt}") for tilt in ("+0", "+30", "-30")]
+    aligned = [i for i, what in enumerate(at_flip) if "height" in what or "focus" in what]
+    assert len(aligned) > 10 and max(aligned) < min(compared)
+    assert microscope.status().defocus_nm == pytest.approx(-300.0, abs=60.0)
+    mounted_nm = float(load_world(world).mount.place(np.zeros((1, 3)))[0, 2])
+    assert abs(mounted_nm) > 40.0  # else nothing had to be done
+    assert microscope.status().stage.z_nm == pytest.approx(-mounted_nm, abs=20.0)
+
+
 PLANNED = {
-    "eucentric height": (HEIGHT, {"A-height", "B-height"}, set()),
-    "before a series": (BEFORE, {"A-focus", "B-focus"}, set()),
-    "during it": (DURING, {"A-focus", "B-focus"}, {"A-002", "A-004", "B-002"}),
+    "eucentric height": (HEIGHT, {"A-height"}, set()),
+    "before a series": (BEFORE, {"A-focus"}, set()),
+    "during it": (DURING, {"A-focus"}, {"A-002", "A-004", "B-002"}),
     "all": (
         HEIGHT + DURING,
-        {"A-height", "A-focus", "B-height", "B-focus"},
+        {"A-height", "A-focus"},
         {"A-002", "A-004", "B-002"},
     ),
 }
@@ -174,7 +198,7 @@ def test_the_plan_says_when(name: str) -> None:
     assert added == steps
     assert {id_ for id_, words in said.items() if "focus beside" in words} == focused_tilts
     order = list(said)
-    assert all(order.index(id_) < order.index(f"{id_[0]}-start") for id_ in added)
+    assert all(order.index(id_) < order.index("A-start") for id_ in added)
 
 
 @pytest.mark.parametrize("protocol", [BEFORE, DURING, HEIGHT, HEIGHT + DURING])

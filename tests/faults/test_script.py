@@ -13,8 +13,8 @@ from controller.microscope.interface import (
     AcquisitionError,
     BeamLostError,
     Description,
+    Hands,
     Microscope,
-    Remount,
     ScanSettings,
     StageError,
     StagePosition,
@@ -140,9 +140,9 @@ def test_an_old_frame_comes_again(kind: Kind) -> None:
 def test_the_hands_do_the_wrong_thing_once() -> None:
     inner = FakeMicroscope()
     microscope = ScriptedMicroscope(inner, (Fault(kind=Kind.NOT_FLIPPED),))
-    microscope.rehearse("s/flip/1", Remount.FLIPPED)
+    microscope.rehearse("s/flip/1", Hands.FLIPPED)
     assert not inner.flipped
-    microscope.rehearse("s/flip/2", Remount.FLIPPED)
+    microscope.rehearse("s/flip/2", Hands.FLIPPED)
     assert inner.flipped
 
 

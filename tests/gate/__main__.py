@@ -15,14 +15,14 @@ from collections.abc import Iterable
 from itertools import cycle, islice
 from pathlib import Path
 
-from controller.microscope.interface import Remount
+from controller.microscope.interface import Hands
 from simulator.settings import Packing
 from tests.gate.trials import WRONG, Specimen, Trial, trials
 
 PACKINGS = (Packing.FCC, Packing.MULTI_GRAIN, Packing.FCC, Packing.DISORDERED)
 """Half of them single crystals, which are the hardest."""
 DIAMETERS_NM = (165.0, 140.0, 120.0)
-HANDS = (*(Remount.FLIPPED,) * 4, *WRONG)
+HANDS = (*(Hands.FLIPPED,) * 4, *WRONG)
 
 
 def main(arguments: list[str]) -> int:
@@ -49,10 +49,10 @@ def table(done: Iterable[Trial]) -> str:
     rows = [f"{'hands':<18}{'accepted':>10}{'refused':>10}{'named':>10}"]
     rows += [
         f"{hands.value:<18}{counted[hands, True]:>10}{counted[hands, False]:>10}{named[hands]:>10}"
-        for hands in (Remount.FLIPPED, *WRONG)
+        for hands in (Hands.FLIPPED, *WRONG)
     ]
-    right = [trial.check for trial in done if trial.hands is Remount.FLIPPED]
-    wrong = [trial.check for trial in done if trial.hands is not Remount.FLIPPED]
+    right = [trial.check for trial in done if trial.hands is Hands.FLIPPED]
+    wrong = [trial.check for trial in done if trial.hands is not Hands.FLIPPED]
     if right and wrong:
         lead = min(check.flipped_score - check.same_side_score for check in right)
         rows.append(

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from controller.microscope.interface import Remount
+from controller.microscope.interface import Hands
 from simulator.settings import Packing
 from tests.gate.__main__ import table
 from tests.gate.trials import WRONG, Specimen, trials
 
-HANDS = (*(Remount.FLIPPED,) * 4, *WRONG)
+HANDS = (*(Hands.FLIPPED,) * 4, *WRONG)
 
 
 @pytest.mark.parametrize("packing", [Packing.FCC, Packing.MULTI_GRAIN])

@@ -16,7 +16,7 @@ import numpy as np
 from controller.commands import Answer, StopWhen
 from controller.engine import Engine
 from controller.events import Event, FlipChecked, PromptOpened
-from controller.microscope.interface import Microscope, Remount
+from controller.microscope.interface import Hands, Microscope
 from controller.microscope.loading import load_microscope
 from simulator.grid import FLIP
 from simulator.settings import Packing
@@ -26,17 +26,17 @@ from tests.support.small_session import Run, open_session
 OTHER_ASSEMBLIES_NM = ((9000.0, 3000.0), (-7000.0, 8000.0))
 """Too far off for the right one to be found again from another."""
 WRONG = (
-    Remount.NOT_FLIPPED,
-    Remount.TURNED_IN_PLANE,
-    Remount.OTHER_ASSEMBLY,
-    Remount.SCAN_CHANGED,
+    Hands.NOT_FLIPPED,
+    Hands.TURNED_IN_PLANE,
+    Hands.OTHER_ASSEMBLY,
+    Hands.SCAN_CHANGED,
 )
 NAMED = {
-    Remount.FLIPPED: "flipped, turned by",
-    Remount.NOT_FLIPPED: "same side up",
-    Remount.TURNED_IN_PLANE: "same side up",
-    Remount.OTHER_ASSEMBLY: "not the object of series A",
-    Remount.SCAN_CHANGED: "the scan is mirrored",
+    Hands.FLIPPED: "flipped, turned by",
+    Hands.NOT_FLIPPED: "same side up",
+    Hands.TURNED_IN_PLANE: "same side up",
+    Hands.OTHER_ASSEMBLY: "not the object of series A",
+    Hands.SCAN_CHANGED: "the scan is mirrored",
 }
 """What the gate must say."""
 
@@ -92,7 +92,7 @@ class Trial:
     """What hands did, and what was said of it."""
 
     specimen: Specimen
-    hands: Remount
+    hands: Hands
     check: FlipChecked
     in_plane_deg: float
     """As it was."""
@@ -100,14 +100,14 @@ class Trial:
     @property
     def as_it_must_be(self) -> bool:
         """Accepted if right, refused if wrong, and called by its name."""
-        right = self.hands is Remount.FLIPPED
+        right = self.hands is Hands.FLIPPED
         off_deg = (self.check.in_plane_deg - self.in_plane_deg + 180) % 360 - 180
         found = self.check.found.startswith(NAMED[self.hands])
         located = not right or abs(off_deg) < ANGLE_TOLERANCE_DEG
         return self.check.accepted is right and found and located
 
 
-def trials(specimen: Specimen, hands: Sequence[Remount], folder: Path) -> Iterator[Trial]:
+def trials(specimen: Specimen, hands: Sequence[Hands], folder: Path) -> Iterator[Trial]:
     """Record series A once, then flip as each of `hands` does."""
     recorded = folder / "A"
     recorded.mkdir(parents=True)
@@ -120,18 +120,18 @@ def trials(specimen: Specimen, hands: Sequence[Remount], folder: Path) -> Iterat
         shutil.rmtree(place)
 
 
-def _trial(specimen: Specimen, hands: Remount, folder: Path, number: int) -> Trial:
+def _trial(specimen: Specimen, hands: Hands, folder: Path, number: int) -> Trial:
     world_file = folder / "world.json"
     world = load_world(world_file)
     # angle, seat and place are drawn from the seed and the number of flips so far
     earlier = tuple(f"earlier/{n}" for n in range(number))
     save_world(world.model_copy(update={"remounts": earlier}), world_file)
-    value = "done" if hands is Remount.FLIPPED else hands.value
+    value = "done" if hands is Hands.FLIPPED else hands.value
     run = _run(folder, specimen, [Answer(prompt_id="flip", value=value)])
     run.go()
     (check,) = run.of(FlipChecked)
     turn = np.array(load_world(world_file).mount.matrix)
-    turn = turn @ FLIP if hands in (Remount.FLIPPED, Remount.OTHER_ASSEMBLY) else turn
+    turn = turn @ FLIP if hands in (Hands.FLIPPED, Hands.OTHER_ASSEMBLY) else turn
     in_plane_deg = np.degrees(np.arctan2(turn[1, 0] - turn[0, 1], turn[0, 0] + turn[1, 1]))
     return Trial(specimen, hands, check, float(in_plane_deg))
 

@@ -16,14 +16,15 @@ import pytest
 from controller.microscope.interface import (
     AcquisitionError,
     Frame,
+    Hands,
     Microscope,
     MicroscopeError,
     NotSupportedError,
     OutOfLimitsError,
-    Remount,
     ScanSettings,
     StagePosition,
     StageState,
+    ValvesClosedError,
 )
 from controller.microscope.limits import shower_dose_e_per_A2
 
@@ -236,10 +237,23 @@ class MicroscopeContract:
 
     def test_only_a_simulated_one_rehearses(self, microscope: Microscope) -> None:
         if microscope.describe().simulated:
-            microscope.rehearse(new_id(), Remount.FLIPPED)
+            microscope.rehearse(new_id(), Hands.FLIPPED)
         else:
             with pytest.raises(MicroscopeError):
-                microscope.rehearse(new_id(), Remount.FLIPPED)
+                microscope.rehearse(new_id(), Hands.FLIPPED)
+
+    def test_nothing_is_exposed_through_valves_that_hands_closed(
+        self, microscope: Microscope
+    ) -> None:
+        if not microscope.describe().simulated:
+            return
+        microscope.rehearse(new_id(), Hands.CLOSE_VALVES)
+        assert not microscope.status().valves_open
+        with pytest.raises(ValvesClosedError):
+            microscope.acquire(new_id(), self.scan)
+        microscope.rehearse(new_id(), Hands.FLIPPED)
+        assert microscope.status().valves_open
+        microscope.acquire(new_id(), self.scan)
 
 
 def assert_same(first: Frame, second: Frame) -> None:

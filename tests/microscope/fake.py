@@ -14,14 +14,15 @@ from typing import Literal
 import numpy as np
 
 from controller.microscope.interface import (
+    REMOUNTS,
     AbortedError,
     AcquisitionError,
     Data,
     Description,
     Frame,
     FrameInfo,
+    Hands,
     OutOfLimitsError,
-    Remount,
     ScanSettings,
     StageLimits,
     StagePosition,
@@ -66,6 +67,7 @@ class FakeMicroscope:
         self._current_pA = 50.0
         self._defocus_nm = 0.0
         self._blanked = True
+        self._valves_open = settings.valves_open
         self._busy = False
         self._stop = threading.Event()
         self._outcomes: dict[str, object] = {}
@@ -96,7 +98,7 @@ class FakeMicroscope:
             beam_blanked=self._blanked,
             current_pA=self._current_pA,
             defocus_nm=self._defocus_nm,
-            valves_open=self._settings.valves_open,
+            valves_open=self._valves_open,
             vacuum_ok=True,
             busy=self._busy,
         )
@@ -172,8 +174,9 @@ class FakeMicroscope:
     def wait(self, duration_s: float) -> None:
         self._started -= duration_s
 
-    def rehearse(self, request_id: str, remount: Remount) -> None:
-        self._outcomes[request_id] = remount
+    def rehearse(self, request_id: str, hands: Hands) -> None:
+        self._outcomes[request_id] = hands
+        self._valves_open = hands in REMOUNTS
 
     def close(self) -> None:
         self.make_safe("closed")
@@ -201,7 +204,7 @@ class FakeMicroscope:
         return _odd(Frame(info, image), self._settings.odd_frame)
 
     def _expose(self, deed: str) -> None:
-        if not self._settings.valves_open:
+        if not self._valves_open:
             raise ValvesClosedError("column valves are closed: open them by hand")
         self._note(deed)
         self._blanked = False

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
-from controller.microscope.interface import Remount, ScanSettings
+from controller.microscope.interface import Hands, ScanSettings
 from processing.errors import ProcessingError
 from processing.images.flip import FlipMatch, match_flip
 from processing.images.views import TiltedViews
@@ -23,7 +23,7 @@ TILTS_B = [0.0, 30.0, -30.0]
 class Case:
     name: str
     packing: Packing
-    hands: Remount
+    hands: Hands
     in_plane_deg: float
     shown: str
     tilts_a: tuple[float, ...] = tuple(TILTS_A)
@@ -31,7 +31,7 @@ class Case:
     seed: int = 11
 
 
-FLIPPED, TURNED = Remount.FLIPPED, Remount.TURNED_IN_PLANE
+FLIPPED, TURNED = Hands.FLIPPED, Hands.TURNED_IN_PLANE
 CASES = [
     Case("ordered, flipped", Packing.FCC, FLIPPED, 71.0, "flipped"),
     Case("ordered, flipped, only one image", Packing.FCC, FLIPPED, 71.0, "flipped", tilts_b=(0.0,)),
@@ -40,9 +40,9 @@ CASES = [
     Case("A from a few degrees", Packing.FCC, FLIPPED, 150.0, "flipped", (-4.0, -2.0, 0.0, 2.0)),
     Case("ordered, only turned", Packing.FCC, TURNED, 40.0, "same"),
     Case("ordered, turned back to front", Packing.FCC, TURNED, 180.0, "same", seed=12),
-    Case("disordered, not touched", Packing.DISORDERED, Remount.NOT_FLIPPED, 0.0, "same"),
-    Case("disordered, another", Packing.DISORDERED, Remount.OTHER_ASSEMBLY, 20.0, "neither"),
-    Case("ordered, another", Packing.FCC, Remount.OTHER_ASSEMBLY, 20.0, "neither"),
+    Case("disordered, not touched", Packing.DISORDERED, Hands.NOT_FLIPPED, 0.0, "same"),
+    Case("disordered, another", Packing.DISORDERED, Hands.OTHER_ASSEMBLY, 20.0, "neither"),
+    Case("ordered, another", Packing.FCC, Hands.OTHER_ASSEMBLY, 20.0, "neither"),
 ]
 
 

@@ -19,9 +19,9 @@ from scipy.ndimage import rotate
 from controller.microscope.interface import (
     AbortedError,
     AcquisitionError,
+    Hands,
     Microscope,
     OutOfLimitsError,
-    Remount,
     ScanSettings,
     StagePosition,
     StageState,
@@ -33,7 +33,7 @@ from tests.simulator.specimens import SCAN, settings, still
 RUN = """
 import os, signal, sys
 from pathlib import Path
-from controller.microscope.interface import Remount, StagePosition
+from controller.microscope.interface import Hands, StagePosition
 from simulator.microscope import create
 from simulator.settings import SimulatorSettings
 from tests.simulator.specimens import SCAN
@@ -41,7 +41,7 @@ microscope = create(SimulatorSettings.model_validate_json(sys.argv[1]), Path(sys
 microscope.illuminate("shower", 60.0, 200.0)
 microscope.move_stage("tilt", StagePosition(alpha_deg=20.0))
 microscope.acquire("one", SCAN)
-microscope.rehearse("flip", Remount.FLIPPED)
+microscope.rehearse("flip", Hands.FLIPPED)
 os.kill(os.getpid(), signal.SIGKILL)
 """
 
@@ -66,10 +66,10 @@ def test_kill_loses_nothing_of_the_world(tmp_path: Path) -> None:
     unbroken.illuminate("shower", 60.0, 200.0)
     unbroken.move_stage("tilt", StagePosition(alpha_deg=20.0))
     unbroken.acquire("one", SCAN)
-    unbroken.rehearse("flip", Remount.FLIPPED)
+    unbroken.rehearse("flip", Hands.FLIPPED)
 
     again = create(told, state)
-    again.rehearse("flip", Remount.FLIPPED)  # asked once more by a session that never heard
+    again.rehearse("flip", Hands.FLIPPED)  # asked once more by a session that never heard
     assert again.describe().boot_id != unbroken.describe().boot_id
     assert again.status().time_s == pytest.approx(unbroken.status().time_s)
     np.testing.assert_array_equal(_image(again, "two"), _image(unbroken, "two"))
@@ -114,7 +114,7 @@ def test_stage_shift_moves_the_image_by_as_much() -> None:
 def test_flip_shows_the_mirror_image_turned() -> None:
     microscope = create(still(remount={"in_plane_deg": 30.0}))
     a = _image(microscope, "a")
-    microscope.rehearse("flip", Remount.FLIPPED)
+    microscope.rehearse("flip", Hands.FLIPPED)
     b = _image(microscope, "b")
     mirrored = a[::-1]  # about x: y is turned over
     turned = [rotate(one, -30.0, reshape=False, order=3, mode="nearest") for one in (mirrored, a)]
@@ -125,14 +125,14 @@ def test_flip_shows_the_mirror_image_turned() -> None:
 @pytest.mark.parametrize(
     ("hands", "expected"),
     [
-        (Remount.NOT_FLIPPED, lambda flat, plus, minus: (flat, plus)),
-        (Remount.SCAN_CHANGED, lambda flat, plus, minus: (flat[:, ::-1], plus[:, ::-1])),
-        (Remount.FLIPPED, lambda flat, plus, minus: (flat[::-1], minus[::-1])),
+        (Hands.NOT_FLIPPED, lambda flat, plus, minus: (flat, plus)),
+        (Hands.SCAN_CHANGED, lambda flat, plus, minus: (flat[:, ::-1], plus[:, ::-1])),
+        (Hands.FLIPPED, lambda flat, plus, minus: (flat[::-1], minus[::-1])),
     ],
-    ids=lambda value: value.value if isinstance(value, Remount) else "",
+    ids=lambda value: value.value if isinstance(value, Hands) else "",
 )
 def test_plus_and_minus_tilt_tell_a_flip_from_a_mirrored_scan(
-    hands: Remount, expected: Callable[..., tuple[NDArray[np.float64], NDArray[np.float64]]]
+    hands: Hands, expected: Callable[..., tuple[NDArray[np.float64], NDArray[np.float64]]]
 ) -> None:
     microscope = create(still(remount={"in_plane_deg": 0.0}))
     a = [_image(microscope, f"a{tilt}", tilt) for tilt in (0.0, 30.0, -30.0)]
@@ -145,9 +145,9 @@ def test_plus_and_minus_tilt_tell_a_flip_from_a_mirrored_scan(
 def test_mistake_can_be_made_good() -> None:
     told = still(remount={"in_plane_deg": 30.0})
     wrong_first, right = create(told), create(told)
-    wrong_first.rehearse("wrong", Remount.OTHER_ASSEMBLY)
-    wrong_first.rehearse("right", Remount.FLIPPED)
-    right.rehearse("right", Remount.FLIPPED)
+    wrong_first.rehearse("wrong", Hands.OTHER_ASSEMBLY)
+    wrong_first.rehearse("right", Hands.FLIPPED)
+    right.rehearse("right", Hands.FLIPPED)
     assert _alike(_image(wrong_first, "b"), _image(right, "b")) > 0.99
 
 

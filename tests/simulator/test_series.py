@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from controller.microscope.interface import Remount
+from controller.microscope.interface import Hands
 from simulator.grid import FLIP
 from simulator.optics import render
 from simulator.series import DualSeries, simulate_dual
@@ -36,7 +36,7 @@ def test_truth_brought_to_b_is_what_b_shows(dual: DualSeries) -> None:
 def test_b_is_turned_over(dual: DualSeries) -> None:
     assert np.linalg.det(dual.matrix) == pytest.approx(1.0)
     assert dual.matrix[2, 2] == pytest.approx(FLIP[2, 2])
-    not_flipped = simulate_dual(still(), SCAN, [0.0], [0.0], 70.0, hands=Remount.NOT_FLIPPED)
+    not_flipped = simulate_dual(still(), SCAN, [0.0], [0.0], 70.0, hands=Hands.NOT_FLIPPED)
     assert not_flipped.matrix[2, 2] == pytest.approx(1.0)
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
-from controller.microscope.interface import OutOfLimitsError, Remount, StageLimits, StagePosition
+from controller.microscope.interface import Hands, OutOfLimitsError, StageLimits, StagePosition
 from simulator import detector, stage
 from simulator.grid import FLIP, as_loaded, in_holder, make_grid, remount, size_after
 from simulator.imaging import carbon_nm
@@ -17,10 +17,10 @@ from tests.simulator.specimens import settings, still
 
 
 @dataclass(frozen=True)
-class Hands:
+class Outcome:
     """What becomes of the grid."""
 
-    done: Remount
+    done: Hands
     turned_over: bool
     scan_mirrored: bool
     assembly: int
@@ -30,16 +30,16 @@ class Hands:
 
 
 HANDS = (
-    Hands(Remount.FLIPPED, True, False, 0, True),
-    Hands(Remount.NOT_FLIPPED, False, False, 0, False),
-    Hands(Remount.TURNED_IN_PLANE, False, False, 0, True),
-    Hands(Remount.OTHER_ASSEMBLY, True, False, 1, True),
-    Hands(Remount.SCAN_CHANGED, False, True, 0, True),
+    Outcome(Hands.FLIPPED, True, False, 0, True),
+    Outcome(Hands.NOT_FLIPPED, False, False, 0, False),
+    Outcome(Hands.TURNED_IN_PLANE, False, False, 0, True),
+    Outcome(Hands.OTHER_ASSEMBLY, True, False, 1, True),
+    Outcome(Hands.SCAN_CHANGED, False, True, 0, True),
 )
 
 
 @pytest.mark.parametrize("case", HANDS, ids=lambda case: case.done.value)
-def test_hands_do_what_they_are_said_to(case: Hands) -> None:
+def test_hands_do_what_they_are_said_to(case: Outcome) -> None:
     told = still(remount={"in_plane_deg": 37.0})
     grid = make_grid(told.specimen, told.seed)
     mount = remount(told, grid.places_nm, case.done, np.random.default_rng(1))
@@ -55,7 +55,7 @@ def test_seat_tilt_and_shift_are_drawn_within_reason() -> None:
     told = settings(remount={"seat_tilt_deg": 1.5, "shift_nm": 10.0})
     grid = make_grid(told.specimen, told.seed)
     rng = np.random.default_rng(2)
-    mounts = [remount(told, grid.places_nm, Remount.FLIPPED, rng) for _ in range(200)]
+    mounts = [remount(told, grid.places_nm, Hands.FLIPPED, rng) for _ in range(200)]
     seats = [np.rad2deg(np.arccos(-np.array(mount.matrix)[2, 2])) for mount in mounts]
     assert 1.0 < np.mean(seats) < 2.5 and max(seats) < 4.5
     assert np.std([mount.shift_nm[:2] for mount in mounts]) == pytest.approx(10.0, rel=0.15)
@@ -67,7 +67,7 @@ def test_flipped_points_project_as_the_mirror_image_at_the_opposite_tilt() -> No
     grid = make_grid(told.specimen, told.seed)
     sizes = np.ones(2)
     a = in_holder(grid, sizes, as_loaded(told)).centres_nm
-    flipped = remount(told, grid.places_nm, Remount.FLIPPED, np.random.default_rng(0))
+    flipped = remount(told, grid.places_nm, Hands.FLIPPED, np.random.default_rng(0))
     b = in_holder(grid, sizes, flipped).centres_nm
     at_minus = stage.tilted(a, Pose(-40.0, 0.0, 0.0, 0.0))
     at_plus = stage.tilted(b, Pose(40.0, 0.0, 0.0, 0.0))

@@ -12,11 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from controller.microscope.interface import (
+    REMOUNTS,
     AbortedError,
     Description,
     Frame,
     FrameInfo,
-    Remount,
+    Hands,
     ScanSettings,
     StageLimits,
     StagePosition,
@@ -216,9 +217,11 @@ class FakeMicroscope:
     def wait(self, duration_s: float) -> None:
         self.time_s += duration_s
 
-    def rehearse(self, request_id: str, remount: Remount) -> None:
-        self._begin("rehearse", remount.value)
-        self.flipped = remount in (Remount.FLIPPED, Remount.OTHER_ASSEMBLY)
+    def rehearse(self, request_id: str, hands: Hands) -> None:
+        self._begin("rehearse", hands.value)
+        self.valves_open = hands in REMOUNTS
+        if hands in REMOUNTS:
+            self.flipped = hands in (Hands.FLIPPED, Hands.OTHER_ASSEMBLY)
         if self._world is not None and self.flipped:
             self._world.touch()
 

@@ -22,9 +22,9 @@ from controller.microscope.interface import (
     Description,
     Frame,
     FrameInfo,
+    Hands,
     MicroscopeError,
     NotSupportedError,
-    Remount,
     ScanSettings,
     StageLimits,
     StagePosition,
@@ -127,7 +127,7 @@ class RealColumn:
         """Return one of the last frames again: no new dose."""
         return self._frames.find(frame_id)
 
-    def rehearse(self, request_id: str, remount: Remount) -> None:
+    def rehearse(self, request_id: str, hands: Hands) -> None:
         """Refuse: a real column has real hands."""
         raise NotSupportedError("only a simulated microscope rehearses: turn the grid by hand")
 

@@ -1,0 +1,120 @@
+"""Before the holder comes out, and once it is in again: what must be seen is waited for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from controller.engine import Engine
+from controller.events import (
+    Alerted,
+    Checked,
+    Event,
+    FrameRecorded,
+    Level,
+    PromptAnswered,
+    PromptOpened,
+    State,
+    StateChanged,
+)
+from controller.exit_codes import ExitCode
+from controller.microscope.interface import Hands, StagePosition, Status
+from tests.support.fake_microscope import FakeMicroscope
+from tests.support.small_session import Run, open_session
+
+
+class Handless(FakeMicroscope):
+    """Nobody closes or opens its valves but the test."""
+
+    def rehearse(self, request_id: str, hands: Hands) -> None:
+        before = self.valves_open
+        super().rehearse(request_id, hands)
+        self.valves_open = before
+
+
+class OffZero(FakeMicroscope):
+    """Its stage says it is somewhere else, as long as that is so."""
+
+    at: StagePosition | None = StagePosition(alpha_deg=4.0)
+
+    def status(self) -> Status:
+        status = super().status()
+        at_rest = status.stage == StagePosition() and self.at is not None
+        return status.model_copy(update={"stage": self.at}) if at_rest else status
+
+
+@dataclass(frozen=True)
+class Unseen:
+    name: str
+    microscope: Callable[[], FakeMicroscope]
+    why: str
+    mend: dict[str, object]
+
+
+UNSEEN = [
+    Unseen("valves open", Handless, "column valves are OPEN", {"valves_open": False}),
+    Unseen("stage not at zero", OffZero, "alpha +4.00 degrees", {"at": None}),
+]
+
+
+def pauses_of(run: Run) -> list[str]:
+    return [event.reason for event in run.of(StateChanged) if event.state is State.PAUSED]
+
+
+def prompt_text(run: Run) -> str:
+    return next(event.prompt.text for event in run.of(PromptOpened) if event.prompt.id == "flip")
+
+
+@pytest.mark.parametrize("case", UNSEEN, ids=lambda case: case.name)
+def test_the_holder_stays_in_until_it_is_seen_safe(tmp_path: Path, case: Unseen) -> None:
+    microscope = case.microscope()
+
+    def mend(event: Event, engine: Engine) -> None:
+        if isinstance(event, StateChanged) and "holder comes out" in event.reason:
+            assert microscope.blanked and not run.of(PromptOpened)
+            vars(microscope).update(case.mend)
+        if isinstance(event, PromptAnswered):
+            microscope.valves_open = True
+
+    run = Run(open_session(tmp_path / "s"), microscope, on_event=mend)
+    assert run.go() is ExitCode.OK
+    (reason,) = pauses_of(run)
+    assert case.why in reason and reason.endswith("goes on when it is seen")
+    assert prompt_text(run).startswith(
+        "Seen: the beam is blanked, the stage is at zero, the column"
+    )
+    assert {c.name for c in run.of(Checked) if not c.ok} == {reason.split(": ")[2]}
+
+
+@pytest.mark.parametrize("case", UNSEEN, ids=lambda case: case.name)
+def test_an_operator_who_goes_on_is_believed_and_it_is_told(tmp_path: Path, case: Unseen) -> None:
+    microscope = case.microscope()
+
+    def insist(event: Event, engine: Engine) -> None:
+        if isinstance(event, StateChanged) and event.state is State.PAUSED:
+            engine.go_on()
+
+    run = Run(open_session(tmp_path / "s"), microscope, on_event=insist)
+    assert run.go() is ExitCode.OK
+    assert case.why in prompt_text(run)
+    assert prompt_text(run).startswith("NOT AS IT SHOULD BE")
+    told = [a for a in run.of(Alerted) if a.level is Level.WARNING and "went on by hand" in a.text]
+    assert len(told) == 1 and case.why in told[0].text
+
+
+def test_valves_that_stay_closed_after_the_flip_are_waited_for(tmp_path: Path) -> None:
+    microscope = Handless()
+
+    def hands(event: Event, engine: Engine) -> None:
+        if isinstance(event, StateChanged) and event.state is State.PAUSED:
+            microscope.valves_open = "is exposed" in event.reason
+
+    run = Run(open_session(tmp_path / "s"), microscope, on_event=hands)
+    assert run.go() is ExitCode.OK
+    out, back_in = pauses_of(run)
+    assert "the column valves are OPEN: close them" in out
+    assert "the column valves are closed: open them" in back_in
+    assert len([e for e in run.of(FrameRecorded) if e.series == "B"]) == 4
