@@ -117,6 +117,13 @@ class Checked(Data):
     detail: str
 
 
+class ShowerSliceStarted(Data):
+    """The shower is on, and stays on for so long where nothing ends it."""
+
+    kind: Literal["shower-slice-started"] = "shower-slice-started"
+    duration_s: float
+
+
 class Showered(Data):
     kind: Literal["showered"] = "showered"
     alpha_deg: float
@@ -126,6 +133,14 @@ class Showered(Data):
     """In the session so far."""
     size_nm: float | None = None
     """Of the assembly's image: it settles when shrinking ends."""
+    angle: int = 0
+    """Of how many angles this is which, from 1; 0 in logs older than this."""
+    angles: int = 0
+    angle_elapsed_s: float = 0.0
+    angle_planned_s: float = 0.0
+    drift_nm: float | None = None
+    """How far what is seen has moved since the look before the shower at this angle."""
+    drift_nm_per_s: float | None = None
 
 
 class BeamChanged(Data):
@@ -278,6 +293,7 @@ Event = Annotated[
     | PhaseStarted
     | PhaseFinished
     | Checked
+    | ShowerSliceStarted
     | Showered
     | BeamChanged
     | FrameRecorded

@@ -15,15 +15,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
 from controller.errors import DualtiltError, UsageError
-from controller.events import (
-    BeamChanged,
-    FrameRecorded,
-    Phase,
-    ProcessingProgressed,
-    Record,
-    Showered,
-    TiltJudged,
-)
+from controller.events import FrameRecorded, Phase, Record, Showered
 from controller.exit_codes import ExitCode
 from controller.service import words
 from controller.service.client import ServiceClient, SessionGoneError, last_status
@@ -34,8 +26,6 @@ from controller.session.event_log import read_events
 WAIT_S = 1.0
 EVENTS_FILE = "events.jsonl"
 JOB = "processing % "
-UNTOLD = (TiltJudged, ProcessingProgressed, BeamChanged)
-"""Too frequent for a line each; the log has them."""
 
 Teller = Callable[[SessionStatus, list[Record]], None]
 """Told of every batch of records, with the status after it."""
@@ -104,7 +94,7 @@ def _tell_lines(out: TextIO, status: SessionStatus, records: list[Record]) -> No
     """One line an event worth it."""
     del status
     for record in records:
-        if words.is_news(record) and not isinstance(record.event, UNTOLD):
+        if words.is_news(record) and not isinstance(record.event, words.FREQUENT):
             print(line_of(record), file=out, flush=True)
 
 
@@ -144,7 +134,7 @@ def _progress_teller(out: TextIO) -> Iterator[Teller]:
 
 def _is_news(record: Record) -> bool:
     """Whether the bars do not show it already."""
-    shown = (*UNTOLD, FrameRecorded, Showered)
+    shown = (*words.FREQUENT, FrameRecorded, Showered)
     return words.is_news(record) and not isinstance(record.event, shown)
 
 
@@ -153,7 +143,7 @@ def _bars(status: SessionStatus) -> dict[str, tuple[float, float, str]]:
     bars: dict[str, tuple[float, float, str]] = {}
     if status.showers:
         newest = status.showers[-1]
-        bars["shower/s"] = newest.elapsed_s, newest.planned_s, ""
+        bars["shower/s"] = newest.elapsed_s, newest.planned_s, words.angle(newest)
     for name, series in status.series.items():
         if series.tilts:
             note = _series_note(status) if status.phase is Phase(name) else ""

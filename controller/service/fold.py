@@ -30,6 +30,7 @@ from controller.events import (
     SeriesName,
     SessionStarted,
     Showered,
+    ShowerSliceStarted,
     State,
     StateChanged,
     TiltJudged,
@@ -46,11 +47,14 @@ from controller.service.status import (
     Preview,
     SeriesStatus,
     SessionStatus,
+    ShowerSlice,
     TiltStatus,
 )
 
 CHECKED_PHASES = (Phase.PREFLIGHT, Phase.FLIP)
 """Each begins a check list of its own."""
+CARRIES_ON = (State.RUNNING, State.STOPPING)
+"""What is under way goes on."""
 _JOB_OF_FINAL_COUNT: dict[Which, str] = {"A": "A", "B": "B", "fused": "fuse"}
 """The count is the last a job says."""
 LIVE_JOBS = ("live-A", "live-B")
@@ -86,6 +90,7 @@ def _started(status: SessionStatus, record: Record, event: SessionStarted) -> Ch
         "started_seq": record.seq,
         "series": series,
         "prompt": None,
+        "shower_slice": None,
         "reason": "",
         "standing_alarm": "",
         "pausing": False,
@@ -101,6 +106,7 @@ def _state(status: SessionStatus, event: StateChanged) -> Changes:
         "prompt": None if ended else status.prompt,
         "pausing": status.pausing and not ended,
         "standing_alarm": "" if event.state is State.RUNNING else status.standing_alarm,
+        "shower_slice": status.shower_slice if event.state in CARRIES_ON else None,
     }
 
 
@@ -126,7 +132,8 @@ def _phase_started(status: SessionStatus, event: PhaseStarted) -> Changes:
 
 
 def _phase_finished(status: SessionStatus, event: PhaseFinished) -> Changes:
-    return {"phases": {**status.phases, event.phase: PhaseState.DONE}, "left_s": None}
+    done = {**status.phases, event.phase: PhaseState.DONE}
+    return {"phases": done, "left_s": None, "shower_slice": None}
 
 
 def _checked(status: SessionStatus, event: Checked) -> Changes:
@@ -134,9 +141,14 @@ def _checked(status: SessionStatus, event: Checked) -> Changes:
     return {"checks": (*others, event)}
 
 
+def _slice_started(_: SessionStatus, record: Record, event: ShowerSliceStarted) -> Changes:
+    return {"shower_slice": ShowerSlice(started_at=record.at, duration_s=event.duration_s)}
+
+
 def _showered(status: SessionStatus, event: Showered) -> Changes:
     return {
         "showers": (*status.showers, event),
+        "shower_slice": None,
         "alpha_deg": event.alpha_deg,
         "dose_e_per_A2": event.dose_e_per_A2,
         "left_s": max(0.0, event.planned_s - event.elapsed_s),
@@ -274,6 +286,7 @@ _FOLDS: dict[type[Event], Fold] = {
     PhaseStarted: _of_event(_phase_started),
     PhaseFinished: _of_event(_phase_finished),
     Checked: _of_event(_checked),
+    ShowerSliceStarted: _of_record(_slice_started),
     Showered: _of_event(_showered),
     BeamChanged: _of_event(_beam),
     FrameRecorded: _of_event(_frame),

@@ -126,6 +126,15 @@ class AlertStatus(Data):
     alert: Alerted
 
 
+class ShowerSlice(Data):
+    """The shower being given, from its beginning."""
+
+    started_at: str
+    """Wall clock, ISO 8601 with zone."""
+    duration_s: float
+    """At the longest; then the session has its say."""
+
+
 class Preview(Data):
     """A picture to look at."""
 
@@ -171,6 +180,8 @@ class SessionStatus(Data):
     checks: tuple[Checked, ...] = ()
     """The newest check list: of the pre-flight, or around the flip."""
     showers: tuple[Showered, ...] = ()
+    shower_slice: ShowerSlice | None = None
+    """Under way; None while the shower is off."""
     prompt: Prompt | None = None
     prompt_seq: int | None = None
     """Of the event that opened the prompt: the same question may be asked again."""
@@ -181,6 +192,7 @@ class SessionStatus(Data):
     processing: dict[str, ProcessingProgressed] = Field(default_factory=dict)
     """The newest word on each job under way."""
     behind: int = 0
+    """Frames, as the live reconstruction said last."""
     failures: tuple[ProcessingFailed, ...] = ()
     previews: dict[str, Preview] = Field(default_factory=dict)
     report: str | None = None
@@ -208,6 +220,14 @@ class SessionStatus(Data):
         recording = phase in (Phase.A, Phase.B) and self.phases[phase] is PhaseState.RUNNING
         name: SeriesName = "B" if phase is Phase.B else "A"
         return self.series[name].tilts if recording else ()
+
+    @property
+    def frames_behind(self) -> int:
+        """Frames on disk that processing has not looked at yet, of the series recorded last."""
+        tilts = self.series[self.current_series].tilts if self.current_series else ()
+        seen = max((tilt.index for tilt in tilts if tilt.residual_px is not None), default=-1)
+        unseen = sum(tilt.index > seen and tilt.verdict != "invalid" for tilt in tilts)
+        return max(unseen, self.behind)  # taken up again, processing begins anew
 
     @property
     def newest_tilt(self) -> TiltStatus | None:

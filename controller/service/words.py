@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 from controller.events import (
@@ -29,6 +30,7 @@ from controller.events import (
     ReportWritten,
     SessionStarted,
     Showered,
+    ShowerSliceStarted,
     State,
     StateChanged,
     TiltJudged,
@@ -46,6 +48,8 @@ PHASE_NAMES = {
 }
 LEVEL_MARKS = {Level.INFO: "i", Level.WARNING: "!", Level.ALARM: "!!"}
 """Read without colour."""
+FREQUENT = (TiltJudged, ProcessingProgressed, BeamChanged, ShowerSliceStarted)
+"""Would drown the rest where lines are few; the log has them."""
 PAUSING = "pausing after the step under way"
 
 
@@ -80,6 +84,40 @@ def dose(status: SessionStatus) -> str:
     """Spent, planned and allowed."""
     spent, planned = kilo_dose(status.dose_e_per_A2), kilo_dose(status.planned_dose_e_per_A2)
     return f"{spent} of {planned} ke/Å²"
+
+
+def behind(status: SessionStatus) -> str:
+    """How far processing is behind the recording: frames, and what they took to record."""
+    n, name = status.frames_behind, status.current_series
+    if n < 2 or name is None or not status.left_s:
+        return f"{n} behind"
+    series = status.series[name]
+    tilt_s = status.left_s / max(1, series.planned - len(series.tilts))
+    return f"{n} behind ({n * tilt_s:.0f} s)"
+
+
+def angle(shower: Showered) -> str:
+    """Which angle of the shower, of how many: +30°  4 of 5."""
+    of = f"  {shower.angle} of {shower.angles}" if shower.angles else ""
+    return f"{shower.alpha_deg:+.0f}°{of}"
+
+
+def size_change(showers: tuple[Showered, ...]) -> str:
+    """By how much the size has changed between the last two looks at the same angle."""
+    looks = [shower for shower in showers if shower.size_nm]
+    changes = [
+        f"{now.size_nm / before.size_nm - 1:+.1%} at {now.alpha_deg:+.0f}°"
+        for before, now in pairwise(looks)
+        if before.size_nm and now.size_nm and before.alpha_deg == now.alpha_deg
+    ]
+    return changes[-1] if changes else ""
+
+
+def drift(shower: Showered) -> str:
+    """How far, and how fast; nothing where it is not known."""
+    if shower.drift_nm is None or shower.drift_nm_per_s is None:
+        return ""
+    return f"{shower.drift_nm:.1f} nm, {shower.drift_nm_per_s:.2g} nm/s"
 
 
 def beam(status: SessionStatus) -> str:
@@ -170,9 +208,10 @@ def _session(event: SessionStarted) -> str:
 
 def _shower(event: Showered) -> str:
     size = f"  size {event.size_nm:.1f} nm" if event.size_nm is not None else ""
+    moved = f"  drift {drift(event)}" if drift(event) else ""
     return (
-        f"shower {event.alpha_deg:+.0f}°  {duration(event.elapsed_s)} of"
-        f" {duration(event.planned_s)}  dose {kilo_dose(event.dose_e_per_A2)} ke/Å²{size}"
+        f"shower {angle(event)}  {duration(event.elapsed_s)} of"
+        f" {duration(event.planned_s)}  dose {kilo_dose(event.dose_e_per_A2)} ke/Å²{size}{moved}"
     )
 
 
@@ -242,6 +281,7 @@ _TELLERS: dict[type, Callable[[Any], str]] = {
     PhaseStarted: lambda event: f"{PHASE_NAMES[event.phase]} begins",
     PhaseFinished: lambda event: f"{PHASE_NAMES[event.phase]} done",
     Checked: _check,
+    ShowerSliceStarted: lambda event: f"shower on for {duration(event.duration_s)}",
     Showered: _shower,
     BeamChanged: _beam,
     FrameRecorded: _frame,

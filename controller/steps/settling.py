@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from controller.events import Level
@@ -12,6 +14,19 @@ from processing.images.shift import find_shifts
 
 LOOK_AFTER_S = 2.0
 """Between two low-dose shots that are compared."""
+
+
+@dataclass(frozen=True)
+class Drift:
+    """How far something has moved, and in what time."""
+
+    moved_nm: float
+    apart_s: float
+
+    @property
+    def nm_per_s(self) -> float:
+        """Mean speed."""
+        return self.moved_nm / self.apart_s
 
 
 def settle(context: Context, step_id: str) -> None:
@@ -31,7 +46,7 @@ def settle(context: Context, step_id: str) -> None:
         context.column.wait(LOOK_AFTER_S)
         looks += 1
         now = shoot(context, step_id, f"track-drift-{looks}")
-        rate = drift_nm_per_s(before, now)
+        rate = drift_between(before, now).nm_per_s
         if rate <= tracking.drift_limit_nm_per_s:
             return
         if now.info.started_s - started_s >= tracking.drift_within_s:
@@ -44,9 +59,9 @@ def settle(context: Context, step_id: str) -> None:
         before = now
 
 
-def drift_nm_per_s(before: Frame, now: Frame) -> float:
-    """How fast what two shots show has moved between them."""
+def drift_between(before: Frame, now: Frame) -> Drift:
+    """Find how far what two shots show has moved from one to the other."""
     one, other = (frame.pixels.astype(np.float32)[None] for frame in (now, before))
     shift_px = float(np.hypot(*find_shifts(one, other).shifts_px[0]))
     apart_s = max(now.info.started_s - before.info.started_s, 1e-3)
-    return shift_px * now.info.scan.pixel_nm / apart_s
+    return Drift(shift_px * now.info.scan.pixel_nm, apart_s)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import Literal
 
-from controller.events import Phase, Showered
-from controller.microscope.interface import Positive, StagePosition
+from controller.events import Phase, Showered, ShowerSliceStarted
+from controller.microscope.interface import Frame, Positive, StagePosition
 from controller.session.entries import StepDone
+from controller.session.ledger import Ledger
 from controller.steps.base import StepData
 from controller.steps.context import Context
+from controller.steps.settling import Drift, drift_between
 from controller.steps.showing import show
 from controller.steps.sighting import sight
 from controller.steps.tracking import shoot
@@ -31,44 +34,83 @@ class ShowerTilt(StepData):
     """Of the whole shower."""
 
 
+@dataclass(frozen=True)
+class Look:
+    """A shot of the assembly; without a size where none is seen."""
+
+    frame: Frame
+    size_nm: float | None
+
+
 def carry_out(step: ShowerTilt, context: Context) -> None:
     """Go to the tilt, shower it, look how large the assembly is; the first verifies the current."""
-    column = context.column
+    column, ledger = context.column, context.session.ledger
     verify = column.set_current if step.elapsed_before_s == 0.0 else column.have_current
     verify(step.id, step.current_pA)
-    centre = context.session.ledger.centre
-    column.move(step.id, centre.model_copy(update={"alpha_deg": step.alpha_deg}))
+    column.move(step.id, ledger.centre.model_copy(update={"alpha_deg": step.alpha_deg}))
     column.wait(context.protocol.tracking.settle_s)
-    _tell(step, context, 0.0, "size-before")
-    n = math.ceil(step.illuminate_s / SLICE_S)
-    for i in range(n):
+    purposes = [f"slice-{i}" for i in range(math.ceil(step.illuminate_s / SLICE_S))]
+    slice_s = step.illuminate_s / len(purposes)
+    # after a crash, what the specimen has had is not given twice
+    to_give = [purpose for purpose in purposes if not _was_given(step, purpose, ledger)]
+    before = _look(step, context, "size-before")
+    _tell(step, context, step.illuminate_s - len(to_give) * slice_s, before)
+    for left, purpose in zip(range(len(to_give))[::-1], to_give, strict=True):
         context.operator.checkpoint()
-        _give_slice(step, context, f"slice-{i}", step.illuminate_s / n)
-        _tell(step, context, (i + 1) * step.illuminate_s / n, f"size-{i}" if i == n - 1 else None)
+        context.publish(ShowerSliceStarted(duration_s=slice_s))
+        column.illuminate(step.id, purpose, slice_s, step.field_nm)
+        if left:
+            _tell(step, context, step.illuminate_s - left * slice_s)
+    after = _look(step, context, "size-after")
+    _tell(step, context, step.illuminate_s, after, _drift(before, after))
     context.session.enter(StepDone(step_id=step.id, centre=_centre(column.stage())))
 
 
-def _give_slice(step: ShowerTilt, context: Context, purpose: str, duration_s: float) -> None:
-    ledger = context.session.ledger
-    given = ledger.attempts(step.id, purpose) > 0 and ledger.pending(step.id, purpose) is None
-    if not given:  # after a crash, what the specimen has had is not given twice
-        context.column.illuminate(step.id, purpose, duration_s, step.field_nm)
+def _was_given(step: ShowerTilt, purpose: str, ledger: Ledger) -> bool:
+    """Tell whether a slice was exposed: one that was refused before the beam came on was not."""
+    return any(
+        exposure.settled and exposure.dose_e_per_A2 > 0.0
+        for exposure in ledger.exposures.values()
+        if (exposure.intent.step_id, exposure.intent.purpose) == (step.id, purpose)
+    )
 
 
-def _tell(step: ShowerTilt, context: Context, elapsed_s: float, size_shot: str | None) -> None:
-    size_nm = None
-    if size_shot is not None:
-        pixels = shoot(context, step.id, size_shot).pixels
-        show(context, step.id, "frame", pixels, f"shower {step.alpha_deg:+.0f}°")
-        sighting = sight(pixels)
-        size_nm = sighting.size_px * context.protocol.scan.pixel_nm if sighting else None
+def _look(step: ShowerTilt, context: Context, purpose: str) -> Look:
+    frame = shoot(context, step.id, purpose)
+    show(context, step.id, "frame", frame.pixels, f"shower {step.alpha_deg:+.0f}°")
+    sighting = sight(frame.pixels)
+    size_nm = sighting.size_px * frame.info.scan.pixel_nm if sighting else None
+    return Look(frame, size_nm)
+
+
+def _drift(before: Look, after: Look) -> Drift | None:
+    """What moved between two looks; None where one of them shows no assembly."""
+    if before.size_nm is None or after.size_nm is None:
+        return None
+    return drift_between(before.frame, after.frame)
+
+
+def _tell(
+    step: ShowerTilt,
+    context: Context,
+    elapsed_s: float,
+    look: Look | None = None,
+    drift: Drift | None = None,
+) -> None:
+    """Publish how far the shower is at this tilt, and what a look has shown."""
     context.publish(
         Showered(
             alpha_deg=step.alpha_deg,
             elapsed_s=step.elapsed_before_s + elapsed_s,
             planned_s=step.planned_s,
             dose_e_per_A2=context.session.ledger.dose_e_per_A2,
-            size_nm=size_nm,
+            size_nm=look.size_nm if look else None,
+            angle=round(step.elapsed_before_s / step.illuminate_s) + 1,
+            angles=round(step.planned_s / step.illuminate_s),
+            angle_elapsed_s=elapsed_s,
+            angle_planned_s=step.illuminate_s,
+            drift_nm=drift.moved_nm if drift else None,
+            drift_nm_per_s=drift.nm_per_s if drift else None,
         )
     )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable
+from datetime import UTC, datetime
 
 from rich.text import Text
 from textual.app import ComposeResult
@@ -12,14 +13,9 @@ from textual.events import Resize
 from textual.screen import Screen
 from textual.widgets import Footer, Static
 
-from controller.events import (
-    BeamChanged,
-    Phase,
-    ProcessingProgressed,
-    Record,
-    TiltJudged,
-)
+from controller.events import Phase, Record
 from controller.service import words
+from controller.service.foresight import foreseen
 from controller.service.status import SessionStatus
 from controller.tui import views
 from controller.tui.bottom import alert_line, lost_line, state_line
@@ -34,11 +30,11 @@ from controller.tui.rail import rail_of
 
 PLOT_LINES = 5
 """Below that a plot says nothing."""
+TICK_S = 1.0
+"""Between two looks at the clock."""
 LINES_KEPT = 200
 TAIL_EDGE_CELLS = 4
 """Border and padding of the newest log lines."""
-FREQUENT = (TiltJudged, ProcessingProgressed, BeamChanged)
-"""Left to the log screen: they would drown the rest."""
 
 
 class MainScreen(Screen[None]):
@@ -74,6 +70,10 @@ class MainScreen(Screen[None]):
         yield self._state
         yield self._alert
         yield Footer(compact=True, show_command_palette=False)
+
+    def on_mount(self) -> None:
+        """Begin to keep the time."""
+        self.set_interval(TICK_S, self._tick)
 
     def on_resize(self, event: Resize) -> None:
         """Share the width anew."""
@@ -119,7 +119,7 @@ class MainScreen(Screen[None]):
         self._lines.extend(
             log_line(record)
             for record in records
-            if words.is_news(record) and not isinstance(record.event, FREQUENT)
+            if words.is_news(record) and not isinstance(record.event, words.FREQUENT)
         )
         self._show_tail()
 
@@ -144,8 +144,13 @@ class MainScreen(Screen[None]):
         name = self._shown()
         self._image.show(self._views[name] if name is not None else None)
 
+    def _tick(self) -> None:
+        """Let clocks go down between two words from the session."""
+        if self._status.shower_slice is not None and self.size.width:
+            self._show_side(self._status)
+
     def _show_side(self, status: SessionStatus) -> None:
-        lines = panel_of(status)
+        lines = panel_of(foreseen(status, datetime.now(UTC)))
         self._text(self._numbers, Text("\n").join(lines))
         room = self.size.height - LINES_AROUND_BODY - len(lines)
         charts = charts_of(status)[: room // PLOT_LINES]

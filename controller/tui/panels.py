@@ -71,22 +71,37 @@ def _checks(status: SessionStatus) -> Lines:
 
 
 def _shower(status: SessionStatus) -> Lines:
-    newest = status.showers[-1] if status.showers else None
-    size = f"{newest.size_nm:.1f} nm" if newest is not None and newest.size_nm else "–"
-    fraction = newest.elapsed_s / newest.planned_s if newest is not None else 0.0
-    alpha = f"{newest.alpha_deg:+.0f}°" if newest is not None else "–"
+    if not status.showers:
+        return [_line(words.beam(status)), _line("dose ", (words.dose(status), "bold"))]
+    newest = status.showers[-1]
+    known = newest.angle_planned_s > 0.0
+    angle_left_s = max(0.0, newest.angle_planned_s - newest.angle_elapsed_s) if known else None
     return [
         _line(
-            (alpha, "bold"),
-            "   left ",
+            (words.angle(newest), "bold"), "   this angle ", (words.duration(angle_left_s), "bold")
+        ),
+        _line(
+            "whole shower ",
             (words.duration(status.left_s), "bold"),
             "  ",
-            bar(fraction),
+            bar(newest.elapsed_s / newest.planned_s),
         ),
         _line(words.beam(status)),
-        _line("dose ", (words.dose(status), "bold")),
-        _line("size of the assembly ", (size, "bold")),
+        _line("dose ", (words.dose(status), "bold"), "  ", _budget_bar(status)),
+        _line("size ", (_size(status), "bold"), "   ", words.size_change(status.showers)),
+        _line("drift ", (_drift(status), "bold")),
     ]
+
+
+def _size(status: SessionStatus) -> str:
+    """The newest there is: not every word from the shower comes with a look."""
+    sizes = [shower.size_nm for shower in status.showers if shower.size_nm is not None]
+    return f"{sizes[-1]:.1f} nm" if sizes else "–"
+
+
+def _drift(status: SessionStatus) -> str:
+    known = [(words.drift(shower), shower) for shower in status.showers if words.drift(shower)]
+    return f"{known[-1][0]} at {known[-1][1].alpha_deg:+.0f}°" if known else "–"
 
 
 def _series(status: SessionStatus) -> Lines:
@@ -98,9 +113,9 @@ def _series(status: SessionStatus) -> Lines:
     return [
         _line(
             (alpha, "bold"),
-            f"  {done:.0%}  left ",
+            f" {done:.0%}  left ",
             (words.duration(status.left_s), "bold"),
-            f"  behind {status.behind}",
+            f"  {words.behind(status)}",
         ),
         _line(words.beam(status), "   ", *_counts(tilt)),
         _line("dose ", (words.dose(status), "bold"), "  ", _budget_bar(status)),

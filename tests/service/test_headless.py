@@ -58,7 +58,7 @@ def test_a_line_for_everything_that_happened(tmp_path: Path) -> None:
     assert sum("B#" in line and "counts" in line for line in lines) == 74
     assert "?  Flip the grid: dualtilt answer flip done | stop" in text
     assert "!  A#37 shift 4.1 px > 4.0: retaken" in text
-    assert "particles fused: 7116 ± 9, d 6.30 nm" in text
+    assert "particles fused: 7116 ± 5, d 6.30 nm" in text
     assert lines[-1].endswith("finished")
 
 
@@ -67,7 +67,7 @@ def test_bars_on_a_terminal_and_lines_for_the_rest(tmp_path: Path) -> None:
     text = "\n".join(lines)
     assert code is ExitCode.OK
     assert "series A" in text and "73/73" in text and "74/74" in text
-    assert "particles fused: 7116 ± 9" in text
+    assert "particles fused: 7116 ± 5" in text
     assert not any("A#41/73" in line for line in lines)
 
 

@@ -35,6 +35,7 @@ from controller.events import (
     SeriesName,
     SessionStarted,
     Showered,
+    ShowerSliceStarted,
     State,
     StateChanged,
     TiltJudged,
@@ -46,7 +47,9 @@ TILTS_A = tuple(float(tilt) for tilt in range(-70, 75, 2))
 TILTS_B = tuple(float(tilt) for tilt in range(-74, 73, 2))
 DOSE_PER_TILT = 59.0
 SHOWER_DOSE = 5_800.0
-PARTICLES = {"A": 6988, "B": 6092, "fused": 7116}
+PARTICLES = {"A": 7061, "B": 7034, "fused": 7116}
+INTERVAL = {"A": 109, "B": 112, "fused": 5}
+"""Half of it: a series by itself does not know what its blurred side hides."""
 
 FLIP_PROMPT = Prompt(
     id="flip",
@@ -97,19 +100,37 @@ def preflight() -> Iterator[Event]:
     yield Checked(name="processing", ok=True, detail="2 CPU threads, no GPU")
 
 
-def shower() -> Iterator[Event]:
-    """Five angles, the assembly shrinking to its final size."""
+def shower(angles: int = 5) -> Iterator[Event]:
+    """Up to a number of angles, the assembly shrinking to its final size."""
     yield PhaseFinished(phase=Phase.PREFLIGHT)
     yield PhaseStarted(phase=Phase.SHOWER)
-    yield BeamChanged(blanked=False, current_pA=40.0)
-    for step in range(1, 21):
-        yield Showered(
-            alpha_deg=(-60.0, -30.0, 0.0, 30.0, 60.0)[(step - 1) // 4],
-            elapsed_s=15.0 * step,
-            planned_s=300.0,
-            dose_e_per_A2=SHOWER_DOSE * step / 20,
-            size_nm=165.0 * (1 + 0.05 * math.exp(-step / 6)),
-        )
+    for angle in range(1, angles + 1):
+        yield showered(angle, 0.0)
+        for slice_ in (1, 2, 3):
+            yield BeamChanged(blanked=False, current_pA=40.0)
+            yield ShowerSliceStarted(duration_s=20.0)
+            yield showered(angle, 20.0 * slice_)
+    yield BeamChanged(blanked=True, current_pA=40.0)
+
+
+def showered(angle: int, elapsed_s: float) -> Showered:
+    """So far at one of five angles; a look at the beginning and one at the end."""
+    total_s = 60.0 * (angle - 1) + elapsed_s
+    looked, over = elapsed_s in (0.0, 60.0), elapsed_s == 60.0
+    drift_nm = 2.4 * math.exp(-angle / 2)
+    return Showered(
+        alpha_deg=(-60.0, -30.0, 0.0, 30.0, 60.0)[angle - 1],
+        elapsed_s=total_s,
+        planned_s=300.0,
+        dose_e_per_A2=SHOWER_DOSE * total_s / 300.0,
+        size_nm=165.0 * (1 + 0.05 * math.exp(-total_s / 90)) if looked else None,
+        angle=angle,
+        angles=5,
+        angle_elapsed_s=elapsed_s,
+        angle_planned_s=60.0,
+        drift_nm=drift_nm if over else None,
+        drift_nm_per_s=drift_nm / 62.0 if over else None,
+    )
 
 
 def series(name: SeriesName, upto: int | None = None) -> Iterator[Event]:
@@ -148,8 +169,8 @@ def series(name: SeriesName, upto: int | None = None) -> Iterator[Event]:
             yield Counted(
                 which=name,
                 n=n,
-                n_low=n - 900 // i - 20,
-                n_high=n + 900 // i + 20,
+                n_low=n - INTERVAL[name] - 900 // i,
+                n_high=n + INTERVAL[name] + 900 // i,
                 tilts_used=i + 1,
                 live=True,
                 diameter_nm=6.3,
@@ -172,8 +193,8 @@ def reconstructed(name: SeriesName) -> Iterator[Event]:
     yield Counted(
         which=name,
         n=n,
-        n_low=n - 22,
-        n_high=n + 22,
+        n_low=n - INTERVAL[name],
+        n_high=n + INTERVAL[name],
         tilts_used=73,
         live=False,
         diameter_nm=6.3,
@@ -239,8 +260,8 @@ def fuse(upto: float = 1.0) -> Iterator[Event]:
         yield Counted(
             which="fused",
             n=n,
-            n_low=n - 9,
-            n_high=n + 9,
+            n_low=n - INTERVAL["fused"],
+            n_high=n + INTERVAL["fused"],
             tilts_used=147,
             live=False,
             diameter_nm=6.3,

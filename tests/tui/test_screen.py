@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import re
+import time
 from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta, tzinfo
 from itertools import chain
 
 import pytest
@@ -22,6 +24,7 @@ from controller.events import (
     State,
     StateChanged,
 )
+from controller.tui import main_screen
 from controller.tui.app import SessionApp
 from controller.tui.messages import PictureArrived, RecordsArrived, StatusArrived, View
 from tests.support import scripted_session as script
@@ -69,25 +72,43 @@ def upto_flip() -> list[Event]:
     ]
 
 
+async def until_seen(app: SessionApp, pilot: Pilot[None], text: str) -> None:
+    give_up_s = time.monotonic() + 20.0
+    while text not in shown(app):
+        assert time.monotonic() < give_up_s, shown(app)
+        await pilot.pause(0.02)
+
+
 PHASES: dict[str, tuple[list[Event], tuple[str, ...]]] = {
     "pre-flight": (
         [script.started(FOLDER), *script.preflight()],
         ("[ pre ]", "✓ bridge", "✓ write test", "73 + 74 tilts", "37:40", "14.5 of 60 ke/Å²"),
     ),
     "shower": (
-        [script.started(FOLDER), *script.preflight(), *script.shower()],
-        ("✓pre", "[ shower ]", "left 0:00", "beam ON 40 pA", "165.3 nm", "size/nm vs time"),
+        [script.started(FOLDER), *script.preflight(), *list(script.shower(4))[:-2]],
+        (
+            "✓pre",
+            "[ shower ]",
+            "+30°  4 of 5   this angle 0:00",
+            "whole shower 1:00  █████████▋··",
+            "beam ON 40 pA",
+            "dose 4.3 of 14.5 ke/Å²",
+            "size 166.1 nm   -0.6% at +0°",
+            "drift 0.5 nm, 0.0086 nm/s at +0°",
+            "size/nm vs time",
+            "dose/(ke/Å²) vs time",
+        ),
     ),
     "series A": (
         upto_a41(),
         (
             "[ A 41/73 ]",
             "SIM",
-            "+10.0°  56%  left 2:30  behind 0",
+            "+10.0° 56%  left 2:30  0 behind",
             "beam ON 70 pA",
             "dose 8.2 of 14.5 ke/Å²",
             "residual 0.54 px ok",
-            "particles 6600 ± 43   d 6.3 nm",
+            "particles 6669 ± 132   d 6.3 nm",
             "residual/px vs tilt ╌ limit 1",
             "particles vs tilts used",
             "✓ GOOD",
@@ -144,11 +165,11 @@ PHASES: dict[str, tuple[list[Event], tuple[str, ...]]] = {
     ),
     "fuse": (
         [*upto_flip(), *script.flipped(), *script.series("B"), *script.fuse(0.6)],
-        ("[ fuse ]", "fuse: Haar fusion", "60%", "A only", "6988 ± 22"),
+        ("[ fuse ]", "fuse: Haar fusion", "60%", "A only", "7061 ± 109"),
     ),
     "report": (
         list(script.whole(FOLDER)),
-        ("✓fuse ✓report", "fused", "7116 ± 9", "report.html", "o opens it", "✓ finished"),
+        ("✓fuse ✓report", "fused", "7116 ± 5", "report.html", "o opens it", "✓ finished"),
     ),
 }
 
@@ -175,11 +196,11 @@ def test_rail_image_state_and_alert_are_always_in_view(size: tuple[int, int]) ->
         await pilot.pause()
         rows = lines(app)
         assert "[ A 41/73 ]" in rows[0] and rows[0].rstrip().endswith("au-assembly")
-        assert "frame A#41 +10.0°" in rows[1] and "+10.0°  56%" in rows[1]
+        assert "frame A#41 +10.0°" in rows[1] and "+10.0° 56%" in rows[1]
         image = [row[1:30] for row in rows[2:-5]]
         assert sum(any(block in row for block in "▘▝▀▖▌▞▛▗▚▐▜▄▙▟█") for row in image) > 10
         assert "running" in rows[-3] and rows[-3].rstrip().endswith("GOOD")
-        assert re.search(r"! 19:01:\d\d A#37 shift", rows[-2])
+        assert re.search(r"! 19:0\d:\d\d A#37 shift", rows[-2])
         assert "q Detach" in rows[-1]
         assert any("log" in row and "─" in row for row in rows) == (size[0] >= 200)
 
@@ -259,6 +280,31 @@ def test_nothing_is_told_by_colour_alone(monkeypatch: pytest.MonkeyPatch) -> Non
         assert {c for c in colours if len({c[1:3], c[3:5], c[5:7]}) > 1} == set()
         for sign in ("✓pre", "[ flip ]", "✗ REFUSED", "■ STOP NOW", "■ same side up, turned"):
             assert sign in text
+
+    drive(body)
+
+
+def test_the_shower_s_clock_goes_down_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Clock:
+        by_now = datetime.fromisoformat("2026-01-22T19:00:00+01:00")
+
+        @classmethod
+        def now(cls, zone: tzinfo) -> datetime:
+            return cls.by_now.astimezone(zone)
+
+    monkeypatch.setattr(main_screen, "datetime", Clock)
+    monkeypatch.setattr(main_screen, "TICK_S", 0.01)
+    events = [script.started(FOLDER), *script.preflight(), *list(script.shower(1))[:-2]]
+    [*_, last] = script.records(iter(events))
+    begun = datetime.fromisoformat(last.at)
+
+    async def body(app: SessionApp, pilot: Pilot[None]) -> None:
+        post(app, events)
+        for gone_s, left in ((0, "0:20"), (7, "0:13"), (19, "0:01"), (60, "0:00")):
+            Clock.by_now = begun + timedelta(seconds=gone_s)
+            await until_seen(app, pilot, f"this angle {left}")
+        post(app, [StateChanged(state=State.PAUSED)], 900)
+        await until_seen(app, pilot, "this angle 0:20")  # what is sure while nothing is given
 
     drive(body)
 
