@@ -13,6 +13,7 @@ from controller.protocol import BACKLASH_DEG, Protocol, Series
 from controller.session.entries import FrameWritten
 from controller.session.ledger import Ledger
 from controller.steps.eucentric import EucentricHeight
+from controller.steps.first_look import first_current_pA
 from controller.steps.flip import FlipGrid
 from controller.steps.focus import Focus
 from controller.steps.kinds import Step
@@ -21,7 +22,7 @@ from controller.steps.preflight import Preflight
 from controller.steps.process import Fuse, Process
 from controller.steps.report import Report
 from controller.steps.series_start import SeriesStart, behind, tilt_id
-from controller.steps.shower import ShowerTilt
+from controller.steps.shower import ShowerTilt, shower_id
 from controller.steps.tilt import Tilt
 from controller.steps.tracking import low_dose_scan
 
@@ -65,12 +66,9 @@ def make_plan(protocol: Protocol) -> Plan:
         Fuse(id="fuse", phase=Phase.FUSE),
         Report(id="report"),
     ]
-    first = Preflight(
-        id="preflight", planned_dose_e_per_A2=sum(step.dose_e_per_A2 for step in later)
-    )
     return Plan(
         name=protocol.name,
-        steps=(first, *later),
+        steps=(_preflight(protocol, later), *later),
         dose_budget_e_per_A2=protocol.limits.dose_budget_e_per_A2,
     )
 
@@ -109,6 +107,19 @@ def _is_needed(step: Step, plan: Plan, ledger: Ledger) -> bool:
             return step.id not in ledger.completed
 
 
+def _preflight(protocol: Protocol, later: list[Step]) -> Preflight:
+    """With one look at the object where the operator is asked to start."""
+    look = costs.Cost((low_dose_scan(protocol),) if protocol.ask_before_start else ())
+    dose_e_per_A2 = look.dose_e_per_A2(first_current_pA(protocol))
+    return Preflight(
+        id="preflight",
+        duration_s=look.duration_s,
+        dose_e_per_A2=dose_e_per_A2,
+        planned_dose_e_per_A2=dose_e_per_A2 + sum(step.dose_e_per_A2 for step in later),
+        planned_s=look.duration_s + sum(step.duration_s for step in later),
+    )
+
+
 def _shower(protocol: Protocol) -> Iterator[Step]:
     shower = protocol.shower
     if not shower.enabled:
@@ -119,7 +130,7 @@ def _shower(protocol: Protocol) -> Iterator[Step]:
     before_deg = 0.0
     for i, alpha_deg in enumerate(shower.tilts_deg):
         yield ShowerTilt(
-            id=f"shower-{i + 1}",
+            id=shower_id(i),
             alpha_deg=alpha_deg,
             current_pA=shower.current_pA,
             illuminate_s=each_s,

@@ -267,7 +267,8 @@ class Protocol(Data):
     specimen: str = ""
     """A line for the report."""
     ask_before_start: bool = False
-    """Show the pre-flight list and wait for `start`; else a good list starts the session."""
+    """Show the pre-flight list and a low-dose shot of what is in view, and wait for `start`; else a
+    good list starts the session."""
     column: Column = Column()
     scan: ScanSettings
     shower: Shower = Shower()

@@ -9,14 +9,16 @@ from pathlib import Path
 from typing import Literal
 
 from controller.errors import SafetyStopError
-from controller.events import Checked, Phase, Prompt
+from controller.events import Checked, Phase
 from controller.microscope.interface import Description, MicroscopeError, StageState, Status
 from controller.microscope.limits import check_scan, check_sweep, tightest
 from controller.protocol import Protocol, Shower
 from controller.session.entries import StepDone
 from controller.session.session import frame_bytes
 from controller.steps.base import StepData
-from controller.steps.context import Context, StopRequestedError
+from controller.steps.context import Context
+from controller.steps.first_look import look_and_ask
+from controller.steps.series_start import tilt_id
 from controller.steps.tracking import WIDE, low_dose_scan
 
 PROCESSING_NEEDS = ("astra", "pywt", "scipy", "processing")
@@ -26,20 +28,25 @@ class Preflight(StepData):
     kind: Literal["preflight"] = "preflight"
     phase: Phase = Phase.PREFLIGHT
     planned_dose_e_per_A2: float
+    """Of the whole session, as the time."""
+    planned_s: float
 
 
 def carry_out(step: Preflight, context: Context) -> None:
-    """Make every check.
+    """Make every check; where the protocol asks for it, look at the object and ask to start.
 
     Raises
     ------
     SafetyStopError
         Naming all that failed.
+    StopRequestedError
+        The operator does not start.
     """
     protocol, session = context.protocol, context.session
     missing_bytes = session.missing_frames * frame_bytes(protocol)
     checks = [
-        *check_column(protocol, context.column.description, context.column.microscope.status()),
+        *check_column(protocol, context.column.description),
+        *(() if _awaits_the_flip(context) else check_readiness(context.column.status())),
         check_disk(session.folder.path, protocol.limits.free_disk_margin * missing_bytes),
         check_writing(session.folder.path),
         check_processing(),
@@ -61,23 +68,21 @@ def carry_out(step: Preflight, context: Context) -> None:
             f"{error.strerror or error}"
         ) from None
     if protocol.ask_before_start:
-        _wait_for_start(step, context)
+        look_and_ask(context, step.id, _in_words(step, protocol))
     session.enter(StepDone(step_id=step.id))
 
 
-def _wait_for_start(step: Preflight, context: Context) -> None:
-    protocol = context.protocol
-    tilts = [len(series.tilts_deg) for series in (protocol.series_a, protocol.series_b)]
-    prompt = Prompt(
-        id="preflight",
-        title="Ready to start",
-        text=f"Every check is good; nothing has been exposed yet.\n"
-        f"{tilts[0]} + {tilts[1]} tilts, {step.planned_dose_e_per_A2:.0f} e/A^2 in all.",
-        choices=("start", "stop"),
-    )
-    answer = context.operator.ask(step.id, prompt)
-    if answer.value == "stop":
-        raise StopRequestedError(f"before the start, by {answer.by}")
+def _in_words(step: Preflight, protocol: Protocol) -> str:
+    a, b = (len(series.tilts_deg) for series in (protocol.series_a, protocol.series_b))
+    dose, minutes = step.planned_dose_e_per_A2, step.planned_s / 60
+    return f"{a} + {b} tilts, {minutes:.0f} minutes, {dose:.0f} e/A^2"
+
+
+def _awaits_the_flip(context: Context) -> bool:
+    """Whether hands are at the holder: then valves are closed, and the flip waits for them."""
+    tilts = range(len(context.protocol.series_a.tilts_deg))
+    completed = context.session.ledger.completed
+    return "flip" not in completed and all(tilt_id("A", i) in completed for i in tilts)
 
 
 def check_processing() -> Checked:
@@ -97,7 +102,7 @@ def check_dose(protocol: Protocol, planned_e_per_A2: float) -> Checked:
     )
 
 
-def check_column(protocol: Protocol, column: Description, status: Status) -> Iterator[Checked]:
+def check_column(protocol: Protocol, column: Description) -> Iterator[Checked]:
     """Check the microscope against what the protocol is meant for."""
     yield Checked(name="bridge", ok=True, detail=f"{column.name} answers")
     wanted = protocol.column
@@ -120,6 +125,10 @@ def check_column(protocol: Protocol, column: Description, status: Status) -> Ite
         can = column.defocus_limits_nm is not None
         detail = "can be set" if can else "cannot be set here: leave focus.before_series out"
         yield Checked(name="defocus", ok=can, detail=detail)
+
+
+def check_readiness(status: Status) -> Iterator[Checked]:
+    """Check that the column may be exposed as it is now."""
     vacuum = "good" if status.vacuum_ok else "not good enough to expose"
     yield Checked(name="vacuum", ok=status.vacuum_ok, detail=vacuum)
     valves = "open" if status.valves_open else "closed: open them at the column"

@@ -34,6 +34,11 @@ class ShowerTilt(StepData):
     """Of the whole shower."""
 
 
+def shower_id(index: int) -> str:
+    """Id of the step at one angle of the shower; never changes."""
+    return f"shower-{index + 1}"
+
+
 @dataclass(frozen=True)
 class Look:
     """A shot of the assembly; without a size where none is seen."""

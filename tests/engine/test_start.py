@@ -1,17 +1,25 @@
-"""The start of a session, asked for where the protocol wants it so."""
+"""The start of a session, asked for where the protocol wants it so, over a look at the object."""
 
 from __future__ import annotations
 
+import re
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from controller.commands import Answer
-from controller.events import Checked, PromptOpened, StateChanged
+from controller.engine import Engine
+from controller.events import Checked, Event, PreviewReady, PromptOpened, StateChanged
 from controller.exit_codes import ExitCode
+from controller.microscope.interface import StagePosition
+from controller.plan import make_plan
+from controller.protocol import read_protocol
+from tests.support.fake_microscope import FakeMicroscope
 from tests.support.small_session import PROTOCOL, Run, open_session
 
 ASKING = "ask_before_start = true\n" + PROTOCOL
+NO_SHOWER = ASKING.replace("[shower]\n", "[shower]\nenabled = false\n")
 FLIPPED = Answer(prompt_id="flip", value="done")
 
 
@@ -19,25 +27,171 @@ def answer(value: str) -> Answer:
     return Answer(prompt_id="preflight", value=value)
 
 
-@pytest.mark.parametrize(
-    ("protocol", "answers", "code", "asked"),
-    [
-        pytest.param(ASKING, [answer("start"), FLIPPED], ExitCode.OK, 1, id="start"),
-        pytest.param(ASKING, [answer("stop")], ExitCode.INTERRUPTED, 1, id="stop"),
-        pytest.param(PROTOCOL, [FLIPPED], ExitCode.OK, 0, id="not asked for"),
-    ],
-)
-def test_the_start_is_asked_for(
-    tmp_path: Path, protocol: str, answers: list[Answer], code: ExitCode, asked: int
-) -> None:
-    exposed: list[int] = []
+@dataclass(frozen=True)
+class Case:
+    """What is answered, and the shots there were each time it was asked."""
 
-    def look(event: object, engine: object) -> None:
+    name: str
+    answers: tuple[Answer, ...]
+    code: ExitCode = ExitCode.OK
+    protocol: str = ASKING
+    shots: tuple[int, ...] = (1,)
+
+
+CASES = (
+    Case("start", (answer("start"), FLIPPED)),
+    Case(
+        "look twice more",
+        (answer("look"), answer("look"), answer("start"), FLIPPED),
+        shots=(1, 2, 3),
+    ),
+    Case("stop", (answer("stop"),), ExitCode.INTERRUPTED),
+    Case("look, then stop", (answer("look"), answer("stop")), ExitCode.INTERRUPTED, shots=(1, 2)),
+    Case("not asked for", (FLIPPED,), protocol=PROTOCOL, shots=()),
+)
+
+
+def looks(microscope: FakeMicroscope) -> int:
+    """Shots of the pre-flight."""
+    return sum("/preflight/" in name for what, name in microscope.log if what == "acquire")
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_the_start_is_asked_for(tmp_path: Path, case: Case) -> None:
+    shots: list[int] = []
+
+    def watch(event: Event, engine: Engine) -> None:
         if isinstance(event, PromptOpened) and event.prompt.id == "preflight":
             assert all(check.ok for check in run.of(Checked))
-            exposed.append(run.microscope.exposures)
+            shots.append(run.microscope.exposures)
 
-    run = Run(open_session(tmp_path / "s", protocol), answers=answers, on_event=look)
-    assert run.go() is code, run.of(StateChanged)[-1].reason
-    assert exposed == [0] * asked
-    assert (run.microscope.exposures > 0) == (code is ExitCode.OK)
+    run = Run(open_session(tmp_path / "s", case.protocol), answers=[*case.answers], on_event=watch)
+    assert run.go() is case.code, run.of(StateChanged)[-1].reason
+    assert tuple(shots) == case.shots
+    assert looks(run.microscope) == len(case.shots)
+    assert (run.microscope.exposures > len(case.shots)) == (case.code is ExitCode.OK)
+
+
+@dataclass(frozen=True)
+class Seen:
+    """Where the stage stands, and what is said of what is in view there."""
+
+    name: str
+    stage: StagePosition
+    ok: bool
+    detail: str
+    advised: str
+    off_nm: float | None = None
+
+
+SEEN = (
+    Seen("in the middle", StagePosition(), True, "nm off the middle", "start", 0.0),
+    Seen("near it", StagePosition(x_nm=2.0, y_nm=-1.5), True, "nm off the middle", "start", 2.5),
+    Seen("far from it", StagePosition(x_nm=9.0), False, "bring it to the middle", "look", 9.0),
+    Seen("not in view", StagePosition(x_nm=900.0), False, "none in view", "look"),
+)
+
+
+@pytest.mark.parametrize("case", SEEN, ids=lambda case: case.name)
+def test_what_is_in_view_is_told_and_shown(tmp_path: Path, case: Seen) -> None:
+    microscope = FakeMicroscope()
+    microscope.stage = case.stage
+    run = Run(open_session(tmp_path / "s", ASKING), microscope, answers=[answer("stop")])
+    assert run.go() is ExitCode.INTERRUPTED
+    [found] = [check for check in run.of(Checked) if check.name == "object"]
+    assert found.ok is case.ok and case.detail in found.detail
+    off_nm = re.findall(r"([\d.]+) nm off", found.detail)
+    assert [float(off) for off in off_nm] == pytest.approx(
+        [] if case.off_nm is None else [case.off_nm], abs=1.0
+    )
+    [opened] = run.of(PromptOpened)
+    assert opened.prompt.choices[0] == case.advised
+    assert sorted(opened.prompt.choices) == ["look", "start", "stop"]
+    assert found.detail in opened.prompt.text
+    assert "5 + 4 tilts" in opened.prompt.text and "nothing" not in opened.prompt.text
+    [shown] = [event for event in run.of(PreviewReady) if event.view == "frame"]
+    assert shown.caption == "pre-flight +0.0°"
+    assert run.microscope.stage == case.stage  # looked at where it stands
+
+
+def test_a_look_after_the_object_was_brought_back(tmp_path: Path) -> None:
+    microscope = FakeMicroscope()
+    microscope.stage = StagePosition(x_nm=900.0)
+
+    def bring_back(event: Event, engine: Engine) -> None:
+        if isinstance(event, PromptOpened):
+            microscope.stage = StagePosition()
+
+    answers = [answer("look"), answer("stop")]
+    run = Run(open_session(tmp_path / "s", ASKING), microscope, answers=answers)
+    run.on_event = bring_back
+    run.go()
+    assert [check.ok for check in run.of(Checked) if check.name == "object"] == [False, True]
+
+
+@pytest.mark.parametrize(
+    ("protocol", "current_pA"),
+    [
+        pytest.param(ASKING, 40.0, id="of the shower"),
+        pytest.param(NO_SHOWER, 70.0, id="of series A"),
+    ],
+)
+def test_each_look_is_charged_at_its_current_and_one_is_planned(
+    tmp_path: Path, protocol: str, current_pA: float
+) -> None:
+    session = open_session(tmp_path / "s", protocol)
+    run = Run(session, answers=[answer("look"), answer("stop")])
+    run.go()
+    spent = session.ledger.dose_e_per_A2
+    [first, _] = make_plan(session.protocol).steps[:2]
+    later = sum(step.dose_e_per_A2 for step in make_plan(session.protocol).steps[1:])
+    assert run.microscope.current_pA == current_pA
+    assert spent > 0 and spent == pytest.approx(2 * first.dose_e_per_A2)
+    assert first.planned_dose_e_per_A2 == pytest.approx(first.dose_e_per_A2 + later)
+    assert first.duration_s > 0
+
+
+def test_without_being_asked_for_no_look_is_planned(tmp_path: Path) -> None:
+    (tmp_path / "p.toml").write_text(PROTOCOL)
+    [first, *_] = make_plan(read_protocol(tmp_path / "p.toml")).steps
+    assert (first.dose_e_per_A2, first.duration_s) == (0.0, 0.0)
+
+
+def test_nothing_is_exposed_with_a_current_that_is_not_there(tmp_path: Path) -> None:
+    microscope = FakeMicroscope()
+    microscope.current_error = 0.5
+    run = Run(open_session(tmp_path / "s", ASKING), microscope)
+    assert run.go() is ExitCode.SAFETY
+    assert "probe current" in run.of(StateChanged)[-1].reason
+    assert microscope.exposures == 0 and microscope.blanked and run.of(PromptOpened) == []
+
+
+@pytest.mark.parametrize(
+    ("stopped_at", "current_pA"),
+    [
+        pytest.param("shower-2", 40.0, id="in the shower"),
+        pytest.param("A-002", 70.0, id="in series A"),
+        pytest.param("B-001", 70.0, id="in series B"),
+    ],
+)
+def test_taken_up_again_it_looks_at_the_current_that_comes_next(
+    tmp_path: Path, stopped_at: str, current_pA: float
+) -> None:
+    def stop_there(action: str, request_id: str) -> None:
+        if f"/{stopped_at}/" in request_id and action == "acquire":
+            raise RuntimeError("crash")
+
+    start = [answer("start"), FLIPPED]
+    run = Run(open_session(tmp_path / "s", ASKING), FakeMicroscope(fault=stop_there), answers=start)
+    with pytest.raises(RuntimeError):
+        run.go()
+    flipped = run.microscope.flipped
+    microscope = FakeMicroscope(boot_id="boot-2")
+    microscope.flipped = flipped
+    seen: list[float] = []
+    again = Run(open_session(tmp_path / "s"), microscope, answers=[answer("start"), FLIPPED])
+    again.on_event = lambda event, engine: (
+        seen.append(microscope.current_pA) if isinstance(event, PromptOpened) else None
+    )
+    assert again.go() is ExitCode.OK
+    assert seen[0] == current_pA
