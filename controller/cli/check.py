@@ -23,7 +23,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--out", type=Path, default=Path(), metavar="DIR", help="where sessions will go"
     )
     parser.add_argument(
-        "--bridge", type=Path, metavar="FILE", help="connection file of a bridge that runs"
+        "--bridge",
+        type=Path,
+        metavar="FILE",
+        help="connection file of a bridge that runs: the column is looked at, too",
     )
 
 
@@ -78,7 +81,7 @@ def _check_column(protocol: Protocol, bridge: Path) -> Iterator[Checked]:
     from controller.errors import DualtiltError
     from controller.events import Checked
     from controller.microscope.interface import MicroscopeError
-    from controller.steps.preflight import check_column
+    from controller.steps.preflight import check_column, check_readiness
 
     try:
         microscope = connect(bridge, holder=None)
@@ -87,7 +90,8 @@ def _check_column(protocol: Protocol, bridge: Path) -> Iterator[Checked]:
     except (MicroscopeError, DualtiltError, OSError) as error:
         yield Checked(name="bridge", ok=False, detail=str(error))
         return
-    yield from check_column(protocol, column, status)
+    yield from check_column(protocol, column)
+    yield from check_readiness(status)
 
 
 def _existing(folder: Path) -> Path:

@@ -14,7 +14,11 @@ from controller.session.ledger import Ledger
 from controller.steps.base import StepData
 from controller.steps.context import Context, StopRequestedError
 from controller.steps.flip_check import bring_into_place, check_flip
-from controller.steps.holder import see_it_may_be_exposed, see_it_may_come_out
+from controller.steps.holder import (
+    is_at_zero,
+    see_it_may_be_exposed,
+    see_it_may_come_out,
+)
 from controller.steps.maps import survey_before
 from controller.steps.showing import show_flattest
 
@@ -63,7 +67,8 @@ def _ask_for_it(step: FlipGrid, context: Context) -> None:
     survey_before(context, step.id)
     context.column.blank()
     show_flattest(context, step.id, "A")
-    context.column.move(step.id, StagePosition())
+    if not is_at_zero(context.column.stage()):  # resumed with the holder out, nothing may move
+        context.column.move(step.id, StagePosition())
     simulated = context.column.description.simulated
     if simulated:
         context.column.rehearse(_hands_id(context, "valves"), Hands.CLOSE_VALVES)

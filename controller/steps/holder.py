@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from controller.events import Checked, Level
-from controller.microscope.interface import MicroscopeError, Status
+from controller.microscope.interface import MicroscopeError, StagePosition, Status
 from controller.steps.context import Context
 
 ZERO_TOLERANCE_DEG, ZERO_TOLERANCE_NM = 0.2, 1000.0
@@ -56,9 +56,14 @@ def _publish(context: Context, look: Look) -> str:
     return "; ".join(f"{check.name}: {check.detail}" for check in checks if not check.ok)
 
 
+def is_at_zero(stage: StagePosition) -> bool:
+    """Tell whether the holder can be drawn from where the stage is."""
+    off_nm = max(abs(stage.x_nm), abs(stage.y_nm), abs(stage.z_nm))
+    return abs(stage.alpha_deg) <= ZERO_TOLERANCE_DEG and off_nm <= ZERO_TOLERANCE_NM
+
+
 def _before(status: Status) -> tuple[Checked, ...]:
     stage, valves_closed = status.stage, not status.valves_open
-    off_nm = max(abs(stage.x_nm), abs(stage.y_nm), abs(stage.z_nm))
     return (
         Checked(
             name="beam blanked",
@@ -67,7 +72,7 @@ def _before(status: Status) -> tuple[Checked, ...]:
         ),
         Checked(
             name="stage at zero",
-            ok=abs(stage.alpha_deg) <= ZERO_TOLERANCE_DEG and off_nm <= ZERO_TOLERANCE_NM,
+            ok=is_at_zero(stage),
             detail=f"alpha {stage.alpha_deg:+.2f} degrees, x {stage.x_nm:+.0f}, "
             f"y {stage.y_nm:+.0f}, z {stage.z_nm:+.0f} nm",
         ),

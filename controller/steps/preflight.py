@@ -67,7 +67,7 @@ def carry_out(step: Preflight, context: Context) -> None:
             f"pre-flight: {session.folder.path}: no room can be kept for the frames: "
             f"{error.strerror or error}"
         ) from None
-    if protocol.ask_before_start:
+    if protocol.ask_before_start and not _awaits_the_flip(context):
         look_and_ask(context, step.id, _in_words(step, protocol))
     session.enter(StepDone(step_id=step.id))
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from controller.commands import Answer
 from controller.engine import Engine
 from controller.events import (
     Alerted,
@@ -103,6 +104,16 @@ def test_an_operator_who_goes_on_is_believed_and_it_is_told(tmp_path: Path, case
     assert prompt_text(run).startswith("NOT AS IT SHOULD BE")
     told = [a for a in run.of(Alerted) if a.level is Level.WARNING and "went on by hand" in a.text]
     assert len(told) == 1 and case.why in told[0].text
+
+
+def test_a_session_stopped_at_the_flip_is_resumed_with_the_valves_closed(tmp_path: Path) -> None:
+    microscope = FakeMicroscope()
+    answers = [Answer(prompt_id="flip", value="stop")]
+    Run(open_session(tmp_path / "s"), microscope, answers=answers).go()
+    assert not microscope.valves_open
+    run = Run(open_session(tmp_path / "s"), microscope)
+    assert run.go() is ExitCode.OK
+    assert len([e for e in run.of(FrameRecorded) if e.series == "B"]) == 4
 
 
 def test_valves_that_stay_closed_after_the_flip_are_waited_for(tmp_path: Path) -> None:

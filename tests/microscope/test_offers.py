@@ -70,9 +70,7 @@ def test_preflight_knows_what_the_column_offers(tem: temscript.Column, case: Ask
     for table, changes in case.changes.items():
         content[table] = {**content[table], **changes}
     column = connect(SETTINGS, None, VirtualClock())
-    checks = list(
-        check_column(Protocol.model_validate(content), column.describe(), column.status())
-    )
+    checks = list(check_column(Protocol.model_validate(content), column.describe()))
     column.close()
     assert tuple(check.name for check in checks if not check.ok) == case.failing
     assert any(case.said in check.detail for check in checks)
@@ -85,7 +83,7 @@ def test_defocus_that_cannot_be_set_is_found_in_preflight(tem: temscript.Column)
         {**tomllib.loads(PROTOCOL), "focus": {"before_series": True}}
     )
     column = connect({**SETTINGS, "convergence_mrad": 8.1}, None, VirtualClock())
-    checks = list(check_column(protocol, column.describe(), column.status()))
+    checks = list(check_column(protocol, column.describe()))
     assert [check.name for check in checks if not check.ok] == ["defocus"]
 
 
