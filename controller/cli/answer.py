@@ -10,8 +10,8 @@ HELP = "answer the open prompt of a running session"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    parser.add_argument("prompt", help="the prompt's id: flip, flip-check, ...")
-    parser.add_argument("value", help="one of its choices")
+    parser.add_argument("prompt", help="the prompt's id: preflight, flip or flip-check")
+    parser.add_argument("value", help="one of its choices, as the prompt lists them")
     parser.add_argument("--reason", default="", help="why, where the choice needs a reason")
     parser.add_argument("--session", type=Path, metavar="DIR", help="its folder, if several run")
 

@@ -29,7 +29,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     ):
         action = actions.add_parser(name, help=text, description=text)
         action.add_argument("protocol", metavar="PROTOCOL.toml", help="a path or a profile's name")
-    actions.add_parser("schema", help="print the JSON schema of a protocol")
+    text = "print the JSON schema of a protocol, for completion in an editor"
+    actions.add_parser("schema", help=text, description=text)
 
 
 def run(args: argparse.Namespace) -> int:

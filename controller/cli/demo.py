@@ -11,8 +11,9 @@ from controller.exit_codes import ExitCode
 if TYPE_CHECKING:
     from controller.rehearsal import Accuracy
 
-HELP = "a whole session on the simulator, in about a minute"
+HELP = "a whole session on the simulator, in a minute or two"
 FAULTS_HELP = "rehearse faults: names of lists in config/faults (a wrong one lists them), or files"
+OUT_HELP = "the session's folder; missing or empty (default: demo and the time, here)"
 HEADINGS = ("", "count", "recall", "precision", "rms x/y/z, nm", "A's exit", "B's exit")
 LEAVE_AFTER_S = 5.0
 """The screen stays this long on the last status, then the tables follow."""
@@ -23,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--headless", action="store_true", help="text instead of the screen")
     add("--faults", nargs="+", default=[], metavar="LIST", help=FAULTS_HELP)
-    add("--out", type=Path, metavar="DIR", help="the session's folder; missing or empty")
+    add("--out", type=Path, metavar="DIR", help=OUT_HELP)
 
 
 def run(args: argparse.Namespace) -> int:

@@ -17,6 +17,12 @@ if TYPE_CHECKING:
 
 HELP = "reconstruct one tilt series, or two and their fusion, and count the particles"
 RULES = ("masked", "paper", "mean", "depth-weighted")
+AXIS_HELP = "of the tilt axis in the images, from upright (+y) towards -x; 90 too (default: 0)"
+SENSE_HELP = "sign of the tilt angles; the wrong one swaps the sides where the beam leaves"
+RULE_HELP = (
+    "how the fused volume is made: of the stronger detail of A and B (masked, the default), of the "
+    "larger wavelet coefficient (paper), as their mean, or as a blend over depth"
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -27,12 +33,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--out", type=Path, required=True, metavar="DIR", help="results go to DIR/processed")
     add("--diameter-nm", type=_positive, metavar="D", help="of the particles (default: estimated)")
     add("--pixel-nm", type=_positive, metavar="P", help="pixel size (default: the file's)")
-    add("--tilt-axis-deg", type=float, default=0.0, metavar="T", help="from +y towards -x; 90 too")
-    add("--tilt-sense", type=int, choices=(1, -1), default=1, help="sign of the tilt angles")
+    add("--tilt-axis-deg", type=float, default=0.0, metavar="T", help=AXIS_HELP)
+    add("--tilt-sense", type=int, choices=(1, -1), default=1, help=SENSE_HELP)
     add(
         "--angles", type=Path, action="append", metavar="F", help="angle file, once for each series"
     )
-    add("--rule", choices=RULES, help="how A and B are fused")
+    add("--rule", choices=RULES, help=RULE_HELP)
     add(
         "--controls",
         action="store_true",

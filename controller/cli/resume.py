@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from controller.cli.run import BRIDGE_HELP
+
 HELP = "go on with a session after a stop, a crash or a power cut"
 
 REBUILD_HELP = "first write a damaged journal anew from its good lines, the stacks and the mdocs"
@@ -14,7 +16,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's arguments."""
     add = parser.add_argument
     add("folder", type=Path, metavar="DIR", help="the session's folder")
-    add("--bridge", type=Path, metavar="FILE", help="connection file of the microscope's bridge")
+    add("--bridge", type=Path, metavar="FILE", help=BRIDGE_HELP)
     add("--rebuild-journal", action="store_true", help=REBUILD_HELP)
     add("--headless", action="store_true", help="text instead of the screen")
 

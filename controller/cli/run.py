@@ -6,14 +6,18 @@ import argparse
 from pathlib import Path
 
 HELP = "run a dual tilt-series session"
+OUT_HELP = "the session's folder; missing or empty (default: protocol's name and time, here)"
+BRIDGE_HELP = (
+    "connection file that `dualtilt bridge` named when it was ready; simulator: leave it out"
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's arguments."""
     add = parser.add_argument
-    add("protocol", metavar="PROTOCOL", help="a TOML file, or the name of a profile (demo, paper)")
-    add("--out", type=Path, metavar="DIR", help="the session's folder; missing or empty")
-    add("--bridge", type=Path, metavar="FILE", help="connection file of the microscope's bridge")
+    add("protocol", metavar="PROTOCOL.toml", help="a path or a profile's name: demo, fast, paper")
+    add("--out", type=Path, metavar="DIR", help=OUT_HELP)
+    add("--bridge", type=Path, metavar="FILE", help=BRIDGE_HELP)
     add("--headless", action="store_true", help="text instead of the screen")
 
 
