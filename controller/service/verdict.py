@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from controller.events import Phase, State
+from controller.events import Phase, Prompt, State
 from controller.service.status import (
     RESIDUAL_LIMIT_PX,
     Judgement,
@@ -21,8 +21,9 @@ RECENT = 3
 def judge(status: SessionStatus) -> Judgement:
     """Say how the session is doing.
 
-    STOP NOW: going on costs dose or time for nothing. STOP AT END: what is being recorded can
-    still be used, what comes after it should not start. GOOD otherwise.
+    STOP NOW: going on costs dose or time for nothing, and nothing can mend it. STOP AT END: what
+    is on disk or being recorded is of use, what comes after it should not start as things stand.
+    GOOD otherwise.
     """
     for verdict, rule in _RULES:
         reason = rule(status)
@@ -36,9 +37,25 @@ def _failed(status: SessionStatus) -> str:
 
 
 def _flip_refused(status: SessionStatus) -> str:
+    """While the gate is shut nothing is recorded: the reason begins with what opens it.
+
+    After an override it stands until B, in spite of all, could be merged with A.
+    """
     flip = status.flip_check
-    at_the_gate = status.phases[Phase.FLIP] is PhaseState.RUNNING  # an override leads past it
-    return flip.found if flip is not None and not flip.accepted and at_the_gate else ""
+    if flip is None or flip.accepted or "fused" in status.counts:
+        return ""
+    if status.phases[Phase.FLIP] is PhaseState.DONE:
+        return f"flip check overridden: {flip.found}"
+    return f"{_ways_out(status.prompt) or 'B is blocked'}: {flip.found}"
+
+
+def _ways_out(prompt: Prompt | None) -> str:
+    """The answers to a prompt that neither stop nor override."""
+    if prompt is None or prompt.id != "flip-check":
+        return ""
+    return " or ".join(
+        choice for choice in prompt.choices if choice not in ("stop", *prompt.needs_reason)
+    )
 
 
 def _merge_refused(status: SessionStatus) -> str:
@@ -88,11 +105,11 @@ def _recent(status: SessionStatus) -> tuple[TiltStatus, ...]:
 
 _RULES: tuple[tuple[Verdict, Callable[[SessionStatus], str]], ...] = (
     (Verdict.STOP_NOW, _failed),
-    (Verdict.STOP_NOW, _flip_refused),
     (Verdict.STOP_NOW, _merge_refused),
     (Verdict.STOP_NOW, _over_budget),
     (Verdict.STOP_NOW, _alarm),
     (Verdict.STOP_NOW, _bad_frames),
+    (Verdict.STOP_AT_END, _flip_refused),
     (Verdict.STOP_AT_END, _processing_failed),
     (Verdict.STOP_AT_END, _bad_residuals),
     (Verdict.STOP_AT_END, _budget_too_small),

@@ -37,7 +37,7 @@ from controller.microscope.interface import StagePosition
 from controller.service.fold import fold
 from controller.service.status import ALERTS_KEPT, PhaseState, SessionStatus, Verdict
 from controller.service.verdict import judge
-from controller.service.words import mark, tell
+from controller.service.words import behind, mark, tell
 from tests.support import scripted_session as script
 
 
@@ -235,6 +235,17 @@ FOLDS = (
         (),
     ),
     Case(
+        "what was seen before the holder came out is over once it is in again",
+        (
+            *script.flip_refused(),
+            Checked(name="stage at zero", ok=True, detail=""),
+            PromptAnswered(prompt_id="flip", value="done", by="operator"),
+            Checked(name="drift", ok=True, detail=""),
+        ),
+        lambda s: ([check.name for check in s.checks], s.flip_check),
+        (["drift"], None),
+    ),
+    Case(
         "beam",
         (BeamChanged(blanked=True, current_pA=70.0),),
         lambda s: s.beam is not None and s.beam.blanked,
@@ -249,6 +260,28 @@ FOLDS = (
         ),
         lambda s: (sorted(s.processing), s.behind),
         (["live-B"], 4),
+    ),
+    Case(
+        "frames that processing has not looked at are behind",
+        (frame(0), judged(0, 0.5), frame(1), frame(2), frame(3, "invalid")),
+        lambda s: s.frames_behind,
+        2,
+    ),
+    Case(
+        "nothing is behind a frame that was left out",
+        (frame(0), frame(1), frame(2), judged(2, 0.5)),
+        lambda s: s.frames_behind,
+        0,
+    ),
+    Case(
+        "a worker that begins anew says how far it is behind",
+        (
+            frame(0),
+            judged(0, 0.5),
+            ProcessingProgressed(job="live-A", stage="frames", fraction=0.1, behind=4),
+        ),
+        lambda s: s.frames_behind,
+        4,
     ),
     Case(
         "a failure said again and again is one",
@@ -320,8 +353,13 @@ def plan(dose: float, budget: float) -> Event:
     )
 
 
+def answered(value: str) -> PromptAnswered:
+    return PromptAnswered(prompt_id="flip-check", value=value, by="operator")
+
+
 ALARM = Alerted(level=Level.ALARM, text="stage stuck")
 REFUSED_FLIP = (PhaseStarted(phase=Phase.FLIP), *script.flip_refused())
+OVERRIDDEN = (*REFUSED_FLIP, answered("override"), PhaseFinished(phase=Phase.FLIP))
 
 VERDICTS: tuple[tuple[str, Iterable[Event], Verdict, str], ...] = (
     ("an untouched session", (), Verdict.GOOD, ""),
@@ -367,16 +405,55 @@ VERDICTS: tuple[tuple[str, Iterable[Event], Verdict, str], ...] = (
     ),
     ("an alarm that is over", (ALARM, StateChanged(state=State.RUNNING)), Verdict.GOOD, ""),
     (
-        "a refused flip",
+        "a refused flip, asked what to do",
         REFUSED_FLIP,
+        Verdict.STOP_AT_END,
+        "retake-image or back-to-flip: same side up, turned by 4 degrees in the plane",
+    ),
+    (
+        "a refused flip, the grid being flipped again",
+        (*REFUSED_FLIP, answered("back-to-flip"), PromptOpened(prompt=script.FLIP_PROMPT)),
+        Verdict.STOP_AT_END,
+        "B is blocked: same side up, turned by 4 degrees in the plane",
+    ),
+    (
+        "a refused flip, mended",
+        (*REFUSED_FLIP, answered("retake-image"), *script.flipped()),
+        Verdict.GOOD,
+        "",
+    ),
+    (
+        "a refused flip, stopped for",
+        (*REFUSED_FLIP, StateChanged(state=State.FAILED, reason="flip: same side up")),
         Verdict.STOP_NOW,
-        "same side up, turned by 4 degrees in the plane",
+        "flip: same side up",
     ),
     (
         "a refused flip, overridden",
-        (*REFUSED_FLIP, PhaseFinished(phase=Phase.FLIP)),
+        OVERRIDDEN,
+        Verdict.STOP_AT_END,
+        "flip check overridden: same side up, turned by 4 degrees in the plane",
+    ),
+    (
+        "a refused flip, overridden, and B recorded badly",
+        (*OVERRIDDEN, *(frame(i, "dim", series="B") for i in range(3))),
+        Verdict.STOP_NOW,
+        "the last 3 frames are dim",
+    ),
+    (
+        "a refused flip, overridden, and B merged all the same",
+        (
+            *OVERRIDDEN,
+            Counted(which="fused", n=70, n_low=60, n_high=80, tilts_used=9, live=False),
+        ),
         Verdict.GOOD,
         "",
+    ),
+    (
+        "a refused flip, overridden, and the merge refused",
+        (*OVERRIDDEN, ProcessingFailed(job="fuse", reason="B is A again", refused=True)),
+        Verdict.STOP_NOW,
+        "B is A again",
     ),
     (
         "processing failed",
@@ -417,6 +494,20 @@ VERDICTS: tuple[tuple[str, Iterable[Event], Verdict, str], ...] = (
 def test_verdict(events: Iterable[Event], verdict: Verdict, reason: str) -> None:
     judgement = judge(status_after(*events))
     assert (judgement.verdict, judgement.reason) == (verdict, reason)
+
+
+@pytest.mark.parametrize(
+    ("events", "told"),
+    [
+        pytest.param((), "0 behind", id="nothing recorded"),
+        pytest.param((frame(0), judged(0, 0.5)), "0 behind", id="none"),
+        pytest.param((frame(0),), "1 behind", id="one, recorded this moment"),
+        pytest.param((frame(0), frame(1, planned=7)), "2 behind (4 s)", id="two, 2 s each"),
+        pytest.param((frame(0), frame(1, left_s=0.0)), "2 behind", id="at the series' end"),
+    ],
+)
+def test_behind_in_words(events: tuple[Event, ...], told: str) -> None:
+    assert behind(status_after(*events)) == told
 
 
 @pytest.mark.parametrize(

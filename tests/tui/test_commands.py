@@ -222,7 +222,7 @@ class Over:
 OVER = (
     Over("stop, thought better of", "x", "Stop the session", ("escape",)),
     Over("stop, chosen", "x", "Stop the session", ("enter",), (StopWhen.AFTER_TILT,)),
-    Over("help", "question_mark", "detach: the session goes on", ("q",)),
+    Over("help", "question_mark", "leave the screen: the session goes on", ("q",)),
     Over("the log", "l", "event log", ("escape",)),
     Over("the palette", "ctrl+p", "Search for commands", ("escape",)),
 )

@@ -10,6 +10,7 @@ from datetime import datetime, timedelta, tzinfo
 from itertools import chain
 
 import pytest
+from textual.binding import Binding
 from textual.pilot import Pilot
 
 from controller.events import (
@@ -26,6 +27,7 @@ from controller.events import (
 )
 from controller.tui import main_screen
 from controller.tui.app import SessionApp
+from controller.tui.help import PAGES
 from controller.tui.messages import PictureArrived, RecordsArrived, StatusArrived, View
 from tests.support import scripted_session as script
 from tests.tui.support import FOLDER, drive, lines, post, post_pictures, shown
@@ -149,7 +151,15 @@ PHASES: dict[str, tuple[list[Event], tuple[str, ...]]] = {
     ),
     "flip refused": (
         [*upto_flip(), *script.flip_refused()],
-        ("✗ REFUSED", "same side up", "0.83", "■ STOP NOW", "override", "flip-check"),
+        (
+            "✗ REFUSED",
+            "same side up",
+            "0.83",
+            "▲ STOP AT END",
+            "▲ retake-image or back-to-flip: same side up",
+            "override",
+            "flip-check",
+        ),
     ),
     "flip accepted": (
         [*upto_flip(), *list(script.flipped())[:-1]],
@@ -278,7 +288,7 @@ def test_nothing_is_told_by_colour_alone(monkeypatch: pytest.MonkeyPatch) -> Non
         window_frame = {"#ff5f57", "#febc2e", "#28c840", "#c5c8c6"}
         colours = set(re.findall(r"#[0-9a-f]{6}", drawing)) - window_frame
         assert {c for c in colours if len({c[1:3], c[3:5], c[5:7]}) > 1} == set()
-        for sign in ("✓pre", "[ flip ]", "✗ REFUSED", "■ STOP NOW", "■ same side up, turned"):
+        for sign in ("✓pre", "[ flip ]", "✗ REFUSED", "▲ STOP AT END", "▲ retake-image or"):
             assert sign in text
 
     drive(body)
@@ -426,10 +436,59 @@ def test_the_log_is_narrowed_down_by_what_is_typed() -> None:
 
 
 @pytest.mark.parametrize("key", ["question_mark", "f1"])
-def test_help(key: str) -> None:
+def test_help_can_be_read_to_its_end_on_a_small_screen(key: str) -> None:
     async def body(app: SessionApp, pilot: Pilot[None]) -> None:
         await pilot.press(key)
         await pilot.pause()
-        assert "detach: the session goes on" in shown(app)
+        seen = shown(app)
+        for _ in range(6):
+            await pilot.press("pagedown")
+            await pilot.pause(0.05)
+            seen += shown(app)
+        words = [word for rows in PAGES.values() for word, _ in rows]
+        assert [word for word in words if word not in seen] == []
+
+    drive(body)
+
+
+def test_help_explains_every_key() -> None:
+    explained = " ".join(word for word, _ in PAGES["keys"]).replace("?", "question_mark").split()
+    keys = {
+        key
+        for binding in SessionApp.BINDINGS
+        if isinstance(binding, Binding)
+        for key in binding.key.split(",")
+    }
+    assert keys <= set(explained)
+
+
+@pytest.mark.parametrize(
+    ("events", "words"),
+    [
+        pytest.param(
+            upto_a41(),
+            ("behind", "beam", "counts", "dose", "shift", "residual", "particles", "±", "GOOD"),
+            id="series",
+        ),
+        pytest.param(
+            [script.started(FOLDER), *script.preflight(), *script.shower()],
+            ("this angle", "size", "drift"),
+            id="shower",
+        ),
+        pytest.param(
+            [*upto_flip(), *script.flipped()],
+            ("flipped", "same side up", "runner-up", "turned", "seat"),
+            id="flip",
+        ),
+    ],
+)
+def test_help_explains_what_is_on_the_screen(events: list[Event], words: tuple[str, ...]) -> None:
+    explained = " ".join(word for rows in PAGES.values() for word, _ in rows)
+
+    async def body(app: SessionApp, pilot: Pilot[None]) -> None:
+        post(app, events)
+        await pilot.pause()
+        assert [word for word in words if word not in shown(app)] == []
+        assert [word for word in words if word not in explained] == []
 
     drive(body)
