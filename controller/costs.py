@@ -66,7 +66,8 @@ def flip_check(protocol: Protocol) -> Cost:
     """Maps of both sides, then all that B's first images take."""
     return Cost(
         (*map_scans(protocol), *check_scans(protocol)),
-        sum(2 * move_s(0.0, tilt, protocol) for tilt in check_tilts_deg(protocol)),
+        sum(2 * move_s(0.0, tilt, protocol) for tilt in check_tilts_deg(protocol))
+        + (LOOK_AFTER_S if protocol.flip.drift_limit_nm_per_s else 0.0),
     )
 
 

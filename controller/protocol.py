@@ -145,6 +145,10 @@ class Flip(Data):
     """Survey maps before and after, by which the assembly is found again on the grid."""
     max_signal_change: Fraction = 0.1
     """Share by which its signal may differ: another gain of the detector, or lost particles."""
+    drift_limit_nm_per_s: NotNegative = 0.5
+    """The grid that was put back is looked at until it drifts no faster; 0: not looked."""
+    drift_within_s: Positive = 900.0
+    """The longest wait for that; then it goes on with a warning."""
     unanswered: Literal["wait", "stop"] = "wait"
     """When nobody answers within `unanswered_after_s`: go on waiting, or end safely."""
     unanswered_after_s: Positive = 7200.0

@@ -233,7 +233,9 @@ def _opened(_: SessionStatus, record: Record, event: PromptOpened) -> Changes:
 
 def _answered(status: SessionStatus, event: PromptAnswered) -> Changes:
     still_open = status.prompt is not None and status.prompt.id != event.prompt_id
-    return {"prompt": status.prompt if still_open else None}
+    # once hands have acted, what was seen of the grid before says nothing any more
+    before = {"checks": (), "flip_check": None} if event.prompt_id == "flip" else {}
+    return {"prompt": status.prompt if still_open else None, **before}
 
 
 def _flip_checked(_: SessionStatus, event: FlipChecked) -> Changes:

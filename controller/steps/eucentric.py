@@ -36,12 +36,22 @@ def carry_out(step: EucentricHeight, context: Context) -> None:
     context.session.enter(StepDone(step_id=step.id, centre=context.column.stage()))
 
 
-def refine_height(context: Context, step_id: str) -> None:
+def refine_height(context: Context, step_id: str) -> float | None:
     """Bring what is in view at 0 degrees to the tilt axis, coarsely and then finely.
 
-    The stage is at 0 degrees afterwards. Where the object is not seen at both tilts its height
-    stays as it is, with a warning.
+    The stage is at 0 degrees afterwards. Returns how far it was moved along z, nm; None where the
+    object was not seen at both tilts: its height then stays as it is, with a warning.
     """
+    moved_nm = _brought_to_the_axis_nm(context, step_id)
+    if moved_nm is not None:
+        text = f"eucentric height: stage moved by {moved_nm:+.0f} nm along z"
+        context.alert(Level.INFO, text, step_id)
+    _turn(context, step_id, 0.0)
+    keep_in_view(context, step_id, "track-after-height")
+    return moved_nm
+
+
+def _brought_to_the_axis_nm(context: Context, step_id: str) -> float | None:
     moved_nm = 0.0
     for tilt_deg in tilts_deg(context.protocol):
         height_nm = _height_nm(context, step_id, tilt_deg)
@@ -50,14 +60,10 @@ def refine_height(context: Context, step_id: str) -> None:
                 f"eucentric height: nothing seen at both {tilt_deg:+g} and {-tilt_deg:+g} degrees"
             )
             context.alert(Level.WARNING, f"{text}: left as it is", step_id)
-            break
+            return None
         moved_nm -= height_nm
         _raise(context, step_id, -height_nm)
-    else:
-        text = f"eucentric height: stage moved by {moved_nm:+.0f} nm along z"
-        context.alert(Level.INFO, text, step_id)
-    _turn(context, step_id, 0.0)
-    keep_in_view(context, step_id, "track-after-height")
+    return moved_nm
 
 
 def tilts_deg(protocol: Protocol) -> tuple[float, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from controller.events import FlipChecked
+from controller.events import Checked, FlipChecked
 from controller.microscope.interface import Frame, FrameInfo, ScanSettings
 from controller.protocol import Flip, Protocol
 from controller.steps.context import Context
@@ -10,7 +10,7 @@ from controller.steps.eucentric import refine_height
 from controller.steps.focus import focus_on_specimen
 from controller.steps.maps import go_to, map_scans, survey_after, survey_middle
 from controller.steps.scan_check import look_at_scan
-from controller.steps.settling import settle
+from controller.steps.settling import await_rest
 from controller.steps.sighting import sight
 from controller.steps.tracking import WIDE, keep_in_view, limit_px, low_dose_scan, shoot
 from processing.errors import ProcessingError
@@ -32,11 +32,12 @@ def check_tilts_deg(protocol: Protocol) -> tuple[float, ...]:
 def check_scans(protocol: Protocol) -> tuple[ScanSettings, ...]:
     """Exposures of a check in which nothing goes wrong: for the scan, to centre, at each tilt."""
     shots = 1 + len(check_tilts_deg(protocol))
+    looks = 2 if protocol.flip.drift_limit_nm_per_s else 0
     wide = low_dose_scan(protocol, WIDE)
     return (
         *(wide,) * SHOTS_OF_THE_SCAN,
         *map_scans(protocol),
-        *(low_dose_scan(protocol),) * shots,
+        *(low_dose_scan(protocol),) * (shots + looks),
     )
 
 
@@ -66,13 +67,30 @@ def check_flip(context: Context, step_id: str) -> FlipChecked:
 
 
 def bring_into_place(context: Context, step_id: str) -> None:
-    """Have what is in view in the middle, on the tilt axis and in focus, as far as is wanted."""
+    """Have what is in view in the middle, at rest, on the tilt axis and in focus, as is wanted."""
+    protocol = context.protocol
     keep_in_view(context, step_id, "look")
-    settle(context, step_id)
-    if context.protocol.eucentric.enabled:
-        refine_height(context, step_id)
-    if context.protocol.focus.before_series:
-        focus_on_specimen(context, step_id)
+    context.column.wait(protocol.tracking.settle_s)
+    if protocol.flip.drift_limit_nm_per_s:
+        context.publish(_at_rest(context, step_id))
+    if protocol.eucentric.enabled:
+        moved_nm = refine_height(context, step_id)
+        detail = "not found: as it was" if moved_nm is None else f"stage moved {moved_nm:+.0f} nm"
+        context.publish(Checked(name="height", ok=moved_nm is not None, detail=detail))
+    if protocol.focus.before_series:
+        found = focus_on_specimen(context, step_id)
+        detail = "not found: as it was" if found is None else f"at {found.at:+.0f} nm"
+        context.publish(Checked(name="focus", ok=found is not None, detail=detail))
+
+
+def _at_rest(context: Context, step_id: str) -> Checked:
+    flip = context.protocol.flip
+    drift = await_rest(context, step_id, flip.drift_limit_nm_per_s, flip.drift_within_s)
+    return Checked(
+        name="drift",
+        ok=drift.nm_per_s <= flip.drift_limit_nm_per_s,
+        detail=f"{drift.nm_per_s:.2f} nm/s, limit {flip.drift_limit_nm_per_s:g}",
+    )
 
 
 def _likeness(check: FlipChecked) -> float:

@@ -47,10 +47,10 @@ def carry_out(step: Focus, context: Context) -> None:
     context.session.enter(StepDone(step_id=step.id, centre=context.column.stage()))
 
 
-def focus_on_specimen(context: Context, step_id: str) -> None:
+def focus_on_specimen(context: Context, step_id: str) -> Peak | None:
     """Focus on what is in view, at 0 degrees; compare with the area beside it where it is used.
 
-    Leaves the defocus as it was, with a warning, where no focus is found.
+    Leaves the defocus as it was, with a warning, and returns None where no focus is found.
     """
     _remember(context, step_id)
     found = _search(context, step_id, "track-focus", (COARSE, FINE))
@@ -62,6 +62,7 @@ def focus_on_specimen(context: Context, step_id: str) -> None:
         beside_nm = beside.at - found.at if beside is not None else 0.0
     _set(context, step_id, found.at if found is not None else None, beside_nm)
     _tell(context, step_id, found)
+    return found
 
 
 def focus_beside(context: Context, step_id: str) -> None:

@@ -30,15 +30,19 @@ class Drift:
 
 
 def settle(context: Context, step_id: str) -> None:
-    """Let the stage settle; with a drift limit, go on looking until it is met.
-
-    A specimen that never stops drifting is waited for as long as the protocol allows; then a
-    warning is all there is.
-    """
+    """Let the stage settle; with a drift limit, go on looking until it is met."""
     tracking = context.protocol.tracking
     context.column.wait(tracking.settle_s)
-    if not tracking.drift_limit_nm_per_s:
-        return
+    if tracking.drift_limit_nm_per_s:
+        await_rest(context, step_id, tracking.drift_limit_nm_per_s, tracking.drift_within_s)
+
+
+def await_rest(context: Context, step_id: str, limit_nm_per_s: float, within_s: float) -> Drift:
+    """Look at low dose until what is in view drifts no faster than the limit; return the last look.
+
+    A specimen that never stops drifting is waited for as long as is allowed; then a warning is
+    all there is.
+    """
     before = shoot(context, step_id, "track-drift-0")
     started_s, looks = before.info.started_s, 0
     while True:
@@ -46,16 +50,16 @@ def settle(context: Context, step_id: str) -> None:
         context.column.wait(LOOK_AFTER_S)
         looks += 1
         now = shoot(context, step_id, f"track-drift-{looks}")
-        rate = drift_between(before, now).nm_per_s
-        if rate <= tracking.drift_limit_nm_per_s:
-            return
-        if now.info.started_s - started_s >= tracking.drift_within_s:
+        drift = drift_between(before, now)
+        if drift.nm_per_s <= limit_nm_per_s:
+            return drift
+        if now.info.started_s - started_s >= within_s:
             text = (
-                f"still drifts by {rate:.2f} nm/s after {tracking.drift_within_s:g} s, "
-                f"more than {tracking.drift_limit_nm_per_s:g}: going on"
+                f"still drifts by {drift.nm_per_s:.2f} nm/s after {within_s:g} s, "
+                f"more than {limit_nm_per_s:g}: going on"
             )
             context.alert(Level.WARNING, text, step_id)
-            return
+            return drift
         before = now
 
 
