@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rich.text import Text
 
-from controller.events import Level, Phase, State
+from controller.events import Level, Phase, Prompt, State
 from controller.service import words
 from controller.service.status import PhaseState, SessionStatus, Verdict
 from controller.service.verdict import judge
@@ -33,7 +33,11 @@ def state_line(status: SessionStatus, width: int, *, read_only: bool = False) ->
     """What the engine is doing and why; the verdict at the right end."""
     verdict = judge(status).verdict
     sign = Text(f" {VERDICT_MARKS[verdict]} {verdict.value} ", VERDICT_STYLES[verdict])
-    doing = Text.assemble(f" {STATE_MARKS[status.state]} ", _doing(status, read_only))
+    state = status.state.value
+    lead = f" {STATE_MARKS[status.state]} {state}"
+    room = width - sign.cell_len - 1 - len(lead)
+    doing = Text(lead + _doing(status, room, read_only))
+    doing.stylize("bold", 3, len(lead))
     return _with_sign(doing, sign, width)
 
 
@@ -48,38 +52,44 @@ def _with_sign(line: Text, sign: Text, width: int) -> Text:
     return line.append_text(sign)
 
 
-def _doing(status: SessionStatus, read_only: bool) -> Text:
-    state = status.state.value
+def _doing(status: SessionStatus, room: int, read_only: bool) -> str:
+    """What is said after the state."""
     if status.prompt is not None:
-        prompt = status.prompt
-        here = "" if read_only else "a answers · "
-        command = words.answer_command(prompt, prompt.choices[0])
-        return Text.assemble((state, "bold"), f" {prompt.title} · {here}{command}")
+        return _asking(status.prompt, room, read_only)
     if status.pausing:
-        return Text.assemble((state, "bold"), f" · {words.PAUSING}")
+        return f" · {words.PAUSING}"
+    if status.state is State.FAILED:  # the line below says why
+        return f" · dualtilt resume {status.folder} takes it up again"
     if status.phases[Phase.REPORT] is PhaseState.DONE and status.state is State.FINISHED:
-        return Text.assemble((state, "bold"), f" report in {status.folder}/{status.report or ''}")
-    line = Text(words.state(status.state, status.reason))
-    line.stylize("bold", 0, len(state))
-    return line
+        return f" report in {status.folder}/{status.report or ''}"
+    return words.state(status.state, status.reason).removeprefix(status.state.value)
 
 
-def alert_line(status: SessionStatus) -> Text:
+def _asking(prompt: Prompt, room: int, read_only: bool) -> str:
+    """Title, key and command; as much of it as there is room for."""
+    key = "" if read_only else "a answers · "
+    command = words.answer_command(prompt, prompt.choices[0])
+    ways = (f" {prompt.title} · {key}{command}", f" {prompt.title} · {command}", f" · {command}")
+    return next((way for way in ways if len(way) <= room), ways[-1])
+
+
+def alert_line(status: SessionStatus, width: int) -> Text:
     """The newest alert, or else why the verdict is not good; quiet where there is neither."""
     judgement = judge(status)
-    line = Text(no_wrap=True, overflow="ellipsis")
     newest = status.alerts[-1] if status.alerts else None
     untold = len(status.alerts)
     if judgement.reason and (newest is None or judgement.reason not in newest.alert.text):
         style = VERDICT_STYLES[judgement.verdict]
-        line.append(f" {VERDICT_MARKS[judgement.verdict]} {judgement.reason}", style)
+        line = Text(f" {VERDICT_MARKS[judgement.verdict]} {judgement.reason}", style)
     elif newest is not None:
         alert = newest.alert
         text = f" {words.LEVEL_MARKS[alert.level]} {words.clock(newest.at)} {alert.text}"
-        line.append(text, LEVEL_STYLES[alert.level])
+        line = Text(text, LEVEL_STYLES[alert.level])
         untold -= 1
     else:
         return Text(" no alerts", "dim", no_wrap=True)
     plural = "s" if len(status.alerts) > 1 else ""
     more = f"  ({len(status.alerts)} alert{plural}, l)" if untold else ""
+    line.truncate(width - len(more), overflow="ellipsis")
+    line.no_wrap = True
     return line.append(more, "dim")

@@ -37,10 +37,21 @@ STOP_CHOICES = {
 def _steps(prompt: Prompt) -> Table:
     """What to do; lines that begin with a number hang from it."""
     table = Table.grid(padding=(0, 1))
-    for instruction in prompt.text.splitlines():
+    for instruction in _unfolded(prompt.text):
         number, said = _NUMBERED.match(instruction).groups()  # type: ignore[union-attr]
         table.add_row(Text(number or "·", "dim"), said)
     return table
+
+
+def _unfolded(text: str) -> list[str]:
+    """One instruction each: a line that is indented, or goes on in small letters, is the rest."""
+    instructions: list[str] = []
+    for line in text.splitlines():
+        if instructions and (line[:1].isspace() or line[:1].islower()):
+            instructions[-1] += f" {line.strip()}"
+        else:
+            instructions.append(line)
+    return instructions
 
 
 _NUMBERED = re.compile(r"(\d+\.)?\s*(.*)")
@@ -51,6 +62,9 @@ class PromptDialog(ModalScreen[Answer | None]):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "dismiss(None)", "Later", show=False),
+        # the choices have the focus, and would take them
+        Binding("pagedown", "read(1)", "Read on", show=False, priority=True),
+        Binding("pageup", "read(-1)", "Read back", show=False, priority=True),
     ]
 
     def __init__(self, prompt: Prompt) -> None:
@@ -65,7 +79,7 @@ class PromptDialog(ModalScreen[Answer | None]):
         with Vertical(classes="dialog") as dialog:
             dialog.border_title = f"? {prompt.id}"
             dialog.border_subtitle = " · ".join(filter(None, ("esc later", prompt.unanswered)))
-            yield Static(Text(prompt.title, "bold"))
+            yield Static(id="title")
             with VerticalScroll():
                 yield Static(_steps(prompt))
             yield OptionList(*(Option(choice, id=choice) for choice in prompt.choices))
@@ -79,6 +93,20 @@ class PromptDialog(ModalScreen[Answer | None]):
         dialog.styles.margin = (0, tail_cells(event.size), 3, 0)
         room = event.size.height - LINES_AROUND_BODY - LINES_AROUND_STEPS
         self.query_one(VerticalScroll).styles.max_height = max(3, room - len(self.prompt.choices))
+        self.call_after_refresh(self._show_title)
+
+    def _show_title(self) -> None:
+        """With the way to the rest of the instructions, where they do not all fit."""
+        more = self.query_one(VerticalScroll).max_scroll_y > 0
+        title = Text(self.prompt.title, "bold")
+        self.query_one("#title", Static).update(
+            title.append("  PgDn reads on", "not bold dim") if more else title
+        )
+
+    def action_read(self, pages: int) -> None:
+        """Scroll the instructions."""
+        scroll = self.query_one(VerticalScroll)
+        scroll.scroll_relative(y=pages * max(1, scroll.size.height - 1), animate=False)
 
     def withdraw(self) -> None:
         """Close: the prompt was answered elsewhere."""

@@ -21,7 +21,7 @@ PAGES: dict[str, tuple[tuple[str, str], ...]] = {
         ("space", "pause after the step under way, beam blanked; again: go on"),
         ("x", "stop: after this tilt, at the end of the series, or now"),
         ("r", "record the last tilts again"),
-        ("a", "answer the open prompt; esc puts it off"),
+        ("a", "answer the open prompt; PgDn reads on, esc puts it off"),
         ("v", "next picture: frame, slices of A, B and fused, B - A, A | B expected"),
         ("z", "zoom to one pixel a column, the middle of the picture; again: all of it"),
         ("l", "the log of everything; / filters it"),

@@ -97,7 +97,7 @@ class MainScreen(Screen[None]):
             return  # before the first layout
         self._text(self._rail, rail_of(status, width, read_only=self._read_only))
         self._text(self._state, state_line(status, width, read_only=self._read_only))
-        self._text(self._alert, alert_line(status))
+        self._text(self._alert, alert_line(status, width))
         self._show_side(status)
         self._show_view()
 

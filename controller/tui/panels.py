@@ -7,7 +7,7 @@ from textwrap import wrap
 
 from rich.text import Text
 
-from controller.events import Phase, SeriesName, Which
+from controller.events import Checked, Phase, SeriesName, Which
 from controller.service import words
 from controller.service.status import RESIDUAL_LIMIT_PX, CountStatus, SessionStatus, TiltStatus
 from controller.tui.layout import SIDE_CELLS
@@ -37,7 +37,7 @@ def _line(*parts: str | tuple[str, str]) -> Text:
 
 def _preflight(status: SessionStatus) -> Lines:
     series = [len(status.series[name].planned_tilts_deg) for name in status.series]
-    failed = sum(not check.ok for check in status.checks)
+    failed, n = sum(not check.ok for check in status.checks), len(status.checks)
     return [
         _line(
             (" + ".join(map(str, series)), "bold"),
@@ -50,24 +50,26 @@ def _preflight(status: SessionStatus) -> Lines:
             f" of {words.kilo_dose(status.dose_budget_e_per_A2)} ke/Å²",
         ),
         _line(words.beam(status)),
-        Text(),
+        _line((f"✗ {failed} of {n} checks failed", BAD)) if failed else _line(f"{n} checks good"),
         *_checks(status),
-        Text(),
-        _line((f"✗ {failed} of {len(status.checks)} checks failed", BAD))
-        if failed
-        else _line(f"{len(status.checks)} checks good so far"),
     ]
 
 
 def _checks(status: SessionStatus) -> Lines:
+    """What failed comes first, and in full."""
+    failed = [check for check in status.checks if not check.ok]
+    good = [check for check in status.checks if check.ok]
     return [
-        _line(
-            ("✓ " if check.ok else "✗ ", GOOD if check.ok else BAD),
-            (f"{check.name:<12} ", "bold"),
-            check.detail,
-        )
-        for check in status.checks
+        *(line for check in failed for line in _failed(check)),
+        *(_line(("✓ ", GOOD), (f"{check.name:<12} ", "bold"), check.detail) for check in good),
     ]
+
+
+def _failed(check: Checked) -> Lines:
+    first, *rest = wrap(f"{check.name}: {check.detail}", SIDE_CELLS - 4)
+    said = _line(("✗", BAD), f" {first}")
+    said.stylize("bold", 2, 2 + len(check.name))
+    return [said, *(_line(f"  {part}") for part in rest)]
 
 
 def _shower(status: SessionStatus) -> Lines:

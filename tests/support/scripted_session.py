@@ -51,6 +51,16 @@ PARTICLES = {"A": 7061, "B": 7034, "fused": 7116}
 INTERVAL = {"A": 109, "B": 112, "fused": 5}
 """Half of it: a series by itself does not know what its blurred side hides."""
 
+START_PROMPT = Prompt(
+    id="preflight",
+    title="Ready to start",
+    text="Every check of the column and the session is good.\n"
+    "Object: 165.3 nm across, 12.4 nm off the middle.\n"
+    "Planned: 73 + 74 tilts, 38 minutes, 14473 e/A^2.\n"
+    "`look` takes another shot of 3.4 e/A^2.",
+    choices=("start", "look", "stop"),
+    unanswered="waits for an answer",
+)
 FLIP_PROMPT = Prompt(
     id="flip",
     title="Flip the grid",
@@ -87,17 +97,36 @@ def started(folder: Path) -> SessionStarted:
 
 
 def preflight() -> Iterator[Event]:
-    """The check list; one line is not good."""
+    """The check list, as a good one is."""
     yield PhaseStarted(phase=Phase.PREFLIGHT)
     yield StateChanged(state=State.RUNNING)
-    yield BeamChanged(blanked=True, current_pA=0.0)
-    yield Checked(name="bridge", ok=True, detail="simulator, lease held, 0.4 ms")
-    yield Checked(name="stage", ok=True, detail="-74 to +74 deg within -80 to +80")
-    yield Checked(name="detector", ok=True, detail="512 x 512 at 0.36 nm, 10 us")
-    yield Checked(name="disk", ok=True, detail="241 GB free, 0.2 GB needed")
-    yield Checked(name="write test", ok=True, detail="182 MB/s, durable in 4 ms")
-    yield Checked(name="dose", ok=True, detail="14.5 of 60 ke/Å² planned")
-    yield Checked(name="processing", ok=True, detail="2 CPU threads, no GPU")
+    yield BeamChanged(blanked=True, current_pA=40.0)
+    for name, detail in (
+        ("bridge", "simulator answers"),
+        ("column", "is simulator, wanted simulator"),
+        ("voltage", "300 kV, wanted 300"),
+        ("convergence", "8 mrad, wanted 8"),
+        ("inner collection", "62 mrad, wanted 62"),
+        ("stage range", "tilts -74 to +74, reach -80 to +80 degrees"),
+        ("detector", "512 x 512 px of 0.36 nm"),
+        ("vacuum", "good"),
+        ("valves", "open"),
+        ("stage", "ready"),
+        ("disk", "241.0 GB free, 0.31 GB wanted"),
+        ("write test", "written and read back"),
+        ("processing", "can be imported"),
+        ("dose", "14473 of 60000 e/A^2 planned"),
+    ):
+        yield Checked(name=name, ok=True, detail=detail)
+
+
+def asked_to_start() -> Iterator[Event]:
+    """What is in view, and the open prompt."""
+    yield BeamChanged(blanked=False, current_pA=40.0)
+    yield BeamChanged(blanked=True, current_pA=40.0)
+    yield Checked(name="object", ok=True, detail="165.3 nm across, 12.4 nm off the middle")
+    yield StateChanged(state=State.WAITING, reason=START_PROMPT.title)
+    yield PromptOpened(prompt=START_PROMPT)
 
 
 def shower(angles: int = 5) -> Iterator[Event]:

@@ -14,7 +14,15 @@ import pytest
 from textual.pilot import Pilot
 
 from controller.commands import Answer, StopWhen
-from controller.events import Event, PauseAsked, PromptAnswered, State, StateChanged
+from controller.events import (
+    Event,
+    PauseAsked,
+    Prompt,
+    PromptAnswered,
+    PromptOpened,
+    State,
+    StateChanged,
+)
 from controller.exit_codes import ExitCode
 from controller.service.server import SessionService
 from controller.tui import dialogs
@@ -306,6 +314,38 @@ def test_a_key_pressed_as_the_prompt_appears_answers_nothing(
     assert session.engine.told == []
 
 
+LONG = Prompt(
+    id="flip",
+    title="Flip the grid",
+    text="Seen: all is as it must be.\n"
+    "1. Retract the holder and take the\n   grid out.\n"
+    + "2. Do not hurry, nothing is exposed meanwhile.\n" * 8
+    + "3. Insert it; when all is good\nagain, say done.",
+    choices=("done", "stop"),
+)
+
+
+def test_long_instructions_are_read_on_while_the_choices_have_the_keys(session: Session) -> None:
+    session.publish(*FLIP[:-1], PromptOpened(prompt=LONG))
+
+    async def body(app: SessionApp, pilot: Pilot[None]) -> None:
+        await until_shown(app, pilot, "PgDn reads on")
+        # folded where it was written, and not an instruction of its own
+        assert "1. Retract the holder and take the" in shown(app)
+        assert "·  grid out" not in shown(app) and "say done" not in shown(app)
+        await pilot.press("pagedown", "pagedown")
+        await until_shown(app, pilot, "3. Insert it; when all is good again,")
+        assert "say done" in shown(app) and "Seen: all" not in shown(app)
+        await pilot.press("pageup", "pageup")
+        await until_shown(app, pilot, "Seen: all is as it must be.")
+        await pilot.pause(0.6)
+        await pilot.press("enter")
+        await until(lambda: bool(session.engine.told))
+
+    drive(body, session.app())
+    assert session.engine.told == [Answer(prompt_id="flip", value="done")]
+
+
 def test_a_refused_command_is_told(session: Session) -> None:
     session.engine.refusal = "not in a move"
 
@@ -356,7 +396,7 @@ def test_the_end_is_shown_after_the_process_has_gone(session: Session) -> None:
         session.service.close(ExitCode.SAFETY)
         await until(lambda: app.status.exit_code is ExitCode.SAFETY)
         await pilot.pause()
-        assert "✗ failed: vacuum" in shown(app)
+        assert "■ vacuum" in shown(app)
         again = SessionService(
             session.folder, lambda record: None, session.service.board.records_after(-1, 999, 0)
         )

@@ -16,6 +16,7 @@ from textual.pilot import Pilot
 from controller.events import (
     Advised,
     Alerted,
+    Checked,
     Counted,
     Event,
     Level,
@@ -74,6 +75,16 @@ def upto_flip() -> list[Event]:
     ]
 
 
+OFF_REACH = "tilts -74 to +74, reach -60 to +60 degrees"
+FAILED_CHECK = (
+    Checked(name="stage range", ok=False, detail=OFF_REACH),
+    StateChanged(
+        state=State.FAILED,
+        reason=f"pre-flight: 1 of 14 checks failed: stage range: {OFF_REACH}",
+    ),
+)
+
+
 async def until_seen(app: SessionApp, pilot: Pilot[None], text: str) -> None:
     give_up_s = time.monotonic() + 20.0
     while text not in shown(app):
@@ -84,7 +95,38 @@ async def until_seen(app: SessionApp, pilot: Pilot[None], text: str) -> None:
 PHASES: dict[str, tuple[list[Event], tuple[str, ...]]] = {
     "pre-flight": (
         [script.started(FOLDER), *script.preflight()],
-        ("[ pre ]", "✓ bridge", "✓ write test", "73 + 74 tilts", "37:40", "14.5 of 60 ke/Å²"),
+        (
+            "[ pre ]",
+            "✓ bridge",
+            "✓ dose ",
+            "14 checks good",
+            "73 + 74 tilts",
+            "37:40",
+            "14.5 of 60 ke/Å²",
+        ),
+    ),
+    "pre-flight, a check failed": (
+        [script.started(FOLDER), *script.preflight(), *FAILED_CHECK],
+        (
+            "✗ 1 of 14 checks failed",
+            "✗ stage range: tilts -74 to +74, reach",  # in full, and before the good ones
+            "-60 to +60 degrees",
+            "✓ dose ",
+            "✗ failed · dualtilt resume /data/au-assembly takes it up again",
+            "■ STOP NOW",
+            "■ pre-flight: 1 of 14 checks failed: stage range",
+        ),
+    ),
+    "pre-flight, asked to start": (
+        [script.started(FOLDER), *script.preflight(), *script.asked_to_start()],
+        (
+            "Ready to start",
+            "Object: 165.3 nm across, 12.4 nm off",
+            "Planned: 73 + 74 tilts, 38 minutes",
+            "look ",
+            "$ dualtilt answer preflight start",
+            "waiting Ready to start",
+        ),
     ),
     "shower": (
         [script.started(FOLDER), *script.preflight(), *list(script.shower(4))[:-2]],
@@ -157,6 +199,8 @@ PHASES: dict[str, tuple[list[Event], tuple[str, ...]]] = {
             "0.83",
             "▲ STOP AT END",
             "▲ retake-image or back-to-flip: same side up",
+            "? waiting · dualtilt answer flip-check retake-image ",
+            "(1 alert, l)",
             "override",
             "flip-check",
         ),
