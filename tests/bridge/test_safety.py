@@ -52,6 +52,8 @@ def test_abort_in_a_move_of_the_simulator_in_real_time(private_folder: Path) -> 
         with ThreadPoolExecutor(1) as threads:
             move = threads.submit(microscope.move_stage, "m", StagePosition(alpha_deg=70))
             wait_until(lambda: microscope.status().busy, "the move begins")
+            microscope.blank()
+            assert microscope.status().busy  # blanking did not wait for the move
             microscope.make_safe("the operator's choice")
             with pytest.raises(AbortedError):
                 move.result()

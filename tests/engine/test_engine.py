@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,11 +17,13 @@ from controller.commands import Answer, StopWhen
 from controller.engine import Engine
 from controller.errors import UsageError
 from controller.events import (
+    Checked,
     Event,
     FrameRecorded,
     Phase,
     PhaseFinished,
     PhaseStarted,
+    PreviewReady,
     PromptAnswered,
     PromptOpened,
     ReportWritten,
@@ -30,6 +33,7 @@ from controller.events import (
 )
 from controller.exit_codes import ExitCode
 from controller.processing_jobs import Job, JobOutcome
+from tests.support.fake_microscope import FakeMicroscope
 from tests.support.small_session import PROTOCOL, TILTS_A, TILTS_B, FakeJobs, Run, open_session
 
 
@@ -244,18 +248,75 @@ def test_stop_at_the_flip_ends_the_session_and_asks_again_when_resumed(tmp_path:
     assert [event.prompt.id for event in again.of(PromptOpened)] == ["flip"]
 
 
-def test_nobody_answers_and_the_policy_is_to_stop(tmp_path: Path) -> None:
-    protocol = PROTOCOL.replace("unanswered_after_s = 2.0", "unanswered_after_s = 0.1")
-    run = Run(open_session(tmp_path / "s", protocol), answers=[])
-    lit: list[bool] = []
-    run.on_event = lambda event, engine: (
-        lit.append(not run.microscope.blanked) if isinstance(event, PromptOpened) else None
-    )
+@dataclass(frozen=True)
+class Unanswered:
+    """A prompt, and the event before it at which somebody lets the beam through by hand."""
+
+    prompt: str
+    lit_at: type[Event]
+    tilts: list[float]
+
+
+UNANSWERED = [
+    Unanswered("preflight", PreviewReady, []),
+    Unanswered("flip", Checked, TILTS_A),
+]
+POLICY = PROTOCOL.replace("unanswered_after_s = 2.0", "unanswered_after_s = 0.3")
+
+
+@dataclass
+class Watch:
+    """What is seen of a beam that somebody lets through just before a prompt opens."""
+
+    case: Unanswered
+    microscope: FakeMicroscope
+    let_through: int = 0
+    blanked: list[bool] = field(default_factory=list)
+    """When the prompt opened, and when it was answered."""
+    at_s: list[float] = field(default_factory=list)
+    exposures: list[int] = field(default_factory=list)
+
+    def __call__(self, event: Event, engine: Engine) -> None:
+        if isinstance(event, self.case.lit_at):
+            self.microscope.blanked = False
+            self.let_through += 1
+        if isinstance(event, PromptOpened | PromptAnswered):
+            self.blanked.append(self.microscope.blanked)
+            self.at_s.append(time.monotonic())
+            self.exposures.append(self.microscope.exposures)
+
+
+@pytest.mark.parametrize("case", UNANSWERED, ids=lambda case: case.prompt)
+def test_nobody_answers_and_the_policy_is_to_stop(tmp_path: Path, case: Unanswered) -> None:
+    asks = f"ask_before_start = {str(case.prompt == 'preflight').lower()}\n"
+    run = Run(open_session(tmp_path / "s", asks + POLICY), answers=[])
+    run.on_event = watch = Watch(case, run.microscope)
     assert run.go() is ExitCode.INTERRUPTED
+    assert [event.prompt.id for event in run.of(PromptOpened)] == [case.prompt]
     assert [(e.value, e.by) for e in run.of(PromptAnswered)] == [("stop", "policy")]
-    assert lit == [False]  # nor while it was waited for
+    assert watch.let_through and watch.blanked == [True, True]
+    opened_s, answered_s = watch.at_s
+    assert answered_s - opened_s >= 0.3
+    assert states(run)[-1] is State.STOPPED
     assert run.microscope.blanked
-    assert len(mrcfile.read(tmp_path / "s" / "A.mrc")) == len(TILTS_A)
+    assert "make-safe" in [name for name, _ in run.microscope.log]
+    assert watch.exposures == [run.microscope.exposures] * 2
+    assert tilts(tmp_path / "s", "A") == case.tilts
+
+
+def test_nobody_answers_and_the_policy_is_to_wait(tmp_path: Path) -> None:
+    protocol = POLICY.replace('unanswered = "stop"', 'unanswered = "wait"')
+    run = Run(open_session(tmp_path / "s", protocol), answers=[])
+    late = Answer(prompt_id="flip", value="done")
+
+    def answer_late(event: Event, engine: Engine) -> None:
+        if isinstance(event, PromptOpened):
+            threading.Timer(0.6, engine.answer, [late]).start()
+
+    run.on_event = answer_late
+    assert run.go() is ExitCode.OK
+    assert [(e.value, e.by) for e in run.of(PromptAnswered)] == [("done", "operator")]
+    assert tilts(tmp_path / "s", "B") == TILTS_B
 
 
 # -- ends -----------------------------------------------------------------------------------

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from controller.engine import Engine
 from controller.events import Alerted, Event, FrameRecorded, Level, State, StateChanged
 from controller.exit_codes import ExitCode
 from controller.microscope.interface import StageError, StagePosition
@@ -193,24 +194,36 @@ def test_a_stage_that_refuses_once_is_told_again(tmp_path: Path) -> None:
 
 def test_a_stuck_stage_pauses_the_session_blanked(tmp_path: Path) -> None:
     microscope = FakeMicroscope()
+    told: list[str] = []
 
-    def refuse(action: str, request_id: str) -> None:
+    def stick(action: str, request_id: str) -> None:
         if action == "move" and "/A-002/" in request_id:
+            told.append(request_id)
+            microscope.blanked = False  # at the worst of times
             raise StageError("the stage is stuck at -10.0 degrees")
 
-    microscope.fault = refuse
+    microscope.fault = stick
     run = Run(open_session(tmp_path / "s"), microscope)
-    blanked: list[bool] = []
+    seen: list[tuple[bool, int]] = []
 
-    def free(event: Event, engine: object) -> None:
+    def free(event: Event, engine: Engine) -> None:
         if isinstance(event, StateChanged) and event.state is State.PAUSED:
-            blanked.append(microscope.blanked)
             microscope.fault = lambda action, request_id: None
-        go_on_when_paused(event, run)
+            seen.append((microscope.blanked, microscope.exposures))
+            threading.Timer(0.3, go_on).start()
+
+    def go_on() -> None:
+        seen.append((microscope.blanked, microscope.exposures))
+        run.engine.go_on()
 
     run.on_event = free
     assert run.go() is ExitCode.OK
-    assert blanked == [True]
+    assert len(told) == 2  # once more before anybody is asked
+    (why,) = [e.reason for e in run.of(StateChanged) if e.state is State.PAUSED]
+    assert why.startswith("A-002: ") and "the stage is stuck" in why
+    assert "went on by itself" not in [e.reason for e in run.of(StateChanged)]
+    at_first, at_last = seen
+    assert at_first == at_last and at_first[0]
     assert len(run.of(FrameRecorded)) == 9
 
 

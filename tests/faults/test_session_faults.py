@@ -30,20 +30,30 @@ def tilts(path: Path, series: str) -> list[float]:
 
 
 class SlowStage(FakeMicroscope):
-    """Hangs in one move until it is told to stop; `stop_error` is what it then says."""
+    """Hangs in one move, the beam on, until it is told to stop; `stop_error` is what it then says.
+
+    Attributes
+    ----------
+    blanked_first
+        Whether the beam was blanked when the stage was stopped, in the move.
+    """
 
     def __init__(self, stop_error: Exception | None = None) -> None:
         super().__init__()
         self.moving, self.stopped = threading.Event(), threading.Event()
+        self.blanked_first: bool | None = None
         self._stop_error = stop_error
 
     def move_stage(self, request_id: str, target: StagePosition) -> StagePosition:
         if "A-002/" in request_id:
+            self.blanked = False
             self.moving.set()
             assert self.stopped.wait(10)
         return super().move_stage(request_id, target)
 
     def stop_stage(self) -> None:
+        if self.blanked_first is None:
+            self.blanked_first = self.blanked
         self.stopped.set()
         if self._stop_error is not None:
             raise self._stop_error
@@ -68,12 +78,16 @@ def test_abort_in_a_move_ends_the_session_blanked(tmp_path: Path, presses: list[
     thread = threading.Thread(target=lambda: codes.append(run.go()))
     thread.start()
     assert stage.moving.wait(10)
+    exposures = stage.exposures
+    assert not stage.blanked
     for when in presses:
         run.engine.stop(when)
     thread.join(10)
     assert codes == [ExitCode.INTERRUPTED]
+    assert stage.blanked_first
     assert run.of(StateChanged)[-1].state is State.STOPPED
     assert stage.blanked
+    assert stage.exposures == exposures
     assert len(run.of(FrameRecorded)) == 2
 
 
