@@ -77,7 +77,8 @@ def _make_certs(args: argparse.Namespace) -> int:
         address = BridgeAddress(host=args.host, port=args.port, certs=Path())
         connection = ConnectionFile(address=address)
         write_privately(session_folder / "bridge.json", connection.model_dump_json())
-    print(f"{bridge_folder} stays here; carry {session_folder} to the session's machine, privately")
+    print(f"{bridge_folder} is for the bridge's machine, {session_folder} for the session's")
+    print("carry the one that belongs elsewhere there by hand, then delete it here")
     return ExitCode.OK
 
 
