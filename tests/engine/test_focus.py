@@ -1,4 +1,4 @@
-"""Eucentric height and focus, on the simulator: what is wrong at first is right afterwards."""
+"""Eucentric height, focus, rest, on the simulator: what is wrong at first is right afterwards."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 
 from controller.cli.plan import describe
 from controller.commands import StopWhen
-from controller.events import Alerted, FlipChecked, FrameRecorded, Level, PromptOpened
+from controller.events import Alerted, Checked, FlipChecked, FrameRecorded, Level, PromptOpened
 from controller.exit_codes import ExitCode
 from controller.microscope.interface import Microscope
 from controller.plan import make_plan
@@ -44,6 +44,10 @@ step_deg = 10.0
 BEFORE = "[focus]\nbefore_series = true\n"
 DURING = BEFORE + "every_deg = 20.0\n"
 HEIGHT = "[eucentric]\nenabled = true\n"
+
+
+STILL = {"eucentric_error_nm": 0.0, "jitter_nm": 0.0, "backlash_nm": 0.0, "tilt_error_deg": 0.0}
+"""A stage that goes where it is told."""
 
 
 def twin(world: Path | None = None, **sections: dict[str, Any]) -> SimulatedMicroscope:
@@ -113,8 +117,7 @@ def test_the_film_lies_further_off_along_the_beam_at_a_high_tilt(tmp_path: Path)
     """27 nm over the specimen's middle at 0 degrees, 54 at 60; the beam is on the film there."""
     specimen = {"flattening": 0.0, "assembly_diameter_nm": 60.0, "packing": "disordered"}
     strays = {"stray_particles_per_um2": 1500.0, "other_assemblies_nm": []}
-    still = {"eucentric_error_nm": 0.0, "jitter_nm": 0.0, "backlash_nm": 0.0, "tilt_error_deg": 0.0}
-    microscope = twin(specimen={**specimen, **strays}, stage=still)
+    microscope = twin(specimen={**specimen, **strays}, stage=STILL)
     steep = DURING.replace("20.0", "60.0") + "[series_a]\nstart_deg = -60.0\nstop_deg = 60.0\n"
     run = series_a(tmp_path / "s", steep + "step_deg = 30.0\n", microscope)
     last = run.session.ledger.focus
@@ -175,6 +178,25 @@ def test_b_is_eucentric_and_in_focus_before_it_is_compared(tmp_path: Path) -> No
     mounted_nm = float(load_world(world).mount.place(np.zeros((1, 3)))[0, 2])
     assert abs(mounted_nm) > 40.0  # else nothing had to be done
     assert microscope.status().stage.z_nm == pytest.approx(-mounted_nm, abs=20.0)
+
+
+DRIFTS = {
+    "soon at rest": ("drift_limit_nm_per_s = 0.2", [True]),
+    "never so quiet": ("drift_limit_nm_per_s = 1e-6\ndrift_within_s = 10", [False]),
+    "not looked at": ("drift_limit_nm_per_s = 0", []),
+}
+
+
+@pytest.mark.parametrize("name", DRIFTS)
+def test_a_grid_that_was_put_back_comes_to_rest_first(tmp_path: Path, name: str) -> None:
+    flip, at_rest = DRIFTS[name]
+    session = open_session(tmp_path / "s", f"{PROTOCOL}[flip]\n{flip}\n")
+    run = Run(session, twin(stage=STILL))  # type: ignore[arg-type]
+    run.on_event = stop_on(FlipChecked, StopWhen.NOW)
+    run.go()
+    assert [check.ok for check in run.of(Checked) if check.name == "drift"] == at_rest
+    warned = [alert.level for alert in told(run, "still drifts by")]
+    assert warned == [Level.WARNING for ok in at_rest if not ok]
 
 
 PLANNED = {
