@@ -52,6 +52,10 @@ dwell_us = 5.0
 [shower]
 duration_s = 100.0
 tilts_deg = [0.0]
+[eucentric]
+enabled = true
+[focus]
+before_series = true
 [series_a]
 start_deg = -70.0
 stop_deg = 74.0
