@@ -215,7 +215,7 @@ def retake_dialog(recorded: int) -> ChoiceDialog:
     said = {str(n): f"the last {n} tilts" if n > 1 else "the last tilt" for n in counts}
     return ChoiceDialog(
         title="Record again",
-        text="After the step under way, or after a pause;\nthe dose is spent again.",
+        text="After the step under way or a pause;\nthe dose is spent again.",
         choices=said,
         command="dualtilt retake --tilts",
         way_out="esc records nothing again",
