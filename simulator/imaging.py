@@ -63,7 +63,7 @@ def expose(
     at the tilt of that moment; tilting does not change which line that is.
     """
     centres_nm = scene.particles.centres_nm
-    along_nm = centres_nm[:, 1] + start.y_nm
+    along_nm = centres_nm[:, 1] + start.y_nm + start.seen_nm[1]
     shares = np.clip(along_nm / (scan.height_px * scan.pixel_nm) + 0.5, 0.0, 1.0)
     seen = stage.tilted_on_the_way(centres_nm, start, end, shares)
     seen[:, 2] -= scene.focus_nm

@@ -139,9 +139,10 @@ class _Recorder:
         t = np.deg2rad(alpha_deg)
         held = Pose(
             alpha_deg=alpha_deg,
-            x_nm=shift[0] - centre[0] * np.cos(t) - centre[2] * np.sin(t),
-            y_nm=shift[1] - centre[1],
-            z_nm=0.0,
+            seen_nm=(
+                shift[0] - centre[0] * np.cos(t) - centre[2] * np.sin(t),
+                shift[1] - centre[1],
+            ),
         )
         share = imaging.expose(scene, held, held, self.scan, settings, self.rng)
         beam = detector.electrons_per_pixel(self.current_pA, self.scan.dwell_us)

@@ -1,8 +1,9 @@
 """The goniometer: what it reports, where it really is, and how long it takes.
 
-x and y shift the specimen in the image, at every tilt; z is the height over the tilt axis and
-tilts with the holder. Reported positions are the ones asked for; the truth differs by an error
-of the tilt, a lateral jump with each tilt, backlash, and a drift that decays after each move.
+x and y move the grid in its own plane and z along its normal: all three tilt with the holder, so
+that what lies on the tilt axis stays there. Reported positions are the ones asked for; the truth
+differs by an error of the tilt, a lateral jump with each tilt, backlash, and a drift that decays
+after each move.
 """
 
 from __future__ import annotations
@@ -42,9 +43,12 @@ class Pose:
     """Where the holder really is at one moment."""
 
     alpha_deg: float
-    x_nm: float
-    y_nm: float
-    z_nm: float
+    x_nm: float = 0.0
+    y_nm: float = 0.0
+    z_nm: float = 0.0
+    """Along the axes of the holder, which tilt."""
+    seen_nm: tuple[float, float] = (0.0, 0.0)
+    """What the goniometer's errors and drift shift the image by, (u, v)."""
 
 
 def check_limits(target: StagePosition, limits: StageLimits) -> None:
@@ -122,15 +126,13 @@ def pose(truth: StageTruth, time_s: float, settings: StageSettings) -> Pose:
     told = truth.reported
     return Pose(
         alpha_deg=told.alpha_deg + truth.tilt_error_deg + truth.lag[0] * settings.backlash_deg,
-        x_nm=told.x_nm
-        + truth.jump_nm[0]
-        + truth.lag[1] * settings.backlash_nm
-        - truth.drift_nm[0] * left,
-        y_nm=told.y_nm
-        + truth.jump_nm[1]
-        + truth.lag[2] * settings.backlash_nm
-        - truth.drift_nm[1] * left,
+        x_nm=told.x_nm + truth.lag[1] * settings.backlash_nm,
+        y_nm=told.y_nm + truth.lag[2] * settings.backlash_nm,
         z_nm=told.z_nm,
+        seen_nm=(
+            truth.jump_nm[0] - truth.drift_nm[0] * left,
+            truth.jump_nm[1] - truth.drift_nm[1] * left,
+        ),
     )
 
 
@@ -142,7 +144,13 @@ def tilted(points_nm: Array, where: Pose) -> Array:
 def tilted_on_the_way(points_nm: Array, start: Pose, end: Pose, shares: Array) -> Array:
     """Bring each holder point under the beam after its own share [n] of the way."""
     t = np.deg2rad(start.alpha_deg + shares * (end.alpha_deg - start.alpha_deg))
-    x, y, z = points_nm[:, 0], points_nm[:, 1], points_nm[:, 2] + start.z_nm
-    u = x * np.cos(t) + z * np.sin(t) + start.x_nm + shares * (end.x_nm - start.x_nm)
-    v = y + start.y_nm + shares * (end.y_nm - start.y_nm)
+    moved_nm = np.array([start.x_nm, start.y_nm, start.z_nm])
+    on_the_way_nm = np.array([end.x_nm, end.y_nm, end.z_nm]) - moved_nm
+    x, y, z = (points_nm + moved_nm + shares[:, None] * on_the_way_nm).T
+    u_nm, v_nm = (
+        begun + shares * (ended - begun)
+        for begun, ended in zip(start.seen_nm, end.seen_nm, strict=True)
+    )
+    u = x * np.cos(t) + z * np.sin(t) + u_nm
+    v = y + v_nm
     return np.column_stack([u, v, z * np.cos(t) - x * np.sin(t)])

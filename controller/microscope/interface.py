@@ -5,7 +5,9 @@ contract test class holds them all to it. This module is all the simulator may i
 controller, and it runs on the old, lean PC beside a column: numpy and pydantic, nothing else.
 
 Conventions: right-handed frame; y is the tilt axis and an image's row index runs along +y; x is
-the column index; z points towards the electron source at 0 degrees. Units are in the names.
+the column index; z points towards the electron source at 0 degrees. The stage's x, y and z move the
+specimen along its own axes, which tilt with the holder: of a move along x an image shows cos alpha.
+Units are in the names.
 Times are the microscope's own clock, which is virtual on the simulator.
 """
 

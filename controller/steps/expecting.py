@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from controller.events import SeriesName
 from controller.microscope.interface import StagePosition
+from controller.steps.aiming import aimed_at
 from controller.steps.context import Context
 from controller.steps.prediction import Place, predict
 from controller.steps.tracking import limit_px
@@ -69,6 +70,5 @@ def _known(context: Context, series: SeriesName) -> Iterator[Place]:
     for frame in context.session.ledger.frames[series]:
         if frame.offset_px is None or frame.verdict not in SHOWING:
             continue
-        y_px, x_px = frame.offset_px
-        stage, pixel_nm = frame.info.stage, frame.info.scan.pixel_nm
-        yield Place(stage.alpha_deg, stage.x_nm - x_px * pixel_nm, stage.y_nm - y_px * pixel_nm)
+        there = aimed_at(frame.info.stage, frame.offset_px, frame.info.scan.pixel_nm)
+        yield Place(there.alpha_deg, there.x_nm, there.y_nm)

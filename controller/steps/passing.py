@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 from controller.events import SeriesName
 from controller.microscope.interface import Frame, StageError, StagePosition
+from controller.steps.aiming import apart_nm
 from controller.steps.context import Context
 from controller.steps.expecting import follow
 from controller.steps.going import SHORT_DEG, go_to
@@ -68,7 +68,7 @@ def _stay_on(
     """Shift the stage where the object would be too far from the middle; it does not tilt back."""
     if centre is None or not context.protocol.tracking.enabled:
         return
-    off_nm = math.hypot(centre.x_nm - stage.x_nm, centre.y_nm - stage.y_nm)
+    off_nm = apart_nm(centre, stage, stage.alpha_deg)
     if off_nm > CLOSE_ENOUGH * limit_px(context.protocol) * context.protocol.scan.pixel_nm:
         place = {"x_nm": centre.x_nm, "y_nm": centre.y_nm}
         context.column.move(step_id, stage.model_copy(update=place))

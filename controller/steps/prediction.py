@@ -1,8 +1,8 @@
 """Where the object will be at the next tilt, from where it was at its neighbours; pure.
 
-An object off the tilt axis swings across it as x cos t + z sin t, and the stage drifts: both are
-straight lines over a few tilts. What scatters about the line is the stage's own jitter, which no
-prediction takes away but which tells how good one can be.
+An object off the tilt axis swings across it in the image as x cos t + z sin t, and the stage
+drifts: both are straight lines over a few tilts. What scatters about the line is the stage's own
+jitter, which no prediction takes away but which tells how good one can be.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+
+from controller.steps.aiming import foreshortening
 
 NEIGHBOURS = 10
 """Tilts, nearest in angle, that a prediction goes by."""
@@ -57,13 +59,17 @@ def predict(known: Sequence[Place], alpha_deg: float, smallest_nm: float) -> Pre
     """
     if len(known) < LEAST_KNOWN:
         return None
+    shown = foreshortening(alpha_deg)
     near = sorted(known, key=lambda place: abs(place.alpha_deg - alpha_deg))[:NEIGHBOURS]
     tilts = np.array([place.alpha_deg for place in near])
     (x_nm, x_error), (y_nm, y_error) = (
         _continued(tilts, np.array(values), alpha_deg, smallest_nm)
-        for values in ([place.x_nm for place in near], [place.y_nm for place in near])
+        for values in (
+            [place.x_nm * foreshortening(place.alpha_deg) for place in near],
+            [place.y_nm for place in near],
+        )
     )
-    return Prediction(Place(alpha_deg, x_nm, y_nm), SURE * math.hypot(x_error, y_error))
+    return Prediction(Place(alpha_deg, x_nm / shown, y_nm), SURE * math.hypot(x_error, y_error))
 
 
 def _continued(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from controller.events import Level
 from controller.microscope.interface import Frame, ScanSettings, StagePosition
 from controller.protocol import Protocol
+from controller.steps.aiming import aimed_at
 from controller.steps.context import Context
 from controller.steps.sighting import Sighting, sight
 
@@ -82,15 +83,6 @@ def find_again(context: Context, step_id: str, purpose: str) -> None:
 def bring_to_the_middle(
     context: Context, step_id: str, sighting: Sighting, pixel_nm: float
 ) -> StagePosition:
-    """Correct the stage: its x and y shift the specimen in the image, at every tilt."""
-    stage = context.column.stage()
-    y_px, x_px = sighting.offset_px
-    return context.column.move(
-        step_id,
-        StagePosition(
-            alpha_deg=stage.alpha_deg,
-            x_nm=stage.x_nm - x_px * pixel_nm,
-            y_nm=stage.y_nm - y_px * pixel_nm,
-            z_nm=stage.z_nm,
-        ),
-    )
+    """Correct the stage at the tilt it is at."""
+    target = aimed_at(context.column.stage(), sighting.offset_px, pixel_nm)
+    return context.column.move(step_id, target)

@@ -132,10 +132,8 @@ class Line:
 
 
 def swinging(x_nm: float, z_nm: float, tilts: list[float]) -> list[Place]:
-    return [
-        Place(t, -x_nm * math.cos(math.radians(t)) - z_nm * math.sin(math.radians(t)), 0.5 * t)
-        for t in tilts
-    ]
+    """In the plane that tilts: -x cos t - z sin t in the image."""
+    return [Place(t, -x_nm - z_nm * math.tan(math.radians(t)), 0.5 * t) for t in tilts]
 
 
 LINES = [
@@ -143,7 +141,7 @@ LINES = [
         "off the axis by 100 nm",
         swinging(20.0, 100.0, [0.0, 2.0, 4.0, 6.0, 8.0, 10.0]),
         12.0,
-        (-20.0 * math.cos(0.2094) - 100.0 * math.sin(0.2094), 6.0),
+        (-20.0 - 100.0 * math.tan(0.2094), 6.0),
         3.0,
     ),
     Line(

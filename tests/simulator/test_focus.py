@@ -44,8 +44,8 @@ def sharpest(microscope: SimulatedMicroscope, focus_nm: list[float]) -> float:
         pytest.param({"optics": {"focus_error_nm": 200.0}}, StagePosition(), -200.0, id="operator"),
         pytest.param({}, StagePosition(z_nm=200.0), 200.0, id="specimen raised"),
         pytest.param(
-            {"stage": {"eucentric_error_nm": 200.0}}, StagePosition(alpha_deg=60.0), 100.0,
-            id="height turns with the tilt",
+            {"stage": {"eucentric_error_nm": 100.0}}, StagePosition(alpha_deg=60.0), 200.0,
+            id="brought back to the middle in the tilted plane",
         ),
     ],
 )  # fmt: skip
@@ -54,7 +54,7 @@ def test_the_image_is_sharp_where_the_focus_is_at_the_specimen(
 ) -> None:
     microscope = twin(**sections)
     if stage.alpha_deg:  # off the axis by its height: keep it in view
-        stage = stage.model_copy(update={"x_nm": -200.0 * np.sin(np.deg2rad(stage.alpha_deg))})
+        stage = stage.model_copy(update={"x_nm": -100.0 * np.tan(np.deg2rad(stage.alpha_deg))})
     microscope.move_stage("there", stage)
     focus_nm = [-200.0, -100.0, 0.0, 100.0, 200.0]
     assert sharpest(microscope, focus_nm) == expected_nm

@@ -69,15 +69,24 @@ def test_flipped_points_project_as_the_mirror_image_at_the_opposite_tilt() -> No
     a = in_holder(grid, sizes, as_loaded(told)).centres_nm
     flipped = remount(told, grid.places_nm, Hands.FLIPPED, np.random.default_rng(0))
     b = in_holder(grid, sizes, flipped).centres_nm
-    at_minus = stage.tilted(a, Pose(-40.0, 0.0, 0.0, 0.0))
-    at_plus = stage.tilted(b, Pose(40.0, 0.0, 0.0, 0.0))
+    at_minus = stage.tilted(a, Pose(-40.0))
+    at_plus = stage.tilted(b, Pose(40.0))
     np.testing.assert_allclose(at_plus[:, :2], at_minus[:, :2] * [1.0, -1.0], atol=1e-9)
     np.testing.assert_allclose(at_plus[:, 2], -at_minus[:, 2], atol=1e-9)
 
 
 def test_tilt_moves_what_is_high_towards_plus_x() -> None:
-    seen = stage.tilted(np.array([[0.0, 5.0, 10.0]]), Pose(30.0, 1.0, 2.0, 0.0))
+    seen = stage.tilted(np.array([[0.0, 5.0, 10.0]]), Pose(30.0, seen_nm=(1.0, 2.0)))
     np.testing.assert_allclose(seen, [[6.0, 7.0, 10.0 * np.cos(np.pi / 6)]])
+
+
+def test_what_was_brought_onto_the_tilt_axis_stays_there_at_every_tilt() -> None:
+    off_axis = np.array([[700.0, 0.0, -40.0]])
+    for alpha_deg in (-74.0, 0.0, 60.0):
+        seen = stage.tilted(off_axis, Pose(alpha_deg, x_nm=-700.0, z_nm=40.0))
+        np.testing.assert_allclose(seen, 0.0, atol=1e-9)
+    shown = stage.tilted(np.zeros((1, 3)), Pose(60.0, x_nm=10.0))
+    np.testing.assert_allclose(shown[0, 0], 5.0)
 
 
 @pytest.mark.parametrize(
@@ -128,7 +137,7 @@ def test_drift_decays_after_a_move() -> None:
 
     def off(after_s: float) -> float:
         where = stage.pose(truth, 10.0 + after_s, told)
-        return float(np.hypot(where.x_nm, where.y_nm))
+        return float(np.hypot(*where.seen_nm))
 
     assert [off(s) for s in (0.0, 10.0, 100.0)] == pytest.approx([6.0, 6.0 / np.e, 0.0], abs=1e-3)
 

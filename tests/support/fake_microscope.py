@@ -174,7 +174,8 @@ class FakeMicroscope:
         y, x = np.mgrid[: scan.height_px, : scan.width_px]
         middle = ((scan.height_px - 1) / 2, (scan.width_px - 1) / 2)
         v = (y - middle[0]) * scan.pixel_nm - self.stage.y_nm - self.drift_nm[1]
-        u = (x - middle[1]) * scan.pixel_nm - self.stage.x_nm - self.drift_nm[0]
+        across_nm = self.stage.x_nm * np.cos(np.deg2rad(self.stage.alpha_deg))
+        u = (x - middle[1]) * scan.pixel_nm - across_nm - self.drift_nm[0]
         u, v = u / self.size, v / self.size
         disc = np.hypot(u, v) < OBJECT_RADIUS_NM
         signal = disc * (500.0 + self._grain(u, v)) * self.gain * scan.dwell_us / USUAL_DWELL_US
