@@ -253,7 +253,7 @@ class Advised(Data):
 
     kind: Literal["advised"] = "advised"
     series: SeriesName
-    topic: Literal["retake", "convergence", "blurred-side"]
+    topic: Literal["retake", "convergence", "blurred-side", "fit"]
     text: str
     ok: bool
     """False where somebody may want to act."""

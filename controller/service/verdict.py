@@ -62,6 +62,11 @@ def _merge_refused(status: SessionStatus) -> str:
     return next((failed.reason for failed in status.failures if failed.refused), "")
 
 
+def _does_not_fit(status: SessionStatus) -> str:
+    about = (advised for advised in status.advice if advised.topic == "fit" and not advised.ok)
+    return next((advised.text for advised in about), "") if status.phase is Phase.B else ""
+
+
 def _over_budget(status: SessionStatus) -> str:
     budget = status.dose_budget_e_per_A2
     return "dose budget used up" if 0 < budget <= status.dose_e_per_A2 else ""
@@ -106,6 +111,7 @@ def _recent(status: SessionStatus) -> tuple[TiltStatus, ...]:
 _RULES: tuple[tuple[Verdict, Callable[[SessionStatus], str]], ...] = (
     (Verdict.STOP_NOW, _failed),
     (Verdict.STOP_NOW, _merge_refused),
+    (Verdict.STOP_NOW, _does_not_fit),
     (Verdict.STOP_NOW, _over_budget),
     (Verdict.STOP_NOW, _alarm),
     (Verdict.STOP_NOW, _bad_frames),

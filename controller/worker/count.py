@@ -38,6 +38,8 @@ SETTLED_SHARE = 0.01
 """Of the count: if no more is to come, more tilts are spent on something else."""
 ENOUGH_FOR_BLUR_DEG = 90.0
 """Tilts over less than this know too little of the side where the beam leaves."""
+ENOUGH_TO_FIT_DEG = 75.0
+"""Tilts of B over less than this may be refused though they are of A's object."""
 BLURRED_SHARE = 0.25
 """Of the diameter: a beam as wide as that, where it leaves, hides particles there."""
 
@@ -144,11 +146,21 @@ class CountedSeries:
             return
         progress = self._alive(upto)
         fused = fused_so_far(self._a, found.result, self._settings, progress=progress)
-        if fused is not None:
+        if fused is None:
+            self._doubt_the_fit(found, used)
+        else:
             count = widened(fused.detection.count, self._fused or self._a.detection.count)
             self._fused = fused.detection.count
             tilts, diameter_nm = self._a.summary.tilts + used, found.result.diameter.value
             self._say(counted("fused", count, tilts, diameter_nm, live=True))
+            self._say(Advised(series="B", topic="fit", text="B fits A", ok=True))
+
+    def _doubt_the_fit(self, found: CountSoFar, used: int) -> None:
+        """Say that B cannot be brought onto A, once it has angles enough to be expected to."""
+        if np.ptp(found.result.aligned.angles_deg) < ENOUGH_TO_FIT_DEG:
+            return
+        text = f"B does not fit A after {used} tilts: is it the same object, flipped?"
+        self._say(Advised(series="B", topic="fit", text=text, ok=False))
 
     def _say(self, event: Event) -> None:
         self._report(Said(event=event))

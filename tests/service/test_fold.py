@@ -357,6 +357,7 @@ def answered(value: str) -> PromptAnswered:
     return PromptAnswered(prompt_id="flip-check", value=value, by="operator")
 
 
+DOUBT = advised("B", "fit")
 ALARM = Alerted(level=Level.ALARM, text="stage stuck")
 REFUSED_FLIP = (PhaseStarted(phase=Phase.FLIP), *script.flip_refused())
 OVERRIDDEN = (*REFUSED_FLIP, answered("override"), PhaseFinished(phase=Phase.FLIP))
@@ -395,6 +396,13 @@ VERDICTS: tuple[tuple[str, Iterable[Event], Verdict, str], ...] = (
         (plan(1100.0, 1000.0), frame(0, dose_e_per_A2=10.0)),
         Verdict.STOP_AT_END,
         "the plan needs more dose than its budget",
+    ),
+    ("B does not fit A", (PhaseStarted(phase=Phase.B), DOUBT), Verdict.STOP_NOW, "why"),
+    (
+        "B fits A after all",
+        (PhaseStarted(phase=Phase.B), DOUBT, DOUBT.model_copy(update={"ok": True})),
+        Verdict.GOOD,
+        "",
     ),
     ("an alarm", (ALARM,), Verdict.STOP_NOW, "stage stuck"),
     (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import time
 import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,7 +13,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from controller.events import Counted, Event, PreviewReady, ProcessingFailed, ProcessingProgressed
+from controller.events import (
+    Advised,
+    Counted,
+    Event,
+    PreviewReady,
+    ProcessingFailed,
+    ProcessingProgressed,
+)
 from controller.processing_jobs import Job
 from controller.protocol import Protocol
 from controller.report.write import write_report
@@ -144,3 +152,22 @@ def test_what_fails_is_told_in_one_line(
     assert case.said in outcome.reason and "\n" not in outcome.reason
     failure = [event for event in events if isinstance(event, ProcessingFailed)][-1]
     assert failure.reason == outcome.reason and failure.refused is case.refused
+
+
+@pytest.mark.parametrize("fits", [True, False], ids=["its other side", "not flipped"])
+def test_a_growing_b_is_held_against_a(session: Path, tmp_path: Path, fits: bool) -> None:
+    folder = tmp_path / "session"
+    shutil.copytree(session, folder)
+    if not fits:
+        other_side_up(folder)
+    with worker(folder) as (supervisor, events):
+        supervisor.submit(Job.A)
+        assert supervisor.wait(Job.A, WAIT_S) is not None
+        for index in range(36):
+            supervisor.frame_recorded("B", index)
+        deadline_s = time.monotonic() + WAIT_S
+        while not (told := [e for e in events if isinstance(e, Advised) and e.topic == "fit"]):
+            assert time.monotonic() < deadline_s
+            time.sleep(0.05)
+    assert [advised.ok for advised in told] == [fits]
+    assert ("does not fit A" in told[0].text) is not fits
