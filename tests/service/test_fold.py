@@ -1,8 +1,8 @@
-"""Events folded into status, and the verdict on it: tables of named cases."""
+"""Events folded into status, a table of named cases."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import get_args
@@ -10,13 +10,10 @@ from typing import get_args
 import pytest
 
 from controller.events import (
-    Advised,
     Alerted,
     BeamChanged,
     Checked,
-    Counted,
     Event,
-    FrameRecorded,
     Level,
     PauseAsked,
     Phase,
@@ -27,54 +24,14 @@ from controller.events import (
     ProcessingProgressed,
     PromptAnswered,
     PromptOpened,
-    Record,
-    SeriesName,
     State,
     StateChanged,
-    TiltJudged,
 )
-from controller.microscope.interface import StagePosition
 from controller.service.fold import fold
-from controller.service.status import ALERTS_KEPT, PhaseState, SessionStatus, Verdict
-from controller.service.verdict import judge
-from controller.service.words import behind, mark, tell
+from controller.service.status import ALERTS_KEPT, PhaseState, SessionStatus
+from controller.service.words import tell
 from tests.support import scripted_session as script
-
-
-def status_after(*events: Event) -> SessionStatus:
-    status = SessionStatus()
-    for record in script.records(iter(events)):
-        status = fold(status, record)
-    return status
-
-
-def frame(index: int, verdict: str = "ok", **changes: object) -> FrameRecorded:
-    given = {
-        "series": "A",
-        "index": index,
-        "planned": 73,
-        "alpha_deg": -70.0 + 2 * index,
-        "stage": StagePosition(),
-        "mean_counts": 400.0,
-        "shift_px": (3.0, 4.0),
-        "verdict": verdict,
-        "retakes": 0,
-        "dose_e_per_A2": 100.0 * (index + 1),
-        "left_s": 10.0,
-    }
-    return FrameRecorded.model_validate({**given, **changes})
-
-
-def judged(index: int, residual_px: float) -> TiltJudged:
-    return TiltJudged(series="A", index=index, residual_px=residual_px, shift_px=(0.3, 0.4))
-
-
-def advised(series: SeriesName, topic: str, text: str = "why", index: int | None = None) -> Advised:
-    return Advised(series=series, topic=topic, text=text, ok=False, index=index)  # type: ignore[arg-type]
-
-
-def count(n: int, tilts: int, live: bool = True) -> Counted:
-    return Counted(which="A", n=n, n_low=n - 9, n_high=n + 9, tilts_used=tilts, live=live)
+from tests.support.folded import advised, count, frame, judged, status_after
 
 
 @dataclass(frozen=True)
@@ -345,210 +302,3 @@ def test_a_record_seen_twice_counts_once() -> None:
 def test_status_survives_its_journey() -> None:
     status = status_after(*script.whole(Path("/x")))
     assert SessionStatus.model_validate_json(status.model_dump_json()) == status
-
-
-def plan(dose: float, budget: float) -> Event:
-    return script.started(Path("/x")).model_copy(
-        update={"planned_dose_e_per_A2": dose, "dose_budget_e_per_A2": budget}
-    )
-
-
-def answered(value: str) -> PromptAnswered:
-    return PromptAnswered(prompt_id="flip-check", value=value, by="operator")
-
-
-DOUBT = advised("B", "fit")
-ALARM = Alerted(level=Level.ALARM, text="stage stuck")
-REFUSED_FLIP = (PhaseStarted(phase=Phase.FLIP), *script.flip_refused())
-OVERRIDDEN = (*REFUSED_FLIP, answered("override"), PhaseFinished(phase=Phase.FLIP))
-
-VERDICTS: tuple[tuple[str, Iterable[Event], Verdict, str], ...] = (
-    ("an untouched session", (), Verdict.GOOD, ""),
-    ("a whole good session", tuple(script.whole(Path("/x"))), Verdict.GOOD, ""),
-    ("two bad frames", (frame(0, "dim"), frame(1, "dim")), Verdict.GOOD, ""),
-    (
-        "three bad frames",
-        (frame(0, "dim"), frame(1, "dim"), frame(2, "dim")),
-        Verdict.STOP_NOW,
-        "the last 3 frames are dim",
-    ),
-    (
-        "bad frames that are over",
-        (frame(0, "dim"), frame(1, "dim"), frame(2, "dim"), frame(3)),
-        Verdict.GOOD,
-        "",
-    ),
-    (
-        "residuals above the limit",
-        (*(frame(i) for i in range(3)), *(judged(i, 1.5) for i in range(3))),
-        Verdict.STOP_AT_END,
-        "residual above 1 px for 3 tilts",
-    ),
-    ("one residual above the limit", (frame(0), judged(0, 1.5)), Verdict.GOOD, ""),
-    (
-        "the dose is spent",
-        (plan(900.0, 1000.0), frame(0, dose_e_per_A2=1000.0)),
-        Verdict.STOP_NOW,
-        "dose budget used up",
-    ),
-    (
-        "the plan costs more than there is",
-        (plan(1100.0, 1000.0), frame(0, dose_e_per_A2=10.0)),
-        Verdict.STOP_AT_END,
-        "the plan needs more dose than its budget",
-    ),
-    ("B does not fit A", (PhaseStarted(phase=Phase.B), DOUBT), Verdict.STOP_NOW, "why"),
-    (
-        "B fits A after all",
-        (PhaseStarted(phase=Phase.B), DOUBT, DOUBT.model_copy(update={"ok": True})),
-        Verdict.GOOD,
-        "",
-    ),
-    ("an alarm", (ALARM,), Verdict.STOP_NOW, "stage stuck"),
-    (
-        "a warning after the alarm does not hide it",
-        (ALARM, Alerted(level=Level.WARNING, text="slow")),
-        Verdict.STOP_NOW,
-        "stage stuck",
-    ),
-    ("an alarm that is over", (ALARM, StateChanged(state=State.RUNNING)), Verdict.GOOD, ""),
-    (
-        "a refused flip, asked what to do",
-        REFUSED_FLIP,
-        Verdict.STOP_AT_END,
-        "retake-image or back-to-flip: same side up, turned by 4 degrees in the plane",
-    ),
-    (
-        "a refused flip, the grid being flipped again",
-        (*REFUSED_FLIP, answered("back-to-flip"), PromptOpened(prompt=script.FLIP_PROMPT)),
-        Verdict.STOP_AT_END,
-        "B is blocked: same side up, turned by 4 degrees in the plane",
-    ),
-    (
-        "a refused flip, mended",
-        (*REFUSED_FLIP, answered("retake-image"), *script.flipped()),
-        Verdict.GOOD,
-        "",
-    ),
-    (
-        "a refused flip, stopped for",
-        (*REFUSED_FLIP, StateChanged(state=State.FAILED, reason="flip: same side up")),
-        Verdict.STOP_NOW,
-        "flip: same side up",
-    ),
-    (
-        "a refused flip, overridden",
-        OVERRIDDEN,
-        Verdict.STOP_AT_END,
-        "flip check overridden: same side up, turned by 4 degrees in the plane",
-    ),
-    (
-        "a refused flip, overridden, and B recorded badly",
-        (*OVERRIDDEN, *(frame(i, "dim", series="B") for i in range(3))),
-        Verdict.STOP_NOW,
-        "the last 3 frames are dim",
-    ),
-    (
-        "a refused flip, overridden, and B merged all the same",
-        (
-            *OVERRIDDEN,
-            Counted(which="fused", n=70, n_low=60, n_high=80, tilts_used=9, live=False),
-        ),
-        Verdict.GOOD,
-        "",
-    ),
-    (
-        "a refused flip, overridden, and the merge refused",
-        (*OVERRIDDEN, ProcessingFailed(job="fuse", reason="B is A again", refused=True)),
-        Verdict.STOP_NOW,
-        "B is A again",
-    ),
-    (
-        "processing failed",
-        (ProcessingFailed(job="A", reason="no memory"),),
-        Verdict.STOP_AT_END,
-        "processing A failed: no memory",
-    ),
-    (
-        "live processing failed, the final count came",
-        (ProcessingFailed(job="live-A", reason="killed"), count(300, 73, live=False)),
-        Verdict.GOOD,
-        "",
-    ),
-    (
-        "live processing failed, the live count came before",
-        (count(300, 73), ProcessingFailed(job="live-A", reason="killed")),
-        Verdict.STOP_AT_END,
-        "processing live-A failed: killed",
-    ),
-    (
-        "the merge was refused",
-        (ProcessingFailed(job="fuse", reason="B is another object", refused=True),),
-        Verdict.STOP_NOW,
-        "B is another object",
-    ),
-    (
-        "failed",
-        (StateChanged(state=State.FAILED, reason="vacuum"),),
-        Verdict.STOP_NOW,
-        "vacuum",
-    ),
-)
-
-
-@pytest.mark.parametrize(
-    ("events", "verdict", "reason"), [case[1:] for case in VERDICTS], ids=[c[0] for c in VERDICTS]
-)
-def test_verdict(events: Iterable[Event], verdict: Verdict, reason: str) -> None:
-    judgement = judge(status_after(*events))
-    assert (judgement.verdict, judgement.reason) == (verdict, reason)
-
-
-@pytest.mark.parametrize(
-    ("events", "told"),
-    [
-        pytest.param((), "0 behind", id="nothing recorded"),
-        pytest.param((frame(0), judged(0, 0.5)), "0 behind", id="none"),
-        pytest.param((frame(0),), "1 behind", id="one, recorded this moment"),
-        pytest.param((frame(0), frame(1, planned=7)), "2 behind (4 s)", id="two, 2 s each"),
-        pytest.param((frame(0), frame(1, left_s=0.0)), "2 behind", id="at the series' end"),
-    ],
-)
-def test_behind_in_words(events: tuple[Event, ...], told: str) -> None:
-    assert behind(status_after(*events)) == told
-
-
-@pytest.mark.parametrize(
-    ("event", "sign", "line"),
-    [
-        (frame(40), "", "A#41/73 +10.0°  counts 400  shift 5.0 px  dose 4.1 ke/Å²  ok"),
-        (Alerted(level=Level.WARNING, text="slow", where="A-036"), "!", "slow (A-036)"),
-        (ALARM, "!!", "stage stuck"),
-        (count(5830, 40), "", "particles A: 5830 ± 9 after 40 tilts"),
-        (
-            Counted(which="A", n=50, n_low=20, n_high=55, tilts_used=9, live=False),
-            "",
-            "particles A: 50 (20–55)",
-        ),
-        (
-            PromptOpened(prompt=script.FLIP_PROMPT),
-            "?",
-            "Flip the grid: dualtilt answer flip done | stop",
-        ),
-        (
-            PromptAnswered(prompt_id="flip-check", value="override", reason="seen", by="operator"),
-            "?",
-            "flip-check answered override by operator: seen",
-        ),
-        (
-            ProcessingFailed(job="fuse", reason="B is A", refused=True),
-            "!!",
-            "fuse refused: B is A",
-        ),
-        (Checked(name="disk", ok=False, detail="full"), "!", "✗ disk: full"),
-    ],
-    ids=lambda value: value if isinstance(value, str) else type(value).__name__,
-)
-def test_in_words(event: Event, sign: str, line: str) -> None:
-    record = Record(seq=0, at="2026-01-22T19:02:11+01:00", event=event)
-    assert (mark(record), tell(record)) == (sign, line)

@@ -1,0 +1,72 @@
+"""Status and events in words."""
+
+from __future__ import annotations
+
+import pytest
+
+from controller.events import (
+    Alerted,
+    Checked,
+    Counted,
+    Event,
+    Level,
+    ProcessingFailed,
+    PromptAnswered,
+    PromptOpened,
+    Record,
+)
+from controller.service.words import behind, mark, tell
+from tests.support import scripted_session as script
+from tests.support.folded import count, frame, judged, status_after
+
+ALARM = Alerted(level=Level.ALARM, text="stage stuck")
+
+
+@pytest.mark.parametrize(
+    ("events", "told"),
+    [
+        pytest.param((), "0 behind", id="nothing recorded"),
+        pytest.param((frame(0), judged(0, 0.5)), "0 behind", id="none"),
+        pytest.param((frame(0),), "1 behind", id="one, recorded this moment"),
+        pytest.param((frame(0), frame(1, planned=7)), "2 behind (4 s)", id="two, 2 s each"),
+        pytest.param((frame(0), frame(1, left_s=0.0)), "2 behind", id="at the series' end"),
+    ],
+)
+def test_behind_in_words(events: tuple[Event, ...], told: str) -> None:
+    assert behind(status_after(*events)) == told
+
+
+@pytest.mark.parametrize(
+    ("event", "sign", "line"),
+    [
+        (frame(40), "", "A#41/73 +10.0°  counts 400  shift 5.0 px  dose 4.1 ke/Å²  ok"),
+        (Alerted(level=Level.WARNING, text="slow", where="A-036"), "!", "slow (A-036)"),
+        (ALARM, "!!", "stage stuck"),
+        (count(5830, 40), "", "particles A: 5830 ± 9 after 40 tilts"),
+        (
+            Counted(which="A", n=50, n_low=20, n_high=55, tilts_used=9, live=False),
+            "",
+            "particles A: 50 (20–55)",
+        ),
+        (
+            PromptOpened(prompt=script.FLIP_PROMPT),
+            "?",
+            "Flip the grid: dualtilt answer flip done | stop",
+        ),
+        (
+            PromptAnswered(prompt_id="flip-check", value="override", reason="seen", by="operator"),
+            "?",
+            "flip-check answered override by operator: seen",
+        ),
+        (
+            ProcessingFailed(job="fuse", reason="B is A", refused=True),
+            "!!",
+            "fuse refused: B is A",
+        ),
+        (Checked(name="disk", ok=False, detail="full"), "!", "✗ disk: full"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else type(value).__name__,
+)
+def test_in_words(event: Event, sign: str, line: str) -> None:
+    record = Record(seq=0, at="2026-01-22T19:02:11+01:00", event=event)
+    assert (mark(record), tell(record)) == (sign, line)

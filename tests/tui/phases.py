@@ -1,0 +1,206 @@
+"""Sessions as far as each phase, and what the screen shows of it at 80 x 24."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from itertools import chain
+
+from controller.events import (
+    Advised,
+    Checked,
+    Counted,
+    Event,
+    Phase,
+    PhaseStarted,
+    State,
+    StateChanged,
+)
+from tests.support import scripted_session as script
+from tests.tui.support import FOLDER
+
+UP_TO_A: tuple[Callable[[], Iterator[Event]], ...] = (script.preflight, script.shower)
+
+
+BEGUN = PhaseStarted(phase=Phase.A)
+LIVE_WORD = (
+    Advised(series="A", topic="convergence", text="of the other series", ok=False),
+    Advised(series="B", topic="blurred-side", text="neither side is blurred " * 5, ok=True),
+    Advised(
+        series="B",
+        topic="convergence",
+        text="count not settled: the last 34 tilts would change it by +210",
+        ok=False,
+    ),
+    Advised(
+        series="B",
+        topic="retake",
+        text="#12 at -52.0°: blurred; take it again",
+        ok=False,
+        index=11,
+    ),
+    Counted(which="fused", n=6900, n_low=6840, n_high=6960, tilts_used=113, live=True),
+)
+
+
+def upto_a41() -> list[Event]:
+    return [
+        script.started(FOLDER),
+        *chain.from_iterable(part() for part in UP_TO_A),
+        *script.series("A", 41),
+    ]
+
+
+def upto_flip() -> list[Event]:
+    return [
+        script.started(FOLDER),
+        *chain.from_iterable(part() for part in UP_TO_A),
+        *script.series("A"),
+        *script.reconstructed("A"),
+        *script.flip(),
+    ]
+
+
+OFF_REACH = "tilts -74 to +74, reach -60 to +60 degrees"
+FAILED_CHECK = (
+    Checked(name="stage range", ok=False, detail=OFF_REACH),
+    StateChanged(
+        state=State.FAILED,
+        reason=f"pre-flight: 1 of 14 checks failed: stage range: {OFF_REACH}",
+    ),
+)
+
+
+PHASES: dict[str, tuple[list[Event], tuple[str, ...]]] = {
+    "pre-flight": (
+        [script.started(FOLDER), *script.preflight()],
+        (
+            "[ pre ]",
+            "✓ bridge",
+            "✓ dose ",
+            "14 checks good",
+            "73 + 74 tilts",
+            "37:40",
+            "14.5 of 60 ke/Å²",
+        ),
+    ),
+    "pre-flight, a check failed": (
+        [script.started(FOLDER), *script.preflight(), *FAILED_CHECK],
+        (
+            "✗ 1 of 14 checks failed",
+            "✗ stage range: tilts -74 to +74, reach",  # in full, and before the good ones
+            "-60 to +60 degrees",
+            "✓ dose ",
+            "✗ failed · dualtilt resume /data/au-assembly takes it up again",
+            "■ STOP NOW",
+            "■ pre-flight: 1 of 14 checks failed: stage range",
+        ),
+    ),
+    "pre-flight, asked to start": (
+        [script.started(FOLDER), *script.preflight(), *script.asked_to_start()],
+        (
+            "Ready to start",
+            "Object: 165.3 nm across, 12.4 nm off",
+            "Planned: 73 + 74 tilts, 38 minutes",
+            "look ",
+            "$ dualtilt answer preflight start",
+            "waiting Ready to start",
+        ),
+    ),
+    "shower": (
+        [script.started(FOLDER), *script.preflight(), *list(script.shower(4))[:-2]],
+        (
+            "✓pre",
+            "[ shower ]",
+            "+30°  4 of 5   this angle 0:00",
+            "whole shower 1:00  █████████▋··",
+            "beam ON 40 pA",
+            "dose 4.3 of 14.5 ke/Å²",
+            "size 166.1 nm   -0.6% at +0°",
+            "drift 0.5 nm, 0.0086 nm/s at +0°",
+            "size/nm vs time",
+            "dose/(ke/Å²) vs time",
+        ),
+    ),
+    "series A": (
+        upto_a41(),
+        (
+            "[ A 41/73 ]",
+            "SIM",
+            "+10.0° 56%  left 2:30  0 behind",
+            "beam ON 70 pA",
+            "dose 8.2 of 14.5 ke/Å²",
+            "residual 0.54 px ok",
+            "particles 6669 ± 132   d 6.3 nm",
+            "residual/px vs tilt ╌ limit 1",
+            "particles vs tilts used",
+            "✓ GOOD",
+            "A#37 shift 4.1 px > 4.0: retaken",
+            "Pause",
+            "Detach",
+        ),
+    ),
+    "series A, nothing seen yet": (
+        [script.started(FOLDER), *chain.from_iterable(part() for part in UP_TO_A), BEGUN],
+        ("[ A 0/73 ]", "particles not counted yet", "nothing yet"),
+    ),
+    "series B, with advice": (
+        [*upto_flip(), *script.flipped(), *script.series("B", 40), *LIVE_WORD],
+        (
+            "[ B 40/74 ]",
+            "! #12 at -52.0°: blurred; take it again",
+            "! count not settled: the last 34 tilts",
+            "  would change it by +210",
+            "fused     6900 ± 60",
+            "residual/px vs tilt",
+            "particles vs tilts used  A B fused",
+        ),
+    ),
+    "flip": (
+        upto_flip(),
+        (
+            "[ flip ]",
+            "beam blanked 70 pA",
+            "✓ beam blanked",
+            "Flip the grid",
+            "1. Retract the holder",
+            "done",
+            "$ dualtilt answer flip done",
+            "? waiting",
+            "| B expected",
+        ),
+    ),
+    "flip refused": (
+        [*upto_flip(), *script.flip_refused()],
+        (
+            "✗ REFUSED",
+            "same side up",
+            "0.83",
+            "▲ STOP AT END",
+            "▲ retake-image or back-to-flip: same side up",
+            "? waiting · dualtilt answer flip-check retake-image ",
+            "(1 alert, l)",
+            "override",
+            "flip-check",
+        ),
+    ),
+    "flip accepted": (
+        [*upto_flip(), *list(script.flipped())[:-1]],
+        (
+            "✓ accepted: flipped, turned by 71",
+            "degrees in the plane",
+            "same side up  0.22",
+            "runner-up     0.34",
+            "turned +71°, seat 1.2°, off 5 nm",
+            "size -0.4%, signal +2.0% against A",
+            "✓ drift",
+        ),
+    ),
+    "fuse": (
+        [*upto_flip(), *script.flipped(), *script.series("B"), *script.fuse(0.6)],
+        ("[ fuse ]", "fuse: Haar fusion", "60%", "A only", "7061 ± 109"),
+    ),
+    "report": (
+        list(script.whole(FOLDER)),
+        ("✓fuse ✓report", "fused", "7116 ± 5", "report.html", "o opens it", "✓ finished"),
+    ),
+}

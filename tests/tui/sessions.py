@@ -1,0 +1,53 @@
+"""A session to attach to: a real service, an engine that notes what it is told."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from textual.pilot import Pilot
+
+from controller.events import (
+    Event,
+)
+from controller.service.server import SessionService
+from controller.tui.app import SessionApp
+from tests.support import scripted_session as script
+from tests.support.noting_engine import NotingEngine
+from tests.tui.support import shown
+
+
+@dataclass
+class Session:
+    folder: Path
+    service: SessionService
+    engine: NotingEngine
+
+    def publish(self, *events: Event) -> None:
+        for event in events:
+            self.service.publish(event)
+
+    def app(self, *, read_only: bool = False) -> SessionApp:
+        return SessionApp(self.folder, read_only=read_only)
+
+
+async def until(condition: Callable[[], bool], seconds: float = 10.0) -> None:
+    """Wait for something another thread does."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "did not happen"
+        await asyncio.sleep(0.02)
+
+
+async def until_shown(app: SessionApp, pilot: Pilot[None], text: str) -> None:
+    await until(lambda: text in shown(app))
+    await pilot.pause()
+
+
+FLIP = tuple(script.flip())
+REFUSED = (*FLIP, *script.flip_refused())
+LISTENING = "wait:600"
+"""A prompt takes no answer in its first moment."""

@@ -1,0 +1,162 @@
+"""Prompts on the screen: what they cover, when they close, how they are read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pytest
+from textual.pilot import Pilot
+
+from controller.commands import Answer, StopWhen
+from controller.events import (
+    Prompt,
+    PromptAnswered,
+    PromptOpened,
+)
+from controller.tui import dialogs
+from controller.tui.app import SessionApp
+from tests.tui.sessions import FLIP, Session, until, until_shown
+from tests.tui.support import drive, shown
+
+
+def test_a_prompt_answered_elsewhere_closes(session: Session) -> None:
+    session.publish(*FLIP)
+
+    async def body(app: SessionApp, pilot: Pilot[None]) -> None:
+        await until_shown(app, pilot, "Retract the holder")
+        session.publish(PromptAnswered(prompt_id="flip", value="done", by="demo"))
+        await until(lambda: "Retract the holder" not in shown(app))
+        session.publish(*FLIP)  # the same question again
+        await until_shown(app, pilot, "Retract the holder")
+
+    drive(body, session.app())
+
+
+@dataclass(frozen=True)
+class Over:
+    """What lies over the main screen when a prompt opens, and the keys meant for it."""
+
+    name: str
+    opens: str
+    seen: str
+    keys: tuple[str, ...]
+    told: tuple[object, ...] = ()
+
+
+OVER = (
+    Over("stop, thought better of", "x", "Stop the session", ("escape",)),
+    Over("stop, chosen", "x", "Stop the session", ("enter",), (StopWhen.AFTER_TILT,)),
+    Over("help", "question_mark", "leave the screen: the session goes on", ("q",)),
+    Over("the log", "l", "event log", ("escape",)),
+    Over("the palette", "ctrl+p", "Search for commands", ("escape",)),
+)
+
+
+@pytest.mark.parametrize("case", OVER, ids=lambda case: case.name)
+def test_a_prompt_waits_until_what_is_open_is_closed(session: Session, case: Over) -> None:
+    async def body(app: SessionApp, pilot: Pilot[None]) -> None:
+        await until_shown(app, pilot, "5/73")
+        await pilot.press(case.opens)
+        await until_shown(app, pilot, case.seen)
+        session.publish(*FLIP)
+        await until(lambda: app.status.prompt is not None)
+        await pilot.pause()
+        assert case.seen in shown(app) and "Retract the holder" not in shown(app)
+        await pilot.press(*case.keys)
+        await until_shown(app, pilot, "Retract the holder")
+        await until(lambda: len(session.engine.told) >= len(case.told))
+
+    drive(body, session.app())
+    assert tuple(session.engine.told) == case.told
+
+
+def test_a_prompt_answered_before_it_could_open_stays_away(session: Session) -> None:
+    async def body(app: SessionApp, pilot: Pilot[None]) -> None:
+        await until_shown(app, pilot, "5/73")
+        await pilot.press("x")
+        session.publish(*FLIP, PromptAnswered(prompt_id="flip", value="done", by="demo"))
+        await until_shown(app, pilot, "[ flip ]")
+        await pilot.press("escape")
+        await pilot.pause(0.2)
+        assert "Stop the session" not in shown(app) and "Retract the holder" not in shown(app)
+
+    drive(body, session.app())
+
+
+def test_a_prompt_put_off_from_the_log_stays_away(session: Session) -> None:
+    session.publish(*FLIP)
+
+    async def body(app: SessionApp, pilot: Pilot[None]) -> None:
+        await until_shown(app, pilot, "Retract the holder")
+        await pilot.press("escape", "l", "escape")
+        await until_shown(app, pilot, "a answers")
+        await pilot.pause(0.2)
+        assert "Retract the holder" not in shown(app)
+
+    drive(body, session.app())
+
+
+def test_a_prompt_answered_elsewhere_leaves_what_lies_over_it(session: Session) -> None:
+    session.publish(*FLIP)
+
+    async def body(app: SessionApp, pilot: Pilot[None]) -> None:
+        await until_shown(app, pilot, "Retract the holder")
+        await pilot.press("ctrl+p")
+        await until_shown(app, pilot, "Search for commands")
+        session.publish(PromptAnswered(prompt_id="flip", value="done", by="demo"))
+        await until(lambda: app.status.prompt is None)
+        await pilot.pause()
+        assert "Search for commands" in shown(app)
+        await pilot.press("escape")
+        await until(lambda: "Retract the holder" not in shown(app))
+
+    drive(body, session.app())
+
+
+@pytest.mark.parametrize("keys", [(), ("escape", "a")], ids=["by itself", "called back"])
+def test_a_key_pressed_as_the_prompt_appears_answers_nothing(
+    session: Session, monkeypatch: pytest.MonkeyPatch, keys: tuple[str, ...]
+) -> None:
+    monkeypatch.setattr(dialogs, "DEAF_FOR_S", 60.0)  # however slow the machine
+    session.publish(*FLIP)
+
+    async def body(app: SessionApp, pilot: Pilot[None]) -> None:
+        await until_shown(app, pilot, "Retract the holder")
+        await pilot.press(*keys, "enter")
+        await pilot.pause(0.2)
+        assert "Retract the holder" in shown(app)
+
+    drive(body, session.app())
+    assert session.engine.told == []
+
+
+LONG = Prompt(
+    id="flip",
+    title="Flip the grid",
+    text="Seen: all is as it must be.\n"
+    "1. Retract the holder and take the\n   grid out.\n"
+    + "2. Do not hurry, nothing is exposed meanwhile.\n" * 8
+    + "3. Insert it; when all is good\nagain, say done.",
+    choices=("done", "stop"),
+)
+
+
+def test_long_instructions_are_read_on_while_the_choices_have_the_keys(session: Session) -> None:
+    session.publish(*FLIP[:-1], PromptOpened(prompt=LONG))
+
+    async def body(app: SessionApp, pilot: Pilot[None]) -> None:
+        await until_shown(app, pilot, "PgDn reads on")
+        # folded where it was written, and not an instruction of its own
+        assert "1. Retract the holder and take the" in shown(app)
+        assert "·  grid out" not in shown(app) and "say done" not in shown(app)
+        await pilot.press("pagedown", "pagedown")
+        await until_shown(app, pilot, "3. Insert it; when all is good again,")
+        assert "say done" in shown(app) and "Seen: all" not in shown(app)
+        await pilot.press("pageup", "pageup")
+        await until_shown(app, pilot, "Seen: all is as it must be.")
+        await pilot.pause(0.6)
+        await pilot.press("enter")
+        await until(lambda: bool(session.engine.told))
+
+    drive(body, session.app())
+    assert session.engine.told == [Answer(prompt_id="flip", value="done")]
