@@ -21,9 +21,8 @@ RECENT = 3
 def judge(status: SessionStatus) -> Judgement:
     """Say how the session is doing.
 
-    STOP NOW: going on costs dose or time for nothing, and nothing can mend it. STOP AT END: what
-    is on disk or being recorded is of use, what comes after it should not start as things stand.
-    GOOD otherwise.
+    STOP NOW: going on like this costs dose or time for nothing. STOP AT END: what is on disk or
+    being recorded is of use, what comes after it should not start as things stand. GOOD otherwise.
     """
     for verdict, rule in _RULES:
         reason = rule(status)

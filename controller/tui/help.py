@@ -33,7 +33,7 @@ PAGES: dict[str, tuple[tuple[str, str], ...]] = {
     "verdict": (
         ("✓ GOOD", "nothing to do"),
         ("▲ STOP AT END", "what is on disk is of use, what comes next must not start like this"),
-        ("■ STOP NOW", "going on costs dose or time for nothing, and nothing mends it"),
+        ("■ STOP NOW", "going on like this costs dose or time for nothing"),
         (
             "the line below",
             "why, and what to do; else the newest alert: i news, ! warning, !! alarm",
