@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -16,14 +16,17 @@ from pathlib import Path
 from controller.commands import StopWhen
 from controller.errors import DualtiltError, UsageError
 from controller.exit_codes import ExitCode
+from controller.interpreter import python_module
 from controller.microscope.faults import read_faults
 from controller.profiles import require_simulator_profile, simulator_profile
 from controller.protocol import read_protocol
-from controller.service.address import ADDRESS_FILE
+from controller.service.address import read_address
 from controller.service.client import ServiceClient
-from controller.session.folder import SessionFolder
+from controller.session.folder import SessionFolder, remove_unbegun
 
 READY_WITHIN_S = 120.0
+ENDED_WITHIN_S = 10.0
+"""From a session's last word, or its failure to answer, to the end of its process."""
 POLL_INTERVAL_S = 0.05
 REFUSALS = (ExitCode.USAGE, ExitCode.BRIDGE)
 """What a session ends with that was not let near a microscope."""
@@ -35,6 +38,18 @@ class EndedEarlyError(DualtiltError):
     def __init__(self, text: str, exit_code: ExitCode) -> None:
         super().__init__(text)
         self.exit_code = exit_code
+
+
+class UnwatchedError(DualtiltError):
+    """The session runs, and whoever started it cannot look: says how it is reached all the same."""
+
+    exit_code = ExitCode.BRIDGE
+
+    def __init__(self, folder: SessionFolder, pid: int, why: DualtiltError) -> None:
+        super().__init__(
+            f"{why}; the session goes on in process {pid}: `dualtilt attach {folder.path}` looks "
+            f"in again, `kill {pid}` ends it with the column safe"
+        )
 
 
 def new_session(
@@ -93,6 +108,28 @@ def require_bridge(protocol_path: Path, bridge: Path | None) -> None:
         )
 
 
+def run_new(
+    folder: SessionFolder,
+    bridge: Path | None,
+    *,
+    headless: bool,
+    leave_when_ended_s: float | None = None,
+) -> ExitCode:
+    """Run a new session and show it, see :func:`start_and_watch`.
+
+    A session refused before its first step leaves no folder: the same command can be said again.
+    """
+    try:
+        exit_code = start_and_watch(
+            folder, bridge, headless=headless, leave_when_ended_s=leave_when_ended_s
+        )
+    except DualtiltError as error:
+        _discard_refused(folder, error.exit_code)
+        raise
+    _discard_refused(folder, exit_code)
+    return exit_code
+
+
 def start_and_watch(
     folder: SessionFolder,
     bridge: Path | None,
@@ -100,18 +137,22 @@ def start_and_watch(
     headless: bool,
     leave_when_ended_s: float | None = None,
 ) -> ExitCode:
-    """Run a new session and show it, see :func:`start` and :func:`watch`.
+    """Run a session, new or taken up again, and show it, see :func:`start` and :func:`watch`.
 
-    A session refused before its first step leaves no folder: the same command can be said again.
+    Raises
+    ------
+    UnwatchedError
+        It runs, but cannot be watched from here; it is left to itself.
     """
-    process = None
+    process = start(folder, bridge)
     try:
-        process = start(folder, bridge)
         exit_code = watch(folder, headless=headless, leave_when_ended_s=leave_when_ended_s)
     except DualtiltError as error:
-        _discard_refused(folder, error.exit_code, process)
+        if not _ends(process):
+            raise UnwatchedError(folder, process.pid, error) from None
         raise
-    _discard_refused(folder, exit_code, process)
+    if exit_code != ExitCode.OK:
+        _ends(process)
     return exit_code
 
 
@@ -131,9 +172,9 @@ def start(folder: SessionFolder, bridge: Path | None) -> subprocess.Popen[bytes]
     EndedEarlyError
         It ended at once, with the line it ended with.
     """
-    (folder.path / ADDRESS_FILE).unlink(missing_ok=True)
+    before = _token(folder)
     log_path = folder.run / "session.log"
-    command = [sys.executable, "-m", "controller.host", str(folder.path)]
+    command = python_module("controller.host", str(folder.path))
     command += ["--bridge", str(bridge.absolute())] if bridge else []
     with _ctrl_c_noted() as pressed:
         with log_path.open("wb") as log:
@@ -144,7 +185,7 @@ def start(folder: SessionFolder, bridge: Path | None) -> subprocess.Popen[bytes]
                 stderr=log,
                 start_new_session=True,
             )
-        _wait_until_ready(process, folder.path / ADDRESS_FILE, log_path, pressed)
+        _wait_until_ready(process, lambda: _token(folder) not in ("", before), log_path, pressed)
     return process
 
 
@@ -186,10 +227,13 @@ def _ctrl_c_noted() -> Iterator[threading.Event]:
 
 
 def _wait_until_ready(
-    process: subprocess.Popen[bytes], address: Path, log_path: Path, pressed: threading.Event
+    process: subprocess.Popen[bytes],
+    ready: Callable[[], bool],
+    log_path: Path,
+    pressed: threading.Event,
 ) -> None:
     deadline = time.monotonic() + READY_WITHIN_S
-    while pressed.is_set() or not address.exists():
+    while pressed.is_set() or not ready():
         if pressed.is_set():
             process.terminate()
             raise KeyboardInterrupt
@@ -204,16 +248,26 @@ def _wait_until_ready(
         time.sleep(POLL_INTERVAL_S)
 
 
-def _discard_refused(
-    folder: SessionFolder, exit_code: ExitCode, process: subprocess.Popen[bytes] | None
-) -> None:
-    begun = folder.journal.exists() and folder.journal.read_bytes().count(b"\n") > 1
-    if begun or exit_code not in REFUSALS:
-        return
-    if process is not None:
-        process.wait(READY_WITHIN_S)
-    shutil.rmtree(folder.path)
-    sys.stderr.write(f"nothing was begun: {folder.path} is removed\n")
+def _token(folder: SessionFolder) -> str:
+    """Return the token of the run that announced itself last; empty where there was none."""
+    try:
+        return read_address(folder.path).token
+    except UsageError:
+        return ""
+
+
+def _ends(process: subprocess.Popen[bytes]) -> bool:
+    """Tell whether a session's process ends by itself, given a while."""
+    try:
+        process.wait(ENDED_WITHIN_S)
+    except subprocess.TimeoutExpired:
+        return False
+    return True
+
+
+def _discard_refused(folder: SessionFolder, exit_code: ExitCode) -> None:
+    if exit_code in REFUSALS and remove_unbegun(folder):
+        sys.stderr.write(f"nothing was begun: {folder.path} is removed\n")
 
 
 def _last_line(log_path: Path) -> str:

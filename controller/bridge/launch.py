@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,6 +17,7 @@ from controller.bridge.address import (
 )
 from controller.bridge.client import RemoteMicroscope, connect
 from controller.errors import BridgeError
+from controller.interpreter import python_module
 from controller.microscope.limits import SessionLimits
 
 READY_WITHIN_S = 60.0
@@ -108,7 +108,7 @@ def start_bridge(
     private_folder(folder)
     connection_file = folder / "bridge.json"
     before = _boot_id(connection_file)
-    command = [sys.executable, "-m", "controller.bridge", "--tied", "--microscope", microscope]
+    command = python_module("controller.bridge", "--tied", "--microscope", microscope)
     command += ["--connection-file", str(connection_file), "--socket", str(folder / "bridge.sock")]
     command += ["--settings", str(settings)] if settings else []
     command += ["--state", str(state)] if state else []

@@ -29,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run the demo; 0 only if the fused result passes every accuracy check."""
-    from controller.launch import new_session, start_and_watch
+    from controller.launch import new_session, run_new
     from controller.profiles import find_faults, find_profile
     from controller.rehearsal import missed, read_accuracy
     from controller.service.client import last_status
@@ -37,7 +37,7 @@ def run(args: argparse.Namespace) -> int:
     faults = [find_faults(name) for name in args.faults]
     folder = new_session(find_profile("demo"), args.out, faults)
     print(f"session in {folder.path}", flush=True)
-    exit_code = start_and_watch(
+    exit_code = run_new(
         folder, bridge=None, headless=args.headless, leave_when_ended_s=LEAVE_AFTER_S
     )
     status = last_status(folder.path)

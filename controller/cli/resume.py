@@ -25,7 +25,7 @@ def run(args: argparse.Namespace) -> int:
     """Resume at the step the journal names; no frame is lost or taken twice."""
     from controller.errors import UsageError
     from controller.events import State
-    from controller.launch import require_bridge, start, watch
+    from controller.launch import require_bridge, start_and_watch
     from controller.service.client import last_status
     from controller.session.folder import SessionFolder
 
@@ -40,5 +40,4 @@ def run(args: argparse.Namespace) -> int:
         for line in rebuild_journal(folder, make_plan(folder.read_protocol())):
             print(line, flush=True)
     require_bridge(folder.protocol, args.bridge)
-    start(folder, args.bridge)
-    return watch(folder, headless=args.headless)
+    return start_and_watch(folder, args.bridge, headless=args.headless)

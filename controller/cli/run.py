@@ -23,11 +23,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run the session; closing the screen does not end it."""
-    from controller.launch import new_session, require_bridge, start_and_watch
+    from controller.launch import new_session, require_bridge, run_new
     from controller.profiles import find_profile
 
     protocol_path = find_profile(args.protocol)
     require_bridge(protocol_path, args.bridge)
     folder = new_session(protocol_path, args.out)
     print(f"session in {folder.path}", flush=True)
-    return start_and_watch(folder, args.bridge, headless=args.headless)
+    return run_new(folder, args.bridge, headless=args.headless)

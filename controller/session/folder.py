@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Self
@@ -184,6 +185,40 @@ class FolderLock:
     def release(self) -> None:
         """Let another run in."""
         self._file.close()
+
+
+def remove_unbegun(folder: SessionFolder) -> bool:
+    """Remove the folder of a session that was refused before it touched anything.
+
+    Returns
+    -------
+    bool
+        False where a run holds it or anything was recorded in it: all is left as it is.
+    """
+    try:
+        lock = FolderLock(folder)
+    except (SessionInUseError, OSError):
+        return False
+    try:
+        if _has_begun(folder):
+            return False
+        for item in folder.path.iterdir():
+            if item.is_dir():
+                shutil.rmtree(item)
+            elif item != folder.lock:  # held until nothing is left to begin with
+                item.unlink()
+    finally:
+        lock.release()
+    shutil.rmtree(folder.path)
+    return True
+
+
+def _has_begun(folder: SessionFolder) -> bool:
+    """Whether there is more than the journal's opening line, or the least thing recorded."""
+    recorded = (folder.stack("A"), folder.stack("B"), folder.maps, folder.rejected)
+    if any(path.exists() for path in recorded):
+        return True
+    return folder.journal.exists() and folder.journal.read_bytes().count(b"\n") > 1
 
 
 if os.name == "nt":

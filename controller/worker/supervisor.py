@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from time import monotonic
 
 from controller.events import Alerted, Level, ProcessingFailed, Publish, SeriesName
+from controller.interpreter import python_module
 from controller.processing_jobs import Job, JobOutcome
 from controller.worker.lane import Lane
 from controller.worker.messages import AnyTask, CatchUp, CountSoFar, Ended, RunJob
@@ -162,4 +162,4 @@ class Supervisor:
 
 
 def _command_for(folder: Path) -> Command:
-    return lambda role: [sys.executable, "-m", "controller.worker.child", role, str(folder)]
+    return lambda role: python_module("controller.worker.child", role, str(folder))

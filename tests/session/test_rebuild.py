@@ -136,7 +136,7 @@ def test_the_verb_refuses_and_says_how_then_rebuilds_when_told(
 ) -> None:
     started: list[SessionFolder] = []
     monkeypatch.setattr(launch, "start", lambda folder, bridge: started.append(folder))
-    monkeypatch.setattr(launch, "watch", lambda folder, headless: ExitCode.OK)
+    monkeypatch.setattr(launch, "watch", lambda folder, **_: ExitCode.OK)
     damage(in_b, "frame-written", 2)
     assert cli.main(["resume", str(in_b), "--headless", "--rebuild-journal"]) == ExitCode.OK
     said = capsys.readouterr().out

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import shlex
-import sys
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -17,6 +16,7 @@ from aiohttp import web
 from textual_serve.server import Server
 
 from controller.errors import UsageError
+from controller.interpreter import python_module
 
 MOST_VISITORS = 8
 """Each is a process of some 60 MB on a machine that has a session to run."""
@@ -35,9 +35,8 @@ class ScreenServer(Server):
     """
 
     def __init__(self, folder: Path, host: str, port: int) -> None:
-        command = [sys.executable, "-m", "controller.tui.web", str(folder)]
         super().__init__(
-            shlex.join(command),
+            shlex.join(python_module("controller.tui.web", str(folder))),
             host=host,
             port=port,
             title=f"dualtilt {folder.name}",

@@ -1,0 +1,101 @@
+"""A session that was started is never lost: not by its client, its folder, or where it began."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from controller.cli.main import main
+from controller.exit_codes import ExitCode
+from controller.service.address import read_address
+from controller.service.client import ServiceClient
+from controller.service.status import SessionStatus
+from tests.support.processes import kill_session, python
+from tests.support.twin_session import write_protocol
+
+pytestmark = pytest.mark.skipif(os.name != "posix", reason="reads /proc")
+
+PATIENCE_S = 240.0
+SHADOWS = ("controller.py", "processing.py", "simulator.py", "numpy.py", "textual.py")
+
+
+@pytest.fixture(autouse=True)
+def private_runtime(
+    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path_factory.mktemp("r")))
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Iterator[Path]:
+    yield tmp_path / "s"
+    kill_session(tmp_path / "s")
+
+
+def host(folder: Path) -> int:
+    return read_address(folder).pid
+
+
+def status_of(folder: Path) -> SessionStatus:
+    with ServiceClient.connect(folder, read_only=True) as session:
+        return session.status()
+
+
+OF_ANOTHER_VERSION = """
+import sys
+from controller import launch
+from controller.cli.main import main
+from controller.service import client
+client.VERSION += 1
+launch.ENDED_WITHIN_S = 1.0
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+def test_a_session_that_refuses_its_client_lives_on_and_is_named(
+    folder: Path, tmp_path: Path
+) -> None:
+    protocol = write_protocol(tmp_path, seed=7)
+    words = ("run", str(protocol), "--headless", "--out", str(folder))
+    with python("-c", OF_ANOTHER_VERSION, *words, stderr=subprocess.PIPE) as starter:
+        _, said = starter.communicate(timeout=PATIENCE_S)
+    assert starter.returncode == ExitCode.BRIDGE, said
+    assert "use the same dualtilt on both sides" in said and f"attach {folder}" in said
+    assert f"`kill {host(folder)}`" in said
+    assert not status_of(folder).ended
+
+
+def test_files_where_a_session_is_started_from_are_not_taken_for_its_own(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    protocol = write_protocol(tmp_path, seed=7)
+    data = tmp_path / "data"
+    data.mkdir()
+    for name in SHADOWS:
+        (data / name).write_text("raise SystemExit('a file of the user was run')\n")
+    words = ("controller.cli.main", "run", str(protocol), "--headless", "--out", str(folder))
+    with python("-P", "-m", *words, cwd=data) as watcher:
+        wait_for_judged_tilt(folder, watcher)
+
+        # said by mistake while it runs: refused, and the running one is still found
+        assert main(["resume", str(folder), "--headless"]) == ExitCode.USAGE
+        assert "another run is using this folder" in capsys.readouterr().err
+        assert not status_of(folder).ended
+
+
+def wait_for_judged_tilt(folder: Path, watcher: subprocess.Popen[str]) -> None:
+    """Until session, bridge and worker have all shown that they run."""
+    deadline = time.monotonic() + PATIENCE_S
+    while time.monotonic() < deadline:
+        assert watcher.poll() is None
+        if (folder / "run" / "service.json").exists():
+            tilts = status_of(folder).series["A"].tilts
+            if any(tilt.residual_px is not None for tilt in tilts):
+                return
+        time.sleep(0.1)
+    raise AssertionError("no tilt was judged")
