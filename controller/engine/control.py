@@ -115,14 +115,16 @@ class Control:
             The session has ended.
         """
         with self._changed:
-            if self._state in ENDED and when is not StopWhen.NOW:
+            if self._state in ENDED:
+                if when is StopWhen.NOW:
+                    return  # whoever presses it again and again is told nothing is wrong
                 self._refuse_if_ended("stop")
             if self._stop is None or URGENCY.index(when) > URGENCY.index(self._stop):
                 self._stop = when
                 self._await_pause(None)
                 self._move(Cue.STOP, f"stop asked for: {when.value}")
-        if when is StopWhen.NOW:
-            self._abort()
+            if when is StopWhen.NOW:
+                self._abort()  # not after the end, which lets go of the column by itself
 
     def retake(self, count: int) -> None:
         """Have the last `count` tilts recorded again, after the step under way.

@@ -78,6 +78,7 @@ class Engine:
         self._plan = make_plan(session.protocol)
         self._column: Column | None = None
         self._phase: Phase | None = None
+        self._aborts: list[threading.Thread] = []
         control = Control(publish, session.enter, session.protocol.flip, self._blank, self._abort)
         self._control = control
         self.pause, self.go_on = control.pause, control.go_on
@@ -271,7 +272,9 @@ class Engine:
     def _abort(self) -> None:
         """Make safe on a thread of its own: the caller may be a signal in the midst of a call."""
         reason = ("stopped by the operator",)
-        threading.Thread(target=self._make_safe, args=reason, name="abort", daemon=True).start()
+        abort = threading.Thread(target=self._make_safe, args=reason, name="abort", daemon=True)
+        self._aborts.append(abort)
+        abort.start()
 
     def _make_safe(self, reason: str) -> None:
         if self._column is None:
@@ -283,6 +286,8 @@ class Engine:
             self._publish(BeamChanged(blanked=True, current_pA=self._column.current_pA))
 
     def _let_go(self) -> None:
+        for abort in self._aborts:
+            abort.join()  # its connection must not be hung up in the midst of its words
         self._make_safe("the session has ended")
         if self._column is not None:
             with contextlib.suppress(MicroscopeError):

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from controller.commands import Answer
+from controller.commands import Answer, StopWhen
 from controller.engine import Engine
 from controller.events import (
+    Alerted,
     Event,
     FrameRecorded,
     PauseAsked,
@@ -21,6 +23,7 @@ from controller.events import (
 )
 from controller.exit_codes import ExitCode
 from controller.microscope.interface import BeamLostError
+from tests.support.fake_microscope import FakeMicroscope
 from tests.support.small_session import Run, open_session
 
 
@@ -145,3 +148,30 @@ def test_a_pause_said_in_a_fault_outlasts_the_fault(tmp_path: Path) -> None:
     assert run.go() is ExitCode.OK
     paused = [event.reason for event in run.of(StateChanged) if event.state is State.PAUSED]
     assert len(paused) == 2 and paused[-1] == "paused by the operator"
+
+
+class SlowToBeSafe(FakeMicroscope):
+    def make_safe(self, reason: str) -> None:
+        if reason == STOPPED:
+            time.sleep(0.3)
+        super().make_safe(reason)
+
+
+STOPPED = "stopped by the operator"
+
+
+def test_a_stop_now_in_a_pause_is_not_hung_up_on_and_raises_no_alarm(tmp_path: Path) -> None:
+    def stop_in_the_pause(event: Event, engine: Engine) -> None:
+        if isinstance(event, FrameRecorded) and event.index == 1:
+            engine.pause()
+        if isinstance(event, StateChanged) and event.state is State.PAUSED:
+            threading.Timer(0.1, engine.stop, (StopWhen.NOW,)).start()
+
+    run = Run(open_session(tmp_path / "s"), SlowToBeSafe(), on_event=stop_in_the_pause)
+    assert run.go() is ExitCode.INTERRUPTED
+    log = run.microscope.log
+    assert log.index(("make-safe", STOPPED)) < log.index(("close", ""))
+    assert run.of(Alerted) == []
+    said = len(log)
+    run.engine.stop(StopWhen.NOW)  # once more, when all is over
+    assert len(log) == said
