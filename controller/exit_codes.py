@@ -13,7 +13,7 @@ class ExitCode(IntEnum):
     USAGE = 2
     """Wrong arguments, protocol or input file; nothing was touched."""
     BRIDGE = 3
-    """The bridge to the microscope is not there, or was lost for good."""
+    """The bridge to the microscope is not there, or was lost for good; or the session itself."""
     SAFETY = 4
     """Stopped by a safety check: limits, dose, a flip or a merge that was refused."""
     PROCESSING_FAILED = 5

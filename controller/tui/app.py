@@ -16,6 +16,7 @@ from controller.commands import Answer, StopWhen
 from controller.errors import DualtiltError
 from controller.events import Record, State
 from controller.exit_codes import ExitCode
+from controller.parting import parting_lines
 from controller.service.client import ServiceClient, exit_code_after
 from controller.service.status import SessionStatus
 from controller.tui.desktop import open_in_browser
@@ -49,6 +50,13 @@ class SessionApp(App[None]):
         Attach to the session's service; False where snapshots are posted by somebody else.
     leave_when_ended_s
         Close the screen so long after the session ended; None waits for the operator.
+
+    Attributes
+    ----------
+    status
+        The newest there is.
+    lost
+        Why the session does not answer any more; empty where it does.
     """
 
     CSS_PATH = "screen.tcss"
@@ -87,6 +95,7 @@ class SessionApp(App[None]):
         self._leaving = False
         self._offered: dict[str, bool] = {}
         self.status = SessionStatus()
+        self.lost = ""
 
     def on_mount(self) -> None:
         """Open the main screen and begin to follow."""
@@ -103,7 +112,7 @@ class SessionApp(App[None]):
 
     def on_status_arrived(self, message: StatusArrived) -> None:
         """Show the newest status."""
-        self.status = message.status
+        self.status, self.lost = message.status, ""
         self._main.show(message.status)
         self._follow_prompt(message.status)
         self._refresh_keys()
@@ -130,6 +139,7 @@ class SessionApp(App[None]):
 
     def on_unreachable(self, message: Unreachable) -> None:
         """Say so; what was known stays on the screen."""
+        self.lost = message.text
         self._main.show_lost(message.text)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
@@ -282,10 +292,13 @@ def run_screen(
     Returns
     -------
     ExitCode
-        The session's own where it has ended; OK where it was left to itself.
+        The session's own where it has ended; OK where it was left to itself; BRIDGE where it
+        did not answer any more.
     """
     app = SessionApp(folder, read_only=read_only, leave_when_ended_s=leave_when_ended_s)
     app.run()
-    if not app.status.ended:
-        print(f"detached; the session goes on: dualtilt attach {folder}")  # noqa: T201
+    for line in parting_lines(folder, app.status, app.lost):
+        print(line)  # noqa: T201
+    if app.lost and not app.status.ended:
+        return ExitCode.BRIDGE
     return exit_code_after(folder, app.status)

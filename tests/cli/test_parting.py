@@ -1,0 +1,76 @@
+"""What the terminal is left with when the screen of a session closes, and the exit code."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from controller.events import State
+from controller.exit_codes import ExitCode
+from controller.service.status import SessionStatus
+from controller.tui import app
+from controller.tui.app import SessionApp, run_screen
+
+FOLDER = Path("/data/au")
+GONE = "/data/au: the session's process is gone; `dualtilt resume /data/au` goes on"
+RESUME = "`dualtilt resume /data/au` takes it up again"
+
+
+def ended(state: State, code: ExitCode, reason: str = "") -> SessionStatus:
+    return SessionStatus(state=state, reason=reason, report="report.html", exit_code=code)
+
+
+@dataclass(frozen=True)
+class Case:
+    name: str
+    status: SessionStatus
+    lost: str
+    says: list[str]
+    code: ExitCode
+
+
+CASES = [
+    Case(
+        "left to itself",
+        SessionStatus(state=State.RUNNING),
+        "",
+        ["detached; the session goes on: dualtilt attach /data/au"],
+        ExitCode.OK,
+    ),
+    Case("killed", SessionStatus(state=State.RUNNING), GONE, [GONE], ExitCode.BRIDGE),
+    Case(
+        "failed",
+        ended(State.FAILED, ExitCode.SAFETY, "the dose budget is used up"),
+        "",
+        ["failed: the dose budget is used up", "report: /data/au/report.html", RESUME],
+        ExitCode.SAFETY,
+    ),
+    Case(
+        "stopped, its process gone since",
+        ended(State.STOPPED, ExitCode.INTERRUPTED, "stopped by the operator"),
+        GONE,
+        ["stopped by the operator", "report: /data/au/report.html", RESUME],
+        ExitCode.INTERRUPTED,
+    ),
+    Case(
+        "finished",
+        ended(State.FINISHED, ExitCode.OK),
+        "",
+        ["finished", "report: /data/au/report.html"],
+        ExitCode.OK,
+    ),
+]
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_the_screen_leaves_the_truth_behind(
+    case: Case, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def ran(screen: SessionApp) -> None:
+        screen.status, screen.lost = case.status, case.lost
+
+    monkeypatch.setattr(app.SessionApp, "run", ran)
+    assert run_screen(FOLDER) == case.code
+    assert capsys.readouterr().out.splitlines() == case.says
