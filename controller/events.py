@@ -216,6 +216,11 @@ class FlipChecked(Data):
     signal_ratio: float = 1.0
     """Its signal over that in A, at equal dwell and current."""
 
+    @property
+    def compared(self) -> bool:
+        """Whether images were compared at all, not refused beforehand."""
+        return (self.flipped_score, self.same_side_score) != (0.0, 0.0)
+
 
 class ProcessingProgressed(Data):
     kind: Literal["processing-progressed"] = "processing-progressed"

@@ -100,7 +100,7 @@ def _flip_check(facts: Facts) -> str:
         return ""
     verdict = "accepted" if check.accepted else "not accepted"
     found = f"<p>{text(check.found)}: {verdict}.</p>"
-    compared = _flip_comparison(check) if words.was_compared(check) else ""
+    compared = _flip_comparison(check) if check.compared else ""
     return f"<h3>B’s first images against A’s</h3>{found}{compared}"
 
 

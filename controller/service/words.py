@@ -138,11 +138,6 @@ def flip_change(event: FlipChecked) -> str:
     return f"size {-event.shrinkage:+.1%}, signal {event.signal_ratio - 1:+.1%} against A"
 
 
-def was_compared(event: FlipChecked) -> bool:
-    """Whether images were compared at all, not refused beforehand."""
-    return (event.flipped_score, event.same_side_score) != (0.0, 0.0)
-
-
 def state(now: State, reason: str) -> str:
     """State and why; said once where the reason says it too."""
     if not reason or reason.startswith(now.value):
@@ -228,7 +223,7 @@ def advice(event: Advised) -> str:
 
 def _flip(event: FlipChecked) -> str:
     word = "accepted" if event.accepted else "REFUSED"
-    if not was_compared(event):
+    if not event.compared:
         return f"flip {word}: {event.found}"
     return (
         f"flip {word}: {event.found} (flipped {event.flipped_score:.2f},"

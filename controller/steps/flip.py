@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import math
 from typing import Literal
 
 from controller.errors import SafetyStopError
-from controller.events import FlipChecked, Level, Phase, Prompt
-from controller.microscope.interface import REMOUNTS, Hands, StagePosition
-from controller.protocol import Protocol
+from controller.events import Level, Phase
+from controller.microscope.interface import Hands, StagePosition
 from controller.session.entries import FlipJudged, StepDone
 from controller.session.ledger import Ledger
 from controller.steps.base import StepData
 from controller.steps.context import Context, StopRequestedError
 from controller.steps.flip_check import bring_into_place, check_flip
+from controller.steps.flip_prompts import flip_check_prompt, flip_prompt
 from controller.steps.holder import (
     is_at_zero,
     see_it_may_be_exposed,
@@ -22,27 +21,10 @@ from controller.steps.holder import (
 from controller.steps.maps import survey_before
 from controller.steps.showing import show_flattest
 
-MISTAKES = tuple(hands.value for hands in Hands if hands in REMOUNTS - {Hands.FLIPPED})
-
-INSTRUCTIONS = """\
-{seen}
-1. Retract the holder and take the grid out.
-2. Turn it upside-down: half a turn about an axis in its plane.
-3. Put it back, about 90 degrees in its plane from before if you can choose: series B then also
-   fills the wedge of {wedge_deg:.0f} degrees that the tilts of A leave out.
-4. Insert the holder; when the vacuum is good again, open the valves. Bring the same assembly
-   into view{by_hand}.
-5. Change no setting of scan or detector: rotation, mirroring, size and gain stay as in series A."""
-
 
 class FlipGrid(StepData):
     kind: Literal["flip"] = "flip"
     phase: Phase = Phase.FLIP
-
-
-REHEARSAL = """
-This is a simulator: `done` flips its grid; the choices after `stop` play a mistake instead,
-which the check of B's first images must catch."""
 
 
 def carry_out(step: FlipGrid, context: Context) -> None:
@@ -72,18 +54,8 @@ def _ask_for_it(step: FlipGrid, context: Context) -> None:
     simulated = context.column.description.simulated
     if simulated:
         context.column.rehearse(_hands_id(context, "valves"), Hands.CLOSE_VALVES)
-    tilts_deg = context.protocol.series_a.tilts_deg
-    instructions = INSTRUCTIONS.format(
-        seen=see_it_may_come_out(context, step.id),
-        wedge_deg=180 - (max(tilts_deg) - min(tilts_deg)),
-        by_hand=_by_hand(context.protocol),
-    )
-    prompt = Prompt(
-        id="flip",
-        title="Flip the grid",
-        text=instructions + (REHEARSAL if simulated else ""),
-        choices=("done", "stop", *(MISTAKES if simulated else ())),
-    )
+    seen = see_it_may_come_out(context, step.id)
+    prompt = flip_prompt(context.protocol, seen, simulated=simulated)
     answer = context.operator.ask(step.id, prompt)
     if answer.value == "stop":
         raise StopRequestedError(
@@ -108,19 +80,6 @@ def _told(context: Context) -> list[str]:
     return [a.value for a in context.session.ledger.answers if a.prompt_id == "flip"]
 
 
-def _by_hand(protocol: Protocol) -> str:
-    """What of the grid's place is left to the operator."""
-    left = [
-        what
-        for what, found in (
-            ("eucentric", protocol.eucentric.enabled),
-            ("in focus", protocol.focus.before_series),
-        )
-        if not found
-    ]
-    return f", {' and '.join(left)}" if left else ": height and focus are then found without you"
-
-
 def _checked(step: FlipGrid, context: Context) -> bool:
     """Compare B's first images with A's; False where the grid has to come out again."""
     while True:
@@ -129,7 +88,7 @@ def _checked(step: FlipGrid, context: Context) -> bool:
         if check.accepted:
             context.session.enter(FlipJudged(check=check))
             return True
-        answer = context.operator.ask(step.id, _check_prompt(check))
+        answer = context.operator.ask(step.id, flip_check_prompt(check))
         if answer.value == "override":
             bring_into_place(context, step.id)  # what was refused may never have been
             context.session.enter(FlipJudged(check=check, overridden=True))
@@ -139,20 +98,3 @@ def _checked(step: FlipGrid, context: Context) -> bool:
             raise SafetyStopError(f"flip: {check.found}; B was not recorded")
         if answer.value == "back-to-flip":
             return False
-
-
-def _check_prompt(check: FlipChecked) -> Prompt:
-    return Prompt(
-        id="flip-check",
-        title="B is not the mirror image of A",
-        text=(
-            f"Found: {check.found}.\n"
-            f"Score of 'flipped' {check.flipped_score:.2f}, of 'same side up' "
-            f"{check.same_side_score:.2f}, runner-up {check.runner_up_score:.2f}.\n"
-            f"Turned in the plane by {round(check.in_plane_deg)} degrees, seated "
-            f"{check.seat_deg:.1f} degrees off, {math.hypot(*check.offset_nm):.0f} nm off centre.\n"
-            "Series B is blocked: take the images again, flip the grid, or override with a reason."
-        ),
-        choices=("retake-image", "back-to-flip", "override", "stop"),
-        needs_reason=("override",),
-    )

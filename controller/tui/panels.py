@@ -208,7 +208,7 @@ def _flip_result(status: SessionStatus) -> Lines:
     said = Text(first, no_wrap=True)
     said.stylize(_style(flip.accepted), 0, len(word))
     told = [said, *map(_line, rest)]
-    if not words.was_compared(flip):
+    if not flip.compared:
         return told
     scores = (
         ("flipped", flip.flipped_score),

@@ -96,13 +96,13 @@ VERDICTS: tuple[tuple[str, Iterable[Event], Verdict, str], ...] = (
         "a refused flip, asked what to do",
         REFUSED_FLIP,
         Verdict.STOP_AT_END,
-        "retake-image or back-to-flip: same side up, turned by 4 degrees in the plane",
+        "retake-image or back-to-flip: same side up, turned by 4 degrees in the plane: not flipped",
     ),
     (
         "a refused flip, the grid being flipped again",
         (*REFUSED_FLIP, answered("back-to-flip"), PromptOpened(prompt=script.FLIP_PROMPT)),
         Verdict.STOP_AT_END,
-        "B is blocked: same side up, turned by 4 degrees in the plane",
+        "B is blocked: same side up, turned by 4 degrees in the plane: not flipped",
     ),
     (
         "a refused flip, mended",
@@ -120,7 +120,7 @@ VERDICTS: tuple[tuple[str, Iterable[Event], Verdict, str], ...] = (
         "a refused flip, overridden",
         OVERRIDDEN,
         Verdict.STOP_AT_END,
-        "flip check overridden: same side up, turned by 4 degrees in the plane",
+        "flip check overridden: same side up, turned by 4 degrees in the plane: not flipped",
     ),
     (
         "a refused flip, overridden, and B recorded badly",

@@ -41,6 +41,8 @@ from controller.events import (
     TiltJudged,
 )
 from controller.microscope.interface import StagePosition
+from controller.protocol import Protocol
+from controller.steps.flip_prompts import flip_check_prompt, flip_prompt
 
 Picture = NDArray[np.uint8]
 TILTS_A = tuple(float(tilt) for tilt in range(-70, 75, 2))
@@ -51,6 +53,7 @@ PARTICLES = {"A": 7061, "B": 7034, "fused": 7116}
 INTERVAL = {"A": 109, "B": 112, "fused": 5}
 """Half of it: a series by itself does not know what its blurred side hides."""
 
+SCAN = {"width_px": 512, "height_px": 512, "pixel_nm": 0.45, "dwell_us": 3.0}
 START_PROMPT = Prompt(
     id="preflight",
     title="Ready to start",
@@ -61,23 +64,22 @@ START_PROMPT = Prompt(
     choices=("start", "look", "stop"),
     unanswered="waits for an answer",
 )
-FLIP_PROMPT = Prompt(
-    id="flip",
-    title="Flip the grid",
-    text="The beam is blanked and the stage is at zero.\n"
-    "1. Retract the holder and take the grid out.\n"
-    "2. Turn it upside-down: half a turn about an axis in its plane.\n"
-    "3. Put it back, about 90 degrees in its plane from before if you can.\n"
-    "4. Insert the holder, bring the same assembly to the middle.",
-    choices=("done", "stop"),
+FLIP_PROMPT = flip_prompt(
+    Protocol.model_validate({"name": "au-assembly", "scan": SCAN}),
+    "Seen: the beam is blanked, the stage is at zero, the column valves are closed.",
+    simulated=False,
 )
-FLIP_CHECK_PROMPT = Prompt(
-    id="flip-check",
-    title="B looks like the same side up",
-    text="flipped 0.21, same side up 0.83 at 4 degrees.\nTurn the grid over and look again.",
-    choices=("retake-image", "back-to-flip", "override", "stop"),
-    needs_reason=("override",),
+SAME_SIDE_UP = FlipChecked(
+    flipped_score=0.21,
+    same_side_score=0.83,
+    in_plane_deg=4.0,
+    runner_up_score=0.21,
+    seat_deg=0.8,
+    offset_nm=(9.0, -4.0),
+    accepted=False,
+    found="same side up, turned by 4 degrees in the plane: not flipped",
 )
+FLIP_CHECK_PROMPT = flip_check_prompt(SAME_SIDE_UP)
 
 
 def started(folder: Path) -> SessionStarted:
@@ -235,8 +237,9 @@ def flip() -> Iterator[Event]:
     yield PhaseFinished(phase=Phase.A)
     yield PhaseStarted(phase=Phase.FLIP)
     yield BeamChanged(blanked=True, current_pA=70.0)
-    yield Checked(name="beam blanked", ok=True, detail="70 pA behind the blanker")
-    yield Checked(name="stage at 0", ok=True, detail="alpha 0.0 deg, x 0 nm, y 0 nm, z 0 nm")
+    yield Checked(name="beam blanked", ok=True, detail="blanked")
+    stage = "alpha +0.00 degrees, x +0, y +0, z +0 nm"
+    yield Checked(name="stage at zero", ok=True, detail=stage)
     yield Checked(name="valves closed", ok=True, detail="seen closed")
     yield StateChanged(state=State.WAITING, reason="for the grid to be flipped")
     yield PromptOpened(prompt=FLIP_PROMPT)
@@ -247,7 +250,10 @@ def flipped() -> Iterator[Event]:
     yield PromptAnswered(prompt_id="flip", value="done", by="operator")
     yield StateChanged(state=State.RUNNING)
     yield Checked(name="vacuum", ok=True, detail="good")
-    yield Checked(name="drift", ok=True, detail="0.1 nm/s")
+    yield Checked(name="valves open", ok=True, detail="seen open")
+    yield Checked(name="drift", ok=True, detail="0.11 nm/s, limit 0.5")
+    yield Checked(name="height", ok=True, detail="stage moved -42 nm")
+    yield Checked(name="focus", ok=True, detail="at +8 nm")
     yield FlipChecked(
         flipped_score=0.87,
         same_side_score=0.22,
@@ -266,13 +272,7 @@ def flipped() -> Iterator[Event]:
 def flip_refused() -> Iterator[Event]:
     """The prompt answered, but the grid not turned over."""
     yield PromptAnswered(prompt_id="flip", value="done", by="operator")
-    yield FlipChecked(
-        flipped_score=0.21,
-        same_side_score=0.83,
-        in_plane_deg=4.0,
-        accepted=False,
-        found="same side up, turned by 4 degrees in the plane",
-    )
+    yield SAME_SIDE_UP
     yield PromptOpened(prompt=FLIP_CHECK_PROMPT)
 
 
