@@ -11,6 +11,7 @@ from controller.steps.focus import focus_on_specimen
 from controller.steps.maps import go_to, map_scans, survey_after, survey_middle
 from controller.steps.scan_check import look_at_scan
 from controller.steps.settling import await_rest
+from controller.steps.showing import show
 from controller.steps.sighting import sight
 from controller.steps.tracking import WIDE, keep_in_view, limit_px, low_dose_scan, shoot
 from processing.errors import ProcessingError
@@ -105,6 +106,7 @@ def _check_in_view(context: Context, step_id: str) -> FlipChecked:
         _look_from(context, step_id, tilt_deg) for tilt_deg in check_tilts_deg(context.protocol)
     ]
     _tilt_to(context, step_id, 0.0)
+    show(context, step_id, "check-B", shots[0].pixels, "B at 0°, as it is now")
     try:
         views, reference = _series_a(context)
         pixel_nm = context.protocol.scan.pixel_nm

@@ -21,6 +21,9 @@ def test_the_shower_and_the_flip_have_their_picture(tmp_path: Path) -> None:
     assert captions[0].startswith("shower ")
     # of series A the frame that is nearest to 0 degrees: what B must mirror
     assert captions[captions.index("flip") - 1].endswith("+0.0°")
+    assert [e.caption for e in run.of(PreviewReady) if e.view == "check-B"] == [
+        "B at 0°, as it is now"
+    ]
 
 
 def test_a_picture_that_can_not_be_written_stops_nothing(tmp_path: Path) -> None:
