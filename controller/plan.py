@@ -74,8 +74,18 @@ def make_plan(protocol: Protocol) -> Plan:
 
 
 def steps_to_do(plan: Plan, ledger: Ledger) -> tuple[Step, ...]:
-    """Return the steps that are still to be carried out, given what the journal says."""
-    return tuple(step for step in plan.steps if _is_needed(step, plan, ledger))
+    """Return the steps that are still to be carried out, given what the journal says.
+
+    The pre-flight is for what is left, not for the whole session.
+    """
+    left = [step for step in plan.steps if _is_needed(step, plan, ledger)]
+    cost = {
+        "planned_dose_e_per_A2": sum(step.dose_e_per_A2 for step in left),
+        "planned_s": sum(step.duration_s for step in left),
+    }
+    return tuple(
+        step.model_copy(update=cost) if isinstance(step, Preflight) else step for step in left
+    )
 
 
 def last_tilts(plan: Plan, ledger: Ledger, phase: Phase) -> list[tuple[Tilt, FrameWritten]]:

@@ -84,11 +84,15 @@ def _started(status: SessionStatus, record: Record, event: SessionStarted) -> Ch
     }
     told = ("name", "folder", "microscope", "simulated", "resumed", "planned_s")
     doses = ("planned_dose_e_per_A2", "dose_budget_e_per_A2")
-    # a resumed session is asked and judged anew
+    # a resumed session is asked and judged anew, and in no phase yet
     return {
         **{field: getattr(event, field) for field in told + doses},
         "started_seq": record.seq,
         "series": series,
+        "phases": {
+            phase: PhaseState.PENDING if state is PhaseState.RUNNING else state
+            for phase, state in status.phases.items()
+        },
         "prompt": None,
         "shower_slice": None,
         "reason": "",

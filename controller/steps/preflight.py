@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from controller.errors import SafetyStopError
-from controller.events import Checked, Phase
+from controller.events import Checked, Phase, SeriesName
 from controller.microscope.interface import Description, MicroscopeError, StageState, Status
 from controller.microscope.limits import check_scan, check_sweep, tightest
 from controller.protocol import Protocol, Shower
@@ -28,7 +28,7 @@ class Preflight(StepData):
     kind: Literal["preflight"] = "preflight"
     phase: Phase = Phase.PREFLIGHT
     planned_dose_e_per_A2: float
-    """Of the whole session, as the time."""
+    """Of this step and all that are to follow it, as the time."""
     planned_s: float
 
 
@@ -50,7 +50,7 @@ def carry_out(step: Preflight, context: Context) -> None:
         check_disk(session.folder.path, protocol.limits.free_disk_margin * missing_bytes),
         check_writing(session.folder.path),
         check_processing(),
-        check_dose(protocol, step.planned_dose_e_per_A2),
+        check_dose(protocol, session.ledger.dose_e_per_A2 + step.planned_dose_e_per_A2),
     ]
     for check in checks:
         context.publish(check)
@@ -67,22 +67,29 @@ def carry_out(step: Preflight, context: Context) -> None:
             f"pre-flight: {session.folder.path}: no room can be kept for the frames: "
             f"{error.strerror or error}"
         ) from None
-    if protocol.ask_before_start and not _awaits_the_flip(context):
-        look_and_ask(context, step.id, _in_words(step, protocol))
+    if protocol.ask_before_start and session.missing_frames and not _awaits_the_flip(context):
+        look_and_ask(context, step.id, _in_words(step, context))
     session.enter(StepDone(step_id=step.id))
 
 
-def _in_words(step: Preflight, protocol: Protocol) -> str:
-    a, b = (len(series.tilts_deg) for series in (protocol.series_a, protocol.series_b))
-    dose, minutes = step.planned_dose_e_per_A2, step.planned_s / 60
-    return f"{a} + {b} tilts, {minutes:.0f} minutes, {dose:.0f} e/A^2"
+def _in_words(step: Preflight, context: Context) -> str:
+    """What is to come: of a session taken up again, only what is left."""
+    a, b = _tilts_left(context, "A"), _tilts_left(context, "B")
+    spent, dose = context.session.ledger.dose_e_per_A2, step.planned_dose_e_per_A2
+    after = f" after {spent:.0f} so far" if context.session.resumed else ""
+    left = " left" if context.session.resumed else ""
+    return f"{a} + {b} tilts{left}, {step.planned_s / 60:.0f} minutes, {dose:.0f} e/A^2{after}"
+
+
+def _tilts_left(context: Context, name: SeriesName) -> int:
+    series = context.protocol.series_a if name == "A" else context.protocol.series_b
+    completed = context.session.ledger.completed
+    return sum(tilt_id(name, i) not in completed for i in range(len(series.tilts_deg)))
 
 
 def _awaits_the_flip(context: Context) -> bool:
     """Whether hands are at the holder: then valves are closed, and the flip waits for them."""
-    tilts = range(len(context.protocol.series_a.tilts_deg))
-    completed = context.session.ledger.completed
-    return "flip" not in completed and all(tilt_id("A", i) in completed for i in tilts)
+    return "flip" not in context.session.ledger.completed and not _tilts_left(context, "A")
 
 
 def check_processing() -> Checked:

@@ -8,9 +8,17 @@ from pathlib import Path
 
 import pytest
 
-from controller.commands import Answer
+from controller.commands import Answer, StopWhen
 from controller.engine import Engine
-from controller.events import Checked, Event, PreviewReady, PromptOpened, StateChanged
+from controller.events import (
+    Checked,
+    Event,
+    Phase,
+    PhaseStarted,
+    PreviewReady,
+    PromptOpened,
+    StateChanged,
+)
 from controller.exit_codes import ExitCode
 from controller.microscope.interface import StagePosition
 from controller.plan import make_plan
@@ -167,15 +175,15 @@ def test_nothing_is_exposed_with_a_current_that_is_not_there(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize(
-    ("stopped_at", "current_pA"),
+    ("stopped_at", "current_pA", "left"),
     [
-        pytest.param("shower-2", 40.0, id="in the shower"),
-        pytest.param("A-002", 70.0, id="in series A"),
-        pytest.param("B-001", 70.0, id="in series B"),
+        pytest.param("shower-2", 40.0, "5 + 4 tilts left", id="in the shower"),
+        pytest.param("A-002", 70.0, "3 + 4 tilts left", id="in series A"),
+        pytest.param("B-001", 70.0, "0 + 3 tilts left", id="in series B"),
     ],
 )
-def test_taken_up_again_it_looks_at_the_current_that_comes_next(
-    tmp_path: Path, stopped_at: str, current_pA: float
+def test_taken_up_again_it_looks_at_the_current_that_comes_next_and_says_what_is_left(
+    tmp_path: Path, stopped_at: str, current_pA: float, left: str
 ) -> None:
     def stop_there(action: str, request_id: str) -> None:
         if f"/{stopped_at}/" in request_id and action == "acquire":
@@ -189,9 +197,30 @@ def test_taken_up_again_it_looks_at_the_current_that_comes_next(
     microscope = FakeMicroscope(boot_id="boot-2")
     microscope.flipped = flipped
     seen: list[float] = []
-    again = Run(open_session(tmp_path / "s"), microscope, answers=[answer("start"), FLIPPED])
+    session = open_session(tmp_path / "s")
+    spent, whole = session.ledger.dose_e_per_A2, make_plan(session.protocol).dose_e_per_A2
+    again = Run(session, microscope, answers=[answer("start"), FLIPPED])
     again.on_event = lambda event, engine: (
         seen.append(microscope.current_pA) if isinstance(event, PromptOpened) else None
     )
     assert again.go() is ExitCode.OK
     assert seen[0] == current_pA
+    text = again.of(PromptOpened)[0].prompt.text
+    assert left in text and f" e/A^2 after {spent:.0f} so far" in text
+    [dose] = re.findall(r"(\d+) e/A\^2 after", text)
+    assert float(dose) < whole - 0.5 * spent
+
+
+def test_where_nothing_is_left_to_expose_nothing_is_asked(tmp_path: Path) -> None:
+    answers = [answer("start"), FLIPPED]
+    run = Run(open_session(tmp_path / "s", ASKING), answers=answers)
+
+    def stop_before_the_fusion(event: Event, engine: Engine) -> None:
+        if event == PhaseStarted(phase=Phase.FUSE):
+            engine.stop(StopWhen.NOW)
+
+    run.on_event = stop_before_the_fusion
+    assert run.go() is ExitCode.INTERRUPTED
+    again = Run(open_session(tmp_path / "s"), FakeMicroscope(boot_id="boot-2"), answers=[])
+    assert again.go() is ExitCode.OK
+    assert again.of(PromptOpened) == [] and again.microscope.exposures == 0

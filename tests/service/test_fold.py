@@ -69,6 +69,16 @@ FOLDS = (
         (PhaseState.DONE, PhaseState.PENDING),
     ),
     Case(
+        "taken up again it is in its pre-flight only",
+        (
+            PhaseStarted(phase=Phase.A),
+            script.started(Path("/x")),
+            PhaseStarted(phase=Phase.PREFLIGHT),
+        ),
+        lambda s: [phase for phase in Phase if s.phases[phase] is PhaseState.RUNNING],
+        [Phase.PREFLIGHT],
+    ),
+    Case(
         "back to the flip from B's first image",
         (PhaseStarted(phase=Phase.B), PhaseStarted(phase=Phase.FLIP)),
         lambda s: s.phases[Phase.FLIP],
