@@ -22,7 +22,7 @@ def see_it_may_come_out(context: Context, step_id: str) -> str:
     unmet = _wait_until_seen(context, step_id, "before the holder comes out", _before)
     if unmet:
         return f"NOT AS IT SHOULD BE: {unmet}!"
-    return "Seen: the beam is blanked, the stage is at zero, the column valves are closed."
+    return "Seen: beam blanked, stage at zero, column valves closed."
 
 
 def see_it_may_be_exposed(context: Context, step_id: str) -> None:

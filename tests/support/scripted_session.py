@@ -66,7 +66,7 @@ START_PROMPT = Prompt(
 )
 FLIP_PROMPT = flip_prompt(
     Protocol.model_validate({"name": "au-assembly", "scan": SCAN}),
-    "Seen: the beam is blanked, the stage is at zero, the column valves are closed.",
+    "Seen: beam blanked, stage at zero, column valves closed.",
     simulated=False,
 )
 SAME_SIDE_UP = FlipChecked(
