@@ -84,9 +84,7 @@ def test_the_holder_stays_in_until_it_is_seen_safe(tmp_path: Path, case: Unseen)
     assert run.go() is ExitCode.OK
     (reason,) = pauses_of(run)
     assert case.why in reason and reason.endswith("goes on when it is seen")
-    assert prompt_text(run).startswith(
-        "Seen: the beam is blanked, the stage is at zero, the column"
-    )
+    assert prompt_text(run).startswith("Seen: beam blanked, stage at zero, column valves closed.")
     assert {c.name for c in run.of(Checked) if not c.ok} == {reason.split(": ")[2]}
 
 
