@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from controller.events import Alerted, Level, PromptAnswered, Record
+from controller.events import Alerted, FrameRecorded, Level, PromptAnswered, Record, SeriesName
 from controller.protocol import Series
 from controller.report.facts import Facts
 from controller.report.html import MISSING, details, number, section, table, text
@@ -33,7 +33,7 @@ def recording(facts: Facts) -> str:
         [
             f"series {name}",
             f"{len(series.tilts)} of {series.planned}",
-            number(sum(tilt.retakes for tilt in series.tilts)),
+            number(_retaken(facts, name)),
             number(sum(tilt.verdict != "ok" for tilt in series.tilts)),
         ]
         for name, series in status.series.items()
@@ -43,6 +43,17 @@ def recording(facts: Facts) -> str:
     lead = f"Dose in all {number(status.dose_e_per_A2)} of {budget}." if rows else ""
     head = ("", "tilts recorded", "retaken", "found wanting")
     return section("Recording", table(head, rows), lead=lead)
+
+
+def _retaken(facts: Facts, series: SeriesName) -> int:
+    """Frames taken again: by the session for their quality, or since the operator wanted them."""
+    frames = [
+        record.event
+        for record in facts.records
+        if isinstance(record.event, FrameRecorded) and record.event.series == series
+    ]
+    again = len(frames) - len({frame.alpha_deg for frame in frames})
+    return again + sum(frame.retakes for frame in frames)
 
 
 def remarks(facts: Facts) -> str:

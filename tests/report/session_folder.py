@@ -129,6 +129,15 @@ def recorded(series: SeriesName) -> list[Event]:
     return [*events, PhaseFinished(phase=Phase(series))]
 
 
+def again(series: SeriesName, *indices: int) -> list[Event]:
+    """Frames recorded once more, behind those there are."""
+    frames = [event for event in recorded(series) if isinstance(event, FrameRecorded)]
+    return [
+        frames[index].model_copy(update={"index": len(frames) + number, "retakes": 0})
+        for number, index in enumerate(indices)
+    ]
+
+
 def write_events(folder: Path, events: Iterable[Event]) -> None:
     """events.jsonl, a second a record."""
     lines = [

@@ -33,6 +33,7 @@ from tests.report.session_folder import (
     OVERRIDDEN,
     STARTED,
     WARNED,
+    again,
     recorded,
     write_events,
 )
@@ -134,6 +135,11 @@ CASES = [
         [*STARTED, *recorded("A")[:30]],
         says=("INCOMPLETE", "live count, not final", "tilts of A"),
         silent=("The reconstructions", "Alignment and fusion"),
+    ),
+    Case(
+        "two tilts recorded again when the operator wanted them",
+        [*STARTED, *recorded("A"), *again("A", 8, 9)],
+        says=("<td>25 of 25</td><td>3</td>",),
     ),
     Case(
         "processing failed",
