@@ -221,7 +221,8 @@ class Limits(Data):
     dose_budget_e_per_A2: Positive = 60_000.0
     current_tolerance: Fraction = 0.1
     free_disk_margin: Annotated[float, Field(ge=1, le=100)] = 2.0
-    """Free space wanted before the start, as a multiple of what the raw data need."""
+    """Free space wanted before the start for the raw data, as a multiple of what they need; what
+    processing writes comes on top, once."""
 
 
 class Notify(Data):

@@ -68,11 +68,10 @@ def all_checks(path: Path, out: Path, bridge: Path | None) -> Iterator[Checked]:
 
 def _check_against(protocol: Protocol, folder: Path) -> Iterator[Checked]:
     from controller.plan import make_plan
-    from controller.session.session import frame_bytes
+    from controller.session.room import planned_frames, wanted_bytes
     from controller.steps.preflight import check_disk, check_dose
 
-    n = len(protocol.series_a.tilts_deg) + len(protocol.series_b.tilts_deg)
-    yield check_disk(folder, protocol.limits.free_disk_margin * n * frame_bytes(protocol))
+    yield check_disk(folder, wanted_bytes(protocol, planned_frames(protocol)))
     yield check_dose(protocol, make_plan(protocol).dose_e_per_A2)
 
 

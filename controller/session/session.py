@@ -32,10 +32,8 @@ from controller.session.journal import Journal
 from controller.session.ledger import fold
 from controller.session.recorder import SeriesRecorder
 from controller.session.recovery import NOTHING_YET, SERIES, as_run, recover
+from controller.session.room import BYTES_BESIDE, frame_bytes, planned_frames
 from processing.files.mrc import read_stack, write_images
-
-BYTES_BESIDE_THE_FRAMES = 8 << 20
-"""Room that journal, log, mdoc and previews want."""
 
 
 @dataclass(frozen=True)
@@ -223,9 +221,12 @@ class Session:
     @property
     def missing_frames(self) -> int:
         """Frames that are still to come."""
-        planned = len(self.protocol.series_a.tilts_deg) + len(self.protocol.series_b.tilts_deg)
         frames = [frame for series in self.ledger.frames.values() for frame in series]
-        return max(0, planned - len({f.step_id for f in frames} & self.ledger.completed))
+        return max(
+            0,
+            planned_frames(self.protocol)
+            - len({f.step_id for f in frames} & self.ledger.completed),
+        )
 
     def has_room(self) -> bool:
         """Tell whether the next frame can be written."""
@@ -236,7 +237,7 @@ class Session:
             probe.unlink()
         except OSError:
             return False
-        return free > frame_bytes(self.protocol) + BYTES_BESIDE_THE_FRAMES
+        return free > frame_bytes(self.protocol) + BYTES_BESIDE
 
     def close(self) -> None:
         """Let go of files, room and lock; what was entered stays."""
@@ -262,11 +263,6 @@ class Session:
     def _dose_before(self, info: FrameInfo) -> float:
         charged = self.ledger.exposures.get(info.frame_id)
         return self.ledger.dose_e_per_A2 - (charged.dose_e_per_A2 if charged else 0.0)
-
-
-def frame_bytes(protocol: Protocol) -> int:
-    """Bytes of one frame on disk, with the widest samples a microscope may give."""
-    return protocol.scan.width_px * protocol.scan.height_px * 4
 
 
 def _now() -> str:

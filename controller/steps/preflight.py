@@ -14,7 +14,7 @@ from controller.microscope.interface import Description, MicroscopeError, StageS
 from controller.microscope.limits import check_scan, check_sweep, tightest
 from controller.protocol import Protocol, Shower
 from controller.session.entries import StepDone
-from controller.session.session import frame_bytes
+from controller.session.room import wanted_bytes
 from controller.steps.base import StepData
 from controller.steps.context import Context
 from controller.steps.first_look import look_and_ask
@@ -43,12 +43,13 @@ def carry_out(step: Preflight, context: Context) -> None:
         The operator does not start.
     """
     protocol, session = context.protocol, context.session
-    missing_bytes = session.missing_frames * frame_bytes(protocol)
+    folder = session.folder
+    disk_bytes = wanted_bytes(protocol, session.missing_frames, folder.processed)
     checks = [
         *check_column(protocol, context.column.description),
         *(() if _awaits_the_flip(context) else check_readiness(context.column.status())),
-        check_disk(session.folder.path, protocol.limits.free_disk_margin * missing_bytes),
-        check_writing(session.folder.path),
+        check_disk(folder.path, disk_bytes),
+        check_writing(folder.path),
         check_processing(),
         check_dose(protocol, session.ledger.dose_e_per_A2 + step.planned_dose_e_per_A2),
     ]
@@ -64,7 +65,7 @@ def carry_out(step: Preflight, context: Context) -> None:
         session.reserve_disk()
     except OSError as error:
         raise SafetyStopError(
-            f"pre-flight: {session.folder.path}: no room can be kept for the frames: "
+            f"pre-flight: {folder.path}: no room can be kept for the frames: "
             f"{error.strerror or error}"
         ) from None
     if protocol.ask_before_start and session.missing_frames and not _awaits_the_flip(context):
@@ -204,7 +205,7 @@ def _check_shower(shower: Shower, column: Description) -> Checked:
 
 
 def check_disk(folder: Path, wanted_bytes: float) -> Checked:
-    """Check that the frames to come will have room."""
+    """Check that the frames to come, and what is made of them, will have room."""
     try:
         free = shutil.disk_usage(folder).free
     except OSError as error:

@@ -15,6 +15,8 @@ import numpy as np
 import pytest
 
 from controller.exit_codes import ExitCode
+from controller.protocol import read_protocol
+from controller.session.room import BYTES_BESIDE, processed_bytes
 from tests.support.processes import Start, kill_session
 from tests.support.twin_session import write_protocol
 
@@ -61,6 +63,10 @@ def test_the_same_147_frames_none_lost_none_twice(
         assert len(mdocfile.read(session / f"{series}.mrc.mdoc")) == planned
     assert flips(session) == 1
     assert (session / "report.html").is_file()
+
+    processed = sum(path.stat().st_size for path in (session / "processed").iterdir())
+    foreseen = processed_bytes(read_protocol(session / "protocol.toml"))
+    assert 0.8 * foreseen < processed < foreseen + BYTES_BESIDE
 
     again = start("resume", str(session), "--headless")
     said, _ = again.communicate(timeout=60)
