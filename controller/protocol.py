@@ -8,13 +8,10 @@ refused, units are in the names, and the defaults are those of Altantzis et al.,
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterator
-from difflib import get_close_matches
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
-from pydantic_core import ErrorDetails
+from pydantic import Field, ValidationError, field_validator, model_validator
 
 from controller.errors import UsageError
 from controller.events import SeriesName
@@ -25,6 +22,13 @@ from controller.microscope.interface import (
     Positive,
     ScanSettings,
     StageLimits,
+)
+from controller.settings_file import (
+    NAME_PATTERN,
+    SECRET_PATTERN,
+    WEBHOOK_PATTERN,
+    as_written,
+    describe_errors,
 )
 from controller.tilt_order import TiltOrder, in_order
 
@@ -228,7 +232,7 @@ class Limits(Data):
 class Notify(Data):
     """Who is told when the session stops or waits for an answer; nobody by default."""
 
-    webhook: Annotated[str, Field(pattern=r"^(|https?://.+|env:\w+)$")] = ""
+    webhook: Annotated[str, Field(pattern=WEBHOOK_PATTERN)] = ""
     """JSON with a `text` is posted there. Protocols are kept and shown in reports: an address that
     is a secret stands in the environment, ``env:NAME``."""
     email_to: tuple[str, ...] = ()
@@ -237,7 +241,7 @@ class Notify(Data):
     smtp_port: Annotated[int, Field(ge=1, le=65535)] = 25
     smtp_security: Literal["none", "starttls", "tls"] = "none"
     smtp_user: str = ""
-    smtp_password: Annotated[str, Field(pattern=r"^(|env:\w+)$")] = ""
+    smtp_password: Annotated[str, Field(pattern=SECRET_PATTERN)] = ""
     """Never itself: ``env:NAME``."""
     timeout_s: Positive = 10.0
 
@@ -268,7 +272,7 @@ class Processing(Data):
 class Protocol(Data):
     """A dual tilt-series session."""
 
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
+    name: Annotated[str, Field(pattern=NAME_PATTERN)]
     specimen: str = ""
     """A line for the report."""
     ask_before_start: bool = False
@@ -360,35 +364,6 @@ def read_protocol(path: Path) -> Protocol:
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise UsageError(f"{path}: cannot be read as TOML: {error}") from None
     try:
-        return Protocol.model_validate(content)
+        return as_written(content, Protocol)
     except ValidationError as error:
         raise UsageError(f"{path}: " + "; ".join(describe_errors(error, Protocol))) from None
-
-
-def describe_errors(error: ValidationError, model: type[BaseModel]) -> list[str]:
-    """One phrase a wrong field: its dotted path and what is wrong with it.
-
-    Parameters
-    ----------
-    model
-        What was validated: names that come close to a wrong one are looked for in it.
-    """
-    known = {name for part in _models(model) for name in part.model_fields}
-    return [_describe(item, known) for item in error.errors()]
-
-
-def _describe(item: ErrorDetails, known: set[str]) -> str:
-    where = ".".join(str(part) for part in item["loc"]) or "protocol"
-    if item["type"] == "extra_forbidden":
-        meant = get_close_matches(str(item["loc"][-1]), known, n=1, cutoff=0.75)
-        return f"{where}: no such setting" + (f"; did you mean {meant[0]}?" if meant else "")
-    given = item["input"]
-    told = f" (is {given!r})" if isinstance(given, str | int | float) else ""
-    return f"{where}: {item['msg']}{told}"
-
-
-def _models(model: type[BaseModel]) -> Iterator[type[BaseModel]]:
-    yield model
-    for field in model.model_fields.values():
-        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
-            yield from _models(field.annotation)

@@ -15,7 +15,8 @@ from pydantic import BaseModel, ValidationError
 from controller.errors import UsageError
 from controller.exit_codes import ExitCode
 from controller.profiles import find_profile, require_simulator_profile
-from controller.protocol import Column, Protocol, describe_errors, read_protocol
+from controller.protocol import Column, Protocol, read_protocol
+from controller.settings_file import as_written, describe_errors
 
 HELP = "show, validate or describe a protocol"
 
@@ -117,7 +118,7 @@ def validate(path: Path) -> list[str]:
     content = _read_toml(path)
     wrong: list[str] = []
     try:
-        Protocol.model_validate(content)
+        as_written(content, Protocol)
     except ValidationError as error:
         wrong += [f"{path}: {line}" for line in describe_errors(error, Protocol)]
     simulated = _simulator_settings_name(content)
@@ -129,7 +130,7 @@ def validate(path: Path) -> list[str]:
 def _simulator_settings_name(content: dict[str, Any]) -> str | None:
     """Name of the simulator's profile, even where other fields of the protocol are wrong."""
     try:
-        column = Column.model_validate(content.get("column", {}))
+        column = as_written(content.get("column", {}), Column)
     except ValidationError:
         return None
     return column.simulator_settings if column.kind == "simulator" else None
@@ -140,7 +141,7 @@ def _wrong_in_simulator(path: Path) -> list[str]:
     settings = importlib.import_module("simulator.settings").SimulatorSettings
     try:
         require_simulator_profile(path)
-        settings.model_validate(_read_toml(path))
+        as_written(_read_toml(path), settings)
     except UsageError as error:
         return [str(error)]
     except ValidationError as error:

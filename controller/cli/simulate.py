@@ -13,7 +13,8 @@ from controller.errors import UsageError
 from controller.exit_codes import ExitCode
 from controller.microscope.limits import shower_dose_e_per_A2
 from controller.profiles import find_profile, require_simulator_profile, simulator_profile
-from controller.protocol import Protocol, Shower, describe_errors, read_protocol
+from controller.protocol import Protocol, Shower, read_protocol
+from controller.settings_file import as_written, describe_errors
 
 HELP = "write both simulated tilt series and the truth, without a session"
 
@@ -74,7 +75,7 @@ def _read_settings(path: Path, seed: int | None) -> Any:
     settings = importlib.import_module("simulator.settings").SimulatorSettings
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
-        return settings.model_validate(content if seed is None else content | {"seed": seed})
+        return as_written(content if seed is None else content | {"seed": seed}, settings)
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise UsageError(f"{path}: cannot be read as TOML: {error}") from None
     except ValidationError as error:

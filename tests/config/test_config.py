@@ -97,6 +97,21 @@ WRONG = [
         ),
     ),
     Wrong(
+        "a text, a truth value and a date are no numbers",
+        'name = "s"\n[scan]\nwidth_px = "64"\nheight_px = 64\npixel_nm = true\n'
+        "dwell_us = 2026-05-04\n",
+        (
+            "scan.width_px: Input should be a valid integer (is '64')",
+            "scan.pixel_nm: Input should be a valid number (is True)",
+            "scan.dwell_us: Input should be a valid number (is '2026-05-04')",
+        ),
+    ),
+    Wrong(
+        "a name no folder should have",
+        MINIMAL.replace('name = "', 'name = "my '),
+        ("name: must be letters a to z, digits, dot, dash and underscore",),
+    ),
+    Wrong(
         "beyond the stage",
         MINIMAL + "[series_a]\nstart_deg = -85\nstop_deg = 70\n",
         ("series_a asks for -85", "limits.stage"),
