@@ -50,6 +50,7 @@ clean:
 
 # uv where there is one (seconds), else venv and pip
 $(READY): pyproject.toml
+	@echo "installing into .venv: a minute or two, once"
 	@if command -v uv >/dev/null 2>&1; then \
 	    uv venv --quiet --allow-existing --python $(PYTHON) .venv && uv pip install --quiet --python $(BIN)/python -e '.[test]'; \
 	else \

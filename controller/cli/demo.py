@@ -10,11 +10,13 @@ from controller.exit_codes import ExitCode
 
 if TYPE_CHECKING:
     from controller.rehearsal import Accuracy
+    from controller.service.status import SessionStatus
 
 HELP = "a whole session on the simulator, in a minute or two"
 FAULTS_HELP = "rehearse faults: names of lists in config/faults (a wrong one lists them), or files"
 OUT_HELP = "the session's folder; missing or empty (default: demo and the time, here)"
 HEADINGS = ("", "count", "recall", "precision", "rms x/y/z, nm", "A's exit", "B's exit")
+RESULTS = ("report.html", "processed/particles_fused.csv", "processed/fused.mrc")
 LEAVE_AFTER_S = 5.0
 """The screen stays this long on the last status, then the tables follow."""
 
@@ -41,13 +43,12 @@ def run(args: argparse.Namespace) -> int:
         folder, bridge=None, headless=args.headless, leave_when_ended_s=LEAVE_AFTER_S
     )
     status = last_status(folder.path)
-    if status is not None and not status.ended:
-        return exit_code  # detached: the session goes on
-    if exit_code != ExitCode.OK:
-        return exit_code
+    if status is None or not status.ended or exit_code != ExitCode.OK:
+        return exit_code  # detached, the session goes on; or no result to show
     accuracy = read_accuracy(folder.path / "accuracy.json")
-    _show_files(folder.path)
+    _show_results(folder.path)
     _show(accuracy)
+    _show_count(status)
     misses = missed(accuracy)
     for miss in misses:
         print(f"missed: {miss}")
@@ -84,8 +85,17 @@ def _show(accuracy: Accuracy) -> None:
     Console().print(table)
 
 
-def _show_files(folder: Path) -> None:
-    for path in sorted(folder.rglob("*")):
-        own_business = {"run", "previews", "simulator", "rejected"} & set(path.parts)
-        if path.is_file() and not own_business and path.name not in ("lock", "ballast"):
-            print(path)
+def _show_results(folder: Path) -> None:
+    """What to open first, of all that lies in the folder."""
+    for name in RESULTS:
+        print(folder / name)
+
+
+def _show_count(status: SessionStatus) -> None:
+    fused = status.counts.get("fused")
+    if fused is not None:
+        latest = fused.latest
+        print(
+            f"{latest.n} particles in both series together, "
+            f"95 % interval {latest.n_low} to {latest.n_high}"
+        )

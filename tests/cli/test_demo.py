@@ -1,0 +1,52 @@
+"""What a demo leaves in the terminal: what to open, how it scored, the count last."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from controller import launch
+from controller.cli.main import main
+from controller.events import State
+from controller.exit_codes import ExitCode
+from controller.rehearsal import Accuracy
+from controller.service.status import CountPoint, CountStatus, SessionStatus
+from controller.session.folder import SessionFolder
+from tests.cli.test_rehearsal import GOOD_TABLES
+
+POINT = CountPoint(tilts_used=147, n=6760, n_low=6751, n_high=6764)
+
+
+@pytest.mark.parametrize(
+    ("state", "ended_with", "last"),
+    [
+        pytest.param(
+            State.FINISHED,
+            ExitCode.OK,
+            "6760 particles in both series together, 95 % interval 6751 to 6764",
+            id="finished",
+        ),
+        pytest.param(State.RUNNING, ExitCode.OK, "session in ", id="detached"),
+        pytest.param(State.FAILED, ExitCode.SAFETY, "session in ", id="failed"),
+    ],
+)
+def test_the_end_of_a_demo(
+    state: State,
+    ended_with: ExitCode,
+    last: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    status = SessionStatus(state=state, counts={"fused": CountStatus(points=(POINT,), live=False)})
+    (tmp_path / "status.json").write_text(status.model_dump_json())
+    accuracy = Accuracy(n_truth=6760, tolerance_nm=1.5, tables=GOOD_TABLES)
+    (tmp_path / "accuracy.json").write_text(accuracy.model_dump_json())
+    monkeypatch.setattr(launch, "new_session", lambda *_: SessionFolder(tmp_path))
+    monkeypatch.setattr(launch, "run_new", lambda *_, **__: ended_with)
+    assert main(["demo", "--headless"]) == ended_with
+    said = capsys.readouterr().out.splitlines()
+    assert said[-1].startswith(last)
+    paths = [line for line in said if line.startswith(str(tmp_path))]
+    assert len(paths) == (3 if state is State.FINISHED else 0)
