@@ -221,6 +221,17 @@ class SessionStatus(Data):
         name: SeriesName = "B" if phase is Phase.B else "A"
         return self.series[name].tilts if recording else ()
 
+    def standing_advice(self, name: SeriesName) -> tuple[Advised, ...]:
+        """What the live processing advises on a series, as far as it can still be followed."""
+        series, done = self.series[name], self.phases[Phase(name)] is PhaseState.DONE
+        complete = done or 0 < series.planned <= len(series.tilts)
+        over = (("convergence",) if complete else ()) + (("retake",) if done else ())
+        return tuple(
+            advised
+            for advised in self.advice
+            if advised.series == name and advised.topic not in over
+        )
+
     @property
     def frames_behind(self) -> int:
         """Frames on disk that processing has not looked at yet, of the series recorded last."""

@@ -36,22 +36,23 @@ def _failed(status: SessionStatus) -> str:
 
 
 def _flip_refused(status: SessionStatus) -> str:
-    """While the gate is shut nothing is recorded: the reason begins with what opens it.
+    """While it is asked what to do: the reason begins with what opens the gate.
 
-    After an override it stands until B, in spite of all, could be merged with A.
+    Once the grid is looked at or flipped again there is nothing to stop for. After an override it
+    stands until B, in spite of all, could be merged with A.
     """
     flip = status.flip_check
     if flip is None or flip.accepted or "fused" in status.counts:
         return ""
     if status.phases[Phase.FLIP] is PhaseState.DONE:
         return f"flip check overridden: {flip.found}"
-    return f"{_ways_out(status.prompt) or 'B is blocked'}: {flip.found}"
-
-
-def _ways_out(prompt: Prompt | None) -> str:
-    """The answers to a prompt that neither stop nor override."""
-    if prompt is None or prompt.id != "flip-check":
+    if status.prompt is None or status.prompt.id != "flip-check":
         return ""
+    return f"{_ways_out(status.prompt)}: {flip.found}"
+
+
+def _ways_out(prompt: Prompt) -> str:
+    """The answers to a prompt that neither stop nor override."""
     return " or ".join(
         choice for choice in prompt.choices if choice not in ("stop", *prompt.needs_reason)
     )

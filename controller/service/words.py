@@ -35,7 +35,7 @@ from controller.events import (
     StateChanged,
     TiltJudged,
 )
-from controller.service.status import CountPoint, SessionStatus
+from controller.service.status import CountPoint, CountStatus, SessionStatus
 
 PHASE_NAMES = {
     Phase.PREFLIGHT: "pre-flight",
@@ -50,6 +50,8 @@ LEVEL_MARKS = {Level.INFO: "i", Level.WARNING: "!", Level.ALARM: "!!"}
 """Read without colour."""
 FREQUENT = (TiltJudged, ProcessingProgressed, BeamChanged, ShowerSliceStarted)
 """Would drown the rest where lines are few; the log has them."""
+TOO_WIDE = 0.2
+"""Half an interval over its count, above which a live count is only in the log."""
 PAUSING = "pausing after the step under way"
 
 
@@ -75,15 +77,24 @@ def count(point: CountPoint | Counted) -> str:
     return f"{point.n} ({point.n_low}–{point.n_high})"
 
 
+def count_so_far(known: CountStatus) -> str:
+    """The newest count with its interval; that it is too early where that would say nothing."""
+    point = known.latest
+    half = (point.n_high - point.n_low) / 2
+    return "too early to say" if known.live and half > TOO_WIDE * point.n else count(point)
+
+
 def clock(at: str) -> str:
     """Time of day of a record: 19:02:11."""
     return at[11:19]
 
 
 def dose(status: SessionStatus) -> str:
-    """Spent, planned and allowed."""
+    """Spent, planned in all, and the budget, beyond which nothing is exposed."""
     spent, planned = kilo_dose(status.dose_e_per_A2), kilo_dose(status.planned_dose_e_per_A2)
-    return f"{spent} of {planned} ke/Å²"
+    budget = status.dose_budget_e_per_A2
+    allowed = f", {kilo_dose(budget)} max" if budget else ""
+    return f"{spent} ke/Å² of {planned} planned{allowed}"
 
 
 def behind(status: SessionStatus) -> str:
@@ -195,8 +206,8 @@ def _session(event: SessionStarted) -> str:
     tilts = f"{len(event.tilts_a_deg)} + {len(event.tilts_b_deg)} tilts"
     return (
         f"{event.name} {again} on {event.microscope}{' (SIM)' if event.simulated else ''}:"
-        f" {tilts}, {duration(event.planned_s)},"
-        f" {kilo_dose(event.planned_dose_e_per_A2)} of"
+        f" {tilts}, {duration(event.planned_s)}, dose"
+        f" {kilo_dose(event.planned_dose_e_per_A2)} of at most"
         f" {kilo_dose(event.dose_budget_e_per_A2)} ke/Å²"
     )
 

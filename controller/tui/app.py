@@ -242,6 +242,7 @@ class SessionApp(App[None]):
         """Which of the actions that are not always there are there now, seen from a screen."""
         status = self.status
         commands = not self._read_only and not status.ended
+        pictures_in_view = screen is self._main or isinstance(screen, PromptDialog)
         return {
             "pause": commands and not (status.pausing or status.state is State.PAUSED),
             "go_on": commands and (status.pausing or status.state is State.PAUSED),
@@ -249,8 +250,8 @@ class SessionApp(App[None]):
             "retake": commands and bool(status.tilts_under_way),
             "answer": commands and status.prompt is not None,
             "open_report": status.report is not None,
-            "view": screen is self._main,
-            "zoom": screen is self._main,
+            "view": pictures_in_view,
+            "zoom": pictures_in_view,
         }
 
     def _refresh_keys(self) -> None:

@@ -26,19 +26,27 @@ VERDICT_STYLES = {
     Verdict.STOP_AT_END: f"bold {WARNING}",
     Verdict.STOP_NOW: BAD,
 }
+YOUR_TURN = "? YOUR TURN"
+"""In place of GOOD where the session waits for a person: there is something to do."""
 LEVEL_STYLES = {Level.INFO: "", Level.WARNING: WARNING, Level.ALARM: BAD}
 
 
 def state_line(status: SessionStatus, width: int, *, read_only: bool = False) -> Text:
     """What the engine is doing and why; the verdict at the right end."""
-    verdict = judge(status).verdict
-    sign = Text(f" {VERDICT_MARKS[verdict]} {verdict.value} ", VERDICT_STYLES[verdict])
+    sign = _sign(status)
     state = status.state.value
     lead = f" {STATE_MARKS[status.state]} {state}"
     room = width - sign.cell_len - 1 - len(lead)
     doing = Text(lead + _doing(status, room, read_only))
     doing.stylize("bold", 3, len(lead))
     return _with_sign(doing, sign, width)
+
+
+def _sign(status: SessionStatus) -> Text:
+    verdict = judge(status).verdict
+    if verdict is Verdict.GOOD and status.state in (State.PAUSED, State.WAITING):
+        return Text(f" {YOUR_TURN} ", VERDICT_STYLES[Verdict.STOP_AT_END])
+    return Text(f" {VERDICT_MARKS[verdict]} {verdict.value} ", VERDICT_STYLES[verdict])
 
 
 def lost_line(why: str, width: int) -> Text:
@@ -56,7 +64,7 @@ def _doing(status: SessionStatus, room: int, read_only: bool) -> str:
     """What is said after the state."""
     if status.prompt is not None:
         return _asking(status.prompt, room, read_only)
-    if status.pausing:
+    if status.pausing and status.state is not State.PAUSED:
         return f" · {words.PAUSING}"
     if status.state is State.FAILED:  # the line below says why
         return f" · dualtilt resume {status.folder} takes it up again"

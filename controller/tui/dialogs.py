@@ -20,6 +20,7 @@ from textual.widgets.option_list import Option
 from controller.commands import Answer, StopWhen
 from controller.events import Prompt
 from controller.service import words
+from controller.tui.keys import DialogKeys
 from controller.tui.layout import LINES_AROUND_BODY, side_cells, tail_cells
 
 LINES_AROUND_STEPS = 8
@@ -61,10 +62,17 @@ class PromptDialog(ModalScreen[Answer | None]):
     """One prompt of the session; leaves the image in view. None: looked at, not answered."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape", "dismiss(None)", "Later", show=False),
+        Binding("escape", "dismiss(None)", "Later"),
         # the choices have the focus, and would take them
-        Binding("pagedown", "read(1)", "Read on", show=False, priority=True),
+        Binding("pagedown", "read(1)", "Read on", priority=True, key_display="PgDn"),
         Binding("pageup", "read(-1)", "Read back", show=False, priority=True),
+        # what helps to answer, or answers in its own way
+        Binding("v", "app.view", "View"),
+        Binding("z", "app.zoom", "Zoom", show=False),
+        Binding("x", "app.stop", "Stop…"),
+        Binding("l", "app.log", "Log"),
+        Binding("question_mark,f1", "app.help", "Help", key_display="?"),
+        Binding("q", "app.detach", "Detach"),
     ]
 
     def __init__(self, prompt: Prompt) -> None:
@@ -72,41 +80,54 @@ class PromptDialog(ModalScreen[Answer | None]):
         self.prompt = prompt
         self._withdrawn = False
         self._appeared_s = time.monotonic()
+        # held here, not looked up: a size may still come while the dialog is being taken down
+        self._dialog = Vertical(classes="dialog")
+        self._title = Static(id="title")
+        self._instructions = VerticalScroll(Static(_steps(prompt)))
+        self._choices = OptionList(*(Option(choice, id=choice) for choice in prompt.choices))
+        self._reason = Input(placeholder="reason, shown in the report", id="reason", compact=True)
+        self._command = Static(id="command")
 
     def compose(self) -> ComposeResult:
-        """Title, what to do, choices, reason, the same on the command line."""
+        """Title, what to do, choices, reason, the same on the command line; the keys."""
         prompt = self.prompt
-        with Vertical(classes="dialog") as dialog:
-            dialog.border_title = f"? {prompt.id}"
-            dialog.border_subtitle = " · ".join(filter(None, ("esc later", prompt.unanswered)))
-            yield Static(id="title")
-            with VerticalScroll():
-                yield Static(_steps(prompt))
-            yield OptionList(*(Option(choice, id=choice) for choice in prompt.choices))
-            yield Input(placeholder="reason, shown in the report", id="reason", compact=True)
-            yield Static(id="command")
+        with self._dialog:
+            self._dialog.border_title = f"? {prompt.id}"
+            self._dialog.border_subtitle = " · ".join(
+                filter(None, ("esc later", prompt.unanswered))
+            )
+            yield self._title
+            yield self._instructions
+            yield self._choices
+            yield self._reason
+            yield self._command
+        yield DialogKeys()
 
     def on_resize(self, event: Resize) -> None:
         """Cover the numbers, never the image."""
-        dialog = self.query_one(".dialog")
-        dialog.styles.width = side_cells(event.size)
-        dialog.styles.margin = (0, tail_cells(event.size), 3, 0)
+        self._dialog.styles.width = side_cells(event.size)
+        self._dialog.styles.margin = (0, tail_cells(event.size), 2, 0)
         room = event.size.height - LINES_AROUND_BODY - LINES_AROUND_STEPS
-        self.query_one(VerticalScroll).styles.max_height = max(3, room - len(self.prompt.choices))
+        self._instructions.styles.max_height = max(3, room - len(self.prompt.choices))
         self.call_after_refresh(self._show_title)
 
     def _show_title(self) -> None:
         """With the way to the rest of the instructions, where they do not all fit."""
-        more = self.query_one(VerticalScroll).max_scroll_y > 0
         title = Text(self.prompt.title, "bold")
-        self.query_one("#title", Static).update(
-            title.append("  PgDn reads on", "not bold dim") if more else title
-        )
+        if self._instructions.max_scroll_y > 0:
+            title.append("  PgDn reads on", "not bold dim")
+        self._title.update(title)
+        self.refresh_bindings()
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Offer to read on where there is more to read."""
+        del parameters
+        return action != "read" or self._instructions.max_scroll_y > 0
 
     def action_read(self, pages: int) -> None:
         """Scroll the instructions."""
-        scroll = self.query_one(VerticalScroll)
-        scroll.scroll_relative(y=pages * max(1, scroll.size.height - 1), animate=False)
+        page = max(1, self._instructions.size.height - 1)
+        self._instructions.scroll_relative(y=pages * page, animate=False)
 
     def withdraw(self) -> None:
         """Close: the prompt was answered elsewhere."""
@@ -122,15 +143,14 @@ class PromptDialog(ModalScreen[Answer | None]):
 
     def on_mount(self) -> None:
         """Begin at the choices."""
-        self.query_one(OptionList).focus()
-        self.query_one(Input).display = False
+        self._choices.focus()
+        self._reason.display = False
 
     @on(OptionList.OptionHighlighted)
     def _tell_command(self, event: OptionList.OptionHighlighted) -> None:
         choice = str(event.option.id)
-        command = Text.assemble(("$ ", "dim"), words.answer_command(self.prompt, choice))
-        self.query_one("#command", Static).update(command)
-        self.query_one(Input).display = choice in self.prompt.needs_reason
+        self._command.update(words.answer_command(self.prompt, choice))
+        self._reason.display = choice in self.prompt.needs_reason
 
     @on(OptionList.OptionSelected)
     def _chosen(self, event: OptionList.OptionSelected) -> None:
@@ -138,13 +158,13 @@ class PromptDialog(ModalScreen[Answer | None]):
             return
         choice = str(event.option.id)
         if choice in self.prompt.needs_reason:
-            self.query_one(Input).focus()
+            self._reason.focus()
         else:
             self.dismiss(Answer(prompt_id=self.prompt.id, value=choice))
 
     @on(Input.Submitted)
     def _reasoned(self, event: Input.Submitted) -> None:
-        highlighted = self.query_one(OptionList).highlighted
+        highlighted = self._choices.highlighted
         reason = event.value.strip()
         if highlighted is None or not reason:
             self.notify("a reason is needed: the report shows it", severity="warning")
@@ -169,7 +189,7 @@ class ChoiceDialog(ModalScreen[str | None]):
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape", "dismiss(None)", "Back", show=False),
+        Binding("escape", "dismiss(None)", "Back"),
     ]
 
     def __init__(
@@ -187,11 +207,11 @@ class ChoiceDialog(ModalScreen[str | None]):
             yield Static(f"{self._text}\n")
             yield OptionList(*(Option(said, id=value) for value, said in self._choices.items()))
             yield Static(id="command")
+        yield DialogKeys()
 
     @on(OptionList.OptionHighlighted)
     def _tell_command(self, event: OptionList.OptionHighlighted) -> None:
-        command = Text.assemble(("$ ", "dim"), f"{self._command} {event.option.id}")
-        self.query_one("#command", Static).update(command)
+        self.query_one("#command", Static).update(f"{self._command} {event.option.id}")
 
     @on(OptionList.OptionSelected)
     def _chosen(self, event: OptionList.OptionSelected) -> None:

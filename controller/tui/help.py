@@ -13,6 +13,8 @@ from textual.containers import Vertical, VerticalScroll
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
+from controller.tui.keys import DialogKeys
+
 LEFT_CELLS = 18
 """Of keys and words; what they mean stands beside them."""
 
@@ -22,7 +24,11 @@ PAGES: dict[str, tuple[tuple[str, str], ...]] = {
         ("x", "stop: after this tilt, at the end of the series, or now"),
         ("r", "record the last tilts again"),
         ("a", "answer the open prompt; PgDn reads on, esc puts it off"),
-        ("v", "next picture: frame, slices of A, B and fused, B - A, A | B expected"),
+        (
+            "v",
+            "next picture: frame, slices of A, B and fused, B - A; at the flip A | B expected, "
+            "then B as it was seen, then maps",
+        ),
         ("z", "zoom to one pixel a column, the middle of the picture; again: all of it"),
         ("l", "the log of everything; / filters it"),
         ("o", "open the report"),
@@ -32,6 +38,10 @@ PAGES: dict[str, tuple[tuple[str, str], ...]] = {
     ),
     "verdict": (
         ("✓ GOOD", "nothing to do"),
+        (
+            "? YOUR TURN",
+            "nothing is wrong with the data, but the session waits for somebody to act",
+        ),
         ("▲ STOP AT END", "what is on disk is of use, what comes next must not start like this"),
         ("■ STOP NOW", "going on like this costs dose or time for nothing"),
         (
@@ -42,7 +52,11 @@ PAGES: dict[str, tuple[tuple[str, str], ...]] = {
     "while a series is recorded": (
         ("[ A 41/73 ]", "phase under way: tilts recorded, of those planned"),
         ("+10.0° 56%", "tilt, share of the series"),
-        ("left 2:30", "microscope time to the end of the series"),
+        (
+            "left 2:30",
+            "time the column needs to the end of the series; a simulator in virtual time is "
+            "there sooner",
+        ),
         (
             "3 behind (14 s)",
             "frames on disk that processing has not looked at yet; the time they took",
@@ -53,11 +67,21 @@ PAGES: dict[str, tuple[tuple[str, str], ...]] = {
         ("  SATURATED", "too many pixels at the detector's full scale"),
         ("  SHIFTED", "the object is off the middle, or not there"),
         ("  INVALID", "blank, no numbers, or the frame before once more"),
-        ("dose 7.1 of 8.5", "spent, and planned in all, thousands of electrons per Å²; with a bar"),
+        (
+            "dose 7.1 ke/Å²",
+            "spent, in thousands of electrons per Å², of what is planned in all; "
+            "max: the budget, beyond which nothing is exposed",
+        ),
         ("shift 4.5 px", "how far the object lay off its place in that frame"),
         ("residual 0.54 px", "how badly the tilt fits the volume of all tilts; HIGH above 1"),
-        ("particles", "counted so far; final: of the whole series; fused: of A and B together"),
+        (
+            "seen by A",
+            "particles counted in A alone, final: in all of it. The interval knows nothing of "
+            "what A's blurred side hides: quote fused",
+        ),
+        ("fused", "particles counted in A and B together"),
         ("7116 ± 5", "the 95 % interval; as 7061 (6952-7170) where it is lopsided"),
+        ("too early to say", "that interval is still wider than a fifth of the count to each side"),
         ("d 6.3 nm", "mean diameter of the particles"),
         ("!  ·", "advice of the live count: to act on, or to know"),
     ),
@@ -79,7 +103,7 @@ class HelpScreen(ModalScreen[None]):
     """One page, scrolled where the terminal is small."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape,question_mark,f1,q", "dismiss", "Back", show=False),
+        Binding("escape,question_mark,f1,q", "dismiss", "Back", key_display="esc"),
     ]
 
     def compose(self) -> ComposeResult:
@@ -89,6 +113,7 @@ class HelpScreen(ModalScreen[None]):
             dialog.border_subtitle = "↑ ↓ scroll · esc back"
             with VerticalScroll():
                 yield Static(Group(*(_page(title, rows) for title, rows in PAGES.items())))
+        yield DialogKeys()
 
 
 def _page(title: str, rows: tuple[tuple[str, str], ...]) -> Group:

@@ -12,8 +12,10 @@ from textual.reactive import reactive
 from textual.strip import Strip
 from textual.widget import Widget
 
+from controller.service.pictures import Picture
 from controller.tui.messages import View
 from controller.tui.raster import Box, crop_one_to_one, fit, raster
+from controller.tui.views import FLIP
 
 
 class ImageView(Widget):
@@ -92,7 +94,19 @@ def beside_its_mirror(view: View) -> View:
 
     The flip turns the specimen by 180 degrees about x, so that rows are mirrored.
     """
-    image = view.reduced
-    gap = np.zeros((image.shape[0], max(2, image.shape[1] // 30)), np.uint8)
-    pair = np.hstack([image, gap, image[::-1]])
-    return View("flip", f"{view.caption} | B expected", pair, pair)
+    pair = _side_by_side(view.reduced, view.reduced[::-1])
+    return View(FLIP, f"{view.caption} | B expected", pair, pair)
+
+
+def beside_the_expected(seen: View, of_a: View) -> View:
+    """B as it was seen beside what A's image lets expect, but for the in-plane turn."""
+    pair = _side_by_side(seen.reduced, of_a.reduced[::-1])
+    return View(seen.name, f"{seen.caption} | expected", pair, pair)
+
+
+def _side_by_side(left: Picture, right: Picture) -> Picture:
+    """Two images with a gap; the right one brought to the size of the left one."""
+    rows, cols = left.shape
+    right = right[np.arange(rows) * right.shape[0] // rows]
+    right = right[:, np.arange(cols) * right.shape[1] // cols]
+    return np.hstack([left, np.zeros((rows, max(2, cols // 30)), np.uint8), right])

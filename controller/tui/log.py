@@ -58,17 +58,22 @@ class LogScreen(Screen[None]):
         super().__init__()
         self._records = [record for record in records if words.is_news(record)]
         self._wanted = ""
+        # held here, not looked up: a size may still come while the screen is being taken down
+        self._filter = Input(
+            placeholder="filter: A#, !, flip, particles …", id="filter", compact=True
+        )
+        self._log = RichLog(id="lines", wrap=False, auto_scroll=True)
 
     def compose(self) -> ComposeResult:
         """Title, filter, lines, keys."""
         yield Static(Text(" dualtilt  event log", "bold"), classes="rail")
-        yield Input(placeholder="filter: A#, !, flip, particles …", id="filter", compact=True)
-        yield RichLog(id="lines", wrap=False, auto_scroll=True)
+        yield self._filter
+        yield self._log
         yield Footer(compact=True, show_command_palette=False)
 
     def on_mount(self) -> None:
         """Begin in the lines, at the newest."""
-        self.query_one(RichLog).focus()
+        self._log.focus()
 
     def on_resize(self) -> None:
         """Fold the lines anew."""
@@ -82,7 +87,7 @@ class LogScreen(Screen[None]):
 
     def action_filter(self) -> None:
         """Go to the filter."""
-        self.query_one(Input).focus()
+        self._filter.focus()
 
     @on(Input.Changed)
     def _narrow(self, event: Input.Changed) -> None:
@@ -91,17 +96,17 @@ class LogScreen(Screen[None]):
 
     @on(Input.Submitted)
     def _to_the_lines(self) -> None:
-        self.query_one(RichLog).focus()
+        self._log.focus()
 
     def _fill(self) -> None:
-        self.query_one(RichLog).clear()
+        self._log.clear()
         self._write(self._passing(self._records))
 
     def _write(self, lines: Iterable[Text]) -> None:
-        log = self.query_one(RichLog)
+        width = self._log.scrollable_content_region.width
         for line in lines:
-            for row in folded(line, log.scrollable_content_region.width):
-                log.write(row)
+            for row in folded(line, width):
+                self._log.write(row)
 
     def _passing(self, records: Iterable[Record]) -> list[Text]:
         lines = [log_line(record) for record in records]

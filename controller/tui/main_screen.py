@@ -20,7 +20,7 @@ from controller.service.status import SessionStatus
 from controller.tui import views
 from controller.tui.bottom import alert_line, lost_line, state_line
 from controller.tui.charts import charts_of
-from controller.tui.image import ImageView, beside_its_mirror
+from controller.tui.image import ImageView, beside_its_mirror, beside_the_expected
 from controller.tui.layout import LINES_AROUND_BODY, image_cells, tail_cells
 from controller.tui.log import folded, log_line
 from controller.tui.messages import Uncovered, View
@@ -89,7 +89,7 @@ class MainScreen(Screen[None]):
 
     def show(self, status: SessionStatus) -> None:
         """Show a status."""
-        if status.phase is not self._status.phase:
+        if status.phase is not self._status.phase or _asks_for_the_flip(status, self._status):
             self._chosen = None  # each phase begins with a view of its own
         self._status = status
         width = self.size.width
@@ -109,9 +109,20 @@ class MainScreen(Screen[None]):
 
     def add_view(self, view: View) -> None:
         """Take in a newer picture."""
+        if view.name == views.CHECK and self._status.phase is Phase.FLIP:
+            self._take_check(view)
+            return
         self._views[view.name] = view
         if view.name == "frame" and self._status.phase in (None, Phase.A, Phase.FLIP):
             self._views[views.FLIP] = beside_its_mirror(view)
+        self._show_view()
+
+    def _take_check(self, view: View) -> None:
+        """What was seen of B comes to the front, until the grid is to be flipped again."""
+        of_a = self._views.get("frame")
+        self._views[view.name] = view if of_a is None else beside_the_expected(view, of_a)
+        if not _asks_for_the_flip(self._status):
+            self._chosen = view.name
         self._show_view()
 
     def add_records(self, records: Iterable[Record]) -> None:
@@ -177,3 +188,9 @@ class MainScreen(Screen[None]):
         self._texts[widget] = text
         height_changes = known is None or known.plain.count("\n") != text.plain.count("\n")
         widget.update(text, layout=height_changes)
+
+
+def _asks_for_the_flip(status: SessionStatus, before: SessionStatus | None = None) -> bool:
+    """Whether the prompt to flip the grid is open, and was not before."""
+    asked = status.prompt is not None and status.prompt.id == "flip"
+    return asked and (before is None or status.prompt_seq != before.prompt_seq)

@@ -7,7 +7,7 @@ from textwrap import wrap
 
 from rich.text import Text
 
-from controller.events import Checked, Phase, SeriesName, Which
+from controller.events import Checked, Phase, SeriesName, State, Which
 from controller.service import words
 from controller.service.status import RESIDUAL_LIMIT_PX, CountStatus, SessionStatus, TiltStatus
 from controller.tui.layout import SIDE_CELLS
@@ -17,6 +17,8 @@ Lines = list[Text]
 BAR_CELLS = 12
 ADVICE_ROWS = 4
 """With the rest they leave two plots at 80 x 24; the log has every word."""
+SHORT_REASON = 40
+"""Characters that the line of the state shows beside everything else."""
 FOUND: tuple[tuple[Which, str], ...] = (
     ("A", "A only"),
     ("B", "B only"),
@@ -28,7 +30,16 @@ FOUND: tuple[tuple[Which, str], ...] = (
 def panel_of(status: SessionStatus) -> Lines:
     """The lines that matter in the phase under way."""
     phase = status.phase
-    return _PANELS[phase](status) if phase is not None else [Text("waiting for the session …")]
+    if phase is None:
+        return [Text("waiting for the session …")]
+    return [*_why_paused(status), *_PANELS[phase](status)]
+
+
+def _why_paused(status: SessionStatus) -> Lines:
+    """In full: what to do stands at its end, where one line would cut it."""
+    if status.state is not State.PAUSED or len(status.reason) <= SHORT_REASON:
+        return []
+    return [_line((part, WARNING)) for part in wrap(f"‖ {status.reason}", SIDE_CELLS - 4)]
 
 
 def _line(*parts: str | tuple[str, str]) -> Text:
@@ -47,7 +58,7 @@ def _preflight(status: SessionStatus) -> Lines:
         _line(
             "dose planned ",
             (words.kilo_dose(status.planned_dose_e_per_A2), "bold"),
-            f" of {words.kilo_dose(status.dose_budget_e_per_A2)} ke/Å²",
+            f" of {words.kilo_dose(status.dose_budget_e_per_A2)} ke/Å² allowed",
         ),
         _line(words.beam(status)),
         _line((f"✗ {failed} of {n} checks failed", BAD)) if failed else _line(f"{n} checks good"),
@@ -89,7 +100,7 @@ def _shower(status: SessionStatus) -> Lines:
             bar(newest.elapsed_s / newest.planned_s),
         ),
         _line(words.beam(status)),
-        _line("dose ", (words.dose(status), "bold"), "  ", _budget_bar(status)),
+        _line("dose ", (words.dose(status), "bold")),
         _line("size ", (_size(status), "bold"), "   ", words.size_change(status.showers)),
         _line("drift ", (_drift(status), "bold")),
     ]
@@ -120,9 +131,9 @@ def _series(status: SessionStatus) -> Lines:
             f"  {words.behind(status)}",
         ),
         _line(words.beam(status), "   ", *_counts(tilt)),
-        _line("dose ", (words.dose(status), "bold"), "  ", _budget_bar(status)),
+        _line("dose ", (words.dose(status), "bold")),
         _line(*_alignment(tilt, series.tilts)),
-        _line("particles ", *_found(status, name)),
+        _line(f"seen by {name} ", *_found(status, name)),
         *([_line("fused     ", *_found(status, "fused"))] if "fused" in status.counts else []),
         *_advice(status, name),
         *_jobs(status),
@@ -131,8 +142,8 @@ def _series(status: SessionStatus) -> Lines:
 
 def _advice(status: SessionStatus, name: SeriesName) -> Lines:
     """What the live processing says of the series; what somebody may want to act on comes first."""
-    about = [advised for advised in status.advice if advised.series == name]
-    about.sort(key=lambda advised: advised.ok)  # stable: what was said first comes first
+    # stable: what was said first comes first
+    about = sorted(status.standing_advice(name), key=lambda advised: advised.ok)
     rows: Lines = []
     for advised in about:
         mark, style = ("· ", "") if advised.ok else ("! ", WARNING)
@@ -176,7 +187,7 @@ def _found(status: SessionStatus, name: Which) -> list[str | tuple[str, str]]:
         return ["not counted yet"]
     diameter = f"   d {known.diameter_nm:.1f} nm" if known.diameter_nm else ""
     final = "" if known.live else " final"
-    return [(words.count(known.latest), "bold"), final, diameter]
+    return [(words.count_so_far(known), "bold"), final, diameter]
 
 
 def _jobs(status: SessionStatus) -> Lines:
@@ -195,7 +206,7 @@ def _jobs(status: SessionStatus) -> Lines:
 def _flip(status: SessionStatus) -> Lines:
     lines = [_line(words.beam(status)), *_flip_result(status), *_checks(status), *_jobs(status)]
     if "A" in status.counts:
-        lines.append(_line("particles A ", *_found(status, "A")))
+        lines.append(_line("seen by A ", *_found(status, "A")))
     return lines
 
 
@@ -241,7 +252,7 @@ def _row(label: str, known: CountStatus) -> Text:
     diameter = f"{known.diameter_nm:.2f}" if known.diameter_nm else "–"
     live = " live" if known.live else ""
     return _line(
-        f"{label:<10}", (f"{words.count(known.latest):>16}", "bold"), f"   {diameter}{live}"
+        f"{label:<10}", (f"{words.count_so_far(known):>16}", "bold"), f"   {diameter}{live}"
     )
 
 
@@ -266,11 +277,6 @@ def bar(fraction: float) -> str:
     full, rest = divmod(eighths, 8)
     part = " ▏▎▍▌▋▊▉"[rest] if rest else ""
     return ("█" * full + part).ljust(BAR_CELLS, "·")
-
-
-def _budget_bar(status: SessionStatus) -> str:
-    planned = status.planned_dose_e_per_A2
-    return bar(status.dose_e_per_A2 / planned if planned else 0.0)
 
 
 def _style(good: bool) -> str:

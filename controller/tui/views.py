@@ -6,9 +6,11 @@ from collections.abc import Iterable
 
 from controller.events import Phase
 
-ORDER = ("frame", "slice-A", "slice-B", "slice-fused", "slice-difference")
 FLIP = "flip"
 """Made here of the newest frame: A beside what B should look like."""
+CHECK = "check-B"
+"""What was seen of B at the flip, beside what it should look like."""
+ORDER = ("frame", "slice-A", "slice-B", "slice-fused", "slice-difference", FLIP, CHECK)
 
 _BY_PHASE: dict[Phase, tuple[str, ...]] = {
     Phase.FLIP: (FLIP, "frame"),

@@ -101,8 +101,8 @@ VERDICTS: tuple[tuple[str, Iterable[Event], Verdict, str], ...] = (
     (
         "a refused flip, the grid being flipped again",
         (*REFUSED_FLIP, answered("back-to-flip"), PromptOpened(prompt=script.FLIP_PROMPT)),
-        Verdict.STOP_AT_END,
-        "B is blocked: same side up, turned by 4 degrees in the plane: not flipped",
+        Verdict.GOOD,
+        "",
     ),
     (
         "a refused flip, mended",

@@ -363,6 +363,7 @@ def pictures() -> dict[str, tuple[Picture, str]]:
         "slice-B": (picture(176, 4.0, blur_below=True), "B: x-z through the middle"),
         "slice-fused": (picture(176, 0.0), "fused: x-z through the middle"),
         "slice-difference": (picture(176, 30.0), "B - A"),
+        "check-B": (picture(176, 12.0), "B at 0°, as it is now"),
     }
 
 

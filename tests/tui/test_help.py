@@ -48,7 +48,7 @@ def test_help_explains_every_key() -> None:
     [
         pytest.param(
             upto_a41(),
-            ("behind", "beam", "counts", "dose", "shift", "residual", "particles", "±", "GOOD"),
+            ("behind", "beam", "counts", "dose", "shift", "residual", "seen by A", "±", "GOOD"),
             id="series",
         ),
         pytest.param(

@@ -14,7 +14,9 @@ from controller.events import (
     Alerted,
     Event,
     Level,
+    PauseAsked,
     ProcessingFailed,
+    PromptAnswered,
     State,
     StateChanged,
 )
@@ -280,5 +282,53 @@ def test_the_log_is_narrowed_down_by_what_is_typed() -> None:
         await pilot.press("enter", "escape")
         await pilot.pause()
         assert "[ A 41/73 ]" in shown(app)
+
+    drive(body)
+
+
+STAYS_OUT = (
+    "A-012: the object does not stay in view after 3 corrections; centre it by hand, then go on"
+)
+
+
+def test_a_pause_for_somebody_to_act_is_told_in_full_and_is_not_called_good() -> None:
+    async def body(app: SessionApp, pilot: Pilot[None]) -> None:
+        post(app, [*upto_a41(), StateChanged(state=State.PAUSED, reason=STAYS_OUT)])
+        await pilot.pause()
+        side = " ".join(" ".join(row[20:].split()) for row in lines(app)[1:5])
+        assert STAYS_OUT in side
+        assert "? YOUR TURN" in lines(app)[-3] and "GOOD" not in shown(app)
+        post(app, [PauseAsked(waiting=True)], 900)  # `dualtilt pause` once more
+        await pilot.pause()
+        assert "‖ paused: A-012" in lines(app)[-3] and "pausing" not in shown(app)
+
+    drive(body)
+
+
+def test_what_was_seen_of_b_comes_to_the_front_until_the_grid_is_flipped_again() -> None:
+    async def body(app: SessionApp, pilot: Pilot[None]) -> None:
+        post(app, upto_flip())
+        post_pictures(app)
+        await pilot.pause()
+        assert "frame A#41 +10.0° | B expected" in lines(app)[1]
+        post(app, script.flip_refused(), 900)
+        post_pictures(app)
+        await pilot.pause()
+        assert "B at 0°, as it is now | expected" in lines(app)[1]
+        again = PromptAnswered(prompt_id="flip-check", value="back-to-flip", by="operator")
+        post(app, [again, *list(script.flip())[2:]], 950)
+        await pilot.pause()
+        assert "frame A#41 +10.0° | B expected" in lines(app)[1]
+
+    drive(body)
+
+
+def test_the_log_may_be_asked_for_while_the_screen_closes() -> None:
+    async def body(app: SessionApp, pilot: Pilot[None]) -> None:
+        post(app, upto_a41())
+        await pilot.pause()
+        app.action_detach()
+        app.action_log()
+        await pilot.pause()
 
     drive(body)
