@@ -312,3 +312,26 @@ def test_a_record_seen_twice_counts_once() -> None:
 def test_status_survives_its_journey() -> None:
     status = status_after(*script.whole(Path("/x")))
     assert SessionStatus.model_validate_json(status.model_dump_json()) == status
+
+
+COMPLETE = tuple(frame(i, planned=3) for i in range(3))
+
+
+@pytest.mark.parametrize(
+    ("events", "topics"),
+    [
+        pytest.param(COMPLETE[:2], ["convergence", "retake"], id="tilts to come"),
+        pytest.param(COMPLETE, ["retake"], id="none to come"),
+        pytest.param(
+            (*COMPLETE, PhaseStarted(phase=Phase.A), PhaseFinished(phase=Phase.A)),
+            [],
+            id="the series is over",
+        ),
+    ],
+)
+def test_advice_stands_while_it_can_be_followed(
+    events: tuple[Event, ...], topics: list[str]
+) -> None:
+    about_a = advised("A", "convergence"), advised("A", "retake", index=1)
+    status = status_after(*events, *about_a, advised("B", "convergence"))
+    assert [known.topic for known in status.standing_advice("A")] == topics

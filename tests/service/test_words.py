@@ -15,7 +15,8 @@ from controller.events import (
     PromptOpened,
     Record,
 )
-from controller.service.words import behind, mark, tell
+from controller.service.status import CountPoint, CountStatus
+from controller.service.words import behind, count_so_far, mark, tell
 from tests.support import scripted_session as script
 from tests.support.folded import count, frame, judged, status_after
 
@@ -70,3 +71,16 @@ def test_behind_in_words(events: tuple[Event, ...], told: str) -> None:
 def test_in_words(event: Event, sign: str, line: str) -> None:
     record = Record(seq=0, at="2026-01-22T19:02:11+01:00", event=event)
     assert (mark(record), tell(record)) == (sign, line)
+
+
+@pytest.mark.parametrize(
+    ("half", "live", "said"),
+    [
+        pytest.param(205, True, "5830 ± 205", id="narrow"),
+        pytest.param(3340, True, "too early to say", id="wide"),
+        pytest.param(3340, False, "5830 ± 3340", id="wide, but the last word"),
+    ],
+)
+def test_a_live_count_is_shown_once_it_says_something(half: int, live: bool, said: str) -> None:
+    point = CountPoint(tilts_used=50, n=5830, n_low=5830 - half, n_high=5830 + half)
+    assert count_so_far(CountStatus(points=(point,), live=live)) == said

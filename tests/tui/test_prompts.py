@@ -16,7 +16,7 @@ from controller.events import (
 from controller.tui import dialogs
 from controller.tui.app import SessionApp
 from tests.tui.sessions import FLIP, Session, until, until_shown
-from tests.tui.support import drive, shown
+from tests.tui.support import drive, lines, shown
 
 
 def test_a_prompt_answered_elsewhere_closes(session: Session) -> None:
@@ -160,3 +160,26 @@ def test_long_instructions_are_read_on_while_the_choices_have_the_keys(session: 
 
     drive(body, session.app())
     assert session.engine.told == [Answer(prompt_id="flip", value="done")]
+
+
+@pytest.mark.parametrize(
+    ("key", "seen"),
+    [("l", "event log"), ("x", "Stop the session"), ("question_mark", "comes back")],
+    ids=["log", "stop", "help"],
+)
+def test_what_a_prompt_s_last_line_offers_works_there(
+    session: Session, key: str, seen: str
+) -> None:
+    session.publish(*FLIP)
+
+    async def body(app: SessionApp, pilot: Pilot[None]) -> None:
+        await until_shown(app, pilot, "Retract the holder")
+        offered = lines(app)[-1]
+        assert all(word in offered for word in ("Later", "Stop…", "Log", "Help", "Detach"))
+        assert "Pause" not in offered
+        await pilot.press(key)
+        await until_shown(app, pilot, seen)
+        await pilot.press("escape")
+        await until_shown(app, pilot, "Retract the holder")
+
+    drive(body, session.app())
