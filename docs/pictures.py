@@ -38,6 +38,7 @@ def pictures() -> dict[str, tuple[Picture, str]]:
         "slice-B": (to_grey(b), "B: x-z through the middle"),
         "slice-fused": (to_grey(sharp), "fused: x-z through the middle"),
         "slice-difference": (to_grey(b - a), "B - A: x-z through the middle"),
+        "check-B": (to_grey(frame(make_assembly(THICK, SEED), 0.0)), "B at 0°, as it is now"),
     }
 
 
