@@ -22,6 +22,8 @@ IN_WORDS = {
     SECRET_PATTERN: "env:NAME, the variable that holds it: never itself",
 }
 """What a text must be, for whoever reads no patterns."""
+SECRET = (("webhook",), ("smtp_password",))
+"""Last names of settings whose value, right or wrong, is not said again."""
 
 
 def as_written(content: dict[str, Any], model: type[Model]) -> Model:
@@ -56,7 +58,8 @@ def _describe(item: ErrorDetails, known: set[str]) -> str:
     pattern = item.get("ctx", {}).get("pattern")
     wrong = f"must be {IN_WORDS[pattern]}" if pattern in IN_WORDS else item["msg"]
     given = item["input"]
-    told = f" (is {given!r})" if isinstance(given, str | int | float) else ""
+    tellable = isinstance(given, str | int | float) and item["loc"][-1:] not in SECRET
+    told = f" (is {given!r})" if tellable else ""
     return f"{where}: {wrong}{told}"
 
 

@@ -18,6 +18,7 @@ import pytest
 from pydantic import ValidationError
 
 from controller.bridge.tls import make_certs
+from controller.errors import UsageError
 from controller.events import (
     Alerted,
     Event,
@@ -30,7 +31,7 @@ from controller.events import (
     StateChanged,
 )
 from controller.notify import Notifier, message_of
-from controller.protocol import Notify
+from controller.protocol import Notify, read_protocol
 
 PROMPT = PromptOpened(
     prompt=Prompt(id="flip", title="Flip the grid", text="1. Retract", choices=("done", "stop"))
@@ -216,3 +217,11 @@ def test_a_silent_server_holds_nobody_up() -> None:
 def test_what_cannot_be_meant_is_refused(settings: dict[str, Any], said: str) -> None:
     with pytest.raises(ValidationError, match=said):
         Notify.model_validate(settings)
+
+
+def test_a_password_where_none_belongs_is_not_said_again(tmp_path: Path) -> None:
+    protocol = tmp_path / "p.toml"
+    protocol.write_text('name = "au"\n[notify]\nsmtp_password = "hunter2"\n')
+    with pytest.raises(UsageError, match=r"notify\.smtp_password: must be env:NAME") as refused:
+        read_protocol(protocol)
+    assert "hunter2" not in str(refused.value)
