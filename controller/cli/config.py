@@ -102,7 +102,7 @@ def _over_budget(path: Path) -> str:
     if planned <= budget:
         return ""
     return (
-        f"{path}: limits.dose_budget_e_per_A2: {budget:.0f} is less than the {planned:.0f} e/A^2"
+        f"{path}: limits.dose_budget_e_per_A2: {budget:.0f} is less than the {planned:.0f} e/Å²"
         " that shower and series need"
     )
 

@@ -173,8 +173,8 @@ def charge(account: DoseAccount, dose_e_per_A2: float) -> DoseAccount:
     spent = account.spent_e_per_A2 + dose_e_per_A2
     if account.budget_e_per_A2 is not None and spent > account.budget_e_per_A2:
         raise OutOfLimitsError(
-            f"exposure of {dose_e_per_A2:.4g} e/A^2 refused: {account.spent_e_per_A2:.4g} of "
-            f"{account.budget_e_per_A2:.4g} e/A^2 are spent"
+            f"exposure of {dose_e_per_A2:.4g} e/Å² refused: {account.spent_e_per_A2:.4g} of "
+            f"{account.budget_e_per_A2:.4g} e/Å² are spent"
         )
     return account.model_copy(update={"spent_e_per_A2": spent})
 

@@ -86,7 +86,7 @@ def rebuild_journal(folder: SessionFolder, plan: Plan) -> tuple[str, ...]:
         if charged is not None:
             entries.append(charged)
             report.append(
-                f"dose: {charged.dose_e_per_A2:.0f} e/A^2 charged for what the lost lines may hold"
+                f"dose: {charged.dose_e_per_A2:.0f} e/Å² charged for what the lost lines may hold"
             )
         kept = keep(folder, "journal.jsonl", folder.journal.read_bytes())
         write_journal(folder.journal, entries)

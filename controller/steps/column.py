@@ -284,7 +284,7 @@ class Column:
         budget = self._session.protocol.limits.dose_budget_e_per_A2
         if ledger.dose_e_per_A2 + dose_e_per_A2 > budget:
             raise SafetyStopError(
-                f"{step_id}: exposure refused: it costs {dose_e_per_A2:.0f} e/A^2, and "
+                f"{step_id}: exposure refused: it costs {dose_e_per_A2:.0f} e/Å², and "
                 f"{ledger.dose_e_per_A2:.0f} of limits.dose_budget_e_per_A2 = {budget:.0f} "
                 "are spent"
             )

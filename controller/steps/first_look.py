@@ -83,6 +83,6 @@ def _prompt(shot: Frame, found: Checked, planned: str) -> Prompt:
         text=f"Every check of the column and the session is good.\n"
         f"Object: {found.detail}.\n"
         f"Planned: {planned}.\n"
-        f"`look` takes another shot of {shot.info.dose_e_per_A2:.1f} e/A^2.",
+        f"`look` takes another shot of {shot.info.dose_e_per_A2:.1f} e/Å².",
         choices=choices,
     )

@@ -79,7 +79,7 @@ def _in_words(step: Preflight, context: Context) -> str:
     spent, dose = context.session.ledger.dose_e_per_A2, step.planned_dose_e_per_A2
     after = f" after {spent:.0f} so far" if context.session.resumed else ""
     left = " left" if context.session.resumed else ""
-    return f"{a} + {b} tilts{left}, {step.planned_s / 60:.0f} minutes, {dose:.0f} e/A^2{after}"
+    return f"{a} + {b} tilts{left}, {step.planned_s / 60:.0f} minutes, {dose:.0f} e/Å²{after}"
 
 
 def _tilts_left(context: Context, name: SeriesName) -> int:
@@ -106,7 +106,7 @@ def check_dose(protocol: Protocol, planned_e_per_A2: float) -> Checked:
     return Checked(
         name="dose",
         ok=planned_e_per_A2 <= budget,
-        detail=f"{planned_e_per_A2:.0f} of {budget:.0f} e/A^2 planned",
+        detail=f"{planned_e_per_A2:.0f} of {budget:.0f} e/Å² planned",
     )
 
 

@@ -3,8 +3,11 @@
 At the particles' scale images of neighbouring tilts resemble each other, and the likeness falls
 quickly with the angle between them. Measured on simulated assemblies (fcc, grains; 2 degrees):
 0.54 to 0.98 between neighbours, never below 0.7 of the median of those before; 0.25 to 0.57 where
-the stage was 4 to 8 degrees off. A stage that stays where it was shows as little as any small
-error: ordered assemblies look alike from angles 12 degrees apart, so no alarm is made of that.
+the stage was 4 to 8 degrees off. Small ones change less: 60 nm, disordered, 0.95 between
+neighbours, 0.58 to 0.64 where turned by 8 degrees, which is not told, and 0.35 to 0.47 by 12.
+
+A stage that stays where it was shows as little as any small error: ordered assemblies look alike
+from angles 12 degrees apart, so no alarm is made of that.
 """
 
 from __future__ import annotations

@@ -206,8 +206,8 @@ def test_taken_up_again_it_looks_at_the_current_that_comes_next_and_says_what_is
     assert again.go() is ExitCode.OK
     assert seen[0] == current_pA
     text = again.of(PromptOpened)[0].prompt.text
-    assert left in text and f" e/A^2 after {spent:.0f} so far" in text
-    [dose] = re.findall(r"(\d+) e/A\^2 after", text)
+    assert left in text and f" e/Å² after {spent:.0f} so far" in text
+    [dose] = re.findall(r"(\d+) e/Å² after", text)
     assert float(dose) < whole - 0.5 * spent
 
 

@@ -59,8 +59,8 @@ START_PROMPT = Prompt(
     title="Ready to start",
     text="Every check of the column and the session is good.\n"
     "Object: 165.3 nm across, 12.4 nm off the middle.\n"
-    "Planned: 73 + 74 tilts, 38 minutes, 14473 e/A^2.\n"
-    "`look` takes another shot of 3.4 e/A^2.",
+    "Planned: 73 + 74 tilts, 38 minutes, 14473 e/Å².\n"
+    "`look` takes another shot of 3.4 e/Å².",
     choices=("start", "look", "stop"),
     unanswered="waits for an answer",
 )
@@ -117,7 +117,7 @@ def preflight() -> Iterator[Event]:
         ("disk", "241.0 GB free, 0.31 GB wanted"),
         ("write test", "written and read back"),
         ("processing", "can be imported"),
-        ("dose", "14473 of 60000 e/A^2 planned"),
+        ("dose", "14473 of 60000 e/Å² planned"),
     ):
         yield Checked(name=name, ok=True, detail=detail)
 
