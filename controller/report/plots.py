@@ -93,12 +93,13 @@ def against_tilt(facts: Facts) -> str:
 
 
 def counts_as_they_came(facts: Facts) -> str:
-    """The live counts against the tilts used; nothing where there were none."""
-    live = {
-        name: list(facts.status.counts[name].points)
+    """The live counts that said something against the tilts used; nothing where there were none."""
+    told = {
+        name: [point for point in facts.status.counts[name].points if not point.is_wide]
         for name in SERIES
-        if name in facts.status.counts and len(facts.status.counts[name].points) > 2
+        if name in facts.status.counts
     }
+    live = {name: points for name, points in told.items() if len(points) > 2}
     if not live:
         return ""
     with mpl.rc_context(STYLE):

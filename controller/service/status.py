@@ -89,6 +89,10 @@ def _no_tilts() -> dict[SeriesName, SeriesStatus]:
     return {"A": SeriesStatus(), "B": SeriesStatus()}
 
 
+TOO_WIDE = 0.2
+"""Half an interval over its count: above it a live count is in the log alone."""
+
+
 class CountPoint(Data):
     """A number of particles with its interval, after so many tilts."""
 
@@ -96,6 +100,11 @@ class CountPoint(Data):
     n: int
     n_low: int
     n_high: int
+
+    @property
+    def is_wide(self) -> bool:
+        """Whether the interval is too wide to say anything yet."""
+        return (self.n_high - self.n_low) / 2 > TOO_WIDE * self.n
 
 
 class CountStatus(Data):

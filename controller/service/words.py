@@ -50,8 +50,6 @@ LEVEL_MARKS = {Level.INFO: "i", Level.WARNING: "!", Level.ALARM: "!!"}
 """Read without colour."""
 FREQUENT = (TiltJudged, ProcessingProgressed, BeamChanged, ShowerSliceStarted)
 """Would drown the rest where lines are few; the log has them."""
-TOO_WIDE = 0.2
-"""Half an interval over its count, above which a live count is only in the log."""
 PAUSING = "pausing after the step under way"
 
 
@@ -79,9 +77,8 @@ def count(point: CountPoint | Counted) -> str:
 
 def count_so_far(known: CountStatus) -> str:
     """The newest count with its interval; that it is too early where that would say nothing."""
-    point = known.latest
-    half = (point.n_high - point.n_low) / 2
-    return "too early to say" if known.live and half > TOO_WIDE * point.n else count(point)
+    too_early = known.live and known.latest.is_wide
+    return "too early to say" if too_early else count(known.latest)
 
 
 def clock(at: str) -> str:

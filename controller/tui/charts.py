@@ -60,7 +60,7 @@ def _particles(status: SessionStatus, names: tuple[Which, ...]) -> Chart:
         )
         for name in names
         if name in status.counts
-        for points in [status.counts[name].points]
+        for points in [tuple(p for p in status.counts[name].points if not p.is_wide)]
     )
     planned = max(series.planned for series in status.series.values())
     return Chart(

@@ -1,0 +1,19 @@
+"""What the plots draw of a status."""
+
+from __future__ import annotations
+
+from controller.events import Counted, Phase, PhaseStarted
+from controller.tui.charts import charts_of
+from tests.support.folded import status_after
+
+
+def counted(tilts: int, n: int, half: int) -> Counted:
+    return Counted(which="A", n=n, n_low=n - half, n_high=n + half, tilts_used=tilts, live=True)
+
+
+def test_an_interval_that_says_nothing_does_not_stretch_the_plot() -> None:
+    status = status_after(
+        PhaseStarted(phase=Phase.A), counted(48, 6400, 205), counted(56, 6500, 3340)
+    )
+    (chart,) = [chart for chart in charts_of(status) if chart.title.startswith("particles")]
+    assert [curve.points for curve in chart.curves] == [((48.0, 6400.0),)]
