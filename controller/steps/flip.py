@@ -49,7 +49,8 @@ def _ask_for_it(step: FlipGrid, context: Context) -> None:
     survey_before(context, step.id)
     context.column.blank()
     show_flattest(context, step.id, "A")
-    if not is_at_zero(context.column.stage()):  # resumed with the holder out, nothing may move
+    status = context.column.status()
+    if status.valves_open or not is_at_zero(status.stage):  # else the holder may be out already
         context.column.move(step.id, StagePosition())
     simulated = context.column.description.simulated
     if simulated:
