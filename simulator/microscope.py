@@ -30,9 +30,9 @@ from controller.microscope.interface import (
 from controller.microscope.limits import check_sweep
 from controller.microscope.requests import Requests
 from simulator import detector, frame, stage
-from simulator.grid import make_grid, remount, size_after
+from simulator.grid import make_grid, remount
 from simulator.settings import SimulatorSettings, TimeKeeping
-from simulator.world import World, open_world, save_world
+from simulator.world import open_world, save_world, size_seen
 
 T = TypeVar("T")
 
@@ -283,7 +283,7 @@ class SimulatedMicroscope:
         field_nm = (scan.width_px * scan.pixel_nm, scan.height_px * scan.pixel_nm)
         with self._changed:
             self._charge(dose * share, field_nm)
-            self._update(blanked=True, frames=world.frames + 1, **self._size_seen(world))
+            self._update(blanked=True, frames=world.frames + 1, **size_seen(world))
         if not whole:
             raise AbortedError(f"frame {frame_id!r} was cut short: no image")
         info = FrameInfo(
@@ -385,15 +385,6 @@ class SimulatedMicroscope:
         lit = np.all(np.abs(seen[:, :2]) <= np.array(field_nm) / 2.0, axis=1)
         doses = np.array(self._world.doses_e_per_A2) + dose * lit
         self._update(doses_e_per_A2=tuple(doses.tolist()))
-
-    def _size_seen(self, world: World) -> dict[str, object]:
-        """Keep the mean size of the first assembly in the frames before the flip."""
-        if world.remounts:
-            return {}
-        size = size_after(world.doses_e_per_A2[0], self._settings.specimen)
-        number = world.frames_as_loaded + 1
-        mean = world.mean_size_as_loaded * world.frames_as_loaded + size
-        return {"frames_as_loaded": number, "mean_size_as_loaded": mean / number}
 
     def _keep(self, taken: Frame) -> None:
         with self._changed:

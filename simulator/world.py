@@ -7,7 +7,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from controller.microscope.interface import Data
-from simulator.grid import Mount, as_loaded
+from simulator.grid import Mount, as_loaded, size_after
 from simulator.settings import SimulatorSettings
 from simulator.stage import StageTruth
 
@@ -36,6 +36,16 @@ class World(Data):
     """Frames of the first assembly before the grid was first taken out."""
     mean_size_as_loaded: float = 1.0
     """Its mean size in these, over its size before any dose: the truth's scale."""
+
+
+def size_seen(world: World) -> dict[str, object]:
+    """Take one more frame into the first assembly's mean size, as long as the grid is as loaded."""
+    if world.remounts:
+        return {}
+    size = size_after(world.doses_e_per_A2[0], world.settings.specimen)
+    number = world.frames_as_loaded + 1
+    mean = world.mean_size_as_loaded * world.frames_as_loaded + size
+    return {"frames_as_loaded": number, "mean_size_as_loaded": mean / number}
 
 
 def new_world(settings: SimulatorSettings) -> World:
