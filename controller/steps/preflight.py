@@ -83,9 +83,9 @@ def _in_words(step: Preflight, context: Context) -> str:
 
 
 def _tilts_left(context: Context, name: SeriesName) -> int:
-    series = context.protocol.series_a if name == "A" else context.protocol.series_b
+    tilts_deg = context.protocol.series(name).tilts_deg
     completed = context.session.ledger.completed
-    return sum(tilt_id(name, i) not in completed for i in range(len(series.tilts_deg)))
+    return sum(tilt_id(name, i) not in completed for i in range(len(tilts_deg)))
 
 
 def _awaits_the_flip(context: Context) -> bool:
