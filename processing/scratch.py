@@ -13,7 +13,7 @@ SLAB = 64
 """Planes that are worked on at once."""
 
 
-def overlapping(planes: int, halo: int) -> Iterator[tuple[slice, slice]]:
+def overlapping_slabs(planes: int, halo: int) -> Iterator[tuple[slice, slice]]:
     """Slabs of a volume, and the same widened by `halo` planes as far as there are any."""
     for start in range(0, planes, SLAB):
         end = min(planes, start + SLAB)

@@ -10,7 +10,7 @@ from controller.errors import ProcessingFailedError, SafetyStopError, UsageError
 from controller.exit_codes import ExitCode
 
 if TYPE_CHECKING:
-    from processing.pipeline import ProcessSettings
+    from processing.pipeline.settings import ProcessSettings
     from processing.progress import Progress
     from processing.results import Summary
     from processing.series import TiltSeries
@@ -52,7 +52,10 @@ def run(args: argparse.Namespace) -> int:
     from controller.report.write import write_report
     from processing.combine.register import RegistrationRefusedError
     from processing.errors import InputFileError, ProcessingError
-    from processing.pipeline import ImpossibleDiameterError, require_possible_diameter
+    from processing.pipeline.check_diameter import (
+        ImpossibleDiameterError,
+        require_possible_diameter,
+    )
 
     _require_unused(args.out)
     try:
@@ -76,7 +79,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _require_unused(out: Path) -> None:
     """Results are hours of work: none is written over, not even those of a run cut short."""
-    from processing.pipeline.folder import PROCESSED, SUMMARY
+    from processing.pipeline.results_folder import PROCESSED, SUMMARY
 
     folder = out / PROCESSED
     if not folder.exists():
@@ -94,7 +97,7 @@ def _require_unused(out: Path) -> None:
 
 
 def _settings(args: argparse.Namespace) -> ProcessSettings:
-    from processing.pipeline import ProcessSettings
+    from processing.pipeline.settings import ProcessSettings
 
     chosen = {"diameter_nm": args.diameter_nm, "fusion_rule": args.rule}
     given = {name: value for name, value in chosen.items() if value is not None}
@@ -137,20 +140,22 @@ def _require_two_files(paths: list[Path]) -> None:
 def _process(
     series: list[TiltSeries], out: Path, settings: ProcessSettings, progress: Progress
 ) -> Summary:
-    from processing.pipeline import combine_series, folder, process_series
+    from processing.pipeline import results_folder
+    from processing.pipeline.dual import combine_series
+    from processing.pipeline.single import process_series
     from processing.progress import within
 
     if len(series) == 1:
         a = process_series(series[0], settings, progress=progress)
-        folder.write_series(out, "A", a)
-        return folder.write_summary(out, a)
+        results_folder.write_series_result(out, "A", a)
+        return results_folder.write_summary(out, a)
     a = process_series(series[0], settings, progress=within(progress, 0.0, 0.4))
-    folder.write_series(out, "A", a)
+    results_folder.write_series_result(out, "A", a)
     b = process_series(series[1], settings, progress=within(progress, 0.4, 0.8))
-    folder.write_series(out, "B", b)
+    results_folder.write_series_result(out, "B", b)
     fused = combine_series(a, b, settings, progress=within(progress, 0.8, 1.0))
-    folder.write_fused(out, fused)
-    return folder.write_summary(out, a, b, fused)
+    results_folder.write_fused_result(out, fused)
+    return results_folder.write_summary(out, a, b, fused)
 
 
 def _print_counts(summary: Summary) -> None:

@@ -17,16 +17,17 @@ from controller.worker.messages import AnyTask, Ended, Said, Working
 from controller.worker.messages import CountSoFar as CountTask
 from processing.errors import InputFileError, ProcessingError
 from processing.files.section import read_section
-from processing.live.counting import (
-    CountSoFar,
+from processing.live.series_counter import (
+    LiveCount,
     SeriesCounter,
-    at_counting_size,
-    expected_more,
-    fused_so_far,
-    widened,
+    expected_change,
+    fuse_so_far,
+    reduce_to_counting_size,
+    widen_interval,
 )
-from processing.pipeline import ProcessSettings, SeriesResult
-from processing.pipeline.folder import PROCESSED, read_series
+from processing.pipeline.results_folder import PROCESSED, read_series_result
+from processing.pipeline.settings import ProcessSettings
+from processing.pipeline.single import SeriesResult
 from processing.progress import Progress
 from processing.results import Count
 from processing.series import TiltSeries
@@ -134,28 +135,28 @@ class CountedSeries:
         if self._series == "A" or self._a is not None:
             return
         try:
-            self._a = at_counting_size(read_series(self._folder, "A"))
+            self._a = reduce_to_counting_size(read_series_result(self._folder, "A"))
         except (InputFileError, ProcessingError):
             return
         diameter_nm = self._a.diameter.value
         self._settings = self._settings.model_copy(update={"diameter_nm": diameter_nm})
         self._counter = None
 
-    def _fuse(self, found: CountSoFar, used: int, upto: int) -> None:
+    def _fuse(self, found: LiveCount, used: int, upto: int) -> None:
         if self._a is None:
             return
         progress = self._alive(upto)
-        fused = fused_so_far(self._a, found.result, self._settings, progress=progress)
+        fused = fuse_so_far(self._a, found.result, self._settings, progress=progress)
         if fused is None:
             self._doubt_the_fit(found, used)
         else:
-            count = widened(fused.detection.count, self._fused or self._a.detection.count)
+            count = widen_interval(fused.detection.count, self._fused or self._a.detection.count)
             self._fused = fused.detection.count
             tilts, diameter_nm = self._a.summary.tilts + used, found.result.diameter.value
             self._say(counted("fused", count, tilts, diameter_nm, live=True))
             self._say(Advised(series="B", topic="fit", text="B fits A", ok=True))
 
-    def _doubt_the_fit(self, found: CountSoFar, used: int) -> None:
+    def _doubt_the_fit(self, found: LiveCount, used: int) -> None:
         """Say that B cannot be brought onto A, once it has angles enough to be expected to."""
         if np.ptp(found.result.aligned.angles_deg) < ENOUGH_TO_FIT_DEG:
             return
@@ -165,7 +166,7 @@ class CountedSeries:
     def _say(self, event: Event) -> None:
         self._report(Said(event=event))
 
-    def _advise(self, found: CountSoFar, used: int) -> None:
+    def _advise(self, found: LiveCount, used: int) -> None:
         self._history.append((used, found.count.n))
         if len(self._history) > 1:
             self._say(self._convergence(found.count))
@@ -184,7 +185,7 @@ class CountedSeries:
 
     def _convergence(self, count: Count) -> Advised:
         (t1, n1), (t2, n2) = self._history[-2:]
-        more, left = expected_more(self._history, self._planned), self._planned - t2
+        more, left = expected_change(self._history, self._planned), self._planned - t2
         latest = round(abs(n2 - n1) * min(1.0, TILTS_BETWEEN_COUNTS / (t2 - t1)))
         settled = max(abs(more), latest) <= SETTLED_SHARE * count.n
         word = "settled" if settled else "not settled"

@@ -21,8 +21,15 @@ from controller.worker.messages import AnyTask, Ended, RunJob, Said
 from processing.combine.register import RegistrationRefusedError
 from processing.errors import InputFileError, ProcessingError
 from processing.files.tilt_series import load_tilt_series
-from processing.pipeline import ProcessSettings, SeriesResult, combine_series, process_series
-from processing.pipeline.folder import read_series, write_fused, write_series, write_summary
+from processing.pipeline.dual import combine_series
+from processing.pipeline.results_folder import (
+    read_series_result,
+    write_fused_result,
+    write_series_result,
+    write_summary,
+)
+from processing.pipeline.settings import ProcessSettings
+from processing.pipeline.single import SeriesResult, process_series
 from processing.progress import Progress
 from processing.results import Count
 
@@ -73,7 +80,7 @@ class JobRunner:
             start=None if start is None else start.of_the_first(series),
             progress=self._progress(Job(name)),
         )
-        write_series(self._folder, name, result)
+        write_series_result(self._folder, name, result)
         self._summarise(name, result)
         self._show(f"slice-{name}", result.volume, f"{name} x-z, SIRT")
         self._count(name, result.detection.count, result.summary.tilts, result.diameter.value)
@@ -84,14 +91,14 @@ class JobRunner:
             write_summary(self._folder, result)
             return
         try:
-            write_summary(self._folder, read_series(self._folder, "A"), result)
+            write_summary(self._folder, read_series_result(self._folder, "A"), result)
         except InputFileError:
             return  # A failed: B alone has no summary, its own record tells
 
     def _fuse(self) -> None:
-        a, b = (read_series(self._folder, name) for name in ("A", "B"))
+        a, b = (read_series_result(self._folder, name) for name in ("A", "B"))
         result = combine_series(a, b, self._settings, progress=self._progress(Job.FUSE))
-        write_fused(self._folder, result)
+        write_fused_result(self._folder, result)
         write_summary(self._folder, a, b, result)
         self._show("slice-B", result.registered_b, "B x-z in A's frame, SIRT")
         self._show("slice-fused", result.volume, "fused x-z")

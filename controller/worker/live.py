@@ -15,8 +15,8 @@ from controller.worker.known import KnownAlignment, alignment_so_far
 from controller.worker.messages import AnyTask, CatchUp, Ended, Said, Working
 from processing.errors import ProcessingError
 from processing.files.section import read_section
+from processing.live.frame_check import FrameCheck
 from processing.live.reconstruction import LiveReconstruction, LiveTilt
-from processing.live.watch import Watch
 
 MOVED_WITH_A_FRAME, MOVED_BETWEEN = 6, 20
 """Tilts that are put where the count's alignment wants them at a time: a fraction of a second's
@@ -46,7 +46,7 @@ class LiveSeries:
         scan = protocol.scan
         self._planned = len(protocol.series(series).tilts_deg)
         self._volume = LiveReconstruction((scan.height_px, scan.width_px), scan.pixel_nm)
-        self._watch = Watch(scan.pixel_nm)
+        self._frame_check = FrameCheck(scan.pixel_nm)
         self._known: KnownAlignment | None = None
         self._angles_deg: dict[int, float] = {}
         self._next = 0
@@ -85,7 +85,7 @@ class LiveSeries:
         self._angles_deg[index] = alpha_deg
         tilt = self._volume.add(index, pixels, alpha_deg)
         self._judge(index, tilt)
-        if fault := self._watch.fault(pixels, tilt):
+        if fault := self._frame_check.fault(pixels, tilt):
             text = f"#{index + 1} at {alpha_deg:+.1f}°: {fault}; take it again"
             self._say(
                 Advised(series=self._series, topic="retake", text=text, ok=False, index=index)
@@ -114,8 +114,8 @@ class LiveSeries:
         known = alignment_so_far(self._folder, self._series)
         if known is not None and known != self._known:
             self._known = known
-            self._volume.revise(known.sections, known.alignment)
-        for index, tilt in self._volume.settle(most).items():
+            self._volume.revise_alignment(known.sections, known.alignment)
+        for index, tilt in self._volume.move_tilts(most).items():
             self._judge(index, tilt)
 
     def _show(self) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 from scipy import ndimage
 
 from processing.images.intensity import background_levels
-from processing.reconstruct.projector import worker_threads
+from processing.parallel import worker_threads
 from processing.series import Bools, Float32, Float64, TiltSeries
 
 

@@ -16,7 +16,7 @@ from scipy import fft
 from scipy.spatial.transform import Rotation
 
 from processing.combine.pose import FLIP, Pose, about_z
-from processing.reconstruct.projector import worker_threads
+from processing.parallel import worker_threads
 from processing.series import Float32, Float64
 
 ANGLE_STEP_DEG = 5.0

@@ -17,10 +17,10 @@ import pywt
 from scipy import ndimage
 
 from processing.combine.intensity import IntensityMatch, match_intensity
+from processing.parallel import worker_threads
 from processing.progress import Progress, silent
-from processing.reconstruct.projector import worker_threads
 from processing.results import FusionRule
-from processing.scratch import Allocate, in_memory, overlapping
+from processing.scratch import Allocate, in_memory, overlapping_slabs
 from processing.series import Float32
 
 Choice = Callable[[str, Float32, Float32], Float32]
@@ -55,7 +55,7 @@ def fuse(
         share_of_a = entrance_share(volume_a, volume_b, matched)
     choice = {"paper": larger, "masked": larger_magnitude}.get(rule)
     fused = allocate(volume_a.shape, np.float32)
-    for slab, window in overlapping(len(volume_a), halo=4 * 2**level if choice else 0):
+    for slab, window in overlapping_slabs(len(volume_a), halo=4 * 2**level if choice else 0):
         a, b = volume_a[window], matched(volume_b[window])
         if choice is None:
             share = share_of_a[slab, None, None]

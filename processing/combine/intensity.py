@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from processing.scratch import overlapping
+from processing.scratch import overlapping_slabs
 from processing.series import Float32
 
 MIDDLE = (1 / 3, 2 / 3)
@@ -50,7 +50,7 @@ def match_intensity(volume_a: Float32, volume_b: Float32) -> IntensityMatch:
     a, b = volume_a[first : last + 1], volume_b[first : last + 1]
     bright_a, bright_b = SPECIMEN * a.max(), SPECIMEN * b.max()
     moments = np.zeros(5)
-    for _, window in overlapping(len(a), halo=0):
+    for _, window in overlapping_slabs(len(a), halo=0):
         inside = (a[window] > bright_a) | (b[window] > bright_b)
         here_a, here_b = (part[window][inside].astype(np.float64) for part in (a, b))
         sums = [here_a.sum(), here_b.sum(), here_a @ here_a, here_b @ here_b]

@@ -8,8 +8,8 @@ import numpy as np
 from scipy import ndimage
 
 from processing.combine.pose import Pose
+from processing.parallel import over_blocks, slabs, worker_threads
 from processing.progress import Progress, silent
-from processing.reconstruct.projector import over_blocks, slabs, worker_threads
 from processing.scratch import Allocate, in_memory
 from processing.series import Float32
 

@@ -21,7 +21,7 @@ from processing.errors import ProcessingError
 from processing.progress import Progress, silent
 from processing.reconstruct.convolution import ball_form_factor
 from processing.reconstruct.ssr import ssr_volume
-from processing.scratch import Allocate, in_memory, overlapping
+from processing.scratch import Allocate, in_memory, overlapping_slabs
 from processing.series import Float32, Float64, TiltSeries
 
 SMALLEST_PX = 3.0
@@ -143,7 +143,7 @@ def _busiest_piece(volume: Float32, edge: int) -> Float32:
     edges = [min(edge, n) for n in volume.shape]
     reach = [max(1, n // 2) for n in edges]
     most, middle = -np.inf, (0, 0, 0)
-    for slab, window in overlapping(len(volume), halo=reach[0]):
+    for slab, window in overlapping_slabs(len(volume), halo=reach[0]):
         filled = ndimage.uniform_filter(volume[window], reach, mode="constant")
         filled = filled[slab.start - window.start : slab.stop - window.start]
         if filled.max() > most:

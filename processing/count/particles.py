@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from scipy.spatial import cKDTree
 
-from processing.scratch import overlapping
+from processing.scratch import overlapping_slabs
 from processing.series import Float32, Float64
 
 CLUSTER_RADIUS = 0.42
@@ -153,7 +153,7 @@ def _local_maxima(volume: Float32, diameter_px: float) -> NDArray[np.intp]:
     reach = max(1, round(0.35 * diameter_px))
     halo = reach + int(np.ceil(GAUSSIAN_REACH * sigma)) + 1
     peaks, heights = [], []
-    for slab, window in overlapping(len(volume), halo):
+    for slab, window in overlapping_slabs(len(volume), halo):
         smooth = ndimage.gaussian_filter(
             volume[window], sigma, mode="constant", truncate=GAUSSIAN_REACH
         )

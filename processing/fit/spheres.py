@@ -23,8 +23,8 @@ from processing.fit.camera import Camera
 from processing.fit.look import Look, corrected, look, with_contrasts
 from processing.fit.solve import displacements, fitted_amplitudes
 from processing.fit.view import REAL, Spheres, View, views_of
+from processing.parallel import worker_threads
 from processing.progress import Progress, silent
-from processing.reconstruct.projector import worker_threads
 from processing.series import Float64, TiltSeries
 
 ROUNDS = 3

@@ -1,8 +1,8 @@
 """A reconstruction that grows tilt by tilt, for the eye of the operator while the series runs.
 
-Each frame is aligned to the re-projection of what stands already and smeared into the volume at
-once. What is found out later about the whole series (`revise`) moves single tilts: each is taken
-out and put in again where it belongs.
+Each frame is aligned to a re-projection of the volume so far and back-projected into it at once.
+`revise_alignment` takes a later, better alignment of the whole series; `move_tilts` then removes
+the tilts concerned and adds them again in the right place.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from processing.align.alignment import Alignment, apply_alignment, in_raw_frame,
 from processing.align.coarse import centres_of_mass, cut_off
 from processing.images.intensity import without_background
 from processing.images.shift import Band, find_shifts
-from processing.live.growing import GrowingVolume
+from processing.live.incremental_fbp import IncrementalVolume
 from processing.series import Float32, Float64, TiltSeries
 
 LARGEST_SIDE_PX = 640
@@ -98,7 +98,7 @@ class LiveReconstruction:
         self.binning = max(1, -(-max(shape) // largest_side_px))
         self.pixel_nm = pixel_nm * self.binning
         self._rows, self._columns = (side // self.binning for side in shape)
-        self._volume = GrowingVolume(self._rows, self._columns)
+        self._volume = IncrementalVolume(self._rows, self._columns)
         self._tilts: dict[int, _Tilt] = {}
         self._wanted: dict[int, Alignment] = {}
         self._creep: deque[Float64] = deque(maxlen=RECENT)
@@ -149,10 +149,10 @@ class LiveReconstruction:
         if self._tilts.pop(index, None) is not None:
             self._volume.remove(index)
 
-    def revise(self, indices: Sequence[int], alignment: Alignment) -> None:
+    def revise_alignment(self, indices: Sequence[int], alignment: Alignment) -> None:
         """Take over an alignment of images that are there, in pixels as recorded.
 
-        Nothing moves yet: `settle` does it, as much at a time as there is time for.
+        Nothing moves yet: `move_tilts` does it, as much at a time as there is time for.
         """
         for row, index in enumerate(indices):
             if index in self._tilts:
@@ -164,12 +164,12 @@ class LiveReconstruction:
                     alignment.residuals_px[row : row + 1] / self.binning,
                 )
 
-    def settle(self, most: int) -> dict[int, LiveTilt]:
-        """Move up to `most` tilts, the furthest off first, to where `revise` wants them.
+    def move_tilts(self, most: int) -> dict[int, LiveTilt]:
+        """Move up to `most` tilts, the furthest off first, to where `revise_alignment` wants them.
 
         Returns
         -------
-        What is to be said of tilts that `revise` brought something new on.
+        What is to be said of tilts that `revise_alignment` brought something new on.
         """
         urgency = {index: self._urgency(index) for index in self._wanted}
         told: dict[int, LiveTilt] = {}
@@ -254,7 +254,7 @@ class LiveReconstruction:
     def _reference(self, angle_deg: float, standing: Sequence[_Tilt]) -> Float32:
         """What the image at this angle should look like."""
         if len(standing) >= REPROJECTED_FROM:
-            return self._volume.seen_from(angle_deg)
+            return self._volume.project(angle_deg)
         nearest = min(standing, key=lambda tilt: abs(tilt.place.angles_deg[0] - angle_deg))
         return nearest.aligned
 

@@ -9,8 +9,8 @@ import numpy as np
 from processing.align.alignment import Alignment, apply_alignment
 from processing.align.series import align_series, levelled, straightened
 from processing.count.diameter import estimate_diameter, pair_distance, refined_diameter
+from processing.pipeline.check_diameter import require_possible_diameter
 from processing.pipeline.detect import Detection, find_candidates, fitted
-from processing.pipeline.diameter import require_possible_diameter
 from processing.pipeline.memory import SINGLE_VOLUMES, allocator
 from processing.pipeline.settings import ProcessSettings
 from processing.progress import Progress, silent, within

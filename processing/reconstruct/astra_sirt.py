@@ -8,8 +8,9 @@ from typing import Literal
 import astra
 import numpy as np
 
+from processing.parallel import worker_threads
 from processing.progress import Progress, silent
-from processing.reconstruct.projector import Projector, worker_threads
+from processing.reconstruct.projector import Projector
 from processing.scratch import Allocate, in_memory
 from processing.series import Float32
 
@@ -17,7 +18,7 @@ Device = Literal["cpu", "cuda"]
 _WORDS: dict[Device, tuple[str, str]] = {"cpu": ("SIRT", "linear"), "cuda": ("SIRT_CUDA", "cuda")}
 
 
-def gpu_is_there() -> bool:
+def gpu_available() -> bool:
     """Tell whether ASTRA finds a GPU it can use."""
     return bool(astra.use_cuda())
 

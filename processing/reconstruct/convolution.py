@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import fft
 
-from processing.reconstruct.projector import over_blocks
+from processing.parallel import over_blocks
 from processing.scratch import Allocate
 from processing.series import Float32
 

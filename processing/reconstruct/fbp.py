@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 from scipy import fft
 
-from processing.reconstruct.projector import Projector, worker_threads
+from processing.parallel import worker_threads
+from processing.reconstruct.projector import Projector
 from processing.series import Float32, Float64, TiltSeries
 
 

@@ -7,37 +7,22 @@ so that threads over blocks add up.
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
-from itertools import pairwise, product
+from itertools import product
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 
+from processing.parallel import over_blocks, slabs, worker_threads
 from processing.reconstruct.system_matrix import backprojection_matrix, tilt_entries
 from processing.series import Float32
 
-BLOCK_SLICES = 96
-"""Slices a block, at most: wide enough to amortise reading the matrix."""
 TILE = 32
 """Edge of the pieces a slice is worked in, pixels: one and its rays fit the cache."""
-
-
-def worker_threads() -> int:
-    """Threads for work over blocks: the cores this process may use."""
-    affinity = getattr(os, "sched_getaffinity", None)
-    return len(affinity(0)) if affinity else (os.cpu_count() or 1)
-
-
-def slabs(slices: int, width: int = BLOCK_SLICES) -> Iterator[slice]:
-    """Cut `slices` into runs of at most `width`, evenly."""
-    count = max(1, -(-slices // width))
-    edges = np.linspace(0, slices, count + 1).round().astype(int)
-    return (slice(int(a), int(b)) for a, b in pairwise(edges))
 
 
 class Tile(NamedTuple):
@@ -172,21 +157,6 @@ class Projector:
                 lambda angle: tilt_entries(angle, self.columns, self.depth), self.angles_rad
             )
             return backprojection_matrix(list(tilts), self.columns, self.depth)
-
-
-def blocks(slices: int) -> list[slice]:
-    """Cut `slices` into blocks, as many for each thread: none waits for another's last."""
-    threads = worker_threads()
-    rounds = -(-slices // (threads * BLOCK_SLICES))
-    return list(slabs(slices, -(-slices // (threads * rounds))))
-
-
-def over_blocks(work: Callable[[slice], None], slices: int, width: int | None = None) -> None:
-    """Run `work` on every block, of `width` slices where given, in threads."""
-    parts = blocks(slices) if width is None else list(slabs(slices, width))
-    with ThreadPoolExecutor(worker_threads()) as pool:
-        for _ in pool.map(work, parts):
-            pass
 
 
 def _tile(transposed: sparse.csr_matrix, columns: int, z: slice, x: slice) -> Tile:

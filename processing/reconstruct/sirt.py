@@ -7,9 +7,10 @@ from threading import Lock
 
 import numpy as np
 
+from processing.parallel import blocks, worker_threads
 from processing.progress import Progress, silent
-from processing.reconstruct.astra_sirt import astra_sirt, gpu_is_there
-from processing.reconstruct.projector import Projector, blocks, worker_threads
+from processing.reconstruct.astra_sirt import astra_sirt, gpu_available
+from processing.reconstruct.projector import Projector
 from processing.scratch import Allocate, in_memory
 from processing.series import Float32, TiltSeries
 
@@ -118,7 +119,7 @@ def sirt_series(
     """
     used = series.usable()
     projector = Projector(used.angles_rad, used.images.shape[2], depth)
-    if gpu_is_there():
+    if gpu_available():
         plain = max(iterations, iterations**2 // 4) if momentum else iterations
         return astra_sirt(
             projector, used.images, plain, "cuda", allocate=allocate, progress=progress

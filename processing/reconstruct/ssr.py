@@ -13,6 +13,7 @@ from collections.abc import Callable
 import numpy as np
 from scipy import fft
 
+from processing.parallel import over_blocks, worker_threads
 from processing.progress import Progress, silent
 from processing.reconstruct.convolution import (
     SLAB,
@@ -21,7 +22,7 @@ from processing.reconstruct.convolution import (
     ball_volume,
     padded_shape,
 )
-from processing.reconstruct.projector import Projector, over_blocks, worker_threads
+from processing.reconstruct.projector import Projector
 from processing.reconstruct.sirt import momentum_gains
 from processing.scratch import Allocate, in_memory
 from processing.series import Float32, TiltSeries

@@ -10,13 +10,9 @@ from typing import Any
 import numpy as np
 
 from processing.combine.pose import Pose, fit_pose
-from processing.pipeline import (
-    FusedResult,
-    ProcessSettings,
-    SeriesResult,
-    combine_series,
-    process_series,
-)
+from processing.pipeline.dual import FusedResult, combine_series
+from processing.pipeline.settings import ProcessSettings
+from processing.pipeline.single import SeriesResult, process_series
 from simulator.rigid import fit
 from simulator.scoring import Score, score_tables
 from simulator.series import DualSeries

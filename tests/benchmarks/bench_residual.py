@@ -14,8 +14,9 @@ import numpy as np
 from processing.align.alignment import apply_alignment
 from processing.align.series import align_series, flattened
 from processing.count.particles import find_clusters, plateau
+from processing.parallel import worker_threads
 from processing.reconstruct.astra_sirt import astra_sirt
-from processing.reconstruct.projector import Projector, worker_threads
+from processing.reconstruct.projector import Projector
 from processing.reconstruct.sirt import sirt
 from processing.reconstruct.ssr import ssr_volume
 from processing.series import Float32, Float64

@@ -16,7 +16,9 @@ from pathlib import Path
 
 import numpy as np
 
-from processing.pipeline import ProcessSettings, combine_series, process_series
+from processing.pipeline.dual import combine_series
+from processing.pipeline.settings import ProcessSettings
+from processing.pipeline.single import process_series
 from processing.reconstruct.astra_sirt import astra_sirt
 from processing.reconstruct.projector import Projector
 from tests.benchmarks.data import A_DEG, B_DEG, in_child, read_both, recorded

@@ -12,8 +12,9 @@ from collections.abc import Callable
 
 import numpy as np
 
+from processing.parallel import worker_threads
 from processing.reconstruct.astra_sirt import astra_sirt
-from processing.reconstruct.projector import Projector, worker_threads
+from processing.reconstruct.projector import Projector
 from processing.reconstruct.sirt import sirt
 from processing.series import Float32
 from tests.benchmarks.row import Row

@@ -17,7 +17,9 @@ from pathlib import Path
 
 import numpy as np
 
-from processing.pipeline import ProcessSettings, combine_series, process_series
+from processing.pipeline.dual import combine_series
+from processing.pipeline.settings import ProcessSettings
+from processing.pipeline.single import process_series
 from tests.benchmarks.data import in_child, read_both, recorded
 from tests.benchmarks.row import Row
 

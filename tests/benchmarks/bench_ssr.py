@@ -15,8 +15,9 @@ import astra
 import numpy as np
 from scipy import fft
 
+from processing.parallel import worker_threads
 from processing.reconstruct.convolution import ball_form_factor
-from processing.reconstruct.projector import Projector, worker_threads
+from processing.reconstruct.projector import Projector
 from processing.reconstruct.sirt import sirt
 from processing.reconstruct.ssr import ssr_images, ssr_volume
 from processing.series import Float32

@@ -11,7 +11,8 @@ from scipy.ndimage import gaussian_filter
 from controller.microscope.interface import ScanSettings
 from processing.count.diameter import estimate_diameter, pair_distance, refined_diameter
 from processing.errors import ProcessingError
-from processing.pipeline import ProcessSettings, process_series
+from processing.pipeline.settings import ProcessSettings
+from processing.pipeline.single import process_series
 from processing.reconstruct.sirt import sirt_series
 from processing.series import TiltSeries
 from simulator.series import simulate_dual

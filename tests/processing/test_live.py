@@ -11,17 +11,18 @@ from scipy.spatial import cKDTree
 
 from controller.tilt_order import TiltOrder, in_order
 from processing.align.alignment import unaligned
-from processing.live.counting import (
-    SeriesCounter,
-    at_counting_size,
-    expected_more,
-    fused_so_far,
-    widened,
-)
-from processing.live.growing import GrowingVolume
+from processing.live.frame_check import FrameCheck
+from processing.live.incremental_fbp import IncrementalVolume
 from processing.live.reconstruction import LARGEST_SIDE_PX, LiveReconstruction
-from processing.live.watch import Watch
-from processing.pipeline import ProcessSettings, SeriesResult, process_series
+from processing.live.series_counter import (
+    SeriesCounter,
+    expected_change,
+    fuse_so_far,
+    reduce_to_counting_size,
+    widen_interval,
+)
+from processing.pipeline.settings import ProcessSettings
+from processing.pipeline.single import SeriesResult, process_series
 from processing.reconstruct.fbp import fbp_series
 from processing.results import Count
 from processing.series import TiltSeries
@@ -53,8 +54,8 @@ def first(series: TiltSeries, tilts: int) -> TiltSeries:
     )
 
 
-def grown(series: TiltSeries, tilts: list[int]) -> GrowingVolume:
-    volume = GrowingVolume(SIZE, SIZE)
+def grown(series: TiltSeries, tilts: list[int]) -> IncrementalVolume:
+    volume = IncrementalVolume(SIZE, SIZE)
     for tilt in tilts:
         volume.put(tilt, series.images[tilt], float(series.angles_deg[tilt]))
     return volume
@@ -63,24 +64,24 @@ def grown(series: TiltSeries, tilts: list[int]) -> GrowingVolume:
 UNEVEN = [0, 1, 3, 4, 9, 8, 20, 15]
 
 
-def uneven(series: TiltSeries) -> GrowingVolume:
+def uneven(series: TiltSeries) -> IncrementalVolume:
     return grown(series, UNEVEN)
 
 
-def moved_and_back(series: TiltSeries) -> GrowingVolume:
+def moved_and_back(series: TiltSeries) -> IncrementalVolume:
     volume = uneven(series)
     for image in (np.roll(series.images[3], 5, axis=1), series.images[3]):
         volume.put(3, image, float(series.angles_deg[3]))
     return volume
 
 
-def one_too_many_taken_out(series: TiltSeries) -> GrowingVolume:
+def one_too_many_taken_out(series: TiltSeries) -> IncrementalVolume:
     volume = grown(series, [*UNEVEN, 12])
     volume.remove(12)
     return volume
 
 
-def at_a_wrong_angle_first(series: TiltSeries) -> GrowingVolume:
+def at_a_wrong_angle_first(series: TiltSeries) -> IncrementalVolume:
     volume = uneven(series)
     volume.put(4, series.images[4], 33.0)
     volume.put(4, series.images[4], float(series.angles_deg[4]))
@@ -122,14 +123,14 @@ def test_a_revised_alignment_moves_what_lies_wrong(series: TiltSeries) -> None:
     )
     for reconstruction, steps in ((live, (wrong, known)), (right, (known,))):
         for alignment in steps:
-            reconstruction.revise(range(series.tilts), alignment)
-            while reconstruction.settle(4):
+            reconstruction.revise_alignment(range(series.tilts), alignment)
+            while reconstruction.move_tilts(4):
                 pass
     rejected = replace(known, rejected=np.arange(31) == 7)
     # what lies wrong by less than a quarter of a pixel may stay there
     assert np.linalg.norm(live.volume - right.volume) < 0.05 * np.linalg.norm(right.volume)
-    live.revise(range(series.tilts), rejected)
-    assert live.settle(9)[7].used is False
+    live.revise_alignment(range(series.tilts), rejected)
+    assert live.move_tilts(9)[7].used is False
     assert live.tilts == series.tilts - 1
 
 
@@ -139,8 +140,8 @@ def test_the_furthest_off_is_moved_first(series: TiltSeries) -> None:
         live.add(index, series.images[index], float(ANGLES_DEG[index]))
     known = replace(unaligned(first(series, 6)), shifts_px=SHIFTS_PX[:6].copy())
     known.shifts_px[2] += 30.0
-    live.revise(range(6), known)
-    moved = live.settle(1)
+    live.revise_alignment(range(6), known)
+    moved = live.move_tilts(1)
     assert max(moved, key=lambda index: moved[index].shift_px) == 2
     assert moved[2].shift_px == pytest.approx(tuple(known.shifts_px[2]))
 
@@ -215,18 +216,18 @@ def flipped(centres: np.ndarray, in_plane_deg: float) -> np.ndarray:
 
 
 def test_half_of_the_second_series_is_fused_with_the_first(final: SeriesResult) -> None:
-    a, known = at_counting_size(final), ProcessSettings(diameter_nm=final.diameter.value)
+    a, known = reduce_to_counting_size(final), ProcessSettings(diameter_nm=final.diameter.value)
     taken = jittered(31, jitter_px=2.0, angle_error_deg=0.1, counts=500.0, seed=8)
     b = tilt_series(flipped(DISORDERED, 50.0), ANGLES_DEG, 7.0, SIZE, taken)
     half = SeriesCounter(known).count(first(b, 18))
     assert half is not None
-    fused = fused_so_far(a, half.result, known)
+    fused = fuse_so_far(a, half.result, known)
     assert fused is not None
     assert fused.registration.in_plane_deg == pytest.approx(50.0, abs=1.0)
     assert abs(fused.detection.count.n - len(DISORDERED)) <= 2
     other = tilt_series(packed(33.0, 8.6, order="fcc", seed=9), ANGLES_DEG, 7.0, SIZE, taken)
     stranger = SeriesCounter(known).count(other)
-    assert stranger is not None and fused_so_far(a, stranger.result, known) is None
+    assert stranger is not None and fuse_so_far(a, stranger.result, known) is None
 
 
 def test_final_results_are_fused_as_coarsely_as_live_ones(final: SeriesResult) -> None:
@@ -234,13 +235,13 @@ def test_final_results_are_fused_as_coarsely_as_live_ones(final: SeriesResult) -
     blob[60:90, 110:130, 40:80] = 1.0
     images = np.zeros((final.aligned.tilts, 200, 200), np.float32)
     fine = replace(final, volume=blob, aligned=replace(final.aligned, images=images))
-    small = at_counting_size(fine)
+    small = reduce_to_counting_size(fine)
     assert small.volume.shape == (160, 160, 160) and small.aligned.images.shape[1:] == (160, 160)
     assert small.aligned.pixel_nm == pytest.approx(200 / 160 * fine.aligned.pixel_nm)
     assert ndimage.center_of_mass(small.volume) == pytest.approx(
         [(at - 99.5) * 0.8 + 79.5 for at in ndimage.center_of_mass(blob)], abs=0.05
     )
-    assert at_counting_size(final) is final
+    assert reduce_to_counting_size(final) is final
 
 
 @pytest.mark.parametrize(
@@ -256,7 +257,7 @@ def test_final_results_are_fused_as_coarsely_as_live_ones(final: SeriesResult) -
     ],
 )
 def test_what_more_tilts_would_add(history: list[tuple[int, int]], planned: int, more: int) -> None:
-    assert expected_more(history, planned) == more
+    assert expected_change(history, planned) == more
 
 
 @pytest.mark.parametrize(
@@ -271,7 +272,7 @@ def test_what_more_tilts_would_add(history: list[tuple[int, int]], planned: int,
 def test_the_interval_takes_in_what_the_latest_tilts_changed(
     before: Count | None, doubt: float, low: int, high: int
 ) -> None:
-    count = widened(Count(n=1000, n_low=960, n_high=1040), before, doubt)
+    count = widen_interval(Count(n=1000, n_low=960, n_high=1040), before, doubt)
     assert (count.n_low, count.n_high) == pytest.approx((low, high), abs=2)
 
 
@@ -299,11 +300,11 @@ def faulty(image: np.ndarray, fault: str) -> np.ndarray:
     ],
 )
 def test_a_frame_worth_taking_again_is_named(series: TiltSeries, fault: str, told: str) -> None:
-    live, watch = LiveReconstruction((SIZE, SIZE), 1.0), Watch(1.0)
+    live, check = LiveReconstruction((SIZE, SIZE), 1.0), FrameCheck(1.0)
     said = ""
     for index in range(9):
         image = np.asarray(faulty(series.images[index], fault if index == 8 else ""), np.float32)
-        said = watch.fault(image, live.add(index, image, float(ANGLES_DEG[index])))
+        said = check.fault(image, live.add(index, image, float(ANGLES_DEG[index])))
         assert index == 8 or said == ""
     assert said.startswith(told) if told.endswith(": ") else told in said
     assert bool(said) is bool(told)

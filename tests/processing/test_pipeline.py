@@ -14,14 +14,11 @@ from processing.combine.register import RegistrationRefusedError
 from processing.errors import InputFileError, ProcessingError
 from processing.files.mrc import read_stack
 from processing.files.particles import read_csv
-from processing.pipeline import (
-    ImpossibleDiameterError,
-    ProcessSettings,
-    SeriesResult,
-    combine_series,
-    folder,
-    process_series,
-)
+from processing.pipeline import results_folder
+from processing.pipeline.check_diameter import ImpossibleDiameterError
+from processing.pipeline.dual import combine_series
+from processing.pipeline.settings import ProcessSettings
+from processing.pipeline.single import SeriesResult, process_series
 from processing.results import Summary
 from tests.support.spheres import Recording, jittered, packed, tilt_series
 
@@ -77,13 +74,13 @@ def test_one_series_gives_its_particles(a: SeriesResult, truth: np.ndarray) -> N
 def test_two_series_give_one_specimen_with_all_tables_in_as_frame(
     a: SeriesResult, b: SeriesResult, truth: np.ndarray, tmp_path: Path
 ) -> None:
-    folder.write_series(tmp_path, "A", a)
-    folder.write_series(tmp_path, "B", b)
+    results_folder.write_series_result(tmp_path, "A", a)
+    results_folder.write_series_result(tmp_path, "B", b)
     # each step may run in a process of its own, from what lies on disk
-    again = [folder.read_series(tmp_path, name) for name in ("A", "B")]
+    again = [results_folder.read_series_result(tmp_path, name) for name in ("A", "B")]
     fused = combine_series(again[0], again[1], SETTINGS)
-    folder.write_fused(tmp_path, fused)
-    summary = folder.write_summary(tmp_path, again[0], again[1], fused)
+    results_folder.write_fused_result(tmp_path, fused)
+    summary = results_folder.write_summary(tmp_path, again[0], again[1], fused)
 
     processed = tmp_path / "processed"
     for name in ("B", "fused", "mean"):
@@ -104,8 +101,8 @@ def test_two_series_give_one_specimen_with_all_tables_in_as_frame(
 
 
 def test_a_series_comes_back_from_disk_as_it_was(a: SeriesResult, tmp_path: Path) -> None:
-    folder.write_series(tmp_path, "A", a)
-    back = folder.read_series(tmp_path, "A")
+    results_folder.write_series_result(tmp_path, "A", a)
+    back = results_folder.read_series_result(tmp_path, "A")
     np.testing.assert_array_equal(back.volume, a.volume)
     np.testing.assert_array_equal(back.aligned.images, a.aligned.images)
     np.testing.assert_allclose(back.aligned.angles_deg, a.aligned.angles_deg)
@@ -118,14 +115,14 @@ def test_a_series_comes_back_from_disk_as_it_was(a: SeriesResult, tmp_path: Path
 @pytest.mark.parametrize("left", ["nothing", "no record", "half a record"])
 def test_what_was_cut_short_is_not_read(left: str, a: SeriesResult, tmp_path: Path) -> None:
     if left != "nothing":
-        folder.write_series(tmp_path, "A", a)
+        results_folder.write_series_result(tmp_path, "A", a)
         record = tmp_path / "processed" / "A.json"
         text = record.read_text()
         record.unlink()
         if left == "half a record":
             record.write_text(text[: len(text) // 2])
     with pytest.raises(InputFileError, match=r"A\.json: .*process this series"):
-        folder.read_series(tmp_path, "A")
+        results_folder.read_series_result(tmp_path, "A")
 
 
 def test_a_again_is_refused(a: SeriesResult) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from processing.reconstruct.astra_sirt import Device, astra_sirt, gpu_is_there
+from processing.reconstruct.astra_sirt import Device, astra_sirt, gpu_available
 from processing.reconstruct.fbp import angular_weights, fbp_series
 from processing.reconstruct.projector import Projector
 from processing.reconstruct.sirt import sirt, sirt_series
@@ -76,7 +76,7 @@ DEVICES = [
         "cuda",
         0.05,
         id="ASTRA on a GPU",
-        marks=[pytest.mark.gpu, pytest.mark.skipif(not gpu_is_there(), reason="no GPU here")],
+        marks=[pytest.mark.gpu, pytest.mark.skipif(not gpu_available(), reason="no GPU here")],
     ),
 ]
 

@@ -17,7 +17,8 @@ from scipy.spatial import cKDTree
 
 from controller.microscope.interface import ScanSettings
 from processing.errors import ProcessingError
-from processing.pipeline import ProcessSettings, SeriesResult, process_series
+from processing.pipeline.settings import ProcessSettings
+from processing.pipeline.single import SeriesResult, process_series
 from processing.series import TiltSeries
 from simulator.scoring import score_tables
 from simulator.series import Series, simulate_dual

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import sparse
 
+from processing.parallel import slabs, worker_threads
 from processing.reconstruct.fbp import angular_weights, filtered
-from processing.reconstruct.projector import Projector, slabs, worker_threads
+from processing.reconstruct.projector import Projector
 from processing.series import Float32
 
 VOXELS_A_PIECE = 8192
@@ -26,7 +27,7 @@ class _Share:
     arc_rad: float
 
 
-class GrowingVolume:
+class IncrementalVolume:
     """A volume [z, y, x] as high as wide, from aligned images [y, x].
 
     Every tilt counts with the arc it stands for among those that are there. Where a tilt is put in
@@ -67,7 +68,7 @@ class GrowingVolume:
         self._take_out(tilt)
         self._share_arcs()
 
-    def seen_from(self, angle_deg: float) -> Float32:
+    def project(self, angle_deg: float) -> Float32:
         """Project the volume to an image [y, x]."""
         matrix = Projector(np.deg2rad([angle_deg]), self._columns).matrix
         return np.asarray((matrix @ self._block).T, np.float32)

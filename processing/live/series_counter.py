@@ -41,7 +41,7 @@ LARGEST_SHARE = 0.16
 
 
 @dataclass(frozen=True, eq=False)
-class CountSoFar:
+class LiveCount:
     """What a growing series gives so far.
 
     Attributes
@@ -67,7 +67,7 @@ class SeriesCounter:
         self._alignment: Alignment | None = None
         self._last: Count | None = None
 
-    def count(self, series: TiltSeries, *, progress: Progress = silent) -> CountSoFar | None:
+    def count(self, series: TiltSeries, *, progress: Progress = silent) -> LiveCount | None:
         """Count in the raw images so far; None while particles can not be told apart.
 
         Parameters
@@ -93,7 +93,7 @@ class SeriesCounter:
         count = result.detection.count
         before, self._last = self._last, count
         doubt = REDUCED_DOUBT * count.n if factor > 1 else 0.0
-        return CountSoFar(result, self._alignment, widened(count, before, doubt))
+        return LiveCount(result, self._alignment, widen_interval(count, before, doubt))
 
     def _credible(self, result: SeriesResult) -> bool:
         """Whether the diameter found is one of something that was seen."""
@@ -104,7 +104,7 @@ class SeriesCounter:
         return bool(smallest_nm < result.diameter.value < largest_nm)
 
 
-def widened(count: Count, before: Count | None, doubt: float = 0.0) -> Count:
+def widen_interval(count: Count, before: Count | None, doubt: float = 0.0) -> Count:
     """The interval with what may still change: as much as the latest tilts have changed.
 
     The first count has nothing beside it, and may be off by half.
@@ -122,7 +122,7 @@ def widened(count: Count, before: Count | None, doubt: float = 0.0) -> Count:
     )
 
 
-def expected_more(history: Sequence[tuple[int, int]], planned: int) -> int:
+def expected_change(history: Sequence[tuple[int, int]], planned: int) -> int:
     """Particles that the rest of a series should still add, or take away.
 
     The latest change goes on, and dies away as it did from the one before; by half where there is
@@ -145,7 +145,7 @@ def expected_more(history: Sequence[tuple[int, int]], planned: int) -> int:
     return round(change * sum_of_powers)
 
 
-def fused_so_far(
+def fuse_so_far(
     a: SeriesResult, b: SeriesResult, settings: ProcessSettings, *, progress: Progress = silent
 ) -> FusedResult | None:
     """What a complete A and a growing B give together; None while B cannot be brought onto A."""
@@ -155,7 +155,7 @@ def fused_so_far(
         return None
 
 
-def at_counting_size(result: SeriesResult) -> SeriesResult:
+def reduce_to_counting_size(result: SeriesResult) -> SeriesResult:
     """A series' final result with images and volume as coarse as live counts use them."""
     factor = max(1.0, result.aligned.images.shape[2] / COLUMNS)
     if factor == 1:

@@ -39,7 +39,7 @@ class SeriesRecord(BaseModel):
     warnings: tuple[str, ...]
 
 
-def write_series(session: Path, name: SeriesName, result: SeriesResult) -> None:
+def write_series_result(session: Path, name: SeriesName, result: SeriesResult) -> None:
     """Write what belongs to one series: aligned images, volumes, particles, record."""
     folder = session / PROCESSED
     folder.mkdir(parents=True, exist_ok=True)
@@ -65,8 +65,8 @@ def write_series(session: Path, name: SeriesName, result: SeriesResult) -> None:
     replace_text(folder / f"{name}.json", record.model_dump_json(indent=2) + "\n")
 
 
-def read_series(session: Path, name: SeriesName) -> SeriesResult:
-    """Read what `write_series` wrote.
+def read_series_result(session: Path, name: SeriesName) -> SeriesResult:
+    """Read what `write_series_result` wrote.
 
     Raises
     ------
@@ -96,7 +96,7 @@ def read_series(session: Path, name: SeriesName) -> SeriesResult:
     )
 
 
-def write_fused(session: Path, result: FusedResult) -> None:
+def write_fused_result(session: Path, result: FusedResult) -> None:
     """Write what A and B give together, and B's particles in A's frame."""
     folder = session / PROCESSED
     pixel_nm = result.pixel_nm

@@ -21,7 +21,7 @@ LARGEST_SHIFT = 0.15
 """Of the field's shorter side; beyond it an object that is cut off was lost by the stage."""
 
 
-class Watch:
+class FrameCheck:
     """Remembers what recent frames of one series looked like."""
 
     def __init__(self, pixel_nm: float) -> None:

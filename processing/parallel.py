@@ -1,0 +1,47 @@
+"""Work on blocks of slices in several threads."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
+
+import numpy as np
+
+BLOCK_SLICES = 96
+"""Maximum number of slices in a block: wide enough to amortise reading the system matrix."""
+
+
+def worker_threads() -> int:
+    """Return the number of threads to use: the cores this process may use."""
+    affinity = getattr(os, "sched_getaffinity", None)
+    return len(affinity(0)) if affinity else (os.cpu_count() or 1)
+
+
+def slabs(slices: int, width: int = BLOCK_SLICES) -> Iterator[slice]:
+    """Divide `slices` evenly into runs of at most `width`."""
+    count = max(1, -(-slices // width))
+    edges = np.linspace(0, slices, count + 1).round().astype(int)
+    return (slice(int(a), int(b)) for a, b in pairwise(edges))
+
+
+def blocks(slices: int) -> list[slice]:
+    """Divide `slices` into blocks, the same number for each thread.
+
+    All threads then finish at about the same time.
+    """
+    threads = worker_threads()
+    rounds = -(-slices // (threads * BLOCK_SLICES))
+    return list(slabs(slices, -(-slices // (threads * rounds))))
+
+
+def over_blocks(work: Callable[[slice], None], slices: int, width: int | None = None) -> None:
+    """Run `work` on every block in threads.
+
+    Blocks have `width` slices at most; without `width`, `blocks` chooses.
+    """
+    parts = blocks(slices) if width is None else list(slabs(slices, width))
+    with ThreadPoolExecutor(worker_threads()) as pool:
+        for _ in pool.map(work, parts):
+            pass
