@@ -1,11 +1,22 @@
-"""Errors whose text is meant for the operator: one line, what is wrong, where, what to do."""
+"""Errors of processing; each message is one line for the operator.
+
+A message says what is wrong, where, and what to do.
+"""
 
 from __future__ import annotations
 
 
 class ProcessingError(Exception):
-    """Processing cannot go on; the message is one line for the operator."""
+    """Processing cannot continue."""
 
 
 class InputFileError(ProcessingError):
-    """A file is missing, damaged or inconsistent with its companions."""
+    """A file is missing, damaged or inconsistent with the files beside it."""
+
+
+class ImpossibleDiameterError(ProcessingError):
+    """The given particle diameter is too small for the pixel or too large for the field."""
+
+
+class RegistrationRefusedError(ProcessingError):
+    """B is not the flipped A, so the two must not be fused."""

@@ -1,19 +1,19 @@
-"""How long-running calls report where they are."""
+"""Progress reports of long calls."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
 Progress = Callable[[str, float], None]
-"""Called with the stage's name and the fraction of it done, 0..1."""
+"""Callback that receives the name of the stage and the fraction done, 0 to 1."""
 
 
 def silent(stage: str, fraction: float) -> None:
-    """Report nothing: the default of every call."""
+    """Report nothing. This is the default progress callback."""
 
 
 def within(progress: Progress, start: float, end: float) -> Progress:
-    """Map a part's 0..1 onto `start`..`end` of the whole."""
+    """Return a callback for one part of a call, from `start` to `end` of the whole."""
 
     def report(stage: str, fraction: float) -> None:
         progress(stage, start + (end - start) * fraction)

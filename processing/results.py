@@ -1,4 +1,4 @@
-"""Typed results of processing: what summary.json holds and what a notebook gets back."""
+"""Results of processing: the contents of summary.json and of the results in a notebook."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ FusionRule = Literal["masked", "paper", "mean", "depth-weighted"]
 
 
 class Result(BaseModel):
-    """Frozen and closed."""
+    """Base of the results: immutable, without unknown fields."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class Count(Result):
-    """A number of particles with its 95 % interval."""
+    """Number of particles with its 95 % interval."""
 
     n: int = Field(ge=0)
     n_low: int = Field(ge=0)
@@ -25,48 +25,52 @@ class Count(Result):
 
 
 class Diameter(Result):
-    """The sphere diameter used, and where it came from."""
+    """Sphere diameter in use, and its source."""
 
     value: float = Field(gt=0)
+    """Diameter (nm)."""
     source: Literal["given", "estimated"]
     from_pair_distance: float | None = None
-    """Cross-check: the particle spacing at the first peak of g(r), nm."""
+    """Cross-check: particle spacing at the first peak of g(r) (nm)."""
 
 
 class SeriesSummary(Result):
     """One tilt series after alignment and reconstruction."""
 
     tilts: int
-    """Images used."""
+    """Number of images used."""
     excluded: list[int]
-    """Indices of the images left out, with reasons in `warnings`."""
+    """Sections of the images left out; `warnings` gives the reasons."""
     align_rms_px: float
-    """Residual misfit of the aligned images to their re-projection, rms over tilts."""
+    """Residual shift between aligned images and their re-projections, rms over the tilts (px)."""
     tilt_axis_deg: float
-    """In-plane angle of the tilt axis found, away from the image's y."""
+    """In-plane angle between the tilt axis found and the y axis of the image (degrees)."""
 
 
 class Registration(Result):
-    """B onto A: p_A = scale * matrix . p_B + shift_nm, xyz, nm, about the volumes' centres."""
+    """Pose of B in A: p_A = scale * matrix . p_B + shift_nm.
+
+    Points are (x, y, z) in nm, each from the centre of its volume.
+    """
 
     matrix: list[list[float]]
-    """3 x 3, proper (det +1)."""
+    """Rotation matrix, 3 x 3, proper (det +1)."""
     shift_nm: tuple[float, float, float]
     score: float
-    """Share of the particles that find a partner at the optimum, 0..1."""
+    """Fraction of the particles that are paired at the optimum, 0 to 1."""
     runner_up: float
-    """The best share at any other optimum: one lattice step away, unflipped or mirrored."""
+    """Largest such fraction at any other optimum: one lattice step away, unflipped or mirrored."""
     in_plane_deg: float
-    """phi of p_B = Rz(phi) . Rseat . F . p_A."""
+    """Angle phi of p_B = Rz(phi) . Rseat . F . p_A (degrees)."""
     seat_tilt_deg: float
     scale: float = 1.0
-    """Size of A over size of B (shrinkage between the two)."""
+    """Size of A divided by size of B: shrinkage between the two series."""
     rms_nm: float
-    """Distance of matched particle centres."""
+    """Distance between paired particle centres, rms (nm)."""
 
 
 class Fusion(Result):
-    """How A and B were brought into one volume."""
+    """Rule by which A and B were fused, with its wavelet and decomposition level."""
 
     rule: FusionRule
     wavelet: str
@@ -74,7 +78,7 @@ class Fusion(Result):
 
 
 class Counts(Result):
-    """Particles found in each volume."""
+    """Number of particles in each volume."""
 
     A: Count
     B: Count | None = None
@@ -82,7 +86,7 @@ class Counts(Result):
 
 
 class Summary(Result):
-    """summary.json."""
+    """Contents of summary.json."""
 
     counts: Counts
     diameter_nm: Diameter
@@ -92,4 +96,4 @@ class Summary(Result):
     pixel_nm: float
     warnings: list[str] = []
     files: dict[str, str] = {}
-    """Role -> path relative to the session's folder."""
+    """Path of each file, relative to the session folder, by its role."""

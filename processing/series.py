@@ -1,4 +1,4 @@
-"""A tilt series in memory: what every step of processing takes and gives back."""
+"""Tilt series in memory, the input and output of every processing step."""
 
 from __future__ import annotations
 
@@ -16,26 +16,26 @@ Bools = NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class TiltSeries:
-    """Projections of one specimen around the y axis.
+    """Projections of one specimen, tilted about the y axis.
 
-    At tilt t a point (x, y, z) shows at column u = x cos t + z sin t and row y, all from the
-    image's centre (N - 1) / 2.
+    At tilt t a point (x, y, z) is projected to column u = x cos t + z sin t and row y. All
+    coordinates count from the centre, (N - 1) / 2.
 
     Attributes
     ----------
     images
-        float32 [tilt, y, x]; non-finite pixels are allowed until `usable` is taken.
+        Float32 [tilt, y, x]; pixels may be non-finite, `usable` replaces them.
     angles_deg
-        float64 [tilt], in any order; values may repeat.
+        Tilt angles, float64 [tilt], in any order; values may repeat.
     pixel_nm
-        Width of a pixel.
+        Pixel size (nm).
     excluded
-        bool [tilt]: images that nothing may use.
+        Bool [tilt], true for images that must not be used.
     name
-        Shown in messages, e.g. ``A``.
+        Name shown in messages, e.g. ``A``.
     tilt_axis_deg
-        Known in-plane angle of the tilt axis from the image's +y towards -x, beyond what the
-        reader has already turned; alignment starts from it and removes it.
+        Known in-plane angle of the tilt axis in the images, from +y towards -x. It excludes any
+        rotation that the reader has already applied. Alignment starts from it and removes it.
     """
 
     images: Float32
@@ -60,7 +60,9 @@ class TiltSeries:
                 f"{len(self.excluded)} exclusion flags; give one of each per image"
             )
         if not np.all(np.isfinite(self.angles_deg)):
-            raise ProcessingError(f"series {self.name}: an angle is not a finite number")
+            raise ProcessingError(
+                f"series {self.name}: a tilt angle is not a finite number; correct the angles"
+            )
         if not self.pixel_nm > 0:
             raise ProcessingError(
                 f"series {self.name}: pixel size {self.pixel_nm} nm; give a positive one"
@@ -68,21 +70,23 @@ class TiltSeries:
 
     @property
     def tilts(self) -> int:
-        """Number of images, the excluded ones among them."""
+        """Number of images, including the excluded ones."""
         return len(self.images)
 
     @property
     def angles_rad(self) -> Float64:
-        """[tilt]."""
+        """Tilt angles in radians, [tilt]."""
         return np.deg2rad(self.angles_deg)
 
     def usable(self) -> TiltSeries:
-        """Only the images in use, non-finite pixels replaced by their image's median.
+        """Return the images in use; the median of each replaces its non-finite pixels.
+
+        Images with at least half of their pixels non-finite are left out.
 
         Raises
         ------
         ProcessingError
-            Fewer than three usable images.
+            Fewer than three images are usable.
         """
         finite = np.isfinite(self.images)
         keep = ~self.excluded & (finite.mean(axis=(1, 2)) > 0.5)

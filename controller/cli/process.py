@@ -50,12 +50,13 @@ def run(args: argparse.Namespace) -> int:
     """Process, write, and print what was counted and where it lies."""
     from controller.cli.progress import shown_progress
     from controller.report.write import write_report
-    from processing.combine.register import RegistrationRefusedError
-    from processing.errors import InputFileError, ProcessingError
-    from processing.pipeline.check_diameter import (
+    from processing.errors import (
         ImpossibleDiameterError,
-        require_possible_diameter,
+        InputFileError,
+        ProcessingError,
+        RegistrationRefusedError,
     )
+    from processing.pipeline.check_diameter import require_possible_diameter
 
     _require_unused(args.out)
     try:

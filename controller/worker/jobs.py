@@ -18,8 +18,7 @@ from controller.worker.child import Handler, Reporter
 from controller.worker.counted import counted
 from controller.worker.known import alignment_so_far
 from controller.worker.messages import AnyTask, Ended, RunJob, Said
-from processing.combine.register import RegistrationRefusedError
-from processing.errors import InputFileError, ProcessingError
+from processing.errors import InputFileError, ProcessingError, RegistrationRefusedError
 from processing.files.tilt_series import load_tilt_series
 from processing.pipeline.dual import combine_series
 from processing.pipeline.results_folder import (

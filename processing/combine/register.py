@@ -25,7 +25,7 @@ from processing.combine.pose import (
     mutual_pairs,
     refine_pose,
 )
-from processing.errors import ProcessingError
+from processing.errors import RegistrationRefusedError
 from processing.series import Float64
 
 PAIRED_WITHIN = 0.25
@@ -39,10 +39,6 @@ MARGIN = 1.02
 """By how much another hypothesis must win: a crystal can be its own mirror image."""
 FEWEST_PARTICLES = 4
 """Three pairs fix a pose; a fourth can contradict it."""
-
-
-class RegistrationRefusedError(ProcessingError):
-    """B is no flipped A: merging the two would invent a specimen."""
 
 
 @dataclass(frozen=True)

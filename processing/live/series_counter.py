@@ -16,8 +16,8 @@ from scipy import ndimage
 from processing.align.alignment import Alignment
 from processing.align.matching import reduced, scaled
 from processing.align.series import align_series
-from processing.combine.register import RegistrationRefusedError
 from processing.count.diameter import SMALLEST_PX
+from processing.errors import RegistrationRefusedError
 from processing.pipeline.dual import FusedResult, combine_series
 from processing.pipeline.settings import ProcessSettings
 from processing.pipeline.single import SeriesResult, find_particles

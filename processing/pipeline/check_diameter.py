@@ -1,27 +1,28 @@
-"""Refuse a given diameter that no particle in the field can have, before it is counted by."""
+"""Check of a given particle diameter against pixel size and field of view, before any work."""
 
 from __future__ import annotations
 
-from processing.errors import ProcessingError
+from processing.errors import ImpossibleDiameterError
 from processing.series import TiltSeries
 
 SMALLEST_PX = 2.0
-"""A smaller sphere is a pixel: every speck of noise would be one."""
+"""Smallest diameter (px). A smaller sphere is one pixel, and all noise would count as particles."""
 LARGEST_SHARE = 0.5
-"""Of the field's smaller side: a larger sphere is the whole assembly, not one of its particles."""
+"""Largest diameter, as a fraction of the smaller side of the field.
 
-
-class ImpossibleDiameterError(ProcessingError):
-    """The diameter that was given and the field of view do not go together."""
+A larger sphere is the whole assembly, not one of its particles.
+"""
 
 
 def require_possible_diameter(series: TiltSeries, diameter_nm: float | None) -> None:
-    """Check a given diameter against the series' field; None, to be estimated, is fine.
+    """Check that particles in the field can have the given diameter.
+
+    None passes: the diameter is then estimated.
 
     Raises
     ------
     ImpossibleDiameterError
-        Under two pixels, or more than half of the field's smaller side.
+        The diameter is under two pixels, or over half of the smaller side of the field.
     """
     smallest_nm = SMALLEST_PX * series.pixel_nm
     largest_nm = LARGEST_SHARE * min(series.images.shape[1:]) * series.pixel_nm
@@ -29,5 +30,5 @@ def require_possible_diameter(series: TiltSeries, diameter_nm: float | None) -> 
         raise ImpossibleDiameterError(
             f"series {series.name}: no particle here can be {diameter_nm:g} nm in diameter; at "
             f"{series.pixel_nm:.4g} nm a pixel in a field {2 * largest_nm:.4g} nm wide, give "
-            f"{smallest_nm:.4g} to {largest_nm:.4g} nm, or leave it out to have it estimated"
+            f"{smallest_nm:.4g} to {largest_nm:.4g} nm, or omit the diameter to have it estimated"
         )

@@ -20,8 +20,9 @@ from processing.combine.pose import (
     fit_pose,
     in_plane_and_seat_deg,
 )
-from processing.combine.register import RegistrationRefusedError, register
+from processing.combine.register import register
 from processing.combine.resample import resample
+from processing.errors import RegistrationRefusedError
 from simulator.grid import make_grid
 from simulator.settings import SpecimenSettings
 from tests.support.spheres import packed

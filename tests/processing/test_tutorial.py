@@ -1,4 +1,4 @@
-"""The tutorial's Python, as it stands in the page, on a small simulated pair."""
+"""The Python blocks of docs/tutorial.md, run on a small simulated pair."""
 
 from __future__ import annotations
 
@@ -11,8 +11,7 @@ import numpy as np
 import pytest
 
 from controller.microscope.interface import ScanSettings
-from processing.files.mrc import write_images
-from processing.files.particles import read_csv
+from processing import Summary, read_csv, read_series_result, read_stack, read_xyz, write_images
 from processing.files.rawtlt import write_rawtlt
 from simulator.series import simulate_dual
 from simulator.settings import SimulatorSettings
@@ -24,7 +23,7 @@ SPECIMEN = {"assembly_diameter_nm": 46.0, "packing": "disordered", "other_assemb
 
 @pytest.fixture(scope="module")
 def session(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, int]:
-    """A folder with both series, and how many particles they show."""
+    """Folder with both series, and the number of particles they show."""
     folder = tmp_path_factory.mktemp("practice")
     scan = ScanSettings(width_px=72, height_px=72, pixel_nm=0.9, dwell_us=8.0)
     settings = SimulatorSettings.model_validate(
@@ -40,7 +39,7 @@ def session(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, int]:
 
 @pytest.fixture(scope="module")
 def names(session: tuple[Path, int]) -> dict[str, Any]:
-    """What the page's blocks, run one after the other in that folder, leave behind."""
+    """Variables after the blocks of the page have run, one after the other, in that folder."""
     script = session[0] / "tutorial.py"
     script.write_text("\n".join(BLOCKS), encoding="utf-8")
     with pytest.MonkeyPatch.context() as patch:
@@ -48,8 +47,13 @@ def names(session: tuple[Path, int]) -> dict[str, Any]:
         return runpy.run_path(str(script))
 
 
-def test_it_takes_ten_lines() -> None:
+def test_the_first_block_is_ten_lines_at_most() -> None:
     assert sum(bool(line.strip()) for line in BLOCKS[0].splitlines()) <= 10
+
+
+def test_the_page_imports_only_the_public_face() -> None:
+    modules = re.findall(r"^\s*(?:from|import) ([\w.]+)", "\n".join(BLOCKS), re.M)
+    assert set(modules) == {"pathlib", "processing"}
 
 
 def test_the_table_holds_the_particles(session: tuple[Path, int], names: dict[str, Any]) -> None:
@@ -59,7 +63,17 @@ def test_the_table_holds_the_particles(session: tuple[Path, int], names: dict[st
     assert count.n_low <= truth <= count.n_high
 
 
-def test_a_good_pair_looks_as_the_page_says(names: dict[str, Any]) -> None:
+def test_the_saved_files_can_be_read_back(session: tuple[Path, int], names: dict[str, Any]) -> None:
+    folder, fused = session[0], names["fused"]
+    assert len(read_xyz(folder / "particles.xyz")) == len(fused.detection.table)
+    np.testing.assert_array_equal(read_stack(folder / "fused.mrc").data, fused.volume)
+    results = folder / "results"
+    assert read_series_result(results, "B").summary == names["b"].summary
+    written = (results / "processed" / "summary.json").read_text()
+    assert Summary.model_validate_json(written) == names["summary"]
+
+
+def test_a_good_pair_has_the_values_the_page_names(names: dict[str, Any]) -> None:
     a, b, fused = (names[name] for name in ("a", "b", "fused"))
     assert a.warnings == b.warnings == ()
     assert max(a.summary.align_rms_px, b.summary.align_rms_px) < 0.1
