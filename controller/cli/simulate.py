@@ -113,7 +113,7 @@ def _write_series(out: Path, name: str, series: Any, protocol: Protocol) -> Sequ
     )
     sections = [
         MdocSection(
-            z_value=index,
+            section=index,
             tilt_angle_deg=float(angle),
             pixel_nm=scan.pixel_nm,
             dose_e_per_A2=scan.dose_e_per_A2(current_pA),

@@ -140,7 +140,7 @@ def _rebuilt_frames(
 
 def _described(folder: SessionFolder, series: SeriesName) -> dict[int, MdocSection]:
     try:
-        return {section.z_value: section for section in read_mdoc(folder.mdoc(series)).sections}
+        return {image.section: image for image in read_mdoc(folder.mdoc(series)).sections}
     except InputFileError:
         return {}
 
@@ -173,8 +173,8 @@ def _frame(
     return FrameWritten(
         step_id=tilt.id,
         series=tilt.series,
-        section=mdoc.z_value,
-        offset=HEADER_BYTES + mdoc.z_value * pixels.nbytes,
+        section=mdoc.section,
+        offset=HEADER_BYTES + mdoc.section * pixels.nbytes,
         crc32=crc32,
         alpha_deg=tilt.alpha_deg,
         info=info,

@@ -17,7 +17,7 @@ from controller.session.entries import FrameWritten
 from controller.session.folder import SessionFolder
 from processing.files.mdoc import MdocHeader, MdocSection, write_mdoc
 from processing.files.mrc import STORED_AS
-from processing.files.mrc_writer import MrcStackWriter, Section
+from processing.files.mrc_writer import MrcStackWriter, StoredSection
 from processing.files.rawtlt import write_rawtlt
 
 
@@ -45,7 +45,7 @@ class SeriesRecorder:
         self._voltage_kV = voltage_kV
         self._writer: MrcStackWriter | None = None
 
-    def append(self, pixels: NDArray[Any], acknowledged: int) -> Section:
+    def append(self, pixels: NDArray[Any], acknowledged: int) -> StoredSection:
         """Write one image durably behind the `acknowledged` ones.
 
         Raises
@@ -117,7 +117,7 @@ def _mdoc_section(frame: FrameWritten, excluded: bool) -> MdocSection:
     info = frame.info
     taken = datetime.fromisoformat(frame.recorded_at)
     return MdocSection(
-        z_value=frame.section,
+        section=frame.section,
         tilt_angle_deg=info.stage.alpha_deg,
         stage_x_um=info.stage.x_nm / 1000,
         stage_y_um=info.stage.y_nm / 1000,

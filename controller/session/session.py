@@ -129,14 +129,14 @@ class Session:
         pixels = frame.pixels
         self._ballast.shrink(pixels.nbytes)
         acknowledged = len(self.ledger.frames[facts.series])
-        section = self._recorders[facts.series].append(pixels, acknowledged)
+        stored = self._recorders[facts.series].append(pixels, acknowledged)
         self._crash_point(f"after-stack-{facts.step_id}")
         entry = FrameWritten(
             step_id=facts.step_id,
             series=facts.series,
-            section=section.index,
-            offset=section.offset,
-            crc32=section.crc32,
+            section=stored.section,
+            offset=stored.offset_bytes,
+            crc32=stored.crc32,
             alpha_deg=facts.alpha_deg,
             info=frame.info,
             recorded_at=_now(),

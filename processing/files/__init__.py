@@ -1,1 +1,1 @@
-"""MRC, mdoc, rawtlt and particle tables: reading and writing, the one place for each format."""
+"""Readers and writers of MRC, mdoc, rawtlt and particle tables, one module a format."""

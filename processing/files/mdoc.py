@@ -1,4 +1,4 @@
-"""SerialEM's mdoc: what each image of a stack was taken with."""
+"""SerialEM's mdoc files: the recording conditions of each image in a stack."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from types import MappingProxyType
 from processing.errors import InputFileError
 from processing.files.atomic import replace_text
 
-NOTHING: Mapping[str, str] = MappingProxyType({})
+NO_KEYS: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
 class MdocHeader:
-    """The part above the first section."""
+    """Keys above the first section."""
 
     image_file: str
     image_size: tuple[int, int]
-    """Columns, rows."""
+    """(columns, rows)."""
     pixel_nm: float
     voltage_kV: float | None = None
     data_mode: int | None = None
@@ -29,10 +29,10 @@ class MdocHeader:
 
 @dataclass(frozen=True)
 class MdocSection:
-    """One image."""
+    """Keys of one image."""
 
-    z_value: int
-    """Its place in the stack."""
+    section: int
+    """Place of the image in the stack, from 0; `ZValue` in the file."""
     tilt_angle_deg: float
     stage_x_um: float | None = None
     stage_y_um: float | None = None
@@ -44,18 +44,19 @@ class MdocSection:
     defocus_um: float | None = None
     rotation_angle_deg: float | None = None
     date_time: str | None = None
-    """As SerialEM writes it: ``22-Nov-26  10:01:10``."""
+    """Date and time as SerialEM writes them: ``22-Nov-26  10:01:10``."""
     min_max_mean: tuple[float, float, float] | None = None
     probe_current_pA: float | None = None
     excluded: bool = False
-    """Damaged or marked as unusable when it was recorded; a key of our own."""
-    extra: Mapping[str, str] = field(default_factory=lambda: NOTHING)
-    """Further keys, as text."""
+    """True for a damaged image, or one marked unusable during recording. `Excluded` in the file,
+    a key that only dualtilt writes."""
+    extra: Mapping[str, str] = field(default_factory=lambda: NO_KEYS)
+    """All other keys, with their values as text."""
 
 
 @dataclass(frozen=True)
 class Mdoc:
-    """A whole file."""
+    """Content of an mdoc file."""
 
     header: MdocHeader
     sections: tuple[MdocSection, ...]
@@ -71,22 +72,22 @@ SECTION_KEYS = {
     "RotationAngle": "rotation_angle_deg",
     "ProbeCurrentPicoamp": "probe_current_pA",
 }
-"""Keys that hold one number in the field's own unit. The current has no key in SerialEM."""
+"""Keys that hold one number in the unit of the field. SerialEM has no key for the current."""
 
 
 def write_mdoc(path: Path, header: MdocHeader, sections: Sequence[MdocSection]) -> None:
-    """Write the whole file in one step, so that a reader never sees half of it."""
+    """Write an mdoc file in one step, so that a reader never sees half of it."""
     blocks = [_header_lines(header), *(_section_lines(section) for section in sections)]
     replace_text(path, "\n\n".join("\n".join(block) for block in blocks) + "\n")
 
 
 def read_mdoc(path: Path) -> Mdoc:
-    """Read a file; keys not known here land in `extra`.
+    """Read an mdoc file. Keys without a field of their own go to `extra`.
 
     Raises
     ------
     InputFileError
-        No such file, or a section lacks its tilt angle, or a value is no number.
+        The file does not exist, a section has no tilt angle, or a value is not a number.
     """
     try:
         text = path.read_text(encoding="utf-8", errors="replace")
@@ -125,7 +126,7 @@ def _header_lines(header: MdocHeader) -> list[str]:
 
 
 def _section_lines(section: MdocSection) -> list[str]:
-    lines = [f"[ZValue = {section.z_value}]"]
+    lines = [f"[ZValue = {section.section}]"]
     for key, name in SECTION_KEYS.items():
         value = getattr(section, name)
         if value is not None:
@@ -158,7 +159,7 @@ def _header(values: dict[str, str], titles: list[str]) -> MdocHeader:
 
 def _section(values: dict[str, str]) -> MdocSection:
     values = dict(values)
-    z_value = int(values.pop("ZValue"))
+    section = int(values.pop("ZValue"))
     numbers = {name: float(values.pop(key)) for key, name in SECTION_KEYS.items() if key in values}
     if "tilt_angle_deg" not in numbers:
         raise KeyError("TiltAngle")
@@ -167,12 +168,14 @@ def _section(values: dict[str, str]) -> MdocSection:
         numbers |= {"stage_x_um": float(x), "stage_y_um": float(y)}
     if "PixelSpacing" in values:
         numbers["pixel_nm"] = float(values.pop("PixelSpacing")) / 10
-    span = [float(v) for v in values.pop("MinMaxMean", "").split()]
+    statistics = [float(v) for v in values.pop("MinMaxMean", "").split()]
     return MdocSection(
-        z_value,
+        section,
         date_time=values.pop("DateTime", None),
         excluded=values.pop("Excluded", "0").strip() == "1",
-        min_max_mean=(span[0], span[1], span[2]) if len(span) == 3 else None,
+        min_max_mean=(statistics[0], statistics[1], statistics[2])
+        if len(statistics) == 3
+        else None,
         extra=MappingProxyType(values),
         **numbers,
     )

@@ -1,7 +1,8 @@
-"""MRC files: reading stacks, writing volumes and images whole.
+"""Read MRC stacks; write volumes and image stacks.
 
-Row 0 of a section is the bottom, as in IMOD: rows run along +y, sections along +z or over tilts,
-so that arrays [z or tilt, y, x] are written as they are. Lengths in the header are in angstrom.
+Row 0 of a section is the bottom row, as in IMOD: rows run along +y, and sections along +z or over
+the tilts. Arrays [z or tilt, y, x] are therefore written without reordering. Lengths in the header
+are in angstrom.
 """
 
 from __future__ import annotations
@@ -17,24 +18,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from processing.errors import InputFileError
-from processing.files.atomic import replacing
+from processing.files.atomic import replace_file
 
 STORED_AS = {"int8": 0, "int16": 1, "float32": 2, "uint16": 6}
-"""Sample types written here, and their MRC modes."""
+"""Sample types that can be written, and their MRC modes."""
 
 
 @dataclass(frozen=True)
 class MrcStack:
-    """What an MRC file holds.
+    """Content of an MRC file.
 
     Attributes
     ----------
     data
-        [section, y, x], as stored.
+        [section, y, x], in the stored sample type.
     pixel_nm
-        None where the header gives none.
+        None if the header gives no pixel size.
     angles_deg
-        [section], from the extended header, None where it has none.
+        [section], from the extended header; None if it holds no angles.
     """
 
     data: NDArray[Any]
@@ -43,12 +44,12 @@ class MrcStack:
 
 
 def read_stack(path: Path) -> MrcStack:
-    """Read a stack or volume, gzipped or not.
+    """Read a stack or volume, plain or gzipped.
 
     Raises
     ------
     InputFileError
-        No such file, no MRC file, or fewer bytes than its header promises.
+        The file does not exist, is not an MRC file, or is shorter than its header says.
     """
     try:
         with mrcfile.open(path, permissive=False) as file:
@@ -58,20 +59,22 @@ def read_stack(path: Path) -> MrcStack:
     except FileNotFoundError:
         raise InputFileError(f"{path}: no such file") from None
     except IsADirectoryError:
-        raise InputFileError(f"{path}: is a folder, give an MRC file") from None
+        raise InputFileError(f"{path}: is a folder; give an MRC file") from None
     except (ValueError, EOFError, OSError, zlib.error) as error:
         raise InputFileError(f"{path}: {_unreadable(error)}") from None
     if data.ndim == 2:
         data = data[None]
     if data.ndim != 3 or data.size == 0:
-        raise InputFileError(f"{path}: holds {data.shape} samples, expected a stack of images")
+        raise InputFileError(
+            f"{path}: holds an array of shape {data.shape}, expected a stack of images"
+        )
     return MrcStack(data, pixel_nm if pixel_nm > 0 else None, angles_deg)
 
 
 def write_volume(path: Path, volume: NDArray[Any], pixel_nm: float) -> None:
-    """Write a volume [z, y, x] with cubic voxels; other sample types become float32."""
+    """Write a volume [z, y, x] with cubic voxels. Types that MRC cannot store become float32."""
     with (
-        replacing(path) as partial,
+        replace_file(path) as partial,
         mrcfile.new(partial, _storable(volume), overwrite=True) as file,
     ):
         file.set_volume()
@@ -79,9 +82,9 @@ def write_volume(path: Path, volume: NDArray[Any], pixel_nm: float) -> None:
 
 
 def write_images(path: Path, images: NDArray[Any], pixel_nm: float) -> None:
-    """Write images [tilt, y, x] as an image stack; other sample types become float32."""
+    """Write an image stack [tilt, y, x]. Sample types that MRC cannot store become float32."""
     with (
-        replacing(path) as partial,
+        replace_file(path) as partial,
         mrcfile.new(partial, _storable(images), overwrite=True) as file,
     ):
         file.set_image_stack()
@@ -89,25 +92,25 @@ def write_images(path: Path, images: NDArray[Any], pixel_nm: float) -> None:
 
 
 def _unreadable(error: Exception) -> str:
-    """What is wrong with a file that would not open, and what to do."""
+    """Describe in one line why a file cannot be read and what to do."""
     reason = " ".join(str(error).split())
-    # mrcfile has one type of error for all; of missing bytes alone it says what it expected
+    # mrcfile raises ValueError for every fault; "Expected ..." appears only when bytes are missing
     if isinstance(error, EOFError) or reason.startswith("Expected "):
         return f"cut off: {reason}; copy it again"
     if isinstance(error, (gzip.BadGzipFile, zlib.error)):
         return f"damaged: {reason}; copy it again"
     if isinstance(error, OSError):
         return f"cannot be read: {error.strerror or reason}"
-    return f"no MRC file that can be read ({reason}); name the image stack, .mrc or .mrc.gz"
+    return f"no MRC file that can be read ({reason}); give an image stack, .mrc or .mrc.gz"
 
 
 def _storable(data: NDArray[Any]) -> NDArray[Any]:
-    # mrcfile leaves an empty file behind when it meets a type it cannot store
+    # mrcfile creates the file before it refuses a type that it cannot store
     return data if data.dtype.name in STORED_AS else data.astype(np.float32)
 
 
 def _extended_header_angles(file: Any) -> NDArray[np.float64] | None:
-    """Tilt angles that FEI, SerialEM and Agard extended headers carry per section."""
+    """Return the tilt angle of each section from an FEI, SerialEM or Agard extended header."""
     kind = bytes(file.header.exttyp).strip(b"\0 ")
     sections = int(file.header.nz)
     raw = np.asarray(file.extended_header).tobytes()
@@ -115,7 +118,7 @@ def _extended_header_angles(file: Any) -> NDArray[np.float64] | None:
         return None
     if kind in (b"FEI1", b"FEI2"):
         return np.asarray(file.indexed_extended_header["Alpha tilt"][:sections], np.float64)
-    # bytes 128..132 of the header; mrcfile keeps them in extra2, which starts at byte 112
+    # bytes 128..132 of the header, which mrcfile returns as part of extra2 (from byte 112)
     nint, nreal = np.frombuffer(bytes(file.header.extra2), "<i2", 2, offset=16)
     if kind == b"SERI" or (kind == b"" and _is_serialem(int(nint), int(nreal))):
         return _serialem_angles(raw, sections, int(nint), int(nreal))
@@ -128,7 +131,7 @@ def _extended_header_angles(file: Any) -> NDArray[np.float64] | None:
 
 
 def _is_serialem(nint: int, nreal: int) -> bool:
-    """SerialEM: nint is the bytes a section, nreal says by bits which values they hold."""
+    """Recognise SerialEM's layout: nint is bytes per section, nreal a bit mask of the values."""
     sizes = (2, 6, 4, 2, 2, 4)
     return nint > 0 and nint == sum(s for bit, s in enumerate(sizes) if nreal >> bit & 1)
 

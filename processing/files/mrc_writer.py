@@ -1,4 +1,4 @@
-"""A tilt series written while it is recorded: each image is safe before it is acknowledged."""
+"""Write a tilt series during recording; each image is on the disk before it is acknowledged."""
 
 from __future__ import annotations
 
@@ -21,24 +21,24 @@ HEADER_BYTES = 1024
 
 
 @dataclass(frozen=True)
-class Section:
-    """Where an image lies in the file, for the session's journal."""
+class StoredSection:
+    """Location and checksum of one image in the file, for the session's journal."""
 
-    index: int
-    offset: int
-    """First byte."""
-    size: int
-    """Bytes."""
+    section: int
+    """Place of the image in the stack, from 0."""
+    offset_bytes: int
+    """Position of the image's first byte in the file."""
+    size_bytes: int
     crc32: int
 
 
 class MrcStackWriter:
     """Appends images [y, x] to an MRC stack.
 
-    The image goes to the end of the file and to the disk before the header counts it. A crash in
-    between leaves a whole image, or a piece of one, that no header mentions: `reopen` cuts it off
-    and the caller, whose journal has not acknowledged it, takes it again. (mrcfile cannot append,
-    and its ``r+`` mode damages a stack that was cut short.)
+    Each image is written to the end of the file and flushed to the disk before the header counts
+    it. A crash in between leaves a whole or partial image after the last one that the header
+    counts. `reopen` cuts it off; the journal has not acknowledged it, so the caller records it
+    again. (mrcfile cannot append, and its ``r+`` mode damages a stack that was cut short.)
     """
 
     def __init__(self, path: Path, header: NDArray[np.void], sections: int) -> None:
@@ -52,12 +52,12 @@ class MrcStackWriter:
 
     @classmethod
     def create(cls, path: Path, shape: tuple[int, int], dtype: Any, pixel_nm: float) -> Self:
-        """Start a new stack of images `shape` = (rows, columns); an existing file is refused.
+        """Create an empty stack for images of `shape` (rows, columns).
 
         Raises
         ------
         FileExistsError
-            There is a file already: raw data are never overwritten.
+            The file exists; raw data are never overwritten.
         TypeError
             MRC cannot store `dtype`; nothing has been written.
         """
@@ -74,12 +74,13 @@ class MrcStackWriter:
 
     @classmethod
     def reopen(cls, path: Path, sections: int) -> Self:
-        """Go on with a stack of which `sections` images are acknowledged; what follows is cut.
+        """Continue a stack after its `sections` acknowledged images; cut off what follows them.
 
         Raises
         ------
         InputFileError
-            The file is missing, is no stack of ours, or holds fewer images than acknowledged.
+            The file is missing, was not written by this class, or holds fewer images than
+            `sections`.
         """
         header = _read_header(path)
         writer = cls(path, header, 0)
@@ -91,39 +92,41 @@ class MrcStackWriter:
                 f"{sections}; restore the file from a copy"
             )
         writer._file.truncate(writer._offset(sections))
-        for index in range(sections):
-            writer._count(writer.read(index))
+        for section in range(sections):
+            writer._count(writer.read(section))
         writer._write_header()
         return writer
 
-    def append(self, image: NDArray[Any]) -> Section:
-        """Write one image durably; returns what the journal needs to acknowledge it.
+    def append(self, image: NDArray[Any]) -> StoredSection:
+        """Write one image to the disk; return what the journal needs to acknowledge it.
 
         Raises
         ------
         ValueError
-            The image's shape or sample type is not the stack's; nothing has been written.
+            The image's shape or sample type differs from the stack's; nothing has been written.
         """
         if image.shape != self._shape or image.dtype.newbyteorder("<") != self._dtype:
             raise ValueError(
                 f"{self.path}: image is {image.dtype} {image.shape}, "
-                f"the stack holds {self._dtype} {self._shape}"
+                f"the stack holds {self._dtype} {self._shape}; start a new series"
             )
         data = np.ascontiguousarray(image, self._dtype).tobytes()
-        section = Section(self.sections, self._offset(self.sections), len(data), zlib.crc32(data))
-        self._write(section.offset, data)
+        stored = StoredSection(
+            self.sections, self._offset(self.sections), len(data), zlib.crc32(data)
+        )
+        self._write(stored.offset_bytes, data)
         self._count(image)
         self._write_header()
-        return section
+        return stored
 
-    def read(self, index: int) -> NDArray[Any]:
-        """An image already written."""
-        self._file.seek(self._offset(index))
+    def read(self, section: int) -> NDArray[Any]:
+        """Return an image that has been written, [y, x]."""
+        self._file.seek(self._offset(section))
         data = self._file.read(self._section_bytes)
         return np.frombuffer(data, self._dtype).reshape(self._shape)
 
     def close(self) -> None:
-        """Close the file; everything appended is already on the disk."""
+        """Close the file. Every appended image is already on the disk."""
         self._file.close()
 
     def __enter__(self) -> Self:
@@ -141,10 +144,11 @@ class MrcStackWriter:
     def _section_bytes(self) -> int:
         return self._shape[0] * self._shape[1] * self._dtype.itemsize
 
-    def _offset(self, index: int) -> int:
-        return HEADER_BYTES + index * self._section_bytes
+    def _offset(self, section: int) -> int:
+        return HEADER_BYTES + section * self._section_bytes
 
     def _count(self, image: NDArray[Any]) -> None:
+        """Add an image to the number of sections and the statistics in the header."""
         header = self._header
         finite = image[np.isfinite(image)]
         if finite.size:
@@ -188,13 +192,13 @@ def _read_header(path: Path) -> NDArray[np.void]:
         with path.open("rb") as file:
             data = file.read(HEADER_BYTES)
     except FileNotFoundError:
-        raise InputFileError(f"{path}: no such file; there is no stack to go on with") from None
+        raise InputFileError(f"{path}: no such file; there is no stack to continue") from None
     header: NDArray[np.void] = np.zeros((), HEADER_DTYPE.newbyteorder("<"))
     if len(data) == HEADER_BYTES:
         header = np.frombuffer(data, header.dtype, 1).reshape(()).copy()
     ours = header["map"] == b"MAP " and header["machst"][0] == 0x44 and header["nsymbt"] == 0
     if not ours:
-        raise InputFileError(f"{path}: not a stack written here; it cannot be continued")
+        raise InputFileError(f"{path}: not written by dualtilt; it cannot be continued")
     header["nz"] = 0
     return header
 

@@ -18,12 +18,12 @@ XYZ_PROPERTIES = "species:S:1:pos:R:3:radius:R:1:confidence:R:1"
 
 @dataclass(frozen=True)
 class ParticleTable:
-    """Spheres found in one volume.
+    """Particles found in one volume.
 
     Attributes
     ----------
     centres_nm
-        [n, 3] as (x, y, z) from the volume's centre, index (N - 1) / 2 of each axis.
+        [n, 3] as (x, y, z) from the volume's centre, which is index (N - 1) / 2 of each axis.
     diameter_nm
         [n].
     confidence
@@ -39,38 +39,40 @@ class ParticleTable:
 
 
 def write_csv(path: Path, table: ParticleTable) -> None:
-    """One particle a line, `COLUMNS` in the first; ids from 1."""
-    rows = zip(*_rounded(table), strict=True)
+    """Write a table as CSV: first line `COLUMNS`, then one particle a line with ids from 1."""
+    rows = zip(*_rounded_columns(table), strict=True)
     lines = [",".join(COLUMNS)]
     lines += [",".join([str(number), *row]) for number, row in enumerate(rows, start=1)]
     replace_text(path, "\n".join(lines) + "\n")
 
 
 def read_csv(path: Path) -> ParticleTable:
-    """Read what `write_csv` writes.
+    """Read a table that `write_csv` wrote.
 
     Raises
     ------
     InputFileError
-        No such file, a column missing, or a value that is no number.
+        The file does not exist, a column is missing, or a value is not a number.
     """
     try:
         with path.open(encoding="utf-8", newline="") as file:
             reader = csv.DictReader(file)
             missing = set(COLUMNS) - set(reader.fieldnames or ())
             if missing:
-                raise InputFileError(f"{path}: no column {', '.join(sorted(missing))}")
+                raise InputFileError(
+                    f"{path}: no column {', '.join(sorted(missing))}; write the table again"
+                )
             rows = [[float(row[name]) for name in COLUMNS[1:]] for row in reader]
     except FileNotFoundError:
         raise InputFileError(f"{path}: no such file") from None
     except (ValueError, TypeError):
-        raise InputFileError(f"{path}: a value is no number; write the table again") from None
+        raise InputFileError(f"{path}: a value is not a number; write the table again") from None
     values = np.array(rows, np.float64).reshape(-1, 5)
     return ParticleTable(values[:, :3], values[:, 3], values[:, 4])
 
 
 def write_xyz(path: Path, table: ParticleTable, species: str = "Au") -> None:
-    """Extended XYZ, angstrom, as OVITO and ASE open it."""
+    """Write a table as extended XYZ in angstrom, which OVITO and ASE open."""
     x, y, z, diameter, confidence = _columns(table)
     lines = [str(len(table)), f'Properties={XYZ_PROPERTIES} pbc="F F F"']
     lines += [
@@ -81,12 +83,12 @@ def write_xyz(path: Path, table: ParticleTable, species: str = "Au") -> None:
 
 
 def read_xyz(path: Path) -> ParticleTable:
-    """Read what `write_xyz` writes.
+    """Read a table that `write_xyz` wrote.
 
     Raises
     ------
     InputFileError
-        No such file, or lines that do not hold `XYZ_PROPERTIES`.
+        The file does not exist, or its lines do not hold `XYZ_PROPERTIES`.
     """
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
@@ -97,7 +99,9 @@ def read_xyz(path: Path) -> ParticleTable:
         rows = [[float(value) for value in line.split()[1:6]] for line in lines[2 : 2 + count]]
         values = np.array(rows, np.float64).reshape(count, 5)
     except (ValueError, IndexError):
-        raise InputFileError(f"{path}: not extended XYZ with {XYZ_PROPERTIES}") from None
+        raise InputFileError(
+            f"{path}: not extended XYZ with {XYZ_PROPERTIES}; write the table again"
+        ) from None
     return ParticleTable(values[:, :3] / 10, values[:, 3] / 5, values[:, 4])
 
 
@@ -105,5 +109,5 @@ def _columns(table: ParticleTable) -> list[NDArray[np.float64]]:
     return [*table.centres_nm.reshape(-1, 3).T, table.diameter_nm, table.confidence]
 
 
-def _rounded(table: ParticleTable) -> list[list[str]]:
+def _rounded_columns(table: ParticleTable) -> list[list[str]]:
     return [[f"{value:.4f}" for value in column] for column in _columns(table)]

@@ -1,4 +1,4 @@
-"""IMOD's rawtlt: one tilt angle in degrees a line."""
+"""IMOD's rawtlt files: one tilt angle a line, in degrees."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from processing.files.atomic import replace_text
 
 
 def write_rawtlt(path: Path, angles_deg: ArrayLike) -> None:
-    """Write the angles, two decimals, in one step."""
+    """Write the tilt angles with two decimals, in one step."""
     angles = np.atleast_1d(np.asarray(angles_deg, float))
     replace_text(path, "".join(f"{angle:.2f}\n" for angle in angles))
 
 
 def read_rawtlt(path: Path) -> NDArray[np.float64]:
-    """Angles [tilt], degrees.
+    """Read the tilt angles [tilt], degrees.
 
     Raises
     ------
     InputFileError
-        No such file, or a line that is no finite number.
+        The file does not exist, or a line is not a finite number.
     """
     try:
         lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
@@ -38,6 +38,8 @@ def read_rawtlt(path: Path) -> NDArray[np.float64]:
         except ValueError:
             angle = np.nan
         if not np.isfinite(angle):
-            raise InputFileError(f"{path}, line {number}: '{line.strip()[:40]}' is no tilt angle")
+            raise InputFileError(
+                f"{path}, line {number}: '{line.strip()[:40]}' is not a tilt angle; correct it"
+            )
         angles.append(angle)
     return np.array(angles, np.float64)

@@ -1,4 +1,4 @@
-"""One image of a stack that is still being written."""
+"""Read one image of a stack that is still being recorded."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from processing.errors import InputFileError
 from processing.files.mrc import STORED_AS
 
 
-def read_section(path: Path, index: int) -> NDArray[Any]:
-    """Image `index`, [y, x], whether or not the header counts it yet.
+def read_section(path: Path, section: int) -> NDArray[Any]:
+    """Read the image [y, x] of a section, even if the header does not count it yet.
 
     Raises
     ------
     InputFileError
-        No such file, or the image is not wholly there.
+        The file does not exist, is not an MRC stack, or does not yet hold the whole image.
     """
     header_dtype = HEADER_DTYPE.newbyteorder("<")
     try:
@@ -28,14 +28,14 @@ def read_section(path: Path, index: int) -> NDArray[Any]:
             shape = int(header["ny"]), int(header["nx"])
             dtype = _dtype(int(header["mode"]))
             size = shape[0] * shape[1] * dtype.itemsize
-            file.seek(header_dtype.itemsize + int(header["nsymbt"]) + index * size)
+            file.seek(header_dtype.itemsize + int(header["nsymbt"]) + section * size)
             data = file.read(size)
     except FileNotFoundError:
         raise InputFileError(f"{path}: no such file") from None
     except (ValueError, KeyError):
-        raise InputFileError(f"{path}: no MRC stack written here") from None
+        raise InputFileError(f"{path}: not an MRC stack written by dualtilt") from None
     if len(data) < size:
-        raise InputFileError(f"{path}: image {index} is not wholly on the disk")
+        raise InputFileError(f"{path}: section {section} is not completely on the disk")
     return np.frombuffer(data, dtype).reshape(shape)
 
 

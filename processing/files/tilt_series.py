@@ -1,4 +1,4 @@
-"""A tilt series from disk: images, angles and pixel size brought together and checked."""
+"""Load a tilt series: images, tilt angles and pixel size, checked against each other."""
 
 from __future__ import annotations
 
@@ -22,55 +22,55 @@ def load_tilt_series(
     pixel_nm: float | None = None,
     name: str = "A",
 ) -> TiltSeries:
-    """Read a stack and what belongs to it.
+    """Read a stack with its tilt angles, pixel size and exclusion marks.
 
     Parameters
     ----------
     path
         ``.mrc`` or ``.mrc.gz``.
     angles
-        An ``.mdoc``, ``.rawtlt`` or ``.tlt``; else the one beside the stack (in that order), else
-        the extended header.
+        An ``.mdoc``, ``.rawtlt`` or ``.tlt`` file. By default the one beside the stack (in that
+        order), else the extended header.
     tilt_axis_deg
-        In-plane angle of the tilt axis from the image's +y towards -x. Quarter turns are taken
-        out here, exactly; the rest stays in the series, for alignment to remove in its one
-        interpolation.
+        In-plane angle of the tilt axis from the image's +y towards -x. Quarter turns are removed
+        here, exactly; alignment removes the rest in its single interpolation.
     tilt_sense
-        +1 or -1: the sign of the angles. The wrong one swaps the sides the beam enters and leaves.
+        +1 or -1, multiplies the angles. The wrong sign exchanges the beam's entrance and exit side.
     pixel_nm
-        Overrides the files'.
+        Pixel size to use instead of the one in the files.
 
     Raises
     ------
     InputFileError
-        A file is missing or damaged, the angles do not fit the images, or no pixel size is known.
+        A file is missing or damaged, the number of angles differs from the number of images, or
+        no pixel size is known.
     """
     stack = read_stack(path)
-    source = angles or _beside(path)
-    angles_deg, mdoc_pixel_nm, excluded = _angles(path, stack, source)
+    source = angles or _angle_file_beside(path)
+    angles_deg, mdoc_pixel_nm, excluded = _read_angles(path, stack, source)
     if len(angles_deg) != len(stack.data):
         where = source or f"the extended header of {path}"
         raise InputFileError(
             f"{where}: {len(angles_deg)} tilt angles for the {len(stack.data)} images of {path}; "
-            "give one angle an image"
+            "give one angle for each image"
         )
-    size = pixel_nm or mdoc_pixel_nm or stack.pixel_nm
-    if size is None:
+    known_pixel_nm = pixel_nm or mdoc_pixel_nm or stack.pixel_nm
+    if known_pixel_nm is None:
         raise InputFileError(f"{path}: no pixel size in the file; give one in nm")
-    quarters = round(tilt_axis_deg / 90)
-    images = np.rot90(stack.data, quarters, axes=(1, 2)).astype(np.float32)
+    quarter_turns = round(tilt_axis_deg / 90)
+    images = np.rot90(stack.data, quarter_turns, axes=(1, 2)).astype(np.float32)
     return TiltSeries(
         images=np.ascontiguousarray(images),
         angles_deg=tilt_sense * angles_deg,
-        pixel_nm=size,
+        pixel_nm=known_pixel_nm,
         excluded=excluded,
         name=name,
-        tilt_axis_deg=tilt_axis_deg - 90 * quarters,
+        tilt_axis_deg=tilt_axis_deg - 90 * quarter_turns,
     )
 
 
-def _beside(path: Path) -> Path | None:
-    """The angle file that goes with a stack by its name."""
+def _angle_file_beside(path: Path) -> Path | None:
+    """Find the angle file in the stack's folder that has the stack's name."""
     plain = path.with_suffix("") if path.suffix == ".gz" else path
     candidates = [
         path.with_name(path.name + ".mdoc"),
@@ -82,22 +82,23 @@ def _beside(path: Path) -> Path | None:
     return next((file for file in candidates if file.exists()), None)
 
 
-def _angles(
+def _read_angles(
     path: Path, stack: MrcStack, source: Path | None
 ) -> tuple[Float64, float | None, Bools]:
-    """Angles; from an mdoc also the pixel size, if it gives one, and what it marks as excluded."""
+    """Return angles [tilt] and, from an mdoc, the pixel size (if given) and exclusions [tilt]."""
     all_usable = np.zeros(len(stack.data), bool)
     if source is None:
         if stack.angles_deg is None:
             raise InputFileError(
-                f"{path}: no tilt angles: neither {path.name}.mdoc nor a .rawtlt beside it, and "
-                "none in its extended header; name one with --angles FILE"
+                f"{path}: no tilt angles: no {path.name}.mdoc or .rawtlt beside it and none in its "
+                "extended header; give a file with --angles FILE"
             )
         return stack.angles_deg, None, all_usable
     if source.suffix != ".mdoc":
         return read_rawtlt(source), None, all_usable
     mdoc = read_mdoc(source)
-    in_order = sorted(mdoc.sections, key=lambda section: section.z_value)
-    pixel = next((s.pixel_nm for s in in_order if s.pixel_nm), None) or mdoc.header.pixel_nm
-    angles_deg = np.array([section.tilt_angle_deg for section in in_order])
-    return angles_deg, pixel or None, np.array([section.excluded for section in in_order], bool)
+    sections = sorted(mdoc.sections, key=lambda described: described.section)
+    pixel_nm = next((s.pixel_nm for s in sections if s.pixel_nm), None) or mdoc.header.pixel_nm
+    angles_deg = np.array([described.tilt_angle_deg for described in sections])
+    excluded = np.array([described.excluded for described in sections], bool)
+    return angles_deg, pixel_nm or None, excluded

@@ -34,7 +34,7 @@ def recorded(run: Run) -> list[float]:
 
 
 def excluded(folder: Path) -> list[int]:
-    return [s.z_value for s in read_mdoc(folder / "A.mrc.mdoc").sections if s.excluded]
+    return [s.section for s in read_mdoc(folder / "A.mrc.mdoc").sections if s.excluded]
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Files written here open elsewhere, survive a crash, and bad ones are named in one line."""
+"""Files open in other programs, survive a crash, and a bad file gives a one-line message."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import os
 import subprocess
 import zlib
 from pathlib import Path
+from typing import Any
 
 import ase.io
 import mdocfile
@@ -29,6 +30,59 @@ from tests.support.processes import python
 SHAPE = (6, 9)
 
 
+# ---- writing in one step
+
+
+def write_half(path: Path, text: str, **options: Any) -> None:
+    """Fail in the middle of writing a file, as a full disk does."""
+    with atomic.replace_file(path, **options) as partial:
+        partial.write_text(text[: len(text) // 2])
+        raise OSError("no space left")
+
+
+@pytest.mark.parametrize("durable", [True, False], ids=["durable", "not flushed"])
+def test_a_file_is_replaced_completely_or_not_at_all(tmp_path: Path, durable: bool) -> None:
+    path = tmp_path / "status.json"
+    with pytest.raises(OSError, match="no space left"):
+        write_half(path, "first", durable=durable)
+    assert not list(tmp_path.iterdir())
+    atomic.replace_text(path, "first\n", durable=durable)
+    with pytest.raises(OSError, match="no space left"):
+        write_half(path, "second", durable=durable)
+    assert path.read_bytes() == b"first\n"
+    atomic.replace_text(path, "second\n", durable=durable)
+    assert path.read_bytes() == b"second\n"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_two_writers_of_one_file_do_not_mix_their_contents(tmp_path: Path) -> None:
+    path = tmp_path / "report.html"
+    with atomic.replace_file(path) as mine:
+        mine.write_text("mine")
+        atomic.replace_text(path, "theirs, which is longer")
+        assert path.read_text() == "theirs, which is longer"
+    assert path.read_text() == "mine"
+
+
+@pytest.mark.parametrize(("durable", "flushes"), [(True, 2), (False, 0)])
+def test_only_a_durable_file_is_flushed_with_its_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, durable: bool, flushes: int
+) -> None:
+    flushed: list[int] = []
+    monkeypatch.setattr(os, "fsync", flushed.append)
+    atomic.replace_text(tmp_path / "a", "text", durable=durable)
+    assert len(flushed) == (flushes if os.name != "nt" else min(flushes, 1))
+
+
+@pytest.mark.skipif(os.name == "nt", reason="permissions of POSIX")
+def test_a_secret_is_readable_by_its_owner_only(tmp_path: Path) -> None:
+    path = tmp_path / "secret"
+    with atomic.replace_file(path, mode=atomic.OWNER_ONLY) as partial:
+        assert partial.stat().st_mode & 0o777 == 0o600
+        partial.write_text("secret")
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
 def frames(count: int, dtype: str = "uint16") -> np.ndarray:
     rng = np.random.default_rng(1)
     return rng.integers(0, 1000, (count, *SHAPE)).astype(dtype)
@@ -38,7 +92,7 @@ def frames(count: int, dtype: str = "uint16") -> np.ndarray:
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64", "int32", "bool", "int16", "uint16"])
-def test_any_volume_is_written_valid(tmp_path: Path, dtype: str) -> None:
+def test_a_volume_of_any_type_is_written_as_valid_mrc(tmp_path: Path, dtype: str) -> None:
     volume = frames(5, dtype)
     path = tmp_path / "V.mrc"
     write_volume(path, volume, 0.9)
@@ -49,7 +103,7 @@ def test_any_volume_is_written_valid(tmp_path: Path, dtype: str) -> None:
     assert [p.name for p in tmp_path.iterdir()] == ["V.mrc"]
 
 
-@pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning")  # its own, left open
+@pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning")  # rosettasciio leaves it open
 def test_rosettasciio_opens_a_volume_with_its_scale(tmp_path: Path) -> None:
     volume = frames(5, "float32")
     write_volume(tmp_path / "V.mrc", volume, 0.9)
@@ -59,14 +113,14 @@ def test_rosettasciio_opens_a_volume_with_its_scale(tmp_path: Path) -> None:
     assert {axis["units"] for axis in read["axes"][1:]} == {"nm"}
 
 
-def test_a_gzipped_stack_reads_as_the_plain_one(tmp_path: Path) -> None:
+def test_a_gzipped_stack_reads_like_a_plain_one(tmp_path: Path) -> None:
     write_images(tmp_path / "A.mrc", frames(4), 0.5)
     (tmp_path / "A.mrc.gz").write_bytes(gzip.compress((tmp_path / "A.mrc").read_bytes()))
     np.testing.assert_array_equal(read_stack(tmp_path / "A.mrc.gz").data, frames(4))
 
 
 @pytest.mark.parametrize(
-    ("damage", "told"),
+    ("damage", "message"),
     [
         ("missing", "no such file"),
         ("truncated", "cut off: .*copy it again"),
@@ -77,7 +131,7 @@ def test_a_gzipped_stack_reads_as_the_plain_one(tmp_path: Path) -> None:
         ("folder", "is a folder"),
     ],
 )
-def test_a_bad_stack_is_named_in_one_line(tmp_path: Path, damage: str, told: str) -> None:
+def test_a_bad_stack_gives_a_one_line_message(tmp_path: Path, damage: str, message: str) -> None:
     path = tmp_path / ("A.mrc.gz" if damage.endswith("gz") else "A.mrc")
     write_images(tmp_path / "whole.mrc", frames(4), 0.5)
     whole = (tmp_path / "whole.mrc").read_bytes()
@@ -93,7 +147,7 @@ def test_a_bad_stack_is_named_in_one_line(tmp_path: Path, damage: str, told: str
         path.write_text("hello" if damage == "text" else "hello\n" * 400)
     elif damage == "folder":
         path.mkdir()
-    with pytest.raises(InputFileError, match=rf"{path.name}: {told}") as caught:
+    with pytest.raises(InputFileError, match=rf"{path.name}: {message}") as caught:
         read_stack(path)
     assert "\n" not in str(caught.value)
 
@@ -106,16 +160,16 @@ def test_every_appended_image_is_on_disk_and_the_stack_valid(tmp_path: Path, dty
     path, images = tmp_path / "A.mrc", frames(5, dtype)
     with MrcStackWriter.create(path, SHAPE, dtype, 0.9) as writer:
         for image in images:
-            section = writer.append(image)
-            stored = path.read_bytes()[section.offset : section.offset + section.size]
-            assert zlib.crc32(stored) == section.crc32
+            stored = writer.append(image)
+            data = path.read_bytes()[stored.offset_bytes :][: stored.size_bytes]
+            assert zlib.crc32(data) == stored.crc32
             assert mrcfile.validate(path)
-            assert len(read_stack(path).data) == section.index + 1
+            assert len(read_stack(path).data) == stored.section + 1
     np.testing.assert_array_equal(read_stack(path).data, images)
 
 
 @pytest.mark.parametrize("tail", [0, 1, 60, 108, 150], ids=lambda n: f"{n} bytes more")
-def test_what_was_not_acknowledged_is_cut_and_taken_again(tmp_path: Path, tail: int) -> None:
+def test_reopening_cuts_off_what_was_not_acknowledged(tmp_path: Path, tail: int) -> None:
     path, images = tmp_path / "A.mrc", frames(4)
     with MrcStackWriter.create(path, SHAPE, "uint16", 0.9) as writer:
         for image in images[:2]:
@@ -129,7 +183,7 @@ def test_what_was_not_acknowledged_is_cut_and_taken_again(tmp_path: Path, tail: 
     np.testing.assert_array_equal(read_stack(path).data, images)
 
 
-def test_a_stack_shorter_than_its_journal_is_refused_and_left_alone(tmp_path: Path) -> None:
+def test_a_stack_shorter_than_its_journal_is_refused_and_not_changed(tmp_path: Path) -> None:
     path = tmp_path / "A.mrc"
     with MrcStackWriter.create(path, SHAPE, "uint16", 0.9) as writer:
         writer.append(frames(1)[0])
@@ -140,7 +194,7 @@ def test_a_stack_shorter_than_its_journal_is_refused_and_left_alone(tmp_path: Pa
 
 
 @pytest.mark.parametrize("dtype", ["float64", "int32", "bool"])
-def test_a_type_mrc_cannot_store_leaves_no_file(tmp_path: Path, dtype: str) -> None:
+def test_a_type_that_mrc_cannot_store_leaves_no_file(tmp_path: Path, dtype: str) -> None:
     with pytest.raises(TypeError, match=dtype):
         MrcStackWriter.create(tmp_path / "A.mrc", SHAPE, dtype, 0.9)
     assert not list(tmp_path.iterdir())
@@ -167,13 +221,13 @@ import numpy as np
 from processing.files.mrc_writer import MrcStackWriter
 with MrcStackWriter.create(Path(sys.argv[1]), (300, 400), "uint16", 0.9) as writer:
     for value in range(10**6):
-        section = writer.append(np.full((300, 400), value % 65536, "uint16"))
-        print(section.index, section.crc32, flush=True)
+        stored = writer.append(np.full((300, 400), value % 65536, "uint16"))
+        print(stored.section, stored.crc32, flush=True)
 """
 
 
 @pytest.mark.skipif(os.name == "nt", reason="needs SIGKILL")
-def test_no_acknowledged_image_is_lost_to_a_kill(tmp_path: Path) -> None:
+def test_no_acknowledged_image_is_lost_when_the_process_is_killed(tmp_path: Path) -> None:
     path = tmp_path / "A.mrc"
     with python("-c", APPEND_FOREVER, str(path), stdout=subprocess.PIPE) as child:
         assert child.stdout is not None
@@ -182,12 +236,12 @@ def test_no_acknowledged_image_is_lost_to_a_kill(tmp_path: Path) -> None:
         acknowledged += child.stdout.readlines()
     whole = [line.split() for line in acknowledged if line.endswith("\n")]
     with MrcStackWriter.reopen(path, len(whole)) as writer:
-        for index, crc32 in whole:
-            assert zlib.crc32(writer.read(int(index)).tobytes()) == int(crc32)
+        for section, crc32 in whole:
+            assert zlib.crc32(writer.read(int(section)).tobytes()) == int(crc32)
     assert mrcfile.validate(path)
 
 
-def test_without_fdatasync_the_stack_is_synced_by_fsync(
+def test_without_fdatasync_the_stack_is_flushed_by_fsync(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     synced: list[int] = []
@@ -208,7 +262,7 @@ def test_without_fdatasync_the_stack_is_synced_by_fsync(
 # ---- mdoc, rawtlt, particles
 
 
-def test_mdocfile_and_we_read_back_what_the_microscope_said(tmp_path: Path) -> None:
+def test_mdocfile_and_read_mdoc_read_back_what_was_written(tmp_path: Path) -> None:
     path = tmp_path / "A.mrc.mdoc"
     sections = [
         MdocSection(
@@ -242,21 +296,23 @@ def test_mdocfile_and_we_read_back_what_the_microscope_said(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize(
-    ("text", "complaint"),
+    ("text", "message"),
     [
         ("[ZValue = 0]\nStageZ = 1\n", "no TiltAngle"),
         ("[ZValue = 0]\nTiltAngle = steep\n", "steep"),
     ],
     ids=["no angle", "no number"],
 )
-def test_a_bad_mdoc_is_named(tmp_path: Path, text: str, complaint: str) -> None:
+def test_the_message_says_what_is_wrong_with_an_mdoc(
+    tmp_path: Path, text: str, message: str
+) -> None:
     path = tmp_path / "A.mrc.mdoc"
     path.write_text(text)
-    with pytest.raises(InputFileError, match=complaint):
+    with pytest.raises(InputFileError, match=message):
         read_mdoc(path)
 
 
-def test_particles_survive_both_tables_and_ase_opens_the_second(tmp_path: Path) -> None:
+def test_csv_and_xyz_keep_the_particles_and_ase_opens_the_xyz(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     table = ParticleTable(rng.normal(0, 40, (7, 3)), np.full(7, 6.3), rng.random(7))
     write_csv(tmp_path / "p.csv", table)
@@ -270,7 +326,7 @@ def test_particles_survive_both_tables_and_ase_opens_the_second(tmp_path: Path) 
     np.testing.assert_allclose(atoms.arrays["radius"], 31.5)
 
 
-def test_an_empty_table_is_a_table(tmp_path: Path) -> None:
+def test_an_empty_table_is_written_and_read(tmp_path: Path) -> None:
     empty = ParticleTable(np.zeros((0, 3)), np.zeros(0), np.zeros(0))
     write_csv(tmp_path / "p.csv", empty)
     write_xyz(tmp_path / "p.xyz", empty)
@@ -279,7 +335,7 @@ def test_an_empty_table_is_a_table(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["p.csv", "p.xyz"])
 @pytest.mark.parametrize("text", [None, "", "id,x_nm\n1,2\n", "2\nx\nAu 1 2\n"])
-def test_a_bad_table_is_named(tmp_path: Path, name: str, text: str | None) -> None:
+def test_the_message_names_a_bad_table(tmp_path: Path, name: str, text: str | None) -> None:
     path = tmp_path / name
     if text is not None:
         path.write_text(text)
@@ -331,9 +387,9 @@ def test_angles_come_from_the_extended_header(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("axis_deg", [0, 90, -90, 180, 93.5, -4])
-def test_a_turned_tilt_axis_comes_out_along_y(tmp_path: Path, axis_deg: float) -> None:
+def test_loading_turns_the_tilt_axis_towards_y(tmp_path: Path, axis_deg: float) -> None:
     upright = np.zeros((4, 9, 9), np.float32)
-    upright[:, 6, 4] = 1  # a point on the axis, above the centre
+    upright[:, 6, 4] = 1  # a point on the tilt axis, above the centre
     turned = np.rot90(upright, -round(axis_deg / 90), axes=(1, 2))
     write_images(tmp_path / "A.mrc", turned, 0.9)
     write_rawtlt(tmp_path / "A.rawtlt", ANGLES)
@@ -343,7 +399,7 @@ def test_a_turned_tilt_axis_comes_out_along_y(tmp_path: Path, axis_deg: float) -
 
 
 @pytest.mark.parametrize(
-    ("angles", "complaint"),
+    ("angles", "message"),
     [
         (None, "no tilt angles"),
         ("1\n2\n3\n", "3 tilt angles for the 4 images"),
@@ -352,22 +408,22 @@ def test_a_turned_tilt_axis_comes_out_along_y(tmp_path: Path, axis_deg: float) -
     ],
     ids=["none", "too few", "no number", "not finite"],
 )
-def test_angles_that_do_not_fit_are_named(
-    tmp_path: Path, angles: str | None, complaint: str
+def test_the_message_says_what_is_wrong_with_the_angles(
+    tmp_path: Path, angles: str | None, message: str
 ) -> None:
     path = write_series(tmp_path)
     (tmp_path / "A.rawtlt").unlink()
     if angles is not None:
         (tmp_path / "A.rawtlt").write_text(angles)
-    with pytest.raises(InputFileError, match=complaint):
+    with pytest.raises(InputFileError, match=message):
         load_tilt_series(path)
 
 
-def test_a_named_angle_file_that_is_missing_is_named(tmp_path: Path) -> None:
+def test_the_message_names_an_angle_file_that_does_not_exist(tmp_path: Path) -> None:
     with pytest.raises(InputFileError, match=r"other\.rawtlt"):
         load_tilt_series(write_series(tmp_path), angles=tmp_path / "other.rawtlt")
 
 
-def test_rawtlt_keeps_the_angles(tmp_path: Path) -> None:
+def test_rawtlt_keeps_the_angles_to_two_decimals(tmp_path: Path) -> None:
     write_rawtlt(tmp_path / "a.rawtlt", [-70.126, 0, 74])
     assert list(read_rawtlt(tmp_path / "a.rawtlt")) == [-70.13, 0, 74]

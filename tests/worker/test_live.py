@@ -164,7 +164,7 @@ def test_a_frame_that_is_not_there_is_named_and_the_rest_goes_on(
         supervisor.frame_recorded("A", 4)
         caught_up(supervisor)
     alerts = [event.text for event in events if isinstance(event, Alerted)]
-    assert len(alerts) == 2 and "image 3 is not wholly on the disk" in alerts[0]
+    assert len(alerts) == 2 and "section 3 is not completely on the disk" in alerts[0]
     assert sum(isinstance(event, TiltJudged) for event in events) == 3
 
 
