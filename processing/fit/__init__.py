@@ -1,1 +1,1 @@
-"""The specimen as spheres, fitted to the images of one tilt series or of both at once."""
+"""Fit of equal spheres to the images of one tilt series, or of both series at once."""

@@ -1,4 +1,4 @@
-"""How the beam broadens and weakens on its way, from the images themselves."""
+"""Broadening and weakening of the beam in the specimen, fitted to the images."""
 
 from __future__ import annotations
 
@@ -8,81 +8,86 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import optimize
 
-from processing.fit.camera import Spectrum
-from processing.fit.view import Spheres, View, layers, met_before
+from processing.fit.imager import Spectrum
+from processing.fit.view import Spheres, View, layer_numbers, particles_crossed
 from processing.series import Float32, Float64
 
-FAINTEST = 0.05
-"""Of the brightest layer's contrast: a layer can not vanish, or turn dark."""
-WIDEST = 1.0
-"""Standard deviation behind all the material, diameters, beyond which nothing would be seen."""
-PRECISION = 0.01
-VIEWS = 10
-"""Views that the blur is taken from; all say the same."""
-LONGEST_WAY = 99.5
-"""Percentile of the particles met that stands for the longest way: columns are ragged."""
+LEAST_CONTRAST = 0.05
+"""Smallest contrast of a layer, as a fraction of the brightest layer's. None vanishes."""
+LARGEST_BLUR = 1.0
+"""Largest blur in the search, in sphere diameters: nothing would be resolved beyond it."""
+BLUR_PRECISION = 0.01
+"""Precision of the search, in sphere diameters."""
+FITTED_VIEWS = 10
+"""Number of views to which the blur is fitted; more give the same result."""
+LONGEST_PATH_PERCENTILE = 99.5
+"""Percentile of the particles crossed that stands for the longest path; the maximum is noisy."""
 
 
 @dataclass(frozen=True, eq=False)
 class Beam:
-    """What the views of one series share.
+    """Beam properties that the views of one series share.
 
     Attributes
     ----------
     blur_px
-        Standard deviation behind all the material there is.
+        Standard deviation of the beam after all of the material.
     kernels
-        [layer, ky, kx]: `Camera.kernels` of that blur.
-    met_at_most
-        Particles on the longest way through the specimen.
+        [layer, ky, kx], `SphereImager.kernels` of that blur.
+    most_crossed
+        Number of particles on the longest path through the specimen.
     """
 
     blur_px: float
     kernels: Float32
-    met_at_most: float
+    most_crossed: float
 
 
-def fitted_beam(views: Sequence[View], spheres: Spheres) -> Beam:
-    """The blur under which spheres explain the images of one series best."""
-    camera = views[0].camera
-    some = views[:: max(1, len(views) // VIEWS)]
-    met = [met_before(view, spheres.centres_nm, spheres.amplitudes) for view in some]
-    met_at_most = float(np.max([np.percentile(each, LONGEST_WAY) for each in met])) + 1
-    drawn = []
-    for view, each in zip(some, met, strict=True):
-        placed = camera.place(view.points(spheres.centres_nm), layers(each, met_at_most))
-        drawn.append(camera.layer_spectra(placed.value.T @ spheres.weights))
+def fit_beam(views: Sequence[View], spheres: Spheres) -> Beam:
+    """Find the blur with which the spheres explain the images of one series best."""
+    imager = views[0].imager
+    fitted = views[:: max(1, len(views) // FITTED_VIEWS)]
+    crossed = [particles_crossed(view, spheres) for view in fitted]
+    longest = [np.percentile(each, LONGEST_PATH_PERCENTILE) for each in crossed]
+    most_crossed = float(np.max(longest)) + 1
+    sharp = []
+    for view, each in zip(fitted, crossed, strict=True):
+        points = view.project(spheres.centres_nm)
+        splines = imager.spread(points, layer_numbers(each, most_crossed))
+        sharp.append(imager.layer_spectra(splines.value.T @ spheres.weights))
 
-    def unexplained(blur_px: float) -> float:
-        kernels = camera.kernels(blur_px)
-        left = 0.0
-        for view, spectra in zip(some, drawn, strict=True):
-            seen = spectra * kernels
-            model = np.tensordot(fitted_contrasts(view, seen).astype(np.float32), seen, 1)
-            left += camera.energy(view.spectrum - model)
-        return left
+    def residual_energy(blur_px: float) -> float:
+        kernels = imager.kernels(blur_px)
+        energy = 0.0
+        for view, spectra in zip(fitted, sharp, strict=True):
+            blurred = spectra * kernels
+            contrasts = fit_contrasts(view, blurred).astype(np.float32)
+            energy += imager.energy(view.spectrum - np.tensordot(contrasts, blurred, 1))
+        return energy
 
-    size_px = camera.diameter_px
     found = optimize.minimize_scalar(
-        unexplained,
-        bounds=(0.0, WIDEST * size_px),
+        residual_energy,
+        bounds=(0.0, LARGEST_BLUR * imager.diameter_px),
         method="bounded",
-        options={"xatol": PRECISION * size_px},
+        options={"xatol": BLUR_PRECISION * imager.diameter_px},
     )
     blur_px = float(found.x)
-    return Beam(blur_px, camera.kernels(blur_px), met_at_most)
+    return Beam(blur_px, imager.kernels(blur_px), most_crossed)
 
 
-def fitted_contrasts(view: View, spectra: Spectrum) -> Float64:
-    """Amount [layer] of each layer's spectrum in an image, by least squares."""
-    amounts = least_squares(list(spectra), view, ridge=1e-4)
-    return np.maximum(amounts, FAINTEST * max(float(amounts.max()), 1e-9))
+def fit_contrasts(view: View, spectra: Spectrum) -> Float64:
+    """Return the contrast of each layer in an image, [layer], by least squares."""
+    contrasts = least_squares(list(spectra), view, ridge=1e-4)
+    return np.maximum(contrasts, LEAST_CONTRAST * max(float(contrasts.max()), 1e-9))
 
 
 def least_squares(basis: list[Spectrum], view: View, ridge: float) -> Float64:
-    """Amounts of the basis in an image; `ridge` is a share of the basis's own norms."""
-    design = np.stack([view.camera.vector(part) for part in basis])
+    """Return the coefficients of basis images in the image of a view.
+
+    `ridge` is the regularisation, as a fraction of the squared norm of each basis image.
+    """
+    design = np.stack([view.imager.vector(part) for part in basis])
     normal = (design @ design.T).astype(np.float64)
-    right = (design @ view.camera.vector(view.spectrum)).astype(np.float64)
+    right = (design @ view.imager.vector(view.spectrum)).astype(np.float64)
     normal[np.diag_indices_from(normal)] += ridge * np.maximum(normal.diagonal(), 1e-30)
     return np.asarray(np.linalg.solve(normal, right), np.float64)

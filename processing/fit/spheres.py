@@ -1,10 +1,10 @@
-"""Sparse sphere fit: the particles that explain the images of one series, or of both, at once.
+"""Sparse sphere fit: the particles that best explain the images of one series, or of both.
 
-The images are a sum of equal spheres, each with an amplitude and a place, seen from poses that are
-corrected as well, through a beam that broadens and weakens on its way: deeper layers are blurred
-more and have a contrast of their own, so that saturation needs no undoing. Candidates come from a
-reconstruction; what is no particle ends with no amplitude. Nothing of it needs a volume, and both
-series speak at once, each where it sees well.
+The images are modelled as a sum of equal spheres, each with an amplitude and a position. The beam
+broadens and weakens in the specimen: deeper layers are blurred more and have their own contrast, so
+that the saturation needs no correction beforehand. The poses of the images are corrected as well.
+Candidates come from a reconstruction; false ones end with an amplitude near zero. The fit needs no
+volume, and uses each series on the side where it is sharp.
 """
 
 from __future__ import annotations
@@ -18,41 +18,42 @@ import numpy as np
 
 from processing.align.matching import reduced
 from processing.combine.pose import Pose
-from processing.fit.beam import Beam, fitted_beam
-from processing.fit.camera import Camera
-from processing.fit.look import Look, corrected, look, with_contrasts
-from processing.fit.solve import displacements, fitted_amplitudes
-from processing.fit.view import REAL, Spheres, View, views_of
+from processing.fit.beam import Beam, fit_beam
+from processing.fit.imager import SphereImager
+from processing.fit.solve import fit_amplitudes, solve_displacements
+from processing.fit.view import Spheres, View, views_of
+from processing.fit.view_model import ViewModel, correct_pose, model_view, refit_contrasts
 from processing.parallel import worker_threads
 from processing.progress import Progress, silent
 from processing.series import Float64, TiltSeries
 
 ROUNDS = 3
-TURNED_IN_ROUND = 1
-"""Of the rounds, the one that corrects tilts: repeated, they would follow what the model leaves out
-where ordered layers line up."""
+TILT_ROUND = 1
+"""Round, from 0, in which tilt angles are corrected too.
+
+In every round they would follow the errors of the model where ordered layers line up.
+"""
 FINEST_PX = 7.0
-"""Diameter to which finer images are reduced: more pixels tell no more of a sphere."""
-BRIGHTEST = 1.2
-"""Amplitude of a candidate at the start, at most."""
+"""Sphere diameter to which finer images are reduced (px). More pixels do not improve the fit."""
+LARGEST_START_AMPLITUDE = 1.2
 LARGEST_MOVE = 0.3
-"""Diameters a round."""
+"""Largest displacement in one round, in sphere diameters."""
 
 
 @dataclass(frozen=True, eq=False)
 class SphereFit:
-    """Particles and poses that explain the images together.
+    """Candidates after the fit.
 
     Attributes
     ----------
     centres_nm
-        [n, 3] (x, y, z), as many as there were candidates, in their order.
+        [n, 3] as (x, y, z), one for each candidate, in their order.
     amplitudes
-        [n]; 1 is a typical particle, and what is none has nearly 0.
+        [n]; 1 is a typical particle, a false candidate has nearly 0.
     blurs_nm
-        [series], standard deviation of the beam where it leaves the specimen.
+        Standard deviation of the beam where it leaves the specimen, for each series.
     misfit
-        Norm of what stays unexplained in the band, over that of the images.
+        Norm of the residual in the band, divided by the norm of the images.
     """
 
     centres_nm: Float64
@@ -75,12 +76,12 @@ def fit_spheres(
     Parameters
     ----------
     series
-        Aligned, without background, saturation left in; with the pose that brings each one's
-        frame onto that of the centres, None where it is the same.
+        Aligned series with background subtracted and saturation not corrected. Each has the pose
+        that brings its frame onto that of the centres; None if the frames are equal.
     centres_nm
-        [n, 3] (x, y, z): everything that might be a particle.
+        Candidates, [n, 3] as (x, y, z).
     weights
-        [n] about 1 for a particle, from a reconstruction.
+        [n] from a reconstruction, about 1 for a particle.
     """
     if len(weights) == 0:
         return SphereFit(centres_nm, weights, (0.0,) * len(series), 1.0)
@@ -90,59 +91,59 @@ def fit_spheres(
         for index, (one, pose) in enumerate(series)
         for view in views_of(reduced(one, pixel_nm / one.pixel_nm), diameter_nm, pose, index)
     ]
-    spheres = Spheres(centres_nm, np.clip(weights, 0, BRIGHTEST))
+    spheres = Spheres(centres_nm, np.clip(weights, 0, LARGEST_START_AMPLITUDE))
     beams: dict[int, Beam] = {}
-    looks: list[Look] = []
+    models: list[ViewModel] = []
     with ThreadPoolExecutor(worker_threads()) as pool:
         for done in range(rounds):
-            beams = _beams(views, spheres, len(series))
-            looks = _looks(views, beams, spheres, pool)
-            turned = done == TURNED_IN_ROUND
-            views = list(
-                pool.map(partial(corrected, spheres=spheres, turn_about_axis=turned), looks)
-            )
+            beams = _fit_beams(views, spheres, len(series))
+            models = _model_views(views, beams, spheres, pool)
+            correct = partial(correct_pose, spheres=spheres, correct_tilt=done == TILT_ROUND)
+            views = list(pool.map(correct, models))
             progress("sphere fit", (done + 1 / 3) / rounds)
-            looks = _looks(views, beams, spheres, pool)
-            spheres = replace(spheres, amplitudes=fitted_amplitudes(looks, spheres, pool))
+            models = _model_views(views, beams, spheres, pool)
+            spheres = replace(spheres, amplitudes=fit_amplitudes(models, spheres, pool))
             progress("sphere fit", (done + 2 / 3) / rounds)
-            looks = list(pool.map(partial(with_contrasts, spheres=spheres), looks))
-            spheres = replace(spheres, centres_nm=_moved(looks, spheres, diameter_nm, pool))
+            models = list(pool.map(partial(refit_contrasts, spheres=spheres), models))
+            spheres = replace(spheres, centres_nm=_moved(models, spheres, diameter_nm, pool))
             progress("sphere fit", (done + 1) / rounds)
     blurs_nm = tuple(
-        beam.blur_px * diameter_nm / _camera(views, index).diameter_px
+        beam.blur_px * diameter_nm / _imager(views, index).diameter_px
         for index, beam in beams.items()
     )
-    return SphereFit(spheres.centres_nm, spheres.amplitudes, blurs_nm, _misfit(looks, spheres))
+    return SphereFit(spheres.centres_nm, spheres.amplitudes, blurs_nm, _misfit(models, spheres))
 
 
-def _camera(views: list[View], series: int) -> Camera:
-    return next(view.camera for view in views if view.series == series)
+def _imager(views: list[View], series: int) -> SphereImager:
+    return next(view.imager for view in views if view.series == series)
 
 
-def _beams(views: list[View], spheres: Spheres, count: int) -> dict[int, Beam]:
+def _fit_beams(views: list[View], spheres: Spheres, count: int) -> dict[int, Beam]:
     return {
-        index: fitted_beam([view for view in views if view.series == index], spheres)
+        index: fit_beam([view for view in views if view.series == index], spheres)
         for index in range(count)
     }
 
 
-def _looks(
+def _model_views(
     views: list[View], beams: dict[int, Beam], spheres: Spheres, pool: Executor
-) -> list[Look]:
-    return list(pool.map(lambda view: look(view, beams[view.series], spheres), views))
+) -> list[ViewModel]:
+    return list(pool.map(lambda view: model_view(view, beams[view.series], spheres), views))
 
 
-def _moved(looks: list[Look], spheres: Spheres, diameter_nm: float, pool: Executor) -> Float64:
-    """New centres; what moves all spheres alike belongs to the views."""
-    moves = displacements(looks, spheres, pool)
-    particles = spheres.amplitudes > REAL
+def _moved(
+    models: list[ViewModel], spheres: Spheres, diameter_nm: float, pool: Executor
+) -> Float64:
+    """Return the new centres, without the mean displacement: that one belongs to the views."""
+    moves = solve_displacements(models, spheres, pool)
+    particles = spheres.are_particles
     if particles.any():
         moves[particles] -= moves[particles].mean(axis=0)
-    reach = LARGEST_MOVE * diameter_nm
-    return spheres.centres_nm + np.clip(moves, -reach, reach)
+    largest_nm = LARGEST_MOVE * diameter_nm
+    return spheres.centres_nm + np.clip(moves, -largest_nm, largest_nm)
 
 
-def _misfit(looks: list[Look], spheres: Spheres) -> float:
-    left = sum(seen.view.camera.energy(seen.residual(spheres.weights)) for seen in looks)
-    whole = sum(seen.view.camera.energy(seen.view.spectrum) for seen in looks)
-    return float(np.sqrt(left / max(whole, 1e-30)))
+def _misfit(models: list[ViewModel], spheres: Spheres) -> float:
+    residual = sum(model.view.imager.energy(model.residual(spheres.weights)) for model in models)
+    whole = sum(model.view.imager.energy(model.view.spectrum) for model in models)
+    return float(np.sqrt(residual / max(whole, 1e-30)))

@@ -1,4 +1,4 @@
-"""The spheres, and one image of a tilt series with the place that it sees them from."""
+"""Spheres, and views: images of a tilt series together with their projection geometry."""
 
 from __future__ import annotations
 
@@ -8,74 +8,87 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 from processing.combine.pose import Pose
-from processing.fit.camera import LAYERS, Camera, Ints, Spectrum
-from processing.series import Float32, Float64, TiltSeries
+from processing.fit.imager import LAYERS, Ints, Spectrum, SphereImager
+from processing.series import Bools, Float32, Float64, TiltSeries
 
 COLUMN_DIAMETERS = 1.5
-"""Width of the columns in which the beam's way is counted."""
-REAL = 0.3
-"""Least amplitude of what the beam has met; less is the solver's dust."""
+"""Width of the beam columns in which crossed particles are counted, in sphere diameters."""
+LEAST_AMPLITUDE = 0.3
+"""Smallest amplitude of a particle. Weaker candidates count as false."""
 
 
 @dataclass(frozen=True, eq=False)
 class Spheres:
-    """Equal spheres.
+    """Candidate particles, as equal spheres.
 
     Attributes
     ----------
     centres_nm
-        [n, 3] (x, y, z) from the volume's centre.
+        [n, 3] as (x, y, z) from the centre of the volume.
     amplitudes
-        [n]; 1 is a typical particle, 0 none at all.
+        [n]; 1 is a typical particle, 0 no particle.
     """
 
     centres_nm: Float64
     amplitudes: Float64
 
     @property
+    def are_particles(self) -> Bools:
+        """Candidates with the amplitude of a particle, [n]."""
+        return self.amplitudes > LEAST_AMPLITUDE
+
+    @property
     def weights(self) -> Float32:
-        """The amplitudes, as images have them."""
+        """Amplitudes in single precision, as the images have."""
         return self.amplitudes.astype(np.float32)
 
 
 @dataclass(frozen=True, eq=False)
 class View:
-    """An image, and the way from the specimen to it.
+    """One image and its projection geometry.
 
     Attributes
     ----------
-    camera
-        Of the image's shape and pixel.
+    imager
+        Forward model for images of this shape and pixel size.
     spectrum
-        Of the image, in the camera's band.
+        Spectrum of the image, limited to the band of the imager.
     axes
-        [3, 3]: y, u and depth along the beam, pixels, from (x, y, z), nm.
+        [3, 3], maps (x, y, z) in nm to y, u and depth along the beam in pixels.
     offset
-        (y, u), pixels.
+        Shift (y, u), pixels.
     series
-        Which one it belongs to.
+        Index of the tilt series, from 0.
     """
 
-    camera: Camera
+    imager: SphereImager
     spectrum: Spectrum
     axes: Float64
     offset: Float64
     series: int
 
-    def points(self, centres_nm: Float64) -> Float64:
-        """Where centres [n, 3] show, [n, (y, u)], pixels from the image's centre."""
+    def project(self, centres_nm: Float64) -> Float64:
+        """Project centres [n, 3] to [n, (y, u)], pixels from the centre of the image."""
         return np.asarray(centres_nm @ self.axes[:2].T + self.offset, np.float64)
 
     def depth(self, centres_nm: Float64) -> Float64:
-        """How far down the beam centres [n, 3] lie, pixels."""
+        """Return the depth of centres [n, 3] along the beam, pixels."""
         return np.asarray(centres_nm @ self.axes[2], np.float64)
 
 
 def views_of(
     series: TiltSeries, diameter_nm: float, pose: Pose | None = None, index: int = 0
 ) -> list[View]:
-    """Every image of an aligned series; `pose` brings its frame onto the specimen's."""
-    camera = Camera(series.images.shape[1:], diameter_nm / series.pixel_nm)
+    """Return one view for each image of an aligned series.
+
+    Parameters
+    ----------
+    pose
+        Pose that brings the frame of the series onto that of the spheres; None if they are equal.
+    index
+        Index of the series.
+    """
+    imager = SphereImager(series.images.shape[1:], diameter_nm / series.pixel_nm)
     views = []
     for image, angle_deg in zip(series.images, series.angles_deg, strict=True):
         cos, sin = np.cos(np.deg2rad(angle_deg)), np.sin(np.deg2rad(angle_deg))
@@ -86,32 +99,36 @@ def views_of(
             back = pose.inverse()
             offset = (axes @ back.shift_nm)[:2]
             axes = back.scale * axes @ back.matrix
-        views.append(View(camera, camera.spectrum(image), axes, offset, index))
+        views.append(View(imager, imager.spectrum(image), axes, offset, index))
     return views
 
 
-def met_before(view: View, centres_nm: Float64, amplitudes: Float64) -> Float64:
-    """Particles that the beam has met before each of them, [n]; dust has its neighbour's number."""
-    points, depth = view.points(centres_nm), view.depth(centres_nm)
-    real = amplitudes > REAL
-    if not real.any():
-        return np.zeros(len(centres_nm))
-    width_px = COLUMN_DIAMETERS * view.camera.diameter_px
-    # columns lie still, about the tilt axis: one outlier more must not move them all
-    row, place = np.floor(points[real] / width_px).astype(np.int64).T
+def particles_crossed(view: View, spheres: Spheres) -> Float64:
+    """Count the particles that the beam crosses before it reaches each candidate, [n].
+
+    A false candidate gets the number of the nearest particle.
+    """
+    points, depth = view.project(spheres.centres_nm), view.depth(spheres.centres_nm)
+    particles = spheres.are_particles
+    if not particles.any():
+        return np.zeros(len(points))
+    width_px = COLUMN_DIAMETERS * view.imager.diameter_px
+    # the columns are fixed to the tilt axis, so that one more outlier does not move them all
+    row, place = np.floor(points[particles] / width_px).astype(np.int64).T
     column = row * (np.ptp(place) + 1) + place - place.min()
-    order = np.lexsort([depth[real], column])
+    order = np.lexsort([depth[particles], column])
     in_order = column[order]
-    met = np.empty(len(column))
-    met[order] = np.arange(len(column)) - np.searchsorted(in_order, in_order)
-    result = np.empty(len(centres_nm))
-    result[real] = met
-    if not real.all():
-        place = np.column_stack([points, depth])
-        result[~real] = met[cKDTree(place[real]).query(place[~real])[1]]
+    crossed = np.empty(len(column))
+    crossed[order] = np.arange(len(column)) - np.searchsorted(in_order, in_order)
+    result = np.empty(len(points))
+    result[particles] = crossed
+    if not particles.all():
+        position = np.column_stack([points, depth])
+        _, nearest = cKDTree(position[particles]).query(position[~particles])
+        result[~particles] = crossed[nearest]
     return result
 
 
-def layers(met: Float64, met_at_most: float) -> Ints:
-    """Layer of each particle, 0..LAYERS-1, by the number that the beam has met before it."""
-    return np.minimum((met * LAYERS / met_at_most).astype(np.int64), LAYERS - 1)
+def layer_numbers(crossed: Float64, most_crossed: float) -> Ints:
+    """Return the layer of each particle, 0 to LAYERS - 1, from the particles crossed before it."""
+    return np.minimum((crossed * LAYERS / most_crossed).astype(np.int64), LAYERS - 1)

@@ -1,4 +1,4 @@
-"""Spheres fitted to images: true ones settle where they are, made-up ones fade."""
+"""Sphere fit: true particles move to their positions, false candidates get no amplitude."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.support.spheres import jittered, packed, tilt_series
 
 ANGLES = np.arange(-70.0, 75.0, 4.0)
 DIAMETER, SIZE = 7.0, 80
-DUST, MOVED = 120, 0.3
+FALSE_ONES, MOVED_PX = 120, 0.3
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Problem:
 
 
 def problem(case: Case) -> Problem:
-    """Images not quite aligned, and candidates of which the last are dust between particles."""
+    """Slightly misaligned images, and candidates; the last ones are false, between particles."""
     truth = packed(24, 8.6, order=case.order, seed=4)
     angles = ANGLES[:: case.every]
     series: list[tuple[TiltSeries, Pose | None]] = [(taken(truth, angles, case.counts, 1), None)]
@@ -55,10 +55,14 @@ def problem(case: Case) -> Problem:
         seen = pose.inverse().apply(truth)
         series.append((taken(seen, angles, case.counts, 2), pose))
     rng = np.random.default_rng(3)
-    dust = truth[rng.integers(0, len(truth), DUST)] + rng.normal(0, 1, (DUST, 3)) + [5.2, 0, 0]
-    moved = truth + rng.normal(0, MOVED, truth.shape)
-    weights = np.r_[rng.uniform(0.6, 1.2, len(truth)), rng.uniform(0.2, 0.6, DUST)]
-    return Problem(series, np.vstack([moved, dust]), weights, truth)
+    false_ones = (
+        truth[rng.integers(0, len(truth), FALSE_ONES)]
+        + rng.normal(0, 1, (FALSE_ONES, 3))
+        + [5.2, 0, 0]
+    )
+    moved = truth + rng.normal(0, MOVED_PX, truth.shape)
+    weights = np.r_[rng.uniform(0.6, 1.2, len(truth)), rng.uniform(0.2, 0.6, FALSE_ONES)]
+    return Problem(series, np.vstack([moved, false_ones]), weights, truth)
 
 
 def taken(centres: np.ndarray, angles: np.ndarray, counts: float | None, seed: int) -> TiltSeries:
@@ -66,34 +70,34 @@ def taken(centres: np.ndarray, angles: np.ndarray, counts: float | None, seed: i
     return tilt_series(centres, angles, DIAMETER, SIZE, recording)
 
 
-def fitted(given: Problem, rounds: int = 3) -> SphereFit:
-    return fit_spheres(given.series, given.candidates, given.weights, DIAMETER, rounds=rounds)
+def fitted(task: Problem, rounds: int = 3) -> SphereFit:
+    return fit_spheres(task.series, task.candidates, task.weights, DIAMETER, rounds=rounds)
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-def test_particles_settle_and_dust_fades(case: Case) -> None:
-    given = problem(case)
-    fit = fitted(given)
-    particles, dust = fit.amplitudes[:-DUST], fit.amplitudes[-DUST:]
+def test_particles_are_kept_and_false_candidates_get_no_amplitude(case: Case) -> None:
+    task = problem(case)
+    fit = fitted(task)
+    particles, false_ones = fit.amplitudes[:-FALSE_ONES], fit.amplitudes[-FALSE_ONES:]
     assert particles.min() > 0.5
-    assert np.quantile(dust, 0.95) < 0.3
-    assert off_nm(fit, given) < 0.5 * MOVED
+    assert np.quantile(false_ones, 0.95) < 0.3
+    assert rms_error_nm(fit, task) < 0.5 * MOVED_PX
 
 
-def test_more_rounds_bring_particles_nearer() -> None:
-    """An ordered assembly's overlapping layers must not drive one another away."""
-    given = problem(CASES[0])
-    assert off_nm(fitted(given, rounds=8), given) < off_nm(fitted(given, rounds=2), given)
+def test_more_rounds_improve_the_positions() -> None:
+    """In an ordered assembly the overlapping layers must not push one another away."""
+    task = problem(CASES[0])
+    assert rms_error_nm(fitted(task, rounds=8), task) < rms_error_nm(fitted(task, rounds=2), task)
 
 
-def test_without_candidates_there_is_nothing_to_fit() -> None:
-    given = problem(CASES[0])
-    fit = fit_spheres(given.series, np.zeros((0, 3)), np.zeros(0), DIAMETER)
+def test_no_candidates_give_an_empty_fit() -> None:
+    task = problem(CASES[0])
+    fit = fit_spheres(task.series, np.zeros((0, 3)), np.zeros(0), DIAMETER)
     assert len(fit.amplitudes) == 0
 
 
-def off_nm(fit: SphereFit, given: Problem) -> float:
-    """Rms error an axis; a small motion of everything together can not be seen."""
-    found = fit.centres_nm[:-DUST]
-    error = fit_pose(given.truth, found).apply(found) - given.truth
+def rms_error_nm(fit: SphereFit, task: Problem) -> float:
+    """Rms error per axis, without the common motion, which no image can show."""
+    found = fit.centres_nm[:-FALSE_ONES]
+    error = fit_pose(task.truth, found).apply(found) - task.truth
     return float(np.sqrt(np.mean(error**2)))

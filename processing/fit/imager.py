@@ -1,9 +1,10 @@
-"""Images of equal spheres from their centres, blurred by what the beam has crossed before them.
+"""Images of equal spheres, computed from their centres and blurred by the broadening beam.
 
-Centres are spread onto the pixel grid with cubic B-splines, layer by layer of depth; each layer's
-spectrum is multiplied by the ball's form factor, the layer's blur and the band in which single
-particles show. The splines' own spectrum is divided out: a non-uniform FFT whose kernel is the
-sphere. Slopes are those of the splines, so that they are exact for what is drawn.
+Centres are spread onto the pixel grid with cubic B-splines, one grid for each layer of depth. The
+spectrum of each layer is multiplied by the form factor of the ball, the blur of the layer and the
+frequency band in which single particles show, and divided by the spectrum of the spline. This is a
+non-uniform FFT with the sphere as its kernel. Gradients are those of the splines, so they are exact
+for the computed images.
 """
 
 from __future__ import annotations
@@ -21,25 +22,26 @@ Spectrum = NDArray[np.complex64]
 Ints = NDArray[np.int64]
 
 LAYERS = 6
-"""Of particles by what the beam has crossed before it meets them."""
+"""Number of depth layers: particles are sorted by how many the beam has crossed before them."""
 BLUR_POWER = 1.5
-"""The beam's width grows with this power of the material crossed (Goldstein 1979)."""
+"""Exponent of the beam width over the material crossed (Goldstein 1979)."""
 FINE_PX = 0.8
+"""Sigma of the band's fine end (px): finer detail is noise."""
 COARSE_DIAMETERS = 1.0
-"""The band's bounds: the noise below, whatever is smooth above."""
+"""Sigma of the band's coarse end, in sphere diameters: coarser structure is background."""
 TAPS = 4
-"""Pixels along each axis that a cubic B-spline covers."""
+"""Pixels that a cubic B-spline covers along each axis."""
 
 
-class Camera:
-    """Draws and reads out spheres of one diameter on images of one shape.
+class SphereImager:
+    """Forward model for images of spheres of one diameter, with its adjoint.
 
     Parameters
     ----------
     shape
-        Rows, columns.
+        Rows and columns of the images.
     diameter_px
-        Of every sphere.
+        Diameter of the spheres.
     """
 
     def __init__(self, shape: tuple[int, int], diameter_px: float) -> None:
@@ -58,8 +60,8 @@ class Camera:
         ball = ball_form_factor(k, diameter_px) / ball_form_factor(np.zeros(1), diameter_px)
         self._sphere = ball * self._band
         self._k_squares = ky**2, kx**2
-        self.slope_y = (-1j * ky).astype(np.complex64)
-        self.slope_u = (-1j * kx).astype(np.complex64)
+        self.gradient_y = (-1j * ky).astype(np.complex64)
+        self.gradient_u = (-1j * kx).astype(np.complex64)
         twice = np.full(kx.shape, 2.0)
         twice[0, 0] = 1
         if columns % 2 == 0:
@@ -68,7 +70,7 @@ class Camera:
         self._root_parseval = np.sqrt(self._parseval).astype(np.float32)
 
     def spectrum(self, image: Float32) -> Spectrum:
-        """Spectrum of an image [y, u] in the band."""
+        """Return the spectrum of an image [y, u], limited to the band."""
         canvas = np.zeros(self._padded, np.float32)
         rows, columns = self.shape
         inner = (
@@ -79,40 +81,46 @@ class Camera:
         return np.asarray(fft.rfft2(canvas) * self._band, np.complex64)
 
     def kernels(self, blur_px: float) -> Float32:
-        """Spectra [layer, ky, kx] by which a layer's splines become spheres.
+        """Return the spectra [layer, ky, kx] that turn splines into blurred spheres.
 
-        `blur_px` is the standard deviation behind all the material there is.
+        `blur_px` is the standard deviation of the beam after all of the material.
         """
         widths = blur_px * ((np.arange(LAYERS) + 0.5) / LAYERS) ** BLUR_POWER
         blurs = np.exp(-self._half_square * np.square(widths)[:, None, None])
         return np.asarray(self._sphere / self._splines * blurs, np.float32)
 
     def stiffness(self, kernels: Float32) -> Float64:
-        """[layer, 3]: squared norm of one sphere's image, of its slope along y and along u."""
+        """Return the squared norms of a sphere's image and of its gradients along y and u.
+
+        The result is [layer, 3].
+        """
         power = (kernels * self._splines) ** 2 * self._parseval
         along_y, along_u = (power * square for square in self._k_squares)
         return np.stack([part.sum(axis=(1, 2)) for part in (power, along_y, along_u)], axis=1)
 
     def vector(self, spectrum: Spectrum) -> Float32:
-        """Real vector whose inner products are those of the images."""
+        """Return the real vector whose inner products equal those of the images."""
         weighted = np.ascontiguousarray(spectrum * self._root_parseval, np.complex64)
         return weighted.view(np.float32).ravel()
 
     def energy(self, spectrum: Spectrum) -> float:
-        """Sum of the squares of an image's pixels."""
+        """Return the sum of the squared pixels of an image."""
         vector = self.vector(spectrum)
         return float(vector @ vector)
 
-    def layer_spectra(self, flat: Float32) -> Spectrum:
-        """Spectra [layer, ky, kx] of what splines were spread to."""
-        return np.asarray(fft.rfft2(flat.reshape(LAYERS, *self._padded)), np.complex64)
+    def layer_spectra(self, layer_images: Float32) -> Spectrum:
+        """Return the spectra [layer, ky, kx] of layer images [layer and pixel]."""
+        return np.asarray(fft.rfft2(layer_images.reshape(LAYERS, *self._padded)), np.complex64)
 
     def layer_images(self, spectra: Spectrum) -> Float32:
-        """The way back: flat images, for splines to read."""
+        """Return the layer images [layer and pixel] of spectra: the inverse of `layer_spectra`."""
         return np.asarray(fft.irfft2(spectra, self._padded), np.float32).ravel()
 
-    def place(self, points: Float64, layers: Ints) -> Placed:
-        """Splines at `points` [n, (y, u)] from the image's centre, in their layers [n]."""
+    def spread(self, points: Float64, layers: Ints) -> SplineMatrices:
+        """Place one spline at each of `points` [n, (y, u)], in its layer [n].
+
+        Points count from the centre of the image. A spline beyond the edge has value 0.
+        """
         position = points + (np.array(self.shape) - 1) / 2 + self._margin
         first = np.floor(position).astype(np.int32) - 1
         last = np.array(self._padded) - TAPS
@@ -120,14 +128,13 @@ class Camera:
         first = np.clip(first, 0, last)
         taps = first[:, :, None] + np.arange(TAPS, dtype=np.int32)
         offset = (position[:, :, None] - taps).astype(np.float32)
-        away = np.abs(offset)
-        near = away < 1
-        # what lies outside the image is not drawn
+        distance = np.abs(offset)
+        near = distance < 1
         value = inside[:, None, None] * np.where(
-            near, 2 / 3 - away**2 + away**3 / 2, np.maximum(2 - away, 0) ** 3 / 6
+            near, 2 / 3 - distance**2 + distance**3 / 2, np.maximum(2 - distance, 0) ** 3 / 6
         )
         slope = inside[:, None, None] * np.where(
-            near, 1.5 * away**2 - 2 * away, -(np.maximum(2 - away, 0) ** 2) / 2
+            near, 1.5 * distance**2 - 2 * distance, -(np.maximum(2 - distance, 0) ** 2) / 2
         )
         slope *= np.sign(offset)
         rows = taps[:, 0, :] + layers[:, None].astype(np.int32) * np.int32(self._padded[0])
@@ -139,19 +146,19 @@ class Camera:
             data = along_y[:, 0, :, None] * along_u[:, 1, None, :]
             return sparse.csr_matrix((data.ravel(), indices, pointers), shape=shape)
 
-        return Placed(matrix(value, value), matrix(slope, value), matrix(value, slope))
+        return SplineMatrices(matrix(value, value), matrix(slope, value), matrix(value, slope))
 
 
 @dataclass(frozen=True, eq=False)
-class Placed:
-    """Splines where the spheres show: matrices [sphere, layer and pixel].
+class SplineMatrices:
+    """Sparse matrices [sphere, layer and pixel] of the splines, one row for each sphere.
 
     Attributes
     ----------
     value
-        The splines.
+        Values of the splines.
     slope_y, slope_u
-        Their change as the sphere moves.
+        Their derivatives with respect to the position of the sphere.
     """
 
     value: sparse.csr_matrix
