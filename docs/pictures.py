@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
 from controller.microscope.interface import ScanSettings
-from simulator.detector import electrons_per_pixel, record
+from simulator.detector import electrons_per_pixel, to_counts
 from simulator.optics import render
 from simulator.settings import DetectorSettings, OpticsSettings, SpecimenSettings
 from simulator.specimen import Particles, make_assembly
@@ -49,7 +49,7 @@ def frame(particles: Particles, alpha_deg: float) -> Volume:
     tilted = np.stack([x * cos + z * sin, y, z * cos - x * sin], axis=1)
     share = render(Particles(tilted, particles.diameters_nm), SCAN, OPTICS)
     electrons = electrons_per_pixel(CURRENT_PA, SCAN.dwell_us)
-    counts = record(share, electrons, DETECTOR, np.random.default_rng(1))
+    counts = to_counts(share, electrons, DETECTOR, np.random.default_rng(1))
     return counts.astype(np.float64)
 
 

@@ -1,1 +1,1 @@
-"""A digital twin: specimen, optics, stage, detector, mistakes, microscope; scoring, the truth."""
+"""Simulated microscope: specimen, optics, stage, detector, flip; scoring against the truth."""

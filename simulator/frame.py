@@ -1,4 +1,4 @@
-"""What the detector gives of the world: one frame, from the grid in its holder to the pixels."""
+"""One recorded frame: from the grid in its holder to the pixels of the detector."""
 
 from __future__ import annotations
 
@@ -7,42 +7,42 @@ from numpy.typing import NDArray
 
 from controller.microscope.interface import ScanSettings
 from simulator import detector, imaging, stage
-from simulator.grid import Grid, in_holder, size_after
+from simulator.grid import Grid, particles_in_holder, relative_size
 from simulator.settings import SimulatorSettings
 from simulator.world import World
 
 
-def pixels(
+def record_frame(
     grid: Grid,
     world: World,
-    there: stage.StageTruth,
+    stage_at_end: stage.StageTruth,
     scan: ScanSettings,
     settings: SimulatorSettings,
     rng: np.random.Generator,
 ) -> NDArray[np.uint16]:
-    """Take the frame [y, x].
+    """Record one frame [y, x], counts.
 
     Parameters
     ----------
     world
-        As it is at the first pixel, its clock included.
-    there
-        The stage at the last pixel.
+        State at the first pixel, its clock included.
+    stage_at_end
+        State of the stage at the last pixel.
     """
-    sizes = np.array([size_after(dose, settings.specimen) for dose in world.doses_e_per_A2])
+    sizes = np.array([relative_size(dose, settings.specimen) for dose in world.doses_e_per_A2])
     scene = imaging.Scene(
-        in_holder(grid, sizes, world.mount),
+        particles_in_holder(grid, sizes, world.mount),
         imaging.carbon_nm(max(world.doses_e_per_A2), settings.specimen),
         world.mount.scan_mirrored,
         imaging.focus_nm(world.defocus_nm, world.clock_s, settings.optics),
     )
-    share = imaging.expose(
+    fraction = imaging.beam_fraction_image(
         scene,
-        stage.pose(world.stage, world.clock_s, settings.stage),
-        stage.pose(there, world.clock_s + scan.frame_time_s, settings.stage),
+        stage.true_pose(world.stage, world.clock_s, settings.stage),
+        stage.true_pose(stage_at_end, world.clock_s + scan.frame_time_s, settings.stage),
         scan,
         settings,
         rng,
     )
     beam = detector.electrons_per_pixel(world.current_pA, scan.dwell_us)
-    return detector.record(share, beam, settings.detector, rng)
+    return detector.to_counts(fraction, beam, settings.detector, rng)

@@ -1,4 +1,4 @@
-"""One HAADF frame, from the particles in the holder to the share of the beam on the detector."""
+"""HAADF imaging: from the particles in the holder to the fraction of the beam detected."""
 
 from __future__ import annotations
 
@@ -19,72 +19,73 @@ from simulator.specimen import Particles
 
 Array = NDArray[np.float64]
 
-CARBON_SHARE_PER_NM = 1.0e-4
-"""Share of the beam that 1 nm of carbon sends to 62-250 mrad: an elastic mean free path of
-290 nm (Langmore and Smith, 2 g/cm3), of which 3 % reaches so far out."""
+CARBON_FRACTION_PER_NM = 1.0e-4
+"""Fraction of the beam that 1 nm of carbon scatters to 62-250 mrad.
+
+Elastic mean free path 290 nm (Langmore and Smith, 2 g/cm3); 3 % of it reaches these angles."""
 
 
 @dataclass(frozen=True, eq=False)
 class Scene:
-    """What lies in the holder while one frame is taken."""
+    """Specimen and focus during one frame."""
 
     particles: Particles
     carbon_nm: float
-    """Film and contamination."""
+    """Thickness of film and contamination."""
     scan_mirrored: bool = False
     focus_nm: float = 0.0
-    """Height of the focus over the tilt axis."""
+    """Height of the focus above the tilt axis."""
 
 
 def carbon_nm(dose_e_per_A2: float, settings: SpecimenSettings) -> float:
-    """Film and what the beam has grown on it."""
+    """Return the thickness of film and contamination after a dose, nm."""
     grown = -np.expm1(-dose_e_per_A2 / settings.contamination_dose_e_per_A2)
     return float(settings.film_thickness_nm + settings.contamination_nm * grown)
 
 
 def focus_nm(defocus_nm: float, time_s: float, settings: OpticsSettings) -> float:
-    """Height of the focus over the tilt axis, at a time of the microscope's clock."""
+    """Return the height of the focus above the tilt axis, nm, at a time of the microscope clock."""
     drifted_nm = settings.focus_drift_nm_per_h * time_s / 3600.0
     return settings.focus_error_nm + drifted_nm + defocus_nm
 
 
-def expose(
+def beam_fraction_image(
     scene: Scene,
-    start: stage.Pose,
-    end: stage.Pose,
+    start: stage.HolderPose,
+    end: stage.HolderPose,
     scan: ScanSettings,
     settings: SimulatorSettings,
     rng: np.random.Generator,
 ) -> NDArray[np.float32]:
-    """Return the share of the beam [y, x] that reaches the detector.
+    """Return the fraction of the beam [y, x] that reaches the detector.
 
-    `start` and `end` are where the holder is at the first and the last pixel. A line is scanned
-    in no time compared with the frame, so a particle is where it was when its line was scanned,
-    at the tilt of that moment; tilting does not change which line that is.
+    `start` and `end` are the poses of the holder at the first and the last pixel. A line takes
+    much less time than the frame. Each particle is therefore drawn with the pose at the time when
+    its line was scanned; tilting does not move a particle to another line.
     """
     centres_nm = scene.particles.centres_nm
-    along_nm = centres_nm[:, 1] + start.y_nm + start.seen_nm[1]
-    shares = np.clip(along_nm / (scan.height_px * scan.pixel_nm) + 0.5, 0.0, 1.0)
-    seen = stage.tilted_on_the_way(centres_nm, start, end, shares)
-    seen[:, 2] -= scene.focus_nm
-    seen[:, :2] = _distorted(seen[:, :2], scene.scan_mirrored, settings.scan)
-    image = optics.render(Particles(seen, scene.particles.diameters_nm), scan, settings.optics)
+    v_nm = centres_nm[:, 1] + start.y_nm + start.image_shift_nm[1]
+    progress = np.clip(v_nm / (scan.height_px * scan.pixel_nm) + 0.5, 0.0, 1.0)
+    positions = stage.holder_to_beam_in_motion(centres_nm, start, end, progress)
+    positions[:, 2] -= scene.focus_nm
+    positions[:, :2] = _distort(positions[:, :2], scene.scan_mirrored, settings.scan)
+    image = optics.render(Particles(positions, scene.particles.diameters_nm), scan, settings.optics)
     tilts_deg = np.linspace(start.alpha_deg, end.alpha_deg, scan.height_px)[:, None]
-    carbon = CARBON_SHARE_PER_NM * scene.carbon_nm / np.cos(np.deg2rad(tilts_deg))
-    return _jittered(image, settings.scan.line_jitter_px, rng) + carbon.astype(np.float32)
+    carbon = CARBON_FRACTION_PER_NM * scene.carbon_nm / np.cos(np.deg2rad(tilts_deg))
+    return _jitter_lines(image, settings.scan.line_jitter_px, rng) + carbon.astype(np.float32)
 
 
-def _distorted(points: Array, mirrored: bool, settings: ScanDistortionSettings) -> Array:
-    """Where the raster shows the points [n, 2]."""
+def _distort(points: Array, mirrored: bool, settings: ScanDistortionSettings) -> Array:
+    """Return the positions [n, 2] of the points in the distorted raster."""
     u, v = points.T
     u = u + settings.shear * v
     return np.column_stack([-u if mirrored else u, v * (1.0 + settings.stretch)])
 
 
-def _jittered(
+def _jitter_lines(
     image: NDArray[np.float32], jitter_px: float, rng: np.random.Generator
 ) -> NDArray[np.float32]:
-    """Shift each line by its own error, by a phase ramp."""
+    """Shift each line by a random error, with a phase ramp in Fourier space."""
     if jitter_px == 0.0:
         return image
     shifts = rng.normal(0.0, jitter_px, (len(image), 1))

@@ -1,8 +1,9 @@
-"""One proper rigid fit between two sets of particle centres, of which some have no partner.
+"""Rigid fit (rotation and shift, no mirror) of found particle centres to the true ones.
 
-A table's origin is a matter of its alignment, so the shift is unknown by several nm, which in an
-ordered assembly is more than one lattice vector. The shift that pairs the most particles is
-taken: every other one leaves a layer of the envelope without partners.
+Some particles have no partner. The origin of a particle table depends on its alignment, so the
+shift is unknown by several nm. In an ordered assembly this is more than one lattice vector.
+The fit takes the shift that pairs the most particles: with any other shift, a layer of particles
+at the surface has no partners.
 """
 
 from __future__ import annotations
@@ -18,112 +19,116 @@ from scipy.spatial.transform import Rotation
 Array = NDArray[np.float64]
 Index = NDArray[np.intp]
 
-LARGEST_TURN_DEG = 5.0
-_CELL_NM = 0.5
-"""Of the votes' grid: fine against the blur, so that a shift between cells loses little."""
-_BLUR_NM = 1.0
-_CANDIDATES = 40
-_SAMPLE = 1500
-_REACH_NM = 3.0
-"""Partners this far apart still pull while the fit is under way."""
+MAX_ROTATION_DEG = 5.0
+_VOTE_CELL_NM = 0.5
+"""Cell of the vote histogram: small against the blur, so a shift between cells loses little."""
+_VOTE_BLUR_NM = 1.0
+_MAX_CANDIDATES = 40
+_SAMPLE_SIZE = 1500
+_MAX_PARTNER_DISTANCE_NM = 3.0
+"""Largest distance of a pair that the fit uses while it iterates."""
 
 
 @dataclass(frozen=True, eq=False)
-class Rigid:
+class RigidTransform:
     """q = matrix . p + shift_nm; det(matrix) is +1."""
 
     matrix: Array
     shift_nm: Array
 
     def __call__(self, points_nm: Array) -> Array:
-        """Move points [n, 3]."""
+        """Transform points [n, 3], nm."""
         return np.asarray(points_nm @ self.matrix.T + self.shift_nm)
 
     @property
-    def turn_deg(self) -> float:
-        """Angle of the rotation."""
+    def rotation_deg(self) -> float:
+        """Rotation angle."""
         return float(np.rad2deg(Rotation.from_matrix(self.matrix).magnitude()))
 
 
-def partners(truth_nm: Array, found_nm: Array, tolerance_nm: float) -> tuple[Index, Index]:
-    """Pair points that are each other's nearest within the tolerance: indices into both.
+def match_particles(truth_nm: Array, found_nm: Array, tolerance_nm: float) -> tuple[Index, Index]:
+    """Pair points that are mutual nearest neighbours within the tolerance, nm.
 
-    Where true particles are further apart than twice the tolerance no pairing is larger.
+    Returns indices into `truth_nm` and into `found_nm`. If the true particles are further apart
+    than twice the tolerance, no other pairing has more pairs.
     """
     if not len(truth_nm) or not len(found_nm):
-        nobody = np.empty(0, np.intp)
-        return nobody, nobody
+        none = np.empty(0, np.intp)
+        return none, none
     distance, nearest = cKDTree(truth_nm).query(found_nm, distance_upper_bound=tolerance_nm)
-    back = cKDTree(found_nm).query(truth_nm)[1]
-    here = np.flatnonzero(np.isfinite(distance))
-    here = here[back[nearest[here]] == here]
-    return nearest[here], here
+    nearest_found = cKDTree(found_nm).query(truth_nm)[1]
+    paired = np.flatnonzero(np.isfinite(distance))
+    paired = paired[nearest_found[nearest[paired]] == paired]
+    return nearest[paired], paired
 
 
-def fit(truth_nm: Array, found_nm: Array, search_nm: float, tolerance_nm: float) -> Rigid | None:
-    """Bring `found_nm` onto `truth_nm`, searching shifts `search_nm` about the centres of mass.
+def fit_rigid(
+    truth_nm: Array, found_nm: Array, search_nm: float, tolerance_nm: float
+) -> RigidTransform | None:
+    """Fit `found_nm` [n, 3] onto `truth_nm` [m, 3].
 
-    Returns None where nothing fits within `LARGEST_TURN_DEG`.
+    Searches shifts up to `search_nm` around the difference of the centres of mass. Returns None
+    if no fit has a rotation within `MAX_ROTATION_DEG`.
     """
     tree = cKDTree(truth_nm)
-    step = max(1, len(found_nm) // _SAMPLE)
+    step = max(1, len(found_nm) // _SAMPLE_SIZE)
     sample = found_nm[::step]
-    best, most = None, 0
-    for shift in _likely_shifts(tree, found_nm, search_nm):
-        rigid = _refine(tree, sample, Rigid(np.eye(3), shift))
-        if rigid is None or rigid.turn_deg > LARGEST_TURN_DEG:
+    best, most_pairs = None, 0
+    for shift in _candidate_shifts(tree, found_nm, search_nm):
+        rigid = _refine(tree, sample, RigidTransform(np.eye(3), shift))
+        if rigid is None or rigid.rotation_deg > MAX_ROTATION_DEG:
             continue
-        paired = len(partners(truth_nm, rigid(found_nm), tolerance_nm)[0])
-        if paired > most:
-            best, most = rigid, paired
+        pairs = len(match_particles(truth_nm, rigid(found_nm), tolerance_nm)[0])
+        if pairs > most_pairs:
+            best, most_pairs = rigid, pairs
     return None if best is None else _refine(tree, found_nm, best)
 
 
-def _likely_shifts(tree: cKDTree, found_nm: Array, search_nm: float) -> Array:
-    """Shifts [k, 3] at which many differences between truth and table agree.
+def _candidate_shifts(tree: cKDTree, found_nm: Array, search_nm: float) -> Array:
+    """Return the shifts [k, 3] with the most votes among the differences truth - found.
 
-    The whole table votes: in the core of a lattice every lattice vector does as well as no shift
-    at all, and only the envelope's particles tell them apart.
+    All particles vote: inside a lattice every lattice vector fits as well as no shift, and only
+    the particles at the surface tell them apart.
     """
     truth_nm: Array = np.asarray(tree.data)
     rough: Array = truth_nm.mean(axis=0) - found_nm.mean(axis=0)
     moved = found_nm + rough
     near = tree.query_ball_point(moved, search_nm)
-    owners = np.repeat(np.arange(len(moved)), [len(some) for some in near])
+    owners = np.repeat(np.arange(len(moved)), [len(each) for each in near])
     if not len(owners):
         return rough[None]
-    differences = truth_nm[np.concatenate([some for some in near if some]).astype(int)]
+    differences = truth_nm[np.concatenate([each for each in near if each]).astype(int)]
     differences = differences - moved[owners]
-    edges = np.arange(-search_nm - _CELL_NM, search_nm + 1.5 * _CELL_NM, _CELL_NM)
+    edges = np.arange(-search_nm - _VOTE_CELL_NM, search_nm + 1.5 * _VOTE_CELL_NM, _VOTE_CELL_NM)
     votes = np.histogramdd(differences, (edges,) * 3)[0]
-    votes = gaussian_filter(votes, _BLUR_NM / _CELL_NM)
+    votes = gaussian_filter(votes, _VOTE_BLUR_NM / _VOTE_CELL_NM)
     peaks = np.argwhere((votes == maximum_filter(votes, 3)) & (votes > 0))
-    peaks = peaks[np.argsort(-votes[tuple(peaks.T)])[:_CANDIDATES]]
-    return np.asarray(rough + edges[peaks] + _CELL_NM / 2.0)
+    peaks = peaks[np.argsort(-votes[tuple(peaks.T)])[:_MAX_CANDIDATES]]
+    return np.asarray(rough + edges[peaks] + _VOTE_CELL_NM / 2.0)
 
 
-def _refine(tree: cKDTree, found_nm: Array, start: Rigid) -> Rigid | None:
-    """Iterate closest points and Kabsch, from the core outwards."""
+def _refine(tree: cKDTree, found_nm: Array, start: RigidTransform) -> RigidTransform | None:
+    """Refine the fit by iterative closest points, from the core outwards; None if it fails."""
     rigid = start
     radius = np.linalg.norm(found_nm - found_nm.mean(axis=0), axis=1)
-    for reach, rounds in ((0.5, 3), (0.75, 3), (1.0, 6)):
-        part = found_nm[radius <= reach * radius.max()]
+    for core, rounds in ((0.5, 3), (0.75, 3), (1.0, 6)):
+        part = found_nm[radius <= core * radius.max()]
         for _ in range(rounds):
             moved = rigid(part)
-            distance, nearest = tree.query(moved, distance_upper_bound=_REACH_NM)
+            distance, nearest = tree.query(moved, distance_upper_bound=_MAX_PARTNER_DISTANCE_NM)
             near = np.isfinite(distance)
             if near.sum() < 4:
                 return None
-            # the further half of the partners is where the wrong ones are
+            # wrong pairs are among the distant ones
             near &= distance <= max(0.5, 2.0 * float(np.median(distance[near])))
             rigid = _kabsch(part[near], np.asarray(tree.data)[nearest[near]])
     return rigid
 
 
-def _kabsch(points_nm: Array, onto_nm: Array) -> Rigid:
-    """Least-squares rotation and shift (Kabsch 1976), det +1."""
-    here, there = points_nm.mean(axis=0), onto_nm.mean(axis=0)
-    u, _, vt = np.linalg.svd((points_nm - here).T @ (onto_nm - there))
+def _kabsch(points_nm: Array, onto_nm: Array) -> RigidTransform:
+    """Return the least-squares rotation (det +1) and shift (Kabsch 1976)."""
+    centre, target = points_nm.mean(axis=0), onto_nm.mean(axis=0)
+    u, _, vt = np.linalg.svd((points_nm - centre).T @ (onto_nm - target))
     proper = np.diag([1.0, 1.0, np.sign(np.linalg.det(u @ vt))])
     matrix = vt.T @ proper @ u.T
-    return Rigid(matrix, there - matrix @ here)
+    return RigidTransform(matrix, target - matrix @ centre)

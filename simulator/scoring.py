@@ -1,9 +1,9 @@
-"""How well particle tables meet the truth. Nothing else ever compares the two.
+"""Scores of particle tables against the truth. No other code compares the two.
 
-Particles match one to one within `TOLERANCE_NM` after one proper rigid fit of a few degrees at
-most, without scale. All tables are in A's frame, so their fits must agree: a table that fits best
-elsewhere than the best one does has jumped along the lattice, which is a failure however many of
-its particles then lie on others.
+Particles are matched one to one within a tolerance after one rigid fit: no mirror, no scale, a
+rotation of a few degrees at most. All tables are in the frame of A, so their fits must agree.
+A table whose fit differs from that of the best table has jumped by a lattice vector. This is a
+failure, however many of its particles coincide with true ones.
 """
 
 from __future__ import annotations
@@ -15,19 +15,19 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from controller.microscope.interface import Data
-from simulator.rigid import LARGEST_TURN_DEG, Rigid, fit, partners
+from simulator.rigid import MAX_ROTATION_DEG, RigidTransform, fit_rigid, match_particles
 from simulator.specimen import Particles
-from simulator.truth import read_particles, truth_of, write_truth
+from simulator.truth import read_particles, true_particles, write_particles
 from simulator.world import load_world
 
 Array = NDArray[np.float64]
 
 TOLERANCE_FRACTION = 1.5 / 6.3
-"""Tolerance over the mean particle diameter: 1.5 nm for particles of 6.3 nm."""
+"""Matching tolerance, divided by the mean particle diameter: 1.5 nm for particles of 6.3 nm."""
 
 
 class Score(Data):
-    """One table against the truth."""
+    """Score of one particle table."""
 
     found: int
     matched: int
@@ -35,18 +35,19 @@ class Score(Data):
     precision: float
     f1: float
     rms_nm: tuple[float, float, float] | None
-    """x, y, z of the matched; None where nothing matched."""
+    """Root-mean-square error of the matched particles in x, y, z; None if nothing matched."""
     recall_by_depth: tuple[float, float, float]
-    """Thirds of the height: bottom (A's exit side), middle, top (B's exit side)."""
+    """Recall per third of the height: bottom (exit side of A), middle, top (exit side of B)."""
     fit_shift_nm: tuple[float, float, float]
-    """Where the fit took the table's centre of mass from."""
+    """Shift of the table's centre of mass by the fit."""
     fit_turn_deg: float
+    """Rotation angle of the fit."""
     failure: str | None = None
-    """Why nothing counts as matched, where the fit itself was refused."""
+    """Reason why nothing counts as matched; None if the fit was accepted."""
 
 
 class Accuracy(Data):
-    """accuracy.json."""
+    """Content of accuracy.json."""
 
     n_truth: int
     tolerance_nm: float
@@ -54,11 +55,13 @@ class Accuracy(Data):
 
 
 def score_tables(truth: Particles, tables: dict[str, Array]) -> Accuracy:
-    """Score tables of centres [n, 3], nm, by name; all share one frame, A's."""
+    """Score tables of particle centres [n, 3], nm, by name; all are in the frame of A."""
     tolerance_nm = TOLERANCE_FRACTION * float(truth.diameters_nm.mean())
     spacing_nm = float(np.median(cKDTree(truth.centres_nm).query(truth.centres_nm, 2)[0][:, 1]))
     fits = {
-        name: fit(truth.centres_nm, found, 2.2 * spacing_nm, tolerance_nm) if len(found) else None
+        name: fit_rigid(truth.centres_nm, found, 2.2 * spacing_nm, tolerance_nm)
+        if len(found)
+        else None
         for name, found in tables.items()
     }
     scores = {
@@ -68,19 +71,25 @@ def score_tables(truth: Particles, tables: dict[str, Array]) -> Accuracy:
     reference = fits[best] if best is not None else None
     if reference is not None:
         for name, rigid in fits.items():
-            apart_nm = _apart_nm(rigid, reference, tables[name])
-            if apart_nm > spacing_nm / 2.0:
-                why = f"fits {apart_nm:.1f} nm off table {best}: a lattice jump or a mirror"
+            distance_nm = _fit_distance_nm(rigid, reference, tables[name])
+            if distance_nm > spacing_nm / 2.0:
+                why = f"fits {distance_nm:.1f} nm off table {best}: a lattice jump or a mirror"
                 scores[name] = _failed(len(tables[name]), why, rigid, tables[name])
     return Accuracy(n_truth=len(truth), tolerance_nm=round(tolerance_nm, 4), tables=scores)
 
 
-def _score(truth: Particles, found: Array, rigid: Rigid | None, tolerance_nm: float) -> Score:
+def _score(
+    truth: Particles, found: Array, rigid: RigidTransform | None, tolerance_nm: float
+) -> Score:
     if rigid is None:
-        why = f"fits nowhere within {LARGEST_TURN_DEG:g} degrees" if len(found) else "is empty"
+        why = (
+            f"no fit with a rotation within {MAX_ROTATION_DEG:g} degrees"
+            if len(found)
+            else "is empty"
+        )
         return _failed(len(found), why, rigid, found)
     moved = rigid(found)
-    true_index, found_index = partners(truth.centres_nm, moved, tolerance_nm)
+    true_index, found_index = match_particles(truth.centres_nm, moved, tolerance_nm)
     if not len(true_index):
         return _failed(len(found), "nothing matched", rigid, found)
     error = moved[found_index] - truth.centres_nm[true_index]
@@ -99,11 +108,11 @@ def _score(truth: Particles, found: Array, rigid: Rigid | None, tolerance_nm: fl
         rms_nm=(rms[0], rms[1], rms[2]),
         recall_by_depth=(depths[0], depths[1], depths[2]),
         fit_shift_nm=_shift(rigid, found),
-        fit_turn_deg=rigid.turn_deg,
+        fit_turn_deg=rigid.rotation_deg,
     )
 
 
-def _failed(found: int, why: str, rigid: Rigid | None, centres: Array) -> Score:
+def _failed(found: int, why: str, rigid: RigidTransform | None, centres: Array) -> Score:
     return Score(
         found=found,
         matched=0,
@@ -113,18 +122,20 @@ def _failed(found: int, why: str, rigid: Rigid | None, centres: Array) -> Score:
         rms_nm=None,
         recall_by_depth=(0.0, 0.0, 0.0),
         fit_shift_nm=_shift(rigid, centres) if rigid else (0.0, 0.0, 0.0),
-        fit_turn_deg=rigid.turn_deg if rigid else 0.0,
+        fit_turn_deg=rigid.rotation_deg if rigid else 0.0,
         failure=why,
     )
 
 
-def _shift(rigid: Rigid, centres: Array) -> tuple[float, float, float]:
+def _shift(rigid: RigidTransform, centres: Array) -> tuple[float, float, float]:
     centre = centres.mean(axis=0)
     x, y, z = (rigid(centre[None])[0] - centre).tolist()
     return x, y, z
 
 
-def _apart_nm(rigid: Rigid | None, reference: Rigid, centres: Array) -> float:
+def _fit_distance_nm(
+    rigid: RigidTransform | None, reference: RigidTransform, centres: Array
+) -> float:
     if rigid is None:
         return 0.0
     centre = centres.mean(axis=0)[None]
@@ -132,10 +143,10 @@ def _apart_nm(rigid: Rigid | None, reference: Rigid, centres: Array) -> float:
 
 
 def write_accuracy(session_dir: Path) -> Accuracy:
-    """Score every processed/particles_<name>.csv of a folder; write accuracy.json beside truth.csv.
+    """Score each processed/particles_<name>.csv of a session; write accuracy.json and truth.csv.
 
-    The truth is that of the simulated world in simulator/world.json, or else the truth.csv that
-    is there already. Raises ValueError or OSError, in one line, where there is nothing to score.
+    The truth comes from simulator/world.json or, without that file, from an existing truth.csv.
+    Raises ValueError or OSError with a one-line message if there is nothing to score.
     """
     truth = _truth(session_dir)
     tables = {
@@ -143,7 +154,9 @@ def write_accuracy(session_dir: Path) -> Accuracy:
         for path in sorted((session_dir / "processed").glob("particles_*.csv"))
     }
     if not tables:
-        raise ValueError(f"{session_dir / 'processed'}: no particles_<name>.csv to score")
+        raise ValueError(
+            f"{session_dir / 'processed'}: no particles_<name>.csv to score: process it first"
+        )
     accuracy = score_tables(truth, tables)
     (session_dir / "accuracy.json").write_text(accuracy.model_dump_json(indent=2) + "\n")
     return accuracy
@@ -152,7 +165,9 @@ def write_accuracy(session_dir: Path) -> Accuracy:
 def _truth(session_dir: Path) -> Particles:
     world, table = session_dir / "simulator" / "world.json", session_dir / "truth.csv"
     if world.exists():
-        write_truth(truth_of(load_world(world)), table)
+        write_particles(true_particles(load_world(world)), table)
     if not table.exists():
-        raise ValueError(f"{session_dir}: neither simulator/world.json nor truth.csv: no truth")
+        raise ValueError(
+            f"{session_dir}: no truth to score against: neither simulator/world.json nor truth.csv"
+        )
     return read_particles(table)

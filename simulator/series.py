@@ -1,4 +1,4 @@
-"""Both tilt series in one call, without a controller: what a good session would have recorded."""
+"""Both tilt series of an ideal session in one call, without the controller."""
 
 from __future__ import annotations
 
@@ -11,10 +11,19 @@ from numpy.typing import NDArray
 
 from controller.microscope.interface import Hands, ScanSettings
 from simulator import detector, imaging
-from simulator.grid import Grid, Mount, as_loaded, in_holder, make_grid, remount, size_after
+from simulator.grid import (
+    Grid,
+    Mount,
+    imaged_assembly,
+    make_grid,
+    mount_as_loaded,
+    particles_in_holder,
+    relative_size,
+    remount,
+)
 from simulator.settings import SimulatorSettings
 from simulator.specimen import Particles
-from simulator.stage import Pose
+from simulator.stage import HolderPose
 
 Array = NDArray[np.float64]
 
@@ -24,27 +33,27 @@ class Series:
     """One raw tilt series."""
 
     counts: NDArray[np.uint16]
-    """[tilt, y, x]"""
+    """Images, [tilt, y, x]."""
     reported_deg: Array
-    """[tilt], as a stage would say."""
+    """Tilt angles as the stage reports them, [tilt]."""
     true_deg: Array
-    """[tilt], as it was."""
+    """True tilt angles, [tilt]."""
     shifts_nm: Array
-    """[tilt, 2], where the assembly's centre was in the image, u and v."""
+    """Position (u, v) of the assembly's centre in each image, [tilt, 2]."""
 
 
 @dataclass(frozen=True, eq=False)
 class DualSeries:
-    """Both series and what is true of them."""
+    """Both tilt series and the truth."""
 
     a: Series
     b: Series
     truth: Particles
-    """The first assembly's particles in A's frame at the time of A."""
+    """Particles of the first assembly in the frame of A, at their mean size during series A."""
     matrix: Array
-    """p_A = matrix . p_B + shift, about the assembly's centre in both: the shift is zero."""
+    """Rotation from B to A: p_A = matrix . p_B, both relative to the assembly's centre."""
     scale: float
-    """Size in A over size in B."""
+    """Size in A divided by size in B."""
 
 
 def simulate_dual(
@@ -59,22 +68,23 @@ def simulate_dual(
     tracking_error_nm: float = 2.0,
     progress: Callable[[int, int], None] = lambda done, planned: None,
 ) -> DualSeries:
-    """Record series A, flip the grid, record series B; tracking holds the assembly in view.
+    """Record series A, flip the grid, record series B, with the assembly tracked.
 
     Parameters
     ----------
     shower_dose_e_per_A2
-        Dose before the first tilt; 0 leaves the specimen to shrink during the series.
+        Dose before the first tilt. With 0 the specimen shrinks during the series.
     hands
-        What is done at the flip, mistakes included.
+        What the operator does at the flip, mistakes included.
     tracking_error_nm
-        Standard deviation of what tracking leaves of each tilt's shift, per axis.
+        Standard deviation of the shift that remains after tracking, per axis.
     progress
-        Told of every tilt: how many are done, of how many.
+        Called after every tilt with the number of tilts done and planned.
     """
     rng = np.random.default_rng([settings.seed, 0x5E71E5])
     grid = make_grid(settings.specimen, settings.seed)
-    mounts = as_loaded(settings), remount(settings, grid.places_nm, hands, rng)
+    mount_a = mount_as_loaded(settings)
+    mount_b = remount(settings, grid.assembly_positions_nm, hands, rng)
     dose = scan.dose_e_per_A2(current_pA)
     frames = np.arange(len(angles_a_deg) + len(angles_b_deg))
     doses = np.array(shower_dose_e_per_A2 + dose * frames, np.float64)
@@ -87,38 +97,39 @@ def simulate_dual(
         current_pA,
         tracking_error_nm,
         rng,
-        tell=lambda: progress(next(done), len(frames)),
+        on_tilt_done=lambda: progress(next(done), len(frames)),
     )
-    a = recorder.series(mounts[0], np.array(angles_a_deg, np.float64), doses_a, assembly=0)
-    looked_at = 1 if hands is Hands.OTHER_ASSEMBLY and len(grid.assemblies) > 1 else 0
-    b = recorder.series(mounts[1], np.array(angles_b_deg, np.float64), doses_b, assembly=looked_at)
-    size_a = size_after(float(np.mean(doses_a)), settings.specimen)
-    size_b = size_after(float(np.mean(doses_b)), settings.specimen)
+    a = recorder.record(mount_a, np.array(angles_a_deg, np.float64), doses_a, assembly=0)
+    assembly_b = imaged_assembly(hands, len(grid.assemblies))
+    b = recorder.record(mount_b, np.array(angles_b_deg, np.float64), doses_b, assembly=assembly_b)
+    size_a = relative_size(float(np.mean(doses_a)), settings.specimen)
+    size_b = relative_size(float(np.mean(doses_b)), settings.specimen)
     first = grid.assemblies[0]
     return DualSeries(
         a=a,
         b=b,
         truth=Particles(first.centres_nm * size_a, first.diameters_nm),
-        matrix=np.array(mounts[0].matrix) @ np.array(mounts[1].matrix).T,
+        matrix=np.array(mount_a.matrix) @ np.array(mount_b.matrix).T,
         scale=size_a / size_b,
     )
 
 
 @dataclass(frozen=True, eq=False)
 class _Recorder:
+    """Settings shared by both series."""
+
     settings: SimulatorSettings
     scan: ScanSettings
     grid: Grid
     current_pA: float
     tracking_error_nm: float
     rng: np.random.Generator
-    tell: Callable[[], None]
-    """Called after every tilt."""
+    on_tilt_done: Callable[[], None]
 
-    def series(self, mount: Mount, angles_deg: Array, doses: Array, assembly: int) -> Series:
+    def record(self, mount: Mount, angles_deg: Array, doses: Array, assembly: int) -> Series:
         errors = self.rng.normal(0.0, self.settings.stage.tilt_error_deg, len(angles_deg))
         shifts = self.rng.normal(0.0, self.tracking_error_nm, (len(angles_deg), 2))
-        centre = mount.place(self.grid.places_nm[[assembly]])[0]
+        centre = mount.to_holder(self.grid.assembly_positions_nm[[assembly]])[0]
         frames = [
             self._frame(mount, alpha, shift, centre, dose)
             for alpha, shift, dose in zip(angles_deg + errors, shifts, doses, strict=True)
@@ -129,22 +140,22 @@ class _Recorder:
         self, mount: Mount, alpha_deg: float, shift: Array, centre: Array, dose: float
     ) -> NDArray[np.uint16]:
         settings = self.settings
-        size = size_after(dose, settings.specimen)
+        size = relative_size(dose, settings.specimen)
         sizes = np.full(len(self.grid.assemblies), size)
         scene = imaging.Scene(
-            in_holder(self.grid, sizes, mount),
+            particles_in_holder(self.grid, sizes, mount),
             imaging.carbon_nm(dose, settings.specimen),
             mount.scan_mirrored,
         )
         t = np.deg2rad(alpha_deg)
-        held = Pose(
+        pose = HolderPose(
             alpha_deg=alpha_deg,
-            seen_nm=(
+            image_shift_nm=(
                 shift[0] - centre[0] * np.cos(t) - centre[2] * np.sin(t),
                 shift[1] - centre[1],
             ),
         )
-        share = imaging.expose(scene, held, held, self.scan, settings, self.rng)
+        fraction = imaging.beam_fraction_image(scene, pose, pose, self.scan, settings, self.rng)
         beam = detector.electrons_per_pixel(self.current_pA, self.scan.dwell_us)
-        self.tell()
-        return detector.record(share, beam, settings.detector, self.rng)
+        self.on_tilt_done()
+        return detector.to_counts(fraction, beam, settings.detector, self.rng)

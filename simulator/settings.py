@@ -1,4 +1,4 @@
-"""Everything the digital twin can be told: frozen, closed, units in the names."""
+"""Settings of the simulated microscope: immutable, unknown keys refused, units in the names."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Fraction = Annotated[float, Field(ge=0, lt=1)]
 
 
 class Packing(StrEnum):
-    """How the particles sit in the assembly; all occur in spherical confinement."""
+    """Arrangement of the particles in the assembly; all occur in spherical confinement."""
 
     FCC = "fcc"
     MULTI_GRAIN = "multi-grain"
@@ -22,47 +22,47 @@ class Packing(StrEnum):
 
 
 class TimeKeeping(StrEnum):
-    """Virtual time jumps when the microscope waits; real time is slept through."""
+    """Clock of the simulator: virtual time jumps over waits, real time sleeps through them."""
 
     VIRTUAL = "virtual"
     REAL = "real"
 
 
 class SpecimenSettings(Data):
-    """Assemblies of gold spheres on a film (defaults: Altantzis et al. 2021)."""
+    """Assemblies of gold spheres on a carbon film (defaults: Altantzis et al. 2021)."""
 
     packing: Packing = Packing.FCC
     assembly_diameter_nm: Positive = 165.0
-    """Of the round envelope of the particles' cells, before flattening."""
+    """Diameter of the spherical envelope of the particles, before flattening."""
     particle_diameter_nm: Positive = 6.3
     spacing_ratio: Annotated[float, Field(ge=1.1, le=2.0)] = 1.22
-    """Centre distance of neighbours over the particle diameter."""
+    """Centre-to-centre distance of neighbours, divided by the particle diameter."""
     size_spread: Annotated[float, Field(ge=0, le=0.1)] = 0.03
-    """Standard deviation of the diameters over their mean."""
+    """Standard deviation of the diameters, divided by their mean."""
     position_disorder: Annotated[float, Field(ge=0, le=0.05)] = 0.015
-    """Standard deviation of a lattice site along each axis, in spacings; ordered packings."""
+    """Standard deviation of the lattice sites per axis, in spacings; ordered packings only."""
     grains: Annotated[int, Field(ge=2, le=50)] = 3
-    """Of the multi-grain packing."""
+    """Number of grains in the multi-grain packing."""
     flattening: Annotated[float, Field(ge=0, le=0.4)] = 0.10
-    """Share of the diameter missing on the side that dried on the grid."""
+    """Fraction of the diameter missing on the side that dried on the grid."""
     other_assemblies_nm: tuple[tuple[Finite, Finite], ...] = ((700.0, 250.0), (-450.0, -650.0))
-    """Where on the grid (x, y) further assemblies lie, from the first."""
+    """Positions (x, y) of further assemblies on the grid, relative to the first."""
     stray_particles_per_um2: NotNegative = 0.0
-    """Single particles on the film, clear of the assemblies: something to focus on."""
+    """Single particles on the film, away from the assemblies; autofocus needs them."""
     film_thickness_nm: NotNegative = 10.0
-    """Carbon under the assemblies."""
+    """Thickness of the carbon film under the assemblies."""
     shrinkage: Fraction = 0.02
-    """Share of its size that the specimen loses under the beam."""
+    """Fraction of its size that the specimen finally loses under the beam."""
     shrinkage_dose_e_per_A2: Positive = 2000.0
-    """Dose at which 63 % of the shrinkage is done."""
+    """Dose at which 63 % of the shrinkage has happened."""
     contamination_nm: NotNegative = 10.0
-    """Carbon that builds up at last on what is illuminated."""
+    """Final thickness of the carbon that the beam deposits."""
     contamination_dose_e_per_A2: Positive = 20000.0
-    """Dose at which 63 % of it is there."""
+    """Dose at which 63 % of the contamination has built up."""
 
 
 class OpticsSettings(Data):
-    """The probe and the annular detector's angles."""
+    """Probe, focus, and collection angles of the annular detector."""
 
     voltage_kV: Positive = transport.VOLTAGE_KV
     convergence_mrad: Positive = 8.0
@@ -70,25 +70,25 @@ class OpticsSettings(Data):
     outer_collection_mrad: Positive = transport.OUTER_MRAD
     current_max_pA: Positive = 1000.0
     focus_error_nm: Finite = 0.0
-    """Height of the focus over the tilt axis at a defocus of 0, at the start."""
+    """Height of the focus above the tilt axis at a defocus of 0, at the start."""
     focus_drift_nm_per_h: Finite = 0.0
-    """By which lens currents and charging move it."""
+    """Focus drift, as lens currents and charging cause it."""
     defocus_max_nm: Positive = 5000.0
 
     @model_validator(mode="after")
-    def _scattering_is_tabulated(self) -> Self:
+    def _check_scattering_table(self) -> Self:
         asked = (self.voltage_kV, self.inner_collection_mrad, self.outer_collection_mrad)
         known = (transport.VOLTAGE_KV, transport.INNER_MRAD, transport.OUTER_MRAD)
         if asked != known:
             raise ValueError(
                 f"scattering is tabulated for {known[0]:g} kV and {known[1]:g}-{known[2]:g} mrad"
-                " only: use those, or make another table with python -m simulator.transport"
+                " only: use these, or compute a new table with python -m simulator.transport"
             )
         return self
 
 
 class DetectorSettings(Data):
-    """From electrons on the detector to counts; clipped to uint16."""
+    """Conversion of detected electrons to counts; counts are clipped to uint16."""
 
     counts_per_electron: Positive = 8.0
     dark_counts: NotNegative = 120.0
@@ -96,52 +96,53 @@ class DetectorSettings(Data):
 
 
 class StageSettings(Data):
-    """A goniometer: what it does beside what it is told."""
+    """Goniometer: limits, speeds and errors."""
 
     limits: StageLimits = StageLimits()
     tilt_speed_deg_per_s: Positive = 10.0
     shift_speed_nm_per_s: Positive = 2000.0
     settling_s: NotNegative = 3.0
     backlash_deg: NotNegative = 0.05
-    """By which a tilt approached downwards stays behind."""
+    """Tilt error after a move towards smaller angles."""
     backlash_nm: NotNegative = 4.0
-    """The same for x and y."""
+    """Position error of x and y after a move towards smaller values."""
     jitter_nm: NotNegative = 5.0
-    """Standard deviation of the lateral shift that each tilt brings, per axis."""
+    """Standard deviation of the lateral shift caused by each tilt, per axis."""
     tilt_error_deg: NotNegative = 0.12
-    """Standard deviation of true minus reported tilt."""
+    """Standard deviation of true tilt minus reported tilt."""
     eucentric_error_nm: Finite = 20.0
-    """Height of the first assembly's centre over the tilt axis at z = 0."""
+    """Height of the first assembly's centre above the tilt axis at z = 0."""
     drift_nm: NotNegative = 4.0
-    """Length of the drift that follows a move, all of it."""
+    """Total drift after a move."""
     drift_decay_s: Positive = 8.0
 
 
 class ScanDistortionSettings(Data):
-    """What the scan coils do to the raster."""
+    """Distortion of the scan raster."""
 
     line_jitter_px: NotNegative = 0.15
-    """Standard deviation of each line's start."""
+    """Standard deviation of the start of each line."""
     shear: Annotated[float, Field(ge=-0.05, le=0.05)] = 0.0
-    """x gained per y."""
+    """Shift in x per unit of y."""
     stretch: Annotated[float, Field(ge=-0.05, le=0.05)] = 0.0
-    """y over x, less one."""
+    """Scale of y divided by scale of x, minus one."""
 
 
 class RemountSettings(Data):
-    """How the grid comes back after the flip."""
+    """Position of the grid in the holder after the flip."""
 
     in_plane_deg: Annotated[float, Field(ge=-180, le=180)] | None = None
-    """phi of p_B = Rz(phi) . Rseat . F . p_A + shift; drawn from the seed where None."""
+    """phi of p_B = Rz(phi) . Rseat . F . p_A + shift; None draws it from the seed."""
     seat_tilt_deg: Annotated[float, Field(ge=0, le=10)] = 1.5
-    """Standard deviation, about x and about y."""
+    """Standard deviation of the tilt of the grid in its seat, about x and about y."""
     shift_nm: NotNegative = 12.0
-    """Standard deviation of where the assembly ends up, per axis."""
+    """Standard deviation of the assembly's position after the flip, per axis."""
     duration_s: NotNegative = 900.0
+    """Virtual time that the flip takes."""
 
 
 class SimulatorSettings(Data):
-    """One simulated microscope with one grid in it."""
+    """One simulated microscope with one grid."""
 
     seed: Annotated[int, Field(ge=0)] = 0
     time: TimeKeeping = TimeKeeping.VIRTUAL

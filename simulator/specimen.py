@@ -1,7 +1,7 @@
-"""The specimen: gold spheres packed in a round assembly that dried flat on a film.
+"""Specimen: gold spheres packed in a spherical assembly that dried flat on a film.
 
-Frame: origin at the centre of the round envelope, z towards the electron source in series A;
-the flat side, the grid's, faces +z.
+Frame: the origin is the centre of the spherical envelope. z points towards the electron source
+in series A. The flat side, where the assembly lies on the grid, faces +z.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from simulator.settings import Packing, SpecimenSettings
 Array = NDArray[np.float64]
 
 DISORDERED_PACKING = 0.60
-"""Volume fraction of the disordered packing's touching spheres; random close packing is 0.64."""
+"""Volume fraction of touching spheres in the disordered packing (random close: 0.64)."""
 
 
 @dataclass(frozen=True, eq=False)
 class Particles:
-    """Centres [n, 3] as x, y, z in nm and diameters [n] in nm."""
+    """Particle centres [n, 3] as x, y, z, nm, and diameters [n], nm."""
 
     centres_nm: Array
     diameters_nm: Array
@@ -33,7 +33,7 @@ class Particles:
 
 
 def make_assembly(settings: SpecimenSettings, seed: int, index: int = 0) -> Particles:
-    """Make the grid's assembly number `index`: the same settings and seed give the same one."""
+    """Make assembly number `index` (0-based); settings, seed and index determine it."""
     rng = np.random.default_rng([seed, index])
     centres = _PACKINGS[settings.packing](settings, rng)
     diameters = settings.particle_diameter_nm * (
@@ -42,15 +42,15 @@ def make_assembly(settings: SpecimenSettings, seed: int, index: int = 0) -> Part
     return Particles(centres, diameters)
 
 
-def inside(points_nm: Array, settings: SpecimenSettings) -> NDArray[np.bool_]:
-    """Tell which points [n, 3] lie in the flattened sphere."""
+def inside_assembly(points_nm: Array, settings: SpecimenSettings) -> NDArray[np.bool_]:
+    """Return which points [n, 3] lie inside the flattened sphere: a mask [n]."""
     radius = settings.assembly_diameter_nm / 2.0
     below_film = points_nm[:, 2] <= film_height_nm(settings)
     return np.asarray((np.linalg.norm(points_nm, axis=1) <= radius) & below_film)
 
 
 def film_height_nm(settings: SpecimenSettings) -> float:
-    """Height of the flat side over the envelope's centre."""
+    """Height of the flat side above the centre of the envelope."""
     return settings.assembly_diameter_nm * (0.5 - settings.flattening)
 
 
@@ -58,13 +58,14 @@ def _spacing_nm(settings: SpecimenSettings) -> float:
     return settings.spacing_ratio * settings.particle_diameter_nm
 
 
-def _lattice(settings: SpecimenSettings, rng: np.random.Generator) -> Array:
-    """One fcc crystal in a random orientation, reaching beyond the assembly."""
+def _fcc_crystal(settings: SpecimenSettings, rng: np.random.Generator) -> Array:
+    """Return the sites [n, 3] of a randomly oriented fcc crystal, larger than the assembly."""
     spacing = _spacing_nm(settings)
-    # sites of the rock-salt cube whose indices sum to even are fcc; their edge is spacing/sqrt(2)
+    # sites of a simple cubic grid whose index sum is even form an fcc lattice;
+    # the edge of the cubic grid is spacing / sqrt(2)
     edge = spacing / np.sqrt(2.0)
-    reach = int(np.ceil(settings.assembly_diameter_nm / 2.0 / edge)) + 2
-    index = np.arange(-reach, reach + 1)
+    half_count = int(np.ceil(settings.assembly_diameter_nm / 2.0 / edge)) + 2
+    index = np.arange(-half_count, half_count + 1)
     cube = np.stack(np.meshgrid(index, index, index, indexing="ij"), axis=-1).reshape(-1, 3)
     sites = cube[cube.sum(axis=1) % 2 == 0] * edge + rng.uniform(-edge, edge, 3)
     sites += rng.normal(0.0, settings.position_disorder * spacing, sites.shape)
@@ -72,33 +73,36 @@ def _lattice(settings: SpecimenSettings, rng: np.random.Generator) -> Array:
 
 
 def _fcc(settings: SpecimenSettings, rng: np.random.Generator) -> Array:
-    sites = _lattice(settings, rng)
-    return sites[inside(sites, settings)]
+    sites = _fcc_crystal(settings, rng)
+    return sites[inside_assembly(sites, settings)]
 
 
 def _multi_grain(settings: SpecimenSettings, rng: np.random.Generator) -> Array:
-    """Voronoi grains of fcc crystals; where two grains collide, the later one gives way."""
+    """Return the sites of Voronoi grains of fcc crystals.
+
+    Sites of a later grain that are too close to an earlier grain are removed.
+    """
     seeds = rng.normal(size=(settings.grains, 3))
     seeds *= rng.uniform(0.3, 0.7, (settings.grains, 1)) / np.linalg.norm(
         seeds, axis=1, keepdims=True
     )
-    grain_of = cKDTree(seeds * settings.assembly_diameter_nm / 2.0)
-    closest = 0.9 * _spacing_nm(settings)
+    grain_centres = cKDTree(seeds * settings.assembly_diameter_nm / 2.0)
+    min_distance = 0.9 * _spacing_nm(settings)
     kept = np.empty((0, 3))
     for grain in range(settings.grains):
         sites = _fcc(settings, rng)
-        sites = sites[grain_of.query(sites)[1] == grain]
+        sites = sites[grain_centres.query(sites)[1] == grain]
         if len(kept) and len(sites):
-            sites = sites[cKDTree(kept).query(sites)[0] >= closest]
+            sites = sites[cKDTree(kept).query(sites)[0] >= min_distance]
         kept = np.vstack([kept, sites])
     return kept
 
 
 def _disordered(settings: SpecimenSettings, rng: np.random.Generator) -> Array:
-    """Random dense packing: random points pushed apart by soft repulsion until none overlap.
+    """Return a random dense packing: random points pushed apart until no spheres overlap.
 
-    The points are relaxed in a larger round box at the final density and the assembly is cut out,
-    so that the density does not change towards its surface.
+    The points are relaxed in a larger sphere at the final density, then the assembly is cut out.
+    Its density is therefore constant up to its surface.
     """
     spacing = _spacing_nm(settings)
     box = settings.assembly_diameter_nm / 2.0 + spacing
@@ -106,22 +110,22 @@ def _disordered(settings: SpecimenSettings, rng: np.random.Generator) -> Array:
     points = rng.normal(size=(number, 3))
     points *= box * rng.random((number, 1)) ** (1 / 3) / np.linalg.norm(points, axis=1)[:, None]
     points = _push_apart(points, spacing, box)
-    return points[inside(points, settings)]
+    return points[inside_assembly(points, settings)]
 
 
 def _push_apart(points: Array, spacing_nm: float, box_radius_nm: float) -> Array:
-    """Relax harmonic overlaps of spheres in a round box until they are small.
+    """Move the spheres in a spherical box until their overlaps are small.
 
-    Each round moves every sphere by half of each of its overlaps, softened by the number of its
-    contacts (a Jacobi relaxation); the neighbour list is kept for several rounds.
+    Each round moves every sphere by half of each of its overlaps, divided by a factor that grows
+    with the number of its contacts (Jacobi relaxation). Several rounds share one neighbour list.
     """
-    skin = 0.25 * spacing_nm
+    list_margin = 0.25 * spacing_nm
     for _ in range(60):
-        pairs = cKDTree(points).query_pairs(spacing_nm + skin, output_type="ndarray")
+        pairs = cKDTree(points).query_pairs(spacing_nm + list_margin, output_type="ndarray")
         start = points.copy()
-        while np.abs(points - start).max() < skin / 4.0:
-            deepest = _relax_once(points, pairs, spacing_nm, box_radius_nm)
-            if deepest < 0.05 * spacing_nm:
+        while np.abs(points - start).max() < list_margin / 4.0:
+            largest = _relax_once(points, pairs, spacing_nm, box_radius_nm)
+            if largest < 0.05 * spacing_nm:
                 return points
     return points
 
@@ -129,11 +133,11 @@ def _push_apart(points: Array, spacing_nm: float, box_radius_nm: float) -> Array
 def _relax_once(
     points: Array, pairs: NDArray[np.int64], spacing_nm: float, box_radius_nm: float
 ) -> float:
-    """Move `points` in place by one round; return the deepest overlap before it, nm."""
-    apart = points[pairs[:, 0]] - points[pairs[:, 1]]
-    distance = np.linalg.norm(apart, axis=1)
+    """Move `points` in place by one round; return the largest overlap before it, nm."""
+    difference = points[pairs[:, 0]] - points[pairs[:, 1]]
+    distance = np.linalg.norm(difference, axis=1)
     overlap = np.maximum(spacing_nm - distance, 0.0)
-    push = apart * (0.5 * overlap / np.maximum(distance, 1e-9))[:, None]
+    push = difference * (0.5 * overlap / np.maximum(distance, 1e-9))[:, None]
     touching = overlap > 0
     contacts = np.bincount(pairs[touching].ravel(), minlength=len(points))
     for axis in range(3):

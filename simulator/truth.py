@@ -1,4 +1,4 @@
-"""The truth of a simulated session, and particle tables as files."""
+"""True particles of a simulated session; particle tables as files."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from simulator.world import World
 COLUMNS = ("id", "x_nm", "y_nm", "z_nm", "diameter_nm", "confidence")
 
 
-def truth_of(world: World) -> Particles:
-    """Return the first assembly in A's frame at its mean size while A was recorded."""
+def true_particles(world: World) -> Particles:
+    """Return the first assembly in the frame of A, at its mean size during series A."""
     assembly = make_assembly(world.settings.specimen, world.settings.seed)
     return Particles(assembly.centres_nm * world.mean_size_as_loaded, assembly.diameters_nm)
 
 
-def write_truth(particles: Particles, path: Path) -> None:
-    """Write a particle table whose confidence is 1."""
+def write_particles(particles: Particles, path: Path) -> None:
+    """Write a particle table in which every confidence is 1."""
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(COLUMNS)
@@ -30,11 +30,13 @@ def write_truth(particles: Particles, path: Path) -> None:
 
 
 def read_particles(path: Path) -> Particles:
-    """Read a particle table; ValueError, in one line, where it is none."""
+    """Read a particle table; raise ValueError with a one-line message if it is not one."""
     with path.open(encoding="utf-8", newline="") as file:
         try:
             rows = [[float(row[name]) for name in COLUMNS[1:5]] for row in csv.DictReader(file)]
         except (KeyError, TypeError, ValueError) as error:
-            raise ValueError(f"{path}: not a particle table ({', '.join(COLUMNS)})") from error
+            raise ValueError(
+                f"{path}: not a particle table with the columns {', '.join(COLUMNS)}"
+            ) from error
     table = np.array(rows, np.float64).reshape(-1, 4)
     return Particles(table[:, :3], table[:, 3])

@@ -13,7 +13,7 @@ from processing.combine.pose import Pose, fit_pose
 from processing.pipeline.dual import FusedResult, combine_series
 from processing.pipeline.settings import ProcessSettings
 from processing.pipeline.single import SeriesResult, process_series
-from simulator.rigid import fit
+from simulator.rigid import fit_rigid
 from simulator.scoring import Score, score_tables
 from simulator.series import DualSeries
 from tests.accuracy.cases import Case
@@ -101,8 +101,8 @@ def _registration_error(
     """
     truth_a = data.truth.centres_nm
     truth_b = truth_a @ data.matrix / data.scale
-    frame_a = fit(truth_a, a.detection.table.centres_nm, LARGEST_SHIFT_NM, TOLERANCE_NM)
-    frame_b = fit(truth_b, b.detection.table.centres_nm, LARGEST_SHIFT_NM, TOLERANCE_NM)
+    frame_a = fit_rigid(truth_a, a.detection.table.centres_nm, LARGEST_SHIFT_NM, TOLERANCE_NM)
+    frame_b = fit_rigid(truth_b, b.detection.table.centres_nm, LARGEST_SHIFT_NM, TOLERANCE_NM)
     if frame_a is None or frame_b is None:
         return float("nan"), float("nan")
     points = b.detection.table.centres_nm

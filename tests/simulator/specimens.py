@@ -1,4 +1,4 @@
-"""Small, quiet specimens that several tests share."""
+"""Small specimens and error-free settings shared by several tests."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from controller.microscope.interface import ScanSettings
 from simulator.settings import SimulatorSettings
 
 SCAN = ScanSettings(width_px=96, height_px=96, pixel_nm=0.9, dwell_us=10.0)
-"""86 nm: room for an assembly of 60 nm."""
+"""Field of 86 nm, larger than the assembly of 60 nm."""
 
 
-def settings(**changes: dict[str, Any]) -> SimulatorSettings:
-    """An assembly of 60 nm; `changes` by section."""
+def small_settings(**changes: dict[str, Any]) -> SimulatorSettings:
+    """Return settings with an assembly of 60 nm and these changes per section."""
     sections: dict[str, Any] = {
         "seed": 3,
         "specimen": {"assembly_diameter_nm": 60.0, "other_assemblies_nm": [(300.0, 0.0)]},
@@ -22,9 +22,9 @@ def settings(**changes: dict[str, Any]) -> SimulatorSettings:
     return SimulatorSettings.model_validate(sections)
 
 
-def still(**changes: dict[str, Any]) -> SimulatorSettings:
-    """The same, with a perfect stage and scan and no shrinkage: what is left is geometry."""
-    quiet: dict[str, dict[str, Any]] = {
+def error_free_settings(**changes: dict[str, Any]) -> SimulatorSettings:
+    """Return settings with a perfect stage, scan and remount and no shrinkage: geometry only."""
+    sections: dict[str, dict[str, Any]] = {
         "specimen": {"shrinkage": 0.0},
         "stage": {
             "jitter_nm": 0.0,
@@ -38,5 +38,5 @@ def still(**changes: dict[str, Any]) -> SimulatorSettings:
         "remount": {"seat_tilt_deg": 0.0, "shift_nm": 0.0},
     }
     for name, section in changes.items():
-        quiet[name] = {**quiet.get(name, {}), **section}
-    return settings(**quiet)
+        sections[name] = {**sections.get(name, {}), **section}
+    return small_settings(**sections)

@@ -1,4 +1,4 @@
-"""Scoring: finds the gauge, counts what is there, and is not fooled by a lattice jump."""
+"""Scoring: finds the rigid fit, counts matches, rejects lattice jumps and mirrors."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from scipy.spatial.transform import Rotation
 from simulator.scoring import score_tables, write_accuracy
 from simulator.settings import Packing, SpecimenSettings
 from simulator.specimen import Particles, make_assembly
-from simulator.truth import write_truth
+from simulator.truth import write_particles
 from simulator.world import new_world, save_world
-from tests.simulator.specimens import settings
+from tests.simulator.specimens import small_settings
 
 Array = NDArray[np.float64]
-GAUGE = Rotation.from_euler("xyz", [1.5, -1.0, 1.2], degrees=True)
+ROTATION = Rotation.from_euler("xyz", [1.5, -1.0, 1.2], degrees=True)
 SHIFT_NM = np.array([6.0, -4.0, 7.0])
 
 
@@ -29,17 +29,17 @@ def _truth(packing: Packing) -> Particles:
 
 
 def _found(truth: Particles, lost_below_nm: float, false: int, seed: int = 0) -> Array:
-    """A table in another gauge: half of what lies below a height lost, 0.25 nm of error."""
+    """Return centres in another frame, 0.25 nm of error, half of those below a height lost."""
     rng = np.random.default_rng(seed)
     centres = truth.centres_nm
     kept = (centres[:, 2] > lost_below_nm) | (rng.random(len(centres)) < 0.5)
     noisy = centres[kept] + rng.normal(0.0, 0.25, (kept.sum(), 3))
     everything = np.vstack([noisy, rng.uniform(-40.0, 40.0, (false, 3))])
-    return np.asarray(GAUGE.apply(everything - SHIFT_NM))
+    return np.asarray(ROTATION.apply(everything - SHIFT_NM))
 
 
 @pytest.mark.parametrize("packing", Packing, ids=lambda packing: packing.value)
-def test_gauge_is_found_through_misses_and_false_ones(packing: Packing) -> None:
+def test_fit_is_found_despite_missed_and_false_particles(packing: Packing) -> None:
     truth = _truth(packing)
     found = _found(truth, lost_below_nm=-15.0, false=60)
     score = score_tables(truth, {"A": found}).tables["A"]
@@ -49,18 +49,18 @@ def test_gauge_is_found_through_misses_and_false_ones(packing: Packing) -> None:
     assert score.rms_nm == pytest.approx((0.25, 0.25, 0.25), abs=0.03)
     assert score.recall_by_depth[0] == pytest.approx(0.5, abs=0.08)
     assert score.recall_by_depth[2] > 0.99
-    assert score.fit_turn_deg == pytest.approx(np.rad2deg(GAUGE.magnitude()), abs=0.1)
+    assert score.fit_turn_deg == pytest.approx(np.rad2deg(ROTATION.magnitude()), abs=0.1)
 
 
 def _jumped(truth: Particles, found: Array) -> Array:
     centre = truth.centres_nm[len(truth) // 2]
     neighbour = truth.centres_nm[cKDTree(truth.centres_nm).query(centre, 2)[1][1]]
-    return np.asarray(found + GAUGE.apply(neighbour - centre))
+    return np.asarray(found + ROTATION.apply(neighbour - centre))
 
 
 @dataclass(frozen=True)
 class Failing:
-    """A table B that must not score beside a good one."""
+    """Table B that must fail beside a good table."""
 
     name: str
     spoil: Callable[[Particles, Array], Array]
@@ -69,7 +69,7 @@ class Failing:
 FAILING = (
     Failing("lattice jump", _jumped),
     Failing("mirror", lambda truth, found: found * [1.0, 1.0, -1.0]),
-    Failing("half a turn", lambda truth, found: found * [-1.0, -1.0, 1.0]),
+    Failing("rotated by 180 degrees", lambda truth, found: found * [-1.0, -1.0, 1.0]),
     Failing("scaled", lambda truth, found: found * 1.08),
     Failing("empty", lambda truth, found: found[:0]),
 )
@@ -77,7 +77,7 @@ FAILING = (
 
 @pytest.mark.parametrize("packing", [Packing.FCC, Packing.DISORDERED], ids=lambda p: p.value)
 @pytest.mark.parametrize("case", FAILING, ids=lambda case: case.name)
-def test_what_is_not_the_same_assembly_in_place_fails(case: Failing, packing: Packing) -> None:
+def test_wrong_table_fails_beside_a_good_one(case: Failing, packing: Packing) -> None:
     truth = _truth(packing)
     good = _found(truth, lost_below_nm=-1e9, false=5)
     bad = case.spoil(truth, _found(truth, lost_below_nm=-15.0, false=5, seed=1))
@@ -88,22 +88,22 @@ def test_what_is_not_the_same_assembly_in_place_fails(case: Failing, packing: Pa
         assert tables["B"].matched == 0 and "lattice jump" in (tables["B"].failure or "")
 
 
-def test_two_finds_of_one_particle_count_once() -> None:
+def test_particle_found_twice_counts_once() -> None:
     truth = _truth(Packing.DISORDERED)
     twice = np.vstack([truth.centres_nm, truth.centres_nm[:50] + 0.3])
     score = score_tables(truth, {"A": twice}).tables["A"]
     assert (score.found, score.matched) == (len(truth) + 50, len(truth))
 
 
-def test_session_folder_is_scored_against_its_world(tmp_path: Path) -> None:
-    told = settings()
-    shrunk = new_world(told).model_copy(update={"mean_size_as_loaded": 0.98})
+def test_session_folder_is_scored_against_its_saved_world(tmp_path: Path) -> None:
+    settings = small_settings()
+    shrunk = new_world(settings).model_copy(update={"mean_size_as_loaded": 0.98})
     (tmp_path / "simulator").mkdir()
     (tmp_path / "processed").mkdir()
     save_world(shrunk, tmp_path / "simulator" / "world.json")
-    assembly = make_assembly(told.specimen, told.seed)
+    assembly = make_assembly(settings.specimen, settings.seed)
     table = Particles(assembly.centres_nm[5:] * 0.98, assembly.diameters_nm[5:])
-    write_truth(table, tmp_path / "processed" / "particles_fused.csv")
+    write_particles(table, tmp_path / "processed" / "particles_fused.csv")
 
     accuracy = write_accuracy(tmp_path)
 
@@ -112,13 +112,13 @@ def test_session_folder_is_scored_against_its_world(tmp_path: Path) -> None:
     fused = accuracy.tables["fused"]
     assert fused.recall == pytest.approx(1 - 5 / len(assembly)) and fused.precision == 1.0
     assert fused.rms_nm == pytest.approx((0.0, 0.0, 0.0), abs=1e-3)
-    (tmp_path / "simulator" / "world.json").unlink()  # then truth.csv serves
+    (tmp_path / "simulator" / "world.json").unlink()  # truth.csv is used then
     assert write_accuracy(tmp_path) == accuracy
 
 
-def test_nothing_to_score_is_said_in_one_line(tmp_path: Path) -> None:
+def test_missing_truth_or_tables_are_named(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="no truth"):
         write_accuracy(tmp_path)
-    write_truth(_truth(Packing.FCC), tmp_path / "truth.csv")
+    write_particles(_truth(Packing.FCC), tmp_path / "truth.csv")
     with pytest.raises(ValueError, match="no particles_"):
         write_accuracy(tmp_path)

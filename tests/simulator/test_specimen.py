@@ -1,4 +1,4 @@
-"""Assemblies: as many particles, as dense and as flat as the real ones."""
+"""Assemblies: particle number, density and flat side as in the real ones."""
 
 from __future__ import annotations
 
@@ -18,27 +18,27 @@ PROFILES = Path(__file__).parents[2] / "config" / "simulator"
 
 
 @dataclass(frozen=True)
-class Dense:
-    """What a packing of the paper's size must hold."""
+class Density:
+    """Expected ranges for a packing of the paper's size."""
 
     packing: Packing
     count: tuple[int, int]
     fill: tuple[float, float]
-    """Gold in the round envelope."""
+    """Volume fraction of gold in the spherical envelope."""
     neighbour: tuple[float, float]
-    """Mean nearest distance over the diameter."""
+    """Mean nearest-neighbour distance, divided by the particle diameter."""
 
 
 PACKINGS = (
-    Dense(Packing.FCC, (7000, 7250), (0.39, 0.40), (1.15, 1.25)),
-    Dense(Packing.MULTI_GRAIN, (6400, 7100), (0.35, 0.40), (1.15, 1.25)),
-    # random packing is looser than a crystal of the same contacts by a fifth
-    Dense(Packing.DISORDERED, (5300, 5900), (0.29, 0.33), (1.15, 1.25)),
+    Density(Packing.FCC, (7000, 7250), (0.39, 0.40), (1.15, 1.25)),
+    Density(Packing.MULTI_GRAIN, (6400, 7100), (0.35, 0.40), (1.15, 1.25)),
+    # a random packing is about 20 % less dense than a crystal with the same contact distance
+    Density(Packing.DISORDERED, (5300, 5900), (0.29, 0.33), (1.15, 1.25)),
 )
 
 
 @pytest.mark.parametrize("case", PACKINGS, ids=lambda case: case.packing.value)
-def test_packing_is_dense_and_does_not_overlap(case: Dense) -> None:
+def test_packing_is_dense_without_overlaps(case: Density) -> None:
     settings = SpecimenSettings(packing=case.packing)
     made = make_assembly(settings, seed=1)
     nearest = cKDTree(made.centres_nm).query(made.centres_nm, 2)[0][:, 1]
@@ -51,7 +51,7 @@ def test_packing_is_dense_and_does_not_overlap(case: Dense) -> None:
 
 
 @pytest.mark.parametrize("packing", Packing, ids=lambda packing: packing.value)
-def test_grid_side_is_flat_and_faces_the_source(packing: Packing) -> None:
+def test_flat_side_faces_the_source(packing: Packing) -> None:
     made = make_assembly(SpecimenSettings(packing=packing, assembly_diameter_nm=100.0), seed=1)
     height = made.centres_nm[:, 2]
     assert height.max() == pytest.approx(40.0, abs=1.5)
@@ -60,49 +60,56 @@ def test_grid_side_is_flat_and_faces_the_source(packing: Packing) -> None:
 
 
 @pytest.mark.parametrize("packing", Packing, ids=lambda packing: packing.value)
-def test_same_seed_same_assembly_another_seed_another(packing: Packing) -> None:
+def test_seed_determines_the_assembly(packing: Packing) -> None:
     settings = SpecimenSettings(packing=packing, assembly_diameter_nm=60.0)
     first, again, other = (make_assembly(settings, seed) for seed in (1, 1, 2))
     np.testing.assert_array_equal(first.centres_nm, again.centres_nm)
     assert not np.array_equal(first.centres_nm[:10], other.centres_nm[:10])
 
 
-def test_crystal_differs_from_disorder_in_its_pair_distances() -> None:
-    def second_shell(packing: Packing) -> float:
-        """Share of pairs near sqrt(2) spacings among those up to 1.5: none but in a crystal."""
+def test_only_the_disordered_packing_has_pairs_below_the_second_shell() -> None:
+    def fraction_between_shells(packing: Packing) -> float:
+        """Return the fraction of pairs at 1.18 to 1.3 spacings, among pairs up to 1.5 spacings."""
         made = make_assembly(SpecimenSettings(packing=packing, assembly_diameter_nm=80.0), seed=1)
         spacing = 1.22 * 6.3
         pairs = cKDTree(made.centres_nm).query_pairs(1.5 * spacing, output_type="ndarray")
         apart = np.linalg.norm(np.diff(made.centres_nm[pairs], axis=1), axis=2) / spacing
         return float(np.mean((apart > 1.18) & (apart < 1.3)))
 
-    assert second_shell(Packing.FCC) < 0.02 < 0.08 < second_shell(Packing.DISORDERED)
+    crystal, disordered = (
+        fraction_between_shells(packing) for packing in (Packing.FCC, Packing.DISORDERED)
+    )
+    assert crystal < 0.02 < 0.08 < disordered
 
 
 @pytest.mark.parametrize(
-    ("profile", "least_nm", "least"), [("demo", 120, 2000), ("paper", 165, 7000)]
+    ("profile", "min_diameter_nm", "min_particles"), [("demo", 120, 2000), ("paper", 165, 7000)]
 )
-def test_profiles_hold_what_they_promise(profile: str, least_nm: float, least: int) -> None:
+def test_profiles_have_the_promised_size(
+    profile: str, min_diameter_nm: float, min_particles: int
+) -> None:
     content = tomllib.loads((PROFILES / f"{profile}.toml").read_text(encoding="utf-8"))
     settings = SimulatorSettings.model_validate(content)
-    assert settings.specimen.assembly_diameter_nm >= least_nm
-    assert len(make_assembly(settings.specimen, settings.seed)) >= least
+    assert settings.specimen.assembly_diameter_nm >= min_diameter_nm
+    assert len(make_assembly(settings.specimen, settings.seed)) >= min_particles
 
 
-def test_demo_has_the_physics_of_paper() -> None:
+def test_demo_and_paper_differ_in_size_and_packing_only() -> None:
     demo, paper = (
         SimulatorSettings.model_validate(
             tomllib.loads((PROFILES / name).read_text(encoding="utf-8"))
         )
         for name in ("demo.toml", "paper.toml")
     )
-    own = {"assembly_diameter_nm", "packing"}
-    assert demo.specimen.model_dump(exclude=own) == paper.specimen.model_dump(exclude=own)
+    differing = {"assembly_diameter_nm", "packing"}
+    assert demo.specimen.model_dump(exclude=differing) == paper.specimen.model_dump(
+        exclude=differing
+    )
     assert demo.model_copy(update={"specimen": paper.specimen}) == paper
 
 
 @pytest.mark.parametrize(
-    ("wrong", "said"),
+    ("wrong", "named"),
     [
         ({"sed": 1}, "sed"),
         ({"specimen": {"packing": "bcc"}}, "packing"),
@@ -110,8 +117,8 @@ def test_demo_has_the_physics_of_paper() -> None:
         ({"optics": {"voltage_kV": 200.0}}, "tabulated for 300 kV"),
         ({"stage": {"jitter_nm": float("nan")}}, "jitter_nm"),
     ],
-    ids=["unknown key", "unknown packing", "out of range", "no table for it", "not a number"],
+    ids=["unknown key", "unknown packing", "out of range", "no scattering table", "not a number"],
 )
-def test_wrong_settings_are_refused_by_name(wrong: dict[str, object], said: str) -> None:
-    with pytest.raises(ValidationError, match=said):
+def test_wrong_settings_are_refused_and_named(wrong: dict[str, object], named: str) -> None:
+    with pytest.raises(ValidationError, match=named):
         SimulatorSettings.model_validate(wrong)
