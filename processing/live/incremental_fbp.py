@@ -9,7 +9,7 @@ import numpy as np
 from scipy import sparse
 
 from processing.parallel import slabs, worker_threads
-from processing.reconstruct.fbp import angular_weights, filtered
+from processing.reconstruct.fbp import angular_weights, ramp_filtered
 from processing.reconstruct.projector import Projector
 from processing.series import Float32
 
@@ -53,7 +53,7 @@ class IncrementalVolume:
 
     def put(self, tilt: int, image: Float32, angle_deg: float) -> None:
         """Add an aligned image [y, x], in the place of the one this tilt had before."""
-        rays = np.ascontiguousarray(filtered(image).T)
+        rays = np.ascontiguousarray(ramp_filtered(image).T)
         before = self._shares.get(tilt)
         if before is not None and before.angle_deg == angle_deg:
             self._smear(angle_deg, before.arc_rad * (rays - before.rays))
@@ -90,7 +90,7 @@ class IncrementalVolume:
                 self._shares[tilt] = _Share(share.angle_deg, share.rays, float(arc))
 
     def _smear(self, angle_deg: float, rays: Float32) -> None:
-        smear = Projector(np.deg2rad([angle_deg]), self._columns).transposed
+        smear = Projector(np.deg2rad([angle_deg]), self._columns).adjoint_matrix
         weighted = rays.astype(np.float32, copy=False)
 
         def add(piece: slice) -> None:

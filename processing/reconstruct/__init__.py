@@ -1,1 +1,1 @@
-"""Projector, SIRT, filtered backprojection, sparse sphere reconstruction."""
+"""Projector, SIRT, filtered back-projection and sparse sphere reconstruction."""

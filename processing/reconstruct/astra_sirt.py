@@ -1,4 +1,4 @@
-"""ASTRA's own SIRT, slice by slice: on a GPU where there is one, and the peer ours is held to."""
+"""SIRT by ASTRA, slice by slice: used on a GPU, and as the reference for our own SIRT."""
 
 from __future__ import annotations
 
@@ -15,11 +15,15 @@ from processing.scratch import Allocate, in_memory
 from processing.series import Float32
 
 Device = Literal["cpu", "cuda"]
-_WORDS: dict[Device, tuple[str, str]] = {"cpu": ("SIRT", "linear"), "cuda": ("SIRT_CUDA", "cuda")}
+_ASTRA_NAMES: dict[Device, tuple[str, str]] = {
+    "cpu": ("SIRT", "linear"),
+    "cuda": ("SIRT_CUDA", "cuda"),
+}
+"""Algorithm and projector of ASTRA for each device."""
 
 
 def gpu_available() -> bool:
-    """Tell whether ASTRA finds a GPU it can use."""
+    """Return true if ASTRA can use a GPU."""
     return bool(astra.use_cuda())
 
 
@@ -32,10 +36,9 @@ def astra_sirt(
     allocate: Allocate = in_memory,
     progress: Progress = silent,
 ) -> Float32:
-    """Reconstruct a volume [z, y, x] from aligned images [tilt, y, u], never negative.
+    """Reconstruct a volume [z, y, x] >= 0 from aligned images [tilt, y, u].
 
-    The geometry is the one `Projector` makes its matrix for, whatever the device: every slice
-    has the same, so that 2D is all it takes.
+    The geometry is that of `Projector` on every device. All slices have the same 2D geometry.
     """
     slices = images.shape[1]
     volume = allocate((projector.depth, slices, projector.columns), np.float32)
@@ -44,7 +47,7 @@ def astra_sirt(
         volume[:, row] = _slice(projector, images[:, row], iterations, device)
         progress("SIRT", (row + 1) / slices)
 
-    threads = worker_threads() if device == "cpu" else 1  # one GPU takes one slice after another
+    threads = worker_threads() if device == "cpu" else 1  # a GPU processes one slice at a time
     with ThreadPoolExecutor(threads) as pool:
         for _ in pool.map(reconstruct, range(slices)):
             pass
@@ -52,9 +55,9 @@ def astra_sirt(
 
 
 def _slice(projector: Projector, sinogram: Float32, iterations: int, device: Device) -> Float32:
-    algorithm_name, projector_name = _WORDS[device]
+    algorithm_name, projector_name = _ASTRA_NAMES[device]
     volume = astra.create_vol_geom(projector.depth, projector.columns)
-    # ASTRA's rows run against our z
+    # the rows of ASTRA run opposite to our z
     rays = astra.create_proj_geom("parallel", 1.0, projector.columns, -projector.angles_rad)
     on_device = astra.create_projector(projector_name, rays, volume)
     measured = astra.data2d.create("-sino", rays, np.ascontiguousarray(sinogram, np.float32))

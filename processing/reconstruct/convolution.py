@@ -1,7 +1,7 @@
-"""Convolution of a volume with a sphere, in slabs: any volume, as much memory as its planes need.
+"""Convolution of a volume with a sphere, slab by slab, so that memory does not limit the volume.
 
-A 3D Fourier transform is one over each plane and one along the columns through all planes. Either
-needs a slab of the spectrum only, so that the spectrum may lie on disk.
+A 3D Fourier transform consists of a 2D transform of each plane and a 1D transform along z. Each
+needs only a slab of the spectrum at a time, so the spectrum may be on disk.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from processing.scratch import Allocate
 from processing.series import Float32
 
 SLAB = 8
-"""Planes that are worked on together: with their spectrum they fit the cache."""
+"""Planes in a slab: they and their spectrum fit the cache."""
 
 
 def ball_form_factor(q_per_px: NDArray[np.floating], diameter_px: float) -> Float32:
-    """Fourier transform of a ball of density 1, px^3, at q (radians a pixel).
+    """Return the Fourier transform of a ball of density 1, px^3, at q in radians per pixel.
 
-    V 3 (sin qR - qR cos qR) / (qR)^3; the same values are those of its projection.
+    V 3 (sin qR - qR cos qR) / (qR)^3, also the Fourier transform of the projected ball.
     """
     qr = np.maximum(np.asarray(q_per_px, np.float64) * diameter_px / 2, 1e-2)
     shape = 3 * (np.sin(qr) - qr * np.cos(qr)) / qr**3
@@ -29,26 +29,26 @@ def ball_form_factor(q_per_px: NDArray[np.floating], diameter_px: float) -> Floa
 
 
 def ball_volume(diameter_px: float) -> float:
-    """Volume of a ball, px^3."""
+    """Return the volume of a ball, px^3."""
     return np.pi / 6 * diameter_px**3
 
 
 def padded_shape(shape: tuple[int, ...], diameter_px: float) -> tuple[int, ...]:
-    """A quick size for a transform that leaves room for a sphere at an edge: nothing wraps."""
+    """Return a fast transform size with a margin for a sphere at the edge, so nothing wraps."""
     return tuple(fft.next_fast_len(n + int(np.ceil(diameter_px)) + 1, real=True) for n in shape)
 
 
 class SphereConvolution:
-    """Convolves a volume [z, y, x] with a ball of mass 1.
+    """Convolution of a volume [z, y, x] with a ball of mass 1: `write`, `convolve`, `read`.
 
     Parameters
     ----------
     shape
-        Of the volume.
+        Shape of the volume.
     diameter_px
-        Of the ball.
+        Diameter of the ball.
     allocate
-        Where the spectrum goes.
+        Function that creates the array for the spectrum.
     """
 
     def __init__(self, shape: tuple[int, ...], diameter_px: float, allocate: Allocate) -> None:
@@ -61,7 +61,7 @@ class SphereConvolution:
         over_blocks(self._fill_factor, rows, SLAB)
 
     def write(self, volume: Float32) -> None:
-        """Take a volume in."""
+        """Transform a volume: the input of `convolve`."""
 
         def transform(part: slice) -> None:
             self._spectrum[part] = fft.rfft2(volume[part], self._padded[1:])
@@ -69,7 +69,7 @@ class SphereConvolution:
         over_blocks(transform, self.shape[0], SLAB)
 
     def convolve(self, times: int) -> None:
-        """Convolve what was taken in, so many times."""
+        """Convolve the volume with the ball `times` times in succession."""
 
         def along_z(part: slice) -> None:
             columns = fft.fft(self._spectrum[:, part], self._padded[0], axis=0)
@@ -81,7 +81,7 @@ class SphereConvolution:
         over_blocks(along_z, self._padded[1], SLAB)
 
     def read(self, part: slice) -> Float32:
-        """Planes `part` of what the spectrum stands for, [z, y, x]."""
+        """Return planes `part` of the result, [z, y, x]."""
         planes: Float32 = fft.irfft2(self._spectrum[part], self._padded[1:])
         return planes[:, : self.shape[1], : self.shape[2]]
 

@@ -1,4 +1,4 @@
-"""Weighted filtered backprojection for any set of angles: quick looks and live volumes."""
+"""Weighted filtered back-projection for any set of angles, for fast and for live volumes."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from processing.series import Float32, Float64, TiltSeries
 
 
 def angular_weights(angles_rad: Float64) -> Float64:
-    """Arc that each tilt stands for, radians: half the way to its neighbours on either side.
+    """Return the arc of each tilt in radians, which ends halfway to each neighbour.
 
-    Repeated angles share their arc; the outermost tilts get the step of their one neighbour, so
-    that the missing wedge stays empty.
+    Repeated angles share one arc. The outermost tilts get the full step to their only neighbour,
+    so the missing wedge stays empty.
     """
     distinct, place, repeats = np.unique(
         np.round(angles_rad, 6), return_inverse=True, return_counts=True
@@ -26,8 +26,8 @@ def angular_weights(angles_rad: Float64) -> Float64:
     return np.asarray((arcs / repeats)[place], np.float64)
 
 
-def filtered(images: Float32) -> Float32:
-    """Images [..., u] filtered by a ramp under a Hann window: 0 at zero and at Nyquist."""
+def ramp_filtered(images: Float32) -> Float32:
+    """Filter images [..., u] along u by a ramp times a Hann window: 0 at zero and at Nyquist."""
     columns = images.shape[-1]
     length = fft.next_fast_len(2 * columns, real=True)
     frequency = np.fft.rfftfreq(length)
@@ -38,8 +38,8 @@ def filtered(images: Float32) -> Float32:
 
 
 def fbp_series(series: TiltSeries, depth: int | None = None) -> Float32:
-    """Volume [z, y, x] of an aligned series."""
+    """Reconstruct a volume [z, y, x] from an aligned series."""
     used = series.usable()
     weights = angular_weights(used.angles_rad).astype(np.float32)
     projector = Projector(used.angles_rad, used.images.shape[2], depth)
-    return projector.backward(filtered(used.images) * weights[:, None, None])
+    return projector.backward(ramp_filtered(used.images) * weights[:, None, None])

@@ -1,8 +1,8 @@
-"""The parallel-beam system matrix of one slice, applied to blocks of slices at once.
+"""Parallel-beam projector and back-projector, applied to blocks of slices.
 
-Every slice across the tilt axis has the same system matrix. scipy's sparse product applies it to
-a block of slices, which reads each entry once for all of them and releases the interpreter lock,
-so that threads over blocks add up.
+All slices across the tilt axis have the same system matrix. The sparse product of scipy applies it
+to a block of slices at once: it reads each entry once for all of them, and releases the interpreter
+lock, so that several threads run in parallel.
 """
 
 from __future__ import annotations
@@ -22,22 +22,22 @@ from processing.reconstruct.system_matrix import backprojection_matrix, tilt_ent
 from processing.series import Float32
 
 TILE = 32
-"""Edge of the pieces a slice is worked in, pixels: one and its rays fit the cache."""
+"""Side of a tile (px): a tile and its rays fit the cache."""
 
 
 class Tile(NamedTuple):
-    """A piece of a slice and its part of the system matrix.
+    """Square part of a slice, with its part of the system matrix.
 
     Attributes
     ----------
     rows, columns
-        Where it lies: z and x.
+        Range in z and in x.
     rays
-        Which of tilt * u meet it.
+        Indices, in tilt * u, of the rays that cross the tile.
     forward
-        [ray, voxel], by rows.
+        Projection matrix [ray, voxel], stored by rows.
     backward
-        Its transpose, by rows as well: a product with CSR runs along its output.
+        Its transpose, also stored by rows: a CSR product is fast along the rows of its output.
     """
 
     rows: slice
@@ -46,32 +46,32 @@ class Tile(NamedTuple):
     forward: sparse.csr_matrix
     backward: sparse.csr_matrix
 
-    def block(self, volume: Float32, part: slice) -> Float32:
-        """Slices `part` of the piece of a volume [z, y, x] as a block [z * x, slice]."""
+    def read_block(self, volume: Float32, part: slice) -> Float32:
+        """Return slices `part` of this tile of a volume [z, y, x] as a block [z * x, slice]."""
         return _to_block(volume[self.rows, :, self.columns], part)
 
-    def put(self, volume: Float32, part: slice, block: Float32) -> None:
-        """Write a block [z * x, slice] to where it belongs in slices `part` of a volume."""
+    def write_block(self, volume: Float32, part: slice, block: Float32) -> None:
+        """Write a block [z * x, slice] into slices `part` of this tile of a volume."""
         piece = volume[self.rows, part, self.columns]
         piece[:] = block.reshape(piece.shape[0], piece.shape[2], -1).swapaxes(1, 2)
 
 
 class Projector:
-    """Line integrals of slices [z, x] along the beam, u = x cos t + z sin t.
+    """Line integrals through slices [z, x] along the beam, with u = x cos t + z sin t.
 
     Parameters
     ----------
     angles_rad
-        [tilt].
+        Tilt angles, [tilt].
     columns
-        Width of an image and of a slice, pixels.
+        Width of an image and of a slice (px).
     depth
-        Height of a slice along z, pixels; the width if not given.
+        Height of a slice along z (px); by default the width.
 
     Notes
     -----
-    A block holds its slices last: volume blocks [z * x, slice], one a tile; image blocks
-    [tilt * u, slice].
+    Slices are the last axis of a block: a volume block is [z * x, slice] for each tile, an image
+    block is [tilt * u, slice].
     """
 
     def __init__(self, angles_rad: ArrayLike, columns: int, depth: int | None = None) -> None:
@@ -80,26 +80,26 @@ class Projector:
         self.depth = depth or columns
 
     @cached_property
-    def transposed(self) -> sparse.csr_matrix:
+    def adjoint_matrix(self) -> sparse.csr_matrix:
         """Adjoint of the system matrix, [z * x, tilt * u]."""
         return self._backprojection()
 
     @cached_property
     def matrix(self) -> sparse.csr_matrix:
         """System matrix, [tilt * u, z * x]."""
-        return self.transposed.T.tocsr()
+        return self.adjoint_matrix.T.tocsr()
 
     @cached_property
     def tiles(self) -> list[Tile]:
-        """The system matrix in pieces: what is next to each other is in the cache together."""
-        transposed = self._backprojection()
+        """System matrix in tiles, so that neighbouring voxels are in the cache together."""
+        adjoint = self._backprojection()
         pieces = product(slabs(self.depth, TILE), slabs(self.columns, TILE))
         with ThreadPoolExecutor(worker_threads()) as pool:
-            return list(pool.map(lambda piece: _tile(transposed, self.columns, *piece), pieces))
+            return list(pool.map(lambda piece: _tile(adjoint, self.columns, *piece), pieces))
 
     @cached_property
     def row_weights(self) -> Float32:
-        """1 / (sum of each row), [tilt * u]; 0 for rays that miss the slice."""
+        """Inverse sum of each matrix row, [tilt * u]; 0 for rays that miss the slice."""
         sums = np.zeros(len(self.angles_rad) * self.columns)
         for tile in self.tiles:
             sums[tile.rays] += tile.forward.sum(axis=1).A1
@@ -107,7 +107,7 @@ class Projector:
 
     @cached_property
     def column_weights(self) -> Float32:
-        """1 / (sum of each column), [z, x]."""
+        """Inverse sum of each matrix column, [z, x]."""
         sums = np.zeros((self.depth, self.columns))
         for tile in self.tiles:
             piece = sums[tile.rows, tile.columns]
@@ -117,41 +117,41 @@ class Projector:
     def forward(self, volume: Float32) -> Float32:
         """Project a volume [z, y, x] to images [tilt, y, u]."""
         images = np.empty((len(self.angles_rad), volume.shape[1], self.columns), np.float32)
-        tiles = self.tiles  # made here once, before the threads
+        tiles = self.tiles  # build them once, before the threads start
 
         def project(part: slice) -> None:
-            seen = self.projected([tile.block(volume, part) for tile in tiles])
-            images[:, part] = seen.reshape(len(images), self.columns, -1).swapaxes(1, 2)
+            rays = self.forward_block([tile.read_block(volume, part) for tile in tiles])
+            images[:, part] = rays.reshape(len(images), self.columns, -1).swapaxes(1, 2)
 
         over_blocks(project, volume.shape[1])
         return images
 
     def backward(self, images: Float32) -> Float32:
-        """Smear images [tilt, y, u] back into a volume [z, y, x]; the adjoint of `forward`."""
+        """Back-project images [tilt, y, u] into a volume [z, y, x]: the adjoint of `forward`."""
         volume = np.empty((self.depth, images.shape[1], self.columns), np.float32)
-        tiles = self.tiles  # made here once, before the threads
+        tiles = self.tiles  # build them once, before the threads start
 
-        def smear(part: slice) -> None:
+        def back_project(part: slice) -> None:
             rays = self.image_block(images, part)
             for tile in tiles:
-                tile.put(volume, part, tile.backward @ rays[tile.rays])
+                tile.write_block(volume, part, tile.backward @ rays[tile.rays])
 
-        over_blocks(smear, images.shape[1])
+        over_blocks(back_project, images.shape[1])
         return volume
 
-    def projected(self, blocks: Sequence[Float32]) -> Float32:
-        """Project one block [z * x, slice] a tile to a block of images [tilt * u, slice]."""
+    def forward_block(self, blocks: Sequence[Float32]) -> Float32:
+        """Project blocks [z * x, slice], one for each tile, to an image block [tilt * u, slice]."""
         rays = np.zeros((len(self.angles_rad) * self.columns, blocks[0].shape[1]), np.float32)
         for tile, block in zip(self.tiles, blocks, strict=True):
             rays[tile.rays] += tile.forward @ block
         return rays
 
     def image_block(self, images: Float32, part: slice) -> Float32:
-        """Rows `part` of images [tilt, y, u] as a block [tilt * u, slice]."""
+        """Return rows `part` of images [tilt, y, u] as an image block [tilt * u, slice]."""
         return _to_block(images, part)
 
     def _backprojection(self) -> sparse.csr_matrix:
-        """Make the adjoint: not before it is asked for, which a GPU never does."""
+        """Build the adjoint matrix. Called on first use only: a GPU needs no matrix."""
         with ThreadPoolExecutor(worker_threads()) as pool:
             tilts = pool.map(
                 lambda angle: tilt_entries(angle, self.columns, self.depth), self.angles_rad
@@ -159,10 +159,10 @@ class Projector:
             return backprojection_matrix(list(tilts), self.columns, self.depth)
 
 
-def _tile(transposed: sparse.csr_matrix, columns: int, z: slice, x: slice) -> Tile:
+def _tile(adjoint: sparse.csr_matrix, columns: int, z: slice, x: slice) -> Tile:
     voxels = np.arange(z.start, z.stop)[:, None] * columns + np.arange(x.start, x.stop)
-    part = transposed[voxels.ravel()]
-    met = np.zeros(transposed.shape[1], bool)
+    part = adjoint[voxels.ravel()]
+    met = np.zeros(adjoint.shape[1], bool)
     met[part.indices] = True
     rays = np.flatnonzero(met)
     place = (np.cumsum(met, dtype=np.int32) - 1)[part.indices]
@@ -177,6 +177,6 @@ def _to_block(stack: Float32, part: slice) -> Float32:
 
 
 def _inverse(sums: NDArray[np.floating]) -> Float32:
-    # a ray that only grazes a corner would be amplified without a bound
+    # without the floor, a ray that only touches a corner would be amplified without limit
     floor = 1e-3 * sums.max()
     return np.where(sums > floor, 1 / np.maximum(sums, floor), 0).astype(np.float32)

@@ -28,29 +28,29 @@ def sirt(
 ) -> Float32:
     """Reconstruct a volume [z, y, x] from aligned images [tilt, y, u].
 
-    x <- x + C W^T R (p - W x), R and C the inverse row and column sums (Gilbert 1972; as in
-    ASTRA). Slices are independent, so that each slab runs through all iterations on its own:
-    memory beyond input and output is that of one slab a thread.
+    x <- x + C W^T R (p - W x), with R and C the inverse row and column sums (Gilbert 1972; as in
+    ASTRA). Slices are independent, so each block of slices runs through all iterations alone:
+    beyond input and output, memory holds one block for each thread.
 
     Parameters
     ----------
     start
-        Volume to go on from.
+        Volume to start from; zeros by default.
     nonnegative
-        Cut negative values after every iteration.
+        Set negative values to zero after every iteration.
     momentum
-        Nesterov's extrapolation: the misfit of n^2 / 4 plain iterations in about n.
+        Use Nesterov's extrapolation: n iterations then reach the misfit of n^2 / 4 plain ones.
     allocate
-        Where the volume goes.
+        Function that creates the array for the volume.
     """
     shape = (projector.depth, images.shape[1], projector.columns)
     volume = allocate(shape, np.float32)
     parts = blocks(images.shape[1])
     gains = momentum_gains(iterations) if momentum else [np.float32(0)] * iterations
     rows = projector.row_weights[:, None]
-    tiles = projector.tiles  # made here once, before the threads
-    by_voxel = projector.column_weights
-    columns = [by_voxel[tile.rows, tile.columns].reshape(-1, 1) for tile in tiles]
+    tiles = projector.tiles  # build them once, before the threads start
+    column_weights = projector.column_weights
+    columns = [column_weights[tile.rows, tile.columns].reshape(-1, 1) for tile in tiles]
     done, lock = 0, Lock()
 
     def count_iteration() -> None:
@@ -65,15 +65,15 @@ def sirt(
             estimate = [
                 np.zeros((weights.size, len(measured[0])), np.float32) for weights in columns
             ]
-            seen = np.zeros_like(measured)
+            projected = np.zeros_like(measured)
         else:
-            estimate = [tile.block(start, part) for tile in tiles]
-            seen = projector.projected(estimate)
+            estimate = [tile.read_block(start, part) for tile in tiles]
+            projected = projector.forward_block(estimate)
         ahead = list(estimate)
         for gain in gains:
-            residual = rows * (measured - seen)
-            seen.fill(0)
-            # every piece is projected again while it lies in the cache
+            residual = rows * (measured - projected)
+            projected.fill(0)
+            # project each tile again while it is in the cache
             for n, tile in enumerate(tiles):
                 step = tile.backward @ residual[tile.rays]
                 step *= columns[n]
@@ -82,10 +82,10 @@ def sirt(
                     np.maximum(step, 0, out=step)
                 ahead[n] = step + gain * (step - estimate[n]) if gain else step
                 estimate[n] = step
-                seen[tile.rays] += tile.forward @ ahead[n]
+                projected[tile.rays] += tile.forward @ ahead[n]
             count_iteration()
         for tile, block in zip(tiles, estimate, strict=True):
-            tile.put(volume, part, block)
+            tile.write_block(volume, part, block)
 
     with ThreadPoolExecutor(worker_threads()) as pool:
         for _ in pool.map(reconstruct, parts):
@@ -94,7 +94,7 @@ def sirt(
 
 
 def momentum_gains(iterations: int) -> list[np.float32]:
-    """Nesterov's factors: how far to go on along each step."""
+    """Return Nesterov's extrapolation factor for each iteration."""
     pace, gains = 1.0, []
     for _ in range(iterations):
         next_pace = (1 + np.sqrt(1 + 4 * pace * pace)) / 2
@@ -112,10 +112,10 @@ def sirt_series(
     allocate: Allocate = in_memory,
     progress: Progress = silent,
 ) -> Float32:
-    """SIRT of an aligned series, excluded images and non-finite pixels left out.
+    """Reconstruct a volume [z, y, x] >= 0 from an aligned series.
 
-    On a GPU, where there is one, by ASTRA: plain iterations there, n^2 / 4 of them in the place
-    of n with momentum.
+    Excluded images are left out, non-finite pixels replaced. If there is a GPU, ASTRA runs on it
+    with plain iterations: n^2 / 4 of them in place of n iterations with momentum.
     """
     used = series.usable()
     projector = Projector(used.angles_rad, used.images.shape[2], depth)

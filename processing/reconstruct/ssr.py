@@ -1,9 +1,10 @@
-"""Sparse sphere reconstruction: the specimen as equal spheres on sparse centres.
+"""Sparse sphere reconstruction (SSR): equal spheres at sparse centres.
 
-V = S * x with x >= 0 sparse and S the sphere (Zanaga et al., Nanoscale 2016, 8, 292). Its solver
-was not published; here min 1/2 |S*x - V|^2 + lambda sum(x) by FISTA (Beck and Teboulle 2009).
-Convolution with a sphere commutes with projection, W (S * x) = s * (W x), s the projected sphere,
-the same at every tilt: the form factor of a ball serves both.
+The volume is V = S * x, with sparse centres x >= 0 and the sphere S (Zanaga et al., Nanoscale 2016,
+8, 292). The authors did not publish their solver; here FISTA (Beck and Teboulle 2009) minimises
+1/2 |S*x - V|^2 + lambda sum(x). Convolution with a sphere commutes with projection:
+W (S * x) = s * (W x). The projected sphere s is the same at every tilt, and S and s share the form
+factor of a ball.
 """
 
 from __future__ import annotations
@@ -37,19 +38,19 @@ def ssr_volume(
     allocate: Allocate = in_memory,
     progress: Progress = silent,
 ) -> Float32:
-    """Sphere centres x [z, y, x] of a reconstructed volume; 1 is one sphere of density 1.
+    """Find sphere centres x [z, y, x] in a reconstructed volume; 1 is a sphere of density 1.
 
-    Worked in slabs: beyond the arrays that it allocates, 4.7 volumes in all, its own result
-    included, memory is that of some planes a thread.
+    The work is done in slabs. `allocate` creates 4.7 volumes in all, including the result; beyond
+    them each thread needs memory for a few planes.
 
     Parameters
     ----------
     volume
-        [z, y, x], density as reconstructed.
+        Reconstructed density, [z, y, x].
     sparsity
-        lambda, as a fraction of the largest value that S^T V takes.
+        Lambda, as a fraction of the largest value of S^T V.
     allocate
-        Where arrays as large as the volume go.
+        Function that creates arrays the size of the volume.
     """
     depth = len(volume)
     spheres = SphereConvolution(volume.shape, diameter_px, allocate)
@@ -62,7 +63,7 @@ def ssr_volume(
     spheres.convolve(1)
     over_blocks(correlate, depth, SLAB)
     penalty = np.float32(sparsity * max(float(descent.max()), 0.0))
-    # the step 1 / |S^T S|, the square of the sphere's mass
+    # the step is 1 / |S^T S|, the inverse square of the mass of the sphere
     scale = np.float32(1 / ball_volume(diameter_px))
 
     def first_step(part: slice) -> None:
@@ -76,14 +77,14 @@ def ssr_volume(
         spheres.write(ahead)
         spheres.convolve(2)
 
-        def go_on(part: slice, gain: np.float32 = gain) -> None:
+        def take_step(part: slice, gain: np.float32 = gain) -> None:
             step = ahead[part] + descent[part]
             step -= spheres.read(part)
             np.maximum(step, 0, out=step)
             ahead[part] = step + gain * (step - centres[part])
             centres[part] = step
 
-        over_blocks(go_on, depth, SLAB)
+        over_blocks(take_step, depth, SLAB)
     progress("SSR", 1.0)
     return centres
 
@@ -98,10 +99,10 @@ def ssr_images(
     start: Float32 | None = None,
     progress: Progress = silent,
 ) -> Float32:
-    """Sphere centres x [z, y, x] straight from aligned images [tilt, y, u].
+    """Find sphere centres x [z, y, x] directly in aligned images [tilt, y, u].
 
-    Each gradient is a SIRT iteration's plus one pair of 2D FFTs a tilt; SIRT's row and column
-    weights precondition it.
+    A gradient costs a SIRT iteration and a pair of 2D FFTs for each tilt. The row and column
+    weights of SIRT are the preconditioner.
     """
     shape = padded_shape(images.shape[1:], diameter_px)
     q = 2 * np.pi * np.hypot(np.fft.fftfreq(shape[0])[:, None], np.fft.rfftfreq(shape[1]))
@@ -118,14 +119,14 @@ def ssr_images(
         )
         return full[:, : stack.shape[1], : stack.shape[2]]
 
-    def weighted_back(residual: Float32) -> Float32:
+    def back_projected(residual: Float32) -> Float32:
         return projector.backward(blurred(residual * rows)) * columns
 
     target = images / mass
-    penalty = np.float32(sparsity * max(float(weighted_back(target).max()), 0.0))
+    penalty = np.float32(sparsity * max(float(back_projected(target).max()), 0.0))
 
     def gradient(centres: Float32) -> Float32:
-        return weighted_back(blurred(projector.forward(centres)) - target) + penalty
+        return back_projected(blurred(projector.forward(centres)) - target) + penalty
 
     first = np.zeros((projector.depth, images.shape[1], projector.columns), np.float32)
     return _fista(gradient, first if start is None else start, iterations, progress)
@@ -140,7 +141,10 @@ def ssr_series(
     depth: int | None = None,
     progress: Progress = silent,
 ) -> Float32:
-    """`ssr_images` of an aligned series, excluded images and non-finite pixels left out."""
+    """Apply `ssr_images` to an aligned series.
+
+    Excluded images are left out, non-finite pixels replaced.
+    """
     used = series.usable()
     projector = Projector(used.angles_rad, used.images.shape[2], depth)
     return ssr_images(

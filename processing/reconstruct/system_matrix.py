@@ -1,7 +1,7 @@
-"""The system matrix of one slice: parallel rays by linear interpolation (Joseph 1982).
+"""System matrix of one slice for parallel rays, by linear interpolation (Joseph 1982).
 
-Entry by entry ASTRA's `linear` projector, from which reading it out takes as long as several
-iterations.
+The entries equal those of ASTRA's `linear` projector. Reading them out of ASTRA would take as long
+as several iterations.
 """
 
 from __future__ import annotations
@@ -16,27 +16,26 @@ from processing.series import Float32
 
 Int32 = NDArray[np.int32]
 
-
 Entries = tuple[Int32, Int32, Float32]
-"""Voxel z * x, ray u and weight of every voxel that a ray of one tilt meets."""
+"""Voxel index in z * x, ray index u, and weight, for each voxel that a ray of one tilt crosses."""
 
 
 def backprojection_matrix(tilts: Sequence[Entries], columns: int, depth: int) -> sparse.csr_matrix:
-    """Transposed system matrix [z * x, tilt * u] of a slice, from its tilts' entries."""
+    """Build the transposed system matrix [z * x, tilt * u] of a slice from all tilts."""
     voxel = np.concatenate([tilt[0] for tilt in tilts])
     ray = np.concatenate([tilt[1] + np.int32(n * columns) for n, tilt in enumerate(tilts)])
     weight = np.concatenate([tilt[2] for tilt in tilts])
     shape = (depth * columns, len(tilts) * columns)
     entries = sparse.coo_matrix((weight, (voxel, ray)), shape)
-    entries.has_canonical_format = True  # none occurs twice: nothing to sort and add up
+    entries.has_canonical_format = True  # no entry occurs twice, so skip sorting and adding
     return entries.tocsr()
 
 
 def tilt_entries(angle_rad: float, columns: int, depth: int) -> Entries:
-    """Entries of one tilt for a slice of `depth` rows and `columns`.
+    """Return the matrix entries of one tilt for a slice of `depth` rows and `columns`.
 
-    A ray is sampled once a row of the slice where it runs steeply, once a column where it does
-    not, and shared between the two voxels on either side.
+    A steep ray is sampled once in each row of the slice, any other once in each column. Each sample
+    is shared between the two nearest voxels.
     """
     turned = _in_single_precision(angle_rad)
     cos, sin = np.cos(turned), np.sin(turned)
@@ -47,7 +46,7 @@ def tilt_entries(angle_rad: float, columns: int, depth: int) -> Entries:
     u = np.arange(columns) - (columns - 1) / 2
     place = np.full((along, columns), -side / main, np.float32)
     place[0] = (u + (along - 1) / 2 * side) / main + (across - 1) / 2
-    # added up step by step in single precision, rounding and all, as ASTRA does
+    # accumulate in single precision, to have the same rounding as ASTRA
     np.cumsum(place, axis=0, out=place)
     first = np.floor(place).astype(np.int32)
     beyond = place - first.astype(np.float32)
@@ -65,7 +64,7 @@ def tilt_entries(angle_rad: float, columns: int, depth: int) -> Entries:
 
 
 def _in_single_precision(angle_rad: float) -> float:
-    """The angle as ASTRA keeps it: turning the other way, from 0 to 2 pi, in single precision."""
+    """Return the angle as ASTRA stores it: negated, from 0 to 2 pi, in single precision."""
     turned = np.float32(-angle_rad)
     if turned < 0:
         turned += np.float32(2 * np.pi)

@@ -81,10 +81,10 @@ class AstraProjector(Projector):
     def backward(self, images: Float32) -> Float32:
         volume = np.empty((self.depth, images.shape[1], self.columns), np.float32)
 
-        def smear(row: int) -> None:
+        def back_project(row: int) -> None:
             volume[:, row] = self._run("BP", "-vol", images[:, row])
 
-        _over(smear, images.shape[1])
+        _over(back_project, images.shape[1])
         return volume
 
     def _run(self, algorithm_name: str, to: str, source: Float32) -> Float32:

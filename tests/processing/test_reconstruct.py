@@ -1,4 +1,4 @@
-"""Projector, SIRT, filtered backprojection and sphere fit against independent formulas."""
+"""Projector, SIRT, filtered back-projection and SSR against independent formulas."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def series(centres: np.ndarray) -> TiltSeries:
 
 
 def peaks(values: np.ndarray, diameter: float) -> np.ndarray:
-    """Local maxima above a third of the strongest, (x, y, z) from the centre."""
+    """Local maxima above a third of the highest, as (x, y, z) from the centre."""
     smooth = ndimage.gaussian_filter(values, 1.0)
     top = ndimage.maximum_filter(smooth, size=int(diameter * 0.8))
     found = np.argwhere((smooth == top) & (smooth > smooth.max() / 3))
@@ -45,7 +45,7 @@ def recall(found: np.ndarray, centres: np.ndarray) -> float:
 @pytest.mark.parametrize(
     ("columns", "depth"), [(48, 48), (48, 31), (40, 60)], ids=["square", "thin", "deep"]
 )
-def test_a_point_shows_where_the_geometry_says(columns: int, depth: int) -> None:
+def test_a_point_is_projected_to_the_expected_column(columns: int, depth: int) -> None:
     x, z = 7.0, -5.0
     volume = np.zeros((depth, 3, columns), np.float32)
     grid_z, grid_x = np.indices((depth, columns))
@@ -54,9 +54,9 @@ def test_a_point_shows_where_the_geometry_says(columns: int, depth: int) -> None
     volume[:, 1] = np.exp(-((grid_x - x) ** 2 + (grid_z - z) ** 2) / 4)
     images = Projector(np.deg2rad(ANGLES), columns, depth).forward(volume)
     u = np.arange(columns) - (columns - 1) / 2
-    seen = images[:, 1] @ u / images[:, 1].sum(axis=1)
+    found = images[:, 1] @ u / images[:, 1].sum(axis=1)
     expected = x * np.cos(np.deg2rad(ANGLES)) + z * np.sin(np.deg2rad(ANGLES))
-    np.testing.assert_allclose(seen, expected, atol=0.02)
+    np.testing.assert_allclose(found, expected, atol=0.02)
     assert not images[:, [0, 2]].any()
 
 
@@ -70,7 +70,7 @@ def test_backward_is_the_adjoint_of_forward() -> None:
 
 
 DEVICES = [
-    # the GPU interpolates rays in its own way: as close as ASTRA is to itself
+    # the GPU interpolates rays differently: as close as ASTRA on the GPU is to ASTRA on the CPU
     pytest.param("cpu", 1e-4, id="ASTRA on the CPU"),
     pytest.param(
         "cuda",
@@ -82,14 +82,16 @@ DEVICES = [
 
 
 @pytest.mark.parametrize(("device", "apart"), DEVICES)
-def test_sirt_equals_astras_own(series: TiltSeries, device: Device, apart: float) -> None:
+def test_sirt_equals_the_sirt_of_astra(series: TiltSeries, device: Device, apart: float) -> None:
     projector = Projector(series.angles_rad, 56)
     ours = sirt(projector, series.images, 20)
     theirs = astra_sirt(projector, series.images, 20, device)
     assert np.abs(ours - theirs).max() < apart * np.abs(theirs).max()
 
 
-def test_momentum_reaches_a_lower_misfit_in_as_many_iterations(series: TiltSeries) -> None:
+def test_momentum_reaches_a_lower_misfit_in_the_same_number_of_iterations(
+    series: TiltSeries,
+) -> None:
     projector = Projector(series.angles_rad, 56)
     misfit = [
         np.linalg.norm(
@@ -100,7 +102,7 @@ def test_momentum_reaches_a_lower_misfit_in_as_many_iterations(series: TiltSerie
     assert misfit[1] < 0.6 * misfit[0]
 
 
-def test_sirt_goes_on_from_a_given_volume(series: TiltSeries) -> None:
+def test_sirt_continues_from_a_given_volume(series: TiltSeries) -> None:
     projector = Projector(series.angles_rad, 56)
     halfway = sirt(projector, series.images, 5)
     np.testing.assert_allclose(
@@ -135,20 +137,20 @@ def test_a_bad_image_does_not_harm_the_volume(series: TiltSeries, damage: str) -
     ],
     ids=["even", "repeated", "unordered and uneven", "one", "one twice"],
 )
-def test_arcs_add_up_whatever_the_angles(angles_deg: list[float], arcs_deg: list[float]) -> None:
+def test_arcs_of_the_tilts(angles_deg: list[float], arcs_deg: list[float]) -> None:
     arcs = np.rad2deg(angular_weights(np.deg2rad(np.array(angles_deg, float))))
     np.testing.assert_allclose(arcs, arcs_deg, atol=1e-3)
 
 
-def test_backprojection_shows_what_sirt_shows(series: TiltSeries) -> None:
+def test_back_projection_agrees_with_sirt(series: TiltSeries) -> None:
     quick, slow = fbp_series(series), sirt_series(series, 30)
     assert np.corrcoef(quick.ravel(), slow.ravel())[0, 1] > 0.8
     assert np.vdot(quick, slow) / np.vdot(slow, slow) == pytest.approx(1, abs=0.15)
 
 
-@pytest.mark.parametrize("way", ["images", "volume"])
-def test_sphere_fits_find_the_spheres(series: TiltSeries, centres: np.ndarray, way: str) -> None:
-    if way == "images":
+@pytest.mark.parametrize("source", ["images", "volume"])
+def test_ssr_finds_the_spheres(series: TiltSeries, centres: np.ndarray, source: str) -> None:
+    if source == "images":
         values = ssr_series(series, 7.0, iterations=100)
     else:
         values = ssr_volume(sirt_series(series, 30), 7.0)
@@ -157,7 +159,7 @@ def test_sphere_fits_find_the_spheres(series: TiltSeries, centres: np.ndarray, w
     assert recall(centres, found) > 0.97
 
 
-def test_a_sphere_weighs_one() -> None:
+def test_the_weights_of_a_sphere_add_up_to_one() -> None:
     alone = tilt_series(np.array([[3.0, -2.0, 1.0]]), ANGLES, 7.0, 32)
     for centres in (
         ssr_series(alone, 7.0, iterations=60, sparsity=0.0),
