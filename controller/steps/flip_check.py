@@ -129,7 +129,7 @@ def judge_flip(match: FlipMatch, exposure_ratio: float, flip: Flip) -> FlipCheck
     pose = match.better.pose
     shrinkage = 1 - match.flipped.pose.scale
     signal_ratio = match.mass_ratio / exposure_ratio
-    lead = match.flipped.score - match.same.score
+    lead = match.flipped.score - match.same_side.score
     turned = f"turned by {round(pose.in_plane_deg)} degrees in the plane"
     accepted = False
     if match.better.score < flip.least_score:
@@ -154,7 +154,7 @@ def judge_flip(match: FlipMatch, exposure_ratio: float, flip: Flip) -> FlipCheck
         accepted, found = True, f"flipped, {turned}"
     return FlipChecked(
         flipped_score=match.flipped.score,
-        same_side_score=match.same.score,
+        same_side_score=match.same_side.score,
         runner_up_score=match.runner_up.score,
         in_plane_deg=pose.in_plane_deg,
         seat_deg=pose.seat_deg,

@@ -19,7 +19,7 @@ from controller.session.entries import Focused, StepDone
 from controller.steps.base import StepData
 from controller.steps.context import Context
 from controller.steps.tracking import keep_in_view, low_dose_scan, shoot
-from processing.images.focus import Peak, peak, sharpness
+from processing.images.focus import Peak, fit_peak, sharpness
 
 PLACES = (-2, -1, 0, 1, 2)
 """Of one defocus series, in its steps."""
@@ -117,7 +117,7 @@ def _search(context: Context, step_id: str, purpose: str, steps: tuple[float, ..
         found = _climb(context, step_id, f"{purpose}-{number}", middle_nm, step * one_pixel_nm)
         if found is None:
             return None
-        middle_nm = found.at
+        middle_nm = found.position
     return found
 
 
@@ -133,8 +133,8 @@ def _climb(
             _sharpness_at(place_nm, context, step_id, f"{purpose}-{number}-{i}")
             for i, place_nm in enumerate(places_nm)
         ]
-        found = peak(places_nm, heights)
-        if found is not None and abs(found.at - middle_nm) <= CENTRED * step_nm:
+        found = fit_peak(places_nm, heights)
+        if found is not None and abs(found.position - middle_nm) <= CENTRED * step_nm:
             return found
         sharpest_nm = places_nm[heights.index(max(heights))]
         if sharpest_nm == middle_nm:

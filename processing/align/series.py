@@ -14,7 +14,7 @@ from processing.align.coarse import centres_of_mass, cut_off, neighbour_shifts
 from processing.align.matching import compare, match_projections, reduced, scaled
 from processing.errors import ProcessingError
 from processing.images.health import bad_images
-from processing.images.intensity import estimated_response, linearised, without_background
+from processing.images.intensity import estimate_response, linearise, without_background
 from processing.progress import Progress, silent, within
 from processing.series import Bools, Float64, TiltSeries
 
@@ -122,8 +122,8 @@ def levelled(series: TiltSeries) -> TiltSeries:
 def straightened(plain: TiltSeries) -> TiltSeries:
     """Saturation undone in images without background, by the response that they show."""
     used = plain.usable()
-    response = estimated_response(used, centres_of_mass(used.images)[:, 0])
-    return linearised(plain, response)
+    response = estimate_response(used, centres_of_mass(used.images)[:, 0])
+    return linearise(plain, response)
 
 
 def _best_start(small: TiltSeries, masses: Float64 | None, factor: float) -> Alignment:

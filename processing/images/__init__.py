@@ -1,1 +1,1 @@
-"""What steps and alignment both need of single images: shift, focus, health, flip matching."""
+"""Measurements on single images: shift, focus, quality, background, landmarks, flip."""

@@ -1,11 +1,12 @@
-"""Do images show the flipped object, or the same side up, or another one?
+"""Decide whether images show the flipped object, the same side up, or another object.
 
-Each hypothesis has a pose of three angles: the unknown one in the plane, at which the grid was put
-back, and the holder's seat, off by a degree or two about two axes. Under a pose, series A tells
-what B must show at any tilt (see :mod:`processing.images.views`); the best pose of each hypothesis
-is found and its views are compared with B's images at the particles' scale, where even round,
-ordered assemblies tell their sides apart. At 0 degrees alone an ordered one seen along a direction
-of symmetry would look the same from behind: hence images at +t and -t as well.
+Each hypothesis has a pose of three angles: the unknown in-plane angle at which the grid was put
+back, and the tilt of the grid in its seat, a degree or two about two axes. For a given pose, series
+A predicts B's image at any tilt (see :mod:`processing.images.views`). The best pose of each
+hypothesis is found, and its predicted images are correlated with B's images on the scale of the
+particles, where the two sides differ even for round, ordered assemblies. At 0 degrees alone, an
+ordered assembly seen along a symmetry axis would look the same from both sides. Images at +t and -t
+are therefore compared as well.
 """
 
 from __future__ import annotations
@@ -23,34 +24,35 @@ from scipy.spatial.transform import Rotation
 from processing.images.views import (
     FINEST_PER_NM,
     Complex64,
-    Outlined,
+    OutlinedObject,
     TiltedViews,
-    outlined,
+    outline_object,
     spectrum,
 )
 from processing.series import Float64
 
 FLIP = np.diag([1.0, -1.0, -1.0])
-"""Half a turn about x: the grid put back upside-down."""
+"""Rotation by 180 degrees about x: the grid put back upside down."""
 
 FINE_NM, COARSE_NM = 0.9, 3.6
-"""Standard deviations of the Gaussians that bound the band of the particles."""
-FAINTEST = 0.12
-"""Of the band's highest weight: frequencies with less are left out."""
+"""Band-pass sigmas that select the scale of the particles."""
+SMALLEST_WEIGHT = 0.12
+"""Smallest band-pass weight of a frequency in use, as a fraction of the largest weight."""
 SEAT_DEG, SEAT_STEP_DEG = 5.0, 1.5
-"""How far off the holder may seat the grid, and how finely that is searched."""
+"""Largest tilt of the grid in its seat, and step of the search."""
 RINGS_PER_NM = np.linspace(0.08, 0.2, 24)
 RING_DEG = 1.0
-"""Rings of the spectrum on which in-plane angles are looked for, and how finely."""
-ANGLES_A_SEAT, CANDIDATES, REFINED = 12, 24, 3
-"""In-plane angles taken from each seat, poses compared in full, and those refined."""
-APART_DEG = 10.0
-"""In the plane: a runner-up of the same hypothesis is at least so far from the best."""
-REACH_NM = 8.0
-"""How far the centres of mass of two views may be apart."""
+"""Rings of the spectrum (frequencies) that give the in-plane angle, and step of the search."""
+ANGLES_PER_SEAT, CANDIDATES, REFINED = 12, 24, 3
+"""In-plane angles kept for each seat tilt, poses compared in full, and poses refined."""
+DISTINCT_DEG = 10.0
+"""Smallest in-plane angle between the best pose and a runner-up of the same hypothesis."""
+LARGEST_OFFSET_NM = 8.0
+"""Largest distance between the centres of mass of two images."""
 LAGS = 64
-"""Shifts an axis at which two views are compared."""
+"""Number of shifts along each axis at which two images are correlated."""
 LARGEST_SCALING = 0.15
+"""Largest change in size between A and B."""
 
 
 class FlipPose(NamedTuple):
@@ -62,28 +64,32 @@ class FlipPose(NamedTuple):
     scale: float
 
     def matrix(self, base: Float64) -> Float64:
-        """[3, 3]: its first two rows say where a point of A shows in B at 0 degrees."""
+        """Return the rotation [3, 3] from A to B, where `base` is the flip or the identity.
+
+        Its first two rows give the position (x, y) in B's image at 0 degrees of a point of A.
+        """
         seat = Rotation.from_euler("xy", [self.seat_x_deg, self.seat_y_deg], degrees=True)
         turn = Rotation.from_euler("z", self.in_plane_deg, degrees=True)
         return np.asarray((turn * seat).as_matrix() @ base)
 
     @property
     def seat_deg(self) -> float:
-        """Tilt of the seat, without its direction."""
+        """Angle of the seat tilt, without its direction."""
         return float(np.hypot(self.seat_x_deg, self.seat_y_deg))
 
-    def like(self, other: FlipPose) -> bool:
-        """Tell whether refinement could lead from one to the other."""
+    def is_near(self, other: FlipPose) -> bool:
+        """Return whether refinement could lead from one pose to the other."""
         seats = np.hypot(self.seat_x_deg - other.seat_x_deg, self.seat_y_deg - other.seat_y_deg)
-        return self.turned_deg(other) < 2 * RING_DEG and bool(seats < 1.5 * SEAT_STEP_DEG)
+        in_plane_deg = self.in_plane_difference_deg(other)
+        return in_plane_deg < 2 * RING_DEG and bool(seats < 1.5 * SEAT_STEP_DEG)
 
-    def turned_deg(self, other: FlipPose) -> float:
-        """How far apart two poses are in the plane."""
+    def in_plane_difference_deg(self, other: FlipPose) -> float:
+        """Return the in-plane angle between two poses, 0..180."""
         return abs((self.in_plane_deg - other.in_plane_deg + 180) % 360 - 180)
 
 
-class Likeness(NamedTuple):
-    """A pose, and how well A's views under it fit B's images: normalised correlation, -1..1."""
+class ScoredPose(NamedTuple):
+    """A pose with the normalised correlation of A's predicted images and B's images, -1..1."""
 
     score: float
     pose: FlipPose
@@ -91,29 +97,30 @@ class Likeness(NamedTuple):
 
 @dataclass(frozen=True)
 class FlipMatch:
-    """How well images fit either hypothesis.
+    """Best poses and scores of both hypotheses.
 
     Attributes
     ----------
-    flipped, same
-        Best pose of either.
+    flipped, same_side
+        Best pose of each hypothesis.
     runner_up
-        Best pose beside the better hypothesis' own: of the other one, or at another angle.
+        Second-best pose: of the other hypothesis, or of the better one at another in-plane angle.
     offset_nm
-        (y, x) of B's object at the first tilt, from the image's centre.
+        (y, x) of B's object in the first image, from the image's centre.
     mass_ratio
-        Signal of the object at 0 degrees in B over that in A, dwell and current being equal.
+        Signal of the object at 0 degrees in B over that in A, for equal dwell time and current.
     """
 
-    flipped: Likeness
-    same: Likeness
-    runner_up: Likeness
+    flipped: ScoredPose
+    same_side: ScoredPose
+    runner_up: ScoredPose
     offset_nm: tuple[float, float]
     mass_ratio: float
 
     @property
-    def better(self) -> Likeness:
-        return max(self.flipped, self.same)
+    def better(self) -> ScoredPose:
+        """Pose of the hypothesis with the higher score."""
+        return max(self.flipped, self.same_side)
 
 
 def match_flip(
@@ -122,98 +129,99 @@ def match_flip(
     tilts_b_deg: Sequence[float],
     pixel_nm: float,
 ) -> FlipMatch:
-    """Compare images of B with what series A lets expect of them.
+    """Compare images of B with those that series A predicts for both hypotheses.
 
     Parameters
     ----------
     views
-        Of series A.
+        Views of series A.
     images_b
-        [y, x] each, the first at 0 degrees, the others at some tilts.
+        Images [y, x] of B, the first one at 0 degrees.
     tilts_b_deg
-        Their tilts.
+        Tilt angle of each image in `images_b`.
     pixel_nm
-        Of B's images.
+        Pixel size of B's images.
 
     Raises
     ------
     ProcessingError
-        An image is too small, or holds nothing but one value.
+        An image is too small, or all its pixels have the same value.
     """
-    seen = [outlined(image, pixel_nm) for image in images_b]
-    images = [_Seen(one, tilt, views) for one, tilt in zip(seen, tilts_b_deg, strict=True)]
-    size = float(np.sqrt(seen[0].area_px / views.flattest.area_px))
-    size *= seen[0].pixel_nm / views.flattest.pixel_nm
+    objects = [outline_object(image, pixel_nm) for image in images_b]
+    images = [_ImageB(one, tilt, views) for one, tilt in zip(objects, tilts_b_deg, strict=True)]
+    size = float(np.sqrt(objects[0].area_px / views.least_tilted.area_px))
+    size *= objects[0].pixel_nm / views.least_tilted.pixel_nm
     size = float(np.clip(size, 1 - LARGEST_SCALING, 1 + LARGEST_SCALING))
     with ThreadPoolExecutor() as pool:
-        flipped, same = pool.map(
+        flipped, same_side = pool.map(
             lambda base: _best_poses(views, images, base, size), (FLIP, np.eye(3))
         )
-    best, other = (flipped, same) if flipped[0] > same[0] else (same, flipped)
-    apart = [one for one in best[1:] if one.pose.turned_deg(best[0].pose) > APART_DEG]
-    y, x = seen[0].centre_px * seen[0].pixel_nm
+    best, other = (flipped, same_side) if flipped[0] > same_side[0] else (same_side, flipped)
+    top = best[0].pose
+    distinct = [one for one in best[1:] if one.pose.in_plane_difference_deg(top) > DISTINCT_DEG]
+    y, x = objects[0].centre_px * objects[0].pixel_nm
     return FlipMatch(
         flipped=flipped[0],
-        same=same[0],
-        runner_up=max(other[0], *apart) if apart else other[0],
+        same_side=same_side[0],
+        runner_up=max(other[0], *distinct) if distinct else other[0],
         offset_nm=(float(y), float(x)),
-        mass_ratio=seen[0].mass / views.flattest.mass,
+        mass_ratio=objects[0].mass / views.least_tilted.mass,
     )
 
 
-class _Seen:
-    """One image of B, ready to be compared with A's views."""
+class _ImageB:
+    """One image of B, prepared for comparison with A's predicted images."""
 
-    def __init__(self, seen: Outlined, tilt_deg: float, views: TiltedViews) -> None:
-        self.spectrum = spectrum(seen, views.side_nm)
+    def __init__(self, outlined: OutlinedObject, tilt_deg: float, views: TiltedViews) -> None:
+        self.spectrum = spectrum(outlined, views.side_nm)
         t = np.deg2rad(tilt_deg)
         self._across = np.array([np.cos(t), 0.0, np.sin(t)])
-        # half of the frequencies tell all, and not finer than the object's size
+        # half of the plane holds all information, at a spacing set by the object's size
         step = 1 / views.side_nm
-        reach = int(FINEST_PER_NM / step)
-        lines = np.arange(-reach, reach + 1)
-        kv, ku = (axis.ravel() for axis in np.meshgrid(lines, lines, indexing="ij"))
-        band = _band(step * np.hypot(ku, kv))
-        kept = (band > FAINTEST * band.max()) & ((kv > 0) | ((kv == 0) & (ku > 0)))
-        self._places = (kv[kept] % LAGS, ku[kept] % LAGS)
+        highest = int(FINEST_PER_NM / step)
+        k = np.arange(-highest, highest + 1)
+        kv, ku = (axis.ravel() for axis in np.meshgrid(k, k, indexing="ij"))
+        band = _band_pass(step * np.hypot(ku, kv))
+        kept = (band > SMALLEST_WEIGHT * band.max()) & ((kv > 0) | ((kv == 0) & (ku > 0)))
+        self._indices = (kv[kept] % LAGS, ku[kept] % LAGS)
         self._u, self._v, self._band = step * ku[kept], step * kv[kept], band[kept]
-        self._values = _flattened(self.spectrum.at(self._u, self._v), self._band)
-        lags_nm = np.fft.fftfreq(LAGS) / step
-        self._near = np.ix_(np.abs(lags_nm) <= REACH_NM, np.abs(lags_nm) <= REACH_NM)
+        self._values = _whitened(self.spectrum.at(self._u, self._v), self._band)
+        lags_nm = np.abs(np.fft.fftfreq(LAGS) / step)
+        self._near = np.ix_(lags_nm <= LARGEST_OFFSET_NM, lags_nm <= LARGEST_OFFSET_NM)
 
     def products(self, views: TiltedViews, matrix: Float64, scale: float) -> Float64:
-        """Correlation with A's view under a pose, at the best shift, and both energies."""
+        """Return the cross-correlation with A's prediction at the best shift, and both energies."""
         frequencies = np.outer(self._across @ matrix, self._u) + np.outer(matrix[1], self._v)
         expected, known = views.at(scale * frequencies)
-        expected = _flattened(expected, self._band) * known
+        expected = _whitened(expected, self._band) * known
         values = self._values * known
         cross = np.zeros((LAGS, LAGS), np.complex64)
-        np.add.at(cross, self._places, expected.conj() * values)
-        heights = fft.ifft2(cross).real[self._near] * cross.size
-        return np.array([heights.max(), _energy(expected), _energy(values)])
+        np.add.at(cross, self._indices, expected.conj() * values)
+        correlation = fft.ifft2(cross).real[self._near] * cross.size
+        return np.array([correlation.max(), _energy(expected), _energy(values)])
 
 
 def _best_poses(
-    views: TiltedViews, images: Sequence[_Seen], base: Float64, size: float
-) -> list[Likeness]:
-    """Poses of one hypothesis, best first; those most alike B are refined."""
+    views: TiltedViews, images: Sequence[_ImageB], base: Float64, size: float
+) -> list[ScoredPose]:
+    """Score the poses of one hypothesis, best first; the best of them are refined."""
 
     def score(pose: FlipPose) -> float:
         matrix = pose.matrix(base)
         products = [one.products(views, matrix, pose.scale) for one in images]
-        fits, expected, found = np.sum(products, axis=0)
-        return float(fits / max(expected * found, 1e-30) ** 0.5)
+        correlation, expected, found = np.sum(products, axis=0)
+        return float(correlation / max(expected * found, 1e-30) ** 0.5)
 
     rough = sorted(
-        (Likeness(score(pose), pose) for pose in _candidates(views, images[0], base, size)),
+        (ScoredPose(score(pose), pose) for pose in _candidates(views, images[0], base, size)),
         reverse=True,
     )
-    fine = [_refined(score, one.pose) for one in rough[:REFINED]]
+    fine = [_refine(score, one.pose) for one in rough[:REFINED]]
     return sorted([*fine, *rough[REFINED:]], reverse=True)
 
 
-def _candidates(views: TiltedViews, image: _Seen, base: Float64, size: float) -> list[FlipPose]:
-    """Poses under which the moduli of the spectra agree at 0 degrees, likeliest first.
+def _candidates(views: TiltedViews, image: _ImageB, base: Float64, size: float) -> list[FlipPose]:
+    """List the poses for which the moduli of both spectra agree at 0 degrees, best first.
 
     The modulus does not depend on the shift, and the in-plane angle shifts it along the rings.
     """
@@ -222,37 +230,37 @@ def _candidates(views: TiltedViews, image: _Seen, base: Float64, size: float) ->
     angles = np.deg2rad(np.arange(0, 360, RING_DEG))
     ku = np.outer(RINGS_PER_NM, np.cos(angles)).ravel()
     kv = np.outer(RINGS_PER_NM, np.sin(angles)).ravel()
-    found = _rings(image.spectrum.at(ku, kv))
+    found = _ring_harmonics(image.spectrum.at(ku, kv))
     poses: list[tuple[float, FlipPose]] = []
     for x, y in np.stack(np.meshgrid(seats, seats), axis=-1).reshape(-1, 2):
         if np.hypot(x, y) > SEAT_DEG + 0.1:
             continue
         seated = FlipPose(0.0, float(x), float(y), size)
         u, v = seated.matrix(base)[:2]
-        expected = _rings(views.at(size * (np.outer(u, ku) + np.outer(v, kv)))[0])
-        agreement = fft.irfft((found * expected.conj()).sum(axis=0), len(angles))
-        for turn in np.argsort(agreement)[::-1][:ANGLES_A_SEAT]:
+        expected = _ring_harmonics(views.at(size * (np.outer(u, ku) + np.outer(v, kv)))[0])
+        correlation = fft.irfft((found * expected.conj()).sum(axis=0), len(angles))
+        for turn in np.argsort(correlation)[::-1][:ANGLES_PER_SEAT]:
             pose = seated._replace(in_plane_deg=float(turn * RING_DEG))
-            poses.append((float(agreement[turn]), pose))
+            poses.append((float(correlation[turn]), pose))
     kept: list[FlipPose] = []
     for _, pose in sorted(poses, reverse=True):
-        if not any(pose.like(other) for other in kept):
+        if not any(pose.is_near(other) for other in kept):
             kept.append(pose)
         if len(kept) == CANDIDATES:
             break
     return kept
 
 
-def _rings(values: Complex64) -> Complex64:
-    """Fourier series along each ring of the root of the modulus, [ring, order]."""
+def _ring_harmonics(values: Complex64) -> Complex64:
+    """Fourier series [ring, order] of the square root of the modulus along each ring."""
     moduli = np.sqrt(np.abs(values)).reshape(len(RINGS_PER_NM), -1)
     moduli = moduli - moduli.mean(axis=1, keepdims=True)
     moduli /= np.sqrt(np.square(moduli).mean()) + 1e-30
     return np.asarray(fft.rfft(moduli, axis=1), np.complex64)
 
 
-def _refined(score: Callable[[FlipPose], float], start: FlipPose) -> Likeness:
-    """Climb from a pose; a seat beyond `SEAT_DEG` pays for it."""
+def _refine(score: Callable[[FlipPose], float], start: FlipPose) -> ScoredPose:
+    """Maximise the score from a start pose; a seat tilt beyond `SEAT_DEG` has a penalty."""
 
     def cost(values: Float64) -> float:
         pose = FlipPose(*values)
@@ -272,19 +280,19 @@ def _refined(score: Callable[[FlipPose], float], start: FlipPose) -> Likeness:
     )
     turn, seat_x, seat_y, scale = (float(value) for value in found.x)
     pose = FlipPose((turn + 180) % 360 - 180, seat_x, seat_y, scale)
-    return Likeness(score(pose), pose)
+    return ScoredPose(score(pose), pose)
 
 
-def _band(k_per_nm: Float64) -> Float64:
+def _band_pass(k_per_nm: Float64) -> Float64:
     fine, coarse = (np.exp(-2 * (np.pi * sigma * k_per_nm) ** 2) for sigma in (FINE_NM, COARSE_NM))
     return np.asarray(fine - coarse)
 
 
-def _flattened(values: Complex64, band: Float64) -> Complex64:
-    """Divide a spectrum by about the root of its modulus.
+def _whitened(values: Complex64, band: Float64) -> Complex64:
+    """Weight a spectrum by the band-pass and divide it by about the root of its modulus.
 
-    An ordered assembly is a few strong peaks, and those look the same from behind; what tells the
-    sides apart is what is left of the spectrum.
+    The spectrum of an ordered assembly is a few strong peaks, which look the same from both sides.
+    The rest of the spectrum, which is weaker, tells the two sides apart.
     """
     weighted = values * band
     modulus = np.abs(weighted)

@@ -1,4 +1,4 @@
-"""Images that carry no information, or the wrong one: found before anything is aligned."""
+"""Find images of a tilt series that are unusable, before alignment."""
 
 from __future__ import annotations
 
@@ -13,38 +13,42 @@ from processing.images.intensity import background_levels
 from processing.series import Float32, TiltSeries
 
 NON_FINITE_SHARE = 0.01
+"""Largest fraction of non-finite pixels in a usable image."""
 SATURATED_SHARE = 0.5
-"""Of the bright half of the signal: an image clipped in less tells more than a missing one."""
+"""Largest fraction of saturated pixels among those above half the maximum signal. An image with
+fewer saturated pixels is worth more than a missing image."""
 DIM_SHARE, BRIGHT_SHARE = 0.2, 4.0
-"""Of the signal that the images around show: beyond, the beam or the exposure was another."""
+"""Smallest and largest signal relative to the neighbouring images. Beyond these limits, beam
+current or exposure differed."""
 BLURRED_SHARE = 0.35
-"""Of the detail that the images around show."""
+"""Smallest detail relative to the neighbouring images."""
 NEIGHBOURS = 7
+"""Images in a row over which the median is the reference for each image."""
 SIGNAL_PERCENTILE = 99.5
 
 
 @dataclass(frozen=True)
-class Sharpness:
-    """What one image shows, to be held against those around it."""
+class ImageQuality:
+    """Signal and detail of one image, for comparison with its neighbours."""
 
     signal: float
-    """Height of the object over the background, in the image's units."""
+    """Intensity of the object above the background, in the image's units."""
     detail: float
-    """Contrast at a few pixels, over the signal."""
+    """Contrast on the scale of a few pixels, divided by the signal."""
 
 
-def sharpness(image: Float32) -> Sharpness:
-    """Measure an image [y, x]."""
+def image_quality(image: Float32) -> ImageQuality:
+    """Measure signal and detail of an image [y, x]."""
     flat = image[None] - np.float32(background_levels(image[None])[0])
     signal = float(_signal(flat)[0])
-    return Sharpness(signal, float(_detail(flat)[0]) / max(signal, 1e-30))
+    return ImageQuality(signal, float(_detail(flat)[0]) / max(signal, 1e-30))
 
 
 def bad_images(series: TiltSeries) -> dict[int, str]:
-    """Index of each bad image -> what is wrong with it, in two or three words.
+    """Map the index of each bad image to its fault, in two to four words.
 
-    Looks for images that are not finite, blank, clipped at the top, copies of the one before, much
-    dimmer or brighter than their neighbours, or without their neighbours' detail.
+    Faults: not finite, blank, saturated, identical to the previous image, much dimmer or brighter
+    than the neighbouring images, or with much less detail than these.
     """
     found: dict[int, str] = {}
     images = series.images
@@ -56,12 +60,12 @@ def bad_images(series: TiltSeries) -> dict[int, str]:
     flat = clean - background_levels(clean).astype(np.float32)[:, None, None]
     _note(found, _saturated_share(clean, flat) > SATURATED_SHARE, "saturated")
     same = [False] + [np.array_equal(a, b) for a, b in pairwise(clean)]
-    _note(found, same, "copy of the one before")
+    _note(found, same, "copy of the previous image")
     signal = _signal(flat)
-    _note(found, signal < DIM_SHARE * _usual(signal), "dim")
-    _note(found, signal > BRIGHT_SHARE * _usual(signal), "bright")
+    _note(found, signal < DIM_SHARE * _neighbour_median(signal), "dim")
+    _note(found, signal > BRIGHT_SHARE * _neighbour_median(signal), "bright")
     detail = _detail(flat) / np.maximum(signal, 1e-30)
-    _note(found, detail < BLURRED_SHARE * _usual(detail), "blurred")
+    _note(found, detail < BLURRED_SHARE * _neighbour_median(detail), "blurred")
     return found
 
 
@@ -71,23 +75,23 @@ def _note(found: dict[int, str], bad: Iterable[bool] | np.ndarray, reason: str) 
 
 
 def _saturated_share(images: Float32, flat: Float32) -> np.ndarray:
-    """Pixels at the series' own top value over those above half their image's height."""
+    """Pixels at the series' maximum, over pixels above half their own image's maximum signal."""
     clipped = (images >= images.max()).sum(axis=(1, 2))
     bright = (flat > 0.5 * flat.max(axis=(1, 2), keepdims=True)).sum(axis=(1, 2))
     return np.asarray(clipped / np.maximum(bright, 1))
 
 
 def _signal(images: Float32) -> np.ndarray:
-    """Height of the object over the background: even a small one fills the brightest pixels."""
+    """Intensity of the object above the background; even a small object has the top pixels."""
     smooth = ndimage.gaussian_filter(images, (0, 1.5, 1.5))
     return np.asarray(np.maximum(np.percentile(smooth, SIGNAL_PERCENTILE, axis=(1, 2)), 0))
 
 
 def _detail(images: Float32) -> np.ndarray:
-    """Strength of the contrast at a few pixels, above that of the noise at one."""
+    """Standard deviation on the scale of a few pixels, without the noise of single pixels."""
     fine, coarse = (ndimage.gaussian_filter(images, (0, s, s)) for s in (1.5, 4.0))
     return np.asarray((fine - coarse).std(axis=(1, 2), dtype=np.float64))
 
 
-def _usual(values: np.ndarray) -> np.ndarray:
+def _neighbour_median(values: np.ndarray) -> np.ndarray:
     return np.asarray(ndimage.median_filter(values, NEIGHBOURS, mode="nearest"))

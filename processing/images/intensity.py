@@ -1,4 +1,4 @@
-"""From detector counts to something proportional to thickness."""
+"""Convert detector counts to a signal proportional to thickness."""
 
 from __future__ import annotations
 
@@ -9,33 +9,34 @@ from scipy import ndimage, optimize
 
 from processing.series import Float32, Float64, TiltSeries
 
-TOP_QUANTILE = 99.9
-"""Stands for the thickest column; single hot pixels lie above it."""
-DEEPEST = 0.97
-"""Largest share of the saturated signal that is inverted: beyond it the gain would explode."""
-FAINTEST = 1e-3
-"""Share of the saturated signal below which the response is straight."""
+TOP_PERCENTILE = 99.9
+"""Percentile taken as the signal of the thickest column; only single hot pixels lie above it."""
+LARGEST_INVERTED = 0.97
+"""Largest fraction of the saturated signal that is inverted; above it the gain diverges."""
+SMALLEST_INVERTED = 1e-3
+"""Fraction of the saturated signal below which the response is linear."""
 SPREAD_NM = 4.0
-"""Standard deviation over which thickness counts together: a broadened beam is as wide as that,
-and saturates by what all of it has crossed, not by the single column under the probe."""
+"""Width (standard deviation) of the broadened beam. Saturation depends on the mean thickness over
+this width, not on the single column under the probe."""
 THICK_SHARE = 0.3
-"""Of the heaviest row's mass, above which a row runs through the object's thick part."""
-STRONGEST = 0.9
-"""Largest saturation that is looked for."""
+"""Smallest mass of a row in the object's thick part, as a fraction of the largest row mass."""
+LARGEST_SATURATION = 0.9
+"""Upper limit of the search for the saturation."""
 BACKGROUND_SHARE = 0.2
-"""Of the pixels that surely show background."""
+"""Fraction of the pixels that certainly shows background."""
 
 
 @dataclass(frozen=True)
 class Response:
-    """HAADF signal against thickness, I = full tanh(t / t_sat).
+    """HAADF signal as a function of thickness, I = full tanh(t / t_sat).
 
-    For gold at 300 kV and 62-250 mrad a Monte Carlo gives I / I0 = 0.65 tanh(t / 57 nm). Without
-    a calibration t is known up to a factor, which nothing downstream needs.
+    For gold at 300 kV and 62-250 mrad a Monte Carlo simulation gives
+    I / I0 = 0.65 tanh(t / 57 nm). Without a calibration t is known up to a factor, which no later
+    step needs.
     """
 
     full: float
-    """Signal of infinite thickness, in the images' own units; infinite where nothing saturates."""
+    """Signal of infinite thickness, in the images' units; infinite if the response is linear."""
     saturation: float
     """Signal of the thickest regions over `full`, 0..1."""
 
@@ -44,12 +45,12 @@ LINEAR = Response(np.inf, 0.0)
 
 
 def background_levels(images: Float32) -> Float64:
-    """Level around the object [tilt]: dark level, film, liquid, contamination.
+    """Return the background level [tilt]: dark level, film, liquid and contamination.
 
-    The middle of the shortest interval that holds a fifth of the pixels: the densest level, where
-    the background lies even beside a large object, and whatever frame is drawn round the image.
+    It is the middle of the shortest intensity interval that holds a fifth of the pixels, i.e. the
+    most frequent level. A large object or a dark frame around the image does not change it.
     """
-    # every second pixel says as much, at a quarter of the sorting
+    # every second pixel in each direction is enough, and quarters the sorting
     values = np.sort(images[:, ::2, ::2].reshape(len(images), -1), axis=1)
     held = max(1, int(BACKGROUND_SHARE * values.shape[1]))
     widths = values[:, held:] - values[:, :-held]
@@ -59,65 +60,71 @@ def background_levels(images: Float32) -> Float64:
 
 
 def without_background(series: TiltSeries) -> TiltSeries:
-    """Each image less the level around the object; the dark level goes with it."""
+    """Subtract from each image its background level, which includes the detector's dark level."""
     levels = background_levels(series.images).astype(np.float32)
     return replace(series, images=series.images - levels[:, None, None])
 
 
-def linearised(series: TiltSeries, response: Response) -> TiltSeries:
+def linearise(series: TiltSeries, response: Response) -> TiltSeries:
     """Undo the saturation of a series without background; weak signals keep their value.
 
     Every pixel is multiplied by the gain (t / t_sat) / tanh(t / t_sat) of the mean thickness
-    around it, `SPREAD_NM` wide. Inverted pixel by pixel, columns of particles in line would gain
-    too much: 1.2 times the mass at a zone axis of a crystal against other tilts.
+    within `SPREAD_NM` around it. Inversion pixel by pixel would amplify aligned columns of
+    particles too much: a crystal would have 1.2 times the mass at a zone axis than at other tilts.
     """
     if np.isinf(response.full):
         return series
-    around = np.clip(_around(series) / np.float32(response.full), FAINTEST, DEEPEST)
-    gained = series.images * (np.arctanh(around) / around)
-    return replace(series, images=gained.astype(np.float32, copy=False))
+    smooth = np.clip(
+        _beam_average(series) / np.float32(response.full), SMALLEST_INVERTED, LARGEST_INVERTED
+    )
+    linear = series.images * (np.arctanh(smooth) / smooth)
+    return replace(series, images=linear.astype(np.float32, copy=False))
 
 
-def estimated_response(series: TiltSeries, centres_y_px: Float64) -> Response:
-    """Find the saturation under which every row holds the same mass at every tilt.
+def estimate_response(series: TiltSeries, centres_y_px: Float64) -> Response:
+    """Find the saturation for which each image row has the same mass at every tilt.
 
-    Sections across the tilt axis keep their mass whatever the angle, while saturation costs the
-    more the longer the paths are. Rows are compared after removal of `centres_y_px` [tilt], where
-    the object's centre lies along the axis; those through its thick part count, and by their
-    absolute differences: at some tilts a neighbour may come into view.
+    A section across the tilt axis has the same mass at every tilt, but saturation removes more
+    signal where the path through the object is longer. Rows are compared after correction for the
+    object's position along the axis, `centres_y_px` [tilt]. Only rows through the object's thick
+    part are used. Their absolute differences are compared, not the squares, because a neighbour
+    may come into view at some tilts.
     """
-    # what is smooth needs few samples
+    # the smoothed images need only one sample per beam width
     step = max(1, int(SPREAD_NM / series.pixel_nm))
-    around = _around(series)[:, ::step, ::step]
-    rows = np.arange(around.shape[1], dtype=np.float64)
-    top = np.percentile(around, TOP_QUANTILE)
+    smooth = _beam_average(series)[:, ::step, ::step]
+    rows = np.arange(smooth.shape[1], dtype=np.float64)
+    top = np.percentile(smooth, TOP_PERCENTILE)
     if not top > 0:
         return LINEAR
 
     def inconsistency(saturation: float) -> float:
-        straight = np.arctanh(np.clip(around * (saturation / top), -DEEPEST, DEEPEST))
-        masses = straight.sum(axis=2, dtype=np.float64)
-        level = np.stack(
+        scaled = np.clip(smooth * (saturation / top), -LARGEST_INVERTED, LARGEST_INVERTED)
+        masses = np.arctanh(scaled).sum(axis=2, dtype=np.float64)
+        centred = np.stack(
             [
                 np.interp(rows + y / step, rows, mass)
                 for y, mass in zip(centres_y_px, masses, strict=True)
             ]
         )
-        usual = np.median(level, axis=0)
+        usual = np.median(centred, axis=0)
         thick = usual > THICK_SHARE * usual.max()
-        away, slope = (level - usual)[:, thick], np.gradient(usual)[thick]
-        # a centre found a little off says nothing about the response
-        away -= np.outer(away @ slope, slope) / max(float(slope @ slope), 1e-30)
-        return float(np.abs(away).mean() / usual[thick].mean())
+        difference, slope = (centred - usual)[:, thick], np.gradient(usual)[thick]
+        # remove the effect of a small error in the centre, which is not caused by saturation
+        difference -= np.outer(difference @ slope, slope) / max(float(slope @ slope), 1e-30)
+        return float(np.abs(difference).mean() / usual[thick].mean())
 
     best = optimize.minimize_scalar(
-        inconsistency, bounds=(FAINTEST, STRONGEST), method="bounded", options={"xatol": 0.01}
+        inconsistency,
+        bounds=(SMALLEST_INVERTED, LARGEST_SATURATION),
+        method="bounded",
+        options={"xatol": 0.01},
     )
     return Response(float(top / best.x), float(best.x))
 
 
-def _around(series: TiltSeries) -> Float32:
-    """Mean signal [tilt, y, x] over the width of a broadened beam."""
+def _beam_average(series: TiltSeries) -> Float32:
+    """Average the signal [tilt, y, x] over the width of the broadened beam."""
     sigma_px = SPREAD_NM / series.pixel_nm
     smooth: Float32 = ndimage.gaussian_filter(
         series.images, (0, sigma_px, sigma_px), mode="nearest"

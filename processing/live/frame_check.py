@@ -7,7 +7,7 @@ from collections import deque
 import numpy as np
 
 from processing.align.coarse import cut_off
-from processing.images.health import DIM_SHARE, NEIGHBOURS, Sharpness, sharpness
+from processing.images.health import DIM_SHARE, NEIGHBOURS, ImageQuality, image_quality
 from processing.images.intensity import without_background
 from processing.live.reconstruction import LiveTilt
 from processing.series import Float32, TiltSeries
@@ -26,11 +26,11 @@ class FrameCheck:
 
     def __init__(self, pixel_nm: float) -> None:
         self._pixel_nm = pixel_nm
-        self._recent: deque[Sharpness] = deque(maxlen=NEIGHBOURS)
+        self._recent: deque[ImageQuality] = deque(maxlen=NEIGHBOURS)
 
     def fault(self, image: Float32, tilt: LiveTilt) -> str:
         """What is wrong with a frame [y, x], with its figure; empty where it is fine."""
-        seen, recent = sharpness(image), list(self._recent)
+        seen, recent = image_quality(image), list(self._recent)
         self._recent.append(seen)
         if len(recent) < FEWEST:
             return ""

@@ -15,7 +15,7 @@ from controller.events import Event, FlipChecked, FrameRecorded, PromptAnswered,
 from controller.exit_codes import ExitCode
 from controller.protocol import Flip, read_protocol
 from controller.steps.flip_check import judge_flip
-from processing.images.flip import FlipMatch, FlipPose, Likeness
+from processing.images.flip import FlipMatch, FlipPose, ScoredPose
 from tests.support.fake_microscope import FakeMicroscope
 from tests.support.small_session import PROTOCOL, Run, open_session
 
@@ -110,7 +110,7 @@ def test_a_flipped_object_that_has_changed_is_refused(tmp_path: Path, name: str)
 
 
 def match(flipped: float, same: float, *, scale: float = 1.0, signal: float = 1.0) -> FlipMatch:
-    sides = [Likeness(score, FlipPose(71.0, 0.5, -1.0, scale)) for score in (flipped, same)]
+    sides = [ScoredPose(score, FlipPose(71.0, 0.5, -1.0, scale)) for score in (flipped, same)]
     return FlipMatch(sides[0], sides[1], min(sides), (3.0, 4.0), signal)
 
 

@@ -1,4 +1,4 @@
-"""Telling a flipped grid from one that was only turned, or holds something else."""
+"""The flip check tells a flipped grid from a turned one and from another object."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Case:
     packing: Packing
     hands: Hands
     in_plane_deg: float
-    shown: str
+    expected: str
     tilts_a: tuple[float, ...] = tuple(TILTS_A)
     tilts_b: tuple[float, ...] = tuple(TILTS_B)
     seed: int = 11
@@ -37,63 +37,63 @@ CASES = [
     Case("ordered, flipped, only one image", Packing.FCC, FLIPPED, 71.0, "flipped", tilts_b=(0.0,)),
     Case("disordered, flipped", Packing.DISORDERED, FLIPPED, -128.0, "flipped"),
     Case("grains, flipped", Packing.MULTI_GRAIN, FLIPPED, 5.0, "flipped"),
-    Case("A from a few degrees", Packing.FCC, FLIPPED, 150.0, "flipped", (-4.0, -2.0, 0.0, 2.0)),
-    Case("ordered, only turned", Packing.FCC, TURNED, 40.0, "same"),
-    Case("ordered, turned back to front", Packing.FCC, TURNED, 180.0, "same", seed=12),
-    Case("disordered, not touched", Packing.DISORDERED, Hands.NOT_FLIPPED, 0.0, "same"),
-    Case("disordered, another", Packing.DISORDERED, Hands.OTHER_ASSEMBLY, 20.0, "neither"),
-    Case("ordered, another", Packing.FCC, Hands.OTHER_ASSEMBLY, 20.0, "neither"),
+    Case("A of a few tilts", Packing.FCC, FLIPPED, 150.0, "flipped", (-4.0, -2.0, 0.0, 2.0)),
+    Case("ordered, only turned", Packing.FCC, TURNED, 40.0, "same side"),
+    Case("ordered, turned by 180 degrees", Packing.FCC, TURNED, 180.0, "same side", seed=12),
+    Case("disordered, not touched", Packing.DISORDERED, Hands.NOT_FLIPPED, 0.0, "same side"),
+    Case("disordered, another object", Packing.DISORDERED, Hands.OTHER_ASSEMBLY, 20.0, "neither"),
+    Case("ordered, another object", Packing.FCC, Hands.OTHER_ASSEMBLY, 20.0, "neither"),
 ]
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-def test_images_tell_what_was_done(case: Case) -> None:
+def test_scores_show_what_was_done_to_the_grid(case: Case) -> None:
     match = _match(case)
-    scores = {"flipped": match.flipped.score, "same": match.same.score}
-    if case.shown == "neither":
+    scores = {"flipped": match.flipped.score, "same side": match.same_side.score}
+    if case.expected == "neither":
         assert max(scores.values()) < 0.4
         return
-    other = {"flipped": "same", "same": "flipped"}[case.shown]
-    assert scores[case.shown] > 0.5
-    assert scores[case.shown] - scores[other] > 0.15
+    other = {"flipped": "same side", "same side": "flipped"}[case.expected]
+    assert scores[case.expected] > 0.5
+    assert scores[case.expected] - scores[other] > 0.15
     pose = match.better.pose
-    off_deg = (pose.in_plane_deg - case.in_plane_deg + 180) % 360 - 180
-    assert abs(off_deg) <= 1.0
+    error_deg = (pose.in_plane_deg - case.in_plane_deg + 180) % 360 - 180
+    assert abs(error_deg) <= 1.0
     assert pose.scale == pytest.approx(1.0, abs=0.01)
     assert match.mass_ratio == pytest.approx(1.0, abs=0.03)
 
 
-def test_a_shrunken_object_is_known_and_measured() -> None:
+def test_a_shrunken_object_is_recognised_and_its_shrinkage_measured() -> None:
     a, b = _images(Case("", Packing.FCC, FLIPPED, 33.0, "flipped"))
     match = match_flip(TiltedViews(a, TILTS_A, PIXEL_NM), b, TILTS_B, 0.95 * PIXEL_NM)
-    assert match.flipped.score > match.same.score + 0.15
+    assert match.flipped.score > match.same_side.score + 0.15
     assert match.flipped.pose.scale == pytest.approx(0.95, abs=0.005)
 
 
-def test_a_lost_quarter_shows_in_the_signal() -> None:
+def test_a_lost_quarter_of_the_object_shows_in_the_mass_ratio() -> None:
     a, b = _images(Case("", Packing.DISORDERED, FLIPPED, 33.0, "flipped"))
-    level = np.median(b[:, 0])
-    b[:, b.shape[1] // 2 + 12 :] = level
+    background = np.median(b[:, 0])
+    b[:, b.shape[1] // 2 + 12 :] = background
     match = match_flip(TiltedViews(a, TILTS_A, PIXEL_NM), b, TILTS_B, PIXEL_NM)
     assert match.mass_ratio < 0.9
 
 
 @pytest.mark.parametrize(
-    ("image", "told"),
+    ("image", "message"),
     [
         pytest.param(np.full((80, 80), 7.0), "one value only", id="blank"),
         pytest.param(np.eye(12), "too small", id="tiny"),
-        pytest.param(np.full((80, 80), np.nan), "one value only", id="no numbers"),
+        pytest.param(np.full((80, 80), np.nan), "one value only", id="not finite"),
     ],
 )
-def test_what_cannot_be_compared_is_named(image: np.ndarray, told: str) -> None:
+def test_an_unusable_image_of_b_is_refused(image: np.ndarray, message: str) -> None:
     y, x = np.mgrid[:80, :80] - 39.5
     views = TiltedViews([np.hypot(y, x) < 20], [0.0], PIXEL_NM)
-    with pytest.raises(ProcessingError, match=told):
+    with pytest.raises(ProcessingError, match=message):
         match_flip(views, [image], [0.0], PIXEL_NM)
 
 
-def test_a_series_without_images_is_named() -> None:
+def test_a_series_without_images_is_refused() -> None:
     with pytest.raises(ProcessingError, match="no usable image"):
         TiltedViews([], [], PIXEL_NM)
 

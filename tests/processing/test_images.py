@@ -1,4 +1,4 @@
-"""Shifts below the pixel, bad images named, saturation found and undone."""
+"""Sub-pixel shifts, faults of images, and correction of saturation."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from processing.images.health import bad_images
 from processing.images.intensity import (
     Response,
     background_levels,
-    estimated_response,
-    linearised,
+    estimate_response,
+    linearise,
     without_background,
 )
 from processing.images.shift import Band, find_shifts
@@ -38,7 +38,7 @@ def series(centres: np.ndarray) -> TiltSeries:
     [((0.0, 0.0), 0.0), ((0.37, -1.62), 0.0), ((-9.25, 6.5), 0.0), ((3.1, 2.4), 0.5)],
     ids=["none", "small", "large", "noisy"],
 )
-def test_a_shift_is_found_below_the_pixel(
+def test_a_shift_is_found_with_sub_pixel_precision(
     centres: np.ndarray, shift: tuple[float, float], noise: float
 ) -> None:
     rng = np.random.default_rng(0)
@@ -62,7 +62,7 @@ def damaged(images: np.ndarray, how: str) -> None:
         images[6] = 3.0
     elif how == "saturated":
         images[6] = np.where(images[6] > 0.5 * images[6].max(), images.max() + 1, images[6])
-    elif how == "copy of the one before":
+    elif how == "copy of the previous image":
         images[6] = images[5]
     elif how == "dim":
         images[6] *= 0.1
@@ -74,9 +74,9 @@ def damaged(images: np.ndarray, how: str) -> None:
 
 @pytest.mark.parametrize(
     "how",
-    ["not finite", "blank", "saturated", "copy of the one before", "dim", "bright", "blurred"],
+    ["not finite", "blank", "saturated", "copy of the previous image", "dim", "bright", "blurred"],
 )
-def test_a_bad_image_is_named(series: TiltSeries, how: str) -> None:
+def test_the_fault_of_a_bad_image_is_named(series: TiltSeries, how: str) -> None:
     rng = np.random.default_rng(3)
     images = series.images + rng.normal(0, 0.3, series.images.shape).astype(np.float32)
     assert bad_images(replace(series, images=images)) == {}
@@ -84,24 +84,26 @@ def test_a_bad_image_is_named(series: TiltSeries, how: str) -> None:
     assert bad_images(replace(series, images=images)) == {6: how}
 
 
-@pytest.mark.parametrize("frame", [0, 4], ids=["plain", "dark frame drawn round"])
-def test_the_background_is_the_level_beside_the_object(series: TiltSeries, frame: int) -> None:
+@pytest.mark.parametrize("border_px", [0, 4], ids=["plain", "dark border"])
+def test_the_background_is_the_level_beside_the_object(series: TiltSeries, border_px: int) -> None:
     rng = np.random.default_rng(4)
     images = series.images + 120 + rng.normal(0, 2, series.images.shape).astype(np.float32)
-    if frame:
-        images[:, :frame] = images[:, -frame:] = 0
+    if border_px:
+        images[:, :border_px] = images[:, -border_px:] = 0
     np.testing.assert_allclose(background_levels(images), 120, atol=1.5)
 
 
-@pytest.mark.parametrize("response", [0.0, 0.7, 0.9], ids=["linear", "saturating", "strongly"])
-def test_linearising_undoes_tanh(response: float) -> None:
+@pytest.mark.parametrize(
+    "saturation", [0.0, 0.7, 0.9], ids=["linear", "saturated", "strongly saturated"]
+)
+def test_linearise_undoes_tanh(saturation: float) -> None:
     thickness = np.tile(np.linspace(0, 1, 200, dtype=np.float32), (1, 20, 1))
-    depth = np.arctanh(response) if response else 1e-3
+    depth = np.arctanh(saturation) if saturation else 1e-3
     measured = TiltSeries(np.tanh(thickness * depth), np.zeros(1), 1.0)
-    full = measured.images.max() / response if response else np.inf
-    straight = linearised(measured, Response(full, response)).images.ravel()
-    fit = np.polyfit(thickness.ravel(), straight, 1)
-    assert np.abs(np.polyval(fit, thickness.ravel()) - straight).max() < 0.02 * straight.max()
+    full = measured.images.max() / saturation if saturation else np.inf
+    linear = linearise(measured, Response(full, saturation)).images.ravel()
+    fit = np.polyfit(thickness.ravel(), linear, 1)
+    assert np.abs(np.polyval(fit, thickness.ravel()) - linear).max() < 0.02 * linear.max()
 
 
 @dataclass(frozen=True)
@@ -110,47 +112,49 @@ class Detector:
     saturation: float = 0.75
     dark: float = 0.1
     clipped_share: float = 0.0
-    """Of the pixels, at the top of the detector's range."""
+    """Fraction of the pixels at the top of the detector's range."""
 
 
 DETECTORS = [
     Detector("linear", saturation=0.0),
     Detector("half saturated", saturation=0.5),
-    Detector("as thick gold does"),
+    Detector("saturated by thick gold"),
     Detector("dark level of many times the signal", dark=4000.0),
     Detector("clipped", clipped_share=0.01),
 ]
 
 
-def broadened(images: np.ndarray) -> np.ndarray:
-    """What a beam some nanometres wide has crossed; the pixels are one."""
+def beam_average(images: np.ndarray) -> np.ndarray:
+    """Average over a broadened beam of 4 nm standard deviation, at 1 nm a pixel."""
     return ndimage.gaussian_filter(images, (0, 4, 4))
 
 
-def recorded(thickness: np.ndarray, how: Detector) -> np.ndarray:
-    """Every particle fainter the more the broadened beam has crossed."""
-    if how.saturation == 0:
-        return (thickness + how.dark).astype(np.float32)
-    crossed = broadened(thickness)
-    full = np.percentile(crossed, 99.9) / np.arctanh(how.saturation)
-    signal = thickness * np.tanh(crossed / full) / np.maximum(crossed / full, 1e-6) + how.dark
-    return np.minimum(signal, np.quantile(signal, 1 - how.clipped_share)).astype(np.float32)
+def recorded(thickness: np.ndarray, detector: Detector) -> np.ndarray:
+    """Record a thickness: the signal of a pixel falls with the mean thickness around it."""
+    if detector.saturation == 0:
+        return (thickness + detector.dark).astype(np.float32)
+    mean = beam_average(thickness)
+    full = np.percentile(mean, 99.9) / np.arctanh(detector.saturation)
+    signal = thickness * np.tanh(mean / full) / np.maximum(mean / full, 1e-6) + detector.dark
+    return np.minimum(signal, np.quantile(signal, 1 - detector.clipped_share)).astype(np.float32)
 
 
-@pytest.mark.parametrize("how", DETECTORS, ids=lambda how: how.name)
+@pytest.mark.parametrize("detector", DETECTORS, ids=lambda detector: detector.name)
 @pytest.mark.parametrize("order", ["disordered", "fcc"])
-def test_thickness_comes_back_from_the_images_alone(order: str, how: Detector) -> None:
-    """A crystal's columns line up at some tilts, and must not gain for it."""
+def test_the_thickness_is_recovered_from_the_images_alone(order: str, detector: Detector) -> None:
+    """The columns of a crystal line up at some tilts and must not gain mass there."""
     points = packed(24, 8.6, order=order, seed=5)
     thickness = tilt_series(points[np.abs(points[:, 2]) < 12], ANGLES, 7.0, 64)
-    plain = without_background(replace(thickness, images=recorded(thickness.images, how)))
-    found = estimated_response(plain, np.zeros(len(ANGLES)))
-    assert found.saturation == pytest.approx(how.saturation, abs=0.1 if how.saturation else 0.2)
-    straight, true = broadened(linearised(plain, found).images), broadened(thickness.images)
+    measured = replace(thickness, images=recorded(thickness.images, detector))
+    plain = without_background(measured)
+    found = estimate_response(plain, np.zeros(len(ANGLES)))
+    tolerance = 0.1 if detector.saturation else 0.2
+    assert found.saturation == pytest.approx(detector.saturation, abs=tolerance)
+    linear, true = beam_average(linearise(plain, found).images), beam_average(thickness.images)
     thick = true > 0.1 * true.max()
-    ratio = straight[thick] / true[thick]
+    ratio = linear[thick] / true[thick]
     assert ratio.std() < 0.03 * ratio.mean()
-    masses = linearised(plain, found).images.sum(axis=(1, 2))
-    # of the images that clipping has cost something, few lose much
-    away = np.abs(masses / np.median(masses) - 1)
-    assert np.quantile(away, 0.9) < 0.01
+    masses = linearise(plain, found).images.sum(axis=(1, 2))
+    # clipping costs few images much of their mass
+    error = np.abs(masses / np.median(masses) - 1)
+    assert np.quantile(error, 0.9) < 0.01

@@ -1,4 +1,4 @@
-"""Assemblies on a map, and which one is the one looked for after a flip."""
+"""Assemblies are found on a map, and the target among them after a flip."""
 
 from __future__ import annotations
 
@@ -33,17 +33,17 @@ class Case:
 
 
 CASES = [
-    Case("in the middle", FOUR, 0.0, (0.0, 0.0)),
+    Case("target in the middle", FOUR, 0.0, (0.0, 0.0)),
     Case("turned", FOUR, 71.0, (30.0, -60.0)),
-    Case("another one in the middle", FOUR, -128.0, (-560.0, 480.0)),
-    Case("half a turn", FOUR, 180.0, (900.0, 100.0)),
-    Case("one of three is out of view", FOUR[:3], 160.0, (-500.0, 300.0)),
-    Case("alone", FOUR[:1], 33.0, (800.0, -500.0)),
+    Case("another assembly in the middle", FOUR, -128.0, (-560.0, 480.0)),
+    Case("turned by 180 degrees", FOUR, 180.0, (900.0, 100.0)),
+    Case("three landmarks", FOUR[:3], 160.0, (-500.0, 300.0)),
+    Case("target alone", FOUR[:1], 33.0, (800.0, -500.0)),
 ]
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-def test_the_first_landmark_is_found_again(case: Case) -> None:
+def test_the_target_is_found_again(case: Case) -> None:
     rng = np.random.default_rng(1)
     places = np.array(case.places)
     after = flipped(places, case.phi_deg, case.shift_nm) + rng.normal(0, 8.0, places.shape)
@@ -52,13 +52,13 @@ def test_the_first_landmark_is_found_again(case: Case) -> None:
     assert len(ranked) == len(after)
 
 
-def test_the_nearest_comes_first_where_nothing_tells() -> None:
+def test_without_other_landmarks_the_nearest_to_the_centre_comes_first() -> None:
     after = landmarks(np.array([(500.0, 0.0), (-90.0, 20.0)]))
     assert rank_flipped(landmarks(np.array([(0.0, 0.0)])), after, 60.0)[0].place_nm == (-90.0, 20.0)
     assert rank_flipped([], after, 60.0) == after
 
 
-def test_patches_on_a_noisy_film_are_found() -> None:
+def test_assemblies_on_a_noisy_film_are_found() -> None:
     y, x = (np.mgrid[:160, :160] - 79.5) * PIXEL_NM
     image = sum(np.hypot(x - u, y - v) < 82.0 for u, v in FOUR) * 40.0
     image = np.random.default_rng(2).poisson(ndimage.gaussian_filter(image, 0.5) + 3.0)
@@ -70,7 +70,7 @@ def test_patches_on_a_noisy_film_are_found() -> None:
 
 
 @pytest.mark.parametrize("image", [np.zeros((64, 64)), np.full((64, 64), 9)], ids=["dark", "even"])
-def test_an_empty_map_has_none(image: np.ndarray) -> None:
+def test_an_empty_map_has_no_landmarks(image: np.ndarray) -> None:
     noise = np.random.default_rng(3).poisson(20.0, image.shape)
     assert find_landmarks(image, PIXEL_NM) == ()
     assert find_landmarks(image + noise, PIXEL_NM) == ()
