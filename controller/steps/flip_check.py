@@ -80,7 +80,7 @@ def bring_into_place(context: Context, step_id: str) -> None:
         context.publish(Checked(name="height", ok=moved_nm is not None, detail=detail))
     if protocol.focus.before_series:
         found = focus_on_specimen(context, step_id)
-        detail = "not found: as it was" if found is None else f"at {found.at:+.0f} nm"
+        detail = "not found: as it was" if found is None else f"at {found.position:+.0f} nm"
         context.publish(Checked(name="focus", ok=found is not None, detail=detail))
 
 

@@ -56,11 +56,11 @@ def focus_on_specimen(context: Context, step_id: str) -> Peak | None:
     found = _search(context, step_id, "track-focus", (COARSE, FINE))
     beside_nm = 0.0
     if found is not None and context.protocol.focus.every_deg:
-        context.column.set_defocus(step_id, found.at)
+        context.column.set_defocus(step_id, found.position)
         with _beside(context, step_id):
             beside = _search(context, step_id, "track-focus-beside", (FINE,))
-        beside_nm = beside.at - found.at if beside is not None else 0.0
-    _set(context, step_id, found.at if found is not None else None, beside_nm)
+        beside_nm = beside.position - found.position if beside is not None else 0.0
+    _set(context, step_id, found.position if found is not None else None, beside_nm)
     _tell(context, step_id, found)
     return found
 
@@ -77,7 +77,8 @@ def focus_beside(context: Context, step_id: str) -> None:
     with _beside(context, step_id) as there:
         found = _search(context, step_id, "track-focus-beside", (FINE,))
     higher_nm = known.beside_nm / math.cos(math.radians(there.alpha_deg))
-    _set(context, step_id, found.at - higher_nm if found is not None else None, known.beside_nm)
+    focus_nm = found.position - higher_nm if found is not None else None
+    _set(context, step_id, focus_nm, known.beside_nm)
     _tell(context, step_id, found)
 
 
