@@ -175,7 +175,7 @@ def test_b_is_eucentric_and_in_focus_before_it_is_compared(tmp_path: Path) -> No
     aligned = [i for i, what in enumerate(at_flip) if "height" in what or "focus" in what]
     assert len(aligned) > 10 and max(aligned) < min(compared)
     assert microscope.status().defocus_nm == pytest.approx(-300.0, abs=60.0)
-    mounted_nm = float(load_world(world).mount.place(np.zeros((1, 3)))[0, 2])
+    mounted_nm = float(load_world(world).mount.to_holder(np.zeros((1, 3)))[0, 2])
     assert abs(mounted_nm) > 40.0  # else nothing had to be done
     assert microscope.status().stage.z_nm == pytest.approx(-mounted_nm, abs=20.0)
 
