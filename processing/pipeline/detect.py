@@ -1,4 +1,4 @@
-"""From a volume to its particle table and count: what every volume goes through."""
+"""Particle detection: from a volume to its particle table and count."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ from processing.series import Float32, TiltSeries
 
 @dataclass(frozen=True, eq=False)
 class Candidates:
-    """Everything in a volume that might be a particle.
+    """Candidate particles of a volume.
 
     Attributes
     ----------
     centres
         Sphere-centre volume [z, y, x].
     clusters
-        Its clusters.
+        Clusters of the sphere-centre volume, one for each candidate.
     pixel_nm
-        Of the volume.
+        Voxel size (nm).
     """
 
     centres: Float32
@@ -47,11 +47,11 @@ class Detection:
     centres
         Sphere-centre volume [z, y, x].
     table
-        The particles, nm.
+        Particles.
     count
-        Their number with its interval.
+        Number of particles with its interval.
     exit_blurs_nm
-        Of each series that was fitted: standard deviation of the beam where it leaves the specimen.
+        Standard deviation of the beam where it leaves the specimen, for each fitted series.
     """
 
     centres: Float32
@@ -59,8 +59,8 @@ class Detection:
     count: Count
     exit_blurs_nm: tuple[float, ...] = ()
 
-    def of_diameter(self, diameter_nm: float) -> Detection:
-        """The same particles, said to be of another diameter."""
+    def with_diameter(self, diameter_nm: float) -> Detection:
+        """Return the same particles with another diameter in the table."""
         sizes = np.full(len(self.table), diameter_nm)
         return replace(self, table=replace(self.table, diameter_nm=sizes))
 
@@ -74,7 +74,7 @@ def find_candidates(
     allocate: Allocate = in_memory,
     progress: Progress = silent,
 ) -> Candidates:
-    """Sparse sphere reconstruction of a volume [z, y, x], and its clusters."""
+    """Find candidates in a volume [z, y, x] by sparse sphere reconstruction."""
     diameter_px = diameter_nm / pixel_nm
     centres = ssr_volume(
         volume, diameter_px, iterations=iterations, allocate=allocate, progress=progress
@@ -82,12 +82,12 @@ def find_candidates(
     return Candidates(centres, find_clusters(centres, diameter_px), pixel_nm)
 
 
-def as_reconstructed(candidates: Candidates, diameter_nm: float) -> Detection:
-    """The candidates that count, by their weight in the volume alone."""
+def detect_by_weight(candidates: Candidates, diameter_nm: float) -> Detection:
+    """Select the particles among the candidates by their weight in the volume alone."""
     return _detection(candidates, candidates.clusters, diameter_nm)
 
 
-def fitted(
+def detect_by_fit(
     candidates: Candidates,
     series: Sequence[tuple[TiltSeries, Pose | None]],
     diameter_nm: float,
@@ -95,18 +95,18 @@ def fitted(
     rounds: int = ROUNDS,
     progress: Progress = silent,
 ) -> Detection:
-    """The candidates that count once spheres in their places are fitted to the images.
+    """Select the particles among the candidates by a fit of spheres to the images.
 
     Parameters
     ----------
     series
-        As in `fit_spheres`, like `rounds`.
+        See `fit_spheres`, also for `rounds`.
     """
-    found = candidates.clusters
+    clusters = candidates.clusters
     fit = fit_spheres(
         series,
-        found.centres_px * candidates.pixel_nm,
-        found.weight,
+        clusters.centres_px * candidates.pixel_nm,
+        clusters.weight,
         diameter_nm,
         rounds=rounds,
         progress=progress,
@@ -115,12 +115,12 @@ def fitted(
         Clusters(fit.centres_nm / candidates.pixel_nm, fit.amplitudes),
         diameter_nm / candidates.pixel_nm,
     )
-    found_so = _detection(candidates, spheres, diameter_nm)
-    return replace(found_so, exit_blurs_nm=fit.blurs_nm)
+    detection = _detection(candidates, spheres, diameter_nm)
+    return replace(detection, exit_blurs_nm=fit.blurs_nm)
 
 
 def _detection(candidates: Candidates, clusters: Clusters, diameter_nm: float) -> Detection:
-    """The clusters over the plateau's threshold as a table, and their count."""
+    """Return the clusters above the plateau threshold as a table, and their count."""
     threshold = plateau(clusters.weight)
     chance = confidence(clusters.weight, threshold.value)
     kept = clusters.weight >= threshold.value

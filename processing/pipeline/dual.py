@@ -1,7 +1,7 @@
-"""Two series into one volume: B onto A, fusion, particles of the whole.
+"""Combination of two series: registration of B onto A, fusion, and the particles of both.
 
-The fused volume proposes particles; spheres fitted to the images of both series decide which of
-them count, and where they are. The controls are counted as their volumes give them.
+The fused volume gives the candidates. A fit of spheres to the images of both series selects the
+particles among them and refines their positions. The controls are counted from their volumes alone.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from processing.files.particles import ParticleTable
 from processing.pipeline.detect import (
     Candidates,
     Detection,
-    as_reconstructed,
+    detect_by_fit,
+    detect_by_weight,
     find_candidates,
-    fitted,
 )
 from processing.pipeline.memory import DUAL_VOLUMES, allocator
 from processing.pipeline.settings import ProcessSettings
@@ -33,22 +33,22 @@ from processing.series import Float32
 
 @dataclass(frozen=True, eq=False)
 class FusedResult:
-    """What the two series give together, all of it in A's frame.
+    """Result of both series together, in the frame of A.
 
     Attributes
     ----------
     registered_b
-        B's volume, resampled, [z, y, x].
+        Volume of B, resampled, [z, y, x].
     volume
-        A and B fused.
+        Fused volume, [z, y, x].
     detection
-        Of the fused volume.
+        Particles of both series.
     table_b
-        B's own particles, moved.
+        Particles of B alone.
     count_a, count_b
-        Of the series alone, their intervals widened by what the fused volume shows.
+        Counts of A alone and B alone; their intervals include the faults that the fusion shows.
     controls
-        Where asked for: what each rule's volume gives, without the images.
+        On request: particles of the volume of each fusion rule, without a fit to the images.
     """
 
     registered_b: Float32
@@ -67,14 +67,14 @@ class FusedResult:
 def combine_series(
     a: SeriesResult, b: SeriesResult, settings: ProcessSettings, *, progress: Progress = silent
 ) -> FusedResult:
-    """Bring B onto A, fuse, and find the particles.
+    """Register B onto A, fuse both, and find the particles.
 
     Raises
     ------
     RegistrationRefusedError
-        B is no flipped A.
+        B is not the flipped A.
     ProcessingError
-        The volumes would go beyond the memory limit.
+        The volumes exceed the memory limit.
     """
     allocate = allocator(a.volume.shape, DUAL_VOLUMES, settings.memory_limit_GB)
     diameter = _common_diameter(a.diameter, b.diameter)
@@ -92,7 +92,7 @@ def combine_series(
     pair = _Pair(a.volume, registered, diameter.value, a.aligned.pixel_nm, settings, allocate)
     volume = pair.fused(settings.fusion_rule, within(progress, 0.4, 0.5))
     candidates = pair.candidates(volume, within(progress, 0.5, 0.55))
-    detection = fitted(
+    detection = detect_by_fit(
         candidates,
         [(a.aligned, None), (b.aligned, found.pose)],
         diameter.value,
@@ -102,12 +102,12 @@ def combine_series(
     if settings.controls:
         controls = _controls(pair, candidates, within(progress, 0.8, 1.0))
     table_b = _moved(b.detection.table, found.pose)
-    whole_nm, same_nm = detection.table.centres_nm, PAIRED_WITHIN * diameter.value
+    fused_nm, same_nm = detection.table.centres_nm, PAIRED_WITHIN * diameter.value
 
-    def beside(alone: Count, table: ParticleTable) -> Count:
-        return beside_the_whole(alone, table.centres_nm, whole_nm, same_nm)
+    def widened(alone: Count, table: ParticleTable) -> Count:
+        return beside_the_whole(alone, table.centres_nm, fused_nm, same_nm)
 
-    missed = missed_by_both(a.detection.table.centres_nm, table_b.centres_nm, whole_nm, same_nm)
+    missed = missed_by_both(a.detection.table.centres_nm, table_b.centres_nm, fused_nm, same_nm)
     return FusedResult(
         registered,
         volume,
@@ -117,15 +117,15 @@ def combine_series(
         _registration(found),
         Fusion(rule=settings.fusion_rule, wavelet=settings.wavelet, level=settings.level),
         a.aligned.pixel_nm,
-        beside(a.detection.count, a.detection.table),
-        beside(b.detection.count, table_b),
+        widened(a.detection.count, a.detection.table),
+        widened(b.detection.count, table_b),
         controls,
     )
 
 
 @dataclass(frozen=True, eq=False)
 class _Pair:
-    """A's volume and B's in A's frame, and how to look for particles in them."""
+    """Volumes of A and B in the frame of A, and the settings to fuse and to search them."""
 
     a: Float32
     b: Float32
@@ -159,15 +159,15 @@ class _Pair:
 def _controls(
     pair: _Pair, candidates: Candidates, progress: Progress
 ) -> dict[FusionRule, Detection]:
-    """What each rule's volume gives; `candidates` are those of the rule in use."""
+    """Detect the particles of every fusion rule; `candidates` belong to the rule in use."""
     used = pair.settings.fusion_rule
-    found = {used: as_reconstructed(candidates, pair.diameter_nm)}
+    found = {used: detect_by_weight(candidates, pair.diameter_nm)}
     others: list[FusionRule] = [rule for rule in get_args(FusionRule) if rule != used]
     for done, rule in enumerate(others):
         part = within(progress, done / len(others), (done + 1) / len(others))
         volume = pair.fused(rule, within(part, 0.0, 0.6))
-        theirs = pair.candidates(volume, within(part, 0.6, 1.0))
-        found[rule] = as_reconstructed(theirs, pair.diameter_nm)
+        its_candidates = pair.candidates(volume, within(part, 0.6, 1.0))
+        found[rule] = detect_by_weight(its_candidates, pair.diameter_nm)
     return found
 
 
@@ -176,7 +176,7 @@ def _moved(table: ParticleTable, pose: Pose) -> ParticleTable:
 
 
 def _common_diameter(a: Diameter, b: Diameter) -> Diameter:
-    """The same particles lie in both: the mean of what each series says."""
+    """Return the mean diameter: both series show the same particles."""
     return a.model_copy(update={"value": (a.value + b.value) / 2})
 
 

@@ -1,9 +1,9 @@
-"""Where volumes go, and the refusal of what would not fit even so, before hours of work.
+"""Memory limit for volumes, checked before hours of work.
 
-The limit covers every array as large as a volume that is held at once. Where they exceed it, they
-go to files in the temporary folder and are worked in slabs, with the same result; what the
-operating system keeps of the files in memory it gives back when asked. The images, a system matrix
-and some planes a thread come on top: they grow with the square of the side, not with its cube.
+The limit covers all arrays the size of a volume that exist at the same time. Above the limit they
+are stored in temporary files and processed in slabs, with the same result; the operating system
+caches those files and frees that memory when it is needed. The images, a system matrix and some
+planes for each thread are not included: they grow with the square of the side, not with its cube.
 """
 
 from __future__ import annotations
@@ -12,33 +12,35 @@ from processing.errors import ProcessingError
 from processing.scratch import Allocate, in_memory, on_disk
 
 SINGLE_VOLUMES = 8
-"""Volumes held at once at the peak of one series, the sphere fit: counted, and measured."""
+"""Largest number of volumes at a time while one series is processed: counted and measured."""
 DUAL_VOLUMES = 14
-"""The same while two series are combined."""
+"""Largest number of volumes at a time while two series are combined."""
 MEMORY_VOLUMES = 2
-"""Of these, what is held in memory whatever the limit: the blocks of slices in work."""
+"""Part of these that is always in memory: the blocks of slices being processed."""
 BYTES_PER_VOXEL = 4
 
 
 def allocator(shape: tuple[int, ...], volumes: int, limit_GB: float) -> Allocate:
-    """Where arrays of `shape` [z, y, x] go, for `volumes` of them at once to stay under the limit.
+    """Return the function that creates volumes of `shape` [z, y, x] within the memory limit.
+
+    `volumes` is the largest number of volumes at a time. They go to disk if they exceed the limit.
 
     Raises
     ------
     ProcessingError
-        They do not, on disk either.
+        They exceed the limit even on disk.
     """
-    require_memory(shape, min(volumes, MEMORY_VOLUMES), limit_GB)
+    _require_memory(shape, min(volumes, MEMORY_VOLUMES), limit_GB)
     return in_memory if _needed_GB(shape, volumes) <= limit_GB else on_disk
 
 
-def require_memory(shape: tuple[int, ...], volumes: int, limit_GB: float) -> None:
-    """Check that `volumes` volumes of `shape` [z, y, x] stay under the limit.
+def _require_memory(shape: tuple[int, ...], volumes: int, limit_GB: float) -> None:
+    """Check that `volumes` volumes of `shape` [z, y, x] fit the limit.
 
     Raises
     ------
     ProcessingError
-        They do not.
+        They exceed the limit.
     """
     needed_GB = _needed_GB(shape, volumes)
     if needed_GB > limit_GB:

@@ -1,7 +1,7 @@
-"""Results on disk: DIR/processed, each file whole or not there.
+"""Results on disk, in DIR/processed. Each file is either complete or absent.
 
-A series' results can be read back, so that A, B and their combination may each run in a process of
-its own.
+The result of a series can be read back, so A, B and their combination can each run in a separate
+process.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ SUMMARY = "summary.json"
 
 
 class SeriesRecord(BaseModel):
-    """The numbers of a series' result, beside its volumes; written last."""
+    """Numbers of a series result, without its volumes; the file that is written last."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -40,10 +40,10 @@ class SeriesRecord(BaseModel):
 
 
 def write_series_result(session: Path, name: SeriesName, result: SeriesResult) -> None:
-    """Write what belongs to one series: aligned images, volumes, particles, record."""
+    """Write the result of one series: aligned images, volumes, particles and record."""
     folder = session / PROCESSED
     folder.mkdir(parents=True, exist_ok=True)
-    # whatever is found without its record was cut short
+    # without the record, files of the series count as incomplete
     for stale in (folder / f"{name}.json", folder / SUMMARY):
         stale.unlink(missing_ok=True)
     pixel_nm = result.aligned.pixel_nm
@@ -66,12 +66,12 @@ def write_series_result(session: Path, name: SeriesName, result: SeriesResult) -
 
 
 def read_series_result(session: Path, name: SeriesName) -> SeriesResult:
-    """Read what `write_series_result` wrote.
+    """Read the result that `write_series_result` wrote.
 
     Raises
     ------
     InputFileError
-        A file is missing or damaged: the series has not been processed to its end.
+        A file is missing or damaged: processing of the series was not completed.
     """
     folder = session / PROCESSED
     record = _read_record(folder / f"{name}.json")
@@ -97,7 +97,7 @@ def read_series_result(session: Path, name: SeriesName) -> SeriesResult:
 
 
 def write_fused_result(session: Path, result: FusedResult) -> None:
-    """Write what A and B give together, and B's particles in A's frame."""
+    """Write the result of both series, and the particles of B in the frame of A."""
     folder = session / PROCESSED
     pixel_nm = result.pixel_nm
     write_volume(folder / "B_registered.mrc", result.registered_b, pixel_nm)
@@ -118,7 +118,7 @@ def _counts(a: SeriesResult, b: SeriesResult | None, fused: FusedResult | None) 
 def write_summary(
     session: Path, a: SeriesResult, b: SeriesResult | None = None, fused: FusedResult | None = None
 ) -> Summary:
-    """Write summary.json, last of all: where it is, everything it names is complete."""
+    """Write summary.json as the last file: if it exists, every file it names is complete."""
     folder = session / PROCESSED
     summary = Summary(
         counts=_counts(a, b, fused),

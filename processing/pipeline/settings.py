@@ -1,4 +1,4 @@
-"""What a user may choose about processing."""
+"""Settings of processing that the user can choose."""
 
 from __future__ import annotations
 
@@ -10,20 +10,22 @@ from processing.results import FusionRule
 
 
 class ProcessSettings(BaseModel):
-    """Frozen and closed; the defaults need no knowledge of the specimen."""
+    """Settings of processing. The defaults need no knowledge of the specimen."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     diameter_nm: float | None = Field(default=None, gt=0)
-    """Of the particles; estimated when left out."""
+    """Particle diameter (nm); estimated if not given."""
     sirt_iterations: int = Field(default=20, ge=1, le=1000)
-    """With momentum: 20 explain the images as well as 60 plain ones."""
+    """Number of SIRT iterations, with momentum: 20 fit the images as well as 60 plain ones."""
     ssr_iterations: int = Field(default=20, ge=1, le=1000)
-    """More of them take noise for particles on the exit side of a single series."""
+    """Number of SSR iterations. More would turn noise on the exit side into particles."""
     fusion_rule: FusionRule = "masked"
+    """Rule by which the volumes of A and B are fused."""
     wavelet: Literal["haar"] = "haar"
     level: int = Field(default=2, ge=1, le=6)
+    """Number of levels of the wavelet decomposition."""
     controls: bool = False
-    """Count what each fusion rule's volume gives by itself, the plain mean among them, as well."""
+    """Also count the particles in the volume of every fusion rule, the plain mean included."""
     memory_limit_GB: float = Field(default=6.0, gt=0)
-    """Of volumes held at once; beyond it they are worked in slabs, from files."""
+    """Memory for volumes (GB). Above it they are stored in files and processed in slabs."""

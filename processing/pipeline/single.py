@@ -1,4 +1,4 @@
-"""One tilt series, from raw images to its particles."""
+"""Processing of one tilt series, from raw images to particles."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from processing.align.alignment import Alignment, apply_alignment
 from processing.align.series import align_series, levelled, straightened
 from processing.count.diameter import estimate_diameter, pair_distance, refined_diameter
 from processing.pipeline.check_diameter import require_possible_diameter
-from processing.pipeline.detect import Detection, find_candidates, fitted
+from processing.pipeline.detect import Detection, detect_by_fit, find_candidates
 from processing.pipeline.memory import SINGLE_VOLUMES, allocator
 from processing.pipeline.settings import ProcessSettings
 from processing.progress import Progress, silent, within
@@ -20,28 +20,30 @@ from processing.scratch import Allocate, in_memory
 from processing.series import Float32, TiltSeries
 
 FIT_ROUNDS = 2
-"""Of the sphere fit to a series alone: a third changes its count by no more than one in a hundred
-of what the second does."""
+"""Rounds of the sphere fit to a single series.
+
+A third round changes the count by less than a hundredth of what the second does.
+"""
 
 
 @dataclass(frozen=True, eq=False)
 class SeriesResult:
-    """What one series gives.
+    """Result of one series.
 
     Attributes
     ----------
     aligned
-        The images in use, aligned, without background, saturation left in.
+        Aligned images in use, with background subtracted and saturation not corrected.
     volume
-        SIRT, [z, y, x].
+        SIRT reconstruction, [z, y, x].
     detection
-        Sphere centres, particle table, count.
+        Sphere centres, particle table and count.
     diameter
-        Used for the detection, and where it came from.
+        Diameter used for the detection, and its source.
     summary
-        For summary.json.
+        Entry of this series in summary.json.
     warnings
-        One line each.
+        One line for each image left out.
     """
 
     aligned: TiltSeries
@@ -59,19 +61,19 @@ def process_series(
     start: Alignment | None = None,
     progress: Progress = silent,
 ) -> SeriesResult:
-    """Align, undo the saturation, reconstruct, find the diameter, find the particles.
+    """Align, correct the saturation, reconstruct, estimate the diameter and find the particles.
 
     Parameters
     ----------
     start
-        As in `align_series`: what is known of the alignment already.
+        Known alignment of the first images, to start from; see `align_series`.
 
     Raises
     ------
     ImpossibleDiameterError
-        No particle in this field can have the given diameter.
+        No particle in the field can have the given diameter.
     ProcessingError
-        Too few usable images, nothing in them, or volumes beyond the memory limit.
+        Too few images are usable, they are empty, or the volumes exceed the memory limit.
     """
     require_possible_diameter(series, settings.diameter_nm)
     rows, columns = series.images.shape[1:]
@@ -90,7 +92,7 @@ def find_particles(
     allocate: Allocate = in_memory,
     progress: Progress = silent,
 ) -> SeriesResult:
-    """What follows on an alignment: the reconstruction, the diameter, the particles."""
+    """Reconstruct an aligned series, estimate the diameter and find the particles."""
     aligned = apply_alignment(levelled(series), alignment).usable()
     straight = straightened(aligned)
     volume = sirt_series(
@@ -114,7 +116,7 @@ def find_particles(
         allocate=allocate,
         progress=within(progress, 0.5, 0.7),
     )
-    detection = fitted(
+    detection = detect_by_fit(
         candidates,
         [(aligned, None)],
         diameter_nm,
@@ -122,11 +124,11 @@ def find_particles(
         progress=within(progress, 0.7, 1.0),
     )
     if settings.diameter_nm is None:
-        # once more, from the final centres
+        # estimate the diameter again, from the final centres
         diameter_nm = series.pixel_nm * refined_diameter(
             straight, detection.table.centres_nm / series.pixel_nm, diameter_nm / series.pixel_nm
         )
-        detection = detection.of_diameter(diameter_nm)
+        detection = detection.with_diameter(diameter_nm)
     diameter = Diameter(
         value=diameter_nm,
         source="estimated" if settings.diameter_nm is None else "given",
@@ -153,7 +155,7 @@ def _summary(alignment: Alignment) -> SeriesSummary:
 
 def _warnings(series: TiltSeries, alignment: Alignment) -> list[str]:
     return [
-        f"series {series.name}: image {index} at {series.angles_deg[index]:+.1f} degrees left out, "
-        f"{'as marked' if series.excluded[index] else 'it fits no common object'}"
-        for index in np.flatnonzero(alignment.rejected)
+        f"series {series.name}: section {section} at {series.angles_deg[section]:+.1f} degrees "
+        f"left out, {'as marked' if series.excluded[section] else 'it does not fit the other images'}"
+        for section in np.flatnonzero(alignment.rejected)
     ]

@@ -1,4 +1,4 @@
-"""Volumes beyond the memory limit: on disk, with the same result; refused where that is no help."""
+"""Volumes beyond the memory limit: stored on disk with the same result, or refused."""
 
 from __future__ import annotations
 
@@ -24,27 +24,34 @@ DIAMETER = 7.0
 @pytest.mark.parametrize(
     ("volumes", "limit_GB", "expected"),
     [(SINGLE_VOLUMES, 6.0, in_memory), (SINGLE_VOLUMES, 1.5, on_disk), (DUAL_VOLUMES, 3, on_disk)],
-    ids=["fits", "one series does not", "two do not"],
+    ids=["fits", "one series exceeds it", "two series exceed it"],
 )
-def test_volumes_go_where_the_limit_says(volumes: int, limit_GB: float, expected: Allocate) -> None:
+def test_volumes_above_the_limit_go_to_disk(
+    volumes: int, limit_GB: float, expected: Allocate
+) -> None:
     assert allocator(CUBE, volumes, limit_GB) is expected
 
 
-def test_what_has_to_be_in_memory_and_does_not_fit_is_refused() -> None:
+def test_volumes_too_large_even_on_disk_are_refused() -> None:
     with pytest.raises(ProcessingError, match=r"400 x 400 x 400 .* the limit is 0.4 GB; .*raise"):
         allocator(CUBE, SINGLE_VOLUMES, 0.4)
 
 
-def test_on_disk_the_volumes_and_the_particles_are_the_same() -> None:
+def test_volumes_on_disk_give_the_same_result() -> None:
     centres = packed(18, 8.6, order="disordered", seed=3)
     series = tilt_series(centres, np.arange(-70.0, 75.0, 4.0), DIAMETER, 56)
     pose = Pose(about_z(37.0) @ FLIP, np.array([1.5, -2.0, 1.0]))
 
     def volumes(allocate: Allocate) -> list[Float32]:
-        found = sirt_series(series, 10, momentum=True, allocate=allocate)
-        moved = resample(found, pose, (60, 58, 56), 1.0, 1.0, allocate=allocate)
+        volume = sirt_series(series, 10, momentum=True, allocate=allocate)
+        moved = resample(volume, pose, (60, 58, 56), 1.0, 1.0, allocate=allocate)
         fused = [fuse(moved, 0.8 * moved, rule, allocate=allocate) for rule in ("masked", "mean")]
-        return [found, moved, *fused, ssr_volume(moved, DIAMETER, iterations=10, allocate=allocate)]
+        return [
+            volume,
+            moved,
+            *fused,
+            ssr_volume(moved, DIAMETER, iterations=10, allocate=allocate),
+        ]
 
     in_ram, in_files = volumes(in_memory), volumes(on_disk)
     for expected, volume in zip(in_ram, in_files, strict=True):

@@ -1,4 +1,4 @@
-"""From tilt series to tables on disk: alone, in pairs, and refused."""
+"""From tilt series to tables on disk: one series, two series, and refused input."""
 
 from __future__ import annotations
 
@@ -9,17 +9,24 @@ import numpy as np
 import pytest
 from scipy.spatial import cKDTree
 
+from processing import (
+    ImpossibleDiameterError,
+    InputFileError,
+    ProcessingError,
+    ProcessSettings,
+    RegistrationRefusedError,
+    SeriesResult,
+    Summary,
+    combine_series,
+    process_series,
+    read_csv,
+    read_series_result,
+    read_stack,
+    write_fused_result,
+    write_series_result,
+    write_summary,
+)
 from processing.combine.pose import FLIP, Pose, about_z
-from processing.combine.register import RegistrationRefusedError
-from processing.errors import InputFileError, ProcessingError
-from processing.files.mrc import read_stack
-from processing.files.particles import read_csv
-from processing.pipeline import results_folder
-from processing.pipeline.check_diameter import ImpossibleDiameterError
-from processing.pipeline.dual import combine_series
-from processing.pipeline.settings import ProcessSettings
-from processing.pipeline.single import SeriesResult, process_series
-from processing.results import Summary
 from tests.support.spheres import Recording, jittered, packed, tilt_series
 
 DIAMETER = 6.5
@@ -54,7 +61,7 @@ def b(truth: np.ndarray) -> SeriesResult:
 
 
 def recall_and_precision(found: np.ndarray, truth: np.ndarray) -> tuple[float, float]:
-    """Within 1.5 px, once the shift that no tilt series can tell is taken out."""
+    """Recall and precision within 1.5 px, after a common shift, which no tilt series can show."""
     found = found + np.median(truth[cKDTree(truth).query(found)[1]] - found, axis=0)
     return (
         float((cKDTree(found).query(truth)[0] < 1.5).mean()),
@@ -62,7 +69,7 @@ def recall_and_precision(found: np.ndarray, truth: np.ndarray) -> tuple[float, f
     )
 
 
-def test_one_series_gives_its_particles(a: SeriesResult, truth: np.ndarray) -> None:
+def test_one_series_is_counted(a: SeriesResult, truth: np.ndarray) -> None:
     recall, precision = recall_and_precision(a.detection.table.centres_nm, truth)
     assert recall > 0.97
     assert precision > 0.97
@@ -71,16 +78,16 @@ def test_one_series_gives_its_particles(a: SeriesResult, truth: np.ndarray) -> N
     assert a.detection.count.n_low <= len(truth) <= a.detection.count.n_high
 
 
-def test_two_series_give_one_specimen_with_all_tables_in_as_frame(
+def test_two_series_are_combined_in_the_frame_of_a(
     a: SeriesResult, b: SeriesResult, truth: np.ndarray, tmp_path: Path
 ) -> None:
-    results_folder.write_series_result(tmp_path, "A", a)
-    results_folder.write_series_result(tmp_path, "B", b)
-    # each step may run in a process of its own, from what lies on disk
-    again = [results_folder.read_series_result(tmp_path, name) for name in ("A", "B")]
+    write_series_result(tmp_path, "A", a)
+    write_series_result(tmp_path, "B", b)
+    # each step can run in a separate process, from the files of the step before
+    again = [read_series_result(tmp_path, name) for name in ("A", "B")]
     fused = combine_series(again[0], again[1], SETTINGS)
-    results_folder.write_fused_result(tmp_path, fused)
-    summary = results_folder.write_summary(tmp_path, again[0], again[1], fused)
+    write_fused_result(tmp_path, fused)
+    summary = write_summary(tmp_path, again[0], again[1], fused)
 
     processed = tmp_path / "processed"
     for name in ("B", "fused", "mean"):
@@ -100,9 +107,9 @@ def test_two_series_give_one_specimen_with_all_tables_in_as_frame(
         assert np.isfinite(stack.data).all()
 
 
-def test_a_series_comes_back_from_disk_as_it_was(a: SeriesResult, tmp_path: Path) -> None:
-    results_folder.write_series_result(tmp_path, "A", a)
-    back = results_folder.read_series_result(tmp_path, "A")
+def test_a_series_result_is_read_back_unchanged(a: SeriesResult, tmp_path: Path) -> None:
+    write_series_result(tmp_path, "A", a)
+    back = read_series_result(tmp_path, "A")
     np.testing.assert_array_equal(back.volume, a.volume)
     np.testing.assert_array_equal(back.aligned.images, a.aligned.images)
     np.testing.assert_allclose(back.aligned.angles_deg, a.aligned.angles_deg)
@@ -113,19 +120,19 @@ def test_a_series_comes_back_from_disk_as_it_was(a: SeriesResult, tmp_path: Path
 
 
 @pytest.mark.parametrize("left", ["nothing", "no record", "half a record"])
-def test_what_was_cut_short_is_not_read(left: str, a: SeriesResult, tmp_path: Path) -> None:
+def test_an_incomplete_result_is_not_read(left: str, a: SeriesResult, tmp_path: Path) -> None:
     if left != "nothing":
-        results_folder.write_series_result(tmp_path, "A", a)
+        write_series_result(tmp_path, "A", a)
         record = tmp_path / "processed" / "A.json"
         text = record.read_text()
         record.unlink()
         if left == "half a record":
             record.write_text(text[: len(text) // 2])
     with pytest.raises(InputFileError, match=r"A\.json: .*process this series"):
-        results_folder.read_series_result(tmp_path, "A")
+        read_series_result(tmp_path, "A")
 
 
-def test_a_again_is_refused(a: SeriesResult) -> None:
+def test_the_same_series_as_b_is_refused(a: SeriesResult) -> None:
     with pytest.raises(RegistrationRefusedError, match="same side up"):
         combine_series(a, a, SETTINGS)
 
@@ -140,7 +147,7 @@ def test_a_given_diameter_is_used(given_nm: float, truth: np.ndarray) -> None:
 
 
 @pytest.mark.parametrize("given_nm", [1.9, 33.0], ids=["under two pixels", "over half the field"])
-def test_a_diameter_no_particle_here_can_have_is_refused(given_nm: float, a: SeriesResult) -> None:
+def test_an_impossible_diameter_is_refused(given_nm: float, a: SeriesResult) -> None:
     with pytest.raises(ImpossibleDiameterError, match=r"series A: .* 2 to 32 nm"):
         process_series(a.aligned, ProcessSettings(diameter_nm=given_nm))
 
@@ -155,7 +162,7 @@ def test_a_few_particles_are_counted(number: int) -> None:
     assert result.detection.count.n == number
 
 
-def test_every_rule_is_settable_and_summed_up(a: SeriesResult, b: SeriesResult) -> None:
+def test_the_fusion_settings_are_used_and_recorded(a: SeriesResult, b: SeriesResult) -> None:
     fused = combine_series(a, b, ProcessSettings(fusion_rule="paper", level=1))
     assert json.loads(fused.fusion.model_dump_json()) == {
         "rule": "paper",
@@ -165,7 +172,9 @@ def test_every_rule_is_settable_and_summed_up(a: SeriesResult, b: SeriesResult) 
     assert not fused.controls
 
 
-def test_what_does_not_fit_in_memory_is_refused_at_once(a: SeriesResult, b: SeriesResult) -> None:
+def test_volumes_beyond_the_memory_limit_are_refused_at_once(
+    a: SeriesResult, b: SeriesResult
+) -> None:
     tight = ProcessSettings(memory_limit_GB=1e-3)
     with pytest.raises(ProcessingError, match=r"64 x 64 x 64 voxels need .* memory_limit_GB"):
         process_series(a.aligned, tight)

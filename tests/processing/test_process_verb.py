@@ -1,4 +1,4 @@
-"""`dualtilt process`: what it prints and writes, and one line for every bad input."""
+"""`dualtilt process`: its output and files, and one line for every bad input."""
 
 from __future__ import annotations
 
@@ -13,9 +13,8 @@ import pytest
 from controller.cli import process
 from controller.errors import DualtiltError, ProcessingFailedError, SafetyStopError, UsageError
 from controller.exit_codes import ExitCode
-from processing.files.mrc import write_images
+from processing import Summary, write_images
 from processing.files.rawtlt import write_rawtlt
-from processing.results import Summary
 from tests.support.spheres import jittered, packed, tilt_series
 
 ANGLES = np.arange(-70.0, 75.0, 5.0)
@@ -38,7 +37,7 @@ def points() -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def stacks(points: np.ndarray, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A, a proper B, B with its scan mirrored, and another object."""
+    """A, a correct B, a B with mirrored scan, and another object."""
     folder = tmp_path_factory.mktemp("stacks")
     write(folder, "A", points)
     write(folder, "B", points * [1, -1, -1])
@@ -57,13 +56,13 @@ def test_one_series(
     stacks: Path, tmp_path: Path, points: np.ndarray, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(stacks / "A.mrc", "--out", tmp_path, "--diameter-nm", 6.3) == ExitCode.OK
-    said = capsys.readouterr()
+    printed = capsys.readouterr()
     summary = Summary.model_validate_json((tmp_path / "processed/summary.json").read_text())
     assert summary.counts.A.n == pytest.approx(len(points), rel=0.03)
     assert summary.counts.fused is None
-    assert str(tmp_path / "processed" / "particles_A.csv") in said.out
-    assert "record B" in said.out
-    assert "SIRT" in said.err
+    assert str(tmp_path / "processed" / "particles_A.csv") in printed.out
+    assert "record B" in printed.out
+    assert "SIRT" in printed.err
 
 
 def test_two_series(
@@ -84,11 +83,11 @@ class Bad:
     id: str
     arguments: Callable[[Path, Path], list[object]]
     error: type[DualtiltError]
-    told: str
+    message: str
 
 
 def damaged(stacks: Path, scratch: Path, how: str) -> Path:
-    """A copy of A with something wrong with it."""
+    """A copy of A with one fault."""
     stack = scratch / "bad.mrc"
     whole = (stacks / "A.mrc").read_bytes()
     stack.write_bytes(whole[: len(whole) // 2] if how == "cut" else whole)
@@ -106,8 +105,8 @@ def linked(stacks: Path, scratch: Path) -> Path:
     return scratch / "B.mrc"
 
 
-def sized(diameter_nm: float) -> Callable[[Path, Path], list[object]]:
-    """Particles of a given size in a field of 56 pixels of 0.9 nm."""
+def with_diameter(diameter_nm: float) -> Callable[[Path, Path], list[object]]:
+    """A given diameter, in a field of 56 pixels of 0.9 nm."""
     return lambda s, t: [s / "A.mrc", "--diameter-nm", diameter_nm]
 
 
@@ -131,8 +130,8 @@ CASES = [
     ),
     Bad("A again", lambda s, t: [s / "A.mrc", s / "A.mrc"], UsageError, "same file"),
     Bad("A by another name", lambda s, t: [s / "A.mrc", linked(s, t)], UsageError, "same file"),
-    Bad("diameter of the field", sized(30.0), UsageError, "1.8 to 25.2 nm"),
-    Bad("diameter under two pixels", sized(1.7), UsageError, "1.8 to 25.2 nm"),
+    Bad("diameter of the field", with_diameter(30.0), UsageError, "1.8 to 25.2 nm"),
+    Bad("diameter under two pixels", with_diameter(1.7), UsageError, "1.8 to 25.2 nm"),
     Bad("mirrored", lambda s, t: [s / "A.mrc", s / "mirrored.mrc"], SafetyStopError, "mirrored"),
     Bad("another", lambda s, t: [s / "A.mrc", s / "other.mrc"], SafetyStopError, "another object"),
 ]
@@ -143,39 +142,39 @@ def test_bad_input_gets_one_line_and_leaves_no_result(
     case: Bad, stacks: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "out"
-    with pytest.raises(case.error, match=case.told) as refused:
+    with pytest.raises(case.error, match=case.message) as refused:
         run(*case.arguments(stacks, tmp_path), "--out", out)
     assert "\n" not in str(refused.value)
     assert not (out / "processed" / "summary.json").exists()
     assert not list(out.rglob("*.partial"))
     if case.error is UsageError:
-        assert not out.exists(), "work was begun before the input was refused"
+        assert not out.exists(), "the folder was made before the input was refused"
 
 
 @pytest.mark.parametrize(
-    ("there", "told"),
+    ("existing", "message"),
     [
         (("A.json", "A_sirt.mrc", "fused.mrc", "summary.json"), "holds results .* and 1 more"),
         (("A_aligned.mrc",), r"cut short \(A_aligned\.mrc\)"),
     ],
     ids=["results", "a run cut short"],
 )
-def test_what_an_earlier_run_left_is_never_written_over(
-    there: tuple[str, ...], told: str, stacks: Path, tmp_path: Path
+def test_files_of_an_earlier_run_are_never_overwritten(
+    existing: tuple[str, ...], message: str, stacks: Path, tmp_path: Path
 ) -> None:
     processed = tmp_path / "processed"
     processed.mkdir()
-    for name in there:
+    for name in existing:
         (processed / name).write_text("hours of work")
-    with pytest.raises(UsageError, match=f"{told}.*choose a new") as refused:
+    with pytest.raises(UsageError, match=f"{message}.*choose a new") as refused:
         run(stacks / "A.mrc", "--out", tmp_path, "--diameter-nm", 6.3)
     assert "\n" not in str(refused.value)
     left = {path.name: path.read_text() for path in processed.iterdir()}
-    assert left == dict.fromkeys(there, "hours of work")
+    assert left == dict.fromkeys(existing, "hours of work")
     assert [path.name for path in tmp_path.iterdir()] == ["processed"]
 
 
-def test_images_of_nothing_are_a_processing_failure(tmp_path: Path) -> None:
+def test_empty_images_are_a_processing_failure(tmp_path: Path) -> None:
     write_images(tmp_path / "A.mrc", np.zeros((len(ANGLES), 40, 40), np.float32), 0.9)
     write_rawtlt(tmp_path / "A.rawtlt", ANGLES)
     with pytest.raises(ProcessingFailedError, match="series A"):

@@ -1,6 +1,6 @@
-"""Recordings as they come: whatever is odd about one, its particles are found all the same.
+"""Unusual and faulty recordings: the particles are found in all of them.
 
-Simulated assemblies; the truth is read by the scoring alone.
+The assemblies are simulated; only the scoring reads the truth.
 """
 
 from __future__ import annotations
@@ -16,10 +16,13 @@ from scipy import ndimage
 from scipy.spatial import cKDTree
 
 from controller.microscope.interface import ScanSettings
-from processing.errors import ProcessingError
-from processing.pipeline.settings import ProcessSettings
-from processing.pipeline.single import SeriesResult, process_series
-from processing.series import TiltSeries
+from processing import (
+    ProcessingError,
+    ProcessSettings,
+    SeriesResult,
+    TiltSeries,
+    process_series,
+)
 from simulator.scoring import score_tables
 from simulator.series import Series, simulate_dual
 from simulator.settings import Packing, SimulatorSettings, SpecimenSettings, StageSettings
@@ -61,7 +64,7 @@ def as_series(raw: Series, images: NDArray[np.generic] | None = None, **more: ob
 
 
 def picked(keep: Callable[[NDArray[np.float64]], NDArray[np.generic]]) -> Change:
-    """Some of the images, or all in another order: `keep` takes the angles, gives indices."""
+    """Select or reorder images: `keep` maps the tilt angles to sections."""
 
     def change(raw: Series) -> TiltSeries:
         index = keep(raw.reported_deg)
@@ -86,8 +89,10 @@ def spoilt(spoil: Callable[[Pixels], None], **more: object) -> Change:
     return change
 
 
-def turned(axis_deg: float, off_px: tuple[float, float] = (0.0, 0.0), told: float = 0.0) -> Change:
-    """The camera turned: a point seen upright at (y, u) shows at the row u sin a + y cos a."""
+def turned(
+    axis_deg: float, off_px: tuple[float, float] = (0.0, 0.0), known_axis_deg: float = 0.0
+) -> Change:
+    """Rotate the images: a point at (y, u) moves to row u sin a + y cos a."""
     cos, sin = np.cos(np.deg2rad(axis_deg)), np.sin(np.deg2rad(axis_deg))
     back = np.array([[cos, -sin], [sin, cos]])
 
@@ -98,7 +103,7 @@ def turned(axis_deg: float, off_px: tuple[float, float] = (0.0, 0.0), told: floa
             ndimage.affine_transform(image, back, start, order=3, mode="nearest")
             for image in raw.counts.astype(np.float32)
         ]
-        return as_series(raw, np.stack(images), tilt_axis_deg=told)
+        return as_series(raw, np.stack(images), tilt_axis_deg=known_axis_deg)
 
     return change
 
@@ -114,7 +119,7 @@ def marked() -> Change:
 
 
 def unmarked(images: Pixels) -> None:
-    """A blanked beam, a lost object, another object, full scale, another exposure."""
+    """Spoil images: a blanked beam, a lost object, another object, full scale, another exposure."""
     images[4] = images.min()
     images[10] = np.roll(images[10], (29, -22), (0, 1))
     images[17] = recorded(Packing.FCC, seed=77)[0].counts[17]
@@ -135,7 +140,7 @@ class Case:
     change: Change = as_series
     packing: Packing = Packing.DISORDERED
     size_px: tuple[int, int] = (FIELD_PX, FIELD_PX)
-    """Width, height."""
+    """Width and height of the images (px)."""
     angles: tuple[float, ...] = ANGLES
     axis_deg: float = 0.0
     axis_within_deg: float = 0.3
@@ -160,20 +165,20 @@ CASES = [
     ),
     Case("axis off by five degrees, and off the middle", turned(5.0, (3, -4)), axis_deg=5.0),
     Case("axis off the other way", turned(-5.0, (-2, 3)), Packing.FCC, axis_deg=-5.0),
-    Case("axis along the rows", turned(90.0, told=90.0), axis_deg=90.0),
+    Case("axis along the rows", turned(90.0, known_axis_deg=90.0), axis_deg=90.0),
     Case("wide images", size_px=(112, 80)),
     Case("high images", size_px=(80, 112)),
     Case("int16", stored_as(np.int16, 30000)),
     Case("uint8", stored_as(np.uint8, 255)),
     Case("a dark level of thousands", spoilt(lambda images: np.add(images, 5000, out=images))),
     Case("clipped", clipped(0.03)),
-    # what is clipped where columns line up is missing from some rows: the axis suffers first
+    # clipping removes signal where crystal columns line up, so the tilt axis is less exact
     Case("clipped, a crystal", clipped(0.03), packing=Packing.FCC, axis_within_deg=1.0),
 ]
 
 
 def scale_against(truth: NDArray[np.float64], found: NDArray[np.float64]) -> float:
-    """Size of what was found over the true one: of the spread of matched particles."""
+    """Size of the assembly found over its true size, from the spread of matched particles."""
     near = np.median(truth, axis=0) - np.median(found, axis=0)
     for _ in range(4):
         distance, index = cKDTree(truth).query(found + near)
@@ -182,8 +187,8 @@ def scale_against(truth: NDArray[np.float64], found: NDArray[np.float64]) -> flo
     return float(found[pairs].std(axis=0).sum() / truth[index[pairs]].std(axis=0).sum())
 
 
-def judged(result: SeriesResult, truth: Particles) -> tuple[float, float]:
-    """F1, and the size found over the true one."""
+def f1_and_scale(result: SeriesResult, truth: Particles) -> tuple[float, float]:
+    """F1, and the size found over the true size."""
     centres_nm = result.detection.table.centres_nm
     score = score_tables(truth, {"found": centres_nm}).tables["found"]
     return score.f1, scale_against(truth.centres_nm, centres_nm)
@@ -193,21 +198,21 @@ def judged(result: SeriesResult, truth: Particles) -> tuple[float, float]:
 def test_the_particles_are_found(case: Case) -> None:
     raw, truth = recorded(case.packing, *case.size_px, angles=case.angles)
     result = process_series(case.change(raw), SETTINGS)
-    f1, scale = judged(result, truth)
+    f1, scale = f1_and_scale(result, truth)
     assert f1 > 0.99
     assert scale == pytest.approx(1, abs=0.003)
     assert result.summary.tilt_axis_deg == pytest.approx(case.axis_deg, abs=case.axis_within_deg)
     assert result.summary.excluded == case.left_out
 
 
-def test_the_other_tilt_sense_shows_the_mirror_image() -> None:
+def test_the_opposite_tilt_sense_gives_the_mirror_image() -> None:
     raw, truth = recorded()
     series = TiltSeries(raw.counts.astype(np.float32), -raw.reported_deg, PIXEL_NM)
     mirrored = Particles(truth.centres_nm * [1, 1, -1], truth.diameters_nm)
-    assert judged(process_series(series, SETTINGS), mirrored)[0] > 0.99
+    assert f1_and_scale(process_series(series, SETTINGS), mirrored)[0] > 0.99
 
 
-def test_a_series_without_a_good_image_is_refused_with_its_faults() -> None:
+def test_a_series_without_good_images_is_refused_with_its_faults() -> None:
     images = recorded()[0].counts.astype(np.float32)
     images[3:] = 65535
     images[:2] = np.nan
