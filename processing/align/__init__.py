@@ -1,1 +1,1 @@
-"""Alignment of a tilt series: shifts, tilt axis, rejected tilts."""
+"""Alignment of a tilt series: image shifts, tilt axis and rejected images."""

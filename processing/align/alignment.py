@@ -1,4 +1,4 @@
-"""What alignment finds, and how it is taken out of the images."""
+"""Result of tilt alignment, and its application to the images."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from processing.series import Bools, Float32, Float64, TiltSeries
 
 @dataclass(frozen=True)
 class Alignment:
-    """Where each image really lies.
+    """Shifts and tilt axis that map the aligned images onto the raw ones.
 
-    A point at (u, y) of the aligned image, from its centre, shows in the raw image at
-    column u cos a - y sin a + dx and row u sin a + y cos a + dy, from that image's centre;
-    a is the tilt axis's angle and (dy, dx) the image's shift.
+    The point (u, y) of the aligned image is at column u cos a - y sin a + dx and row
+    u sin a + y cos a + dy of the raw image. Both positions are measured from the image's centre;
+    a is the angle of the tilt axis and (dy, dx) the image's shift.
 
     Attributes
     ----------
@@ -28,11 +28,11 @@ class Alignment:
     tilt_axis_deg
         In-plane angle of the tilt axis from +y towards -x.
     angles_deg
-        [tilt], refined where the data allowed it.
+        [tilt].
     rejected
-        bool [tilt]: images that fit no common object.
+        bool [tilt]: images that do not fit the object of the others.
     residuals_px
-        [tilt]: shift still left between the aligned image and its re-projection.
+        [tilt]: remaining shift between the aligned image and its re-projection.
     """
 
     shifts_px: Float64
@@ -43,13 +43,13 @@ class Alignment:
 
     @property
     def rms_px(self) -> float:
-        """Root mean square of the residuals of the images in use."""
+        """Root mean square residual of the images in use."""
         kept = self.residuals_px[~self.rejected]
         return float(np.sqrt(np.mean(kept**2))) if kept.size else 0.0
 
 
 def unaligned(series: TiltSeries) -> Alignment:
-    """The series as it is."""
+    """Return an alignment without shifts, at the series' own tilt axis."""
     return Alignment(
         shifts_px=np.zeros((series.tilts, 2)),
         tilt_axis_deg=series.tilt_axis_deg,
@@ -60,24 +60,24 @@ def unaligned(series: TiltSeries) -> Alignment:
 
 
 def in_raw_frame(shifts_px: Float64, tilt_axis_deg: float) -> Float64:
-    """Turn shifts [tilt, (y, x)] seen in aligned images into those of the raw ones."""
+    """Rotate shifts [tilt, (y, x)] from the frame of the aligned images to that of the raw ones."""
     cos, sin = np.cos(np.deg2rad(tilt_axis_deg)), np.sin(np.deg2rad(tilt_axis_deg))
     dy, dx = shifts_px.T
     return np.stack([dx * sin + dy * cos, dx * cos - dy * sin], axis=1)
 
 
 def apply_alignment(series: TiltSeries, alignment: Alignment) -> TiltSeries:
-    """Move every raw image to where it belongs, in one cubic interpolation.
+    """Shift and rotate every raw image in one cubic interpolation.
 
-    Rejected images stay in place and are marked excluded; what comes in from outside has the
-    background's level.
+    Rejected images are kept and marked excluded. Pixels from outside the raw image get its
+    background level. Afterwards the tilt axis is along y.
     """
-    images = filled(series.images)
+    images = fill_non_finite(series.images)
     levels = background_levels(images)
     moved = np.empty_like(images)
 
     def move(tilt: int) -> None:
-        moved[tilt] = _moved(
+        moved[tilt] = _move_image(
             images[tilt], alignment.shifts_px[tilt], alignment.tilt_axis_deg, levels[tilt]
         )
 
@@ -93,23 +93,23 @@ def apply_alignment(series: TiltSeries, alignment: Alignment) -> TiltSeries:
     )
 
 
-def filled(images: Float32) -> Float32:
-    """Images [tilt, y, x] with their image's median in place of what is not finite."""
+def fill_non_finite(images: Float32) -> Float32:
+    """Replace non-finite pixels of images [tilt, y, x] by the median of their image."""
     finite = np.isfinite(images)
     if finite.all():
         return images
-    whole = images.copy()
-    for image, good in zip(whole, finite, strict=True):
+    filled = images.copy()
+    for image, good in zip(filled, finite, strict=True):
         image[~good] = np.median(image[good]) if good.any() else 0.0
-    return whole
+    return filled
 
 
-def _moved(image: Float32, shift_px: Float64, axis_deg: float, level: float) -> Float32:
+def _move_image(image: Float32, shift_px: Float64, axis_deg: float, level: float) -> Float32:
     cos, sin = np.cos(np.deg2rad(axis_deg)), np.sin(np.deg2rad(axis_deg))
-    turn = np.array([[cos, sin], [-sin, cos]])
+    rotation = np.array([[cos, sin], [-sin, cos]])
     centre = (np.array(image.shape) - 1) / 2
-    offset = centre + shift_px - turn @ centre
+    offset = centre + shift_px - rotation @ centre
     result: Float32 = ndimage.affine_transform(
-        image, turn, offset, order=3, mode="constant", cval=level
+        image, rotation, offset, order=3, mode="constant", cval=level
     )
     return result

@@ -1,4 +1,4 @@
-"""Projection matching: every image against the re-projection of what all of them reconstruct."""
+"""Projection matching: align each image to the re-projection of the common reconstruction."""
 
 from __future__ import annotations
 
@@ -15,30 +15,33 @@ from processing.reconstruct.sirt import sirt
 from processing.series import Bools, Float32, Float64, TiltSeries
 
 SIRT_ITERATIONS = 6
-"""With momentum. Few: a converged volume re-projects each image as it is, misplaced or not."""
+"""SIRT iterations with momentum. They are few because a converged volume reproduces each image
+where it is, even a misplaced one."""
 WIDE_BAND = Band(1.5, 30.0)
-"""Down to the object's outline, which neighbours far in angle still share."""
+"""Band-pass that includes the object's outline, which images at distant angles have in common."""
 DETAIL_BAND = Band(1.5, 5.0)
-"""Single particles: an image of something else with the same outline differs here."""
-LOST_SHARE = 0.15
-"""Of the object's mass outside the frame, beyond which an image spoils more than it tells."""
+"""Band-pass for single particles, which differ for another object of the same outline."""
+LARGEST_LOST_SHARE = 0.15
+"""Largest fraction of the object's mass outside the frame; an image with more is rejected."""
 NEIGHBOURS = 7
-"""Images in a row by angle, with which each is compared: likeness changes slowly with the tilt."""
-FALLEN = 0.15
-"""Of the likeness: true images stay within 0.04 of those around, others fall by 0.2 and more."""
+"""Images in a row by tilt angle over which the median correlation is taken."""
+CORRELATION_DROP = 0.15
+"""Largest drop of the correlation below that of the neighbours. Good images stay within 0.04, bad
+images drop by 0.2 or more."""
 
 
 @dataclass(frozen=True)
 class Match:
-    """One round's comparison of the aligned images with their re-projections."""
+    """Comparison of the aligned images with their re-projections."""
 
-    seen: Float32
-    """Re-projections [tilt, y, x]."""
+    reprojections: Float32
+    """[tilt, y, x]."""
     shifts: Shifts
-    likeness: Float64
-    """[tilt], correlation of the details, at the best shift."""
+    """Displacement of each image from its re-projection."""
+    detail_correlation: Float64
+    """[tilt], correlation in `DETAIL_BAND` at the best shift."""
     misfit: float
-    """Norm of the difference over the norm of the images in use."""
+    """Norm of images minus re-projections over the norm of the images, for the images in use."""
 
 
 def match_projections(
@@ -51,82 +54,85 @@ def match_projections(
 ) -> Alignment:
     """Improve the shifts until they change by less than `tolerance_px` rms.
 
-    Every round moves the raw images once, reconstructs them roughly, and corrects each shift by
+    Every round moves the raw images once, makes a rough reconstruction, and corrects each shift by
     the displacement between image and re-projection (Gursoy et al., Sci. Rep. 2017, 7, 11818).
-    Images whose details fall out of line are rejected, and taken back if they recover.
+    Images with a low correlation are rejected, and used again if the correlation recovers.
     """
     aligned = apply_alignment(series, alignment)
     for done in range(rounds):
         match = compare(aligned)
-        alignment = corrected(alignment, match, series)
+        alignment = correct(alignment, match, series)
         progress("projection matching", (done + 1) / rounds)
         if alignment.rms_px < tolerance_px:
             break
-        aligned = completed(apply_alignment(series, alignment), alignment, match.seen)
+        aligned = fill_outside(apply_alignment(series, alignment), alignment, match.reprojections)
     return alignment
 
 
-def completed(aligned: TiltSeries, alignment: Alignment, seen: Float32) -> TiltSeries:
-    """What lay outside an image's frame, taken from the re-projections [tilt, y, x].
+def fill_outside(aligned: TiltSeries, alignment: Alignment, reprojections: Float32) -> TiltSeries:
+    """Fill pixels outside the raw images' frames from the re-projections [tilt, y, x].
 
-    An object cut by the frame would else be reconstructed, and matched, without its rim.
+    Otherwise an object cut off by the frame would be reconstructed and matched without its edge.
     """
     outside = _outside(alignment, aligned.images.shape)
-    return replace(aligned, images=np.where(outside, seen, aligned.images))
+    return replace(aligned, images=np.where(outside, reprojections, aligned.images))
 
 
 def _outside(alignment: Alignment, shape: tuple[int, ...]) -> Bools:
-    """Pixels [tilt, y, x] of the aligned images that no raw image showed."""
+    """Flag the pixels [tilt, y, x] of the aligned images that lie outside their raw images."""
     rows, columns = (np.arange(n) - (n - 1) / 2 for n in shape[1:])
-    turn = np.deg2rad(alignment.tilt_axis_deg)
-    row = rows[:, None] * np.cos(turn) + columns * np.sin(turn)
-    column = columns * np.cos(turn) - rows[:, None] * np.sin(turn)
+    axis = np.deg2rad(alignment.tilt_axis_deg)
+    row = rows[:, None] * np.cos(axis) + columns * np.sin(axis)
+    column = columns * np.cos(axis) - rows[:, None] * np.sin(axis)
     dy, dx = alignment.shifts_px.T[:, :, None, None]
     return np.asarray((np.abs(row + dy) > rows[-1]) | (np.abs(column + dx) > columns[-1]))
 
 
 def compare(aligned: TiltSeries, band: Band = WIDE_BAND) -> Match:
-    """Reconstruct the images in use, re-project at every tilt, and compare all."""
+    """Reconstruct from the images in use and compare every image with its re-projection."""
     columns = aligned.images.shape[2]
     used = ~aligned.excluded
     projector = Projector(aligned.angles_rad[used], columns)
     volume = sirt(projector, aligned.images[used], SIRT_ITERATIONS, momentum=True)
-    seen = np.zeros_like(aligned.images)
-    seen[used] = projector.forward(volume)
+    reprojections = np.zeros_like(aligned.images)
+    reprojections[used] = projector.forward(volume)
     if not used.all():
-        seen[~used] = Projector(aligned.angles_rad[~used], columns).forward(volume)
-    shifts = find_shifts(aligned.images, seen, band, max_shift_px=columns / 8)
-    details = find_shifts(aligned.images, seen, DETAIL_BAND, max_shift_px=columns / 8)
-    return Match(seen, shifts, details.scores, _misfit(aligned.images[used], seen[used]))
+        reprojections[~used] = Projector(aligned.angles_rad[~used], columns).forward(volume)
+    shifts = find_shifts(aligned.images, reprojections, band, max_shift_px=columns / 8)
+    details = find_shifts(aligned.images, reprojections, DETAIL_BAND, max_shift_px=columns / 8)
+    misfit = _misfit(aligned.images[used], reprojections[used])
+    return Match(reprojections, shifts, details.scores, misfit)
 
 
-def corrected(alignment: Alignment, match: Match, series: TiltSeries) -> Alignment:
-    """Add the displacements found, turned into the raw images' frame."""
+def correct(alignment: Alignment, match: Match, series: TiltSeries) -> Alignment:
+    """Add the measured displacements to the shifts and decide anew which images are rejected."""
     moved = replace(
         alignment,
         shifts_px=alignment.shifts_px
         + in_raw_frame(match.shifts.shifts_px, alignment.tilt_axis_deg),
         residuals_px=np.hypot(*match.shifts.shifts_px.T),
     )
-    hidden = np.where(_outside(moved, match.seen.shape), match.seen, 0).sum(axis=(1, 2))
-    lost = hidden > LOST_SHARE * match.seen.sum(axis=(1, 2))
-    return replace(moved, rejected=series.excluded | _out_of_line(match.likeness, series) | lost)
+    reprojections = match.reprojections
+    outside = np.where(_outside(moved, reprojections.shape), reprojections, 0).sum(axis=(1, 2))
+    lost = outside > LARGEST_LOST_SHARE * reprojections.sum(axis=(1, 2))
+    low = _low_correlation(match.detail_correlation, series)
+    return replace(moved, rejected=series.excluded | low | lost)
 
 
-def _out_of_line(likeness: Float64, series: TiltSeries) -> Bools:
-    """Images [tilt] much less like the common object than those at the angles around."""
+def _low_correlation(correlation: Float64, series: TiltSeries) -> Bools:
+    """Flag images [tilt] whose correlation is much lower than at the neighbouring tilts."""
     tilts = np.argsort(series.angles_deg, kind="stable")
     used = tilts[~series.excluded[tilts]]
-    usual = ndimage.median_filter(likeness[used], NEIGHBOURS, mode="nearest")
-    fallen = usual - likeness[used]
-    spread = 1.4826 * np.median(np.abs(fallen))
-    out = np.zeros(series.tilts, bool)
-    out[used] = fallen > max(8 * spread, FALLEN)
-    return out
+    usual = ndimage.median_filter(correlation[used], NEIGHBOURS, mode="nearest")
+    drop = usual - correlation[used]
+    spread = 1.4826 * np.median(np.abs(drop))
+    low = np.zeros(series.tilts, bool)
+    low[used] = drop > max(8 * spread, CORRELATION_DROP)
+    return low
 
 
 def reduced(series: TiltSeries, factor: float) -> TiltSeries:
-    """Images smoothed and sampled at pixels `factor` times as wide, about the same centre."""
+    """Return the series with pixels `factor` times as wide, smoothed, about the same centre."""
     if factor <= 1:
         return series
     rows, columns = (int(np.ceil(n / factor)) for n in series.images.shape[1:])
@@ -142,7 +148,7 @@ def reduced(series: TiltSeries, factor: float) -> TiltSeries:
 
 
 def scaled(alignment: Alignment, factor: float) -> Alignment:
-    """The same alignment in pixels `factor` times as small."""
+    """Return the alignment in pixels that are smaller by `factor`."""
     return replace(
         alignment,
         shifts_px=alignment.shifts_px * factor,
@@ -150,5 +156,6 @@ def scaled(alignment: Alignment, factor: float) -> Alignment:
     )
 
 
-def _misfit(images: Float32, seen: Float32) -> float:
-    return float(np.linalg.norm(images - seen) / max(float(np.linalg.norm(images)), 1e-30))
+def _misfit(images: Float32, reprojections: Float32) -> float:
+    norm = max(float(np.linalg.norm(images)), 1e-30)
+    return float(np.linalg.norm(images - reprojections) / norm)

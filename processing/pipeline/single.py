@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from processing.align.alignment import Alignment, apply_alignment
-from processing.align.series import align_series, levelled, straightened
+from processing.align.series import align_series, background_subtracted, linearised
 from processing.count.diameter import estimate_diameter, pair_distance, refined_diameter
 from processing.pipeline.check_diameter import require_possible_diameter
 from processing.pipeline.detect import Detection, detect_by_fit, find_candidates
@@ -93,10 +93,10 @@ def find_particles(
     progress: Progress = silent,
 ) -> SeriesResult:
     """Reconstruct an aligned series, estimate the diameter and find the particles."""
-    aligned = apply_alignment(levelled(series), alignment).usable()
-    straight = straightened(aligned)
+    aligned = apply_alignment(background_subtracted(series), alignment).usable()
+    linear = linearised(aligned)
     volume = sirt_series(
-        straight,
+        linear,
         settings.sirt_iterations,
         momentum=True,
         allocate=allocate,
@@ -105,7 +105,7 @@ def find_particles(
     diameter_nm = settings.diameter_nm
     if diameter_nm is None:
         estimate = estimate_diameter(
-            volume, straight, allocate=allocate, progress=within(progress, 0.35, 0.5)
+            volume, linear, allocate=allocate, progress=within(progress, 0.35, 0.5)
         )
         diameter_nm = estimate.value_px * series.pixel_nm
     candidates = find_candidates(
@@ -126,7 +126,7 @@ def find_particles(
     if settings.diameter_nm is None:
         # estimate the diameter again, from the final centres
         diameter_nm = series.pixel_nm * refined_diameter(
-            straight, detection.table.centres_nm / series.pixel_nm, diameter_nm / series.pixel_nm
+            linear, detection.table.centres_nm / series.pixel_nm, diameter_nm / series.pixel_nm
         )
         detection = detection.with_diameter(diameter_nm)
     diameter = Diameter(

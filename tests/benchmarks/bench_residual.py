@@ -12,7 +12,7 @@ import time
 import numpy as np
 
 from processing.align.alignment import apply_alignment
-from processing.align.series import align_series, flattened
+from processing.align.series import align_series, proportional_to_thickness
 from processing.count.particles import find_clusters, plateau
 from processing.parallel import worker_threads
 from processing.reconstruct.astra_sirt import astra_sirt
@@ -65,7 +65,7 @@ def _slab() -> Float32:
 def _require_as_good_particles() -> None:
     dual = recorded(SMALL_NM, SMALL_PX, PIXEL_NM)
     series = as_read(dual.a, PIXEL_NM, "A")
-    aligned = apply_alignment(flattened(series), align_series(series)).usable()
+    aligned = apply_alignment(proportional_to_thickness(series), align_series(series)).usable()
     projector = Projector(aligned.angles_rad, SMALL_PX)
     tables = {
         "plain": _centres_nm(sirt(projector, aligned.images, PLAIN)),

@@ -1,4 +1,4 @@
-"""Alignment gives back the shifts, the axis and the bad images that a recording was made with."""
+"""Alignment recovers the shifts and the tilt axis of a recording and rejects its bad images."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ DIAMETER, SIZE = 7.0, 80
 
 
 def residual_px(found: Alignment, truth: Recording, angles_deg: np.ndarray) -> tuple[float, float]:
-    """Rms along and across the axis; a shift of the whole object, seen at each tilt, is free."""
-    away = found.shifts_px - truth.shifts_px
-    turn = np.deg2rad(truth.tilt_axis_deg)
-    along = away[:, 0] * np.cos(turn) - away[:, 1] * np.sin(turn)
-    across = away[:, 0] * np.sin(turn) + away[:, 1] * np.cos(turn)
+    """Return the rms error along and across the axis, without a shift of the whole object."""
+    error = found.shifts_px - truth.shifts_px
+    axis = np.deg2rad(truth.tilt_axis_deg)
+    along = error[:, 0] * np.cos(axis) - error[:, 1] * np.sin(axis)
+    across = error[:, 0] * np.sin(axis) + error[:, 1] * np.cos(axis)
     t = np.deg2rad(angles_deg)
     free = np.stack([np.cos(t), np.sin(t)], axis=1)
     across = across - free @ np.linalg.lstsq(free, across, rcond=None)[0]
@@ -42,9 +42,9 @@ CASES = [
     Case("disordered"),
     Case("fcc", order="fcc"),
     Case("few counts", counts=200),
-    Case("axis off by three degrees", axis_deg=3.0),
-    Case("axis off the other way", order="fcc", axis_deg=-4.5),
-    Case("aligned already", jitter_px=0.0),
+    Case("tilt axis at +3 degrees", axis_deg=3.0),
+    Case("tilt axis at -4.5 degrees", order="fcc", axis_deg=-4.5),
+    Case("already aligned", jitter_px=0.0),
     Case("cut by the frame in a quarter of the images", jitter_px=4.0, size_px=70),
 ]
 
@@ -65,7 +65,7 @@ def recorded(case: Case) -> tuple[TiltSeries, Recording, np.ndarray]:
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-def test_shifts_and_axis_come_back(case: Case) -> None:
+def test_shifts_and_tilt_axis_are_recovered(case: Case) -> None:
     series, truth, _ = recorded(case)
     found = align_series(series)
     along, across = residual_px(found, truth, ANGLES)
@@ -75,7 +75,7 @@ def test_shifts_and_axis_come_back(case: Case) -> None:
     assert not found.rejected.any()
 
 
-def test_an_image_of_something_else_is_rejected_and_harms_nothing() -> None:
+def test_an_image_of_another_object_is_rejected_and_does_not_affect_the_others() -> None:
     series, truth, _ = recorded(CASES[0])
     images = series.images.copy()
     other = packed(20, 9.5, order="fcc", seed=77)
@@ -90,8 +90,8 @@ def test_an_image_of_something_else_is_rejected_and_harms_nothing() -> None:
     assert max(along, across) < 0.1
 
 
-@pytest.mark.parametrize("axis_deg", [0.0, 3.0], ids=["upright", "turned"])
-def test_applying_puts_a_point_where_the_geometry_says(axis_deg: float) -> None:
+@pytest.mark.parametrize("axis_deg", [0.0, 3.0], ids=["axis along y", "axis turned"])
+def test_apply_alignment_moves_a_point_to_its_projected_position(axis_deg: float) -> None:
     point = np.array([[9.0, -6.0, 4.0]])
     truth = replace(
         jittered(len(ANGLES), jitter_px=2.0, angle_error_deg=0.0, counts=None, seed=2),
