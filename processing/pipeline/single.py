@@ -156,6 +156,7 @@ def _summary(alignment: Alignment) -> SeriesSummary:
 def _warnings(series: TiltSeries, alignment: Alignment) -> list[str]:
     return [
         f"series {series.name}: section {section} at {series.angles_deg[section]:+.1f} degrees "
-        f"left out, {'as marked' if series.excluded[section] else 'it does not fit the other images'}"
+        f"left out, "
+        f"{'as marked' if series.excluded[section] else 'it does not fit the other images'}"
         for section in np.flatnonzero(alignment.rejected)
     ]
