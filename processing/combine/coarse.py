@@ -1,7 +1,8 @@
-"""Where B may lie on A: every in-plane angle, flipped and not, mirrored and not.
+"""Coarse registration of B onto A: every in-plane angle, flipped or not, mirrored or not.
 
-Particles are put as soft points on a grid of half a diameter; the correlation over all shifts is
-one FFT pair an angle. Every hypothesis is searched, the impossible ones as controls.
+The particles of A and B become smooth blobs on a grid of half a diameter. One pair of FFTs for each
+angle gives the cross-correlation at all shifts. All hypotheses are searched, including the
+physically impossible ones, which serve as controls.
 """
 
 from __future__ import annotations
@@ -20,20 +21,20 @@ from processing.parallel import worker_threads
 from processing.series import Float32, Float64
 
 ANGLE_STEP_DEG = 5.0
-WORTH_TILTING = 12
-"""In-plane angles of each hypothesis that are tried with the seat tilted."""
+SEAT_TRIALS = 12
+"""In-plane angles of each hypothesis that are also tried with a tilted seat."""
 SEAT_TILT_DEG = 3.0
-"""A grid is seated within some degrees; refinement finds the rest."""
-LARGEST_SHIFT = 8
-"""Cells by which the two sets' means may differ, where each misses other particles."""
+"""Tilt of the grid in its seat that is tried; refinement finds the rest."""
+LARGEST_SHIFT_CELLS = 8
+"""Largest distance between the mean positions of A and B, which miss different particles."""
 BLOB_CELLS = (0.7, 3.0)
-"""Standard deviations of a particle's blob and of the surroundings taken off it."""
+"""Standard deviations, in cells, of a particle's blob and of the background subtracted from it."""
 
 Spectrum = NDArray[np.complex64]
 
 
 class Hypothesis(Enum):
-    """How B may relate to A."""
+    """Possible orientations of B relative to A."""
 
     FLIPPED = "flipped"
     SAME_SIDE = "same side up"
@@ -42,116 +43,117 @@ class Hypothesis(Enum):
 
     @property
     def mirror(self) -> Float64:
-        """[3, 3], its own inverse: takes B's mirror out before the turn."""
+        """Matrix [3, 3] that undoes the mirroring of B, before the rotation; its own inverse."""
         mirrored = self in (Hypothesis.MIRRORED, Hypothesis.MIRRORED_FLIPPED)
         return np.diag([-1.0 if mirrored else 1.0, 1.0, 1.0])
 
     @property
-    def turn(self) -> Float64:
-        """[3, 3], proper: what comes between the mirror and the turn about z."""
+    def rotation(self) -> Float64:
+        """Proper rotation [3, 3] between the mirror and the rotation about z."""
         flipped = self in (Hypothesis.FLIPPED, Hypothesis.MIRRORED_FLIPPED)
         return FLIP if flipped else np.eye(3)
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """A pose worth refining."""
+    """Start pose for the refinement."""
 
     hypothesis: Hypothesis
     pose: Pose
-    likeness: float
-    """Correlation of the soft points, 0..1."""
+    correlation: float
+    """Normalised cross-correlation of the blobs, 0..1."""
 
 
 def coarse_candidates(
     points_a: Float64, points_b: Float64, diameter_nm: float, keep: int = 4
 ) -> list[Candidate]:
-    """The `keep` best turns of every hypothesis with their best shifts, best first.
+    """Return the `keep` best poses of every hypothesis, best first.
 
-    All in-plane angles first; a seat that is tilted by some degrees costs the right one most of
-    its lead, so the better ones of each hypothesis are tried again with the seat tilted.
+    First, all in-plane angles are tried without a seat tilt. A seat tilt of a few degrees can
+    remove most of the right angle's lead, so the best angles of each hypothesis are then tried
+    again with a tilted seat.
     """
     search = _Search(points_a, points_b, diameter_nm)
     angles = np.arange(-180.0, 180.0, ANGLE_STEP_DEG)
-    turns = [
-        (hypothesis, about_z(float(angle)) @ hypothesis.turn @ hypothesis.mirror)
+    rotations = [
+        (hypothesis, about_z(float(angle)) @ hypothesis.rotation @ hypothesis.mirror)
         for hypothesis in Hypothesis
         for angle in angles
     ]
-    upright = search.over(turns)
-    worth = [each for one in Hypothesis for each in _best(upright, one, WORTH_TILTING)]
+    untilted = search.best_shifts(rotations)
+    best = [each for one in Hypothesis for each in _best(untilted, one, SEAT_TRIALS)]
     tilts = _seat_tilts()
-    tilted = search.over(
-        [(one.hypothesis, tilt @ one.pose.matrix) for one in worth for tilt in tilts]
+    tilted = search.best_shifts(
+        [(one.hypothesis, tilt @ one.pose.matrix) for one in best for tilt in tilts]
     )
     found = [
-        max(one, *tilted[n * len(tilts) : (n + 1) * len(tilts)], key=_likeness)
-        for n, one in enumerate(worth)
+        max(one, *tilted[n * len(tilts) : (n + 1) * len(tilts)], key=_correlation)
+        for n, one in enumerate(best)
     ]
     kept = [candidate for hypothesis in Hypothesis for candidate in _best(found, hypothesis, keep)]
-    return sorted(kept, key=_likeness, reverse=True)
+    return sorted(kept, key=_correlation, reverse=True)
 
 
 class _Search:
-    """Correlates B's soft points, turned, with A's over all shifts."""
+    """Cross-correlates B's blobs, rotated, with A's blobs over all shifts."""
 
     def __init__(self, points_a: Float64, points_b: Float64, diameter_nm: float) -> None:
         self._cell_nm = diameter_nm / 2
         self._middle_a, self._middle_b = points_a.mean(axis=0), points_b.mean(axis=0)
         from_a, self._from_b = points_a - self._middle_a, points_b - self._middle_b
-        reach_nm = max(np.linalg.norm(p, axis=1).max() for p in (from_a, self._from_b))
-        cells = int(np.ceil(2 * reach_nm / self._cell_nm)) + 2 * LARGEST_SHIFT
+        radius_nm = max(np.linalg.norm(p, axis=1).max() for p in (from_a, self._from_b))
+        cells = int(np.ceil(2 * radius_nm / self._cell_nm)) + 2 * LARGEST_SHIFT_CELLS
         self._cells = fft.next_fast_len(cells, real=True)
-        self._soft = _soft_blob(self._cells)
-        self._target = self._spectrum(from_a)
-        self._power_a = _power(self._target, self._cells)
+        self._blob = _blob_transfer(self._cells)
+        self._spectrum_a = self._spectrum(from_a)
+        self._power_a = _power(self._spectrum_a, self._cells)
 
-    def over(self, turns: list[tuple[Hypothesis, Float64]]) -> list[Candidate]:
-        """The best shift of every turn [3, 3] of B."""
+    def best_shifts(self, rotations: list[tuple[Hypothesis, Float64]]) -> list[Candidate]:
+        """Find the best shift for every rotation [3, 3] of B."""
         with ThreadPoolExecutor(worker_threads()) as pool:
-            return list(pool.map(lambda turn: self._at(*turn), turns))
+            return list(pool.map(lambda rotation: self._best_shift(*rotation), rotations))
 
-    def _at(self, hypothesis: Hypothesis, matrix: Float64) -> Candidate:
-        shifts = np.arange(-LARGEST_SHIFT, LARGEST_SHIFT + 1)
-        moved = self._spectrum(self._from_b @ matrix.T)
-        overlap = fft.irfftn(moved.conj() * self._target, [self._cells] * 3)
-        near = overlap[np.ix_(shifts, shifts, shifts)]
+    def _best_shift(self, hypothesis: Hypothesis, matrix: Float64) -> Candidate:
+        shifts = np.arange(-LARGEST_SHIFT_CELLS, LARGEST_SHIFT_CELLS + 1)
+        rotated = self._spectrum(self._from_b @ matrix.T)
+        correlation = fft.irfftn(rotated.conj() * self._spectrum_a, [self._cells] * 3)
+        near = correlation[np.ix_(shifts, shifts, shifts)]
         best = np.unravel_index(int(near.argmax()), near.shape)
         step_nm = self._cell_nm * shifts[list(best[::-1])]
         shift_nm = step_nm + self._middle_a - matrix @ self._middle_b
-        norm = np.sqrt(self._power_a * _power(moved, self._cells))
+        norm = np.sqrt(self._power_a * _power(rotated, self._cells))
         return Candidate(hypothesis, Pose(matrix, shift_nm), float(near.max() / norm))
 
     def _spectrum(self, points_nm: Float64) -> Spectrum:
-        counted = _counted(points_nm, self._cell_nm, self._cells)
-        return np.asarray(fft.rfftn(counted) * self._soft, np.complex64)
+        points = _points_per_cell(points_nm, self._cell_nm, self._cells)
+        return np.asarray(fft.rfftn(points) * self._blob, np.complex64)
 
 
 def _seat_tilts() -> list[Float64]:
-    """Rotations about axes in the grid's plane, every 45 degrees."""
-    around = np.deg2rad(np.arange(0, 360, 45))
-    axes = np.stack([np.cos(around), np.sin(around), np.zeros(len(around))], axis=1)
+    """Rotations by `SEAT_TILT_DEG` about axes in the plane of the grid, every 45 degrees."""
+    azimuth = np.deg2rad(np.arange(0, 360, 45))
+    axes = np.stack([np.cos(azimuth), np.sin(azimuth), np.zeros(len(azimuth))], axis=1)
     return list(Rotation.from_rotvec(np.deg2rad(SEAT_TILT_DEG) * axes).as_matrix())
 
 
 def _best(found: list[Candidate], hypothesis: Hypothesis, keep: int) -> list[Candidate]:
     own = [candidate for candidate in found if candidate.hypothesis is hypothesis]
-    return sorted(own, key=_likeness, reverse=True)[:keep]
+    return sorted(own, key=_correlation, reverse=True)[:keep]
 
 
-def _likeness(candidate: Candidate) -> float:
-    return candidate.likeness
+def _correlation(candidate: Candidate) -> float:
+    return candidate.correlation
 
 
-def _counted(points_nm: Float64, cell_nm: float, cells: int) -> Float32:
-    """Points a cell, about the grid's centre; what lies outside wraps round."""
+def _points_per_cell(points_nm: Float64, cell_nm: float, cells: int) -> Float32:
+    """Count the points in each cell. The origin is cell 0; negative positions wrap round."""
     index = np.rint(points_nm[:, ::-1] / cell_nm).astype(int) % cells
     flat = np.ravel_multi_index(tuple(index.T), (cells,) * 3)
     return np.bincount(flat, minlength=cells**3).reshape((cells,) * 3).astype(np.float32)
 
 
-def _soft_blob(cells: int) -> Float32:
-    """Transfer function of a blob somewhat smaller than a cell, less its own surroundings."""
+def _blob_transfer(cells: int) -> Float32:
+    """Transfer function of a blob minus a wider background (`BLOB_CELLS`)."""
     f = np.fft.fftfreq(cells)
     square = f[:, None, None] ** 2 + f[:, None] ** 2 + np.fft.rfftfreq(cells) ** 2
     narrow, wide = (np.exp(-2 * np.pi**2 * sigma**2 * square) for sigma in BLOB_CELLS)
@@ -159,5 +161,6 @@ def _soft_blob(cells: int) -> Float32:
 
 
 def _power(spectrum: Spectrum, cells: int) -> float:
+    """Sum of squares in real space, from the half spectrum that `rfftn` returns."""
     doubled = 2 * (np.abs(spectrum) ** 2).sum() - (np.abs(spectrum[..., 0]) ** 2).sum()
     return float(doubled) / cells**3

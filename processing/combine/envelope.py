@@ -1,7 +1,8 @@
-"""The outline of an assembly: where its particles are dense, whatever lattice they form.
+"""Outline of an assembly: its particle density, smoothed until the lattice is no longer resolved.
 
-A pose one lattice step, or one symmetry, away pairs nearly as many particles as the right one, and
-on a badly resolved exit side even more; but it moves the outline, the flat side above all.
+A pose that is wrong by one lattice vector or one symmetry operation pairs nearly as many particles
+as the right one, and even more if the exit side is poorly resolved. But it moves the outline, in
+particular the flat side.
 """
 
 from __future__ import annotations
@@ -13,17 +14,17 @@ from scipy import ndimage
 from processing.series import Float64
 
 BLUR_CELLS = 1.5
-"""Wide enough to melt the lattice; a cell is a particle's diameter."""
+"""Standard deviation of the smoothing, in cells of one particle diameter."""
 MARGIN_CELLS = 6
 
 
 class Envelope:
-    """The smoothed particle density of one assembly, to compare others with.
+    """Smoothed particle density of one assembly, with which others are compared.
 
     Parameters
     ----------
     points_nm
-        [n, 3].
+        Particle centres [n, 3].
     """
 
     def __init__(self, points_nm: Float64, diameter_nm: float) -> None:
@@ -34,7 +35,7 @@ class Envelope:
         self._density = self._smoothed(points_nm)
 
     def overlap(self, points_nm: Float64) -> float:
-        """Share of the particles' density that both have in common, 0..1."""
+        """Return the fraction of the density that two assemblies have in common, 0..1."""
         return float(np.minimum(self._density, self._smoothed(points_nm)).sum())
 
     def _smoothed(self, points_nm: Float64) -> NDArray[np.float64]:

@@ -1,9 +1,10 @@
-"""Fusion of A's volume with B's, brought into A's frame.
+"""Fusion of A's volume with B's volume in A's frame.
 
-The wavelet rules take the 3D Haar transform of both, choose band by band, and go back. A decimated
-transform sees a different volume for every place of its grid; so the choice is made for several
-places along the diagonal and averaged (cycle spinning, Coifman and Donoho 1995). Haar is local:
-memory is bounded by working on slabs with a halo.
+The wavelet rules transform both volumes (3D Haar by default), combine the coefficients band by
+band, and transform back. The result of a decimated transform depends on the position of its grid.
+Fusion is therefore repeated with the grid moved along the diagonal, and the results are averaged
+(cycle spinning, Coifman and Donoho 1995). Haar is local, so the volumes are processed in slabs with
+a halo to limit the memory.
 """
 
 from __future__ import annotations
@@ -23,8 +24,8 @@ from processing.results import FusionRule
 from processing.scratch import Allocate, in_memory, overlapping_slabs
 from processing.series import Float32
 
-Choice = Callable[[str, Float32, Float32], Float32]
-"""Band's name (``a`` and ``d`` a axis), A's and B's coefficients -> the fused ones."""
+BandRule = Callable[[str, Float32, Float32], Float32]
+"""Map a band's name (``a`` or ``d`` per axis) and both coefficients to the fused coefficients."""
 
 
 def fuse(
@@ -37,48 +38,49 @@ def fuse(
     allocate: Allocate = in_memory,
     progress: Progress = silent,
 ) -> Float32:
-    """One volume [z, y, x] from A's and B's, both in A's frame; slab by slab.
+    """Fuse two volumes [z, y, x], both in A's frame, slab by slab.
 
     Parameters
     ----------
     rule
-        ``paper``: the larger coefficient on every band, sign and all (Altantzis et al. 2021).
-        ``masked``: the one larger in magnitude within 3 voxels, after a majority vote; the mean
-        on the approximation (Li, Manjunath and Mitra 1995). ``mean``: (A + B) / 2.
+        ``paper``: signed maximum of the coefficients in every band (Altantzis et al. 2021).
+        ``masked``: coefficient of the volume with the larger magnitude within 3 voxels, after a
+        majority vote; mean in the approximation band (Li, Manjunath and Mitra 1995).
+        ``mean``: (A + B) / 2.
         ``depth-weighted``: each side from the series whose beam enters there.
     allocate
-        Where the fused volume goes.
+        Creates the array of the fused volume.
     """
     matched = match_intensity(volume_a, volume_b)
     share_of_a = np.full(len(volume_a), 0.5, np.float32)
     if rule == "depth-weighted":
         share_of_a = entrance_share(volume_a, volume_b, matched)
-    choice = {"paper": larger, "masked": larger_magnitude}.get(rule)
+    band_rule = {"paper": signed_maximum, "masked": more_active}.get(rule)
     fused = allocate(volume_a.shape, np.float32)
-    for slab, window in overlapping_slabs(len(volume_a), halo=4 * 2**level if choice else 0):
+    for slab, window in overlapping_slabs(len(volume_a), halo=4 * 2**level if band_rule else 0):
         a, b = volume_a[window], matched(volume_b[window])
-        if choice is None:
+        if band_rule is None:
             share = share_of_a[slab, None, None]
             fused[slab] = share * a + (1 - share) * b
         else:
             inner = slice(slab.start - window.start, slab.stop - window.start)
-            fused[slab] = by_bands(a, b, choice, wavelet, level)[inner]
+            fused[slab] = fuse_bands(a, b, band_rule, wavelet, level)[inner]
         progress("fusion", slab.stop / len(volume_a))
     return fused
 
 
 def mean(a: Float32, b: Float32) -> Float32:
-    """(A + B) / 2: the control that every rule has to beat."""
+    """Return (A + B) / 2, the control that every rule must beat."""
     return np.asarray((a + b) / 2, np.float32)
 
 
-def larger(band: str, a: Float32, b: Float32) -> Float32:
-    """max(A, B) with its sign, on every band alike: as printed in the paper."""
+def signed_maximum(band: str, a: Float32, b: Float32) -> Float32:
+    """Return max(A, B), signed, in every band: the rule as printed in the paper."""
     return np.maximum(a, b)
 
 
-def larger_magnitude(band: str, a: Float32, b: Float32) -> Float32:
-    """Details from whichever volume is more active around; the approximation their mean."""
+def more_active(band: str, a: Float32, b: Float32) -> Float32:
+    """Return details from the volume with the stronger ones nearby; the mean for approximation."""
     if set(band) == {"a"}:
         return mean(a, b)
     activity_a = ndimage.maximum_filter(np.abs(a), 3)
@@ -88,7 +90,7 @@ def larger_magnitude(band: str, a: Float32, b: Float32) -> Float32:
 
 
 def entrance_share(volume_a: Float32, volume_b: Float32, matched: IntensityMatch) -> Float32:
-    """A's share by plane [z], linear over the specimen's depth: 1 where A's beam enters (+z)."""
+    """Return A's weight per plane [z], linear in depth: 1 at A's entrance side (+z), 0 below."""
     planes = zip(volume_a, volume_b, strict=True)
     mass = np.cumsum([np.maximum(a + matched(b), 0).sum(dtype=np.float64) for a, b in planes])
     if mass[-1] <= 0:
@@ -98,25 +100,27 @@ def entrance_share(volume_a: Float32, volume_b: Float32, matched: IntensityMatch
     return np.asarray(np.clip(depth, 0, 1), np.float32)
 
 
-def by_bands(a: Float32, b: Float32, choice: Choice, wavelet: str, level: int) -> Float32:
-    """Fuse band by band, averaged over the places of the transform's grid."""
+def fuse_bands(a: Float32, b: Float32, rule: BandRule, wavelet: str, level: int) -> Float32:
+    """Fuse band by band; average over the positions of the transform's grid."""
     cell = 2**level
     with ThreadPoolExecutor(worker_threads()) as pool:
-        places = pool.map(lambda at: _fuse_at(a, b, at, choice, wavelet, level), range(cell))
-        return np.asarray(np.sum(list(places), axis=0) / np.float32(cell), np.float32)
+        results = pool.map(
+            lambda offset: _fuse_at_offset(a, b, offset, rule, wavelet, level), range(cell)
+        )
+        return np.asarray(np.sum(list(results), axis=0) / np.float32(cell), np.float32)
 
 
-def _fuse_at(
-    a: Float32, b: Float32, place: int, choice: Choice, wavelet: str, level: int
+def _fuse_at_offset(
+    a: Float32, b: Float32, offset: int, rule: BandRule, wavelet: str, level: int
 ) -> Float32:
-    """Fuse with the transform's grid moved by `place` voxels on every axis."""
+    """Fuse with the transform's grid moved by `offset` voxels on every axis."""
     cell = 2**level
-    margins = [(place, (-n - place) % cell) for n in a.shape]
+    margins = [(offset, (-n - offset) % cell) for n in a.shape]
     bands_a = pywt.wavedecn(np.pad(a, margins, "edge"), wavelet, "periodization", level)
     bands_b = pywt.wavedecn(np.pad(b, margins, "edge"), wavelet, "periodization", level)
-    fused: list[Any] = [choice("aaa", bands_a[0], bands_b[0])]
+    fused: list[Any] = [rule("aaa", bands_a[0], bands_b[0])]
     for details_a, details_b in zip(bands_a[1:], bands_b[1:], strict=True):
-        fused.append({name: choice(name, details_a[name], details_b[name]) for name in details_a})
-    whole = pywt.waverecn(fused, wavelet, "periodization")
-    window = tuple(slice(place, place + n) for n in a.shape)
-    return np.asarray(whole[window], np.float32)
+        fused.append({name: rule(name, details_a[name], details_b[name]) for name in details_a})
+    padded = pywt.waverecn(fused, wavelet, "periodization")
+    window = tuple(slice(offset, offset + n) for n in a.shape)
+    return np.asarray(padded[window], np.float32)

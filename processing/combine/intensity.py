@@ -1,4 +1,4 @@
-"""B's grey values on A's scale, from the depth where both see equally well."""
+"""Match B's intensities to A's, at the depth where both volumes are equally well resolved."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from processing.scratch import overlapping_slabs
 from processing.series import Float32
 
 MIDDLE = (1 / 3, 2 / 3)
-"""Share of the specimen's mass, by depth, that counts as its middle."""
-SPECIMEN = 0.2
-"""Of a volume's largest value: what is brighter is specimen."""
+"""Range of the cumulative mass over depth that is the specimen's middle."""
+SPECIMEN_LEVEL = 0.2
+"""Smallest value of a specimen voxel, as a fraction of the volume's maximum."""
 FEWEST_VOXELS = 10
 
 
 @dataclass(frozen=True)
 class IntensityMatch:
-    """gain * B + offset, with A's mean and spread.
+    """Linear map gain * B + offset that gives B the mean and standard deviation of A.
 
     Attributes
     ----------
     solid
-        B's value from which a voxel counts as specimen in full.
+        Value of B from which the full offset is added; below it the offset falls to 0.
     """
 
     gain: float = 1.0
@@ -31,24 +31,24 @@ class IntensityMatch:
     solid: float = 1.0
 
     def __call__(self, volume_b: Float32) -> Float32:
-        """B, or a piece of it, on A's scale."""
-        # the offset belongs to the specimen: the empty space around it stays empty
+        """Return B, or a part of it, on A's scale."""
+        # only the specimen gets the offset: the empty space around it stays empty
         weight = np.clip(volume_b / np.float32(self.solid), 0, 1)
         matched = np.float32(self.gain) * volume_b + np.float32(self.offset) * weight
         return np.asarray(matched, np.float32)
 
 
 def match_intensity(volume_a: Float32, volume_b: Float32) -> IntensityMatch:
-    """How B [z, y, x] has to be changed to have A's mean and spread in the mid-depth overlap.
+    """Compare the mean and standard deviation of A and B [z, y, x] in the middle of the specimen.
 
-    Means and spreads, not a regression of one on the other: noise in B would flatten its gain.
+    A regression of A on B is not used, because noise in B would make the gain too small.
     """
     mass = np.cumsum([np.maximum(plane, 0).sum(dtype=np.float64) for plane in volume_a])
     if mass[-1] <= 0:
         return IntensityMatch()
     first, last = np.searchsorted(mass / mass[-1], MIDDLE)
     a, b = volume_a[first : last + 1], volume_b[first : last + 1]
-    bright_a, bright_b = SPECIMEN * a.max(), SPECIMEN * b.max()
+    bright_a, bright_b = SPECIMEN_LEVEL * a.max(), SPECIMEN_LEVEL * b.max()
     moments = np.zeros(5)
     for _, window in overlapping_slabs(len(a), halo=0):
         inside = (a[window] > bright_a) | (b[window] > bright_b)

@@ -1,11 +1,12 @@
-"""Registration of B onto A through the flip, on matched particle centres.
+"""Registration of B onto A through the flip, from the particle centres of both.
 
-An ordered assembly fits itself nearly as well one lattice vector, or one symmetry, away. So every
-candidate of the coarse search is refined, each winner is tried one neighbour's step further in
-every direction, and what counts in the end is how many of all particles find a partner, how near,
-and how well the outlines agree: the outermost layer, the small disorder of every real lattice and
-the flat side tell the right optimum from the others. The unflipped and the mirrored hypotheses run
-the same course; B is refused where one of them wins.
+An ordered assembly also fits itself nearly as well after a shift by a lattice vector or after a
+symmetry operation. Therefore every candidate of the coarse search is refined, and the best pose of
+each hypothesis is tried again after a step to each neighbouring particle. The final choice depends
+on the number of paired particles, their distances, and the overlap of the outlines. The outermost
+layer, the small disorder of every real lattice and the flat side distinguish the right pose from
+the others. The unflipped and mirrored hypotheses are treated in the same way; B is refused if one
+of them wins.
 """
 
 from __future__ import annotations
@@ -29,34 +30,35 @@ from processing.errors import RegistrationRefusedError
 from processing.series import Float64
 
 PAIRED_WITHIN = 0.25
-"""Two centres this near, in diameters, are the same particle."""
-LEAST_SHARE = 0.4
-"""Share of paired particles under which A and B are not the same object."""
-ENVELOPE_POWER = 16
-"""Weight of the outlines: the few per cent that one lattice step takes off their overlap must
-outweigh the tenth by which a noisy exit side may pair better in a wrong place."""
+"""Largest distance between two centres of the same particle, in diameters."""
+SMALLEST_SHARE = 0.4
+"""Smallest paired share of the particles for which A and B are the same object."""
+OUTLINE_POWER = 16
+"""Exponent of the outline overlap in the score. A lattice step reduces the overlap by only a few
+per cent, but a wrong pose may pair 10 % more particles on a noisy exit side."""
 MARGIN = 1.02
-"""By how much another hypothesis must win: a crystal can be its own mirror image."""
+"""Factor by which another hypothesis must beat the flipped one. It is above 1 because a crystal can
+be its own mirror image."""
 FEWEST_PARTICLES = 4
-"""Three pairs fix a pose; a fourth can contradict it."""
+"""Fewest particles in A and in B: three pairs fix a pose, a fourth can contradict it."""
 
 
 @dataclass(frozen=True)
 class RegistrationResult:
-    """B onto A.
+    """Registration of B onto A.
 
     Attributes
     ----------
     pose
         p_A = scale * matrix . p_B + shift_nm.
     share
-        Particles paired, over the mean number of particles in A and B.
+        Number of pairs over the mean number of particles in A and B.
     runner_up
-        The best share at any other optimum or hypothesis.
+        Highest share at any other pose or hypothesis.
     rms_nm
-        Distance of the pairs.
+        Root mean square distance of the pairs.
     in_plane_deg, seat_tilt_deg
-        Of p_B = Rz(phi) . Rseat . F . p_A.
+        Angles of p_B = Rz(phi) . Rseat . F . p_A.
     """
 
     pose: Pose
@@ -73,13 +75,13 @@ class _Fit:
     pose: Pose
     share: float
     agreement: float
-    """The share, each pair weighted by 1 - (distance / largest distance)^2, times the overlap of
-    the outlines to the `ENVELOPE_POWER`."""
+    """Paired share with each pair weighted by 1 - (distance / largest distance)^2, times the
+    overlap of the outlines to the power of `OUTLINE_POWER`."""
 
 
 @dataclass(frozen=True)
 class _Reference:
-    """A, as every pose of B is compared with it."""
+    """Series A, prepared for comparison with many poses of B."""
 
     tree: cKDTree
     envelope: Envelope
@@ -87,27 +89,27 @@ class _Reference:
 
 
 def register(points_a: Float64, points_b: Float64, diameter_nm: float) -> RegistrationResult:
-    """Find B's pose from the particle centres [n, 3] (x, y, z), nm, of both.
+    """Find the pose of B from the particle centres [n, 3] (x, y, z), nm, of both series.
 
     Raises
     ------
     RegistrationRefusedError
-        Too few particles, too few of them paired, or an unflipped or mirrored B fits better.
+        There are too few particles or too few pairs, or an unflipped or mirrored B fits better.
     """
     for name, points in (("A", points_a), ("B", points_b)):
         if len(points) < FEWEST_PARTICLES:
             raise RegistrationRefusedError(
-                f"{name} shows {len(points)} particles, at least {FEWEST_PARTICLES} are needed to "
-                "bring B onto A; process the series one by one"
+                f"{name} shows {len(points)} particles, but registration of B onto A needs at "
+                f"least {FEWEST_PARTICLES}; process each series alone"
             )
     fits = _all_fits(points_a, points_b, diameter_nm)
     best = next(fit for fit in fits if fit.hypothesis is Hypothesis.FLIPPED)
     _refuse_unless_flipped(best, fits[0])
     share, rms_nm = paired_share(points_a, points_b, best.pose, diameter_nm)
-    others = [fit.share for fit in fits if not _same_optimum(fit, best, diameter_nm)]
+    others = [fit.share for fit in fits if not _same_pose(fit, best, diameter_nm)]
     in_plane_deg, seat_tilt_deg = in_plane_and_seat_deg(best.pose.matrix)
     return RegistrationResult(
-        polish(points_a, points_b, best.pose, diameter_nm),
+        fit_all_pairs(points_a, points_b, best.pose, diameter_nm),
         share,
         max(others, default=0.0),
         rms_nm,
@@ -116,8 +118,8 @@ def register(points_a: Float64, points_b: Float64, diameter_nm: float) -> Regist
     )
 
 
-def polish(points_a: Float64, points_b: Float64, pose: Pose, diameter_nm: float) -> Pose:
-    """Least squares over all pairs of a pose that is right already, scale included."""
+def fit_all_pairs(points_a: Float64, points_b: Float64, pose: Pose, diameter_nm: float) -> Pose:
+    """Fit a pose that is nearly right, scale included, to all pairs by least squares."""
     for _ in range(3):
         pairs_a, pairs_b = mutual_pairs(points_a, pose.apply(points_b), PAIRED_WITHIN * diameter_nm)
         if len(pairs_a) < FEWEST_PARTICLES:
@@ -127,37 +129,37 @@ def polish(points_a: Float64, points_b: Float64, pose: Pose, diameter_nm: float)
 
 
 def _all_fits(points_a: Float64, points_b: Float64, diameter_nm: float) -> list[_Fit]:
-    """Refined candidates of every hypothesis, best first."""
+    """Refine the candidates of every hypothesis; return them best first."""
     a = _Reference(cKDTree(points_a), Envelope(points_a, diameter_nm), diameter_nm)
     fits = []
     for candidate in coarse_candidates(points_a, points_b, diameter_nm):
-        # a mirrored B is mirrored first, so that what is left to find is a rotation
+        # B is mirrored back first, so that the motion left to fit is a rotation
         mirror = candidate.hypothesis.mirror
         start = Pose(candidate.pose.matrix @ mirror, candidate.pose.shift_nm)
         pose = refine_pose(a.tree, points_b @ mirror, start, diameter_nm)
-        fits.append(_judged(a, points_b, candidate.hypothesis, pose))
+        fits.append(_scored_fit(a, points_b, candidate.hypothesis, pose))
     winners = [
         max((fit for fit in fits if fit.hypothesis is hypothesis), key=lambda fit: fit.agreement)
         for hypothesis in Hypothesis
     ]
     for winner in winners:
-        if winner.share < LEAST_SHARE:
+        if winner.share < SMALLEST_SHARE:
             continue
         fits += _neighbouring_fits(a, points_b, winner)
     return sorted(fits, key=lambda fit: -fit.agreement)
 
 
 def _neighbouring_fits(a: _Reference, points_b: Float64, fit: _Fit) -> list[_Fit]:
-    """The optima one step to a neighbouring particle away, as long as they improve."""
+    """Try poses shifted by one step to a neighbouring particle; repeat while they improve."""
     found: list[_Fit] = []
-    moved = points_b @ fit.hypothesis.mirror
+    unmirrored = points_b @ fit.hypothesis.mirror
     steps = _neighbour_steps(a.tree, a.diameter_nm)
     for _ in range(4):
         tried = []
         for step in steps:
             start = replace(fit.pose, shift_nm=fit.pose.shift_nm + step)
-            pose = refine_pose(a.tree, moved, start, a.diameter_nm, steps=4)
-            tried.append(_judged(a, points_b, fit.hypothesis, pose))
+            pose = refine_pose(a.tree, unmirrored, start, a.diameter_nm, steps=4)
+            tried.append(_scored_fit(a, points_b, fit.hypothesis, pose))
         found += tried
         best = max(tried, key=lambda trial: trial.agreement, default=fit)
         if best.agreement <= fit.agreement:
@@ -167,7 +169,7 @@ def _neighbouring_fits(a: _Reference, points_b: Float64, fit: _Fit) -> list[_Fit
 
 
 def _neighbour_steps(tree: cKDTree, diameter_nm: float) -> Float64:
-    """The commonest steps from a particle to a neighbour, [12, 3]; none for a handful."""
+    """Return the 12 most frequent vectors to a neighbour, [12, 3]; none for under 100 pairs."""
     pairs = tree.query_pairs(1.6 * diameter_nm, output_type="ndarray")[:50_000]
     if len(pairs) < 100:
         return np.zeros((0, 3))
@@ -179,42 +181,44 @@ def _neighbour_steps(tree: cKDTree, diameter_nm: float) -> Float64:
 def paired_share(
     points_a: Float64, points_b: Float64, pose: Pose, diameter_nm: float
 ) -> tuple[float, float]:
-    """Share of the particles that find a partner, and the pairs' rms distance, nm."""
-    square = _pair_squares(cKDTree(points_a), points_b, pose, diameter_nm)
-    share = 2 * len(square) / (len(points_a) + len(points_b))
-    return share, float(np.sqrt(square.mean())) if len(square) else 0.0
+    """Return the paired share of the particles and the rms distance of the pairs, nm."""
+    squares = _squared_distances(cKDTree(points_a), points_b, pose, diameter_nm)
+    share = 2 * len(squares) / (len(points_a) + len(points_b))
+    return share, float(np.sqrt(squares.mean())) if len(squares) else 0.0
 
 
-def _judged(a: _Reference, points_b: Float64, hypothesis: Hypothesis, pose: Pose) -> _Fit:
+def _scored_fit(a: _Reference, points_b: Float64, hypothesis: Hypothesis, pose: Pose) -> _Fit:
     unmirrored = points_b @ hypothesis.mirror
-    square = _pair_squares(a.tree, unmirrored, pose, a.diameter_nm)
+    squares = _squared_distances(a.tree, unmirrored, pose, a.diameter_nm)
     mean_number = (a.tree.n + len(points_b)) / 2
-    weight = 1 - square / (PAIRED_WITHIN * a.diameter_nm) ** 2
-    outline = a.envelope.overlap(pose.apply(unmirrored)) ** ENVELOPE_POWER
+    weight = 1 - squares / (PAIRED_WITHIN * a.diameter_nm) ** 2
+    outline = a.envelope.overlap(pose.apply(unmirrored)) ** OUTLINE_POWER
     agreement = float(weight.sum() / mean_number) * outline
-    return _Fit(hypothesis, pose, len(square) / mean_number, agreement)
+    return _Fit(hypothesis, pose, len(squares) / mean_number, agreement)
 
 
-def _pair_squares(tree_a: cKDTree, points_b: Float64, pose: Pose, diameter_nm: float) -> Float64:
-    """Squared distances of the pairs, nm^2."""
+def _squared_distances(
+    tree_a: cKDTree, points_b: Float64, pose: Pose, diameter_nm: float
+) -> Float64:
+    """Return the squared distances of the pairs, nm^2."""
     moved = pose.apply(points_b)
     pairs_a, pairs_b = mutual_pairs(tree_a, moved, PAIRED_WITHIN * diameter_nm)
     return np.asarray(((tree_a.data[pairs_a] - moved[pairs_b]) ** 2).sum(axis=1), np.float64)
 
 
-def _same_optimum(fit: _Fit, best: _Fit, diameter_nm: float) -> bool:
+def _same_pose(fit: _Fit, best: _Fit, diameter_nm: float) -> bool:
     if fit.hypothesis is not best.hypothesis:
         return False
-    turned = np.linalg.norm(fit.pose.matrix - best.pose.matrix)
-    moved_nm = np.linalg.norm(fit.pose.shift_nm - best.pose.shift_nm)
-    return bool(turned < 0.1 and moved_nm < 0.5 * diameter_nm)
+    rotation = np.linalg.norm(fit.pose.matrix - best.pose.matrix)
+    shift_nm = np.linalg.norm(fit.pose.shift_nm - best.pose.shift_nm)
+    return bool(rotation < 0.1 and shift_nm < 0.5 * diameter_nm)
 
 
 def _refuse_unless_flipped(flipped: _Fit, winner: _Fit) -> None:
-    if winner.share < LEAST_SHARE:
+    if winner.share < SMALLEST_SHARE:
         raise RegistrationRefusedError(
-            f"B is another object than A: {flipped.share:.0%} of the particles find a partner at "
-            f"the best flipped pose, {LEAST_SHARE:.0%} are needed; check that both series show "
+            f"B is another object than A: {flipped.share:.0%} of the particles are paired at the "
+            f"best flipped pose, but {SMALLEST_SHARE:.0%} are needed; check that both series show "
             "the same assembly"
         )
     if winner.agreement < MARGIN * flipped.agreement:
@@ -225,6 +229,6 @@ def _refuse_unless_flipped(flipped: _Fit, winner: _Fit) -> None:
         Hypothesis.MIRRORED_FLIPPED: "the scan settings or the tilt sense differ between A and B",
     }[winner.hypothesis]
     raise RegistrationRefusedError(
-        f"B is A {winner.hypothesis.value}: {winner.share:.0%} of the particles find a partner "
-        f"that way, {flipped.share:.0%} as a flipped A; {advice}"
+        f"B is not a flipped A but A {winner.hypothesis.value}: {winner.share:.0%} of the "
+        f"particles are paired that way, {flipped.share:.0%} as a flipped A; {advice}"
     )

@@ -1,4 +1,4 @@
-"""B's volume in A's frame: a proper rotation by one interpolation, slab by slab."""
+"""Resample B's volume in A's frame: one rotation with one interpolation, slab by slab."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ def resample(
     allocate: Allocate = in_memory,
     progress: Progress = silent,
 ) -> Float32:
-    """`volume_b` [z, y, x] on A's grid of `shape_a`; cubic, 0 outside.
+    """Resample `volume_b` [z, y, x] on A's grid of `shape_a`; cubic spline, 0 outside.
 
-    Worked in slabs: beyond `volume_b`, memory is what it allocates, the result and one
-    spline-filtered copy of B.
+    The work is done in slabs. Apart from `volume_b`, only two arrays of a volume's size are
+    allocated: the result and a spline-filtered copy of B.
     """
     back = pose.inverse()
-    # array axes run (z, y, x), poses (x, y, z)
+    # arrays are indexed (z, y, x), poses (x, y, z)
     matrix = back.scale * back.matrix[::-1, ::-1] * (pixel_a_nm / pixel_b_nm)
     centre_a = (np.array(shape_a) - 1) / 2
     centre_b = (np.array(volume_b.shape) - 1) / 2
@@ -57,7 +57,7 @@ def resample(
 
 
 def _spline_coefficients(volume: Float32, allocate: Allocate) -> Float32:
-    """Coefficients of the cubic spline through a volume, axis by axis."""
+    """Compute the coefficients of the cubic spline through a volume, axis by axis."""
     spline = allocate(volume.shape, np.float32)
 
     def along_planes(part: slice) -> None:

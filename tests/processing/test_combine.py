@@ -1,4 +1,4 @@
-"""Registration through the flip, resampling and fusion against what was put in."""
+"""Registration through the flip, resampling and fusion against known poses and volumes."""
 
 from __future__ import annotations
 
@@ -32,18 +32,18 @@ SPACING_NM = 7.7
 
 
 def assembly(order: str, seed: int, radius_nm: float = 36.0) -> np.ndarray:
-    """A ball with one flat side, of 36 nm about 500 particles."""
+    """Build a spherical assembly with one flat side; 36 nm hold about 500 particles."""
     points = packed(radius_nm, SPACING_NM, order="fcc", seed=seed)
     rng = np.random.default_rng(seed)
     points = points + rng.normal(0, 0.15, points.shape) + rng.uniform(-4, 4, 3)
     if order == "disordered":
-        points = shaken(points, rng)
+        points = disordered(points, rng)
     flat_nm = 0.72 * radius_nm
     return points[(points[:, 2] < flat_nm) & (np.linalg.norm(points, axis=1) < radius_nm)]
 
 
-def shaken(points: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """A lattice molten by large displacements, its particles pushed apart again."""
+def disordered(points: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Destroy a lattice by large displacements, then push overlapping particles apart."""
     points = points + rng.normal(0, 4.0, points.shape)
     for _ in range(60):
         pairs = cKDTree(points).query_pairs(SPACING_NM, output_type="ndarray")
@@ -56,33 +56,33 @@ def shaken(points: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def remounted(points: np.ndarray, seed: int) -> tuple[np.ndarray, Pose, float]:
-    """B's points, the pose that takes them back, and phi."""
+    """Return the points after a flip and remount, the inverse pose, and phi."""
     rng = np.random.default_rng(seed)
     phi_deg = float(rng.uniform(-180, 180))
     seat = Rotation.from_euler("xy", rng.normal(0, 1.5, 2), degrees=True).as_matrix()
-    there = Pose(about_z(phi_deg) @ seat @ FLIP, rng.normal(0, 8, 3))
-    return there.apply(points), there.inverse(), phi_deg
+    a_to_b = Pose(about_z(phi_deg) @ seat @ FLIP, rng.normal(0, 8, 3))
+    return a_to_b.apply(points), a_to_b.inverse(), phi_deg
 
 
-def seen(points: np.ndarray, seed: int, exit_side: int) -> np.ndarray:
-    """What one series finds: fewer towards its exit side, each a little off."""
+def detected(points: np.ndarray, seed: int, exit_side: int) -> np.ndarray:
+    """Particles found in one series: some are missed on the exit side, all have small errors."""
     rng = np.random.default_rng(seed)
     depth = exit_side * points[:, 2] / np.abs(points[:, 2]).max()
     kept = rng.uniform(size=len(points)) < 1 - 0.25 * np.clip(depth, 0, 1)
     return points[kept] + rng.normal(0, 0.2, (kept.sum(), 3))
 
 
-def turned_by(one: np.ndarray, other: np.ndarray) -> float:
+def angle_deg(one: np.ndarray, other: np.ndarray) -> float:
     return float(np.degrees(np.arccos(np.clip((np.trace(one @ other.T) - 1) / 2, -1, 1))))
 
 
 @pytest.mark.parametrize("order", ["fcc", "disordered"])
 @pytest.mark.parametrize("seed", range(10))
-def test_b_is_brought_onto_a(order: str, seed: int) -> None:
+def test_b_is_registered_onto_a(order: str, seed: int) -> None:
     points = assembly(order, seed)
-    moved, pose, phi_deg = remounted(seen(points, seed + 100, exit_side=1), seed)
-    found = register(seen(points, seed + 200, exit_side=-1), moved, DIAMETER_NM)
-    assert turned_by(found.pose.matrix, pose.matrix) < 0.1
+    moved, pose, phi_deg = remounted(detected(points, seed + 100, exit_side=1), seed)
+    found = register(detected(points, seed + 200, exit_side=-1), moved, DIAMETER_NM)
+    assert angle_deg(found.pose.matrix, pose.matrix) < 0.1
     centre = moved.mean(axis=0)[None]
     assert np.linalg.norm(found.pose.apply(centre) - pose.apply(centre)) < 0.15
     assert np.linalg.det(found.pose.matrix) == pytest.approx(1)
@@ -92,23 +92,23 @@ def test_b_is_brought_onto_a(order: str, seed: int) -> None:
 
 @pytest.mark.parametrize("order", ["fcc", "disordered"])
 @pytest.mark.parametrize("size", [0.97, 1.02])
-def test_a_shrunken_b_is_seen_as_one(order: str, size: float) -> None:
-    """Of twice the usual width: at its rim, 3 % are half the distance that makes a pair."""
+def test_the_scale_of_b_is_found(order: str, size: float) -> None:
+    """At twice the usual radius, 3 % of it is half the pairing distance."""
     points = assembly(order, 3, radius_nm=72.0)
-    moved, pose, _ = remounted(seen(points, 4, exit_side=1), 3)
-    found = register(seen(points, 5, exit_side=-1), moved * size, DIAMETER_NM)
+    moved, pose, _ = remounted(detected(points, 4, exit_side=1), 3)
+    found = register(detected(points, 5, exit_side=-1), moved * size, DIAMETER_NM)
     assert found.pose.scale == pytest.approx(1 / size, abs=1e-3)
-    assert turned_by(found.pose.matrix, pose.matrix) < 0.1
+    assert angle_deg(found.pose.matrix, pose.matrix) < 0.1
     assert found.share > max(0.7, found.runner_up)
 
 
-def test_a_seat_may_be_tilted_by_several_degrees() -> None:
-    """Of a large crystal, whose rim then lies a lattice step away from where it is looked for."""
+def test_a_seat_tilt_of_several_degrees_is_found() -> None:
+    """Such a tilt moves the edge of a large crystal by a whole lattice step."""
     points = make_grid(SpecimenSettings(), seed=106).assemblies[0].centres_nm
     seat = Rotation.from_euler("xy", [3.47, 2.18], degrees=True).as_matrix()
-    there = Pose(about_z(83.9) @ seat @ FLIP, np.array([5.0, -9.0, 3.0]))
-    found = register(points, there.apply(points), DIAMETER_NM)
-    assert turned_by(found.pose.matrix, there.inverse().matrix) < 0.1
+    a_to_b = Pose(about_z(83.9) @ seat @ FLIP, np.array([5.0, -9.0, 3.0]))
+    found = register(points, a_to_b.apply(points), DIAMETER_NM)
+    assert angle_deg(found.pose.matrix, a_to_b.inverse().matrix) < 0.1
     assert found.share > max(0.7, found.runner_up)
 
 
@@ -116,21 +116,21 @@ Spoil = Callable[[np.ndarray], np.ndarray]
 
 
 @pytest.mark.parametrize(
-    ("spoil", "told"),
+    ("spoil", "message"),
     [
         pytest.param(lambda p: p, "not flipped", id="A again"),
-        pytest.param(lambda p: p @ about_z(64).T, "same side up", id="turned in the plane only"),
+        pytest.param(lambda p: p @ about_z(64).T, "same side up", id="only turned in the plane"),
         pytest.param(lambda p: remounted(p, 1)[0] * [-1, 1, 1], "mirrored", id="mirrored"),
         pytest.param(lambda p: p * [-1, 1, 1], "scan settings", id="mirrored and not flipped"),
-        pytest.param(lambda p: assembly("disordered", 77), "another object", id="another"),
+        pytest.param(lambda p: assembly("disordered", 77), "another object", id="another object"),
         pytest.param(lambda p: assembly("fcc", 78), "another object", id="another crystal"),
-        pytest.param(lambda p: p[:2], "2 particles", id="hardly a particle"),
+        pytest.param(lambda p: p[:2], "2 particles", id="two particles"),
         pytest.param(lambda p: p[:0], "0 particles", id="no particle"),
     ],
 )
-def test_a_b_that_is_no_flipped_a_is_refused_in_one_line(spoil: Spoil, told: str) -> None:
+def test_b_is_refused_in_one_line_if_it_is_not_a_flipped_a(spoil: Spoil, message: str) -> None:
     points = assembly("disordered", 5)
-    with pytest.raises(RegistrationRefusedError, match=told) as refused:
+    with pytest.raises(RegistrationRefusedError, match=message) as refused:
         register(points, spoil(points), DIAMETER_NM)
     assert "\n" not in str(refused.value)
 
@@ -139,24 +139,25 @@ def test_six_particles_are_enough() -> None:
     points = np.array([[0, 0, 0], [13, 1, 2], [-4, 12, 1], [3, -5, 14], [9, 9, -8], [-9, 2, -6.0]])
     moved, pose, _ = remounted(points, 8)
     found = register(points, moved, 6.0)
-    assert turned_by(found.pose.matrix, pose.matrix) < 0.1
+    assert angle_deg(found.pose.matrix, pose.matrix) < 0.1
 
 
-def test_kabsch_never_mirrors() -> None:
+def test_a_fitted_pose_never_mirrors() -> None:
     points = np.random.default_rng(0).normal(size=(50, 3))
     assert np.linalg.det(fit_pose(points, points * [1, 1, -1]).matrix) == pytest.approx(1)
 
 
 @pytest.mark.parametrize("phi_deg", [-170.0, -64.0, 0.0, 30.0, 141.0])
-def test_the_flip_is_read_off_a_pose(phi_deg: float) -> None:
-    back = Pose(about_z(phi_deg) @ Rotation.from_euler("x", 2, True).as_matrix() @ FLIP, np.ones(3))
-    found_phi_deg, seat_deg = in_plane_and_seat_deg(back.inverse().matrix)
+def test_in_plane_angle_and_seat_tilt_are_read_from_a_pose(phi_deg: float) -> None:
+    seat = Rotation.from_euler("x", 2, degrees=True).as_matrix()
+    a_to_b = Pose(about_z(phi_deg) @ seat @ FLIP, np.ones(3))
+    found_phi_deg, seat_deg = in_plane_and_seat_deg(a_to_b.inverse().matrix)
     assert found_phi_deg == pytest.approx(phi_deg, abs=1e-6)
     assert seat_deg == pytest.approx(2.0, abs=1e-6)
 
 
 def blob(place: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    """A Gaussian about a point (x, y, z) from the volume's centre, voxels."""
+    """Volume with a Gaussian at a point (x, y, z) from the volume's centre, voxels."""
     axes = [np.arange(n) - (n - 1) / 2 for n in shape]
     z, y, x = np.meshgrid(*axes, indexing="ij")
     square = (x - place[0]) ** 2 + (y - place[1]) ** 2 + (z - place[2]) ** 2
@@ -168,9 +169,7 @@ def blob(place: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     [(0.8, (40, 48, 44)), (1.0, (40, 40, 40)), (0.6, (70, 52, 60))],
     ids=["same pixel", "coarser", "finer, two slabs"],
 )
-def test_resampling_moves_matter_as_the_pose_says(
-    pixel_a_nm: float, shape: tuple[int, ...]
-) -> None:
+def test_resampling_moves_a_blob_by_the_pose(pixel_a_nm: float, shape: tuple[int, ...]) -> None:
     _, pose, _ = remounted(np.zeros((1, 3)), 4)
     pose = Pose(pose.matrix, np.array([1.0, -2.0, 0.5]))
     place_nm = np.array([4.0, 6.0, -5.0])
@@ -182,7 +181,7 @@ def test_resampling_moves_matter_as_the_pose_says(
 
 @pytest.fixture(scope="module")
 def sides() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The truth, and it blurred below (A) and above (B)."""
+    """Return a true volume, and copies with its lower (A) and upper half (B) blurred."""
     rng = np.random.default_rng(1)
     truth = ndimage.gaussian_filter(rng.uniform(size=(64, 48, 48)) ** 30, 1.2).astype(np.float32)
     truth *= 1 / truth.max()
@@ -193,7 +192,7 @@ def sides() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 @pytest.mark.parametrize("rule", ["masked", "paper", "mean", "depth-weighted"])
-def test_two_equal_volumes_fuse_into_themselves(
+def test_two_equal_volumes_are_not_changed_by_fusion(
     rule: str, sides: tuple[np.ndarray, np.ndarray, np.ndarray]
 ) -> None:
     truth = sides[0]
@@ -201,7 +200,7 @@ def test_two_equal_volumes_fuse_into_themselves(
 
 
 @pytest.mark.parametrize("rule", ["masked", "depth-weighted"])
-def test_the_sharp_side_of_each_is_kept(
+def test_fusion_keeps_the_sharp_side_of_each_volume(
     rule: str, sides: tuple[np.ndarray, np.ndarray, np.ndarray]
 ) -> None:
     truth, a, b = sides
@@ -213,7 +212,7 @@ def test_the_sharp_side_of_each_is_kept(
 
 
 @pytest.mark.parametrize("rule", ["masked", "paper"])
-def test_slabs_change_nothing(
+def test_the_result_does_not_depend_on_the_slabs(
     rule: str,
     sides: tuple[np.ndarray, np.ndarray, np.ndarray],
     monkeypatch: pytest.MonkeyPatch,
@@ -224,7 +223,7 @@ def test_slabs_change_nothing(
     np.testing.assert_allclose(fuse(a, b, rule), whole, atol=1e-6)
 
 
-def test_b_is_brought_to_as_scale() -> None:
+def test_the_intensities_of_b_are_matched_to_a() -> None:
     rng = np.random.default_rng(2)
     a = np.zeros((40, 40, 40), np.float32)
     a[5:35, 8:32, 8:32] = ndimage.gaussian_filter(rng.uniform(1, 3, (30, 24, 24)), 1.0)
