@@ -35,6 +35,7 @@ from controller.session.event_log import EventLog, read_events
 from controller.session.folder import SessionFolder
 from controller.session.session import Session
 from controller.worker.supervisor import Supervisor
+from processing.live.count_size import reduction
 
 
 class SimulatorBridge:
@@ -100,7 +101,8 @@ def run_session(path: Path, bridge: Path | None) -> ExitCode:
             publish = _told_to_both(publish, notifier.tell)
         if session.protocol.flip.answers_itself:
             publish = _told_to_both(publish, _rehearsing_operator(folder, lambda: engine))
-        jobs = Supervisor(path, publish)
+        full_size = reduction(session.protocol.scan.width_px) == 1
+        jobs = Supervisor(path, publish, counts_at_full_size=full_size)
         stack.callback(jobs.close)
         engine = Engine(
             session,

@@ -254,17 +254,20 @@ class Notify(Data):
         return self
 
 
+FusionRule = Literal["masked", "paper", "mean", "depth-weighted"]
+
+
 class Processing(Data):
     """What becomes of the frames; the worker turns it into processing's own settings."""
 
     diameter_nm: Positive | None = None
     """Of the particles; estimated when left out."""
     sirt_iterations: Annotated[int, Field(ge=1, le=1000)] = 20
-    fusion_rule: Literal["masked", "paper", "mean", "depth-weighted"] = "masked"
+    fusion_rule: FusionRule = "masked"
     wavelet: Literal["haar"] = "haar"
     level: Annotated[int, Field(ge=1, le=6)] = 2
-    controls: bool = False
-    """Count what each fusion rule's volume gives by itself, the plain mean among them, as well."""
+    controls: bool | tuple[FusionRule, ...] = False
+    """Fusion rules whose volumes are counted as well, without the images; true for all rules."""
     memory_limit_GB: Positive = 6.0
     """Of volumes held at once; beyond it they are worked in slabs, from files."""
 

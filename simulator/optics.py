@@ -14,12 +14,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.fft import irfft2, next_fast_len, rfft2, rfftfreq
-from scipy.interpolate import BSpline
+from scipy.interpolate import BSpline, PPoly
 from scipy.ndimage import gaussian_filter, map_coordinates
 from scipy.sparse import csr_array
 from scipy.special import j1
@@ -96,14 +96,12 @@ def render(particles: Particles, scan: ScanSettings, optics: OpticsSettings) -> 
     visible = _particles_on_raster(particles, raster)
     if not len(visible):
         return np.zeros((scan.height_px, scan.width_px), np.float32)
-    radial, grid_index = _radial_grid(raster)
-    weights, basis = _factorise(_particle_transfers(visible, radial, optics))
+    grid = _radial_grid(raster)
+    weights, basis = _factorise(_particle_transfers(visible, grid.radial, optics))
     layers = _rasterise_points(visible.centres_nm, weights, raster)
-    spectrum = np.zeros(grid_index.shape, np.complex64)
+    spectrum = np.zeros(grid.below.shape, np.complex64)
     for layer, function in zip(layers, basis, strict=True):
-        spectrum += rfft2(layer) * _interpolate_rows(function[:, None], grid_index.ravel()).reshape(
-            grid_index.shape
-        )
+        spectrum += rfft2(layer) * grid.spread(function)
     spectrum /= _spline_spectrum(raster) * raster.pixel_nm**2
     return raster.crop_to_scan(irfft2(spectrum, s=(raster.height, raster.width)), scan)
 
@@ -142,14 +140,34 @@ def _particles_on_raster(particles: Particles, raster: Raster) -> Particles:
     return Particles(particles.centres_nm[near], particles.diameters_nm[near])
 
 
+@dataclass(frozen=True, eq=False)
+class _RadialGrid:
+    """Sampled frequencies, and the position of each spectrum point between two of them."""
+
+    radial: Array
+    """[k], 1/nm."""
+    below: NDArray[np.intp]
+    """[row, column], index of the sampled frequency below."""
+    fraction: Single
+    """[row, column], of the way to the next one."""
+
+    def spread(self, function: Single) -> Single:
+        """Return a function [k] of the radial frequency at every spectrum point."""
+        values: Single = np.diff(function).take(self.below)
+        values *= self.fraction
+        values += function.take(self.below)
+        return values
+
+
 @lru_cache(maxsize=8)
-def _radial_grid(raster: Raster) -> tuple[Array, Single]:
-    """Return sampled frequencies [k], 1/nm, and the position of each spectrum point on them."""
+def _radial_grid(raster: Raster) -> _RadialGrid:
     rows = np.fft.fftfreq(raster.height, raster.pixel_nm)
     columns = rfftfreq(raster.width, raster.pixel_nm)
     radius = np.hypot(rows[:, None], columns[None, :])
     radial = np.linspace(0.0, radius.max(), _RADIAL_SAMPLES)
-    return radial, (radius / radial[1]).astype(np.float32)
+    position = radius / radial[1]
+    below = np.minimum(position.astype(np.intp), _RADIAL_SAMPLES - 2)
+    return _RadialGrid(radial, below, (position - below).astype(np.float32))
 
 
 @lru_cache(maxsize=8)
@@ -177,11 +195,20 @@ def _particle_transfers(particles: Particles, radial: Array, optics: OpticsSetti
     return out
 
 
-def _interpolate_rows(table: Single, index: Array | Single) -> Single:
+def _interpolate_rows(table: Single, index: Array) -> Single:
     """Return rows [n, k] of `table` [m, k], interpolated linearly at fractional positions [n]."""
-    low = np.minimum(index.astype(np.intp), len(table) - 2)
-    fraction = (index - low).astype(np.float32)[:, None]
-    return np.asarray(table[low] * (1.0 - fraction) + table[low + 1] * fraction)
+    low = np.minimum(index.astype(np.int32), len(table) - 2)
+    fraction = (index - low).astype(np.float32)
+    # a sparse product mixes the two rows without large arrays in between
+    mix = csr_array(
+        (
+            np.column_stack([1.0 - fraction, fraction]).ravel(),
+            np.column_stack([low, low + 1]).ravel(),
+            np.arange(0, 2 * len(low) + 1, 2, dtype=np.int32),
+        ),
+        shape=(len(low), len(table)),
+    )
+    return np.asarray(mix @ table)
 
 
 def _sphere_table(radial: Array, diameters_nm: Array) -> tuple[Single, Array]:
@@ -231,9 +258,9 @@ def _factorise(transfers: Single) -> tuple[Single, Single]:
     weighted = transfers * ring
     sample = weighted[:: max(1, len(weighted) // 400)].astype(np.float64)
     # the eigenvectors of the small Gram matrix give the SVD basis at a fraction of its cost
-    squares, vectors = np.linalg.eigh(sample @ sample.T)
+    squares, vectors = np.linalg.eigh(sample.T @ sample)
     kept = squares > _BASIS_TOLERANCE**2 * squares[-1]
-    basis = ((vectors[:, kept] / np.sqrt(squares[kept])).T @ sample).astype(np.float32)
+    basis = np.ascontiguousarray(vectors[:, kept].T, np.float32)
     return weighted @ basis.T, basis / ring
 
 
@@ -254,9 +281,16 @@ def _rasterise_points(centres_nm: Array, weights: Single, raster: Raster) -> Ite
 
 def _spline_weights(position: Array) -> tuple[NDArray[np.int32], Single]:
     """Return the pixels [n, 6] under a quintic B-spline at `position` [n], and its values there."""
-    first = np.floor(position).astype(np.int32) - _SPLINE_DEGREE // 2
+    whole = np.floor(position)
     offsets = np.arange(_SPLINE_DEGREE + 1, dtype=np.int32)
-    pixels: NDArray[np.int32] = first[:, None] + offsets
-    spline = BSpline.basis_element(np.arange(_SPLINE_DEGREE + 2) - (_SPLINE_DEGREE + 1) / 2.0)
-    values: Single = spline(position[:, None] - pixels).astype(np.float32)
-    return pixels, values
+    pixels: NDArray[np.int32] = whole.astype(np.int32)[:, None] - _SPLINE_DEGREE // 2 + offsets
+    powers = np.vander(position - whole, _SPLINE_DEGREE + 1)
+    return pixels, (powers @ _spline_polynomials()).astype(np.float32)
+
+
+@cache
+def _spline_polynomials() -> Array:
+    """Return the spline's coefficients [power, pixel] under each pixel, highest power first."""
+    spline = BSpline.basis_element(np.arange(_SPLINE_DEGREE + 2))
+    pieces = PPoly.from_spline(spline).c[:, _SPLINE_DEGREE : 2 * _SPLINE_DEGREE + 1]
+    return np.asarray(pieces[:, ::-1])  # the last piece lies under the first pixel

@@ -14,9 +14,12 @@ if TYPE_CHECKING:
 
 HELP = "a whole session on the simulator, in a minute or two"
 FAULTS_HELP = "rehearse faults: names of lists in config/faults (a wrong one lists them), or files"
+CONTROLS_HELP = "count the volume of every fusion rule, not of the plain mean alone"
 OUT_HELP = "the session's folder; missing or empty (default: demo and the time, here)"
 HEADINGS = ("", "count", "recall", "precision", "rms x/y/z, nm", "A's exit", "B's exit")
 RESULTS = ("report.html", "processed/particles_fused.csv", "processed/fused.mrc")
+MEAN_ALONE, EVERY_RULE = 'controls = ["mean"]', "controls = true"
+"""In the demo's protocol, without and with `--controls`."""
 LEAVE_AFTER_S = 5.0
 """The screen stays this long on the last status, then the tables follow."""
 
@@ -25,6 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's arguments."""
     add = parser.add_argument
     add("--headless", action="store_true", help="text instead of the screen")
+    add("--controls", action="store_true", help=CONTROLS_HELP)
     add("--faults", nargs="+", default=[], metavar="LIST", help=FAULTS_HELP)
     add("--out", type=Path, metavar="DIR", help=OUT_HELP)
 
@@ -38,6 +42,8 @@ def run(args: argparse.Namespace) -> int:
 
     faults = [find_faults(name) for name in args.faults]
     folder = new_session(find_profile("demo"), args.out, faults)
+    if args.controls:
+        _count_every_rule(folder.protocol)
     print(f"session in {folder.path}", flush=True)
     exit_code = run_new(
         folder, bridge=None, headless=args.headless, leave_when_ended_s=LEAVE_AFTER_S
@@ -53,6 +59,11 @@ def run(args: argparse.Namespace) -> int:
     for miss in misses:
         print(f"missed: {miss}")
     return ExitCode.ACCURACY_MISSED if misses else ExitCode.OK
+
+
+def _count_every_rule(protocol: Path) -> None:
+    text = protocol.read_text(encoding="utf-8").replace(MEAN_ALONE, EVERY_RULE)
+    protocol.write_text(text, encoding="utf-8")
 
 
 def _show(accuracy: Accuracy) -> None:

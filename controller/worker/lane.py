@@ -32,6 +32,8 @@ class _InFlight:
     task: AnyTask
     index: int | None = None
     heard_s: float = 0.0
+    abandoned: bool = False
+    """Nobody wants its result any more: its child is being ended."""
 
 
 class Lane:
@@ -82,6 +84,16 @@ class Lane:
         with self._changed:
             self._waiting[task.key] = task
             self._changed.notify_all()
+
+    def abandon(self, key: str) -> None:
+        """Drop a task; the child that works on it is ended, and started again for the next task."""
+        with self._changed:
+            self._waiting.pop(key, None)
+            in_flight = self._in_flight
+            if in_flight is not None and in_flight.task.key == key:
+                in_flight.abandoned = True
+                if self._child is not None:
+                    self._child.kill()
 
     def close(self) -> None:
         """End the child, whatever it does."""
@@ -168,7 +180,7 @@ class Lane:
     def _take(self, message: Working | Said | Ended) -> None:
         with self._changed:
             in_flight = self._in_flight
-            if in_flight is None:
+            if in_flight is None or in_flight.abandoned:
                 return
             in_flight.heard_s = time.monotonic()
         match message:
@@ -187,7 +199,7 @@ class Lane:
         """Put the task the child died of back to the front, or give it up."""
         with self._changed:
             in_flight, self._in_flight = self._in_flight, None
-        if in_flight is None:
+        if in_flight is None or in_flight.abandoned:
             return
         task: AnyTask | None = in_flight.task
         blamed = (in_flight.task.key, in_flight.index)

@@ -45,7 +45,12 @@ class CountSoFar(Data):
     @property
     def key(self) -> str:
         """One count waits, of the newest frames."""
-        return f"count-{self.series}"
+        return count_key(self.series)
+
+
+def count_key(series: str) -> str:
+    """Key of every count of a series."""
+    return f"count-{series}"
 
 
 class RunJob(Data):

@@ -11,7 +11,7 @@ from controller.events import Alerted, Level, ProcessingFailed, Publish, SeriesN
 from controller.interpreter import python_module
 from controller.processing_jobs import Job, JobOutcome
 from controller.worker.lane import Lane
-from controller.worker.messages import AnyTask, CatchUp, CountSoFar, Ended, RunJob
+from controller.worker.messages import AnyTask, CatchUp, CountSoFar, Ended, RunJob, count_key
 
 Command = Callable[[str], Sequence[str]]
 """Role (live, count or jobs) -> command line of the child."""
@@ -36,6 +36,9 @@ class Supervisor:
         Command line of a child by its role; for tests.
     silent_limit_s
         A child that works and says nothing for so long is started again.
+    counts_at_full_size
+        Live counts use the images as recorded. The job on a complete series then repeats its live
+        count at the same cost, and the count is abandoned when the job begins.
     """
 
     def __init__(
@@ -45,8 +48,10 @@ class Supervisor:
         *,
         command: Command | None = None,
         silent_limit_s: float = SILENT_LIMIT_S,
+        counts_at_full_size: bool = False,
     ) -> None:
         self._publish = publish
+        self._counts_at_full_size = counts_at_full_size
         self._changed = threading.Condition()
         self._outcomes: dict[Job, JobOutcome] = {}
         self._recorded: dict[SeriesName, int] = {}
@@ -88,6 +93,8 @@ class Supervisor:
         """Ask for a job; a job asked for again is done again."""
         with self._changed:
             self._outcomes.pop(job, None)
+        if self._counts_at_full_size and job is not Job.FUSE:
+            self._lanes["count"].abandon(count_key(job.value))
         self._lanes["jobs"].add(RunJob(job=job))
 
     def wait(self, job: Job, timeout_s: float) -> JobOutcome | None:

@@ -18,6 +18,7 @@ from processing.align.matching import reduced, scaled
 from processing.align.series import align_series
 from processing.count.diameter import SMALLEST_PX
 from processing.errors import RegistrationRefusedError
+from processing.live.count_size import reduction
 from processing.pipeline.dual import FusedResult, combine_series
 from processing.pipeline.settings import ProcessSettings
 from processing.pipeline.single import SeriesResult, find_particles
@@ -25,8 +26,6 @@ from processing.progress import Progress, silent, within
 from processing.results import Count
 from processing.series import Float32, TiltSeries
 
-COLUMNS = 160
-"""Width above which images are reduced before they are counted in."""
 REDUCED_DOUBT = 0.015
 """Of a single series' count in reduced images: it has been off by up to 1.1 % of the final one, on
 the side where the beam leaves, where each pixel counts."""
@@ -82,7 +81,7 @@ class SeriesCounter:
         """
         if np.ptp(series.angles_deg) < LEAST_COVERAGE_DEG:
             return None
-        factor = max(1.0, series.images.shape[2] / COLUMNS)
+        factor = reduction(series.images.shape[2])
         small = reduced(series, factor)
         start = scaled(self._alignment, 1 / factor) if self._alignment is not None else None
         found = align_series(small, start=start, progress=within(progress, 0.0, 0.4))
@@ -157,7 +156,7 @@ def fuse_so_far(
 
 def reduce_to_counting_size(result: SeriesResult) -> SeriesResult:
     """A series' final result with images and volume as coarse as live counts use them."""
-    factor = max(1.0, result.aligned.images.shape[2] / COLUMNS)
+    factor = reduction(result.aligned.images.shape[2])
     if factor == 1:
         return result
     return replace(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -25,7 +25,14 @@ class ProcessSettings(BaseModel):
     wavelet: Literal["haar"] = "haar"
     level: int = Field(default=2, ge=1, le=6)
     """Number of levels of the wavelet decomposition."""
-    controls: bool = False
-    """Also count the particles in the volume of every fusion rule, the plain mean included."""
+    controls: bool | tuple[FusionRule, ...] = False
+    """Fusion rules whose volumes are counted as well, without the images; true for all rules."""
     memory_limit_GB: float = Field(default=6.0, gt=0)
     """Memory for volumes (GB). Above it they are stored in files and processed in slabs."""
+
+    @property
+    def control_rules(self) -> tuple[FusionRule, ...]:
+        """Fusion rules that `controls` asks for."""
+        if isinstance(self.controls, bool):
+            return get_args(FusionRule) if self.controls else ()
+        return self.controls

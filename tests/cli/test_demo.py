@@ -19,6 +19,24 @@ POINT = CountPoint(tilts_used=147, n=6760, n_low=6751, n_high=6764)
 
 
 @pytest.mark.parametrize(
+    ("options", "controls"),
+    [
+        pytest.param([], ("mean",), id="the plain mean alone"),
+        pytest.param(["--controls"], True, id="every rule"),
+    ],
+)
+def test_the_controls_that_a_demo_counts(
+    options: list[str],
+    controls: bool | tuple[str, ...],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(launch, "run_new", lambda *_, **__: ExitCode.OK)
+    main(["demo", "--headless", "--out", str(tmp_path / "demo"), *options])
+    assert SessionFolder(tmp_path / "demo").read_protocol().processing.controls == controls
+
+
+@pytest.mark.parametrize(
     ("state", "ended_with", "last"),
     [
         pytest.param(

@@ -49,6 +49,7 @@ def main(script_path: Path, role: str) -> None:
             ended = act(script.get(task["job"], ""), task["job"], folder)
         elif task["kind"] == "count-so-far":
             where = f"count-{task['series']}"
+            (folder / f"{where}-begun").touch()
             ended = act(script.get(where, ""), where, folder)
         else:
             for index in range(seen.get(task["series"], 0), task["upto"] + 1):

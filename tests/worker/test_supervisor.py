@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from controller.events import Event, ProcessingFailed
+from controller.events import Alerted, Event, Level, ProcessingFailed
 from controller.processing_jobs import Job, JobOutcome, ProcessingJobs
 from controller.worker.supervisor import Supervisor
 
@@ -23,7 +23,11 @@ CHILD = Path(__file__).with_name("scripted_child.py")
 
 @contextmanager
 def supervised(
-    folder: Path, script: dict[str, str], silent_limit_s: float = 30.0
+    folder: Path,
+    script: dict[str, str],
+    silent_limit_s: float = 30.0,
+    *,
+    counts_at_full_size: bool = False,
 ) -> Iterator[tuple[Supervisor, list[Event]]]:
     (folder / "script.json").write_text(json.dumps(script))
     events: list[Event] = []
@@ -32,6 +36,7 @@ def supervised(
         events.append,
         command=lambda role: [sys.executable, str(CHILD), str(folder / "script.json"), role],
         silent_limit_s=silent_limit_s,
+        counts_at_full_size=counts_at_full_size,
     )
     try:
         yield supervisor, events
@@ -183,6 +188,36 @@ def test_live_frames_go_on_while_a_job_hangs(tmp_path: Path) -> None:
             supervisor.frame_recorded("B", index)
         until(lambda: supervisor.behind == 0)
         assert supervisor.wait(Job.A, 0.01) is None
+
+
+@pytest.mark.skipif(os.name != "posix", reason="a process that hangs is ended by its number")
+@pytest.mark.parametrize(
+    ("counts_at_full_size", "starts"),
+    [
+        pytest.param(True, 2, id="the job repeats the count: the count is abandoned"),
+        pytest.param(False, 1, id="the count is of reduced images, and sooner there: it goes on"),
+    ],
+)
+def test_a_live_count_when_the_job_on_its_series_begins(
+    counts_at_full_size: bool, starts: int, tmp_path: Path
+) -> None:
+    script = {"count-A": "hang", "count-B": "fail"}
+    with supervised(tmp_path, script, counts_at_full_size=counts_at_full_size) as (
+        supervisor,
+        events,
+    ):
+        supervisor.frame_recorded("A", 0)
+        until(lambda: (tmp_path / "count-A-begun").exists())
+        supervisor.submit(Job.A)
+        outcome = supervisor.wait(Job.A, 20)
+        assert outcome is not None and outcome.ok
+        supervisor.frame_recorded("B", 0)
+        counted = [
+            Alerted(level=Level.WARNING, text="live count of B: fail at count-B", where="B#0")
+        ]
+        until(lambda: not counts_at_full_size or events == counted)
+    assert len((tmp_path / "starts-count").read_text().split()) == starts
+    assert events == (counted if counts_at_full_size else [])
 
 
 def test_a_child_that_cannot_be_started_fails_the_job_and_not_the_session(tmp_path: Path) -> None:
