@@ -93,3 +93,101 @@ def combine_series(
     candidates = pair.candidates(volume, within(progress, 0.5, 0.55))
     fit_share = 1.0 - 0.06 * len(settings.control_rules)
     detection = detect_by_fit(
+        candidates,
+        [(a.aligned, None), (b.aligned, found.pose)],
+        diameter.value,
+        progress=within(progress, 0.55, fit_share),
+    )
+    controls = _controls(pair, candidates, within(progress, fit_share, 1.0))
+    table_b = _moved(b.detection.table, found.pose)
+    fused_nm, same_nm = detection.table.centres_nm, PAIRED_WITHIN * diameter.value
+
+    def widened(alone: Count, table: ParticleTable) -> Count:
+        return beside_the_whole(alone, table.centres_nm, fused_nm, same_nm)
+
+    missed = missed_by_both(a.detection.table.centres_nm, table_b.centres_nm, fused_nm, same_nm)
+    return FusedResult(
+        registered,
+        volume,
+        replace(detection, count=with_missed(detection.count, missed)),
+        table_b,
+        diameter,
+        _registration(found),
+        Fusion(rule=settings.fusion_rule, wavelet=settings.wavelet, level=settings.level),
+        a.aligned.pixel_nm,
+        widened(a.detection.count, a.detection.table),
+        widened(b.detection.count, table_b),
+        controls,
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class _Pair:
+    """Volumes of A and B in the frame of A, and the settings to fuse and to search them."""
+
+    a: Float32
+    b: Float32
+    diameter_nm: float
+    pixel_nm: float
+    settings: ProcessSettings
+    allocate: Allocate
+
+    def fused(self, rule: FusionRule, progress: Progress) -> Float32:
+        return fuse(
+            self.a,
+            self.b,
+            rule,
+            wavelet=self.settings.wavelet,
+            level=self.settings.level,
+            allocate=self.allocate,
+            progress=progress,
+        )
+
+    def candidates(self, volume: Float32, progress: Progress) -> Candidates:
+        return find_candidates(
+            volume,
+            self.diameter_nm,
+            self.pixel_nm,
+            iterations=self.settings.ssr_iterations,
+            allocate=self.allocate,
+            progress=progress,
+        )
+
+
+def _controls(
+    pair: _Pair, candidates: Candidates, progress: Progress
+) -> dict[FusionRule, Detection]:
+    """Detect the particles of each control rule; `candidates` belong to the rule in use."""
+    rules = pair.settings.control_rules
+    found: dict[FusionRule, Detection] = {}
+    for done, rule in enumerate(rules):
+        part = within(progress, done / len(rules), (done + 1) / len(rules))
+        its_candidates = candidates
+        if rule != pair.settings.fusion_rule:
+            volume = pair.fused(rule, within(part, 0.0, 0.6))
+            its_candidates = pair.candidates(volume, within(part, 0.6, 1.0))
+        found[rule] = detect_by_weight(its_candidates, pair.diameter_nm)
+    return found
+
+
+def _moved(table: ParticleTable, pose: Pose) -> ParticleTable:
+    return replace(table, centres_nm=pose.apply(table.centres_nm))
+
+
+def _common_diameter(a: Diameter, b: Diameter) -> Diameter:
+    """Return the mean diameter: both series show the same particles."""
+    return a.model_copy(update={"value": (a.value + b.value) / 2})
+
+
+def _registration(found: RegistrationResult) -> Registration:
+    x, y, z = (float(value) for value in found.pose.shift_nm)
+    return Registration(
+        matrix=found.pose.matrix.tolist(),
+        shift_nm=(x, y, z),
+        score=found.share,
+        runner_up=found.runner_up,
+        in_plane_deg=found.in_plane_deg,
+        seat_tilt_deg=found.seat_tilt_deg,
+        scale=found.pose.scale,
+        rms_nm=found.rms_nm,
+    )

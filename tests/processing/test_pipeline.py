@@ -29,3 +29,172 @@ from processing import (
 from processing.combine.pose import FLIP, Pose, about_z
 from processing.pipeline.detect import Detection
 from processing.results import FusionRule
+from tests.support.spheres import Recording, jittered, packed, tilt_series
+
+DIAMETER = 6.5
+SIZE = 64
+A_ANGLES = np.arange(-70.0, 75.0, 4.0)
+B_ANGLES = np.arange(-74.0, 73.0, 4.0)
+SETTINGS = ProcessSettings(controls=True)
+Controls = dict[FusionRule, Detection]
+TO_B = Pose(about_z(37.0) @ FLIP, np.array([1.5, -2.0, 1.0]))
+
+
+@pytest.fixture(scope="module")
+def truth() -> np.ndarray:
+    points = packed(22, 8.0, order="fcc", seed=9) + np.array([1.1, -0.7, 0.4])
+    points = points + np.random.default_rng(9).normal(0, 0.15, points.shape)
+    return points[points[:, 2] < 17]
+
+
+def recording(angles: np.ndarray, seed: int) -> Recording:
+    return jittered(len(angles), jitter_px=1.5, angle_error_deg=0.1, counts=500, seed=seed)
+
+
+@pytest.fixture(scope="module")
+def a(truth: np.ndarray) -> SeriesResult:
+    series = tilt_series(truth, A_ANGLES, DIAMETER, SIZE, recording(A_ANGLES, 1))
+    return process_series(series, SETTINGS)
+
+
+@pytest.fixture(scope="module")
+def b(truth: np.ndarray) -> SeriesResult:
+    series = tilt_series(TO_B.apply(truth), B_ANGLES, DIAMETER, SIZE, recording(B_ANGLES, 2))
+    return process_series(series, SETTINGS)
+
+
+@pytest.fixture(scope="module")
+def every_control(a: SeriesResult, b: SeriesResult) -> Controls:
+    return combine_series(a, b, SETTINGS).controls
+
+
+def recall_and_precision(found: np.ndarray, truth: np.ndarray) -> tuple[float, float]:
+    """Recall and precision within 1.5 px, after a common shift, which no tilt series can show."""
+    found = found + np.median(truth[cKDTree(truth).query(found)[1]] - found, axis=0)
+    return (
+        float((cKDTree(found).query(truth)[0] < 1.5).mean()),
+        float((cKDTree(truth).query(found)[0] < 1.5).mean()),
+    )
+
+
+def test_one_series_is_counted(a: SeriesResult, truth: np.ndarray) -> None:
+    recall, precision = recall_and_precision(a.detection.table.centres_nm, truth)
+    assert recall > 0.97
+    assert precision > 0.97
+    assert a.diameter.source == "estimated"
+    assert a.diameter.value == pytest.approx(DIAMETER, rel=0.02)
+    assert a.detection.count.n_low <= len(truth) <= a.detection.count.n_high
+
+
+def test_two_series_are_combined_in_the_frame_of_a(
+    a: SeriesResult, b: SeriesResult, truth: np.ndarray, tmp_path: Path
+) -> None:
+    write_series_result(tmp_path, "A", a)
+    write_series_result(tmp_path, "B", b)
+    # each step can run in a separate process, from the files of the step before
+    again = [read_series_result(tmp_path, name) for name in ("A", "B")]
+    fused = combine_series(again[0], again[1], SETTINGS)
+    write_fused_result(tmp_path, fused)
+    summary = write_summary(tmp_path, again[0], again[1], fused)
+
+    processed = tmp_path / "processed"
+    for name in ("B", "fused", "mean"):
+        table = read_csv(processed / f"particles_{name}.csv")
+        recall, precision = recall_and_precision(table.centres_nm, truth)
+        assert min(recall, precision) > 0.97, name
+    assert summary == Summary.model_validate_json((processed / "summary.json").read_text())
+    assert summary.counts.fused is not None
+    assert summary.counts.fused.n_low <= len(truth) <= summary.counts.fused.n_high
+    assert summary.registration is not None
+    np.testing.assert_allclose(summary.registration.matrix, TO_B.matrix.T, atol=0.01)
+    assert summary.registration.in_plane_deg == pytest.approx(37.0, abs=0.5)
+    assert all((tmp_path / file).exists() for file in summary.files.values())
+    for role in ("A_aligned", "A_sirt", "A_ssr", "B_registered", "fused", "fused_ssr"):
+        stack = read_stack(processed / f"{role}.mrc")
+        assert stack.pixel_nm == pytest.approx(1.0)
+        assert np.isfinite(stack.data).all()
+
+
+def test_a_series_result_is_read_back_unchanged(a: SeriesResult, tmp_path: Path) -> None:
+    write_series_result(tmp_path, "A", a)
+    back = read_series_result(tmp_path, "A")
+    np.testing.assert_array_equal(back.volume, a.volume)
+    np.testing.assert_array_equal(back.aligned.images, a.aligned.images)
+    np.testing.assert_allclose(back.aligned.angles_deg, a.aligned.angles_deg)
+    np.testing.assert_allclose(
+        back.detection.table.centres_nm, a.detection.table.centres_nm, atol=1e-3
+    )
+    assert (back.summary, back.diameter) == (a.summary, a.diameter)
+
+
+@pytest.mark.parametrize("left", ["nothing", "no record", "half a record"])
+def test_an_incomplete_result_is_not_read(left: str, a: SeriesResult, tmp_path: Path) -> None:
+    if left != "nothing":
+        write_series_result(tmp_path, "A", a)
+        record = tmp_path / "processed" / "A.json"
+        text = record.read_text()
+        record.unlink()
+        if left == "half a record":
+            record.write_text(text[: len(text) // 2])
+    with pytest.raises(InputFileError, match=r"A\.json: .*process this series"):
+        read_series_result(tmp_path, "A")
+
+
+def test_the_same_series_as_b_is_refused(a: SeriesResult) -> None:
+    with pytest.raises(RegistrationRefusedError, match="same side up"):
+        combine_series(a, a, SETTINGS)
+
+
+@pytest.mark.parametrize("given_nm", [6.5, 6.2])
+def test_a_given_diameter_is_used(given_nm: float, truth: np.ndarray) -> None:
+    series = tilt_series(truth, A_ANGLES, DIAMETER, SIZE)
+    result = process_series(series, ProcessSettings(diameter_nm=given_nm))
+    assert result.diameter.value == given_nm
+    assert result.diameter.source == "given"
+    assert set(result.detection.table.diameter_nm) == {given_nm}
+
+
+@pytest.mark.parametrize("given_nm", [1.9, 33.0], ids=["under two pixels", "over half the field"])
+def test_an_impossible_diameter_is_refused(given_nm: float, a: SeriesResult) -> None:
+    with pytest.raises(ImpossibleDiameterError, match=r"series A: .* 2 to 32 nm"):
+        process_series(a.aligned, ProcessSettings(diameter_nm=given_nm))
+
+
+@pytest.mark.parametrize("number", [1, 6])
+def test_a_few_particles_are_counted(number: int) -> None:
+    points = np.array(
+        [[0, 0, 0], [12, 1, 2], [-4, 12, 1], [3, -6, 13], [9, 9, -8], [-10, 2, -6.0]]
+    )[:number]
+    taken = recording(A_ANGLES, 3)
+    result = process_series(tilt_series(points, A_ANGLES, 8.0, 56, taken), ProcessSettings())
+    assert result.detection.count.n == number
+
+
+def test_the_fusion_settings_are_used_and_recorded(a: SeriesResult, b: SeriesResult) -> None:
+    fused = combine_series(a, b, ProcessSettings(fusion_rule="paper", level=1))
+    assert json.loads(fused.fusion.model_dump_json()) == {
+        "rule": "paper",
+        "wavelet": "haar",
+        "level": 1,
+    }
+    assert not fused.controls
+
+
+@pytest.mark.parametrize("rules", [("mean",), ("masked",), ("paper", "mean")], ids=" and ".join)
+def test_only_the_controls_asked_for_are_counted(
+    rules: tuple[FusionRule, ...], a: SeriesResult, b: SeriesResult, every_control: Controls
+) -> None:
+    some = combine_series(a, b, ProcessSettings(controls=rules)).controls
+    assert {rule: control.count for rule, control in some.items()} == {
+        rule: every_control[rule].count for rule in rules
+    }
+
+
+def test_volumes_beyond_the_memory_limit_are_refused_at_once(
+    a: SeriesResult, b: SeriesResult
+) -> None:
+    tight = ProcessSettings(memory_limit_GB=1e-3)
+    with pytest.raises(ProcessingError, match=r"64 x 64 x 64 voxels need .* memory_limit_GB"):
+        process_series(a.aligned, tight)
+    with pytest.raises(ProcessingError, match="memory_limit_GB"):
+        combine_series(a, b, tight)
