@@ -1,1 +1,1 @@
-"""What processing says while a series is still being recorded."""
+"""Processing of a series while it is recorded: live volume, frame checks and live counts."""

@@ -1,11 +1,11 @@
-"""Size of the images in which a growing series is counted."""
+"""Width of the images in which a growing series is counted."""
 
 from __future__ import annotations
 
 COLUMNS = 160
-"""Width above which images are reduced before they are counted in."""
+"""Image width for counting (px): wider images are reduced to it."""
 
 
 def reduction(columns: int) -> float:
-    """Return the factor by which the pixels of an image this wide are made larger."""
+    """Return the factor by which images of this width are reduced for counting."""
     return max(1.0, columns / COLUMNS)

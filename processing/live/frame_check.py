@@ -1,4 +1,4 @@
-"""Is a frame worth taking again? Asked as soon as it is there, against those before it."""
+"""Check of each new frame against the frames before it: should the tilt be recorded again?"""
 
 from __future__ import annotations
 
@@ -12,41 +12,44 @@ from processing.images.intensity import without_background
 from processing.live.reconstruction import LiveTilt
 from processing.series import Float32, TiltSeries
 
-FEWEST = 3
-"""Frames before, without which nothing is usual."""
+FEWEST_FRAMES = 3
+"""Smallest number of frames before a frame is checked."""
 BLURRED_SHARE = 0.2
-"""Of the detail of the tilts before. Less strict than where the tilts after are known too: when the
-planes of a crystal turn out of line, its detail falls to a third."""
-LARGEST_SHIFT = 0.15
-"""Of the field's shorter side; beyond it an object that is cut off was lost by the stage."""
+"""Smallest detail, as a fraction of that of the previous tilts.
+
+The limit is lower than in a complete series: when the planes of a crystal tilt out of line, the
+detail of its images falls to a third.
+"""
+LARGEST_SHIFT_SHARE = 0.15
+"""Shift, as a fraction of the shorter side, beyond which the stage has lost a cut-off object."""
 
 
 class FrameCheck:
-    """Remembers what recent frames of one series looked like."""
+    """Checks of the frames of one series, in the order of recording."""
 
     def __init__(self, pixel_nm: float) -> None:
         self._pixel_nm = pixel_nm
         self._recent: deque[ImageQuality] = deque(maxlen=NEIGHBOURS)
 
     def fault(self, image: Float32, tilt: LiveTilt) -> str:
-        """What is wrong with a frame [y, x], with its figure; empty where it is fine."""
-        seen, recent = image_quality(image), list(self._recent)
-        self._recent.append(seen)
-        if len(recent) < FEWEST:
+        """Return the fault of a frame [y, x] with its size; empty if there is none."""
+        quality, recent = image_quality(image), list(self._recent)
+        self._recent.append(quality)
+        if len(recent) < FEWEST_FRAMES:
             return ""
-        signal = seen.signal / max(float(np.median([one.signal for one in recent])), 1e-30)
-        detail = seen.detail / max(float(np.median([one.detail for one in recent])), 1e-30)
+        signal = quality.signal / max(float(np.median([one.signal for one in recent])), 1e-30)
+        detail = quality.detail / max(float(np.median([one.detail for one in recent])), 1e-30)
         if signal < DIM_SHARE:
-            return f"dim: {signal:.0%} of the signal of the tilts before"
+            return f"dim: {signal:.0%} of the signal of the previous tilts"
         if detail < BLURRED_SHARE:
-            return f"blurred: {detail:.0%} of the detail of the tilts before"
+            return f"blurred: {detail:.0%} of the detail of the previous tilts"
         if not tilt.used:
-            return "it resembles nothing that was recorded before"
+            return "it does not resemble the previous tilts"
         return self._lost(image, tilt)
 
     def _lost(self, image: Float32, tilt: LiveTilt) -> str:
         shift_px = float(np.hypot(*tilt.shift_px))
-        if shift_px < LARGEST_SHIFT * min(image.shape):
+        if shift_px < LARGEST_SHIFT_SHARE * min(image.shape):
             return ""
         one = TiltSeries(image[None], np.array([tilt.angle_deg]), self._pixel_nm)
         if not cut_off(without_background(one).images)[0]:

@@ -1,4 +1,4 @@
-"""A filtered backprojection that grows tilt by tilt, and from which any tilt can be taken again."""
+"""Filtered back-projection that takes one tilt at a time, and can remove or replace any tilt."""
 
 from __future__ import annotations
 
@@ -13,14 +13,15 @@ from processing.reconstruct.fbp import angular_weights, ramp_filtered
 from processing.reconstruct.projector import Projector
 from processing.series import Float32
 
-VOXELS_A_PIECE = 8192
-"""Rows of a system matrix that are worked together: what they give stays in the cache."""
-SAME_ARC = 1e-9
+VOXELS_PER_PIECE = 8192
+"""Rows of the system matrix that are applied together, so that their result stays in the cache."""
+SAME_ARC_RAD = 1e-9
+"""Change of an arc below which the volume is not updated."""
 
 
 @dataclass(frozen=True, eq=False)
-class _Share:
-    """What one tilt has put into the volume: filtered rays [u, y], times its arc in radians."""
+class _Contribution:
+    """Contribution of one tilt to the volume: filtered rays [u, y], weighted by the tilt's arc."""
 
     angle_deg: float
     rays: Float32
@@ -28,81 +29,81 @@ class _Share:
 
 
 class IncrementalVolume:
-    """A volume [z, y, x] as high as wide, from aligned images [y, x].
+    """Volume [z, y, x], as deep as wide, from aligned images [y, x].
 
-    Every tilt counts with the arc it stands for among those that are there. Where a tilt is put in
-    again, or the arc of its neighbours changes, only the difference is smeared.
+    Each tilt is weighted by its arc among the tilts present. When a tilt is replaced, or its
+    neighbours' arcs change, only the difference is back-projected.
     """
 
     def __init__(self, rows: int, columns: int) -> None:
         self._rows, self._columns = rows, columns
-        # [z * x, y]: the layout in which one tilt's system matrix applies to all slices at once
+        # [z * x, y]: in this layout the system matrix of a tilt applies to all slices at once
         self._block = np.zeros((columns**2, rows), np.float32)
-        self._shares: dict[int, _Share] = {}
+        self._contributions: dict[int, _Contribution] = {}
 
     @property
     def tilts(self) -> int:
-        """Images in the volume."""
-        return len(self._shares)
+        """Number of images in the volume."""
+        return len(self._contributions)
 
     @property
     def volume(self) -> Float32:
-        """[z, y, x], a view."""
+        """The volume [z, y, x], as a view."""
         block = self._block.reshape(self._columns, self._columns, self._rows)
         return np.asarray(block.swapaxes(1, 2), np.float32)
 
     def put(self, tilt: int, image: Float32, angle_deg: float) -> None:
-        """Add an aligned image [y, x], in the place of the one this tilt had before."""
+        """Add an aligned image [y, x]; it replaces an earlier image of the same tilt."""
         rays = np.ascontiguousarray(ramp_filtered(image).T)
-        before = self._shares.get(tilt)
+        before = self._contributions.get(tilt)
         if before is not None and before.angle_deg == angle_deg:
-            self._smear(angle_deg, before.arc_rad * (rays - before.rays))
-            self._shares[tilt] = _Share(angle_deg, rays, before.arc_rad)
+            self._back_project(angle_deg, before.arc_rad * (rays - before.rays))
+            self._contributions[tilt] = _Contribution(angle_deg, rays, before.arc_rad)
         else:
-            self._take_out(tilt)
-            self._shares[tilt] = _Share(angle_deg, rays, 0.0)
-        self._share_arcs()
+            self._subtract(tilt)
+            self._contributions[tilt] = _Contribution(angle_deg, rays, 0.0)
+        self._update_arcs()
 
     def remove(self, tilt: int) -> None:
-        """Take a tilt out again; its neighbours stand for its arc from then on."""
-        self._take_out(tilt)
-        self._share_arcs()
+        """Remove a tilt; its neighbours share its arc."""
+        self._subtract(tilt)
+        self._update_arcs()
 
     def project(self, angle_deg: float) -> Float32:
         """Project the volume to an image [y, x]."""
         matrix = Projector(np.deg2rad([angle_deg]), self._columns).matrix
         return np.asarray((matrix @ self._block).T, np.float32)
 
-    def _take_out(self, tilt: int) -> None:
-        share = self._shares.pop(tilt, None)
-        if share is not None:
-            self._smear(share.angle_deg, -share.arc_rad * share.rays)
+    def _subtract(self, tilt: int) -> None:
+        old = self._contributions.pop(tilt, None)
+        if old is not None:
+            self._back_project(old.angle_deg, -old.arc_rad * old.rays)
 
-    def _share_arcs(self) -> None:
-        if not self._shares:
+    def _update_arcs(self) -> None:
+        if not self._contributions:
             return
-        angles = np.deg2rad([share.angle_deg for share in self._shares.values()])
-        for (tilt, share), arc in zip(
-            list(self._shares.items()), angular_weights(angles), strict=True
+        angles = np.deg2rad([each.angle_deg for each in self._contributions.values()])
+        for (tilt, old), arc in zip(
+            list(self._contributions.items()), angular_weights(angles), strict=True
         ):
-            if abs(arc - share.arc_rad) > SAME_ARC:
-                self._smear(share.angle_deg, (arc - share.arc_rad) * share.rays)
-                self._shares[tilt] = _Share(share.angle_deg, share.rays, float(arc))
+            if abs(arc - old.arc_rad) > SAME_ARC_RAD:
+                self._back_project(old.angle_deg, (arc - old.arc_rad) * old.rays)
+                self._contributions[tilt] = _Contribution(old.angle_deg, old.rays, float(arc))
 
-    def _smear(self, angle_deg: float, rays: Float32) -> None:
-        smear = Projector(np.deg2rad([angle_deg]), self._columns).adjoint_matrix
+    def _back_project(self, angle_deg: float, rays: Float32) -> None:
+        adjoint = Projector(np.deg2rad([angle_deg]), self._columns).adjoint_matrix
         weighted = rays.astype(np.float32, copy=False)
 
         def add(piece: slice) -> None:
-            self._block[piece] += _rows_of(smear, piece) @ weighted
+            self._block[piece] += _rows_of(adjoint, piece) @ weighted
 
         with ThreadPoolExecutor(worker_threads()) as pool:
-            for _ in pool.map(add, slabs(len(self._block), VOXELS_A_PIECE)):
+            for _ in pool.map(add, slabs(len(self._block), VOXELS_PER_PIECE)):
                 pass
 
 
 def _rows_of(matrix: sparse.csr_matrix, piece: slice) -> sparse.csr_matrix:
-    """Some rows of a matrix, its entries shared."""
+    """Return some rows of a matrix without copying its entries."""
     starts = matrix.indptr[piece.start : piece.stop + 1]
     entries = slice(starts[0], starts[-1])
     shape = (len(starts) - 1, matrix.shape[1])

@@ -1,4 +1,4 @@
-"""A reconstruction that grows tilt by tilt, for the eye of the operator while the series runs.
+"""Live reconstruction: a volume that shows the operator each tilt as soon as it is recorded.
 
 Each frame is aligned to a re-projection of the volume so far and back-projected into it at once.
 `revise_alignment` takes a later, better alignment of the whole series; `move_tilts` then removes
@@ -21,35 +21,43 @@ from processing.live.incremental_fbp import IncrementalVolume
 from processing.series import Float32, Float64, TiltSeries
 
 LARGEST_SIDE_PX = 640
-"""Of the volume: finer images are binned, by as little as will do. A cube of this holds 1 GB."""
-REPROJECTED_FROM = 4
-"""Tilts that must stand before a re-projection says more than the neighbouring image."""
+"""Largest side of the volume; larger images are binned. A cube of this side takes 1 GB."""
+TILTS_BEFORE_REPROJECTION = 4
+"""Minimum number of tilts before images are aligned to re-projections.
+
+With fewer tilts the neighbouring image is the better reference.
+"""
 LEAST_SCORE = 0.2
-"""An image that resembles what stands by less is shown, but not used."""
-RECENT = 5
-"""Tilts over which a slow disagreement is taken for the re-projection's creep."""
-REACH_FRACTION = 0.2
-"""Largest shift looked for, of the shorter side."""
-DETAILS, OUTLINE = (1 / 160, 1 / 40), (1 / 160, 1 / 16)
-"""Of the image's width: standard deviations that bound what is compared."""
-WORTH_MOVING_PX = 0.25
-"""A tilt that lies wrong by less, anywhere in the image, stays where it is."""
+"""Smallest correlation with the reference; an image below it is shown but not used."""
+DRIFT_TILTS = 5
+"""Number of recent tilts whose median offset is taken as the drift of the re-projection."""
+LARGEST_SHIFT_SHARE = 0.2
+"""Largest shift in the search, as a fraction of the shorter side."""
+DETAIL_BAND = (1 / 160, 1 / 40)
+"""Band-pass sigmas for details, as fractions of the image width."""
+OUTLINE_BAND = (1 / 160, 1 / 16)
+"""Band-pass sigmas down to the outline of the object, as fractions of the image width."""
+LEAST_MOVE_PX = 0.25
+"""Smallest displacement, anywhere in the image, for which a tilt is moved."""
 
 
 @dataclass(frozen=True)
 class LiveTilt:
-    """What became of one frame.
+    """Alignment result of one frame.
 
     Attributes
     ----------
+    angle_deg
+        Tilt angle.
     shift_px
-        (y, x) of the object from the middle of the field, in pixels of the recorded image.
+        Shift (y, x) of the object from the centre of the field, in pixels of the recorded image.
     residual_px
-        How far two ways to find that shift disagree, and more than of late: centre of mass and
-        re-projection, or the latter's details and outline where the object is cut off. Of a tilt
-        that was revised, what projection matching leaves.
+        Disagreement between two measurements of the shift. For a whole object: centre of mass and
+        re-projection, relative to the recent tilts. For an object that is cut off: re-projection
+        with details and with the outline. After `revise_alignment`: the residual of projection
+        matching.
     used
-        False where the image resembles nothing that stands.
+        False if the image resembles none of the others.
     """
 
     angle_deg: float
@@ -60,36 +68,38 @@ class LiveTilt:
 
 @dataclass(frozen=True, eq=False)
 class _Tilt:
-    """One image, without background, and where it lies: a series and an alignment of one."""
+    """One background-subtracted image and its alignment, as a series of one image."""
 
     image: TiltSeries
-    place: Alignment
+    alignment: Alignment
 
     @property
     def aligned(self) -> Float32:
-        image: Float32 = apply_alignment(self.image, self.place).images[0]
+        image: Float32 = apply_alignment(self.image, self.alignment).images[0]
         return image
 
     @property
     def used(self) -> bool:
-        return not self.place.rejected[0]
+        return not self.alignment.rejected[0]
 
-    def off_by_px(self, place: Alignment) -> float:
-        """How far anything in the image would move if it lay there instead."""
-        shift = float(np.hypot(*(place.shifts_px - self.place.shifts_px)[0]))
-        turn = np.deg2rad(place.tilt_axis_deg - self.place.tilt_axis_deg)
+    def displacement_px(self, alignment: Alignment) -> float:
+        """Return the largest displacement in the image if it had this alignment instead."""
+        shift = float(np.hypot(*(alignment.shifts_px - self.alignment.shifts_px)[0]))
+        turn = np.deg2rad(alignment.tilt_axis_deg - self.alignment.tilt_axis_deg)
         return float(shift + abs(turn) * max(self.image.images.shape[1:]) / 2)
 
 
 class LiveReconstruction:
-    """A volume that takes one image at a time.
+    """Volume that takes one image at a time.
 
     Parameters
     ----------
     shape
-        (rows, columns) of the images; rows run along the tilt axis.
+        Rows and columns of the images; the tilt axis runs along the rows.
     pixel_nm
-        Of the images.
+        Pixel size of the images.
+    largest_side_px
+        Largest side of the volume; larger images are binned.
     """
 
     def __init__(
@@ -100,26 +110,26 @@ class LiveReconstruction:
         self._rows, self._columns = (side // self.binning for side in shape)
         self._volume = IncrementalVolume(self._rows, self._columns)
         self._tilts: dict[int, _Tilt] = {}
-        self._wanted: dict[int, Alignment] = {}
-        self._creep: deque[Float64] = deque(maxlen=RECENT)
+        self._revised: dict[int, Alignment] = {}
+        self._recent_offsets: deque[Float64] = deque(maxlen=DRIFT_TILTS)
 
     @property
     def tilts(self) -> int:
-        """Images in the volume."""
+        """Number of images in the volume."""
         return self._volume.tilts
 
     @property
     def volume(self) -> Float32:
-        """[z, y, x], a view; `pixel_nm` a voxel."""
+        """The volume [z, y, x] as a view; a voxel is `pixel_nm` wide."""
         return self._volume.volume
 
-    def add(self, index: int, image: Float32, angle_deg: float) -> LiveTilt:
-        """Align an image [y, x] to what stands and add it to the volume.
+    def add(self, section: int, image: Float32, angle_deg: float) -> LiveTilt:
+        """Align an image [y, x] to the images so far and add it to the volume.
 
         Parameters
         ----------
-        index
-            Of the image in its series; one that was there before is replaced.
+        section
+            Place of the image in its stack; an earlier image of the same section is replaced.
 
         Raises
         ------
@@ -131,92 +141,93 @@ class LiveReconstruction:
         series = without_background(
             TiltSeries(self._binned(image)[None], np.array([angle_deg]), self.pixel_nm)
         )
-        shift, residual_px, score = self._found(series)
-        place = replace(
+        shift, residual_px, score = self._measure_shift(series)
+        alignment = replace(
             unaligned(series),
             shifts_px=shift[None],
-            tilt_axis_deg=self._axis_deg(),
+            tilt_axis_deg=self._tilt_axis_deg(),
             rejected=np.array([score < LEAST_SCORE]),
             residuals_px=np.array([residual_px]),
         )
-        self._wanted.pop(index, None)
-        self._put(index, _Tilt(series, place))
-        return self._told(index)
+        self._revised.pop(section, None)
+        self._put(section, _Tilt(series, alignment))
+        return self._live_tilt(section)
 
-    def remove(self, index: int) -> None:
-        """Take an image out for good: it was recorded again."""
-        self._wanted.pop(index, None)
-        if self._tilts.pop(index, None) is not None:
-            self._volume.remove(index)
+    def remove(self, section: int) -> None:
+        """Remove an image for good, because its tilt was recorded again."""
+        self._revised.pop(section, None)
+        if self._tilts.pop(section, None) is not None:
+            self._volume.remove(section)
 
-    def revise_alignment(self, indices: Sequence[int], alignment: Alignment) -> None:
-        """Take over an alignment of images that are there, in pixels as recorded.
+    def revise_alignment(self, sections: Sequence[int], alignment: Alignment) -> None:
+        """Store a better alignment of images in the volume, in pixels of the recorded images.
 
-        Nothing moves yet: `move_tilts` does it, as much at a time as there is time for.
+        The volume does not change yet; `move_tilts` changes it, a few tilts at a time.
         """
-        for row, index in enumerate(indices):
-            if index in self._tilts:
-                self._wanted[index] = Alignment(
+        for row, section in enumerate(sections):
+            if section in self._tilts:
+                self._revised[section] = Alignment(
                     alignment.shifts_px[row : row + 1] / self.binning,
                     alignment.tilt_axis_deg,
-                    self._tilts[index].place.angles_deg,
+                    self._tilts[section].alignment.angles_deg,
                     alignment.rejected[row : row + 1],
                     alignment.residuals_px[row : row + 1] / self.binning,
                 )
 
-    def move_tilts(self, most: int) -> dict[int, LiveTilt]:
-        """Move up to `most` tilts, the furthest off first, to where `revise_alignment` wants them.
+    def move_tilts(self, at_most: int) -> dict[int, LiveTilt]:
+        """Apply the revised alignment to up to `at_most` tilts, the largest displacements first.
 
         Returns
         -------
-        What is to be said of tilts that `revise_alignment` brought something new on.
+        Result of each section that was updated. A section displaced by less than `LEAST_MOVE_PX`
+        only gets its new residual and does not count towards `at_most`.
         """
-        urgency = {index: self._urgency(index) for index in self._wanted}
-        told: dict[int, LiveTilt] = {}
-        for index in sorted(urgency, key=lambda index: urgency[index], reverse=True):
-            tilt = self._tilts[index]
-            if urgency[index] < WORTH_MOVING_PX:
-                place = self._wanted.pop(index)
-                judged = replace(tilt.place, residuals_px=place.residuals_px)
-                self._tilts[index] = replace(tilt, place=judged)
-            elif most > 0:
-                self._put(index, replace(tilt, place=self._wanted.pop(index)))
-                most -= 1
+        urgency = {section: self._urgency(section) for section in self._revised}
+        changed: dict[int, LiveTilt] = {}
+        for section in sorted(urgency, key=lambda section: urgency[section], reverse=True):
+            tilt = self._tilts[section]
+            if urgency[section] < LEAST_MOVE_PX:
+                residuals_px = self._revised.pop(section).residuals_px
+                alignment = replace(tilt.alignment, residuals_px=residuals_px)
+                self._tilts[section] = replace(tilt, alignment=alignment)
+            elif at_most > 0:
+                self._put(section, replace(tilt, alignment=self._revised.pop(section)))
+                at_most -= 1
             else:
                 continue
-            told[index] = self._told(index)
-        return told
+            changed[section] = self._live_tilt(section)
+        return changed
 
     def slice_xz(self) -> Float32:
-        """Middle slice across the tilt axis, [z, x]."""
+        """Return the middle slice across the tilt axis, [z, x]."""
         return np.array(self.volume[:, self._rows // 2])
 
     def slice_xy(self) -> Float32:
-        """Middle slice across the beam at 0 degrees, [y, x]."""
+        """Return the middle slice across the beam at 0 degrees, [y, x]."""
         return np.array(self.volume[self._columns // 2])
 
-    def _told(self, index: int) -> LiveTilt:
-        tilt = self._tilts[index]
-        dy, dx = (float(value) * self.binning for value in tilt.place.shifts_px[0])
-        residual_px = float(tilt.place.residuals_px[0]) * self.binning
-        return LiveTilt(float(tilt.place.angles_deg[0]), (dy, dx), residual_px, tilt.used)
+    def _live_tilt(self, section: int) -> LiveTilt:
+        tilt = self._tilts[section]
+        dy, dx = (float(value) * self.binning for value in tilt.alignment.shifts_px[0])
+        residual_px = float(tilt.alignment.residuals_px[0]) * self.binning
+        return LiveTilt(float(tilt.alignment.angles_deg[0]), (dy, dx), residual_px, tilt.used)
 
-    def _put(self, index: int, tilt: _Tilt) -> None:
-        self._tilts[index] = tilt
+    def _put(self, section: int, tilt: _Tilt) -> None:
+        self._tilts[section] = tilt
         if tilt.used:
-            self._volume.put(index, tilt.aligned, float(tilt.place.angles_deg[0]))
+            self._volume.put(section, tilt.aligned, float(tilt.alignment.angles_deg[0]))
         else:
-            self._volume.remove(index)
+            self._volume.remove(section)
 
-    def _urgency(self, index: int) -> float:
-        """How far off a tilt is; one that has to come in or go out is worst."""
-        tilt, place = self._tilts[index], self._wanted[index]
-        return np.inf if tilt.used == place.rejected[0] else tilt.off_by_px(place)
+    def _urgency(self, section: int) -> float:
+        """Return the displacement of a tilt; infinite if it must be added or removed."""
+        tilt, revised = self._tilts[section], self._revised[section]
+        return np.inf if tilt.used == revised.rejected[0] else tilt.displacement_px(revised)
 
-    def _axis_deg(self) -> float:
-        """The tilt axis as it is known."""
+    def _tilt_axis_deg(self) -> float:
+        """Return the angle of the tilt axis, as far as it is known."""
         newest = next(reversed(self._tilts.values()), None)
-        return newest.place.tilt_axis_deg if newest is not None else 0.0
+        return newest.alignment.tilt_axis_deg if newest is not None else 0.0
 
     def _binned(self, image: Float32) -> Float32:
         b = self.binning
@@ -224,44 +235,47 @@ class LiveReconstruction:
         binned: Float32 = whole.reshape(self._rows, b, self._columns, b).mean(axis=(1, 3))
         return binned
 
-    def _found(self, series: TiltSeries) -> tuple[Float64, float, float]:
-        """Shift (y, x), disagreement and likeness of one image, in its pixels.
+    def _measure_shift(self, series: TiltSeries) -> tuple[Float64, float, float]:
+        """Return shift (y, x), disagreement and correlation of one image, in binned pixels.
 
-        A whole object lies where its mass does: correlation with what stands creeps, a tenth of a
-        pixel a tilt in the same direction. It says how well that place agrees with the others'.
+        The shift of a whole object is that of its centre of mass. Correlation with the volume is
+        not used for it, because it drifts by a tenth of a pixel per tilt in one direction; it only
+        shows how well the centre of mass agrees with the other images.
         """
         whole = not cut_off(series.images)[0]
         first = centres_of_mass(series.images)[0] if whole else np.zeros(2)
-        standing = [tilt for tilt in self._tilts.values() if tilt.used]
-        if not standing:
+        used = [tilt for tilt in self._tilts.values() if tilt.used]
+        if not used:
             return first, 0.0, 1.0
-        reference = self._reference(float(series.angles_deg[0]), standing)
-        axis_deg = self._axis_deg()
-        place = replace(unaligned(series), shifts_px=first[None], tilt_axis_deg=axis_deg)
-        placed = apply_alignment(series, place).images
+        reference = self._reference(float(series.angles_deg[0]), used)
+        axis_deg = self._tilt_axis_deg()
+        alignment = replace(unaligned(series), shifts_px=first[None], tilt_axis_deg=axis_deg)
+        aligned = apply_alignment(series, alignment).images
         details, outline = (
-            find_shifts(placed, reference[None], self._band(share), self._reach_px)
-            for share in (DETAILS, OUTLINE)
+            find_shifts(aligned, reference[None], self._band(sigmas), self._largest_shift_px)
+            for sigmas in (DETAIL_BAND, OUTLINE_BAND)
         )
-        away, other = in_raw_frame(np.concatenate([details.shifts_px, outline.shifts_px]), axis_deg)
+        by_details, by_outline = in_raw_frame(
+            np.concatenate([details.shifts_px, outline.shifts_px]), axis_deg
+        )
         score = float(outline.scores[0])
         if whole:
-            self._creep.append(away)
-            usual = np.median(self._creep, axis=0)
-            return first, float(np.hypot(*(away - usual))), score
-        return first + away, float(np.hypot(*(away - other))), score
+            self._recent_offsets.append(by_details)
+            drift = np.median(self._recent_offsets, axis=0)
+            return first, float(np.hypot(*(by_details - drift))), score
+        return first + by_details, float(np.hypot(*(by_details - by_outline))), score
 
-    def _reference(self, angle_deg: float, standing: Sequence[_Tilt]) -> Float32:
-        """What the image at this angle should look like."""
-        if len(standing) >= REPROJECTED_FROM:
+    def _reference(self, angle_deg: float, used: Sequence[_Tilt]) -> Float32:
+        """Return the expected image at this angle: a re-projection, or the nearest image."""
+        if len(used) >= TILTS_BEFORE_REPROJECTION:
             return self._volume.project(angle_deg)
-        nearest = min(standing, key=lambda tilt: abs(tilt.place.angles_deg[0] - angle_deg))
+        nearest = min(used, key=lambda tilt: abs(tilt.alignment.angles_deg[0] - angle_deg))
         return nearest.aligned
 
-    def _band(self, share: tuple[float, float]) -> Band:
-        fine, coarse = (max(1.0, part * self._columns) for part in share)
+    def _band(self, sigmas: tuple[float, float]) -> Band:
+        fine, coarse = (max(1.0, sigma * self._columns) for sigma in sigmas)
         return Band(fine, coarse)
 
     @property
-    def _reach_px(self) -> float:
-        return REACH_FRACTION * min(self._rows, self._columns)
+    def _largest_shift_px(self) -> float:
+        return LARGEST_SHIFT_SHARE * min(self._rows, self._columns)

@@ -1,8 +1,8 @@
-"""Counting a series before it is complete: the pipeline itself, on what there is so far.
+"""Live counts: the pipeline applied to a series that is not complete yet.
 
-On images no finer than a sphere needs, so that a count takes seconds; from where the count before
-stood, so that it takes fewer. Half a series is often enough for nearly all particles, and what is
-missing shows in how the count still changes.
+Images are reduced to the resolution that a sphere needs, so that a count takes seconds. Each count
+starts from the alignment of the count before. Half a series often shows nearly all particles; the
+change between counts shows how many are missing.
 """
 
 from __future__ import annotations
@@ -27,30 +27,33 @@ from processing.results import Count
 from processing.series import Float32, TiltSeries
 
 REDUCED_DOUBT = 0.015
-"""Of a single series' count in reduced images: it has been off by up to 1.1 % of the final one, on
-the side where the beam leaves, where each pixel counts."""
+"""Uncertainty of the count in reduced images, as a fraction.
+
+Counts of a single series differed from the final count by up to 1.1 %, on the side where the beam
+leaves and pixel size matters most.
+"""
 LEAST_COVERAGE_DEG = 40.0
-"""A narrower range of tilts does not tell one layer of particles from the next."""
-EDGE = 1.15
-"""An estimated diameter so near to the smallest one looked for is noise, not a particle's."""
+"""Smallest range of tilts that separates one layer of particles from the next."""
+LEAST_DIAMETER_RATIO = 1.15
+"""Smallest credible diameter, relative to the smallest one in the search; below it is noise."""
 USUAL_DECAY = 0.5
-"""Of a change of the count, from one count to the next."""
+"""Factor between one change of the count and the next, if there is no better estimate."""
 LARGEST_SHARE = 0.16
-"""Of the volume's side: a sphere larger than this is the assembly."""
+"""Largest credible diameter, as a fraction of the side of the volume; above is the assembly."""
 
 
 @dataclass(frozen=True, eq=False)
 class LiveCount:
-    """What a growing series gives so far.
+    """Count of a series so far.
 
     Attributes
     ----------
     result
-        Of the reduced images in use.
+        Result for the reduced images in use.
     alignment
-        Of all images that were given, in their own pixels.
+        Alignment of all images given, in their own pixels.
     count
-        The result's, its interval widened by what the latest tilts have changed.
+        Count of the result, with the interval widened by the change that the latest tilts made.
     """
 
     result: SeriesResult
@@ -59,7 +62,7 @@ class LiveCount:
 
 
 class SeriesCounter:
-    """Counts one growing series again and again."""
+    """Repeated counts of one growing series."""
 
     def __init__(self, settings: ProcessSettings) -> None:
         self._settings = settings
@@ -67,26 +70,30 @@ class SeriesCounter:
         self._last: Count | None = None
 
     def count(self, series: TiltSeries, *, progress: Progress = silent) -> LiveCount | None:
-        """Count in the raw images so far; None while particles can not be told apart.
+        """Count the particles in the raw images so far.
+
+        Returns None while too few tilts are there to separate the particles.
 
         Parameters
         ----------
         series
-            The images that were given before, unchanged, and newer ones behind them.
+            The images of the last call, unchanged, followed by the new ones.
 
         Raises
         ------
         ProcessingError
-            Too few usable images.
+            Too few images are usable.
         """
         if np.ptp(series.angles_deg) < LEAST_COVERAGE_DEG:
             return None
         factor = reduction(series.images.shape[2])
         small = reduced(series, factor)
         start = scaled(self._alignment, 1 / factor) if self._alignment is not None else None
-        found = align_series(small, start=start, progress=within(progress, 0.0, 0.4))
-        self._alignment = scaled(found, factor)
-        result = find_particles(small, found, self._settings, progress=within(progress, 0.4, 1.0))
+        alignment = align_series(small, start=start, progress=within(progress, 0.0, 0.4))
+        self._alignment = scaled(alignment, factor)
+        result = find_particles(
+            small, alignment, self._settings, progress=within(progress, 0.4, 1.0)
+        )
         if not self._credible(result):
             return None
         count = result.detection.count
@@ -95,23 +102,23 @@ class SeriesCounter:
         return LiveCount(result, self._alignment, widen_interval(count, before, doubt))
 
     def _credible(self, result: SeriesResult) -> bool:
-        """Whether the diameter found is one of something that was seen."""
+        """Return false if the estimated diameter is that of noise or of the whole assembly."""
         if self._settings.diameter_nm is not None:
             return True
-        smallest_nm = EDGE * SMALLEST_PX * result.aligned.pixel_nm
+        smallest_nm = LEAST_DIAMETER_RATIO * SMALLEST_PX * result.aligned.pixel_nm
         largest_nm = LARGEST_SHARE * min(result.volume.shape) * result.aligned.pixel_nm
         return bool(smallest_nm < result.diameter.value < largest_nm)
 
 
 def widen_interval(count: Count, before: Count | None, doubt: float = 0.0) -> Count:
-    """The interval with what may still change: as much as the latest tilts have changed.
+    """Widen the interval of a count by the change since the count before.
 
-    The first count has nothing beside it, and may be off by half.
+    The first count is taken to be uncertain by half.
 
     Parameters
     ----------
     doubt
-        Particles by which the count may be off besides.
+        Additional uncertainty, in particles.
     """
     change = np.hypot(doubt, count.n / 2 if before is None else count.n - before.n)
     return Count(
@@ -122,17 +129,17 @@ def widen_interval(count: Count, before: Count | None, doubt: float = 0.0) -> Co
 
 
 def expected_change(history: Sequence[tuple[int, int]], planned: int) -> int:
-    """Particles that the rest of a series should still add, or take away.
+    """Estimate how many particles the rest of a series will add; negative if it removes some.
 
-    The latest change goes on, and dies away as it did from the one before; by half where there is
-    none before, or it went the other way.
+    The changes are taken to form a geometric series, with the ratio of the last two. The ratio is
+    1/2 if there is only one change so far, or if the last two have opposite signs.
 
     Parameters
     ----------
     history
-        (tilts, particles) of the counts so far, at least two, tilts ascending.
+        (tilts, particles) of at least two counts so far, in the order of tilts.
     planned
-        Tilts of the whole series.
+        Number of tilts in the whole series.
     """
     (t1, n1), (t2, n2) = history[-2:]
     change, left = n2 - n1, (planned - t2) / (t2 - t1)
@@ -147,7 +154,7 @@ def expected_change(history: Sequence[tuple[int, int]], planned: int) -> int:
 def fuse_so_far(
     a: SeriesResult, b: SeriesResult, settings: ProcessSettings, *, progress: Progress = silent
 ) -> FusedResult | None:
-    """What a complete A and a growing B give together; None while B cannot be brought onto A."""
+    """Combine a complete A and a growing B; return None while B cannot be registered onto A."""
     try:
         return combine_series(a, b, settings, progress=progress)
     except RegistrationRefusedError:
@@ -155,7 +162,7 @@ def fuse_so_far(
 
 
 def reduce_to_counting_size(result: SeriesResult) -> SeriesResult:
-    """A series' final result with images and volume as coarse as live counts use them."""
+    """Reduce images and volume of a final result to the pixel size of the live counts."""
     factor = reduction(result.aligned.images.shape[2])
     if factor == 1:
         return result
@@ -167,7 +174,7 @@ def reduce_to_counting_size(result: SeriesResult) -> SeriesResult:
 
 
 def _reduced_volume(volume: Float32, factor: float) -> Float32:
-    """A volume sampled at voxels `factor` times as wide, about the same centre."""
+    """Resample a volume to voxels `factor` times as wide, about the same centre."""
     sides = tuple(int(np.ceil(n / factor)) for n in volume.shape)
     offset = [
         (old - 1) / 2 - factor * (new - 1) / 2 for old, new in zip(volume.shape, sides, strict=True)

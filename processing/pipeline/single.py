@@ -154,9 +154,9 @@ def _summary(alignment: Alignment) -> SeriesSummary:
 
 
 def _warnings(series: TiltSeries, alignment: Alignment) -> list[str]:
+    reasons = np.where(series.excluded, "as marked", "it does not fit the other images")
     return [
         f"series {series.name}: section {section} at {series.angles_deg[section]:+.1f} degrees "
-        f"left out, "
-        f"{'as marked' if series.excluded[section] else 'it does not fit the other images'}"
+        f"left out, {reasons[section]}"
         for section in np.flatnonzero(alignment.rejected)
     ]

@@ -1,4 +1,4 @@
-"""What processing says while a series grows: volume, counts, frames worth taking again."""
+"""Processing during a series: live volume, live counts, and frames to record again."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def moved_and_back(series: TiltSeries) -> IncrementalVolume:
     return volume
 
 
-def one_too_many_taken_out(series: TiltSeries) -> IncrementalVolume:
+def one_tilt_removed_again(series: TiltSeries) -> IncrementalVolume:
     volume = grown(series, [*UNEVEN, 12])
     volume.remove(12)
     return volume
@@ -89,9 +89,9 @@ def at_a_wrong_angle_first(series: TiltSeries) -> IncrementalVolume:
 
 
 @pytest.mark.parametrize(
-    "grow", [uneven, moved_and_back, one_too_many_taken_out, at_a_wrong_angle_first]
+    "grow", [uneven, moved_and_back, one_tilt_removed_again, at_a_wrong_angle_first]
 )
-def test_a_grown_volume_is_the_one_made_at_once(series: TiltSeries, grow) -> None:  # type: ignore[no-untyped-def]
+def test_an_incremental_volume_equals_one_reconstructed_at_once(series: TiltSeries, grow) -> None:  # type: ignore[no-untyped-def]
     at_once = fbp_series(
         TiltSeries(series.images[UNEVEN], series.angles_deg[UNEVEN], series.pixel_nm)
     )
@@ -100,7 +100,7 @@ def test_a_grown_volume_is_the_one_made_at_once(series: TiltSeries, grow) -> Non
     assert np.abs(volume.volume - at_once).max() < 1e-4 * np.abs(at_once).max()
 
 
-def test_shifts_are_found_against_what_stands(series: TiltSeries) -> None:
+def test_shifts_are_found_against_the_images_so_far(series: TiltSeries) -> None:
     live = LiveReconstruction((SIZE, SIZE), 0.9)
     found = [
         live.add(index, image, float(angle))
@@ -112,7 +112,7 @@ def test_shifts_are_found_against_what_stands(series: TiltSeries) -> None:
     assert np.std(error[:, 1]) < 0.5
 
 
-def test_a_revised_alignment_moves_what_lies_wrong(series: TiltSeries) -> None:
+def test_a_revised_alignment_moves_misaligned_tilts(series: TiltSeries) -> None:
     live, right = LiveReconstruction((SIZE, SIZE), 1.0), LiveReconstruction((SIZE, SIZE), 1.0)
     known = replace(unaligned(series), shifts_px=SHIFTS_PX, residuals_px=np.full(series.tilts, 0.1))
     for index, (image, angle) in enumerate(zip(series.images, ANGLES_DEG, strict=True)):
@@ -127,14 +127,14 @@ def test_a_revised_alignment_moves_what_lies_wrong(series: TiltSeries) -> None:
             while reconstruction.move_tilts(4):
                 pass
     rejected = replace(known, rejected=np.arange(31) == 7)
-    # what lies wrong by less than a quarter of a pixel may stay there
+    # tilts off by less than a quarter of a pixel are not moved
     assert np.linalg.norm(live.volume - right.volume) < 0.05 * np.linalg.norm(right.volume)
     live.revise_alignment(range(series.tilts), rejected)
     assert live.move_tilts(9)[7].used is False
     assert live.tilts == series.tilts - 1
 
 
-def test_the_furthest_off_is_moved_first(series: TiltSeries) -> None:
+def test_the_tilt_with_the_largest_displacement_is_moved_first(series: TiltSeries) -> None:
     live = LiveReconstruction((SIZE, SIZE), 1.0)
     for index in range(6):
         live.add(index, series.images[index], float(ANGLES_DEG[index]))
@@ -149,7 +149,9 @@ def test_the_furthest_off_is_moved_first(series: TiltSeries) -> None:
 @pytest.mark.parametrize(
     ("shape", "binning"), [((96, 96), 1), ((LARGEST_SIDE_PX, 40), 1), ((100, 1000), 2)]
 )
-def test_only_what_would_not_fit_is_binned(shape: tuple[int, int], binning: int) -> None:
+def test_only_images_too_large_for_the_volume_are_binned(
+    shape: tuple[int, int], binning: int
+) -> None:
     live = LiveReconstruction(shape, 0.5)
     assert live.binning == binning
     assert live.pixel_nm == pytest.approx(0.5 * binning)
@@ -157,7 +159,7 @@ def test_only_what_would_not_fit_is_binned(shape: tuple[int, int], binning: int)
     assert live.slice_xy().shape == (shape[0] // binning, shape[1] // binning)
 
 
-def test_an_image_of_something_else_is_not_used(series: TiltSeries) -> None:
+def test_an_image_of_another_object_is_not_used(series: TiltSeries) -> None:
     live = LiveReconstruction((SIZE, SIZE), 0.9)
     for index in range(8):
         live.add(index, series.images[index], float(ANGLES_DEG[index]))
@@ -169,7 +171,7 @@ def test_an_image_of_something_else_is_not_used(series: TiltSeries) -> None:
 
 
 @pytest.mark.parametrize("order", ["bidirectional", "dose-symmetric"])
-def test_the_order_of_recording_makes_no_difference(series: TiltSeries, order: TiltOrder) -> None:
+def test_residuals_do_not_depend_on_the_tilt_order(series: TiltSeries, order: TiltOrder) -> None:
     residuals = {}
     for name, tilts in (
         ("one-way", ANGLES_DEG.tolist()),
@@ -177,13 +179,13 @@ def test_the_order_of_recording_makes_no_difference(series: TiltSeries, order: T
     ):
         live = LiveReconstruction((SIZE, SIZE), 0.9)
         by_angle = dict(zip(ANGLES_DEG.tolist(), series.images, strict=True))
-        judged = [live.add(index, by_angle[tilt], tilt) for index, tilt in enumerate(tilts)]
-        residuals[name] = float(np.median([tilt.residual_px for tilt in judged]))
-        assert all(tilt.used for tilt in judged)
+        added = [live.add(index, by_angle[tilt], tilt) for index, tilt in enumerate(tilts)]
+        residuals[name] = float(np.median([tilt.residual_px for tilt in added]))
+        assert all(tilt.used for tilt in added)
     assert residuals[order] < max(1.0, 2 * residuals["one-way"])
 
 
-def test_a_count_comes_near_before_the_series_is_complete(series: TiltSeries) -> None:
+def test_a_live_count_is_close_before_the_series_is_complete(series: TiltSeries) -> None:
     counter = SeriesCounter(ProcessSettings())
     assert counter.count(first(series, 8)) is None  # 28 degrees
     counts = {tilts: counter.count(first(series, tilts)) for tilts in (24, 31)}
@@ -196,7 +198,7 @@ def test_a_count_comes_near_before_the_series_is_complete(series: TiltSeries) ->
     assert widths == sorted(widths, reverse=True)
 
 
-def test_what_starts_from_the_live_result_ends_as_what_does_not(
+def test_a_start_from_the_live_alignment_does_not_change_the_final_result(
     series: TiltSeries, final: SeriesResult
 ) -> None:
     live = SeriesCounter(ProcessSettings()).count(first(series, 24))
@@ -215,7 +217,7 @@ def flipped(centres: np.ndarray, in_plane_deg: float) -> np.ndarray:
     return centres * (1, -1, -1) @ np.array([[cos, sin, 0], [-sin, cos, 0], [0, 0, 1]])
 
 
-def test_half_of_the_second_series_is_fused_with_the_first(final: SeriesResult) -> None:
+def test_half_of_series_b_is_fused_with_a(final: SeriesResult) -> None:
     a, known = reduce_to_counting_size(final), ProcessSettings(diameter_nm=final.diameter.value)
     taken = jittered(31, jitter_px=2.0, angle_error_deg=0.1, counts=500.0, seed=8)
     b = tilt_series(flipped(DISORDERED, 50.0), ANGLES_DEG, 7.0, SIZE, taken)
@@ -230,7 +232,7 @@ def test_half_of_the_second_series_is_fused_with_the_first(final: SeriesResult) 
     assert stranger is not None and fuse_so_far(a, stranger.result, known) is None
 
 
-def test_final_results_are_fused_as_coarsely_as_live_ones(final: SeriesResult) -> None:
+def test_a_final_result_is_reduced_to_the_pixel_size_of_live_counts(final: SeriesResult) -> None:
     blob = np.zeros((200, 200, 200), np.float32)
     blob[60:90, 110:130, 40:80] = 1.0
     images = np.zeros((final.aligned.tilts, 200, 200), np.float32)
@@ -247,29 +249,33 @@ def test_final_results_are_fused_as_coarsely_as_live_ones(final: SeriesResult) -
 @pytest.mark.parametrize(
     ("history", "planned", "more"),
     [
-        pytest.param([(40, 5000), (48, 5000)], 72, 0, id="settled"),
+        pytest.param([(40, 5000), (48, 5000)], 72, 0, id="no change"),
         pytest.param([(40, 5000), (48, 5400)], 48, 0, id="no tilts left"),
         pytest.param([(32, 4200), (40, 5000), (48, 5400)], 64, 300, id="halving: 200 and 100"),
         pytest.param([(32, 4600), (40, 5000), (48, 5400)], 64, 800, id="steady: as much again"),
-        pytest.param([(40, 5000), (48, 5400)], 64, 300, id="one change: taken to halve"),
-        pytest.param([(32, 5200), (40, 5000), (48, 5400)], 56, 200, id="to and fro: halving"),
+        pytest.param([(40, 5000), (48, 5400)], 64, 300, id="one change: assumed to halve"),
+        pytest.param([(32, 5200), (40, 5000), (48, 5400)], 56, 200, id="opposite changes: halving"),
         pytest.param([(40, 5400), (48, 5000)], 56, -200, id="falling"),
     ],
 )
-def test_what_more_tilts_would_add(history: list[tuple[int, int]], planned: int, more: int) -> None:
+def test_expected_change_by_the_tilts_to_come(
+    history: list[tuple[int, int]], planned: int, more: int
+) -> None:
     assert expected_change(history, planned) == more
 
 
 @pytest.mark.parametrize(
     ("before", "doubt", "low", "high"),
     [
-        pytest.param(None, 0, 500, 1500, id="nothing before"),
-        pytest.param(Count(n=970, n_low=960, n_high=980), 0, 950, 1050, id="a change adds up"),
+        pytest.param(None, 0, 500, 1500, id="no earlier count"),
+        pytest.param(Count(n=970, n_low=960, n_high=980), 0, 950, 1050, id="a change"),
         pytest.param(Count(n=1000, n_low=1, n_high=2000), 0, 960, 1040, id="no change"),
-        pytest.param(Count(n=1000, n_low=1, n_high=2000), 30, 950, 1050, id="another doubt"),
+        pytest.param(
+            Count(n=1000, n_low=1, n_high=2000), 30, 950, 1050, id="a further uncertainty"
+        ),
     ],
 )
-def test_the_interval_takes_in_what_the_latest_tilts_changed(
+def test_the_interval_includes_the_change_by_the_latest_tilts(
     before: Count | None, doubt: float, low: int, high: int
 ) -> None:
     count = widen_interval(Count(n=1000, n_low=960, n_high=1040), before, doubt)
@@ -290,21 +296,21 @@ def faulty(image: np.ndarray, fault: str) -> np.ndarray:
 
 
 @pytest.mark.parametrize(
-    ("fault", "told"),
+    ("fault", "message"),
     [
         ("none", ""),
         ("dim", "dim: 10% of the signal"),
         ("blurred", "blurred: "),
         ("lost", "and the object is cut off"),
-        ("something else", "resembles nothing"),
+        ("something else", "does not resemble"),
     ],
 )
-def test_a_frame_worth_taking_again_is_named(series: TiltSeries, fault: str, told: str) -> None:
+def test_the_fault_of_a_frame_is_named(series: TiltSeries, fault: str, message: str) -> None:
     live, check = LiveReconstruction((SIZE, SIZE), 1.0), FrameCheck(1.0)
-    said = ""
+    found = ""
     for index in range(9):
         image = np.asarray(faulty(series.images[index], fault if index == 8 else ""), np.float32)
-        said = check.fault(image, live.add(index, image, float(ANGLES_DEG[index])))
-        assert index == 8 or said == ""
-    assert said.startswith(told) if told.endswith(": ") else told in said
-    assert bool(said) is bool(told)
+        found = check.fault(image, live.add(index, image, float(ANGLES_DEG[index])))
+        assert index == 8 or found == ""
+    assert found.startswith(message) if message.endswith(": ") else message in found
+    assert bool(found) is bool(message)
