@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
-from controller.microscope.interface import ScanSettings
+from controller.model.scan import ScanSettings
 from simulator.detector import electrons_per_pixel, to_counts
 from simulator.optics import render
 from simulator.settings import DetectorSettings, OpticsSettings, SpecimenSettings

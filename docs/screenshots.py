@@ -8,13 +8,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from controller.events import Event, SeriesName
+from controller.model.base import SeriesName
+from controller.model.events import Event
 from controller.service.fold import fold
 from controller.service.pictures import reduce_picture
 from controller.service.status import SessionStatus
-from controller.tui.app import SessionApp
-from controller.tui.feed import REDUCED_SIDE_PX
-from controller.tui.messages import PictureArrived, RecordsArrived, StatusArrived, View
+from controller.ui.tui.app import SessionApp
+from controller.ui.tui.feed import REDUCED_SIDE_PX
+from controller.ui.tui.messages import PictureArrived, RecordsArrived, StatusArrived, View
 from docs.pictures import pictures
 from tests.support import scripted_session as script
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from controller.microscope.interface import ELEMENTARY_CHARGE_C
+from controller.model.scan import ELEMENTARY_CHARGE_C
 from simulator.settings import DetectorSettings
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from controller.microscope.interface import ScanSettings
+from controller.model.scan import ScanSettings
 from simulator import detector, imaging, stage
 from simulator.grid import Grid, particles_in_holder, relative_size
 from simulator.settings import SimulatorSettings

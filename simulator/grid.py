@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
-from controller.microscope.interface import Data, Hands
+from controller.model.base import Data
+from controller.rehearsal.hands import Hands
 from simulator.settings import SimulatorSettings, SpecimenSettings
 from simulator.specimen import Particles, make_assembly
 from simulator.stray_particles import scatter_stray_particles

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from controller.microscope.interface import ScanSettings
+from controller.model.scan import ScanSettings
 from simulator import optics, stage
 from simulator.settings import (
     OpticsSettings,

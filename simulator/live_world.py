@@ -10,7 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-from controller.microscope.interface import AbortedError, StagePosition, ValvesClosedError
+from controller.hardware.interface import AbortedError, ValvesClosedError
+from controller.model.stage import StagePosition
 from simulator import stage
 from simulator.settings import SimulatorSettings, TimeKeeping
 from simulator.world import World, open_world, save_world

@@ -1,4 +1,4 @@
-"""Simulator as a :class:`~controller.microscope.interface.Microscope`."""
+"""Simulator as a :class:`~controller.hardware.interface.Microscope`."""
 
 from __future__ import annotations
 
@@ -12,22 +12,21 @@ from typing import TypeVar
 
 import numpy as np
 
-from controller.microscope.interface import (
+from controller.hardware.interface import (
     AbortedError,
     AcquisitionError,
     Description,
     Frame,
-    FrameInfo,
-    Hands,
     MicroscopeError,
     OutOfLimitsError,
-    ScanSettings,
-    StagePosition,
     StageState,
     Status,
 )
-from controller.microscope.limits import check_sweep
-from controller.microscope.requests import Requests
+from controller.hardware.limits import check_sweep
+from controller.hardware.requests import Requests
+from controller.model.scan import FrameInfo, ScanSettings
+from controller.model.stage import StagePosition
+from controller.rehearsal.hands import Hands
 from simulator import detector, frame, stage
 from simulator.grid import make_grid, remount
 from simulator.live_world import LiveWorld, Move

@@ -24,7 +24,7 @@ from scipy.ndimage import gaussian_filter, map_coordinates
 from scipy.sparse import csr_array
 from scipy.special import j1
 
-from controller.microscope.interface import ScanSettings
+from controller.model.scan import ScanSettings
 from simulator import transport
 from simulator.settings import OpticsSettings
 from simulator.specimen import Particles

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from controller.microscope.interface import Data
+from controller.model.base import Data
 from simulator.rigid import MAX_ROTATION_DEG, RigidTransform, fit_rigid, match_particles
 from simulator.specimen import Particles
 from simulator.truth import read_particles, true_particles, write_particles

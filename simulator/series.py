@@ -9,7 +9,8 @@ from itertools import count
 import numpy as np
 from numpy.typing import NDArray
 
-from controller.microscope.interface import Hands, ScanSettings
+from controller.model.scan import ScanSettings
+from controller.rehearsal.hands import Hands
 from simulator import detector, imaging
 from simulator.grid import (
     Grid,

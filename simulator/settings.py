@@ -7,7 +7,8 @@ from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
-from controller.microscope.interface import Data, Finite, NotNegative, Positive, StageLimits
+from controller.model.base import Data, Finite, NotNegative, Positive
+from controller.model.stage import StageLimits
 from simulator import transport
 
 Fraction = Annotated[float, Field(ge=0, lt=1)]

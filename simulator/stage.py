@@ -13,12 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from controller.microscope.interface import (
-    Data,
-    OutOfLimitsError,
-    StageLimits,
-    StagePosition,
-)
+from controller.hardware.interface import OutOfLimitsError
+from controller.model.base import Data
+from controller.model.stage import StageLimits, StagePosition
 from simulator.settings import StageSettings
 
 Array = NDArray[np.float64]

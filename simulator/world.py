@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from controller.microscope.interface import Data
+from controller.model.base import Data
 from simulator.grid import Mount, mount_as_loaded, relative_size
 from simulator.settings import SimulatorSettings
 from simulator.stage import StageTruth

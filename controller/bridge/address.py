@@ -14,9 +14,10 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from controller.errors import BridgeError
-from controller.microscope.interface import Data, MicroscopeError
-from controller.microscope.loading import one_line
+from controller.common.errors import BridgeError
+from controller.common.validation import one_line
+from controller.hardware.interface import MicroscopeError
+from controller.model.base import Data
 
 SOCKET_PATH_LIMIT_BYTES = 100
 """The system's limit for a Unix socket's path is 104 to 108."""

@@ -15,22 +15,21 @@ from controller.bridge import messages as m
 from controller.bridge.address import BridgeAddress, read_connection_file
 from controller.bridge.frames import as_bytes, empty_pixels, intact
 from controller.bridge.link import CALL_PATIENCE_S, Link
-from controller.microscope.interface import (
+from controller.common.validation import one_line
+from controller.hardware.interface import (
     AcquisitionError,
     ConnectionLostError,
     Description,
     Frame,
-    FrameInfo,
-    Hands,
     LeaseError,
     MicroscopeError,
     OutOfLimitsError,
-    ScanSettings,
-    StagePosition,
     Status,
 )
-from controller.microscope.limits import SessionLimits
-from controller.microscope.loading import one_line
+from controller.hardware.limits import SessionLimits
+from controller.model.scan import FrameInfo, ScanSettings
+from controller.model.stage import StagePosition
+from controller.rehearsal.hands import Hands
 
 TRANSFERS = 3
 """How often a damaged frame is read again from the bridge's buffer: no new dose."""

@@ -16,18 +16,15 @@ from controller.bridge.frames import FrameBuffer, StoredFrame, store
 from controller.bridge.hardware import Hardware
 from controller.bridge.lease import Lease
 from controller.bridge.outcomes import Outcomes
-from controller.microscope.interface import (
+from controller.common.validation import one_line
+from controller.hardware.interface import (
     Frame,
-    FrameInfo,
     LeaseError,
     Microscope,
     MicroscopeError,
     OutOfLimitsError,
-    ScanSettings,
-    StageLimits,
-    StagePosition,
 )
-from controller.microscope.limits import (
+from controller.hardware.limits import (
     DoseAccount,
     SessionLimits,
     charge,
@@ -36,11 +33,12 @@ from controller.microscope.limits import (
     check_sweep,
     check_target,
     refund,
-    shower_dose_e_per_A2,
     surely_unexposed,
     tightest,
 )
-from controller.microscope.loading import one_line
+from controller.model.scan import FrameInfo, ScanSettings, shower_dose_e_per_A2
+from controller.model.stage import StageLimits, StagePosition
+from controller.rehearsal.hands import hands_at
 
 log = logging.getLogger("controller.bridge.audit")
 
@@ -222,7 +220,7 @@ class BridgeControl:
             case m.Wait(duration_s=duration_s):
                 microscope.wait(duration_s)
             case m.Rehearse(hands=hands):
-                microscope.rehearse(request_id, hands)
+                hands_at(microscope).rehearse(request_id, hands)
         return None
 
     def _acquire(

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from controller.microscope.interface import AcquisitionError, Frame, FrameInfo
+from controller.hardware.interface import AcquisitionError, Frame
+from controller.model.scan import FrameInfo
 
 PIXEL_TYPES = ("uint16", "int16", "float32")
 BUFFER_BYTES = 256 << 20

@@ -12,9 +12,9 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import Any, TypeVar
 
-from controller.microscope.interface import AbortedError, Description, Microscope, MicroscopeError
-from controller.microscope.interface import Status as MicroscopeStatus
-from controller.microscope.safety import reach_safe_state
+from controller.hardware.interface import AbortedError, Description, Microscope, MicroscopeError
+from controller.hardware.interface import Status as MicroscopeStatus
+from controller.hardware.safety import reach_safe_state
 
 Result = TypeVar("Result")
 

@@ -16,9 +16,9 @@ from controller.bridge.address import (
     read_connection_file,
 )
 from controller.bridge.client import RemoteMicroscope, connect
-from controller.errors import BridgeError
-from controller.interpreter import python_module
-from controller.microscope.limits import SessionLimits
+from controller.common.errors import BridgeError
+from controller.common.interpreter import python_module
+from controller.hardware.limits import SessionLimits
 
 READY_WITHIN_S = 60.0
 ENDED_WITHIN_S = 10.0
@@ -108,7 +108,7 @@ def start_bridge(
     private_folder(folder)
     connection_file = folder / "bridge.json"
     before = _boot_id(connection_file)
-    command = python_module("controller.bridge", "--tied", "--microscope", microscope)
+    command = python_module("controller.app.cli.bridge", "--tied", "--microscope", microscope)
     command += ["--connection-file", str(connection_file), "--socket", str(folder / "bridge.sock")]
     command += ["--settings", str(settings)] if settings else []
     command += ["--state", str(state)] if state else []

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 
 from controller.bridge.messages import LeaseGrant
-from controller.microscope.interface import LeaseError
+from controller.hardware.interface import LeaseError
 
 
 class Lease:

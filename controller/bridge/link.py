@@ -11,11 +11,10 @@ from Pyro5 import config, errors, protocol, serializers
 from Pyro5.client import Proxy
 from Pyro5.socketutil import SocketConnection
 
-import controller.rpc  # noqa: F401 -- hardens Pyro5
 from controller.bridge import messages as m
 from controller.bridge.address import BridgeAddress, BridgeRefusedError, read_secret
 from controller.bridge.tls import client_context
-from controller.microscope.interface import (
+from controller.hardware.interface import (
     ERRORS,
     AcquisitionError,
     ConnectionLostError,

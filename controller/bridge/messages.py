@@ -11,17 +11,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, TypeAdapter
 
-from controller.microscope.interface import (
-    Data,
-    Finite,
-    Hands,
-    NotNegative,
-    Positive,
-    RequestId,
-    ScanSettings,
-    StagePosition,
-)
-from controller.microscope.limits import SessionLimits
+from controller.hardware.limits import SessionLimits
+from controller.model.base import Data, Finite, NotNegative, Positive, RequestId
+from controller.model.scan import ScanSettings
+from controller.model.stage import StagePosition
+from controller.rehearsal.hands import Hands
 
 PROTOCOL_VERSION = 4
 OBJECT_NAME = "dualtilt.bridge"
@@ -188,7 +182,7 @@ class Pending(Data):
 class Failed(Data):
     kind: Literal["failed"] = "failed"
     code: str
-    """A key of `controller.microscope.interface.ERRORS`."""
+    """A key of `controller.hardware.interface.ERRORS`."""
     message: str
 
 

@@ -12,7 +12,7 @@ from concurrent.futures import Future
 
 from controller.bridge.hardware import NotBegunError
 from controller.bridge.messages import Action
-from controller.microscope.interface import LeaseError, MicroscopeError
+from controller.hardware.interface import LeaseError, MicroscopeError
 
 Outcome = Future[object]
 

@@ -24,7 +24,7 @@ from controller.bridge.address import (
 from controller.bridge.control import BridgeControl
 from controller.bridge.server import BridgeDaemon
 from controller.bridge.tls import server_context
-from controller.microscope.interface import Microscope
+from controller.hardware.interface import Microscope
 
 SIGNAL_INTERVAL_S = 0.5
 

@@ -27,8 +27,8 @@ from controller.bridge.messages import (
     PROTOCOL_VERSION,
 )
 from controller.bridge.wire import HELLO_PATIENCE_S, GuardedConnection
-from controller.errors import BridgeError
-from controller.rpc import TokenDaemon
+from controller.common.errors import BridgeError
+from controller.common.rpc import TokenDaemon
 
 log = logging.getLogger("controller.bridge.audit")
 

@@ -7,7 +7,7 @@ import ssl
 from pathlib import Path
 
 from controller.bridge.address import private_folder, write_privately
-from controller.errors import BridgeError
+from controller.common.errors import BridgeError
 
 VALID_DAYS = 825
 SIDES = ("bridge", "session")

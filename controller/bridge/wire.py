@@ -1,4 +1,4 @@
-"""What the bridge's server adds to `controller.rpc`: bounds on size and time before reading on."""
+"""Limits on size and time of a message, checked by the bridge before it reads on."""
 
 from __future__ import annotations
 

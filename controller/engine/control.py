@@ -10,10 +10,10 @@ import threading
 import time
 from collections.abc import Callable
 
-from controller.commands import Answer, StopWhen
+from controller.common.errors import UsageError
 from controller.engine.states import ENDED, Cue, next_state
-from controller.errors import UsageError
-from controller.events import (
+from controller.model.commands import PAUSED_BY_OPERATOR, Answer, StopWhen
+from controller.model.events import (
     PauseAsked,
     Prompt,
     PromptAnswered,
@@ -22,14 +22,12 @@ from controller.events import (
     State,
     StateChanged,
 )
-from controller.protocol import Flip
+from controller.model.prompts import STOP
+from controller.model.protocol import Flip
+from controller.procedures.context import StopRequestedError
 from controller.session.entries import Answered, Entry
-from controller.steps.context import StopRequestedError
 
 LOOK_EVERY_S = 0.05
-STOP = "stop"
-"""The answer, to any prompt, that ends the session."""
-PAUSED_BY_OPERATOR = "paused by the operator"
 URGENCY = (StopWhen.AT_END_OF_SERIES, StopWhen.AFTER_TILT, StopWhen.NOW)
 
 

@@ -8,11 +8,16 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from controller.common.errors import BridgeError, DualtiltError, SafetyStopError, UsageError
+from controller.common.exit_codes import ExitCode
 from controller.engine.control import LOOK_EVERY_S, Control
-from controller.engine.faults import PASSING, pause_reason, recovery
+from controller.engine.dispatch import carry_out
+from controller.engine.recovery import PASSING, pause_reason, recovery
+from controller.engine.remaining import last_tilts, steps_to_do
 from controller.engine.states import ENDED, Cue
-from controller.errors import BridgeError, DualtiltError, SafetyStopError, UsageError
-from controller.events import (
+from controller.hardware.interface import LeaseError, Microscope, MicroscopeError
+from controller.hardware.safety import reach_safe_state
+from controller.model.events import (
     Alerted,
     BeamChanged,
     Level,
@@ -22,18 +27,14 @@ from controller.events import (
     Publish,
     SessionStarted,
 )
-from controller.exit_codes import ExitCode
-from controller.microscope.interface import LeaseError, Microscope, MicroscopeError
-from controller.microscope.safety import reach_safe_state
-from controller.plan import last_tilts, make_plan, steps_to_do
-from controller.processing_jobs import ProcessingJobs
+from controller.model.exposures import backlash_start_deg
+from controller.model.plan import make_plan
+from controller.model.processing_jobs import ProcessingJobs
+from controller.model.steps import SeriesStart, Step, Tilt
+from controller.procedures.context import Context, StopRequestedError
+from controller.procedures.guarded_microscope import Column, RestartedError
 from controller.session.entries import TiltReopened
 from controller.session.session import Session
-from controller.steps.column import Column, RestartedError
-from controller.steps.context import Context, StopRequestedError
-from controller.steps.kinds import Step, carry_out
-from controller.steps.series_start import SeriesStart, behind
-from controller.steps.tilt import Tilt
 
 TAKE_OVER_WITHIN_S = 10.0
 """How long a lease that is still held is waited for at the start: a dead session's runs out."""
@@ -249,7 +250,7 @@ class Engine:
                 TiltReopened(step_id=tilt.id, series=tilt.series, section=frame.section)
             )
         for tilt, _ in tilts:
-            start_deg = behind(tilt.alpha_deg, context.protocol, tilt.series)
+            start_deg = backlash_start_deg(tilt.alpha_deg, context.protocol, tilt.series)
             self._control.between_steps(ends_series=False)
             self._carry_out(tilt.model_copy(update={"approach_deg": start_deg}), context)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from controller.events import State
+from controller.model.events import State
 
 
 class Cue(StrEnum):

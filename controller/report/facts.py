@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from controller.errors import UsageError
-from controller.events import Record
-from controller.protocol import Protocol, read_protocol
+from controller.common.errors import UsageError
+from controller.model.events import Record
+from controller.model.protocol import Protocol, read_protocol
 from controller.service.fold import fold
 from controller.service.status import SessionStatus
 from controller.session.event_log import read_events

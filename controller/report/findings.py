@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from controller.events import FlipChecked
+from controller.model.events import FlipChecked
 from controller.report.facts import Facts, Json
 from controller.report.html import MISSING, number, section, table, text
 from controller.service import words

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from controller.events import State
+from controller.model.events import State
 from controller.report.facts import Facts, Json
 from controller.report.html import number, text
 from controller.service.status import Verdict

@@ -13,7 +13,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from controller.events import FrameRecorded, SeriesName
+from controller.model.base import SeriesName
+from controller.model.events import FrameRecorded
 from controller.report.facts import Facts
 from controller.report.html import figure
 from controller.service.status import RESIDUAL_LIMIT_PX, TiltStatus

@@ -8,8 +8,9 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from controller.events import Alerted, FrameRecorded, Level, PromptAnswered, Record, SeriesName
-from controller.protocol import Series
+from controller.model.base import SeriesName
+from controller.model.events import Alerted, FrameRecorded, Level, PromptAnswered, Record
+from controller.model.protocol import Series
 from controller.report.facts import Facts
 from controller.report.html import MISSING, details, number, section, table, text
 

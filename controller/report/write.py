@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib.resources import files
 from pathlib import Path
 
-from controller.errors import UsageError
+from controller.common.errors import UsageError
 from controller.report.facts import gather
 from controller.report.heading import heading
 from controller.report.html import text

@@ -17,8 +17,8 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from controller.errors import UsageError
-from controller.microscope.interface import Data
+from controller.common.errors import UsageError
+from controller.model.base import Data
 
 VERSION = 2
 """Of the methods between service and client."""

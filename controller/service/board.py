@@ -7,8 +7,8 @@ from collections import deque
 from collections.abc import Iterable
 from itertools import takewhile
 
-from controller.events import Record
-from controller.exit_codes import ExitCode
+from controller.common.exit_codes import ExitCode
+from controller.model.events import Record
 from controller.service.fold import fold
 from controller.service.status import SessionStatus
 

@@ -17,11 +17,11 @@ import numpy as np
 import Pyro5.errors
 from Pyro5.callcontext import current_context
 
-from controller import rpc
-from controller.commands import Answer, StopWhen
-from controller.errors import DualtiltError, UsageError
-from controller.events import RECORD, Record
-from controller.exit_codes import ExitCode
+from controller.common import rpc
+from controller.common.errors import DualtiltError, UsageError
+from controller.common.exit_codes import ExitCode
+from controller.model.commands import Answer, StopWhen
+from controller.model.events import RECORD, Record
 from controller.service.address import (
     VERSION,
     Address,

@@ -6,7 +6,8 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from controller.events import (
+from controller.model.base import SeriesName, Which
+from controller.model.events import (
     Advised,
     Alerted,
     BeamChanged,
@@ -27,14 +28,12 @@ from controller.events import (
     PromptOpened,
     Record,
     ReportWritten,
-    SeriesName,
     SessionStarted,
     Showered,
     ShowerSliceStarted,
     State,
     StateChanged,
     TiltJudged,
-    Which,
 )
 from controller.service.status import (
     ALERTS_KEPT,

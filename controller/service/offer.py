@@ -14,9 +14,9 @@ from pydantic import ValidationError
 from Pyro5.callcontext import current_context
 from Pyro5.server import expose
 
-from controller.commands import Answer, StopWhen
-from controller.errors import DualtiltError
-from controller.events import Prompt
+from controller.common.errors import DualtiltError
+from controller.model.commands import Answer, StopWhen
+from controller.model.events import Prompt
 from controller.service.board import Board
 from controller.service.pictures import read_picture
 

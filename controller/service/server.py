@@ -16,9 +16,9 @@ from collections.abc import Callable, Iterable
 from datetime import datetime
 from pathlib import Path
 
-from controller.events import Event, Record
-from controller.exit_codes import ExitCode
-from controller.rpc import TokenDaemon
+from controller.common.exit_codes import ExitCode
+from controller.common.rpc import TokenDaemon
+from controller.model.events import Event, Record
 from controller.service.address import VERSION, Address, new_token, socket_path, write_address
 from controller.service.board import Board
 from controller.service.offer import CONTROL, VIEW, SessionCommands, SessionControl, SessionView

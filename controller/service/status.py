@@ -9,7 +9,9 @@ from enum import StrEnum
 
 from pydantic import Field
 
-from controller.events import (
+from controller.common.exit_codes import ExitCode
+from controller.model.base import Data, NotNegative, SeriesName, Which
+from controller.model.events import (
     Advised,
     Alerted,
     Checked,
@@ -18,13 +20,9 @@ from controller.events import (
     ProcessingFailed,
     ProcessingProgressed,
     Prompt,
-    SeriesName,
     Showered,
     State,
-    Which,
 )
-from controller.exit_codes import ExitCode
-from controller.microscope.interface import Data, NotNegative
 
 RESIDUAL_LIMIT_PX = 1.0
 """A tilt whose re-projection misfits by more than this is worth a look."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from controller.events import Phase, Prompt, State
+from controller.model.events import Phase, Prompt, State
 from controller.service.status import (
     RESIDUAL_LIMIT_PX,
     Judgement,

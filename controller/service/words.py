@@ -7,7 +7,7 @@ from collections.abc import Callable
 from itertools import pairwise
 from typing import Any
 
-from controller.events import (
+from controller.model.events import (
     Advised,
     Alerted,
     BeamChanged,

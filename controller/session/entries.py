@@ -10,11 +10,11 @@ from typing import Annotated, Literal
 
 from pydantic import Field, JsonValue
 
-from controller.events import FlipChecked, SeriesName
-from controller.microscope.interface import Data, FrameInfo, NotNegative, RequestId, StagePosition
-from controller.processing_jobs import Job
-
-Verdict = Literal["ok", "dim", "saturated", "shifted", "invalid"]
+from controller.model.base import Data, NotNegative, RequestId, SeriesName, Verdict
+from controller.model.events import FlipChecked
+from controller.model.processing_jobs import Job
+from controller.model.scan import FrameInfo
+from controller.model.stage import StagePosition
 
 
 class SessionOpened(Data):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from controller.errors import UsageError
+from controller.common.errors import UsageError
 
 
 class SessionInUseError(UsageError):

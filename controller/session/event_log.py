@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from controller.events import RECORD, Record
+from controller.model.events import RECORD, Record
 
 
 class EventLog:

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Self
 
-from controller.errors import UsageError
-from controller.events import SeriesName
-from controller.protocol import Protocol, read_protocol
+from controller.common.errors import UsageError
+from controller.model.base import SeriesName
+from controller.model.protocol import Protocol, read_protocol
 from controller.session.errors import SessionInUseError
 from processing.files.atomic import replace_text
 

@@ -16,7 +16,7 @@ from typing import Annotated
 
 from pydantic import Field, TypeAdapter, ValidationError
 
-from controller.microscope.interface import Data
+from controller.model.base import Data
 from controller.session.crash_points import CrashPoint, no_crash
 from controller.session.entries import Entry
 from controller.session.errors import JournalDamagedError

@@ -8,9 +8,10 @@ from types import MappingProxyType
 
 from pydantic import JsonValue
 
-from controller.events import FlipChecked, SeriesName
-from controller.microscope.interface import StagePosition
-from controller.processing_jobs import Job
+from controller.model.base import SeriesName
+from controller.model.events import FlipChecked
+from controller.model.processing_jobs import Job
+from controller.model.stage import StagePosition
 from controller.session.entries import (
     Answered,
     Entry,

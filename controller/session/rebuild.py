@@ -16,23 +16,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from controller.events import SeriesName
-from controller.microscope.interface import FrameInfo, StagePosition
-from controller.plan import Plan
-from controller.session.entries import (
-    Entry,
-    Exposing,
-    FrameWritten,
-    SessionOpened,
-    StepDone,
-    Verdict,
-)
+from controller.model.base import SeriesName, Verdict
+from controller.model.plan import Plan
+from controller.model.scan import FrameInfo
+from controller.model.stage import StagePosition
+from controller.model.steps import Tilt
+from controller.session.entries import Entry, Exposing, FrameWritten, SessionOpened, StepDone
 from controller.session.errors import JournalDamagedError
 from controller.session.folder import FolderLock, SessionFolder
 from controller.session.journal import Salvaged, salvage, write_journal
 from controller.session.ledger import fold_all
 from controller.session.recovery import SERIES, as_run, keep
-from controller.steps.tilt import Tilt
 from processing.errors import InputFileError
 from processing.files.mdoc import MdocSection, read_mdoc
 from processing.files.mrc_writer import HEADER_BYTES

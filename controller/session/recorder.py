@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from controller.events import SeriesName
-from controller.microscope.interface import ScanSettings
+from controller.model.base import SeriesName
+from controller.model.scan import ScanSettings
 from controller.session.entries import FrameWritten
 from controller.session.folder import SessionFolder
 from processing.files.mdoc import MdocHeader, MdocSection, write_mdoc

@@ -9,8 +9,9 @@ from pathlib import Path
 
 from pydantic import JsonValue
 
-from controller.events import FlipChecked, SeriesName
-from controller.protocol import Protocol
+from controller.model.base import SeriesName
+from controller.model.events import FlipChecked
+from controller.model.protocol import Protocol
 from controller.session.entries import FrameDamaged, FrameWritten
 from controller.session.errors import JournalDamagedError, ProtocolChangedError
 from controller.session.folder import SessionFolder

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from controller.protocol import Protocol
+from controller.model.protocol import Protocol
 
 SAMPLE_BYTES = 4
 """Of a pixel or voxel: float32, the widest that is written."""

@@ -12,10 +12,11 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from controller.errors import UsageError
-from controller.events import SeriesName
-from controller.microscope.interface import Frame, FrameInfo
-from controller.protocol import Protocol
+from controller.common.errors import UsageError
+from controller.hardware.interface import Frame
+from controller.model.base import SeriesName, Verdict
+from controller.model.protocol import Protocol
+from controller.model.scan import FrameInfo
 from controller.session.ballast import Ballast
 from controller.session.crash_points import CrashPoint, no_crash
 from controller.session.entries import (
@@ -25,7 +26,6 @@ from controller.session.entries import (
     MapRecorded,
     SessionOpened,
     SessionResumed,
-    Verdict,
 )
 from controller.session.folder import FolderLock, SessionFolder
 from controller.session.journal import Journal

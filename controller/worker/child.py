@@ -69,10 +69,10 @@ def _carry_out(handle: Handler, task: AnyTask) -> Ended:
     except MemoryError:
         return Ended(ok=False, reason="out of memory; lower processing.memory_limit_GB")
     except Exception as error:  # noqa: BLE001 - the child outlives any task
-        return Ended(ok=False, reason=one_line(error))
+        return Ended(ok=False, reason=first_line(error))
 
 
-def one_line(error: Exception) -> str:
+def first_line(error: Exception) -> str:
     """What a person is told of an error."""
     text = " ".join(str(error).split())
     return f"{type(error).__name__}: {text}" if text else type(error).__name__

@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from controller.events import Advised, Event, SeriesName
-from controller.protocol import read_protocol
+from controller.model.base import SeriesName
+from controller.model.events import Advised, Event
+from controller.model.protocol import read_protocol
 from controller.worker.child import Handler, Reporter
 from controller.worker.counted import counted
 from controller.worker.frames import angle_deg, superseded

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from controller.events import Counted, Which
+from controller.model.base import Which
+from controller.model.events import Counted
 from processing.results import Count
 
 

@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from controller.events import SeriesName
+from controller.model.base import SeriesName
 from processing.errors import ProcessingError
 from processing.files.rawtlt import read_rawtlt
 

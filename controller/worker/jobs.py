@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from controller.events import Event, ProcessingProgressed, SeriesName, Which
-from controller.previews import brightest, write_preview
-from controller.processing_jobs import Job
-from controller.protocol import read_protocol
+from controller.model.base import SeriesName, Which
+from controller.model.events import Event, ProcessingProgressed
+from controller.model.processing_jobs import Job
+from controller.model.protocol import read_protocol
+from controller.session.previews import brightest, write_preview
 from controller.worker.child import Handler, Reporter
 from controller.worker.counted import counted
 from controller.worker.known import alignment_so_far

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from controller.events import SeriesName
+from controller.model.base import SeriesName
 from processing.align.alignment import Alignment
 from processing.files.atomic import replace_text
 from processing.series import TiltSeries

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from controller.events import Publish
+from controller.model.events import Publish
 from controller.worker.messages import REPORT, AnyTask, CatchUp, Ended, Said, Working
 
 OnEnded = Callable[[AnyTask, Ended], None]

@@ -6,10 +6,11 @@ from pathlib import Path
 
 import numpy as np
 
-from controller.events import Advised, Event, ProcessingProgressed, SeriesName, TiltJudged
-from controller.previews import brightest, write_preview
-from controller.protocol import read_protocol
-from controller.worker.child import Handler, Reporter, one_line
+from controller.model.base import SeriesName
+from controller.model.events import Advised, Event, ProcessingProgressed, TiltJudged
+from controller.model.protocol import read_protocol
+from controller.session.previews import brightest, write_preview
+from controller.worker.child import Handler, Reporter, first_line
 from controller.worker.frames import angle_deg, superseded
 from controller.worker.known import KnownAlignment, alignment_so_far
 from controller.worker.messages import AnyTask, CatchUp, Ended, Said, Working
@@ -63,7 +64,7 @@ class LiveSeries:
                 try:
                     self._add(index, task.upto)
                 except (ProcessingError, ValueError) as error:
-                    trouble.append(f"frame {self._series}#{index} left out: {one_line(error)}")
+                    trouble.append(f"frame {self._series}#{index} left out: {first_line(error)}")
             self._next = index + 1
         self._show()
         self._revise(most)

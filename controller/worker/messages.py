@@ -11,9 +11,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field, TypeAdapter
 
-from controller.events import Event, SeriesName
-from controller.microscope.interface import Data
-from controller.processing_jobs import Job
+from controller.model.base import Data, SeriesName
+from controller.model.events import Event
+from controller.model.processing_jobs import Job
 
 
 class CatchUp(Data):

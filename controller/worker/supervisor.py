@@ -7,9 +7,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from time import monotonic
 
-from controller.events import Alerted, Level, ProcessingFailed, Publish, SeriesName
-from controller.interpreter import python_module
-from controller.processing_jobs import Job, JobOutcome
+from controller.common.interpreter import python_module
+from controller.model.base import SeriesName
+from controller.model.events import Alerted, Level, ProcessingFailed, Publish
+from controller.model.processing_jobs import Job, JobOutcome
 from controller.worker.lane import Lane
 from controller.worker.messages import AnyTask, CatchUp, CountSoFar, Ended, RunJob, count_key
 
@@ -20,7 +21,7 @@ SILENT_LIMIT_S = 600.0
 
 
 class Supervisor:
-    """Implements :class:`controller.processing_jobs.ProcessingJobs` with three child processes.
+    """Processing jobs in three child processes.
 
     One child follows the frames as they come, one counts the particles in what there is, one
     carries out the jobs, so that none waits for another. What waits are references to files: the

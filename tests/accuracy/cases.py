@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from controller.microscope.interface import ScanSettings
+from controller.model.scan import ScanSettings
 from simulator.series import DualSeries, simulate_dual
 from simulator.settings import (
     Packing,

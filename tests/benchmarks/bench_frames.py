@@ -25,7 +25,7 @@ from controller.bridge.address import BridgeAddress
 from controller.bridge.client import RemoteMicroscope
 from controller.bridge.launch import start_bridge
 from controller.bridge.tls import client_context, make_certs, server_context
-from controller.microscope.interface import ScanSettings
+from controller.model.scan import ScanSettings
 from tests.benchmarks.row import Row
 
 REPEATS = 21

@@ -21,7 +21,7 @@ from pathlib import Path
 
 import numpy as np
 
-from controller.events import RECORD, Counted, FrameRecorded, PreviewReady, Record
+from controller.model.events import RECORD, Counted, FrameRecorded, PreviewReady, Record
 from processing.reconstruct.fbp import fbp_series
 from processing.series import TiltSeries
 from tests.benchmarks.data import A_DEG
@@ -93,7 +93,7 @@ def recorded(side: int, pixel_nm: float) -> Log:
         (folder / "live.toml").write_text(PROTOCOL.format(side=side, pixel_nm=pixel_nm))
         (folder / "simulator.toml").write_text(SIMULATOR)
         out = folder / "session"
-        verb = [sys.executable, "-m", "controller.cli.main"]
+        verb = [sys.executable, "-m", "controller.app.cli.main"]
         session = subprocess.Popen(
             [*verb, "run", str(folder / "live.toml"), "--headless", "--out", str(out)],
             stdout=subprocess.DEVNULL,

@@ -27,10 +27,10 @@ from textual.widgets import Static
 from controller.service.fold import fold
 from controller.service.pictures import Picture, reduce_picture
 from controller.service.status import SessionStatus
-from controller.tui.app import SessionApp
-from controller.tui.feed import REDUCED_SIDE_PX
-from controller.tui.layout import LINES_AROUND_BODY, image_cells
-from controller.tui.messages import PictureArrived, StatusArrived, View
+from controller.ui.tui.app import SessionApp
+from controller.ui.tui.feed import REDUCED_SIDE_PX
+from controller.ui.tui.layout import LINES_AROUND_BODY, image_cells
+from controller.ui.tui.messages import PictureArrived, StatusArrived, View
 from tests.benchmarks.row import Row
 from tests.support import scripted_session as script
 

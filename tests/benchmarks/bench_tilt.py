@@ -19,11 +19,12 @@ from numpy.typing import NDArray
 
 from controller.bridge.client import RemoteMicroscope
 from controller.bridge.launch import start_bridge
-from controller.commands import StopWhen
 from controller.engine import Engine
-from controller.events import Event, FrameRecorded, PromptOpened
-from controller.microscope.interface import ScanSettings, StagePosition
-from controller.processing_jobs import ProcessingJobs
+from controller.model.commands import StopWhen
+from controller.model.events import Event, FrameRecorded, PromptOpened
+from controller.model.processing_jobs import ProcessingJobs
+from controller.model.scan import ScanSettings
+from controller.model.stage import StagePosition
 from controller.worker.supervisor import Supervisor
 from tests.benchmarks.row import Row
 from tests.support.fake_microscope import FakeMicroscope

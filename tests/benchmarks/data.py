@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from controller.microscope.interface import ScanSettings
+from controller.model.scan import ScanSettings
 from processing.series import TiltSeries
 from simulator.series import DualSeries, simulate_dual
 from simulator.settings import SimulatorSettings, SpecimenSettings

@@ -14,8 +14,8 @@ from pathlib import Path
 from controller.bridge.address import BridgeAddress
 from controller.bridge.client import RemoteMicroscope
 from controller.bridge.launch import BridgeProcess, start_bridge
-from controller.microscope.interface import ScanSettings
-from controller.microscope.limits import SessionLimits
+from controller.hardware.limits import SessionLimits
+from controller.model.scan import ScanSettings
 
 SCAN = ScanSettings(width_px=96, height_px=64, pixel_nm=1.5, dwell_us=2.0)
 LONG_LEASE_S = 60.0

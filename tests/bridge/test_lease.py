@@ -12,16 +12,12 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from controller.app.cli.bridge import DEFAULT_LEASE_S
 from controller.bridge import messages as m
 from controller.bridge.control import WATCHDOG_INTERVAL_S, BridgeControl
 from controller.bridge.lease import Lease
-from controller.cli.bridge import DEFAULT_LEASE_S
-from controller.microscope.interface import (
-    ConnectionLostError,
-    LeaseError,
-    MicroscopeError,
-    StagePosition,
-)
+from controller.hardware.interface import ConnectionLostError, LeaseError, MicroscopeError
+from controller.model.stage import StagePosition
 from tests.bridge.relay import Relay
 from tests.bridge.rig import AT_MOST_S, IMPATIENT_S, SCAN, open_rig, wait_until
 from tests.microscope.fake import FakeMicroscope, FakeSettings
@@ -198,7 +194,9 @@ CONTROLLER = """
 import sys
 from pathlib import Path
 from controller.bridge.client import connect
-from controller.microscope.interface import MicroscopeError, ScanSettings, StagePosition
+from controller.hardware.interface import MicroscopeError
+from controller.model.scan import ScanSettings
+from controller.model.stage import StagePosition
 microscope = connect(Path(sys.argv[1]), "doomed")
 try:
     microscope.acquire("long", ScanSettings(width_px=96, height_px=64, pixel_nm=1, dwell_us=1))

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
+from controller.app.cli import main as cli
 from controller.bridge.address import BridgeAddress, is_loopback
 from controller.bridge.client import connect
 from controller.bridge.tls import make_certs
-from controller.cli import main as cli
-from controller.errors import BridgeError
-from controller.microscope.interface import MicroscopeError
+from controller.common.errors import BridgeError
+from controller.hardware.interface import MicroscopeError
 from tests.bridge.peer import Peer
 from tests.bridge.rig import SCAN, Rig, open_rig, wait_until
 

@@ -12,16 +12,15 @@ import pytest
 
 from controller.bridge.client import RemoteMicroscope
 from controller.bridge.messages import LeaseGrant
-from controller.microscope.interface import (
+from controller.hardware.interface import (
     AcquisitionError,
     ConnectionLostError,
     MicroscopeError,
     OutOfLimitsError,
-    StageLimits,
-    StagePosition,
     ValvesClosedError,
 )
-from controller.microscope.limits import SessionLimits
+from controller.hardware.limits import SessionLimits
+from controller.model.stage import StageLimits, StagePosition
 from tests.bridge.peer import Peer
 from tests.bridge.relay import Relay
 from tests.bridge.rig import SCAN, Rig, open_rig

@@ -17,13 +17,8 @@ from controller.bridge.hardware import Hardware
 from controller.bridge.launch import start_bridge
 from controller.bridge.messages import Acquire
 from controller.bridge.outcomes import Outcomes
-from controller.microscope.interface import (
-    AbortedError,
-    ConnectionLostError,
-    Frame,
-    MicroscopeError,
-    StagePosition,
-)
+from controller.hardware.interface import AbortedError, ConnectionLostError, Frame, MicroscopeError
+from controller.model.stage import StagePosition
 from tests.bridge.rig import IMPATIENT_S, SCAN, open_rig, wait_until
 from tests.microscope.fake import FakeMicroscope, FakeSettings
 from tests.support.processes import python
@@ -167,7 +162,7 @@ def test_a_restarted_bridge_is_not_taken_for_the_old_one() -> None:
         before = read_connection_file(rig.bridge.connection_file)
         rig.bridge.kill()
         with python(
-            *("-m", "controller.bridge", "--microscope", "tests.microscope.fake:create"),
+            *("-m", "controller.app.cli.bridge", "--microscope", "tests.microscope.fake:create"),
             *("--connection-file", str(rig.bridge.connection_file)),
             *("--socket", str(before.address.socket_path)),
             stdout=subprocess.DEVNULL,
@@ -198,7 +193,7 @@ def test_the_bridge_leaves_the_column_safe(end: signal.Signals | None, status: i
     with open_rig() as rig:
         connection_file = rig.folder / "second.json"
         with python(
-            *("-m", "controller.bridge", "--tied"),
+            *("-m", "controller.app.cli.bridge", "--tied"),
             *("--microscope", "tests.microscope.fake:create"),
             *("--settings", str(rig.folder / "fake.toml")),
             *("--connection-file", str(connection_file)),

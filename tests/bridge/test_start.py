@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from controller.app.cli import main as cli
 from controller.bridge.address import BridgeRefusedError
 from controller.bridge.client import connect
 from controller.bridge.launch import start_bridge
-from controller.cli import main as cli
-from controller.errors import BridgeError
-from controller.exit_codes import ExitCode
+from controller.common.errors import BridgeError
+from controller.common.exit_codes import ExitCode
 from tests.bridge.rig import SCAN, open_rig
 from tests.support.processes import python
 
@@ -116,12 +116,11 @@ class Block(importlib.abc.MetaPathFinder):
         if name.split(".")[0] in HEAVY:
             raise ImportError(f"a lean PC has no {name}")
 sys.meta_path.insert(0, Block())
-import pkgutil, controller.bridge, controller.microscope
-for package in (controller.bridge, controller.microscope):
+import pkgutil, controller.bridge, controller.hardware
+for package in (controller.bridge, controller.hardware):
     for module in pkgutil.iter_modules(package.__path__, package.__name__ + "."):
-        if not module.name.endswith("__main__"):
-            __import__(module.name)
-from controller.bridge.__main__ import main
+        __import__(module.name)
+from controller.app.cli.bridge import main
 sys.argv = ["bridge", *sys.argv[1:]]
 raise SystemExit(main())
 """

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from controller import launch
-from controller.cli.main import main
-from controller.events import State
-from controller.exit_codes import ExitCode
-from controller.rehearsal import Accuracy
+from controller.app import launch
+from controller.app.cli.main import main
+from controller.common.exit_codes import ExitCode
+from controller.model.events import State
+from controller.rehearsal.scoring import Accuracy
 from controller.service.status import CountPoint, CountStatus, SessionStatus
 from controller.session.folder import SessionFolder
 from tests.cli.test_rehearsal import GOOD_TABLES

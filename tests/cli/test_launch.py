@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from controller.cli.main import main
-from controller.exit_codes import ExitCode
+from controller.app.cli.main import main
+from controller.common.exit_codes import ExitCode
 from controller.service.address import read_address
 from controller.service.client import ServiceClient
 from controller.service.status import SessionStatus
@@ -48,8 +48,8 @@ def status_of(folder: Path) -> SessionStatus:
 
 OF_ANOTHER_VERSION = """
 import sys
-from controller import launch
-from controller.cli.main import main
+from controller.app import launch
+from controller.app.cli.main import main
 from controller.service import client
 client.VERSION += 1
 launch.ENDED_WITHIN_S = 1.0
@@ -78,7 +78,7 @@ def test_files_where_a_session_is_started_from_are_not_taken_for_its_own(
     data.mkdir()
     for name in SHADOWS:
         (data / name).write_text("raise SystemExit('a file of the user was run')\n")
-    words = ("controller.cli.main", "run", str(protocol), "--headless", "--out", str(folder))
+    words = ("controller.app.cli.main", "run", str(protocol), "--headless", "--out", str(folder))
     with python("-P", "-m", *words, cwd=data) as watcher:
         wait_for_judged_tilt(folder, watcher)
 

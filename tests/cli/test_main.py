@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from controller.cli.main import VERBS, build_parser, main
-from controller.exit_codes import ExitCode
-from controller.profiles import config_folder, find_profile
+from controller.app.cli.main import VERBS, build_parser, main
+from controller.app.profiles import config_folder, find_profile
+from controller.common.exit_codes import ExitCode
 
 TYPO = 'name = "x"\n[scan]\nwidth_px = 64\nheight_px = 64\npixel_nm = -1.0\ndwel_us = 1.0\n'
 

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from controller.events import State
-from controller.exit_codes import ExitCode
+from controller.common.exit_codes import ExitCode
+from controller.model.events import State
 from controller.service.status import SessionStatus
-from controller.tui import app
-from controller.tui.app import SessionApp, run_screen
+from controller.ui.tui import app
+from controller.ui.tui.app import SessionApp, run_screen
 
 FOLDER = Path("/data/au")
 GONE = "/data/au: the session's process is gone; `dualtilt resume /data/au` goes on"

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from controller.rehearsal import Accuracy, Score, missed
+from controller.rehearsal.scoring import Accuracy, Score, missed
 
 
 def score(

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from controller.cli import config
-from controller.errors import UsageError
-from controller.exit_codes import ExitCode
-from controller.profiles import config_folder, find_profile, profile_names
-from controller.protocol import Protocol, read_protocol
+from controller.app.cli import config
+from controller.app.profiles import config_folder, find_profile, profile_names
+from controller.common.errors import UsageError
+from controller.common.exit_codes import ExitCode
+from controller.model.protocol import Protocol, read_protocol
 
 MINIMAL = """
 name = "x"

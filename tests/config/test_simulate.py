@@ -9,9 +9,9 @@ import mrcfile
 import numpy as np
 import pytest
 
-from controller.cli import simulate
-from controller.errors import UsageError
-from controller.exit_codes import ExitCode
+from controller.app.cli import simulate
+from controller.common.errors import UsageError
+from controller.common.exit_codes import ExitCode
 from processing.files.particles import read_csv
 from processing.files.tilt_series import load_tilt_series
 

@@ -14,8 +14,8 @@ import mrcfile
 import numpy as np
 import pytest
 
-from controller.exit_codes import ExitCode
-from controller.protocol import read_protocol
+from controller.common.exit_codes import ExitCode
+from controller.model.protocol import read_protocol
 from controller.session.room import BYTES_BESIDE, processed_bytes
 from tests.support.processes import Start, kill_session
 from tests.support.twin_session import write_protocol

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from controller.exit_codes import ExitCode
+from controller.common.exit_codes import ExitCode
 from tests.support.fake_microscope import FakeMicroscope
 from tests.support.small_session import PROTOCOL, Run, open_session
 

@@ -13,10 +13,11 @@ from pathlib import Path
 import mrcfile
 import pytest
 
-from controller.commands import Answer, StopWhen
+from controller.common.errors import UsageError
+from controller.common.exit_codes import ExitCode
 from controller.engine import Engine
-from controller.errors import UsageError
-from controller.events import (
+from controller.model.commands import Answer, StopWhen
+from controller.model.events import (
     Checked,
     Event,
     FrameRecorded,
@@ -31,8 +32,7 @@ from controller.events import (
     State,
     StateChanged,
 )
-from controller.exit_codes import ExitCode
-from controller.processing_jobs import Job, JobOutcome
+from controller.model.processing_jobs import Job, JobOutcome
 from tests.support.fake_microscope import FakeMicroscope
 from tests.support.small_session import PROTOCOL, TILTS_A, TILTS_B, FakeJobs, Run, open_session
 

@@ -11,12 +11,10 @@ from typing import Any
 
 import pytest
 
-from controller.commands import StopWhen
+from controller.common.exit_codes import ExitCode
 from controller.engine import engine as engine_module
-from controller.engine import faults
-from controller.events import Alerted, Checked, Event, FrameRecorded, State, StateChanged
-from controller.exit_codes import ExitCode
-from controller.microscope.interface import (
+from controller.engine import recovery
+from controller.hardware.interface import (
     AbortedError,
     AcquisitionError,
     BeamLostError,
@@ -26,11 +24,13 @@ from controller.microscope.interface import (
     VacuumError,
     ValvesClosedError,
 )
+from controller.model.commands import StopWhen
+from controller.model.events import Alerted, Checked, Event, FrameRecorded, State, StateChanged
+from controller.procedures import context as context_module
+from controller.procedures import guarded_microscope as column_module
 from controller.session.ballast import Ballast
 from controller.session.entries import Entry, Exposing, FrameWritten
 from controller.session.journal import read_journal
-from controller.steps import column as column_module
-from controller.steps import context as context_module
 from processing.files.mrc_writer import MrcStackWriter
 from tests.support.fake_microscope import FakeMicroscope
 from tests.support.small_session import PROTOCOL, TILTS_A, TILTS_B, FakeJobs, Run, open_session
@@ -38,7 +38,7 @@ from tests.support.small_session import PROTOCOL, TILTS_A, TILTS_B, FakeJobs, Ru
 
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(faults, "BEAM_STABLE_S", 0.1)
+    monkeypatch.setattr(recovery, "BEAM_STABLE_S", 0.1)
     monkeypatch.setattr(column_module, "FIRST_LOOK_AFTER_S", 0.02)
     monkeypatch.setattr(context_module, "WRITE_AGAIN_AFTER_S", 0.05)
 

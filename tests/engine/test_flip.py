@@ -8,13 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from controller.commands import Answer
+from controller.common.errors import UsageError
+from controller.common.exit_codes import ExitCode
 from controller.engine import Engine
-from controller.errors import UsageError
-from controller.events import Event, FlipChecked, FrameRecorded, PromptAnswered, PromptOpened
-from controller.exit_codes import ExitCode
-from controller.protocol import Flip, read_protocol
-from controller.steps.flip_check import judge_flip
+from controller.model.events import Event, FlipChecked, FrameRecorded, PromptAnswered, PromptOpened
+from controller.model.protocol import Flip, read_protocol
+from controller.procedures.flip.check_flip import judge_flip
 from processing.images.flip import FlipMatch, FlipPose, ScoredPose
 from tests.support.fake_microscope import FakeMicroscope
 from tests.support.small_session import PROTOCOL, Run, open_session

@@ -9,13 +9,20 @@ from typing import Any
 import numpy as np
 import pytest
 
-from controller.cli.plan import describe
-from controller.commands import StopWhen
-from controller.events import Alerted, Checked, FlipChecked, FrameRecorded, Level, PromptOpened
-from controller.exit_codes import ExitCode
-from controller.microscope.interface import Microscope
-from controller.plan import make_plan
-from controller.protocol import Protocol
+from controller.app.cli.plan import describe
+from controller.common.exit_codes import ExitCode
+from controller.hardware.interface import Microscope
+from controller.model.commands import StopWhen
+from controller.model.events import (
+    Alerted,
+    Checked,
+    FlipChecked,
+    FrameRecorded,
+    Level,
+    PromptOpened,
+)
+from controller.model.plan import make_plan
+from controller.model.protocol import Protocol
 from controller.session.entries import Answered, Focused
 from controller.session.ledger import fold_all
 from simulator.microscope import SimulatedMicroscope, create

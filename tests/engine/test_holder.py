@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from controller.commands import Answer
+from controller.common.exit_codes import ExitCode
 from controller.engine import Engine
-from controller.events import (
+from controller.hardware.interface import Status
+from controller.model.commands import Answer
+from controller.model.events import (
     Alerted,
     Checked,
     Event,
@@ -21,8 +23,8 @@ from controller.events import (
     State,
     StateChanged,
 )
-from controller.exit_codes import ExitCode
-from controller.microscope.interface import Hands, StagePosition, Status
+from controller.model.stage import StagePosition
+from controller.rehearsal.hands import Hands
 from tests.support.fake_microscope import FakeMicroscope
 from tests.support.small_session import Run, open_session
 

@@ -7,9 +7,11 @@ from pathlib import Path
 import mrcfile
 import pytest
 
-from controller.commands import Answer
+from controller.common.exit_codes import ExitCode
 from controller.engine import Engine
-from controller.events import (
+from controller.hardware.interface import Description, OfferedScan, OutOfLimitsError
+from controller.model.commands import Answer
+from controller.model.events import (
     Alerted,
     Event,
     FlipChecked,
@@ -17,10 +19,8 @@ from controller.events import (
     PreviewReady,
     PromptOpened,
 )
-from controller.exit_codes import ExitCode
-from controller.microscope.interface import Description, OfferedScan, OutOfLimitsError
-from controller.microscope.loading import load_microscope
-from controller.plan import make_plan
+from controller.model.plan import make_plan
+from controller.rehearsal.loading import load_microscope
 from controller.session.folder import SessionFolder
 from tests.gate.trials import PROTOCOL
 from tests.support.fake_microscope import FakeMicroscope

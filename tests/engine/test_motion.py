@@ -12,13 +12,13 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from controller.commands import StopWhen
+from controller.common.exit_codes import ExitCode
 from controller.engine import Engine
-from controller.events import Checked, Event, FrameRecorded, State, StateChanged
-from controller.exit_codes import ExitCode
-from controller.microscope.interface import StagePosition
-from controller.plan import make_plan
-from controller.protocol import Protocol
+from controller.model.commands import StopWhen
+from controller.model.events import Checked, Event, FrameRecorded, State, StateChanged
+from controller.model.plan import make_plan
+from controller.model.protocol import Protocol
+from controller.model.stage import StagePosition
 from processing.files.mdoc import read_mdoc
 from tests.support.fake_microscope import FakeMicroscope
 from tests.support.small_session import PROTOCOL, TILTS_A, TILTS_B, Run, open_session

@@ -8,12 +8,12 @@ from pathlib import Path
 import mrcfile
 import pytest
 
-from controller.commands import StopWhen
+from controller.common.exit_codes import ExitCode
 from controller.engine import Engine
-from controller.events import Event, FrameRecorded
-from controller.exit_codes import ExitCode
-from controller.microscope.interface import StagePosition
-from controller.protocol import Protocol
+from controller.model.commands import StopWhen
+from controller.model.events import Event, FrameRecorded
+from controller.model.protocol import Protocol
+from controller.model.stage import StagePosition
 from processing.files.tilt_series import load_tilt_series
 from tests.support.fake_microscope import FakeMicroscope
 from tests.support.small_session import PROTOCOL, Run, open_session

@@ -10,9 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from controller.commands import Answer, StopWhen
+from controller.common.exit_codes import ExitCode
 from controller.engine import Engine
-from controller.events import (
+from controller.hardware.interface import BeamLostError
+from controller.model.commands import Answer, StopWhen
+from controller.model.events import (
     Alerted,
     Event,
     FrameRecorded,
@@ -21,8 +23,6 @@ from controller.events import (
     State,
     StateChanged,
 )
-from controller.exit_codes import ExitCode
-from controller.microscope.interface import BeamLostError
 from tests.support.fake_microscope import FakeMicroscope
 from tests.support.small_session import Run, open_session
 

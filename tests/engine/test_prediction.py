@@ -10,15 +10,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from controller.commands import StopWhen
+from controller.common.exit_codes import ExitCode
 from controller.engine import Engine
-from controller.events import Alerted, Event, FrameRecorded, Level, State, StateChanged
-from controller.exit_codes import ExitCode
-from controller.microscope.faults import Fault, Kind
-from controller.microscope.interface import Microscope
-from controller.microscope.scripted import ScriptedMicroscope
-from controller.plan import make_plan
-from controller.steps.prediction import Place, predict
+from controller.hardware.interface import Microscope
+from controller.model.commands import StopWhen
+from controller.model.events import Alerted, Event, FrameRecorded, Level, State, StateChanged
+from controller.model.plan import make_plan
+from controller.procedures.tracking.predict import Place, predict
+from controller.rehearsal.fault_list import Fault, Kind
+from controller.rehearsal.faulty_microscope import ScriptedMicroscope
 from simulator.microscope import SimulatedMicroscope, create
 from simulator.settings import SimulatorSettings
 from tests.support.small_session import Run, open_session

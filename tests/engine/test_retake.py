@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from controller.commands import StopWhen
+from controller.common.errors import UsageError
+from controller.common.exit_codes import ExitCode
 from controller.engine import Engine
-from controller.errors import UsageError
-from controller.events import Event, FrameRecorded, Record, State, StateChanged
-from controller.exit_codes import ExitCode
+from controller.model.commands import StopWhen
+from controller.model.events import Event, FrameRecorded, Record, State, StateChanged
 from controller.service.fold import fold
 from controller.service.status import SessionStatus
 from processing.files.mdoc import read_mdoc

@@ -6,9 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from controller.commands import StopWhen
+from controller.common.exit_codes import ExitCode
 from controller.engine import Engine
-from controller.events import (
+from controller.hardware.interface import BeamLostError, ValvesClosedError
+from controller.model.commands import StopWhen
+from controller.model.events import (
     Event,
     Phase,
     PhaseFinished,
@@ -16,8 +18,6 @@ from controller.events import (
     ShowerSliceStarted,
     StateChanged,
 )
-from controller.exit_codes import ExitCode
-from controller.microscope.interface import BeamLostError, ValvesClosedError
 from tests.support.fake_microscope import FakeMicroscope
 from tests.support.small_session import Run, open_session
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from controller.events import Alerted, PreviewReady, PromptOpened
-from controller.exit_codes import ExitCode
+from controller.common.exit_codes import ExitCode
+from controller.model.events import Alerted, PreviewReady, PromptOpened
 from tests.support.small_session import Run, open_session
 
 

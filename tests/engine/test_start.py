@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from controller.commands import Answer, StopWhen
+from controller.common.exit_codes import ExitCode
 from controller.engine import Engine
-from controller.events import (
+from controller.model.commands import Answer, StopWhen
+from controller.model.events import (
     Checked,
     Event,
     Phase,
@@ -19,10 +20,9 @@ from controller.events import (
     PromptOpened,
     StateChanged,
 )
-from controller.exit_codes import ExitCode
-from controller.microscope.interface import StagePosition
-from controller.plan import make_plan
-from controller.protocol import read_protocol
+from controller.model.plan import make_plan
+from controller.model.protocol import read_protocol
+from controller.model.stage import StagePosition
 from tests.support.fake_microscope import FakeMicroscope
 from tests.support.small_session import PROTOCOL, Run, open_session
 

@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from controller.common.exit_codes import ExitCode
 from controller.engine import Engine
-from controller.events import Alerted, Event, FrameRecorded, Level, State, StateChanged
-from controller.exit_codes import ExitCode
-from controller.microscope.interface import StageError, StagePosition
+from controller.hardware.interface import StageError
+from controller.model.events import Alerted, Event, FrameRecorded, Level, State, StateChanged
+from controller.model.stage import StagePosition
 from tests.support.fake_microscope import FakeMicroscope, Spoil
 from tests.support.small_session import PROTOCOL, TILTS_A, Run, open_session
 

@@ -6,12 +6,12 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
+from controller.common.exit_codes import ExitCode
 from controller.engine import Engine
-from controller.events import Alerted, Event, State, StateChanged
-from controller.exit_codes import ExitCode
-from controller.microscope.faults import Fault, Kind
-from controller.microscope.interface import Microscope
-from controller.microscope.scripted import ScriptedMicroscope
+from controller.hardware.interface import Microscope
+from controller.model.events import Alerted, Event, State, StateChanged
+from controller.rehearsal.fault_list import Fault, Kind
+from controller.rehearsal.faulty_microscope import ScriptedMicroscope
 from tests.support.fake_microscope import FakeMicroscope
 from tests.support.small_session import PROTOCOL, Run, open_session
 

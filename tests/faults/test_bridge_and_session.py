@@ -23,10 +23,10 @@ import pytest
 from controller.bridge.address import BridgeAddress
 from controller.bridge.client import RemoteMicroscope
 from controller.bridge.launch import BridgeProcess, start_bridge
+from controller.common.exit_codes import ExitCode
 from controller.engine import Engine
-from controller.events import Alerted, Event, FrameRecorded, State, StateChanged
-from controller.exit_codes import ExitCode
-from controller.microscope.interface import LeaseError
+from controller.hardware.interface import LeaseError
+from controller.model.events import Alerted, Event, FrameRecorded, State, StateChanged
 from controller.session.entries import Exposing, FrameWritten
 from controller.session.journal import read_journal
 from tests.bridge.relay import Relay

@@ -7,12 +7,12 @@ from collections.abc import Iterable
 
 import pytest
 
-from controller import demo_operator
-from controller.commands import Answer
-from controller.demo_operator import DemoOperator
+from controller.common.errors import UsageError
 from controller.engine.control import PAUSED_BY_OPERATOR
-from controller.errors import UsageError
-from controller.events import Counted, Event, Prompt, PromptOpened, State, StateChanged
+from controller.model.commands import Answer
+from controller.model.events import Counted, Event, Prompt, PromptOpened, State, StateChanged
+from controller.rehearsal import demo_operator
+from controller.rehearsal.demo_operator import DemoOperator
 
 FLIP = PromptOpened(prompt=Prompt(id="flip", title="", text="", choices=("done", "stop")))
 CHECK = PromptOpened(

@@ -9,10 +9,11 @@ import mrcfile
 import numpy as np
 import pytest
 
-from controller.events import FrameRecorded, Level, StateChanged
-from controller.exit_codes import ExitCode
-from controller.microscope.faults import Kind
-from controller.microscope.interface import Frame, ScanSettings
+from controller.common.exit_codes import ExitCode
+from controller.hardware.interface import Frame
+from controller.model.events import FrameRecorded, Level, StateChanged
+from controller.model.scan import ScanSettings
+from controller.rehearsal.fault_list import Kind
 from processing.files.tilt_series import load_tilt_series
 from tests.faults.rehearsal import alerts, at, pauses, run_with, tilts
 from tests.support.fake_microscope import FakeMicroscope

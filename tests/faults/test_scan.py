@@ -8,11 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from controller.commands import Answer
+from controller.common.exit_codes import ExitCode
 from controller.engine import Engine
-from controller.events import Event, FlipChecked, FrameRecorded, PromptOpened, SeriesName
-from controller.exit_codes import ExitCode
-from controller.microscope.loading import load_microscope
+from controller.model.base import SeriesName
+from controller.model.commands import Answer
+from controller.model.events import Event, FlipChecked, FrameRecorded, PromptOpened
+from controller.rehearsal.loading import load_microscope
 from tests.support.fake_microscope import FakeMicroscope
 from tests.support.small_session import Run, open_session
 

@@ -7,22 +7,22 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from controller.errors import UsageError
-from controller.microscope.faults import Fault, Kind, read_faults
-from controller.microscope.interface import (
+from controller.common.errors import UsageError
+from controller.hardware.interface import (
     AcquisitionError,
     BeamLostError,
     Description,
-    Hands,
     Microscope,
-    ScanSettings,
     StageError,
-    StagePosition,
     VacuumError,
     ValvesClosedError,
 )
-from controller.microscope.loading import load_microscope
-from controller.microscope.scripted import ScriptedMicroscope
+from controller.model.scan import ScanSettings
+from controller.model.stage import StagePosition
+from controller.rehearsal.fault_list import Fault, Kind, read_faults
+from controller.rehearsal.faulty_microscope import ScriptedMicroscope
+from controller.rehearsal.hands import Hands
+from controller.rehearsal.loading import load_microscope
 from tests.support.fake_microscope import FakeMicroscope
 
 SCAN = ScanSettings(width_px=48, height_px=48, pixel_nm=1.0, dwell_us=10.0)

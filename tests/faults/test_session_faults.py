@@ -11,11 +11,19 @@ from pathlib import Path
 
 import pytest
 
-from controller.commands import StopWhen
+from controller.common.exit_codes import ExitCode
 from controller.engine import Engine
-from controller.events import Alerted, Checked, Event, FrameRecorded, Level, State, StateChanged
-from controller.exit_codes import ExitCode
-from controller.microscope.interface import StagePosition
+from controller.model.commands import StopWhen
+from controller.model.events import (
+    Alerted,
+    Checked,
+    Event,
+    FrameRecorded,
+    Level,
+    State,
+    StateChanged,
+)
+from controller.model.stage import StagePosition
 from controller.session import journal as journal_module
 from controller.session.journal import read_journal
 from tests.support.fake_microscope import FakeMicroscope

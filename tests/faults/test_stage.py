@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from controller.events import Alerted, Level
-from controller.microscope.faults import Fault, Kind
-from controller.microscope.interface import StagePosition
-from controller.microscope.loading import load_microscope
+from controller.model.events import Alerted, Level
+from controller.model.stage import StagePosition
+from controller.rehearsal.fault_list import Fault, Kind
+from controller.rehearsal.loading import load_microscope
 from tests.faults.rehearsal import alerts, at, pauses, run_with, tilts
 from tests.support.fake_microscope import FakeMicroscope
 from tests.support.small_session import PROTOCOL, TILTS_A, TILTS_B

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from controller.exit_codes import ExitCode
+from controller.common.exit_codes import ExitCode
 from tests.support.processes import Start, kill_session, processes_of
 from tests.support.twin_session import write_protocol
 

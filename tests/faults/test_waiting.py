@@ -8,12 +8,12 @@ from types import SimpleNamespace
 
 import pytest
 
+from controller.common.exit_codes import ExitCode
 from controller.engine import control as control_module
-from controller.engine import faults
-from controller.events import State, StateChanged
-from controller.exit_codes import ExitCode
-from controller.microscope.interface import BeamLostError, ConnectionLostError, Status
-from controller.steps import column as column_module
+from controller.engine import recovery
+from controller.hardware.interface import BeamLostError, ConnectionLostError, Status
+from controller.model.events import State, StateChanged
+from controller.procedures import guarded_microscope as column_module
 from tests.support.fake_microscope import FakeMicroscope
 from tests.support.small_session import Run, open_session
 
@@ -30,7 +30,7 @@ def ticks(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
     clock = SimpleNamespace(monotonic=monotonic)
     monkeypatch.setattr(column_module, "time", clock)
-    monkeypatch.setattr(faults, "time", clock)
+    monkeypatch.setattr(recovery, "time", clock)
     monkeypatch.setattr(control_module, "LOOK_EVERY_S", 0.001)
     return now_s
 
@@ -86,7 +86,7 @@ def test_a_beam_that_flickers_is_not_back(tmp_path: Path, ticks: list[float]) ->
             raise BeamLostError("no emission")
 
     assert run.go() is ExitCode.OK
-    assert on_since_s[-1] - on_since_s[0] >= faults.BEAM_STABLE_S - 0.3  # a few ticks
+    assert on_since_s[-1] - on_since_s[0] >= recovery.BEAM_STABLE_S - 0.3  # a few ticks
 
 
 def paused(run: Run) -> bool:

@@ -15,7 +15,7 @@ from collections.abc import Iterable
 from itertools import cycle, islice
 from pathlib import Path
 
-from controller.microscope.interface import Hands
+from controller.rehearsal.hands import Hands
 from simulator.settings import Packing
 from tests.gate.trials import WRONG, Specimen, Trial, trials
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from controller.microscope.interface import Hands
+from controller.rehearsal.hands import Hands
 from simulator.settings import Packing
 from tests.gate.__main__ import table
 from tests.gate.trials import WRONG, Specimen, trials

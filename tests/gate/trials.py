@@ -13,11 +13,12 @@ from pathlib import Path
 
 import numpy as np
 
-from controller.commands import Answer, StopWhen
 from controller.engine import Engine
-from controller.events import Event, FlipChecked, PromptOpened
-from controller.microscope.interface import Hands, Microscope
-from controller.microscope.loading import load_microscope
+from controller.hardware.interface import Microscope
+from controller.model.commands import Answer, StopWhen
+from controller.model.events import Event, FlipChecked, PromptOpened
+from controller.rehearsal.hands import Hands
+from controller.rehearsal.loading import load_microscope
 from simulator.grid import FLIP
 from simulator.settings import Packing
 from simulator.world import load_world, save_world

@@ -13,20 +13,19 @@ from contextlib import suppress
 import numpy as np
 import pytest
 
-from controller.microscope.interface import (
+from controller.hardware.interface import (
     AcquisitionError,
     Frame,
-    Hands,
     Microscope,
     MicroscopeError,
     NotSupportedError,
     OutOfLimitsError,
-    ScanSettings,
-    StagePosition,
     StageState,
     ValvesClosedError,
 )
-from controller.microscope.limits import shower_dose_e_per_A2
+from controller.model.scan import ScanSettings, shower_dose_e_per_A2
+from controller.model.stage import StagePosition
+from controller.rehearsal.hands import Hands, hands_at
 
 SCAN = ScanSettings(width_px=96, height_px=64, pixel_nm=1.5, dwell_us=2.0)
 CURRENT_PA = 60.0
@@ -237,21 +236,21 @@ class MicroscopeContract:
 
     def test_only_a_simulated_one_rehearses(self, microscope: Microscope) -> None:
         if microscope.describe().simulated:
-            microscope.rehearse(new_id(), Hands.FLIPPED)
+            hands_at(microscope).rehearse(new_id(), Hands.FLIPPED)
         else:
             with pytest.raises(MicroscopeError):
-                microscope.rehearse(new_id(), Hands.FLIPPED)
+                hands_at(microscope).rehearse(new_id(), Hands.FLIPPED)
 
     def test_nothing_is_exposed_through_valves_that_hands_closed(
         self, microscope: Microscope
     ) -> None:
         if not microscope.describe().simulated:
             return
-        microscope.rehearse(new_id(), Hands.CLOSE_VALVES)
+        hands_at(microscope).rehearse(new_id(), Hands.CLOSE_VALVES)
         assert not microscope.status().valves_open
         with pytest.raises(ValvesClosedError):
             microscope.acquire(new_id(), self.scan)
-        microscope.rehearse(new_id(), Hands.FLIPPED)
+        hands_at(microscope).rehearse(new_id(), Hands.FLIPPED)
         assert microscope.status().valves_open
         microscope.acquire(new_id(), self.scan)
 

@@ -13,29 +13,21 @@ from typing import Literal
 
 import numpy as np
 
-from controller.microscope.interface import (
-    REMOUNTS,
+from controller.hardware.interface import (
     AbortedError,
     AcquisitionError,
-    Data,
     Description,
     Frame,
-    FrameInfo,
-    Hands,
     OutOfLimitsError,
-    ScanSettings,
-    StageLimits,
-    StagePosition,
     StageState,
     Status,
     ValvesClosedError,
 )
-from controller.microscope.limits import (
-    check_defocus,
-    check_sweep,
-    check_target,
-    shower_dose_e_per_A2,
-)
+from controller.hardware.limits import check_defocus, check_sweep, check_target
+from controller.model.base import Data
+from controller.model.scan import FrameInfo, ScanSettings, shower_dose_e_per_A2
+from controller.model.stage import StageLimits, StagePosition
+from controller.rehearsal.hands import REMOUNTS, Hands
 
 
 class FakeSettings(Data):

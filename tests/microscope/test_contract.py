@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from controller.microscope.interface import Microscope
-from controller.microscope.loading import load_microscope
+from controller.hardware.interface import Microscope
+from controller.rehearsal.loading import load_microscope
 from tests.microscope.contract import MicroscopeContract
 from tests.support.adapters import bridged
 

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from controller.microscope.adapters import serialem as serialem_adapter
-from controller.microscope.adapters import thermo as thermo_adapter
-from controller.microscope.adapters.column import RealColumn
-from controller.microscope.interface import NotSupportedError, OutOfLimitsError
+from controller.hardware.adapters import serialem as serialem_adapter
+from controller.hardware.adapters import thermo as thermo_adapter
+from controller.hardware.adapters.column import RealColumn
+from controller.hardware.interface import NotSupportedError, OutOfLimitsError
 from tests.microscope.contract import new_id
 from tests.microscope.test_serialem import SETTINGS as SERIALEM_SETTINGS
 from tests.support.columns import serialem, temscript

@@ -10,16 +10,12 @@ import pytest
 
 from controller.bridge.control import BridgeControl
 from controller.bridge.messages import Acquire, Failed, LeaseGrant, Perform, SetCurrent, TakeLease
-from controller.engine.faults import pause_reason
-from controller.microscope.adapters.thermo import connect
-from controller.microscope.interface import (
-    ERRORS,
-    CurrentNotSetError,
-    MicroscopeError,
-    ScanSettings,
-)
-from controller.protocol import Protocol
-from controller.steps.preflight import check_column
+from controller.engine.recovery import pause_reason
+from controller.hardware.adapters.thermo import connect
+from controller.hardware.interface import ERRORS, CurrentNotSetError, MicroscopeError
+from controller.model.protocol import Protocol
+from controller.model.scan import ScanSettings
+from controller.procedures.preflight import check_column
 from tests.microscope.contract import new_id
 from tests.support.columns import temscript
 from tests.support.thermo_column import SETTINGS

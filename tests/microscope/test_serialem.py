@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from controller.errors import BridgeError, UsageError
-from controller.microscope.adapters.serialem import connect
-from controller.microscope.interface import (
+from controller.common.errors import BridgeError, UsageError
+from controller.hardware.adapters.serialem import connect
+from controller.hardware.interface import (
     AbortedError,
     AcquisitionError,
     BeamLostError,
@@ -23,17 +23,17 @@ from controller.microscope.interface import (
     NotSupportedError,
     OutOfLimitsError,
     StageError,
-    StagePosition,
     ValvesClosedError,
 )
-from controller.microscope.loading import load_microscope
+from controller.model.stage import StagePosition
+from controller.rehearsal.loading import load_microscope
 from tests.microscope.contract import MicroscopeContract, new_id
 from tests.support.adapters import SCAN, bridged, verified
 from tests.support.columns import serialem
 from tests.support.columns.spoiling import Spoil, spoil
 from tests.support.virtual_clock import VirtualClock
 
-NAME = "controller.microscope.adapters.serialem:connect"
+NAME = "controller.hardware.adapters.serialem:connect"
 SETTINGS: dict[str, Any] = {
     "camera": 2,
     "detector": 1,

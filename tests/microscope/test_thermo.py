@@ -11,15 +11,11 @@ from typing import Any
 
 import pytest
 
-from controller.errors import BridgeError, UsageError
-from controller.microscope.adapters.thermo import connect
-from controller.microscope.interface import (
-    Microscope,
-    OutOfLimitsError,
-    StageError,
-    StagePosition,
-)
-from controller.microscope.loading import load_microscope
+from controller.common.errors import BridgeError, UsageError
+from controller.hardware.adapters.thermo import connect
+from controller.hardware.interface import Microscope, OutOfLimitsError, StageError
+from controller.model.stage import StagePosition
+from controller.rehearsal.loading import load_microscope
 from tests.microscope.contract import MicroscopeContract, new_id
 from tests.support.adapters import SCAN, bridged
 from tests.support.columns import temscript
@@ -27,7 +23,7 @@ from tests.support.columns.spoiling import Spoil, spoil
 from tests.support.thermo_column import SETTINGS
 from tests.support.virtual_clock import VirtualClock
 
-NAME = "controller.microscope.adapters.thermo:connect"
+NAME = "controller.hardware.adapters.thermo:connect"
 TOML = """
 inner_collection_mrad = 62.0
 outer_collection_mrad = 200.0
@@ -178,7 +174,7 @@ def test_adapter_needs_only_what_a_lean_pc_has(maker: str) -> None:
     allowed = {"controller", "numpy", "pydantic", "pydantic_core", "annotated_types"}
     allowed |= {"typing_extensions", "typing_inspection"}
     code = (
-        f"import controller.microscope.adapters.{maker}, sys;"
+        f"import controller.hardware.adapters.{maker}, sys;"
         "print(*{name.partition('.')[0] for name in sys.modules} - set(sys.stdlib_module_names))"
     )
     found = subprocess.run([sys.executable, "-I", "-c", code], capture_output=True, text=True)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from controller.microscope.adapters.thermo import connect
-from controller.microscope.interface import (
+from controller.hardware.adapters.thermo import connect
+from controller.hardware.interface import (
     AbortedError,
     AcquisitionError,
     BeamLostError,
@@ -15,12 +15,12 @@ from controller.microscope.interface import (
     MicroscopeError,
     NotSupportedError,
     OutOfLimitsError,
-    ScanSettings,
-    StagePosition,
     StageState,
     VacuumError,
     ValvesClosedError,
 )
+from controller.model.scan import ScanSettings
+from controller.model.stage import StagePosition
 from tests.microscope.contract import new_id
 from tests.support.adapters import PROBE_PA, SCAN
 from tests.support.columns import temscript

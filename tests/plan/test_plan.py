@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from controller.cli import check, plan
-from controller.exit_codes import ExitCode
-from controller.plan import Plan, make_plan, steps_to_do
-from controller.processing_jobs import Job
-from controller.protocol import Protocol
+from controller.app.cli import check, plan
+from controller.common.exit_codes import ExitCode
+from controller.engine.remaining import steps_to_do
+from controller.model.plan import Plan, make_plan
+from controller.model.processing_jobs import Job
+from controller.model.protocol import Protocol
 from controller.session.entries import Entry, JobEnded, StepDone
 from controller.session.ledger import fold_all
 from tests.support.small_session import PROTOCOL

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import pytest
 from pydantic import ValidationError
 
-from controller.plan import make_plan
-from controller.protocol import Series
-from controller.steps.tilt import Tilt
+from controller.model.plan import make_plan
+from controller.model.protocol import Series
+from controller.model.steps import Tilt
 from tests.plan.test_plan import small
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
 
-from controller.microscope.interface import ScanSettings
+from controller.model.scan import ScanSettings
 from processing.count.diameter import estimate_diameter, pair_distance, refined_diameter
 from processing.errors import ProcessingError
 from processing.pipeline.settings import ProcessSettings

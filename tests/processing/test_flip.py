@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
-from controller.microscope.interface import Hands, ScanSettings
+from controller.model.scan import ScanSettings
+from controller.rehearsal.hands import Hands
 from processing.errors import ProcessingError
 from processing.images.flip import FlipMatch, match_flip
 from processing.images.views import TiltedViews

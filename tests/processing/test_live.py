@@ -9,7 +9,7 @@ import pytest
 from scipy import ndimage
 from scipy.spatial import cKDTree
 
-from controller.tilt_order import TiltOrder, in_order
+from controller.model.tilt_order import TiltOrder, in_order
 from processing.align.alignment import unaligned
 from processing.live.frame_check import FrameCheck
 from processing.live.incremental_fbp import IncrementalVolume

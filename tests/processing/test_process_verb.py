@@ -10,9 +10,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from controller.cli import process
-from controller.errors import DualtiltError, ProcessingFailedError, SafetyStopError, UsageError
-from controller.exit_codes import ExitCode
+from controller.app.cli import process
+from controller.common.errors import (
+    DualtiltError,
+    ProcessingFailedError,
+    SafetyStopError,
+    UsageError,
+)
+from controller.common.exit_codes import ExitCode
 from processing import Summary, write_images
 from processing.files.rawtlt import write_rawtlt
 from tests.support.spheres import jittered, packed, tilt_series

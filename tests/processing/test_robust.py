@@ -15,7 +15,7 @@ from numpy.typing import DTypeLike, NDArray
 from scipy import ndimage
 from scipy.spatial import cKDTree
 
-from controller.microscope.interface import ScanSettings
+from controller.model.scan import ScanSettings
 from processing import (
     ProcessingError,
     ProcessSettings,

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from controller.microscope.interface import ScanSettings
+from controller.model.scan import ScanSettings
 from processing import Summary, read_csv, read_series_result, read_stack, read_xyz, write_images
 from processing.files.rawtlt import write_rawtlt
 from simulator.series import simulate_dual

@@ -6,7 +6,8 @@ import math
 from collections.abc import Iterable
 from pathlib import Path
 
-from controller.events import (
+from controller.model.base import SeriesName
+from controller.model.events import (
     RECORD,
     Alerted,
     Counted,
@@ -20,13 +21,12 @@ from controller.events import (
     ProcessingFailed,
     PromptAnswered,
     Record,
-    SeriesName,
     SessionStarted,
     State,
     StateChanged,
     TiltJudged,
 )
-from controller.microscope.interface import StagePosition
+from controller.model.stage import StagePosition
 
 TILTS_DEG = tuple(float(tilt) for tilt in range(-70, 75, 6))
 

@@ -15,11 +15,11 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from controller.cli import report as verb
-from controller.errors import UsageError
-from controller.events import Event
-from controller.exit_codes import ExitCode
-from controller.profiles import config_folder
+from controller.app.cli import report as verb
+from controller.app.profiles import config_folder
+from controller.common.errors import UsageError
+from controller.common.exit_codes import ExitCode
+from controller.model.events import Event
 from controller.report import plots
 from controller.report.facts import gather
 from controller.report.volumes import Plane, Pose, Volume, exit_surface

@@ -9,7 +9,7 @@ from typing import get_args
 
 import pytest
 
-from controller.events import (
+from controller.model.events import (
     Alerted,
     BeamChanged,
     Checked,

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from controller.events import (
+from controller.model.events import (
     RECORD,
     BeamChanged,
     Event,

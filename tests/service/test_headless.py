@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from controller.errors import DualtiltError, UsageError
-from controller.events import RECORD, Event, Record, State, StateChanged
-from controller.exit_codes import ExitCode
-from controller.headless import follow
+from controller.common.errors import DualtiltError, UsageError
+from controller.common.exit_codes import ExitCode
+from controller.model.events import RECORD, Event, Record, State, StateChanged
 from controller.service.server import SessionService
+from controller.ui.headless import follow
 from tests.support import scripted_session as script
 from tests.support.noting_engine import NotingEngine
 

@@ -18,8 +18,8 @@ import pytest
 from pydantic import ValidationError
 
 from controller.bridge.tls import make_certs
-from controller.errors import UsageError
-from controller.events import (
+from controller.common.errors import UsageError
+from controller.model.events import (
     Alerted,
     Event,
     Level,
@@ -30,8 +30,8 @@ from controller.events import (
     State,
     StateChanged,
 )
-from controller.notify import Notifier, message_of
-from controller.protocol import Notify, read_protocol
+from controller.model.protocol import Notify, read_protocol
+from controller.service.notify import Notifier, message_of
 
 PROMPT = PromptOpened(
     prompt=Prompt(id="flip", title="Flip the grid", text="1. Retract", choices=("done", "stop"))

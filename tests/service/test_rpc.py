@@ -17,7 +17,7 @@ from Pyro5 import protocol, serializers
 from Pyro5.callcontext import current_context
 from Pyro5.server import expose
 
-from controller import rpc
+from controller.common import rpc
 
 TOKEN = "s3cret"
 VERSION = 7

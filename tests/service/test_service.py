@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from controller.commands import Answer, StopWhen
-from controller.errors import DualtiltError, UsageError
-from controller.events import PreviewReady, PromptOpened, Record, State, StateChanged
-from controller.exit_codes import ExitCode
+from controller.common.errors import DualtiltError, UsageError
+from controller.common.exit_codes import ExitCode
+from controller.model.commands import Answer, StopWhen
+from controller.model.events import PreviewReady, PromptOpened, Record, State, StateChanged
 from controller.service.address import ADDRESS_FILE, read_address, runtime_folder
 from controller.service.client import (
     ServiceClient,

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from controller.cli.main import main
-from controller.commands import Answer, StopWhen
-from controller.events import PromptOpened
-from controller.exit_codes import ExitCode
+from controller.app.cli.main import main
+from controller.common.exit_codes import ExitCode
+from controller.model.commands import Answer, StopWhen
+from controller.model.events import PromptOpened
 from controller.service.server import SessionService
 from tests.support import scripted_session as script
 from tests.support.noting_engine import NotingEngine

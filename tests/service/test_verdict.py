@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from controller.events import (
+from controller.model.events import (
     Alerted,
     Counted,
     Event,

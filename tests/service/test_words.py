@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from controller.events import (
+from controller.model.events import (
     Alerted,
     Checked,
     Counted,

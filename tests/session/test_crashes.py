@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from controller.events import FrameRecorded, PromptOpened, SessionStarted
-from controller.exit_codes import ExitCode
+from controller.common.exit_codes import ExitCode
+from controller.model.events import FrameRecorded, PromptOpened, SessionStarted
 from controller.session.entries import Exposing
 from controller.session.journal import read_journal
 from tests.support.fake_microscope import FakeMicroscope

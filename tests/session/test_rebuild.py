@@ -10,12 +10,12 @@ from pathlib import Path
 import mrcfile
 import pytest
 
-from controller import launch
-from controller.cli import main as cli
-from controller.commands import Answer, StopWhen
-from controller.events import Event, FrameRecorded, PromptOpened, Showered
-from controller.exit_codes import ExitCode
-from controller.plan import make_plan
+from controller.app import launch
+from controller.app.cli import main as cli
+from controller.common.exit_codes import ExitCode
+from controller.model.commands import Answer, StopWhen
+from controller.model.events import Event, FrameRecorded, PromptOpened, Showered
+from controller.model.plan import make_plan
 from controller.session.errors import JournalDamagedError, SessionInUseError
 from controller.session.folder import SessionFolder
 from controller.session.journal import read_journal

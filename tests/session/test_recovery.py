@@ -15,10 +15,10 @@ import mrcfile
 import numpy as np
 import pytest
 
-from controller.commands import StopWhen
-from controller.errors import UsageError
-from controller.events import FrameRecorded
-from controller.exit_codes import ExitCode
+from controller.common.errors import UsageError
+from controller.common.exit_codes import ExitCode
+from controller.model.commands import StopWhen
+from controller.model.events import FrameRecorded
 from controller.session import journal as journal_module
 from controller.session.ballast import Ballast
 from controller.session.errors import (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from controller.microscope.interface import ScanSettings
+from controller.model.scan import ScanSettings
 from simulator.settings import SimulatorSettings
 
 SCAN = ScanSettings(width_px=96, height_px=96, pixel_nm=0.9, dwell_us=10.0)

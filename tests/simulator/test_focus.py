@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from controller.microscope.interface import ScanSettings, StagePosition
+from controller.model.scan import ScanSettings
+from controller.model.stage import StagePosition
 from simulator.grid import make_grid
 from simulator.microscope import SimulatedMicroscope, create
 from tests.simulator.specimens import error_free_settings

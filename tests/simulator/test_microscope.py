@@ -16,17 +16,17 @@ import pytest
 from numpy.typing import NDArray
 from scipy.ndimage import rotate
 
-from controller.microscope.interface import (
+from controller.hardware.interface import (
     AbortedError,
     AcquisitionError,
-    Hands,
     Microscope,
     OutOfLimitsError,
-    ScanSettings,
-    StagePosition,
     StageState,
     ValvesClosedError,
 )
+from controller.model.scan import ScanSettings
+from controller.model.stage import StagePosition
+from controller.rehearsal.hands import Hands
 from simulator.microscope import SimulatedMicroscope, create
 from simulator.settings import SimulatorSettings
 from tests.simulator.specimens import SCAN, error_free_settings, small_settings
@@ -34,7 +34,8 @@ from tests.simulator.specimens import SCAN, error_free_settings, small_settings
 RUN = """
 import os, signal, sys
 from pathlib import Path
-from controller.microscope.interface import Hands, StagePosition
+from controller.model.stage import StagePosition
+from controller.rehearsal.hands import Hands
 from simulator.microscope import create
 from simulator.settings import SimulatorSettings
 from tests.simulator.specimens import SCAN

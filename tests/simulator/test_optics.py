@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from controller.microscope.interface import ScanSettings
+from controller.model.scan import ScanSettings
 from simulator import transport
 from simulator.optics import render
 from simulator.settings import OpticsSettings, SpecimenSettings

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from controller.microscope.interface import Hands
+from controller.rehearsal.hands import Hands
 from simulator.grid import FLIP
 from simulator.optics import render
 from simulator.series import DualSeries, simulate_dual

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
-from controller.microscope.interface import Hands, OutOfLimitsError, StageLimits, StagePosition
+from controller.hardware.interface import OutOfLimitsError
+from controller.model.stage import StageLimits, StagePosition
+from controller.rehearsal.hands import Hands
 from simulator import detector, stage
 from simulator.grid import (
     FLIP,

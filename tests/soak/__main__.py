@@ -10,8 +10,6 @@ import sys
 import time
 from importlib import import_module
 
-import controller.cli.main  # noqa: F401 - one BLAS thread, before numpy is there
-
 PARTS = ("load", "network", "kills", "sessions")
 
 

@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
-from controller.exit_codes import ExitCode
+from controller.common.exit_codes import ExitCode
 from controller.session.crash_points import CrashPoint, no_crash
 from controller.session.entries import Exposing, FrameWritten
 from controller.session.journal import read_journal

@@ -9,9 +9,9 @@ from pathlib import Path
 
 from controller.bridge.client import RemoteMicroscope
 from controller.bridge.launch import start_bridge
+from controller.common.exit_codes import ExitCode
 from controller.engine import Engine
-from controller.events import Event, FrameRecorded
-from controller.exit_codes import ExitCode
+from controller.model.events import Event, FrameRecorded
 from tests.bridge.relay import Relay
 from tests.support.small_session import PROTOCOL, Run, open_session
 

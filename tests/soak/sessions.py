@@ -18,9 +18,9 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from controller.exit_codes import ExitCode
-from controller.launch import new_session, start
-from controller.microscope.faults import HANDS, Kind
+from controller.app.launch import new_session, start
+from controller.common.exit_codes import ExitCode
+from controller.rehearsal.fault_list import HANDS, Kind
 from controller.service.client import last_status
 from controller.session.entries import Exposing, FrameWritten
 from controller.session.folder import SessionFolder

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from controller.bridge.launch import start_bridge
-from controller.microscope.interface import Microscope, ScanSettings
+from controller.hardware.interface import Microscope
+from controller.model.scan import ScanSettings
 from tests.microscope.contract import new_id
 from tests.support.columns import serialem, temscript
 from tests.support.virtual_clock import VirtualClock

@@ -11,20 +11,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from controller.microscope.interface import (
-    REMOUNTS,
-    AbortedError,
-    Description,
-    Frame,
-    FrameInfo,
-    Hands,
-    ScanSettings,
-    StageLimits,
-    StagePosition,
-    StageState,
-    Status,
-)
-from controller.microscope.limits import shower_dose_e_per_A2
+from controller.hardware.interface import AbortedError, Description, Frame, StageState, Status
+from controller.model.scan import FrameInfo, ScanSettings, shower_dose_e_per_A2
+from controller.model.stage import StageLimits, StagePosition
+from controller.rehearsal.hands import REMOUNTS, Hands
 
 OBJECT_RADIUS_NM = 12.0
 

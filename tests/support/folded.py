@@ -2,15 +2,9 @@
 
 from __future__ import annotations
 
-from controller.events import (
-    Advised,
-    Counted,
-    Event,
-    FrameRecorded,
-    SeriesName,
-    TiltJudged,
-)
-from controller.microscope.interface import StagePosition
+from controller.model.base import SeriesName
+from controller.model.events import Advised, Counted, Event, FrameRecorded, TiltJudged
+from controller.model.stage import StagePosition
 from controller.service.fold import fold
 from controller.service.status import SessionStatus
 from tests.support import scripted_session as script

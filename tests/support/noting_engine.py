@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from controller.commands import Answer, StopWhen
-from controller.errors import UsageError
+from controller.common.errors import UsageError
+from controller.model.commands import Answer, StopWhen
 
 
 @dataclass

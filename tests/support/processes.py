@@ -32,7 +32,7 @@ def start() -> Iterator[Start]:
     with ExitStack() as started:
         yield lambda *words: started.enter_context(
             python(
-                *("-m", "controller.cli.main", *words),
+                *("-m", "controller.app.cli.main", *words),
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
             )
@@ -48,7 +48,7 @@ def processes_of(folder: Path) -> list[int]:
         except OSError:
             continue
         names_it = any(word.startswith(os.fsencode(folder)) for word in words)
-        if names_it and b"controller.cli.main" not in words:
+        if names_it and b"controller.app.cli.main" not in words:
             found.append(int(process.name))
     return found
 

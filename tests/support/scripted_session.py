@@ -12,7 +12,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from controller.events import (
+from controller.model.base import SeriesName
+from controller.model.events import (
     Advised,
     Alerted,
     BeamChanged,
@@ -32,7 +33,6 @@ from controller.events import (
     PromptOpened,
     Record,
     ReportWritten,
-    SeriesName,
     SessionStarted,
     Showered,
     ShowerSliceStarted,
@@ -40,9 +40,9 @@ from controller.events import (
     StateChanged,
     TiltJudged,
 )
-from controller.microscope.interface import StagePosition
-from controller.protocol import Protocol
-from controller.steps.flip_prompts import flip_check_prompt, flip_prompt
+from controller.model.protocol import Protocol
+from controller.model.stage import StagePosition
+from controller.procedures.flip.flip_prompts import flip_check_prompt, flip_prompt
 
 Picture = NDArray[np.uint8]
 TILTS_A = tuple(float(tilt) for tilt in range(-70, 75, 2))

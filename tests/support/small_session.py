@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
-from controller.commands import Answer, StopWhen
+from controller.common.exit_codes import ExitCode
 from controller.engine import Engine
-from controller.events import Event, PromptOpened
-from controller.exit_codes import ExitCode
-from controller.processing_jobs import Job, JobOutcome
+from controller.model.commands import Answer, StopWhen
+from controller.model.events import Event, PromptOpened
+from controller.model.processing_jobs import Job, JobOutcome
 from controller.session.crash_points import CrashPoint, no_crash
 from controller.session.folder import SessionFolder
 from controller.session.session import Session

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from controller.microscope.adapters.thermo import connect
-from controller.microscope.interface import Microscope
+from controller.hardware.adapters.thermo import connect
+from controller.hardware.interface import Microscope
 from tests.support.adapters import verified
 from tests.support.columns import temscript
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from controller.exit_codes import ExitCode
+from controller.common.exit_codes import ExitCode
 from controller.service.server import SessionService
 from tests.support import scripted_session as script
 from tests.support.noting_engine import NotingEngine

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from itertools import chain
 
-from controller.events import (
+from controller.model.events import (
     Advised,
     Checked,
     Counted,

@@ -10,11 +10,9 @@ from pathlib import Path
 
 from textual.pilot import Pilot
 
-from controller.events import (
-    Event,
-)
+from controller.model.events import Event
 from controller.service.server import SessionService
-from controller.tui.app import SessionApp
+from controller.ui.tui.app import SessionApp
 from tests.support import scripted_session as script
 from tests.support.noting_engine import NotingEngine
 from tests.tui.support import shown

@@ -10,11 +10,11 @@ from pathlib import Path
 
 from textual.pilot import Pilot
 
-from controller.events import Event
+from controller.model.events import Event
 from controller.service.fold import fold
 from controller.service.status import SessionStatus
-from controller.tui.app import SessionApp
-from controller.tui.messages import PictureArrived, RecordsArrived, StatusArrived, View
+from controller.ui.tui.app import SessionApp
+from controller.ui.tui.messages import PictureArrived, RecordsArrived, StatusArrived, View
 from tests.support import scripted_session as script
 
 FOLDER = Path("/data/au-assembly")

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from controller.events import Counted, Phase, PhaseStarted
-from controller.tui.charts import charts_of
+from controller.model.events import Counted, Phase, PhaseStarted
+from controller.ui.tui.charts import charts_of
 from tests.support.folded import status_after
 
 

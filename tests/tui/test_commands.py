@@ -10,16 +10,11 @@ from dataclasses import dataclass
 import pytest
 from textual.pilot import Pilot
 
-from controller.commands import Answer, StopWhen
-from controller.events import (
-    Event,
-    PauseAsked,
-    State,
-    StateChanged,
-)
-from controller.exit_codes import ExitCode
+from controller.common.exit_codes import ExitCode
+from controller.model.commands import Answer, StopWhen
+from controller.model.events import Event, PauseAsked, State, StateChanged
 from controller.service.server import SessionService
-from controller.tui.app import SessionApp
+from controller.ui.tui.app import SessionApp
 from tests.support import scripted_session as script
 from tests.tui.sessions import FLIP, LISTENING, REFUSED, Session, until, until_shown
 from tests.tui.support import drive, shown
@@ -221,7 +216,7 @@ def test_it_can_leave_by_itself_when_the_session_has_ended(session: Session) -> 
 
 
 @pytest.mark.parametrize(
-    "module", ["controller.service.server", "controller.headless", "controller.cli.attach"]
+    "module", ["controller.service.server", "controller.ui.headless", "controller.app.cli.attach"]
 )
 def test_only_the_screen_needs_textual(module: str) -> None:
     code = f"import sys, {module}; sys.exit('textual' in sys.modules or 'scipy' in sys.modules)"

@@ -6,11 +6,9 @@ import pytest
 from textual.binding import Binding
 from textual.pilot import Pilot
 
-from controller.events import (
-    Event,
-)
-from controller.tui.app import SessionApp
-from controller.tui.help import PAGES
+from controller.model.events import Event
+from controller.ui.tui.app import SessionApp
+from controller.ui.tui.help import PAGES
 from tests.support import scripted_session as script
 from tests.tui.phases import upto_a41, upto_flip
 from tests.tui.support import FOLDER, drive, post, shown

@@ -7,14 +7,10 @@ from dataclasses import dataclass
 import pytest
 from textual.pilot import Pilot
 
-from controller.commands import Answer, StopWhen
-from controller.events import (
-    Prompt,
-    PromptAnswered,
-    PromptOpened,
-)
-from controller.tui import dialogs
-from controller.tui.app import SessionApp
+from controller.model.commands import Answer, StopWhen
+from controller.model.events import Prompt, PromptAnswered, PromptOpened
+from controller.ui.tui import dialogs
+from controller.ui.tui.app import SessionApp
 from tests.tui.sessions import FLIP, Session, until, until_shown
 from tests.tui.support import drive, lines, shown
 

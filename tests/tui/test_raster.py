@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from textual.strip import Strip
 
-from controller.tui.raster import SHADES, Box, crop_one_to_one, fit, raster
+from controller.ui.tui.raster import SHADES, Box, crop_one_to_one, fit, raster
 
 WHITE, BLACK = 255, 0
 

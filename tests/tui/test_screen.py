@@ -10,7 +10,7 @@ from datetime import datetime, timedelta, tzinfo
 import pytest
 from textual.pilot import Pilot
 
-from controller.events import (
+from controller.model.events import (
     Alerted,
     Event,
     Level,
@@ -20,9 +20,9 @@ from controller.events import (
     State,
     StateChanged,
 )
-from controller.tui import main_screen
-from controller.tui.app import SessionApp
-from controller.tui.messages import PictureArrived, RecordsArrived, StatusArrived, View
+from controller.ui.tui import main_screen
+from controller.ui.tui.app import SessionApp
+from controller.ui.tui.messages import PictureArrived, RecordsArrived, StatusArrived, View
 from tests.support import scripted_session as script
 from tests.tui.phases import PHASES, upto_a41, upto_flip
 from tests.tui.support import FOLDER, drive, lines, post, post_pictures, shown
@@ -171,7 +171,7 @@ def test_the_shower_s_clock_goes_down_by_itself(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_a_lost_session_is_named_and_what_was_known_stays() -> None:
-    from controller.tui.messages import Unreachable
+    from controller.ui.tui.messages import Unreachable
 
     async def body(app: SessionApp, pilot: Pilot[None]) -> None:
         post(app, upto_a41())

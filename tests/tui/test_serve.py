@@ -21,11 +21,11 @@ pytest.importorskip("textual_serve", reason="needs the extra `web`")
 
 from aiohttp.test_utils import TestServer  # noqa: E402
 
-from controller.cli import serve as verb  # noqa: E402
-from controller.cli.main import main  # noqa: E402
-from controller.exit_codes import ExitCode  # noqa: E402
+from controller.app.cli import serve as verb  # noqa: E402
+from controller.app.cli.main import main  # noqa: E402
+from controller.common.exit_codes import ExitCode  # noqa: E402
 from controller.service.server import SessionService  # noqa: E402
-from controller.tui.web import server as web  # noqa: E402
+from controller.ui.tui.web import server as web  # noqa: E402
 from tests.support import scripted_session as script  # noqa: E402
 from tests.support.noting_engine import NotingEngine  # noqa: E402
 from tests.tui.browser import CHROMIUM, open_page  # noqa: E402
@@ -59,7 +59,7 @@ def free_port() -> int:
 def serving(folder: Path) -> Iterator[tuple[str, subprocess.Popen[str]]]:
     """`dualtilt serve` in a process of its own; its address, without the scheme."""
     port = free_port()
-    command = [sys.executable, "-m", "controller.cli.main", "serve", str(folder)]
+    command = [sys.executable, "-m", "controller.app.cli.main", "serve", str(folder)]
     with subprocess.Popen(
         [*command, "--port", str(port)], stdout=subprocess.PIPE, text=True
     ) as process:

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from controller.events import (
+from controller.model.events import (
     Advised,
     Counted,
     Event,
@@ -21,8 +21,8 @@ from controller.events import (
     ProcessingFailed,
     ProcessingProgressed,
 )
-from controller.processing_jobs import Job
-from controller.protocol import Protocol
+from controller.model.processing_jobs import Job
+from controller.model.protocol import Protocol
 from controller.report.write import write_report
 from controller.worker.supervisor import Supervisor
 from processing.files.mrc import write_images

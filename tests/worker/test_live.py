@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from scipy.spatial import cKDTree
 
-from controller.events import (
+from controller.model.events import (
     Advised,
     Alerted,
     Counted,
@@ -23,7 +23,7 @@ from controller.events import (
     ProcessingProgressed,
     TiltJudged,
 )
-from controller.processing_jobs import Job
+from controller.model.processing_jobs import Job
 from controller.worker.supervisor import Supervisor
 from processing.files.mrc_writer import MrcStackWriter
 from processing.files.particles import read_csv

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from controller.events import Alerted, Event, Level, ProcessingFailed
-from controller.processing_jobs import Job, JobOutcome, ProcessingJobs
+from controller.model.events import Alerted, Event, Level, ProcessingFailed
+from controller.model.processing_jobs import Job, JobOutcome, ProcessingJobs
 from controller.worker.supervisor import Supervisor
 
 CHILD = Path(__file__).with_name("scripted_child.py")

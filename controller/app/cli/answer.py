@@ -1,0 +1,29 @@
+"""`dualtilt answer`: answer the prompt a session waits with."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+HELP = "answer the open prompt of a running session"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    parser.add_argument("prompt", help="the prompt's id: preflight, flip or flip-check")
+    parser.add_argument("value", help="one of its choices, as the prompt lists them")
+    parser.add_argument("--reason", default="", help="why, where the choice needs a reason")
+    parser.add_argument("--session", type=Path, metavar="DIR", help="its folder, if several run")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Answer; the error names the open prompt and its choices where the answer does not fit."""
+    from controller.common.exit_codes import ExitCode
+    from controller.model.commands import Answer
+    from controller.service.client import ServiceClient, the_only_session
+
+    answer = Answer(prompt_id=args.prompt, value=args.value, reason=args.reason)
+    with ServiceClient.connect(args.session or the_only_session()) as client:
+        client.answer(answer)
+    print(f"{args.prompt}: answered {args.value}")
+    return ExitCode.OK

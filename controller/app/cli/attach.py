@@ -1,0 +1,38 @@
+"""`dualtilt attach`: look at a running session, and leave it again."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+HELP = "come back to a running session: its screen, or its text without a terminal"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    parser.add_argument("dir", nargs="?", type=Path, help="the session's folder, if several run")
+    parser.add_argument("--headless", action="store_true", help="text instead of the screen")
+    parser.add_argument("--read-only", action="store_true", help="look, but give no commands")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Attach; ends with the session's own code where it ended meanwhile, else with 0."""
+    from controller.common.exit_codes import ExitCode
+    from controller.service.client import ServiceClient, the_only_session
+
+    folder = args.dir or the_only_session()
+    ServiceClient.connect(
+        folder, read_only=True
+    ).close()  # nobody there: said before a screen opens
+    if not args.headless and sys.stdin.isatty() and sys.stdout.isatty():
+        from controller.ui.tui.app import run_screen
+
+        return run_screen(folder, read_only=args.read_only)
+    from controller.ui.headless import follow
+
+    try:
+        return follow(folder)
+    except KeyboardInterrupt:
+        print("detached; the session goes on", file=sys.stderr)
+        return ExitCode.OK

@@ -1,0 +1,109 @@
+"""`dualtilt bridge`: the service on the microscope PC.
+
+`python -m controller.app.cli.bridge` runs the verb alone, without loading the others.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+from pathlib import Path
+
+from controller.common.errors import DualtiltError
+from controller.common.exit_codes import ExitCode
+
+HELP = "serve a microscope, real or simulated, to one session at a time"
+DEFAULT_LEASE_S = 1.5
+"""The column is safe within 2 s of losing its controller, the watchdog's interval included."""
+CERTS_HELP = "make certificates for both sides and end; with --host, --port: how to connect, too"
+LEASE_HELP = "make safe when the session has been silent this long (default: %(default)s)"
+
+FAULTS_HELP = "rehearse these faults on the simulated microscope: names in config/faults, or files"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the verb's arguments."""
+    add = parser.add_argument
+    add("--microscope", default="simulator", metavar="NAME", help="simulator, or module:function")
+    add("--settings", type=Path, metavar="FILE.toml", help="the microscope's own settings")
+    add("--state", type=Path, metavar="FILE", help="where a simulated world outlives its process")
+    add("--real-time", action="store_true", help="let simulated time pass as fast as ours")
+    add("--socket", type=Path, metavar="PATH", help="Unix socket, in a folder of mode 0700")
+    add("--host", metavar="H", help="listen on TCP; beyond loopback only with --certs")
+    add("--port", type=int, default=0, metavar="P", help="TCP port (default: any free one)")
+    add("--certs", type=Path, metavar="DIR", help="cert.pem, key.pem, peer.pem for mutual TLS")
+    add("--make-certs", type=Path, metavar="DIR", help=CERTS_HELP)
+    add("--connection-file", type=Path, metavar="FILE", help="written when ready, for clients")
+    add("--lease-s", type=_positive, default=DEFAULT_LEASE_S, metavar="S", help=LEASE_HELP)
+    add("--audit", type=Path, metavar="FILE", help="log of every action and refusal")
+    add("--faults", nargs="+", default=[], metavar="LIST", help=FAULTS_HELP)
+    add("--tied", action="store_true", help="end when standard input closes")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Serve until SIGTERM (exit 0) or Ctrl-C (exit 130); the column is safe by then."""
+    if args.make_certs is not None:
+        return _make_certs(args)
+    from controller.app.profiles import find_faults
+    from controller.bridge.address import Place, default_folder
+    from controller.bridge.process import BridgeOptions, run_bridge
+    from controller.rehearsal.loading import load_microscope, read_settings
+
+    settings = read_settings(args.settings)
+    faults = [find_faults(name) for name in args.faults]
+    if args.host is None and os.name == "posix":
+        place = Place(socket_path=args.socket or default_folder() / "bridge.sock")
+    else:
+        place = Place(None, host=args.host or "127.0.0.1", port=args.port, certs=args.certs)
+    beside = place.socket_path or default_folder() / "bridge"
+    options = BridgeOptions(
+        place=place,
+        connection_file=args.connection_file or beside.with_suffix(".json"),
+        lease_s=args.lease_s,
+        audit=args.audit,
+        tied=args.tied,
+    )
+    ended_by = run_bridge(
+        lambda: load_microscope(args.microscope, settings, args.state, args.real_time, faults),
+        options,
+        say=lambda line: print(line, flush=True),
+    )
+    return ExitCode.INTERRUPTED if ended_by == signal.SIGINT else ExitCode.OK
+
+
+def _make_certs(args: argparse.Namespace) -> int:
+    from controller.bridge.address import BridgeAddress, ConnectionFile, write_privately
+    from controller.bridge.tls import make_certs
+
+    bridge_folder, session_folder = make_certs(args.make_certs)
+    if args.host is not None:
+        address = BridgeAddress(host=args.host, port=args.port, certs=Path())
+        connection = ConnectionFile(address=address)
+        write_privately(session_folder / "bridge.json", connection.model_dump_json())
+    print(f"{bridge_folder} is for the bridge's machine, {session_folder} for the session's")
+    print("carry the one that belongs elsewhere there by hand, then delete it here")
+    return ExitCode.OK
+
+
+def _positive(text: str) -> float:
+    value = float(text)
+    if not 0 < value < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text} is not a positive number of seconds")
+    return value
+
+
+def main() -> int:
+    """Run the verb by itself; return its exit code."""
+    parser = argparse.ArgumentParser(prog="dualtilt bridge", description=HELP)
+    add_arguments(parser)
+    try:
+        return run(parser.parse_args())
+    except DualtiltError as error:
+        print(f"dualtilt bridge: {error}", file=sys.stderr)
+        return error.exit_code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,99 @@
+"""`dualtilt check PROTOCOL.toml`: the pre-flight list without a session, all failures at once."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from controller.common.exit_codes import ExitCode
+
+if TYPE_CHECKING:
+    from controller.model.events import Checked
+    from controller.model.protocol import Protocol
+
+HELP = "check protocol, disk, dose, processing and, where reachable, the microscope"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the verb's arguments."""
+    parser.add_argument("protocol", metavar="PROTOCOL.toml", help="a path or a profile's name")
+    parser.add_argument(
+        "--out", type=Path, default=Path(), metavar="DIR", help="where sessions will go"
+    )
+    parser.add_argument(
+        "--bridge",
+        type=Path,
+        metavar="FILE",
+        help="connection file of a bridge that runs: the column is looked at, too",
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print every check; the exit code says whether a session would start."""
+    from controller.app.profiles import find_profile
+
+    checks = list(all_checks(find_profile(args.protocol), args.out, args.bridge))
+    width = max(len(check.name) for check in checks)
+    for check in checks:
+        print(f"{'ok  ' if check.ok else 'FAIL'}  {check.name:<{width}}  {check.detail}")
+    if args.bridge is None:
+        print(f"--    {'bridge':<{width}}  not looked at, nor is its column: --bridge FILE does")
+    failed = [check for check in checks if not check.ok]
+    print(f"{len(failed)} of {len(checks)} checks failed; nothing was touched")
+    if any(check.name == "protocol" for check in failed):
+        return ExitCode.USAGE
+    return ExitCode.SAFETY if failed else ExitCode.OK
+
+
+def all_checks(path: Path, out: Path, bridge: Path | None) -> Iterator[Checked]:
+    """Make every check that can be made; none stops the others."""
+    from controller.app.cli.config import validate
+    from controller.model.events import Checked
+    from controller.model.protocol import read_protocol
+    from controller.procedures.preflight import check_processing, check_writing
+
+    wrong = validate(path)
+    detail = "; ".join(wrong) or f"{path} is valid"
+    yield Checked(name="protocol", ok=not wrong, detail=detail)
+    yield check_writing(_existing(out))
+    yield check_processing()
+    if not wrong:
+        protocol = read_protocol(path)
+        yield from _check_against(protocol, _existing(out))
+        if bridge is not None:
+            yield from _check_column(protocol, bridge)
+
+
+def _check_against(protocol: Protocol, folder: Path) -> Iterator[Checked]:
+    from controller.model.plan import make_plan
+    from controller.procedures.preflight import check_disk, check_dose
+    from controller.session.room import planned_frames, wanted_bytes
+
+    yield check_disk(folder, wanted_bytes(protocol, planned_frames(protocol)))
+    yield check_dose(protocol, make_plan(protocol).dose_e_per_A2)
+
+
+def _check_column(protocol: Protocol, bridge: Path) -> Iterator[Checked]:
+    from controller.bridge.client import connect
+    from controller.common.errors import DualtiltError
+    from controller.hardware.interface import MicroscopeError
+    from controller.model.events import Checked
+    from controller.procedures.preflight import check_column, check_readiness
+
+    try:
+        microscope = connect(bridge, holder=None)
+        column, status = microscope.describe(), microscope.status()
+        microscope.close()
+    except (MicroscopeError, DualtiltError, OSError) as error:
+        yield Checked(name="bridge", ok=False, detail=str(error))
+        return
+    yield from check_column(protocol, column)
+    yield from check_readiness(status)
+
+
+def _existing(folder: Path) -> Path:
+    """Return the folder, or the nearest one above it that is there."""
+    folder = folder.absolute()
+    return next(path for path in (folder, *folder.parents) if path.is_dir())

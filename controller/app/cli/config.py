@@ -1,0 +1,158 @@
+"""`dualtilt config show|validate|schema`: what a protocol says, and whether it is right."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import json
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from controller.app.profiles import find_profile, require_simulator_profile
+from controller.common.errors import UsageError
+from controller.common.exit_codes import ExitCode
+from controller.common.settings_file import as_written, describe_errors
+from controller.model.protocol import Column, Protocol, read_protocol
+
+HELP = "show, validate or describe a protocol"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Arguments of the verb."""
+    actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
+    for name, text in (
+        ("show", "print every value and the file it came from"),
+        ("validate", "print every wrong field at once"),
+    ):
+        action = actions.add_parser(name, help=text, description=text)
+        action.add_argument("protocol", metavar="PROTOCOL.toml", help="a path or a profile's name")
+    text = "print the JSON schema of a protocol, for completion in an editor"
+    actions.add_parser("schema", help=text, description=text)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Carry out the verb."""
+    if args.action == "schema":
+        print(schema())
+        return ExitCode.OK
+    path = find_profile(args.protocol)
+    if args.action == "show":
+        return _show(path)
+    return _validate(path)
+
+
+def schema() -> str:
+    """JSON schema of a protocol, as committed beside the profiles."""
+    return json.dumps(Protocol.model_json_schema(), indent=2, ensure_ascii=False)
+
+
+def _show(path: Path) -> int:
+    rows = list(_values(read_protocol(path), str(path)))
+    names = max(len(name) for name, _, _ in rows)
+    values = max(len(value) for _, value, _ in rows)
+    for name, value, source in rows:
+        print(f"{name:<{names}}  {value:<{values}}  {source}")
+    return ExitCode.OK
+
+
+def _values(
+    model: BaseModel, file: str, prefix: str = "", inherited: bool = True
+) -> Iterator[tuple[str, str, str]]:
+    """(dotted name, value as TOML writes it, where it came from), leaf by leaf."""
+    for field in type(model).model_fields:
+        value = getattr(model, field)
+        given = inherited and field in model.model_fields_set
+        name = f"{prefix}{field}"
+        if isinstance(value, BaseModel):
+            yield from _values(value, file, f"{name}.", given)
+        else:
+            yield name, _as_toml(value), file if given else "default"
+
+
+def _as_toml(value: object) -> str:
+    if value is None:
+        return "(left out)"
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _validate(path: Path) -> int:
+    wrong = validate(path)
+    fields = f"{len(wrong)} wrong field{'s' if len(wrong) > 1 else ''}"
+    if not wrong and (too_much := _over_budget(path)):
+        wrong, fields = [too_much], "valid fields, but no session would start"
+    for line in wrong:
+        print(line)
+    if wrong:
+        print(f"{path}: {fields}; nothing was touched")
+        return ExitCode.USAGE
+    print(f"{path}: valid")
+    return ExitCode.OK
+
+
+def _over_budget(path: Path) -> str:
+    """What the plan needs above the dose budget; empty where it needs no more."""
+    from controller.model.plan import make_plan
+
+    protocol = read_protocol(path)
+    planned, budget = make_plan(protocol).dose_e_per_A2, protocol.limits.dose_budget_e_per_A2
+    if planned <= budget:
+        return ""
+    return (
+        f"{path}: limits.dose_budget_e_per_A2: {budget:.0f} is less than the {planned:.0f} e/Å²"
+        " that shower and series need"
+    )
+
+
+def validate(path: Path) -> list[str]:
+    """Every wrong field of a protocol and of the simulator's profile it names, a line each.
+
+    Raises
+    ------
+    UsageError
+        A file that cannot be read as TOML.
+    """
+    content = _read_toml(path)
+    wrong: list[str] = []
+    try:
+        as_written(content, Protocol)
+    except ValidationError as error:
+        wrong += [f"{path}: {line}" for line in describe_errors(error, Protocol)]
+    simulated = _simulator_settings_name(content)
+    if simulated is not None:
+        wrong += _wrong_in_simulator(path.parent / simulated)
+    return wrong
+
+
+def _simulator_settings_name(content: dict[str, Any]) -> str | None:
+    """Name of the simulator's profile, even where other fields of the protocol are wrong."""
+    try:
+        column = as_written(content.get("column", {}), Column)
+    except ValidationError:
+        return None
+    return column.simulator_settings if column.kind == "simulator" else None
+
+
+def _wrong_in_simulator(path: Path) -> list[str]:
+    # by name: the controller knows the simulator only where it is asked for
+    settings = importlib.import_module("simulator.settings").SimulatorSettings
+    try:
+        require_simulator_profile(path)
+        as_written(_read_toml(path), settings)
+    except UsageError as error:
+        return [str(error)]
+    except ValidationError as error:
+        return [f"{path}: {line}" for line in describe_errors(error, settings)]
+    return []
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UsageError(f"{path}: no such file") from None
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise UsageError(f"{path}: cannot be read as TOML: {error}") from None

@@ -1,0 +1,112 @@
+"""`dualtilt demo`: a whole session on the simulator, scored against its truth at the end."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from controller.common.exit_codes import ExitCode
+
+if TYPE_CHECKING:
+    from controller.rehearsal.scoring import Accuracy
+    from controller.service.status import SessionStatus
+
+HELP = "a whole session on the simulator, in a minute or two"
+FAULTS_HELP = "rehearse faults: names of lists in config/faults (a wrong one lists them), or files"
+CONTROLS_HELP = "count the volume of every fusion rule, not of the plain mean alone"
+OUT_HELP = "the session's folder; missing or empty (default: demo and the time, here)"
+HEADINGS = ("", "count", "recall", "precision", "rms x/y/z, nm", "A's exit", "B's exit")
+RESULTS = ("report.html", "processed/particles_fused.csv", "processed/fused.mrc")
+MEAN_ALONE, EVERY_RULE = 'controls = ["mean"]', "controls = true"
+"""In the demo's protocol, without and with `--controls`."""
+LEAVE_AFTER_S = 5.0
+"""The screen stays this long on the last status, then the tables follow."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the verb's arguments."""
+    add = parser.add_argument
+    add("--headless", action="store_true", help="text instead of the screen")
+    add("--controls", action="store_true", help=CONTROLS_HELP)
+    add("--faults", nargs="+", default=[], metavar="LIST", help=FAULTS_HELP)
+    add("--out", type=Path, metavar="DIR", help=OUT_HELP)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the demo; 0 only if the fused result passes every accuracy check."""
+    from controller.app.launch import new_session, run_new
+    from controller.app.profiles import find_faults, find_profile
+    from controller.rehearsal.scoring import missed, read_accuracy
+    from controller.service.client import last_status
+
+    faults = [find_faults(name) for name in args.faults]
+    folder = new_session(find_profile("demo"), args.out, faults)
+    if args.controls:
+        _count_every_rule(folder.protocol)
+    print(f"session in {folder.path}", flush=True)
+    exit_code = run_new(
+        folder, bridge=None, headless=args.headless, leave_when_ended_s=LEAVE_AFTER_S
+    )
+    status = last_status(folder.path)
+    if status is None or not status.ended or exit_code != ExitCode.OK:
+        return exit_code  # detached, the session goes on; or no result to show
+    accuracy = read_accuracy(folder.path / "accuracy.json")
+    _show_results(folder.path)
+    _show(accuracy)
+    _show_count(status)
+    misses = missed(accuracy)
+    for miss in misses:
+        print(f"missed: {miss}")
+    return ExitCode.ACCURACY_MISSED if misses else ExitCode.OK
+
+
+def _count_every_rule(protocol: Path) -> None:
+    text = protocol.read_text(encoding="utf-8").replace(MEAN_ALONE, EVERY_RULE)
+    protocol.write_text(text, encoding="utf-8")
+
+
+def _show(accuracy: Accuracy) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    from controller.rehearsal.scoring import SHORT, TABLES
+
+    table = Table(
+        title=f"{accuracy.n_truth} particles; found within {accuracy.tolerance_nm:.1f} nm",
+        caption="A's exit, B's exit: recall in the third where that series' beam leaves",
+    )
+    for heading in HEADINGS:
+        table.add_column(heading, justify="right", no_wrap=True)
+    for name in TABLES:
+        score = accuracy.tables.get(name)
+        if score is None:
+            continue
+        bottom, _, top = score.recall_by_depth
+        rms = "/".join(f"{axis:.2f}" for axis in score.rms_nm) if score.rms_nm else "-"
+        table.add_row(
+            SHORT.get(name, name),
+            str(score.found),
+            f"{score.recall:.4f}",
+            f"{score.precision:.4f}",
+            rms,
+            f"{bottom:.4f}",
+            f"{top:.4f}",
+        )
+    Console().print(table)
+
+
+def _show_results(folder: Path) -> None:
+    """What to open first, of all that lies in the folder."""
+    for name in RESULTS:
+        print(folder / name)
+
+
+def _show_count(status: SessionStatus) -> None:
+    fused = status.counts.get("fused")
+    if fused is not None:
+        latest = fused.latest
+        print(
+            f"{latest.n} particles in both series together, "
+            f"95 % interval {latest.n_low} to {latest.n_high}"
+        )

@@ -1,0 +1,119 @@
+"""The `dualtilt` command: picks the verb, turns errors into one line and an exit code."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from importlib import import_module
+from typing import Protocol, cast
+
+from controller.common.errors import DualtiltError
+from controller.common.exit_codes import ExitCode
+
+# Work is spread over the cores by our own threads and processes, which all inherit this: BLAS
+# threads on top of them do nothing but wait for each other, for minutes on a busy machine.
+for variable in ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS"):
+    os.environ.setdefault(variable, "1")
+
+VERBS = (
+    "demo",
+    "run",
+    "plan",
+    "check",
+    "attach",
+    "serve",
+    "answer",
+    "pause",
+    "retake",
+    "stop",
+    "resume",
+    "bridge",
+    "simulate",
+    "process",
+    "report",
+    "config",
+)
+
+
+class Verb(Protocol):
+    """What a module of this package offers; it keeps heavy imports inside `run`."""
+
+    HELP: str
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        """Declare the verb's arguments."""
+
+    def run(self, args: argparse.Namespace) -> int:
+        """Do it; return the exit code."""
+
+
+class _Version(argparse.Action):
+    """Looked up only where it is asked for."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        from importlib.metadata import version
+
+        print(f"dualtilt {version('dualtilt')}")
+        parser.exit()
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Build the whole command line."""
+    parser = argparse.ArgumentParser(
+        prog="dualtilt",
+        description="Dual tilt-series tomography of thick nanoparticle assemblies, in one session.",
+    )
+    parser.add_argument("--debug", action="store_true", help="show tracebacks")
+    parser.add_argument("--version", action=_Version, nargs=0, help="show the version")
+    verbs = parser.add_subparsers(dest="verb", metavar="VERB")
+    for name in VERBS:
+        verb = _load(name)
+        verb.add_arguments(verbs.add_parser(name, help=verb.HELP, description=verb.HELP))
+    return parser
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one verb.
+
+    Returns
+    -------
+    int
+        An :class:`~controller.common.exit_codes.ExitCode`.
+    """
+    parser = build_parser()
+    args = parser.parse_args(argv)
+    if args.verb is None:
+        parser.print_help(sys.stderr)
+        return ExitCode.USAGE
+    try:
+        return _load(args.verb).run(args)
+    except DualtiltError as error:
+        if args.debug:
+            raise
+        return _complain(str(error), error.exit_code)
+    except KeyboardInterrupt:
+        return _complain("interrupted", ExitCode.INTERRUPTED)
+    except BrokenPipeError:
+        sys.stderr.close()  # the reader of our output has gone: nothing left to say
+        return ExitCode.OK
+    except Exception as error:
+        if args.debug:
+            raise
+        what = f"{type(error).__name__}: {error}".splitlines()[0]
+        return _complain(
+            f"internal error: {what} (run again with --debug)", ExitCode.INTERNAL_ERROR
+        )
+
+
+def _load(name: str) -> Verb:
+    return cast(Verb, import_module(f"controller.app.cli.{name}"))
+
+
+def _complain(text: str, code: ExitCode) -> ExitCode:
+    print(f"dualtilt: {text}", file=sys.stderr)
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

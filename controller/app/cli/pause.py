@@ -1,0 +1,29 @@
+"""`dualtilt pause`: hold a running session, or let it go on."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+HELP = "pause a running session with the beam blanked; --go-on lets it go on"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    parser.add_argument("dir", nargs="?", type=Path, help="the session's folder, if several run")
+    parser.add_argument("--go-on", action="store_true", help="end the pause")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Ask the session to pause after the step under way, or to go on."""
+    from controller.common.exit_codes import ExitCode
+    from controller.service.client import ServiceClient, the_only_session
+
+    folder = args.dir or the_only_session()
+    with ServiceClient.connect(folder) as client:
+        if args.go_on:
+            client.go_on()
+        else:
+            client.pause()
+    print(f"{folder}: {'going on' if args.go_on else 'pausing, beam blanked'}")
+    return ExitCode.OK

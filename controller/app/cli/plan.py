@@ -1,0 +1,122 @@
+"""`dualtilt plan PROTOCOL.toml`: every step with its time and dose; nothing is touched."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from controller.common.exit_codes import ExitCode
+
+if TYPE_CHECKING:
+    from controller.model.plan import Plan
+    from controller.model.steps import Step
+
+HELP = "print every step of a session with its estimated time and dose"
+
+COLUMNS = ("step", "what", "time", "so far", "e/Å²", "so far")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the verb's arguments."""
+    parser.add_argument("protocol", metavar="PROTOCOL.toml", help="a path or a profile's name")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print the plan; fails where it costs more than the dose budget."""
+    from controller.app.profiles import find_profile
+    from controller.model.plan import make_plan
+    from controller.model.protocol import read_protocol
+
+    plan = make_plan(read_protocol(find_profile(args.protocol)))
+    show = _show_table if sys.stdout.isatty() else _show_plainly
+    show(plan.name, list(rows(plan)))
+    budget = plan.dose_budget_e_per_A2
+    within = plan.dose_e_per_A2 <= budget
+    print(
+        f"{len(plan.steps)} steps, {clock(plan.duration_s)}, "
+        f"{plan.dose_e_per_A2:.0f} of {budget:.0f} e/Å² "
+        f"({plan.dose_e_per_A2 / budget:.0%} of limits.dose_budget_e_per_A2)"
+    )
+    if within:
+        return ExitCode.OK
+    print("dualtilt: the plan costs more than the dose budget: it would be refused")
+    return ExitCode.SAFETY
+
+
+def rows(plan: Plan) -> Iterator[tuple[str, ...]]:
+    """One row a step: id, what, time, cumulative time, dose, cumulative dose."""
+    time_s = dose = 0.0
+    for step in plan.steps:
+        time_s += step.duration_s
+        dose += step.dose_e_per_A2
+        yield (
+            step.id,
+            describe(step),
+            clock(step.duration_s),
+            clock(time_s),
+            f"{step.dose_e_per_A2:.1f}",
+            f"{dose:.0f}",
+        )
+
+
+def describe(step: Step) -> str:
+    """Say in a few words what a step does."""
+    match step.kind:
+        case "preflight":
+            return "check everything, all failures at once"
+        case "shower":
+            return f"shower {step.illuminate_s:g} s at {step.alpha_deg:+g}°, {step.current_pA:g} pA"
+        case "series-start":
+            return f"verify {step.current_pA:g} pA, take up backlash, centre"
+        case "eucentric":
+            return f"verify {step.current_pA:g} pA, specimen onto the tilt axis"
+        case "focus":
+            return f"verify {step.current_pA:g} pA, focus on the specimen at 0°"
+        case "tilt" if step.sweep_deg:
+            begin_deg = step.alpha_deg - step.sweep_deg / 2
+            end_deg = begin_deg + step.sweep_deg
+            speed = abs(step.sweep_deg) / step.duration_s
+            return f"frame from {begin_deg:+g}° to {end_deg:+g}° in motion, {speed:.2g}°/s"
+        case "tilt":
+            way = "" if step.approach_deg is None else f", by way of {step.approach_deg:+g}°"
+            focused = ", focus beside the specimen" if step.focus else ""
+            return f"frame at {step.alpha_deg:+g}°{way}{focused}"
+        case "flip":
+            return "grid out, upside-down, in; checked"
+        case "process":
+            return f"series {step.series} to processing, not waited for"
+        case "fuse":
+            return "wait for A and B, fuse, count"
+        case "report":
+            return "report.html"
+
+
+def clock(seconds: float) -> str:
+    """Time as h:mm:ss."""
+    whole = round(seconds)
+    return f"{whole // 3600}:{whole // 60 % 60:02d}:{whole % 60:02d}"
+
+
+def _show_table(name: str, lines: Sequence[tuple[str, ...]]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title=name)
+    for i, column in enumerate(COLUMNS):
+        table.add_column(column, justify="left" if i < 2 else "right")
+    for line in lines:
+        table.add_row(*line)
+    Console().print(table)
+
+
+def _show_plainly(name: str, lines: Sequence[tuple[str, ...]]) -> None:
+    print(name)
+    widths = [max(len(line[i]) for line in (COLUMNS, *lines)) for i in range(len(COLUMNS))]
+    for line in (COLUMNS, *lines):
+        left = "  ".join(
+            cell.ljust(width) for cell, width in zip(line[:2], widths[:2], strict=True)
+        )
+        right = "  ".join(cell.rjust(w) for cell, w in zip(line[2:], widths[2:], strict=True))
+        print(f"{left}  {right}")

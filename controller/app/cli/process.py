@@ -1,0 +1,191 @@
+"""`dualtilt process`: offline, for any dual or single tilt series."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from controller.common.errors import ProcessingFailedError, SafetyStopError, UsageError
+from controller.common.exit_codes import ExitCode
+
+if TYPE_CHECKING:
+    from processing.pipeline.settings import ProcessSettings
+    from processing.progress import Progress
+    from processing.results import Summary
+    from processing.series import TiltSeries
+
+HELP = "reconstruct one tilt series, or two and their fusion, and count the particles"
+RULES = ("masked", "paper", "mean", "depth-weighted")
+AXIS_HELP = "of the tilt axis in the images, from upright (+y) towards -x; 90 too (default: 0)"
+SENSE_HELP = "sign of the tilt angles; the wrong one swaps the sides where the beam leaves"
+RULE_HELP = (
+    "how the fused volume is made: of the stronger detail of A and B (masked, the default), of the "
+    "larger wavelet coefficient (paper), as their mean, or as a blend over depth"
+)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the verb's arguments."""
+    add = parser.add_argument
+    add("series_a", type=Path, metavar="A.mrc", help="tilt series A, .mrc or .mrc.gz")
+    add("series_b", type=Path, nargs="?", metavar="B.mrc", help="series B, the grid flipped")
+    add("--out", type=Path, required=True, metavar="DIR", help="results go to DIR/processed")
+    add("--diameter-nm", type=_positive, metavar="D", help="of the particles (default: estimated)")
+    add("--pixel-nm", type=_positive, metavar="P", help="pixel size (default: the file's)")
+    add("--tilt-axis-deg", type=float, default=0.0, metavar="T", help=AXIS_HELP)
+    add("--tilt-sense", type=int, choices=(1, -1), default=1, help=SENSE_HELP)
+    add(
+        "--angles", type=Path, action="append", metavar="F", help="angle file, once for each series"
+    )
+    add("--rule", choices=RULES, help=RULE_HELP)
+    add(
+        "--controls",
+        action="store_true",
+        help="count the volume of every rule, the mean among them",
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Process, write, and print what was counted and where it lies."""
+    from controller.app.cli.progress import shown_progress
+    from controller.report.write import write_report
+    from processing.errors import (
+        ImpossibleDiameterError,
+        InputFileError,
+        ProcessingError,
+        RegistrationRefusedError,
+    )
+    from processing.pipeline.check_diameter import require_possible_diameter
+
+    _require_unused(args.out)
+    try:
+        series = _load(args)
+        for one in series:
+            require_possible_diameter(one, args.diameter_nm)
+        args.out.mkdir(parents=True, exist_ok=True)
+        with shown_progress() as progress:
+            summary = _process(series, args.out, _settings(args), progress)
+    except (InputFileError, ImpossibleDiameterError, OSError) as error:
+        raise UsageError(str(error)) from error
+    except RegistrationRefusedError as error:
+        raise SafetyStopError(str(error)) from error
+    except ProcessingError as error:
+        raise ProcessingFailedError(str(error)) from error
+    _print_counts(summary)
+    _print_files(args.out, summary)
+    print(write_report(args.out).resolve())
+    return ExitCode.OK
+
+
+def _require_unused(out: Path) -> None:
+    """Results are hours of work: none is written over, not even those of a run cut short."""
+    from processing.pipeline.results_folder import PROCESSED, SUMMARY
+
+    folder = out / PROCESSED
+    if not folder.exists():
+        return
+    if not folder.is_dir():
+        raise UsageError(f"{folder}: is a file where a folder belongs; choose a new --out folder")
+    names = sorted(path.name for path in folder.iterdir())
+    if names:
+        kind = "results" if SUMMARY in names else "files, maybe of a run cut short"
+        more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+        raise UsageError(
+            f"{folder}: already holds {kind} ({', '.join(names[:3])}{more}); "
+            "choose a new --out folder"
+        )
+
+
+def _settings(args: argparse.Namespace) -> ProcessSettings:
+    from processing.pipeline.settings import ProcessSettings
+
+    chosen = {"diameter_nm": args.diameter_nm, "fusion_rule": args.rule}
+    given = {name: value for name, value in chosen.items() if value is not None}
+    return ProcessSettings(controls=args.controls, **given)
+
+
+def _load(args: argparse.Namespace) -> list[TiltSeries]:
+    """Read all that was named before any of it is worked on."""
+    from processing.files.tilt_series import load_tilt_series
+
+    paths = [path for path in (args.series_a, args.series_b) if path is not None]
+    _require_two_files(paths)
+    angles = args.angles or [None] * len(paths)
+    if len(angles) != len(paths):
+        raise UsageError(
+            f"--angles is given {len(angles)} times for {len(paths)} series; give it once for each"
+        )
+    return [
+        load_tilt_series(
+            path,
+            angles=angle_file,
+            tilt_axis_deg=args.tilt_axis_deg,
+            tilt_sense=args.tilt_sense,
+            pixel_nm=args.pixel_nm,
+            name=name,
+        )
+        for path, angle_file, name in zip(paths, angles, "AB", strict=False)
+    ]
+
+
+def _require_two_files(paths: list[Path]) -> None:
+    there = [path for path in paths if path.exists()]
+    if len(there) == 2 and there[0].samefile(there[1]):
+        raise UsageError(
+            f"{there[1]}: A and B are the same file; name the series of the flipped grid as B, or "
+            "leave B out"
+        )
+
+
+def _process(
+    series: list[TiltSeries], out: Path, settings: ProcessSettings, progress: Progress
+) -> Summary:
+    from processing.pipeline import results_folder
+    from processing.pipeline.dual import combine_series
+    from processing.pipeline.single import process_series
+    from processing.progress import within
+
+    if len(series) == 1:
+        a = process_series(series[0], settings, progress=progress)
+        results_folder.write_series_result(out, "A", a)
+        return results_folder.write_summary(out, a)
+    a = process_series(series[0], settings, progress=within(progress, 0.0, 0.4))
+    results_folder.write_series_result(out, "A", a)
+    b = process_series(series[1], settings, progress=within(progress, 0.4, 0.8))
+    results_folder.write_series_result(out, "B", b)
+    fused = combine_series(a, b, settings, progress=within(progress, 0.8, 1.0))
+    results_folder.write_fused_result(out, fused)
+    return results_folder.write_summary(out, a, b, fused)
+
+
+def _print_counts(summary: Summary) -> None:
+    print(f"{'':8}{'particles':>10}  95 % interval")
+    for name in ("A", "B", "fused"):
+        count = getattr(summary.counts, name)
+        if count is not None:
+            print(f"{name:8}{count.n:>10}  {count.n_low} to {count.n_high}")
+    if summary.counts.B is None:
+        print("not in the interval: what one series hides where its beam leaves; record B")
+    diameter = summary.diameter_nm
+    print(f"diameter {diameter.value:.2f} nm ({diameter.source})")
+    if summary.registration is not None:
+        found = summary.registration
+        print(
+            f"B onto A: turned by {found.in_plane_deg:.1f} degrees in the plane, "
+            f"{found.score:.0%} of the particles paired (elsewhere {found.runner_up:.0%})"
+        )
+    for warning in summary.warnings:
+        print(f"warning: {warning}")
+
+
+def _print_files(out: Path, summary: Summary) -> None:
+    for path in [*summary.files.values(), "processed/summary.json"]:
+        print((out / path).resolve())
+
+
+def _positive(text: str) -> float:
+    value = float(text)
+    if not 0 < value < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text} is not a positive number")
+    return value

@@ -1,0 +1,43 @@
+"""`dualtilt resume`: go on with a session that was stopped or cut off."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from controller.app.cli.run import BRIDGE_HELP
+
+HELP = "go on with a session after a stop, a crash or a power cut"
+
+REBUILD_HELP = "first write a damaged journal anew from its good lines, the stacks and the mdocs"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the verb's arguments."""
+    add = parser.add_argument
+    add("folder", type=Path, metavar="DIR", help="the session's folder")
+    add("--bridge", type=Path, metavar="FILE", help=BRIDGE_HELP)
+    add("--rebuild-journal", action="store_true", help=REBUILD_HELP)
+    add("--headless", action="store_true", help="text instead of the screen")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Resume at the step the journal names; no frame is lost or taken twice."""
+    from controller.app.launch import require_bridge, start_and_watch
+    from controller.common.errors import UsageError
+    from controller.model.events import State
+    from controller.service.client import last_status
+    from controller.session.folder import SessionFolder
+
+    folder = SessionFolder.open(args.folder.absolute())
+    status = last_status(folder.path)
+    if status is not None and status.state is State.FINISHED:
+        raise UsageError(f"{folder.path}: this session is finished; see {folder.report}")
+    if args.rebuild_journal:
+        from controller.model.plan import make_plan
+        from controller.session.rebuild import rebuild_journal
+
+        for line in rebuild_journal(folder, make_plan(folder.read_protocol())):
+            print(line, flush=True)
+    require_bridge(folder.protocol, args.bridge)
+    return start_and_watch(folder, args.bridge, headless=args.headless)

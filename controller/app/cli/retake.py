@@ -1,0 +1,27 @@
+"""`dualtilt retake`: step back; the last tilts of a running series are recorded again."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+HELP = "record the last tilts of the running series again"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    parser.add_argument("dir", nargs="?", type=Path, help="the session's folder, if several run")
+    parser.add_argument("--tilts", type=int, default=1, metavar="N", help="how many (1)")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Ask for it; it is done after the step under way, or when a pause ends."""
+    from controller.common.exit_codes import ExitCode
+    from controller.service.client import ServiceClient, the_only_session
+
+    folder = args.dir or the_only_session()
+    with ServiceClient.connect(folder) as client:
+        client.retake(args.tilts)
+    which = "tilt is" if args.tilts == 1 else "tilts are"
+    print(f"{folder}: the last {args.tilts} {which} recorded again after the step under way")
+    return ExitCode.OK

@@ -1,0 +1,137 @@
+"""`dualtilt simulate PROTOCOL.toml --out DIR`: both tilt series and the truth, no controller."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import tomllib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from controller.app.profiles import find_profile, require_simulator_profile, simulator_profile
+from controller.common.errors import UsageError
+from controller.common.exit_codes import ExitCode
+from controller.common.settings_file import as_written, describe_errors
+from controller.model.protocol import Protocol, Shower, read_protocol
+from controller.model.scan import shower_dose_e_per_A2
+
+HELP = "write both simulated tilt series and the truth, without a session"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Arguments of the verb."""
+    parser.add_argument("protocol", metavar="PROTOCOL.toml", help="a path or a profile's name")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="new or empty")
+    parser.add_argument("--seed", type=int, help="instead of the simulator profile's own")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Carry out the verb."""
+    path = find_profile(args.protocol)
+    protocol = read_protocol(path)
+    settings = _read_settings(simulator_profile(protocol, path), args.seed)
+    out = _empty_folder(args.out)
+    tilts = len(protocol.series_a.tilts_deg) + len(protocol.series_b.tilts_deg)
+    scan = protocol.scan
+    print(f"simulating {tilts} tilts of {scan.width_px} x {scan.height_px} px ...", flush=True)
+    # by name: the controller knows the simulator only where it is asked for
+    series = importlib.import_module("simulator.series")
+    dual = series.simulate_dual(
+        settings,
+        scan,
+        protocol.series_a.tilts_deg,
+        protocol.series_b.tilts_deg,
+        protocol.series_a.current_pA,
+        shower_dose_e_per_A2=_shower_dose_e_per_A2(protocol.shower),
+        progress=_tell,
+    )
+    written = [
+        *_write_series(out, "A", dual.a, protocol),
+        *_write_series(out, "B", dual.b, protocol),
+        _write_truth(out, dual.truth),
+    ]
+    for file in written:
+        print(file.resolve())
+    return ExitCode.OK
+
+
+def _shower_dose_e_per_A2(shower: Shower) -> float:
+    """What the shower costs before the first tilt."""
+    if not shower.enabled:
+        return 0.0
+    return shower_dose_e_per_A2(shower.current_pA, shower.duration_s, shower.field_nm)
+
+
+def _tell(done: int, planned: int) -> None:
+    if done % 10 == 0 or done == planned:
+        print(f"{done} of {planned} tilts", flush=True)
+
+
+def _read_settings(path: Path, seed: int | None) -> Any:
+    from pydantic import ValidationError
+
+    require_simulator_profile(path)
+    settings = importlib.import_module("simulator.settings").SimulatorSettings
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+        return as_written(content if seed is None else content | {"seed": seed}, settings)
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise UsageError(f"{path}: cannot be read as TOML: {error}") from None
+    except ValidationError as error:
+        raise UsageError(f"{path}: " + "; ".join(describe_errors(error, settings))) from None
+
+
+def _empty_folder(path: Path) -> Path:
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        if any(path.iterdir()):
+            raise UsageError(f"{path}: is not empty; choose a new folder for the series")
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be made or read: {error.strerror}") from None
+    return path
+
+
+def _write_series(out: Path, name: str, series: Any, protocol: Protocol) -> Sequence[Path]:
+    from processing.files.mdoc import MdocHeader, MdocSection, write_mdoc
+    from processing.files.mrc import STORED_AS, write_images
+    from processing.files.rawtlt import write_rawtlt
+
+    scan = protocol.scan
+    current_pA = protocol.series_a.current_pA
+    stack, rawtlt = out / f"{name}.mrc", out / f"{name}.rawtlt"
+    mdoc = out / f"{name}.mrc.mdoc"
+    write_images(stack, series.counts, scan.pixel_nm)
+    write_rawtlt(rawtlt, series.reported_deg)
+    header = MdocHeader(
+        image_file=stack.name,
+        image_size=(scan.width_px, scan.height_px),
+        pixel_nm=scan.pixel_nm,
+        voltage_kV=protocol.column.voltage_kV,
+        data_mode=STORED_AS[series.counts.dtype.name],
+        titles=(f"dualtilt: series {name}, simulated",),
+    )
+    sections = [
+        MdocSection(
+            section=index,
+            tilt_angle_deg=float(angle),
+            pixel_nm=scan.pixel_nm,
+            dose_e_per_A2=scan.dose_e_per_A2(current_pA),
+            exposure_time_s=scan.exposure_s,
+            probe_current_pA=current_pA,
+        )
+        for index, angle in enumerate(series.reported_deg)
+    ]
+    write_mdoc(mdoc, header, sections)
+    return stack, mdoc, rawtlt
+
+
+def _write_truth(out: Path, truth: Any) -> Path:
+    import numpy as np
+
+    from processing.files.particles import ParticleTable, write_csv
+
+    path = out / "truth.csv"
+    certain = np.ones(len(truth.diameters_nm))
+    write_csv(path, ParticleTable(truth.centres_nm, truth.diameters_nm, certain))
+    return path

@@ -1,0 +1,54 @@
+"""Steps of a plan that are left, given the journal of the session."""
+
+from __future__ import annotations
+
+from controller.model.events import Phase
+from controller.model.plan import Plan
+from controller.model.processing_jobs import Job
+from controller.model.steps import Preflight, Process, Report, SeriesStart, Step, Tilt
+from controller.session.entries import FrameWritten
+from controller.session.ledger import Ledger
+
+
+def steps_to_do(plan: Plan, ledger: Ledger) -> tuple[Step, ...]:
+    """Return the steps that are still to be carried out, given what the journal says.
+
+    The pre-flight is for what is left, not for the whole session.
+    """
+    left = [step for step in plan.steps if _is_needed(step, plan, ledger)]
+    cost = {
+        "planned_dose_e_per_A2": sum(step.dose_e_per_A2 for step in left),
+        "planned_s": sum(step.duration_s for step in left),
+    }
+    return tuple(
+        step.model_copy(update=cost) if isinstance(step, Preflight) else step for step in left
+    )
+
+
+def last_tilts(plan: Plan, ledger: Ledger, phase: Phase) -> list[tuple[Tilt, FrameWritten]]:
+    """Tilts of a series that have a good frame, with it, in the order they were recorded in."""
+    tilts = {step.id: step for step in plan.steps if isinstance(step, Tilt) and step.phase is phase}
+    frames = [frame for frames in ledger.frames.values() for frame in frames]
+    return [
+        (tilts[frame.step_id], frame)
+        for frame in frames
+        if frame.step_id in tilts and frame.step_id in ledger.completed
+        if frame.section == max(f.section for f in frames if f.step_id == frame.step_id)
+    ]
+
+
+def _is_needed(step: Step, plan: Plan, ledger: Ledger) -> bool:
+    match step:
+        case Preflight() | Report():
+            return True
+        case SeriesStart():  # taken up again: current, backlash and view as at its first tilt
+            return any(
+                isinstance(other, Tilt)
+                and other.series == step.series
+                and other.id not in ledger.completed
+                for other in plan.steps
+            )
+        case Process():  # the queue of jobs died with the session
+            return Job(step.series) not in ledger.jobs_done
+        case _:
+            return step.id not in ledger.completed

@@ -1,0 +1,1 @@
+"""The microscope as the session sees it: interface, limits, safe state, adapters."""

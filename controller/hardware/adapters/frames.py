@@ -1,0 +1,89 @@
+"""From a detector's counts to frames, and the last few of those."""
+
+from __future__ import annotations
+
+import zlib
+from collections import OrderedDict
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from controller.hardware.interface import AcquisitionError, Frame
+from controller.model.scan import FrameInfo, ScanSettings
+from controller.model.stage import StagePosition
+
+FRAMES_KEPT = 16
+
+
+def as_pixels(counts: NDArray[Any], scan: ScanSettings, pixel_type: str) -> NDArray[Any]:
+    """Check the counts [y, x] against the scan and keep them, exactly, as `pixel_type`.
+
+    Raises
+    ------
+    AcquisitionError
+        For another size than asked for, or counts that the type cannot hold.
+    """
+    wanted = (scan.height_px, scan.width_px)
+    if counts.shape != wanted:
+        raise AcquisitionError(f"the detector gave {counts.shape} pixels, asked for {wanted}")
+    limits = np.iinfo(pixel_type)
+    low, high = counts.min(), counts.max()
+    if not (limits.min <= low and high <= limits.max):
+        raise AcquisitionError(
+            f"counts from {low} to {high} do not fit {pixel_type}: set the detector's brightness "
+            "and contrast, or pixel_type in the bridge's settings"
+        )
+    pixels = np.ascontiguousarray(counts, np.dtype(pixel_type).newbyteorder("<"))
+    pixels.flags.writeable = False
+    return pixels
+
+
+def make_frame(
+    frame_id: str,
+    pixels: NDArray[Any],
+    scan: ScanSettings,
+    stage: StagePosition,
+    current_pA: float,
+    started_s: float,
+) -> Frame:
+    """Put pixels and their record together."""
+    info = FrameInfo(
+        frame_id=frame_id,
+        scan=scan,
+        stage=stage,
+        current_pA=current_pA,
+        started_s=started_s,
+        dose_e_per_A2=scan.dose_e_per_A2(current_pA),
+        dtype=pixels.dtype.name,
+        crc32=zlib.crc32(pixels.tobytes()),
+    )
+    return Frame(info, pixels)
+
+
+class RecentFrames:
+    """The last frames, to be fetched again without a new exposure."""
+
+    def __init__(self) -> None:
+        self._frames: OrderedDict[str, Frame] = OrderedDict()
+
+    def keep(self, frame: Frame) -> None:
+        """Keep a frame; the oldest goes."""
+        self._frames[frame.info.frame_id] = frame
+        if len(self._frames) > FRAMES_KEPT:
+            self._frames.popitem(last=False)
+
+    def find(self, frame_id: str) -> Frame:
+        """Return a frame.
+
+        Raises
+        ------
+        AcquisitionError
+            If it was never taken, or is forgotten.
+        """
+        frame = self._frames.get(frame_id)
+        if frame is None:
+            raise AcquisitionError(
+                f"frame {frame_id!r} is not among the last {FRAMES_KEPT}: take it again"
+            )
+        return frame

@@ -1,0 +1,51 @@
+"""The one place where SerialEM's units and axes become ours.
+
+SerialEM speaks micrometres, degrees, nanoamperes, kilovolts and seconds. Its stage, like the
+column's own, has x along the holder, the tilt axis; ours has y there, with z common to both:
+x_ours = -y_theirs and y_ours = x_theirs.
+"""
+
+from __future__ import annotations
+
+from controller.hardware.adapters.settings import ColumnSettings
+from controller.model.stage import StagePosition
+
+NM_PER_UM = 1e3
+PA_PER_NA = 1e3
+
+
+def to_stage_um(target: StagePosition, settings: ColumnSettings) -> tuple[float, float, float]:
+    """Turn our position into SerialEM's (x, y, z), micrometres."""
+    return (
+        target.y_nm / NM_PER_UM,
+        -target.x_nm / NM_PER_UM,
+        settings.z_sense * target.z_nm / NM_PER_UM,
+    )
+
+
+def to_tilt_deg(target: StagePosition, settings: ColumnSettings) -> float:
+    """Turn our tilt into SerialEM's."""
+    return settings.tilt_sense * target.alpha_deg
+
+
+def from_stage(
+    position_um: tuple[float, float, float], tilt_deg: float, settings: ColumnSettings
+) -> StagePosition:
+    """Turn SerialEM's (x, y, z) and tilt into our position."""
+    x_um, y_um, z_um = position_um
+    return StagePosition(
+        alpha_deg=settings.tilt_sense * tilt_deg,
+        x_nm=-y_um * NM_PER_UM,
+        y_nm=x_um * NM_PER_UM,
+        z_nm=settings.z_sense * z_um * NM_PER_UM,
+    )
+
+
+def from_screen_current(current_nA: float) -> float:
+    """Turn a screen current into pA; noise about zero is no current."""
+    return max(0.0, current_nA * PA_PER_NA)
+
+
+def to_exposure_s(dwell_us: float, pixels: int) -> float:
+    """Turn a dwell time into SerialEM's exposure of a whole frame, flyback left out."""
+    return dwell_us * 1e-6 * pixels

@@ -1,1 +1,0 @@
-"""The microscope as the session sees it: interface, limits, adapters."""

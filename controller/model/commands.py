@@ -1,0 +1,27 @@
+"""What an operator may say to a running session."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from controller.model.base import Data
+
+
+class StopWhen(StrEnum):
+    """How soon a stop takes effect; the beam is blanked in every case."""
+
+    AFTER_TILT = "after-tilt"
+    AT_END_OF_SERIES = "end-of-series"
+    NOW = "now"
+
+
+class Answer(Data):
+    """The answer to a prompt."""
+
+    prompt_id: str
+    value: str
+    reason: str = ""
+    by: str = "operator"
+
+
+PAUSED_BY_OPERATOR = "paused by the operator"

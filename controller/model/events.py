@@ -1,0 +1,330 @@
+"""What happens in a session, as typed data.
+
+Engine, steps and worker publish events; the log (events.jsonl), the status that every screen
+shows, and the report are all made from them. An event is a fact in the past tense; nothing waits
+for anyone to read it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from enum import StrEnum
+from typing import Annotated, Literal
+
+from pydantic import Field, TypeAdapter
+
+from controller.model.base import Data, SeriesName, Which
+from controller.model.stage import StagePosition
+
+
+class Phase(StrEnum):
+    """The stations of a session, in order."""
+
+    PREFLIGHT = "preflight"
+    SHOWER = "shower"
+    A = "A"
+    FLIP = "flip"
+    B = "B"
+    FUSE = "fuse"
+    REPORT = "report"
+
+
+class State(StrEnum):
+    """What the engine is doing."""
+
+    READY = "ready"
+    RUNNING = "running"
+    PAUSED = "paused"
+    WAITING = "waiting"
+    """For an answer; the beam is blanked."""
+    STOPPING = "stopping"
+    """After this tilt, or at the end of the series."""
+    STOPPED = "stopped"
+    """By the operator; can be resumed."""
+    FAILED = "failed"
+    """By a fault or a safety check; the column is safe, the reason is named."""
+    FINISHED = "finished"
+
+
+class Level(StrEnum):
+    """How much an alert matters."""
+
+    INFO = "info"
+    WARNING = "warning"
+    ALARM = "alarm"
+
+
+class Prompt(Data):
+    """A question to the operator; answered on the screen or by `dualtilt answer ID VALUE`."""
+
+    id: str
+    """Stable: flip, flip-check, preflight, ..."""
+    title: str
+    text: str
+    """What to do, one instruction a line."""
+    choices: Annotated[tuple[str, ...], Field(min_length=1)]
+    needs_reason: tuple[str, ...] = ()
+    """Choices that must come with a typed reason, which the report shows."""
+    unanswered: str = ""
+    """In words: what happens where nobody answers."""
+
+
+class SessionStarted(Data):
+    kind: Literal["session-started"] = "session-started"
+    name: str
+    folder: str
+    microscope: str
+    simulated: bool
+    tilts_a_deg: tuple[float, ...]
+    tilts_b_deg: tuple[float, ...]
+    planned_s: float
+    planned_dose_e_per_A2: float
+    dose_budget_e_per_A2: float
+    resumed: bool = False
+
+
+class StateChanged(Data):
+    kind: Literal["state-changed"] = "state-changed"
+    state: State
+    reason: str = ""
+
+
+class PauseAsked(Data):
+    """Somebody wants a pause: it waits for the end of the step under way, or waits no longer."""
+
+    kind: Literal["pause-asked"] = "pause-asked"
+    waiting: bool
+
+
+class PhaseStarted(Data):
+    kind: Literal["phase-started"] = "phase-started"
+    phase: Phase
+
+
+class PhaseFinished(Data):
+    kind: Literal["phase-finished"] = "phase-finished"
+    phase: Phase
+
+
+class Checked(Data):
+    """One line of the pre-flight list, or of the checks around the flip."""
+
+    kind: Literal["checked"] = "checked"
+    name: str
+    ok: bool
+    detail: str
+
+
+class ShowerSliceStarted(Data):
+    """The shower is on, and stays on for so long where nothing ends it."""
+
+    kind: Literal["shower-slice-started"] = "shower-slice-started"
+    duration_s: float
+
+
+class Showered(Data):
+    kind: Literal["showered"] = "showered"
+    alpha_deg: float
+    elapsed_s: float
+    planned_s: float
+    dose_e_per_A2: float
+    """In the session so far."""
+    size_nm: float | None = None
+    """Of the assembly's image: it settles when shrinking ends."""
+    angle: int = 0
+    """Of how many angles this is which, from 1; 0 in logs older than this."""
+    angles: int = 0
+    angle_elapsed_s: float = 0.0
+    angle_planned_s: float = 0.0
+    drift_nm: float | None = None
+    """How far what is seen has moved since the look before the shower at this angle."""
+    drift_nm_per_s: float | None = None
+
+
+class BeamChanged(Data):
+    kind: Literal["beam-changed"] = "beam-changed"
+    blanked: bool
+    current_pA: float
+
+
+class FrameRecorded(Data):
+    """A frame is safe on disk: only now may anything be done with it."""
+
+    kind: Literal["frame-recorded"] = "frame-recorded"
+    series: SeriesName
+    index: int
+    """Section of the stack, from 0."""
+    planned: int
+    """Sections the series will have."""
+    alpha_deg: float
+    """Nominal."""
+    stage: StagePosition
+    mean_counts: float
+    shift_px: tuple[float, float]
+    """(y, x) drift against the nearest tilt recorded before, as the tracking saw it."""
+    verdict: Literal["ok", "dim", "saturated", "shifted", "invalid"]
+    retakes: int
+    dose_e_per_A2: float
+    """In the session so far."""
+    left_s: float
+    """Estimated microscope time to the end of the series."""
+
+
+class Alerted(Data):
+    kind: Literal["alerted"] = "alerted"
+    level: Level
+    text: str
+    where: str = ""
+
+
+class PromptOpened(Data):
+    kind: Literal["prompt-opened"] = "prompt-opened"
+    prompt: Prompt
+
+
+class PromptAnswered(Data):
+    kind: Literal["prompt-answered"] = "prompt-answered"
+    prompt_id: str
+    value: str
+    reason: str = ""
+    by: str
+    """operator, demo, policy."""
+
+
+class FlipChecked(Data):
+    """Do B's first images, at 0 and at some tilt to either side, show A's object flipped?"""
+
+    kind: Literal["flip-checked"] = "flip-checked"
+    flipped_score: float
+    """How well they agree with what A lets expect of the flipped object, -1..1."""
+    same_side_score: float
+    """The same, had it only been turned in the plane."""
+    in_plane_deg: float
+    accepted: bool
+    found: str
+    """In words: 'flipped, turned by 71 degrees in the plane'."""
+    runner_up_score: float = 0.0
+    """Of the next best explanation, on either side up."""
+    seat_deg: float = 0.0
+    """Tilt of the grid in the holder against series A."""
+    offset_nm: tuple[float, float] = (0.0, 0.0)
+    """(y, x) of the object from the middle of the image at 0 degrees."""
+    shrinkage: float = 0.0
+    """Share of its size that the object has lost since A."""
+    signal_ratio: float = 1.0
+    """Its signal over that in A, at equal dwell and current."""
+
+    @property
+    def compared(self) -> bool:
+        """Whether images were compared at all, not refused beforehand."""
+        return (self.flipped_score, self.same_side_score) != (0.0, 0.0)
+
+
+class ProcessingProgressed(Data):
+    kind: Literal["processing-progressed"] = "processing-progressed"
+    job: Literal["live-A", "live-B", "A", "B", "fuse"]
+    stage: str
+    fraction: float
+    behind: int = 0
+    """Frames on disk that the worker has not seen yet."""
+
+
+class TiltJudged(Data):
+    """What processing says of one tilt."""
+
+    kind: Literal["tilt-judged"] = "tilt-judged"
+    series: SeriesName
+    index: int
+    residual_px: float
+    shift_px: tuple[float, float]
+
+
+class Counted(Data):
+    kind: Literal["counted"] = "counted"
+    which: Which
+    n: int
+    n_low: int
+    n_high: int
+    tilts_used: int
+    live: bool
+    """True while the series is still being recorded."""
+    diameter_nm: float | None = None
+
+
+class Advised(Data):
+    """What the live processing says of the recording, with the figure it goes by."""
+
+    kind: Literal["advised"] = "advised"
+    series: SeriesName
+    topic: Literal["retake", "convergence", "blurred-side", "fit"]
+    text: str
+    ok: bool
+    """False where somebody may want to act."""
+    index: int | None = None
+    """Section that is worth taking again."""
+
+
+class PreviewReady(Data):
+    """A picture for the screen: 2D uint8 .npy, row 0 at the bottom."""
+
+    kind: Literal["preview-ready"] = "preview-ready"
+    view: str
+    """frame, slice-A, slice-B, slice-fused, slice-difference, ..."""
+    path: str
+    """Relative to the session's folder."""
+    caption: str = ""
+
+
+class ProcessingFailed(Data):
+    kind: Literal["processing-failed"] = "processing-failed"
+    job: str
+    reason: str
+    refused: bool = False
+    """True where a merge was refused: B is no flipped A."""
+
+
+class ReportWritten(Data):
+    kind: Literal["report-written"] = "report-written"
+    path: str
+    """Relative to the session's folder."""
+
+
+Event = Annotated[
+    SessionStarted
+    | StateChanged
+    | PauseAsked
+    | PhaseStarted
+    | PhaseFinished
+    | Checked
+    | ShowerSliceStarted
+    | Showered
+    | BeamChanged
+    | FrameRecorded
+    | Alerted
+    | PromptOpened
+    | PromptAnswered
+    | FlipChecked
+    | ProcessingProgressed
+    | TiltJudged
+    | Counted
+    | Advised
+    | PreviewReady
+    | ProcessingFailed
+    | ReportWritten,
+    Field(discriminator="kind"),
+]
+
+
+class Record(Data):
+    """One line of events.jsonl."""
+
+    seq: int
+    at: str
+    """Wall clock, ISO 8601 with zone; order goes by `seq`."""
+    event: Event
+
+
+Publish = Callable[[Event], None]
+"""How an event is made known; never blocks, never raises."""
+
+RECORD: TypeAdapter[Record] = TypeAdapter(Record)

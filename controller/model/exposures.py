@@ -1,0 +1,87 @@
+"""Low-dose exposures and approach angles that each procedure plans, from the protocol alone."""
+
+from __future__ import annotations
+
+from controller.model.base import SeriesName
+from controller.model.protocol import BACKLASH_DEG, Protocol
+from controller.model.scan import ScanSettings
+
+WIDE = 4
+"""Width of the search image, in frames: a lost object is searched for there."""
+MAP_FIELDS = {"low": 4 * WIDE, "middle": WIDE}
+"""Width of a survey map at each magnification, in frames."""
+FOCUS_PLACES = (-2, -1, 0, 1, 2)
+"""Defocus values of one autofocus series, in its steps."""
+EUCENTRIC_FIRST_DEG = 5.0
+"""First tilt of the eucentric search: at higher tilts an object far off the axis is lost."""
+SHOTS_OF_THE_SCAN = 3
+"""Low-dose shots that check whether the scan is as it was in series A."""
+DRIFT_SHOTS_APART_S = 2.0
+"""Time between two low-dose shots that are compared for drift (s)."""
+LEAST_KNOWN = 4
+"""Tilts recorded before the object's position is predicted: a line through fewer has no error."""
+
+
+def low_dose_scan(protocol: Protocol, field: int = 1) -> ScanSettings:
+    """Return the scan of a tracking shot over a field `field` frames wide."""
+    scan = protocol.scan
+    return ScanSettings(
+        width_px=scan.width_px,
+        height_px=scan.height_px,
+        pixel_nm=scan.pixel_nm * field,
+        dwell_us=scan.dwell_us * protocol.tracking.low_dose_dwell_fraction,
+    )
+
+
+def map_scans(protocol: Protocol) -> tuple[ScanSettings, ...]:
+    """Return the scans of the survey maps of one side of the grid."""
+    if not protocol.flip.maps:
+        return ()
+    return tuple(low_dose_scan(protocol, field) for field in MAP_FIELDS.values())
+
+
+def flip_check_tilts_deg(protocol: Protocol) -> tuple[float, ...]:
+    """Return the tilts at which B is compared with A before it is recorded."""
+    limits = protocol.limits.stage
+    reach_deg = min(protocol.flip.check_tilt_deg, limits.alpha_max_deg, -limits.alpha_min_deg)
+    return (0.0, reach_deg, -reach_deg)
+
+
+def flip_check_scans(protocol: Protocol) -> tuple[ScanSettings, ...]:
+    """Return the exposures of a flip check that succeeds: scan check, maps, centring, each tilt."""
+    shots = 1 + len(flip_check_tilts_deg(protocol))
+    drift_shots = 2 if protocol.flip.drift_limit_nm_per_s else 0
+    wide = low_dose_scan(protocol, WIDE)
+    return (
+        *(wide,) * SHOTS_OF_THE_SCAN,
+        *map_scans(protocol),
+        *(low_dose_scan(protocol),) * (shots + drift_shots),
+    )
+
+
+def autofocus_scans(protocol: Protocol, series: int) -> tuple[ScanSettings, ...]:
+    """Return the scans of `series` defocus series; a column far out of focus takes more."""
+    return (low_dose_scan(protocol),) * (series * len(FOCUS_PLACES))
+
+
+def eucentric_tilts_deg(protocol: Protocol) -> tuple[float, ...]:
+    """Return the tilts, to either side, of the eucentric height's images."""
+    highest_deg = protocol.eucentric.tilt_deg
+    if highest_deg <= EUCENTRIC_FIRST_DEG:
+        return (highest_deg,)
+    return (EUCENTRIC_FIRST_DEG, highest_deg)
+
+
+def first_current_pA(protocol: Protocol) -> float:
+    """Return the beam current of the session's first exposure."""
+    return protocol.shower.current_pA if protocol.shower.enabled else protocol.series_a.current_pA
+
+
+def backlash_start_deg(alpha_deg: float, protocol: Protocol, series: SeriesName) -> float:
+    """Return the angle from which a tilt is approached, so that the backlash is taken up.
+
+    Every tilt of a series is approached in the same direction, whatever the tilt order.
+    """
+    limits = protocol.limits.stage
+    start_deg = alpha_deg - protocol.series(series).direction * BACKLASH_DEG
+    return min(max(start_deg, limits.alpha_min_deg), limits.alpha_max_deg)

@@ -1,0 +1,224 @@
+"""Protocol -> plan: ordered steps with ids that never change, each with its time and dose; pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from controller.model import costs
+from controller.model.base import Data, SeriesName
+from controller.model.events import Phase
+from controller.model.exposures import (
+    LEAST_KNOWN,
+    backlash_start_deg,
+    first_current_pA,
+    low_dose_scan,
+)
+from controller.model.protocol import BACKLASH_DEG, Protocol, Series
+from controller.model.scan import shower_dose_e_per_A2
+from controller.model.steps import (
+    Autofocus,
+    EucentricHeight,
+    FlipGrid,
+    Fuse,
+    Preflight,
+    Process,
+    Report,
+    SeriesStart,
+    ShowerTilt,
+    Step,
+    Tilt,
+    shower_id,
+    tilt_id,
+)
+
+GRID_FLIP_S = 1200.0
+"""Holder out, grid turned, holder in, vacuum and drift settled."""
+PHASE_OF_SERIES = {"A": Phase.A, "B": Phase.B}
+
+
+class Plan(Data):
+    """A session's steps, in order."""
+
+    name: str
+    steps: tuple[Step, ...]
+    dose_budget_e_per_A2: float
+
+    @property
+    def duration_s(self) -> float:
+        """Estimated microscope time of the whole session."""
+        return sum(step.duration_s for step in self.steps)
+
+    @property
+    def dose_e_per_A2(self) -> float:
+        """Estimated dose of the whole session, without retakes."""
+        return sum(step.dose_e_per_A2 for step in self.steps)
+
+    def left_in_phase_s(self, step_id: str) -> float:
+        """Estimated time from the end of a step to the end of its phase."""
+        index = next(i for i, step in enumerate(self.steps) if step.id == step_id)
+        phase = self.steps[index].phase
+        return sum(step.duration_s for step in self.steps[index + 1 :] if step.phase is phase)
+
+
+def make_plan(protocol: Protocol) -> Plan:
+    """Turn what is wanted into what is done."""
+    later = [
+        *_shower(protocol),
+        *_alignment(protocol),
+        *_series(protocol, "A"),
+        _flip(protocol),
+        *_series(protocol, "B"),
+        Fuse(id="fuse", phase=Phase.FUSE),
+        Report(id="report"),
+    ]
+    return Plan(
+        name=protocol.name,
+        steps=(_preflight(protocol, later), *later),
+        dose_budget_e_per_A2=protocol.limits.dose_budget_e_per_A2,
+    )
+
+
+def _preflight(protocol: Protocol, later: list[Step]) -> Preflight:
+    """With one look at the object where the operator is asked to start."""
+    look = costs.Cost((low_dose_scan(protocol),) if protocol.ask_before_start else ())
+    dose_e_per_A2 = look.dose_e_per_A2(first_current_pA(protocol))
+    return Preflight(
+        id="preflight",
+        duration_s=look.duration_s,
+        dose_e_per_A2=dose_e_per_A2,
+        planned_dose_e_per_A2=dose_e_per_A2 + sum(step.dose_e_per_A2 for step in later),
+        planned_s=look.duration_s + sum(step.duration_s for step in later),
+    )
+
+
+def _shower(protocol: Protocol) -> Iterator[Step]:
+    shower = protocol.shower
+    if not shower.enabled:
+        return
+    n = len(shower.tilts_deg)
+    each_s = shower.duration_s / n
+    shots = costs.Cost((low_dose_scan(protocol),) * 2)
+    before_deg = 0.0
+    for i, alpha_deg in enumerate(shower.tilts_deg):
+        yield ShowerTilt(
+            id=shower_id(i),
+            alpha_deg=alpha_deg,
+            current_pA=shower.current_pA,
+            illuminate_s=each_s,
+            field_nm=shower.field_nm,
+            elapsed_before_s=i * each_s,
+            planned_s=shower.duration_s,
+            duration_s=costs.move_s(before_deg, alpha_deg, protocol) + each_s + shots.duration_s,
+            dose_e_per_A2=shower_dose_e_per_A2(shower.current_pA, each_s, shower.field_nm)
+            + shots.dose_e_per_A2(shower.current_pA),
+        )
+        before_deg = alpha_deg
+
+
+def _alignment(protocol: Protocol) -> Iterator[Step]:
+    """Of the specimen with the column, before A; for B it is part of the flip."""
+    if protocol.eucentric.enabled:
+        yield _eucentric(protocol)
+    if protocol.focus.before_series:
+        yield _focus(protocol)
+
+
+def _series(protocol: Protocol, series: SeriesName) -> Iterator[Step]:
+    wanted = protocol.series(series)
+    phase = PHASE_OF_SERIES[series]
+    tilts = wanted.tilts_deg
+    look = low_dose_scan(protocol)
+    tracked = protocol.tracking.enabled
+    yield SeriesStart(
+        id=f"{series}-start",
+        phase=phase,
+        series=series,
+        current_pA=wanted.current_pA,
+        duration_s=costs.move_s(0.0, tilts[0] - wanted.sweep_deg / 2, protocol)
+        + costs.move_s(0.0, BACKLASH_DEG, protocol)
+        + (look.frame_time_s if tracked else 0.0),
+        dose_e_per_A2=look.dose_e_per_A2(wanted.current_pA) if tracked else 0.0,
+    )
+    yield from _tilts_in_motion(protocol, series) if wanted.sweep_deg else _tilts(protocol, series)
+    yield Process(id=f"process-{series}", phase=phase, series=series)
+
+
+def _tilts_in_motion(protocol: Protocol, series: SeriesName) -> Iterator[Tilt]:
+    """The stage goes on from tilt to tilt: each takes the time of its frame, and nothing else."""
+    wanted = protocol.series(series)
+    for i, alpha_deg in enumerate(wanted.tilts_deg):
+        yield Tilt(
+            id=tilt_id(series, i),
+            phase=PHASE_OF_SERIES[series],
+            series=series,
+            index=i,
+            planned=len(wanted.tilts_deg),
+            alpha_deg=alpha_deg,
+            sweep_deg=wanted.sweep_deg,
+            duration_s=protocol.scan.frame_time_s,
+            dose_e_per_A2=protocol.scan.dose_e_per_A2(wanted.current_pA),
+        )
+
+
+def _tilts(protocol: Protocol, series: SeriesName) -> Iterator[Tilt]:
+    wanted = protocol.series(series)
+    tilts = wanted.tilts_deg
+    for i, alpha_deg in enumerate(tilts):
+        before_deg = tilts[max(i - 1, 0)]
+        on_the_way = (alpha_deg - before_deg) * wanted.direction >= 0
+        approach_deg = None if on_the_way else backlash_start_deg(alpha_deg, protocol, series)
+        focus = _is_focused(i, wanted, protocol)
+        looked = focus or i < LEAST_KNOWN or not protocol.tracking.shot_above_fraction
+        cost = costs.tilt(protocol, focused=focus, looked=looked)
+        yield Tilt(
+            id=tilt_id(series, i),
+            phase=PHASE_OF_SERIES[series],
+            series=series,
+            index=i,
+            planned=len(tilts),
+            alpha_deg=alpha_deg,
+            approach_deg=approach_deg,
+            focus=focus,
+            duration_s=costs.way_s(before_deg, approach_deg, alpha_deg, protocol) + cost.duration_s,
+            dose_e_per_A2=cost.dose_e_per_A2(wanted.current_pA),
+        )
+
+
+def _eucentric(protocol: Protocol) -> EucentricHeight:
+    cost, current_pA = costs.eucentric_height(protocol), protocol.series_a.current_pA
+    return EucentricHeight(
+        id="A-height",
+        phase=Phase.A,
+        current_pA=current_pA,
+        duration_s=cost.duration_s,
+        dose_e_per_A2=cost.dose_e_per_A2(current_pA),
+    )
+
+
+def _focus(protocol: Protocol) -> Autofocus:
+    cost, current_pA = costs.focus(protocol), protocol.series_a.current_pA
+    return Autofocus(
+        id="A-focus",
+        phase=Phase.A,
+        current_pA=current_pA,
+        duration_s=cost.duration_s,
+        dose_e_per_A2=cost.dose_e_per_A2(current_pA),
+    )
+
+
+def _is_focused(index: int, series: Series, protocol: Protocol) -> bool:
+    """Whether so many tilts were recorded that the focus is looked at again before this one."""
+    if not protocol.focus.every_deg:
+        return False
+    every = max(1, round(protocol.focus.every_deg / series.step_deg))
+    return index > 0 and index % every == 0
+
+
+def _flip(protocol: Protocol) -> Step:
+    """Height and focus of B belong to it: what the gate compares is what B will record."""
+    cost = costs.flip_check(protocol) + costs.eucentric_height(protocol) + costs.focus(protocol)
+    return FlipGrid(
+        id="flip",
+        duration_s=GRID_FLIP_S + cost.duration_s,
+        dose_e_per_A2=cost.dose_e_per_A2(protocol.series_b.current_pA),
+    )

@@ -1,0 +1,62 @@
+"""HAADF scans: settings, time and dose of a frame, and the record kept with its pixels."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from controller.model.base import Data, NotNegative, Positive, RequestId
+from controller.model.stage import StagePosition
+
+ELEMENTARY_CHARGE_C = 1.602176634e-19
+FLYBACK_FRACTION = 0.2
+"""Flyback time as a fraction of the exposure time; added to dwell time x pixels."""
+
+
+class ScanSettings(Data):
+    """Scan of one HAADF frame."""
+
+    width_px: Annotated[int, Field(ge=16, le=8192)]
+    height_px: Annotated[int, Field(ge=16, le=8192)]
+    pixel_nm: Positive
+    dwell_us: Positive
+
+    @property
+    def exposure_s(self) -> float:
+        """Time during which the specimen is exposed, without flyback (s)."""
+        return self.width_px * self.height_px * self.dwell_us * 1e-6
+
+    @property
+    def frame_time_s(self) -> float:
+        """Time from the first to the last pixel, with flyback (s)."""
+        return self.exposure_s * (1.0 + FLYBACK_FRACTION)
+
+    def dose_e_per_A2(self, current_pA: float) -> float:
+        """Return the dose of one frame at `current_pA`, in electrons per square angstrom."""
+        electrons = current_pA * 1e-12 * self.dwell_us * 1e-6 / ELEMENTARY_CHARGE_C
+        return electrons / (self.pixel_nm * 10.0) ** 2
+
+
+class FrameInfo(Data):
+    """Record of one frame, without its pixels."""
+
+    frame_id: RequestId
+    """The request id of the exposure that made it."""
+    scan: ScanSettings
+    stage: StagePosition
+    """Stage position reported during the exposure; the mean of before and after where the stage
+    tilted meanwhile."""
+    current_pA: NotNegative
+    started_s: NotNegative
+    """Microscope clock at the first pixel."""
+    dose_e_per_A2: NotNegative
+    dtype: str
+    """numpy name of the pixel type: uint16, int16 or float32."""
+    crc32: Annotated[int, Field(ge=0, le=0xFFFFFFFF)]
+    """zlib.crc32 of the pixels' bytes, C order, little endian."""
+
+
+def shower_dose_e_per_A2(current_pA: float, duration_s: float, field_nm: float) -> float:
+    """Return the dose on a square of side `field_nm` after `duration_s`, in e/A^2."""
+    return current_pA * 1e-12 * duration_s / ELEMENTARY_CHARGE_C / (field_nm * 10.0) ** 2

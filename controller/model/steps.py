@@ -1,0 +1,139 @@
+"""Steps of a plan as data: one class a kind; `controller.procedures` carries them out."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from controller.model.base import Data, NotNegative, Positive, SeriesName
+from controller.model.events import Phase
+
+
+class StepData(Data):
+    """Fields that every step has: an id that never changes, its phase, and what it costs."""
+
+    id: str
+    phase: Phase
+    duration_s: NotNegative = 0.0
+    """Estimated microscope time (s)."""
+    dose_e_per_A2: NotNegative = 0.0
+    """Estimated dose; the dose charged is that of the actual exposures."""
+
+
+class Preflight(StepData):
+    """Check everything before the first exposure."""
+
+    kind: Literal["preflight"] = "preflight"
+    phase: Phase = Phase.PREFLIGHT
+    planned_dose_e_per_A2: float
+    """Estimated dose of this step and all later ones."""
+    planned_s: float
+    """Estimated microscope time of this step and all later ones (s)."""
+
+
+class ShowerTilt(StepData):
+    """Illuminate the assembly at one tilt of the beam shower."""
+
+    kind: Literal["shower"] = "shower"
+    phase: Phase = Phase.SHOWER
+    alpha_deg: float
+    current_pA: Positive
+    illuminate_s: Positive
+    field_nm: Positive
+    elapsed_before_s: float
+    """Illumination time already given at earlier tilts (s)."""
+    planned_s: float
+    """Illumination time of the whole shower (s)."""
+
+
+class EucentricHeight(StepData):
+    """Bring the specimen to the eucentric height before series A."""
+
+    kind: Literal["eucentric"] = "eucentric"
+    current_pA: Positive
+
+
+class Autofocus(StepData):
+    """Focus on the specimen at 0 degrees before series A."""
+
+    kind: Literal["focus"] = "focus"
+    current_pA: Positive
+
+
+class SeriesStart(StepData):
+    """Set current, focus and backlash before a series, and again after every interruption."""
+
+    kind: Literal["series-start"] = "series-start"
+    series: SeriesName
+    current_pA: Positive
+
+
+class Tilt(StepData):
+    """Record one tilt of a series."""
+
+    kind: Literal["tilt"] = "tilt"
+    series: SeriesName
+    index: int
+    """In the series as planned."""
+    planned: int
+    """Tilts of the whole series."""
+    alpha_deg: float
+    approach_deg: float | None = None
+    """Where to go first: the tilt before lies on the wrong side, and there is backlash."""
+    focus: bool = False
+    """Beside the specimen, before the frame."""
+    sweep_deg: float = 0.0
+    """How far the stage tilts during the exposure, the angle in the middle; 0: it is at rest."""
+
+
+class FlipGrid(StepData):
+    """Have the grid flipped by the operator and check that it was."""
+
+    kind: Literal["flip"] = "flip"
+    phase: Phase = Phase.FLIP
+
+
+class Process(StepData):
+    """Hand a complete series to processing."""
+
+    kind: Literal["process"] = "process"
+    series: SeriesName
+
+
+class Fuse(StepData):
+    """Wait for both series to be processed, then have them fused."""
+
+    kind: Literal["fuse"] = "fuse"
+
+
+class Report(StepData):
+    """Write report.html."""
+
+    kind: Literal["report"] = "report"
+    phase: Phase = Phase.REPORT
+
+
+Step = Annotated[
+    Preflight
+    | ShowerTilt
+    | EucentricHeight
+    | Autofocus
+    | SeriesStart
+    | Tilt
+    | FlipGrid
+    | Process
+    | Fuse
+    | Report,
+    Field(discriminator="kind"),
+]
+
+
+def tilt_id(series: SeriesName, index: int) -> str:
+    """Id of a tilt's step: ``A-041``."""
+    return f"{series}-{index:03d}"
+
+
+def shower_id(index: int) -> str:
+    """Id of the step at one angle of the shower."""
+    return f"shower-{index + 1}"

@@ -1,0 +1,91 @@
+"""The grid is taken out, turned upside-down and put back; then it is checked that it was."""
+
+from __future__ import annotations
+
+from controller.common.errors import SafetyStopError
+from controller.model.events import Level
+from controller.model.stage import StagePosition
+from controller.model.steps import FlipGrid
+from controller.procedures.context import Context, StopRequestedError
+from controller.procedures.flip.check_flip import bring_into_place, check_flip
+from controller.procedures.flip.flip_prompts import flip_check_prompt, flip_prompt
+from controller.procedures.flip.holder import is_at_zero, see_it_may_be_exposed, see_it_may_come_out
+from controller.procedures.flip.maps import survey_before
+from controller.procedures.show_image import show_flattest
+from controller.rehearsal.hands import Hands
+from controller.session.entries import FlipJudged, StepDone
+from controller.session.ledger import Ledger
+
+
+def carry_out(step: FlipGrid, context: Context) -> None:
+    """Have the grid flipped and go on only with B the mirror image of A, or against a reason."""
+    while True:
+        if not _flip_confirmed(context.session.ledger):
+            _ask_for_it(step, context)
+        _let_hands_act(context)
+        see_it_may_be_exposed(context, step.id)
+        if _checked(step, context):
+            context.session.enter(StepDone(step_id=step.id, centre=context.column.stage()))
+            return
+
+
+def _flip_confirmed(ledger: Ledger) -> bool:
+    """Tell whether the last word on the flip was that it is done: so it is not asked twice."""
+    words = [a.value for a in ledger.answers if a.prompt_id in ("flip", "flip-check")]
+    return bool(words) and words[-1] not in ("stop", "back-to-flip")
+
+
+def _ask_for_it(step: FlipGrid, context: Context) -> None:
+    survey_before(context, step.id)
+    context.column.blank()
+    show_flattest(context, step.id, "A")
+    status = context.column.status()
+    if status.valves_open or not is_at_zero(status.stage):  # else the holder may be out already
+        context.column.move(step.id, StagePosition())
+    simulated = context.column.description.simulated
+    if simulated:
+        context.column.rehearse(_hands_id(context, "valves"), Hands.CLOSE_VALVES)
+    seen = see_it_may_come_out(context, step.id)
+    prompt = flip_prompt(context.protocol, seen, simulated=simulated)
+    answer = context.operator.ask(step.id, prompt)
+    if answer.value == "stop":
+        raise StopRequestedError(
+            f"at the flip, by {answer.by}: {answer.reason or 'no reason given'}"
+        )
+
+
+def _let_hands_act(context: Context) -> None:
+    """Have a simulated microscope do what the operator's hands did; the id makes it once only."""
+    if not context.column.description.simulated:
+        return
+    told = _told(context)
+    hands = Hands.FLIPPED if told[-1] == "done" else Hands(told[-1])
+    context.column.rehearse(_hands_id(context, "grid"), hands)
+
+
+def _hands_id(context: Context, what: str) -> str:
+    return f"{context.session.ledger.session_id}/flip/{what}-{len(_told(context))}"
+
+
+def _told(context: Context) -> list[str]:
+    return [a.value for a in context.session.ledger.answers if a.prompt_id == "flip"]
+
+
+def _checked(step: FlipGrid, context: Context) -> bool:
+    """Compare B's first images with A's; False where the grid has to come out again."""
+    while True:
+        check = check_flip(context, step.id)
+        context.publish(check)
+        if check.accepted:
+            context.session.enter(FlipJudged(check=check))
+            return True
+        answer = context.operator.ask(step.id, flip_check_prompt(check))
+        if answer.value == "override":
+            bring_into_place(context, step.id)  # what was refused may never have been
+            context.session.enter(FlipJudged(check=check, overridden=True))
+            context.alert(Level.WARNING, f"flip check overridden: {answer.reason}", step.id)
+            return True
+        if answer.value == "stop":
+            raise SafetyStopError(f"flip: {check.found}; B was not recorded")
+        if answer.value == "back-to-flip":
+            return False

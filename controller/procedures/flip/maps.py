@@ -1,0 +1,109 @@
+"""Survey maps around the flip, so that the assembly of series A is found again on the grid."""
+
+from __future__ import annotations
+
+import math
+
+from controller.hardware.interface import Frame, OutOfLimitsError
+from controller.model.base import SeriesName
+from controller.model.events import Level
+from controller.model.exposures import MAP_FIELDS, low_dose_scan
+from controller.model.scan import ScanSettings
+from controller.procedures.context import Context
+from controller.procedures.show_image import show
+from processing.errors import InputFileError
+from processing.images.landmarks import Landmark, find_landmarks, rank_flipped
+
+MOST_CANDIDATES = 3
+"""Assemblies of a map that are looked at in turn."""
+TOLERANCE_PX = 3.0
+"""Of a map: to which the place of an assembly is known."""
+
+
+def wide_scan(context: Context, field: int) -> ScanSettings:
+    """Low-dose scan over about `field` frames: of what the column offers, what comes nearest."""
+    wanted = low_dose_scan(context.protocol, field)
+    pixels_nm = [
+        offer.pixel_nm
+        for offer in context.column.description.offered_scans
+        if (offer.height_px, offer.width_px) == (wanted.height_px, wanted.width_px)
+    ]
+    if not pixels_nm:
+        return wanted
+    nearest_nm = min(pixels_nm, key=lambda pixel_nm: abs(math.log(pixel_nm / wanted.pixel_nm)))
+    return wanted.model_copy(update={"pixel_nm": nearest_nm})
+
+
+def survey_before(context: Context, step_id: str) -> None:
+    """Take the maps of series A, the object in their middle; those on disk are not taken again.
+
+    A column whose fields do not go so wide has none.
+    """
+    missing = [name for name in MAP_FIELDS if f"A-{name}" not in context.session.ledger.maps]
+    if not (missing and context.protocol.flip.maps):
+        return
+    centre = context.session.ledger.centre
+    context.column.move(step_id, centre.model_copy(update={"alpha_deg": 0.0}))
+    for magnification in missing:
+        try:
+            _take(context, step_id, "A", magnification)
+        except OutOfLimitsError as error:
+            text = f"no map at {magnification} magnification: {error}"
+            context.alert(Level.WARNING, text, step_id)
+
+
+def survey_after(context: Context, step_id: str) -> list[Landmark]:
+    """Take the low map of the flipped grid; assemblies on it, the likeliest to be A's first."""
+    if "A-low" not in context.session.ledger.maps:
+        return []
+    after = _take(context, step_id, "B", "low")
+    pixel_nm = after.info.scan.pixel_nm
+    ranked = rank_flipped(
+        _landmarks_of_a(context, step_id),
+        find_landmarks(after.pixels, pixel_nm),
+        TOLERANCE_PX * pixel_nm,
+    )
+    return ranked[:MOST_CANDIDATES]
+
+
+def _landmarks_of_a(context: Context, step_id: str) -> tuple[Landmark, ...]:
+    recorded = context.session.ledger.maps["A-low"]
+    try:
+        image = context.session.map_image(recorded)
+    except InputFileError as error:
+        context.alert(Level.WARNING, f"{error}: the assembly in the middle is looked at", step_id)
+        return ()
+    return find_landmarks(image, recorded.info.scan.pixel_nm)
+
+
+def go_to(context: Context, step_id: str, candidate: Landmark) -> None:
+    """Bring an assembly of the low map into view; one that is there is left where it is."""
+    taken = context.session.ledger.maps["B-low"].info
+    x_nm, y_nm = candidate.place_nm
+    target = taken.stage.model_copy(
+        update={"x_nm": taken.stage.x_nm - x_nm, "y_nm": taken.stage.y_nm - y_nm}
+    )
+    stage = context.column.stage()
+    away_nm = math.hypot(target.x_nm - stage.x_nm, target.y_nm - stage.y_nm)
+    if away_nm <= TOLERANCE_PX * taken.scan.pixel_nm:
+        return
+    text = f"an assembly {away_nm:.0f} nm away on the map is brought to the middle"
+    context.alert(Level.INFO, text, step_id)
+    context.column.move(step_id, target)
+
+
+def survey_middle(context: Context, step_id: str) -> None:
+    """Take the middle map of the flipped grid, where the object is in view by now."""
+    if "A-middle" in context.session.ledger.maps:
+        _take(context, step_id, "B", "middle")
+
+
+def _take(context: Context, step_id: str, series: SeriesName, magnification: str) -> Frame:
+    name = f"{series}-{magnification}"
+    scan = wide_scan(context, MAP_FIELDS[magnification])
+    frame = context.column.acquire(step_id, f"map-{name}", scan)
+    context.persist(lambda: context.session.record_map(frame, step_id, name), step_id)
+    width_um = scan.width_px * scan.pixel_nm / 1000
+    caption = f"map of {series}, {magnification} magnification, {width_um:.2g} µm wide"
+    show(context, step_id, f"map-{name}", frame.pixels, caption)
+    return frame

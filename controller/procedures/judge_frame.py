@@ -1,0 +1,101 @@
+"""Is a frame good enough to keep?"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from controller.hardware.interface import AcquisitionError, Frame
+from controller.model.base import Verdict
+from controller.model.events import Level
+from controller.model.protocol import Quality
+from controller.model.scan import ScanSettings
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What is thought of a frame, and why, in a phrase for the operator."""
+
+    verdict: Verdict
+    reason: str = ""
+    level: Level = Level.WARNING
+
+
+GOOD = Judgement("ok")
+
+
+def judge(
+    pixels: NDArray[Any],
+    previous: NDArray[Any] | None,
+    quality: Quality,
+    distance_px: float | None,
+    limit_px: float,
+) -> Judgement:
+    """Judge a frame [y, x] against the one kept before it.
+
+    Parameters
+    ----------
+    pixels, previous
+        The frame, and the last one of the series, None for the first.
+    quality
+        Thresholds.
+    distance_px, limit_px
+        How far the object is from the middle (None: not looked for; infinite: lost), and how far
+        it may be.
+    """
+    if not np.isfinite(pixels).all():
+        return Judgement("invalid", "has pixels that are no numbers")
+    if pixels.min() == pixels.max():
+        return Judgement("invalid", "is blank")
+    if previous is not None and np.array_equal(pixels, previous):
+        reason = "repeats the frame before: is the detector stuck?"
+        return Judgement("invalid", reason, Level.ALARM)
+    if _share_at_full_scale(pixels) > quality.saturated_fraction:
+        return Judgement("saturated", f"{_share_at_full_scale(pixels):.1%} of pixels at full scale")
+    if previous is not None:
+        share = float(pixels.mean()) / max(float(previous.mean()), 1e-9)
+        if share < quality.dim_fraction:
+            return Judgement("dim", f"has {share:.0%} of the signal of the frame before")
+    if distance_px is not None and distance_px > limit_px:
+        if np.isinf(distance_px):
+            return Judgement("shifted", "does not show the object")
+        return Judgement("shifted", f"shift {distance_px:.1f} px > {limit_px:.1f}")
+    return GOOD
+
+
+def check_delivery(
+    frame: Frame, request_id: str, scan: ScanSettings, pixel_type: str | None
+) -> None:
+    """Drop a frame of another request, or one that the session's stacks could not take.
+
+    Parameters
+    ----------
+    frame
+        As the microscope gave it.
+    request_id, scan
+        What was asked for.
+    pixel_type
+        Of the frames before, as numpy names it; None for the first.
+
+    Raises
+    ------
+    AcquisitionError
+        It is not what was asked for.
+    """
+    if frame.info.frame_id != request_id:
+        raise AcquisitionError(f"asked for {request_id}, was given {frame.info.frame_id}: dropped")
+    given = frame.pixels.shape, frame.pixels.dtype.name
+    wanted = (scan.height_px, scan.width_px), pixel_type or frame.info.dtype
+    if given != wanted:
+        raise AcquisitionError(
+            f"a frame of {given[0]} {given[1]} instead of {wanted[0]} {wanted[1]}: dropped"
+        )
+
+
+def _share_at_full_scale(pixels: NDArray[Any]) -> float:
+    if not np.issubdtype(pixels.dtype, np.integer):
+        return 0.0  # a float detector has no full scale to run into
+    return float(np.mean(pixels >= np.iinfo(pixels.dtype).max))

@@ -1,0 +1,19 @@
+"""The last step: report.html."""
+
+from __future__ import annotations
+
+from controller.common.errors import ProcessingFailedError
+from controller.model.events import ReportWritten
+from controller.model.steps import Report
+from controller.procedures.context import Context
+
+
+def carry_out(step: Report, context: Context) -> None:
+    """Write the report of whatever there is."""
+    folder = context.session.folder.path
+    try:
+        path = context.write_report(folder)
+    except Exception as error:  # noqa: BLE001 -- a report that fails must not lose a session
+        context.failures.append(ProcessingFailedError(f"the report was not written: {error}"))
+        return
+    context.publish(ReportWritten(path=str(path.relative_to(folder))))

@@ -1,0 +1,32 @@
+"""Pictures for the screens, from steps that no series of frames accompanies."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from numpy.typing import NDArray
+
+from controller.model.base import SeriesName
+from controller.model.events import Level
+from controller.procedures.context import Context
+from controller.session.previews import write_preview
+
+
+def show(context: Context, step_id: str, view: str, pixels: NDArray[Any], caption: str) -> None:
+    """Show an image [y, x] as the newest of a view; what can not be written is not shown."""
+    try:
+        shown = write_preview(context.session.folder.path, view, pixels, caption)
+    except OSError as error:
+        context.alert(Level.WARNING, f"{caption} is not shown: {error.strerror}", step_id)
+        return
+    context.publish(shown)
+
+
+def show_flattest(context: Context, step_id: str, series: SeriesName) -> None:
+    """Show the series' frame nearest to 0 degrees: what the grid looks like from above."""
+    frames = [f for f in context.session.ledger.frames[series] if f.verdict != "invalid"]
+    if frames:
+        flattest = min(frames, key=lambda frame: abs(frame.alpha_deg))
+        pixels = context.session.image(series, flattest.section)
+        caption = f"{series}#{flattest.section + 1} {flattest.alpha_deg:+.1f}°"
+        show(context, step_id, "frame", pixels, caption)

@@ -1,0 +1,1 @@
+"""Stage moves: to a tilt, to a place, until it has settled."""

@@ -1,0 +1,274 @@
+"""A microscope on which things go wrong as a script says: for rehearsals, and for tests."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import time
+import zlib
+from collections import OrderedDict
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from controller.hardware.interface import (
+    AcquisitionError,
+    BeamLostError,
+    Description,
+    Frame,
+    Microscope,
+    MicroscopeError,
+    StageError,
+    Status,
+    VacuumError,
+    ValvesClosedError,
+)
+from controller.model.scan import ScanSettings
+from controller.model.stage import StagePosition
+from controller.rehearsal.fault_list import Action, Fault, Kind
+from controller.rehearsal.hands import REMOUNTS, Hands, hands_at
+
+Pixels = NDArray[Any]
+
+FRAMES_KEPT = 16
+
+OUTAGES: dict[Kind, Callable[[], MicroscopeError]] = {
+    Kind.BEAM_LOST: lambda: BeamLostError("no emission (scripted)"),
+    Kind.VALVES_CLOSED: lambda: ValvesClosedError("the column valves are closed (scripted)"),
+    Kind.VACUUM: lambda: VacuumError("the pressure is too high (scripted)"),
+}
+"""What keeps every exposure from beginning while it lasts."""
+
+
+class ScriptedMicroscope:
+    """Implements the Microscope protocol around another one.
+
+    Parameters
+    ----------
+    inner
+        Does the work.
+    faults
+        What goes wrong; each fault that fits happens, in the order given, one an action.
+    memory
+        File that remembers what has happened, so that a bridge that died of a fault does not die
+        of it again; None where nothing has to outlive the process.
+    """
+
+    def __init__(
+        self, inner: Microscope, faults: tuple[Fault, ...], memory: Path | None = None
+    ) -> None:
+        self._inner = inner
+        self._faults = faults
+        self._memory = memory
+        self._happened = _recall(memory, len(faults))
+        self._outages: dict[Kind, float] = {}
+        self._frames: OrderedDict[str, Frame] = OrderedDict()
+        self._before: Frame | None = None
+        """The frame before; tracking shots are none."""
+        self._float_pixels = any(fault.kind is Kind.NOT_FINITE for fault in faults)
+        """A detector that can give what is no number gives floats from the first frame on."""
+        self._hidden = StagePosition()
+        """What is added to every target, and taken from every reading."""
+        for fault, count in zip(faults, self._happened, strict=True):
+            if count:
+                self._displace(fault)
+
+    def describe(self) -> Description:
+        return self._inner.describe()
+
+    def status(self) -> Status:
+        status = self._inner.status()
+        return status.model_copy(
+            update={
+                "stage": self._reported(status.stage),
+                "current_pA": 0.0 if self._lasts(Kind.BEAM_LOST) else status.current_pA,
+                "valves_open": status.valves_open and not self._lasts(Kind.VALVES_CLOSED),
+                "vacuum_ok": status.vacuum_ok and not self._lasts(Kind.VACUUM),
+            }
+        )
+
+    def move_stage(self, request_id: str, target: StagePosition) -> StagePosition:
+        fault = self._due(Action.MOVE, request_id)
+        before = self._reported(self._inner.status().stage)
+        match fault:
+            case Fault(kind=Kind.STAGE_REFUSES):
+                raise StageError("the stage refuses (scripted)")
+            case Fault(kind=Kind.STAGE_STUCK):
+                return before
+            case Fault(kind=Kind.STAGE_FALLS_SHORT):
+                target = _beyond(before, target, -fault.by_deg)
+            case Fault(kind=Kind.STAGE_OVERSHOOTS):
+                target = _beyond(before, target, fault.by_deg)
+            case Fault():
+                self._displace(fault)
+        return self._reported(self._inner.move_stage(request_id, _sum(target, self._hidden, 1)))
+
+    def set_current(self, request_id: str, current_pA: float) -> float:
+        return self._inner.set_current(request_id, current_pA)
+
+    def set_defocus(self, request_id: str, defocus_nm: float) -> float:
+        return self._inner.set_defocus(request_id, defocus_nm)
+
+    def acquire(self, request_id: str, scan: ScanSettings) -> Frame:
+        return self._once(request_id, lambda: self._inner.acquire(request_id, scan))
+
+    def acquire_tilting(self, request_id: str, scan: ScanSettings, to_alpha_deg: float) -> Frame:
+        true_deg = to_alpha_deg + self._hidden.alpha_deg
+        return self._once(
+            request_id, lambda: self._inner.acquire_tilting(request_id, scan, true_deg)
+        )
+
+    def illuminate(self, request_id: str, duration_s: float, field_nm: float) -> float:
+        self._begin(self._due(Action.EXPOSE, request_id))
+        return self._inner.illuminate(request_id, duration_s, field_nm)
+
+    def fetch_frame(self, frame_id: str) -> Frame:
+        return self._frames.get(frame_id) or self._inner.fetch_frame(frame_id)
+
+    def blank(self) -> None:
+        self._inner.blank()
+
+    def stop_stage(self) -> None:
+        self._inner.stop_stage()
+
+    def make_safe(self, reason: str) -> None:
+        self._inner.make_safe(reason)
+
+    def wait(self, duration_s: float) -> None:
+        self._inner.wait(duration_s)
+
+    def rehearse(self, request_id: str, hands: Hands) -> None:
+        fault = self._due(Action.REHEARSE, request_id) if hands in REMOUNTS else None
+        hands_at(self._inner).rehearse(request_id, Hands(fault.kind) if fault else hands)
+
+    def close(self) -> None:
+        self._inner.close()
+
+    def _once(self, request_id: str, expose: Callable[[], Frame]) -> Frame:
+        if request_id not in self._frames:
+            frame = self._exposed(request_id, expose)
+            self._frames[request_id] = frame
+            if len(self._frames) > FRAMES_KEPT:
+                self._frames.popitem(last=False)
+        return self._frames[request_id]
+
+    def _due(self, action: Action, request_id: str) -> Fault | None:
+        """Return the fault whose turn it is, and note that it has happened."""
+        if _is_tracking(request_id):
+            return None
+        step_id = request_id.partition("/")[2].partition("/")[0]
+        for index, fault in enumerate(self._faults):
+            if self._happened[index] < fault.times and fault.fits(action, step_id):
+                self._happened[index] += 1
+                if self._memory is not None:
+                    self._memory.write_text(json.dumps(self._happened), encoding="utf-8")
+                return fault
+        return None
+
+    def _begin(self, fault: Fault | None) -> None:
+        """Let an outage begin, freeze, or refuse to expose while an outage lasts."""
+        if fault is not None and fault.kind in OUTAGES:
+            self._outages[fault.kind] = time.monotonic() + fault.for_s
+        if fault is not None and fault.kind is Kind.BRIDGE_FREEZES:
+            _freeze(fault.for_s)
+        for kind, error in OUTAGES.items():
+            if self._lasts(kind):
+                raise error()
+
+    def _exposed(self, request_id: str, expose: Callable[[], Frame]) -> Frame:
+        fault = self._due(Action.EXPOSE, request_id)
+        self._begin(fault)
+        frame, before = self._recorded(expose()), self._before
+        if not _is_tracking(request_id):
+            self._before = frame
+        match fault:
+            case Fault(kind=Kind.NO_FRAME):
+                raise AcquisitionError("the detector timed out (scripted)")
+            case Fault(kind=Kind.BRIDGE_DIES):
+                os.kill(os.getpid(), signal.SIGKILL)
+            case Fault(kind=Kind.EARLIER_FRAME) if before is not None:
+                return before
+            case Fault():
+                return _believed(frame, _spoiled(frame.pixels, fault.kind, before))
+        return frame
+
+    def _recorded(self, frame: Frame) -> Frame:
+        told = frame.info.model_copy(update={"stage": self._reported(frame.info.stage)})
+        pixels = frame.pixels.astype(np.float32) if self._float_pixels else frame.pixels
+        return _believed(Frame(told, pixels), pixels)
+
+    def _lasts(self, kind: Kind) -> bool:
+        return time.monotonic() < self._outages.get(kind, 0.0)
+
+    def _displace(self, fault: Fault) -> None:
+        if fault.kind is Kind.STAGE_LIES:
+            self._hidden = _sum(self._hidden, StagePosition(alpha_deg=fault.by_deg), 1)
+        if fault.kind is Kind.OBJECT_DRIFTS:
+            self._hidden = _sum(self._hidden, StagePosition(x_nm=fault.by_nm), 1)
+
+    def _reported(self, true: StagePosition) -> StagePosition:
+        return _sum(true, self._hidden, -1)
+
+
+def _is_tracking(request_id: str) -> bool:
+    return "/track-" in request_id
+
+
+def _recall(memory: Path | None, n: int) -> list[int]:
+    if memory is None or not memory.exists():
+        return [0] * n
+    return [int(count) for count in json.loads(memory.read_text(encoding="utf-8"))]
+
+
+def _sum(a: StagePosition, b: StagePosition, sign: int) -> StagePosition:
+    return StagePosition(
+        alpha_deg=a.alpha_deg + sign * b.alpha_deg,
+        x_nm=a.x_nm + sign * b.x_nm,
+        y_nm=a.y_nm + sign * b.y_nm,
+        z_nm=a.z_nm + sign * b.z_nm,
+    )
+
+
+def _beyond(before: StagePosition, target: StagePosition, by_deg: float) -> StagePosition:
+    """Move the target on, or back, along the way to it; never back beyond the start."""
+    way = target.alpha_deg - before.alpha_deg
+    sign = 1.0 if way >= 0 else -1.0
+    return target.model_copy(
+        update={"alpha_deg": before.alpha_deg + sign * max(0.0, abs(way) + by_deg)}
+    )
+
+
+def _spoiled(pixels: Pixels, kind: Kind, before: Frame | None) -> Pixels:
+    """Give what a detector with this fault would."""
+    match kind:
+        case Kind.DIM:
+            return (pixels / 20).astype(pixels.dtype)
+        case Kind.BLANK:
+            return np.zeros_like(pixels)
+        case Kind.NOT_FINITE:
+            spoiled = pixels.copy()
+            spoiled[: len(spoiled) // 8] = np.nan
+            return spoiled
+        case Kind.SATURATED if np.issubdtype(pixels.dtype, np.integer):
+            top = np.iinfo(pixels.dtype).max
+            return np.where(pixels > np.median(pixels), top, pixels).astype(pixels.dtype)
+        case Kind.STUCK_DETECTOR if before is not None:
+            return before.pixels
+    return pixels
+
+
+def _believed(frame: Frame, pixels: Pixels) -> Frame:
+    """Give a frame other pixels, its record fitting them: the detector knows no better."""
+    told = {"dtype": pixels.dtype.name, "crc32": zlib.crc32(pixels.tobytes())}
+    return Frame(frame.info.model_copy(update=told), pixels)
+
+
+def _freeze(for_s: float) -> None:
+    """Stop this process, all its threads, for a while."""
+    subprocess.Popen(["sh", "-c", f"sleep {for_s:g}; kill -CONT {os.getpid()}"])
+    os.kill(os.getpid(), signal.SIGSTOP)

@@ -1,0 +1,44 @@
+"""Operator's hands at the flip, for simulated microscopes: what they may do, right or wrong."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Protocol, runtime_checkable
+
+from controller.hardware.interface import NotSupportedError
+
+
+class Hands(StrEnum):
+    """Actions at the holder. Every one but `CLOSE_VALVES` opens the valves again at its end."""
+
+    CLOSE_VALVES = "close-valves"
+    FLIPPED = "flipped"
+    NOT_FLIPPED = "not-flipped"
+    TURNED_IN_PLANE = "turned-in-plane"
+    OTHER_ASSEMBLY = "other-assembly"
+    SCAN_CHANGED = "scan-changed"
+
+
+REMOUNTS = frozenset(Hands) - {Hands.CLOSE_VALVES}
+"""Ways in which the grid may be put back."""
+
+
+@runtime_checkable
+class HandsAtHolder(Protocol):
+    """Simulated hands of the operator; real columns have none."""
+
+    def rehearse(self, request_id: str, hands: Hands) -> None:
+        """Carry out `hands` once per request id; MicroscopeError where it fails."""
+
+
+def hands_at(microscope: object) -> HandsAtHolder:
+    """Return the simulated hands at a microscope's holder.
+
+    Raises
+    ------
+    NotSupportedError
+        A real column: the operator turns the grid.
+    """
+    if not isinstance(microscope, HandsAtHolder):
+        raise NotSupportedError("only a simulated microscope rehearses: turn the grid by hand")
+    return microscope

@@ -1,0 +1,47 @@
+"""Pictures for the screens: 2D uint8 .npy files under previews/."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from controller.model.events import PreviewReady
+
+CLIPPED_PERCENT = 0.5
+"""At either end of the grey scale: a hot pixel must not darken the rest."""
+
+
+def write_preview(
+    folder: Path,
+    view: str,
+    image: NDArray[Any],
+    caption: str = "",
+    limits: tuple[float, float] | None = None,
+) -> PreviewReady:
+    """Write an image [row, column], row 0 at the bottom, in one step; return the event to publish.
+
+    `limits` are the values shown black and white; by default the image's own extremes, clipped.
+    """
+    path = folder / "previews" / f"{view}.npy"
+    path.parent.mkdir(exist_ok=True)
+    partial = path.with_suffix(".partial")
+    with partial.open("wb") as file:
+        np.save(file, as_grey(image, limits))
+    partial.replace(path)
+    return PreviewReady(view=view, path=path.relative_to(folder).as_posix(), caption=caption)
+
+
+def as_grey(image: NDArray[Any], limits: tuple[float, float] | None = None) -> NDArray[np.uint8]:
+    """Stretch an image to 0..255 between its limits."""
+    values = np.nan_to_num(np.asarray(image, np.float32))
+    low, high = limits or np.percentile(values, [CLIPPED_PERCENT, 100 - CLIPPED_PERCENT])
+    stretched = (values - low) * (255 / max(float(high - low), 1e-12))
+    return np.clip(stretched, 0, 255).astype(np.uint8)
+
+
+def brightest(image: NDArray[Any]) -> float:
+    """Largest magnitude of an image, its few extreme pixels left out."""
+    return float(np.percentile(np.abs(image), 100 - CLIPPED_PERCENT))

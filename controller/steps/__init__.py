@@ -1,1 +1,0 @@
-"""One module a kind of step: its data and how it is carried out."""

@@ -1,0 +1,99 @@
+"""Which two plots each phase shows: pure functions of the status."""
+
+from __future__ import annotations
+
+import math
+
+from controller.model.base import SeriesName, Which
+from controller.model.events import Phase
+from controller.service.status import RESIDUAL_LIMIT_PX, SessionStatus
+from controller.ui.tui.braille import Chart, Curve
+
+NO_CHARTS: tuple[Chart, ...] = ()
+
+
+def charts_of(status: SessionStatus) -> tuple[Chart, ...]:
+    """The plots of the phase under way; none where there is nothing to plot."""
+    match status.phase:
+        case Phase.SHOWER:
+            return (_size(status), _dose(status))
+        case Phase.A:
+            return (_residuals(status, ("A",)), _particles(status, ("A",)))
+        case Phase.B:
+            return (_residuals(status, ("B",)), _particles(status, ("A", "B", "fused")))
+        case Phase.FLIP | Phase.FUSE | Phase.REPORT:
+            return (_residuals(status, ("A", "B")), _particles(status, ("A", "B", "fused")))
+        case _:
+            return NO_CHARTS
+
+
+def _residuals(status: SessionStatus, names: tuple[SeriesName, ...]) -> Chart:
+    curves = tuple(
+        Curve(
+            name,
+            tuple(
+                (tilt.alpha_deg, tilt.residual_px)
+                for tilt in sorted(status.series[name].tilts, key=lambda tilt: tilt.alpha_deg)
+                if tilt.residual_px is not None
+            ),
+        )
+        for name in names
+    )
+    planned = [tilt for name in names for tilt in status.series[name].planned_tilts_deg]
+    top = max([y for curve in curves for _, y in curve.points], default=0.0)
+    return Chart(
+        title="residual/px vs tilt",
+        curves=curves,
+        x_range=(min(planned, default=-90.0), max(planned, default=90.0)),
+        y_range=(0.0, max(1.2 * RESIDUAL_LIMIT_PX, math.ceil(2 * top) / 2)),
+        limit=RESIDUAL_LIMIT_PX,
+        x_unit="°",
+    )
+
+
+def _particles(status: SessionStatus, names: tuple[Which, ...]) -> Chart:
+    before = {"fused": len(status.series["A"].tilts)}  # fused counts are drawn as B grows
+    curves = tuple(
+        Curve(
+            name,
+            tuple((float(p.tilts_used - before.get(name, 0)), float(p.n)) for p in points),
+            tuple((float(p.n_low), float(p.n_high)) for p in points),
+        )
+        for name in names
+        if name in status.counts
+        for points in [tuple(p for p in status.counts[name].points if not p.is_wide)]
+    )
+    planned = max(series.planned for series in status.series.values())
+    return Chart(
+        title="particles vs tilts used",
+        curves=curves,
+        x_range=(0.0, float(planned or 1)),
+    )
+
+
+def _size(status: SessionStatus) -> Chart:
+    points = tuple(
+        (shower.elapsed_s, shower.size_nm)
+        for shower in status.showers
+        if shower.size_nm is not None
+    )
+    return Chart(
+        title="size/nm vs time",
+        curves=(Curve("size", points),),
+        x_range=(0.0, _shower_s(status)),
+        x_unit=" s",
+    )
+
+
+def _dose(status: SessionStatus) -> Chart:
+    points = tuple((shower.elapsed_s, shower.dose_e_per_A2 / 1000) for shower in status.showers)
+    return Chart(
+        title="dose/(ke/Å²) vs time",
+        curves=(Curve("dose", points),),
+        x_range=(0.0, _shower_s(status)),
+        x_unit=" s",
+    )
+
+
+def _shower_s(status: SessionStatus) -> float:
+    return status.showers[-1].planned_s if status.showers else 1.0
