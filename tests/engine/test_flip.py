@@ -11,6 +11,7 @@ import pytest
 from controller.common.errors import UsageError
 from controller.common.exit_codes import ExitCode
 from controller.engine import Engine
+from controller.model.commands import Answer
 from controller.model.events import Event, FlipChecked, FrameRecorded, PromptAnswered, PromptOpened
 from controller.model.protocol import Flip, read_protocol
 from controller.procedures.flip.check_flip import judge_flip
