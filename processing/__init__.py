@@ -120,7 +120,7 @@ _MODULES = {
 """Module that defines each public name."""
 
 
-if not TYPE_CHECKING:  # a type checker takes the names from the imports above, and sees a wrong one
+if not TYPE_CHECKING:  # type checkers use the imports above, and report a wrong name
 
     def __getattr__(name: str) -> object:
         """Load a public name from its module (PEP 562)."""

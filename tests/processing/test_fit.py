@@ -52,8 +52,8 @@ def problem(case: Case) -> Problem:
     if case.both:
         turn = Rotation.from_euler("zx", [37, 1.5], degrees=True).as_matrix() @ FLIP
         pose = Pose(turn.T, np.array([1.5, -0.8, 0.6]))
-        seen = pose.inverse().apply(truth)
-        series.append((taken(seen, angles, case.counts, 2), pose))
+        centres_b = pose.inverse().apply(truth)
+        series.append((taken(centres_b, angles, case.counts, 2), pose))
     rng = np.random.default_rng(3)
     false_ones = (
         truth[rng.integers(0, len(truth), FALSE_ONES)]
