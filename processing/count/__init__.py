@@ -1,1 +1,1 @@
-"""Particles, their diameter, and how sure a count is."""
+"""Particles, their diameter, and the count with its interval."""

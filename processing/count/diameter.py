@@ -1,9 +1,9 @@
-"""The spheres' diameter, from the data alone.
+"""Estimate the diameter of the spheres from the reconstruction and the images.
 
-A coarse scan asks which sphere explains a piece of the volume best: for each trial diameter the
-piece is taken apart into spheres, put together again from their centres only, and compared. The
-fine value comes from the images: the particles of the whole volume, found by the coarse diameter,
-turn them into the mean particle's form factor, which has its first zero where the diameter says.
+A coarse scan finds the diameter that explains a part of the volume best. For each trial diameter,
+spheres are found in this part, a model is built from their centres alone, and the model is compared
+with the part. The fine value comes from the images: the particles of the whole volume, found with
+the coarse diameter, give the form factor of the mean particle, whose first zero gives the diameter.
 """
 
 from __future__ import annotations
@@ -25,41 +25,42 @@ from processing.scratch import Allocate, in_memory, overlapping_slabs
 from processing.series import Float32, Float64, TiltSeries
 
 SMALLEST_PX = 3.0
-"""Below this a sphere is a pixel or two: nothing to measure."""
+"""Smallest diameter that is searched; a smaller sphere has too few pixels."""
 TRIALS = 11
 PIECE_PX = 64
-"""Edge of the piece that the scan works on."""
+"""Edge of the part of the volume used in the scan."""
 PIECE_ITERATIONS = 10
 WHOLE_ITERATIONS = 3
-"""Nearly every particle stands out by then; where exactly it is, the form factor does not ask."""
+"""Iterations for the whole volume. Nearly every particle is detected by then, and the form factor
+does not need exact positions."""
 NEARLY_AS_GOOD = 0.85
-"""Of the best likeness: what a smaller sphere gains beyond it is not its own merit."""
-COARSEST_PX = 5.0
-"""A sphere is binned down to no less than this to be found."""
-ENOUGH_TO_UNLOCK = 100
-"""Fewer centres need not lie evenly within their voxels."""
-SETTLED = 0.1
-"""Particles found by a diameter that is off by more are found once more."""
+"""Fraction of the best correlation at which a larger sphere is preferred to a smaller one."""
+SMALLEST_BINNED_PX = 5.0
+"""Smallest diameter to which a sphere is binned to be found."""
+FEWEST_TO_SPREAD = 100
+"""Fewest centres that are spread evenly within their voxels."""
+CONVERGED = 0.1
+"""Largest relative change of the diameter after which particles are not searched again."""
 
 
 @dataclass(frozen=True)
 class DiameterEstimate:
-    """Diameter and how it was come by, pixels.
+    """Estimated diameter and the scan it is based on, pixels.
 
     Attributes
     ----------
     value_px
-        The answer.
+        Estimated diameter.
     coarse_px
-        Where the scan peaks.
-    trials_px, likeness
-        [trial] the scan: correlation of the piece with its model of spheres.
+        Diameter at the maximum of the scan.
+    trials_px, correlation
+        [trial], the scan: trial diameters, and correlation of the part with its sphere model.
     """
 
     value_px: float
     coarse_px: float
     trials_px: Float64
-    likeness: Float64
+    correlation: Float64
 
 
 def estimate_diameter(
@@ -69,12 +70,12 @@ def estimate_diameter(
     allocate: Allocate = in_memory,
     progress: Progress = silent,
 ) -> DiameterEstimate:
-    """Diameter of the spheres in a reconstruction [z, y, x] and its aligned series.
+    """Estimate the diameter of the spheres from a reconstruction [z, y, x] and its aligned series.
 
     Raises
     ------
     ProcessingError
-        The volume is empty, or no trial finds a sphere.
+        The volume is empty, or no trial diameter finds a sphere.
     """
     piece = _busiest_piece(volume, PIECE_PX)
     if not piece.any():
@@ -83,19 +84,20 @@ def estimate_diameter(
         )
     largest_px = max(2 * SMALLEST_PX, 0.4 * min(piece.shape))
     trials = np.geomspace(SMALLEST_PX, largest_px, TRIALS)
-    likeness = _scan(piece, trials, lambda part: progress("diameter", 0.4 * part))
-    if likeness.max() <= 0:
+    correlation = _scan(piece, trials, lambda part: progress("diameter", 0.4 * part))
+    if correlation.max() <= 0:
         raise ProcessingError(
             f"series {series.name}: no spheres of {SMALLEST_PX:.0f} to {largest_px:.0f} pixels "
             "found; give the diameter, or record at a finer pixel"
         )
-    coarse_px = float(np.exp(_parabola_peak(np.log(trials), likeness, _simplest(likeness))))
+    peak = _largest_good_trial(correlation)
+    coarse_px = float(np.exp(_parabola_peak(np.log(trials), correlation, peak)))
     fine_px = _from_whole_volume(volume, series, coarse_px, allocate, progress)
-    return DiameterEstimate(fine_px, coarse_px, trials, likeness)
+    return DiameterEstimate(fine_px, coarse_px, trials, correlation)
 
 
 def pair_distance(centres: Float64) -> float | None:
-    """Where g(r) first peaks, in the units of `centres` [n, 3]; None for under 20 particles."""
+    """Return the first peak of g(r) of `centres` [n, 3], in their unit; None for n below 20."""
     if len(centres) < 20:
         return None
     tree = cKDTree(centres)
@@ -107,30 +109,29 @@ def pair_distance(centres: Float64) -> float | None:
     return float(middle[np.argmax(density)])
 
 
-def refined_diameter(series: TiltSeries, centres_px: Float64, near_px: float) -> float:
-    """Diameter, pixels, of the mean of the particles at known centres [n, 3] (x, y, z).
+def refined_diameter(series: TiltSeries, centres_px: Float64, start_px: float) -> float:
+    """Return the mean diameter, pixels, of particles at known centres [n, 3] (x, y, z).
 
-    From the images' form factor (`diameter_at_zero`); near is within a quarter. Only the half where
-    the beam enters is asked: a centre placed by noise and blur finds in the images, at the zero,
-    the noise that placed it.
+    It comes from the form factor of the images (`diameter_at_zero`), within 25 % of `start_px`.
+    Only the half at the beam's entrance side is used. On the exit side, noise and blur displace the
+    centres; such centres correlate with the noise in the images, also at the zero.
     """
     if len(centres_px) == 0:
-        return near_px
+        return start_px
     entrance = centres_px[:, 2] >= np.median(centres_px[:, 2])
     rows, columns = series.images.shape[1:]
-    placed = _unlocked(centres_px[entrance], (columns, rows, columns))
-    return diameter_at_zero(mean_form_factor(series, placed), near_px)
+    spread = _spread_within_voxels(centres_px[entrance], (columns, rows, columns))
+    return diameter_at_zero(mean_form_factor(series, spread), start_px)
 
 
-def _unlocked(centres_px: Float64, sides: tuple[int, ...]) -> Float64:
-    """Centres [n, 3] freed from their leaning towards the voxels' centres, where they are many.
+def _spread_within_voxels(centres_px: Float64, sides: tuple[int, ...]) -> Float64:
+    """Spread centres [n, 3] evenly within their voxels, keeping their order; needs many centres.
 
-    Small spheres are found nearer to a voxel's centre than they are. Centres that know the grid
-    bring its aliases into the form factor, so their places within the voxel are spread evenly, in
-    their order: what PIV does against peak locking (Roth and Katz, Meas. Sci. Technol. 2001, 12,
-    238).
+    Centres of small spheres are biased towards the voxels' centres. This bias would add aliases of
+    the voxel grid to the form factor. PIV corrects its peak locking in the same way (Roth and Katz,
+    Meas. Sci. Technol. 2001, 12, 238).
     """
-    if len(centres_px) < ENOUGH_TO_UNLOCK:
+    if len(centres_px) < FEWEST_TO_SPREAD:
         return centres_px
     middle = (np.array(sides) - 1) / 2
     voxel = np.rint(centres_px + middle)
@@ -139,16 +140,16 @@ def _unlocked(centres_px: Float64, sides: tuple[int, ...]) -> Float64:
 
 
 def _busiest_piece(volume: Float32, edge: int) -> Float32:
-    """The cube of at most `edge` voxels that holds most."""
+    """Return the cube of at most `edge` voxels a side about the point of largest local mean."""
     edges = [min(edge, n) for n in volume.shape]
-    reach = [max(1, n // 2) for n in edges]
-    most, middle = -np.inf, (0, 0, 0)
-    for slab, window in overlapping_slabs(len(volume), halo=reach[0]):
-        filled = ndimage.uniform_filter(volume[window], reach, mode="constant")
-        filled = filled[slab.start - window.start : slab.stop - window.start]
-        if filled.max() > most:
-            z, y, x = np.unravel_index(int(filled.argmax()), filled.shape)
-            most, middle = float(filled.max()), (slab.start + int(z), int(y), int(x))
+    averaged = [max(1, n // 2) for n in edges]
+    largest, middle = -np.inf, (0, 0, 0)
+    for slab, window in overlapping_slabs(len(volume), halo=averaged[0]):
+        mean = ndimage.uniform_filter(volume[window], averaged, mode="constant")
+        mean = mean[slab.start - window.start : slab.stop - window.start]
+        if mean.max() > largest:
+            z, y, x = np.unravel_index(int(mean.argmax()), mean.shape)
+            largest, middle = float(mean.max()), (slab.start + int(z), int(y), int(x))
     starts = [
         int(np.clip(at - n // 2, 0, whole - n))
         for at, n, whole in zip(middle, edges, volume.shape, strict=True)
@@ -158,15 +159,16 @@ def _busiest_piece(volume: Float32, edge: int) -> Float32:
 
 
 def _scan(piece: Float32, trials_px: Float64, progress: Callable[[float], None]) -> Float64:
-    likeness = np.zeros(len(trials_px))
-    for index, diameter_px in enumerate(trials_px):
-        likeness[index] = _likeness(piece, float(diameter_px))
-        progress((index + 1) / len(trials_px))
-    return likeness
+    """Return the correlation [trial] of a part of the volume with its sphere models."""
+    correlation = np.zeros(len(trials_px))
+    for trial, diameter_px in enumerate(trials_px):
+        correlation[trial] = _model_correlation(piece, float(diameter_px))
+        progress((trial + 1) / len(trials_px))
+    return correlation
 
 
-def _likeness(piece: Float32, diameter_px: float) -> float:
-    """Correlation of a piece with equal spheres on the centres found in it."""
+def _model_correlation(piece: Float32, diameter_px: float) -> float:
+    """Correlate a part of the volume with equal spheres at the centres found in it."""
     factor = _binning(diameter_px)
     piece, diameter_px = _binned(piece, factor), diameter_px / factor
     centres = _particles(piece, diameter_px, PIECE_ITERATIONS, in_memory)
@@ -182,35 +184,35 @@ def _likeness(piece: Float32, diameter_px: float) -> float:
 def _from_whole_volume(
     volume: Float32, series: TiltSeries, coarse_px: float, allocate: Allocate, progress: Progress
 ) -> float:
-    """All particles by the diameter so far, their form factor, its diameter."""
+    """Find all particles with the coarse diameter and refine it; repeat once if it changed much."""
     diameter_px = coarse_px
-    for turn in range(2):
+    for attempt in range(2):
         centres_px = _all_particles(volume, diameter_px, allocate)
         before, diameter_px = diameter_px, refined_diameter(series, centres_px, diameter_px)
-        progress("diameter", 0.7 + 0.3 * turn)
-        if abs(diameter_px / before - 1) < SETTLED:
+        progress("diameter", 0.7 + 0.3 * attempt)
+        if abs(diameter_px / before - 1) < CONVERGED:
             break
     return diameter_px
 
 
 def _all_particles(volume: Float32, diameter_px: float, allocate: Allocate) -> Float64:
-    """Centres [n, 3] (x, y, z) in the whole volume, found on a coarser grid where that will do.
+    """Find the centres [n, 3] (x, y, z) in the whole volume, binned if the spheres are large.
 
-    All of them: in a crystal the images of the others would speak at the same Bragg peaks.
+    All particles are needed: in a crystal, missed particles contribute to the same Bragg peaks.
     """
     factor = _binning(diameter_px)
     coarse = _binned(volume, factor)
     centres = _particles(coarse, diameter_px / factor, WHOLE_ITERATIONS, allocate)
-    cut_off = np.array(volume.shape[::-1]) - factor * np.array(coarse.shape[::-1])
-    return np.asarray(factor * centres - cut_off / 2, np.float64)
+    dropped = np.array(volume.shape[::-1]) - factor * np.array(coarse.shape[::-1])
+    return np.asarray(factor * centres - dropped / 2, np.float64)
 
 
 def _binning(diameter_px: float) -> int:
-    return max(1, int(diameter_px / COARSEST_PX))
+    return max(1, int(diameter_px / SMALLEST_BINNED_PX))
 
 
 def _binned(volume: Float32, factor: int) -> Float32:
-    """Means over cubes of `factor` voxels; what is left at the far sides is cut off."""
+    """Average over cubes of `factor` voxels a side; drop incomplete cubes at the far sides."""
     if factor == 1:
         return volume
     sides = [n // factor for n in volume.shape]
@@ -220,14 +222,14 @@ def _binned(volume: Float32, factor: int) -> Float32:
 
 
 def _particles(volume: Float32, diameter_px: float, iterations: int, allocate: Allocate) -> Float64:
-    """Centres [n, 3] (x, y, z) of the spheres in a volume."""
+    """Find the centres [n, 3] (x, y, z) of the spheres in a volume."""
     spheres = ssr_volume(volume, diameter_px, iterations=iterations, allocate=allocate)
     clusters = find_clusters(spheres, diameter_px)
     return clusters.centres_px[clusters.weight >= plateau(clusters.weight).value]
 
 
 def _spheres(centres_px: Float64, shape: tuple[int, ...], diameter_px: float) -> Float32:
-    """Balls on centres to the nearest voxel: enough to compare trial diameters by."""
+    """Build a model of equal spheres, each at the voxel nearest to its centre."""
     points = np.zeros(shape, np.float32)
     nearest = np.rint(centres_px[:, ::-1] + (np.array(shape) - 1) / 2).astype(int)
     np.add.at(points, tuple(np.clip(nearest, 0, np.array(shape) - 1).T), 1)
@@ -237,22 +239,24 @@ def _spheres(centres_px: Float64, shape: tuple[int, ...], diameter_px: float) ->
     return np.asarray(fft.irfftn(fft.rfftn(points) * factor, shape), np.float32)
 
 
-def _simplest(likeness: Float64) -> int:
-    """The largest trial that does nearly as well as the best: ever more small spheres explain all.
+def _largest_good_trial(correlation: Float64) -> int:
+    """Return the index of the largest trial diameter that is nearly as good as the best.
 
-    Of the run that the best is in: a few spheres as large as the assembly repeat its outline.
+    Many small spheres can explain any volume, so the larger diameter is preferred. Only trials
+    next to the best one without a worse one in between are used: a few spheres as large as the
+    assembly reproduce its outline.
     """
-    best = int(likeness.argmax())
-    worse = np.flatnonzero(likeness[best:] < NEARLY_AS_GOOD * likeness[best])
-    return best + int(worse[0]) - 1 if worse.size else len(likeness) - 1
+    best = int(correlation.argmax())
+    worse = np.flatnonzero(correlation[best:] < NEARLY_AS_GOOD * correlation[best])
+    return best + int(worse[0]) - 1 if worse.size else len(correlation) - 1
 
 
 def _parabola_peak(x: Float64, y: Float64, at: int) -> float:
     best = int(np.clip(at, 1, len(y) - 2))
     near = slice(best - 1, best + 2)
-    curve, slope, _ = np.polyfit(x[near] - x[best], y[near], 2)
-    if curve >= 0:
+    curvature, slope, _ = np.polyfit(x[near] - x[best], y[near], 2)
+    if curvature >= 0:
         return float(x[at])
     return float(
-        x[best] + np.clip(-slope / (2 * curve), x[near][0] - x[best], x[near][2] - x[best])
+        x[best] + np.clip(-slope / (2 * curvature), x[near][0] - x[best], x[near][2] - x[best])
     )

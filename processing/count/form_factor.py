@@ -1,13 +1,13 @@
-"""The mean particle's form factor, from images and known centres, and the diameter in it.
+"""Form factor of the mean particle, from images and known centres, and its diameter.
 
-A ball's form factor has its first zero at q R = 4.4934 (tan x = x), whatever multiplies it. An
-image is a sum of form factors, each under a gain (blur, response, the phase of a misplaced centre),
-so its correlation with the centres' spectrum has that zero too. What it has beside the zero is less
-sure: in a crystal the gain jumps from one Bragg peak to the next, by what is missed, made up or
-misplaced. The fit therefore takes a gain for known only to some tens of per cent, which leaves the
-zero to decide.
+The form factor of a sphere has its first zero at q R = 4.4934 (tan x = x), and multiplication by a
+gain does not move the zero. An image is a sum of form factors, each with a gain (blur, response,
+phase of a misplaced centre), so its correlation with the spectrum of the centres has the same zero.
+The values beside the zero are less reliable: in a crystal, missed, false or misplaced particles
+change the gain from one Bragg peak to the next. The fit therefore assumes that the gain is known
+only to some tens of per cent, so that the zero determines the diameter.
 
-Where diameters spread by s (relative), the zero lies at that of mean (1 + s^2): 0.25 % for 5 %.
+A relative spread s of the diameters moves the zero to that of mean (1 + s^2): 0.25 % for 5 %.
 """
 
 from __future__ import annotations
@@ -21,19 +21,19 @@ from processing.reconstruct.convolution import ball_form_factor
 from processing.series import Float64, TiltSeries
 
 FIRST_ZERO = 4.493409458
-"""q R at the first zero of a ball's form factor: tan x = x."""
-RINGS_A_PIXEL = 4
-"""Rings of the spectrum are so much finer than its pixels: Bragg peaks are sharp."""
+"""q R at the first zero of a sphere's form factor (tan x = x)."""
+RINGS_PER_PIXEL = 4
+"""Rings per pixel of the spectrum; they are narrow because Bragg peaks are sharp."""
 ENOUGH_TILTS = 24
-"""Tilts that the form factor is taken from; all of them say the same."""
+"""Approximate number of tilts used, evenly spaced; more add no information."""
 SEARCH_RANGE = 0.25
-"""The diameter is looked for within this share of the one given."""
-AROUND_ZERO = 0.25
-"""Reach of the fit to either side of the zero, as a share of its q."""
-GAIN_DOUBT = 0.3
-"""Standard deviation of a ring's gain, as a share of the smooth one."""
-SOFT_ZERO = 0.01
-"""Form factor, of its value at q = 0, that a ring may hold where the mean particle has none."""
+"""Half width of the diameter search, as a fraction of the start diameter."""
+FIT_RANGE = 0.25
+"""Half width of the fit around the zero, as a fraction of its q."""
+GAIN_UNCERTAINTY = 0.3
+"""Standard deviation of a ring's gain, as a fraction of the smooth gain."""
+RESIDUAL_AT_ZERO = 0.01
+"""Form factor that a ring may have at the zero, as a fraction of the value at q = 0."""
 FEWEST_RINGS = 6
 
 
@@ -44,11 +44,11 @@ class FormFactor:
     Attributes
     ----------
     q_per_px
-        [ring] radians a pixel.
+        [ring], radians a pixel.
     value
-        [ring] F(q), in the images' units times square pixels.
+        [ring], F(q) in the images' units times square pixels.
     variance
-        [ring] of `value`, by what the centres do not explain.
+        [ring], variance of `value`, from the part of the images that the centres do not explain.
     """
 
     q_per_px: Float64
@@ -57,14 +57,14 @@ class FormFactor:
 
 
 def mean_form_factor(series: TiltSeries, centres_px: Float64) -> FormFactor:
-    """Form factor of the mean of the particles at `centres_px` [n, 3] (x, y, z).
+    """Measure the mean form factor of the particles at `centres_px` [n, 3] (x, y, z).
 
-    Least squares over some tilts: F(q) = sum I(q) S*(q) / sum |S(q)|^2, with S the spectrum of the
-    projected centres. A ring's q is the mean over the same weights.
+    Least squares over about `ENOUGH_TILTS` tilts: F(q) = sum I(q) S*(q) / sum |S(q)|^2, where S is
+    the spectrum of the projected centres. The q of a ring is its mean with weights |S(q)|^2.
     """
     rows, columns = series.images.shape[1:]
     q = 2 * np.pi * np.hypot(np.fft.fftfreq(rows)[:, None], np.fft.rfftfreq(columns)[None]).ravel()
-    ring_width = 2 * np.pi / max(rows, columns) / RINGS_A_PIXEL
+    ring_width = 2 * np.pi / max(rows, columns) / RINGS_PER_PIXEL
     ring = (q / ring_width).astype(int)
     product, power, moment, signal = np.zeros((4, ring.max() + 1))
     step = max(1, series.tilts // ENOUGH_TILTS)
@@ -84,39 +84,40 @@ def mean_form_factor(series: TiltSeries, centres_px: Float64) -> FormFactor:
     return FormFactor(moment / power, product / power, unexplained / power)
 
 
-def diameter_at_zero(measured: FormFactor, near_px: float) -> float:
-    """Diameter, pixels, whose first zero is that of a form factor; near is within a quarter.
+def diameter_at_zero(measured: FormFactor, start_px: float) -> float:
+    """Find the diameter, pixels, from the first zero of a form factor, within 25 % of `start_px`.
 
-    Maximum likelihood over trial diameters: a ball under a gain a + b q, known to GAIN_DOUBT in
-    each ring on top of the noise. The window follows the zero until it stays.
+    Maximum likelihood over trial diameters. The model is a sphere times a gain a + b q, with an
+    uncertainty of `GAIN_UNCERTAINTY` in each ring in addition to the noise. The fit range is moved
+    to the zero found and the fit repeated until the diameter is constant.
     """
-    trials = near_px * np.linspace(1 - SEARCH_RANGE, 1 + SEARCH_RANGE, 101)
-    diameter_px = near_px
+    trials = start_px * np.linspace(1 - SEARCH_RANGE, 1 + SEARCH_RANGE, 101)
+    diameter_px = start_px
     for _ in range(4):
         zero = 2 * FIRST_ZERO / diameter_px
-        near = np.abs(measured.q_per_px / zero - 1) < AROUND_ZERO
+        near = np.abs(measured.q_per_px / zero - 1) < FIT_RANGE
         if near.sum() < FEWEST_RINGS:
             return diameter_px
         window = FormFactor(measured.q_per_px[near], measured.value[near], measured.variance[near])
-        unlikeliness = np.array([_unlikeliness(window, trial) for trial in trials])
-        before, diameter_px = diameter_px, _lowest(trials, unlikeliness)
+        misfits = np.array([_minus_2_log_likelihood(window, trial) for trial in trials])
+        before, diameter_px = diameter_px, _position_of_minimum(trials, misfits)
         if abs(diameter_px / before - 1) < 1e-3:
             break
     return diameter_px
 
 
-def _unlikeliness(measured: FormFactor, diameter_px: float) -> float:
-    """Minus twice the log likelihood of a diameter, up to a constant.
+def _minus_2_log_likelihood(measured: FormFactor, diameter_px: float) -> float:
+    """Return -2 log likelihood of a diameter, up to a constant.
 
-    A gain that changes sign would put a zero anywhere: it is infinitely unlikely.
+    It is infinite for a gain that changes its sign, which would produce a zero at any q.
     """
     q = measured.q_per_px
     ball = ball_form_factor(q, diameter_px) / ball_form_factor(np.zeros(1), diameter_px)
     basis = np.stack([np.ones(len(q)), q / q.mean() - 1], axis=1)
-    size = np.hypot(ball, SOFT_ZERO)
+    size = np.hypot(ball, RESIDUAL_AT_ZERO)
     gain = np.full(len(q), np.median(np.abs(measured.value) / size))
     for _ in range(3):
-        variance = measured.variance + (GAIN_DOUBT * gain * size) ** 2
+        variance = measured.variance + (GAIN_UNCERTAINTY * gain * size) ** 2
         root = np.sqrt(variance)
         model = basis * (ball / root)[:, None]
         gain = basis @ np.linalg.lstsq(model, measured.value / root, rcond=None)[0]
@@ -126,23 +127,24 @@ def _unlikeliness(measured: FormFactor, diameter_px: float) -> float:
     return float(np.sum(misfit + np.log(variance)))
 
 
-def _lowest(trials: Float64, values: Float64) -> float:
-    """Where `values` are lowest, by a parabola through the lowest and its neighbours."""
+def _position_of_minimum(trials: Float64, values: Float64) -> float:
+    """Return the position of the minimum, by a parabola through the three lowest points."""
     best = int(np.argmin(values))
     near = values[best - 1 : best + 2]
     if len(near) < 3 or not np.isfinite(near).all():
         return float(trials[best])
     left, middle, right = near
-    aside = 0.5 * (left - right) / max(left - 2 * middle + right, 1e-12)
-    return float(trials[best] + np.clip(aside, -0.5, 0.5) * (trials[1] - trials[0]))
+    offset = 0.5 * (left - right) / max(left - 2 * middle + right, 1e-12)
+    return float(trials[best] + np.clip(offset, -0.5, 0.5) * (trials[1] - trials[0]))
 
 
 def point_spectrum(
     row_px: Float64, column_px: Float64, shape: tuple[int, int]
 ) -> np.ndarray[tuple[int, int], np.dtype[np.complex128]]:
-    """`rfft2` of points given from the image's centre.
+    """Compute the `rfft2` of an image of points; positions are from the image's centre.
 
-    Bilinear on a grid twice as fine, its sinc^2 divided out again: good to a few per mille.
+    The points are added to a grid twice as fine by bilinear weights, whose sinc^2 is then divided
+    out. The error is a few per mille.
     """
     fine = np.zeros([2 * n for n in shape])
     row = 2 * (row_px + (shape[0] - 1) / 2)
@@ -159,5 +161,5 @@ def point_spectrum(
     half = shape[0] // 2
     kept = np.r_[0 : shape[0] - half, fine.shape[0] - half : fine.shape[0]]
     spectrum = spectrum[kept][:, : shape[1] // 2 + 1]
-    droop = np.sinc(np.fft.fftfreq(shape[0]) / 2)[:, None] * np.sinc(np.fft.rfftfreq(shape[1]) / 2)
-    return np.asarray(spectrum / droop**2, np.complex128)
+    sinc = np.sinc(np.fft.fftfreq(shape[0]) / 2)[:, None] * np.sinc(np.fft.rfftfreq(shape[1]) / 2)
+    return np.asarray(spectrum / sinc**2, np.complex128)

@@ -1,10 +1,11 @@
-"""How sure a count is: 95 % intervals with no truth at hand.
+"""95 % intervals of particle counts.
 
-Two doubts add up. Which clusters are particles: each is one with its own chance, so that their
-number is Poisson-binomial around the sum of the chances, and the threshold moves it as well. And
-which particles left no cluster at all: from two independent looks, n_A and n_B with n_AB in
-common, N = n_A n_B / n_AB (Lincoln and Petersen; Chapman's form, 1951, stays finite for small
-numbers), slab by slab of depth, because A and B miss particles at opposite sides.
+Two uncertainties add up. First, which clusters are particles: each cluster is a particle with its
+own probability, so their number is Poisson-binomial about the sum of the probabilities; it also
+depends on the threshold. Second, how many particles left no cluster: two independent series with
+n_A and n_B particles, n_AB of them in common, give N = n_A n_B / n_AB (Lincoln and Petersen;
+Chapman's form, 1951, is finite for small numbers). This is done for each depth slab, because A and
+B miss particles on opposite sides.
 """
 
 from __future__ import annotations
@@ -19,94 +20,96 @@ from processing.results import Count
 from processing.series import Bools, Float64
 
 Z_95 = 1.96
-UNSEEN, UNSEEN_SHARE = 3, 1e-3
-"""Where none of a kind of fault is seen, up to three are still likely at 95 % (rule of three); no
-more than one in a thousand, as simulated specimens show: six particles seen well are six."""
+UNSEEN_ERRORS, UNSEEN_ERROR_SHARE = 3, 1e-3
+"""Errors that the clusters do not show. If no error is observed, up to three are possible at 95 %
+(rule of three), but not more than one in a thousand particles, as simulated specimens show. A clear
+count of six therefore stays six."""
 PARTICLES_PER_SLAB = 100
 
 
 @dataclass(frozen=True)
 class Missed:
-    """Particles that neither series shows, estimated from those that only one shows."""
+    """Estimated number of particles that neither series shows, with its variance."""
 
     expected: float
     variance: float
 
 
 def count_with_interval(threshold: Threshold, confidence: Float64) -> Count:
-    """Count at the threshold, with the interval that holds the true number in 95 % of cases.
+    """Count the particles at the threshold, with the 95 % interval of the true number.
 
     Parameters
     ----------
     confidence
-        [cluster], of all clusters, the ones under the threshold among them.
+        [cluster], including the clusters below the threshold.
     """
     expected = float(confidence.sum())
-    doubt = Z_95 * np.sqrt(float((confidence * (1 - confidence)).sum()))
-    doubt += min(UNSEEN, UNSEEN_SHARE * threshold.n)
-    low = min(threshold.n_low, expected - doubt, threshold.n - doubt)
-    high = max(threshold.n_high, expected + doubt, threshold.n + doubt)
+    margin = Z_95 * np.sqrt(float((confidence * (1 - confidence)).sum()))
+    margin += min(UNSEEN_ERRORS, UNSEEN_ERROR_SHARE * threshold.n)
+    low = min(threshold.n_low, expected - margin, threshold.n - margin)
+    high = max(threshold.n_high, expected + margin, threshold.n + margin)
     return Count(n=threshold.n, n_low=max(0, int(np.floor(low))), n_high=int(np.ceil(high)))
 
 
-def with_missed(count: Count, missed: Missed) -> Count:
-    """The interval's upper end raised by particles that left no trace, with their doubt."""
+def widen_by_missed(count: Count, missed: Missed) -> Count:
+    """Raise the upper end of an interval by the missed particles and their uncertainty."""
     more = missed.expected + Z_95 * np.sqrt(missed.variance)
     return count.model_copy(update={"n_high": count.n_high + int(np.ceil(more))})
 
 
 def missed_by_both(
-    centres_a_nm: Float64, centres_b_nm: Float64, whole_nm: Float64, within_nm: float
+    centres_a_nm: Float64, centres_b_nm: Float64, fused_nm: Float64, within_nm: float
 ) -> Missed:
-    """Particles that no table holds, from how those of the whole are shared between A's and B's.
+    """Estimate how many particles are in no table, from those of the fused result in A and B.
 
-    Only what the whole confirms counts as seen: what a series makes up on its blurred side would
-    pass for a find that the other one missed. What the whole shows and neither series does is
-    part of what both were expected to miss.
+    A particle of A or B counts only if the fused result confirms it. Otherwise a false particle on
+    the blurred side of one series would count as missed by the other. Particles of the fused result
+    that are in neither series are subtracted from the estimate.
 
     Parameters
     ----------
-    centres_a_nm, centres_b_nm, whole_nm
-        [n, 3] (x, y, z) of A, of B and of both together, in A's frame.
+    centres_a_nm, centres_b_nm, fused_nm
+        [n, 3] (x, y, z) of A, of B and of the fused result, in A's frame.
+    within_nm
+        Largest distance between two centres of the same particle.
     """
-    seen_by_a, seen_by_b = np.zeros((2, len(whole_nm)), bool)
-    seen_by_a[mutual_pairs(whole_nm, centres_a_nm, within_nm)[0]] = True
-    seen_by_b[mutual_pairs(whole_nm, centres_b_nm, within_nm)[0]] = True
-    depth = whole_nm[:, 2]
+    in_a, in_b = np.zeros((2, len(fused_nm)), bool)
+    in_a[mutual_pairs(fused_nm, centres_a_nm, within_nm)[0]] = True
+    in_b[mutual_pairs(fused_nm, centres_b_nm, within_nm)[0]] = True
+    depth = fused_nm[:, 2]
     slabs = max(1, len(depth) // PARTICLES_PER_SLAB)
     edges = np.quantile(depth, np.linspace(0, 1, slabs + 1)[1:-1]) if len(depth) else np.zeros(0)
 
-    def tally(these: Bools) -> Float64:
-        slab = np.searchsorted(edges, depth[these])
+    def per_slab(chosen: Bools) -> Float64:
+        slab = np.searchsorted(edges, depth[chosen])
         return np.bincount(slab, minlength=slabs).astype(np.float64)
 
-    both = tally(seen_by_a & seen_by_b)
-    a_only, b_only = tally(seen_by_a & ~seen_by_b), tally(seen_by_b & ~seen_by_a)
-    neither = tally(~seen_by_a & ~seen_by_b)
+    both = per_slab(in_a & in_b)
+    a_only, b_only = per_slab(in_a & ~in_b), per_slab(in_b & ~in_a)
+    neither = per_slab(~in_a & ~in_b)
     expected = np.maximum(a_only * b_only / (both + 1) - neither, 0)
     n_a, n_b = both + a_only, both + b_only
     variance = (n_a + 1) * (n_b + 1) * a_only * b_only / ((both + 1) ** 2 * (both + 2))
     return Missed(float(expected.sum()), float(variance.sum()))
 
 
-def beside_the_whole(
-    alone: Count, centres_nm: Float64, whole_nm: Float64, within_nm: float
-) -> Count:
-    """Widen one series' interval by what the fused volume shows of its faults.
+def widen_by_fused(alone: Count, centres_nm: Float64, fused_nm: Float64, within_nm: float) -> Count:
+    """Widen the interval of one series by its errors, as shown by the fused result.
 
-    A series cannot know what its blurred side hides; once both are fused, the particles it missed
-    raise the upper end and those it made up lower the other, each with its Poisson doubt.
+    One series alone does not show the errors on its blurred side. Compared with the fused result,
+    missed particles raise the upper end and false particles lower the lower end of the interval,
+    each with its Poisson uncertainty.
 
     Parameters
     ----------
-    centres_nm, whole_nm
-        [n, 3] of the series and of the fused volume, in one frame.
+    centres_nm, fused_nm
+        [n, 3] of the series and of the fused result, in one frame.
     within_nm
-        Centres nearer than this are one particle.
+        Largest distance between two centres of the same particle.
     """
-    same = len(mutual_pairs(centres_nm, whole_nm, within_nm)[0])
-    made_up, missed = len(centres_nm) - same, len(whole_nm) - same
-    low = alone.n - made_up - Z_95 * np.sqrt(made_up)
+    same = len(mutual_pairs(centres_nm, fused_nm, within_nm)[0])
+    false, missed = len(centres_nm) - same, len(fused_nm) - same
+    low = alone.n - false - Z_95 * np.sqrt(false)
     high = alone.n + missed + Z_95 * np.sqrt(missed)
     return Count(
         n=alone.n,

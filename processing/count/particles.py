@@ -1,8 +1,8 @@
-"""Particles from the sphere centres that a sparse sphere reconstruction leaves.
+"""Particles from a sparse sphere reconstruction, whose volume holds the sphere centres.
 
-A reconstruction of sphere centres is a volume of small clusters, one a particle. A cluster's sum
-is its weight, its centroid the particle's centre; the threshold on the weight sits on the plateau
-of n(threshold), where the count depends on it least.
+This volume consists of small clusters, one for each particle. The sum over a cluster is its weight,
+its centroid the particle's centre. The threshold on the weight is on the plateau of n(threshold),
+where the count depends on it least.
 """
 
 from __future__ import annotations
@@ -18,31 +18,32 @@ from processing.scratch import overlapping_slabs
 from processing.series import Float32, Float64
 
 CLUSTER_RADIUS = 0.42
-"""Reach of one particle's cluster, diameters: neighbours are a diameter away at least."""
-CLOSEST = 0.7
-"""Two clusters nearer than this, in diameters, are one particle: hard spheres, measured badly."""
-FAINTEST = 0.02
-"""Clusters under this fraction of the brightest are the solver's dust."""
+"""Radius of the cluster of one particle, in diameters; neighbours are at least 1 diameter away."""
+SMALLEST_DISTANCE = 0.7
+"""Smallest distance of two particles, in diameters. Hard spheres cannot come nearer than 1, but the
+measured centres have errors."""
+SMALLEST_PEAK = 0.02
+"""Smallest peak of a cluster, as a fraction of the highest; lower ones are noise of the solver."""
 SMOOTHING = 0.12
-"""Standard deviation, diameters, by which noise inside a cluster is evened out."""
-GAUSSIAN_REACH = 4.0
-"""Standard deviations after which the Gaussian is cut off."""
+"""Standard deviation, in diameters, of the filter that smooths noise inside a cluster."""
+GAUSSIAN_CUTOFF = 4.0
+"""Radius of the Gaussian filter in standard deviations."""
 THRESHOLD_RANGE = (0.15, 0.8)
-"""Where the plateau is looked for, in weights of a typical particle."""
-THRESHOLD_DOUBT = 1.25
-"""The threshold is known to about this factor."""
+"""Range in which the plateau is searched, in weights of a typical particle."""
+THRESHOLD_UNCERTAINTY = 1.25
+"""Factor by which the threshold may be wrong in either direction."""
 
 
 @dataclass(frozen=True)
 class Clusters:
-    """Everything that might be a particle.
+    """Possible particles of one volume.
 
     Attributes
     ----------
     centres_px
         [n, 3], (x, y, z) from the volume's centre, pixels.
     weight
-        [n], 1 is a typical particle of this volume; largest first.
+        [n], largest first; a typical particle of this volume has 1.
     """
 
     centres_px: Float64
@@ -51,14 +52,15 @@ class Clusters:
 
 @dataclass(frozen=True)
 class Threshold:
-    """A weight that parts particles from dust.
+    """Threshold weight that separates particles from noise.
 
     Attributes
     ----------
     value
         In weights of a typical particle.
     n, n_low, n_high
-        Particles at it, and where it is raised and lowered by its doubt.
+        Number of particles at the threshold, and at the threshold raised and lowered by
+        `THRESHOLD_UNCERTAINTY`.
     """
 
     value: float
@@ -68,127 +70,135 @@ class Threshold:
 
 
 def find_clusters(sphere_centres: Float32, diameter_px: float) -> Clusters:
-    """Clusters of a sphere-centre volume [z, y, x], the brighter of two close ones kept."""
+    """Find the clusters of a sphere-centre volume [z, y, x]; keep the heavier of two close ones."""
     peaks = _local_maxima(sphere_centres, diameter_px)
-    centres, weight = _settle(sphere_centres, peaks, CLUSTER_RADIUS * diameter_px)
+    centres, weight = _centroids(sphere_centres, peaks, CLUSTER_RADIUS * diameter_px)
     centred = centres - (np.array(sphere_centres.shape) - 1) / 2
-    return apart(Clusters(centred[:, ::-1].copy(), weight), diameter_px)
+    return drop_close_clusters(Clusters(centred[:, ::-1].copy(), weight), diameter_px)
 
 
-def apart(clusters: Clusters, diameter_px: float) -> Clusters:
-    """Clusters, brightest first, none too close to a brighter one; a typical weight is 1."""
+def drop_close_clusters(clusters: Clusters, diameter_px: float) -> Clusters:
+    """Drop clusters too close to a heavier one; sort by weight and set a typical weight to 1."""
     if len(clusters.weight) == 0:
         return clusters
-    kept = _brightest_apart(clusters.centres_px, clusters.weight, CLOSEST * diameter_px)
+    distance_px = SMALLEST_DISTANCE * diameter_px
+    kept = _heaviest_apart(clusters.centres_px, clusters.weight, distance_px)
     weight = clusters.weight[kept]
     return Clusters(clusters.centres_px[kept], weight / typical_weight(weight))
 
 
 def typical_weight(weight: NDArray[np.floating]) -> float:
-    """Median of the upper population: a fixed point of the median over half of itself.
+    """Return the median weight of the particles, i.e. of the clusters above half this median.
 
-    Started from the brightest, so that a few particles in much dust are found as well.
+    The iteration starts from the largest weight, so that it also finds a few particles among many
+    noise clusters.
     """
     reference = float(weight.max())
     if not reference > 0:
         return 1.0
     for _ in range(50):
-        settled = float(np.median(weight[weight >= reference / 2]))
-        if settled == reference:
+        median = float(np.median(weight[weight >= reference / 2]))
+        if median == reference:
             break
-        reference = settled
+        reference = median
     return reference
 
 
 def plateau(weight: Float64) -> Threshold:
-    """Threshold on the plateau of n(threshold): where a change of it loses or gains fewest."""
+    """Find the threshold on the plateau of n(threshold), where a change alters n least."""
     trials = np.geomspace(*THRESHOLD_RANGE, 80)
     ordered = np.sort(weight)
 
     def count(thresholds: Float64) -> NDArray[np.int64]:
         return len(ordered) - np.searchsorted(ordered, thresholds)
 
-    steepness = count(trials / THRESHOLD_DOUBT) - count(trials * THRESHOLD_DOUBT)
-    flattest = np.flatnonzero(steepness == steepness.min())
+    factor = THRESHOLD_UNCERTAINTY
+    change = count(trials / factor) - count(trials * factor)
+    flattest = np.flatnonzero(change == change.min())
     value = float(trials[flattest[len(flattest) // 2]])
-    low, n, high = count(value * np.array([THRESHOLD_DOUBT, 1.0, 1 / THRESHOLD_DOUBT]))
+    low, n, high = count(value * np.array([factor, 1.0, 1 / factor]))
     return Threshold(value, int(n), int(low), int(high))
 
 
 def confidence(weight: Float64, threshold: float) -> Float64:
-    """Chance that each cluster is a particle, [n]; never falling with the weight.
+    """Return the probability [n] that each cluster is a particle; it never falls with the weight.
 
-    Particles and dust are two populations of log weight, parted by the threshold; the answer is
-    the share of the particles' density. Only the sides that face each other matter: each
-    population is a normal one as wide as that side.
+    Particles and noise are two populations of log weight, separated by the threshold. The
+    probability is the particles' fraction of the density. Only the sides that face each other
+    matter: each population is a normal distribution with the width of that side.
     """
     if len(weight) == 0:
         return np.zeros(0)
     log_weight = np.log(np.maximum(weight, 1e-6))
     above = weight >= threshold
-    particles = _side_density(log_weight, log_weight[above], toward=-1)
-    dust = _side_density(log_weight, log_weight[~above], toward=+1)
+    particles = _side_density(log_weight, log_weight[above], side=-1)
+    noise = _side_density(log_weight, log_weight[~above], side=+1)
     order = np.argsort(log_weight)
-    chance = (particles / (particles + dust))[order]
+    probability = (particles / (particles + noise))[order]
     result = np.empty(len(weight))
-    result[order] = np.maximum.accumulate(chance)
+    result[order] = np.maximum.accumulate(probability)
     return result
 
 
-def _side_density(at: Float64, sample: Float64, toward: int) -> Float64:
-    """Particles a unit of log weight, from the spread of a sample's side below or above."""
-    floor = 1e-3  # nothing is a particle, or dust, beyond every doubt
+def _side_density(log_weight: Float64, sample: Float64, side: int) -> Float64:
+    """Density of a sample at log weights, from its spread below (-1) or above (+1) its median."""
+    floor = 1e-3  # keeps the probability away from exactly 0 and 1
     if len(sample) == 0:
-        return np.full(len(at), floor)
+        return np.full(len(log_weight), floor)
     middle = np.median(sample)
-    side = (sample - middle) * toward
-    width = max(float(np.sqrt(np.mean(side[side >= 0] ** 2))), 0.1)
-    beyond = np.maximum((at - middle) * toward, 0) / width
+    distance = (sample - middle) * side
+    width = max(float(np.sqrt(np.mean(distance[distance >= 0] ** 2))), 0.1)
+    beyond = np.maximum((log_weight - middle) * side, 0) / width
     return np.asarray(len(sample) * np.exp(-0.5 * beyond**2) / width + floor, np.float64)
 
 
 def _local_maxima(volume: Float32, diameter_px: float) -> NDArray[np.intp]:
-    """Peaks [n, 3] (z, y, x) of the smoothed volume; in slabs, which bound the memory."""
+    """Find the peaks [n, 3] (z, y, x) of the smoothed volume, in slabs to limit the memory."""
     sigma = SMOOTHING * diameter_px
-    reach = max(1, round(0.35 * diameter_px))
-    halo = reach + int(np.ceil(GAUSSIAN_REACH * sigma)) + 1
-    peaks, heights = [], []
+    radius = max(1, round(0.35 * diameter_px))
+    halo = radius + int(np.ceil(GAUSSIAN_CUTOFF * sigma)) + 1
+    peaks, values = [], []
     for slab, window in overlapping_slabs(len(volume), halo):
         smooth = ndimage.gaussian_filter(
-            volume[window], sigma, mode="constant", truncate=GAUSSIAN_REACH
+            volume[window], sigma, mode="constant", truncate=GAUSSIAN_CUTOFF
         )
-        top = ndimage.maximum_filter(smooth, size=2 * reach + 1, mode="constant")
-        found = np.argwhere((smooth == top) & (smooth > 0))
+        maximum = ndimage.maximum_filter(smooth, size=2 * radius + 1, mode="constant")
+        found = np.argwhere((smooth == maximum) & (smooth > 0))
         found_z = found[:, 0] + window.start
         own = (found_z >= slab.start) & (found_z < slab.stop)
         peaks.append(found[own] + [window.start, 0, 0])
-        heights.append(smooth[tuple(found[own].T)])
-    height = np.concatenate(heights)
-    high: NDArray[np.intp] = np.concatenate(peaks)[height > FAINTEST * height.max(initial=0.0)]
-    return high
+        values.append(smooth[tuple(found[own].T)])
+    value = np.concatenate(values)
+    kept: NDArray[np.intp] = np.concatenate(peaks)[value > SMALLEST_PEAK * value.max(initial=0.0)]
+    return kept
 
 
-def _settle(volume: Float32, peaks: NDArray[np.intp], radius_px: float) -> tuple[Float64, Float64]:
-    """Centroids [n, 3] (z, y, x) and sums [n] of the volume within a radius, centred on itself."""
-    reach = int(np.ceil(radius_px))
-    axis = np.arange(-reach, reach + 1)
+def _centroids(
+    volume: Float32, peaks: NDArray[np.intp], radius_px: float
+) -> tuple[Float64, Float64]:
+    """Return centroids [n, 3] (z, y, x) and sums [n] of the volume in a ball around each peak.
+
+    The ball is moved to its own centroid and evaluated again, three times in all.
+    """
+    half_side = int(np.ceil(radius_px))
+    axis = np.arange(-half_side, half_side + 1)
     ball = np.stack(np.meshgrid(axis, axis, axis, indexing="ij"), -1).reshape(-1, 3)
     ball = ball[(ball**2).sum(axis=1) <= radius_px**2]
     last = np.array(volume.shape) - 1
     centres = peaks.astype(np.float64)
     for _ in range(3):
         nearest = np.clip(np.rint(centres).astype(int), 0, last)
-        around = nearest[:, None] + ball
-        inside = ((around >= 0) & (around <= last)).all(axis=2)
-        z, y, x = np.moveaxis(np.clip(around, 0, last), -1, 0)
+        voxels = nearest[:, None] + ball
+        inside = ((voxels >= 0) & (voxels <= last)).all(axis=2)
+        z, y, x = np.moveaxis(np.clip(voxels, 0, last), -1, 0)
         values = np.where(inside, volume[z, y, x], 0).astype(np.float64)
         weight = np.maximum(values.sum(axis=1), 1e-12)
         centres = nearest + (values @ ball) / weight[:, None]
     return centres, weight
 
 
-def _brightest_apart(centres: Float64, weight: Float64, distance: float) -> NDArray[np.intp]:
-    """Indices of the clusters kept, brightest first, none within `distance` of a brighter one."""
+def _heaviest_apart(centres: Float64, weight: Float64, distance: float) -> NDArray[np.intp]:
+    """Return indices, heaviest first, of clusters with no heavier kept one within `distance`."""
     neighbours = cKDTree(centres).query_ball_point(centres, distance)
     dropped = np.zeros(len(centres), bool)
     kept = []

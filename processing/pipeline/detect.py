@@ -9,7 +9,13 @@ import numpy as np
 
 from processing.combine.pose import Pose
 from processing.count.interval import count_with_interval
-from processing.count.particles import Clusters, apart, confidence, find_clusters, plateau
+from processing.count.particles import (
+    Clusters,
+    confidence,
+    drop_close_clusters,
+    find_clusters,
+    plateau,
+)
 from processing.files.particles import ParticleTable
 from processing.fit.spheres import ROUNDS, fit_spheres
 from processing.progress import Progress, silent
@@ -111,7 +117,7 @@ def detect_by_fit(
         rounds=rounds,
         progress=progress,
     )
-    spheres = apart(
+    spheres = drop_close_clusters(
         Clusters(fit.centres_nm / candidates.pixel_nm, fit.amplitudes),
         diameter_nm / candidates.pixel_nm,
     )

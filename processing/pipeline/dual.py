@@ -12,7 +12,7 @@ from processing.combine.fuse import fuse
 from processing.combine.pose import Pose
 from processing.combine.register import PAIRED_WITHIN, RegistrationResult, register
 from processing.combine.resample import resample
-from processing.count.interval import beside_the_whole, missed_by_both, with_missed
+from processing.count.interval import missed_by_both, widen_by_fused, widen_by_missed
 from processing.files.particles import ParticleTable
 from processing.pipeline.detect import (
     Candidates,
@@ -103,13 +103,13 @@ def combine_series(
     fused_nm, same_nm = detection.table.centres_nm, PAIRED_WITHIN * diameter.value
 
     def widened(alone: Count, table: ParticleTable) -> Count:
-        return beside_the_whole(alone, table.centres_nm, fused_nm, same_nm)
+        return widen_by_fused(alone, table.centres_nm, fused_nm, same_nm)
 
     missed = missed_by_both(a.detection.table.centres_nm, table_b.centres_nm, fused_nm, same_nm)
     return FusedResult(
         registered,
         volume,
-        replace(detection, count=with_missed(detection.count, missed)),
+        replace(detection, count=widen_by_missed(detection.count, missed)),
         table_b,
         diameter,
         _registration(found),
