@@ -11,6 +11,7 @@ from Pyro5 import config, errors, protocol, serializers
 from Pyro5.client import Proxy
 from Pyro5.socketutil import SocketConnection
 
+import controller.common.rpc  # noqa: F401 -- hardens Pyro5
 from controller.bridge import messages as m
 from controller.bridge.address import BridgeAddress, BridgeRefusedError, read_secret
 from controller.bridge.tls import client_context
