@@ -115,7 +115,7 @@ class SimulatedMicroscope:
         info = self._once(
             request_id, lambda safe_calls: self._acquire_still(request_id, scan, safe_calls)
         )
-        return self.fetch_frame(info.frame_id)
+        return self.fetch_frame(info.request_id)
 
     def acquire_tilting(self, request_id: str, scan: ScanSettings, to_alpha_deg: float) -> Frame:
         """Record one frame while the stage tilts from its present angle to `to_alpha_deg`."""
@@ -123,7 +123,7 @@ class SimulatedMicroscope:
             request_id,
             lambda safe_calls: self._acquire_tilting(request_id, scan, to_alpha_deg, safe_calls),
         )
-        return self.fetch_frame(info.frame_id)
+        return self.fetch_frame(info.request_id)
 
     def illuminate(self, request_id: str, duration_s: float, field_nm: float) -> float:
         """Expose a square of side `field_nm`, blank again; return the dose, e/A^2."""
@@ -131,13 +131,13 @@ class SimulatedMicroscope:
             request_id, lambda safe_calls: self._illuminate(duration_s, field_nm, safe_calls)
         )
 
-    def fetch_frame(self, frame_id: str) -> Frame:
+    def fetch_frame(self, request_id: str) -> Frame:
         """Return one of the last frames again, without a new exposure."""
         with self._world.changed:
-            found = self._frames.get(frame_id)
+            found = self._frames.get(request_id)
         if found is None:
             raise AcquisitionError(
-                f"frame {frame_id!r} is not among the last {FRAMES_KEPT}: take it again"
+                f"frame {request_id!r} is not among the last {FRAMES_KEPT}: take it again"
             )
         return found
 
@@ -223,11 +223,11 @@ class SimulatedMicroscope:
             self._world.update(defocus_nm=defocus_nm)
         return defocus_nm
 
-    def _acquire_still(self, frame_id: str, scan: ScanSettings, safe_calls: int) -> FrameInfo:
-        return self._expose(frame_id, scan, self._world.state.stage, lambda: False, safe_calls)
+    def _acquire_still(self, request_id: str, scan: ScanSettings, safe_calls: int) -> FrameInfo:
+        return self._expose(request_id, scan, self._world.state.stage, lambda: False, safe_calls)
 
     def _acquire_tilting(
-        self, frame_id: str, scan: ScanSettings, to_alpha_deg: float, safe_calls: int
+        self, request_id: str, scan: ScanSettings, to_alpha_deg: float, safe_calls: int
     ) -> FrameInfo:
         """Expose during the tilt. An interrupted exposure stops the tilt, and vice versa."""
         world, motion = self._world, self._settings.stage
@@ -244,7 +244,7 @@ class SimulatedMicroscope:
         world.move = Move(before.reported, target, world.now_s(), scan.frame_time_s)
         try:
             return self._expose(
-                frame_id, scan, at_end, lambda: world.stage_stops != stops, safe_calls
+                request_id, scan, at_end, lambda: world.stage_stops != stops, safe_calls
             )
         except MicroscopeError:
             at_end = after_sweep(world.reported_position())
@@ -255,7 +255,7 @@ class SimulatedMicroscope:
 
     def _expose(
         self,
-        frame_id: str,
+        request_id: str,
         scan: ScanSettings,
         stage_at_end: stage.StageTruth,
         stage_stopped: Callable[[], bool],
@@ -280,9 +280,9 @@ class SimulatedMicroscope:
             self._add_dose(dose * min(1.0, exposed_s / scan.frame_time_s), field_nm)
             world.update(blanked=True, frames=at_start.frames + 1, **mean_size_update(at_start))
         if not completed:
-            raise AbortedError(f"frame {frame_id!r} was interrupted: no image")
+            raise AbortedError(f"frame {request_id!r} was interrupted: no image")
         info = FrameInfo(
-            frame_id=frame_id,
+            request_id=request_id,
             scan=scan,
             stage=stage.interpolate(at_start.stage.reported, stage_at_end.reported, 0.5),
             current_pA=at_start.current_pA,
@@ -347,6 +347,6 @@ class SimulatedMicroscope:
 
     def _keep(self, recorded: Frame) -> None:
         with self._world.changed:
-            self._frames[recorded.info.frame_id] = recorded
+            self._frames[recorded.info.request_id] = recorded
             if len(self._frames) > FRAMES_KEPT:
                 self._frames.popitem(last=False)

@@ -127,9 +127,11 @@ class RemoteMicroscope:
         action = {"kind": "illuminate", "duration_s": duration_s, "field_nm": field_nm}
         return float(self._perform(request_id, action))
 
-    def fetch_frame(self, frame_id: str) -> Frame:
+    def fetch_frame(self, request_id: str) -> Frame:
         """Return a recent frame again: no new dose, no lease."""
-        return self._transfer(FrameInfo.model_validate(self._ask(m.FindFrame(frame_id=frame_id))))
+        return self._transfer(
+            FrameInfo.model_validate(self._ask(m.FindFrame(request_id=request_id)))
+        )
 
     def blank(self) -> None:
         """Blank the beam at once; anybody let in may."""
@@ -170,8 +172,8 @@ class RemoteMicroscope:
         info = FrameInfo.model_validate(self._perform(request_id, action))
         if info.scan != scan:
             raise AcquisitionError(f"asked for {scan!r}, the microscope recorded {info.scan!r}")
-        if info.frame_id != request_id:
-            raise AcquisitionError(f"asked for {request_id}, was given {info.frame_id}: dropped")
+        if info.request_id != request_id:
+            raise AcquisitionError(f"asked for {request_id}, was given {info.request_id}: dropped")
         return self._transfer(info)
 
     def _perform(self, request_id: str, action: dict[str, Any]) -> Any:
@@ -221,10 +223,10 @@ class RemoteMicroscope:
         pixels = empty_pixels(info)
         for _ in range(TRANSFERS):
             with self._linked() as link:
-                link.read_pixels(info.frame_id, as_bytes(pixels))
+                link.read_pixels(info.request_id, as_bytes(pixels))
             if intact(info, pixels):
                 return Frame(info, pixels)
-        raise AcquisitionError(f"frame {info.frame_id!r} arrived damaged {TRANSFERS} times")
+        raise AcquisitionError(f"frame {info.request_id!r} arrived damaged {TRANSFERS} times")
 
     def _take_charge(self, holder: str, limits: SessionLimits) -> None:
         grant = m.LeaseGrant.model_validate(self._ask(m.TakeLease(holder=holder, limits=limits)))

@@ -126,10 +126,10 @@ class BridgeControl:
                 return _done(self._take_lease(holder, limits))
             case m.Perform():
                 return self._perform(request)
-            case m.FindFrame(frame_id=frame_id):
-                return _done(self._find_frame(frame_id).info)
-            case m.ReadPixels(frame_id=frame_id):
-                pixels = self._find_frame(frame_id).data
+            case m.FindFrame(request_id=request_id):
+                return _done(self._find_frame(request_id).info)
+            case m.ReadPixels(request_id=request_id):
+                pixels = self._find_frame(request_id).data
                 return Answer(m.Done(value=len(pixels)), pixels)
             case m.RenewLease(token=token):
                 self._lease.renew(token)
@@ -241,14 +241,14 @@ class BridgeControl:
                 self._dose = refund(self._dose, dose_e_per_A2)
             raise
 
-    def _find_frame(self, frame_id: str) -> StoredFrame:
-        held = self._frames.get(frame_id)
+    def _find_frame(self, request_id: str) -> StoredFrame:
+        held = self._frames.get(request_id)
         if held is None:
             fetched = self._hardware.start(
-                lambda microscope: store(microscope.fetch_frame(frame_id))
+                lambda microscope: store(microscope.fetch_frame(request_id))
             )
             if not wait([fetched], timeout=m.POLL_S).done:
-                raise MicroscopeError(f"frame {frame_id!r}: the column is busy, ask again")
+                raise MicroscopeError(f"frame {request_id!r}: the column is busy, ask again")
             held = fetched.result()
             self._frames.put(held)
         return held

@@ -84,14 +84,14 @@ class FrameBuffer:
     def put(self, frame: StoredFrame) -> None:
         """Keep `frame`, dropping the oldest ones where room is needed."""
         with self._lock:
-            self._frames[frame.info.frame_id] = frame
+            self._frames[frame.info.request_id] = frame
             while len(self._frames) > 1 and self._held_bytes() > self._capacity_bytes:
                 self._frames.popitem(last=False)
 
-    def get(self, frame_id: str) -> StoredFrame | None:
+    def get(self, request_id: str) -> StoredFrame | None:
         """Return the frame if it is still here."""
         with self._lock:
-            return self._frames.get(frame_id)
+            return self._frames.get(request_id)
 
     def _held_bytes(self) -> int:
         return sum(len(frame.data) for frame in self._frames.values())

@@ -84,7 +84,7 @@ class Link:
             raise ERRORS.get(reply.code, MicroscopeError)(reply.message)
         return reply
 
-    def read_pixels(self, frame_id: str, room: memoryview) -> None:
+    def read_pixels(self, request_id: str, room: memoryview) -> None:
         """Read a frame's pixels into `room`, straight from the connection.
 
         Raises
@@ -94,14 +94,14 @@ class Link:
         ConnectionLostError
             If they do not all come.
         """
-        reply = self.call(m.ReadPixels(frame_id=frame_id))
+        reply = self.call(m.ReadPixels(request_id=request_id))
         try:
             if reply != m.Done(value=len(room)):
-                raise AcquisitionError(f"frame {frame_id!r}: {len(room)} bytes expected: {reply}")
+                raise AcquisitionError(f"frame {request_id!r}: {len(room)} bytes expected: {reply}")
             self._receive_into(room)
         except OSError as error:
             self.close()
-            raise ConnectionLostError(f"bridge lost in frame {frame_id!r}: {error}") from error
+            raise ConnectionLostError(f"bridge lost in frame {request_id!r}: {error}") from error
         except BaseException:
             self.close()  # the rest of the pixels must not be read as a reply
             raise

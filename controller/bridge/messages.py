@@ -17,7 +17,7 @@ from controller.model.scan import ScanSettings
 from controller.model.stage import StagePosition
 from controller.rehearsal.hands import Hands
 
-PROTOCOL_VERSION = 4
+PROTOCOL_VERSION = 5
 OBJECT_NAME = "dualtilt.bridge"
 POLL_S = 2.0
 """The longest the bridge lets a caller wait before it says "still at it"."""
@@ -113,12 +113,12 @@ class Perform(Data):
 
 class FindFrame(Data):
     kind: Literal["find_frame"] = "find_frame"
-    frame_id: RequestId
+    request_id: RequestId
 
 
 class ReadPixels(Data):
     kind: Literal["read_pixels"] = "read_pixels"
-    frame_id: RequestId
+    request_id: RequestId
 
 
 class Blank(Data):

@@ -228,7 +228,7 @@ class Microscope(Protocol):
         Returns the dose in e/A^2, from the current set.
         """
 
-    def fetch_frame(self, frame_id: str) -> Frame:
+    def fetch_frame(self, request_id: str) -> Frame:
         """Return a recent frame again from the buffer: no new dose."""
 
     def blank(self) -> None:

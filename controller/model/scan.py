@@ -41,7 +41,7 @@ class ScanSettings(Data):
 class FrameInfo(Data):
     """Record of one frame, without its pixels."""
 
-    frame_id: RequestId
+    request_id: RequestId
     """The request id of the exposure that made it."""
     scan: ScanSettings
     stage: StagePosition

@@ -191,7 +191,7 @@ class Column:
     def settle(self, frame: Frame) -> None:
         """Journal what a frame cost that is not kept."""
         info = frame.info
-        self._session.enter(Exposed(request_id=info.frame_id, dose_e_per_A2=info.dose_e_per_A2))
+        self._session.enter(Exposed(request_id=info.request_id, dose_e_per_A2=info.dose_e_per_A2))
 
     def blank(self) -> None:
         """Blank the beam."""

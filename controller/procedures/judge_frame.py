@@ -85,8 +85,10 @@ def check_delivery(
     AcquisitionError
         It is not what was asked for.
     """
-    if frame.info.frame_id != request_id:
-        raise AcquisitionError(f"asked for {request_id}, was given {frame.info.frame_id}: dropped")
+    if frame.info.request_id != request_id:
+        raise AcquisitionError(
+            f"asked for {request_id}, was given {frame.info.request_id}: dropped"
+        )
     given = frame.pixels.shape, frame.pixels.dtype.name
     wanted = (scan.height_px, scan.width_px), pixel_type or frame.info.dtype
     if given != wanted:

@@ -127,8 +127,8 @@ class ScriptedMicroscope:
         self._begin(self._due(Action.EXPOSE, request_id))
         return self._inner.illuminate(request_id, duration_s, field_nm)
 
-    def fetch_frame(self, frame_id: str) -> Frame:
-        return self._frames.get(frame_id) or self._inner.fetch_frame(frame_id)
+    def fetch_frame(self, request_id: str) -> Frame:
+        return self._frames.get(request_id) or self._inner.fetch_frame(request_id)
 
     def blank(self) -> None:
         self._inner.blank()

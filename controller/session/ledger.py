@@ -139,7 +139,7 @@ def fold(ledger: Ledger, entry: Entry) -> Ledger:
             focus = None if entry.prompt_id == "flip" else ledger.focus
             return replace(ledger, answers=(*ledger.answers, entry), focus=focus)
         case MapRecorded():
-            charged = _settle(ledger, entry.info.frame_id, entry.info.dose_e_per_A2)
+            charged = _settle(ledger, entry.info.request_id, entry.info.dose_e_per_A2)
             return replace(charged, maps={**ledger.maps, entry.name: entry})
         case FlipJudged():
             return replace(ledger, flip=entry.check)
@@ -165,7 +165,7 @@ def _complete(ledger: Ledger, step_id: str) -> Ledger:
 
 def _add_frame(ledger: Ledger, entry: FrameWritten) -> Ledger:
     frames = {**ledger.frames, entry.series: (*ledger.frames[entry.series], entry)}
-    settled = _settle(ledger, entry.info.frame_id, entry.info.dose_e_per_A2)
+    settled = _settle(ledger, entry.info.request_id, entry.info.dose_e_per_A2)
     return replace(
         _complete(settled, entry.step_id),
         frames=MappingProxyType(frames),

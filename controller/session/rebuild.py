@@ -155,7 +155,7 @@ def _frame(
         z_nm=1000 * (mdoc.stage_z_um or 0.0),
     )
     info = FrameInfo(
-        frame_id=f"{session_id}/{tilt.id}/rebuilt",
+        request_id=f"{session_id}/{tilt.id}/rebuilt",
         scan=folder.read_protocol().scan,
         stage=stage,
         current_pA=mdoc.probe_current_pA or 0.0,

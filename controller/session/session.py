@@ -156,12 +156,12 @@ class Session:
     def reject_frame(self, frame: Frame, step_id: str, verdict: Verdict) -> None:
         """Keep a frame that will be taken again beside the stacks."""
         self.folder.rejected.mkdir(exist_ok=True)
-        path = self.folder.rejected / f"{frame.info.frame_id.replace('/', '_')}.npy"
+        path = self.folder.rejected / f"{frame.info.request_id.replace('/', '_')}.npy"
         np.save(path, frame.pixels)
         self.enter(
             FrameRejected(
                 step_id=step_id,
-                request_id=frame.info.frame_id,
+                request_id=frame.info.request_id,
                 dose_e_per_A2=frame.info.dose_e_per_A2,
                 verdict=verdict,
                 path=str(path.relative_to(self.folder.path)),
@@ -261,7 +261,7 @@ class Session:
         self.enter(SessionResumed(report=self.report))
 
     def _dose_before(self, info: FrameInfo) -> float:
-        charged = self.ledger.exposures.get(info.frame_id)
+        charged = self.ledger.exposures.get(info.request_id)
         return self.ledger.dose_e_per_A2 - (charged.dose_e_per_A2 if charged else 0.0)
 
 

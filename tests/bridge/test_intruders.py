@@ -171,7 +171,7 @@ def test_silent_connections_keep_nobody_out(rig: Rig) -> None:
     with rig.client() as microscope, ExitStack() as silent:
         for _ in range(3 * STRANGERS_LIMIT):
             silent.enter_context(Peer(rig.address))
-        assert microscope.acquire("undisturbed", SCAN).info.frame_id == "undisturbed"
+        assert microscope.acquire("undisturbed", SCAN).info.request_id == "undisturbed"
         with rig.client(None) as late:
             assert late.status().beam_blanked
 

@@ -245,7 +245,7 @@ def test_network_gone_longer_than_the_lease() -> None:
             with pytest.raises(MicroscopeError):
                 microscope.move_stage("late", StagePosition(alpha_deg=1))
         with rig.client("far away, again", address=relay.address) as microscope:
-            assert microscope.acquire("retaken", SCAN).info.frame_id == "retaken"
+            assert microscope.acquire("retaken", SCAN).info.request_id == "retaken"
 
 
 def test_lost_and_found_within_the_lease_goes_on() -> None:
@@ -258,5 +258,5 @@ def test_lost_and_found_within_the_lease_goes_on() -> None:
         with pytest.raises(ConnectionLostError):
             microscope.status()
         relay.passing.set()
-        assert microscope.acquire("same tilt", SCAN).info.frame_id == "same tilt"
+        assert microscope.acquire("same tilt", SCAN).info.request_id == "same tilt"
         assert rig.deeds("safe") == []

@@ -45,7 +45,7 @@ def test_loopback_wants_the_secret() -> None:
     with open_rig(extra=["--host", "127.0.0.1"]) as rig:
         assert rig.address.socket_path is None
         with rig.client() as microscope:
-            assert microscope.acquire("tcp", SCAN).info.frame_id == "tcp"
+            assert microscope.acquire("tcp", SCAN).info.request_id == "tcp"
         nameless = rig.address.model_copy(update={"secret_path": None})
         with pytest.raises(MicroscopeError, match="token"), rig.client(address=nameless):
             pass
@@ -79,7 +79,7 @@ def test_a_frame_over_mutual_tls(secure: SecureRig) -> None:
     address = secure.address(secure.folder / "ours" / "session")
     with secure.rig.client(address=address) as microscope:
         assert microscope.acquire("tls", SCAN).pixels.shape == (SCAN.height_px, SCAN.width_px)
-        assert microscope.fetch_frame("tls").info.frame_id == "tls"
+        assert microscope.fetch_frame("tls").info.request_id == "tls"
 
 
 def test_the_sessions_machine_connects_with_what_was_made_for_it(

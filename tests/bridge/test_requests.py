@@ -61,7 +61,7 @@ def test_reply_lost_after_the_action(rig: Rig) -> None:
         relay.replies_to_lose = 1
         with pytest.raises(ConnectionLostError):
             microscope.acquire("unheard", SCAN)
-        assert microscope.acquire("unheard", SCAN).info.frame_id == "unheard"
+        assert microscope.acquire("unheard", SCAN).info.request_id == "unheard"
     assert len(rig.deeds("expose unheard")) == 1
 
 
@@ -263,7 +263,7 @@ def test_a_damaged_frame_is_read_again_without_a_new_dose(
                     microscope.acquire(request_id, SCAN)
                 relay.frames_to_damage = 0
                 frame = microscope.fetch_frame(request_id)
-        assert frame.info.frame_id == request_id
+        assert frame.info.request_id == request_id
         assert zlib.crc32(frame.pixels.tobytes()) == frame.info.crc32
     assert len(rig.deeds(f"expose {request_id}")) == 1
 
@@ -286,5 +286,5 @@ def test_nothing_of_a_frame_is_left_for_the_next_call(
         with pytest.raises(AcquisitionError):
             other.fetch_frame("never taken")
         assert other.status().beam_blanked
-        assert other.fetch_frame("kept").info.frame_id == "kept"
+        assert other.fetch_frame("kept").info.request_id == "kept"
         assert other.describe() == microscope.describe()

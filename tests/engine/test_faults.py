@@ -141,7 +141,7 @@ def test_a_restarted_bridge_has_its_tilt_retaken_and_its_exposure_charged(tmp_pa
     ]
     assert [e.boot_id for e in frames if e.purpose == "frame-0"] == ["boot-1", "boot-2"]
     written = [e.entry for e in lines if isinstance(e.entry, FrameWritten)]
-    in_all = sum({f.info.frame_id: f.info.dose_e_per_A2 for f in written}.values())
+    in_all = sum({f.info.request_id: f.info.dose_e_per_A2 for f in written}.values())
     assert run.of(FrameRecorded)[-1].dose_e_per_A2 > in_all + written[0].info.dose_e_per_A2
 
 

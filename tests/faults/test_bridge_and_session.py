@@ -121,7 +121,7 @@ def assert_whole(home: House) -> None:
             assert np.array_equal(image, honest.image(info.scan))
     assert set(home.exposures().values()) == {1}
     frames = [e for e in entries(home) if isinstance(e, FrameWritten)]
-    assert len({e.info.frame_id for e in frames}) == len(frames) == len(TILTS_A + TILTS_B)
+    assert len({e.info.request_id for e in frames}) == len(frames) == len(TILTS_A + TILTS_B)
 
 
 def entries(home: House) -> list[object]:

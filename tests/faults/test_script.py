@@ -121,7 +121,7 @@ def test_a_frame_is_spoiled_once_and_its_record_fits(kind: Kind) -> None:
     spoiled = microscope.acquire("s/A-001/frame-0/0", SCAN)
     assert SPOILED[kind](spoiled.pixels, honest)
     assert spoiled.info.dtype == spoiled.pixels.dtype.name
-    assert microscope.fetch_frame(spoiled.info.frame_id) is spoiled
+    assert microscope.fetch_frame(spoiled.info.request_id) is spoiled
     assert np.array_equal(expose(microscope, "A-001", 1), honest)
 
 
@@ -134,7 +134,7 @@ def test_an_old_frame_comes_again(kind: Kind) -> None:
     again = microscope.acquire("s/A-001/frame-0/0", SCAN)
     assert np.array_equal(again.pixels, before)
     told = "s/A-001/frame-0/0" if kind is Kind.STUCK_DETECTOR else "s/A-000/frame-0/0"
-    assert again.info.frame_id == told
+    assert again.info.request_id == told
 
 
 def test_the_hands_do_the_wrong_thing_once() -> None:

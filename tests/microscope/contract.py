@@ -151,7 +151,7 @@ class MicroscopeContract:
         assert frame.pixels.shape == (self.scan.height_px, self.scan.width_px)
         assert frame.pixels.dtype.name == info.dtype
         assert zlib.crc32(np.ascontiguousarray(frame.pixels).tobytes()) == info.crc32
-        assert (info.frame_id, info.scan) == (request_id, self.scan)
+        assert (info.request_id, info.scan) == (request_id, self.scan)
         assert info.dose_e_per_A2 == pytest.approx(
             self.scan.dose_e_per_A2(info.current_pA), rel=0.05
         )

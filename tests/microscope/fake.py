@@ -143,10 +143,10 @@ class FakeMicroscope:
             )
         return self._outcomes[request_id]  # type: ignore[return-value]
 
-    def fetch_frame(self, frame_id: str) -> Frame:
-        if frame_id not in self._frames:
-            raise AcquisitionError(f"no frame {frame_id}")
-        return self._frames[frame_id]
+    def fetch_frame(self, request_id: str) -> Frame:
+        if request_id not in self._frames:
+            raise AcquisitionError(f"no frame {request_id}")
+        return self._frames[request_id]
 
     def blank(self) -> None:
         self._blanked = True
@@ -184,7 +184,7 @@ class FakeMicroscope:
         pixels = np.random.default_rng(seed).integers(0, 60000, shape, dtype=np.uint16)
         image = pixels.astype(np.float32) if self._settings.float_pixels else pixels
         info = FrameInfo(
-            frame_id=request_id,
+            request_id=request_id,
             scan=scan,
             stage=stage,
             current_pA=self._current_pA,

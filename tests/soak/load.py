@@ -36,7 +36,7 @@ def run() -> list[str]:
         under_attack_s = _latencies(microscope, lambda n: attack.is_alive())
         attack.join()
         grown = resident_bytes(rig.bridge.pid) - memory
-        alive = microscope.acquire("afterwards", SCAN).info.frame_id == "afterwards"
+        alive = microscope.acquire("afterwards", SCAN).info.request_id == "afterwards"
         moves = len(rig.deeds("move"))
     worst_s = max(
         statistics.median(under_attack_s[i : i + WINDOW])

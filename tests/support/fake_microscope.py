@@ -143,7 +143,7 @@ class FakeMicroscope:
         pixels = self.spoil(request_id, self.image(scan))
         frame = Frame(
             FrameInfo(
-                frame_id=request_id,
+                request_id=request_id,
                 scan=scan,
                 stage=self.stage,
                 current_pA=self.current_pA,
@@ -186,8 +186,8 @@ class FakeMicroscope:
         self.time_s += duration_s
         return shower_dose_e_per_A2(self.current_pA, duration_s, field_nm)
 
-    def fetch_frame(self, frame_id: str) -> Frame:
-        frame = self._outcomes[frame_id]
+    def fetch_frame(self, request_id: str) -> Frame:
+        frame = self._outcomes[request_id]
         assert isinstance(frame, Frame)
         return frame
 

@@ -106,13 +106,13 @@ class Actions:
         self.defocus_nm = self._work.do(lambda driver: driver.defocus_nm())
         return self.defocus_nm
 
-    def record(self, frame_id: str, scan: ScanSettings, safes: int) -> Frame:
+    def record(self, request_id: str, scan: ScanSettings, safes: int) -> Frame:
         """Record one frame."""
         seen = self._prepare(scan, safes)
         started_s = self.now_s()
         counts = self._exposed(safes, lambda driver: driver.expose(scan))
         pixels = as_pixels(counts, scan, self._settings.pixel_type)
-        return make_frame(frame_id, pixels, scan, seen.stage, self.current_pA, started_s)
+        return make_frame(request_id, pixels, scan, seen.stage, self.current_pA, started_s)
 
     def shower(self, duration_s: float, field_nm: float, safes: int) -> float:
         """Scan a square over and over; return the dose, e/A^2."""

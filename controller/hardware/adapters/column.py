@@ -108,7 +108,7 @@ class RealColumn:
             self._frames.keep(frame)
             return frame.info
 
-        return self.fetch_frame(self._once(request_id, record).frame_id)
+        return self.fetch_frame(self._once(request_id, record).request_id)
 
     def acquire_tilting(self, request_id: str, scan: ScanSettings, to_alpha_deg: float) -> Frame:
         """Refuse: no scripting is known to tilt at a speed that fits the scan."""
@@ -120,9 +120,9 @@ class RealColumn:
             request_id, lambda safes: self._actions.shower(duration_s, field_nm, safes)
         )
 
-    def fetch_frame(self, frame_id: str) -> Frame:
+    def fetch_frame(self, request_id: str) -> Frame:
         """Return one of the last frames again: no new dose."""
-        return self._frames.find(frame_id)
+        return self._frames.find(request_id)
 
     # what stops
 

@@ -40,7 +40,7 @@ def as_pixels(counts: NDArray[Any], scan: ScanSettings, pixel_type: str) -> NDAr
 
 
 def make_frame(
-    frame_id: str,
+    request_id: str,
     pixels: NDArray[Any],
     scan: ScanSettings,
     stage: StagePosition,
@@ -49,7 +49,7 @@ def make_frame(
 ) -> Frame:
     """Put pixels and their record together."""
     info = FrameInfo(
-        frame_id=frame_id,
+        request_id=request_id,
         scan=scan,
         stage=stage,
         current_pA=current_pA,
@@ -69,11 +69,11 @@ class RecentFrames:
 
     def keep(self, frame: Frame) -> None:
         """Keep a frame; the oldest goes."""
-        self._frames[frame.info.frame_id] = frame
+        self._frames[frame.info.request_id] = frame
         if len(self._frames) > FRAMES_KEPT:
             self._frames.popitem(last=False)
 
-    def find(self, frame_id: str) -> Frame:
+    def find(self, request_id: str) -> Frame:
         """Return a frame.
 
         Raises
@@ -81,9 +81,9 @@ class RecentFrames:
         AcquisitionError
             If it was never taken, or is forgotten.
         """
-        frame = self._frames.get(frame_id)
+        frame = self._frames.get(request_id)
         if frame is None:
             raise AcquisitionError(
-                f"frame {frame_id!r} is not among the last {FRAMES_KEPT}: take it again"
+                f"frame {request_id!r} is not among the last {FRAMES_KEPT}: take it again"
             )
         return frame
