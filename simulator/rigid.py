@@ -55,11 +55,16 @@ def match_particles(truth_nm: Array, found_nm: Array, tolerance_nm: float) -> tu
     if not len(truth_nm) or not len(found_nm):
         none = np.empty(0, np.intp)
         return none, none
-    distance, nearest = cKDTree(truth_nm).query(found_nm, distance_upper_bound=tolerance_nm)
-    nearest_found = cKDTree(found_nm).query(truth_nm)[1]
+    return _match(cKDTree(truth_nm), found_nm, tolerance_nm)
+
+
+def _match(truth: cKDTree, found_nm: Array, tolerance_nm: float) -> tuple[Index, Index]:
+    distance, nearest = truth.query(found_nm, distance_upper_bound=tolerance_nm)
     paired = np.flatnonzero(np.isfinite(distance))
-    paired = paired[nearest_found[nearest[paired]] == paired]
-    return nearest[paired], paired
+    # only a point with a partner can be its partner's nearest
+    nearest_found = cKDTree(found_nm).query(np.asarray(truth.data)[nearest[paired]])[1]
+    mutual = nearest_found == paired
+    return nearest[paired[mutual]], paired[mutual]
 
 
 def fit_rigid(
@@ -78,7 +83,7 @@ def fit_rigid(
         rigid = _refine(tree, sample, RigidTransform(np.eye(3), shift))
         if rigid is None or rigid.rotation_deg > MAX_ROTATION_DEG:
             continue
-        pairs = len(match_particles(truth_nm, rigid(found_nm), tolerance_nm)[0])
+        pairs = len(_match(tree, rigid(found_nm), tolerance_nm)[0])
         if pairs > most_pairs:
             best, most_pairs = rigid, pairs
     return None if best is None else _refine(tree, found_nm, best)

@@ -8,6 +8,7 @@ failure, however many of its particles coincide with true ones.
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -58,12 +59,14 @@ def score_tables(truth: Particles, tables: dict[str, Array]) -> Accuracy:
     """Score tables of particle centres [n, 3], nm, by name; all are in the frame of A."""
     tolerance_nm = TOLERANCE_FRACTION * float(truth.diameters_nm.mean())
     spacing_nm = float(np.median(cKDTree(truth.centres_nm).query(truth.centres_nm, 2)[0][:, 1]))
-    fits = {
-        name: fit_rigid(truth.centres_nm, found, 2.2 * spacing_nm, tolerance_nm)
-        if len(found)
-        else None
-        for name, found in tables.items()
-    }
+
+    def fit(found: Array) -> RigidTransform | None:
+        if not len(found):
+            return None
+        return fit_rigid(truth.centres_nm, found, 2.2 * spacing_nm, tolerance_nm)
+
+    with ThreadPoolExecutor() as pool:
+        fits = dict(zip(tables, pool.map(fit, tables.values()), strict=True))
     scores = {
         name: _score(truth, tables[name], rigid, tolerance_nm) for name, rigid in fits.items()
     }

@@ -54,7 +54,7 @@ def fit_beam(views: Sequence[View], spheres: Spheres) -> Beam:
     for view, each in zip(fitted, crossed, strict=True):
         points = view.project(spheres.centres_nm)
         splines = imager.spread(points, layer_numbers(each, most_crossed))
-        sharp.append(imager.layer_spectra(splines.value.T @ spheres.weights))
+        sharp.append(imager.layer_spectra(splines.value_transposed @ spheres.weights))
 
     def residual_energy(blur_px: float) -> float:
         kernels = imager.kernels(blur_px)

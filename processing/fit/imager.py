@@ -10,6 +10,7 @@ for the computed images.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -122,45 +123,81 @@ class SphereImager:
         Points count from the centre of the image. A spline beyond the edge has value 0.
         """
         position = points + (np.array(self.shape) - 1) / 2 + self._margin
-        first = np.floor(position).astype(np.int32) - 1
+        whole = np.floor(position)
         last = np.array(self._padded) - TAPS
-        inside = np.all((first >= 0) & (first <= last), axis=1)
-        first = np.clip(first, 0, last)
+        inside = np.all((whole >= 1) & (whole <= last + 1), axis=1)
+        first = np.clip(whole.astype(np.int32) - 1, 0, last).astype(np.int32)
         taps = first[:, :, None] + np.arange(TAPS, dtype=np.int32)
-        offset = (position[:, :, None] - taps).astype(np.float32)
-        distance = np.abs(offset)
-        near = distance < 1
-        value = inside[:, None, None] * np.where(
-            near, 2 / 3 - distance**2 + distance**3 / 2, np.maximum(2 - distance, 0) ** 3 / 6
-        )
-        slope = inside[:, None, None] * np.where(
-            near, 1.5 * distance**2 - 2 * distance, -(np.maximum(2 - distance, 0) ** 2) / 2
-        )
-        slope *= np.sign(offset)
+        after = (position - whole).astype(np.float32)
+        before = 1 - after
+        value, slope = np.empty(taps.shape, np.float32), np.empty(taps.shape, np.float32)
+        for tap, distance, side in ((1, after, 1), (2, before, -1)):
+            square = distance * distance
+            value[:, :, tap] = 2 / 3 - square + square * distance / 2
+            slope[:, :, tap] = side * (1.5 * square - 2 * distance)
+        for tap, distance, side in ((0, before, -1), (3, after, 1)):
+            square = distance * distance
+            value[:, :, tap] = square * distance / 6
+            slope[:, :, tap] = side * square / 2
+        value[~inside], slope[~inside] = 0, 0
         rows = taps[:, 0, :] + layers[:, None].astype(np.int32) * np.int32(self._padded[0])
         indices = (rows[:, :, None] * np.int32(self._padded[1]) + taps[:, 1, None, :]).ravel()
         pointers = np.arange(0, indices.size + 1, TAPS**2, dtype=np.int32)
         shape = (len(points), LAYERS * int(np.prod(self._padded)))
-
-        def matrix(along_y: Float32, along_u: Float32) -> sparse.csr_matrix:
-            data = along_y[:, 0, :, None] * along_u[:, 1, None, :]
-            return sparse.csr_matrix((data.ravel(), indices, pointers), shape=shape)
-
-        return SplineMatrices(matrix(value, value), matrix(slope, value), matrix(value, slope))
+        return SplineMatrices(shape, np.asarray(indices, np.int32), pointers, value, slope)
 
 
 @dataclass(frozen=True, eq=False)
 class SplineMatrices:
     """Sparse matrices [sphere, layer and pixel] of the splines, one row for each sphere.
 
+    Each matrix and each transpose is made once, when it is first used: many views need the values
+    alone.
+
     Attributes
     ----------
-    value
-        Values of the splines.
-    slope_y, slope_u
-        Their derivatives with respect to the position of the sphere.
+    shape, indices, pointers
+        Shape and CSR structure that all matrices share.
+    values, slopes
+        Splines and their derivatives along each axis, [sphere, (y, u), tap].
     """
 
-    value: sparse.csr_matrix
-    slope_y: sparse.csr_matrix
-    slope_u: sparse.csr_matrix
+    shape: tuple[int, int]
+    indices: NDArray[np.int32]
+    pointers: NDArray[np.int32]
+    values: Float32
+    slopes: Float32
+
+    @cached_property
+    def value(self) -> sparse.csr_matrix:
+        """Values of the splines."""
+        return self._matrix(self.values, self.values)
+
+    @cached_property
+    def slope_y(self) -> sparse.csr_matrix:
+        """Derivatives of the splines with respect to the position of the sphere along y."""
+        return self._matrix(self.slopes, self.values)
+
+    @cached_property
+    def slope_u(self) -> sparse.csr_matrix:
+        """The same along u."""
+        return self._matrix(self.values, self.slopes)
+
+    @cached_property
+    def value_transposed(self) -> sparse.csc_matrix:
+        """`value` as a matrix [layer and pixel, sphere]."""
+        return self.value.T
+
+    @cached_property
+    def slope_y_transposed(self) -> sparse.csc_matrix:
+        """`slope_y` as a matrix [layer and pixel, sphere]."""
+        return self.slope_y.T
+
+    @cached_property
+    def slope_u_transposed(self) -> sparse.csc_matrix:
+        """`slope_u` as a matrix [layer and pixel, sphere]."""
+        return self.slope_u.T
+
+    def _matrix(self, along_y: Float32, along_u: Float32) -> sparse.csr_matrix:
+        data = along_y[:, 0, :, None] * along_u[:, 1, None, :]
+        return sparse.csr_matrix((data.ravel(), self.indices, self.pointers), shape=self.shape)

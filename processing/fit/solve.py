@@ -79,7 +79,7 @@ def _largest_eigenvalue(models: list[ViewModel], spheres: int, pool: Executor) -
     for _ in range(POWER_STEPS):
 
         def overlap(model: ViewModel, weights: Float32 = vector) -> Float32:
-            image = model.forward(model.splines.value.T @ weights)
+            image = model.forward(model.splines.value_transposed @ weights)
             return np.asarray(model.splines.value @ model.adjoint(image), np.float32)
 
         product = _sum(pool, overlap, models) / own
@@ -97,8 +97,7 @@ def solve_displacements(models: list[ViewModel], spheres: Spheres, pool: Executo
     def forces(model: ViewModel, layer_images: Float32) -> Float64:
         along_y = weights * (model.splines.slope_y @ layer_images)
         along_u = weights * (model.splines.slope_u @ layer_images)
-        axes = model.view.axes
-        return np.asarray(np.outer(along_y, axes[0]) + np.outer(along_u, axes[1]), np.float64)
+        return np.asarray(np.column_stack([along_y, along_u]) @ model.view.axes[:2], np.float64)
 
     def residual_forces(model: ViewModel) -> Float64:
         return forces(model, model.adjoint(model.residual(weights)))
@@ -120,7 +119,9 @@ def solve_displacements(models: list[ViewModel], spheres: Spheres, pool: Executo
     def normal_product(moves: Float64) -> Float64:
         def one(model: ViewModel) -> Float64:
             dy, du = (moves @ model.view.axes[:2].T).T.astype(np.float32) * weights
-            layer_images = model.splines.slope_y.T @ dy + model.splines.slope_u.T @ du
+            layer_images = (
+                model.splines.slope_y_transposed @ dy + model.splines.slope_u_transposed @ du
+            )
             return forces(model, model.adjoint(model.forward(layer_images)))
 
         product: Float64 = _sum(pool, one, models) + damping[:, None] * moves

@@ -53,20 +53,20 @@ class ViewModel:
 
     def residual(self, weights: Float32) -> Spectrum:
         """Return image minus model, for spheres of these weights [n]."""
-        return self.view.spectrum - self.forward(self.splines.value.T @ weights)
+        return self.view.spectrum - self.forward(self.splines.value_transposed @ weights)
 
 
 def model_view(view: View, beam: Beam, spheres: Spheres) -> ViewModel:
     """Project the spheres into a view, sort them into layers and fit each layer's contrast."""
     layer = layer_numbers(particles_crossed(view, spheres), beam.most_crossed)
     splines = view.imager.spread(view.project(spheres.centres_nm), layer)
-    spectra = view.imager.layer_spectra(splines.value.T @ spheres.weights)
+    spectra = view.imager.layer_spectra(splines.value_transposed @ spheres.weights)
     return ViewModel(view, beam, splines, layer, fit_contrasts(view, spectra * beam.kernels))
 
 
 def refit_contrasts(model: ViewModel, spheres: Spheres) -> ViewModel:
     """Fit the contrasts again after the amplitudes of the spheres have changed."""
-    spectra = model.view.imager.layer_spectra(model.splines.value.T @ spheres.weights)
+    spectra = model.view.imager.layer_spectra(model.splines.value_transposed @ spheres.weights)
     contrasts = fit_contrasts(model.view, spectra * model.beam.kernels)
     return replace(model, contrasts=contrasts)
 
@@ -79,7 +79,7 @@ def correct_pose(model: ViewModel, spheres: Spheres, *, correct_tilt: bool) -> V
     view, imager = model.view, model.view.imager
     gradient_y, gradient_u = imager.gradient_y, imager.gradient_u
     y, u = view.project(spheres.centres_nm).T
-    to_layers = model.splines.value.T
+    to_layers = model.splines.value_transposed
 
     def weighted_image(factors: Float64) -> Spectrum:
         return model.forward(to_layers @ (spheres.amplitudes * factors).astype(np.float32))

@@ -29,6 +29,9 @@ from processing.results import Count, Diameter, Fusion, FusionRule, Registration
 from processing.scratch import Allocate
 from processing.series import Float32
 
+CONTROL_SHARE = 0.06
+"""Part of the progress that one control rule takes."""
+
 
 @dataclass(frozen=True, eq=False)
 class FusedResult:
@@ -91,7 +94,7 @@ def combine_series(
     pair = _Pair(a.volume, registered, diameter.value, a.aligned.pixel_nm, settings, allocate)
     volume = pair.fused(settings.fusion_rule, within(progress, 0.4, 0.5))
     candidates = pair.candidates(volume, within(progress, 0.5, 0.55))
-    fit_share = 1.0 - 0.06 * len(settings.control_rules)
+    fit_share = 1.0 - CONTROL_SHARE * len(settings.control_rules)
     detection = detect_by_fit(
         candidates,
         [(a.aligned, None), (b.aligned, found.pose)],
