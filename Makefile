@@ -7,7 +7,7 @@ BIN := .venv/bin
 endif
 READY := .venv/.ready
 
-.PHONY: demo test lint bench accuracy gate soak screenshots schema clean
+.PHONY: demo test lint bench accuracy flip-check soak screenshots schema clean
 
 demo: $(READY)
 	$(BIN)/dualtilt demo
@@ -30,9 +30,9 @@ accuracy: $(READY)
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m tests.accuracy fcc multi-grain disordered --seeds 20
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m tests.accuracy
 
-# a hundred right flips and a hundred wrong ones against the gate: half an hour
-gate: $(READY)
-	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m tests.gate
+# half an hour: the flip check on a hundred correct and a hundred wrong flips
+flip-check: $(READY)
+	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m tests.flip_check
 
 # what takes too long for the tests: kills, random faults, attacks; prints its figures
 soak: $(READY)

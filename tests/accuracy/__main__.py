@@ -1,8 +1,9 @@
-"""`python -m tests.accuracy [--seeds N] [CASE ...]`: how true the particle tables are.
+"""`python -m tests.accuracy [--seeds N] [CASE ...]`: measure the accuracy of the particle tables.
 
-Every data set is simulated, processed with nothing told, and held against its truth, one data set
-a core. What was measured is kept, a line each, in accuracy.jsonl of the working folder, and not
-measured again; docs/accuracy.md is made of all of it. The controls are counted for the first seed.
+Every data set is simulated, processed from pixel size and angles alone, and compared with its
+truth, one data set per core. Results are stored one a line in accuracy.jsonl in the working folder
+and are not measured again. docs/accuracy.md is written from all of them. The control fusions are
+only measured for the first seed.
 """
 
 from __future__ import annotations
@@ -25,15 +26,15 @@ FIRST_SEED = 101
 
 
 def main(arguments: list[str]) -> int:
-    """Measure what is asked for and not known yet; write the page."""
+    """Measure the requested data sets that have no result yet; write the page."""
     parser = argparse.ArgumentParser(prog="python -m tests.accuracy", description=__doc__)
-    parser.add_argument("cases", nargs="*", metavar="CASE", help="by name (default: all)")
-    parser.add_argument("--seeds", type=int, default=1, metavar="N", help="data sets a case")
+    parser.add_argument("cases", nargs="*", metavar="CASE", help="name of a case (default: all)")
+    parser.add_argument("--seeds", type=int, default=1, metavar="N", help="data sets per case")
     chosen = parser.parse_args(arguments)
     unknown = set(chosen.cases) - {case.name for case in CASES}
     if unknown:
         names = "; ".join(case.name for case in CASES)
-        parser.error(f"no case {', '.join(sorted(unknown))}: choose from {names}")
+        parser.error(f"unknown case {', '.join(sorted(unknown))}; choose from: {names}")
     wanted = [
         (case, seed)
         for seed in range(FIRST_SEED, FIRST_SEED + chosen.seeds)
@@ -41,25 +42,25 @@ def main(arguments: list[str]) -> int:
         if case.name in chosen.cases or not chosen.cases
     ]
     measure_all(wanted)
-    PAGE.write_text(page(known()), encoding="utf-8")
+    PAGE.write_text(page(stored_results()), encoding="utf-8")
     return 0
 
 
-def known() -> list[Record]:
-    """What has been measured already."""
+def stored_results() -> list[Record]:
+    """Read the results of all data sets measured so far."""
     if not RESULTS.exists():
         return []
     return [json.loads(text) for text in RESULTS.read_text(encoding="utf-8").splitlines()]
 
 
 def measure_all(wanted: list[tuple[Case, int]]) -> None:
-    """Measure what is not known yet, one data set a core; keep and print each as it comes."""
-    done = {(outcome["case"], outcome["seed"]) for outcome in known()}
+    """Measure data sets without a result, one per core; store and print each result at once."""
+    done = {(outcome["case"], outcome["seed"]) for outcome in stored_results()}
     cores = multiprocessing.Queue()
     for core in sorted(os.sched_getaffinity(0)):
         cores.put(core)
     workers = len(os.sched_getaffinity(0))
-    with ProcessPoolExecutor(workers, initializer=_stay_on_one, initargs=(cores,)) as pool:
+    with ProcessPoolExecutor(workers, initializer=_pin_to_core, initargs=(cores,)) as pool:
         running = [
             pool.submit(measure, case, seed, controls=seed == FIRST_SEED)
             for case, seed in wanted
@@ -72,7 +73,7 @@ def measure_all(wanted: list[tuple[Case, int]]) -> None:
             print(line(outcome), flush=True)
 
 
-def _stay_on_one(cores: multiprocessing.Queue[int]) -> None:
+def _pin_to_core(cores: multiprocessing.Queue[int]) -> None:
     os.sched_setaffinity(0, {cores.get()})
 
 

@@ -1,7 +1,7 @@
-"""`python -m tests.accuracy.alignment`: what tilt alignment leaves, at the paper's scale.
+"""`python -m tests.accuracy.alignment`: residual errors of tilt alignment, at the paper's scale.
 
-Pixels rms along and across the tilt axis; a shift of the whole object, which shows at each tilt as
-its angle says, is free, and so is the axis's angle.
+Prints the rms error along and across the tilt axis in pixels. A shift of the whole object and the
+angle of the tilt axis are arbitrary and are removed from the error.
 """
 
 from __future__ import annotations
@@ -21,24 +21,24 @@ PAPER_SCALE = [case for case in CASES if "," not in case.name]
 
 
 def residual_px(found: Alignment, truth: Series, case: Case) -> tuple[float, float]:
-    """Along and across the axis; images that were left out do not count."""
+    """Return the rms error along and across the axis; rejected images are not included."""
     used = ~found.rejected
     across, along = (truth.shifts_nm[used] / case.pixel_nm).T
     t = np.deg2rad(truth.true_deg[used])
     y, x = found.shifts_px[used].T
-    turned = np.ones_like(t), np.cos(t), np.sin(t)
-    free_along = np.stack(turned, axis=1)
-    free_across = np.stack(turned[1:], axis=1)
-    return _rms_without(y - along, free_along), _rms_without(x - across, free_across)
+    functions = np.ones_like(t), np.cos(t), np.sin(t)
+    free_along = np.stack(functions, axis=1)
+    free_across = np.stack(functions[1:], axis=1)
+    return _residual_rms(y - along, free_along), _residual_rms(x - across, free_across)
 
 
-def _rms_without(values: np.ndarray, free: np.ndarray) -> float:
-    left = values - free @ np.linalg.lstsq(free, values, rcond=None)[0]
-    return float(np.sqrt(np.mean(left**2)))
+def _residual_rms(values: np.ndarray, free: np.ndarray) -> float:
+    residuals = values - free @ np.linalg.lstsq(free, values, rcond=None)[0]
+    return float(np.sqrt(np.mean(residuals**2)))
 
 
 def main() -> int:
-    """One line a series."""
+    """Print one line per series."""
     for case in PAPER_SCALE:
         data = case.record(SEED)
         for name, raw in (("A", data.a), ("B", data.b)):

@@ -1,4 +1,4 @@
-"""What accuracy is measured on: simulated dual tilt series at the paper's scale."""
+"""Simulated dual tilt series at the paper's scale, on which accuracy is measured."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ CURRENT_PA = 70.0
 TRACKING_ERROR_NM = 5.0
 TILT_ERROR_DEG = 0.2
 SEAT_TILT_DEG = 2.0
-"""Standard deviation about either axis; the remount's in-plane angle is any at all."""
+"""Standard deviation about either axis; the in-plane angle of the remount is random."""
 
 
 @dataclass(frozen=True)
 class Case:
-    """One kind of specimen and recording; a seed makes it a data set.
+    """Specimen and recording conditions; with a seed they define one data set.
 
     Attributes
     ----------
     every
-        Keep each so-many-th tilt of -70 to +74 and -74 to +72 degrees in steps of 2.
+        Use every n-th tilt of A, -70 to +74, and of B, -74 to +72 degrees in steps of 2.
     """
 
     name: str
@@ -44,7 +44,7 @@ class Case:
     size_spread: float = 0.03
 
     def settings(self, seed: int) -> SimulatorSettings:
-        """The simulated microscope and specimen."""
+        """Return the settings of the simulated microscope and specimen."""
         return SimulatorSettings(
             seed=seed,
             specimen=SpecimenSettings(
@@ -57,7 +57,7 @@ class Case:
         )
 
     def record(self, seed: int) -> DualSeries:
-        """Both raw series and their truth."""
+        """Simulate both raw series; the result includes their truth."""
         scan = ScanSettings(
             width_px=self.pixels,
             height_px=self.pixels,
@@ -75,7 +75,7 @@ class Case:
 
 
 def packings(name: str, **changes: float) -> Sequence[Case]:
-    """The same case for every packing that spherical confinement gives."""
+    """Return the same case for every packing of particles in a spherical assembly."""
     return [Case(f"{packing.value}{name}", packing, **changes) for packing in Packing]  # type: ignore[arg-type]
 
 
@@ -94,4 +94,4 @@ CASES: tuple[Case, ...] = (
         size_spread=0.05,
     ),
 )
-"""Doses are those of the scan's dwell time: about 2000 electrons in the brightest pixel at 5 us."""
+"""The dwell time sets the dose: about 2000 electrons in the brightest pixel at 5 us."""

@@ -1,4 +1,4 @@
-"""Process one data set with nothing told, and hold the result against its truth."""
+"""Process one data set from pixel size and angles alone; compare the result with its truth."""
 
 from __future__ import annotations
 
@@ -22,17 +22,19 @@ from tests.support.recorded import as_read
 Record = dict[str, Any]
 
 LARGEST_SHIFT_NM = 3.8
-"""By which a series' frame may lie off the truth's: half a lattice step."""
+"""Largest shift between the frames of a series and of its truth: half a lattice step."""
 TOLERANCE_NM = 1.5
+"""Largest distance between a found and a true centre of the same particle."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What one data set gave: a line of the results file."""
+    """Results of one data set; one line of the results file."""
 
     case: str
     seed: int
     truth: int
+    """True number of particles."""
     tables: dict[str, Record]
     count: tuple[int, int, int]
     """n, n_low, n_high."""
@@ -41,12 +43,12 @@ class Outcome:
     registration_px: float
     scale_error: float
     seconds: float
-    """Of processing both series, on one core."""
+    """Time to process both series on one core."""
     peak_GB: float
 
 
 def measure(case: Case, seed: int, *, controls: bool) -> Record:
-    """Simulate, process, score."""
+    """Simulate a data set, process it and score the result."""
     data = case.record(seed)
     settings = ProcessSettings(controls=controls)
     before = time.perf_counter()
@@ -62,7 +64,7 @@ def measure(case: Case, seed: int, *, controls: bool) -> Record:
     }
     accuracy = score_tables(data.truth, tables)
     count = fused.detection.count
-    turn_deg, shift_px = _registration_error(a, b, fused, data, case)
+    rotation_deg, shift_px = _registration_error(a, b, fused, data, case)
     outcome = Outcome(
         case=case.name,
         seed=seed,
@@ -70,7 +72,7 @@ def measure(case: Case, seed: int, *, controls: bool) -> Record:
         tables={name: _row(score) for name, score in accuracy.tables.items()},
         count=(count.n, count.n_low, count.n_high),
         diameter_error=fused.diameter.value / float(data.truth.diameters_nm.mean()) - 1,
-        registration_deg=turn_deg,
+        registration_deg=rotation_deg,
         registration_px=shift_px,
         scale_error=fused.registration.scale / data.scale - 1,
         seconds=seconds,
@@ -94,10 +96,10 @@ def _row(score: Score) -> Record:
 def _registration_error(
     a: SeriesResult, b: SeriesResult, fused: FusedResult, data: DualSeries, case: Case
 ) -> tuple[float, float]:
-    """Turn, degrees, and shift, pixels, by which B misses A.
+    """Return the rotation, degrees, and the shift, pixels, between the registered B and A.
 
-    A and B have frames of their own, each as its alignment left it; both are found from their
-    particles, and what remains between them is the registration's.
+    Alignment leaves A and B each in its own frame. Both frames are found from the particles of that
+    series; the remaining difference is the registration error.
     """
     truth_a = data.truth.centres_nm
     truth_b = truth_a @ data.matrix / data.scale
@@ -113,7 +115,7 @@ def _registration_error(
     )
     found = frame_a(pose.apply(points))
     true = data.scale * frame_b(points) @ data.matrix.T
-    apart = fit_pose(true, found)
-    turn = np.degrees(np.arccos(np.clip((np.trace(apart.matrix) - 1) / 2, -1, 1)))
+    error = fit_pose(true, found)
+    rotation_deg = np.degrees(np.arccos(np.clip((np.trace(error.matrix) - 1) / 2, -1, 1)))
     shift_nm = np.linalg.norm(found.mean(axis=0) - true.mean(axis=0))
-    return float(turn), float(shift_nm / case.pixel_nm)
+    return float(rotation_deg), float(shift_nm / case.pixel_nm)

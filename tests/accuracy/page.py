@@ -1,4 +1,4 @@
-"""The measured outcomes as a page of the documentation."""
+"""Write the accuracy results as a page of the documentation."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ TABLES = {
 
 
 def line(outcome: Record) -> str:
-    """One outcome in a line of the terminal."""
+    """Format one result as a line for the terminal."""
     fused = outcome["tables"]["fused"]
     n, low, high = outcome["count"]
     f1 = "  ".join(f"{name} {row['f1']:.4f}" for name, row in outcome["tables"].items())
@@ -34,24 +34,25 @@ def line(outcome: Record) -> str:
 
 
 def page(outcomes: list[Record]) -> str:
-    """All outcomes: a table of tables a case, then the counts."""
+    """Format all results: a summary table, then one table per case."""
     parts = [
         "# Accuracy",
         "",
-        "Written by `make accuracy`: simulated dual series, processed with nothing told but pixel",
-        "size and angles, held against their truth: one to one within 1.5 nm after one rigid fit.",
-        "Means over the seeds; the lowest F1 in brackets. rms error of the matched in x / y / z.",
-        "A's beam leaves at the bottom, B's at the top. The registration is judged through each",
-        "series' own particles: where A and B alone are poor, so is that measure.",
+        "Written by `make accuracy`. Simulated dual series are processed with only pixel size and",
+        "angles given. The particles found are compared with the true ones: after one rigid fit,",
+        "they are matched one to one within 1.5 nm. Values are means over the seeds, with the",
+        "lowest F1 in brackets. The rms errors of the matched particles are in x / y / z. The beam",
+        "leaves A at the bottom and B at the top. The registration error is measured through the",
+        "particles of each series, so it is less exact where A and B alone are poor.",
         "",
-        "The twin's spheres and its beam follow the physics that the fit assumes, with nothing on",
-        "them: no contamination, no grain of the film, no particle that is not round. A real",
-        "specimen is harder.",
+        "Spheres and beam of the simulator follow the physics that the fit assumes. There is no",
+        "contamination, no film grain and no particle that is not round. A real specimen is more",
+        "difficult.",
         "",
-        "## Counts and measures of the fused result",
+        "## Counts and errors of the fused result",
         "",
-        "| case | seeds | interval holds the truth | mean width | worst F1 | largest rms, nm "
-        "| least recall in an outer third | diameter off by at most | registration off by at most "
+        "| case | seeds | truth in interval | mean width | lowest F1 | largest rms, nm "
+        "| lowest recall in an outer third | largest diameter error | largest registration error "
         "| seconds, one core | GB |",
         "|---|---|---|---|---|---|---|---|---|---|---|",
         *(_summary(name, group) for name, group in _by_case(outcomes)),
@@ -94,13 +95,14 @@ def _row(key: str, title: str, group: list[Record]) -> str:
 
 
 def _summary(name: str, group: list[Record]) -> str:
-    held = sum(o["count"][1] <= o["truth"] <= o["count"][2] for o in group)
+    in_interval = sum(o["count"][1] <= o["truth"] <= o["count"][2] for o in group)
     width = np.mean([(o["count"][2] - o["count"][1]) / o["truth"] for o in group])
     fused = [o["tables"]["fused"] for o in group]
     rms = np.max([row["rms_nm"] for row in fused if row["rms_nm"]])
     outer = min(min(row["recall_by_depth"][0], row["recall_by_depth"][2]) for row in fused)
     return (
-        f"| {name} | {len(group)} | {held} | {width:.2%} | {min(row['f1'] for row in fused):.4f} "
+        f"| {name} | {len(group)} | {in_interval} | {width:.2%} "
+        f"| {min(row['f1'] for row in fused):.4f} "
         f"| {rms:.2f} | {outer:.4f} | {max(abs(o['diameter_error']) for o in group):.1%} "
         f"| {max(o['registration_deg'] for o in group):.3f} deg, "
         f"{max(o['registration_px'] for o in group):.2f} px "

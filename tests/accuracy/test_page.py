@@ -1,4 +1,4 @@
-"""The page says of measured outcomes what they are."""
+"""The accuracy page summarises the measured results correctly."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def outcome(seed: int, count: tuple[int, int, int], **fused: float) -> dict[str,
     }
 
 
-def test_a_case_is_summed_up_by_its_worst() -> None:
+def test_the_summary_of_a_case_shows_its_worst_values() -> None:
     text = page(
         [
             outcome(101, (100, 98, 102)),

@@ -22,7 +22,7 @@ from controller.model.events import (
 from controller.model.plan import make_plan
 from controller.rehearsal.loading import load_microscope
 from controller.session.folder import SessionFolder
-from tests.gate.trials import PROTOCOL
+from tests.flip_check.trials import PROTOCOL
 from tests.support.fake_microscope import FakeMicroscope
 from tests.support.small_session import Run, open_session
 

@@ -1,4 +1,4 @@
-"""Projections of spheres, drawn chord by chord: shares no formula with the code under test."""
+"""Projections of spheres from chord lengths, a method that the tested code does not use."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ Float64 = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Recording:
-    """How the images were taken: what alignment has to find out."""
+    """Recording errors of a series, which alignment must find."""
 
     shifts_px: Float64
-    """[tilt, (y, x)] by which each image is displaced."""
+    """[tilt, (y, x)], displacement of each image."""
     angle_errors_deg: Float64
-    """[tilt], true minus reported."""
+    """[tilt], true angle minus reported angle."""
     tilt_axis_deg: float = 0.0
-    """In-plane turn of every image, from +y towards -x."""
+    """In-plane angle of the tilt axis in every image, from +y towards -x."""
     counts: float | None = None
-    """Counts in the brightest pixel; no noise if None."""
+    """Counts in the brightest pixel; None for images without noise."""
 
 
 def jittered(
     tilts: int, *, jitter_px: float, angle_error_deg: float, counts: float | None, seed: int
 ) -> Recording:
-    """Independent jitter a tilt on top of a slow drift."""
+    """Return a recording with independent jitter at each tilt and a slow drift."""
     rng = np.random.default_rng(seed)
     drift = np.cumsum(rng.normal(0, jitter_px / 10, (tilts, 2)), axis=0)
     return Recording(
@@ -40,14 +40,17 @@ def jittered(
 
 
 def packed(radius: float, spacing: float, *, order: str, seed: int) -> Float64:
-    """Centres (x, y, z) of an assembly: `fcc` turned at random, or `disordered`."""
+    """Return the centres [n, 3] (x, y, z) of an assembly: `fcc`, randomly rotated, or `disordered`.
+
+    Particles are `spacing` apart inside a sphere of `radius`.
+    """
     rng = np.random.default_rng(seed)
     if order == "fcc":
         half = int(np.ceil(2 * radius / spacing))
         i, j, k = np.mgrid[-half : half + 1, -half : half + 1, -half : half + 1].reshape(3, -1)
         lattice = np.stack([j + k, i + k, i + j], axis=1) * spacing / np.sqrt(2)
-        turn, _ = np.linalg.qr(rng.normal(size=(3, 3)))
-        points = lattice @ turn
+        rotation, _ = np.linalg.qr(rng.normal(size=(3, 3)))
+        points = lattice @ rotation
     else:
         step = spacing * 1.03
         half = int(np.ceil(radius / step)) + 1
@@ -59,27 +62,27 @@ def packed(radius: float, spacing: float, *, order: str, seed: int) -> Float64:
 def image(
     centres: Float64, angle_deg: float, diameter: float, size: int, recording: tuple[float, ...]
 ) -> Float64:
-    """Thickness [y, u] in pixels of spheres seen at one tilt; recording = (dy, dx, turn_deg)."""
-    dy, dx, turn_deg = recording
-    tilt, turn = np.deg2rad([angle_deg, turn_deg])
+    """Project spheres at one tilt: thickness [y, u] in pixels; recording = (dy, dx, axis_deg)."""
+    dy, dx, axis_deg = recording
+    tilt, axis = np.deg2rad([angle_deg, axis_deg])
     u = centres[:, 0] * np.cos(tilt) + centres[:, 2] * np.sin(tilt)
     y = centres[:, 1]
     middle = (size - 1) / 2
-    column = u * np.cos(turn) - y * np.sin(turn) + dx + middle
-    row = u * np.sin(turn) + y * np.cos(turn) + dy + middle
-    radius, fine = diameter / 2, 3
-    reach = int(np.ceil(radius)) + 1
-    offsets = np.arange(-reach, reach + 1)
-    sub = (np.arange(fine) + 0.5) / fine - 0.5
+    column = u * np.cos(axis) - y * np.sin(axis) + dx + middle
+    row = u * np.sin(axis) + y * np.cos(axis) + dy + middle
+    radius, oversampling = diameter / 2, 3
+    half_side = int(np.ceil(radius)) + 1
+    offsets = np.arange(-half_side, half_side + 1)
+    sub_pixels = (np.arange(oversampling) + 0.5) / oversampling - 0.5
     total = np.zeros((size, size))
     rows = np.round(row)[:, None, None].astype(int) + offsets[:, None]
     columns = np.round(column)[:, None, None].astype(int) + offsets[None, :]
     chord = np.zeros((len(centres), len(offsets), len(offsets)))
-    for a in sub:
-        for b in sub:
+    for a in sub_pixels:
+        for b in sub_pixels:
             square = (rows + a - row[:, None, None]) ** 2
             square = square + (columns + b - column[:, None, None]) ** 2
-            chord += 2 * np.sqrt(np.maximum(radius**2 - square, 0)) / fine**2
+            chord += 2 * np.sqrt(np.maximum(radius**2 - square, 0)) / oversampling**2
     rows, columns = np.broadcast_arrays(rows, columns)
     inside = (rows >= 0) & (rows < size) & (columns >= 0) & (columns < size)
     np.add.at(total, (rows[inside], columns[inside]), chord[inside])
@@ -94,18 +97,18 @@ def tilt_series(
     recording: Recording | None = None,
     seed: int = 0,
 ) -> TiltSeries:
-    """Images of spheres at 1 nm a pixel; lengths in pixels."""
+    """Return a tilt series of spheres at 1 nm a pixel; all lengths are in pixels."""
     rng = np.random.default_rng(seed)
-    taken = recording or Recording(np.zeros((len(angles_deg), 2)), np.zeros(len(angles_deg)))
+    errors = recording or Recording(np.zeros((len(angles_deg), 2)), np.zeros(len(angles_deg)))
     images = np.stack(
         [
-            image(centres, angle + error, diameter, size, (dy, dx, taken.tilt_axis_deg))
+            image(centres, angle + error, diameter, size, (dy, dx, errors.tilt_axis_deg))
             for angle, error, (dy, dx) in zip(
-                angles_deg, taken.angle_errors_deg, taken.shifts_px, strict=True
+                angles_deg, errors.angle_errors_deg, errors.shifts_px, strict=True
             )
         ]
     )
-    if taken.counts is not None:
-        scale = taken.counts / images.max()
+    if errors.counts is not None:
+        scale = errors.counts / images.max()
         images = rng.poisson(images * scale) / scale
     return TiltSeries(images.astype(np.float32), np.asarray(angles_deg, float), 1.0)

@@ -1,7 +1,8 @@
-"""One flip, right or wrong, after a series A on the simulator, and what the gate says of it.
+"""Correct and wrong flips after a simulated series A, each with the result of the flip check.
 
-The whole session runs, in virtual time. A series is recorded once; each trial goes on from a copy
-of its session and of its simulated world, with other hands, and ends at the gate's first word.
+The whole session runs in virtual time. Series A is recorded once. Each trial continues a copy of
+its session and of its simulated world, handles the grid in another way, and ends at the first
+result of the flip check.
 """
 
 from __future__ import annotations
@@ -25,26 +26,26 @@ from simulator.world import load_world, save_world
 from tests.support.small_session import Run, open_session
 
 OTHER_ASSEMBLIES_NM = ((9000.0, 3000.0), (-7000.0, 8000.0))
-"""Too far off for the right one to be found again from another."""
+"""So far away that the target assembly is not found again from another one."""
 WRONG = (
     Hands.NOT_FLIPPED,
     Hands.TURNED_IN_PLANE,
     Hands.OTHER_ASSEMBLY,
     Hands.SCAN_CHANGED,
 )
-NAMED = {
+EXPECTED_FINDINGS = {
     Hands.FLIPPED: "flipped, turned by",
     Hands.NOT_FLIPPED: "same side up",
     Hands.TURNED_IN_PLANE: "same side up",
     Hands.OTHER_ASSEMBLY: "not the object of series A",
     Hands.SCAN_CHANGED: "the scan is mirrored",
 }
-"""What the gate must say."""
+"""Start of the flip check's finding for each way of handling the grid."""
 
 ANGLE_TOLERANCE_DEG = 2.0
 
 PROTOCOL = """
-name = "gate"
+name = "flip-check"
 [scan]
 width_px = {side_px}
 height_px = {side_px}
@@ -70,7 +71,7 @@ step_deg = 30.0
 
 @dataclass(frozen=True)
 class Specimen:
-    """What lies on the grid, and how it is recorded."""
+    """Specimen on the grid, and the tilt step of series A."""
 
     packing: Packing
     diameter_nm: float
@@ -83,7 +84,7 @@ class Specimen:
         return PROTOCOL.format(side_px=side_px, step_deg=self.step_deg)
 
     def microscope(self, world: Path) -> Microscope:
-        """The column with this specimen, as `world` says it was left."""
+        """Load the simulated microscope with this specimen in the state saved in `world`."""
         specimen = {
             "packing": self.packing,
             "assembly_diameter_nm": self.diameter_nm,
@@ -94,41 +95,41 @@ class Specimen:
 
 @dataclass(frozen=True)
 class Trial:
-    """What hands did, and what was said of it."""
+    """One way of handling the grid, with the result of the flip check."""
 
     specimen: Specimen
     hands: Hands
     check: FlipChecked
     in_plane_deg: float
-    """As it was."""
+    """True in-plane angle."""
 
     @property
-    def as_it_must_be(self) -> bool:
-        """Accepted if right, refused if wrong, and called by its name."""
-        right = self.hands is Hands.FLIPPED
-        off_deg = (self.check.in_plane_deg - self.in_plane_deg + 180) % 360 - 180
-        found = self.check.found.startswith(NAMED[self.hands])
-        located = not right or abs(off_deg) < ANGLE_TOLERANCE_DEG
-        return self.check.accepted is right and found and located
+    def correct(self) -> bool:
+        """True if the flip was accepted or refused correctly, with the expected finding."""
+        flipped = self.hands is Hands.FLIPPED
+        error_deg = (self.check.in_plane_deg - self.in_plane_deg + 180) % 360 - 180
+        finding = self.check.found.startswith(EXPECTED_FINDINGS[self.hands])
+        angle = not flipped or abs(error_deg) < ANGLE_TOLERANCE_DEG
+        return self.check.accepted is flipped and finding and angle
 
 
 def trials(specimen: Specimen, hands: Sequence[Hands], folder: Path) -> Iterator[Trial]:
-    """Record series A once, then flip as each of `hands` does."""
+    """Record series A once, then continue it with each way of handling the grid."""
     recorded = folder / "A"
     recorded.mkdir(parents=True)
     run = _run(recorded, specimen, [Answer(prompt_id="flip", value="stop")])
     run.go()
     for number, one in enumerate(hands):
-        place = folder / f"{number}"
-        shutil.copytree(recorded, place)
-        yield _trial(specimen, one, place, number)
-        shutil.rmtree(place)
+        copy = folder / f"{number}"
+        shutil.copytree(recorded, copy)
+        yield _trial(specimen, one, copy, number)
+        shutil.rmtree(copy)
 
 
 def _trial(specimen: Specimen, hands: Hands, folder: Path, number: int) -> Trial:
     world_file = folder / "world.json"
     world = load_world(world_file)
-    # angle, seat and place are drawn from the seed and the number of flips so far
+    # angle, seat tilt and position depend on the seed and on the number of earlier flips
     earlier = tuple(f"earlier/{n}" for n in range(number))
     save_world(world.model_copy(update={"remounts": earlier}), world_file)
     value = "done" if hands is Hands.FLIPPED else hands.value
@@ -142,7 +143,7 @@ def _trial(specimen: Specimen, hands: Hands, folder: Path, number: int) -> Trial
 
 
 def _run(folder: Path, specimen: Specimen, answers: list[Answer]) -> Run:
-    def end_at_the_verdict(event: Event, engine: Engine) -> None:
+    def stop_after_the_check(event: Event, engine: Engine) -> None:
         refused = isinstance(event, PromptOpened) and event.prompt.id == "flip-check"
         if refused or (isinstance(event, FlipChecked) and event.accepted):
             engine.stop(StopWhen.AFTER_TILT)
@@ -151,5 +152,5 @@ def _run(folder: Path, specimen: Specimen, answers: list[Answer]) -> Run:
         open_session(folder / "session", specimen.protocol),
         connect=lambda: specimen.microscope(folder / "world.json"),
         answers=answers,
-        on_event=end_at_the_verdict,
+        on_event=stop_after_the_check,
     )
