@@ -155,8 +155,8 @@ def point_spectrum(
             weight = (1 - np.abs(row - first_row - down)) * (
                 1 - np.abs(column - first_column - right)
             )
-            place = ((first_row + down) % fine.shape[0], (first_column + right) % fine.shape[1])
-            np.add.at(fine, place, weight)
+            indices = ((first_row + down) % fine.shape[0], (first_column + right) % fine.shape[1])
+            np.add.at(fine, indices, weight)
     spectrum = fft.rfft2(fine)
     half = shape[0] // 2
     kept = np.r_[0 : shape[0] - half, fine.shape[0] - half : fine.shape[0]]

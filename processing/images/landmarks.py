@@ -35,8 +35,8 @@ MIRROR = np.array([1.0, -1.0])
 class Landmark:
     """One assembly on a map: position (x, y) from the map's centre and diameter, nm."""
 
-    place_nm: tuple[float, float]
-    size_nm: float
+    position_nm: tuple[float, float]
+    diameter_nm: float
 
 
 def find_landmarks(image: NDArray[Any], pixel_nm: float) -> tuple[Landmark, ...]:
@@ -53,15 +53,15 @@ def find_landmarks(image: NDArray[Any], pixel_nm: float) -> tuple[Landmark, ...]
     middle = (np.array(image.shape) - 1) / 2
     found = [
         Landmark(
-            place_nm=(float((x - middle[1]) * pixel_nm), float((y - middle[0]) * pixel_nm)),
-            size_nm=float(2 * np.sqrt(area / np.pi) * pixel_nm),
+            position_nm=(float((x - middle[1]) * pixel_nm), float((y - middle[0]) * pixel_nm)),
+            diameter_nm=float(2 * np.sqrt(area / np.pi) * pixel_nm),
         )
         for (y, x), area in zip(
             ndimage.center_of_mass(smooth - film, patches, labels), areas, strict=True
         )
         if area >= SMALLEST_AREA_PX
     ]
-    return tuple(sorted(found, key=lambda one: float(np.hypot(*one.place_nm))))
+    return tuple(sorted(found, key=lambda one: float(np.hypot(*one.position_nm))))
 
 
 def rank_flipped(
@@ -84,12 +84,15 @@ def rank_flipped(
         All of `after`. First comes the landmark around which most others lie where the flip puts
         them; those that agree equally well keep their order.
     """
-    others = np.array([one.place_nm for one in before[1:]]).reshape(-1, 2)
+    others = np.array([one.position_nm for one in before[1:]]).reshape(-1, 2)
     if not before or not len(others):
         return list(after)
-    mirrored = (others - before[0].place_nm) * MIRROR
-    places = np.array([one.place_nm for one in after]).reshape(-1, 2)
-    matches = [_most_matches(mirrored, places - place, tolerance_nm) for place in places]
+    mirrored = (others - before[0].position_nm) * MIRROR
+    positions_nm = np.array([one.position_nm for one in after]).reshape(-1, 2)
+    matches = [
+        _most_matches(mirrored, positions_nm - position_nm, tolerance_nm)
+        for position_nm in positions_nm
+    ]
     order = np.argsort([-number for number in matches], kind="stable")
     return [after[index] for index in order]
 

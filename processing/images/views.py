@@ -99,8 +99,8 @@ def _central_patch(smooth: Float64, patches: NDArray[np.int32], count: int) -> i
     labels = np.arange(1, count + 1)
     masses = ndimage.sum_labels(smooth, patches, labels)
     heavy = labels[masses >= SMALLEST_MASS_SHARE * masses.max()]
-    places = np.array(ndimage.center_of_mass(smooth, patches, heavy))
-    off_px = np.linalg.norm(places - (np.array(smooth.shape) - 1) / 2, axis=1)
+    centres = np.array(ndimage.center_of_mass(smooth, patches, heavy))
+    off_px = np.linalg.norm(centres - (np.array(smooth.shape) - 1) / 2, axis=1)
     return int(heavy[off_px.argmin()])
 
 

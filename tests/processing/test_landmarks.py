@@ -14,20 +14,20 @@ PIXEL_NM = 20.0
 FOUR = ((40.0, -30.0), (700.0, 250.0), (-450.0, -650.0), (300.0, -900.0))
 
 
-def landmarks(places: np.ndarray) -> list[Landmark]:
-    near_first = places[np.argsort(np.linalg.norm(places, axis=1))]
+def landmarks(positions_nm: np.ndarray) -> list[Landmark]:
+    near_first = positions_nm[np.argsort(np.linalg.norm(positions_nm, axis=1))]
     return [Landmark((float(x), float(y)), 165.0) for x, y in near_first]
 
 
-def flipped(places: np.ndarray, phi_deg: float, shift_nm: tuple[float, float]) -> np.ndarray:
+def flipped(positions_nm: np.ndarray, phi_deg: float, shift_nm: tuple[float, float]) -> np.ndarray:
     c, s = np.cos(np.deg2rad(phi_deg)), np.sin(np.deg2rad(phi_deg))
-    return places * (1, -1) @ np.array([[c, s], [-s, c]]) + shift_nm
+    return positions_nm * (1, -1) @ np.array([[c, s], [-s, c]]) + shift_nm
 
 
 @dataclass(frozen=True)
 class Case:
     name: str
-    places: tuple[tuple[float, float], ...]
+    positions_nm: tuple[tuple[float, float], ...]
     phi_deg: float
     shift_nm: tuple[float, float]
 
@@ -45,16 +45,21 @@ CASES = [
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_the_target_is_found_again(case: Case) -> None:
     rng = np.random.default_rng(1)
-    places = np.array(case.places)
-    after = flipped(places, case.phi_deg, case.shift_nm) + rng.normal(0, 8.0, places.shape)
-    ranked = rank_flipped(landmarks(places), landmarks(after), 3 * PIXEL_NM)
-    assert np.hypot(*(np.array(ranked[0].place_nm) - after[0])) < 1e-6
+    positions_nm = np.array(case.positions_nm)
+    after = flipped(positions_nm, case.phi_deg, case.shift_nm) + rng.normal(
+        0, 8.0, positions_nm.shape
+    )
+    ranked = rank_flipped(landmarks(positions_nm), landmarks(after), 3 * PIXEL_NM)
+    assert np.hypot(*(np.array(ranked[0].position_nm) - after[0])) < 1e-6
     assert len(ranked) == len(after)
 
 
 def test_without_other_landmarks_the_nearest_to_the_centre_comes_first() -> None:
     after = landmarks(np.array([(500.0, 0.0), (-90.0, 20.0)]))
-    assert rank_flipped(landmarks(np.array([(0.0, 0.0)])), after, 60.0)[0].place_nm == (-90.0, 20.0)
+    assert rank_flipped(landmarks(np.array([(0.0, 0.0)])), after, 60.0)[0].position_nm == (
+        -90.0,
+        20.0,
+    )
     assert rank_flipped([], after, 60.0) == after
 
 
@@ -65,8 +70,8 @@ def test_assemblies_on_a_noisy_film_are_found() -> None:
     found = find_landmarks(image, PIXEL_NM)
     assert len(found) == len(FOUR)
     expected = np.array(FOUR)[np.argsort(np.linalg.norm(FOUR, axis=1))]
-    assert np.abs(np.array([one.place_nm for one in found]) - expected).max() < 0.5 * PIXEL_NM
-    assert all(130.0 < one.size_nm < 220.0 for one in found)
+    assert np.abs(np.array([one.position_nm for one in found]) - expected).max() < 0.5 * PIXEL_NM
+    assert all(130.0 < one.diameter_nm < 220.0 for one in found)
 
 
 @pytest.mark.parametrize("image", [np.zeros((64, 64)), np.full((64, 64), 9)], ids=["dark", "even"])

@@ -79,7 +79,7 @@ def _landmarks_of_a(context: Context, step_id: str) -> tuple[Landmark, ...]:
 def go_to(context: Context, step_id: str, candidate: Landmark) -> None:
     """Bring an assembly of the low map into view; one that is there is left where it is."""
     taken = context.session.ledger.maps["B-low"].info
-    x_nm, y_nm = candidate.place_nm
+    x_nm, y_nm = candidate.position_nm
     target = taken.stage.model_copy(
         update={"x_nm": taken.stage.x_nm - x_nm, "y_nm": taken.stage.y_nm - y_nm}
     )
