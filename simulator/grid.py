@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
 from controller.model.base import Data
-from controller.rehearsal.hands import Hands
+from controller.rehearsal.operator_actions import OperatorAction
 from simulator.settings import SimulatorSettings, SpecimenSettings
 from simulator.specimen import Particles, make_assembly
 from simulator.stray_particles import scatter_stray_particles
@@ -23,7 +23,7 @@ from simulator.stray_particles import scatter_stray_particles
 Array = NDArray[np.float64]
 
 FLIP = np.diag([1.0, -1.0, -1.0])
-_TURNED_OVER = {Hands.FLIPPED, Hands.OTHER_ASSEMBLY}
+_TURNED_OVER = {OperatorAction.FLIPPED, OperatorAction.OTHER_ASSEMBLY}
 
 
 class Mount(Data):
@@ -71,34 +71,34 @@ def mount_as_loaded(settings: SimulatorSettings) -> Mount:
 def remount(
     settings: SimulatorSettings,
     assembly_positions_nm: Array,
-    hands: Hands,
+    action: OperatorAction,
     rng: np.random.Generator,
 ) -> Mount:
-    """Return the mounting after the operator took the grid out and put it back as `hands` says.
+    """Return the mounting after the operator took the grid out and put it back as `action` says.
 
     It always starts from the first mounting, so that a mistake can be corrected by a new remount.
     """
     changes = settings.remount
     phi_deg = rng.uniform(-180.0, 180.0) if changes.in_plane_deg is None else changes.in_plane_deg
-    if hands is Hands.NOT_FLIPPED:
+    if action is OperatorAction.NOT_FLIPPED:
         phi_deg = 0.0
     seat_deg = changes.seat_tilt_deg * np.clip(rng.normal(size=2), -2.0, 2.0)
     in_plane = Rotation.from_euler("z", phi_deg, degrees=True).as_matrix()
     seat = Rotation.from_euler("xy", seat_deg, degrees=True).as_matrix()
-    matrix = in_plane @ seat @ (FLIP if hands in _TURNED_OVER else np.eye(3))
-    imaged = imaged_assembly(hands, len(assembly_positions_nm))
+    matrix = in_plane @ seat @ (FLIP if action in _TURNED_OVER else np.eye(3))
+    imaged = imaged_assembly(action, len(assembly_positions_nm))
     height_nm = rng.normal(0.0, abs(settings.stage.eucentric_error_nm))
     centre = np.append(rng.normal(0.0, changes.shift_nm, 2), height_nm)
     return Mount(
         matrix=tuple(tuple(row) for row in matrix.tolist()),
         shift_nm=tuple((centre - matrix @ assembly_positions_nm[imaged]).tolist()),
-        scan_mirrored=hands is Hands.SCAN_CHANGED,
+        scan_mirrored=action is OperatorAction.SCAN_CHANGED,
     )
 
 
-def imaged_assembly(hands: Hands, assemblies: int) -> int:
+def imaged_assembly(action: OperatorAction, assemblies: int) -> int:
     """Return the index of the assembly under the beam after the flip."""
-    return 1 if hands is Hands.OTHER_ASSEMBLY and assemblies > 1 else 0
+    return 1 if action is OperatorAction.OTHER_ASSEMBLY and assemblies > 1 else 0
 
 
 def relative_size(dose_e_per_A2: float, settings: SpecimenSettings) -> float:

@@ -12,6 +12,7 @@ from typing import TypeVar
 
 import numpy as np
 
+from controller.hardware.idempotent_requests import IdempotentRequests
 from controller.hardware.interface import (
     AbortedError,
     AcquisitionError,
@@ -23,10 +24,9 @@ from controller.hardware.interface import (
     Status,
 )
 from controller.hardware.limits import check_sweep
-from controller.hardware.requests import Requests
 from controller.model.scan import FrameInfo, ScanSettings
 from controller.model.stage import StagePosition
-from controller.rehearsal.hands import Hands
+from controller.rehearsal.operator_actions import OperatorAction
 from simulator import detector, frame, stage
 from simulator.grid import make_grid, remount
 from simulator.live_world import LiveWorld, Move
@@ -56,7 +56,7 @@ class SimulatedMicroscope:
         self._grid = make_grid(settings.specimen, settings.seed)
         self._world = LiveWorld(settings, state_path)
         self._boot_id = uuid.uuid4().hex
-        self._requests = Requests()
+        self._requests = IdempotentRequests()
         self._frames: OrderedDict[str, Frame] = OrderedDict()
 
     # state
@@ -141,12 +141,12 @@ class SimulatedMicroscope:
             )
         return found
 
-    def rehearse(self, request_id: str, hands: Hands) -> None:
+    def simulate_operator(self, request_id: str, action: OperatorAction) -> None:
         """Do what the operator does by hand at the flip; takes no time in real time."""
-        if hands is Hands.CLOSE_VALVES:
+        if action is OperatorAction.CLOSE_VALVES:
             self._once(request_id, lambda safe_calls: self._close_valves())
         else:
-            self._once(request_id, lambda safe_calls: self._remount(request_id, hands))
+            self._once(request_id, lambda safe_calls: self._remount(request_id, action))
 
     # interruptions
 
@@ -317,14 +317,14 @@ class SimulatedMicroscope:
         with self._world.changed:
             self._world.update(valves_open=False)
 
-    def _remount(self, request_id: str, hands: Hands) -> None:
+    def _remount(self, request_id: str, action: OperatorAction) -> None:
         world = self._world
         done = world.state.remounts
         if request_id in done:
             return
         with world.changed:
             rng = world.rng(_REMOUNT_STREAM, len(done))
-            mount = remount(self._settings, self._grid.assembly_positions_nm, hands, rng)
+            mount = remount(self._settings, self._grid.assembly_positions_nm, action, rng)
             if not world.real_time:
                 world.update(clock_s=world.state.clock_s + self._settings.remount.duration_s)
             world.update(

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from controller.model.scan import ScanSettings
-from controller.rehearsal.hands import Hands
+from controller.rehearsal.operator_actions import OperatorAction
 from simulator import detector, imaging
 from simulator.grid import (
     Grid,
@@ -65,7 +65,7 @@ def simulate_dual(
     current_pA: float,
     *,
     shower_dose_e_per_A2: float = 1.0e4,
-    hands: Hands = Hands.FLIPPED,
+    action: OperatorAction = OperatorAction.FLIPPED,
     tracking_error_nm: float = 2.0,
     progress: Callable[[int, int], None] = lambda done, planned: None,
 ) -> DualSeries:
@@ -75,7 +75,7 @@ def simulate_dual(
     ----------
     shower_dose_e_per_A2
         Dose before the first tilt. With 0 the specimen shrinks during the series.
-    hands
+    action
         What the operator does at the flip, mistakes included.
     tracking_error_nm
         Standard deviation of the shift that remains after tracking, per axis.
@@ -85,7 +85,7 @@ def simulate_dual(
     rng = np.random.default_rng([settings.seed, 0x5E71E5])
     grid = make_grid(settings.specimen, settings.seed)
     mount_a = mount_as_loaded(settings)
-    mount_b = remount(settings, grid.assembly_positions_nm, hands, rng)
+    mount_b = remount(settings, grid.assembly_positions_nm, action, rng)
     dose = scan.dose_e_per_A2(current_pA)
     frames = np.arange(len(angles_a_deg) + len(angles_b_deg))
     doses = np.array(shower_dose_e_per_A2 + dose * frames, np.float64)
@@ -101,7 +101,7 @@ def simulate_dual(
         on_tilt_done=lambda: progress(next(done), len(frames)),
     )
     a = recorder.record(mount_a, np.array(angles_a_deg, np.float64), doses_a, assembly=0)
-    assembly_b = imaged_assembly(hands, len(grid.assemblies))
+    assembly_b = imaged_assembly(action, len(grid.assemblies))
     b = recorder.record(mount_b, np.array(angles_b_deg, np.float64), doses_b, assembly=assembly_b)
     size_a = relative_size(float(np.mean(doses_a)), settings.specimen)
     size_b = relative_size(float(np.mean(doses_b)), settings.specimen)

@@ -17,8 +17,8 @@ from pathlib import Path
 from threading import Thread
 
 from controller.app.profiles import simulator_profile
-from controller.bridge.client import connect
-from controller.bridge.launch import BridgeProcess, start_bridge
+from controller.bridge.remote_microscope import connect
+from controller.bridge.start_bridge import BridgeProcess, start_bridge
 from controller.common.errors import DualtiltError
 from controller.common.exit_codes import ExitCode
 from controller.engine import Engine

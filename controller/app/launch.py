@@ -16,7 +16,7 @@ from pathlib import Path
 from controller.app.profiles import require_simulator_profile, simulator_profile
 from controller.common.errors import DualtiltError, UsageError
 from controller.common.exit_codes import ExitCode
-from controller.common.interpreter import python_module
+from controller.common.python_command import python_module_command
 from controller.model.commands import StopWhen
 from controller.model.protocol import read_protocol
 from controller.rehearsal.fault_list import read_faults
@@ -174,7 +174,7 @@ def start(folder: SessionFolder, bridge: Path | None) -> subprocess.Popen[bytes]
     """
     before = _token(folder)
     log_path = folder.run / "session.log"
-    command = python_module("controller.app.host", str(folder.path))
+    command = python_module_command("controller.app.host", str(folder.path))
     command += ["--bridge", str(bridge.absolute())] if bridge else []
     with _ctrl_c_noted() as pressed:
         with log_path.open("wb") as log:

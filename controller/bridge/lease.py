@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Callable
 
-from controller.bridge.messages import LeaseGrant
+from controller.bridge.wire_messages import LeaseGrant
 from controller.hardware.interface import LeaseError
 
 

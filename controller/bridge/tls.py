@@ -6,7 +6,7 @@ import datetime
 import ssl
 from pathlib import Path
 
-from controller.bridge.address import private_folder, write_privately
+from controller.bridge.bridge_address import private_folder, write_privately
 from controller.common.errors import BridgeError
 
 VALID_DAYS = 825

@@ -26,7 +26,7 @@ SECRET = (("webhook",), ("smtp_password",))
 """Last names of settings whose value, right or wrong, is not said again."""
 
 
-def as_written(content: dict[str, Any], model: type[Model]) -> Model:
+def validate_toml(content: dict[str, Any], model: type[Model]) -> Model:
     """Validate what a TOML file holds as it is written there: "160" is a text, not a number.
 
     Raises

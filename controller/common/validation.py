@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import ValidationError
 
 
-def one_line(error: ValidationError) -> str:
+def errors_in_one_line(error: ValidationError) -> str:
     """Return all errors of a validation in one line, each with the path of its field."""
     return "; ".join(
         f"{'.'.join(str(part) for part in complaint['loc']) or 'input'}: {complaint['msg']}"

@@ -33,7 +33,7 @@ class DoseAccount(Data):
     budget_e_per_A2: Positive | None = None
 
 
-def tightest(first: StageLimits, second: StageLimits | None) -> StageLimits:
+def intersect_limits(first: StageLimits, second: StageLimits | None) -> StageLimits:
     """Return the reach that both limits allow.
 
     Raises
@@ -177,6 +177,6 @@ def refund(account: DoseAccount, dose_e_per_A2: float) -> DoseAccount:
     )
 
 
-def surely_unexposed(error: MicroscopeError) -> bool:
+def proves_no_exposure(error: MicroscopeError) -> bool:
     """Tell whether `error` says that the beam never reached the specimen."""
     return isinstance(error, OutOfLimitsError | NotSupportedError | ValvesClosedError | VacuumError)

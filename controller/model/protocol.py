@@ -18,8 +18,8 @@ from controller.common.settings_file import (
     NAME_PATTERN,
     SECRET_PATTERN,
     WEBHOOK_PATTERN,
-    as_written,
     describe_errors,
+    validate_toml,
 )
 from controller.model.base import Data, Finite, NotNegative, Positive, SeriesName
 from controller.model.scan import ScanSettings
@@ -361,6 +361,6 @@ def read_protocol(path: Path) -> Protocol:
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise UsageError(f"{path}: cannot be read as TOML: {error}") from None
     try:
-        return as_written(content, Protocol)
+        return validate_toml(content, Protocol)
     except ValidationError as error:
         raise UsageError(f"{path}: " + "; ".join(describe_errors(error, Protocol))) from None

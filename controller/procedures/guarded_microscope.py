@@ -24,12 +24,12 @@ from controller.hardware.interface import (
     Status,
     ValvesClosedError,
 )
-from controller.hardware.limits import check_target, surely_unexposed, tightest
+from controller.hardware.limits import check_target, intersect_limits, proves_no_exposure
 from controller.model.events import BeamChanged, Publish
 from controller.model.scan import ScanSettings, shower_dose_e_per_A2
 from controller.model.stage import StagePosition
 from controller.procedures.judge_frame import check_delivery
-from controller.rehearsal.hands import Hands, hands_at
+from controller.rehearsal.operator_actions import OperatorAction, simulated_operator_at
 from controller.session.entries import Exposed, Exposing
 from controller.session.session import Session
 
@@ -76,7 +76,7 @@ class Column:
         """Work with this microscope from now on; one that fails at once is let go again."""
         try:
             description, status = microscope.describe(), microscope.status()
-            limits = tightest(description.stage_limits, self._session.protocol.limits.stage)
+            limits = intersect_limits(description.stage_limits, self._session.protocol.limits.stage)
         except BaseException:
             with suppress(MicroscopeError):
                 microscope.close()
@@ -198,9 +198,11 @@ class Column:
         self.microscope.blank()
         self._tell_beam(blanked=True)
 
-    def rehearse(self, request_id: str, hands: Hands) -> None:
-        """Have a simulated microscope carry out what the operator's hands do at the flip."""
-        self._surely(lambda: hands_at(self.microscope).rehearse(request_id, hands))
+    def simulate_operator(self, request_id: str, action: OperatorAction) -> None:
+        """Have a simulated microscope carry out what the operator does at the flip."""
+        self._surely(
+            lambda: simulated_operator_at(self.microscope).simulate_operator(request_id, action)
+        )
 
     def wait(self, duration_s: float) -> None:
         """Let microscope time pass."""
@@ -262,7 +264,7 @@ class Column:
         try:
             return self._surely(lambda: act(request_id))
         except MicroscopeError as error:
-            cost = 0.0 if surely_unexposed(error) else dose_e_per_A2
+            cost = 0.0 if proves_no_exposure(error) else dose_e_per_A2
             self._session.enter(Exposed(request_id=request_id, dose_e_per_A2=cost))
             raise
         finally:

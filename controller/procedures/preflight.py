@@ -9,7 +9,7 @@ from pathlib import Path
 
 from controller.common.errors import SafetyStopError
 from controller.hardware.interface import Description, MicroscopeError, StageState, Status
-from controller.hardware.limits import check_scan, check_sweep, tightest
+from controller.hardware.limits import check_scan, check_sweep, intersect_limits
 from controller.model.base import SeriesName
 from controller.model.events import Checked
 from controller.model.exposures import WIDE, low_dose_scan
@@ -143,7 +143,7 @@ def _check_reach(protocol: Protocol, column: Description) -> Checked:
         *protocol.series_b.reach_deg,
     ]
     try:
-        reach = tightest(column.stage_limits, protocol.limits.stage)
+        reach = intersect_limits(column.stage_limits, protocol.limits.stage)
     except MicroscopeError as error:
         return Checked(name="stage range", ok=False, detail=str(error))
     ok = reach.alpha_min_deg <= min(tilts) and max(tilts) <= reach.alpha_max_deg

@@ -12,11 +12,11 @@ from typing import Annotated
 from pydantic import Field, ValidationError
 
 from controller.common.errors import UsageError
-from controller.common.validation import one_line
+from controller.common.validation import errors_in_one_line
 from controller.model.base import Data, Finite, NotNegative
 
 
-class Kind(StrEnum):
+class FaultKind(StrEnum):
     """What goes wrong."""
 
     BEAM_LOST = "beam-lost"
@@ -55,23 +55,30 @@ class Kind(StrEnum):
     """Stopped for `for_s`, in the midst of the action."""
 
 
-class Action(StrEnum):
+class AffectedAction(StrEnum):
     """What a fault happens in."""
 
     MOVE = "move"
     EXPOSE = "expose"
     """Frames and showers; not the tracking shots."""
-    REHEARSE = "rehearse"
+    REMOUNT = "remount"
 
 
-MOVES = frozenset(kind for kind in Kind if kind.startswith(("stage-", "object-")))
-HANDS = frozenset({Kind.NOT_FLIPPED, Kind.TURNED_IN_PLANE, Kind.OTHER_ASSEMBLY, Kind.SCAN_CHANGED})
+STAGE_FAULTS = frozenset(kind for kind in FaultKind if kind.startswith(("stage-", "object-")))
+REMOUNT_FAULTS = frozenset(
+    {
+        FaultKind.NOT_FLIPPED,
+        FaultKind.TURNED_IN_PLANE,
+        FaultKind.OTHER_ASSEMBLY,
+        FaultKind.SCAN_CHANGED,
+    }
+)
 
 
 class Fault(Data):
     """One thing that goes wrong."""
 
-    kind: Kind
+    kind: FaultKind
     at: str = "*"
     """Id of the step, as `dualtilt plan` prints it; ``*`` and ``?`` stand for any letters."""
     times: Annotated[int, Field(ge=1)] = 1
@@ -81,13 +88,13 @@ class Fault(Data):
     by_nm: Finite = 60.0
 
     @property
-    def action(self) -> Action:
+    def action(self) -> AffectedAction:
         """What it happens in."""
-        if self.kind in MOVES:
-            return Action.MOVE
-        return Action.REHEARSE if self.kind in HANDS else Action.EXPOSE
+        if self.kind in STAGE_FAULTS:
+            return AffectedAction.MOVE
+        return AffectedAction.REMOUNT if self.kind in REMOUNT_FAULTS else AffectedAction.EXPOSE
 
-    def fits(self, action: Action, step_id: str) -> bool:
+    def fits(self, action: AffectedAction, step_id: str) -> bool:
         """Tell whether it may happen in this action of this step."""
         return action is self.action and fnmatchcase(step_id, self.at)
 
@@ -113,4 +120,4 @@ def _read(path: Path) -> _File:
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise UsageError(f"{path}: cannot be read as TOML: {error}") from None
     except ValidationError as error:
-        raise UsageError(f"{path}: {one_line(error)}") from None
+        raise UsageError(f"{path}: {errors_in_one_line(error)}") from None

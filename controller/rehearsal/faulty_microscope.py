@@ -30,22 +30,22 @@ from controller.hardware.interface import (
 )
 from controller.model.scan import ScanSettings
 from controller.model.stage import StagePosition
-from controller.rehearsal.fault_list import Action, Fault, Kind
-from controller.rehearsal.hands import REMOUNTS, Hands, hands_at
+from controller.rehearsal.fault_list import AffectedAction, Fault, FaultKind
+from controller.rehearsal.operator_actions import REMOUNTS, OperatorAction, simulated_operator_at
 
 Pixels = NDArray[Any]
 
 FRAMES_KEPT = 16
 
-OUTAGES: dict[Kind, Callable[[], MicroscopeError]] = {
-    Kind.BEAM_LOST: lambda: BeamLostError("no emission (scripted)"),
-    Kind.VALVES_CLOSED: lambda: ValvesClosedError("the column valves are closed (scripted)"),
-    Kind.VACUUM: lambda: VacuumError("the pressure is too high (scripted)"),
+OUTAGES: dict[FaultKind, Callable[[], MicroscopeError]] = {
+    FaultKind.BEAM_LOST: lambda: BeamLostError("no emission (scripted)"),
+    FaultKind.VALVES_CLOSED: lambda: ValvesClosedError("the column valves are closed (scripted)"),
+    FaultKind.VACUUM: lambda: VacuumError("the pressure is too high (scripted)"),
 }
 """What keeps every exposure from beginning while it lasts."""
 
 
-class ScriptedMicroscope:
+class FaultyMicroscope:
     """Implements the Microscope protocol around another one.
 
     Parameters
@@ -66,11 +66,11 @@ class ScriptedMicroscope:
         self._faults = faults
         self._memory = memory
         self._happened = _recall(memory, len(faults))
-        self._outages: dict[Kind, float] = {}
+        self._outages: dict[FaultKind, float] = {}
         self._frames: OrderedDict[str, Frame] = OrderedDict()
         self._before: Frame | None = None
         """The frame before; tracking shots are none."""
-        self._float_pixels = any(fault.kind is Kind.NOT_FINITE for fault in faults)
+        self._float_pixels = any(fault.kind is FaultKind.NOT_FINITE for fault in faults)
         """A detector that can give what is no number gives floats from the first frame on."""
         self._hidden = StagePosition()
         """What is added to every target, and taken from every reading."""
@@ -86,23 +86,23 @@ class ScriptedMicroscope:
         return status.model_copy(
             update={
                 "stage": self._reported(status.stage),
-                "current_pA": 0.0 if self._lasts(Kind.BEAM_LOST) else status.current_pA,
-                "valves_open": status.valves_open and not self._lasts(Kind.VALVES_CLOSED),
-                "vacuum_ok": status.vacuum_ok and not self._lasts(Kind.VACUUM),
+                "current_pA": 0.0 if self._lasts(FaultKind.BEAM_LOST) else status.current_pA,
+                "valves_open": status.valves_open and not self._lasts(FaultKind.VALVES_CLOSED),
+                "vacuum_ok": status.vacuum_ok and not self._lasts(FaultKind.VACUUM),
             }
         )
 
     def move_stage(self, request_id: str, target: StagePosition) -> StagePosition:
-        fault = self._due(Action.MOVE, request_id)
+        fault = self._due(AffectedAction.MOVE, request_id)
         before = self._reported(self._inner.status().stage)
         match fault:
-            case Fault(kind=Kind.STAGE_REFUSES):
+            case Fault(kind=FaultKind.STAGE_REFUSES):
                 raise StageError("the stage refuses (scripted)")
-            case Fault(kind=Kind.STAGE_STUCK):
+            case Fault(kind=FaultKind.STAGE_STUCK):
                 return before
-            case Fault(kind=Kind.STAGE_FALLS_SHORT):
+            case Fault(kind=FaultKind.STAGE_FALLS_SHORT):
                 target = _beyond(before, target, -fault.by_deg)
-            case Fault(kind=Kind.STAGE_OVERSHOOTS):
+            case Fault(kind=FaultKind.STAGE_OVERSHOOTS):
                 target = _beyond(before, target, fault.by_deg)
             case Fault():
                 self._displace(fault)
@@ -124,7 +124,7 @@ class ScriptedMicroscope:
         )
 
     def illuminate(self, request_id: str, duration_s: float, field_nm: float) -> float:
-        self._begin(self._due(Action.EXPOSE, request_id))
+        self._begin(self._due(AffectedAction.EXPOSE, request_id))
         return self._inner.illuminate(request_id, duration_s, field_nm)
 
     def fetch_frame(self, request_id: str) -> Frame:
@@ -142,9 +142,11 @@ class ScriptedMicroscope:
     def wait(self, duration_s: float) -> None:
         self._inner.wait(duration_s)
 
-    def rehearse(self, request_id: str, hands: Hands) -> None:
-        fault = self._due(Action.REHEARSE, request_id) if hands in REMOUNTS else None
-        hands_at(self._inner).rehearse(request_id, Hands(fault.kind) if fault else hands)
+    def simulate_operator(self, request_id: str, action: OperatorAction) -> None:
+        fault = self._due(AffectedAction.REMOUNT, request_id) if action in REMOUNTS else None
+        simulated_operator_at(self._inner).simulate_operator(
+            request_id, OperatorAction(fault.kind) if fault else action
+        )
 
     def close(self) -> None:
         self._inner.close()
@@ -157,7 +159,7 @@ class ScriptedMicroscope:
                 self._frames.popitem(last=False)
         return self._frames[request_id]
 
-    def _due(self, action: Action, request_id: str) -> Fault | None:
+    def _due(self, action: AffectedAction, request_id: str) -> Fault | None:
         """Return the fault whose turn it is, and note that it has happened."""
         if _is_tracking(request_id):
             return None
@@ -174,24 +176,24 @@ class ScriptedMicroscope:
         """Let an outage begin, freeze, or refuse to expose while an outage lasts."""
         if fault is not None and fault.kind in OUTAGES:
             self._outages[fault.kind] = time.monotonic() + fault.for_s
-        if fault is not None and fault.kind is Kind.BRIDGE_FREEZES:
+        if fault is not None and fault.kind is FaultKind.BRIDGE_FREEZES:
             _freeze(fault.for_s)
         for kind, error in OUTAGES.items():
             if self._lasts(kind):
                 raise error()
 
     def _exposed(self, request_id: str, expose: Callable[[], Frame]) -> Frame:
-        fault = self._due(Action.EXPOSE, request_id)
+        fault = self._due(AffectedAction.EXPOSE, request_id)
         self._begin(fault)
         frame, before = self._recorded(expose()), self._before
         if not _is_tracking(request_id):
             self._before = frame
         match fault:
-            case Fault(kind=Kind.NO_FRAME):
+            case Fault(kind=FaultKind.NO_FRAME):
                 raise AcquisitionError("the detector timed out (scripted)")
-            case Fault(kind=Kind.BRIDGE_DIES):
+            case Fault(kind=FaultKind.BRIDGE_DIES):
                 os.kill(os.getpid(), signal.SIGKILL)
-            case Fault(kind=Kind.EARLIER_FRAME) if before is not None:
+            case Fault(kind=FaultKind.EARLIER_FRAME) if before is not None:
                 return before
             case Fault():
                 return _believed(frame, _spoiled(frame.pixels, fault.kind, before))
@@ -202,13 +204,13 @@ class ScriptedMicroscope:
         pixels = frame.pixels.astype(np.float32) if self._float_pixels else frame.pixels
         return _believed(Frame(told, pixels), pixels)
 
-    def _lasts(self, kind: Kind) -> bool:
+    def _lasts(self, kind: FaultKind) -> bool:
         return time.monotonic() < self._outages.get(kind, 0.0)
 
     def _displace(self, fault: Fault) -> None:
-        if fault.kind is Kind.STAGE_LIES:
+        if fault.kind is FaultKind.STAGE_LIES:
             self._hidden = _sum(self._hidden, StagePosition(alpha_deg=fault.by_deg), 1)
-        if fault.kind is Kind.OBJECT_DRIFTS:
+        if fault.kind is FaultKind.OBJECT_DRIFTS:
             self._hidden = _sum(self._hidden, StagePosition(x_nm=fault.by_nm), 1)
 
     def _reported(self, true: StagePosition) -> StagePosition:
@@ -243,21 +245,21 @@ def _beyond(before: StagePosition, target: StagePosition, by_deg: float) -> Stag
     )
 
 
-def _spoiled(pixels: Pixels, kind: Kind, before: Frame | None) -> Pixels:
+def _spoiled(pixels: Pixels, kind: FaultKind, before: Frame | None) -> Pixels:
     """Give what a detector with this fault would."""
     match kind:
-        case Kind.DIM:
+        case FaultKind.DIM:
             return (pixels / 20).astype(pixels.dtype)
-        case Kind.BLANK:
+        case FaultKind.BLANK:
             return np.zeros_like(pixels)
-        case Kind.NOT_FINITE:
+        case FaultKind.NOT_FINITE:
             spoiled = pixels.copy()
             spoiled[: len(spoiled) // 8] = np.nan
             return spoiled
-        case Kind.SATURATED if np.issubdtype(pixels.dtype, np.integer):
+        case FaultKind.SATURATED if np.issubdtype(pixels.dtype, np.integer):
             top = np.iinfo(pixels.dtype).max
             return np.where(pixels > np.median(pixels), top, pixels).astype(pixels.dtype)
-        case Kind.STUCK_DETECTOR if before is not None:
+        case FaultKind.STUCK_DETECTOR if before is not None:
             return before.pixels
     return pixels
 

@@ -37,7 +37,7 @@ class _InFlight:
 
 
 class Lane:
-    """Hands tasks to a child, one at a time, and starts the child again when it dies.
+    """OperatorAction tasks to a child, one at a time, and starts the child again when it dies.
 
     Parameters
     ----------

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from time import monotonic
 
-from controller.common.interpreter import python_module
+from controller.common.python_command import python_module_command
 from controller.model.base import SeriesName
 from controller.model.events import Alerted, Level, ProcessingFailed, Publish
 from controller.model.processing_jobs import Job, JobOutcome
@@ -170,4 +170,4 @@ class Supervisor:
 
 
 def _command_for(folder: Path) -> Command:
-    return lambda role: python_module("controller.worker.child", role, str(folder))
+    return lambda role: python_module_command("controller.worker.child", role, str(folder))

@@ -21,9 +21,9 @@ from pathlib import Path
 
 import numpy as np
 
-from controller.bridge.address import BridgeAddress
-from controller.bridge.client import RemoteMicroscope
-from controller.bridge.launch import start_bridge
+from controller.bridge.bridge_address import BridgeAddress
+from controller.bridge.remote_microscope import RemoteMicroscope
+from controller.bridge.start_bridge import start_bridge
 from controller.bridge.tls import client_context, make_certs, server_context
 from controller.model.scan import ScanSettings
 from tests.benchmarks.row import Row

@@ -17,8 +17,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from controller.bridge.client import RemoteMicroscope
-from controller.bridge.launch import start_bridge
+from controller.bridge.remote_microscope import RemoteMicroscope
+from controller.bridge.start_bridge import start_bridge
 from controller.engine import Engine
 from controller.model.commands import StopWhen
 from controller.model.events import Event, FrameRecorded, PromptOpened

@@ -10,8 +10,8 @@ from typing import Any, Self
 
 from Pyro5 import protocol
 
-from controller.bridge.address import BridgeAddress, read_secret
-from controller.bridge.messages import OBJECT_NAME, PROTOCOL_VERSION
+from controller.bridge.bridge_address import BridgeAddress, read_secret
+from controller.bridge.wire_messages import OBJECT_NAME, PROTOCOL_VERSION
 
 JSON_ID = 3
 HEADER = struct.Struct("!4sHBBHHII16sHH")
@@ -45,13 +45,13 @@ def invocation(request: str) -> bytes:
 class Peer:
     """One raw connection to a bridge's socket."""
 
-    def __init__(self, address: BridgeAddress, patience_s: float = 15.0) -> None:
+    def __init__(self, address: BridgeAddress, timeout_s: float = 15.0) -> None:
         if address.socket_path is not None:
             self._sock = socket.socket(socket.AF_UNIX)
             self._sock.connect(str(address.socket_path))
         else:
             self._sock = socket.create_connection((address.host, address.port))
-        self._sock.settimeout(patience_s)
+        self._sock.settimeout(timeout_s)
         self._address = address
 
     def __enter__(self) -> Self:

@@ -8,7 +8,7 @@ import threading
 from pathlib import Path
 from typing import Self
 
-from controller.bridge.address import BridgeAddress
+from controller.bridge.bridge_address import BridgeAddress
 
 PIXELS_AT_LEAST = 4_000
 """A piece this long ends in pixels: all else that a bridge says is shorter."""

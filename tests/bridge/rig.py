@@ -11,9 +11,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from controller.bridge.address import BridgeAddress
-from controller.bridge.client import RemoteMicroscope
-from controller.bridge.launch import BridgeProcess, start_bridge
+from controller.bridge.bridge_address import BridgeAddress
+from controller.bridge.remote_microscope import RemoteMicroscope
+from controller.bridge.start_bridge import BridgeProcess, start_bridge
 from controller.hardware.limits import SessionLimits
 from controller.model.scan import ScanSettings
 
@@ -53,10 +53,10 @@ class Rig:
         holder: str | None = "tester",
         limits: SessionLimits | None = None,
         address: BridgeAddress | None = None,
-        patience_s: float = AT_MOST_S,
+        timeout_s: float = AT_MOST_S,
     ) -> Iterator[RemoteMicroscope]:
         """Connect a client for one block."""
-        microscope = RemoteMicroscope(address or self.address, holder, limits, patience_s)
+        microscope = RemoteMicroscope(address or self.address, holder, limits, timeout_s)
         try:
             yield microscope
         finally:

@@ -15,11 +15,11 @@ from typing import Any
 import pytest
 from Pyro5 import protocol
 
-from controller.bridge.address import BridgeAddress, BridgeRefusedError
-from controller.bridge.client import RemoteMicroscope
-from controller.bridge.messages import PROTOCOL_VERSION
-from controller.bridge.server import STRANGERS_LIMIT, Strangers
-from controller.bridge.wire import HELLO_LIMIT_BYTES, REQUEST_LIMIT_BYTES
+from controller.bridge.bridge_address import BridgeAddress, BridgeRefusedError
+from controller.bridge.bridge_daemon import UNAUTHENTICATED_LIMIT, UnauthenticatedConnections
+from controller.bridge.remote_microscope import RemoteMicroscope
+from controller.bridge.server_connection import HANDSHAKE_LIMIT_BYTES, REQUEST_LIMIT_BYTES
+from controller.bridge.wire_messages import PROTOCOL_VERSION
 from tests.bridge.mutations import STATUS, mutated
 from tests.bridge.peer import Peer, message
 from tests.bridge.rig import SCAN, Rig, open_rig, resident_bytes
@@ -97,7 +97,7 @@ OUTSIDE = {
         b"\xfb" * 40, kind=protocol.MSG_CONNECT, serializer_id=MARSHAL_ID
     ),
     "a long greeting": message(
-        b"x" * 10, kind=protocol.MSG_CONNECT, declared_bytes=HELLO_LIMIT_BYTES + 1
+        b"x" * 10, kind=protocol.MSG_CONNECT, declared_bytes=HANDSHAKE_LIMIT_BYTES + 1
     ),
     "a compressed greeting": message(
         zlib.compress(b" " * 10_000), kind=protocol.MSG_CONNECT, flags=protocol.FLAGS_COMPRESSED
@@ -149,7 +149,7 @@ def test_there_is_one_method_only(rig: Rig, method: str) -> None:
 
 
 def test_of_too_many_strangers_the_oldest_is_cut_off() -> None:
-    strangers = Strangers(limit=2)
+    strangers = UnauthenticatedConnections(limit=2)
     with ExitStack() as open_pairs:
         pairs = [socket.socketpair() for _ in range(4)]
         for ours, theirs in pairs:
@@ -169,7 +169,7 @@ def _still_open(sock: socket.socket) -> bool:
 
 def test_silent_connections_keep_nobody_out(rig: Rig) -> None:
     with rig.client() as microscope, ExitStack() as silent:
-        for _ in range(3 * STRANGERS_LIMIT):
+        for _ in range(3 * UNAUTHENTICATED_LIMIT):
             silent.enter_context(Peer(rig.address))
         assert microscope.acquire("undisturbed", SCAN).info.request_id == "undisturbed"
         with rig.client(None) as late:

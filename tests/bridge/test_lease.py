@@ -13,9 +13,9 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from controller.app.cli.bridge import DEFAULT_LEASE_S
-from controller.bridge import messages as m
-from controller.bridge.control import WATCHDOG_INTERVAL_S, BridgeControl
+from controller.bridge import wire_messages as m
 from controller.bridge.lease import Lease
+from controller.bridge.request_handler import WATCHDOG_INTERVAL_S, RequestHandler
 from controller.hardware.interface import ConnectionLostError, LeaseError, MicroscopeError
 from controller.model.stage import StagePosition
 from tests.bridge.relay import Relay
@@ -143,7 +143,7 @@ class SlowStage(FakeMicroscope):
 
 def test_nobody_takes_over_while_the_last_ones_move_runs_on() -> None:
     stage = SlowStage()
-    control = BridgeControl(lambda: stage, lease_s=60)
+    control = RequestHandler(lambda: stage, lease_s=60)
 
     def ask(request: m.Request) -> m.Reply:
         return control.answer(request.model_dump_json(), "test").reply
@@ -169,7 +169,7 @@ def test_a_wall_clock_that_jumps_ends_no_lease_and_keeps_none(
 ) -> None:
     jumps = itertools.count()
     monkeypatch.setattr(time, "time", lambda: (-1) ** next(jumps) * 1e9)
-    control = BridgeControl(lambda: FakeMicroscope(FakeSettings()), lease_s=1.0)
+    control = RequestHandler(lambda: FakeMicroscope(FakeSettings()), lease_s=1.0)
 
     def ask(request: m.Request) -> m.Reply:
         return control.answer(request.model_dump_json(), "test").reply
@@ -193,7 +193,7 @@ def test_the_heartbeat_keeps_a_quiet_controller_in_charge() -> None:
 CONTROLLER = """
 import sys
 from pathlib import Path
-from controller.bridge.client import connect
+from controller.bridge.remote_microscope import connect
 from controller.hardware.interface import MicroscopeError
 from controller.model.scan import ScanSettings
 from controller.model.stage import StagePosition
@@ -236,7 +236,7 @@ def test_network_gone_longer_than_the_lease() -> None:
         open_rig(lease_s=SHORT_LEASE_S) as rig,
         Relay(rig.address, rig.folder / "relay.sock") as relay,
     ):
-        with rig.client("far away", address=relay.address, patience_s=IMPATIENT_S) as microscope:
+        with rig.client("far away", address=relay.address, timeout_s=IMPATIENT_S) as microscope:
             relay.passing.clear()
             wait_until(lambda: rig.deeds("safe far away has gone silent"), "the bridge makes safe")
             with pytest.raises(ConnectionLostError):
@@ -252,7 +252,7 @@ def test_lost_and_found_within_the_lease_goes_on() -> None:
     with (
         open_rig() as rig,
         Relay(rig.address, rig.folder / "relay.sock") as relay,
-        rig.client(address=relay.address, patience_s=IMPATIENT_S) as microscope,
+        rig.client(address=relay.address, timeout_s=IMPATIENT_S) as microscope,
     ):
         relay.passing.clear()
         with pytest.raises(ConnectionLostError):

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from controller.app.cli import main as cli
-from controller.bridge.address import BridgeAddress, is_loopback
-from controller.bridge.client import connect
+from controller.bridge.bridge_address import BridgeAddress, is_loopback
+from controller.bridge.remote_microscope import connect
 from controller.bridge.tls import make_certs
 from controller.common.errors import BridgeError
 from controller.hardware.interface import MicroscopeError

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 import pytest
 
-from controller.bridge.client import RemoteMicroscope
-from controller.bridge.messages import LeaseGrant
+from controller.bridge.remote_microscope import RemoteMicroscope
+from controller.bridge.wire_messages import LeaseGrant
 from controller.hardware.interface import (
     AcquisitionError,
     ConnectionLostError,
@@ -126,7 +126,7 @@ SCAN_JSON = '{"width_px": 96, "height_px": 64, "pixel_nm": 1.5, "dwell_us": %s}'
         pytest.param(
             action("illuminate", '"duration_s": -1, "field_nm": 5'), id="negative duration"
         ),
-        pytest.param(action("rehearse", '"hands": "sideways"'), id="unknown mistake"),
+        pytest.param(action("simulate_operator", '"action": "sideways"'), id="unknown mistake"),
         pytest.param(action("open_valves", '"now": true'), id="unknown action"),
         pytest.param(action("wait", '"duration_s": 1').replace("bad", ""), id="empty id"),
         pytest.param(action("wait", '"duration_s": 1').replace("bad", "x" * 999), id="endless id"),

@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from controller.bridge.address import read_connection_file
-from controller.bridge.client import connect
-from controller.bridge.hardware import Hardware
-from controller.bridge.launch import start_bridge
-from controller.bridge.messages import Acquire
-from controller.bridge.outcomes import Outcomes
+from controller.bridge.bridge_address import read_connection_file
+from controller.bridge.hardware_threads import HardwareThreads
+from controller.bridge.remote_microscope import connect
+from controller.bridge.request_outcomes import RequestOutcomes
+from controller.bridge.start_bridge import start_bridge
+from controller.bridge.wire_messages import Acquire
 from controller.hardware.interface import AbortedError, ConnectionLostError, Frame, MicroscopeError
 from controller.model.stage import StagePosition
 from tests.bridge.rig import IMPATIENT_S, SCAN, open_rig, wait_until
@@ -59,7 +59,7 @@ def test_abort_in_a_move_of_the_simulator_in_real_time(private_folder: Path) -> 
 
 
 def test_a_long_action_outlasts_the_patience_of_one_call() -> None:
-    with open_rig(move_s=3.5) as rig, rig.client(patience_s=3.0) as microscope:
+    with open_rig(move_s=3.5) as rig, rig.client(timeout_s=3.0) as microscope:
         target = StagePosition(alpha_deg=7)
         assert microscope.move_stage("slow", target) == target
         assert rig.deeds("move") == ["move 7"]
@@ -90,7 +90,7 @@ def test_a_stage_that_does_not_listen_spares_no_other_device() -> None:
 
 def test_what_is_queued_does_not_begin_once_the_column_is_safe(tmp_path: Path) -> None:
     diary = tmp_path / "diary"
-    hardware = Hardware(lambda: FakeMicroscope(FakeSettings(exposure_s=600, diary=diary)))
+    hardware = HardwareThreads(lambda: FakeMicroscope(FakeSettings(exposure_s=600, diary=diary)))
     outcomes = [
         hardware.start(lambda microscope, name=name: microscope.acquire(name, SCAN))  # type: ignore[misc]
         for name in ("first", "second", "third")
@@ -108,8 +108,10 @@ def test_what_is_queued_does_not_begin_once_the_column_is_safe(tmp_path: Path) -
 
 def test_what_never_began_may_be_asked_for_again_by_its_id(tmp_path: Path) -> None:
     diary = tmp_path / "diary"
-    hardware = Hardware(lambda: FakeMicroscope(FakeSettings(move_s=0.5, deaf=True, diary=diary)))
-    outcomes = Outcomes()
+    hardware = HardwareThreads(
+        lambda: FakeMicroscope(FakeSettings(move_s=0.5, deaf=True, diary=diary))
+    )
+    outcomes = RequestOutcomes()
 
     def ask() -> Future[object]:
         return outcomes.first(
@@ -146,7 +148,7 @@ def test_bridge_killed_in_an_exposure() -> None:
 
 
 def test_bridge_frozen() -> None:
-    with open_rig() as rig, rig.client(patience_s=IMPATIENT_S) as microscope:
+    with open_rig() as rig, rig.client(timeout_s=IMPATIENT_S) as microscope:
         os.kill(rig.bridge.pid, signal.SIGSTOP)
         try:
             with pytest.raises(ConnectionLostError):

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from controller.app.cli import main as cli
-from controller.bridge.address import BridgeRefusedError
-from controller.bridge.client import connect
-from controller.bridge.launch import start_bridge
+from controller.bridge.bridge_address import BridgeRefusedError
+from controller.bridge.remote_microscope import connect
+from controller.bridge.start_bridge import start_bridge
 from controller.common.errors import BridgeError
 from controller.common.exit_codes import ExitCode
 from tests.bridge.rig import SCAN, open_rig

@@ -10,7 +10,7 @@ from controller.app import launch
 from controller.app.cli.main import main
 from controller.common.exit_codes import ExitCode
 from controller.model.events import State
-from controller.rehearsal.scoring import Accuracy
+from controller.rehearsal.accuracy_checks import Accuracy
 from controller.service.status import CountPoint, CountStatus, SessionStatus
 from controller.session.folder import SessionFolder
 from tests.cli.test_rehearsal import GOOD_TABLES

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from controller.rehearsal.scoring import Accuracy, Score, missed
+from controller.rehearsal.accuracy_checks import Accuracy, Score, failed_checks
 
 
 def score(
@@ -47,7 +47,7 @@ CASES = [
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_every_missed_check_is_named(case: Case) -> None:
     tables = {name: table for name, table in {**GOOD_TABLES, **case.change}.items() if table}
-    misses = missed(Accuracy(n_truth=100, tolerance_nm=1.5, tables=tables))
+    misses = failed_checks(Accuracy(n_truth=100, tolerance_nm=1.5, tables=tables))
     assert len(misses) == len(case.said)
     for miss, said in zip(misses, case.said, strict=True):
         assert said in miss

@@ -24,7 +24,7 @@ from controller.model.events import (
     StateChanged,
 )
 from controller.model.stage import StagePosition
-from controller.rehearsal.hands import Hands
+from controller.rehearsal.operator_actions import OperatorAction
 from tests.support.fake_microscope import FakeMicroscope
 from tests.support.small_session import Run, open_session
 
@@ -32,9 +32,9 @@ from tests.support.small_session import Run, open_session
 class Handless(FakeMicroscope):
     """Nobody closes or opens its valves but the test."""
 
-    def rehearse(self, request_id: str, hands: Hands) -> None:
+    def simulate_operator(self, request_id: str, action: OperatorAction) -> None:
         before = self.valves_open
-        super().rehearse(request_id, hands)
+        super().simulate_operator(request_id, action)
         self.valves_open = before
 
 

@@ -20,7 +20,7 @@ from controller.model.events import (
     PromptOpened,
 )
 from controller.model.plan import make_plan
-from controller.rehearsal.loading import load_microscope
+from controller.rehearsal.load_microscope import load_microscope
 from controller.session.folder import SessionFolder
 from tests.flip_check.trials import PROTOCOL
 from tests.support.fake_microscope import FakeMicroscope

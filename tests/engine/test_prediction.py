@@ -17,8 +17,8 @@ from controller.model.commands import StopWhen
 from controller.model.events import Alerted, Event, FrameRecorded, Level, State, StateChanged
 from controller.model.plan import make_plan
 from controller.procedures.tracking.predict import Place, predict
-from controller.rehearsal.fault_list import Fault, Kind
-from controller.rehearsal.faulty_microscope import ScriptedMicroscope
+from controller.rehearsal.fault_list import Fault, FaultKind
+from controller.rehearsal.faulty_microscope import FaultyMicroscope
 from simulator.microscope import SimulatedMicroscope, create
 from simulator.settings import SimulatorSettings
 from tests.support.small_session import Run, open_session
@@ -113,8 +113,8 @@ def test_a_stage_that_cannot_be_predicted_is_looked_after(tmp_path: Path) -> Non
 
 
 def test_an_object_lost_without_a_look_is_found_again(tmp_path: Path) -> None:
-    jump = Fault(kind=Kind.OBJECT_DRIFTS, at="A-012", by_nm=150.0)
-    column = ScriptedMicroscope(twin(stage={"jitter_nm": 2.0}), (jump,))
+    jump = Fault(kind=FaultKind.OBJECT_DRIFTS, at="A-012", by_nm=150.0)
+    column = FaultyMicroscope(twin(stage={"jitter_nm": 2.0}), (jump,))
     run = series_a(tmp_path / "s", PROTOCOL + PREDICTED, column)
     lost = next(event for event in frames(run) if event.index == 12)
     assert (lost.verdict, lost.retakes) == ("ok", 1)

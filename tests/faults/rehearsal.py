@@ -10,8 +10,8 @@ from controller.common.exit_codes import ExitCode
 from controller.engine import Engine
 from controller.hardware.interface import Microscope
 from controller.model.events import Alerted, Event, State, StateChanged
-from controller.rehearsal.fault_list import Fault, Kind
-from controller.rehearsal.faulty_microscope import ScriptedMicroscope
+from controller.rehearsal.fault_list import Fault, FaultKind
+from controller.rehearsal.faulty_microscope import FaultyMicroscope
 from tests.support.fake_microscope import FakeMicroscope
 from tests.support.small_session import PROTOCOL, Run, open_session
 
@@ -31,7 +31,7 @@ def run_with(
             mend()
             threading.Timer(0.02, engine.go_on).start()
 
-    scripted = ScriptedMicroscope(microscope or FakeMicroscope(), faults)
+    scripted = FaultyMicroscope(microscope or FakeMicroscope(), faults)
     run = Run(open_session(path, protocol), connect=lambda: scripted, on_event=go_on)
     assert run.go() is code
     return run
@@ -49,5 +49,5 @@ def pauses(run: Run) -> list[str]:
     return [e.reason for e in run.of(StateChanged) if e.state is State.PAUSED]
 
 
-def at(kind: Kind, step: str = "A-001", **details: object) -> Fault:
+def at(kind: FaultKind, step: str = "A-001", **details: object) -> Fault:
     return Fault.model_validate({"kind": kind, "at": step, **details})

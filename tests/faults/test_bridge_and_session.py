@@ -20,9 +20,9 @@ import mrcfile
 import numpy as np
 import pytest
 
-from controller.bridge.address import BridgeAddress
-from controller.bridge.client import RemoteMicroscope
-from controller.bridge.launch import BridgeProcess, start_bridge
+from controller.bridge.bridge_address import BridgeAddress
+from controller.bridge.remote_microscope import RemoteMicroscope
+from controller.bridge.start_bridge import BridgeProcess, start_bridge
 from controller.common.exit_codes import ExitCode
 from controller.engine import Engine
 from controller.hardware.interface import LeaseError
@@ -70,7 +70,7 @@ class House:
 
     def connect(self) -> RemoteMicroscope:
         self.start()
-        return RemoteMicroscope(self.address(), "the session", patience_s=PATIENCE_S)
+        return RemoteMicroscope(self.address(), "the session", timeout_s=PATIENCE_S)
 
     def exposures(self) -> Counter[str]:
         """How often each request has exposed the specimen."""
@@ -202,7 +202,7 @@ def run_in_child(home: House, look: Callable[[Event], None] = lambda event: None
     if child == 0:
         run = Run(
             open_session(home.folder / "s", AT_ONCE),
-            connect=lambda: RemoteMicroscope(address, "the session", patience_s=PATIENCE_S),
+            connect=lambda: RemoteMicroscope(address, "the session", timeout_s=PATIENCE_S),
             on_event=lambda event, engine: look(event),
         )
         os._exit(run.go())

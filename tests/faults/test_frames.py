@@ -13,7 +13,7 @@ from controller.common.exit_codes import ExitCode
 from controller.hardware.interface import Frame
 from controller.model.events import FrameRecorded, Level, StateChanged
 from controller.model.scan import ScanSettings
-from controller.rehearsal.fault_list import Kind
+from controller.rehearsal.fault_list import FaultKind
 from processing.files.tilt_series import load_tilt_series
 from tests.faults.rehearsal import alerts, at, pauses, run_with, tilts
 from tests.support.fake_microscope import FakeMicroscope
@@ -23,7 +23,7 @@ SCAN = ScanSettings(width_px=48, height_px=48, pixel_nm=1.0, dwell_us=10.0)
 
 
 def test_no_numbers_are_kept_marked_retaken_once_and_left_out_of_processing(tmp_path: Path) -> None:
-    run = run_with(tmp_path / "s", at(Kind.NOT_FINITE, times=2))
+    run = run_with(tmp_path / "s", at(FaultKind.NOT_FINITE, times=2))
     frames = [(e.verdict, e.retakes) for e in run.of(FrameRecorded) if e.series == "A"]
     assert frames == [("ok", 0), ("invalid", 1), ("ok", 0), ("ok", 0), ("ok", 0)]
     assert np.isnan(mrcfile.read(tmp_path / "s" / "A.mrc")[1]).any()  # raw, as it came
@@ -40,7 +40,7 @@ def test_saturation_is_marked_or_ends_the_session_by_policy(
     tmp_path: Path, policy: str, code: ExitCode, recorded: int
 ) -> None:
     protocol = PROTOCOL + f'[quality]\nsaturated = "{policy}"\n'
-    run = run_with(tmp_path / "s", at(Kind.SATURATED), protocol=protocol, code=code)
+    run = run_with(tmp_path / "s", at(FaultKind.SATURATED), protocol=protocol, code=code)
     assert len(run.of(FrameRecorded)) == recorded
     if policy == "mark":
         assert run.of(FrameRecorded)[1].verdict == "saturated"
@@ -89,7 +89,7 @@ def test_a_dim_frame_has_beam_and_valves_looked_at(
 
 
 def test_the_same_pixels_under_a_new_id_are_an_alarm_and_taken_again(tmp_path: Path) -> None:
-    run = run_with(tmp_path / "s", at(Kind.STUCK_DETECTOR))
+    run = run_with(tmp_path / "s", at(FaultKind.STUCK_DETECTOR))
     assert [a.level for a in alerts(run, "detector stuck")] == [Level.ALARM]
     frame = run.of(FrameRecorded)[1]
     assert (frame.verdict, frame.retakes) == ("ok", 1)
@@ -98,7 +98,9 @@ def test_the_same_pixels_under_a_new_id_are_an_alarm_and_taken_again(tmp_path: P
 def test_a_frame_of_another_request_is_dropped_and_every_frame_is_in_its_place(
     tmp_path: Path,
 ) -> None:
-    run = run_with(tmp_path / "s", at(Kind.EARLIER_FRAME), at(Kind.EARLIER_FRAME, "B-003"))
+    run = run_with(
+        tmp_path / "s", at(FaultKind.EARLIER_FRAME), at(FaultKind.EARLIER_FRAME, "B-003")
+    )
     assert len(alerts(run, "dropped")) == 2
     honest = FakeMicroscope()
     for series, planned in (("A", TILTS_A), ("B", TILTS_B)):

@@ -13,7 +13,7 @@ from controller.engine import Engine
 from controller.model.base import SeriesName
 from controller.model.commands import Answer
 from controller.model.events import Event, FlipChecked, FrameRecorded, PromptOpened
-from controller.rehearsal.loading import load_microscope
+from controller.rehearsal.load_microscope import load_microscope
 from tests.support.fake_microscope import FakeMicroscope
 from tests.support.small_session import Run, open_session
 
@@ -91,19 +91,19 @@ stop_deg = 4.0
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
 @pytest.mark.parametrize(
-    ("hands", "told"),
+    ("action", "told"),
     [("scan-changed", "the scan is mirrored"), ("done", "flipped")],
 )
 def test_the_twins_mirrored_scan_is_named_and_its_flip_is_not(
-    tmp_path: Path, seed: int, hands: str, told: str
+    tmp_path: Path, seed: int, action: str, told: str
 ) -> None:
     specimen = {"packing": "disordered", "assembly_diameter_nm": 60.0, "other_assemblies_nm": []}
     twin = load_microscope("simulator", {"seed": seed, "specimen": specimen}, None, False)
     answers = [
-        Answer(prompt_id="flip", value=hands),
+        Answer(prompt_id="flip", value=action),
         Answer(prompt_id="flip-check", value="stop"),
     ]
     run = Run(open_session(tmp_path / "s", TURNING), connect=lambda: twin, answers=answers)
     run.go()
     assert run.of(FlipChecked)[0].found.startswith(told)
-    assert frames(run, "B") == (5 if hands == "done" else 0)
+    assert frames(run, "B") == (5 if action == "done" else 0)

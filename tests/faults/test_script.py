@@ -19,19 +19,19 @@ from controller.hardware.interface import (
 )
 from controller.model.scan import ScanSettings
 from controller.model.stage import StagePosition
-from controller.rehearsal.fault_list import Fault, Kind, read_faults
-from controller.rehearsal.faulty_microscope import ScriptedMicroscope
-from controller.rehearsal.hands import Hands
-from controller.rehearsal.loading import load_microscope
+from controller.rehearsal.fault_list import Fault, FaultKind, read_faults
+from controller.rehearsal.faulty_microscope import FaultyMicroscope
+from controller.rehearsal.load_microscope import load_microscope
+from controller.rehearsal.operator_actions import OperatorAction
 from tests.support.fake_microscope import FakeMicroscope
 
 SCAN = ScanSettings(width_px=48, height_px=48, pixel_nm=1.0, dwell_us=10.0)
 FAULTS = sorted((Path(__file__).parents[2] / "config" / "faults").glob("*.toml"))
 
 
-def scripted(memory: Path | None = None, **fault: object) -> ScriptedMicroscope:
+def scripted(memory: Path | None = None, **fault: object) -> FaultyMicroscope:
     fault = {"at": "A-001", "for_s": 60.0, **fault}
-    return ScriptedMicroscope(FakeMicroscope(), (Fault.model_validate(fault),), memory)
+    return FaultyMicroscope(FakeMicroscope(), (Fault.model_validate(fault),), memory)
 
 
 def expose(microscope: Microscope, step_id: str, number: int = 0) -> np.ndarray:
@@ -46,13 +46,13 @@ def move(microscope: Microscope, step_id: str, alpha_deg: float) -> float:
 @pytest.mark.parametrize(
     ("kind", "error"),
     [
-        (Kind.BEAM_LOST, BeamLostError),
-        (Kind.VALVES_CLOSED, ValvesClosedError),
-        (Kind.VACUUM, VacuumError),
-        (Kind.NO_FRAME, AcquisitionError),
+        (FaultKind.BEAM_LOST, BeamLostError),
+        (FaultKind.VALVES_CLOSED, ValvesClosedError),
+        (FaultKind.VACUUM, VacuumError),
+        (FaultKind.NO_FRAME, AcquisitionError),
     ],
 )
-def test_an_exposure_fails_in_its_step(kind: Kind, error: type[Exception]) -> None:
+def test_an_exposure_fails_in_its_step(kind: FaultKind, error: type[Exception]) -> None:
     microscope = scripted(kind=kind)
     expose(microscope, "A-000")
     with pytest.raises(error):
@@ -60,7 +60,7 @@ def test_an_exposure_fails_in_its_step(kind: Kind, error: type[Exception]) -> No
 
 
 def test_an_outage_shows_in_the_status_and_passes() -> None:
-    microscope = scripted(kind=Kind.BEAM_LOST, for_s=0.2)
+    microscope = scripted(kind=FaultKind.BEAM_LOST, for_s=0.2)
     with pytest.raises(BeamLostError):
         expose(microscope, "A-001")
     assert microscope.status().current_pA == 0
@@ -74,21 +74,23 @@ def test_an_outage_shows_in_the_status_and_passes() -> None:
 @pytest.mark.parametrize(
     ("kind", "reached"),
     [
-        (Kind.STAGE_STUCK, 10.0),
-        (Kind.STAGE_FALLS_SHORT, 15.0),
-        (Kind.STAGE_OVERSHOOTS, 25.0),
-        (Kind.STAGE_LIES, 20.0),
+        (FaultKind.STAGE_STUCK, 10.0),
+        (FaultKind.STAGE_FALLS_SHORT, 15.0),
+        (FaultKind.STAGE_OVERSHOOTS, 25.0),
+        (FaultKind.STAGE_LIES, 20.0),
     ],
 )
-def test_a_stage_says_where_it_is(kind: Kind, reached: float) -> None:
+def test_a_stage_says_where_it_is(kind: FaultKind, reached: float) -> None:
     microscope = scripted(kind=kind)
     move(microscope, "A-000", 10.0)
     assert move(microscope, "A-001", 20.0) == reached
     assert move(microscope, "A-002", 30.0) == 30.0
 
 
-@pytest.mark.parametrize(("kind", "hidden"), [(Kind.STAGE_LIES, 5.0), (Kind.OBJECT_DRIFTS, 0.0)])
-def test_what_the_stage_hides_shows_in_the_images(kind: Kind, hidden: float) -> None:
+@pytest.mark.parametrize(
+    ("kind", "hidden"), [(FaultKind.STAGE_LIES, 5.0), (FaultKind.OBJECT_DRIFTS, 0.0)]
+)
+def test_what_the_stage_hides_shows_in_the_images(kind: FaultKind, hidden: float) -> None:
     microscope, honest = scripted(kind=kind), FakeMicroscope()
     for step in ("A-000", "A-001"):
         move(microscope, step, 10.0)
@@ -96,11 +98,11 @@ def test_what_the_stage_hides_shows_in_the_images(kind: Kind, hidden: float) -> 
     assert frame.info.stage == StagePosition(alpha_deg=10.0)
     honest.stage = StagePosition(alpha_deg=10.0 + hidden)
     same = np.array_equal(frame.pixels, honest.image(SCAN))
-    assert same == (kind is Kind.STAGE_LIES)  # the drifted object is elsewhere
+    assert same == (kind is FaultKind.STAGE_LIES)  # the drifted object is elsewhere
 
 
 def test_a_stage_refuses_as_often_as_it_is_told_to() -> None:
-    microscope = scripted(kind=Kind.STAGE_REFUSES, times=2)
+    microscope = scripted(kind=FaultKind.STAGE_REFUSES, times=2)
     for alpha_deg in (10.0, 11.0):
         with pytest.raises(StageError):
             move(microscope, "A-001", alpha_deg)
@@ -108,15 +110,15 @@ def test_a_stage_refuses_as_often_as_it_is_told_to() -> None:
 
 
 SPOILED = {
-    Kind.DIM: lambda pixels, honest: pixels.mean() < 0.1 * honest.mean(),
-    Kind.BLANK: lambda pixels, honest: not pixels.any(),
-    Kind.NOT_FINITE: lambda pixels, honest: np.isnan(pixels).any(),
-    Kind.SATURATED: lambda pixels, honest: (pixels == 65535).mean() > 0.1,
+    FaultKind.DIM: lambda pixels, honest: pixels.mean() < 0.1 * honest.mean(),
+    FaultKind.BLANK: lambda pixels, honest: not pixels.any(),
+    FaultKind.NOT_FINITE: lambda pixels, honest: np.isnan(pixels).any(),
+    FaultKind.SATURATED: lambda pixels, honest: (pixels == 65535).mean() > 0.1,
 }
 
 
 @pytest.mark.parametrize("kind", SPOILED, ids=str)
-def test_a_frame_is_spoiled_once_and_its_record_fits(kind: Kind) -> None:
+def test_a_frame_is_spoiled_once_and_its_record_fits(kind: FaultKind) -> None:
     microscope, honest = scripted(kind=kind), expose(FakeMicroscope(), "A-000")
     spoiled = microscope.acquire("s/A-001/frame-0/0", SCAN)
     assert SPOILED[kind](spoiled.pixels, honest)
@@ -125,31 +127,31 @@ def test_a_frame_is_spoiled_once_and_its_record_fits(kind: Kind) -> None:
     assert np.array_equal(expose(microscope, "A-001", 1), honest)
 
 
-@pytest.mark.parametrize("kind", [Kind.STUCK_DETECTOR, Kind.EARLIER_FRAME])
-def test_an_old_frame_comes_again(kind: Kind) -> None:
+@pytest.mark.parametrize("kind", [FaultKind.STUCK_DETECTOR, FaultKind.EARLIER_FRAME])
+def test_an_old_frame_comes_again(kind: FaultKind) -> None:
     microscope = scripted(kind=kind)
     before = expose(microscope, "A-000")
     microscope.acquire("s/A-001/track-0-0/0", SCAN)  # tracking shots are spared
     move(microscope, "A-001", 20.0)
     again = microscope.acquire("s/A-001/frame-0/0", SCAN)
     assert np.array_equal(again.pixels, before)
-    told = "s/A-001/frame-0/0" if kind is Kind.STUCK_DETECTOR else "s/A-000/frame-0/0"
+    told = "s/A-001/frame-0/0" if kind is FaultKind.STUCK_DETECTOR else "s/A-000/frame-0/0"
     assert again.info.request_id == told
 
 
 def test_the_hands_do_the_wrong_thing_once() -> None:
     inner = FakeMicroscope()
-    microscope = ScriptedMicroscope(inner, (Fault(kind=Kind.NOT_FLIPPED),))
-    microscope.rehearse("s/flip/1", Hands.FLIPPED)
+    microscope = FaultyMicroscope(inner, (Fault(kind=FaultKind.NOT_FLIPPED),))
+    microscope.simulate_operator("s/flip/1", OperatorAction.FLIPPED)
     assert not inner.flipped
-    microscope.rehearse("s/flip/2", Hands.FLIPPED)
+    microscope.simulate_operator("s/flip/2", OperatorAction.FLIPPED)
     assert inner.flipped
 
 
 def test_what_has_happened_is_remembered_by_the_next_process(tmp_path: Path) -> None:
-    first = scripted(tmp_path / "memory.json", kind=Kind.BLANK)
+    first = scripted(tmp_path / "memory.json", kind=FaultKind.BLANK)
     assert not expose(first, "A-001").any()
-    second = scripted(tmp_path / "memory.json", kind=Kind.BLANK)
+    second = scripted(tmp_path / "memory.json", kind=FaultKind.BLANK)
     assert expose(second, "A-001", 1).any()
 
 
@@ -192,4 +194,4 @@ def test_a_wrong_list_is_refused_in_one_line(tmp_path: Path, text: str, said: st
 
 
 def test_the_lists_that_come_along_are_right_and_hold_every_kind() -> None:
-    assert {fault.kind for fault in read_faults(FAULTS)} == set(Kind)
+    assert {fault.kind for fault in read_faults(FAULTS)} == set(FaultKind)

@@ -9,17 +9,17 @@ import pytest
 
 from controller.model.events import Alerted, Level
 from controller.model.stage import StagePosition
-from controller.rehearsal.fault_list import Fault, Kind
-from controller.rehearsal.loading import load_microscope
+from controller.rehearsal.fault_list import Fault, FaultKind
+from controller.rehearsal.load_microscope import load_microscope
 from tests.faults.rehearsal import alerts, at, pauses, run_with, tilts
 from tests.support.fake_microscope import FakeMicroscope
 from tests.support.small_session import PROTOCOL, TILTS_A, TILTS_B
 
 
-@pytest.mark.parametrize("kind", [Kind.STAGE_REFUSES, Kind.STAGE_STUCK], ids=str)
+@pytest.mark.parametrize("kind", [FaultKind.STAGE_REFUSES, FaultKind.STAGE_STUCK], ids=str)
 @pytest.mark.parametrize("policy", ["pause", "skip"])
 def test_a_tilt_that_is_refused_twice_is_asked_about_or_left_out(
-    tmp_path: Path, kind: Kind, policy: str
+    tmp_path: Path, kind: FaultKind, policy: str
 ) -> None:
     protocol = PROTOCOL + f'unreachable_tilt = "{policy}"\n'
     run = run_with(tmp_path / "s", at(kind, times=2), protocol=protocol)
@@ -35,14 +35,14 @@ def test_a_tilt_that_is_refused_twice_is_asked_about_or_left_out(
 @pytest.mark.parametrize(
     ("fault", "recorded"),
     [
-        pytest.param(at(Kind.STAGE_OVERSHOOTS, by_deg=3.0), TILTS_A, id="overshoots once"),
+        pytest.param(at(FaultKind.STAGE_OVERSHOOTS, by_deg=3.0), TILTS_A, id="overshoots once"),
         pytest.param(
-            at(Kind.STAGE_FALLS_SHORT, times=2, by_deg=3.0),
+            at(FaultKind.STAGE_FALLS_SHORT, times=2, by_deg=3.0),
             [-20.0, -13.0, 0.0, 10.0, 20.0],
             id="a little short, twice",
         ),
         pytest.param(
-            at(Kind.STAGE_FALLS_SHORT, "A-003", times=2, by_deg=7.0),
+            at(FaultKind.STAGE_FALLS_SHORT, "A-003", times=2, by_deg=7.0),
             [-20.0, -10.0, 0.0, 20.0],
             id="far short, twice: left out",
         ),
@@ -131,10 +131,16 @@ TWIN = {
 @pytest.mark.parametrize(
     ("fault", "alarms"),
     [
-        pytest.param(at(Kind.NOT_FINITE, "A-010", times=2), [], id="honest, but one bad frame"),
+        pytest.param(
+            at(FaultKind.NOT_FINITE, "A-010", times=2), [], id="honest, but one bad frame"
+        ),
         # with the step of 2 degrees both turn the object by 12 against the image before
-        pytest.param(at(Kind.STAGE_LIES, "A-010", by_deg=10.0), ["A-010"], id="10 degrees off"),
-        pytest.param(at(Kind.STAGE_LIES, "A-012", by_deg=-14.0), ["A-012"], id="14 degrees back"),
+        pytest.param(
+            at(FaultKind.STAGE_LIES, "A-010", by_deg=10.0), ["A-010"], id="10 degrees off"
+        ),
+        pytest.param(
+            at(FaultKind.STAGE_LIES, "A-012", by_deg=-14.0), ["A-012"], id="14 degrees back"
+        ),
     ],
 )
 def test_a_reported_angle_that_lies_shows_in_the_images(

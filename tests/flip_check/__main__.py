@@ -15,14 +15,14 @@ from collections.abc import Iterable
 from itertools import cycle, islice
 from pathlib import Path
 
-from controller.rehearsal.hands import Hands
+from controller.rehearsal.operator_actions import OperatorAction
 from simulator.settings import Packing
 from tests.flip_check.trials import WRONG, Specimen, Trial, trials
 
 PACKINGS = (Packing.FCC, Packing.MULTI_GRAIN, Packing.FCC, Packing.DISORDERED)
 """Half of the specimens are single crystals, which are the most difficult."""
 DIAMETERS_NM = (165.0, 140.0, 120.0)
-HANDS = (*(Hands.FLIPPED,) * 4, *WRONG)
+ACTIONS = (*(OperatorAction.FLIPPED,) * 4, *WRONG)
 
 
 def main(arguments: list[str]) -> int:
@@ -35,7 +35,7 @@ def main(arguments: list[str]) -> int:
     with tempfile.TemporaryDirectory() as folder:
         for seed, (packing, diameter_nm) in enumerate(kinds, start=1):
             specimen = Specimen(packing, diameter_nm, seed)
-            for trial in trials(specimen, HANDS, Path(folder) / f"{seed}"):
+            for trial in trials(specimen, ACTIONS, Path(folder) / f"{seed}"):
                 results.append(trial)
                 print(_line(trial), flush=True)
     print(table(results))
@@ -44,16 +44,16 @@ def main(arguments: list[str]) -> int:
 
 def table(results: Iterable[Trial]) -> str:
     """Confusion table: what was done to the grid, and what the flip check found."""
-    counted = Counter((trial.hands, trial.check.accepted) for trial in results)
-    correct = Counter(trial.hands for trial in results if trial.correct)
+    counted = Counter((trial.action, trial.check.accepted) for trial in results)
+    correct = Counter(trial.action for trial in results if trial.correct)
     rows = [f"{'grid was':<18}{'accepted':>10}{'refused':>10}{'correct':>10}"]
     rows += [
-        f"{hands.value:<18}{counted[hands, True]:>10}{counted[hands, False]:>10}"
-        f"{correct[hands]:>10}"
-        for hands in (Hands.FLIPPED, *WRONG)
+        f"{action.value:<18}{counted[action, True]:>10}{counted[action, False]:>10}"
+        f"{correct[action]:>10}"
+        for action in (OperatorAction.FLIPPED, *WRONG)
     ]
-    right = [trial.check for trial in results if trial.hands is Hands.FLIPPED]
-    wrong = [trial.check for trial in results if trial.hands is not Hands.FLIPPED]
+    right = [trial.check for trial in results if trial.action is OperatorAction.FLIPPED]
+    wrong = [trial.check for trial in results if trial.action is not OperatorAction.FLIPPED]
     if right and wrong:
         lead = min(check.flipped_score - check.same_side_score for check in right)
         rows.append(
@@ -68,7 +68,7 @@ def _line(trial: Trial) -> str:
     check, specimen = trial.check, trial.specimen
     return (
         f"{'' if trial.correct else 'WRONG '}{specimen.packing.value} "
-        f"{specimen.diameter_nm:g} nm, {trial.hands.value} at {trial.in_plane_deg:.1f} degrees: "
+        f"{specimen.diameter_nm:g} nm, {trial.action.value} at {trial.in_plane_deg:.1f} degrees: "
         f"{check.found} (flipped {check.flipped_score:.2f}, same side "
         f"{check.same_side_score:.2f}, runner-up {check.runner_up_score:.2f})"
     )

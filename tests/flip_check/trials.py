@@ -18,8 +18,8 @@ from controller.engine import Engine
 from controller.hardware.interface import Microscope
 from controller.model.commands import Answer, StopWhen
 from controller.model.events import Event, FlipChecked, PromptOpened
-from controller.rehearsal.hands import Hands
-from controller.rehearsal.loading import load_microscope
+from controller.rehearsal.load_microscope import load_microscope
+from controller.rehearsal.operator_actions import OperatorAction
 from simulator.grid import FLIP
 from simulator.settings import Packing
 from simulator.world import load_world, save_world
@@ -28,17 +28,17 @@ from tests.support.small_session import Run, open_session
 OTHER_ASSEMBLIES_NM = ((9000.0, 3000.0), (-7000.0, 8000.0))
 """So far away that the target assembly is not found again from another one."""
 WRONG = (
-    Hands.NOT_FLIPPED,
-    Hands.TURNED_IN_PLANE,
-    Hands.OTHER_ASSEMBLY,
-    Hands.SCAN_CHANGED,
+    OperatorAction.NOT_FLIPPED,
+    OperatorAction.TURNED_IN_PLANE,
+    OperatorAction.OTHER_ASSEMBLY,
+    OperatorAction.SCAN_CHANGED,
 )
 EXPECTED_FINDINGS = {
-    Hands.FLIPPED: "flipped, turned by",
-    Hands.NOT_FLIPPED: "same side up",
-    Hands.TURNED_IN_PLANE: "same side up",
-    Hands.OTHER_ASSEMBLY: "not the object of series A",
-    Hands.SCAN_CHANGED: "the scan is mirrored",
+    OperatorAction.FLIPPED: "flipped, turned by",
+    OperatorAction.NOT_FLIPPED: "same side up",
+    OperatorAction.TURNED_IN_PLANE: "same side up",
+    OperatorAction.OTHER_ASSEMBLY: "not the object of series A",
+    OperatorAction.SCAN_CHANGED: "the scan is mirrored",
 }
 """Start of the flip check's finding for each way of handling the grid."""
 
@@ -98,7 +98,7 @@ class Trial:
     """One way of handling the grid, with the result of the flip check."""
 
     specimen: Specimen
-    hands: Hands
+    action: OperatorAction
     check: FlipChecked
     in_plane_deg: float
     """True in-plane angle."""
@@ -106,40 +106,42 @@ class Trial:
     @property
     def correct(self) -> bool:
         """True if the flip was accepted or refused correctly, with the expected finding."""
-        flipped = self.hands is Hands.FLIPPED
+        flipped = self.action is OperatorAction.FLIPPED
         error_deg = (self.check.in_plane_deg - self.in_plane_deg + 180) % 360 - 180
-        finding = self.check.found.startswith(EXPECTED_FINDINGS[self.hands])
+        finding = self.check.found.startswith(EXPECTED_FINDINGS[self.action])
         angle = not flipped or abs(error_deg) < ANGLE_TOLERANCE_DEG
         return self.check.accepted is flipped and finding and angle
 
 
-def trials(specimen: Specimen, hands: Sequence[Hands], folder: Path) -> Iterator[Trial]:
+def trials(specimen: Specimen, actions: Sequence[OperatorAction], folder: Path) -> Iterator[Trial]:
     """Record series A once, then continue it with each way of handling the grid."""
     recorded = folder / "A"
     recorded.mkdir(parents=True)
     run = _run(recorded, specimen, [Answer(prompt_id="flip", value="stop")])
     run.go()
-    for number, one in enumerate(hands):
+    for number, one in enumerate(actions):
         copy = folder / f"{number}"
         shutil.copytree(recorded, copy)
         yield _trial(specimen, one, copy, number)
         shutil.rmtree(copy)
 
 
-def _trial(specimen: Specimen, hands: Hands, folder: Path, number: int) -> Trial:
+def _trial(specimen: Specimen, action: OperatorAction, folder: Path, number: int) -> Trial:
     world_file = folder / "world.json"
     world = load_world(world_file)
     # angle, seat tilt and position depend on the seed and on the number of earlier flips
     earlier = tuple(f"earlier/{n}" for n in range(number))
     save_world(world.model_copy(update={"remounts": earlier}), world_file)
-    value = "done" if hands is Hands.FLIPPED else hands.value
+    value = "done" if action is OperatorAction.FLIPPED else action.value
     run = _run(folder, specimen, [Answer(prompt_id="flip", value=value)])
     run.go()
     (check,) = run.of(FlipChecked)
     turn = np.array(load_world(world_file).mount.matrix)
-    turn = turn @ FLIP if hands in (Hands.FLIPPED, Hands.OTHER_ASSEMBLY) else turn
+    turn = (
+        turn @ FLIP if action in (OperatorAction.FLIPPED, OperatorAction.OTHER_ASSEMBLY) else turn
+    )
     in_plane_deg = np.degrees(np.arctan2(turn[1, 0] - turn[0, 1], turn[0, 0] + turn[1, 1]))
-    return Trial(specimen, hands, check, float(in_plane_deg))
+    return Trial(specimen, action, check, float(in_plane_deg))
 
 
 def _run(folder: Path, specimen: Specimen, answers: list[Answer]) -> Run:

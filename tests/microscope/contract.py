@@ -25,7 +25,7 @@ from controller.hardware.interface import (
 )
 from controller.model.scan import ScanSettings, shower_dose_e_per_A2
 from controller.model.stage import StagePosition
-from controller.rehearsal.hands import Hands, hands_at
+from controller.rehearsal.operator_actions import OperatorAction, simulated_operator_at
 
 SCAN = ScanSettings(width_px=96, height_px=64, pixel_nm=1.5, dwell_us=2.0)
 CURRENT_PA = 60.0
@@ -236,21 +236,23 @@ class MicroscopeContract:
 
     def test_only_a_simulated_one_rehearses(self, microscope: Microscope) -> None:
         if microscope.describe().simulated:
-            hands_at(microscope).rehearse(new_id(), Hands.FLIPPED)
+            simulated_operator_at(microscope).simulate_operator(new_id(), OperatorAction.FLIPPED)
         else:
             with pytest.raises(MicroscopeError):
-                hands_at(microscope).rehearse(new_id(), Hands.FLIPPED)
+                simulated_operator_at(microscope).simulate_operator(
+                    new_id(), OperatorAction.FLIPPED
+                )
 
     def test_nothing_is_exposed_through_valves_that_hands_closed(
         self, microscope: Microscope
     ) -> None:
         if not microscope.describe().simulated:
             return
-        hands_at(microscope).rehearse(new_id(), Hands.CLOSE_VALVES)
+        simulated_operator_at(microscope).simulate_operator(new_id(), OperatorAction.CLOSE_VALVES)
         assert not microscope.status().valves_open
         with pytest.raises(ValvesClosedError):
             microscope.acquire(new_id(), self.scan)
-        hands_at(microscope).rehearse(new_id(), Hands.FLIPPED)
+        simulated_operator_at(microscope).simulate_operator(new_id(), OperatorAction.FLIPPED)
         assert microscope.status().valves_open
         microscope.acquire(new_id(), self.scan)
 

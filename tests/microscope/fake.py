@@ -27,7 +27,7 @@ from controller.hardware.limits import check_defocus, check_sweep, check_target
 from controller.model.base import Data
 from controller.model.scan import FrameInfo, ScanSettings, shower_dose_e_per_A2
 from controller.model.stage import StageLimits, StagePosition
-from controller.rehearsal.hands import REMOUNTS, Hands
+from controller.rehearsal.operator_actions import REMOUNTS, OperatorAction
 
 
 class FakeSettings(Data):
@@ -166,9 +166,9 @@ class FakeMicroscope:
     def wait(self, duration_s: float) -> None:
         self._started -= duration_s
 
-    def rehearse(self, request_id: str, hands: Hands) -> None:
-        self._outcomes[request_id] = hands
-        self._valves_open = hands in REMOUNTS
+    def simulate_operator(self, request_id: str, action: OperatorAction) -> None:
+        self._outcomes[request_id] = action
+        self._valves_open = action in REMOUNTS
 
     def close(self) -> None:
         self.make_safe("closed")

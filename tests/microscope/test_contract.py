@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from controller.hardware.interface import Microscope
-from controller.rehearsal.loading import load_microscope
+from controller.rehearsal.load_microscope import load_microscope
 from tests.microscope.contract import MicroscopeContract
 from tests.support.adapters import bridged
 

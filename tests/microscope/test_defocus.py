@@ -9,7 +9,7 @@ import pytest
 
 from controller.hardware.adapters import serialem as serialem_adapter
 from controller.hardware.adapters import thermo as thermo_adapter
-from controller.hardware.adapters.column import RealColumn
+from controller.hardware.adapters.real_column import RealColumn
 from controller.hardware.interface import NotSupportedError, OutOfLimitsError
 from tests.microscope.contract import new_id
 from tests.microscope.test_serialem import SETTINGS as SERIALEM_SETTINGS

@@ -8,8 +8,15 @@ from typing import Any
 
 import pytest
 
-from controller.bridge.control import BridgeControl
-from controller.bridge.messages import Acquire, Failed, LeaseGrant, Perform, SetCurrent, TakeLease
+from controller.bridge.request_handler import RequestHandler
+from controller.bridge.wire_messages import (
+    Acquire,
+    Failed,
+    LeaseGrant,
+    Perform,
+    SetCurrent,
+    TakeLease,
+)
 from controller.engine.recovery import pause_reason
 from controller.hardware.adapters.thermo import connect
 from controller.hardware.interface import ERRORS, CurrentNotSetError, MicroscopeError
@@ -85,7 +92,7 @@ def test_defocus_that_cannot_be_set_is_found_in_preflight(tem: temscript.Column)
 
 def asked_over_the_bridge(action: Any) -> MicroscopeError:
     """What a client would raise: the error of the code that the bridge replies with."""
-    control = BridgeControl(lambda: connect(SETTINGS, None, VirtualClock()), lease_s=10.0)
+    control = RequestHandler(lambda: connect(SETTINGS, None, VirtualClock()), lease_s=10.0)
     try:
         grant = control.answer(TakeLease(holder="a test").model_dump_json(), "local").reply
         token = LeaseGrant.model_validate(grant.value).token  # type: ignore[union-attr]

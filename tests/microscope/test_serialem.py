@@ -26,7 +26,7 @@ from controller.hardware.interface import (
     ValvesClosedError,
 )
 from controller.model.stage import StagePosition
-from controller.rehearsal.loading import load_microscope
+from controller.rehearsal.load_microscope import load_microscope
 from tests.microscope.contract import MicroscopeContract, new_id
 from tests.support.adapters import SCAN, bridged, verified
 from tests.support.columns import serialem

@@ -15,7 +15,7 @@ from controller.common.errors import BridgeError, UsageError
 from controller.hardware.adapters.thermo import connect
 from controller.hardware.interface import Microscope, OutOfLimitsError, StageError
 from controller.model.stage import StagePosition
-from controller.rehearsal.loading import load_microscope
+from controller.rehearsal.load_microscope import load_microscope
 from tests.microscope.contract import MicroscopeContract, new_id
 from tests.support.adapters import SCAN, bridged
 from tests.support.columns import temscript

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from controller.model.scan import ScanSettings
-from controller.rehearsal.hands import Hands
+from controller.rehearsal.operator_actions import OperatorAction
 from processing.errors import ProcessingError
 from processing.images.flip import FlipMatch, match_flip
 from processing.images.views import TiltedViews
@@ -24,7 +24,7 @@ TILTS_B = [0.0, 30.0, -30.0]
 class Case:
     name: str
     packing: Packing
-    hands: Hands
+    action: OperatorAction
     in_plane_deg: float
     expected: str
     tilts_a: tuple[float, ...] = tuple(TILTS_A)
@@ -32,7 +32,7 @@ class Case:
     seed: int = 11
 
 
-FLIPPED, TURNED = Hands.FLIPPED, Hands.TURNED_IN_PLANE
+FLIPPED, TURNED = OperatorAction.FLIPPED, OperatorAction.TURNED_IN_PLANE
 CASES = [
     Case("ordered, flipped", Packing.FCC, FLIPPED, 71.0, "flipped"),
     Case("ordered, flipped, only one image", Packing.FCC, FLIPPED, 71.0, "flipped", tilts_b=(0.0,)),
@@ -41,9 +41,17 @@ CASES = [
     Case("A of a few tilts", Packing.FCC, FLIPPED, 150.0, "flipped", (-4.0, -2.0, 0.0, 2.0)),
     Case("ordered, only turned", Packing.FCC, TURNED, 40.0, "same side"),
     Case("ordered, turned by 180 degrees", Packing.FCC, TURNED, 180.0, "same side", seed=12),
-    Case("disordered, not touched", Packing.DISORDERED, Hands.NOT_FLIPPED, 0.0, "same side"),
-    Case("disordered, another object", Packing.DISORDERED, Hands.OTHER_ASSEMBLY, 20.0, "neither"),
-    Case("ordered, another object", Packing.FCC, Hands.OTHER_ASSEMBLY, 20.0, "neither"),
+    Case(
+        "disordered, not touched", Packing.DISORDERED, OperatorAction.NOT_FLIPPED, 0.0, "same side"
+    ),
+    Case(
+        "disordered, another object",
+        Packing.DISORDERED,
+        OperatorAction.OTHER_ASSEMBLY,
+        20.0,
+        "neither",
+    ),
+    Case("ordered, another object", Packing.FCC, OperatorAction.OTHER_ASSEMBLY, 20.0, "neither"),
 ]
 
 
@@ -114,6 +122,6 @@ def _images(case: Case) -> tuple[np.ndarray, np.ndarray]:
     )
     scan = ScanSettings(width_px=100, height_px=100, pixel_nm=PIXEL_NM, dwell_us=10.0)
     series = simulate_dual(
-        settings, scan, case.tilts_a, case.tilts_b, 70.0, hands=case.hands, tracking_error_nm=5.0
+        settings, scan, case.tilts_a, case.tilts_b, 70.0, action=case.action, tracking_error_nm=5.0
     )
     return series.a.counts.astype(np.float32), series.b.counts.astype(np.float32)

@@ -26,7 +26,7 @@ from controller.hardware.interface import (
 )
 from controller.model.scan import ScanSettings
 from controller.model.stage import StagePosition
-from controller.rehearsal.hands import Hands
+from controller.rehearsal.operator_actions import OperatorAction
 from simulator.microscope import SimulatedMicroscope, create
 from simulator.settings import SimulatorSettings
 from tests.simulator.specimens import SCAN, error_free_settings, small_settings
@@ -35,7 +35,7 @@ RUN = """
 import os, signal, sys
 from pathlib import Path
 from controller.model.stage import StagePosition
-from controller.rehearsal.hands import Hands
+from controller.rehearsal.operator_actions import OperatorAction
 from simulator.microscope import create
 from simulator.settings import SimulatorSettings
 from tests.simulator.specimens import SCAN
@@ -43,7 +43,7 @@ microscope = create(SimulatorSettings.model_validate_json(sys.argv[1]), Path(sys
 microscope.illuminate("shower", 60.0, 200.0)
 microscope.move_stage("tilt", StagePosition(alpha_deg=20.0))
 microscope.acquire("one", SCAN)
-microscope.rehearse("flip", Hands.FLIPPED)
+microscope.simulate_operator("flip", OperatorAction.FLIPPED)
 os.kill(os.getpid(), signal.SIGKILL)
 """
 
@@ -68,10 +68,12 @@ def test_state_survives_a_killed_process(tmp_path: Path) -> None:
     unbroken.illuminate("shower", 60.0, 200.0)
     unbroken.move_stage("tilt", StagePosition(alpha_deg=20.0))
     unbroken.acquire("one", SCAN)
-    unbroken.rehearse("flip", Hands.FLIPPED)
+    unbroken.simulate_operator("flip", OperatorAction.FLIPPED)
 
     again = create(settings, state)
-    again.rehearse("flip", Hands.FLIPPED)  # repeated by a session that got no reply
+    again.simulate_operator(
+        "flip", OperatorAction.FLIPPED
+    )  # repeated by a session that got no reply
     assert again.describe().boot_id != unbroken.describe().boot_id
     assert again.status().time_s == pytest.approx(unbroken.status().time_s)
     np.testing.assert_array_equal(_image(again, "two"), _image(unbroken, "two"))
@@ -116,7 +118,7 @@ def test_stage_shift_moves_the_image_by_the_same_distance() -> None:
 def test_flip_shows_the_rotated_mirror_image() -> None:
     microscope = create(error_free_settings(remount={"in_plane_deg": 30.0}))
     a = _image(microscope, "a")
-    microscope.rehearse("flip", Hands.FLIPPED)
+    microscope.simulate_operator("flip", OperatorAction.FLIPPED)
     b = _image(microscope, "b")
     mirrored = a[::-1]  # flip about x: y is reversed
     flipped, not_flipped = (
@@ -127,20 +129,20 @@ def test_flip_shows_the_rotated_mirror_image() -> None:
 
 
 @pytest.mark.parametrize(
-    ("hands", "expected"),
+    ("action", "expected"),
     [
-        (Hands.NOT_FLIPPED, lambda flat, plus, minus: (flat, plus)),
-        (Hands.SCAN_CHANGED, lambda flat, plus, minus: (flat[:, ::-1], plus[:, ::-1])),
-        (Hands.FLIPPED, lambda flat, plus, minus: (flat[::-1], minus[::-1])),
+        (OperatorAction.NOT_FLIPPED, lambda flat, plus, minus: (flat, plus)),
+        (OperatorAction.SCAN_CHANGED, lambda flat, plus, minus: (flat[:, ::-1], plus[:, ::-1])),
+        (OperatorAction.FLIPPED, lambda flat, plus, minus: (flat[::-1], minus[::-1])),
     ],
-    ids=lambda value: value.value if isinstance(value, Hands) else "",
+    ids=lambda value: value.value if isinstance(value, OperatorAction) else "",
 )
 def test_images_at_both_tilts_distinguish_a_flip_from_a_mirrored_scan(
-    hands: Hands, expected: Callable[..., tuple[NDArray[np.float64], NDArray[np.float64]]]
+    action: OperatorAction, expected: Callable[..., tuple[NDArray[np.float64], NDArray[np.float64]]]
 ) -> None:
     microscope = create(error_free_settings(remount={"in_plane_deg": 0.0}))
     a = [_image(microscope, f"a{tilt}", tilt) for tilt in (0.0, 30.0, -30.0)]
-    microscope.rehearse("hands", hands)
+    microscope.simulate_operator("remount", action)
     at_0, at_plus = expected(*a)
     assert _correlation(_image(microscope, "b0"), at_0) > 0.97
     assert _correlation(_image(microscope, "b+", 30.0), at_plus) > 0.95
@@ -149,9 +151,9 @@ def test_images_at_both_tilts_distinguish_a_flip_from_a_mirrored_scan(
 def test_mistake_at_the_flip_can_be_corrected() -> None:
     settings = error_free_settings(remount={"in_plane_deg": 30.0})
     wrong_first, right = create(settings), create(settings)
-    wrong_first.rehearse("wrong", Hands.OTHER_ASSEMBLY)
-    wrong_first.rehearse("right", Hands.FLIPPED)
-    right.rehearse("right", Hands.FLIPPED)
+    wrong_first.simulate_operator("wrong", OperatorAction.OTHER_ASSEMBLY)
+    wrong_first.simulate_operator("right", OperatorAction.FLIPPED)
+    right.simulate_operator("right", OperatorAction.FLIPPED)
     assert _correlation(_image(wrong_first, "b"), _image(right, "b")) > 0.99
 
 
@@ -299,7 +301,7 @@ def test_tilting_frame_takes_one_frame_time() -> None:
 
 def test_refused_tilting_frame_leaves_the_stage_in_place() -> None:
     microscope = create(error_free_settings())
-    microscope.rehearse("close", Hands.CLOSE_VALVES)
+    microscope.simulate_operator("close", OperatorAction.CLOSE_VALVES)
     with pytest.raises(ValvesClosedError):
         microscope.acquire_tilting("sweep", FIVE_DEGREES, 5.0)
     status = microscope.status()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from controller.rehearsal.hands import Hands
+from controller.rehearsal.operator_actions import OperatorAction
 from simulator.grid import FLIP
 from simulator.optics import render
 from simulator.series import DualSeries, simulate_dual
@@ -41,7 +41,7 @@ def test_rotation_between_the_series_is_the_flip(dual: DualSeries) -> None:
     assert np.linalg.det(dual.matrix) == pytest.approx(1.0)
     assert dual.matrix[2, 2] == pytest.approx(FLIP[2, 2])
     not_flipped = simulate_dual(
-        error_free_settings(), SCAN, [0.0], [0.0], 70.0, hands=Hands.NOT_FLIPPED
+        error_free_settings(), SCAN, [0.0], [0.0], 70.0, action=OperatorAction.NOT_FLIPPED
     )
     assert not_flipped.matrix[2, 2] == pytest.approx(1.0)
 

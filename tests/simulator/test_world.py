@@ -9,7 +9,7 @@ import pytest
 
 from controller.hardware.interface import OutOfLimitsError
 from controller.model.stage import StageLimits, StagePosition
-from controller.rehearsal.hands import Hands
+from controller.rehearsal.operator_actions import OperatorAction
 from simulator import detector, stage
 from simulator.grid import (
     FLIP,
@@ -29,7 +29,7 @@ from tests.simulator.specimens import error_free_settings, small_settings
 class Outcome:
     """Expected mounting after one action of the operator."""
 
-    hands: Hands
+    action: OperatorAction
     turned_over: bool
     scan_mirrored: bool
     assembly: int
@@ -39,19 +39,19 @@ class Outcome:
 
 
 HANDS = (
-    Outcome(Hands.FLIPPED, True, False, 0, True),
-    Outcome(Hands.NOT_FLIPPED, False, False, 0, False),
-    Outcome(Hands.TURNED_IN_PLANE, False, False, 0, True),
-    Outcome(Hands.OTHER_ASSEMBLY, True, False, 1, True),
-    Outcome(Hands.SCAN_CHANGED, False, True, 0, True),
+    Outcome(OperatorAction.FLIPPED, True, False, 0, True),
+    Outcome(OperatorAction.NOT_FLIPPED, False, False, 0, False),
+    Outcome(OperatorAction.TURNED_IN_PLANE, False, False, 0, True),
+    Outcome(OperatorAction.OTHER_ASSEMBLY, True, False, 1, True),
+    Outcome(OperatorAction.SCAN_CHANGED, False, True, 0, True),
 )
 
 
-@pytest.mark.parametrize("case", HANDS, ids=lambda case: case.hands.value)
+@pytest.mark.parametrize("case", HANDS, ids=lambda case: case.action.value)
 def test_each_action_gives_its_mounting(case: Outcome) -> None:
     settings = error_free_settings(remount={"in_plane_deg": 37.0})
     grid = make_grid(settings.specimen, settings.seed)
-    mount = remount(settings, grid.assembly_positions_nm, case.hands, np.random.default_rng(1))
+    mount = remount(settings, grid.assembly_positions_nm, case.action, np.random.default_rng(1))
     phi = np.deg2rad(37.0 if case.rotated_in_plane else 0.0)
     in_plane = np.array([[np.cos(phi), -np.sin(phi), 0], [np.sin(phi), np.cos(phi), 0], [0, 0, 1]])
     expected = in_plane @ (FLIP if case.turned_over else np.eye(3))
@@ -66,7 +66,10 @@ def test_seat_tilt_and_shift_have_the_set_spread() -> None:
     settings = small_settings(remount={"seat_tilt_deg": 1.5, "shift_nm": 10.0})
     grid = make_grid(settings.specimen, settings.seed)
     rng = np.random.default_rng(2)
-    mounts = [remount(settings, grid.assembly_positions_nm, Hands.FLIPPED, rng) for _ in range(200)]
+    mounts = [
+        remount(settings, grid.assembly_positions_nm, OperatorAction.FLIPPED, rng)
+        for _ in range(200)
+    ]
     seats = [np.rad2deg(np.arccos(-np.array(mount.matrix)[2, 2])) for mount in mounts]
     assert 1.0 < np.mean(seats) < 2.5 and max(seats) < 4.5
     assert np.std([mount.shift_nm[:2] for mount in mounts]) == pytest.approx(10.0, rel=0.15)
@@ -78,7 +81,9 @@ def test_flipped_points_project_to_the_mirror_image_at_the_opposite_tilt() -> No
     grid = make_grid(settings.specimen, settings.seed)
     sizes = np.ones(2)
     a = particles_in_holder(grid, sizes, mount_as_loaded(settings)).centres_nm
-    flipped = remount(settings, grid.assembly_positions_nm, Hands.FLIPPED, np.random.default_rng(0))
+    flipped = remount(
+        settings, grid.assembly_positions_nm, OperatorAction.FLIPPED, np.random.default_rng(0)
+    )
     b = particles_in_holder(grid, sizes, flipped).centres_nm
     at_minus = stage.holder_to_beam(a, HolderPose(-40.0))
     at_plus = stage.holder_to_beam(b, HolderPose(40.0))

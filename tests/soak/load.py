@@ -9,8 +9,8 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack
 
-from controller.bridge.address import BridgeAddress
-from controller.bridge.client import RemoteMicroscope
+from controller.bridge.bridge_address import BridgeAddress
+from controller.bridge.remote_microscope import RemoteMicroscope
 from tests.bridge.mutations import mutated
 from tests.bridge.peer import Peer
 from tests.bridge.rig import SCAN, open_rig, resident_bytes

@@ -7,8 +7,8 @@ import threading
 import time
 from pathlib import Path
 
-from controller.bridge.client import RemoteMicroscope
-from controller.bridge.launch import start_bridge
+from controller.bridge.remote_microscope import RemoteMicroscope
+from controller.bridge.start_bridge import start_bridge
 from controller.common.exit_codes import ExitCode
 from controller.engine import Engine
 from controller.model.events import Event, FrameRecorded

@@ -20,7 +20,7 @@ from pathlib import Path
 
 from controller.app.launch import new_session, start
 from controller.common.exit_codes import ExitCode
-from controller.rehearsal.fault_list import HANDS, Kind
+from controller.rehearsal.fault_list import REMOUNT_FAULTS, FaultKind
 from controller.service.client import last_status
 from controller.session.entries import Exposing, FrameWritten
 from controller.session.folder import SessionFolder
@@ -32,7 +32,9 @@ SEED = 2021
 SESSIONS = 20
 MOST_LIVES = 6
 PATIENCE_S = 600.0
-SPARED = frozenset({Kind.NOT_FINITE, Kind.STAGE_LIES, *HANDS - {Kind.NOT_FLIPPED}})
+SPARED = frozenset(
+    {FaultKind.NOT_FINITE, FaultKind.STAGE_LIES, *REMOUNT_FAULTS - {FaultKind.NOT_FLIPPED}}
+)
 """Those that change the pixel type, or what the whole of B is worth."""
 SERIES = """
 [series_a]
@@ -93,7 +95,7 @@ def _session(base: Path, dice: random.Random, number: int, tally: Tally) -> None
 
 def _prepared(base: Path, dice: random.Random) -> SessionFolder:
     protocol = write_protocol(base, seed=dice.randrange(1000), more=SERIES)
-    kinds = dice.choices(sorted(set(Kind) - SPARED), k=dice.randint(3, 6))
+    kinds = dice.choices(sorted(set(FaultKind) - SPARED), k=dice.randint(3, 6))
     faults = [
         f'[[fault]]\nkind = "{kind}"\nat = "{_place(kind, dice)}"\n'
         f"times = {dice.randint(1, 2)}\nfor_s = {dice.uniform(0.5, 3.0):.1f}\nby_deg = 3.0\n"
@@ -103,8 +105,8 @@ def _prepared(base: Path, dice: random.Random) -> SessionFolder:
     return new_session(protocol, base / "s", [base / "faults.toml"])
 
 
-def _place(kind: Kind, dice: random.Random) -> str:
-    return "flip" if kind in HANDS else f"{dice.choice('AB')}-{dice.randrange(TILTS):03d}"
+def _place(kind: FaultKind, dice: random.Random) -> str:
+    return "flip" if kind in REMOUNT_FAULTS else f"{dice.choice('AB')}-{dice.randrange(TILTS):03d}"
 
 
 def _live(

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from controller.bridge.launch import start_bridge
+from controller.bridge.start_bridge import start_bridge
 from controller.hardware.interface import Microscope
 from controller.model.scan import ScanSettings
 from tests.microscope.contract import new_id

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from controller.hardware.interface import AbortedError, Description, Frame, StageState, Status
 from controller.model.scan import FrameInfo, ScanSettings, shower_dose_e_per_A2
 from controller.model.stage import StageLimits, StagePosition
-from controller.rehearsal.hands import REMOUNTS, Hands
+from controller.rehearsal.operator_actions import REMOUNTS, OperatorAction
 
 OBJECT_RADIUS_NM = 12.0
 
@@ -208,11 +208,11 @@ class FakeMicroscope:
     def wait(self, duration_s: float) -> None:
         self.time_s += duration_s
 
-    def rehearse(self, request_id: str, hands: Hands) -> None:
-        self._begin("rehearse", hands.value)
-        self.valves_open = hands in REMOUNTS
-        if hands in REMOUNTS:
-            self.flipped = hands in (Hands.FLIPPED, Hands.OTHER_ASSEMBLY)
+    def simulate_operator(self, request_id: str, action: OperatorAction) -> None:
+        self._begin("simulate_operator", action.value)
+        self.valves_open = action in REMOUNTS
+        if action in REMOUNTS:
+            self.flipped = action in (OperatorAction.FLIPPED, OperatorAction.OTHER_ASSEMBLY)
         if self._world is not None and self.flipped:
             self._world.touch()
 

@@ -47,16 +47,16 @@ def run(args: argparse.Namespace) -> int:
     if args.make_certs is not None:
         return _make_certs(args)
     from controller.app.profiles import find_faults
-    from controller.bridge.address import Place, default_folder
-    from controller.bridge.process import BridgeOptions, run_bridge
-    from controller.rehearsal.loading import load_microscope, read_settings
+    from controller.bridge.bridge_address import ListenAddress, default_folder
+    from controller.bridge.run_bridge import BridgeOptions, run_bridge
+    from controller.rehearsal.load_microscope import load_microscope, read_settings
 
     settings = read_settings(args.settings)
     faults = [find_faults(name) for name in args.faults]
     if args.host is None and os.name == "posix":
-        place = Place(socket_path=args.socket or default_folder() / "bridge.sock")
+        place = ListenAddress(socket_path=args.socket or default_folder() / "bridge.sock")
     else:
-        place = Place(None, host=args.host or "127.0.0.1", port=args.port, certs=args.certs)
+        place = ListenAddress(None, host=args.host or "127.0.0.1", port=args.port, certs=args.certs)
     beside = place.socket_path or default_folder() / "bridge"
     options = BridgeOptions(
         place=place,
@@ -74,7 +74,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _make_certs(args: argparse.Namespace) -> int:
-    from controller.bridge.address import BridgeAddress, ConnectionFile, write_privately
+    from controller.bridge.bridge_address import BridgeAddress, ConnectionFile, write_privately
     from controller.bridge.tls import make_certs
 
     bridge_folder, session_folder = make_certs(args.make_certs)

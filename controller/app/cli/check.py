@@ -76,7 +76,7 @@ def _check_against(protocol: Protocol, folder: Path) -> Iterator[Checked]:
 
 
 def _check_column(protocol: Protocol, bridge: Path) -> Iterator[Checked]:
-    from controller.bridge.client import connect
+    from controller.bridge.remote_microscope import connect
     from controller.common.errors import DualtiltError
     from controller.hardware.interface import MicroscopeError
     from controller.model.events import Checked

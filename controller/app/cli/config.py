@@ -15,7 +15,7 @@ from pydantic import BaseModel, ValidationError
 from controller.app.profiles import find_profile, require_simulator_profile
 from controller.common.errors import UsageError
 from controller.common.exit_codes import ExitCode
-from controller.common.settings_file import as_written, describe_errors
+from controller.common.settings_file import describe_errors, validate_toml
 from controller.model.protocol import Column, Protocol, read_protocol
 
 HELP = "show, validate or describe a protocol"
@@ -118,7 +118,7 @@ def validate(path: Path) -> list[str]:
     content = _read_toml(path)
     wrong: list[str] = []
     try:
-        as_written(content, Protocol)
+        validate_toml(content, Protocol)
     except ValidationError as error:
         wrong += [f"{path}: {line}" for line in describe_errors(error, Protocol)]
     simulated = _simulator_settings_name(content)
@@ -130,7 +130,7 @@ def validate(path: Path) -> list[str]:
 def _simulator_settings_name(content: dict[str, Any]) -> str | None:
     """Name of the simulator's profile, even where other fields of the protocol are wrong."""
     try:
-        column = as_written(content.get("column", {}), Column)
+        column = validate_toml(content.get("column", {}), Column)
     except ValidationError:
         return None
     return column.simulator_settings if column.kind == "simulator" else None
@@ -141,7 +141,7 @@ def _wrong_in_simulator(path: Path) -> list[str]:
     settings = importlib.import_module("simulator.settings").SimulatorSettings
     try:
         require_simulator_profile(path)
-        as_written(_read_toml(path), settings)
+        validate_toml(_read_toml(path), settings)
     except UsageError as error:
         return [str(error)]
     except ValidationError as error:

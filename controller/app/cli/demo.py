@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from controller.common.exit_codes import ExitCode
 
 if TYPE_CHECKING:
-    from controller.rehearsal.scoring import Accuracy
+    from controller.rehearsal.accuracy_checks import Accuracy
     from controller.service.status import SessionStatus
 
 HELP = "a whole session on the simulator, in a minute or two"
@@ -37,7 +37,7 @@ def run(args: argparse.Namespace) -> int:
     """Run the demo; 0 only if the fused result passes every accuracy check."""
     from controller.app.launch import new_session, run_new
     from controller.app.profiles import find_faults, find_profile
-    from controller.rehearsal.scoring import missed, read_accuracy
+    from controller.rehearsal.accuracy_checks import failed_checks, read_accuracy
     from controller.service.client import last_status
 
     faults = [find_faults(name) for name in args.faults]
@@ -55,7 +55,7 @@ def run(args: argparse.Namespace) -> int:
     _show_results(folder.path)
     _show(accuracy)
     _show_count(status)
-    misses = missed(accuracy)
+    misses = failed_checks(accuracy)
     for miss in misses:
         print(f"missed: {miss}")
     return ExitCode.ACCURACY_MISSED if misses else ExitCode.OK
@@ -70,7 +70,7 @@ def _show(accuracy: Accuracy) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from controller.rehearsal.scoring import SHORT, TABLES
+    from controller.rehearsal.accuracy_checks import SHORT_TABLE_NAMES, TABLES
 
     table = Table(
         title=f"{accuracy.n_truth} particles; found within {accuracy.tolerance_nm:.1f} nm",
@@ -85,7 +85,7 @@ def _show(accuracy: Accuracy) -> None:
         bottom, _, top = score.recall_by_depth
         rms = "/".join(f"{axis:.2f}" for axis in score.rms_nm) if score.rms_nm else "-"
         table.add_row(
-            SHORT.get(name, name),
+            SHORT_TABLE_NAMES.get(name, name),
             str(score.found),
             f"{score.recall:.4f}",
             f"{score.precision:.4f}",

@@ -12,7 +12,7 @@ from typing import Any
 from controller.app.profiles import find_profile, require_simulator_profile, simulator_profile
 from controller.common.errors import UsageError
 from controller.common.exit_codes import ExitCode
-from controller.common.settings_file import as_written, describe_errors
+from controller.common.settings_file import describe_errors, validate_toml
 from controller.model.protocol import Protocol, Shower, read_protocol
 from controller.model.scan import shower_dose_e_per_A2
 
@@ -75,7 +75,7 @@ def _read_settings(path: Path, seed: int | None) -> Any:
     settings = importlib.import_module("simulator.settings").SimulatorSettings
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
-        return as_written(content if seed is None else content | {"seed": seed}, settings)
+        return validate_toml(content if seed is None else content | {"seed": seed}, settings)
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise UsageError(f"{path}: cannot be read as TOML: {error}") from None
     except ValidationError as error:

@@ -17,7 +17,7 @@ Pause = Callable[[float], None]
 
 
 @dataclass(frozen=True)
-class Identity:
+class ColumnIdentity:
     """What the scripting says of the column itself."""
 
     name: str
@@ -27,7 +27,7 @@ class Identity:
 
 
 @dataclass(frozen=True)
-class Look:
+class ColumnState:
     """One look at the column."""
 
     stage: StagePosition
@@ -45,13 +45,13 @@ class Driver(Protocol):
     Every call blocks until done and raises :class:`MicroscopeError` or one of its kinds.
     """
 
-    def identify(self) -> Identity:
+    def identify(self) -> ColumnIdentity:
         """Say what the column is."""
 
-    def look(self) -> Look:
-        """Look without disturbing anything."""
+    def read_state(self) -> ColumnState:
+        """ColumnState without disturbing anything."""
 
-    def go_to(self, target: StagePosition) -> None:
+    def start_move(self, target: StagePosition) -> None:
         """Begin a move, or carry it out; `look` tells when it is over."""
 
     def stop_stage(self) -> None:

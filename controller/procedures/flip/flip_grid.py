@@ -12,7 +12,7 @@ from controller.procedures.flip.flip_prompts import flip_check_prompt, flip_prom
 from controller.procedures.flip.holder import is_at_zero, see_it_may_be_exposed, see_it_may_come_out
 from controller.procedures.flip.maps import survey_before
 from controller.procedures.show_image import show_flattest
-from controller.rehearsal.hands import Hands
+from controller.rehearsal.operator_actions import OperatorAction
 from controller.session.entries import FlipJudged, StepDone
 from controller.session.ledger import Ledger
 
@@ -44,7 +44,7 @@ def _ask_for_it(step: FlipGrid, context: Context) -> None:
         context.column.move(step.id, StagePosition())
     simulated = context.column.description.simulated
     if simulated:
-        context.column.rehearse(_hands_id(context, "valves"), Hands.CLOSE_VALVES)
+        context.column.simulate_operator(_action_id(context, "valves"), OperatorAction.CLOSE_VALVES)
     seen = see_it_may_come_out(context, step.id)
     prompt = flip_prompt(context.protocol, seen, simulated=simulated)
     answer = context.operator.ask(step.id, prompt)
@@ -55,15 +55,15 @@ def _ask_for_it(step: FlipGrid, context: Context) -> None:
 
 
 def _let_hands_act(context: Context) -> None:
-    """Have a simulated microscope do what the operator's hands did; the id makes it once only."""
+    """Have a simulated microscope do what the operator did; the id makes it once only."""
     if not context.column.description.simulated:
         return
     told = _told(context)
-    hands = Hands.FLIPPED if told[-1] == "done" else Hands(told[-1])
-    context.column.rehearse(_hands_id(context, "grid"), hands)
+    action = OperatorAction.FLIPPED if told[-1] == "done" else OperatorAction(told[-1])
+    context.column.simulate_operator(_action_id(context, "grid"), action)
 
 
-def _hands_id(context: Context, what: str) -> str:
+def _action_id(context: Context, what: str) -> str:
     return f"{context.session.ledger.session_id}/flip/{what}-{len(_told(context))}"
 
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from controller.model.events import FlipChecked, Prompt
 from controller.model.protocol import Protocol
-from controller.rehearsal.hands import REMOUNTS, Hands
+from controller.rehearsal.operator_actions import REMOUNTS, OperatorAction
 
-MISTAKES = tuple(hands.value for hands in Hands if hands in REMOUNTS - {Hands.FLIPPED})
+MISTAKES = tuple(
+    action.value for action in OperatorAction if action in REMOUNTS - {OperatorAction.FLIPPED}
+)
 
 REHEARSAL = (
     "This is a simulator: `done` flips its grid; the choices after `stop` play a mistake instead, "

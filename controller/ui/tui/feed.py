@@ -35,7 +35,7 @@ class Feed(threading.Thread):
     folder
         The session's folder.
     post
-        Hands a message to the screen; thread-safe.
+        OperatorAction a message to the screen; thread-safe.
     """
 
     def __init__(self, folder: Path, post: Callable[[Message], object]) -> None:

@@ -8,9 +8,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from controller.hardware.adapters.column import RealColumn
+from controller.hardware.adapters.driver_thread import Clock, DriverThread
+from controller.hardware.adapters.real_column import RealColumn
 from controller.hardware.adapters.serialem.driver import SerialemDriver, SerialemSettings
-from controller.hardware.adapters.threads import Clock, DriverThread
 
 
 def connect(

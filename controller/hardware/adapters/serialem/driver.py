@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from controller.common.errors import BridgeError
-from controller.hardware.adapters.driver import Identity, Look, Pause
-from controller.hardware.adapters.scan import choose_scan
+from controller.hardware.adapters.column_settings import ColumnSettings
+from controller.hardware.adapters.driver import ColumnIdentity, ColumnState, Pause
+from controller.hardware.adapters.scan_choice import choose_scan
 from controller.hardware.adapters.serialem import units
-from controller.hardware.adapters.settings import ColumnSettings
 from controller.hardware.interface import (
     AcquisitionError,
     MicroscopeError,
@@ -80,12 +80,12 @@ class SerialemDriver:
             self._sem.SelectCamera(settings.camera)
             self._sem.SetSTEMDetectors(RECORD, settings.detector)
 
-    def identify(self) -> Identity:
+    def identify(self) -> ColumnIdentity:
         """Read the high tension; the rest is in the settings."""
         settings = self._settings
         with self._asking("reading what the column is"):
             voltage_kV = float(self._sem.ReportHighVoltage())
-        return Identity(
+        return ColumnIdentity(
             name="SerialEM",
             voltage_kV=voltage_kV,
             convergence_mrad=settings.convergence_mrad,
@@ -97,12 +97,12 @@ class SerialemDriver:
             ),
         )
 
-    def look(self) -> Look:
+    def read_state(self) -> ColumnState:
         """Read stage and valves."""
         with self._asking("reading the column's state"):
             busy = int(self._sem.ReportStageBusy())
             valves = int(self._sem.ReportColumnOrGunValve()) == 1
-            return Look(
+            return ColumnState(
                 stage=self._stage(),
                 stage_state=StageState.MOVING if busy else StageState.READY,
                 beam_blanked=self._blanked,
@@ -111,7 +111,7 @@ class SerialemDriver:
                 vacuum_ok=valves,
             )
 
-    def go_to(self, target: StagePosition) -> None:
+    def start_move(self, target: StagePosition) -> None:
         """Drive the stage, then the tilt, where they are elsewhere."""
         settings = self._settings
         with self._asking("moving the stage", StageError):

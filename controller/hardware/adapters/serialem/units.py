@@ -7,7 +7,7 @@ x_ours = -y_theirs and y_ours = x_theirs.
 
 from __future__ import annotations
 
-from controller.hardware.adapters.settings import ColumnSettings
+from controller.hardware.adapters.column_settings import ColumnSettings
 from controller.model.stage import StagePosition
 
 NM_PER_UM = 1e3

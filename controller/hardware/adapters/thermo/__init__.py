@@ -8,10 +8,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from controller.hardware.adapters.column import RealColumn
+from controller.hardware.adapters.driver_thread import Clock, DriverThread
+from controller.hardware.adapters.real_column import RealColumn
 from controller.hardware.adapters.thermo.com import open_instrument
 from controller.hardware.adapters.thermo.driver import ThermoDriver, ThermoSettings
-from controller.hardware.adapters.threads import Clock, DriverThread
 
 
 def connect(

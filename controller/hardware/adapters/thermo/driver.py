@@ -12,9 +12,9 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from controller.hardware.adapters.driver import Identity, Look, Pause
-from controller.hardware.adapters.scan import choose_scan
-from controller.hardware.adapters.settings import ColumnSettings
+from controller.hardware.adapters.column_settings import ColumnSettings
+from controller.hardware.adapters.driver import ColumnIdentity, ColumnState, Pause
+from controller.hardware.adapters.scan_choice import choose_scan
 from controller.hardware.adapters.thermo import units
 from controller.hardware.adapters.thermo.com import asking
 from controller.hardware.interface import (
@@ -75,22 +75,22 @@ class ThermoDriver:
     def __init__(self, instrument: Any, settings: ThermoSettings) -> None:
         self._tem, self._settings = instrument, settings
 
-    def identify(self) -> Identity:
+    def identify(self) -> ColumnIdentity:
         """Read name, high tension, convergence and the stage's reach."""
         with asking("reading what the column is"):
             family = getattr(self._tem.Configuration.ProductFamily, "name", "column")
-            return Identity(
+            return ColumnIdentity(
                 name=f"Thermo Fisher {family.title()}",
                 voltage_kV=units.from_high_tension(self._tem.Gun.HTValue),
                 convergence_mrad=self._convergence_mrad(),
                 stage_limits=units.from_axis_data(self._tem.Stage.AxisData, self._settings),
             )
 
-    def look(self) -> Look:
+    def read_state(self) -> ColumnState:
         """Read stage, blanker, gun and vacuum."""
         with asking("reading the column's state"):
             tem = self._tem
-            return Look(
+            return ColumnState(
                 stage=units.from_stage(tem.Stage.Position, self._settings),
                 stage_state=STAGE_STATES.get(int(tem.Stage.Status), StageState.DISABLED),
                 beam_blanked=bool(tem.Illumination.BeamBlanked),
@@ -99,7 +99,7 @@ class ThermoDriver:
                 vacuum_ok=int(tem.Vacuum.Status) == VACUUM_READY,
             )
 
-    def go_to(self, target: StagePosition) -> None:
+    def start_move(self, target: StagePosition) -> None:
         """Drive the axes that are elsewhere, all at once; returns when TEM Scripting does."""
         with asking("moving the stage", StageError):
             there = self._tem.Stage.Position

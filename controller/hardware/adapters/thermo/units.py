@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 
-from controller.hardware.adapters.settings import ColumnSettings
+from controller.hardware.adapters.column_settings import ColumnSettings
 from controller.model.stage import StageLimits, StagePosition
 
 M_PER_NM = 1e-9

@@ -16,7 +16,7 @@ from aiohttp import web
 from textual_serve.server import Server
 
 from controller.common.errors import UsageError
-from controller.common.interpreter import python_module
+from controller.common.python_command import python_module_command
 
 MOST_VISITORS = 8
 """Each is a process of some 60 MB on a machine that has a session to run."""
@@ -36,7 +36,7 @@ class ScreenServer(Server):
 
     def __init__(self, folder: Path, host: str, port: int) -> None:
         super().__init__(
-            shlex.join(python_module("controller.ui.tui.web", str(folder))),
+            shlex.join(python_module_command("controller.ui.tui.web", str(folder))),
             host=host,
             port=port,
             title=f"dualtilt {folder.name}",

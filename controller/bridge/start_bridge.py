@@ -9,15 +9,15 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from controller.bridge.address import (
+from controller.bridge.bridge_address import (
     BridgeAddress,
     BridgeRefusedError,
     private_folder,
     read_connection_file,
 )
-from controller.bridge.client import RemoteMicroscope, connect
+from controller.bridge.remote_microscope import RemoteMicroscope, connect
 from controller.common.errors import BridgeError
-from controller.common.interpreter import python_module
+from controller.common.python_command import python_module_command
 from controller.hardware.limits import SessionLimits
 
 READY_WITHIN_S = 60.0
@@ -34,7 +34,7 @@ class BridgeProcess:
         self.pid = process.pid
 
     def connect(self, holder: str | None, limits: SessionLimits | None = None) -> RemoteMicroscope:
-        """Connect a client; see :func:`controller.bridge.client.connect`."""
+        """Connect a client; see :func:`controller.bridge.remote_microscope.connect`."""
         return connect(self.connection_file, holder, limits)
 
     def address(self) -> BridgeAddress:
@@ -108,7 +108,9 @@ def start_bridge(
     private_folder(folder)
     connection_file = folder / "bridge.json"
     before = _boot_id(connection_file)
-    command = python_module("controller.app.cli.bridge", "--tied", "--microscope", microscope)
+    command = python_module_command(
+        "controller.app.cli.bridge", "--tied", "--microscope", microscope
+    )
     command += ["--connection-file", str(connection_file), "--socket", str(folder / "bridge.sock")]
     command += ["--settings", str(settings)] if settings else []
     command += ["--state", str(state)] if state else []

@@ -14,7 +14,7 @@ T = TypeVar("T")
 OUTCOMES_KEPT = 4096
 
 
-class Requests:
+class IdempotentRequests:
     """What each request came to, failures included, for whoever asks again."""
 
     def __init__(self) -> None:

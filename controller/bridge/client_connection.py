@@ -12,8 +12,8 @@ from Pyro5.client import Proxy
 from Pyro5.socketutil import SocketConnection
 
 import controller.common.rpc  # noqa: F401 -- hardens Pyro5
-from controller.bridge import messages as m
-from controller.bridge.address import BridgeAddress, BridgeRefusedError, read_secret
+from controller.bridge import wire_messages as m
+from controller.bridge.bridge_address import BridgeAddress, BridgeRefusedError, read_secret
 from controller.bridge.tls import client_context
 from controller.hardware.interface import (
     ERRORS,
@@ -22,21 +22,21 @@ from controller.hardware.interface import (
     MicroscopeError,
 )
 
-CALL_PATIENCE_S = 10.0
+CALL_TIMEOUT_S = 10.0
 """The bridge answers within POLL_S even while an action lasts: longer means it is gone."""
 
 BROKEN_OFF = "receiving:"
 """How Pyro begins to say that a greeting did not come whole: the network's fault, no refusal."""
 
 
-class Link:
+class ClientConnection:
     """A Pyro proxy over a connection of our own making, never shared between threads.
 
     Parameters
     ----------
     address
         The bridge.
-    patience_s
+    timeout_s
         How long one call may take.
 
     Raises
@@ -47,9 +47,9 @@ class Link:
         If nobody answers.
     """
 
-    def __init__(self, address: BridgeAddress, patience_s: float = CALL_PATIENCE_S) -> None:
+    def __init__(self, address: BridgeAddress, timeout_s: float = CALL_TIMEOUT_S) -> None:
         self._address = address
-        self._sock = _open(address, patience_s)
+        self._sock = _open(address, timeout_s)
         try:
             self.boot_id = _greet(self._sock, address)
             self._proxy = Proxy(m.OBJECT_NAME, connected_socket=self._sock)
@@ -123,11 +123,11 @@ class Link:
         self._sock.close()
 
 
-def _open(address: BridgeAddress, patience_s: float) -> socket.socket:
+def _open(address: BridgeAddress, timeout_s: float) -> socket.socket:
     try:
         if address.socket_path is not None:
-            return _open_local(address.socket_path, patience_s)
-        sock = socket.create_connection((address.host, address.port), timeout=patience_s)
+            return _open_local(address.socket_path, timeout_s)
+        sock = socket.create_connection((address.host, address.port), timeout=timeout_s)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return sock if address.certs is None else client_context(address.certs).wrap_socket(sock)
     except ssl.SSLError as error:
@@ -136,10 +136,10 @@ def _open(address: BridgeAddress, patience_s: float) -> socket.socket:
         raise ConnectionLostError(f"no bridge at {address}: {error}") from error
 
 
-def _open_local(path: Path, patience_s: float) -> socket.socket:
+def _open_local(path: Path, timeout_s: float) -> socket.socket:
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
-        sock.settimeout(patience_s)
+        sock.settimeout(timeout_s)
         sock.connect(str(path))
     except OSError:
         sock.close()

@@ -20,38 +20,38 @@ from Pyro5.callcontext import current_context
 from Pyro5.errors import ConnectionClosedError
 from Pyro5.server import Daemon, expose
 
-from controller.bridge.address import BridgeAddress, Place, check_place
-from controller.bridge.control import BridgeControl
-from controller.bridge.messages import (
+from controller.bridge.bridge_address import BridgeAddress, ListenAddress, check_listen_address
+from controller.bridge.request_handler import RequestHandler
+from controller.bridge.server_connection import HANDSHAKE_TIMEOUT_S, ServerConnection
+from controller.bridge.wire_messages import (
     OBJECT_NAME,
     PROTOCOL_VERSION,
 )
-from controller.bridge.wire import HELLO_PATIENCE_S, GuardedConnection
 from controller.common.errors import BridgeError
 from controller.common.rpc import TokenDaemon
 
 log = logging.getLogger("controller.bridge.audit")
 
-STRANGERS_LIMIT = 64
+UNAUTHENTICATED_LIMIT = 64
 ACCEPT_INTERVAL_S = 0.25
 
 
-class Door:
+class BridgeEndpoint:
     """The only object the daemon exposes: one call, request text in, reply text out."""
 
-    def __init__(self, control: BridgeControl) -> None:
+    def __init__(self, control: RequestHandler) -> None:
         self._control = control
 
     @expose  # type: ignore[untyped-decorator]
     def call(self, request: object) -> str:
         """Answer one request; pixels follow the reply."""
-        connection: GuardedConnection = current_context.client
+        connection: ServerConnection = current_context.client
         answer = self._control.answer(str(request), connection.peer)
         connection.following = answer.pixels
         return answer.reply.model_dump_json()
 
 
-class Reception:
+class DaemonMetadata:
     """What Pyro's own object tells a client at the handshake, and no more."""
 
     def __init__(self, daemon: Daemon) -> None:
@@ -84,23 +84,23 @@ class BridgeDaemon(TokenDaemon):
     """
 
     def __init__(
-        self, control: BridgeControl, place: Place, secret: str, tls: ssl.SSLContext | None
+        self, control: RequestHandler, place: ListenAddress, secret: str, tls: ssl.SSLContext | None
     ) -> None:
-        check_place(place)
+        check_listen_address(place)
         where = (
             {"unixsocket": str(place.socket_path)}
             if place.socket_path is not None
             else {"host": place.host, "port": place.port}
         )
         try:
-            super().__init__(secret, PROTOCOL_VERSION, interface=Reception, **where)
+            super().__init__(secret, PROTOCOL_VERSION, interface=DaemonMetadata, **where)
         except OSError as error:
             raise BridgeError(f"cannot listen on {place}: {error}") from error
-        self.register(Door(control), OBJECT_NAME)
+        self.register(BridgeEndpoint(control), OBJECT_NAME)
         self._boot_id = control.description.boot_id
         self._place = place
         self._tls = tls
-        self._strangers = Strangers(STRANGERS_LIMIT)
+        self._strangers = UnauthenticatedConnections(UNAUTHENTICATED_LIMIT)
         self._closing = threading.Event()
 
     def address(self, secret_path: Path | None) -> BridgeAddress:
@@ -145,7 +145,7 @@ class BridgeDaemon(TokenDaemon):
         try:
             peer = _peer(client)
             with self._secured(client) as sock:
-                connection = GuardedConnection(sock, peer)
+                connection = ServerConnection(sock, peer)
                 if self._admits(connection):
                     self._converse(connection)
         except ConnectionClosedError:
@@ -155,18 +155,18 @@ class BridgeDaemon(TokenDaemon):
 
     def _secured(self, client: socket.socket) -> socket.socket:
         """Put TLS around a connection; not a byte is exchanged yet."""
-        client.settimeout(HELLO_PATIENCE_S)
+        client.settimeout(HANDSHAKE_TIMEOUT_S)
         if self._tls is None:
             return client
         return self._tls.wrap_socket(client, server_side=True, do_handshake_on_connect=False)
 
-    def _admits(self, connection: GuardedConnection) -> bool:
+    def _admits(self, connection: ServerConnection) -> bool:
         with self._strangers.watch(connection.sock):
             if isinstance(connection.sock, ssl.SSLSocket):
                 connection.sock.do_handshake()
             return bool(self._handshake(connection))
 
-    def _converse(self, connection: GuardedConnection) -> None:
+    def _converse(self, connection: ServerConnection) -> None:
         try:
             while not self._closing.is_set():
                 self.handleRequest(connection)
@@ -174,7 +174,7 @@ class BridgeDaemon(TokenDaemon):
             self._clientDisconnect(connection)
 
 
-class Strangers:
+class UnauthenticatedConnections:
     """Connections that have not shown who they are; of too many the oldest is cut off.
 
     So silent connections never keep out a client that knows what to say.

@@ -11,7 +11,7 @@ from typing import Any, cast
 from pydantic import BaseModel, ValidationError
 
 from controller.common.errors import UsageError
-from controller.common.validation import one_line
+from controller.common.validation import errors_in_one_line
 from controller.hardware.interface import Microscope
 
 SIMULATOR = "simulator"
@@ -69,10 +69,10 @@ def load_microscope(
         microscope.close()
         raise UsageError(f"{name}: faults are rehearsed on a simulated microscope only")
     from controller.rehearsal.fault_list import read_faults
-    from controller.rehearsal.faulty_microscope import ScriptedMicroscope
+    from controller.rehearsal.faulty_microscope import FaultyMicroscope
 
     memory = None if state_path is None else state_path.with_name("faults-happened.json")
-    return ScriptedMicroscope(microscope, read_faults(faults), memory)
+    return FaultyMicroscope(microscope, read_faults(faults), memory)
 
 
 def _load(
@@ -91,7 +91,7 @@ def _load(
     except (ImportError, AttributeError) as error:
         raise UsageError(f"microscope {name!r} cannot be loaded: {error}") from error
     except ValidationError as error:
-        raise UsageError(f"settings of {name!r}: {one_line(error)}") from error
+        raise UsageError(f"settings of {name!r}: {errors_in_one_line(error)}") from error
 
 
 def _simulator(settings: dict[str, Any], state_path: Path | None, real_time: bool) -> Microscope:

@@ -15,7 +15,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from controller.common.errors import BridgeError
-from controller.common.validation import one_line
+from controller.common.validation import errors_in_one_line
 from controller.hardware.interface import MicroscopeError
 from controller.model.base import Data
 
@@ -55,7 +55,7 @@ class ConnectionFile(Data):
 
 
 @dataclass(frozen=True)
-class Place:
+class ListenAddress:
     """Where to listen: `socket_path`, else `host` and `port` (0: any free one)."""
 
     socket_path: Path | None
@@ -67,7 +67,7 @@ class Place:
         return str(self.socket_path) if self.socket_path else f"{self.host}:{self.port}"
 
 
-def check_place(place: Place) -> None:
+def check_listen_address(place: ListenAddress) -> None:
     """Refuse to listen where anybody could come in.
 
     Raises
@@ -182,7 +182,7 @@ def read_connection_file(path: Path) -> ConnectionFile:
     except OSError as error:
         raise BridgeRefusedError(f"no bridge: connection file {path}: {error.strerror}") from error
     except ValidationError as error:
-        raise BridgeRefusedError(f"connection file {path}: {one_line(error)}") from error
+        raise BridgeRefusedError(f"connection file {path}: {errors_in_one_line(error)}") from error
     paths = {
         name: path.parent / value
         for name in ("socket_path", "secret_path", "certs")

@@ -11,18 +11,18 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from controller.bridge.address import (
+from controller.bridge.bridge_address import (
     BridgeAddress,
     ConnectionFile,
-    Place,
-    check_place,
+    ListenAddress,
+    check_listen_address,
     free_socket_path,
     new_secret,
     private_folder,
     write_privately,
 )
-from controller.bridge.control import BridgeControl
-from controller.bridge.server import BridgeDaemon
+from controller.bridge.bridge_daemon import BridgeDaemon
+from controller.bridge.request_handler import RequestHandler
 from controller.bridge.tls import server_context
 from controller.hardware.interface import Microscope
 
@@ -33,7 +33,7 @@ SIGNAL_INTERVAL_S = 0.5
 class BridgeOptions:
     """How one bridge runs."""
 
-    place: Place
+    place: ListenAddress
     connection_file: Path
     """Written once the bridge is ready, removed when it ends; its folder is ours alone."""
     lease_s: float
@@ -43,7 +43,7 @@ class BridgeOptions:
     """End when standard input closes, that is with the process that started the bridge."""
 
 
-class Ending:
+class ShutdownSignal:
     """Waits for a signal, or for the parent to go."""
 
     def __init__(self, tied: bool) -> None:
@@ -97,14 +97,14 @@ def run_bridge(
         If the place to listen is refused or taken.
     """
     place = options.place
-    check_place(place)
+    check_listen_address(place)
     private_folder(options.connection_file.parent)
     if place.socket_path is not None:
         free_socket_path(place.socket_path)
     tls = server_context(place.certs) if place.certs is not None else None
     _log_to(options.audit)
-    ending = Ending(options.tied)
-    control = BridgeControl(open_microscope, options.lease_s)
+    ending = ShutdownSignal(options.tied)
+    control = RequestHandler(open_microscope, options.lease_s)
     try:
         secret_path = None if tls else options.connection_file.with_suffix(".secret")
         secret = new_secret(secret_path) if secret_path else ""
@@ -122,7 +122,7 @@ def run_bridge(
     return ending.signal_number
 
 
-def _announce(address: BridgeAddress, control: BridgeControl, connection_file: Path) -> None:
+def _announce(address: BridgeAddress, control: RequestHandler, connection_file: Path) -> None:
     connection = ConnectionFile(
         address=address, pid=os.getpid(), boot_id=control.description.boot_id
     )

@@ -2,47 +2,47 @@
 
 from __future__ import annotations
 
-from controller.hardware.adapters.threads import Clock
+from controller.hardware.adapters.driver_thread import Clock
 from controller.hardware.interface import AbortedError
 
 POLL_S = 0.05
 
 
-class Halts:
+class AbortCounters:
     """Counts what was stopped; an action compares with the count it began at.
 
     Counters, not locks: whoever makes the column safe must never wait for whoever works.
 
     Attributes
     ----------
-    safes
+    safe_count
         Times the column was made safe.
-    blanks
+    blank_count
         Times the beam was blanked from outside the exposure under way.
     """
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self.safes = 0
-        self.blanks = 0
+        self.safe_count = 0
+        self.blank_count = 0
 
-    def refuse_after_safe(self, safes: int) -> None:
-        """Raise AbortedError if the column was made safe since the count was `safes`."""
-        if self.safes != safes:
+    def raise_if_made_safe(self, safe_count: int) -> None:
+        """Raise AbortedError if the column was made safe since the count was `safe_count`."""
+        if self.safe_count != safe_count:
             raise AbortedError("the column was made safe meanwhile: nothing more was done")
 
-    def refuse_after_blank(self, blanks: int) -> None:
-        """Raise AbortedError if the beam was blanked since the count was `blanks`."""
-        if self.blanks != blanks:
+    def raise_if_blanked(self, blank_count: int) -> None:
+        """Raise AbortedError if the beam was blanked since the count was `blank_count`."""
+        if self.blank_count != blank_count:
             raise AbortedError("the exposure was cut short by blanking: no image")
 
     def wait(self, duration_s: float) -> None:
         """Let time pass; making safe ends it early."""
-        safes, end_s = self.safes, self._clock.now_s() + duration_s
-        while self.safes == safes and (left_s := end_s - self._clock.now_s()) > 0:
+        safe_count, end_s = self.safe_count, self._clock.now_s() + duration_s
+        while self.safe_count == safe_count and (left_s := end_s - self._clock.now_s()) > 0:
             self._clock.sleep(min(POLL_S, left_s))
 
-    def pause(self, duration_s: float, safes: int) -> None:
-        """Let time pass; raise AbortedError if the column was made safe since `safes`."""
+    def pause(self, duration_s: float, safe_count: int) -> None:
+        """Let time pass; raise AbortedError if the column was made safe since `safe_count`."""
         self.wait(duration_s)
-        self.refuse_after_safe(safes)
+        self.raise_if_made_safe(safe_count)

@@ -11,12 +11,12 @@ from dataclasses import dataclass
 
 from pydantic import ValidationError
 
-from controller.bridge import messages as m
-from controller.bridge.frames import FrameBuffer, StoredFrame, store
-from controller.bridge.hardware import Hardware
+from controller.bridge import wire_messages as m
+from controller.bridge.frame_buffer import FrameBuffer, StoredFrame, store
+from controller.bridge.hardware_threads import HardwareThreads
 from controller.bridge.lease import Lease
-from controller.bridge.outcomes import Outcomes
-from controller.common.validation import one_line
+from controller.bridge.request_outcomes import RequestOutcomes
+from controller.common.validation import errors_in_one_line
 from controller.hardware.interface import (
     Frame,
     LeaseError,
@@ -32,13 +32,13 @@ from controller.hardware.limits import (
     check_scan,
     check_sweep,
     check_target,
+    intersect_limits,
+    proves_no_exposure,
     refund,
-    surely_unexposed,
-    tightest,
 )
 from controller.model.scan import FrameInfo, ScanSettings, shower_dose_e_per_A2
 from controller.model.stage import StageLimits, StagePosition
-from controller.rehearsal.hands import hands_at
+from controller.rehearsal.operator_actions import simulated_operator_at
 
 log = logging.getLogger("controller.bridge.audit")
 
@@ -53,7 +53,7 @@ class Answer:
     pixels: memoryview | None = None
 
 
-class BridgeControl:
+class RequestHandler:
     """The one owner of the microscope; answers every request that the network let through.
 
     Parameters
@@ -65,10 +65,10 @@ class BridgeControl:
     """
 
     def __init__(self, open_microscope: Callable[[], Microscope], lease_s: float) -> None:
-        self._hardware = Hardware(open_microscope)
+        self._hardware = HardwareThreads(open_microscope)
         self.description = self._hardware.description
         self._lease = Lease(lease_s)
-        self._outcomes = Outcomes()
+        self._outcomes = RequestOutcomes()
         self._frames = FrameBuffer()
         self._reach: StageLimits = self.description.stage_limits
         self._dose = DoseAccount()
@@ -89,7 +89,7 @@ class BridgeControl:
         try:
             request = m.REQUEST.validate_json(text, strict=True)
         except ValidationError as error:
-            line = f"refused: {one_line(error)}"
+            line = f"refused: {errors_in_one_line(error)}"
             log.warning("%s %s", peer, line)
             return Answer(m.Failed(code=OutOfLimitsError.code, message=line))
         try:
@@ -144,7 +144,7 @@ class BridgeControl:
         return Answer(m.Done())
 
     def _take_lease(self, holder: str, limits: SessionLimits) -> m.LeaseGrant:
-        reach = tightest(self.description.stage_limits, limits.stage)
+        reach = intersect_limits(self.description.stage_limits, limits.stage)
         if self._lease.holder is None and self._hardware.busy():
             raise LeaseError("the column still finishes what its last controller began: try again")
         grant = self._lease.take(holder)
@@ -219,8 +219,8 @@ class BridgeControl:
                     return microscope.illuminate(request_id, duration_s, field_nm)
             case m.Wait(duration_s=duration_s):
                 microscope.wait(duration_s)
-            case m.Rehearse(hands=hands):
-                hands_at(microscope).rehearse(request_id, hands)
+            case m.SimulateOperator(action=action):
+                simulated_operator_at(microscope).simulate_operator(request_id, action)
         return None
 
     def _acquire(
@@ -237,7 +237,7 @@ class BridgeControl:
         try:
             yield
         except MicroscopeError as error:
-            if surely_unexposed(error):
+            if proves_no_exposure(error):
                 self._dose = refund(self._dose, dose_e_per_A2)
             raise
 

@@ -8,12 +8,12 @@ import struct
 from Pyro5 import errors
 from Pyro5.socketutil import SocketConnection
 
-HELLO_LIMIT_BYTES = 4 << 10
+HANDSHAKE_LIMIT_BYTES = 4 << 10
 """Largest message from somebody who has not been let in yet."""
 REQUEST_LIMIT_BYTES = 64 << 10
 """Largest request; pixels travel the other way only."""
-HELLO_PATIENCE_S = 5.0
-MESSAGE_PATIENCE_S = 30.0
+HANDSHAKE_TIMEOUT_S = 5.0
+MESSAGE_TIMEOUT_S = 30.0
 """How long a begun message may take, either way."""
 
 _SIZES = struct.Struct("!II")
@@ -22,7 +22,7 @@ _SIZES_OFFSET = 12 - 6
 """Pyro reads a message in three parts: 6 bytes of tag and version, the header's rest, the body."""
 
 
-class GuardedConnection(SocketConnection):  # type: ignore[misc]
+class ServerConnection(SocketConnection):  # type: ignore[misc]
     """A connection of the bridge's server that judges every header before it reads the body.
 
     Parameters
@@ -60,7 +60,7 @@ class GuardedConnection(SocketConnection):  # type: ignore[misc]
     def send(self, data: bytes) -> None:
         """Send a whole message and what follows it, or give up on who has stopped reading."""
         following, self.following = self.following, None
-        self.sock.settimeout(MESSAGE_PATIENCE_S)
+        self.sock.settimeout(MESSAGE_TIMEOUT_S)
         try:
             self.sock.sendall(data)
             if following is not None:
@@ -70,11 +70,11 @@ class GuardedConnection(SocketConnection):  # type: ignore[misc]
 
     def _patience_s(self) -> float | None:
         if not self.admitted:
-            return HELLO_PATIENCE_S
-        return MESSAGE_PATIENCE_S if self._part else None
+            return HANDSHAKE_TIMEOUT_S
+        return MESSAGE_TIMEOUT_S if self._part else None
 
     def _judge(self, data_bytes: int, annotation_bytes: int) -> None:
-        limit = REQUEST_LIMIT_BYTES if self.admitted else HELLO_LIMIT_BYTES
+        limit = REQUEST_LIMIT_BYTES if self.admitted else HANDSHAKE_LIMIT_BYTES
         if data_bytes + annotation_bytes > limit:
             raise errors.ProtocolError(
                 f"message of {data_bytes + annotation_bytes} bytes refused, {limit} at most"

@@ -18,18 +18,18 @@ from controller.hardware.safety import reach_safe_state
 
 Result = TypeVar("Result")
 
-WATCH_PATIENCE_S = 5.0
+WATCH_TIMEOUT_S = 5.0
 """How long status and blanking may take before the column is said not to answer."""
 SAFE_WITHIN_S = 2.0
 """How long the safe state is asked for again while an action has not returned."""
 SAFE_INTERVAL_S = 0.1
 
 
-class NotBegunError(AbortedError):
+class NotStartedError(AbortedError):
     """The action was dropped from the queue: nothing moved, nothing was exposed."""
 
 
-class Hardware:
+class HardwareThreads:
     """A microscope behind its two threads.
 
     Parameters
@@ -52,7 +52,7 @@ class Hardware:
 
         def run() -> Result:
             if epoch != self._epoch:
-                raise NotBegunError("ended before it began: the microscope was made safe")
+                raise NotStartedError("ended before it began: the microscope was made safe")
             return act(self._microscope)
 
         outcome = self._work.submit(run)
@@ -102,14 +102,14 @@ class Hardware:
         """Let go of the column and of the threads; the column must be safe already."""
         self._epoch += 1
         closing = self._work.submit(self._microscope.close)
-        wait([closing], timeout=WATCH_PATIENCE_S)
+        wait([closing], timeout=WATCH_TIMEOUT_S)
         for threads in (self._work, self._watch):
             threads.shutdown(wait=False, cancel_futures=True)
 
     def _watched(self, act: Callable[[], Result]) -> Result:
         outcome = self._watch.submit(act)
-        if not wait([outcome], timeout=WATCH_PATIENCE_S).done:
+        if not wait([outcome], timeout=WATCH_TIMEOUT_S).done:
             raise MicroscopeError(
-                f"the column has not answered for {WATCH_PATIENCE_S:g} s: blank the beam by hand"
+                f"the column has not answered for {WATCH_TIMEOUT_S:g} s: blank the beam by hand"
             )
         return outcome.result()

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import IntEnum
 
-from controller.hardware.adapters.settings import ColumnSettings
+from controller.hardware.adapters.column_settings import ColumnSettings
 from controller.hardware.interface import OfferedScan, OutOfLimitsError
 from controller.model.scan import ScanSettings
 

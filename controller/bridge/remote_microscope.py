@@ -11,11 +11,11 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from controller.bridge import messages as m
-from controller.bridge.address import BridgeAddress, read_connection_file
-from controller.bridge.frames import as_bytes, empty_pixels, intact
-from controller.bridge.link import CALL_PATIENCE_S, Link
-from controller.common.validation import one_line
+from controller.bridge import wire_messages as m
+from controller.bridge.bridge_address import BridgeAddress, read_connection_file
+from controller.bridge.client_connection import CALL_TIMEOUT_S, ClientConnection
+from controller.bridge.frame_buffer import as_bytes, empty_pixels, intact
+from controller.common.validation import errors_in_one_line
 from controller.hardware.interface import (
     AcquisitionError,
     ConnectionLostError,
@@ -29,7 +29,7 @@ from controller.hardware.interface import (
 from controller.hardware.limits import SessionLimits
 from controller.model.scan import FrameInfo, ScanSettings
 from controller.model.stage import StagePosition
-from controller.rehearsal.hands import Hands
+from controller.rehearsal.operator_actions import OperatorAction
 
 TRANSFERS = 3
 """How often a damaged frame is read again from the bridge's buffer: no new dose."""
@@ -52,7 +52,7 @@ class RemoteMicroscope:
         Who is in charge from now on; shown to whoever else tries. None only looks.
     limits
         What this session may do.
-    patience_s
+    timeout_s
         How long the bridge may be silent; it answers within 2 s even while an action lasts.
 
     Raises
@@ -68,12 +68,12 @@ class RemoteMicroscope:
         address: BridgeAddress,
         holder: str | None,
         limits: SessionLimits | None = None,
-        patience_s: float = CALL_PATIENCE_S,
+        timeout_s: float = CALL_TIMEOUT_S,
     ) -> None:
         self._address = address
-        self._patience_s = patience_s
+        self._patience_s = timeout_s
         self._own = threading.local()
-        self._links: list[Link] = []
+        self._links: list[ClientConnection] = []
         self._closing = threading.Event()
         self._token = ""
         self.boot_id = ""
@@ -149,9 +149,9 @@ class RemoteMicroscope:
         """Let the microscope's own time pass."""
         self._perform(f"wait-{uuid.uuid4()}", {"kind": "wait", "duration_s": duration_s})
 
-    def rehearse(self, request_id: str, hands: Hands) -> None:
-        """Play the operator's hands at the flip, where simulated."""
-        self._perform(request_id, {"kind": "rehearse", "hands": hands})
+    def simulate_operator(self, request_id: str, action: OperatorAction) -> None:
+        """Play the operator's action at the flip, where simulated."""
+        self._perform(request_id, {"kind": "simulate_operator", "action": action})
 
     def close(self) -> None:
         """Leave the column safe, give the lease back and hang up.
@@ -185,7 +185,7 @@ class RemoteMicroscope:
                 {"token": self._token, "request_id": request_id, "action": action}
             )
         except ValidationError as error:
-            raise OutOfLimitsError(f"refused: {one_line(error)}") from error
+            raise OutOfLimitsError(f"refused: {errors_in_one_line(error)}") from error
         return self._ask(request)
 
     def _ask(self, request: m.Request) -> Any:
@@ -197,9 +197,9 @@ class RemoteMicroscope:
                     return reply.value
 
     @contextmanager
-    def _linked(self) -> Iterator[Link]:
+    def _linked(self) -> Iterator[ClientConnection]:
         """Lend this thread's link; one that was lost in use is not lent again."""
-        link: Link | None = getattr(self._own, "link", None)
+        link: ClientConnection | None = getattr(self._own, "link", None)
         if link is None or link.closed:
             link = self._own.link = self._open_link()
         try:
@@ -208,8 +208,8 @@ class RemoteMicroscope:
             if link.closed:
                 self._links.remove(link)
 
-    def _open_link(self) -> Link:
-        link = Link(self._address, self._patience_s)
+    def _open_link(self) -> ClientConnection:
+        link = ClientConnection(self._address, self._patience_s)
         if self.boot_id not in ("", link.boot_id):
             link.close()
             raise ConnectionLostError(

@@ -15,7 +15,7 @@ from controller.hardware.limits import SessionLimits
 from controller.model.base import Data, Finite, NotNegative, Positive, RequestId
 from controller.model.scan import ScanSettings
 from controller.model.stage import StagePosition
-from controller.rehearsal.hands import Hands
+from controller.rehearsal.operator_actions import OperatorAction
 
 PROTOCOL_VERSION = 5
 OBJECT_NAME = "dualtilt.bridge"
@@ -64,13 +64,20 @@ class Wait(Data):
     duration_s: NotNegative
 
 
-class Rehearse(Data):
-    kind: Literal["rehearse"] = "rehearse"
-    hands: Hands
+class SimulateOperator(Data):
+    kind: Literal["simulate_operator"] = "simulate_operator"
+    action: OperatorAction
 
 
 Action = Annotated[
-    MoveStage | SetCurrent | SetDefocus | Acquire | AcquireTilting | Illuminate | Wait | Rehearse,
+    MoveStage
+    | SetCurrent
+    | SetDefocus
+    | Acquire
+    | AcquireTilting
+    | Illuminate
+    | Wait
+    | SimulateOperator,
     Field(discriminator="kind"),
 ]
 """What needs the lease, runs on the hardware's thread and happens once per request id."""

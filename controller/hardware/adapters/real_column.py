@@ -1,6 +1,6 @@
 """A real column as a :class:`~controller.hardware.interface.Microscope`, over any driver.
 
-Two threads, each with a driver of its own: one works, one watches and blanks. A move or an
+Two threads, each with a driver of its own: one works, one watches and blank_count. A move or an
 exposure blocks the first; the second is never behind it. Where the scripting offers a single
 connection both are the same: then status shows what was seen last, and blanking waits.
 """
@@ -11,13 +11,14 @@ import uuid
 from collections.abc import Callable
 from typing import TypeVar
 
-from controller.hardware.adapters.actions import Actions
-from controller.hardware.adapters.driver import Driver, Identity
-from controller.hardware.adapters.frames import RecentFrames
-from controller.hardware.adapters.halts import Halts
-from controller.hardware.adapters.scan import frame_sizes_px, offered_scans
-from controller.hardware.adapters.settings import ColumnSettings
-from controller.hardware.adapters.threads import Clock, DriverThread, RealClock
+from controller.hardware.adapters.abort_counters import AbortCounters
+from controller.hardware.adapters.column_actions import ColumnActions
+from controller.hardware.adapters.column_settings import ColumnSettings
+from controller.hardware.adapters.detector_frames import RecentFrames
+from controller.hardware.adapters.driver import ColumnIdentity, Driver
+from controller.hardware.adapters.driver_thread import Clock, DriverThread, RealClock
+from controller.hardware.adapters.scan_choice import frame_sizes_px, offered_scans
+from controller.hardware.idempotent_requests import IdempotentRequests
 from controller.hardware.interface import (
     Description,
     Frame,
@@ -25,7 +26,6 @@ from controller.hardware.interface import (
     NotSupportedError,
     Status,
 )
-from controller.hardware.requests import Requests
 from controller.model.scan import FrameInfo, ScanSettings
 from controller.model.stage import StageLimits, StagePosition
 
@@ -38,7 +38,7 @@ class RealColumn:
     Parameters
     ----------
     work, watch
-        The driver that acts, and the one that looks and blanks; may be the same.
+        The driver that acts, and the one that looks and blank_count; may be the same.
     settings
         Of this installation.
     clock
@@ -54,12 +54,16 @@ class RealColumn:
     ) -> None:
         clock = clock or RealClock()
         self._work, self._watch = work, watch
-        self._requests, self._frames, self._halts = Requests(), RecentFrames(), Halts(clock)
+        self._requests, self._frames, self._aborts = (
+            IdempotentRequests(),
+            RecentFrames(),
+            AbortCounters(clock),
+        )
         self.blank()
         identity = work.do(lambda driver: driver.identify())
         self._description = _describe(identity, settings, work.do(_defocus_found_nm))
-        self._seen = work.do(lambda driver: driver.look())
-        self._actions = Actions(work, watch, settings, self._description, self._halts, clock)
+        self._seen = work.do(lambda driver: driver.read_state())
+        self._actions = ColumnActions(work, watch, settings, self._description, self._aborts, clock)
 
     # what the column says
 
@@ -68,10 +72,10 @@ class RealColumn:
         return self._description
 
     def status(self) -> Status:
-        """Look at the column without disturbing it."""
+        """ColumnState at the column without disturbing it."""
         busy = self._requests.busy
         if self._watch is not self._work or not busy:
-            self._seen = self._watch.do(lambda driver: driver.look())
+            self._seen = self._watch.do(lambda driver: driver.read_state())
         seen = self._seen
         return Status(
             boot_id=self._description.boot_id,
@@ -90,21 +94,25 @@ class RealColumn:
 
     def move_stage(self, request_id: str, target: StagePosition) -> StagePosition:
         """Move to `target`, wait until the stage is at rest, return where it says it is."""
-        return self._once(request_id, lambda safes: self._actions.move(target, safes))
+        return self._once(request_id, lambda safe_count: self._actions.move(target, safe_count))
 
     def set_current(self, request_id: str, current_pA: float) -> float:
         """Verify the probe current on the screen; return the one measured, pA."""
-        return self._once(request_id, lambda safes: self._actions.verify_current(current_pA, safes))
+        return self._once(
+            request_id, lambda safe_count: self._actions.verify_current(current_pA, safe_count)
+        )
 
     def set_defocus(self, request_id: str, defocus_nm: float) -> float:
         """Set the defocus; return the one read back, nm."""
-        return self._once(request_id, lambda safes: self._actions.set_defocus(defocus_nm, safes))
+        return self._once(
+            request_id, lambda safe_count: self._actions.set_defocus(defocus_nm, safe_count)
+        )
 
     def acquire(self, request_id: str, scan: ScanSettings) -> Frame:
         """Record one HAADF frame: unblank, expose, blank again."""
 
-        def record(safes: int) -> FrameInfo:
-            frame = self._actions.record(request_id, scan, safes)
+        def record(safe_count: int) -> FrameInfo:
+            frame = self._actions.record(request_id, scan, safe_count)
             self._frames.keep(frame)
             return frame.info
 
@@ -117,7 +125,7 @@ class RealColumn:
     def illuminate(self, request_id: str, duration_s: float, field_nm: float) -> float:
         """Scan a square of side `field_nm` over and over; return the dose, e/A^2."""
         return self._once(
-            request_id, lambda safes: self._actions.shower(duration_s, field_nm, safes)
+            request_id, lambda safe_count: self._actions.shower(duration_s, field_nm, safe_count)
         )
 
     def fetch_frame(self, request_id: str) -> Frame:
@@ -128,7 +136,7 @@ class RealColumn:
 
     def blank(self) -> None:
         """Blank the beam at once; an exposure under way gives no frame."""
-        self._halts.blanks += 1
+        self._aborts.blank_count += 1
         self._watch.do(lambda driver: driver.blank())
 
     def stop_stage(self) -> None:
@@ -137,12 +145,12 @@ class RealColumn:
 
     def make_safe(self, reason: str) -> None:
         """Blank the beam; nothing under way exposes any more, whatever its scripting call does."""
-        self._halts.safes += 1
+        self._aborts.safe_count += 1
         self.blank()
 
     def wait(self, duration_s: float) -> None:
         """Let time pass; `make_safe` ends it early."""
-        self._halts.wait(duration_s)
+        self._aborts.wait(duration_s)
 
     def close(self) -> None:
         """Leave the column safe and let go of it."""
@@ -152,11 +160,11 @@ class RealColumn:
 
     def _once(self, request_id: str, action: Callable[[int], T]) -> T:
         """Run `action` once for this id, unless the column is made safe while it waits its turn."""
-        safes = self._halts.safes
+        safe_count = self._aborts.safe_count
 
         def act() -> T:
-            self._halts.refuse_after_safe(safes)
-            return action(safes)
+            self._aborts.raise_if_made_safe(safe_count)
+            return action(safe_count)
 
         return self._requests.once(request_id, act)
 
@@ -169,7 +177,7 @@ def _defocus_found_nm(driver: Driver) -> float | None:
 
 
 def _describe(
-    identity: Identity, settings: ColumnSettings, defocus_nm: float | None
+    identity: ColumnIdentity, settings: ColumnSettings, defocus_nm: float | None
 ) -> Description:
     reach_nm = settings.defocus_reach_nm
     return Description(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 
 
-def python_module(name: str, *words: str) -> list[str]:
+def python_module_command(name: str, *words: str) -> list[str]:
     """Return the command that runs a module of ours in a child process.
 
     `-P` keeps the current folder out of the import path: among a microscopist's data a

@@ -1,4 +1,4 @@
-"""Operator's hands at the flip, for simulated microscopes: what they may do, right or wrong."""
+"""Operator's action at the flip, for simulated microscopes: what they may do, right or wrong."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Protocol, runtime_checkable
 from controller.hardware.interface import NotSupportedError
 
 
-class Hands(StrEnum):
+class OperatorAction(StrEnum):
     """Actions at the holder. Every one but `CLOSE_VALVES` opens the valves again at its end."""
 
     CLOSE_VALVES = "close-valves"
@@ -19,26 +19,26 @@ class Hands(StrEnum):
     SCAN_CHANGED = "scan-changed"
 
 
-REMOUNTS = frozenset(Hands) - {Hands.CLOSE_VALVES}
+REMOUNTS = frozenset(OperatorAction) - {OperatorAction.CLOSE_VALVES}
 """Ways in which the grid may be put back."""
 
 
 @runtime_checkable
-class HandsAtHolder(Protocol):
-    """Simulated hands of the operator; real columns have none."""
+class SimulatedOperator(Protocol):
+    """Simulated action of the operator; real columns have none."""
 
-    def rehearse(self, request_id: str, hands: Hands) -> None:
-        """Carry out `hands` once per request id; MicroscopeError where it fails."""
+    def simulate_operator(self, request_id: str, action: OperatorAction) -> None:
+        """Carry out `action` once per request id; MicroscopeError where it fails."""
 
 
-def hands_at(microscope: object) -> HandsAtHolder:
-    """Return the simulated hands at a microscope's holder.
+def simulated_operator_at(microscope: object) -> SimulatedOperator:
+    """Return the simulated action at a microscope's holder.
 
     Raises
     ------
     NotSupportedError
         A real column: the operator turns the grid.
     """
-    if not isinstance(microscope, HandsAtHolder):
+    if not isinstance(microscope, SimulatedOperator):
         raise NotSupportedError("only a simulated microscope rehearses: turn the grid by hand")
     return microscope

@@ -9,10 +9,10 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from controller.common.errors import ProcessingFailedError
 
 TABLES = ("A", "B", "mean", "paper", "masked", "depth-weighted", "fused")
-SHORT = {"depth-weighted": "by depth"}
+SHORT_TABLE_NAMES = {"depth-weighted": "by depth"}
 """So that the table fits a terminal of 80 columns."""
-LEAST_RECALL = LEAST_PRECISION = 0.98
-NEARLY_ALL = 0.999
+MIN_RECALL = MIN_PRECISION = 0.98
+SATURATED_RECALL = 0.999
 """Of a third's particles: where the fused result has as many, a series alone may have them too."""
 EXIT_THIRD = {"A": 0, "B": 2}
 """Third of the height, bottom first in A's frame, where each series' beam leaves."""
@@ -58,7 +58,7 @@ def read_accuracy(path: Path) -> Accuracy:
         raise ProcessingFailedError(f"{path}: {str(error).splitlines()[0]}") from None
 
 
-def missed(accuracy: Accuracy) -> list[str]:
+def failed_checks(accuracy: Accuracy) -> list[str]:
     """Name every accuracy check that the fused result does not pass, a line each."""
     fused = accuracy.tables.get("fused")
     if fused is None:
@@ -66,15 +66,15 @@ def missed(accuracy: Accuracy) -> list[str]:
     misses = []
     if fused.failure is not None:
         misses.append(f"fused: {fused.failure}")
-    if fused.recall < LEAST_RECALL:
-        misses.append(f"fused recall {fused.recall:.4f} is below {LEAST_RECALL}")
-    if fused.precision < LEAST_PRECISION:
-        misses.append(f"fused precision {fused.precision:.4f} is below {LEAST_PRECISION}")
+    if fused.recall < MIN_RECALL:
+        misses.append(f"fused recall {fused.recall:.4f} is below {MIN_RECALL}")
+    if fused.precision < MIN_PRECISION:
+        misses.append(f"fused precision {fused.precision:.4f} is below {MIN_PRECISION}")
     for name, third in EXIT_THIRD.items():
         alone = accuracy.tables.get(name)
         if alone is None:
             misses.append(f"there is no particle table of {name}")
-        elif fused.recall_by_depth[third] <= min(alone.recall_by_depth[third], NEARLY_ALL):
+        elif fused.recall_by_depth[third] <= min(alone.recall_by_depth[third], SATURATED_RECALL):
             misses.append(
                 f"on {name}'s exit side fused recall {fused.recall_by_depth[third]:.4f} is not "
                 f"above {name}'s own {alone.recall_by_depth[third]:.4f}"

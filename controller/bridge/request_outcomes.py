@@ -10,14 +10,14 @@ from collections import OrderedDict
 from collections.abc import Callable
 from concurrent.futures import Future
 
-from controller.bridge.hardware import NotBegunError
-from controller.bridge.messages import Action
+from controller.bridge.hardware_threads import NotStartedError
+from controller.bridge.wire_messages import Action
 from controller.hardware.interface import LeaseError, MicroscopeError
 
 Outcome = Future[object]
 
 
-class Outcomes:
+class RequestOutcomes:
     """Every request of this boot with its outcome, so that a repeat never acts again."""
 
     def __init__(self, capacity: int = 20_000) -> None:
@@ -52,4 +52,4 @@ class Outcomes:
 
 
 def _never_began(outcome: Outcome) -> bool:
-    return outcome.done() and isinstance(outcome.exception(), NotBegunError | LeaseError)
+    return outcome.done() and isinstance(outcome.exception(), NotStartedError | LeaseError)
