@@ -6,8 +6,9 @@ else
 BIN := .venv/bin
 endif
 READY := .venv/.ready
+DOCS_READY := .venv/.docs-ready
 
-.PHONY: demo test lint bench accuracy flip-check soak screenshots schema clean
+.PHONY: demo test lint coverage docs bench accuracy flip-check soak screenshots schema clean
 
 demo: $(READY)
 	$(BIN)/dualtilt demo
@@ -20,6 +21,19 @@ lint: $(READY)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# the lines that the tests run, child processes included; a page of each file in build/coverage
+coverage: $(READY)
+	rm -rf build/coverage
+	$(BIN)/python -m coverage run -m pytest
+	$(BIN)/python -m coverage combine --quiet
+	$(BIN)/python -m coverage html --quiet
+	$(BIN)/python -m coverage report --skip-covered --sort=cover
+
+# these documents and the API reference as a site; a warning is an error
+docs: $(DOCS_READY)
+	$(BIN)/python -m sphinx -b html -q -W --keep-going -j auto -c docs -d build/doctrees . build/docs
+	@echo "build/docs/docs/index.html"
 
 bench: $(READY)
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m tests.benchmarks
@@ -55,5 +69,14 @@ $(READY): pyproject.toml
 	    uv venv --quiet --allow-existing --python $(PYTHON) .venv && uv pip install --quiet --python $(BIN)/python -e '.[test]'; \
 	else \
 	    $(PYTHON) -m venv .venv && $(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[test]'; \
+	fi
+	@touch $@
+
+$(DOCS_READY): $(READY)
+	@echo "installing what the site needs into .venv, once"
+	@if command -v uv >/dev/null 2>&1; then \
+	    uv pip install --quiet --python $(BIN)/python -e '.[docs]'; \
+	else \
+	    $(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[docs]'; \
 	fi
 	@touch $@

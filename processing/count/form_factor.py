@@ -59,8 +59,8 @@ class FormFactor:
 def mean_form_factor(series: TiltSeries, centres_px: Float64) -> FormFactor:
     """Measure the mean form factor of the particles at `centres_px` [n, 3] (x, y, z).
 
-    Least squares over about `ENOUGH_TILTS` tilts: F(q) = sum I(q) S*(q) / sum |S(q)|^2, where S is
-    the spectrum of the projected centres. The q of a ring is its mean with weights |S(q)|^2.
+    Least squares over about `ENOUGH_TILTS` tilts: ``F(q) = sum I(q) S*(q) / sum |S(q)|^2``, where S
+    is the spectrum of the projected centres. The q of a ring is its mean with weights ``|S(q)|^2``.
     """
     rows, columns = series.images.shape[1:]
     q = 2 * np.pi * np.hypot(np.fft.fftfreq(rows)[:, None], np.fft.rfftfreq(columns)[None]).ravel()

@@ -2,7 +2,7 @@
 
 The volume is V = S * x, with sparse centres x >= 0 and the sphere S (Zanaga et al., Nanoscale 2016,
 8, 292). The authors did not publish their solver; here FISTA (Beck and Teboulle 2009) minimises
-1/2 |S*x - V|^2 + lambda sum(x). Convolution with a sphere commutes with projection:
+``1/2 |S*x - V|^2 + lambda sum(x)``. Convolution with a sphere commutes with projection:
 W (S * x) = s * (W x). The projected sphere s is the same at every tilt, and S and s share the form
 factor of a ball.
 """

@@ -86,3 +86,11 @@ def test_every_decision_stands_in_the_index_once_in_order() -> None:
     decisions = sorted(path.name for path in DECISIONS.glob("[0-9]*.md"))
     assert LINK.findall(text(DECISIONS / "README.md")) == decisions
     assert [int(name[:4]) for name in decisions] == list(range(1, len(decisions) + 1))
+
+
+def test_the_reference_holds_every_module_of_processing() -> None:
+    page = (REPO / "docs" / "api" / "rooms.md").read_text(encoding="utf-8")
+    listed = re.findall(r"^\.\. automodule:: (\S+)$", page, re.M)
+    files = [path.relative_to(REPO).with_suffix("") for path in REPO.glob("processing/**/*.py")]
+    modules = [".".join(file.parts).removesuffix(".__init__") for file in files]
+    assert sorted(listed) == sorted(set(modules) - {"processing"})
