@@ -96,7 +96,7 @@ def fit_spheres(
     models: list[ViewModel] = []
     with ThreadPoolExecutor(worker_threads()) as pool:
         for done in range(rounds):
-            beams = _fit_beams(views, spheres, len(series))
+            beams = _fit_beams(views, spheres, len(series), pool)
             models = _model_views(views, beams, spheres, pool)
             correct = partial(correct_pose, spheres=spheres, correct_tilt=done == TILT_ROUND)
             views = list(pool.map(correct, models))
@@ -118,11 +118,9 @@ def _imager(views: list[View], series: int) -> SphereImager:
     return next(view.imager for view in views if view.series == series)
 
 
-def _fit_beams(views: list[View], spheres: Spheres, count: int) -> dict[int, Beam]:
-    return {
-        index: fit_beam([view for view in views if view.series == index], spheres)
-        for index in range(count)
-    }
+def _fit_beams(views: list[View], spheres: Spheres, count: int, pool: Executor) -> dict[int, Beam]:
+    by_series = [[view for view in views if view.series == index] for index in range(count)]
+    return dict(enumerate(pool.map(partial(fit_beam, spheres=spheres), by_series)))
 
 
 def _model_views(

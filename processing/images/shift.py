@@ -90,12 +90,18 @@ def _band_pass(shape: tuple[int, ...], band: Band) -> Float32:
     return np.asarray(kept, np.float32)
 
 
+def _full_sum_weights(shape: tuple[int, ...]) -> Float64:
+    """Return how often each column of the half spectrum from `rfft2` occurs in the full one."""
+    weights = np.full(shape[1] // 2 + 1, 2.0)
+    weights[0] = 1
+    if shape[1] % 2 == 0:
+        weights[-1] = 1
+    return weights
+
+
 def _full_sum(values: NDArray[np.floating], shape: tuple[int, ...]) -> Float64:
     """Sum over the full spectrum, given the half that `rfft2` returns."""
-    doubled = 2 * values.sum(axis=(1, 2), dtype=np.float64) - values[:, :, 0].sum(axis=1)
-    if shape[1] % 2 == 0:
-        doubled -= values[:, :, -1].sum(axis=1)
-    return np.asarray(doubled, np.float64)
+    return np.asarray(values.sum(axis=1, dtype=np.float64) @ _full_sum_weights(shape), np.float64)
 
 
 def _whole_pixel_peak(correlation: Float32, limit_px: float) -> Float64:
@@ -111,23 +117,29 @@ def _whole_pixel_peak(correlation: Float32, limit_px: float) -> Float64:
 def _refine_peak(
     cross: NDArray[np.complex64], start: Float64, shape: tuple[int, ...]
 ) -> tuple[Float64, Float64]:
-    """Maximise C(s) = sum Re(cross exp(i k s)) by Newton's method, within a pixel of `start`."""
-    ky, kx = _frequencies(shape)
+    """Maximise C(s) = sum Re(cross exp(i k s)) by Newton's method, within a pixel of `start`.
+
+    The phase is a product of one factor along y and one along x, so that C and its derivatives come
+    from two small matrix products.
+    """
+    ky, kx = (k.ravel() for k in _frequencies(shape))
+    powers_y, powers_x = (k ** np.arange(3)[:, None] for k in (ky, kx))
+    weighted = cross * _full_sum_weights(shape).astype(np.complex128)
+
+    def moments(shifts: Float64) -> NDArray[np.complex128]:
+        """Return the sums of ky^a kx^b cross exp(i k s), [image, a, b]."""
+        along_y = powers_y * np.exp(1j * ky * shifts[:, :1])[:, None]
+        along_x = powers_x * np.exp(1j * kx * shifts[:, 1:])[:, None]
+        return np.asarray(along_y @ (weighted @ along_x.swapaxes(1, 2)), np.complex128)
+
     shifts: Float64 = start.copy()
     for _ in range(NEWTON_STEPS):
-        shifted = cross * np.exp(
-            1j * (ky * shifts[:, 0, None, None] + kx * shifts[:, 1, None, None])
-        )
-        gradient = -np.stack(
-            [_full_sum(ky * shifted.imag, shape), _full_sum(kx * shifted.imag, shape)], axis=1
-        )
-        yy = -_full_sum(ky * ky * shifted.real, shape)
-        yx = -_full_sum(ky * kx * shifted.real, shape)
-        xx = -_full_sum(kx * kx * shifted.real, shape)
+        sums = moments(shifts)
+        gradient = -np.stack([sums[:, 1, 0].imag, sums[:, 0, 1].imag], axis=1)
+        yy, yx, xx = (-sums[:, a, b].real for a, b in ((2, 0), (1, 1), (0, 2)))
         hessian = np.stack([np.stack([yy, yx], -1), np.stack([yx, xx], -1)], axis=-2)
         concave = (yy < 0) & (xx < 0) & (yy * xx - yx * yx > 0)
         step = np.zeros_like(shifts)
         step[concave] = -np.linalg.solve(hessian[concave], gradient[concave][..., None])[..., 0]
         shifts = np.clip(shifts + np.clip(step, -0.5, 0.5), start - 1, start + 1)
-    shifted = cross * np.exp(1j * (ky * shifts[:, 0, None, None] + kx * shifts[:, 1, None, None]))
-    return shifts, _full_sum(shifted.real, shape)
+    return shifts, moments(shifts)[:, 0, 0].real
