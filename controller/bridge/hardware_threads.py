@@ -96,7 +96,8 @@ class HardwareThreads:
                 break
             wait([under_way], timeout=SAFE_INTERVAL_S)
         if problems:
-            raise MicroscopeError("not everything could be made safe: " + "; ".join(problems))
+            failed = "; ".join(map(str, problems))
+            raise MicroscopeError(f"not everything could be made safe: {failed}")
 
     def close(self) -> None:
         """Let go of the column and of the threads; the column must be safe already."""

@@ -16,7 +16,7 @@ from controller.engine.recovery import PASSING, pause_reason, recovery
 from controller.engine.remaining import last_tilts, steps_to_do
 from controller.engine.states import ENDED, Cue
 from controller.hardware.interface import LeaseError, Microscope, MicroscopeError
-from controller.hardware.safety import reach_safe_state
+from controller.hardware.safety import SafetyCall, reach_safe_state
 from controller.model.events import (
     Alerted,
     BeamChanged,
@@ -282,8 +282,8 @@ class Engine:
             return
         problems = reach_safe_state(self._column.microscope, reason)
         for problem in problems:
-            self._publish(Alerted(level=Level.ALARM, text=problem, where="make safe"))
-        if not any(problem.startswith("blank") for problem in problems):
+            self._publish(Alerted(level=Level.ALARM, text=str(problem), where="make safe"))
+        if not any(problem.call is SafetyCall.BLANK for problem in problems):
             self._publish(BeamChanged(blanked=True, current_pA=self._column.current_pA))
 
     def _let_go(self) -> None:

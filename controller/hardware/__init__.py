@@ -1,1 +1,1 @@
-"""The microscope as the session sees it: interface, limits, safe state, adapters."""
+"""Interface to the microscope: data, protocol, errors, limits, safe state and adapters."""

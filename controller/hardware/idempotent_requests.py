@@ -1,4 +1,4 @@
-"""One action at a time, each request id once."""
+"""Run one action at a time, and each request id only once."""
 
 from __future__ import annotations
 
@@ -12,24 +12,25 @@ from controller.hardware.interface import MicroscopeError
 T = TypeVar("T")
 
 OUTCOMES_KEPT = 4096
+"""Number of outcomes kept; the oldest is dropped."""
 
 
 class IdempotentRequests:
-    """What each request came to, failures included, for whoever asks again."""
+    """Outcomes of the recent requests, errors included, returned when an id is repeated."""
 
     def __init__(self) -> None:
-        self._column = threading.Lock()
+        self._lock = threading.Lock()
         self._outcomes: OrderedDict[str, object] = OrderedDict()
         self._busy = False
 
     @property
     def busy(self) -> bool:
-        """Whether an action is under way."""
+        """True while an action runs."""
         return self._busy
 
     def once(self, request_id: str, action: Callable[[], T]) -> T:
-        """Run `action`, or return, or raise again, what this id's first run came to."""
-        with self._column:
+        """Run `action` if the id is new; otherwise return or raise the outcome of its first run."""
+        with self._lock:
             if request_id not in self._outcomes:
                 self._outcomes[request_id] = self._run(action)
                 if len(self._outcomes) > OUTCOMES_KEPT:

@@ -1,14 +1,14 @@
-"""The microscope as the session sees it: typed data, one protocol, typed errors.
+"""Interface to a microscope: data, the :class:`Microscope` protocol and its errors.
 
-Every column, the simulator and the bridge's client implement :class:`Microscope`, and one
-contract test class holds them all to it. This module is all the simulator may import of the
-controller, and it runs on the old, lean PC beside a column: numpy and pydantic, nothing else.
+Real columns, the simulator and the bridge's client implement :class:`Microscope`. One class of
+contract tests checks all of them. This module also runs on the microscope's PC, which may be old:
+it imports numpy and pydantic only.
 
-Conventions: right-handed frame; y is the tilt axis and an image's row index runs along +y; x is
-the column index; z points towards the electron source at 0 degrees. The stage's x, y and z move the
-specimen along its own axes, which tilt with the holder: of a move along x an image shows cos alpha.
-Units are in the names.
-Times are the microscope's own clock, which is virtual on the simulator.
+Conventions: the frame is right-handed. y is the tilt axis; the row index of an image increases
+along +y, its column index along +x; z points towards the electron source at 0 degrees. Stage x, y
+and z move the specimen along its own axes, which tilt with the holder: in an image at tilt alpha a
+move along x is shortened by cos alpha. Units are in the names. Times are on the microscope's own
+clock, which is virtual on the simulator.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ from controller.model.stage import StageLimits, StagePosition
 
 @dataclass(frozen=True, eq=False)
 class Frame:
-    """One image: pixels [y, x] and their record."""
+    """One image: its pixels [y, x] and its record."""
 
     info: FrameInfo
     pixels: NDArray[np.generic]
 
 
 class StageState(StrEnum):
-    """State that the stage reports."""
+    """Stage state, as the microscope reports it."""
 
     READY = "ready"
     MOVING = "moving"
@@ -42,7 +42,7 @@ class StageState(StrEnum):
 
 
 class OfferedScan(Data):
-    """A frame the column can take: its size and its pixel."""
+    """Frame size and pixel size that the column offers together."""
 
     height_px: int
     width_px: int
@@ -50,35 +50,35 @@ class OfferedScan(Data):
 
 
 class Description(Data):
-    """What a microscope is and can do; constant over one boot."""
+    """Properties and abilities of a microscope; constant until the bridge restarts."""
 
     name: str
     boot_id: str
-    """New at every start of the process that owns the hardware."""
+    """Id of this start of the process that owns the hardware; every start has a new one."""
     simulated: bool
-    """True where no real specimen is exposed."""
+    """True if no real specimen is exposed."""
     sets_current: bool
-    """False where the operator sets the probe current and the API can only read it."""
+    """False if only the operator can set the probe current; the API then only reads it."""
     voltage_kV: Positive
     convergence_mrad: Positive
     inner_collection_mrad: Positive
     outer_collection_mrad: Positive
     stage_limits: StageLimits
     frame_sizes_px: tuple[tuple[int, int], ...]
-    """(height, width) pairs the column offers; empty where any size goes."""
+    """(height, width) pairs that the column offers; empty: any size."""
     offered_scans: tuple[OfferedScan, ...] = ()
-    """What each size can be combined with; empty where any pixel goes."""
+    """Frame sizes with the pixel sizes they can have; empty: any pixel size."""
     pixel_tolerance: NotNegative = 0.01
-    """Share by which a pixel asked for may differ from one on offer."""
+    """Largest relative difference between a requested and an offered pixel size."""
     shortest_dwell_us: NotNegative = 0.0
     defocus_limits_nm: tuple[Finite, Finite] | None = None
-    """Lowest and highest defocus that may be set; None where it cannot be."""
+    """Lowest and highest defocus that may be set; None: defocus cannot be set."""
     fastest_sweep_deg_per_s: Positive | None = None
-    """How fast the stage may tilt during an exposure; None where it cannot."""
+    """Highest tilt speed during an exposure; None: the stage cannot tilt during one."""
 
 
 class Status(Data):
-    """One look at the column: cheap, never blocked by an exposure."""
+    """State of the microscope now. Reading it is fast and does not wait for an exposure."""
 
     boot_id: str
     time_s: NotNegative
@@ -86,83 +86,83 @@ class Status(Data):
     stage_state: StageState
     beam_blanked: bool
     current_pA: NotNegative
-    """Of the probe, as far as it can be known (screen current on a real column)."""
+    """Probe current; on a real column the last measured screen current."""
     defocus_nm: Finite = 0.0
-    """As the column counts it: only differences mean anything."""
+    """Defocus on the column's own scale: its zero is arbitrary, only differences count."""
     valves_open: bool
     vacuum_ok: bool
     busy: bool
-    """A move, an exposure or an illumination is under way."""
+    """True during a move, an exposure or a beam shower."""
 
 
 class MicroscopeError(Exception):
-    """Root of what a microscope may raise; `code` travels over the bridge."""
+    """Base class of all microscope errors; the bridge transmits `code`."""
 
     code = "microscope"
 
 
 class OutOfLimitsError(MicroscopeError):
-    """A target or setting beyond a soft limit; nothing moved."""
+    """Target or setting beyond a soft limit; nothing was moved or exposed."""
 
     code = "out-of-limits"
 
 
 class StageError(MicroscopeError):
-    """The stage refused, fell short or is stuck."""
+    """Stage refused a move, stopped short of the target or is stuck."""
 
     code = "stage"
 
 
 class BeamLostError(MicroscopeError):
-    """No beam at the specimen: gun, emission or current gone."""
+    """No beam at the specimen: gun, emission or current lost."""
 
     code = "beam-lost"
 
 
 class ValvesClosedError(MicroscopeError):
-    """Column valves closed; never opened by software."""
+    """Column valves are closed; software never opens them."""
 
     code = "valves-closed"
 
 
 class CurrentNotSetError(MicroscopeError):
-    """The probe current is not the one wanted, and only a hand at the column can set it."""
+    """Probe current differs from the requested one, and only the operator can set it."""
 
     code = "current-not-set"
 
 
 class VacuumError(MicroscopeError):
-    """Vacuum not good enough to expose."""
+    """Vacuum too poor for an exposure."""
 
     code = "vacuum"
 
 
 class AcquisitionError(MicroscopeError):
-    """The detector gave no usable frame."""
+    """Detector returned no usable frame."""
 
     code = "acquisition"
 
 
 class AbortedError(MicroscopeError):
-    """The action was ended by `make_safe` or `stop_stage`."""
+    """Action ended early by `make_safe` or `stop_stage`."""
 
     code = "aborted"
 
 
 class NotSupportedError(MicroscopeError):
-    """This column cannot do that."""
+    """This column lacks the requested function."""
 
     code = "not-supported"
 
 
 class ConnectionLostError(MicroscopeError):
-    """The bridge does not answer; what became of the last request is unknown."""
+    """The bridge does not answer; the last request may or may not have been carried out."""
 
     code = "connection-lost"
 
 
 class LeaseError(MicroscopeError):
-    """Somebody else is in charge, or the lease has run out."""
+    """Another session controls the microscope, or the lease has expired."""
 
     code = "lease"
 
@@ -184,64 +184,65 @@ ERRORS: dict[str, type[MicroscopeError]] = {
         LeaseError,
     )
 }
-"""code -> error: exceptions do not travel over the bridge, codes do."""
+"""Error class of each code. The bridge transmits codes, not exceptions."""
 
 
 @runtime_checkable
 class Microscope(Protocol):
     """A column with a tilt stage and a HAADF detector.
 
-    Calls block until done unless said otherwise. Whatever moves or exposes takes a `request_id`:
-    repeating an id returns the first outcome and does nothing again. `status`, `blank`,
-    `stop_stage` and `make_safe` may be called from another thread while one of them blocks.
-    All raise :class:`MicroscopeError` or one of its kinds, with a message for a person.
+    Calls block until done unless noted otherwise. Every action (a move, an exposure, a setting)
+    takes a `request_id`. Repeating an id returns the outcome of the first call and does not act
+    again. `status`, `blank`, `stop_stage` and `make_safe` may be called from another thread during
+    an action. All methods raise :class:`MicroscopeError` or a subclass, with a message for the
+    operator.
     """
 
     def describe(self) -> Description:
-        """Say what this microscope is and can do."""
+        """Return the properties and abilities of the microscope."""
 
     def status(self) -> Status:
-        """Look at the column without disturbing it."""
+        """Read the state of the microscope without changing it."""
 
     def move_stage(self, request_id: str, target: StagePosition) -> StagePosition:
-        """Move to `target`, wait until the stage is at rest, return where it says it is."""
+        """Move the stage to `target`, wait until it is at rest and return the read-back."""
 
     def set_current(self, request_id: str, current_pA: float) -> float:
-        """Set the probe current, or verify it where it cannot be set; return the actual one, pA."""
+        """Set the probe current (pA), or verify it if it cannot be set; return the read-back."""
 
     def set_defocus(self, request_id: str, defocus_nm: float) -> float:
-        """Focus nearer to the source by more, as the column counts it; return the actual, nm."""
+        """Set defocus (nm). Larger values move focus towards the source. Return the read-back."""
 
     def acquire(self, request_id: str, scan: ScanSettings) -> Frame:
         """Record one HAADF frame: unblank, expose, blank again."""
 
     def acquire_tilting(self, request_id: str, scan: ScanSettings, to_alpha_deg: float) -> Frame:
-        """Record one frame while the stage tilts from where it is to `to_alpha_deg`.
+        """Record one frame while the stage tilts from its present angle to `to_alpha_deg`.
 
-        It tilts at constant speed, from the first pixel to the last; its other axes stay.
-        NotSupportedError where the column cannot.
+        The tilt speed is constant from the first pixel to the last; the other axes do not move.
+        Raises NotSupportedError if the column cannot do this.
         """
 
     def illuminate(self, request_id: str, duration_s: float, field_nm: float) -> float:
-        """Expose a square of side `field_nm` (beam shower), blank again.
+        """Expose a square of side `field_nm` (beam shower), then blank the beam.
 
-        Returns the dose in e/A^2, from the current set.
+        Returns the dose in e/A^2, calculated from the probe current.
         """
 
     def fetch_frame(self, request_id: str) -> Frame:
-        """Return a recent frame again from the buffer: no new dose."""
+        """Return a recent frame from the buffer, without a new exposure."""
 
     def blank(self) -> None:
         """Blank the beam at once."""
 
     def stop_stage(self) -> None:
-        """Stop a move under way where the column can."""
+        """Stop the running stage move, if the column can."""
 
     def make_safe(self, reason: str) -> None:
-        """Blank the beam, stop the stage, expose nothing more for requests under way."""
+        """Blank the beam, stop the stage and abort running requests before they expose."""
 
     def wait(self, duration_s: float) -> None:
-        """Let the microscope's own time pass: virtual on a simulator in virtual time."""
+        """Wait on the microscope's own clock, which may be virtual on the simulator."""
 
     def close(self) -> None:
-        """Leave the column safe and let go of it."""
+        """Make the column safe and release it."""

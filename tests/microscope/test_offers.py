@@ -61,7 +61,7 @@ ASKED = [
     ),
     Asked("an odd pixel", {"scan": {"pixel_nm": 3.0}}, ("detector",), "offers 0.4883, 0.9766"),
     Asked("an odd size", {"scan": {"width_px": 300}}, ("detector",), "choose from 512 x 512"),
-    Asked("shots too short", {"scan": {"dwell_us": 2.0}}, ("detector",), "0.5 us at least"),
+    Asked("shots too short", {"scan": {"dwell_us": 2.0}}, ("detector",), "at least 0.5 us"),
     Asked("no field for it", {"shower": {"field_nm": 360.0}}, ("shower",), "offers 125, 250"),
     Asked("no shower", {"shower": {"enabled": False, "field_nm": 360.0}}, (), "256 x 256"),
 ]  # fmt: skip

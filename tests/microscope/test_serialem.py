@@ -166,8 +166,8 @@ def test_stage_is_told_micrometres_and_degrees(
         pytest.param(
             spoil(refuses={"mag": "no such mag"}), AcquisitionError, "no such mag", id="no-mag"
         ),
-        pytest.param(spoil(pixel_error=1.2), AcquisitionError, "pixel is 4.688", id="other-pixel"),
-        pytest.param(spoil(full_px=1024), AcquisitionError, "pixel is", id="other-size"),
+        pytest.param(spoil(pixel_error=1.2), AcquisitionError, "pixels of 4.688", id="other-pixel"),
+        pytest.param(spoil(full_px=1024), AcquisitionError, "reports pixels of", id="other-size"),
         pytest.param(spoil(connected=None), MicroscopeError, "Not connected", id="connection-lost"),
     ],
 )

@@ -36,7 +36,9 @@ from tests.support.virtual_clock import VirtualClock
         pytest.param(spoil(vacuum=4), VacuumError, "vacuum", id="vacuum"),
         pytest.param(spoil(ht_state=2), BeamLostError, "high tension", id="high-tension"),
         pytest.param(spoil(mode=temscript.TEM), NotSupportedError, "STEM mode", id="tem-mode"),
-        pytest.param(spoil(detectors=["BF"]), NotSupportedError, "but BF", id="detector-out"),
+        pytest.param(
+            spoil(detectors=["BF"]), NotSupportedError, "there are: BF", id="detector-out"
+        ),
         pytest.param(
             spoil(refuses={"frame": temscript.E_NOT_OK}), AcquisitionError, "not OK", id="no-frame"
         ),
@@ -108,8 +110,8 @@ def test_scan_is_one_the_column_offers(
     [
         pytest.param({"width_px": 96}, "choose from 512 x 512, 256 x 256", id="size"),
         pytest.param({"pixel_nm": 3.0}, "offers 0.9766, 1.953, 3.906, 7.812, 15.6", id="pixel"),
-        pytest.param({"dwell_us": 0.2}, "0.5 us at least", id="dwell-short"),
-        pytest.param({"dwell_us": 2000.0}, "makes it 1000 us", id="dwell-clipped"),
+        pytest.param({"dwell_us": 0.2}, "at least 0.5 us", id="dwell-short"),
+        pytest.param({"dwell_us": 2000.0}, "the column set 1000 us", id="dwell-clipped"),
     ],
 )
 def test_other_scans_are_refused_with_what_would_do(
@@ -167,7 +169,7 @@ def test_screen_is_lifted_before_an_exposure(thermo: Microscope, tem: temscript.
 
 def test_nothing_is_exposed_before_the_current_is_known(tem: temscript.Column) -> None:
     column = connect(SETTINGS, None, VirtualClock())
-    with pytest.raises(OutOfLimitsError, match="verify it first"):
+    with pytest.raises(OutOfLimitsError, match="verify it with set_current first"):
         column.acquire(new_id(), SCAN)
     column.close()
     assert not tem.did("unblank")

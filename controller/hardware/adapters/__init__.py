@@ -1,6 +1,6 @@
-"""Adapters for real columns: one column over many makers' scripting.
+"""Adapters for real columns.
 
-:mod:`column` is the microscope, the same for all; a maker's package gives it a
-:class:`~controller.hardware.adapters.driver.Driver`, which knows that maker's names, units and
-axes, and nothing else.
+:mod:`real_column` is the same for all makers. A maker's package adds a
+:class:`~controller.hardware.adapters.driver.Driver`, which translates to that maker's names, units
+and axes.
 """

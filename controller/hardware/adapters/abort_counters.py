@@ -1,4 +1,4 @@
-"""Being told to stop while something is under way, from whatever thread."""
+"""Abort counters for running actions."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ POLL_S = 0.05
 
 
 class AbortCounters:
-    """Counts what was stopped; an action compares with the count it began at.
+    """Counters of safety and blanking calls; a running action aborts when one has increased.
 
-    Counters, not locks: whoever makes the column safe must never wait for whoever works.
+    They are counters, not locks: a safety call must never wait for a running action.
 
     Attributes
     ----------
     safe_count
-        Times the column was made safe.
+        Number of times the column was made safe.
     blank_count
-        Times the beam was blanked from outside the exposure under way.
+        Number of times the beam was blanked by a call other than the running exposure.
     """
 
     def __init__(self, clock: Clock) -> None:
@@ -27,22 +27,22 @@ class AbortCounters:
         self.blank_count = 0
 
     def raise_if_made_safe(self, safe_count: int) -> None:
-        """Raise AbortedError if the column was made safe since the count was `safe_count`."""
+        """Raise AbortedError if the column was made safe since `safe_count` was read."""
         if self.safe_count != safe_count:
-            raise AbortedError("the column was made safe meanwhile: nothing more was done")
+            raise AbortedError("the column was made safe meanwhile: the action was aborted")
 
     def raise_if_blanked(self, blank_count: int) -> None:
-        """Raise AbortedError if the beam was blanked since the count was `blank_count`."""
+        """Raise AbortedError if the beam was blanked since `blank_count` was read."""
         if self.blank_count != blank_count:
-            raise AbortedError("the exposure was cut short by blanking: no image")
+            raise AbortedError("the beam was blanked during the exposure: no image")
 
     def wait(self, duration_s: float) -> None:
-        """Let time pass; making safe ends it early."""
+        """Wait; a safety call ends the wait early."""
         safe_count, end_s = self.safe_count, self._clock.now_s() + duration_s
         while self.safe_count == safe_count and (left_s := end_s - self._clock.now_s()) > 0:
             self._clock.sleep(min(POLL_S, left_s))
 
     def pause(self, duration_s: float, safe_count: int) -> None:
-        """Let time pass; raise AbortedError if the column was made safe since `safe_count`."""
+        """Wait; raise AbortedError if the column was made safe since `safe_count` was read."""
         self.wait(duration_s)
         self.raise_if_made_safe(safe_count)

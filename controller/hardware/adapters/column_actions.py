@@ -1,4 +1,4 @@
-"""What a real column does when asked to move or expose: its order, and what is refused."""
+"""Actions of a real column: the order of their calls, and the checks before them."""
 
 from __future__ import annotations
 
@@ -40,9 +40,9 @@ class ColumnActions:
     Attributes
     ----------
     current_pA
-        Of the probe, as measured last; 0 before.
+        Probe current as measured last; 0 before the first measurement.
     defocus_nm
-        As found, and then as set last.
+        Defocus as found at the start, then as set last.
     """
 
     def __init__(
@@ -61,33 +61,33 @@ class ColumnActions:
         self.defocus_nm = sum(description.defocus_limits_nm or (0.0, 0.0)) / 2
 
     def now_s(self) -> float:
-        """Seconds since the column was taken hold of."""
+        """Return the seconds since the adapter connected to the column."""
         return self._clock.now_s() - self._started_s
 
     def move(self, target: StagePosition, safe_count: int) -> StagePosition:
-        """Move, wait until the stage is at rest, return where it says it is."""
+        """Move the stage, wait until it is at rest and return the read-back position."""
         check_target(target, self._description.stage_limits)
         if self._read_state().stage_state is not StageState.READY:
-            raise StageError("the stage is not ready: look at the column's own stage page")
+            raise StageError("the stage is not ready: check the stage page at the column")
         self._work.do(lambda driver: driver.start_move(target))
-        give_up_s = self.now_s() + self._settings.stage_within_s
-        while (seen := self._read_state()).stage_state is not StageState.READY:
-            if self.now_s() > give_up_s:
+        deadline_s = self.now_s() + self._settings.stage_within_s
+        while (state := self._read_state()).stage_state is not StageState.READY:
+            if self.now_s() > deadline_s:
                 raise StageError(
                     f"the stage is not at rest after {self._settings.stage_within_s:g} s, at "
-                    f"{seen.stage.alpha_deg:.2f} degrees: look at the column's own stage page"
+                    f"{state.stage.alpha_deg:.2f} degrees: check the stage page at the column"
                 )
             self._aborts.pause(POLL_S, safe_count)
         self._aborts.raise_if_made_safe(safe_count)
-        return seen.stage
+        return state.stage
 
     def verify_current(self, current_pA: float, safe_count: int) -> float:
-        """Measure the probe current on the screen and compare; return the one measured, pA.
+        """Measure the probe current (pA) on the screen, check it against the request and return it.
 
         Raises
         ------
         CurrentNotSetError
-            Telling the operator what to set.
+            If it differs too much; the message says what to set.
         """
         if not 0.0 < current_pA < math.inf:
             raise OutOfLimitsError(f"probe current {current_pA:g} pA: must be above 0")
@@ -102,7 +102,7 @@ class ColumnActions:
         return measured_pA
 
     def set_defocus(self, defocus_nm: float, safe_count: int) -> float:
-        """Set the defocus and read it back."""
+        """Set the defocus (nm) and return the read-back."""
         check_defocus(defocus_nm, self._description.defocus_limits_nm)
         self._aborts.raise_if_made_safe(safe_count)
         self._work.do(lambda driver: driver.set_defocus(defocus_nm))
@@ -111,14 +111,14 @@ class ColumnActions:
 
     def record(self, request_id: str, scan: ScanSettings, safe_count: int) -> Frame:
         """Record one frame."""
-        seen = self._prepare(scan, safe_count)
+        state = self._prepare(scan, safe_count)
         started_s = self.now_s()
         counts = self._exposed(safe_count, lambda driver: driver.expose(scan))
         pixels = as_pixels(counts, scan, self._settings.pixel_type)
-        return make_frame(request_id, pixels, scan, seen.stage, self.current_pA, started_s)
+        return make_frame(request_id, pixels, scan, state.stage, self.current_pA, started_s)
 
     def shower(self, duration_s: float, field_nm: float, safe_count: int) -> float:
-        """Scan a square over and over; return the dose, e/A^2."""
+        """Scan a square repeatedly (beam shower) and return the dose, e/A^2."""
         frames = shower_frames(
             duration_s,
             field_nm,
@@ -126,7 +126,7 @@ class ColumnActions:
             self._settings.shortest_dwell_us,
         )
         self._prepare(frames.scan, safe_count)
-        for _ in range(frames.count):  # blanked between frames: a resting probe burns a hole
+        for _ in range(frames.count):  # blanked between frames: a probe at rest burns a hole
             self._exposed(safe_count, lambda driver: driver.expose(frames.scan))
         return shower_dose_e_per_A2(self.current_pA, duration_s, field_nm)
 
@@ -140,29 +140,31 @@ class ColumnActions:
             self._work.do(lambda driver: driver.lower_screen(pause))
             return self._exposed(safe_count, read)
         finally:
-            # not hurried by a safety call: a screen left in hides the specimen from the detector
+            # not shortened by a safety call: a screen left in hides the specimen from the detector
             self._work.do(lambda driver: driver.lift_screen(self._clock.sleep))
 
     def _prepare(self, scan: ScanSettings, safe_count: int) -> ColumnState:
-        """Make everything ready for an exposure, the beam still blanked; refuse what is not."""
+        """Prepare an exposure with the beam still blanked; raise if the column is not ready."""
         check_scan(scan, self._description)
-        seen = self._require_beam()
+        state = self._require_beam()
         if self.current_pA <= 0.0:
-            raise OutOfLimitsError("the probe current has not been measured: verify it first")
+            raise OutOfLimitsError(
+                "the probe current has not been measured: verify it with set_current first"
+            )
         pause = self._pausing(safe_count)
         self._work.do(lambda driver: driver.lift_screen(pause))
         self._work.do(lambda driver: driver.prepare(scan))
-        return seen
+        return state
 
     def _exposed(self, safe_count: int, act: Callable[[Driver], T]) -> T:
-        """Do `act` with the beam on; no outcome where the beam was blanked meanwhile."""
+        """Run `act` with the beam on; raise AbortedError if the beam was blanked meanwhile."""
         blank_count = self._aborts.blank_count
 
         def run(driver: Driver) -> T:
             self._aborts.raise_if_made_safe(safe_count)
             try:
                 driver.unblank()
-                # blanked between the look above and the unblanking: undone here
+                # unblanking undid a blanking request that came just before it: blank again
                 self._aborts.raise_if_blanked(blank_count)
                 return act(driver)
             finally:
@@ -181,14 +183,14 @@ class ColumnActions:
             self._watch.do(lambda other: other.blank())
 
     def _require_beam(self) -> ColumnState:
-        seen = self._read_state()
-        if not seen.valves_open:
+        state = self._read_state()
+        if not state.valves_open:
             raise ValvesClosedError("the column valves are closed: open them at the column")
-        if not seen.vacuum_ok:
-            raise VacuumError("the vacuum is not ready: wait for it")
-        if not seen.beam_on:
-            raise BeamLostError("the high tension is off: see to it at the column")
-        return seen
+        if not state.vacuum_ok:
+            raise VacuumError("the vacuum is not ready: wait until it is")
+        if not state.beam_on:
+            raise BeamLostError("the high tension is off: switch it on at the column")
+        return state
 
     def _read_state(self) -> ColumnState:
         return self._work.do(lambda driver: driver.read_state())

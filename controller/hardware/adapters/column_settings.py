@@ -1,4 +1,4 @@
-"""What no scripting says of a column and its installation: the operator writes it down once."""
+"""Settings of an installation that scripting does not report; the operator enters them once."""
 
 from __future__ import annotations
 
@@ -9,53 +9,53 @@ from pydantic import Field
 from controller.model.base import Data, Positive
 
 Sense = Literal[-1, 1]
-"""1: as we count it; -1: the other way round."""
+"""1: same direction as our axis; -1: opposite direction."""
 Area = Literal["FULL", "HALF", "QUARTER"]
 
 
 class FieldOfView(Data):
-    """One step of the magnification, calibrated."""
+    """One calibrated magnification step."""
 
     magnification: Positive
-    """As the column shows it in STEM."""
+    """Magnification in STEM, as the column displays it."""
     field_nm: Positive
-    """Side of the full scan at that magnification."""
+    """Side of the full scan at this magnification."""
 
 
 class ColumnSettings(Data):
-    """Settings every adapter knows."""
+    """Settings common to all adapters."""
 
     inner_collection_mrad: Positive
-    """Of the HAADF detector, at the camera length used."""
+    """Inner collection angle of the HAADF detector at the camera length in use."""
     outer_collection_mrad: Positive
     convergence_mrad: Positive | None = None
-    """Semi-angle of the probe; None: read from the column, where it says so."""
+    """Semi-angle of the probe; None: read from the column if it reports one."""
     full_px: Annotated[int, Field(ge=16, le=8192)]
-    """Side of an unbinned frame of the full field, pixels."""
+    """Side of an unbinned frame of the full field (pixels)."""
     binnings: Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(min_length=1)] = (1, 2, 4, 8)
     fields: Annotated[tuple[FieldOfView, ...], Field(min_length=1)]
-    """Scripting sets a magnification, of which the column has steps; the pixel size follows."""
+    """Magnification steps of the column. Scripting sets one of them, which sets the pixel size."""
     field_tolerance: Annotated[float, Field(gt=0, lt=0.2)] = 0.01
-    """How far a field may be from the one the protocol's pixel size asks for, as a share of it."""
+    """Largest relative difference between the field of a step and the one the protocol needs."""
     areas: Annotated[tuple[Area, ...], Field(min_length=1)] = ("FULL",)
-    """Parts of the field that may be scanned; add HALF and QUARTER once their pixel size has been
-    checked on the column."""
+    """Scan areas in use; add HALF and QUARTER once their pixel size has been checked at the
+    column."""
     pixel_type: Literal["uint16", "int16"] = "uint16"
-    """What the counts are kept as; counts beyond its range are refused, not clipped."""
+    """Pixel type of the frames; counts outside its range are refused, not clipped."""
     shortest_dwell_us: Positive = 0.5
     current_tolerance: Annotated[float, Field(gt=0, lt=1)] = 0.1
-    """How far the screen current may be from the one wanted, as a share of it."""
+    """Largest relative difference between the screen current and the requested one."""
     screen_settle_s: Positive = 2.0
-    """From unblanking on the screen to a steady reading; the specimen is exposed meanwhile."""
+    """Time until the screen current is steady after unblanking; it exposes the specimen."""
     defocus_reach_nm: Positive | None = 3000.0
-    """How far the defocus may be taken from where the bridge found it; None: never touched."""
+    """Largest change of defocus from the value at the bridge's start; None: never changed."""
     alpha_limit_deg: Positive | None = None
-    """Tilts stay within this on both sides, where the holder allows less than the stage."""
+    """Tilt limit to both sides, if the holder allows less than the stage."""
     stage_within_s: Positive = 120.0
-    """A move that takes longer is a stuck stage."""
+    """Longest duration of a stage move; after it the stage counts as stuck."""
     tilt_sense: Sense = 1
-    """1: a positive tilt turns what lies towards the source towards +x."""
+    """1: a positive tilt moves what is nearer to the source towards +x."""
     z_sense: Sense = 1
-    """1: a larger z lies nearer to the source."""
+    """1: a larger z is nearer to the source."""
     rows_sense: Sense = 1
     """1: the first row recorded has the lowest y."""

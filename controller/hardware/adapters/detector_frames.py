@@ -1,4 +1,4 @@
-"""From a detector's counts to frames, and the last few of those."""
+"""Detector counts to frames, and a buffer of recent frames."""
 
 from __future__ import annotations
 
@@ -14,19 +14,20 @@ from controller.model.scan import FrameInfo, ScanSettings
 from controller.model.stage import StagePosition
 
 FRAMES_KEPT = 16
+"""Number of recent frames kept for a repeated request."""
 
 
 def as_pixels(counts: NDArray[Any], scan: ScanSettings, pixel_type: str) -> NDArray[Any]:
-    """Check the counts [y, x] against the scan and keep them, exactly, as `pixel_type`.
+    """Check the counts [y, x] against the scan and convert them, without loss, to `pixel_type`.
 
     Raises
     ------
     AcquisitionError
-        For another size than asked for, or counts that the type cannot hold.
+        If the size differs from the requested one, or a count does not fit the type.
     """
     wanted = (scan.height_px, scan.width_px)
     if counts.shape != wanted:
-        raise AcquisitionError(f"the detector gave {counts.shape} pixels, asked for {wanted}")
+        raise AcquisitionError(f"the detector returned {counts.shape} pixels instead of {wanted}")
     limits = np.iinfo(pixel_type)
     low, high = counts.min(), counts.max()
     if not (limits.min <= low and high <= limits.max):
@@ -47,7 +48,7 @@ def make_frame(
     current_pA: float,
     started_s: float,
 ) -> Frame:
-    """Put pixels and their record together."""
+    """Return a frame of these pixels with its record."""
     info = FrameInfo(
         request_id=request_id,
         scan=scan,
@@ -62,28 +63,28 @@ def make_frame(
 
 
 class RecentFrames:
-    """The last frames, to be fetched again without a new exposure."""
+    """Recent frames, to be fetched again without a new exposure."""
 
     def __init__(self) -> None:
         self._frames: OrderedDict[str, Frame] = OrderedDict()
 
     def keep(self, frame: Frame) -> None:
-        """Keep a frame; the oldest goes."""
+        """Keep a frame and drop the oldest if there are too many."""
         self._frames[frame.info.request_id] = frame
         if len(self._frames) > FRAMES_KEPT:
             self._frames.popitem(last=False)
 
     def find(self, request_id: str) -> Frame:
-        """Return a frame.
+        """Return a recent frame.
 
         Raises
         ------
         AcquisitionError
-            If it was never taken, or is forgotten.
+            If it was never recorded or is no longer kept.
         """
         frame = self._frames.get(request_id)
         if frame is None:
             raise AcquisitionError(
-                f"frame {request_id!r} is not among the last {FRAMES_KEPT}: take it again"
+                f"frame {request_id!r} is not among the last {FRAMES_KEPT}: record it again"
             )
         return frame

@@ -1,4 +1,4 @@
-"""What a maker's scripting is asked to do, in our units and axes."""
+"""Driver protocol: the calls that every maker's scripting must offer, in our units and axes."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from controller.model.scan import ScanSettings
 from controller.model.stage import StageLimits, StagePosition
 
 Pause = Callable[[float], None]
-"""Lets seconds pass; raises AbortedError where the column is made safe meanwhile."""
+"""Waits for a number of seconds; raises AbortedError if the column is made safe meanwhile."""
 
 
 @dataclass(frozen=True)
 class ColumnIdentity:
-    """What the scripting says of the column itself."""
+    """Constant properties of the column, as the scripting reports them."""
 
     name: str
     voltage_kV: float
@@ -28,61 +28,61 @@ class ColumnIdentity:
 
 @dataclass(frozen=True)
 class ColumnState:
-    """One look at the column."""
+    """State of the column at one moment."""
 
     stage: StagePosition
     stage_state: StageState
     beam_blanked: bool
     beam_on: bool
-    """High tension up, gun on, as far as it can be known."""
+    """True if high tension and gun are on, as far as the scripting tells."""
     valves_open: bool
     vacuum_ok: bool
 
 
 class Driver(Protocol):
-    """One connection to one column; used on the thread that made it, and on no other.
+    """One connection to one column; used only on the thread that opened it.
 
-    Every call blocks until done and raises :class:`MicroscopeError` or one of its kinds.
+    Every call blocks until done and raises :class:`MicroscopeError` or a subclass.
     """
 
     def identify(self) -> ColumnIdentity:
-        """Say what the column is."""
+        """Return the constant properties of the column."""
 
     def read_state(self) -> ColumnState:
-        """ColumnState without disturbing anything."""
+        """Read the state without changing anything."""
 
     def start_move(self, target: StagePosition) -> None:
-        """Begin a move, or carry it out; `look` tells when it is over."""
+        """Start a move, or carry it out; `read_state` tells when it has ended."""
 
     def stop_stage(self) -> None:
-        """Stop a move; NotSupportedError where the scripting has no stop."""
+        """Stop a move; raises NotSupportedError if the scripting cannot."""
 
     def blank(self) -> None:
         """Blank the beam."""
 
     def unblank(self) -> None:
-        """Let the beam through."""
+        """Unblank the beam."""
 
     def lower_screen(self, pause: Pause) -> None:
-        """Bring the screen into the beam and wait until it is there."""
+        """Lower the fluorescent screen into the beam and wait until it is down."""
 
     def lift_screen(self, pause: Pause) -> None:
-        """Take the screen out of the beam and wait until it is; at once where it is out."""
+        """Lift the screen out of the beam and wait until it is up; return at once if it is up."""
 
     def screen_current_pA(self) -> float:
-        """Read the current on the screen, lowered and unblanked."""
+        """Read the current on the lowered screen with the beam unblanked (pA)."""
 
     def defocus_nm(self) -> float:
-        """Read the defocus; NotSupportedError where it cannot be."""
+        """Read the defocus (nm); raises NotSupportedError if it cannot be read."""
 
     def set_defocus(self, defocus_nm: float) -> None:
-        """Set the defocus."""
+        """Set the defocus (nm)."""
 
     def prepare(self, scan: ScanSettings) -> None:
-        """Set the scan; OutOfLimitsError, saying what would do, where it is not on offer."""
+        """Set the scan; raises OutOfLimitsError, with the values on offer, if it is not offered."""
 
     def expose(self, scan: ScanSettings) -> NDArray[Any]:
-        """Scan once with the settings prepared; counts [y, x]."""
+        """Scan once with the prepared settings; return the counts [y, x]."""
 
     def close(self) -> None:
-        """Let go of the column."""
+        """Release the column."""

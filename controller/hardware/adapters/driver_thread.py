@@ -1,4 +1,4 @@
-"""A driver and the one thread that may touch it."""
+"""A driver and the only thread that may call it."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ T = TypeVar("T")
 
 
 class DriverThread:
-    """Makes a driver on a thread of its own and does everything with it there.
+    """Opens a driver on its own thread and runs every call to it there.
 
-    COM objects belong to the thread that made them.
+    COM objects may only be used on the thread that created them.
 
     Parameters
     ----------
     open_driver
-        Makes the driver; called on the thread.
+        Opens the driver; called on the thread.
     name
-        Of the thread.
+        Name of the thread.
     """
 
     def __init__(self, open_driver: Callable[[], Driver], name: str) -> None:
@@ -34,30 +34,30 @@ class DriverThread:
             raise
 
     def do(self, act: Callable[[Driver], T]) -> T:
-        """Do `act` on the thread, after what is there already; return what it returns."""
+        """Run `act` on the thread, after earlier calls, and return its result."""
         return self._thread.submit(act, self._driver).result()
 
     def close(self) -> None:
-        """Let go of the driver and end the thread."""
+        """Release the driver and end the thread."""
         self.do(lambda driver: driver.close())
         self._thread.shutdown(wait=False)
 
 
 class Clock(Protocol):
-    """Time as the column's adapter sees it; tests bring their own."""
+    """Source of time for the adapter; tests replace it."""
 
     def now_s(self) -> float:
-        """Seconds since some start; never goes back."""
+        """Return seconds since an arbitrary start; never decreases."""
 
     def sleep(self, duration_s: float) -> None:
-        """Let time pass."""
+        """Wait."""
 
 
 class RealClock:
-    """The computer's own time."""
+    """Clock of the computer."""
 
     def now_s(self) -> float:
-        """Monotonic seconds."""
+        """Return monotonic seconds."""
         return time.monotonic()
 
     def sleep(self, duration_s: float) -> None:

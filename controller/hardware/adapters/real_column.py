@@ -1,8 +1,8 @@
-"""A real column as a :class:`~controller.hardware.interface.Microscope`, over any driver.
+"""A real column as a :class:`~controller.hardware.interface.Microscope`, with any driver.
 
-Two threads, each with a driver of its own: one works, one watches and blank_count. A move or an
-exposure blocks the first; the second is never behind it. Where the scripting offers a single
-connection both are the same: then status shows what was seen last, and blanking waits.
+There are two threads, each with its own driver. The work thread moves and exposes; the watch thread
+reads the status and blanks, without waiting for the first. If the scripting allows one connection
+only, both are the same thread: then status shows the last known state, and blanking waits.
 """
 
 from __future__ import annotations
@@ -33,16 +33,17 @@ T = TypeVar("T")
 
 
 class RealColumn:
-    """One column; see the protocol for what each method does. Its beam is blanked at first.
+    """A real column. Its beam is blanked at the start. The methods are those of the protocol.
 
     Parameters
     ----------
     work, watch
-        The driver that acts, and the one that looks and blank_count; may be the same.
+        Thread of the driver that acts, and of the one that reads status and blanks; they may be
+        the same.
     settings
-        Of this installation.
+        Settings of this installation.
     clock
-        Time; the computer's own.
+        Source of time; default: the computer's clock.
     """
 
     def __init__(
@@ -65,14 +66,14 @@ class RealColumn:
         self._seen = work.do(lambda driver: driver.read_state())
         self._actions = ColumnActions(work, watch, settings, self._description, self._aborts, clock)
 
-    # what the column says
+    # description and status
 
     def describe(self) -> Description:
-        """Say what this microscope is and can do."""
+        """Return the properties and abilities of the column."""
         return self._description
 
     def status(self) -> Status:
-        """ColumnState at the column without disturbing it."""
+        """Read the state of the column without changing it."""
         busy = self._requests.busy
         if self._watch is not self._work or not busy:
             self._seen = self._watch.do(lambda driver: driver.read_state())
@@ -90,20 +91,20 @@ class RealColumn:
             busy=busy,
         )
 
-    # what moves or exposes
+    # actions
 
     def move_stage(self, request_id: str, target: StagePosition) -> StagePosition:
-        """Move to `target`, wait until the stage is at rest, return where it says it is."""
+        """Move the stage to `target`, wait until it is at rest and return the read-back."""
         return self._once(request_id, lambda safe_count: self._actions.move(target, safe_count))
 
     def set_current(self, request_id: str, current_pA: float) -> float:
-        """Verify the probe current on the screen; return the one measured, pA."""
+        """Measure the probe current on the screen (pA), check it and return it."""
         return self._once(
             request_id, lambda safe_count: self._actions.verify_current(current_pA, safe_count)
         )
 
     def set_defocus(self, request_id: str, defocus_nm: float) -> float:
-        """Set the defocus; return the one read back, nm."""
+        """Set the defocus (nm) and return the read-back."""
         return self._once(
             request_id, lambda safe_count: self._actions.set_defocus(defocus_nm, safe_count)
         )
@@ -119,47 +120,47 @@ class RealColumn:
         return self.fetch_frame(self._once(request_id, record).request_id)
 
     def acquire_tilting(self, request_id: str, scan: ScanSettings, to_alpha_deg: float) -> Frame:
-        """Refuse: no scripting is known to tilt at a speed that fits the scan."""
+        """Refuse: no known scripting tilts the stage at a set speed during a scan."""
         raise NotSupportedError("this column does not expose while its stage tilts")
 
     def illuminate(self, request_id: str, duration_s: float, field_nm: float) -> float:
-        """Scan a square of side `field_nm` over and over; return the dose, e/A^2."""
+        """Scan a square of side `field_nm` repeatedly (beam shower); return the dose, e/A^2."""
         return self._once(
             request_id, lambda safe_count: self._actions.shower(duration_s, field_nm, safe_count)
         )
 
     def fetch_frame(self, request_id: str) -> Frame:
-        """Return one of the last frames again: no new dose."""
+        """Return a recent frame again, without a new exposure."""
         return self._frames.find(request_id)
 
-    # what stops
+    # safety
 
     def blank(self) -> None:
-        """Blank the beam at once; an exposure under way gives no frame."""
+        """Blank the beam at once; a running exposure then returns no frame."""
         self._aborts.blank_count += 1
         self._watch.do(lambda driver: driver.blank())
 
     def stop_stage(self) -> None:
-        """Stop a move under way where the scripting can."""
+        """Stop the running stage move, if the scripting can."""
         self._watch.do(lambda driver: driver.stop_stage())
 
     def make_safe(self, reason: str) -> None:
-        """Blank the beam; nothing under way exposes any more, whatever its scripting call does."""
+        """Blank the beam and abort running actions before they expose again."""
         self._aborts.safe_count += 1
         self.blank()
 
     def wait(self, duration_s: float) -> None:
-        """Let time pass; `make_safe` ends it early."""
+        """Wait; `make_safe` ends the wait early."""
         self._aborts.wait(duration_s)
 
     def close(self) -> None:
-        """Leave the column safe and let go of it."""
+        """Make the column safe and release it."""
         self.make_safe("closed")
         for thread in {self._work, self._watch}:
             thread.close()
 
     def _once(self, request_id: str, action: Callable[[int], T]) -> T:
-        """Run `action` once for this id, unless the column is made safe while it waits its turn."""
+        """Run `action` once for this id, unless the column is made safe while it waits."""
         safe_count = self._aborts.safe_count
 
         def act() -> T:

@@ -1,4 +1,4 @@
-"""Which of the column's scans is the one asked for."""
+"""Choose scan area, binning and magnification for a requested frame."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from controller.model.scan import ScanSettings
 
 
 class ScanArea(IntEnum):
-    """Part of the field in the middle of it, as TEM Scripting numbers it."""
+    """Scanned part of the field, centred; numbered as in TEM Scripting."""
 
     FULL = 0
     HALF = 1
     QUARTER = 2
 
     @property
-    def share(self) -> int:
-        """The full field's side over this one's."""
+    def side_ratio(self) -> int:
+        """Side of the full field divided by the side of this area."""
         return 1 << int(self)
 
 
 @dataclass(frozen=True)
 class ScanChoice:
-    """What is set on the column."""
+    """Scan settings of the column for one frame."""
 
     area: ScanArea
     binning: int
@@ -34,9 +34,11 @@ class ScanChoice:
 
 
 def frame_sizes_px(settings: ColumnSettings) -> tuple[tuple[int, int], ...]:
-    """Return the (height, width) pairs on offer, largest first."""
+    """Return the (height, width) pairs on offer, the largest first."""
     steps = {
-        ScanArea[area].share * binning for area in settings.areas for binning in settings.binnings
+        ScanArea[area].side_ratio * binning
+        for area in settings.areas
+        for binning in settings.binnings
     }
     sides = sorted(
         (settings.full_px // n for n in steps if settings.full_px % n == 0), reverse=True
@@ -45,18 +47,18 @@ def frame_sizes_px(settings: ColumnSettings) -> tuple[tuple[int, int], ...]:
 
 
 def offered_scans(settings: ColumnSettings) -> Iterator[tuple[ScanChoice, OfferedScan]]:
-    """Every combination of area, binning and magnification, and the frame it gives.
+    """Yield every combination of area, binning and magnification with the frame it gives.
 
-    The full field comes first, then the smaller areas: HALF at some magnification is FULL at
-    twice that.
+    The full field comes first, then the smaller areas: HALF at one magnification is the same scan
+    as FULL at twice that magnification.
     """
     for area in (ScanArea[name] for name in settings.areas):
         for binning in settings.binnings:
-            side, rest = divmod(settings.full_px, area.share * binning)
+            side, rest = divmod(settings.full_px, area.side_ratio * binning)
             if rest:
                 continue
             for field in settings.fields:
-                pixel_nm = field.field_nm / area.share / side
+                pixel_nm = field.field_nm / area.side_ratio / side
                 yield (
                     ScanChoice(area, binning, field.magnification),
                     OfferedScan(height_px=side, width_px=side, pixel_nm=pixel_nm),
@@ -64,12 +66,12 @@ def offered_scans(settings: ColumnSettings) -> Iterator[tuple[ScanChoice, Offere
 
 
 def choose_scan(scan: ScanSettings, settings: ColumnSettings) -> ScanChoice:
-    """Find area, binning and magnification that give this size and this pixel.
+    """Find area, binning and magnification for this frame size and pixel size.
 
     Raises
     ------
     OutOfLimitsError
-        There are none.
+        If there is no such combination.
     """
     near_nm = settings.field_tolerance * scan.pixel_nm
     for choice, offer in offered_scans(settings):
@@ -77,5 +79,6 @@ def choose_scan(scan: ScanSettings, settings: ColumnSettings) -> ScanChoice:
         if same_size and abs(offer.pixel_nm - scan.pixel_nm) <= near_nm:
             return choice
     raise OutOfLimitsError(
-        f"{scan.width_px} x {scan.height_px} px of {scan.pixel_nm:.4g} nm: not on offer"
+        f"the column offers no {scan.width_px} x {scan.height_px} px frame with pixels of "
+        f"{scan.pixel_nm:.4g} nm"
     )

@@ -1,4 +1,4 @@
-"""A beam shower by a probe that only scans: frames over the field, one after the other."""
+"""Beam shower with a scanning probe: a sequence of frames over the field."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ LONGEST_FRAME_S = 5.0
 
 @dataclass(frozen=True)
 class ShowerFrames:
-    """`count` frames with these settings make up the shower."""
+    """Frames of a shower: `count` frames with the same scan."""
 
     scan: ScanSettings
     count: int
@@ -25,28 +25,28 @@ def shower_frames(
     sizes_px: tuple[tuple[int, int], ...],
     shortest_dwell_us: float,
 ) -> ShowerFrames:
-    """Cut a shower into frames of equal length that together last `duration_s`, flyback included.
+    """Divide a shower into equal frames that together last `duration_s`, flyback included.
 
-    The finest raster is taken that the dwell time allows: lines further apart than the probe is
-    wide leave the specimen between them unexposed.
+    The raster is the finest one that the dwell time allows: if the lines are further apart than the
+    probe is wide, the specimen between them is not exposed.
 
     Parameters
     ----------
     duration_s, field_nm
-        Of the shower; the field is square.
+        Duration of the shower and side of its square field.
     sizes_px
         (height, width) pairs on offer.
     shortest_dwell_us
-        The column's.
+        Shortest dwell time of the column.
 
     Raises
     ------
     OutOfLimitsError
-        For a duration or field not above 0, or one too short for any raster.
+        If duration or field is not above 0, or the duration is too short for any raster.
     """
     if not (0.0 < duration_s < math.inf and 0.0 < field_nm < math.inf):
         raise OutOfLimitsError(
-            f"a shower of {duration_s:g} s on {field_nm:g} nm: both must be above 0"
+            f"shower of {duration_s:g} s on a field of {field_nm:g} nm: both must be above 0"
         )
     count = math.ceil(duration_s / LONGEST_FRAME_S)
     scanning_us = duration_s / count / (1.0 + FLYBACK_FRACTION) * 1e6
@@ -58,5 +58,6 @@ def shower_frames(
             )
             return ShowerFrames(scan, count)
     raise OutOfLimitsError(
-        f"a shower of {duration_s:g} s is too short for one frame at {shortest_dwell_us:g} us"
+        f"shower of {duration_s:g} s: too short for one frame with a dwell of "
+        f"{shortest_dwell_us:g} us"
     )

@@ -1,4 +1,4 @@
-"""JEOL, Hitachi and other columns, through SerialEM's Python interface.
+"""Adapter for JEOL, Hitachi and other columns through SerialEM's Python interface.
 
 ``dualtilt bridge --microscope controller.hardware.adapters.serialem:connect --settings F.toml``
 """
@@ -16,26 +16,26 @@ from controller.hardware.adapters.serialem.driver import SerialemDriver, Seriale
 def connect(
     settings: dict[str, Any], state_path: Path | None, clock: Clock | None = None
 ) -> RealColumn:
-    """Take hold of the column that SerialEM runs; its beam is blanked.
+    """Connect to the column that SerialEM controls, and blank its beam.
 
-    SerialEM closes its connection when another opens, so what works and what watches share one:
-    blanking waits for the frame or the move under way. Keep frames short.
+    SerialEM closes its connection when another one opens. The work and watch threads are therefore
+    the same, and blanking waits for the running frame or move. Keep frames short.
 
     Parameters
     ----------
     settings
-        Of :class:`SerialemSettings`, unchecked.
+        Fields of :class:`SerialemSettings`, not yet validated.
     state_path
-        Unused: a real world outlives its process by itself.
+        Not used: only a simulated microscope saves its state.
     clock
-        Time; the computer's own.
+        Source of time; default: the computer's clock.
 
     Raises
     ------
     ValidationError
-        For wrong settings.
+        If a setting is wrong.
     ImportError, BridgeError
-        Without SerialEM's module, or without an answer from SerialEM.
+        If SerialEM's module is missing, or SerialEM does not answer.
     """
     checked = SerialemSettings.model_validate(settings)
     only = DriverThread(lambda: SerialemDriver(checked), "column")

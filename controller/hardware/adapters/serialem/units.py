@@ -1,8 +1,8 @@
-"""The one place where SerialEM's units and axes become ours.
+"""Conversion between SerialEM's units and axes and ours.
 
-SerialEM speaks micrometres, degrees, nanoamperes, kilovolts and seconds. Its stage, like the
-column's own, has x along the holder, the tilt axis; ours has y there, with z common to both:
-x_ours = -y_theirs and y_ours = x_theirs.
+SerialEM uses micrometres, degrees, nanoamperes, kilovolts and seconds. Its stage, like the
+column's own, has x along the holder, which is the tilt axis; our tilt axis is y. With z common to
+both: x_ours = -y_theirs and y_ours = x_theirs.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ PA_PER_NA = 1e3
 
 
 def to_stage_um(target: StagePosition, settings: ColumnSettings) -> tuple[float, float, float]:
-    """Turn our position into SerialEM's (x, y, z), micrometres."""
+    """Convert our position to SerialEM's (x, y, z), in micrometres."""
     return (
         target.y_nm / NM_PER_UM,
         -target.x_nm / NM_PER_UM,
@@ -24,14 +24,14 @@ def to_stage_um(target: StagePosition, settings: ColumnSettings) -> tuple[float,
 
 
 def to_tilt_deg(target: StagePosition, settings: ColumnSettings) -> float:
-    """Turn our tilt into SerialEM's."""
+    """Convert our tilt angle to SerialEM's."""
     return settings.tilt_sense * target.alpha_deg
 
 
 def from_stage(
     position_um: tuple[float, float, float], tilt_deg: float, settings: ColumnSettings
 ) -> StagePosition:
-    """Turn SerialEM's (x, y, z) and tilt into our position."""
+    """Convert SerialEM's (x, y, z) and tilt angle to our position."""
     x_um, y_um, z_um = position_um
     return StagePosition(
         alpha_deg=settings.tilt_sense * tilt_deg,
@@ -42,10 +42,10 @@ def from_stage(
 
 
 def from_screen_current(current_nA: float) -> float:
-    """Turn a screen current into pA; noise about zero is no current."""
+    """Convert a screen current to pA; negative readings (noise) become 0."""
     return max(0.0, current_nA * PA_PER_NA)
 
 
 def to_exposure_s(dwell_us: float, pixels: int) -> float:
-    """Turn a dwell time into SerialEM's exposure of a whole frame, flyback left out."""
+    """Convert a dwell time to SerialEM's exposure time of a whole frame, without flyback."""
     return dwell_us * 1e-6 * pixels

@@ -1,4 +1,4 @@
-"""Thermo Fisher and FEI columns, through TEM Scripting and temscript.
+"""Adapter for Thermo Fisher and FEI columns through TEM Scripting and temscript.
 
 ``dualtilt bridge --microscope controller.hardware.adapters.thermo:connect --settings FILE.toml``
 """
@@ -17,26 +17,26 @@ from controller.hardware.adapters.thermo.driver import ThermoDriver, ThermoSetti
 def connect(
     settings: dict[str, Any], state_path: Path | None, clock: Clock | None = None
 ) -> RealColumn:
-    """Take hold of the column this PC belongs to; its beam is blanked.
+    """Connect to the column of this PC, and blank its beam.
 
-    Two instruments, each on a thread of its own: a move or an exposure blocks the first, and TEM
-    Scripting has no stop; status and blanking go through the second.
+    There are two instrument objects, each on its own thread. A move or an exposure blocks the first
+    one, and TEM Scripting cannot stop it; status and blanking use the second one.
 
     Parameters
     ----------
     settings
-        Of :class:`ThermoSettings`, unchecked.
+        Fields of :class:`ThermoSettings`, not yet validated.
     state_path
-        Unused: a real world outlives its process by itself.
+        Not used: only a simulated microscope saves its state.
     clock
-        Time; the computer's own.
+        Source of time; default: the computer's clock.
 
     Raises
     ------
     ValidationError
-        For wrong settings.
+        If a setting is wrong.
     ImportError, BridgeError
-        Without temscript, or without an answer from TEM Scripting.
+        If temscript is missing, or TEM Scripting does not answer.
     """
     checked = ThermoSettings.model_validate(settings)
 

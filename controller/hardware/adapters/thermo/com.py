@@ -1,4 +1,4 @@
-"""Reaching TEM Scripting: COM on each thread that uses it, and its errors in plain words."""
+"""Connection to TEM Scripting: COM on each thread that uses it, and its errors in words."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ MEANINGS = {
     0x80070005: "access denied",
     0x800706BA: "the TEM server does not answer",
 }
-"""HRESULTs of the TEM Scripting manual, and the one of a server that is gone."""
+"""Meaning of the HRESULTs in the TEM Scripting manual, and of a server that is gone."""
 
 
 def open_instrument() -> Any:
-    """Make temscript's Instrument for the calling thread, and for no other.
+    """Open temscript's Instrument for use on the calling thread only.
 
     Raises
     ------
     ImportError
-        Without temscript.
+        If temscript is missing.
     BridgeError
         If TEM Scripting does not answer.
     """
@@ -46,18 +46,20 @@ def open_instrument() -> Any:
         return temscript.GetInstrument()
     except (OSError, RuntimeError) as error:
         raise BridgeError(
-            f"TEM Scripting does not answer ({_meaning(error)}): this must be the microscope's own "
-            "PC, its TEM server running and scripting licensed"
+            f"TEM Scripting does not answer ({_meaning(error)}): run this on the microscope's own "
+            "PC, start its TEM server and check the scripting licence"
         ) from error
 
 
 @contextmanager
-def asking(doing: str, kind: type[MicroscopeError] = MicroscopeError) -> Iterator[None]:
-    """Raise what COM refuses, or fails at, as `kind`: "`doing`: why"."""
+def translate_errors(
+    action: str, error_type: type[MicroscopeError] = MicroscopeError
+) -> Iterator[None]:
+    """Raise an error of COM as `error_type`, with the message "`action`: reason"."""
     try:
         yield
     except OSError as error:
-        raise kind(f"{doing}: {_meaning(error)}") from error
+        raise error_type(f"{action}: {_meaning(error)}") from error
 
 
 def _meaning(error: Exception) -> str:
@@ -68,9 +70,10 @@ def _meaning(error: Exception) -> str:
 
 
 def _initialize_com() -> None:
-    """Enter a single-threaded apartment, as temscript itself does on the thread that imports it.
+    """Enter a single-threaded apartment, as temscript does on the thread that imports it.
 
-    In a multi-threaded one both instruments could end up behind each other in one apartment.
+    In a multi-threaded apartment both instrument objects could share one apartment and wait for
+    each other.
     """
     if sys.platform == "win32":
         ctypes.oledll.ole32.CoInitializeEx(None, COINIT_APARTMENTTHREADED)

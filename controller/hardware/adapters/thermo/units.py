@@ -1,8 +1,8 @@
-"""The one place where TEM Scripting's units and axes become ours.
+"""Conversion between TEM Scripting's units and axes and ours.
 
-TEM Scripting speaks metres, radians, amperes, volts and seconds. Its stage has x along the
-holder, the tilt axis, and y across it; ours has y along the tilt axis. With z common to both and
-both right-handed, x_ours = -y_theirs and y_ours = x_theirs.
+TEM Scripting uses metres, radians, amperes, volts and seconds. Its stage has x along the holder,
+which is the tilt axis, and y across it; our tilt axis is y. With z common to both and both
+right-handed: x_ours = -y_theirs and y_ours = x_theirs.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from controller.model.stage import StageLimits, StagePosition
 
 M_PER_NM = 1e-9
 AXES = ("x", "y", "z", "a")
-"""The axes we use, by TEM Scripting's names; b is left alone."""
+"""Stage axes in use, with TEM Scripting's names; the second tilt axis b is never moved."""
 
 AxisData = Callable[[str], tuple[float, float, str]]
 
 
 def to_stage(target: StagePosition, settings: ColumnSettings) -> dict[str, float]:
-    """Turn our position into TEM Scripting's, metres and radians by axis."""
+    """Convert our position to TEM Scripting's: metres and radians by axis."""
     return {
         "x": target.y_nm * M_PER_NM,
         "y": -target.x_nm * M_PER_NM,
@@ -31,7 +31,7 @@ def to_stage(target: StagePosition, settings: ColumnSettings) -> dict[str, float
 
 
 def from_stage(position: Mapping[str, float], settings: ColumnSettings) -> StagePosition:
-    """Turn TEM Scripting's position, metres and radians by axis, into ours."""
+    """Convert TEM Scripting's position (metres and radians by axis) to ours."""
     return StagePosition(
         alpha_deg=settings.tilt_sense * math.degrees(position["a"]),
         x_nm=-position["y"] / M_PER_NM,
@@ -41,7 +41,7 @@ def from_stage(position: Mapping[str, float], settings: ColumnSettings) -> Stage
 
 
 def from_axis_data(axis_data: AxisData, settings: ColumnSettings) -> StageLimits:
-    """Turn each axis' (lowest, highest, unit) into our limits; the nearer side counts."""
+    """Convert the (lowest, highest, unit) of each axis to our limits; the smaller side counts."""
     low, high, _ = axis_data("a")
     tilts = sorted(settings.tilt_sense * math.degrees(angle) for angle in (low, high))
     reach_nm = {axis: _reach_m(axis_data, axis) / M_PER_NM for axis in ("x", "y", "z")}
@@ -59,35 +59,35 @@ def _reach_m(axis_data: AxisData, axis: str) -> float:
 
 
 def from_screen_current(amperes: float) -> float:
-    """Turn a screen current into pA; noise about zero is no current."""
+    """Convert a screen current to pA; negative readings (noise) become 0."""
     return max(0.0, amperes * 1e12)
 
 
 def from_high_tension(volts: float) -> float:
-    """Turn the high tension into kV."""
+    """Convert the high tension to kV."""
     return volts * 1e-3
 
 
 def from_convergence(radians: float) -> float:
-    """Turn the convergence angle into mrad."""
+    """Convert the convergence angle to mrad."""
     return radians * 1e3
 
 
 def to_defocus(defocus_nm: float) -> float:
-    """Turn a defocus into metres."""
+    """Convert a defocus to metres."""
     return defocus_nm * M_PER_NM
 
 
 def from_defocus(defocus_m: float) -> float:
-    """Turn TEM Scripting's defocus into nm."""
+    """Convert TEM Scripting's defocus to nm."""
     return defocus_m / M_PER_NM
 
 
 def to_dwell(dwell_us: float) -> float:
-    """Turn a dwell time into seconds."""
+    """Convert a dwell time to seconds."""
     return dwell_us * 1e-6
 
 
 def from_dwell(dwell_s: float) -> float:
-    """Turn TEM Scripting's dwell time into microseconds."""
+    """Convert TEM Scripting's dwell time to microseconds."""
     return dwell_s * 1e6
