@@ -30,7 +30,7 @@ from tests.benchmarks.row import Row
 
 REPEATS = 21
 CALL_REPEATS = 400
-FAKE = "tests.microscope.fake:create"
+FAKE = "tests.support.fake_microscope:create"
 FRAME_RATIO = 2.5
 TLS_RATIO = 2.0
 
@@ -115,7 +115,8 @@ def _bridge(transfer: Transfer, certs: Path) -> Iterator[RemoteMicroscope]:
     }
     with tempfile.TemporaryDirectory() as name:
         settings = Path(name) / "fake.toml"
-        settings.write_text(f"float_pixels = {str(transfer.float_pixels).lower()}\n")
+        float_pixels = str(transfer.float_pixels).lower()
+        settings.write_text(f"noise = true\nfloat_pixels = {float_pixels}\n")
         with start_bridge(
             Path(name), microscope=FAKE, settings=settings, extra=options[transfer.place]
         ) as bridge:

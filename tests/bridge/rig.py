@@ -37,10 +37,10 @@ class Rig:
         """Where it listens."""
         return self.bridge.address()
 
-    def deeds(self, kind: str = "") -> list[str]:
+    def actions(self, kind: str = "") -> list[str]:
         """Return what the hardware did so far, one line each, or those that begin with `kind`."""
-        diary = self.folder / "diary"
-        lines = diary.read_text().splitlines() if diary.exists() else []
+        actions = self.folder / "actions"
+        lines = actions.read_text().splitlines() if actions.exists() else []
         return [line for line in lines if line.startswith(kind)]
 
     def audit(self) -> str:
@@ -71,11 +71,16 @@ def open_rig(
     with tempfile.TemporaryDirectory(prefix="dt-") as name:
         folder = Path(name)
         settings = folder / "fake.toml"
-        values = {"forgetful": True, "diary": str(folder / "diary"), **fake}
+        values = {
+            "forgets_requests": True,
+            "noise": True,
+            "action_log": str(folder / "actions"),
+            **fake,
+        }
         settings.write_text("\n".join(f"{key} = {json.dumps(values[key])}" for key in values))
         with start_bridge(
             folder,
-            microscope="tests.microscope.fake:create",
+            microscope="tests.support.fake_microscope:create",
             settings=settings,
             lease_s=lease_s,
             extra=["--audit", str(folder / "audit.log"), *extra],

@@ -187,5 +187,5 @@ def test_mutated_messages_leave_the_bridge_alive_and_small(rig: Rig) -> None:
                     peer.greet()
                 peer.send(mutated(dice))
         assert microscope.status().beam_blanked
-    assert rig.deeds("move") == []
+    assert rig.actions("move") == []
     assert resident_bytes(rig.bridge.pid) - before < MEMORY_BOUND_BYTES

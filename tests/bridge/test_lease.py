@@ -20,7 +20,7 @@ from controller.hardware.interface import ConnectionLostError, LeaseError, Micro
 from controller.model.stage import StagePosition
 from tests.bridge.relay import Relay
 from tests.bridge.rig import AT_MOST_S, IMPATIENT_S, SCAN, open_rig, wait_until
-from tests.microscope.fake import FakeMicroscope, FakeSettings
+from tests.support.fake_microscope import FakeMicroscope
 from tests.support.processes import python
 
 SHORT_LEASE_S = 1.5
@@ -115,14 +115,14 @@ def test_an_onlooker_reads_and_makes_safe_but_does_not_act() -> None:
         onlooker.make_safe("seen from outside")
         with pytest.raises(LeaseError):
             onlooker.move_stage("m", StagePosition())
-        assert rig.deeds("move") == []
+        assert rig.actions("move") == []
 
 
 def test_the_next_controller_gets_in_after_the_first_has_closed() -> None:
     with open_rig() as rig:
         with rig.client("first"):
             pass
-        assert rig.deeds("safe the controller has let go")
+        assert rig.actions("make-safe the controller has let go")
         with rig.client("second") as second:
             assert second.report().holder == "second"
 
@@ -131,7 +131,7 @@ class SlowStage(FakeMicroscope):
     """Its moves end when they are let, and by nothing else."""
 
     def __init__(self) -> None:
-        super().__init__(FakeSettings())
+        super().__init__()
         self.moving = threading.Event()
         self.arrived = threading.Event()
 
@@ -169,7 +169,7 @@ def test_a_wall_clock_that_jumps_ends_no_lease_and_keeps_none(
 ) -> None:
     jumps = itertools.count()
     monkeypatch.setattr(time, "time", lambda: (-1) ** next(jumps) * 1e9)
-    control = RequestHandler(lambda: FakeMicroscope(FakeSettings()), lease_s=1.0)
+    control = RequestHandler(FakeMicroscope, lease_s=1.0)
 
     def ask(request: m.Request) -> m.Reply:
         return control.answer(request.model_dump_json(), "test").reply
@@ -187,7 +187,7 @@ def test_the_heartbeat_keeps_a_quiet_controller_in_charge() -> None:
     with open_rig(lease_s=SHORT_LEASE_S) as rig, rig.client() as microscope:
         threading.Event().wait(2 * SHORT_LEASE_S)
         microscope.move_stage("after a pause", StagePosition(alpha_deg=3))
-        assert rig.deeds("safe") == []
+        assert rig.actions("make-safe") == []
 
 
 CONTROLLER = """
@@ -217,18 +217,18 @@ def test_a_controller_lost_in_an_exposure_leaves_the_column_safe(fate: signal.Si
             "-c", CONTROLLER, str(rig.bridge.connection_file), stdout=subprocess.PIPE
         ) as controller,
     ):
-        wait_until(lambda: rig.deeds("expose long"), "the exposure begins")
+        wait_until(lambda: rig.actions("acquire long"), "the exposure begins")
         controller.send_signal(fate)
         with rig.client(None) as onlooker:
             wait_until(lambda: onlooker.report().holder is None, "the lease runs out")
             assert onlooker.status().beam_blanked
             assert not onlooker.status().busy
-        assert rig.deeds("safe doomed has gone silent")
+        assert rig.actions("make-safe doomed has gone silent")
         with rig.client("next"):
             controller.send_signal(signal.SIGCONT)
             said, _ = controller.communicate()
             assert said.strip() == ("LeaseError" if fate == signal.SIGSTOP else "")
-        assert rig.deeds("move") == []
+        assert rig.actions("move") == []
 
 
 def test_network_gone_longer_than_the_lease() -> None:
@@ -238,7 +238,9 @@ def test_network_gone_longer_than_the_lease() -> None:
     ):
         with rig.client("far away", address=relay.address, timeout_s=IMPATIENT_S) as microscope:
             relay.passing.clear()
-            wait_until(lambda: rig.deeds("safe far away has gone silent"), "the bridge makes safe")
+            wait_until(
+                lambda: rig.actions("make-safe far away has gone silent"), "the bridge makes safe"
+            )
             with pytest.raises(ConnectionLostError):
                 microscope.status()
             relay.passing.set()
@@ -259,4 +261,4 @@ def test_lost_and_found_within_the_lease_goes_on() -> None:
             microscope.status()
         relay.passing.set()
         assert microscope.acquire("same tilt", SCAN).info.request_id == "same tilt"
-        assert rig.deeds("safe") == []
+        assert rig.actions("make-safe") == []

@@ -41,7 +41,7 @@ def microscope(rig: Rig) -> Iterator[RemoteMicroscope]:
 def test_repeated_request_acts_once(rig: Rig, microscope: RemoteMicroscope) -> None:
     first = microscope.acquire("repeated", SCAN)
     assert microscope.acquire("repeated", SCAN).info == first.info
-    assert len(rig.deeds("expose repeated")) == 1
+    assert len(rig.actions("acquire repeated")) == 1
 
 
 def test_requests_repeated_at_the_same_time_act_once(
@@ -50,7 +50,7 @@ def test_requests_repeated_at_the_same_time_act_once(
     with ThreadPoolExecutor(4) as threads:
         frames = list(threads.map(lambda _: microscope.acquire("twins", SCAN), range(4)))
     assert len({frame.info for frame in frames}) == 1
-    assert len(rig.deeds("expose twins")) == 1
+    assert len(rig.actions("acquire twins")) == 1
 
 
 def test_reply_lost_after_the_action(rig: Rig) -> None:
@@ -62,14 +62,14 @@ def test_reply_lost_after_the_action(rig: Rig) -> None:
         with pytest.raises(ConnectionLostError):
             microscope.acquire("unheard", SCAN)
         assert microscope.acquire("unheard", SCAN).info.request_id == "unheard"
-    assert len(rig.deeds("expose unheard")) == 1
+    assert len(rig.actions("acquire unheard")) == 1
 
 
 def test_an_id_stands_for_one_action(rig: Rig, microscope: RemoteMicroscope) -> None:
     microscope.move_stage("ambiguous", StagePosition(alpha_deg=2))
     with pytest.raises(MicroscopeError, match="new id"):
         microscope.acquire("ambiguous", SCAN)
-    assert rig.deeds("expose ambiguous") == []
+    assert rig.actions("acquire ambiguous") == []
 
 
 def test_a_failure_is_an_outcome_too() -> None:
@@ -77,11 +77,11 @@ def test_a_failure_is_an_outcome_too() -> None:
         for _ in range(2):
             with pytest.raises(ValvesClosedError, match="open them by hand"):
                 microscope.acquire("closed", SCAN)
-        assert rig.deeds("expose") == []
+        assert rig.actions("acquire") == []
 
 
 def test_a_drivers_own_mistake_is_one_line() -> None:
-    with open_rig(surprise=True) as rig, rig.client() as microscope:
+    with open_rig(driver_error=True) as rig, rig.client() as microscope:
         with pytest.raises(MicroscopeError) as caught:
             microscope.set_current("c", 50.0)
         assert str(caught.value) == "ZeroDivisionError: a driver's own mistake"
@@ -141,9 +141,9 @@ def test_bad_arguments_stop_before_the_hardware(rig: Rig, request_text: str) -> 
         peer.greet()
         granted = peer.call('{"kind": "take_lease", "holder": "careless"}')
         token = LeaseGrant.model_validate(granted["value"]).token
-        before = rig.deeds()
+        before = rig.actions()
         reply = peer.call(request_text.replace("TOKEN", token))
-        after = rig.deeds()
+        after = rig.actions()
         peer.call(json.dumps({"kind": "release_lease", "token": token}))
     assert (reply["kind"], reply["code"]) == ("failed", "out-of-limits")
     assert "\n" not in reply["message"]
@@ -175,13 +175,13 @@ NARROW = StageLimits(alpha_min_deg=-60, alpha_max_deg=60, xy_max_nm=1000, z_max_
 )
 def test_the_bridge_keeps_to_the_tighter_limits(rig: Rig, case: Reach) -> None:
     with rig.client(limits=SessionLimits(stage=case.limits)) as microscope:
-        before = len(rig.deeds("move"))
+        before = len(rig.actions("move"))
         if case.allowed:
             assert microscope.move_stage(f"reach {case}"[:100], case.target) == case.target
         else:
             with pytest.raises(OutOfLimitsError, match="outside"):
                 microscope.move_stage("too far", case.target)
-        assert len(rig.deeds("move")) == before + case.allowed
+        assert len(rig.actions("move")) == before + case.allowed
 
 
 FRAME_DOSE = SCAN.dose_e_per_A2(50.0)
@@ -211,8 +211,8 @@ def test_no_exposure_begins_beyond_the_dose_budget(
                 microscope.acquire("one too many", SCAN)
             with pytest.raises(OutOfLimitsError, match="refused"):
                 microscope.illuminate("shower", 60.0, 100.0)
-        assert len(rig.deeds("expose")) == frames
-        assert rig.deeds("shower") == []
+        assert len(rig.actions("acquire")) == frames
+        assert rig.actions("illuminate") == []
         report = microscope.report()
         assert report.dose_spent_e_per_A2 == pytest.approx((spent + frames) * FRAME_DOSE)
 
@@ -231,7 +231,7 @@ def test_a_failed_exposure_is_charged_if_it_may_have_happened(
         with ThreadPoolExecutor(1) as threads:
             failing = threads.submit(microscope.acquire, "failing", SCAN)
             if valves_open:
-                while not rig.deeds("expose failing"):
+                while not rig.actions("acquire failing"):
                     pass
                 microscope.make_safe("for a test")
             with pytest.raises(MicroscopeError):
@@ -265,16 +265,16 @@ def test_a_damaged_frame_is_read_again_without_a_new_dose(
                 frame = microscope.fetch_frame(request_id)
         assert frame.info.request_id == request_id
         assert zlib.crc32(frame.pixels.tobytes()) == frame.info.crc32
-    assert len(rig.deeds(f"expose {request_id}")) == 1
+    assert len(rig.actions(f"acquire {request_id}")) == 1
 
 
 @pytest.mark.parametrize("odd", ["shape", "dtype", "record"])
 def test_a_frame_that_is_not_what_was_asked_for_is_refused(odd: str) -> None:
-    with open_rig(odd_frame=odd) as rig, rig.client() as microscope:
+    with open_rig(wrong_frame=odd) as rig, rig.client() as microscope:
         for _ in range(2):
             with pytest.raises(AcquisitionError):
                 microscope.acquire("odd", SCAN)
-        assert len(rig.deeds("expose")) == 1
+        assert len(rig.actions("acquire")) == 1
         assert microscope.report().dose_spent_e_per_A2 == pytest.approx(FRAME_DOSE)
 
 

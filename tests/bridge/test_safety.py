@@ -20,7 +20,7 @@ from controller.bridge.wire_messages import Acquire
 from controller.hardware.interface import AbortedError, ConnectionLostError, Frame, MicroscopeError
 from controller.model.stage import StagePosition
 from tests.bridge.rig import IMPATIENT_S, SCAN, open_rig, wait_until
-from tests.microscope.fake import FakeMicroscope, FakeSettings
+from tests.support.fake_microscope import FakeMicroscope, FakeSettings
 from tests.support.processes import python
 
 
@@ -28,7 +28,7 @@ def test_status_is_not_behind_an_exposure_and_abort_ends_it() -> None:
     with open_rig(exposure_s=600) as rig, rig.client() as microscope:
         with ThreadPoolExecutor(1) as threads:
             exposure = threads.submit(microscope.acquire, "long", SCAN)
-            wait_until(lambda: rig.deeds("expose long"), "the exposure begins")
+            wait_until(lambda: rig.actions("acquire long"), "the exposure begins")
             status = microscope.status()
             assert status.busy
             assert not status.beam_blanked
@@ -62,13 +62,13 @@ def test_a_long_action_outlasts_the_patience_of_one_call() -> None:
     with open_rig(move_s=3.5) as rig, rig.client(timeout_s=3.0) as microscope:
         target = StagePosition(alpha_deg=7)
         assert microscope.move_stage("slow", target) == target
-        assert rig.deeds("move") == ["move 7"]
+        assert rig.actions("move") == ["move slow 7"]
 
 
 def test_abort_pressed_again_and_again() -> None:
     with open_rig(move_s=600) as rig, rig.client() as microscope, ThreadPoolExecutor(5) as threads:
         move = threads.submit(microscope.move_stage, "m", StagePosition(alpha_deg=9))
-        wait_until(lambda: rig.deeds("move"), "the move begins")
+        wait_until(lambda: rig.actions("move"), "the move begins")
         list(threads.map(lambda _: microscope.make_safe("again"), range(4)))
         with pytest.raises(AbortedError):
             move.result()
@@ -76,41 +76,41 @@ def test_abort_pressed_again_and_again() -> None:
 
 
 def test_a_stage_that_does_not_listen_spares_no_other_device() -> None:
-    with open_rig(move_s=3.0, deaf=True) as rig, rig.client() as microscope:
+    with open_rig(move_s=3.0, ignores_stop=True) as rig, rig.client() as microscope:
         with ThreadPoolExecutor(1) as threads:
             move = threads.submit(microscope.move_stage, "m", StagePosition(alpha_deg=9))
-            wait_until(lambda: rig.deeds("move"), "the move begins")
-            with pytest.raises(MicroscopeError, match="stop_stage: the stage does not listen"):
+            wait_until(lambda: rig.actions("move"), "the move begins")
+            with pytest.raises(MicroscopeError, match="stop_stage: the stage cannot be stopped"):
                 microscope.make_safe("in a move")
-            assert rig.deeds("blank")
-            assert rig.deeds("safe in a move")
+            assert rig.actions("blank")
+            assert rig.actions("make-safe in a move")
             assert move.result().alpha_deg == 9  # it ran to its end, unexposed
-        assert rig.deeds("expose") == []
+        assert rig.actions("acquire") == []
 
 
 def test_what_is_queued_does_not_begin_once_the_column_is_safe(tmp_path: Path) -> None:
-    diary = tmp_path / "diary"
-    hardware = HardwareThreads(lambda: FakeMicroscope(FakeSettings(exposure_s=600, diary=diary)))
+    actions = tmp_path / "actions"
+    settings = FakeSettings(exposure_s=600, action_log=actions)
+    hardware = HardwareThreads(lambda: FakeMicroscope(settings=settings))
     outcomes = [
         hardware.start(lambda microscope, name=name: microscope.acquire(name, SCAN))  # type: ignore[misc]
         for name in ("first", "second", "third")
     ]
-    wait_until(lambda: diary.exists() and "expose first" in diary.read_text(), "it begins")
+    wait_until(lambda: actions.exists() and "acquire first" in actions.read_text(), "it begins")
     hardware.make_safe("now")
     for outcome in outcomes:
         with pytest.raises(AbortedError):
             outcome.result()
-    assert [line for line in diary.read_text().splitlines() if line.startswith("expose")] == [
-        "expose first"
+    assert [line for line in actions.read_text().splitlines() if line.startswith("acquire")] == [
+        "acquire first"
     ]
     hardware.close()
 
 
 def test_what_never_began_may_be_asked_for_again_by_its_id(tmp_path: Path) -> None:
-    diary = tmp_path / "diary"
-    hardware = HardwareThreads(
-        lambda: FakeMicroscope(FakeSettings(move_s=0.5, deaf=True, diary=diary))
-    )
+    actions = tmp_path / "actions"
+    settings = FakeSettings(move_s=0.5, ignores_stop=True, action_log=actions)
+    hardware = HardwareThreads(lambda: FakeMicroscope(settings=settings))
     outcomes = RequestOutcomes()
 
     def ask() -> Future[object]:
@@ -121,9 +121,9 @@ def test_what_never_began_may_be_asked_for_again_by_its_id(tmp_path: Path) -> No
         )
 
     move = hardware.start(lambda microscope: microscope.move_stage("m", StagePosition(x_nm=1)))
-    wait_until(diary.exists, "the move begins")
+    wait_until(actions.exists, "the move begins")
     queued = ask()
-    with pytest.raises(MicroscopeError, match="does not listen"):
+    with pytest.raises(MicroscopeError, match="cannot be stopped"):
         hardware.make_safe("while one waits")
     assert move.result() == StagePosition(x_nm=1)
     with pytest.raises(AbortedError, match="before it began"):
@@ -138,13 +138,13 @@ def test_bridge_killed_in_an_exposure() -> None:
     with open_rig(exposure_s=600) as rig, rig.client() as microscope:
         with ThreadPoolExecutor(1) as threads:
             exposure = threads.submit(microscope.acquire, "cut short", SCAN)
-            wait_until(lambda: rig.deeds("expose"), "the exposure begins")
+            wait_until(lambda: rig.actions("acquire"), "the exposure begins")
             rig.bridge.kill()
             with pytest.raises(ConnectionLostError):
                 exposure.result()
         with pytest.raises(ConnectionLostError):
             microscope.status()
-        assert rig.deeds("expose") == ["expose cut short"]
+        assert rig.actions("acquire") == ["acquire cut short"]
 
 
 def test_bridge_frozen() -> None:
@@ -156,7 +156,7 @@ def test_bridge_frozen() -> None:
         finally:
             os.kill(rig.bridge.pid, signal.SIGCONT)
         microscope.status()
-        assert len(rig.deeds("expose unanswered")) <= 1
+        assert len(rig.actions("acquire unanswered")) <= 1
 
 
 def test_a_restarted_bridge_is_not_taken_for_the_old_one() -> None:
@@ -164,7 +164,12 @@ def test_a_restarted_bridge_is_not_taken_for_the_old_one() -> None:
         before = read_connection_file(rig.bridge.connection_file)
         rig.bridge.kill()
         with python(
-            *("-m", "controller.app.cli.bridge", "--microscope", "tests.microscope.fake:create"),
+            *(
+                "-m",
+                "controller.app.cli.bridge",
+                "--microscope",
+                "tests.support.fake_microscope:create",
+            ),
             *("--connection-file", str(rig.bridge.connection_file)),
             *("--socket", str(before.address.socket_path)),
             stdout=subprocess.DEVNULL,
@@ -196,7 +201,7 @@ def test_the_bridge_leaves_the_column_safe(end: signal.Signals | None, status: i
         connection_file = rig.folder / "second.json"
         with python(
             *("-m", "controller.app.cli.bridge", "--tied"),
-            *("--microscope", "tests.microscope.fake:create"),
+            *("--microscope", "tests.support.fake_microscope:create"),
             *("--settings", str(rig.folder / "fake.toml")),
             *("--connection-file", str(connection_file)),
             *("--socket", str(rig.folder / "second.sock")),
@@ -210,6 +215,6 @@ def test_the_bridge_leaves_the_column_safe(end: signal.Signals | None, status: i
                 assert bridge.stdin is not None
                 bridge.stdin.close()
             assert bridge.wait() == status
-        assert rig.deeds("safe the bridge ends")
+        assert rig.actions("make-safe the bridge ends")
         assert not connection_file.exists()
         assert not (rig.folder / "second.sock").exists()

@@ -17,7 +17,7 @@ from controller.common.exit_codes import ExitCode
 from tests.bridge.rig import SCAN, open_rig
 from tests.support.processes import python
 
-FAKE = "tests.microscope.fake:create"
+FAKE = "tests.support.fake_microscope:create"
 
 
 @pytest.mark.parametrize(

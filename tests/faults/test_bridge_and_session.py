@@ -74,7 +74,7 @@ class House:
 
     def exposures(self) -> Counter[str]:
         """How often each request has exposed the specimen."""
-        lines = (self.folder / "diary").read_text().splitlines()
+        lines = (self.folder / "actions").read_text().splitlines()
         return Counter(line.split()[1] for line in lines if line.startswith("acquire "))
 
 
@@ -82,7 +82,7 @@ class House:
 def house(faults: str = "", relayed: bool = False) -> Iterator[House]:
     with tempfile.TemporaryDirectory(prefix="dt-") as name:
         folder = Path(name)
-        (folder / "fake.toml").write_text(f'diary = "{folder / "diary"}"\n')
+        (folder / "fake.toml").write_text(f'action_log = "{folder / "actions"}"\n')
         (folder / "faults.toml").write_text(faults)
         home = House(folder, (folder / "faults.toml",) if faults else ())
         try:

@@ -8,6 +8,7 @@ from pathlib import Path
 import mrcfile
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from controller.common.exit_codes import ExitCode
 from controller.hardware.interface import Frame
@@ -60,11 +61,14 @@ class Dimmed(FakeMicroscope):
     def acquire(self, request_id: str, scan: ScanSettings) -> Frame:
         if "A-001/frame" in request_id and self._left:
             self._left -= 1
-            self.spoil = lambda _, pixels: pixels // 30
-            vars(self).update(self._reason)
+            self.spoil = self._dim
         frame = super().acquire(request_id, scan)
         self.spoil = lambda _, pixels: pixels
         return frame
+
+    def _dim(self, request_id: str, pixels: NDArray[np.uint16]) -> NDArray[np.uint16]:
+        vars(self).update(self._reason)
+        return pixels // 30
 
     def mend(self) -> None:
         self.valves_open, self.current_pA = True, 70.0

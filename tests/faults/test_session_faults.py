@@ -143,9 +143,9 @@ def test_a_clock_that_jumps_changes_neither_order_nor_leases(
     stop_after_b0 = stop_at("B", 0)
     path = tmp_path / "s"
     world = tmp_path / "flipped"
-    first = Run(open_session(path), FakeMicroscope(world=world), on_event=stop_after_b0)
+    first = Run(open_session(path), FakeMicroscope(flipped_file=world), on_event=stop_after_b0)
     assert first.go() is ExitCode.INTERRUPTED
-    assert Run(open_session(path), FakeMicroscope(world=world)).go() is ExitCode.OK
+    assert Run(open_session(path), FakeMicroscope(flipped_file=world)).go() is ExitCode.OK
     assert (tilts(path, "A"), tilts(path, "B")) == (TILTS_A, TILTS_B)
     lines = read_journal(path / "journal.jsonl").lines
     times = [line.at for line in lines]

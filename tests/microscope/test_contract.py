@@ -15,7 +15,7 @@ from tests.support.adapters import bridged
 
 SMALL_SPECIMEN = {"specimen": {"assembly_diameter_nm": 40.0, "other_assemblies_nm": []}}
 SMALL_TOML = "[specimen]\nassembly_diameter_nm = 40.0\nother_assemblies_nm = []\n"
-FAKE = "tests.microscope.fake:create"
+FAKE = "tests.support.fake_microscope:create"
 
 
 def _direct(name: str, settings: dict[str, Any]) -> Iterator[Microscope]:

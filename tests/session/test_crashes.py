@@ -25,7 +25,7 @@ EVERY = 5
 def run_through(folder: Path) -> list[str]:
     """Run a session undisturbed; return the name of every crash point it passed."""
     names: list[str] = []
-    microscope = FakeMicroscope(world=folder.with_name("reference-flipped"))
+    microscope = FakeMicroscope(flipped_file=folder.with_name("reference-flipped"))
     run = Run(open_session(folder, crash_point=names.append), microscope)
     assert run.go() is ExitCode.OK
     return names
@@ -68,7 +68,7 @@ def test_resume_brings_every_session_to_the_same_frames_bit_for_bit(
     for number, moment in enumerate(moments):
         folder = base / str(number)
         done = len(open_and_count(folder))
-        microscope = FakeMicroscope("boot-2", world=base / f"{number}-flipped")
+        microscope = FakeMicroscope("boot-2", flipped_file=base / f"{number}-flipped")
         run = Run(open_session(folder), microscope)
         code = run.go()
         recorded = len(run.of(FrameRecorded))
@@ -88,7 +88,7 @@ def open_and_count(folder: Path) -> list[str]:
 def test_a_frame_that_was_exposed_but_not_acknowledged(tmp_path: Path, boot: str) -> None:
     """The same bridge is asked for it again; with a new one it is retaken, and charged."""
     folder = tmp_path / "s"
-    microscope = FakeMicroscope("boot-1", world=tmp_path / "flipped")
+    microscope = FakeMicroscope("boot-1", flipped_file=tmp_path / "flipped")
 
     class KilledError(BaseException):
         pass
@@ -101,7 +101,7 @@ def test_a_frame_that_was_exposed_but_not_acknowledged(tmp_path: Path, boot: str
     with pytest.raises(KilledError):
         run.go()
     if boot != microscope.boot_id:
-        microscope = FakeMicroscope(boot, world=tmp_path / "flipped")
+        microscope = FakeMicroscope(boot, flipped_file=tmp_path / "flipped")
     exposed_before = microscope.exposures
     again = Run(open_session(folder), microscope)
     assert again.go() is ExitCode.OK
@@ -127,10 +127,12 @@ def test_the_flip_is_not_asked_for_twice(tmp_path: Path) -> None:
         if name.startswith("after") and name.endswith("-answered"):
             raise KilledError
 
-    run = Run(open_session(tmp_path / "s", crash_point=crash_point), FakeMicroscope(world=world))
+    run = Run(
+        open_session(tmp_path / "s", crash_point=crash_point), FakeMicroscope(flipped_file=world)
+    )
     with pytest.raises(KilledError):
         run.go()
-    again = Run(open_session(tmp_path / "s"), FakeMicroscope("boot-2", world=world))
+    again = Run(open_session(tmp_path / "s"), FakeMicroscope("boot-2", flipped_file=world))
     assert again.go() is ExitCode.OK
     assert again.of(PromptOpened) == []
     assert [float(a) for a in (tmp_path / "s" / "B.rawtlt").read_text().split()] == TILTS_B

@@ -33,7 +33,7 @@ def in_b(tmp_path: Path) -> Path:
         if isinstance(event, FrameRecorded) and (event.series, event.index) == ("B", 1):
             run.engine.stop(StopWhen.AFTER_TILT)
 
-    microscope = FakeMicroscope(world=tmp_path / "flipped")
+    microscope = FakeMicroscope(flipped_file=tmp_path / "flipped")
     run = Run(open_session(tmp_path / "s"), microscope, on_event=look)
     assert run.go() is ExitCode.INTERRUPTED
     return tmp_path / "s"
@@ -99,7 +99,7 @@ def test_a_damaged_journal_is_rebuilt_and_the_session_ends_with_every_frame(
     assert after.report == ()
     assert [p.read_bytes() for p in (in_b / "quarantine").iterdir()] == [damaged]
 
-    microscope = FakeMicroscope("boot-2", world=tmp_path / "flipped")
+    microscope = FakeMicroscope("boot-2", flipped_file=tmp_path / "flipped")
     run = Run(open_session(in_b), microscope)
     assert run.go() is ExitCode.OK
     assert run.of(PromptOpened) == []  # the flip stands
@@ -160,6 +160,6 @@ def test_a_grid_whose_flip_cannot_be_told_any_more_is_asked_for_again(tmp_path: 
     assert Run(open_session(path), answers=answers).go() is ExitCode.INTERRUPTED
     damage(path, "answered")
     rebuild(path)
-    run = Run(open_session(path), FakeMicroscope("boot-2", world=world))
+    run = Run(open_session(path), FakeMicroscope("boot-2", flipped_file=world))
     assert run.go() is ExitCode.OK
     assert [event.prompt.id for event in run.of(PromptOpened)] == ["flip"]

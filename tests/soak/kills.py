@@ -99,7 +99,9 @@ def _life(folder: Path, crash_point: Callable[[], CrashPoint], boot_id: str) -> 
     """Run the session in a fork; return its exit code, or minus the signal that ended it."""
     child = os.fork()
     if child == 0:
-        microscope = FakeMicroscope(boot_id, world=folder.with_name(f"{folder.name}-flipped"))
+        microscope = FakeMicroscope(
+            boot_id, flipped_file=folder.with_name(f"{folder.name}-flipped")
+        )
         session = open_session(folder, PROTOCOL, crash_point())
         os._exit(Run(session, microscope).go())
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])

@@ -37,7 +37,7 @@ def run() -> list[str]:
         attack.join()
         grown = resident_bytes(rig.bridge.pid) - memory
         alive = microscope.acquire("afterwards", SCAN).info.request_id == "afterwards"
-        moves = len(rig.deeds("move"))
+        moves = len(rig.actions("move"))
     worst_s = max(
         statistics.median(under_attack_s[i : i + WINDOW])
         for i in range(0, len(under_attack_s) - WINDOW, WINDOW // 2)

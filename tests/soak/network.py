@@ -23,7 +23,7 @@ def run() -> list[str]:
     """Cut the line in A; return the promises that were broken."""
     with tempfile.TemporaryDirectory(prefix="dt-") as name:
         folder = Path(name)
-        (folder / "fake.toml").write_text(f'diary = "{folder / "diary"}"\n')
+        (folder / "fake.toml").write_text(f'action_log = "{folder / "actions"}"\n')
         with (
             start_bridge(
                 folder / "bridge",

@@ -22,7 +22,7 @@ def run_until(folder: Path, moment: str) -> None:
         if name == moment:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    microscope = FakeMicroscope(world=folder.parent / f"{folder.name}-flipped")
+    microscope = FakeMicroscope(flipped_file=folder.parent / f"{folder.name}-flipped")
     Run(open_session(folder, crash_point=crash_point), microscope).go()
 
 

@@ -1,57 +1,97 @@
-"""A small microscope that does at once what it is told, and goes wrong where a test says so."""
+"""Fake microscope for tests: immediate and without physics, with faults where a test sets them."""
 
 from __future__ import annotations
 
+import os
 import threading
+import time
 import uuid
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Literal, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from controller.hardware.interface import AbortedError, Description, Frame, StageState, Status
+from controller.hardware.interface import (
+    AbortedError,
+    AcquisitionError,
+    Description,
+    Frame,
+    OutOfLimitsError,
+    StageState,
+    Status,
+    ValvesClosedError,
+)
+from controller.hardware.limits import check_defocus, check_sweep, check_target
+from controller.model.base import Data
 from controller.model.scan import FrameInfo, ScanSettings, shower_dose_e_per_A2
 from controller.model.stage import StageLimits, StagePosition
 from controller.rehearsal.operator_actions import REMOUNTS, OperatorAction
+from tests.support.fake_object import View, object_image
 
-OBJECT_RADIUS_NM = 12.0
+T = TypeVar("T")
 
-USUAL_DWELL_US = 10.0
-PARTICLES_NM = np.random.default_rng(1).normal(0.0, 4.5, (60, 3))
-"""(x, y, z) of what the object holds, each a spot of 1 nm."""
-
+Pixels = NDArray[np.generic]
 Fault = Callable[[str, str], None]
-"""Called as fault(action, request_id) before an action; raises, or blocks, or does nothing."""
-Spoil = Callable[[str, NDArray[np.uint16]], NDArray[np.generic]]
-"""Called as spoil(request_id, pixels): what the detector gives instead."""
+"""Called as fault(action, request_id) before an action; may raise or block."""
+Spoil = Callable[[str, NDArray[np.uint16]], Pixels]
+"""Called as spoil(request_id, pixels); returns the pixels that the detector delivers."""
+
+
+class FakeSettings(Data):
+    """Behaviour that can also be set for a fake in another process."""
+
+    exposure_s: float = 0.0
+    """Duration of an exposure, in real seconds."""
+    move_s: float = 0.0
+    """Duration of a stage move, in real seconds."""
+    ignores_stop: bool = False
+    """Moves cannot be interrupted and `stop_stage` fails, as with TEM Scripting."""
+    valves_open: bool = True
+    driver_error: bool = False
+    """`set_current` raises an error that is not a MicroscopeError."""
+    noise: bool = False
+    """Frames are random over the full range, fixed by the request id, instead of the object."""
+    float_pixels: bool = False
+    forgets_requests: bool = False
+    """A repeated request id acts again, so that only the bridge can prevent it."""
+    wrong_frame: Literal["", "shape", "dtype", "record"] = ""
+    """Contradiction between the pixels and the record of every frame."""
+    action_log: Path | None = None
+    """File that receives every action, one line each."""
 
 
 class FakeMicroscope:
-    """A disc with particles in it that turn with the tilt; its place on the stage.
+    """Microscope with one object on the stage; its clock is virtual.
 
     Attributes
     ----------
     log
-        Every action, in order: (name, request id or detail).
+        Every action in order: (name, request id or reason).
     fault, spoil
-        What goes wrong.
+        Faults set by a test.
     scan_change
-        What a changed setting of the scan makes of every image.
+        Effect of a changed scan setting on every image.
     drift_nm
-        (x, y) of the object against the stage.
+        Position (x, y) of the object relative to the stage.
     size, gain
-        Of the object and the detector, over what they are at first.
-    world
-        A file that outlives the microscope: there while the grid is flipped.
+        Size of the object and gain of the detector, relative to the start.
     """
 
     def __init__(
-        self, boot_id: str = "boot-1", fault: Fault | None = None, world: Path | None = None
+        self,
+        boot_id: str = "boot-1",
+        fault: Fault | None = None,
+        flipped_file: Path | None = None,
+        settings: FakeSettings | None = None,
     ) -> None:
+        """Create a fake; `flipped_file` exists while the grid is flipped, also after a crash."""
         self.boot_id = boot_id
-        self._world = world
+        self._settings = settings or FakeSettings()
+        self._flipped_file = flipped_file
         self.fault: Fault = fault or (lambda action, request_id: None)
         self.spoil: Spoil = lambda request_id, pixels: pixels
         self.on_safe: Callable[[], None] = lambda: None
@@ -64,14 +104,16 @@ class FakeMicroscope:
         self.defocus_nm = 0.0
         self.current_error = 1.0
         self.blanked = True
-        self.valves_open = True
+        self.valves_open = self._settings.valves_open
         self.fastest_sweep_deg_per_s: float | None = 1000.0
-        self.flipped = world is not None and world.exists()
+        self.flipped = flipped_file is not None and flipped_file.exists()
         self.exposures = 0
         self.time_s = 0.0
         self.log: list[tuple[str, str]] = []
         self._outcomes: dict[str, object] = {}
-        self._safe = threading.Event()
+        self._busy = False
+        self._stopped = threading.Event()
+        self._made_safe = threading.Event()
 
     def describe(self) -> Description:
         return Description(
@@ -101,109 +143,57 @@ class FakeMicroscope:
             defocus_nm=self.defocus_nm,
             valves_open=self.valves_open,
             vacuum_ok=True,
-            busy=False,
+            busy=self._busy,
         )
 
     def move_stage(self, request_id: str, target: StagePosition) -> StagePosition:
-        self._begin("move", request_id)
-        self.time_s += abs(target.alpha_deg - self.stage.alpha_deg)
-        self.stage = target
-        return self.stage
+        return self._once(request_id, lambda: self._move(request_id, target))
 
     def set_current(self, request_id: str, current_pA: float) -> float:
+        if self._settings.driver_error:
+            raise ZeroDivisionError("a driver's own mistake\nsecond line")
+        if not 0 <= current_pA < float("inf"):
+            raise OutOfLimitsError(f"current {current_pA} pA")
         self._begin("current", request_id)
         self.current_pA = current_pA * self.current_error
         return self.current_pA
 
     def set_defocus(self, request_id: str, defocus_nm: float) -> float:
-        self._begin("defocus", request_id)
-        self.defocus_nm = defocus_nm
-        return self.defocus_nm
+        return self._once(request_id, lambda: self._set_defocus(request_id, defocus_nm))
 
     def acquire(self, request_id: str, scan: ScanSettings) -> Frame:
-        return self._take("acquire", request_id, scan)
+        return self._once(request_id, lambda: self._acquire("acquire", request_id, scan))
 
     def acquire_tilting(self, request_id: str, scan: ScanSettings, to_alpha_deg: float) -> Frame:
-        """Sees what there is in the middle of the way."""
-        if request_id in self._outcomes:
-            return self.fetch_frame(request_id)
-        middle_deg = (self.stage.alpha_deg + to_alpha_deg) / 2
-        self.stage = self.stage.model_copy(update={"alpha_deg": middle_deg})
-        try:
-            return self._take("acquire-tilting", request_id, scan)
-        finally:
-            self.stage = self.stage.model_copy(update={"alpha_deg": to_alpha_deg})
-
-    def _take(self, action: str, request_id: str, scan: ScanSettings) -> Frame:
-        known = self._outcomes.get(request_id)
-        if isinstance(known, Frame):
-            return known
-        self._expose(action, request_id)
-        self.exposures += 1
-        pixels = self.spoil(request_id, self.image(scan))
-        frame = Frame(
-            FrameInfo(
-                request_id=request_id,
-                scan=scan,
-                stage=self.stage,
-                current_pA=self.current_pA,
-                started_s=self.time_s,
-                dose_e_per_A2=scan.dose_e_per_A2(self.current_pA),
-                dtype=pixels.dtype.name,
-                crc32=zlib.crc32(pixels.tobytes()),
-            ),
-            pixels,
-        )
-        self.time_s += scan.frame_time_s
-        self._outcomes[request_id] = frame
-        self.fault("acquired", request_id)
-        return frame
-
-    def image(self, scan: ScanSettings) -> NDArray[np.uint16]:
-        """What the detector sees now: the same for the same tilt, side and place."""
-        y, x = np.mgrid[: scan.height_px, : scan.width_px]
-        middle = ((scan.height_px - 1) / 2, (scan.width_px - 1) / 2)
-        v = (y - middle[0]) * scan.pixel_nm - self.stage.y_nm - self.drift_nm[1]
-        across_nm = self.stage.x_nm * np.cos(np.deg2rad(self.stage.alpha_deg))
-        u = (x - middle[1]) * scan.pixel_nm - across_nm - self.drift_nm[0]
-        u, v = u / self.size, v / self.size
-        disc = np.hypot(u, v) < OBJECT_RADIUS_NM
-        signal = disc * (500.0 + self._grain(u, v)) * self.gain * scan.dwell_us / USUAL_DWELL_US
-        image = np.asarray(100.0 + signal, np.uint16)
-        return self.scan_change(image)
-
-    def _grain(self, u: NDArray[np.float64], v: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Particles in the object, turned by the tilt; behind, those that were in front."""
-        flip = np.array([1.0, -1.0, -1.0]) if self.flipped else np.ones(3)
-        x, y, z = (flip * PARTICLES_NM).T
-        alpha = np.deg2rad(self.stage.alpha_deg)
-        across = u[0] - (x * np.cos(alpha) + z * np.sin(alpha))[:, None]
-        along = v[:, :1] - y
-        return np.asarray(150.0 * np.exp(-(along**2) / 2) @ np.exp(-(across**2) / 2))
+        """Record a frame as at the mid-exposure angle, then move to `to_alpha_deg`."""
+        return self._once(request_id, lambda: self._acquire_tilting(request_id, scan, to_alpha_deg))
 
     def illuminate(self, request_id: str, duration_s: float, field_nm: float) -> float:
-        self._expose("illuminate", request_id)
-        self.time_s += duration_s
-        return shower_dose_e_per_A2(self.current_pA, duration_s, field_nm)
+        return self._once(request_id, lambda: self._illuminate(request_id, duration_s, field_nm))
 
     def fetch_frame(self, request_id: str) -> Frame:
-        frame = self._outcomes[request_id]
-        assert isinstance(frame, Frame)
+        frame = self._outcomes.get(request_id)
+        if not isinstance(frame, Frame):
+            raise AcquisitionError(f"no frame {request_id}")
         return frame
 
     def blank(self) -> None:
         self.fault("blank", "")
         self.blanked = True
-        self.log.append(("blank", ""))
+        self._note("blank", "")
 
     def stop_stage(self) -> None:
-        self.log.append(("stop-stage", ""))
+        self._note("stop-stage", "")
+        if self._settings.ignores_stop:
+            raise RuntimeError("the stage cannot be stopped")
+        self._stopped.set()
 
     def make_safe(self, reason: str) -> None:
         self.blanked = True
-        self._safe.set()
+        self._made_safe.set()
+        self._stopped.set()
         self.on_safe()
-        self.log.append(("make-safe", reason))
+        self._note("make-safe", reason)
 
     def wait(self, duration_s: float) -> None:
         self.time_s += duration_s
@@ -213,37 +203,134 @@ class FakeMicroscope:
         self.valves_open = action in REMOUNTS
         if action in REMOUNTS:
             self.flipped = action in (OperatorAction.FLIPPED, OperatorAction.OTHER_ASSEMBLY)
-        if self._world is not None and self.flipped:
-            self._world.touch()
+        if self._flipped_file is not None and self.flipped:
+            self._flipped_file.touch()
 
     def close(self) -> None:
         self.blanked = True
-        self.log.append(("close", ""))
+        self._note("close", "")
+
+    def image(self, scan: ScanSettings) -> NDArray[np.uint16]:
+        """Return the present image; stage, side of the grid and object determine it."""
+        view = View(self.stage, self.flipped, self.drift_nm, self.size, self.gain)
+        return self.scan_change(object_image(scan, view))
+
+    def _once(self, request_id: str, action: Callable[[], T]) -> T:
+        if self._settings.forgets_requests or request_id not in self._outcomes:
+            self._outcomes[request_id] = action()
+        return cast(T, self._outcomes[request_id])
+
+    def _move(self, request_id: str, target: StagePosition) -> StagePosition:
+        check_target(target, StageLimits())
+        self._stopped.clear()
+        with self._being_busy():
+            self._begin("move", request_id, f"{target.alpha_deg:g}")
+            if self._settings.ignores_stop:
+                time.sleep(self._settings.move_s)
+            elif self._stopped.wait(self._settings.move_s):
+                raise AbortedError("the stage was stopped")
+        self.time_s += abs(target.alpha_deg - self.stage.alpha_deg)
+        self.stage = target
+        return target
+
+    def _set_defocus(self, request_id: str, defocus_nm: float) -> float:
+        check_defocus(defocus_nm, self.describe().defocus_limits_nm)
+        self._begin("defocus", request_id)
+        self.defocus_nm = defocus_nm
+        return defocus_nm
+
+    def _acquire(self, action: str, request_id: str, scan: ScanSettings) -> Frame:
+        self._expose(action, request_id)
+        self.exposures += 1
+        pixels = self.spoil(request_id, self._pixels(request_id, scan))
+        if self._settings.float_pixels:
+            pixels = pixels.astype(np.float32)
+        info = FrameInfo(
+            request_id=request_id,
+            scan=scan,
+            stage=self.stage,
+            current_pA=self.current_pA,
+            started_s=self.time_s,
+            dose_e_per_A2=scan.dose_e_per_A2(self.current_pA),
+            dtype=pixels.dtype.name,
+            crc32=zlib.crc32(pixels.tobytes()),
+        )
+        frame = _contradict(Frame(info, pixels), self._settings.wrong_frame)
+        self.time_s += scan.frame_time_s
+        self._outcomes[request_id] = frame  # known even if the reply is lost
+        self.fault("acquired", request_id)
+        return frame
+
+    def _acquire_tilting(self, request_id: str, scan: ScanSettings, to_alpha_deg: float) -> Frame:
+        target = self.stage.model_copy(update={"alpha_deg": to_alpha_deg})
+        check_target(target, StageLimits())
+        check_sweep(scan, to_alpha_deg - self.stage.alpha_deg, self.describe())
+        middle_deg = (self.stage.alpha_deg + to_alpha_deg) / 2
+        self.stage = self.stage.model_copy(update={"alpha_deg": middle_deg})
+        try:
+            return self._acquire("acquire-tilting", request_id, scan)
+        finally:
+            self.stage = target
+
+    def _illuminate(self, request_id: str, duration_s: float, field_nm: float) -> float:
+        self._expose("illuminate", request_id)
+        self.time_s += duration_s
+        return shower_dose_e_per_A2(self.current_pA, duration_s, field_nm)
+
+    def _pixels(self, request_id: str, scan: ScanSettings) -> NDArray[np.uint16]:
+        if not self._settings.noise:
+            return self.image(scan)
+        rng = np.random.default_rng(zlib.crc32(request_id.encode()))
+        return rng.integers(0, 60000, (scan.height_px, scan.width_px), dtype=np.uint16)
 
     def _expose(self, action: str, request_id: str) -> None:
-        """What goes wrong in an exposure leaves the beam on: blanking it is the others' part."""
-        self._safe.clear()
+        """Expose; after a fault the beam stays on, so that the caller must blank it."""
+        if not self.valves_open:
+            raise ValvesClosedError("column valves are closed: open them by hand")
+        self._made_safe.clear()
         self.blanked = False
-        self._begin(action, request_id)
-        if self._safe.is_set():
-            raise AbortedError("made safe")
+        with self._being_busy():
+            self._begin(action, request_id)
+            if self._made_safe.wait(self._settings.exposure_s):
+                raise AbortedError("made safe")
         self.blanked = True
 
-    def _begin(self, action: str, request_id: str) -> None:
+    @contextmanager
+    def _being_busy(self) -> Iterator[None]:
+        self._busy = True
+        try:
+            yield
+        finally:
+            self._busy = False
+
+    def _begin(self, action: str, request_id: str, detail: str = "") -> None:
         self.fault(action, request_id)
+        self._note(action, request_id, detail)
+
+    def _note(self, action: str, request_id: str, detail: str = "") -> None:
         self.log.append((action, request_id))
+        if self._settings.action_log is not None:
+            with self._settings.action_log.open("a") as file:
+                file.write(f"{action} {request_id} {detail}".rstrip() + "\n")
+                file.flush()
+                os.fsync(file.fileno())
+
+
+def _contradict(frame: Frame, wrong: str) -> Frame:
+    """Return a frame whose pixels contradict its record."""
+    match wrong:
+        case "shape":
+            return Frame(frame.info, frame.pixels[:-1])
+        case "dtype":
+            return Frame(frame.info, frame.pixels.astype(np.float64))
+        case "record":
+            wider = frame.info.scan.model_copy(update={"width_px": frame.info.scan.width_px + 2})
+            pixels = np.pad(frame.pixels, ((0, 0), (1, 1)))
+            return Frame(frame.info.model_copy(update={"scan": wider}), pixels)
+    return frame
 
 
 def create(settings: dict[str, object], state_path: Path | None) -> FakeMicroscope:
-    """Make the fake for a bridge: `--microscope tests.support.fake_microscope:create`.
-
-    With `diary` in the settings every action is noted in that file, a line each.
-    """
-    diary = Path(str(settings["diary"]))
-
-    def note(action: str, request_id: str) -> None:
-        if action not in ("status", "blank", "acquired"):
-            with diary.open("a") as file:
-                file.write(f"{action} {request_id}\n")
-
-    return FakeMicroscope(uuid.uuid4().hex, note, state_path)
+    """Create the fake for a bridge: `--microscope tests.support.fake_microscope:create`."""
+    chosen = FakeSettings.model_validate(settings)
+    return FakeMicroscope(uuid.uuid4().hex, flipped_file=state_path, settings=chosen)
