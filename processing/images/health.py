@@ -55,8 +55,7 @@ def bad_images(series: TiltSeries) -> dict[int, str]:
     finite = np.isfinite(images).mean(axis=(1, 2))
     _note(found, finite < 1 - NON_FINITE_SHARE, "not finite")
     clean = np.nan_to_num(images, nan=0.0, posinf=0.0, neginf=0.0)
-    spread = clean.std(axis=(1, 2))
-    _note(found, spread == 0, "blank")
+    _note(found, np.ptp(clean, axis=(1, 2)) == 0, "blank")
     flat = clean - background_levels(clean).astype(np.float32)[:, None, None]
     _note(found, _saturated_share(clean, flat) > SATURATED_SHARE, "saturated")
     same = [False] + [np.array_equal(a, b) for a, b in pairwise(clean)]
