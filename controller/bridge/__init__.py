@@ -1,1 +1,1 @@
-"""The Pyro5 service that owns the hardware, and the client that stands in for it."""
+"""Bridge to the microscope: a Pyro5 service that owns the hardware, and its client."""

@@ -1,4 +1,4 @@
-"""Where a bridge listens and how a client finds it: sockets, secrets, the connection file."""
+"""Address of a bridge: sockets, secrets and the connection file."""
 
 from __future__ import annotations
 
@@ -14,39 +14,40 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from controller.common.atomic import OWNER_ONLY, replace_text
 from controller.common.errors import BridgeError
 from controller.common.validation import errors_in_one_line
 from controller.hardware.interface import MicroscopeError
 from controller.model.base import Data
 
 SOCKET_PATH_LIMIT_BYTES = 100
-"""The system's limit for a Unix socket's path is 104 to 108."""
+"""Longest path of a Unix socket; operating systems allow 104 to 108 bytes."""
 
 
 class BridgeRefusedError(BridgeError, MicroscopeError):
-    """The bridge is there but does not let this client in."""
+    """The bridge cannot be found, or it refuses this client."""
 
 
 class BridgeAddress(Data):
-    """All a client needs to reach a bridge: a Unix socket, or a host and port."""
+    """Address for a client: a Unix socket, or a host and port, with the credentials."""
 
     socket_path: Path | None = None
     host: str = "127.0.0.1"
     port: int = 0
     secret_path: Path | None = None
-    """File with the shared secret; local bridges."""
+    """File with the shared secret, for a bridge on this machine."""
     certs: Path | None = None
-    """Folder with cert.pem, key.pem and peer.pem; bridges on another machine."""
+    """Folder with cert.pem, key.pem and peer.pem, for a bridge on another machine."""
 
     def __str__(self) -> str:
         return str(self.socket_path) if self.socket_path else f"{self.host}:{self.port}"
 
 
 class ConnectionFile(Data):
-    """What a bridge writes once it is ready, so that whoever started it can connect.
+    """Content of the file that a bridge writes when it is ready, for its clients.
 
-    On another machine it is written with the certificates, and names no process. Paths are
-    relative to its folder.
+    For a bridge on another machine the file is written together with the certificates and contains
+    no process id. Paths are relative to the folder of the file.
     """
 
     address: BridgeAddress
@@ -56,7 +57,7 @@ class ConnectionFile(Data):
 
 @dataclass(frozen=True)
 class ListenAddress:
-    """Where to listen: `socket_path`, else `host` and `port` (0: any free one)."""
+    """Address to listen on: `socket_path`, or else `host` and `port` (0: any free port)."""
 
     socket_path: Path | None
     host: str = "127.0.0.1"
@@ -67,23 +68,23 @@ class ListenAddress:
         return str(self.socket_path) if self.socket_path else f"{self.host}:{self.port}"
 
 
-def check_listen_address(place: ListenAddress) -> None:
-    """Refuse to listen where anybody could come in.
+def check_listen_address(address: ListenAddress) -> None:
+    """Refuse an address that other machines can reach, unless there are certificates.
 
     Raises
     ------
     BridgeError
-        Beyond loopback without certificates.
+        If the host is not loopback and there are no certificates.
     """
-    if place.socket_path is None and place.certs is None and not is_loopback(place.host):
+    if address.socket_path is None and address.certs is None and not is_loopback(address.host):
         raise BridgeError(
-            f"refusing to listen on {place.host} without certificates: make them with "
+            f"refusing to listen on {address.host} without certificates: make them with "
             "`dualtilt bridge --make-certs DIR` and pass `--certs DIR/bridge`"
         )
 
 
 def default_folder() -> Path:
-    """Return the folder for this user's local bridge."""
+    """Return the folder of this user's local bridge."""
     runtime = os.environ.get("XDG_RUNTIME_DIR") or os.environ.get("LOCALAPPDATA")
     if runtime:
         return Path(runtime) / "dualtilt"
@@ -91,7 +92,7 @@ def default_folder() -> Path:
 
 
 def is_loopback(host: str) -> bool:
-    """Tell whether `host` is this machine and reachable from nowhere else."""
+    """Tell whether `host` is this machine and cannot be reached from another one."""
     if host == "localhost":
         return True
     try:
@@ -101,12 +102,12 @@ def is_loopback(host: str) -> bool:
 
 
 def private_folder(folder: Path) -> Path:
-    """Make `folder` with mode 0700, or make sure that it is ours alone.
+    """Make `folder` with mode 0700, or check that only this user can enter it.
 
     Raises
     ------
     BridgeError
-        If others may enter it.
+        If other users can enter it.
     """
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     if os.name == "posix":
@@ -117,12 +118,12 @@ def private_folder(folder: Path) -> Path:
 
 
 def free_socket_path(path: Path) -> Path:
-    """Make sure a bridge can listen at `path`; a dead bridge's socket is removed.
+    """Check that a bridge can listen at `path`; remove the socket of a dead bridge.
 
     Raises
     ------
     BridgeError
-        If a bridge answers there, or the path is too long for a socket.
+        If a bridge already listens there, or the path is too long for a socket.
     """
     if len(os.fsencode(path)) > SOCKET_PATH_LIMIT_BYTES:
         raise BridgeError(f"socket path {path} is too long: choose a shorter one")
@@ -138,23 +139,15 @@ def free_socket_path(path: Path) -> Path:
     raise BridgeError(f"a bridge is already listening on {path}: stop it first")
 
 
-def write_privately(path: Path, text: str) -> None:
-    """Write `path` whole or not at all, readable by its owner only."""
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        file.write(text)
-    Path(temporary).replace(path)
-
-
 def new_secret(path: Path) -> str:
-    """Write a fresh secret to `path` and return it."""
+    """Write a new secret to `path`, readable by its owner only, and return it."""
     secret = secrets.token_urlsafe(32)
-    write_privately(path, secret)
+    replace_text(path, secret, OWNER_ONLY)
     return secret
 
 
 def read_secret(path: Path | None) -> str:
-    """Read the secret a client has to show; none where a certificate does.
+    """Read the secret that a client has to send; empty if it uses a certificate instead.
 
     Raises
     ------
@@ -170,7 +163,7 @@ def read_secret(path: Path | None) -> str:
 
 
 def read_connection_file(path: Path) -> ConnectionFile:
-    """Read what a bridge wrote about itself.
+    """Read the connection file of a bridge.
 
     Raises
     ------

@@ -1,8 +1,8 @@
-"""The bridge on the network: Pyro5's daemon with its own door, one thread a connection.
+"""The bridge on the network: a Pyro5 daemon with one thread per connection.
 
-Pyro's accept loop reads from clients it refuses and shakes TLS hands before anybody else may come
-in, so a silent peer stops it. Here the loop only accepts; all reading is on the connection's own
-thread, under a timeout.
+Pyro's own accept loop reads from clients that it refuses, and completes one TLS handshake before it
+accepts the next client: a silent client would block it. Here the loop only accepts; each connection
+is read on its own thread, with a timeout.
 """
 
 from __future__ import annotations
@@ -33,140 +33,145 @@ from controller.common.rpc import TokenDaemon
 log = logging.getLogger("controller.bridge.audit")
 
 UNAUTHENTICATED_LIMIT = 64
+"""Largest number of connections before their handshake; then the oldest is closed."""
 ACCEPT_INTERVAL_S = 0.25
 
 
 class BridgeEndpoint:
-    """The only object the daemon exposes: one call, request text in, reply text out."""
+    """The only object that the daemon exposes: one call, request text in, reply text out."""
 
-    def __init__(self, control: RequestHandler) -> None:
-        self._control = control
+    def __init__(self, handler: RequestHandler) -> None:
+        self._handler = handler
 
     @expose  # type: ignore[untyped-decorator]
     def call(self, request: object) -> str:
-        """Answer one request; pixels follow the reply."""
+        """Answer one request; for `ReadPixels` the pixels follow the reply."""
         connection: ServerConnection = current_context.client
-        answer = self._control.answer(str(request), connection.peer)
-        connection.following = answer.pixels
-        return answer.reply.model_dump_json()
+        response = self._handler.handle(str(request), connection.peer)
+        connection.pixels = response.pixels
+        return response.reply.model_dump_json()
 
 
 class DaemonMetadata:
-    """What Pyro's own object tells a client at the handshake, and no more."""
+    """Replacement of Pyro's own object, which clients ask for the list of methods."""
 
     def __init__(self, daemon: Daemon) -> None:
         pass
 
     @expose  # type: ignore[untyped-decorator]
     def get_metadata(self, _object_id: object) -> dict[str, list[str]]:
-        """Name the one method there is."""
+        """Return the name of the only method."""
         return {"methods": ["call"], "oneway": [], "attrs": []}
 
 
 class BridgeDaemon(TokenDaemon):
-    """Pyro's daemon behind a guarded door.
+    """Pyro's daemon with a secret or TLS, and limits on every connection.
 
     Parameters
     ----------
-    control
+    handler
         Answers the requests.
-    place
-        Where to listen.
+    listen_on
+        Address to listen on.
     secret
-        What a client has to show; empty where its certificate is asked for instead.
+        Secret that a client has to send; empty if clients use certificates.
     tls
         Context for mutual TLS, or None.
 
     Raises
     ------
     BridgeError
-        If the address cannot be listened on.
+        If the bridge cannot listen on that address.
     """
 
     def __init__(
-        self, control: RequestHandler, place: ListenAddress, secret: str, tls: ssl.SSLContext | None
+        self,
+        handler: RequestHandler,
+        listen_on: ListenAddress,
+        secret: str,
+        tls: ssl.SSLContext | None,
     ) -> None:
-        check_listen_address(place)
-        where = (
-            {"unixsocket": str(place.socket_path)}
-            if place.socket_path is not None
-            else {"host": place.host, "port": place.port}
+        check_listen_address(listen_on)
+        location = (
+            {"unixsocket": str(listen_on.socket_path)}
+            if listen_on.socket_path is not None
+            else {"host": listen_on.host, "port": listen_on.port}
         )
         try:
-            super().__init__(secret, PROTOCOL_VERSION, interface=DaemonMetadata, **where)
+            super().__init__(secret, PROTOCOL_VERSION, interface=DaemonMetadata, **location)
         except OSError as error:
-            raise BridgeError(f"cannot listen on {place}: {error}") from error
-        self.register(BridgeEndpoint(control), OBJECT_NAME)
-        self._boot_id = control.description.boot_id
-        self._place = place
+            raise BridgeError(f"cannot listen on {listen_on}: {error}") from error
+        self.register(BridgeEndpoint(handler), OBJECT_NAME)
+        self._boot_id = handler.description.boot_id
+        self._listen_on = listen_on
         self._tls = tls
-        self._strangers = UnauthenticatedConnections(UNAUTHENTICATED_LIMIT)
+        self._unauthenticated = UnauthenticatedConnections(UNAUTHENTICATED_LIMIT)
         self._closing = threading.Event()
 
     def address(self, secret_path: Path | None) -> BridgeAddress:
-        """Return where clients on this machine find this daemon."""
-        if self._place.socket_path is not None:
-            return BridgeAddress(socket_path=self._place.socket_path, secret_path=secret_path)
+        """Return the address for clients on this machine."""
+        if self._listen_on.socket_path is not None:
+            return BridgeAddress(socket_path=self._listen_on.socket_path, secret_path=secret_path)
         host, port = self.sock.getsockname()[:2]
         return BridgeAddress(host=host, port=port, secret_path=secret_path)
 
     def serve(self) -> None:
-        """Accept until `stop`; every connection gets a thread, none is read from here."""
+        """Accept connections until `stop`; each one is served on its own thread."""
         listener: socket.socket = self.sock
         listener.settimeout(ACCEPT_INTERVAL_S)
         while not self._closing.is_set():
             try:
                 client, _ = listener.accept()
-                threading.Thread(target=self._attend, args=(client,), daemon=True).start()
+                threading.Thread(target=self._serve_connection, args=(client,), daemon=True).start()
             except TimeoutError:
                 continue
             except OSError as error:
-                log.warning("not accepted: %s", error)
+                log.warning("connection not accepted: %s", error)
                 self._closing.wait(ACCEPT_INTERVAL_S)
 
     def stop(self) -> None:
-        """End `serve` and hang up on everyone."""
+        """End `serve` and close all connections."""
         self._closing.set()
         self.shutdown()
 
     def validateHandshake(self, conn: Any, data: Any) -> str:
-        """Let in who shows the secret and speaks our version, and tell the boot id."""
+        """Check secret and protocol version of a client; return the boot id."""
         try:
             super().validateHandshake(conn, data)
         except (PermissionError, ValueError) as error:
-            log.warning("%s not let in: %s", conn.peer, error)
+            log.warning("%s refused: %s", conn.peer, error)
             raise
-        conn.admitted = True
+        conn.authenticated = True
         return self._boot_id
 
-    def _attend(self, client: socket.socket) -> None:
-        """Serve one connection to its end, on its own thread."""
-        peer = "somebody"
+    def _serve_connection(self, client: socket.socket) -> None:
+        """Serve one connection until it ends, on its own thread."""
+        peer = "unknown client"
         try:
             peer = _peer(client)
-            with self._secured(client) as sock:
+            with self._with_tls(client) as sock:
                 connection = ServerConnection(sock, peer)
-                if self._admits(connection):
-                    self._converse(connection)
+                if self._authenticate(connection):
+                    self._serve_requests(connection)
         except ConnectionClosedError:
-            log.debug("%s gone", peer)
-        except Exception as error:  # noqa: BLE001 -- whatever a peer sends ends only its connection
+            log.debug("%s disconnected", peer)
+        except Exception as error:  # noqa: BLE001 -- a bad message ends only its own connection
             log.warning("%s connection ended: %s: %s", peer, type(error).__name__, error)
 
-    def _secured(self, client: socket.socket) -> socket.socket:
-        """Put TLS around a connection; not a byte is exchanged yet."""
+    def _with_tls(self, client: socket.socket) -> socket.socket:
+        """Wrap a connection in TLS if the bridge uses it; nothing is exchanged yet."""
         client.settimeout(HANDSHAKE_TIMEOUT_S)
         if self._tls is None:
             return client
         return self._tls.wrap_socket(client, server_side=True, do_handshake_on_connect=False)
 
-    def _admits(self, connection: ServerConnection) -> bool:
-        with self._strangers.watch(connection.sock):
+    def _authenticate(self, connection: ServerConnection) -> bool:
+        with self._unauthenticated.count(connection.sock):
             if isinstance(connection.sock, ssl.SSLSocket):
                 connection.sock.do_handshake()
             return bool(self._handshake(connection))
 
-    def _converse(self, connection: ServerConnection) -> None:
+    def _serve_requests(self, connection: ServerConnection) -> None:
         try:
             while not self._closing.is_set():
                 self.handleRequest(connection)
@@ -175,9 +180,9 @@ class BridgeDaemon(TokenDaemon):
 
 
 class UnauthenticatedConnections:
-    """Connections that have not shown who they are; of too many the oldest is cut off.
+    """Connections before their handshake; if there are too many, the oldest is closed.
 
-    So silent connections never keep out a client that knows what to say.
+    Silent connections therefore never keep out a client that authenticates.
     """
 
     def __init__(self, limit: int) -> None:
@@ -186,14 +191,16 @@ class UnauthenticatedConnections:
         self._sockets: dict[int, socket.socket] = {}
 
     @contextmanager
-    def watch(self, sock: socket.socket) -> Iterator[None]:
-        """Count `sock` as a stranger's while the block lasts."""
+    def count(self, sock: socket.socket) -> Iterator[None]:
+        """Count `sock` as unauthenticated during the block."""
         with self._lock:
             self._sockets[id(sock)] = sock
             if len(self._sockets) > self._limit:
                 oldest = self._sockets.pop(next(iter(self._sockets)))
                 with suppress(OSError):
-                    socket.socket.shutdown(oldest, socket.SHUT_RDWR)  # past TLS, which may wait
+                    socket.socket.shutdown(
+                        oldest, socket.SHUT_RDWR
+                    )  # bypasses TLS, which could block
         try:
             yield
         finally:

@@ -1,4 +1,4 @@
-"""One authenticated connection to a bridge, for one thread."""
+"""Client side of a connection: authenticated, for one thread."""
 
 from __future__ import annotations
 
@@ -23,35 +23,33 @@ from controller.hardware.interface import (
 )
 
 CALL_TIMEOUT_S = 10.0
-"""The bridge answers within POLL_S even while an action lasts: longer means it is gone."""
-
-BROKEN_OFF = "receiving:"
-"""How Pyro begins to say that a greeting did not come whole: the network's fault, no refusal."""
+"""Longest wait for a reply. The bridge replies within POLL_S even during an action: no reply means
+that it is gone."""
 
 
 class ClientConnection:
-    """A Pyro proxy over a connection of our own making, never shared between threads.
+    """Pyro proxy on a connection that we open ourselves; never shared between threads.
 
     Parameters
     ----------
     address
         The bridge.
     timeout_s
-        How long one call may take.
+        Longest duration of one call.
 
     Raises
     ------
     BridgeRefusedError
-        If the bridge does not let us in.
+        If the bridge refuses this client.
     ConnectionLostError
-        If nobody answers.
+        If the bridge does not answer.
     """
 
     def __init__(self, address: BridgeAddress, timeout_s: float = CALL_TIMEOUT_S) -> None:
         self._address = address
         self._sock = _open(address, timeout_s)
         try:
-            self.boot_id = _greet(self._sock, address)
+            self.boot_id = _handshake(self._sock, address)
             self._proxy = Proxy(m.OBJECT_NAME, connected_socket=self._sock)
         except BaseException as error:
             self._sock.close()
@@ -60,14 +58,14 @@ class ClientConnection:
             raise
 
     def call(self, request: m.Request) -> m.Done | m.Pending:
-        """Ask once; a lost connection is never asked again by itself.
+        """Send one request and return the reply; never repeated automatically.
 
         Raises
         ------
         MicroscopeError
-            What the bridge reports, as the typed error of its code.
+            Error that the bridge reports, as the class of its code.
         ConnectionLostError
-            If the answer did not come; whether the bridge acted is unknown.
+            If no reply came; whether the bridge acted is then unknown.
         """
         try:
             text = self._proxy.call(request.model_dump_json())
@@ -75,51 +73,55 @@ class ClientConnection:
         except Exception as error:
             self.close()
             raise ConnectionLostError(
-                f"bridge {self._address} lost during {request.kind}: {error}"
+                f"bridge {self._address}: connection lost during {request.kind}: {error}"
             ) from error
         except BaseException:
-            self.close()  # interrupted between request and reply: the reply must not be misread
+            self.close()  # interrupted before the reply: the next call must not read it
             raise
         if isinstance(reply, m.Failed):
             raise ERRORS.get(reply.code, MicroscopeError)(reply.message)
         return reply
 
-    def read_pixels(self, request_id: str, room: memoryview) -> None:
-        """Read a frame's pixels into `room`, straight from the connection.
+    def read_pixels(self, request_id: str, buffer: memoryview) -> None:
+        """Read the pixels of a frame into `buffer`, directly from the connection.
 
         Raises
         ------
         AcquisitionError
-            If the bridge has another number of bytes than `room`.
+            If the bridge announces another number of bytes than `buffer` has.
         ConnectionLostError
-            If they do not all come.
+            If not all of them arrive.
         """
         reply = self.call(m.ReadPixels(request_id=request_id))
         try:
-            if reply != m.Done(value=len(room)):
-                raise AcquisitionError(f"frame {request_id!r}: {len(room)} bytes expected: {reply}")
-            self._receive_into(room)
+            if reply != m.Done(value=len(buffer)):
+                raise AcquisitionError(
+                    f"frame {request_id!r}: expected {len(buffer)} bytes, got {reply}"
+                )
+            self._receive_into(buffer)
         except OSError as error:
             self.close()
-            raise ConnectionLostError(f"bridge lost in frame {request_id!r}: {error}") from error
+            raise ConnectionLostError(
+                f"connection to the bridge lost during frame {request_id!r}: {error}"
+            ) from error
         except BaseException:
-            self.close()  # the rest of the pixels must not be read as a reply
+            self.close()  # the next call must not read the other pixels as a reply
             raise
 
-    def _receive_into(self, room: memoryview) -> None:
-        while room:
-            count = self._sock.recv_into(room)
+    def _receive_into(self, buffer: memoryview) -> None:
+        while buffer:
+            count = self._sock.recv_into(buffer)
             if count == 0:
-                raise ConnectionResetError("hung up")
-            room = room[count:]
+                raise ConnectionResetError("the bridge closed the connection")
+            buffer = buffer[count:]
 
     @property
     def closed(self) -> bool:
-        """True once it was lost or hung up."""
+        """True once the connection was lost or closed."""
         return self._sock.fileno() < 0
 
     def close(self) -> None:
-        """Hang up."""
+        """Close the connection."""
         self._sock.close()
 
 
@@ -133,7 +135,7 @@ def _open(address: BridgeAddress, timeout_s: float) -> socket.socket:
     except ssl.SSLError as error:
         raise BridgeRefusedError(f"bridge {address}: {error.reason}: wrong certificate") from error
     except OSError as error:
-        raise ConnectionLostError(f"no bridge at {address}: {error}") from error
+        raise ConnectionLostError(f"no bridge answers at {address}: {error}") from error
 
 
 def _open_local(path: Path, timeout_s: float) -> socket.socket:
@@ -147,19 +149,17 @@ def _open_local(path: Path, timeout_s: float) -> socket.socket:
     return sock
 
 
-def _greet(sock: socket.socket, address: BridgeAddress) -> str:
-    """Shake hands as Pyro does, with our own words; return the bridge's boot id."""
+def _handshake(sock: socket.socket, address: BridgeAddress) -> str:
+    """Carry out Pyro's handshake with our secret and version; return the bridge's boot id."""
     connection = SocketConnection(sock, keep_open=True)
-    greeting = {"token": read_secret(address.secret_path), "version": m.PROTOCOL_VERSION}
+    credentials = {"token": read_secret(address.secret_path), "version": m.PROTOCOL_VERSION}
     serializer = serializers.serializers[config.SERIALIZER]
-    data = serializer.dumps({"handshake": greeting, "object": m.OBJECT_NAME})
+    data = serializer.dumps({"handshake": credentials, "object": m.OBJECT_NAME})
     connection.send(
         protocol.SendingMessage(protocol.MSG_CONNECT, 0, 0, serializer.serializer_id, data).data
     )
     answer = protocol.recv_stub(connection, [protocol.MSG_CONNECTOK, protocol.MSG_CONNECTFAIL])
     content: Any = serializer.loads(answer.data)
     if answer.type == protocol.MSG_CONNECTFAIL:
-        if str(content).startswith(BROKEN_OFF):
-            raise ConnectionLostError(f"bridge {address}: the greeting came too late: {content}")
         raise BridgeRefusedError(f"bridge {address}: {content}")
     return str(content["handshake"])

@@ -1,4 +1,4 @@
-"""Recent frames, kept at the bridge so that a transfer can be repeated without a new dose."""
+"""Recent frames, kept by the bridge so that a transfer can be repeated without a new exposure."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from controller.model.scan import FrameInfo
 
 PIXEL_TYPES = ("uint16", "int16", "float32")
 BUFFER_BYTES = 256 << 20
-"""Frames beyond this are dropped, the oldest first; the newest always stays."""
+"""Size of the buffer. The oldest frames beyond it are dropped; the newest is always kept."""
 
 
 @dataclass(frozen=True)
@@ -32,49 +32,49 @@ def pixel_type(dtype: str) -> np.dtype[np.generic]:
     Raises
     ------
     AcquisitionError
-        If frames may not have it.
+        If it is not one of `PIXEL_TYPES`.
     """
     if dtype not in PIXEL_TYPES:
-        raise AcquisitionError(f"frame of {dtype} pixels: one of {', '.join(PIXEL_TYPES)} expected")
+        raise AcquisitionError(f"frame of {dtype} pixels; the types are {', '.join(PIXEL_TYPES)}")
     return np.dtype(dtype).newbyteorder("<")
 
 
 def as_bytes(pixels: NDArray[np.generic]) -> memoryview:
-    """Return the bytes of C-contiguous pixels in place, without a copy."""
+    """Return the bytes of C-contiguous pixels, without a copy."""
     return pixels.reshape(-1).view(np.uint8).data
 
 
-def store(frame: Frame) -> StoredFrame:
-    """Turn a frame into bytes.
+def encode(frame: Frame) -> StoredFrame:
+    """Convert a frame to bytes.
 
     Raises
     ------
     AcquisitionError
-        If its pixels are not what its record says.
+        If its pixels do not match its record.
     """
     info = frame.info
     shape = (info.scan.height_px, info.scan.width_px)
     if frame.pixels.shape != shape or frame.pixels.dtype.name != info.dtype:
         raise AcquisitionError(
-            f"detector gave {frame.pixels.shape} {frame.pixels.dtype.name}, "
-            f"{shape} {info.dtype} expected"
+            f"the detector returned {frame.pixels.shape} {frame.pixels.dtype.name} instead of "
+            f"{shape} {info.dtype}"
         )
     pixels = np.ascontiguousarray(frame.pixels, dtype=pixel_type(info.dtype))
     return StoredFrame(info, as_bytes(pixels))
 
 
 def empty_pixels(info: FrameInfo) -> NDArray[np.generic]:
-    """Return room for the pixels of a frame, [y, x], little endian."""
+    """Return an empty array for the pixels of a frame, [y, x], little endian."""
     return np.empty((info.scan.height_px, info.scan.width_px), dtype=pixel_type(info.dtype))
 
 
-def intact(info: FrameInfo, pixels: NDArray[np.generic]) -> bool:
-    """Tell whether `pixels` are the bytes the detector gave."""
+def checksum_matches(info: FrameInfo, pixels: NDArray[np.generic]) -> bool:
+    """Tell whether the checksum of `pixels` is the one in the frame's record."""
     return zlib.crc32(as_bytes(pixels)) == info.crc32
 
 
 class FrameBuffer:
-    """The last frames by id; safe to use from several threads."""
+    """Recent frames by request id; may be used from several threads."""
 
     def __init__(self, capacity_bytes: int = BUFFER_BYTES) -> None:
         self._capacity_bytes = capacity_bytes
@@ -82,14 +82,14 @@ class FrameBuffer:
         self._frames: OrderedDict[str, StoredFrame] = OrderedDict()
 
     def put(self, frame: StoredFrame) -> None:
-        """Keep `frame`, dropping the oldest ones where room is needed."""
+        """Keep `frame`; drop the oldest frames if the buffer is full."""
         with self._lock:
             self._frames[frame.info.request_id] = frame
             while len(self._frames) > 1 and self._held_bytes() > self._capacity_bytes:
                 self._frames.popitem(last=False)
 
     def get(self, request_id: str) -> StoredFrame | None:
-        """Return the frame if it is still here."""
+        """Return the frame, or None if it is no longer kept."""
         with self._lock:
             return self._frames.get(request_id)
 

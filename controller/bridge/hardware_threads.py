@@ -1,8 +1,8 @@
-"""The hardware's own threads: one that works, one that watches and stops.
+"""Two threads for the hardware: a work thread and a watch thread.
 
-COM objects belong to the thread that made them, and a move or an exposure blocks that thread. So
-every action runs on the work thread; status and whatever leads to safety run on the watch thread
-and are never behind an exposure.
+COM objects may only be used on the thread that created them, and a move or an exposure blocks that
+thread. Every action therefore runs on the work thread; status and safety calls run on the watch
+thread and never wait for an exposure.
 """
 
 from __future__ import annotations
@@ -19,23 +19,23 @@ from controller.hardware.safety import reach_safe_state
 Result = TypeVar("Result")
 
 WATCH_TIMEOUT_S = 5.0
-"""How long status and blanking may take before the column is said not to answer."""
+"""Longest duration of a status or safety call; after it the column counts as not answering."""
 SAFE_WITHIN_S = 2.0
-"""How long the safe state is asked for again while an action has not returned."""
+"""Time during which the safety calls are repeated while an action has not ended."""
 SAFE_INTERVAL_S = 0.1
 
 
 class NotStartedError(AbortedError):
-    """The action was dropped from the queue: nothing moved, nothing was exposed."""
+    """The action was removed from the queue before it started: no move, no exposure."""
 
 
 class HardwareThreads:
-    """A microscope behind its two threads.
+    """A microscope and the two threads that may call it.
 
     Parameters
     ----------
     open_microscope
-        Makes the microscope; called on the work thread.
+        Opens the microscope; called on the work thread.
     """
 
     def __init__(self, open_microscope: Callable[[], Microscope]) -> None:
@@ -46,13 +46,13 @@ class HardwareThreads:
         self._microscope = self._work.submit(open_microscope).result()
         self.description: Description = self._work.submit(self._microscope.describe).result()
 
-    def start(self, act: Callable[[Microscope], Result]) -> Future[Result]:
-        """Queue `act` for the work thread; it is dropped if the column is made safe before."""
+    def submit(self, act: Callable[[Microscope], Result]) -> Future[Result]:
+        """Queue `act` for the work thread; it is dropped if the column is made safe first."""
         epoch = self._epoch
 
         def run() -> Result:
             if epoch != self._epoch:
-                raise NotStartedError("ended before it began: the microscope was made safe")
+                raise NotStartedError("aborted before it started: the microscope was made safe")
             return act(self._microscope)
 
         outcome = self._work.submit(run)
@@ -60,11 +60,11 @@ class HardwareThreads:
         return outcome
 
     def busy(self) -> bool:
-        """Tell whether an action is under way or waits."""
+        """Tell whether an action is running or queued."""
         return self._latest is not None and not self._latest.done()
 
     def status(self) -> MicroscopeStatus:
-        """Look at the column; an exposure does not delay it."""
+        """Read the state of the microscope; does not wait for an exposure."""
         return self._watched(self._microscope.status)
 
     def blank(self) -> None:
@@ -72,35 +72,35 @@ class HardwareThreads:
         self._watched(self._microscope.blank)
 
     def stop_stage(self) -> None:
-        """Stop a move under way where the column can."""
+        """Stop the running stage move, if the column can."""
         self._watched(self._microscope.stop_stage)
 
     def make_safe(self, reason: str) -> None:
-        """Blank, stop and drop what is queued; ask again until the action under way has ended.
+        """Blank the beam, stop the stage, drop queued actions; repeat until the action has ended.
 
-        An action may slip past the first call between the queue and the column, and a column may
-        be deaf for a moment, hence the repetition. A move that no call can stop (TEM Scripting)
-        is left to run to its end, unexposed.
+        The calls are repeated because an action may start just after the first ones, and a column
+        may ignore a call. A move that cannot be stopped (TEM Scripting) runs to its end with the
+        beam blanked.
 
         Raises
         ------
         MicroscopeError
-            Naming each device that could not be made safe.
+            With each call that failed.
         """
         self._epoch += 1
-        under_way = self._latest
+        running = self._latest
         deadline = time.monotonic() + SAFE_WITHIN_S
         while True:
             problems = self._watched(lambda: reach_safe_state(self._microscope, reason))
-            if under_way is None or under_way.done() or time.monotonic() > deadline:
+            if running is None or running.done() or time.monotonic() > deadline:
                 break
-            wait([under_way], timeout=SAFE_INTERVAL_S)
+            wait([running], timeout=SAFE_INTERVAL_S)
         if problems:
             failed = "; ".join(map(str, problems))
             raise MicroscopeError(f"not everything could be made safe: {failed}")
 
     def close(self) -> None:
-        """Let go of the column and of the threads; the column must be safe already."""
+        """Release the column and end the threads; the column must be safe already."""
         self._epoch += 1
         closing = self._work.submit(self._microscope.close)
         wait([closing], timeout=WATCH_TIMEOUT_S)

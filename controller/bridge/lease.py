@@ -1,4 +1,4 @@
-"""One controller at a time: a lease that must be renewed, or the bridge makes safe."""
+"""Lease: one session at a time controls the microscope and must renew its right to do so."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from controller.hardware.interface import LeaseError
 
 
 class Lease:
-    """The dead man's switch: held by one token, gone when it is not renewed in time.
+    """Dead man's switch: the holder has a token and must renew the lease before it expires.
 
-    A frozen or unplugged controller closes no connection, so only silence tells. Time is real and
-    monotonic. An expired lease stays in force against its old holder until `lapsed` has been
-    asked, so that the safe state is reached before anybody else takes over.
+    A session that froze or lost its network closes no connection, so only missing renewals show it.
+    Time is real and monotonic. Nobody can take an expired lease until `release_expired` is called,
+    so that the column is made safe before another session takes over.
     """
 
     def __init__(self, lease_s: float, clock: Callable[[], float] = time.monotonic) -> None:
@@ -30,22 +30,22 @@ class Lease:
 
     @property
     def holder(self) -> str | None:
-        """Who is in charge."""
+        """Name of the session in charge; None: nobody."""
         return self._holder
 
     def take(self, holder: str) -> LeaseGrant:
-        """Grant the lease, or refuse and say who holds it.
+        """Grant the lease to `holder`.
 
         Raises
         ------
         LeaseError
-            If it is held.
+            If another session holds it; the message says which.
         """
         with self._lock:
             if self._holder is not None:
                 raise LeaseError(
                     f"{self._holder} is in charge: stop that session, or wait "
-                    f"{max(0.0, self._deadline - self._clock()):.1f} s after it has gone silent"
+                    f"{max(0.0, self._deadline - self._clock()):.1f} s after its last sign of life"
                 )
             self._holder = holder
             self._token = secrets.token_urlsafe(24)
@@ -53,35 +53,35 @@ class Lease:
             return LeaseGrant(token=self._token, lease_s=self._lease_s)
 
     def renew(self, token: str) -> None:
-        """Put the deadline off by one lease from now."""
+        """Extend the lease: it expires one lease duration from now."""
         with self._lock:
             self._check(token)
             self._deadline = self._clock() + self._lease_s
 
     def check(self, token: str) -> None:
-        """Refuse whoever is not in charge.
+        """Refuse a token that does not hold the lease.
 
         Raises
         ------
         LeaseError
-            For a stale, foreign or expired token.
+            If the token is old, wrong or expired.
         """
         with self._lock:
             self._check(token)
 
     def release(self, token: str) -> None:
-        """Give the lease back."""
+        """Give the lease back; its token becomes invalid."""
         with self._lock:
             self._check(token)
             self._drop()
 
-    def lapsed(self) -> str | None:
-        """Say who let the lease run out; None while it is held or free."""
+    def expired_holder(self) -> str | None:
+        """Return the holder of an expired lease; None if the lease is valid or free."""
         with self._lock:
             return self._holder if self._expired() else None
 
-    def drop_lapsed(self) -> None:
-        """Free a lease that has run out; its token is worth nothing from now on."""
+    def release_expired(self) -> None:
+        """Free a lease that has expired; its token becomes invalid."""
         with self._lock:
             if self._expired():
                 self._drop()
@@ -91,7 +91,7 @@ class Lease:
             in_charge = f"{self._holder} is in charge" if self._holder else "nobody is in charge"
             raise LeaseError(f"this lease has ended ({in_charge}): connect again")
         if self._expired():
-            raise LeaseError("the lease has run out: connect again")
+            raise LeaseError("the lease has expired: connect again")
 
     def _expired(self) -> bool:
         return self._holder is not None and self._clock() > self._deadline

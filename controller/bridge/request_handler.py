@@ -1,4 +1,4 @@
-"""What the bridge does with a request: lease, limits, dose, one outcome per id. No network here."""
+"""Handle requests at the bridge: lease, limits, dose, one outcome per id. No network here."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pydantic import ValidationError
 
 from controller.bridge import wire_messages as m
-from controller.bridge.frame_buffer import FrameBuffer, StoredFrame, store
+from controller.bridge.frame_buffer import FrameBuffer, StoredFrame, encode
 from controller.bridge.hardware_threads import HardwareThreads
 from controller.bridge.lease import Lease
 from controller.bridge.request_outcomes import RequestOutcomes
@@ -46,22 +46,22 @@ WATCHDOG_INTERVAL_S = 0.1
 
 
 @dataclass(frozen=True)
-class Answer:
-    """A reply and, for pixels, the bytes that follow it."""
+class Response:
+    """A reply, and the pixels that follow it, if any."""
 
     reply: m.Reply
     pixels: memoryview | None = None
 
 
 class RequestHandler:
-    """The one owner of the microscope; answers every request that the network let through.
+    """Owner of the microscope; handles every request of an authenticated client.
 
     Parameters
     ----------
     open_microscope
-        Makes the microscope, on the hardware's thread.
+        Opens the microscope; called on the work thread.
     lease_s
-        Seconds without renewal after which the bridge makes safe by itself.
+        Seconds without a renewal after which the bridge makes the column safe.
     """
 
     def __init__(self, open_microscope: Callable[[], Microscope], lease_s: float) -> None:
@@ -70,51 +70,51 @@ class RequestHandler:
         self._lease = Lease(lease_s)
         self._outcomes = RequestOutcomes()
         self._frames = FrameBuffer()
-        self._reach: StageLimits = self.description.stage_limits
+        self._stage_limits: StageLimits = self.description.stage_limits
         self._dose = DoseAccount()
         self._closing = threading.Event()
         self._watchdog = threading.Thread(target=self._watch_lease, name="lease", daemon=True)
         self._watchdog.start()
 
-    def answer(self, text: str, peer: str) -> Answer:
-        """Validate one request, carry it out and say how it went; never raises.
+    def handle(self, text: str, peer: str) -> Response:
+        """Validate one request, carry it out and return the reply; never raises.
 
         Parameters
         ----------
         text
             A request as JSON.
         peer
-            Who asks, for the audit log.
+            Name of the client, for the audit log.
         """
         try:
             request = m.REQUEST.validate_json(text, strict=True)
         except ValidationError as error:
             line = f"refused: {errors_in_one_line(error)}"
             log.warning("%s %s", peer, line)
-            return Answer(m.Failed(code=OutOfLimitsError.code, message=line))
+            return Response(m.Failed(code=OutOfLimitsError.code, message=line))
         try:
-            answer = self._dispatch(request)
+            response = self._dispatch(request)
         except MicroscopeError as error:
             log.warning("%s %s: %s: %s", peer, request.kind, error.code, error)
-            return Answer(m.Failed(code=error.code, message=str(error)))
+            return Response(m.Failed(code=error.code, message=str(error)))
         except Exception as error:
-            log.exception("%s %s: unexpected", peer, request.kind)
+            log.exception("%s %s: unexpected error", peer, request.kind)
             line = f"{type(error).__name__}: {error}".splitlines()[0]
-            return Answer(m.Failed(code=MicroscopeError.code, message=line))
-        _audit(request, answer, peer)
-        return answer
+            return Response(m.Failed(code=MicroscopeError.code, message=line))
+        _audit(request, response, peer)
+        return response
 
     def close(self, reason: str) -> None:
-        """Make safe and let go of the column."""
+        """Make the column safe and release it."""
         self._closing.set()
         self._watchdog.join()
         try:
             self._make_safe(reason)
         except MicroscopeError:
-            log.exception("closing")
+            log.exception("while closing")
         self._hardware.close()
 
-    def _dispatch(self, request: m.Request) -> Answer:
+    def _dispatch(self, request: m.Request) -> Response:
         match request:
             case m.Describe():
                 return _done(self.description)
@@ -130,7 +130,7 @@ class RequestHandler:
                 return _done(self._find_frame(request_id).info)
             case m.ReadPixels(request_id=request_id):
                 pixels = self._find_frame(request_id).data
-                return Answer(m.Done(value=len(pixels)), pixels)
+                return Response(m.Done(value=len(pixels)), pixels)
             case m.RenewLease(token=token):
                 self._lease.renew(token)
             case m.ReleaseLease(token=token):
@@ -141,14 +141,16 @@ class RequestHandler:
                 self._hardware.stop_stage()
             case m.MakeSafe(reason=reason):
                 self._make_safe(reason)
-        return Answer(m.Done())
+        return Response(m.Done())
 
     def _take_lease(self, holder: str, limits: SessionLimits) -> m.LeaseGrant:
-        reach = intersect_limits(self.description.stage_limits, limits.stage)
+        stage_limits = intersect_limits(self.description.stage_limits, limits.stage)
         if self._lease.holder is None and self._hardware.busy():
-            raise LeaseError("the column still finishes what its last controller began: try again")
+            raise LeaseError(
+                "the column still finishes an action of the previous session: try again"
+            )
         grant = self._lease.take(holder)
-        self._reach = reach
+        self._stage_limits = stage_limits
         self._dose = DoseAccount(
             spent_e_per_A2=limits.dose_spent_e_per_A2, budget_e_per_A2=limits.dose_budget_e_per_A2
         )
@@ -157,7 +159,7 @@ class RequestHandler:
     def _release(self, token: str) -> None:
         self._lease.check(token)
         try:
-            self._make_safe("the controller has let go")
+            self._make_safe("the session has released the microscope")
         finally:
             self._lease.release(token)
 
@@ -169,34 +171,34 @@ class RequestHandler:
             dose_budget_e_per_A2=self._dose.budget_e_per_A2,
         )
 
-    def _perform(self, request: m.Perform) -> Answer:
+    def _perform(self, request: m.Perform) -> Response:
         self._lease.check(request.token)
         self._check_limits(request.action)
-        outcome = self._outcomes.first(
+        outcome = self._outcomes.get_or_start(
             request.request_id,
             request.action,
-            lambda: self._hardware.start(lambda microscope: self._act(microscope, request)),
+            lambda: self._hardware.submit(lambda microscope: self._act(microscope, request)),
         )
         if not wait([outcome], timeout=m.POLL_S).done:
-            return Answer(m.Pending())
+            return Response(m.Pending())
         return _done(outcome.result())
 
     def _check_limits(self, action: m.Action) -> None:
         match action:
             case m.MoveStage(target=target):
-                check_target(target, self._reach)
+                check_target(target, self._stage_limits)
             case m.SetDefocus(defocus_nm=defocus_nm):
                 check_defocus(defocus_nm, self.description.defocus_limits_nm)
             case m.Acquire(scan=scan):
                 check_scan(scan, self.description)
             case m.AcquireTilting(scan=scan, to_alpha_deg=to_alpha_deg):
                 check_scan(scan, self.description)
-                check_sweep(scan, 0.0, self.description)  # how far it is, the column knows
-                check_target(StagePosition(alpha_deg=to_alpha_deg), self._reach)
+                check_sweep(scan, 0.0, self.description)  # only the column knows the start angle
+                check_target(StagePosition(alpha_deg=to_alpha_deg), self._stage_limits)
 
     def _act(self, microscope: Microscope, request: m.Perform) -> object:
-        """Carry out one action, if its controller is still in charge; on the work thread."""
-        self._lease.check(request.token)  # it may have run out in the queue
+        """Carry out one action on the work thread, if its session still holds the lease."""
+        self._lease.check(request.token)  # it may have expired in the queue
         request_id = request.request_id
         match request.action:
             case m.MoveStage(target=target):
@@ -228,7 +230,7 @@ class RequestHandler:
     ) -> FrameInfo:
         with self._charged(scan.dose_e_per_A2(microscope.status().current_pA)):
             frame = expose()
-        self._frames.put(store(frame))
+        self._frames.put(encode(frame))
         return frame.info
 
     @contextmanager
@@ -244,11 +246,11 @@ class RequestHandler:
     def _find_frame(self, request_id: str) -> StoredFrame:
         held = self._frames.get(request_id)
         if held is None:
-            fetched = self._hardware.start(
-                lambda microscope: store(microscope.fetch_frame(request_id))
+            fetched = self._hardware.submit(
+                lambda microscope: encode(microscope.fetch_frame(request_id))
             )
             if not wait([fetched], timeout=m.POLL_S).done:
-                raise MicroscopeError(f"frame {request_id!r}: the column is busy, ask again")
+                raise MicroscopeError(f"frame {request_id!r}: the column is busy, try again")
             held = fetched.result()
             self._frames.put(held)
         return held
@@ -259,24 +261,24 @@ class RequestHandler:
 
     def _watch_lease(self) -> None:
         while not self._closing.wait(WATCHDOG_INTERVAL_S):
-            lapsed = self._lease.lapsed()
-            if lapsed is None:
+            holder = self._lease.expired_holder()
+            if holder is None:
                 continue
             try:
-                self._make_safe(f"{lapsed} has gone silent: its lease ran out")
+                self._make_safe(f"{holder} no longer answers: its lease has expired")
             except MicroscopeError:
-                log.exception("after a lapsed lease")
-            self._lease.drop_lapsed()
+                log.exception("after an expired lease")
+            self._lease.release_expired()
 
 
-def _done(value: object) -> Answer:
-    return Answer(m.Done(value=value))
+def _done(value: object) -> Response:
+    return Response(m.Done(value=value))
 
 
-def _audit(request: m.Request, answer: Answer, peer: str) -> None:
-    """Log what acts, and only once it is over; looks, heartbeats and pixels go without a line."""
+def _audit(request: m.Request, response: Response, peer: str) -> None:
+    """Log actions once they have ended; status, lease renewals and pixels are not logged."""
     match request:
-        case m.Perform(request_id=request_id, action=action) if isinstance(answer.reply, m.Done):
+        case m.Perform(request_id=request_id, action=action) if isinstance(response.reply, m.Done):
             log.info("%s %s %s", peer, request_id, action.model_dump_json())
         case m.TakeLease(holder=holder, limits=limits):
             log.info("%s lease to %s, limits %s", peer, holder, limits.model_dump_json())

@@ -1,6 +1,6 @@
-"""Request ids made idempotent: the first outcome of each is kept and given again.
+"""Outcomes of requests by id: a repeated id returns the outcome of its first run.
 
-What never began has no outcome: its id may be used again.
+An action that never started has no outcome: its id may be used again.
 """
 
 from __future__ import annotations
@@ -18,31 +18,33 @@ Outcome = Future[object]
 
 
 class RequestOutcomes:
-    """Every request of this boot with its outcome, so that a repeat never acts again."""
+    """Requests since the bridge started, with their outcomes: a repeat does not act again."""
 
     def __init__(self, capacity: int = 20_000) -> None:
         self._capacity = capacity
         self._lock = threading.Lock()
         self._known: OrderedDict[str, tuple[Action, Outcome]] = OrderedDict()
 
-    def first(self, request_id: str, action: Action, start: Callable[[], Outcome]) -> Outcome:
-        """Return the outcome of `request_id`, starting the action only where the id is new.
+    def get_or_start(
+        self, request_id: str, action: Action, start: Callable[[], Outcome]
+    ) -> Outcome:
+        """Return the outcome of `request_id`; start the action only if the id is new.
 
         Raises
         ------
         MicroscopeError
-            If the id stood for another action before.
+            If the id was used for another action before.
         """
         with self._lock:
             known = self._known.get(request_id)
-            if known is None or _never_began(known[1]):
+            if known is None or _never_started(known[1]):
                 outcome = start()
                 self._known[request_id] = (action, outcome)
                 self._forget_oldest()
                 return outcome
         if known[0] != action:
             raise MicroscopeError(
-                f"request id {request_id!r} was a {known[0].kind} before: use a new id"
+                f"request id {request_id!r} was used for {known[0].kind} before: use a new id"
             )
         return known[1]
 
@@ -51,5 +53,5 @@ class RequestOutcomes:
             self._known.popitem(last=False)
 
 
-def _never_began(outcome: Outcome) -> bool:
+def _never_started(outcome: Outcome) -> bool:
     return outcome.done() and isinstance(outcome.exception(), NotStartedError | LeaseError)

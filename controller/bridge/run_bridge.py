@@ -1,4 +1,4 @@
-"""The bridge's own process: open the column, listen, say so, and leave it safe on the way out."""
+"""Process of a bridge: open the microscope, serve clients, leave the column safe at the end."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from controller.bridge.bridge_address import (
     free_socket_path,
     new_secret,
     private_folder,
-    write_privately,
 )
 from controller.bridge.bridge_daemon import BridgeDaemon
 from controller.bridge.request_handler import RequestHandler
 from controller.bridge.tls import server_context
+from controller.common.atomic import OWNER_ONLY, replace_text
 from controller.hardware.interface import Microscope
 
 SIGNAL_INTERVAL_S = 0.5
@@ -31,43 +31,44 @@ SIGNAL_INTERVAL_S = 0.5
 
 @dataclass(frozen=True)
 class BridgeOptions:
-    """How one bridge runs."""
+    """Options of one bridge."""
 
-    place: ListenAddress
+    listen_on: ListenAddress
     connection_file: Path
-    """Written once the bridge is ready, removed when it ends; its folder is ours alone."""
+    """File written when the bridge is ready and removed when it ends; in a private folder."""
     lease_s: float
+    """Seconds without a session after which the bridge makes the column safe."""
     audit: Path | None = None
-    """File that gets a line for every action and every refusal."""
+    """File for the audit log: one line for every action and every refusal; None: no log."""
     tied: bool = False
-    """End when standard input closes, that is with the process that started the bridge."""
+    """True: end when standard input closes, that is, with the process that started the bridge."""
 
 
 class ShutdownSignal:
-    """Waits for a signal, or for the parent to go."""
+    """Waits for a signal, or for the end of the parent process."""
 
     def __init__(self, tied: bool) -> None:
         self.signal_number = 0
-        """Of the signal that came; 0 for none."""
-        self._asked = threading.Event()
+        """Number of the signal received; 0: none."""
+        self._received = threading.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._note)
         if tied:
             threading.Thread(target=self._until_parent_goes, daemon=True).start()
 
     def wait(self) -> None:
-        """Return once the bridge is to end."""
-        while not self._asked.wait(SIGNAL_INTERVAL_S):  # signals arrive between two waits
+        """Block until the bridge has to end."""
+        while not self._received.wait(SIGNAL_INTERVAL_S):  # signals are handled between two waits
             pass
 
     def _note(self, number: int, _frame: object) -> None:
         self.signal_number = number
-        self._asked.set()
+        self._received.set()
 
     def _until_parent_goes(self) -> None:
         while os.read(sys.stdin.fileno(), 1024):
             pass
-        self._asked.set()
+        self._received.set()
 
 
 def run_bridge(
@@ -75,62 +76,64 @@ def run_bridge(
     options: BridgeOptions,
     say: Callable[[str], None],
 ) -> int:
-    """Run a bridge until a signal, or the end of its parent, stops it.
+    """Run a bridge until a signal or the end of its parent process stops it.
 
     Parameters
     ----------
     open_microscope
-        Makes the microscope; called on the hardware's thread.
+        Opens the microscope; called on the work thread.
     options
-        How to run.
+        Options of the bridge.
     say
-        Takes the one line that tells a person that the bridge is ready.
+        Prints the line that tells the operator that the bridge is ready.
 
     Returns
     -------
     int
-        Number of the signal that ended it; 0 where it was its parent's end.
+        Number of the signal that ended it; 0 if its parent process ended.
 
     Raises
     ------
     BridgeError
-        If the place to listen is refused or taken.
+        If the address to listen on is refused or in use.
     """
-    place = options.place
-    check_listen_address(place)
+    listen_on = options.listen_on
+    check_listen_address(listen_on)
     private_folder(options.connection_file.parent)
-    if place.socket_path is not None:
-        free_socket_path(place.socket_path)
-    tls = server_context(place.certs) if place.certs is not None else None
+    if listen_on.socket_path is not None:
+        free_socket_path(listen_on.socket_path)
+    tls = server_context(listen_on.certs) if listen_on.certs is not None else None
     _log_to(options.audit)
-    ending = ShutdownSignal(options.tied)
-    control = RequestHandler(open_microscope, options.lease_s)
+    shutdown = ShutdownSignal(options.tied)
+    handler = RequestHandler(open_microscope, options.lease_s)
     try:
         secret_path = None if tls else options.connection_file.with_suffix(".secret")
         secret = new_secret(secret_path) if secret_path else ""
-        daemon = BridgeDaemon(control, place, secret, tls)
+        daemon = BridgeDaemon(handler, listen_on, secret, tls)
         threading.Thread(target=daemon.serve, name="accept", daemon=True).start()
         address = daemon.address(secret_path)
-        _announce(address, control, options.connection_file)
-        connect = "" if tls else f"; sessions come with --bridge {options.connection_file}"
-        say(f"bridge to {control.description.name} ready at {address}{connect}")
-        ending.wait()
+        _write_connection_file(address, handler, options.connection_file)
+        connect = "" if tls else f"; connect a session with --bridge {options.connection_file}"
+        say(f"bridge to {handler.description.name} ready at {address}{connect}")
+        shutdown.wait()
         options.connection_file.unlink(missing_ok=True)
         daemon.stop()
     finally:
-        control.close("the bridge ends")
-    return ending.signal_number
+        handler.close("the bridge ends")
+    return shutdown.signal_number
 
 
-def _announce(address: BridgeAddress, control: RequestHandler, connection_file: Path) -> None:
+def _write_connection_file(
+    address: BridgeAddress, handler: RequestHandler, connection_file: Path
+) -> None:
     connection = ConnectionFile(
-        address=address, pid=os.getpid(), boot_id=control.description.boot_id
+        address=address, pid=os.getpid(), boot_id=handler.description.boot_id
     )
-    write_privately(connection_file, connection.model_dump_json())
+    replace_text(connection_file, connection.model_dump_json(), OWNER_ONLY)
 
 
 def _log_to(audit: Path | None) -> None:
-    """Send the audit log to a file, or nowhere."""
+    """Write the audit log to a file, or discard it."""
     log = logging.getLogger("controller.bridge.audit")
     log.propagate = False
     log.setLevel(logging.INFO)

@@ -1,4 +1,4 @@
-"""Starting a bridge as a child process and waiting until it is ready."""
+"""Start a bridge as a child process and wait until it is ready."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ POLL_INTERVAL_S = 0.05
 
 
 class BridgeProcess:
-    """A bridge that runs as our child; it makes the column safe and ends when we do."""
+    """Bridge in a child process; it makes the column safe and ends when this process ends."""
 
     def __init__(self, process: subprocess.Popen[bytes], connection_file: Path) -> None:
         self._process = process
@@ -38,27 +38,27 @@ class BridgeProcess:
         return connect(self.connection_file, holder, limits)
 
     def address(self) -> BridgeAddress:
-        """Return where it listens."""
+        """Return the address of the bridge."""
         return read_connection_file(self.connection_file).address
 
     def running(self) -> bool:
-        """Tell whether the bridge is still there."""
+        """Tell whether the bridge process runs."""
         return self._process.poll() is None
 
     def terminate(self) -> int:
-        """End the bridge, the column safe; return its exit status."""
+        """End the bridge, which makes the column safe; return its exit status."""
         if self.running():
             self._process.terminate()
         try:
             self._process.wait(ENDED_WITHIN_S)
         except subprocess.TimeoutExpired:
             self._process.kill()
-        return self._hang_up()
+        return self._wait_for_exit()
 
     def kill(self) -> int:
-        """End the bridge without a chance to do anything: for rehearsing a crash."""
+        """Kill the bridge without making the column safe: to rehearse a crash."""
         self._process.kill()
-        return self._hang_up()
+        return self._wait_for_exit()
 
     def __enter__(self) -> Self:
         return self
@@ -71,7 +71,7 @@ class BridgeProcess:
     ) -> None:
         self.terminate()
 
-    def _hang_up(self) -> int:
+    def _wait_for_exit(self) -> int:
         status = self._process.wait()
         if self._process.stdin is not None:
             self._process.stdin.close()
@@ -94,20 +94,20 @@ def start_bridge(
     Parameters
     ----------
     folder
-        For its socket, secret and connection file; made with mode 0700. Keep its path short.
+        Folder for its socket, secret and connection file; made with mode 0700. Keep the path short.
     microscope, settings, state, lease_s, real_time, faults
-        As the options of ``dualtilt bridge``.
+        The options of ``dualtilt bridge`` with the same names.
     extra
         Further arguments of ``dualtilt bridge``.
 
     Raises
     ------
     BridgeError
-        If the bridge ends or is not ready in time; with its own last line.
+        If the bridge ends or is not ready in time; with the last line of its log.
     """
     private_folder(folder)
     connection_file = folder / "bridge.json"
-    before = _boot_id(connection_file)
+    earlier = _boot_id(connection_file)
     command = python_module_command(
         "controller.app.cli.bridge", "--tied", "--microscope", microscope
     )
@@ -128,7 +128,7 @@ def start_bridge(
         )
     bridge = BridgeProcess(process, connection_file)
     deadline = time.monotonic() + READY_WITHIN_S
-    while _boot_id(connection_file) in ("", before):
+    while _boot_id(connection_file) in ("", earlier):
         if not bridge.running():
             bridge.terminate()
             raise BridgeError(f"the bridge did not start: {_last_line(log_path)}")
@@ -140,7 +140,7 @@ def start_bridge(
 
 
 def _boot_id(connection_file: Path) -> str:
-    """Return the boot id of the bridge that wrote last; empty where there was none."""
+    """Return the boot id in the connection file; empty if there is no such file."""
     try:
         return read_connection_file(connection_file).boot_id
     except BridgeRefusedError:
@@ -149,5 +149,5 @@ def _boot_id(connection_file: Path) -> str:
 
 def _last_line(log_path: Path) -> str:
     lines = log_path.read_text(encoding="utf-8", errors="replace").strip().splitlines()
-    said = lines[-1] if lines else f"it ended without a word; see {log_path}"
-    return said.removeprefix("dualtilt bridge: ")
+    last = lines[-1] if lines else f"it ended without a message; see {log_path}"
+    return last.removeprefix("dualtilt bridge: ")

@@ -1,4 +1,4 @@
-"""Mutual TLS with pinned peers: each side trusts exactly one certificate, the other's."""
+"""Mutual TLS: each side trusts exactly one certificate, that of the other side."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import datetime
 import ssl
 from pathlib import Path
 
-from controller.bridge.bridge_address import private_folder, write_privately
+from controller.bridge.bridge_address import private_folder
+from controller.common.atomic import OWNER_ONLY, replace_text
 from controller.common.errors import BridgeError
 
 VALID_DAYS = 825
@@ -15,12 +16,12 @@ FILES = ("cert.pem", "key.pem", "peer.pem")
 
 
 def make_certs(folder: Path) -> tuple[Path, ...]:
-    """Make a key and a self-signed certificate for either side, each with the other's beside it.
+    """Make a key and a self-signed certificate for each side, with the other's certificate.
 
     Parameters
     ----------
     folder
-        Gets ``bridge/`` (stays on the microscope PC) and ``session/`` (goes to the session's).
+        Gets ``bridge/`` (for the microscope's PC) and ``session/`` (for the session's machine).
 
     Returns
     -------
@@ -30,30 +31,30 @@ def make_certs(folder: Path) -> tuple[Path, ...]:
     Raises
     ------
     BridgeError
-        If certificates are there already: overwriting them would lock the other side out.
+        If there are certificates already: overwriting them would lock the other side out.
     """
     folders = tuple(folder / side for side in SIDES)
     for side_folder in folders:
         if (side_folder / "key.pem").exists():
-            raise BridgeError(f"{side_folder} holds a key already: choose another folder")
+            raise BridgeError(f"{side_folder} already contains a key: choose another folder")
         private_folder(side_folder)
     pairs = [_key_and_certificate(f"dualtilt {side}") for side in SIDES]
     for index, side_folder in enumerate(folders):
         key, certificate = pairs[index]
         for name, text in zip(FILES, (certificate, key, pairs[1 - index][1]), strict=True):
-            write_privately(side_folder / name, text)
+            replace_text(side_folder / name, text, OWNER_ONLY)
     return folders
 
 
 def server_context(certs: Path) -> ssl.SSLContext:
-    """Return the context of a bridge that lets in the one pinned session only."""
+    """Return the TLS context of a bridge that accepts only the pinned session certificate."""
     return _pinned(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), certs)
 
 
 def client_context(certs: Path) -> ssl.SSLContext:
-    """Return the context of a session that talks to the one pinned bridge only.
+    """Return the TLS context of a session that accepts only the pinned bridge certificate.
 
-    The bridge is known by its certificate, whatever its address is today.
+    The bridge is identified by its certificate, not by its address.
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
@@ -61,7 +62,7 @@ def client_context(certs: Path) -> ssl.SSLContext:
 
 
 def _pinned(context: ssl.SSLContext, certs: Path) -> ssl.SSLContext:
-    """Trust the peer's own certificate as the only root: nothing else can be a valid peer."""
+    """Trust only the certificate of the peer, as the only root."""
     context.minimum_version = ssl.TLSVersion.TLSv1_3
     context.verify_mode = ssl.CERT_REQUIRED
     try:

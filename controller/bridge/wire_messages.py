@@ -1,8 +1,8 @@
-"""What travels over the bridge: requests and replies. Data only.
+"""Requests and replies between session and bridge, as data.
 
-One exposed call takes a request as JSON text and answers with a reply as JSON text. The reply to
-:class:`ReadPixels` says how many bytes follow it on the same connection. Both ends validate
-against these models, so nothing that is not written here reaches the hardware.
+The bridge exposes one call: a request as JSON text in, a reply as JSON text out. The reply to
+:class:`ReadPixels` gives the number of bytes that follow it on the same connection. Both sides
+validate against these models, so nothing else can reach the hardware.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from controller.rehearsal.operator_actions import OperatorAction
 PROTOCOL_VERSION = 5
 OBJECT_NAME = "dualtilt.bridge"
 POLL_S = 2.0
-"""The longest the bridge lets a caller wait before it says "still at it"."""
+"""Longest time until the bridge replies; if the action still runs, it replies `Pending`."""
 
 Name = Annotated[str, Field(min_length=1, max_length=200)]
 TEXT_LIMIT = 1000
@@ -80,7 +80,7 @@ Action = Annotated[
     | SimulateOperator,
     Field(discriminator="kind"),
 ]
-"""What needs the lease, runs on the hardware's thread and happens once per request id."""
+"""Action: needs the lease, runs on the work thread, and happens once per request id."""
 
 
 class Describe(Data):
@@ -160,14 +160,14 @@ REQUEST: TypeAdapter[Request] = TypeAdapter(Request)
 
 
 class LeaseGrant(Data):
-    """The right to act, until it is not renewed for `lease_s` seconds of real time."""
+    """Right to act; it expires if it is not renewed within `lease_s` seconds of real time."""
 
     token: Name
     lease_s: Positive
 
 
 class BridgeReport(Data):
-    """What the bridge itself knows: who is in charge and what the specimen has been charged."""
+    """State of the bridge itself: the session in charge, and the dose charged to the specimen."""
 
     boot_id: str
     holder: str | None
@@ -181,7 +181,7 @@ class Done(Data):
 
 
 class Pending(Data):
-    """Still under way: ask again with the same request id."""
+    """The action still runs: repeat the request with the same id."""
 
     kind: Literal["pending"] = "pending"
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from importlib.resources import files
 from pathlib import Path
 
+from controller.common.atomic import replace_text
 from controller.common.errors import UsageError
 from controller.report.facts import gather
 from controller.report.heading import heading
@@ -36,10 +37,8 @@ def write_report(folder: Path) -> Path:
         f"{text(folder)}</code></footer></main></body></html>\n"
     )
     path = folder / REPORT
-    partial = path.with_suffix(".partial")
     try:
-        partial.write_text(page, encoding="utf-8")
-        partial.replace(path)
+        replace_text(path, page)
     except OSError as error:
         raise UsageError(f"{path}: cannot be written: {error.strerror}") from None
     return path

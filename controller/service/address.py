@@ -17,6 +17,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from controller.common.atomic import OWNER_ONLY, replace_text
 from controller.common.errors import UsageError
 from controller.model.base import Data
 
@@ -122,8 +123,4 @@ def not_running(folder: Path) -> str:
 
 def _write_private(path: Path, text: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    fresh = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    handle = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(handle, "w", encoding="utf-8") as file:
-        file.write(text)
-    fresh.replace(path)
+    replace_text(path, text, OWNER_ONLY)

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable
 from datetime import datetime
 from pathlib import Path
 
+from controller.common.atomic import replace_text
 from controller.common.exit_codes import ExitCode
 from controller.common.rpc import TokenDaemon
 from controller.model.events import Event, Record
@@ -129,10 +130,8 @@ class SessionService:
 
     def _write_status(self) -> None:
         path = self._folder / STATUS_FILE
-        fresh = path.with_name(f".{STATUS_FILE}.new")
         try:
-            fresh.write_text(self._board.status_json(), encoding="utf-8")
-            fresh.replace(path)
+            replace_text(path, self._board.status_json())
         except OSError as error:
             _log.error("%s not written: %s", path, error)
         self._status_written_s = time.monotonic()

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from controller.model.events import PreviewReady
+from processing.files.atomic import replace_file
 
 CLIPPED_PERCENT = 0.5
 """At either end of the grey scale: a hot pixel must not darken the rest."""
@@ -27,10 +28,8 @@ def write_preview(
     """
     path = folder / "previews" / f"{view}.npy"
     path.parent.mkdir(exist_ok=True)
-    partial = path.with_suffix(".partial")
-    with partial.open("wb") as file:
+    with replace_file(path, durable=False) as partial, partial.open("wb") as file:
         np.save(file, as_grey(image, limits))
-    partial.replace(path)
     return PreviewReady(view=view, path=path.relative_to(folder).as_posix(), caption=caption)
 
 

@@ -49,7 +49,7 @@ def test_a_lease_lasts_as_long_as_it_says(silent_s: float, in_charge: bool) -> N
     lease = Lease(5.0, clock)
     token = lease.take("first").token
     clock.now_s = silent_s
-    assert (lease.lapsed() is None) == in_charge
+    assert (lease.expired_holder() is None) == in_charge
     if in_charge:
         lease.check(token)
     else:
@@ -78,7 +78,7 @@ def test_nobody_takes_over_before_the_column_is_safe() -> None:
     clock.now_s = 6.0
     with pytest.raises(LeaseError):
         lease.take("second")
-    lease.drop_lapsed()
+    lease.release_expired()
     lease.take("second")
 
 
@@ -122,7 +122,7 @@ def test_the_next_controller_gets_in_after_the_first_has_closed() -> None:
     with open_rig() as rig:
         with rig.client("first"):
             pass
-        assert rig.actions("make-safe the controller has let go")
+        assert rig.actions("make-safe the session has released the microscope")
         with rig.client("second") as second:
             assert second.report().holder == "second"
 
@@ -143,10 +143,10 @@ class SlowStage(FakeMicroscope):
 
 def test_nobody_takes_over_while_the_last_ones_move_runs_on() -> None:
     stage = SlowStage()
-    control = RequestHandler(lambda: stage, lease_s=60)
+    handler = RequestHandler(lambda: stage, lease_s=60)
 
     def ask(request: m.Request) -> m.Reply:
-        return control.answer(request.model_dump_json(), "test").reply
+        return handler.handle(request.model_dump_json(), "test").reply
 
     granted = ask(m.TakeLease(holder="hasty"))
     assert isinstance(granted, m.Done)
@@ -161,7 +161,7 @@ def test_nobody_takes_over_while_the_last_ones_move_runs_on() -> None:
     assert isinstance(refused, m.Failed)
     assert refused.code == LeaseError.code
     assert isinstance(ask(m.TakeLease(holder="next")), m.Done)
-    control.close("done")
+    handler.close("done")
 
 
 def test_a_wall_clock_that_jumps_ends_no_lease_and_keeps_none(
@@ -169,10 +169,10 @@ def test_a_wall_clock_that_jumps_ends_no_lease_and_keeps_none(
 ) -> None:
     jumps = itertools.count()
     monkeypatch.setattr(time, "time", lambda: (-1) ** next(jumps) * 1e9)
-    control = RequestHandler(FakeMicroscope, lease_s=1.0)
+    handler = RequestHandler(FakeMicroscope, lease_s=1.0)
 
     def ask(request: m.Request) -> m.Reply:
-        return control.answer(request.model_dump_json(), "test").reply
+        return handler.handle(request.model_dump_json(), "test").reply
 
     granted = ask(m.TakeLease(holder="steady"))
     assert isinstance(granted, m.Done)
@@ -180,7 +180,7 @@ def test_a_wall_clock_that_jumps_ends_no_lease_and_keeps_none(
         time.sleep(0.1)
         assert isinstance(ask(m.RenewLease(token=granted.value.token)), m.Done)
     wait_until(lambda: ask(m.ReadReport()).value.holder is None, "silence ends it")  # type: ignore[union-attr]
-    control.close("done")
+    handler.close("done")
 
 
 def test_the_heartbeat_keeps_a_quiet_controller_in_charge() -> None:
@@ -223,7 +223,7 @@ def test_a_controller_lost_in_an_exposure_leaves_the_column_safe(fate: signal.Si
             wait_until(lambda: onlooker.report().holder is None, "the lease runs out")
             assert onlooker.status().beam_blanked
             assert not onlooker.status().busy
-        assert rig.actions("make-safe doomed has gone silent")
+        assert rig.actions("make-safe doomed no longer answers")
         with rig.client("next"):
             controller.send_signal(signal.SIGCONT)
             said, _ = controller.communicate()
@@ -239,7 +239,7 @@ def test_network_gone_longer_than_the_lease() -> None:
         with rig.client("far away", address=relay.address, timeout_s=IMPATIENT_S) as microscope:
             relay.passing.clear()
             wait_until(
-                lambda: rig.actions("make-safe far away has gone silent"), "the bridge makes safe"
+                lambda: rig.actions("make-safe far away no longer answers"), "the bridge makes safe"
             )
             with pytest.raises(ConnectionLostError):
                 microscope.status()

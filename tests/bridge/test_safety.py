@@ -93,7 +93,7 @@ def test_what_is_queued_does_not_begin_once_the_column_is_safe(tmp_path: Path) -
     settings = FakeSettings(exposure_s=600, action_log=actions)
     hardware = HardwareThreads(lambda: FakeMicroscope(settings=settings))
     outcomes = [
-        hardware.start(lambda microscope, name=name: microscope.acquire(name, SCAN))  # type: ignore[misc]
+        hardware.submit(lambda microscope, name=name: microscope.acquire(name, SCAN))  # type: ignore[misc]
         for name in ("first", "second", "third")
     ]
     wait_until(lambda: actions.exists() and "acquire first" in actions.read_text(), "it begins")
@@ -114,19 +114,19 @@ def test_what_never_began_may_be_asked_for_again_by_its_id(tmp_path: Path) -> No
     outcomes = RequestOutcomes()
 
     def ask() -> Future[object]:
-        return outcomes.first(
+        return outcomes.get_or_start(
             "queued",
             Acquire(scan=SCAN),
-            lambda: hardware.start(lambda microscope: microscope.acquire("queued", SCAN)),
+            lambda: hardware.submit(lambda microscope: microscope.acquire("queued", SCAN)),
         )
 
-    move = hardware.start(lambda microscope: microscope.move_stage("m", StagePosition(x_nm=1)))
+    move = hardware.submit(lambda microscope: microscope.move_stage("m", StagePosition(x_nm=1)))
     wait_until(actions.exists, "the move begins")
     queued = ask()
     with pytest.raises(MicroscopeError, match="cannot be stopped"):
         hardware.make_safe("while one waits")
     assert move.result() == StagePosition(x_nm=1)
-    with pytest.raises(AbortedError, match="before it began"):
+    with pytest.raises(AbortedError, match="before it started"):
         queued.result()
     again = ask()
     assert isinstance(again.result(), Frame)

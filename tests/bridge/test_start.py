@@ -93,7 +93,7 @@ def test_the_audit_log_tells_who_did_what() -> None:
         with rig.client("Ada") as microscope:
             microscope.acquire("exposure 1", SCAN)
         audit = rig.audit()
-    for line in ("lease to Ada", 'exposure 1 {"kind":"acquire"', "making safe: the controller"):
+    for line in ("lease to Ada", 'exposure 1 {"kind":"acquire"', "making safe: the session has"):
         assert line in audit
     assert "status" not in audit
 

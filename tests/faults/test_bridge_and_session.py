@@ -229,7 +229,7 @@ def test_a_session_that_was_frozen_finds_its_lease_gone_and_goes_on() -> None:
         assert_whole(home)
         events = (home.folder / "audit").read_text()
     assert events.count("lease to the session") == 2
-    assert "this lease has ended" in events or "the lease has run out" in events
+    assert "this lease has ended" in events or "the lease has expired" in events
 
 
 def stop_itself_after_a_frame(event: Event) -> None:

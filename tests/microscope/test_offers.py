@@ -92,16 +92,16 @@ def test_defocus_that_cannot_be_set_is_found_in_preflight(tem: temscript.Column)
 
 def asked_over_the_bridge(action: Any) -> MicroscopeError:
     """What a client would raise: the error of the code that the bridge replies with."""
-    control = RequestHandler(lambda: connect(SETTINGS, None, VirtualClock()), lease_s=10.0)
+    handler = RequestHandler(lambda: connect(SETTINGS, None, VirtualClock()), lease_s=10.0)
     try:
-        grant = control.answer(TakeLease(holder="a test").model_dump_json(), "local").reply
+        grant = handler.handle(TakeLease(holder="a test").model_dump_json(), "local").reply
         token = LeaseGrant.model_validate(grant.value).token  # type: ignore[union-attr]
         request = Perform(token=token, request_id=new_id(), action=action)
-        reply = control.answer(request.model_dump_json(), "local").reply
+        reply = handler.handle(request.model_dump_json(), "local").reply
         assert isinstance(reply, Failed)
         return ERRORS[reply.code](reply.message)
     finally:
-        control.close("the test is over")
+        handler.close("the test is over")
 
 
 def test_a_current_to_be_set_by_hand_is_told_as_such(tem: temscript.Column) -> None:

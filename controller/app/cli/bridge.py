@@ -54,12 +54,14 @@ def run(args: argparse.Namespace) -> int:
     settings = read_settings(args.settings)
     faults = [find_faults(name) for name in args.faults]
     if args.host is None and os.name == "posix":
-        place = ListenAddress(socket_path=args.socket or default_folder() / "bridge.sock")
+        listen_on = ListenAddress(socket_path=args.socket or default_folder() / "bridge.sock")
     else:
-        place = ListenAddress(None, host=args.host or "127.0.0.1", port=args.port, certs=args.certs)
-    beside = place.socket_path or default_folder() / "bridge"
+        listen_on = ListenAddress(
+            None, host=args.host or "127.0.0.1", port=args.port, certs=args.certs
+        )
+    beside = listen_on.socket_path or default_folder() / "bridge"
     options = BridgeOptions(
-        place=place,
+        listen_on=listen_on,
         connection_file=args.connection_file or beside.with_suffix(".json"),
         lease_s=args.lease_s,
         audit=args.audit,
@@ -74,14 +76,15 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _make_certs(args: argparse.Namespace) -> int:
-    from controller.bridge.bridge_address import BridgeAddress, ConnectionFile, write_privately
+    from controller.bridge.bridge_address import BridgeAddress, ConnectionFile
     from controller.bridge.tls import make_certs
+    from controller.common.atomic import OWNER_ONLY, replace_text
 
     bridge_folder, session_folder = make_certs(args.make_certs)
     if args.host is not None:
         address = BridgeAddress(host=args.host, port=args.port, certs=Path())
         connection = ConnectionFile(address=address)
-        write_privately(session_folder / "bridge.json", connection.model_dump_json())
+        replace_text(session_folder / "bridge.json", connection.model_dump_json(), OWNER_ONLY)
     print(f"{bridge_folder} is for the bridge's machine, {session_folder} for the session's")
     print("carry the one that belongs elsewhere there by hand, then delete it here")
     return ExitCode.OK
