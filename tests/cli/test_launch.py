@@ -16,7 +16,7 @@ from controller.service.address import read_address
 from controller.service.client import ServiceClient
 from controller.service.status import SessionStatus
 from tests.support.processes import kill_session, python
-from tests.support.twin_session import write_protocol
+from tests.support.simulator_session import write_protocol
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="reads /proc")
 

@@ -18,7 +18,7 @@ from controller.common.exit_codes import ExitCode
 from controller.model.protocol import read_protocol
 from controller.session.room import BYTES_BESIDE, processed_bytes
 from tests.support.processes import Start, kill_session
-from tests.support.twin_session import write_protocol
+from tests.support.simulator_session import write_protocol
 
 PLANNED = {"A": 73, "B": 74}
 KILLED_AFTER = {"A": 20, "B": 31}

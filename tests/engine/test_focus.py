@@ -57,7 +57,7 @@ STILL = {"eucentric_error_nm": 0.0, "jitter_nm": 0.0, "backlash_nm": 0.0, "tilt_
 """A stage that goes where it is told."""
 
 
-def twin(world: Path | None = None, **sections: dict[str, Any]) -> SimulatedMicroscope:
+def simulated(world: Path | None = None, **sections: dict[str, Any]) -> SimulatedMicroscope:
     settings = {
         "seed": 4,
         "specimen": {
@@ -87,7 +87,7 @@ def told(run: Run, what: str) -> list[Alerted]:
 
 @pytest.mark.parametrize("height_nm", [150.0, -60.0, 400.0])
 def test_a_specimen_off_the_tilt_axis_is_brought_onto_it(tmp_path: Path, height_nm: float) -> None:
-    microscope = twin(stage={"eucentric_error_nm": height_nm})
+    microscope = simulated(stage={"eucentric_error_nm": height_nm})
     run = series_a(tmp_path / "s", HEIGHT, microscope)
     z_nm = run.of(FrameRecorded)[0].stage.z_nm
     assert z_nm == pytest.approx(-height_nm, abs=20.0)
@@ -98,7 +98,7 @@ def test_a_specimen_off_the_tilt_axis_is_brought_onto_it(tmp_path: Path, height_
 
 @pytest.mark.parametrize("error_nm", [300.0, -700.0])
 def test_an_operators_focus_is_made_good(tmp_path: Path, error_nm: float) -> None:
-    microscope = twin(optics={"focus_error_nm": error_nm}, stage={"eucentric_error_nm": 0.0})
+    microscope = simulated(optics={"focus_error_nm": error_nm}, stage={"eucentric_error_nm": 0.0})
     run = series_a(tmp_path / "s", BEFORE, microscope)
     assert microscope.status().defocus_nm == pytest.approx(-error_nm, abs=40.0)
     assert [alert.level for alert in told(run, "focus at")] == [Level.INFO]
@@ -107,7 +107,7 @@ def test_an_operators_focus_is_made_good(tmp_path: Path, error_nm: float) -> Non
 def test_a_drifting_focus_is_followed_beside_the_specimen(tmp_path: Path) -> None:
     """By 330 nm a minute, which blurs the probe by two pixels."""
     drift = {"focus_drift_nm_per_h": 20_000.0}
-    microscope = twin(optics=drift, stage={"eucentric_error_nm": 0.0})
+    microscope = simulated(optics=drift, stage={"eucentric_error_nm": 0.0})
     run = series_a(tmp_path / "s", DURING, microscope)
     entries = [*run.session.ledger.exposures.values()]
     beside = [e for e in entries if "focus-beside" in e.intent.purpose]
@@ -124,7 +124,7 @@ def test_the_film_lies_further_off_along_the_beam_at_a_high_tilt(tmp_path: Path)
     """27 nm over the specimen's middle at 0 degrees, 54 at 60; the beam is on the film there."""
     specimen = {"flattening": 0.0, "assembly_diameter_nm": 60.0, "packing": "disordered"}
     strays = {"stray_particles_per_um2": 1500.0, "other_assemblies_nm": []}
-    microscope = twin(specimen={**specimen, **strays}, stage=STILL)
+    microscope = simulated(specimen={**specimen, **strays}, stage=STILL)
     steep = DURING.replace("20.0", "60.0") + "[series_a]\nstart_deg = -60.0\nstop_deg = 60.0\n"
     run = series_a(tmp_path / "s", steep + "step_deg = 30.0\n", microscope)
     last = run.session.ledger.focus
@@ -135,7 +135,7 @@ def test_the_film_lies_further_off_along_the_beam_at_a_high_tilt(tmp_path: Path)
 
 def test_no_focus_leaves_it_as_it_was_with_a_warning(tmp_path: Path) -> None:
     """Far more than the search can climb: blur at every defocus tried."""
-    microscope = twin(optics={"focus_error_nm": 4900.0, "defocus_max_nm": 5000.0})
+    microscope = simulated(optics={"focus_error_nm": 4900.0, "defocus_max_nm": 5000.0})
     microscope.set_defocus("as found", 10.0)
     run = series_a(tmp_path / "s", BEFORE, microscope)
     assert microscope.status().defocus_nm == 10.0
@@ -144,7 +144,7 @@ def test_no_focus_leaves_it_as_it_was_with_a_warning(tmp_path: Path) -> None:
 
 def test_a_resumed_series_has_the_focus_that_was_found(tmp_path: Path) -> None:
     """A crash in a defocus series leaves the column anywhere in it."""
-    microscope = twin(optics={"focus_error_nm": 300.0}, stage={"eucentric_error_nm": 0.0})
+    microscope = simulated(optics={"focus_error_nm": 300.0}, stage={"eucentric_error_nm": 0.0})
     first = Run(open_session(tmp_path / "s", PROTOCOL + BEFORE), microscope)  # type: ignore[arg-type]
     first.on_event = stop_on(FrameRecorded, StopWhen.AFTER_TILT)
     assert first.go() is ExitCode.INTERRUPTED
@@ -168,7 +168,7 @@ def test_b_is_eucentric_and_in_focus_before_it_is_compared(tmp_path: Path) -> No
     """Nothing of it is left to be done after the gate."""
     stage = {"eucentric_error_nm": 150.0}
     world = tmp_path / "world.json"
-    microscope = twin(world, optics={"focus_error_nm": 300.0}, stage=stage)
+    microscope = simulated(world, optics={"focus_error_nm": 300.0}, stage=stage)
     session = open_session(tmp_path / "s", PROTOCOL + HEIGHT + BEFORE)
     run = Run(session, microscope)  # type: ignore[arg-type]
     run.on_event = stop_on(FlipChecked, StopWhen.NOW)
@@ -198,7 +198,7 @@ DRIFTS = {
 def test_a_grid_that_was_put_back_comes_to_rest_first(tmp_path: Path, name: str) -> None:
     flip, at_rest = DRIFTS[name]
     session = open_session(tmp_path / "s", f"{PROTOCOL}[flip]\n{flip}\n")
-    run = Run(session, twin(stage=STILL))  # type: ignore[arg-type]
+    run = Run(session, simulated(stage=STILL))  # type: ignore[arg-type]
     run.on_event = stop_on(FlipChecked, StopWhen.NOW)
     run.go()
     assert [check.ok for check in run.of(Checked) if check.name == "drift"] == at_rest
@@ -232,7 +232,7 @@ def test_the_plan_says_when(name: str) -> None:
 
 @pytest.mark.parametrize("protocol", [BEFORE, DURING, HEIGHT, HEIGHT + DURING])
 def test_what_it_costs_is_what_was_planned(tmp_path: Path, protocol: str) -> None:
-    run = series_a(tmp_path / "s", protocol, twin(stage={"eucentric_error_nm": 10.0}))
+    run = series_a(tmp_path / "s", protocol, simulated(stage={"eucentric_error_nm": 10.0}))
     plan = make_plan(run.session.protocol)
     planned = sum(step.dose_e_per_A2 for step in plan.steps if step.phase.value == "A")
     assert run.session.ledger.dose_e_per_A2 == pytest.approx(planned, rel=0.1)

@@ -86,13 +86,13 @@ def test_the_assembly_of_a_is_found_where_another_was_centred(
         "assembly_diameter_nm": 75.0,
         "other_assemblies_nm": others_nm,
     }
-    twin = load_microscope("simulator", {"seed": 4, "specimen": specimen}, None, False)
+    simulator = load_microscope("simulator", {"seed": 4, "specimen": specimen}, None, False)
     answers = [
         Answer(prompt_id="flip", value="other-assembly"),
         Answer(prompt_id="flip-check", value="stop"),
     ]
     protocol = PROTOCOL.format(side_px=88, step_deg=12.0)
-    run = Run(open_session(tmp_path / "s", protocol), connect=lambda: twin, answers=answers)
+    run = Run(open_session(tmp_path / "s", protocol), connect=lambda: simulator, answers=answers)
     run.go()
     (check,) = run.of(FlipChecked)
     assert check.accepted is accepted, check.found

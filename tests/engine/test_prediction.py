@@ -46,7 +46,7 @@ PREDICTED = "shot_above_fraction = 0.13\nmax_shift_fraction = 0.15\n"
 ORDERS = ("one-way", "bidirectional", "dose-symmetric")
 
 
-def twin(**sections: dict[str, Any]) -> SimulatedMicroscope:
+def simulated(**sections: dict[str, Any]) -> SimulatedMicroscope:
     settings = {
         "seed": 6,
         "specimen": {
@@ -94,7 +94,7 @@ def distances_nm(run: Run) -> list[float]:
 def test_shots_are_spared_where_the_place_is_sure(tmp_path: Path, order: str) -> None:
     protocol = PROTOCOL.replace("[series_a]", f'[series_a]\norder = "{order}"') + PREDICTED
     stage = {"eucentric_error_nm": 40.0, "jitter_nm": 3.0}
-    run = series_a(tmp_path / "s", protocol, twin(stage=stage))
+    run = series_a(tmp_path / "s", protocol, simulated(stage=stage))
     assert {event.verdict for event in frames(run)} == {"ok"}
     assert {"A-000", "A-001", "A-002", "A-003"} <= set(looks(run))
     assert len(set(looks(run))) <= 2 * TILTS // 3
@@ -102,19 +102,19 @@ def test_shots_are_spared_where_the_place_is_sure(tmp_path: Path, order: str) ->
 
 
 def test_every_tilt_is_looked_at_unless_told_otherwise(tmp_path: Path) -> None:
-    run = series_a(tmp_path / "s", PROTOCOL, twin())
+    run = series_a(tmp_path / "s", PROTOCOL, simulated())
     assert len(set(looks(run))) == TILTS
 
 
 def test_a_stage_that_cannot_be_predicted_is_looked_after(tmp_path: Path) -> None:
     """Its error is about the allowed shift: the shots it would save would be paid for in frames."""
-    run = series_a(tmp_path / "s", PROTOCOL + PREDICTED, twin(stage={"jitter_nm": 10.0}))
+    run = series_a(tmp_path / "s", PROTOCOL + PREDICTED, simulated(stage={"jitter_nm": 10.0}))
     assert len(set(looks(run))) >= TILTS - 4
 
 
 def test_an_object_lost_without_a_look_is_found_again(tmp_path: Path) -> None:
     jump = Fault(kind=FaultKind.OBJECT_DRIFTS, at="A-012", by_nm=150.0)
-    column = FaultyMicroscope(twin(stage={"jitter_nm": 2.0}), (jump,))
+    column = FaultyMicroscope(simulated(stage={"jitter_nm": 2.0}), (jump,))
     run = series_a(tmp_path / "s", PROTOCOL + PREDICTED, column)
     lost = next(event for event in frames(run) if event.index == 12)
     assert (lost.verdict, lost.retakes) == ("ok", 1)
@@ -181,7 +181,7 @@ def test_too_little_is_known_at_first() -> None:
 
 
 def test_what_is_spared_is_not_planned(tmp_path: Path) -> None:
-    run = series_a(tmp_path / "s", PROTOCOL + PREDICTED, twin())
+    run = series_a(tmp_path / "s", PROTOCOL + PREDICTED, simulated())
     plan = make_plan(run.session.protocol)
     planned = sum(step.dose_e_per_A2 for step in plan.steps if step.phase.value == "A")
     assert run.session.ledger.dose_e_per_A2 == pytest.approx(planned, rel=0.1)
@@ -195,14 +195,14 @@ LIMIT = "drift_limit_nm_per_s = 0.5\n"
 
 def test_the_drift_is_waited_for(tmp_path: Path) -> None:
     """15 nm in 10 s begin at 1.5 nm/s and take 11 s to fall to 0.5."""
-    run = series_a(tmp_path / "s", PROTOCOL + LIMIT, twin(**DRIFTING))
+    run = series_a(tmp_path / "s", PROTOCOL + LIMIT, simulated(**DRIFTING))
     shots = looks(run, "track-drift")
     assert min(shots.count(event) for event in set(shots)) >= 4
     assert not [alert for alert in run.of(Alerted) if "still drifts" in alert.text]
 
 
 def test_a_still_stage_is_looked_at_twice(tmp_path: Path) -> None:
-    still = twin(stage={"drift_nm": 0.5})
+    still = simulated(stage={"drift_nm": 0.5})
     run = series_a(tmp_path / "s", PROTOCOL + LIMIT, still)
     shots = looks(run, "track-drift")
     assert len(shots) == 2 * TILTS
@@ -214,7 +214,7 @@ def test_a_still_stage_is_looked_at_twice(tmp_path: Path) -> None:
 def test_it_is_not_waited_for_for_ever(tmp_path: Path) -> None:
     """A limit below what two shots can tell."""
     protocol = PROTOCOL + "drift_limit_nm_per_s = 1e-4\ndrift_within_s = 5.0\n"
-    run = series_a(tmp_path / "s", protocol, twin())
+    run = series_a(tmp_path / "s", protocol, simulated())
     late = [alert for alert in run.of(Alerted) if "still drifts" in alert.text]
     assert len(late) == TILTS and {alert.level for alert in late} == {Level.WARNING}
     assert max(looks(run, "track-drift").count(f"A-{i:03d}") for i in range(TILTS)) <= 4

@@ -94,16 +94,16 @@ stop_deg = 4.0
     ("action", "told"),
     [("scan-changed", "the scan is mirrored"), ("done", "flipped")],
 )
-def test_the_twins_mirrored_scan_is_named_and_its_flip_is_not(
+def test_the_simulators_mirrored_scan_is_named_and_its_flip_is_not(
     tmp_path: Path, seed: int, action: str, told: str
 ) -> None:
     specimen = {"packing": "disordered", "assembly_diameter_nm": 60.0, "other_assemblies_nm": []}
-    twin = load_microscope("simulator", {"seed": seed, "specimen": specimen}, None, False)
+    simulator = load_microscope("simulator", {"seed": seed, "specimen": specimen}, None, False)
     answers = [
         Answer(prompt_id="flip", value=action),
         Answer(prompt_id="flip-check", value="stop"),
     ]
-    run = Run(open_session(tmp_path / "s", TURNING), connect=lambda: twin, answers=answers)
+    run = Run(open_session(tmp_path / "s", TURNING), connect=lambda: simulator, answers=answers)
     run.go()
     assert run.of(FlipChecked)[0].found.startswith(told)
     assert frames(run, "B") == (5 if action == "done" else 0)

@@ -118,7 +118,7 @@ stop_deg = 10.0
 start_deg = -4.0
 stop_deg = 4.0
 """
-TWIN = {
+SIMULATOR = {
     "seed": 5,
     "specimen": {
         "packing": "disordered",
@@ -146,7 +146,7 @@ TWIN = {
 def test_a_reported_angle_that_lies_shows_in_the_images(
     tmp_path: Path, fault: Fault, alarms: list[str]
 ) -> None:
-    twin = load_microscope("simulator", TWIN, None, real_time=False)
-    run = run_with(tmp_path / "s", fault, protocol=TURNING, microscope=twin)
+    simulator = load_microscope("simulator", SIMULATOR, None, real_time=False)
+    run = run_with(tmp_path / "s", fault, protocol=TURNING, microscope=simulator)
     raised = [alert.where for alert in run.of(Alerted) if alert.level is Level.ALARM]
     assert raised == alarms

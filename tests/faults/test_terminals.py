@@ -15,7 +15,7 @@ import pytest
 
 from controller.common.exit_codes import ExitCode
 from tests.support.processes import Start, kill_session, processes_of
-from tests.support.twin_session import write_protocol
+from tests.support.simulator_session import write_protocol
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals")
 

@@ -1,7 +1,7 @@
-"""What every microscope must do, whichever it is and however far away.
+"""Tests that every microscope must pass, direct or through the bridge.
 
-Derive a class named ``Test...`` and let `fixture_name` name a fixture that gives the microscope:
-the simulator direct, the simulator through the bridge, and each adapter run the same cases.
+Derive a class named ``Test...`` and set `fixture_name` to a fixture that returns the microscope.
+The fake, the simulator and each adapter run the same tests, direct and through the bridge.
 """
 
 from __future__ import annotations
@@ -34,25 +34,25 @@ SHIFT_TOLERANCE_NM = 50.0
 
 
 def new_id() -> str:
-    """Return a request id nobody has used."""
+    """Return a new request id."""
     return uuid.uuid4().hex
 
 
 class MicroscopeContract:
-    """The cases; one microscope serves them all, so each case leaves it usable."""
+    """Contract tests. All share one microscope, so each test leaves it usable."""
 
     fixture_name: str
     scan: ScanSettings = SCAN
-    """One the microscope offers."""
+    """Scan that the microscope offers."""
 
     @property
     def sweep_scan(self) -> ScanSettings:
-        """So slow a frame that a stage can tilt by some degrees meanwhile."""
+        """Scan that is slow enough for the stage to tilt by some degrees during the frame."""
         return self.scan.model_copy(update={"dwell_us": 100.0})
 
     @pytest.fixture
     def microscope(self, request: pytest.FixtureRequest) -> Microscope:
-        """The microscope under test."""
+        """Return the microscope under test."""
         microscope: Microscope = request.getfixturevalue(self.fixture_name)
         return microscope
 
@@ -82,7 +82,7 @@ class MicroscopeContract:
             pytest.param(StagePosition(alpha_deg=10.0, x_nm=50.0, z_nm=100.0), id="all"),
         ],
     )
-    def test_stage_goes_where_it_is_told_and_says_so(
+    def test_stage_reaches_and_reports_its_target(
         self, microscope: Microscope, target: StagePosition
     ) -> None:
         reached = microscope.move_stage(new_id(), target)
@@ -105,7 +105,7 @@ class MicroscopeContract:
         ["alpha_deg", "x_nm", "y_nm", "z_nm"],
     )
     @pytest.mark.parametrize("sign", [-1, 1], ids=["below", "above"])
-    def test_target_out_of_reach_moves_nothing(
+    def test_target_outside_the_limits_moves_nothing(
         self, microscope: Microscope, axis: str, sign: int
     ) -> None:
         limits = microscope.describe().stage_limits
@@ -125,11 +125,13 @@ class MicroscopeContract:
         with pytest.raises(OutOfLimitsError):
             microscope.set_current(new_id(), current_pA)
 
-    def test_current_is_the_one_in_the_status(self, microscope: Microscope) -> None:
+    def test_status_shows_the_current_that_was_set(self, microscope: Microscope) -> None:
         actual_pA = microscope.set_current(new_id(), 70.0)
         assert microscope.status().current_pA == pytest.approx(actual_pA, rel=0.05)
 
-    def test_defocus_goes_where_it_is_told_and_no_further(self, microscope: Microscope) -> None:
+    def test_defocus_is_set_once_per_request_and_within_its_limits(
+        self, microscope: Microscope
+    ) -> None:
         limits = microscope.describe().defocus_limits_nm
         assert limits is not None
         low, high = limits
@@ -137,14 +139,16 @@ class MicroscopeContract:
         first = microscope.set_defocus(request_id, middle + 100.0)
         assert first == pytest.approx(middle + 100.0, abs=1.0)
         assert microscope.set_defocus(new_id(), middle) == pytest.approx(middle, abs=1.0)
-        assert microscope.set_defocus(request_id, middle + 100.0) == first  # and does not set it
+        assert (
+            microscope.set_defocus(request_id, middle + 100.0) == first
+        )  # repeated: not set again
         assert microscope.status().defocus_nm == pytest.approx(middle, abs=1.0)
         for beyond in (low - 10.0, high + 10.0, float("nan")):
             with pytest.raises(OutOfLimitsError):
                 microscope.set_defocus(new_id(), beyond)
         assert microscope.status().defocus_nm == pytest.approx(middle, abs=1.0)
 
-    def test_frame_is_what_its_record_says(self, microscope: Microscope) -> None:
+    def test_frame_agrees_with_its_record(self, microscope: Microscope) -> None:
         request_id = new_id()
         frame = microscope.acquire(request_id, self.scan)
         info = frame.info
@@ -175,7 +179,7 @@ class MicroscopeContract:
             microscope.fetch_frame(new_id())
 
     @pytest.mark.parametrize("to_deg", [5.0, -4.0], ids=["up", "down"])
-    def test_frame_in_motion_has_the_angle_of_its_middle(
+    def test_tilting_frame_has_the_angle_at_mid_exposure(
         self, microscope: Microscope, to_deg: float
     ) -> None:
         request_id = new_id()
@@ -198,7 +202,9 @@ class MicroscopeContract:
         assert microscope.status().stage.alpha_deg == pytest.approx(to_deg, abs=0.1)
 
     @pytest.mark.parametrize("sign", [-1, 1], ids=["below", "above"])
-    def test_motion_out_of_reach_exposes_nothing(self, microscope: Microscope, sign: int) -> None:
+    def test_tilting_frame_beyond_the_limits_leaves_the_stage_in_place(
+        self, microscope: Microscope, sign: int
+    ) -> None:
         limits = microscope.describe().stage_limits
         end_deg = limits.alpha_max_deg if sign > 0 else limits.alpha_min_deg
         microscope.move_stage(new_id(), StagePosition(alpha_deg=end_deg - sign))
@@ -206,7 +212,7 @@ class MicroscopeContract:
             microscope.acquire_tilting(new_id(), self.sweep_scan, end_deg + sign)
         assert microscope.status().stage.alpha_deg == pytest.approx(end_deg - sign, abs=0.1)
 
-    def test_shower_tells_its_dose_once(self, microscope: Microscope) -> None:
+    def test_repeated_beam_shower_returns_the_first_dose(self, microscope: Microscope) -> None:
         request_id = new_id()
         expected = shower_dose_e_per_A2(microscope.status().current_pA, 2.0, 500.0)
         dose = microscope.illuminate(request_id, 2.0, 500.0)
@@ -214,20 +220,20 @@ class MicroscopeContract:
         assert microscope.illuminate(request_id, 2.0, 500.0) == dose
         assert microscope.status().beam_blanked
 
-    def test_waiting_lets_its_time_pass(self, microscope: Microscope) -> None:
+    def test_waiting_advances_the_clock(self, microscope: Microscope) -> None:
         before_s = microscope.status().time_s
         microscope.wait(3.0)
         assert microscope.status().time_s >= before_s + 3.0
 
-    def test_safety_can_be_asked_for_again_and_again(self, microscope: Microscope) -> None:
+    def test_safety_calls_can_be_repeated(self, microscope: Microscope) -> None:
         for _ in range(3):
             microscope.blank()
             microscope.make_safe("a test")
-            with suppress(NotSupportedError):  # TEM Scripting has no stop
+            with suppress(NotSupportedError):  # TEM Scripting cannot stop the stage
                 microscope.stop_stage()
         assert microscope.status().beam_blanked
 
-    def test_it_works_on_after_it_was_made_safe(self, microscope: Microscope) -> None:
+    def test_exposures_work_after_make_safe(self, microscope: Microscope) -> None:
         microscope.make_safe("a test")
         assert microscope.acquire(new_id(), self.scan).pixels.shape == (
             self.scan.height_px,
@@ -258,6 +264,6 @@ class MicroscopeContract:
 
 
 def assert_same(first: Frame, second: Frame) -> None:
-    """Check that two frames are one exposure."""
+    """Check that two frames are the same exposure."""
     assert first.info == second.info
     np.testing.assert_array_equal(first.pixels, second.pixels)

@@ -1,4 +1,4 @@
-"""The contract, held against the fake and the simulator, direct and through the bridge."""
+"""Contract tests of the fake and the simulator, direct and through the bridge."""
 
 from __future__ import annotations
 
@@ -47,24 +47,24 @@ def simulator_bridged(private_folder: Path) -> Iterator[Microscope]:
 
 
 class TestFake(MicroscopeContract):
-    """The fake itself: it stands in for columns in other tests."""
+    """The fake microscope that other tests use."""
 
     fixture_name = "fake"
 
 
 class TestFakeThroughTheBridge(MicroscopeContract):
-    """The bridge with nothing but the fake behind it."""
+    """The fake microscope behind a bridge."""
 
     fixture_name = "fake_bridged"
 
 
 class TestSimulator(MicroscopeContract):
-    """The simulated microscope in this process."""
+    """The simulator in this process."""
 
     fixture_name = "simulator"
 
 
 class TestSimulatorThroughTheBridge(MicroscopeContract):
-    """The simulated microscope in another process."""
+    """The simulator behind a bridge."""
 
     fixture_name = "simulator_bridged"

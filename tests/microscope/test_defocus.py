@@ -1,4 +1,4 @@
-"""Defocus on real columns: the maker's names and units, and what cannot be set."""
+"""Defocus on real columns: names and units of the makers, and refusals."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def thermo(**changes: Any) -> RealColumn:
     return thermo_adapter.connect({**THERMO_SETTINGS, **changes}, None, VirtualClock())
 
 
-def test_thermo_sets_the_probes_defocus_in_metres(tem: temscript.Column) -> None:
+def test_thermo_sets_the_probe_defocus_in_metres(tem: temscript.Column) -> None:
     column = thermo(defocus_reach_nm=1000.0)
     assert column.status().defocus_nm == pytest.approx(-1500.0)
     assert column.describe().defocus_limits_nm == pytest.approx((-2500.0, -500.0))
@@ -32,7 +32,7 @@ def test_thermo_sets_the_probes_defocus_in_metres(tem: temscript.Column) -> None
     assert tem.did("objective defocus") == []
 
 
-def test_thermo_sets_the_objectives_where_told_so(tem: temscript.Column) -> None:
+def test_thermo_sets_the_objective_defocus_if_configured(tem: temscript.Column) -> None:
     column = thermo(focus_by="objective")
     column.set_defocus(new_id(), 500.0)
     assert (tem.objective_defocus_m, tem.probe_defocus_m) == pytest.approx((0.5e-6, -1.5e-6))
@@ -51,10 +51,10 @@ def test_serialem_sets_its_defocus_in_micrometres(monkeypatch: pytest.MonkeyPatc
     ("condenser_mode", "changes"),
     [
         pytest.param(0, {"convergence_mrad": 8.0}, id="not in probe mode"),
-        pytest.param(1, {"defocus_reach_nm": 1e-3}, id="next to no reach"),
+        pytest.param(1, {"defocus_reach_nm": 1e-3}, id="range almost zero"),
     ],
 )
-def test_a_defocus_out_of_reach_is_refused_and_not_set(
+def test_defocus_outside_its_range_is_refused_and_not_set(
     tem: temscript.Column, condenser_mode: int, changes: dict[str, Any]
 ) -> None:
     tem.condenser_mode = condenser_mode

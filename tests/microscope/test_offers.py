@@ -1,4 +1,4 @@
-"""What a column offers is known before anything is exposed; what only hands can set is told."""
+"""Pre-flight finds what the column cannot do before any exposure; hand settings are asked for."""
 
 from __future__ import annotations
 
@@ -68,7 +68,9 @@ ASKED = [
 
 
 @pytest.mark.parametrize("case", ASKED, ids=lambda case: case.name)
-def test_preflight_knows_what_the_column_offers(tem: temscript.Column, case: Asked) -> None:
+def test_preflight_compares_the_protocol_with_the_column(
+    tem: temscript.Column, case: Asked
+) -> None:
     content = tomllib.loads(PROTOCOL)
     for table, changes in case.changes.items():
         content[table] = {**content[table], **changes}
@@ -91,7 +93,7 @@ def test_defocus_that_cannot_be_set_is_found_in_preflight(tem: temscript.Column)
 
 
 def asked_over_the_bridge(action: Any) -> MicroscopeError:
-    """What a client would raise: the error of the code that the bridge replies with."""
+    """Return the error that a client would raise for the reply of the bridge."""
     handler = RequestHandler(lambda: connect(SETTINGS, None, VirtualClock()), lease_s=10.0)
     try:
         grant = handler.handle(TakeLease(holder="a test").model_dump_json(), "local").reply
@@ -104,7 +106,7 @@ def asked_over_the_bridge(action: Any) -> MicroscopeError:
         handler.close("the test is over")
 
 
-def test_a_current_to_be_set_by_hand_is_told_as_such(tem: temscript.Column) -> None:
+def test_wrong_current_asks_the_operator_to_set_it_by_hand(tem: temscript.Column) -> None:
     tem.probe_A = 40e-12
     error = asked_over_the_bridge(SetCurrent(current_pA=70.0))
     assert isinstance(error, CurrentNotSetError)
@@ -114,7 +116,9 @@ def test_a_current_to_be_set_by_hand_is_told_as_such(tem: temscript.Column) -> N
     assert tem.screen_target == temscript.UP
 
 
-def test_a_scan_not_on_offer_is_refused_by_the_bridge(tem: temscript.Column) -> None:
+def test_scan_that_the_column_does_not_offer_is_refused_by_the_bridge(
+    tem: temscript.Column,
+) -> None:
     scan = ScanSettings(width_px=256, height_px=256, pixel_nm=3.0, dwell_us=5.0)
     assert "the column offers" in str(asked_over_the_bridge(Acquire(scan=scan)))
     assert tem.frames == []

@@ -1,4 +1,4 @@
-"""The adapter for what SerialEM runs, against a stand-in of its Python module."""
+"""Adapter for columns run by SerialEM, on a stand-in of its Python module."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from controller.rehearsal.load_microscope import load_microscope
 from tests.microscope.contract import MicroscopeContract, new_id
 from tests.support.adapters import SCAN, bridged, verified
 from tests.support.columns import serialem
-from tests.support.columns.spoiling import Spoil, spoil
+from tests.support.columns.spoil import Spoil, spoil
 from tests.support.virtual_clock import VirtualClock
 
 NAME = "controller.hardware.adapters.serialem:connect"
@@ -61,21 +61,21 @@ fields = [{ magnification = 80000, field_nm = 500.0 }]
 
 @pytest.fixture
 def sem(monkeypatch: pytest.MonkeyPatch) -> serialem.Column:
-    """A fresh column behind SerialEM."""
+    """Return a new stand-in column behind SerialEM."""
     monkeypatch.setitem(sys.modules, "serialem", serialem)
     return serialem.new_column()
 
 
 @pytest.fixture
 def column(sem: serialem.Column) -> Iterator[Microscope]:
-    """The adapter, in virtual time, its current verified."""
+    """Yield the adapter in virtual time, with its probe current verified."""
     with verified(sem, connect, SETTINGS) as column:
         yield column
 
 
 @pytest.fixture(scope="module")
 def column_bridged(private_folder: Path) -> Iterator[Microscope]:
-    """The adapter by its name, in a bridge's process, in real time."""
+    """Yield the adapter, started by name in a bridge process, in real time."""
     with bridged(private_folder, NAME, TOML) as microscope:
         yield microscope
 
@@ -88,13 +88,13 @@ class TestSerialem(MicroscopeContract):
 
 
 class TestSerialemThroughTheBridge(MicroscopeContract):
-    """The adapter as it is used."""
+    """The adapter behind a bridge, as in use."""
 
     fixture_name = "column_bridged"
     scan = SCAN
 
 
-def test_it_is_loaded_by_name_and_lets_go(sem: serialem.Column) -> None:
+def test_it_is_loaded_by_name_and_disconnects(sem: serialem.Column) -> None:
     column = load_microscope(NAME, SETTINGS, state_path=None, real_time=False)
     description = column.describe()
     assert sem.connected == ("127.0.0.1", 48888)
@@ -113,13 +113,13 @@ def test_missing_settings_are_named(sem: serialem.Column, missing: str) -> None:
         load_microscope(NAME, settings, state_path=None, real_time=False)
 
 
-def test_without_the_module_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_module_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "serialem", None)
     with pytest.raises(UsageError, match="serialem"):
         load_microscope(NAME, SETTINGS, state_path=None, real_time=False)
 
 
-def test_without_serialem_it_says_so(sem: serialem.Column) -> None:
+def test_unreachable_serialem_is_named(sem: serialem.Column) -> None:
     sem.reachable = False
     with pytest.raises(BridgeError, match=r"127\.0\.0\.1:48888"):
         load_microscope(NAME, SETTINGS, state_path=None, real_time=False)
@@ -138,7 +138,7 @@ def test_without_serialem_it_says_so(sem: serialem.Column) -> None:
         pytest.param({"z_sense": -1}, StagePosition(z_nm=-20), (0, 0, 0.02), 0, id="z-sense"),
     ],
 )
-def test_stage_is_told_micrometres_and_degrees(
+def test_stage_is_moved_in_micrometres_and_degrees(
     sem: serialem.Column,
     senses: dict[str, int],
     target: StagePosition,
@@ -150,7 +150,7 @@ def test_stage_is_told_micrometres_and_degrees(
     column.close()
     assert sem.xyz_um == pytest.approx(xyz_um, abs=1e-9)
     assert sem.tilt_deg == pytest.approx(tilt_deg)
-    assert len(sem.did("MoveStageTo") + sem.did("TiltTo")) == 1  # what is there is not driven
+    assert len(sem.did("MoveStageTo") + sem.did("TiltTo")) == 1  # others are at their target
     assert reached.model_dump() == pytest.approx(target.model_dump(), abs=1e-6)
 
 
@@ -171,14 +171,14 @@ def test_stage_is_told_micrometres_and_degrees(
         pytest.param(spoil(connected=None), MicroscopeError, "Not connected", id="connection-lost"),
     ],
 )
-def test_exposure_that_cannot_be(
+def test_impossible_exposure_raises_its_error(
     column: Microscope, sem: serialem.Column, break_it: Spoil, error: type[Exception], words: str
 ) -> None:
     break_it(sem)
     with pytest.raises(error, match=words):
         column.acquire(new_id(), SCAN)
     assert sem.blanked
-    sem.connected = ("127.0.0.1", 48888)  # for the safe end
+    sem.connected = ("127.0.0.1", 48888)  # so that closing can make it safe
 
 
 def test_stage_that_refuses_is_a_stage_error(column: Microscope, sem: serialem.Column) -> None:
@@ -187,11 +187,11 @@ def test_stage_that_refuses_is_a_stage_error(column: Microscope, sem: serialem.C
         column.move_stage(new_id(), StagePosition(alpha_deg=10.0))
 
 
-def test_frame_is_the_one_asked_for(column: Microscope, sem: serialem.Column) -> None:
+def test_frame_has_the_requested_scan(column: Microscope, sem: serialem.Column) -> None:
     first = column.acquire(new_id(), SCAN)
     before = first.pixels.copy()
     column.acquire(new_id(), SCAN)
-    np.testing.assert_array_equal(first.pixels, before)  # SerialEM's buffer was used again
+    np.testing.assert_array_equal(first.pixels, before)  # SerialEM reuses its buffer
     taken = sem.frames[0]
     assert (taken["area"], taken["binning"], taken["mag"]) == ("F", 4, 80e3)
     assert taken["exposure_s"] == pytest.approx(128 * 128 * 2e-6)
@@ -216,10 +216,10 @@ def test_current_is_verified_on_the_screen(
     else:
         with pytest.raises(CurrentNotSetError, match="set 70 pA within 10%"):
             column.set_current(new_id(), 70.0)
-    deeds = [
+    commands = [
         what for what, _ in sem.log if what in ("screen down", "unblank", "blank", "screen up")
     ]
-    assert deeds == ["screen down", "unblank", "blank", "screen up"]
+    assert commands == ["screen down", "unblank", "blank", "screen up"]
 
 
 def test_screen_is_lifted_before_an_exposure(column: Microscope, sem: serialem.Column) -> None:
@@ -228,7 +228,7 @@ def test_screen_is_lifted_before_an_exposure(column: Microscope, sem: serialem.C
     assert [frame["screen"] for frame in sem.frames] == [0]
 
 
-def test_other_pixels_are_refused_with_what_would_do(
+def test_other_pixel_sizes_are_refused_with_those_on_offer(
     column: Microscope, sem: serialem.Column
 ) -> None:
     with pytest.raises(OutOfLimitsError, match=r"offers 3\.906, 7\.812, 15\.6"):
@@ -236,7 +236,7 @@ def test_other_pixels_are_refused_with_what_would_do(
     assert not sem.did("unblank")
 
 
-def test_status_answers_during_a_frame_and_blanking_waits_for_its_end(
+def test_status_works_during_a_frame_and_blanking_waits_for_its_end(
     column: Microscope, sem: serialem.Column
 ) -> None:
     seen = []
@@ -244,14 +244,14 @@ def test_status_answers_during_a_frame_and_blanking_waits_for_its_end(
 
     def emergency(what: str) -> None:
         hurry.start()
-        hurry.join(1.0)  # it has asked by now, and waits: there is one connection
+        hurry.join(1.0)  # by now it waits for the only connection
         seen.append((what, column.status().busy, hurry.is_alive()))
 
     sem.during = emergency
     with pytest.raises(AbortedError):
         column.illuminate(new_id(), 12.0, 500.0)
     hurry.join(10.0)
-    assert seen == [("frame", True, True)]  # and the frames to come were not begun
+    assert seen == [("frame", True, True)]  # no further frame was started
     assert sem.blanked
 
 
@@ -260,7 +260,7 @@ def test_stage_cannot_be_stopped(column: Microscope) -> None:
         column.stop_stage()
 
 
-def test_everything_is_asked_on_one_thread(column: Microscope, sem: serialem.Column) -> None:
+def test_all_commands_run_on_one_thread(column: Microscope, sem: serialem.Column) -> None:
     column.move_stage(new_id(), StagePosition(alpha_deg=5.0, x_nm=100.0))
     column.acquire(new_id(), SCAN)
     column.status()

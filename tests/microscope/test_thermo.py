@@ -1,4 +1,4 @@
-"""The adapter for Thermo Fisher columns, against a stand-in of TEM Scripting."""
+"""Adapter for Thermo Fisher columns, on a stand-in of TEM Scripting."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from controller.rehearsal.load_microscope import load_microscope
 from tests.microscope.contract import MicroscopeContract, new_id
 from tests.support.adapters import SCAN, bridged
 from tests.support.columns import temscript
-from tests.support.columns.spoiling import Spoil, spoil
+from tests.support.columns.spoil import Spoil, spoil
 from tests.support.thermo_column import SETTINGS
 from tests.support.virtual_clock import VirtualClock
 
@@ -35,7 +35,7 @@ fields = [{ magnification = 80000, field_nm = 500.0 }]
 
 @pytest.fixture(scope="module")
 def thermo_bridged(private_folder: Path) -> Iterator[Microscope]:
-    """The adapter by its name, in a bridge's process, in real time."""
+    """Yield the adapter, started by name in a bridge process, in real time."""
     with bridged(private_folder, NAME, TOML) as microscope:
         yield microscope
 
@@ -48,7 +48,7 @@ class TestThermo(MicroscopeContract):
 
 
 class TestThermoThroughTheBridge(MicroscopeContract):
-    """The adapter as it is used."""
+    """The adapter behind a bridge, as in use."""
 
     fixture_name = "thermo_bridged"
     scan = SCAN
@@ -84,13 +84,13 @@ def test_wrong_settings_are_named(
         load_microscope(NAME, {**SETTINGS, **settings}, state_path=None, real_time=False)
 
 
-def test_without_temscript_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_temscript_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "temscript", None)
     with pytest.raises(UsageError, match="temscript"):
         load_microscope(NAME, SETTINGS, state_path=None, real_time=False)
 
 
-def test_without_a_column_it_says_so(tem: temscript.Column) -> None:
+def test_missing_column_is_named(tem: temscript.Column) -> None:
     tem.reachable = False
     with pytest.raises(BridgeError, match=r"0x80040154.*microscope's own PC"):
         load_microscope(NAME, SETTINGS, state_path=None, real_time=False)
@@ -109,7 +109,7 @@ def test_without_a_column_it_says_so(tem: temscript.Column) -> None:
         pytest.param({"z_sense": -1}, StagePosition(z_nm=-20), {"z": 2e-8}, id="z-sense"),
     ],
 )
-def test_stage_is_told_metres_and_radians(
+def test_stage_is_moved_in_metres_and_radians(
     tem: temscript.Column,
     senses: dict[str, int],
     target: StagePosition,
@@ -119,11 +119,11 @@ def test_stage_is_told_metres_and_radians(
     reached = column.move_stage(new_id(), target)
     column.close()
     assert tem.position == pytest.approx({**dict.fromkeys("xyzab", 0.0), **position}, abs=1e-12)
-    assert tem.did("GoTo " + "".join(position))  # no other axis is driven
+    assert tem.did("GoTo " + "".join(position))  # no other axis is moved
     assert reached.model_dump() == pytest.approx(target.model_dump(), abs=1e-6)
 
 
-def test_holder_narrows_the_tilts(tem: temscript.Column) -> None:
+def test_holder_limits_the_tilt_range(tem: temscript.Column) -> None:
     column = connect({**SETTINGS, "alpha_limit_deg": 70.0}, None)
     with pytest.raises(OutOfLimitsError, match="70"):
         column.move_stage(new_id(), StagePosition(alpha_deg=-71.0))
@@ -131,7 +131,7 @@ def test_holder_narrows_the_tilts(tem: temscript.Column) -> None:
     assert tem.position["a"] == 0.0
 
 
-def test_move_ends_when_the_stage_is_at_rest(thermo: Microscope, tem: temscript.Column) -> None:
+def test_move_returns_when_the_stage_is_at_rest(thermo: Microscope, tem: temscript.Column) -> None:
     tem.rest_after_looks = 40
     started_s = thermo.status().time_s
     thermo.move_stage(new_id(), StagePosition(alpha_deg=10.0))
@@ -139,7 +139,7 @@ def test_move_ends_when_the_stage_is_at_rest(thermo: Microscope, tem: temscript.
     assert thermo.status().time_s - started_s > 1.0
 
 
-def test_stage_that_falls_short_is_reported_where_it_is(
+def test_stage_that_falls_short_returns_its_actual_position(
     thermo: Microscope, tem: temscript.Column
 ) -> None:
     tem.falls_short_rad = math.radians(0.7)
@@ -161,7 +161,7 @@ def test_stage_that_falls_short_is_reported_where_it_is(
         ),
     ],
 )
-def test_stage_that_will_not_move(
+def test_refused_or_stuck_stage_raises_a_stage_error(
     thermo: Microscope, tem: temscript.Column, break_it: Spoil, error: type[Exception], words: str
 ) -> None:
     break_it(tem)
@@ -170,7 +170,7 @@ def test_stage_that_will_not_move(
 
 
 @pytest.mark.parametrize("maker", ["thermo", "serialem"])
-def test_adapter_needs_only_what_a_lean_pc_has(maker: str) -> None:
+def test_adapter_imports_only_light_packages(maker: str) -> None:
     allowed = {"controller", "numpy", "pydantic", "pydantic_core", "annotated_types"}
     allowed |= {"typing_extensions", "typing_inspection"}
     code = (

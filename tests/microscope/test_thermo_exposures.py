@@ -1,4 +1,4 @@
-"""Exposures, currents and emergencies on a Thermo Fisher column, against the stand-in."""
+"""Exposures, probe current and emergency stops on a Thermo Fisher column, on its stand-in."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from controller.model.stage import StagePosition
 from tests.microscope.contract import new_id
 from tests.support.adapters import PROBE_PA, SCAN
 from tests.support.columns import temscript
-from tests.support.columns.spoiling import Spoil, spoil
+from tests.support.columns.spoil import Spoil, spoil
 from tests.support.thermo_column import SETTINGS
 from tests.support.virtual_clock import VirtualClock
 
@@ -47,7 +47,7 @@ from tests.support.virtual_clock import VirtualClock
         pytest.param(spoil(offset=70_000), AcquisitionError, "do not fit", id="beyond-16-bit"),
     ],
 )
-def test_exposure_that_cannot_be(
+def test_impossible_exposure_raises_its_error(
     thermo: Microscope, tem: temscript.Column, break_it: Spoil, error: type[Exception], words: str
 ) -> None:
     break_it(tem)
@@ -59,7 +59,7 @@ def test_exposure_that_cannot_be(
     assert not tem.did("valves")
 
 
-def test_closed_valves_stay_closed_whatever_is_asked(
+def test_closed_valves_stay_closed_at_every_request(
     thermo: Microscope, tem: temscript.Column
 ) -> None:
     tem.valves_open = False
@@ -85,7 +85,7 @@ def test_closed_valves_stay_closed_whatever_is_asked(
         pytest.param(["QUARTER"], 128, 500 / 128, (2, 1, 20e3), id="quarter"),
     ],
 )
-def test_scan_is_one_the_column_offers(
+def test_scan_uses_an_area_and_binning_of_the_column(
     tem: temscript.Column,
     areas: list[str],
     side_px: int,
@@ -114,7 +114,7 @@ def test_scan_is_one_the_column_offers(
         pytest.param({"dwell_us": 2000.0}, "the column set 1000 us", id="dwell-clipped"),
     ],
 )
-def test_other_scans_are_refused_with_what_would_do(
+def test_other_scans_are_refused_with_those_on_offer(
     thermo: Microscope, tem: temscript.Column, change: dict[str, float], words: str
 ) -> None:
     with pytest.raises(OutOfLimitsError, match=words):
@@ -167,7 +167,7 @@ def test_screen_is_lifted_before_an_exposure(thermo: Microscope, tem: temscript.
     assert [frame["screen"] for frame in tem.frames] == [temscript.UP]
 
 
-def test_nothing_is_exposed_before_the_current_is_known(tem: temscript.Column) -> None:
+def test_nothing_is_exposed_before_the_current_is_verified(tem: temscript.Column) -> None:
     column = connect(SETTINGS, None, VirtualClock())
     with pytest.raises(OutOfLimitsError, match="verify it with set_current first"):
         column.acquire(new_id(), SCAN)
@@ -175,7 +175,7 @@ def test_nothing_is_exposed_before_the_current_is_known(tem: temscript.Column) -
     assert not tem.did("unblank")
 
 
-def test_shower_is_cut_into_frames_blanked_between(
+def test_beam_shower_consists_of_frames_with_blanking_between(
     thermo: Microscope, tem: temscript.Column
 ) -> None:
     started_s = thermo.status().time_s
@@ -185,7 +185,7 @@ def test_shower_is_cut_into_frames_blanked_between(
     assert [what for what, _ in tem.log] == ["unblank", "frame", "blank"] * 3
 
 
-def test_shower_without_a_field_for_it_is_refused(
+def test_beam_shower_without_a_matching_field_is_refused(
     thermo: Microscope, tem: temscript.Column
 ) -> None:
     with pytest.raises(OutOfLimitsError, match="offers"):
@@ -194,7 +194,7 @@ def test_shower_without_a_field_for_it_is_refused(
 
 
 @pytest.mark.parametrize("stop", ["blank", "make_safe"])
-def test_blanking_is_never_behind_a_frame(
+def test_blanking_does_not_wait_for_a_frame(
     thermo: Microscope, tem: temscript.Column, stop: str
 ) -> None:
     seen = []
@@ -207,12 +207,14 @@ def test_blanking_is_never_behind_a_frame(
     tem.during = emergency
     with pytest.raises(AbortedError):
         thermo.illuminate(new_id(), 12.0, 500.0)
-    assert seen == [("frame", True, True)]  # and the frames to come were not begun
+    assert seen == [("frame", True, True)]  # no further frame was started
     assert tem.did("blank")[0].startswith("column-watch")
     assert tem.blanked
 
 
-def test_move_made_safe_runs_out_unexposed(thermo: Microscope, tem: temscript.Column) -> None:
+def test_move_in_progress_ends_without_exposure_after_make_safe(
+    thermo: Microscope, tem: temscript.Column
+) -> None:
     states = []
 
     def emergency(what: str) -> None:
@@ -228,7 +230,7 @@ def test_move_made_safe_runs_out_unexposed(thermo: Microscope, tem: temscript.Co
     assert not tem.did("unblank")
 
 
-def test_status_tells_of_a_move(thermo: Microscope, tem: temscript.Column) -> None:
+def test_status_shows_a_move_in_progress(thermo: Microscope, tem: temscript.Column) -> None:
     states = []
 
     def look(what: str) -> None:
@@ -247,7 +249,7 @@ def test_beam_that_cannot_be_blanked_is_an_error(thermo: Microscope, tem: temscr
         thermo.acquire(new_id(), SCAN)
 
 
-def test_what_works_and_what_watches_keep_to_their_threads(
+def test_work_commands_run_on_the_work_thread_only(
     thermo: Microscope, tem: temscript.Column
 ) -> None:
     thermo.move_stage(new_id(), StagePosition(alpha_deg=5.0))

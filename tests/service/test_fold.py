@@ -31,7 +31,7 @@ from controller.service.fold import fold
 from controller.service.status import ALERTS_KEPT, PhaseState, SessionStatus
 from controller.service.words import tell
 from tests.support import scripted_session as script
-from tests.support.folded import advised, count, frame, judged, status_after
+from tests.support.status_events import advised, count, frame, judged, status_after
 
 
 @dataclass(frozen=True)

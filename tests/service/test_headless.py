@@ -15,7 +15,7 @@ from controller.model.events import RECORD, Event, Record, State, StateChanged
 from controller.service.server import SessionService
 from controller.ui.headless import follow
 from tests.support import scripted_session as script
-from tests.support.noting_engine import NotingEngine
+from tests.support.recording_engine import RecordingEngine
 
 
 class Terminal(io.StringIO):
@@ -38,7 +38,7 @@ def follow_all(
 ) -> tuple[ExitCode, list[str]]:
     """Follow a session that publishes everything at once and then ends."""
     service = log_to(folder)
-    service.serve(NotingEngine())
+    service.serve(RecordingEngine())
     told: list[ExitCode] = []
     follower = threading.Thread(target=lambda: told.append(follow(folder, out)))
     follower.start()
@@ -82,7 +82,7 @@ def test_it_ends_with_the_session_s_own_code(tmp_path: Path, code: ExitCode) -> 
 def test_a_resumed_session_is_told_from_its_present_run(tmp_path: Path) -> None:
     past = script.records(iter([script.started(tmp_path), *script.preflight()]))
     service = SessionService(tmp_path, lambda record: None, past)
-    service.serve(NotingEngine())
+    service.serve(RecordingEngine())
     service.publish(script.started(tmp_path).model_copy(update={"resumed": True}))
     out = io.StringIO()
     follower = threading.Thread(target=follow, args=(tmp_path, out))
@@ -96,7 +96,7 @@ def test_a_resumed_session_is_told_from_its_present_run(tmp_path: Path) -> None:
 
 def test_a_session_that_vanishes_leaves_one_line(tmp_path: Path) -> None:
     service = log_to(tmp_path)
-    service.serve(NotingEngine())
+    service.serve(RecordingEngine())
     raised: list[DualtiltError] = []
 
     def watch() -> None:

@@ -24,7 +24,7 @@ from controller.service.client import (
 )
 from controller.service.server import SessionService
 from tests.support import scripted_session as script
-from tests.support.noting_engine import NotingEngine
+from tests.support.recording_engine import RecordingEngine
 
 NO_PROCESS = 2**22 + 1
 """More than any process id of Linux."""
@@ -34,7 +34,7 @@ NO_PROCESS = 2**22 + 1
 class Session:
     folder: Path
     service: SessionService
-    engine: NotingEngine
+    engine: RecordingEngine
     log: list[Record]
 
     def publish_all(self, events: Iterator[object]) -> None:
@@ -57,7 +57,7 @@ def wait_until(condition: object, seconds: float = 10.0) -> None:
 def session(tmp_path: Path) -> Iterator[Session]:
     log: list[Record] = []
     service = SessionService(tmp_path, log.append)
-    engine = NotingEngine()
+    engine = RecordingEngine()
     service.serve(engine)
     yield Session(tmp_path, service, engine, log)
     service.close(ExitCode.OK)
@@ -94,7 +94,7 @@ def test_commands_reach_the_engine(session: Session) -> None:
         with pytest.raises(UsageError, match="not in a move"):
             client.pause()
     answer = Answer(prompt_id="flip", value="done")
-    assert session.engine.told == ["pause", StopWhen.AT_END_OF_SERIES, answer, "go on"]
+    assert session.engine.commands == ["pause", StopWhen.AT_END_OF_SERIES, answer, "go on"]
 
 
 @pytest.mark.parametrize(
@@ -116,7 +116,7 @@ def test_an_answer_that_does_not_fit_is_refused(
         pytest.raises(UsageError, match=said),
     ):
         client.answer(answer)
-    assert session.engine.told == []
+    assert session.engine.commands == []
 
 
 def test_read_only_clients_look_but_do_not_touch(session: Session) -> None:
@@ -124,7 +124,7 @@ def test_read_only_clients_look_but_do_not_touch(session: Session) -> None:
         assert client.status() == session.service.board.status
         with pytest.raises(UsageError, match="read-only"):
             client.pause()
-    assert session.engine.told == []
+    assert session.engine.commands == []
 
 
 def test_many_clients_at_once(session: Session) -> None:
@@ -160,7 +160,7 @@ def test_a_picture_that_cannot_be_shown_is_none(session: Session, path: str) -> 
 def test_the_end_is_on_disk_and_clients_are_told(tmp_path: Path) -> None:
     (tmp_path / "journal.jsonl").touch()
     service = SessionService(tmp_path, lambda record: None)
-    service.serve(NotingEngine())
+    service.serve(RecordingEngine())
     client = ServiceClient.connect(tmp_path)
     service.publish(StateChanged(state=State.FAILED, reason="the flip was refused"))
     service.close(ExitCode.SAFETY)
@@ -197,7 +197,7 @@ def test_sessions_are_found_without_naming_them(session: Session, tmp_path: Path
     assert the_only_session() == session.folder
     second = SessionService(tmp_path / "second", lambda record: None)
     (tmp_path / "second").mkdir()
-    second.serve(NotingEngine())
+    second.serve(RecordingEngine())
     assert sorted(find_sessions()) == sorted([session.folder, tmp_path / "second"])
     with pytest.raises(UsageError, match="2 sessions are running"):
         the_only_session()

@@ -15,13 +15,13 @@ from controller.model.commands import Answer, StopWhen
 from controller.model.events import PromptOpened
 from controller.service.server import SessionService
 from tests.support import scripted_session as script
-from tests.support.noting_engine import NotingEngine
+from tests.support.recording_engine import RecordingEngine
 
 
 @pytest.fixture
-def engine(tmp_path: Path) -> Iterator[NotingEngine]:
+def engine(tmp_path: Path) -> Iterator[RecordingEngine]:
     service = SessionService(tmp_path, lambda record: None)
-    engine = NotingEngine()
+    engine = RecordingEngine()
     service.serve(engine)
     service.publish(PromptOpened(prompt=script.FLIP_CHECK_PROMPT))
     while service.board.status.prompt is None:
@@ -87,10 +87,10 @@ CASES = (
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_a_command_reaches_the_session(
-    engine: NotingEngine, case: Case, capsys: pytest.CaptureFixture[str]
+    engine: RecordingEngine, case: Case, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(case.line.split()) == case.code
-    assert tuple(engine.told) == case.told
+    assert tuple(engine.commands) == case.told
     out, err = capsys.readouterr()
     assert case.said in out + err
     assert len((out + err).strip().splitlines()) == 1

@@ -24,7 +24,7 @@ from controller.model.events import (
 from controller.service.status import Verdict
 from controller.service.verdict import judge
 from tests.support import scripted_session as script
-from tests.support.folded import advised, count, frame, judged, status_after
+from tests.support.status_events import advised, count, frame, judged, status_after
 
 
 def plan(dose: float, budget: float) -> Event:

@@ -18,7 +18,7 @@ from controller.model.events import (
 from controller.service.status import CountPoint, CountStatus
 from controller.service.words import behind, count_so_far, mark, tell
 from tests.support import scripted_session as script
-from tests.support.folded import count, frame, judged, status_after
+from tests.support.status_events import count, frame, judged, status_after
 
 ALARM = Alerted(level=Level.ALARM, text="stage stuck")
 

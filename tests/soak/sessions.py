@@ -26,7 +26,7 @@ from controller.session.entries import Exposing, FrameWritten
 from controller.session.folder import SessionFolder
 from controller.session.journal import read_journal
 from processing.files.section import read_section
-from tests.support.twin_session import write_protocol
+from tests.support.simulator_session import write_protocol
 
 SEED = 2021
 SESSIONS = 20

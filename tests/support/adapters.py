@@ -1,4 +1,4 @@
-"""What the tests of the adapters for real columns share, over their makers' stand-ins."""
+"""Shared parts of the tests of the adapters for real columns, which run on stand-ins."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.support.virtual_clock import VirtualClock
 
 SCAN = ScanSettings(width_px=128, height_px=128, pixel_nm=500 / 128, dwell_us=2.0)
 PROBE_PA = 65.0
-"""Within a tenth of both currents the contract asks for: nobody turns a knob between its cases."""
+"""Probe current within 10 % of both currents of the contract, as it cannot change in between."""
 
 
 StandIn = serialem.Column | temscript.Column
@@ -29,19 +29,19 @@ StandIn = serialem.Column | temscript.Column
 def verified(
     stand_in: StandIn, connect: Callable[..., Microscope], settings: dict[str, Any]
 ) -> Iterator[Microscope]:
-    """Connect an adapter in virtual time, its current verified."""
+    """Connect an adapter in virtual time and verify its probe current."""
     clock = VirtualClock()
     stand_in.sleep = clock.sleep
     with closing(connect(settings, None, clock)) as column:
         column.set_current(new_id(), PROBE_PA)
         stand_in.log.clear()
         yield column
-        stand_in.refuses.clear()  # for the safe end
+        stand_in.refuses.clear()  # so that closing can make it safe
 
 
 @contextmanager
 def bridged(folder: Path, name: str, toml: str) -> Iterator[Microscope]:
-    """Load a microscope by its name in a bridge's process; an adapter finds its stand-in."""
+    """Start a bridge process with a microscope, by name; adapters find their stand-in there."""
     folder.mkdir(mode=0o700, exist_ok=True)
     settings = folder / "settings.toml"
     settings.write_text(toml)

@@ -1,7 +1,7 @@
-"""Runs small sessions that are killed with -9 at given moments: a process of its own.
+"""Run small sessions that are killed (-9) at given crash points, in a separate process.
 
-``python -m tests.support.crashing_session FOLDER NAME...``: for every moment NAME one session in
-FOLDER/<number>, each in a fork of this process, which has everything imported already.
+``python -m tests.support.crashing_session FOLDER NAME...`` runs one session in FOLDER/<number> per
+crash point NAME. Each runs in a fork of this process, which has already imported everything.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from tests.support.small_session import Run, open_session
 
 
 def run_until(folder: Path, moment: str) -> None:
-    """Run a session that ends at `moment`, without a chance to tidy up."""
+    """Run a session that is killed at the crash point `moment`."""
 
     def crash_point(name: str) -> None:
         if name == moment:

@@ -1,4 +1,4 @@
-"""Folders for sockets: private, and with a path short enough for one."""
+"""Private folders whose path is short enough for a Unix socket."""
 
 from __future__ import annotations
 
@@ -11,6 +11,6 @@ import pytest
 
 @pytest.fixture(scope="module")
 def private_folder() -> Iterator[Path]:
-    """Give a folder of mode 0700, one for all cases of a module."""
+    """Yield a folder of mode 0700, shared by all tests of a module."""
     with tempfile.TemporaryDirectory(prefix="dt-") as name:
         yield Path(name)

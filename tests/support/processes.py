@@ -1,4 +1,4 @@
-"""Processes that tests start, and those a session starts of its own: none outlives its test."""
+"""Processes started by tests, and those of a session; all end with their test."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Start = Callable[..., subprocess.Popen[str]]
 
 @contextmanager
 def python(*words: str, **options: Any) -> Iterator[subprocess.Popen[str]]:
-    """Run this Python with these words for one block; killed at its end where it still runs."""
+    """Run Python with these arguments during one block; kill it at the end if it still runs."""
     with subprocess.Popen([sys.executable, *words], text=True, **options) as process:
         try:
             yield process
@@ -28,7 +28,7 @@ def python(*words: str, **options: Any) -> Iterator[subprocess.Popen[str]]:
 
 @pytest.fixture
 def start() -> Iterator[Start]:
-    """Start a verb of `dualtilt`: start("run", ...); what it says comes by its stdout."""
+    """Start a command of `dualtilt`, e.g. start("run", ...); stdout contains stderr too."""
     with ExitStack() as started:
         yield lambda *words: started.enter_context(
             python(
@@ -40,7 +40,10 @@ def start() -> Iterator[Start]:
 
 
 def processes_of(folder: Path) -> list[int]:
-    """Session, bridge, simulator and worker: whoever names the folder, verbs apart; Linux only."""
+    """Return the ids of session, bridge and worker: processes that name the folder. Linux only.
+
+    Commands that the test itself started are excluded.
+    """
     found = []
     for process in Path("/proc").glob("[0-9]*"):
         try:
@@ -54,6 +57,6 @@ def processes_of(folder: Path) -> list[int]:
 
 
 def kill_session(folder: Path) -> None:
-    """kill -9 to all of a session's processes at once."""
+    """Kill (-9) all processes of a session at once."""
     for pid in processes_of(folder):
         os.kill(pid, signal.SIGKILL)

@@ -1,4 +1,4 @@
-"""A simulated recording, as processing gets it."""
+"""Simulated tilt series in the form that processing reads."""
 
 from __future__ import annotations
 
@@ -9,5 +9,5 @@ from simulator.series import Series
 
 
 def as_read(raw: Series, pixel_nm: float, name: str = "") -> TiltSeries:
-    """A raw series as it is read from a file: counts, reported angles, pixel size."""
+    """Return a raw series as read from a file: counts, reported angles, pixel size."""
     return TiltSeries(raw.counts.astype(np.float32), raw.reported_deg, pixel_nm, name=name)

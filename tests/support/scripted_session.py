@@ -1,6 +1,6 @@
-"""A whole session as a list of events, with pictures: no engine, no microscope, no clock.
+"""Complete session as a list of events with images, without engine, microscope or clock.
 
-For tests of service and screen, and for the screenshots of the README.
+Used by tests of service and screen, and by the screenshots of the README.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ DOSE_PER_TILT = 59.0
 SHOWER_DOSE = 5_800.0
 PARTICLES = {"A": 7061, "B": 7034, "fused": 7116}
 INTERVAL = {"A": 109, "B": 112, "fused": 5}
-"""Half of it: a series by itself does not know what its blurred side hides."""
+"""Half width of the 95 % interval; a single series does not resolve its blurred side."""
 
 SCAN = {"width_px": 512, "height_px": 512, "pixel_nm": 0.45, "dwell_us": 3.0}
 START_PROMPT = Prompt(
@@ -83,7 +83,7 @@ FLIP_CHECK_PROMPT = flip_check_prompt(SAME_SIDE_UP)
 
 
 def started(folder: Path) -> SessionStarted:
-    """The first event."""
+    """Return the first event."""
     dose = SHOWER_DOSE + DOSE_PER_TILT * (len(TILTS_A) + len(TILTS_B))
     return SessionStarted(
         name="au-assembly",
@@ -99,7 +99,7 @@ def started(folder: Path) -> SessionStarted:
 
 
 def preflight() -> Iterator[Event]:
-    """The check list, as a good one is."""
+    """Yield a passed pre-flight list."""
     yield PhaseStarted(phase=Phase.PREFLIGHT)
     yield StateChanged(state=State.RUNNING)
     yield BeamChanged(blanked=True, current_pA=40.0)
@@ -123,7 +123,7 @@ def preflight() -> Iterator[Event]:
 
 
 def asked_to_start() -> Iterator[Event]:
-    """What is in view, and the open prompt."""
+    """Yield the object found and the open start prompt."""
     yield BeamChanged(blanked=False, current_pA=40.0)
     yield BeamChanged(blanked=True, current_pA=40.0)
     yield Checked(name="object", ok=True, detail="165.3 nm across, 12.4 nm off the middle")
@@ -132,7 +132,7 @@ def asked_to_start() -> Iterator[Event]:
 
 
 def shower(angles: int = 5) -> Iterator[Event]:
-    """Up to a number of angles, the assembly shrinking to its final size."""
+    """Yield the beam shower up to a number of angles, with the assembly shrinking."""
     yield PhaseFinished(phase=Phase.PREFLIGHT)
     yield PhaseStarted(phase=Phase.SHOWER)
     for angle in range(1, angles + 1):
@@ -145,27 +145,27 @@ def shower(angles: int = 5) -> Iterator[Event]:
 
 
 def showered(angle: int, elapsed_s: float) -> Showered:
-    """So far at one of five angles; a look at the beginning and one at the end."""
+    """Return the progress at one of five angles, with a low-dose shot at start and end."""
     total_s = 60.0 * (angle - 1) + elapsed_s
-    looked, over = elapsed_s in (0.0, 60.0), elapsed_s == 60.0
+    measured, finished = elapsed_s in (0.0, 60.0), elapsed_s == 60.0
     drift_nm = 2.4 * math.exp(-angle / 2)
     return Showered(
         alpha_deg=(-60.0, -30.0, 0.0, 30.0, 60.0)[angle - 1],
         elapsed_s=total_s,
         planned_s=300.0,
         dose_e_per_A2=SHOWER_DOSE * total_s / 300.0,
-        size_nm=165.0 * (1 + 0.05 * math.exp(-total_s / 90)) if looked else None,
+        size_nm=165.0 * (1 + 0.05 * math.exp(-total_s / 90)) if measured else None,
         angle=angle,
         angles=5,
         angle_elapsed_s=elapsed_s,
         angle_planned_s=60.0,
-        drift_nm=drift_nm if over else None,
-        drift_nm_per_s=drift_nm / 62.0 if over else None,
+        drift_nm=drift_nm if finished else None,
+        drift_nm_per_s=drift_nm / 62.0 if finished else None,
     )
 
 
 def series(name: SeriesName, upto: int | None = None) -> Iterator[Event]:
-    """A series up to a number of tilts, with the live word of processing."""
+    """Yield a series up to a number of tilts, with the live results of processing."""
     tilts = TILTS_A if name == "A" else TILTS_B
     before = SHOWER_DOSE + (0.0 if name == "A" else DOSE_PER_TILT * len(TILTS_A))
     rng = np.random.default_rng(7)
@@ -217,7 +217,7 @@ def series(name: SeriesName, upto: int | None = None) -> Iterator[Event]:
 
 
 def reconstructed(name: SeriesName) -> Iterator[Event]:
-    """A series counted for good."""
+    """Yield the final count of a series."""
     for fraction in (0.1, 0.5, 1.0):
         yield ProcessingProgressed(job=name, stage="SIRT", fraction=fraction)
     n = PARTICLES[name]
@@ -233,7 +233,7 @@ def reconstructed(name: SeriesName) -> Iterator[Event]:
 
 
 def flip() -> Iterator[Event]:
-    """Up to the open prompt."""
+    """Yield the events up to the open flip prompt."""
     yield PhaseFinished(phase=Phase.A)
     yield PhaseStarted(phase=Phase.FLIP)
     yield BeamChanged(blanked=True, current_pA=70.0)
@@ -246,7 +246,7 @@ def flip() -> Iterator[Event]:
 
 
 def flipped() -> Iterator[Event]:
-    """The prompt answered, the flip found good."""
+    """Yield the answer to the prompt and an accepted flip check."""
     yield PromptAnswered(prompt_id="flip", value="done", by="operator")
     yield StateChanged(state=State.RUNNING)
     yield Checked(name="vacuum", ok=True, detail="good")
@@ -270,14 +270,14 @@ def flipped() -> Iterator[Event]:
 
 
 def flip_refused() -> Iterator[Event]:
-    """The prompt answered, but the grid not turned over."""
+    """Yield the answer to the prompt and a refused flip check."""
     yield PromptAnswered(prompt_id="flip", value="done", by="operator")
     yield SAME_SIDE_UP
     yield PromptOpened(prompt=FLIP_CHECK_PROMPT)
 
 
 def fuse(upto: float = 1.0) -> Iterator[Event]:
-    """Fusion, up to a fraction of the job."""
+    """Yield the fusion up to a fraction of the job."""
     yield PhaseFinished(phase=Phase.B)
     yield PhaseStarted(phase=Phase.FUSE)
     yield BeamChanged(blanked=True, current_pA=70.0)
@@ -298,7 +298,7 @@ def fuse(upto: float = 1.0) -> Iterator[Event]:
 
 
 def report() -> Iterator[Event]:
-    """The end."""
+    """Yield the last events."""
     yield PhaseFinished(phase=Phase.FUSE)
     yield PhaseStarted(phase=Phase.REPORT)
     yield ReportWritten(path="report.html")
@@ -307,7 +307,7 @@ def report() -> Iterator[Event]:
 
 
 def whole(folder: Path) -> Iterator[Event]:
-    """Every event from the start to the end."""
+    """Yield all events of the session."""
     yield started(folder)
     yield from preflight()
     yield from shower()
@@ -323,7 +323,7 @@ def whole(folder: Path) -> Iterator[Event]:
 
 
 def records(events: Iterator[Event], start: int = 0) -> list[Record]:
-    """Events with sequence numbers and a time a second apart."""
+    """Return the events with sequence numbers and times one second apart."""
     return [Record(seq=start + i, at=_at(start + i), event=event) for i, event in enumerate(events)]
 
 
@@ -334,7 +334,7 @@ def _at(second: int) -> str:
 
 
 def picture(side_px: int = 176, turn_deg: float = 0.0, blur_below: bool = False) -> Picture:
-    """Something like a projection or a slice of an assembly of spheres: [y, x], uint8."""
+    """Return an image like a projection or slice of an assembly of spheres: [y, x], uint8."""
     rng = np.random.default_rng(11)
     spacing = side_px / 24
     centres = np.stack(np.meshgrid(*[np.arange(-12, 13)] * 2), axis=-1).reshape(-1, 2) * spacing
@@ -356,7 +356,7 @@ def picture(side_px: int = 176, turn_deg: float = 0.0, blur_below: bool = False)
 
 
 def pictures() -> dict[str, tuple[Picture, str]]:
-    """A picture and a caption for each view."""
+    """Return an image and a caption for each view."""
     return {
         "frame": (picture(176, 8.0), "frame A#41 +10.0°"),
         "slice-A": (picture(176, 0.0, blur_below=True), "A: x-z through the middle"),
@@ -368,7 +368,7 @@ def pictures() -> dict[str, tuple[Picture, str]]:
 
 
 def write_previews(folder: Path) -> Iterator[Event]:
-    """Write a picture for each view, and announce it."""
+    """Write an image for each view and yield its event."""
     (folder / "previews").mkdir(parents=True, exist_ok=True)
     for view, (pixels, caption) in pictures().items():
         path = Path("previews", f"{view}.npy")

@@ -1,4 +1,4 @@
-"""A session of a few small frames, ready to run against the fake microscope."""
+"""Session of a few small frames on the fake microscope."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ TILTS_B = [-20.0, -10.0, 0.0, 10.0]
 
 @dataclass
 class FakeJobs:
-    """Jobs that end at once, as the test says."""
+    """Processing jobs that end at once with the outcome set by the test."""
 
     outcomes: dict[Job, JobOutcome] = field(default_factory=dict)
     frames: list[tuple[str, int]] = field(default_factory=list)
@@ -68,7 +68,7 @@ class FakeJobs:
 def open_session(
     path: Path, protocol: str = PROTOCOL, crash_point: CrashPoint = no_crash
 ) -> Session:
-    """Open the session in `path`, a new one where there is none."""
+    """Open the session in `path`, or create it."""
     known = (path / "journal.jsonl").exists()
     folder = SessionFolder.open(path) if known else SessionFolder.create(path, protocol)
     return Session.open(folder, crash_point)
@@ -82,7 +82,7 @@ def write_report(folder: Path) -> Path:
 
 @dataclass
 class Run:
-    """One run of a session against the fake; prompts are answered from a list."""
+    """One run of a session on the fake microscope; prompts are answered from a list."""
 
     session: Session
     microscope: FakeMicroscope = field(default_factory=FakeMicroscope)
@@ -109,7 +109,7 @@ class Run:
             self.session.close()
 
     def of(self, kind: type[E]) -> list[E]:
-        """Events of one kind, in order."""
+        """Return the events of one kind, in order."""
         return [event for event in self.events if isinstance(event, kind)]
 
     def _publish(self, event: Event) -> None:
@@ -124,5 +124,5 @@ class Run:
 
 
 def stop_on(kind: type[object], when: StopWhen) -> Callable[[Event, Engine], None]:
-    """Stop as soon as an event of this kind comes."""
+    """Return an event handler that stops the session at the first event of this kind."""
     return lambda event, engine: engine.stop(when) if isinstance(event, kind) else None

@@ -1,4 +1,4 @@
-"""The adapter for Thermo Fisher columns over its stand-in: settings and fixtures."""
+"""Adapter for Thermo Fisher columns on its stand-in: settings and fixtures."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ SETTINGS: dict[str, Any] = {
 
 @pytest.fixture
 def tem(monkeypatch: pytest.MonkeyPatch) -> temscript.Column:
-    """A fresh column behind temscript."""
+    """Return a new stand-in column behind temscript."""
     monkeypatch.setitem(sys.modules, "temscript", temscript)
     return temscript.new_column()
 
 
 @pytest.fixture
 def thermo(tem: temscript.Column) -> Iterator[Microscope]:
-    """The adapter, in virtual time, its current verified."""
+    """Yield the adapter in virtual time, with its probe current verified."""
     with verified(tem, connect, SETTINGS) as column:
         yield column

@@ -1,10 +1,10 @@
-"""Time that passes when it is slept through."""
+"""Clock that jumps instead of sleeping."""
 
 from __future__ import annotations
 
 
 class VirtualClock:
-    """Stands in for the adapters' clock."""
+    """Replaces the clock of the adapters."""
 
     def __init__(self) -> None:
         self._now_s = 100.0

@@ -10,7 +10,7 @@ import pytest
 from controller.common.exit_codes import ExitCode
 from controller.service.server import SessionService
 from tests.support import scripted_session as script
-from tests.support.noting_engine import NotingEngine
+from tests.support.recording_engine import RecordingEngine
 from tests.tui.sessions import Session
 
 
@@ -20,7 +20,7 @@ def session(
 ) -> Iterator[Session]:
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path_factory.mktemp("r")))
     service = SessionService(tmp_path, lambda record: None)
-    engine = NotingEngine()
+    engine = RecordingEngine()
     service.serve(engine)
     session = Session(tmp_path, service, engine)
     session.publish(script.started(tmp_path), *script.preflight(), *script.series("A", 5))

@@ -14,7 +14,7 @@ from controller.model.events import Event
 from controller.service.server import SessionService
 from controller.ui.tui.app import SessionApp
 from tests.support import scripted_session as script
-from tests.support.noting_engine import NotingEngine
+from tests.support.recording_engine import RecordingEngine
 from tests.tui.support import shown
 
 
@@ -22,7 +22,7 @@ from tests.tui.support import shown
 class Session:
     folder: Path
     service: SessionService
-    engine: NotingEngine
+    engine: RecordingEngine
 
     def publish(self, *events: Event) -> None:
         for event in events:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from controller.model.events import Counted, Phase, PhaseStarted
 from controller.ui.tui.charts import charts_of
-from tests.support.folded import status_after
+from tests.support.status_events import status_after
 
 
 def counted(tilts: int, n: int, half: int) -> Counted:

@@ -93,8 +93,8 @@ def test_keys_reach_the_engine(session: Session, case: Case) -> None:
         for key in case.keys:
             await pilot.press(key)
             await pilot.pause()
-        await until(lambda: len(session.engine.told) >= len(case.told))
-        assert tuple(session.engine.told) == case.told
+        await until(lambda: len(session.engine.commands) >= len(case.told))
+        assert tuple(session.engine.commands) == case.told
 
     drive(body, session.app())
 
@@ -125,7 +125,7 @@ def test_what_tells_the_engine_nothing(
         await pilot.pause(0.2)
 
     drive(body, session.app())
-    assert session.engine.told == []
+    assert session.engine.commands == []
 
 
 def test_a_read_only_screen_gives_no_commands(session: Session) -> None:
@@ -141,7 +141,7 @@ def test_a_read_only_screen_gives_no_commands(session: Session) -> None:
         await pilot.pause(0.2)
 
     drive(body, session.app(read_only=True))
-    assert session.engine.told == []
+    assert session.engine.commands == []
 
 
 def test_a_refused_command_is_told(session: Session) -> None:

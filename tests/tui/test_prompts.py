@@ -60,10 +60,10 @@ def test_a_prompt_waits_until_what_is_open_is_closed(session: Session, case: Ove
         assert case.seen in shown(app) and "Retract the holder" not in shown(app)
         await pilot.press(*case.keys)
         await until_shown(app, pilot, "Retract the holder")
-        await until(lambda: len(session.engine.told) >= len(case.told))
+        await until(lambda: len(session.engine.commands) >= len(case.told))
 
     drive(body, session.app())
-    assert tuple(session.engine.told) == case.told
+    assert tuple(session.engine.commands) == case.told
 
 
 def test_a_prompt_answered_before_it_could_open_stays_away(session: Session) -> None:
@@ -123,7 +123,7 @@ def test_a_key_pressed_as_the_prompt_appears_answers_nothing(
         assert "Retract the holder" in shown(app)
 
     drive(body, session.app())
-    assert session.engine.told == []
+    assert session.engine.commands == []
 
 
 LONG = Prompt(
@@ -152,10 +152,10 @@ def test_long_instructions_are_read_on_while_the_choices_have_the_keys(session: 
         await until_shown(app, pilot, "Seen: all is as it must be.")
         await pilot.pause(0.6)
         await pilot.press("enter")
-        await until(lambda: bool(session.engine.told))
+        await until(lambda: bool(session.engine.commands))
 
     drive(body, session.app())
-    assert session.engine.told == [Answer(prompt_id="flip", value="done")]
+    assert session.engine.commands == [Answer(prompt_id="flip", value="done")]
 
 
 @pytest.mark.parametrize(

@@ -27,7 +27,7 @@ from controller.common.exit_codes import ExitCode  # noqa: E402
 from controller.service.server import SessionService  # noqa: E402
 from controller.ui.tui.web import server as web  # noqa: E402
 from tests.support import scripted_session as script  # noqa: E402
-from tests.support.noting_engine import NotingEngine  # noqa: E402
+from tests.support.recording_engine import RecordingEngine  # noqa: E402
 from tests.tui.browser import CHROMIUM, open_page  # noqa: E402
 
 SIZE_PX = 1280, 900
@@ -36,11 +36,11 @@ SIZE_PX = 1280, 900
 @pytest.fixture
 def session(
     tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[NotingEngine]:
+) -> Iterator[RecordingEngine]:
     """A session in `tmp_path`, five tilts into A, with pictures."""
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path_factory.mktemp("r")))
     service = SessionService(tmp_path, lambda record: None)
-    engine = NotingEngine()
+    engine = RecordingEngine()
     service.serve(engine)
     for event in (script.started(tmp_path), *script.preflight(), *script.series("A", 5)):
         service.publish(event)
@@ -93,7 +93,7 @@ async def read_until(screen: aiohttp.ClientWebSocketResponse, *texts: str) -> No
             seen += message.data
 
 
-def test_a_visitor_looks_and_commands_nothing(session: NotingEngine, tmp_path: Path) -> None:
+def test_a_visitor_looks_and_commands_nothing(session: RecordingEngine, tmp_path: Path) -> None:
     async def visit(address: str) -> None:
         async with visiting(address) as screen:
             await read_until(screen, "read-only", "[ A 5/73 ]", "Detach")
@@ -103,10 +103,10 @@ def test_a_visitor_looks_and_commands_nothing(session: NotingEngine, tmp_path: P
 
     with serving(tmp_path) as (address, _):
         asyncio.run(visit(address))
-    assert session.told == []
+    assert session.commands == []
 
 
-def test_interrupted_it_sends_the_visitors_home(session: NotingEngine, tmp_path: Path) -> None:
+def test_interrupted_it_sends_the_visitors_home(session: RecordingEngine, tmp_path: Path) -> None:
     async def visit(address: str, process: subprocess.Popen[str]) -> None:
         async with visiting(address) as screen:
             await read_until(screen, "[ A 5/73 ]")
@@ -121,7 +121,7 @@ def test_interrupted_it_sends_the_visitors_home(session: NotingEngine, tmp_path:
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium")
-def test_the_page_in_a_browser(session: NotingEngine, tmp_path: Path) -> None:
+def test_the_page_in_a_browser(session: RecordingEngine, tmp_path: Path) -> None:
     async def visit(address: str) -> tuple[bytes, bytes, str]:
         url = f"http://{address}/?fontsize=14"
         async with open_page(url, tmp_path / "profile", SIZE_PX) as page:
@@ -198,7 +198,7 @@ def test_it_warns_where_others_can_look(host: str, where: str, warns: bool) -> N
 
 
 def test_where_it_cannot_serve(
-    session: NotingEngine,
+    session: RecordingEngine,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],

@@ -1,8 +1,8 @@
-"""Stands in for SerialEM's Python module and for the column behind it.
+"""Stand-in for SerialEM's Python module and for the column behind it.
 
 Commands, argument counts and units are those of SerialEM's master list of script commands and its
-help; what is not there, this module does not have. One connection, one command at a time, and
-nothing is answered before ConnectToSEM.
+help; this module has no others. There is one connection with one command at a time, and no command
+works before ConnectToSEM.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ FIELD_NM_AT_1X = 40e6
 
 
 class SEMerror(Exception):  # noqa: N818 -- SerialEM's own name
-    """A command failed."""
+    """Failed command."""
 
 
 class SEMmoduleError(Exception):
@@ -26,7 +26,7 @@ class SEMmoduleError(Exception):
 
 
 class Column:
-    """The state behind the commands, and what tests want of it."""
+    """State of the column; tests read and change it."""
 
     def __init__(self) -> None:
         self.sleep: Callable[[float], None] = time.sleep
@@ -66,7 +66,7 @@ class Column:
         self.log.append((what, threading.current_thread().name))
 
     def did(self, what: str) -> list[str]:
-        """Threads that did this, in order."""
+        """Return the threads that ran this command, in order."""
         return [thread for done, thread in self.log if done == what]
 
 
@@ -74,7 +74,7 @@ COLUMN = Column()
 
 
 def new_column() -> Column:
-    """Put another column behind the commands."""
+    """Replace the column behind the commands by a new one."""
     global COLUMN
     COLUMN = Column()
     return COLUMN
@@ -233,6 +233,6 @@ def ImageProperties(buffer: str) -> tuple[float, ...]:
 
 
 def bufferImage(buffer: str) -> memoryview:
-    """Give the buffer itself: the next frame goes into it."""
+    """Return the buffer itself; the next frame overwrites it."""
     COLUMN.note("image")
     return memoryview(COLUMN.buffer)

@@ -1,8 +1,8 @@
-"""Stands in for the package temscript 2.1 and for the column behind it.
+"""Stand-in for the package temscript 2.1 and for the column behind it.
 
 Names, units, enumerations and errors are those of temscript's documentation and source and of the
-TEM Scripting manual. Like COM objects, what an Instrument gives may be used on the thread that made
-the Instrument only. All Instruments of a process share one column, `COLUMN`.
+TEM Scripting manual. As with COM, the objects of an Instrument work only on the thread that made
+the Instrument. All Instruments of a process share one column, `COLUMN`.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class ProductFamily(IntEnum):
 
 
 class ComError(OSError):
-    """What ctypes raises on Windows for a failed HRESULT."""
+    """Error that ctypes raises on Windows for a failed HRESULT."""
 
     def __init__(self, winerror: int) -> None:
         super().__init__(f"[WinError {winerror}]")
@@ -39,14 +39,14 @@ class ComError(OSError):
 
 
 class Column:
-    """The state behind every Instrument, and what tests want of it.
+    """State of the column behind every Instrument; tests read and change it.
 
     Attributes
     ----------
     log
-        (what, thread) of everything that was written or done.
+        Every command in order: (command, thread).
     during
-        Called in the middle of a move or of a frame, by its name.
+        Called in the middle of a move or a frame with "move" or "frame".
     """
 
     def __init__(self) -> None:
@@ -86,7 +86,7 @@ class Column:
         self.log.append((what, threading.current_thread().name))
 
     def did(self, what: str) -> list[str]:
-        """Threads that did this, in order."""
+        """Return the threads that ran this command, in order."""
         return [thread for done, thread in self.log if done == what]
 
 
@@ -94,14 +94,14 @@ COLUMN = Column()
 
 
 def new_column() -> Column:
-    """Put another column behind the Instruments to come."""
+    """Replace the column behind all future Instruments by a new one."""
     global COLUMN
     COLUMN = Column()
     return COLUMN
 
 
 class _Object:
-    """A COM object: bound to its thread, with the attributes of its class and no others."""
+    """COM object: works on its own thread only and has only the attributes of its class."""
 
     def __init__(self, column: Column) -> None:
         object.__setattr__(self, "column", column)
@@ -219,7 +219,7 @@ class Camera(_Object):
     @property
     def MainScreen(self) -> int:
         column = self.column
-        seen, column.screen = column.screen, column.screen_target  # a moment on its way
+        seen, column.screen = column.screen, column.screen_target  # unknown while it moves
         return seen
 
     @MainScreen.setter
@@ -269,7 +269,7 @@ class DetectorInfo(_Object):
 
     @property
     def Binnings(self) -> list[int]:
-        self.column.note("contrast")  # temscript 2.1 asks the wrong entry of the interface
+        self.column.note("contrast")  # temscript 2.1 calls the wrong entry of the interface
         raise ComError(E_NOT_OK)
 
 
@@ -284,7 +284,7 @@ class Detector(_Object):
 
 
 class StemAcqParams(_Object):
-    """A copy: what is written here counts once it is given back to the Acquisition."""
+    """Copy of the parameters; a change takes effect when it is assigned to the Acquisition."""
 
     def __init__(self, column: Column) -> None:
         super().__init__(column)
@@ -312,7 +312,7 @@ class StemAcqParams(_Object):
 
     @DwellTime.setter
     def DwellTime(self, value: float) -> None:
-        self.values["DwellTime"] = min(float(value), 1e-3)  # E_VALUE_CLIP is no failure
+        self.values["DwellTime"] = min(float(value), 1e-3)  # E_VALUE_CLIP is not an error
 
 
 class AcqImage(_Object):
@@ -379,7 +379,7 @@ class Configuration(_Object):
 
 
 class Instrument(_Object):
-    """Gives a new object at every access, as temscript does."""
+    """Returns a new object at every access, as temscript does."""
 
     Stage = property(lambda self: Stage(self.column))
     Illumination = property(lambda self: Illumination(self.column))
@@ -393,7 +393,7 @@ class Instrument(_Object):
 
 
 def GetInstrument() -> Instrument:
-    """Give an Instrument for this thread."""
+    """Return an Instrument for this thread."""
     if not COLUMN.reachable:
         raise ComError(-2147221164)  # REGDB_E_CLASSNOTREG
     return Instrument(COLUMN)

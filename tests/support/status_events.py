@@ -1,4 +1,4 @@
-"""Statuses folded from a few events, and events with little to say."""
+"""Session status after a few events, and short constructors of events."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from tests.support import scripted_session as script
 
 
 def status_after(*events: Event) -> SessionStatus:
+    """Return the session status after these events."""
     status = SessionStatus()
     for record in script.records(iter(events)):
         status = fold(status, record)

@@ -1,13 +1,13 @@
-"""A session of real processes over a small simulated specimen, as an operator would write it."""
+"""Protocol and simulator profile of a small session, for tests that start real processes."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 PROTOCOL = """
-name = "small-twin"
+name = "small-simulated"
 [column]
-simulator_settings = "twin/small.toml"
+simulator_settings = "simulator/small.toml"
 [scan]
 width_px = 72
 height_px = 72
@@ -20,7 +20,7 @@ answers_itself = true
 [limits]
 dose_budget_e_per_A2 = 500000.0
 """
-TWIN = """
+SIMULATOR = """
 seed = {seed}
 [specimen]
 packing = "disordered"
@@ -30,9 +30,9 @@ other_assemblies_nm = []
 
 
 def write_protocol(folder: Path, *, seed: int, more: str = "") -> Path:
-    """Write protocol and twin into a folder; `more` is added to the protocol."""
-    (folder / "twin").mkdir()
-    (folder / "twin" / "small.toml").write_text(TWIN.format(seed=seed))
+    """Write protocol and simulator profile into a folder; `more` is appended to the protocol."""
+    (folder / "simulator").mkdir()
+    (folder / "simulator" / "small.toml").write_text(SIMULATOR.format(seed=seed))
     path = folder / "small.toml"
     path.write_text(PROTOCOL + more)
     return path

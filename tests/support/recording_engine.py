@@ -1,4 +1,4 @@
-"""An engine for the service's side of a test: notes what it is told."""
+"""Engine for tests of the service: records the commands that it receives."""
 
 from __future__ import annotations
 
@@ -9,25 +9,25 @@ from controller.model.commands import Answer, StopWhen
 
 
 @dataclass
-class NotingEngine:
-    """Takes every command; refuses a pause where `refusal` says why."""
+class RecordingEngine:
+    """Accepts every command; refuses a pause if `refusal` gives a reason."""
 
-    told: list[object] = field(default_factory=list)
+    commands: list[object] = field(default_factory=list)
     refusal: str = ""
 
     def pause(self) -> None:
         if self.refusal:
             raise UsageError(self.refusal)
-        self.told.append("pause")
+        self.commands.append("pause")
 
     def go_on(self) -> None:
-        self.told.append("go on")
+        self.commands.append("go on")
 
     def stop(self, when: StopWhen) -> None:
-        self.told.append(when)
+        self.commands.append(when)
 
     def retake(self, count: int) -> None:
-        self.told.append(("retake", count))
+        self.commands.append(("retake", count))
 
     def answer(self, answer: Answer) -> None:
-        self.told.append(answer)
+        self.commands.append(answer)

@@ -1,4 +1,4 @@
-"""What goes wrong on a stand-in, as data."""
+"""Faults of a stand-in column, as data."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ Spoil = Callable[[Any], None]
 
 
 def spoil(**values: Any) -> Spoil:
-    """Make a function that sets these attributes of a stand-in; all of them it must have."""
+    """Return a function that sets these existing attributes of a stand-in column."""
 
     def act(column: Any) -> None:
         for name, value in values.items():
