@@ -145,11 +145,11 @@ class _RadialGrid:
     """Sampled frequencies, and the position of each spectrum point between two of them."""
 
     radial: Array
-    """[k], 1/nm."""
+    """Sampled frequencies, 1/nm, [k]."""
     below: NDArray[np.intp]
-    """[row, column], index of the sampled frequency below."""
+    """Index of the next lower sampled frequency, [row, column]."""
     fraction: Single
-    """[row, column], of the way to the next one."""
+    """Position between this frequency and the next, 0 to 1, [row, column]."""
 
     def spread(self, function: Single) -> Single:
         """Return a function [k] of the radial frequency at every spectrum point."""

@@ -117,7 +117,7 @@ def simulate_dual(
 
 @dataclass(frozen=True, eq=False)
 class _Recorder:
-    """Settings shared by both series."""
+    """Recorder of a tilt series, with the settings that both series share."""
 
     settings: SimulatorSettings
     scan: ScanSettings

@@ -167,7 +167,7 @@ def signal_gain(electrons: ArrivingElectrons) -> Array:
 
 
 def simulate_table(electrons: int, seed: int, depths_au_nm: Array = DEPTHS_AU_NM) -> TransferTable:
-    """Compute the table by Monte Carlo with this number of electrons, in batches."""
+    """Compute the table by Monte Carlo with a number of electrons, in batches."""
     rng = np.random.default_rng(seed)
     batch = min(electrons, 100_000)
     rounds = electrons // batch

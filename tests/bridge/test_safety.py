@@ -20,7 +20,8 @@ from controller.bridge.wire_messages import Acquire
 from controller.hardware.interface import AbortedError, ConnectionLostError, Frame, MicroscopeError
 from controller.model.stage import StagePosition
 from tests.bridge.rig import IMPATIENT_S, SCAN, open_rig, wait_until
-from tests.support.fake_microscope import FakeMicroscope, FakeSettings
+from tests.support.fake_behaviour import FakeSettings
+from tests.support.fake_microscope import FakeMicroscope
 from tests.support.processes import python
 
 

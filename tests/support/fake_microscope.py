@@ -10,7 +10,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Literal, TypeVar, cast
+from typing import TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,10 +26,10 @@ from controller.hardware.interface import (
     ValvesClosedError,
 )
 from controller.hardware.limits import check_defocus, check_sweep, check_target
-from controller.model.base import Data
 from controller.model.scan import FrameInfo, ScanSettings, shower_dose_e_per_A2
 from controller.model.stage import StageLimits, StagePosition
 from controller.rehearsal.operator_actions import REMOUNTS, OperatorAction
+from tests.support.fake_behaviour import FakeSettings, contradict_record
 from tests.support.fake_object import View, object_image
 
 T = TypeVar("T")
@@ -39,29 +39,6 @@ Fault = Callable[[str, str], None]
 """Called as fault(action, request_id) before an action; may raise or block."""
 Spoil = Callable[[str, NDArray[np.uint16]], Pixels]
 """Called as spoil(request_id, pixels); returns the pixels that the detector delivers."""
-
-
-class FakeSettings(Data):
-    """Behaviour that can also be set for a fake in another process."""
-
-    exposure_s: float = 0.0
-    """Duration of an exposure, in real seconds."""
-    move_s: float = 0.0
-    """Duration of a stage move, in real seconds."""
-    ignores_stop: bool = False
-    """Moves cannot be interrupted and `stop_stage` fails, as with TEM Scripting."""
-    valves_open: bool = True
-    driver_error: bool = False
-    """`set_current` raises an error that is not a MicroscopeError."""
-    noise: bool = False
-    """Frames are random over the full range, fixed by the request id, instead of the object."""
-    float_pixels: bool = False
-    forgets_requests: bool = False
-    """A repeated request id acts again, so that only the bridge can prevent it."""
-    wrong_frame: Literal["", "shape", "dtype", "record"] = ""
-    """Contradiction between the pixels and the record of every frame."""
-    action_log: Path | None = None
-    """File that receives every action, one line each."""
 
 
 class FakeMicroscope:
@@ -255,7 +232,7 @@ class FakeMicroscope:
             dtype=pixels.dtype.name,
             crc32=zlib.crc32(pixels.tobytes()),
         )
-        frame = _contradict(Frame(info, pixels), self._settings.wrong_frame)
+        frame = contradict_record(Frame(info, pixels), self._settings.wrong_frame)
         self.time_s += scan.frame_time_s
         self._outcomes[request_id] = frame  # known even if the reply is lost
         self.fault("acquired", request_id)
@@ -314,20 +291,6 @@ class FakeMicroscope:
                 file.write(f"{action} {request_id} {detail}".rstrip() + "\n")
                 file.flush()
                 os.fsync(file.fileno())
-
-
-def _contradict(frame: Frame, wrong: str) -> Frame:
-    """Return a frame whose pixels contradict its record."""
-    match wrong:
-        case "shape":
-            return Frame(frame.info, frame.pixels[:-1])
-        case "dtype":
-            return Frame(frame.info, frame.pixels.astype(np.float64))
-        case "record":
-            wider = frame.info.scan.model_copy(update={"width_px": frame.info.scan.width_px + 2})
-            pixels = np.pad(frame.pixels, ((0, 0), (1, 1)))
-            return Frame(frame.info.model_copy(update={"scan": wider}), pixels)
-    return frame
 
 
 def create(settings: dict[str, object], state_path: Path | None) -> FakeMicroscope:
