@@ -1,1 +1,1 @@
-"""Helpers that any part may use: errors, exit codes, settings files, remote calls."""
+"""Helpers for every package: errors, exit codes, settings files, remote calls."""

@@ -1,4 +1,4 @@
-"""Errors a person sees: one line that says what is wrong, where, and what to do."""
+"""Errors shown to the operator: one line that says what is wrong, where, and what to do."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from controller.common.exit_codes import ExitCode
 
 
 class DualtiltError(Exception):
-    """Root of the errors that are told in one line; `exit_code` is what the command ends with."""
+    """Base class of errors that are shown in one line; `exit_code` is that of the command."""
 
     exit_code = ExitCode.INTERNAL_ERROR
 
@@ -30,6 +30,6 @@ class SafetyStopError(DualtiltError):
 
 
 class ProcessingFailedError(DualtiltError):
-    """The raw data are complete; processing is not."""
+    """The raw data are complete, but processing failed."""
 
     exit_code = ExitCode.PROCESSING_FAILED

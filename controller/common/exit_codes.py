@@ -1,24 +1,24 @@
-"""What the command's exit status means, for scripts and for people."""
+"""Exit codes of the commands."""
 
 from enum import IntEnum
 
 
 class ExitCode(IntEnum):
-    """Exit status of every `dualtilt` verb."""
+    """Exit code of every `dualtilt` command."""
 
     OK = 0
-    """Done, and done well."""
+    """Done without problems."""
     INTERNAL_ERROR = 1
-    """A fault of dualtilt itself; --debug shows where."""
+    """Error in dualtilt itself; --debug shows where."""
     USAGE = 2
-    """Wrong arguments, protocol or input file; nothing was touched."""
+    """Wrong arguments, protocol or input file; nothing was changed."""
     BRIDGE = 3
-    """The bridge to the microscope is not there, or was lost for good; or the session itself."""
+    """The bridge or the session cannot be reached, or was lost for good."""
     SAFETY = 4
-    """Stopped by a safety check: limits, dose, a flip or a merge that was refused."""
+    """Stopped by a safety check: limits, dose, a refused flip or a refused merge."""
     PROCESSING_FAILED = 5
     """The raw data are complete on disk, but processing failed."""
     ACCURACY_MISSED = 6
-    """Done, but an accuracy check on simulated data was missed."""
+    """Done, but an accuracy check on simulated data failed."""
     INTERRUPTED = 130
     """Ended by Ctrl-C or SIGTERM; the column is safe and the session can be resumed."""

@@ -1,18 +1,19 @@
-"""Pyro5 made safe: what every server and every proxy of ours has in common.
+"""Secure settings of Pyro5, common to all our servers and clients.
 
-Importing this module hardens Pyro5 for the whole process, bridge client and session service
-alike, since its settings are global:
+Pyro5's settings are global: importing this module changes them for the whole process, for the
+bridge's client as well as for the session's service.
 
-- one serializer, json: the client picks the serializer and it is parsed before the handshake is
-  validated, and marshal can be made to crash the interpreter;
-- compressed, batched, one-way and keep-serialized messages are refused by their header: one
-  megabyte of zlib unpacks to half a gigabyte;
-- nothing is ever retried by itself, and a silent connection is dropped during the handshake;
-- a refused client is closed without reading from it inside the accept loop;
-- annotations are cleared at every handshake, or the next client would get the last one's frame.
+- Only the serializer json is accepted. The client chooses the serializer, its data are parsed
+  before the handshake is validated, and marshal can crash the interpreter.
+- Compressed, batched, one-way and keep-serialized messages are refused by their header: one
+  megabyte of zlib can unpack to half a gigabyte.
+- No call is retried automatically, and a silent connection is closed during the handshake.
+- A refused client is closed without reading from it in the accept loop.
+- Annotations are cleared at every handshake; otherwise the next client would receive the last
+  client's frame.
 
-Servers derive from :class:`TokenDaemon`; clients come from :func:`connect`. Only json types and
-annotations travel.
+Servers derive from :class:`TokenDaemon`; clients use :func:`connect`. Only json types and
+annotations are transmitted.
 """
 
 from __future__ import annotations
@@ -27,10 +28,10 @@ from Pyro5 import client, protocol, serializers, server, svr_threads
 from Pyro5.callcontext import current_context
 
 MAX_MESSAGE_BYTES = 300 * 2**20
-"""An 8192 x 8192 float32 frame and some."""
+"""Largest message: a little more than a frame of 8192 x 8192 float32 pixels."""
 HANDSHAKE_TIMEOUT_S = 5.0
 THREADS = 32
-"""One a connection: a handful of screens and an answer or two."""
+"""Largest number of connections: one thread each, for a few screens and commands."""
 
 _SERIALIZER = "json"
 _REFUSED_FLAGS = (
@@ -42,7 +43,7 @@ _REFUSED_FLAGS = (
 
 
 class _PlainMessage(protocol.ReceivingMessage):  # type: ignore[misc]
-    """A message without any of the flags that widen the attack surface."""
+    """Message without any of the refused flags."""
 
     def __init__(self, header: bytes, payload: bytes | None = None) -> None:
         super().__init__(header, payload)
@@ -51,13 +52,13 @@ class _PlainMessage(protocol.ReceivingMessage):  # type: ignore[misc]
 
 
 def _close_unread(job: Any, reason: str) -> None:
-    """Turn a client away without waiting for what it has to say."""
+    """Close the connection of a refused client without reading from it."""
     del reason
     job.csock.close()
 
 
 def harden() -> None:
-    """Apply the rules above; idempotent."""
+    """Apply the settings above; may be called repeatedly."""
     config = Pyro5.config
     config.SERIALIZER = _SERIALIZER
     config.MAX_MESSAGE_SIZE = MAX_MESSAGE_BYTES
@@ -71,7 +72,7 @@ def harden() -> None:
     only = serializers.serializers[_SERIALIZER]
     serializers.serializers_by_id.clear()
     serializers.serializers_by_id[only.serializer_id] = only
-    # the reply to a client that used another serializer is made with this one
+    # a client that used another serializer gets its reply in this one
     serializers.MarshalSerializer.serializer_id = only.serializer_id
     protocol.ReceivingMessage = _PlainMessage
     svr_threads.ClientConnectionJob.denyConnection = _close_unread
@@ -81,14 +82,14 @@ harden()
 
 
 class TokenDaemon(server.Daemon):  # type: ignore[misc]
-    """A Pyro5 daemon that talks only to who knows the token and the same protocol version.
+    """Pyro5 daemon that accepts only clients with the token and the same protocol version.
 
     Parameters
     ----------
     token
-        Secret shared through a file that only the user can read.
+        Shared secret, from a file that only the user can read.
     version
-        Of the methods offered; both versions are named when they differ.
+        Version of the protocol; if the versions differ, the refusal names both.
     location
         `unixsocket=PATH`, or `host=..., port=...` for loopback.
     """
@@ -101,37 +102,37 @@ class TokenDaemon(server.Daemon):  # type: ignore[misc]
         super().__init__(**location)
 
     def validateHandshake(self, conn: Any, data: Any) -> str:
-        """Check token and version, in constant time."""
+        """Check the token, in constant time, and the version."""
         current_context.response_annotations = {}
         given = data if isinstance(data, dict) else {}
         if not hmac.compare_digest(str(given.get("token", "")).encode(), self._token):
             raise PermissionError("wrong or missing token")
         if given.get("version") != self._version:
             raise ValueError(
-                f"this side speaks version {self._version}, the client {given.get('version')}:"
-                " use the same dualtilt on both sides"
+                f"this side has protocol version {self._version}, the client"
+                f" {given.get('version')}: use the same dualtilt on both sides"
             )
-        conn.timeout = None  # from here on an idle client is welcome
+        conn.timeout = None  # after the handshake a client may be idle
         with self._connections_lock:
             self._connections.add(conn)
         return "welcome"
 
     def handleRequest(self, conn: Any) -> None:
-        """Serve one request with no annotations left over from the one before."""
+        """Serve one request without annotations from the previous one."""
         current_context.response_annotations = {}
         super().handleRequest(conn)
 
     def clientDisconnect(self, conn: Any) -> None:
-        """Forget a client that has gone."""
+        """Remove a client that has disconnected."""
         with self._connections_lock:
             self._connections.discard(conn)
 
     def shutdown(self) -> None:
-        """Stop serving and hang up on everyone."""
+        """Stop serving and close all connections."""
         super().shutdown()
         with self._connections_lock:
-            left, self._connections = self._connections, set()
-        for conn in left:
+            connections, self._connections = self._connections, set()
+        for conn in connections:
             conn.close()
 
 
@@ -141,7 +142,7 @@ def connect(uri: str, token: str, version: int, timeout_s: float) -> client.Prox
     Raises
     ------
     Pyro5.errors.CommunicationError
-        Nobody there, or turned away; the message says why.
+        If nobody answers, or the server refuses; the message says why.
     """
     proxy = client.Proxy(uri)
     proxy._pyroTimeout = timeout_s

@@ -1,4 +1,4 @@
-"""Errors of pydantic's validation, for people."""
+"""Validation errors as text for the operator."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from pydantic import ValidationError
 
 
 def errors_in_one_line(error: ValidationError) -> str:
-    """Return all errors of a validation in one line, each with the path of its field."""
+    """Return all validation errors in one line, each with the path of its field."""
     return "; ".join(
-        f"{'.'.join(str(part) for part in complaint['loc']) or 'input'}: {complaint['msg']}"
-        for complaint in error.errors(include_url=False, include_input=False, include_context=False)
+        f"{'.'.join(str(part) for part in item['loc']) or 'input'}: {item['msg']}"
+        for item in error.errors(include_url=False, include_input=False, include_context=False)
     )

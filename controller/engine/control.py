@@ -15,6 +15,7 @@ from controller.engine.states import ENDED, Cue, next_state
 from controller.model.commands import PAUSED_BY_OPERATOR, Answer, StopWhen
 from controller.model.events import (
     PauseAsked,
+    PauseCause,
     Prompt,
     PromptAnswered,
     PromptOpened,
@@ -166,10 +167,10 @@ class Control:
             count, self._retakes = self._retakes, 0
             return count
 
-    def move(self, cue: Cue, reason: str = "") -> None:
+    def move(self, cue: Cue, reason: str = "", pause_cause: PauseCause | None = None) -> None:
         """Change the state as the table says."""
         with self._changed:
-            self._move(cue, reason)
+            self._move(cue, reason, pause_cause)
 
     def checkpoint(self) -> None:
         """Give way to a stop or a pause.
@@ -189,7 +190,7 @@ class Control:
             reason = self._pause_reason
             self._await_pause(None)
             if reason is not None:  # not taken back while the beam was being blanked
-                self._move(Cue.HOLD, reason)
+                self._move(Cue.HOLD, reason, PauseCause.OPERATOR)
         self._sit_out()
 
     def between_steps(self, *, ends_series: bool) -> None:
@@ -214,7 +215,8 @@ class Control:
         """
         self._refuse_to_wait()
         self._blank()
-        self.move(Cue.HOLD, reason)
+        cause = PauseCause.FAULT if ready is None else PauseCause.PASSING
+        self.move(Cue.HOLD, reason, cause)
         self._sit_out(ready)
 
     def _sit_out(self, ready: Callable[[], bool] | None = None) -> None:
@@ -287,12 +289,12 @@ class Control:
             self._publish(PauseAsked(waiting=reason is not None))
         self._pause_reason = reason
 
-    def _move(self, cue: Cue, reason: str = "") -> None:
+    def _move(self, cue: Cue, reason: str = "", pause_cause: PauseCause | None = None) -> None:
         target = next_state(self._state, cue)
         if target is None or (target is self._state and not reason):
             return
         self._state = target
-        self._publish(StateChanged(state=target, reason=reason))
+        self._publish(StateChanged(state=target, reason=reason, pause_cause=pause_cause))
         self._changed.notify_all()
         if target is State.RUNNING and self._stop is not None:
             self._move(Cue.STOP, f"stop asked for: {self._stop.value}")

@@ -46,6 +46,17 @@ class State(StrEnum):
     FINISHED = "finished"
 
 
+class PauseCause(StrEnum):
+    """Cause of a pause; it decides who ends the pause."""
+
+    OPERATOR = "operator"
+    """The operator asked for the pause, and ends it."""
+    FAULT = "fault"
+    """A fault that a person has to remove before the session continues."""
+    PASSING = "passing"
+    """A fault or a wait whose end the session detects itself."""
+
+
 class Level(StrEnum):
     """How much an alert matters."""
 
@@ -87,6 +98,8 @@ class StateChanged(Data):
     kind: Literal["state-changed"] = "state-changed"
     state: State
     reason: str = ""
+    pause_cause: PauseCause | None = None
+    """Cause of the pause; None in every other state."""
 
 
 class PauseAsked(Data):

@@ -1,1 +1,1 @@
-"""Rehearsals on a simulated microscope: faults, mistakes at the flip, demo operator, score."""
+"""Rehearsals on a simulated microscope: faults, wrong flips, demo operator, accuracy checks."""

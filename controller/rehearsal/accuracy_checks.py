@@ -1,4 +1,4 @@
-"""What a rehearsal has to show: the score of its particle tables against the simulator's truth."""
+"""Accuracy checks of a rehearsal: its particle tables against the simulator's ground truth."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from controller.common.errors import ProcessingFailedError
 
 TABLES = ("A", "B", "mean", "paper", "masked", "depth-weighted", "fused")
 SHORT_TABLE_NAMES = {"depth-weighted": "by depth"}
-"""So that the table fits a terminal of 80 columns."""
+"""Short names, so that the table fits into a terminal of 80 columns."""
 MIN_RECALL = MIN_PRECISION = 0.98
 SATURATED_RECALL = 0.999
-"""Of a third's particles: where the fused result has as many, a series alone may have them too."""
+"""Recall in a third above which the fused result need not be better than a single series."""
 EXIT_THIRD = {"A": 0, "B": 2}
-"""Third of the height, bottom first in A's frame, where each series' beam leaves."""
+"""Third of the height (0: bottom, in A's frame) where the beam leaves the specimen."""
 
 
 class Score(BaseModel):
-    """One particle table against the truth."""
+    """Score of one particle table against the ground truth."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -27,13 +27,15 @@ class Score(BaseModel):
     recall: float
     precision: float
     rms_nm: tuple[float, float, float] | None
-    """x, y, z."""
+    """Position error along x, y and z."""
     recall_by_depth: tuple[float, float, float]
+    """Recall in each third of the height, the bottom first."""
     failure: str | None = None
+    """Reason why the table could not be matched; None: it was."""
 
 
 class Accuracy(BaseModel):
-    """accuracy.json, as the simulator's scoring writes it."""
+    """Content of accuracy.json, as the simulator's scoring writes it."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -48,7 +50,7 @@ def read_accuracy(path: Path) -> Accuracy:
     Raises
     ------
     ProcessingFailedError
-        It is missing or not what it should be.
+        If it is missing or damaged.
     """
     try:
         return Accuracy.model_validate_json(path.read_bytes())
@@ -59,24 +61,24 @@ def read_accuracy(path: Path) -> Accuracy:
 
 
 def failed_checks(accuracy: Accuracy) -> list[str]:
-    """Name every accuracy check that the fused result does not pass, a line each."""
+    """Return the accuracy checks that the fused result does not pass, one line each."""
     fused = accuracy.tables.get("fused")
     if fused is None:
         return ["there is no fused particle table"]
-    misses = []
+    failed = []
     if fused.failure is not None:
-        misses.append(f"fused: {fused.failure}")
+        failed.append(f"fused: {fused.failure}")
     if fused.recall < MIN_RECALL:
-        misses.append(f"fused recall {fused.recall:.4f} is below {MIN_RECALL}")
+        failed.append(f"fused recall {fused.recall:.4f} is below {MIN_RECALL}")
     if fused.precision < MIN_PRECISION:
-        misses.append(f"fused precision {fused.precision:.4f} is below {MIN_PRECISION}")
+        failed.append(f"fused precision {fused.precision:.4f} is below {MIN_PRECISION}")
     for name, third in EXIT_THIRD.items():
         alone = accuracy.tables.get(name)
         if alone is None:
-            misses.append(f"there is no particle table of {name}")
+            failed.append(f"there is no particle table of {name}")
         elif fused.recall_by_depth[third] <= min(alone.recall_by_depth[third], SATURATED_RECALL):
-            misses.append(
+            failed.append(
                 f"on {name}'s exit side fused recall {fused.recall_by_depth[third]:.4f} is not "
                 f"above {name}'s own {alone.recall_by_depth[third]:.4f}"
             )
-    return misses
+    return failed

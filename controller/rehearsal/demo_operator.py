@@ -1,6 +1,6 @@
-"""The operator of a demo: answers the prompts as a careful person would, visibly.
+"""Automatic operator of a demo: answers the prompts as a careful operator would.
 
-It sees what a person sees, the session's events, and has a person's means, an answer to a prompt.
+It receives the events of the session, as a screen does, and answers prompts, as a person does.
 """
 
 from __future__ import annotations
@@ -11,39 +11,39 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from controller.common.errors import UsageError
-from controller.model.commands import PAUSED_BY_OPERATOR, Answer
+from controller.model.commands import Answer
 from controller.model.events import (
     Counted,
     Event,
+    PauseCause,
     ProcessingFailed,
     Prompt,
     PromptOpened,
-    State,
     StateChanged,
 )
 from controller.model.prompts import STOP
 
-PAUSE_S = 1.5
-"""Long enough for those who watch to read what is asked and see the answer come."""
+ANSWER_DELAY_S = 1.5
+"""Time before an answer, so that a person can read the prompt and see the answer come."""
 
 ANSWERS: dict[str, tuple[str, ...]] = {
     "preflight": ("start",),
     "flip": ("done",) * 5,
     "flip-check": ("retake-image", *("back-to-flip",) * 4),
 }
-"""What is said each time a prompt comes. After the last, and to what is not foreseen a second
-time, `stop`: what one more try has not mended is not for a demo to insist on."""
+"""Answers to each prompt, in order; after them the answer is `stop`. A prompt that is not listed is
+answered once, with its first choice."""
 
 
 class DemoOperator:
-    """Answers every prompt as the table says; the flip only after the count of A is there.
+    """Answers every prompt as `ANSWERS` says; the flip prompt only after series A is counted.
 
     Parameters
     ----------
     answer
-        Where answers go; called from a timer's thread.
+        Receives the answers; called from a timer's thread.
     go_on
-        Ends a pause, where faults are rehearsed: what a person would have seen to by then.
+        Ends a pause that needs a person, when faults are rehearsed; None: such pauses are left.
     """
 
     def __init__(
@@ -52,57 +52,53 @@ class DemoOperator:
         self._answer = answer
         self._go_on = go_on
         self._lock = threading.Lock()
-        self._waiting_flip: Prompt | None = None
-        self._a_is_done = False
-        self._seen: Counter[str] = Counter()
+        self._flip_prompt: Prompt | None = None
+        self._a_is_counted = False
+        self._answered: Counter[str] = Counter()
 
     def __call__(self, event: Event) -> None:
-        """Take note of an event; never blocks."""
+        """Process an event; never blocks."""
         match event:
             case PromptOpened(prompt=prompt) if prompt.id == "flip":
                 with self._lock:
-                    self._waiting_flip = prompt
+                    self._flip_prompt = prompt
             case PromptOpened(prompt=prompt):
-                self._answer_soon(prompt)
-            case StateChanged(state=State.PAUSED, reason=reason):
-                self._see_to_it(reason)
+                self._answer_later(prompt)
+            case StateChanged(pause_cause=PauseCause.FAULT):
+                if self._go_on is not None:
+                    _run_later(self._go_on)
             case Counted(which="A", live=False) | ProcessingFailed(job="A"):
                 with self._lock:
-                    self._a_is_done = True
+                    self._a_is_counted = True
             case _:
                 return
-        self._flip_when_ready()
+        self._answer_flip_when_counted()
 
-    def _flip_when_ready(self) -> None:
+    def _answer_flip_when_counted(self) -> None:
         with self._lock:
-            prompt = self._waiting_flip if self._a_is_done else None
+            prompt = self._flip_prompt if self._a_is_counted else None
             if prompt is not None:
-                self._waiting_flip = None
+                self._flip_prompt = None
         if prompt is not None:
-            self._answer_soon(prompt)
+            self._answer_later(prompt)
 
-    def _answer_soon(self, prompt: Prompt) -> None:
-        foreseen = ANSWERS.get(prompt.id, prompt.choices[:1])
-        time = self._seen[prompt.id]
-        self._seen[prompt.id] += 1
-        value = foreseen[time] if time < len(foreseen) else STOP
+    def _answer_later(self, prompt: Prompt) -> None:
+        answers = ANSWERS.get(prompt.id, prompt.choices[:1])
+        count = self._answered[prompt.id]
+        self._answered[prompt.id] += 1
+        value = answers[count] if count < len(answers) else STOP
         if value not in prompt.choices:
             value = prompt.choices[0]
-        _soon(lambda: self._answer(Answer(prompt_id=prompt.id, value=value, by="demo")))
-
-    def _see_to_it(self, reason: str) -> None:
-        ends_by_itself = "goes on" in reason
-        if self._go_on is not None and not ends_by_itself and reason != PAUSED_BY_OPERATOR:
-            _soon(self._go_on)
+        _run_later(lambda: self._answer(Answer(prompt_id=prompt.id, value=value, by="demo")))
 
 
-def _soon(act: Callable[[], None]) -> None:
-    """Act after a while; what has settled itself meanwhile needs nobody."""
+def _run_later(act: Callable[[], None]) -> None:
+    """Run `act` after `ANSWER_DELAY_S`; ignore it if it is no longer needed by then."""
 
     def attempt() -> None:
         with suppress(UsageError):
             act()
 
-    timer = threading.Timer(PAUSE_S, attempt)
+    timer = threading.Timer(ANSWER_DELAY_S, attempt)
     timer.daemon = True
     timer.start()

@@ -1,4 +1,4 @@
-"""Faults to rehearse: which, at which step, how often; read from TOML."""
+"""List of faults to rehearse, read from TOML: kind, step and number of times."""
 
 from __future__ import annotations
 
@@ -17,32 +17,32 @@ from controller.model.base import Data, Finite, NotNegative
 
 
 class FaultKind(StrEnum):
-    """What goes wrong."""
+    """Kind of fault."""
 
     BEAM_LOST = "beam-lost"
-    """No current for `for_s`; comes back by itself."""
+    """No probe current for `for_s`; then it returns."""
     VALVES_CLOSED = "valves-closed"
     VACUUM = "vacuum"
     NO_FRAME = "no-frame"
-    """The detector gives none; the specimen has been exposed."""
+    """The detector returns no frame, although the specimen was exposed."""
 
     DIM = "dim"
     BLANK = "blank"
     NOT_FINITE = "not-finite"
     SATURATED = "saturated"
     STUCK_DETECTOR = "stuck-detector"
-    """The pixels of the frame before, under the new frame's id."""
+    """The pixels of the previous frame, with the request id of the new one."""
     EARLIER_FRAME = "earlier-frame"
-    """The frame before, id and all."""
+    """The previous frame with its own request id."""
 
     STAGE_REFUSES = "stage-refuses"
     STAGE_STUCK = "stage-stuck"
     STAGE_FALLS_SHORT = "stage-falls-short"
     STAGE_OVERSHOOTS = "stage-overshoots"
     STAGE_LIES = "stage-lies"
-    """From here on the true tilt is `by_deg` off the reported one."""
+    """From this step on the true tilt differs from the reported one by `by_deg`."""
     OBJECT_DRIFTS = "object-drifts"
-    """From here on the object is `by_nm` along x off where it was."""
+    """From this step on the object is displaced by `by_nm` along x."""
 
     NOT_FLIPPED = "not-flipped"
     TURNED_IN_PLANE = "turned-in-plane"
@@ -50,21 +50,30 @@ class FaultKind(StrEnum):
     SCAN_CHANGED = "scan-changed"
 
     BRIDGE_DIES = "bridge-dies"
-    """Killed after the action, before anybody is told."""
+    """The bridge is killed after the action, before it replies."""
     BRIDGE_FREEZES = "bridge-freezes"
-    """Stopped for `for_s`, in the midst of the action."""
+    """The bridge is stopped for `for_s` during the action."""
 
 
 class AffectedAction(StrEnum):
-    """What a fault happens in."""
+    """Action during which a fault happens."""
 
     MOVE = "move"
     EXPOSE = "expose"
-    """Frames and showers; not the tracking shots."""
+    """Frames and showers, but not tracking shots."""
     REMOUNT = "remount"
 
 
-STAGE_FAULTS = frozenset(kind for kind in FaultKind if kind.startswith(("stage-", "object-")))
+STAGE_FAULTS = frozenset(
+    {
+        FaultKind.STAGE_REFUSES,
+        FaultKind.STAGE_STUCK,
+        FaultKind.STAGE_FALLS_SHORT,
+        FaultKind.STAGE_OVERSHOOTS,
+        FaultKind.STAGE_LIES,
+        FaultKind.OBJECT_DRIFTS,
+    }
+)
 REMOUNT_FAULTS = frozenset(
     {
         FaultKind.NOT_FLIPPED,
@@ -76,26 +85,27 @@ REMOUNT_FAULTS = frozenset(
 
 
 class Fault(Data):
-    """One thing that goes wrong."""
+    """One fault: its kind, its step and how often it happens."""
 
     kind: FaultKind
     at: str = "*"
-    """Id of the step, as `dualtilt plan` prints it; ``*`` and ``?`` stand for any letters."""
+    """Step id as `dualtilt plan` prints it; ``*`` and ``?`` stand for any characters, as in file
+    names."""
     times: Annotated[int, Field(ge=1)] = 1
     for_s: NotNegative = 3.0
-    """How long it lasts, for what lasts; real seconds."""
+    """Duration of a fault that ends by itself; real seconds."""
     by_deg: Finite = 5.0
     by_nm: Finite = 60.0
 
     @property
     def action(self) -> AffectedAction:
-        """What it happens in."""
+        """Action during which the fault happens."""
         if self.kind in STAGE_FAULTS:
             return AffectedAction.MOVE
         return AffectedAction.REMOUNT if self.kind in REMOUNT_FAULTS else AffectedAction.EXPOSE
 
     def fits(self, action: AffectedAction, step_id: str) -> bool:
-        """Tell whether it may happen in this action of this step."""
+        """Tell whether the fault may happen in this action of this step."""
         return action is self.action and fnmatchcase(step_id, self.at)
 
 
@@ -104,12 +114,12 @@ class _File(Data):
 
 
 def read_faults(paths: Iterable[Path]) -> tuple[Fault, ...]:
-    """Read lists of faults, each a TOML file of ``[[fault]]`` tables.
+    """Read lists of faults: TOML files with ``[[fault]]`` tables.
 
     Raises
     ------
     UsageError
-        In one line, naming file and field.
+        If a file is wrong; in one line, with file and field.
     """
     return tuple(fault for path in paths for fault in _read(path).fault)
 

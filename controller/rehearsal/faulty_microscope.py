@@ -1,4 +1,4 @@
-"""A microscope on which things go wrong as a script says: for rehearsals, and for tests."""
+"""A microscope with faults from a list, for rehearsals and tests."""
 
 from __future__ import annotations
 
@@ -38,25 +38,28 @@ Pixels = NDArray[Any]
 FRAMES_KEPT = 16
 
 OUTAGES: dict[FaultKind, Callable[[], MicroscopeError]] = {
-    FaultKind.BEAM_LOST: lambda: BeamLostError("no emission (scripted)"),
-    FaultKind.VALVES_CLOSED: lambda: ValvesClosedError("the column valves are closed (scripted)"),
-    FaultKind.VACUUM: lambda: VacuumError("the pressure is too high (scripted)"),
+    FaultKind.BEAM_LOST: lambda: BeamLostError("no emission (rehearsed fault)"),
+    FaultKind.VALVES_CLOSED: lambda: ValvesClosedError(
+        "the column valves are closed (rehearsed fault)"
+    ),
+    FaultKind.VACUUM: lambda: VacuumError("the pressure is too high (rehearsed fault)"),
 }
-"""What keeps every exposure from beginning while it lasts."""
+"""Errors of the faults that prevent every exposure while they last."""
 
 
 class FaultyMicroscope:
-    """Implements the Microscope protocol around another one.
+    """A :class:`Microscope` that passes calls to another one and adds faults.
 
     Parameters
     ----------
     inner
-        Does the work.
+        Microscope that carries out the calls.
     faults
-        What goes wrong; each fault that fits happens, in the order given, one an action.
+        List of faults. At each action the first fault that matches it happens, at most one per
+        action.
     memory
-        File that remembers what has happened, so that a bridge that died of a fault does not die
-        of it again; None where nothing has to outlive the process.
+        File with the number of times each fault has happened, so that a bridge that a fault killed
+        is not killed again after its restart; None: not kept.
     """
 
     def __init__(
@@ -65,16 +68,16 @@ class FaultyMicroscope:
         self._inner = inner
         self._faults = faults
         self._memory = memory
-        self._happened = _recall(memory, len(faults))
-        self._outages: dict[FaultKind, float] = {}
+        self._counts = _read_counts(memory, len(faults))
+        self._outage_ends_s: dict[FaultKind, float] = {}
         self._frames: OrderedDict[str, Frame] = OrderedDict()
-        self._before: Frame | None = None
-        """The frame before; tracking shots are none."""
+        self._previous: Frame | None = None
+        """Previous frame; tracking shots do not count."""
         self._float_pixels = any(fault.kind is FaultKind.NOT_FINITE for fault in faults)
-        """A detector that can give what is no number gives floats from the first frame on."""
+        """True if a fault gives pixels that are no numbers: then all frames have float pixels."""
         self._hidden = StagePosition()
-        """What is added to every target, and taken from every reading."""
-        for fault, count in zip(faults, self._happened, strict=True):
+        """Hidden offset: added to every target and subtracted from every read-back."""
+        for fault, count in zip(faults, self._counts, strict=True):
             if count:
                 self._displace(fault)
 
@@ -94,16 +97,16 @@ class FaultyMicroscope:
 
     def move_stage(self, request_id: str, target: StagePosition) -> StagePosition:
         fault = self._due(AffectedAction.MOVE, request_id)
-        before = self._reported(self._inner.status().stage)
+        start = self._reported(self._inner.status().stage)
         match fault:
             case Fault(kind=FaultKind.STAGE_REFUSES):
-                raise StageError("the stage refuses (scripted)")
+                raise StageError("the stage refuses the move (rehearsed fault)")
             case Fault(kind=FaultKind.STAGE_STUCK):
-                return before
+                return start
             case Fault(kind=FaultKind.STAGE_FALLS_SHORT):
-                target = _beyond(before, target, -fault.by_deg)
+                target = _beyond(start, target, -fault.by_deg)
             case Fault(kind=FaultKind.STAGE_OVERSHOOTS):
-                target = _beyond(before, target, fault.by_deg)
+                target = _beyond(start, target, fault.by_deg)
             case Fault():
                 self._displace(fault)
         return self._reported(self._inner.move_stage(request_id, _sum(target, self._hidden, 1)))
@@ -124,7 +127,7 @@ class FaultyMicroscope:
         )
 
     def illuminate(self, request_id: str, duration_s: float, field_nm: float) -> float:
-        self._begin(self._due(AffectedAction.EXPOSE, request_id))
+        self._check_outages(self._due(AffectedAction.EXPOSE, request_id))
         return self._inner.illuminate(request_id, duration_s, field_nm)
 
     def fetch_frame(self, request_id: str) -> Frame:
@@ -160,22 +163,22 @@ class FaultyMicroscope:
         return self._frames[request_id]
 
     def _due(self, action: AffectedAction, request_id: str) -> Fault | None:
-        """Return the fault whose turn it is, and note that it has happened."""
+        """Return the fault that happens now, and count it; None if there is none."""
         if _is_tracking(request_id):
             return None
         step_id = request_id.partition("/")[2].partition("/")[0]
         for index, fault in enumerate(self._faults):
-            if self._happened[index] < fault.times and fault.fits(action, step_id):
-                self._happened[index] += 1
+            if self._counts[index] < fault.times and fault.fits(action, step_id):
+                self._counts[index] += 1
                 if self._memory is not None:
-                    self._memory.write_text(json.dumps(self._happened), encoding="utf-8")
+                    self._memory.write_text(json.dumps(self._counts), encoding="utf-8")
                 return fault
         return None
 
-    def _begin(self, fault: Fault | None) -> None:
-        """Let an outage begin, freeze, or refuse to expose while an outage lasts."""
+    def _check_outages(self, fault: Fault | None) -> None:
+        """Start an outage or freeze if `fault` says so; raise the error of an outage that lasts."""
         if fault is not None and fault.kind in OUTAGES:
-            self._outages[fault.kind] = time.monotonic() + fault.for_s
+            self._outage_ends_s[fault.kind] = time.monotonic() + fault.for_s
         if fault is not None and fault.kind is FaultKind.BRIDGE_FREEZES:
             _freeze(fault.for_s)
         for kind, error in OUTAGES.items():
@@ -184,28 +187,28 @@ class FaultyMicroscope:
 
     def _exposed(self, request_id: str, expose: Callable[[], Frame]) -> Frame:
         fault = self._due(AffectedAction.EXPOSE, request_id)
-        self._begin(fault)
-        frame, before = self._recorded(expose()), self._before
+        self._check_outages(fault)
+        frame, previous = self._recorded(expose()), self._previous
         if not _is_tracking(request_id):
-            self._before = frame
+            self._previous = frame
         match fault:
             case Fault(kind=FaultKind.NO_FRAME):
-                raise AcquisitionError("the detector timed out (scripted)")
+                raise AcquisitionError("the detector timed out (rehearsed fault)")
             case Fault(kind=FaultKind.BRIDGE_DIES):
                 os.kill(os.getpid(), signal.SIGKILL)
-            case Fault(kind=FaultKind.EARLIER_FRAME) if before is not None:
-                return before
+            case Fault(kind=FaultKind.EARLIER_FRAME) if previous is not None:
+                return previous
             case Fault():
-                return _believed(frame, _spoiled(frame.pixels, fault.kind, before))
+                return _with_pixels(frame, _spoiled(frame.pixels, fault.kind, previous))
         return frame
 
     def _recorded(self, frame: Frame) -> Frame:
-        told = frame.info.model_copy(update={"stage": self._reported(frame.info.stage)})
+        info = frame.info.model_copy(update={"stage": self._reported(frame.info.stage)})
         pixels = frame.pixels.astype(np.float32) if self._float_pixels else frame.pixels
-        return _believed(Frame(told, pixels), pixels)
+        return _with_pixels(Frame(info, pixels), pixels)
 
     def _lasts(self, kind: FaultKind) -> bool:
-        return time.monotonic() < self._outages.get(kind, 0.0)
+        return time.monotonic() < self._outage_ends_s.get(kind, 0.0)
 
     def _displace(self, fault: Fault) -> None:
         if fault.kind is FaultKind.STAGE_LIES:
@@ -221,7 +224,7 @@ def _is_tracking(request_id: str) -> bool:
     return "/track-" in request_id
 
 
-def _recall(memory: Path | None, n: int) -> list[int]:
+def _read_counts(memory: Path | None, n: int) -> list[int]:
     if memory is None or not memory.exists():
         return [0] * n
     return [int(count) for count in json.loads(memory.read_text(encoding="utf-8"))]
@@ -236,17 +239,17 @@ def _sum(a: StagePosition, b: StagePosition, sign: int) -> StagePosition:
     )
 
 
-def _beyond(before: StagePosition, target: StagePosition, by_deg: float) -> StagePosition:
-    """Move the target on, or back, along the way to it; never back beyond the start."""
-    way = target.alpha_deg - before.alpha_deg
-    sign = 1.0 if way >= 0 else -1.0
+def _beyond(start: StagePosition, target: StagePosition, by_deg: float) -> StagePosition:
+    """Move the target by `by_deg` away from the start, but not past the start."""
+    tilt_deg = target.alpha_deg - start.alpha_deg
+    sign = 1.0 if tilt_deg >= 0 else -1.0
     return target.model_copy(
-        update={"alpha_deg": before.alpha_deg + sign * max(0.0, abs(way) + by_deg)}
+        update={"alpha_deg": start.alpha_deg + sign * max(0.0, abs(tilt_deg) + by_deg)}
     )
 
 
-def _spoiled(pixels: Pixels, kind: FaultKind, before: Frame | None) -> Pixels:
-    """Give what a detector with this fault would."""
+def _spoiled(pixels: Pixels, kind: FaultKind, previous: Frame | None) -> Pixels:
+    """Return the pixels that a detector with this fault would return."""
     match kind:
         case FaultKind.DIM:
             return (pixels / 20).astype(pixels.dtype)
@@ -259,18 +262,18 @@ def _spoiled(pixels: Pixels, kind: FaultKind, before: Frame | None) -> Pixels:
         case FaultKind.SATURATED if np.issubdtype(pixels.dtype, np.integer):
             top = np.iinfo(pixels.dtype).max
             return np.where(pixels > np.median(pixels), top, pixels).astype(pixels.dtype)
-        case FaultKind.STUCK_DETECTOR if before is not None:
-            return before.pixels
+        case FaultKind.STUCK_DETECTOR if previous is not None:
+            return previous.pixels
     return pixels
 
 
-def _believed(frame: Frame, pixels: Pixels) -> Frame:
-    """Give a frame other pixels, its record fitting them: the detector knows no better."""
-    told = {"dtype": pixels.dtype.name, "crc32": zlib.crc32(pixels.tobytes())}
-    return Frame(frame.info.model_copy(update=told), pixels)
+def _with_pixels(frame: Frame, pixels: Pixels) -> Frame:
+    """Return the frame with other pixels and a record that matches them."""
+    record = {"dtype": pixels.dtype.name, "crc32": zlib.crc32(pixels.tobytes())}
+    return Frame(frame.info.model_copy(update=record), pixels)
 
 
 def _freeze(for_s: float) -> None:
-    """Stop this process, all its threads, for a while."""
+    """Stop this process with all its threads for `for_s` seconds."""
     subprocess.Popen(["sh", "-c", f"sleep {for_s:g}; kill -CONT {os.getpid()}"])
     os.kill(os.getpid(), signal.SIGSTOP)

@@ -1,4 +1,4 @@
-"""Microscopes by name: loaded late, so that a lean PC imports only the driver it uses."""
+"""Load a microscope by name, so that the microscope's PC imports only the driver it uses."""
 
 from __future__ import annotations
 
@@ -18,9 +18,10 @@ SIMULATOR = "simulator"
 
 
 def read_settings(path: Path | None) -> dict[str, Any]:
-    """Read a driver's settings from TOML; no file means the driver's defaults.
+    """Read the settings of a driver from TOML; without a file the driver's defaults apply.
 
-    A table ``[simulator]`` stands for the whole, so that settings may sit in a profile.
+    If the file has a table ``[simulator]``, only that table is read: so the settings may be part of
+    a profile.
     """
     if path is None:
         return {}
@@ -41,33 +42,33 @@ def load_microscope(
     real_time: bool,
     faults: Sequence[Path] = (),
 ) -> Microscope:
-    """Make the microscope called `name`.
+    """Open the microscope called `name`.
 
     Parameters
     ----------
     name
-        ``simulator``, or ``package.module:function`` for a driver of one's own: the function
-        takes `settings` and `state_path` and returns a :class:`Microscope`.
+        ``simulator``, or ``package.module:function`` for another driver: a function of `settings`
+        and `state_path` that returns a :class:`Microscope`.
     settings
-        The driver's own settings, unchecked.
+        Settings of the driver, not yet validated.
     state_path
-        Where a simulated world outlives its process.
+        File in which a simulated microscope saves its state.
     real_time
-        Let the simulator's time pass as fast as ours.
+        True: the simulator runs in real time.
     faults
-        Lists of faults that are to happen on it: a rehearsal.
+        Files with lists of faults to rehearse.
 
     Raises
     ------
     UsageError
-        For an unknown name or wrong settings, and for faults on a real column.
+        If the name is unknown, a setting is wrong, or faults are given for a real column.
     """
     microscope = _load(name, settings, state_path, real_time)
     if not faults:
         return microscope
     if not microscope.describe().simulated:
         microscope.close()
-        raise UsageError(f"{name}: faults are rehearsed on a simulated microscope only")
+        raise UsageError(f"{name}: faults can be rehearsed on a simulated microscope only")
     from controller.rehearsal.fault_list import read_faults
     from controller.rehearsal.faulty_microscope import FaultyMicroscope
 
@@ -84,7 +85,7 @@ def _load(
         module_name, separator, function = name.partition(":")
         if not separator:
             raise UsageError(
-                f"unknown microscope {name!r}: say {SIMULATOR!r} or package.module:function"
+                f"unknown microscope {name!r}: use {SIMULATOR!r} or package.module:function"
             )
         create = getattr(import_module(module_name), function)
         return cast(Microscope, create(settings, state_path))

@@ -1,4 +1,4 @@
-"""Operator's action at the flip, for simulated microscopes: what they may do, right or wrong."""
+"""Operator actions at the flip, correct and wrong, for simulated microscopes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from controller.hardware.interface import NotSupportedError
 
 
 class OperatorAction(StrEnum):
-    """Actions at the holder. Every one but `CLOSE_VALVES` opens the valves again at its end."""
+    """Actions of the operator at the holder. All except `CLOSE_VALVES` end with open valves."""
 
     CLOSE_VALVES = "close-valves"
     FLIPPED = "flipped"
@@ -20,25 +20,27 @@ class OperatorAction(StrEnum):
 
 
 REMOUNTS = frozenset(OperatorAction) - {OperatorAction.CLOSE_VALVES}
-"""Ways in which the grid may be put back."""
+"""Ways of putting the grid back."""
 
 
 @runtime_checkable
 class SimulatedOperator(Protocol):
-    """Simulated action of the operator; real columns have none."""
+    """Microscope that simulates its operator; a real column does not."""
 
     def simulate_operator(self, request_id: str, action: OperatorAction) -> None:
-        """Carry out `action` once per request id; MicroscopeError where it fails."""
+        """Carry out `action`, once per request id; raises MicroscopeError if it fails."""
 
 
 def simulated_operator_at(microscope: object) -> SimulatedOperator:
-    """Return the simulated action at a microscope's holder.
+    """Return the simulated operator of a microscope.
 
     Raises
     ------
     NotSupportedError
-        A real column: the operator turns the grid.
+        If the column is real: then the operator flips the grid.
     """
     if not isinstance(microscope, SimulatedOperator):
-        raise NotSupportedError("only a simulated microscope rehearses: turn the grid by hand")
+        raise NotSupportedError(
+            "only a simulated microscope has a simulated operator: flip the grid by hand"
+        )
     return microscope

@@ -9,7 +9,7 @@ from pathlib import Path
 from controller.common.exit_codes import ExitCode
 from controller.engine import Engine
 from controller.hardware.interface import Microscope
-from controller.model.events import Alerted, Event, State, StateChanged
+from controller.model.events import Alerted, Event, PauseCause, State, StateChanged
 from controller.rehearsal.fault_list import Fault, FaultKind
 from controller.rehearsal.faulty_microscope import FaultyMicroscope
 from tests.support.fake_microscope import FakeMicroscope
@@ -47,6 +47,10 @@ def alerts(run: Run, word: str) -> list[Alerted]:
 
 def pauses(run: Run) -> list[str]:
     return [e.reason for e in run.of(StateChanged) if e.state is State.PAUSED]
+
+
+def pause_causes(run: Run) -> list[PauseCause | None]:
+    return [e.pause_cause for e in run.of(StateChanged) if e.state is State.PAUSED]
 
 
 def at(kind: FaultKind, step: str = "A-001", **details: object) -> Fault:

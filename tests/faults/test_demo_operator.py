@@ -1,4 +1,4 @@
-"""The operator of a rehearsal: what it answers, and when it ends a pause."""
+"""Demo operator: its answers, and the pauses that it ends."""
 
 from __future__ import annotations
 
@@ -8,9 +8,16 @@ from collections.abc import Iterable
 import pytest
 
 from controller.common.errors import UsageError
-from controller.engine.control import PAUSED_BY_OPERATOR
 from controller.model.commands import Answer
-from controller.model.events import Counted, Event, Prompt, PromptOpened, State, StateChanged
+from controller.model.events import (
+    Counted,
+    Event,
+    PauseCause,
+    Prompt,
+    PromptOpened,
+    State,
+    StateChanged,
+)
 from controller.rehearsal import demo_operator
 from controller.rehearsal.demo_operator import DemoOperator
 
@@ -30,15 +37,15 @@ DONE, RETAKE, BACK, STOP = "done", "retake-image", "back-to-flip", "stop"
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(demo_operator, "PAUSE_S", 0.01)
+    monkeypatch.setattr(demo_operator, "ANSWER_DELAY_S", 0.01)
 
 
-def said(events: Iterable[Event], sees_to_faults: bool = True) -> list[str]:
-    """Tell it these events, one after the other; return what it says."""
+def answers(events: Iterable[Event], ends_pauses: bool = True) -> list[str]:
+    """Send it these events, one after the other; return its answers."""
     words: list[str] = []
     operator = DemoOperator(
         lambda answer: words.append(answer.value),
-        (lambda: words.append("go on")) if sees_to_faults else None,
+        (lambda: words.append("go on")) if ends_pauses else None,
     )
     for event in events:
         operator(event)
@@ -46,40 +53,48 @@ def said(events: Iterable[Event], sees_to_faults: bool = True) -> list[str]:
     return words
 
 
-def paused(reason: str) -> StateChanged:
-    return StateChanged(state=State.PAUSED, reason=reason)
+def paused(cause: PauseCause) -> StateChanged:
+    return StateChanged(state=State.PAUSED, reason="for a test", pause_cause=cause)
 
 
 @pytest.mark.parametrize(
     ("events", "words"),
     [
         pytest.param([FLIP], [], id="the flip waits for the count of A"),
-        pytest.param([FLIP, COUNTED], [DONE], id="and is done then"),
-        pytest.param([COUNTED, FLIP, FLIP], [DONE, DONE], id="again, when it was not right"),
+        pytest.param([FLIP, COUNTED], [DONE], id="the flip is done after the count"),
+        pytest.param([COUNTED, FLIP, FLIP], [DONE, DONE], id="a wrong flip is repeated"),
         pytest.param(
             [COUNTED, FLIP, CHECK, CHECK, FLIP],
             [DONE, RETAKE, BACK, DONE],
-            id="a refused flip is looked at again, then repeated",
+            id="a refused flip: first another image, then another flip",
         ),
-        pytest.param([COUNTED, *[FLIP] * 6], [DONE] * 5 + [STOP], id="but not for ever"),
-        pytest.param([CHECK] * 6, [RETAKE, *[BACK] * 4, STOP], id="nor the check"),
-        pytest.param([OTHER, OTHER], ["go", STOP], id="another prompt, once"),
         pytest.param(
-            [paused("A-020: closed; open the column valves, then go on")], ["go on"], id="a fault"
+            [COUNTED, *[FLIP] * 6],
+            [DONE] * 5 + [STOP],
+            id="the sixth flip prompt is answered with stop",
         ),
-        pytest.param([paused("A-010: no beam; goes on by itself")], [], id="one that passes"),
-        pytest.param([paused(PAUSED_BY_OPERATOR)], [], id="somebody else's pause"),
+        pytest.param(
+            [CHECK] * 6,
+            [RETAKE, *[BACK] * 4, STOP],
+            id="the sixth flip check is answered with stop",
+        ),
+        pytest.param(
+            [OTHER, OTHER], ["go", STOP], id="an unlisted prompt: first choice once, then stop"
+        ),
+        pytest.param([paused(PauseCause.FAULT)], ["go on"], id="a fault for a person"),
+        pytest.param([paused(PauseCause.PASSING)], [], id="a pause that ends by itself"),
+        pytest.param([paused(PauseCause.OPERATOR)], [], id="a pause of the operator"),
     ],
 )
-def test_what_it_says(events: list[Event], words: list[str]) -> None:
-    assert said(events) == words
+def test_answers(events: list[Event], words: list[str]) -> None:
+    assert answers(events) == words
 
 
 def test_without_faults_to_rehearse_it_ends_no_pause() -> None:
-    assert said([paused("A-020: valves closed; see to it")], sees_to_faults=False) == []
+    assert answers([paused(PauseCause.FAULT)], ends_pauses=False) == []
 
 
-def test_what_has_settled_itself_needs_no_word() -> None:
+def test_an_answer_that_comes_too_late_is_ignored() -> None:
     def too_late(answer: Answer) -> None:
         raise UsageError("no such prompt is open")
 

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from controller.model.events import Alerted, Level
+from controller.model.events import Alerted, Level, PauseCause
 from controller.model.stage import StagePosition
 from controller.rehearsal.fault_list import Fault, FaultKind
 from controller.rehearsal.load_microscope import load_microscope
-from tests.faults.rehearsal import alerts, at, pauses, run_with, tilts
+from tests.faults.rehearsal import alerts, at, pause_causes, pauses, run_with, tilts
 from tests.support.fake_microscope import FakeMicroscope
 from tests.support.small_session import PROTOCOL, TILTS_A, TILTS_B
 
@@ -25,7 +25,7 @@ def test_a_tilt_that_is_refused_twice_is_asked_about_or_left_out(
     run = run_with(tmp_path / "s", at(kind, times=2), protocol=protocol)
     assert len(alerts(run, "trying once more")) == 1
     if policy == "pause":
-        assert len(pauses(run)) == 1
+        assert pause_causes(run) == [PauseCause.FAULT]
         assert tilts(tmp_path / "s") == TILTS_A
     else:
         assert pauses(run) == []

@@ -12,7 +12,7 @@ from controller.common.exit_codes import ExitCode
 from controller.engine import control as control_module
 from controller.engine import recovery
 from controller.hardware.interface import BeamLostError, ConnectionLostError, Status
-from controller.model.events import State, StateChanged
+from controller.model.events import PauseCause, State, StateChanged
 from controller.procedures import guarded_microscope as column_module
 from tests.support.fake_microscope import FakeMicroscope
 from tests.support.small_session import Run, open_session
@@ -87,6 +87,11 @@ def test_a_beam_that_flickers_is_not_back(tmp_path: Path, ticks: list[float]) ->
 
     assert run.go() is ExitCode.OK
     assert on_since_s[-1] - on_since_s[0] >= recovery.BEAM_STABLE_S - 0.3  # a few ticks
+    assert [change.pause_cause for change in pauses(run)] == [PauseCause.PASSING]
+
+
+def pauses(run: Run) -> list[StateChanged]:
+    return [change for change in run.of(StateChanged) if change.state is State.PAUSED]
 
 
 def paused(run: Run) -> bool:
