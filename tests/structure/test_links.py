@@ -22,6 +22,11 @@ CODE_BLOCK = re.compile(r"^```.*?^```", re.M | re.S)
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 HEADING = re.compile(r"^#+ (.+)$", re.M)
 NAMED_CODE = re.compile(r"`([\w/]+\.py)::([\w.]+)`")
+NAMED_FILE = re.compile(
+    r"`((?:config|controller|docs|processing|simulator|tests)/[\w/.-]+\.(?:py|md|toml|json))`"
+)
+PLACEHOLDER = "NAME"
+"""Stands for the name of something new, in the recipes."""
 README_WORDS = 1000
 
 
@@ -76,6 +81,12 @@ def test_every_named_piece_of_code_exists(page: Path) -> None:
         if not (REPO / file).is_file() or name not in names(REPO / file)
     ]
     assert missing == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=relative)
+def test_every_named_file_exists(page: Path) -> None:
+    named = [file for file in NAMED_FILE.findall(text(page)) if PLACEHOLDER not in file]
+    assert [file for file in named if not (REPO / file).is_file()] == []
 
 
 def test_the_readme_is_short() -> None:
