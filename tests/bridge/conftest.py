@@ -1,4 +1,4 @@
-"""Fixtures of these tests."""
+"""Fixtures of the bridge tests."""
 
 from tests.support.folders import private_folder
 

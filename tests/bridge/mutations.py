@@ -1,4 +1,4 @@
-"""Messages that were right once: damaged, cut, stretched, sent twice."""
+"""Damaged messages: valid ones with changed, missing, inserted or repeated bytes."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ WHOLE = (
 
 
 def mutated(dice: random.Random) -> bytes:
-    """Make one message that went wrong in one to three ways."""
+    """Return one message with one to three random damages."""
     data = bytearray(dice.choice(WHOLE))
     for _ in range(dice.randint(1, 3)):
         dice.choice(WAYS)(data, dice)
@@ -46,8 +46,8 @@ def _cut(data: bytearray, dice: random.Random) -> None:
 
 
 def _insert(data: bytearray, dice: random.Random) -> None:
-    place = dice.randrange(len(data) + 1)
-    data[place:place] = dice.randbytes(dice.randint(1, 4000))
+    position = dice.randrange(len(data) + 1)
+    data[position:position] = dice.randbytes(dice.randint(1, 4000))
 
 
 def _repeat(data: bytearray, dice: random.Random) -> None:

@@ -1,4 +1,4 @@
-"""A peer that says whatever it likes, byte by byte."""
+"""Client that sends any bytes to a bridge."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def message(
     serializer_id: int = JSON_ID,
     declared_bytes: int | None = None,
 ) -> bytes:
-    """Build a Pyro message, true or false."""
+    """Build a Pyro message, valid or not."""
     size = len(payload) if declared_bytes is None else declared_bytes
     return (
         HEADER.pack(
@@ -43,7 +43,7 @@ def invocation(request: str) -> bytes:
 
 
 class Peer:
-    """One raw connection to a bridge's socket."""
+    """Raw connection to the socket of a bridge."""
 
     def __init__(self, address: BridgeAddress, timeout_s: float = 15.0) -> None:
         if address.socket_path is not None:
@@ -61,12 +61,12 @@ class Peer:
         self._sock.close()
 
     def send(self, data: bytes) -> None:
-        """Send bytes, as far as the bridge still listens."""
+        """Send bytes; ignore a connection that the bridge has closed."""
         with contextlib.suppress(OSError):
             self._sock.sendall(data)
 
     def greet(self, **changes: Any) -> tuple[int, Any]:
-        """Shake hands, with `changes` to the true greeting; return message type and content."""
+        """Carry out the handshake with `changes` to its data; return message type and content."""
         greeting = {
             "token": read_secret(self._address.secret_path),
             "version": PROTOCOL_VERSION,
@@ -77,7 +77,7 @@ class Peer:
         return self.receive()
 
     def call(self, request: str) -> dict[str, Any]:
-        """Make the one exposed call with any text; return the reply."""
+        """Call the only exposed method with any text; return the reply."""
         self.send(message(invocation(request)))
         _, reply = self.receive()
         return dict(json.loads(reply))
@@ -89,7 +89,7 @@ class Peer:
         return header[2], json.loads(body[header[7] :])
 
     def hung_up(self) -> bool:
-        """Wait for the bridge to hang up, whatever it says before; False if it goes on."""
+        """Wait until the bridge closes the connection; False if it does not."""
         try:
             while self._sock.recv(1 << 16):
                 pass

@@ -1,4 +1,4 @@
-"""A bad network: a relay before the bridge's socket that damages, loses and withholds."""
+"""Relay in front of a bridge's socket that damages, loses or holds back data: a bad network."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from typing import Self
 from controller.bridge.bridge_address import BridgeAddress
 
 PIXELS_AT_LEAST = 4_000
-"""A piece this long ends in pixels: all else that a bridge says is shorter."""
+"""A chunk of at least this size ends with pixels; all replies are shorter."""
 
 
 class Relay:
-    """Passes bytes on between clients and a bridge, as long as it is told to."""
+    """Passes bytes between clients and a bridge while `passing` is set."""
 
     def __init__(self, bridge: BridgeAddress, path: Path) -> None:
         self.address = bridge.model_copy(update={"socket_path": path})

@@ -1,4 +1,4 @@
-"""A bridge in its own process with the fake behind it, and ways to look at both."""
+"""A bridge to the fake microscope in its own process, and access to the logs of both."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from controller.model.scan import ScanSettings
 SCAN = ScanSettings(width_px=96, height_px=64, pixel_nm=1.5, dwell_us=2.0)
 LONG_LEASE_S = 60.0
 IMPATIENT_S = 1.0
-"""For clients that are to find out that nobody answers."""
+"""Timeout of clients that should notice that the bridge does not answer."""
 AT_MOST_S = 15.0
-"""How long anything may take before a case fails; nothing is timed against it."""
+"""Longest wait before a test fails; no duration is checked against it."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Rig:
 
     @property
     def address(self) -> BridgeAddress:
-        """Where it listens."""
+        """Address of the bridge."""
         return self.bridge.address()
 
     def actions(self, kind: str = "") -> list[str]:
@@ -89,10 +89,10 @@ def open_rig(
 
 
 def wait_until(happened: Callable[[], object], what: str) -> None:
-    """Wait for something to be true; fail by name if it never is."""
+    """Wait until `happened` is true; fail with `what` if it never is."""
     deadline = time.monotonic() + AT_MOST_S
     while not happened():
-        assert time.monotonic() < deadline, f"never came about: {what}"
+        assert time.monotonic() < deadline, f"did not happen: {what}"
         time.sleep(0.02)
 
 

@@ -1,4 +1,4 @@
-"""Who should not be let in is not, and nothing a stranger sends disturbs the session."""
+"""Unknown clients are refused, and nothing they send disturbs the session."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def test_a_client_with_an_old_secret_is_told_in_one_line(rig: Rig, tmp_path: Pat
     assert "\n" not in str(caught.value)
 
 
-INSIDE = {
+AFTER_HANDSHAKE = {
     "compressed": message(zlib.compress(STATUS), flags=protocol.FLAGS_COMPRESSED),
     "compressed bomb": message(zlib.compress(b" " * (50 << 20)), flags=protocol.FLAGS_COMPRESSED),
     "batch": message(STATUS, flags=protocol.FLAGS_BATCH),
@@ -82,7 +82,7 @@ INSIDE = {
 }
 
 
-@pytest.mark.parametrize("data", INSIDE.values(), ids=INSIDE)
+@pytest.mark.parametrize("data", AFTER_HANDSHAKE.values(), ids=AFTER_HANDSHAKE)
 def test_malformed_message_ends_its_connection_only(rig: Rig, data: bytes) -> None:
     with rig.client() as microscope, Peer(rig.address) as peer:
         assert peer.greet()[0] == protocol.MSG_CONNECTOK
@@ -91,23 +91,23 @@ def test_malformed_message_ends_its_connection_only(rig: Rig, data: bytes) -> No
         assert microscope.status().beam_blanked
 
 
-OUTSIDE = {
+BEFORE_HANDSHAKE = {
     "a call without a handshake": message(STATUS),
     "marshal in the handshake": message(
         b"\xfb" * 40, kind=protocol.MSG_CONNECT, serializer_id=MARSHAL_ID
     ),
-    "a long greeting": message(
+    "a long handshake": message(
         b"x" * 10, kind=protocol.MSG_CONNECT, declared_bytes=HANDSHAKE_LIMIT_BYTES + 1
     ),
-    "a compressed greeting": message(
+    "a compressed handshake": message(
         zlib.compress(b" " * 10_000), kind=protocol.MSG_CONNECT, flags=protocol.FLAGS_COMPRESSED
     ),
     "noise": random.Random(1).randbytes(400),
 }
 
 
-@pytest.mark.parametrize("data", OUTSIDE.values(), ids=OUTSIDE)
-def test_strangers_are_cut_off(rig: Rig, data: bytes) -> None:
+@pytest.mark.parametrize("data", BEFORE_HANDSHAKE.values(), ids=BEFORE_HANDSHAKE)
+def test_messages_without_a_handshake_end_the_connection(rig: Rig, data: bytes) -> None:
     with Peer(rig.address) as peer:
         peer.send(data)
         assert peer.hung_up()
@@ -125,7 +125,7 @@ def test_strangers_are_cut_off(rig: Rig, data: bytes) -> None:
         pytest.param("[" * 4000, id="deep nesting"),
     ],
 )
-def test_strange_greetings_are_refused(rig: Rig, greeting: str) -> None:
+def test_malformed_handshakes_are_refused(rig: Rig, greeting: str) -> None:
     with Peer(rig.address) as peer:
         peer.send(message(greeting.encode(), kind=protocol.MSG_CONNECT))
         kind, _ = peer.receive()
@@ -137,7 +137,7 @@ def test_strange_greetings_are_refused(rig: Rig, greeting: str) -> None:
     "method",
     ["answer", "_control", "__init__", "get_metadata", "shutdown", "__getattr__", "__class__"],
 )
-def test_there_is_one_method_only(rig: Rig, method: str) -> None:
+def test_only_one_method_can_be_called(rig: Rig, method: str) -> None:
     call = {"object": "dualtilt.bridge", "method": method, "params": ["x"], "kwargs": {}}
     with Peer(rig.address) as peer:
         peer.greet()
@@ -148,7 +148,7 @@ def test_there_is_one_method_only(rig: Rig, method: str) -> None:
         assert microscope.status().beam_blanked
 
 
-def test_of_too_many_strangers_the_oldest_is_cut_off() -> None:
+def test_the_oldest_of_too_many_unauthenticated_connections_is_closed() -> None:
     connections = UnauthenticatedConnections(limit=2)
     with ExitStack() as open_pairs:
         pairs = [socket.socketpair() for _ in range(4)]

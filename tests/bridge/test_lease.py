@@ -1,4 +1,4 @@
-"""One controller at a time, and what happens when it goes silent."""
+"""Lease: one session at a time, and what happens when it no longer renews it."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ SHORT_LEASE_S = 1.5
 
 
 class Clock:
-    """Seconds, set by hand."""
+    """Clock that is set by the test."""
 
     def __init__(self) -> None:
         self.now_s = 0.0
@@ -44,7 +44,7 @@ class Clock:
         pytest.param(5.1, False, id="too late"),
     ],
 )
-def test_a_lease_lasts_as_long_as_it_says(silent_s: float, in_charge: bool) -> None:
+def test_a_lease_expires_after_its_duration(silent_s: float, in_charge: bool) -> None:
     clock = Clock()
     lease = Lease(5.0, clock)
     token = lease.take("first").token
@@ -57,11 +57,11 @@ def test_a_lease_lasts_as_long_as_it_says(silent_s: float, in_charge: bool) -> N
             lease.renew(token)
 
 
-def test_the_column_is_safe_within_two_seconds_of_losing_its_controller() -> None:
-    assert DEFAULT_LEASE_S + WATCHDOG_INTERVAL_S <= 1.7  # the rest is for the column itself
+def test_the_column_is_safe_within_two_seconds_of_losing_its_session() -> None:
+    assert DEFAULT_LEASE_S + WATCHDOG_INTERVAL_S <= 1.7  # the column itself needs the rest
 
 
-def test_renewal_puts_the_end_off() -> None:
+def test_a_renewal_extends_the_lease() -> None:
     clock = Clock()
     lease = Lease(5.0, clock)
     token = lease.take("first").token
@@ -86,10 +86,13 @@ def test_nobody_takes_over_before_the_column_is_safe() -> None:
     "stale",
     [
         pytest.param(lambda lease, token: lease.release(token), id="released"),
-        pytest.param(lambda lease, token: (lease.release(token), lease.take("b")), id="passed on"),
+        pytest.param(
+            lambda lease, token: (lease.release(token), lease.take("b")),
+            id="taken by another session",
+        ),
     ],
 )
-def test_a_token_is_worth_nothing_afterwards(stale: Callable[[Lease, str], object]) -> None:
+def test_a_token_is_invalid_after_release(stale: Callable[[Lease, str], object]) -> None:
     lease = Lease(5.0, Clock())
     token = lease.take("a").token
     stale(lease, token)
@@ -97,7 +100,7 @@ def test_a_token_is_worth_nothing_afterwards(stale: Callable[[Lease, str], objec
         lease.check(token)
 
 
-def test_a_second_controller_is_told_who_is_in_charge() -> None:
+def test_a_second_session_is_told_which_one_is_in_charge() -> None:
     with (
         open_rig() as rig,
         rig.client("Ada's session"),
@@ -107,18 +110,18 @@ def test_a_second_controller_is_told_who_is_in_charge() -> None:
         pass
 
 
-def test_an_onlooker_reads_and_makes_safe_but_does_not_act() -> None:
-    with open_rig() as rig, rig.client("in charge"), rig.client(None) as onlooker:
-        assert onlooker.describe().name == "fake"
-        assert onlooker.status().beam_blanked
-        assert onlooker.report().holder == "in charge"
-        onlooker.make_safe("seen from outside")
+def test_a_read_only_client_reads_and_makes_safe_but_does_not_act() -> None:
+    with open_rig() as rig, rig.client("in charge"), rig.client(None) as reader:
+        assert reader.describe().name == "fake"
+        assert reader.status().beam_blanked
+        assert reader.report().holder == "in charge"
+        reader.make_safe("seen from outside")
         with pytest.raises(LeaseError):
-            onlooker.move_stage("m", StagePosition())
+            reader.move_stage("m", StagePosition())
         assert rig.actions("move") == []
 
 
-def test_the_next_controller_gets_in_after_the_first_has_closed() -> None:
+def test_the_next_session_connects_after_the_first_has_closed() -> None:
     with open_rig() as rig:
         with rig.client("first"):
             pass
@@ -128,7 +131,7 @@ def test_the_next_controller_gets_in_after_the_first_has_closed() -> None:
 
 
 class SlowStage(FakeMicroscope):
-    """Its moves end when they are let, and by nothing else."""
+    """Microscope whose moves end only when the test sets `arrived`."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -141,7 +144,7 @@ class SlowStage(FakeMicroscope):
         return target
 
 
-def test_nobody_takes_over_while_the_last_ones_move_runs_on() -> None:
+def test_nobody_takes_over_while_a_move_still_runs() -> None:
     stage = SlowStage()
     handler = RequestHandler(lambda: stage, lease_s=60)
 
@@ -164,7 +167,7 @@ def test_nobody_takes_over_while_the_last_ones_move_runs_on() -> None:
     handler.close("done")
 
 
-def test_a_wall_clock_that_jumps_ends_no_lease_and_keeps_none(
+def test_a_jump_of_the_wall_clock_does_not_affect_leases(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     jumps = itertools.count()
@@ -183,7 +186,7 @@ def test_a_wall_clock_that_jumps_ends_no_lease_and_keeps_none(
     handler.close("done")
 
 
-def test_the_heartbeat_keeps_a_quiet_controller_in_charge() -> None:
+def test_automatic_renewal_keeps_an_idle_session_in_charge() -> None:
     with open_rig(lease_s=SHORT_LEASE_S) as rig, rig.client() as microscope:
         threading.Event().wait(2 * SHORT_LEASE_S)
         microscope.move_stage("after a pause", StagePosition(alpha_deg=3))
@@ -210,7 +213,7 @@ except MicroscopeError as error:
 
 
 @pytest.mark.parametrize("fate", [signal.SIGSTOP, signal.SIGKILL], ids=["frozen", "killed"])
-def test_a_controller_lost_in_an_exposure_leaves_the_column_safe(fate: signal.Signals) -> None:
+def test_a_session_lost_in_an_exposure_leaves_the_column_safe(fate: signal.Signals) -> None:
     with (
         open_rig(lease_s=SHORT_LEASE_S, exposure_s=600) as rig,
         python(
@@ -219,10 +222,10 @@ def test_a_controller_lost_in_an_exposure_leaves_the_column_safe(fate: signal.Si
     ):
         wait_until(lambda: rig.actions("acquire long"), "the exposure begins")
         controller.send_signal(fate)
-        with rig.client(None) as onlooker:
-            wait_until(lambda: onlooker.report().holder is None, "the lease runs out")
-            assert onlooker.status().beam_blanked
-            assert not onlooker.status().busy
+        with rig.client(None) as reader:
+            wait_until(lambda: reader.report().holder is None, "the lease runs out")
+            assert reader.status().beam_blanked
+            assert not reader.status().busy
         assert rig.actions("make-safe doomed no longer answers")
         with rig.client("next"):
             controller.send_signal(signal.SIGCONT)
@@ -231,7 +234,7 @@ def test_a_controller_lost_in_an_exposure_leaves_the_column_safe(fate: signal.Si
         assert rig.actions("move") == []
 
 
-def test_network_gone_longer_than_the_lease() -> None:
+def test_network_outage_longer_than_the_lease() -> None:
     with (
         open_rig(lease_s=SHORT_LEASE_S) as rig,
         Relay(rig.address, rig.folder / "relay.sock") as relay,
@@ -250,7 +253,7 @@ def test_network_gone_longer_than_the_lease() -> None:
             assert microscope.acquire("retaken", SCAN).info.request_id == "retaken"
 
 
-def test_lost_and_found_within_the_lease_goes_on() -> None:
+def test_a_network_outage_shorter_than_the_lease_keeps_it() -> None:
     with (
         open_rig() as rig,
         Relay(rig.address, rig.folder / "relay.sock") as relay,

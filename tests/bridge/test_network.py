@@ -1,4 +1,4 @@
-"""Beyond the Unix socket: loopback with a secret, other machines with mutual TLS only."""
+"""TCP connections: loopback with a secret, other machines with mutual TLS only."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class SecureRig:
     folder: Path
 
     def address(self, certs: Path | None) -> BridgeAddress:
-        """Return where it is, for a session with `certs`."""
+        """Return the address for a session with `certs`."""
         return BridgeAddress(port=self.rig.address.port, certs=certs)
 
 
@@ -41,7 +41,7 @@ def secure(private_folder: Path) -> Iterator[SecureRig]:
         yield SecureRig(rig, private_folder)
 
 
-def test_loopback_wants_the_secret() -> None:
+def test_loopback_needs_the_secret() -> None:
     with open_rig(extra=["--host", "127.0.0.1"]) as rig:
         assert rig.address.socket_path is None
         with rig.client() as microscope:
@@ -65,7 +65,7 @@ def test_loopback_wants_the_secret() -> None:
         ("", False),
     ],
 )
-def test_what_counts_as_this_machine(host: str, loopback: bool) -> None:
+def test_loopback_addresses(host: str, loopback: bool) -> None:
     assert is_loopback(host) == loopback
 
 
@@ -82,7 +82,7 @@ def test_a_frame_over_mutual_tls(secure: SecureRig) -> None:
         assert microscope.fetch_frame("tls").info.request_id == "tls"
 
 
-def test_the_sessions_machine_connects_with_what_was_made_for_it(
+def test_the_session_connects_with_its_certificates(
     secure: SecureRig, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = secure.folder / "carried"
@@ -92,7 +92,11 @@ def test_the_sessions_machine_connects_with_what_was_made_for_it(
         == 0
     )
     assert str(folder / "session") in capsys.readouterr().out
-    for name in ("cert.pem", "key.pem", "peer.pem"):  # as if the bridge ran with its half
+    for name in (
+        "cert.pem",
+        "key.pem",
+        "peer.pem",
+    ):  # the bridge of this test uses other certificates
         (folder / "session" / name).write_bytes(
             (secure.folder / "ours" / "session" / name).read_bytes()
         )
@@ -111,7 +115,7 @@ def test_the_sessions_machine_connects_with_what_was_made_for_it(
         pytest.param("mixed", id="our bridge trusted, but a stranger's certificate"),
     ],
 )
-def test_wrong_certificates_stay_outside(secure: SecureRig, certs: str | None) -> None:
+def test_wrong_certificates_are_refused(secure: SecureRig, certs: str | None) -> None:
     if certs == "mixed":
         _mix(secure.folder)
     address = secure.address(None if certs is None else secure.folder / certs)
@@ -120,7 +124,7 @@ def test_wrong_certificates_stay_outside(secure: SecureRig, certs: str | None) -
         pass
     assert "\n" not in str(caught.value)
     wait_until(lambda: secure.rig.audit().count("connection ended") > logged, "it is logged")
-    assert "refused:" not in secure.rig.audit()  # no greeting was ever read
+    assert "refused:" not in secure.rig.audit()  # no handshake was read
 
 
 def _mix(folder: Path) -> None:
@@ -143,7 +147,7 @@ def test_silent_tls_connections_keep_nobody_out(secure: SecureRig) -> None:
             assert microscope.status().beam_blanked
 
 
-def test_keys_are_for_their_owner_only(secure: SecureRig) -> None:
+def test_only_the_owner_can_read_the_keys(secure: SecureRig) -> None:
     for side in ("bridge", "session"):
         assert stat.S_IMODE((secure.folder / "ours" / side).stat().st_mode) == 0o700
         assert stat.S_IMODE((secure.folder / "ours" / side / "key.pem").stat().st_mode) == 0o600

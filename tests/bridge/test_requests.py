@@ -1,4 +1,4 @@
-"""Requests: each id acts once, nothing impossible reaches the hardware, errors keep their kind."""
+"""Requests: each id acts once, wrong arguments do not reach the hardware, errors keep types."""
 
 from __future__ import annotations
 
@@ -65,14 +65,14 @@ def test_reply_lost_after_the_action(rig: Rig) -> None:
     assert len(rig.actions("acquire unheard")) == 1
 
 
-def test_an_id_stands_for_one_action(rig: Rig, microscope: RemoteMicroscope) -> None:
+def test_an_id_belongs_to_one_action(rig: Rig, microscope: RemoteMicroscope) -> None:
     microscope.move_stage("ambiguous", StagePosition(alpha_deg=2))
     with pytest.raises(MicroscopeError, match="new id"):
         microscope.acquire("ambiguous", SCAN)
     assert rig.actions("acquire ambiguous") == []
 
 
-def test_a_failure_is_an_outcome_too() -> None:
+def test_a_repeated_request_id_raises_the_first_error_again() -> None:
     with open_rig(valves_open=False) as rig, rig.client() as microscope:
         for _ in range(2):
             with pytest.raises(ValvesClosedError, match="open them by hand"):
@@ -80,7 +80,7 @@ def test_a_failure_is_an_outcome_too() -> None:
         assert rig.actions("acquire") == []
 
 
-def test_a_drivers_own_mistake_is_one_line() -> None:
+def test_an_unexpected_driver_error_is_one_line() -> None:
     with open_rig(driver_error=True) as rig, rig.client() as microscope:
         with pytest.raises(MicroscopeError) as caught:
             microscope.set_current("c", 50.0)
@@ -89,7 +89,7 @@ def test_a_drivers_own_mistake_is_one_line() -> None:
 
 
 def action(kind: str, arguments: str) -> str:
-    """Write a request as no client of ours would."""
+    """Return a request as text, with arguments that our client would refuse."""
     return (
         f'{{"kind": "perform", "token": "TOKEN", "request_id": "bad", '
         f'"action": {{"kind": "{kind}", {arguments}}}}}'
@@ -136,7 +136,7 @@ SCAN_JSON = '{"width_px": 96, "height_px": 64, "pixel_nm": 1.5, "dwell_us": %s}'
         pytest.param("", id="nothing"),
     ],
 )
-def test_bad_arguments_stop_before_the_hardware(rig: Rig, request_text: str) -> None:
+def test_wrong_arguments_do_not_reach_the_hardware(rig: Rig, request_text: str) -> None:
     with Peer(rig.address) as peer:
         peer.greet()
         granted = peer.call('{"kind": "take_lease", "holder": "careless"}')
@@ -152,7 +152,7 @@ def test_bad_arguments_stop_before_the_hardware(rig: Rig, request_text: str) -> 
 
 @dataclass(frozen=True)
 class Reach:
-    """A target, the reach the session asked for, and whether it may go there."""
+    """A target, the stage limits of the session, and whether the move is allowed."""
 
     target: StagePosition
     limits: StageLimits | None
@@ -173,7 +173,7 @@ NARROW = StageLimits(alpha_min_deg=-60, alpha_max_deg=60, xy_max_nm=1000, z_max_
         pytest.param(Reach(StagePosition(z_nm=-501), NARROW, False), id="beyond z"),
     ],
 )
-def test_the_bridge_keeps_to_the_tighter_limits(rig: Rig, case: Reach) -> None:
+def test_the_bridge_applies_the_tighter_limits(rig: Rig, case: Reach) -> None:
     with rig.client(limits=SessionLimits(stage=case.limits)) as microscope:
         before = len(rig.actions("move"))
         if case.allowed:
@@ -221,7 +221,7 @@ def test_no_exposure_begins_beyond_the_dose_budget(
     ("valves_open", "charged"),
     [
         pytest.param(True, 1, id="may have exposed: charged"),
-        pytest.param(False, 0, id="surely not exposed: not charged"),
+        pytest.param(False, 0, id="certainly not exposed: not charged"),
     ],
 )
 def test_a_failed_exposure_is_charged_if_it_may_have_happened(
@@ -269,7 +269,7 @@ def test_a_damaged_frame_is_read_again_without_a_new_dose(
 
 
 @pytest.mark.parametrize("odd", ["shape", "dtype", "record"])
-def test_a_frame_that_is_not_what_was_asked_for_is_refused(odd: str) -> None:
+def test_a_frame_that_differs_from_the_request_is_refused(odd: str) -> None:
     with open_rig(wrong_frame=odd) as rig, rig.client() as microscope:
         for _ in range(2):
             with pytest.raises(AcquisitionError):
@@ -278,9 +278,7 @@ def test_a_frame_that_is_not_what_was_asked_for_is_refused(odd: str) -> None:
         assert microscope.report().dose_spent_e_per_A2 == pytest.approx(FRAME_DOSE)
 
 
-def test_nothing_of_a_frame_is_left_for_the_next_call(
-    rig: Rig, microscope: RemoteMicroscope
-) -> None:
+def test_a_frame_leaves_no_bytes_for_the_next_call(rig: Rig, microscope: RemoteMicroscope) -> None:
     microscope.acquire("kept", SCAN)
     with rig.client(None) as other:
         with pytest.raises(AcquisitionError):

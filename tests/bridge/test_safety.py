@@ -1,4 +1,4 @@
-"""The way to the safe state: never behind an exposure, never spoilt by one deaf device."""
+"""Safe state: reached without waiting for an exposure, and even if one device does not stop."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from tests.support.fake_microscope import FakeMicroscope
 from tests.support.processes import python
 
 
-def test_status_is_not_behind_an_exposure_and_abort_ends_it() -> None:
+def test_status_does_not_wait_for_an_exposure_and_abort_ends_it() -> None:
     with open_rig(exposure_s=600) as rig, rig.client() as microscope:
         with ThreadPoolExecutor(1) as threads:
             exposure = threads.submit(microscope.acquire, "long", SCAN)
@@ -59,7 +59,7 @@ def test_abort_in_a_move_of_the_simulator_in_real_time(private_folder: Path) -> 
         microscope.close()
 
 
-def test_a_long_action_outlasts_the_patience_of_one_call() -> None:
+def test_an_action_may_last_longer_than_the_timeout_of_one_call() -> None:
     with open_rig(move_s=3.5) as rig, rig.client(timeout_s=3.0) as microscope:
         target = StagePosition(alpha_deg=7)
         assert microscope.move_stage("slow", target) == target
@@ -76,7 +76,7 @@ def test_abort_pressed_again_and_again() -> None:
         assert microscope.status().beam_blanked
 
 
-def test_a_stage_that_does_not_listen_spares_no_other_device() -> None:
+def test_a_stage_that_cannot_be_stopped_leaves_the_other_devices_safe() -> None:
     with open_rig(move_s=3.0, ignores_stop=True) as rig, rig.client() as microscope:
         with ThreadPoolExecutor(1) as threads:
             move = threads.submit(microscope.move_stage, "m", StagePosition(alpha_deg=9))
@@ -85,11 +85,11 @@ def test_a_stage_that_does_not_listen_spares_no_other_device() -> None:
                 microscope.make_safe("in a move")
             assert rig.actions("blank")
             assert rig.actions("make-safe in a move")
-            assert move.result().alpha_deg == 9  # it ran to its end, unexposed
+            assert move.result().alpha_deg == 9  # the move ran to its end with the beam blanked
         assert rig.actions("acquire") == []
 
 
-def test_what_is_queued_does_not_begin_once_the_column_is_safe(tmp_path: Path) -> None:
+def test_queued_actions_do_not_start_once_the_column_is_safe(tmp_path: Path) -> None:
     actions = tmp_path / "actions"
     settings = FakeSettings(exposure_s=600, action_log=actions)
     hardware = HardwareThreads(lambda: FakeMicroscope(settings=settings))
@@ -108,7 +108,7 @@ def test_what_is_queued_does_not_begin_once_the_column_is_safe(tmp_path: Path) -
     hardware.close()
 
 
-def test_what_never_began_may_be_asked_for_again_by_its_id(tmp_path: Path) -> None:
+def test_an_action_that_never_started_may_be_repeated_with_its_id(tmp_path: Path) -> None:
     actions = tmp_path / "actions"
     settings = FakeSettings(move_s=0.5, ignores_stop=True, action_log=actions)
     hardware = HardwareThreads(lambda: FakeMicroscope(settings=settings))
@@ -160,7 +160,7 @@ def test_bridge_frozen() -> None:
         assert len(rig.actions("acquire unanswered")) <= 1
 
 
-def test_a_restarted_bridge_is_not_taken_for_the_old_one() -> None:
+def test_a_restarted_bridge_is_recognised_as_new() -> None:
     with open_rig() as rig, rig.client() as microscope:
         before = read_connection_file(rig.bridge.connection_file)
         rig.bridge.kill()

@@ -1,4 +1,4 @@
-"""Starting a bridge: what can be wrong is said in one line; the column's PC stays lean."""
+"""Start of a bridge: errors in one line, and no heavy libraries on the microscope's PC."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def test_a_bad_connection_file_is_named(tmp_path: Path, content: str | None, sai
         connect(path, "tester")
 
 
-def test_the_audit_log_tells_who_did_what() -> None:
+def test_the_audit_log_names_clients_and_actions() -> None:
     with open_rig() as rig:
         with rig.client("Ada") as microscope:
             microscope.acquire("exposure 1", SCAN)
@@ -126,7 +126,7 @@ raise SystemExit(main())
 """
 
 
-def test_the_bridge_runs_without_the_heavy_libraries(private_folder: Path) -> None:
+def test_the_bridge_runs_without_heavy_libraries(private_folder: Path) -> None:
     connection_file = private_folder / "lean.json"
     with python(
         *("-c", LEAN, "--tied", "--microscope", FAKE),

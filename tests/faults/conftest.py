@@ -1,4 +1,4 @@
-"""Fixtures of these tests."""
+"""Fixtures of the fault tests."""
 
 from tests.support.processes import start
 

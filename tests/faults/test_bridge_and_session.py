@@ -1,4 +1,4 @@
-"""A session over a bridge in its own process, while bridge, network or session itself fail.
+"""A session through a bridge in its own process, while bridge, network or session fail.
 
 Times are real, but scaled: a lease of half a second stands for the one and a half of every day.
 """
@@ -41,8 +41,8 @@ AT_ONCE = PROTOCOL + "[tracking]\nsettle_s = 0.0\n"
 
 
 @dataclass
-class House:
-    """A bridge with the fake behind it, started again when it is gone, and a way to it."""
+class RestartableBridge:
+    """A bridge to the fake microscope, restarted when it has ended, optionally behind a relay."""
 
     folder: Path
     faults: tuple[Path, ...]
@@ -73,59 +73,61 @@ class House:
         return RemoteMicroscope(self.address(), "the session", timeout_s=PATIENCE_S)
 
     def exposures(self) -> Counter[str]:
-        """How often each request has exposed the specimen."""
+        """Number of exposures of each request."""
         lines = (self.folder / "actions").read_text().splitlines()
         return Counter(line.split()[1] for line in lines if line.startswith("acquire "))
 
 
 @contextmanager
-def house(faults: str = "", relayed: bool = False) -> Iterator[House]:
+def restartable_bridge(faults: str = "", relayed: bool = False) -> Iterator[RestartableBridge]:
     with tempfile.TemporaryDirectory(prefix="dt-") as name:
         folder = Path(name)
         (folder / "fake.toml").write_text(f'action_log = "{folder / "actions"}"\n')
         (folder / "faults.toml").write_text(faults)
-        home = House(folder, (folder / "faults.toml",) if faults else ())
+        setup = RestartableBridge(folder, (folder / "faults.toml",) if faults else ())
         try:
-            address = home.start().address()
+            address = setup.start().address()
             if relayed:
-                with Relay(address, folder / "relay.sock") as home.relay:
-                    yield home
+                with Relay(address, folder / "relay.sock") as setup.relay:
+                    yield setup
             else:
-                yield home
+                yield setup
         finally:
-            assert home.bridge is not None
-            home.bridge.terminate()
+            assert setup.bridge is not None
+            setup.bridge.terminate()
 
 
 def run_in(
-    home: House,
+    setup: RestartableBridge,
     look: Callable[[Event, Engine], None] = lambda event, engine: None,
     protocol: str = AT_ONCE,
 ) -> Run:
-    run = Run(open_session(home.folder / "s", protocol), connect=home.connect, on_event=look)
+    run = Run(open_session(setup.folder / "s", protocol), connect=setup.connect, on_event=look)
     assert run.go() is ExitCode.OK
     return run
 
 
-def assert_whole(home: House) -> None:
-    """Every tilt once, in its place, bit for bit, and no request exposed twice."""
+def assert_whole(setup: RestartableBridge) -> None:
+    """Check that every tilt is there once, in order and bit for bit, and was exposed once."""
     honest = FakeMicroscope()
     for series, tilts in (("A", TILTS_A), ("B", TILTS_B)):
-        lines = (home.folder / "s" / f"{series}.rawtlt").read_text().split()
+        lines = (setup.folder / "s" / f"{series}.rawtlt").read_text().split()
         assert [float(line) for line in lines] == tilts
         honest.flipped = series == "B"
-        taken = [e.info for e in entries(home) if isinstance(e, FrameWritten) if e.series == series]
-        images = mrcfile.read(home.folder / "s" / f"{series}.mrc")
+        taken = [
+            e.info for e in entries(setup) if isinstance(e, FrameWritten) if e.series == series
+        ]
+        images = mrcfile.read(setup.folder / "s" / f"{series}.mrc")
         for info, image in zip(taken, images, strict=True):
             honest.stage = info.stage
             assert np.array_equal(image, honest.image(info.scan))
-    assert set(home.exposures().values()) == {1}
-    frames = [e for e in entries(home) if isinstance(e, FrameWritten)]
+    assert set(setup.exposures().values()) == {1}
+    frames = [e for e in entries(setup) if isinstance(e, FrameWritten)]
     assert len({e.info.request_id for e in frames}) == len(frames) == len(TILTS_A + TILTS_B)
 
 
-def entries(home: House) -> list[object]:
-    return [line.entry for line in read_journal(home.folder / "s" / "journal.jsonl").lines]
+def entries(setup: RestartableBridge) -> list[object]:
+    return [line.entry for line in read_journal(setup.folder / "s" / "journal.jsonl").lines]
 
 
 def paused(run: Run) -> list[str]:
@@ -133,12 +135,12 @@ def paused(run: Run) -> list[str]:
 
 
 def test_bridge_killed_in_an_exposure_is_found_again_and_the_tilt_retaken() -> None:
-    with house('[[fault]]\nkind = "bridge-dies"\nat = "A-002"\n') as home:
-        run = run_in(home)
-        assert_whole(home)
+    with restartable_bridge('[[fault]]\nkind = "bridge-dies"\nat = "A-002"\n') as setup:
+        run = run_in(setup)
+        assert_whole(setup)
         boots = [
             e.boot_id
-            for e in entries(home)
+            for e in entries(setup)
             if isinstance(e, Exposing) and (e.step_id, e.purpose) == ("A-002", "frame-0")
         ]
     assert len(set(boots)) == len(boots) == 2
@@ -146,62 +148,70 @@ def test_bridge_killed_in_an_exposure_is_found_again_and_the_tilt_retaken() -> N
 
 
 def test_a_frozen_bridge_is_waited_for_and_nothing_is_repeated() -> None:
-    with house('[[fault]]\nkind = "bridge-freezes"\nat = "A-002"\nfor_s = 3.0\n') as home:
-        run = run_in(home)
-        assert_whole(home)
+    with restartable_bridge(
+        '[[fault]]\nkind = "bridge-freezes"\nat = "A-002"\nfor_s = 3.0\n'
+    ) as setup:
+        run = run_in(setup)
+        assert_whole(setup)
     assert any("out of reach" in reason for reason in paused(run))
 
 
-def test_the_network_gone_for_many_leases_costs_no_frame() -> None:
-    with house(relayed=True) as home:
+def test_a_network_outage_of_many_leases_loses_no_frame() -> None:
+    with restartable_bridge(relayed=True) as setup:
 
         def cut(event: Event, engine: Engine) -> None:
             if isinstance(event, FrameRecorded) and (event.series, event.index) == ("A", 1):
-                assert home.relay is not None
-                home.relay.passing.clear()
-                threading.Timer(6 * LEASE_S, home.relay.passing.set).start()
+                assert setup.relay is not None
+                setup.relay.passing.clear()
+                threading.Timer(6 * LEASE_S, setup.relay.passing.set).start()
 
-        run = run_in(home, cut)
-        assert_whole(home)
+        run = run_in(setup, cut)
+        assert_whole(setup)
     assert any("out of reach" in reason for reason in paused(run))
 
 
 @pytest.mark.parametrize("replies", [1, 3])
 def test_replies_lost_on_the_way_are_asked_for_again(replies: int) -> None:
-    with house(relayed=True) as home:
+    with restartable_bridge(relayed=True) as setup:
 
         def lose(event: Event, engine: Engine) -> None:
             if isinstance(event, FrameRecorded) and event.index == 1:
-                assert home.relay is not None
-                home.relay.replies_to_lose = replies
+                assert setup.relay is not None
+                setup.relay.replies_to_lose = replies
 
-        run_in(home, lose)
-        assert home.relay is not None and home.relay.replies_to_lose == 0  # they were lost
-        assert_whole(home)
+        run_in(setup, lose)
+        assert setup.relay is not None and setup.relay.replies_to_lose == 0  # the replies were lost
+        assert_whole(setup)
 
 
 def test_damaged_pixels_are_read_again_without_new_dose() -> None:
-    with house(relayed=True) as home:
+    with restartable_bridge(relayed=True) as setup:
 
         def damage(event: Event, engine: Engine) -> None:
             if isinstance(event, FrameRecorded) and event.index == 1:
-                assert home.relay is not None
-                home.relay.frames_to_damage = 1
+                assert setup.relay is not None
+                setup.relay.frames_to_damage = 1
 
-        run_in(home, damage, AT_ONCE + "enabled = false\n")  # the next frame is a tilt's
-        assert home.relay is not None and home.relay.frames_to_damage == 0  # it was damaged
-        assert_whole(home)
-        asked = [e for e in entries(home) if isinstance(e, Exposing)]
+        run_in(
+            setup, damage, AT_ONCE + "enabled = false\n"
+        )  # without tracking shots the next frame is that of a tilt
+        assert (
+            setup.relay is not None and setup.relay.frames_to_damage == 0
+        )  # the frame was damaged
+        assert_whole(setup)
+        asked = [e for e in entries(setup) if isinstance(e, Exposing)]
         assert len({e.request_id for e in asked}) == len(asked)
 
 
-def run_in_child(home: House, look: Callable[[Event], None] = lambda event: None) -> int:
-    """Run the session in a process of its own; return its id."""
-    address = home.address()
+def run_in_child(
+    setup: RestartableBridge, look: Callable[[Event], None] = lambda event: None
+) -> int:
+    """Run the session in a child process; return its process id."""
+    address = setup.address()
     child = os.fork()
     if child == 0:
         run = Run(
-            open_session(home.folder / "s", AT_ONCE),
+            open_session(setup.folder / "s", AT_ONCE),
             connect=lambda: RemoteMicroscope(address, "the session", timeout_s=PATIENCE_S),
             on_event=lambda event, engine: look(event),
         )
@@ -209,25 +219,25 @@ def run_in_child(home: House, look: Callable[[Event], None] = lambda event: None
     return child
 
 
-def wait_for_no_holder(home: House) -> None:
-    """Wait until the bridge has let go of its controller, and see that the column is safe."""
-    onlooker = RemoteMicroscope(home.address(), None)
-    while onlooker.report().holder is not None:
+def wait_for_no_holder(setup: RestartableBridge) -> None:
+    """Wait until no session is in charge, and check that the column is safe."""
+    reader = RemoteMicroscope(setup.address(), None)
+    while reader.report().holder is not None:
         time.sleep(0.02)
-    assert onlooker.status().beam_blanked
-    onlooker.close()
+    assert reader.status().beam_blanked
+    reader.close()
 
 
-def test_a_session_that_was_frozen_finds_its_lease_gone_and_goes_on() -> None:
-    with house() as home:
-        child = run_in_child(home, stop_itself_after_a_frame)
+def test_a_session_that_was_frozen_takes_a_new_lease_and_continues() -> None:
+    with restartable_bridge() as setup:
+        child = run_in_child(setup, stop_itself_after_a_frame)
         os.waitpid(child, os.WUNTRACED)
-        wait_for_no_holder(home)
+        wait_for_no_holder(setup)
         os.kill(child, signal.SIGCONT)
         _, status = os.waitpid(child, 0)
         assert os.waitstatus_to_exitcode(status) == ExitCode.OK
-        assert_whole(home)
-        events = (home.folder / "audit").read_text()
+        assert_whole(setup)
+        events = (setup.folder / "audit").read_text()
     assert events.count("lease to the session") == 2
     assert "this lease has ended" in events or "the lease has expired" in events
 
@@ -244,30 +254,30 @@ def kill_itself_after_a_frame(event: Event) -> None:
 
 def test_a_second_session_is_refused_while_the_first_one_runs() -> None:
     refused: list[str] = []
-    with house() as home:
+    with restartable_bridge() as setup:
 
         def intrude(event: Event, engine: Engine) -> None:
             if isinstance(event, FrameRecorded) and event.index == 1 and not refused:
                 with pytest.raises(LeaseError) as caught:
-                    RemoteMicroscope(home.address(), "an intruder")
+                    RemoteMicroscope(setup.address(), "an intruder")
                 refused.append(str(caught.value))
-                onlooker = RemoteMicroscope(home.address(), None)
-                assert onlooker.status().beam_blanked
-                onlooker.close()
+                reader = RemoteMicroscope(setup.address(), None)
+                assert reader.status().beam_blanked
+                reader.close()
 
-        run_in(home, intrude)
-        assert_whole(home)
+        run_in(setup, intrude)
+        assert_whole(setup)
     assert "the session is in charge" in refused[0]
 
 
 @pytest.mark.parametrize("at_once", [False, True], ids=["later", "at once"])
 def test_a_killed_session_leaves_the_column_safe_and_is_resumed(at_once: bool) -> None:
-    """At once the dead session's lease is still held: it is waited for."""
-    with house() as home:
-        child = run_in_child(home, kill_itself_after_a_frame)
+    """If resumed at once, the session waits until the dead session's lease expires."""
+    with restartable_bridge() as setup:
+        child = run_in_child(setup, kill_itself_after_a_frame)
         _, status = os.waitpid(child, 0)
         assert os.waitstatus_to_exitcode(status) == -signal.SIGKILL
         if not at_once:
-            wait_for_no_holder(home)
-        run_in(home)
-        assert_whole(home)
+            wait_for_no_holder(setup)
+        run_in(setup)
+        assert_whole(setup)

@@ -1,4 +1,4 @@
-"""docs/faults.md: one row a fault, each shown by tests that are there."""
+"""docs/faults.md: one row per fault, with tests that exist."""
 
 from __future__ import annotations
 

@@ -41,7 +41,7 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def answers(events: Iterable[Event], ends_pauses: bool = True) -> list[str]:
-    """Send it these events, one after the other; return its answers."""
+    """Send these events to a demo operator; return its answers."""
     words: list[str] = []
     operator = DemoOperator(
         lambda answer: words.append(answer.value),

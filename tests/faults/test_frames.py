@@ -1,4 +1,4 @@
-"""Frames that are not what they should be."""
+"""Faulty frames."""
 
 from __future__ import annotations
 
@@ -16,18 +16,22 @@ from controller.model.events import FrameRecorded, Level, StateChanged
 from controller.model.scan import ScanSettings
 from controller.rehearsal.fault_list import FaultKind
 from processing.files.tilt_series import load_tilt_series
-from tests.faults.rehearsal import alerts, at, pauses, run_with, tilts
+from tests.faults.run_with_faults import alerts, at, pauses, run_with, tilts
 from tests.support.fake_microscope import FakeMicroscope
 from tests.support.small_session import PROTOCOL, TILTS_A, TILTS_B
 
 SCAN = ScanSettings(width_px=48, height_px=48, pixel_nm=1.0, dwell_us=10.0)
 
 
-def test_no_numbers_are_kept_marked_retaken_once_and_left_out_of_processing(tmp_path: Path) -> None:
+def test_pixels_that_are_no_numbers_are_marked_retaken_once_and_not_processed(
+    tmp_path: Path,
+) -> None:
     run = run_with(tmp_path / "s", at(FaultKind.NOT_FINITE, times=2))
     frames = [(e.verdict, e.retakes) for e in run.of(FrameRecorded) if e.series == "A"]
     assert frames == [("ok", 0), ("invalid", 1), ("ok", 0), ("ok", 0), ("ok", 0)]
-    assert np.isnan(mrcfile.read(tmp_path / "s" / "A.mrc")[1]).any()  # raw, as it came
+    assert np.isnan(
+        mrcfile.read(tmp_path / "s" / "A.mrc")[1]
+    ).any()  # the raw frame is kept unchanged
     assert len(list((tmp_path / "s" / "rejected").iterdir())) == 1
     excluded = load_tilt_series(tmp_path / "s" / "A.mrc").excluded
     assert list(excluded) == [False, True, False, False, False]
@@ -51,7 +55,7 @@ def test_saturation_is_marked_or_ends_the_session_by_policy(
 
 
 class Dimmed(FakeMicroscope):
-    """One frame is dim, for the reason given, until somebody has seen to it."""
+    """Microscope with one dim frame, for the given reason, until `mend` is called."""
 
     def __init__(self, **reason: object) -> None:
         super().__init__()
@@ -82,7 +86,7 @@ class Dimmed(FakeMicroscope):
         pytest.param({}, "", id="neither"),
     ],
 )
-def test_a_dim_frame_has_beam_and_valves_looked_at(
+def test_a_dim_frame_makes_the_session_check_beam_and_valves(
     tmp_path: Path, reason: dict[str, object], said: str
 ) -> None:
     microscope = Dimmed(**reason)
@@ -92,14 +96,14 @@ def test_a_dim_frame_has_beam_and_valves_looked_at(
     assert bool(pauses(run)) == bool(said)
 
 
-def test_the_same_pixels_under_a_new_id_are_an_alarm_and_taken_again(tmp_path: Path) -> None:
+def test_repeated_pixels_raise_an_alarm_and_are_recorded_again(tmp_path: Path) -> None:
     run = run_with(tmp_path / "s", at(FaultKind.STUCK_DETECTOR))
     assert [a.level for a in alerts(run, "detector stuck")] == [Level.ALARM]
     frame = run.of(FrameRecorded)[1]
     assert (frame.verdict, frame.retakes) == ("ok", 1)
 
 
-def test_a_frame_of_another_request_is_dropped_and_every_frame_is_in_its_place(
+def test_a_frame_of_another_request_is_dropped_and_all_frames_are_in_order(
     tmp_path: Path,
 ) -> None:
     run = run_with(
@@ -117,7 +121,7 @@ def test_a_frame_of_another_request_is_dropped_and_every_frame_is_in_its_place(
 
 
 class Misshapen(FakeMicroscope):
-    """Gives a frame of another kind, once."""
+    """Microscope that returns one frame of wrong size or pixel type."""
 
     def __init__(self, change: Callable[[np.ndarray], np.ndarray]) -> None:
         super().__init__()
@@ -134,7 +138,7 @@ class Misshapen(FakeMicroscope):
         pytest.param(lambda pixels: pixels.astype(np.float32), id="dtype"),
     ],
 )
-def test_a_frame_that_no_stack_could_take_is_dropped_and_taken_again(
+def test_a_frame_of_wrong_size_or_type_is_dropped_and_recorded_again(
     tmp_path: Path, change: Callable[[np.ndarray], np.ndarray]
 ) -> None:
     run = run_with(tmp_path / "s", microscope=Misshapen(change))

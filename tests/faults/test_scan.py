@@ -1,4 +1,4 @@
-"""A scan mirrored or turned by a changed setting: named, and B blocked until it is put back."""
+"""Scan mirrored or rotated by a changed setting: it is named, and B waits until it is restored."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def frames(run: Run, series: SeriesName) -> int:
     ],
 )
 @pytest.mark.parametrize("flipped", ["done", "not-flipped"])
-def test_b_waits_until_the_scan_is_as_it_was(
+def test_series_b_waits_until_the_scan_is_restored(
     tmp_path: Path, change: Callable[[Image], Image], told: str, flipped: str
 ) -> None:
     microscope = FakeMicroscope()
@@ -94,7 +94,7 @@ stop_deg = 4.0
     ("action", "told"),
     [("scan-changed", "the scan is mirrored"), ("done", "flipped")],
 )
-def test_the_simulators_mirrored_scan_is_named_and_its_flip_is_not(
+def test_a_mirrored_scan_is_distinguished_from_a_flip_on_the_simulator(
     tmp_path: Path, seed: int, action: str, told: str
 ) -> None:
     specimen = {"packing": "disordered", "assembly_diameter_nm": 60.0, "other_assemblies_nm": []}

@@ -1,4 +1,4 @@
-"""What befalls the session itself: disk, clock, stops, and whatever its own devices refuse."""
+"""Faults of the session itself: disk, clock, stops, and devices that refuse a stop."""
 
 from __future__ import annotations
 
@@ -38,12 +38,12 @@ def tilts(path: Path, series: str) -> list[float]:
 
 
 class SlowStage(FakeMicroscope):
-    """Hangs in one move, the beam on, until it is told to stop; `stop_error` is what it then says.
+    """Microscope that hangs in one move, with the beam on, until `stop_stage`, which may then fail.
 
     Attributes
     ----------
     blanked_first
-        Whether the beam was blanked when the stage was stopped, in the move.
+        True if the beam was blanked when the stage was stopped; None before.
     """
 
     def __init__(self, stop_error: Exception | None = None) -> None:
@@ -99,7 +99,7 @@ def test_abort_in_a_move_ends_the_session_blanked(tmp_path: Path, presses: list[
     assert len(run.of(FrameRecorded)) == 2
 
 
-def test_a_stage_that_fails_to_stop_spares_no_other_device_and_is_named(tmp_path: Path) -> None:
+def test_a_stage_that_fails_to_stop_is_named_and_the_rest_is_made_safe(tmp_path: Path) -> None:
     stage = SlowStage(RuntimeError("the stage does not listen"))
     run = Run(open_session(tmp_path / "s"), stage)
     thread = threading.Thread(target=run.go)
@@ -128,7 +128,7 @@ def test_a_disk_too_small_is_refused_before_anything_is_exposed(
     assert run.microscope.exposures == 0
 
 
-def test_a_clock_that_jumps_changes_neither_order_nor_leases(
+def test_a_jump_of_the_wall_clock_does_not_change_the_order(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     jumps = iter(range(10_000))

@@ -1,4 +1,4 @@
-"""A stage that refuses, sticks, falls short or lies."""
+"""Stage faults: refused, stuck and short moves, and wrong read-backs."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from controller.model.events import Alerted, Level, PauseCause
 from controller.model.stage import StagePosition
 from controller.rehearsal.fault_list import Fault, FaultKind
 from controller.rehearsal.load_microscope import load_microscope
-from tests.faults.rehearsal import alerts, at, pause_causes, pauses, run_with, tilts
+from tests.faults.run_with_faults import alerts, at, pause_causes, pauses, run_with, tilts
 from tests.support.fake_microscope import FakeMicroscope
 from tests.support.small_session import PROTOCOL, TILTS_A, TILTS_B
 
 
 @pytest.mark.parametrize("kind", [FaultKind.STAGE_REFUSES, FaultKind.STAGE_STUCK], ids=str)
 @pytest.mark.parametrize("policy", ["pause", "skip"])
-def test_a_tilt_that_is_refused_twice_is_asked_about_or_left_out(
+def test_a_tilt_that_is_refused_twice_pauses_or_is_left_out(
     tmp_path: Path, kind: FaultKind, policy: str
 ) -> None:
     protocol = PROTOCOL + f'unreachable_tilt = "{policy}"\n'
@@ -48,7 +48,7 @@ def test_a_tilt_that_is_refused_twice_is_asked_about_or_left_out(
         ),
     ],
 )
-def test_a_stage_that_is_off_is_read_again_and_recorded_where_it_is(
+def test_a_stage_error_is_corrected_or_recorded_at_the_actual_angle(
     tmp_path: Path, fault: Fault, recorded: Sequence[float]
 ) -> None:
     run = run_with(tmp_path / "s", fault)
@@ -58,7 +58,7 @@ def test_a_stage_that_is_off_is_read_again_and_recorded_where_it_is(
 
 
 class Short(FakeMicroscope):
-    """In series A its stage goes no further than 1 degree."""
+    """Microscope whose stage stops at +1 degree in series A."""
 
     def move_stage(self, request_id: str, target: StagePosition) -> StagePosition:
         reach = 1.0 if "/A-" in request_id else 90.0
@@ -66,7 +66,7 @@ class Short(FakeMicroscope):
         return super().move_stage(request_id, reached)
 
 
-def test_a_stage_that_stops_twice_at_one_angle_is_sent_no_further(tmp_path: Path) -> None:
+def test_a_stage_that_stops_twice_at_one_angle_is_not_moved_beyond_it(tmp_path: Path) -> None:
     stage = Short()
     run = run_with(
         tmp_path / "s",
@@ -82,7 +82,7 @@ def test_a_stage_that_stops_twice_at_one_angle_is_sent_no_further(tmp_path: Path
     assert tilts(tmp_path / "s", "B") == [-20.0, -15.0, -10.0, -5.0, 0.0, 5.0, 10.0]
 
 
-def test_a_move_beyond_the_protocols_limits_stops_in_the_engine(tmp_path: Path) -> None:
+def test_a_move_beyond_the_protocols_limits_is_refused_in_the_session(tmp_path: Path) -> None:
     microscope = FakeMicroscope()
     protocol = PROTOCOL + "[limits.stage]\nxy_max_nm = 20.0\n"
     mended: list[bool] = []
@@ -134,7 +134,7 @@ SIMULATOR = {
         pytest.param(
             at(FaultKind.NOT_FINITE, "A-010", times=2), [], id="honest, but one bad frame"
         ),
-        # with the step of 2 degrees both turn the object by 12 against the image before
+        # with the step of 2 degrees both rotate the object by 12 degrees between two images
         pytest.param(
             at(FaultKind.STAGE_LIES, "A-010", by_deg=10.0), ["A-010"], id="10 degrees off"
         ),
@@ -143,7 +143,7 @@ SIMULATOR = {
         ),
     ],
 )
-def test_a_reported_angle_that_lies_shows_in_the_images(
+def test_a_wrong_reported_angle_is_detected_in_the_images(
     tmp_path: Path, fault: Fault, alarms: list[str]
 ) -> None:
     simulator = load_microscope("simulator", SIMULATOR, None, real_time=False)

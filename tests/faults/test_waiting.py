@@ -1,4 +1,4 @@
-"""What is waited for: looked at ever less often, and taken for back only once it stays."""
+"""Pauses that end by themselves: when the bridge answers, or the beam has been back for a while."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.support.small_session import Run, open_session
 
 @pytest.fixture(autouse=True)
 def ticks(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """A clock that is a tenth of a second on at each look at it; its newest time."""
+    """Clock that advances by 0.1 s at each reading; yields its latest time."""
     now_s = [0.0]
     counted = itertools.count()
 
@@ -35,9 +35,7 @@ def ticks(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     return now_s
 
 
-def test_what_is_out_of_reach_is_looked_for_ever_less_often(
-    tmp_path: Path, ticks: list[float]
-) -> None:
+def test_reconnection_attempts_become_less_frequent(tmp_path: Path, ticks: list[float]) -> None:
     looked_s: list[float] = []
 
     def gone_for_a_while(action: str, request_id: str) -> None:
@@ -60,8 +58,8 @@ def test_what_is_out_of_reach_is_looked_for_ever_less_often(
     assert all(after > 1.5 * before for before, after in itertools.pairwise(gaps_s))
 
 
-def test_a_beam_that_flickers_is_not_back(tmp_path: Path, ticks: list[float]) -> None:
-    """Nearly long enough on, off, on again: the wait begins anew."""
+def test_a_flickering_beam_does_not_end_the_pause(tmp_path: Path, ticks: list[float]) -> None:
+    """If the beam is lost again before it counts as stable, the wait starts again."""
     beam = iter([False, *[True] * 8, False, *[True] * 100])
     on_since_s: list[float] = []
 

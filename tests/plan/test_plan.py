@@ -1,4 +1,4 @@
-"""A plan: what is done, in which order, for how much time and dose; what is left after a break."""
+"""Plan: its steps with time and dose, and the steps left after an interruption."""
 
 from __future__ import annotations
 
@@ -40,17 +40,17 @@ def test_the_steps_of_a_session() -> None:
     assert ids(make_plan(small())) == IN_ORDER
 
 
-def test_no_shower_no_shower_steps() -> None:
+def test_without_a_shower_there_are_no_shower_steps() -> None:
     made = make_plan(small(shower={"enabled": False}))
     assert ids(made) == [i for i in IN_ORDER if not i.startswith("shower")]
 
 
-def test_a_plan_survives_being_written_down() -> None:
+def test_a_plan_is_the_same_after_json() -> None:
     made = make_plan(small())
     assert Plan.model_validate_json(made.model_dump_json()) == made
 
 
-def test_the_papers_protocol_has_its_tilts_and_doses() -> None:
+def test_the_default_protocol_has_the_papers_tilts_and_doses() -> None:
     scan = {"width_px": 176, "height_px": 176, "pixel_nm": 0.9, "dwell_us": 10.0}
     made = make_plan(Protocol.model_validate({"name": "paper", "scan": scan}))
     tilts = [step.alpha_deg for step in made.steps if step.kind == "tilt"]
@@ -61,7 +61,7 @@ def test_the_papers_protocol_has_its_tilts_and_doses() -> None:
     assert 1_000 < frames < 15_000
 
 
-def test_tracking_costs_its_share_of_every_tilt() -> None:
+def test_tracking_adds_its_dose_to_every_tilt() -> None:
     tracked, blind = (
         make_plan(small(tracking={"enabled": on})).dose_e_per_A2 for on in (True, False)
     )
@@ -69,7 +69,7 @@ def test_tracking_costs_its_share_of_every_tilt() -> None:
     assert tracked - blind == pytest.approx(0.2 * frames, rel=0.25)
 
 
-def test_motion_is_told_and_saves_what_is_not_waited_for(
+def test_continuous_motion_is_printed_and_saves_the_settling_time(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     moving = PROTOCOL.replace("step_deg", 'motion = "continuous"\nstep_deg')
@@ -82,7 +82,9 @@ def test_motion_is_told_and_saves_what_is_not_waited_for(
         make_plan(Protocol.model_validate(tomllib.loads(p))) for p in (PROTOCOL, moving)
     )
     saved_s = sum(step.duration_s for step in still.steps if step.kind == "tilt") - 9 * frame_s
-    assert still.duration_s - swept.duration_s == pytest.approx(saved_s, abs=11.0)  # goes 5 further
+    assert still.duration_s - swept.duration_s == pytest.approx(
+        saved_s, abs=11.0
+    )  # the stage moves 5 degrees further
 
 
 def done(*step_ids: str) -> list[Entry]:
@@ -110,12 +112,12 @@ AFTER: dict[str, tuple[list[Entry], list[str]]] = {
 
 
 @pytest.mark.parametrize("name", AFTER)
-def test_what_is_left_after_a_break(name: str) -> None:
+def test_steps_left_after_an_interruption(name: str) -> None:
     entries, left = AFTER[name]
     assert [step.id for step in steps_to_do(make_plan(small()), fold_all(entries))] == left
 
 
-# -- the verbs ------------------------------------------------------------------------------
+# -- the commands ------------------------------------------------------------------------------
 
 
 def write(tmp_path: Path, text: str) -> Path:
@@ -157,7 +159,7 @@ CHECKS = {
 
 
 @pytest.mark.parametrize("name", CHECKS)
-def test_check_tells_every_failure(
+def test_check_prints_every_failure(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str
 ) -> None:
     text, code, failing = CHECKS[name]

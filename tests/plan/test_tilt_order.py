@@ -1,4 +1,4 @@
-"""In which order tilts come, and from which side each is approached."""
+"""Order of the tilts, and the side from which each is approached."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def test_a_series_begins_within_its_range() -> None:
         ("dose-symmetric", [None, None, -13.0, -23.0, None]),
     ],
 )
-def test_where_the_stage_turns_round_it_comes_from_behind(
+def test_backlash_approach_where_the_tilt_direction_reverses(
     order: str, approached_from: list[float | None]
 ) -> None:
     series = {"start_deg": -20, "stop_deg": 20, "step_deg": 10, "order": order}
@@ -82,17 +82,17 @@ def test_where_the_stage_turns_round_it_comes_from_behind(
     assert [tilt.approach_deg for tilt in tilts] == approached_from
 
 
-def test_the_way_round_is_in_the_planned_time() -> None:
+def test_the_planned_time_includes_the_backlash_approach() -> None:
     series = {"start_deg": -20, "stop_deg": 20, "step_deg": 10}
     one_way, there_and_back = (
         make_plan(small(series_a=series | {"order": order})).duration_s
         for order in ("one-way", "bidirectional")
     )
-    # 40 degrees either way; back from +20 to -13, -10, -23, -20 instead of 20 to the first tilt
+    # 40 degrees in both orders; then +20 to -13, -10, -23, -20 instead of 20 to the first tilt
     assert there_and_back - one_way == pytest.approx((20 + 33 + 3 + 13 + 3) - 60 + 2 * 0.5)
 
 
-def test_no_approach_from_beyond_the_limits() -> None:
+def test_the_backlash_approach_stays_within_the_limits() -> None:
     series = {"start_deg": -20, "stop_deg": 20, "step_deg": 10, "order": "bidirectional"}
     limits = {"stage": {"alpha_min_deg": -20.0}}
     plan = make_plan(small(series_a=series, limits=limits, shower={"tilts_deg": [0.0]}))

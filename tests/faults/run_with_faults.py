@@ -1,4 +1,4 @@
-"""A session on which things go wrong by script, and what is looked at afterwards."""
+"""Run a session with rehearsed faults, and read its results."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ def run_with(
     code: ExitCode = ExitCode.OK,
     mend: Callable[[], None] = lambda: None,
 ) -> Run:
-    """Run a session on which these things go wrong; in a pause they are mended."""
+    """Run a session with these faults; `mend` is called in every pause."""
 
     def go_on(event: Event, engine: Engine) -> None:
         if isinstance(event, StateChanged) and event.state is State.PAUSED:
             mend()
             threading.Timer(0.02, engine.go_on).start()
 
-    scripted = FaultyMicroscope(microscope or FakeMicroscope(), faults)
-    run = Run(open_session(path, protocol), connect=lambda: scripted, on_event=go_on)
+    faulty = FaultyMicroscope(microscope or FakeMicroscope(), faults)
+    run = Run(open_session(path, protocol), connect=lambda: faulty, on_event=go_on)
     assert run.go() is code
     return run
 

@@ -1,4 +1,4 @@
-"""The fault-scripted microscope: each kind happens where it should, as often as it should."""
+"""Faulty microscope: each kind of fault happens in its step, the given number of times."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ SCAN = ScanSettings(width_px=48, height_px=48, pixel_nm=1.0, dwell_us=10.0)
 FAULTS = sorted((Path(__file__).parents[2] / "config" / "faults").glob("*.toml"))
 
 
-def scripted(memory: Path | None = None, **fault: object) -> FaultyMicroscope:
+def faulty(memory: Path | None = None, **fault: object) -> FaultyMicroscope:
     fault = {"at": "A-001", "for_s": 60.0, **fault}
     return FaultyMicroscope(FakeMicroscope(), (Fault.model_validate(fault),), memory)
 
@@ -53,14 +53,14 @@ def move(microscope: Microscope, step_id: str, alpha_deg: float) -> float:
     ],
 )
 def test_an_exposure_fails_in_its_step(kind: FaultKind, error: type[Exception]) -> None:
-    microscope = scripted(kind=kind)
+    microscope = faulty(kind=kind)
     expose(microscope, "A-000")
     with pytest.raises(error):
         expose(microscope, "A-001")
 
 
 def test_an_outage_shows_in_the_status_and_passes() -> None:
-    microscope = scripted(kind=FaultKind.BEAM_LOST, for_s=0.2)
+    microscope = faulty(kind=FaultKind.BEAM_LOST, for_s=0.2)
     with pytest.raises(BeamLostError):
         expose(microscope, "A-001")
     assert microscope.status().current_pA == 0
@@ -80,8 +80,8 @@ def test_an_outage_shows_in_the_status_and_passes() -> None:
         (FaultKind.STAGE_LIES, 20.0),
     ],
 )
-def test_a_stage_says_where_it_is(kind: FaultKind, reached: float) -> None:
-    microscope = scripted(kind=kind)
+def test_reported_angle_after_a_stage_fault(kind: FaultKind, reached: float) -> None:
+    microscope = faulty(kind=kind)
     move(microscope, "A-000", 10.0)
     assert move(microscope, "A-001", 20.0) == reached
     assert move(microscope, "A-002", 30.0) == 30.0
@@ -90,19 +90,19 @@ def test_a_stage_says_where_it_is(kind: FaultKind, reached: float) -> None:
 @pytest.mark.parametrize(
     ("kind", "hidden"), [(FaultKind.STAGE_LIES, 5.0), (FaultKind.OBJECT_DRIFTS, 0.0)]
 )
-def test_what_the_stage_hides_shows_in_the_images(kind: FaultKind, hidden: float) -> None:
-    microscope, honest = scripted(kind=kind), FakeMicroscope()
+def test_a_hidden_stage_offset_shows_in_the_images(kind: FaultKind, hidden: float) -> None:
+    microscope, honest = faulty(kind=kind), FakeMicroscope()
     for step in ("A-000", "A-001"):
         move(microscope, step, 10.0)
     frame = microscope.acquire("s/A-001/frame-0/0", SCAN)
     assert frame.info.stage == StagePosition(alpha_deg=10.0)
     honest.stage = StagePosition(alpha_deg=10.0 + hidden)
     same = np.array_equal(frame.pixels, honest.image(SCAN))
-    assert same == (kind is FaultKind.STAGE_LIES)  # the drifted object is elsewhere
+    assert same == (kind is FaultKind.STAGE_LIES)  # a drifted object is displaced
 
 
-def test_a_stage_refuses_as_often_as_it_is_told_to() -> None:
-    microscope = scripted(kind=FaultKind.STAGE_REFUSES, times=2)
+def test_a_stage_refuses_the_given_number_of_times() -> None:
+    microscope = faulty(kind=FaultKind.STAGE_REFUSES, times=2)
     for alpha_deg in (10.0, 11.0):
         with pytest.raises(StageError):
             move(microscope, "A-001", alpha_deg)
@@ -118,8 +118,8 @@ SPOILED = {
 
 
 @pytest.mark.parametrize("kind", SPOILED, ids=str)
-def test_a_frame_is_spoiled_once_and_its_record_fits(kind: FaultKind) -> None:
-    microscope, honest = scripted(kind=kind), expose(FakeMicroscope(), "A-000")
+def test_a_frame_is_spoiled_once_and_its_record_matches(kind: FaultKind) -> None:
+    microscope, honest = faulty(kind=kind), expose(FakeMicroscope(), "A-000")
     spoiled = microscope.acquire("s/A-001/frame-0/0", SCAN)
     assert SPOILED[kind](spoiled.pixels, honest)
     assert spoiled.info.dtype == spoiled.pixels.dtype.name
@@ -128,10 +128,10 @@ def test_a_frame_is_spoiled_once_and_its_record_fits(kind: FaultKind) -> None:
 
 
 @pytest.mark.parametrize("kind", [FaultKind.STUCK_DETECTOR, FaultKind.EARLIER_FRAME])
-def test_an_old_frame_comes_again(kind: FaultKind) -> None:
-    microscope = scripted(kind=kind)
+def test_a_previous_frame_is_returned_again(kind: FaultKind) -> None:
+    microscope = faulty(kind=kind)
     before = expose(microscope, "A-000")
-    microscope.acquire("s/A-001/track-0-0/0", SCAN)  # tracking shots are spared
+    microscope.acquire("s/A-001/track-0-0/0", SCAN)  # tracking shots have no faults
     move(microscope, "A-001", 20.0)
     again = microscope.acquire("s/A-001/frame-0/0", SCAN)
     assert np.array_equal(again.pixels, before)
@@ -139,7 +139,7 @@ def test_an_old_frame_comes_again(kind: FaultKind) -> None:
     assert again.info.request_id == told
 
 
-def test_the_hands_do_the_wrong_thing_once() -> None:
+def test_a_wrong_flip_happens_once() -> None:
     inner = FakeMicroscope()
     microscope = FaultyMicroscope(inner, (Fault(kind=FaultKind.NOT_FLIPPED),))
     microscope.simulate_operator("s/flip/1", OperatorAction.FLIPPED)
@@ -148,27 +148,27 @@ def test_the_hands_do_the_wrong_thing_once() -> None:
     assert inner.flipped
 
 
-def test_what_has_happened_is_remembered_by_the_next_process(tmp_path: Path) -> None:
-    first = scripted(tmp_path / "memory.json", kind=FaultKind.BLANK)
+def test_fault_counts_are_kept_for_the_next_process(tmp_path: Path) -> None:
+    first = faulty(tmp_path / "memory.json", kind=FaultKind.BLANK)
     assert not expose(first, "A-001").any()
-    second = scripted(tmp_path / "memory.json", kind=FaultKind.BLANK)
+    second = faulty(tmp_path / "memory.json", kind=FaultKind.BLANK)
     assert expose(second, "A-001", 1).any()
 
 
 class RealColumn(FakeMicroscope):
-    """One with a specimen and an operator."""
+    """Fake microscope that describes itself as a real one."""
 
     def describe(self) -> Description:
         return super().describe().model_copy(update={"simulated": False})
 
 
 def create_real(settings: dict[str, object], state_path: Path | None) -> RealColumn:
-    """Make it as a driver would: `--microscope tests.faults.test_script:create_real`."""
+    """Open it as a driver does: `--microscope tests.faults.test_faulty_microscope:create_real`."""
     return RealColumn()
 
 
-def test_nothing_is_made_to_fail_on_a_real_column() -> None:
-    real = "tests.faults.test_script:create_real"
+def test_faults_are_refused_on_a_real_column() -> None:
+    real = "tests.faults.test_faulty_microscope:create_real"
     load_microscope(real, {}, None, real_time=False)
     with pytest.raises(UsageError, match="simulated microscope only"):
         load_microscope(real, {}, None, real_time=False, faults=FAULTS)
@@ -193,5 +193,5 @@ def test_a_wrong_list_is_refused_in_one_line(tmp_path: Path, text: str, said: st
     assert "wrong.toml" in str(caught.value)
 
 
-def test_the_lists_that_come_along_are_right_and_hold_every_kind() -> None:
+def test_the_supplied_fault_lists_are_valid_and_contain_every_kind() -> None:
     assert {fault.kind for fault in read_faults(FAULTS)} == set(FaultKind)
