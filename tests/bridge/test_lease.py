@@ -7,8 +7,9 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 
 import pytest
 
@@ -167,28 +168,35 @@ def test_nobody_takes_over_while_a_move_still_runs() -> None:
     handler.close("done")
 
 
-def test_a_jump_of_the_wall_clock_does_not_affect_leases(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    jumps = itertools.count()
-    monkeypatch.setattr(time, "time", lambda: (-1) ** next(jumps) * 1e9)
-    handler = RequestHandler(FakeMicroscope, lease_s=1.0)
-
-    def ask(request: m.Request) -> m.Reply:
-        return handler.handle(request.model_dump_json(), "test").reply
-
-    granted = ask(m.TakeLease(holder="steady"))
-    assert isinstance(granted, m.Done)
-    for _ in range(20):
-        time.sleep(0.1)
-        assert isinstance(ask(m.RenewLease(token=granted.value.token)), m.Done)
-    wait_until(lambda: ask(m.ReadReport()).value.holder is None, "silence ends it")  # type: ignore[union-attr]
+@contextmanager
+def asking(lease_s: float) -> Iterator[Callable[[m.Request], m.Reply]]:
+    """Send requests to a handler in this process."""
+    handler = RequestHandler(FakeMicroscope, lease_s)
+    yield lambda request: handler.handle(request.model_dump_json(), "test").reply
     handler.close("done")
 
 
+def test_a_jump_of_the_wall_clock_does_not_affect_leases(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """No jump ends a long lease; silence ends a short one whatever the wall clock does."""
+    jumps = itertools.count()
+    monkeypatch.setattr(time, "time", lambda: (-1) ** next(jumps) * 1e9)
+    with asking(lease_s=600.0) as ask:
+        granted = ask(m.TakeLease(holder="steady"))
+        assert isinstance(granted, m.Done)
+        for _ in range(20):
+            time.sleep(0.5 * WATCHDOG_INTERVAL_S)
+            assert isinstance(ask(m.RenewLease(token=granted.value.token)), m.Done)
+    with asking(lease_s=0.5) as ask:
+        ask(m.TakeLease(holder="silent"))
+        wait_until(lambda: ask(m.ReadReport()).value.holder is None, "silence ends it")  # type: ignore[union-attr]
+
+
 def test_automatic_renewal_keeps_an_idle_session_in_charge() -> None:
-    with open_rig(lease_s=SHORT_LEASE_S) as rig, rig.client() as microscope:
-        threading.Event().wait(2 * SHORT_LEASE_S)
+    lease_s = 3.0
+    with open_rig(lease_s=lease_s) as rig, rig.client() as microscope:
+        time.sleep(1.5 * lease_s)
         microscope.move_stage("after a pause", StagePosition(alpha_deg=3))
         assert rig.actions("make-safe") == []
 

@@ -18,10 +18,12 @@ from controller.common.exit_codes import ExitCode
 from controller.model.protocol import read_protocol
 from controller.session.room import BYTES_BESIDE, processed_bytes
 from tests.support.processes import Start, kill_session
-from tests.support.simulator_session import write_protocol
+from tests.support.simulator_session import release, write_holds, write_protocol
 
 PLANNED = {"A": 73, "B": 74}
 KILLED_AFTER = {"A": 20, "B": 31}
+HELD_AT = {"A": "A-020", "B": "B-031"}
+"""Steps that the session does not pass before it is killed."""
 DEADLINE_S = 240.0
 
 
@@ -36,7 +38,8 @@ def test_the_same_147_frames_none_lost_none_twice(
     tmp_path: Path, session: Path, start: Start
 ) -> None:
     protocol = write_protocol(tmp_path, seed=7)
-    first = start("run", str(protocol), "--headless", "--out", str(session))
+    holds = write_holds(tmp_path, *HELD_AT.values())
+    first = start("run", str(protocol), "--headless", "--out", str(session), faults=holds)
     before = killed_during("A", first, session)
 
     second = start("resume", str(session), "--headless")
@@ -69,7 +72,7 @@ def test_the_same_147_frames_none_lost_none_twice(
     assert 0.8 * foreseen < processed < foreseen + BYTES_BESIDE
 
     again = start("resume", str(session), "--headless")
-    said, _ = again.communicate(timeout=60)
+    said, _ = again.communicate(timeout=DEADLINE_S)
     assert again.returncode == ExitCode.USAGE
     assert "finished" in said
 
@@ -84,7 +87,8 @@ def killed_during(
         assert time.monotonic() < deadline, f"series {series} is not getting anywhere"
         time.sleep(0.02)
     kill_session(session)
-    said, _ = watcher.communicate(timeout=60)
+    release(session, HELD_AT[series])
+    said, _ = watcher.communicate(timeout=DEADLINE_S)
     assert watcher.returncode == ExitCode.BRIDGE, said
     assert KILLED_AFTER[series] <= count(session, series) < PLANNED[series]
     return {(f["series"], f["section"]): f["crc32"] for f in frames_written(session)}

@@ -15,7 +15,7 @@ import pytest
 
 from controller.common.exit_codes import ExitCode
 from tests.support.processes import Start, kill_session, processes_of
-from tests.support.simulator_session import write_protocol
+from tests.support.simulator_session import release, write_holds, write_protocol
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals")
 
@@ -58,17 +58,17 @@ def wait_for(what: Callable[[], object], watcher: subprocess.Popen[str] | None =
 
 
 def test_a_killed_terminal_leaves_the_run_and_sigterm_ends_it_safely(
-    protocol: Path, folder: Path, start: Start
+    protocol: Path, folder: Path, tmp_path: Path, start: Start
 ) -> None:
-    watcher = start("run", str(protocol), "--headless", "--out", str(folder))
+    holds = write_holds(tmp_path, "A-010", "A-020")
+    watcher = start("run", str(protocol), "--headless", "--out", str(folder), faults=holds)
     wait_for(lambda: frames(folder) >= 2, watcher)
     watcher.kill()
     watcher.communicate()
 
-    seen = frames(folder)
     attached = start("attach", str(folder), "--headless")
-    assert attached.stdout is not None and attached.stdout.readline()  # it is there
-    wait_for(lambda: frames(folder) >= seen + 3, attached)  # the run goes on
+    assert attached.stdout is not None and attached.stdout.readline()  # the run is there
+    wait_for(lambda: frames(folder) == 10, attached)  # and goes on, until it is held
 
     os.kill(host(folder), signal.SIGTERM)
     said, _ = attached.communicate(timeout=PATIENCE_S)
@@ -76,10 +76,10 @@ def test_a_killed_terminal_leaves_the_run_and_sigterm_ends_it_safely(
     assert last_status(folder)["state"] == "stopped"
     assert last_status(folder)["beam"]["blanked"]
 
-    seen = frames(folder)
+    release(folder, "A-010")
     resumed = start("resume", str(folder), "--headless")
     assert resumed.stdout is not None and resumed.stdout.readline()
-    wait_for(lambda: frames(folder) > seen, resumed)
+    wait_for(lambda: frames(folder) == 20, resumed)
     ended_by_ctrl_c(resumed, folder)
     assert last_status(folder)["state"] == "stopped"
     assert last_status(folder)["beam"]["blanked"]

@@ -45,7 +45,7 @@ def follow_all(
     for event in events:
         service.publish(event)
     service.close(code)
-    follower.join(timeout=30.0)
+    follower.join(timeout=60.0)
     return told[0], out.getvalue().splitlines()
 
 
@@ -90,7 +90,7 @@ def test_a_resumed_session_is_told_from_its_present_run(tmp_path: Path) -> None:
     while "resumed" not in out.getvalue():
         assert follower.is_alive()
     service.close(ExitCode.OK)
-    follower.join(timeout=30.0)
+    follower.join(timeout=60.0)
     assert "resumed" in out.getvalue().splitlines()[0]
 
 
@@ -110,7 +110,7 @@ def test_a_session_that_vanishes_leaves_one_line(tmp_path: Path) -> None:
     # killed: the connections end, and nothing is written
     assert service._daemon is not None
     service._daemon.shutdown()
-    follower.join(timeout=30.0)
+    follower.join(timeout=60.0)
     assert f"dualtilt resume {tmp_path}" in str(raised[0])
     service.close(ExitCode.OK)
 

@@ -14,6 +14,8 @@ from typing import Any
 import pytest
 
 Start = Callable[..., subprocess.Popen[str]]
+VERBS = "controller.app.cli.main"
+VERBS_WITH_FAULTS = "tests.support.run_with_faults"
 
 
 @contextmanager
@@ -28,15 +30,21 @@ def python(*words: str, **options: Any) -> Iterator[subprocess.Popen[str]]:
 
 @pytest.fixture
 def start() -> Iterator[Start]:
-    """Start a command of `dualtilt`, e.g. start("run", ...); stdout contains stderr too."""
+    """Start a command: start("run", ..., faults=None); stdout contains stderr too."""
     with ExitStack() as started:
-        yield lambda *words: started.enter_context(
-            python(
-                *("-m", "controller.app.cli.main", *words),
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
+
+        def start(*words: str, faults: Path | None = None) -> subprocess.Popen[str]:
+            module = (VERBS,) if faults is None else (VERBS_WITH_FAULTS, str(faults))
+            return started.enter_context(
+                python(
+                    *("-m", *module, *words),
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.STDOUT,
+                    cwd=Path(__file__).parents[2],
+                )
             )
-        )
+
+        yield start
 
 
 def processes_of(folder: Path) -> list[int]:
@@ -51,7 +59,7 @@ def processes_of(folder: Path) -> list[int]:
         except OSError:
             continue
         names_it = any(word.startswith(os.fsencode(folder)) for word in words)
-        if names_it and b"controller.app.cli.main" not in words:
+        if names_it and not {VERBS.encode(), VERBS_WITH_FAULTS.encode()} & set(words):
             found.append(int(process.name))
     return found
 

@@ -36,3 +36,20 @@ def write_protocol(folder: Path, *, seed: int, more: str = "") -> Path:
     path = folder / "small.toml"
     path.write_text(PROTOCOL + more)
     return path
+
+
+def write_holds(folder: Path, *steps: str) -> Path:
+    """Write a list of faults that holds a session at each of these steps.
+
+    The beam is lost there for longer than any test takes. :func:`release` lets a session pass.
+    """
+    path = folder / "holds.toml"
+    fault = '[[fault]]\nkind = "beam-lost"\nat = "{step}"\nfor_s = 86400.0\n'
+    path.write_text("".join(fault.format(step=step) for step in steps))
+    return path
+
+
+def release(session: Path, step: str) -> None:
+    """Let the session, which must not be running, pass a step when it is resumed."""
+    (path,) = (session / "simulator" / "faults").iterdir()
+    path.write_text(path.read_text().replace(f'at = "{step}"', 'at = "no step"'))

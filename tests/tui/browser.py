@@ -80,7 +80,7 @@ async def open_page(url: str, profile: Path, size: tuple[int, int]) -> AsyncIter
                 await page.tell("Browser.close")
     finally:
         browser.terminate()
-        browser.wait(timeout=20)
+        browser.wait(timeout=60)
 
 
 async def _port(told_in: Path) -> int:

@@ -32,7 +32,7 @@ class Session:
         return SessionApp(self.folder, read_only=read_only)
 
 
-async def until(condition: Callable[[], bool], seconds: float = 10.0) -> None:
+async def until(condition: Callable[[], bool], seconds: float = 60.0) -> None:
     """Wait for something another thread does."""
     end = time.monotonic() + seconds
     while not condition():

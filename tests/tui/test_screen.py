@@ -29,7 +29,7 @@ from tests.tui.support import FOLDER, drive, lines, post, post_pictures, shown
 
 
 async def until_seen(app: SessionApp, pilot: Pilot[None], text: str) -> None:
-    give_up_s = time.monotonic() + 20.0
+    give_up_s = time.monotonic() + 60.0
     while text not in shown(app):
         assert time.monotonic() < give_up_s, shown(app)
         await pilot.pause(0.02)

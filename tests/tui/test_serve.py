@@ -69,7 +69,7 @@ def serving(folder: Path) -> Iterator[tuple[str, subprocess.Popen[str]]]:
             yield f"127.0.0.1:{port}", process
         finally:
             process.terminate()
-            process.wait(timeout=20)
+            process.wait(timeout=60)
 
 
 @asynccontextmanager
@@ -86,7 +86,7 @@ async def visiting(address: str) -> AsyncIterator[aiohttp.ClientWebSocketRespons
 async def read_until(screen: aiohttp.ClientWebSocketResponse, *texts: str) -> None:
     """Read what the terminal is sent until all of this has been in it."""
     seen = b""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not all(text.encode() in seen for text in texts):
             message = await screen.receive()
             assert message.type == aiohttp.WSMsgType.BINARY, f"the screen closed: {message}"
@@ -111,13 +111,13 @@ def test_interrupted_it_sends_the_visitors_home(session: RecordingEngine, tmp_pa
         async with visiting(address) as screen:
             await read_until(screen, "[ A 5/73 ]")
             process.send_signal(signal.SIGINT)
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(60):
                 while (await screen.receive()).type == aiohttp.WSMsgType.BINARY:
                     pass
 
     with serving(tmp_path) as (address, process):
         asyncio.run(visit(address, process))
-        assert process.wait(timeout=10) == ExitCode.OK
+        assert process.wait(timeout=60) == ExitCode.OK
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium")

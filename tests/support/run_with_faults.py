@@ -1,0 +1,17 @@
+"""`dualtilt run` of a session on which things go wrong.
+
+``python -m tests.support.run_with_faults FAULTS.toml run PROTOCOL.toml ...``
+"""
+
+from __future__ import annotations
+
+import sys
+from functools import partial
+from pathlib import Path
+
+from controller.app import launch
+from controller.app.cli.main import main
+
+if __name__ == "__main__":
+    launch.new_session = partial(launch.new_session, faults=[Path(sys.argv[1])])
+    sys.exit(main(sys.argv[2:]))
