@@ -76,8 +76,9 @@ def test_abort_pressed_again_and_again() -> None:
         assert microscope.status().beam_blanked
 
 
-def test_a_stage_that_cannot_be_stopped_leaves_the_other_devices_safe() -> None:
-    with open_rig(move_s=3.0, ignores_stop=True) as rig, rig.client() as microscope:
+def test_a_stage_that_cannot_be_stopped_leaves_the_other_devices_safe(tmp_path: Path) -> None:
+    arrived = tmp_path / "arrived"
+    with open_rig(ignores_stop_until=str(arrived)) as rig, rig.client() as microscope:
         with ThreadPoolExecutor(1) as threads:
             move = threads.submit(microscope.move_stage, "m", StagePosition(alpha_deg=9))
             wait_until(lambda: rig.actions("move"), "the move begins")
@@ -85,6 +86,7 @@ def test_a_stage_that_cannot_be_stopped_leaves_the_other_devices_safe() -> None:
                 microscope.make_safe("in a move")
             assert rig.actions("blank")
             assert rig.actions("make-safe in a move")
+            arrived.touch()
             assert move.result().alpha_deg == 9  # the move ran to its end with the beam blanked
         assert rig.actions("acquire") == []
 
@@ -109,8 +111,8 @@ def test_queued_actions_do_not_start_once_the_column_is_safe(tmp_path: Path) -> 
 
 
 def test_an_action_that_never_started_may_be_repeated_with_its_id(tmp_path: Path) -> None:
-    actions = tmp_path / "actions"
-    settings = FakeSettings(move_s=0.5, ignores_stop=True, action_log=actions)
+    actions, arrived = tmp_path / "actions", tmp_path / "arrived"
+    settings = FakeSettings(ignores_stop_until=arrived, action_log=actions)
     hardware = HardwareThreads(lambda: FakeMicroscope(settings=settings))
     outcomes = RequestOutcomes()
 
@@ -126,6 +128,7 @@ def test_an_action_that_never_started_may_be_repeated_with_its_id(tmp_path: Path
     queued = ask()
     with pytest.raises(MicroscopeError, match="cannot be stopped"):
         hardware.make_safe("while one waits")
+    arrived.touch()
     assert move.result() == StagePosition(x_nm=1)
     with pytest.raises(AbortedError, match="before it started"):
         queued.result()

@@ -37,6 +37,15 @@ def folder(tmp_path: Path) -> Iterator[Path]:
     kill_session(tmp_path / "s")
 
 
+def protocol_without_answers(folder: Path) -> Path:
+    """Write a protocol whose session waits at the flip and so does not end by itself."""
+    path = write_protocol(folder, seed=7)
+    answered = "answers_itself = true"
+    assert answered in path.read_text()
+    path.write_text(path.read_text().replace(answered, "answers_itself = false"))
+    return path
+
+
 def host(folder: Path) -> int:
     return read_address(folder).pid
 
@@ -60,7 +69,7 @@ sys.exit(main(sys.argv[1:]))
 def test_a_session_that_refuses_its_client_lives_on_and_is_named(
     folder: Path, tmp_path: Path
 ) -> None:
-    protocol = write_protocol(tmp_path, seed=7)
+    protocol = protocol_without_answers(tmp_path)
     words = ("run", str(protocol), "--headless", "--out", str(folder))
     with python("-c", OF_ANOTHER_VERSION, *words, stderr=subprocess.PIPE) as starter:
         _, said = starter.communicate(timeout=PATIENCE_S)
@@ -73,7 +82,7 @@ def test_a_session_that_refuses_its_client_lives_on_and_is_named(
 def test_files_where_a_session_is_started_from_are_not_taken_for_its_own(
     folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    protocol = write_protocol(tmp_path, seed=7)
+    protocol = protocol_without_answers(tmp_path)
     data = tmp_path / "data"
     data.mkdir()
     for name in SHADOWS:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterable
+import threading
+from collections.abc import Callable, Iterable
+from types import SimpleNamespace
 
 import pytest
 
@@ -35,9 +36,17 @@ COUNTED = Counted(which="A", n=1, n_low=1, n_high=1, tilts_used=1, live=False)
 DONE, RETAKE, BACK, STOP = "done", "retake-image", "back-to-flip", "stop"
 
 
+class Timer:
+    """A timer that has no delay and needs no thread."""
+
+    def __init__(self, delay_s: float, act: Callable[[], None]) -> None:
+        self.start = act
+
+
 @pytest.fixture(autouse=True)
-def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(demo_operator, "ANSWER_DELAY_S", 0.01)
+def no_delay(monkeypatch: pytest.MonkeyPatch) -> None:
+    stand_in = SimpleNamespace(Timer=Timer, Lock=threading.Lock)
+    monkeypatch.setattr(demo_operator, "threading", stand_in)
 
 
 def answers(events: Iterable[Event], ends_pauses: bool = True) -> list[str]:
@@ -49,7 +58,6 @@ def answers(events: Iterable[Event], ends_pauses: bool = True) -> list[str]:
     )
     for event in events:
         operator(event)
-        time.sleep(0.05)
     return words
 
 
@@ -100,4 +108,3 @@ def test_an_answer_that_comes_too_late_is_ignored() -> None:
 
     operator = DemoOperator(too_late)
     operator(OTHER)
-    time.sleep(0.05)

@@ -18,8 +18,8 @@ class FakeSettings(Data):
     """Duration of an exposure, in real seconds."""
     move_s: float = 0.0
     """Duration of a stage move, in real seconds."""
-    ignores_stop: bool = False
-    """Moves cannot be interrupted and `stop_stage` fails, as with TEM Scripting."""
+    ignores_stop_until: Path | None = None
+    """Moves last until this file exists and `stop_stage` fails, as with TEM Scripting."""
     valves_open: bool = True
     driver_error: bool = False
     """`set_current` raises an error that is not a MicroscopeError."""

@@ -161,7 +161,7 @@ class FakeMicroscope:
 
     def stop_stage(self) -> None:
         self._note("stop-stage", "")
-        if self._settings.ignores_stop:
+        if self._settings.ignores_stop_until is not None:
             raise RuntimeError("the stage cannot be stopped")
         self._stopped.set()
 
@@ -202,8 +202,8 @@ class FakeMicroscope:
         self._stopped.clear()
         with self._being_busy():
             self._begin("move", request_id, f"{target.alpha_deg:g}")
-            if self._settings.ignores_stop:
-                time.sleep(self._settings.move_s)
+            if self._settings.ignores_stop_until is not None:
+                _wait_for(self._settings.ignores_stop_until)
             elif self._stopped.wait(self._settings.move_s):
                 raise AbortedError("the stage was stopped")
         self.time_s += abs(target.alpha_deg - self.stage.alpha_deg)
@@ -297,3 +297,10 @@ def create(settings: dict[str, object], state_path: Path | None) -> FakeMicrosco
     """Create the fake for a bridge: `--microscope tests.support.fake_microscope:create`."""
     chosen = FakeSettings.model_validate(settings)
     return FakeMicroscope(uuid.uuid4().hex, flipped_file=state_path, settings=chosen)
+
+
+def _wait_for(file: Path) -> None:
+    deadline = time.monotonic() + 60.0
+    while not file.exists():
+        assert time.monotonic() < deadline, f"{file} never came"
+        time.sleep(0.01)
