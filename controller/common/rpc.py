@@ -136,17 +136,29 @@ class TokenDaemon(server.Daemon):  # type: ignore[misc]
             conn.close()
 
 
+class RefusedError(Pyro5.errors.CommunicationError):  # type: ignore[misc]
+    """The server refused the client at the handshake; the message says why."""
+
+
 def connect(uri: str, token: str, version: int, timeout_s: float) -> client.Proxy:
     """Open a proxy for the calling thread; every call on it ends within `timeout_s`.
 
     Raises
     ------
+    RefusedError
+        If the server refuses the client.
     Pyro5.errors.CommunicationError
-        If nobody answers, or the server refuses; the message says why.
+        If nobody answers.
     """
     proxy = client.Proxy(uri)
     proxy._pyroTimeout = timeout_s
     proxy._pyroMaxRetries = 0
     proxy._pyroHandshake = {"token": token, "version": version}
-    proxy._pyroBind()
+    try:
+        proxy._pyroBind()
+    except Pyro5.errors.CommunicationError as error:
+        # of all failures only a refusal has this very class and no cause
+        if type(error) is Pyro5.errors.CommunicationError and error.__cause__ is None:
+            raise RefusedError(str(error)) from None
+        raise
     return proxy

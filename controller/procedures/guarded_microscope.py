@@ -26,6 +26,7 @@ from controller.hardware.interface import (
 )
 from controller.hardware.limits import check_target, intersect_limits, proves_no_exposure
 from controller.model.events import BeamChanged, Publish
+from controller.model.request_ids import RequestName, make_request_id
 from controller.model.scan import ScanSettings, shower_dose_e_per_A2
 from controller.model.stage import StagePosition
 from controller.procedures.judge_frame import check_delivery
@@ -286,7 +287,7 @@ class Column:
                 "are spent"
             )
         number = ledger.attempts(step_id, purpose)
-        request_id = f"{ledger.session_id}/{step_id}/{purpose}/{number}"
+        request_id = make_request_id(RequestName(ledger.session_id, step_id, purpose, str(number)))
         self._session.enter(
             Exposing(
                 step_id=step_id,
@@ -300,7 +301,8 @@ class Column:
 
     def _fresh_id(self, step_id: str, purpose: str) -> str:
         # moves and currents are absolute, hence harmless to do anew after a crash
-        return f"{self._session.ledger.session_id}/{step_id}/{purpose}/{uuid.uuid4().hex[:8]}"
+        session_id = self._session.ledger.session_id
+        return make_request_id(RequestName(session_id, step_id, purpose, uuid.uuid4().hex[:8]))
 
     def _surely(self, act: Callable[[], T]) -> T:
         """Get the one outcome of an action, however often the connection is lost on the way."""

@@ -28,6 +28,7 @@ from controller.hardware.interface import (
     VacuumError,
     ValvesClosedError,
 )
+from controller.model.request_ids import split_request_id
 from controller.model.scan import ScanSettings
 from controller.model.stage import StagePosition
 from controller.rehearsal.fault_list import AffectedAction, Fault, FaultKind
@@ -164,11 +165,11 @@ class FaultyMicroscope:
 
     def _due(self, action: AffectedAction, request_id: str) -> Fault | None:
         """Return the fault that happens now, and count it; None if there is none."""
-        if _is_tracking(request_id):
+        request = split_request_id(request_id)
+        if request.is_tracking_shot:
             return None
-        step_id = request_id.partition("/")[2].partition("/")[0]
         for index, fault in enumerate(self._faults):
-            if self._counts[index] < fault.times and fault.fits(action, step_id):
+            if self._counts[index] < fault.times and fault.fits(action, request.step_id):
                 self._counts[index] += 1
                 if self._memory is not None:
                     self._memory.write_text(json.dumps(self._counts), encoding="utf-8")
@@ -189,7 +190,7 @@ class FaultyMicroscope:
         fault = self._due(AffectedAction.EXPOSE, request_id)
         self._check_outages(fault)
         frame, previous = self._recorded(expose()), self._previous
-        if not _is_tracking(request_id):
+        if not split_request_id(request_id).is_tracking_shot:
             self._previous = frame
         match fault:
             case Fault(kind=FaultKind.NO_FRAME):
@@ -218,10 +219,6 @@ class FaultyMicroscope:
 
     def _reported(self, true: StagePosition) -> StagePosition:
         return _sum(true, self._hidden, -1)
-
-
-def _is_tracking(request_id: str) -> bool:
-    return "/track-" in request_id
 
 
 def _read_counts(memory: Path | None, n: int) -> list[int]:

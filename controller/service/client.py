@@ -68,9 +68,9 @@ class ServiceClient:
         uri = f"PYRO:{VIEW if read_only else CONTROL}@{address.location}"
         try:
             proxy = rpc.connect(uri, address.token, VERSION, TIMEOUT_S)
-        except Pyro5.errors.CommunicationError as error:
-            if "rejected" in str(error):
-                raise UsageError(f"{folder}: {error}") from None
+        except rpc.RefusedError as error:
+            raise UsageError(f"{folder}: {error}") from None
+        except Pyro5.errors.CommunicationError:
             raise UsageError(not_running(folder)) from None
         return cls(proxy, address)
 

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from controller.model.base import SeriesName, Verdict
 from controller.model.plan import Plan
+from controller.model.request_ids import RequestName, make_request_id
 from controller.model.scan import FrameInfo
 from controller.model.stage import StagePosition
 from controller.model.steps import Tilt
@@ -155,7 +156,7 @@ def _frame(
         z_nm=1000 * (mdoc.stage_z_um or 0.0),
     )
     info = FrameInfo(
-        request_id=f"{session_id}/{tilt.id}/rebuilt",
+        request_id=make_request_id(RequestName(session_id, tilt.id, "rebuilt")),
         scan=folder.read_protocol().scan,
         stage=stage,
         current_pA=mdoc.probe_current_pA or 0.0,

@@ -64,9 +64,27 @@ def still_serves(uri: str) -> bool:
     ],
 )
 def test_who_is_turned_away(uri: str, token: str, version: int, said: str) -> None:
-    with pytest.raises(Pyro5.errors.CommunicationError, match=said):
+    with pytest.raises(rpc.RefusedError, match=said):
         rpc.connect(uri, token, version, 5.0)
     assert still_serves(uri)
+
+
+def no_socket(path: Path) -> None:
+    path.unlink()
+
+
+def dead_socket(path: Path) -> None:
+    path.unlink()
+    with socket.socket(socket.AF_UNIX) as dead:
+        dead.bind(str(path))
+
+
+@pytest.mark.parametrize("end", [no_socket, dead_socket])
+def test_a_server_that_is_gone_has_refused_nobody(uri: str, end: Callable[[Path], None]) -> None:
+    end(Path(path_of(uri)))
+    with pytest.raises(Pyro5.errors.CommunicationError) as caught:
+        rpc.connect(uri, TOKEN, VERSION, 5.0)
+    assert not isinstance(caught.value, rpc.RefusedError)
 
 
 def hello(flags: int, serializer: int, payload: bytes) -> bytes:

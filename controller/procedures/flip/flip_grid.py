@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from controller.common.errors import SafetyStopError
 from controller.model.events import Level
+from controller.model.request_ids import RequestName, make_request_id
 from controller.model.stage import StagePosition
 from controller.model.steps import FlipGrid
 from controller.procedures.context import Context, StopRequestedError
@@ -64,7 +65,8 @@ def _let_hands_act(context: Context) -> None:
 
 
 def _action_id(context: Context, what: str) -> str:
-    return f"{context.session.ledger.session_id}/flip/{what}-{len(_told(context))}"
+    purpose = f"{what}-{len(_told(context))}"
+    return make_request_id(RequestName(context.session.ledger.session_id, "flip", purpose))
 
 
 def _told(context: Context) -> list[str]:
