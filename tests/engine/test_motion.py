@@ -186,7 +186,7 @@ def test_a_lost_beam_is_waited_for_and_the_tilt_exposed_then(tmp_path: Path) -> 
     ("fastest", "words"),
     [
         pytest.param(None, "cannot expose while its stage tilts", id="not offered"),
-        pytest.param(1.0, "deg/s: the stage does 1", id="too slow a stage"),
+        pytest.param(1.0, "deg/s, and the stage can do 1", id="too slow a stage"),
     ],
 )
 def test_a_column_that_cannot_is_told_by_name(
