@@ -10,9 +10,9 @@ from pathlib import Path
 
 from controller.model.base import SeriesName
 from controller.model.events import Event
-from controller.service.fold import fold
 from controller.service.pictures import reduce_picture
 from controller.service.status import SessionStatus
+from controller.service.status_reducer import next_status
 from controller.ui.tui.app import SessionApp
 from controller.ui.tui.feed import REDUCED_SIDE_PX
 from controller.ui.tui.messages import PictureArrived, RecordsArrived, StatusArrived, View
@@ -89,7 +89,7 @@ async def take(shot: Shot, views: list[View]) -> str:
     records = script.records(event for part in shot.parts for event in events_of(part))
     status = SessionStatus()
     for record in records:
-        status = fold(status, record)
+        status = next_status(status, record)
     app = SessionApp(FOLDER, follow=False)
     async with app.run_test(size=shot.size) as pilot:
         app.post_message(RecordsArrived(records))

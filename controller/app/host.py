@@ -98,7 +98,8 @@ def run_session(path: Path, bridge: Path | None) -> ExitCode:
         if notify.webhook or notify.email_to:
             notifier = Notifier(notify, session.protocol.name, str(path), service.publish)
             stack.callback(notifier.close)
-            publish = _told_to_both(publish, notifier.tell)
+            stack.callback(service.flush)  # the last message is about the last event
+            service.listeners.append(notifier.tell)
         if session.protocol.flip.answers_itself:
             publish = _told_to_both(publish, _rehearsing_operator(folder, lambda: engine))
         full_size = reduction(session.protocol.scan.width_px) == 1

@@ -11,19 +11,19 @@ import time
 from collections.abc import Callable
 
 from controller.common.errors import UsageError
-from controller.engine.states import ENDED, Cue, next_state
-from controller.model.commands import PAUSED_BY_OPERATOR, Answer, StopWhen
+from controller.engine.states import Cue, next_state
+from controller.model.commands import Answer, StopWhen
 from controller.model.events import (
+    ENDED,
     PauseAsked,
     PauseCause,
-    Prompt,
     PromptAnswered,
     PromptOpened,
     Publish,
     State,
     StateChanged,
 )
-from controller.model.prompts import STOP
+from controller.model.prompts import STOP, Prompt
 from controller.model.protocol import Flip
 from controller.procedures.context import StopRequestedError
 from controller.session.entries import Answered, Entry
@@ -64,7 +64,7 @@ class Control:
         self._abort = abort
         self._changed = threading.Condition(threading.RLock())
         self._state = State.READY
-        self._pause_reason: str | None = None
+        self._pause_waits = False
         self._stop: StopWhen | None = None
         self._retakes = 0
         self._prompt: Prompt | None = None
@@ -76,7 +76,7 @@ class Control:
     def state(self) -> State:
         return self._state
 
-    def pause(self, reason: str = PAUSED_BY_OPERATOR) -> None:
+    def pause(self) -> None:
         """Pause at the next checkpoint, or right after the answer where a prompt waits.
 
         Kept in every state until it takes effect: before the start, and in a pause that would
@@ -89,7 +89,7 @@ class Control:
         """
         with self._changed:
             self._refuse_if_ended("pause")
-            self._await_pause(reason)
+            self._await_pause(True)
 
     def go_on(self) -> None:
         """End a pause, or take back one that has not taken effect yet.
@@ -100,9 +100,9 @@ class Control:
             Nothing is paused, nor about to be.
         """
         with self._changed:
-            if next_state(self._state, Cue.GO_ON) is None and self._pause_reason is None:
+            if next_state(self._state, Cue.GO_ON) is None and not self._pause_waits:
                 raise UsageError(f"nothing to go on with: the session is {self._state.value}")
-            self._await_pause(None)
+            self._await_pause(False)
             self._move(Cue.GO_ON)
 
     def stop(self, when: StopWhen) -> None:
@@ -120,8 +120,8 @@ class Control:
                 self._refuse_if_ended("stop")
             if self._stop is None or URGENCY.index(when) > URGENCY.index(self._stop):
                 self._stop = when
-                self._await_pause(None)
-                self._move(Cue.STOP, f"stop asked for: {when.value}")
+                self._await_pause(False)
+                self._move(Cue.STOP, when.value)
             if when is StopWhen.NOW:
                 self._abort()  # not after the end, which lets go of the column by itself
 
@@ -182,15 +182,15 @@ class Control:
         """
         if self._stop is StopWhen.NOW:
             raise StopRequestedError
-        if self._pause_reason is None:
+        if not self._pause_waits:
             return
         self._refuse_to_wait()
         self._blank()
         with self._changed:
-            reason = self._pause_reason
-            self._await_pause(None)
-            if reason is not None:  # not taken back while the beam was being blanked
-                self._move(Cue.HOLD, reason, PauseCause.OPERATOR)
+            waits = self._pause_waits
+            self._await_pause(False)
+            if waits:  # not taken back while the beam was being blanked
+                self._move(Cue.HOLD, "by the operator", PauseCause.OPERATOR)
         self._sit_out()
 
     def between_steps(self, *, ends_series: bool) -> None:
@@ -215,8 +215,9 @@ class Control:
         """
         self._refuse_to_wait()
         self._blank()
-        cause = PauseCause.FAULT if ready is None else PauseCause.PASSING
-        self.move(Cue.HOLD, reason, cause)
+        kind = PauseCause.FAULT if ready is None else PauseCause.PASSING
+        with self._changed:
+            self._move(Cue.HOLD, reason, kind)
         self._sit_out(ready)
 
     def _sit_out(self, ready: Callable[[], bool] | None = None) -> None:
@@ -260,7 +261,7 @@ class Control:
         with self._changed:
             self._move(Cue.ANSWER)
             if answer.value == STOP:
-                self._await_pause(None)
+                self._await_pause(False)
         self.checkpoint()
         return answer
 
@@ -283,21 +284,21 @@ class Control:
         if self._stop in (StopWhen.AFTER_TILT, StopWhen.NOW):
             raise StopRequestedError
 
-    def _await_pause(self, reason: str | None) -> None:
-        """Keep a pause until it takes effect, or keep none; made known where that is news."""
-        if (reason is None) != (self._pause_reason is None):
-            self._publish(PauseAsked(waiting=reason is not None))
-        self._pause_reason = reason
+    def _await_pause(self, waits: bool) -> None:
+        """Keep a pause until it takes effect, or keep none; publish the change."""
+        if waits is not self._pause_waits:
+            self._publish(PauseAsked(waiting=waits))
+        self._pause_waits = waits
 
-    def _move(self, cue: Cue, reason: str = "", pause_cause: PauseCause | None = None) -> None:
+    def _move(self, cue: Cue, reason: str = "", cause: PauseCause | None = None) -> None:
         target = next_state(self._state, cue)
         if target is None or (target is self._state and not reason):
             return
         self._state = target
-        self._publish(StateChanged(state=target, reason=reason, pause_cause=pause_cause))
+        self._publish(StateChanged(state=target, reason=reason, pause_cause=cause))
         self._changed.notify_all()
         if target is State.RUNNING and self._stop is not None:
-            self._move(Cue.STOP, f"stop asked for: {self._stop.value}")
+            self._move(Cue.STOP, self._stop.value)
 
     def _refuse_if_ended(self, what: str) -> None:
         if self._state in ENDED:

@@ -13,13 +13,16 @@ from controller.common.exit_codes import ExitCode
 from controller.engine.control import LOOK_EVERY_S, Control
 from controller.engine.dispatch import carry_out
 from controller.engine.recovery import PASSING, pause_reason, recovery
-from controller.engine.remaining import last_tilts, steps_to_do
-from controller.engine.states import ENDED, Cue
+from controller.engine.remaining import last_tilts, steps_to_do, tilts_left
+from controller.engine.states import Cue
 from controller.hardware.interface import LeaseError, Microscope, MicroscopeError
 from controller.hardware.safety import SafetyCall, reach_safe_state
+from controller.model.base import SeriesName
 from controller.model.events import (
+    ENDED,
     Alerted,
     BeamChanged,
+    FrameWithdrawn,
     Level,
     Phase,
     PhaseFinished,
@@ -32,8 +35,8 @@ from controller.model.plan import make_plan
 from controller.model.processing_jobs import ProcessingJobs
 from controller.model.steps import SeriesStart, Step, Tilt
 from controller.procedures.context import Context, StopRequestedError
-from controller.procedures.guarded_microscope import Column, RestartedError
-from controller.session.entries import TiltReopened
+from controller.procedures.guarded_microscope import GuardedMicroscope, RestartedError
+from controller.session.entries import FrameWritten, TiltReopened
 from controller.session.session import Session
 
 TAKE_OVER_WITHIN_S = 10.0
@@ -77,7 +80,7 @@ class Engine:
         self._publish = publish
         self._write_report = write_report
         self._plan = make_plan(session.protocol)
-        self._column: Column | None = None
+        self._microscope: GuardedMicroscope | None = None
         self._phase: Phase | None = None
         self._aborts: list[threading.Thread] = []
         control = Control(publish, session.enter, session.protocol.flip, self._blank, self._abort)
@@ -91,7 +94,7 @@ class Engine:
             return self._work()
         except StopRequestedError as stop:
             self._control.move(Cue.STOP, str(stop))
-            self._control.move(Cue.HALT, "stopped by the operator; can be resumed")
+            self._control.move(Cue.HALT, "by the operator; can be resumed")
             return ExitCode.INTERRUPTED
         except DualtiltError as error:
             return self._fail(str(error), error.exit_code)
@@ -120,18 +123,22 @@ class Engine:
         return ExitCode.OK
 
     def _prepare(self) -> Context:
-        column = self._column = self._take_charge()
+        microscope = self._microscope = self._take_charge()
         return Context(
             session=self._session,
-            column=column,
+            microscope=microscope,
             operator=self._control,
             jobs=self._jobs,
             publish=self._publish,
             write_report=self._write_report,
             left_s=self._plan.left_in_phase_s,
+            tilts_left=self._tilts_left,
         )
 
-    def _take_charge(self) -> Column:
+    def _tilts_left(self, series: SeriesName) -> int:
+        return tilts_left(self._plan, self._session.ledger, series)
+
+    def _take_charge(self) -> GuardedMicroscope:
         """Meet the microscope; the lease of a session that died is waited for.
 
         Raises
@@ -142,7 +149,9 @@ class Engine:
         give_up_s = time.monotonic() + TAKE_OVER_WITHIN_S
         while True:
             try:
-                return Column(self._connect, self._session, self._publish, self._control.suspend)
+                return GuardedMicroscope(
+                    self._connect, self._session, self._publish, self._control.suspend
+                )
             except LeaseError as error:
                 if time.monotonic() > give_up_s:
                     raise BridgeError(f"the microscope is in use: {error}") from None
@@ -153,7 +162,7 @@ class Engine:
             time.sleep(LOOK_EVERY_S)
 
     def _tell_start(self, context: Context) -> None:
-        protocol, session, column = context.protocol, self._session, context.column.description
+        protocol, session, column = context.protocol, self._session, context.microscope.description
         self._publish(
             SessionStarted(
                 name=protocol.name,
@@ -179,9 +188,10 @@ class Engine:
         for phase in Phase:
             if phase not in ahead:
                 self._publish(PhaseFinished(phase=phase))
-        for series, frames in self._session.ledger.frames.items():
-            for frame in frames:
-                self._jobs.frame_recorded(series, frame.section)
+        ledger = self._session.ledger
+        for series in ledger.frames:
+            for frame in ledger.usable(series):
+                self._jobs.frame_recorded(frame.recorded, self._tilts_left(series))
 
     def _enter(self, phase: Phase | None) -> None:
         """Pass from phase to phase; a stop at the end of a series takes effect here."""
@@ -213,7 +223,7 @@ class Engine:
                     context.alert(Level.WARNING, f"{error}; trying once more", step.id)
                     continue
                 reason = pause_reason(step.id, error)
-                self._control.suspend(reason, recovery(error, context.column))
+                self._control.suspend(reason, recovery(error, context.microscope))
             except OSError as error:
                 reason = f"{step.id}: {self._session.folder.path}: {error.strerror or error}"
                 self._control.suspend(
@@ -244,15 +254,23 @@ class Engine:
             return
         tilts = last_tilts(self._plan, self._session.ledger, self._phase)[-count:]
         for tilt, frame in tilts:
-            text = f"tilt {tilt.alpha_deg:+g} is recorded again: frame {frame.section} is left out"
-            context.alert(Level.WARNING, text, tilt.id)
-            self._session.enter(
-                TiltReopened(step_id=tilt.id, series=tilt.series, section=frame.section)
-            )
+            self._withdraw(tilt, frame, context)
         for tilt, _ in tilts:
-            start_deg = backlash_start_deg(tilt.alpha_deg, context.protocol, tilt.series)
+            start_deg = backlash_start_deg(tilt.nominal_deg, context.protocol, tilt.series)
             self._control.between_steps(ends_series=False)
             self._carry_out(tilt.model_copy(update={"approach_deg": start_deg}), context)
+
+    def _withdraw(self, tilt: Tilt, frame: FrameWritten, context: Context) -> None:
+        """Have a tilt recorded again; everybody who uses its frame is told."""
+        self._session.enter(
+            TiltReopened(step_id=tilt.id, series=tilt.series, section=frame.section)
+        )
+        text = f"{frame.name} ({tilt.nominal_deg:+g}°) is recorded again: its frame is left out"
+        context.alert(Level.WARNING, text, tilt.id)
+        self._publish(
+            FrameWithdrawn(series=tilt.series, tilt_number=tilt.tilt_number, section=frame.section)
+        )
+        self._jobs.frame_withdrawn(tilt.series, frame.section)
 
     def _take_up_again(self, step: Step, context: Context) -> None:
         """Put current, backlash and view right for a tilt whose microscope was restarted."""
@@ -266,9 +284,9 @@ class Engine:
         return code
 
     def _blank(self) -> None:
-        if self._column is not None:
+        if self._microscope is not None:
             with contextlib.suppress(MicroscopeError):  # out of reach: its own lease makes it safe
-                self._column.blank()
+                self._microscope.blank()
 
     def _abort(self) -> None:
         """Make safe on a thread of its own: the caller may be a signal in the midst of a call."""
@@ -278,18 +296,18 @@ class Engine:
         abort.start()
 
     def _make_safe(self, reason: str) -> None:
-        if self._column is None:
+        if self._microscope is None:
             return
-        problems = reach_safe_state(self._column.microscope, reason)
+        problems = reach_safe_state(self._microscope.microscope, reason)
         for problem in problems:
             self._publish(Alerted(level=Level.ALARM, text=str(problem), where="make safe"))
         if not any(problem.call is SafetyCall.BLANK for problem in problems):
-            self._publish(BeamChanged(blanked=True, current_pA=self._column.current_pA))
+            self._publish(BeamChanged(blanked=True, current_pA=self._microscope.current_pA))
 
     def _let_go(self) -> None:
         for abort in self._aborts:
             abort.join()  # its connection must not be hung up in the midst of its words
         self._make_safe("the session has ended")
-        if self._column is not None:
+        if self._microscope is not None:
             with contextlib.suppress(MicroscopeError):
-                self._column.microscope.close()
+                self._microscope.microscope.close()

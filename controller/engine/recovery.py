@@ -14,7 +14,7 @@ from controller.hardware.interface import (
     VacuumError,
     ValvesClosedError,
 )
-from controller.procedures.guarded_microscope import Column
+from controller.procedures.guarded_microscope import GuardedMicroscope
 
 BEAM_STABLE_S = 2.0
 """How long the beam must have been back before the session goes on by itself."""
@@ -36,17 +36,17 @@ def pause_reason(step_id: str, error: MicroscopeError) -> str:
     return f"{step_id}: {error}; {ADVICE.get(type(error), OTHERWISE)}"
 
 
-def recovery(error: MicroscopeError, column: Column) -> Callable[[], bool] | None:
+def recovery(error: MicroscopeError, microscope: GuardedMicroscope) -> Callable[[], bool] | None:
     """Return what tells that the fault is over; None where only a person can."""
-    return _beam_is_back(column) if isinstance(error, BeamLostError) else None
+    return _beam_is_back(microscope) if isinstance(error, BeamLostError) else None
 
 
-def _beam_is_back(column: Column) -> Callable[[], bool]:
+def _beam_is_back(microscope: GuardedMicroscope) -> Callable[[], bool]:
     back_since_s: float | None = None
 
     def ready() -> bool:
         nonlocal back_since_s
-        if not column.has_beam():
+        if not microscope.has_beam():
             back_since_s = None
             return False
         back_since_s = back_since_s or time.monotonic()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from controller.model.base import SeriesName
 from controller.model.events import Phase
 from controller.model.plan import Plan
 from controller.model.processing_jobs import Job
@@ -25,15 +26,22 @@ def steps_to_do(plan: Plan, ledger: Ledger) -> tuple[Step, ...]:
     )
 
 
+def tilts_left(plan: Plan, ledger: Ledger, series: SeriesName) -> int:
+    """Count the tilts of a series still to be recorded; skipped ones do not count."""
+    return sum(
+        isinstance(step, Tilt) and step.series == series and step.id not in ledger.completed
+        for step in plan.steps
+    )
+
+
 def last_tilts(plan: Plan, ledger: Ledger, phase: Phase) -> list[tuple[Tilt, FrameWritten]]:
-    """Tilts of a series that have a good frame, with it, in the order they were recorded in."""
+    """Return the recorded tilts of a phase with their frames, in order of recording."""
     tilts = {step.id: step for step in plan.steps if isinstance(step, Tilt) and step.phase is phase}
-    frames = [frame for frames in ledger.frames.values() for frame in frames]
     return [
         (tilts[frame.step_id], frame)
+        for frames in ledger.frames.values()
         for frame in frames
-        if frame.step_id in tilts and frame.step_id in ledger.completed
-        if frame.section == max(f.section for f in frames if f.step_id == frame.step_id)
+        if frame.step_id in tilts and (frame.series, frame.section) not in ledger.withdrawn
     ]
 
 
@@ -42,12 +50,7 @@ def _is_needed(step: Step, plan: Plan, ledger: Ledger) -> bool:
         case Preflight() | Report():
             return True
         case SeriesStart():  # taken up again: current, backlash and view as at its first tilt
-            return any(
-                isinstance(other, Tilt)
-                and other.series == step.series
-                and other.id not in ledger.completed
-                for other in plan.steps
-            )
+            return tilts_left(plan, ledger, step.series) > 0
         case Process():  # the queue of jobs died with the session
             return Job(step.series) not in ledger.jobs_done
         case _:

@@ -45,8 +45,6 @@ TRANSITIONS: dict[tuple[State, Cue], State] = {
     (State.STOPPING, Cue.FINISH): State.FINISHED,
 }
 
-ENDED = frozenset({State.STOPPED, State.FAILED, State.FINISHED})
-
 
 def next_state(state: State, cue: Cue) -> State | None:
     """Return the state that `cue` leads to; None where it means nothing."""

@@ -15,7 +15,6 @@ RequestId = Annotated[str, Field(min_length=1, max_length=120)]
 SeriesName = Literal["A", "B"]
 Which = Literal["A", "B", "mean", "fused"]
 """Result that a count belongs to: one series, the mean of both volumes, or both series fused."""
-Verdict = Literal["ok", "dim", "saturated", "shifted", "invalid"]
 
 
 class Data(BaseModel):

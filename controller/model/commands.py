@@ -22,6 +22,3 @@ class Answer(Data):
     value: str
     reason: str = ""
     by: str = "operator"
-
-
-PAUSED_BY_OPERATOR = "paused by the operator"

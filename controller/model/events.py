@@ -14,7 +14,8 @@ from typing import Annotated, Literal
 from pydantic import Field, TypeAdapter
 
 from controller.model.base import Data, SeriesName, Which
-from controller.model.stage import StagePosition
+from controller.model.frames import RecordedFrame
+from controller.model.prompts import Prompt, PromptId
 
 
 class Phase(StrEnum):
@@ -46,15 +47,31 @@ class State(StrEnum):
     FINISHED = "finished"
 
 
+ENDED = frozenset({State.STOPPED, State.FAILED, State.FINISHED})
+"""States in which this run of the session is over."""
+
+
 class PauseCause(StrEnum):
-    """Cause of a pause; it decides who ends the pause."""
+    """Cause of a pause, which decides who ends it."""
 
     OPERATOR = "operator"
-    """The operator asked for the pause, and ends it."""
-    FAULT = "fault"
-    """A fault that a person has to remove before the session continues."""
+    """The operator asked for it."""
     PASSING = "passing"
-    """A fault or a wait whose end the session detects itself."""
+    """Ends by itself as soon as the fault is over."""
+    FAULT = "fault"
+    """A fault that the operator has to deal with."""
+
+
+class OperatorState(StrEnum):
+    """Advice to the operator, in one phrase, the same wherever the session is shown."""
+
+    GOOD = "GOOD"
+    YOUR_TURN = "YOUR TURN"
+    """The data are good; the session waits for a person."""
+    STOP_AT_END = "STOP AT END"
+    """The data on disk are useful; the next series must not start like this."""
+    STOP_NOW = "STOP NOW"
+    """Continuing wastes dose or time."""
 
 
 class Level(StrEnum):
@@ -63,21 +80,6 @@ class Level(StrEnum):
     INFO = "info"
     WARNING = "warning"
     ALARM = "alarm"
-
-
-class Prompt(Data):
-    """A question to the operator; answered on the screen or by `dualtilt answer ID VALUE`."""
-
-    id: str
-    """Stable: flip, flip-check, preflight, ..."""
-    title: str
-    text: str
-    """What to do, one instruction a line."""
-    choices: Annotated[tuple[str, ...], Field(min_length=1)]
-    needs_reason: tuple[str, ...] = ()
-    """Choices that must come with a typed reason, which the report shows."""
-    unanswered: str = ""
-    """In words: what happens where nobody answers."""
 
 
 class SessionStarted(Data):
@@ -161,26 +163,39 @@ class BeamChanged(Data):
 
 
 class FrameRecorded(Data):
-    """A frame is safe on disk: only now may anything be done with it."""
+    """A frame is safe on disk; only now may anything use it."""
 
     kind: Literal["frame-recorded"] = "frame-recorded"
-    series: SeriesName
-    index: int
-    """Section of the stack, from 0."""
+    frame: RecordedFrame
     planned: int
-    """Sections the series will have."""
-    alpha_deg: float
-    """Nominal."""
-    stage: StagePosition
-    mean_counts: float
-    shift_px: tuple[float, float]
-    """(y, x) drift against the nearest tilt recorded before, as the tracking saw it."""
-    verdict: Literal["ok", "dim", "saturated", "shifted", "invalid"]
-    retakes: int
+    """Tilts of the series as planned."""
+    tilts_left: int
+    """Tilts of the series still to be recorded."""
     dose_e_per_A2: float
-    """In the session so far."""
+    """Dose of the session so far."""
     left_s: float
-    """Estimated microscope time to the end of the series."""
+    """Estimated microscope time to the end of the series (s)."""
+
+
+class FrameWithdrawn(Data):
+    """The operator has a tilt recorded again: its frame stays in the stack and is not used."""
+
+    kind: Literal["frame-withdrawn"] = "frame-withdrawn"
+    series: SeriesName
+    tilt_number: int
+    section: int
+
+
+class TiltMissed(Data):
+    """A tilt was skipped: there is no frame of it."""
+
+    kind: Literal["tilt-missed"] = "tilt-missed"
+    series: SeriesName
+    tilt_number: int
+    nominal_deg: float
+    reason: str
+    tilts_left: int
+    """Tilts of the series still to be recorded."""
 
 
 class Alerted(Data):
@@ -197,11 +212,11 @@ class PromptOpened(Data):
 
 class PromptAnswered(Data):
     kind: Literal["prompt-answered"] = "prompt-answered"
-    prompt_id: str
+    prompt_id: PromptId
     value: str
     reason: str = ""
     by: str
-    """operator, demo, policy."""
+    """operator, demo or policy."""
 
 
 class FlipChecked(Data):
@@ -247,7 +262,8 @@ class TiltJudged(Data):
 
     kind: Literal["tilt-judged"] = "tilt-judged"
     series: SeriesName
-    index: int
+    tilt_number: int
+    section: int
     residual_px: float
     shift_px: tuple[float, float]
 
@@ -273,8 +289,8 @@ class Advised(Data):
     text: str
     ok: bool
     """False where somebody may want to act."""
-    index: int | None = None
-    """Section that is worth taking again."""
+    tilt_number: int | None = None
+    """Tilt that is worth recording again, where the advice is on one."""
 
 
 class PreviewReady(Data):
@@ -313,6 +329,8 @@ Event = Annotated[
     | Showered
     | BeamChanged
     | FrameRecorded
+    | FrameWithdrawn
+    | TiltMissed
     | Alerted
     | PromptOpened
     | PromptAnswered
@@ -335,6 +353,8 @@ class Record(Data):
     at: str
     """Wall clock, ISO 8601 with zone; order goes by `seq`."""
     event: Event
+    advice: OperatorState | None = None
+    """Advice to the operator, where this event changed it."""
 
 
 Publish = Callable[[Event], None]

@@ -16,6 +16,7 @@ from controller.model.exposures import (
 from controller.model.protocol import BACKLASH_DEG, Protocol, Series
 from controller.model.scan import shower_dose_e_per_A2
 from controller.model.steps import (
+    FLIP_STEP_ID,
     Autofocus,
     EucentricHeight,
     FlipGrid,
@@ -99,14 +100,14 @@ def _shower(protocol: Protocol) -> Iterator[Step]:
     each_s = shower.duration_s / n
     shots = costs.Cost((low_dose_scan(protocol),) * 2)
     before_deg = 0.0
-    for i, alpha_deg in enumerate(shower.tilts_deg):
+    for number, alpha_deg in enumerate(shower.tilts_deg, start=1):
         yield ShowerTilt(
-            id=shower_id(i),
+            id=shower_id(number),
             alpha_deg=alpha_deg,
             current_pA=shower.current_pA,
             illuminate_s=each_s,
             field_nm=shower.field_nm,
-            elapsed_before_s=i * each_s,
+            elapsed_before_s=(number - 1) * each_s,
             planned_s=shower.duration_s,
             duration_s=costs.move_s(before_deg, alpha_deg, protocol) + each_s + shots.duration_s,
             dose_e_per_A2=shower_dose_e_per_A2(shower.current_pA, each_s, shower.field_nm)
@@ -146,14 +147,14 @@ def _series(protocol: Protocol, series: SeriesName) -> Iterator[Step]:
 def _tilts_in_motion(protocol: Protocol, series: SeriesName) -> Iterator[Tilt]:
     """The stage goes on from tilt to tilt: each takes the time of its frame, and nothing else."""
     wanted = protocol.series(series)
-    for i, alpha_deg in enumerate(wanted.tilts_deg):
+    for number, nominal_deg in enumerate(wanted.tilts_deg, start=1):
         yield Tilt(
-            id=tilt_id(series, i),
+            id=tilt_id(series, number),
             phase=PHASE_OF_SERIES[series],
             series=series,
-            index=i,
+            tilt_number=number,
             planned=len(wanted.tilts_deg),
-            alpha_deg=alpha_deg,
+            nominal_deg=nominal_deg,
             sweep_deg=wanted.sweep_deg,
             duration_s=protocol.scan.frame_time_s,
             dose_e_per_A2=protocol.scan.dose_e_per_A2(wanted.current_pA),
@@ -163,23 +164,24 @@ def _tilts_in_motion(protocol: Protocol, series: SeriesName) -> Iterator[Tilt]:
 def _tilts(protocol: Protocol, series: SeriesName) -> Iterator[Tilt]:
     wanted = protocol.series(series)
     tilts = wanted.tilts_deg
-    for i, alpha_deg in enumerate(tilts):
-        before_deg = tilts[max(i - 1, 0)]
-        on_the_way = (alpha_deg - before_deg) * wanted.direction >= 0
-        approach_deg = None if on_the_way else backlash_start_deg(alpha_deg, protocol, series)
-        focus = _is_focused(i, wanted, protocol)
-        looked = focus or i < LEAST_KNOWN or not protocol.tracking.shot_above_fraction
+    for number, nominal_deg in enumerate(tilts, start=1):
+        before_deg = tilts[max(number - 2, 0)]
+        on_the_way = (nominal_deg - before_deg) * wanted.direction >= 0
+        approach_deg = None if on_the_way else backlash_start_deg(nominal_deg, protocol, series)
+        focus = _is_focused(number - 1, wanted, protocol)
+        looked = focus or number <= LEAST_KNOWN or not protocol.tracking.shot_above_fraction
         cost = costs.tilt(protocol, focused=focus, looked=looked)
         yield Tilt(
-            id=tilt_id(series, i),
+            id=tilt_id(series, number),
             phase=PHASE_OF_SERIES[series],
             series=series,
-            index=i,
+            tilt_number=number,
             planned=len(tilts),
-            alpha_deg=alpha_deg,
+            nominal_deg=nominal_deg,
             approach_deg=approach_deg,
             focus=focus,
-            duration_s=costs.way_s(before_deg, approach_deg, alpha_deg, protocol) + cost.duration_s,
+            duration_s=costs.way_s(before_deg, approach_deg, nominal_deg, protocol)
+            + cost.duration_s,
             dose_e_per_A2=cost.dose_e_per_A2(wanted.current_pA),
         )
 
@@ -206,19 +208,19 @@ def _focus(protocol: Protocol) -> Autofocus:
     )
 
 
-def _is_focused(index: int, series: Series, protocol: Protocol) -> bool:
-    """Whether so many tilts were recorded that the focus is looked at again before this one."""
+def _is_focused(recorded: int, series: Series, protocol: Protocol) -> bool:
+    """Tell whether the focus is due again after `recorded` tilts."""
     if not protocol.focus.every_deg:
         return False
     every = max(1, round(protocol.focus.every_deg / series.step_deg))
-    return index > 0 and index % every == 0
+    return recorded > 0 and recorded % every == 0
 
 
 def _flip(protocol: Protocol) -> Step:
     """Height and focus of B belong to it: what the gate compares is what B will record."""
     cost = costs.flip_check(protocol) + costs.eucentric_height(protocol) + costs.focus(protocol)
     return FlipGrid(
-        id="flip",
+        id=FLIP_STEP_ID,
         duration_s=GRID_FLIP_S + cost.duration_s,
         dose_e_per_A2=cost.dose_e_per_A2(protocol.series_b.current_pA),
     )

@@ -6,6 +6,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from controller.model.base import Data, SeriesName
+from controller.model.frames import RecordedFrame
 
 
 class Job(StrEnum):
@@ -29,8 +30,14 @@ class JobOutcome(Data):
 class ProcessingJobs(Protocol):
     """A queue of jobs; nothing here ever blocks acquisition."""
 
-    def frame_recorded(self, series: SeriesName, index: int) -> None:
-        """Tell that section `index` of a series is safe on disk."""
+    def frame_recorded(self, frame: RecordedFrame, tilts_left: int) -> None:
+        """Tell that a frame is safe on disk, and how many tilts of its series are left."""
+
+    def frame_withdrawn(self, series: SeriesName, section: int) -> None:
+        """Tell that a frame must not be used any more: its tilt is recorded again."""
+
+    def tilt_missed(self, series: SeriesName, tilts_left: int) -> None:
+        """Tell that a tilt was skipped, and how many of its series are left."""
 
     def submit(self, job: Job) -> None:
         """Ask for a job; results go to the folder, progress becomes events."""

@@ -74,17 +74,20 @@ class Tilt(StepData):
 
     kind: Literal["tilt"] = "tilt"
     series: SeriesName
-    index: int
-    """In the series as planned."""
+    tilt_number: Annotated[int, Field(ge=1)]
+    """Place in the planned series, from 1."""
     planned: int
     """Tilts of the whole series."""
-    alpha_deg: float
+    nominal_deg: float
     approach_deg: float | None = None
-    """Where to go first: the tilt before lies on the wrong side, and there is backlash."""
+    """Backlash start: angle to go to first, where the previous tilt lies on the other side."""
     focus: bool = False
-    """Beside the specimen, before the frame."""
+    """Focus beside the specimen before the frame."""
     sweep_deg: float = 0.0
-    """How far the stage tilts during the exposure, the angle in the middle; 0: it is at rest."""
+    """Tilt of the stage during the exposure, centred on `nominal_deg`; 0 where it is at rest."""
+
+
+FLIP_STEP_ID = "flip"
 
 
 class FlipGrid(StepData):
@@ -129,11 +132,11 @@ Step = Annotated[
 ]
 
 
-def tilt_id(series: SeriesName, index: int) -> str:
-    """Id of a tilt's step: ``A-041``."""
-    return f"{series}-{index:03d}"
+def tilt_id(series: SeriesName, tilt_number: int) -> str:
+    """Return the id of a tilt's step: ``A-001`` is the first tilt of series A."""
+    return f"{series}-{tilt_number:03d}"
 
 
-def shower_id(index: int) -> str:
-    """Id of the step at one angle of the shower."""
-    return f"shower-{index + 1}"
+def shower_id(number: int) -> str:
+    """Return the id of the step at one angle of the shower: ``shower-1`` is the first."""
+    return f"shower-{number}"

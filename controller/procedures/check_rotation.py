@@ -18,13 +18,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from controller.hardware.interface import Frame
-from controller.model.base import SeriesName, Verdict
+from controller.model.base import SeriesName
 from controller.model.events import Level
+from controller.model.frames import FrameVerdict
 from controller.procedures.context import Context
 from controller.procedures.tracking.locate import binned
 from processing.images.shift import Band, find_shifts
 
-TELLING = ("ok", "shifted")
+TELLING = (FrameVerdict.OK, FrameVerdict.SHIFTED)
 """Verdicts of frames that show the object as it is."""
 BAND = Band(fine_px=1.0, coarse_px=3.0)
 PIXELS = 128
@@ -35,15 +36,15 @@ LEAST_SHARE = 0.6
 """Of their median: below it the object has turned further than the stage says."""
 
 
-def likeness(image: NDArray[Any], other: NDArray[Any]) -> float:
+def correlation(image: NDArray[Any], other: NDArray[Any]) -> float:
     """Correlation of two images [y, x] at the particles' scale, best shift, -1..1."""
     step = max(1, min(image.shape) // PIXELS)
     one, two = (binned(pixels, step)[None] for pixels in (image, other))
     return float(find_shifts(one, two, BAND).scores[0])
 
 
-def judge_turn(
-    context: Context, step_id: str, series: SeriesName, frame: Frame, verdict: Verdict
+def check_rotation(
+    context: Context, step_id: str, series: SeriesName, frame: Frame, verdict: FrameVerdict
 ) -> float | None:
     """Compare a frame with its neighbour in tilt; raise the alarm where the angles cannot be right.
 
@@ -57,15 +58,15 @@ def judge_turn(
     float or None
         Likeness to the frame nearest in tilt, where that is one tilt away.
     """
-    good = [known for known in context.session.ledger.frames[series] if known.verdict in TELLING]
+    good = context.session.ledger.showing_the_object(series)
     if not good or verdict not in TELLING:
         return None
     alpha_deg = frame.info.stage.alpha_deg
     before = min(good, key=lambda known: abs(known.info.stage.alpha_deg - alpha_deg))
     if abs(alpha_deg - before.info.stage.alpha_deg) > 1.5 * _step_deg(context, series):
         return None
-    found = likeness(frame.pixels, context.session.image(series, before.section))
-    usual = [known.likeness for known in good if known.likeness is not None][-HISTORY:]
+    found = correlation(frame.pixels, context.session.image(series, before.section))
+    usual = [known.correlation for known in good if known.correlation is not None][-HISTORY:]
     if len(usual) == HISTORY and found < LEAST_SHARE * float(np.median(usual)):
         context.alert(
             Level.ALARM,

@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import Protocol, TypeVar
 
 from controller.common.errors import DualtiltError
+from controller.model.base import SeriesName
 from controller.model.commands import Answer
-from controller.model.events import Alerted, Level, Prompt, Publish
+from controller.model.events import Alerted, Level, Publish
 from controller.model.processing_jobs import ProcessingJobs
+from controller.model.prompts import Prompt
 from controller.model.protocol import Protocol as SessionProtocol
-from controller.procedures.guarded_microscope import Column
+from controller.procedures.guarded_microscope import GuardedMicroscope
 from controller.session.session import Session
 
 T = TypeVar("T")
@@ -50,17 +52,20 @@ class Context:
     ----------
     left_s
         Estimated microscope time from the end of a step, given its id, to the end of its phase.
+    tilts_left
+        Tilts of a series still to be recorded.
     failures
         What went wrong without ending the session; decides how it ends.
     """
 
     session: Session
-    column: Column
+    microscope: GuardedMicroscope
     operator: Operator
     jobs: ProcessingJobs
     publish: Publish
     write_report: Callable[[Path], Path]
     left_s: Callable[[str], float]
+    tilts_left: Callable[[SeriesName], int]
     failures: list[DualtiltError] = field(default_factory=list)
 
     @property

@@ -21,11 +21,11 @@ from controller.session.entries import StepDone
 
 def carry_out(step: EucentricHeight, context: Context) -> None:
     """Verify the current, bring the object to the middle at 0 degrees, then to the axis."""
-    context.column.have_current(step.id, step.current_pA)
+    context.microscope.have_current(step.id, step.current_pA)
     _turn(context, step.id, 0.0)
     keep_in_view(context, step.id, "track-height")
     refine_height(context, step.id)
-    context.session.enter(StepDone(step_id=step.id, centre=context.column.stage()))
+    context.session.enter(StepDone(step_id=step.id, centre=context.microscope.stage()))
 
 
 def refine_height(context: Context, step_id: str) -> float | None:
@@ -82,12 +82,12 @@ def _across_the_axis_nm(context: Context, step_id: str, purpose: str) -> float |
 
 def _turn(context: Context, step_id: str, alpha_deg: float) -> None:
     """Tilt, always from below, so that the backlash is the same; x, y and z as they are."""
-    stage = context.column.stage()
+    stage = context.microscope.stage()
     for target_deg in (alpha_deg - BACKLASH_DEG, alpha_deg):
-        context.column.move(step_id, stage.model_copy(update={"alpha_deg": target_deg}))
-    context.column.wait(context.protocol.tracking.settle_s)
+        context.microscope.move(step_id, stage.model_copy(update={"alpha_deg": target_deg}))
+    context.microscope.wait(context.protocol.tracking.settle_s)
 
 
 def _raise(context: Context, step_id: str, by_nm: float) -> StagePosition:
-    stage = context.column.stage()
-    return context.column.move(step_id, stage.model_copy(update={"z_nm": stage.z_nm + by_nm}))
+    stage = context.microscope.stage()
+    return context.microscope.move(step_id, stage.model_copy(update={"z_nm": stage.z_nm + by_nm}))

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from controller.hardware.interface import Frame
-from controller.model.events import Checked, Prompt
+from controller.model.events import Checked
 from controller.model.exposures import first_current_pA
+from controller.model.prompts import PreflightAnswer, Prompt, PromptId
 from controller.model.protocol import Protocol
 from controller.model.steps import shower_id
 from controller.procedures.context import Context, StopRequestedError
@@ -34,22 +35,22 @@ def look_and_ask(context: Context, step_id: str, planned: str) -> None:
         found = _judge(shot, context.protocol)
         context.publish(found)
         answer = context.operator.ask(step_id, _prompt(shot, found, planned))
-        if answer.value == "stop":
+        if answer.value == PreflightAnswer.STOP:
             raise StopRequestedError(f"before the start, by {answer.by}")
-        if answer.value == "start":
+        if answer.value == PreflightAnswer.START:
             return
 
 
 def _next_current_pA(protocol: Protocol, ledger: Ledger) -> float:
     """Probe current that the steps to come begin with, so that none is set for the look alone."""
-    last_shower = shower_id(len(protocol.shower.tilts_deg) - 1)
+    last_shower = shower_id(len(protocol.shower.tilts_deg))
     showered = last_shower in ledger.completed
     return protocol.series_a.current_pA if showered else first_current_pA(protocol)
 
 
 def _shoot(context: Context, step_id: str) -> Frame:
     current_pA = _next_current_pA(context.protocol, context.session.ledger)
-    context.column.have_current(step_id, current_pA)
+    context.microscope.have_current(step_id, current_pA)
     shot = shoot(context, step_id, "look")
     caption = f"pre-flight {shot.info.stage.alpha_deg:+.1f}°"
     show(context, step_id, "frame", shot.pixels, caption)
@@ -72,9 +73,10 @@ def _judge(shot: Frame, protocol: Protocol) -> Checked:
 
 def _prompt(shot: Frame, found: Checked, planned: str) -> Prompt:
     """What is advised comes first."""
-    choices = ("start", "look", "stop") if found.ok else ("look", "start", "stop")
+    start, look, stop = PreflightAnswer
+    choices = (start, look, stop) if found.ok else (look, start, stop)
     return Prompt(
-        id="preflight",
+        id=PromptId.PREFLIGHT,
         title="Ready to start" if found.ok else "Ready to start, but for what is in view",
         text=f"Every check of the column and the session is good.\n"
         f"Object: {found.detail}.\n"

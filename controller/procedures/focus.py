@@ -31,13 +31,13 @@ CENTRED = 1.5
 
 def carry_out(step: Autofocus, context: Context) -> None:
     """Verify the current, go to 0 degrees, focus on the specimen."""
-    context.column.have_current(step.id, step.current_pA)
+    context.microscope.have_current(step.id, step.current_pA)
     centre = context.session.ledger.centre.model_copy(update={"alpha_deg": 0.0})
-    context.column.move(step.id, centre)
-    context.column.wait(context.protocol.tracking.settle_s)
+    context.microscope.move(step.id, centre)
+    context.microscope.wait(context.protocol.tracking.settle_s)
     keep_in_view(context, step.id, "track-view")
     focus_on_specimen(context, step.id)
-    context.session.enter(StepDone(step_id=step.id, centre=context.column.stage()))
+    context.session.enter(StepDone(step_id=step.id, centre=context.microscope.stage()))
 
 
 def focus_on_specimen(context: Context, step_id: str) -> Peak | None:
@@ -49,7 +49,7 @@ def focus_on_specimen(context: Context, step_id: str) -> Peak | None:
     found = _search(context, step_id, "track-focus", (COARSE, FINE))
     beside_nm = 0.0
     if found is not None and context.protocol.focus.every_deg:
-        context.column.set_defocus(step_id, found.position)
+        context.microscope.set_defocus(step_id, found.position)
         with _beside(context, step_id):
             beside = _search(context, step_id, "track-focus-beside", (FINE,))
         beside_nm = beside.position - found.position if beside is not None else 0.0
@@ -79,7 +79,7 @@ def focus_again(context: Context, step_id: str) -> None:
     """Set what was found last: a crash in a defocus series leaves the column anywhere in it."""
     known = context.session.ledger.focus
     if known is not None:
-        context.column.set_defocus(step_id, known.defocus_nm)
+        context.microscope.set_defocus(step_id, known.defocus_nm)
 
 
 def beside_nm(protocol: Protocol) -> float:
@@ -92,16 +92,16 @@ def _remember(context: Context, step_id: str) -> Focused:
     """Journal the defocus as found, where nothing is known of it yet."""
     known = context.session.ledger.focus
     if known is None:
-        known = Focused(step_id=step_id, defocus_nm=context.column.defocus_nm())
+        known = Focused(step_id=step_id, defocus_nm=context.microscope.defocus_nm())
         context.session.enter(known)
     return known
 
 
 def _search(context: Context, step_id: str, purpose: str, steps: tuple[float, ...]) -> Peak | None:
     """Find the focus with ever finer steps; None where a maximum is not even found by moving on."""
-    mrad = context.column.description.convergence_mrad
+    mrad = context.microscope.description.convergence_mrad
     one_pixel_nm = context.protocol.scan.pixel_nm / mrad * 1e3
-    middle_nm, found = context.column.defocus_nm(), None
+    middle_nm, found = context.microscope.defocus_nm(), None
     for number, step in enumerate(steps):
         found = _climb(context, step_id, f"{purpose}-{number}", middle_nm, step * one_pixel_nm)
         if found is None:
@@ -133,12 +133,12 @@ def _climb(
 
 
 def _within_reach(places_nm: list[float], context: Context) -> bool:
-    low_nm, high_nm = context.column.description.defocus_limits_nm or (0.0, 0.0)
+    low_nm, high_nm = context.microscope.description.defocus_limits_nm or (0.0, 0.0)
     return low_nm <= min(places_nm) and max(places_nm) <= high_nm
 
 
 def _sharpness_at(defocus_nm: float, context: Context, step_id: str, purpose: str) -> float:
-    context.column.set_defocus(step_id, defocus_nm)
+    context.microscope.set_defocus(step_id, defocus_nm)
     return sharpness(shoot(context, step_id, purpose).pixels)
 
 
@@ -148,12 +148,12 @@ def _set(context: Context, step_id: str, defocus_nm: float | None, beside_nm: fl
     if defocus_nm is None and known is not None:
         defocus_nm, beside_nm = known.defocus_nm, known.beside_nm
     assert defocus_nm is not None
-    actual_nm = context.column.set_defocus(step_id, defocus_nm)
+    actual_nm = context.microscope.set_defocus(step_id, defocus_nm)
     context.session.enter(Focused(step_id=step_id, defocus_nm=actual_nm, beside_nm=beside_nm))
 
 
 def _tell(context: Context, step_id: str, found: Peak | None) -> None:
-    now_nm = context.column.defocus_nm()
+    now_nm = context.microscope.defocus_nm()
     if found is None:
         text = f"no focus found: left at {now_nm:+.0f} nm; focus by hand where images are blurred"
         context.alert(Level.WARNING, text, step_id)
@@ -165,10 +165,10 @@ def _tell(context: Context, step_id: str, found: Peak | None) -> None:
 @contextmanager
 def _beside(context: Context, step_id: str) -> Iterator[StagePosition]:
     """Have the area beside the specimen in view; then the specimen again."""
-    stage = context.column.stage()
+    stage = context.microscope.stage()
     aside = stage.model_copy(update={"y_nm": stage.y_nm - beside_nm(context.protocol)})
-    context.column.move(step_id, aside)
-    context.column.wait(context.protocol.tracking.settle_s)
+    context.microscope.move(step_id, aside)
+    context.microscope.wait(context.protocol.tracking.settle_s)
     yield stage
-    context.column.move(step_id, stage)
-    context.column.wait(context.protocol.tracking.settle_s)
+    context.microscope.move(step_id, stage)
+    context.microscope.wait(context.protocol.tracking.settle_s)

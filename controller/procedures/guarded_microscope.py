@@ -47,7 +47,7 @@ class RestartedError(Exception):
     """The process that owns the hardware is a new one: what it was asked before is unknown."""
 
 
-class Column:
+class GuardedMicroscope:
     """The session's hands on the microscope.
 
     Parameters

@@ -9,22 +9,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from controller.hardware.interface import AcquisitionError, Frame
-from controller.model.base import Verdict
 from controller.model.events import Level
+from controller.model.frames import FrameVerdict
 from controller.model.protocol import Quality
 from controller.model.scan import ScanSettings
 
 
 @dataclass(frozen=True)
-class Judgement:
+class FrameJudgement:
     """What is thought of a frame, and why, in a phrase for the operator."""
 
-    verdict: Verdict
+    verdict: FrameVerdict
     reason: str = ""
     level: Level = Level.WARNING
 
 
-GOOD = Judgement("ok")
+GOOD = FrameJudgement(FrameVerdict.OK)
 
 
 def judge(
@@ -33,7 +33,7 @@ def judge(
     quality: Quality,
     distance_px: float | None,
     limit_px: float,
-) -> Judgement:
+) -> FrameJudgement:
     """Judge a frame [y, x] against the one kept before it.
 
     Parameters
@@ -47,22 +47,26 @@ def judge(
         it may be.
     """
     if not np.isfinite(pixels).all():
-        return Judgement("invalid", "has pixels that are no numbers")
+        return FrameJudgement(FrameVerdict.INVALID, "has pixels that are no numbers")
     if pixels.min() == pixels.max():
-        return Judgement("invalid", "is blank")
+        return FrameJudgement(FrameVerdict.INVALID, "is blank")
     if previous is not None and np.array_equal(pixels, previous):
         reason = "repeats the frame before: is the detector stuck?"
-        return Judgement("invalid", reason, Level.ALARM)
+        return FrameJudgement(FrameVerdict.INVALID, reason, Level.ALARM)
     if _share_at_full_scale(pixels) > quality.saturated_fraction:
-        return Judgement("saturated", f"{_share_at_full_scale(pixels):.1%} of pixels at full scale")
+        return FrameJudgement(
+            FrameVerdict.SATURATED, f"{_share_at_full_scale(pixels):.1%} of pixels at full scale"
+        )
     if previous is not None:
         share = float(pixels.mean()) / max(float(previous.mean()), 1e-9)
         if share < quality.dim_fraction:
-            return Judgement("dim", f"has {share:.0%} of the signal of the frame before")
+            return FrameJudgement(
+                FrameVerdict.DIM, f"has {share:.0%} of the signal of the frame before"
+            )
     if distance_px is not None and distance_px > limit_px:
         if np.isinf(distance_px):
-            return Judgement("shifted", "does not show the object")
-        return Judgement("shifted", f"shift {distance_px:.1f} px > {limit_px:.1f}")
+            return FrameJudgement(FrameVerdict.SHIFTED, "does not show the object")
+        return FrameJudgement(FrameVerdict.SHIFTED, f"shift {distance_px:.1f} px > {limit_px:.1f}")
     return GOOD
 
 

@@ -14,7 +14,7 @@ from controller.model.base import SeriesName
 from controller.model.events import Checked
 from controller.model.exposures import WIDE, low_dose_scan
 from controller.model.protocol import Protocol, Shower
-from controller.model.steps import Preflight, tilt_id
+from controller.model.steps import FLIP_STEP_ID, Preflight, tilt_id
 from controller.procedures.context import Context
 from controller.procedures.first_look import look_and_ask
 from controller.session.entries import StepDone
@@ -37,8 +37,8 @@ def carry_out(step: Preflight, context: Context) -> None:
     folder = session.folder
     disk_bytes = wanted_bytes(protocol, session.missing_frames, folder.processed)
     checks = [
-        *check_column(protocol, context.column.description),
-        *(() if _awaits_the_flip(context) else check_readiness(context.column.status())),
+        *check_column(protocol, context.microscope.description),
+        *(() if _awaits_the_flip(context) else check_readiness(context.microscope.status())),
         check_disk(folder.path, disk_bytes),
         check_writing(folder.path),
         check_processing(),
@@ -74,14 +74,14 @@ def _in_words(step: Preflight, context: Context) -> str:
 
 
 def _tilts_left(context: Context, name: SeriesName) -> int:
-    tilts_deg = context.protocol.series(name).tilts_deg
+    planned = len(context.protocol.series(name).tilts_deg)
     completed = context.session.ledger.completed
-    return sum(tilt_id(name, i) not in completed for i in range(len(tilts_deg)))
+    return sum(tilt_id(name, number) not in completed for number in range(1, planned + 1))
 
 
 def _awaits_the_flip(context: Context) -> bool:
     """Whether hands are at the holder: then valves are closed, and the flip waits for them."""
-    return "flip" not in context.session.ledger.completed and not _tilts_left(context, "A")
+    return FLIP_STEP_ID not in context.session.ledger.completed and not _tilts_left(context, "A")
 
 
 def check_processing() -> Checked:

@@ -14,7 +14,7 @@ from controller.session.entries import StepDone
 
 def carry_out(step: SeriesStart, context: Context) -> None:
     """Verify the current, focus as before, take up the backlash, centre the object."""
-    column = context.column
+    column = context.microscope
     column.blank()
     column.set_current(step.id, step.current_pA)
     focus_again(context, step.id)
@@ -33,5 +33,9 @@ def carry_out(step: SeriesStart, context: Context) -> None:
 def next_tilt(protocol: Protocol, series: SeriesName, completed: frozenset[str]) -> float:
     """Return the first tilt not done, degrees."""
     tilts = protocol.series(series).tilts_deg
-    missing = (tilts[i] for i in range(len(tilts)) if tilt_id(series, i) not in completed)
+    missing = (
+        tilt_deg
+        for number, tilt_deg in enumerate(tilts, start=1)
+        if tilt_id(series, number) not in completed
+    )
     return next(missing, tilts[-1])

@@ -24,9 +24,9 @@ def show(context: Context, step_id: str, view: str, pixels: NDArray[Any], captio
 
 def show_flattest(context: Context, step_id: str, series: SeriesName) -> None:
     """Show the series' frame nearest to 0 degrees: what the grid looks like from above."""
-    frames = [f for f in context.session.ledger.frames[series] if f.verdict != "invalid"]
+    frames = context.session.ledger.usable(series)
     if frames:
-        flattest = min(frames, key=lambda frame: abs(frame.alpha_deg))
+        flattest = min(frames, key=lambda frame: abs(frame.nominal_deg))
         pixels = context.session.image(series, flattest.section)
-        caption = f"{series}#{flattest.section + 1} {flattest.alpha_deg:+.1f}°"
+        caption = f"{flattest.name} {flattest.nominal_deg:+.1f}°"
         show(context, step_id, "frame", pixels, caption)

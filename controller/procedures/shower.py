@@ -31,7 +31,7 @@ class Look:
 
 def carry_out(step: ShowerTilt, context: Context) -> None:
     """Go to the tilt, shower it, look how large the assembly is; the first verifies the current."""
-    column, ledger = context.column, context.session.ledger
+    column, ledger = context.microscope, context.session.ledger
     verify = column.set_current if step.elapsed_before_s == 0.0 else column.have_current
     verify(step.id, step.current_pA)
     column.move(step.id, ledger.centre.model_copy(update={"alpha_deg": step.alpha_deg}))

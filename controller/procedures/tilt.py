@@ -11,22 +11,21 @@ from numpy.typing import NDArray
 
 from controller.common.errors import SafetyStopError
 from controller.hardware.interface import Frame, StageError
-from controller.model.base import Verdict
-from controller.model.events import FrameRecorded, Level
+from controller.model.events import FrameRecorded, Level, TiltMissed
+from controller.model.frames import FrameFacts, FrameVerdict
 from controller.model.stage import StagePosition
 from controller.model.steps import Tilt
-from controller.procedures.check_rotation import judge_turn
+from controller.procedures.check_rotation import check_rotation
 from controller.procedures.context import Context
 from controller.procedures.focus import focus_beside
-from controller.procedures.judge_frame import Judgement, judge
+from controller.procedures.judge_frame import FrameJudgement, judge
 from controller.procedures.stage.expose_moving import pass_through
 from controller.procedures.stage.move_to_tilt import SHORT_DEG, beyond_the_limit, go_to
 from controller.procedures.stage.settle import settle
 from controller.procedures.tracking.centre import bring_to_the_middle, keep_in_view, limit_px
 from controller.procedures.tracking.expect import expect
 from controller.procedures.tracking.locate import Sighting, binned, sight
-from controller.session.entries import FrameWritten, TiltSkipped
-from controller.session.session import TiltFacts
+from controller.session.entries import TiltSkipped
 from processing.images.shift import find_shifts
 
 SHIFT_PIXELS = 128
@@ -38,7 +37,7 @@ class Recorded:
     """The frame of a tilt that is kept, and what is known of it."""
 
     frame: Frame
-    verdict: Verdict
+    verdict: FrameVerdict
     retakes: int
     offset_px: tuple[float, float] | None
 
@@ -49,25 +48,35 @@ def carry_out(step: Tilt, context: Context) -> None:
     if recorded is None:
         return
     frame, verdict = recorded.frame, recorded.verdict
-    facts = TiltFacts(
+    facts = FrameFacts(
         step_id=step.id,
         series=step.series,
-        alpha_deg=step.alpha_deg,
+        tilt_number=step.tilt_number,
+        nominal_deg=step.nominal_deg,
         mean_counts=_mean(frame.pixels),
         shift_px=_shift_px(frame.pixels, _neighbour_image(step, context)),
         verdict=verdict,
         retakes=recorded.retakes,
         offset_px=recorded.offset_px,
-        likeness=judge_turn(context, step.id, step.series, frame, verdict),
+        correlation=check_rotation(context, step.id, step.series, frame, verdict),
     )
     written = context.persist(lambda: context.session.record_frame(frame, facts), step.id)
-    context.publish(_event(step, context, written))
-    context.jobs.frame_recorded(step.series, written.section)
+    tilts_left = context.tilts_left(step.series)
+    context.publish(
+        FrameRecorded(
+            frame=written.recorded,
+            planned=step.planned,
+            tilts_left=tilts_left,
+            dose_e_per_A2=context.session.ledger.dose_e_per_A2,
+            left_s=context.left_s(step.id),
+        )
+    )
+    context.jobs.frame_recorded(written.recorded, tilts_left)
 
 
 def _at_rest(step: Tilt, context: Context) -> Recorded | None:
     """Go there, settle, expose; None where the stage does not get there."""
-    expected = expect(context, step.series, step.alpha_deg)
+    expected = expect(context, step.series, step.nominal_deg)
     if not _is_reached(step, context, expected.centre):
         return None
     settle(context, step.id)
@@ -85,16 +94,16 @@ def _in_motion(step: Tilt, context: Context) -> Recorded:
     previous = _previous_image(step, context)
     while True:
         context.operator.checkpoint()
-        frame = pass_through(context, step.id, step.series, step.alpha_deg)
+        frame = pass_through(context, step.id, step.series, step.nominal_deg)
         found, seen = _judged(frame, previous, context, looked=False)
-        if found.verdict == "dim" and not context.column.has_beam():
+        if found.verdict is FrameVerdict.DIM and not context.microscope.has_beam():
             _reject(step, context, frame, found)
-            context.column.require_beam()
+            context.microscope.require_beam()
             continue
-        if found.verdict == "saturated" and context.protocol.quality.saturated == "stop":
+        if found.verdict is FrameVerdict.SATURATED and context.protocol.quality.saturated == "stop":
             _reject(step, context, frame, found)
             raise _saturated(step, found)
-        if found.verdict != "ok":
+        if found.verdict is not FrameVerdict.OK:
             context.alert(found.level, f"frame {found.reason}: kept, marked", step.id)
         return Recorded(frame, found.verdict, 0, seen.offset_px if seen else None)
 
@@ -102,11 +111,7 @@ def _in_motion(step: Tilt, context: Context) -> Recorded:
 def _is_reached(step: Tilt, context: Context, place: StagePosition) -> bool:
     """Go there; False where the stage does not, and the tilt is left out."""
     # of this series alone: the holder has been out since the other
-    skipped = [
-        tilt
-        for tilt in context.session.ledger.skipped
-        if tilt.step_id.startswith(f"{step.series}-")
-    ]
+    skipped = [tilt for tilt in context.session.ledger.skipped if tilt.series == step.series]
     shortfall = beyond_the_limit(step, skipped)
     if shortfall is not None:
         _skip(step, context, f"beyond {shortfall:+.2f} degrees, where the stage stopped before")
@@ -118,7 +123,7 @@ def _is_reached(step: Tilt, context: Context, place: StagePosition) -> bool:
             raise
         _skip(step, context, str(error))
         return False
-    off_deg = abs(reached_deg - step.alpha_deg)
+    off_deg = abs(reached_deg - step.nominal_deg)
     if off_deg > context.protocol.series(step.series).step_deg / 2:
         _skip(step, context, f"the stage stays at {reached_deg:+.2f} degrees", reached_deg)
         return False
@@ -128,13 +133,28 @@ def _is_reached(step: Tilt, context: Context, place: StagePosition) -> bool:
     return True
 
 
-def _skip(step: Tilt, context: Context, reason: str, reached_deg: float | None = None) -> None:
-    context.alert(Level.WARNING, f"tilt {step.alpha_deg:+g} skipped: {reason}", step.id)
+def _skip(step: Tilt, context: Context, reason: str, actual_deg: float | None = None) -> None:
+    context.alert(Level.WARNING, f"tilt {step.nominal_deg:+g} skipped: {reason}", step.id)
     context.session.enter(
         TiltSkipped(
-            step_id=step.id, reason=reason, alpha_deg=step.alpha_deg, reached_deg=reached_deg
+            step_id=step.id,
+            series=step.series,
+            reason=reason,
+            nominal_deg=step.nominal_deg,
+            actual_deg=actual_deg,
         )
     )
+    tilts_left = context.tilts_left(step.series)
+    context.publish(
+        TiltMissed(
+            series=step.series,
+            tilt_number=step.tilt_number,
+            nominal_deg=step.nominal_deg,
+            reason=reason,
+            tilts_left=tilts_left,
+        )
+    )
+    context.jobs.tilt_missed(step.series, tilts_left)
 
 
 def _expose(
@@ -154,31 +174,31 @@ def _expose(
         looked = protocol.tracking.enabled and (look_first or attempt > 0)
         if looked:
             keep_in_view(context, step.id, f"track-{attempt}")
-        frame = context.column.acquire(step.id, f"frame-{attempt}", protocol.scan)
+        frame = context.microscope.acquire(step.id, f"frame-{attempt}", protocol.scan)
         found, seen = _judged(frame, previous, context, looked)
         offset_px = seen.offset_px if seen else None
-        if found.verdict == "ok":
+        if found.verdict is FrameVerdict.OK:
             return Recorded(frame, found.verdict, attempt, offset_px)
         if not _worth_another(found, attempt, context):
             context.alert(found.level, f"frame {found.reason}: kept, marked", step.id)
             return Recorded(frame, found.verdict, attempt, offset_px)
         _reject(step, context, frame, found)
-        if found.verdict == "saturated":
+        if found.verdict is FrameVerdict.SATURATED:
             raise _saturated(step, found)
-        if found.verdict == "dim":
-            context.column.require_beam()
-        if found.verdict == "dim" and attempt >= protocol.quality.max_retakes:
+        if found.verdict is FrameVerdict.DIM:
+            context.microscope.require_beam()
+        if found.verdict is FrameVerdict.DIM and attempt >= protocol.quality.max_retakes:
             context.operator.suspend(
                 f"{step.id}: frame {found.reason}; look at beam, valves and screen, then go on"
             )
-        if found.verdict == "shifted" and seen is not None:
+        if found.verdict is FrameVerdict.SHIFTED and seen is not None:
             bring_to_the_middle(context, step.id, seen, protocol.scan.pixel_nm)
         attempt += 1
 
 
 def _judged(
     frame: Frame, previous: NDArray[Any] | None, context: Context, looked: bool
-) -> tuple[Judgement, Sighting | None]:
+) -> tuple[FrameJudgement, Sighting | None]:
     """Judge a frame, and say where it has the object; `looked`: a shot had it before."""
     protocol = context.protocol
     seen = sight(frame.pixels) if protocol.tracking.enabled else None
@@ -187,7 +207,7 @@ def _judged(
     return found, seen
 
 
-def _saturated(step: Tilt, found: Judgement) -> SafetyStopError:
+def _saturated(step: Tilt, found: FrameJudgement) -> SafetyStopError:
     return SafetyStopError(
         f"{step.id}: frame has {found.reason}; lower scan.dwell_us or the detector's gain"
     )
@@ -200,36 +220,31 @@ def _distance_px(seen: Sighting | None, lost: bool) -> float | None:
     return math.inf if lost else None
 
 
-def _reject(step: Tilt, context: Context, frame: Frame, found: Judgement) -> None:
+def _reject(step: Tilt, context: Context, frame: Frame, found: FrameJudgement) -> None:
     context.alert(found.level, f"frame {found.reason}: taken again", step.id)
     context.persist(lambda: context.session.reject_frame(frame, step.id, found.verdict), step.id)
 
 
-def _worth_another(found: Judgement, attempt: int, context: Context) -> bool:
+def _worth_another(found: FrameJudgement, attempt: int, context: Context) -> bool:
     """Tell whether a frame is not to be kept; a saturated one by policy, a dim one never."""
-    if found.verdict == "saturated":
+    if found.verdict is FrameVerdict.SATURATED:
         return context.protocol.quality.saturated == "stop"
-    return found.verdict == "dim" or attempt < context.protocol.quality.max_retakes
+    return found.verdict is FrameVerdict.DIM or attempt < context.protocol.quality.max_retakes
 
 
 def _previous_image(step: Tilt, context: Context) -> NDArray[Any] | None:
     """The last good frame recorded: a detector that is stuck repeats it."""
-    good = _good_frames(step, context)
+    good = context.session.ledger.showing_the_object(step.series)
     return context.session.image(step.series, good[-1].section) if good else None
 
 
 def _neighbour_image(step: Tilt, context: Context) -> NDArray[Any] | None:
     """The good frame nearest in tilt, whenever it was recorded: the one most like this."""
-    good = _good_frames(step, context)
+    good = context.session.ledger.showing_the_object(step.series)
     if not good:
         return None
-    nearest = min(good, key=lambda frame: abs(frame.alpha_deg - step.alpha_deg))
+    nearest = min(good, key=lambda frame: abs(frame.nominal_deg - step.nominal_deg))
     return context.session.image(step.series, nearest.section)
-
-
-def _good_frames(step: Tilt, context: Context) -> list[FrameWritten]:
-    frames = context.session.ledger.frames[step.series]
-    return [frame for frame in frames if frame.verdict in ("ok", "shifted")]
 
 
 def _shift_px(image: NDArray[Any], neighbour: NDArray[Any] | None) -> tuple[float, float]:
@@ -244,19 +259,3 @@ def _shift_px(image: NDArray[Any], neighbour: NDArray[Any] | None) -> tuple[floa
 def _mean(pixels: NDArray[Any]) -> float:
     finite = pixels[np.isfinite(pixels)]
     return float(finite.mean()) if finite.size else 0.0
-
-
-def _event(step: Tilt, context: Context, written: FrameWritten) -> FrameRecorded:
-    return FrameRecorded(
-        series=step.series,
-        index=written.section,
-        planned=step.planned,
-        alpha_deg=step.alpha_deg,
-        stage=written.info.stage,
-        mean_counts=written.mean_counts,
-        shift_px=written.shift_px,
-        verdict=written.verdict,
-        retakes=written.retakes,
-        dose_e_per_A2=context.session.ledger.dose_e_per_A2,
-        left_s=context.left_s(step.id),
-    )

@@ -17,22 +17,27 @@ from controller.model.events import (
     Event,
     PauseCause,
     ProcessingFailed,
-    Prompt,
     PromptOpened,
     StateChanged,
 )
-from controller.model.prompts import STOP
+from controller.model.prompts import (
+    STOP,
+    FlipAnswer,
+    FlipCheckAnswer,
+    PreflightAnswer,
+    Prompt,
+    PromptId,
+)
 
 ANSWER_DELAY_S = 1.5
 """Time before an answer, so that a person can read the prompt and see the answer come."""
 
-ANSWERS: dict[str, tuple[str, ...]] = {
-    "preflight": ("start",),
-    "flip": ("done",) * 5,
-    "flip-check": ("retake-image", *("back-to-flip",) * 4),
+ANSWERS: dict[PromptId, tuple[str, ...]] = {
+    PromptId.PREFLIGHT: (PreflightAnswer.START,),
+    PromptId.FLIP: (FlipAnswer.DONE,) * 5,
+    PromptId.FLIP_CHECK: (FlipCheckAnswer.RETAKE_IMAGE, *(FlipCheckAnswer.BACK_TO_FLIP,) * 4),
 }
-"""Answers to each prompt, in order; after them the answer is `stop`. A prompt that is not listed is
-answered once, with its first choice."""
+"""Answers to each prompt, in order; after them the answer is `stop`."""
 
 
 class DemoOperator:
@@ -54,12 +59,12 @@ class DemoOperator:
         self._lock = threading.Lock()
         self._flip_prompt: Prompt | None = None
         self._a_is_counted = False
-        self._answered: Counter[str] = Counter()
+        self._answered: Counter[PromptId] = Counter()
 
     def __call__(self, event: Event) -> None:
         """Process an event; never blocks."""
         match event:
-            case PromptOpened(prompt=prompt) if prompt.id == "flip":
+            case PromptOpened(prompt=prompt) if prompt.id is PromptId.FLIP:
                 with self._lock:
                     self._flip_prompt = prompt
             case PromptOpened(prompt=prompt):
@@ -83,7 +88,7 @@ class DemoOperator:
             self._answer_later(prompt)
 
     def _answer_later(self, prompt: Prompt) -> None:
-        answers = ANSWERS.get(prompt.id, prompt.choices[:1])
+        answers = ANSWERS[prompt.id]
         count = self._answered[prompt.id]
         self._answered[prompt.id] += 1
         value = answers[count] if count < len(answers) else STOP

@@ -10,8 +10,8 @@ from typing import Any
 from controller.common.errors import UsageError
 from controller.model.events import Record
 from controller.model.protocol import Protocol, read_protocol
-from controller.service.fold import fold
 from controller.service.status import SessionStatus
+from controller.service.status_reducer import next_status
 from controller.session.event_log import read_events
 
 Json = dict[str, Any]
@@ -61,7 +61,7 @@ def gather(folder: Path) -> Facts:
         raise UsageError(f"{folder}: holds no session and no processed series to report on")
     status = SessionStatus()
     for record in records:
-        status = fold(status, record)
+        status = next_status(status, record)
     return Facts(
         folder=folder,
         protocol=protocol,

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from controller.model.events import State
+from controller.model.events import OperatorState, State
 from controller.report.facts import Facts, Json
 from controller.report.html import number, text
-from controller.service.status import Verdict
-from controller.service.verdict import judge
 
-TONES = {Verdict.GOOD: "good", Verdict.STOP_AT_END: "warn", Verdict.STOP_NOW: "bad"}
+TONES = {
+    OperatorState.GOOD: "good",
+    OperatorState.YOUR_TURN: "warn",
+    OperatorState.STOP_AT_END: "warn",
+    OperatorState.STOP_NOW: "bad",
+}
 
 
 def heading(facts: Facts) -> str:
@@ -31,12 +34,12 @@ def _verdict(facts: Facts) -> tuple[str, str, str]:
     counts = facts.summary.get("counts", {})
     if not facts.records:
         return "good", "PROCESSED", _finding(counts)
-    judgement = judge(facts.status)
-    if judgement.verdict is Verdict.GOOD:
+    state = facts.status.operator_state
+    if state is OperatorState.GOOD:
         if counts.get("fused"):
             return "good", "GOOD", _finding(counts)
         return "warn", "INCOMPLETE", _how_far(facts)
-    return TONES[judgement.verdict], judgement.verdict.value, judgement.reason
+    return TONES[state], state.value, facts.status.operator_reason
 
 
 def _finding(counts: Json) -> str:

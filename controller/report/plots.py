@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from matplotlib.ticker import MaxNLocator
 
 from controller.model.base import SeriesName
 from controller.model.events import FrameRecorded
+from controller.model.frames import FrameVerdict
 from controller.report.facts import Facts
 from controller.report.html import figure
 from controller.service.status import RESIDUAL_LIMIT_PX, TiltStatus
@@ -67,8 +69,8 @@ class Curve:
 
 CURVES = (
     Curve("residual / px", lambda tilt: tilt.residual_px, RESIDUAL_LIMIT_PX),
-    Curve("shift, as tracked / px", lambda tilt: tilt.tracked_shift_px),
-    Curve("mean counts", lambda tilt: tilt.mean_counts, from_zero=False),
+    Curve("shift, as tracked / px", lambda tilt: math.hypot(*tilt.frame.shift_px)),
+    Curve("mean counts", lambda tilt: tilt.frame.mean_counts, from_zero=False),
 )
 
 
@@ -140,19 +142,23 @@ def _draw(axis: Axes, facts: Facts, curve: Curve) -> None:
     for name in SERIES:
         shown = [
             (tilt, value)
-            for tilt in sorted(facts.status.series[name].tilts, key=lambda tilt: tilt.alpha_deg)
+            for tilt in facts.status.series[name].by_angle
             if (value := curve.value(tilt)) is not None
         ]
         if not shown:
             continue
         axis.plot(
-            [tilt.alpha_deg for tilt, _ in shown],
+            [tilt.frame.nominal_deg for tilt, _ in shown],
             [value for _, value in shown],
             color=COLOURS[name],
             marker=MARKERS[name],
             label=f"series {name}",
         )
-        odd = [(t.alpha_deg, value) for t, value in shown if t.verdict != "ok" or t.retakes]
+        odd = [
+            (tilt.frame.nominal_deg, value)
+            for tilt, value in shown
+            if tilt.frame.verdict is not FrameVerdict.OK or tilt.frame.retakes
+        ]
         if odd:
             axis.plot(*zip(*odd, strict=True), "o", ms=8, mfc="none", mec=COLOURS[name], ls="")
     if curve.limit is not None:
@@ -176,7 +182,9 @@ def _y_range(axis: Axes, curve: Curve) -> tuple[float, float]:
 
 def _draw_dose(axis: Axes, facts: Facts) -> None:
     for name in SERIES:
-        doses = [(frame.alpha_deg, frame.dose_e_per_A2 / 1000) for frame in _frames(facts, name)]
+        doses = [
+            (event.frame.nominal_deg, event.dose_e_per_A2 / 1000) for event in _frames(facts, name)
+        ]
         if doses:
             axis.plot(*zip(*doses, strict=True), color=COLOURS[name], marker=MARKERS[name])
     budget = facts.status.dose_budget_e_per_A2 / 1000
@@ -189,7 +197,7 @@ def _draw_dose(axis: Axes, facts: Facts) -> None:
 
 def _frames(facts: Facts, name: SeriesName) -> Iterable[FrameRecorded]:
     for record in facts.records:
-        if isinstance(record.event, FrameRecorded) and record.event.series == name:
+        if isinstance(record.event, FrameRecorded) and record.event.frame.series == name:
             yield record.event
 
 

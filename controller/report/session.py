@@ -9,7 +9,15 @@ from typing import Any
 from pydantic import BaseModel
 
 from controller.model.base import SeriesName
-from controller.model.events import Alerted, FrameRecorded, Level, PromptAnswered, Record
+from controller.model.events import (
+    Alerted,
+    FrameRecorded,
+    FrameWithdrawn,
+    Level,
+    PromptAnswered,
+    Record,
+)
+from controller.model.frames import FrameVerdict
 from controller.model.protocol import Series
 from controller.report.facts import Facts
 from controller.report.html import MISSING, details, number, section, table, text
@@ -35,7 +43,7 @@ def recording(facts: Facts) -> str:
             f"series {name}",
             f"{len(series.tilts)} of {series.planned}",
             number(_retaken(facts, name)),
-            number(sum(tilt.verdict != "ok" for tilt in series.tilts)),
+            number(sum(tilt.frame.verdict is not FrameVerdict.OK for tilt in series.tilts)),
         ]
         for name, series in status.series.items()
         if series.tilts
@@ -47,14 +55,11 @@ def recording(facts: Facts) -> str:
 
 
 def _retaken(facts: Facts, series: SeriesName) -> int:
-    """Frames taken again: by the session for their quality, or since the operator wanted them."""
-    frames = [
-        record.event
-        for record in facts.records
-        if isinstance(record.event, FrameRecorded) and record.event.series == series
-    ]
-    again = len(frames) - len({frame.alpha_deg for frame in frames})
-    return again + sum(frame.retakes for frame in frames)
+    """Count the retakes of a series: by the session for quality, and on the operator's request."""
+    events = [record.event for record in facts.records]
+    requested = sum(isinstance(e, FrameWithdrawn) and e.series == series for e in events)
+    frames = [e.frame for e in events if isinstance(e, FrameRecorded) and e.frame.series == series]
+    return requested + sum(frame.retakes for frame in frames)
 
 
 def remarks(facts: Facts) -> str:

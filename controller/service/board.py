@@ -9,8 +9,8 @@ from itertools import takewhile
 
 from controller.common.exit_codes import ExitCode
 from controller.model.events import Record
-from controller.service.fold import fold
 from controller.service.status import SessionStatus
+from controller.service.status_reducer import next_status
 
 RECORDS_KEPT = 20_000
 """For clients that join late; a session of 147 tilts has about 2,000."""
@@ -35,13 +35,17 @@ class Board:
         """The newest status as it travels and as it is written to status.json."""
         return self._status.model_dump_json()
 
-    def add(self, record: Record) -> None:
-        """Fold one more record in and wake those who wait."""
-        status = fold(self._status, record)
+    def add(self, record: Record) -> Record:
+        """Add a record and wake those who wait; return it with the advice it changed."""
+        status = next_status(self._status, record)
+        changed = status.operator_state is not self._status.operator_state
+        advice = status.operator_state if changed else None
+        record = record.model_copy(update={"advice": advice})
         with self._changed:
             self._status = status
             self._records.append(record)
             self._changed.notify_all()
+        return record
 
     def finish(self, exit_code: ExitCode) -> None:
         """Note what the session's process ends with."""

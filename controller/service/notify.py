@@ -27,17 +27,14 @@ from controller.model.events import (
     StateChanged,
 )
 from controller.model.protocol import Notify
+from controller.service.status import SessionStatus
 
 WAITING_AT_MOST = 50
 """Messages not yet gone; more are dropped, and that is logged."""
 LAST_WORDS_S = 15.0
 """How long the end of a session waits for what it still has to say."""
-ENDS = {
-    State.PAUSED: "paused",
-    State.STOPPED: "stopped",
-    State.FAILED: "failed",
-    State.FINISHED: "finished",
-}
+TOLD_STATES = (State.PAUSED, State.STOPPED, State.FAILED)
+"""States that somebody away must know of."""
 
 
 @dataclass(frozen=True)
@@ -48,8 +45,15 @@ class Message:
     text: str
 
 
-def message_of(event: Event, session: str, folder: str) -> Message | None:
-    """Say in words what somebody away must know; None for everything else."""
+def message_of(event: Event, status: SessionStatus, session: str, folder: str) -> Message | None:
+    """Return the message that an event is worth to somebody away; None for most events.
+
+    Parameters
+    ----------
+    status
+        Status after the event: its advice to the operator begins the subject.
+    """
+    advice = status.operator_state.value
     match event:
         case PromptOpened(prompt=prompt):
             answers = "\n".join(
@@ -57,15 +61,21 @@ def message_of(event: Event, session: str, folder: str) -> Message | None:
                 for choice in prompt.choices
             )
             how = f"The beam is blanked meanwhile. Answer on the screen, or:\n{answers}"
-            subject = f"dualtilt {session}: waits for an answer: {prompt.title}"
+            subject = f"dualtilt {session}: {advice}: {prompt.title}"
             return Message(subject, f"{prompt.text}\n\n{how}")
-        case StateChanged(state=state, reason=reason) if state in ENDS:
+        case StateChanged(state=State.FINISHED, reason=reason):
             return Message(
-                f"dualtilt {session}: {ENDS[state]}",
-                f"{reason or 'all done'}\n\nSession in {folder}",
+                f"dualtilt {session}: finished", f"{reason or 'all done'}\n\nSession in {folder}"
+            )
+        case StateChanged(state=state, reason=reason) if state in TOLD_STATES:
+            return Message(
+                f"dualtilt {session}: {advice}: {state.value}",
+                f"{reason or 'no reason given'}\n\nSession in {folder}",
             )
         case Alerted(level=Level.ALARM, text=text, where=where):
-            return Message(f"dualtilt {session}: alarm", f"{where}: {text}\n\nSession in {folder}")
+            return Message(
+                f"dualtilt {session}: {advice}: alarm", f"{where}: {text}\n\nSession in {folder}"
+            )
     return None
 
 
@@ -89,9 +99,9 @@ class Notifier:
         self._thread = threading.Thread(target=self._deliver, name="notify", daemon=True)
         self._thread.start()
 
-    def tell(self, event: Event) -> None:
-        """Send what this event is worth; never waits."""
-        message = message_of(event, self._session, self._folder)
+    def tell(self, event: Event, status: SessionStatus) -> None:
+        """Send the message that an event is worth; never waits."""
+        message = message_of(event, status, self._session, self._folder)
         if message is None:
             return
         try:

@@ -16,7 +16,7 @@ from Pyro5.server import expose
 
 from controller.common.errors import DualtiltError
 from controller.model.commands import Answer, StopWhen
-from controller.model.events import Prompt
+from controller.model.prompts import Prompt
 from controller.service.board import Board
 from controller.service.pictures import read_picture
 
@@ -119,7 +119,7 @@ def check_answer(prompt: Prompt | None, answer: Answer) -> str:
     if prompt is None:
         return f"no prompt is open: {answer.prompt_id!r} needs no answer now"
     if answer.prompt_id != prompt.id:
-        return f"the open prompt is {prompt.id!r}, not {answer.prompt_id!r}"
+        return f"the open prompt is '{prompt.id}', not {answer.prompt_id!r}"
     if answer.value not in prompt.choices:
         return f"{prompt.id}: {answer.value!r} is no choice: answer {' | '.join(prompt.choices)}"
     if answer.value in prompt.needs_reason and not answer.reason.strip():

@@ -23,10 +23,13 @@ from controller.model.events import Event, Record
 from controller.service.address import VERSION, Address, new_token, socket_path, write_address
 from controller.service.board import Board
 from controller.service.offer import CONTROL, VIEW, SessionCommands, SessionControl, SessionView
+from controller.service.status import SessionStatus
 
 STATUS_FILE = "status.json"
 STATUS_EVERY_S = 0.5
 """status.json is rewritten at most this often."""
+
+FLUSH_WITHIN_S = 10.0
 
 _log = logging.getLogger(__name__)
 
@@ -42,6 +45,11 @@ class SessionService:
         Appends one record to the log (events.jsonl); called from one thread only.
     past
         Records of earlier runs of the same session: the status goes on from there.
+
+    Attributes
+    ----------
+    listeners
+        Called with every event and the status after it, on the service's thread; must not block.
     """
 
     def __init__(
@@ -49,10 +57,11 @@ class SessionService:
     ) -> None:
         self._folder = folder.absolute()
         self._write_record = write_record
+        self.listeners: list[Callable[[Event, SessionStatus], None]] = []
         self._board = Board(past)
         self._next_seq = self._board.status.seq + 1
         self._stamp_lock = threading.Lock()
-        self._queue: queue.SimpleQueue[Record | None] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[Record | threading.Event | None] = queue.SimpleQueue()
         self._status_written_s = float("-inf")
         self._keeper = threading.Thread(target=self._keep, name="session-log", daemon=True)
         self._keeper.start()
@@ -70,6 +79,12 @@ class SessionService:
             at = datetime.now().astimezone().isoformat(timespec="milliseconds")
             self._queue.put(Record(seq=self._next_seq, at=at, event=event))
             self._next_seq += 1
+
+    def flush(self) -> None:
+        """Wait until every event published so far is logged and the listeners know it."""
+        reached = threading.Event()
+        self._queue.put(reached)
+        reached.wait(FLUSH_WITHIN_S)
 
     def serve(self, commands: SessionCommands) -> Address:
         """Open the door to clients; returns where it is."""
@@ -112,15 +127,20 @@ class SessionService:
             record = self._take()
             if record is None:
                 return
+            if isinstance(record, threading.Event):
+                record.set()
+                continue
+            record = self._board.add(record)
             try:
                 self._write_record(record)
             except OSError as error:  # a full disk stops the engine, not the screen
                 _log.error("event %d not logged: %s", record.seq, error)
-            self._board.add(record)
+            for listener in self.listeners:
+                listener(record.event, self._board.status)
             if time.monotonic() - self._status_written_s >= STATUS_EVERY_S:
                 self._write_status()
 
-    def _take(self) -> Record | None:
+    def _take(self) -> Record | threading.Event | None:
         """The next record; writes a status held back as soon as there is time for it."""
         try:
             return self._queue.get(timeout=STATUS_EVERY_S)

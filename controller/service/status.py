@@ -5,6 +5,7 @@ Screen, log, command line and report read :class:`SessionStatus`; nobody keeps a
 
 from __future__ import annotations
 
+import math
 from enum import StrEnum
 
 from pydantic import Field
@@ -12,22 +13,23 @@ from pydantic import Field
 from controller.common.exit_codes import ExitCode
 from controller.model.base import Data, NotNegative, SeriesName, Which
 from controller.model.events import (
+    ENDED,
     Advised,
     Alerted,
     Checked,
     FlipChecked,
+    OperatorState,
     Phase,
     ProcessingFailed,
     ProcessingProgressed,
-    Prompt,
     Showered,
     State,
 )
+from controller.model.frames import FrameVerdict, RecordedFrame
+from controller.model.prompts import Prompt
 
 RESIDUAL_LIMIT_PX = 1.0
 """A tilt whose re-projection misfits by more than this is worth a look."""
-ENDED = (State.STOPPED, State.FAILED, State.FINISHED)
-"""This run of the session is over."""
 ALERTS_KEPT = 200
 """In the status; events.jsonl keeps them all."""
 
@@ -40,38 +42,20 @@ class PhaseState(StrEnum):
     DONE = "done"
 
 
-class Verdict(StrEnum):
-    """What an operator should do, at a glance."""
-
-    GOOD = "GOOD"
-    STOP_AT_END = "STOP AT END"
-    STOP_NOW = "STOP NOW"
-
-
-class Judgement(Data):
-    """A verdict and why."""
-
-    verdict: Verdict
-    reason: str = ""
-
-
 class TiltStatus(Data):
-    """One tilt on disk, and what became of it."""
+    """One recorded tilt, and its alignment."""
 
-    index: int
-    alpha_deg: float
-    mean_counts: float
-    tracked_shift_px: float
-    verdict: str
-    retakes: int
+    frame: RecordedFrame
     residual_px: float | None = None
-    """Of the live alignment; None until processing has seen the tilt."""
+    """Residual of the live alignment; None until processing has used the frame."""
     aligned_shift_px: float | None = None
 
     @property
     def shift_px(self) -> float:
-        """The best known shift: of the alignment, else of the tracking."""
-        return self.tracked_shift_px if self.aligned_shift_px is None else self.aligned_shift_px
+        """Best known shift: from the alignment, else from the tracking."""
+        if self.aligned_shift_px is not None:
+            return self.aligned_shift_px
+        return math.hypot(*self.frame.shift_px)
 
 
 class SeriesStatus(Data):
@@ -79,8 +63,20 @@ class SeriesStatus(Data):
 
     planned_tilts_deg: tuple[float, ...] = ()
     tilts: tuple[TiltStatus, ...] = ()
-    """Recorded, in the order of their index."""
+    """Recorded tilts, one frame each, in order of recording."""
     planned: int = 0
+    tilts_left: int | None = None
+    """Tilts still to be recorded; None before the first."""
+
+    @property
+    def by_angle(self) -> list[TiltStatus]:
+        """Recorded tilts in order of tilt angle."""
+        return sorted(self.tilts, key=lambda tilt: tilt.frame.nominal_deg)
+
+    @property
+    def complete(self) -> bool:
+        """True once no tilt is left: each was recorded or skipped."""
+        return self.tilts_left == 0
 
 
 def _no_tilts() -> dict[SeriesName, SeriesStatus]:
@@ -170,6 +166,9 @@ class SessionStatus(Data):
     dose_e_per_A2: float = 0.0
     state: State = State.READY
     reason: str = ""
+    operator_state: OperatorState = OperatorState.GOOD
+    """Advice to the operator, with its reason below."""
+    operator_reason: str = ""
     pausing: bool = False
     """A pause was asked for and waits for the step under way to end."""
     phases: dict[Phase, PhaseState] = Field(
@@ -231,8 +230,7 @@ class SessionStatus(Data):
     def standing_advice(self, name: SeriesName) -> tuple[Advised, ...]:
         """What the live processing advises on a series, as far as it can still be followed."""
         series, done = self.series[name], self.phases[Phase(name)] is PhaseState.DONE
-        complete = done or 0 < series.planned <= len(series.tilts)
-        over = (("convergence",) if complete else ()) + (("retake",) if done else ())
+        over = (("convergence",) if done or series.complete else ()) + (("retake",) if done else ())
         return tuple(
             advised
             for advised in self.advice
@@ -243,8 +241,13 @@ class SessionStatus(Data):
     def frames_behind(self) -> int:
         """Frames on disk that processing has not looked at yet, of the series recorded last."""
         tilts = self.series[self.current_series].tilts if self.current_series else ()
-        seen = max((tilt.index for tilt in tilts if tilt.residual_px is not None), default=-1)
-        unseen = sum(tilt.index > seen and tilt.verdict != "invalid" for tilt in tilts)
+        seen = max(
+            (tilt.frame.section for tilt in tilts if tilt.residual_px is not None), default=-1
+        )
+        unseen = sum(
+            tilt.frame.section > seen and tilt.frame.verdict is not FrameVerdict.INVALID
+            for tilt in tilts
+        )
         return max(unseen, self.behind)  # taken up again, processing begins anew
 
     @property

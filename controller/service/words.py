@@ -15,6 +15,7 @@ from controller.model.events import (
     Counted,
     FlipChecked,
     FrameRecorded,
+    FrameWithdrawn,
     Level,
     PauseAsked,
     Phase,
@@ -23,7 +24,6 @@ from controller.model.events import (
     PreviewReady,
     ProcessingFailed,
     ProcessingProgressed,
-    Prompt,
     PromptAnswered,
     PromptOpened,
     Record,
@@ -34,7 +34,10 @@ from controller.model.events import (
     State,
     StateChanged,
     TiltJudged,
+    TiltMissed,
 )
+from controller.model.frames import tilt_name
+from controller.model.prompts import Prompt
 from controller.service.status import CountPoint, CountStatus, SessionStatus
 
 PHASE_NAMES = {
@@ -147,10 +150,8 @@ def flip_change(event: FlipChecked) -> str:
 
 
 def state(now: State, reason: str) -> str:
-    """State and why; said once where the reason says it too."""
-    if not reason or reason.startswith(now.value):
-        return reason or now.value
-    return f"{now.value}: {reason}"
+    """Return the state and its reason."""
+    return f"{now.value}: {reason}" if reason else now.value
 
 
 def answer_command(prompt: Prompt, choice: str) -> str:
@@ -184,18 +185,28 @@ def is_news(record: Record) -> bool:
 
 
 def tell(record: Record) -> str:
-    """One line for an event, without its time."""
-    return _TELLERS[type(record.event)](record.event)
+    """Return the line of an event, without its time; it ends with the advice it changed."""
+    line = _TELLERS[type(record.event)](record.event)
+    return line if record.advice is None else f"{line}  [{record.advice.value}]"
 
 
 def _frame(event: FrameRecorded) -> str:
-    shift = (event.shift_px[0] ** 2 + event.shift_px[1] ** 2) ** 0.5
-    again = f", taken {event.retakes + 1} times" if event.retakes else ""
+    frame = event.frame
+    again = f", taken {frame.retakes + 1} times" if frame.retakes else ""
     return (
-        f"{event.series}#{event.index + 1}/{event.planned} {event.alpha_deg:+.1f}°"
-        f"  counts {event.mean_counts:.0f}  shift {shift:.1f} px"
-        f"  dose {kilo_dose(event.dose_e_per_A2)} ke/Å²  {event.verdict}{again}"
+        f"{frame.name}/{event.planned} {frame.nominal_deg:+.1f}°"
+        f"  counts {frame.mean_counts:.0f}  shift {math.hypot(*frame.shift_px):.1f} px"
+        f"  dose {kilo_dose(event.dose_e_per_A2)} ke/Å²  {frame.verdict}{again}"
     )
+
+
+def _withdrawn(event: FrameWithdrawn) -> str:
+    return f"{tilt_name(event.series, event.tilt_number)} is recorded again; its frame is left out"
+
+
+def _missed(event: TiltMissed) -> str:
+    name = tilt_name(event.series, event.tilt_number)
+    return f"{name} {event.nominal_deg:+.1f}° skipped: {event.reason}"
 
 
 def _session(event: SessionStarted) -> str:
@@ -226,7 +237,9 @@ def _counted(event: Counted) -> str:
 
 def advice(event: Advised) -> str:
     """What the live processing says, for log and screen."""
-    return f"{event.series}: {event.text}"
+    if event.tilt_number is None:
+        return f"{event.series}: {event.text}"
+    return f"{tilt_name(event.series, event.tilt_number)}: {event.text}"
 
 
 def _flip(event: FlipChecked) -> str:
@@ -268,7 +281,7 @@ def _progress(event: ProcessingProgressed) -> str:
 
 
 def _judged(event: TiltJudged) -> str:
-    return f"{event.series}#{event.index + 1} residual {event.residual_px:.2f} px"
+    return f"{tilt_name(event.series, event.tilt_number)} residual {event.residual_px:.2f} px"
 
 
 def _failure(event: ProcessingFailed) -> str:
@@ -288,6 +301,8 @@ _TELLERS: dict[type, Callable[[Any], str]] = {
     Showered: _shower,
     BeamChanged: _beam,
     FrameRecorded: _frame,
+    FrameWithdrawn: _withdrawn,
+    TiltMissed: _missed,
     Alerted: _alert,
     PromptOpened: _opened,
     PromptAnswered: _answered,

@@ -10,17 +10,24 @@ from typing import Annotated, Literal
 
 from pydantic import Field, JsonValue
 
-from controller.model.base import Data, NotNegative, RequestId, SeriesName, Verdict
+from controller.model.base import Data, NotNegative, RequestId, SeriesName
 from controller.model.events import FlipChecked
+from controller.model.frames import FrameVerdict, RecordedFrame
 from controller.model.processing_jobs import Job
+from controller.model.prompts import PromptId
 from controller.model.scan import FrameInfo
 from controller.model.stage import StagePosition
+
+JOURNAL_FORMAT = 2
+"""Format written today. Format 1 numbered the steps of tilts from 0."""
 
 
 class SessionOpened(Data):
     """First entry of every journal."""
 
     kind: Literal["session-opened"] = "session-opened"
+    journal_format: int = 1
+    """Format of the journal; see `JOURNAL_FORMAT`."""
     session_id: str
     """Part of every request id, so that no two sessions share one."""
     protocol: dict[str, JsonValue]
@@ -53,32 +60,26 @@ class Exposed(Data):
     dose_e_per_A2: NotNegative
 
 
-class FrameWritten(Data):
+class FrameWritten(RecordedFrame):
     """A frame is durable in its stack; with this entry its tilt is done."""
 
     kind: Literal["frame-written"] = "frame-written"
-    step_id: str
-    series: SeriesName
-    section: Annotated[int, Field(ge=0)]
     offset: Annotated[int, Field(ge=0)]
     """Bytes from the start of the stack to the section."""
     crc32: Annotated[int, Field(ge=0, le=0xFFFFFFFF)]
-    """Of the section's bytes as they lie in the stack."""
-    alpha_deg: float
-    """Nominal; `info.stage` has the one reported."""
+    """Checksum of the section's bytes as they lie in the stack."""
     info: FrameInfo
     recorded_at: str
     """Wall clock, ISO 8601 with zone."""
-    mean_counts: float
-    shift_px: tuple[float, float]
-    offset_px: tuple[float, float] | None = None
-    """(y, x) of the object's centre from the image's; None where it was not seen."""
-    verdict: Verdict
-    retakes: int
-    likeness: float | None = None
-    """Correlation with the frame before, at the particles' scale, where it is one tilt away."""
     dose_before_e_per_A2: NotNegative
-    """In the session, up to this frame's own exposure."""
+    """Dose of the session before this frame's own exposure."""
+
+    @property
+    def recorded(self) -> RecordedFrame:
+        """The part of the record that everybody is told."""
+        return RecordedFrame.model_validate(
+            self.model_dump(include=set(RecordedFrame.model_fields))
+        )
 
 
 class FrameRejected(Data):
@@ -88,7 +89,7 @@ class FrameRejected(Data):
     step_id: str
     request_id: RequestId
     dose_e_per_A2: NotNegative
-    verdict: Verdict
+    verdict: FrameVerdict
     path: str
     """Relative to the session's folder."""
 
@@ -106,7 +107,10 @@ class FrameDamaged(Data):
 
 
 class TiltReopened(Data):
-    """The operator wants this tilt again: its frame stays in the stack, and nothing may use it."""
+    """The operator has a tilt recorded again: its frame stays in the stack and is not used.
+
+    This entry alone decides which frame a later one replaces; angles are never compared.
+    """
 
     kind: Literal["tilt-reopened"] = "tilt-reopened"
     step_id: str
@@ -115,20 +119,21 @@ class TiltReopened(Data):
 
 
 class TiltSkipped(Data):
-    """No frame at this tilt, and why."""
+    """A tilt without a frame, and the reason."""
 
     kind: Literal["tilt-skipped"] = "tilt-skipped"
     step_id: str
+    series: SeriesName
     reason: str
-    alpha_deg: float | None = None
-    reached_deg: float | None = None
-    """Where the stage stopped short of `alpha_deg`; at a second tilt, its limit from then on."""
+    nominal_deg: float
+    actual_deg: float | None = None
+    """Angle at which the stage stopped short of `nominal_deg`; after two such tilts its limit."""
 
 
 class Answered(Data):
     kind: Literal["answered"] = "answered"
     step_id: str
-    prompt_id: str
+    prompt_id: PromptId
     value: str
     reason: str
     by: str

@@ -13,5 +13,9 @@ class JournalDamagedError(UsageError):
     """A line in the middle of the journal is not what was written."""
 
 
+class JournalFormatError(UsageError):
+    """The journal was written by another version of dualtilt."""
+
+
 class ProtocolChangedError(UsageError):
     """The protocol is not the one the session was started with."""

@@ -18,8 +18,8 @@ from pydantic import Field, TypeAdapter, ValidationError
 
 from controller.model.base import Data
 from controller.session.crash_points import CrashPoint, no_crash
-from controller.session.entries import Entry
-from controller.session.errors import JournalDamagedError
+from controller.session.entries import JOURNAL_FORMAT, Entry, SessionOpened
+from controller.session.errors import JournalDamagedError, JournalFormatError
 from processing.files.atomic import replace_text, sync_data
 
 
@@ -76,9 +76,19 @@ def read_journal(path: Path) -> JournalContent:
                     f"from a copy, or: dualtilt resume {path.parent} --rebuild-journal"
                 )
             break
+        _check_format(path, line.entry)
         lines.append(line)
         start += len(raw)
     return JournalContent(tuple(lines), start, content[start:])
+
+
+def _check_format(path: Path, entry: Entry) -> None:
+    """Refuse a journal of another version, whose step ids mean other tilts."""
+    if isinstance(entry, SessionOpened) and entry.journal_format != JOURNAL_FORMAT:
+        raise JournalFormatError(
+            f"{path}: written in format {entry.journal_format}, this version reads "
+            f"{JOURNAL_FORMAT}; go on with the version of dualtilt that began the session"
+        )
 
 
 @dataclass(frozen=True)
@@ -101,6 +111,8 @@ def salvage(path: Path) -> Salvaged:
     """Read every line that its own checksum vouches for; nothing is changed."""
     decoded = [_decode(raw) for raw in path.read_bytes().splitlines(keepends=True)]
     good = {line.seq: line for line in decoded if line is not None}
+    for line in good.values():
+        _check_format(path, line.entry)
     behind_the_last = len(decoded) - max((i for i, line in enumerate(decoded) if line), default=-1)
     end = max(good, default=-1) + behind_the_last
     lost = tuple(seq + 1 for seq in range(end) if seq not in good)

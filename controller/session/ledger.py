@@ -10,7 +10,9 @@ from pydantic import JsonValue
 
 from controller.model.base import SeriesName
 from controller.model.events import FlipChecked
+from controller.model.frames import FrameVerdict
 from controller.model.processing_jobs import Job
+from controller.model.prompts import PromptId
 from controller.model.stage import StagePosition
 from controller.session.entries import (
     Answered,
@@ -53,6 +55,8 @@ class Ledger:
         Acknowledged frames by series, in order of section.
     damaged
         Frames found to be no longer what was recorded, by (series, section).
+    withdrawn
+        Frames whose tilt the operator has recorded again, as (series, section).
     exposures
         By request id; one without a known outcome counts in full.
     centre
@@ -72,6 +76,7 @@ class Ledger:
         default_factory=lambda: MappingProxyType({"A": (), "B": ()})
     )
     damaged: Mapping[tuple[SeriesName, int], FrameDamaged] = field(default_factory=dict)
+    withdrawn: frozenset[tuple[SeriesName, int]] = frozenset()
     skipped: tuple[TiltSkipped, ...] = ()
     exposures: Mapping[str, Exposure] = field(default_factory=dict)
     answers: tuple[Answered, ...] = ()
@@ -101,8 +106,19 @@ class Ledger:
         return next((f.info.dtype for frames in self.frames.values() for f in frames), None)
 
     def unusable(self, frame: FrameWritten) -> bool:
-        """Tell whether processing has to leave a frame out."""
-        return frame.verdict == "invalid" or (frame.series, frame.section) in self.damaged
+        """Tell whether a frame must not be used: it shows nothing, is damaged or withdrawn."""
+        place = (frame.series, frame.section)
+        invalid = frame.verdict is FrameVerdict.INVALID
+        return invalid or place in self.damaged or place in self.withdrawn
+
+    def usable(self, series: SeriesName) -> list[FrameWritten]:
+        """Return the frames of a series that may be used, in order of section."""
+        return [frame for frame in self.frames[series] if not self.unusable(frame)]
+
+    def showing_the_object(self, series: SeriesName) -> list[FrameWritten]:
+        """Return the usable frames of a series with the full signal of the object."""
+        shows = (FrameVerdict.OK, FrameVerdict.SHIFTED)
+        return [frame for frame in self.usable(series) if frame.verdict in shows]
 
     def _of(self, step_id: str, purpose: str) -> list[Exposure]:
         return [
@@ -112,7 +128,7 @@ class Ledger:
         ]
 
 
-def fold(ledger: Ledger, entry: Entry) -> Ledger:
+def add_entry(ledger: Ledger, entry: Entry) -> Ledger:
     """Add one entry."""
     match entry:
         case SessionOpened():
@@ -136,7 +152,7 @@ def fold(ledger: Ledger, entry: Entry) -> Ledger:
             return replace(_complete(ledger, entry.step_id), skipped=(*ledger.skipped, entry))
         case Answered():
             # what was in focus has been out: the operator has focused anew
-            focus = None if entry.prompt_id == "flip" else ledger.focus
+            focus = None if entry.prompt_id is PromptId.FLIP else ledger.focus
             return replace(ledger, answers=(*ledger.answers, entry), focus=focus)
         case MapRecorded():
             charged = _settle(ledger, entry.info.request_id, entry.info.dose_e_per_A2)
@@ -151,11 +167,11 @@ def fold(ledger: Ledger, entry: Entry) -> Ledger:
             return replace(_complete(ledger, entry.step_id), centre=entry.centre or ledger.centre)
 
 
-def fold_all(entries: Iterable[Entry]) -> Ledger:
+def replay(entries: Iterable[Entry]) -> Ledger:
     """Replay a journal."""
     ledger = Ledger()
     for entry in entries:
-        ledger = fold(ledger, entry)
+        ledger = add_entry(ledger, entry)
     return ledger
 
 
@@ -174,15 +190,11 @@ def _add_frame(ledger: Ledger, entry: FrameWritten) -> Ledger:
 
 
 def _reopen(ledger: Ledger, entry: TiltReopened) -> Ledger:
-    """Have a tilt to be done again; its frame is as good as one that shows nothing."""
-    frames = tuple(
-        frame.model_copy(update={"verdict": "invalid"}) if frame.section == entry.section else frame
-        for frame in ledger.frames[entry.series]
-    )
+    """Have a tilt to be recorded again; its frame is withdrawn."""
     return replace(
         ledger,
         completed=ledger.completed - {entry.step_id},
-        frames=MappingProxyType({**ledger.frames, entry.series: frames}),
+        withdrawn=ledger.withdrawn | {(entry.series, entry.section)},
     )
 
 

@@ -16,26 +16,32 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from controller.model.base import SeriesName, Verdict
+from controller.model.base import SeriesName
+from controller.model.frames import FrameVerdict
 from controller.model.plan import Plan
 from controller.model.request_ids import RequestName, make_request_id
 from controller.model.scan import FrameInfo
 from controller.model.stage import StagePosition
 from controller.model.steps import Tilt
-from controller.session.entries import Entry, Exposing, FrameWritten, SessionOpened, StepDone
+from controller.session.entries import (
+    JOURNAL_FORMAT,
+    Entry,
+    Exposing,
+    FrameWritten,
+    SessionOpened,
+    StepDone,
+    TiltReopened,
+)
 from controller.session.errors import JournalDamagedError
 from controller.session.folder import FolderLock, SessionFolder
 from controller.session.journal import Salvaged, salvage, write_journal
-from controller.session.ledger import fold_all
+from controller.session.ledger import replay
+from controller.session.recorder import WITHDRAWN
 from controller.session.recovery import SERIES, as_run, keep
 from processing.errors import InputFileError
 from processing.files.mdoc import MdocSection, read_mdoc
 from processing.files.mrc_writer import HEADER_BYTES
 from processing.files.section import read_section
-
-VERDICTS: dict[str, Verdict] = {
-    verdict: verdict for verdict in ("ok", "dim", "saturated", "shifted", "invalid")
-}
 
 MDOC_ROUNDING = 1 + 1e-6
 """Its numbers have seven digits: rounded up, nothing is forgotten."""
@@ -71,9 +77,10 @@ def rebuild_journal(folder: SessionFolder, plan: Plan) -> tuple[str, ...]:
         for series in SERIES:
             rebuilt = list(_rebuilt_frames(folder, series, entries, plan))
             report += [
-                f"{folder.stack(series).name}: frame {frame.section} at {frame.alpha_deg:+g} "
-                "degrees was entered anew, from the stack and its mdoc"
+                f"{folder.stack(series).name}: {frame.name} ({frame.nominal_deg:+g} degrees) was "
+                "entered anew, from the stack and its mdoc"
                 for frame in rebuilt
+                if isinstance(frame, FrameWritten)
             ]
             entries = _in_order(entries, series, rebuilt)
         entries += _implied(entries, plan)
@@ -97,15 +104,17 @@ def _opened(folder: SessionFolder, entries: list[Entry]) -> Iterator[Entry]:
         yield from entries
         return
     protocol = as_run(folder.read_protocol())
-    yield SessionOpened(session_id=uuid.uuid4().hex[:12], protocol=protocol)
+    yield SessionOpened(
+        journal_format=JOURNAL_FORMAT, session_id=uuid.uuid4().hex[:12], protocol=protocol
+    )
     yield from entries
 
 
 def _rebuilt_frames(
     folder: SessionFolder, series: SeriesName, entries: Iterable[Entry], plan: Plan
-) -> Iterator[FrameWritten]:
+) -> Iterator[FrameWritten | TiltReopened]:
     """Make the entries of the frames that only stack and mdoc still know."""
-    ledger = fold_all(entries)
+    ledger = replay(entries)
     known = {frame.section for frame in ledger.frames[series]}
     if not folder.stack(series).exists():
         return
@@ -124,13 +133,16 @@ def _rebuilt_frames(
         )
     for index in lost:
         mdoc = described[index]
-        tilt = min(tilts, key=lambda step: abs(step.alpha_deg - mdoc.tilt_angle_deg))
-        tilts.remove(tilt)
+        tilt = min(tilts, key=lambda step: abs(step.nominal_deg - mdoc.tilt_angle_deg))
         try:
             pixels = read_section(folder.stack(series), index)
         except InputFileError as error:
             raise JournalDamagedError(f"{error}; restore the stack from a copy") from None
         yield _frame(folder, ledger.session_id, tilt, mdoc, pixels)
+        if _mdoc_verdict(mdoc) == WITHDRAWN:  # a later frame is of this tilt as well
+            yield TiltReopened(step_id=tilt.id, series=series, section=index)
+        else:
+            tilts.remove(tilt)
 
 
 def _described(folder: SessionFolder, series: SeriesName) -> dict[int, MdocSection]:
@@ -168,18 +180,30 @@ def _frame(
     return FrameWritten(
         step_id=tilt.id,
         series=tilt.series,
+        tilt_number=tilt.tilt_number,
+        nominal_deg=tilt.nominal_deg,
+        actual_deg=mdoc.tilt_angle_deg,
         section=mdoc.section,
         offset=HEADER_BYTES + mdoc.section * pixels.nbytes,
         crc32=crc32,
-        alpha_deg=tilt.alpha_deg,
         info=info,
         recorded_at=_recorded_at(mdoc),
         mean_counts=float(np.nan_to_num(pixels).mean()),
         shift_px=(0.0, 0.0),
-        verdict=VERDICTS.get(mdoc.extra.get("Verdict", ""), "ok"),
+        verdict=_verdict(mdoc),
         retakes=0,
         dose_before_e_per_A2=_prior_dose(mdoc),
     )
+
+
+def _mdoc_verdict(mdoc: MdocSection) -> str:
+    return mdoc.extra.get("Verdict", "")
+
+
+def _verdict(mdoc: MdocSection) -> FrameVerdict:
+    """Return the verdict that the mdoc gives; ok where it gives none."""
+    known = {verdict.value: verdict for verdict in FrameVerdict}
+    return known.get(_mdoc_verdict(mdoc), FrameVerdict.OK)
 
 
 def _recorded_at(mdoc: MdocSection) -> str:
@@ -192,25 +216,25 @@ def _prior_dose(mdoc: MdocSection) -> float:
 
 
 def _in_order(
-    entries: list[Entry], series: SeriesName, rebuilt: Iterable[FrameWritten]
+    entries: list[Entry], series: SeriesName, rebuilt: Iterable[FrameWritten | TiltReopened]
 ) -> list[Entry]:
-    """Put each rebuilt frame before the first later one of its series, else at the end."""
+    """Put each rebuilt entry before the first later frame of its series, else at the end."""
     ordered = list(entries)
-    for frame in rebuilt:
+    for entry in rebuilt:
         later = (
             place
-            for place, entry in enumerate(ordered)
-            if isinstance(entry, FrameWritten)
-            and entry.series == series
-            and entry.section > frame.section
+            for place, other in enumerate(ordered)
+            if isinstance(other, FrameWritten)
+            and other.series == series
+            and other.section > entry.section
         )
-        ordered.insert(next(later, len(ordered)), frame)
+        ordered.insert(next(later, len(ordered)), entry)
     return ordered
 
 
 def _implied(entries: Iterable[Entry], plan: Plan) -> list[Entry]:
     """Enter as done what must have been, since something after it was."""
-    done = fold_all(entries).completed
+    done = replay(entries).completed
     last = max((i for i, step in enumerate(plan.steps) if step.id in done), default=0)
     return [
         StepDone(step_id=step.id)
@@ -223,7 +247,7 @@ def _charged_for_the_lost(
     folder: SessionFolder, entries: Iterable[Entry], found: Salvaged, plan: Plan
 ) -> Exposing | None:
     """Charge what the mdocs show to be spent, and a step for lines lost behind the last frame."""
-    ledger = fold_all(entries)
+    ledger = replay(entries)
     shown = max(
         (
             _prior_dose(section) + (section.dose_e_per_A2 or 0.0)

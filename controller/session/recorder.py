@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from types import MappingProxyType
 from typing import Any
@@ -15,10 +15,14 @@ from controller.model.base import SeriesName
 from controller.model.scan import ScanSettings
 from controller.session.entries import FrameWritten
 from controller.session.folder import SessionFolder
+from controller.session.ledger import Ledger
 from processing.files.mdoc import MdocHeader, MdocSection, write_mdoc
 from processing.files.mrc import STORED_AS
 from processing.files.mrc_writer import MrcStackWriter, StoredSection
 from processing.files.rawtlt import write_rawtlt
+
+WITHDRAWN = "withdrawn"
+"""Verdict in the mdoc of a frame whose tilt was recorded again."""
 
 
 class SeriesRecorder:
@@ -63,17 +67,15 @@ class SeriesRecorder:
         """Read an acknowledged image back."""
         return self._open(acknowledged, None).read(section)
 
-    def write_companions(
-        self, frames: Sequence[FrameWritten], unusable: Callable[[FrameWritten], bool]
-    ) -> None:
+    def write_companions(self, frames: Sequence[FrameWritten], ledger: Ledger) -> None:
         """Rewrite mdoc and rawtlt, each in one step.
 
         Parameters
         ----------
         frames
             All acknowledged ones, in order of section.
-        unusable
-            Tells which of them the mdoc marks as excluded.
+        ledger
+            Tells which of them the mdoc marks as excluded, and why.
 
         Raises
         ------
@@ -88,7 +90,7 @@ class SeriesRecorder:
             data_mode=STORED_AS[frames[0].info.dtype] if frames else None,
             titles=(f"dualtilt: HAADF-STEM tilt series {self._series}",),
         )
-        sections = [_mdoc_section(frame, unusable(frame)) for frame in frames]
+        sections = [_mdoc_section(frame, ledger) for frame in frames]
         write_mdoc(self._folder.mdoc(self._series), header, sections)
         write_rawtlt(self._folder.rawtlt(self._series), [f.info.stage.alpha_deg for f in frames])
 
@@ -113,8 +115,9 @@ class SeriesRecorder:
         return self._writer
 
 
-def _mdoc_section(frame: FrameWritten, excluded: bool) -> MdocSection:
+def _mdoc_section(frame: FrameWritten, ledger: Ledger) -> MdocSection:
     info = frame.info
+    withdrawn = (frame.series, frame.section) in ledger.withdrawn
     taken = datetime.fromisoformat(frame.recorded_at)
     return MdocSection(
         section=frame.section,
@@ -127,12 +130,12 @@ def _mdoc_section(frame: FrameWritten, excluded: bool) -> MdocSection:
         exposure_time_s=info.scan.exposure_s,
         date_time=f"{taken:%d-%b-%y  %H:%M:%S}",
         probe_current_pA=info.current_pA,
-        excluded=excluded,
+        excluded=ledger.unusable(frame),
         extra=MappingProxyType(
             {
                 "PriorRecordDose": f"{frame.dose_before_e_per_A2:.7g}",
                 "ChannelName": "HAADF",
-                "Verdict": frame.verdict,
+                "Verdict": WITHDRAWN if withdrawn else frame.verdict.value,
             }
         ),
     )

@@ -16,7 +16,7 @@ from controller.session.entries import FrameDamaged, FrameWritten
 from controller.session.errors import JournalDamagedError, ProtocolChangedError
 from controller.session.folder import SessionFolder
 from controller.session.journal import JournalContent, read_journal
-from controller.session.ledger import Ledger, fold_all
+from controller.session.ledger import Ledger, replay
 from processing.errors import InputFileError
 from processing.files.mrc_writer import HEADER_BYTES, MrcStackWriter
 
@@ -77,7 +77,7 @@ def recover(folder: SessionFolder) -> Recovered:
         protocol.toml is not what the session was started with; the difference is named.
     """
     content = read_journal(folder.journal)
-    ledger = fold_all(line.entry for line in content.lines)
+    ledger = replay(line.entry for line in content.lines)
     report = _quarantine_torn_line(folder, content)
     damaged: list[FrameDamaged] = []
     if content.lines:  # else the crash came before the opening entry: nothing was recorded
@@ -166,7 +166,7 @@ def _is_news(found: FrameDamaged, ledger: Ledger) -> bool:
 
 def _told(folder: SessionFolder, frame: FrameWritten, found: FrameDamaged) -> str:
     return (
-        f"{folder.stack(found.series).name}: frame {found.section} at {frame.alpha_deg:+g} degrees "
+        f"{folder.stack(found.series).name}: {frame.name} ({frame.nominal_deg:+g} degrees) "
         f"is not what was recorded; processing leaves it out (copy in {found.kept})"
     )
 

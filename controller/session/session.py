@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import shutil
 import uuid
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Self
 
@@ -14,12 +13,14 @@ from numpy.typing import NDArray
 
 from controller.common.errors import UsageError
 from controller.hardware.interface import Frame
-from controller.model.base import SeriesName, Verdict
+from controller.model.base import SeriesName
+from controller.model.frames import FrameFacts, FrameVerdict
 from controller.model.protocol import Protocol
 from controller.model.scan import FrameInfo
 from controller.session.ballast import Ballast
 from controller.session.crash_points import CrashPoint, no_crash
 from controller.session.entries import (
+    JOURNAL_FORMAT,
     Entry,
     FrameRejected,
     FrameWritten,
@@ -29,26 +30,11 @@ from controller.session.entries import (
 )
 from controller.session.folder import FolderLock, SessionFolder
 from controller.session.journal import Journal
-from controller.session.ledger import fold
+from controller.session.ledger import add_entry
 from controller.session.recorder import SeriesRecorder
 from controller.session.recovery import NOTHING_YET, SERIES, as_run, recover
 from controller.session.room import BYTES_BESIDE, frame_bytes, planned_frames
 from processing.files.mrc import read_stack, write_images
-
-
-@dataclass(frozen=True)
-class TiltFacts:
-    """What the step knows of a frame, beside what the microscope says of it."""
-
-    step_id: str
-    series: SeriesName
-    alpha_deg: float
-    mean_counts: float
-    shift_px: tuple[float, float]
-    verdict: Verdict
-    retakes: int
-    likeness: float | None = None
-    offset_px: tuple[float, float] | None = None
 
 
 class Session:
@@ -116,9 +102,9 @@ class Session:
             Disk full or gone; nothing has changed.
         """
         self._journal.append(entry)
-        self.ledger = fold(self.ledger, entry)
+        self.ledger = add_entry(self.ledger, entry)
 
-    def record_frame(self, frame: Frame, facts: TiltFacts) -> FrameWritten:
+    def record_frame(self, frame: Frame, facts: FrameFacts) -> FrameWritten:
         """Make a frame durable and acknowledge it.
 
         Raises
@@ -132,20 +118,13 @@ class Session:
         stored = self._recorders[facts.series].append(pixels, acknowledged)
         self._crash_point(f"after-stack-{facts.step_id}")
         entry = FrameWritten(
-            step_id=facts.step_id,
-            series=facts.series,
+            **facts.model_dump(),
             section=stored.section,
+            actual_deg=frame.info.stage.alpha_deg,
             offset=stored.offset_bytes,
             crc32=stored.crc32,
-            alpha_deg=facts.alpha_deg,
             info=frame.info,
             recorded_at=_now(),
-            mean_counts=facts.mean_counts,
-            shift_px=facts.shift_px,
-            verdict=facts.verdict,
-            retakes=facts.retakes,
-            likeness=facts.likeness,
-            offset_px=facts.offset_px,
             dose_before_e_per_A2=self._dose_before(frame.info),
         )
         self.enter(entry)
@@ -153,7 +132,7 @@ class Session:
             self.write_companions(facts.series)
         return entry
 
-    def reject_frame(self, frame: Frame, step_id: str, verdict: Verdict) -> None:
+    def reject_frame(self, frame: Frame, step_id: str, verdict: FrameVerdict) -> None:
         """Keep a frame that will be taken again beside the stacks."""
         self.folder.rejected.mkdir(exist_ok=True)
         path = self.folder.rejected / f"{frame.info.request_id.replace('/', '_')}.npy"
@@ -202,7 +181,7 @@ class Session:
         """
         frames = self.ledger.frames[series]
         if frames:
-            self._recorders[series].write_companions(frames, self.ledger.unusable)
+            self._recorders[series].write_companions(frames, self.ledger)
 
     def image(self, series: SeriesName, section: int) -> NDArray[Any]:
         """Read a recorded image [y, x]."""
@@ -250,7 +229,9 @@ class Session:
     def _enter_opening(self) -> None:
         if not self.resumed:
             opening = SessionOpened(
-                session_id=uuid.uuid4().hex[:12], protocol=as_run(self.protocol)
+                journal_format=JOURNAL_FORMAT,
+                session_id=uuid.uuid4().hex[:12],
+                protocol=as_run(self.protocol),
             )
             self.enter(opening)
             return

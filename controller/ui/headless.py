@@ -20,7 +20,6 @@ from controller.model.events import FrameRecorded, Phase, Record, Showered
 from controller.service import words
 from controller.service.client import ServiceClient, SessionGoneError, last_status
 from controller.service.status import SessionStatus
-from controller.service.verdict import judge
 from controller.session.event_log import read_events
 
 WAIT_S = 1.0
@@ -161,5 +160,5 @@ def _series_note(status: SessionStatus) -> str:
         return ""
     return (
         f"{status.alpha_deg:+.1f}°  left {words.duration(status.left_s)}"
-        f"  shift {tilt.shift_px:.1f} px  dose {words.dose(status)}  {judge(status).verdict.value}"
+        f"  shift {tilt.shift_px:.1f} px  dose {words.dose(status)}  {status.operator_state.value}"
     )

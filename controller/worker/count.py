@@ -12,10 +12,8 @@ from controller.model.events import Advised, Event
 from controller.model.protocol import read_protocol
 from controller.worker.child import Handler, Reporter
 from controller.worker.counted import counted
-from controller.worker.frames import angle_deg, superseded
 from controller.worker.known import keep_alignment
-from controller.worker.messages import AnyTask, Ended, Said, Working
-from controller.worker.messages import CountSoFar as CountTask
+from controller.worker.messages import AnyTask, CountFrames, Ended, Said, Working
 from processing.errors import InputFileError, ProcessingError
 from processing.files.section import read_section
 from processing.live.series_counter import (
@@ -51,7 +49,7 @@ def handler(folder: Path, report: Reporter) -> Handler:
     watched: dict[SeriesName, CountedSeries] = {}
 
     def handle(task: AnyTask) -> Ended:
-        assert isinstance(task, CountTask)
+        assert isinstance(task, CountFrames)
         if task.series not in watched:
             watched.clear()
             watched[task.series] = CountedSeries(folder, task.series, report)
@@ -73,27 +71,27 @@ class CountedSeries:
         self._counter: SeriesCounter | None = None
         self._a: SeriesResult | None = None
         self._fused: Count | None = None
-        self._frames: dict[int, tuple[NDArray[np.generic], float]] = {}
-        self._out_of_use: set[int] = set()
+        self._images: dict[int, NDArray[np.generic]] = {}
         self._counted: list[int] = []
         self._counted_at = 0
         self._history: list[tuple[int, int]] = []
 
-    def count(self, task: CountTask) -> Ended:
+    def count(self, task: CountFrames) -> Ended:
         """Count where enough is new; say what follows from it."""
         if (self._folder / PROCESSED / f"{self._series}.json").exists():
             return Ended()  # the final count is there
-        tilts = task.upto + 1 - len(task.skip)
-        wanted = LEAST_NEW_TILTS if task.upto + 1 >= self._planned else TILTS_BETWEEN_COUNTS
+        tilts = len(task.frames)
+        wanted = LEAST_NEW_TILTS if task.tilts_left == 0 else TILTS_BETWEEN_COUNTS
         if tilts - self._counted_at < wanted:
             return Ended()
         self._counted_at = tilts
-        self._report(Working(index=task.upto))
+        newest = task.frames[-1].section
+        self._report(Working(section=newest))
         series, sections = self._so_far(task)
         self._know_a()
         if self._counter is None:
             self._counter = SeriesCounter(self._settings)
-        found = self._counter.count(series, progress=self._alive(task.upto))
+        found = self._counter.count(series, progress=self._alive(newest))
         if found is None:
             return Ended()
         keep_alignment(self._folder, self._series, sections, found.alignment)
@@ -101,35 +99,29 @@ class CountedSeries:
         diameter_nm = found.result.diameter.value
         self._say(counted(self._series, found.count, used, diameter_nm, live=True))
         self._advise(found, used)
-        self._fuse(found, used, task.upto)
+        self._fuse(found, used, newest)
         return Ended()
 
-    def _alive(self, index: int) -> Progress:
+    def _alive(self, section: int) -> Progress:
         """A progress that only tells the supervisor that the child is at work."""
-        return lambda stage, fraction: self._report(Working(index=index))
+        return lambda stage, fraction: self._report(Working(section=section))
 
-    def _so_far(self, task: CountTask) -> tuple[TiltSeries, list[int]]:
-        """The frames there are, and which sections they are."""
-        for index in range(task.upto + 1):
-            if index not in self._frames and index not in task.skip:
-                self._take_in(index)
-        sections = sorted(self._frames.keys() - self._out_of_use - set(task.skip))
+    def _so_far(self, task: CountFrames) -> tuple[TiltSeries, list[int]]:
+        """Return the series of the task's frames, and their sections."""
+        sections = [frame.section for frame in task.frames]
+        for section in sections:
+            if section not in self._images:
+                self._images[section] = read_section(self._folder / f"{self._series}.mrc", section)
         if sections[: len(self._counted)] != self._counted:
-            self._counter = None  # it goes on from images that are no longer there
+            self._counter = None  # it continues from images that are no longer there
         self._counted = sections
         series = TiltSeries(
-            images=np.stack([self._frames[i][0] for i in sections]).astype(np.float32),
-            angles_deg=np.array([self._frames[i][1] for i in sections]),
+            images=np.stack([self._images[section] for section in sections]).astype(np.float32),
+            angles_deg=np.array([frame.actual_deg for frame in task.frames]),
             pixel_nm=self._pixel_nm,
             name=self._series,
         )
         return series, sections
-
-    def _take_in(self, index: int) -> None:
-        image = read_section(self._folder / f"{self._series}.mrc", index)
-        alpha_deg = angle_deg(self._folder, self._series, index)
-        self._out_of_use.update(superseded(alpha_deg, {i: a for i, (_, a) in self._frames.items()}))
-        self._frames[index] = (image, alpha_deg)
 
     def _know_a(self) -> None:
         """During B: A's final result, as soon as it is there; its diameter is B's as well."""
@@ -143,10 +135,10 @@ class CountedSeries:
         self._settings = self._settings.model_copy(update={"diameter_nm": diameter_nm})
         self._counter = None
 
-    def _fuse(self, found: LiveCount, used: int, upto: int) -> None:
+    def _fuse(self, found: LiveCount, used: int, newest: int) -> None:
         if self._a is None:
             return
-        progress = self._alive(upto)
+        progress = self._alive(newest)
         fused = fuse_so_far(self._a, found.result, self._settings, progress=progress)
         if fused is None:
             self._doubt_the_fit(found, used)

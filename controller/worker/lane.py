@@ -14,12 +14,11 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from controller.model.events import Publish
-from controller.worker.messages import REPORT, AnyTask, CatchUp, Ended, Said, Working
+from controller.worker.messages import REPORT, AnyTask, Ended, Said, Working
 
 OnEnded = Callable[[AnyTask, Ended], None]
-OnKiller = Callable[[AnyTask, int | None, str], AnyTask | None]
-"""Given a task that killed the child twice, the frame it was at and how it died: what to go on
-with instead."""
+OnKiller = Callable[[AnyTask, int | None, str], None]
+"""Called with a task that killed its child twice, the section in progress, the cause of death."""
 
 DEATHS_ALLOWED = 1
 """A frame or job may die with the child once, by somebody else's fault; twice is its own."""
@@ -30,7 +29,7 @@ POLL_S = 0.25
 @dataclass
 class _InFlight:
     task: AnyTask
-    index: int | None = None
+    section: int | None = None
     heard_s: float = 0.0
     abandoned: bool = False
     """Nobody wants its result any more: its child is being ended."""
@@ -185,7 +184,7 @@ class Lane:
             in_flight.heard_s = time.monotonic()
         match message:
             case Working():
-                in_flight.index = message.index
+                in_flight.section = message.section
             case Said():
                 self._publish(message.event)
             case Ended():
@@ -201,23 +200,15 @@ class Lane:
             in_flight, self._in_flight = self._in_flight, None
         if in_flight is None or in_flight.abandoned:
             return
-        task: AnyTask | None = in_flight.task
-        blamed = (in_flight.task.key, in_flight.index)
+        task = in_flight.task
+        blamed = (task.key, in_flight.section)
         self._deaths[blamed] += 1
         if self._deaths[blamed] > DEATHS_ALLOWED:
-            task = self._killer(in_flight.task, in_flight.index, how)
-        if task is not None:
-            with self._changed:
-                newer = self._waiting.pop(task.key, None)
-                self._waiting = {task.key: _merged(task, newer), **self._waiting}
-
-
-def _merged(task: AnyTask, newer: AnyTask | None) -> AnyTask:
-    """The one task that covers both, a frame given up staying so."""
-    if isinstance(task, CatchUp) and isinstance(newer, CatchUp):
-        skip = tuple(sorted({*task.skip, *newer.skip}))
-        return CatchUp(series=task.series, upto=max(task.upto, newer.upto), skip=skip)
-    return newer or task
+            self._killer(task, in_flight.section, how)
+            return
+        with self._changed:
+            newer = self._waiting.pop(task.key, None)
+            self._waiting = {task.key: newer or task, **self._waiting}
 
 
 def _send(child: subprocess.Popen[str], task: AnyTask) -> None:

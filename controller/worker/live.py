@@ -8,10 +8,10 @@ import numpy as np
 
 from controller.model.base import SeriesName
 from controller.model.events import Advised, Event, ProcessingProgressed, TiltJudged
+from controller.model.frames import RecordedFrame
 from controller.model.protocol import read_protocol
 from controller.session.previews import brightest, write_preview
 from controller.worker.child import Handler, Reporter, first_line
-from controller.worker.frames import angle_deg, superseded
 from controller.worker.known import KnownAlignment, alignment_so_far
 from controller.worker.messages import AnyTask, CatchUp, Ended, Said, Working
 from processing.errors import ProcessingError
@@ -49,75 +49,85 @@ class LiveSeries:
         self._volume = LiveReconstruction((scan.height_px, scan.width_px), scan.pixel_nm)
         self._frame_check = FrameCheck(scan.pixel_nm)
         self._known: KnownAlignment | None = None
-        self._angles_deg: dict[int, float] = {}
-        self._next = 0
+        self._in_volume: dict[int, RecordedFrame] = {}
+        self._tried: set[int] = set()
 
     def catch_up(self, task: CatchUp) -> Ended:
-        """Add every frame up to `task.upto`; show once, at the end."""
+        """Have exactly the task's frames in the volume; show the result once, at the end."""
+        wanted = {frame.section for frame in task.frames}
+        for section in self._in_volume.keys() - wanted:  # withdrawn: recorded again
+            self._volume.remove(section)
+            del self._in_volume[section]
+        fresh = [frame for frame in task.frames if frame.section not in self._tried]
         trouble: list[str] = []
-        most = MOVED_WITH_A_FRAME if task.upto >= self._next else MOVED_BETWEEN
-        if task.upto + 1 >= self._planned:
-            most = self._planned  # no frame waits any more
-        for index in range(self._next, task.upto + 1):
-            if index not in task.skip:
-                self._report(Working(index=index))
-                try:
-                    self._add(index, task.upto)
-                except (ProcessingError, ValueError) as error:
-                    trouble.append(f"frame {self._series}#{index} left out: {first_line(error)}")
-            self._next = index + 1
+        for number, frame in enumerate(fresh, start=1):
+            self._report(Working(section=frame.section))
+            self._tried.add(frame.section)
+            try:
+                self._add(frame, behind=len(fresh) - number, tilts_left=task.tilts_left)
+            except (ProcessingError, ValueError) as error:
+                trouble.append(f"frame {frame.name} left out: {first_line(error)}")
         self._show()
-        self._revise(most)
+        self._apply_alignment(self._most_moves(task, bool(fresh)))
         return Ended(ok=not trouble, reason="; ".join(trouble))
+
+    def _most_moves(self, task: CatchUp, after_a_frame: bool) -> int:
+        """Return the limit on tilts moved at once: none where no frame waits any more."""
+        if task.tilts_left == 0:
+            return self._planned
+        return MOVED_WITH_A_FRAME if after_a_frame else MOVED_BETWEEN
 
     def _say(self, event: Event) -> None:
         self._report(Said(event=event))
 
-    def _add(self, index: int, upto: int) -> None:
-        image = read_section(self._folder / f"{self._series}.mrc", index)
-        alpha_deg = angle_deg(self._folder, self._series, index)
-        if index == upto:
-            caption = f"{self._series}#{index + 1} {alpha_deg:+.1f}°"
+    def _add(self, frame: RecordedFrame, behind: int, tilts_left: int) -> None:
+        image = read_section(self._folder / f"{self._series}.mrc", frame.section)
+        if behind == 0:
+            caption = f"{frame.name} {frame.actual_deg:+.1f}°"
             self._say(write_preview(self._folder, "frame", image, caption))
         pixels = np.asarray(image, np.float32)
-        for before in superseded(alpha_deg, self._angles_deg):
-            self._volume.remove(before)
-            del self._angles_deg[before]
-        self._angles_deg[index] = alpha_deg
-        tilt = self._volume.add(index, pixels, alpha_deg)
-        self._judge(index, tilt)
+        tilt = self._volume.add(frame.section, pixels, frame.actual_deg)
+        self._in_volume[frame.section] = frame
+        self._judge(frame, tilt)
         if fault := self._frame_check.fault(pixels, tilt):
-            text = f"#{index + 1} at {alpha_deg:+.1f}°: {fault}; take it again"
+            text = f"{fault} at {frame.actual_deg:+.1f}°; record it again"
             self._say(
-                Advised(series=self._series, topic="retake", text=text, ok=False, index=index)
+                Advised(
+                    series=self._series,
+                    topic="retake",
+                    text=text,
+                    ok=False,
+                    tilt_number=frame.tilt_number,
+                )
             )
         self._say(
             ProcessingProgressed(
                 job="live-A" if self._series == "A" else "live-B",
                 stage="live reconstruction",
-                fraction=min(1.0, (index + 1) / self._planned),
-                behind=upto - index,
+                fraction=max(0.0, (self._planned - tilts_left - behind) / self._planned),
+                behind=behind,
             )
         )
 
-    def _judge(self, index: int, tilt: LiveTilt) -> None:
+    def _judge(self, frame: RecordedFrame, tilt: LiveTilt) -> None:
         self._say(
             TiltJudged(
                 series=self._series,
-                index=index,
+                tilt_number=frame.tilt_number,
+                section=frame.section,
                 residual_px=tilt.residual_px,
                 shift_px=tilt.shift_px,
             )
         )
 
-    def _revise(self, most: int) -> None:
-        """Go after what counting has found out about the alignment, as far as there is time."""
+    def _apply_alignment(self, most: int) -> None:
+        """Apply the counter's refined alignment, within a limit on the tilts moved."""
         known = alignment_so_far(self._folder, self._series)
         if known is not None and known != self._known:
             self._known = known
             self._volume.revise_alignment(known.sections, known.alignment)
-        for index, tilt in self._volume.move_tilts(most).items():
-            self._judge(index, tilt)
+        for section, tilt in self._volume.move_tilts(most).items():
+            self._judge(self._in_volume[section], tilt)
 
     def _show(self) -> None:
         if self._volume.tilts:

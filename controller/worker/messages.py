@@ -13,6 +13,7 @@ from pydantic import Field, TypeAdapter
 
 from controller.model.base import Data, SeriesName
 from controller.model.events import Event
+from controller.model.frames import RecordedFrame
 from controller.model.processing_jobs import Job
 
 
@@ -21,10 +22,10 @@ class CatchUp(Data):
 
     kind: Literal["catch-up"] = "catch-up"
     series: SeriesName
-    upto: int
-    """Section of the stack, included: an older task of the same series is covered by a newer."""
-    skip: tuple[int, ...] = ()
-    """Sections that have killed the child twice."""
+    frames: tuple[RecordedFrame, ...]
+    """Frames to be in the volume: recorded, neither withdrawn nor given up; in order of section."""
+    tilts_left: int
+    """Tilts of the series still to be recorded."""
 
     @property
     def key(self) -> str:
@@ -32,15 +33,15 @@ class CatchUp(Data):
         return f"live-{self.series}"
 
 
-class CountSoFar(Data):
+class CountFrames(Data):
     """Count the particles in the frames of a series that are safe on disk."""
 
-    kind: Literal["count-so-far"] = "count-so-far"
+    kind: Literal["count-frames"] = "count-frames"
     series: SeriesName
-    upto: int
-    """Section of the stack, included."""
-    skip: tuple[int, ...] = ()
-    """Sections that the live reconstruction had to leave out."""
+    frames: tuple[RecordedFrame, ...]
+    """Frames to be counted from, in order of section."""
+    tilts_left: int
+    """Tilts of the series still to be recorded."""
 
     @property
     def key(self) -> str:
@@ -65,16 +66,16 @@ class RunJob(Data):
         return self.job.value
 
 
-AnyTask = CatchUp | CountSoFar | RunJob
+AnyTask = CatchUp | CountFrames | RunJob
 Task = Annotated[AnyTask, Field(discriminator="kind")]
 TASK: TypeAdapter[AnyTask] = TypeAdapter(Task)
 
 
 class Working(Data):
-    """On this frame: it is to blame if nothing more is heard."""
+    """Frame in progress, blamed if the worker dies."""
 
     kind: Literal["working"] = "working"
-    index: int
+    section: int
 
 
 class Said(Data):

@@ -10,9 +10,10 @@ from time import monotonic
 from controller.common.python_command import python_module_command
 from controller.model.base import SeriesName
 from controller.model.events import Alerted, Level, ProcessingFailed, Publish
+from controller.model.frames import RecordedFrame
 from controller.model.processing_jobs import Job, JobOutcome
 from controller.worker.lane import Lane
-from controller.worker.messages import AnyTask, CatchUp, CountSoFar, Ended, RunJob, count_key
+from controller.worker.messages import AnyTask, CatchUp, CountFrames, Ended, RunJob, count_key
 
 Command = Callable[[str], Sequence[str]]
 """Role (live, count or jobs) -> command line of the child."""
@@ -55,9 +56,9 @@ class Supervisor:
         self._counts_at_full_size = counts_at_full_size
         self._changed = threading.Condition()
         self._outcomes: dict[Job, JobOutcome] = {}
-        self._recorded: dict[SeriesName, int] = {}
+        self._frames: dict[SeriesName, dict[int, RecordedFrame]] = {"A": {}, "B": {}}
+        self._tilts_left: dict[SeriesName, int] = {"A": 0, "B": 0}
         self._seen: dict[SeriesName, int] = {}
-        self._skipped: dict[SeriesName, set[int]] = {"A": set(), "B": set()}
         commands = command or _command_for(folder)
         self._lanes = {
             role: Lane(
@@ -73,22 +74,38 @@ class Supervisor:
 
     @property
     def behind(self) -> int:
-        """Frames on disk that the live reconstruction has not seen yet."""
+        """Frames on disk that the live reconstruction has not used yet."""
         with self._changed:
-            return sum(n - self._seen.get(series, -1) for series, n in self._recorded.items())
+            return sum(
+                section > self._seen.get(series, -1)
+                for series, frames in self._frames.items()
+                for section in frames
+            )
 
     @property
     def pids(self) -> dict[str, int | None]:
         """Process of each child by its role; None while one is being started."""
         return {role: lane.pid for role, lane in self._lanes.items()}
 
-    def frame_recorded(self, series: SeriesName, index: int) -> None:
-        """Tell that section `index` of a series is safe on disk."""
+    def frame_recorded(self, frame: RecordedFrame, tilts_left: int) -> None:
+        """Tell that a frame is safe on disk, and how many tilts of its series are left."""
         with self._changed:
-            self._recorded[series] = max(index, self._recorded.get(series, -1))
-            task = self._catch_up(series)
-        self._lanes["live"].add(task)
-        self._lanes["count"].add(CountSoFar(series=series, upto=task.upto, skip=task.skip))
+            self._frames[frame.series][frame.section] = frame
+            self._tilts_left[frame.series] = tilts_left
+            self._follow(frame.series)
+
+    def frame_withdrawn(self, series: SeriesName, section: int) -> None:
+        """Tell that a frame must not be used any more: its tilt is recorded again."""
+        with self._changed:
+            self._frames[series].pop(section, None)
+            self._tilts_left[series] += 1
+            self._follow(series)
+
+    def tilt_missed(self, series: SeriesName, tilts_left: int) -> None:
+        """Tell that a tilt was skipped, and how many of its series are left."""
+        with self._changed:
+            self._tilts_left[series] = tilts_left
+            self._follow(series)
 
     def submit(self, job: Job) -> None:
         """Ask for a job; a job asked for again is done again."""
@@ -110,9 +127,23 @@ class Supervisor:
         for lane in self._lanes.values():
             lane.close()
 
+    def _follow(self, series: SeriesName) -> None:
+        """Queue the live reconstruction and the count of a series; the caller holds the lock."""
+        catch_up = self._catch_up(series)
+        if not catch_up.frames:
+            return
+        self._lanes["live"].add(catch_up)
+        self._lanes["count"].add(
+            CountFrames(series=series, frames=catch_up.frames, tilts_left=catch_up.tilts_left)
+        )
+
     def _catch_up(self, series: SeriesName) -> CatchUp:
-        skip = tuple(sorted(self._skipped[series]))
-        return CatchUp(series=series, upto=self._recorded[series], skip=skip)
+        frames = self._frames[series]  # told in order of section
+        return CatchUp(
+            series=series,
+            frames=tuple(frames.values()),
+            tilts_left=self._tilts_left[series],
+        )
 
     def _ended(self, task: AnyTask, ended: Ended) -> None:
         match task:
@@ -120,21 +151,21 @@ class Supervisor:
                 self._settle(task.job, ended)
             case CatchUp():
                 with self._changed:
-                    self._seen[task.series] = max(task.upto, self._seen.get(task.series, -1))
+                    newest = task.frames[-1].section
+                    self._seen[task.series] = max(newest, self._seen.get(task.series, -1))
                 self._warn("reconstruction", task, ended)
-            case CountSoFar():
+            case CountFrames():
                 self._warn("count", task, ended)
-                with self._changed:
-                    looked_at = self._catch_up(task.series)
-                self._lanes["live"].add(looked_at)  # it has found out about the alignment
+                with self._changed:  # the count has refined the alignment: apply it
+                    self._lanes["live"].add(self._catch_up(task.series))
 
-    def _warn(self, what: str, task: CatchUp | CountSoFar, ended: Ended) -> None:
+    def _warn(self, what: str, task: CatchUp | CountFrames, ended: Ended) -> None:
         if not ended.ok:
             self._publish(
                 Alerted(
                     level=Level.WARNING,
                     text=f"live {what} of {task.series}: {ended.reason}",
-                    where=f"{task.series}#{task.upto}",
+                    where=task.frames[-1].name,
                 )
             )
 
@@ -148,25 +179,30 @@ class Supervisor:
             self._outcomes[job] = outcome
             self._changed.notify_all()
 
-    def _killed_twice(self, task: AnyTask, index: int | None, how: str) -> AnyTask | None:
-        """Skip and name what killed the child twice; a series goes on without the frame."""
-        if isinstance(task, RunJob):
-            reason = f"job {task.job.value} ended its process twice ({how}) and is given up"
-            self._settle(task.job, Ended(ok=False, reason=reason))
-            return None
-        if isinstance(task, CountSoFar):
-            reason = f"of {task.upto + 1} images ended its process twice ({how}) and is left out"
-            self._warn("count", task, Ended(ok=False, reason=reason))
-            return None
-        if index is None:
-            reason = f"the live reconstruction of {task.series} does not start ({how})"
-            self._publish(ProcessingFailed(job=task.key, reason=reason))
-            return None
-        reason = f"frame {task.series}#{index} ended its process twice ({how}) and is skipped"
+    def _killed_twice(self, task: AnyTask, section: int | None, how: str) -> None:
+        """Give up what killed its child twice; a series continues without the frame."""
+        match task:
+            case RunJob():
+                reason = f"job {task.job.value} ended its process twice ({how}) and is given up"
+                self._settle(task.job, Ended(ok=False, reason=reason))
+            case CountFrames():
+                reason = (
+                    f"of {len(task.frames)} images ended its process twice ({how}) and is left out"
+                )
+                self._warn("count", task, Ended(ok=False, reason=reason))
+            case CatchUp() if section is None:
+                reason = f"the live reconstruction of {task.series} does not start ({how})"
+                self._publish(ProcessingFailed(job=task.key, reason=reason))
+            case CatchUp():
+                self._give_up_frame(task, section, how)
+
+    def _give_up_frame(self, task: CatchUp, section: int, how: str) -> None:
+        name = next(frame.name for frame in task.frames if frame.section == section)
+        reason = f"frame {name} ended its process twice ({how}) and is skipped"
         self._publish(ProcessingFailed(job=task.key, reason=reason))
         with self._changed:
-            self._skipped[task.series].add(index)
-            return self._catch_up(task.series)
+            self._frames[task.series].pop(section, None)
+            self._follow(task.series)
 
 
 def _command_for(folder: Path) -> Command:

@@ -22,6 +22,7 @@ from pathlib import Path
 import numpy as np
 
 from controller.model.events import RECORD, Counted, FrameRecorded, PreviewReady, Record
+from controller.model.frames import RecordedFrame
 from processing.reconstruct.fbp import fbp_series
 from processing.series import TiltSeries
 from tests.benchmarks.data import A_DEG
@@ -133,7 +134,7 @@ def read(records: list[Record]) -> Log:
     for record in records:
         at_s = datetime.fromisoformat(record.at).timestamp()
         match record.event:
-            case FrameRecorded(series="A"):
+            case FrameRecorded(frame=RecordedFrame(series="A")):
                 frames.append(at_s)
             case PreviewReady(view="slice-A", caption=caption) if "tilts" in caption:
                 slices.setdefault(int(caption.split()[2]), at_s)

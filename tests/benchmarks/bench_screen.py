@@ -24,9 +24,9 @@ from textual.drivers.headless_driver import HeadlessDriver
 from textual.pilot import Pilot
 from textual.widgets import Static
 
-from controller.service.fold import fold
 from controller.service.pictures import Picture, reduce_picture
 from controller.service.status import SessionStatus
+from controller.service.status_reducer import next_status
 from controller.ui.tui.app import SessionApp
 from controller.ui.tui.feed import REDUCED_SIDE_PX
 from controller.ui.tui.layout import LINES_AROUND_BODY, image_cells
@@ -88,11 +88,11 @@ def _ours(app: SessionApp, pilot: Pilot[None]) -> Refresh:
     records = script.records(chain([script.started(Path("/"))], *before))
     status = SessionStatus()
     for record in records:
-        status = fold(status, record)
+        status = next_status(status, record)
     rest = script.records(script.series("A"), len(records))[len(records) - 5 :]
     statuses = []
     for record in rest:
-        status = fold(status, record)
+        status = next_status(status, record)
         statuses.append(status)
     frames = _frames()
 

@@ -49,9 +49,9 @@ CASES = [
     ),
     Case(
         "stopped, its process gone since",
-        ended(State.STOPPED, ExitCode.INTERRUPTED, "stopped by the operator"),
+        ended(State.STOPPED, ExitCode.INTERRUPTED, "by the operator"),
         GONE,
-        ["stopped by the operator", "report: /data/au/report.html", RESUME],
+        ["stopped: by the operator", "report: /data/au/report.html", RESUME],
         ExitCode.INTERRUPTED,
     ),
     Case(

@@ -68,19 +68,22 @@ def test_its_stacks_open_elsewhere_and_hold_every_tilt(tmp_path: Path) -> None:
 def test_nothing_is_told_of_a_frame_before_it_is_on_disk(tmp_path: Path) -> None:
     def look(event: Event, engine: Engine) -> None:
         if isinstance(event, FrameRecorded):
-            size = (tmp_path / "s" / f"{event.series}.mrc").stat().st_size
-            assert size == 1024 + (event.index + 1) * 48 * 48 * 2
-            assert f'"section":{event.index}' in (tmp_path / "s" / "journal.jsonl").read_text()
+            size = (tmp_path / "s" / f"{event.frame.series}.mrc").stat().st_size
+            assert size == 1024 + (event.frame.section + 1) * 48 * 48 * 2
+            assert (
+                f'"section":{event.frame.section},'
+                in (tmp_path / "s" / "journal.jsonl").read_text()
+            )
 
     run = Run(open_session(tmp_path / "s"), on_event=look)
     assert run.go() is ExitCode.OK
-    assert run.jobs.frames == [(e.series, e.index) for e in run.of(FrameRecorded)]
+    assert run.jobs.frames == [(e.frame.series, e.frame.section) for e in run.of(FrameRecorded)]
 
 
 def test_the_time_left_shrinks_to_nothing(tmp_path: Path) -> None:
     run = Run(open_session(tmp_path / "s"))
     run.go()
-    left = [event.left_s for event in run.of(FrameRecorded) if event.series == "A"]
+    left = [event.left_s for event in run.of(FrameRecorded) if event.frame.series == "A"]
     assert left == sorted(left, reverse=True)
     assert left[-1] == 0
 
@@ -90,7 +93,10 @@ def test_the_time_left_shrinks_to_nothing(tmp_path: Path) -> None:
 
 def at_frame(index: int, act: Callable[[Engine], None]) -> Callable[[Event, Engine], None]:
     def look(event: Event, engine: Engine) -> None:
-        if isinstance(event, FrameRecorded) and (event.series, event.index) == ("A", index):
+        if isinstance(event, FrameRecorded) and (event.frame.series, event.frame.section) == (
+            "A",
+            index,
+        ):
             act(engine)
 
     return look
@@ -132,7 +138,7 @@ def test_stopping_now_ends_an_exposure_under_way(tmp_path: Path) -> None:
     exposing, safe = threading.Event(), threading.Event()
 
     def hang(action: str, request_id: str) -> None:
-        if action == "acquire" and "A-002/frame" in request_id:
+        if action == "acquire" and "A-003/frame" in request_id:
             exposing.set()
             assert safe.wait(10)
 
@@ -373,7 +379,7 @@ def test_a_fault_of_our_own_is_told_and_leaves_the_column_safe(tmp_path: Path) -
     run = Run(open_session(tmp_path / "s"))
 
     def explode(action: str, request_id: str) -> None:
-        if "A-001/frame" in request_id:
+        if "A-002/frame" in request_id:
             raise RuntimeError("a bug")
 
     run.microscope.fault = explode

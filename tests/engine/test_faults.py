@@ -87,7 +87,7 @@ FAULTS = [
 
 @pytest.mark.parametrize("case", FAULTS, ids=lambda case: case.name)
 def test_a_fault_is_waited_out_and_no_frame_is_missing(tmp_path: Path, case: Fault) -> None:
-    microscope = FakeMicroscope(fault=raise_once("A-002/frame", case.error))
+    microscope = FakeMicroscope(fault=raise_once("A-003/frame", case.error))
     run = Run(open_session(tmp_path / "s"), microscope)
 
     def person(event: Event, engine: Any) -> None:
@@ -107,14 +107,14 @@ def test_a_reply_that_was_lost_is_asked_for_again_and_executed_once(tmp_path: Pa
     left = ["lost"]
 
     def lose_reply(action: str, request_id: str) -> None:
-        if action == "acquired" and "A-002/frame" in request_id and left:
+        if action == "acquired" and "A-003/frame" in request_id and left:
             left.pop()
             raise ConnectionLostError("the reply was lost")
 
     microscope = FakeMicroscope(fault=lose_reply)
     run = Run(open_session(tmp_path / "s"), microscope)
     assert run.go() is ExitCode.OK
-    asked = [request_id for name, request_id in microscope.log if "A-002/frame" in request_id]
+    asked = [request_id for name, request_id in microscope.log if "A-003/frame" in request_id]
     assert len(asked) == 1
     assert complete(tmp_path / "s")
 
@@ -124,7 +124,7 @@ def test_a_restarted_bridge_has_its_tilt_retaken_and_its_exposure_charged(tmp_pa
     microscopes = [old, new]
 
     def die(action: str, request_id: str) -> None:
-        if "A-002/frame" in request_id or dead:
+        if "A-003/frame" in request_id or dead:
             dead.append(True)
             raise ConnectionLostError("the bridge is gone")
 
@@ -137,7 +137,7 @@ def test_a_restarted_bridge_has_its_tilt_retaken_and_its_exposure_charged(tmp_pa
     assert first == [("blank", False), ("blank", False)]
     lines = read_journal(tmp_path / "s" / "journal.jsonl").lines
     frames = [
-        e.entry for e in lines if isinstance(e.entry, Exposing) and e.entry.step_id == "A-002"
+        e.entry for e in lines if isinstance(e.entry, Exposing) and e.entry.step_id == "A-003"
     ]
     assert [e.boot_id for e in frames if e.purpose == "frame-0"] == ["boot-1", "boot-2"]
     written = [e.entry for e in lines if isinstance(e.entry, FrameWritten)]
@@ -151,7 +151,7 @@ def test_a_look_at_the_stage_is_repeated_on_the_microscope_met_anew(tmp_path: Pa
     waiting = [old, new]
 
     def die_after_a_frame(action: str, request_id: str) -> None:
-        if action == "acquired" and "A-001/frame" in request_id:
+        if action == "acquired" and "A-002/frame" in request_id:
             old.fault = dead
 
     def dead(action: str, request_id: str) -> None:
@@ -175,7 +175,7 @@ def test_a_connection_lost_again_while_it_is_made_is_let_go(tmp_path: Path) -> N
     waiting = list(clients)
 
     def gone(action: str, request_id: str) -> None:
-        if "A-002/frame" in request_id or (action == "status" and clients[0].fault is broken):
+        if "A-003/frame" in request_id or (action == "status" and clients[0].fault is broken):
             clients[0].fault = broken
             raise lost
 
@@ -294,7 +294,7 @@ def test_a_full_disk_keeps_the_frame_and_goes_on_when_there_is_room(
     assert complete(tmp_path / "s")
     assert len(paused(run)) == 3
     assert all("No space left" in reason and "kept in memory" in reason for reason in paused(run))
-    asked = [request_id for _, request_id in microscope.log if "A-002/frame" in request_id]
+    asked = [request_id for _, request_id in microscope.log if "A-003/frame" in request_id]
     assert len(asked) == 1  # no dose for a disk's sake
 
 
@@ -306,7 +306,7 @@ def test_a_full_disk_before_an_exposure_is_waited_for_too(
     full = [2]
 
     def no_room(entry: Entry) -> None:
-        if isinstance(entry, Exposing) and entry.step_id == "A-001" and full[0]:
+        if isinstance(entry, Exposing) and entry.step_id == "A-002" and full[0]:
             full[0] -= 1
             raise OSError(errno.EROFS, "Read-only file system")
         enter(entry)

@@ -68,7 +68,7 @@ def test_b_is_recorded_only_behind_a_flip(tmp_path: Path, story: Story) -> None:
     run = Run(open_session(tmp_path / "s"), answers=list(story.answers))
     assert run.go() is story.code
     assert [check.accepted for check in run.of(FlipChecked)] == story.accepted
-    assert len([e for e in run.of(FrameRecorded) if e.series == "B"]) == story.frames_b
+    assert len([e for e in run.of(FrameRecorded) if e.frame.series == "B"]) == story.frames_b
     assert [e.value for e in run.of(PromptAnswered)] == [a.value for a in story.answers]
 
 
@@ -106,7 +106,7 @@ def test_a_flipped_object_that_has_changed_is_refused(tmp_path: Path, name: str)
     (check,) = run.of(FlipChecked)
     assert re.search(words, check.found), check.found
     assert check.flipped_score > check.same_side_score
-    assert not [e for e in run.of(FrameRecorded) if e.series == "B"]
+    assert not [e for e in run.of(FrameRecorded) if e.frame.series == "B"]
 
 
 def match(flipped: float, same: float, *, scale: float = 1.0, signal: float = 1.0) -> FlipMatch:

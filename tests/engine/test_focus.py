@@ -24,7 +24,7 @@ from controller.model.events import (
 from controller.model.plan import make_plan
 from controller.model.protocol import Protocol
 from controller.session.entries import Answered, Focused
-from controller.session.ledger import fold_all
+from controller.session.ledger import replay
 from simulator.microscope import SimulatedMicroscope, create
 from simulator.settings import SimulatorSettings
 from simulator.world import load_world
@@ -77,7 +77,7 @@ def series_a(folder: Path, protocol: str, microscope: Microscope) -> Run:
     run = Run(open_session(folder, text + protocol), microscope, answers=[])  # type: ignore[arg-type]
     run.on_event = stop_on(PromptOpened, StopWhen.NOW)
     assert run.go() is ExitCode.INTERRUPTED
-    assert len([e for e in run.of(FrameRecorded) if e.series == "A"]) == 5
+    assert len([e for e in run.of(FrameRecorded) if e.frame.series == "A"]) == 5
     return run
 
 
@@ -89,10 +89,11 @@ def told(run: Run, what: str) -> list[Alerted]:
 def test_a_specimen_off_the_tilt_axis_is_brought_onto_it(tmp_path: Path, height_nm: float) -> None:
     microscope = simulated(stage={"eucentric_error_nm": height_nm})
     run = series_a(tmp_path / "s", HEIGHT, microscope)
-    z_nm = run.of(FrameRecorded)[0].stage.z_nm
+    frames = [f for taken in run.session.ledger.frames.values() for f in taken]
+    z_nm = frames[0].info.stage.z_nm
     assert z_nm == pytest.approx(-height_nm, abs=20.0)
     assert len(told(run, "eucentric height: stage moved")) == 1
-    across_nm = [event.stage.x_nm for event in run.of(FrameRecorded)]
+    across_nm = [frame.info.stage.x_nm for frame in frames]
     assert np.ptp(across_nm) < 40.0  # it no longer swings with the tilt
 
 
@@ -111,12 +112,12 @@ def test_a_drifting_focus_is_followed_beside_the_specimen(tmp_path: Path) -> Non
     run = series_a(tmp_path / "s", DURING, microscope)
     entries = [*run.session.ledger.exposures.values()]
     beside = [e for e in entries if "focus-beside" in e.intent.purpose]
-    assert {e.intent.step_id for e in beside} == {"A-focus", "A-002", "A-004"}
+    assert {e.intent.step_id for e in beside} == {"A-focus", "A-003", "A-005"}
     focus_nm = 20_000.0 / 3600.0 * microscope.status().time_s + microscope.status().defocus_nm
     assert focus_nm == pytest.approx(0.0, abs=150.0)
     last = run.session.ledger.focus
     assert isinstance(last, Focused)
-    assert (last.step_id, last.defocus_nm) == ("A-004", microscope.status().defocus_nm)
+    assert (last.step_id, last.defocus_nm) == ("A-005", microscope.status().defocus_nm)
     assert last.beside_nm == pytest.approx(20.0, abs=40.0)  # the film lies over the middle
 
 
@@ -128,7 +129,7 @@ def test_the_film_lies_further_off_along_the_beam_at_a_high_tilt(tmp_path: Path)
     steep = DURING.replace("20.0", "60.0") + "[series_a]\nstart_deg = -60.0\nstop_deg = 60.0\n"
     run = series_a(tmp_path / "s", steep + "step_deg = 30.0\n", microscope)
     last = run.session.ledger.focus
-    assert last is not None and last.step_id == "A-004"
+    assert last is not None and last.step_id == "A-005"
     assert last.beside_nm == pytest.approx(27.0, abs=10.0)
     assert last.defocus_nm == pytest.approx(0.0, abs=25.0)
 
@@ -160,8 +161,8 @@ def test_a_resumed_series_has_the_focus_that_was_found(tmp_path: Path) -> None:
 def test_what_was_in_focus_is_forgotten_when_the_grid_has_been_out() -> None:
     focused = Focused(step_id="A-focus", defocus_nm=120.0, beside_nm=30.0)
     out = Answered(step_id="flip", prompt_id="flip", value="done", reason="", by="operator")
-    assert fold_all([focused]).focus == focused
-    assert fold_all([focused, out]).focus is None
+    assert replay([focused]).focus == focused
+    assert replay([focused, out]).focus is None
 
 
 def test_b_is_eucentric_and_in_focus_before_it_is_compared(tmp_path: Path) -> None:
@@ -209,11 +210,11 @@ def test_a_grid_that_was_put_back_comes_to_rest_first(tmp_path: Path, name: str)
 PLANNED = {
     "eucentric height": (HEIGHT, {"A-height"}, set()),
     "before a series": (BEFORE, {"A-focus"}, set()),
-    "during it": (DURING, {"A-focus"}, {"A-002", "A-004", "B-002"}),
+    "during it": (DURING, {"A-focus"}, {"A-003", "A-005", "B-003"}),
     "all": (
         HEIGHT + DURING,
         {"A-height", "A-focus"},
-        {"A-002", "A-004", "B-002"},
+        {"A-003", "A-005", "B-003"},
     ),
 }
 

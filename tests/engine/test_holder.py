@@ -113,7 +113,7 @@ def test_a_session_stopped_at_the_flip_is_resumed_with_the_valves_closed(tmp_pat
     assert not microscope.valves_open
     run = Run(open_session(tmp_path / "s"), microscope)
     assert run.go() is ExitCode.OK
-    assert len([e for e in run.of(FrameRecorded) if e.series == "B"]) == 4
+    assert len([e for e in run.of(FrameRecorded) if e.frame.series == "B"]) == 4
 
 
 def test_valves_that_stay_closed_after_the_flip_are_waited_for(tmp_path: Path) -> None:
@@ -128,4 +128,4 @@ def test_valves_that_stay_closed_after_the_flip_are_waited_for(tmp_path: Path) -
     out, back_in = pauses_of(run)
     assert "the column valves are OPEN: close them" in out
     assert "the column valves are closed: open them" in back_in
-    assert len([e for e in run.of(FrameRecorded) if e.series == "B"]) == 4
+    assert len([e for e in run.of(FrameRecorded) if e.frame.series == "B"]) == 4

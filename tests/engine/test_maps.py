@@ -98,7 +98,7 @@ def test_the_assembly_of_a_is_found_where_another_was_centred(
     assert check.accepted is accepted, check.found
     moved = [event for event in run.of(Alerted) if "is brought to the middle" in event.text]
     assert bool(moved) is accepted
-    assert bool([e for e in run.of(FrameRecorded) if e.series == "B"]) is accepted
+    assert bool([e for e in run.of(FrameRecorded) if e.frame.series == "B"]) is accepted
 
 
 def test_the_flip_costs_what_was_planned(tmp_path: Path) -> None:

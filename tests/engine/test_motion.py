@@ -63,7 +63,7 @@ def test_frames_follow_each_other_without_a_stop(tmp_path: Path) -> None:
     assert run.go() is ExitCode.OK
     assert column.ways == [(tilt - 5.0, tilt + 5.0) for tilt in TILTS_A]
     assert (column.moves, looks(run)) == ([], [])
-    assert [(e.alpha_deg, e.stage.alpha_deg) for e in run.of(FrameRecorded)] == [
+    assert [(e.frame.nominal_deg, e.frame.actual_deg) for e in run.of(FrameRecorded)] == [
         (tilt, tilt) for tilt in (*TILTS_A, *TILTS_B)
     ]
     assert (angles(tmp_path / "s", "A"), angles(tmp_path / "s", "B")) == (TILTS_A, TILTS_B)
@@ -73,7 +73,7 @@ def test_frames_follow_each_other_without_a_stop(tmp_path: Path) -> None:
 
 @dataclass(frozen=True)
 class Broken:
-    """What goes wrong at A-003, the verdict, and the tilts at which the motion begins anew."""
+    """What goes wrong at A-004, the verdict, and the tilts at which the motion begins anew."""
 
     name: str
     change: Callable[[Pixels], Pixels] = lambda pixels: pixels
@@ -85,12 +85,12 @@ class Broken:
 
 BROKEN = [
     Broken(
-        "blank: marked, not taken again", lambda p: p * 0 + 7, verdict="invalid", looks=["A-004"]
+        "blank: marked, not taken again", lambda p: p * 0 + 7, verdict="invalid", looks=["A-005"]
     ),
     Broken("dim, the beam being there", lambda p: p // 20, verdict="dim"),
     Broken("half way off: the stage follows", drift_nm=(3.5, 0.0), shifts=1),
-    Broken("too far off: found again", drift_nm=(9.0, 0.0), verdict="shifted", looks=["A-004"]),
-    Broken("out of view: found again", drift_nm=(60.0, 0.0), verdict="invalid", looks=["A-004"]),
+    Broken("too far off: found again", drift_nm=(9.0, 0.0), verdict="shifted", looks=["A-005"]),
+    Broken("out of view: found again", drift_nm=(60.0, 0.0), verdict="invalid", looks=["A-005"]),
 ]
 
 
@@ -99,16 +99,16 @@ def test_a_bad_frame_is_kept_and_the_object_followed(tmp_path: Path, case: Broke
     column = Goniometer()
 
     def spoil(request_id: str, pixels: Pixels) -> NDArray[np.generic]:
-        return case.change(pixels) if "/A-003/frame" in request_id else pixels
+        return case.change(pixels) if "/A-004/frame" in request_id else pixels
 
     def drift(action: str, request_id: str) -> None:
-        if "/A-003/frame" in request_id:
+        if "/A-004/frame" in request_id:
             column.drift_nm = case.drift_nm
 
     column.spoil, column.fault = spoil, drift
     run = Run(open_session(tmp_path / "s", IN_MOTION), column)
     assert run.go() is ExitCode.OK
-    frames = [event for event in run.of(FrameRecorded) if event.series == "A"]
+    frames = [event.frame for event in run.of(FrameRecorded) if event.frame.series == "A"]
     assert [event.verdict for event in frames] == ["ok", "ok", "ok", case.verdict, "ok"]
     assert [event.retakes for event in frames] == [0] * 5
     assert sorted(set(looks(run))) == case.looks
@@ -122,7 +122,10 @@ def test_a_series_broken_off_goes_on_where_it_was(tmp_path: Path, index: int) ->
     """A stop, then another session: the stage comes from behind to where the next sweep begins."""
 
     def stop(event: Event, engine: Engine) -> None:
-        if isinstance(event, FrameRecorded) and (event.series, event.index) == ("A", index):
+        if isinstance(event, FrameRecorded) and (event.frame.series, event.frame.section) == (
+            "A",
+            index,
+        ):
             engine.stop(StopWhen.AFTER_TILT)
 
     first = Run(open_session(tmp_path / "s", IN_MOTION), on_event=stop)
@@ -143,7 +146,7 @@ def test_a_frame_exposed_before_a_crash_is_not_exposed_again(tmp_path: Path) -> 
     column = FakeMicroscope()
 
     def crash(action: str, request_id: str) -> None:
-        if action == "acquired" and "/A-002/frame" in request_id:
+        if action == "acquired" and "/A-003/frame" in request_id:
             raise CrashError
 
     column.fault = crash
@@ -154,7 +157,7 @@ def test_a_frame_exposed_before_a_crash_is_not_exposed_again(tmp_path: Path) -> 
     again = Run(open_session(tmp_path / "s"), column)
     assert again.go() is ExitCode.OK
     assert angles(tmp_path / "s", "A") == TILTS_A
-    exposed = [r for action, r in column.log if action == "acquire-tilting" and "/A-002/" in r]
+    exposed = [r for action, r in column.log if action == "acquire-tilting" and "/A-003/" in r]
     assert len(exposed) == 1
 
 
@@ -163,7 +166,7 @@ def test_a_lost_beam_is_waited_for_and_the_tilt_exposed_then(tmp_path: Path) -> 
     lost: list[str] = []
 
     def lose(request_id: str, pixels: Pixels) -> NDArray[np.generic]:
-        if "/A-002/frame" not in request_id or lost:
+        if "/A-003/frame" not in request_id or lost:
             return pixels
         lost.append(request_id)
         column.current_pA = 0.0
@@ -176,9 +179,9 @@ def test_a_lost_beam_is_waited_for_and_the_tilt_exposed_then(tmp_path: Path) -> 
     column.spoil = lose
     run = Run(open_session(tmp_path / "s", IN_MOTION), column, on_event=restore)
     assert run.go() is ExitCode.OK
-    assert [event.verdict for event in run.of(FrameRecorded)] == ["ok"] * 9
+    assert [event.frame.verdict for event in run.of(FrameRecorded)] == ["ok"] * 9
     assert column.ways[2:4] == [(-5.0, 5.0), (-5.0, 5.0)]
-    assert set(looks(run)) == {"A-002"}  # it came back from behind, and looked
+    assert set(looks(run)) == {"A-003"}  # it came back from behind, and looked
     assert angles(tmp_path / "s", "A") == TILTS_A
 
 

@@ -52,7 +52,7 @@ def test_files_keep_the_order_of_recording(tmp_path: Path, order: str) -> None:
     assert run.go() is ExitCode.OK
     tilts = planned(protocol)
     assert tilts[0] == 0.0 and sorted(tilts) == [-20.0, -10.0, 0.0, 10.0, 20.0]
-    assert [e.alpha_deg for e in run.of(FrameRecorded) if e.series == "A"] == tilts
+    assert [e.frame.nominal_deg for e in run.of(FrameRecorded) if e.frame.series == "A"] == tilts
     assert [float(x) for x in (tmp_path / "s" / "A.rawtlt").read_text().split()] == tilts
     read = load_tilt_series(tmp_path / "s" / "A.mrc", name="A")  # by the mdoc
     assert list(read.angles_deg) == tilts
@@ -71,7 +71,7 @@ def test_every_tilt_is_approached_from_the_same_side(tmp_path: Path, order: str)
 def test_the_time_left_shrinks_to_nothing(tmp_path: Path, order: str) -> None:
     run = Run(open_session(tmp_path / "s", ordered(order)))
     run.go()
-    left = [event.left_s for event in run.of(FrameRecorded) if event.series == "A"]
+    left = [event.left_s for event in run.of(FrameRecorded) if event.frame.series == "A"]
     assert left == sorted(left, reverse=True) and left[-1] == 0
 
 
@@ -79,7 +79,7 @@ def test_the_time_left_shrinks_to_nothing(tmp_path: Path, order: str) -> None:
 @pytest.mark.parametrize("recorded", [1, 3, 4])
 def test_a_resumed_series_goes_on_where_it_was(tmp_path: Path, order: str, recorded: int) -> None:
     def stop(event: Event, engine: Engine) -> None:
-        if isinstance(event, FrameRecorded) and event.index == recorded - 1:
+        if isinstance(event, FrameRecorded) and event.frame.section == recorded - 1:
             engine.stop(StopWhen.AFTER_TILT)
 
     protocol = ordered(order)
@@ -89,5 +89,5 @@ def test_a_resumed_series_goes_on_where_it_was(tmp_path: Path, order: str, recor
     again = Run(open_session(tmp_path / "s", protocol), stage)
     assert again.go() is ExitCode.OK
     rest = planned(protocol)[recorded:]
-    assert [e.alpha_deg for e in again.of(FrameRecorded) if e.series == "A"] == rest
+    assert [e.frame.nominal_deg for e in again.of(FrameRecorded) if e.frame.series == "A"] == rest
     assert all(stage.approached[tilt] > 0 for tilt in rest)

@@ -114,7 +114,10 @@ def test_a_pause_said_before_the_start_is_kept(tmp_path: Path) -> None:
 
 def test_a_pause_can_be_taken_back_while_the_beam_is_being_blanked_for_it(tmp_path: Path) -> None:
     def look(event: Event, engine: Engine) -> None:
-        if isinstance(event, FrameRecorded) and (event.series, event.index) == ("A", 1):
+        if isinstance(event, FrameRecorded) and (event.frame.series, event.frame.section) == (
+            "A",
+            1,
+        ):
             engine.pause()
 
     def take_back(action: str, request_id: str) -> None:
@@ -131,7 +134,7 @@ def test_a_pause_can_be_taken_back_while_the_beam_is_being_blanked_for_it(tmp_pa
 
 def test_a_pause_said_in_a_fault_outlasts_the_fault(tmp_path: Path) -> None:
     def lose_the_beam(action: str, request_id: str) -> None:
-        if "A-002/frame" in request_id and not lost:
+        if "A-003/frame" in request_id and not lost:
             lost.append(True)
             raise BeamLostError("no emission")
 
@@ -147,7 +150,7 @@ def test_a_pause_said_in_a_fault_outlasts_the_fault(tmp_path: Path) -> None:
     run.microscope.fault = lose_the_beam
     assert run.go() is ExitCode.OK
     paused = [event.reason for event in run.of(StateChanged) if event.state is State.PAUSED]
-    assert len(paused) == 2 and paused[-1] == "paused by the operator"
+    assert len(paused) == 2 and paused[-1] == "by the operator"
 
 
 class SlowToBeSafe(FakeMicroscope):
@@ -162,7 +165,7 @@ STOPPED = "stopped by the operator"
 
 def test_a_stop_now_in_a_pause_is_not_hung_up_on_and_raises_no_alarm(tmp_path: Path) -> None:
     def stop_in_the_pause(event: Event, engine: Engine) -> None:
-        if isinstance(event, FrameRecorded) and event.index == 1:
+        if isinstance(event, FrameRecorded) and event.frame.section == 1:
             engine.pause()
         if isinstance(event, StateChanged) and event.state is State.PAUSED:
             threading.Timer(0.1, engine.stop, (StopWhen.NOW,)).start()

@@ -15,6 +15,7 @@ from controller.engine import Engine
 from controller.hardware.interface import Microscope
 from controller.model.commands import StopWhen
 from controller.model.events import Alerted, Event, FrameRecorded, Level, State, StateChanged
+from controller.model.frames import RecordedFrame
 from controller.model.plan import make_plan
 from controller.procedures.tracking.predict import Place, predict
 from controller.rehearsal.fault_list import Fault, FaultKind
@@ -74,8 +75,8 @@ def stop_when_waiting(event: Event, engine: Engine) -> None:
         engine.stop(StopWhen.NOW)
 
 
-def frames(run: Run) -> list[FrameRecorded]:
-    return [event for event in run.of(FrameRecorded) if event.series == "A"]
+def frames(run: Run) -> list[RecordedFrame]:
+    return [event.frame for event in run.of(FrameRecorded) if event.frame.series == "A"]
 
 
 def looks(run: Run, what: str = "track-") -> list[str]:
@@ -96,7 +97,7 @@ def test_shots_are_spared_where_the_place_is_sure(tmp_path: Path, order: str) ->
     stage = {"eucentric_error_nm": 40.0, "jitter_nm": 3.0}
     run = series_a(tmp_path / "s", protocol, simulated(stage=stage))
     assert {event.verdict for event in frames(run)} == {"ok"}
-    assert {"A-000", "A-001", "A-002", "A-003"} <= set(looks(run))
+    assert {"A-001", "A-002", "A-003", "A-004"} <= set(looks(run))
     assert len(set(looks(run))) <= 2 * TILTS // 3
     assert max(distances_nm(run)) <= 0.15 * 192.0
 
@@ -113,13 +114,13 @@ def test_a_stage_that_cannot_be_predicted_is_looked_after(tmp_path: Path) -> Non
 
 
 def test_an_object_lost_without_a_look_is_found_again(tmp_path: Path) -> None:
-    jump = Fault(kind=FaultKind.OBJECT_DRIFTS, at="A-012", by_nm=150.0)
+    jump = Fault(kind=FaultKind.OBJECT_DRIFTS, at="A-013", by_nm=150.0)
     column = FaultyMicroscope(simulated(stage={"jitter_nm": 2.0}), (jump,))
     run = series_a(tmp_path / "s", PROTOCOL + PREDICTED, column)
-    lost = next(event for event in frames(run) if event.index == 12)
+    lost = next(frame for frame in frames(run) if frame.tilt_number == 13)
     assert (lost.verdict, lost.retakes) == ("ok", 1)
     assert max(distances_nm(run)) <= 0.15 * 192.0
-    assert {"A-013", "A-014"} <= set(looks(run))  # what held before the jump is not believed
+    assert {"A-014", "A-015"} <= set(looks(run))  # what held before the jump is not believed
 
 
 @dataclass(frozen=True)
@@ -217,4 +218,4 @@ def test_it_is_not_waited_for_for_ever(tmp_path: Path) -> None:
     run = series_a(tmp_path / "s", protocol, simulated())
     late = [alert for alert in run.of(Alerted) if "still drifts" in alert.text]
     assert len(late) == TILTS and {alert.level for alert in late} == {Level.WARNING}
-    assert max(looks(run, "track-drift").count(f"A-{i:03d}") for i in range(TILTS)) <= 4
+    assert max(looks(run, "track-drift").count(f"A-{i:03d}") for i in range(1, TILTS + 1)) <= 4

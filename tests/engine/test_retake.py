@@ -12,8 +12,8 @@ from controller.common.exit_codes import ExitCode
 from controller.engine import Engine
 from controller.model.commands import StopWhen
 from controller.model.events import Event, FrameRecorded, Record, State, StateChanged
-from controller.service.fold import fold
 from controller.service.status import SessionStatus
+from controller.service.status_reducer import next_status
 from processing.files.mdoc import read_mdoc
 from tests.support.fake_microscope import FakeMicroscope
 from tests.support.small_session import PROTOCOL, TILTS_A, Run, open_session
@@ -23,14 +23,17 @@ def after(index: int, act: Callable[[Engine], None]) -> Callable[[Event, Engine]
     """Act once, right after a frame of A."""
 
     def look(event: Event, engine: Engine) -> None:
-        if isinstance(event, FrameRecorded) and (event.series, event.index) == ("A", index):
+        if isinstance(event, FrameRecorded) and (event.frame.series, event.frame.section) == (
+            "A",
+            index,
+        ):
             act(engine)
 
     return look
 
 
 def recorded(run: Run) -> list[float]:
-    return [event.alpha_deg for event in run.of(FrameRecorded) if event.series == "A"]
+    return [event.frame.nominal_deg for event in run.of(FrameRecorded) if event.frame.series == "A"]
 
 
 def excluded(folder: Path) -> list[int]:
@@ -62,8 +65,14 @@ def test_the_count_on_the_screen_stays_that_of_the_plan(tmp_path: Path) -> None:
     status = SessionStatus()
     for seq, event in enumerate(run.events):
         record = Record(seq=seq, at="2026-01-22T19:00:00.000+01:00", event=event)
-        status = fold(status, record)
-    assert [tilt.alpha_deg for tilt in status.series["A"].tilts] == [-20.0, -10.0, 0.0, 10.0, 20.0]
+        status = next_status(status, record)
+    assert [tilt.frame.nominal_deg for tilt in status.series["A"].tilts] == [
+        -20.0,
+        -10.0,
+        0.0,
+        10.0,
+        20.0,
+    ]
     assert status.series["A"].planned == 5
 
 
@@ -97,7 +106,10 @@ def test_it_is_approached_from_behind(tmp_path: Path) -> None:
 
 def test_a_crash_between_leaves_the_tilt_to_be_done(tmp_path: Path) -> None:
     def look(event: Event, engine: Engine) -> None:
-        if isinstance(event, FrameRecorded) and (event.series, event.index) == ("A", 2):
+        if isinstance(event, FrameRecorded) and (event.frame.series, event.frame.section) == (
+            "A",
+            2,
+        ):
             engine.retake(2)
             engine.stop(StopWhen.AFTER_TILT)
 

@@ -178,8 +178,8 @@ def test_nothing_is_exposed_with_a_current_that_is_not_there(tmp_path: Path) -> 
     ("stopped_at", "current_pA", "left"),
     [
         pytest.param("shower-2", 40.0, "5 + 4 tilts left", id="in the shower"),
-        pytest.param("A-002", 70.0, "3 + 4 tilts left", id="in series A"),
-        pytest.param("B-001", 70.0, "0 + 3 tilts left", id="in series B"),
+        pytest.param("A-003", 70.0, "3 + 4 tilts left", id="in series A"),
+        pytest.param("B-002", 70.0, "0 + 3 tilts left", id="in series B"),
     ],
 )
 def test_taken_up_again_it_looks_at_the_current_that_comes_next_and_says_what_is_left(

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from controller.engine.states import ENDED, TRANSITIONS, Cue, next_state
-from controller.model.events import State
+from controller.engine.states import TRANSITIONS, Cue, next_state
+from controller.model.events import ENDED, State
 
 MEANT = [
     (State.READY, Cue.START, State.RUNNING),

@@ -15,8 +15,10 @@ from controller.common.exit_codes import ExitCode
 from controller.engine import Engine
 from controller.hardware.interface import StageError
 from controller.model.events import Alerted, Event, FrameRecorded, Level, State, StateChanged
+from controller.model.frames import RecordedFrame
 from controller.model.stage import StagePosition
 from tests.support.fake_microscope import FakeMicroscope, Spoil
+from tests.support.frames import is_frame
 from tests.support.small_session import PROTOCOL, TILTS_A, Run, open_session
 
 Pixels = NDArray[np.uint16]
@@ -34,8 +36,8 @@ def run_with(tmp_path: Path, microscope: FakeMicroscope, protocol: str = PROTOCO
     return run
 
 
-def frame_a(run: Run, index: int) -> FrameRecorded:
-    return next(e for e in run.of(FrameRecorded) if (e.series, e.index) == ("A", index))
+def frame_a(run: Run, section: int) -> RecordedFrame:
+    return next(e.frame for e in run.of(FrameRecorded) if is_frame(e, "A", section))
 
 
 def first_frames_of(
@@ -77,7 +79,7 @@ SPOILED = [
 @pytest.mark.parametrize("case", SPOILED, ids=lambda case: case.name)
 def test_a_bad_frame_is_taken_again_or_marked(tmp_path: Path, case: Spoiled) -> None:
     microscope = FakeMicroscope()
-    microscope.spoil = first_frames_of("A-001", case.times, case.change)
+    microscope.spoil = first_frames_of("A-002", case.times, case.change)
     run = run_with(tmp_path, microscope)
     assert run.go() is ExitCode.OK
     frame = frame_a(run, 1)
@@ -92,7 +94,7 @@ def test_pixels_that_are_no_numbers_are_kept_and_marked(tmp_path: Path) -> None:
 
     def spoil(request_id: str, pixels: Pixels) -> NDArray[np.generic]:
         real = pixels.astype(np.float32)
-        if "/A-001/frame" in request_id:
+        if "/A-002/frame" in request_id:
             real[3, 4] = np.nan
         return real
 
@@ -126,13 +128,13 @@ def test_a_drifting_object_is_brought_back(tmp_path: Path, drift_nm: tuple[float
     microscope = FakeMicroscope()
 
     def drift(action: str, request_id: str) -> None:
-        if action == "move" and "/A-002/" in request_id and microscope.drift_nm == (0.0, 0.0):
+        if action == "move" and "/A-003/" in request_id and microscope.drift_nm == (0.0, 0.0):
             microscope.drift_nm = drift_nm
 
     microscope.fault = drift
     run = run_with(tmp_path, microscope)
     assert run.go() is ExitCode.OK
-    stage = frame_a(run, 2).stage
+    stage = run.session.ledger.frames["A"][2].info.stage
     assert (stage.x_nm, stage.y_nm) == pytest.approx((-drift_nm[0], -drift_nm[1]), abs=1.5)
     assert frame_a(run, 3).verdict == "ok"
 
@@ -141,14 +143,14 @@ def test_an_object_out_of_view_is_found_again(tmp_path: Path) -> None:
     microscope = FakeMicroscope()
 
     def jump(action: str, request_id: str) -> None:
-        if action == "move" and "/A-002/" in request_id and microscope.drift_nm == (0.0, 0.0):
+        if action == "move" and "/A-003/" in request_id and microscope.drift_nm == (0.0, 0.0):
             microscope.drift_nm = (60.0, -50.0)
 
     microscope.fault = jump
     run = run_with(tmp_path, microscope)
     assert run.go() is ExitCode.OK
     assert any("found again" in alert.text for alert in run.of(Alerted))
-    stage = frame_a(run, 2).stage
+    stage = run.session.ledger.frames["A"][2].info.stage
     assert (stage.x_nm, stage.y_nm) == pytest.approx((-60.0, 50.0), abs=4.0)
 
 
@@ -156,7 +158,7 @@ def test_an_object_that_is_nowhere_pauses_the_session(tmp_path: Path) -> None:
     microscope = FakeMicroscope()
 
     def lose(action: str, request_id: str) -> None:
-        if action == "move" and "/A-002/" in request_id:
+        if action == "move" and "/A-003/" in request_id:
             microscope.drift_nm = (9_000.0, 0.0)
 
     microscope.fault = lose
@@ -182,7 +184,7 @@ def test_a_stage_that_refuses_once_is_told_again(tmp_path: Path) -> None:
     refused: list[str] = []
 
     def refuse(action: str, request_id: str) -> None:
-        if action == "move" and "/A-002/" in request_id and not refused:
+        if action == "move" and "/A-003/" in request_id and not refused:
             refused.append(request_id)
             raise StageError("the stage is busy")
 
@@ -198,7 +200,7 @@ def test_a_stuck_stage_pauses_the_session_blanked(tmp_path: Path) -> None:
     told: list[str] = []
 
     def stick(action: str, request_id: str) -> None:
-        if action == "move" and "/A-002/" in request_id:
+        if action == "move" and "/A-003/" in request_id:
             told.append(request_id)
             microscope.blanked = False  # at the worst of times
             raise StageError("the stage is stuck at -10.0 degrees")
@@ -221,7 +223,7 @@ def test_a_stuck_stage_pauses_the_session_blanked(tmp_path: Path) -> None:
     assert run.go() is ExitCode.OK
     assert len(told) == 2  # once more before anybody is asked
     (why,) = [e.reason for e in run.of(StateChanged) if e.state is State.PAUSED]
-    assert why.startswith("A-002: ") and "the stage is stuck" in why
+    assert why.startswith("A-003: ") and "the stage is stuck" in why
     assert "went on by itself" not in [e.reason for e in run.of(StateChanged)]
     at_first, at_last = seen
     assert at_first == at_last and at_first[0]
@@ -236,7 +238,7 @@ def test_a_stage_that_falls_short_skips_the_tilt(tmp_path: Path) -> None:
 
     run = run_with(tmp_path, Short())
     assert run.go() is ExitCode.OK
-    angles = [e.alpha_deg for e in run.of(FrameRecorded) if e.series == "A"]
+    angles = [e.frame.nominal_deg for e in run.of(FrameRecorded) if e.frame.series == "A"]
     assert angles == TILTS_A[:-1]
     skipped = [e for e in run.of(Alerted) if "skipped" in e.text]
-    assert [(e.level, e.where) for e in skipped] == [(Level.WARNING, "A-004")]
+    assert [(e.level, e.where) for e in skipped] == [(Level.WARNING, "A-005")]

@@ -53,5 +53,5 @@ def pause_causes(run: Run) -> list[PauseCause | None]:
     return [e.pause_cause for e in run.of(StateChanged) if e.state is State.PAUSED]
 
 
-def at(kind: FaultKind, step: str = "A-001", **details: object) -> Fault:
+def at(kind: FaultKind, step: str = "A-002", **details: object) -> Fault:
     return Fault.model_validate({"kind": kind, "at": step, **details})

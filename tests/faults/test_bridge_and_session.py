@@ -31,6 +31,7 @@ from controller.session.entries import Exposing, FrameWritten
 from controller.session.journal import read_journal
 from tests.bridge.relay import Relay
 from tests.support.fake_microscope import FakeMicroscope
+from tests.support.frames import is_frame
 from tests.support.small_session import PROTOCOL, TILTS_A, TILTS_B, Run, open_session
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals and Unix sockets")
@@ -135,13 +136,13 @@ def paused(run: Run) -> list[str]:
 
 
 def test_bridge_killed_in_an_exposure_is_found_again_and_the_tilt_retaken() -> None:
-    with restartable_bridge('[[fault]]\nkind = "bridge-dies"\nat = "A-002"\n') as setup:
+    with restartable_bridge('[[fault]]\nkind = "bridge-dies"\nat = "A-003"\n') as setup:
         run = run_in(setup)
         assert_whole(setup)
         boots = [
             e.boot_id
             for e in entries(setup)
-            if isinstance(e, Exposing) and (e.step_id, e.purpose) == ("A-002", "frame-0")
+            if isinstance(e, Exposing) and (e.step_id, e.purpose) == ("A-003", "frame-0")
         ]
     assert len(set(boots)) == len(boots) == 2
     assert any("restarted" in alert.text for alert in run.of(Alerted))
@@ -149,7 +150,7 @@ def test_bridge_killed_in_an_exposure_is_found_again_and_the_tilt_retaken() -> N
 
 def test_a_frozen_bridge_is_waited_for_and_nothing_is_repeated() -> None:
     with restartable_bridge(
-        '[[fault]]\nkind = "bridge-freezes"\nat = "A-002"\nfor_s = 6.0\n'
+        '[[fault]]\nkind = "bridge-freezes"\nat = "A-003"\nfor_s = 6.0\n'
     ) as setup:
         run = run_in(setup)
         assert_whole(setup)
@@ -160,7 +161,7 @@ def test_a_network_outage_of_many_leases_loses_no_frame() -> None:
     with restartable_bridge(relayed=True) as setup:
 
         def cut(event: Event, engine: Engine) -> None:
-            if isinstance(event, FrameRecorded) and (event.series, event.index) == ("A", 1):
+            if is_frame(event, "A", 1):
                 assert setup.relay is not None
                 setup.relay.passing.clear()
                 threading.Timer(6 * LEASE_S, setup.relay.passing.set).start()
@@ -175,7 +176,7 @@ def test_replies_lost_on_the_way_are_asked_for_again(replies: int) -> None:
     with restartable_bridge(relayed=True) as setup:
 
         def lose(event: Event, engine: Engine) -> None:
-            if isinstance(event, FrameRecorded) and event.index == 1:
+            if isinstance(event, FrameRecorded) and event.frame.section == 1:
                 assert setup.relay is not None
                 setup.relay.replies_to_lose = replies
 
@@ -188,7 +189,7 @@ def test_damaged_pixels_are_read_again_without_new_dose() -> None:
     with restartable_bridge(relayed=True) as setup:
 
         def damage(event: Event, engine: Engine) -> None:
-            if isinstance(event, FrameRecorded) and event.index == 1:
+            if isinstance(event, FrameRecorded) and event.frame.section == 1:
                 assert setup.relay is not None
                 setup.relay.frames_to_damage = 1
 
@@ -243,12 +244,12 @@ def test_a_session_that_was_frozen_takes_a_new_lease_and_continues() -> None:
 
 
 def stop_itself_after_a_frame(event: Event) -> None:
-    if isinstance(event, FrameRecorded) and (event.series, event.index) == ("A", 1):
+    if is_frame(event, "A", 1):
         os.kill(os.getpid(), signal.SIGSTOP)
 
 
 def kill_itself_after_a_frame(event: Event) -> None:
-    if isinstance(event, FrameRecorded) and (event.series, event.index) == ("A", 1):
+    if is_frame(event, "A", 1):
         os.kill(os.getpid(), signal.SIGKILL)
 
 
@@ -257,7 +258,7 @@ def test_a_second_session_is_refused_while_the_first_one_runs() -> None:
     with restartable_bridge() as setup:
 
         def intrude(event: Event, engine: Engine) -> None:
-            if isinstance(event, FrameRecorded) and event.index == 1 and not refused:
+            if isinstance(event, FrameRecorded) and event.frame.section == 1 and not refused:
                 with pytest.raises(LeaseError) as caught:
                     RemoteMicroscope(setup.address(), "an intruder")
                 refused.append(str(caught.value))

@@ -14,11 +14,11 @@ from controller.model.events import (
     Counted,
     Event,
     PauseCause,
-    Prompt,
     PromptOpened,
     State,
     StateChanged,
 )
+from controller.model.prompts import Prompt, PromptId
 from controller.rehearsal import demo_operator
 from controller.rehearsal.demo_operator import DemoOperator
 
@@ -31,7 +31,6 @@ CHECK = PromptOpened(
         choices=("retake-image", "back-to-flip", "override", "stop"),
     )
 )
-OTHER = PromptOpened(prompt=Prompt(id="other", title="", text="", choices=("go", "stop")))
 COUNTED = Counted(which="A", n=1, n_low=1, n_high=1, tilts_used=1, live=False)
 DONE, RETAKE, BACK, STOP = "done", "retake-image", "back-to-flip", "stop"
 
@@ -86,9 +85,6 @@ def paused(cause: PauseCause) -> StateChanged:
             [RETAKE, *[BACK] * 4, STOP],
             id="the sixth flip check is answered with stop",
         ),
-        pytest.param(
-            [OTHER, OTHER], ["go", STOP], id="an unlisted prompt: first choice once, then stop"
-        ),
         pytest.param([paused(PauseCause.FAULT)], ["go on"], id="a fault for a person"),
         pytest.param([paused(PauseCause.PASSING)], [], id="a pause that ends by itself"),
         pytest.param([paused(PauseCause.OPERATOR)], [], id="a pause of the operator"),
@@ -96,6 +92,10 @@ def paused(cause: PauseCause) -> StateChanged:
 )
 def test_answers(events: list[Event], words: list[str]) -> None:
     assert answers(events) == words
+
+
+def test_every_prompt_has_its_answers() -> None:
+    assert set(demo_operator.ANSWERS) == set(PromptId)
 
 
 def test_without_faults_to_rehearse_it_ends_no_pause() -> None:
@@ -107,4 +107,4 @@ def test_an_answer_that_comes_too_late_is_ignored() -> None:
         raise UsageError("no such prompt is open")
 
     operator = DemoOperator(too_late)
-    operator(OTHER)
+    operator(CHECK)

@@ -30,7 +30,7 @@ FAULTS = sorted((Path(__file__).parents[2] / "config" / "faults").glob("*.toml")
 
 
 def faulty(memory: Path | None = None, **fault: object) -> FaultyMicroscope:
-    fault = {"at": "A-001", "for_s": 60.0, **fault}
+    fault = {"at": "A-002", "for_s": 60.0, **fault}
     return FaultyMicroscope(FakeMicroscope(), (Fault.model_validate(fault),), memory)
 
 
@@ -54,21 +54,21 @@ def move(microscope: Microscope, step_id: str, alpha_deg: float) -> float:
 )
 def test_an_exposure_fails_in_its_step(kind: FaultKind, error: type[Exception]) -> None:
     microscope = faulty(kind=kind)
-    expose(microscope, "A-000")
+    expose(microscope, "A-001")
     with pytest.raises(error):
-        expose(microscope, "A-001")
+        expose(microscope, "A-002")
 
 
 def test_an_outage_shows_in_the_status_and_passes() -> None:
     microscope = faulty(kind=FaultKind.BEAM_LOST, for_s=0.2)
     with pytest.raises(BeamLostError):
-        expose(microscope, "A-001")
+        expose(microscope, "A-002")
     assert microscope.status().current_pA == 0
     with pytest.raises(BeamLostError):
-        expose(microscope, "A-001", 1)
+        expose(microscope, "A-002", 1)
     while microscope.status().current_pA == 0:
         pass
-    expose(microscope, "A-001", 2)
+    expose(microscope, "A-002", 2)
 
 
 @pytest.mark.parametrize(
@@ -82,9 +82,9 @@ def test_an_outage_shows_in_the_status_and_passes() -> None:
 )
 def test_reported_angle_after_a_stage_fault(kind: FaultKind, reached: float) -> None:
     microscope = faulty(kind=kind)
-    move(microscope, "A-000", 10.0)
-    assert move(microscope, "A-001", 20.0) == reached
-    assert move(microscope, "A-002", 30.0) == 30.0
+    move(microscope, "A-001", 10.0)
+    assert move(microscope, "A-002", 20.0) == reached
+    assert move(microscope, "A-003", 30.0) == 30.0
 
 
 @pytest.mark.parametrize(
@@ -92,9 +92,9 @@ def test_reported_angle_after_a_stage_fault(kind: FaultKind, reached: float) -> 
 )
 def test_a_hidden_stage_offset_shows_in_the_images(kind: FaultKind, hidden: float) -> None:
     microscope, honest = faulty(kind=kind), FakeMicroscope()
-    for step in ("A-000", "A-001"):
+    for step in ("A-001", "A-002"):
         move(microscope, step, 10.0)
-    frame = microscope.acquire("s/A-001/frame-0/0", SCAN)
+    frame = microscope.acquire("s/A-002/frame-0/0", SCAN)
     assert frame.info.stage == StagePosition(alpha_deg=10.0)
     honest.stage = StagePosition(alpha_deg=10.0 + hidden)
     same = np.array_equal(frame.pixels, honest.image(SCAN))
@@ -105,8 +105,8 @@ def test_a_stage_refuses_the_given_number_of_times() -> None:
     microscope = faulty(kind=FaultKind.STAGE_REFUSES, times=2)
     for alpha_deg in (10.0, 11.0):
         with pytest.raises(StageError):
-            move(microscope, "A-001", alpha_deg)
-    assert move(microscope, "A-001", 12.0) == 12.0
+            move(microscope, "A-002", alpha_deg)
+    assert move(microscope, "A-002", 12.0) == 12.0
 
 
 SPOILED = {
@@ -119,23 +119,23 @@ SPOILED = {
 
 @pytest.mark.parametrize("kind", SPOILED, ids=str)
 def test_a_frame_is_spoiled_once_and_its_record_matches(kind: FaultKind) -> None:
-    microscope, honest = faulty(kind=kind), expose(FakeMicroscope(), "A-000")
-    spoiled = microscope.acquire("s/A-001/frame-0/0", SCAN)
+    microscope, honest = faulty(kind=kind), expose(FakeMicroscope(), "A-001")
+    spoiled = microscope.acquire("s/A-002/frame-0/0", SCAN)
     assert SPOILED[kind](spoiled.pixels, honest)
     assert spoiled.info.dtype == spoiled.pixels.dtype.name
     assert microscope.fetch_frame(spoiled.info.request_id) is spoiled
-    assert np.array_equal(expose(microscope, "A-001", 1), honest)
+    assert np.array_equal(expose(microscope, "A-002", 1), honest)
 
 
 @pytest.mark.parametrize("kind", [FaultKind.STUCK_DETECTOR, FaultKind.EARLIER_FRAME])
 def test_a_previous_frame_is_returned_again(kind: FaultKind) -> None:
     microscope = faulty(kind=kind)
-    before = expose(microscope, "A-000")
-    microscope.acquire("s/A-001/track-0-0/0", SCAN)  # tracking shots have no faults
-    move(microscope, "A-001", 20.0)
-    again = microscope.acquire("s/A-001/frame-0/0", SCAN)
+    before = expose(microscope, "A-001")
+    microscope.acquire("s/A-002/track-0-0/0", SCAN)  # tracking shots have no faults
+    move(microscope, "A-002", 20.0)
+    again = microscope.acquire("s/A-002/frame-0/0", SCAN)
     assert np.array_equal(again.pixels, before)
-    told = "s/A-001/frame-0/0" if kind is FaultKind.STUCK_DETECTOR else "s/A-000/frame-0/0"
+    told = "s/A-002/frame-0/0" if kind is FaultKind.STUCK_DETECTOR else "s/A-001/frame-0/0"
     assert again.info.request_id == told
 
 
@@ -150,9 +150,9 @@ def test_a_wrong_flip_happens_once() -> None:
 
 def test_fault_counts_are_kept_for_the_next_process(tmp_path: Path) -> None:
     first = faulty(tmp_path / "memory.json", kind=FaultKind.BLANK)
-    assert not expose(first, "A-001").any()
+    assert not expose(first, "A-002").any()
     second = faulty(tmp_path / "memory.json", kind=FaultKind.BLANK)
-    assert expose(second, "A-001", 1).any()
+    assert expose(second, "A-002", 1).any()
 
 
 class RealColumn(FakeMicroscope):
@@ -178,7 +178,7 @@ def test_faults_are_refused_on_a_real_column() -> None:
     ("text", "said"),
     [
         ('[[fault]]\nkind = "fire"\n', "fault.0.kind"),
-        ('[[fault]]\nkind = "dim"\nwhen = "A-001"\n', "fault.0.when"),
+        ('[[fault]]\nkind = "dim"\nwhen = "A-002"\n', "fault.0.when"),
         ('[[fault]]\nkind = "dim"\ntimes = 0\n', "fault.0.times"),
         ("fault = 3\n", "fault"),
         ("[[fault]\n", "TOML"),

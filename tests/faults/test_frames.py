@@ -27,7 +27,9 @@ def test_pixels_that_are_no_numbers_are_marked_retaken_once_and_not_processed(
     tmp_path: Path,
 ) -> None:
     run = run_with(tmp_path / "s", at(FaultKind.NOT_FINITE, times=2))
-    frames = [(e.verdict, e.retakes) for e in run.of(FrameRecorded) if e.series == "A"]
+    frames = [
+        (e.frame.verdict, e.frame.retakes) for e in run.of(FrameRecorded) if e.frame.series == "A"
+    ]
     assert frames == [("ok", 0), ("invalid", 1), ("ok", 0), ("ok", 0), ("ok", 0)]
     assert np.isnan(
         mrcfile.read(tmp_path / "s" / "A.mrc")[1]
@@ -48,7 +50,7 @@ def test_saturation_is_marked_or_ends_the_session_by_policy(
     run = run_with(tmp_path / "s", at(FaultKind.SATURATED), protocol=protocol, code=code)
     assert len(run.of(FrameRecorded)) == recorded
     if policy == "mark":
-        assert run.of(FrameRecorded)[1].verdict == "saturated"
+        assert run.of(FrameRecorded)[1].frame.verdict == "saturated"
     else:
         assert "at full scale; lower scan.dwell_us" in run.of(StateChanged)[-1].reason
         assert len(list((tmp_path / "s" / "rejected").iterdir())) == 1
@@ -63,7 +65,7 @@ class Dimmed(FakeMicroscope):
         self._left = 1
 
     def acquire(self, request_id: str, scan: ScanSettings) -> Frame:
-        if "A-001/frame" in request_id and self._left:
+        if "A-002/frame" in request_id and self._left:
             self._left -= 1
             self.spoil = self._dim
         frame = super().acquire(request_id, scan)
@@ -99,7 +101,7 @@ def test_a_dim_frame_makes_the_session_check_beam_and_valves(
 def test_repeated_pixels_raise_an_alarm_and_are_recorded_again(tmp_path: Path) -> None:
     run = run_with(tmp_path / "s", at(FaultKind.STUCK_DETECTOR))
     assert [a.level for a in alerts(run, "detector stuck")] == [Level.ALARM]
-    frame = run.of(FrameRecorded)[1]
+    frame = run.of(FrameRecorded)[1].frame
     assert (frame.verdict, frame.retakes) == ("ok", 1)
 
 
@@ -107,7 +109,7 @@ def test_a_frame_of_another_request_is_dropped_and_all_frames_are_in_order(
     tmp_path: Path,
 ) -> None:
     run = run_with(
-        tmp_path / "s", at(FaultKind.EARLIER_FRAME), at(FaultKind.EARLIER_FRAME, "B-003")
+        tmp_path / "s", at(FaultKind.EARLIER_FRAME), at(FaultKind.EARLIER_FRAME, "B-004")
     )
     assert len(alerts(run, "dropped")) == 2
     honest = FakeMicroscope()
@@ -127,7 +129,7 @@ class Misshapen(FakeMicroscope):
         super().__init__()
         left = [change]
         self.spoil = lambda request_id, pixels: (
-            left.pop()(pixels) if "A-002/frame" in request_id and left else pixels
+            left.pop()(pixels) if "A-003/frame" in request_id and left else pixels
         )
 
 

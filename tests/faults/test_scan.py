@@ -21,7 +21,7 @@ Image = np.ndarray
 
 
 def frames(run: Run, series: SeriesName) -> int:
-    return sum(event.series == series for event in run.of(FrameRecorded))
+    return sum(event.frame.series == series for event in run.of(FrameRecorded))
 
 
 @pytest.mark.parametrize(

@@ -53,7 +53,7 @@ class SlowStage(FakeMicroscope):
         self._stop_error = stop_error
 
     def move_stage(self, request_id: str, target: StagePosition) -> StagePosition:
-        if "A-002/" in request_id:
+        if "A-003/" in request_id:
             self.blanked = False
             self.moving.set()
             assert self.stopped.wait(10)
@@ -155,7 +155,10 @@ def test_a_jump_of_the_wall_clock_does_not_change_the_order(
 
 def stop_at(series: str, index: int) -> Callable[[Event, Engine], None]:
     def look(event: Event, engine: Engine) -> None:
-        if isinstance(event, FrameRecorded) and (event.series, event.index) == (series, index):
+        if isinstance(event, FrameRecorded) and (event.frame.series, event.frame.section) == (
+            series,
+            index,
+        ):
             engine.stop(StopWhen.AFTER_TILT)
 
     return look

@@ -42,7 +42,7 @@ def test_a_tilt_that_is_refused_twice_pauses_or_is_left_out(
             id="a little short, twice",
         ),
         pytest.param(
-            at(FaultKind.STAGE_FALLS_SHORT, "A-003", times=2, by_deg=7.0),
+            at(FaultKind.STAGE_FALLS_SHORT, "A-004", times=2, by_deg=7.0),
             [-20.0, -10.0, 0.0, 20.0],
             id="far short, twice: left out",
         ),
@@ -75,8 +75,8 @@ def test_a_stage_that_stops_twice_at_one_angle_is_not_moved_beyond_it(tmp_path: 
     )
     assert tilts(tmp_path / "s") == [-20.0, -15.0, -10.0, -5.0, 0.0]
     moved_for = {request_id.split("/")[1] for name, request_id in stage.log if name == "move"}
-    assert {"A-005", "A-006"} < moved_for
-    assert not {"A-007", "A-008"} & moved_for
+    assert {"A-006", "A-007"} < moved_for
+    assert not {"A-008", "A-009"} & moved_for
     assert len(alerts(run, "where the stage stopped before")) == 2
     assert pauses(run) == []
     assert tilts(tmp_path / "s", "B") == [-20.0, -15.0, -10.0, -5.0, 0.0, 5.0, 10.0]
@@ -88,7 +88,7 @@ def test_a_move_beyond_the_protocols_limits_is_refused_in_the_session(tmp_path: 
     mended: list[bool] = []
 
     def drift_away(action: str, request_id: str) -> None:
-        if action == "move" and "A-002" in request_id:
+        if action == "move" and "A-003" in request_id:
             microscope.drift_nm = (0.0, 0.0) if mended else (60.0, 0.0)
 
     microscope.fault = drift_away
@@ -132,14 +132,14 @@ SIMULATOR = {
     ("fault", "alarms"),
     [
         pytest.param(
-            at(FaultKind.NOT_FINITE, "A-010", times=2), [], id="honest, but one bad frame"
+            at(FaultKind.NOT_FINITE, "A-011", times=2), [], id="honest, but one bad frame"
         ),
         # with the step of 2 degrees both rotate the object by 12 degrees between two images
         pytest.param(
-            at(FaultKind.STAGE_LIES, "A-010", by_deg=10.0), ["A-010"], id="10 degrees off"
+            at(FaultKind.STAGE_LIES, "A-011", by_deg=10.0), ["A-011"], id="10 degrees off"
         ),
         pytest.param(
-            at(FaultKind.STAGE_LIES, "A-012", by_deg=-14.0), ["A-012"], id="14 degrees back"
+            at(FaultKind.STAGE_LIES, "A-013", by_deg=-14.0), ["A-013"], id="14 degrees back"
         ),
     ],
 )

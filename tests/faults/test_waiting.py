@@ -39,7 +39,7 @@ def test_reconnection_attempts_become_less_frequent(tmp_path: Path, ticks: list[
     looked_s: list[float] = []
 
     def gone_for_a_while(action: str, request_id: str) -> None:
-        if action == "acquire" and "A-002/frame" in request_id and not looked_s:
+        if action == "acquire" and "A-003/frame" in request_id and not looked_s:
             raise ConnectionLostError("no answer")
         if action == "status" and paused(run) and len(looked_s) < 6:
             looked_s.append(ticks[0])
@@ -79,7 +79,7 @@ def test_a_flickering_beam_does_not_end_the_pause(tmp_path: Path, ticks: list[fl
     lost: list[str] = []
 
     def lose_once(request_id: str) -> None:
-        if "A-002/frame" in request_id and not lost:
+        if "A-003/frame" in request_id and not lost:
             lost.append(request_id)
             raise BeamLostError("no emission")
 

@@ -15,7 +15,7 @@ from controller.model.plan import Plan, make_plan
 from controller.model.processing_jobs import Job
 from controller.model.protocol import Protocol
 from controller.session.entries import Entry, JobEnded, StepDone
-from controller.session.ledger import fold_all
+from controller.session.ledger import replay
 from tests.support.small_session import PROTOCOL
 
 
@@ -25,9 +25,9 @@ def small(**changes: object) -> Protocol:
 
 IN_ORDER = [
     *("preflight", "shower-1", "shower-2"),
-    *("A-start", "A-000", "A-001", "A-002", "A-003", "A-004", "process-A"),
+    *("A-start", "A-001", "A-002", "A-003", "A-004", "A-005", "process-A"),
     "flip",
-    *("B-start", "B-000", "B-001", "B-002", "B-003", "process-B"),
+    *("B-start", "B-001", "B-002", "B-003", "B-004", "process-B"),
     *("fuse", "report"),
 ]
 
@@ -53,7 +53,7 @@ def test_a_plan_is_the_same_after_json() -> None:
 def test_the_default_protocol_has_the_papers_tilts_and_doses() -> None:
     scan = {"width_px": 176, "height_px": 176, "pixel_nm": 0.9, "dwell_us": 10.0}
     made = make_plan(Protocol.model_validate({"name": "paper", "scan": scan}))
-    tilts = [step.alpha_deg for step in made.steps if step.kind == "tilt"]
+    tilts = [step.nominal_deg for step in made.steps if step.kind == "tilt"]
     assert (len(tilts), tilts[0], tilts[72], tilts[73], tilts[-1]) == (147, -70, 74, -74, 72)
     shower = sum(step.dose_e_per_A2 for step in made.steps if step.kind == "shower")
     assert shower == pytest.approx(5800, rel=0.05)  # 40 pA for 5 minutes over 360 nm
@@ -95,7 +95,7 @@ AFTER: dict[str, tuple[list[Entry], list[str]]] = {
     "nothing": ([], IN_ORDER),
     "the shower": (done("preflight", "shower-1", "shower-2"), ["preflight", *IN_ORDER[3:]]),
     "two tilts": (
-        done("preflight", "shower-1", "shower-2", "A-start", "A-000", "A-001"),
+        done("preflight", "shower-1", "shower-2", "A-start", "A-001", "A-002"),
         ["preflight", "A-start", *IN_ORDER[6:]],
     ),
     "series A": (done(*IN_ORDER[:10]), ["preflight", "process-A", *IN_ORDER[10:]]),
@@ -114,7 +114,7 @@ AFTER: dict[str, tuple[list[Entry], list[str]]] = {
 @pytest.mark.parametrize("name", AFTER)
 def test_steps_left_after_an_interruption(name: str) -> None:
     entries, left = AFTER[name]
-    assert [step.id for step in steps_to_do(make_plan(small()), fold_all(entries))] == left
+    assert [step.id for step in steps_to_do(make_plan(small()), replay(entries))] == left
 
 
 # -- the commands ------------------------------------------------------------------------------

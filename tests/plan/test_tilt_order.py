@@ -96,4 +96,4 @@ def test_the_backlash_approach_stays_within_the_limits() -> None:
     series = {"start_deg": -20, "stop_deg": 20, "step_deg": 10, "order": "bidirectional"}
     limits = {"stage": {"alpha_min_deg": -20.0}}
     plan = make_plan(small(series_a=series, limits=limits, shower={"tilts_deg": [0.0]}))
-    assert next(step for step in plan.steps if step.id == "A-004").approach_deg == -20.0
+    assert next(step for step in plan.steps if step.id == "A-005").approach_deg == -20.0

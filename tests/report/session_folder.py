@@ -14,6 +14,7 @@ from controller.model.events import (
     Event,
     FlipChecked,
     FrameRecorded,
+    FrameWithdrawn,
     Level,
     Phase,
     PhaseFinished,
@@ -26,7 +27,7 @@ from controller.model.events import (
     StateChanged,
     TiltJudged,
 )
-from controller.model.stage import StagePosition
+from tests.support.frames import frame_event, recorded_frame
 
 TILTS_DEG = tuple(float(tilt) for tilt in range(-70, 75, 6))
 
@@ -93,22 +94,23 @@ def recorded(series: SeriesName) -> list[Event]:
     for index, tilt in enumerate(TILTS_DEG):
         dose = 5_800.0 + 90.0 * (index + (len(TILTS_DEG) if series == "B" else 0))
         events += [
-            FrameRecorded(
-                series=series,
-                index=index,
+            frame_event(
+                recorded_frame(
+                    series,
+                    index + 1,
+                    nominal_deg=tilt,
+                    mean_counts=400 + 150 * math.cos(math.radians(tilt)),
+                    shift_px=(0.4 * math.sin(index), 0.7 * math.cos(index)),
+                    retakes=1 if index == 7 else 0,
+                ),
                 planned=len(TILTS_DEG),
-                alpha_deg=tilt,
-                stage=StagePosition(alpha_deg=tilt),
-                mean_counts=400 + 150 * math.cos(math.radians(tilt)),
-                shift_px=(0.4 * math.sin(index), 0.7 * math.cos(index)),
-                verdict="ok",
-                retakes=1 if index == 7 else 0,
                 dose_e_per_A2=dose,
                 left_s=10.0,
             ),
             TiltJudged(
                 series=series,
-                index=index,
+                tilt_number=index + 1,
+                section=index,
                 residual_px=0.3 + 0.1 * math.sin(2 * index),
                 shift_px=(1.0, 2.0),
             ),
@@ -129,13 +131,18 @@ def recorded(series: SeriesName) -> list[Event]:
     return [*events, PhaseFinished(phase=Phase(series))]
 
 
-def again(series: SeriesName, *indices: int) -> list[Event]:
-    """Frames recorded once more, behind those there are."""
+def again(series: SeriesName, *sections: int) -> list[Event]:
+    """Frames that the operator had recorded once more, behind those there are."""
     frames = [event for event in recorded(series) if isinstance(event, FrameRecorded)]
-    return [
-        frames[index].model_copy(update={"index": len(frames) + number, "retakes": 0})
-        for number, index in enumerate(indices)
-    ]
+    events: list[Event] = []
+    for number, section in enumerate(sections):
+        frame = frames[section].frame
+        events.append(FrameWithdrawn(series=series, tilt_number=frame.tilt_number, section=section))
+        changed = {"section": len(frames) + number, "retakes": 0}
+        events.append(
+            frames[section].model_copy(update={"frame": frame.model_copy(update=changed)})
+        )
+    return events
 
 
 def write_events(folder: Path, events: Iterable[Event]) -> None:

@@ -341,7 +341,7 @@ def test_a_curve_lies_within_its_axes(
 ) -> None:
     low, high = values
     [curve] = [known for known in plots.CURVES if known.title == title]
-    moving = replace(curve, value=lambda tilt: low if tilt.index % 2 else high)
+    moving = replace(curve, value=lambda tilt: low if tilt.frame.section % 2 else high)
     write_events(tmp_path, WHOLE)
     axis = Figure().subplots()
     plots._draw(axis, gather(tmp_path), moving)

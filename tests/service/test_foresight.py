@@ -22,9 +22,9 @@ from controller.model.events import (
     StateChanged,
 )
 from controller.service import words
-from controller.service.fold import fold
 from controller.service.foresight import foreseen
 from controller.service.status import SessionStatus
+from controller.service.status_reducer import next_status
 from tests.support import scripted_session as script
 
 BEGUN = datetime.fromisoformat("2026-01-22T19:00:00+01:00")
@@ -49,7 +49,7 @@ def status_after(*events: Event) -> SessionStatus:
     """Folded; all of them happen at once."""
     status = SessionStatus()
     for i, event in enumerate(events):
-        status = fold(status, Record(seq=i, at=BEGUN.isoformat(), event=event))
+        status = next_status(status, Record(seq=i, at=BEGUN.isoformat(), event=event))
     return status
 
 

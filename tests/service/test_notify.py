@@ -25,13 +25,15 @@ from controller.model.events import (
     Level,
     Phase,
     PhaseStarted,
-    Prompt,
     PromptOpened,
     State,
     StateChanged,
 )
+from controller.model.prompts import Prompt
 from controller.model.protocol import Notify, read_protocol
 from controller.service.notify import Notifier, message_of
+from controller.service.status import SessionStatus
+from tests.support.status_events import status_after
 
 PROMPT = PromptOpened(
     prompt=Prompt(id="flip", title="Flip the grid", text="1. Retract", choices=("done", "stop"))
@@ -100,7 +102,7 @@ def send(settings: Notify, *events: Event) -> list[Event]:
     published: list[Event] = []
     notifier = Notifier(settings, "au", "/data/au", published.append)
     for event in events:
-        notifier.tell(event)
+        notifier.tell(event, status_after(event))
     notifier.close()
     return published
 
@@ -109,7 +111,7 @@ def test_a_webhook_is_told() -> None:
     with serving(HTTPServer(("127.0.0.1", 0), Hook)) as (port, received):
         assert send(Notify(webhook=f"http://127.0.0.1:{port}/x"), PROMPT) == []
     assert "dualtilt answer flip done --session /data/au" in received[0]
-    assert "waits for an answer: Flip the grid" in received[0]
+    assert "dualtilt au: YOUR TURN: Flip the grid" in received[0]
 
 
 def test_a_secret_address_stands_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -128,7 +130,7 @@ def test_an_email_is_sent() -> None:
             smtp_port=port,
         )
         assert send(settings, StateChanged(state=State.FAILED, reason="the gun is off")) == []
-    assert "Subject: dualtilt au: failed" in received[0]
+    assert "Subject: dualtilt au: STOP NOW: failed" in received[0]
     assert "To: one@x.org, two@x.org" in received[0]
     assert "the gun is off" in received[0]
 
@@ -161,11 +163,11 @@ class Told:
 
 
 TOLD = [
-    Told("a prompt", PROMPT, "waits for an answer"),
-    Told("a pause", StateChanged(state=State.PAUSED, reason="valves closed"), "paused"),
+    Told("a prompt", PROMPT, "YOUR TURN: Flip the grid"),
+    Told("a pause", StateChanged(state=State.PAUSED, reason="valves closed"), "YOUR TURN: paused"),
     Told("a stop", StateChanged(state=State.STOPPED), "stopped"),
     Told("the end", StateChanged(state=State.FINISHED), "finished"),
-    Told("an alarm", Alerted(level=Level.ALARM, text="stuck", where="A-003"), "alarm"),
+    Told("an alarm", Alerted(level=Level.ALARM, text="stuck", where="A-004"), "STOP NOW: alarm"),
     Told("a warning", Alerted(level=Level.WARNING, text="retaken"), None),
     Told("work as usual", StateChanged(state=State.RUNNING), None),
     Told("a phase", PhaseStarted(phase=Phase.A), None),
@@ -174,7 +176,7 @@ TOLD = [
 
 @pytest.mark.parametrize("case", TOLD, ids=lambda case: case.name)
 def test_only_what_matters_is_told(case: Told) -> None:
-    message = message_of(case.event, "au", "/data/au")
+    message = message_of(case.event, status_after(case.event), "au", "/data/au")
     if case.subject is None:
         assert message is None
     else:
@@ -201,7 +203,7 @@ def test_a_silent_server_holds_nobody_up() -> None:
         published: list[Event] = []
         notifier = Notifier(settings, "au", "/data/au", published.append)
         for _ in range(200):
-            notifier.tell(PROMPT)
+            notifier.tell(PROMPT, SessionStatus())
     assert any("dropped" in event.text for event in published if isinstance(event, Alerted))
 
 

@@ -41,7 +41,7 @@ def test_behind_in_words(events: tuple[Event, ...], told: str) -> None:
     ("event", "sign", "line"),
     [
         (frame(40), "", "A#41/73 +10.0°  counts 400  shift 5.0 px  dose 4.1 ke/Å²  ok"),
-        (Alerted(level=Level.WARNING, text="slow", where="A-036"), "!", "slow (A-036)"),
+        (Alerted(level=Level.WARNING, text="slow", where="A-037"), "!", "slow (A-037)"),
         (ALARM, "!!", "stage stuck"),
         (count(5830, 40), "", "particles A: 5830 ± 9 after 40 tilts"),
         (

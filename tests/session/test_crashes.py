@@ -33,7 +33,7 @@ def run_through(folder: Path) -> list[str]:
 
 def written_but_not_acknowledged(names: list[str]) -> list[str]:
     """One such moment in each series."""
-    return [f"after-stack-{step}" for step in ("A-002", "B-001") if f"after-stack-{step}" in names]
+    return [f"after-stack-{step}" for step in ("A-003", "B-002") if f"after-stack-{step}" in names]
 
 
 @pytest.fixture(scope="module")
@@ -94,7 +94,7 @@ def test_a_frame_that_was_exposed_but_not_acknowledged(tmp_path: Path, boot: str
         pass
 
     def crash_point(name: str) -> None:
-        if name == "after-stack-A-002":
+        if name == "after-stack-A-003":
             raise KilledError
 
     run = Run(open_session(folder, crash_point=crash_point), microscope)
@@ -109,7 +109,7 @@ def test_a_frame_that_was_exposed_but_not_acknowledged(tmp_path: Path, boot: str
         line.entry.request_id
         for line in read_journal(folder / "journal.jsonl").lines
         if isinstance(line.entry, Exposing)
-        and (line.entry.step_id, line.entry.purpose) == ("A-002", "frame-0")
+        and (line.entry.step_id, line.entry.purpose) == ("A-003", "frame-0")
     ]
     assert len(asked) == len(set(asked)) == (1 if boot == "boot-1" else 2)
     assert microscope.exposures > exposed_before

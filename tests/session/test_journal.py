@@ -19,7 +19,7 @@ EMPTY = JournalContent((), 0, b"")
 def written(path: Path, n: int) -> bytes:
     journal = Journal(path, EMPTY)
     for i in range(n):
-        journal.append(StepDone(step_id=f"A-{i:03d}"))
+        journal.append(StepDone(step_id=f"A-{i + 1:03d}"))
     journal.close()
     return path.read_bytes()
 
@@ -32,7 +32,7 @@ def test_entries_come_back_in_order(tmp_path: Path) -> None:
     path = tmp_path / "journal.jsonl"
     written(path, 5)
     content = read_journal(path)
-    assert step_ids(content) == [f"A-{i:03d}" for i in range(5)]
+    assert step_ids(content) == [f"A-{i:03d}" for i in range(1, 6)]
     assert [line.seq for line in content.lines] == list(range(5))
     assert content.torn == b""
 
@@ -43,9 +43,9 @@ def test_a_torn_last_line_is_cut_off_and_written_over(tmp_path: Path, cut: int) 
     whole = written(path, 4)
     path.write_bytes(whole[:-cut])
     content = read_journal(path)
-    assert step_ids(content) == ["A-000", "A-001", "A-002"]
+    assert step_ids(content) == ["A-001", "A-002", "A-003"]
     journal = Journal(path, content)
-    journal.append(TiltSkipped(step_id="A-003", reason="again"))
+    journal.append(TiltSkipped(step_id="A-004", series="A", reason="again", nominal_deg=-10.0))
     journal.close()
     again = read_journal(path)
     assert [line.seq for line in again.lines] == [0, 1, 2, 3]

@@ -30,7 +30,10 @@ def in_b(tmp_path: Path) -> Path:
     """Folder of a session that was stopped after two tilts of B."""
 
     def look(event: Event, engine: object) -> None:
-        if isinstance(event, FrameRecorded) and (event.series, event.index) == ("B", 1):
+        if isinstance(event, FrameRecorded) and (event.frame.series, event.frame.section) == (
+            "B",
+            1,
+        ):
             run.engine.stop(StopWhen.AFTER_TILT)
 
     microscope = FakeMicroscope(flipped_file=tmp_path / "flipped")
@@ -71,13 +74,15 @@ def everything_but_the_frames(path: Path) -> None:
 
 
 DAMAGE = [
-    Damage("a frame of A", lambda path: damage(path, "frame-written", 1), "frame 1 at -10"),
-    Damage("the last frame of A", lambda path: damage(path, "frame-written", 4), "frame 4 at +20"),
-    Damage("three frames", three_frames, "B.mrc: frame 0 at -20"),
+    Damage("a frame of A", lambda path: damage(path, "frame-written", 1), "A#2 (-10 degrees)"),
+    Damage(
+        "the last frame of A", lambda path: damage(path, "frame-written", 4), "A#5 (+20 degrees)"
+    ),
+    Damage("three frames", three_frames, "B.mrc: B#1 (-20 degrees)"),
     Damage("the flip", lambda path: damage(path, "flip-judged"), "is damaged"),
     Damage("a shower", lambda path: damage(path, "step-done", 1), "is damaged"),
     Damage("the opening", lambda path: damage(path, "session-opened"), "line 1 is damaged"),
-    Damage("every line", everything_but_the_frames, "A.mrc: frame 0 at -20"),
+    Damage("every line", everything_but_the_frames, "A.mrc: A#1 (-20 degrees)"),
 ]
 
 
@@ -104,7 +109,10 @@ def test_a_damaged_journal_is_rebuilt_and_the_session_ends_with_every_frame(
     assert run.go() is ExitCode.OK
     assert run.of(PromptOpened) == []  # the flip stands
     assert run.of(Showered) == []
-    assert [(e.series, e.alpha_deg) for e in run.of(FrameRecorded)] == [("B", 0.0), ("B", 10.0)]
+    assert [(e.frame.series, e.frame.nominal_deg) for e in run.of(FrameRecorded)] == [
+        ("B", 0.0),
+        ("B", 10.0),
+    ]
     for name, tilts in (("A", TILTS_A), ("B", TILTS_B)):
         assert (in_b / f"{name}.mrc").read_bytes()[1024:].startswith(pixels[name])
         assert mrcfile.read(in_b / f"{name}.mrc").shape[0] == len(tilts)
@@ -117,7 +125,7 @@ def test_the_new_journal_vouches_for_the_bytes_on_disk(in_b: Path) -> None:
     frames = recover(SessionFolder.open(in_b)).ledger.frames["A"]
     images = mrcfile.read(in_b / "A.mrc")
     assert [frame.crc32 for frame in frames] == [zlib.crc32(image.tobytes()) for image in images]
-    assert [frame.step_id for frame in frames] == [f"A-{i:03d}" for i in range(5)]
+    assert [frame.step_id for frame in frames] == [f"A-{i:03d}" for i in range(1, 6)]
     lines = read_journal(in_b / "journal.jsonl").lines
     assert [line.seq for line in lines] == list(range(len(lines)))
 
@@ -140,7 +148,7 @@ def test_the_verb_refuses_and_says_how_then_rebuilds_when_told(
     damage(in_b, "frame-written", 2)
     assert cli.main(["resume", str(in_b), "--headless", "--rebuild-journal"]) == ExitCode.OK
     said = capsys.readouterr().out
-    assert "frame 2 at +0 degrees was entered anew" in said
+    assert "A#3 (+0 degrees) was entered anew" in said
     assert "the damaged one is kept in quarantine" in said
     assert started == [SessionFolder(in_b)]
     assert recover(SessionFolder.open(in_b)).report == ()

@@ -43,7 +43,7 @@ def stopped(tmp_path: Path) -> Path:
     run = Run(open_session(tmp_path / "s"))
     run.on_event = lambda event, engine: (
         engine.stop(StopWhen.AFTER_TILT)
-        if isinstance(event, FrameRecorded) and event.index == 2
+        if isinstance(event, FrameRecorded) and event.frame.section == 2
         else None
     )
     assert run.go() is ExitCode.INTERRUPTED
@@ -87,7 +87,7 @@ FOUND = [
     Found(
         "a frame that rotted",
         lambda folder: overwrite(folder / "A.mrc", 1024 + SECTION_BYTES + 77, b"rot"),
-        "frame 1 at -10 degrees is not what was recorded",
+        "A#2 (-10 degrees) is not what was recorded",
     ),
     Found("no mdoc", lambda folder: (folder / "A.mrc.mdoc").unlink(), ""),
     Found("a header that lies", lambda folder: overwrite(folder / "A.mrc", 8, bytes(4)), ""),
@@ -121,10 +121,10 @@ def test_a_frame_that_rotted_is_left_out_of_processing_and_told_once(stopped: Pa
 
 def test_recover_says_how_far_the_session_came(stopped: Path) -> None:
     recovered = recover(SessionFolder.open(stopped))
-    assert {"A-000", "A-001", "A-002"} <= recovered.completed
-    assert "A-003" not in recovered.completed
+    assert {"A-001", "A-002", "A-003"} <= recovered.completed
+    assert "A-004" not in recovered.completed
     assert recovered.flip is None
-    assert [frame.alpha_deg for frame in recovered.ledger.frames["A"]] == TILTS_A[:3]
+    assert [frame.nominal_deg for frame in recovered.ledger.frames["A"]] == TILTS_A[:3]
     shower, frame = 1156.0, 43.7
     assert recovered.dose_e_per_A2 == pytest.approx(shower + 3 * 1.2 * frame, rel=0.05)
 

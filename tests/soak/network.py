@@ -13,6 +13,7 @@ from controller.common.exit_codes import ExitCode
 from controller.engine import Engine
 from controller.model.events import Event, FrameRecorded
 from tests.bridge.relay import Relay
+from tests.support.frames import is_frame
 from tests.support.small_session import PROTOCOL, Run, open_session
 
 GONE_S = 30.0
@@ -43,7 +44,7 @@ def run() -> list[str]:
                 onlooker.close()
 
             def cut(event: Event, engine: Engine) -> None:
-                if isinstance(event, FrameRecorded) and (event.series, event.index) == ("A", 1):
+                if is_frame(event, "A", 1):
                     relay.passing.clear()
                     threading.Thread(target=watch, args=(time.monotonic(),)).start()
                     threading.Timer(GONE_S, relay.passing.set).start()

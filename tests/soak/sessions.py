@@ -106,7 +106,9 @@ def _prepared(base: Path, dice: random.Random) -> SessionFolder:
 
 
 def _place(kind: FaultKind, dice: random.Random) -> str:
-    return "flip" if kind in REMOUNT_FAULTS else f"{dice.choice('AB')}-{dice.randrange(TILTS):03d}"
+    if kind in REMOUNT_FAULTS:
+        return "flip"
+    return f"{dice.choice('AB')}-{dice.randrange(TILTS) + 1:03d}"
 
 
 def _live(

@@ -21,14 +21,12 @@ from controller.model.events import (
     Counted,
     Event,
     FlipChecked,
-    FrameRecorded,
     Level,
     Phase,
     PhaseFinished,
     PhaseStarted,
     PreviewReady,
     ProcessingProgressed,
-    Prompt,
     PromptAnswered,
     PromptOpened,
     Record,
@@ -40,9 +38,10 @@ from controller.model.events import (
     StateChanged,
     TiltJudged,
 )
+from controller.model.prompts import Prompt
 from controller.model.protocol import Protocol
-from controller.model.stage import StagePosition
 from controller.procedures.flip.flip_prompts import flip_check_prompt, flip_prompt
+from tests.support.frames import frame_event, recorded_frame
 
 Picture = NDArray[np.uint8]
 TILTS_A = tuple(float(tilt) for tilt in range(-70, 75, 2))
@@ -180,21 +179,24 @@ def series(name: SeriesName, upto: int | None = None) -> Iterator[Event]:
                 text=f"{name}#37 shift 4.1 px > 4.0: retaken, now 0.7 px",
                 where=f"{name}-036",
             )
-        yield FrameRecorded(
-            series=name,
-            index=i,
-            planned=len(tilts),
-            alpha_deg=alpha,
-            stage=StagePosition(alpha_deg=alpha),
+        frame = recorded_frame(
+            name,
+            i + 1,
+            nominal_deg=alpha,
             mean_counts=412.0 + float(rng.normal(0.0, 9.0)),
             shift_px=shift,
-            verdict="ok",
             retakes=int(i == 36),
+        )
+        yield frame_event(
+            frame,
+            planned=len(tilts),
             dose_e_per_A2=before + DOSE_PER_TILT * (i + 1),
             left_s=(len(tilts) - 1 - i) * 4.7,
         )
         residual = 0.42 + 0.0035 * abs(alpha) + abs(float(rng.normal(0.0, 0.06)))
-        yield TiltJudged(series=name, index=i, residual_px=residual, shift_px=shift)
+        yield TiltJudged(
+            series=name, tilt_number=i + 1, section=i, residual_px=residual, shift_px=shift
+        )
         if i >= 15 and i % 8 == 7:
             n = round(PARTICLES[name] * (1 - 0.9 * math.exp(-i / 14)))
             yield Counted(

@@ -9,8 +9,10 @@ from typing import TypeVar
 
 from controller.common.exit_codes import ExitCode
 from controller.engine import Engine
+from controller.model.base import SeriesName
 from controller.model.commands import Answer, StopWhen
 from controller.model.events import Event, PromptOpened
+from controller.model.frames import RecordedFrame
 from controller.model.processing_jobs import Job, JobOutcome
 from controller.session.crash_points import CrashPoint, no_crash
 from controller.session.folder import SessionFolder
@@ -53,10 +55,19 @@ class FakeJobs:
 
     outcomes: dict[Job, JobOutcome] = field(default_factory=dict)
     frames: list[tuple[str, int]] = field(default_factory=list)
+    tilts_left: list[int] = field(default_factory=list)
+    withdrawn: list[tuple[str, int]] = field(default_factory=list)
     submitted: list[Job] = field(default_factory=list)
 
-    def frame_recorded(self, series: str, index: int) -> None:
-        self.frames.append((series, index))
+    def frame_recorded(self, frame: RecordedFrame, tilts_left: int) -> None:
+        self.frames.append((frame.series, frame.section))
+        self.tilts_left.append(tilts_left)
+
+    def frame_withdrawn(self, series: SeriesName, section: int) -> None:
+        self.withdrawn.append((series, section))
+
+    def tilt_missed(self, series: SeriesName, tilts_left: int) -> None:
+        self.tilts_left.append(tilts_left)
 
     def submit(self, job: Job) -> None:
         self.submitted.append(job)

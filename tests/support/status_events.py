@@ -2,45 +2,82 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from controller.model.base import SeriesName
-from controller.model.events import Advised, Counted, Event, FrameRecorded, TiltJudged
-from controller.model.stage import StagePosition
-from controller.service.fold import fold
+from controller.model.events import (
+    Advised,
+    Counted,
+    Event,
+    FrameRecorded,
+    FrameWithdrawn,
+    TiltJudged,
+    TiltMissed,
+)
+from controller.model.frames import FrameVerdict
 from controller.service.status import SessionStatus
+from controller.service.status_reducer import next_status
 from tests.support import scripted_session as script
+from tests.support.frames import frame_event, recorded_frame
 
 
 def status_after(*events: Event) -> SessionStatus:
     """Return the session status after these events."""
     status = SessionStatus()
     for record in script.records(iter(events)):
-        status = fold(status, record)
+        status = next_status(status, record)
     return status
 
 
-def frame(index: int, verdict: str = "ok", **changes: object) -> FrameRecorded:
-    given = {
-        "series": "A",
-        "index": index,
-        "planned": 73,
-        "alpha_deg": -70.0 + 2 * index,
-        "stage": StagePosition(),
-        "mean_counts": 400.0,
+def frame(section: int, verdict: str = "ok", **facts: Any) -> FrameRecorded:
+    """Frame of a series whose tilts were recorded one after the other, 2 degrees apart."""
+    changed = {
+        "nominal_deg": -70.0 + 2 * section,
         "shift_px": (3.0, 4.0),
-        "verdict": verdict,
-        "retakes": 0,
-        "dose_e_per_A2": 100.0 * (index + 1),
-        "left_s": 10.0,
+        "section": section,
+        "verdict": FrameVerdict(verdict),
+        **facts,
     }
-    return FrameRecorded.model_validate({**given, **changes})
+    event = {
+        "planned": changed.pop("planned", 73),
+        "dose_e_per_A2": changed.pop("dose_e_per_A2", 100.0 * (section + 1)),
+        "left_s": changed.pop("left_s", 10.0),
+    }
+    if "tilts_left" in changed:
+        event["tilts_left"] = changed.pop("tilts_left")
+    series = changed.pop("series", "A")
+    recorded = recorded_frame(series, changed.pop("tilt_number", section + 1), **changed)
+    return frame_event(recorded, **event)
 
 
-def judged(index: int, residual_px: float) -> TiltJudged:
-    return TiltJudged(series="A", index=index, residual_px=residual_px, shift_px=(0.3, 0.4))
+def withdrawn(section: int) -> FrameWithdrawn:
+    return FrameWithdrawn(series="A", tilt_number=section + 1, section=section)
 
 
-def advised(series: SeriesName, topic: str, text: str = "why", index: int | None = None) -> Advised:
-    return Advised(series=series, topic=topic, text=text, ok=False, index=index)  # type: ignore[arg-type]
+def missed(tilt_number: int, tilts_left: int) -> TiltMissed:
+    return TiltMissed(
+        series="A",
+        tilt_number=tilt_number,
+        nominal_deg=0.0,
+        reason="the stage refuses",
+        tilts_left=tilts_left,
+    )
+
+
+def judged(section: int, residual_px: float) -> TiltJudged:
+    return TiltJudged(
+        series="A",
+        tilt_number=section + 1,
+        section=section,
+        residual_px=residual_px,
+        shift_px=(0.3, 0.4),
+    )
+
+
+def advised(
+    series: SeriesName, topic: str, text: str = "why", tilt_number: int | None = None
+) -> Advised:
+    return Advised(series=series, topic=topic, text=text, ok=False, tilt_number=tilt_number)  # type: ignore[arg-type]
 
 
 def count(n: int, tilts: int, live: bool = True) -> Counted:

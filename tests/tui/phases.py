@@ -34,9 +34,9 @@ LIVE_WORD = (
     Advised(
         series="B",
         topic="retake",
-        text="#12 at -52.0°: blurred; take it again",
+        text="blurred at -52.0°; record it again",
         ok=False,
-        index=11,
+        tilt_number=12,
     ),
     Counted(which="fused", n=6900, n_low=6840, n_high=6960, tilts_used=113, live=True),
 )
@@ -147,7 +147,7 @@ PHASES: dict[str, tuple[list[Event], tuple[str, ...]]] = {
         [*upto_flip(), *script.flipped(), *script.series("B", 40), *LIVE_WORD],
         (
             "[ B 40/74 ]",
-            "! #12 at -52.0°: blurred; take it again",
+            "! B#12: blurred at -52.0°; record it",
             "! count not settled: the last 34 tilts",
             "  would change it by +210",
             "fused     6900 ± 60",

@@ -11,8 +11,8 @@ from pathlib import Path
 from textual.pilot import Pilot
 
 from controller.model.events import Event
-from controller.service.fold import fold
 from controller.service.status import SessionStatus
+from controller.service.status_reducer import next_status
 from controller.ui.tui.app import SessionApp
 from controller.ui.tui.messages import PictureArrived, RecordsArrived, StatusArrived, View
 from tests.support import scripted_session as script
@@ -42,7 +42,7 @@ def post(app: SessionApp, events: Iterable[Event], start: int = 0) -> None:
     records = script.records(iter(events), start)
     status = app.status if start else SessionStatus()
     for record in records:
-        status = fold(status, record)
+        status = next_status(status, record)
     app.post_message(RecordsArrived(records))
     app.post_message(StatusArrived(status))
 

@@ -8,7 +8,8 @@ import pytest
 from textual.pilot import Pilot
 
 from controller.model.commands import Answer, StopWhen
-from controller.model.events import Prompt, PromptAnswered, PromptOpened
+from controller.model.events import PromptAnswered, PromptOpened
+from controller.model.prompts import Prompt
 from controller.ui.tui import dialogs
 from controller.ui.tui.app import SessionApp
 from tests.tui.sessions import FLIP, Session, until, until_shown

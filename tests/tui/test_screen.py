@@ -287,7 +287,7 @@ def test_the_log_is_narrowed_down_by_what_is_typed() -> None:
 
 
 STAYS_OUT = (
-    "A-012: the object does not stay in view after 3 corrections; centre it by hand, then go on"
+    "A-013: the object does not stay in view after 3 corrections; centre it by hand, then go on"
 )
 
 
@@ -300,7 +300,7 @@ def test_a_pause_for_somebody_to_act_is_told_in_full_and_is_not_called_good() ->
         assert "? YOUR TURN" in lines(app)[-3] and "GOOD" not in shown(app)
         post(app, [PauseAsked(waiting=True)], 900)  # `dualtilt pause` once more
         await pilot.pause()
-        assert "‖ paused: A-012" in lines(app)[-3] and "pausing" not in shown(app)
+        assert "‖ paused: A-013" in lines(app)[-3] and "pausing" not in shown(app)
 
     drive(body)
 

@@ -39,7 +39,7 @@ def act(what: str, where: str, folder: Path) -> dict[str, object]:
 def main(script_path: Path, role: str) -> None:
     script = json.loads(script_path.read_text())
     folder = script_path.parent
-    seen: dict[str, int] = {}
+    seen: set[str] = set()
     with (folder / f"starts-{role}").open("a") as starts:
         starts.write(f"{os.getpid()}\n")
     for line in sys.stdin:
@@ -47,20 +47,20 @@ def main(script_path: Path, role: str) -> None:
         ended: dict[str, object] = {}
         if task["kind"] == "run-job":
             ended = act(script.get(task["job"], ""), task["job"], folder)
-        elif task["kind"] == "count-so-far":
+        elif task["kind"] == "count-frames":
             where = f"count-{task['series']}"
             (folder / f"{where}-begun").touch()
             ended = act(script.get(where, ""), where, folder)
         else:
-            for index in range(seen.get(task["series"], 0), task["upto"] + 1):
-                if index in task["skip"]:
+            for frame in task["frames"]:
+                where = f"{task['series']}#{frame['tilt_number']}"
+                if where in seen:
                     continue
-                say({"kind": "working", "index": index})
-                where = f"{task['series']}#{index}"
+                say({"kind": "working", "section": frame["section"]})
                 act(script.get(where, script.get("every-frame", "")), where, folder)
                 with (folder / "frames").open("a") as frames:
                     frames.write(where + "\n")
-            seen[task["series"]] = task["upto"] + 1
+                seen.add(where)
         say({"kind": "ended", **ended})
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from controller.worker.messages import REPORT, CatchUp, Ended
+from tests.support.frames import recorded_frame
 from tests.support.processes import python
 
 NOISY = """
@@ -44,7 +45,9 @@ def test_the_child_ends_with_the_session(role: str, tmp_path: Path) -> None:
 
 
 def test_a_task_that_cannot_be_done_is_told_and_the_child_lives(tmp_path: Path) -> None:
-    task = CatchUp(series="A", upto=0).model_dump_json() + "\n"
+    task = (
+        CatchUp(series="A", frames=(recorded_frame("A", 1),), tilts_left=0).model_dump_json() + "\n"
+    )
     with python(
         *("-m", "controller.worker.child", "live", str(tmp_path)),
         stdin=subprocess.PIPE,

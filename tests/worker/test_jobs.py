@@ -26,10 +26,11 @@ from controller.model.protocol import Protocol
 from controller.report.write import write_report
 from controller.worker.supervisor import Supervisor
 from processing.files.mrc import write_images
-from processing.files.rawtlt import write_rawtlt
+from processing.files.rawtlt import read_rawtlt, write_rawtlt
 from processing.results import Summary
 from simulator.series import simulate_dual
 from simulator.settings import SimulatorSettings
+from tests.support.frames import recorded_frame
 
 PROTOCOL = """
 name = "small"
@@ -163,8 +164,9 @@ def test_a_growing_b_is_held_against_a(session: Path, tmp_path: Path, fits: bool
     with worker(folder) as (supervisor, events):
         supervisor.submit(Job.A)
         assert supervisor.wait(Job.A, WAIT_S) is not None
-        for index in range(36):
-            supervisor.frame_recorded("B", index)
+        for section, angle_deg in enumerate(read_rawtlt(folder / "B.rawtlt")):
+            frame = recorded_frame("B", section + 1, nominal_deg=float(angle_deg))
+            supervisor.frame_recorded(frame, 35 - section)
         deadline_s = time.monotonic() + WAIT_S
         while not (told := [e for e in events if isinstance(e, Advised) and e.topic == "fit"]):
             assert time.monotonic() < deadline_s

@@ -28,6 +28,7 @@ from controller.worker.supervisor import Supervisor
 from processing.files.mrc_writer import MrcStackWriter
 from processing.files.particles import read_csv
 from processing.files.rawtlt import write_rawtlt
+from tests.support.frames import recorded_frame
 from tests.support.spheres import Recording, packed, tilt_series
 
 ANGLES_DEG = np.arange(-60.0, 61.0, 4.0)
@@ -75,12 +76,17 @@ def caught_up(supervisor: Supervisor) -> None:
         time.sleep(0.02)
 
 
-def on_disk(folder: Path, images: np.ndarray) -> None:
-    """All frames at once."""
+def stack(folder: Path, images: np.ndarray) -> None:
+    """Write all frames at once."""
     counts = np.round(images).astype(np.uint16)
     with MrcStackWriter.create(folder / "A.mrc", (SIZE, SIZE), np.uint16, 0.9) as writer:
         for image in counts:
             writer.append(image)
+
+
+def on_disk(folder: Path, images: np.ndarray) -> None:
+    """Write all frames and their angles at once."""
+    stack(folder, images)
     write_rawtlt(folder / "A.rawtlt", ANGLES_DEG)
 
 
@@ -89,8 +95,13 @@ def record(folder: Path, images: np.ndarray, supervisor: Supervisor) -> None:
     with MrcStackWriter.create(folder / "A.mrc", (SIZE, SIZE), np.uint16, 0.9) as writer:
         for index, image in enumerate(counts):
             writer.append(image)
-            write_rawtlt(folder / "A.rawtlt", ANGLES_DEG[: index + 1])
-            supervisor.frame_recorded("A", index)
+            tell(supervisor, index)
+
+
+def tell(supervisor: Supervisor, section: int) -> None:
+    """Tell of a frame of the planned series, none of its tilts recorded again."""
+    frame = recorded_frame("A", section + 1, nominal_deg=ANGLES_DEG[section])
+    supervisor.frame_recorded(frame, len(ANGLES_DEG) - 1 - section)
 
 
 def until(condition: Callable[[], bool]) -> None:
@@ -119,8 +130,8 @@ def test_every_frame_is_judged_shown_and_counted(tmp_path: Path, images: np.ndar
         # what the count has found out about the alignment is taken up
         until(lambda: sum(isinstance(event, TiltJudged) for event in events) >= 2 * len(images))
     judged = [event for event in events if isinstance(event, TiltJudged)]
-    latest = {event.index: event for event in judged}
-    assert [event.index for event in judged[: len(ANGLES_DEG)]] == list(range(len(ANGLES_DEG)))
+    latest = {event.section: event for event in judged}
+    assert [event.section for event in judged[: len(ANGLES_DEG)]] == list(range(len(ANGLES_DEG)))
     assert np.median([event.residual_px for event in latest.values()]) < 0.2
     assert all(event.live and event.which == "A" for event in counts)
     assert counts[-1].n_low <= len(CENTRES) <= counts[-1].n_high
@@ -144,12 +155,12 @@ def test_a_killed_child_builds_its_volume_again(tmp_path: Path, images: np.ndarr
         pid = supervisor.pids["live"]
         assert pid is not None
         os.kill(pid, 9)
-        supervisor.frame_recorded("A", 11)
+        tell(supervisor, 11)
         deadline = time.monotonic() + 120
         while sum(isinstance(event, TiltJudged) for event in events) < 24:
             assert time.monotonic() < deadline
             time.sleep(0.02)
-    indices = [event.index for event in events if isinstance(event, TiltJudged)]
+    indices = [event.section for event in events if isinstance(event, TiltJudged)]
     assert indices == [*range(12), *range(12)]
 
 
@@ -158,10 +169,10 @@ def test_a_frame_that_is_not_there_is_named_and_the_rest_goes_on(
 ) -> None:
     with worker(tmp_path) as (supervisor, events):
         record(tmp_path, images[:3], supervisor)
-        supervisor.frame_recorded("A", 3)
+        tell(supervisor, 3)
         caught_up(supervisor)
         shutil.rmtree(tmp_path / "previews")
-        supervisor.frame_recorded("A", 4)
+        tell(supervisor, 4)
         caught_up(supervisor)
     alerts = [event.text for event in events if isinstance(event, Alerted)]
     assert len(alerts) == 2 and "section 3 is not completely on the disk" in alerts[0]
@@ -179,13 +190,13 @@ def test_children_killed_ten_times_leave_the_same_result(
         with worker(folder) as (supervisor, events):
             on_disk(folder, images)
             for turn in range(10):
-                for index in range(3 * turn + 1, 3 * turn + 4):
-                    supervisor.frame_recorded("A", index)
+                for index in range(3 * turn + (turn > 0), 3 * turn + 4):
+                    tell(supervisor, index)
                 caught_up(supervisor)
                 pid = supervisor.pids[("live", "count")[turn % 2]]
                 if turn < kills and pid is not None:
                     os.kill(pid, 9)
-            supervisor.frame_recorded("A", len(ANGLES_DEG) - 1)
+            tell(supervisor, len(ANGLES_DEG) - 1)
             counts.append(counted(events, len(ANGLES_DEG))[-1].n)
             supervisor.submit(Job.A)
             outcome = supervisor.wait(Job.A, 120)
@@ -197,20 +208,54 @@ def test_children_killed_ten_times_leave_the_same_result(
     assert cKDTree(tables[0]).query(tables[1])[0].max() < 0.1
 
 
+RETAKES = {
+    "where it was": 0.0,
+    "0.3 degrees off": 0.3,
+}
+
+
+@pytest.mark.parametrize("off_deg", RETAKES.values(), ids=RETAKES)
 def test_a_tilt_recorded_again_takes_the_place_of_its_first_frame(
-    tmp_path: Path, images: np.ndarray
+    tmp_path: Path, images: np.ndarray, off_deg: float
 ) -> None:
+    """The first frame of A#1 is bad: only the journal's word takes it out, not the angles."""
     again = np.concatenate([np.roll(images[:20], 9, axis=2)[:1], images[:20]])
-    angles_deg = np.r_[ANGLES_DEG[0], ANGLES_DEG[:20]]
+    first = recorded_frame("A", 1, nominal_deg=ANGLES_DEG[0], actual_deg=ANGLES_DEG[0] - off_deg)
     with worker(tmp_path) as (supervisor, events):
-        with MrcStackWriter.create(tmp_path / "A.mrc", (SIZE, SIZE), np.uint16, 0.9) as writer:
-            for index, image in enumerate(np.round(again).astype(np.uint16)):
-                writer.append(image)
-                write_rawtlt(tmp_path / "A.rawtlt", angles_deg[: index + 1])
-                supervisor.frame_recorded("A", index)
+        stack(tmp_path, again)
+        supervisor.frame_recorded(first, len(ANGLES_DEG) - 1)
         caught_up(supervisor)
-        supervisor.frame_recorded("A", len(again) - 1)
+        supervisor.frame_withdrawn("A", 0)
+        for section, angle_deg in enumerate(ANGLES_DEG[:20], start=1):
+            frame = recorded_frame("A", section, section=section, nominal_deg=angle_deg)
+            supervisor.frame_recorded(frame, len(ANGLES_DEG) - section)
+        caught_up(supervisor)
         used = counted(events, 20)[-1]
     assert used.n_low <= len(CENTRES) <= used.n_high
     captions = [event.caption for event in events if isinstance(event, PreviewReady)]
     assert "A x-z, 20 tilts" in captions
+
+
+def test_neighbours_a_fifth_of_a_degree_apart_do_not_replace_each_other(
+    tmp_path: Path, images: np.ndarray
+) -> None:
+    with worker(tmp_path) as (supervisor, events):
+        stack(tmp_path, images[:3])
+        for section in range(3):
+            frame = recorded_frame("A", section + 1, nominal_deg=-60.0 + 0.2 * section)
+            supervisor.frame_recorded(frame, 10)
+        caught_up(supervisor)
+    captions = [event.caption for event in events if isinstance(event, PreviewReady)]
+    assert captions[-1] == "A x-z, 3 tilts"
+
+
+def test_a_series_whose_last_tilt_is_skipped_is_complete(
+    tmp_path: Path, images: np.ndarray
+) -> None:
+    with worker(tmp_path) as (supervisor, events):
+        stack(tmp_path, images[:-1])
+        for section in range(len(images) - 1):
+            tell(supervisor, section)
+        supervisor.tilt_missed("A", 0)
+        caught_up(supervisor)
+        assert counted(events, len(images) - 1)[-1].live

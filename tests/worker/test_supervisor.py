@@ -17,6 +17,7 @@ import pytest
 from controller.model.events import Alerted, Event, Level, ProcessingFailed
 from controller.model.processing_jobs import Job, JobOutcome, ProcessingJobs
 from controller.worker.supervisor import Supervisor
+from tests.support.frames import recorded_frame
 
 CHILD = Path(__file__).with_name("scripted_child.py")
 
@@ -117,30 +118,30 @@ def test_a_job_ends_one_way_or_the_other(case: Case, tmp_path: Path) -> None:
 
 
 def test_a_frame_that_kills_twice_is_skipped_and_named(tmp_path: Path) -> None:
-    with supervised(tmp_path, {"A#2": "die"}) as (supervisor, events):
+    with supervised(tmp_path, {"A#3": "die"}) as (supervisor, events):
         for index in range(5):
-            supervisor.frame_recorded("A", index)
+            supervisor.frame_recorded(recorded_frame("A", index + 1), 0)
         until(lambda: supervisor.behind == 0)
     assert [event for event in events if isinstance(event, ProcessingFailed)] == [
         ProcessingFailed(
             job="live-A",
-            reason="frame A#2 ended its process twice (ended by signal 9) and is skipped",
+            reason="frame A#3 ended its process twice (ended by signal 9) and is skipped",
         )
     ]
     seen = frames_seen(tmp_path)
-    assert "A#2" not in seen
-    assert {"A#0", "A#1", "A#3", "A#4"} <= set(seen)
+    assert "A#3" not in seen
+    assert {"A#1", "A#2", "A#4", "A#5"} <= set(seen)
 
 
 @pytest.mark.skipif(os.name != "posix", reason="signals")
 def test_a_child_that_dies_ten_times_at_work_loses_no_frame(tmp_path: Path) -> None:
-    script = {f"A#{index}": "die-once" for index in range(0, 30, 3)}
+    script = {f"A#{number}": "die-once" for number in range(1, 31, 3)}
     with supervised(tmp_path, script) as (supervisor, events):
         for index in range(30):
-            supervisor.frame_recorded("A", index)
+            supervisor.frame_recorded(recorded_frame("A", index + 1), 0)
         until(lambda: supervisor.behind == 0)
     assert len((tmp_path / "starts-live").read_text().split()) == 11
-    assert {f"A#{index}" for index in range(30)} == set(frames_seen(tmp_path))
+    assert {f"A#{number}" for number in range(1, 31)} == set(frames_seen(tmp_path))
     assert not [event for event in events if isinstance(event, ProcessingFailed)]
 
 
@@ -148,7 +149,7 @@ def test_a_child_that_dies_ten_times_at_work_loses_no_frame(tmp_path: Path) -> N
 def test_children_killed_ten_times_between_tasks_are_started_again(tmp_path: Path) -> None:
     with supervised(tmp_path, {}) as (supervisor, events):
         for index in range(10):
-            supervisor.frame_recorded("A", index)
+            supervisor.frame_recorded(recorded_frame("A", index + 1), 0)
             supervisor.submit(Job.A)
             outcome = supervisor.wait(Job.A, 60)
             assert outcome is not None and outcome.ok
@@ -156,17 +157,17 @@ def test_children_killed_ten_times_between_tasks_are_started_again(tmp_path: Pat
             for pid in supervisor.pids.values():
                 if pid is not None:
                     os.kill(pid, signal.SIGKILL)
-    assert {f"A#{index}" for index in range(10)} == set(frames_seen(tmp_path))
+    assert {f"A#{number}" for number in range(1, 11)} == set(frames_seen(tmp_path))
     assert not [event for event in events if isinstance(event, ProcessingFailed)]
 
 
 def test_a_slow_worker_shows_its_lag_and_catches_up(tmp_path: Path) -> None:
     with supervised(tmp_path, {"every-frame": "slow"}) as (supervisor, _):
         for index in range(20):
-            supervisor.frame_recorded("A", index)
+            supervisor.frame_recorded(recorded_frame("A", index + 1), 0)
         assert supervisor.behind > 0
         until(lambda: supervisor.behind == 0)
-    assert frames_seen(tmp_path) == [f"A#{index}" for index in range(20)]
+    assert frames_seen(tmp_path) == [f"A#{number}" for number in range(1, 21)]
 
 
 @pytest.mark.skipif(os.name != "posix", reason="signals")
@@ -176,16 +177,16 @@ def test_a_frozen_child_never_blocks_the_caller(tmp_path: Path) -> None:
         pid = supervisor.pids["live"]
         assert pid is not None
         os.kill(pid, signal.SIGSTOP)
-        for index in range(10_000):  # far more than a pipe holds
-            supervisor.frame_recorded("B", index)
-        assert supervisor.behind == 10_000
+        for index in range(1_000):  # far more than a pipe holds
+            supervisor.frame_recorded(recorded_frame("B", index + 1), 0)
+        assert supervisor.behind == 1_000
 
 
 def test_live_frames_go_on_while_a_job_hangs(tmp_path: Path) -> None:
     with supervised(tmp_path, {"A": "hang"}) as (supervisor, _):
         supervisor.submit(Job.A)
         for index in range(5):
-            supervisor.frame_recorded("B", index)
+            supervisor.frame_recorded(recorded_frame("B", index + 1), 0)
         until(lambda: supervisor.behind == 0)
         assert supervisor.wait(Job.A, 0.01) is None
 
@@ -206,14 +207,14 @@ def test_a_live_count_when_the_job_on_its_series_begins(
         supervisor,
         events,
     ):
-        supervisor.frame_recorded("A", 0)
+        supervisor.frame_recorded(recorded_frame("A", 1), 0)
         until(lambda: (tmp_path / "count-A-begun").exists())
         supervisor.submit(Job.A)
         outcome = supervisor.wait(Job.A, 60)
         assert outcome is not None and outcome.ok
-        supervisor.frame_recorded("B", 0)
+        supervisor.frame_recorded(recorded_frame("B", 1), 0)
         counted = [
-            Alerted(level=Level.WARNING, text="live count of B: fail at count-B", where="B#0")
+            Alerted(level=Level.WARNING, text="live count of B: fail at count-B", where="B#1")
         ]
         until(lambda: not counts_at_full_size or events == counted)
     assert len((tmp_path / "starts-count").read_text().split()) == starts
@@ -247,4 +248,4 @@ def test_close_leaves_no_process_behind(tmp_path: Path) -> None:
 def test_it_is_what_the_session_expects(tmp_path: Path) -> None:
     with supervised(tmp_path, {}) as (supervisor, _):
         jobs: ProcessingJobs = supervisor
-        jobs.frame_recorded("A", 0)
+        jobs.frame_recorded(recorded_frame("A", 1), 0)

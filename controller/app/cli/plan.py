@@ -75,14 +75,14 @@ def describe(step: Step) -> str:
         case "focus":
             return f"verify {step.current_pA:g} pA, focus on the specimen at 0°"
         case "tilt" if step.sweep_deg:
-            begin_deg = step.alpha_deg - step.sweep_deg / 2
+            begin_deg = step.nominal_deg - step.sweep_deg / 2
             end_deg = begin_deg + step.sweep_deg
             speed = abs(step.sweep_deg) / step.duration_s
             return f"frame from {begin_deg:+g}° to {end_deg:+g}° in motion, {speed:.2g}°/s"
         case "tilt":
             way = "" if step.approach_deg is None else f", by way of {step.approach_deg:+g}°"
             focused = ", focus beside the specimen" if step.focus else ""
-            return f"frame at {step.alpha_deg:+g}°{way}{focused}"
+            return f"frame at {step.nominal_deg:+g}°{way}{focused}"
         case "flip":
             return "grid out, upside-down, in; checked"
         case "process":

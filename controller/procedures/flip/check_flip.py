@@ -27,7 +27,7 @@ def check_flip(context: Context, step_id: str) -> FlipChecked:
 
     Where the map shows several assemblies, the likeliest are looked at in turn until one is A's.
     """
-    context.column.set_current(step_id, context.protocol.series_b.current_pA)
+    context.microscope.set_current(step_id, context.protocol.series_b.current_pA)
     _tilt_to(context, step_id, 0.0)
     look = look_at_scan(context, step_id)
     if look is not None and look.fault:
@@ -51,7 +51,7 @@ def bring_into_place(context: Context, step_id: str) -> None:
     """Have what is in view in the middle, at rest, on the tilt axis and in focus, as is wanted."""
     protocol = context.protocol
     keep_in_view(context, step_id, "look")
-    context.column.wait(protocol.tracking.settle_s)
+    context.microscope.wait(protocol.tracking.settle_s)
     if protocol.flip.drift_limit_nm_per_s:
         context.publish(_at_rest(context, step_id))
     if protocol.eucentric.enabled:
@@ -156,7 +156,7 @@ def not_compared(found: str) -> FlipChecked:
 
 def _tilt_to(context: Context, step_id: str, alpha_deg: float) -> None:
     """Tilt, and leave the other axes where the operator's hands put them."""
-    column = context.column
+    column = context.microscope
     column.move(step_id, column.stage().model_copy(update={"alpha_deg": alpha_deg}))
     column.wait(context.protocol.tracking.settle_s)
 
@@ -176,7 +176,7 @@ def _look_from(context: Context, step_id: str, tilt_deg: float) -> Frame:
 def _series_a(context: Context) -> tuple[TiltedViews, FrameInfo]:
     """Return what series A tells of any view, and how its flattest image was taken."""
     session = context.session
-    frames = [frame for frame in session.ledger.frames["A"] if not session.ledger.unusable(frame)]
+    frames = session.ledger.usable("A")
     images = (session.image("A", frame.section) for frame in frames)
     tilts_deg = [frame.info.stage.alpha_deg for frame in frames]
     views = TiltedViews(images, tilts_deg, context.protocol.scan.pixel_nm)

@@ -60,7 +60,7 @@ def look_at_scan(context: Context, step_id: str) -> ScanLook | None:
     ScanLook or None
         None where the object is not seen in all three low-dose shots.
     """
-    stage = context.column.stage()
+    stage = context.microscope.stage()
     for field in (WIDE, MAP_FIELDS["low"]):
         scan = wide_scan(context, field)
         step_nm = STEP_FRACTION * scan.pixel_nm * min(scan.width_px, scan.height_px)
@@ -71,7 +71,7 @@ def look_at_scan(context: Context, step_id: str) -> ScanLook | None:
             for x, y in ((low_x, low_y), (high_x, low_y), (high_x, high_y))
         ]
         seen = [_seen_nm(context, step_id, place, scan) for place in places]
-        context.column.move(step_id, stage)
+        context.microscope.move(step_id, stage)
         found = [place for place in seen if place is not None]
         if len(found) == len(places):
             start, along_x, along_y = found
@@ -83,9 +83,9 @@ def _seen_nm(
     context: Context, step_id: str, place: StagePosition, scan: ScanSettings
 ) -> NDArray[Any] | None:
     """(x, y) of the object from the image's centre, nm."""
-    context.column.move(step_id, place)
-    shot = context.column.acquire(step_id, "scan", scan)
-    context.column.settle(shot)
+    context.microscope.move(step_id, place)
+    shot = context.microscope.acquire(step_id, "scan", scan)
+    context.microscope.settle(shot)
     sighting = sight(shot.pixels)
     if sighting is None:
         return None

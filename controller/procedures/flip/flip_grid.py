@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from controller.common.errors import SafetyStopError
 from controller.model.events import Level
+from controller.model.prompts import STOP, FlipAnswer, FlipCheckAnswer, PromptId
 from controller.model.request_ids import RequestName, make_request_id
 from controller.model.stage import StagePosition
 from controller.model.steps import FlipGrid
@@ -26,30 +27,34 @@ def carry_out(step: FlipGrid, context: Context) -> None:
         _let_hands_act(context)
         see_it_may_be_exposed(context, step.id)
         if _checked(step, context):
-            context.session.enter(StepDone(step_id=step.id, centre=context.column.stage()))
+            context.session.enter(StepDone(step_id=step.id, centre=context.microscope.stage()))
             return
 
 
 def _flip_confirmed(ledger: Ledger) -> bool:
     """Tell whether the last word on the flip was that it is done: so it is not asked twice."""
-    words = [a.value for a in ledger.answers if a.prompt_id in ("flip", "flip-check")]
-    return bool(words) and words[-1] not in ("stop", "back-to-flip")
+    answers = [
+        a.value for a in ledger.answers if a.prompt_id in (PromptId.FLIP, PromptId.FLIP_CHECK)
+    ]
+    return bool(answers) and answers[-1] not in (STOP, FlipCheckAnswer.BACK_TO_FLIP)
 
 
 def _ask_for_it(step: FlipGrid, context: Context) -> None:
     survey_before(context, step.id)
-    context.column.blank()
+    context.microscope.blank()
     show_flattest(context, step.id, "A")
-    status = context.column.status()
+    status = context.microscope.status()
     if status.valves_open or not is_at_zero(status.stage):  # else the holder may be out already
-        context.column.move(step.id, StagePosition())
-    simulated = context.column.description.simulated
+        context.microscope.move(step.id, StagePosition())
+    simulated = context.microscope.description.simulated
     if simulated:
-        context.column.simulate_operator(_action_id(context, "valves"), OperatorAction.CLOSE_VALVES)
+        context.microscope.simulate_operator(
+            _action_id(context, "valves"), OperatorAction.CLOSE_VALVES
+        )
     seen = see_it_may_come_out(context, step.id)
     prompt = flip_prompt(context.protocol, seen, simulated=simulated)
     answer = context.operator.ask(step.id, prompt)
-    if answer.value == "stop":
+    if answer.value == STOP:
         raise StopRequestedError(
             f"at the flip, by {answer.by}: {answer.reason or 'no reason given'}"
         )
@@ -57,11 +62,11 @@ def _ask_for_it(step: FlipGrid, context: Context) -> None:
 
 def _let_hands_act(context: Context) -> None:
     """Have a simulated microscope do what the operator did; the id makes it once only."""
-    if not context.column.description.simulated:
+    if not context.microscope.description.simulated:
         return
     told = _told(context)
-    action = OperatorAction.FLIPPED if told[-1] == "done" else OperatorAction(told[-1])
-    context.column.simulate_operator(_action_id(context, "grid"), action)
+    action = OperatorAction.FLIPPED if told[-1] == FlipAnswer.DONE else OperatorAction(told[-1])
+    context.microscope.simulate_operator(_action_id(context, "grid"), action)
 
 
 def _action_id(context: Context, what: str) -> str:
@@ -70,7 +75,7 @@ def _action_id(context: Context, what: str) -> str:
 
 
 def _told(context: Context) -> list[str]:
-    return [a.value for a in context.session.ledger.answers if a.prompt_id == "flip"]
+    return [a.value for a in context.session.ledger.answers if a.prompt_id is PromptId.FLIP]
 
 
 def _checked(step: FlipGrid, context: Context) -> bool:
@@ -82,12 +87,12 @@ def _checked(step: FlipGrid, context: Context) -> bool:
             context.session.enter(FlipJudged(check=check))
             return True
         answer = context.operator.ask(step.id, flip_check_prompt(check))
-        if answer.value == "override":
+        if answer.value == FlipCheckAnswer.OVERRIDE:
             bring_into_place(context, step.id)  # what was refused may never have been
             context.session.enter(FlipJudged(check=check, overridden=True))
             context.alert(Level.WARNING, f"flip check overridden: {answer.reason}", step.id)
             return True
-        if answer.value == "stop":
+        if answer.value == STOP:
             raise SafetyStopError(f"flip: {check.found}; B was not recorded")
-        if answer.value == "back-to-flip":
+        if answer.value == FlipCheckAnswer.BACK_TO_FLIP:
             return False

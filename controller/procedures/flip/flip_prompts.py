@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from controller.model.events import FlipChecked, Prompt
+from controller.model.events import FlipChecked
+from controller.model.prompts import FlipAnswer, FlipCheckAnswer, Prompt, PromptId
 from controller.model.protocol import Protocol
 from controller.rehearsal.operator_actions import REMOUNTS, OperatorAction
 
@@ -39,22 +40,22 @@ def flip_prompt(protocol: Protocol, seen: str, *, simulated: bool) -> Prompt:
         *((REHEARSAL,) if simulated else ()),
     )
     return Prompt(
-        id="flip",
+        id=PromptId.FLIP,
         title="Flip the grid",
         text="\n".join(lines),
-        choices=("done", "stop", *(MISTAKES if simulated else ())),
+        choices=(*FlipAnswer, *(MISTAKES if simulated else ())),
     )
 
 
 def flip_check_prompt(check: FlipChecked) -> Prompt:
     """Ask what to do with a B that is not what A lets expect; its scores stand beside it."""
     return Prompt(
-        id="flip-check",
+        id=PromptId.FLIP_CHECK,
         title="B is blocked",
         text=f"Found: {check.found}. Take the images again, flip the grid, or override with a "
         "reason.",
-        choices=("retake-image", "back-to-flip", "override", "stop"),
-        needs_reason=("override",),
+        choices=tuple(FlipCheckAnswer),
+        needs_reason=(FlipCheckAnswer.OVERRIDE,),
     )
 
 

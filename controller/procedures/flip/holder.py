@@ -39,7 +39,7 @@ def _wait_until_seen(context: Context, step_id: str, when: str, look: Look) -> s
 
     def all_seen() -> bool:
         try:
-            return all(check.ok for check in look(context.column.microscope.status()))
+            return all(check.ok for check in look(context.microscope.microscope.status()))
         except MicroscopeError:
             return False
 
@@ -51,7 +51,7 @@ def _wait_until_seen(context: Context, step_id: str, when: str, look: Look) -> s
 
 
 def _publish(context: Context, look: Look) -> str:
-    checks = look(context.column.status())
+    checks = look(context.microscope.status())
     for check in checks:
         context.publish(check)
     return "; ".join(f"{check.name}: {check.detail}" for check in checks if not check.ok)

@@ -25,7 +25,7 @@ def wide_scan(context: Context, field: int) -> ScanSettings:
     wanted = low_dose_scan(context.protocol, field)
     pixels_nm = [
         offer.pixel_nm
-        for offer in context.column.description.offered_scans
+        for offer in context.microscope.description.offered_scans
         if (offer.height_px, offer.width_px) == (wanted.height_px, wanted.width_px)
     ]
     if not pixels_nm:
@@ -43,7 +43,7 @@ def survey_before(context: Context, step_id: str) -> None:
     if not (missing and context.protocol.flip.maps):
         return
     centre = context.session.ledger.centre
-    context.column.move(step_id, centre.model_copy(update={"alpha_deg": 0.0}))
+    context.microscope.move(step_id, centre.model_copy(update={"alpha_deg": 0.0}))
     for magnification in missing:
         try:
             _take(context, step_id, "A", magnification)
@@ -83,13 +83,13 @@ def go_to(context: Context, step_id: str, candidate: Landmark) -> None:
     target = taken.stage.model_copy(
         update={"x_nm": taken.stage.x_nm - x_nm, "y_nm": taken.stage.y_nm - y_nm}
     )
-    stage = context.column.stage()
+    stage = context.microscope.stage()
     away_nm = math.hypot(target.x_nm - stage.x_nm, target.y_nm - stage.y_nm)
     if away_nm <= TOLERANCE_PX * taken.scan.pixel_nm:
         return
     text = f"an assembly {away_nm:.0f} nm away on the map is brought to the middle"
     context.alert(Level.INFO, text, step_id)
-    context.column.move(step_id, target)
+    context.microscope.move(step_id, target)
 
 
 def survey_middle(context: Context, step_id: str) -> None:
@@ -101,7 +101,7 @@ def survey_middle(context: Context, step_id: str) -> None:
 def _take(context: Context, step_id: str, series: SeriesName, magnification: str) -> Frame:
     name = f"{series}-{magnification}"
     scan = wide_scan(context, MAP_FIELDS[magnification])
-    frame = context.column.acquire(step_id, f"map-{name}", scan)
+    frame = context.microscope.acquire(step_id, f"map-{name}", scan)
     context.persist(lambda: context.session.record_map(frame, step_id, name), step_id)
     width_um = scan.width_px * scan.pixel_nm / 1000
     caption = f"map of {series}, {magnification} magnification, {width_um:.2g} µm wide"

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from controller.hardware.interface import Frame, StageError
 from controller.model.base import SeriesName
 from controller.model.exposures import backlash_start_deg
+from controller.model.frames import FrameVerdict
 from controller.model.stage import StagePosition
 from controller.procedures.context import Context
 from controller.procedures.stage.move_to_tilt import SHORT_DEG, go_to
@@ -23,7 +24,7 @@ class Beginning:
     """Where the stage is when the exposure begins; a target to go to."""
 
     id: str
-    alpha_deg: float
+    nominal_deg: float
     approach_deg: float | None
 
 
@@ -31,7 +32,7 @@ def pass_through(context: Context, step_id: str, series: SeriesName, alpha_deg: 
     """Expose while the stage tilts from half a step before an angle to half a step after it."""
     sweep_deg = context.protocol.series(series).sweep_deg
     begin_deg = alpha_deg - sweep_deg / 2
-    stage = context.column.stage()
+    stage = context.microscope.stage()
     off_deg = abs(stage.alpha_deg - begin_deg)
     if off_deg > UNDER_WAY * abs(sweep_deg) or _is_lost(context, series):
         _begin(
@@ -40,7 +41,7 @@ def pass_through(context: Context, step_id: str, series: SeriesName, alpha_deg: 
         )
     else:
         _stay_on(context, step_id, follow(context, series, alpha_deg), stage)
-    return context.column.acquire_tilting(
+    return context.microscope.acquire_tilting(
         step_id, "frame-0", context.protocol.scan, alpha_deg + sweep_deg / 2
     )
 
@@ -50,18 +51,18 @@ def _is_lost(context: Context, series: SeriesName) -> bool:
     frames = context.session.ledger.frames[series]
     if not (frames and context.protocol.tracking.enabled):
         return False
-    return frames[-1].verdict == "shifted" or frames[-1].offset_px is None
+    return frames[-1].verdict is FrameVerdict.SHIFTED or frames[-1].offset_px is None
 
 
 def _begin(context: Context, beginning: Beginning) -> None:
     """Take the motion up: go there from behind, settle, look where the object is."""
     reached_deg = go_to(beginning, context, context.session.ledger.centre, [])
-    if abs(reached_deg - beginning.alpha_deg) > SHORT_DEG:
+    if abs(reached_deg - beginning.nominal_deg) > SHORT_DEG:
         raise StageError(
             f"the stage stays at {reached_deg:+.2f} degrees: the motion cannot begin at "
-            f"{beginning.alpha_deg:+g}"
+            f"{beginning.nominal_deg:+g}"
         )
-    context.column.wait(context.protocol.tracking.settle_s)
+    context.microscope.wait(context.protocol.tracking.settle_s)
     if context.protocol.tracking.enabled:
         keep_in_view(context, beginning.id, "track-0")
 
@@ -75,4 +76,4 @@ def _stay_on(
     off_nm = apart_nm(centre, stage, stage.alpha_deg)
     if off_nm > CLOSE_ENOUGH * limit_px(context.protocol) * context.protocol.scan.pixel_nm:
         place = {"x_nm": centre.x_nm, "y_nm": centre.y_nm}
-        context.column.move(step_id, stage.model_copy(update=place))
+        context.microscope.move(step_id, stage.model_copy(update=place))

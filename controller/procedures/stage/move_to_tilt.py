@@ -1,4 +1,4 @@
-"""Going to a tilt: told twice at most, read again, and what a stage that falls short leaves out."""
+"""Move to a tilt with one retry; detect refused, stuck and short moves."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Target(Protocol):
     def id(self) -> str: ...
 
     @property
-    def alpha_deg(self) -> float: ...
+    def nominal_deg(self) -> float: ...
 
     @property
     def approach_deg(self) -> float | None: ...
@@ -52,19 +52,19 @@ def go_to(
     StageError
         It refused twice, or does not move at all though it has not stopped there before.
     """
-    before_deg = context.column.stage().alpha_deg
+    before_deg = context.microscope.stage().alpha_deg
     try:
         if target.approach_deg is not None:
-            context.column.move(target.id, _turned(place, target.approach_deg))
+            context.microscope.move(target.id, _turned(place, target.approach_deg))
         reached_deg = _move(target, context, place)
-        if abs(reached_deg - target.alpha_deg) <= SHORT_DEG:
+        if abs(reached_deg - target.nominal_deg) <= SHORT_DEG:
             return reached_deg
         found = f"stopped at {reached_deg:+.2f} degrees"
     except StageError as error:
         found = str(error)
     context.alert(Level.WARNING, f"stage: {found}; trying once more", target.id)
     reached_deg = _move(target, context, place)
-    wanted_deg = abs(target.alpha_deg - before_deg)
+    wanted_deg = abs(target.nominal_deg - before_deg)
     unmoved = wanted_deg > SHORT_DEG and abs(reached_deg - before_deg) < STUCK_DEG
     if unmoved and not any(_stopped_at(tilt, reached_deg) for tilt in skipped):
         raise StageError(f"the stage does not move from {reached_deg:+.2f} degrees")
@@ -74,26 +74,26 @@ def go_to(
 def beyond_the_limit(target: Target, skipped: Sequence[TiltSkipped]) -> float | None:
     """Return the angle at which the stage stopped at two tilts, if the target lies beyond it."""
     for tilt in skipped:
-        if tilt.alpha_deg is None or tilt.reached_deg is None:
+        if tilt.actual_deg is None:
             continue
-        times = sum(_stopped_at(other, tilt.reached_deg) for other in skipped)
-        way = (target.alpha_deg - tilt.reached_deg) * (tilt.alpha_deg - tilt.reached_deg)
+        times = sum(_stopped_at(other, tilt.actual_deg) for other in skipped)
+        way = (target.nominal_deg - tilt.actual_deg) * (tilt.nominal_deg - tilt.actual_deg)
         if times > 1 and way > 0:
-            return tilt.reached_deg
+            return tilt.actual_deg
     return None
 
 
 def _stopped_at(tilt: TiltSkipped, alpha_deg: float) -> bool:
-    return tilt.reached_deg is not None and abs(tilt.reached_deg - alpha_deg) <= SHORT_DEG
+    return tilt.actual_deg is not None and abs(tilt.actual_deg - alpha_deg) <= SHORT_DEG
 
 
 def _move(target: Target, context: Context, place: StagePosition) -> float:
     """Move and, where the stage says it is elsewhere, let it settle and read again."""
-    reached = context.column.move(target.id, _turned(place, target.alpha_deg))
-    if abs(reached.alpha_deg - target.alpha_deg) <= SHORT_DEG:
+    reached = context.microscope.move(target.id, _turned(place, target.nominal_deg))
+    if abs(reached.alpha_deg - target.nominal_deg) <= SHORT_DEG:
         return reached.alpha_deg
-    context.column.wait(context.protocol.tracking.settle_s)
-    return context.column.stage().alpha_deg
+    context.microscope.wait(context.protocol.tracking.settle_s)
+    return context.microscope.stage().alpha_deg
 
 
 def _turned(place: StagePosition, alpha_deg: float) -> StagePosition:

@@ -30,7 +30,7 @@ class Drift:
 def settle(context: Context, step_id: str) -> None:
     """Let the stage settle; with a drift limit, go on looking until it is met."""
     tracking = context.protocol.tracking
-    context.column.wait(tracking.settle_s)
+    context.microscope.wait(tracking.settle_s)
     if tracking.drift_limit_nm_per_s:
         await_rest(context, step_id, tracking.drift_limit_nm_per_s, tracking.drift_within_s)
 
@@ -45,7 +45,7 @@ def await_rest(context: Context, step_id: str, limit_nm_per_s: float, within_s: 
     started_s, looks = before.info.started_s, 0
     while True:
         context.operator.checkpoint()
-        context.column.wait(DRIFT_SHOTS_APART_S)
+        context.microscope.wait(DRIFT_SHOTS_APART_S)
         looks += 1
         now = shoot(context, step_id, f"track-drift-{looks}")
         drift = drift_between(before, now)

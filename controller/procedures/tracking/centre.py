@@ -19,8 +19,8 @@ smaller."""
 
 def shoot(context: Context, step_id: str, purpose: str, field: int = 1) -> Frame:
     """Take one tracking shot; its dose is charged, its pixels are not kept."""
-    frame = context.column.acquire(step_id, purpose, low_dose_scan(context.protocol, field))
-    context.column.settle(frame)
+    frame = context.microscope.acquire(step_id, purpose, low_dose_scan(context.protocol, field))
+    context.microscope.settle(frame)
     return frame
 
 
@@ -73,5 +73,5 @@ def bring_to_the_middle(
     context: Context, step_id: str, sighting: Sighting, pixel_nm: float
 ) -> StagePosition:
     """Correct the stage at the tilt it is at."""
-    target = aimed_at(context.column.stage(), sighting.offset_px, pixel_nm)
-    return context.column.move(step_id, target)
+    target = aimed_at(context.microscope.stage(), sighting.offset_px, pixel_nm)
+    return context.microscope.move(step_id, target)

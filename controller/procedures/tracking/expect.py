@@ -12,9 +12,6 @@ from controller.procedures.tracking.aim import aimed_at
 from controller.procedures.tracking.centre import limit_px
 from controller.procedures.tracking.predict import Place, predict
 
-SHOWING = ("ok", "shifted")
-"""Verdicts of frames that show where the object was."""
-
 
 @dataclass(frozen=True)
 class Expectation:
@@ -67,8 +64,8 @@ def follow(context: Context, series: SeriesName, alpha_deg: float) -> StagePosit
 
 def _known(context: Context, series: SeriesName) -> Iterator[Place]:
     """Stage positions that would have had the object in the middle of the frames recorded."""
-    for frame in context.session.ledger.frames[series]:
-        if frame.offset_px is None or frame.verdict not in SHOWING:
+    for frame in context.session.ledger.showing_the_object(series):
+        if frame.offset_px is None:
             continue
         there = aimed_at(frame.info.stage, frame.offset_px, frame.info.scan.pixel_nm)
         yield Place(there.alpha_deg, there.x_nm, there.y_nm)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from rich.text import Text
 
-from controller.model.events import Level, Phase, Prompt, State
+from controller.model.events import Level, OperatorState, Phase, State
+from controller.model.prompts import Prompt
 from controller.service import words
-from controller.service.status import PhaseState, SessionStatus, Verdict
-from controller.service.verdict import judge
+from controller.service.status import PhaseState, SessionStatus
 from controller.ui.tui.styles import BAD, GOOD, WARNING
 
 STATE_MARKS = {
@@ -20,14 +20,18 @@ STATE_MARKS = {
     State.FAILED: "✗",
     State.FINISHED: "✓",
 }
-VERDICT_MARKS = {Verdict.GOOD: "✓", Verdict.STOP_AT_END: "▲", Verdict.STOP_NOW: "■"}
-VERDICT_STYLES = {
-    Verdict.GOOD: f"bold {GOOD}",
-    Verdict.STOP_AT_END: f"bold {WARNING}",
-    Verdict.STOP_NOW: BAD,
+OPERATOR_MARKS = {
+    OperatorState.GOOD: "✓",
+    OperatorState.YOUR_TURN: "?",
+    OperatorState.STOP_AT_END: "▲",
+    OperatorState.STOP_NOW: "■",
 }
-YOUR_TURN = "? YOUR TURN"
-"""In place of GOOD where the session waits for a person: there is something to do."""
+OPERATOR_STYLES = {
+    OperatorState.GOOD: f"bold {GOOD}",
+    OperatorState.YOUR_TURN: f"bold {WARNING}",
+    OperatorState.STOP_AT_END: f"bold {WARNING}",
+    OperatorState.STOP_NOW: BAD,
+}
 LEVEL_STYLES = {Level.INFO: "", Level.WARNING: WARNING, Level.ALARM: BAD}
 
 
@@ -43,10 +47,8 @@ def state_line(status: SessionStatus, width: int, *, read_only: bool = False) ->
 
 
 def _sign(status: SessionStatus) -> Text:
-    verdict = judge(status).verdict
-    if verdict is Verdict.GOOD and status.state in (State.PAUSED, State.WAITING):
-        return Text(f" {YOUR_TURN} ", VERDICT_STYLES[Verdict.STOP_AT_END])
-    return Text(f" {VERDICT_MARKS[verdict]} {verdict.value} ", VERDICT_STYLES[verdict])
+    state = status.operator_state
+    return Text(f" {OPERATOR_MARKS[state]} {state.value} ", OPERATOR_STYLES[state])
 
 
 def lost_line(why: str, width: int) -> Text:
@@ -70,7 +72,7 @@ def _doing(status: SessionStatus, room: int, read_only: bool) -> str:
         return f" · dualtilt resume {status.folder} takes it up again"
     if status.phases[Phase.REPORT] is PhaseState.DONE and status.state is State.FINISHED:
         return f" report in {status.folder}/{status.report or ''}"
-    return words.state(status.state, status.reason).removeprefix(status.state.value)
+    return f": {status.reason}" if status.reason else ""
 
 
 def _asking(prompt: Prompt, room: int, read_only: bool) -> str:
@@ -83,12 +85,12 @@ def _asking(prompt: Prompt, room: int, read_only: bool) -> str:
 
 def alert_line(status: SessionStatus, width: int) -> Text:
     """The newest alert, or else why the verdict is not good; quiet where there is neither."""
-    judgement = judge(status)
+    state, reason = status.operator_state, status.operator_reason
+    told_above = state is OperatorState.YOUR_TURN  # the state line says why
     newest = status.alerts[-1] if status.alerts else None
     untold = len(status.alerts)
-    if judgement.reason and (newest is None or judgement.reason not in newest.alert.text):
-        style = VERDICT_STYLES[judgement.verdict]
-        line = Text(f" {VERDICT_MARKS[judgement.verdict]} {judgement.reason}", style)
+    if reason and not told_above and (newest is None or reason not in newest.alert.text):
+        line = Text(f" {OPERATOR_MARKS[state]} {reason}", OPERATOR_STYLES[state])
     elif newest is not None:
         alert = newest.alert
         text = f" {words.LEVEL_MARKS[alert.level]} {words.clock(newest.at)} {alert.text}"

@@ -32,8 +32,8 @@ def _residuals(status: SessionStatus, names: tuple[SeriesName, ...]) -> Chart:
         Curve(
             name,
             tuple(
-                (tilt.alpha_deg, tilt.residual_px)
-                for tilt in sorted(status.series[name].tilts, key=lambda tilt: tilt.alpha_deg)
+                (tilt.frame.nominal_deg, tilt.residual_px)
+                for tilt in status.series[name].by_angle
                 if tilt.residual_px is not None
             ),
         )

@@ -18,7 +18,7 @@ from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
 
 from controller.model.commands import Answer, StopWhen
-from controller.model.events import Prompt
+from controller.model.prompts import Prompt
 from controller.service import words
 from controller.ui.tui.keys import DialogKeys
 from controller.ui.tui.layout import LINES_AROUND_BODY, side_cells, tail_cells

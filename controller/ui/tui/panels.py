@@ -8,7 +8,8 @@ from textwrap import wrap
 from rich.text import Text
 
 from controller.model.base import SeriesName, Which
-from controller.model.events import Checked, Phase, State
+from controller.model.events import Advised, Checked, Phase, State
+from controller.model.frames import FrameVerdict
 from controller.service import words
 from controller.service.status import RESIDUAL_LIMIT_PX, CountStatus, SessionStatus, TiltStatus
 from controller.ui.tui.layout import SIDE_CELLS
@@ -123,7 +124,7 @@ def _series(status: SessionStatus) -> Lines:
     series = status.series[name]
     tilt = series.tilts[-1] if series.tilts else None
     done = len(series.tilts) / series.planned if series.planned else 0.0
-    alpha = f"{tilt.alpha_deg:+.1f}°" if tilt is not None else "–"
+    alpha = f"{tilt.frame.nominal_deg:+.1f}°" if tilt is not None else "–"
     return [
         _line(
             (alpha, "bold"),
@@ -150,19 +151,24 @@ def _advice(status: SessionStatus, name: SeriesName) -> Lines:
         mark, style = ("· ", "") if advised.ok else ("! ", WARNING)
         rows += [
             Text(f"{mark if i == 0 else '  '}{part}", style, no_wrap=True)
-            for i, part in enumerate(wrap(advised.text, SIDE_CELLS - 4))
+            for i, part in enumerate(wrap(_advice_text(advised), SIDE_CELLS - 4))
         ]
     if len(rows) > ADVICE_ROWS:
         rows[ADVICE_ROWS - 1 :] = [rows[ADVICE_ROWS - 1].append(" … l")]
     return rows
 
 
+def _advice_text(advised: Advised) -> str:
+    """Return the text of an advice; its series stands above it, its tilt does not."""
+    return advised.text if advised.tilt_number is None else words.advice(advised)
+
+
 def _counts(tilt: TiltStatus | None) -> list[str | tuple[str, str]]:
     if tilt is None:
         return ["counts –"]
-    good = tilt.verdict == "ok"
-    word = "ok" if good else tilt.verdict.upper()
-    return ["counts ", (f"{tilt.mean_counts:.0f} ", "bold"), (word, _style(good))]
+    good = tilt.frame.verdict is FrameVerdict.OK
+    word = "ok" if good else tilt.frame.verdict.upper()
+    return ["counts ", (f"{tilt.frame.mean_counts:.0f} ", "bold"), (word, _style(good))]
 
 
 def _alignment(

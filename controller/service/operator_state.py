@@ -1,34 +1,38 @@
-"""One of three words for the operator, with its reason: a table of rules, worst first."""
+"""Advice to the operator, with its reason: a table of rules, worst first."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
-from controller.model.events import Phase, Prompt, State
+from controller.model.events import OperatorState, Phase, State
+from controller.model.frames import FrameVerdict
+from controller.model.prompts import STOP, Prompt, PromptId
 from controller.service.status import (
     RESIDUAL_LIMIT_PX,
-    Judgement,
     PhaseState,
     SessionStatus,
     TiltStatus,
-    Verdict,
 )
 
 RECENT = 3
 """Tilts in a row that must be bad before the word changes."""
 
 
-def judge(status: SessionStatus) -> Judgement:
-    """Say how the session is doing.
+def operator_state(status: SessionStatus) -> tuple[OperatorState, str]:
+    """Return the advice to the operator and its reason; the reason is empty where all is good.
 
-    STOP NOW: going on like this costs dose or time for nothing. STOP AT END: what is on disk or
-    being recorded is of use, what comes after it should not start as things stand. GOOD otherwise.
+    The worst rule that applies decides. YOUR TURN stands where nothing is wrong and the session
+    waits for a person: at a prompt, or in a pause.
     """
-    for verdict, rule in _RULES:
+    for state, rule in _RULES:
         reason = rule(status)
         if reason:
-            return Judgement(verdict=verdict, reason=reason)
-    return Judgement(verdict=Verdict.GOOD)
+            return state, reason
+    if status.prompt is not None:
+        return OperatorState.YOUR_TURN, status.prompt.title
+    if status.state in (State.PAUSED, State.WAITING):
+        return OperatorState.YOUR_TURN, status.reason
+    return OperatorState.GOOD, ""
 
 
 def _failed(status: SessionStatus) -> str:
@@ -46,7 +50,7 @@ def _flip_refused(status: SessionStatus) -> str:
         return ""
     if status.phases[Phase.FLIP] is PhaseState.DONE:
         return f"flip check overridden: {flip.found}"
-    if status.prompt is None or status.prompt.id != "flip-check":
+    if status.prompt is None or status.prompt.id is not PromptId.FLIP_CHECK:
         return ""
     return f"{_ways_out(status.prompt)}: {flip.found}"
 
@@ -54,7 +58,7 @@ def _flip_refused(status: SessionStatus) -> str:
 def _ways_out(prompt: Prompt) -> str:
     """The answers to a prompt that neither stop nor override."""
     return " or ".join(
-        choice for choice in prompt.choices if choice not in ("stop", *prompt.needs_reason)
+        choice for choice in prompt.choices if choice not in (STOP, *prompt.needs_reason)
     )
 
 
@@ -78,8 +82,10 @@ def _alarm(status: SessionStatus) -> str:
 
 def _bad_frames(status: SessionStatus) -> str:
     recent = _recent(status)
-    bad = len(recent) == RECENT and all(tilt.verdict != "ok" for tilt in recent)
-    return f"the last {RECENT} frames are {recent[-1].verdict}" if bad else ""
+    bad = len(recent) == RECENT and all(
+        tilt.frame.verdict is not FrameVerdict.OK for tilt in recent
+    )
+    return f"the last {RECENT} frames are {recent[-1].frame.verdict}" if bad else ""
 
 
 def _processing_failed(status: SessionStatus) -> str:
@@ -108,15 +114,15 @@ def _recent(status: SessionStatus) -> tuple[TiltStatus, ...]:
     return tilts[-RECENT:]
 
 
-_RULES: tuple[tuple[Verdict, Callable[[SessionStatus], str]], ...] = (
-    (Verdict.STOP_NOW, _failed),
-    (Verdict.STOP_NOW, _merge_refused),
-    (Verdict.STOP_NOW, _does_not_fit),
-    (Verdict.STOP_NOW, _over_budget),
-    (Verdict.STOP_NOW, _alarm),
-    (Verdict.STOP_NOW, _bad_frames),
-    (Verdict.STOP_AT_END, _flip_refused),
-    (Verdict.STOP_AT_END, _processing_failed),
-    (Verdict.STOP_AT_END, _bad_residuals),
-    (Verdict.STOP_AT_END, _budget_too_small),
+_RULES: tuple[tuple[OperatorState, Callable[[SessionStatus], str]], ...] = (
+    (OperatorState.STOP_NOW, _failed),
+    (OperatorState.STOP_NOW, _merge_refused),
+    (OperatorState.STOP_NOW, _does_not_fit),
+    (OperatorState.STOP_NOW, _over_budget),
+    (OperatorState.STOP_NOW, _alarm),
+    (OperatorState.STOP_NOW, _bad_frames),
+    (OperatorState.STOP_AT_END, _flip_refused),
+    (OperatorState.STOP_AT_END, _processing_failed),
+    (OperatorState.STOP_AT_END, _bad_residuals),
+    (OperatorState.STOP_AT_END, _budget_too_small),
 )

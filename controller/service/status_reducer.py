@@ -1,4 +1,4 @@
-"""Events into status: a pure function a kind of event, in one table."""
+"""Status reducer: one pure function for each kind of event, in one table."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 
 from controller.model.base import SeriesName, Which
 from controller.model.events import (
+    ENDED,
     Advised,
     Alerted,
     BeamChanged,
@@ -16,6 +17,7 @@ from controller.model.events import (
     Event,
     FlipChecked,
     FrameRecorded,
+    FrameWithdrawn,
     Level,
     PauseAsked,
     Phase,
@@ -34,17 +36,18 @@ from controller.model.events import (
     State,
     StateChanged,
     TiltJudged,
+    TiltMissed,
 )
+from controller.model.prompts import PromptId
+from controller.service.operator_state import operator_state
 from controller.service.status import (
     ALERTS_KEPT,
-    ENDED,
     AlertStatus,
     BeamStatus,
     CountPoint,
     CountStatus,
     PhaseState,
     Preview,
-    SeriesStatus,
     SessionStatus,
     ShowerSlice,
     TiltStatus,
@@ -61,16 +64,18 @@ Changes = dict[str, Any]
 """Fields of the status and their new values."""
 
 
-def fold(status: SessionStatus, record: Record) -> SessionStatus:
-    """The status after one more event.
+def next_status(status: SessionStatus, record: Record) -> SessionStatus:
+    """Return the status after one more event.
 
-    A record that was folded in already (its `seq` is not newer) changes nothing, so a reader may
-    overlap what it has read.
+    A record that is already in the status (its `seq` is not newer) changes nothing, so a reader
+    may read records twice.
     """
     if record.seq <= status.seq:
         return status
-    changes = _FOLDS[type(record.event)](status, record)
-    return status.model_copy(update={**changes, "seq": record.seq, "at": record.at})
+    changes = _REDUCERS[type(record.event)](status, record)
+    changed = status.model_copy(update={**changes, "seq": record.seq, "at": record.at})
+    state, reason = operator_state(changed)
+    return changed.model_copy(update={"operator_state": state, "operator_reason": reason})
 
 
 def _started(status: SessionStatus, record: Record, event: SessionStarted) -> Changes:
@@ -163,34 +168,39 @@ def _beam(_: SessionStatus, event: BeamChanged) -> Changes:
 
 
 def _frame(status: SessionStatus, event: FrameRecorded) -> Changes:
-    tilt = TiltStatus(
-        index=event.index,
-        alpha_deg=event.alpha_deg,
-        mean_counts=event.mean_counts,
-        tracked_shift_px=math.hypot(*event.shift_px),
-        verdict=event.verdict,
-        retakes=event.retakes,
+    name = event.frame.series
+    others = _without(status.series[name].tilts, event.frame.tilt_number)
+    series = status.series[name].model_copy(
+        update={
+            "tilts": (*others, TiltStatus(frame=event.frame)),
+            "planned": event.planned,
+            "tilts_left": event.tilts_left,
+        }
     )
-    series = _with_tilt(status.series[event.series], tilt, planned=event.planned)
     return {
-        "series": {**status.series, event.series: series},
-        "current_series": event.series,
-        "alpha_deg": event.alpha_deg,
+        "series": {**status.series, name: series},
+        "current_series": name,
+        "alpha_deg": event.frame.nominal_deg,
         "dose_e_per_A2": event.dose_e_per_A2,
         "left_s": event.left_s,
     }
 
 
-def _with_tilt(series: SeriesStatus, tilt: TiltStatus, planned: int) -> SeriesStatus:
-    """The series with a tilt added, or replaced where it was taken again."""
-    others = tuple(
-        known
-        for known in series.tilts
-        # a tilt recorded again takes its own place: there are no more than planned
-        if known.index != tilt.index and known.alpha_deg != tilt.alpha_deg
-    )
-    tilts = tuple(sorted((*others, tilt), key=lambda known: known.index))
-    return series.model_copy(update={"tilts": tilts, "planned": planned})
+def _withdrawn(status: SessionStatus, event: FrameWithdrawn) -> Changes:
+    tilts = _without(status.series[event.series].tilts, event.tilt_number)
+    left = status.series[event.series].tilts_left
+    changed = {"tilts": tilts, "tilts_left": None if left is None else left + 1}
+    series = status.series[event.series].model_copy(update=changed)
+    return {"series": {**status.series, event.series: series}}
+
+
+def _missed(status: SessionStatus, event: TiltMissed) -> Changes:
+    series = status.series[event.series].model_copy(update={"tilts_left": event.tilts_left})
+    return {"series": {**status.series, event.series: series}}
+
+
+def _without(tilts: tuple[TiltStatus, ...], tilt_number: int) -> tuple[TiltStatus, ...]:
+    return tuple(tilt for tilt in tilts if tilt.frame.tilt_number != tilt_number)
 
 
 def _judged(status: SessionStatus, event: TiltJudged) -> Changes:
@@ -200,7 +210,7 @@ def _judged(status: SessionStatus, event: TiltJudged) -> Changes:
         "aligned_shift_px": math.hypot(*event.shift_px),
     }
     tilts = tuple(
-        tilt.model_copy(update=judged) if tilt.index == event.index else tilt
+        tilt.model_copy(update=judged) if tilt.frame.section == event.section else tilt
         for tilt in series.tilts
     )
     return {"series": {**status.series, event.series: series.model_copy(update={"tilts": tilts})}}
@@ -225,8 +235,10 @@ def _counted(status: SessionStatus, event: Counted) -> Changes:
 
 
 def _advised(status: SessionStatus, event: Advised) -> Changes:
-    about = (event.series, event.topic, event.index)
-    others = [known for known in status.advice if (known.series, known.topic, known.index) != about]
+    about = (event.series, event.topic, event.tilt_number)
+    others = [
+        known for known in status.advice if (known.series, known.topic, known.tilt_number) != about
+    ]
     return {"advice": (*others, event)}
 
 
@@ -237,7 +249,7 @@ def _opened(_: SessionStatus, record: Record, event: PromptOpened) -> Changes:
 def _answered(status: SessionStatus, event: PromptAnswered) -> Changes:
     still_open = status.prompt is not None and status.prompt.id != event.prompt_id
     # once hands have acted, what was seen of the grid before says nothing any more
-    before = {"checks": (), "flip_check": None} if event.prompt_id == "flip" else {}
+    before = {"checks": (), "flip_check": None} if event.prompt_id is PromptId.FLIP else {}
     return {"prompt": status.prompt if still_open else None, **before}
 
 
@@ -273,18 +285,18 @@ def _alerted(status: SessionStatus, record: Record, event: Alerted) -> Changes:
     return {"alerts": (*status.alerts, alert)[-ALERTS_KEPT:], "standing_alarm": standing}
 
 
-Fold = Callable[[SessionStatus, Record], Changes]
+Reducer = Callable[[SessionStatus, Record], Changes]
 
 
-def _of_event(change: Callable[[SessionStatus, Any], Changes]) -> Fold:
+def _of_event(change: Callable[[SessionStatus, Any], Changes]) -> Reducer:
     return lambda status, record: change(status, record.event)
 
 
-def _of_record(change: Callable[[SessionStatus, Record, Any], Changes]) -> Fold:
+def _of_record(change: Callable[[SessionStatus, Record, Any], Changes]) -> Reducer:
     return lambda status, record: change(status, record, record.event)
 
 
-_FOLDS: dict[type[Event], Fold] = {
+_REDUCERS: dict[type[Event], Reducer] = {
     SessionStarted: _of_record(_started),
     StateChanged: _of_event(_state),
     PauseAsked: _of_event(_pause_asked),
@@ -295,6 +307,8 @@ _FOLDS: dict[type[Event], Fold] = {
     Showered: _of_event(_showered),
     BeamChanged: _of_event(_beam),
     FrameRecorded: _of_event(_frame),
+    FrameWithdrawn: _of_event(_withdrawn),
+    TiltMissed: _of_event(_missed),
     Alerted: _of_record(_alerted),
     PromptOpened: _of_record(_opened),
     PromptAnswered: _of_event(_answered),

@@ -1,4 +1,4 @@
-"""The verdict on a session: a table of named cases."""
+"""Advice to the operator: a table of named cases."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from controller.model.events import (
     Counted,
     Event,
     Level,
+    OperatorState,
     Phase,
     PhaseFinished,
     PhaseStarted,
@@ -21,8 +22,6 @@ from controller.model.events import (
     State,
     StateChanged,
 )
-from controller.service.status import Verdict
-from controller.service.verdict import judge
 from tests.support import scripted_session as script
 from tests.support.status_events import advised, count, frame, judged, status_after
 
@@ -42,90 +41,90 @@ ALARM = Alerted(level=Level.ALARM, text="stage stuck")
 REFUSED_FLIP = (PhaseStarted(phase=Phase.FLIP), *script.flip_refused())
 OVERRIDDEN = (*REFUSED_FLIP, answered("override"), PhaseFinished(phase=Phase.FLIP))
 
-VERDICTS: tuple[tuple[str, Iterable[Event], Verdict, str], ...] = (
-    ("an untouched session", (), Verdict.GOOD, ""),
-    ("a whole good session", tuple(script.whole(Path("/x"))), Verdict.GOOD, ""),
-    ("two bad frames", (frame(0, "dim"), frame(1, "dim")), Verdict.GOOD, ""),
+CASES: tuple[tuple[str, Iterable[Event], OperatorState, str], ...] = (
+    ("an untouched session", (), OperatorState.GOOD, ""),
+    ("a whole good session", tuple(script.whole(Path("/x"))), OperatorState.GOOD, ""),
+    ("two bad frames", (frame(0, "dim"), frame(1, "dim")), OperatorState.GOOD, ""),
     (
         "three bad frames",
         (frame(0, "dim"), frame(1, "dim"), frame(2, "dim")),
-        Verdict.STOP_NOW,
+        OperatorState.STOP_NOW,
         "the last 3 frames are dim",
     ),
     (
         "bad frames that are over",
         (frame(0, "dim"), frame(1, "dim"), frame(2, "dim"), frame(3)),
-        Verdict.GOOD,
+        OperatorState.GOOD,
         "",
     ),
     (
         "residuals above the limit",
         (*(frame(i) for i in range(3)), *(judged(i, 1.5) for i in range(3))),
-        Verdict.STOP_AT_END,
+        OperatorState.STOP_AT_END,
         "residual above 1 px for 3 tilts",
     ),
-    ("one residual above the limit", (frame(0), judged(0, 1.5)), Verdict.GOOD, ""),
+    ("one residual above the limit", (frame(0), judged(0, 1.5)), OperatorState.GOOD, ""),
     (
         "the dose is spent",
         (plan(900.0, 1000.0), frame(0, dose_e_per_A2=1000.0)),
-        Verdict.STOP_NOW,
+        OperatorState.STOP_NOW,
         "dose budget used up",
     ),
     (
         "the plan costs more than there is",
         (plan(1100.0, 1000.0), frame(0, dose_e_per_A2=10.0)),
-        Verdict.STOP_AT_END,
+        OperatorState.STOP_AT_END,
         "the plan needs more dose than its budget",
     ),
-    ("B does not fit A", (PhaseStarted(phase=Phase.B), DOUBT), Verdict.STOP_NOW, "why"),
+    ("B does not fit A", (PhaseStarted(phase=Phase.B), DOUBT), OperatorState.STOP_NOW, "why"),
     (
         "B fits A after all",
         (PhaseStarted(phase=Phase.B), DOUBT, DOUBT.model_copy(update={"ok": True})),
-        Verdict.GOOD,
+        OperatorState.GOOD,
         "",
     ),
-    ("an alarm", (ALARM,), Verdict.STOP_NOW, "stage stuck"),
+    ("an alarm", (ALARM,), OperatorState.STOP_NOW, "stage stuck"),
     (
         "a warning after the alarm does not hide it",
         (ALARM, Alerted(level=Level.WARNING, text="slow")),
-        Verdict.STOP_NOW,
+        OperatorState.STOP_NOW,
         "stage stuck",
     ),
-    ("an alarm that is over", (ALARM, StateChanged(state=State.RUNNING)), Verdict.GOOD, ""),
+    ("an alarm that is over", (ALARM, StateChanged(state=State.RUNNING)), OperatorState.GOOD, ""),
     (
         "a refused flip, asked what to do",
         REFUSED_FLIP,
-        Verdict.STOP_AT_END,
+        OperatorState.STOP_AT_END,
         "retake-image or back-to-flip: same side up, turned by 4 degrees in the plane: not flipped",
     ),
     (
         "a refused flip, the grid being flipped again",
         (*REFUSED_FLIP, answered("back-to-flip"), PromptOpened(prompt=script.FLIP_PROMPT)),
-        Verdict.GOOD,
-        "",
+        OperatorState.YOUR_TURN,
+        script.FLIP_PROMPT.title,
     ),
     (
         "a refused flip, mended",
         (*REFUSED_FLIP, answered("retake-image"), *script.flipped()),
-        Verdict.GOOD,
+        OperatorState.GOOD,
         "",
     ),
     (
         "a refused flip, stopped for",
         (*REFUSED_FLIP, StateChanged(state=State.FAILED, reason="flip: same side up")),
-        Verdict.STOP_NOW,
+        OperatorState.STOP_NOW,
         "flip: same side up",
     ),
     (
         "a refused flip, overridden",
         OVERRIDDEN,
-        Verdict.STOP_AT_END,
+        OperatorState.STOP_AT_END,
         "flip check overridden: same side up, turned by 4 degrees in the plane: not flipped",
     ),
     (
         "a refused flip, overridden, and B recorded badly",
         (*OVERRIDDEN, *(frame(i, "dim", series="B") for i in range(3))),
-        Verdict.STOP_NOW,
+        OperatorState.STOP_NOW,
         "the last 3 frames are dim",
     ),
     (
@@ -134,51 +133,53 @@ VERDICTS: tuple[tuple[str, Iterable[Event], Verdict, str], ...] = (
             *OVERRIDDEN,
             Counted(which="fused", n=70, n_low=60, n_high=80, tilts_used=9, live=False),
         ),
-        Verdict.GOOD,
+        OperatorState.GOOD,
         "",
     ),
     (
         "a refused flip, overridden, and the merge refused",
         (*OVERRIDDEN, ProcessingFailed(job="fuse", reason="B is A again", refused=True)),
-        Verdict.STOP_NOW,
+        OperatorState.STOP_NOW,
         "B is A again",
     ),
     (
         "processing failed",
         (ProcessingFailed(job="A", reason="no memory"),),
-        Verdict.STOP_AT_END,
+        OperatorState.STOP_AT_END,
         "processing A failed: no memory",
     ),
     (
         "live processing failed, the final count came",
         (ProcessingFailed(job="live-A", reason="killed"), count(300, 73, live=False)),
-        Verdict.GOOD,
+        OperatorState.GOOD,
         "",
     ),
     (
         "live processing failed, the live count came before",
         (count(300, 73), ProcessingFailed(job="live-A", reason="killed")),
-        Verdict.STOP_AT_END,
+        OperatorState.STOP_AT_END,
         "processing live-A failed: killed",
     ),
     (
         "the merge was refused",
         (ProcessingFailed(job="fuse", reason="B is another object", refused=True),),
-        Verdict.STOP_NOW,
+        OperatorState.STOP_NOW,
         "B is another object",
     ),
     (
         "failed",
         (StateChanged(state=State.FAILED, reason="vacuum"),),
-        Verdict.STOP_NOW,
+        OperatorState.STOP_NOW,
         "vacuum",
     ),
 )
 
 
 @pytest.mark.parametrize(
-    ("events", "verdict", "reason"), [case[1:] for case in VERDICTS], ids=[c[0] for c in VERDICTS]
+    ("events", "state", "reason"), [case[1:] for case in CASES], ids=[c[0] for c in CASES]
 )
-def test_verdict(events: Iterable[Event], verdict: Verdict, reason: str) -> None:
-    judgement = judge(status_after(*events))
-    assert (judgement.verdict, judgement.reason) == (verdict, reason)
+def test_the_operator_is_advised(
+    events: Iterable[Event], state: OperatorState, reason: str
+) -> None:
+    status = status_after(*events)
+    assert (status.operator_state, status.operator_reason) == (state, reason)

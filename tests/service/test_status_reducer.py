@@ -27,11 +27,19 @@ from controller.model.events import (
     State,
     StateChanged,
 )
-from controller.service.fold import fold
 from controller.service.status import ALERTS_KEPT, PhaseState, SessionStatus
+from controller.service.status_reducer import next_status
 from controller.service.words import tell
 from tests.support import scripted_session as script
-from tests.support.status_events import advised, count, frame, judged, status_after
+from tests.support.status_events import (
+    advised,
+    count,
+    frame,
+    judged,
+    missed,
+    status_after,
+    withdrawn,
+)
 
 
 @dataclass(frozen=True)
@@ -91,10 +99,39 @@ FOLDS = (
         (-68.0, 10.0, 200.0, 2),
     ),
     Case(
-        "a tilt taken again takes the place of the first try",
-        (frame(0, "dim"), frame(1), frame(0, "ok", retakes=1)),
-        lambda s: [(t.index, t.verdict, t.retakes) for t in s.series["A"].tilts],
-        [(0, "ok", 1), (1, "ok", 0)],
+        "a tilt recorded again takes the place of its first frame, however far it lands",
+        (
+            frame(0, "dim", actual_deg=-70.0),
+            frame(1),
+            withdrawn(0),
+            frame(2, tilt_number=1, nominal_deg=-70.0, actual_deg=-69.7),
+        ),
+        lambda s: [(t.frame.section, t.frame.tilt_number) for t in s.series["A"].tilts],
+        [(1, 2), (2, 1)],
+    ),
+    Case(
+        "a withdrawn frame is no longer of the series",
+        (frame(0), frame(1), withdrawn(1)),
+        lambda s: ([t.frame.section for t in s.series["A"].tilts], s.series["A"].tilts_left),
+        ([0], 72),
+    ),
+    Case(
+        "neighbours a quarter of a degree apart both stay",
+        (frame(0, nominal_deg=-70.0), frame(1, nominal_deg=-69.75, actual_deg=-69.9)),
+        lambda s: len(s.series["A"].tilts),
+        2,
+    ),
+    Case(
+        "a series with a skipped tilt is complete without it",
+        (frame(0, planned=3, tilts_left=2), missed(2, 1), frame(1, planned=3, tilt_number=3)),
+        lambda s: (s.series["A"].complete, len(s.series["A"].tilts)),
+        (True, 2),
+    ),
+    Case(
+        "a series with a retake is not complete before its last tilt",
+        (frame(0), withdrawn(0), frame(1, tilt_number=1, planned=2), frame(2, planned=2)),
+        lambda s: s.series["A"].complete,
+        False,
     ),
     Case(
         "alignment knows the shift better than tracking",
@@ -291,9 +328,10 @@ def test_every_kind_of_event_can_be_folded_and_told() -> None:
     seen = set()
     events = [*script.whole(Path("/x")), Alerted(level=Level.INFO, text="i")]
     events += [PreviewReady(view="frame", path="p.npy"), ProcessingFailed(job="A", reason="r")]
-    events += [PauseAsked(waiting=True), advised("A", "retake", index=3)]
+    events += [PauseAsked(waiting=True), advised("A", "retake", tilt_number=4)]
+    events += [withdrawn(0), missed(2, 1)]
     for record in script.records(iter(events)):
-        assert fold(SessionStatus(), record).seq == record.seq
+        assert next_status(SessionStatus(), record).seq == record.seq
         assert tell(record)
         seen.add(record.event.kind)
     assert seen == kinds
@@ -303,9 +341,9 @@ def test_a_record_seen_twice_counts_once() -> None:
     records = script.records(iter([frame(0), count(100, 16), frame(1)]))
     once, twice = SessionStatus(), SessionStatus()
     for record in records:
-        once = fold(once, record)
+        once = next_status(once, record)
     for record in [*records, *records]:
-        twice = fold(twice, record)
+        twice = next_status(twice, record)
     assert once == twice
 
 
@@ -332,6 +370,6 @@ COMPLETE = tuple(frame(i, planned=3) for i in range(3))
 def test_advice_stands_while_it_can_be_followed(
     events: tuple[Event, ...], topics: list[str]
 ) -> None:
-    about_a = advised("A", "convergence"), advised("A", "retake", index=1)
+    about_a = advised("A", "convergence"), advised("A", "retake", tilt_number=2)
     status = status_after(*events, *about_a, advised("B", "convergence"))
     assert [known.topic for known in status.standing_advice("A")] == topics
