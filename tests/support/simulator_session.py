@@ -9,8 +9,8 @@ name = "small-simulated"
 [column]
 simulator_settings = "simulator/small.toml"
 [scan]
-width_px = 72
-height_px = 72
+width_px = 56
+height_px = 56
 pixel_nm = 1.05
 dwell_us = 20.0
 [shower]
@@ -24,7 +24,7 @@ SIMULATOR = """
 seed = {seed}
 [specimen]
 packing = "disordered"
-assembly_diameter_nm = 50.0
+assembly_diameter_nm = 38.0
 other_assemblies_nm = []
 """
 
