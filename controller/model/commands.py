@@ -1,4 +1,4 @@
-"""What an operator may say to a running session."""
+"""Commands of the operator to a running session."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from controller.model.base import Data
 
 
 class StopWhen(StrEnum):
-    """How soon a stop takes effect; the beam is blanked in every case."""
+    """Moment at which a stop takes effect; the beam is blanked in every case."""
 
     AFTER_TILT = "after-tilt"
     AT_END_OF_SERIES = "end-of-series"

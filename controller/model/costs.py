@@ -1,4 +1,4 @@
-"""What the parts of a session cost in microscope time and dose, as far as it can be foreseen."""
+"""Estimated microscope time and dose of the parts of a session."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from controller.model.scan import ScanSettings
 
 STAGE_SPEED_DEG_PER_S = 1.0
 STAGE_OVERHEAD_S = 0.5
-"""Of every move: start, stop, read-back."""
+"""Overhead of every move: start, stop, read-back (s)."""
 
 
 @dataclass(frozen=True)
 class Cost:
-    """Exposures, and the time that passes without one."""
+    """Exposures of a part, and its time without exposure (s)."""
 
     scans: tuple[ScanSettings, ...] = ()
     unexposed_s: float = 0.0
@@ -34,39 +34,39 @@ class Cost:
 
     @property
     def duration_s(self) -> float:
-        """Of all of it."""
+        """Time of all exposures and of the rest (s)."""
         return self.unexposed_s + sum(scan.frame_time_s for scan in self.scans)
 
     def dose_e_per_A2(self, current_pA: float) -> float:
-        """Of all exposures at this current."""
+        """Return the dose of all exposures at `current_pA`, in electrons per square angstrom."""
         return sum(scan.dose_e_per_A2(current_pA) for scan in self.scans)
 
 
 def eucentric_height(protocol: Protocol) -> Cost:
-    """Looks from either side, the object centred before and after."""
+    """Return the cost of the eucentric height: shots on both sides, centring before and after."""
     if not protocol.eucentric.enabled:
         return Cost()
     tilts = eucentric_tilts_deg(protocol)
     turns = [0.0, *(deg for tilt in tilts for deg in (-tilt, tilt)), 0.0]
     return Cost(
         (low_dose_scan(protocol),) * (2 + 2 * len(tilts)),
-        sum(turn_s(a, b, protocol) for a, b in pairwise(turns)),
+        sum(approach_from_below_s(a, b, protocol) for a, b in pairwise(turns)),
     )
 
 
 def focus(protocol: Protocol) -> Cost:
-    """Defocus series on the specimen, and beside it where the focus is followed there."""
+    """Return the cost of autofocus on the specimen, and beside it if focus is also set there."""
     if not protocol.focus.before_series:
         return Cost()
     beside = protocol.focus.every_deg > 0
     return Cost(
         (low_dose_scan(protocol), *autofocus_scans(protocol, 3 if beside else 2)),
-        move_s(0.0, 0.0, protocol) + (aside_s(protocol) if beside else 0.0),
+        move_s(0.0, 0.0, protocol) + (focus_area_s(protocol) if beside else 0.0),
     )
 
 
 def flip_check(protocol: Protocol) -> Cost:
-    """Maps of both sides, then all that B's first images take."""
+    """Return the cost of the flip check: survey maps of both sides, then the first images of B."""
     return Cost(
         (*map_scans(protocol), *flip_check_scans(protocol)),
         sum(2 * move_s(0.0, tilt, protocol) for tilt in flip_check_tilts_deg(protocol))
@@ -74,39 +74,41 @@ def flip_check(protocol: Protocol) -> Cost:
     )
 
 
-def tilt(protocol: Protocol, *, focused: bool, looked: bool) -> Cost:
-    """One tilt, the way there left out, that needs no retake and whose prediction holds."""
+def tilt(protocol: Protocol, *, focused: bool, tracked: bool) -> Cost:
+    """Return the cost of one tilt without the move to it, retakes or a failed prediction."""
     tracking, shot = protocol.tracking, low_dose_scan(protocol)
     scans = (
         *(autofocus_scans(protocol, 1) if focused else ()),
         *((shot,) if tracking.enabled and focused else ()),
         *((shot, shot) if tracking.drift_limit_nm_per_s else ()),
-        *((shot,) if tracking.enabled and looked else ()),
+        *((shot,) if tracking.enabled and tracked else ()),
         protocol.scan,
     )
-    waited_s = DRIFT_SHOTS_APART_S if tracking.drift_limit_nm_per_s else 0.0
-    return Cost(scans, waited_s + (aside_s(protocol) if focused else 0.0))
+    wait_s = DRIFT_SHOTS_APART_S if tracking.drift_limit_nm_per_s else 0.0
+    return Cost(scans, wait_s + (focus_area_s(protocol) if focused else 0.0))
 
 
-def way_s(from_deg: float, by_deg: float | None, to_deg: float, protocol: Protocol) -> float:
-    """Time to a tilt, by way of another place where one is given."""
-    if by_deg is None:
+def approach_s(
+    from_deg: float, start_deg: float | None, to_deg: float, protocol: Protocol
+) -> float:
+    """Return the time of a move to a tilt (s), by way of a backlash start where one is given."""
+    if start_deg is None:
         return move_s(from_deg, to_deg, protocol)
-    return _travel_s(from_deg, by_deg) + move_s(by_deg, to_deg, protocol)
+    return _travel_s(from_deg, start_deg) + move_s(start_deg, to_deg, protocol)
 
 
-def turn_s(from_deg: float, to_deg: float, protocol: Protocol) -> float:
-    """Time to a tilt that is approached from below."""
-    return way_s(from_deg, to_deg - BACKLASH_DEG, to_deg, protocol)
+def approach_from_below_s(from_deg: float, to_deg: float, protocol: Protocol) -> float:
+    """Return the time of a move to a tilt (s) that is approached from below."""
+    return approach_s(from_deg, to_deg - BACKLASH_DEG, to_deg, protocol)
 
 
-def aside_s(protocol: Protocol) -> float:
-    """Time to the area beside the specimen and back."""
+def focus_area_s(protocol: Protocol) -> float:
+    """Return the time of the moves to the focus area beside the specimen and back (s)."""
     return 2 * move_s(0.0, 0.0, protocol)
 
 
 def move_s(from_deg: float, to_deg: float, protocol: Protocol) -> float:
-    """Time to a tilt, settling included."""
+    """Return the time of a move to a tilt (s), settling included."""
     return _travel_s(from_deg, to_deg) + protocol.tracking.settle_s
 
 

@@ -1,8 +1,7 @@
-"""What happens in a session, as typed data.
+"""Events of a session, as typed data.
 
-Engine, steps and worker publish events; the log (events.jsonl), the status that every screen
-shows, and the report are all made from them. An event is a fact in the past tense; nothing waits
-for anyone to read it.
+Engine, steps and worker publish events. The log (events.jsonl), the status on every screen and
+the report are made from them. An event states a past fact; nothing waits until it is read.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from controller.model.prompts import Prompt, PromptId
 
 
 class Phase(StrEnum):
-    """The stations of a session, in order."""
+    """Phases of a session, in order."""
 
     PREFLIGHT = "preflight"
     SHOWER = "shower"
@@ -31,19 +30,19 @@ class Phase(StrEnum):
 
 
 class State(StrEnum):
-    """What the engine is doing."""
+    """State of the engine."""
 
     READY = "ready"
     RUNNING = "running"
     PAUSED = "paused"
     WAITING = "waiting"
-    """For an answer; the beam is blanked."""
+    """Waiting for an answer, with the beam blanked."""
     STOPPING = "stopping"
-    """After this tilt, or at the end of the series."""
+    """Stopping after this tilt or at the end of the series."""
     STOPPED = "stopped"
-    """By the operator; can be resumed."""
+    """Stopped by the operator; can be resumed."""
     FAILED = "failed"
-    """By a fault or a safety check; the column is safe, the reason is named."""
+    """Ended by a fault or a safety check; the column is safe, the reason is named."""
     FINISHED = "finished"
 
 
@@ -57,7 +56,7 @@ class PauseCause(StrEnum):
     OPERATOR = "operator"
     """The operator asked for it."""
     PASSING = "passing"
-    """Ends by itself as soon as the fault is over."""
+    """A fault that passes: the pause ends by itself when it is over."""
     FAULT = "fault"
     """A fault that the operator has to deal with."""
 
@@ -75,7 +74,7 @@ class OperatorState(StrEnum):
 
 
 class Level(StrEnum):
-    """How much an alert matters."""
+    """Severity of an alert."""
 
     INFO = "info"
     WARNING = "warning"
@@ -105,7 +104,7 @@ class StateChanged(Data):
 
 
 class PauseAsked(Data):
-    """Somebody wants a pause: it waits for the end of the step under way, or waits no longer."""
+    """A pause was requested and waits for the end of the current step, or no longer waits."""
 
     kind: Literal["pause-asked"] = "pause-asked"
     waiting: bool
@@ -131,7 +130,7 @@ class Checked(Data):
 
 
 class ShowerSliceStarted(Data):
-    """The shower is on, and stays on for so long where nothing ends it."""
+    """The beam shower was switched on, for `duration_s` unless something ends it sooner."""
 
     kind: Literal["shower-slice-started"] = "shower-slice-started"
     duration_s: float
@@ -143,16 +142,16 @@ class Showered(Data):
     elapsed_s: float
     planned_s: float
     dose_e_per_A2: float
-    """In the session so far."""
+    """Dose of the session so far."""
     size_nm: float | None = None
-    """Of the assembly's image: it settles when shrinking ends."""
+    """Diameter of the assembly in the image; constant when shrinking ends."""
     angle: int = 0
-    """Of how many angles this is which, from 1; 0 in logs older than this."""
+    """Number of this shower angle, from 1; 0 in older logs."""
     angles: int = 0
     angle_elapsed_s: float = 0.0
     angle_planned_s: float = 0.0
     drift_nm: float | None = None
-    """How far what is seen has moved since the look before the shower at this angle."""
+    """Distance the object moved since the shot before the shower at this angle."""
     drift_nm_per_s: float | None = None
 
 
@@ -178,7 +177,7 @@ class FrameRecorded(Data):
 
 
 class FrameWithdrawn(Data):
-    """The operator has a tilt recorded again: its frame stays in the stack and is not used."""
+    """A tilt is to be recorded again: its frame stays in the stack and is not used."""
 
     kind: Literal["frame-withdrawn"] = "frame-withdrawn"
     series: SeriesName
@@ -220,31 +219,31 @@ class PromptAnswered(Data):
 
 
 class FlipChecked(Data):
-    """Do B's first images, at 0 and at some tilt to either side, show A's object flipped?"""
+    """Result of comparing the first images of B, at 0 and on both sides, with the object of A."""
 
     kind: Literal["flip-checked"] = "flip-checked"
     flipped_score: float
-    """How well they agree with what A lets expect of the flipped object, -1..1."""
+    """Correlation with the images expected from A for the flipped object, -1..1."""
     same_side_score: float
-    """The same, had it only been turned in the plane."""
+    """Correlation with the images expected for the same side up, turned in the plane, -1..1."""
     in_plane_deg: float
     accepted: bool
     found: str
-    """In words: 'flipped, turned by 71 degrees in the plane'."""
+    """Result in words: 'flipped, turned by 71 degrees in the plane'."""
     runner_up_score: float = 0.0
-    """Of the next best explanation, on either side up."""
+    """Score of the next best orientation, either side up."""
     seat_deg: float = 0.0
-    """Tilt of the grid in the holder against series A."""
+    """Tilt of the grid in the holder relative to series A."""
     offset_nm: tuple[float, float] = (0.0, 0.0)
-    """(y, x) of the object from the middle of the image at 0 degrees."""
+    """(y, x) of the object from the centre of the image at 0 degrees."""
     shrinkage: float = 0.0
-    """Share of its size that the object has lost since A."""
+    """Loss of the object's size since A, as a fraction."""
     signal_ratio: float = 1.0
-    """Its signal over that in A, at equal dwell and current."""
+    """Ratio of the object's signal to that in A, at equal dwell time and current."""
 
     @property
     def compared(self) -> bool:
-        """Whether images were compared at all, not refused beforehand."""
+        """True if images were compared; False if B was refused before that."""
         return (self.flipped_score, self.same_side_score) != (0.0, 0.0)
 
 
@@ -254,11 +253,11 @@ class ProcessingProgressed(Data):
     stage: str
     fraction: float
     behind: int = 0
-    """Frames on disk that the worker has not seen yet."""
+    """Frames on disk that the worker has not processed yet."""
 
 
 class TiltJudged(Data):
-    """What processing says of one tilt."""
+    """Residual and shift of one tilt, as processing found them."""
 
     kind: Literal["tilt-judged"] = "tilt-judged"
     series: SeriesName
@@ -281,20 +280,20 @@ class Counted(Data):
 
 
 class Advised(Data):
-    """What the live processing says of the recording, with the figure it goes by."""
+    """Advice of the live processing on the recording, with the figure it is based on."""
 
     kind: Literal["advised"] = "advised"
     series: SeriesName
     topic: Literal["retake", "convergence", "blurred-side", "fit"]
     text: str
     ok: bool
-    """False where somebody may want to act."""
+    """False where the operator may want to act."""
     tilt_number: int | None = None
-    """Tilt that is worth recording again, where the advice is on one."""
+    """Tilt that is worth recording again, where the advice concerns one."""
 
 
 class PreviewReady(Data):
-    """A picture for the screen: 2D uint8 .npy, row 0 at the bottom."""
+    """An image for the screen: 2D uint8 .npy, row 0 at the bottom."""
 
     kind: Literal["preview-ready"] = "preview-ready"
     view: str
@@ -309,7 +308,7 @@ class ProcessingFailed(Data):
     job: str
     reason: str
     refused: bool = False
-    """True where a merge was refused: B is no flipped A."""
+    """True where the fusion was refused: B does not show the flipped object of A."""
 
 
 class ReportWritten(Data):
@@ -351,13 +350,13 @@ class Record(Data):
 
     seq: int
     at: str
-    """Wall clock, ISO 8601 with zone; order goes by `seq`."""
+    """Wall clock, ISO 8601 with zone; `seq` gives the order."""
     event: Event
     advice: OperatorState | None = None
     """Advice to the operator, where this event changed it."""
 
 
 Publish = Callable[[Event], None]
-"""How an event is made known; never blocks, never raises."""
+"""Function that publishes an event; it never blocks and never raises."""
 
 RECORD: TypeAdapter[Record] = TypeAdapter(Record)

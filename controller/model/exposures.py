@@ -15,10 +15,10 @@ FOCUS_PLACES = (-2, -1, 0, 1, 2)
 EUCENTRIC_FIRST_DEG = 5.0
 """First tilt of the eucentric search: at higher tilts an object far off the axis is lost."""
 SHOTS_OF_THE_SCAN = 3
-"""Low-dose shots that check whether the scan is as it was in series A."""
+"""Low-dose shots that compare the scan with that of series A."""
 DRIFT_SHOTS_APART_S = 2.0
 """Time between two low-dose shots that are compared for drift (s)."""
-LEAST_KNOWN = 4
+MIN_TILTS_TO_PREDICT = 4
 """Tilts recorded before the object's position is predicted: a line through fewer has no error."""
 
 
@@ -48,7 +48,7 @@ def flip_check_tilts_deg(protocol: Protocol) -> tuple[float, ...]:
 
 
 def flip_check_scans(protocol: Protocol) -> tuple[ScanSettings, ...]:
-    """Return the exposures of a flip check that succeeds: scan check, maps, centring, each tilt."""
+    """Return the exposures of a flip check that succeeds: scan check, maps, centring, tilts."""
     shots = 1 + len(flip_check_tilts_deg(protocol))
     drift_shots = 2 if protocol.flip.drift_limit_nm_per_s else 0
     wide = low_dose_scan(protocol, WIDE)
@@ -60,7 +60,7 @@ def flip_check_scans(protocol: Protocol) -> tuple[ScanSettings, ...]:
 
 
 def autofocus_scans(protocol: Protocol, series: int) -> tuple[ScanSettings, ...]:
-    """Return the scans of `series` defocus series; a column far out of focus takes more."""
+    """Return the scans of `series` defocus series; a column far out of focus needs more."""
     return (low_dose_scan(protocol),) * (series * len(FOCUS_PLACES))
 
 

@@ -1,4 +1,7 @@
-"""Protocol -> plan: ordered steps with ids that never change, each with its time and dose; pure."""
+"""Plan of a session: ordered steps with fixed ids, each with its time and dose.
+
+The plan depends on the protocol alone.
+"""
 
 from __future__ import annotations
 
@@ -8,12 +11,12 @@ from controller.model import costs
 from controller.model.base import Data, SeriesName
 from controller.model.events import Phase
 from controller.model.exposures import (
-    LEAST_KNOWN,
+    MIN_TILTS_TO_PREDICT,
     backlash_start_deg,
     first_current_pA,
     low_dose_scan,
 )
-from controller.model.protocol import BACKLASH_DEG, Protocol, Series
+from controller.model.protocol import BACKLASH_DEG, Protocol, SeriesSettings
 from controller.model.scan import shower_dose_e_per_A2
 from controller.model.steps import (
     FLIP_STEP_ID,
@@ -33,12 +36,12 @@ from controller.model.steps import (
 )
 
 GRID_FLIP_S = 1200.0
-"""Holder out, grid turned, holder in, vacuum and drift settled."""
+"""Time to take the holder out, flip the grid, insert it, and for vacuum and drift to settle (s)."""
 PHASE_OF_SERIES = {"A": Phase.A, "B": Phase.B}
 
 
 class Plan(Data):
-    """A session's steps, in order."""
+    """Steps of a session, in order."""
 
     name: str
     steps: tuple[Step, ...]
@@ -46,23 +49,23 @@ class Plan(Data):
 
     @property
     def duration_s(self) -> float:
-        """Estimated microscope time of the whole session."""
+        """Estimated microscope time of the whole session (s)."""
         return sum(step.duration_s for step in self.steps)
 
     @property
     def dose_e_per_A2(self) -> float:
-        """Estimated dose of the whole session, without retakes."""
+        """Estimated dose of the whole session, without retakes (e/Å²)."""
         return sum(step.dose_e_per_A2 for step in self.steps)
 
     def left_in_phase_s(self, step_id: str) -> float:
-        """Estimated time from the end of a step to the end of its phase."""
+        """Return the estimated time from the end of a step to the end of its phase (s)."""
         index = next(i for i, step in enumerate(self.steps) if step.id == step_id)
         phase = self.steps[index].phase
         return sum(step.duration_s for step in self.steps[index + 1 :] if step.phase is phase)
 
 
 def make_plan(protocol: Protocol) -> Plan:
-    """Turn what is wanted into what is done."""
+    """Return the plan of a protocol."""
     later = [
         *_shower(protocol),
         *_alignment(protocol),
@@ -80,7 +83,7 @@ def make_plan(protocol: Protocol) -> Plan:
 
 
 def _preflight(protocol: Protocol, later: list[Step]) -> Preflight:
-    """With one look at the object where the operator is asked to start."""
+    """Return the pre-flight step, with one low-dose shot where the operator is asked to start."""
     look = costs.Cost((low_dose_scan(protocol),) if protocol.ask_before_start else ())
     dose_e_per_A2 = look.dose_e_per_A2(first_current_pA(protocol))
     return Preflight(
@@ -117,7 +120,7 @@ def _shower(protocol: Protocol) -> Iterator[Step]:
 
 
 def _alignment(protocol: Protocol) -> Iterator[Step]:
-    """Of the specimen with the column, before A; for B it is part of the flip."""
+    """Give eucentric height and focus before A; for B they are part of the flip step."""
     if protocol.eucentric.enabled:
         yield _eucentric(protocol)
     if protocol.focus.before_series:
@@ -145,7 +148,7 @@ def _series(protocol: Protocol, series: SeriesName) -> Iterator[Step]:
 
 
 def _tilts_in_motion(protocol: Protocol, series: SeriesName) -> Iterator[Tilt]:
-    """The stage goes on from tilt to tilt: each takes the time of its frame, and nothing else."""
+    """Give the tilts of a continuous series: each takes the time of its frame and nothing else."""
     wanted = protocol.series(series)
     for number, nominal_deg in enumerate(wanted.tilts_deg, start=1):
         yield Tilt(
@@ -169,8 +172,10 @@ def _tilts(protocol: Protocol, series: SeriesName) -> Iterator[Tilt]:
         on_the_way = (nominal_deg - before_deg) * wanted.direction >= 0
         approach_deg = None if on_the_way else backlash_start_deg(nominal_deg, protocol, series)
         focus = _is_focused(number - 1, wanted, protocol)
-        looked = focus or number <= LEAST_KNOWN or not protocol.tracking.shot_above_fraction
-        cost = costs.tilt(protocol, focused=focus, looked=looked)
+        tracked = (
+            focus or number <= MIN_TILTS_TO_PREDICT or not protocol.tracking.shot_above_fraction
+        )
+        cost = costs.tilt(protocol, focused=focus, tracked=tracked)
         yield Tilt(
             id=tilt_id(series, number),
             phase=PHASE_OF_SERIES[series],
@@ -180,7 +185,7 @@ def _tilts(protocol: Protocol, series: SeriesName) -> Iterator[Tilt]:
             nominal_deg=nominal_deg,
             approach_deg=approach_deg,
             focus=focus,
-            duration_s=costs.way_s(before_deg, approach_deg, nominal_deg, protocol)
+            duration_s=costs.approach_s(before_deg, approach_deg, nominal_deg, protocol)
             + cost.duration_s,
             dose_e_per_A2=cost.dose_e_per_A2(wanted.current_pA),
         )
@@ -208,8 +213,8 @@ def _focus(protocol: Protocol) -> Autofocus:
     )
 
 
-def _is_focused(recorded: int, series: Series, protocol: Protocol) -> bool:
-    """Tell whether the focus is due again after `recorded` tilts."""
+def _is_focused(recorded: int, series: SeriesSettings, protocol: Protocol) -> bool:
+    """Return True if autofocus is due again after `recorded` tilts."""
     if not protocol.focus.every_deg:
         return False
     every = max(1, round(protocol.focus.every_deg / series.step_deg))
@@ -217,7 +222,7 @@ def _is_focused(recorded: int, series: Series, protocol: Protocol) -> bool:
 
 
 def _flip(protocol: Protocol) -> Step:
-    """Height and focus of B belong to it: what the gate compares is what B will record."""
+    """Return the flip step, with height and focus of B: they precede the compared images."""
     cost = costs.flip_check(protocol) + costs.eucentric_height(protocol) + costs.focus(protocol)
     return FlipGrid(
         id=FLIP_STEP_ID,

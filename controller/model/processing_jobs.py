@@ -1,4 +1,4 @@
-"""How engine and steps hand work to processing, which runs in a process of its own."""
+"""Interface through which engine and steps give work to the processing process."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from controller.model.frames import RecordedFrame
 
 
 class Job(StrEnum):
-    """What processing can be asked for; each works from the files in the session's folder."""
+    """Kinds of processing jobs; each reads the files in the session's folder."""
 
     A = "A"
     B = "B"
@@ -18,12 +18,12 @@ class Job(StrEnum):
 
 
 class JobOutcome(Data):
-    """How a job ended."""
+    """Outcome of a job."""
 
     job: Job
     ok: bool
     refused: bool = False
-    """True where B was found to be no flipped A."""
+    """True where B does not show the flipped object of A."""
     reason: str = ""
 
 
@@ -31,16 +31,16 @@ class ProcessingJobs(Protocol):
     """A queue of jobs; nothing here ever blocks acquisition."""
 
     def frame_recorded(self, frame: RecordedFrame, tilts_left: int) -> None:
-        """Tell that a frame is safe on disk, and how many tilts of its series are left."""
+        """Announce a frame that is safe on disk, and the number of tilts left in its series."""
 
     def frame_withdrawn(self, series: SeriesName, section: int) -> None:
-        """Tell that a frame must not be used any more: its tilt is recorded again."""
+        """Withdraw a frame: its tilt is recorded again."""
 
     def tilt_missed(self, series: SeriesName, tilts_left: int) -> None:
-        """Tell that a tilt was skipped, and how many of its series are left."""
+        """Announce a skipped tilt, and the number of tilts left in its series."""
 
     def submit(self, job: Job) -> None:
-        """Ask for a job; results go to the folder, progress becomes events."""
+        """Queue a job; results go to the folder, progress is published as events."""
 
     def wait(self, job: Job, timeout_s: float) -> JobOutcome | None:
-        """Wait up to `timeout_s`; None while the job is still running."""
+        """Wait up to `timeout_s`; return None while the job is still running."""

@@ -27,19 +27,19 @@ class PreflightAnswer(StrEnum):
 
     START = "start"
     LOOK = "look"
-    """Take another low-dose shot of what is in view."""
+    """Take another low-dose image of the field of view."""
     STOP = STOP
 
 
 class FlipAnswer(StrEnum):
-    """Answers to the flip prompt; on a simulator the mistakes of `Hands` are offered as well."""
+    """Answers to the flip prompt; on a simulator the mistakes in `Hands` can be chosen too."""
 
     DONE = "done"
     STOP = STOP
 
 
 class FlipCheckAnswer(StrEnum):
-    """Answers to a flip that was not confirmed by the images."""
+    """Answers to the prompt after a flip that the images do not confirm."""
 
     RETAKE_IMAGE = "retake-image"
     BACK_TO_FLIP = "back-to-flip"

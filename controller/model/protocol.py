@@ -1,4 +1,4 @@
-"""What the operator wants: one session as frozen, closed data, read from TOML.
+"""Protocol of a session: its settings, read from TOML and checked.
 
 `controller.model.plan` turns a protocol into ordered steps. Unknown keys are refused, units are in
 the names, and the defaults are those of Altantzis et al., J. Phys. Chem. C
@@ -24,63 +24,74 @@ from controller.common.settings_file import (
 from controller.model.base import Data, Finite, NotNegative, Positive, SeriesName
 from controller.model.scan import ScanSettings
 from controller.model.stage import StageLimits
-from controller.model.tilt_order import TiltOrder, in_order
+from controller.model.tilt_order import TiltOrder, recording_order
 
 Fraction = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 TiltDeg = Annotated[float, Field(ge=-90, le=90, allow_inf_nan=False)]
 
 
 BACKLASH_DEG = 3.0
-"""A tilt that is not simply further on is approached from this far behind it."""
+"""Distance from the backlash start to its tilt: the stage moves there first (degrees)."""
 
 
-class Column(Data):
-    """The microscope the protocol is meant for; checked against the real one before the start."""
+class ColumnSettings(Data):
+    """Microscope of the protocol; compared with the connected one before the start."""
 
     kind: Literal["simulator", "bridge"] = "simulator"
-    """`bridge`: a real column, behind a bridge that runs on its PC."""
+    """Kind of microscope: the simulator, or a real column served by `dualtilt bridge` on its PC."""
     simulator_settings: str = "simulator/demo.toml"
-    """Profile of the simulator, a path beside the protocol's own file."""
+    """Path of the simulator's profile, relative to the folder of the protocol."""
     voltage_kV: Positive = 300.0
+    """Acceleration voltage (kV)."""
     convergence_mrad: Positive = 8.0
+    """Convergence semi-angle of the probe (mrad)."""
     inner_collection_mrad: Positive = 62.0
+    """Inner collection semi-angle of the HAADF detector (mrad)."""
 
     @field_validator("simulator_settings")
     @classmethod
     def _beside_the_protocol(cls, value: str) -> str:
         path = PurePosixPath(value)
         if path.is_absolute() or ".." in path.parts:
-            raise ValueError("must be a path beside the protocol's file, without '..'")
+            raise ValueError("must be a path relative to the protocol's folder, without '..'")
         return value
 
 
 class Shower(Data):
-    """Illumination before series A, so that the assembly stops shrinking."""
+    """Beam shower before series A, so that the assembly stops shrinking."""
 
     enabled: bool = True
+    """True to illuminate the assembly before series A."""
     current_pA: Positive = 40.0
+    """Beam current of the shower (pA)."""
     duration_s: Positive = 300.0
-    """In all, shared equally by the tilts."""
+    """Total illumination time, shared equally by the tilts (s)."""
     tilts_deg: Annotated[tuple[TiltDeg, ...], Field(min_length=1)] = (-60.0, -30.0, 0.0, 30.0, 60.0)
+    """Tilt angles at which the assembly is illuminated (degrees)."""
     field_nm: Positive = 360.0
+    """Side of the illuminated square (nm)."""
 
 
-class Series(Data):
+class SeriesSettings(Data):
     """One tilt series between `start_deg` and `stop_deg`, both included."""
 
     start_deg: TiltDeg
+    """First tilt angle of a one-way series (degrees)."""
     stop_deg: TiltDeg
+    """Other end of the tilt range (degrees)."""
     step_deg: Annotated[float, Field(gt=0, le=30, allow_inf_nan=False)] = 2.0
+    """Tilt step (degrees)."""
     current_pA: Positive = 70.0
+    """Beam current (pA)."""
     motion: Literal["stop-and-go", "continuous"] = "stop-and-go"
-    """Continuous: each frame is exposed while the stage tilts through its angle, without a stop."""
+    """Stage motion. Continuous: each frame is exposed while the stage tilts through its angle."""
     order: TiltOrder = "one-way"
-    """One way from start to stop; or from `first_deg` outwards: first the side towards the stop
-    and then the other (bidirectional), or both in turn (dose-symmetric)."""
+    """Recording order of the tilts. One-way: from start to stop. Bidirectional: from `first_deg` to
+    the stop, then the other side. Dose-symmetric: from `first_deg`, alternating between sides."""
     first_deg: TiltDeg = 0.0
-    """Where a series that is not one-way begins; the nearest tilt is taken."""
+    """Angle nearest to the first tilt of a series that is not one-way (degrees)."""
     group: Annotated[int, Field(ge=1, le=20)] = 2
-    """Dose-symmetric: tilts on one side before the other has its turn."""
+    """Number of tilts recorded on one side before changing to the other (dose-symmetric)."""
 
     @model_validator(mode="after")
     def _begins_within_its_range(self) -> Self:
@@ -94,7 +105,7 @@ class Series(Data):
     @model_validator(mode="after")
     def _goes_one_way_in_motion(self) -> Self:
         if self.motion == "continuous" and self.order != "one-way":
-            raise ValueError(f"motion = 'continuous' goes one way: order cannot be {self.order!r}")
+            raise ValueError(f"motion = 'continuous' needs order = 'one-way', not {self.order!r}")
         return self
 
     @model_validator(mode="after")
@@ -105,146 +116,164 @@ class Series(Data):
 
     @property
     def tilts_deg(self) -> tuple[float, ...]:
-        """Nominal tilts in the order of recording."""
+        """Nominal tilts in the order of recording (degrees)."""
         n = int(abs(self.stop_deg - self.start_deg) / self.step_deg + 1e-9) + 1
         step_deg = self.direction * self.step_deg
         tilts = [round(self.start_deg + i * step_deg, 6) for i in range(n)]
-        return in_order(tilts, self.order, self.first_deg, self.group)
+        return recording_order(tilts, self.order, self.first_deg, self.group)
 
     @property
     def direction(self) -> float:
-        """From start to stop, +1 or -1: every tilt is approached this way, whatever the order."""
+        """Sign of the tilt from start to stop (+1 or -1), in which every tilt is approached."""
         return 1.0 if self.stop_deg >= self.start_deg else -1.0
 
     @property
     def sweep_deg(self) -> float:
-        """How far the stage tilts during an exposure, the tilt in the middle; 0: it is at rest."""
+        """Tilt of the stage during an exposure, centred on the nominal tilt; 0 if it is at rest."""
         return self.direction * self.step_deg if self.motion == "continuous" else 0.0
 
     @property
     def reach_deg(self) -> tuple[float, float]:
-        """Lowest and highest angle of the stage."""
+        """Lowest and highest angle that the stage reaches (degrees)."""
         beyond = abs(self.sweep_deg) / 2
         return min(self.tilts_deg) - beyond, max(self.tilts_deg) + beyond
 
 
 class Flip(Data):
-    """Between A and B: the grid comes out, is turned upside-down and goes back in."""
+    """Flip of the grid between A and B, and the check that it was flipped."""
 
     margin: Fraction = 0.05
-    """By how much the score of 'flipped' must beat 'same side up' for B to be allowed."""
+    """Minimum lead of the score 'flipped' over 'same side up' for B to be recorded."""
     least_score: Fraction = 0.45
-    """Of 'flipped': below it, images show another object, or what is left of this one."""
+    """Minimum score of 'flipped'; below it, B shows another object, or only part of this one."""
     check_tilt_deg: Annotated[float, Field(gt=0, le=70)] = 30.0
-    """Images at this tilt to either side are compared as well as one at 0; within the limits."""
+    """Tilt of two more compared images, one on each side, within the stage limits (degrees)."""
     max_shrinkage: Fraction = 0.03
-    """Share by which the object's size may differ from that in series A."""
+    """Maximum difference of the object's size from that in series A, as a fraction."""
     maps: bool = True
-    """Survey maps before and after, by which the assembly is found again on the grid."""
+    """True to record survey maps before and after, to find the assembly on the grid again."""
     max_signal_change: Fraction = 0.1
-    """Share by which its signal may differ: another gain of the detector, or lost particles."""
+    """Maximum difference of the object's signal from series A, as a fraction. More means another
+    detector gain or lost particles."""
     drift_limit_nm_per_s: NotNegative = 0.5
-    """The grid that was put back is looked at until it drifts no faster; 0: not looked."""
+    """Drift below which the reinserted grid is compared (nm/s); 0: the drift is not measured."""
     drift_within_s: Positive = 900.0
-    """The longest wait for that; then it goes on with a warning."""
+    """Longest wait for that drift (s); then the session continues with a warning."""
     unanswered: Literal["wait", "stop"] = "wait"
-    """When nobody answers within `unanswered_after_s`: go on waiting, or end safely."""
+    """Action if nobody answers within `unanswered_after_s`: keep waiting, or stop safely."""
     unanswered_after_s: Positive = 7200.0
+    """Time after which a prompt counts as unanswered (s)."""
     answers_itself: bool = False
-    """Rehearsals only: prompts are answered as a careful operator would, visibly."""
+    """True to let a simulated operator answer all prompts; on the simulator only."""
 
 
 class Tracking(Data):
-    """How the object is kept in view."""
+    """Tracking: keeping the object in the field of view."""
 
     enabled: bool = True
+    """True to locate the object with low-dose tracking shots."""
     max_shift_fraction: Annotated[float, Field(gt=0, le=0.5)] = 0.1
-    """Of the field of view: beyond it the stage is corrected and the tilt retaken."""
+    """Maximum shift of the object in a frame, as a fraction of the field of view; beyond it the
+    stage is corrected and the tilt retaken."""
     low_dose_dwell_fraction: Annotated[float, Field(gt=0, le=1)] = 0.2
-    """Dwell of the tracking shot, relative to a frame's."""
+    """Dwell time of a tracking shot, as a fraction of that of a frame."""
     shot_above_fraction: Annotated[float, Field(ge=0, le=0.2)] = 0.0
-    """A tracking shot only where the object may be further from its predicted place than this,
-    of the field of view; 0: at every tilt."""
+    """Error of the predicted position above which a tracking shot is taken, as a fraction of the
+    field of view; 0: at every tilt."""
     settle_s: NotNegative = 1.0
-    """Waited after every move to a tilt."""
+    """Settling time after every move to a tilt (s)."""
     drift_limit_nm_per_s: NotNegative = 0.0
-    """Then until the object drifts no faster than this, seen in low-dose shots; 0: not looked."""
+    """Drift below which a frame is exposed, from low-dose shots (nm/s); 0: not measured."""
     drift_within_s: Positive = 60.0
-    """The longest wait for that; then it goes on with a warning."""
+    """Longest wait for that drift (s); then the session continues with a warning."""
 
 
 class Eucentric(Data):
-    """The specimen is brought onto the tilt axis before each series."""
+    """Eucentric height: the specimen is brought onto the tilt axis before each series."""
 
     enabled: bool = False
+    """True to set the eucentric height before each series."""
     tilt_deg: Annotated[float, Field(ge=2, le=60)] = 30.0
-    """Looks are taken at this tilt to either side: the more, the finer."""
+    """Tilt of the low-dose shots on both sides (degrees); a higher tilt gives a better height."""
 
 
-class Focus(Data):
-    """Autofocus by low-dose shots at several defoci."""
+class FocusSettings(Data):
+    """Autofocus with low-dose shots at several defocus values."""
 
     before_series: bool = False
-    """On the specimen, at 0 degrees."""
+    """True to focus on the specimen at 0 degrees before each series."""
     every_deg: NotNegative = 0.0
-    """Again after so many degrees of a series, beside the specimen; 0: never."""
+    """Tilt interval of the autofocus beside the specimen during a series (degrees); 0: never."""
     beside_fields: Annotated[float, Field(ge=1, le=20)] = 1.5
-    """How far along the tilt axis that area lies, in heights of a frame."""
+    """Distance of the focus area from the specimen along the tilt axis, in frame heights."""
 
     @model_validator(mode="after")
     def _compared_first(self) -> Self:
         if self.every_deg and not self.before_series:
-            raise ValueError("every_deg needs before_series: the two areas are compared there")
+            raise ValueError(
+                "every_deg needs before_series = true, which compares focus area and specimen"
+            )
         return self
 
 
 class Quality(Data):
-    """When a frame is taken again."""
+    """Quality limits of a frame; a frame outside them is retaken."""
 
     max_retakes: Annotated[int, Field(ge=0, le=5)] = 1
+    """Maximum number of retakes of one tilt."""
     dim_fraction: Fraction = 0.2
-    """Below this share of the expected signal a frame is dim."""
+    """Smallest signal of a usable frame, as a fraction of the expected signal."""
     saturated_fraction: Fraction = 0.01
-    """Above this share of pixels at full scale a frame is saturated."""
+    """Largest fraction of saturated pixels in a usable frame."""
     saturated: Literal["mark", "stop"] = "mark"
-    """What a saturated frame leads to: kept with a warning, or the session's safe end."""
+    """Action on a saturated frame: keep it with a warning, or stop the session safely."""
 
 
 class Limits(Data):
-    """What the session may do to stage and specimen."""
+    """Limits of stage, dose, beam current and disk space."""
 
     stage: StageLimits = StageLimits()
+    """Soft limits of the stage."""
     unreachable_tilt: Literal["pause", "skip"] = "pause"
-    """When the stage refuses a tilt twice or does not move: ask somebody, or leave it out."""
+    """Action if the stage refuses a tilt twice or does not move: pause, or skip the tilt."""
     dose_budget_e_per_A2: Positive = 60_000.0
+    """Maximum dose of the whole session (e/Å²)."""
     current_tolerance: Fraction = 0.1
+    """Maximum difference between measured and set beam current, as a fraction."""
     free_disk_margin: Annotated[float, Field(ge=1, le=100)] = 2.0
-    """Free space wanted before the start for the raw data, as a multiple of what they need; what
-    processing writes comes on top, once."""
+    """Free disk space needed before the start, as a multiple of the size of the raw data. The files
+    of processing are added once."""
 
 
 class Notify(Data):
-    """Who is told when the session stops or waits for an answer; nobody by default."""
+    """Messages when the session stops or waits for an answer; none by default."""
 
     webhook: Annotated[str, Field(pattern=WEBHOOK_PATTERN)] = ""
-    """JSON with a `text` is posted there. Protocols are kept and shown in reports: an address that
-    is a secret stands in the environment, ``env:NAME``."""
+    """Address to which JSON with a `text` is posted. Protocols appear in reports: put a secret
+    address in an environment variable and name it here, ``env:NAME``."""
     email_to: tuple[str, ...] = ()
+    """E-mail addresses of the recipients."""
     email_from: str = ""
+    """E-mail address of the sender."""
     smtp_host: str = ""
+    """Name of the mail server."""
     smtp_port: Annotated[int, Field(ge=1, le=65535)] = 25
+    """Port of the mail server."""
     smtp_security: Literal["none", "starttls", "tls"] = "none"
+    """Encryption of the connection to the mail server."""
     smtp_user: str = ""
+    """User name at the mail server; empty: no login."""
     smtp_password: Annotated[str, Field(pattern=SECRET_PATTERN)] = ""
-    """Never itself: ``env:NAME``."""
+    """Environment variable that holds the password, ``env:NAME``; never the password itself."""
     timeout_s: Positive = 10.0
+    """Longest wait for webhook and mail server (s)."""
 
     @model_validator(mode="after")
-    def _mail_has_a_way(self) -> Self:
+    def _mail_can_be_sent(self) -> Self:
         if self.email_to and not (self.email_from and self.smtp_host):
             raise ValueError("email_to needs email_from and smtp_host")
         if self.smtp_user and self.smtp_security == "none":
-            raise ValueError("smtp_user needs smtp_security: its password would travel readable")
+            raise ValueError("smtp_user needs smtp_security, else its password is sent unencrypted")
         return self
 
 
@@ -252,51 +281,56 @@ FusionRule = Literal["masked", "paper", "mean", "depth-weighted"]
 
 
 class Processing(Data):
-    """What becomes of the frames; the worker turns it into processing's own settings."""
+    """Settings of the reconstruction, fusion and count."""
 
     diameter_nm: Positive | None = None
-    """Of the particles; estimated when left out."""
+    """Particle diameter (nm); estimated when left out."""
     sirt_iterations: Annotated[int, Field(ge=1, le=1000)] = 20
+    """Number of SIRT iterations."""
     fusion_rule: FusionRule = "masked"
+    """Rule that fuses the volumes of A and B."""
     wavelet: Literal["haar"] = "haar"
+    """Wavelet of the fusion."""
     level: Annotated[int, Field(ge=1, le=6)] = 2
+    """Number of levels of the wavelet transform."""
     controls: bool | tuple[FusionRule, ...] = False
-    """Fusion rules whose volumes are counted as well, without the images; true for all rules."""
+    """Fusion rules whose volumes are also counted, without the images; true: all rules."""
     memory_limit_GB: Positive = 6.0
-    """Of volumes held at once; beyond it they are worked in slabs, from files."""
+    """Largest volumes held in memory (GB); larger ones are processed in slabs, from files."""
 
 
 class Protocol(Data):
-    """A dual tilt-series session."""
+    """Protocol of a dual tilt-series session."""
 
     name: Annotated[str, Field(pattern=NAME_PATTERN)]
+    """Name of the protocol, also used for the session's folder."""
     specimen: str = ""
-    """A line for the report."""
+    """Description of the specimen for the report, one line."""
     ask_before_start: bool = False
-    """Show the pre-flight list and a low-dose shot of what is in view, and wait for `start`; else a
-    good list starts the session."""
-    column: Column = Column()
+    """True to show the pre-flight list and a low-dose image, and wait for the operator to start;
+    false to start when every check has passed."""
+    column: ColumnSettings = ColumnSettings()
     scan: ScanSettings
     shower: Shower = Shower()
-    series_a: Series = Series(start_deg=-70.0, stop_deg=74.0)
+    series_a: SeriesSettings = SeriesSettings(start_deg=-70.0, stop_deg=74.0)
     flip: Flip = Flip()
-    series_b: Series = Series(start_deg=-74.0, stop_deg=72.0)
+    series_b: SeriesSettings = SeriesSettings(start_deg=-74.0, stop_deg=72.0)
     eucentric: Eucentric = Eucentric()
-    focus: Focus = Focus()
+    focus: FocusSettings = FocusSettings()
     tracking: Tracking = Tracking()
     quality: Quality = Quality()
     limits: Limits = Limits()
     notify: Notify = Notify()
     processing: Processing = Processing()
 
-    def series(self, name: SeriesName) -> Series:
-        """One of the two tilt series."""
+    def series(self, name: SeriesName) -> SeriesSettings:
+        """Return the settings of one of the two tilt series."""
         return self.series_a if name == "A" else self.series_b
 
     @model_validator(mode="after")
-    def _only_a_rehearsal_answers_itself(self) -> Self:
+    def _answers_itself_on_the_simulator_only(self) -> Self:
         if self.flip.answers_itself and self.column.kind != "simulator":
-            raise ValueError("flip.answers_itself is for column.kind = 'simulator' alone")
+            raise ValueError("flip.answers_itself needs column.kind = 'simulator'")
         return self
 
     @model_validator(mode="after")
@@ -311,15 +345,17 @@ class Protocol(Data):
         return self
 
     @model_validator(mode="after")
-    def _motion_is_not_stopped_for_looks(self) -> Self:
-        looks = {
+    def _continuous_motion_is_not_stopped(self) -> Self:
+        stops = {
             "focus.every_deg": self.focus.every_deg,
             "tracking.drift_limit_nm_per_s": self.tracking.drift_limit_nm_per_s,
         }
         for name, series in (("series_a", self.series_a), ("series_b", self.series_b)):
-            for look, value in looks.items():
+            for setting, value in stops.items():
                 if series.motion == "continuous" and value:
-                    raise ValueError(f"{look} would stop {name}.motion = 'continuous': choose one")
+                    raise ValueError(
+                        f"{setting} would stop {name}.motion = 'continuous': choose one"
+                    )
         return self
 
     @model_validator(mode="after")
@@ -352,7 +388,7 @@ def read_protocol(path: Path) -> Protocol:
     Raises
     ------
     UsageError
-        With every wrong field at once, each with its path.
+        The file cannot be read, or fields are wrong; names all of them with their paths.
     """
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))

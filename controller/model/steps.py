@@ -80,7 +80,7 @@ class Tilt(StepData):
     """Tilts of the whole series."""
     nominal_deg: float
     approach_deg: float | None = None
-    """Backlash start: angle to go to first, where the previous tilt lies on the other side."""
+    """Backlash start: angle to move to first, where the previous tilt lies on the other side."""
     focus: bool = False
     """Focus beside the specimen before the frame."""
     sweep_deg: float = 0.0
@@ -91,21 +91,21 @@ FLIP_STEP_ID = "flip"
 
 
 class FlipGrid(StepData):
-    """Have the grid flipped by the operator and check that it was."""
+    """Ask the operator to flip the grid, then check the flip."""
 
     kind: Literal["flip"] = "flip"
     phase: Phase = Phase.FLIP
 
 
 class Process(StepData):
-    """Hand a complete series to processing."""
+    """Submit a complete series to processing."""
 
     kind: Literal["process"] = "process"
     series: SeriesName
 
 
 class Fuse(StepData):
-    """Wait for both series to be processed, then have them fused."""
+    """Wait until both series are processed, then fuse them."""
 
     kind: Literal["fuse"] = "fuse"
 

@@ -1,7 +1,7 @@
-"""In which order a series' tilts are recorded; pure.
+"""Recording order of the tilts of a series.
 
-The dose-symmetric order is that of Hagen, Wan and Briggs, J. Struct. Biol. 2017, 197, 191: the
-low tilts first, while the specimen is freshest, the two sides in turn.
+The dose-symmetric order is that of Hagen, Wan and Briggs, J. Struct. Biol. 2017, 197, 191: low
+tilts first, while the specimen is least damaged, alternating between the two sides.
 """
 
 from __future__ import annotations
@@ -12,35 +12,36 @@ from typing import Literal
 TiltOrder = Literal["one-way", "bidirectional", "dose-symmetric"]
 
 
-def in_order(
+def recording_order(
     tilts_deg: Sequence[float], order: TiltOrder, first_deg: float, group: int
 ) -> tuple[float, ...]:
-    """Put tilts, given from the start to the stop, into the order of recording.
+    """Return tilts in the order of recording.
 
     Parameters
     ----------
     tilts_deg
-        From start to stop, ascending or descending.
+        Tilts from start to stop, ascending or descending.
     order
-        One way: as they are. Bidirectional: from `first_deg` to the stop, then back from there
-        to the start. Dose-symmetric: from `first_deg` outwards, on both sides in turn.
+        One-way: as given. Bidirectional: from `first_deg` to the stop, then from `first_deg` to
+        the start. Dose-symmetric: from `first_deg` outwards, alternating between the sides.
     first_deg
-        The tilt nearest to it is recorded first; one way it counts for nothing.
+        The tilt nearest to it is recorded first; ignored for the one-way order.
     group
-        Tilts on one side before the other has its turn. The first group is half of one, so that
-        neither side gets far ahead: 2 gives Hagen's 0, +1, -1, -2, +2, +3, -3, -4 steps.
+        Number of tilts recorded on one side before changing to the other. The first group is
+        half as large, so that neither side gets far ahead: 2 gives Hagen's 0, +1, -1, -2, +2, +3,
+        -3, -4 steps.
     """
     if order == "one-way":
         return tuple(tilts_deg)
     first = min(range(len(tilts_deg)), key=lambda i: abs(tilts_deg[i] - first_deg))
-    onwards, back = tilts_deg[first + 1 :], tilts_deg[:first][::-1]
+    after, before = tilts_deg[first + 1 :], tilts_deg[:first][::-1]
     if order == "bidirectional":
-        return (tilts_deg[first], *onwards, *back)
-    return (tilts_deg[first], *_in_turn(onwards, back, group))
+        return (tilts_deg[first], *after, *before)
+    return (tilts_deg[first], *_alternate(after, before, group))
 
 
-def _in_turn(one: Sequence[float], other: Sequence[float], group: int) -> tuple[float, ...]:
-    """Take from both sides in turn; what one side has left over comes at the end."""
+def _alternate(one: Sequence[float], other: Sequence[float], group: int) -> tuple[float, ...]:
+    """Alternate between both sides in groups; the rest of the longer side comes at the end."""
     taken: list[float] = []
     take = max(1, group // 2)
     while one:

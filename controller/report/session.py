@@ -18,7 +18,7 @@ from controller.model.events import (
     Record,
 )
 from controller.model.frames import FrameVerdict
-from controller.model.protocol import Series
+from controller.model.protocol import SeriesSettings
 from controller.report.facts import Facts
 from controller.report.html import MISSING, details, number, section, table, text
 
@@ -114,7 +114,7 @@ def settings(facts: Facts) -> str:
     return section("Settings", f"<p>{text(short)}</p>", listing)
 
 
-def _span(series: Series) -> str:
+def _span(series: SeriesSettings) -> str:
     if series.order == "one-way":
         first, last, how = series.tilts_deg[0], series.tilts_deg[-1], ""
     else:

@@ -38,7 +38,7 @@ def test_every_profile_is_valid(name: str, capsys: pytest.CaptureFixture[str]) -
 
 
 @pytest.mark.parametrize("name", profile_names())
-def test_every_profile_keeps_its_dose_budget(name: str) -> None:
+def test_every_profile_stays_within_its_dose_budget(name: str) -> None:
     protocol = read_protocol(find_profile(name))
     frames = sum(
         len(series.tilts_deg) * protocol.scan.dose_e_per_A2(series.current_pA)
@@ -49,17 +49,17 @@ def test_every_profile_keeps_its_dose_budget(name: str) -> None:
     assert retaken < protocol.limits.dose_budget_e_per_A2
 
 
-def test_the_three_profiles_are_there() -> None:
+def test_the_profiles_demo_paper_and_fast_exist() -> None:
     assert {"demo", "paper", "fast"} <= set(profile_names())
 
 
-def test_paper_and_demo_share_their_physics() -> None:
+def test_paper_and_demo_have_the_same_series_shower_and_column() -> None:
     paper, demo = (read_protocol(find_profile(name)) for name in ("paper", "demo"))
     assert paper.series_a == demo.series_a
     assert paper.series_b == demo.series_b
     assert paper.shower == demo.shower
-    unlike = {"simulator_settings": ""}
-    assert paper.column.model_copy(update=unlike) == demo.column.model_copy(update=unlike)
+    same = {"simulator_settings": ""}
+    assert paper.column.model_copy(update=same) == demo.column.model_copy(update=same)
 
 
 def test_fast_leaves_time_for_stage_and_settling() -> None:
@@ -88,7 +88,7 @@ class Wrong:
 
 WRONG = [
     Wrong(
-        "a typo and a bad range are two errors",
+        "a misspelt key and a value out of range are two errors",
         MINIMAL.replace("dwell_us = 1.0", "dwel_us = 1.0") + "[flip]\nmargin = 3\n",
         (
             "scan.dwell_us: Field required",
@@ -97,7 +97,7 @@ WRONG = [
         ),
     ),
     Wrong(
-        "a text, a truth value and a date are no numbers",
+        "text, boolean and date instead of numbers",
         'name = "s"\n[scan]\nwidth_px = "64"\nheight_px = 64\npixel_nm = true\n'
         "dwell_us = 2026-05-04\n",
         (
@@ -107,22 +107,22 @@ WRONG = [
         ),
     ),
     Wrong(
-        "a name no folder should have",
+        "a name with a space",
         MINIMAL.replace('name = "', 'name = "my '),
         ("name: must be letters a to z, digits, dot, dash and underscore",),
     ),
     Wrong(
-        "beyond the stage",
+        "a tilt beyond the stage limits",
         MINIMAL + "[series_a]\nstart_deg = -85\nstop_deg = 70\n",
         ("series_a asks for -85", "limits.stage"),
     ),
     Wrong(
-        "the simulator's own profile",
+        "errors in the simulator's profile",
         MINIMAL,
         ("wrong.toml: specimen.packing: ", "wrong.toml: specimen.colour: no such setting"),
     ),
     Wrong(
-        "no such simulator profile",
+        "a missing simulator profile",
         MINIMAL + '[column]\nsimulator_settings = "nowhere.toml"\n',
         ("nowhere.toml: no such simulator profile", "copy the folder"),
     ),
@@ -150,14 +150,14 @@ def test_every_wrong_field_is_named_with_its_path(
 def test_a_plan_beyond_its_dose_budget_is_not_valid(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    path = tmp_path / "thirsty.toml"
+    path = tmp_path / "over-budget.toml"
     path.write_text(f'{MINIMAL}[column]\nkind = "bridge"\n[limits]\ndose_budget_e_per_A2 = 10.0\n')
     assert run("validate", str(path)) == ExitCode.USAGE
     out = capsys.readouterr().out
     assert "limits.dose_budget_e_per_A2: 10 is less than" in out and "0 wrong" not in out
 
 
-def test_show_names_where_each_value_came_from(
+def test_show_names_the_source_of_each_value(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = tmp_path / "mine.toml"
@@ -173,12 +173,12 @@ def test_show_names_where_each_value_came_from(
     ("name", "said"),
     [("nowhere.toml", "no such protocol"), ("README", "no such protocol")],
 )
-def test_what_is_no_profile_is_refused(name: str, said: str) -> None:
+def test_an_unknown_profile_is_refused(name: str, said: str) -> None:
     with pytest.raises(UsageError, match=said):
         find_profile(name)
 
 
-def test_broken_toml_is_one_line(tmp_path: Path) -> None:
+def test_invalid_toml_gives_a_one_line_error(tmp_path: Path) -> None:
     path = tmp_path / "p.toml"
     path.write_text("name = ")
     with pytest.raises(UsageError, match=r"p\.toml: cannot be read as TOML") as caught:

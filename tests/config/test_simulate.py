@@ -1,4 +1,4 @@
-"""`dualtilt simulate`: files that processing and others open."""
+"""`dualtilt simulate`: its files can be read, and wrong input is refused."""
 
 from __future__ import annotations
 
@@ -85,9 +85,15 @@ def test_the_same_seed_gives_the_same_series(protocol: Path, tmp_path: Path) -> 
             lambda folder: (folder / "tiny-simulator.toml").write_text("[specimen]\ncolour=1\n"),
         ),
     ],
-    ids=["a folder that is not empty", "no profile", "a wrong profile"],
+    ids=[
+        "a folder that is not empty",
+        "a missing simulator profile",
+        "an unknown setting in the simulator profile",
+    ],
 )
-def test_refused_in_one_line(said: str, spoil: object, protocol: Path, tmp_path: Path) -> None:
+def test_wrong_input_is_refused_in_one_line(
+    said: str, spoil: object, protocol: Path, tmp_path: Path
+) -> None:
     (tmp_path / "out").mkdir()
     spoil(tmp_path)  # type: ignore[operator]
     with pytest.raises(UsageError, match=said) as caught:

@@ -50,7 +50,7 @@ def test_a_plan_is_the_same_after_json() -> None:
     assert Plan.model_validate_json(made.model_dump_json()) == made
 
 
-def test_the_default_protocol_has_the_papers_tilts_and_doses() -> None:
+def test_the_default_protocol_has_the_tilts_and_doses_of_the_paper() -> None:
     scan = {"width_px": 176, "height_px": 176, "pixel_nm": 0.9, "dwell_us": 10.0}
     made = make_plan(Protocol.model_validate({"name": "paper", "scan": scan}))
     tilts = [step.nominal_deg for step in made.steps if step.kind == "tilt"]
@@ -62,11 +62,11 @@ def test_the_default_protocol_has_the_papers_tilts_and_doses() -> None:
 
 
 def test_tracking_adds_its_dose_to_every_tilt() -> None:
-    tracked, blind = (
+    tracked, untracked = (
         make_plan(small(tracking={"enabled": on})).dose_e_per_A2 for on in (True, False)
     )
     frames = 9 * small().scan.dose_e_per_A2(70.0)
-    assert tracked - blind == pytest.approx(0.2 * frames, rel=0.25)
+    assert tracked - untracked == pytest.approx(0.2 * frames, rel=0.25)
 
 
 def test_continuous_motion_is_printed_and_saves_the_settling_time(
@@ -152,9 +152,9 @@ def test_a_plan_beyond_the_dose_budget_fails(
 
 
 CHECKS = {
-    "all well": (PROTOCOL, ExitCode.OK, []),
+    "all checks pass": (PROTOCOL, ExitCode.OK, []),
     "too much dose": (PROTOCOL + "dose_budget_e_per_A2 = 10\n", ExitCode.SAFETY, ["dose"]),
-    "a typo": (PROTOCOL + "stagge = 1\n", ExitCode.USAGE, ["protocol"]),
+    "an unknown setting": (PROTOCOL + "stagge = 1\n", ExitCode.USAGE, ["protocol"]),
 }
 
 
@@ -171,9 +171,7 @@ def test_check_prints_every_failure(
     assert [line.split()[1] for line in out if line.startswith("FAIL")] == failing
 
 
-def test_check_names_a_bridge_that_is_not_there(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_check_names_a_missing_bridge(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     parser = argparse.ArgumentParser()
     check.add_arguments(parser)
     path = write(tmp_path, PROTOCOL)

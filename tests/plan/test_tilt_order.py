@@ -8,7 +8,7 @@ import pytest
 from pydantic import ValidationError
 
 from controller.model.plan import make_plan
-from controller.model.protocol import Series
+from controller.model.protocol import SeriesSettings
 from controller.model.steps import Tilt
 from tests.plan.test_plan import small
 
@@ -21,25 +21,25 @@ class Order:
 
 
 ORDERS = [
-    Order("one way", {}, (-6, -3, 0, 3, 6, 9)),
+    Order("one-way", {}, (-6, -3, 0, 3, 6, 9)),
     Order("bidirectional", {"order": "bidirectional"}, (0, 3, 6, 9, -3, -6)),
     Order(
-        "bidirectional from elsewhere",
+        "bidirectional from another angle than 0",
         {"order": "bidirectional", "first_deg": -2.9},
         (-3, 0, 3, 6, 9, -6),
     ),
     Order(
-        "downwards",
+        "from a positive to a negative angle",
         {"order": "bidirectional", "start_deg": 6, "stop_deg": -6},
         (0, -3, -6, 3, 6),
     ),
     Order(
-        "dose-symmetric, as Hagen's",
+        "dose-symmetric, in Hagen's groups of two",
         {"order": "dose-symmetric", "start_deg": -15, "stop_deg": 15},
         (0, 3, -3, -6, 6, 9, -9, -12, 12, 15, -15),
     ),
     Order(
-        "dose-symmetric, one by one",
+        "dose-symmetric, alternating at every tilt",
         {"order": "dose-symmetric", "group": 1},
         (0, 3, -3, 6, -6, 9),
     ),
@@ -52,14 +52,14 @@ ORDERS = [
 
 
 @pytest.mark.parametrize("case", ORDERS, ids=lambda case: case.name)
-def test_tilts_come_in_the_order_asked_for(case: Order) -> None:
-    asked = {"start_deg": -6, "stop_deg": 9, "step_deg": 3, **case.settings}
-    assert Series.model_validate(asked).tilts_deg == case.tilts_deg
+def test_tilts_are_in_the_recording_order(case: Order) -> None:
+    settings = {"start_deg": -6, "stop_deg": 9, "step_deg": 3, **case.settings}
+    assert SeriesSettings.model_validate(settings).tilts_deg == case.tilts_deg
 
 
-def test_a_series_begins_within_its_range() -> None:
+def test_a_series_whose_first_angle_is_out_of_range_is_refused() -> None:
     with pytest.raises(ValidationError, match="first_deg \\+20 is not within -6 to \\+9"):
-        Series(start_deg=-6, stop_deg=9, order="bidirectional", first_deg=20)
+        SeriesSettings(start_deg=-6, stop_deg=9, order="bidirectional", first_deg=20)
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import pytest
 from scipy import ndimage
 from scipy.spatial import cKDTree
 
-from controller.model.tilt_order import TiltOrder, in_order
+from controller.model.tilt_order import TiltOrder, recording_order
 from processing.align.alignment import unaligned
 from processing.live.frame_check import FrameCheck
 from processing.live.incremental_fbp import IncrementalVolume
@@ -183,7 +183,7 @@ def test_residuals_do_not_depend_on_the_tilt_order(series: TiltSeries, order: Ti
     residuals = {}
     for name, tilts in (
         ("one-way", ANGLES_DEG.tolist()),
-        (order, in_order(ANGLES_DEG.tolist(), order, 0.0, 2)),
+        (order, recording_order(ANGLES_DEG.tolist(), order, 0.0, 2)),
     ):
         live = LiveReconstruction((SIZE, SIZE), 0.9)
         by_angle = dict(zip(ANGLES_DEG.tolist(), series.images, strict=True))

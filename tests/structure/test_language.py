@@ -35,7 +35,6 @@ STILL_TO_DO = frozenset(
     {
         "controller/app",
         "controller/engine",
-        "controller/model",
         "controller/procedures",
         "controller/report",
         "controller/service",

@@ -16,7 +16,7 @@ from controller.app.profiles import find_profile, require_simulator_profile
 from controller.common.errors import UsageError
 from controller.common.exit_codes import ExitCode
 from controller.common.settings_file import describe_errors, validate_toml
-from controller.model.protocol import Column, Protocol, read_protocol
+from controller.model.protocol import ColumnSettings, Protocol, read_protocol
 
 HELP = "show, validate or describe a protocol"
 
@@ -130,7 +130,7 @@ def validate(path: Path) -> list[str]:
 def _simulator_settings_name(content: dict[str, Any]) -> str | None:
     """Name of the simulator's profile, even where other fields of the protocol are wrong."""
     try:
-        column = validate_toml(content.get("column", {}), Column)
+        column = validate_toml(content.get("column", {}), ColumnSettings)
     except ValidationError:
         return None
     return column.simulator_settings if column.kind == "simulator" else None

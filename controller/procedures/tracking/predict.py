@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from controller.model.exposures import LEAST_KNOWN
+from controller.model.exposures import MIN_TILTS_TO_PREDICT
 from controller.procedures.tracking.aim import foreshortening
 
 NEIGHBOURS = 10
@@ -56,7 +56,7 @@ def predict(known: Sequence[Place], alpha_deg: float, smallest_nm: float) -> Pre
     Prediction or None
         None while too little is known.
     """
-    if len(known) < LEAST_KNOWN:
+    if len(known) < MIN_TILTS_TO_PREDICT:
         return None
     shown = foreshortening(alpha_deg)
     near = sorted(known, key=lambda place: abs(place.alpha_deg - alpha_deg))[:NEIGHBOURS]
