@@ -22,7 +22,7 @@ from controller.model.protocol import read_protocol
 from controller.rehearsal.fault_list import read_faults
 from controller.service.address import read_address
 from controller.service.client import ServiceClient
-from controller.session.folder import SessionFolder, remove_unbegun
+from controller.session.folder import SessionFolder, remove_if_unused
 
 READY_WITHIN_S = 120.0
 ENDED_WITHIN_S = 10.0
@@ -266,7 +266,7 @@ def _ends(process: subprocess.Popen[bytes]) -> bool:
 
 
 def _discard_refused(folder: SessionFolder, exit_code: ExitCode) -> None:
-    if exit_code in REFUSALS and remove_unbegun(folder):
+    if exit_code in REFUSALS and remove_if_unused(folder):
         sys.stderr.write(f"nothing was begun: {folder.path} is removed\n")
 
 

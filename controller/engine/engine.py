@@ -182,7 +182,7 @@ class Engine:
 
     def _tell_what_stands(self, context: Context) -> None:
         """Bring everybody who listens up to what the folder holds already."""
-        for line in self._session.report:
+        for line in self._session.recovery_report:
             context.alert(Level.WARNING, line, "resume")
         ahead = {step.phase for step in steps_to_do(self._plan, self._session.ledger)}
         for phase in Phase:
@@ -227,7 +227,7 @@ class Engine:
             except OSError as error:
                 reason = f"{step.id}: {self._session.folder.path}: {error.strerror or error}"
                 self._control.suspend(
-                    f"{reason}; goes on when there is room", self._session.has_room
+                    f"{reason}; goes on when there is room", self._session.has_disk_space
                 )
 
     def retake(self, count: int) -> None:

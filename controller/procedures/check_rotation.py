@@ -58,7 +58,7 @@ def check_rotation(
     float or None
         Likeness to the frame nearest in tilt, where that is one tilt away.
     """
-    good = context.session.ledger.showing_the_object(series)
+    good = context.session.ledger.frames_with_object(series)
     if not good or verdict not in TELLING:
         return None
     alpha_deg = frame.info.stage.alpha_deg

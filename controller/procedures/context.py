@@ -92,4 +92,4 @@ class Context:
     def room_again(self) -> Callable[[], bool]:
         """Make what tells that writing may be tried again: not at once, and only if it can work."""
         not_before_s = time.monotonic() + WRITE_AGAIN_AFTER_S
-        return lambda: time.monotonic() >= not_before_s and self.session.has_room()
+        return lambda: time.monotonic() >= not_before_s and self.session.has_disk_space()

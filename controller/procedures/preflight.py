@@ -17,8 +17,8 @@ from controller.model.protocol import Protocol, Shower
 from controller.model.steps import FLIP_STEP_ID, Preflight, tilt_id
 from controller.procedures.context import Context
 from controller.procedures.first_look import look_and_ask
+from controller.session.disk_space import required_bytes
 from controller.session.entries import StepDone
-from controller.session.room import wanted_bytes
 
 PROCESSING_NEEDS = ("astra", "pywt", "scipy", "processing")
 
@@ -35,7 +35,7 @@ def carry_out(step: Preflight, context: Context) -> None:
     """
     protocol, session = context.protocol, context.session
     folder = session.folder
-    disk_bytes = wanted_bytes(protocol, session.missing_frames, folder.processed)
+    disk_bytes = required_bytes(protocol, session.missing_frames, folder.processed)
     checks = [
         *check_column(protocol, context.microscope.description),
         *(() if _awaits_the_flip(context) else check_readiness(context.microscope.status())),
@@ -195,14 +195,14 @@ def _check_shower(shower: Shower, column: Description) -> Checked:
     return Checked(name="shower", ok=ok, detail=detail)
 
 
-def check_disk(folder: Path, wanted_bytes: float) -> Checked:
+def check_disk(folder: Path, required_bytes: float) -> Checked:
     """Check that the frames to come, and what is made of them, will have room."""
     try:
         free = shutil.disk_usage(folder).free
     except OSError as error:
         return Checked(name="disk", ok=False, detail=f"{folder}: {error.strerror}")
-    detail = f"{free / 1e9:.1f} GB free, {wanted_bytes / 1e9:.2f} GB wanted"
-    return Checked(name="disk", ok=free >= wanted_bytes, detail=detail)
+    detail = f"{free / 1e9:.1f} GB free, {required_bytes / 1e9:.2f} GB wanted"
+    return Checked(name="disk", ok=free >= required_bytes, detail=detail)
 
 
 def check_writing(folder: Path) -> Checked:

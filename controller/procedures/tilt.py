@@ -234,13 +234,13 @@ def _worth_another(found: FrameJudgement, attempt: int, context: Context) -> boo
 
 def _previous_image(step: Tilt, context: Context) -> NDArray[Any] | None:
     """The last good frame recorded: a detector that is stuck repeats it."""
-    good = context.session.ledger.showing_the_object(step.series)
+    good = context.session.ledger.frames_with_object(step.series)
     return context.session.image(step.series, good[-1].section) if good else None
 
 
 def _neighbour_image(step: Tilt, context: Context) -> NDArray[Any] | None:
     """The good frame nearest in tilt, whenever it was recorded: the one most like this."""
-    good = context.session.ledger.showing_the_object(step.series)
+    good = context.session.ledger.frames_with_object(step.series)
     if not good:
         return None
     nearest = min(good, key=lambda frame: abs(frame.nominal_deg - step.nominal_deg))

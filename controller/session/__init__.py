@@ -1,1 +1,1 @@
-"""One session on disk: its folder, its durable journal, its raw frames."""
+"""A session on disk: its folder, its durable journal, its raw frames."""

@@ -1,6 +1,6 @@
-"""Disk space kept for the frames still to come, so that no other program takes it.
+"""Disk space reserved for the frames still to be recorded, so that no other program takes it.
 
-The space lies in a file beside the stacks: reserved inside a stack it would be a hole that
+A file beside the stacks holds the space. Space reserved inside a stack would be a hole that
 readers take for images.
 """
 
@@ -11,24 +11,24 @@ from pathlib import Path
 
 
 class Ballast:
-    """A file that shrinks as frames come.
+    """File that reserves disk space and shrinks with each frame.
 
     Parameters
     ----------
     path
-        The file; removed when it has shrunk to nothing.
+        The file; removed when its size reaches 0.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
 
     def reserve(self, size_bytes: int) -> None:
-        """Take `size_bytes` of the disk in all.
+        """Reserve `size_bytes` in total.
 
         Raises
         ------
         OSError
-            There is not so much room; nothing is held then.
+            Too little free space; nothing is reserved then.
         """
         if size_bytes <= 0:
             self.release()
@@ -36,14 +36,14 @@ class Ballast:
         try:
             with self._path.open("ab") as file:
                 file.truncate(size_bytes)
-                if hasattr(os, "posix_fallocate"):  # on NTFS a longer file has its space already
+                if hasattr(os, "posix_fallocate"):  # NTFS reserves it on truncate
                     os.posix_fallocate(file.fileno(), 0, size_bytes)
         except OSError:
             self.release()
             raise
 
     def shrink(self, size_bytes: int) -> None:
-        """Give back room for one frame, just before it is written."""
+        """Free `size_bytes`, the space of a frame that is about to be written."""
         held = self.held_bytes
         if held > size_bytes:
             with self._path.open("r+b") as file:
@@ -52,9 +52,10 @@ class Ballast:
             self.release()
 
     def release(self) -> None:
-        """Give back everything."""
+        """Free all reserved space."""
         self._path.unlink(missing_ok=True)
 
     @property
     def held_bytes(self) -> int:
+        """Reserved space (bytes)."""
         return self._path.stat().st_size if self._path.exists() else 0

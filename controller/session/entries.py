@@ -1,7 +1,7 @@
-"""What the journal records: everything `resume` must know, and nothing else.
+"""Entries of the journal: everything `resume` must know, and nothing else.
 
-An exposure is entered before it happens (:class:`Exposing`) and settled after it, so that one
-whose outcome is unknown is still charged to the specimen.
+An exposure is entered before it happens (:class:`Exposing`) and settled after it. An exposure
+whose outcome is unknown is therefore still charged to the specimen.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from controller.model.scan import FrameInfo
 from controller.model.stage import StagePosition
 
 JOURNAL_FORMAT = 2
-"""Format written today. Format 1 numbered the steps of tilts from 0."""
+"""Format that is written. Format 1 numbered the steps of tilts from 0."""
 
 
 class SessionOpened(Data):
@@ -31,29 +31,31 @@ class SessionOpened(Data):
     session_id: str
     """Part of every request id, so that no two sessions share one."""
     protocol: dict[str, JsonValue]
-    """As run; a resumed session must have the same."""
+    """Protocol of the session; a resumed session must have the same."""
 
 
 class SessionResumed(Data):
+    """A later run has opened the session."""
+
     kind: Literal["session-resumed"] = "session-resumed"
     report: tuple[str, ...]
-    """What was found on disk and put right, a line each."""
+    """Damage found on disk and repairs made, one line each."""
 
 
 class Exposing(Data):
-    """The specimen is about to be exposed: charged from here on."""
+    """The specimen is about to be exposed; the dose is charged from here on."""
 
     kind: Literal["exposing"] = "exposing"
     step_id: str
     purpose: str
-    """What the exposure is for within its step: track-0, frame-1, ..."""
+    """Purpose of the exposure within its step: track-0, frame-1, ..."""
     request_id: RequestId
     boot_id: str
     dose_e_per_A2: NotNegative
 
 
 class Exposed(Data):
-    """An exposure is over and cost this much; one that failed for certain cost nothing."""
+    """An exposure is over, with its actual dose: 0 if it certainly failed."""
 
     kind: Literal["exposed"] = "exposed"
     request_id: RequestId
@@ -61,13 +63,13 @@ class Exposed(Data):
 
 
 class FrameWritten(RecordedFrame):
-    """A frame is durable in its stack; with this entry its tilt is done."""
+    """A frame is durable in its stack; this entry completes its tilt."""
 
     kind: Literal["frame-written"] = "frame-written"
     offset: Annotated[int, Field(ge=0)]
     """Bytes from the start of the stack to the section."""
     crc32: Annotated[int, Field(ge=0, le=0xFFFFFFFF)]
-    """Checksum of the section's bytes as they lie in the stack."""
+    """Checksum of the section's bytes in the stack."""
     info: FrameInfo
     recorded_at: str
     """Wall clock, ISO 8601 with zone."""
@@ -76,14 +78,14 @@ class FrameWritten(RecordedFrame):
 
     @property
     def recorded(self) -> RecordedFrame:
-        """The part of the record that everybody is told."""
+        """Part of the record that events publish."""
         return RecordedFrame.model_validate(
             self.model_dump(include=set(RecordedFrame.model_fields))
         )
 
 
 class FrameRejected(Data):
-    """A frame was taken again; its pixels are kept beside the stack."""
+    """A frame was rejected and its tilt retaken; its pixels are kept beside the stack."""
 
     kind: Literal["frame-rejected"] = "frame-rejected"
     step_id: str
@@ -95,21 +97,21 @@ class FrameRejected(Data):
 
 
 class FrameDamaged(Data):
-    """A frame in its stack is no longer what was recorded: nothing may use it."""
+    """A frame in its stack differs from what was recorded; it must not be used."""
 
     kind: Literal["frame-damaged"] = "frame-damaged"
     series: SeriesName
     section: Annotated[int, Field(ge=0)]
     crc32: Annotated[int, Field(ge=0, le=0xFFFFFFFF)]
-    """Of the bytes found."""
+    """Checksum of the bytes found."""
     kept: str
     """Copy of the bytes found, relative to the session's folder."""
 
 
 class TiltReopened(Data):
-    """The operator has a tilt recorded again: its frame stays in the stack and is not used.
+    """The operator has a tilt recorded again; its old frame stays in the stack, unused.
 
-    This entry alone decides which frame a later one replaces; angles are never compared.
+    This entry alone decides which frame a later frame replaces; angles are never compared.
     """
 
     kind: Literal["tilt-reopened"] = "tilt-reopened"
@@ -119,7 +121,7 @@ class TiltReopened(Data):
 
 
 class TiltSkipped(Data):
-    """A tilt without a frame, and the reason."""
+    """A tilt was skipped: it has no frame."""
 
     kind: Literal["tilt-skipped"] = "tilt-skipped"
     step_id: str
@@ -127,10 +129,12 @@ class TiltSkipped(Data):
     reason: str
     nominal_deg: float
     actual_deg: float | None = None
-    """Angle at which the stage stopped short of `nominal_deg`; after two such tilts its limit."""
+    """Angle at which the stage stopped short of `nominal_deg`. Two such tilts set a stage limit."""
 
 
 class Answered(Data):
+    """A prompt was answered."""
+
     kind: Literal["answered"] = "answered"
     step_id: str
     prompt_id: PromptId
@@ -140,19 +144,19 @@ class Answered(Data):
 
 
 class MapRecorded(Data):
-    """A survey image is on disk, beside the stacks."""
+    """A survey image is on disk beside the stacks."""
 
     kind: Literal["map-recorded"] = "map-recorded"
     step_id: str
     name: str
-    """A-low, B-middle, ...; the last of a name counts."""
+    """A-low, B-middle, ...; the last entry of a name is valid."""
     path: str
     """Relative to the session's folder."""
     info: FrameInfo
 
 
 class FlipJudged(Data):
-    """What the check of the flip found; with an override, in spite of what."""
+    """Result of the flip check; `overridden` if the operator continued in spite of it."""
 
     kind: Literal["flip-judged"] = "flip-judged"
     check: FlipChecked
@@ -160,6 +164,8 @@ class FlipJudged(Data):
 
 
 class JobEnded(Data):
+    """A processing job has ended."""
+
     kind: Literal["job-ended"] = "job-ended"
     job: Job
     ok: bool
@@ -167,20 +173,22 @@ class JobEnded(Data):
 
 
 class Focused(Data):
-    """The defocus that holds from here on, as the column counts it."""
+    """Defocus in force from here on, as read from the microscope."""
 
     kind: Literal["focused"] = "focused"
     step_id: str
     defocus_nm: float
     beside_nm: float = 0.0
-    """By how much more the area beside the specimen needs at 0 degrees."""
+    """Extra defocus (nm) of the area beside the specimen at 0 degrees."""
 
 
 class StepDone(Data):
+    """A step of the plan is done."""
+
     kind: Literal["step-done"] = "step-done"
     step_id: str
     centre: StagePosition | None = None
-    """Stage position that has the object in view, where the step found it."""
+    """Stage position with the object in view, if the step found it."""
 
 
 Entry = Annotated[

@@ -1,4 +1,4 @@
-"""What can be wrong with a session's folder."""
+"""Errors of a session's folder."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from controller.common.errors import UsageError
 
 
 class SessionInUseError(UsageError):
-    """Another run holds the folder."""
+    """Another run uses the folder."""
 
 
 class JournalDamagedError(UsageError):
-    """A line in the middle of the journal is not what was written."""
+    """The journal or a stack is damaged beyond an automatic resume."""
 
 
 class JournalFormatError(UsageError):
@@ -18,4 +18,4 @@ class JournalFormatError(UsageError):
 
 
 class ProtocolChangedError(UsageError):
-    """The protocol is not the one the session was started with."""
+    """The protocol differs from the one the session was started with."""

@@ -1,4 +1,4 @@
-"""events.jsonl: what happened, a record a line, for people and for the report."""
+"""events.jsonl: one event record a line, for people and for the report."""
 
 from __future__ import annotations
 
@@ -10,33 +10,36 @@ from controller.model.events import RECORD, Record
 
 
 class EventLog:
-    """Appends records; what only informs must never stop a session, so a full disk is endured.
+    """Event log, open for appending.
+
+    Write errors, such as a full disk, are only counted: the log must not stop a session.
 
     Parameters
     ----------
     path
-        The log; continued where there is one.
+        The log; an existing one is continued.
     """
 
     def __init__(self, path: Path) -> None:
         _end_torn_line(path)
         self._file = path.open("ab", buffering=0)
         self.lost = 0
-        """Records that could not be written."""
+        """Number of records that could not be written."""
 
     def append(self, record: Record) -> None:
-        """Write one record; not synced, the journal holds what must survive."""
+        """Write one record, without syncing: the journal holds what must survive a crash."""
         try:
             self._file.write(RECORD.dump_json(record) + b"\n")
         except OSError:
             self.lost += 1
 
     def close(self) -> None:
+        """Close the file."""
         self._file.close()
 
 
 def read_events(path: Path) -> list[Record]:
-    """Read a log; lines torn by a crash are left out."""
+    """Read a log, without the lines torn by a crash."""
     if not path.exists():
         return []
     records = []

@@ -1,4 +1,4 @@
-"""The names in a session's folder, and the lock that keeps a second run out of it."""
+"""Paths in a session's folder, and the lock that keeps a second run out of it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from processing.files.atomic import replace_text
 
 @dataclass(frozen=True)
 class SessionFolder:
-    """Where everything of one session lies; making it touches nothing."""
+    """Paths of all files of one session; making this object touches nothing on disk."""
 
     path: Path
 
@@ -28,21 +28,21 @@ class SessionFolder:
         Parameters
         ----------
         path
-            Missing or empty.
+            A folder that does not exist or is empty.
         protocol_text
-            TOML, kept as it is in protocol.toml.
+            TOML, written unchanged to protocol.toml.
 
         Raises
         ------
         UsageError
-            There is something in it already, or it cannot be made.
+            The folder is not empty, or cannot be made.
         """
         folder = cls(path)
         if folder.journal.exists():
-            raise UsageError(f"{path}: holds a session already; use: dualtilt resume {path}")
+            raise UsageError(f"{path}: already holds a session; use: dualtilt resume {path}")
         try:
             path.mkdir(parents=True, exist_ok=True)
-            if any(item.name not in _MADE_BEFOREHAND for item in path.iterdir()):
+            if any(item.name not in _ALLOWED_IN_NEW_FOLDER for item in path.iterdir()):
                 raise UsageError(f"{path}: is not empty; choose a new folder for the session")
             replace_text(folder.protocol, protocol_text)
             folder.make_subfolders()
@@ -52,12 +52,12 @@ class SessionFolder:
 
     @classmethod
     def open(cls, path: Path) -> Self:
-        """Open the folder of a session that was started before.
+        """Open the folder of an existing session.
 
         Raises
         ------
         UsageError
-            There is no session in it.
+            The folder holds no session.
         """
         folder = cls(path)
         if not (folder.journal.is_file() and folder.protocol.is_file()):
@@ -66,14 +66,14 @@ class SessionFolder:
         return folder
 
     def make_subfolders(self) -> None:
-        """Make the folders that others write into."""
+        """Make the subfolders that other parts of the program write into."""
         for folder in (self.previews, self.processed, self.run):
             folder.mkdir(exist_ok=True)
         if os.name != "nt":
-            self.run.chmod(0o700)  # sockets and secrets lie in it
+            self.run.chmod(0o700)  # it holds sockets and secrets
 
     def read_protocol(self) -> Protocol:
-        """Read the protocol as run."""
+        """Read the protocol of the session."""
         return read_protocol(self.protocol)
 
     @property
@@ -102,7 +102,7 @@ class SessionFolder:
 
     @property
     def previews(self) -> Path:
-        """Pictures for the screen."""
+        """Images for the screen."""
         return self.path / "previews"
 
     @property
@@ -112,22 +112,22 @@ class SessionFolder:
 
     @property
     def rejected(self) -> Path:
-        """Frames that were taken again."""
+        """Frames that were rejected and retaken."""
         return self.path / "rejected"
 
     @property
     def quarantine(self) -> Path:
-        """Bytes found on disk that the journal does not vouch for."""
+        """Bytes found on disk that the journal does not know."""
         return self.path / "quarantine"
 
     @property
     def simulator(self) -> Path:
-        """Settings and world of the simulated microscope."""
+        """Settings and state of the simulated microscope."""
         return self.path / "simulator"
 
     @property
     def faults(self) -> Path:
-        """Lists of faults, where the session is a rehearsal of them."""
+        """Fault lists, if the session is a rehearsal."""
         return self.simulator / "faults"
 
     @property
@@ -141,7 +141,7 @@ class SessionFolder:
 
     @property
     def ballast(self) -> Path:
-        """Holds the space that frames still to come will need."""
+        """File that reserves disk space for the frames still to be recorded."""
         return self.path / "ballast"
 
     def stack(self, series: SeriesName) -> Path:
@@ -154,17 +154,17 @@ class SessionFolder:
         return self.path / f"{series}.rawtlt"
 
 
-_MADE_BEFOREHAND = {"protocol.toml", "simulator", "run", "lock", "previews", "processed"}
-"""What may be there before the first run: a start that was refused leaves these."""
+_ALLOWED_IN_NEW_FOLDER = {"protocol.toml", "simulator", "run", "lock", "previews", "processed"}
+"""Files that may lie in the folder of a new session: a refused start leaves them."""
 
 
 class FolderLock:
-    """Held by the one run that may write in a folder; let go by the system if the run is killed.
+    """Lock of the one run that may write in a folder; the system frees it if the run is killed.
 
     Raises
     ------
     SessionInUseError
-        Another run holds it; its process id is named.
+        Another run holds the lock; the message names its process id.
     """
 
     def __init__(self, folder: SessionFolder) -> None:
@@ -177,35 +177,35 @@ class FolderLock:
             self._file.close()
             raise SessionInUseError(
                 f"{folder.path}: another run is using this folder (process {holder}); "
-                f"look in with: dualtilt attach {folder.path}"
+                f"to watch it: dualtilt attach {folder.path}"
             ) from None
         self._file.truncate(0)
         self._file.write(f"{os.getpid()}\n".encode())
 
     def release(self) -> None:
-        """Let another run in."""
+        """Free the lock."""
         self._file.close()
 
 
-def remove_unbegun(folder: SessionFolder) -> bool:
-    """Remove the folder of a session that was refused before it touched anything.
+def remove_if_unused(folder: SessionFolder) -> bool:
+    """Remove the folder of a session that was refused before it recorded anything.
 
     Returns
     -------
     bool
-        False where a run holds it or anything was recorded in it: all is left as it is.
+        False if a run uses the folder or anything was recorded in it; nothing is removed then.
     """
     try:
         lock = FolderLock(folder)
     except (SessionInUseError, OSError):
         return False
     try:
-        if _has_begun(folder):
+        if _has_recorded(folder):
             return False
         for item in folder.path.iterdir():
             if item.is_dir():
                 shutil.rmtree(item)
-            elif item != folder.lock:  # held until nothing is left to begin with
+            elif item != folder.lock:  # held until everything else is removed
                 item.unlink()
     finally:
         lock.release()
@@ -213,8 +213,8 @@ def remove_unbegun(folder: SessionFolder) -> bool:
     return True
 
 
-def _has_begun(folder: SessionFolder) -> bool:
-    """Whether there is more than the journal's opening line, or the least thing recorded."""
+def _has_recorded(folder: SessionFolder) -> bool:
+    """Tell whether anything was recorded, or the journal has more than its opening line."""
     recorded = (folder.stack("A"), folder.stack("B"), folder.maps, folder.rejected)
     if any(path.exists() for path in recorded):
         return True
@@ -225,7 +225,7 @@ if os.name == "nt":
     import msvcrt
 
     def _lock(file: IO[bytes]) -> None:
-        file.seek(1_000)  # a byte far behind the process id, which others may then read
+        file.seek(1_000)  # a byte far behind the process id, so that others can read the id
         msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]
 
 else:

@@ -1,7 +1,7 @@
-"""The durable record of a session: one JSON object a line, each with its number and checksum.
+"""Journal of a session: one JSON object a line, each with its number and checksum.
 
-A line counts once `append` has returned: it is then on the disk. A line torn by a crash can only
-be the last one and is cut off; anything wrong before the last line is damage, and is named.
+A line is on the disk once `append` has returned. A crash can only tear the last line, which is
+then cut off. Anything wrong before the last line is damage; the error names the line.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ from processing.files.atomic import replace_text, sync_data
 
 
 class Line(Data):
-    """One line of the journal, its checksum left out."""
+    """One line of the journal, without its checksum."""
 
     seq: Annotated[int, Field(ge=0)]
     at: str
-    """Wall clock, ISO 8601 with zone; order goes by `seq`."""
+    """Wall clock, ISO 8601 with zone; `seq` gives the order."""
     entry: Entry
 
 
@@ -39,16 +39,16 @@ _CHECKSUM_LENGTH = len(_CHECKSUM % 0)
 
 @dataclass(frozen=True)
 class JournalContent:
-    """What a journal holds.
+    """Content of a journal.
 
     Attributes
     ----------
     lines
-        The good ones, in order.
+        Good lines, in order.
     good_bytes
         Length of the file up to the end of the last good line.
     torn
-        Bytes after it, left by a crash in the middle of a write.
+        Bytes after the last good line, left by a crash during a write.
     """
 
     lines: tuple[Line, ...]
@@ -57,12 +57,12 @@ class JournalContent:
 
 
 def read_journal(path: Path) -> JournalContent:
-    """Read and verify a journal; nothing is changed.
+    """Read and verify a journal without changing it.
 
     Raises
     ------
     JournalDamagedError
-        Naming the first line that is not what was written.
+        A line before the last is damaged; the message names the first such line.
     """
     content = path.read_bytes()
     lines: list[Line] = []
@@ -83,24 +83,24 @@ def read_journal(path: Path) -> JournalContent:
 
 
 def _check_format(path: Path, entry: Entry) -> None:
-    """Refuse a journal of another version, whose step ids mean other tilts."""
+    """Refuse a journal of another format, whose step ids name other tilts."""
     if isinstance(entry, SessionOpened) and entry.journal_format != JOURNAL_FORMAT:
         raise JournalFormatError(
             f"{path}: written in format {entry.journal_format}, this version reads "
-            f"{JOURNAL_FORMAT}; go on with the version of dualtilt that began the session"
+            f"{JOURNAL_FORMAT}; continue with the version of dualtilt that began the session"
         )
 
 
 @dataclass(frozen=True)
 class Salvaged:
-    """What a damaged journal still says.
+    """Readable lines of a damaged journal.
 
     Attributes
     ----------
     lines
-        The good ones, in order, each number once.
+        Good lines, in order, each number once.
     lost
-        Numbers of the lines that are damaged or gone, from 1.
+        Numbers of the damaged or missing lines, from 1.
     """
 
     lines: tuple[Line, ...]
@@ -108,32 +108,32 @@ class Salvaged:
 
 
 def salvage(path: Path) -> Salvaged:
-    """Read every line that its own checksum vouches for; nothing is changed."""
+    """Read every line whose checksum is right, without changing the journal."""
     decoded = [_decode(raw) for raw in path.read_bytes().splitlines(keepends=True)]
     good = {line.seq: line for line in decoded if line is not None}
     for line in good.values():
         _check_format(path, line.entry)
-    behind_the_last = len(decoded) - max((i for i, line in enumerate(decoded) if line), default=-1)
-    end = max(good, default=-1) + behind_the_last
+    lines_after_good = len(decoded) - max((i for i, line in enumerate(decoded) if line), default=-1)
+    end = max(good, default=-1) + lines_after_good
     lost = tuple(seq + 1 for seq in range(end) if seq not in good)
     return Salvaged(tuple(good[seq] for seq in sorted(good)), lost)
 
 
 def write_journal(path: Path, entries: Iterable[Entry]) -> None:
-    """Write a whole journal in one step, its lines numbered and dated anew."""
+    """Write a whole journal in one step; its lines get new numbers and times."""
     lines = (_encode(Line(seq=seq, at=_now(), entry=entry)) for seq, entry in enumerate(entries))
     replace_text(path, b"".join(lines).decode())
 
 
 class Journal:
-    """Appends to a journal that has been read and verified.
+    """Journal open for appending, after it was read and verified.
 
     Parameters
     ----------
     path
-        The file; made where there is none.
+        The file; made if missing.
     content
-        What it holds; a torn tail is cut off the file.
+        Content of the file; a torn tail is cut off.
     crash_point
         See :mod:`controller.session.crash_points`.
     """
@@ -170,7 +170,7 @@ class Journal:
         self._crash_point(f"after-{name}")
 
     def close(self) -> None:
-        """Close the file; every entry is on disk already."""
+        """Close the file; every entry is already on disk."""
         self._file.close()
 
 

@@ -1,4 +1,4 @@
-"""What the journal says has happened: a pure fold over its entries."""
+"""State of a session, computed from the entries of its journal."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ from controller.session.entries import (
 
 @dataclass(frozen=True)
 class Exposure:
-    """One request that exposes, or may have exposed, the specimen."""
+    """A request that exposes, or may have exposed, the specimen."""
 
     intent: Exposing
     dose_e_per_A2: float
@@ -45,28 +45,28 @@ class Exposure:
 
 @dataclass(frozen=True)
 class Ledger:
-    """Everything a session knows of its past.
+    """State of a session after the entries of its journal.
 
     Attributes
     ----------
     completed
-        Ids of the steps that need not be carried out again.
+        Ids of the steps that are done.
     frames
         Acknowledged frames by series, in order of section.
     damaged
-        Frames found to be no longer what was recorded, by (series, section).
+        Frames that differ from what was recorded, by (series, section).
     withdrawn
-        Frames whose tilt the operator has recorded again, as (series, section).
+        Frames, as (series, section), whose tilt the operator has recorded again.
     exposures
-        By request id; one without a known outcome counts in full.
+        Exposures by request id; one with an unknown outcome is charged in full.
     centre
-        Stage position that last had the object in view.
+        Last stage position with the object in view.
     maps
         Survey images by name.
     flip
-        What the flip's check found, once B is allowed.
+        Result of the flip check, once B may be recorded.
     focus
-        The defocus in force, once it was looked at.
+        Defocus in force, once focusing was done.
     """
 
     session_id: str = ""
@@ -88,25 +88,25 @@ class Ledger:
 
     @property
     def dose_e_per_A2(self) -> float:
-        """Charged to the specimen so far, possible exposures included."""
+        """Dose charged to the specimen so far, including exposures with an unknown outcome."""
         return sum(exposure.dose_e_per_A2 for exposure in self.exposures.values())
 
     def pending(self, step_id: str, purpose: str) -> Exposure | None:
-        """Return the latest exposure for this purpose whose outcome is unknown, if there is one."""
-        latest = self._of(step_id, purpose)
+        """Return the latest exposure for this purpose if its outcome is unknown, else None."""
+        latest = self._exposures_for(step_id, purpose)
         return latest[-1] if latest and not latest[-1].settled else None
 
     def attempts(self, step_id: str, purpose: str) -> int:
         """Count the requests made so far for this purpose."""
-        return len(self._of(step_id, purpose))
+        return len(self._exposures_for(step_id, purpose))
 
     @property
     def pixel_type(self) -> str | None:
-        """Of the frames recorded so far, as numpy names it."""
+        """numpy name of the pixel type of the recorded frames; None without frames."""
         return next((f.info.dtype for frames in self.frames.values() for f in frames), None)
 
     def unusable(self, frame: FrameWritten) -> bool:
-        """Tell whether a frame must not be used: it shows nothing, is damaged or withdrawn."""
+        """Tell whether a frame must not be used: invalid, damaged or withdrawn."""
         place = (frame.series, frame.section)
         invalid = frame.verdict is FrameVerdict.INVALID
         return invalid or place in self.damaged or place in self.withdrawn
@@ -115,12 +115,12 @@ class Ledger:
         """Return the frames of a series that may be used, in order of section."""
         return [frame for frame in self.frames[series] if not self.unusable(frame)]
 
-    def showing_the_object(self, series: SeriesName) -> list[FrameWritten]:
-        """Return the usable frames of a series with the full signal of the object."""
+    def frames_with_object(self, series: SeriesName) -> list[FrameWritten]:
+        """Return the usable frames of a series that show the object at full signal."""
         shows = (FrameVerdict.OK, FrameVerdict.SHIFTED)
         return [frame for frame in self.usable(series) if frame.verdict in shows]
 
-    def _of(self, step_id: str, purpose: str) -> list[Exposure]:
+    def _exposures_for(self, step_id: str, purpose: str) -> list[Exposure]:
         return [
             exposure
             for exposure in self.exposures.values()
@@ -129,14 +129,14 @@ class Ledger:
 
 
 def add_entry(ledger: Ledger, entry: Entry) -> Ledger:
-    """Add one entry."""
+    """Return the ledger after one more entry."""
     match entry:
         case SessionOpened():
             return replace(ledger, session_id=entry.session_id, protocol=entry.protocol)
         case SessionResumed():
             return ledger
         case Exposing():
-            return _expose(ledger, Exposure(entry, entry.dose_e_per_A2, settled=False))
+            return _add_exposure(ledger, Exposure(entry, entry.dose_e_per_A2, settled=False))
         case Exposed():
             return _settle(ledger, entry.request_id, entry.dose_e_per_A2)
         case FrameRejected():
@@ -149,9 +149,9 @@ def add_entry(ledger: Ledger, entry: Entry) -> Ledger:
         case TiltReopened():
             return _reopen(ledger, entry)
         case TiltSkipped():
-            return replace(_complete(ledger, entry.step_id), skipped=(*ledger.skipped, entry))
+            return replace(_complete_step(ledger, entry.step_id), skipped=(*ledger.skipped, entry))
         case Answered():
-            # what was in focus has been out: the operator has focused anew
+            # the grid was taken out: the operator has focused again
             focus = None if entry.prompt_id is PromptId.FLIP else ledger.focus
             return replace(ledger, answers=(*ledger.answers, entry), focus=focus)
         case MapRecorded():
@@ -164,18 +164,20 @@ def add_entry(ledger: Ledger, entry: Entry) -> Ledger:
         case Focused():
             return replace(ledger, focus=entry)
         case StepDone():
-            return replace(_complete(ledger, entry.step_id), centre=entry.centre or ledger.centre)
+            return replace(
+                _complete_step(ledger, entry.step_id), centre=entry.centre or ledger.centre
+            )
 
 
 def replay(entries: Iterable[Entry]) -> Ledger:
-    """Replay a journal."""
+    """Return the ledger after all entries of a journal."""
     ledger = Ledger()
     for entry in entries:
         ledger = add_entry(ledger, entry)
     return ledger
 
 
-def _complete(ledger: Ledger, step_id: str) -> Ledger:
+def _complete_step(ledger: Ledger, step_id: str) -> Ledger:
     return replace(ledger, completed=ledger.completed | {step_id})
 
 
@@ -183,14 +185,14 @@ def _add_frame(ledger: Ledger, entry: FrameWritten) -> Ledger:
     frames = {**ledger.frames, entry.series: (*ledger.frames[entry.series], entry)}
     settled = _settle(ledger, entry.info.request_id, entry.info.dose_e_per_A2)
     return replace(
-        _complete(settled, entry.step_id),
+        _complete_step(settled, entry.step_id),
         frames=MappingProxyType(frames),
         centre=entry.info.stage,
     )
 
 
 def _reopen(ledger: Ledger, entry: TiltReopened) -> Ledger:
-    """Have a tilt to be recorded again; its frame is withdrawn."""
+    """Mark a tilt as not done and withdraw its frame."""
     return replace(
         ledger,
         completed=ledger.completed - {entry.step_id},
@@ -198,7 +200,7 @@ def _reopen(ledger: Ledger, entry: TiltReopened) -> Ledger:
     )
 
 
-def _expose(ledger: Ledger, exposure: Exposure) -> Ledger:
+def _add_exposure(ledger: Ledger, exposure: Exposure) -> Ledger:
     exposures = {**ledger.exposures, exposure.intent.request_id: exposure}
     return replace(ledger, exposures=exposures)
 
@@ -207,4 +209,4 @@ def _settle(ledger: Ledger, request_id: str, dose_e_per_A2: float) -> Ledger:
     known = ledger.exposures.get(request_id)
     if known is None:
         return ledger
-    return _expose(ledger, replace(known, dose_e_per_A2=dose_e_per_A2, settled=True))
+    return _add_exposure(ledger, replace(known, dose_e_per_A2=dose_e_per_A2, settled=True))

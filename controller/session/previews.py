@@ -1,4 +1,4 @@
-"""Pictures for the screens: 2D uint8 .npy files under previews/."""
+"""Images for the screens: 2D uint8 .npy files under previews/."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from controller.model.events import PreviewReady
 from processing.files.atomic import replace_file
 
 CLIPPED_PERCENT = 0.5
-"""At either end of the grey scale: a hot pixel must not darken the rest."""
+"""Percentage of pixels clipped at either end, so that a hot pixel does not darken the image."""
 
 
 def write_preview(
@@ -22,9 +22,9 @@ def write_preview(
     caption: str = "",
     limits: tuple[float, float] | None = None,
 ) -> PreviewReady:
-    """Write an image [row, column], row 0 at the bottom, in one step; return the event to publish.
+    """Write an image [row, column], row 0 at the bottom, in one step; return its event.
 
-    `limits` are the values shown black and white; by default the image's own extremes, clipped.
+    `limits` are the values shown as black and white; by default the clipped range of the image.
     """
     path = folder / "previews" / f"{view}.npy"
     path.parent.mkdir(exist_ok=True)
@@ -34,7 +34,7 @@ def write_preview(
 
 
 def as_grey(image: NDArray[Any], limits: tuple[float, float] | None = None) -> NDArray[np.uint8]:
-    """Stretch an image to 0..255 between its limits."""
+    """Return the image in grey values 0 to 255, stretched between its limits."""
     values = np.nan_to_num(np.asarray(image, np.float32))
     low, high = limits or np.percentile(values, [CLIPPED_PERCENT, 100 - CLIPPED_PERCENT])
     stretched = (values - low) * (255 / max(float(high - low), 1e-12))
@@ -42,5 +42,5 @@ def as_grey(image: NDArray[Any], limits: tuple[float, float] | None = None) -> N
 
 
 def brightest(image: NDArray[Any]) -> float:
-    """Largest magnitude of an image, its few extreme pixels left out."""
+    """Return the largest magnitude of an image, without its few extreme pixels."""
     return float(np.percentile(np.abs(image), 100 - CLIPPED_PERCENT))

@@ -1,8 +1,8 @@
-"""A damaged journal written anew: from its own good lines, and from the frames where those fail.
+"""Rebuild a damaged journal from its good lines, and from stack and mdoc for the lost frames.
 
-Never done by itself: the operator asks for it. What the journal still says is kept, line by line,
-each by its own checksum. A frame whose line is gone is taken from its stack and its mdoc. What
-may have exposed the specimen and is not known any more is charged to it.
+This is done only when the operator asks for it. Every line with the right checksum is kept. A
+frame whose line is lost is described from its stack and its mdoc. The dose of exposures that may
+have been lost is charged to the specimen.
 """
 
 from __future__ import annotations
@@ -37,73 +37,74 @@ from controller.session.folder import FolderLock, SessionFolder
 from controller.session.journal import Salvaged, salvage, write_journal
 from controller.session.ledger import replay
 from controller.session.recorder import WITHDRAWN
-from controller.session.recovery import SERIES, as_run, keep
+from controller.session.recovery import SERIES, journaled_protocol, quarantine
 from processing.errors import InputFileError
 from processing.files.mdoc import MdocSection, read_mdoc
 from processing.files.mrc_writer import HEADER_BYTES
 from processing.files.section import read_section
 
 MDOC_ROUNDING = 1 + 1e-6
-"""Its numbers have seven digits: rounded up, nothing is forgotten."""
+"""Factor that rounds up numbers of the mdoc, which have seven digits: no dose is lost."""
 
 
 def rebuild_journal(folder: SessionFolder, plan: Plan) -> tuple[str, ...]:
-    """Write the journal of a session anew; the damaged one goes into quarantine.
+    """Rebuild the journal of a session; the damaged journal goes into quarantine.
 
     Parameters
     ----------
     folder
-        Of a session that does not run.
+        Folder of a session that does not run.
     plan
-        Made from the folder's own protocol.
+        Plan made from the protocol in the folder.
 
     Returns
     -------
     tuple of str
-        What was found and done, a line each.
+        Damage found and repairs made, one line each.
 
     Raises
     ------
     SessionInUseError
-        A run holds the folder.
+        A run uses the folder.
     JournalDamagedError
-        A frame has neither a line in the journal nor a section in its mdoc; nothing was changed.
+        A frame has neither a line in the journal nor a section in its mdoc; nothing is changed.
     """
     lock = FolderLock(folder)
     try:
         found = salvage(folder.journal)
-        entries = list(_opened(folder, [line.entry for line in found.lines]))
-        report = [f"journal: line {number} is damaged or gone" for number in found.lost]
+        entries = list(_with_opening(folder, [line.entry for line in found.lines]))
+        report = [f"journal: line {number} is damaged or missing" for number in found.lost]
         for series in SERIES:
             rebuilt = list(_rebuilt_frames(folder, series, entries, plan))
             report += [
                 f"{folder.stack(series).name}: {frame.name} ({frame.nominal_deg:+g} degrees) was "
-                "entered anew, from the stack and its mdoc"
+                "restored from the stack and its mdoc"
                 for frame in rebuilt
                 if isinstance(frame, FrameWritten)
             ]
-            entries = _in_order(entries, series, rebuilt)
-        entries += _implied(entries, plan)
-        charged = _charged_for_the_lost(folder, entries, found, plan)
+            entries = _insert_in_order(entries, series, rebuilt)
+        entries += _implied_steps(entries, plan)
+        charged = _charge_for_lost_lines(folder, entries, found, plan)
         if charged is not None:
             entries.append(charged)
             report.append(
-                f"dose: {charged.dose_e_per_A2:.0f} e/Å² charged for what the lost lines may hold"
+                f"dose: {charged.dose_e_per_A2:.0f} e/Å² charged for exposures "
+                "that the lost lines may record"
             )
-        kept = keep(folder, "journal.jsonl", folder.journal.read_bytes())
+        kept = quarantine(folder, "journal.jsonl", folder.journal.read_bytes())
         write_journal(folder.journal, entries)
     finally:
         lock.release()
-    return (*report, f"journal: written anew; the damaged one is kept in {kept}")
+    return (*report, f"journal: rebuilt; the damaged journal is kept in {kept}")
 
 
-def _opened(folder: SessionFolder, entries: list[Entry]) -> Iterator[Entry]:
-    """Have the opening entry come first, made anew where it was lost."""
+def _with_opening(folder: SessionFolder, entries: list[Entry]) -> Iterator[Entry]:
+    """Yield the entries, after a new opening entry if theirs was lost."""
     openings = [entry for entry in entries if isinstance(entry, SessionOpened)]
     if openings:
         yield from entries
         return
-    protocol = as_run(folder.read_protocol())
+    protocol = journaled_protocol(folder.read_protocol())
     yield SessionOpened(
         journal_format=JOURNAL_FORMAT, session_id=uuid.uuid4().hex[:12], protocol=protocol
     )
@@ -113,12 +114,12 @@ def _opened(folder: SessionFolder, entries: list[Entry]) -> Iterator[Entry]:
 def _rebuilt_frames(
     folder: SessionFolder, series: SeriesName, entries: Iterable[Entry], plan: Plan
 ) -> Iterator[FrameWritten | TiltReopened]:
-    """Make the entries of the frames that only stack and mdoc still know."""
+    """Make entries for the frames that only stack and mdoc describe."""
     ledger = replay(entries)
     known = {frame.section for frame in ledger.frames[series]}
     if not folder.stack(series).exists():
         return
-    described = _described(folder, series)
+    described = _mdoc_sections(folder, series)
     tilts = [
         step
         for step in plan.steps
@@ -128,24 +129,25 @@ def _rebuilt_frames(
     missing = set(range(max(known, default=-1))) - known - set(described)
     if missing:
         raise JournalDamagedError(
-            f"{folder.journal}: frame {min(missing)} of {series} has neither a good line nor a "
-            "section in the mdoc; restore the journal from a copy"
+            f"{folder.journal}: image {min(missing) + 1} of {folder.stack(series).name} has "
+            "neither a good line in the journal nor a section in the mdoc; restore the journal "
+            "from a copy"
         )
-    for index in lost:
-        mdoc = described[index]
+    for section in lost:
+        mdoc = described[section]
         tilt = min(tilts, key=lambda step: abs(step.nominal_deg - mdoc.tilt_angle_deg))
         try:
-            pixels = read_section(folder.stack(series), index)
+            pixels = read_section(folder.stack(series), section)
         except InputFileError as error:
             raise JournalDamagedError(f"{error}; restore the stack from a copy") from None
         yield _frame(folder, ledger.session_id, tilt, mdoc, pixels)
-        if _mdoc_verdict(mdoc) == WITHDRAWN:  # a later frame is of this tilt as well
-            yield TiltReopened(step_id=tilt.id, series=series, section=index)
+        if _mdoc_verdict(mdoc) == WITHDRAWN:  # a later frame shows this tilt, too
+            yield TiltReopened(step_id=tilt.id, series=series, section=section)
         else:
             tilts.remove(tilt)
 
 
-def _described(folder: SessionFolder, series: SeriesName) -> dict[int, MdocSection]:
+def _mdoc_sections(folder: SessionFolder, series: SeriesName) -> dict[int, MdocSection]:
     try:
         return {image.section: image for image in read_mdoc(folder.mdoc(series)).sections}
     except InputFileError:
@@ -159,7 +161,7 @@ def _frame(
     mdoc: MdocSection,
     pixels: NDArray[Any],
 ) -> FrameWritten:
-    """Make a frame's entry from what its mdoc says; its checksum is that of the bytes found."""
+    """Make the entry of a frame from its mdoc and the checksum of the pixels found."""
     crc32 = zlib.crc32(pixels.tobytes())
     stage = StagePosition(
         alpha_deg=mdoc.tilt_angle_deg,
@@ -201,7 +203,7 @@ def _mdoc_verdict(mdoc: MdocSection) -> str:
 
 
 def _verdict(mdoc: MdocSection) -> FrameVerdict:
-    """Return the verdict that the mdoc gives; ok where it gives none."""
+    """Return the verdict in the mdoc; OK if it has none."""
     known = {verdict.value: verdict for verdict in FrameVerdict}
     return known.get(_mdoc_verdict(mdoc), FrameVerdict.OK)
 
@@ -215,10 +217,10 @@ def _prior_dose(mdoc: MdocSection) -> float:
     return float(mdoc.extra.get("PriorRecordDose", 0.0))
 
 
-def _in_order(
+def _insert_in_order(
     entries: list[Entry], series: SeriesName, rebuilt: Iterable[FrameWritten | TiltReopened]
 ) -> list[Entry]:
-    """Put each rebuilt entry before the first later frame of its series, else at the end."""
+    """Insert each rebuilt entry before the first later frame of its series, else at the end."""
     ordered = list(entries)
     for entry in rebuilt:
         later = (
@@ -232,8 +234,8 @@ def _in_order(
     return ordered
 
 
-def _implied(entries: Iterable[Entry], plan: Plan) -> list[Entry]:
-    """Enter as done what must have been, since something after it was."""
+def _implied_steps(entries: Iterable[Entry], plan: Plan) -> list[Entry]:
+    """Make `StepDone` entries for steps that must be done because a later step is."""
     done = replay(entries).completed
     last = max((i for i, step in enumerate(plan.steps) if step.id in done), default=0)
     return [
@@ -243,16 +245,16 @@ def _implied(entries: Iterable[Entry], plan: Plan) -> list[Entry]:
     ]
 
 
-def _charged_for_the_lost(
+def _charge_for_lost_lines(
     folder: SessionFolder, entries: Iterable[Entry], found: Salvaged, plan: Plan
 ) -> Exposing | None:
-    """Charge what the mdocs show to be spent, and a step for lines lost behind the last frame."""
+    """Charge the dose the mdocs show, and one step's dose for lines lost after the last frame."""
     ledger = replay(entries)
     shown = max(
         (
             _prior_dose(section) + (section.dose_e_per_A2 or 0.0)
             for series in SERIES
-            for section in _described(folder, series).values()
+            for section in _mdoc_sections(folder, series).values()
         ),
         default=0.0,
     )

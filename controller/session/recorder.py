@@ -1,4 +1,4 @@
-"""Raw frames of one series on disk: stack, mdoc and rawtlt, one section more at a time."""
+"""Raw frames of one series on disk: stack, mdoc and rawtlt, written section by section."""
 
 from __future__ import annotations
 
@@ -22,22 +22,22 @@ from processing.files.mrc_writer import MrcStackWriter, StoredSection
 from processing.files.rawtlt import write_rawtlt
 
 WITHDRAWN = "withdrawn"
-"""Verdict in the mdoc of a frame whose tilt was recorded again."""
+"""Verdict in the mdoc for a frame whose tilt was recorded again."""
 
 
 class SeriesRecorder:
-    """Appends to one stack; whatever the journal has not acknowledged is written over.
+    """Writer of one stack; sections that the journal has not acknowledged are overwritten.
 
     Parameters
     ----------
     folder
-        The session's.
+        Folder of the session.
     series
         A or B.
     scan
-        Of every frame.
+        Scan settings of every frame.
     voltage_kV
-        For the mdoc.
+        Acceleration voltage, for the mdoc.
     """
 
     def __init__(
@@ -60,7 +60,7 @@ class SeriesRecorder:
         try:
             return self._open(acknowledged, pixels.dtype).append(pixels)
         except OSError:
-            self.close()  # how far it came is unknown: the next call starts from the journal
+            self.close()  # the state of the stack is unknown: the next call starts from the journal
             raise
 
     def read(self, section: int, acknowledged: int) -> NDArray[Any]:
@@ -73,14 +73,14 @@ class SeriesRecorder:
         Parameters
         ----------
         frames
-            All acknowledged ones, in order of section.
+            All acknowledged frames, in order of section.
         ledger
-            Tells which of them the mdoc marks as excluded, and why.
+            State of the session: tells which frames the mdoc marks as excluded, and why.
 
         Raises
         ------
         OSError
-            Disk full or gone; the old ones are untouched.
+            Disk full or gone; the old files are untouched.
         """
         header = MdocHeader(
             image_file=self._folder.stack(self._series).name,
@@ -95,7 +95,7 @@ class SeriesRecorder:
         write_rawtlt(self._folder.rawtlt(self._series), [f.info.stage.alpha_deg for f in frames])
 
     def close(self) -> None:
-        """Let go of the stack."""
+        """Close the stack."""
         if self._writer is not None:
             with contextlib.suppress(OSError):
                 self._writer.close()

@@ -1,4 +1,4 @@
-"""A session after a crash: what the disk holds is brought back to what the journal vouches for."""
+"""Recover a session after a crash: bring its files back to the state that its journal records."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ SERIES: tuple[SeriesName, ...] = ("A", "B")
 
 @dataclass(frozen=True)
 class Recovered:
-    """A session as it stands on disk.
+    """A session as found on disk.
 
     Attributes
     ----------
     ledger
-        Steps done, frames, dose, flip: everything the journal says.
+        State from the journal: steps done, frames, dose, flip.
     journal
-        Its content, verified.
+        Verified content of the journal.
     damaged
-        Frames found damaged that the journal did not know of yet.
+        Damaged frames that the journal does not record yet.
     report
-        What was found and put right, a line each; empty after a clean end.
+        Damage found and repairs made, one line each; empty after a clean end.
     """
 
     ledger: Ledger
@@ -51,46 +51,46 @@ class Recovered:
 
     @property
     def flip(self) -> FlipChecked | None:
-        """What the flip's check found; None while B is not allowed."""
+        """Result of the flip check; None while B may not be recorded."""
         return self.ledger.flip
 
     @property
     def dose_e_per_A2(self) -> float:
-        """Charged so far, possible exposures included."""
+        """Dose charged so far, including exposures with an unknown outcome."""
         return self.ledger.dose_e_per_A2
 
 
-NOTHING_YET = Recovered(Ledger(), JournalContent((), 0, b""), (), ())
+NEW_SESSION = Recovered(Ledger(), JournalContent((), 0, b""), (), ())
 """A session about to start."""
 
 
 def recover(folder: SessionFolder) -> Recovered:
-    """Read a session's journal, check everything against it, quarantine what it does not know.
+    """Read the journal, check all files against it, and quarantine bytes it does not know.
 
-    Nothing acknowledged is changed. The caller holds the folder's lock.
+    Acknowledged data are not changed. The caller holds the lock of the folder.
 
     Raises
     ------
     JournalDamagedError
-        The journal, or a stack it vouches for, is damaged beyond an automatic resume.
+        The journal or a stack is damaged beyond an automatic resume.
     ProtocolChangedError
-        protocol.toml is not what the session was started with; the difference is named.
+        protocol.toml differs from that of the session's start; the message names the fields.
     """
     content = read_journal(folder.journal)
     ledger = replay(line.entry for line in content.lines)
     report = _quarantine_torn_line(folder, content)
     damaged: list[FrameDamaged] = []
-    if content.lines:  # else the crash came before the opening entry: nothing was recorded
+    if content.lines:  # else it crashed before the opening entry, and nothing was recorded
         _check_protocol(folder, ledger)
     for series in SERIES:
         frames = ledger.frames[series]
-        if not _is_there(folder.stack(series), frames):
+        if not _stack_exists(folder.stack(series), frames):
             continue
-        found = [f for f in _damaged(folder, series, frames) if _is_news(f, ledger)]
+        found = [f for f in _find_damaged(folder, series, frames) if _is_new(f, ledger)]
         damaged += found
-        report += [_told(folder, frames[entry.section], entry) for entry in found]
+        report += [_damage_line(folder, frames[entry.section], entry) for entry in found]
         report += _quarantine_tail(folder, series, frames)
-        _mend_header(folder.stack(series), len(frames))
+        _repair_header(folder.stack(series), len(frames))
     return Recovered(ledger, content, tuple(damaged), tuple(report))
 
 
@@ -105,28 +105,28 @@ def differences(then: JsonValue, now: JsonValue, path: str = "") -> list[str]:
     return [] if then == now else [f"{path}: was {then}, is {now}"]
 
 
-def as_run(protocol: Protocol) -> dict[str, JsonValue]:
-    """Return the protocol as the journal keeps it."""
+def journaled_protocol(protocol: Protocol) -> dict[str, JsonValue]:
+    """Return the protocol in the form that the journal keeps."""
     return protocol.model_dump(mode="json")
 
 
 def _check_protocol(folder: SessionFolder, ledger: Ledger) -> None:
-    changed = differences(dict(ledger.protocol), as_run(folder.read_protocol()))
+    changed = differences(dict(ledger.protocol), journaled_protocol(folder.read_protocol()))
     if changed:
         raise ProtocolChangedError(
             f"{folder.protocol}: changed since the session was started ({'; '.join(changed)}); "
-            "put it back to resume, or start a new session"
+            "restore it to resume, or start a new session"
         )
 
 
 def _quarantine_torn_line(folder: SessionFolder, content: JournalContent) -> list[str]:
     if not content.torn:
         return []
-    kept = keep(folder, f"journal-line-{len(content.lines) + 1}", content.torn)
+    kept = quarantine(folder, f"journal-line-{len(content.lines) + 1}", content.torn)
     return [f"journal: a torn last line was cut off (kept in {kept})"]
 
 
-def _is_there(path: Path, frames: tuple[FrameWritten, ...]) -> bool:
+def _stack_exists(path: Path, frames: tuple[FrameWritten, ...]) -> bool:
     if frames and not path.exists():
         raise JournalDamagedError(
             f"{path}: is missing, the journal has {len(frames)} frames; restore it from a copy"
@@ -134,10 +134,10 @@ def _is_there(path: Path, frames: tuple[FrameWritten, ...]) -> bool:
     return path.exists()
 
 
-def _damaged(
+def _find_damaged(
     folder: SessionFolder, series: SeriesName, frames: tuple[FrameWritten, ...]
 ) -> Iterator[FrameDamaged]:
-    """Find the frames whose bytes are not what was recorded; a copy of each is kept."""
+    """Yield the frames whose bytes differ from what was recorded; quarantine a copy of each."""
     path = folder.stack(series)
     with path.open("rb") as stack:
         for frame in frames:
@@ -145,7 +145,7 @@ def _damaged(
             pixels = stack.read(_frame_bytes(frame))
             if len(pixels) < _frame_bytes(frame):
                 raise JournalDamagedError(
-                    f"{path}: ends within frame {frame.section}, the journal has {len(frames)}; "
+                    f"{path}: ends within {frame.name}, the journal has {len(frames)} frames; "
                     "restore it from a copy"
                 )
             crc32 = zlib.crc32(pixels)
@@ -155,26 +155,26 @@ def _damaged(
                     series=series,
                     section=frame.section,
                     crc32=crc32,
-                    kept=keep(folder, kept, pixels),
+                    kept=quarantine(folder, kept, pixels),
                 )
 
 
-def _is_news(found: FrameDamaged, ledger: Ledger) -> bool:
+def _is_new(found: FrameDamaged, ledger: Ledger) -> bool:
     known = ledger.damaged.get((found.series, found.section))
     return known is None or known.crc32 != found.crc32
 
 
-def _told(folder: SessionFolder, frame: FrameWritten, found: FrameDamaged) -> str:
+def _damage_line(folder: SessionFolder, frame: FrameWritten, found: FrameDamaged) -> str:
     return (
         f"{folder.stack(found.series).name}: {frame.name} ({frame.nominal_deg:+g} degrees) "
-        f"is not what was recorded; processing leaves it out (copy in {found.kept})"
+        f"differs from what was recorded; processing leaves it out (copy in {found.kept})"
     )
 
 
 def _quarantine_tail(
     folder: SessionFolder, series: SeriesName, frames: tuple[FrameWritten, ...]
 ) -> list[str]:
-    """Cut off what lies behind the last acknowledged frame, and keep it."""
+    """Cut off and quarantine the bytes behind the last acknowledged frame."""
     path = folder.stack(series)
     end = frames[-1].offset + _frame_bytes(frames[-1]) if frames else HEADER_BYTES
     with path.open("r+b") as stack:
@@ -182,13 +182,13 @@ def _quarantine_tail(
         tail = stack.read()
         if not tail:
             return []
-        kept = keep(folder, f"{series}-after-section-{len(frames) - 1}", tail)
+        kept = quarantine(folder, f"{series}-after-section-{len(frames) - 1}", tail)
         stack.truncate(end)
-    return [f"{path.name}: {len(tail)} bytes were never acknowledged and cut off (kept in {kept})"]
+    return [f"{path.name}: {len(tail)} bytes not in the journal were cut off (kept in {kept})"]
 
 
-def _mend_header(path: Path, sections: int) -> None:
-    """Have the header count what the journal counts."""
+def _repair_header(path: Path, sections: int) -> None:
+    """Set the number of sections in the header to that of the journal."""
     if sections == 0:
         return
     try:
@@ -202,8 +202,8 @@ def _frame_bytes(frame: FrameWritten) -> int:
     return frame.info.scan.width_px * frame.info.scan.height_px * sample_bytes
 
 
-def keep(folder: SessionFolder, name: str, content: bytes) -> str:
-    """Put bytes into quarantine, once; return where, relative to the session's folder."""
+def quarantine(folder: SessionFolder, name: str, content: bytes) -> str:
+    """Save bytes in quarantine, once; return the path relative to the session's folder."""
     folder.quarantine.mkdir(exist_ok=True)
     number = 0
     while (path := folder.quarantine / f"{name}.{number}").exists():

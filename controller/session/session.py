@@ -1,4 +1,4 @@
-"""The one run that writes in a session's folder: journal, frames, and what they add up to."""
+"""A session open for writing: its journal, its frames and its state."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from controller.model.protocol import Protocol
 from controller.model.scan import FrameInfo
 from controller.session.ballast import Ballast
 from controller.session.crash_points import CrashPoint, no_crash
+from controller.session.disk_space import SMALL_FILES_BYTES, frame_bytes, planned_frames
 from controller.session.entries import (
     JOURNAL_FORMAT,
     Entry,
@@ -32,24 +33,23 @@ from controller.session.folder import FolderLock, SessionFolder
 from controller.session.journal import Journal
 from controller.session.ledger import add_entry
 from controller.session.recorder import SeriesRecorder
-from controller.session.recovery import NOTHING_YET, SERIES, as_run, recover
-from controller.session.room import BYTES_BESIDE, frame_bytes, planned_frames
+from controller.session.recovery import NEW_SESSION, SERIES, journaled_protocol, recover
 from processing.files.mrc import read_stack, write_images
 
 
 class Session:
-    """A session's durable side; opened once, closed once.
+    """A session on disk, opened once and closed once.
 
     Attributes
     ----------
     folder, protocol
-        Where, and what is wanted.
+        Paths and protocol of the session.
     ledger
-        What has happened so far.
+        State so far.
     resumed
-        True where the folder held a session already.
-    report
-        What was found and put right when it was opened.
+        True if the folder already held a session.
+    recovery_report
+        Damage found and repairs made when the session was opened, one line each.
     """
 
     def __init__(
@@ -64,16 +64,16 @@ class Session:
             name: SeriesRecorder(folder, name, protocol.scan, protocol.column.voltage_kV)
             for name in SERIES
         }
-        recovered = recover(folder) if folder.journal.exists() else NOTHING_YET
+        recovered = recover(folder) if folder.journal.exists() else NEW_SESSION
         self.ledger = recovered.ledger
-        self.report = recovered.report
+        self.recovery_report = recovered.report
         self._newly_damaged = recovered.damaged
         self.resumed = bool(recovered.journal.lines)
         self._journal = Journal(folder.journal, recovered.journal, crash_point)
 
     @classmethod
     def open(cls, folder: SessionFolder, crash_point: CrashPoint = no_crash) -> Self:
-        """Start a session in a folder made for it, or go on with the one that is there.
+        """Start a session in a new folder, or continue the session in it.
 
         Raises
         ------
@@ -87,14 +87,16 @@ class Session:
         except OSError as error:
             lock.release()
             reason = error.strerror or error
-            raise UsageError(f"{folder.path}: cannot be written: {reason}; make room") from None
+            raise UsageError(
+                f"{folder.path}: cannot be written: {reason}; free disk space"
+            ) from None
         except BaseException:
             lock.release()
             raise
         return session
 
     def enter(self, entry: Entry) -> None:
-        """Journal an entry; durable on return.
+        """Write an entry to the journal; durable on return.
 
         Raises
         ------
@@ -110,7 +112,7 @@ class Session:
         Raises
         ------
         OSError
-            Disk full or gone: the frame is not acknowledged, calling again is safe.
+            Disk full or gone. The frame is not acknowledged; calling again is safe.
         """
         pixels = frame.pixels
         self._ballast.shrink(pixels.nbytes)
@@ -128,12 +130,12 @@ class Session:
             dose_before_e_per_A2=self._dose_before(frame.info),
         )
         self.enter(entry)
-        with contextlib.suppress(OSError):  # they follow from the journal: written again next time
+        with contextlib.suppress(OSError):  # written again with the next frame
             self.write_companions(facts.series)
         return entry
 
     def reject_frame(self, frame: Frame, step_id: str, verdict: FrameVerdict) -> None:
-        """Keep a frame that will be taken again beside the stacks."""
+        """Save a rejected frame beside the stacks; its tilt will be retaken."""
         self.folder.rejected.mkdir(exist_ok=True)
         path = self.folder.rejected / f"{frame.info.request_id.replace('/', '_')}.npy"
         np.save(path, frame.pixels)
@@ -148,7 +150,7 @@ class Session:
         )
 
     def record_map(self, frame: Frame, step_id: str, name: str) -> None:
-        """Keep a survey image beside the stacks, and charge it.
+        """Save a survey image beside the stacks and charge its dose.
 
         Raises
         ------
@@ -162,17 +164,17 @@ class Session:
         self.enter(MapRecorded(step_id=step_id, name=name, path=relative, info=frame.info))
 
     def map_image(self, recorded: MapRecorded) -> NDArray[Any]:
-        """Read a survey image [y, x] again.
+        """Read a saved survey image [y, x].
 
         Raises
         ------
         InputFileError
-            It is gone or damaged.
+            The file is missing or damaged.
         """
         return np.asarray(read_stack(self.folder.path / recorded.path).data[0])
 
     def write_companions(self, series: SeriesName) -> None:
-        """Bring a series' mdoc and rawtlt up to date.
+        """Rewrite mdoc and rawtlt of a series from the ledger.
 
         Raises
         ------
@@ -188,18 +190,18 @@ class Session:
         return self._recorders[series].read(section, len(self.ledger.frames[series]))
 
     def reserve_disk(self) -> None:
-        """Hold the room that the frames still to come need.
+        """Reserve disk space for the frames still to be recorded.
 
         Raises
         ------
         OSError
-            There is not so much.
+            Too little free space.
         """
         self._ballast.reserve(self.missing_frames * frame_bytes(self.protocol))
 
     @property
     def missing_frames(self) -> int:
-        """Frames that are still to come."""
+        """Number of frames still to be recorded."""
         frames = [frame for series in self.ledger.frames.values() for frame in series]
         return max(
             0,
@@ -207,8 +209,8 @@ class Session:
             - len({f.step_id for f in frames} & self.ledger.completed),
         )
 
-    def has_room(self) -> bool:
-        """Tell whether the next frame can be written."""
+    def has_disk_space(self) -> bool:
+        """Tell whether there is disk space for the next frame."""
         try:
             free = shutil.disk_usage(self.folder.path).free + self._ballast.held_bytes
             probe = self.folder.path / ".room"
@@ -216,10 +218,10 @@ class Session:
             probe.unlink()
         except OSError:
             return False
-        return free > frame_bytes(self.protocol) + BYTES_BESIDE
+        return free > frame_bytes(self.protocol) + SMALL_FILES_BYTES
 
     def close(self) -> None:
-        """Let go of files, room and lock; what was entered stays."""
+        """Close the files, free the reserved space and the lock."""
         for recorder in self._recorders.values():
             recorder.close()
         self._ballast.release()
@@ -231,7 +233,7 @@ class Session:
             opening = SessionOpened(
                 journal_format=JOURNAL_FORMAT,
                 session_id=uuid.uuid4().hex[:12],
-                protocol=as_run(self.protocol),
+                protocol=journaled_protocol(self.protocol),
             )
             self.enter(opening)
             return
@@ -239,7 +241,7 @@ class Session:
             self.enter(entry)
         for series in SERIES:
             self.write_companions(series)
-        self.enter(SessionResumed(report=self.report))
+        self.enter(SessionResumed(report=self.recovery_report))
 
     def _dose_before(self, info: FrameInfo) -> float:
         charged = self.ledger.exposures.get(info.request_id)

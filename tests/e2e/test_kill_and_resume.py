@@ -16,7 +16,7 @@ import pytest
 
 from controller.common.exit_codes import ExitCode
 from controller.model.protocol import read_protocol
-from controller.session.room import BYTES_BESIDE, processed_bytes
+from controller.session.disk_space import SMALL_FILES_BYTES, processed_bytes
 from tests.support.processes import Start, kill_session
 from tests.support.simulator_session import release, write_holds, write_protocol
 
@@ -69,7 +69,7 @@ def test_the_same_147_frames_none_lost_none_twice(
 
     processed = sum(path.stat().st_size for path in (session / "processed").iterdir())
     foreseen = processed_bytes(read_protocol(session / "protocol.toml"))
-    assert 0.8 * foreseen < processed < foreseen + BYTES_BESIDE
+    assert 0.8 * foreseen < processed < foreseen + SMALL_FILES_BYTES
 
     again = start("resume", str(session), "--headless")
     said, _ = again.communicate(timeout=DEADLINE_S)

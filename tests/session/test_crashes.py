@@ -1,4 +1,4 @@
-"""Kill -9 at the journal's writes, then resume: the same frames, none lost, none twice."""
+"""Sessions killed with -9 at journal writes and resumed: no frame is lost or recorded twice."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from controller.session.journal import read_journal
 from tests.support.fake_microscope import FakeMicroscope
 from tests.support.small_session import TILTS_A, TILTS_B, Run, open_session
 
-pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork to be quick")
+pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 
 EVERY = 5
-"""One crash point in so many is tried; `moments(1)` are all."""
+"""Every fifth crash point is tested."""
 
 
 def run_through(folder: Path) -> list[str]:
@@ -32,13 +32,13 @@ def run_through(folder: Path) -> list[str]:
 
 
 def written_but_not_acknowledged(names: list[str]) -> list[str]:
-    """One such moment in each series."""
+    """Return one moment of each series at which a frame is in the stack, not in the journal."""
     return [f"after-stack-{step}" for step in ("A-003", "B-002") if f"after-stack-{step}" in names]
 
 
 @pytest.fixture(scope="module")
 def crashed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, list[str]]:
-    """(folder of the killed sessions, folder of one that was not, moments of death)."""
+    """(folder of the killed sessions, folder of a session never killed, moments of the kills)."""
     base = tmp_path_factory.mktemp("crashes")
     names = run_through(base / "reference")
     last_frame = max(i for i, name in enumerate(names) if name.startswith("after-stack"))
@@ -50,14 +50,14 @@ def crashed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, list[
 
 
 def raw(folder: Path) -> dict[str, bytes]:
-    """Pixels and angles of both series."""
+    """Return pixels and angles of both series."""
     return {
         name: (folder / name).read_bytes()[1024 if name.endswith("mrc") else 0 :]
         for name in ("A.mrc", "B.mrc", "A.rawtlt", "B.rawtlt")
     }
 
 
-def test_resume_brings_every_session_to_the_same_frames_bit_for_bit(
+def test_resume_ends_with_the_same_frames_bit_for_bit(
     crashed: tuple[Path, Path, list[str]],
 ) -> None:
     base, reference, moments = crashed
@@ -67,7 +67,7 @@ def test_resume_brings_every_session_to_the_same_frames_bit_for_bit(
     wrong = []
     for number, moment in enumerate(moments):
         folder = base / str(number)
-        done = len(open_and_count(folder))
+        done = len(frames_in_journal(folder))
         microscope = FakeMicroscope("boot-2", flipped_file=base / f"{number}-flipped")
         run = Run(open_session(folder), microscope)
         code = run.go()
@@ -78,15 +78,17 @@ def test_resume_brings_every_session_to_the_same_frames_bit_for_bit(
     assert wrong == []
 
 
-def open_and_count(folder: Path) -> list[str]:
-    """Steps whose frame the journal vouches for, at the moment of death."""
+def frames_in_journal(folder: Path) -> list[str]:
+    """Return the steps whose frame was in the journal when the session was killed."""
     lines = read_journal(folder / "journal.jsonl").lines
     return [e.entry.step_id for e in lines if e.entry.kind == "frame-written"]
 
 
 @pytest.mark.parametrize("boot", ["boot-1", "boot-2"], ids=["same bridge", "new bridge"])
-def test_a_frame_that_was_exposed_but_not_acknowledged(tmp_path: Path, boot: str) -> None:
-    """The same bridge is asked for it again; with a new one it is retaken, and charged."""
+def test_an_exposed_frame_without_acknowledgement_is_requested_again(
+    tmp_path: Path, boot: str
+) -> None:
+    """The same bridge still has the frame; with a new bridge it is retaken and charged again."""
     folder = tmp_path / "s"
     microscope = FakeMicroscope("boot-1", flipped_file=tmp_path / "flipped")
 

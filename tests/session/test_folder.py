@@ -1,4 +1,4 @@
-"""Only the folder of a session that never began may go, and none that a run holds."""
+"""Removal of session folders: only if nothing was recorded and no run uses the folder."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from controller.session.folder import SessionFolder, remove_unbegun
+from controller.session.folder import SessionFolder, remove_if_unused
 from tests.support.small_session import PROTOCOL, Run, open_session
 
 
@@ -32,23 +32,23 @@ CASES = {
 }
 
 
-@pytest.mark.parametrize(("prepare", "goes"), CASES.values(), ids=CASES.keys())
-def test_what_was_begun_is_kept(
-    prepare: Callable[[Path], None], goes: bool, tmp_path: Path
+@pytest.mark.parametrize(("prepare", "removed"), CASES.values(), ids=CASES.keys())
+def test_only_a_folder_without_recordings_is_removed(
+    prepare: Callable[[Path], None], removed: bool, tmp_path: Path
 ) -> None:
     folder = SessionFolder.create(tmp_path / "s", PROTOCOL)
     prepare(folder.path)
     before = sorted(folder.path.rglob("*"))
-    assert remove_unbegun(folder) is goes
-    assert folder.path.exists() is not goes
-    if not goes:
+    assert remove_if_unused(folder) is removed
+    assert folder.path.exists() is not removed
+    if not removed:
         assert sorted(folder.path.rglob("*")) == before
 
 
-def test_what_a_run_holds_is_kept(tmp_path: Path) -> None:
+def test_the_folder_of_a_running_session_is_kept(tmp_path: Path) -> None:
     folder = SessionFolder.create(tmp_path / "s", PROTOCOL)
     session = open_session(folder.path)
-    assert not remove_unbegun(folder)
+    assert not remove_if_unused(folder)
     assert folder.journal.exists()
     session.close()
-    assert remove_unbegun(folder)
+    assert remove_if_unused(folder)

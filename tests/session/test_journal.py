@@ -1,4 +1,4 @@
-"""The journal: what was written comes back; what was torn is cut; what is damaged is named."""
+"""The journal: entries are read back, a torn line is cut off, damage is refused and named."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_entries_come_back_in_order(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("cut", [1, 2, 20, 60], ids=lambda n: f"{n} bytes short")
-def test_a_torn_last_line_is_cut_off_and_written_over(tmp_path: Path, cut: int) -> None:
+def test_a_torn_last_line_is_cut_off_and_overwritten(tmp_path: Path, cut: int) -> None:
     path = tmp_path / "journal.jsonl"
     whole = written(path, 4)
     path.write_bytes(whole[:-cut])
@@ -65,7 +65,7 @@ DAMAGE = {
 
 
 @pytest.mark.parametrize("name", DAMAGE)
-def test_damage_before_the_last_line_is_named_and_nothing_changed(
+def test_damage_before_the_last_line_is_refused_and_the_file_is_unchanged(
     tmp_path: Path, name: str
 ) -> None:
     path = tmp_path / "journal.jsonl"

@@ -1,4 +1,4 @@
-"""A journal damaged in the middle, written anew from its good lines and the frames offered."""
+"""A journal damaged in the middle, rebuilt from its good lines, the stack and the mdoc."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def damage(path: Path, kind: str, which: int = 0) -> None:
 class Damage:
     name: str
     change: Callable[[Path], None]
-    told: str
+    report: str
 
 
 def three_frames(path: Path) -> None:
@@ -68,7 +68,7 @@ def three_frames(path: Path) -> None:
         damage(path, "frame-written", which)
 
 
-def everything_but_the_frames(path: Path) -> None:
+def every_line(path: Path) -> None:
     content = (path / "journal.jsonl").read_bytes().splitlines(keepends=True)
     (path / "journal.jsonl").write_bytes(b"".join(b"?" * (len(c) - 1) + b"\n" for c in content))
 
@@ -82,7 +82,7 @@ DAMAGE = [
     Damage("the flip", lambda path: damage(path, "flip-judged"), "is damaged"),
     Damage("a shower", lambda path: damage(path, "step-done", 1), "is damaged"),
     Damage("the opening", lambda path: damage(path, "session-opened"), "line 1 is damaged"),
-    Damage("every line", everything_but_the_frames, "A.mrc: A#1 (-20 degrees)"),
+    Damage("every line", every_line, "A.mrc: A#1 (-20 degrees)"),
 ]
 
 
@@ -98,7 +98,7 @@ def test_a_damaged_journal_is_rebuilt_and_the_session_ends_with_every_frame(
         open_session(in_b)
     assert (in_b / "journal.jsonl").read_bytes() == damaged
 
-    assert any(case.told in line for line in rebuild(in_b))
+    assert any(case.report in line for line in rebuild(in_b))
     after = recover(SessionFolder.open(in_b))
     assert after.dose_e_per_A2 >= before.dose_e_per_A2
     assert after.report == ()
@@ -119,7 +119,7 @@ def test_a_damaged_journal_is_rebuilt_and_the_session_ends_with_every_frame(
         assert [float(t) for t in (in_b / f"{name}.rawtlt").read_text().split()] == tilts
 
 
-def test_the_new_journal_vouches_for_the_bytes_on_disk(in_b: Path) -> None:
+def test_the_rebuilt_journal_has_the_checksums_of_the_stack(in_b: Path) -> None:
     damage(in_b, "frame-written", 2)
     rebuild(in_b)
     frames = recover(SessionFolder.open(in_b)).ledger.frames["A"]
@@ -130,16 +130,16 @@ def test_the_new_journal_vouches_for_the_bytes_on_disk(in_b: Path) -> None:
     assert [line.seq for line in lines] == list(range(len(lines)))
 
 
-def test_what_neither_journal_nor_mdoc_knows_is_refused_and_nothing_changed(in_b: Path) -> None:
+def test_a_frame_in_neither_journal_nor_mdoc_is_refused_and_nothing_changed(in_b: Path) -> None:
     damage(in_b, "frame-written", 2)
     (in_b / "A.mrc.mdoc").unlink()
     before = (in_b / "journal.jsonl").read_bytes()
-    with pytest.raises(JournalDamagedError, match="frame 2 of A"):
+    with pytest.raises(JournalDamagedError, match=r"image 3 of A\.mrc"):
         rebuild(in_b)
     assert (in_b / "journal.jsonl").read_bytes() == before
 
 
-def test_the_verb_refuses_and_says_how_then_rebuilds_when_told(
+def test_the_resume_verb_rebuilds_the_journal_on_request(
     in_b: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     started: list[SessionFolder] = []
@@ -148,8 +148,8 @@ def test_the_verb_refuses_and_says_how_then_rebuilds_when_told(
     damage(in_b, "frame-written", 2)
     assert cli.main(["resume", str(in_b), "--headless", "--rebuild-journal"]) == ExitCode.OK
     said = capsys.readouterr().out
-    assert "A#3 (+0 degrees) was entered anew" in said
-    assert "the damaged one is kept in quarantine" in said
+    assert "A#3 (+0 degrees) was restored" in said
+    assert "the damaged journal is kept in quarantine" in said
     assert started == [SessionFolder(in_b)]
     assert recover(SessionFolder.open(in_b)).report == ()
 
@@ -161,8 +161,8 @@ def test_a_running_session_is_left_alone(in_b: Path) -> None:
     session.close()
 
 
-def test_a_grid_whose_flip_cannot_be_told_any_more_is_asked_for_again(tmp_path: Path) -> None:
-    """No frame of B, and the answer's line is gone: the check of the images decides."""
+def test_the_flip_is_asked_for_again_if_its_answer_is_lost(tmp_path: Path) -> None:
+    """No frame of B was recorded and the line of the answer is lost."""
     path, world = tmp_path / "s", tmp_path / "flipped"
     answers = [Answer(prompt_id="flip", value="stop")]
     assert Run(open_session(path), answers=answers).go() is ExitCode.INTERRUPTED

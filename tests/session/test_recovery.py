@@ -1,4 +1,4 @@
-"""A session's folder found in every state a crash, a person or a disk can leave it in."""
+"""Resuming a folder in every state that a crash, a person or a disk can leave."""
 
 from __future__ import annotations
 
@@ -62,64 +62,70 @@ def overwrite(path: Path, offset: int, content: bytes) -> None:
 
 
 @dataclass(frozen=True)
-class Found:
+class Damage:
     name: str
     change: Callable[[Path], object]
-    told: str
+    message: str
 
 
-FOUND = [
-    Found(
-        "a frame nobody acknowledged",
+DAMAGE = [
+    Damage(
+        "a frame that is not in the journal",
         lambda folder: append(folder / "A.mrc", bytes(SECTION_BYTES)),
-        f"{SECTION_BYTES} bytes were never acknowledged",
+        f"{SECTION_BYTES} bytes not in the journal",
     ),
-    Found(
+    Damage(
         "half a frame",
         lambda folder: append(folder / "A.mrc", bytes(1001)),
-        "1001 bytes were never acknowledged",
+        "1001 bytes not in the journal",
     ),
-    Found(
+    Damage(
         "a torn line",
         lambda folder: append(folder / "journal.jsonl", b'{"seq":99,"at"'),
         "a torn last line was cut off",
     ),
-    Found(
-        "a frame that rotted",
+    Damage(
+        "a frame whose bytes have changed",
         lambda folder: overwrite(folder / "A.mrc", 1024 + SECTION_BYTES + 77, b"rot"),
-        "A#2 (-10 degrees) is not what was recorded",
+        "A#2 (-10 degrees) differs from what was recorded",
     ),
-    Found("no mdoc", lambda folder: (folder / "A.mrc.mdoc").unlink(), ""),
-    Found("a header that lies", lambda folder: overwrite(folder / "A.mrc", 8, bytes(4)), ""),
+    Damage("no mdoc", lambda folder: (folder / "A.mrc.mdoc").unlink(), ""),
+    Damage(
+        "a header with a wrong number of sections",
+        lambda folder: overwrite(folder / "A.mrc", 8, bytes(4)),
+        "",
+    ),
 ]
 
 
-@pytest.mark.parametrize("case", FOUND, ids=lambda case: case.name)
-def test_what_is_found_is_told_kept_and_the_session_goes_on(stopped: Path, case: Found) -> None:
+@pytest.mark.parametrize("case", DAMAGE, ids=lambda case: case.name)
+def test_damage_is_reported_and_quarantined_and_the_session_continues(
+    stopped: Path, case: Damage
+) -> None:
     case.change(stopped)
     session = open_session(stopped)
-    assert len(session.report) == (1 if case.told else 0)
-    assert all(case.told in line for line in session.report)
+    assert len(session.recovery_report) == (1 if case.message else 0)
+    assert all(case.message in line for line in session.recovery_report)
     assert Run(session).go() is ExitCode.OK
     assert mrcfile.read(stopped / "A.mrc").shape[0] == len(TILTS_A)
     assert [float(a) for a in (stopped / "A.rawtlt").read_text().split()] == TILTS_A
     assert list(mdocfile.read(stopped / "A.mrc.mdoc").TiltAngle) == TILTS_A
     kept = list((stopped / "quarantine").glob("*"))
-    assert len(kept) == (1 if case.told else 0)
+    assert len(kept) == (1 if case.message else 0)
 
 
-def test_a_frame_that_rotted_is_left_out_of_processing_and_told_once(stopped: Path) -> None:
+def test_a_damaged_frame_is_left_out_of_processing_and_reported_once(stopped: Path) -> None:
     overwrite(stopped / "A.mrc", 1024 + SECTION_BYTES + 77, b"rot")
     open_session(stopped).close()
     assert list(load_tilt_series(stopped / "A.mrc").excluded) == [False, True, False]
     again = open_session(stopped)
-    assert again.report == ()
+    assert again.recovery_report == ()
     assert len(list((stopped / "quarantine").iterdir())) == 1
     assert Run(again).go() is ExitCode.OK
     assert list(np.flatnonzero(load_tilt_series(stopped / "A.mrc").excluded)) == [1]
 
 
-def test_recover_says_how_far_the_session_came(stopped: Path) -> None:
+def test_recover_returns_steps_frames_and_dose(stopped: Path) -> None:
     recovered = recover(SessionFolder.open(stopped))
     assert {"A-001", "A-002", "A-003"} <= recovered.completed
     assert "A-004" not in recovered.completed
@@ -134,7 +140,7 @@ class Refused:
     name: str
     change: Callable[[Path], object]
     error: type[UsageError]
-    told: str
+    message: str
 
 
 def change_protocol(folder: Path) -> None:
@@ -150,7 +156,7 @@ def damage_journal(folder: Path) -> None:
 
 REFUSED = [
     Refused(
-        "a header that is none",
+        "a header that is not MRC",
         lambda folder: overwrite(folder / "A.mrc", 208, b"JUNK"),
         JournalDamagedError,
         "restore its first 1024 bytes",
@@ -163,7 +169,7 @@ REFUSED = [
         "a stack cut short",
         lambda folder: (folder / "A.mrc").write_bytes((folder / "A.mrc").read_bytes()[:-100]),
         JournalDamagedError,
-        "ends within frame 2",
+        "ends within A#3",
     ),
     Refused(
         "no stack",
@@ -175,19 +181,21 @@ REFUSED = [
 
 
 @pytest.mark.parametrize("case", REFUSED, ids=lambda case: case.name)
-def test_what_cannot_be_resumed_is_refused_in_one_line(stopped: Path, case: Refused) -> None:
+def test_a_folder_that_cannot_be_resumed_is_refused_in_one_line(
+    stopped: Path, case: Refused
+) -> None:
     case.change(stopped)
-    with pytest.raises(case.error, match=case.told) as caught:
+    with pytest.raises(case.error, match=case.message) as caught:
         open_session(stopped)
     assert "\n" not in str(caught.value)
-    with pytest.raises(case.error):  # and the lock was let go
+    with pytest.raises(case.error):  # the lock was freed
         open_session(stopped)
 
 
-# -- one run a folder -----------------------------------------------------------------------
+# -- one run per folder ---------------------------------------------------------------------
 
 
-def test_a_second_run_is_refused_and_told_who_is_there(tmp_path: Path) -> None:
+def test_a_second_run_is_refused_and_the_first_is_named(tmp_path: Path) -> None:
     session = open_session(tmp_path / "s")
     script = (
         "import sys; from pathlib import Path;"
@@ -208,16 +216,16 @@ FOLDERS: list[tuple[str, Callable[[Path], object], str]] = [
 ]
 
 
-@pytest.mark.parametrize(("name", "prepare", "told"), FOLDERS, ids=[f[0] for f in FOLDERS])
+@pytest.mark.parametrize(("name", "prepare", "message"), FOLDERS, ids=[f[0] for f in FOLDERS])
 def test_a_new_session_needs_a_new_folder(
-    tmp_path: Path, name: str, prepare: Callable[[Path], object], told: str
+    tmp_path: Path, name: str, prepare: Callable[[Path], object], message: str
 ) -> None:
     prepare(tmp_path)
-    with pytest.raises(UsageError, match=told):
+    with pytest.raises(UsageError, match=message):
         SessionFolder.create(tmp_path, PROTOCOL)
 
 
-def test_there_is_nothing_to_resume_in_an_empty_folder(tmp_path: Path) -> None:
+def test_an_empty_folder_cannot_be_resumed(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="holds no session"):
         SessionFolder.open(tmp_path)
 
@@ -230,10 +238,10 @@ def test_a_crash_before_the_first_entry_starts_anew(tmp_path: Path) -> None:
     assert Run(session).go() is ExitCode.OK
 
 
-# -- what is written ------------------------------------------------------------------------
+# -- files and durability -------------------------------------------------------------------
 
 
-def test_the_mdoc_says_what_each_frame_was_taken_with(tmp_path: Path) -> None:
+def test_the_mdoc_describes_each_frame(tmp_path: Path) -> None:
     microscope = FakeMicroscope()
     microscope.drift_nm = (5.0, 0.0)
     Run(open_session(tmp_path / "s"), microscope).go()
@@ -245,8 +253,10 @@ def test_the_mdoc_says_what_each_frame_was_taken_with(tmp_path: Path) -> None:
     assert mdoc.StagePosition.iloc[-1][0] == pytest.approx(-0.005, abs=0.002)
 
 
-def test_ballast_without_posix(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Windows has no posix_fallocate: a file made longer has its space there at once."""
+def test_ballast_reserves_space_without_posix_fallocate(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Windows has no posix_fallocate: there, making the file longer reserves its space."""
     monkeypatch.delattr(os, "posix_fallocate")
     ballast = Ballast(tmp_path / "ballast")
     ballast.reserve(100_000)
@@ -255,10 +265,10 @@ def test_ballast_without_posix(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     assert ballast.held_bytes == 40_000
 
 
-def test_a_session_without_fdatasync_is_as_durable(
+def test_writes_are_synced_without_fdatasync(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Windows has no fdatasync either: fsync stands in, at every write that is acknowledged."""
+    """Windows has no fdatasync: every acknowledged write uses fsync instead."""
     synced: list[int] = []
     with monkeypatch.context() as windows:
         windows.delattr(os, "fdatasync")
@@ -276,7 +286,7 @@ def test_a_session_without_fdatasync_is_as_durable(
     assert len(synced) == len(lines) + 2 * 9  # and each frame's pixels and header
 
 
-def test_ballast_holds_room_and_gives_it_back(tmp_path: Path) -> None:
+def test_ballast_reserves_space_and_frees_it(tmp_path: Path) -> None:
     ballast = Ballast(tmp_path / "ballast")
     ballast.reserve(100_000)
     assert (tmp_path / "ballast").stat().st_blocks * 512 >= 100_000

@@ -38,7 +38,6 @@ STILL_TO_DO = frozenset(
         "controller/procedures",
         "controller/report",
         "controller/service",
-        "controller/session",
         "controller/ui",
         "controller/worker",
         "tests",

@@ -64,7 +64,7 @@ def follow(context: Context, series: SeriesName, alpha_deg: float) -> StagePosit
 
 def _known(context: Context, series: SeriesName) -> Iterator[Place]:
     """Stage positions that would have had the object in the middle of the frames recorded."""
-    for frame in context.session.ledger.showing_the_object(series):
+    for frame in context.session.ledger.frames_with_object(series):
         if frame.offset_px is None:
             continue
         there = aimed_at(frame.info.stage, frame.offset_px, frame.info.scan.pixel_nm)
