@@ -27,7 +27,7 @@ lint: $(READY)
 # the lines that the tests run, child processes included; a page of each file in build/coverage
 coverage: $(READY)
 	rm -rf build/coverage
-	$(BIN)/python -m coverage run -m pytest
+	$(BIN)/python -m coverage run -m pytest -n 2 --dist worksteal
 	$(BIN)/python -m coverage combine --quiet
 	$(BIN)/python -m coverage html --quiet
 	$(BIN)/python -m coverage report --skip-covered --sort=cover
