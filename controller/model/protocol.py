@@ -22,6 +22,7 @@ from controller.common.settings_file import (
     validate_toml,
 )
 from controller.model.base import Data, Finite, NotNegative, Positive, SeriesName
+from controller.model.fusion_rules import FusionRule
 from controller.model.scan import ScanSettings
 from controller.model.stage import StageLimits
 from controller.model.tilt_order import TiltOrder, recording_order
@@ -277,9 +278,6 @@ class Notify(Data):
         return self
 
 
-FusionRule = Literal["masked", "paper", "mean", "depth-weighted"]
-
-
 class Processing(Data):
     """Settings of the reconstruction, fusion and count."""
 
@@ -287,7 +285,7 @@ class Processing(Data):
     """Particle diameter (nm); estimated when left out."""
     sirt_iterations: Annotated[int, Field(ge=1, le=1000)] = 20
     """Number of SIRT iterations."""
-    fusion_rule: FusionRule = "masked"
+    fusion_rule: FusionRule = FusionRule.MASKED
     """Rule that fuses the volumes of A and B."""
     wavelet: Literal["haar"] = "haar"
     """Wavelet of the fusion."""

@@ -7,9 +7,10 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from controller.common.errors import ProcessingFailedError
+from controller.model.fusion_rules import FusionRule
 
-TABLES = ("A", "B", "mean", "paper", "masked", "depth-weighted", "fused")
-SHORT_TABLE_NAMES = {"depth-weighted": "by depth"}
+TABLES = ("A", "B", *FusionRule, "fused")
+SHORT_TABLE_NAMES = {FusionRule.DEPTH_WEIGHTED: "by depth"}
 """Short names, so that the table fits into a terminal of 80 columns."""
 MIN_RECALL = MIN_PRECISION = 0.98
 SATURATED_RECALL = 0.999

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from controller.model.events import FlipChecked
+from controller.model.fusion_rules import FusionRule
 from controller.report.facts import Facts, Json
 from controller.report.html import MISSING, number, section, table, text
 from controller.service import words
@@ -10,10 +11,10 @@ from controller.service import words
 NAMES = {
     "A": "series A alone",
     "B": "series B alone",
-    "mean": "mean of A and B",
-    "paper": "signed maximum, as printed",
-    "masked": "masked Haar",
-    "depth-weighted": "weighted by depth",
+    FusionRule.MEAN: "mean of A and B",
+    FusionRule.PAPER: "signed maximum, as printed",
+    FusionRule.MASKED: "masked Haar",
+    FusionRule.DEPTH_WEIGHTED: "weighted by depth",
     "fused": "A and B fused",
 }
 """Volumes in the order of the tables."""

@@ -31,7 +31,7 @@ from processing.pipeline.results_folder import (
 from processing.pipeline.settings import ProcessSettings
 from processing.pipeline.single import SeriesResult, process_series
 from processing.progress import Progress
-from processing.results import Count
+from processing.results import Count, FusionRule
 
 PROGRESS_EVERY_S = 0.25
 
@@ -106,7 +106,7 @@ class JobRunner:
         self._count("A", result.count_a, a.summary.tilts, a.diameter.value)
         self._count("B", result.count_b, b.summary.tilts, b.diameter.value)
         tilts = a.summary.tilts + b.summary.tilts
-        if (mean := result.controls.get("mean")) is not None:
+        if (mean := result.controls.get(FusionRule.MEAN)) is not None:
             self._count("mean", mean.count, tilts, result.diameter.value)
         self._count("fused", result.detection.count, tilts, result.diameter.value)
 

@@ -53,9 +53,9 @@ def fuse(
     """
     matched = match_intensity(volume_a, volume_b)
     share_of_a = np.full(len(volume_a), 0.5, np.float32)
-    if rule == "depth-weighted":
+    if rule == FusionRule.DEPTH_WEIGHTED:
         share_of_a = entrance_share(volume_a, volume_b, matched)
-    band_rule = {"paper": signed_maximum, "masked": more_active}.get(rule)
+    band_rule = {FusionRule.PAPER: signed_maximum, FusionRule.MASKED: more_active}.get(rule)
     fused = allocate(volume_a.shape, np.float32)
     for slab, window in overlapping_slabs(len(volume_a), halo=4 * 2**level if band_rule else 0):
         a, b = volume_a[window], matched(volume_b[window])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, get_args
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -20,7 +20,7 @@ class ProcessSettings(BaseModel):
     """Number of SIRT iterations, with momentum: 20 fit the images as well as 60 plain ones."""
     ssr_iterations: int = Field(default=20, ge=1, le=1000)
     """Number of SSR iterations. More would turn noise on the exit side into particles."""
-    fusion_rule: FusionRule = "masked"
+    fusion_rule: FusionRule = FusionRule.MASKED
     """Rule by which the volumes of A and B are fused."""
     wavelet: Literal["haar"] = "haar"
     level: int = Field(default=2, ge=1, le=6)
@@ -34,5 +34,5 @@ class ProcessSettings(BaseModel):
     def control_rules(self) -> tuple[FusionRule, ...]:
         """Fusion rules that `controls` asks for."""
         if isinstance(self.controls, bool):
-            return get_args(FusionRule) if self.controls else ()
+            return tuple(FusionRule) if self.controls else ()
         return self.controls

@@ -23,6 +23,7 @@ from processing.combine.pose import (
 from processing.combine.register import register
 from processing.combine.resample import resample
 from processing.errors import RegistrationRefusedError
+from processing.results import FusionRule
 from simulator.grid import make_grid
 from simulator.settings import SpecimenSettings
 from tests.support.spheres import packed
@@ -191,7 +192,7 @@ def sides() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return truth, a, b
 
 
-@pytest.mark.parametrize("rule", ["masked", "paper", "mean", "depth-weighted"])
+@pytest.mark.parametrize("rule", FusionRule)
 def test_two_equal_volumes_are_not_changed_by_fusion(
     rule: str, sides: tuple[np.ndarray, np.ndarray, np.ndarray]
 ) -> None:
@@ -208,7 +209,7 @@ def test_fusion_keeps_the_sharp_side_of_each_volume(
     def error(volume: np.ndarray) -> float:
         return float(np.linalg.norm(volume - truth))
 
-    assert error(fuse(a, b, rule)) < 0.8 * error(fuse(a, b, "mean"))
+    assert error(fuse(a, b, rule)) < 0.8 * error(fuse(a, b, FusionRule.MEAN))
 
 
 @pytest.mark.parametrize("rule", ["masked", "paper"])

@@ -13,6 +13,7 @@ from processing.errors import ProcessingError
 from processing.pipeline.memory import DUAL_VOLUMES, SINGLE_VOLUMES, allocator
 from processing.reconstruct.sirt import sirt_series
 from processing.reconstruct.ssr import ssr_volume
+from processing.results import FusionRule
 from processing.scratch import Allocate, in_memory, on_disk
 from processing.series import Float32
 from tests.support.spheres import packed, tilt_series
@@ -45,7 +46,10 @@ def test_volumes_on_disk_give_the_same_result() -> None:
     def volumes(allocate: Allocate) -> list[Float32]:
         volume = sirt_series(series, 10, momentum=True, allocate=allocate)
         moved = resample(volume, pose, (60, 58, 56), 1.0, 1.0, allocate=allocate)
-        fused = [fuse(moved, 0.8 * moved, rule, allocate=allocate) for rule in ("masked", "mean")]
+        fused = [
+            fuse(moved, 0.8 * moved, rule, allocate=allocate)
+            for rule in (FusionRule.MASKED, FusionRule.MEAN)
+        ]
         return [
             volume,
             moved,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from controller.common.errors import ProcessingFailedError, SafetyStopError, UsageError
 from controller.common.exit_codes import ExitCode
+from controller.model.fusion_rules import FusionRule
 
 if TYPE_CHECKING:
     from processing.pipeline.settings import ProcessSettings
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
     from processing.series import TiltSeries
 
 HELP = "reconstruct one tilt series, or two and their fusion, and count the particles"
-RULES = ("masked", "paper", "mean", "depth-weighted")
 AXIS_HELP = "of the tilt axis in the images, from upright (+y) towards -x; 90 too (default: 0)"
 SENSE_HELP = "sign of the tilt angles; the wrong one swaps the sides where the beam leaves"
 RULE_HELP = (
@@ -38,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add(
         "--angles", type=Path, action="append", metavar="F", help="angle file, once for each series"
     )
-    add("--rule", choices=RULES, help=RULE_HELP)
+    add("--rule", choices=tuple(FusionRule), help=RULE_HELP)
     add(
         "--controls",
         action="store_true",
