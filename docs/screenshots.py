@@ -10,12 +10,12 @@ from pathlib import Path
 
 from controller.model.base import SeriesName
 from controller.model.events import Event
-from controller.service.pictures import reduce_picture
-from controller.service.status import SessionStatus
+from controller.service.previews import reduce_picture
+from controller.service.session_status import SessionStatus
 from controller.service.status_reducer import next_status
-from controller.ui.tui.app import SessionApp
-from controller.ui.tui.feed import REDUCED_SIDE_PX
-from controller.ui.tui.messages import PictureArrived, RecordsArrived, StatusArrived, View
+from controller.ui.tui.screen_messages import PictureArrived, RecordsArrived, StatusArrived, View
+from controller.ui.tui.session_app import SessionApp
+from controller.ui.tui.session_follower import REDUCED_SIDE_PX
 from docs.pictures import pictures
 from tests.support import scripted_session as script
 

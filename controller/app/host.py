@@ -28,9 +28,9 @@ from controller.model.commands import StopWhen
 from controller.model.events import Alerted, Event, Level, Publish
 from controller.rehearsal.demo_operator import DemoOperator
 from controller.report.write import write_report
-from controller.service.address import runtime_folder
 from controller.service.notify import Notifier
-from controller.service.server import SessionService
+from controller.service.service_address import runtime_folder
+from controller.service.session_server import SessionService
 from controller.session.event_log import EventLog, read_events
 from controller.session.folder import SessionFolder
 from controller.session.session import Session
@@ -99,7 +99,7 @@ def run_session(path: Path, bridge: Path | None) -> ExitCode:
             notifier = Notifier(notify, session.protocol.name, str(path), service.publish)
             stack.callback(notifier.close)
             stack.callback(service.flush)  # the last message is about the last event
-            service.listeners.append(notifier.tell)
+            service.listeners.append(notifier.notify)
         if session.protocol.flip.answers_itself:
             publish = _told_to_both(publish, _rehearsing_operator(folder, lambda: engine))
         full_size = reduction(session.protocol.scan.width_px) == 1
@@ -115,7 +115,7 @@ def run_session(path: Path, bridge: Path | None) -> ExitCode:
         _stop_on_signal(engine)
         service.serve(engine)
         exit_code = engine.run()
-    why = service.board.status.reason  # all events are told by now
+    why = service.store.status.reason  # all events are told by now
     if exit_code != ExitCode.OK and why:
         sys.stderr.write(f"dualtilt: {why}\n")
     return exit_code

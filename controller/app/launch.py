@@ -20,8 +20,8 @@ from controller.common.python_command import python_module_command
 from controller.model.commands import StopWhen
 from controller.model.protocol import read_protocol
 from controller.rehearsal.fault_list import read_faults
-from controller.service.address import read_address
-from controller.service.client import ServiceClient
+from controller.service.service_address import read_address
+from controller.service.session_client import ServiceClient
 from controller.session.folder import SessionFolder, remove_if_unused
 
 READY_WITHIN_S = 120.0
@@ -202,7 +202,7 @@ def watch(
         Close the screen by itself so long after the session's end; None leaves it open.
     """
     if not headless and sys.stdin.isatty() and sys.stdout.isatty():
-        from controller.ui.tui.app import run_screen
+        from controller.ui.tui.session_app import run_screen
 
         return run_screen(folder.path, leave_when_ended_s=leave_when_ended_s)
     try:

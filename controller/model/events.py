@@ -14,6 +14,7 @@ from pydantic import Field, TypeAdapter
 
 from controller.model.base import Data, SeriesName, Which
 from controller.model.frames import RecordedFrame
+from controller.model.processing_jobs import JobName
 from controller.model.prompts import Prompt, PromptId
 
 
@@ -249,7 +250,7 @@ class FlipChecked(Data):
 
 class ProcessingProgressed(Data):
     kind: Literal["processing-progressed"] = "processing-progressed"
-    job: Literal["live-A", "live-B", "A", "B", "fuse"]
+    job: JobName
     stage: str
     fraction: float
     behind: int = 0
@@ -305,7 +306,7 @@ class PreviewReady(Data):
 
 class ProcessingFailed(Data):
     kind: Literal["processing-failed"] = "processing-failed"
-    job: str
+    job: JobName
     reason: str
     refused: bool = False
     """True where the fusion was refused: B does not show the flipped object of A."""

@@ -17,6 +17,31 @@ class Job(StrEnum):
     FUSE = "fuse"
 
 
+class JobName(StrEnum):
+    """Work of processing as named in events: the live reconstructions, and each `Job`."""
+
+    LIVE_A = "live-A"
+    LIVE_B = "live-B"
+    A = Job.A.value
+    B = Job.B.value
+    FUSE = Job.FUSE.value
+
+    @property
+    def live_series(self) -> SeriesName | None:
+        """Series of a live reconstruction; None for a job on complete series."""
+        return _LIVE_SERIES.get(self)
+
+    @property
+    def is_live(self) -> bool:
+        """True for a live reconstruction."""
+        return self.live_series is not None
+
+
+LIVE_JOBS: dict[SeriesName, JobName] = {"A": JobName.LIVE_A, "B": JobName.LIVE_B}
+"""Live reconstruction of each series."""
+_LIVE_SERIES = {job: series for series, job in LIVE_JOBS.items()}
+
+
 class JobOutcome(Data):
     """Outcome of a job."""
 

@@ -10,7 +10,7 @@ from typing import Any
 from controller.common.errors import UsageError
 from controller.model.events import Record
 from controller.model.protocol import Protocol, read_protocol
-from controller.service.status import SessionStatus
+from controller.service.session_status import SessionStatus
 from controller.service.status_reducer import next_status
 from controller.session.event_log import read_events
 

@@ -6,7 +6,7 @@ from controller.model.events import FlipChecked
 from controller.model.fusion_rules import FusionRule
 from controller.report.facts import Facts, Json
 from controller.report.html import MISSING, number, section, table, text
-from controller.service import words
+from controller.service import status_text
 
 NAMES = {
     "A": "series A alone",
@@ -116,7 +116,8 @@ def _flip_comparison(check: FlipChecked) -> str:
             ("runner-up", check.runner_up_score, "quiet"),
         )
     )
-    return f"{bars}<p>{text(words.flip_pose(check))}; {text(words.flip_change(check))}.</p>"
+    pose, change = status_text.flip_pose(check), status_text.flip_change(check)
+    return f"{bars}<p>{text(pose)}; {text(change)}.</p>"
 
 
 def _registration(facts: Facts) -> str:

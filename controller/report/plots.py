@@ -19,7 +19,7 @@ from controller.model.events import FrameRecorded
 from controller.model.frames import FrameVerdict
 from controller.report.facts import Facts
 from controller.report.html import figure
-from controller.service.status import RESIDUAL_LIMIT_PX, TiltStatus
+from controller.service.session_status import RESIDUAL_LIMIT_PX, TiltStatus
 
 SERIES: tuple[SeriesName, ...] = ("A", "B")
 INK, GRID, LIMIT = "#010101", "#020202", "#030303"

@@ -1,1 +1,1 @@
-"""The running session seen from outside: status model, server, client."""
+"""The service of a running session: status, event log, server and client."""

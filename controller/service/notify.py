@@ -1,7 +1,6 @@
-"""A message to whoever is away: the session stops, or waits for an answer.
+"""Messages by e-mail or webhook to somebody away: the session stops, or needs a person.
 
-Messages leave from a thread of their own; one that cannot be delivered is a line in the log and
-nothing else.
+A separate thread sends the messages. One that cannot be delivered becomes a line in the log.
 """
 
 from __future__ import annotations
@@ -19,34 +18,37 @@ from email.message import EmailMessage
 
 from controller.model.events import (
     Alerted,
-    Event,
     Level,
+    OperatorState,
     PromptOpened,
     Publish,
+    Record,
     State,
     StateChanged,
 )
 from controller.model.protocol import Notify
-from controller.service.status import SessionStatus
+from controller.service.session_status import SessionStatus
 
-WAITING_AT_MOST = 50
-"""Messages not yet gone; more are dropped, and that is logged."""
-LAST_WORDS_S = 15.0
-"""How long the end of a session waits for what it still has to say."""
-TOLD_STATES = (State.PAUSED, State.STOPPED, State.FAILED)
-"""States that somebody away must know of."""
+MAX_QUEUED = 50
+"""Largest number of unsent messages; more are dropped, with a line in the log."""
+SEND_AT_END_S = 15.0
+"""Longest wait for unsent messages at the end of a session (s)."""
+NOTIFIED_STATES = (State.PAUSED, State.STOPPED, State.FAILED)
+"""States with a message of their own, beside the end."""
+NOTIFIED_ADVICE = (OperatorState.STOP_AT_END, OperatorState.STOP_NOW)
+"""New advice to the operator that is worth a message."""
 
 
 @dataclass(frozen=True)
 class Message:
-    """What is sent: a line, and what goes below it."""
+    """A message: its subject and its text."""
 
     subject: str
     text: str
 
 
-def message_of(event: Event, status: SessionStatus, session: str, folder: str) -> Message | None:
-    """Return the message that an event is worth to somebody away; None for most events.
+def message_of(record: Record, status: SessionStatus, session: str, folder: str) -> Message | None:
+    """Return the message about an event for somebody away; None for most events.
 
     Parameters
     ----------
@@ -54,20 +56,21 @@ def message_of(event: Event, status: SessionStatus, session: str, folder: str) -
         Status after the event: its advice to the operator begins the subject.
     """
     advice = status.operator_state.value
-    match event:
+    match record.event:
         case PromptOpened(prompt=prompt):
             answers = "\n".join(
                 f"  dualtilt answer {prompt.id} {choice} --session {folder}"
                 for choice in prompt.choices
             )
-            how = f"The beam is blanked meanwhile. Answer on the screen, or:\n{answers}"
+            how = f"The beam is blanked. Answer on the screen, or with:\n{answers}"
             subject = f"dualtilt {session}: {advice}: {prompt.title}"
             return Message(subject, f"{prompt.text}\n\n{how}")
         case StateChanged(state=State.FINISHED, reason=reason):
             return Message(
-                f"dualtilt {session}: finished", f"{reason or 'all done'}\n\nSession in {folder}"
+                f"dualtilt {session}: {advice}: finished",
+                f"{reason or 'all done'}\n\nSession in {folder}",
             )
-        case StateChanged(state=state, reason=reason) if state in TOLD_STATES:
+        case StateChanged(state=state, reason=reason) if state in NOTIFIED_STATES:
             return Message(
                 f"dualtilt {session}: {advice}: {state.value}",
                 f"{reason or 'no reason given'}\n\nSession in {folder}",
@@ -76,71 +79,75 @@ def message_of(event: Event, status: SessionStatus, session: str, folder: str) -
             return Message(
                 f"dualtilt {session}: {advice}: alarm", f"{where}: {text}\n\nSession in {folder}"
             )
+    if record.advice in NOTIFIED_ADVICE:
+        return Message(
+            f"dualtilt {session}: {advice}", f"{status.operator_reason}\n\nSession in {folder}"
+        )
     return None
 
 
 class Notifier:
-    """Sends what :func:`message_of` finds worth it, by the means the protocol names.
+    """Sends the messages of :func:`message_of` by e-mail and webhook.
 
     Parameters
     ----------
     settings
-        Where to.
+        Addresses and servers.
     session, folder
-        Named in the messages.
+        Name and folder of the session, for the messages.
     publish
-        Told of failures.
+        Function that publishes failures as warnings.
     """
 
     def __init__(self, settings: Notify, session: str, folder: str, publish: Publish) -> None:
         self._session, self._folder, self._publish = session, folder, publish
-        self._means = _means(settings)
-        self._waiting: queue.Queue[Message | None] = queue.Queue(WAITING_AT_MOST)
+        self._channels = _channels(settings)
+        self._queue: queue.Queue[Message | None] = queue.Queue(MAX_QUEUED)
         self._thread = threading.Thread(target=self._deliver, name="notify", daemon=True)
         self._thread.start()
 
-    def tell(self, event: Event, status: SessionStatus) -> None:
-        """Send the message that an event is worth; never waits."""
-        message = message_of(event, status, self._session, self._folder)
+    def notify(self, record: Record, status: SessionStatus) -> None:
+        """Queue the message about an event, if it has one; never waits."""
+        message = message_of(record, status, self._session, self._folder)
         if message is None:
             return
         try:
-            self._waiting.put_nowait(message)
+            self._queue.put_nowait(message)
         except queue.Full:
-            self._complain(f"{message.subject}: dropped, {WAITING_AT_MOST} others wait")
+            self._warn(f"{message.subject}: dropped: {MAX_QUEUED} messages are not sent yet")
 
     def close(self) -> None:
-        """Send what waits, as long as that takes no longer than `LAST_WORDS_S`."""
+        """Send the queued messages, for at most `SEND_AT_END_S`."""
         try:
-            self._waiting.put(None, timeout=LAST_WORDS_S)
+            self._queue.put(None, timeout=SEND_AT_END_S)
         except queue.Full:
             return
-        self._thread.join(LAST_WORDS_S)
+        self._thread.join(SEND_AT_END_S)
 
     def _deliver(self) -> None:
-        while (message := self._waiting.get()) is not None:
-            for name, send in self._means.items():
+        while (message := self._queue.get()) is not None:
+            for name, send in self._channels.items():
                 try:
                     send(message)
-                except Exception as error:  # noqa: BLE001 -- whatever a server does, it is a log line
-                    what = str(error).splitlines()[0] if str(error) else type(error).__name__
-                    self._complain(f"not delivered by {name}: {what}")
+                except Exception as error:  # noqa: BLE001 -- any error of a server becomes a log line
+                    reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+                    self._warn(f"not delivered by {name}: {reason}")
 
-    def _complain(self, text: str) -> None:
+    def _warn(self, text: str) -> None:
         self._publish(Alerted(level=Level.WARNING, text=text, where="notify"))
 
 
-def _means(settings: Notify) -> dict[str, Callable[[Message], None]]:
-    means: dict[str, Callable[[Message], None]] = {}
+def _channels(settings: Notify) -> dict[str, Callable[[Message], None]]:
+    channels: dict[str, Callable[[Message], None]] = {}
     if settings.webhook:
-        means["webhook"] = lambda message: _post(settings, message)
+        channels["webhook"] = lambda message: _post(settings, message)
     if settings.email_to:
-        means["e-mail"] = lambda message: _mail(settings, message)
-    return means
+        channels["e-mail"] = lambda message: _mail(settings, message)
+    return channels
 
 
 def _post(settings: Notify, message: Message) -> None:
-    """POST JSON; `text` is what chat services show."""
+    """POST the message as JSON; chat services show `text`."""
     body = {"text": f"{message.subject}\n{message.text}", "subject": message.subject}
     request = urllib.request.Request(
         _secret(settings.webhook),
@@ -164,9 +171,9 @@ def _mail(settings: Notify, message: Message) -> None:
 
 
 def _mail_server(settings: Notify) -> smtplib.SMTP:
-    """Connect; with TLS only to the server that its certificate says it is."""
+    """Connect; with TLS, only to a server with a valid certificate."""
     host, port, timeout_s = settings.smtp_host, settings.smtp_port, settings.timeout_s
-    trusted = ssl.create_default_context()  # smtplib's own would take any certificate
+    trusted = ssl.create_default_context()  # smtplib's default accepts any certificate
     if settings.smtp_security == "tls":
         return smtplib.SMTP_SSL(host, port, timeout=timeout_s, context=trusted)
     smtp = smtplib.SMTP(host, port, timeout=timeout_s)
@@ -180,16 +187,16 @@ def _mail_server(settings: Notify) -> smtplib.SMTP:
 
 
 def _secret(value: str) -> str:
-    """Return the value, or that of the environment's variable it names: ``env:NAME``.
+    """Return the value, or the environment variable that it names as ``env:NAME``.
 
     Raises
     ------
     LookupError
-        There is no such variable.
+        If there is no such variable.
     """
     name = value.removeprefix("env:")
     if name == value:
         return value
     if name not in os.environ:
-        raise LookupError(f"the environment has no {name}: set it before the session is started")
+        raise LookupError(f"environment variable {name} is not set: set it before the session")
     return os.environ[name]

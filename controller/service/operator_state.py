@@ -1,4 +1,4 @@
-"""Advice to the operator, with its reason: a table of rules, worst first."""
+"""Advice to the operator and its reason: a table of rules, worst first."""
 
 from __future__ import annotations
 
@@ -6,23 +6,24 @@ from collections.abc import Callable
 
 from controller.model.events import OperatorState, Phase, State
 from controller.model.frames import FrameVerdict
+from controller.model.processing_jobs import JobName
 from controller.model.prompts import STOP, Prompt, PromptId
-from controller.service.status import (
+from controller.service.session_status import (
     RESIDUAL_LIMIT_PX,
     PhaseState,
     SessionStatus,
     TiltStatus,
 )
 
-RECENT = 3
-"""Tilts in a row that must be bad before the word changes."""
+BAD_IN_A_ROW = 3
+"""Number of bad tilts in a row that changes the advice."""
 
 
 def operator_state(status: SessionStatus) -> tuple[OperatorState, str]:
-    """Return the advice to the operator and its reason; the reason is empty where all is good.
+    """Return the advice to the operator and its reason; the reason of GOOD is empty.
 
-    The worst rule that applies decides. YOUR TURN stands where nothing is wrong and the session
-    waits for a person: at a prompt, or in a pause.
+    The worst rule that applies decides. YOUR TURN means that nothing is wrong and the session
+    waits for a person, at a prompt or in a pause.
     """
     for state, rule in _RULES:
         reason = rule(status)
@@ -40,10 +41,11 @@ def _failed(status: SessionStatus) -> str:
 
 
 def _flip_refused(status: SessionStatus) -> str:
-    """While it is asked what to do: the reason begins with what opens the gate.
+    """Return the reason while the flip check is refused or overridden.
 
-    Once the grid is looked at or flipped again there is nothing to stop for. After an override it
-    stands until B, in spite of all, could be merged with A.
+    While its prompt is open, the reason begins with the answers that can lead to series B. It is
+    empty once the grid is imaged or flipped again. After an override it stays until A and B are
+    merged.
     """
     flip = status.flip_check
     if flip is None or flip.accepted or "fused" in status.counts:
@@ -52,11 +54,11 @@ def _flip_refused(status: SessionStatus) -> str:
         return f"flip check overridden: {flip.found}"
     if status.prompt is None or status.prompt.id is not PromptId.FLIP_CHECK:
         return ""
-    return f"{_ways_out(status.prompt)}: {flip.found}"
+    return f"{_helpful_answers(status.prompt)}: {flip.found}"
 
 
-def _ways_out(prompt: Prompt) -> str:
-    """The answers to a prompt that neither stop nor override."""
+def _helpful_answers(prompt: Prompt) -> str:
+    """Return the answers to a prompt that neither stop nor override."""
     return " or ".join(
         choice for choice in prompt.choices if choice not in (STOP, *prompt.needs_reason)
     )
@@ -66,9 +68,9 @@ def _merge_refused(status: SessionStatus) -> str:
     return next((failed.reason for failed in status.failures if failed.refused), "")
 
 
-def _does_not_fit(status: SessionStatus) -> str:
-    about = (advised for advised in status.advice if advised.topic == "fit" and not advised.ok)
-    return next((advised.text for advised in about), "") if status.phase is Phase.B else ""
+def _series_do_not_fit(status: SessionStatus) -> str:
+    bad = (advised for advised in status.advice if advised.topic == "fit" and not advised.ok)
+    return next((advised.text for advised in bad), "") if status.phase is Phase.B else ""
 
 
 def _over_budget(status: SessionStatus) -> str:
@@ -82,26 +84,27 @@ def _alarm(status: SessionStatus) -> str:
 
 def _bad_frames(status: SessionStatus) -> str:
     recent = _recent(status)
-    bad = len(recent) == RECENT and all(
+    bad = len(recent) == BAD_IN_A_ROW and all(
         tilt.frame.verdict is not FrameVerdict.OK for tilt in recent
     )
-    return f"the last {RECENT} frames are {recent[-1].frame.verdict}" if bad else ""
+    return f"the last {BAD_IN_A_ROW} frames are {recent[-1].frame.verdict}" if bad else ""
 
 
 def _processing_failed(status: SessionStatus) -> str:
-    failed = [failed for failed in status.failures if not _made_good(status, failed.job)]
+    failed = [failed for failed in status.failures if not _has_final_count(status, failed.job)]
     return f"processing {failed[-1].job} failed: {failed[-1].reason}" if failed else ""
 
 
-def _made_good(status: SessionStatus, job: str) -> bool:
-    """Whether the final count has come all the same: a live one is then no loss any more."""
-    return any(job == f"live-{name}" and not known.live for name, known in status.counts.items())
+def _has_final_count(status: SessionStatus, job: JobName) -> bool:
+    """Return True if a live job failed and its series has its final count nevertheless."""
+    count = status.counts.get(job.live_series) if job.live_series else None
+    return count is not None and not count.live
 
 
 def _bad_residuals(status: SessionStatus) -> str:
     residuals = [tilt.residual_px for tilt in _recent(status) if tilt.residual_px is not None]
-    bad = len(residuals) == RECENT and min(residuals) > RESIDUAL_LIMIT_PX
-    return f"residual above {RESIDUAL_LIMIT_PX:g} px for {RECENT} tilts" if bad else ""
+    bad = len(residuals) == BAD_IN_A_ROW and min(residuals) > RESIDUAL_LIMIT_PX
+    return f"residual above {RESIDUAL_LIMIT_PX:g} px for {BAD_IN_A_ROW} tilts" if bad else ""
 
 
 def _budget_too_small(status: SessionStatus) -> str:
@@ -111,13 +114,13 @@ def _budget_too_small(status: SessionStatus) -> str:
 
 def _recent(status: SessionStatus) -> tuple[TiltStatus, ...]:
     tilts = status.series[status.current_series].tilts if status.current_series else ()
-    return tilts[-RECENT:]
+    return tilts[-BAD_IN_A_ROW:]
 
 
 _RULES: tuple[tuple[OperatorState, Callable[[SessionStatus], str]], ...] = (
     (OperatorState.STOP_NOW, _failed),
     (OperatorState.STOP_NOW, _merge_refused),
-    (OperatorState.STOP_NOW, _does_not_fit),
+    (OperatorState.STOP_NOW, _series_do_not_fit),
     (OperatorState.STOP_NOW, _over_budget),
     (OperatorState.STOP_NOW, _alarm),
     (OperatorState.STOP_NOW, _bad_frames),

@@ -1,1 +1,1 @@
-"""The session for people: the Textual screen, and plain text without one."""
+"""User interfaces: the Textual screen, and plain text."""

@@ -1,60 +1,62 @@
-"""The session as text: a progress display on a terminal, else one line a tilt, count or prompt.
+"""A session as text: progress bars on a terminal, else one line for each event of interest.
 
-The same job as the screen for whoever has none; it holds no session, it follows one.
+For people without the screen. It only follows a session, which runs in another process.
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
+from rich.text import Text
 
 from controller.common.errors import DualtiltError, UsageError
 from controller.common.exit_codes import ExitCode
 from controller.model.events import FrameRecorded, Phase, Record, Showered
-from controller.service import words
-from controller.service.client import ServiceClient, SessionGoneError, last_status
-from controller.service.status import SessionStatus
+from controller.model.processing_jobs import JobName
+from controller.service import event_text, status_text
+from controller.service.session_client import ServiceClient, SessionGoneError, last_status
+from controller.service.session_status import SessionStatus
 from controller.session.event_log import read_events
 
 WAIT_S = 1.0
 EVENTS_FILE = "events.jsonl"
-JOB = "processing % "
 
-Teller = Callable[[SessionStatus, list[Record]], None]
-"""Told of every batch of records, with the status after it."""
+Show = Callable[[SessionStatus, list[Record]], None]
+"""Function that shows new records and the status after them."""
 
 
 def follow(folder: Path, out: TextIO | None = None) -> ExitCode:
-    """Tell what happens in a session, from the start of its present run to its end.
+    """Print the events of a session, from the start of its present run to its end.
 
-    Ctrl-C leaves the session alone and raises KeyboardInterrupt.
+    Ctrl-C leaves the session running and raises KeyboardInterrupt.
 
     Parameters
     ----------
     folder
-        Where it runs.
+        Folder of the session.
     out
-        Where to; stdout when left out.
+        Output; stdout by default.
 
     Returns
     -------
     ExitCode
-        What the session's process ended with.
+        Exit code of the session's process.
 
     Raises
     ------
     SessionGoneError
-        When the session's process vanished without a last word.
+        If the session's process vanished without an exit code.
     UsageError
-        When no session runs there.
+        If no session runs there.
     """
-    with _teller(out or sys.stdout) as tell:
+    with _display(out or sys.stdout) as show:
         seq = -1
         try:
             with ServiceClient.connect(folder, read_only=True) as client:
@@ -63,94 +65,120 @@ def follow(folder: Path, out: TextIO | None = None) -> ExitCode:
                     records = client.events_after(seq, WAIT_S)
                     seq = records[-1].seq if records else seq
                     status = client.status()
-                    tell(status, records)
+                    show(status, records)
                     if status.exit_code is not None and not records:
                         return status.exit_code
         except (SessionGoneError, UsageError) as error:
-            return _last_word(folder, seq, tell, error)
+            return _show_end(folder, seq, show, error)
 
 
-def _last_word(folder: Path, seq: int, tell: Teller, gone: DualtiltError) -> ExitCode:
-    """The exit code a session left in its folder, and what it did not get to tell."""
+def _show_end(folder: Path, seq: int, show: Show, gone: DualtiltError) -> ExitCode:
+    """Show the records after `seq` from the session's folder and return its exit code."""
     status = last_status(folder)
     if status is None or status.exit_code is None or status.seq < seq:
         raise gone
-    told = max(seq, status.started_seq - 1)
-    tell(status, [record for record in read_events(folder / EVENTS_FILE) if record.seq > told])
+    shown = max(seq, status.started_seq - 1)
+    show(status, [record for record in read_events(folder / EVENTS_FILE) if record.seq > shown])
     return status.exit_code
 
 
 @contextmanager
-def _teller(out: TextIO) -> Iterator[Teller]:
+def _display(out: TextIO) -> Iterator[Show]:
     if out.isatty():
-        with _progress_teller(out) as tell:
-            yield tell
+        with _progress_display(out) as show:
+            yield show
     else:
-        yield lambda status, records: _tell_lines(out, status, records)
+        yield lambda _, records: _print_lines(out, records)
 
 
-def _tell_lines(out: TextIO, status: SessionStatus, records: list[Record]) -> None:
-    """One line an event worth it."""
-    del status
+def _print_lines(out: TextIO, records: list[Record]) -> None:
+    """Print one line for each event of interest."""
     for record in records:
-        if words.is_news(record) and not isinstance(record.event, words.FREQUENT):
-            print(line_of(record), file=out, flush=True)
+        if event_text.is_headline(record):
+            print(event_text.plain_line(record), file=out, flush=True)
 
 
-def line_of(record: Record) -> str:
-    """Time, mark, what happened."""
-    sign = words.mark(record)
-    return f"{words.clock(record.at)} {sign:<2} {words.tell(record)}".rstrip()
+class _ProgressWithAdvice(Progress):
+    """Progress bars, and below them the advice to the operator."""
+
+    advice = ""
+
+    def get_renderables(self) -> Iterable[RenderableType]:
+        """Return the bars and the line below them."""
+        yield from super().get_renderables()
+        yield Text(self.advice)
 
 
 @contextmanager
-def _progress_teller(out: TextIO) -> Iterator[Teller]:
-    """Bars for what goes on, lines above them for what happened."""
+def _progress_display(out: TextIO) -> Iterator[Show]:
+    """Show bars for current work, with the other events as lines above them."""
     console = Console(file=out)
-    progress = Progress(
+    progress = _ProgressWithAdvice(
         TextColumn("{task.description:<16}"),
         BarColumn(bar_width=30),
         TextColumn("{task.completed:.0f}/{task.total:.0f}  {task.fields[note]}"),
         console=console,
     )
-    bars: dict[str, TaskID] = {}
+    tasks: dict[str, TaskID] = {}
 
-    def tell(status: SessionStatus, records: list[Record]) -> None:
+    def show(status: SessionStatus, records: list[Record]) -> None:
         for record in records:
-            if _is_news(record):
-                console.print(line_of(record), highlight=False, markup=False)
-        under_way = _bars(status)
-        for name, (done, total, note) in under_way.items():
-            if name not in bars:
-                bars[name] = progress.add_task(name, total=total, note=note)
-            progress.update(bars[name], completed=done, total=total, note=note)
-        for job in [name for name in bars if name.startswith(JOB) and name not in under_way]:
-            progress.update(bars[job], completed=100.0, note="done")
+            if _is_line_above_bars(record):
+                console.print(event_text.plain_line(record), highlight=False, markup=False)
+        bars = _bars(status)
+        for key, bar in bars.items():
+            if key not in tasks:
+                tasks[key] = progress.add_task(bar.name, total=bar.total, note=bar.note)
+            progress.update(tasks[key], completed=bar.done, total=bar.total, note=bar.note)
+        for key in tasks:
+            if isinstance(key, JobName) and key not in bars:
+                progress.update(tasks[key], completed=100.0, note="done")
+        progress.advice = _advice(status)
 
     with progress:
-        yield tell
+        yield show
 
 
-def _is_news(record: Record) -> bool:
-    """Whether the bars do not show it already."""
-    shown = (*words.FREQUENT, FrameRecorded, Showered)
-    return words.is_news(record) and not isinstance(record.event, shown)
+def _advice(status: SessionStatus) -> str:
+    """Return the advice to the operator, with its reason."""
+    reason = f": {status.operator_reason}" if status.operator_reason else ""
+    return f"{status_text.operator_advice(status)}{reason}"
 
 
-def _bars(status: SessionStatus) -> dict[str, tuple[float, float, str]]:
-    """What is under way: name -> done, total, note."""
-    bars: dict[str, tuple[float, float, str]] = {}
+def _is_line_above_bars(record: Record) -> bool:
+    """Return True for an event of interest that the bars do not show."""
+    if record.advice is not None:
+        return True
+    shown_by_bars = isinstance(record.event, FrameRecorded | Showered)
+    return event_text.is_headline(record) and not shown_by_bars
+
+
+@dataclass(frozen=True)
+class _Bar:
+    """One progress bar."""
+
+    name: str
+    done: float
+    total: float
+    note: str = ""
+
+
+def _bars(status: SessionStatus) -> dict[str, _Bar]:
+    """Return the bars for the shower, the series and the processing jobs."""
+    bars: dict[str, _Bar] = {}
     if status.showers:
         newest = status.showers[-1]
-        bars["shower/s"] = newest.elapsed_s, newest.planned_s, words.angle(newest)
+        bars["shower"] = _Bar(
+            "shower/s", newest.elapsed_s, newest.planned_s, status_text.shower_angle(newest)
+        )
     for name, series in status.series.items():
         if series.tilts:
+            label = f"series {name}"
             note = _series_note(status) if status.phase is Phase(name) else ""
-            bars[f"series {name}"] = len(series.tilts), series.planned, note
+            bars[label] = _Bar(label, len(series.tilts), series.planned, note)
     for job, progress in status.processing.items():
-        if job.startswith("live"):
-            continue  # the bar of its series says as much
-        bars[f"{JOB}{job}"] = 100 * progress.fraction, 100.0, progress.stage
+        if not job.is_live:  # the bar of its series shows a live reconstruction
+            bars[job] = _Bar(f"processing % {job}", 100 * progress.fraction, 100.0, progress.stage)
     return bars
 
 
@@ -159,6 +187,6 @@ def _series_note(status: SessionStatus) -> str:
     if tilt is None or status.alpha_deg is None:
         return ""
     return (
-        f"{status.alpha_deg:+.1f}°  left {words.duration(status.left_s)}"
-        f"  shift {tilt.shift_px:.1f} px  dose {words.dose(status)}  {status.operator_state.value}"
+        f"{status.alpha_deg:+.1f}°  left {status_text.duration(status.left_s)}"
+        f"  shift {tilt.shift_px:.1f} px  dose {status_text.dose(status)}"
     )

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from controller.model.base import SeriesName, Which
 from controller.model.events import Event, ProcessingProgressed
-from controller.model.processing_jobs import Job
+from controller.model.processing_jobs import Job, JobName
 from controller.model.protocol import read_protocol
 from controller.session.previews import brightest, write_preview
 from controller.worker.child import Handler, Reporter
@@ -133,6 +133,6 @@ class JobRunner:
             now_s = time.monotonic()
             if stage != last_stage or now_s - last_s > PROGRESS_EVERY_S:
                 last_stage, last_s = stage, now_s
-                self._say(ProcessingProgressed(job=job.value, stage=stage, fraction=fraction))
+                self._say(ProcessingProgressed(job=JobName(job), stage=stage, fraction=fraction))
 
         return progress

@@ -9,6 +9,7 @@ import numpy as np
 from controller.model.base import SeriesName
 from controller.model.events import Advised, Event, ProcessingProgressed, TiltJudged
 from controller.model.frames import RecordedFrame
+from controller.model.processing_jobs import LIVE_JOBS
 from controller.model.protocol import read_protocol
 from controller.session.previews import brightest, write_preview
 from controller.worker.child import Handler, Reporter, first_line
@@ -102,7 +103,7 @@ class LiveSeries:
             )
         self._say(
             ProcessingProgressed(
-                job="live-A" if self._series == "A" else "live-B",
+                job=LIVE_JOBS[self._series],
                 stage="live reconstruction",
                 fraction=max(0.0, (self._planned - tilts_left - behind) / self._planned),
                 behind=behind,

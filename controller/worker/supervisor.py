@@ -11,7 +11,7 @@ from controller.common.python_command import python_module_command
 from controller.model.base import SeriesName
 from controller.model.events import Alerted, Level, ProcessingFailed, Publish
 from controller.model.frames import RecordedFrame
-from controller.model.processing_jobs import Job, JobOutcome
+from controller.model.processing_jobs import LIVE_JOBS, Job, JobName, JobOutcome
 from controller.worker.lane import Lane
 from controller.worker.messages import AnyTask, CatchUp, CountFrames, Ended, RunJob, count_key
 
@@ -172,7 +172,7 @@ class Supervisor:
     def _settle(self, job: Job, ended: Ended) -> None:
         if not ended.ok:
             self._publish(
-                ProcessingFailed(job=job.value, reason=ended.reason, refused=ended.refused)
+                ProcessingFailed(job=JobName(job), reason=ended.reason, refused=ended.refused)
             )
         outcome = JobOutcome(job=job, ok=ended.ok, refused=ended.refused, reason=ended.reason)
         with self._changed:
@@ -192,14 +192,14 @@ class Supervisor:
                 self._warn("count", task, Ended(ok=False, reason=reason))
             case CatchUp() if section is None:
                 reason = f"the live reconstruction of {task.series} does not start ({how})"
-                self._publish(ProcessingFailed(job=task.key, reason=reason))
+                self._publish(ProcessingFailed(job=LIVE_JOBS[task.series], reason=reason))
             case CatchUp():
                 self._give_up_frame(task, section, how)
 
     def _give_up_frame(self, task: CatchUp, section: int, how: str) -> None:
         name = next(frame.name for frame in task.frames if frame.section == section)
         reason = f"frame {name} ended its process twice ({how}) and is skipped"
-        self._publish(ProcessingFailed(job=task.key, reason=reason))
+        self._publish(ProcessingFailed(job=LIVE_JOBS[task.series], reason=reason))
         with self._changed:
             self._frames[task.series].pop(section, None)
             self._follow(task.series)

@@ -24,13 +24,13 @@ from textual.drivers.headless_driver import HeadlessDriver
 from textual.pilot import Pilot
 from textual.widgets import Static
 
-from controller.service.pictures import Picture, reduce_picture
-from controller.service.status import SessionStatus
+from controller.service.previews import Picture, reduce_picture
+from controller.service.session_status import SessionStatus
 from controller.service.status_reducer import next_status
-from controller.ui.tui.app import SessionApp
-from controller.ui.tui.feed import REDUCED_SIDE_PX
 from controller.ui.tui.layout import LINES_AROUND_BODY, image_cells
-from controller.ui.tui.messages import PictureArrived, StatusArrived, View
+from controller.ui.tui.screen_messages import PictureArrived, StatusArrived, View
+from controller.ui.tui.session_app import SessionApp
+from controller.ui.tui.session_follower import REDUCED_SIDE_PX
 from tests.benchmarks.row import Row
 from tests.support import scripted_session as script
 
@@ -83,7 +83,7 @@ async def _cpu_s(refresh: Refresh, number: int) -> float:
 
 
 def _ours(app: SessionApp, pilot: Pilot[None]) -> Refresh:
-    """A frame recorded and counted, and its picture, as the feed posts them."""
+    """A frame recorded and counted, and its picture, as the follower posts them."""
     before = (script.preflight(), script.shower(), script.series("A", 5))
     records = script.records(chain([script.started(Path("/"))], *before))
     status = SessionStatus()

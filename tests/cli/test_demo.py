@@ -11,7 +11,7 @@ from controller.app.cli.main import main
 from controller.common.exit_codes import ExitCode
 from controller.model.events import State
 from controller.rehearsal.accuracy_checks import Accuracy
-from controller.service.status import CountPoint, CountStatus, SessionStatus
+from controller.service.session_status import CountPoint, CountStatus, SessionStatus
 from controller.session.folder import SessionFolder
 from tests.cli.test_rehearsal import GOOD_TABLES
 

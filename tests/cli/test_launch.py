@@ -12,9 +12,9 @@ import pytest
 
 from controller.app.cli.main import main
 from controller.common.exit_codes import ExitCode
-from controller.service.address import read_address
-from controller.service.client import ServiceClient
-from controller.service.status import SessionStatus
+from controller.service.service_address import read_address
+from controller.service.session_client import ServiceClient
+from controller.service.session_status import SessionStatus
 from tests.support.processes import kill_session, python
 from tests.support.simulator_session import write_protocol
 
@@ -59,8 +59,8 @@ OF_ANOTHER_VERSION = """
 import sys
 from controller.app import launch
 from controller.app.cli.main import main
-from controller.service import client
-client.VERSION += 1
+from controller.service import session_client
+session_client.VERSION += 1
 launch.ENDED_WITHIN_S = 1.0
 sys.exit(main(sys.argv[1:]))
 """

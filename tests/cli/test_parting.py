@@ -9,13 +9,13 @@ import pytest
 
 from controller.common.exit_codes import ExitCode
 from controller.model.events import State
-from controller.service.status import SessionStatus
-from controller.ui.tui import app
-from controller.ui.tui.app import SessionApp, run_screen
+from controller.service.session_status import SessionStatus
+from controller.ui.tui import session_app
+from controller.ui.tui.session_app import SessionApp, run_screen
 
 FOLDER = Path("/data/au")
-GONE = "/data/au: the session's process is gone; `dualtilt resume /data/au` goes on"
-RESUME = "`dualtilt resume /data/au` takes it up again"
+GONE = "/data/au: the session's process is gone; `dualtilt resume /data/au` continues it"
+RESUME = "`dualtilt resume /data/au` continues it"
 
 
 def ended(state: State, code: ExitCode, reason: str = "") -> SessionStatus:
@@ -36,7 +36,7 @@ CASES = [
         "left to itself",
         SessionStatus(state=State.RUNNING),
         "",
-        ["detached; the session goes on: dualtilt attach /data/au"],
+        ["detached; the session continues: dualtilt attach /data/au"],
         ExitCode.OK,
     ),
     Case("killed", SessionStatus(state=State.RUNNING), GONE, [GONE], ExitCode.BRIDGE),
@@ -71,6 +71,6 @@ def test_the_screen_leaves_the_truth_behind(
     def ran(screen: SessionApp) -> None:
         screen.status, screen.lost = case.status, case.lost
 
-    monkeypatch.setattr(app.SessionApp, "run", ran)
+    monkeypatch.setattr(session_app.SessionApp, "run", ran)
     assert run_screen(FOLDER) == case.code
     assert capsys.readouterr().out.splitlines() == case.says

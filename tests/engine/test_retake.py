@@ -12,7 +12,7 @@ from controller.common.exit_codes import ExitCode
 from controller.engine import Engine
 from controller.model.commands import StopWhen
 from controller.model.events import Event, FrameRecorded, Record, State, StateChanged
-from controller.service.status import SessionStatus
+from controller.service.session_status import SessionStatus
 from controller.service.status_reducer import next_status
 from processing.files.mdoc import read_mdoc
 from tests.support.fake_microscope import FakeMicroscope

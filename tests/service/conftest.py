@@ -1,4 +1,4 @@
-"""Sockets of these tests stay among themselves."""
+"""Private runtime folder for the sockets of these tests."""
 
 from __future__ import annotations
 
@@ -9,5 +9,5 @@ import pytest
 def private_runtime(
     tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Look for sessions nowhere else."""
+    """Use a runtime folder without other sessions."""
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path_factory.mktemp("r")))

@@ -12,14 +12,14 @@ import pytest
 from controller.common.errors import DualtiltError, UsageError
 from controller.common.exit_codes import ExitCode
 from controller.model.events import RECORD, Event, Record, State, StateChanged
-from controller.service.server import SessionService
+from controller.service.session_server import SessionService
 from controller.ui.headless import follow
 from tests.support import scripted_session as script
 from tests.support.recording_engine import RecordingEngine
 
 
 class Terminal(io.StringIO):
-    """Says that it is one."""
+    """Stream that claims to be a terminal."""
 
     def isatty(self) -> bool:
         return True
@@ -39,17 +39,17 @@ def follow_all(
     """Follow a session that publishes everything at once and then ends."""
     service = log_to(folder)
     service.serve(RecordingEngine())
-    told: list[ExitCode] = []
-    follower = threading.Thread(target=lambda: told.append(follow(folder, out)))
+    codes: list[ExitCode] = []
+    follower = threading.Thread(target=lambda: codes.append(follow(folder, out)))
     follower.start()
     for event in events:
         service.publish(event)
     service.close(code)
     follower.join(timeout=60.0)
-    return told[0], out.getvalue().splitlines()
+    return codes[0], out.getvalue().splitlines()
 
 
-def test_a_line_for_everything_that_happened(tmp_path: Path) -> None:
+def test_one_line_for_each_event_of_interest(tmp_path: Path) -> None:
     code, lines = follow_all(tmp_path, script.whole(tmp_path), ExitCode.OK, io.StringIO())
     text = "\n".join(lines)
     assert code is ExitCode.OK
@@ -62,7 +62,7 @@ def test_a_line_for_everything_that_happened(tmp_path: Path) -> None:
     assert lines[-1].endswith("finished")
 
 
-def test_bars_on_a_terminal_and_lines_for_the_rest(tmp_path: Path) -> None:
+def test_bars_on_a_terminal_and_lines_for_other_events(tmp_path: Path) -> None:
     code, lines = follow_all(tmp_path, script.whole(tmp_path), ExitCode.OK, Terminal())
     text = "\n".join(lines)
     assert code is ExitCode.OK
@@ -74,12 +74,12 @@ def test_bars_on_a_terminal_and_lines_for_the_rest(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "code", [ExitCode.SAFETY, ExitCode.PROCESSING_FAILED, ExitCode.INTERRUPTED]
 )
-def test_it_ends_with_the_session_s_own_code(tmp_path: Path, code: ExitCode) -> None:
+def test_it_returns_the_session_s_exit_code(tmp_path: Path, code: ExitCode) -> None:
     failed = iter([script.started(tmp_path), StateChanged(state=State.FAILED, reason="why")])
     assert follow_all(tmp_path, failed, code, io.StringIO())[0] is code
 
 
-def test_a_resumed_session_is_told_from_its_present_run(tmp_path: Path) -> None:
+def test_a_resumed_session_is_shown_from_its_present_run(tmp_path: Path) -> None:
     past = script.records(iter([script.started(tmp_path), *script.preflight()]))
     service = SessionService(tmp_path, lambda record: None, past)
     service.serve(RecordingEngine())
@@ -115,6 +115,6 @@ def test_a_session_that_vanishes_leaves_one_line(tmp_path: Path) -> None:
     service.close(ExitCode.OK)
 
 
-def test_where_no_session_runs(tmp_path: Path) -> None:
+def test_no_session_runs(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="holds no session"):
         follow(tmp_path, io.StringIO())

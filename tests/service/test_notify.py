@@ -1,4 +1,4 @@
-"""Messages to whoever is away: which, by what means, and what a dead server does (nothing)."""
+"""Messages to somebody away: which events, by which channels; a dead server does no harm."""
 
 from __future__ import annotations
 
@@ -25,26 +25,39 @@ from controller.model.events import (
     Level,
     Phase,
     PhaseStarted,
+    ProcessingFailed,
     PromptOpened,
+    Record,
     State,
     StateChanged,
 )
 from controller.model.prompts import Prompt
 from controller.model.protocol import Notify, read_protocol
 from controller.service.notify import Notifier, message_of
-from controller.service.status import SessionStatus
-from tests.support.status_events import status_after
+from controller.service.session_status import SessionStatus
+from controller.service.session_store import SessionStore
 
 PROMPT = PromptOpened(
     prompt=Prompt(id="flip", title="Flip the grid", text="1. Retract", choices=("done", "stop"))
 )
 
+FAILED = ProcessingFailed(job="A", reason="no memory")
+REFUSED = ProcessingFailed(job="fuse", reason="B is A", refused=True)
+
+
+def after(*events: Event) -> tuple[Record, SessionStatus]:
+    """Return the last record, with the advice it changed, and the status after it."""
+    store = SessionStore()
+    for i, event in enumerate(events):
+        record = store.add(Record(seq=i, at="2026-01-22T19:00:00+01:00", event=event))
+    return record, store.status
+
 
 class Mailbox(socketserver.StreamRequestHandler):
-    """As much SMTP as a message needs."""
+    """SMTP server with the commands that a message needs."""
 
     def handle(self) -> None:
-        self.wfile.write(b"220 here\r\n")
+        self.wfile.write(b"220 ready\r\n")
         while line := self.rfile.readline():
             verb = line.split()[0].upper() if line.split() else b""
             if verb == b"DATA":
@@ -56,8 +69,8 @@ class Mailbox(socketserver.StreamRequestHandler):
             self.wfile.write(b"221 bye\r\n" if verb == b"QUIT" else b"250 well\r\n")
 
 
-class Impostor(Mailbox):
-    """The same behind a certificate of its own making."""
+class SelfSignedMailbox(Mailbox):
+    """The same server with a self-signed certificate."""
 
     def setup(self) -> None:
         with suppress(OSError):
@@ -81,7 +94,7 @@ class Hook(BaseHTTPRequestHandler):
         self.end_headers()
 
     def log_message(self, format: str, *args: Any) -> None:
-        """Say nothing."""
+        """Print nothing."""
 
 
 @contextmanager
@@ -98,23 +111,23 @@ def serving(server: socketserver.TCPServer) -> Iterator[tuple[int, list[str]]]:
 
 
 def send(settings: Notify, *events: Event) -> list[Event]:
-    """Tell the events; returns what was published of failures."""
+    """Notify about the events; return the published failures."""
     published: list[Event] = []
     notifier = Notifier(settings, "au", "/data/au", published.append)
     for event in events:
-        notifier.tell(event, status_after(event))
+        notifier.notify(*after(event))
     notifier.close()
     return published
 
 
-def test_a_webhook_is_told() -> None:
+def test_a_webhook_gets_the_prompt() -> None:
     with serving(HTTPServer(("127.0.0.1", 0), Hook)) as (port, received):
         assert send(Notify(webhook=f"http://127.0.0.1:{port}/x"), PROMPT) == []
     assert "dualtilt answer flip done --session /data/au" in received[0]
     assert "dualtilt au: YOUR TURN: Flip the grid" in received[0]
 
 
-def test_a_secret_address_stands_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_secret_address_comes_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     with serving(HTTPServer(("127.0.0.1", 0), Hook)) as (port, received):
         monkeypatch.setenv("SECRET_HOOK", f"http://127.0.0.1:{port}/secret")
         assert send(Notify(webhook="env:SECRET_HOOK"), PROMPT) == []
@@ -135,11 +148,11 @@ def test_an_email_is_sent() -> None:
     assert "the gun is off" in received[0]
 
 
-def test_a_mail_server_that_cannot_prove_who_it_is_gets_nothing(tmp_path: Path) -> None:
+def test_a_mail_server_with_an_invalid_certificate_gets_nothing(tmp_path: Path) -> None:
     make_certs(tmp_path)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(tmp_path / "bridge" / "cert.pem", tmp_path / "bridge" / "key.pem")
-    server = socketserver.ThreadingTCPServer(("127.0.0.1", 0), Impostor)
+    server = socketserver.ThreadingTCPServer(("127.0.0.1", 0), SelfSignedMailbox)
     server.daemon_threads, server.context = True, context  # type: ignore[attr-defined]
     with serving(server) as (port, received):
         settings = Notify(
@@ -156,27 +169,38 @@ def test_a_mail_server_that_cannot_prove_who_it_is_gets_nothing(tmp_path: Path) 
 
 
 @dataclass(frozen=True)
-class Told:
+class Case:
     name: str
-    event: Event
+    events: tuple[Event, ...]
     subject: str | None
 
 
-TOLD = [
-    Told("a prompt", PROMPT, "YOUR TURN: Flip the grid"),
-    Told("a pause", StateChanged(state=State.PAUSED, reason="valves closed"), "YOUR TURN: paused"),
-    Told("a stop", StateChanged(state=State.STOPPED), "stopped"),
-    Told("the end", StateChanged(state=State.FINISHED), "finished"),
-    Told("an alarm", Alerted(level=Level.ALARM, text="stuck", where="A-004"), "STOP NOW: alarm"),
-    Told("a warning", Alerted(level=Level.WARNING, text="retaken"), None),
-    Told("work as usual", StateChanged(state=State.RUNNING), None),
-    Told("a phase", PhaseStarted(phase=Phase.A), None),
+CASES = [
+    Case("a prompt", (PROMPT,), "YOUR TURN: Flip the grid"),
+    Case(
+        "a pause",
+        (StateChanged(state=State.PAUSED, reason="valves closed"),),
+        "YOUR TURN: paused",
+    ),
+    Case("a stop", (StateChanged(state=State.STOPPED),), "GOOD: stopped"),
+    Case("the end", (StateChanged(state=State.FINISHED),), "GOOD: finished"),
+    Case(
+        "an alarm",
+        (Alerted(level=Level.ALARM, text="stuck", where="A-004"),),
+        "STOP NOW: alarm",
+    ),
+    Case("failed processing", (FAILED,), "STOP AT END"),
+    Case("a refused merge", (REFUSED,), "STOP NOW"),
+    Case("the same advice again", (FAILED, FAILED), None),
+    Case("a warning", (Alerted(level=Level.WARNING, text="retaken"),), None),
+    Case("running", (StateChanged(state=State.RUNNING),), None),
+    Case("a phase", (PhaseStarted(phase=Phase.A),), None),
 ]
 
 
-@pytest.mark.parametrize("case", TOLD, ids=lambda case: case.name)
-def test_only_what_matters_is_told(case: Told) -> None:
-    message = message_of(case.event, status_after(case.event), "au", "/data/au")
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_which_events_send_a_message(case: Case) -> None:
+    message = message_of(*after(*case.events), "au", "/data/au")
     if case.subject is None:
         assert message is None
     else:
@@ -196,14 +220,14 @@ def test_a_variable_that_is_not_set_is_named() -> None:
     assert "NO_SUCH_HOOK" in published[0].text  # type: ignore[union-attr]
 
 
-def test_a_silent_server_holds_nobody_up() -> None:
-    """It accepts and never answers: what cannot wait any longer is dropped, and that is told."""
+def test_a_silent_server_delays_nothing() -> None:
+    """The server accepts and never answers: messages beyond the queue are dropped and logged."""
     with socket.create_server(("127.0.0.1", 0)) as silent:
         settings = Notify(webhook=f"http://127.0.0.1:{silent.getsockname()[1]}/", timeout_s=0.3)
         published: list[Event] = []
         notifier = Notifier(settings, "au", "/data/au", published.append)
         for _ in range(200):
-            notifier.tell(PROMPT, SessionStatus())
+            notifier.notify(*after(PROMPT))
     assert any("dropped" in event.text for event in published if isinstance(event, Alerted))
 
 
@@ -216,12 +240,12 @@ def test_a_silent_server_holds_nobody_up() -> None:
         ({"smtp_user": "titan"}, "smtp_user needs smtp_security"),
     ],
 )
-def test_what_cannot_be_meant_is_refused(settings: dict[str, Any], said: str) -> None:
+def test_settings_that_make_no_sense_are_refused(settings: dict[str, Any], said: str) -> None:
     with pytest.raises(ValidationError, match=said):
         Notify.model_validate(settings)
 
 
-def test_a_password_where_none_belongs_is_not_said_again(tmp_path: Path) -> None:
+def test_a_password_in_the_protocol_is_refused_without_printing_it(tmp_path: Path) -> None:
     protocol = tmp_path / "p.toml"
     protocol.write_text('name = "au"\n[notify]\nsmtp_password = "hunter2"\n')
     with pytest.raises(UsageError, match=r"notify\.smtp_password: must be env:NAME") as refused:

@@ -52,7 +52,7 @@ CASES: tuple[tuple[str, Iterable[Event], OperatorState, str], ...] = (
         "the last 3 frames are dim",
     ),
     (
-        "bad frames that are over",
+        "three bad frames and a good one",
         (frame(0, "dim"), frame(1, "dim"), frame(2, "dim"), frame(3)),
         OperatorState.GOOD,
         "",
@@ -65,13 +65,13 @@ CASES: tuple[tuple[str, Iterable[Event], OperatorState, str], ...] = (
     ),
     ("one residual above the limit", (frame(0), judged(0, 1.5)), OperatorState.GOOD, ""),
     (
-        "the dose is spent",
+        "the dose budget is used up",
         (plan(900.0, 1000.0), frame(0, dose_e_per_A2=1000.0)),
         OperatorState.STOP_NOW,
         "dose budget used up",
     ),
     (
-        "the plan costs more than there is",
+        "the plan needs more dose than the budget",
         (plan(1100.0, 1000.0), frame(0, dose_e_per_A2=10.0)),
         OperatorState.STOP_AT_END,
         "the plan needs more dose than its budget",
@@ -92,7 +92,7 @@ CASES: tuple[tuple[str, Iterable[Event], OperatorState, str], ...] = (
     ),
     ("an alarm that is over", (ALARM, StateChanged(state=State.RUNNING)), OperatorState.GOOD, ""),
     (
-        "a refused flip, asked what to do",
+        "a refused flip, its prompt open",
         REFUSED_FLIP,
         OperatorState.STOP_AT_END,
         "retake-image or back-to-flip: same side up, turned by 4 degrees in the plane: not flipped",
@@ -104,13 +104,13 @@ CASES: tuple[tuple[str, Iterable[Event], OperatorState, str], ...] = (
         script.FLIP_PROMPT.title,
     ),
     (
-        "a refused flip, mended",
+        "a refused flip, accepted on the second image",
         (*REFUSED_FLIP, answered("retake-image"), *script.flipped()),
         OperatorState.GOOD,
         "",
     ),
     (
-        "a refused flip, stopped for",
+        "a refused flip, the session failed",
         (*REFUSED_FLIP, StateChanged(state=State.FAILED, reason="flip: same side up")),
         OperatorState.STOP_NOW,
         "flip: same side up",
@@ -128,7 +128,7 @@ CASES: tuple[tuple[str, Iterable[Event], OperatorState, str], ...] = (
         "the last 3 frames are dim",
     ),
     (
-        "a refused flip, overridden, and B merged all the same",
+        "a refused flip, overridden, and B merged",
         (
             *OVERRIDDEN,
             Counted(which="fused", n=70, n_low=60, n_high=80, tilts_used=9, live=False),

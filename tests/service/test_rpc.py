@@ -1,4 +1,4 @@
-"""The hardened transport against clients that do not play by its rules."""
+"""The transport against clients that break its protocol."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ MARSHAL_ID = 2
 
 @expose
 class Target:
-    """Answers, sometimes with an annotation."""
+    """Remote object that answers, sometimes with an annotation."""
 
     def echo(self, text: str) -> str:
         return text
@@ -56,15 +56,15 @@ def still_serves(uri: str) -> bool:
 
 
 @pytest.mark.parametrize(
-    ("token", "version", "said"),
+    ("token", "version", "message"),
     [
         pytest.param("wrong", VERSION, "wrong or missing token", id="wrong token"),
         pytest.param("", VERSION, "wrong or missing token", id="no token"),
         pytest.param(TOKEN, 6, "version 7, the client 6", id="another version"),
     ],
 )
-def test_who_is_turned_away(uri: str, token: str, version: int, said: str) -> None:
-    with pytest.raises(rpc.RefusedError, match=said):
+def test_wrong_token_or_version(uri: str, token: str, version: int, message: str) -> None:
+    with pytest.raises(rpc.RefusedError, match=message):
         rpc.connect(uri, token, version, 5.0)
     assert still_serves(uri)
 
@@ -80,7 +80,7 @@ def dead_socket(path: Path) -> None:
 
 
 @pytest.mark.parametrize("end", [no_socket, dead_socket])
-def test_a_server_that_is_gone_has_refused_nobody(uri: str, end: Callable[[Path], None]) -> None:
+def test_a_server_that_is_gone_is_not_a_refusal(uri: str, end: Callable[[Path], None]) -> None:
     end(Path(path_of(uri)))
     with pytest.raises(Pyro5.errors.CommunicationError) as caught:
         rpc.connect(uri, TOKEN, VERSION, 5.0)
@@ -88,7 +88,7 @@ def test_a_server_that_is_gone_has_refused_nobody(uri: str, end: Callable[[Path]
 
 
 def hello(flags: int, serializer: int, payload: bytes) -> bytes:
-    """A first message as bytes, flags as given."""
+    """Return a first message as bytes, with the given flags."""
     message = protocol.SendingMessage(protocol.MSG_CONNECT, 0, 1, serializer, payload)
     head = bytearray(message.data)
     head[8:10] = flags.to_bytes(2, "big")
@@ -101,7 +101,7 @@ GREETING = b'{"handshake": {"token": "s3cret", "version": 7}, "object": "target"
 @dataclass(frozen=True)
 class Stranger:
     name: str
-    says: Callable[[], bytes]
+    message: Callable[[], bytes]
 
 
 STRANGERS = (
@@ -119,18 +119,18 @@ STRANGERS = (
 
 
 @pytest.mark.parametrize("stranger", STRANGERS, ids=lambda stranger: stranger.name)
-def test_strangers_get_nothing_and_harm_nobody(uri: str, stranger: Stranger) -> None:
+def test_malformed_messages_get_no_service_and_do_no_harm(uri: str, stranger: Stranger) -> None:
     with socket.socket(socket.AF_UNIX) as sock:
         sock.settimeout(60.0)
         sock.connect(path_of(uri))
-        sock.sendall(stranger.says())
+        sock.sendall(stranger.message())
         sock.shutdown(socket.SHUT_WR)
         reply = sock.recv(1 << 16)
         assert reply == b"" or reply[6] == protocol.MSG_CONNECTFAIL
     assert still_serves(uri)
 
 
-def test_silent_connections_are_dropped_and_nobody_waits_for_them(
+def test_silent_connections_are_dropped_and_do_not_block(
     uri: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Pyro5.config, "COMMTIMEOUT", 0.3)
@@ -142,7 +142,7 @@ def test_silent_connections_are_dropped_and_nobody_waits_for_them(
             sock.settimeout(60.0)
             sock.connect(path_of(uri))
         for sock in silent:
-            while sock.recv(1 << 16):  # at most a word why, then the end
+            while sock.recv(1 << 16):  # a reason at most, then the end
                 pass
     deadline = time.monotonic() + 60.0
     while time.monotonic() < deadline:
@@ -151,7 +151,7 @@ def test_silent_connections_are_dropped_and_nobody_waits_for_them(
             return
         except Pyro5.errors.CommunicationError:
             time.sleep(0.05)
-    pytest.fail("nobody is let in any more")
+    pytest.fail("no client is accepted any more")
 
 
 def test_an_idle_client_is_kept(uri: str, monkeypatch: pytest.MonkeyPatch) -> None:

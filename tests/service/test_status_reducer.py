@@ -1,4 +1,4 @@
-"""Events folded into status, a table of named cases."""
+"""Status after events: a table of named cases."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ from controller.model.events import (
     State,
     StateChanged,
 )
-from controller.service.status import ALERTS_KEPT, PhaseState, SessionStatus
+from controller.service.event_text import event_line
+from controller.service.session_status import ALERTS_KEPT, PhaseState, SessionStatus
 from controller.service.status_reducer import next_status
-from controller.service.words import tell
 from tests.support import scripted_session as script
 from tests.support.status_events import (
     advised,
@@ -50,7 +50,7 @@ class Case:
     expected: object
 
 
-FOLDS = (
+CASES = (
     Case("nothing yet", (), lambda s: (s.phase, s.state, s.seq), (None, State.READY, -1)),
     Case(
         "the plan is known from the start",
@@ -65,19 +65,19 @@ FOLDS = (
         (Phase.A, PhaseState.RUNNING),
     ),
     Case(
-        "between two phases the last one done counts",
+        "between two phases the last one done is shown",
         (PhaseStarted(phase=Phase.A), PhaseFinished(phase=Phase.A)),
         lambda s: (s.phase, s.phases[Phase.A]),
         (Phase.A, PhaseState.DONE),
     ),
     Case(
-        "a phase that a crash left open is over when the next begins",
+        "a phase that a crash left running is done when the next starts",
         (PhaseStarted(phase=Phase.SHOWER), PhaseStarted(phase=Phase.A)),
         lambda s: (s.phases[Phase.SHOWER], s.phases[Phase.PREFLIGHT]),
         (PhaseState.DONE, PhaseState.PENDING),
     ),
     Case(
-        "taken up again it is in its pre-flight only",
+        "a resumed session is in its pre-flight only",
         (
             PhaseStarted(phase=Phase.A),
             script.started(Path("/x")),
@@ -93,13 +93,13 @@ FOLDS = (
         PhaseState.RUNNING,
     ),
     Case(
-        "a frame says where the session is",
+        "a frame gives angle, time left and dose",
         (frame(0), frame(1)),
         lambda s: (s.alpha_deg, s.left_s, s.dose_e_per_A2, len(s.series["A"].tilts)),
         (-68.0, 10.0, 200.0, 2),
     ),
     Case(
-        "a tilt recorded again takes the place of its first frame, however far it lands",
+        "a retake replaces the first frame of its tilt, whatever its actual angle",
         (
             frame(0, "dim", actual_deg=-70.0),
             frame(1),
@@ -110,7 +110,7 @@ FOLDS = (
         [(1, 2), (2, 1)],
     ),
     Case(
-        "a withdrawn frame is no longer of the series",
+        "a withdrawn frame leaves the series",
         (frame(0), frame(1), withdrawn(1)),
         lambda s: ([t.frame.section for t in s.series["A"].tilts], s.series["A"].tilts_left),
         ([0], 72),
@@ -134,13 +134,13 @@ FOLDS = (
         False,
     ),
     Case(
-        "alignment knows the shift better than tracking",
+        "the shift of the alignment replaces that of the tracking",
         (frame(0), frame(1), judged(0, 0.5)),
         lambda s: [(t.residual_px, t.shift_px) for t in s.series["A"].tilts],
         [(0.5, 0.5), (None, 5.0)],
     ),
     Case(
-        "a judgement on a tilt that is not there changes nothing",
+        "a residual of an unknown frame changes nothing",
         (frame(0), judged(7, 0.5)),
         lambda s: [t.residual_px for t in s.series["A"].tilts],
         [None],
@@ -158,19 +158,19 @@ FOLDS = (
         (300, False),
     ),
     Case(
-        "a pause that waits for the step under way",
+        "a pause that waits for the current step",
         (StateChanged(state=State.RUNNING), PauseAsked(waiting=True)),
         lambda s: (s.state, s.pausing),
         (State.RUNNING, True),
     ),
     Case(
-        "a pause taken back",
+        "a pause that is cancelled",
         (PauseAsked(waiting=True), PauseAsked(waiting=False)),
         lambda s: s.pausing,
         False,
     ),
     Case(
-        "no pause outlives the session",
+        "the end of the session cancels a pause",
         (PauseAsked(waiting=True), StateChanged(state=State.FAILED)),
         lambda s: s.pausing,
         False,
@@ -188,7 +188,7 @@ FOLDS = (
         ["third", "fourth", "B's", "new"],
     ),
     Case(
-        "a live count that comes after the final one is late",
+        "a live count after the final one is ignored",
         (count(300, 73, live=False), count(290, 70)),
         lambda s: (s.counts["A"].latest.n, s.counts["A"].live),
         (300, False),
@@ -200,7 +200,7 @@ FOLDS = (
         (script.FLIP_PROMPT, 0),
     ),
     Case(
-        "and closes with its answer",
+        "a prompt closes with its answer",
         (
             PromptOpened(prompt=script.FLIP_PROMPT),
             PromptAnswered(prompt_id="flip", value="done", by="operator"),
@@ -218,13 +218,13 @@ FOLDS = (
         script.FLIP_PROMPT,
     ),
     Case(
-        "no prompt outlives the session",
+        "the end of the session closes a prompt",
         (PromptOpened(prompt=script.FLIP_PROMPT), StateChanged(state=State.STOPPED)),
         lambda s: (s.prompt, s.ended),
         (None, True),
     ),
     Case(
-        "a check done again replaces its first outcome",
+        "a repeated check replaces its first result",
         (
             Checked(name="disk", ok=False, detail="full"),
             Checked(name="disk", ok=True, detail="room"),
@@ -233,13 +233,13 @@ FOLDS = (
         [("disk", True)],
     ),
     Case(
-        "the flip has a check list of its own",
+        "the flip starts a new check list",
         (Checked(name="disk", ok=True, detail=""), PhaseStarted(phase=Phase.FLIP)),
         lambda s: s.checks,
         (),
     ),
     Case(
-        "what was seen before the holder came out is over once it is in again",
+        "checks from before the flip are void after it",
         (
             *script.flip_refused(),
             Checked(name="stage at zero", ok=True, detail=""),
@@ -256,7 +256,7 @@ FOLDS = (
         True,
     ),
     Case(
-        "only jobs under way are shown",
+        "only running jobs are shown",
         (
             ProcessingProgressed(job="A", stage="SIRT", fraction=0.5, behind=3),
             ProcessingProgressed(job="live-B", stage="frames", fraction=0.1, behind=4),
@@ -266,19 +266,19 @@ FOLDS = (
         (["live-B"], 4),
     ),
     Case(
-        "frames that processing has not looked at are behind",
+        "frames that are not processed yet are behind",
         (frame(0), judged(0, 0.5), frame(1), frame(2), frame(3, "invalid")),
         lambda s: s.frames_behind,
         2,
     ),
     Case(
-        "nothing is behind a frame that was left out",
+        "no frame is behind once the newest one is processed",
         (frame(0), frame(1), frame(2), judged(2, 0.5)),
         lambda s: s.frames_behind,
         0,
     ),
     Case(
-        "a worker that begins anew says how far it is behind",
+        "a restarted worker reports how far it is behind",
         (
             frame(0),
             judged(0, 0.5),
@@ -288,7 +288,7 @@ FOLDS = (
         4,
     ),
     Case(
-        "a failure said again and again is one",
+        "a repeated failure is listed once",
         (
             ProcessingFailed(job="live-A", reason="does not start"),
             ProcessingFailed(job="live-A", reason="does not start"),
@@ -304,13 +304,13 @@ FOLDS = (
         {},
     ),
     Case(
-        "a picture is known by its event",
+        "a new picture has a new sequence number",
         (PreviewReady(view="frame", path="p.npy"), PreviewReady(view="frame", path="p.npy")),
         lambda s: s.previews["frame"].seq,
         1,
     ),
     Case(
-        "old alerts make room",
+        "only the newest alerts are kept",
         tuple(Alerted(level=Level.INFO, text=str(i)) for i in range(ALERTS_KEPT + 5)),
         lambda s: (len(s.alerts), s.alerts[-1].alert.text),
         (ALERTS_KEPT, str(ALERTS_KEPT + 4)),
@@ -318,12 +318,12 @@ FOLDS = (
 )
 
 
-@pytest.mark.parametrize("case", FOLDS, ids=lambda case: case.name)
-def test_fold(case: Case) -> None:
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_status_after_events(case: Case) -> None:
     assert case.look(status_after(*case.events)) == case.expected
 
 
-def test_every_kind_of_event_can_be_folded_and_told() -> None:
+def test_every_kind_of_event_has_a_reducer_and_a_line() -> None:
     kinds = {kind.model_fields["kind"].default for kind in get_args(get_args(Event)[0])}
     seen = set()
     events = [*script.whole(Path("/x")), Alerted(level=Level.INFO, text="i")]
@@ -332,12 +332,12 @@ def test_every_kind_of_event_can_be_folded_and_told() -> None:
     events += [withdrawn(0), missed(2, 1)]
     for record in script.records(iter(events)):
         assert next_status(SessionStatus(), record).seq == record.seq
-        assert tell(record)
+        assert event_line(record)
         seen.add(record.event.kind)
     assert seen == kinds
 
 
-def test_a_record_seen_twice_counts_once() -> None:
+def test_a_record_read_twice_counts_once() -> None:
     records = script.records(iter([frame(0), count(100, 16), frame(1)]))
     once, twice = SessionStatus(), SessionStatus()
     for record in records:
@@ -347,7 +347,7 @@ def test_a_record_seen_twice_counts_once() -> None:
     assert once == twice
 
 
-def test_status_survives_its_journey() -> None:
+def test_status_is_unchanged_after_json() -> None:
     status = status_after(*script.whole(Path("/x")))
     assert SessionStatus.model_validate_json(status.model_dump_json()) == status
 
@@ -358,8 +358,8 @@ COMPLETE = tuple(frame(i, planned=3) for i in range(3))
 @pytest.mark.parametrize(
     ("events", "topics"),
     [
-        pytest.param(COMPLETE[:2], ["convergence", "retake"], id="tilts to come"),
-        pytest.param(COMPLETE, ["retake"], id="none to come"),
+        pytest.param(COMPLETE[:2], ["convergence", "retake"], id="tilts left"),
+        pytest.param(COMPLETE, ["retake"], id="no tilts left"),
         pytest.param(
             (*COMPLETE, PhaseStarted(phase=Phase.A), PhaseFinished(phase=Phase.A)),
             [],
@@ -367,7 +367,7 @@ COMPLETE = tuple(frame(i, planned=3) for i in range(3))
         ),
     ],
 )
-def test_advice_stands_while_it_can_be_followed(
+def test_advice_is_shown_while_it_can_be_followed(
     events: tuple[Event, ...], topics: list[str]
 ) -> None:
     about_a = advised("A", "convergence"), advised("A", "retake", tilt_number=2)

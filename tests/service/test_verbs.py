@@ -13,7 +13,7 @@ from controller.app.cli.main import main
 from controller.common.exit_codes import ExitCode
 from controller.model.commands import Answer, StopWhen
 from controller.model.events import PromptOpened
-from controller.service.server import SessionService
+from controller.service.session_server import SessionService
 from tests.support import scripted_session as script
 from tests.support.recording_engine import RecordingEngine
 
@@ -24,7 +24,7 @@ def engine(tmp_path: Path) -> Iterator[RecordingEngine]:
     engine = RecordingEngine()
     service.serve(engine)
     service.publish(PromptOpened(prompt=script.FLIP_CHECK_PROMPT))
-    while service.board.status.prompt is None:
+    while service.store.status.prompt is None:
         time.sleep(0.005)
     yield engine
     service.close(ExitCode.OK)
@@ -35,9 +35,9 @@ class Case:
     name: str
     line: str
     code: ExitCode
-    told: tuple[object, ...]
-    said: str
-    """Somewhere on stdout or stderr."""
+    commands: tuple[object, ...]
+    output: str
+    """Text on stdout or stderr."""
 
 
 CASES = (
@@ -69,14 +69,14 @@ CASES = (
         "dualtilt: flip-check override: needs a reason",
     ),
     Case(
-        "answer to no question",
+        "answer to another prompt",
         "answer flip done",
         ExitCode.USAGE,
         (),
         "dualtilt: the open prompt is 'flip-check', not 'flip'",
     ),
     Case(
-        "answer with no choice",
+        "answer that is not a choice",
         "answer flip-check maybe",
         ExitCode.USAGE,
         (),
@@ -90,14 +90,14 @@ def test_a_command_reaches_the_session(
     engine: RecordingEngine, case: Case, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(case.line.split()) == case.code
-    assert tuple(engine.commands) == case.told
+    assert tuple(engine.commands) == case.commands
     out, err = capsys.readouterr()
-    assert case.said in out + err
+    assert case.output in out + err
     assert len((out + err).strip().splitlines()) == 1
 
 
 @pytest.mark.parametrize(
-    ("line", "said"),
+    ("line", "message"),
     [
         ("attach", "no session is running"),
         ("attach {ended}", "no session is running here; `dualtilt resume"),
@@ -109,8 +109,8 @@ def test_a_command_reaches_the_session(
         ("answer flip done --session {ended}", "no session is running here"),
     ],
 )
-def test_where_there_is_no_session(
-    tmp_path: Path, line: str, said: str, capsys: pytest.CaptureFixture[str]
+def test_a_command_without_a_session(
+    tmp_path: Path, line: str, message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     ended, empty = tmp_path / "ended", tmp_path / "empty"
     for folder in (ended, empty):
@@ -118,4 +118,4 @@ def test_where_there_is_no_session(
     (ended / "journal.jsonl").touch()
     assert main(line.format(ended=ended, empty=empty).split()) == ExitCode.USAGE
     err = capsys.readouterr().err
-    assert said in err and len(err.splitlines()) == 1
+    assert message in err and len(err.splitlines()) == 1

@@ -37,8 +37,6 @@ STILL_TO_DO = frozenset(
         "controller/engine",
         "controller/procedures",
         "controller/report",
-        "controller/service",
-        "controller/ui",
         "controller/worker",
         "tests",
     }

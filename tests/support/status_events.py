@@ -15,7 +15,7 @@ from controller.model.events import (
     TiltMissed,
 )
 from controller.model.frames import FrameVerdict
-from controller.service.status import SessionStatus
+from controller.service.session_status import SessionStatus
 from controller.service.status_reducer import next_status
 from tests.support import scripted_session as script
 from tests.support.frames import frame_event, recorded_frame

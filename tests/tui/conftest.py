@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from controller.common.exit_codes import ExitCode
-from controller.service.server import SessionService
+from controller.service.session_server import SessionService
 from tests.support import scripted_session as script
 from tests.support.recording_engine import RecordingEngine
 from tests.tui.sessions import Session

@@ -90,7 +90,7 @@ PHASES: dict[str, tuple[list[Event], tuple[str, ...]]] = {
             "✗ stage range: tilts -74 to +74, reach",  # in full, and before the good ones
             "-60 to +60 degrees",
             "✓ dose ",
-            "✗ failed · dualtilt resume /data/au-assembly takes it up again",
+            "✗ failed · dualtilt resume /data/au-assembly continues it",
             "■ STOP NOW",
             "■ pre-flight: 1 of 14 checks failed: stage range",
         ),
@@ -141,7 +141,7 @@ PHASES: dict[str, tuple[list[Event], tuple[str, ...]]] = {
     ),
     "series A, nothing seen yet": (
         [script.started(FOLDER), *chain.from_iterable(part() for part in UP_TO_A), BEGUN],
-        ("[ A 0/73 ]", "seen by A not counted yet", "nothing yet"),
+        ("[ A 0/73 ]", "seen by A not counted yet", "no data yet"),
     ),
     "series B, with advice": (
         [*upto_flip(), *script.flipped(), *script.series("B", 40), *LIVE_WORD],

@@ -11,8 +11,8 @@ from pathlib import Path
 from textual.pilot import Pilot
 
 from controller.model.events import Event
-from controller.service.server import SessionService
-from controller.ui.tui.app import SessionApp
+from controller.service.session_server import SessionService
+from controller.ui.tui.session_app import SessionApp
 from tests.support import scripted_session as script
 from tests.support.recording_engine import RecordingEngine
 from tests.tui.support import shown

@@ -11,10 +11,10 @@ from pathlib import Path
 from textual.pilot import Pilot
 
 from controller.model.events import Event
-from controller.service.status import SessionStatus
+from controller.service.session_status import SessionStatus
 from controller.service.status_reducer import next_status
-from controller.ui.tui.app import SessionApp
-from controller.ui.tui.messages import PictureArrived, RecordsArrived, StatusArrived, View
+from controller.ui.tui.screen_messages import PictureArrived, RecordsArrived, StatusArrived, View
+from controller.ui.tui.session_app import SessionApp
 from tests.support import scripted_session as script
 
 FOLDER = Path("/data/au-assembly")
@@ -38,7 +38,7 @@ def drive(body: Body, app: SessionApp | None = None, size: tuple[int, int] = (80
 
 
 def post(app: SessionApp, events: Iterable[Event], start: int = 0) -> None:
-    """Post events as the feed would: log lines, then the status after them."""
+    """Post events as the follower would: log lines, then the status after them."""
     records = script.records(iter(events), start)
     status = app.status if start else SessionStatus()
     for record in records:

@@ -13,8 +13,8 @@ from textual.pilot import Pilot
 from controller.common.exit_codes import ExitCode
 from controller.model.commands import Answer, StopWhen
 from controller.model.events import Event, PauseAsked, State, StateChanged
-from controller.service.server import SessionService
-from controller.ui.tui.app import SessionApp
+from controller.service.session_server import SessionService
+from controller.ui.tui.session_app import SessionApp
 from tests.support import scripted_session as script
 from tests.tui.sessions import FLIP, LISTENING, REFUSED, Session, until, until_shown
 from tests.tui.support import drive, shown
@@ -43,7 +43,7 @@ CASES = (
     Case(
         "take back a pause that waits for the step under way",
         (PauseAsked(waiting=True),),
-        "running · pausing after the step under way",
+        "running · pausing after the current step",
         ("space",),
         ("go on",),
     ),
@@ -162,7 +162,7 @@ def test_the_screen_comes_back_when_the_session_does(session: Session) -> None:
         session.service._daemon.shutdown()  # killed
         await until_shown(app, pilot, "✗")
         again = SessionService(
-            session.folder, lambda record: None, session.service.board.records_after(-1, 999, 0)
+            session.folder, lambda record: None, session.service.store.records_after(-1, 999, 0)
         )
         again.serve(session.engine)
         again.publish(StateChanged(state=State.PAUSED, reason="resumed"))
@@ -196,7 +196,7 @@ def test_the_end_is_shown_after_the_process_has_gone(session: Session) -> None:
         await pilot.pause()
         assert "■ vacuum" in shown(app)
         again = SessionService(
-            session.folder, lambda record: None, session.service.board.records_after(-1, 999, 0)
+            session.folder, lambda record: None, session.service.store.records_after(-1, 999, 0)
         )
         again.serve(session.engine)
         again.publish(StateChanged(state=State.RUNNING, reason="resumed"))
@@ -216,7 +216,8 @@ def test_it_can_leave_by_itself_when_the_session_has_ended(session: Session) -> 
 
 
 @pytest.mark.parametrize(
-    "module", ["controller.service.server", "controller.ui.headless", "controller.app.cli.attach"]
+    "module",
+    ["controller.service.session_server", "controller.ui.headless", "controller.app.cli.attach"],
 )
 def test_only_the_screen_needs_textual(module: str) -> None:
     code = f"import sys, {module}; sys.exit('textual' in sys.modules or 'scipy' in sys.modules)"

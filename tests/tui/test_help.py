@@ -1,4 +1,4 @@
-"""The help screen explains what there is."""
+"""The help screen explains all keys and words."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from textual.binding import Binding
 from textual.pilot import Pilot
 
 from controller.model.events import Event
-from controller.ui.tui.app import SessionApp
-from controller.ui.tui.help import PAGES
+from controller.ui.tui.help_screen import PAGES
+from controller.ui.tui.session_app import SessionApp
 from tests.support import scripted_session as script
 from tests.tui.phases import upto_a41, upto_flip
 from tests.tui.support import FOLDER, drive, post, shown
@@ -22,7 +22,7 @@ def test_help_can_be_read_to_its_end_on_a_small_screen(key: str) -> None:
         seen = shown(app)
         for _ in range(6):
             await pilot.press("pagedown")
-            await pilot.pause(0.05)
+            await pilot.wait_for_scheduled_animations()
             seen += shown(app)
         words = [word for rows in PAGES.values() for word, _ in rows]
         assert [word for word in words if word not in seen] == []

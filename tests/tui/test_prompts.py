@@ -11,7 +11,7 @@ from controller.model.commands import Answer, StopWhen
 from controller.model.events import PromptAnswered, PromptOpened
 from controller.model.prompts import Prompt
 from controller.ui.tui import dialogs
-from controller.ui.tui.app import SessionApp
+from controller.ui.tui.session_app import SessionApp
 from tests.tui.sessions import FLIP, Session, until, until_shown
 from tests.tui.support import drive, lines, shown
 
@@ -43,7 +43,7 @@ class Over:
 OVER = (
     Over("stop, thought better of", "x", "Stop the session", ("escape",)),
     Over("stop, chosen", "x", "Stop the session", ("enter",), (StopWhen.AFTER_TILT,)),
-    Over("help", "question_mark", "leave the screen: the session goes on", ("q",)),
+    Over("help", "question_mark", "close the screen: the session continues", ("q",)),
     Over("the log", "l", "event log", ("escape",)),
     Over("the palette", "ctrl+p", "Search for commands", ("escape",)),
 )
@@ -114,7 +114,7 @@ def test_a_prompt_answered_elsewhere_leaves_what_lies_over_it(session: Session) 
 def test_a_key_pressed_as_the_prompt_appears_answers_nothing(
     session: Session, monkeypatch: pytest.MonkeyPatch, keys: tuple[str, ...]
 ) -> None:
-    monkeypatch.setattr(dialogs, "DEAF_FOR_S", 60.0)  # however slow the machine
+    monkeypatch.setattr(dialogs, "IGNORE_KEYS_S", 60.0)  # however slow the machine
     session.publish(*FLIP)
 
     async def body(app: SessionApp, pilot: Pilot[None]) -> None:
@@ -161,7 +161,7 @@ def test_long_instructions_are_read_on_while_the_choices_have_the_keys(session: 
 
 @pytest.mark.parametrize(
     ("key", "seen"),
-    [("l", "event log"), ("x", "Stop the session"), ("question_mark", "comes back")],
+    [("l", "event log"), ("x", "Stop the session"), ("question_mark", "opens it again")],
     ids=["log", "stop", "help"],
 )
 def test_what_a_prompt_s_last_line_offers_works_there(

@@ -21,8 +21,8 @@ from controller.model.events import (
     StateChanged,
 )
 from controller.ui.tui import main_screen
-from controller.ui.tui.app import SessionApp
-from controller.ui.tui.messages import PictureArrived, RecordsArrived, StatusArrived, View
+from controller.ui.tui.screen_messages import PictureArrived, RecordsArrived, StatusArrived, View
+from controller.ui.tui.session_app import SessionApp
 from tests.support import scripted_session as script
 from tests.tui.phases import PHASES, upto_a41, upto_flip
 from tests.tui.support import FOLDER, drive, lines, post, post_pictures, shown
@@ -171,15 +171,15 @@ def test_the_shower_s_clock_goes_down_by_itself(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_a_lost_session_is_named_and_what_was_known_stays() -> None:
-    from controller.ui.tui.messages import Unreachable
+    from controller.ui.tui.screen_messages import Unreachable
 
     async def body(app: SessionApp, pilot: Pilot[None]) -> None:
         post(app, upto_a41())
-        app.post_message(Unreachable(f"{FOLDER}: it is gone; `dualtilt resume {FOLDER}` goes on"))
+        app.post_message(Unreachable(f"{FOLDER}: it is gone", f"`dualtilt resume {FOLDER}`"))
         await pilot.pause()
         state, advice, _ = lines(app)[-3:]
         assert f"✗ {FOLDER}: it is gone" in state and "LOST" in state and "GOOD" not in state
-        assert f"`dualtilt resume {FOLDER}` goes on" in advice
+        assert f"`dualtilt resume {FOLDER}`" in advice
         assert "[ A 41/73 ]" in shown(app)
         app.post_message(StatusArrived(app.status))  # it came back
         await pilot.pause()

@@ -24,8 +24,8 @@ from aiohttp.test_utils import TestServer  # noqa: E402
 from controller.app.cli import serve as verb  # noqa: E402
 from controller.app.cli.main import main  # noqa: E402
 from controller.common.exit_codes import ExitCode  # noqa: E402
-from controller.service.server import SessionService  # noqa: E402
-from controller.ui.tui.web import server as web  # noqa: E402
+from controller.service.session_server import SessionService  # noqa: E402
+from controller.ui.tui.web import screen_server as web  # noqa: E402
 from tests.support import scripted_session as script  # noqa: E402
 from tests.support.recording_engine import RecordingEngine  # noqa: E402
 from tests.tui.browser import CHROMIUM, open_page  # noqa: E402
@@ -142,7 +142,7 @@ def test_the_page_in_a_browser(session: RecordingEngine, tmp_path: Path) -> None
     left, right = np.array_split(pixels[40:-100, :, :3], 2, axis=1)
     assert _greys(left) > 16 and _greys(left) > 2 * _greys(right), "the image is on the left"
     assert np.mean(np.any(pixels != with_log, axis=2)) > 0.2, "l opens the log"
-    assert "the session goes on" in farewell
+    assert "the session continues" in farewell
 
 
 def _greys(pixels: np.ndarray) -> int:
@@ -176,7 +176,7 @@ def ask_as(folder: Path, origin: str) -> int:
 def test_who_is_let_in(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, origin: str, most: int, status: int
 ) -> None:
-    monkeypatch.setattr(web, "MOST_VISITORS", most)
+    monkeypatch.setattr(web, "MAX_VISITORS", most)
     assert ask_as(tmp_path, origin) == status
 
 

@@ -20,7 +20,7 @@ def run(args: argparse.Namespace) -> int:
     """Answer; the error names the open prompt and its choices where the answer does not fit."""
     from controller.common.exit_codes import ExitCode
     from controller.model.commands import Answer
-    from controller.service.client import ServiceClient, the_only_session
+    from controller.service.session_client import ServiceClient, the_only_session
 
     answer = Answer(prompt_id=args.prompt, value=args.value, reason=args.reason)
     with ServiceClient.connect(args.session or the_only_session()) as client:

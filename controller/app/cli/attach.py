@@ -19,14 +19,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Attach; ends with the session's own code where it ended meanwhile, else with 0."""
     from controller.common.exit_codes import ExitCode
-    from controller.service.client import ServiceClient, the_only_session
+    from controller.service.session_client import ServiceClient, the_only_session
 
     folder = args.dir or the_only_session()
     ServiceClient.connect(
         folder, read_only=True
     ).close()  # nobody there: said before a screen opens
     if not args.headless and sys.stdin.isatty() and sys.stdout.isatty():
-        from controller.ui.tui.app import run_screen
+        from controller.ui.tui.session_app import run_screen
 
         return run_screen(folder, read_only=args.read_only)
     from controller.ui.headless import follow

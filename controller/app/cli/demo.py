@@ -10,7 +10,7 @@ from controller.common.exit_codes import ExitCode
 
 if TYPE_CHECKING:
     from controller.rehearsal.accuracy_checks import Accuracy
-    from controller.service.status import SessionStatus
+    from controller.service.session_status import SessionStatus
 
 HELP = "a whole session on the simulator, in a minute or two"
 FAULTS_HELP = "rehearse faults: names of lists in config/faults (a wrong one lists them), or files"
@@ -38,7 +38,7 @@ def run(args: argparse.Namespace) -> int:
     from controller.app.launch import new_session, run_new
     from controller.app.profiles import find_faults, find_profile
     from controller.rehearsal.accuracy_checks import failed_checks, read_accuracy
-    from controller.service.client import last_status
+    from controller.service.session_client import last_status
 
     faults = [find_faults(name) for name in args.faults]
     folder = new_session(find_profile("demo"), args.out, faults)

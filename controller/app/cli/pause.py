@@ -17,7 +17,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Ask the session to pause after the step under way, or to go on."""
     from controller.common.exit_codes import ExitCode
-    from controller.service.client import ServiceClient, the_only_session
+    from controller.service.session_client import ServiceClient, the_only_session
 
     folder = args.dir or the_only_session()
     with ServiceClient.connect(folder) as client:

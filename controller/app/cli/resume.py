@@ -26,7 +26,7 @@ def run(args: argparse.Namespace) -> int:
     from controller.app.launch import require_bridge, start_and_watch
     from controller.common.errors import UsageError
     from controller.model.events import State
-    from controller.service.client import last_status
+    from controller.service.session_client import last_status
     from controller.session.folder import SessionFolder
 
     folder = SessionFolder.open(args.folder.absolute())

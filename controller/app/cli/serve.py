@@ -27,13 +27,13 @@ def run(args: argparse.Namespace) -> int:
     """Serve until interrupted; the session goes on."""
     from controller.common.errors import UsageError
     from controller.common.exit_codes import ExitCode
-    from controller.service.client import ServiceClient, the_only_session
+    from controller.service.session_client import ServiceClient, the_only_session
 
     folder = (args.dir or the_only_session()).absolute()
     ServiceClient.connect(folder, read_only=True).close()  # nobody there: said at once
     if find_spec("textual_serve") is None:
         raise UsageError("serve needs the extra `web`: pip install 'dualtilt[web]'")
-    from controller.ui.tui.web.server import serve
+    from controller.ui.tui.web.screen_server import serve
 
     serve(folder, args.host, args.port)
     return ExitCode.OK

@@ -1,1 +1,1 @@
-"""The Textual screen: a client of the service, nothing more."""
+"""The Textual screen, a client of the service."""

@@ -1,4 +1,4 @@
-"""Curves as braille characters: two by four dots a cell. Pure: numbers in, text out."""
+"""Curves drawn with braille characters, two by four dots per cell."""
 
 from __future__ import annotations
 
@@ -15,38 +15,38 @@ _BLANK = 0x2800
 
 @dataclass(frozen=True)
 class Curve:
-    """One series of points, in the order of x."""
+    """Points in order of x, with optional error bars."""
 
     name: str
     points: tuple[Point, ...]
     bars: tuple[tuple[float, float], ...] = ()
-    """(low, high) of each point; empty for none."""
+    """Error bar (low, high) of each point; empty for none."""
     joined: bool = True
 
 
 @dataclass(frozen=True)
 class Chart:
-    """What one plot shows."""
+    """Content of one plot."""
 
     title: str
     curves: tuple[Curve, ...] = ()
     x_range: tuple[float, float] = (0.0, 1.0)
     y_range: tuple[float, float] | None = None
-    """None: from the data."""
+    """Range of y; None takes it from the data."""
     limit: float | None = None
     x_unit: str = ""
 
 
 @dataclass
 class Canvas:
-    """Cells of braille dots; `ink` says which curve drew last in each cell."""
+    """Cells of braille dots; `ink` names the curve that drew last in each cell."""
 
     rows: int
     cols: int
     x_range: tuple[float, float]
     y_range: tuple[float, float]
     names: dict[tuple[int, int], str] = field(default_factory=dict)
-    """One letter over a cell: which curve this is, without colour."""
+    """Letters that name a curve without colour, by (row, column) of the cell."""
     bits: list[list[int]] = field(init=False)
     ink: list[list[str]] = field(init=False)
 
@@ -55,20 +55,20 @@ class Canvas:
         self.ink = [[""] * self.cols for _ in range(self.rows)]
 
     def dot_at(self, point: Point) -> tuple[int, int]:
-        """Dot (row, column) of a point, row 0 at the top; may lie outside."""
+        """Return the dot (row, column) of a point, row 0 at the top; it may lie outside."""
         (x0, x1), (y0, y1) = self.x_range, self.y_range
         across = (point[0] - x0) / ((x1 - x0) or 1.0)
         up = (point[1] - y0) / ((y1 - y0) or 1.0)
         return round((1 - up) * (4 * self.rows - 1)), round(across * (2 * self.cols - 1))
 
     def dot(self, row: int, col: int, ink: str) -> None:
-        """Set one dot where it is inside."""
+        """Set one dot; ignore a dot outside."""
         if 0 <= row < 4 * self.rows and 0 <= col < 2 * self.cols:
             self.bits[row // 4][col // 2] |= _DOTS[row % 4][col % 2]
             self.ink[row // 4][col // 2] = ink
 
     def line(self, start: Point, end: Point, ink: str) -> None:
-        """Join two points."""
+        """Draw a line between two points."""
         (r0, c0), (r1, c1) = self.dot_at(start), self.dot_at(end)
         steps = max(abs(r1 - r0), abs(c1 - c0), 1)
         for step in range(steps + 1):
@@ -77,14 +77,14 @@ class Canvas:
             )
 
     def rows_of_text(self) -> list[list[tuple[str, str]]]:
-        """Each row as (characters, ink) runs."""
+        """Return each row as runs of (characters, ink)."""
         glyphs = [[chr(_BLANK + bit) for bit in row] for row in self.bits]
         for (row, col), name in self.names.items():
             glyphs[row][col] = name[0]
         return [list(_runs(row, ink)) for row, ink in zip(glyphs, self.ink, strict=True)]
 
     def name_end(self, curve: Curve) -> None:
-        """Write a curve's letter beside its last point."""
+        """Write the letter of a curve beside its last point."""
         row, col = self.dot_at(curve.points[-1])
         row, col = row // 4, min(col // 2 + 1, self.cols - 1)
         while (row, col) in self.names:
@@ -99,7 +99,7 @@ def draw(chart: Chart, rows: int, cols: int) -> Canvas:
     canvas = Canvas(rows, cols, chart.x_range, y_range(chart))
     if chart.limit is not None:
         row, _ = canvas.dot_at((chart.x_range[0], chart.limit))
-        for col in range(0, 2 * cols, 4):  # dashed: no curve looks like that
+        for col in range(0, 2 * cols, 4):  # dashed, unlike any curve
             canvas.dot(row, col, "limit")
             canvas.dot(row, col + 1, "limit")
     drawn = [curve for curve in chart.curves if curve.points]
@@ -112,7 +112,7 @@ def draw(chart: Chart, rows: int, cols: int) -> Canvas:
 
 
 def y_range(chart: Chart) -> tuple[float, float]:
-    """The chart's own range, or one with round ends around data and limit."""
+    """Return the chart's range, else a range with round ends around data and limit."""
     if chart.y_range is not None:
         return chart.y_range
     values = [y for curve in chart.curves for _, y in curve.points]

@@ -1,4 +1,4 @@
-"""Which two plots each phase shows: pure functions of the status."""
+"""The two plots of each phase, made from the status."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import math
 
 from controller.model.base import SeriesName, Which
 from controller.model.events import Phase
-from controller.service.status import RESIDUAL_LIMIT_PX, SessionStatus
+from controller.service.session_status import RESIDUAL_LIMIT_PX, SessionStatus
 from controller.ui.tui.braille import Chart, Curve
 
 NO_CHARTS: tuple[Chart, ...] = ()
 
 
 def charts_of(status: SessionStatus) -> tuple[Chart, ...]:
-    """The plots of the phase under way; none where there is nothing to plot."""
+    """Return the plots of the current phase; none if it has no data to plot."""
     match status.phase:
         case Phase.SHOWER:
             return (_size(status), _dose(status))
@@ -52,7 +52,7 @@ def _residuals(status: SessionStatus, names: tuple[SeriesName, ...]) -> Chart:
 
 
 def _particles(status: SessionStatus, names: tuple[Which, ...]) -> Chart:
-    before = {"fused": len(status.series["A"].tilts)}  # fused counts are drawn as B grows
+    before = {"fused": len(status.series["A"].tilts)}  # plotted over the tilts of B
     curves = tuple(
         Curve(
             name,

@@ -1,4 +1,4 @@
-"""Opening a file where the operator sits."""
+"""The operator's desktop: open a page in its browser."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from pathlib import Path
 
 
 def open_in_browser(page: Path) -> bool:
-    """Open a page in the desktop's browser; False where there is no desktop.
+    """Open a page in the desktop's browser; return False without a desktop.
 
-    Over SSH a text browser would be found, and would take the terminal from the screen.
+    Without this check, a text browser would be used over SSH and would take over the terminal.
     """
     displays = ("DISPLAY", "WAYLAND_DISPLAY")
     if sys.platform.startswith("linux") and not any(map(os.environ.get, displays)):

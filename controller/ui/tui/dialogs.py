@@ -1,4 +1,4 @@
-"""Questions: the session's prompts, and how to stop."""
+"""Dialogs: prompts of the session, stop, retake."""
 
 from __future__ import annotations
 
@@ -19,15 +19,16 @@ from textual.widgets.option_list import Option
 
 from controller.model.commands import Answer, StopWhen
 from controller.model.prompts import Prompt
-from controller.service import words
-from controller.ui.tui.keys import DialogKeys
-from controller.ui.tui.layout import LINES_AROUND_BODY, side_cells, tail_cells
+from controller.service import status_text
+from controller.ui.tui.dialog_keys import DialogKeys
+from controller.ui.tui.layout import LINES_AROUND_BODY, log_cells, side_cells
 
 LINES_AROUND_STEPS = 8
-"""Border, title, gaps, reason, command."""
-DEAF_FOR_S = 0.5
-"""No answer is taken so soon after a prompt appears: the key was meant for something else."""
+"""Lines of border, title, gaps, reason and command."""
+IGNORE_KEYS_S = 0.5
+"""Time after a prompt appears in which no answer is taken (s): the key was for something else."""
 RETAKE_CHOICES = (1, 2, 3, 5, 10)
+"""Offered numbers of tilts to record again."""
 STOP_CHOICES = {
     StopWhen.AFTER_TILT: "after this tilt",
     StopWhen.AT_END_OF_SERIES: "at the end of the series",
@@ -36,16 +37,19 @@ STOP_CHOICES = {
 
 
 def _steps(prompt: Prompt) -> Table:
-    """What to do; lines that begin with a number hang from it."""
+    """Return the instructions as a table: number, text."""
     table = Table.grid(padding=(0, 1))
-    for instruction in _unfolded(prompt.text):
-        number, said = _NUMBERED.match(instruction).groups()  # type: ignore[union-attr]
-        table.add_row(Text(number or "·", "dim"), said)
+    for instruction in _instructions(prompt.text):
+        number, instruction_text = _NUMBERED.match(instruction).groups()  # type: ignore[union-attr]
+        table.add_row(Text(number or "·", "dim"), instruction_text)
     return table
 
 
-def _unfolded(text: str) -> list[str]:
-    """One instruction each: a line that is indented, or goes on in small letters, is the rest."""
+def _instructions(text: str) -> list[str]:
+    """Split the text into instructions.
+
+    A line that is indented or begins with a small letter continues the line before.
+    """
     instructions: list[str] = []
     for line in text.splitlines():
         if instructions and (line[:1].isspace() or line[:1].islower()):
@@ -59,14 +63,14 @@ _NUMBERED = re.compile(r"(\d+\.)?\s*(.*)")
 
 
 class PromptDialog(ModalScreen[Answer | None]):
-    """One prompt of the session; leaves the image in view. None: looked at, not answered."""
+    """Dialog of one prompt, beside the image; returns None if it was closed without an answer."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "dismiss(None)", "Later"),
-        # the choices have the focus, and would take them
+        # priority: the choices have the focus and would take these keys
         Binding("pagedown", "read(1)", "Read on", priority=True, key_display="PgDn"),
         Binding("pageup", "read(-1)", "Read back", show=False, priority=True),
-        # what helps to answer, or answers in its own way
+        # keys that help to answer
         Binding("v", "app.view", "View"),
         Binding("z", "app.zoom", "Zoom", show=False),
         Binding("x", "app.stop", "Stop…"),
@@ -80,7 +84,7 @@ class PromptDialog(ModalScreen[Answer | None]):
         self.prompt = prompt
         self._withdrawn = False
         self._appeared_s = time.monotonic()
-        # held here, not looked up: a size may still come while the dialog is being taken down
+        # kept here, not queried: a resize event may still come while the dialog closes
         self._dialog = Vertical(classes="dialog")
         self._title = Static(id="title")
         self._instructions = VerticalScroll(Static(_steps(prompt)))
@@ -89,7 +93,7 @@ class PromptDialog(ModalScreen[Answer | None]):
         self._command = Static(id="command")
 
     def compose(self) -> ComposeResult:
-        """Title, what to do, choices, reason, the same on the command line; the keys."""
+        """Lay out title, instructions, choices, reason, command and keys."""
         prompt = self.prompt
         with self._dialog:
             self._dialog.border_title = f"? {prompt.id}"
@@ -104,15 +108,15 @@ class PromptDialog(ModalScreen[Answer | None]):
         yield DialogKeys()
 
     def on_resize(self, event: Resize) -> None:
-        """Cover the numbers, never the image."""
+        """Cover the numbers, not the image."""
         self._dialog.styles.width = side_cells(event.size)
-        self._dialog.styles.margin = (0, tail_cells(event.size), 2, 0)
+        self._dialog.styles.margin = (0, log_cells(event.size), 2, 0)
         room = event.size.height - LINES_AROUND_BODY - LINES_AROUND_STEPS
         self._instructions.styles.max_height = max(3, room - len(self.prompt.choices))
         self.call_after_refresh(self._show_title)
 
     def _show_title(self) -> None:
-        """With the way to the rest of the instructions, where they do not all fit."""
+        """Show the title, with the key for more if the instructions do not fit."""
         title = Text(self.prompt.title, "bold")
         if self._instructions.max_scroll_y > 0:
             title.append("  PgDn reads on", "not bold dim")
@@ -120,7 +124,7 @@ class PromptDialog(ModalScreen[Answer | None]):
         self.refresh_bindings()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Offer to read on where there is more to read."""
+        """Offer "Read on" only if the instructions do not fit."""
         del parameters
         return action != "read" or self._instructions.max_scroll_y > 0
 
@@ -130,31 +134,31 @@ class PromptDialog(ModalScreen[Answer | None]):
         self._instructions.scroll_relative(y=pages * page, animate=False)
 
     def withdraw(self) -> None:
-        """Close: the prompt was answered elsewhere."""
+        """Close the dialog: the prompt was answered elsewhere."""
         self._withdrawn = True
         if self.is_active:
             self.dismiss(None)
 
     def on_screen_resume(self) -> None:
-        """Close late where something lay over the prompt when it was answered."""
+        """Close now if the prompt was answered while another screen covered it."""
         self._appeared_s = time.monotonic()
         if self._withdrawn:
             self.dismiss(None)
 
     def on_mount(self) -> None:
-        """Begin at the choices."""
+        """Give the focus to the choices."""
         self._choices.focus()
         self._reason.display = False
 
     @on(OptionList.OptionHighlighted)
-    def _tell_command(self, event: OptionList.OptionHighlighted) -> None:
+    def _show_command(self, event: OptionList.OptionHighlighted) -> None:
         choice = str(event.option.id)
-        self._command.update(words.answer_command(self.prompt, choice))
+        self._command.update(status_text.answer_command(self.prompt, choice))
         self._reason.display = choice in self.prompt.needs_reason
 
     @on(OptionList.OptionSelected)
     def _chosen(self, event: OptionList.OptionSelected) -> None:
-        if time.monotonic() - self._appeared_s < DEAF_FOR_S:
+        if time.monotonic() - self._appeared_s < IGNORE_KEYS_S:
             return
         choice = str(event.option.id)
         if choice in self.prompt.needs_reason:
@@ -167,25 +171,25 @@ class PromptDialog(ModalScreen[Answer | None]):
         highlighted = self._choices.highlighted
         reason = event.value.strip()
         if highlighted is None or not reason:
-            self.notify("a reason is needed: the report shows it", severity="warning")
+            self.notify("type a reason: the report shows it", severity="warning")
             return
         choice = self.prompt.choices[highlighted]
         self.dismiss(Answer(prompt_id=self.prompt.id, value=choice, reason=reason))
 
 
 class ChoiceDialog(ModalScreen[str | None]):
-    """A command with a choice to make first; what the command line would say is shown.
+    """Dialog of a command with a choice; it shows the same command for a terminal.
 
     Parameters
     ----------
     title, text
-        What it is about; what it does.
+        Title of the dialog; effect of the command.
     choices
-        In words, by what the command line calls them.
+        Text of each choice, by its value on the command line.
     command
-        On the command line, up to the choice.
-    way_out
-        What escape leaves undone.
+        Command on the command line, without the choice.
+    escape_text
+        Effect of the escape key.
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -193,24 +197,24 @@ class ChoiceDialog(ModalScreen[str | None]):
     ]
 
     def __init__(
-        self, title: str, text: str, choices: dict[str, str], command: str, way_out: str
+        self, title: str, text: str, choices: dict[str, str], command: str, escape_text: str
     ) -> None:
         super().__init__()
         self._title, self._text, self._choices = title, text, choices
-        self._command, self._way_out = command, way_out
+        self._command, self._escape_text = command, escape_text
 
     def compose(self) -> ComposeResult:
-        """Text, choices, command."""
+        """Lay out text, choices, command and keys."""
         with Vertical(classes="dialog") as dialog:
             dialog.border_title = self._title
-            dialog.border_subtitle = self._way_out
+            dialog.border_subtitle = self._escape_text
             yield Static(f"{self._text}\n")
-            yield OptionList(*(Option(said, id=value) for value, said in self._choices.items()))
+            yield OptionList(*(Option(label, id=value) for value, label in self._choices.items()))
             yield Static(id="command")
         yield DialogKeys()
 
     @on(OptionList.OptionHighlighted)
-    def _tell_command(self, event: OptionList.OptionHighlighted) -> None:
+    def _show_command(self, event: OptionList.OptionHighlighted) -> None:
         self.query_one("#command", Static).update(f"{self._command} {event.option.id}")
 
     @on(OptionList.OptionSelected)
@@ -219,24 +223,24 @@ class ChoiceDialog(ModalScreen[str | None]):
 
 
 def stop_dialog() -> ChoiceDialog:
-    """How soon to stop: three ways, the gentlest first."""
+    """Return the dialog that asks when to stop, the gentlest choice first."""
     return ChoiceDialog(
         title="Stop the session",
-        text="The beam is blanked in every case and\n`dualtilt resume` can go on.",
-        choices={when.value: said for when, said in STOP_CHOICES.items()},
+        text="The beam is blanked in every case and\n`dualtilt resume` can continue.",
+        choices={when.value: label for when, label in STOP_CHOICES.items()},
         command="dualtilt stop --when",
-        way_out="esc does not stop",
+        escape_text="esc does not stop",
     )
 
 
 def retake_dialog(recorded: int) -> ChoiceDialog:
-    """How many of the tilts recorded so far to record again."""
+    """Return the dialog that asks for the number of tilts to record again."""
     counts = [count for count in RETAKE_CHOICES if count <= recorded]
-    said = {str(n): f"the last {n} tilts" if n > 1 else "the last tilt" for n in counts}
+    labels = {str(n): f"the last {n} tilts" if n > 1 else "the last tilt" for n in counts}
     return ChoiceDialog(
         title="Record again",
-        text="After the step under way or a pause;\nthe dose is spent again.",
-        choices=said,
+        text="After the current step, or after a pause.\nThe dose is spent again.",
+        choices=labels,
         command="dualtilt retake --tilts",
-        way_out="esc records nothing again",
+        escape_text="esc records nothing",
     )

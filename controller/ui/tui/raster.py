@@ -1,7 +1,7 @@
-"""A grey image as quadrant block characters: four samples a cell, two shades, visible in tmux.
+"""A grey image as quadrant block characters: four samples and two shades per cell.
 
-Each cell's four samples are split at the middle of their range; what is above takes the
-foreground shade, the rest the background.
+The characters also work in tmux. The four samples of a cell are split at the middle of their
+range: brighter ones take the foreground shade, the others the background shade.
 """
 
 from __future__ import annotations
@@ -16,26 +16,26 @@ from rich.style import Style
 from textual.strip import Strip
 
 GLYPHS = " ▘▝▀▖▌▞▛▗▚▐▜▄▙▟█"
-"""By bits: top left 1, top right 2, bottom left 4, bottom right 8."""
+"""Characters by bits: top left 1, top right 2, bottom left 4, bottom right 8."""
 _CHARACTERS = np.array(list(GLYPHS))
 SHADES = 32
-"""Few enough for the styles to be cached, more than the eye tells apart in a block."""
+"""Number of greys: few enough to cache their styles, more than the eye can tell apart."""
 CELL_ASPECT = 2.0
-"""Height of a terminal cell over its width."""
+"""Height over width of a terminal cell."""
 
 Image = NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
 class Box:
-    """A size in cells."""
+    """Size in terminal cells."""
 
     rows: int
     cols: int
 
 
 def fit(shape: tuple[int, int], room: Box) -> Box:
-    """The largest box of the image's own aspect that fits into `room`."""
+    """Return the largest box with the image's aspect ratio that fits into `room`."""
     height, width = shape
     cols_per_row = CELL_ASPECT * width / height
     rows = max(1, min(room.rows, int(room.cols / cols_per_row)))
@@ -43,7 +43,7 @@ def fit(shape: tuple[int, int], room: Box) -> Box:
 
 
 def crop_one_to_one(image: Image, room: Box) -> Image:
-    """The middle of an image, one pixel to half a cell's height and a whole one's width."""
+    """Return the middle of an image: one pixel per column, two per row of cells."""
     height, width = (min(have, want) for have, want in zip(image.shape, _pixels(room), strict=True))
     top, left = (image.shape[0] - height) // 2, (image.shape[1] - width) // 2
     return image[top : top + height, left : left + width]
@@ -54,14 +54,14 @@ def _pixels(room: Box) -> tuple[int, int]:
 
 
 def raster(image: Image, box: Box) -> list[Strip]:
-    """Draw an image, row 0 at the bottom, into a box: one strip a row of cells.
+    """Draw an image, row 0 at the bottom, into a box; return one strip per row of cells.
 
     Parameters
     ----------
     image
-        [y, x]; grey values are stretched to the full range.
+        Grey image [y, x]; its grey values are stretched to the full range.
     box
-        Size in cells; two samples a cell in each direction.
+        Size in cells, with two samples per cell in each direction.
     """
     samples = _box_samples(image[::-1], 2 * box.rows, 2 * box.cols)
     low, high = np.percentile(samples, (0.5, 99.7))
@@ -75,7 +75,7 @@ def raster(image: Image, box: Box) -> list[Strip]:
 
 
 def _runs(characters: str, styles: NDArray[np.intp]) -> list[Segment]:
-    """One segment for each stretch of cells of the same shades: what a terminal is paid by."""
+    """Return one segment per run of cells with the same shades: fewer segments draw faster."""
     starts = [0, *(np.flatnonzero(np.diff(styles)) + 1).tolist()]
     ends = [*starts[1:], len(characters)]
     return [
@@ -87,7 +87,7 @@ def _runs(characters: str, styles: NDArray[np.intp]) -> list[Segment]:
 def _two_shades(
     cells: NDArray[np.float32],
 ) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.intp]]:
-    """Glyph and the two shades of each cell [n, 4]."""
+    """Return glyph, foreground and background shade of each cell, from samples [n, 4]."""
     middle = (cells.min(axis=1) + cells.max(axis=1)) / 2
     bright = cells > middle[:, None]
     n_bright = bright.sum(axis=1)
@@ -103,14 +103,14 @@ def _two_shades(
 
 
 def _box_samples(image: Image, height: int, width: int) -> NDArray[np.float32]:
-    """Means of the image over the boxes of a height x width grid, fractions included."""
+    """Return the image averaged over a height x width grid, with fractions of pixels."""
     rows, cols = _box_weights(image.shape[0], height), _box_weights(image.shape[1], width)
     return np.asarray(rows @ image.astype(np.float32) @ cols.T)
 
 
 @lru_cache(maxsize=32)
 def _box_weights(size: int, n: int) -> NDArray[np.float32]:
-    """What each of `size` samples counts for the means of `n` equal stretches: [n, size]."""
+    """Return the weights [n, size] of `size` samples in the means of `n` equal intervals."""
     edges = np.linspace(0, size, n + 1)
     samples = np.arange(size)
     inside = np.minimum(edges[1:, None], samples + 1) - np.maximum(edges[:-1, None], samples)
@@ -119,7 +119,7 @@ def _box_weights(size: int, n: int) -> NDArray[np.float32]:
 
 @lru_cache(maxsize=SHADES * SHADES)
 def _style(number: int) -> Style:
-    """The style numbered foreground shade x SHADES + background shade."""
+    """Return the style with number = foreground shade x SHADES + background shade."""
     fore, back = divmod(number, SHADES)
     return Style(color=_grey(fore), bgcolor=_grey(back))
 

@@ -1,4 +1,4 @@
-"""The few colours that carry meaning; a mark or a word always says the same without them."""
+"""Colours with a meaning; a sign or a word always gives the same meaning without colour."""
 
 from __future__ import annotations
 
@@ -21,4 +21,4 @@ MICROSCOPE_ROOM = Theme(
     error="#e0705f",
     dark=True,
 )
-"""Dark: the room is."""
+"""Dark theme for a dark room."""

@@ -1,1 +1,1 @@
-"""The read-only screen in a browser; the extra `web` brings what it needs."""
+"""The read-only screen in a browser; needs the extra `web`."""

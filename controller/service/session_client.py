@@ -1,7 +1,7 @@
-"""A client of a running session: what screens and commands hold in their hands.
+"""Client of a running session, used by screens and commands.
 
-A client belongs to the thread that opened it. Opening one takes a few milliseconds, so a thread
-that wants to say something opens its own.
+A client belongs to the thread that opened it. Opening one takes a few milliseconds, so each
+thread that sends a command opens its own.
 """
 
 from __future__ import annotations
@@ -22,36 +22,49 @@ from controller.common.errors import DualtiltError, UsageError
 from controller.common.exit_codes import ExitCode
 from controller.model.commands import Answer, StopWhen
 from controller.model.events import RECORD, Record
-from controller.service.address import (
+from controller.service.previews import Picture
+from controller.service.remote_objects import CONTROL, MAX_WAIT_S, PIXELS, VIEW
+from controller.service.service_address import (
     VERSION,
-    Address,
+    NoSessionError,
+    ServiceAddress,
     known_addresses,
-    not_running,
     read_address,
 )
-from controller.service.offer import CONTROL, MAX_WAIT_S, PIXELS, VIEW
-from controller.service.pictures import Picture
-from controller.service.status import SessionStatus
+from controller.service.session_status import SessionStatus
 
-LAST_WORD_WITHIN_S = 20.0
-"""From a session's last event to its process's exit code on disk."""
+EXIT_CODE_WITHIN_S = 20.0
+"""Longest time from a session's last event to its exit code on disk (s)."""
 TIMEOUT_S = 10.0
-"""For any one call."""
+"""Longest time for one call (s)."""
 
 
 class SessionGoneError(DualtiltError):
-    """The session's process does not answer any more."""
+    """The session's process no longer answers.
+
+    Parameters
+    ----------
+    folder
+        Folder of the session.
+
+    Attributes
+    ----------
+    fault, remedy
+        The two parts of the message: the fault, and what to do.
+    """
 
     exit_code = ExitCode.BRIDGE
 
+    def __init__(self, folder: Path) -> None:
+        self.fault = f"{folder}: the session's process is gone"
+        self.remedy = f"`dualtilt resume {folder}` continues it"
+        super().__init__(f"{self.fault}; {self.remedy}")
+
 
 class ServiceClient:
-    """One connection to a session; errors are one line each.
+    """One connection to a session, opened by :meth:`connect`; each error is one line."""
 
-    Use :meth:`connect`.
-    """
-
-    def __init__(self, proxy: Any, address: Address) -> None:
+    def __init__(self, proxy: Any, address: ServiceAddress) -> None:
         self._proxy = proxy
         self.address = address
 
@@ -61,8 +74,10 @@ class ServiceClient:
 
         Raises
         ------
+        NoSessionError
+            If none is running; the message says what to do.
         UsageError
-            Where none is running; the message says what to do.
+            If the service refuses the client.
         """
         address = read_address(folder)
         uri = f"PYRO:{VIEW if read_only else CONTROL}@{address.location}"
@@ -71,7 +86,7 @@ class ServiceClient:
         except rpc.RefusedError as error:
             raise UsageError(f"{folder}: {error}") from None
         except Pyro5.errors.CommunicationError:
-            raise UsageError(not_running(folder)) from None
+            raise NoSessionError(folder) from None
         return cls(proxy, address)
 
     def __enter__(self) -> Self:
@@ -86,20 +101,20 @@ class ServiceClient:
         self.close()
 
     def close(self) -> None:
-        """Hang up; the session goes on."""
+        """Close the connection; the session continues."""
         self._proxy._pyroRelease()
 
     def status(self) -> SessionStatus:
-        """The newest status."""
+        """Return the newest status."""
         return SessionStatus.model_validate_json(self._call("status"))
 
     def events_after(self, seq: int, wait_s: float = 0.0) -> list[Record]:
-        """Records newer than `seq`; waits up to `wait_s` (at most 5 s) for the first."""
+        """Return records newer than `seq`; wait up to `wait_s` (at most 5 s) for the first."""
         lines = self._call("events_after", seq, min(wait_s, MAX_WAIT_S))
         return [RECORD.validate_json(line) for line in lines]
 
     def picture(self, view: str, max_side_px: int) -> Picture | None:
-        """A preview, no side longer than `max_side_px`; None where there is none."""
+        """Return a preview with no side longer than `max_side_px`; None without one."""
         shape = self._call("picture", view, max_side_px)
         if shape is None:
             return None
@@ -107,19 +122,19 @@ class ServiceClient:
         return np.frombuffer(pixels, np.uint8).reshape(shape).copy()
 
     def pause(self) -> None:
-        """Pause after the step under way, beam blanked."""
+        """Pause after the current step, beam blanked."""
         self._command("pause")
 
     def go_on(self) -> None:
-        """Go on after a pause."""
+        """Continue after a pause."""
         self._command("go_on")
 
     def stop(self, when: StopWhen) -> None:
-        """Stop; the beam is blanked in every case."""
+        """Stop, with the beam blanked in every case."""
         self._command("stop", when.value)
 
     def retake(self, count: int) -> None:
-        """Record the last `count` tilts of the series under way again."""
+        """Record the last `count` tilts of the current series again."""
         self._command("retake", count)
 
     def answer(self, answer: Answer) -> None:
@@ -135,41 +150,38 @@ class ServiceClient:
         try:
             return getattr(self._proxy, name)(*args)
         except Pyro5.errors.CommunicationError:
-            raise SessionGoneError(
-                f"{self.address.folder}: the session's process is gone;"
-                f" `dualtilt resume {self.address.folder}` goes on"
-            ) from None
+            raise SessionGoneError(self.address.folder) from None
         except AttributeError:
-            raise UsageError(f"{name}: not from a read-only screen") from None
+            raise UsageError(f"{name}: not allowed on a read-only screen") from None
 
 
 def find_sessions() -> list[Path]:
-    """Folders of this user's sessions that answer; forgets those that do not."""
+    """Return the folders of this user's sessions that answer; remove addresses of ended ones."""
     alive: dict[Path, None] = {}
     for path, address in known_addresses().items():
         try:
             with ServiceClient.connect(address.folder, read_only=True) as client:
-                of_another_run = client.address.pid != address.pid
+                is_stale = client.address.pid != address.pid
         except UsageError:
-            of_another_run = True
+            is_stale = True
         else:
             alive[address.folder] = None
-        if of_another_run and not _is_running(address.pid):
+        if is_stale and not _is_running(address.pid):
             path.unlink(missing_ok=True)
     return list(alive)
 
 
 def the_only_session() -> Path:
-    """The folder of the one session running, for commands that name none.
+    """Return the folder of the only running session, for commands without a folder.
 
     Raises
     ------
     UsageError
-        Where there is none, or more than one.
+        If none is running, or more than one.
     """
     folders = find_sessions()
     if not folders:
-        raise UsageError("no session is running; name its folder if it runs as somebody else")
+        raise UsageError("no session is running; if it runs as another user, name its folder")
     if len(folders) > 1:
         named = ", ".join(str(folder) for folder in folders)
         raise UsageError(f"{len(folders)} sessions are running: name one of {named}")
@@ -177,18 +189,18 @@ def the_only_session() -> Path:
 
 
 def last_status(folder: Path) -> SessionStatus | None:
-    """The status a session left on disk; None where there is none that can be read."""
+    """Return the status that a session left on disk; None if it is missing or unreadable."""
     with contextlib.suppress(OSError, ValueError):
         return SessionStatus.model_validate_json((folder / "status.json").read_bytes())
     return None
 
 
 def exit_code_after(folder: Path, status: SessionStatus) -> ExitCode:
-    """What a command ends with that has watched a session: its own code where it has ended.
+    """Return the exit code of an ended session, else OK; for a command that followed it.
 
-    The session's process writes that code last of all, a moment after its last event.
+    The session's process writes that code last of all, shortly after its last event.
     """
-    deadline = time.monotonic() + LAST_WORD_WITHIN_S
+    deadline = time.monotonic() + EXIT_CODE_WITHIN_S
     while status.ended and status.exit_code is None and time.monotonic() < deadline:
         time.sleep(0.05)
         status = last_status(folder) or status
@@ -197,7 +209,7 @@ def exit_code_after(folder: Path, status: SessionStatus) -> ExitCode:
 
 def _is_running(pid: int) -> bool:
     if os.name == "nt":
-        return False  # its address did not answer, and that is all that can be asked there
+        return False  # signal 0 is no test there; the address did not answer
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

@@ -1,4 +1,4 @@
-"""The data thread: waits on the service and posts immutable snapshots to the screen."""
+"""Thread that follows a session and posts its status, records and pictures to the screen."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ from pathlib import Path
 from textual.message import Message
 
 from controller.common.errors import DualtiltError
-from controller.service.client import ServiceClient, last_status
-from controller.service.pictures import reduce_picture
-from controller.service.status import SessionStatus
-from controller.ui.tui.messages import (
+from controller.service.previews import reduce_picture
+from controller.service.service_address import NoSessionError
+from controller.service.session_client import ServiceClient, SessionGoneError, last_status
+from controller.service.session_status import SessionStatus
+from controller.ui.tui.screen_messages import (
     PictureArrived,
     RecordsArrived,
     StatusArrived,
@@ -21,25 +22,27 @@ from controller.ui.tui.messages import (
 )
 
 WAIT_S = 0.25
+"""Longest wait for a new record in one call (s)."""
 RETRY_S = 1.0
+"""Time between two attempts to connect (s)."""
 FULL_SIDE_PX = 4096
 REDUCED_SIDE_PX = 512
-"""More samples than a terminal of 250 columns shows."""
+"""Longest side of a reduced picture: more samples than a terminal of 250 columns shows."""
 
 
-class Feed(threading.Thread):
-    """Follows one session until stopped; comes back by itself when the session does.
+class SessionFollower(threading.Thread):
+    """Follows one session until stopped; connects again when the session is resumed.
 
     Parameters
     ----------
     folder
         The session's folder.
     post
-        OperatorAction a message to the screen; thread-safe.
+        Function that posts a message to the screen; thread-safe.
     """
 
     def __init__(self, folder: Path, post: Callable[[Message], object]) -> None:
-        super().__init__(name="screen-feed", daemon=True)
+        super().__init__(name="session-follower", daemon=True)
         self._folder = folder
         self._post = post
         self._done = threading.Event()
@@ -47,7 +50,7 @@ class Feed(threading.Thread):
         self._shown: dict[str, int] = {}
 
     def stop(self) -> None:
-        """Let the thread end soon."""
+        """Ask the thread to end."""
         self._done.set()
 
     def run(self) -> None:
@@ -57,8 +60,8 @@ class Feed(threading.Thread):
                 with ServiceClient.connect(self._folder, read_only=True) as client:
                     self._follow(client)
             except DualtiltError as error:
-                self._post(self._last_word() or Unreachable(str(error)))
-                self._done.wait(RETRY_S)  # it may be resumed, even where it has ended
+                self._post(self._final_status() or unreachable(error))
+                self._done.wait(RETRY_S)  # an ended session may be resumed
 
     def _follow(self, client: ServiceClient) -> None:
         self._show(client, client.status())
@@ -80,9 +83,16 @@ class Feed(threading.Thread):
                 self._post(PictureArrived(View(name, preview.caption, pixels, reduced)))
                 self._shown[name] = preview.seq
 
-    def _last_word(self) -> StatusArrived | None:
-        """The status on disk, where the session's process has ended with its last word said."""
+    def _final_status(self) -> StatusArrived | None:
+        """Return the status on disk if the session's process wrote its exit code; else None."""
         status = last_status(self._folder)
         if status is None or status.exit_code is None or status.seq < self._seq:
             return None
         return StatusArrived(status)
+
+
+def unreachable(error: DualtiltError) -> Unreachable:
+    """Return the message that the session does not answer, with the remedy if one is known."""
+    if isinstance(error, NoSessionError | SessionGoneError):
+        return Unreachable(error.fault, error.remedy)
+    return Unreachable(str(error))

@@ -1,8 +1,8 @@
-"""Serves the read-only screen of one session to browsers, by way of textual-serve.
+"""Web server of the read-only screen of one session, with textual-serve.
 
-Each visitor gets a process of his own that attaches to the session as any read-only screen does.
-The page loads nothing from elsewhere: a microscope's network often has no way out. It finds its
-way back to the server by the address it was loaded from, so tunnels and proxies need no telling.
+Each visitor gets a process that attaches to the session like any read-only screen. The page loads
+nothing from other servers, because the network of a microscope often has no internet. It connects
+to the address it was loaded from, so tunnels and proxies need no settings.
 """
 
 from __future__ import annotations
@@ -18,20 +18,20 @@ from textual_serve.server import Server
 from controller.common.errors import UsageError
 from controller.common.python_command import python_module_command
 
-MOST_VISITORS = 8
-"""Each is a process of some 60 MB on a machine that has a session to run."""
+MAX_VISITORS = 8
+"""Largest number of visitors; each is a process of about 60 MB on the session's machine."""
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
 class ScreenServer(Server):
-    """Serves the session in `folder`; no visitor can give a command.
+    """Server for the session in `folder`; no visitor can give a command.
 
     Parameters
     ----------
     folder
         The session's folder.
     host, port
-        Where to listen.
+        Address to listen at.
     """
 
     def __init__(self, folder: Path, host: str, port: int) -> None:
@@ -45,7 +45,7 @@ class ScreenServer(Server):
         self._visitors: set[asyncio.Task[object]] = set()
 
     def serve(self, debug: bool = False) -> None:
-        """Serve until interrupted; say where it is as soon as it listens."""
+        """Serve until interrupted; print the address as soon as the server listens."""
         del debug
 
         def greet(_: str) -> None:
@@ -55,29 +55,29 @@ class ScreenServer(Server):
         web.run_app(self._make_app(), host=self.host, port=self.port, print=greet, access_log=None)
 
     async def on_startup(self, app: web.Application) -> None:
-        """Greet nobody yet: it does not listen."""
+        """Print nothing: the server does not listen yet."""
 
     async def on_shutdown(self, app: web.Application) -> None:
-        """Send the visitors home: their processes end with their connections."""
+        """Close the visitors' connections, which ends their processes."""
         del app
         for visitor in self._visitors:
             visitor.cancel()
 
     async def handle_websocket(self, request: web.Request) -> web.WebSocketResponse:
-        """Show one visitor the screen until he leaves.
+        """Show the screen to one visitor until the visitor leaves.
 
         Raises
         ------
         aiohttp.web.HTTPForbidden
-            A page from elsewhere asks in a visitor's name.
+            If the request comes from a page of another server.
         aiohttp.web.HTTPServiceUnavailable
-            There are as many visitors as can be shown round.
+            If there are too many visitors.
         """
         came_from = urlsplit(request.headers.get("Origin", f"//{request.host}")).netloc
         if came_from != request.host:
-            raise web.HTTPForbidden(text=f"not from a page of {came_from}")
-        if len(self._visitors) >= MOST_VISITORS:
-            raise web.HTTPServiceUnavailable(text=f"{MOST_VISITORS} visitors already")
+            raise web.HTTPForbidden(text=f"the page comes from another server: {came_from}")
+        if len(self._visitors) >= MAX_VISITORS:
+            raise web.HTTPServiceUnavailable(text=f"{MAX_VISITORS} visitors already")
         visitor = asyncio.current_task()
         assert visitor is not None
         self._visitors.add(visitor)
@@ -88,16 +88,16 @@ class ScreenServer(Server):
 
 
 def greeting(host: str, port: int) -> list[str]:
-    """Where the screen is, and a plain warning where others can reach it."""
+    """Return the address of the screen, with a warning if other machines can reach it."""
     here = host if host in LOOPBACK else "this machine"
     lines = [f"read-only screen at http://{f'[{here}]' if ':' in here else here}:{port}"]
     if host not in LOOPBACK:
         lines += [
-            f"WARNING: listening on {host}: whoever reaches port {port} sees the session,"
-            " unencrypted and with no password (nobody can command it).",
-            f"Without that: leave --host out, and `ssh -L {port}:localhost:{port}` to here.",
+            f"WARNING: listening on {host}: anybody who reaches port {port} sees the session,"
+            " unencrypted and without a password (nobody can command it).",
+            f"Safer: leave --host out and use `ssh -L {port}:localhost:{port}` to this machine.",
         ]
-    return [*lines, "Ctrl-C ends it; the session goes on"]
+    return [*lines, "Ctrl-C ends the server; the session continues"]
 
 
 def serve(folder: Path, host: str, port: int) -> None:
@@ -106,7 +106,7 @@ def serve(folder: Path, host: str, port: int) -> None:
     Raises
     ------
     UsageError
-        Where it cannot listen there.
+        If it cannot listen at that address.
     """
     try:
         ScreenServer(folder, host, port).serve()

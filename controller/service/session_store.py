@@ -1,4 +1,4 @@
-"""The notice board between the session and its clients: status and log, in memory."""
+"""Status and records of a running session, in memory."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from itertools import takewhile
 
 from controller.common.exit_codes import ExitCode
 from controller.model.events import Record
-from controller.service.status import SessionStatus
+from controller.service.session_status import SessionStatus
 from controller.service.status_reducer import next_status
 
 RECORDS_KEPT = 20_000
-"""For clients that join late; a session of 147 tilts has about 2,000."""
+"""Newest records kept for clients that join late; a session of 147 tilts has about 2,000."""
 
 
-class Board:
-    """Status and records; written by one thread, read and waited for by many."""
+class SessionStore:
+    """Status and records: one thread writes them, many read them and wait for them."""
 
     def __init__(self, past: Iterable[Record] = ()) -> None:
         self._changed = threading.Condition()
@@ -32,11 +32,11 @@ class Board:
         return self._status
 
     def status_json(self) -> str:
-        """The newest status as it travels and as it is written to status.json."""
+        """Return the newest status as JSON, as it is sent to clients and written to status.json."""
         return self._status.model_dump_json()
 
     def add(self, record: Record) -> Record:
-        """Add a record and wake those who wait; return it with the advice it changed."""
+        """Add a record and wake the waiting clients; return it with the advice it changed."""
         status = next_status(self._status, record)
         changed = status.operator_state is not self._status.operator_state
         advice = status.operator_state if changed else None
@@ -48,13 +48,16 @@ class Board:
         return record
 
     def finish(self, exit_code: ExitCode) -> None:
-        """Note what the session's process ends with."""
+        """Record the exit code of the session's process."""
         with self._changed:
             self._status = self._status.model_copy(update={"exit_code": exit_code})
             self._changed.notify_all()
 
     def records_after(self, seq: int, limit: int, wait_s: float) -> list[Record]:
-        """Up to `limit` records newer than `seq`, oldest first; waits while there is none."""
+        """Return up to `limit` records newer than `seq`, oldest first.
+
+        Waits up to `wait_s` for the first one.
+        """
         with self._changed:
             self._changed.wait_for(
                 lambda: self._status.seq > seq or self._status.exit_code is not None, wait_s

@@ -1,4 +1,4 @@
-"""The event log: every line of it, with a filter."""
+"""The event log with a filter."""
 
 from __future__ import annotations
 
@@ -13,41 +13,41 @@ from textual.screen import Screen
 from textual.widgets import Footer, Input, RichLog, Static
 
 from controller.model.events import Record
-from controller.service import words
+from controller.service import event_text
 from controller.ui.tui.styles import BAD, WARNING
 
-HANG_CELLS = 12
-"""Where what happened begins: behind time and mark."""
+TEXT_COLUMN = 12
+"""Column of the text, after time and sign."""
 MARK_STYLES = {"!": WARNING, "!!": BAD, "?": "bold"}
 
 
 def log_line(record: Record) -> Text:
-    """Time, mark, what happened."""
-    sign = words.mark(record)
-    style = MARK_STYLES.get(sign, "")
+    """Return a line of the log: time, sign, text."""
+    mark = event_text.mark(record)
+    style = MARK_STYLES.get(mark, "")
     return Text.assemble(
-        (words.clock(record.at), "dim"),
+        (event_text.time_of_day(record.at), "dim"),
         " ",
-        (f"{sign:<2}", style),
+        (f"{mark:<2}", style),
         " ",
-        (words.tell(record), style),
+        (event_text.event_line(record), style),
     )
 
 
-def folded(line: Text, width: int) -> list[Text]:
-    """A line in as many rows as it needs; what does not fit the first hangs below what was said."""
+def wrapped(line: Text, width: int) -> list[Text]:
+    """Wrap a line to `width`; further rows are indented to the column of the text."""
     rows = []
-    while line.cell_len > width > 2 * HANG_CELLS:
-        space = line.plain.rfind(" ", HANG_CELLS + 1, width + 1)
-        cut = space if space > HANG_CELLS else width
+    while line.cell_len > width > 2 * TEXT_COLUMN:
+        space = line.plain.rfind(" ", TEXT_COLUMN + 1, width + 1)
+        cut = space if space > TEXT_COLUMN else width
         first, rest = line.divide([cut])
         rows.append(first)
-        line = Text(" " * HANG_CELLS).append_text(rest[1:] if space > HANG_CELLS else rest)
+        line = Text(" " * TEXT_COLUMN).append_text(rest[1:] if space > TEXT_COLUMN else rest)
     return [*rows, line]
 
 
 class LogScreen(Screen[None]):
-    """Newest lines at the end; typing narrows them down."""
+    """Log lines, newest last, with a filter for typed text."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,l", "app.pop_screen", "Back"),
@@ -56,58 +56,58 @@ class LogScreen(Screen[None]):
 
     def __init__(self, records: Iterable[Record]) -> None:
         super().__init__()
-        self._records = [record for record in records if words.is_news(record)]
-        self._wanted = ""
-        # held here, not looked up: a size may still come while the screen is being taken down
+        self._records = [record for record in records if event_text.is_worth_logging(record)]
+        self._filter_text = ""
+        # kept here, not queried: a resize event may still come while the screen closes
         self._filter = Input(
             placeholder="filter: A#, !, flip, particles …", id="filter", compact=True
         )
         self._log = RichLog(id="lines", wrap=False, auto_scroll=True)
 
     def compose(self) -> ComposeResult:
-        """Title, filter, lines, keys."""
-        yield Static(Text(" dualtilt  event log", "bold"), classes="rail")
+        """Lay out title, filter, lines and keys."""
+        yield Static(Text(" dualtilt  event log", "bold"), classes="title-line")
         yield self._filter
         yield self._log
         yield Footer(compact=True, show_command_palette=False)
 
     def on_mount(self) -> None:
-        """Begin in the lines, at the newest."""
+        """Give the focus to the lines."""
         self._log.focus()
 
     def on_resize(self) -> None:
-        """Fold the lines anew."""
+        """Wrap the lines again."""
         self.call_after_refresh(self._fill)
 
     def add(self, records: Iterable[Record]) -> None:
-        """New lines, shown where they pass the filter."""
-        fresh = [record for record in records if words.is_news(record)]
-        self._records += fresh
-        self._write(self._passing(fresh))
+        """Add new records; show those that pass the filter."""
+        new = [record for record in records if event_text.is_worth_logging(record)]
+        self._records += new
+        self._write(self._filtered_lines(new))
 
     def action_filter(self) -> None:
-        """Go to the filter."""
+        """Give the focus to the filter."""
         self._filter.focus()
 
     @on(Input.Changed)
-    def _narrow(self, event: Input.Changed) -> None:
-        self._wanted = event.value
+    def _filter_changed(self, event: Input.Changed) -> None:
+        self._filter_text = event.value
         self._fill()
 
     @on(Input.Submitted)
-    def _to_the_lines(self) -> None:
+    def _filter_submitted(self) -> None:
         self._log.focus()
 
     def _fill(self) -> None:
         self._log.clear()
-        self._write(self._passing(self._records))
+        self._write(self._filtered_lines(self._records))
 
     def _write(self, lines: Iterable[Text]) -> None:
         width = self._log.scrollable_content_region.width
         for line in lines:
-            for row in folded(line, width):
+            for row in wrapped(line, width):
                 self._log.write(row)
 
-    def _passing(self, records: Iterable[Record]) -> list[Text]:
+    def _filtered_lines(self, records: Iterable[Record]) -> list[Text]:
         lines = [log_line(record) for record in records]
-        return [line for line in lines if self._wanted.lower() in line.plain.lower()]
+        return [line for line in lines if self._filter_text.lower() in line.plain.lower()]

@@ -1,4 +1,4 @@
-"""Which pictures there are to look at, and which one a phase shows by itself."""
+"""Order of the pictures, and the picture that a phase shows first."""
 
 from __future__ import annotations
 
@@ -6,34 +6,42 @@ from collections.abc import Iterable
 
 from controller.model.events import Phase
 
-FLIP = "flip"
-"""Made here of the newest frame: A beside what B should look like."""
-CHECK = "check-B"
-"""What was seen of B at the flip, beside what it should look like."""
-ORDER = ("frame", "slice-A", "slice-B", "slice-fused", "slice-difference", FLIP, CHECK)
+FLIP_PREDICTION = "flip"
+"""Newest frame of A beside the prediction for B; the screen makes it."""
+FLIP_CHECK = "check-B"
+"""Image of B at the flip check, beside the prediction from A."""
+ORDER = (
+    "frame",
+    "slice-A",
+    "slice-B",
+    "slice-fused",
+    "slice-difference",
+    FLIP_PREDICTION,
+    FLIP_CHECK,
+)
 
 _BY_PHASE: dict[Phase, tuple[str, ...]] = {
-    Phase.FLIP: (FLIP, "frame"),
+    Phase.FLIP: (FLIP_PREDICTION, "frame"),
     Phase.FUSE: ("slice-fused", "slice-B", "slice-A", "frame"),
     Phase.REPORT: ("slice-fused", "slice-A", "frame"),
 }
 
 
 def in_order(names: Iterable[str]) -> list[str]:
-    """The views there are, the known ones first."""
+    """Return the views in order, unknown ones last."""
     known = set(names)
     return [name for name in ORDER if name in known] + sorted(known - set(ORDER))
 
 
-def shown_by_itself(phase: Phase | None, names: Iterable[str]) -> str | None:
-    """The view a phase begins with, among those there are."""
+def first_view(phase: Phase | None, names: Iterable[str]) -> str | None:
+    """Return the view that a phase shows first; None without views."""
     known = set(names)
     wanted = _BY_PHASE.get(phase, ORDER) if phase is not None else ORDER
     return next((name for name in wanted if name in known), None)
 
 
-def after(name: str | None, names: Iterable[str]) -> str | None:
-    """The next view in the cycle."""
+def next_view(name: str | None, names: Iterable[str]) -> str | None:
+    """Return the next view in the cycle."""
     cycle = in_order(names)
     if not cycle:
         return None

@@ -1,4 +1,4 @@
-"""What the data thread tells the screen. Snapshots replace each other, log lines never do."""
+"""Messages to the screen. A newer status or picture replaces an older one; records stay."""
 
 from __future__ import annotations
 
@@ -7,61 +7,62 @@ from dataclasses import dataclass
 from textual.message import Message
 
 from controller.model.events import Record
-from controller.service.pictures import Picture
-from controller.service.status import SessionStatus
+from controller.service.previews import Picture
+from controller.service.session_status import SessionStatus
 
 
 @dataclass(frozen=True, eq=False)
 class View:
-    """A picture to show."""
+    """A picture with its name and caption."""
 
     name: str
     caption: str
     pixels: Picture
-    """In full."""
+    """Full size."""
     reduced: Picture
-    """At most as large as a terminal can show."""
+    """Reduced to the samples that a terminal can show."""
 
 
 class StatusArrived(Message):
-    """A newer status; only the newest matters."""
+    """A newer status; it replaces one that is still in the queue."""
 
     def __init__(self, status: SessionStatus) -> None:
         super().__init__()
         self.status = status
 
     def can_replace(self, message: Message) -> bool:
-        """Take the place of an older status still in the queue."""
+        """Replace an older status in the queue."""
         return isinstance(message, StatusArrived)
 
 
 class PictureArrived(Message):
-    """A newer picture of one view."""
+    """A newer picture of a view."""
 
     def __init__(self, view: View) -> None:
         super().__init__()
         self.view = view
 
     def can_replace(self, message: Message) -> bool:
-        """Take the place of an older picture of the same view."""
+        """Replace an older picture of the same view in the queue."""
         return isinstance(message, PictureArrived) and message.view.name == self.view.name
 
 
 class RecordsArrived(Message):
-    """Lines for the log; every one counts."""
+    """New records for the log; they are never replaced."""
 
     def __init__(self, records: list[Record]) -> None:
         super().__init__()
         self.records = records
 
 
-class Uncovered(Message):
-    """Whatever lay over the main screen has been closed."""
+class MainScreenUncovered(Message):
+    """The screen or dialog over the main screen has closed."""
 
 
 class Unreachable(Message):
-    """The session does not answer."""
+    """The session does not answer: the fault, and what to do (may be empty)."""
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, fault: str, remedy: str = "") -> None:
         super().__init__()
-        self.text = text
+        self.fault = fault
+        self.remedy = remedy

@@ -1,4 +1,4 @@
-"""The keys of a dialog in its last line: those that do something there, and no others."""
+"""Line of keys of a dialog: only the keys that work there."""
 
 from __future__ import annotations
 
@@ -8,10 +8,13 @@ from textual.widgets import Static
 
 
 class DialogKeys(Static):
-    """Lies over the keys of the screen below; Textual's Footer would keep that from being drawn."""
+    """Last line, over the keys of the screen below.
+
+    Textual's Footer cannot be used: the screen below would no longer be drawn.
+    """
 
     def on_mount(self) -> None:
-        """Begin to follow what is offered."""
+        """Start to follow the offered keys."""
         self.screen.bindings_updated_signal.subscribe(self, self._follow)
         self._show()
 
@@ -21,11 +24,11 @@ class DialogKeys(Static):
 
     def _show(self) -> None:
         line = Text(no_wrap=True)
-        told = set()
+        shown = set()
         for active in self.screen.active_bindings.values():
             binding = active.binding
-            if binding.show and active.enabled and binding.action not in told:
-                told.add(binding.action)
+            if binding.show and active.enabled and binding.action not in shown:
+                shown.add(binding.action)
                 line.append(f" {self.app.get_key_display(binding)}", "bold")
                 line.append(f" {binding.description} ")
         self.update(line)

@@ -1,4 +1,4 @@
-"""Pictures for a screen: read from the session's folder, reduced to the size asked for."""
+"""Preview pictures: read from the session's folder and reduced to a given size."""
 
 from __future__ import annotations
 
@@ -9,25 +9,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 Picture = NDArray[np.uint8]
-"""[y, x], row 0 at the bottom."""
+"""Grey image [y, x], row 0 at the bottom."""
 
 
-def read_picture(path: Path, max_side_px: int) -> Picture:
-    """Read a preview, reduced until neither side exceeds `max_side_px`.
+def read_preview(path: Path, max_side_px: int) -> Picture:
+    """Read a preview and reduce it until no side exceeds `max_side_px`.
 
     Raises
     ------
     ValueError
-        For anything but a 2D uint8 array.
+        If the file holds anything but a 2D uint8 array.
     """
     image: NDArray[Any] = np.load(path, allow_pickle=False)
     if image.ndim != 2 or image.dtype != np.uint8 or 0 in image.shape:
-        raise ValueError(f"{path}: {image.dtype} {image.shape} is no 2D uint8 picture")
+        raise ValueError(f"{path}: {image.dtype} {image.shape} is not a 2D uint8 picture")
     return reduce_picture(np.ascontiguousarray(image), max_side_px)
 
 
 def reduce_picture(image: Picture, max_side_px: int) -> Picture:
-    """Reduce by block means, both sides alike, until neither exceeds `max_side_px`."""
+    """Reduce both sides by the same factor (block means) until none exceeds `max_side_px`."""
     factor = -(-max(image.shape) // max_side_px)
     return image if factor <= 1 else _block_mean(image, factor)
 

@@ -14,20 +14,20 @@ from controller.common.errors import DualtiltError, UsageError
 from controller.common.exit_codes import ExitCode
 from controller.model.commands import Answer, StopWhen
 from controller.model.events import PreviewReady, PromptOpened, Record, State, StateChanged
-from controller.service.address import ADDRESS_FILE, read_address, runtime_folder
-from controller.service.client import (
+from controller.service.service_address import ADDRESS_FILE, read_address, runtime_folder
+from controller.service.session_client import (
     ServiceClient,
     SessionGoneError,
     find_sessions,
     last_status,
     the_only_session,
 )
-from controller.service.server import SessionService
+from controller.service.session_server import SessionService
 from tests.support import scripted_session as script
 from tests.support.recording_engine import RecordingEngine
 
 NO_PROCESS = 2**22 + 1
-"""More than any process id of Linux."""
+"""Larger than any process id of Linux."""
 
 
 @dataclass
@@ -40,7 +40,7 @@ class Session:
     def publish_all(self, events: Iterator[object]) -> None:
         for event in events:
             self.service.publish(event)  # type: ignore[arg-type]
-        wait_until(lambda: self.service.board.status.seq == self.log_seq())
+        wait_until(lambda: self.service.store.status.seq == self.log_seq())
 
     def log_seq(self) -> int:
         return self.service._next_seq - 1
@@ -68,7 +68,7 @@ def test_a_client_sees_what_was_published(session: Session) -> None:
     with ServiceClient.connect(session.folder) as client:
         status = client.status()
         records = client.events_after(-1) + client.events_after(499)
-    assert status == session.service.board.status
+    assert status == session.service.store.status
     assert status.state is State.FINISHED
     assert [record.seq for record in records] == list(range(len(session.log)))
     assert records == session.log
@@ -98,30 +98,32 @@ def test_commands_reach_the_engine(session: Session) -> None:
 
 
 @pytest.mark.parametrize(
-    ("answer", "said"),
+    ("answer", "message"),
     [
         pytest.param(Answer(prompt_id="flip", value="done"), "not 'flip'", id="another prompt"),
-        pytest.param(Answer(prompt_id="flip-check", value="yes"), "no choice", id="no choice"),
+        pytest.param(
+            Answer(prompt_id="flip-check", value="yes"), "not a choice", id="not a choice"
+        ),
         pytest.param(
             Answer(prompt_id="flip-check", value="override", reason=" "), "reason", id="no reason"
         ),
     ],
 )
 def test_an_answer_that_does_not_fit_is_refused(
-    session: Session, answer: Answer, said: str
+    session: Session, answer: Answer, message: str
 ) -> None:
     session.publish_all(iter([PromptOpened(prompt=script.FLIP_CHECK_PROMPT)]))
     with (
         ServiceClient.connect(session.folder) as client,
-        pytest.raises(UsageError, match=said),
+        pytest.raises(UsageError, match=message),
     ):
         client.answer(answer)
     assert session.engine.commands == []
 
 
-def test_read_only_clients_look_but_do_not_touch(session: Session) -> None:
+def test_read_only_clients_cannot_command(session: Session) -> None:
     with ServiceClient.connect(session.folder, read_only=True) as client:
-        assert client.status() == session.service.board.status
+        assert client.status() == session.service.store.status
         with pytest.raises(UsageError, match="read-only"):
             client.pause()
     assert session.engine.commands == []
@@ -148,7 +150,7 @@ def test_pictures_come_reduced_to_the_size_asked_for(session: Session) -> None:
 
 
 @pytest.mark.parametrize("path", ["../outside.npy", "previews/missing.npy", "previews/text.npy"])
-def test_a_picture_that_cannot_be_shown_is_none(session: Session, path: str) -> None:
+def test_an_unreadable_picture_is_none(session: Session, path: str) -> None:
     np.save(session.folder.parent / "outside.npy", script.picture(32))
     (session.folder / "previews").mkdir()
     (session.folder / "previews" / "text.npy").write_text("no picture")
@@ -157,7 +159,7 @@ def test_a_picture_that_cannot_be_shown_is_none(session: Session, path: str) -> 
         assert client.picture("frame", 64) is None
 
 
-def test_the_end_is_on_disk_and_clients_are_told(tmp_path: Path) -> None:
+def test_exit_code_and_reason_are_on_disk_after_the_end(tmp_path: Path) -> None:
     (tmp_path / "journal.jsonl").touch()
     service = SessionService(tmp_path, lambda record: None)
     service.serve(RecordingEngine())
@@ -173,14 +175,14 @@ def test_the_end_is_on_disk_and_clients_are_told(tmp_path: Path) -> None:
         ServiceClient.connect(tmp_path)
 
 
-def test_a_resumed_session_goes_on_counting(tmp_path: Path) -> None:
+def test_a_resumed_session_continues_the_sequence_numbers(tmp_path: Path) -> None:
     past = script.records(script.preflight())
     log: list[Record] = []
     service = SessionService(tmp_path, log.append, past)
     service.publish(StateChanged(state=State.RUNNING))
     service.close(ExitCode.OK)
     assert [record.seq for record in log] == [len(past)]
-    assert len(service.board.status.checks) == len(past) - 3  # all but phase, state and beam
+    assert len(service.store.status.checks) == len(past) - 3  # all but phase, state and beam
 
 
 def test_a_full_disk_does_not_reach_the_engine(tmp_path: Path) -> None:
@@ -190,7 +192,7 @@ def test_a_full_disk_does_not_reach_the_engine(tmp_path: Path) -> None:
     service = SessionService(tmp_path, full)
     service.publish(StateChanged(state=State.RUNNING))
     service.close(ExitCode.OK)
-    assert service.board.status.state is State.RUNNING
+    assert service.store.status.state is State.RUNNING
 
 
 def test_sessions_are_found_without_naming_them(session: Session, tmp_path: Path) -> None:
@@ -205,16 +207,16 @@ def test_sessions_are_found_without_naming_them(session: Session, tmp_path: Path
     assert find_sessions() == [session.folder]
 
 
-def test_a_run_that_was_killed_is_no_second_session(session: Session) -> None:
+def test_a_killed_run_is_not_a_second_session(session: Session) -> None:
     here = read_address(session.folder)
-    # the note of a run killed with -9 lies there still, its folder has a new run
-    note = runtime_folder() / "killed.session.json"
-    note.write_text(here.model_copy(update={"pid": NO_PROCESS}).model_dump_json())
+    # address left by a run killed with -9, in a folder with a new run
+    stale = runtime_folder() / "killed.session.json"
+    stale.write_text(here.model_copy(update={"pid": NO_PROCESS}).model_dump_json())
     assert find_sessions() == [session.folder]
-    assert not note.exists()
+    assert not stale.exists()
 
 
-def test_no_session_no_traceback(tmp_path: Path) -> None:
+def test_no_session_is_one_line_of_error(tmp_path: Path) -> None:
     ended, empty = tmp_path / "ended", tmp_path / "empty"
     for folder in (ended, empty):
         folder.mkdir()
@@ -224,27 +226,27 @@ def test_no_session_no_traceback(tmp_path: Path) -> None:
         empty: "holds no session",
         tmp_path / "nowhere": "no such session folder",
     }
-    for folder, said in cases.items():
-        with pytest.raises(DualtiltError, match=said):
+    for folder, message in cases.items():
+        with pytest.raises(DualtiltError, match=message):
             ServiceClient.connect(folder)
     with pytest.raises(UsageError, match="no session is running"):
         the_only_session()
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "message"),
     [
-        pytest.param({"token": "0" * 32}, "token", id="wrong secret"),
-        pytest.param({"token": ""}, "token", id="no secret"),
+        pytest.param({"token": "0" * 32}, "token", id="wrong token"),
+        pytest.param({"token": ""}, "token", id="no token"),
     ],
 )
-def test_who_does_not_know_the_secret_is_turned_away(
-    session: Session, change: dict[str, str], said: str
+def test_a_client_without_the_token_is_refused(
+    session: Session, change: dict[str, str], message: str
 ) -> None:
     file = session.folder / ADDRESS_FILE
     address = ServiceClient.connect(session.folder).address.model_copy(update=change)
     file.write_text(address.model_dump_json())
-    with pytest.raises(UsageError, match=said):
+    with pytest.raises(UsageError, match=message):
         ServiceClient.connect(session.folder)
 
 

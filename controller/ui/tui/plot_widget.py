@@ -1,4 +1,4 @@
-"""A live plot: title, braille curves, limit line, ends of both axes."""
+"""Widget of a live plot: title, braille curves, limit line, ends of both axes."""
 
 from __future__ import annotations
 
@@ -13,12 +13,13 @@ from textual.widget import Widget
 from controller.ui.tui.braille import Chart, draw, y_range
 
 AXIS_CELLS = 6
+"""Width of the y axis with its labels."""
 INKS = {"limit": "plot--limit", "B": "plot--second", "fused": "plot--third", "": "plot--axis"}
-"""Component class of each curve; any other is drawn as the first."""
+"""Component class of each curve; other curves take the first."""
 
 
 class Plot(Widget):
-    """One chart in as many rows as it is given; the first is the title, the last the x axis."""
+    """One chart: the first row is the title, the last the x axis."""
 
     COMPONENT_CLASSES: ClassVar[set[str]] = {
         "plot--axis",
@@ -35,18 +36,18 @@ class Plot(Widget):
         self._drawn: tuple[Chart, Size] | None = None
 
     def show(self, chart: Chart) -> None:
-        """Show a chart; nothing is drawn again where it is the same."""
+        """Show a chart; draw again only if it changed."""
         if chart != self._chart:
             self._chart = chart
             self.refresh()
 
     def notify_style_update(self) -> None:
-        """Draw anew in a new theme."""
+        """Draw again in a new theme."""
         super().notify_style_update()
         self._drawn = None
 
     def render_lines(self, crop: Region) -> list[Strip]:
-        """Draw the plot where it is not drawn for this size yet, then its rows."""
+        """Draw the plot if chart or size changed, then return its rows."""
         wanted = (self._chart, self.size)
         if self._drawn != wanted:
             self._drawn = wanted
@@ -56,7 +57,7 @@ class Plot(Widget):
         return super().render_lines(crop)
 
     def render_line(self, y: int) -> Strip:
-        """One row of the plot."""
+        """Return one row of the plot."""
         if y < len(self._rows):
             return self._rows[y]
         return Strip.blank(self.size.width, self.rich_style)
@@ -65,7 +66,7 @@ class Plot(Widget):
         height, width = self.size.height - 2, self.size.width - AXIS_CELLS
         chart = self._chart
         if height < 1 or width < 4 or not any(curve.points for curve in chart.curves):
-            return [self._title_row(), Strip([Segment("  nothing yet", self._ink(""))])]
+            return [self._title_row(), Strip([Segment("  no data yet", self._ink(""))])]
         low, high = y_range(chart)
         canvas = draw(chart, height, width)
         rows = [self._title_row()]
@@ -92,5 +93,5 @@ class Plot(Widget):
 
 
 def _number(value: float) -> str:
-    """Short, at most five characters."""
+    """Return a number in at most five characters."""
     return f"{value:.3g}" if abs(value) < 1000 else f"{value:.0f}"

@@ -1,11 +1,11 @@
-"""The first line: where the session is, and on which microscope."""
+"""First line of the screen: phases and name of the session."""
 
 from __future__ import annotations
 
 from rich.text import Text
 
 from controller.model.events import Phase
-from controller.service.status import PhaseState, SessionStatus
+from controller.service.session_status import PhaseState, SessionStatus
 from controller.ui.tui.styles import GOOD
 
 SHORT_NAMES = {
@@ -19,24 +19,24 @@ SHORT_NAMES = {
 }
 
 
-def rail_of(status: SessionStatus, width: int, *, read_only: bool = False) -> Text:
-    """The phases: done ones ticked, the one under way in brackets; the name at the end."""
-    rail = Text(no_wrap=True, overflow="crop")
-    rail.append(" dualtilt ", "bold")
+def phase_line(status: SessionStatus, width: int, *, read_only: bool = False) -> Text:
+    """Return the phases, done ones ticked and the current one in brackets, and the name."""
+    line = Text(no_wrap=True, overflow="crop")
+    line.append(" dualtilt ", "bold")
     if status.simulated:
-        rail.append("SIM", "reverse bold")
-        rail.append(" ")
+        line.append("SIM", "reverse bold")
+        line.append(" ")
     if read_only:
-        rail.append("read-only ", "italic")
+        line.append("read-only ", "italic")
     for phase in Phase:
-        rail.append(" ")
-        rail.append_text(_station(status, phase))
+        line.append(" ")
+        line.append_text(_phase_text(status, phase))
     name = f"  {status.name} "
-    rail.append(name.rjust(max(0, width - rail.cell_len)))
-    return rail
+    line.append(name.rjust(max(0, width - line.cell_len)))
+    return line
 
 
-def _station(status: SessionStatus, phase: Phase) -> Text:
+def _phase_text(status: SessionStatus, phase: Phase) -> Text:
     name = SHORT_NAMES[phase]
     match status.phases[phase]:
         case PhaseState.DONE:

@@ -1,6 +1,7 @@
-"""The session as everyone outside it sees it: one frozen value, folded from the events.
+"""Status of a session: one frozen value, made from the events.
 
-Screen, log, command line and report read :class:`SessionStatus`; nobody keeps a second account.
+Screen, command line, notifications and report all read :class:`SessionStatus`; none of them keeps
+a status of its own.
 """
 
 from __future__ import annotations
@@ -26,16 +27,17 @@ from controller.model.events import (
     State,
 )
 from controller.model.frames import FrameVerdict, RecordedFrame
+from controller.model.processing_jobs import JobName
 from controller.model.prompts import Prompt
 
 RESIDUAL_LIMIT_PX = 1.0
-"""A tilt whose re-projection misfits by more than this is worth a look."""
+"""Largest residual of a tilt that fits the re-projection (px)."""
 ALERTS_KEPT = 200
-"""In the status; events.jsonl keeps them all."""
+"""Newest alerts kept in the status; events.jsonl keeps all."""
 
 
 class PhaseState(StrEnum):
-    """How far a phase is."""
+    """Progress of a phase."""
 
     PENDING = "pending"
     RUNNING = "running"
@@ -83,12 +85,12 @@ def _no_tilts() -> dict[SeriesName, SeriesStatus]:
     return {"A": SeriesStatus(), "B": SeriesStatus()}
 
 
-TOO_WIDE = 0.2
-"""Half an interval over its count: above it a live count is in the log alone."""
+WIDE_INTERVAL = 0.2
+"""Half interval over count above which only the log shows a live count."""
 
 
 class CountPoint(Data):
-    """A number of particles with its interval, after so many tilts."""
+    """Number of particles with its interval, from the tilts used."""
 
     tilts_used: int
     n: int
@@ -97,12 +99,12 @@ class CountPoint(Data):
 
     @property
     def is_wide(self) -> bool:
-        """Whether the interval is too wide to say anything yet."""
-        return (self.n_high - self.n_low) / 2 > TOO_WIDE * self.n
+        """True if the interval is still too wide for a useful count."""
+        return (self.n_high - self.n_low) / 2 > WIDE_INTERVAL * self.n
 
 
 class CountStatus(Data):
-    """The particles of one volume: how the count came about, and the last word."""
+    """Particle counts of one volume, in order of time."""
 
     points: tuple[CountPoint, ...]
     live: bool
@@ -122,7 +124,7 @@ class BeamStatus(Data):
 
 
 class AlertStatus(Data):
-    """An alert with the time it came."""
+    """An alert with its time."""
 
     seq: int
     at: str
@@ -130,31 +132,31 @@ class AlertStatus(Data):
 
 
 class ShowerSlice(Data):
-    """The shower being given, from its beginning."""
+    """The current slice of the beam shower."""
 
     started_at: str
-    """Wall clock, ISO 8601 with zone."""
+    """Start, wall clock, ISO 8601 with zone."""
     duration_s: float
-    """At the longest; then the session has its say."""
+    """Longest duration (s); after it the session reports."""
 
 
 class Preview(Data):
-    """A picture to look at."""
+    """A picture for the screen."""
 
     seq: int
-    """Of the event that announced it: a new one means new pixels."""
+    """Sequence number of its event; a new number means new pixels."""
     path: str
     caption: str
 
 
 class SessionStatus(Data):
-    """Everything there is to show of a session."""
+    """Everything that is shown of a session."""
 
     seq: int = -1
-    """Of the last event folded in."""
+    """Sequence number of the last event in this status."""
     at: str = ""
     started_seq: int = 0
-    """Of the event that began the present run: a resumed session has earlier ones."""
+    """Sequence number of the first event of this run; a resumed session has earlier ones."""
     name: str = ""
     folder: str = ""
     microscope: str = ""
@@ -170,44 +172,44 @@ class SessionStatus(Data):
     """Advice to the operator, with its reason below."""
     operator_reason: str = ""
     pausing: bool = False
-    """A pause was asked for and waits for the step under way to end."""
+    """True while a requested pause waits for the end of the current step."""
     phases: dict[Phase, PhaseState] = Field(
         default_factory=lambda: dict.fromkeys(Phase, PhaseState.PENDING)
     )
     series: dict[SeriesName, SeriesStatus] = Field(default_factory=_no_tilts)
     current_series: SeriesName | None = None
-    """The one recorded last."""
+    """Series that was recorded last."""
     alpha_deg: float | None = None
     left_s: float | None = None
     beam: BeamStatus | None = None
     counts: dict[Which, CountStatus] = Field(default_factory=dict)
     advice: tuple[Advised, ...] = ()
-    """The newest word on each topic of each series, and on each tilt worth taking again."""
+    """Newest advice of the live processing on each topic, and on each tilt worth a retake."""
     checks: tuple[Checked, ...] = ()
-    """The newest check list: of the pre-flight, or around the flip."""
+    """Newest check list, of the pre-flight or the flip."""
     showers: tuple[Showered, ...] = ()
     shower_slice: ShowerSlice | None = None
-    """Under way; None while the shower is off."""
+    """Current slice; None while the shower is off."""
     prompt: Prompt | None = None
     prompt_seq: int | None = None
-    """Of the event that opened the prompt: the same question may be asked again."""
+    """Sequence number of the event that opened the prompt; a prompt may open twice."""
     alerts: tuple[AlertStatus, ...] = ()
     standing_alarm: str = ""
-    """The newest alarm since the session last went on; empty where there is none."""
+    """Newest alarm since the session last continued; empty if there is none."""
     flip_check: FlipChecked | None = None
-    processing: dict[str, ProcessingProgressed] = Field(default_factory=dict)
-    """The newest word on each job under way."""
+    processing: dict[JobName, ProcessingProgressed] = Field(default_factory=dict)
+    """Newest progress of each running job."""
     behind: int = 0
-    """Frames, as the live reconstruction said last."""
+    """Frames behind, as last reported by the live reconstruction."""
     failures: tuple[ProcessingFailed, ...] = ()
     previews: dict[str, Preview] = Field(default_factory=dict)
     report: str | None = None
     exit_code: ExitCode | None = None
-    """What the session's process ended with; None while it lives."""
+    """Exit code of the session's process; None while it runs."""
 
     @property
     def phase(self) -> Phase | None:
-        """The phase under way, else the last one done."""
+        """The running phase, else the last one done."""
         for wanted in (PhaseState.RUNNING, PhaseState.DONE):
             found = [phase for phase in Phase if self.phases[phase] is wanted]
             if found:
@@ -216,19 +218,19 @@ class SessionStatus(Data):
 
     @property
     def ended(self) -> bool:
-        """Whether this run of the session is over."""
+        """True if this run of the session is over."""
         return self.state in ENDED
 
     @property
-    def tilts_under_way(self) -> tuple[TiltStatus, ...]:
-        """Of the series being recorded; none in other phases."""
+    def current_tilts(self) -> tuple[TiltStatus, ...]:
+        """Tilts of the series that is being recorded; none in other phases."""
         phase = self.phase
         recording = phase in (Phase.A, Phase.B) and self.phases[phase] is PhaseState.RUNNING
         name: SeriesName = "B" if phase is Phase.B else "A"
         return self.series[name].tilts if recording else ()
 
     def standing_advice(self, name: SeriesName) -> tuple[Advised, ...]:
-        """What the live processing advises on a series, as far as it can still be followed."""
+        """Return the advice on a series that the operator can still follow."""
         series, done = self.series[name], self.phases[Phase(name)] is PhaseState.DONE
         over = (("convergence",) if done or series.complete else ()) + (("retake",) if done else ())
         return tuple(
@@ -239,7 +241,7 @@ class SessionStatus(Data):
 
     @property
     def frames_behind(self) -> int:
-        """Frames on disk that processing has not looked at yet, of the series recorded last."""
+        """Number of frames of the current series that are on disk and not processed yet."""
         tilts = self.series[self.current_series].tilts if self.current_series else ()
         seen = max(
             (tilt.frame.section for tilt in tilts if tilt.residual_px is not None), default=-1
@@ -248,10 +250,10 @@ class SessionStatus(Data):
             tilt.frame.section > seen and tilt.frame.verdict is not FrameVerdict.INVALID
             for tilt in tilts
         )
-        return max(unseen, self.behind)  # taken up again, processing begins anew
+        return max(unseen, self.behind)  # a restarted worker begins with the first frame again
 
     @property
     def newest_tilt(self) -> TiltStatus | None:
-        """The tilt recorded last."""
+        """Tilt that was recorded last."""
         tilts = self.series[self.current_series].tilts if self.current_series else ()
         return tilts[-1] if tilts else None

@@ -1,4 +1,4 @@
-"""The screen of a session: a client of its service, nothing more. Closing it stops nothing."""
+"""Application of the screen: a client of the session's service. Closing it stops nothing."""
 
 from __future__ import annotations
 
@@ -16,47 +16,48 @@ from controller.common.errors import DualtiltError
 from controller.common.exit_codes import ExitCode
 from controller.model.commands import Answer, StopWhen
 from controller.model.events import Record, State
-from controller.service.client import ServiceClient, exit_code_after
-from controller.service.parting import parting_lines
-from controller.service.status import SessionStatus
+from controller.service.closing_lines import closing_lines
+from controller.service.session_client import ServiceClient, exit_code_after
+from controller.service.session_status import SessionStatus
 from controller.ui.tui.desktop import open_in_browser
 from controller.ui.tui.dialogs import PromptDialog, retake_dialog, stop_dialog
-from controller.ui.tui.feed import Feed
-from controller.ui.tui.help import HelpScreen
-from controller.ui.tui.log import LogScreen
+from controller.ui.tui.help_screen import HelpScreen
+from controller.ui.tui.log_screen import LogScreen
 from controller.ui.tui.main_screen import MainScreen
-from controller.ui.tui.messages import (
+from controller.ui.tui.screen_messages import (
+    MainScreenUncovered,
     PictureArrived,
     RecordsArrived,
     StatusArrived,
-    Uncovered,
     Unreachable,
 )
+from controller.ui.tui.session_follower import SessionFollower
 from controller.ui.tui.styles import MICROSCOPE_ROOM
 
 RECORDS_KEPT = 20_000
+"""Newest records kept for the log."""
 
 
 class SessionApp(App[None]):
-    """Shows the session in `folder`.
+    """Screen of the session in `folder`.
 
     Parameters
     ----------
     folder
         The session's folder.
     read_only
-        Look only.
+        True shows the session without its commands.
     follow
-        Attach to the session's service; False where snapshots are posted by somebody else.
+        True connects to the session's service; False if a test posts the messages.
     leave_when_ended_s
-        Close the screen so long after the session ended; None waits for the operator.
+        Time after the session's end until the screen closes; None waits for the operator.
 
     Attributes
     ----------
     status
-        The newest there is.
+        Newest known status.
     lost
-        Why the session does not answer any more; empty where it does.
+        Reason why the session no longer answers; empty if it answers.
     """
 
     CSS_PATH = "screen.tcss"
@@ -87,28 +88,28 @@ class SessionApp(App[None]):
         self._folder = folder
         self._read_only = read_only
         self._leave_when_ended_s = leave_when_ended_s
-        self._feed = Feed(folder, self.post_message) if follow else None
+        self._follower = SessionFollower(folder, self.post_message) if follow else None
         self._main = MainScreen(read_only=read_only)
         self._records: deque[Record] = deque(maxlen=RECORDS_KEPT)
         self._dialog: tuple[int | None, PromptDialog] | None = None
-        self._asked: int | None = None
+        self._prompt_opened_seq: int | None = None
         self._leaving = False
-        self._offered: dict[str, bool] = {}
+        self._allowed_before: dict[str, bool] = {}
         self.status = SessionStatus()
         self.lost = ""
 
     def on_mount(self) -> None:
-        """Open the main screen and begin to follow."""
+        """Open the main screen and start to follow the session."""
         self.register_theme(MICROSCOPE_ROOM)
         self.theme = MICROSCOPE_ROOM.name
         self.push_screen(self._main)
-        if self._feed is not None:
-            self._feed.start()
+        if self._follower is not None:
+            self._follower.start()
 
     def on_unmount(self) -> None:
-        """Leave no thread behind."""
-        if self._feed is not None:
-            self._feed.stop()
+        """Stop the follower thread."""
+        if self._follower is not None:
+            self._follower.stop()
 
     def on_status_arrived(self, message: StatusArrived) -> None:
         """Show the newest status."""
@@ -121,42 +122,42 @@ class SessionApp(App[None]):
             self.set_timer(self._leave_when_ended_s, self.exit)
 
     def on_picture_arrived(self, message: PictureArrived) -> None:
-        """Show a newer picture."""
+        """Show a new picture."""
         self._main.add_view(message.view)
 
     def on_records_arrived(self, message: RecordsArrived) -> None:
-        """Keep log lines, and show them where the log is open."""
+        """Keep new records, and add them to an open log."""
         self._records.extend(message.records)
         self._main.add_records(message.records)
         for screen in self.screen_stack:
             if isinstance(screen, LogScreen):
                 screen.add(message.records)
 
-    def on_uncovered(self, message: Uncovered) -> None:
-        """Open the prompt that had to wait."""
+    def on_main_screen_uncovered(self, message: MainScreenUncovered) -> None:
+        """Open a prompt that came while another screen was open."""
         del message
         self._follow_prompt(self.status)
 
     def on_unreachable(self, message: Unreachable) -> None:
-        """Say so; what was known stays on the screen."""
-        self.lost = message.text
-        self._main.show_lost(message.text)
+        """Show that the session does not answer; the rest of the screen stays."""
+        self.lost = "; ".join(filter(None, (message.fault, message.remedy)))
+        self._main.show_lost(message.fault, message.remedy)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Offer what makes sense now."""
+        """Offer the actions that are possible now."""
         del parameters
         return self._allowed(self.screen).get(action, True)
 
     def action_pause(self) -> None:
-        """Pause after the step under way."""
+        """Pause after the current step."""
         self._send(ServiceClient.pause)
 
     def action_go_on(self) -> None:
-        """Go on after a pause."""
+        """Continue after a pause."""
         self._send(ServiceClient.go_on)
 
     def action_stop(self) -> None:
-        """Ask how soon to stop."""
+        """Ask when to stop."""
 
         def chosen(when: str | None) -> None:
             if when is not None:
@@ -165,16 +166,16 @@ class SessionApp(App[None]):
         self.push_screen(stop_dialog(), chosen)
 
     def action_retake(self) -> None:
-        """Ask how many of the last tilts to record again."""
+        """Ask for the number of tilts to record again."""
 
         def chosen(count: str | None) -> None:
             if count is not None:
                 self._send(lambda client: client.retake(int(count)))
 
-        self.push_screen(retake_dialog(len(self.status.tilts_under_way)), chosen)
+        self.push_screen(retake_dialog(len(self.status.current_tilts)), chosen)
 
     def action_answer(self) -> None:
-        """Come back to the open prompt."""
+        """Open the dialog of the open prompt."""
         prompt = self.status.prompt
         if prompt is None or any(isinstance(s, PromptDialog) for s in self.screen_stack):
             return
@@ -184,16 +185,16 @@ class SessionApp(App[None]):
                 self._send(lambda client: client.answer(answer))
 
         dialog = PromptDialog(prompt)
-        self._asked = self.status.prompt_seq
-        self._dialog = self._asked, dialog
+        self._prompt_opened_seq = self.status.prompt_seq
+        self._dialog = self._prompt_opened_seq, dialog
         self.push_screen(dialog, answered)
 
     def action_view(self) -> None:
-        """Next picture."""
+        """Show the next picture."""
         self._main.next_view()
 
     def action_zoom(self) -> None:
-        """One to one, or all of it."""
+        """Change between one to one and the whole picture."""
         self._main.toggle_zoom()
 
     def action_log(self) -> None:
@@ -201,45 +202,45 @@ class SessionApp(App[None]):
         self.push_screen(LogScreen(self._records))
 
     def action_help(self) -> None:
-        """Explain keys and words."""
+        """Open the explanation of keys and words."""
         self.push_screen(HelpScreen())
 
     def action_open_report(self) -> None:
-        """Open the report in the browser of whoever looks."""
+        """Open the report in the browser of the person at the screen."""
         report = self._folder.absolute() / (self.status.report or "report.html")
         if not report.is_file():
-            self.notify(f"{report}: not there", severity="error")
+            self.notify(f"{report}: there is no such file", severity="error")
         elif self.is_web:
             self.deliver_text(report, open_method="browser", mime_type="text/html")
         elif not open_in_browser(report):
-            self.notify(f"no desktop here: the report is {report}", severity="warning")
+            self.notify(f"no desktop on this machine: open {report} yourself", severity="warning")
 
     def action_detach(self) -> None:
-        """Leave; the session goes on."""
+        """Close the screen; the session continues."""
         self.exit()
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
-        """Every action by name, for the palette."""
+        """Return all actions by name, for the command palette."""
         for command in super().get_system_commands(screen):
-            if command.title != "Quit":  # detaching is what it would do
+            if command.title != "Quit":  # Textual's own; Detach does the same
                 yield command
-        for name, says, action in (
-            ("Pause", "after the step under way", "pause"),
+        for name, explanation, action in (
+            ("Pause", "after the current step", "pause"),
             ("Go on", "after a pause", "go_on"),
-            ("Answer the prompt", "that is open", "answer"),
-            ("Stop…", "after this tilt, at the end of the series, now", "stop"),
-            ("Retake…", "the last tilts are recorded again", "retake"),
+            ("Answer the prompt", "open its dialog", "answer"),
+            ("Stop…", "after this tilt, at the end of the series, or now", "stop"),
+            ("Retake…", "record the last tilts again", "retake"),
             ("Next view", "frame, slices, fused, difference", "view"),
-            ("Zoom", "one to one, or all of it", "zoom"),
+            ("Zoom", "one to one, or the whole picture", "zoom"),
             ("Log", "every event, with a filter", "log"),
             ("Open report", "in a browser", "open_report"),
-            ("Detach", "the session goes on", "detach"),
+            ("Detach", "close the screen; the session continues", "detach"),
         ):
             if self._allowed(screen).get(action, True):
-                yield SystemCommand(name, says, getattr(self, f"action_{action}"))
+                yield SystemCommand(name, explanation, getattr(self, f"action_{action}"))
 
     def _allowed(self, screen: Screen[object]) -> dict[str, bool]:
-        """Which of the actions that are not always there are there now, seen from a screen."""
+        """Return True or False for each action that is possible only at times, on `screen`."""
         status = self.status
         commands = not self._read_only and not status.ended
         pictures_in_view = screen is self._main or isinstance(screen, PromptDialog)
@@ -247,7 +248,7 @@ class SessionApp(App[None]):
             "pause": commands and not (status.pausing or status.state is State.PAUSED),
             "go_on": commands and (status.pausing or status.state is State.PAUSED),
             "stop": commands,
-            "retake": commands and bool(status.tilts_under_way),
+            "retake": commands and bool(status.current_tilts),
             "answer": commands and status.prompt is not None,
             "open_report": status.report is not None,
             "view": pictures_in_view,
@@ -255,29 +256,29 @@ class SessionApp(App[None]):
         }
 
     def _refresh_keys(self) -> None:
-        """Show other keys where others are offered; costly, so only then."""
-        offered = self._allowed(self.screen)
-        if self._offered != offered:
-            self._offered = offered
+        """Update the line of keys if the allowed actions changed (too slow for every status)."""
+        allowed = self._allowed(self.screen)
+        if self._allowed_before != allowed:
+            self._allowed_before = allowed
             self.refresh_bindings()
 
     def _follow_prompt(self, status: SessionStatus) -> None:
-        """Open a new prompt by itself, close one that was answered elsewhere.
+        """Open the dialog of a new prompt; close the dialog of one that was answered elsewhere.
 
-        Nothing else is covered: a key meant for another dialog must not answer a prompt.
+        The dialog opens only over the main screen: a key for another dialog must not answer it.
         """
         open_seq = status.prompt_seq if status.prompt is not None else None
         if self._dialog is not None and self._dialog[0] != open_seq:
             self._dialog[1].withdraw()
             self._dialog = None
-        if open_seq != self._asked and self._main.is_active and not self._read_only:
+        if open_seq != self._prompt_opened_seq and self._main.is_active and not self._read_only:
             self.action_answer()
 
     def _send(self, command: Callable[[ServiceClient], None]) -> None:
-        """Tell the session, on a thread of its own: the screen never waits."""
-        self.run_worker(partial(self._tell, command), thread=True, exit_on_error=False)
+        """Send a command on a separate thread, so that the screen never waits."""
+        self.run_worker(partial(self._connect_and_send, command), thread=True, exit_on_error=False)
 
-    def _tell(self, command: Callable[[ServiceClient], None]) -> None:
+    def _connect_and_send(self, command: Callable[[ServiceClient], None]) -> None:
         try:
             with ServiceClient.connect(self._folder) as client:
                 command(client)
@@ -288,17 +289,16 @@ class SessionApp(App[None]):
 def run_screen(
     folder: Path, *, read_only: bool = False, leave_when_ended_s: float | None = None
 ) -> ExitCode:
-    """Show the session in `folder` until the operator detaches.
+    """Show the session in `folder` until the screen is closed.
 
     Returns
     -------
     ExitCode
-        The session's own where it has ended; OK where it was left to itself; BRIDGE where it
-        did not answer any more.
+        Exit code of an ended session; OK if it still runs; BRIDGE if it no longer answers.
     """
     app = SessionApp(folder, read_only=read_only, leave_when_ended_s=leave_when_ended_s)
     app.run()
-    for line in parting_lines(folder, app.status, app.lost):
+    for line in closing_lines(folder, app.status, app.lost):
         print(line)  # noqa: T201
     if app.lost and not app.status.ended:
         return ExitCode.BRIDGE

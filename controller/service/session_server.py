@@ -1,7 +1,7 @@
-"""The running session seen from outside: takes events in, gives status, log and pictures out.
+"""Service of a running session: takes events, gives status, records and pictures to clients.
 
-Engine and worker call :meth:`SessionService.publish`, which only stamps and queues: one thread
-writes the log, folds the status and wakes the clients. Clients come and go as they like.
+Engine and worker call :meth:`SessionService.publish`, which only stamps and queues the event. One
+thread writes the log, updates the status and wakes the clients. Clients may come and go.
 """
 
 from __future__ import annotations
@@ -20,16 +20,29 @@ from controller.common.atomic import replace_text
 from controller.common.exit_codes import ExitCode
 from controller.common.rpc import TokenDaemon
 from controller.model.events import Event, Record
-from controller.service.address import VERSION, Address, new_token, socket_path, write_address
-from controller.service.board import Board
-from controller.service.offer import CONTROL, VIEW, SessionCommands, SessionControl, SessionView
-from controller.service.status import SessionStatus
+from controller.service.remote_objects import (
+    CONTROL,
+    VIEW,
+    SessionCommands,
+    SessionControl,
+    SessionView,
+)
+from controller.service.service_address import (
+    VERSION,
+    ServiceAddress,
+    new_token,
+    socket_path,
+    write_address,
+)
+from controller.service.session_status import SessionStatus
+from controller.service.session_store import SessionStore
 
 STATUS_FILE = "status.json"
 STATUS_EVERY_S = 0.5
-"""status.json is rewritten at most this often."""
+"""Shortest time between two writes of status.json (s)."""
 
 FLUSH_WITHIN_S = 10.0
+"""Longest wait for the queued events to be logged (s)."""
 
 _log = logging.getLogger(__name__)
 
@@ -42,14 +55,15 @@ class SessionService:
     folder
         The session's folder; status.json and the address are written there.
     write_record
-        Appends one record to the log (events.jsonl); called from one thread only.
+        Function that appends a record to the log (events.jsonl); called from one thread only.
     past
-        Records of earlier runs of the same session: the status goes on from there.
+        Records of earlier runs of the same session, from which the status continues.
 
     Attributes
     ----------
     listeners
-        Called with every event and the status after it, on the service's thread; must not block.
+        Functions called with every record and the status after it, on the service's thread;
+        they must not block.
     """
 
     def __init__(
@@ -57,37 +71,37 @@ class SessionService:
     ) -> None:
         self._folder = folder.absolute()
         self._write_record = write_record
-        self.listeners: list[Callable[[Event, SessionStatus], None]] = []
-        self._board = Board(past)
-        self._next_seq = self._board.status.seq + 1
+        self.listeners: list[Callable[[Record, SessionStatus], None]] = []
+        self._store = SessionStore(past)
+        self._next_seq = self._store.status.seq + 1
         self._stamp_lock = threading.Lock()
         self._queue: queue.SimpleQueue[Record | threading.Event | None] = queue.SimpleQueue()
         self._status_written_s = float("-inf")
-        self._keeper = threading.Thread(target=self._keep, name="session-log", daemon=True)
-        self._keeper.start()
+        self._writer = threading.Thread(target=self._run_writer, name="session-log", daemon=True)
+        self._writer.start()
         self._daemon: TokenDaemon | None = None
         self._address_files: list[Path] = []
 
     @property
-    def board(self) -> Board:
-        """Status and log as they stand; may be read from any thread."""
-        return self._board
+    def store(self) -> SessionStore:
+        """Status and records so far; any thread may read them."""
+        return self._store
 
     def publish(self, event: Event) -> None:
-        """Make an event known: stamped and queued; never blocks, never raises."""
+        """Stamp and queue an event; never blocks, never raises."""
         with self._stamp_lock:
             at = datetime.now().astimezone().isoformat(timespec="milliseconds")
             self._queue.put(Record(seq=self._next_seq, at=at, event=event))
             self._next_seq += 1
 
     def flush(self) -> None:
-        """Wait until every event published so far is logged and the listeners know it."""
+        """Wait until all events published so far are logged and passed to the listeners."""
         reached = threading.Event()
         self._queue.put(reached)
         reached.wait(FLUSH_WITHIN_S)
 
-    def serve(self, commands: SessionCommands) -> Address:
-        """Open the door to clients; returns where it is."""
+    def serve(self, commands: SessionCommands) -> ServiceAddress:
+        """Start to serve clients; return the address."""
         token = new_token()
         where = (
             {"host": "127.0.0.1", "port": 0}
@@ -95,12 +109,12 @@ class SessionService:
             else {"unixsocket": str(socket_path())}
         )
         self._daemon = TokenDaemon(token, VERSION, **where)
-        self._daemon.register(SessionView(self._board, self._folder), VIEW)
-        self._daemon.register(SessionControl(self._board, self._folder, commands), CONTROL)
+        self._daemon.register(SessionView(self._store, self._folder), VIEW)
+        self._daemon.register(SessionControl(self._store, self._folder, commands), CONTROL)
         threading.Thread(
             target=self._daemon.requestLoop, name="session-service", daemon=True
         ).start()
-        address = Address(
+        address = ServiceAddress(
             folder=self._folder,
             location=self._daemon.locationStr,
             token=token,
@@ -111,18 +125,18 @@ class SessionService:
         return address
 
     def close(self, exit_code: ExitCode) -> None:
-        """Write the last word to log and status.json, then hang up on the clients."""
+        """Write the rest of the log and the final status.json, then disconnect the clients."""
         self._queue.put(None)
-        self._keeper.join(timeout=10.0)
-        self._board.finish(exit_code)
+        self._writer.join(timeout=10.0)
+        self._store.finish(exit_code)
         self._write_status()
         for path in self._address_files:
             path.unlink(missing_ok=True)
         if self._daemon is not None:
             self._daemon.shutdown()
 
-    def _keep(self) -> None:
-        """Take records off the queue until None comes: log, fold, status.json."""
+    def _run_writer(self) -> None:
+        """Log records from the queue and update the status, until None comes."""
         while True:
             record = self._take()
             if record is None:
@@ -130,18 +144,18 @@ class SessionService:
             if isinstance(record, threading.Event):
                 record.set()
                 continue
-            record = self._board.add(record)
+            record = self._store.add(record)
             try:
                 self._write_record(record)
-            except OSError as error:  # a full disk stops the engine, not the screen
+            except OSError as error:  # a full disk is for the engine to handle; the screens stay up
                 _log.error("event %d not logged: %s", record.seq, error)
             for listener in self.listeners:
-                listener(record.event, self._board.status)
+                listener(record, self._store.status)
             if time.monotonic() - self._status_written_s >= STATUS_EVERY_S:
                 self._write_status()
 
     def _take(self) -> Record | threading.Event | None:
-        """The next record; writes a status held back as soon as there is time for it."""
+        """Return the next record; write status.json first if the queue is empty for a while."""
         try:
             return self._queue.get(timeout=STATUS_EVERY_S)
         except queue.Empty:
@@ -151,7 +165,7 @@ class SessionService:
     def _write_status(self) -> None:
         path = self._folder / STATUS_FILE
         try:
-            replace_text(path, self._board.status_json())
+            replace_text(path, self._store.status_json())
         except OSError as error:
             _log.error("%s not written: %s", path, error)
         self._status_written_s = time.monotonic()

@@ -1,4 +1,4 @@
-"""Status and events in words."""
+"""Lines of text for status and events."""
 
 from __future__ import annotations
 
@@ -15,8 +15,9 @@ from controller.model.events import (
     PromptOpened,
     Record,
 )
-from controller.service.status import CountPoint, CountStatus
-from controller.service.words import behind, count_so_far, mark, tell
+from controller.service.event_text import event_line, mark
+from controller.service.session_status import CountPoint, CountStatus
+from controller.service.status_text import count_so_far, frames_behind
 from tests.support import scripted_session as script
 from tests.support.status_events import count, frame, judged, status_after
 
@@ -24,7 +25,7 @@ ALARM = Alerted(level=Level.ALARM, text="stage stuck")
 
 
 @pytest.mark.parametrize(
-    ("events", "told"),
+    ("events", "text"),
     [
         pytest.param((), "0 behind", id="nothing recorded"),
         pytest.param((frame(0), judged(0, 0.5)), "0 behind", id="none"),
@@ -33,8 +34,8 @@ ALARM = Alerted(level=Level.ALARM, text="stage stuck")
         pytest.param((frame(0), frame(1, left_s=0.0)), "2 behind", id="at the series' end"),
     ],
 )
-def test_behind_in_words(events: tuple[Event, ...], told: str) -> None:
-    assert behind(status_after(*events)) == told
+def test_frames_behind_have_a_number_and_a_time(events: tuple[Event, ...], text: str) -> None:
+    assert frames_behind(status_after(*events)) == text
 
 
 @pytest.mark.parametrize(
@@ -68,9 +69,9 @@ def test_behind_in_words(events: tuple[Event, ...], told: str) -> None:
     ],
     ids=lambda value: value if isinstance(value, str) else type(value).__name__,
 )
-def test_in_words(event: Event, sign: str, line: str) -> None:
+def test_line_of_an_event(event: Event, sign: str, line: str) -> None:
     record = Record(seq=0, at="2026-01-22T19:02:11+01:00", event=event)
-    assert (mark(record), tell(record)) == (sign, line)
+    assert (mark(record), event_line(record)) == (sign, line)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The live image: one view at a time, fitted to the box or one to one."""
+"""Widget of the live image: one view, fitted to its box or one to one."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from textual.reactive import reactive
 from textual.strip import Strip
 from textual.widget import Widget
 
-from controller.service.pictures import Picture
-from controller.ui.tui.messages import View
+from controller.service.previews import Picture
 from controller.ui.tui.raster import Box, crop_one_to_one, fit, raster
-from controller.ui.tui.views import FLIP
+from controller.ui.tui.screen_messages import View
+from controller.ui.tui.view_order import FLIP_PREDICTION
 
 
 class ImageView(Widget):
-    """A bordered image; the title says what it is."""
+    """Image with a border; its caption is the title."""
 
     zoomed: reactive[bool] = reactive(False, layout=False)
 
@@ -30,24 +30,24 @@ class ImageView(Widget):
         self._drawn: tuple[View | None, bool, Box] | None = None
 
     def show(self, view: View | None) -> None:
-        """Show a view; None where there is nothing to see yet."""
+        """Show a view; None shows an empty box."""
         if view is self._view:
             return
         self._view = view
-        self._title()
+        self._show_title()
         self.refresh()
 
     def watch_zoomed(self) -> None:
-        """Draw anew at the other scale."""
-        self._title()
+        """Update the title; the image is drawn at the other scale."""
+        self._show_title()
 
     def get_line_filters(self) -> Sequence[LineFilter]:
-        """Leave out the one for a terminal's own colours: greys in full need no translation."""
+        """Leave out the filter for ANSI colours: the greys are true colours already."""
         filters = super().get_line_filters()
         return [known for known in filters if not isinstance(known, ANSIToTruecolor)]
 
     def render_lines(self, crop: Region) -> list[Strip]:
-        """Draw the image where it is not drawn for this size yet, then its rows."""
+        """Draw the image if view, zoom or size changed, then return its rows."""
         room = Box(self.size.height, self.size.width)
         wanted = (self._view, self.zoomed, room)
         if self._drawn != wanted:
@@ -56,13 +56,13 @@ class ImageView(Widget):
         return super().render_lines(crop)
 
     def render_line(self, y: int) -> Strip:
-        """One row of cells."""
+        """Return one row of cells."""
         if y < len(self._rows):
             return self._rows[y]
         return Strip.blank(self.size.width, self.rich_style)
 
     def _draw(self, room: Box) -> list[Strip]:
-        """The image in the middle of the room it has."""
+        """Return the image, centred in the widget."""
         blank = Strip.blank(room.cols, self.rich_style)
         rows = self._image_rows(room)
         if not rows:
@@ -83,29 +83,30 @@ class ImageView(Widget):
         image = self._view.reduced
         return raster(image, fit((image.shape[0], image.shape[1]), room))
 
-    def _title(self) -> None:
+    def _show_title(self) -> None:
         view = self._view
         self.border_title = "no image yet" if view is None else view.caption or view.name
         self.border_subtitle = "1:1" if self.zoomed else ""
 
 
-def beside_its_mirror(view: View) -> View:
-    """A's image beside what B should look like at the opposite tilt, but for the in-plane turn.
+def flip_prediction(view: View) -> View:
+    """Return an image of A beside the prediction for B, without the in-plane rotation.
 
-    The flip turns the specimen by 180 degrees about x, so that rows are mirrored.
+    The prediction is for the opposite tilt. The flip turns the specimen by 180 degrees about x,
+    which mirrors the rows.
     """
     pair = _side_by_side(view.reduced, view.reduced[::-1])
-    return View(FLIP, f"{view.caption} | B expected", pair, pair)
+    return View(FLIP_PREDICTION, f"{view.caption} | B expected", pair, pair)
 
 
-def beside_the_expected(seen: View, of_a: View) -> View:
-    """B as it was seen beside what A's image lets expect, but for the in-plane turn."""
-    pair = _side_by_side(seen.reduced, of_a.reduced[::-1])
-    return View(seen.name, f"{seen.caption} | expected", pair, pair)
+def flip_comparison(image_b: View, image_a: View) -> View:
+    """Return an image of B beside the prediction from A, without the in-plane rotation."""
+    pair = _side_by_side(image_b.reduced, image_a.reduced[::-1])
+    return View(image_b.name, f"{image_b.caption} | expected", pair, pair)
 
 
 def _side_by_side(left: Picture, right: Picture) -> Picture:
-    """Two images with a gap; the right one brought to the size of the left one."""
+    """Return two images with a gap, the right one scaled to the size of the left one."""
     rows, cols = left.shape
     right = right[np.arange(rows) * right.shape[0] // rows]
     right = right[:, np.arange(cols) * right.shape[1] // cols]

@@ -1,0 +1,149 @@
+"""Address of a running session's service: a private socket, a token, and the process.
+
+The address is written to the session's folder (`run/service.json`) and to the user's private
+runtime folder, where `dualtilt attach` finds it without a folder name. Only the user can read
+both. The socket is in the runtime folder, because paths of Unix sockets are limited to about
+100 bytes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import stat
+import sys
+import tempfile
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from controller.common.atomic import OWNER_ONLY, replace_text
+from controller.common.errors import UsageError
+from controller.model.base import Data
+
+VERSION = 2
+"""Version of the calls between client and service."""
+ADDRESS_FILE = Path("run", "service.json")
+_SUFFIX = ".session.json"
+
+
+class NoSessionError(UsageError):
+    """No session answers in a folder.
+
+    Parameters
+    ----------
+    folder
+        The folder.
+
+    Attributes
+    ----------
+    fault, remedy
+        The two parts of the message: the fault, and what to do (may be empty).
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.fault, self.remedy = _no_session(folder)
+        super().__init__("; ".join(filter(None, (self.fault, self.remedy))))
+
+
+def _no_session(folder: Path) -> tuple[str, str]:
+    """Return fault and remedy for a folder in which no session answers."""
+    if not (folder / "journal.jsonl").is_file():
+        return f"{folder}: holds no session", ""
+    fault = f"{folder}: no session is running here"
+    if (folder / "report.html").is_file():
+        return fault, f"its report is {folder}/report.html"
+    return fault, f"`dualtilt resume {folder}` continues it"
+
+
+class ServiceAddress(Data):
+    """Address of one session's service."""
+
+    folder: Path
+    location: str
+    """Location as in a Pyro URI: ./u:/path/of/socket, or host:port."""
+    token: str
+    pid: int
+    version: int
+
+
+def runtime_folder() -> Path:
+    """Return the user's private folder for sockets; create it with mode 0700.
+
+    Raises
+    ------
+    UsageError
+        If the folder belongs to somebody else, or others may enter it.
+    """
+    if sys.platform == "win32":
+        base = Path(os.environ.get("LOCALAPPDATA", tempfile.gettempdir())) / "dualtilt" / "run"
+        base.mkdir(parents=True, exist_ok=True)
+        return base
+    runtime = os.environ.get("XDG_RUNTIME_DIR", "")
+    base = (
+        Path(runtime) / "dualtilt"
+        if Path(runtime).is_dir() and runtime
+        else Path(tempfile.gettempdir()) / f"dualtilt-{os.getuid()}"
+    )
+    base.mkdir(mode=0o700, parents=True, exist_ok=True)
+    found = base.lstat()
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o077:
+        raise UsageError(f"{base}: must be a folder that only you can enter: remove it")
+    return base
+
+
+def new_token() -> str:
+    """Return a new secret for one run of a service."""
+    return secrets.token_hex(16)
+
+
+def socket_path() -> Path:
+    """Return a new path for a socket."""
+    return runtime_folder() / f"{secrets.token_hex(4)}.sock"
+
+
+def write_address(address: ServiceAddress) -> list[Path]:
+    """Write the address of a session; return the files to remove when it ends."""
+    copies = [
+        address.folder / ADDRESS_FILE,
+        runtime_folder() / f"{address.pid}-{secrets.token_hex(2)}{_SUFFIX}",
+    ]
+    for path in copies:
+        _write_private(path, address.model_dump_json())
+    return copies
+
+
+def read_address(folder: Path) -> ServiceAddress:
+    """Return the address of the session in a folder.
+
+    Raises
+    ------
+    NoSessionError
+        If no session runs there.
+    UsageError
+        If there is no such folder, or the address cannot be read.
+    """
+    path = folder / ADDRESS_FILE
+    if not folder.is_dir():
+        raise UsageError(f"{folder}: no such session folder")
+    try:
+        return ServiceAddress.model_validate_json(path.read_bytes())
+    except FileNotFoundError:
+        raise NoSessionError(folder) from None
+    except (OSError, ValidationError) as error:
+        raise UsageError(f"{path}: cannot be read: {str(error).splitlines()[0]}") from None
+
+
+def known_addresses() -> dict[Path, ServiceAddress]:
+    """Return the addresses of all sessions of this user, by file; some may have ended."""
+    found = {}
+    for path in sorted(runtime_folder().glob(f"*{_SUFFIX}")):
+        with contextlib.suppress(OSError, ValidationError):
+            found[path] = ServiceAddress.model_validate_json(path.read_bytes())
+    return found
+
+
+def _write_private(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    replace_text(path, text, OWNER_ONLY)

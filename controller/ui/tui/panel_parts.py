@@ -1,0 +1,102 @@
+"""Parts of the panels: lines, bars, checks, jobs and counts."""
+
+from __future__ import annotations
+
+from textwrap import wrap
+
+from rich.text import Text
+
+from controller.model.base import Which
+from controller.model.events import Checked
+from controller.service import status_text
+from controller.service.session_status import CountStatus, SessionStatus
+from controller.ui.tui.layout import SIDE_CELLS
+from controller.ui.tui.styles import BAD, GOOD
+
+Lines = list[Text]
+Parts = list[str | tuple[str, str]]
+"""Pieces of a line: plain text, or text with its style."""
+BAR_CELLS = 12
+COUNT_NAMES: tuple[tuple[Which, str], ...] = (
+    ("A", "A only"),
+    ("B", "B only"),
+    ("mean", "mean"),
+    ("fused", "fused"),
+)
+"""Rows of the table of counts."""
+
+
+def line(*parts: str | tuple[str, str]) -> Text:
+    """Return one line of text; an ellipsis replaces what does not fit."""
+    return Text.assemble(*parts, no_wrap=True, overflow="ellipsis")
+
+
+def check_lines(status: SessionStatus) -> Lines:
+    """Return failed checks first, in full, then the good ones, one line each."""
+    failed = [check for check in status.checks if not check.ok]
+    good = [check for check in status.checks if check.ok]
+    return [
+        *(row for check in failed for row in _failed_check_lines(check)),
+        *(line(("✓ ", GOOD), (f"{check.name:<12} ", "bold"), check.detail) for check in good),
+    ]
+
+
+def _failed_check_lines(check: Checked) -> Lines:
+    first, *rest = wrap(f"{check.name}: {check.detail}", SIDE_CELLS - 4)
+    heading = line(("✗", BAD), f" {first}")
+    heading.stylize("bold", 2, 2 + len(check.name))
+    return [heading, *(line(f"  {part}") for part in rest)]
+
+
+def job_lines(status: SessionStatus) -> Lines:
+    """Return one line per running job, without the live reconstructions."""
+    return [
+        line(
+            f"{job}: ",
+            (progress.stage, "bold"),
+            f" {bar(progress.fraction)} {progress.fraction:.0%}",
+        )
+        for job, progress in status.processing.items()
+        if not job.is_live
+    ]
+
+
+def count_parts(status: SessionStatus, name: Which) -> Parts:
+    """Return a count with its interval and the mean diameter of the particles."""
+    known = status.counts.get(name)
+    if known is None:
+        return ["not counted yet"]
+    diameter = f"   d {known.diameter_nm:.1f} nm" if known.diameter_nm else ""
+    final = "" if known.live else " final"
+    return [(status_text.count_so_far(known), "bold"), final, diameter]
+
+
+def count_table(status: SessionStatus) -> Lines:
+    """Return the counts of A only, B only and both as a table."""
+    rows = [line((f"{'particles':<10}{'n':>16}   d/nm", "dim"))]
+    for which, label in COUNT_NAMES:
+        known = status.counts.get(which)
+        if known is not None:
+            rows.append(_count_row(label, known))
+    return rows
+
+
+def _count_row(label: str, known: CountStatus) -> Text:
+    diameter = f"{known.diameter_nm:.2f}" if known.diameter_nm else "–"
+    live = " live" if known.live else ""
+    return line(
+        f"{label:<10}", (f"{status_text.count_so_far(known):>16}", "bold"), f"   {diameter}{live}"
+    )
+
+
+def bar(fraction: float) -> str:
+    """Return a bar of twelve cells in steps of an eighth of a cell."""
+    eighths = round(8 * BAR_CELLS * min(max(fraction, 0.0), 1.0))
+    full, rest = divmod(eighths, 8)
+    part = " ▏▎▍▌▋▊▉"[rest] if rest else ""
+    return ("█" * full + part).ljust(BAR_CELLS, "·")
+
+
+def verdict_style(good: bool) -> str:
+    """Return the style of a good or bad verdict."""
+    return GOOD if good else BAD
