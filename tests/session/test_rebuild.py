@@ -13,6 +13,7 @@ import pytest
 from controller.app import launch
 from controller.app.cli import main as cli
 from controller.common.exit_codes import ExitCode
+from controller.engine import Engine
 from controller.model.commands import Answer, StopWhen
 from controller.model.events import Event, FrameRecorded, PromptOpened, Showered
 from controller.model.plan import make_plan
@@ -22,6 +23,7 @@ from controller.session.journal import read_journal
 from controller.session.rebuild import rebuild_journal
 from controller.session.recovery import recover
 from tests.support.fake_microscope import FakeMicroscope
+from tests.support.frames import is_frame
 from tests.support.small_session import TILTS_A, TILTS_B, Run, open_session
 
 
@@ -171,3 +173,18 @@ def test_the_flip_is_asked_for_again_if_its_answer_is_lost(tmp_path: Path) -> No
     run = Run(open_session(path), FakeMicroscope("boot-2", flipped_file=world))
     assert run.go() is ExitCode.OK
     assert [event.prompt.id for event in run.of(PromptOpened)] == ["flip"]
+
+
+def test_a_frame_recorded_again_stays_withdrawn_in_a_rebuilt_journal(tmp_path: Path) -> None:
+    def retake(event: Event, engine: Engine) -> None:
+        if is_frame(event, "A", 2):
+            engine.retake(1)
+
+    assert Run(open_session(tmp_path / "s"), on_event=retake).go() is ExitCode.OK
+    every_line(tmp_path / "s")
+    rebuild(tmp_path / "s")
+    ledger = recover(SessionFolder.open(tmp_path / "s")).ledger
+    assert ledger.withdrawn == {("A", 2)}
+    step_ids = [frame.step_id for frame in ledger.frames["A"]]
+    assert step_ids == ["A-001", "A-002", "A-003", "A-003", "A-004", "A-005"]
+    assert {f"A-00{number}" for number in range(1, 6)} <= ledger.completed
