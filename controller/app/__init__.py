@@ -1,1 +1,1 @@
-"""The programs: the `dualtilt` command and the session process, which joins all the parts."""
+"""Programs: the `dualtilt` command, and the session process that connects all parts."""

@@ -1,4 +1,4 @@
-"""Where the profiles are: beside the checkout, or inside the installed wheel."""
+"""Profiles that come with dualtilt: in `config/` of the checkout or in the installed wheel."""
 
 from __future__ import annotations
 
@@ -11,39 +11,39 @@ _PACKAGE = Path(__file__).resolve().parents[1]
 
 
 def config_folder() -> Path:
-    """Folder of the profiles that come with dualtilt."""
+    """Return the folder of the profiles that come with dualtilt."""
     in_the_wheel = _PACKAGE / "_config"
     return in_the_wheel if in_the_wheel.is_dir() else _PACKAGE.parent / "config"
 
 
 def profile_names() -> list[str]:
-    """Names that stand for a protocol, e.g. ``demo``."""
+    """Return the names of the protocols that come with dualtilt, e.g. ``demo``."""
     return _names(config_folder())
 
 
 def find_profile(name_or_path: str) -> Path:
-    """Path of a protocol given by its path or by its profile's name.
+    """Return the path of a protocol given by its path or by its profile's name.
 
     Raises
     ------
     UsageError
-        Neither a file nor the name of a profile.
+        No file and no profile has this name.
     """
     return _find(name_or_path, config_folder(), "protocol")
 
 
 def find_faults(name_or_path: str) -> Path:
-    """Path of a list of faults given by its path or by its name in ``config/faults``.
+    """Return the path of a list of faults given by its path or its name in ``config/faults``.
 
     Raises
     ------
     UsageError
-        Neither a file nor the name of a list.
+        No file and no list has this name.
     """
     return _find(name_or_path, config_folder() / "faults", "list of faults")
 
 
-def _find(name_or_path: str, folder: Path, what: str) -> Path:
+def _find(name_or_path: str, folder: Path, kind: str) -> Path:
     path = Path(name_or_path)
     if path.is_file():
         return path
@@ -51,7 +51,7 @@ def _find(name_or_path: str, folder: Path, what: str) -> Path:
     if name_or_path in names:
         return folder / f"{name_or_path}.toml"
     raise UsageError(
-        f"{name_or_path}: no such {what}; give the path of a TOML file or one of: "
+        f"{name_or_path}: no such {kind}; give the path of a TOML file or one of: "
         f"{', '.join(names)}"
     )
 
@@ -61,21 +61,21 @@ def _names(folder: Path) -> list[str]:
 
 
 def simulator_profile(protocol: Protocol, protocol_path: Path) -> Path:
-    """Path of the simulator's own profile, which lies beside the protocol."""
+    """Return the path of the simulator's profile, relative to the folder of the protocol."""
     return protocol_path.parent / protocol.column.simulator_settings
 
 
 def require_simulator_profile(profile: Path) -> None:
-    """Refuse a simulator's profile that is not there: most often the protocol went alone.
+    """Refuse a missing simulator profile: often the protocol was copied without it.
 
     Raises
     ------
     UsageError
-        It says what to copy.
+        The file is missing; the message says what to copy.
     """
     if not profile.is_file():
         raise UsageError(
-            f"{profile}: no such simulator profile, but column.simulator_settings names it: copy "
+            f"{profile}: no such simulator profile; column.simulator_settings names it: copy "
             f"the folder {config_folder() / 'simulator'} beside the protocol, or set "
             'column.kind = "bridge" for a real column'
         )

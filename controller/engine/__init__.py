@@ -1,6 +1,6 @@
-"""Runs a plan: states, checkpoints, pause, resume, stop, prompts.
+"""Engine that runs a plan: states, checkpoints, pause, resume, stop, prompts.
 
-:class:`Engine` is all that others need; see :mod:`controller.engine.engine`.
+Other packages need :class:`Engine` alone; see :mod:`controller.engine.engine`.
 """
 
 from controller.engine.engine import Engine

@@ -1,4 +1,4 @@
-"""Carries out a plan, step by step, and leaves the column safe on every way out."""
+"""Engine: carries out a plan step by step, and leaves the column safe however it ends."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from pathlib import Path
 
 from controller.common.errors import BridgeError, DualtiltError, SafetyStopError, UsageError
 from controller.common.exit_codes import ExitCode
-from controller.engine.control import LOOK_EVERY_S, Control
+from controller.engine.control import POLL_INTERVAL_S, Control
 from controller.engine.dispatch import carry_out
 from controller.engine.recovery import PASSING, pause_reason, recovery
 from controller.engine.remaining import last_tilts, steps_to_do, tilts_left
-from controller.engine.states import Cue
+from controller.engine.states import Trigger
 from controller.hardware.interface import LeaseError, Microscope, MicroscopeError
 from controller.hardware.safety import SafetyCall, reach_safe_state
 from controller.model.base import SeriesName
@@ -39,31 +39,31 @@ from controller.procedures.guarded_microscope import GuardedMicroscope, Restarte
 from controller.session.entries import FrameWritten, TiltReopened
 from controller.session.session import Session
 
-TAKE_OVER_WITHIN_S = 10.0
-"""How long a lease that is still held is waited for at the start: a dead session's runs out."""
+LEASE_WAIT_S = 10.0
+"""Longest wait at the start for a lease that is held (s): that of a dead session expires."""
 
 
 class Engine:
-    """One run of a session: new or taken up again, the same way.
+    """One run of a session, new or resumed.
 
     Parameters
     ----------
     session
-        Open; what its journal says is done is not done again.
+        Open session; steps that its journal shows as done are not repeated.
     connect
-        Takes charge of the microscope; called once at the start, and again whenever the
-        connection or the lease was lost for good. The engine closes what it returns.
+        Connects to the microscope and takes its lease; called at the start, and again whenever
+        connection or lease was lost. The engine closes the returned microscope.
     jobs
-        Where series are handed to processing.
+        Queue of the processing jobs.
     publish
-        Where events go; never blocks, never raises, may be called from several threads.
+        Publishes events; never blocks, never raises, may be called from several threads.
     write_report
         Writes the report of a session's folder and returns its path.
 
     Attributes
     ----------
     pause, go_on, stop, answer
-        What an operator may say, from any thread, as well as `retake`; see :class:`Control`.
+        Commands of the operator, from any thread, besides `retake`; see :class:`Control`.
     """
 
     def __init__(
@@ -89,12 +89,12 @@ class Engine:
         self.stop, self.answer = control.stop, control.answer
 
     def run(self) -> ExitCode:
-        """Carry out what is left of the plan; returns how it ended, column safe."""
+        """Carry out the remaining steps; return the exit code with the column safe."""
         try:
-            return self._work()
+            return self._carry_out_plan()
         except StopRequestedError as stop:
-            self._control.move(Cue.STOP, str(stop))
-            self._control.move(Cue.HALT, "by the operator; can be resumed")
+            self._control.apply(Trigger.STOP, str(stop))
+            self._control.apply(Trigger.HALT, "by the operator; can be resumed")
             return ExitCode.INTERRUPTED
         except DualtiltError as error:
             return self._fail(str(error), error.exit_code)
@@ -102,28 +102,28 @@ class Engine:
             self._fail(f"internal error: {type(error).__name__}: {error}", ExitCode.INTERNAL_ERROR)
             raise
         finally:
-            self._let_go()
+            self._close_microscope()
 
-    def _work(self) -> ExitCode:
+    def _carry_out_plan(self) -> ExitCode:
         if self._control.state in ENDED:
             raise StopRequestedError
         context = self._prepare()
-        self._control.move(Cue.START)
-        self._tell_start(context)
+        self._control.apply(Trigger.START)
+        self._publish_start(context)
         for step in steps_to_do(self._plan, self._session.ledger):
-            self._enter(step.phase)
-            self._step_back(context)  # asked for in a pause before this step
+            self._enter_phase(step.phase)
+            self._retake_tilts(context)  # requested in a pause before this step
             self._carry_out(step, context)
-            self._step_back(context)
-        self._enter(None)
+            self._retake_tilts(context)
+        self._enter_phase(None)
         if context.failures:
             worst = sorted(context.failures, key=lambda e: not isinstance(e, SafetyStopError))[0]
             raise worst
-        self._control.move(Cue.FINISH)
+        self._control.apply(Trigger.FINISH)
         return ExitCode.OK
 
     def _prepare(self) -> Context:
-        microscope = self._microscope = self._take_charge()
+        microscope = self._microscope = self._connect_microscope()
         return Context(
             session=self._session,
             microscope=microscope,
@@ -138,15 +138,15 @@ class Engine:
     def _tilts_left(self, series: SeriesName) -> int:
         return tilts_left(self._plan, self._session.ledger, series)
 
-    def _take_charge(self) -> GuardedMicroscope:
-        """Meet the microscope; the lease of a session that died is waited for.
+    def _connect_microscope(self) -> GuardedMicroscope:
+        """Connect to the microscope; wait for the lease of a dead session to expire.
 
         Raises
         ------
         BridgeError
-            Nobody answers, or somebody else stays in charge.
+            The microscope does not answer, or another session keeps the lease.
         """
-        give_up_s = time.monotonic() + TAKE_OVER_WITHIN_S
+        give_up_s = time.monotonic() + LEASE_WAIT_S
         while True:
             try:
                 return GuardedMicroscope(
@@ -159,9 +159,9 @@ class Engine:
                 raise BridgeError(f"the microscope cannot be reached: {error}") from None
             if self._control.state in ENDED:
                 raise StopRequestedError
-            time.sleep(LOOK_EVERY_S)
+            time.sleep(POLL_INTERVAL_S)
 
-    def _tell_start(self, context: Context) -> None:
+    def _publish_start(self, context: Context) -> None:
         protocol, session, column = context.protocol, self._session, context.microscope.description
         self._publish(
             SessionStarted(
@@ -178,23 +178,23 @@ class Engine:
             )
         )
         if session.resumed:
-            self._tell_what_stands(context)
+            self._publish_resumed_progress(context)
 
-    def _tell_what_stands(self, context: Context) -> None:
-        """Bring everybody who listens up to what the folder holds already."""
+    def _publish_resumed_progress(self, context: Context) -> None:
+        """Publish what the folder already holds: notes on the journal, finished phases, frames."""
         for line in self._session.recovery_report:
             context.alert(Level.WARNING, line, "resume")
-        ahead = {step.phase for step in steps_to_do(self._plan, self._session.ledger)}
+        remaining = {step.phase for step in steps_to_do(self._plan, self._session.ledger)}
         for phase in Phase:
-            if phase not in ahead:
+            if phase not in remaining:
                 self._publish(PhaseFinished(phase=phase))
         ledger = self._session.ledger
         for series in ledger.frames:
             for frame in ledger.usable(series):
                 self._jobs.frame_recorded(frame.recorded, self._tilts_left(series))
 
-    def _enter(self, phase: Phase | None) -> None:
-        """Pass from phase to phase; a stop at the end of a series takes effect here."""
+    def _enter_phase(self, phase: Phase | None) -> None:
+        """Change from phase to phase; a stop at the end of a series takes effect here."""
         if phase is self._phase:
             self._control.between_steps(ends_series=False)
             return
@@ -207,17 +207,17 @@ class Engine:
         self._phase = phase
 
     def _carry_out(self, step: Step, context: Context) -> None:
-        """Carry out one step, waiting out whatever can be waited out."""
+        """Carry out one step; wait until a fault is over where that is possible."""
         tried_again = False
         while True:
             try:
                 carry_out(step, context)
                 return
             except RestartedError as restarted:
-                context.alert(Level.WARNING, f"{restarted}; taken up again", step.id)
-                self._take_up_again(step, context)
+                context.alert(Level.WARNING, f"{restarted}; the step is repeated", step.id)
+                self._restart_series(step, context)
             except MicroscopeError as error:
-                self._control.checkpoint()  # a stop shows as an action that was aborted
+                self._control.checkpoint()  # a stop aborts the action, which appears as a fault
                 if isinstance(error, PASSING) and not tried_again:
                     tried_again = True
                     context.alert(Level.WARNING, f"{error}; trying once more", step.id)
@@ -227,28 +227,31 @@ class Engine:
             except OSError as error:
                 reason = f"{step.id}: {self._session.folder.path}: {error.strerror or error}"
                 self._control.suspend(
-                    f"{reason}; goes on when there is room", self._session.has_disk_space
+                    f"{reason}; continues when there is room on the disk",
+                    self._session.has_disk_space,
                 )
 
     def retake(self, count: int) -> None:
-        """Have the last tilts of the series under way recorded again; from any thread.
+        """Record the last tilts of the current series again; from any thread.
 
-        The frames there are stay in the stack, marked and left out of processing.
+        Their frames stay in the stack, marked and left out of processing.
 
         Raises
         ------
         UsageError
-            No series is being recorded, or it has not so many tilts yet.
+            No series is being recorded, or it has fewer recorded tilts.
         """
         if self._phase not in (Phase.A, Phase.B):
             raise UsageError("retake: no series is being recorded")
         recorded = len(last_tilts(self._plan, self._session.ledger, self._phase))
         if not 1 <= count <= recorded:
-            raise UsageError(f"retake: {count} tilts, and {recorded} are recorded in this series")
+            raise UsageError(
+                f"retake: {count} tilts requested, {recorded} are recorded in this series"
+            )
         self._control.retake(count)
 
-    def _step_back(self, context: Context) -> None:
-        """Record again what the operator wants again, in the order it was recorded in."""
+    def _retake_tilts(self, context: Context) -> None:
+        """Record the requested tilts again, in their order of recording."""
         count = self._control.take_retakes()
         if not count or self._phase is None:
             return
@@ -261,7 +264,7 @@ class Engine:
             self._carry_out(tilt.model_copy(update={"approach_deg": start_deg}), context)
 
     def _withdraw(self, tilt: Tilt, frame: FrameWritten, context: Context) -> None:
-        """Have a tilt recorded again; everybody who uses its frame is told."""
+        """Withdraw the frame of a tilt that is recorded again, for every user of the frame."""
         self._session.enter(
             TiltReopened(step_id=tilt.id, series=tilt.series, section=frame.section)
         )
@@ -272,24 +275,24 @@ class Engine:
         )
         self._jobs.frame_withdrawn(tilt.series, frame.section)
 
-    def _take_up_again(self, step: Step, context: Context) -> None:
-        """Put current, backlash and view right for a tilt whose microscope was restarted."""
+    def _restart_series(self, step: Step, context: Context) -> None:
+        """Set current, backlash and view again for a tilt after a restart of the microscope."""
         if isinstance(step, Tilt):
             starts = (s for s in self._plan.steps if isinstance(s, SeriesStart))
             self._carry_out(next(s for s in starts if s.series == step.series), context)
 
     def _fail(self, reason: str, code: ExitCode) -> ExitCode:
         self._publish(Alerted(level=Level.ALARM, text=reason))
-        self._control.move(Cue.FAIL, reason)
+        self._control.apply(Trigger.FAIL, reason)
         return code
 
     def _blank(self) -> None:
         if self._microscope is not None:
-            with contextlib.suppress(MicroscopeError):  # out of reach: its own lease makes it safe
+            with contextlib.suppress(MicroscopeError):  # its lease makes it safe
                 self._microscope.blank()
 
     def _abort(self) -> None:
-        """Make safe on a thread of its own: the caller may be a signal in the midst of a call."""
+        """Make the column safe on a separate thread: the caller may be a signal handler."""
         reason = ("stopped by the operator",)
         abort = threading.Thread(target=self._make_safe, args=reason, name="abort", daemon=True)
         self._aborts.append(abort)
@@ -304,9 +307,9 @@ class Engine:
         if not any(problem.call is SafetyCall.BLANK for problem in problems):
             self._publish(BeamChanged(blanked=True, current_pA=self._microscope.current_pA))
 
-    def _let_go(self) -> None:
+    def _close_microscope(self) -> None:
         for abort in self._aborts:
-            abort.join()  # its connection must not be hung up in the midst of its words
+            abort.join()  # its connection must not be closed during a call
         self._make_safe("the session has ended")
         if self._microscope is not None:
             with contextlib.suppress(MicroscopeError):

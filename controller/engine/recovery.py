@@ -1,4 +1,4 @@
-"""What the engine does about a fault of the microscope: a table, and how each is waited out."""
+"""Table of the microscope's faults, with the advice to the operator and the wait for each."""
 
 from __future__ import annotations
 
@@ -17,27 +17,28 @@ from controller.hardware.interface import (
 from controller.procedures.guarded_microscope import GuardedMicroscope
 
 BEAM_STABLE_S = 2.0
-"""How long the beam must have been back before the session goes on by itself."""
+"""Time that the beam must be back before the session continues by itself (s)."""
 
 ADVICE: dict[type[MicroscopeError], str] = {
-    BeamLostError: "goes on by itself when the beam has been back for a while",
+    BeamLostError: "continues by itself when the beam is stable again",
     ValvesClosedError: "open the column valves, then go on",
-    CurrentNotSetError: "then go on: it is measured again",
+    CurrentNotSetError: "then go on: the current is measured again",
     VacuumError: "wait for the vacuum, then go on",
 }
 PASSING = (AbortedError, AcquisitionError)
-"""Worth one more try before a person is asked."""
+"""Faults after which the engine tries once more before it asks the operator."""
 
-OTHERWISE = "see to it, then go on"
+OTHERWISE = "correct the fault, then go on"
+"""Advice on every other fault."""
 
 
 def pause_reason(step_id: str, error: MicroscopeError) -> str:
-    """Say in one line what happened, where, and what to do."""
+    """Return one line: where the fault occurred, what it is and what to do."""
     return f"{step_id}: {error}; {ADVICE.get(type(error), OTHERWISE)}"
 
 
 def recovery(error: MicroscopeError, microscope: GuardedMicroscope) -> Callable[[], bool] | None:
-    """Return what tells that the fault is over; None where only a person can."""
+    """Return a function that is True once the fault is over; None where only a person can tell."""
     return _beam_is_back(microscope) if isinstance(error, BeamLostError) else None
 
 

@@ -12,9 +12,9 @@ from controller.session.ledger import Ledger
 
 
 def steps_to_do(plan: Plan, ledger: Ledger) -> tuple[Step, ...]:
-    """Return the steps that are still to be carried out, given what the journal says.
+    """Return the steps that the journal does not show as done.
 
-    The pre-flight is for what is left, not for the whole session.
+    Time and dose of the pre-flight are those of the remaining steps.
     """
     left = [step for step in plan.steps if _is_needed(step, plan, ledger)]
     cost = {
@@ -49,9 +49,9 @@ def _is_needed(step: Step, plan: Plan, ledger: Ledger) -> bool:
     match step:
         case Preflight() | Report():
             return True
-        case SeriesStart():  # taken up again: current, backlash and view as at its first tilt
+        case SeriesStart():  # sets current, backlash and view again
             return tilts_left(plan, ledger, step.series) > 0
-        case Process():  # the queue of jobs died with the session
+        case Process():  # the queue of jobs ends with the session
             return Job(step.series) not in ledger.jobs_done
         case _:
             return step.id not in ledger.completed

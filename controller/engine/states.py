@@ -1,4 +1,4 @@
-"""The engine's states, and what leads from one to the next: a table, read by people and code."""
+"""Table of the engine's states and of the triggers that change them."""
 
 from __future__ import annotations
 
@@ -7,45 +7,49 @@ from enum import StrEnum
 from controller.model.events import State
 
 
-class Cue(StrEnum):
-    """What makes the engine change its state."""
+class Trigger(StrEnum):
+    """Triggers that change the engine's state."""
 
     START = "start"
-    HOLD = "hold"
-    """A pause takes effect, or a fault asks for one."""
+    PAUSE = "pause"
+    """A pause by the operator or by a fault takes effect."""
     GO_ON = "go-on"
+    """A pause ends."""
     ASK = "ask"
+    """A prompt opens."""
     ANSWER = "answer"
+    """The prompt is answered."""
     STOP = "stop"
+    """A stop is requested."""
     HALT = "halt"
-    """A stop has taken effect."""
+    """A stop takes effect."""
     FAIL = "fail"
     FINISH = "finish"
 
 
-TRANSITIONS: dict[tuple[State, Cue], State] = {
-    (State.READY, Cue.START): State.RUNNING,
-    (State.READY, Cue.STOP): State.STOPPED,
-    (State.READY, Cue.FAIL): State.FAILED,
-    (State.RUNNING, Cue.HOLD): State.PAUSED,
-    (State.RUNNING, Cue.ASK): State.WAITING,
-    (State.RUNNING, Cue.STOP): State.STOPPING,
-    (State.RUNNING, Cue.FAIL): State.FAILED,
-    (State.RUNNING, Cue.FINISH): State.FINISHED,
-    (State.PAUSED, Cue.GO_ON): State.RUNNING,
-    (State.PAUSED, Cue.STOP): State.STOPPING,
-    (State.PAUSED, Cue.FAIL): State.FAILED,
-    (State.WAITING, Cue.ANSWER): State.RUNNING,
-    (State.WAITING, Cue.STOP): State.STOPPING,
-    (State.WAITING, Cue.FAIL): State.FAILED,
-    (State.STOPPING, Cue.STOP): State.STOPPING,
-    (State.STOPPING, Cue.HOLD): State.PAUSED,  # a fault on the way to the end of the series
-    (State.STOPPING, Cue.HALT): State.STOPPED,
-    (State.STOPPING, Cue.FAIL): State.FAILED,
-    (State.STOPPING, Cue.FINISH): State.FINISHED,
+TRANSITIONS: dict[tuple[State, Trigger], State] = {
+    (State.READY, Trigger.START): State.RUNNING,
+    (State.READY, Trigger.STOP): State.STOPPED,
+    (State.READY, Trigger.FAIL): State.FAILED,
+    (State.RUNNING, Trigger.PAUSE): State.PAUSED,
+    (State.RUNNING, Trigger.ASK): State.WAITING,
+    (State.RUNNING, Trigger.STOP): State.STOPPING,
+    (State.RUNNING, Trigger.FAIL): State.FAILED,
+    (State.RUNNING, Trigger.FINISH): State.FINISHED,
+    (State.PAUSED, Trigger.GO_ON): State.RUNNING,
+    (State.PAUSED, Trigger.STOP): State.STOPPING,
+    (State.PAUSED, Trigger.FAIL): State.FAILED,
+    (State.WAITING, Trigger.ANSWER): State.RUNNING,
+    (State.WAITING, Trigger.STOP): State.STOPPING,
+    (State.WAITING, Trigger.FAIL): State.FAILED,
+    (State.STOPPING, Trigger.STOP): State.STOPPING,
+    (State.STOPPING, Trigger.PAUSE): State.PAUSED,  # a fault before the end of the series
+    (State.STOPPING, Trigger.HALT): State.STOPPED,
+    (State.STOPPING, Trigger.FAIL): State.FAILED,
+    (State.STOPPING, Trigger.FINISH): State.FINISHED,
 }
 
 
-def next_state(state: State, cue: Cue) -> State | None:
-    """Return the state that `cue` leads to; None where it means nothing."""
-    return TRANSITIONS.get((state, cue))
+def next_state(state: State, trigger: Trigger) -> State | None:
+    """Return the state after `trigger`; None where it has no effect in `state`."""
+    return TRANSITIONS.get((state, trigger))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from controller.app import launch
+from controller.app import start_session
 from controller.app.cli.main import main
 from controller.common.exit_codes import ExitCode
 from controller.model.events import State
@@ -31,7 +31,7 @@ def test_the_controls_that_a_demo_counts(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(launch, "run_new", lambda *_, **__: ExitCode.OK)
+    monkeypatch.setattr(start_session, "run_new", lambda *_, **__: ExitCode.OK)
     main(["demo", "--headless", "--out", str(tmp_path / "demo"), *options])
     assert SessionFolder(tmp_path / "demo").read_protocol().processing.controls == controls
 
@@ -61,8 +61,8 @@ def test_the_end_of_a_demo(
     (tmp_path / "status.json").write_text(status.model_dump_json())
     accuracy = Accuracy(n_truth=6760, tolerance_nm=1.5, tables=GOOD_TABLES)
     (tmp_path / "accuracy.json").write_text(accuracy.model_dump_json())
-    monkeypatch.setattr(launch, "new_session", lambda *_: SessionFolder(tmp_path))
-    monkeypatch.setattr(launch, "run_new", lambda *_, **__: ended_with)
+    monkeypatch.setattr(start_session, "new_session", lambda *_: SessionFolder(tmp_path))
+    monkeypatch.setattr(start_session, "run_new", lambda *_, **__: ended_with)
     assert main(["demo", "--headless"]) == ended_with
     said = capsys.readouterr().out.splitlines()
     assert said[-1].startswith(last)

@@ -210,9 +210,9 @@ def test_processing_that_never_ends_can_be_stopped(tmp_path: Path) -> None:
 
 def test_commands_are_refused_in_one_line(tmp_path: Path) -> None:
     run = Run(open_session(tmp_path / "s"))
-    with pytest.raises(UsageError, match="nothing to go on with"):
+    with pytest.raises(UsageError, match="no pause to end"):
         run.engine.go_on()
-    with pytest.raises(UsageError, match="no such prompt is open"):
+    with pytest.raises(UsageError, match="this prompt is not open"):
         run.engine.answer(Answer(prompt_id="flip", value="done"))
     run.go()
     with pytest.raises(UsageError, match="the session is finished"):
@@ -225,7 +225,7 @@ def test_commands_are_refused_in_one_line(tmp_path: Path) -> None:
 
 BAD_ANSWERS = [
     (Answer(prompt_id="flip", value="maybe"), "choose from: done, stop"),
-    (Answer(prompt_id="other", value="done"), "no such prompt is open"),
+    (Answer(prompt_id="other", value="done"), "this prompt is not open"),
 ]
 
 

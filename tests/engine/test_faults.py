@@ -74,14 +74,14 @@ class Fault:
 
 
 FAULTS = [
-    Fault("beam lost", BeamLostError("no emission"), "goes on by itself", by_itself=True),
+    Fault("beam lost", BeamLostError("no emission"), "continues by itself", by_itself=True),
     Fault("valves closed", ValvesClosedError("valves closed"), "open the column valves"),
     Fault("vacuum", VacuumError("pressure too high"), "wait for the vacuum"),
     Fault("no frame", AcquisitionError("detector timed out"), ""),
     Fault("made safe meanwhile", AbortedError("the lease ran out"), ""),
     Fault("out of reach", ConnectionLostError("no answer"), "out of reach", by_itself=True),
     Fault("lease lost", LeaseError("held by another"), "out of reach", by_itself=True),
-    Fault("anything else", MicroscopeError("odd"), "see to it, then go on"),
+    Fault("anything else", MicroscopeError("odd"), "correct the fault, then go on"),
 ]
 
 
@@ -220,7 +220,7 @@ def held_by_another(times: int) -> Callable[[], FakeMicroscope]:
 def test_the_lease_of_a_dead_session_is_waited_for_at_the_start(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, times: int, code: ExitCode
 ) -> None:
-    monkeypatch.setattr(engine_module, "TAKE_OVER_WITHIN_S", 0.5)
+    monkeypatch.setattr(engine_module, "LEASE_WAIT_S", 0.5)
     run = Run(open_session(tmp_path / "s"), connect=held_by_another(times))
     assert run.go() is code
     if code is ExitCode.BRIDGE:

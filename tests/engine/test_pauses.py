@@ -140,7 +140,7 @@ def test_a_pause_said_in_a_fault_outlasts_the_fault(tmp_path: Path) -> None:
 
     def look(event: Event, engine: Engine) -> None:
         if isinstance(event, StateChanged) and event.state is State.PAUSED:
-            if "went on" not in "".join(e.reason for e in run.of(StateChanged)):
+            if "continued by itself" not in "".join(e.reason for e in run.of(StateChanged)):
                 engine.pause()
             else:
                 threading.Timer(0.05, engine.go_on).start()

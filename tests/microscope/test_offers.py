@@ -112,7 +112,7 @@ def test_wrong_current_asks_the_operator_to_set_it_by_hand(tem: temscript.Column
     assert isinstance(error, CurrentNotSetError)
     reason = pause_reason("A-start", error)
     assert "the screen current is 40.0 pA: set 70 pA within 10%" in reason
-    assert reason.endswith("then go on: it is measured again")
+    assert reason.endswith("then go on: the current is measured again")
     assert tem.screen_target == temscript.UP
 
 

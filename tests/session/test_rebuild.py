@@ -10,7 +10,7 @@ from pathlib import Path
 import mrcfile
 import pytest
 
-from controller.app import launch
+from controller.app import start_session
 from controller.app.cli import main as cli
 from controller.common.exit_codes import ExitCode
 from controller.engine import Engine
@@ -145,8 +145,8 @@ def test_the_resume_verb_rebuilds_the_journal_on_request(
     in_b: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     started: list[SessionFolder] = []
-    monkeypatch.setattr(launch, "start", lambda folder, bridge: started.append(folder))
-    monkeypatch.setattr(launch, "watch", lambda folder, **_: ExitCode.OK)
+    monkeypatch.setattr(start_session, "start", lambda folder, bridge: started.append(folder))
+    monkeypatch.setattr(start_session, "watch", lambda folder, **_: ExitCode.OK)
     damage(in_b, "frame-written", 2)
     assert cli.main(["resume", str(in_b), "--headless", "--rebuild-journal"]) == ExitCode.OK
     said = capsys.readouterr().out

@@ -18,7 +18,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from controller.app.launch import new_session, start
+from controller.app.start_session import new_session, start
 from controller.common.exit_codes import ExitCode
 from controller.rehearsal.fault_list import REMOUNT_FAULTS, FaultKind
 from controller.service.session_client import last_status

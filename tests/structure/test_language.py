@@ -33,8 +33,6 @@ FOLDERS = (
 )
 STILL_TO_DO = frozenset(
     {
-        "controller/app",
-        "controller/engine",
         "controller/procedures",
         "controller/report",
         "controller/worker",

@@ -9,9 +9,9 @@ import sys
 from functools import partial
 from pathlib import Path
 
-from controller.app import launch
+from controller.app import start_session
 from controller.app.cli.main import main
 
 if __name__ == "__main__":
-    launch.new_session = partial(launch.new_session, faults=[Path(sys.argv[1])])
+    start_session.new_session = partial(start_session.new_session, faults=[Path(sys.argv[1])])
     sys.exit(main(sys.argv[2:]))

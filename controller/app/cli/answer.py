@@ -1,4 +1,4 @@
-"""`dualtilt answer`: answer the prompt a session waits with."""
+"""`dualtilt answer`: answer the open prompt of a session."""
 
 from __future__ import annotations
 
@@ -11,13 +11,15 @@ HELP = "answer the open prompt of a running session"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.add_argument("prompt", help="the prompt's id: preflight, flip or flip-check")
-    parser.add_argument("value", help="one of its choices, as the prompt lists them")
-    parser.add_argument("--reason", default="", help="why, where the choice needs a reason")
-    parser.add_argument("--session", type=Path, metavar="DIR", help="its folder, if several run")
+    parser.add_argument("value", help="one of the choices that the prompt lists")
+    parser.add_argument("--reason", default="", help="reason, if the choice needs one")
+    parser.add_argument(
+        "--session", type=Path, metavar="DIR", help="the session's folder, if several run"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
-    """Answer; the error names the open prompt and its choices where the answer does not fit."""
+    """Answer the prompt; an error names the open prompt and its choices."""
     from controller.common.exit_codes import ExitCode
     from controller.model.commands import Answer
     from controller.service.session_client import ServiceClient, the_only_session

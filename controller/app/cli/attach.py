@@ -1,4 +1,4 @@
-"""`dualtilt attach`: look at a running session, and leave it again."""
+"""`dualtilt attach`: show a running session again."""
 
 from __future__ import annotations
 
@@ -6,25 +6,26 @@ import argparse
 import sys
 from pathlib import Path
 
-HELP = "come back to a running session: its screen, or its text without a terminal"
+HELP = "show a running session again: its screen, or text without a terminal"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.add_argument("dir", nargs="?", type=Path, help="the session's folder, if several run")
     parser.add_argument("--headless", action="store_true", help="text instead of the screen")
-    parser.add_argument("--read-only", action="store_true", help="look, but give no commands")
+    parser.add_argument(
+        "--read-only", action="store_true", help="show the session, give no commands"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
-    """Attach; ends with the session's own code where it ended meanwhile, else with 0."""
+    """Show the session; return its exit code if it ended meanwhile, else 0."""
     from controller.common.exit_codes import ExitCode
     from controller.service.session_client import ServiceClient, the_only_session
 
     folder = args.dir or the_only_session()
-    ServiceClient.connect(
-        folder, read_only=True
-    ).close()  # nobody there: said before a screen opens
+    # a missing session is reported before a screen opens
+    ServiceClient.connect(folder, read_only=True).close()
     if not args.headless and sys.stdin.isatty() and sys.stdout.isatty():
         from controller.ui.tui.session_app import run_screen
 
@@ -34,5 +35,5 @@ def run(args: argparse.Namespace) -> int:
     try:
         return follow(folder)
     except KeyboardInterrupt:
-        print("detached; the session goes on", file=sys.stderr)
+        print("detached; the session continues", file=sys.stderr)
         return ExitCode.OK

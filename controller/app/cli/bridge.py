@@ -1,6 +1,6 @@
 """`dualtilt bridge`: the service on the microscope PC.
 
-`python -m controller.app.cli.bridge` runs the verb alone, without loading the others.
+`python -m controller.app.cli.bridge` runs this verb without loading the others.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from controller.common.exit_codes import ExitCode
 
 HELP = "serve a microscope, real or simulated, to one session at a time"
 DEFAULT_LEASE_S = 1.5
-"""The column is safe within 2 s of losing its controller, the watchdog's interval included."""
-CERTS_HELP = "make certificates for both sides and end; with --host, --port: how to connect, too"
-LEASE_HELP = "make safe when the session has been silent this long (default: %(default)s)"
+"""Default lease (s): the column is safe within 2 s of losing its controller, watchdog included."""
+CERTS_HELP = "make certificates for both sides, then end; with --host: also a connection file"
+LEASE_HELP = "time without a message after which the column is made safe (default: %(default)s)"
 
-FAULTS_HELP = "rehearse these faults on the simulated microscope: names in config/faults, or files"
+FAULTS_HELP = "faults to rehearse on the simulator: names of lists in config/faults, or files"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -28,14 +28,33 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--microscope", default="simulator", metavar="NAME", help="simulator, or module:function")
     add("--settings", type=Path, metavar="FILE.toml", help="the microscope's own settings")
-    add("--state", type=Path, metavar="FILE", help="where a simulated world outlives its process")
-    add("--real-time", action="store_true", help="let simulated time pass as fast as ours")
+    add(
+        "--state",
+        type=Path,
+        metavar="FILE",
+        help="file that keeps the state of the simulated microscope",
+    )
+    add("--real-time", action="store_true", help="run the simulator in real time")
     add("--socket", type=Path, metavar="PATH", help="Unix socket, in a folder of mode 0700")
-    add("--host", metavar="H", help="listen on TCP; beyond loopback only with --certs")
+    add(
+        "--host",
+        metavar="H",
+        help="TCP address; other than loopback only with --certs",
+    )
     add("--port", type=int, default=0, metavar="P", help="TCP port (default: any free one)")
-    add("--certs", type=Path, metavar="DIR", help="cert.pem, key.pem, peer.pem for mutual TLS")
+    add(
+        "--certs",
+        type=Path,
+        metavar="DIR",
+        help="folder with cert.pem, key.pem, peer.pem for mutual TLS",
+    )
     add("--make-certs", type=Path, metavar="DIR", help=CERTS_HELP)
-    add("--connection-file", type=Path, metavar="FILE", help="written when ready, for clients")
+    add(
+        "--connection-file",
+        type=Path,
+        metavar="FILE",
+        help="connection file for clients, written when ready",
+    )
     add("--lease-s", type=_positive, default=DEFAULT_LEASE_S, metavar="S", help=LEASE_HELP)
     add("--audit", type=Path, metavar="FILE", help="log of every action and refusal")
     add("--faults", nargs="+", default=[], metavar="LIST", help=FAULTS_HELP)
@@ -85,8 +104,8 @@ def _make_certs(args: argparse.Namespace) -> int:
         address = BridgeAddress(host=args.host, port=args.port, certs=Path())
         connection = ConnectionFile(address=address)
         replace_text(session_folder / "bridge.json", connection.model_dump_json(), OWNER_ONLY)
-    print(f"{bridge_folder} is for the bridge's machine, {session_folder} for the session's")
-    print("carry the one that belongs elsewhere there by hand, then delete it here")
+    print(f"{bridge_folder} is for the bridge's PC, {session_folder} for the session's")
+    print("copy the folder of the other PC there by hand, then delete it here")
     return ExitCode.OK
 
 
@@ -98,7 +117,7 @@ def _positive(text: str) -> float:
 
 
 def main() -> int:
-    """Run the verb by itself; return its exit code."""
+    """Run the verb without the others; return its exit code."""
     parser = argparse.ArgumentParser(prog="dualtilt bridge", description=HELP)
     add_arguments(parser)
     try:

@@ -1,4 +1,4 @@
-"""`dualtilt check PROTOCOL.toml`: the pre-flight list without a session, all failures at once."""
+"""`dualtilt check PROTOCOL.toml`: the pre-flight list without a session; shows every failure."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ if TYPE_CHECKING:
     from controller.model.events import Checked
     from controller.model.protocol import Protocol
 
-HELP = "check protocol, disk, dose, processing and, where reachable, the microscope"
+HELP = "check protocol, disk, dose, processing and, with --bridge, the microscope"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's arguments."""
     parser.add_argument("protocol", metavar="PROTOCOL.toml", help="a path or a profile's name")
     parser.add_argument(
-        "--out", type=Path, default=Path(), metavar="DIR", help="where sessions will go"
+        "--out", type=Path, default=Path(), metavar="DIR", help="folder for the sessions"
     )
     parser.add_argument(
         "--bridge",
         type=Path,
         metavar="FILE",
-        help="connection file of a bridge that runs: the column is looked at, too",
+        help="connection file of a running bridge: also check its column",
     )
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print every check; the exit code says whether a session would start."""
+    """Print every check; return 0 if a session would start."""
     from controller.app.profiles import find_profile
 
     checks = list(all_checks(find_profile(args.protocol), args.out, args.bridge))
@@ -39,16 +39,16 @@ def run(args: argparse.Namespace) -> int:
     for check in checks:
         print(f"{'ok  ' if check.ok else 'FAIL'}  {check.name:<{width}}  {check.detail}")
     if args.bridge is None:
-        print(f"--    {'bridge':<{width}}  not looked at, nor is its column: --bridge FILE does")
+        print(f"--    {'bridge':<{width}}  not checked, nor its column; give --bridge FILE")
     failed = [check for check in checks if not check.ok]
-    print(f"{len(failed)} of {len(checks)} checks failed; nothing was touched")
+    print(f"{len(failed)} of {len(checks)} checks failed; nothing was changed")
     if any(check.name == "protocol" for check in failed):
         return ExitCode.USAGE
     return ExitCode.SAFETY if failed else ExitCode.OK
 
 
 def all_checks(path: Path, out: Path, bridge: Path | None) -> Iterator[Checked]:
-    """Make every check that can be made; none stops the others."""
+    """Give every check that is possible; a failed one does not stop the others."""
     from controller.app.cli.config import validate
     from controller.model.events import Checked
     from controller.model.protocol import read_protocol
@@ -94,6 +94,6 @@ def _check_column(protocol: Protocol, bridge: Path) -> Iterator[Checked]:
 
 
 def _existing(folder: Path) -> Path:
-    """Return the folder, or the nearest one above it that is there."""
+    """Return the folder, or its nearest parent that exists."""
     folder = folder.absolute()
     return next(path for path in (folder, *folder.parents) if path.is_dir())

@@ -1,4 +1,4 @@
-"""`dualtilt config show|validate|schema`: what a protocol says, and whether it is right."""
+"""`dualtilt config show|validate|schema`: the values, errors and schema of a protocol."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from controller.common.exit_codes import ExitCode
 from controller.common.settings_file import describe_errors, validate_toml
 from controller.model.protocol import ColumnSettings, Protocol, read_protocol
 
-HELP = "show, validate or describe a protocol"
+HELP = "show or validate a protocol, or print its schema"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Arguments of the verb."""
+    """Declare the verb's arguments."""
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
     for name, text in (
-        ("show", "print every value and the file it came from"),
+        ("show", "print every value and its source"),
         ("validate", "print every wrong field at once"),
     ):
         action = actions.add_parser(name, help=text, description=text)
@@ -35,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Carry out the verb."""
+    """Run the action; return its exit code."""
     if args.action == "schema":
         print(schema())
         return ExitCode.OK
@@ -46,7 +46,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def schema() -> str:
-    """JSON schema of a protocol, as committed beside the profiles."""
+    """Return the JSON schema of a protocol, as in ``config/protocol.schema.json``."""
     return json.dumps(Protocol.model_json_schema(), indent=2, ensure_ascii=False)
 
 
@@ -62,7 +62,7 @@ def _show(path: Path) -> int:
 def _values(
     model: BaseModel, file: str, prefix: str = "", inherited: bool = True
 ) -> Iterator[tuple[str, str, str]]:
-    """(dotted name, value as TOML writes it, where it came from), leaf by leaf."""
+    """Give (dotted name, value as in TOML, source) for every single value."""
     for field in type(model).model_fields:
         value = getattr(model, field)
         given = inherited and field in model.model_fields_set
@@ -87,14 +87,14 @@ def _validate(path: Path) -> int:
     for line in wrong:
         print(line)
     if wrong:
-        print(f"{path}: {fields}; nothing was touched")
+        print(f"{path}: {fields}; nothing was changed")
         return ExitCode.USAGE
     print(f"{path}: valid")
     return ExitCode.OK
 
 
 def _over_budget(path: Path) -> str:
-    """What the plan needs above the dose budget; empty where it needs no more."""
+    """Return one line on a plan beyond the dose budget; empty for a plan within it."""
     from controller.model.plan import make_plan
 
     protocol = read_protocol(path)
@@ -108,12 +108,12 @@ def _over_budget(path: Path) -> str:
 
 
 def validate(path: Path) -> list[str]:
-    """Every wrong field of a protocol and of the simulator's profile it names, a line each.
+    """Return one line for each wrong field of a protocol and of its simulator profile.
 
     Raises
     ------
     UsageError
-        A file that cannot be read as TOML.
+        A file cannot be read as TOML.
     """
     content = _read_toml(path)
     wrong: list[str] = []
@@ -128,7 +128,7 @@ def validate(path: Path) -> list[str]:
 
 
 def _simulator_settings_name(content: dict[str, Any]) -> str | None:
-    """Name of the simulator's profile, even where other fields of the protocol are wrong."""
+    """Return the name of the simulator's profile, even if other fields are wrong."""
     try:
         column = validate_toml(content.get("column", {}), ColumnSettings)
     except ValidationError:
@@ -137,7 +137,7 @@ def _simulator_settings_name(content: dict[str, Any]) -> str | None:
 
 
 def _wrong_in_simulator(path: Path) -> list[str]:
-    # by name: the controller knows the simulator only where it is asked for
+    # imported by name: the controller depends on the simulator only in simulated sessions
     settings = importlib.import_module("simulator.settings").SimulatorSettings
     try:
         require_simulator_profile(path)

@@ -1,4 +1,4 @@
-"""`dualtilt demo`: a whole session on the simulator, scored against its truth at the end."""
+"""`dualtilt demo`: a whole session on the simulator, compared with its truth at the end."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ if TYPE_CHECKING:
     from controller.rehearsal.accuracy_checks import Accuracy
     from controller.service.session_status import SessionStatus
 
-HELP = "a whole session on the simulator, in a minute or two"
-FAULTS_HELP = "rehearse faults: names of lists in config/faults (a wrong one lists them), or files"
-CONTROLS_HELP = "count the volume of every fusion rule, not of the plain mean alone"
-OUT_HELP = "the session's folder; missing or empty (default: demo and the time, here)"
+HELP = "run a whole session on the simulator, in a minute or two"
+FAULTS_HELP = "faults to rehearse: lists in config/faults (a wrong name shows them), or files"
+CONTROLS_HELP = "also count the volumes of all fusion rules (default: of the mean alone)"
+OUT_HELP = "new or empty folder for the session (default: ./demo-DATE-TIME)"
 HEADINGS = ("", "count", "recall", "precision", "rms x/y/z, nm", "A's exit", "B's exit")
 RESULTS = ("report.html", "processed/particles_fused.csv", "processed/fused.mrc")
 MEAN_ALONE, EVERY_RULE = 'controls = ["mean"]', "controls = true"
-"""In the demo's protocol, without and with `--controls`."""
+"""Lines of the demo's protocol without and with `--controls`."""
 LEAVE_AFTER_S = 5.0
-"""The screen stays this long on the last status, then the tables follow."""
+"""Time that the screen shows the last status before the tables are printed (s)."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -34,9 +34,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Run the demo; 0 only if the fused result passes every accuracy check."""
-    from controller.app.launch import new_session, run_new
+    """Run the demo; return 0 only if the fused result passes every accuracy check."""
     from controller.app.profiles import find_faults, find_profile
+    from controller.app.start_session import new_session, run_new
     from controller.rehearsal.accuracy_checks import failed_checks, read_accuracy
     from controller.service.session_client import last_status
 
@@ -50,7 +50,7 @@ def run(args: argparse.Namespace) -> int:
     )
     status = last_status(folder.path)
     if status is None or not status.ended or exit_code != ExitCode.OK:
-        return exit_code  # detached, the session goes on; or no result to show
+        return exit_code  # detached from a running session, or no result
     accuracy = read_accuracy(folder.path / "accuracy.json")
     _show_results(folder.path)
     _show(accuracy)
@@ -74,7 +74,7 @@ def _show(accuracy: Accuracy) -> None:
 
     table = Table(
         title=f"{accuracy.n_truth} particles; found within {accuracy.tolerance_nm:.1f} nm",
-        caption="A's exit, B's exit: recall in the third where that series' beam leaves",
+        caption="A's exit, B's exit: recall in the third where the beam of A or B leaves",
     )
     for heading in HEADINGS:
         table.add_column(heading, justify="right", no_wrap=True)
@@ -97,7 +97,7 @@ def _show(accuracy: Accuracy) -> None:
 
 
 def _show_results(folder: Path) -> None:
-    """What to open first, of all that lies in the folder."""
+    """Print the paths of the main results."""
     for name in RESULTS:
         print(folder / name)
 

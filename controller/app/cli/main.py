@@ -1,4 +1,4 @@
-"""The `dualtilt` command: picks the verb, turns errors into one line and an exit code."""
+"""The `dualtilt` command: runs a verb, turns errors into one line and an exit code."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from typing import Protocol, cast
 from controller.common.errors import DualtiltError
 from controller.common.exit_codes import ExitCode
 
-# Work is spread over the cores by our own threads and processes, which all inherit this: BLAS
-# threads on top of them do nothing but wait for each other, for minutes on a busy machine.
+# Our own threads and processes use all cores and inherit these variables. BLAS threads on top of
+# them would only wait for each other, for minutes on a busy machine.
 for variable in ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS"):
     os.environ.setdefault(variable, "1")
 
@@ -37,7 +37,7 @@ VERBS = (
 
 
 class Verb(Protocol):
-    """What a module of this package offers; it keeps heavy imports inside `run`."""
+    """Interface of a verb's module, which keeps heavy imports inside `run`."""
 
     HELP: str
 
@@ -45,11 +45,11 @@ class Verb(Protocol):
         """Declare the verb's arguments."""
 
     def run(self, args: argparse.Namespace) -> int:
-        """Do it; return the exit code."""
+        """Run the verb; return the exit code."""
 
 
 class _Version(argparse.Action):
-    """Looked up only where it is asked for."""
+    """Option that prints the version, which is looked up only then."""
 
     def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
         from importlib.metadata import version
@@ -91,18 +91,18 @@ def main(argv: list[str] | None = None) -> int:
     except DualtiltError as error:
         if args.debug:
             raise
-        return _complain(str(error), error.exit_code)
+        return _print_error(str(error), error.exit_code)
     except KeyboardInterrupt:
-        return _complain("interrupted", ExitCode.INTERRUPTED)
+        return _print_error("interrupted", ExitCode.INTERRUPTED)
     except BrokenPipeError:
-        sys.stderr.close()  # the reader of our output has gone: nothing left to say
+        sys.stderr.close()  # the reader of the output has closed it
         return ExitCode.OK
     except Exception as error:
         if args.debug:
             raise
-        what = f"{type(error).__name__}: {error}".splitlines()[0]
-        return _complain(
-            f"internal error: {what} (run again with --debug)", ExitCode.INTERNAL_ERROR
+        summary = f"{type(error).__name__}: {error}".splitlines()[0]
+        return _print_error(
+            f"internal error: {summary} (run again with --debug)", ExitCode.INTERNAL_ERROR
         )
 
 
@@ -110,7 +110,7 @@ def _load(name: str) -> Verb:
     return cast(Verb, import_module(f"controller.app.cli.{name}"))
 
 
-def _complain(text: str, code: ExitCode) -> ExitCode:
+def _print_error(text: str, code: ExitCode) -> ExitCode:
     print(f"dualtilt: {text}", file=sys.stderr)
     return code
 

@@ -1,11 +1,11 @@
-"""`dualtilt pause`: hold a running session, or let it go on."""
+"""`dualtilt pause`: pause a running session, or end the pause."""
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
 
-HELP = "pause a running session with the beam blanked; --go-on lets it go on"
+HELP = "pause a running session with the beam blanked; --go-on ends the pause"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -15,7 +15,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Ask the session to pause after the step under way, or to go on."""
+    """Ask the session to pause after the current step, or to go on."""
     from controller.common.exit_codes import ExitCode
     from controller.service.session_client import ServiceClient, the_only_session
 

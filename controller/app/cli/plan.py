@@ -1,4 +1,4 @@
-"""`dualtilt plan PROTOCOL.toml`: every step with its time and dose; nothing is touched."""
+"""`dualtilt plan PROTOCOL.toml`: every step with its time and dose; nothing is changed."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 HELP = "print every step of a session with its estimated time and dose"
 
-COLUMNS = ("step", "what", "time", "so far", "e/Å²", "so far")
+COLUMNS = ("step", "action", "time", "so far", "e/Å²", "so far")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -24,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print the plan; fails where it costs more than the dose budget."""
+    """Print the plan; fail if it needs more than the dose budget."""
     from controller.app.profiles import find_profile
     from controller.model.plan import make_plan
     from controller.model.protocol import read_protocol
@@ -41,12 +41,12 @@ def run(args: argparse.Namespace) -> int:
     )
     if within:
         return ExitCode.OK
-    print("dualtilt: the plan costs more than the dose budget: it would be refused")
+    print("dualtilt: the plan needs more than the dose budget; the session would be refused")
     return ExitCode.SAFETY
 
 
 def rows(plan: Plan) -> Iterator[tuple[str, ...]]:
-    """One row a step: id, what, time, cumulative time, dose, cumulative dose."""
+    """Give one row per step: id, action, time, time so far, dose, dose so far."""
     time_s = dose = 0.0
     for step in plan.steps:
         time_s += step.duration_s
@@ -62,39 +62,39 @@ def rows(plan: Plan) -> Iterator[tuple[str, ...]]:
 
 
 def describe(step: Step) -> str:
-    """Say in a few words what a step does."""
+    """Describe a step in a few words."""
     match step.kind:
         case "preflight":
-            return "check everything, all failures at once"
+            return "pre-flight checks"
         case "shower":
             return f"shower {step.illuminate_s:g} s at {step.alpha_deg:+g}°, {step.current_pA:g} pA"
         case "series-start":
-            return f"verify {step.current_pA:g} pA, take up backlash, centre"
+            return f"verify {step.current_pA:g} pA, take up backlash, centre the object"
         case "eucentric":
-            return f"verify {step.current_pA:g} pA, specimen onto the tilt axis"
+            return f"verify {step.current_pA:g} pA, bring the specimen onto the tilt axis"
         case "focus":
             return f"verify {step.current_pA:g} pA, focus on the specimen at 0°"
         case "tilt" if step.sweep_deg:
             begin_deg = step.nominal_deg - step.sweep_deg / 2
             end_deg = begin_deg + step.sweep_deg
             speed = abs(step.sweep_deg) / step.duration_s
-            return f"frame from {begin_deg:+g}° to {end_deg:+g}° in motion, {speed:.2g}°/s"
+            return f"frame from {begin_deg:+g}° to {end_deg:+g}° while tilting, {speed:.2g}°/s"
         case "tilt":
-            way = "" if step.approach_deg is None else f", by way of {step.approach_deg:+g}°"
+            way = "" if step.approach_deg is None else f", approached from {step.approach_deg:+g}°"
             focused = ", focus beside the specimen" if step.focus else ""
             return f"frame at {step.nominal_deg:+g}°{way}{focused}"
         case "flip":
-            return "grid out, upside-down, in; checked"
+            return "flip the grid, check the flip"
         case "process":
-            return f"series {step.series} to processing, not waited for"
+            return f"submit series {step.series} to processing"
         case "fuse":
-            return "wait for A and B, fuse, count"
+            return "wait for the processing of A and B, fuse, count"
         case "report":
-            return "report.html"
+            return "write report.html"
 
 
 def clock(seconds: float) -> str:
-    """Time as h:mm:ss."""
+    """Return a time as h:mm:ss."""
     whole = round(seconds)
     return f"{whole // 3600}:{whole // 60 % 60:02d}:{whole % 60:02d}"
 

@@ -1,4 +1,4 @@
-"""`dualtilt process`: offline, for any dual or single tilt series."""
+"""`dualtilt process`: offline processing of any single or dual tilt series."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
     from processing.series import TiltSeries
 
 HELP = "reconstruct one tilt series, or two and their fusion, and count the particles"
-AXIS_HELP = "of the tilt axis in the images, from upright (+y) towards -x; 90 too (default: 0)"
-SENSE_HELP = "sign of the tilt angles; the wrong one swaps the sides where the beam leaves"
+AXIS_HELP = "angle of the tilt axis in the images, from +y towards -x, also 90 (default: 0)"
+SENSE_HELP = "sign of the tilt angles; the wrong one swaps where the beam enters and leaves"
 RULE_HELP = (
-    "how the fused volume is made: of the stronger detail of A and B (masked, the default), of the "
-    "larger wavelet coefficient (paper), as their mean, or as a blend over depth"
+    "rule for the fused volume: stronger detail of A and B (masked, the default), larger wavelet "
+    "coefficient (paper), mean of both (mean), or blend over depth (depth-weighted)"
 )
 
 
@@ -29,26 +29,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's arguments."""
     add = parser.add_argument
     add("series_a", type=Path, metavar="A.mrc", help="tilt series A, .mrc or .mrc.gz")
-    add("series_b", type=Path, nargs="?", metavar="B.mrc", help="series B, the grid flipped")
+    add("series_b", type=Path, nargs="?", metavar="B.mrc", help="tilt series B, after the flip")
     add("--out", type=Path, required=True, metavar="DIR", help="results go to DIR/processed")
-    add("--diameter-nm", type=_positive, metavar="D", help="of the particles (default: estimated)")
-    add("--pixel-nm", type=_positive, metavar="P", help="pixel size (default: the file's)")
+    add("--diameter-nm", type=_positive, metavar="D", help="particle diameter (default: estimated)")
+    add("--pixel-nm", type=_positive, metavar="P", help="pixel size (default: that of the file)")
     add("--tilt-axis-deg", type=float, default=0.0, metavar="T", help=AXIS_HELP)
     add("--tilt-sense", type=int, choices=(1, -1), default=1, help=SENSE_HELP)
-    add(
-        "--angles", type=Path, action="append", metavar="F", help="angle file, once for each series"
-    )
+    add("--angles", type=Path, action="append", metavar="F", help="angle file; give one per series")
     add("--rule", choices=tuple(FusionRule), help=RULE_HELP)
     add(
         "--controls",
         action="store_true",
-        help="count the volume of every rule, the mean among them",
+        help="also count the volume of every rule, for comparison",
     )
 
 
 def run(args: argparse.Namespace) -> int:
-    """Process, write, and print what was counted and where it lies."""
-    from controller.app.cli.progress import shown_progress
+    """Process the series, write the results, print the counts and the paths."""
+    from controller.app.cli.terminal_progress import shown_progress
     from controller.report.write import write_report
     from processing.errors import (
         ImpossibleDiameterError,
@@ -79,17 +77,17 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _require_unused(out: Path) -> None:
-    """Results are hours of work: none is written over, not even those of a run cut short."""
+    """Refuse a folder that holds results, complete or not: they may be hours of work."""
     from processing.pipeline.results_folder import PROCESSED, SUMMARY
 
     folder = out / PROCESSED
     if not folder.exists():
         return
     if not folder.is_dir():
-        raise UsageError(f"{folder}: is a file where a folder belongs; choose a new --out folder")
+        raise UsageError(f"{folder}: is a file, not a folder; choose a new --out folder")
     names = sorted(path.name for path in folder.iterdir())
     if names:
-        kind = "results" if SUMMARY in names else "files, maybe of a run cut short"
+        kind = "results" if SUMMARY in names else "files, maybe of an incomplete run"
         more = f" and {len(names) - 3} more" if len(names) > 3 else ""
         raise UsageError(
             f"{folder}: already holds {kind} ({', '.join(names[:3])}{more}); "
@@ -106,7 +104,7 @@ def _settings(args: argparse.Namespace) -> ProcessSettings:
 
 
 def _load(args: argparse.Namespace) -> list[TiltSeries]:
-    """Read all that was named before any of it is worked on."""
+    """Read all named files before any of them is processed."""
     from processing.files.tilt_series import load_tilt_series
 
     paths = [path for path in (args.series_a, args.series_b) if path is not None]
@@ -114,7 +112,7 @@ def _load(args: argparse.Namespace) -> list[TiltSeries]:
     angles = args.angles or [None] * len(paths)
     if len(angles) != len(paths):
         raise UsageError(
-            f"--angles is given {len(angles)} times for {len(paths)} series; give it once for each"
+            f"--angles is given {len(angles)} times for {len(paths)} series; give one for each"
         )
     return [
         load_tilt_series(
@@ -130,11 +128,10 @@ def _load(args: argparse.Namespace) -> list[TiltSeries]:
 
 
 def _require_two_files(paths: list[Path]) -> None:
-    there = [path for path in paths if path.exists()]
-    if len(there) == 2 and there[0].samefile(there[1]):
+    existing = [path for path in paths if path.exists()]
+    if len(existing) == 2 and existing[0].samefile(existing[1]):
         raise UsageError(
-            f"{there[1]}: A and B are the same file; name the series of the flipped grid as B, or "
-            "leave B out"
+            f"{existing[1]}: A and B are the same file; name the flipped series, or leave B out"
         )
 
 
@@ -166,7 +163,7 @@ def _print_counts(summary: Summary) -> None:
         if count is not None:
             print(f"{name:8}{count.n:>10}  {count.n_low} to {count.n_high}")
     if summary.counts.B is None:
-        print("not in the interval: what one series hides where its beam leaves; record B")
+        print("not in the interval: particles hidden where the beam leaves; record B")
     diameter = summary.diameter_nm
     print(f"diameter {diameter.value:.2f} nm ({diameter.source})")
     if summary.registration is not None:

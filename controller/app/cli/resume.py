@@ -1,4 +1,4 @@
-"""`dualtilt resume`: go on with a session that was stopped or cut off."""
+"""`dualtilt resume`: continue a session that was stopped or interrupted."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from pathlib import Path
 
 from controller.app.cli.run import BRIDGE_HELP
 
-HELP = "go on with a session after a stop, a crash or a power cut"
+HELP = "continue a session after a stop, a crash or a power cut"
 
-REBUILD_HELP = "first write a damaged journal anew from its good lines, the stacks and the mdocs"
+REBUILD_HELP = "first rebuild a damaged journal from its good lines, the stacks and the mdocs"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -22,8 +22,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Resume at the step the journal names; no frame is lost or taken twice."""
-    from controller.app.launch import require_bridge, start_and_watch
+    """Resume after the last step in the journal; no frame is lost or exposed twice."""
+    from controller.app.start_session import require_bridge, start_and_watch
     from controller.common.errors import UsageError
     from controller.model.events import State
     from controller.service.session_client import last_status

@@ -1,4 +1,4 @@
-"""`dualtilt retake`: step back; the last tilts of a running series are recorded again."""
+"""`dualtilt retake`: record the last tilts of the running series again."""
 
 from __future__ import annotations
 
@@ -11,11 +11,13 @@ HELP = "record the last tilts of the running series again"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.add_argument("dir", nargs="?", type=Path, help="the session's folder, if several run")
-    parser.add_argument("--tilts", type=int, default=1, metavar="N", help="how many (1)")
+    parser.add_argument(
+        "--tilts", type=int, default=1, metavar="N", help="number of tilts (default: 1)"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
-    """Ask for it; it is done after the step under way, or when a pause ends."""
+    """Request the retake, which follows the current step or the end of a pause."""
     from controller.common.exit_codes import ExitCode
     from controller.service.session_client import ServiceClient, the_only_session
 
@@ -23,5 +25,5 @@ def run(args: argparse.Namespace) -> int:
     with ServiceClient.connect(folder) as client:
         client.retake(args.tilts)
     which = "tilt is" if args.tilts == 1 else "tilts are"
-    print(f"{folder}: the last {args.tilts} {which} recorded again after the step under way")
+    print(f"{folder}: the last {args.tilts} {which} recorded again after the current step")
     return ExitCode.OK

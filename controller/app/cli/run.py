@@ -1,4 +1,4 @@
-"""`dualtilt run`: a session at the microscope, or a rehearsal of one."""
+"""`dualtilt run`: a session at the microscope or on the simulator."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import argparse
 from pathlib import Path
 
 HELP = "run a dual tilt-series session"
-OUT_HELP = "the session's folder; missing or empty (default: protocol's name and time, here)"
+OUT_HELP = "new or empty folder for the session (default: ./NAME-DATE-TIME)"
 BRIDGE_HELP = (
-    "connection file that `dualtilt bridge` named when it was ready; simulator: leave it out"
+    "connection file that `dualtilt bridge` named when it was ready; not for the simulator"
 )
 
 
@@ -23,8 +23,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run the session; closing the screen does not end it."""
-    from controller.app.launch import new_session, require_bridge, run_new
     from controller.app.profiles import find_profile
+    from controller.app.start_session import new_session, require_bridge, run_new
 
     protocol_path = find_profile(args.protocol)
     require_bridge(protocol_path, args.bridge)

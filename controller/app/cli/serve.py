@@ -1,4 +1,4 @@
-"""`dualtilt serve`: a session's screen in a browser, for colleagues who only look."""
+"""`dualtilt serve`: a session's screen in a browser, read-only."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     add = parser.add_argument
     add("dir", nargs="?", type=Path, help="the session's folder, if several run")
-    add("--host", default="127.0.0.1", help="where to listen (default: this machine only)")
-    add("--port", type=_port, default=8000, help="default: 8000")
+    add("--host", default="127.0.0.1", help="address to listen on (default: this computer only)")
+    add("--port", type=_port, default=8000, help="TCP port (default: 8000)")
 
 
 def _port(text: str) -> int:
     if not (text.isdecimal() and 0 < int(text) < 65536):
-        raise argparse.ArgumentTypeError(f"{text!r} is no port: 1 to 65535")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a port: 1 to 65535")
     return int(text)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Serve until interrupted; the session goes on."""
+    """Serve until interrupted; the session continues."""
     from controller.common.errors import UsageError
     from controller.common.exit_codes import ExitCode
     from controller.service.session_client import ServiceClient, the_only_session
 
     folder = (args.dir or the_only_session()).absolute()
-    ServiceClient.connect(folder, read_only=True).close()  # nobody there: said at once
+    ServiceClient.connect(folder, read_only=True).close()  # reports a missing session at once
     if find_spec("textual_serve") is None:
         raise UsageError("serve needs the extra `web`: pip install 'dualtilt[web]'")
     from controller.ui.tui.web.screen_server import serve

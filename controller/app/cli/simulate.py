@@ -1,4 +1,4 @@
-"""`dualtilt simulate PROTOCOL.toml --out DIR`: both tilt series and the truth, no controller."""
+"""`dualtilt simulate PROTOCOL.toml --out DIR`: both tilt series and the truth, no session."""
 
 from __future__ import annotations
 
@@ -20,14 +20,16 @@ HELP = "write both simulated tilt series and the truth, without a session"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Arguments of the verb."""
+    """Declare the verb's arguments."""
     parser.add_argument("protocol", metavar="PROTOCOL.toml", help="a path or a profile's name")
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="new or empty")
-    parser.add_argument("--seed", type=int, help="instead of the simulator profile's own")
+    parser.add_argument(
+        "--out", type=Path, required=True, metavar="DIR", help="new or empty folder for the files"
+    )
+    parser.add_argument("--seed", type=int, help="seed (default: that of the simulator's profile)")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Carry out the verb."""
+    """Simulate both series, write them, print the paths."""
     path = find_profile(args.protocol)
     protocol = read_protocol(path)
     settings = _read_settings(simulator_profile(protocol, path), args.seed)
@@ -35,7 +37,7 @@ def run(args: argparse.Namespace) -> int:
     tilts = len(protocol.series_a.tilts_deg) + len(protocol.series_b.tilts_deg)
     scan = protocol.scan
     print(f"simulating {tilts} tilts of {scan.width_px} x {scan.height_px} px ...", flush=True)
-    # by name: the controller knows the simulator only where it is asked for
+    # imported by name: the controller depends on the simulator only in simulated sessions
     series = importlib.import_module("simulator.series")
     dual = series.simulate_dual(
         settings,
@@ -44,7 +46,7 @@ def run(args: argparse.Namespace) -> int:
         protocol.series_b.tilts_deg,
         protocol.series_a.current_pA,
         shower_dose_e_per_A2=_shower_dose_e_per_A2(protocol.shower),
-        progress=_tell,
+        progress=_print_progress,
     )
     written = [
         *_write_series(out, "A", dual.a, protocol),
@@ -57,13 +59,13 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _shower_dose_e_per_A2(shower: Shower) -> float:
-    """What the shower costs before the first tilt."""
+    """Return the dose of the shower, e/Å²; 0 without a shower."""
     if not shower.enabled:
         return 0.0
     return shower_dose_e_per_A2(shower.current_pA, shower.duration_s, shower.field_nm)
 
 
-def _tell(done: int, planned: int) -> None:
+def _print_progress(done: int, planned: int) -> None:
     if done % 10 == 0 or done == planned:
         print(f"{done} of {planned} tilts", flush=True)
 

@@ -1,4 +1,4 @@
-"""`dualtilt stop`: end a running session, beam blanked."""
+"""`dualtilt stop`: end a running session with the beam blanked."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 from controller.model.commands import StopWhen
 
-HELP = "stop a running session; `dualtilt resume` can go on with it"
+HELP = "stop a running session; `dualtilt resume` continues it"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -18,7 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         choices=[when.value for when in StopWhen],
         default=StopWhen.AFTER_TILT,
         metavar="{" + ",".join(StopWhen) + "}",
-        help=f"how soon (default: {StopWhen.AFTER_TILT}); the beam is blanked in every case",
+        help=f"moment of the stop (default: {StopWhen.AFTER_TILT}); the beam is always blanked",
     )
 
 
@@ -30,5 +30,5 @@ def run(args: argparse.Namespace) -> int:
     folder = args.dir or the_only_session()
     with ServiceClient.connect(folder) as client:
         client.stop(StopWhen(args.when))
-    print(f"{folder}: stopping, {args.when}; `dualtilt resume {folder}` can go on")
+    print(f"{folder}: stopping, {args.when}; `dualtilt resume {folder}` continues it")
     return ExitCode.OK

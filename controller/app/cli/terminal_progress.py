@@ -1,4 +1,4 @@
-"""Progress of long work on the terminal: a bar where there is one, else a line a stage."""
+"""Progress of long work: a bar in a terminal, else one line per stage."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 @contextlib.contextmanager
 def shown_progress() -> Iterator[Progress]:
-    """Give a callback (stage, fraction) that shows itself on stderr."""
+    """Give a callback (stage, fraction) that shows the progress on stderr."""
     if not sys.stderr.isatty():
         yield _lines()
         return

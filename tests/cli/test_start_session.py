@@ -57,11 +57,11 @@ def status_of(folder: Path) -> SessionStatus:
 
 OF_ANOTHER_VERSION = """
 import sys
-from controller.app import launch
+from controller.app import start_session
 from controller.app.cli.main import main
 from controller.service import session_client
 session_client.VERSION += 1
-launch.ENDED_WITHIN_S = 1.0
+start_session.ENDED_WITHIN_S = 1.0
 sys.exit(main(sys.argv[1:]))
 """
 

@@ -1,4 +1,4 @@
-"""Starting the session process, and watching it from a terminal."""
+"""Start the session process and show the session in a terminal."""
 
 from __future__ import annotations
 
@@ -25,15 +25,18 @@ from controller.service.session_client import ServiceClient
 from controller.session.folder import SessionFolder, remove_if_unused
 
 READY_WITHIN_S = 120.0
+"""Longest wait for the session process to accept connections (s)."""
 ENDED_WITHIN_S = 10.0
-"""From a session's last word, or its failure to answer, to the end of its process."""
+"""Longest wait for the session process to end after its last message or a lost connection (s)."""
 POLL_INTERVAL_S = 0.05
 REFUSALS = (ExitCode.USAGE, ExitCode.BRIDGE)
-"""What a session ends with that was not let near a microscope."""
+"""Exit codes of a session that ended before it used a microscope."""
+ERROR_PREFIX = "dualtilt: "
+"""Start of the line in which the session process says why it ended."""
 
 
 class EndedEarlyError(DualtiltError):
-    """The session's process ended before anyone could look; says what it said last."""
+    """The session process ended before it could be shown; carries its last message."""
 
     def __init__(self, text: str, exit_code: ExitCode) -> None:
         super().__init__(text)
@@ -41,38 +44,39 @@ class EndedEarlyError(DualtiltError):
 
 
 class UnwatchedError(DualtiltError):
-    """The session runs, and whoever started it cannot look: says how it is reached all the same."""
+    """The session runs but cannot be shown from here; the message says how to reach it."""
 
     exit_code = ExitCode.BRIDGE
 
-    def __init__(self, folder: SessionFolder, pid: int, why: DualtiltError) -> None:
+    def __init__(self, folder: SessionFolder, pid: int, error: DualtiltError) -> None:
         super().__init__(
-            f"{why}; the session goes on in process {pid}: `dualtilt attach {folder.path}` looks "
-            f"in again, `kill {pid}` ends it with the column safe"
+            f"{error}; the session continues in process {pid}: `dualtilt attach {folder.path}` "
+            f"shows it again, `kill {pid}` ends it with the column safe"
         )
 
 
 def new_session(
     protocol_path: Path, out: Path | None, faults: Sequence[Path] = ()
 ) -> SessionFolder:
-    """Make the folder of a new session: protocol and simulator's profile as they are now.
+    """Make the folder of a new session, with copies of the protocol and the simulator's profile.
 
     Parameters
     ----------
     out
-        Missing or empty; by default a folder named after protocol and time, here.
+        Missing or empty folder; by default one in the current folder, named after protocol and
+        time.
     faults
-        Lists of faults to rehearse, copied into the folder as well.
+        Lists of faults to rehearse; also copied into the folder.
 
     Raises
     ------
     UsageError
-        Protocol or profile wrong, folder in use.
+        The protocol or the profile is wrong, or the folder is in use.
     """
     protocol = read_protocol(protocol_path)
     source = simulator_profile(protocol, protocol_path)
     simulated = protocol.column.kind == "simulator"
-    # both said before anything is made
+    # checked before the folder is made
     read_faults(faults)
     if simulated:
         require_simulator_profile(source)
@@ -94,12 +98,12 @@ def new_session(
 
 
 def require_bridge(protocol_path: Path, bridge: Path | None) -> None:
-    """Refuse to go without a bridge where the protocol is for a real column.
+    """Refuse a protocol for a real column without a bridge.
 
     Raises
     ------
     UsageError
-        Also where the protocol is wrong.
+        The bridge is missing, or the protocol is wrong.
     """
     if read_protocol(protocol_path).column.kind == "bridge" and bridge is None:
         raise UsageError(
@@ -117,7 +121,7 @@ def run_new(
 ) -> ExitCode:
     """Run a new session and show it, see :func:`start_and_watch`.
 
-    A session refused before its first step leaves no folder: the same command can be said again.
+    A session refused before its first step leaves no folder, so the command can be repeated.
     """
     try:
         exit_code = start_and_watch(
@@ -137,46 +141,46 @@ def start_and_watch(
     headless: bool,
     leave_when_ended_s: float | None = None,
 ) -> ExitCode:
-    """Run a session, new or taken up again, and show it, see :func:`start` and :func:`watch`.
+    """Run a session, new or resumed, and show it, see :func:`start` and :func:`watch`.
 
     Raises
     ------
     UnwatchedError
-        It runs, but cannot be watched from here; it is left to itself.
+        The session runs and continues, but cannot be shown from here.
     """
     process = start(folder, bridge)
     try:
         exit_code = watch(folder, headless=headless, leave_when_ended_s=leave_when_ended_s)
     except DualtiltError as error:
-        if not _ends(process):
+        if not _has_ended(process):
             raise UnwatchedError(folder, process.pid, error) from None
         raise
     if exit_code != ExitCode.OK:
-        _ends(process)
+        _has_ended(process)
     return exit_code
 
 
 def start(folder: SessionFolder, bridge: Path | None) -> subprocess.Popen[bytes]:
-    """Start the session's process on a folder and wait until it can be attached to.
+    """Start the session process on a folder and wait until it accepts connections.
 
-    It has a process group of its own: no closed terminal and no Ctrl-C reaches it. Only while it
-    is being waited for does Ctrl-C end it too: nobody is there yet to look after it.
+    The process has its own process group, so a closed terminal or Ctrl-C does not end it. Only
+    during the wait does Ctrl-C also end the session, because nobody watches it yet.
 
     Parameters
     ----------
     bridge
-        Connection file of a bridge that runs already; None starts one for the simulator.
+        Connection file of a running bridge; None starts a bridge for the simulator.
 
     Raises
     ------
     EndedEarlyError
-        It ended at once, with the line it ended with.
+        The process ended at once; carries its last line.
     """
     before = _token(folder)
     log_path = folder.run / "session.log"
-    command = python_module_command("controller.app.host", str(folder.path))
+    command = python_module_command("controller.app.session_process", str(folder.path))
     command += ["--bridge", str(bridge.absolute())] if bridge else []
-    with _ctrl_c_noted() as pressed:
+    with _ctrl_c_sets_event() as pressed:
         with log_path.open("wb") as log:
             process = subprocess.Popen(
                 command,
@@ -192,14 +196,14 @@ def start(folder: SessionFolder, bridge: Path | None) -> subprocess.Popen[bytes]
 def watch(
     folder: SessionFolder, *, headless: bool, leave_when_ended_s: float | None = None
 ) -> ExitCode:
-    """Show a session until it ends or the operator detaches; return the exit code to end with.
+    """Show a session until it ends or the operator detaches; return the exit code.
 
-    Without a screen Ctrl-C stops the session, the column safe: whoever pressed it means it.
+    Without a screen, Ctrl-C stops the session with the column safe.
 
     Parameters
     ----------
     leave_when_ended_s
-        Close the screen by itself so long after the session's end; None leaves it open.
+        Time from the end of the session to closing the screen (s); None leaves it open.
     """
     if not headless and sys.stdin.isatty() and sys.stdout.isatty():
         from controller.ui.tui.session_app import run_screen
@@ -216,14 +220,14 @@ def watch(
 
 
 @contextmanager
-def _ctrl_c_noted() -> Iterator[threading.Event]:
-    """Ctrl-C sets the event: an exception could come before the process it is to end is known."""
+def _ctrl_c_sets_event() -> Iterator[threading.Event]:
+    """Set an event on Ctrl-C: an exception could occur before the process to end is known."""
     pressed = threading.Event()
-    usual = signal.signal(signal.SIGINT, lambda *_: pressed.set())
+    previous = signal.signal(signal.SIGINT, lambda *_: pressed.set())
     try:
         yield pressed
     finally:
-        signal.signal(signal.SIGINT, usual)
+        signal.signal(signal.SIGINT, previous)
 
 
 def _wait_until_ready(
@@ -249,15 +253,15 @@ def _wait_until_ready(
 
 
 def _token(folder: SessionFolder) -> str:
-    """Return the token of the run that announced itself last; empty where there was none."""
+    """Return the token of the latest run in a folder; empty if there was none."""
     try:
         return read_address(folder.path).token
     except UsageError:
         return ""
 
 
-def _ends(process: subprocess.Popen[bytes]) -> bool:
-    """Tell whether a session's process ends by itself, given a while."""
+def _has_ended(process: subprocess.Popen[bytes]) -> bool:
+    """Return True if the session process ends within the allowed time."""
     try:
         process.wait(ENDED_WITHIN_S)
     except subprocess.TimeoutExpired:
@@ -267,13 +271,14 @@ def _ends(process: subprocess.Popen[bytes]) -> bool:
 
 def _discard_refused(folder: SessionFolder, exit_code: ExitCode) -> None:
     if exit_code in REFUSALS and remove_if_unused(folder):
-        sys.stderr.write(f"nothing was begun: {folder.path} is removed\n")
+        sys.stderr.write(f"the session did not begin: {folder.path} is removed\n")
 
 
 def _last_line(log_path: Path) -> str:
     lines = log_path.read_text(encoding="utf-8", errors="replace").strip().splitlines()
-    said = lines[-1] if lines else f"the session ended without a word; see {log_path}"
-    return said.removeprefix("dualtilt: ")
+    if not lines:
+        return f"the session ended without a message; see {log_path}"
+    return lines[-1].removeprefix(ERROR_PREFIX)
 
 
 def _exit_code(status: int) -> ExitCode:

@@ -1,7 +1,7 @@
-"""The session process: joins engine, worker, service and bridge, and runs one session.
+"""Session process: connects engine, worker, service and bridge, and runs one session.
 
-``python -m controller.app.host FOLDER`` is started by the verbs `run`, `demo` and `resume`, and
-outlives the terminal they run in.
+The verbs `run`, `demo` and `resume` start ``python -m controller.app.session_process FOLDER``. It
+continues when their terminal is closed.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from pathlib import Path
 from threading import Thread
 
 from controller.app.profiles import simulator_profile
+from controller.app.start_session import ERROR_PREFIX
 from controller.bridge.remote_microscope import connect
 from controller.bridge.start_bridge import BridgeProcess, start_bridge
 from controller.common.errors import DualtiltError
@@ -39,7 +40,7 @@ from processing.live.count_size import reduction
 
 
 class SimulatorBridge:
-    """A bridge to the simulator that is started when it is not there."""
+    """Bridge to the simulator, started when it is not running."""
 
     def __init__(self, folder: SessionFolder, session: Session, sockets: Path) -> None:
         self._settings = simulator_profile(session.protocol, folder.protocol)
@@ -49,9 +50,9 @@ class SimulatorBridge:
         self._bridge: BridgeProcess | None = None
 
     def connection_file(self) -> Path:
-        """Connection file of a running bridge; starts one when there is none."""
+        """Return the connection file of the running bridge; start a bridge if none runs."""
         if self._bridge is None or not self._bridge.running():
-            self.close()  # one that died leaves its end of the line
+            self.close()  # releases what a dead bridge leaves
             self._world.parent.mkdir(exist_ok=True)
             self._bridge = start_bridge(
                 self._sockets,
@@ -62,20 +63,20 @@ class SimulatorBridge:
         return self._bridge.connection_file
 
     def close(self) -> None:
-        """End the bridge, the column safe."""
+        """End the bridge with the column safe."""
         if self._bridge is not None:
             self._bridge.terminate()
 
 
 def run_session(path: Path, bridge: Path | None) -> ExitCode:
-    """Run, or go on with, the session in a folder.
+    """Run or resume the session in a folder.
 
     Parameters
     ----------
     path
-        The session's folder, made by `controller.app.launch.new_session`.
+        The session's folder, made by `controller.app.start_session.new_session`.
     bridge
-        Connection file of the microscope's bridge; None starts one for the simulator.
+        Connection file of the microscope's bridge; None starts a bridge for the simulator.
 
     Raises
     ------
@@ -101,7 +102,7 @@ def run_session(path: Path, bridge: Path | None) -> ExitCode:
             stack.callback(service.flush)  # the last message is about the last event
             service.listeners.append(notifier.notify)
         if session.protocol.flip.answers_itself:
-            publish = _told_to_both(publish, _rehearsing_operator(folder, lambda: engine))
+            publish = _publish_to_both(publish, _demo_operator(folder, lambda: engine))
         full_size = reduction(session.protocol.scan.width_px) == 1
         jobs = Supervisor(path, publish, counts_at_full_size=full_size)
         stack.callback(jobs.close)
@@ -115,21 +116,21 @@ def run_session(path: Path, bridge: Path | None) -> ExitCode:
         _stop_on_signal(engine)
         service.serve(engine)
         exit_code = engine.run()
-    why = service.store.status.reason  # all events are told by now
-    if exit_code != ExitCode.OK and why:
-        sys.stderr.write(f"dualtilt: {why}\n")
+    reason = service.store.status.reason  # every event is published by now
+    if exit_code != ExitCode.OK and reason:
+        sys.stderr.write(f"{ERROR_PREFIX}{reason}\n")
     return exit_code
 
 
-def _rehearsing_operator(folder: SessionFolder, engine: Callable[[], Engine]) -> DemoOperator:
-    """Make who answers prompts and, where faults are rehearsed, sees to them."""
+def _demo_operator(folder: SessionFolder, engine: Callable[[], Engine]) -> DemoOperator:
+    """Return a simulated operator who answers prompts and, with a list of faults, ends pauses."""
     return DemoOperator(
         lambda answer: engine().answer(answer),
         (lambda: engine().go_on()) if folder.faults.exists() else None,
     )
 
 
-def _told_to_both(first: Publish, second: Publish) -> Publish:
+def _publish_to_both(first: Publish, second: Publish) -> Publish:
     def publish(event: Event) -> None:
         first(event)
         second(event)
@@ -140,10 +141,10 @@ def _told_to_both(first: Publish, second: Publish) -> Publish:
 def _bridge_finder(
     folder: SessionFolder, session: Session, bridge: Path | None, stack: ExitStack
 ) -> Callable[[], Path]:
-    """Make what names the connection file of a bridge that is there."""
+    """Return a function that gives the connection file of a running bridge."""
     if bridge is not None:
         return lambda: bridge
-    # sockets have short paths, sessions may not
+    # the path of a socket must be short; that of a session may be long
     sockets = stack.enter_context(tempfile.TemporaryDirectory(dir=runtime_folder()))
     simulator = SimulatorBridge(folder, session, Path(sockets))
     stack.callback(simulator.close)
@@ -151,10 +152,10 @@ def _bridge_finder(
 
 
 def _connector(session: Session, connection_file: Callable[[], Path]) -> Callable[[], Microscope]:
-    """Make what takes charge of the microscope, again after every loss."""
+    """Return a function that connects to the microscope with this session as lease holder."""
     holder = f"session {session.protocol.name} in {session.folder.path}"
 
-    def take_charge() -> Microscope:
+    def connect_as_holder() -> Microscope:
         limits = SessionLimits(
             stage=session.protocol.limits.stage,
             dose_budget_e_per_A2=session.protocol.limits.dose_budget_e_per_A2,
@@ -162,23 +163,23 @@ def _connector(session: Session, connection_file: Callable[[], Path]) -> Callabl
         )
         return connect(connection_file(), holder, limits)
 
-    return take_charge
+    return connect_as_holder
 
 
 def _write_report(path: Path, publish: Publish) -> Path:
-    """Score a rehearsal against its truth, then write the report."""
+    """Score a simulated session against its truth, then write the report."""
     if (path / "simulator" / "world.json").exists():
         try:
             import_module("simulator.scoring").write_accuracy(path)
         except (OSError, ValueError) as error:
-            text = f"the rehearsal could not be scored: {error}"
+            text = f"the simulated session could not be scored: {error}"
             publish(Alerted(level=Level.WARNING, text=text, where="report"))
     return write_report(path)
 
 
 def _stop_on_signal(engine: Engine) -> None:
     def stop(*_: object) -> None:
-        # not from the handler itself: the engine may hold a lock in this very thread
+        # on a separate thread: this one may hold a lock of the engine
         Thread(target=engine.stop, args=(StopWhen.NOW,), daemon=True).start()
 
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -186,15 +187,15 @@ def _stop_on_signal(engine: Engine) -> None:
 
 
 def main() -> int:
-    """Entry point of the session's process."""
-    parser = argparse.ArgumentParser(prog="controller.app.host")
+    """Run the session process; return its exit code."""
+    parser = argparse.ArgumentParser(prog="controller.app.session_process")
     parser.add_argument("folder", type=Path)
     parser.add_argument("--bridge", type=Path)
     args = parser.parse_args()
     try:
         return run_session(args.folder, args.bridge)
     except DualtiltError as error:
-        sys.stderr.write(f"dualtilt: {error}\n")
+        sys.stderr.write(f"{ERROR_PREFIX}{error}\n")
         return error.exit_code
 
 
