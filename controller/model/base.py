@@ -21,3 +21,9 @@ class Data(BaseModel):
     """Frozen record that refuses unknown fields; base of everything sent between processes."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="constants")
+
+
+class Settings(Data):
+    """Section of a protocol; the docstrings of its fields are descriptions in the JSON schema."""
+
+    model_config = ConfigDict(use_attribute_docstrings=True)

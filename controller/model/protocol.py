@@ -21,7 +21,7 @@ from controller.common.settings_file import (
     describe_errors,
     validate_toml,
 )
-from controller.model.base import Data, Finite, NotNegative, Positive, SeriesName
+from controller.model.base import Finite, NotNegative, Positive, SeriesName, Settings
 from controller.model.fusion_rules import FusionRule
 from controller.model.scan import ScanSettings
 from controller.model.stage import StageLimits
@@ -35,7 +35,7 @@ BACKLASH_DEG = 3.0
 """Distance from the backlash start to its tilt: the stage moves there first (degrees)."""
 
 
-class ColumnSettings(Data):
+class ColumnSettings(Settings):
     """Microscope of the protocol; compared with the connected one before the start."""
 
     kind: Literal["simulator", "bridge"] = "simulator"
@@ -58,7 +58,7 @@ class ColumnSettings(Data):
         return value
 
 
-class Shower(Data):
+class Shower(Settings):
     """Beam shower before series A, so that the assembly stops shrinking."""
 
     enabled: bool = True
@@ -73,7 +73,7 @@ class Shower(Data):
     """Side of the illuminated square (nm)."""
 
 
-class SeriesSettings(Data):
+class SeriesSettings(Settings):
     """One tilt series between `start_deg` and `stop_deg`, both included."""
 
     start_deg: TiltDeg
@@ -140,7 +140,7 @@ class SeriesSettings(Data):
         return min(self.tilts_deg) - beyond, max(self.tilts_deg) + beyond
 
 
-class Flip(Data):
+class Flip(Settings):
     """Flip of the grid between A and B, and the check that it was flipped."""
 
     margin: Fraction = 0.05
@@ -168,7 +168,7 @@ class Flip(Data):
     """True to let a simulated operator answer all prompts; on the simulator only."""
 
 
-class Tracking(Data):
+class Tracking(Settings):
     """Tracking: keeping the object in the field of view."""
 
     enabled: bool = True
@@ -189,7 +189,7 @@ class Tracking(Data):
     """Longest wait for that drift (s); then the session continues with a warning."""
 
 
-class Eucentric(Data):
+class Eucentric(Settings):
     """Eucentric height: the specimen is brought onto the tilt axis before each series."""
 
     enabled: bool = False
@@ -198,7 +198,7 @@ class Eucentric(Data):
     """Tilt of the low-dose shots on both sides (degrees); a higher tilt gives a better height."""
 
 
-class FocusSettings(Data):
+class FocusSettings(Settings):
     """Autofocus with low-dose shots at several defocus values."""
 
     before_series: bool = False
@@ -217,7 +217,7 @@ class FocusSettings(Data):
         return self
 
 
-class Quality(Data):
+class Quality(Settings):
     """Quality limits of a frame; a frame outside them is retaken."""
 
     max_retakes: Annotated[int, Field(ge=0, le=5)] = 1
@@ -230,7 +230,7 @@ class Quality(Data):
     """Action on a saturated frame: keep it with a warning, or stop the session safely."""
 
 
-class Limits(Data):
+class Limits(Settings):
     """Limits of stage, dose, beam current and disk space."""
 
     stage: StageLimits = StageLimits()
@@ -246,7 +246,7 @@ class Limits(Data):
     of processing are added once."""
 
 
-class Notify(Data):
+class Notify(Settings):
     """Messages when the session stops or waits for an answer; none by default."""
 
     webhook: Annotated[str, Field(pattern=WEBHOOK_PATTERN)] = ""
@@ -278,7 +278,7 @@ class Notify(Data):
         return self
 
 
-class Processing(Data):
+class Processing(Settings):
     """Settings of the reconstruction, fusion and count."""
 
     diameter_nm: Positive | None = None
@@ -297,7 +297,7 @@ class Processing(Data):
     """Largest volumes held in memory (GB); larger ones are processed in slabs, from files."""
 
 
-class Protocol(Data):
+class Protocol(Settings):
     """Protocol of a dual tilt-series session."""
 
     name: Annotated[str, Field(pattern=NAME_PATTERN)]

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from controller.model.base import Data, NotNegative, Positive, RequestId
+from controller.model.base import Data, NotNegative, Positive, RequestId, Settings
 from controller.model.stage import StagePosition
 
 ELEMENTARY_CHARGE_C = 1.602176634e-19
@@ -14,13 +14,17 @@ FLYBACK_FRACTION = 0.2
 """Flyback time as a fraction of the exposure time; added to dwell time x pixels."""
 
 
-class ScanSettings(Data):
+class ScanSettings(Settings):
     """Scan of one HAADF frame."""
 
     width_px: Annotated[int, Field(ge=16, le=8192)]
+    """Width of the frame (pixels)."""
     height_px: Annotated[int, Field(ge=16, le=8192)]
+    """Height of the frame (pixels)."""
     pixel_nm: Positive
+    """Pixel size (nm)."""
     dwell_us: Positive
+    """Dwell time per pixel (µs)."""
 
     @property
     def exposure_s(self) -> float:

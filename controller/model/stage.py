@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from controller.model.base import Data, Finite, Positive
+from controller.model.base import Data, Finite, Positive, Settings
 
 
 class StagePosition(Data):
@@ -14,10 +14,14 @@ class StagePosition(Data):
     z_nm: Finite = 0.0
 
 
-class StageLimits(Data):
+class StageLimits(Settings):
     """Soft limits of the stage, inclusive."""
 
     alpha_min_deg: Finite = -80.0
+    """Lowest tilt angle (degrees)."""
     alpha_max_deg: Finite = 80.0
+    """Highest tilt angle (degrees)."""
     xy_max_nm: Positive = 1.0e6
+    """Largest shift in x and y, in either direction (nm)."""
     z_max_nm: Positive = 4.0e5
+    """Largest shift in z, in either direction (nm)."""

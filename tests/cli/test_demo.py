@@ -1,4 +1,4 @@
-"""What a demo leaves in the terminal: what to open, how it scored, the count last."""
+"""Output of a demo: paths of the results, scores, then the count."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from controller.model.events import State
 from controller.rehearsal.accuracy_checks import Accuracy
 from controller.service.session_status import CountPoint, CountStatus, SessionStatus
 from controller.session.folder import SessionFolder
-from tests.cli.test_rehearsal import GOOD_TABLES
+from tests.cli.test_accuracy_checks import GOOD_TABLES
 
 POINT = CountPoint(tilts_used=147, n=6760, n_low=6751, n_high=6764)
 
@@ -21,7 +21,7 @@ POINT = CountPoint(tilts_used=147, n=6760, n_low=6751, n_high=6764)
 @pytest.mark.parametrize(
     ("options", "controls"),
     [
-        pytest.param([], ("mean",), id="the plain mean alone"),
+        pytest.param([], ("mean",), id="the mean alone"),
         pytest.param(["--controls"], True, id="every rule"),
     ],
 )

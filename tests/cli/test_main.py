@@ -1,4 +1,4 @@
-"""Every verb tells bad input in one line, with the documented exit code and no traceback."""
+"""Bad input to any verb gives one line, the documented exit code and no traceback."""
 
 from __future__ import annotations
 
@@ -30,9 +30,11 @@ class Case:
 
 CASES = [
     Case("run: no such protocol", ("run", "{dir}/none.toml"), ("none.toml",)),
-    Case("run: every wrong field", ("run", "{typo}"), ("pixel_nm", "dwel_us", "dwell_us")),
+    Case("run: several wrong fields", ("run", "{typo}"), ("pixel_nm", "dwel_us", "dwell_us")),
     Case("run: a column without its bridge", ("run", "{column}"), ("column.toml", "--bridge")),
-    Case("resume: the same", ("resume", "{held}"), ("protocol.toml", "--bridge")),
+    Case(
+        "resume: a column without its bridge", ("resume", "{held}"), ("protocol.toml", "--bridge")
+    ),
     Case("plan: no such protocol", ("plan", "{dir}/none.toml"), ("none.toml",)),
     Case("check: no such protocol", ("check", "{dir}/none.toml"), ("none.toml",)),
     Case("resume: no session", ("resume", "{dir}"), ("{dir}", "dualtilt run")),
@@ -70,14 +72,12 @@ def test_bad_input_is_one_line_and_exit_code_2(
         assert part.format(**names) in said
 
 
-def test_a_bridge_that_is_not_there_is_named(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_missing_bridge_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     nowhere = tmp_path / "nowhere.json"
     words = ["run", "demo", "--headless", "--out", str(tmp_path / "s"), "--bridge", str(nowhere)]
     assert main(words) == ExitCode.BRIDGE
     said = capsys.readouterr()
-    assert str(nowhere) in said.out + said.err  # whoever notices first: the run or its watcher
+    assert str(nowhere) in said.out + said.err  # the session or the verb that shows it
     assert not (tmp_path / "s").exists()
 
 
@@ -104,7 +104,7 @@ def test_a_protocol_without_its_simulator_profile_says_what_to_copy(
     assert not out.exists()
 
 
-def test_a_check_does_not_vouch_for_a_bridge_it_did_not_look_at(
+def test_check_marks_a_bridge_that_was_not_checked(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["check", "demo", "--out", str(tmp_path)]) == ExitCode.OK
@@ -113,21 +113,21 @@ def test_a_check_does_not_vouch_for_a_bridge_it_did_not_look_at(
 
 
 @pytest.mark.parametrize("verb", VERBS)
-def test_every_verb_explains_itself(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_every_verb_has_a_help_text(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         build_parser().parse_args([verb, "--help"])
     assert ended.value.code == 0
     assert verb in capsys.readouterr().out
 
 
-def test_the_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_version_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         main(["--version"])
     assert ended.value.code == 0
     assert capsys.readouterr().out.strip() == f"dualtilt {version('dualtilt')}"
 
 
-def test_no_verb_is_answered_with_all_of_them(capsys: pytest.CaptureFixture[str]) -> None:
+def test_without_a_verb_all_verbs_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
     assert main([]) == ExitCode.USAGE
     said = capsys.readouterr().err
     assert [verb for verb in VERBS if f"    {verb} " not in said] == []

@@ -1,4 +1,4 @@
-"""A session that was started is never lost: not by its client, its folder, or where it began."""
+"""A started session is not lost by a refused client or by files in the current folder."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def folder(tmp_path: Path) -> Iterator[Path]:
 
 
 def protocol_without_answers(folder: Path) -> Path:
-    """Write a protocol whose session waits at the flip and so does not end by itself."""
+    """Write a protocol whose session waits at the flip, so that it does not end."""
     path = write_protocol(folder, seed=7)
     answered = "answers_itself = true"
     assert answered in path.read_text()
@@ -46,7 +46,7 @@ def protocol_without_answers(folder: Path) -> Path:
     return path
 
 
-def host(folder: Path) -> int:
+def session_pid(folder: Path) -> int:
     return read_address(folder).pid
 
 
@@ -66,7 +66,7 @@ sys.exit(main(sys.argv[1:]))
 """
 
 
-def test_a_session_that_refuses_its_client_lives_on_and_is_named(
+def test_a_session_that_refuses_its_client_continues_and_is_named(
     folder: Path, tmp_path: Path
 ) -> None:
     protocol = protocol_without_answers(tmp_path)
@@ -75,11 +75,11 @@ def test_a_session_that_refuses_its_client_lives_on_and_is_named(
         _, said = starter.communicate(timeout=PATIENCE_S)
     assert starter.returncode == ExitCode.BRIDGE, said
     assert "use the same dualtilt on both sides" in said and f"attach {folder}" in said
-    assert f"`kill {host(folder)}`" in said
+    assert f"`kill {session_pid(folder)}`" in said
     assert not status_of(folder).ended
 
 
-def test_files_where_a_session_is_started_from_are_not_taken_for_its_own(
+def test_files_in_the_current_folder_do_not_replace_modules(
     folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     protocol = protocol_without_answers(tmp_path)
@@ -91,14 +91,14 @@ def test_files_where_a_session_is_started_from_are_not_taken_for_its_own(
     with python("-P", "-m", *words, cwd=data) as watcher:
         wait_for_judged_tilt(folder, watcher)
 
-        # said by mistake while it runs: refused, and the running one is still found
+        # resuming a running session is refused, and the session still answers
         assert main(["resume", str(folder), "--headless"]) == ExitCode.USAGE
         assert "another run is using this folder" in capsys.readouterr().err
         assert not status_of(folder).ended
 
 
 def wait_for_judged_tilt(folder: Path, watcher: subprocess.Popen[str]) -> None:
-    """Until session, bridge and worker have all shown that they run."""
+    """Wait until session, bridge and worker all run."""
     deadline = time.monotonic() + PATIENCE_S
     while time.monotonic() < deadline:
         assert watcher.poll() is None

@@ -57,7 +57,7 @@ def test_a_session_runs_through_all_its_phases(tmp_path: Path) -> None:
     assert run.of(SessionStarted)[0].simulated
 
 
-def test_its_stacks_open_elsewhere_and_hold_every_tilt(tmp_path: Path) -> None:
+def test_the_stacks_are_valid_mrc_files_with_every_tilt(tmp_path: Path) -> None:
     Run(open_session(tmp_path / "s")).go()
     for series, expected in (("A", TILTS_A), ("B", TILTS_B)):
         assert mrcfile.validate(tmp_path / "s" / f"{series}.mrc")
@@ -65,7 +65,7 @@ def test_its_stacks_open_elsewhere_and_hold_every_tilt(tmp_path: Path) -> None:
         assert tilts(tmp_path / "s", series) == expected
 
 
-def test_nothing_is_told_of_a_frame_before_it_is_on_disk(tmp_path: Path) -> None:
+def test_a_frame_is_announced_only_after_it_is_on_disk(tmp_path: Path) -> None:
     def look(event: Event, engine: Engine) -> None:
         if isinstance(event, FrameRecorded):
             size = (tmp_path / "s" / f"{event.frame.series}.mrc").stat().st_size
@@ -80,7 +80,7 @@ def test_nothing_is_told_of_a_frame_before_it_is_on_disk(tmp_path: Path) -> None
     assert run.jobs.frames == [(e.frame.series, e.frame.section) for e in run.of(FrameRecorded)]
 
 
-def test_the_time_left_shrinks_to_nothing(tmp_path: Path) -> None:
+def test_the_time_left_falls_to_zero(tmp_path: Path) -> None:
     run = Run(open_session(tmp_path / "s"))
     run.go()
     left = [event.left_s for event in run.of(FrameRecorded) if event.frame.series == "A"]
@@ -118,7 +118,7 @@ STOPS = [
 
 
 @pytest.mark.parametrize("case", STOPS, ids=lambda case: case.name)
-def test_a_stop_takes_effect_when_it_should_and_can_be_resumed(tmp_path: Path, case: Stop) -> None:
+def test_a_stop_takes_effect_at_its_moment_and_can_be_resumed(tmp_path: Path, case: Stop) -> None:
     run = Run(open_session(tmp_path / "s"), on_event=at_frame(1, lambda e: e.stop(case.when)))
     assert run.go() is ExitCode.INTERRUPTED
     assert states(run)[-2:] == [State.STOPPING, State.STOPPED]
@@ -133,7 +133,7 @@ def test_a_stop_takes_effect_when_it_should_and_can_be_resumed(tmp_path: Path, c
     assert tilts(tmp_path / "s", "B") == TILTS_B
 
 
-def test_stopping_now_ends_an_exposure_under_way(tmp_path: Path) -> None:
+def test_an_immediate_stop_ends_the_current_exposure(tmp_path: Path) -> None:
     run = Run(open_session(tmp_path / "s"))
     exposing, safe = threading.Event(), threading.Event()
 
@@ -149,14 +149,14 @@ def test_stopping_now_ends_an_exposure_under_way(tmp_path: Path) -> None:
     thread.start()
     assert exposing.wait(10)
     run.engine.stop(StopWhen.NOW)
-    run.engine.stop(StopWhen.NOW)  # pressed again and again: the same
+    run.engine.stop(StopWhen.NOW)  # pressing it again changes nothing
     thread.join(10)
     assert codes == [ExitCode.INTERRUPTED]
     assert run.microscope.blanked
     assert len(run.of(FrameRecorded)) == 2
 
 
-def test_a_stop_before_the_start_touches_nothing(tmp_path: Path) -> None:
+def test_a_stop_before_the_start_leaves_the_microscope_alone(tmp_path: Path) -> None:
     run = Run(open_session(tmp_path / "s"))
     run.engine.stop(StopWhen.AFTER_TILT)
     assert run.go() is ExitCode.INTERRUPTED
@@ -205,7 +205,7 @@ def test_processing_that_never_ends_can_be_stopped(tmp_path: Path) -> None:
     assert run.go() is ExitCode.INTERRUPTED
 
 
-# -- commands that make no sense ------------------------------------------------------------
+# -- refused commands -----------------------------------------------------------------------
 
 
 def test_commands_are_refused_in_one_line(tmp_path: Path) -> None:
@@ -229,7 +229,9 @@ BAD_ANSWERS = [
 ]
 
 
-@pytest.mark.parametrize(("answer", "complaint"), BAD_ANSWERS, ids=["no choice", "wrong prompt"])
+@pytest.mark.parametrize(
+    ("answer", "complaint"), BAD_ANSWERS, ids=["unknown choice", "wrong prompt"]
+)
 def test_a_wrong_answer_leaves_the_prompt_open(
     tmp_path: Path, answer: Answer, complaint: str
 ) -> None:
@@ -256,7 +258,7 @@ def test_stop_at_the_flip_ends_the_session_and_asks_again_when_resumed(tmp_path:
 
 @dataclass(frozen=True)
 class Unanswered:
-    """A prompt, and the event before it at which somebody lets the beam through by hand."""
+    """A prompt, and the event before it at which the beam is unblanked by hand."""
 
     prompt: str
     lit_at: type[Event]
@@ -272,13 +274,13 @@ POLICY = PROTOCOL.replace("unanswered_after_s = 2.0", "unanswered_after_s = 0.3"
 
 @dataclass
 class Watch:
-    """What is seen of a beam that somebody lets through just before a prompt opens."""
+    """Observer of a beam that is unblanked by hand just before a prompt opens."""
 
     case: Unanswered
     microscope: FakeMicroscope
     let_through: int = 0
     blanked: list[bool] = field(default_factory=list)
-    """When the prompt opened, and when it was answered."""
+    """State at the opening of the prompt and at its answer."""
     at_s: list[float] = field(default_factory=list)
     exposures: list[int] = field(default_factory=list)
 
@@ -350,7 +352,7 @@ ENDS = [
         [Job.A, Job.B, Job.FUSE],
     ),
     End(
-        "the merge is refused",
+        "the fusion is refused",
         JobOutcome(job=Job.FUSE, ok=False, refused=True, reason="B is no flipped A"),
         ExitCode.SAFETY,
         [Job.A, Job.B, Job.FUSE],
@@ -375,7 +377,7 @@ def test_processing_that_fails_leaves_the_raw_data_and_a_report(tmp_path: Path, 
     assert again.of(FrameRecorded) == []
 
 
-def test_a_fault_of_our_own_is_told_and_leaves_the_column_safe(tmp_path: Path) -> None:
+def test_an_internal_error_is_reported_and_leaves_the_column_safe(tmp_path: Path) -> None:
     run = Run(open_session(tmp_path / "s"))
 
     def explode(action: str, request_id: str) -> None:

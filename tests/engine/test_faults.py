@@ -1,4 +1,4 @@
-"""Beam, valves, current, dose, disk, connection: the session waits, goes on, or ends safely."""
+"""Faults of beam, valves, current, dose, disk and connection: wait, continue or end safely."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ class Fault:
     name: str
     error: MicroscopeError
     advice: str
-    """Empty where the session goes on without a pause."""
+    """Advice in the reason of the pause; empty if the session continues without one."""
     by_itself: bool = False
 
 
@@ -78,7 +78,7 @@ FAULTS = [
     Fault("valves closed", ValvesClosedError("valves closed"), "open the column valves"),
     Fault("vacuum", VacuumError("pressure too high"), "wait for the vacuum"),
     Fault("no frame", AcquisitionError("detector timed out"), ""),
-    Fault("made safe meanwhile", AbortedError("the lease ran out"), ""),
+    Fault("action aborted", AbortedError("the lease ran out"), ""),
     Fault("out of reach", ConnectionLostError("no answer"), "out of reach", by_itself=True),
     Fault("lease lost", LeaseError("held by another"), "out of reach", by_itself=True),
     Fault("anything else", MicroscopeError("odd"), "correct the fault, then go on"),
@@ -103,7 +103,7 @@ def test_a_fault_is_waited_out_and_no_frame_is_missing(tmp_path: Path, case: Fau
     assert all(case.advice in reason for reason in paused(run))
 
 
-def test_a_reply_that_was_lost_is_asked_for_again_and_executed_once(tmp_path: Path) -> None:
+def test_a_lost_reply_is_requested_again_and_the_action_done_once(tmp_path: Path) -> None:
     left = ["lost"]
 
     def lose_reply(action: str, request_id: str) -> None:
@@ -119,7 +119,9 @@ def test_a_reply_that_was_lost_is_asked_for_again_and_executed_once(tmp_path: Pa
     assert complete(tmp_path / "s")
 
 
-def test_a_restarted_bridge_has_its_tilt_retaken_and_its_exposure_charged(tmp_path: Path) -> None:
+def test_a_tilt_is_retaken_after_a_restarted_bridge_and_its_exposure_charged(
+    tmp_path: Path,
+) -> None:
     old, new = FakeMicroscope("boot-1"), FakeMicroscope("boot-2")
     microscopes = [old, new]
 
@@ -145,8 +147,8 @@ def test_a_restarted_bridge_has_its_tilt_retaken_and_its_exposure_charged(tmp_pa
     assert run.of(FrameRecorded)[-1].dose_e_per_A2 > in_all + written[0].info.dose_e_per_A2
 
 
-def test_a_look_at_the_stage_is_repeated_on_the_microscope_met_anew(tmp_path: Path) -> None:
-    """The one that was lost never answers again: asking it would take for ever."""
+def test_the_stage_is_read_again_after_a_reconnection(tmp_path: Path) -> None:
+    """The lost microscope never answers again, so asking it would never end."""
     old, new = FakeMicroscope("boot-1"), FakeMicroscope("boot-2")
     waiting = [old, new]
 
@@ -166,8 +168,8 @@ def test_a_look_at_the_stage_is_repeated_on_the_microscope_met_anew(tmp_path: Pa
     assert complete(tmp_path / "s")
 
 
-def test_a_connection_lost_again_while_it_is_made_is_let_go(tmp_path: Path) -> None:
-    """Whoever was connected is closed in the end, also what answered only once."""
+def test_every_failed_connection_is_closed(tmp_path: Path) -> None:
+    """Every connection is closed in the end, also one that answered only once."""
     clients = [FakeMicroscope() for _ in range(4)]
     for client in clients:
         client.current_pA = 70.0  # one column, set for series A
@@ -203,7 +205,7 @@ def test_no_microscope_at_all_is_a_bridge_error(tmp_path: Path) -> None:
 
 
 def held_by_another(times: int) -> Callable[[], FakeMicroscope]:
-    """A microscope whose lease is another's the first times it is asked for."""
+    """Return a connect function that is refused the lease the first `times` calls."""
     left = [LeaseError("the session that died is in charge")] * times
 
     def connect() -> FakeMicroscope:
@@ -215,7 +217,9 @@ def held_by_another(times: int) -> Callable[[], FakeMicroscope]:
 
 
 @pytest.mark.parametrize(
-    ("times", "code"), [(3, ExitCode.OK), (10_000, ExitCode.BRIDGE)], ids=["dead", "alive"]
+    ("times", "code"),
+    [(3, ExitCode.OK), (10_000, ExitCode.BRIDGE)],
+    ids=["lease of a dead session", "lease of a running session"],
 )
 def test_the_lease_of_a_dead_session_is_waited_for_at_the_start(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, times: int, code: ExitCode
@@ -227,7 +231,7 @@ def test_the_lease_of_a_dead_session_is_waited_for_at_the_start(
         assert "the session that died is in charge" in run.of(StateChanged)[-1].reason
 
 
-def test_waiting_for_a_lease_can_be_stopped(tmp_path: Path) -> None:
+def test_the_wait_for_a_lease_can_be_stopped(tmp_path: Path) -> None:
     run = Run(open_session(tmp_path / "s"), connect=held_by_another(10_000))
     threading.Timer(0.1, run.engine.stop, (StopWhen.NOW,)).start()
     assert run.go() is ExitCode.INTERRUPTED
@@ -275,7 +279,7 @@ def test_an_exposure_beyond_the_dose_budget_is_refused(tmp_path: Path) -> None:
 # -- the disk -------------------------------------------------------------------------------
 
 
-def test_a_full_disk_keeps_the_frame_and_goes_on_when_there_is_room(
+def test_a_full_disk_keeps_the_frame_and_the_session_continues_when_there_is_room(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     append = MrcStackWriter.append
@@ -295,7 +299,7 @@ def test_a_full_disk_keeps_the_frame_and_goes_on_when_there_is_room(
     assert len(paused(run)) == 3
     assert all("No space left" in reason and "kept in memory" in reason for reason in paused(run))
     asked = [request_id for _, request_id in microscope.log if "A-003/frame" in request_id]
-    assert len(asked) == 1  # no dose for a disk's sake
+    assert len(asked) == 1  # the disk costs no dose
 
 
 def test_a_full_disk_before_an_exposure_is_waited_for_too(
@@ -317,7 +321,7 @@ def test_a_full_disk_before_an_exposure_is_waited_for_too(
     assert ["Read-only file system" in reason for reason in paused(run)] == [True, True]
 
 
-def test_room_that_cannot_be_kept_is_refused_before_the_start(
+def test_a_session_without_reserved_disk_space_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def no_room(self: Ballast, size_bytes: int) -> None:

@@ -1,4 +1,4 @@
-"""The flip: done, not done, done at the second try, overridden, given up."""
+"""Flip: done, not done, done at the second try, overridden, stopped."""
 
 from __future__ import annotations
 
@@ -43,14 +43,14 @@ STORIES = [
         4,
     ),
     Story(
-        "turned in the plane, given up",
+        "turned in the plane, then stopped",
         [say("flip", "turned-in-plane"), say("flip-check", "stop")],
         ExitCode.SAFETY,
         [False],
         0,
     ),
     Story(
-        "not flipped, looked at again, overridden",
+        "not flipped, image retaken, overridden",
         [
             say("flip", "not-flipped"),
             say("flip-check", "retake-image"),
@@ -64,7 +64,7 @@ STORIES = [
 
 
 @pytest.mark.parametrize("story", STORIES, ids=lambda story: story.name)
-def test_b_is_recorded_only_behind_a_flip(tmp_path: Path, story: Story) -> None:
+def test_b_is_recorded_only_after_a_confirmed_flip(tmp_path: Path, story: Story) -> None:
     run = Run(open_session(tmp_path / "s"), answers=list(story.answers))
     assert run.go() is story.code
     assert [check.accepted for check in run.of(FlipChecked)] == story.accepted
@@ -87,7 +87,7 @@ def test_an_override_needs_a_reason(tmp_path: Path) -> None:
 
 SPOILT = {
     "shrunk": ({"size": 0.93}, r"shrunk by [678]\.\d% .*flip\.max_shrinkage = 0\.03"),
-    "another gain": ({"gain": 0.7}, r"with (69|70|71)% of the signal in series A"),
+    "another detector gain": ({"gain": 0.7}, r"with (69|70|71)% of the signal in series A"),
 }
 
 
@@ -116,19 +116,19 @@ def match(flipped: float, same: float, *, scale: float = 1.0, signal: float = 1.
 
 FINDINGS = {
     "flipped": (match(0.7, 0.3), "flipped, turned by 71 degrees in the plane"),
-    "the same side": (match(0.3, 0.8), "same side up, turned by 71 degrees"),
-    "hardly better": (match(0.6, 0.57), "unclear"),
+    "same side up": (match(0.3, 0.8), "same side up, turned by 71 degrees"),
+    "flipped hardly better than same side up": (match(0.6, 0.57), "unclear"),
     "another object": (match(0.3, 0.1), "not the object of series A"),
     "shrunk": (match(0.7, 0.3, scale=0.95), "shrunk by 5.0%"),
     "another magnification": (match(0.7, 0.3, scale=1.06), "grown by 6.0%"),
     "shrunk within the limit": (match(0.7, 0.3, scale=0.98), "flipped, turned"),
     "particles lost": (match(0.7, 0.3, signal=0.8), "80% of the signal"),
-    "turned, another gain": (match(0.3, 0.7, signal=0.8), "same side up"),
+    "same side up, another detector gain": (match(0.3, 0.7, signal=0.8), "same side up"),
 }
 
 
 @pytest.mark.parametrize("name", FINDINGS)
-def test_what_is_found_is_said_in_words(name: str) -> None:
+def test_the_result_of_the_flip_check_is_described_in_words(name: str) -> None:
     seen, words = FINDINGS[name]
     check = judge_flip(seen, 1.0, Flip())
     assert words in check.found
@@ -136,7 +136,7 @@ def test_what_is_found_is_said_in_words(name: str) -> None:
 
 
 @pytest.mark.parametrize(("current_pA", "allowed"), [(66.0, True), (60.0, False)])
-def test_b_has_the_current_of_a(tmp_path: Path, current_pA: float, allowed: bool) -> None:
+def test_b_needs_the_current_of_a(tmp_path: Path, current_pA: float, allowed: bool) -> None:
     path = tmp_path / "protocol.toml"
     path.write_text(PROTOCOL.replace("[series_b]", f"[series_b]\ncurrent_pA = {current_pA}"))
     if allowed:

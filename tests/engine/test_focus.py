@@ -1,4 +1,4 @@
-"""Eucentric height, focus, rest, on the simulator: what is wrong at first is right afterwards."""
+"""Eucentric height, focus and drift on the simulator: errors at the start are corrected."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ HEIGHT = "[eucentric]\nenabled = true\n"
 
 
 STILL = {"eucentric_error_nm": 0.0, "jitter_nm": 0.0, "backlash_nm": 0.0, "tilt_error_deg": 0.0}
-"""A stage that goes where it is told."""
+"""Settings of a stage without errors."""
 
 
 def simulated(world: Path | None = None, **sections: dict[str, Any]) -> SimulatedMicroscope:
@@ -72,7 +72,7 @@ def simulated(world: Path | None = None, **sections: dict[str, Any]) -> Simulate
 
 
 def series_a(folder: Path, protocol: str, microscope: Microscope) -> Run:
-    """Run a session until series A is over."""
+    """Run a session until the end of series A."""
     text = PROTOCOL if "[series_a]" not in protocol else PROTOCOL.replace(SERIES_A, "")
     run = Run(open_session(folder, text + protocol), microscope, answers=[])  # type: ignore[arg-type]
     run.on_event = stop_on(PromptOpened, StopWhen.NOW)
@@ -81,8 +81,8 @@ def series_a(folder: Path, protocol: str, microscope: Microscope) -> Run:
     return run
 
 
-def told(run: Run, what: str) -> list[Alerted]:
-    return [alert for alert in run.of(Alerted) if what in alert.text]
+def alerts(run: Run, text: str) -> list[Alerted]:
+    return [alert for alert in run.of(Alerted) if text in alert.text]
 
 
 @pytest.mark.parametrize("height_nm", [150.0, -60.0, 400.0])
@@ -92,21 +92,21 @@ def test_a_specimen_off_the_tilt_axis_is_brought_onto_it(tmp_path: Path, height_
     frames = [f for taken in run.session.ledger.frames.values() for f in taken]
     z_nm = frames[0].info.stage.z_nm
     assert z_nm == pytest.approx(-height_nm, abs=20.0)
-    assert len(told(run, "eucentric height: stage moved")) == 1
+    assert len(alerts(run, "eucentric height: stage moved")) == 1
     across_nm = [frame.info.stage.x_nm for frame in frames]
-    assert np.ptp(across_nm) < 40.0  # it no longer swings with the tilt
+    assert np.ptp(across_nm) < 40.0  # the object no longer moves with the tilt
 
 
 @pytest.mark.parametrize("error_nm", [300.0, -700.0])
-def test_an_operators_focus_is_made_good(tmp_path: Path, error_nm: float) -> None:
+def test_a_focus_error_before_the_series_is_corrected(tmp_path: Path, error_nm: float) -> None:
     microscope = simulated(optics={"focus_error_nm": error_nm}, stage={"eucentric_error_nm": 0.0})
     run = series_a(tmp_path / "s", BEFORE, microscope)
     assert microscope.status().defocus_nm == pytest.approx(-error_nm, abs=40.0)
-    assert [alert.level for alert in told(run, "focus at")] == [Level.INFO]
+    assert [alert.level for alert in alerts(run, "focus at")] == [Level.INFO]
 
 
-def test_a_drifting_focus_is_followed_beside_the_specimen(tmp_path: Path) -> None:
-    """By 330 nm a minute, which blurs the probe by two pixels."""
+def test_a_drifting_focus_is_corrected_beside_the_specimen(tmp_path: Path) -> None:
+    """The focus drifts by 330 nm a minute, which blurs the probe by two pixels."""
     drift = {"focus_drift_nm_per_h": 20_000.0}
     microscope = simulated(optics=drift, stage={"eucentric_error_nm": 0.0})
     run = series_a(tmp_path / "s", DURING, microscope)
@@ -118,10 +118,10 @@ def test_a_drifting_focus_is_followed_beside_the_specimen(tmp_path: Path) -> Non
     last = run.session.ledger.focus
     assert isinstance(last, Focused)
     assert (last.step_id, last.defocus_nm) == ("A-005", microscope.status().defocus_nm)
-    assert last.beside_nm == pytest.approx(20.0, abs=40.0)  # the film lies over the middle
+    assert last.beside_nm == pytest.approx(20.0, abs=40.0)  # the film lies above the middle
 
 
-def test_the_film_lies_further_off_along_the_beam_at_a_high_tilt(tmp_path: Path) -> None:
+def test_the_height_of_the_film_over_the_specimen_grows_with_the_tilt(tmp_path: Path) -> None:
     """27 nm over the specimen's middle at 0 degrees, 54 at 60; the beam is on the film there."""
     specimen = {"flattening": 0.0, "assembly_diameter_nm": 60.0, "packing": "disordered"}
     strays = {"stray_particles_per_um2": 1500.0, "other_assemblies_nm": []}
@@ -134,31 +134,31 @@ def test_the_film_lies_further_off_along_the_beam_at_a_high_tilt(tmp_path: Path)
     assert last.defocus_nm == pytest.approx(0.0, abs=25.0)
 
 
-def test_no_focus_leaves_it_as_it_was_with_a_warning(tmp_path: Path) -> None:
-    """Far more than the search can climb: blur at every defocus tried."""
+def test_a_failed_autofocus_restores_the_defocus_with_a_warning(tmp_path: Path) -> None:
+    """The error is larger than the search range: every defocus is blurred."""
     microscope = simulated(optics={"focus_error_nm": 4900.0, "defocus_max_nm": 5000.0})
     microscope.set_defocus("as found", 10.0)
     run = series_a(tmp_path / "s", BEFORE, microscope)
     assert microscope.status().defocus_nm == 10.0
-    assert [alert.level for alert in told(run, "no focus found")] == [Level.WARNING]
+    assert [alert.level for alert in alerts(run, "no focus found")] == [Level.WARNING]
 
 
 def test_a_resumed_series_has_the_focus_that_was_found(tmp_path: Path) -> None:
-    """A crash in a defocus series leaves the column anywhere in it."""
+    """A crash in a defocus series leaves the column at any of its values."""
     microscope = simulated(optics={"focus_error_nm": 300.0}, stage={"eucentric_error_nm": 0.0})
     first = Run(open_session(tmp_path / "s", PROTOCOL + BEFORE), microscope)  # type: ignore[arg-type]
     first.on_event = stop_on(FrameRecorded, StopWhen.AFTER_TILT)
     assert first.go() is ExitCode.INTERRUPTED
     found_nm = microscope.status().defocus_nm
-    microscope.set_defocus("in the midst of a series", 900.0)
+    microscope.set_defocus("during a defocus series", 900.0)
     again = Run(open_session(tmp_path / "s"), microscope, answers=[])  # type: ignore[arg-type]
     again.on_event = stop_on(PromptOpened, StopWhen.NOW)
     assert again.go() is ExitCode.INTERRUPTED
     assert microscope.status().defocus_nm == found_nm != 900.0
-    assert not told(again, "focus at")
+    assert not alerts(again, "focus at")
 
 
-def test_what_was_in_focus_is_forgotten_when_the_grid_has_been_out() -> None:
+def test_the_focus_is_unknown_after_the_grid_was_taken_out() -> None:
     focused = Focused(step_id="A-focus", defocus_nm=120.0, beside_nm=30.0)
     out = Answered(step_id="flip", prompt_id="flip", value="done", reason="", by="operator")
     assert replay([focused]).focus == focused
@@ -166,7 +166,7 @@ def test_what_was_in_focus_is_forgotten_when_the_grid_has_been_out() -> None:
 
 
 def test_b_is_eucentric_and_in_focus_before_it_is_compared(tmp_path: Path) -> None:
-    """Nothing of it is left to be done after the gate."""
+    """Height and focus are set before the flip check, not after it."""
     stage = {"eucentric_error_nm": 150.0}
     world = tmp_path / "world.json"
     microscope = simulated(world, optics={"focus_error_nm": 300.0}, stage=stage)
@@ -184,33 +184,35 @@ def test_b_is_eucentric_and_in_focus_before_it_is_compared(tmp_path: Path) -> No
     assert len(aligned) > 10 and max(aligned) < min(compared)
     assert microscope.status().defocus_nm == pytest.approx(-300.0, abs=60.0)
     mounted_nm = float(load_world(world).mount.to_holder(np.zeros((1, 3)))[0, 2])
-    assert abs(mounted_nm) > 40.0  # else nothing had to be done
+    assert abs(mounted_nm) > 40.0  # else there was nothing to correct
     assert microscope.status().stage.z_nm == pytest.approx(-mounted_nm, abs=20.0)
 
 
 DRIFTS = {
-    "soon at rest": ("drift_limit_nm_per_s = 0.2", [True]),
-    "never so quiet": ("drift_limit_nm_per_s = 1e-6\ndrift_within_s = 10", [False]),
-    "not looked at": ("drift_limit_nm_per_s = 0", []),
+    "soon small": ("drift_limit_nm_per_s = 0.2", [True]),
+    "never small enough": ("drift_limit_nm_per_s = 1e-6\ndrift_within_s = 10", [False]),
+    "not measured": ("drift_limit_nm_per_s = 0", []),
 }
 
 
 @pytest.mark.parametrize("name", DRIFTS)
-def test_a_grid_that_was_put_back_comes_to_rest_first(tmp_path: Path, name: str) -> None:
+def test_the_flip_check_waits_for_the_drift_of_the_reinserted_grid(
+    tmp_path: Path, name: str
+) -> None:
     flip, at_rest = DRIFTS[name]
     session = open_session(tmp_path / "s", f"{PROTOCOL}[flip]\n{flip}\n")
     run = Run(session, simulated(stage=STILL))  # type: ignore[arg-type]
     run.on_event = stop_on(FlipChecked, StopWhen.NOW)
     run.go()
     assert [check.ok for check in run.of(Checked) if check.name == "drift"] == at_rest
-    warned = [alert.level for alert in told(run, "still drifts by")]
+    warned = [alert.level for alert in alerts(run, "still drifts by")]
     assert warned == [Level.WARNING for ok in at_rest if not ok]
 
 
 PLANNED = {
     "eucentric height": (HEIGHT, {"A-height"}, set()),
     "before a series": (BEFORE, {"A-focus"}, set()),
-    "during it": (DURING, {"A-focus"}, {"A-003", "A-005", "B-003"}),
+    "during a series": (DURING, {"A-focus"}, {"A-003", "A-005", "B-003"}),
     "all": (
         HEIGHT + DURING,
         {"A-height", "A-focus"},
@@ -220,7 +222,7 @@ PLANNED = {
 
 
 @pytest.mark.parametrize("name", PLANNED)
-def test_the_plan_says_when(name: str) -> None:
+def test_the_plan_shows_height_and_focus(name: str) -> None:
     protocol, steps, focused_tilts = PLANNED[name]
     plan = make_plan(Protocol.model_validate(tomllib.loads(PROTOCOL + protocol)))
     said = {step.id: describe(step) for step in plan.steps}
@@ -232,7 +234,7 @@ def test_the_plan_says_when(name: str) -> None:
 
 
 @pytest.mark.parametrize("protocol", [BEFORE, DURING, HEIGHT, HEIGHT + DURING])
-def test_what_it_costs_is_what_was_planned(tmp_path: Path, protocol: str) -> None:
+def test_height_and_focus_cost_the_planned_dose(tmp_path: Path, protocol: str) -> None:
     run = series_a(tmp_path / "s", protocol, simulated(stage={"eucentric_error_nm": 10.0}))
     plan = make_plan(run.session.protocol)
     planned = sum(step.dose_e_per_A2 for step in plan.steps if step.phase.value == "A")

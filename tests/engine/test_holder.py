@@ -1,4 +1,4 @@
-"""Before the holder comes out, and once it is in again: what must be seen is waited for."""
+"""Holder at the flip: the session waits for blanked beam, stage at zero and column valves."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ from tests.support.fake_microscope import FakeMicroscope
 from tests.support.small_session import Run, open_session
 
 
-class Handless(FakeMicroscope):
-    """Nobody closes or opens its valves but the test."""
+class ManualValves(FakeMicroscope):
+    """Microscope whose valves only the test opens and closes."""
 
     def simulate_operator(self, request_id: str, action: OperatorAction) -> None:
         before = self.valves_open
@@ -39,7 +39,7 @@ class Handless(FakeMicroscope):
 
 
 class OffZero(FakeMicroscope):
-    """Its stage says it is somewhere else, as long as that is so."""
+    """Microscope whose stage reports another position until `at` is None."""
 
     at: StagePosition | None = StagePosition(alpha_deg=4.0)
 
@@ -58,7 +58,7 @@ class Unseen:
 
 
 UNSEEN = [
-    Unseen("valves open", Handless, "column valves are OPEN", {"valves_open": False}),
+    Unseen("valves open", ManualValves, "column valves are OPEN", {"valves_open": False}),
     Unseen("stage not at zero", OffZero, "alpha +4.00 degrees", {"at": None}),
 ]
 
@@ -72,7 +72,7 @@ def prompt_text(run: Run) -> str:
 
 
 @pytest.mark.parametrize("case", UNSEEN, ids=lambda case: case.name)
-def test_the_holder_stays_in_until_it_is_seen_safe(tmp_path: Path, case: Unseen) -> None:
+def test_the_flip_prompt_waits_for_valves_and_stage(tmp_path: Path, case: Unseen) -> None:
     microscope = case.microscope()
 
     def mend(event: Event, engine: Engine) -> None:
@@ -91,7 +91,7 @@ def test_the_holder_stays_in_until_it_is_seen_safe(tmp_path: Path, case: Unseen)
 
 
 @pytest.mark.parametrize("case", UNSEEN, ids=lambda case: case.name)
-def test_an_operator_who_goes_on_is_believed_and_it_is_told(tmp_path: Path, case: Unseen) -> None:
+def test_the_operator_can_go_on_with_a_warning(tmp_path: Path, case: Unseen) -> None:
     microscope = case.microscope()
 
     def insist(event: Event, engine: Engine) -> None:
@@ -116,8 +116,8 @@ def test_a_session_stopped_at_the_flip_is_resumed_with_the_valves_closed(tmp_pat
     assert len([e for e in run.of(FrameRecorded) if e.frame.series == "B"]) == 4
 
 
-def test_valves_that_stay_closed_after_the_flip_are_waited_for(tmp_path: Path) -> None:
-    microscope = Handless()
+def test_the_session_waits_for_closed_valves_after_the_flip(tmp_path: Path) -> None:
+    microscope = ManualValves()
 
     def hands(event: Event, engine: Engine) -> None:
         if isinstance(event, StateChanged) and event.state is State.PAUSED:

@@ -1,4 +1,4 @@
-"""Maps around the flip: on disk with their scale, never twice, and the assembly found by them."""
+"""Survey maps around the flip: on disk with their pixel size, taken once, used to find A."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from tests.support.small_session import Run, open_session
 NAMES = ["A-low", "A-middle", "B-low", "B-middle"]
 
 
-def test_four_maps_lie_in_the_folder_with_their_scale(tmp_path: Path) -> None:
+def test_four_maps_are_written_with_their_pixel_size(tmp_path: Path) -> None:
     run = Run(open_session(tmp_path / "s"))
     assert run.go() is ExitCode.OK
     folder = SessionFolder(tmp_path / "s")
@@ -47,7 +47,7 @@ def test_four_maps_lie_in_the_folder_with_their_scale(tmp_path: Path) -> None:
 
 
 def test_maps_of_a_are_taken_once_and_before_the_flip(tmp_path: Path) -> None:
-    """Also when the flip is asked for again, and after a stop at it."""
+    """Also when the flip is repeated, and after a stop at the flip."""
     stop = [Answer(prompt_id="flip", value="stop")]
     assert Run(open_session(tmp_path / "s"), answers=stop).go() is ExitCode.INTERRUPTED
     answers = [
@@ -63,7 +63,7 @@ def test_maps_of_a_are_taken_once_and_before_the_flip(tmp_path: Path) -> None:
     assert len([request for request in asked if "map-B-low" in request]) == 2
 
 
-def test_without_maps_the_flip_is_checked_as_it_lies(tmp_path: Path) -> None:
+def test_the_flip_is_checked_without_maps(tmp_path: Path) -> None:
     protocol = PROTOCOL.format(side_px=48, step_deg=20.0) + "[flip]\nmaps = false\n"
     run = Run(open_session(tmp_path / "s", protocol))
     assert run.go() is ExitCode.OK
@@ -73,8 +73,10 @@ def test_without_maps_the_flip_is_checked_as_it_lies(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("others_nm", "accepted"),
     [
-        pytest.param([(420.0, 250.0), (-350.0, -450.0)], True, id="told by where the others lie"),
-        pytest.param([(420.0, 250.0)], True, id="one other: looked at in turn"),
+        pytest.param(
+            [(420.0, 250.0), (-350.0, -450.0)], True, id="identified by the positions of the others"
+        ),
+        pytest.param([(420.0, 250.0)], True, id="one other: imaged in turn"),
         pytest.param([(9420.0, 250.0)], False, id="out of reach"),
     ],
 )
@@ -101,7 +103,7 @@ def test_the_assembly_of_a_is_found_where_another_was_centred(
     assert bool([e for e in run.of(FrameRecorded) if e.frame.series == "B"]) is accepted
 
 
-def test_the_flip_costs_what_was_planned(tmp_path: Path) -> None:
+def test_the_flip_costs_the_planned_dose(tmp_path: Path) -> None:
     session = open_session(tmp_path / "s")
     planned = next(step for step in make_plan(session.protocol).steps if step.id == "flip")
     assert Run(session).go() is ExitCode.OK
@@ -121,7 +123,7 @@ def test_a_damaged_map_leaves_the_assembly_in_the_middle(tmp_path: Path) -> None
     assert [event for event in run.of(Alerted) if "A-low.mrc" in event.text]
 
 
-def test_a_column_without_such_wide_fields_has_no_maps(tmp_path: Path) -> None:
+def test_a_map_field_that_is_not_offered_is_left_out(tmp_path: Path) -> None:
     def too_wide(action: str, request_id: str) -> None:
         if "map-A-low" in request_id:
             raise OutOfLimitsError("a field of 768 nm is not offered")
@@ -133,14 +135,14 @@ def test_a_column_without_such_wide_fields_has_no_maps(tmp_path: Path) -> None:
     assert [event for event in run.of(Alerted) if "no map at low magnification" in event.text]
 
 
-def test_a_column_with_a_table_of_fields_gives_what_comes_nearest(tmp_path: Path) -> None:
-    class Column(FakeMicroscope):
+def test_the_nearest_offered_map_field_is_used(tmp_path: Path) -> None:
+    class FixedFields(FakeMicroscope):
         def describe(self) -> Description:
             pixels_nm = (1.0, 3.0, 7.5, 12.0)  # 7.5: the shower's field
             offers = tuple(OfferedScan(width_px=48, height_px=48, pixel_nm=nm) for nm in pixels_nm)
             return super().describe().model_copy(update={"offered_scans": offers})
 
-    run = Run(open_session(tmp_path / "s"), Column())
+    run = Run(open_session(tmp_path / "s"), FixedFields())
     run.go()
     recorded = run.session.ledger.maps
     assert {name: one.info.scan.pixel_nm for name, one in recorded.items()} == {

@@ -1,4 +1,4 @@
-"""Continuous motion: frames on the way, no stop between; what breaks it, and how it goes on."""
+"""Continuous motion: frames without a stop, faults during the motion, resuming it."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ IN_MOTION = PROTOCOL.replace("step_deg", 'motion = "continuous"\nstep_deg')
 
 
 class Goniometer(FakeMicroscope):
-    """Notes where each frame of A began and ended, and each move between them."""
+    """Microscope that records the first and last angle of each frame of A, and the moves."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -51,7 +51,7 @@ def angles(folder: Path, series: str) -> list[float]:
     return [float(line) for line in (folder / f"{series}.rawtlt").read_text().split()]
 
 
-def looks(run: Run) -> list[str]:
+def tracked_tilts(run: Run) -> list[str]:
     """Tilts of A before which a low-dose shot was taken."""
     shots = (exposure.intent for exposure in run.session.ledger.exposures.values())
     return [s.step_id for s in shots if s.purpose.startswith("track") and "A-0" in s.step_id]
@@ -62,7 +62,7 @@ def test_frames_follow_each_other_without_a_stop(tmp_path: Path) -> None:
     run = Run(open_session(tmp_path / "s", IN_MOTION), column)
     assert run.go() is ExitCode.OK
     assert column.ways == [(tilt - 5.0, tilt + 5.0) for tilt in TILTS_A]
-    assert (column.moves, looks(run)) == ([], [])
+    assert (column.moves, tracked_tilts(run)) == ([], [])
     assert [(e.frame.nominal_deg, e.frame.actual_deg) for e in run.of(FrameRecorded)] == [
         (tilt, tilt) for tilt in (*TILTS_A, *TILTS_B)
     ]
@@ -73,7 +73,7 @@ def test_frames_follow_each_other_without_a_stop(tmp_path: Path) -> None:
 
 @dataclass(frozen=True)
 class Broken:
-    """What goes wrong at A-004, the verdict, and the tilts at which the motion begins anew."""
+    """A fault at A-004, its verdict, and the tilts at which the motion starts again."""
 
     name: str
     change: Callable[[Pixels], Pixels] = lambda pixels: pixels
@@ -84,18 +84,21 @@ class Broken:
 
 
 BROKEN = [
+    Broken("blank: marked, not retaken", lambda p: p * 0 + 7, verdict="invalid", looks=["A-005"]),
+    Broken("dim, with the beam present", lambda p: p // 20, verdict="dim"),
+    Broken("half the allowed shift: the stage follows", drift_nm=(3.5, 0.0), shifts=1),
     Broken(
-        "blank: marked, not taken again", lambda p: p * 0 + 7, verdict="invalid", looks=["A-005"]
+        "beyond the allowed shift: found again",
+        drift_nm=(9.0, 0.0),
+        verdict="shifted",
+        looks=["A-005"],
     ),
-    Broken("dim, the beam being there", lambda p: p // 20, verdict="dim"),
-    Broken("half way off: the stage follows", drift_nm=(3.5, 0.0), shifts=1),
-    Broken("too far off: found again", drift_nm=(9.0, 0.0), verdict="shifted", looks=["A-005"]),
     Broken("out of view: found again", drift_nm=(60.0, 0.0), verdict="invalid", looks=["A-005"]),
 ]
 
 
 @pytest.mark.parametrize("case", BROKEN, ids=lambda case: case.name)
-def test_a_bad_frame_is_kept_and_the_object_followed(tmp_path: Path, case: Broken) -> None:
+def test_a_bad_frame_is_kept_and_the_object_is_centred_again(tmp_path: Path, case: Broken) -> None:
     column = Goniometer()
 
     def spoil(request_id: str, pixels: Pixels) -> NDArray[np.generic]:
@@ -111,15 +114,15 @@ def test_a_bad_frame_is_kept_and_the_object_followed(tmp_path: Path, case: Broke
     frames = [event.frame for event in run.of(FrameRecorded) if event.frame.series == "A"]
     assert [event.verdict for event in frames] == ["ok", "ok", "ok", case.verdict, "ok"]
     assert [event.retakes for event in frames] == [0] * 5
-    assert sorted(set(looks(run))) == case.looks
+    assert sorted(set(tracked_tilts(run))) == case.looks
     assert column.ways == [(tilt - 5.0, tilt + 5.0) for tilt in TILTS_A]
     shifts = [move for move in column.moves if not case.looks]
     assert [move.x_nm for move in shifts] == pytest.approx([-3.5] * case.shifts, abs=1.0)
 
 
 @pytest.mark.parametrize("index", [0, 2, 4])
-def test_a_series_broken_off_goes_on_where_it_was(tmp_path: Path, index: int) -> None:
-    """A stop, then another session: the stage comes from behind to where the next sweep begins."""
+def test_an_interrupted_series_resumes_at_the_next_tilt(tmp_path: Path, index: int) -> None:
+    """After a stop the stage approaches the start of the next sweep from its backlash start."""
 
     def stop(event: Event, engine: Engine) -> None:
         if isinstance(event, FrameRecorded) and (event.frame.series, event.frame.section) == (
@@ -139,7 +142,7 @@ def test_a_series_broken_off_goes_on_where_it_was(tmp_path: Path, index: int) ->
 
 
 class CrashError(BaseException):
-    """The session's process is gone."""
+    """The session process has ended."""
 
 
 def test_a_frame_exposed_before_a_crash_is_not_exposed_again(tmp_path: Path) -> None:
@@ -161,7 +164,7 @@ def test_a_frame_exposed_before_a_crash_is_not_exposed_again(tmp_path: Path) -> 
     assert len(exposed) == 1
 
 
-def test_a_lost_beam_is_waited_for_and_the_tilt_exposed_then(tmp_path: Path) -> None:
+def test_a_tilt_without_beam_is_exposed_when_the_beam_is_back(tmp_path: Path) -> None:
     column = Goniometer()
     lost: list[str] = []
 
@@ -181,7 +184,9 @@ def test_a_lost_beam_is_waited_for_and_the_tilt_exposed_then(tmp_path: Path) -> 
     assert run.go() is ExitCode.OK
     assert [event.frame.verdict for event in run.of(FrameRecorded)] == ["ok"] * 9
     assert column.ways[2:4] == [(-5.0, 5.0), (-5.0, 5.0)]
-    assert set(looks(run)) == {"A-003"}  # it came back from behind, and looked
+    assert set(tracked_tilts(run)) == {
+        "A-003"
+    }  # approached from the backlash start, with a tracking shot
     assert angles(tmp_path / "s", "A") == TILTS_A
 
 
@@ -192,7 +197,7 @@ def test_a_lost_beam_is_waited_for_and_the_tilt_exposed_then(tmp_path: Path) -> 
         pytest.param(1.0, "deg/s, and the stage can do 1", id="too slow a stage"),
     ],
 )
-def test_a_column_that_cannot_is_told_by_name(
+def test_a_column_without_continuous_tilting_is_refused(
     tmp_path: Path, fastest: float | None, words: str
 ) -> None:
     column = FakeMicroscope()
@@ -208,7 +213,9 @@ def test_a_column_that_cannot_is_told_by_name(
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        pytest.param({"series_a": {"order": "bidirectional"}}, "order cannot be", id="order"),
+        pytest.param(
+            {"series_a": {"order": "bidirectional"}}, "needs order = 'one-way'", id="order"
+        ),
         pytest.param(
             {"tracking": {"drift_limit_nm_per_s": 0.2}},
             "drift_limit_nm_per_s would stop series_a.motion",
@@ -217,7 +224,7 @@ def test_a_column_that_cannot_is_told_by_name(
         pytest.param(
             {"focus": {"before_series": True, "every_deg": 20.0}},
             "focus.every_deg would stop series_a.motion",
-            id="focus on the way",
+            id="focus during the series",
         ),
         pytest.param(
             {"limits": {"stage": {"alpha_min_deg": -22.0}}},
@@ -226,7 +233,7 @@ def test_a_column_that_cannot_is_told_by_name(
         ),
     ],
 )
-def test_what_does_not_go_with_motion_is_refused(
+def test_settings_that_would_stop_the_motion_are_refused(
     change: dict[str, dict[str, Any]], words: str
 ) -> None:
     sections = tomllib.loads(IN_MOTION)
@@ -235,7 +242,7 @@ def test_what_does_not_go_with_motion_is_refused(
         Protocol.model_validate({**sections, **merged})
 
 
-def test_the_plan_has_a_frame_a_tilt_and_nothing_else() -> None:
+def test_a_tilt_in_motion_costs_one_frame() -> None:
     protocol = Protocol.model_validate(tomllib.loads(IN_MOTION))
     tilts = [step for step in make_plan(protocol).steps if step.kind == "tilt"]
     assert [step.duration_s for step in tilts] == [protocol.scan.frame_time_s] * 9

@@ -1,4 +1,4 @@
-"""Series recorded in other orders than one way: files, approach, resume, time left."""
+"""Series that are not one-way: files, approach, resume, time left."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def planned(protocol: str) -> list[float]:
 
 
 class Goniometer(FakeMicroscope):
-    """Remembers from which side each frame's tilt was approached."""
+    """Microscope that records the direction in which each tilt was approached."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -68,7 +68,7 @@ def test_every_tilt_is_approached_from_the_same_side(tmp_path: Path, order: str)
 
 
 @pytest.mark.parametrize("order", ORDERS)
-def test_the_time_left_shrinks_to_nothing(tmp_path: Path, order: str) -> None:
+def test_the_time_left_falls_to_zero(tmp_path: Path, order: str) -> None:
     run = Run(open_session(tmp_path / "s", ordered(order)))
     run.go()
     left = [event.left_s for event in run.of(FrameRecorded) if event.frame.series == "A"]
@@ -77,7 +77,9 @@ def test_the_time_left_shrinks_to_nothing(tmp_path: Path, order: str) -> None:
 
 @pytest.mark.parametrize("order", ORDERS)
 @pytest.mark.parametrize("recorded", [1, 3, 4])
-def test_a_resumed_series_goes_on_where_it_was(tmp_path: Path, order: str, recorded: int) -> None:
+def test_a_resumed_series_continues_at_the_next_tilt(
+    tmp_path: Path, order: str, recorded: int
+) -> None:
     def stop(event: Event, engine: Engine) -> None:
         if isinstance(event, FrameRecorded) and event.frame.section == recorded - 1:
             engine.stop(StopWhen.AFTER_TILT)

@@ -1,4 +1,4 @@
-"""A pause said while the engine waits for something else: kept, or taken back."""
+"""Pause requested while the engine waits for something else: kept or cancelled."""
 
 from __future__ import annotations
 
@@ -66,8 +66,8 @@ def pause_and_take_back(engine: Engine) -> None:
 
 AT_THE_PROMPT = [
     AtThePrompt("a pause is kept", pause, DONE, ExitCode.OK, HELD),
-    AtThePrompt("said twice, it is one pause", pause_twice, DONE, ExitCode.OK, HELD),
-    AtThePrompt("going on takes it back", pause_and_take_back, DONE, ExitCode.OK, NOT_HELD),
+    AtThePrompt("two requests are one pause", pause_twice, DONE, ExitCode.OK, HELD),
+    AtThePrompt("going on cancels it", pause_and_take_back, DONE, ExitCode.OK, NOT_HELD),
     AtThePrompt(
         "the answer to stop comes first",
         pause,
@@ -79,7 +79,7 @@ AT_THE_PROMPT = [
 
 
 @pytest.mark.parametrize("case", AT_THE_PROMPT, ids=lambda case: case.name)
-def test_a_pause_said_while_a_prompt_waits(tmp_path: Path, case: AtThePrompt) -> None:
+def test_a_pause_requested_while_a_prompt_is_open(tmp_path: Path, case: AtThePrompt) -> None:
     blanked: list[bool] = []
     exposed: list[int] = []
 
@@ -96,12 +96,15 @@ def test_a_pause_said_while_a_prompt_waits(tmp_path: Path, case: AtThePrompt) ->
     run = Run(open_session(tmp_path / "s"), answers=[], on_event=look)
     assert run.go() is case.code
     assert states(run) == case.states
-    assert [event.waiting for event in run.of(PauseAsked)] == [True, False]  # told at once, once
+    assert [event.waiting for event in run.of(PauseAsked)] == [
+        True,
+        False,
+    ]  # published at once, and once
     assert blanked == [True] * case.states.count(State.PAUSED)
     assert len(set(exposed)) == 1  # none between the question and the pause
 
 
-def test_a_pause_said_before_the_start_is_kept(tmp_path: Path) -> None:
+def test_a_pause_requested_before_the_start_is_kept(tmp_path: Path) -> None:
     def look(event: Event, engine: Engine) -> None:
         if isinstance(event, StateChanged) and event.state is State.PAUSED:
             threading.Timer(0.05, engine.go_on).start()
@@ -112,7 +115,7 @@ def test_a_pause_said_before_the_start_is_kept(tmp_path: Path) -> None:
     assert states(run)[:3] == [State.RUNNING, State.PAUSED, State.RUNNING]
 
 
-def test_a_pause_can_be_taken_back_while_the_beam_is_being_blanked_for_it(tmp_path: Path) -> None:
+def test_a_pause_can_be_cancelled_while_the_beam_is_blanked_for_it(tmp_path: Path) -> None:
     def look(event: Event, engine: Engine) -> None:
         if isinstance(event, FrameRecorded) and (event.frame.series, event.frame.section) == (
             "A",
@@ -132,7 +135,7 @@ def test_a_pause_can_be_taken_back_while_the_beam_is_being_blanked_for_it(tmp_pa
     assert taken_back and State.PAUSED not in states(run)
 
 
-def test_a_pause_said_in_a_fault_outlasts_the_fault(tmp_path: Path) -> None:
+def test_a_pause_requested_during_a_fault_outlasts_the_fault(tmp_path: Path) -> None:
     def lose_the_beam(action: str, request_id: str) -> None:
         if "A-003/frame" in request_id and not lost:
             lost.append(True)
@@ -163,7 +166,7 @@ class SlowToBeSafe(FakeMicroscope):
 STOPPED = "stopped by the operator"
 
 
-def test_a_stop_now_in_a_pause_is_not_hung_up_on_and_raises_no_alarm(tmp_path: Path) -> None:
+def test_an_immediate_stop_in_a_pause_is_completed_without_an_alarm(tmp_path: Path) -> None:
     def stop_in_the_pause(event: Event, engine: Engine) -> None:
         if isinstance(event, FrameRecorded) and event.frame.section == 1:
             engine.pause()
@@ -176,5 +179,5 @@ def test_a_stop_now_in_a_pause_is_not_hung_up_on_and_raises_no_alarm(tmp_path: P
     assert log.index(("make-safe", STOPPED)) < log.index(("close", ""))
     assert run.of(Alerted) == []
     said = len(log)
-    run.engine.stop(StopWhen.NOW)  # once more, when all is over
+    run.engine.stop(StopWhen.NOW)  # again, after the end
     assert len(log) == said

@@ -61,7 +61,7 @@ def simulated(**sections: dict[str, Any]) -> SimulatedMicroscope:
 
 
 def series_a(folder: Path, protocol: str, microscope: Microscope) -> Run:
-    """Run a session until series A is over."""
+    """Run a session until the end of series A."""
     run = Run(open_session(folder, protocol), microscope, answers=[])  # type: ignore[arg-type]
     run.on_event = stop_when_waiting
     assert run.go() is ExitCode.INTERRUPTED
@@ -70,7 +70,7 @@ def series_a(folder: Path, protocol: str, microscope: Microscope) -> Run:
 
 
 def stop_when_waiting(event: Event, engine: Engine) -> None:
-    """At the flip, and wherever somebody else would have to go on."""
+    """Stop at the flip and at every pause."""
     if isinstance(event, StateChanged) and event.state in (State.WAITING, State.PAUSED):
         engine.stop(StopWhen.NOW)
 
@@ -79,7 +79,7 @@ def frames(run: Run) -> list[RecordedFrame]:
     return [event.frame for event in run.of(FrameRecorded) if event.frame.series == "A"]
 
 
-def looks(run: Run, what: str = "track-") -> list[str]:
+def tracked_tilts(run: Run, what: str = "track-") -> list[str]:
     """Tilts before which a low-dose shot was taken, in order of recording."""
     shots = (e.intent for e in run.session.ledger.exposures.values())
     return [s.step_id for s in shots if s.purpose.startswith(what) and s.step_id != "A-start"]
@@ -92,35 +92,35 @@ def distances_nm(run: Run) -> list[float]:
 
 
 @pytest.mark.parametrize("order", ORDERS)
-def test_shots_are_spared_where_the_place_is_sure(tmp_path: Path, order: str) -> None:
+def test_no_tracking_shot_where_the_prediction_is_precise(tmp_path: Path, order: str) -> None:
     protocol = PROTOCOL.replace("[series_a]", f'[series_a]\norder = "{order}"') + PREDICTED
     stage = {"eucentric_error_nm": 40.0, "jitter_nm": 3.0}
     run = series_a(tmp_path / "s", protocol, simulated(stage=stage))
     assert {event.verdict for event in frames(run)} == {"ok"}
-    assert {"A-001", "A-002", "A-003", "A-004"} <= set(looks(run))
-    assert len(set(looks(run))) <= 2 * TILTS // 3
+    assert {"A-001", "A-002", "A-003", "A-004"} <= set(tracked_tilts(run))
+    assert len(set(tracked_tilts(run))) <= 2 * TILTS // 3
     assert max(distances_nm(run)) <= 0.15 * 192.0
 
 
-def test_every_tilt_is_looked_at_unless_told_otherwise(tmp_path: Path) -> None:
+def test_every_tilt_has_a_tracking_shot_by_default(tmp_path: Path) -> None:
     run = series_a(tmp_path / "s", PROTOCOL, simulated())
-    assert len(set(looks(run))) == TILTS
+    assert len(set(tracked_tilts(run))) == TILTS
 
 
-def test_a_stage_that_cannot_be_predicted_is_looked_after(tmp_path: Path) -> None:
-    """Its error is about the allowed shift: the shots it would save would be paid for in frames."""
+def test_an_unpredictable_stage_needs_tracking_shots(tmp_path: Path) -> None:
+    """The stage error is about the allowed shift, so a saved shot would cost a frame."""
     run = series_a(tmp_path / "s", PROTOCOL + PREDICTED, simulated(stage={"jitter_nm": 10.0}))
-    assert len(set(looks(run))) >= TILTS - 4
+    assert len(set(tracked_tilts(run))) >= TILTS - 4
 
 
-def test_an_object_lost_without_a_look_is_found_again(tmp_path: Path) -> None:
+def test_an_object_lost_without_a_tracking_shot_is_found_again(tmp_path: Path) -> None:
     jump = Fault(kind=FaultKind.OBJECT_DRIFTS, at="A-013", by_nm=150.0)
     column = FaultyMicroscope(simulated(stage={"jitter_nm": 2.0}), (jump,))
     run = series_a(tmp_path / "s", PROTOCOL + PREDICTED, column)
     lost = next(frame for frame in frames(run) if frame.tilt_number == 13)
     assert (lost.verdict, lost.retakes) == ("ok", 1)
     assert max(distances_nm(run)) <= 0.15 * 192.0
-    assert {"A-014", "A-015"} <= set(looks(run))  # what held before the jump is not believed
+    assert {"A-014", "A-015"} <= set(tracked_tilts(run))  # positions before the jump are not used
 
 
 @dataclass(frozen=True)
@@ -133,7 +133,7 @@ class Line:
 
 
 def swinging(x_nm: float, z_nm: float, tilts: list[float]) -> list[Place]:
-    """In the plane that tilts: -x cos t - z sin t in the image."""
+    """Places of an object at (x, z) in the tilting plane: -x cos t - z sin t in the image."""
     return [Place(t, -x_nm - z_nm * math.tan(math.radians(t)), 0.5 * t) for t in tilts]
 
 
@@ -157,14 +157,14 @@ LINES = [
 
 
 @pytest.mark.parametrize("case", LINES, ids=lambda case: case.name)
-def test_a_line_is_continued(case: Line) -> None:
+def test_the_position_is_extrapolated_along_a_line(case: Line) -> None:
     found = predict(case.places, case.at_deg, 0.2)
     assert found is not None
     assert (found.place.x_nm, found.place.y_nm) == pytest.approx(case.expected_nm, abs=1.0)
     assert found.error_nm < case.error_nm
 
 
-def test_the_error_told_is_the_error_made() -> None:
+def test_the_estimated_error_covers_the_actual_one() -> None:
     rng = np.random.default_rng(3)
     tilts = np.arange(6) * 2.0
     inside = []
@@ -177,11 +177,11 @@ def test_the_error_told_is_the_error_made() -> None:
     assert 0.85 < np.mean(inside) < 0.99
 
 
-def test_too_little_is_known_at_first() -> None:
+def test_few_tilts_give_no_prediction() -> None:
     assert predict(swinging(0.0, 0.0, [0.0, 2.0, 4.0]), 6.0, 0.2) is None
 
 
-def test_what_is_spared_is_not_planned(tmp_path: Path) -> None:
+def test_the_plan_leaves_out_the_spared_shots(tmp_path: Path) -> None:
     run = series_a(tmp_path / "s", PROTOCOL + PREDICTED, simulated())
     plan = make_plan(run.session.protocol)
     planned = sum(step.dose_e_per_A2 for step in plan.steps if step.phase.value == "A")
@@ -194,28 +194,30 @@ DRIFTING = {"stage": {"drift_nm": 15.0, "drift_decay_s": 10.0, "settling_s": 0.0
 LIMIT = "drift_limit_nm_per_s = 0.5\n"
 
 
-def test_the_drift_is_waited_for(tmp_path: Path) -> None:
-    """15 nm in 10 s begin at 1.5 nm/s and take 11 s to fall to 0.5."""
+def test_the_tilt_waits_until_the_drift_is_small(tmp_path: Path) -> None:
+    """A drift of 15 nm in 10 s starts at 1.5 nm/s and falls to 0.5 after 11 s."""
     run = series_a(tmp_path / "s", PROTOCOL + LIMIT, simulated(**DRIFTING))
-    shots = looks(run, "track-drift")
+    shots = tracked_tilts(run, "track-drift")
     assert min(shots.count(event) for event in set(shots)) >= 4
     assert not [alert for alert in run.of(Alerted) if "still drifts" in alert.text]
 
 
-def test_a_still_stage_is_looked_at_twice(tmp_path: Path) -> None:
+def test_a_stage_at_rest_needs_two_drift_shots(tmp_path: Path) -> None:
     still = simulated(stage={"drift_nm": 0.5})
     run = series_a(tmp_path / "s", PROTOCOL + LIMIT, still)
-    shots = looks(run, "track-drift")
+    shots = tracked_tilts(run, "track-drift")
     assert len(shots) == 2 * TILTS
     plan = make_plan(run.session.protocol)
     planned = sum(step.dose_e_per_A2 for step in plan.steps if step.phase.value == "A")
     assert run.session.ledger.dose_e_per_A2 == pytest.approx(planned, rel=0.05)
 
 
-def test_it_is_not_waited_for_for_ever(tmp_path: Path) -> None:
-    """A limit below what two shots can tell."""
+def test_the_wait_for_the_drift_is_limited(tmp_path: Path) -> None:
+    """The limit is below the precision of two shots."""
     protocol = PROTOCOL + "drift_limit_nm_per_s = 1e-4\ndrift_within_s = 5.0\n"
     run = series_a(tmp_path / "s", protocol, simulated())
     late = [alert for alert in run.of(Alerted) if "still drifts" in alert.text]
     assert len(late) == TILTS and {alert.level for alert in late} == {Level.WARNING}
-    assert max(looks(run, "track-drift").count(f"A-{i:03d}") for i in range(1, TILTS + 1)) <= 4
+    assert (
+        max(tracked_tilts(run, "track-drift").count(f"A-{i:03d}") for i in range(1, TILTS + 1)) <= 4
+    )

@@ -1,4 +1,4 @@
-"""Stepping back: the operator has the last tilts recorded again."""
+"""Retake: the operator has the last tilts recorded again."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.support.small_session import PROTOCOL, TILTS_A, Run, open_session
 
 
 def after(index: int, act: Callable[[Engine], None]) -> Callable[[Event, Engine], None]:
-    """Act once, right after a frame of A."""
+    """Act after the frame of A at this place in the stack."""
 
     def look(event: Event, engine: Engine) -> None:
         if isinstance(event, FrameRecorded) and (event.frame.series, event.frame.section) == (
@@ -59,7 +59,7 @@ def test_tilts_are_recorded_again_and_the_old_frames_left_out(
     assert run.session.missing_frames == 0
 
 
-def test_the_count_on_the_screen_stays_that_of_the_plan(tmp_path: Path) -> None:
+def test_the_screen_shows_the_planned_number_of_tilts(tmp_path: Path) -> None:
     run = Run(open_session(tmp_path / "s"), on_event=after(2, lambda e: e.retake(2)))
     run.go()
     status = SessionStatus()
@@ -76,7 +76,7 @@ def test_the_count_on_the_screen_stays_that_of_the_plan(tmp_path: Path) -> None:
     assert status.series["A"].planned == 5
 
 
-def test_what_is_asked_in_a_pause_is_done_when_it_ends(tmp_path: Path) -> None:
+def test_a_retake_requested_in_a_pause_follows_the_pause(tmp_path: Path) -> None:
     def look(event: Event, engine: Engine) -> None:
         after(1, lambda e: e.pause())(event, engine)
         if isinstance(event, StateChanged) and event.state is State.PAUSED:
@@ -88,7 +88,7 @@ def test_what_is_asked_in_a_pause_is_done_when_it_ends(tmp_path: Path) -> None:
     assert recorded(run) == [-20.0, -10.0, -10.0, 0.0, 10.0, 20.0]
 
 
-def test_it_is_approached_from_behind(tmp_path: Path) -> None:
+def test_a_retaken_tilt_is_approached_from_its_backlash_start(tmp_path: Path) -> None:
     run = Run(open_session(tmp_path / "s"), on_event=after(2, lambda e: e.retake(1)))
     moves: list[float] = []
     plain = FakeMicroscope.move_stage
@@ -104,7 +104,7 @@ def test_it_is_approached_from_behind(tmp_path: Path) -> None:
     assert -3.0 in moves[third:] and moves[moves.index(-3.0, third) + 1] == 0.0
 
 
-def test_a_crash_between_leaves_the_tilt_to_be_done(tmp_path: Path) -> None:
+def test_retakes_before_a_stop_are_done_after_the_resume(tmp_path: Path) -> None:
     def look(event: Event, engine: Engine) -> None:
         if isinstance(event, FrameRecorded) and (event.frame.series, event.frame.section) == (
             "A",
@@ -123,7 +123,7 @@ def test_a_crash_between_leaves_the_tilt_to_be_done(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("count", [0, -1, 3])
-def test_no_more_than_there_is_can_be_asked_for(tmp_path: Path, count: int) -> None:
+def test_a_retake_of_more_tilts_than_recorded_is_refused(tmp_path: Path, count: int) -> None:
     said: list[str] = []
 
     def ask(engine: Engine) -> None:
@@ -137,7 +137,7 @@ def test_no_more_than_there_is_can_be_asked_for(tmp_path: Path, count: int) -> N
     assert recorded(run) == TILTS_A
 
 
-def test_nothing_can_be_asked_for_where_no_series_is(tmp_path: Path) -> None:
+def test_a_retake_outside_a_series_is_refused(tmp_path: Path) -> None:
     run = Run(open_session(tmp_path / "s", PROTOCOL))
     with pytest.raises(UsageError, match="no series is being recorded"):
         run.engine.retake(1)

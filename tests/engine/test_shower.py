@@ -1,4 +1,4 @@
-"""The shower: slices given once, angles and time told, size and drift of what is seen."""
+"""Beam shower: each slice given once, angles and times, size and drift of the object."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def slices(microscope: FakeMicroscope) -> list[str]:
 ONCE_EACH = [f"shower-{angle}/slice-{i}/0" for angle in (1, 2) for i in (0, 1)]
 
 
-def test_time_is_told_for_each_angle_and_for_all(tmp_path: Path) -> None:
+def test_events_give_the_time_of_each_angle_and_of_the_shower(tmp_path: Path) -> None:
     run = run_shower(tmp_path / "s", FakeMicroscope())
     told = [
         (s.angle, s.angles, s.angle_elapsed_s, s.angle_planned_s, s.elapsed_s)
@@ -65,7 +65,7 @@ def test_time_is_told_for_each_angle_and_for_all(tmp_path: Path) -> None:
         pytest.param(1.5, 3.0, id="drifting"),
     ],
 )
-def test_drift_between_the_looks_at_an_angle(
+def test_drift_between_the_shots_at_an_angle(
     tmp_path: Path, nm_per_slice: float, moved_nm: float
 ) -> None:
     microscope = FakeMicroscope()
@@ -82,7 +82,9 @@ def test_drift_between_the_looks_at_an_angle(
     assert [s.drift_nm for s in ends] == pytest.approx([moved_nm] * 2, abs=0.2)
     assert [s.drift_nm_per_s for s in ends] == pytest.approx([moved_nm / 30.0] * 2, abs=0.01)
     assert [s for s in run.of(Showered) if s.drift_nm is not None] == ends
-    assert microscope.exposures - shots_before == 4  # two looks an angle, none for the drift
+    assert (
+        microscope.exposures - shots_before == 4
+    )  # two shots at each angle, none more for the drift
 
 
 def test_without_an_assembly_there_is_neither_size_nor_drift(tmp_path: Path) -> None:
@@ -97,11 +99,11 @@ def test_without_an_assembly_there_is_neither_size_nor_drift(tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("error", "again"),
     [
-        pytest.param(ValvesClosedError("closed"), 1, id="refused before the beam came on"),
+        pytest.param(ValvesClosedError("closed"), 1, id="refused before the beam was on"),
         pytest.param(BeamLostError("lost"), 0, id="may have been given"),
     ],
 )
-def test_a_slice_is_given_again_only_where_it_was_not_given(
+def test_a_slice_is_repeated_only_if_the_beam_was_not_on(
     tmp_path: Path, error: Exception, again: int
 ) -> None:
     def fail_once(action: str, request_id: str) -> None:
@@ -117,6 +119,6 @@ def test_a_slice_is_given_again_only_where_it_was_not_given(
     assert run.go() is ExitCode.INTERRUPTED
     given = [name for name in slices(run.microscope) if name.startswith("shower-1")]
     assert given == ["shower-1/slice-0/0", "shower-1/slice-1/1"][: 1 + again]
-    # what was given before the fault still counts in what is told after it
+    # the illumination before the fault counts in the events after it
     resumed = [s.angle_elapsed_s for s in run.of(Showered) if s.angle == 1 and s.size_nm]
     assert resumed == [0.0, 15.0 if again else 30.0, 30.0]

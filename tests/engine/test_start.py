@@ -1,4 +1,4 @@
-"""The start of a session, asked for where the protocol wants it so, over a look at the object."""
+"""Prompt before the start of a session, with a low-dose image of the object."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def answer(value: str) -> Answer:
 
 @dataclass(frozen=True)
 class Case:
-    """What is answered, and the shots there were each time it was asked."""
+    """Answers to the prompt, and the number of shots each time it opened."""
 
     name: str
     answers: tuple[Answer, ...]
@@ -49,23 +49,28 @@ class Case:
 CASES = (
     Case("start", (answer("start"), FLIPPED)),
     Case(
-        "look twice more",
+        "two more shots",
         (answer("look"), answer("look"), answer("start"), FLIPPED),
         shots=(1, 2, 3),
     ),
     Case("stop", (answer("stop"),), ExitCode.INTERRUPTED),
-    Case("look, then stop", (answer("look"), answer("stop")), ExitCode.INTERRUPTED, shots=(1, 2)),
-    Case("not asked for", (FLIPPED,), protocol=PROTOCOL, shots=()),
+    Case(
+        "one more shot, then stop",
+        (answer("look"), answer("stop")),
+        ExitCode.INTERRUPTED,
+        shots=(1, 2),
+    ),
+    Case("no prompt", (FLIPPED,), protocol=PROTOCOL, shots=()),
 )
 
 
-def looks(microscope: FakeMicroscope) -> int:
-    """Shots of the pre-flight."""
+def preflight_shots(microscope: FakeMicroscope) -> int:
+    """Count the low-dose shots of the pre-flight."""
     return sum("/preflight/" in name for what, name in microscope.log if what == "acquire")
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-def test_the_start_is_asked_for(tmp_path: Path, case: Case) -> None:
+def test_the_session_asks_before_the_start(tmp_path: Path, case: Case) -> None:
     shots: list[int] = []
 
     def watch(event: Event, engine: Engine) -> None:
@@ -76,13 +81,13 @@ def test_the_start_is_asked_for(tmp_path: Path, case: Case) -> None:
     run = Run(open_session(tmp_path / "s", case.protocol), answers=[*case.answers], on_event=watch)
     assert run.go() is case.code, run.of(StateChanged)[-1].reason
     assert tuple(shots) == case.shots
-    assert looks(run.microscope) == len(case.shots)
+    assert preflight_shots(run.microscope) == len(case.shots)
     assert (run.microscope.exposures > len(case.shots)) == (case.code is ExitCode.OK)
 
 
 @dataclass(frozen=True)
 class Seen:
-    """Where the stage stands, and what is said of what is in view there."""
+    """Position of the stage, and the check of the object in view."""
 
     name: str
     stage: StagePosition
@@ -93,15 +98,24 @@ class Seen:
 
 
 SEEN = (
-    Seen("in the middle", StagePosition(), True, "nm off the middle", "start", 0.0),
-    Seen("near it", StagePosition(x_nm=2.0, y_nm=-1.5), True, "nm off the middle", "start", 2.5),
-    Seen("far from it", StagePosition(x_nm=9.0), False, "bring it to the middle", "look", 9.0),
+    Seen("centred", StagePosition(), True, "nm off the middle", "start", 0.0),
+    Seen(
+        "near the centre",
+        StagePosition(x_nm=2.0, y_nm=-1.5),
+        True,
+        "nm off the middle",
+        "start",
+        2.5,
+    ),
+    Seen(
+        "far from the centre", StagePosition(x_nm=9.0), False, "bring it to the middle", "look", 9.0
+    ),
     Seen("not in view", StagePosition(x_nm=900.0), False, "none in view", "look"),
 )
 
 
 @pytest.mark.parametrize("case", SEEN, ids=lambda case: case.name)
-def test_what_is_in_view_is_told_and_shown(tmp_path: Path, case: Seen) -> None:
+def test_the_object_in_view_is_described_and_shown(tmp_path: Path, case: Seen) -> None:
     microscope = FakeMicroscope()
     microscope.stage = case.stage
     run = Run(open_session(tmp_path / "s", ASKING), microscope, answers=[answer("stop")])
@@ -119,10 +133,10 @@ def test_what_is_in_view_is_told_and_shown(tmp_path: Path, case: Seen) -> None:
     assert "5 + 4 tilts" in opened.prompt.text and "nothing" not in opened.prompt.text
     [shown] = [event for event in run.of(PreviewReady) if event.view == "frame"]
     assert shown.caption == "pre-flight +0.0°"
-    assert run.microscope.stage == case.stage  # looked at where it stands
+    assert run.microscope.stage == case.stage  # the stage does not move
 
 
-def test_a_look_after_the_object_was_brought_back(tmp_path: Path) -> None:
+def test_another_shot_finds_the_object_that_was_centred(tmp_path: Path) -> None:
     microscope = FakeMicroscope()
     microscope.stage = StagePosition(x_nm=900.0)
 
@@ -140,11 +154,11 @@ def test_a_look_after_the_object_was_brought_back(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("protocol", "current_pA"),
     [
-        pytest.param(ASKING, 40.0, id="of the shower"),
-        pytest.param(NO_SHOWER, 70.0, id="of series A"),
+        pytest.param(ASKING, 40.0, id="current of the shower"),
+        pytest.param(NO_SHOWER, 70.0, id="current of series A"),
     ],
 )
-def test_each_look_is_charged_at_its_current_and_one_is_planned(
+def test_each_shot_is_charged_at_its_current_and_one_is_planned(
     tmp_path: Path, protocol: str, current_pA: float
 ) -> None:
     session = open_session(tmp_path / "s", protocol)
@@ -159,13 +173,13 @@ def test_each_look_is_charged_at_its_current_and_one_is_planned(
     assert first.duration_s > 0
 
 
-def test_without_being_asked_for_no_look_is_planned(tmp_path: Path) -> None:
+def test_no_shot_is_planned_without_ask_before_start(tmp_path: Path) -> None:
     (tmp_path / "p.toml").write_text(PROTOCOL)
     [first, *_] = make_plan(read_protocol(tmp_path / "p.toml")).steps
     assert (first.dose_e_per_A2, first.duration_s) == (0.0, 0.0)
 
 
-def test_nothing_is_exposed_with_a_current_that_is_not_there(tmp_path: Path) -> None:
+def test_nothing_is_exposed_with_a_wrong_current(tmp_path: Path) -> None:
     microscope = FakeMicroscope()
     microscope.current_error = 0.5
     run = Run(open_session(tmp_path / "s", ASKING), microscope)
@@ -182,7 +196,7 @@ def test_nothing_is_exposed_with_a_current_that_is_not_there(tmp_path: Path) -> 
         pytest.param("B-002", 70.0, "0 + 3 tilts left", id="in series B"),
     ],
 )
-def test_taken_up_again_it_looks_at_the_current_that_comes_next_and_says_what_is_left(
+def test_a_resumed_session_uses_the_next_current_and_lists_what_is_left(
     tmp_path: Path, stopped_at: str, current_pA: float, left: str
 ) -> None:
     def stop_there(action: str, request_id: str) -> None:
@@ -211,7 +225,7 @@ def test_taken_up_again_it_looks_at_the_current_that_comes_next_and_says_what_is
     assert float(dose) < whole - 0.5 * spent
 
 
-def test_where_nothing_is_left_to_expose_nothing_is_asked(tmp_path: Path) -> None:
+def test_a_resumed_session_without_exposures_left_does_not_ask(tmp_path: Path) -> None:
     answers = [answer("start"), FLIPPED]
     run = Run(open_session(tmp_path / "s", ASKING), answers=answers)
 

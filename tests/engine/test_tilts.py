@@ -1,4 +1,4 @@
-"""Bad frames, a stage that misbehaves, an object that drifts: what becomes of the tilt."""
+"""Tilts with bad frames, stage faults or a drifting object."""
 
 from __future__ import annotations
 
@@ -67,9 +67,9 @@ class Spoiled:
 
 SPOILED = [
     Spoiled("blank once", 1, lambda p: np.full_like(p, 7), "ok", 1),
-    Spoiled("blank for ever", -1, lambda p: np.full_like(p, 7), "invalid", 1),
+    Spoiled("always blank", -1, lambda p: np.full_like(p, 7), "invalid", 1),
     Spoiled("dim once", 1, lambda p: p // 20, "ok", 1),
-    Spoiled("dim until somebody looks", 2, lambda p: p // 20, "ok", 2, pauses=1),
+    Spoiled("dim until the operator goes on", 2, lambda p: p // 20, "ok", 2, pauses=1),
     Spoiled(
         "saturated", -1, lambda p: np.where(p > 300, 65535, p).astype(np.uint16), "saturated", 0
     ),
@@ -89,7 +89,7 @@ def test_a_bad_frame_is_taken_again_or_marked(tmp_path: Path, case: Spoiled) -> 
     assert len(run.of(FrameRecorded)) == 9
 
 
-def test_pixels_that_are_no_numbers_are_kept_and_marked(tmp_path: Path) -> None:
+def test_a_frame_with_nan_pixels_is_kept_and_marked(tmp_path: Path) -> None:
     microscope = FakeMicroscope()
 
     def spoil(request_id: str, pixels: Pixels) -> NDArray[np.generic]:
@@ -154,7 +154,7 @@ def test_an_object_out_of_view_is_found_again(tmp_path: Path) -> None:
     assert (stage.x_nm, stage.y_nm) == pytest.approx((-60.0, 50.0), abs=4.0)
 
 
-def test_an_object_that_is_nowhere_pauses_the_session(tmp_path: Path) -> None:
+def test_an_object_that_is_not_found_pauses_the_session(tmp_path: Path) -> None:
     microscope = FakeMicroscope()
 
     def lose(action: str, request_id: str) -> None:
@@ -179,7 +179,7 @@ def test_an_object_that_is_nowhere_pauses_the_session(tmp_path: Path) -> None:
 # -- the stage ------------------------------------------------------------------------------
 
 
-def test_a_stage_that_refuses_once_is_told_again(tmp_path: Path) -> None:
+def test_a_move_refused_once_is_repeated(tmp_path: Path) -> None:
     microscope = FakeMicroscope()
     refused: list[str] = []
 
@@ -202,7 +202,7 @@ def test_a_stuck_stage_pauses_the_session_blanked(tmp_path: Path) -> None:
     def stick(action: str, request_id: str) -> None:
         if action == "move" and "/A-003/" in request_id:
             told.append(request_id)
-            microscope.blanked = False  # at the worst of times
+            microscope.blanked = False  # the engine must blank the beam again
             raise StageError("the stage is stuck at -10.0 degrees")
 
     microscope.fault = stick
@@ -221,7 +221,7 @@ def test_a_stuck_stage_pauses_the_session_blanked(tmp_path: Path) -> None:
 
     run.on_event = free
     assert run.go() is ExitCode.OK
-    assert len(told) == 2  # once more before anybody is asked
+    assert len(told) == 2  # one retry before the operator is asked
     (why,) = [e.reason for e in run.of(StateChanged) if e.state is State.PAUSED]
     assert why.startswith("A-003: ") and "the stage is stuck" in why
     assert "continued by itself" not in [e.reason for e in run.of(StateChanged)]

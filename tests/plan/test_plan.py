@@ -76,7 +76,7 @@ def test_continuous_motion_is_printed_and_saves_the_settling_time(
     path = tmp_path / "moving.toml"
     path.write_text(moving)
     assert plan.run(argparse.Namespace(protocol=str(path))) is ExitCode.OK
-    assert "frame from -25° to -15° in motion" in capsys.readouterr().out
+    assert "frame from -25° to -15° while tilting" in capsys.readouterr().out
     frame_s = small().scan.frame_time_s
     still, swept = (
         make_plan(Protocol.model_validate(tomllib.loads(p))) for p in (PROTOCOL, moving)

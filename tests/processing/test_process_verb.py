@@ -131,7 +131,7 @@ CASES = [
         "one angle file for two series",
         lambda s, t: [s / "A.mrc", s / "B.mrc", "--angles", s / "A.rawtlt"],
         UsageError,
-        "once for each",
+        "give one for each",
     ),
     Bad("A again", lambda s, t: [s / "A.mrc", s / "A.mrc"], UsageError, "same file"),
     Bad("A by another name", lambda s, t: [s / "A.mrc", linked(s, t)], UsageError, "same file"),
@@ -160,9 +160,9 @@ def test_bad_input_gets_one_line_and_leaves_no_result(
     ("existing", "message"),
     [
         (("A.json", "A_sirt.mrc", "fused.mrc", "summary.json"), "holds results .* and 1 more"),
-        (("A_aligned.mrc",), r"cut short \(A_aligned\.mrc\)"),
+        (("A_aligned.mrc",), r"incomplete run \(A_aligned\.mrc\)"),
     ],
-    ids=["results", "a run cut short"],
+    ids=["results", "an incomplete run"],
 )
 def test_files_of_an_earlier_run_are_never_overwritten(
     existing: tuple[str, ...], message: str, stacks: Path, tmp_path: Path

@@ -1,4 +1,4 @@
-"""Which rehearsals pass the accuracy checks, and what is said of those that do not."""
+"""Accuracy checks of simulated sessions, and the lines on those that fail."""
 
 from __future__ import annotations
 
@@ -32,15 +32,15 @@ class Case:
 
 
 CASES = [
-    Case("all well", {}, ()),
+    Case("all checks pass", {}, ()),
     Case("low recall", {"fused": score(0.97)}, ("fused recall 0.9700 is below",)),
     Case("low precision", {"fused": score(0.99, 0.9)}, ("fused precision 0.9000",)),
-    Case("A finds all itself", {"A": score(1.0, exit_a=1.0)}, ()),
+    Case("A alone finds every particle", {"A": score(1.0, exit_a=1.0)}, ()),
     Case("no gain over A", {"A": score(1.0), "fused": score(0.99, exit_a=0.99)}, ("A's exit",)),
     Case("no gain over B", {"B": score(1.0), "fused": score(0.99, exit_b=0.98)}, ("B's exit",)),
     Case("no fused table", {"fused": None}, ("no fused",)),
     Case("no table of B", {"B": None}, ("no particle table of B",)),
-    Case("two at once", {"fused": score(0.5, 0.5)}, ("fused recall", "fused precision")),
+    Case("two failed checks", {"fused": score(0.5, 0.5)}, ("fused recall", "fused precision")),
 ]
 
 

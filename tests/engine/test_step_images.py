@@ -1,4 +1,4 @@
-"""Pictures that steps without a series of frames show."""
+"""Images shown by steps that record no series."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from controller.model.events import Alerted, PreviewReady, PromptOpened
 from tests.support.small_session import Run, open_session
 
 
-def test_the_shower_and_the_flip_have_their_picture(tmp_path: Path) -> None:
+def test_shower_and_flip_show_their_images(tmp_path: Path) -> None:
     run = Run(open_session(tmp_path / "s"))
     assert run.go() is ExitCode.OK
     captions = [
@@ -19,14 +19,14 @@ def test_the_shower_and_the_flip_have_their_picture(tmp_path: Path) -> None:
         or (isinstance(event, PreviewReady) and event.view == "frame")
     ]
     assert captions[0].startswith("shower ")
-    # of series A the frame that is nearest to 0 degrees: what B must mirror
+    # the frame of series A nearest to 0 degrees, which B must mirror
     assert captions[captions.index("flip") - 1].endswith("+0.0°")
     assert [e.caption for e in run.of(PreviewReady) if e.view == "check-B"] == [
         "B at 0°, as it is now"
     ]
 
 
-def test_a_picture_that_can_not_be_written_stops_nothing(tmp_path: Path) -> None:
+def test_an_image_that_cannot_be_written_does_not_stop_the_session(tmp_path: Path) -> None:
     session = open_session(tmp_path / "s")
     previews = session.folder.previews
     if previews.exists():

@@ -1,4 +1,4 @@
-"""What the terminal is left with when the screen of a session closes, and the exit code."""
+"""Lines in the terminal and exit code after the screen of a session is closed."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Case:
 
 CASES = [
     Case(
-        "left to itself",
+        "detached",
         SessionStatus(state=State.RUNNING),
         "",
         ["detached; the session continues: dualtilt attach /data/au"],
@@ -48,7 +48,7 @@ CASES = [
         ExitCode.SAFETY,
     ),
     Case(
-        "stopped, its process gone since",
+        "stopped, then its process ended",
         ended(State.STOPPED, ExitCode.INTERRUPTED, "by the operator"),
         GONE,
         ["stopped: by the operator", "report: /data/au/report.html", RESUME],
@@ -65,7 +65,7 @@ CASES = [
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-def test_the_screen_leaves_the_truth_behind(
+def test_closing_the_screen_prints_how_the_session_ended(
     case: Case, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def ran(screen: SessionApp) -> None:
