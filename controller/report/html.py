@@ -1,4 +1,4 @@
-"""The few pieces of HTML that the report is made of."""
+"""HTML elements of the report."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ from collections.abc import Iterable, Sequence
 from html import escape
 
 MISSING = "–"
+"""Text for an unknown value."""
 NO_BREAK = "\u00a0"
-"""A space that no line ends at."""
+"""No-break space."""
 
 
 def section(title: str, *parts: str, lead: str = "") -> str:
-    """A titled part of the page; nothing where all its parts are empty."""
+    """Return a section with a title; empty if all its parts are empty."""
     body = "".join(parts)
     if not body:
         return ""
@@ -20,7 +21,7 @@ def section(title: str, *parts: str, lead: str = "") -> str:
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]], kind: str = "") -> str:
-    """A table of cells that are HTML already; nothing where there are no rows."""
+    """Return a table whose cells are HTML; empty if there are no rows."""
     body = "".join(f"<tr>{_cells(row)}</tr>" for row in rows)
     if not body:
         return ""
@@ -35,17 +36,17 @@ def _cells(row: Sequence[str]) -> str:
 
 
 def figure(body: str, caption: str, kind: str = "") -> str:
-    """A figure with its caption."""
+    """Return a figure with its caption."""
     return f'<figure class="{kind}">{body}<figcaption>{caption}</figcaption></figure>'
 
 
 def details(summary: str, body: str) -> str:
-    """Folded on the screen, open on paper."""
+    """Return a part that is folded on the screen and open on paper."""
     return f"<details><summary>{escape(summary)}</summary>{body}</details>" if body else ""
 
 
 def number(value: object, form: str = ",.0f", unit: str = "") -> str:
-    """A number as the page writes it; a dash for what is not known."""
+    """Return a number with its unit; a dash if the value is unknown."""
     if not isinstance(value, int | float) or value != value:
         return MISSING
     text = f"{value:{form}}".replace("-", "−").replace(",", NO_BREAK)
@@ -53,5 +54,5 @@ def number(value: object, form: str = ",.0f", unit: str = "") -> str:
 
 
 def text(value: object) -> str:
-    """Anything as safe text."""
+    """Return a value as escaped text."""
     return escape(str(value))

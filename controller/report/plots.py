@@ -1,4 +1,4 @@
-"""Curves against the tilt, as SVG that takes the page's colours."""
+"""Curves by tilt and live counts, as SVG in the colours of the page."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from matplotlib.ticker import MaxNLocator
 from controller.model.base import SeriesName
 from controller.model.events import FrameRecorded
 from controller.model.frames import FrameVerdict
-from controller.report.facts import Facts
 from controller.report.html import figure
+from controller.report.report_data import ReportData
 from controller.service.session_status import RESIDUAL_LIMIT_PX, TiltStatus
 
 SERIES: tuple[SeriesName, ...] = ("A", "B")
 INK, GRID, LIMIT = "#010101", "#020202", "#030303"
 COLOURS = {"A": "#0a0a01", "B": "#0b0b01", "fused": "#0c0c01"}
-"""Stand for the page's own, which follow light, dark and print."""
-TO_PAGE = {
+"""Placeholders of the page colours, which depend on light, dark and print mode."""
+PAGE_COLOURS = {
     INK: "currentColor",
     GRID: "var(--line)",
     LIMIT: "var(--bad)",
@@ -33,6 +33,7 @@ TO_PAGE = {
     COLOURS["B"]: "var(--b)",
     COLOURS["fused"]: "var(--fused)",
 }
+"""Page colour for each placeholder."""
 MARKERS = {"A": "o", "B": "s", "fused": "D"}
 STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",
@@ -58,51 +59,51 @@ STYLE: dict[Any, Any] = {
 
 @dataclass(frozen=True)
 class Curve:
-    """One value a tilt."""
+    """Curve with one value for each tilt."""
 
     title: str
     value: Callable[[TiltStatus], float | None]
     limit: float | None = None
     from_zero: bool = True
-    """Whether the axis begins at 0; else it shows how the values differ."""
+    """The axis begins at 0 if true; else it shows the range of the values."""
 
 
 CURVES = (
     Curve("residual / px", lambda tilt: tilt.residual_px, RESIDUAL_LIMIT_PX),
-    Curve("shift, as tracked / px", lambda tilt: math.hypot(*tilt.frame.shift_px)),
+    Curve("tracked shift / px", lambda tilt: math.hypot(*tilt.frame.shift_px)),
     Curve("mean counts", lambda tilt: tilt.frame.mean_counts, from_zero=False),
 )
 
 
-def against_tilt(facts: Facts) -> str:
-    """Residual, shift, counts and dose against the tilt; nothing where no frame was recorded."""
-    if not any(facts.status.series[name].tilts for name in SERIES):
+def curves_by_tilt(data: ReportData) -> str:
+    """Return curves of residual, shift, counts and dose by tilt; empty without frames."""
+    if not any(data.status.series[name].tilts for name in SERIES):
         return ""
     with mpl.rc_context(STYLE):
         page = Figure(figsize=(10.2, 5.4), layout="constrained")
         axes = page.subplots(2, 2, sharex=True)
         for axis, curve in zip(axes.flat, CURVES, strict=False):
-            _draw(axis, facts, curve)
-        _draw_dose(axes[1, 1], facts)
+            _draw(axis, data, curve)
+        _draw_dose(axes[1, 1], data)
         for axis in axes[1]:
             axis.set_xlabel("tilt / degrees")
         page.legend(*axes[1, 0].get_legend_handles_labels(), ncols=2, loc="outside upper right")
         svg = as_svg(page)
     caption = (
-        "Every recorded tilt. The dashed line is the residual above which a tilt is worth a look; "
-        "rings are frames that were taken again or found wanting."
+        "All recorded tilts. The dashed line is the largest residual of a good tilt. "
+        "Rings mark frames that were retaken or whose verdict is not “ok”."
     )
     return figure(svg, caption, "plot")
 
 
-def counts_as_they_came(facts: Facts) -> str:
-    """The live counts that said something against the tilts used; nothing where there were none."""
-    told = {
-        name: [point for point in facts.status.counts[name].points if not point.is_wide]
+def live_counts(data: ReportData) -> str:
+    """Return the live counts by tilts used, without very uncertain ones; empty without counts."""
+    certain = {
+        name: [point for point in data.status.counts[name].points if not point.is_wide]
         for name in SERIES
-        if name in facts.status.counts
+        if name in data.status.counts
     }
-    live = {name: points for name, points in told.items() if len(points) > 2}
+    live = {name: points for name, points in certain.items() if len(points) > 2}
     if not live:
         return ""
     with mpl.rc_context(STYLE):
@@ -125,24 +126,24 @@ def counts_as_they_came(facts: Facts) -> str:
                 marker=MARKERS[name],
                 label=name,
             )
-        axis.set_title("particles seen", loc="left", fontsize=9.5)
+        axis.set_title("particles counted", loc="left", fontsize=9.5)
         axis.set_xlabel("tilts used")
         axis.set_ylim(bottom=0)
         axis.xaxis.set_major_locator(MaxNLocator(integer=True))
         axis.legend(ncols=2, loc="lower right")
         svg = as_svg(page)
     caption = (
-        "Particles in the live reconstruction as the series grew, and in the full one at its end; "
-        "the bands are the ranges the counts left open."
+        "Particles in the live reconstruction of the growing series; the last point is the full "
+        "reconstruction. The bands are the intervals of the counts."
     )
     return figure(svg, caption, "plot")
 
 
-def _draw(axis: Axes, facts: Facts, curve: Curve) -> None:
+def _draw(axis: Axes, data: ReportData, curve: Curve) -> None:
     for name in SERIES:
         shown = [
             (tilt, value)
-            for tilt in facts.status.series[name].by_angle
+            for tilt in data.status.series[name].by_angle
             if (value := curve.value(tilt)) is not None
         ]
         if not shown:
@@ -154,13 +155,13 @@ def _draw(axis: Axes, facts: Facts, curve: Curve) -> None:
             marker=MARKERS[name],
             label=f"series {name}",
         )
-        odd = [
+        marked = [
             (tilt.frame.nominal_deg, value)
             for tilt, value in shown
             if tilt.frame.verdict is not FrameVerdict.OK or tilt.frame.retakes
         ]
-        if odd:
-            axis.plot(*zip(*odd, strict=True), "o", ms=8, mfc="none", mec=COLOURS[name], ls="")
+        if marked:
+            axis.plot(*zip(*marked, strict=True), "o", ms=8, mfc="none", mec=COLOURS[name], ls="")
     if curve.limit is not None:
         axis.axhline(curve.limit, color=LIMIT, linestyle="--", linewidth=1)
     if not axis.get_legend_handles_labels()[0]:
@@ -170,7 +171,7 @@ def _draw(axis: Axes, facts: Facts, curve: Curve) -> None:
 
 
 def _y_range(axis: Axes, curve: Curve) -> tuple[float, float]:
-    """Room for curve and limit, and never less than a tenth of the value from edge to edge."""
+    """Return a y range with room for curve and limit, at least a tenth of the value wide."""
     low, high = axis.dataLim.intervaly
     if curve.limit is not None:
         high = max(high, 1.2 * curve.limit)
@@ -180,35 +181,35 @@ def _y_range(axis: Axes, curve: Curve) -> tuple[float, float]:
     return max(0.0, low - margin), high + margin
 
 
-def _draw_dose(axis: Axes, facts: Facts) -> None:
+def _draw_dose(axis: Axes, data: ReportData) -> None:
     for name in SERIES:
         doses = [
-            (event.frame.nominal_deg, event.dose_e_per_A2 / 1000) for event in _frames(facts, name)
+            (event.frame.nominal_deg, event.dose_e_per_A2 / 1000) for event in _frames(data, name)
         ]
         if doses:
             axis.plot(*zip(*doses, strict=True), color=COLOURS[name], marker=MARKERS[name])
-    budget = facts.status.dose_budget_e_per_A2 / 1000
-    used = facts.status.dose_e_per_A2 / 1000
+    budget = data.status.dose_budget_e_per_A2 / 1000
+    used = data.status.dose_e_per_A2 / 1000
     if 0 < budget < 1.6 * used:
         axis.axhline(budget, color=LIMIT, linestyle="--", linewidth=1)
     axis.set_ylim(bottom=0)
-    axis.set_title("dose so far / ke Å⁻²", loc="left", fontsize=9.5)
+    axis.set_title("cumulative dose / ke Å⁻²", loc="left", fontsize=9.5)
 
 
-def _frames(facts: Facts, name: SeriesName) -> Iterable[FrameRecorded]:
-    for record in facts.records:
+def _frames(data: ReportData, name: SeriesName) -> Iterable[FrameRecorded]:
+    for record in data.records:
         if isinstance(record.event, FrameRecorded) and record.event.frame.series == name:
             yield record.event
 
 
 def as_svg(page: Figure) -> str:
-    """Inline SVG in the page's own colours and fonts."""
+    """Return the figure as inline SVG in the colours and fonts of the page."""
     buffer = io.StringIO()
     page.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
     svg = buffer.getvalue()
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
     svg = re.sub(r"font: ([\d.]+)px [^;\"]*", r"font-size: \1px", svg)
-    for stand_in, colour in TO_PAGE.items():
+    for stand_in, colour in PAGE_COLOURS.items():
         svg = svg.replace(stand_in, colour)
     return svg

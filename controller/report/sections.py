@@ -1,36 +1,36 @@
-"""The report's parts in the order in which a reader asks; each is empty where it has nothing."""
+"""Sections of the report, in the order of a reader's questions; a section without data is empty."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
-from controller.report import findings, session
-from controller.report.facts import Facts
+from controller.report import result_sections, session_sections
 from controller.report.html import section
-from controller.report.panels import slices
-from controller.report.plots import against_tilt, counts_as_they_came
+from controller.report.plots import curves_by_tilt, live_counts
+from controller.report.report_data import ReportData
+from controller.report.slices import slices
 
 
-def page_sections(facts: Facts) -> str:
-    """Every part that has something to tell."""
-    parts: tuple[Callable[[Facts], str], ...] = (
-        findings.summary_counts,
-        findings.accuracy,
+def page_sections(data: ReportData) -> str:
+    """Return all sections that have data."""
+    sections: tuple[Callable[[ReportData], str], ...] = (
+        result_sections.particle_counts,
+        result_sections.accuracy,
         _slices,
-        session.recording,
+        session_sections.recording,
         _curves,
-        findings.flip,
-        findings.alignment,
-        session.remarks,
-        session.settings,
-        session.files,
+        result_sections.flip,
+        result_sections.alignment,
+        session_sections.warnings_and_answers,
+        session_sections.settings,
+        session_sections.files,
     )
-    return "".join(part(facts) for part in parts)
+    return "".join(make(data) for make in sections)
 
 
-def _slices(facts: Facts) -> str:
-    return section("The reconstructions", slices(facts))
+def _slices(data: ReportData) -> str:
+    return section("Reconstructions", slices(data))
 
 
-def _curves(facts: Facts) -> str:
-    return section("Against the tilt", against_tilt(facts), counts_as_they_came(facts))
+def _curves(data: ReportData) -> str:
+    return section("Curves by tilt", curves_by_tilt(data), live_counts(data))

@@ -1,4 +1,4 @@
-"""Planes out of the reconstructed volumes, all in A's frame."""
+"""Planes through the reconstructed volumes, all in the coordinates of A."""
 
 from __future__ import annotations
 
@@ -13,44 +13,45 @@ from scipy import ndimage, signal
 
 Floats = NDArray[np.float32]
 ENVELOPE_LEVEL = 0.35
-"""Of the brightest smoothed value: where the assembly ends."""
+"""Smoothed value at the surface of the assembly, as a fraction of the brightest."""
 SMOOTH_DIAMETERS = 0.8
-"""Smoothing that closes the gaps between the particles."""
+"""Sigma of the smoothing that closes the gaps between particles, in diameters."""
 
 
 @dataclass(frozen=True)
 class Pose:
-    """Where a volume lies in A's frame: p_A = scale matrix . p + shift_nm, (x, y, z), nm."""
+    """Pose of a volume in A: p_A = scale matrix . p + shift_nm, (x, y, z), nm."""
 
     matrix: NDArray[np.float64]
     shift_nm: NDArray[np.float64]
     scale: float = 1.0
 
 
-IN_PLACE = Pose(np.eye(3), np.zeros(3))
+IDENTITY = Pose(np.eye(3), np.zeros(3))
+"""Pose of a volume that is already in the coordinates of A."""
 
 
 @dataclass(frozen=True)
 class Plane:
-    """Points of a plane in A's frame, [row, column, (x, y, z)], nm."""
+    """Points of a plane in the coordinates of A, [row, column, (x, y, z)], nm."""
 
     points_nm: NDArray[np.float64]
     pixel_nm: float
     normal: NDArray[np.float64]
 
     def moved(self, along_nm: float) -> Plane:
-        """A parallel plane."""
+        """Return a parallel plane."""
         return replace(self, points_nm=self.points_nm + along_nm * self.normal)
 
     @classmethod
     def xz(cls, side_px: int, pixel_nm: float, y_nm: float = 0.0) -> Plane:
-        """Across the tilt axis: columns along x, rows along z."""
+        """Return a plane across the tilt axis: columns along x, rows along z."""
         x, z = _grid(side_px, pixel_nm)
         return cls(np.stack([x, np.full_like(x, y_nm), z], axis=-1), pixel_nm, np.eye(3)[1])
 
     @classmethod
     def xy(cls, side_px: int, pixel_nm: float, z_nm: float) -> Plane:
-        """Across the beam at 0 degrees: columns along x, rows along y."""
+        """Return a plane across the beam at 0 degrees: columns along x, rows along y."""
         x, y = _grid(side_px, pixel_nm)
         return cls(np.stack([x, y, np.full_like(x, z_nm)], axis=-1), pixel_nm, np.eye(3)[2])
 
@@ -62,23 +63,23 @@ def _grid(side_px: int, pixel_nm: float) -> tuple[NDArray[np.float64], NDArray[n
 
 
 class Volume:
-    """A volume [z, y, x] on disk, read where it is looked at.
+    """A volume [z, y, x] on disk, of which only the needed parts are read.
 
     Raises
     ------
     ValueError, OSError
-        No whole MRC volume.
+        The file is not a complete MRC volume.
     """
 
-    def __init__(self, path: Path, pose: Pose = IN_PLACE) -> None:
+    def __init__(self, path: Path, pose: Pose = IDENTITY) -> None:
         self._file: Any = mrcfile.mmap(path, mode="r")
         self._data = self._file.data
         self._pose = pose
         self.pixel_nm = float(self._file.voxel_size.x) / 10
         self.shape: tuple[int, int, int] = self._data.shape
 
-    def on(self, plane: Plane) -> Floats:
-        """Values on a plane of A's frame, [row, column]; 0 outside."""
+    def values_on(self, plane: Plane) -> Floats:
+        """Return the values on a plane in the coordinates of A, [row, column]; 0 outside."""
         pose = self._pose
         moved = (plane.points_nm - pose.shift_nm) @ pose.matrix / pose.scale  # inverse, transposed
         middle = (np.array(self.shape, float) - 1) / 2
@@ -86,7 +87,7 @@ class Volume:
         return self._interpolated(index)
 
     def _interpolated(self, index: NDArray[np.float64]) -> Floats:
-        # only the slab that the plane crosses is read
+        # read only the slab that the plane crosses
         low = np.clip(np.floor(index.min(axis=(1, 2))).astype(int), 0, np.array(self.shape) - 1)
         high = np.clip(np.ceil(index.max(axis=(1, 2))).astype(int) + 1, low + 1, self.shape)
         slab = np.asarray(self._data[tuple(map(slice, low, high))], np.float32)
@@ -95,20 +96,22 @@ class Volume:
         )
 
     def spheres_on(self, plane: Plane, diameter_nm: float) -> Floats:
-        """Section through spheres whose centres this volume holds, [row, column].
+        """Return the section through spheres whose centres this volume holds, [row, column].
 
-        Every plane of centres within a radius gives discs of the radius left at its distance.
+        Each plane of centres nearer than a radius adds discs: sections of its spheres.
         """
         radius = diameter_nm / 2
         steps = np.arange(-np.floor(radius / plane.pixel_nm), radius / plane.pixel_nm + 1e-9)
         image = np.zeros(plane.points_nm.shape[:2], np.float32)
         for offset_nm in steps * plane.pixel_nm:
             disc = _disc(np.sqrt(radius**2 - offset_nm**2) / plane.pixel_nm)
-            image += signal.fftconvolve(self.on(plane.moved(float(offset_nm))), disc, mode="same")
+            image += signal.fftconvolve(
+                self.values_on(plane.moved(float(offset_nm))), disc, mode="same"
+            )
         return image
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         self._file.close()
 
 
@@ -120,7 +123,7 @@ def _disc(radius_px: float) -> Floats:
 
 
 def envelope(image: Floats, diameter_px: float) -> NDArray[np.bool_]:
-    """Where the assembly is, particles and gaps alike, [row, column]."""
+    """Return the mask of the assembly, with its particles and gaps, [row, column]."""
     smooth = ndimage.gaussian_filter(np.maximum(image, 0), SMOOTH_DIAMETERS * diameter_px)
     inside = smooth > ENVELOPE_LEVEL * float(np.percentile(smooth, 99))
     labels, n = ndimage.label(inside)
@@ -133,9 +136,9 @@ def envelope(image: Floats, diameter_px: float) -> NDArray[np.bool_]:
 def exit_surface(
     image: Floats, pixel_nm: float, diameter_nm: float, side: int
 ) -> list[tuple[float, float]]:
-    """Line (x_nm, z_nm) along the assembly's lower (-1) or upper (+1) side in an x-z image.
+    """Return points (x_nm, z_nm) along the lower (-1) or upper (+1) surface in an x-z image.
 
-    Empty where the picture does not show the whole assembly: its edge is no surface.
+    Empty if the image does not show the whole assembly: the edge of the image is no surface.
     """
     inside = envelope(image, diameter_nm / pixel_nm)
     columns = np.flatnonzero(inside.any(axis=0))

@@ -173,7 +173,7 @@ class JobEnded(Data):
 
 
 class Focused(Data):
-    """Defocus in force from here on, as read from the microscope."""
+    """Defocus in force from here on, on the scale of the microscope."""
 
     kind: Literal["focused"] = "focused"
     step_id: str

@@ -44,7 +44,7 @@ from processing.files.mrc_writer import HEADER_BYTES
 from processing.files.section import read_section
 
 MDOC_ROUNDING = 1 + 1e-6
-"""Factor that rounds up numbers of the mdoc, which have seven digits: no dose is lost."""
+"""Factor that rounds up the seven-digit numbers of the mdoc, so that no dose is lost."""
 
 
 def rebuild_journal(folder: SessionFolder, plan: Plan) -> tuple[str, ...]:

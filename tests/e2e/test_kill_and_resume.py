@@ -1,4 +1,4 @@
-"""A whole session in its real processes, killed with -9 during A and again during B."""
+"""A complete session in its real processes, killed with -9 during A and again during B."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tests.support.simulator_session import release, write_holds, write_protocol
 PLANNED = {"A": 73, "B": 74}
 KILLED_AFTER = {"A": 20, "B": 31}
 HELD_AT = {"A": "A-020", "B": "B-031"}
-"""Steps that the session does not pass before it is killed."""
+"""Steps at which the session waits until it is killed."""
 DEADLINE_S = 240.0
 
 
@@ -34,7 +34,7 @@ def session(tmp_path: Path) -> Iterator[Path]:
     kill_session(folder)
 
 
-def test_the_same_147_frames_none_lost_none_twice(
+def test_a_session_killed_twice_records_each_of_147_frames_once(
     tmp_path: Path, session: Path, start: Start
 ) -> None:
     protocol = write_protocol(tmp_path, seed=7)
@@ -80,11 +80,11 @@ def test_the_same_147_frames_none_lost_none_twice(
 def killed_during(
     series: str, watcher: subprocess.Popen[str], session: Path
 ) -> dict[tuple[str, int], int]:
-    """Kill every process of the session in the middle of a series; returns its frames so far."""
+    """Kill every process of the session in the middle of a series; return its frames so far."""
     deadline = time.monotonic() + DEADLINE_S
     while count(session, series) < KILLED_AFTER[series]:
         assert watcher.poll() is None, watcher.communicate()[0]
-        assert time.monotonic() < deadline, f"series {series} is not getting anywhere"
+        assert time.monotonic() < deadline, f"too few frames of {series} after {DEADLINE_S:g} s"
         time.sleep(0.02)
     kill_session(session)
     release(session, HELD_AT[series])
@@ -98,7 +98,7 @@ def journal(session: Path) -> list[dict[str, object]]:
     path = session / "journal.jsonl"
     if not path.exists():
         return []
-    lines = path.read_text().split("\n")[:-1]  # what follows the last newline is being written
+    lines = path.read_text().split("\n")[:-1]  # the bytes after the last newline are being written
     return [json.loads(line)["entry"] for line in lines]
 
 

@@ -1,4 +1,4 @@
-"""report.html from folders in every state a session may leave them in."""
+"""report.html for folders in every state that a session can leave."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ from controller.common.errors import UsageError
 from controller.common.exit_codes import ExitCode
 from controller.model.events import Event
 from controller.report import plots
-from controller.report.facts import gather
+from controller.report.report_data import read_report_data
 from controller.report.volumes import Plane, Pose, Volume, exit_surface
 from controller.report.write import write_report
 from processing.files.mrc import write_volume
 from processing.files.particles import ParticleTable, write_csv
-from tests.report.session_folder import (
+from tests.report.session_events import (
     FAILED,
     FINISHED,
     FLIPPED,
     OVERRIDDEN,
     STARTED,
     WARNED,
-    again,
     recorded,
+    recorded_again,
     write_events,
 )
 
@@ -134,11 +134,11 @@ CASES = [
         "stopped in the middle of A, before any processing",
         [*STARTED, *recorded("A")[:30]],
         says=("INCOMPLETE", "live count, not final", "tilts of A"),
-        silent=("The reconstructions", "Alignment and fusion"),
+        silent=("Reconstructions", "Alignment and fusion"),
     ),
     Case(
-        "two tilts recorded again when the operator wanted them",
-        [*STARTED, *recorded("A"), *again("A", 8, 9)],
+        "two tilts recorded again by the operator",
+        [*STARTED, *recorded("A"), *recorded_again("A", 8, 9)],
         says=("<td>25 of 25</td><td>3</td>",),
     ),
     Case(
@@ -169,7 +169,7 @@ CASES = [
         volumes=ALL,
         protocol=False,
         says=("PROCESSED", "2 878 particles in the fused volume", "exit surface"),
-        silent=("Settings", "Against the tilt", "Recording"),
+        silent=("Settings", "Curves by tilt", "Recording"),
     ),
     Case(
         "offline, a single series",
@@ -181,7 +181,7 @@ CASES = [
     ),
     Case("only a protocol", says=("no particles have been counted",)),
     Case(
-        "a summary that is no JSON",
+        "a summary that is not JSON",
         WHOLE,
         spoil=lambda folder: (
             (folder / "processed").mkdir()
@@ -207,12 +207,12 @@ def make(case: Case, folder: Path) -> Path:
 
 
 def page_of(folder: Path) -> str:
-    """The report as it is read: where a line may end does not matter."""
+    """Return the report, with no-break spaces as plain spaces."""
     return write_report(folder).read_text(encoding="utf-8").replace("\N{NO-BREAK SPACE}", " ")
 
 
 class Balanced(HTMLParser):
-    """Complains of tags that are not closed in order."""
+    """Parser that asserts that tags are closed in order."""
 
     VOID = frozenset({"meta", "br", "image", "rect", "circle", "polyline", "path", "use"})
 
@@ -233,7 +233,7 @@ class Balanced(HTMLParser):
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-def test_the_report_tells_what_there_is(case: Case, tmp_path: Path) -> None:
+def test_the_report_shows_the_data_that_exist(case: Case, tmp_path: Path) -> None:
     page = page_of(make(case, tmp_path))
     for phrase in case.says:
         assert phrase in page
@@ -244,13 +244,13 @@ def test_the_report_tells_what_there_is(case: Case, tmp_path: Path) -> None:
     assert parser.open == []
 
 
-def test_the_page_needs_nothing_else(tmp_path: Path) -> None:
+def test_the_page_needs_no_other_file(tmp_path: Path) -> None:
     page = page_of(make(CASES[0], tmp_path))
     assert not re.search(r'(?:src|href)="(?!data:|#)', page)
     assert "@import" not in page and "url(" not in re.sub(r"url\(#", "", page)
 
 
-def test_accuracy_is_shown_where_there_is_a_truth(tmp_path: Path) -> None:
+def test_accuracy_is_shown_if_there_is_a_truth(tmp_path: Path) -> None:
     make(CASES[0], tmp_path)
     score = {
         "found": 2870,
@@ -280,13 +280,15 @@ def test_accuracy_is_shown_where_there_is_a_truth(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("folder", ["", "nowhere"], ids=["empty", "missing"])
-def test_nothing_to_report_on_is_one_line(folder: str, tmp_path: Path) -> None:
+def test_a_folder_without_data_is_refused_in_one_line(folder: str, tmp_path: Path) -> None:
     with pytest.raises(UsageError) as caught:
         write_report(tmp_path / folder)
     assert "\n" not in str(caught.value)
 
 
-def test_the_verb_prints_where_it_wrote(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_verb_prints_the_path_of_the_report(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     make(CASES[1], tmp_path)
     parser = argparse.ArgumentParser()
     verb.add_arguments(parser)
@@ -294,8 +296,8 @@ def test_the_verb_prints_where_it_wrote(tmp_path: Path, capsys: pytest.CaptureFi
     assert capsys.readouterr().out.strip() == str((tmp_path / "report.html").resolve())
 
 
-def test_a_volume_is_looked_at_in_the_frame_of_a(tmp_path: Path) -> None:
-    """A spot of B lies where the registration says, and nowhere else."""
+def test_slices_of_b_are_in_the_coordinates_of_a(tmp_path: Path) -> None:
+    """A bright voxel of B appears at its registered position."""
     matrix = np.array([[0.0, 1, 0], [1, 0, 0], [0, 0, -1]])
     shift = np.array([4.0, -6.0, 2.0])
     in_b = np.array([10.0, -14.0, 8.0])
@@ -305,7 +307,7 @@ def test_a_volume_is_looked_at_in_the_frame_of_a(tmp_path: Path) -> None:
     write_volume(tmp_path / "v.mrc", data, PIXEL_NM)
     in_a = matrix @ in_b + shift
     volume = Volume(tmp_path / "v.mrc", Pose(matrix, shift))
-    image = volume.on(Plane.xy(21, PIXEL_NM, in_a[2]))
+    image = volume.values_on(Plane.xy(21, PIXEL_NM, in_a[2]))
     row, column = np.unravel_index(image.argmax(), image.shape)
     assert image.max() == pytest.approx(1)
     assert (column - 10) * PIXEL_NM == pytest.approx(in_a[0])
@@ -316,27 +318,27 @@ def test_a_volume_is_looked_at_in_the_frame_of_a(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("side", "sign"), [(-1, -1), (1, 1)], ids=["A, below", "B, above"])
-def test_the_exit_surface_lies_on_its_side(side: int, sign: int) -> None:
+def test_the_exit_surface_is_on_the_exit_side(side: int, sign: int) -> None:
     line = exit_surface(ball()[:, SIDE // 2], PIXEL_NM, 6.3, side)
     x, z = np.array(line).T
     assert sign * np.median(z) > 10
     np.testing.assert_allclose(np.hypot(x, z), 28, atol=7)
 
 
-def test_an_assembly_that_leaves_the_picture_has_no_exit_surface() -> None:
+def test_an_assembly_cut_off_by_the_image_has_no_exit_surface() -> None:
     assert exit_surface(ball(60.0)[:, SIDE // 2], PIXEL_NM, 6.3, -1) == []
 
 
 @pytest.mark.parametrize(
     ("title", "values", "lowest", "highest"),
     [
-        pytest.param("mean counts", (3950.0, 3970.0), 0.2, 0.8, id="counts that hardly change"),
-        pytest.param("mean counts", (100.0, 900.0), 0.05, 0.95, id="counts that change much"),
-        pytest.param("residual / px", (0.2, 0.4), 0.0, 0.5, id="far below the limit"),
-        pytest.param("residual / px", (0.2, 3.0), 0.0, 0.98, id="above the limit"),
+        pytest.param("mean counts", (3950.0, 3970.0), 0.2, 0.8, id="nearly constant counts"),
+        pytest.param("mean counts", (100.0, 900.0), 0.05, 0.95, id="counts that vary strongly"),
+        pytest.param("residual / px", (0.2, 0.4), 0.0, 0.5, id="residuals far below the limit"),
+        pytest.param("residual / px", (0.2, 3.0), 0.0, 0.98, id="residuals above the limit"),
     ],
 )
-def test_a_curve_lies_within_its_axes(
+def test_a_curve_fits_in_its_axes(
     tmp_path: Path, title: str, values: tuple[float, float], lowest: float, highest: float
 ) -> None:
     low, high = values
@@ -344,7 +346,7 @@ def test_a_curve_lies_within_its_axes(
     moving = replace(curve, value=lambda tilt: low if tilt.frame.section % 2 else high)
     write_events(tmp_path, WHOLE)
     axis = Figure().subplots()
-    plots._draw(axis, gather(tmp_path), moving)
+    plots._draw(axis, read_report_data(tmp_path), moving)
     bottom, top = axis.get_ylim()
     at = [(value - bottom) / (top - bottom) for value in values]
     assert lowest <= at[0] < at[1] <= highest

@@ -1,7 +1,7 @@
-"""`make soak`: what takes too long for the tests; every part prints its figures.
+"""`make soak`: checks that take too long for the tests; every part prints its figures.
 
-``python -m tests.soak [NAME ...]``: kills, sessions, load, network. The exit status is 1 where a
-promise was broken.
+``python -m tests.soak [NAME ...]``: load, network, kills, sessions. The exit status is 1 if a
+requirement was violated.
 """
 
 from __future__ import annotations
@@ -17,17 +17,19 @@ def main(names: list[str]) -> int:
     """Run the parts called `names`, or all of them."""
     unknown = [name for name in names if name not in PARTS]
     if unknown:
-        print(f"no part {', '.join(unknown)}: choose from {', '.join(PARTS)}", file=sys.stderr)
+        print(
+            f"no part named {', '.join(unknown)}: choose from {', '.join(PARTS)}", file=sys.stderr
+        )
         return 2
-    kept = True
+    passed = True
     for name in names or PARTS:
-        begun_s = time.monotonic()
-        broken = import_module(f"tests.soak.{name}").run()
-        kept = kept and not broken
-        for line in broken:
-            print(f"{name}: BROKEN: {line}")
-        print(f"{name}: {time.monotonic() - begun_s:.0f} s", flush=True)
-    return 0 if kept else 1
+        start_s = time.monotonic()
+        violations = import_module(f"tests.soak.{name}").run()
+        passed = passed and not violations
+        for line in violations:
+            print(f"{name}: VIOLATED: {line}")
+        print(f"{name}: {time.monotonic() - start_s:.0f} s", flush=True)
+    return 0 if passed else 1
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
-"""One session of 147 tilts, killed with -9 at its journal writes, every one at every tilt.
+"""One session of 147 tilts, killed with -9 at every journal write of every tilt.
 
-Each life of the session ends at the first moment at which none has ended yet: a journal write,
-before or after it by turns, or a frame written but not acknowledged. The next life resumes, with
-a new bridge. In the end the frames are compared with those of a session that was never killed.
+Each run is killed at the first moment at which no earlier run was killed: alternately before and
+after a journal write, or when a frame is written but not acknowledged. The next run resumes with a
+new bridge. At the end the frames are compared with those of a session that was never killed.
 """
 
 from __future__ import annotations
@@ -40,14 +40,14 @@ TILTS = 147
 
 
 class Killer:
-    """A crash point that ends the process at the first moment that is not in `moments`.
+    """Crash point that kills the process at the first moment that is not in `moments`.
 
     Parameters
     ----------
     moments
-        File of those at which an earlier life ended.
+        File of the moments at which earlier runs were killed.
     frames
-        Acknowledged so far.
+        Number of frames acknowledged so far.
     """
 
     def __init__(self, moments: Path, frames: int) -> None:
@@ -73,30 +73,32 @@ class Killer:
 
 
 def run() -> list[str]:
-    """Kill and resume until the session is finished; return the promises that were broken."""
+    """Kill and resume until the session is finished; return the violated requirements."""
     with tempfile.TemporaryDirectory(prefix="dt-") as name:
         base = Path(name)
-        broken = []
+        violations = []
         acknowledged: dict[tuple[str, int], int] = {}
-        lives = 0
-        while (status := _life(base / "killed", _killer(base), f"boot-{lives}")) == -signal.SIGKILL:
-            lives += 1
+        runs = 0
+        while (
+            status := _run_session(base / "killed", _killer(base), f"boot-{runs}")
+        ) == -signal.SIGKILL:
+            runs += 1
             now = _frames(base / "killed")
             if not acknowledged.items() <= now.items():
-                broken.append(f"life {lives}: an acknowledged frame is not what it was")
+                violations.append(f"run {runs}: an acknowledged frame has changed")
             acknowledged = now
         if status != ExitCode.OK:
-            broken.append(f"the session ended with {status}")
-        _life(base / "whole", lambda: no_crash, "boot")
-        return broken + _compared(base, lives)
+            violations.append(f"the session ended with {status}")
+        _run_session(base / "whole", lambda: no_crash, "boot")
+        return violations + _compared(base, runs)
 
 
 def _killer(base: Path) -> Callable[[], CrashPoint]:
     return lambda: Killer(base / "moments", len(_frames(base / "killed")))
 
 
-def _life(folder: Path, crash_point: Callable[[], CrashPoint], boot_id: str) -> int:
-    """Run the session in a fork; return its exit code, or minus the signal that ended it."""
+def _run_session(folder: Path, crash_point: Callable[[], CrashPoint], boot_id: str) -> int:
+    """Run the session in a fork; return its exit code, or the negative number of its signal."""
     child = os.fork()
     if child == 0:
         microscope = FakeMicroscope(
@@ -118,24 +120,24 @@ def _frames(folder: Path) -> dict[tuple[str, int], int]:
     }
 
 
-def _compared(base: Path, lives: int) -> list[str]:
-    broken = []
+def _compared(base: Path, runs: int) -> list[str]:
+    violations = []
     for name in ("A.rawtlt", "B.rawtlt", "A.mrc", "B.mrc"):
         skip = 1024 if name.endswith("mrc") else 0
         killed, whole = ((base / run / name).read_bytes()[skip:] for run in ("killed", "whole"))
         if killed != whole:
-            broken.append(f"{name} is not that of a session never killed")
+            violations.append(f"{name} is not that of a session never killed")
     entries = [line.entry for line in read_journal(base / "killed" / "journal.jsonl").lines]
     written = [entry.step_id for entry in entries if isinstance(entry, FrameWritten)]
     requests = [entry.request_id for entry in entries if isinstance(entry, Exposing)]
     repeated = len(written) - len(set(written)) + len(requests) - len(set(requests))
     kinds = Counter(line.split("@")[0] for line in (base / "moments").read_text().split())
-    print(f"kills: {lives} times kill -9, of it {dict(kinds.most_common())}")
+    print(f"kills: {runs} times kill -9: {dict(kinds.most_common())}")
     print(
         f"kills: {len(written)} of {TILTS} frames acknowledged, "
-        f"{'bit for bit those of a session never killed' if not broken else 'DIFFERENT'}, "
+        f"{'bit for bit those of a session never killed' if not violations else 'DIFFERENT'}, "
         f"{len(entries)} journal entries, {repeated} repeated"
     )
     if len(written) != TILTS or repeated:
-        broken.append(f"{len(written)} frames, {repeated} entries repeated")
-    return broken
+        violations.append(f"{len(written)} frames, {repeated} entries repeated")
+    return violations

@@ -1,4 +1,4 @@
-"""10,000 mutated messages and 200 silent connections, while a controller goes on working."""
+"""10,000 mutated messages and 200 silent connections to a bridge that serves a controller."""
 
 from __future__ import annotations
 
@@ -19,15 +19,16 @@ MESSAGES = 10_000
 SILENT = 200
 MEMORY_LIMIT_BYTES = 200 << 20
 LATENCY_RATIO = 10.0
+"""Largest accepted ratio of the worst median latency under attack to that before."""
 CALLS_BEFORE = 2_000
 WINDOW = 50
-"""Calls in a row whose median has to stay low: a single one waits for the scheduler, too."""
+"""Number of successive calls per median; a single call may wait for the scheduler."""
 GAP_S = 0.002
-"""Between two calls of the controller."""
+"""Pause between two calls of the controller."""
 
 
 def run() -> list[str]:
-    """Attack a live bridge; return the promises that were broken."""
+    """Attack a running bridge; return the violated requirements."""
     with open_rig() as rig, rig.client("the controller") as microscope:
         memory = resident_bytes(rig.bridge.pid)
         normal_s = statistics.median(_latencies(microscope, lambda n: n < CALLS_BEFORE))
@@ -50,14 +51,14 @@ def run() -> list[str]:
         f"worst median of {WINDOW} {worst_s / normal_s:.1f} times that, "
         f"99 % {p99_s / normal_s:.1f} times, longest {longest_s * 1e3:.1f} ms"
     )
-    broken = []
+    violations = []
     if not alive or moves:
-        broken.append(f"alive: {alive}, {moves} moves by strangers")
+        violations.append(f"alive: {alive}, {moves} moves by strangers")
     if grown > MEMORY_LIMIT_BYTES:
-        broken.append(f"memory grew by {grown / 2**20:.0f} MiB")
+        violations.append(f"memory grew by {grown / 2**20:.0f} MiB")
     if worst_s > LATENCY_RATIO * normal_s:
-        broken.append(f"calls took {worst_s / normal_s:.1f} times the normal median")
-    return broken
+        violations.append(f"calls took {worst_s / normal_s:.1f} times the normal median")
+    return violations
 
 
 def _latencies(microscope: RemoteMicroscope, goes_on: Callable[[int], bool]) -> list[float]:
@@ -71,7 +72,7 @@ def _latencies(microscope: RemoteMicroscope, goes_on: Callable[[int], bool]) -> 
 
 
 def _attack(address: BridgeAddress) -> None:
-    """In a process of its own: the controller shares nothing with it but the machine."""
+    """Send mutated messages, in a process of its own that shares only the machine."""
     dice = random.Random(2021)
     with ExitStack() as silent:
         for _ in range(SILENT):

@@ -1,4 +1,4 @@
-"""The network gone for 30 s, in real time and with the everyday lease: the same tilt goes on."""
+"""The network interrupted for 30 s in real time, with the default lease: the tilt continues."""
 
 from __future__ import annotations
 
@@ -16,12 +16,13 @@ from tests.bridge.relay import Relay
 from tests.support.frames import is_frame
 from tests.support.small_session import PROTOCOL, Run, open_session
 
-GONE_S = 30.0
+INTERRUPTION_S = 30.0
 SAFE_WITHIN_S = 2.0
+"""Longest accepted time until the microscope is in its safe state."""
 
 
 def run() -> list[str]:
-    """Cut the line in A; return the promises that were broken."""
+    """Interrupt the network during A; return the violated requirements."""
     with tempfile.TemporaryDirectory(prefix="dt-") as name:
         folder = Path(name)
         (folder / "fake.toml").write_text(f'action_log = "{folder / "actions"}"\n')
@@ -47,7 +48,7 @@ def run() -> list[str]:
                 if is_frame(event, "A", 1):
                     relay.passing.clear()
                     threading.Thread(target=watch, args=(time.monotonic(),)).start()
-                    threading.Timer(GONE_S, relay.passing.set).start()
+                    threading.Timer(INTERRUPTION_S, relay.passing.set).start()
 
             session = Run(
                 open_session(folder / "s", PROTOCOL),
@@ -56,11 +57,11 @@ def run() -> list[str]:
             )
             code = session.go()
             frames = len(session.of(FrameRecorded))
-    print(f"network: gone for {GONE_S:g} s; column safe after {safe_after_s[0]:.2f} s, ")
+    print(f"network: interrupted for {INTERRUPTION_S:g} s; safe after {safe_after_s[0]:.2f} s")
     print(f"network: session ended with {code.name}, {frames} of 9 frames")
-    broken = []
+    violations = []
     if safe_after_s[0] > SAFE_WITHIN_S:
-        broken.append(f"the column was safe after {safe_after_s[0]:.2f} s")
+        violations.append(f"the microscope was safe only after {safe_after_s[0]:.2f} s")
     if code is not ExitCode.OK or frames != 9:
-        broken.append(f"{code.name} with {frames} frames")
-    return broken
+        violations.append(f"{code.name} with {frames} frames")
+    return violations

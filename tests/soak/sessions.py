@@ -1,8 +1,8 @@
-"""Twenty sessions end to end in their real processes, with random faults from a seed.
+"""Twenty complete sessions in their real processes, with random faults from a seed.
 
-Each gets a handful of scripted faults of the microscope and the bridge, and up to two kill -9 of
-its own process, its bridge or its worker at random frames; whatever ends it is resumed until it
-is finished or has stopped by a safety check. What was once acknowledged must be there in the end.
+Each session gets 3 to 6 scripted faults of the microscope and the bridge, and up to two kill -9 of
+its own process, its bridge or its worker at random frames. It is resumed until it is finished or a
+safety check stops it. Every acknowledged frame must be there at the end.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ from tests.support.simulator_session import write_protocol
 
 SEED = 2021
 SESSIONS = 20
-MOST_LIVES = 6
-PATIENCE_S = 600.0
-SPARED = frozenset(
+MAX_RUNS = 6
+TIMEOUT_S = 600.0
+EXCLUDED_FAULTS = frozenset(
     {FaultKind.NOT_FINITE, FaultKind.STAGE_LIES, *REMOUNT_FAULTS - {FaultKind.NOT_FLIPPED}}
 )
-"""Those that change the pixel type, or what the whole of B is worth."""
+"""Faults that are left out: they change the pixel type or make the whole of B unusable."""
 SERIES = """
 [series_a]
 start_deg = -70.0
@@ -51,7 +51,7 @@ TILTS = 36
 
 @dataclass
 class Tally:
-    """What became of the sessions."""
+    """Results of the sessions."""
 
     ends: Counter[str] = field(default_factory=Counter)
     resumed: int = 0
@@ -59,11 +59,11 @@ class Tally:
     frames: int = 0
     lost: int = 0
     repeated: int = 0
-    broken: list[str] = field(default_factory=list)
+    violations: list[str] = field(default_factory=list)
 
 
 def run() -> list[str]:
-    """Run the sessions; return the promises that were broken."""
+    """Run the sessions; return the violated requirements."""
     tally = Tally()
     for number in range(SESSIONS):
         with tempfile.TemporaryDirectory(prefix="dt-") as name:
@@ -72,30 +72,30 @@ def run() -> list[str]:
     print(f"sessions: {SESSIONS} of seed {SEED}: {ends}; resumed {tally.resumed} times")
     print(
         f"sessions: {tally.killed} processes killed; {tally.frames} frames acknowledged, "
-        f"{tally.lost} lost, {tally.repeated} exposures repeated by one id"
+        f"{tally.lost} lost, {tally.repeated} request ids used twice"
     )
-    return tally.broken
+    return tally.violations
 
 
 def _session(base: Path, dice: random.Random, number: int, tally: Tally) -> None:
     folder = _prepared(base, dice)
-    killings = sorted(dice.sample(range(3, 2 * TILTS), dice.randint(0, 2)))
+    kill_at_frames = sorted(dice.sample(range(3, 2 * TILTS), dice.randint(0, 2)))
     acknowledged: dict[tuple[str, int], int] = {}
     code = -1
-    for life in range(MOST_LIVES):
-        code = _live(start(folder, None), folder, killings, dice, tally)
+    for run_number in range(MAX_RUNS):
+        code = _wait_and_kill(start(folder, None), folder, kill_at_frames, dice, tally)
         now = _frames(folder)
         tally.lost += len(acknowledged.items() - now.items())
         acknowledged = now
         if code in (ExitCode.OK, ExitCode.SAFETY, ExitCode.PROCESSING_FAILED):
             break
-        tally.resumed += life < MOST_LIVES - 1
-    _end(base, folder, number, code, tally)
+        tally.resumed += run_number < MAX_RUNS - 1
+    _record_end(base, folder, number, code, tally)
 
 
 def _prepared(base: Path, dice: random.Random) -> SessionFolder:
     protocol = write_protocol(base, seed=dice.randrange(1000), more=SERIES)
-    kinds = dice.choices(sorted(set(FaultKind) - SPARED), k=dice.randint(3, 6))
+    kinds = dice.choices(sorted(set(FaultKind) - EXCLUDED_FAULTS), k=dice.randint(3, 6))
     faults = [
         f'[[fault]]\nkind = "{kind}"\nat = "{_place(kind, dice)}"\n'
         f"times = {dice.randint(1, 2)}\nfor_s = {dice.uniform(0.5, 3.0):.1f}\nby_deg = 3.0\n"
@@ -111,22 +111,22 @@ def _place(kind: FaultKind, dice: random.Random) -> str:
     return f"{dice.choice('AB')}-{dice.randrange(TILTS) + 1:03d}"
 
 
-def _live(
+def _wait_and_kill(
     process: subprocess.Popen[bytes],
     folder: SessionFolder,
-    killings: list[int],
+    kill_at_frames: list[int],
     dice: random.Random,
     tally: Tally,
 ) -> int:
-    """Let the session live until it ends; kill what is to be killed on the way."""
-    deadline = time.monotonic() + PATIENCE_S
+    """Wait for the end of the session; kill processes at the planned numbers of frames."""
+    deadline = time.monotonic() + TIMEOUT_S
     while process.poll() is None:
-        if killings and _count(folder) >= killings[0]:
-            killings.pop(0)
+        if kill_at_frames and _count(folder) >= kill_at_frames[0]:
+            kill_at_frames.pop(0)
             tally.killed += _kill_one(folder, process.pid, dice)
         if time.monotonic() > deadline:
             process.kill()
-            tally.broken.append(f"{folder.path}: came to no end in {PATIENCE_S:g} s")
+            tally.violations.append(f"{folder.path}: did not end within {TIMEOUT_S:g} s")
         time.sleep(0.05)
     return process.returncode
 
@@ -144,7 +144,7 @@ def _count(folder: SessionFolder) -> int:
 
 
 def _frames(folder: SessionFolder) -> dict[tuple[str, int], int]:
-    """Acknowledged frames that are on disk as they were acknowledged."""
+    """Return the checksums of the acknowledged frames that are unchanged on disk."""
     entries = [line.entry for line in read_journal(folder.journal).lines]
     return {
         (entry.series, entry.section): entry.crc32
@@ -155,7 +155,7 @@ def _frames(folder: SessionFolder) -> dict[tuple[str, int], int]:
     }
 
 
-def _end(base: Path, folder: SessionFolder, number: int, code: int, tally: Tally) -> None:
+def _record_end(base: Path, folder: SessionFolder, number: int, code: int, tally: Tally) -> None:
     end = {
         ExitCode.OK: "finished",
         ExitCode.SAFETY: "safely stopped",
@@ -181,10 +181,10 @@ def _end(base: Path, folder: SessionFolder, number: int, code: int, tally: Tally
         flush=True,
     )
     if len(steps) != len(set(steps)):
-        tally.broken.append(f"session {number}: a tilt was recorded twice")
+        tally.violations.append(f"session {number}: a tilt was recorded twice")
     if end.startswith("ended"):
-        tally.broken.append(f"session {number}: {end}: {reason}")
+        tally.violations.append(f"session {number}: {end}: {reason}")
     if status is not None and status.beam is not None and not status.beam.blanked:
-        tally.broken.append(f"session {number}: the beam was left on")
+        tally.violations.append(f"session {number}: the beam was left on")
     if tally.lost or tally.repeated:
-        tally.broken.append(f"session {number}: {tally.lost} lost, {tally.repeated} repeated")
+        tally.violations.append(f"session {number}: {tally.lost} lost, {tally.repeated} repeated")

@@ -1,4 +1,4 @@
-"""A session's folder as it lies on disk after a run, written by hand."""
+"""Events of made-up sessions, written to a folder as a run leaves them."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ FAILED: list[Event] = [
 
 
 def recorded(series: SeriesName) -> list[Event]:
-    """The frames of a series, judged and counted as they came."""
+    """Return the events of a series: frames, their residuals and live counts."""
     events: list[Event] = [PhaseStarted(phase=Phase(series))]
     for index, tilt in enumerate(TILTS_DEG):
         dose = 5_800.0 + 90.0 * (index + (len(TILTS_DEG) if series == "B" else 0))
@@ -131,8 +131,8 @@ def recorded(series: SeriesName) -> list[Event]:
     return [*events, PhaseFinished(phase=Phase(series))]
 
 
-def again(series: SeriesName, *sections: int) -> list[Event]:
-    """Frames that the operator had recorded once more, behind those there are."""
+def recorded_again(series: SeriesName, *sections: int) -> list[Event]:
+    """Return the events of tilts recorded again by the operator, after a complete series."""
     frames = [event for event in recorded(series) if isinstance(event, FrameRecorded)]
     events: list[Event] = []
     for number, section in enumerate(sections):
@@ -146,7 +146,7 @@ def again(series: SeriesName, *sections: int) -> list[Event]:
 
 
 def write_events(folder: Path, events: Iterable[Event]) -> None:
-    """events.jsonl, a second a record."""
+    """Write events.jsonl with one record a second."""
     lines = [
         RECORD.dump_json(
             Record(seq=seq, at=f"2026-05-04T10:{seq // 60:02d}:{seq % 60:02d}+00:00", event=event)

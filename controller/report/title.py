@@ -1,10 +1,10 @@
-"""Title and verdict."""
+"""Title block of the report."""
 
 from __future__ import annotations
 
 from controller.model.events import OperatorState, State
-from controller.report.facts import Facts, Json
 from controller.report.html import number, text
+from controller.report.report_data import Json, ReportData
 
 TONES = {
     OperatorState.GOOD: "good",
@@ -14,35 +14,35 @@ TONES = {
 }
 
 
-def heading(facts: Facts) -> str:
-    """Title, what it is of, and the verdict."""
-    protocol = facts.protocol
-    name = facts.status.name or (protocol.name if protocol else facts.folder.resolve().name)
+def title_block(data: ReportData) -> str:
+    """Return title, specimen, microscope, date and verdict."""
+    protocol = data.protocol
+    name = data.status.name or (protocol.name if protocol else data.folder.resolve().name)
     specimen = protocol.specimen if protocol else ""
-    when = facts.records[0].at[:16].replace("T", " ") if facts.records else ""
-    told = [text(part) for part in (specimen, facts.status.microscope, when) if part]
-    if facts.status.simulated:
+    when = data.records[0].at[:16].replace("T", " ") if data.records else ""
+    told = [text(part) for part in (specimen, data.status.microscope, when) if part]
+    if data.status.simulated:
         told.append('<span class="tag">simulated</span>')
-    tone, word, reason = _verdict(facts)
+    tone, word, reason = _verdict(data)
     return (
         f"<header><h1>{text(name)}</h1><p class='sub'>{' · '.join(told)}</p>"
         f'<div class="verdict {tone}"><strong>{text(word)}</strong>{text(reason)}</div></header>'
     )
 
 
-def _verdict(facts: Facts) -> tuple[str, str, str]:
-    counts = facts.summary.get("counts", {})
-    if not facts.records:
-        return "good", "PROCESSED", _finding(counts)
-    state = facts.status.operator_state
+def _verdict(data: ReportData) -> tuple[str, str, str]:
+    counts = data.summary.get("counts", {})
+    if not data.records:
+        return "good", "PROCESSED", _count_sentence(counts)
+    state = data.status.operator_state
     if state is OperatorState.GOOD:
         if counts.get("fused"):
-            return "good", "GOOD", _finding(counts)
-        return "warn", "INCOMPLETE", _how_far(facts)
-    return TONES[state], state.value, facts.status.operator_reason
+            return "good", "GOOD", _count_sentence(counts)
+        return "warn", "INCOMPLETE", _progress(data)
+    return TONES[state], state.value, data.status.operator_reason
 
 
-def _finding(counts: Json) -> str:
+def _count_sentence(counts: Json) -> str:
     best = counts.get("fused") or counts.get("A") or {}
     if not best:
         return "no particles have been counted"
@@ -53,8 +53,8 @@ def _finding(counts: Json) -> str:
     )
 
 
-def _how_far(facts: Facts) -> str:
-    status = facts.status
+def _progress(data: ReportData) -> str:
+    status = data.status
     recorded = ", ".join(
         f"{len(series.tilts)} of {series.planned} tilts of {name}"
         for name, series in status.series.items()

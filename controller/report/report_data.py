@@ -1,4 +1,4 @@
-"""What the report tells, gathered from the session's folder; whatever is missing stays out."""
+"""Data of the report, read from the session's folder; missing files leave their field empty."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ Json = dict[str, Any]
 
 
 @dataclass(frozen=True)
-class Facts:
-    """One session, or one offline run of processing, as it lies on disk.
+class ReportData:
+    """Data of one session, or of one offline run of processing.
 
     Attributes
     ----------
     protocol
-        None where there is none, or where it can no longer be read.
+        None if it is missing or cannot be read.
     records
-        Of events.jsonl, in order.
+        Records of events.jsonl, in order.
     summary, accuracy
-        As processing and the simulator's scoring wrote them; empty where they did not.
+        Content of summary.json and accuracy.json; empty if missing.
     """
 
     folder: Path
@@ -44,8 +44,8 @@ class Facts:
         return self.folder / "processed"
 
 
-def gather(folder: Path) -> Facts:
-    """Read what there is.
+def read_report_data(folder: Path) -> ReportData:
+    """Read all data of a folder that exist.
 
     Raises
     ------
@@ -62,7 +62,7 @@ def gather(folder: Path) -> Facts:
     status = SessionStatus()
     for record in records:
         status = next_status(status, record)
-    return Facts(
+    return ReportData(
         folder=folder,
         protocol=protocol,
         records=records,

@@ -1,4 +1,4 @@
-"""What was done: frames, warnings and answers, settings, files."""
+"""Sections on the session: frames and dose, warnings and answers, settings, files."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from controller.model.events import (
 )
 from controller.model.frames import FrameVerdict
 from controller.model.protocol import SeriesSettings
-from controller.report.facts import Facts
 from controller.report.html import MISSING, details, number, section, table, text
+from controller.report.report_data import ReportData
 
 OPENED_BY = {
     ".mrc": "IMOD, Fiji, ChimeraX, Dragonfly, HyperSpy",
@@ -32,40 +32,40 @@ OPENED_BY = {
     ".jsonl": "any text editor",
     ".toml": "any text editor; dualtilt plan, run",
 }
-"""What is listed, and what opens it."""
+"""Programs that open a file, by its suffix; files with other suffixes are not listed."""
 
 
-def recording(facts: Facts) -> str:
-    """Frames and dose."""
-    status = facts.status
+def recording(data: ReportData) -> str:
+    """Return the number of frames and the dose."""
+    status = data.status
     rows = [
         [
             f"series {name}",
             f"{len(series.tilts)} of {series.planned}",
-            number(_retaken(facts, name)),
+            number(_retaken(data, name)),
             number(sum(tilt.frame.verdict is not FrameVerdict.OK for tilt in series.tilts)),
         ]
         for name, series in status.series.items()
         if series.tilts
     ]
     budget = number(status.dose_budget_e_per_A2, ",.0f", "e/Å²")
-    lead = f"Dose in all {number(status.dose_e_per_A2)} of {budget}." if rows else ""
-    head = ("", "tilts recorded", "retaken", "found wanting")
+    lead = f"Total dose {number(status.dose_e_per_A2)} of {budget}." if rows else ""
+    head = ("", "tilts recorded", "retaken", "verdict not “ok”")
     return section("Recording", table(head, rows), lead=lead)
 
 
-def _retaken(facts: Facts, series: SeriesName) -> int:
-    """Count the retakes of a series: by the session for quality, and on the operator's request."""
-    events = [record.event for record in facts.records]
+def _retaken(data: ReportData, series: SeriesName) -> int:
+    """Count the retakes of a series: for quality, and on the operator's request."""
+    events = [record.event for record in data.records]
     requested = sum(isinstance(e, FrameWithdrawn) and e.series == series for e in events)
     frames = [e.frame for e in events if isinstance(e, FrameRecorded) and e.frame.series == series]
     return requested + sum(frame.retakes for frame in frames)
 
 
-def remarks(facts: Facts) -> str:
-    """Whatever somebody should know: warnings, answers, overrides with their reasons."""
-    warnings = [*map(str, facts.summary.get("warnings") or [])]
-    warnings += [f"processing {f.job}: {f.reason}" for f in facts.status.failures]
+def warnings_and_answers(data: ReportData) -> str:
+    """Return warnings, answers, and overrides with their reasons."""
+    warnings = [*map(str, data.summary.get("warnings") or [])]
+    warnings += [f"processing {f.job}: {f.reason}" for f in data.status.failures]
     answers = [
         (
             _clock(record),
@@ -74,12 +74,12 @@ def remarks(facts: Facts) -> str:
             text(event.reason) or MISSING,
             text(event.by),
         )
-        for record in facts.records
+        for record in data.records
         if isinstance(event := record.event, PromptAnswered)
     ]
     alerts = [
         (_clock(record), text(event.level.value), text(event.where) or MISSING, text(event.text))
-        for record in facts.records
+        for record in data.records
         if isinstance(event := record.event, Alerted) and event.level is not Level.INFO
     ]
     listed = "".join(f"<li>{text(warning)}</li>" for warning in dict.fromkeys(warnings))
@@ -95,22 +95,22 @@ def _clock(record: Record) -> str:
     return text(record.at[11:19])
 
 
-def settings(facts: Facts) -> str:
-    """The protocol as run."""
-    if facts.protocol is None:
+def settings(data: ReportData) -> str:
+    """Return the protocol of the session."""
+    if data.protocol is None:
         return ""
-    given = _given(facts)
+    given = _given(data)
     rows = [
         (text(name), f"<code>{text(value)}</code>", "protocol" if name in given else "default")
-        for name, value in _leaves(facts.protocol)
+        for name, value in _leaves(data.protocol)
     ]
-    scan = facts.protocol.scan
+    scan = data.protocol.scan
     short = (
         f"{scan.width_px} × {scan.height_px} px of {scan.pixel_nm:g} nm, {scan.dwell_us:g} µs; "
-        f"A {_span(facts.protocol.series_a)}, B {_span(facts.protocol.series_b)}; "
-        f"{facts.protocol.series_a.current_pA:g} pA at {facts.protocol.column.voltage_kV:g} kV."
+        f"A {_span(data.protocol.series_a)}, B {_span(data.protocol.series_b)}; "
+        f"{data.protocol.series_a.current_pA:g} pA at {data.protocol.column.voltage_kV:g} kV."
     )
-    listing = details("every setting", table(("setting", "value", "from"), rows, "words"))
+    listing = details("All settings", table(("setting", "value", "source"), rows, "words"))
     return section("Settings", f"<p>{text(short)}</p>", listing)
 
 
@@ -127,8 +127,8 @@ def _degrees(angle_deg: float) -> str:
     return f"{angle_deg:+g}°".replace("-", "−")
 
 
-def _given(facts: Facts) -> set[str]:
-    content = tomllib.loads((facts.folder / "protocol.toml").read_text(encoding="utf-8"))
+def _given(data: ReportData) -> set[str]:
+    content = tomllib.loads((data.folder / "protocol.toml").read_text(encoding="utf-8"))
     return set(_dotted(content))
 
 
@@ -149,21 +149,21 @@ def _leaves(model: BaseModel, prefix: str = "") -> Iterable[tuple[str, object]]:
             yield f"{prefix}{name}", value
 
 
-def files(facts: Facts) -> str:
-    """What lies in the folder, and what opens it."""
+def files(data: ReportData) -> str:
+    """Return the files of the folder and the programs that open them."""
     rows = [
         (
-            f'<span class="path">{text(path.relative_to(facts.folder).as_posix())}</span>',
+            f'<span class="path">{text(path.relative_to(data.folder).as_posix())}</span>',
             _size(path.stat().st_size),
             OPENED_BY[path.suffix],
         )
-        for folder in (facts.folder, facts.processed)
+        for folder in (data.folder, data.processed)
         if folder.is_dir()
         for path in sorted(folder.iterdir())
         if path.is_file() and path.suffix in OPENED_BY
     ]
-    where = f'All in <span class="path">{text(facts.folder.resolve())}</span>'
-    return section("Files", table(("file", "size", "opened by"), rows, "words"), lead=where)
+    folder_line = f'Folder: <span class="path">{text(data.folder.resolve())}</span>'
+    return section("Files", table(("file", "size", "opened by"), rows, "words"), lead=folder_line)
 
 
 def _size(size: int) -> str:

@@ -1,0 +1,218 @@
+"""Slices of A, B and the fused volume side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from controller.report.field_of_view import (
+    FieldOfView,
+    field_of_particles,
+    field_of_volume,
+    read_centres,
+)
+from controller.report.html import figure, text
+from controller.report.report_data import ReportData
+from controller.report.slice_svg import exit_frame, exit_line, panel, particle_discs
+from controller.report.volumes import (
+    IDENTITY,
+    Floats,
+    Plane,
+    Pose,
+    Volume,
+    exit_surface,
+)
+
+VolumeName = Literal["A", "B", "fused"]
+NAMES: tuple[VolumeName, ...] = ("A", "B", "fused")
+HEADINGS: dict[VolumeName, str] = {"A": "A", "B": "B, in A’s frame", "fused": "fused"}
+EXITS: dict[VolumeName, int] = {"A": -1, "B": 1, "fused": 0}
+"""Exit side of the beam at 0 degrees, in the coordinates of A: -1 below, 1 above."""
+HEIGHT_FRACTION = 0.72
+"""Heights of the top and bottom slices, as fractions of the half thickness."""
+DEFAULT_DIAMETER_NM = 6.3
+
+
+@dataclass(frozen=True)
+class Scene:
+    """Volumes, particles and field of view of the slices."""
+
+    sirt: dict[VolumeName, Volume]
+    centres: dict[VolumeName, Volume]
+    particles: dict[VolumeName, Floats]
+    """Centres [n, (x, y, z)], nm, in the coordinates of A."""
+    diameter_nm: float
+    side_px: int
+    pixel_nm: float
+    field: FieldOfView
+
+    @property
+    def side_nm(self) -> float:
+        """Width of a slice."""
+        return self.side_px * self.pixel_nm
+
+
+def slices(data: ReportData) -> str:
+    """Return the figures with side view and top views; empty if there are no volumes."""
+    with _scene(data) as scene:
+        return "" if scene is None else _side_view(scene) + _top_views(scene)
+
+
+@contextmanager
+def _scene(data: ReportData) -> Iterator[Scene | None]:
+    pose = _pose_of_b(data)
+    with ExitStack() as stack:
+
+        def opened(file: str, pose: Pose = IDENTITY) -> Volume | None:
+            volume = _open(data.processed / file, pose)
+            if volume is not None:
+                stack.callback(volume.close)
+            return volume
+
+        in_place = opened("B_registered.mrc")
+        sirt = {"A": opened("A_sirt.mrc"), "B": in_place, "fused": opened("fused.mrc")}
+        centres = {"A": opened("A_ssr.mrc"), "fused": opened("fused_ssr.mrc")}
+        if pose is not None:
+            sirt["B"] = in_place or opened("B_sirt.mrc", pose)
+            centres["B"] = opened("B_ssr.mrc", pose)
+        yield _framed(_present(sirt), _present(centres), data)
+
+
+def _present(volumes: dict[str, Volume | None]) -> dict[VolumeName, Volume]:
+    return {name: found for name in NAMES if (found := volumes.get(name)) is not None}
+
+
+def _open(path: Path, pose: Pose) -> Volume | None:
+    try:
+        return Volume(path, pose)
+    except (OSError, ValueError):
+        return None  # missing or incomplete: left out of the report
+
+
+def _pose_of_b(data: ReportData) -> Pose | None:
+    found = data.summary.get("registration")
+    if not found:
+        return None
+    return Pose(np.array(found["matrix"]), np.array(found["shift_nm"]), found.get("scale", 1.0))
+
+
+def _framed(
+    sirt: dict[VolumeName, Volume], centres: dict[VolumeName, Volume], data: ReportData
+) -> Scene | None:
+    if not sirt:
+        return None
+    guide = sirt.get("fused") or next(iter(sirt.values()))
+    diameter_nm = data.summary.get("diameter_nm", {}).get("value", DEFAULT_DIAMETER_NM)
+    tables = {name: read_centres(data.processed / f"particles_{name}.csv") for name in NAMES}
+    particles = {name: table for name, table in tables.items() if len(table)}
+    if particles:
+        table = particles.get("fused", next(iter(particles.values())))
+        field = field_of_particles(table, diameter_nm)
+    else:
+        field = field_of_volume(guide, diameter_nm)
+    side = min(min(guide.shape[1:]), int(np.ceil(field.width_nm / guide.pixel_nm)))
+    return Scene(sirt, centres, particles, diameter_nm, side, guide.pixel_nm, field)
+
+
+def _side_view(scene: Scene) -> str:
+    plane = Plane.xz(scene.side_px, scene.pixel_nm, scene.field.middle_y_nm)
+    sirt = {name: volume.values_on(plane) for name, volume in scene.sirt.items()}
+    lines = {
+        name: exit_surface(image, scene.pixel_nm, scene.diameter_nm, EXITS[name])
+        for name, image in sirt.items()
+        if EXITS[name]
+    }
+    rows = [
+        _row(
+            "SIRT",
+            "",
+            sirt,
+            scene,
+            marks={n: exit_line(line, scene.side_nm) for n, line in lines.items()},
+        ),
+        _row("SSR", "spheres of one size", _spheres(scene, plane), scene),
+        _row(
+            "Particles",
+            "as counted",
+            {name: np.zeros((1, 1), np.float32) for name in scene.particles},
+            scene,
+            marks={
+                name: particle_discs(
+                    table, scene.side_nm, scene.diameter_nm, scene.field.middle_y_nm
+                )
+                for name, table in scene.particles.items()
+            },
+        ),
+    ]
+    caption = "x–z slice across the tilt axis. The electron source of series A is above."
+    if any(lines.values()):
+        caption += (
+            " The orange line is the <b>exit surface</b> of a series, where the beam leaves the "
+            "assembly: below in A, above in B. There the particles of a single series are blurred."
+        )
+    if "fused" in sirt:
+        caption += " The fused volume takes each side from the series whose beam entered there."
+    return figure(_grid(rows, scene), caption)
+
+
+def _top_views(scene: Scene) -> str:
+    field = scene.field
+    middle = (field.low_nm + field.high_nm) / 2
+    half = HEIGHT_FRACTION * (field.high_nm - field.low_nm) / 2
+    rows = []
+    for where, z_nm, side in (("top", middle + half, 1), ("bottom", middle - half, -1)):
+        plane = Plane.xy(scene.side_px, scene.pixel_nm, z_nm)
+        sirt = {name: volume.values_on(plane) for name, volume in scene.sirt.items()}
+        tags = {name: exit_frame(scene.side_nm) for name in sirt if EXITS[name] == side}
+        height = f"{where}, z = {z_nm:+.0f} nm".replace("-", "−")
+        rows.append(_row("SIRT", height, sirt, scene, tags))
+        rows.append(_row("SSR", height, _spheres(scene, plane), scene, tags))
+    caption = (
+        "x–y slices near the top and the bottom. "
+        "A frame marks a slice on the exit side of its series."
+    )
+    return figure(_grid(rows, scene), caption)
+
+
+def _spheres(scene: Scene, plane: Plane) -> dict[VolumeName, Floats]:
+    return {
+        name: volume.spheres_on(plane, scene.diameter_nm) for name, volume in scene.centres.items()
+    }
+
+
+def _grid(rows: list[str], scene: Scene) -> str:
+    names = _columns(scene)
+    heads = "".join(f'<div class="col of-{name}">{text(HEADINGS[name])}</div>' for name in names)
+    style = f"--columns: {len(names)}"
+    return f'<div class="slices" style="{style}"><div></div>{heads}{"".join(rows)}</div>'
+
+
+def _columns(scene: Scene) -> list[VolumeName]:
+    return [name for name in NAMES if name in scene.sirt]
+
+
+def _row(
+    title: str,
+    note: str,
+    images: dict[VolumeName, Floats],
+    scene: Scene,
+    marks: dict[VolumeName, str] | None = None,
+) -> str:
+    head = f'<div class="row"><b>{title}</b>{text(note)}</div>'
+    cells = [
+        panel(
+            images[name],
+            scene.side_nm,
+            f"{title} {HEADINGS[name]} {note}",
+            (marks or {}).get(name, ""),
+        )
+        if name in images
+        else '<div class="none">no volume</div>'
+        for name in _columns(scene)
+    ]
+    return head + "".join(cells)
