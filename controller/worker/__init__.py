@@ -1,1 +1,1 @@
-"""The processing child and its supervisor."""
+"""Processing in child processes, and the supervisor that starts them."""

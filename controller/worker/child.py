@@ -1,7 +1,8 @@
 """The processing child: `python -m controller.worker.child live|count|jobs FOLDER`.
 
-Reads tasks on stdin, one JSON line each, and reports on stdout. It works from the session's
-folder alone and ends when its stdin does, so that an orphan never writes beside its successor.
+It reads tasks from stdin, one JSON line each, and writes its messages to stdout. It works from
+the session's folder alone. It ends when its stdin does, so that no orphan writes in the folder
+beside a new child.
 """
 
 from __future__ import annotations
@@ -16,43 +17,43 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import IO
 
-from controller.worker.messages import TASK, AnyTask, Ended, Said, Working
+from controller.worker.child_messages import TASK, AnyTask, Ended, Published, Working
 
-Reporter = Callable[[Working | Said | Ended], None]
+Send = Callable[[Working | Published | Ended], None]
 Handler = Callable[[AnyTask], Ended]
 
 NICENESS = {"live": 3, "count": 5, "jobs": 5}
-"""Acquisition comes first, then the live picture, which takes little, then what takes seconds."""
+"""Niceness by role: acquisition comes first, then the short live work, then the long jobs."""
 
 
 def main(role: str, folder: Path) -> None:
     """Serve tasks until stdin ends."""
-    report = claim_stdout()
-    _step_back(role)
+    send = reserve_stdout()
+    _lower_priority(role)
     tasks: queue.SimpleQueue[AnyTask] = queue.SimpleQueue()
     threading.Thread(target=_read_tasks, args=(tasks,), daemon=True).start()
-    # by name: the live child starts without the weight of the jobs'
-    handle: Handler = importlib.import_module(f"controller.worker.{role}").handler(folder, report)
+    # imported by name, so that the live child starts fast, without the imports of the jobs
+    handle: Handler = importlib.import_module(f"controller.worker.{role}").handler(folder, send)
     while True:
-        report(_carry_out(handle, tasks.get()))
+        send(_run_task(handle, tasks.get()))
 
 
-def claim_stdout() -> Reporter:
-    """Keep the real stdout for reports; whatever libraries print goes to stderr."""
+def reserve_stdout() -> Send:
+    """Reserve stdout for messages to the session; prints of libraries go to stderr."""
     lines: IO[str] = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
     lock = threading.Lock()
 
-    def report(message: Working | Said | Ended) -> None:
+    def send(message: Working | Published | Ended) -> None:
         with lock:
             lines.write(message.model_dump_json() + "\n")
             lines.flush()
 
-    return report
+    return send
 
 
-def _step_back(role: str) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the session to answer
+def _lower_priority(role: str) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the session handles Ctrl-C
     if hasattr(os, "nice"):
         os.nice(NICENESS[role])
 
@@ -60,20 +61,20 @@ def _step_back(role: str) -> None:
 def _read_tasks(tasks: queue.SimpleQueue[AnyTask]) -> None:
     for line in sys.stdin:
         tasks.put(TASK.validate_json(line))
-    os._exit(0)  # the session is gone or done with us, in the middle of a task or not
+    os._exit(0)  # the session has ended or closed this child, perhaps during a task
 
 
-def _carry_out(handle: Handler, task: AnyTask) -> Ended:
+def _run_task(handle: Handler, task: AnyTask) -> Ended:
     try:
         return handle(task)
     except MemoryError:
         return Ended(ok=False, reason="out of memory; lower processing.memory_limit_GB")
-    except Exception as error:  # noqa: BLE001 - the child outlives any task
-        return Ended(ok=False, reason=first_line(error))
+    except Exception as error:  # noqa: BLE001 - the child survives any task
+        return Ended(ok=False, reason=describe_error(error))
 
 
-def first_line(error: Exception) -> str:
-    """What a person is told of an error."""
+def describe_error(error: Exception) -> str:
+    """Return type and message of an error in one line."""
     text = " ".join(str(error).split())
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 

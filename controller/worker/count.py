@@ -1,4 +1,4 @@
-"""The counting child's work: the particles in the frames so far, and what the count says."""
+"""Work of the count child: count the particles in the frames so far, and advise the operator."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 from controller.model.base import SeriesName
 from controller.model.events import Advised, Event
 from controller.model.protocol import read_protocol
-from controller.worker.child import Handler, Reporter
-from controller.worker.counted import counted
-from controller.worker.known import keep_alignment
-from controller.worker.messages import AnyTask, CountFrames, Ended, Said, Working
+from controller.worker.child import Handler, Send
+from controller.worker.child_messages import AnyTask, CountFrames, Ended, Published, Working
+from controller.worker.count_event import count_event
+from controller.worker.refined_alignment import write_refined_alignment
 from processing.errors import InputFileError, ProcessingError
 from processing.files.section import read_section
 from processing.live.series_counter import (
@@ -32,37 +32,38 @@ from processing.results import Count
 from processing.series import TiltSeries
 
 TILTS_BETWEEN_COUNTS = 8
-LEAST_NEW_TILTS = 2
-"""For the count at the end of a series."""
-SETTLED_SHARE = 0.01
-"""Of the count: if no more is to come, more tilts are spent on something else."""
-ENOUGH_FOR_BLUR_DEG = 90.0
-"""Tilts over less than this know too little of the side where the beam leaves."""
-ENOUGH_TO_FIT_DEG = 75.0
-"""Tilts of B over less than this may be refused though they are of A's object."""
-BLURRED_SHARE = 0.25
-"""Of the diameter: a beam as wide as that, where it leaves, hides particles there."""
+"""Number of new tilts after which a growing series is counted again."""
+MIN_NEW_TILTS_AT_END = 2
+"""Smallest number of new tilts for the count at the end of a series."""
+SETTLED_CHANGE_FRACTION = 0.01
+"""Largest expected change of a settled count, as a fraction; more tilts would not improve it."""
+MIN_RANGE_FOR_BLUR_DEG = 90.0
+"""Smallest tilt range that shows how blurred the exit side of the beam is."""
+MIN_RANGE_FOR_FIT_DEG = 75.0
+"""Smallest tilt range of B for a warning; with less, the right object may not fit A."""
+BLUR_LIMIT_DIAMETERS = 0.25
+"""Largest beam width at the exit side, in diameters; a wider beam hides particles there."""
 
 
-def handler(folder: Path, report: Reporter) -> Handler:
-    """What the child does with a task."""
+def handler(folder: Path, send: Send) -> Handler:
+    """Return the function that carries out the tasks of this child."""
     watched: dict[SeriesName, CountedSeries] = {}
 
     def handle(task: AnyTask) -> Ended:
         assert isinstance(task, CountFrames)
         if task.series not in watched:
             watched.clear()
-            watched[task.series] = CountedSeries(folder, task.series, report)
+            watched[task.series] = CountedSeries(folder, task.series, send)
         return watched[task.series].count(task)
 
     return handle
 
 
 class CountedSeries:
-    """One series as it grows, from its files."""
+    """Repeated counts of one growing series, from the files in the session's folder."""
 
-    def __init__(self, folder: Path, series: SeriesName, report: Reporter) -> None:
-        self._folder, self._series, self._report = folder, series, report
+    def __init__(self, folder: Path, series: SeriesName, send: Send) -> None:
+        self._folder, self._series, self._send = folder, series, send
         protocol = read_protocol(folder / "protocol.toml")
         self._planned = len(protocol.series(series).tilts_deg)
         self._pixel_nm = protocol.scan.pixel_nm
@@ -77,43 +78,43 @@ class CountedSeries:
         self._history: list[tuple[int, int]] = []
 
     def count(self, task: CountFrames) -> Ended:
-        """Count where enough is new; say what follows from it."""
+        """Count if there are enough new tilts; publish the count and the advice."""
         if (self._folder / PROCESSED / f"{self._series}.json").exists():
-            return Ended()  # the final count is there
+            return Ended()  # the final count exists
         tilts = len(task.frames)
-        wanted = LEAST_NEW_TILTS if task.tilts_left == 0 else TILTS_BETWEEN_COUNTS
+        wanted = MIN_NEW_TILTS_AT_END if task.tilts_left == 0 else TILTS_BETWEEN_COUNTS
         if tilts - self._counted_at < wanted:
             return Ended()
         self._counted_at = tilts
         newest = task.frames[-1].section
-        self._report(Working(section=newest))
-        series, sections = self._so_far(task)
-        self._know_a()
+        self._send(Working(section=newest))
+        series, sections = self._load_series(task)
+        self._read_result_of_a()
         if self._counter is None:
             self._counter = SeriesCounter(self._settings)
-        found = self._counter.count(series, progress=self._alive(newest))
+        found = self._counter.count(series, progress=self._keep_alive(newest))
         if found is None:
             return Ended()
-        keep_alignment(self._folder, self._series, sections, found.alignment)
+        write_refined_alignment(self._folder, self._series, sections, found.alignment)
         used = found.result.summary.tilts
         diameter_nm = found.result.diameter.value
-        self._say(counted(self._series, found.count, used, diameter_nm, live=True))
+        self._publish(count_event(self._series, found.count, used, diameter_nm, live=True))
         self._advise(found, used)
         self._fuse(found, used, newest)
         return Ended()
 
-    def _alive(self, section: int) -> Progress:
-        """A progress that only tells the supervisor that the child is at work."""
-        return lambda stage, fraction: self._report(Working(section=section))
+    def _keep_alive(self, section: int) -> Progress:
+        """Return a progress function that only tells the supervisor that the child is working."""
+        return lambda stage, fraction: self._send(Working(section=section))
 
-    def _so_far(self, task: CountFrames) -> tuple[TiltSeries, list[int]]:
-        """Return the series of the task's frames, and their sections."""
+    def _load_series(self, task: CountFrames) -> tuple[TiltSeries, list[int]]:
+        """Return the tilt series of the task's frames, and their sections."""
         sections = [frame.section for frame in task.frames]
         for section in sections:
             if section not in self._images:
                 self._images[section] = read_section(self._folder / f"{self._series}.mrc", section)
         if sections[: len(self._counted)] != self._counted:
-            self._counter = None  # it continues from images that are no longer there
+            self._counter = None  # its alignment includes withdrawn images
         self._counted = sections
         series = TiltSeries(
             images=np.stack([self._images[section] for section in sections]).astype(np.float32),
@@ -123,8 +124,8 @@ class CountedSeries:
         )
         return series, sections
 
-    def _know_a(self) -> None:
-        """During B: A's final result, as soon as it is there; its diameter is B's as well."""
+    def _read_result_of_a(self) -> None:
+        """During B, read the final result of A once it exists; B uses the diameter of A."""
         if self._series == "A" or self._a is not None:
             return
         try:
@@ -138,51 +139,51 @@ class CountedSeries:
     def _fuse(self, found: LiveCount, used: int, newest: int) -> None:
         if self._a is None:
             return
-        progress = self._alive(newest)
+        progress = self._keep_alive(newest)
         fused = fuse_so_far(self._a, found.result, self._settings, progress=progress)
         if fused is None:
-            self._doubt_the_fit(found, used)
+            self._warn_of_misfit(found, used)
         else:
             count = widen_interval(fused.detection.count, self._fused or self._a.detection.count)
             self._fused = fused.detection.count
             tilts, diameter_nm = self._a.summary.tilts + used, found.result.diameter.value
-            self._say(counted("fused", count, tilts, diameter_nm, live=True))
-            self._say(Advised(series="B", topic="fit", text="B fits A", ok=True))
+            self._publish(count_event("fused", count, tilts, diameter_nm, live=True))
+            self._publish(Advised(series="B", topic="fit", text="B fits A", ok=True))
 
-    def _doubt_the_fit(self, found: LiveCount, used: int) -> None:
-        """Say that B cannot be brought onto A, once it has angles enough to be expected to."""
-        if np.ptp(found.result.aligned.angles_deg) < ENOUGH_TO_FIT_DEG:
+    def _warn_of_misfit(self, found: LiveCount, used: int) -> None:
+        """Publish that B cannot be registered to A, if its tilt range is large enough."""
+        if np.ptp(found.result.aligned.angles_deg) < MIN_RANGE_FOR_FIT_DEG:
             return
-        text = f"B does not fit A after {used} tilts: is it the same object, flipped?"
-        self._say(Advised(series="B", topic="fit", text=text, ok=False))
+        text = f"B does not fit A after {used} tilts: check that it is the same object, flipped"
+        self._publish(Advised(series="B", topic="fit", text=text, ok=False))
 
-    def _say(self, event: Event) -> None:
-        self._report(Said(event=event))
+    def _publish(self, event: Event) -> None:
+        self._send(Published(event=event))
 
     def _advise(self, found: LiveCount, used: int) -> None:
         self._history.append((used, found.count.n))
         if len(self._history) > 1:
-            self._say(self._convergence(found.count))
-        if np.ptp(found.result.aligned.angles_deg) < ENOUGH_FOR_BLUR_DEG:
+            self._publish(self._convergence(found.count))
+        if np.ptp(found.result.aligned.angles_deg) < MIN_RANGE_FOR_BLUR_DEG:
             return
         diameter_nm = found.result.diameter.value
         blur_nm = found.result.detection.exit_blurs_nm[0]
-        blurred = blur_nm > BLURRED_SHARE * diameter_nm
-        text = f"where the beam leaves, it is {blur_nm:.1f} nm wide (d {diameter_nm:.1f} nm): " + (
-            "that side is blurred, the other series sees it"
+        blurred = blur_nm > BLUR_LIMIT_DIAMETERS * diameter_nm
+        text = f"beam {blur_nm:.1f} nm wide at the exit side (diameter {diameter_nm:.1f} nm): " + (
+            "that side is blurred, the other series shows it"
             if blurred
             else "neither side is blurred"
         )
-        # blur is what the second series is for: nothing to act on
-        self._say(Advised(series=self._series, topic="blurred-side", text=text, ok=True))
+        # always ok: the second series resolves the blurred side
+        self._publish(Advised(series=self._series, topic="blurred-side", text=text, ok=True))
 
     def _convergence(self, count: Count) -> Advised:
         (t1, n1), (t2, n2) = self._history[-2:]
         more, left = expected_change(self._history, self._planned), self._planned - t2
         latest = round(abs(n2 - n1) * min(1.0, TILTS_BETWEEN_COUNTS / (t2 - t1)))
-        settled = max(abs(more), latest) <= SETTLED_SHARE * count.n
+        settled = max(abs(more), latest) <= SETTLED_CHANGE_FRACTION * count.n
         word = "settled" if settled else "not settled"
-        text = f"count {word}: the {left} tilts to come should change it by {more:+d}"
+        text = f"count {word}: the {left} remaining tilts should change it by {more:+d}"
         if left <= 0:
-            text = f"count {word}: {TILTS_BETWEEN_COUNTS} tilts change it by {latest}"
+            text = f"count {word}: the last {TILTS_BETWEEN_COUNTS} tilts changed it by {latest}"
         return Advised(series=self._series, topic="convergence", text=text, ok=settled)

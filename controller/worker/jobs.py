@@ -1,9 +1,8 @@
-"""The jobs child's work: each complete series, and both together, from the session's folder."""
+"""Work of the jobs child: process each complete series, then fuse both."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from controller.model.base import SeriesName, Which
-from controller.model.events import Event, ProcessingProgressed
+from controller.model.events import ProcessingProgressed, Publish
 from controller.model.processing_jobs import Job, JobName
 from controller.model.protocol import read_protocol
 from controller.session.previews import brightest, write_preview
-from controller.worker.child import Handler, Reporter
-from controller.worker.counted import counted
-from controller.worker.known import alignment_so_far
-from controller.worker.messages import AnyTask, Ended, RunJob, Said
+from controller.worker.child import Handler, Send
+from controller.worker.child_messages import AnyTask, Ended, Published, RunJob
+from controller.worker.count_event import count_event
+from controller.worker.refined_alignment import read_refined_alignment
 from processing.errors import InputFileError, ProcessingError, RegistrationRefusedError
 from processing.files.tilt_series import load_tilt_series
 from processing.pipeline.dual import combine_series
@@ -34,11 +33,12 @@ from processing.progress import Progress
 from processing.results import Count, FusionRule
 
 PROGRESS_EVERY_S = 0.25
+"""Shortest time between two progress events of one stage."""
 
 
-def handler(folder: Path, report: Reporter) -> Handler:
-    """What the child does with a task."""
-    work = JobRunner(folder, lambda event: report(Said(event=event)))
+def handler(folder: Path, send: Send) -> Handler:
+    """Return the function that carries out the tasks of this child."""
+    work = JobRunner(folder, lambda event: send(Published(event=event)))
 
     def handle(task: AnyTask) -> Ended:
         assert isinstance(task, RunJob)
@@ -48,15 +48,15 @@ def handler(folder: Path, report: Reporter) -> Handler:
 
 
 class JobRunner:
-    """Carries out jobs; everything it needs and everything it makes lies in the folder."""
+    """Runner of processing jobs; all its input and output lie in the session's folder."""
 
-    def __init__(self, folder: Path, say: Callable[[Event], None]) -> None:
-        self._folder, self._say = folder, say
+    def __init__(self, folder: Path, publish: Publish) -> None:
+        self._folder, self._publish = folder, publish
         wanted = read_protocol(folder / "protocol.toml").processing
         self._settings = ProcessSettings.model_validate(wanted.model_dump())
 
     def run(self, job: Job) -> Ended:
-        """Do one job; what a person must know of a failure comes back in one line."""
+        """Run one job; the reason of a failure is one line."""
         try:
             match job:
                 case Job.A:
@@ -73,11 +73,11 @@ class JobRunner:
 
     def _process(self, name: SeriesName) -> None:
         series = load_tilt_series(self._folder / f"{name}.mrc", name=name)
-        start = alignment_so_far(self._folder, name)
+        start = read_refined_alignment(self._folder, name)
         result = process_series(
             series,
             self._settings,
-            start=None if start is None else start.of_the_first(series),
+            start=None if start is None else start.for_first_images(series),
             progress=self._progress(Job(name)),
         )
         write_series_result(self._folder, name, result)
@@ -86,14 +86,14 @@ class JobRunner:
         self._count(name, result.detection.count, result.summary.tilts, result.diameter.value)
 
     def _summarise(self, name: SeriesName, result: SeriesResult) -> None:
-        """Leave a summary of what there is: the session may end here."""
+        """Write a summary of the results so far: the session may end here."""
         if name == "A":
             write_summary(self._folder, result)
             return
         try:
             write_summary(self._folder, read_series_result(self._folder, "A"), result)
         except InputFileError:
-            return  # A failed: B alone has no summary, its own record tells
+            return  # A failed: there is no summary for B alone, only its result file
 
     def _fuse(self) -> None:
         a, b = (read_series_result(self._folder, name) for name in ("A", "B"))
@@ -111,21 +111,23 @@ class JobRunner:
         self._count("fused", result.detection.count, tilts, result.diameter.value)
 
     def _count(self, which: Which, count: Count, tilts: int, diameter_nm: float) -> None:
-        self._say(counted(which, count, tilts, diameter_nm, live=False))
+        self._publish(count_event(which, count, tilts, diameter_nm, live=False))
 
     def _show(self, view: str, volume: NDArray[Any], caption: str) -> None:
         image = volume[:, volume.shape[1] // 2]
-        self._say(write_preview(self._folder, view, image, caption, (0.0, brightest(image))))
+        self._publish(write_preview(self._folder, view, image, caption, (0.0, brightest(image))))
 
     def _show_difference(self, a: NDArray[Any], b: NDArray[Any]) -> None:
         middle = a.shape[1] // 2
         scaled = [image / max(brightest(image), 1e-12) for image in (a[:, middle], b[:, middle])]
         difference = np.asarray(scaled[1] - scaled[0])
-        caption = "B - A x-z: bright where only B sees"
-        self._say(write_preview(self._folder, "slice-difference", difference, caption, (-1.0, 1.0)))
+        caption = "B - A x-z: bright where only B has signal"
+        self._publish(
+            write_preview(self._folder, "slice-difference", difference, caption, (-1.0, 1.0))
+        )
 
     def _progress(self, job: Job) -> Progress:
-        """Tell where the job is, but not more often than anyone can read."""
+        """Return a progress function that publishes events at a readable rate."""
         last_stage, last_s = "", 0.0
 
         def progress(stage: str, fraction: float) -> None:
@@ -133,6 +135,8 @@ class JobRunner:
             now_s = time.monotonic()
             if stage != last_stage or now_s - last_s > PROGRESS_EVERY_S:
                 last_stage, last_s = stage, now_s
-                self._say(ProcessingProgressed(job=JobName(job), stage=stage, fraction=fraction))
+                self._publish(
+                    ProcessingProgressed(job=JobName(job), stage=stage, fraction=fraction)
+                )
 
         return progress

@@ -1,4 +1,4 @@
-"""One processing child and the tasks that wait for it: through crashes, hangs and kills."""
+"""One processing child and its queue of tasks; the child is restarted if it dies or hangs."""
 
 from __future__ import annotations
 
@@ -14,42 +14,48 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from controller.model.events import Publish
-from controller.worker.messages import REPORT, AnyTask, Ended, Said, Working
+from controller.worker.child_messages import REPLY, AnyTask, Ended, Published, Working
 
 OnEnded = Callable[[AnyTask, Ended], None]
-OnKiller = Callable[[AnyTask, int | None, str], None]
-"""Called with a task that killed its child twice, the section in progress, the cause of death."""
+OnGivenUp = Callable[[AnyTask, int | None, str], None]
+"""Called with a task that ended its child twice, the section in progress, the cause of death."""
 
-DEATHS_ALLOWED = 1
-"""A frame or job may die with the child once, by somebody else's fault; twice is its own."""
+MAX_DEATHS = 1
+"""Deaths of the child on the same frame or job after which it is tried again.
+
+One death may have another cause, such as a kill; a second one is blamed on the frame or job.
+"""
 RESTART_PAUSE_S = 0.2
 POLL_S = 0.25
 
 
 @dataclass
 class _InFlight:
+    """Task that the child works on."""
+
     task: AnyTask
     section: int | None = None
     heard_s: float = 0.0
+    """Monotonic time of the last message."""
     abandoned: bool = False
-    """Nobody wants its result any more: its child is being ended."""
+    """True if the result is no longer needed; its child is being killed."""
 
 
 class Lane:
-    """OperatorAction tasks to a child, one at a time, and starts the child again when it dies.
+    """Queue that gives tasks to a child, one at a time, and restarts the child when it dies.
 
     Parameters
     ----------
     command
         Command line of the child.
     log
-        File that takes what the child says on stderr.
+        File for the stderr of the child.
     publish
-        Takes the child's events; must not block.
-    ended, killer
-        Told on the lane's own thread when a task is over, and when one has killed the child twice.
+        Receives the events of the child; must not block.
+    ended, given_up
+        Called on the thread of the lane when a task is over, or has ended the child twice.
     silent_limit_s
-        A child that works and says nothing for so long is taken for hung and killed.
+        Longest time without a message from a working child; then it is killed as hung.
     """
 
     def __init__(
@@ -58,11 +64,11 @@ class Lane:
         log: Path,
         publish: Publish,
         ended: OnEnded,
-        killer: OnKiller,
+        given_up: OnGivenUp,
         silent_limit_s: float,
     ) -> None:
         self._command, self._log, self._publish = list(command), log, publish
-        self._ended, self._killer, self._silent_limit_s = ended, killer, silent_limit_s
+        self._ended, self._given_up, self._silent_limit_s = ended, given_up, silent_limit_s
         self._changed = threading.Condition()
         self._waiting: dict[str, AnyTask] = {}
         self._in_flight: _InFlight | None = None
@@ -74,18 +80,18 @@ class Lane:
 
     @property
     def pid(self) -> int | None:
-        """Of the child that runs now."""
+        """Process id of the running child; None if there is none."""
         child = self._child
         return child.pid if child is not None and child.poll() is None else None
 
     def add(self, task: AnyTask) -> None:
-        """Queue a task; one of the same key that still waits is replaced."""
+        """Queue a task; it replaces a waiting task with the same key."""
         with self._changed:
             self._waiting[task.key] = task
             self._changed.notify_all()
 
     def abandon(self, key: str) -> None:
-        """Drop a task; the child that works on it is ended, and started again for the next task."""
+        """Drop a task; a child that works on it is killed, and restarted for the next task."""
         with self._changed:
             self._waiting.pop(key, None)
             in_flight = self._in_flight
@@ -95,7 +101,7 @@ class Lane:
                     self._child.kill()
 
     def close(self) -> None:
-        """End the child, whatever it does."""
+        """Kill the child, even during a task."""
         with self._changed:
             self._closing = True
             self._changed.notify_all()
@@ -103,16 +109,16 @@ class Lane:
 
     def _run(self) -> None:
         while not self._closing:
-            how = self._serve_one_child()
+            cause = self._serve_one_child()
             if self._closing:
                 return
-            self._after_death(how)
+            self._requeue_or_give_up(cause)
             with self._changed:
                 self._changed.wait_for(lambda: self._closing, RESTART_PAUSE_S)
                 self._changed.wait_for(lambda: self._closing or bool(self._waiting))
 
     def _serve_one_child(self) -> str:
-        """Start a child and feed it until it ends; say how it ended."""
+        """Start a child and give it tasks until it ends; return the cause of death."""
         self._log.parent.mkdir(parents=True, exist_ok=True)
         with self._log.open("a", encoding="utf-8") as log:
             try:
@@ -126,7 +132,7 @@ class Lane:
                     creationflags=getattr(subprocess, "BELOW_NORMAL_PRIORITY_CLASS", 0),
                 )
             except OSError as error:
-                self._take_up_next()
+                self._start_next_task()
                 return f"cannot be started: {error}"
         self._child = child
         listener = threading.Thread(target=self._listen, args=(child,), daemon=True)
@@ -136,24 +142,28 @@ class Lane:
         listener.join()
         assert child.stdout is not None
         child.stdout.close()
-        return f"said nothing for {self._silent_limit_s:g} s" if hung else _cause(child.returncode)
+        return (
+            f"no message for {self._silent_limit_s:g} s"
+            if hung
+            else _cause_of_death(child.returncode)
+        )
 
     def _feed(self, child: subprocess.Popen[str]) -> bool:
         """Send tasks until the child ends (False) or hangs (True)."""
         while True:
             with self._changed:
-                self._changed.wait_for(lambda: self._something_to_do(child), POLL_S)
+                self._changed.wait_for(lambda: self._has_work_or_ended(child), POLL_S)
                 if self._closing or child.poll() is not None:
                     return False
                 if self._in_flight is not None:
                     if time.monotonic() - self._in_flight.heard_s > self._silent_limit_s:
                         return True
                     continue
-                task = self._take_up_next()
+                task = self._start_next_task()
             if task is not None:
                 _send(child, task)
 
-    def _take_up_next(self) -> AnyTask | None:
+    def _start_next_task(self) -> AnyTask | None:
         with self._changed:
             if not self._waiting:
                 return None
@@ -161,7 +171,7 @@ class Lane:
             self._in_flight = _InFlight(task, heard_s=time.monotonic())
             return task
 
-    def _something_to_do(self, child: subprocess.Popen[str]) -> bool:
+    def _has_work_or_ended(self, child: subprocess.Popen[str]) -> bool:
         idle = self._in_flight is None and bool(self._waiting)
         return self._closing or idle or child.poll() is not None
 
@@ -169,14 +179,14 @@ class Lane:
         assert child.stdout is not None
         for line in child.stdout:
             try:
-                message = REPORT.validate_json(line)
+                message = REPLY.validate_json(line)
             except ValidationError:
-                continue  # a line cut by the child's death
+                continue  # a line cut off by the death of the child
             self._take(message)
         with self._changed:
             self._changed.notify_all()
 
-    def _take(self, message: Working | Said | Ended) -> None:
+    def _take(self, message: Working | Published | Ended) -> None:
         with self._changed:
             in_flight = self._in_flight
             if in_flight is None or in_flight.abandoned:
@@ -185,17 +195,17 @@ class Lane:
         match message:
             case Working():
                 in_flight.section = message.section
-            case Said():
+            case Published():
                 self._publish(message.event)
             case Ended():
                 self._ended(in_flight.task, message)
                 with self._changed:
                     self._in_flight = None
-                    self._deaths.clear()  # what it went through was somebody else's doing
+                    self._deaths.clear()  # earlier deaths had another cause
                     self._changed.notify_all()
 
-    def _after_death(self, how: str) -> None:
-        """Put the task the child died of back to the front, or give it up."""
+    def _requeue_or_give_up(self, cause: str) -> None:
+        """Put the task in progress at the front of the queue, or give it up after two deaths."""
         with self._changed:
             in_flight, self._in_flight = self._in_flight, None
         if in_flight is None or in_flight.abandoned:
@@ -203,8 +213,8 @@ class Lane:
         task = in_flight.task
         blamed = (task.key, in_flight.section)
         self._deaths[blamed] += 1
-        if self._deaths[blamed] > DEATHS_ALLOWED:
-            self._killer(task, in_flight.section, how)
+        if self._deaths[blamed] > MAX_DEATHS:
+            self._given_up(task, in_flight.section, cause)
             return
         with self._changed:
             newer = self._waiting.pop(task.key, None)
@@ -213,7 +223,7 @@ class Lane:
 
 def _send(child: subprocess.Popen[str], task: AnyTask) -> None:
     assert child.stdin is not None
-    with contextlib.suppress(OSError):  # it died this moment: `_after_death` puts the task back
+    with contextlib.suppress(OSError):  # the child just died: the task is queued again
         child.stdin.write(task.model_dump_json() + "\n")
         child.stdin.flush()
 
@@ -222,9 +232,9 @@ def _end(child: subprocess.Popen[str]) -> None:
     child.kill()
     child.wait()
     assert child.stdin is not None
-    with contextlib.suppress(OSError):  # what was still buffered has no reader any more
+    with contextlib.suppress(OSError):  # buffered bytes have no reader any more
         child.stdin.close()
 
 
-def _cause(returncode: int) -> str:
+def _cause_of_death(returncode: int) -> str:
     return f"ended by signal {-returncode}" if returncode < 0 else f"exit status {returncode}"

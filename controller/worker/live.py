@@ -1,4 +1,4 @@
-"""The live child's work: each new frame into a growing volume, and what it looks like by then."""
+"""Work of the live child: add each new frame to a growing volume and publish its slices."""
 
 from __future__ import annotations
 
@@ -12,87 +12,87 @@ from controller.model.frames import RecordedFrame
 from controller.model.processing_jobs import LIVE_JOBS
 from controller.model.protocol import read_protocol
 from controller.session.previews import brightest, write_preview
-from controller.worker.child import Handler, Reporter, first_line
-from controller.worker.known import KnownAlignment, alignment_so_far
-from controller.worker.messages import AnyTask, CatchUp, Ended, Said, Working
+from controller.worker.child import Handler, Send, describe_error
+from controller.worker.child_messages import AnyTask, CatchUp, Ended, Published, Working
+from controller.worker.refined_alignment import RefinedAlignment, read_refined_alignment
 from processing.errors import ProcessingError
 from processing.files.section import read_section
 from processing.live.frame_check import FrameCheck
 from processing.live.reconstruction import LiveReconstruction, LiveTilt
 
-MOVED_WITH_A_FRAME, MOVED_BETWEEN = 6, 20
-"""Tilts that are put where the count's alignment wants them at a time: a fraction of a second's
-work, and what the next frame may wait for."""
+MAX_MOVES_AFTER_FRAME, MAX_MOVES_WHEN_IDLE = 6, 20
+"""Largest numbers of tilts moved at once to their refined shifts: a fraction of a second's work,
+for which the next frame may have to wait."""
 
 
-def handler(folder: Path, report: Reporter) -> Handler:
-    """What the child does with a task."""
+def handler(folder: Path, send: Send) -> Handler:
+    """Return the function that carries out the tasks of this child."""
     watched: dict[SeriesName, LiveSeries] = {}
 
     def handle(task: AnyTask) -> Ended:
         assert isinstance(task, CatchUp)
         if task.series not in watched:
-            watched.clear()  # one volume at a time: B begins where A has ended
-            watched[task.series] = LiveSeries(folder, task.series, report)
+            watched.clear()  # one volume at a time: B begins when A has ended
+            watched[task.series] = LiveSeries(folder, task.series, send)
         return watched[task.series].catch_up(task)
 
     return handle
 
 
 class LiveSeries:
-    """One series as it grows."""
+    """Live reconstruction of one growing series."""
 
-    def __init__(self, folder: Path, series: SeriesName, report: Reporter) -> None:
-        self._folder, self._series, self._report = folder, series, report
+    def __init__(self, folder: Path, series: SeriesName, send: Send) -> None:
+        self._folder, self._series, self._send = folder, series, send
         protocol = read_protocol(folder / "protocol.toml")
         scan = protocol.scan
         self._planned = len(protocol.series(series).tilts_deg)
         self._volume = LiveReconstruction((scan.height_px, scan.width_px), scan.pixel_nm)
         self._frame_check = FrameCheck(scan.pixel_nm)
-        self._known: KnownAlignment | None = None
+        self._refined: RefinedAlignment | None = None
         self._in_volume: dict[int, RecordedFrame] = {}
         self._tried: set[int] = set()
 
     def catch_up(self, task: CatchUp) -> Ended:
-        """Have exactly the task's frames in the volume; show the result once, at the end."""
+        """Bring the volume to exactly the frames of the task; publish its slice at the end."""
         wanted = {frame.section for frame in task.frames}
-        for section in self._in_volume.keys() - wanted:  # withdrawn: recorded again
+        for section in self._in_volume.keys() - wanted:  # withdrawn: the tilt is recorded again
             self._volume.remove(section)
             del self._in_volume[section]
         fresh = [frame for frame in task.frames if frame.section not in self._tried]
-        trouble: list[str] = []
+        failures: list[str] = []
         for number, frame in enumerate(fresh, start=1):
-            self._report(Working(section=frame.section))
+            self._send(Working(section=frame.section))
             self._tried.add(frame.section)
             try:
                 self._add(frame, behind=len(fresh) - number, tilts_left=task.tilts_left)
             except (ProcessingError, ValueError) as error:
-                trouble.append(f"frame {frame.name} left out: {first_line(error)}")
+                failures.append(f"{frame.name} left out: {describe_error(error)}")
         self._show()
-        self._apply_alignment(self._most_moves(task, bool(fresh)))
-        return Ended(ok=not trouble, reason="; ".join(trouble))
+        self._apply_alignment(self._move_limit(task, bool(fresh)))
+        return Ended(ok=not failures, reason="; ".join(failures))
 
-    def _most_moves(self, task: CatchUp, after_a_frame: bool) -> int:
-        """Return the limit on tilts moved at once: none where no frame waits any more."""
+    def _move_limit(self, task: CatchUp, after_a_frame: bool) -> int:
+        """Return the largest number of tilts to move; all of them once the series is complete."""
         if task.tilts_left == 0:
             return self._planned
-        return MOVED_WITH_A_FRAME if after_a_frame else MOVED_BETWEEN
+        return MAX_MOVES_AFTER_FRAME if after_a_frame else MAX_MOVES_WHEN_IDLE
 
-    def _say(self, event: Event) -> None:
-        self._report(Said(event=event))
+    def _publish(self, event: Event) -> None:
+        self._send(Published(event=event))
 
     def _add(self, frame: RecordedFrame, behind: int, tilts_left: int) -> None:
         image = read_section(self._folder / f"{self._series}.mrc", frame.section)
         if behind == 0:
             caption = f"{frame.name} {frame.actual_deg:+.1f}°"
-            self._say(write_preview(self._folder, "frame", image, caption))
+            self._publish(write_preview(self._folder, "frame", image, caption))
         pixels = np.asarray(image, np.float32)
         tilt = self._volume.add(frame.section, pixels, frame.actual_deg)
         self._in_volume[frame.section] = frame
-        self._judge(frame, tilt)
+        self._publish_tilt(frame, tilt)
         if fault := self._frame_check.fault(pixels, tilt):
-            text = f"{fault} at {frame.actual_deg:+.1f}°; record it again"
-            self._say(
+            text = f"{fault} at {frame.actual_deg:+.1f}°; record this tilt again"
+            self._publish(
                 Advised(
                     series=self._series,
                     topic="retake",
@@ -101,7 +101,7 @@ class LiveSeries:
                     tilt_number=frame.tilt_number,
                 )
             )
-        self._say(
+        self._publish(
             ProcessingProgressed(
                 job=LIVE_JOBS[self._series],
                 stage="live reconstruction",
@@ -110,8 +110,8 @@ class LiveSeries:
             )
         )
 
-    def _judge(self, frame: RecordedFrame, tilt: LiveTilt) -> None:
-        self._say(
+    def _publish_tilt(self, frame: RecordedFrame, tilt: LiveTilt) -> None:
+        self._publish(
             TiltJudged(
                 series=self._series,
                 tilt_number=frame.tilt_number,
@@ -121,14 +121,14 @@ class LiveSeries:
             )
         )
 
-    def _apply_alignment(self, most: int) -> None:
-        """Apply the counter's refined alignment, within a limit on the tilts moved."""
-        known = alignment_so_far(self._folder, self._series)
-        if known is not None and known != self._known:
-            self._known = known
-            self._volume.revise_alignment(known.sections, known.alignment)
-        for section, tilt in self._volume.move_tilts(most).items():
-            self._judge(self._in_volume[section], tilt)
+    def _apply_alignment(self, limit: int) -> None:
+        """Apply the refined alignment of the count child, moving at most `limit` tilts."""
+        refined = read_refined_alignment(self._folder, self._series)
+        if refined is not None and refined != self._refined:
+            self._refined = refined
+            self._volume.revise_alignment(refined.sections, refined.alignment)
+        for section, tilt in self._volume.move_tilts(limit).items():
+            self._publish_tilt(self._in_volume[section], tilt)
 
     def _show(self) -> None:
         if self._volume.tilts:
@@ -136,4 +136,4 @@ class LiveSeries:
             view = f"slice-{self._series}"
             image = self._volume.slice_xz()
             limits = (0.0, brightest(image))
-            self._say(write_preview(self._folder, view, image, caption, limits))
+            self._publish(write_preview(self._folder, view, image, caption, limits))

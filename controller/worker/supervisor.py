@@ -1,4 +1,4 @@
-"""Processing as the session sees it: a queue that never blocks and children that may die."""
+"""Processing jobs of a session: queues that never block, and child processes that may die."""
 
 from __future__ import annotations
 
@@ -12,32 +12,33 @@ from controller.model.base import SeriesName
 from controller.model.events import Alerted, Level, ProcessingFailed, Publish
 from controller.model.frames import RecordedFrame
 from controller.model.processing_jobs import LIVE_JOBS, Job, JobName, JobOutcome
+from controller.worker.child_messages import AnyTask, CatchUp, CountFrames, Ended, RunJob, count_key
 from controller.worker.lane import Lane
-from controller.worker.messages import AnyTask, CatchUp, CountFrames, Ended, RunJob, count_key
 
 Command = Callable[[str], Sequence[str]]
 """Role (live, count or jobs) -> command line of the child."""
 
 SILENT_LIMIT_S = 600.0
+"""Longest time without a message from a working child; then it is restarted."""
 
 
 class Supervisor:
     """Processing jobs in three child processes.
 
-    One child follows the frames as they come, one counts the particles in what there is, one
-    carries out the jobs, so that none waits for another. What waits are references to files: the
-    newest frame of either series, twice, and at most one entry a job.
+    One child adds each frame to the live reconstruction, one counts the particles so far, one runs
+    the jobs, so that none waits for another. The queues hold only references to files: at most one
+    live task and one count for each series, and one entry for each job.
 
     Parameters
     ----------
     folder
-        The session's folder; the children read and write there and nowhere else.
+        Folder of the session; the children read and write only there.
     publish
-        Takes events; never blocks, never raises.
+        Receives events; must never block or raise.
     command
         Command line of a child by its role; for tests.
     silent_limit_s
-        A child that works and says nothing for so long is started again.
+        Longest time without a message from a working child; then it is restarted.
     counts_at_full_size
         Live counts use the images as recorded. The job on a complete series then repeats its live
         count at the same cost, and the count is abandoned when the job begins.
@@ -58,7 +59,7 @@ class Supervisor:
         self._outcomes: dict[Job, JobOutcome] = {}
         self._frames: dict[SeriesName, dict[int, RecordedFrame]] = {"A": {}, "B": {}}
         self._tilts_left: dict[SeriesName, int] = {"A": 0, "B": 0}
-        self._seen: dict[SeriesName, int] = {}
+        self._newest_used: dict[SeriesName, int] = {}
         commands = command or _command_for(folder)
         self._lanes = {
             role: Lane(
@@ -66,7 +67,7 @@ class Supervisor:
                 folder / "run" / f"worker-{role}.log",
                 publish,
                 self._ended,
-                self._killed_twice,
+                self._give_up,
                 silent_limit_s,
             )
             for role in ("live", "count", "jobs")
@@ -74,41 +75,41 @@ class Supervisor:
 
     @property
     def behind(self) -> int:
-        """Frames on disk that the live reconstruction has not used yet."""
+        """Number of frames on disk that the live reconstruction has not used yet."""
         with self._changed:
             return sum(
-                section > self._seen.get(series, -1)
+                section > self._newest_used.get(series, -1)
                 for series, frames in self._frames.items()
                 for section in frames
             )
 
     @property
     def pids(self) -> dict[str, int | None]:
-        """Process of each child by its role; None while one is being started."""
+        """Process id of each child by its role; None while it is being started."""
         return {role: lane.pid for role, lane in self._lanes.items()}
 
     def frame_recorded(self, frame: RecordedFrame, tilts_left: int) -> None:
-        """Tell that a frame is safe on disk, and how many tilts of its series are left."""
+        """Announce a frame that is safe on disk, and the number of tilts left in its series."""
         with self._changed:
             self._frames[frame.series][frame.section] = frame
             self._tilts_left[frame.series] = tilts_left
             self._follow(frame.series)
 
     def frame_withdrawn(self, series: SeriesName, section: int) -> None:
-        """Tell that a frame must not be used any more: its tilt is recorded again."""
+        """Withdraw a frame: its tilt is recorded again."""
         with self._changed:
             self._frames[series].pop(section, None)
             self._tilts_left[series] += 1
             self._follow(series)
 
     def tilt_missed(self, series: SeriesName, tilts_left: int) -> None:
-        """Tell that a tilt was skipped, and how many of its series are left."""
+        """Announce a skipped tilt, and the number of tilts left in its series."""
         with self._changed:
             self._tilts_left[series] = tilts_left
             self._follow(series)
 
     def submit(self, job: Job) -> None:
-        """Ask for a job; a job asked for again is done again."""
+        """Queue a job; a job that is submitted again is run again."""
         with self._changed:
             self._outcomes.pop(job, None)
         if self._counts_at_full_size and job is not Job.FUSE:
@@ -116,14 +117,14 @@ class Supervisor:
         self._lanes["jobs"].add(RunJob(job=job))
 
     def wait(self, job: Job, timeout_s: float) -> JobOutcome | None:
-        """Wait up to `timeout_s`; None while the job is still running."""
+        """Wait up to `timeout_s`; return None while the job is still running."""
         until = monotonic() + timeout_s
         with self._changed:
             self._changed.wait_for(lambda: job in self._outcomes, max(0.0, until - monotonic()))
             return self._outcomes.get(job)
 
     def close(self) -> None:
-        """End the children, whatever they do."""
+        """Kill the children, even during a task."""
         for lane in self._lanes.values():
             lane.close()
 
@@ -138,7 +139,7 @@ class Supervisor:
         )
 
     def _catch_up(self, series: SeriesName) -> CatchUp:
-        frames = self._frames[series]  # told in order of section
+        frames = self._frames[series]  # in order of section
         return CatchUp(
             series=series,
             frames=tuple(frames.values()),
@@ -152,11 +153,13 @@ class Supervisor:
             case CatchUp():
                 with self._changed:
                     newest = task.frames[-1].section
-                    self._seen[task.series] = max(newest, self._seen.get(task.series, -1))
+                    self._newest_used[task.series] = max(
+                        newest, self._newest_used.get(task.series, -1)
+                    )
                 self._warn("reconstruction", task, ended)
             case CountFrames():
                 self._warn("count", task, ended)
-                with self._changed:  # the count has refined the alignment: apply it
+                with self._changed:  # apply the alignment that the count has refined
                     self._lanes["live"].add(self._catch_up(task.series))
 
     def _warn(self, what: str, task: CatchUp | CountFrames, ended: Ended) -> None:
@@ -179,26 +182,26 @@ class Supervisor:
             self._outcomes[job] = outcome
             self._changed.notify_all()
 
-    def _killed_twice(self, task: AnyTask, section: int | None, how: str) -> None:
-        """Give up what killed its child twice; a series continues without the frame."""
+    def _give_up(self, task: AnyTask, section: int | None, cause: str) -> None:
+        """Give up a task that ended its child twice; a series continues without the frame."""
         match task:
             case RunJob():
-                reason = f"job {task.job.value} ended its process twice ({how}) and is given up"
+                reason = (
+                    f"job {task.job.value} ended its process twice ({cause}); it is not tried again"
+                )
                 self._settle(task.job, Ended(ok=False, reason=reason))
             case CountFrames():
-                reason = (
-                    f"of {len(task.frames)} images ended its process twice ({how}) and is left out"
-                )
+                reason = f"{len(task.frames)} images ended its process twice ({cause}); not counted"
                 self._warn("count", task, Ended(ok=False, reason=reason))
             case CatchUp() if section is None:
-                reason = f"the live reconstruction of {task.series} does not start ({how})"
+                reason = f"the live reconstruction of {task.series} does not start ({cause})"
                 self._publish(ProcessingFailed(job=LIVE_JOBS[task.series], reason=reason))
             case CatchUp():
-                self._give_up_frame(task, section, how)
+                self._give_up_frame(task, section, cause)
 
-    def _give_up_frame(self, task: CatchUp, section: int, how: str) -> None:
+    def _give_up_frame(self, task: CatchUp, section: int, cause: str) -> None:
         name = next(frame.name for frame in task.frames if frame.section == section)
-        reason = f"frame {name} ended its process twice ({how}) and is skipped"
+        reason = f"{name} ended its process twice ({cause}); the live reconstruction leaves it out"
         self._publish(ProcessingFailed(job=LIVE_JOBS[task.series], reason=reason))
         with self._changed:
             self._frames[task.series].pop(section, None)

@@ -34,8 +34,6 @@ FOLDERS = (
 STILL_TO_DO = frozenset(
     {
         "controller/procedures",
-        "controller/report",
-        "controller/worker",
         "tests",
     }
 )

@@ -1,8 +1,8 @@
-"""A child that does what its script says: `python scripted_child.py SCRIPT ROLE`.
+"""A scripted child process: `python scripted_child.py SCRIPT ROLE`.
 
-The script is a JSON object: what to do at a frame ("A#3"), a count ("count-A") or a job ("A"):
-die, die-once, hang, fail, refuse, slow. It stands in for the real child at its command line, stdin
-and stdout.
+The script is a JSON object: the action at a frame ("A#3"), a count ("count-A") or a job ("A").
+Actions: die, die-once, hang, fail, refuse, slow, chatter. Command line, stdin and stdout are those
+of the real child.
 """
 
 from __future__ import annotations
@@ -18,21 +18,21 @@ def say(message: dict[str, object]) -> None:
     print(json.dumps(message), flush=True)
 
 
-def act(what: str, where: str, folder: Path) -> dict[str, object]:
-    if what == "die-once":
+def act(action: str, where: str, folder: Path) -> dict[str, object]:
+    if action == "die-once":
         mark = folder / f"died-{where.replace('#', '-')}"
-        what = "" if mark.exists() else "die"
+        action = "" if mark.exists() else "die"
         mark.touch()
-    if what == "die":
+    if action == "die":
         os.kill(os.getpid(), 9)
-    if what == "hang":
+    if action == "hang":
         time.sleep(600)
-    if what == "slow":
+    if action == "slow":
         time.sleep(0.05)
-    if what == "chatter":
+    if action == "chatter":
         print("a library says hello", flush=True)
-    if what in ("fail", "refuse"):
-        return {"ok": False, "refused": what == "refuse", "reason": f"{what} at {where}"}
+    if action in ("fail", "refuse"):
+        return {"ok": False, "refused": action == "refuse", "reason": f"{action} at {where}"}
     return {}
 
 

@@ -1,4 +1,4 @@
-"""The child's pipes: noise on stdout, bad tasks, a session that goes away."""
+"""The pipes of a child: prints on stdout, tasks that fail, a session that ends."""
 
 from __future__ import annotations
 
@@ -8,25 +8,25 @@ from pathlib import Path
 
 import pytest
 
-from controller.worker.messages import REPORT, CatchUp, Ended
+from controller.worker.child_messages import REPLY, CatchUp, Ended
 from tests.support.frames import recorded_frame
 from tests.support.processes import python
 
 NOISY = """
 import os, sys
-from controller.worker.child import claim_stdout
-from controller.worker.messages import Ended
-report = claim_stdout()
+from controller.worker.child import reserve_stdout
+from controller.worker.child_messages import Ended
+send = reserve_stdout()
 print("python prints")
 sys.stdout.flush()
 os.write(1, b"a native library prints\\n")
-report(Ended(reason="only this"))
+send(Ended(reason="only this"))
 """
 
 
-def test_what_libraries_print_does_not_mix_with_the_reports() -> None:
+def test_prints_of_libraries_do_not_mix_with_the_messages() -> None:
     child = subprocess.run([sys.executable, "-c", NOISY], capture_output=True, text=True)
-    assert [REPORT.validate_json(line) for line in child.stdout.splitlines()] == [
+    assert [REPLY.validate_json(line) for line in child.stdout.splitlines()] == [
         Ended(reason="only this")
     ]
     assert "python prints" in child.stderr and "a native library prints" in child.stderr
@@ -44,7 +44,7 @@ def test_the_child_ends_with_the_session(role: str, tmp_path: Path) -> None:
     assert child.stdout == b""
 
 
-def test_a_task_that_cannot_be_done_is_told_and_the_child_lives(tmp_path: Path) -> None:
+def test_a_failed_task_is_reported_and_the_child_continues(tmp_path: Path) -> None:
     task = (
         CatchUp(series="A", frames=(recorded_frame("A", 1),), tilts_left=0).model_dump_json() + "\n"
     )
@@ -58,7 +58,7 @@ def test_a_task_that_cannot_be_done_is_told_and_the_child_lives(tmp_path: Path) 
         for _ in range(2):
             child.stdin.write(task)
             child.stdin.flush()
-            answer = REPORT.validate_json(child.stdout.readline())
+            answer = REPLY.validate_json(child.stdout.readline())
             assert isinstance(answer, Ended) and not answer.ok
             assert "protocol.toml" in answer.reason and "\n" not in answer.reason
         child.stdin.close()

@@ -1,4 +1,4 @@
-"""The jobs child on a small simulated session: real processes, real files."""
+"""Processing jobs on a small simulated session: real processes, real files."""
 
 from __future__ import annotations
 
@@ -89,10 +89,12 @@ def worker(folder: Path) -> Iterator[tuple[Supervisor, list[Event]]]:
         supervisor.close()
 
 
-def test_a_then_b_then_both(session: Path, tmp_path: Path) -> None:
+def test_series_a_series_b_and_fusion_in_children_of_their_own(
+    session: Path, tmp_path: Path
+) -> None:
     folder = tmp_path / "session"
     shutil.copytree(session, folder)
-    for job in Job:  # each in children of its own: only the folder is handed on
+    for job in Job:  # each in new children: they share only the folder
         with worker(folder) as (supervisor, events):
             supervisor.submit(job)
             outcome = supervisor.wait(job, WAIT_S)
@@ -116,7 +118,7 @@ class Case:
     name: str
     jobs: tuple[Job, ...]
     refused: bool
-    said: str
+    reason: str
 
 
 def other_side_up(folder: Path) -> None:
@@ -137,7 +139,7 @@ CASES = [
 
 
 @pytest.mark.parametrize(("case", "spoil"), CASES, ids=[case.name for case, _ in CASES])
-def test_what_fails_is_told_in_one_line(
+def test_a_failure_is_reported_in_one_line(
     case: Case, spoil: object, session: Path, tmp_path: Path
 ) -> None:
     folder = tmp_path / "session"
@@ -150,13 +152,13 @@ def test_what_fails_is_told_in_one_line(
             outcome = supervisor.wait(job, WAIT_S)
             assert outcome is not None
     assert not outcome.ok and outcome.refused is case.refused
-    assert case.said in outcome.reason and "\n" not in outcome.reason
+    assert case.reason in outcome.reason and "\n" not in outcome.reason
     failure = [event for event in events if isinstance(event, ProcessingFailed)][-1]
     assert failure.reason == outcome.reason and failure.refused is case.refused
 
 
-@pytest.mark.parametrize("fits", [True, False], ids=["its other side", "not flipped"])
-def test_a_growing_b_is_held_against_a(session: Path, tmp_path: Path, fits: bool) -> None:
+@pytest.mark.parametrize("fits", [True, False], ids=["flipped", "not flipped"])
+def test_a_growing_b_is_compared_with_a(session: Path, tmp_path: Path, fits: bool) -> None:
     folder = tmp_path / "session"
     shutil.copytree(session, folder)
     if not fits:

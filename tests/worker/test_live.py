@@ -1,4 +1,4 @@
-"""The live child on a series that grows on disk: the real child, its pipes and its files."""
+"""Live processing of a series that grows on disk: real children, pipes and files."""
 
 from __future__ import annotations
 
@@ -95,11 +95,11 @@ def record(folder: Path, images: np.ndarray, supervisor: Supervisor) -> None:
     with MrcStackWriter.create(folder / "A.mrc", (SIZE, SIZE), np.uint16, 0.9) as writer:
         for index, image in enumerate(counts):
             writer.append(image)
-            tell(supervisor, index)
+            announce(supervisor, index)
 
 
-def tell(supervisor: Supervisor, section: int) -> None:
-    """Tell of a frame of the planned series, none of its tilts recorded again."""
+def announce(supervisor: Supervisor, section: int) -> None:
+    """Announce a frame of the planned series, in which no tilt was recorded again."""
     frame = recorded_frame("A", section + 1, nominal_deg=ANGLES_DEG[section])
     supervisor.frame_recorded(frame, len(ANGLES_DEG) - 1 - section)
 
@@ -112,7 +112,7 @@ def until(condition: Callable[[], bool]) -> None:
 
 
 def counted(events: list[Event], tilts: int) -> list[Counted]:
-    """All counts, once there is one of so many tilts."""
+    """Wait for a count of `tilts` tilts; return all counts."""
     deadline = time.monotonic() + 120
     while True:
         counts = [event for event in events if isinstance(event, Counted)]
@@ -122,12 +122,12 @@ def counted(events: list[Event], tilts: int) -> list[Counted]:
         time.sleep(0.05)
 
 
-def test_every_frame_is_judged_shown_and_counted(tmp_path: Path, images: np.ndarray) -> None:
+def test_every_frame_is_measured_shown_and_counted(tmp_path: Path, images: np.ndarray) -> None:
     with worker(tmp_path) as (supervisor, events):
         record(tmp_path, images, supervisor)
         caught_up(supervisor)
         counts = counted(events, len(ANGLES_DEG))
-        # what the count has found out about the alignment is taken up
+        # the refined alignment of the count is applied
         until(lambda: sum(isinstance(event, TiltJudged) for event in events) >= 2 * len(images))
     judged = [event for event in events if isinstance(event, TiltJudged)]
     latest = {event.section: event for event in judged}
@@ -148,14 +148,14 @@ def test_every_frame_is_judged_shown_and_counted(tmp_path: Path, images: np.ndar
 
 
 @pytest.mark.skipif(os.name != "posix", reason="signals")
-def test_a_killed_child_builds_its_volume_again(tmp_path: Path, images: np.ndarray) -> None:
+def test_a_killed_child_rebuilds_its_volume(tmp_path: Path, images: np.ndarray) -> None:
     with worker(tmp_path) as (supervisor, events):
         record(tmp_path, images[:12], supervisor)
         caught_up(supervisor)
         pid = supervisor.pids["live"]
         assert pid is not None
         os.kill(pid, 9)
-        tell(supervisor, 11)
+        announce(supervisor, 11)
         deadline = time.monotonic() + 120
         while sum(isinstance(event, TiltJudged) for event in events) < 24:
             assert time.monotonic() < deadline
@@ -164,15 +164,15 @@ def test_a_killed_child_builds_its_volume_again(tmp_path: Path, images: np.ndarr
     assert indices == [*range(12), *range(12)]
 
 
-def test_a_frame_that_is_not_there_is_named_and_the_rest_goes_on(
+def test_a_missing_section_is_reported_and_the_other_frames_are_used(
     tmp_path: Path, images: np.ndarray
 ) -> None:
     with worker(tmp_path) as (supervisor, events):
         record(tmp_path, images[:3], supervisor)
-        tell(supervisor, 3)
+        announce(supervisor, 3)
         caught_up(supervisor)
         shutil.rmtree(tmp_path / "previews")
-        tell(supervisor, 4)
+        announce(supervisor, 4)
         caught_up(supervisor)
     alerts = [event.text for event in events if isinstance(event, Alerted)]
     assert len(alerts) == 2 and "section 3 is not completely on the disk" in alerts[0]
@@ -191,12 +191,12 @@ def test_children_killed_ten_times_leave_the_same_result(
             on_disk(folder, images)
             for turn in range(10):
                 for index in range(3 * turn + (turn > 0), 3 * turn + 4):
-                    tell(supervisor, index)
+                    announce(supervisor, index)
                 caught_up(supervisor)
                 pid = supervisor.pids[("live", "count")[turn % 2]]
                 if turn < kills and pid is not None:
                     os.kill(pid, 9)
-            tell(supervisor, len(ANGLES_DEG) - 1)
+            announce(supervisor, len(ANGLES_DEG) - 1)
             counts.append(counted(events, len(ANGLES_DEG))[-1].n)
             supervisor.submit(Job.A)
             outcome = supervisor.wait(Job.A, 120)
@@ -209,16 +209,16 @@ def test_children_killed_ten_times_leave_the_same_result(
 
 
 RETAKES = {
-    "where it was": 0.0,
+    "at the same angle": 0.0,
     "0.3 degrees off": 0.3,
 }
 
 
 @pytest.mark.parametrize("off_deg", RETAKES.values(), ids=RETAKES)
-def test_a_tilt_recorded_again_takes_the_place_of_its_first_frame(
+def test_a_tilt_recorded_again_replaces_its_first_frame(
     tmp_path: Path, images: np.ndarray, off_deg: float
 ) -> None:
-    """The first frame of A#1 is bad: only the journal's word takes it out, not the angles."""
+    """The first frame of A#1 is bad; its withdrawal replaces it, not the angle of the next one."""
     again = np.concatenate([np.roll(images[:20], 9, axis=2)[:1], images[:20]])
     first = recorded_frame("A", 1, nominal_deg=ANGLES_DEG[0], actual_deg=ANGLES_DEG[0] - off_deg)
     with worker(tmp_path) as (supervisor, events):
@@ -255,7 +255,7 @@ def test_a_series_whose_last_tilt_is_skipped_is_complete(
     with worker(tmp_path) as (supervisor, events):
         stack(tmp_path, images[:-1])
         for section in range(len(images) - 1):
-            tell(supervisor, section)
+            announce(supervisor, section)
         supervisor.tilt_missed("A", 0)
         caught_up(supervisor)
         assert counted(events, len(images) - 1)[-1].live

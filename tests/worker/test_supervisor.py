@@ -1,4 +1,4 @@
-"""Processing children that die, hang, fail and lag, as the session sees them."""
+"""The supervisor with children that die, hang, fail and lag."""
 
 from __future__ import annotations
 
@@ -71,12 +71,12 @@ CASES = [
     Case("job done", {}),
     Case("job after a crash", {"A": "die-once"}, starts=2),
     Case(
-        "job that kills its process twice is given up and named",
+        "job that ends its process twice",
         {"A": "die"},
         outcome=JobOutcome(
             job=Job.A,
             ok=False,
-            reason="job A ended its process twice (ended by signal 9) and is given up",
+            reason="job A ended its process twice (ended by signal 9); it is not tried again",
         ),
         starts=2,
     ),
@@ -87,7 +87,7 @@ CASES = [
         outcome=JobOutcome(
             job=Job.A,
             ok=False,
-            reason="job A ended its process twice (said nothing for 1.5 s) and is given up",
+            reason="job A ended its process twice (no message for 1.5 s); it is not tried again",
         ),
         starts=2,
     ),
@@ -100,13 +100,13 @@ CASES = [
         job=Job.FUSE,
         outcome=JobOutcome(job=Job.FUSE, ok=False, refused=True, reason="refuse at fuse"),
     ),
-    Case("library prints between the lines", {"A": "chatter"}),
+    Case("library that prints between the messages", {"A": "chatter"}),
 ]
 
 
 @pytest.mark.skipif(os.name != "posix", reason="signals")
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-def test_a_job_ends_one_way_or_the_other(case: Case, tmp_path: Path) -> None:
+def test_outcome_of_a_job(case: Case, tmp_path: Path) -> None:
     with supervised(tmp_path, case.script, case.silent_limit_s) as (supervisor, events):
         assert supervisor.wait(case.job, 0.01) is None
         supervisor.submit(case.job)
@@ -117,7 +117,7 @@ def test_a_job_ends_one_way_or_the_other(case: Case, tmp_path: Path) -> None:
     assert all(failure.reason == case.outcome.reason for failure in failures)
 
 
-def test_a_frame_that_kills_twice_is_skipped_and_named(tmp_path: Path) -> None:
+def test_a_frame_that_ends_its_child_twice_is_left_out_and_named(tmp_path: Path) -> None:
     with supervised(tmp_path, {"A#3": "die"}) as (supervisor, events):
         for index in range(5):
             supervisor.frame_recorded(recorded_frame("A", index + 1), 0)
@@ -125,7 +125,8 @@ def test_a_frame_that_kills_twice_is_skipped_and_named(tmp_path: Path) -> None:
     assert [event for event in events if isinstance(event, ProcessingFailed)] == [
         ProcessingFailed(
             job="live-A",
-            reason="frame A#3 ended its process twice (ended by signal 9) and is skipped",
+            reason="A#3 ended its process twice (ended by signal 9); "
+            "the live reconstruction leaves it out",
         )
     ]
     seen = frames_seen(tmp_path)
@@ -134,7 +135,7 @@ def test_a_frame_that_kills_twice_is_skipped_and_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(os.name != "posix", reason="signals")
-def test_a_child_that_dies_ten_times_at_work_loses_no_frame(tmp_path: Path) -> None:
+def test_a_child_that_dies_ten_times_loses_no_frame(tmp_path: Path) -> None:
     script = {f"A#{number}": "die-once" for number in range(1, 31, 3)}
     with supervised(tmp_path, script) as (supervisor, events):
         for index in range(30):
@@ -161,7 +162,7 @@ def test_children_killed_ten_times_between_tasks_are_started_again(tmp_path: Pat
     assert not [event for event in events if isinstance(event, ProcessingFailed)]
 
 
-def test_a_slow_worker_shows_its_lag_and_catches_up(tmp_path: Path) -> None:
+def test_a_slow_child_lags_behind_and_catches_up(tmp_path: Path) -> None:
     with supervised(tmp_path, {"every-frame": "slow"}) as (supervisor, _):
         for index in range(20):
             supervisor.frame_recorded(recorded_frame("A", index + 1), 0)
@@ -177,12 +178,12 @@ def test_a_frozen_child_never_blocks_the_caller(tmp_path: Path) -> None:
         pid = supervisor.pids["live"]
         assert pid is not None
         os.kill(pid, signal.SIGSTOP)
-        for index in range(1_000):  # far more than a pipe holds
+        for index in range(1_000):  # many more than a pipe can hold
             supervisor.frame_recorded(recorded_frame("B", index + 1), 0)
         assert supervisor.behind == 1_000
 
 
-def test_live_frames_go_on_while_a_job_hangs(tmp_path: Path) -> None:
+def test_live_frames_are_processed_while_a_job_hangs(tmp_path: Path) -> None:
     with supervised(tmp_path, {"A": "hang"}) as (supervisor, _):
         supervisor.submit(Job.A)
         for index in range(5):
@@ -191,12 +192,12 @@ def test_live_frames_go_on_while_a_job_hangs(tmp_path: Path) -> None:
         assert supervisor.wait(Job.A, 0.01) is None
 
 
-@pytest.mark.skipif(os.name != "posix", reason="a process that hangs is ended by its number")
+@pytest.mark.skipif(os.name != "posix", reason="a hanging child is killed by its process id")
 @pytest.mark.parametrize(
     ("counts_at_full_size", "starts"),
     [
-        pytest.param(True, 2, id="the job repeats the count: the count is abandoned"),
-        pytest.param(False, 1, id="the count is of reduced images, and sooner there: it goes on"),
+        pytest.param(True, 2, id="count at full size: the job repeats it, so it is abandoned"),
+        pytest.param(False, 1, id="count of reduced images: it continues"),
     ],
 )
 def test_a_live_count_when_the_job_on_its_series_begins(
@@ -245,7 +246,7 @@ def test_close_leaves_no_process_behind(tmp_path: Path) -> None:
             os.kill(pid, 0)
 
 
-def test_it_is_what_the_session_expects(tmp_path: Path) -> None:
+def test_the_supervisor_implements_the_interface_of_the_session(tmp_path: Path) -> None:
     with supervised(tmp_path, {}) as (supervisor, _):
         jobs: ProcessingJobs = supervisor
         jobs.frame_recorded(recorded_frame("A", 1), 0)

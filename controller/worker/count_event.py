@@ -1,4 +1,4 @@
-"""A count as everyone outside the worker hears of it."""
+"""Event that publishes a count."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ from controller.model.events import Counted
 from processing.results import Count
 
 
-def counted(which: Which, count: Count, tilts: int, diameter_nm: float, *, live: bool) -> Counted:
-    """The event that tells a count of so many tilts."""
+def count_event(
+    which: Which, count: Count, tilts: int, diameter_nm: float, *, live: bool
+) -> Counted:
+    """Return the event for a count from a number of tilts."""
     return Counted(
         which=which,
         n=count.n,

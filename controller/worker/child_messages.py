@@ -1,7 +1,7 @@
-"""What the session and its processing children say to each other: JSON, a line a message.
+"""Messages between the session and its processing children: one JSON line each.
 
-Down goes one task at a time; up come what the child is working on, events for everyone, and how
-the task ended. A child that dies loses nothing but time: every task works from the files in the
+The session sends one task at a time. The child sends the frame in progress, events to publish, and
+the end of the task. A dead child costs only time: every task works from the files in the
 session's folder.
 """
 
@@ -18,39 +18,39 @@ from controller.model.processing_jobs import Job
 
 
 class CatchUp(Data):
-    """Bring a live reconstruction up to the newest frame that is safe on disk."""
+    """Bring the live reconstruction up to date with the frames on disk."""
 
     kind: Literal["catch-up"] = "catch-up"
     series: SeriesName
     frames: tuple[RecordedFrame, ...]
-    """Frames to be in the volume: recorded, neither withdrawn nor given up; in order of section."""
+    """Frames to be in the volume, without those withdrawn or given up; in order of section."""
     tilts_left: int
     """Tilts of the series still to be recorded."""
 
     @property
     def key(self) -> str:
-        """Tasks with the same key replace one another while they wait."""
+        """Key of the task; a task replaces a waiting task with the same key."""
         return f"live-{self.series}"
 
 
 class CountFrames(Data):
-    """Count the particles in the frames of a series that are safe on disk."""
+    """Count the particles in the frames of a series on disk."""
 
     kind: Literal["count-frames"] = "count-frames"
     series: SeriesName
     frames: tuple[RecordedFrame, ...]
-    """Frames to be counted from, in order of section."""
+    """Frames to use, in order of section."""
     tilts_left: int
     """Tilts of the series still to be recorded."""
 
     @property
     def key(self) -> str:
-        """One count waits, of the newest frames."""
+        """Key of the task: of each series one count waits, of the newest frames."""
         return count_key(self.series)
 
 
 def count_key(series: str) -> str:
-    """Key of every count of a series."""
+    """Return the key of the counts of a series."""
     return f"count-{series}"
 
 
@@ -62,7 +62,7 @@ class RunJob(Data):
 
     @property
     def key(self) -> str:
-        """A job waits once, however often it is asked for."""
+        """Key of the task: each job waits at most once."""
         return self.job.value
 
 
@@ -72,16 +72,16 @@ TASK: TypeAdapter[AnyTask] = TypeAdapter(Task)
 
 
 class Working(Data):
-    """Frame in progress, blamed if the worker dies."""
+    """Section of the frame in progress, blamed if the child dies."""
 
     kind: Literal["working"] = "working"
     section: int
 
 
-class Said(Data):
-    """Something for the log, the screens and the report."""
+class Published(Data):
+    """Event for the log, the screens and the report."""
 
-    kind: Literal["said"] = "said"
+    kind: Literal["published"] = "published"
     event: Event
 
 
@@ -91,9 +91,9 @@ class Ended(Data):
     kind: Literal["ended"] = "ended"
     ok: bool = True
     refused: bool = False
-    """Where B was found to be no flipped A."""
+    """True if B does not show the flipped object of A."""
     reason: str = ""
 
 
-Report = Annotated[Working | Said | Ended, Field(discriminator="kind")]
-REPORT: TypeAdapter[Working | Said | Ended] = TypeAdapter(Report)
+Reply = Annotated[Working | Published | Ended, Field(discriminator="kind")]
+REPLY: TypeAdapter[Working | Published | Ended] = TypeAdapter(Reply)

@@ -1,4 +1,4 @@
-"""What counting has found out about a series' alignment, for the other children to go on from."""
+"""Refined alignment of a series, written by the count child and used by the other children."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from processing.files.atomic import replace_text
 from processing.series import TiltSeries
 
 
-class KnownAlignment(BaseModel):
-    """Shifts of some sections of a stack, in its pixels."""
+class RefinedAlignment(BaseModel):
+    """Alignment of some sections of a stack, in its pixels."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     sections: list[int]
     shifts_px: list[tuple[float, float]]
-    """(y, x)."""
+    """Shifts (y, x)."""
     residuals_px: list[float]
     rejected: list[bool]
     angles_deg: list[float]
@@ -28,7 +28,7 @@ class KnownAlignment(BaseModel):
 
     @property
     def alignment(self) -> Alignment:
-        """As processing takes it."""
+        """The alignment in the form that processing uses."""
         return Alignment(
             shifts_px=np.array(self.shifts_px, np.float64),
             tilt_axis_deg=self.tilt_axis_deg,
@@ -37,15 +37,17 @@ class KnownAlignment(BaseModel):
             residuals_px=np.array(self.residuals_px, np.float64),
         )
 
-    def of_the_first(self, series: TiltSeries) -> Alignment | None:
-        """The alignment, if it is that of the first images of this series, none left out."""
+    def for_first_images(self, series: TiltSeries) -> Alignment | None:
+        """Return the alignment if it covers the first images of this series without gaps."""
         first = self.sections == list(range(len(self.sections)))
         return self.alignment if first and len(self.sections) <= series.tilts else None
 
 
-def keep_alignment(folder: Path, series: SeriesName, sections: list[int], found: Alignment) -> None:
-    """Write what is known of the alignment of some sections of a series, whole or not at all."""
-    known = KnownAlignment(
+def write_refined_alignment(
+    folder: Path, series: SeriesName, sections: list[int], found: Alignment
+) -> None:
+    """Write the alignment of some sections of a series, in one step."""
+    refined = RefinedAlignment(
         sections=sections,
         shifts_px=[(float(y), float(x)) for y, x in found.shifts_px],
         residuals_px=found.residuals_px.tolist(),
@@ -55,13 +57,15 @@ def keep_alignment(folder: Path, series: SeriesName, sections: list[int], found:
     )
     path = _path(folder, series)
     path.parent.mkdir(exist_ok=True)
-    replace_text(path, known.model_dump_json() + "\n")
+    replace_text(path, refined.model_dump_json() + "\n")
 
 
-def alignment_so_far(folder: Path, series: SeriesName) -> KnownAlignment | None:
-    """What is known by now; None where it is nothing, or can not be read."""
+def read_refined_alignment(folder: Path, series: SeriesName) -> RefinedAlignment | None:
+    """Read the latest refined alignment; None if there is none or it cannot be read."""
     try:
-        return KnownAlignment.model_validate_json(_path(folder, series).read_text(encoding="utf-8"))
+        return RefinedAlignment.model_validate_json(
+            _path(folder, series).read_text(encoding="utf-8")
+        )
     except (OSError, UnicodeDecodeError, ValidationError):
         return None
 
