@@ -29,7 +29,7 @@ ALARM = Alerted(level=Level.ALARM, text="stage stuck")
     [
         pytest.param((), "0 behind", id="nothing recorded"),
         pytest.param((frame(0), judged(0, 0.5)), "0 behind", id="none"),
-        pytest.param((frame(0),), "1 behind", id="one, recorded this moment"),
+        pytest.param((frame(0),), "1 behind", id="one, just recorded"),
         pytest.param((frame(0), frame(1, planned=7)), "2 behind (4 s)", id="two, 2 s each"),
         pytest.param((frame(0), frame(1, left_s=0.0)), "2 behind", id="at the series' end"),
     ],
@@ -75,13 +75,15 @@ def test_line_of_an_event(event: Event, sign: str, line: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("half", "live", "said"),
+    ("half", "live", "text"),
     [
         pytest.param(205, True, "5830 ± 205", id="narrow"),
         pytest.param(3340, True, "too early to say", id="wide"),
-        pytest.param(3340, False, "5830 ± 3340", id="wide, but the last word"),
+        pytest.param(3340, False, "5830 ± 3340", id="wide, but final"),
     ],
 )
-def test_a_live_count_is_shown_once_it_says_something(half: int, live: bool, said: str) -> None:
+def test_a_live_count_is_shown_once_its_interval_is_narrow(
+    half: int, live: bool, text: str
+) -> None:
     point = CountPoint(tilts_used=50, n=5830, n_low=5830 - half, n_high=5830 + half)
-    assert count_so_far(CountStatus(points=(point,), live=live)) == said
+    assert count_so_far(CountStatus(points=(point,), live=live)) == text

@@ -232,7 +232,7 @@ def test_a_silent_server_delays_nothing() -> None:
 
 
 @pytest.mark.parametrize(
-    ("settings", "said"),
+    ("settings", "message"),
     [
         ({"webhook": "file:///etc/passwd"}, "webhook"),
         ({"email_to": ["a@b.org"]}, "email_to needs email_from and smtp_host"),
@@ -240,8 +240,8 @@ def test_a_silent_server_delays_nothing() -> None:
         ({"smtp_user": "titan"}, "smtp_user needs smtp_security"),
     ],
 )
-def test_settings_that_make_no_sense_are_refused(settings: dict[str, Any], said: str) -> None:
-    with pytest.raises(ValidationError, match=said):
+def test_settings_that_make_no_sense_are_refused(settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
         Notify.model_validate(settings)
 
 

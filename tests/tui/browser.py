@@ -1,4 +1,4 @@
-"""A headless Chromium, driven over its DevTools protocol: enough to look at one page."""
+"""A headless Chromium for one page, controlled over its DevTools protocol."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ STARTS_WITHIN_S = 30.0
 
 
 class Page:
-    """One tab."""
+    """One browser tab."""
 
     def __init__(self, socket: aiohttp.ClientWebSocketResponse) -> None:
         self._socket = socket
         self._numbers = itertools.count(1)
 
-    async def tell(self, method: str, **params: Any) -> dict[str, Any]:
+    async def call(self, method: str, **params: Any) -> dict[str, Any]:
         """Call one DevTools method and return its result."""
         number = next(self._numbers)
         await self._socket.send_json({"id": number, "method": method, "params": params})
@@ -35,11 +35,11 @@ class Page:
                 assert "error" not in reply, reply["error"]
                 result: dict[str, Any] = reply["result"]
                 return result
-        raise AssertionError(f"{method}: the browser hung up")
+        raise AssertionError(f"{method}: the browser closed the connection")
 
     async def evaluate(self, expression: str) -> Any:
-        """The value of a JavaScript expression."""
-        reply = await self.tell("Runtime.evaluate", expression=expression, returnByValue=True)
+        """Return the value of a JavaScript expression."""
+        reply = await self.call("Runtime.evaluate", expression=expression, returnByValue=True)
         return reply["result"].get("value")
 
     async def until(self, expression: str, seconds: float = 20.0) -> None:
@@ -53,16 +53,16 @@ class Page:
     async def press(self, character: str) -> None:
         """Type one character."""
         for kind in ("keyDown", "keyUp"):
-            await self.tell("Input.dispatchKeyEvent", type=kind, text=character, key=character)
+            await self.call("Input.dispatchKeyEvent", type=kind, text=character, key=character)
 
     async def screenshot(self) -> bytes:
-        """What the page looks like, as PNG."""
-        return base64.b64decode((await self.tell("Page.captureScreenshot"))["data"])
+        """Return a screenshot of the page as PNG."""
+        return base64.b64decode((await self.call("Page.captureScreenshot"))["data"])
 
 
 @asynccontextmanager
 async def open_page(url: str, profile: Path, size: tuple[int, int]) -> AsyncIterator[Page]:
-    """Open a browser of one's own on a page; gone afterwards."""
+    """Open a page in a new browser, and close the browser afterwards."""
     assert CHROMIUM is not None
     options = ["--headless", "--no-sandbox", "--disable-gpu", "--remote-debugging-port=0"]
     options += [f"--user-data-dir={profile}", f"--window-size={size[0]},{size[1]}", url]
@@ -77,15 +77,15 @@ async def open_page(url: str, profile: Path, size: tuple[int, int]) -> AsyncIter
             async with http.ws_connect(tab["webSocketDebuggerUrl"], max_msg_size=0) as socket:
                 page = Page(socket)
                 yield page
-                await page.tell("Browser.close")
+                await page.call("Browser.close")
     finally:
         browser.terminate()
         browser.wait(timeout=60)
 
 
-async def _port(told_in: Path) -> int:
+async def _port(port_file: Path) -> int:
     for _ in range(round(STARTS_WITHIN_S / 0.05)):
-        if told_in.exists() and told_in.read_text().count("\n") >= 1:
-            return int(told_in.read_text().split()[0])
+        if port_file.exists() and port_file.read_text().count("\n") >= 1:
+            return int(port_file.read_text().split()[0])
         await asyncio.sleep(0.05)
     raise AssertionError("the browser did not start")

@@ -1,4 +1,4 @@
-"""A session to attach to."""
+"""Fixture: a running session in series A."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sessions as far as each phase, and what the screen shows of it at 80 x 24."""
+"""Events up to each phase, and text that the screen then shows at 80 x 24."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from tests.tui.support import FOLDER
 UP_TO_A: tuple[Callable[[], Iterator[Event]], ...] = (script.preflight, script.shower)
 
 
-BEGUN = PhaseStarted(phase=Phase.A)
-LIVE_WORD = (
+SERIES_STARTED = PhaseStarted(phase=Phase.A)
+LIVE_ADVICE = (
     Advised(series="A", topic="convergence", text="of the other series", ok=False),
     Advised(series="B", topic="blurred-side", text="neither side is blurred " * 5, ok=True),
     Advised(
@@ -60,12 +60,12 @@ def upto_flip() -> list[Event]:
     ]
 
 
-OFF_REACH = "tilts -74 to +74, reach -60 to +60 degrees"
+OUT_OF_RANGE = "tilts -74 to +74, reach -60 to +60 degrees"
 FAILED_CHECK = (
-    Checked(name="stage range", ok=False, detail=OFF_REACH),
+    Checked(name="stage range", ok=False, detail=OUT_OF_RANGE),
     StateChanged(
         state=State.FAILED,
-        reason=f"pre-flight: 1 of 14 checks failed: stage range: {OFF_REACH}",
+        reason=f"pre-flight: 1 of 14 checks failed: stage range: {OUT_OF_RANGE}",
     ),
 )
 
@@ -95,7 +95,7 @@ PHASES: dict[str, tuple[list[Event], tuple[str, ...]]] = {
             "■ pre-flight: 1 of 14 checks failed: stage range",
         ),
     ),
-    "pre-flight, asked to start": (
+    "pre-flight, prompt to start": (
         [script.started(FOLDER), *script.preflight(), *script.asked_to_start()],
         (
             "Ready to start",
@@ -139,12 +139,12 @@ PHASES: dict[str, tuple[list[Event], tuple[str, ...]]] = {
             "Detach",
         ),
     ),
-    "series A, nothing seen yet": (
-        [script.started(FOLDER), *chain.from_iterable(part() for part in UP_TO_A), BEGUN],
+    "series A, no data yet": (
+        [script.started(FOLDER), *chain.from_iterable(part() for part in UP_TO_A), SERIES_STARTED],
         ("[ A 0/73 ]", "seen by A not counted yet", "no data yet"),
     ),
     "series B, with advice": (
-        [*upto_flip(), *script.flipped(), *script.series("B", 40), *LIVE_WORD],
+        [*upto_flip(), *script.flipped(), *script.series("B", 40), *LIVE_ADVICE],
         (
             "[ B 40/74 ]",
             "! B#12: blurred at -52.0°; record it",

@@ -1,4 +1,4 @@
-"""A session to attach to: a real service, an engine that notes what it is told."""
+"""A session for the screen: a real service, and an engine that records its commands."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Session:
 
 
 async def until(condition: Callable[[], bool], seconds: float = 60.0) -> None:
-    """Wait for something another thread does."""
+    """Wait until another thread makes the condition true."""
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, "did not happen"
@@ -47,5 +47,5 @@ async def until_shown(app: SessionApp, pilot: Pilot[None], text: str) -> None:
 
 FLIP = tuple(script.flip())
 REFUSED = (*FLIP, *script.flip_refused())
-LISTENING = "wait:600"
-"""A prompt takes no answer in its first moment."""
+WAIT_UNTIL_KEYS_COUNT = "wait:600"
+"""Pause of the pilot (ms): a new prompt ignores keys at first."""

@@ -1,4 +1,4 @@
-"""Driving the screen without a terminal, and reading what it shows."""
+"""Run the screen without a terminal, and read its text."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from tests.support import scripted_session as script
 
 FOLDER = Path("/data/au-assembly")
 CELL_PX = 12.2
-"""Width of a cell in Textual's SVG."""
+"""Width of a cell in Textual's SVG (pixels)."""
 _TEXT = re.compile(r'<text[^>]* x="([\d.]+)"[^>]*-line-(\d+)\)">([^<]*)</text>')
 
 Body = Callable[[SessionApp, Pilot[None]], Awaitable[None]]
 
 
 def drive(body: Body, app: SessionApp | None = None, size: tuple[int, int] = (80, 24)) -> None:
-    """Run a screen that nothing is fed into but by `body`."""
+    """Run a screen that gets messages from `body` only."""
 
     async def run() -> None:
         screen = app or SessionApp(FOLDER, follow=False)
@@ -38,7 +38,7 @@ def drive(body: Body, app: SessionApp | None = None, size: tuple[int, int] = (80
 
 
 def post(app: SessionApp, events: Iterable[Event], start: int = 0) -> None:
-    """Post events as the follower would: log lines, then the status after them."""
+    """Post events as the follower does: records, then the status after them."""
     records = script.records(iter(events), start)
     status = app.status if start else SessionStatus()
     for record in records:
@@ -54,7 +54,7 @@ def post_pictures(app: SessionApp) -> None:
 
 
 def lines(app: SessionApp) -> list[str]:
-    """What the terminal shows, line by line."""
+    """Return the text of the terminal, line by line."""
     width, height = app.size
     rows = [[" "] * width for _ in range(height)]
     for x, row, text in _TEXT.findall(app.export_screenshot()):
@@ -66,5 +66,5 @@ def lines(app: SessionApp) -> list[str]:
 
 
 def shown(app: SessionApp) -> str:
-    """What the terminal shows, as one text."""
+    """Return the text of the terminal."""
     return "\n".join(lines(app))

@@ -1,4 +1,4 @@
-"""What the plots draw of a status."""
+"""Plots made from a status."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ def counted(tilts: int, n: int, half: int) -> Counted:
     return Counted(which="A", n=n, n_low=n - half, n_high=n + half, tilts_used=tilts, live=True)
 
 
-def test_an_interval_that_says_nothing_does_not_stretch_the_plot() -> None:
+def test_a_count_with_a_very_wide_interval_is_not_plotted() -> None:
     status = status_after(
         PhaseStarted(phase=Phase.A), counted(48, 6400, 205), counted(56, 6500, 3340)
     )

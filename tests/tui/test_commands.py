@@ -1,4 +1,4 @@
-"""What the operator does on the screen reaches the session; a real service in between."""
+"""Keys on the screen reach the engine through a real service."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from controller.model.events import Event, PauseAsked, State, StateChanged
 from controller.service.session_server import SessionService
 from controller.ui.tui.session_app import SessionApp
 from tests.support import scripted_session as script
-from tests.tui.sessions import FLIP, LISTENING, REFUSED, Session, until, until_shown
+from tests.tui.sessions import FLIP, REFUSED, WAIT_UNTIL_KEYS_COUNT, Session, until, until_shown
 from tests.tui.support import drive, shown
 
 
 @dataclass(frozen=True)
 class Case:
-    """Keys pressed on a session, and what the engine then has been told."""
+    """Keys pressed on the screen, and the commands that the engine gets."""
 
     name: str
     events: tuple[Event, ...]
     first_seen: str
     keys: tuple[str, ...]
-    told: tuple[object, ...]
+    commands: tuple[object, ...]
 
 
 CASES = (
@@ -41,7 +41,7 @@ CASES = (
         ("go on",),
     ),
     Case(
-        "take back a pause that waits for the step under way",
+        "cancel a pause that waits for the current step",
         (PauseAsked(waiting=True),),
         "running · pausing after the current step",
         ("space",),
@@ -57,28 +57,28 @@ CASES = (
         "answer with the first choice",
         FLIP,
         "Retract the holder",
-        (LISTENING, "enter"),
+        (WAIT_UNTIL_KEYS_COUNT, "enter"),
         (Answer(prompt_id="flip", value="done"),),
     ),
     Case(
         "answer with another choice",
         FLIP,
         "Retract the holder",
-        (LISTENING, "down", "enter"),
+        (WAIT_UNTIL_KEYS_COUNT, "down", "enter"),
         (Answer(prompt_id="flip", value="stop"),),
     ),
     Case(
         "answer later",
         FLIP,
         "Retract the holder",
-        ("escape", "a", LISTENING, "enter"),
+        ("escape", "a", WAIT_UNTIL_KEYS_COUNT, "enter"),
         (Answer(prompt_id="flip", value="done"),),
     ),
     Case(
         "override with a reason",
         REFUSED,
         "same side up",
-        (LISTENING, "down", "down", "enter", *"seen", "enter"),
+        (WAIT_UNTIL_KEYS_COUNT, "down", "down", "enter", *"seen", "enter"),
         (Answer(prompt_id="flip-check", value="override", reason="seen"),),
     ),
 )
@@ -93,28 +93,28 @@ def test_keys_reach_the_engine(session: Session, case: Case) -> None:
         for key in case.keys:
             await pilot.press(key)
             await pilot.pause()
-        await until(lambda: len(session.engine.commands) >= len(case.told))
-        assert tuple(session.engine.commands) == case.told
+        await until(lambda: len(session.engine.commands) >= len(case.commands))
+        assert tuple(session.engine.commands) == case.commands
 
     drive(body, session.app())
 
 
-QUIET = {
+NO_COMMAND = {
     "an override without a reason": (
         REFUSED,
         "same side up",
-        (LISTENING, "down", "down", "enter", "enter"),
+        (WAIT_UNTIL_KEYS_COUNT, "down", "down", "enter", "enter"),
     ),
-    "a prompt put off": (FLIP, "Retract the holder", ("escape",)),
-    "a stop thought better of": ((), "5/73", ("x", "escape")),
-    "a retake thought better of": ((), "5/73", ("r", "escape")),
-    "a retake with no series under way": (FLIP, "Retract the holder", ("escape", "r", "enter")),
+    "a postponed prompt": (FLIP, "Retract the holder", ("escape",)),
+    "a cancelled stop": ((), "5/73", ("x", "escape")),
+    "a cancelled retake": ((), "5/73", ("r", "escape")),
+    "a retake outside a series": (FLIP, "Retract the holder", ("escape", "r", "enter")),
     "detaching": ((), "5/73", ("q",)),
 }
 
 
-@pytest.mark.parametrize(("events", "first_seen", "keys"), QUIET.values(), ids=QUIET)
-def test_what_tells_the_engine_nothing(
+@pytest.mark.parametrize(("events", "first_seen", "keys"), NO_COMMAND.values(), ids=NO_COMMAND)
+def test_keys_that_send_no_command(
     session: Session, events: tuple[Event, ...], first_seen: str, keys: tuple[str, ...]
 ) -> None:
     session.publish(*events)
@@ -144,7 +144,7 @@ def test_a_read_only_screen_gives_no_commands(session: Session) -> None:
     assert session.engine.commands == []
 
 
-def test_a_refused_command_is_told(session: Session) -> None:
+def test_the_reason_of_a_refused_command_is_shown(session: Session) -> None:
     session.engine.refusal = "not in a move"
 
     async def body(app: SessionApp, pilot: Pilot[None]) -> None:
@@ -155,7 +155,7 @@ def test_a_refused_command_is_told(session: Session) -> None:
     drive(body, session.app())
 
 
-def test_the_screen_comes_back_when_the_session_does(session: Session) -> None:
+def test_the_screen_connects_again_to_a_resumed_session(session: Session) -> None:
     async def body(app: SessionApp, pilot: Pilot[None]) -> None:
         await until_shown(app, pilot, "5/73")
         assert session.service._daemon is not None
@@ -172,7 +172,7 @@ def test_the_screen_comes_back_when_the_session_does(session: Session) -> None:
     drive(body, session.app())
 
 
-def test_it_stays_on_the_newest_of_two_hundred_frames_a_millisecond_apart(
+def test_the_newest_of_two_hundred_fast_frames_is_shown(
     session: Session,
 ) -> None:
     frames = list(script.write_previews(session.folder))[:1] * 200
@@ -187,7 +187,7 @@ def test_it_stays_on_the_newest_of_two_hundred_frames_a_millisecond_apart(
     drive(body, session.app())
 
 
-def test_the_end_is_shown_after_the_process_has_gone(session: Session) -> None:
+def test_the_end_is_shown_after_the_process_has_exited(session: Session) -> None:
     async def body(app: SessionApp, pilot: Pilot[None]) -> None:
         await until_shown(app, pilot, "5/73")
         session.publish(StateChanged(state=State.FAILED, reason="vacuum"))
@@ -206,7 +206,7 @@ def test_the_end_is_shown_after_the_process_has_gone(session: Session) -> None:
     drive(body, session.app())
 
 
-def test_it_can_leave_by_itself_when_the_session_has_ended(session: Session) -> None:
+def test_the_screen_can_close_when_the_session_has_ended(session: Session) -> None:
     async def body(app: SessionApp, pilot: Pilot[None]) -> None:
         await until_shown(app, pilot, "5/73")
         session.publish(StateChanged(state=State.FINISHED))

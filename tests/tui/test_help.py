@@ -15,7 +15,7 @@ from tests.tui.support import FOLDER, drive, post, shown
 
 
 @pytest.mark.parametrize("key", ["question_mark", "f1"])
-def test_help_can_be_read_to_its_end_on_a_small_screen(key: str) -> None:
+def test_all_of_the_help_can_be_scrolled_on_a_small_screen(key: str) -> None:
     async def body(app: SessionApp, pilot: Pilot[None]) -> None:
         await pilot.press(key)
         await pilot.pause()
@@ -61,7 +61,7 @@ def test_help_explains_every_key() -> None:
         ),
     ],
 )
-def test_help_explains_what_is_on_the_screen(events: list[Event], words: tuple[str, ...]) -> None:
+def test_help_explains_the_words_on_the_screen(events: list[Event], words: tuple[str, ...]) -> None:
     explained = " ".join(word for rows in PAGES.values() for word, _ in rows)
 
     async def body(app: SessionApp, pilot: Pilot[None]) -> None:

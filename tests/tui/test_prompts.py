@@ -1,4 +1,4 @@
-"""Prompts on the screen: what they cover, when they close, how they are read."""
+"""Prompts on the screen: when they open and close, and long instructions."""
 
 from __future__ import annotations
 
@@ -31,17 +31,17 @@ def test_a_prompt_answered_elsewhere_closes(session: Session) -> None:
 
 @dataclass(frozen=True)
 class Over:
-    """What lies over the main screen when a prompt opens, and the keys meant for it."""
+    """Dialog or screen over the main screen when a prompt opens, and the keys for it."""
 
     name: str
     opens: str
-    seen: str
+    text: str
     keys: tuple[str, ...]
-    told: tuple[object, ...] = ()
+    commands: tuple[object, ...] = ()
 
 
 OVER = (
-    Over("stop, thought better of", "x", "Stop the session", ("escape",)),
+    Over("stop, cancelled", "x", "Stop the session", ("escape",)),
     Over("stop, chosen", "x", "Stop the session", ("enter",), (StopWhen.AFTER_TILT,)),
     Over("help", "question_mark", "close the screen: the session continues", ("q",)),
     Over("the log", "l", "event log", ("escape",)),
@@ -50,24 +50,24 @@ OVER = (
 
 
 @pytest.mark.parametrize("case", OVER, ids=lambda case: case.name)
-def test_a_prompt_waits_until_what_is_open_is_closed(session: Session, case: Over) -> None:
+def test_a_prompt_waits_until_another_dialog_closes(session: Session, case: Over) -> None:
     async def body(app: SessionApp, pilot: Pilot[None]) -> None:
         await until_shown(app, pilot, "5/73")
         await pilot.press(case.opens)
-        await until_shown(app, pilot, case.seen)
+        await until_shown(app, pilot, case.text)
         session.publish(*FLIP)
         await until(lambda: app.status.prompt is not None)
         await pilot.pause()
-        assert case.seen in shown(app) and "Retract the holder" not in shown(app)
+        assert case.text in shown(app) and "Retract the holder" not in shown(app)
         await pilot.press(*case.keys)
         await until_shown(app, pilot, "Retract the holder")
-        await until(lambda: len(session.engine.commands) >= len(case.told))
+        await until(lambda: len(session.engine.commands) >= len(case.commands))
 
     drive(body, session.app())
-    assert tuple(session.engine.commands) == case.told
+    assert tuple(session.engine.commands) == case.commands
 
 
-def test_a_prompt_answered_before_it_could_open_stays_away(session: Session) -> None:
+def test_a_prompt_answered_before_its_dialog_does_not_open(session: Session) -> None:
     async def body(app: SessionApp, pilot: Pilot[None]) -> None:
         await until_shown(app, pilot, "5/73")
         await pilot.press("x")
@@ -80,7 +80,7 @@ def test_a_prompt_answered_before_it_could_open_stays_away(session: Session) -> 
     drive(body, session.app())
 
 
-def test_a_prompt_put_off_from_the_log_stays_away(session: Session) -> None:
+def test_a_postponed_prompt_does_not_open_after_the_log(session: Session) -> None:
     session.publish(*FLIP)
 
     async def body(app: SessionApp, pilot: Pilot[None]) -> None:
@@ -93,7 +93,7 @@ def test_a_prompt_put_off_from_the_log_stays_away(session: Session) -> None:
     drive(body, session.app())
 
 
-def test_a_prompt_answered_elsewhere_leaves_what_lies_over_it(session: Session) -> None:
+def test_a_prompt_answered_elsewhere_closes_under_another_dialog(session: Session) -> None:
     session.publish(*FLIP)
 
     async def body(app: SessionApp, pilot: Pilot[None]) -> None:
@@ -110,11 +110,11 @@ def test_a_prompt_answered_elsewhere_leaves_what_lies_over_it(session: Session) 
     drive(body, session.app())
 
 
-@pytest.mark.parametrize("keys", [(), ("escape", "a")], ids=["by itself", "called back"])
-def test_a_key_pressed_as_the_prompt_appears_answers_nothing(
+@pytest.mark.parametrize("keys", [(), ("escape", "a")], ids=["opened by itself", "opened again"])
+def test_a_key_pressed_as_the_prompt_opens_is_no_answer(
     session: Session, monkeypatch: pytest.MonkeyPatch, keys: tuple[str, ...]
 ) -> None:
-    monkeypatch.setattr(dialogs, "IGNORE_KEYS_S", 60.0)  # however slow the machine
+    monkeypatch.setattr(dialogs, "IGNORE_KEYS_S", 60.0)  # for slow machines
     session.publish(*FLIP)
 
     async def body(app: SessionApp, pilot: Pilot[None]) -> None:
@@ -138,12 +138,12 @@ LONG = Prompt(
 )
 
 
-def test_long_instructions_are_read_on_while_the_choices_have_the_keys(session: Session) -> None:
+def test_long_instructions_scroll_while_the_choices_have_the_focus(session: Session) -> None:
     session.publish(*FLIP[:-1], PromptOpened(prompt=LONG))
 
     async def body(app: SessionApp, pilot: Pilot[None]) -> None:
         await until_shown(app, pilot, "PgDn reads on")
-        # folded where it was written, and not an instruction of its own
+        # the continued line belongs to instruction 1
         assert "1. Retract the holder and take the" in shown(app)
         assert "·  grid out" not in shown(app) and "say done" not in shown(app)
         await pilot.press("pagedown", "pagedown")
@@ -164,9 +164,7 @@ def test_long_instructions_are_read_on_while_the_choices_have_the_keys(session: 
     [("l", "event log"), ("x", "Stop the session"), ("question_mark", "opens it again")],
     ids=["log", "stop", "help"],
 )
-def test_what_a_prompt_s_last_line_offers_works_there(
-    session: Session, key: str, seen: str
-) -> None:
+def test_the_keys_in_the_last_line_of_a_prompt_work(session: Session, key: str, seen: str) -> None:
     session.publish(*FLIP)
 
     async def body(app: SessionApp, pilot: Pilot[None]) -> None:

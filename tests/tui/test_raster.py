@@ -1,4 +1,4 @@
-"""Images and curves as characters: what a cell shows of the samples under it."""
+"""Images as characters: each cell shows its samples."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ WHITE, BLACK = 255, 0
 
 
 def shades(strips: list[Strip]) -> np.ndarray:
-    """Grey level of each of a strip's samples, two a cell in each direction."""
+    """Return the grey level of each sample, two per cell in each direction."""
     quadrants = " ▘▝▀▖▌▞▛▗▚▐▜▄▙▟█"
     rows = []
     for strip in strips:
@@ -38,7 +38,7 @@ def test_each_pattern_of_four_samples_has_its_character(bits: int) -> None:
     assert (shown[2:, :2] == np.reshape(lit, (2, 2))).all()
 
 
-def test_a_smooth_image_is_shown_within_a_shade_or_two() -> None:
+def test_a_smooth_image_is_shown_within_two_shades() -> None:
     y, x = np.mgrid[:64, :96]
     image = (x + 1.5 * y).astype(np.uint8)
     shown = shades(raster(image, Box(16, 48)))
@@ -56,7 +56,7 @@ def test_any_size_fits_any_box_and_keeps_its_mean(shape: tuple[int, int]) -> Non
     assert shades(strips)[0].mean() == 0 and shades(strips)[-1].mean() == 255
 
 
-def test_cells_of_the_same_shades_are_one_piece() -> None:
+def test_cells_of_the_same_shades_are_one_segment() -> None:
     image = np.zeros((64, 64), np.uint8)
     image[24:40, 24:40] = WHITE
     pieces = [len(list(strip)) for strip in raster(image, Box(16, 32))]
@@ -76,7 +76,7 @@ def test_the_image_keeps_its_aspect(shape: tuple[int, int], room: Box, box: Box)
     assert fit(shape, room) == box
 
 
-def test_one_to_one_shows_the_middle_a_pixel_a_sample_and_a_half() -> None:
+def test_one_to_one_shows_the_middle_of_the_image() -> None:
     image = np.arange(100 * 100, dtype=np.uint32).reshape(100, 100).astype(np.uint8)
     cropped = crop_one_to_one(image, Box(10, 30))
     assert cropped.shape == (20, 30)

@@ -1,10 +1,9 @@
-"""What the screen shows, by phase, size and theme; snapshots are injected."""
+"""Text on the screen by phase, size and theme, from posted events."""
 
 from __future__ import annotations
 
 import asyncio
 import re
-import time
 from datetime import datetime, timedelta, tzinfo
 
 import pytest
@@ -25,18 +24,12 @@ from controller.ui.tui.screen_messages import PictureArrived, RecordsArrived, St
 from controller.ui.tui.session_app import SessionApp
 from tests.support import scripted_session as script
 from tests.tui.phases import PHASES, upto_a41, upto_flip
+from tests.tui.sessions import until_shown
 from tests.tui.support import FOLDER, drive, lines, post, post_pictures, shown
 
 
-async def until_seen(app: SessionApp, pilot: Pilot[None], text: str) -> None:
-    give_up_s = time.monotonic() + 60.0
-    while text not in shown(app):
-        assert time.monotonic() < give_up_s, shown(app)
-        await pilot.pause(0.02)
-
-
 @pytest.mark.parametrize(("events", "expected"), PHASES.values(), ids=PHASES)
-def test_each_phase_shows_what_matters_in_80_by_24(
+def test_each_phase_shows_its_text_in_80_by_24(
     events: list[Event], expected: tuple[str, ...]
 ) -> None:
     async def body(app: SessionApp, pilot: Pilot[None]) -> None:
@@ -50,7 +43,7 @@ def test_each_phase_shows_what_matters_in_80_by_24(
 
 
 @pytest.mark.parametrize("size", [(80, 24), (100, 30), (120, 40), (200, 50), (250, 70)])
-def test_rail_image_state_and_alert_are_always_in_view(size: tuple[int, int]) -> None:
+def test_phases_image_state_and_alert_are_always_in_view(size: tuple[int, int]) -> None:
     async def body(app: SessionApp, pilot: Pilot[None]) -> None:
         post(app, upto_a41())
         post_pictures(app)
@@ -83,7 +76,7 @@ def test_it_follows_a_changed_size() -> None:
     drive(body)
 
 
-def test_two_hundred_snapshots_a_millisecond_apart_end_on_the_newest() -> None:
+def test_the_newest_of_two_hundred_fast_updates_is_shown() -> None:
     async def body(app: SessionApp, pilot: Pilot[None]) -> None:
         post(app, upto_a41())
         await pilot.pause()
@@ -128,7 +121,7 @@ def test_every_phase_can_be_shown_without_colour(
     drive(body, size=(100, 40))
 
 
-def test_nothing_is_told_by_colour_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_meaning_is_in_colour_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NO_COLOR", "1")
 
     async def body(app: SessionApp, pilot: Pilot[None]) -> None:
@@ -145,7 +138,7 @@ def test_nothing_is_told_by_colour_alone(monkeypatch: pytest.MonkeyPatch) -> Non
     drive(body)
 
 
-def test_the_shower_s_clock_goes_down_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_clock_of_the_shower_runs_between_events(monkeypatch: pytest.MonkeyPatch) -> None:
     class Clock:
         by_now = datetime.fromisoformat("2026-01-22T19:00:00+01:00")
 
@@ -163,14 +156,14 @@ def test_the_shower_s_clock_goes_down_by_itself(monkeypatch: pytest.MonkeyPatch)
         post(app, events)
         for gone_s, left in ((0, "0:20"), (7, "0:13"), (19, "0:01"), (60, "0:00")):
             Clock.by_now = begun + timedelta(seconds=gone_s)
-            await until_seen(app, pilot, f"this angle {left}")
+            await until_shown(app, pilot, f"this angle {left}")
         post(app, [StateChanged(state=State.PAUSED)], 900)
-        await until_seen(app, pilot, "this angle 0:20")  # what is sure while nothing is given
+        await until_shown(app, pilot, "this angle 0:20")  # time left as last reported
 
     drive(body)
 
 
-def test_a_lost_session_is_named_and_what_was_known_stays() -> None:
+def test_a_lost_session_is_named_and_the_rest_of_the_screen_stays() -> None:
     from controller.ui.tui.screen_messages import Unreachable
 
     async def body(app: SessionApp, pilot: Pilot[None]) -> None:
@@ -181,14 +174,14 @@ def test_a_lost_session_is_named_and_what_was_known_stays() -> None:
         assert f"✗ {FOLDER}: it is gone" in state and "LOST" in state and "GOOD" not in state
         assert f"`dualtilt resume {FOLDER}`" in advice
         assert "[ A 41/73 ]" in shown(app)
-        app.post_message(StatusArrived(app.status))  # it came back
+        app.post_message(StatusArrived(app.status))  # it answers again
         await pilot.pause()
         assert "✓ GOOD" in lines(app)[-3]
 
     drive(body)
 
 
-def test_views_go_round_and_zoom() -> None:
+def test_views_change_in_a_cycle_and_zoom() -> None:
     async def body(app: SessionApp, pilot: Pilot[None]) -> None:
         post(app, upto_a41())
         post_pictures(app)
@@ -208,7 +201,7 @@ def test_views_go_round_and_zoom() -> None:
     drive(body)
 
 
-def test_the_palette_has_every_action_and_quits_nothing() -> None:
+def test_the_palette_has_every_action_but_quit() -> None:
     async def body(app: SessionApp, pilot: Pilot[None]) -> None:
         post(app, upto_a41())
         await pilot.pause()
@@ -219,7 +212,7 @@ def test_the_palette_has_every_action_and_quits_nothing() -> None:
     drive(body)
 
 
-def test_a_verdict_never_comes_without_its_reason() -> None:
+def test_advice_has_its_reason() -> None:
     failed = ProcessingFailed(job="A", reason="out of memory")
 
     async def body(app: SessionApp, pilot: Pilot[None]) -> None:
@@ -232,8 +225,8 @@ def test_a_verdict_never_comes_without_its_reason() -> None:
     drive(body)
 
 
-@pytest.mark.parametrize("size", [(80, 24), (200, 50)], ids=["the log", "the log's tail"])
-def test_a_long_line_is_folded_not_cut(size: tuple[int, int]) -> None:
+@pytest.mark.parametrize("size", [(80, 24), (200, 50)], ids=["log screen", "newest lines"])
+def test_a_long_line_is_wrapped(size: tuple[int, int]) -> None:
     words = [f"word{number}" for number in range(40)]
 
     async def body(app: SessionApp, pilot: Pilot[None]) -> None:
@@ -248,7 +241,7 @@ def test_a_long_line_is_folded_not_cut(size: tuple[int, int]) -> None:
     drive(body, size=size)
 
 
-def test_the_log_has_no_keys_that_do_nothing_there() -> None:
+def test_the_log_shows_only_keys_that_work_there() -> None:
     async def body(app: SessionApp, pilot: Pilot[None]) -> None:
         post(app, upto_a41())
         await pilot.press("l")
@@ -261,7 +254,7 @@ def test_the_log_has_no_keys_that_do_nothing_there() -> None:
     drive(body)
 
 
-def test_the_log_is_narrowed_down_by_what_is_typed() -> None:
+def test_typed_text_filters_the_log() -> None:
     async def body(app: SessionApp, pilot: Pilot[None]) -> None:
         post(app, upto_a41())
         await pilot.pause()
@@ -286,17 +279,17 @@ def test_the_log_is_narrowed_down_by_what_is_typed() -> None:
     drive(body)
 
 
-STAYS_OUT = (
+OUT_OF_VIEW = (
     "A-013: the object does not stay in view after 3 corrections; centre it by hand, then go on"
 )
 
 
-def test_a_pause_for_somebody_to_act_is_told_in_full_and_is_not_called_good() -> None:
+def test_the_long_reason_of_a_pause_is_shown_in_full() -> None:
     async def body(app: SessionApp, pilot: Pilot[None]) -> None:
-        post(app, [*upto_a41(), StateChanged(state=State.PAUSED, reason=STAYS_OUT)])
+        post(app, [*upto_a41(), StateChanged(state=State.PAUSED, reason=OUT_OF_VIEW)])
         await pilot.pause()
         side = " ".join(" ".join(row[20:].split()) for row in lines(app)[1:5])
-        assert STAYS_OUT in side
+        assert OUT_OF_VIEW in side
         assert "? YOUR TURN" in lines(app)[-3] and "GOOD" not in shown(app)
         post(app, [PauseAsked(waiting=True)], 900)  # `dualtilt pause` once more
         await pilot.pause()
@@ -305,7 +298,7 @@ def test_a_pause_for_somebody_to_act_is_told_in_full_and_is_not_called_good() ->
     drive(body)
 
 
-def test_what_was_seen_of_b_comes_to_the_front_until_the_grid_is_flipped_again() -> None:
+def test_the_image_of_the_flip_check_is_shown_until_the_next_flip() -> None:
     async def body(app: SessionApp, pilot: Pilot[None]) -> None:
         post(app, upto_flip())
         post_pictures(app)
@@ -323,7 +316,7 @@ def test_what_was_seen_of_b_comes_to_the_front_until_the_grid_is_flipped_again()
     drive(body)
 
 
-def test_the_log_may_be_asked_for_while_the_screen_closes() -> None:
+def test_the_log_may_be_opened_while_the_screen_closes() -> None:
     async def body(app: SessionApp, pilot: Pilot[None]) -> None:
         post(app, upto_a41())
         await pilot.pause()

@@ -1,4 +1,4 @@
-"""The screen in a browser: what a visitor sees, and what he cannot do."""
+"""The screen in a browser: a visitor sees it and cannot command."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ from aiohttp.test_utils import TestServer  # noqa: E402
 from controller.app.cli import serve as verb  # noqa: E402
 from controller.app.cli.main import main  # noqa: E402
 from controller.common.exit_codes import ExitCode  # noqa: E402
+from controller.model.events import State, StateChanged  # noqa: E402
 from controller.service.session_server import SessionService  # noqa: E402
 from controller.ui.tui.web import screen_server as web  # noqa: E402
 from tests.support import scripted_session as script  # noqa: E402
@@ -37,7 +38,7 @@ SIZE_PX = 1280, 900
 def session(
     tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[RecordingEngine]:
-    """A session in `tmp_path`, five tilts into A, with pictures."""
+    """A session in `tmp_path`, paused after five tilts of A, with pictures."""
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path_factory.mktemp("r")))
     service = SessionService(tmp_path, lambda record: None)
     engine = RecordingEngine()
@@ -46,6 +47,7 @@ def session(
         service.publish(event)
     for event in script.write_previews(tmp_path):
         service.publish(event)
+    service.publish(StateChanged(state=State.PAUSED, reason="valves closed"))
     yield engine
     service.close(ExitCode.OK)
 
@@ -57,7 +59,7 @@ def free_port() -> int:
 
 @contextmanager
 def serving(folder: Path) -> Iterator[tuple[str, subprocess.Popen[str]]]:
-    """`dualtilt serve` in a process of its own; its address, without the scheme."""
+    """Run `dualtilt serve` in a separate process; give its address, without the scheme."""
     port = free_port()
     command = [sys.executable, "-m", "controller.app.cli.main", "serve", str(folder)]
     with subprocess.Popen(
@@ -84,7 +86,7 @@ async def visiting(address: str) -> AsyncIterator[aiohttp.ClientWebSocketRespons
 
 
 async def read_until(screen: aiohttp.ClientWebSocketResponse, *texts: str) -> None:
-    """Read what the terminal is sent until all of this has been in it."""
+    """Read the terminal's data until it has contained all texts."""
     seen = b""
     async with asyncio.timeout(60):
         while not all(text.encode() in seen for text in texts):
@@ -93,10 +95,12 @@ async def read_until(screen: aiohttp.ClientWebSocketResponse, *texts: str) -> No
             seen += message.data
 
 
-def test_a_visitor_looks_and_commands_nothing(session: RecordingEngine, tmp_path: Path) -> None:
+def test_a_visitor_sees_the_screen_and_cannot_command(
+    session: RecordingEngine, tmp_path: Path
+) -> None:
     async def visit(address: str) -> None:
         async with visiting(address) as screen:
-            await read_until(screen, "read-only", "[ A 5/73 ]", "Detach")
+            await read_until(screen, "read-only", "[ A 5/73 ]", "YOUR TURN", "Detach")
             for key in (" ", "x", "a", "\r", "l"):
                 await screen.send_json(["stdin", key])
             await read_until(screen, "event log")
@@ -106,7 +110,7 @@ def test_a_visitor_looks_and_commands_nothing(session: RecordingEngine, tmp_path
     assert session.commands == []
 
 
-def test_interrupted_it_sends_the_visitors_home(session: RecordingEngine, tmp_path: Path) -> None:
+def test_interrupted_it_disconnects_the_visitors(session: RecordingEngine, tmp_path: Path) -> None:
     async def visit(address: str, process: subprocess.Popen[str]) -> None:
         async with visiting(address) as screen:
             await read_until(screen, "[ A 5/73 ]")
@@ -126,7 +130,7 @@ def test_the_page_in_a_browser(session: RecordingEngine, tmp_path: Path) -> None
         url = f"http://{address}/?fontsize=14"
         async with open_page(url, tmp_path / "profile", SIZE_PX) as page:
             await page.until("document.body.classList.contains('-first-byte')")
-            await asyncio.sleep(1.5)  # a canvas: nothing in it can be asked for
+            await asyncio.sleep(1.5)  # a canvas: its content cannot be queried
             screen = await page.screenshot()
             await page.press("l")
             await asyncio.sleep(1.0)
@@ -137,7 +141,7 @@ def test_the_page_in_a_browser(session: RecordingEngine, tmp_path: Path) -> None
 
     with serving(tmp_path) as (address, _):
         screen, log, farewell = asyncio.run(visit(address))
-    (tmp_path / "screen.png").write_bytes(screen)  # to be looked at
+    (tmp_path / "screen.png").write_bytes(screen)  # for inspection
     pixels, with_log = (np.round(255 * imread(io.BytesIO(png))) for png in (screen, log))
     left, right = np.array_split(pixels[40:-100, :, :3], 2, axis=1)
     assert _greys(left) > 16 and _greys(left) > 2 * _greys(right), "the image is on the left"
@@ -146,14 +150,14 @@ def test_the_page_in_a_browser(session: RecordingEngine, tmp_path: Path) -> None
 
 
 def _greys(pixels: np.ndarray) -> int:
-    """Shades that fill a cell or more."""
+    """Return the number of shades that fill a cell or more."""
     red, green, blue = pixels.reshape(-1, 3).T
     shades, n = np.unique(red[(red == green) & (green == blue)], return_counts=True)
     return int(np.count_nonzero(n[shades > 0] > 100))
 
 
 def ask_as(folder: Path, origin: str) -> int:
-    """Status of a request for the screen from a page of `origin`."""
+    """Return the HTTP status of a request for the screen from a page of `origin`."""
 
     async def ask() -> int:
         app = await web.ScreenServer(folder, "127.0.0.1", 0)._make_app()
@@ -169,11 +173,11 @@ def ask_as(folder: Path, origin: str) -> int:
 @pytest.mark.parametrize(
     ("origin", "most", "status"),
     [
-        pytest.param("https://elsewhere.example", 8, 403, id="a page from elsewhere"),
+        pytest.param("https://elsewhere.example", 8, 403, id="a page of another server"),
         pytest.param("http://{host}", 0, 503, id="one visitor too many"),
     ],
 )
-def test_who_is_let_in(
+def test_refused_visitors(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, origin: str, most: int, status: int
 ) -> None:
     monkeypatch.setattr(web, "MAX_VISITORS", most)
@@ -190,14 +194,14 @@ def test_who_is_let_in(
         ("10.0.0.7", "http://this machine:8000", True),
     ],
 )
-def test_it_warns_where_others_can_look(host: str, where: str, warns: bool) -> None:
+def test_it_warns_if_other_machines_can_connect(host: str, where: str, warns: bool) -> None:
     lines = web.greeting(host, 8000)
     assert where in lines[0]
     assert any(line.startswith(f"WARNING: listening on {host}") for line in lines) == warns
     assert any("ssh -L" in line for line in lines) == warns
 
 
-def test_where_it_cannot_serve(
+def test_errors_of_serve(
     session: RecordingEngine,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -211,7 +215,7 @@ def test_where_it_cannot_serve(
     assert main(["serve", str(empty)]) == ExitCode.USAGE
     monkeypatch.setattr(verb, "find_spec", lambda name: None)
     assert main(["serve", str(tmp_path)]) == ExitCode.USAGE
-    said = capsys.readouterr().err.splitlines()
-    assert len(said) == 3
-    for wanted, line in zip((f"port {port}", "holds no session", "[web]"), said, strict=True):
+    errors = capsys.readouterr().err.splitlines()
+    assert len(errors) == 3
+    for wanted, line in zip((f"port {port}", "holds no session", "[web]"), errors, strict=True):
         assert wanted in line

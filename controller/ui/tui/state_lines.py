@@ -78,7 +78,10 @@ def _prompt_text(prompt: Prompt, room: int, read_only: bool) -> str:
 
 
 def alert_line(status: SessionStatus, width: int) -> Text:
-    """Return the reason of the advice, else the newest alert, else "no alerts"."""
+    """Return the reason of the advice, else the newest alert, else "no alerts".
+
+    The newest alert is also shown if it contains the reason, or if the state line gives it.
+    """
     state, reason = status.operator_state, status.operator_reason
     is_in_state_line = state is OperatorState.YOUR_TURN
     newest = status.alerts[-1] if status.alerts else None
