@@ -22,7 +22,7 @@ from tests.support.simulator_session import release, write_holds, write_protocol
 
 PLANNED = {"A": 73, "B": 74}
 KILLED_AFTER = {"A": 20, "B": 31}
-HELD_AT = {"A": "A-020", "B": "B-031"}
+HELD_AT = {series: f"{series}-{frames + 1:03d}" for series, frames in KILLED_AFTER.items()}
 """Steps at which the session waits until it is killed."""
 DEADLINE_S = 240.0
 

@@ -60,7 +60,7 @@ def wait_for(what: Callable[[], object], watcher: subprocess.Popen[str] | None =
 def test_a_killed_terminal_leaves_the_run_and_sigterm_ends_it_safely(
     protocol: Path, folder: Path, tmp_path: Path, start: Start
 ) -> None:
-    holds = write_holds(tmp_path, "A-010", "A-020")
+    holds = write_holds(tmp_path, "A-011", "A-021")
     watcher = start("run", str(protocol), "--headless", "--out", str(folder), faults=holds)
     wait_for(lambda: frames(folder) >= 2, watcher)
     watcher.kill()
@@ -76,7 +76,7 @@ def test_a_killed_terminal_leaves_the_run_and_sigterm_ends_it_safely(
     assert last_status(folder)["state"] == "stopped"
     assert last_status(folder)["beam"]["blanked"]
 
-    release(folder, "A-010")
+    release(folder, "A-011")
     resumed = start("resume", str(folder), "--headless")
     assert resumed.stdout is not None and resumed.stdout.readline()
     wait_for(lambda: frames(folder) == 20, resumed)
