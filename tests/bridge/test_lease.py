@@ -164,7 +164,7 @@ def test_nobody_takes_over_while_a_move_still_runs() -> None:
         stage.arrived.set()
     assert isinstance(refused, m.Failed)
     assert refused.code == LeaseError.code
-    assert isinstance(ask(m.TakeLease(holder="next")), m.Done)
+    wait_until(lambda: isinstance(ask(m.TakeLease(holder="next")), m.Done), "the move ends")
     handler.close("done")
 
 

@@ -61,7 +61,7 @@ def test_a_session_killed_twice_records_each_of_147_frames_once(
             after[series, n] for n in range(planned)
         ]
         assert len({image.tobytes() for image in images}) == planned
-        tilts = [f["alpha_deg"] for f in frames if f["series"] == series]
+        tilts = [f["actual_deg"] for f in frames if f["series"] == series]
         assert sorted(tilts) == sorted(set(tilts))
         assert len(mdocfile.read(session / f"{series}.mrc.mdoc")) == planned
     assert flips(session) == 1
