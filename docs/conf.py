@@ -1,4 +1,4 @@
-"""Settings of the documentation site: `make docs`, from the repository's root."""
+"""Sphinx settings of the documentation site; `make docs` builds it in the repository's root."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ author = "the dualtilt authors"
 copyright = author
 version = release = installed("dualtilt")
 
-# the source is the repository, so that links are the same on the site and in the repository
+# the source folder is the repository, so that links work both on the site and in the repository
 root_doc = "docs/index"
 include_patterns = [
     "README.md",
@@ -56,7 +56,7 @@ def setup(app: Sphinx) -> None:
 def one_entry_each(
     _app: Sphinx, _what: str, _name: str, _obj: object, _options: object, lines: list[str]
 ) -> None:
-    """Write the entry ``a, b`` of an Attributes section twice: napoleon takes ``a`` for a type."""
+    """Split an entry ``a, b`` of an Attributes section in two: napoleon takes ``a`` for a type."""
     if "Attributes" not in (line.strip() for line in lines):
         return
     changed: list[str] = []

@@ -1,4 +1,4 @@
-"""Pictures for the screenshots, of a simulated assembly: a frame, and slices as they come out."""
+"""Pictures of a simulated assembly for the screenshots: a frame and slices."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ OPTICS = OpticsSettings()
 DETECTOR = DetectorSettings()
 THICK = SpecimenSettings(packing="multi-grain", assembly_diameter_nm=150.0)
 SMALL = SpecimenSettings(packing="fcc", assembly_diameter_nm=112.0)
-"""Its particles can be told apart on a terminal."""
+"""Assembly small enough to distinguish its particles on a terminal."""
 SEED = 7
 SLICE_SIDE_PX = 280
 
 
 def pictures() -> dict[str, tuple[Picture, str]]:
-    """A picture and a caption for each view."""
+    """Return a picture and a caption for each view."""
     sharp = slice_through_the_middle(make_assembly(SMALL, SEED))
     a, b = blurred_downwards(sharp), blurred_downwards(sharp[::-1])[::-1]
     return {
@@ -38,12 +38,12 @@ def pictures() -> dict[str, tuple[Picture, str]]:
         "slice-B": (to_grey(b), "B: x-z through the middle"),
         "slice-fused": (to_grey(sharp), "fused: x-z through the middle"),
         "slice-difference": (to_grey(b - a), "B - A: x-z through the middle"),
-        "check-B": (to_grey(frame(make_assembly(THICK, SEED), 0.0)), "B at 0°, as it is now"),
+        "check-B": (to_grey(frame(make_assembly(THICK, SEED), 0.0)), "B at 0°, now"),
     }
 
 
 def frame(particles: Particles, alpha_deg: float) -> Volume:
-    """One HAADF frame [y, x], counts."""
+    """Simulate one HAADF frame [y, x], counts."""
     x, y, z = particles.centres_nm.T
     cos, sin = math.cos(math.radians(alpha_deg)), math.sin(math.radians(alpha_deg))
     tilted = np.stack([x * cos + z * sin, y, z * cos - x * sin], axis=1)
@@ -54,7 +54,7 @@ def frame(particles: Particles, alpha_deg: float) -> Volume:
 
 
 def slice_through_the_middle(particles: Particles) -> Volume:
-    """The spheres cut by the plane y = 0: [z, x]."""
+    """Return the section [z, x] of the spheres at y = 0."""
     side = SLICE_SIDE_PX
     axis = (np.arange(side) - (side - 1) / 2) * SCAN.pixel_nm
     section = np.zeros((side, side))
@@ -67,7 +67,7 @@ def slice_through_the_middle(particles: Particles) -> Volume:
 
 
 def blurred_downwards(section: Volume) -> Volume:
-    """As one series shows it: blurred where the beam leaves, at low z."""
+    """Blur a section as in one series: where the beam leaves, at low z."""
     out = np.zeros_like(section)
     weight = np.clip((np.arange(len(section))[:, None] / len(section) - 0.1) / 0.8, 0.0, 1.0)
     for share, sigma in ((weight, 1.0), (1 - weight, 7.0)):
@@ -76,6 +76,6 @@ def blurred_downwards(section: Volume) -> Volume:
 
 
 def to_grey(image: Volume) -> Picture:
-    """Stretch to 8 bits."""
+    """Scale an image to 8 bits, with clipped extremes."""
     low, high = np.percentile(image, (0.5, 99.8))
     return np.clip(255 * (image - low) / (high - low), 0, 255).astype(np.uint8)

@@ -20,12 +20,12 @@ from docs.pictures import pictures
 from tests.support import scripted_session as script
 
 FOLDER = Path("/data/au-assembly")
-"""As it shows in the pictures; nothing is written there."""
+"""Session folder shown in the screenshots; nothing is written there."""
 
 
 @dataclass(frozen=True)
 class Shot:
-    """One screenshot: what has happened, how large the terminal is, what is pressed."""
+    """Screenshot: events of the session so far, size of the terminal, keys pressed."""
 
     name: str
     size: tuple[int, int]
@@ -45,7 +45,7 @@ SHOTS = (
 
 
 def events_of(part: str) -> Iterator[Event]:
-    """One part of the script."""
+    """Yield the events of one part of the script."""
     series: dict[str, tuple[SeriesName, int | None]] = {
         "A": ("A", None),
         "B": ("B", None),
@@ -77,7 +77,7 @@ def events_of(part: str) -> Iterator[Event]:
 
 
 def all_views() -> list[View]:
-    """The pictures as the screen gets them."""
+    """Return the pictures as the screen receives them."""
     return [
         View(name, caption, pixels, reduce_picture(pixels, REDUCED_SIDE_PX))
         for name, (pixels, caption) in pictures().items()
@@ -85,7 +85,7 @@ def all_views() -> list[View]:
 
 
 async def take(shot: Shot, views: list[View]) -> str:
-    """The screenshot as SVG."""
+    """Return the screenshot as SVG."""
     records = script.records(event for part in shot.parts for event in events_of(part))
     status = SessionStatus()
     for record in records:
@@ -104,10 +104,10 @@ async def take(shot: Shot, views: list[View]) -> str:
 
 
 def main() -> None:
-    """Write them all."""
+    """Write the screenshots."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "screenshots")
-    parser.add_argument("--only", default="", help="names that contain this")
+    parser.add_argument("--only", default="", help="take only screenshots whose name contains this")
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
     views = all_views()

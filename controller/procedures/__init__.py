@@ -1,1 +1,1 @@
-"""Carry out the steps of a plan at the microscope: one module a procedure."""
+"""Carry out the steps of a plan at the microscope: one module per procedure."""

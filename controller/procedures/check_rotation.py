@@ -1,13 +1,13 @@
-"""Has the object turned as far as the stage says? Neighbouring images tell, whatever it reports.
+"""Detect a wrong tilt read-back: correlate each frame with its neighbour in tilt.
 
-At the particles' scale images of neighbouring tilts resemble each other, and the likeness falls
-quickly with the angle between them. Measured on simulated assemblies (fcc, grains; 2 degrees):
-0.54 to 0.98 between neighbours, never below 0.7 of the median of those before; 0.25 to 0.57 where
-the stage was 4 to 8 degrees off. Small ones change less: 60 nm, disordered, 0.95 between
-neighbours, 0.58 to 0.64 where turned by 8 degrees, which is not told, and 0.35 to 0.47 by 12.
+Band-passed to the particles' scale, images of neighbouring tilts correlate, and the correlation
+falls quickly with the angle between them. Measured on simulated assemblies (fcc, multi-grain; steps
+of 2 degrees): 0.54 to 0.98 between neighbours, never below 0.7 of the median of those before; 0.25
+to 0.57 with the stage 4 to 8 degrees off. Small assemblies change less (60 nm, disordered): 0.95
+between neighbours; 0.58 to 0.64 with 8 degrees, which is not detected; 0.35 to 0.47 with 12.
 
-A stage that stays where it was shows as little as any small error: ordered assemblies look alike
-from angles 12 degrees apart, so no alarm is made of that.
+A stage that does not move is not detected: the correlation stays high, and ordered assemblies also
+look alike at angles 12 degrees apart.
 """
 
 from __future__ import annotations
@@ -25,19 +25,19 @@ from controller.procedures.context import Context
 from controller.procedures.tracking.locate import binned
 from processing.images.shift import Band, find_shifts
 
-TELLING = (FrameVerdict.OK, FrameVerdict.SHIFTED)
-"""Verdicts of frames that show the object as it is."""
+USABLE_VERDICTS = (FrameVerdict.OK, FrameVerdict.SHIFTED)
+"""Verdicts of frames that can be compared."""
 BAND = Band(fine_px=1.0, coarse_px=3.0)
 PIXELS = 128
-"""Images are compared binned to about this width."""
-HISTORY = 6
-"""Likenesses that must stand before one more is judged by them."""
-LEAST_SHARE = 0.6
-"""Of their median: below it the object has turned further than the stage says."""
+"""Images are binned to about this width before they are compared."""
+MIN_HISTORY = 6
+"""Number of correlations needed before the next one is judged."""
+MIN_FRACTION_OF_MEDIAN = 0.6
+"""Lowest correlation accepted, as a fraction of the median of those before."""
 
 
 def correlation(image: NDArray[Any], other: NDArray[Any]) -> float:
-    """Correlation of two images [y, x] at the particles' scale, best shift, -1..1."""
+    """Correlate two images [y, x] at the particles' scale, best shift; return -1..1."""
     step = max(1, min(image.shape) // PIXELS)
     one, two = (binned(pixels, step)[None] for pixels in (image, other))
     return float(find_shifts(one, two, BAND).scores[0])
@@ -46,32 +46,32 @@ def correlation(image: NDArray[Any], other: NDArray[Any]) -> float:
 def check_rotation(
     context: Context, step_id: str, series: SeriesName, frame: Frame, verdict: FrameVerdict
 ) -> float | None:
-    """Compare a frame with its neighbour in tilt; raise the alarm where the angles cannot be right.
+    """Compare a frame with its neighbour in tilt; raise an alarm if an angle must be wrong.
 
     Parameters
     ----------
     frame, verdict
-        What was recorded, and what is thought of it: only a good image tells anything.
+        Frame and its verdict; only a usable frame is compared.
 
     Returns
     -------
     float or None
-        Likeness to the frame nearest in tilt, where that is one tilt away.
+        Correlation with the frame nearest in tilt, if that is one tilt away.
     """
     good = context.session.ledger.frames_with_object(series)
-    if not good or verdict not in TELLING:
+    if not good or verdict not in USABLE_VERDICTS:
         return None
     alpha_deg = frame.info.stage.alpha_deg
     before = min(good, key=lambda known: abs(known.info.stage.alpha_deg - alpha_deg))
     if abs(alpha_deg - before.info.stage.alpha_deg) > 1.5 * _step_deg(context, series):
         return None
     found = correlation(frame.pixels, context.session.image(series, before.section))
-    usual = [known.correlation for known in good if known.correlation is not None][-HISTORY:]
-    if len(usual) == HISTORY and found < LEAST_SHARE * float(np.median(usual)):
+    usual = [known.correlation for known in good if known.correlation is not None][-MIN_HISTORY:]
+    if len(usual) == MIN_HISTORY and found < MIN_FRACTION_OF_MEDIAN * float(np.median(usual)):
         context.alert(
             Level.ALARM,
             f"the image is unlike its neighbour ({found:.2f}, usually {np.median(usual):.2f}): "
-            "the stage may be at another angle than it says",
+            "the stage may be at another angle than it reports",
             step_id,
         )
     return found

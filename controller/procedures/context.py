@@ -1,4 +1,4 @@
-"""What a step is given to be carried out with."""
+"""Services available to a running step."""
 
 from __future__ import annotations
 
@@ -20,42 +20,42 @@ from controller.session.session import Session
 
 T = TypeVar("T")
 
-WRITE_AGAIN_AFTER_S = 2.0
-"""At the soonest, after a write that failed."""
+RETRY_WRITE_AFTER_S = 2.0
+"""Shortest wait before a failed write is tried again."""
 
 
 class StopRequestedError(Exception):
-    """Ends the session's work where it stands, in order; the engine makes safe."""
+    """Ends the session's work in an orderly way; the engine makes the microscope safe."""
 
 
 class Operator(Protocol):
-    """The person in charge, as far as a step is concerned.
+    """Operator, as a step sees them.
 
-    Every call may raise :class:`StopRequestedError`; the beam is blanked while any of them waits.
+    Every call may raise :class:`StopRequestedError`. The beam is blanked while a call waits.
     """
 
     def checkpoint(self) -> None:
-        """Give way to a pause or a stop."""
+        """Wait here if a pause was requested; raise if a stop was requested."""
 
     def ask(self, step_id: str, prompt: Prompt) -> Answer:
         """Wait for the answer to a prompt."""
 
     def suspend(self, reason: str, ready: Callable[[], bool] | None = None) -> None:
-        """Pause until the operator goes on, or until `ready` says so by itself."""
+        """Pause until the operator continues, or until `ready` returns True."""
 
 
 @dataclass
 class Context:
-    """Everything outside a step that it may use.
+    """Services that a step may use.
 
     Attributes
     ----------
     left_s
         Estimated microscope time from the end of a step, given its id, to the end of its phase.
     tilts_left
-        Tilts of a series still to be recorded.
+        Number of tilts of a series still to be recorded.
     failures
-        What went wrong without ending the session; decides how it ends.
+        Errors that did not end the session; they decide its exit code.
     """
 
     session: Session
@@ -73,11 +73,17 @@ class Context:
         return self.session.protocol
 
     def alert(self, level: Level, text: str, where: str) -> None:
-        """Tell the operator something that needs no answer."""
+        """Publish a message that needs no answer."""
         self.publish(Alerted(level=level, text=text, where=where))
 
     def persist(self, write: Callable[[], T], what: str) -> T:
-        """Write what must not be lost: a full or missing disk is waited for."""
+        """Write data that must not be lost; while the disk is full or missing, pause and retry.
+
+        Parameters
+        ----------
+        what
+            Name of the data, for the message.
+        """
         while True:
             try:
                 return write()
@@ -85,11 +91,11 @@ class Context:
                 reason = error.strerror or str(error)
                 self.operator.suspend(
                     f"{what} cannot be written to {self.session.folder.path}: {reason}; "
-                    "it is kept in memory; goes on when there is room",
-                    self.room_again(),
+                    "it is kept in memory; continues when there is room",
+                    self.make_room_check(),
                 )
 
-    def room_again(self) -> Callable[[], bool]:
-        """Make what tells that writing may be tried again: not at once, and only if it can work."""
-        not_before_s = time.monotonic() + WRITE_AGAIN_AFTER_S
+    def make_room_check(self) -> Callable[[], bool]:
+        """Return a function that tells whether to retry a write: after a wait, if there is room."""
+        not_before_s = time.monotonic() + RETRY_WRITE_AFTER_S
         return lambda: time.monotonic() >= not_before_s and self.session.has_disk_space()

@@ -1,8 +1,8 @@
-"""The microscope as steps use it: every exposure journaled and charged, nothing repeated blindly.
+"""The microscope as steps use it: every exposure is journaled and charged, and none is repeated.
 
-An exposure is journaled before it is asked for. When the connection is lost the same request id
-is asked again, which returns the first outcome; after a crash of the session a pending id is
-taken up again the same way, as long as the microscope's process is still the one that had it.
+An exposure is journaled before it is requested. If the connection is lost, the same request id is
+sent again, which returns the first outcome. After a crash of the session a pending id is sent again
+too, if the microscope's process is still the one that received it.
 """
 
 from __future__ import annotations
@@ -38,29 +38,29 @@ T = TypeVar("T")
 Connect = Callable[[], Microscope]
 Suspend = Callable[[str, Callable[[], bool] | None], None]
 
-FIRST_LOOK_AFTER_S = 0.25
-LAST_LOOK_AFTER_S = 30.0
-"""Between two looks at a microscope that does not answer: doubled each time."""
+FIRST_RETRY_AFTER_S = 0.25
+MAX_RETRY_AFTER_S = 30.0
+"""Interval between two attempts to reach a microscope that does not answer; doubled each time."""
 
 
 class RestartedError(Exception):
-    """The process that owns the hardware is a new one: what it was asked before is unknown."""
+    """The process that owns the hardware was restarted: it does not know earlier requests."""
 
 
 class GuardedMicroscope:
-    """The session's hands on the microscope.
+    """Microscope whose exposures are journaled and charged, with limits and reconnection.
 
     Parameters
     ----------
     connect
-        Takes charge of the microscope, direct or over the bridge; called again when the
-        connection is lost or the lease has run out.
+        Connects to the microscope, directly or over the bridge, and takes its lease. Called again
+        when the connection is lost or the lease has expired.
     session
-        Journal and dose.
+        Session with journal and dose.
     publish
-        For the state of the beam.
+        Receives the state of the beam.
     suspend
-        How to pause while the connection is lost.
+        Pauses the session while the connection is lost.
     """
 
     def __init__(
@@ -71,10 +71,10 @@ class GuardedMicroscope:
         self._publish = publish
         self._suspend = suspend
         self._restarted = False
-        self._meet(connect())
+        self._attach(connect())
 
-    def _meet(self, microscope: Microscope) -> None:
-        """Work with this microscope from now on; one that fails at once is let go again."""
+    def _attach(self, microscope: Microscope) -> None:
+        """Use this microscope from now on; close it if it fails at once."""
         try:
             description, status = microscope.describe(), microscope.status()
             limits = intersect_limits(description.stage_limits, self._session.protocol.limits.stage)
@@ -87,16 +87,17 @@ class GuardedMicroscope:
         self.current_pA = status.current_pA
 
     def move(self, step_id: str, target: StagePosition) -> StagePosition:
-        """Move the stage, wait until it is at rest, return where it says it is.
+        """Move the stage, wait until it is at rest, return the position read back.
 
         Raises
         ------
         OutOfLimitsError, StageError
-            Beyond the limits of the protocol or the column; or it refused, or is stuck.
+            The target is beyond the limits of the protocol or the column; or the stage refused or
+            is stuck.
         """
         check_target(target, self._limits)
-        request_id = self._fresh_id(step_id, "move")
-        return self._surely(lambda: self.microscope.move_stage(request_id, target))
+        request_id = self._new_request_id(step_id, "move")
+        return self._retry_while_lost(lambda: self.microscope.move_stage(request_id, target))
 
     def set_current(self, step_id: str, current_pA: float) -> float:
         """Set or verify the probe current; return the actual one, pA.
@@ -104,10 +105,12 @@ class GuardedMicroscope:
         Raises
         ------
         SafetyStopError
-            It is further from the one wanted than the protocol allows.
+            The actual current differs from the requested one by more than the protocol allows.
         """
-        request_id = self._fresh_id(step_id, "current")
-        actual_pA = self._surely(lambda: self.microscope.set_current(request_id, current_pA))
+        request_id = self._new_request_id(step_id, "current")
+        actual_pA = self._retry_while_lost(
+            lambda: self.microscope.set_current(request_id, current_pA)
+        )
         self.current_pA = actual_pA
         tolerance = self._session.protocol.limits.current_tolerance
         if abs(actual_pA - current_pA) > tolerance * current_pA:
@@ -117,9 +120,8 @@ class GuardedMicroscope:
             )
         return actual_pA
 
-    def have_current(self, step_id: str, current_pA: float) -> None:
-        """Verify the current, unless the one measured last will do: a look at the screen has its
-        price in dose.
+    def ensure_current(self, step_id: str, current_pA: float) -> None:
+        """Verify the current unless the last measurement is near enough: measuring costs dose.
 
         Raises
         ------
@@ -136,31 +138,31 @@ class GuardedMicroscope:
         Raises
         ------
         NotSupportedError, OutOfLimitsError
-            It cannot be set, or not so far.
+            The defocus cannot be set, or the value is beyond its limits.
         """
-        request_id = self._fresh_id(step_id, "defocus")
-        return self._surely(lambda: self.microscope.set_defocus(request_id, defocus_nm))
+        request_id = self._new_request_id(step_id, "defocus")
+        return self._retry_while_lost(lambda: self.microscope.set_defocus(request_id, defocus_nm))
 
     def defocus_nm(self) -> float:
-        """Ask where the focus is, as the column counts it."""
+        """Read the defocus, nm."""
         return self.status().defocus_nm
 
     def acquire(self, step_id: str, purpose: str, scan: ScanSettings) -> Frame:
-        """Record a frame and charge it; the caller journals it, or calls `settle`.
+        """Record a frame; the caller journals it or calls `charge_unkept`.
 
         Raises
         ------
         SafetyStopError
             The dose budget does not cover it; nothing is exposed.
         MicroscopeError
-            As the microscope says.
+            Error of the microscope.
         """
         return self._record(step_id, purpose, scan, lambda id_: self.microscope.acquire(id_, scan))
 
     def acquire_tilting(
         self, step_id: str, purpose: str, scan: ScanSettings, to_alpha_deg: float
     ) -> Frame:
-        """Record a frame while the stage tilts to an angle; else as `acquire`.
+        """Record a frame while the stage tilts to an angle; otherwise as `acquire`.
 
         Raises
         ------
@@ -176,7 +178,7 @@ class GuardedMicroscope:
         )
 
     def illuminate(self, step_id: str, purpose: str, duration_s: float, field_nm: float) -> None:
-        """Expose a field without recording; charged like a frame."""
+        """Expose a field without recording and charge its dose."""
         dose = shower_dose_e_per_A2(self.current_pA, duration_s, field_nm)
         actual = self._expose(
             step_id,
@@ -189,61 +191,61 @@ class GuardedMicroscope:
         )
         self._session.enter(Exposed(request_id=actual[0], dose_e_per_A2=actual[1]))
 
-    def settle(self, frame: Frame) -> None:
-        """Journal what a frame cost that is not kept."""
+    def charge_unkept(self, frame: Frame) -> None:
+        """Journal the dose of a frame that is not kept."""
         info = frame.info
         self._session.enter(Exposed(request_id=info.request_id, dose_e_per_A2=info.dose_e_per_A2))
 
     def blank(self) -> None:
         """Blank the beam."""
         self.microscope.blank()
-        self._tell_beam(blanked=True)
+        self._publish_beam(blanked=True)
 
     def simulate_operator(self, request_id: str, action: OperatorAction) -> None:
-        """Have a simulated microscope carry out what the operator does at the flip."""
-        self._surely(
+        """Have a simulated microscope do what the operator does at the flip."""
+        self._retry_while_lost(
             lambda: simulated_operator_at(self.microscope).simulate_operator(request_id, action)
         )
 
     def wait(self, duration_s: float) -> None:
         """Let microscope time pass."""
         if duration_s > 0:
-            self._surely(lambda: self.microscope.wait(duration_s))
+            self._retry_while_lost(lambda: self.microscope.wait(duration_s))
 
     def status(self) -> Status:
-        """Look at the column."""
-        return self._surely(lambda: self.microscope.status())
+        """Read the microscope's status."""
+        return self._retry_while_lost(lambda: self.microscope.status())
 
     def stage(self) -> StagePosition:
-        """Ask where the stage is."""
+        """Read the stage position."""
         return self.status().stage
 
     def require_beam(self) -> None:
-        """Look whether the current is there and may be used.
+        """Check that the valves are open and the probe current is present.
 
         Raises
         ------
         ValvesClosedError, BeamLostError
-            It is not.
+            The valves are closed, or the current is too low.
         """
         status = self.status()
         if not status.valves_open:
             raise ValvesClosedError("the column valves are closed")
-        if not self._is_full(status.current_pA):
+        if not self._is_near_set_current(status.current_pA):
             raise BeamLostError(
                 f"the probe current is {status.current_pA:.1f} pA instead of "
                 f"{self.current_pA:.1f} pA"
             )
 
     def has_beam(self) -> bool:
-        """Tell whether the current is there and may be used; never waits."""
+        """Tell whether the valves are open and the probe current is present; never wait."""
         try:
             status = self.microscope.status()
         except MicroscopeError:
             return False
-        return status.valves_open and self._is_full(status.current_pA)
+        return status.valves_open and self._is_near_set_current(status.current_pA)
 
-    def _is_full(self, current_pA: float) -> bool:
+    def _is_near_set_current(self, current_pA: float) -> bool:
         tolerance = self._session.protocol.limits.current_tolerance
         return current_pA >= (1 - tolerance) * self.current_pA
 
@@ -260,18 +262,18 @@ class GuardedMicroscope:
     def _expose(
         self, step_id: str, purpose: str, dose_e_per_A2: float, act: Callable[[str], T]
     ) -> T:
-        request_id = self._intend(step_id, purpose, dose_e_per_A2)
-        self._tell_beam(blanked=False)
+        request_id = self._journal_intent(step_id, purpose, dose_e_per_A2)
+        self._publish_beam(blanked=False)
         try:
-            return self._surely(lambda: act(request_id))
+            return self._retry_while_lost(lambda: act(request_id))
         except MicroscopeError as error:
             cost = 0.0 if proves_no_exposure(error) else dose_e_per_A2
             self._session.enter(Exposed(request_id=request_id, dose_e_per_A2=cost))
             raise
         finally:
-            self._tell_beam(blanked=True)
+            self._publish_beam(blanked=True)
 
-    def _intend(self, step_id: str, purpose: str, dose_e_per_A2: float) -> str:
+    def _journal_intent(self, step_id: str, purpose: str, dose_e_per_A2: float) -> str:
         ledger = self._session.ledger
         pending = ledger.pending(step_id, purpose)
         if pending and (pending.intent.boot_id, pending.intent.dose_e_per_A2) == (
@@ -299,36 +301,36 @@ class GuardedMicroscope:
         )
         return request_id
 
-    def _fresh_id(self, step_id: str, purpose: str) -> str:
-        # moves and currents are absolute, hence harmless to do anew after a crash
+    def _new_request_id(self, step_id: str, purpose: str) -> str:
+        # moves and currents are absolute: repeating them after a crash is harmless
         session_id = self._session.ledger.session_id
         return make_request_id(RequestName(session_id, step_id, purpose, uuid.uuid4().hex[:8]))
 
-    def _surely(self, act: Callable[[], T]) -> T:
-        """Get the one outcome of an action, however often the connection is lost on the way."""
+    def _retry_while_lost(self, act: Callable[[], T]) -> T:
+        """Return the outcome of an action; retry it while the connection is lost."""
         while True:
             try:
                 return act()
             except (ConnectionLostError, LeaseError) as error:
                 lost = isinstance(error, ConnectionLostError)
                 self._suspend(
-                    f"the microscope is out of reach: {error}; goes on when it is back",
+                    f"the microscope is out of reach: {error}; continues when it answers",
                     self._retry(lost),
                 )
-                self._refuse_restarted()
+                self._raise_if_restarted()
 
     def _retry(self, connection_lost: bool) -> Callable[[], bool]:
-        """Make what looks for the microscope, ever less often, and says when it is back."""
-        pause_s = FIRST_LOOK_AFTER_S
-        next_look_s = time.monotonic()
+        """Return a function that tries to reach the microscope, ever less often."""
+        pause_s = FIRST_RETRY_AFTER_S
+        next_try_s = time.monotonic()
 
         def ready() -> bool:
-            nonlocal pause_s, next_look_s
-            if time.monotonic() < next_look_s:
+            nonlocal pause_s, next_try_s
+            if time.monotonic() < next_try_s:
                 return False
-            pause_s = min(2 * pause_s, LAST_LOOK_AFTER_S)
-            next_look_s = time.monotonic() + pause_s
-            return (connection_lost and self._answers()) or self._connected_anew()
+            pause_s = min(2 * pause_s, MAX_RETRY_AFTER_S)
+            next_try_s = time.monotonic() + pause_s
+            return (connection_lost and self._answers()) or self._reconnect()
 
         return ready
 
@@ -339,10 +341,10 @@ class GuardedMicroscope:
             return False
         return True
 
-    def _connected_anew(self) -> bool:
+    def _reconnect(self) -> bool:
         before, boot_id = self.microscope, self._boot_id
         try:
-            self._meet(self._connect())
+            self._attach(self._connect())
         except (MicroscopeError, DualtiltError):
             return False
         if before is not self.microscope:
@@ -351,11 +353,11 @@ class GuardedMicroscope:
         self._restarted = self._restarted or self._boot_id != boot_id
         return True
 
-    def _refuse_restarted(self) -> None:
+    def _raise_if_restarted(self) -> None:
         if self._restarted:
             self._restarted = False
             self.microscope.blank()
             raise RestartedError("the microscope's process was restarted")
 
-    def _tell_beam(self, *, blanked: bool) -> None:
+    def _publish_beam(self, *, blanked: bool) -> None:
         self._publish(BeamChanged(blanked=blanked, current_pA=self.current_pA))

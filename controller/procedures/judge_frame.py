@@ -1,4 +1,4 @@
-"""Is a frame good enough to keep?"""
+"""Judge whether a frame is good enough to keep."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from controller.model.scan import ScanSettings
 
 @dataclass(frozen=True)
 class FrameJudgement:
-    """What is thought of a frame, and why, in a phrase for the operator."""
+    """Verdict on a frame, its reason in a phrase for the operator, and the level of the alert."""
 
     verdict: FrameVerdict
     reason: str = ""
@@ -27,7 +27,7 @@ class FrameJudgement:
 GOOD = FrameJudgement(FrameVerdict.OK)
 
 
-def judge(
+def judge_frame(
     pixels: NDArray[Any],
     previous: NDArray[Any] | None,
     quality: Quality,
@@ -39,23 +39,23 @@ def judge(
     Parameters
     ----------
     pixels, previous
-        The frame, and the last one of the series, None for the first.
+        The frame, and the last one kept in the series; None for the first.
     quality
         Thresholds.
     distance_px, limit_px
-        How far the object is from the middle (None: not looked for; infinite: lost), and how far
-        it may be.
+        Distance of the object from the image centre (None: not measured; infinite: lost), and the
+        largest allowed.
     """
     if not np.isfinite(pixels).all():
-        return FrameJudgement(FrameVerdict.INVALID, "has pixels that are no numbers")
+        return FrameJudgement(FrameVerdict.INVALID, "has pixels that are not finite numbers")
     if pixels.min() == pixels.max():
         return FrameJudgement(FrameVerdict.INVALID, "is blank")
     if previous is not None and np.array_equal(pixels, previous):
         reason = "repeats the frame before: is the detector stuck?"
         return FrameJudgement(FrameVerdict.INVALID, reason, Level.ALARM)
-    if _share_at_full_scale(pixels) > quality.saturated_fraction:
+    if _saturated_fraction(pixels) > quality.saturated_fraction:
         return FrameJudgement(
-            FrameVerdict.SATURATED, f"{_share_at_full_scale(pixels):.1%} of pixels at full scale"
+            FrameVerdict.SATURATED, f"{_saturated_fraction(pixels):.1%} of pixels at full scale"
         )
     if previous is not None:
         share = float(pixels.mean()) / max(float(previous.mean()), 1e-9)
@@ -73,25 +73,25 @@ def judge(
 def check_delivery(
     frame: Frame, request_id: str, scan: ScanSettings, pixel_type: str | None
 ) -> None:
-    """Drop a frame of another request, or one that the session's stacks could not take.
+    """Refuse a frame of another request, or one that does not fit into the session's stacks.
 
     Parameters
     ----------
     frame
-        As the microscope gave it.
+        Frame as delivered by the microscope.
     request_id, scan
-        What was asked for.
+        Request that the frame must belong to.
     pixel_type
-        Of the frames before, as numpy names it; None for the first.
+        Pixel type of the frames before, as numpy names it; None for the first.
 
     Raises
     ------
     AcquisitionError
-        It is not what was asked for.
+        The frame does not belong to the request, or has another size or pixel type.
     """
     if frame.info.request_id != request_id:
         raise AcquisitionError(
-            f"asked for {request_id}, was given {frame.info.request_id}: dropped"
+            f"requested frame {request_id}, received {frame.info.request_id}: dropped"
         )
     given = frame.pixels.shape, frame.pixels.dtype.name
     wanted = (scan.height_px, scan.width_px), pixel_type or frame.info.dtype
@@ -101,7 +101,7 @@ def check_delivery(
         )
 
 
-def _share_at_full_scale(pixels: NDArray[Any]) -> float:
+def _saturated_fraction(pixels: NDArray[Any]) -> float:
     if not np.issubdtype(pixels.dtype, np.integer):
-        return 0.0  # a float detector has no full scale to run into
+        return 0.0  # a float detector has no full scale
     return float(np.mean(pixels >= np.iinfo(pixels.dtype).max))

@@ -1,4 +1,4 @@
-"""Work handed to processing: a series without waiting, the fusion with its outcome."""
+"""Submit processing jobs: a series without waiting for it, the fusion with its outcome."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from controller.model.steps import Fuse, Process
 from controller.procedures.context import Context
 from controller.session.entries import JobEnded, StepDone
 
-LOOK_EVERY_S = 0.2
-"""Between two looks at the operator's wishes while processing works."""
+POLL_INTERVAL_S = 0.2
+"""Interval at which a pause or stop is checked for while a job runs."""
 
 
 def carry_out_process(step: Process, context: Context) -> None:
-    """Hand a finished series to processing; nobody waits for it here."""
+    """Submit a finished series to processing; do not wait for it."""
     session = context.session
     context.persist(lambda: session.write_companions(step.series), f"the mdoc of {step.series}")
     context.jobs.submit(Job(step.series))
@@ -21,7 +21,7 @@ def carry_out_process(step: Process, context: Context) -> None:
 
 
 def carry_out_fuse(step: Fuse, context: Context) -> None:
-    """Wait for both series, have them fused; a failure is kept for the session's end."""
+    """Wait for both series, then fuse them; a failure is reported at the session's end."""
     for job in (Job.A, Job.B):
         if job not in context.session.ledger.jobs_done and not _ended_well(job, context):
             return
@@ -34,7 +34,7 @@ def _ended_well(job: Job, context: Context) -> bool:
     outcome = None
     while outcome is None:
         context.operator.checkpoint()
-        outcome = context.jobs.wait(job, LOOK_EVERY_S)
+        outcome = context.jobs.wait(job, POLL_INTERVAL_S)
     context.session.enter(JobEnded(job=job, ok=outcome.ok, reason=outcome.reason))
     if not outcome.ok:
         context.failures.append(_failure(outcome))

@@ -1,4 +1,4 @@
-"""The last step: report.html."""
+"""Last step: write report.html."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from controller.procedures.context import Context
 
 
 def carry_out(step: Report, context: Context) -> None:
-    """Write the report of whatever there is."""
+    """Write the report of all results there are; a failure is reported at the session's end."""
     folder = context.session.folder.path
     try:
         path = context.write_report(folder)

@@ -1,4 +1,4 @@
-"""Pictures for the screens, from steps that no series of frames accompanies."""
+"""Publish images for the screens."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from controller.session.previews import write_preview
 
 
 def show(context: Context, step_id: str, view: str, pixels: NDArray[Any], caption: str) -> None:
-    """Show an image [y, x] as the newest of a view; what can not be written is not shown."""
+    """Show an image [y, x] as the newest of a view; warn if it cannot be written."""
     try:
         shown = write_preview(context.session.folder.path, view, pixels, caption)
     except OSError as error:
-        context.alert(Level.WARNING, f"{caption} is not shown: {error.strerror}", step_id)
+        context.alert(Level.WARNING, f"{caption}: not shown: {error.strerror}", step_id)
         return
     context.publish(shown)
 
 
-def show_flattest(context: Context, step_id: str, series: SeriesName) -> None:
-    """Show the series' frame nearest to 0 degrees: what the grid looks like from above."""
+def show_untilted(context: Context, step_id: str, series: SeriesName) -> None:
+    """Show the series' frame nearest to 0 degrees."""
     frames = context.session.ledger.usable(series)
     if frames:
         flattest = min(frames, key=lambda frame: abs(frame.nominal_deg))

@@ -1,4 +1,4 @@
-"""One tilt of the beam shower: illuminated in slices, so that it can be paused and resumed."""
+"""One tilt of the beam shower, illuminated in slices so that it can be paused and resumed."""
 
 from __future__ import annotations
 
@@ -11,49 +11,52 @@ from controller.model.stage import StagePosition
 from controller.model.steps import ShowerTilt
 from controller.procedures.context import Context
 from controller.procedures.show_image import show
-from controller.procedures.stage.settle import Drift, drift_between
-from controller.procedures.tracking.centre import shoot
-from controller.procedures.tracking.locate import sight
+from controller.procedures.stage.settle import Drift, measure_drift
+from controller.procedures.tracking.centre import take_tracking_shot
+from controller.procedures.tracking.locate import locate_object
 from controller.session.entries import StepDone
 from controller.session.ledger import Ledger
 
 SLICE_S = 20.0
-"""At the longest, between two looks at the operator's wishes."""
+"""Longest slice: a pause or stop takes effect between slices."""
 
 
 @dataclass(frozen=True)
-class Look:
-    """A shot of the assembly; without a size where none is seen."""
+class SizeMeasurement:
+    """Tracking shot and the assembly's diameter in it; None if no assembly is found."""
 
     frame: Frame
     size_nm: float | None
 
 
 def carry_out(step: ShowerTilt, context: Context) -> None:
-    """Go to the tilt, shower it, look how large the assembly is; the first verifies the current."""
-    column, ledger = context.microscope, context.session.ledger
-    verify = column.set_current if step.elapsed_before_s == 0.0 else column.have_current
+    """Move to the tilt, illuminate, measure the assembly's size before and after.
+
+    The current is set at the first tilt and verified at the others.
+    """
+    microscope, ledger = context.microscope, context.session.ledger
+    verify = microscope.set_current if step.elapsed_before_s == 0.0 else microscope.ensure_current
     verify(step.id, step.current_pA)
-    column.move(step.id, ledger.centre.model_copy(update={"alpha_deg": step.alpha_deg}))
-    column.wait(context.protocol.tracking.settle_s)
+    microscope.move(step.id, ledger.centre.model_copy(update={"alpha_deg": step.alpha_deg}))
+    microscope.wait(context.protocol.tracking.settle_s)
     purposes = [f"slice-{i}" for i in range(math.ceil(step.illuminate_s / SLICE_S))]
     slice_s = step.illuminate_s / len(purposes)
-    # after a crash, what the specimen has had is not given twice
-    to_give = [purpose for purpose in purposes if not _was_given(step, purpose, ledger)]
-    before = _look(step, context, "size-before")
-    _tell(step, context, step.illuminate_s - len(to_give) * slice_s, before)
-    for left, purpose in zip(range(len(to_give))[::-1], to_give, strict=True):
+    # after a crash, slices already exposed are not repeated
+    remaining = [purpose for purpose in purposes if not _was_exposed(step, purpose, ledger)]
+    before = _measure_size(step, context, "size-before")
+    _publish_progress(step, context, step.illuminate_s - len(remaining) * slice_s, before)
+    for left, purpose in zip(range(len(remaining))[::-1], remaining, strict=True):
         context.operator.checkpoint()
         context.publish(ShowerSliceStarted(duration_s=slice_s))
-        column.illuminate(step.id, purpose, slice_s, step.field_nm)
+        microscope.illuminate(step.id, purpose, slice_s, step.field_nm)
         if left:
-            _tell(step, context, step.illuminate_s - left * slice_s)
-    after = _look(step, context, "size-after")
-    _tell(step, context, step.illuminate_s, after, _drift(before, after))
-    context.session.enter(StepDone(step_id=step.id, centre=_centre(column.stage())))
+            _publish_progress(step, context, step.illuminate_s - left * slice_s)
+    after = _measure_size(step, context, "size-after")
+    _publish_progress(step, context, step.illuminate_s, after, _drift(before, after))
+    context.session.enter(StepDone(step_id=step.id, centre=_centre(microscope.stage())))
 
 
-def _was_given(step: ShowerTilt, purpose: str, ledger: Ledger) -> bool:
+def _was_exposed(step: ShowerTilt, purpose: str, ledger: Ledger) -> bool:
     """Tell whether a slice was exposed: one that was refused before the beam came on was not."""
     return any(
         exposure.settled and exposure.dose_e_per_A2 > 0.0
@@ -62,36 +65,36 @@ def _was_given(step: ShowerTilt, purpose: str, ledger: Ledger) -> bool:
     )
 
 
-def _look(step: ShowerTilt, context: Context, purpose: str) -> Look:
-    frame = shoot(context, step.id, purpose)
+def _measure_size(step: ShowerTilt, context: Context, purpose: str) -> SizeMeasurement:
+    frame = take_tracking_shot(context, step.id, purpose)
     show(context, step.id, "frame", frame.pixels, f"shower {step.alpha_deg:+.0f}°")
-    sighting = sight(frame.pixels)
-    size_nm = sighting.size_px * frame.info.scan.pixel_nm if sighting else None
-    return Look(frame, size_nm)
+    location = locate_object(frame.pixels)
+    size_nm = location.size_px * frame.info.scan.pixel_nm if location else None
+    return SizeMeasurement(frame, size_nm)
 
 
-def _drift(before: Look, after: Look) -> Drift | None:
-    """What moved between two looks; None where one of them shows no assembly."""
+def _drift(before: SizeMeasurement, after: SizeMeasurement) -> Drift | None:
+    """Measure the drift between two shots; None if one of them shows no assembly."""
     if before.size_nm is None or after.size_nm is None:
         return None
-    return drift_between(before.frame, after.frame)
+    return measure_drift(before.frame, after.frame)
 
 
-def _tell(
+def _publish_progress(
     step: ShowerTilt,
     context: Context,
     elapsed_s: float,
-    look: Look | None = None,
+    measured: SizeMeasurement | None = None,
     drift: Drift | None = None,
 ) -> None:
-    """Publish how far the shower is at this tilt, and what a look has shown."""
+    """Publish the progress of the shower, with the size and drift measured."""
     context.publish(
         Showered(
             alpha_deg=step.alpha_deg,
             elapsed_s=step.elapsed_before_s + elapsed_s,
             planned_s=step.planned_s,
             dose_e_per_A2=context.session.ledger.dose_e_per_A2,
-            size_nm=look.size_nm if look else None,
+            size_nm=measured.size_nm if measured else None,
             angle=round(step.elapsed_before_s / step.illuminate_s) + 1,
             angles=round(step.planned_s / step.illuminate_s),
             angle_elapsed_s=elapsed_s,

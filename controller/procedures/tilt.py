@@ -1,4 +1,4 @@
-"""One tilt: go there, keep the object in view, record, judge, make it safe on disk."""
+"""One tilt: move there, centre the object, expose, judge the frame, write it to disk."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ from controller.model.steps import Tilt
 from controller.procedures.check_rotation import check_rotation
 from controller.procedures.context import Context
 from controller.procedures.focus import focus_beside
-from controller.procedures.judge_frame import FrameJudgement, judge
-from controller.procedures.stage.expose_moving import pass_through
-from controller.procedures.stage.move_to_tilt import SHORT_DEG, beyond_the_limit, go_to
+from controller.procedures.judge_frame import FrameJudgement, judge_frame
+from controller.procedures.stage.expose_moving import expose_sweep
+from controller.procedures.stage.move_to_tilt import SHORT_DEG, move_to_tilt, observed_limit_deg
 from controller.procedures.stage.settle import settle
-from controller.procedures.tracking.centre import bring_to_the_middle, keep_in_view, limit_px
-from controller.procedures.tracking.expect import expect
-from controller.procedures.tracking.locate import Sighting, binned, sight
+from controller.procedures.tracking.centre import centre_object, keep_centred, limit_px
+from controller.procedures.tracking.locate import ObjectLocation, binned, locate_object
+from controller.procedures.tracking.predict_centre import predict_centre
 from controller.session.entries import TiltSkipped
 from processing.images.shift import find_shifts
 
 SHIFT_PIXELS = 128
-"""The drift shown to the operator is measured on images binned to about this width."""
+"""Width to which images are binned to measure the shift shown to the operator."""
 
 
 @dataclass(frozen=True)
-class Recorded:
-    """The frame of a tilt that is kept, and what is known of it."""
+class KeptFrame:
+    """Frame kept for a tilt, with its verdict, number of retakes and the object's offset (y, x)."""
 
     frame: Frame
     verdict: FrameVerdict
@@ -43,8 +43,10 @@ class Recorded:
 
 
 def carry_out(step: Tilt, context: Context) -> None:
-    """Record the frame of this tilt, or say why there is none."""
-    recorded = _in_motion(step, context) if step.sweep_deg else _at_rest(step, context)
+    """Record the frame of this tilt, or report why it is skipped."""
+    recorded = (
+        _record_in_motion(step, context) if step.sweep_deg else _record_at_rest(step, context)
+    )
     if recorded is None:
         return
     frame, verdict = recorded.frame, recorded.verdict
@@ -74,28 +76,28 @@ def carry_out(step: Tilt, context: Context) -> None:
     context.jobs.frame_recorded(written.recorded, tilts_left)
 
 
-def _at_rest(step: Tilt, context: Context) -> Recorded | None:
-    """Go there, settle, expose; None where the stage does not get there."""
-    expected = expect(context, step.series, step.nominal_deg)
-    if not _is_reached(step, context, expected.centre):
+def _record_at_rest(step: Tilt, context: Context) -> KeptFrame | None:
+    """Move to the tilt, settle, expose; None if the tilt is skipped."""
+    expected = predict_centre(context, step.series, step.nominal_deg)
+    if not _reach_tilt(step, context, expected.centre):
         return None
     settle(context, step.id)
     if step.focus:
         focus_beside(context, step.id)
     previous = _previous_image(step, context)
-    return _expose(step, context, previous, look_first=step.focus or not expected.sure)
+    return _expose_with_retakes(step, context, previous, shot_first=step.focus or not expected.sure)
 
 
-def _in_motion(step: Tilt, context: Context) -> Recorded:
-    """Expose on the way; going back would stop the motion, so a bad frame is kept and marked.
+def _record_in_motion(step: Tilt, context: Context) -> KeptFrame:
+    """Expose while the stage tilts; a bad frame is kept and marked, as a retake stops the motion.
 
-    Only one without a beam is taken again, once the beam is back.
+    Only a frame without beam is taken again, when the beam is back.
     """
     previous = _previous_image(step, context)
     while True:
         context.operator.checkpoint()
-        frame = pass_through(context, step.id, step.series, step.nominal_deg)
-        found, seen = _judged(frame, previous, context, looked=False)
+        frame = expose_sweep(context, step.id, step.series, step.nominal_deg)
+        found, seen = _judge(frame, previous, context, shot_taken=False)
         if found.verdict is FrameVerdict.DIM and not context.microscope.has_beam():
             _reject(step, context, frame, found)
             context.microscope.require_beam()
@@ -105,19 +107,19 @@ def _in_motion(step: Tilt, context: Context) -> Recorded:
             raise _saturated(step, found)
         if found.verdict is not FrameVerdict.OK:
             context.alert(found.level, f"frame {found.reason}: kept, marked", step.id)
-        return Recorded(frame, found.verdict, 0, seen.offset_px if seen else None)
+        return KeptFrame(frame, found.verdict, 0, seen.offset_px if seen else None)
 
 
-def _is_reached(step: Tilt, context: Context, place: StagePosition) -> bool:
-    """Go there; False where the stage does not, and the tilt is left out."""
-    # of this series alone: the holder has been out since the other
+def _reach_tilt(step: Tilt, context: Context, place: StagePosition) -> bool:
+    """Move to the tilt; if the stage cannot, skip the tilt and return False."""
+    # only this series counts: between the series the holder was taken out
     skipped = [tilt for tilt in context.session.ledger.skipped if tilt.series == step.series]
-    shortfall = beyond_the_limit(step, skipped)
+    shortfall = observed_limit_deg(step, skipped)
     if shortfall is not None:
         _skip(step, context, f"beyond {shortfall:+.2f} degrees, where the stage stopped before")
         return False
     try:
-        reached_deg = go_to(step, context, place, skipped)
+        reached_deg = move_to_tilt(step, context, place, skipped)
     except StageError as error:
         if context.protocol.limits.unreachable_tilt == "pause":
             raise
@@ -157,31 +159,31 @@ def _skip(step: Tilt, context: Context, reason: str, actual_deg: float | None = 
     context.jobs.tilt_missed(step.series, tilts_left)
 
 
-def _expose(
-    step: Tilt, context: Context, previous: NDArray[Any] | None, look_first: bool
-) -> Recorded:
+def _expose_with_retakes(
+    step: Tilt, context: Context, previous: NDArray[Any] | None, shot_first: bool
+) -> KeptFrame:
     """Take frames until one is good enough or no retake is left.
 
     Parameters
     ----------
-    look_first
-        Take a tracking shot before the first; before a retake there always is one.
+    shot_first
+        Take a tracking shot before the first frame; a retake always has one.
     """
     protocol = context.protocol
     attempt = 0
     while True:
         context.operator.checkpoint()
-        looked = protocol.tracking.enabled and (look_first or attempt > 0)
-        if looked:
-            keep_in_view(context, step.id, f"track-{attempt}")
+        shot_taken = protocol.tracking.enabled and (shot_first or attempt > 0)
+        if shot_taken:
+            keep_centred(context, step.id, f"track-{attempt}")
         frame = context.microscope.acquire(step.id, f"frame-{attempt}", protocol.scan)
-        found, seen = _judged(frame, previous, context, looked)
+        found, seen = _judge(frame, previous, context, shot_taken)
         offset_px = seen.offset_px if seen else None
         if found.verdict is FrameVerdict.OK:
-            return Recorded(frame, found.verdict, attempt, offset_px)
-        if not _worth_another(found, attempt, context):
+            return KeptFrame(frame, found.verdict, attempt, offset_px)
+        if not _needs_retake(found, attempt, context):
             context.alert(found.level, f"frame {found.reason}: kept, marked", step.id)
-            return Recorded(frame, found.verdict, attempt, offset_px)
+            return KeptFrame(frame, found.verdict, attempt, offset_px)
         _reject(step, context, frame, found)
         if found.verdict is FrameVerdict.SATURATED:
             raise _saturated(step, found)
@@ -189,21 +191,27 @@ def _expose(
             context.microscope.require_beam()
         if found.verdict is FrameVerdict.DIM and attempt >= protocol.quality.max_retakes:
             context.operator.suspend(
-                f"{step.id}: frame {found.reason}; look at beam, valves and screen, then go on"
+                f"{step.id}: frame {found.reason}; check beam, valves and screen, then continue"
             )
         if found.verdict is FrameVerdict.SHIFTED and seen is not None:
-            bring_to_the_middle(context, step.id, seen, protocol.scan.pixel_nm)
+            centre_object(context, step.id, seen, protocol.scan.pixel_nm)
         attempt += 1
 
 
-def _judged(
-    frame: Frame, previous: NDArray[Any] | None, context: Context, looked: bool
-) -> tuple[FrameJudgement, Sighting | None]:
-    """Judge a frame, and say where it has the object; `looked`: a shot had it before."""
+def _judge(
+    frame: Frame, previous: NDArray[Any] | None, context: Context, shot_taken: bool
+) -> tuple[FrameJudgement, ObjectLocation | None]:
+    """Judge a frame and locate the object in it.
+
+    Parameters
+    ----------
+    shot_taken
+        A tracking shot has shown the object before: if the frame does not, it is not called lost.
+    """
     protocol = context.protocol
-    seen = sight(frame.pixels) if protocol.tracking.enabled else None
-    distance_px = _distance_px(seen, lost=protocol.tracking.enabled and not looked)
-    found = judge(frame.pixels, previous, protocol.quality, distance_px, limit_px(protocol))
+    seen = locate_object(frame.pixels) if protocol.tracking.enabled else None
+    distance_px = _distance_px(seen, lost=protocol.tracking.enabled and not shot_taken)
+    found = judge_frame(frame.pixels, previous, protocol.quality, distance_px, limit_px(protocol))
     return found, seen
 
 
@@ -213,8 +221,8 @@ def _saturated(step: Tilt, found: FrameJudgement) -> SafetyStopError:
     )
 
 
-def _distance_px(seen: Sighting | None, lost: bool) -> float | None:
-    """How far the object is from the middle; an object not seen is lost where no shot had it."""
+def _distance_px(seen: ObjectLocation | None, lost: bool) -> float | None:
+    """Return the object's distance from the image centre; infinite if lost, None if unknown."""
     if seen is not None:
         return seen.distance_px
     return math.inf if lost else None
@@ -225,21 +233,21 @@ def _reject(step: Tilt, context: Context, frame: Frame, found: FrameJudgement) -
     context.persist(lambda: context.session.reject_frame(frame, step.id, found.verdict), step.id)
 
 
-def _worth_another(found: FrameJudgement, attempt: int, context: Context) -> bool:
-    """Tell whether a frame is not to be kept; a saturated one by policy, a dim one never."""
+def _needs_retake(found: FrameJudgement, attempt: int, context: Context) -> bool:
+    """Tell whether a bad frame is rejected: a saturated one by policy, a dim one always."""
     if found.verdict is FrameVerdict.SATURATED:
         return context.protocol.quality.saturated == "stop"
     return found.verdict is FrameVerdict.DIM or attempt < context.protocol.quality.max_retakes
 
 
 def _previous_image(step: Tilt, context: Context) -> NDArray[Any] | None:
-    """The last good frame recorded: a detector that is stuck repeats it."""
+    """Return the last usable frame: a detector that is stuck repeats it."""
     good = context.session.ledger.frames_with_object(step.series)
     return context.session.image(step.series, good[-1].section) if good else None
 
 
 def _neighbour_image(step: Tilt, context: Context) -> NDArray[Any] | None:
-    """The good frame nearest in tilt, whenever it was recorded: the one most like this."""
+    """Return the usable frame nearest in tilt, the most similar one, whenever it was recorded."""
     good = context.session.ledger.frames_with_object(step.series)
     if not good:
         return None

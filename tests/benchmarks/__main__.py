@@ -1,8 +1,7 @@
 """`python -m tests.benchmarks [NAME ...]`: run every bench_*.py, print one table.
 
-A run of all of them also writes the table to docs/benchmarks.md. A module has
-`run() -> list[Row]`. Names choose modules: ``frames`` for ``bench_frames``. The exit status is 1
-where a target is missed.
+Each module has `run() -> list[Row]`. Names choose modules: ``frames`` for ``bench_frames``. Without
+names, the table is also written to docs/benchmarks.md. The exit status is 1 if a target is missed.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ HEAD = ("problem", "ours", "peer", "ratio", "at most", "peer is")
 
 
 def cells(row: Row) -> tuple[str, ...]:
-    """The cells of one row."""
+    """Return the cells of one row."""
     return (
         row.problem,
         row.shown(row.ours),
@@ -40,7 +39,7 @@ def line(texts: tuple[str, ...]) -> str:
 
 
 def page(rows: list[Row]) -> str:
-    """The table as a page of the documentation."""
+    """Return the table as a page of the documentation."""
     machine = f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}"
     return "\n".join(
         [
@@ -58,7 +57,7 @@ def page(rows: list[Row]) -> str:
 
 
 def main(names: list[str]) -> int:
-    """Run the benchmarks called `names`, or all of them."""
+    """Run the named benchmarks, or all; return the exit status."""
     found = sorted(path.stem for path in Path(__file__).parent.glob("bench_*.py"))
     unknown = [name for name in names if f"bench_{name}" not in found]
     if unknown:

@@ -1,9 +1,8 @@
-"""Frames and small calls over the bridge against the same bytes over a bare connection.
+"""Frames and small calls over the bridge, compared with the same bytes over a bare connection.
 
-The peer is the least a transfer can do: another process on loopback, one byte of request,
-`sendall`, `recv_into` a preallocated array; over TLS where ours goes over mutual TLS. Ours is
-`RemoteMicroscope` as the session calls it, checksum included. Calls of the two alternate, so that
-both see the same machine.
+The peer is a minimal transfer: another process on loopback, a request of one byte, `sendall`,
+`recv_into` a preallocated array; over TLS if ours uses mutual TLS. Ours is `RemoteMicroscope` as
+the session calls it, checksum included. Calls of the two alternate, so that both see the same load.
 """
 
 from __future__ import annotations
@@ -37,7 +36,7 @@ TLS_RATIO = 2.0
 
 @dataclass(frozen=True)
 class Transfer:
-    """One kind of frame over one kind of connection."""
+    """Frame of one size and pixel type over one kind of connection."""
 
     place: str
     side_px: int
@@ -46,7 +45,7 @@ class Transfer:
 
     @property
     def size(self) -> int:
-        """Bytes of pixels."""
+        """Size of the pixels, bytes."""
         return self.side_px**2 * (4 if self.float_pixels else 2)
 
     def __str__(self) -> str:
@@ -62,7 +61,7 @@ TRANSFERS = tuple(
 
 
 def run() -> list[Row]:
-    """Measure every transfer, then the smallest call."""
+    """Measure every transfer and the smallest call."""
     with tempfile.TemporaryDirectory() as name:
         certs = Path(name) / "certs"
         make_certs(certs)

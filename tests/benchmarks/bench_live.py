@@ -1,9 +1,9 @@
-"""How the live view keeps up: a whole series recorded in real time, and what its log says when.
+"""Delay of the live view and live count while a whole series is recorded in real time.
 
-The session runs as an operator starts it: bridge, session and processing as processes of their own
-on the same cores, the simulator in real time. Everything is read from its events; those of any
-session are read by `python -m tests.benchmarks.bench_live SESSION`. The peer is what other programs
-do with each new frame: the reconstruction of all of them anew.
+The session runs as an operator starts it: bridge, session and processing are separate processes on
+the same cores, and the simulator runs in real time. All times are read from the session's events;
+`python -m tests.benchmarks.bench_live SESSION` reads those of any session. The peer is the method
+of other programs: reconstruct all frames again after each new frame.
 """
 
 from __future__ import annotations
@@ -51,21 +51,21 @@ SIMULATOR = 'seed = 5\ntime = "real"\n'
 
 @dataclass(frozen=True)
 class Log:
-    """What a series' events say."""
+    """Delays and counts read from a series' events."""
 
     slices_s: list[float]
-    """[frame]: from the frame on disk to a slice with it."""
+    """[frame], time from the frame on disk to a slice that includes it."""
     counts_s: list[float]
-    """[count]: from the newest frame in it."""
+    """[count], time from the newest frame included to the live count."""
     final_s: float
-    """From the last frame to the final count."""
+    """Time from the last frame to the final count."""
     live: Counted
-    """The last live count."""
+    """Last live count."""
     final: Counted
 
 
 def run() -> list[Row]:
-    """Record a series A at 400 x 400, and one at 208 x 208."""
+    """Record one series A of 400 x 400 pixels and one of 208 x 208."""
     fine, coarse = recorded(400, 0.48), recorded(208, 0.92)
     anew_s = _anew_s(400)
     peer = "all tilts anew"
@@ -88,7 +88,7 @@ def run() -> list[Row]:
 
 
 def recorded(side: int, pixel_nm: float) -> Log:
-    """Record and process one series A; the session is stopped when it is counted."""
+    """Record and process one series A; stop the session after its final count."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "live.toml").write_text(PROTOCOL.format(side=side, pixel_nm=pixel_nm))
@@ -123,11 +123,11 @@ def _records(path: Path) -> Iterator[Record]:
             try:
                 yield RECORD.validate_python(json.loads(line))
             except ValueError:
-                return  # a line that is being written
+                return  # incomplete line
 
 
 def read(records: list[Record]) -> Log:
-    """Times from the events of a series A."""
+    """Read the delays from the events of a series A."""
     frames: list[float] = []
     slices: dict[int, float] = {}
     counts: list[tuple[Counted, float]] = []
@@ -159,7 +159,7 @@ def _anew_s(side: int) -> float:
 
 
 if __name__ == "__main__":
-    told = read(list(_records(Path(sys.argv[1]) / "events.jsonl")))
-    print(f"frame to slices, s: median {statistics.median(told.slices_s):.2f}", end=", ")
-    print(f"worst {max(told.slices_s):.2f}; frame to count, s: {max(told.counts_s):.1f} at most")
-    print(f"live {told.live.n}, final {told.final.n}, {told.final_s:.1f} s after the last frame")
+    log = read(list(_records(Path(sys.argv[1]) / "events.jsonl")))
+    print(f"frame to slices, s: median {statistics.median(log.slices_s):.2f}", end=", ")
+    print(f"worst {max(log.slices_s):.2f}; frame to count, s: {max(log.counts_s):.1f} at most")
+    print(f"live {log.live.n}, final {log.final.n}, {log.final_s:.1f} s after the last frame")

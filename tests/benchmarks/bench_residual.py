@@ -1,8 +1,8 @@
-"""Time to the residual of 100 iterations of ASTRA's SIRT, and what the volume is worth.
+"""Time to reach the residual of 100 iterations of ASTRA's SIRT.
 
-The peer runs its 100 iterations in one `run()`; ours takes as many as reach its residual, with
-momentum. Before that, on a small simulated series aligned by the pipeline, the particles found in
-our volume are held against those in the volume of 100 plain iterations.
+The peer runs its 100 iterations in one `run()`; ours uses momentum and as many iterations as reach
+the peer's residual. Before that, on a small simulated series aligned by the pipeline, the particles
+found in our volume are compared with those in a volume of 100 plain iterations.
 """
 
 from __future__ import annotations
@@ -34,7 +34,13 @@ SMALL_NM, SMALL_PX, PIXEL_NM, DIAMETER_NM = 80.0, 112, 0.9, 6.3
 
 
 def run() -> list[Row]:
-    """One row; refuses to time what explains the images, or shows the particles, less well."""
+    """Measure one row.
+
+    Raises
+    ------
+    AssertionError
+        Our residual is larger than the peer's, or our particles are less accurate.
+    """
     _require_as_good_particles()
     angles = np.deg2rad(A_DEG)
     images = _slab()
@@ -54,7 +60,7 @@ def run() -> list[Row]:
 
 
 def _slab() -> Float32:
-    """Noisy images [tilt, y, u] of the middle of an assembly."""
+    """Return noisy images [tilt, y, u] of the middle of an assembly."""
     centres = packed(0.42 * SIZE, SPACING_PX, order="fcc", seed=0)
     centres = centres[np.abs(centres[:, 1]) < SLICES / 2 + DIAMETER_PX]
     noise = jittered(len(A_DEG), jitter_px=0, angle_error_deg=0, counts=1000, seed=0)

@@ -1,8 +1,8 @@
-"""CPU of one refresh of the screen: a new frame, a new point in each plot, the terminal's codes.
+"""CPU time of one screen refresh: a new frame, a new point in each plot, the terminal's codes.
 
-The peer is what Textual offers without a raster of our own: a Static that is given the same frame
-as a Rich text of half blocks, two samples a cell where ours shows four, and draws no plots. Both
-run in the same process, refresh by refresh in turns; what a refresh writes is thrown away.
+The peer uses Textual alone: a Static shows the same frame as a Rich text of half blocks, with two
+samples per cell (ours: four) and no plots. Both run in the same process and refresh in turns; the
+output is discarded.
 """
 
 from __future__ import annotations
@@ -45,16 +45,16 @@ Refresh = Callable[[int], Awaitable[None]]
 
 
 class HalfBlocks(App[None]):
-    """The frame, and nothing else."""
+    """Peer: shows the frame, and nothing else."""
 
     def compose(self) -> ComposeResult:
-        """One widget."""
+        """Yield the only widget."""
         yield Static(id="image")
 
 
 def run() -> list[Row]:
     """Measure each size of terminal."""
-    # without a terminal Textual leaves out what a terminal costs: the making of its codes
+    # a headless Textual does not make the terminal's codes, which are part of the cost
     with patch.object(HeadlessDriver, "is_headless", False):
         return [asyncio.run(_measure(size)) for size in SIZES]
 
@@ -83,7 +83,7 @@ async def _cpu_s(refresh: Refresh, number: int) -> float:
 
 
 def _ours(app: SessionApp, pilot: Pilot[None]) -> Refresh:
-    """A frame recorded and counted, and its picture, as the follower posts them."""
+    """Return a refresh: a frame recorded and counted, and its picture, as the follower posts."""
     before = (script.preflight(), script.shower(), script.series("A", 5))
     records = script.records(chain([script.started(Path("/"))], *before))
     status = SessionStatus()

@@ -1,9 +1,9 @@
-"""From the last frame of series B to the fused count, at the size of a whole session.
+"""Time from the last frame of series B to the fused count, at the size of a whole session.
 
-In a session A is processed while the operator flips the grid: its result stands when the clock
-starts. All of processing runs in a process of its own, whose peak memory is told as well. The peer
-is what a user waits for elsewhere before anything is counted: 100 iterations of ASTRA's CPU SIRT
-on B alone, on the same cores, from a few of its slices.
+In a session, A is processed while the operator flips the grid, so its result is ready when the
+clock starts. All processing runs in its own process, whose peak memory is measured too. The peer is
+the reconstruction alone, before any count: 100 iterations of ASTRA's CPU SIRT on B, on the same
+cores, extrapolated from a few slices.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ PEER_ITERATIONS, PEER_SLICES, PEER_RUN = 100, 4, 5
 
 
 def run() -> list[Row]:
-    """Time and peak memory."""
+    """Measure time and peak memory."""
     dual = recorded(ASSEMBLY_NM, SIZE, PIXEL_NM)
     took = in_child(__name__, dual)
     print(f"  {took['n']} particles counted, {len(dual.truth)} in the specimen")
@@ -50,7 +50,7 @@ def _peer_s(counts: np.ndarray) -> float:
 
 
 def _measure(file: Path) -> None:
-    """Print what one session's processing takes."""
+    """Print time, peak memory and count of one session's processing, as JSON."""
     settings = ProcessSettings()
     a, b = read_both(file, PIXEL_NM)
     result_a = process_series(a, settings)

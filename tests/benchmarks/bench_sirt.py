@@ -1,8 +1,7 @@
-"""SIRT against ASTRA's own CPU SIRT, both with the `linear` projector, on the same cores.
+"""SIRT compared with ASTRA's own CPU SIRT, both with the `linear` projector, on the same cores.
 
-The peer runs all iterations of a slice in one `run()`, slices in as many threads as ours. Times
-are for a slice and an iteration, the best of a few turns each; setting up the system matrix counts
-as ours.
+The peer runs all iterations of a slice in one `run()`, with as many threads as ours. Times are per
+slice and iteration, the best of a few repeats; ours include setting up the system matrix.
 """
 
 from __future__ import annotations
@@ -26,7 +25,13 @@ AGREEMENT = 1e-4
 
 
 def run() -> list[Row]:
-    """One row; refuses to time results that differ."""
+    """Measure one row.
+
+    Raises
+    ------
+    AssertionError
+        The results differ.
+    """
     angles = np.deg2rad(np.linspace(-70, 74, TILTS))
     images = _discs(angles, SLICES)
     few = np.ascontiguousarray(images[:, :PEER_SLICES])
@@ -50,7 +55,7 @@ def _timed(work: Callable[[], Float32]) -> tuple[Float32, float]:
 
 
 def _discs(angles_rad: np.ndarray, slices: int) -> np.ndarray:
-    """Images [tilt, y, u] of random discs in every slice, their chords in closed form."""
+    """Return images [tilt, y, u] of random discs in every slice, from their exact chords."""
     rng = np.random.default_rng(0)
     u = np.arange(SIZE) - (SIZE - 1) / 2
     images = np.zeros((TILTS, slices, SIZE), np.float32)

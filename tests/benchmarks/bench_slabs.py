@@ -1,8 +1,7 @@
 """Both series and their fusion under a memory limit that the volumes exceed, and without one.
 
-Each runs in a process of its own, which tells the most memory of its own that it held (files that
-the operating system keeps in memory, and gives back when asked, are not its own), beyond what it
-held with the images read. Refuses to compare results that differ. Linux only.
+Each runs in its own process, which reports its peak anonymous memory (file cache of the operating
+system is not included) minus the memory in use after the images are read. Linux only.
 """
 
 from __future__ import annotations
@@ -29,11 +28,17 @@ EVERY_S = 0.02
 
 
 def run() -> list[Row]:
-    """Memory, and what the files cost in time."""
+    """Measure memory and time.
+
+    Raises
+    ------
+    AssertionError
+        The particles found differ.
+    """
     dual = recorded(ASSEMBLY_NM, SIZE, PIXEL_NM)
     tight, plenty = (in_child(__name__, dual, str(limit_GB)) for limit_GB in (TIGHT_GB, PLENTY_GB))
     if not np.allclose(tight["centres"], plenty["centres"], atol=1e-3):
-        raise AssertionError("in slabs, other particles are found")
+        raise AssertionError("the particles found differ under the memory limit")
     problem = f"two series and fusion, {SIZE}^3, limit {TIGHT_GB:g} GB"
     peer = f"limit {PLENTY_GB:g} GB"
     return [
@@ -59,7 +64,7 @@ def _measure(file: Path, limit_GB: float) -> None:
 
 @contextmanager
 def _watched() -> Iterator[list[float]]:
-    """The most memory of its own that this process holds while the block runs."""
+    """Measure the peak anonymous memory of this process while the block runs, GB."""
     peak, done = [0.0], threading.Event()
 
     def watch() -> None:

@@ -1,8 +1,8 @@
 """Sparse sphere reconstruction at 208^3 x 73 tilts, from the images and from a volume.
 
-From images the peer is the same descent with ASTRA's own CPU projector, `linear`, slices in as
-many threads as ours: a few of its iterations stand for all. From a volume it is the same descent
-written down plainly with `scipy.fft.rfftn`.
+From images, the peer is the same descent with ASTRA's own CPU projector, `linear`, with as many
+threads as ours; its time is extrapolated from a few iterations. From a volume, the peer is the same
+descent written plainly with `scipy.fft.rfftn`.
 """
 
 from __future__ import annotations
@@ -33,7 +33,13 @@ AGREEMENT = 1e-3
 
 
 def run() -> list[Row]:
-    """One row a way; refuses to time results that differ."""
+    """Measure one row from images and one from a volume.
+
+    Raises
+    ------
+    AssertionError
+        The results differ.
+    """
     series = tilt_series(packed(90, SPACING_PX, order="fcc", seed=0), A_DEG, DIAMETER_PX, SIZE)
     return [_from_images(series.images), _from_volume(series.images)]
 
@@ -67,7 +73,7 @@ def _from_volume(images: Float32) -> Row:
 
 
 class AstraProjector(Projector):
-    """Projects with ASTRA's own CPU projector, slice by slice."""
+    """Projector that uses ASTRA's own CPU projector, slice by slice."""
 
     def forward(self, volume: Float32) -> Float32:
         images = np.empty((len(self.angles_rad), volume.shape[1], self.columns), np.float32)
@@ -108,7 +114,7 @@ class AstraProjector(Projector):
 
 
 def _plain_descent(volume: Float32) -> Float32:
-    """FISTA with whole-volume transforms, as one would write it down."""
+    """Run plain FISTA with whole-volume transforms."""
     shape = tuple(fft.next_fast_len(n + 8, real=True) for n in volume.shape)
     axes = [np.fft.fftfreq(n) for n in shape[:-1]] + [np.fft.rfftfreq(shape[-1])]
     grids = np.meshgrid(*axes, indexing="ij", sparse=True)

@@ -1,8 +1,8 @@
-"""What a tilt takes beyond stage, settling and exposure: a whole series over loopback.
+"""Overhead of a tilt beyond stage, settling and exposure: a whole series over loopback.
 
-The microscope behind the bridge moves and exposes in no time, so what is left is ours: journal,
-frame made durable, sighting, judging, mdoc, status events. The peer is a plain loop of the same
-calls on the same bridge: move, wait, tracking shot, frame.
+The microscope behind the bridge moves and exposes in no time, so the rest is our overhead: journal,
+writing the frame to disk, locating the object, judging the frame, mdoc, status events. The peer is
+a plain loop of the same calls on the same bridge: move, wait, tracking shot, frame.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ settle_s = 0.0
 
 
 class InstantMicroscope(FakeMicroscope):
-    """A disc with noise on it, at once."""
+    """Microscope that immediately returns a noisy disc."""
 
     def image(self, scan: ScanSettings) -> NDArray[np.uint16]:
         y, x = np.ogrid[: scan.height_px, : scan.width_px]
@@ -62,12 +62,12 @@ class InstantMicroscope(FakeMicroscope):
 
 
 def create(settings: dict[str, object], state_path: Path | None) -> InstantMicroscope:
-    """Make the microscope for a bridge."""
+    """Create the microscope in the bridge."""
     return InstantMicroscope()
 
 
 def run() -> list[Row]:
-    """Time one series as a session records it, and its calls alone."""
+    """Measure one series as a session records it, and its calls alone."""
     with (
         tempfile.TemporaryDirectory() as name,
         start_bridge(
@@ -97,7 +97,7 @@ def _session_s(
     connect: Callable[[], RemoteMicroscope],
     jobs_for: Callable[[Path], ProcessingJobs],
 ) -> float:
-    """Median time from frame to frame."""
+    """Return the median time from frame to frame."""
     recorded_s: list[float] = []
 
     def publish(event: Event) -> None:
@@ -119,7 +119,7 @@ def _session_s(
 
 
 def _calls_s(microscope: RemoteMicroscope) -> float:
-    """Median time of one tilt's calls."""
+    """Return the median time of one tilt's calls."""
     frame = ScanSettings(width_px=SIDE_PX, height_px=SIDE_PX, pixel_nm=0.45, dwell_us=3.0)
     shot = frame.model_copy(update={"dwell_us": 0.6})
     took_s = []

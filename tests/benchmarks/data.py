@@ -1,4 +1,4 @@
-"""Simulated series for benchmarks, and a process of its own for what is measured on them."""
+"""Simulated series for benchmarks, and measurements on them in a separate process."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ DWELL_US = 5.0
 
 
 def recorded(assembly_nm: float, pixels: int, pixel_nm: float) -> DualSeries:
-    """Both series of an fcc assembly, 73 and 74 tilts, and its truth."""
+    """Simulate both series of an fcc assembly, 73 and 74 tilts, with its truth."""
     scan = ScanSettings(width_px=pixels, height_px=pixels, dwell_us=DWELL_US, pixel_nm=pixel_nm)
     specimen = SpecimenSettings(assembly_diameter_nm=assembly_nm)
     settings = SimulatorSettings(seed=1, specimen=specimen)
@@ -31,18 +31,18 @@ def recorded(assembly_nm: float, pixels: int, pixel_nm: float) -> DualSeries:
 
 
 def in_child(module: str, dual: DualSeries, *words: str) -> dict[str, Any]:
-    """What a module prints, as JSON, run by itself with the series' file and `words`."""
+    """Run a module on the series' file in a new process; return the JSON that it prints."""
     with tempfile.TemporaryDirectory() as name:
         file = Path(name) / "counts.npz"
         np.savez(file, A=dual.a.counts, B=dual.b.counts)
         command = [sys.executable, "-m", module, str(file), *words]
         child = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
-    told: dict[str, Any] = json.loads(child.stdout)
-    return told
+    results: dict[str, Any] = json.loads(child.stdout)
+    return results
 
 
 def read_both(file: Path, pixel_nm: float) -> tuple[TiltSeries, TiltSeries]:
-    """In the child: the series, A and B."""
+    """Read series A and B in the child process."""
     with np.load(file) as counts:
         a, b = (
             TiltSeries(counts[name].astype(np.float32), angles_deg, pixel_nm, name=name)

@@ -10,16 +10,16 @@ Unit = Literal["ms", "s", "GB", "%"]
 
 @dataclass(frozen=True)
 class Row:
-    """Our time, or memory, against a peer's on the same problem, measured in the same run.
+    """Our time or memory and a peer's on the same problem, measured in the same run.
 
     Attributes
     ----------
     ours, theirs
-        Seconds, or GB; `unit` says how they are shown.
+        Values in seconds, GB or per cent; `unit` says how they are shown.
     target_ratio
-        Ours over theirs, at most; None where the figure is only told.
+        Largest allowed ratio of ours to theirs; None if there is no such target.
     limit
-        Ours at most, whatever the peer takes.
+        Largest allowed value of ours, whatever the peer's; None if there is no limit.
     """
 
     problem: str
@@ -32,22 +32,22 @@ class Row:
 
     @property
     def ratio(self) -> float:
-        """Ours over the peer's."""
+        """Ratio of ours to the peer's."""
         return self.ours / self.theirs
 
     @property
     def met(self) -> bool:
-        """True where there is no target or it is reached."""
+        """True if all targets are reached."""
         quick = self.target_ratio is None or self.ratio <= self.target_ratio
         return quick and (self.limit is None or self.ours <= self.limit)
 
     def shown(self, value: float) -> str:
-        """A value of this row with its unit."""
+        """Format a value of this row with its unit."""
         return f"{value * 1e3:.2f} ms" if self.unit == "ms" else f"{value:.1f} {self.unit}"
 
     @property
     def wanted(self) -> str:
-        """What the row has to reach."""
+        """Targets of the row, as text."""
         targets = []
         if self.target_ratio is not None:
             targets.append(f"{self.target_ratio:.3g} x")

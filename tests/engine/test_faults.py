@@ -27,7 +27,7 @@ from controller.hardware.interface import (
 from controller.model.commands import StopWhen
 from controller.model.events import Alerted, Checked, Event, FrameRecorded, State, StateChanged
 from controller.procedures import context as context_module
-from controller.procedures import guarded_microscope as column_module
+from controller.procedures import guarded_microscope as microscope_module
 from controller.session.ballast import Ballast
 from controller.session.entries import Entry, Exposing, FrameWritten
 from controller.session.journal import read_journal
@@ -39,8 +39,8 @@ from tests.support.small_session import PROTOCOL, TILTS_A, TILTS_B, FakeJobs, Ru
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(recovery, "BEAM_STABLE_S", 0.1)
-    monkeypatch.setattr(column_module, "FIRST_LOOK_AFTER_S", 0.02)
-    monkeypatch.setattr(context_module, "WRITE_AGAIN_AFTER_S", 0.05)
+    monkeypatch.setattr(microscope_module, "FIRST_RETRY_AFTER_S", 0.02)
+    monkeypatch.setattr(context_module, "RETRY_WRITE_AFTER_S", 0.05)
 
 
 def raise_once(where: str, error: MicroscopeError) -> Callable[[str, str], None]:
@@ -330,7 +330,7 @@ def test_a_session_without_reserved_disk_space_is_refused(
     monkeypatch.setattr(Ballast, "reserve", no_room)
     run = Run(open_session(tmp_path / "s"))
     assert run.go() is ExitCode.SAFETY
-    assert "no room can be kept" in run.of(StateChanged)[-1].reason
+    assert "no disk space can be reserved" in run.of(StateChanged)[-1].reason
     assert run.microscope.exposures == 0
 
 

@@ -118,7 +118,7 @@ FINDINGS = {
     "flipped": (match(0.7, 0.3), "flipped, turned by 71 degrees in the plane"),
     "same side up": (match(0.3, 0.8), "same side up, turned by 71 degrees"),
     "flipped hardly better than same side up": (match(0.6, 0.57), "unclear"),
-    "another object": (match(0.3, 0.1), "not the object of series A"),
+    "another object": (match(0.3, 0.1), "neither side of the object of series A"),
     "shrunk": (match(0.7, 0.3, scale=0.95), "shrunk by 5.0%"),
     "another magnification": (match(0.7, 0.3, scale=1.06), "grown by 6.0%"),
     "shrunk within the limit": (match(0.7, 0.3, scale=0.98), "flipped, turned"),

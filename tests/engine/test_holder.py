@@ -85,8 +85,10 @@ def test_the_flip_prompt_waits_for_valves_and_stage(tmp_path: Path, case: Unseen
     run = Run(open_session(tmp_path / "s"), microscope, on_event=mend)
     assert run.go() is ExitCode.OK
     (reason,) = pauses_of(run)
-    assert case.why in reason and reason.endswith("goes on when it is seen")
-    assert prompt_text(run).startswith("Seen: beam blanked, stage at zero, column valves closed.")
+    assert case.why in reason and reason.endswith("continues when it is ready")
+    assert prompt_text(run).startswith(
+        "Checked: beam blanked, stage at zero, column valves closed."
+    )
     assert {c.name for c in run.of(Checked) if not c.ok} == {reason.split(": ")[2]}
 
 
@@ -101,8 +103,12 @@ def test_the_operator_can_go_on_with_a_warning(tmp_path: Path, case: Unseen) -> 
     run = Run(open_session(tmp_path / "s"), microscope, on_event=insist)
     assert run.go() is ExitCode.OK
     assert case.why in prompt_text(run)
-    assert prompt_text(run).startswith("NOT AS IT SHOULD BE")
-    told = [a for a in run.of(Alerted) if a.level is Level.WARNING and "went on by hand" in a.text]
+    assert prompt_text(run).startswith("NOT READY")
+    told = [
+        a
+        for a in run.of(Alerted)
+        if a.level is Level.WARNING and "continued by the operator" in a.text
+    ]
     assert len(told) == 1 and case.why in told[0].text
 
 

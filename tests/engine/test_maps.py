@@ -98,7 +98,7 @@ def test_the_assembly_of_a_is_found_where_another_was_centred(
     run.go()
     (check,) = run.of(FlipChecked)
     assert check.accepted is accepted, check.found
-    moved = [event for event in run.of(Alerted) if "is brought to the middle" in event.text]
+    moved = [event for event in run.of(Alerted) if "moving to an assembly" in event.text]
     assert bool(moved) is accepted
     assert bool([e for e in run.of(FrameRecorded) if e.frame.series == "B"]) is accepted
 

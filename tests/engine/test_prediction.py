@@ -17,7 +17,7 @@ from controller.model.commands import StopWhen
 from controller.model.events import Alerted, Event, FrameRecorded, Level, State, StateChanged
 from controller.model.frames import RecordedFrame
 from controller.model.plan import make_plan
-from controller.procedures.tracking.predict import Place, predict
+from controller.procedures.tracking.predict import CentredPosition, predict_position
 from controller.rehearsal.fault_list import Fault, FaultKind
 from controller.rehearsal.faulty_microscope import FaultyMicroscope
 from simulator.microscope import SimulatedMicroscope, create
@@ -126,15 +126,15 @@ def test_an_object_lost_without_a_tracking_shot_is_found_again(tmp_path: Path) -
 @dataclass(frozen=True)
 class Line:
     name: str
-    places: list[Place]
+    places: list[CentredPosition]
     at_deg: float
     expected_nm: tuple[float, float]
     error_nm: float
 
 
-def swinging(x_nm: float, z_nm: float, tilts: list[float]) -> list[Place]:
+def swinging(x_nm: float, z_nm: float, tilts: list[float]) -> list[CentredPosition]:
     """Places of an object at (x, z) in the tilting plane: -x cos t - z sin t in the image."""
-    return [Place(t, -x_nm - z_nm * math.tan(math.radians(t)), 0.5 * t) for t in tilts]
+    return [CentredPosition(t, -x_nm - z_nm * math.tan(math.radians(t)), 0.5 * t) for t in tilts]
 
 
 LINES = [
@@ -147,7 +147,7 @@ LINES = [
     ),
     Line(
         "the other side's drift does not count",
-        [Place(-60.0 - i, 500.0, -500.0) for i in range(6)]
+        [CentredPosition(-60.0 - i, 500.0, -500.0) for i in range(6)]
         + swinging(0.0, 0.0, [2.0 * i for i in range(10)]),
         20.0,
         (0.0, 10.0),
@@ -158,9 +158,9 @@ LINES = [
 
 @pytest.mark.parametrize("case", LINES, ids=lambda case: case.name)
 def test_the_position_is_extrapolated_along_a_line(case: Line) -> None:
-    found = predict(case.places, case.at_deg, 0.2)
+    found = predict_position(case.places, case.at_deg, 0.2)
     assert found is not None
-    assert (found.place.x_nm, found.place.y_nm) == pytest.approx(case.expected_nm, abs=1.0)
+    assert (found.position.x_nm, found.position.y_nm) == pytest.approx(case.expected_nm, abs=1.0)
     assert found.error_nm < case.error_nm
 
 
@@ -170,15 +170,17 @@ def test_the_estimated_error_covers_the_actual_one() -> None:
     inside = []
     for _ in range(400):
         x, y, new = rng.normal(0.0, 5.0, 6), rng.normal(0.0, 5.0, 6), rng.normal(0.0, 5.0, 2)
-        found = predict([Place(*p) for p in zip(tilts, x, y, strict=True)], 12.0, 0.1)
+        found = predict_position(
+            [CentredPosition(*p) for p in zip(tilts, x, y, strict=True)], 12.0, 0.1
+        )
         assert found is not None
-        off = math.hypot(found.place.x_nm - new[0], found.place.y_nm - new[1])
+        off = math.hypot(found.position.x_nm - new[0], found.position.y_nm - new[1])
         inside.append(off <= found.error_nm)
     assert 0.85 < np.mean(inside) < 0.99
 
 
 def test_few_tilts_give_no_prediction() -> None:
-    assert predict(swinging(0.0, 0.0, [0.0, 2.0, 4.0]), 6.0, 0.2) is None
+    assert predict_position(swinging(0.0, 0.0, [0.0, 2.0, 4.0]), 6.0, 0.2) is None
 
 
 def test_the_plan_leaves_out_the_spared_shots(tmp_path: Path) -> None:

@@ -98,18 +98,16 @@ class Seen:
 
 
 SEEN = (
-    Seen("centred", StagePosition(), True, "nm off the middle", "start", 0.0),
+    Seen("centred", StagePosition(), True, "nm off centre", "start", 0.0),
     Seen(
         "near the centre",
         StagePosition(x_nm=2.0, y_nm=-1.5),
         True,
-        "nm off the middle",
+        "nm off centre",
         "start",
         2.5,
     ),
-    Seen(
-        "far from the centre", StagePosition(x_nm=9.0), False, "bring it to the middle", "look", 9.0
-    ),
+    Seen("far from the centre", StagePosition(x_nm=9.0), False, "centre it by hand", "look", 9.0),
     Seen("not in view", StagePosition(x_nm=900.0), False, "none in view", "look"),
 )
 

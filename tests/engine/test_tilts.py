@@ -149,7 +149,7 @@ def test_an_object_out_of_view_is_found_again(tmp_path: Path) -> None:
     microscope.fault = jump
     run = run_with(tmp_path, microscope)
     assert run.go() is ExitCode.OK
-    assert any("found again" in alert.text for alert in run.of(Alerted))
+    assert any("found in a wide shot" in alert.text for alert in run.of(Alerted))
     stage = run.session.ledger.frames["A"][2].info.stage
     assert (stage.x_nm, stage.y_nm) == pytest.approx((-60.0, 50.0), abs=4.0)
 

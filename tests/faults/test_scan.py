@@ -30,8 +30,8 @@ def frames(run: Run, series: SeriesName) -> int:
         pytest.param(lambda image: image[:, ::-1], "mirrored", id="left to right"),
         pytest.param(lambda image: image[::-1], "mirrored", id="top to bottom"),
         pytest.param(lambda image: image.T, "mirrored", id="about the diagonal"),
-        pytest.param(lambda image: image[::-1, ::-1], "turned by about 180", id="half a turn"),
-        pytest.param(np.rot90, "turned by about 270", id="a quarter"),
+        pytest.param(lambda image: image[::-1, ::-1], "rotated by about 180", id="half a turn"),
+        pytest.param(np.rot90, "rotated by about 270", id="a quarter"),
     ],
 )
 @pytest.mark.parametrize("flipped", ["done", "not-flipped"])

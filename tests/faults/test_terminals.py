@@ -20,7 +20,7 @@ from tests.support.simulator_session import release, write_holds, write_protocol
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals")
 
 PATIENCE_S = 240.0
-"""Nothing is timed: a busy machine takes its time."""
+"""Generous limit: nothing is timed, and a busy machine is slow."""
 
 
 @pytest.fixture
@@ -30,7 +30,7 @@ def protocol(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Iterator[Path]:
-    """Of a session at work in processes of its own, whoever watches it."""
+    """Folder of a session that runs in its own processes; they are killed afterwards."""
     yield tmp_path / "s"
     kill_session(tmp_path / "s")
 
@@ -68,7 +68,7 @@ def test_a_killed_terminal_leaves_the_run_and_sigterm_ends_it_safely(
 
     attached = start("attach", str(folder), "--headless")
     assert attached.stdout is not None and attached.stdout.readline()  # the run is there
-    wait_for(lambda: frames(folder) == 10, attached)  # and goes on, until it is held
+    wait_for(lambda: frames(folder) == 10, attached)  # and continues until it is held
 
     os.kill(host(folder), signal.SIGTERM)
     said, _ = attached.communicate(timeout=PATIENCE_S)

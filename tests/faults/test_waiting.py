@@ -13,7 +13,7 @@ from controller.engine import control as control_module
 from controller.engine import recovery
 from controller.hardware.interface import BeamLostError, ConnectionLostError, Status
 from controller.model.events import PauseCause, State, StateChanged
-from controller.procedures import guarded_microscope as column_module
+from controller.procedures import guarded_microscope as microscope_module
 from tests.support.fake_microscope import FakeMicroscope
 from tests.support.small_session import Run, open_session
 
@@ -29,7 +29,7 @@ def ticks(monkeypatch: pytest.MonkeyPatch) -> list[float]:
         return now_s[0]
 
     clock = SimpleNamespace(monotonic=monotonic)
-    monkeypatch.setattr(column_module, "time", clock)
+    monkeypatch.setattr(microscope_module, "time", clock)
     monkeypatch.setattr(recovery, "time", clock)
     monkeypatch.setattr(control_module, "LOOK_EVERY_S", 0.001)
     return now_s

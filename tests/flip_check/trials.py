@@ -37,7 +37,7 @@ EXPECTED_FINDINGS = {
     OperatorAction.FLIPPED: "flipped, turned by",
     OperatorAction.NOT_FLIPPED: "same side up",
     OperatorAction.TURNED_IN_PLANE: "same side up",
-    OperatorAction.OTHER_ASSEMBLY: "not the object of series A",
+    OperatorAction.OTHER_ASSEMBLY: "neither side of the object of series A",
     OperatorAction.SCAN_CHANGED: "the scan is mirrored",
 }
 """Start of the flip check's finding for each way of handling the grid."""

@@ -57,7 +57,7 @@ ASKED = [
         "no wider field",
         {"scan": {"pixel_nm": 7.8125}},
         (),
-        "no field 4 times as wide to look for a lost object in",
+        "no field 4 times as wide to search for a lost object",
     ),
     Asked("an odd pixel", {"scan": {"pixel_nm": 3.0}}, ("detector",), "offers 0.4883, 0.9766"),
     Asked("an odd size", {"scan": {"width_px": 300}}, ("detector",), "choose from 512 x 512"),

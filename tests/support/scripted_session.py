@@ -56,8 +56,8 @@ SCAN = {"width_px": 512, "height_px": 512, "pixel_nm": 0.45, "dwell_us": 3.0}
 START_PROMPT = Prompt(
     id="preflight",
     title="Ready to start",
-    text="Every check of the column and the session is good.\n"
-    "Object: 165.3 nm across, 12.4 nm off the middle.\n"
+    text="All checks of the column and the session passed.\n"
+    "Object: 165.3 nm across, 12.4 nm off centre.\n"
     "Planned: 73 + 74 tilts, 38 minutes, 14473 e/Å².\n"
     "`look` takes another shot of 3.4 e/Å².",
     choices=("start", "look", "stop"),
@@ -65,7 +65,7 @@ START_PROMPT = Prompt(
 )
 FLIP_PROMPT = flip_prompt(
     Protocol.model_validate({"name": "au-assembly", "scan": SCAN}),
-    "Seen: beam blanked, stage at zero, column valves closed.",
+    "Checked: beam blanked, stage at zero, column valves closed.",
     simulated=False,
 )
 SAME_SIDE_UP = FlipChecked(
@@ -125,7 +125,7 @@ def asked_to_start() -> Iterator[Event]:
     """Yield the object found and the open start prompt."""
     yield BeamChanged(blanked=False, current_pA=40.0)
     yield BeamChanged(blanked=True, current_pA=40.0)
-    yield Checked(name="object", ok=True, detail="165.3 nm across, 12.4 nm off the middle")
+    yield Checked(name="object", ok=True, detail="165.3 nm across, 12.4 nm off centre")
     yield StateChanged(state=State.WAITING, reason=START_PROMPT.title)
     yield PromptOpened(prompt=START_PROMPT)
 
@@ -242,7 +242,7 @@ def flip() -> Iterator[Event]:
     yield Checked(name="beam blanked", ok=True, detail="blanked")
     stage = "alpha +0.00 degrees, x +0, y +0, z +0 nm"
     yield Checked(name="stage at zero", ok=True, detail=stage)
-    yield Checked(name="valves closed", ok=True, detail="seen closed")
+    yield Checked(name="valves closed", ok=True, detail="closed")
     yield StateChanged(state=State.WAITING, reason="for the grid to be flipped")
     yield PromptOpened(prompt=FLIP_PROMPT)
 
@@ -252,7 +252,7 @@ def flipped() -> Iterator[Event]:
     yield PromptAnswered(prompt_id="flip", value="done", by="operator")
     yield StateChanged(state=State.RUNNING)
     yield Checked(name="vacuum", ok=True, detail="good")
-    yield Checked(name="valves open", ok=True, detail="seen open")
+    yield Checked(name="valves open", ok=True, detail="open")
     yield Checked(name="drift", ok=True, detail="0.11 nm/s, limit 0.5")
     yield Checked(name="height", ok=True, detail="stage moved -42 nm")
     yield Checked(name="focus", ok=True, detail="at +8 nm")
@@ -365,7 +365,7 @@ def pictures() -> dict[str, tuple[Picture, str]]:
         "slice-B": (picture(176, 4.0, blur_below=True), "B: x-z through the middle"),
         "slice-fused": (picture(176, 0.0), "fused: x-z through the middle"),
         "slice-difference": (picture(176, 30.0), "B - A"),
-        "check-B": (picture(176, 12.0), "B at 0°, as it is now"),
+        "check-B": (picture(176, 12.0), "B at 0°, now"),
     }
 
 

@@ -307,7 +307,7 @@ def test_the_image_of_the_flip_check_is_shown_until_the_next_flip() -> None:
         post(app, script.flip_refused(), 900)
         post_pictures(app)
         await pilot.pause()
-        assert "B at 0°, as it is now | expected" in lines(app)[1]
+        assert "B at 0°, now | expected" in lines(app)[1]
         again = PromptAnswered(prompt_id="flip-check", value="back-to-flip", by="operator")
         post(app, [again, *list(script.flip())[2:]], 950)
         await pilot.pause()

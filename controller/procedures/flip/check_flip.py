@@ -1,4 +1,4 @@
-"""Was the grid flipped? Low-dose images at 0 and to either side against what series A tells."""
+"""Check that the grid was flipped: compare low-dose images at three tilts with series A."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from controller.model.protocol import Flip
 from controller.model.scan import FrameInfo
 from controller.procedures.context import Context
 from controller.procedures.eucentric import refine_height
-from controller.procedures.flip.check_scan import look_at_scan
-from controller.procedures.flip.maps import go_to, survey_after, survey_middle
+from controller.procedures.flip.check_scan import measure_scan_axes
+from controller.procedures.flip.maps import move_to_landmark, survey_after, survey_middle
 from controller.procedures.focus import focus_on_specimen
 from controller.procedures.show_image import show
-from controller.procedures.stage.settle import await_rest
-from controller.procedures.tracking.centre import keep_in_view, limit_px, shoot
-from controller.procedures.tracking.locate import sight
+from controller.procedures.stage.settle import wait_for_drift_limit
+from controller.procedures.tracking.centre import keep_centred, limit_px, take_tracking_shot
+from controller.procedures.tracking.locate import locate_object
 from processing.errors import ProcessingError
 from processing.images.flip import FlipMatch, match_flip
 from processing.images.landmarks import Landmark
@@ -23,50 +23,50 @@ from processing.images.views import TiltedViews
 
 
 def check_flip(context: Context, step_id: str) -> FlipChecked:
-    """Find A's object on the flipped grid and say whether it is that, flipped.
+    """Find A's object on the flipped grid and check that it was flipped.
 
-    Where the map shows several assemblies, the likeliest are looked at in turn until one is A's.
+    If the map shows several assemblies, the best candidates are compared in turn until one matches.
     """
     context.microscope.set_current(step_id, context.protocol.series_b.current_pA)
     _tilt_to(context, step_id, 0.0)
-    look = look_at_scan(context, step_id)
-    if look is not None and look.fault:
-        return not_compared(f"{look.fault}: put the scan settings back as they were in series A")
+    axes = measure_scan_axes(context, step_id)
+    if axes is not None and axes.fault:
+        return not_compared(f"{axes.fault}: restore the scan settings of series A")
     candidates = survey_after(context, step_id)
     if not candidates:
         return _check_in_view(context, step_id)
     checked: list[tuple[FlipChecked, Landmark]] = []
     for candidate in candidates:
-        go_to(context, step_id, candidate)
+        move_to_landmark(context, step_id, candidate)
         check = _check_in_view(context, step_id)
-        if _likeness(check) >= context.protocol.flip.least_score:
+        if _best_score(check) >= context.protocol.flip.least_score:
             return check
         checked.append((check, candidate))
-    likest, there = max(checked, key=lambda pair: _likeness(pair[0]))
-    go_to(context, step_id, there)  # what an override would record
-    return likest
+    best, landmark = max(checked, key=lambda pair: _best_score(pair[0]))
+    move_to_landmark(context, step_id, landmark)  # an override records this one
+    return best
 
 
-def bring_into_place(context: Context, step_id: str) -> None:
-    """Have what is in view in the middle, at rest, on the tilt axis and in focus, as is wanted."""
+def prepare_object(context: Context, step_id: str) -> None:
+    """Centre the object; as the protocol asks, wait for drift, set eucentric height and focus."""
     protocol = context.protocol
-    keep_in_view(context, step_id, "look")
+    keep_centred(context, step_id, "look")
     context.microscope.wait(protocol.tracking.settle_s)
     if protocol.flip.drift_limit_nm_per_s:
-        context.publish(_at_rest(context, step_id))
+        context.publish(_check_drift(context, step_id))
     if protocol.eucentric.enabled:
         moved_nm = refine_height(context, step_id)
-        detail = "not found: as it was" if moved_nm is None else f"stage moved {moved_nm:+.0f} nm"
+        detail = "not found: unchanged" if moved_nm is None else f"stage moved {moved_nm:+.0f} nm"
         context.publish(Checked(name="height", ok=moved_nm is not None, detail=detail))
     if protocol.focus.before_series:
         found = focus_on_specimen(context, step_id)
-        detail = "not found: as it was" if found is None else f"at {found.position:+.0f} nm"
+        detail = "not found: unchanged" if found is None else f"at {found.position:+.0f} nm"
         context.publish(Checked(name="focus", ok=found is not None, detail=detail))
 
 
-def _at_rest(context: Context, step_id: str) -> Checked:
+def _check_drift(context: Context, step_id: str) -> Checked:
     flip = context.protocol.flip
-    drift = await_rest(context, step_id, flip.drift_limit_nm_per_s, flip.drift_within_s)
+    drift = wait_for_drift_limit(context, step_id, flip.drift_limit_nm_per_s, flip.drift_within_s)
     return Checked(
         name="drift",
         ok=drift.nm_per_s <= flip.drift_limit_nm_per_s,
@@ -74,38 +74,37 @@ def _at_rest(context: Context, step_id: str) -> Checked:
     )
 
 
-def _likeness(check: FlipChecked) -> float:
+def _best_score(check: FlipChecked) -> float:
     return max(check.flipped_score, check.same_side_score)
 
 
 def _check_in_view(context: Context, step_id: str) -> FlipChecked:
-    """Compare what is in the middle of the field with series A."""
-    bring_into_place(context, step_id)
+    """Compare the object at the image centre with series A."""
+    prepare_object(context, step_id)
     survey_middle(context, step_id)
     shots = [
-        _look_from(context, step_id, tilt_deg)
-        for tilt_deg in flip_check_tilts_deg(context.protocol)
+        _shot_at(context, step_id, tilt_deg) for tilt_deg in flip_check_tilts_deg(context.protocol)
     ]
     _tilt_to(context, step_id, 0.0)
-    show(context, step_id, "check-B", shots[0].pixels, "B at 0°, as it is now")
+    show(context, step_id, "check-B", shots[0].pixels, "B at 0°, now")
     try:
-        views, reference = _series_a(context)
+        views, reference = _views_of_a(context)
         pixel_nm = context.protocol.scan.pixel_nm
         tilts_deg = [shot.info.stage.alpha_deg for shot in shots]
         match = match_flip(views, [shot.pixels for shot in shots], tilts_deg, pixel_nm)
     except ProcessingError as error:
         return not_compared(str(error))
-    exposure_ratio = _exposure(shots[0].info) / _exposure(reference)
+    exposure_ratio = _charge_per_pixel(shots[0].info) / _charge_per_pixel(reference)
     return judge_flip(match, exposure_ratio, context.protocol.flip)
 
 
 def judge_flip(match: FlipMatch, exposure_ratio: float, flip: Flip) -> FlipChecked:
-    """Say in words what was found, and whether B may be recorded.
+    """Judge the match: the finding in words, and whether B may be recorded.
 
     Parameters
     ----------
     exposure_ratio
-        Electrons a pixel in the check's images over those in A's.
+        Electrons per pixel in the check's images divided by those in A's.
     """
     pose = match.better.pose
     shrinkage = 1 - match.flipped.pose.scale
@@ -114,22 +113,22 @@ def judge_flip(match: FlipMatch, exposure_ratio: float, flip: Flip) -> FlipCheck
     turned = f"turned by {round(pose.in_plane_deg)} degrees in the plane"
     accepted = False
     if match.better.score < flip.least_score:
-        found = "not the object of series A, neither side of it, or badly damaged"
+        found = "neither side of the object of series A: another object, or badly damaged"
     elif lead < 0:
         found = f"same side up, {turned}: not flipped"
     elif lead < flip.margin:
-        found = "unclear: 'flipped' is hardly better than 'same side up'"
+        found = "unclear: the scores of 'flipped' and 'same side up' hardly differ"
     elif abs(shrinkage) > flip.max_shrinkage:
         what = "shrunk" if shrinkage > 0 else "grown"
         found = (
             f"flipped, but {what} by {abs(shrinkage):.1%} since series A, "
-            f"flip.max_shrinkage = {flip.max_shrinkage:g}: is the magnification as it was?"
+            f"flip.max_shrinkage = {flip.max_shrinkage:g}: has the magnification changed?"
         )
     elif abs(signal_ratio - 1) > flip.max_signal_change:
         found = (
             f"flipped, but with {signal_ratio:.0%} of the signal in series A, "
             f"flip.max_signal_change = {flip.max_signal_change:g}: "
-            "is the detector's gain another, or the object damaged?"
+            "has the detector's gain changed, or is the object damaged?"
         )
     else:
         accepted, found = True, f"flipped, {turned}"
@@ -148,33 +147,33 @@ def judge_flip(match: FlipMatch, exposure_ratio: float, flip: Flip) -> FlipCheck
 
 
 def not_compared(found: str) -> FlipChecked:
-    """Say why no images were compared."""
+    """Return a refused check that says why no images were compared."""
     return FlipChecked(
         flipped_score=0.0, same_side_score=0.0, in_plane_deg=0.0, accepted=False, found=found
     )
 
 
 def _tilt_to(context: Context, step_id: str, alpha_deg: float) -> None:
-    """Tilt, and leave the other axes where the operator's hands put them."""
+    """Tilt; leave x, y and z as the operator set them."""
     column = context.microscope
     column.move(step_id, column.stage().model_copy(update={"alpha_deg": alpha_deg}))
     column.wait(context.protocol.tracking.settle_s)
 
 
-def _look_from(context: Context, step_id: str, tilt_deg: float) -> Frame:
-    """Take one shot at a tilt; again where the object was not in the middle."""
+def _shot_at(context: Context, step_id: str, tilt_deg: float) -> Frame:
+    """Take one shot at a tilt; if the object is off centre, centre it and take another."""
     _tilt_to(context, step_id, tilt_deg)
     purpose = f"check-{tilt_deg:+g}"
-    shot = shoot(context, step_id, purpose)
-    seen = sight(shot.pixels)
+    shot = take_tracking_shot(context, step_id, purpose)
+    seen = locate_object(shot.pixels)
     if seen is not None and seen.distance_px <= limit_px(context.protocol):
         return shot
-    keep_in_view(context, step_id, purpose)
-    return shoot(context, step_id, purpose)
+    keep_centred(context, step_id, purpose)
+    return take_tracking_shot(context, step_id, purpose)
 
 
-def _series_a(context: Context) -> tuple[TiltedViews, FrameInfo]:
-    """Return what series A tells of any view, and how its flattest image was taken."""
+def _views_of_a(context: Context) -> tuple[TiltedViews, FrameInfo]:
+    """Return predicted views from series A, and the record of its frame nearest to 0 degrees."""
     session = context.session
     frames = session.ledger.usable("A")
     images = (session.image("A", frame.section) for frame in frames)
@@ -187,5 +186,5 @@ def _tilt(info: FrameInfo) -> float:
     return abs(info.stage.alpha_deg)
 
 
-def _exposure(info: FrameInfo) -> float:
+def _charge_per_pixel(info: FrameInfo) -> float:
     return info.current_pA * info.scan.dwell_us

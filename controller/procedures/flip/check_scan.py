@@ -1,8 +1,8 @@
-"""Are the scan's settings those of before? The stage tells: the image must move as it does.
+"""Check that the scan is neither mirrored nor rotated: the image must move with the stage.
 
-A grid put back as it was, under a scan mirrored left to right, gives the very images of a flipped
-one, at every tilt: u = -(x cos t + z sin t) is the flip's -x cos t - z sin t. Images alone cannot
-tell the two apart where the in-plane angle is unknown. A stage that is told to move along x can.
+An unflipped grid under a scan mirrored left to right gives the same images as a flipped grid, at
+every tilt: u = -(x cos t + z sin t) equals the flip's -x cos t - z sin t. If the in-plane angle is
+unknown, images alone cannot tell the two apart. Stage moves along x and y can.
 """
 
 from __future__ import annotations
@@ -18,47 +18,48 @@ from controller.model.scan import ScanSettings
 from controller.model.stage import StagePosition
 from controller.procedures.context import Context
 from controller.procedures.flip.maps import wide_scan
-from controller.procedures.tracking.locate import sight
+from controller.procedures.tracking.locate import locate_object
 
 STEP_FRACTION = 0.15
-"""Of the field of view: how far the stage is moved for a look."""
-TURNED_DEG = 20.0
-"""Less is not told from noise: the shots are short, and the stage's steps are not exact."""
+"""Length of a stage move, as a fraction of the field of view."""
+MAX_ROTATION_DEG = 20.0
+"""Largest rotation accepted: the shots are noisy and the stage's steps are not exact."""
 
 
 @dataclass(frozen=True)
-class ScanLook:
-    """How the image moves when the stage does.
+class ScanAxes:
+    """Movement of the image per movement of the stage.
 
     Attributes
     ----------
     matrix
-        [(x, y) of the image, (x, y) of the stage]; the identity where all is as agreed.
+        [(x, y) of the image, (x, y) of the stage]; the identity for a correct scan.
     """
 
     matrix: NDArray[Any]
 
     @property
     def fault(self) -> str:
-        """What is wrong with the scan, in words; empty where nothing is."""
+        """Fault of the scan, in words; empty if there is none."""
         if np.linalg.det(self.matrix) < 0:
             return "the scan is mirrored"
         turned_deg = float(np.degrees(np.arctan2(*(self.matrix[::-1, 0]))))
-        if abs(turned_deg) > TURNED_DEG:
-            return f"the scan is turned by about {round(turned_deg, -1) % 360:.0f} degrees"
+        if abs(turned_deg) > MAX_ROTATION_DEG:
+            return f"the scan is rotated by about {round(turned_deg, -1) % 360:.0f} degrees"
         return ""
 
 
-def look_at_scan(context: Context, step_id: str) -> ScanLook | None:
-    """Move the stage a little along x, then along y, and see what the image does; then back.
+def measure_scan_axes(context: Context, step_id: str) -> ScanAxes | None:
+    """Move the stage along x, then along y, and measure how the image moves; then move back.
 
-    A wide field has all of the object in it at every place, and steps far above the stage's errors.
-    Each axis is moved once and upwards: what backlash takes of a move is then along it, not beside.
+    A wide field shows the whole object at every position, and its steps are far larger than the
+    stage's errors. Each axis is moved once and upwards: backlash then shortens the move but does
+    not change its direction.
 
     Returns
     -------
-    ScanLook or None
-        None where the object is not seen in all three low-dose shots.
+    ScanAxes or None
+        None if the object is not found in all three low-dose shots.
     """
     stage = context.microscope.stage()
     for field in (WIDE, MAP_FIELDS["low"]):
@@ -70,23 +71,23 @@ def look_at_scan(context: Context, step_id: str) -> ScanLook | None:
             stage.model_copy(update={"x_nm": x, "y_nm": y})
             for x, y in ((low_x, low_y), (high_x, low_y), (high_x, high_y))
         ]
-        seen = [_seen_nm(context, step_id, place, scan) for place in places]
+        seen = [_object_nm(context, step_id, place, scan) for place in places]
         context.microscope.move(step_id, stage)
         found = [place for place in seen if place is not None]
         if len(found) == len(places):
             start, along_x, along_y = found
-            return ScanLook(np.column_stack([along_x - start, along_y - along_x]) / step_nm)
+            return ScanAxes(np.column_stack([along_x - start, along_y - along_x]) / step_nm)
     return None
 
 
-def _seen_nm(
+def _object_nm(
     context: Context, step_id: str, place: StagePosition, scan: ScanSettings
 ) -> NDArray[Any] | None:
-    """(x, y) of the object from the image's centre, nm."""
+    """Take a shot; return (x, y) of the object from the image centre, nm."""
     context.microscope.move(step_id, place)
     shot = context.microscope.acquire(step_id, "scan", scan)
-    context.microscope.settle(shot)
-    sighting = sight(shot.pixels)
-    if sighting is None:
+    context.microscope.charge_unkept(shot)
+    location = locate_object(shot.pixels)
+    if location is None:
         return None
-    return np.array(sighting.offset_px[::-1]) * scan.pixel_nm
+    return np.array(location.offset_px[::-1]) * scan.pixel_nm

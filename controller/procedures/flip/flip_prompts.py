@@ -1,4 +1,4 @@
-"""What is asked around the flip, in words; pure. One line an instruction: screens wrap them."""
+"""Texts of the flip's prompts; pure. One instruction per line: screens wrap the lines."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ MISTAKES = tuple(
 )
 
 REHEARSAL = (
-    "This is a simulator: `done` flips its grid; the choices after `stop` play a mistake instead, "
-    "which the check of B's first images must catch."
+    "This is a simulator: `done` flips its grid. The choices after `stop` make a mistake instead, "
+    "which the check of B's first images must find."
 )
 
 
 def flip_prompt(protocol: Protocol, seen: str, *, simulated: bool) -> Prompt:
-    """Ask for the flip.
+    """Make the prompt that asks for the flip.
 
     Parameters
     ----------
     seen
-        A sentence on beam, stage and valves.
+        Sentence on beam, stage and valves.
     """
     tilts_deg = protocol.series_a.tilts_deg
     wedge_deg = 180 - (max(tilts_deg) - min(tilts_deg))
@@ -31,8 +31,8 @@ def flip_prompt(protocol: Protocol, seen: str, *, simulated: bool) -> Prompt:
         seen,
         "1. Retract the holder and take the grid out.",
         "2. Turn it upside-down: half a turn about an axis in its plane.",
-        "3. Put it back, about 90 degrees in its plane from before if you can choose: series B "
-        f"then also fills the wedge of {wedge_deg:.0f} degrees that the tilts of A leave out.",
+        "3. Put it back. If you can choose, rotate it in its plane by about 90 degrees: series B "
+        f"then also fills the missing wedge of {wedge_deg:.0f} degrees of series A.",
         "4. Insert the holder; when the vacuum is good again, open the valves. Bring the same "
         f"assembly into view{_by_hand(protocol)}.",
         "5. Change no setting of scan or detector: rotation, mirroring, size and gain stay as in "
@@ -48,19 +48,19 @@ def flip_prompt(protocol: Protocol, seen: str, *, simulated: bool) -> Prompt:
 
 
 def flip_check_prompt(check: FlipChecked) -> Prompt:
-    """Ask what to do with a B that is not what A lets expect; its scores stand beside it."""
+    """Make the prompt that asks what to do when B's images do not match A's."""
     return Prompt(
         id=PromptId.FLIP_CHECK,
         title="B is blocked",
-        text=f"Found: {check.found}. Take the images again, flip the grid, or override with a "
-        "reason.",
+        text=f"Found: {check.found}. Take the images again, flip the grid again, or override with "
+        "a reason.",
         choices=tuple(FlipCheckAnswer),
         needs_reason=(FlipCheckAnswer.OVERRIDE,),
     )
 
 
 def _by_hand(protocol: Protocol) -> str:
-    """What of the grid's place is left to the operator."""
+    """Say whether height and focus are set by the operator."""
     left = [
         what
         for what, found in (
@@ -69,4 +69,4 @@ def _by_hand(protocol: Protocol) -> str:
         )
         if not found
     ]
-    return f", {' and '.join(left)}" if left else ": height and focus are then found without you"
+    return f", {' and '.join(left)}" if left else ": height and focus are then set automatically"

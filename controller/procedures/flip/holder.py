@@ -1,7 +1,7 @@
-"""What must be seen before the holder comes out, and once it is in again.
+"""Check beam, stage and valves before the holder comes out, and vacuum and valves afterwards.
 
-Nothing is closed or opened here: a person does that at the column, and the session goes on by
-itself as soon as it is seen. One that goes on before is believed, and it is told.
+Nothing is closed or opened here: a person does that at the column, and the session continues as
+soon as the read-back shows it. An operator who continues earlier is obeyed, with a warning.
 """
 
 from __future__ import annotations
@@ -15,55 +15,56 @@ from controller.procedures.context import Context
 
 ZERO_TOLERANCE_DEG, ZERO_TOLERANCE_NM = 0.2, 1000.0
 
-Look = Callable[[Status], tuple[Checked, ...]]
+StatusChecks = Callable[[Status], tuple[Checked, ...]]
 
 
-def see_it_may_come_out(context: Context, step_id: str) -> str:
-    """Wait for beam, stage and valves to be seen as they must be; say what was seen."""
-    unmet = _wait_until_seen(context, step_id, "before the holder comes out", _before)
+def wait_until_removable(context: Context, step_id: str) -> str:
+    """Wait until the holder may come out; return a sentence on beam, stage and valves."""
+    unmet = _wait_for_checks(context, step_id, "before the holder comes out", _removal_checks)
     if unmet:
-        return f"NOT AS IT SHOULD BE: {unmet}!"
-    return "Seen: beam blanked, stage at zero, column valves closed."
+        return f"NOT READY: {unmet}!"
+    return "Checked: beam blanked, stage at zero, column valves closed."
 
 
-def see_it_may_be_exposed(context: Context, step_id: str) -> None:
-    """Wait for the vacuum, which recovers slowly, and for open valves."""
-    _wait_until_seen(context, step_id, "before the grid is exposed", _after)
+def wait_until_exposable(context: Context, step_id: str) -> None:
+    """Wait until the vacuum has recovered, which is slow, and the valves are open."""
+    _wait_for_checks(context, step_id, "before the grid is exposed", _exposure_checks)
 
 
-def _wait_until_seen(context: Context, step_id: str, when: str, look: Look) -> str:
-    """Publish what is seen; wait for what is not as it must be, and return what still is not."""
-    unmet = _publish(context, look)
+def _wait_for_checks(context: Context, step_id: str, when: str, checks_of: StatusChecks) -> str:
+    """Publish the checks; wait until all are met; return those that the operator overruled."""
+    unmet = _publish(context, checks_of)
     if not unmet:
         return ""
 
-    def all_seen() -> bool:
+    def all_met() -> bool:
         try:
-            return all(check.ok for check in look(context.microscope.microscope.status()))
+            return all(check.ok for check in checks_of(context.microscope.microscope.status()))
         except MicroscopeError:
             return False
 
-    context.operator.suspend(f"{step_id}: {when}: {unmet}; goes on when it is seen", all_seen)
-    unmet = _publish(context, look)
+    context.operator.suspend(f"{step_id}: {when}: {unmet}; continues when it is ready", all_met)
+    unmet = _publish(context, checks_of)
     if unmet:
-        context.alert(Level.WARNING, f"went on by hand, {when}, although: {unmet}", step_id)
+        text = f"continued by the operator {when}, although: {unmet}"
+        context.alert(Level.WARNING, text, step_id)
     return unmet
 
 
-def _publish(context: Context, look: Look) -> str:
-    checks = look(context.microscope.status())
+def _publish(context: Context, checks_of: StatusChecks) -> str:
+    checks = checks_of(context.microscope.status())
     for check in checks:
         context.publish(check)
     return "; ".join(f"{check.name}: {check.detail}" for check in checks if not check.ok)
 
 
 def is_at_zero(stage: StagePosition) -> bool:
-    """Tell whether the holder can be drawn from where the stage is."""
+    """Tell whether the stage is near enough to zero to retract the holder."""
     off_nm = max(abs(stage.x_nm), abs(stage.y_nm), abs(stage.z_nm))
     return abs(stage.alpha_deg) <= ZERO_TOLERANCE_DEG and off_nm <= ZERO_TOLERANCE_NM
 
 
-def _before(status: Status) -> tuple[Checked, ...]:
+def _removal_checks(status: Status) -> tuple[Checked, ...]:
     stage, valves_closed = status.stage, not status.valves_open
     return (
         Checked(
@@ -80,12 +81,12 @@ def _before(status: Status) -> tuple[Checked, ...]:
         Checked(
             name="valves closed",
             ok=valves_closed,
-            detail="seen closed" if valves_closed else "the column valves are OPEN: close them",
+            detail="closed" if valves_closed else "the column valves are OPEN: close them",
         ),
     )
 
 
-def _after(status: Status) -> tuple[Checked, ...]:
+def _exposure_checks(status: Status) -> tuple[Checked, ...]:
     return (
         Checked(
             name="vacuum",
@@ -95,6 +96,6 @@ def _after(status: Status) -> tuple[Checked, ...]:
         Checked(
             name="valves open",
             ok=status.valves_open,
-            detail="seen open" if status.valves_open else "the column valves are closed: open them",
+            detail="open" if status.valves_open else "the column valves are closed: open them",
         ),
     )

@@ -1,4 +1,4 @@
-"""Survey maps around the flip, so that the assembly of series A is found again on the grid."""
+"""Survey maps before and after the flip, to find the assembly of series A on the flipped grid."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from controller.procedures.show_image import show
 from processing.errors import InputFileError
 from processing.images.landmarks import Landmark, find_landmarks, rank_flipped
 
-MOST_CANDIDATES = 3
-"""Assemblies of a map that are looked at in turn."""
+MAX_CANDIDATES = 3
+"""Largest number of assemblies of a map that are compared in turn."""
 TOLERANCE_PX = 3.0
-"""Of a map: to which the place of an assembly is known."""
+"""Precision of an assembly's position on a map."""
 
 
 def wide_scan(context: Context, field: int) -> ScanSettings:
-    """Low-dose scan over about `field` frames: of what the column offers, what comes nearest."""
+    """Return the offered low-dose scan whose field is nearest to `field` times a frame's."""
     wanted = low_dose_scan(context.protocol, field)
     pixels_nm = [
         offer.pixel_nm
@@ -35,9 +35,9 @@ def wide_scan(context: Context, field: int) -> ScanSettings:
 
 
 def survey_before(context: Context, step_id: str) -> None:
-    """Take the maps of series A, the object in their middle; those on disk are not taken again.
+    """Take the maps of series A, centred on the object; maps on disk are not taken again.
 
-    A column whose fields do not go so wide has none.
+    If the column offers no field so wide, a warning replaces the map.
     """
     missing = [name for name in MAP_FIELDS if f"A-{name}" not in context.session.ledger.maps]
     if not (missing and context.protocol.flip.maps):
@@ -53,7 +53,7 @@ def survey_before(context: Context, step_id: str) -> None:
 
 
 def survey_after(context: Context, step_id: str) -> list[Landmark]:
-    """Take the low map of the flipped grid; assemblies on it, the likeliest to be A's first."""
+    """Take the low map of the flipped grid; return assemblies on it, the best candidate first."""
     if "A-low" not in context.session.ledger.maps:
         return []
     after = _take(context, step_id, "B", "low")
@@ -63,7 +63,7 @@ def survey_after(context: Context, step_id: str) -> list[Landmark]:
         find_landmarks(after.pixels, pixel_nm),
         TOLERANCE_PX * pixel_nm,
     )
-    return ranked[:MOST_CANDIDATES]
+    return ranked[:MAX_CANDIDATES]
 
 
 def _landmarks_of_a(context: Context, step_id: str) -> tuple[Landmark, ...]:
@@ -71,13 +71,14 @@ def _landmarks_of_a(context: Context, step_id: str) -> tuple[Landmark, ...]:
     try:
         image = context.session.map_image(recorded)
     except InputFileError as error:
-        context.alert(Level.WARNING, f"{error}: the assembly in the middle is looked at", step_id)
+        text = f"{error}: the assembly at the centre is compared"
+        context.alert(Level.WARNING, text, step_id)
         return ()
     return find_landmarks(image, recorded.info.scan.pixel_nm)
 
 
-def go_to(context: Context, step_id: str, candidate: Landmark) -> None:
-    """Bring an assembly of the low map into view; one that is there is left where it is."""
+def move_to_landmark(context: Context, step_id: str, candidate: Landmark) -> None:
+    """Centre an assembly of the low map, unless it is centred already."""
     taken = context.session.ledger.maps["B-low"].info
     x_nm, y_nm = candidate.position_nm
     target = taken.stage.model_copy(
@@ -87,13 +88,13 @@ def go_to(context: Context, step_id: str, candidate: Landmark) -> None:
     away_nm = math.hypot(target.x_nm - stage.x_nm, target.y_nm - stage.y_nm)
     if away_nm <= TOLERANCE_PX * taken.scan.pixel_nm:
         return
-    text = f"an assembly {away_nm:.0f} nm away on the map is brought to the middle"
+    text = f"moving to an assembly {away_nm:.0f} nm away on the map"
     context.alert(Level.INFO, text, step_id)
     context.microscope.move(step_id, target)
 
 
 def survey_middle(context: Context, step_id: str) -> None:
-    """Take the middle map of the flipped grid, where the object is in view by now."""
+    """Take the middle map of the flipped grid, with the object in view."""
     if "A-middle" in context.session.ledger.maps:
         _take(context, step_id, "B", "middle")
 

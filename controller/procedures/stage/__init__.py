@@ -1,1 +1,1 @@
-"""Stage moves: to a tilt, to a place, until it has settled."""
+"""Stage: move to a tilt, expose while tilting, wait until drift has ended."""

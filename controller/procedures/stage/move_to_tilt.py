@@ -12,13 +12,13 @@ from controller.procedures.context import Context
 from controller.session.entries import TiltSkipped
 
 SHORT_DEG = 0.5
-"""A stage that stays further than this from its target has not reached it."""
+"""Largest distance from the target at which the stage has reached it."""
 STUCK_DEG = 0.1
-"""A stage that moves less than this, though told to move further than `SHORT_DEG`, is stuck."""
+"""A stage that moves less than this, on a move longer than `SHORT_DEG`, is stuck."""
 
 
-class Target(Protocol):
-    """The step that wants to go somewhere."""
+class TiltTarget(Protocol):
+    """Step with a tilt to move to."""
 
     @property
     def id(self) -> str: ...
@@ -30,32 +30,33 @@ class Target(Protocol):
     def approach_deg(self) -> float | None: ...
 
 
-def go_to(
-    target: Target, context: Context, place: StagePosition, skipped: Sequence[TiltSkipped]
+def move_to_tilt(
+    target: TiltTarget, context: Context, place: StagePosition, skipped: Sequence[TiltSkipped]
 ) -> float:
-    """Move to a tilt; a stage that refuses or falls short is told once more.
+    """Move to a tilt; try once more if the stage refuses or falls short.
 
     Parameters
     ----------
     place
-        Where the object is expected; its tilt counts for nothing.
+        Stage position where the object is expected; its `alpha_deg` is ignored.
     skipped
-        Tilts of this series at which it fell short before.
+        Skipped tilts of this series; some name the angle at which the stage stopped.
 
     Returns
     -------
     float
-        Tilt angle where the stage says it is, settled, degrees.
+        Tilt read back after settling, degrees.
 
     Raises
     ------
     StageError
-        It refused twice, or does not move at all though it has not stopped there before.
+        The stage refused twice, or does not move at all from an angle where it has not stopped
+        before.
     """
     before_deg = context.microscope.stage().alpha_deg
     try:
         if target.approach_deg is not None:
-            context.microscope.move(target.id, _turned(place, target.approach_deg))
+            context.microscope.move(target.id, _at_tilt(place, target.approach_deg))
         reached_deg = _move(target, context, place)
         if abs(reached_deg - target.nominal_deg) <= SHORT_DEG:
             return reached_deg
@@ -64,14 +65,14 @@ def go_to(
         found = str(error)
     context.alert(Level.WARNING, f"stage: {found}; trying once more", target.id)
     reached_deg = _move(target, context, place)
-    wanted_deg = abs(target.nominal_deg - before_deg)
-    unmoved = wanted_deg > SHORT_DEG and abs(reached_deg - before_deg) < STUCK_DEG
-    if unmoved and not any(_stopped_at(tilt, reached_deg) for tilt in skipped):
+    commanded_deg = abs(target.nominal_deg - before_deg)
+    stuck = commanded_deg > SHORT_DEG and abs(reached_deg - before_deg) < STUCK_DEG
+    if stuck and not any(_stopped_at(tilt, reached_deg) for tilt in skipped):
         raise StageError(f"the stage does not move from {reached_deg:+.2f} degrees")
     return reached_deg
 
 
-def beyond_the_limit(target: Target, skipped: Sequence[TiltSkipped]) -> float | None:
+def observed_limit_deg(target: TiltTarget, skipped: Sequence[TiltSkipped]) -> float | None:
     """Return the angle at which the stage stopped at two tilts, if the target lies beyond it."""
     for tilt in skipped:
         if tilt.actual_deg is None:
@@ -87,14 +88,14 @@ def _stopped_at(tilt: TiltSkipped, alpha_deg: float) -> bool:
     return tilt.actual_deg is not None and abs(tilt.actual_deg - alpha_deg) <= SHORT_DEG
 
 
-def _move(target: Target, context: Context, place: StagePosition) -> float:
-    """Move and, where the stage says it is elsewhere, let it settle and read again."""
-    reached = context.microscope.move(target.id, _turned(place, target.nominal_deg))
+def _move(target: TiltTarget, context: Context, place: StagePosition) -> float:
+    """Move; if the read-back is off target, let the stage settle and read again."""
+    reached = context.microscope.move(target.id, _at_tilt(place, target.nominal_deg))
     if abs(reached.alpha_deg - target.nominal_deg) <= SHORT_DEG:
         return reached.alpha_deg
     context.microscope.wait(context.protocol.tracking.settle_s)
     return context.microscope.stage().alpha_deg
 
 
-def _turned(place: StagePosition, alpha_deg: float) -> StagePosition:
+def _at_tilt(place: StagePosition, alpha_deg: float) -> StagePosition:
     return place.model_copy(update={"alpha_deg": alpha_deg})

@@ -1,1 +1,1 @@
-"""Tracking: locate the object, predict its position, keep it in the centre of the image."""
+"""Tracking: locate the object, predict its position, keep it at the image centre."""

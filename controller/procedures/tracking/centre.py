@@ -1,4 +1,4 @@
-"""Keeping the object in view with shots of a fraction of a frame's dose."""
+"""Keep the object at the image centre with low-dose tracking shots."""
 
 from __future__ import annotations
 
@@ -8,70 +8,71 @@ from controller.model.exposures import WIDE, low_dose_scan
 from controller.model.protocol import Protocol
 from controller.model.stage import StagePosition
 from controller.procedures.context import Context
-from controller.procedures.tracking.aim import aimed_at
-from controller.procedures.tracking.locate import Sighting, sight
+from controller.procedures.tracking.locate import ObjectLocation, locate_object
+from controller.procedures.tracking.stage_image import centring_position
 
-MOST_CORRECTIONS = 3
-CLOSE_ENOUGH = 0.5
-"""Of the allowed shift: nearer to the middle the stage is left alone, its backlash being no
-smaller."""
+MAX_CORRECTIONS = 3
+CENTRED_FRACTION = 0.5
+"""Fraction of the allowed shift below which the stage is not moved: its backlash is as large."""
 
 
-def shoot(context: Context, step_id: str, purpose: str, field: int = 1) -> Frame:
-    """Take one tracking shot; its dose is charged, its pixels are not kept."""
+def take_tracking_shot(context: Context, step_id: str, purpose: str, field: int = 1) -> Frame:
+    """Take one tracking shot; charge its dose, do not keep its pixels."""
     frame = context.microscope.acquire(step_id, purpose, low_dose_scan(context.protocol, field))
-    context.microscope.settle(frame)
+    context.microscope.charge_unkept(frame)
     return frame
 
 
 def limit_px(protocol: Protocol) -> float:
-    """How far from the middle the object's centre may be, pixels."""
+    """Return the largest allowed distance of the object from the image centre, pixels."""
     return protocol.tracking.max_shift_fraction * min(
         protocol.scan.width_px, protocol.scan.height_px
     )
 
 
-def keep_in_view(context: Context, step_id: str, purpose: str) -> Sighting:
-    """Look where the object is and move the stage until it is near the middle.
+def keep_centred(context: Context, step_id: str, purpose: str) -> ObjectLocation:
+    """Take tracking shots and move the stage until the object is near the image centre.
 
-    A lost object is looked for in a wider field; where that fails the operator is asked to bring
-    it back.
+    A lost object is searched for in a wider field. If that fails, the session pauses and the
+    operator is asked to bring it back.
     """
     limit = limit_px(context.protocol)
-    for correction in range(MOST_CORRECTIONS):
-        sighting = sight(shoot(context, step_id, f"{purpose}-{correction}").pixels)
-        if sighting is None:
-            find_again(context, step_id, f"{purpose}-{correction}-wide")
-        elif sighting.distance_px <= CLOSE_ENOUGH * limit:
-            return sighting
+    for correction in range(MAX_CORRECTIONS):
+        location = locate_object(
+            take_tracking_shot(context, step_id, f"{purpose}-{correction}").pixels
+        )
+        if location is None:
+            recover_object(context, step_id, f"{purpose}-{correction}-wide")
+        elif location.distance_px <= CENTRED_FRACTION * limit:
+            return location
         else:
-            bring_to_the_middle(context, step_id, sighting, context.protocol.scan.pixel_nm)
-            if sighting.distance_px <= limit:  # a small correction needs no second look
-                return sighting
+            centre_object(context, step_id, location, context.protocol.scan.pixel_nm)
+            if location.distance_px <= limit:  # a small correction needs no second shot
+                return location
     context.operator.suspend(
-        f"{step_id}: the object does not stay in view after {MOST_CORRECTIONS} corrections; "
-        "centre it by hand, then go on"
+        f"{step_id}: the object does not stay in view after {MAX_CORRECTIONS} corrections; "
+        "centre it by hand, then continue"
     )
-    return keep_in_view(context, step_id, purpose)
+    return keep_centred(context, step_id, purpose)
 
 
-def find_again(context: Context, step_id: str, purpose: str) -> None:
-    """Look for the object in a wide field and bring it to the middle."""
+def recover_object(context: Context, step_id: str, purpose: str) -> None:
+    """Search for the object in a wide field and centre it."""
     while True:
-        shot = shoot(context, step_id, purpose, WIDE)
-        sighting = sight(shot.pixels)
-        if sighting is not None:
-            context.alert(Level.WARNING, "object out of view: found again at low dose", step_id)
-            bring_to_the_middle(context, step_id, sighting, shot.info.scan.pixel_nm)
+        shot = take_tracking_shot(context, step_id, purpose, WIDE)
+        location = locate_object(shot.pixels)
+        if location is not None:
+            context.alert(Level.WARNING, "object out of view: found in a wide shot", step_id)
+            centre_object(context, step_id, location, shot.info.scan.pixel_nm)
             return
         context.operator.suspend(
-            f"{step_id}: no object within {WIDE} fields of view; bring it back, then go on"
+            f"{step_id}: no object within {WIDE} fields of view; bring it back, then continue"
         )
 
 
-def bring_to_the_middle(
-    context: Context, step_id: str, sighting: Sighting, pixel_nm: float
+def centre_object(
+    context: Context, step_id: str, location: ObjectLocation, pixel_nm: float
 ) -> StagePosition:
-    """Correct the stage at the tilt it is at."""
-    target = aimed_at(context.microscope.stage(), sighting.offset_px, pixel_nm)
+    """Move the stage, at its present tilt, so that the object is centred."""
+    target = centring_position(context.microscope.stage(), location.offset_px, pixel_nm)
     return context.microscope.move(step_id, target)
