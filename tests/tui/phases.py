@@ -167,7 +167,7 @@ PHASES: dict[str, tuple[list[Event], tuple[str, ...]]] = {
             "dualtilt answer flip done",
             "? waiting",
             "? YOUR TURN",
-            "PgDn Read on",
+            "PgDn Scroll",
             "| B expected",
         ),
     ),

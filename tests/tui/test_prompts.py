@@ -142,7 +142,7 @@ def test_long_instructions_scroll_while_the_choices_have_the_focus(session: Sess
     session.publish(*FLIP[:-1], PromptOpened(prompt=LONG))
 
     async def body(app: SessionApp, pilot: Pilot[None]) -> None:
-        await until_shown(app, pilot, "PgDn reads on")
+        await until_shown(app, pilot, "PgDn scrolls")
         # the continued line belongs to instruction 1
         assert "1. Retract the holder and take the" in shown(app)
         assert "·  grid out" not in shown(app) and "say done" not in shown(app)

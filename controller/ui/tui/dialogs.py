@@ -68,8 +68,8 @@ class PromptDialog(ModalScreen[Answer | None]):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "dismiss(None)", "Later"),
         # priority: the choices have the focus and would take these keys
-        Binding("pagedown", "read(1)", "Read on", priority=True, key_display="PgDn"),
-        Binding("pageup", "read(-1)", "Read back", show=False, priority=True),
+        Binding("pagedown", "read(1)", "Scroll", priority=True, key_display="PgDn"),
+        Binding("pageup", "read(-1)", "Scroll back", show=False, priority=True),
         # keys that help to answer
         Binding("v", "app.view", "View"),
         Binding("z", "app.zoom", "Zoom", show=False),
@@ -119,12 +119,12 @@ class PromptDialog(ModalScreen[Answer | None]):
         """Show the title, with the key for more if the instructions do not fit."""
         title = Text(self.prompt.title, "bold")
         if self._instructions.max_scroll_y > 0:
-            title.append("  PgDn reads on", "not bold dim")
+            title.append("  PgDn scrolls", "not bold dim")
         self._title.update(title)
         self.refresh_bindings()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Offer "Read on" only if the instructions do not fit."""
+        """Offer "Scroll" only if the instructions do not fit."""
         del parameters
         return action != "read" or self._instructions.max_scroll_y > 0
 
