@@ -225,6 +225,7 @@ class Control:
         self._blank()
         kind = PauseCause.FAULT if ready is None else PauseCause.PASSING
         with self._changed:
+            self._raise_if_stopping()  # a stop requested during blanking finds no pause to end
             self._apply(Trigger.PAUSE, reason, kind)
         self._wait_while_paused(ready)
 

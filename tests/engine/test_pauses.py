@@ -12,7 +12,7 @@ import pytest
 
 from controller.common.exit_codes import ExitCode
 from controller.engine import Engine
-from controller.hardware.interface import BeamLostError
+from controller.hardware.interface import BeamLostError, ValvesClosedError
 from controller.model.commands import Answer, StopWhen
 from controller.model.events import (
     Alerted,
@@ -154,6 +154,30 @@ def test_a_pause_requested_during_a_fault_outlasts_the_fault(tmp_path: Path) -> 
     assert run.go() is ExitCode.OK
     paused = [event.reason for event in run.of(StateChanged) if event.state is State.PAUSED]
     assert len(paused) == 2 and paused[-1] == "by the operator"
+
+
+@pytest.mark.parametrize("when", [StopWhen.NOW, StopWhen.AFTER_TILT])
+def test_a_stop_while_the_beam_is_blanked_after_a_fault_leads_to_no_pause(
+    tmp_path: Path, when: StopWhen
+) -> None:
+    def close_valves_then_stop(action: str, request_id: str) -> None:
+        if "A-003/frame" in request_id and not closed:
+            closed.append(True)
+            raise ValvesClosedError("the column valves are closed")
+        if action == "blank" and closed and not stopped:
+            stopped.append(True)
+            run.engine.stop(when)
+
+    def end_pause(event: Event, engine: Engine) -> None:
+        if isinstance(event, StateChanged) and event.state is State.PAUSED:
+            threading.Timer(0.05, engine.go_on).start()
+
+    closed: list[bool] = []
+    stopped: list[bool] = []
+    run = Run(open_session(tmp_path / "s"), on_event=end_pause)
+    run.microscope.fault = close_valves_then_stop
+    assert run.go() is ExitCode.INTERRUPTED
+    assert stopped and State.PAUSED not in states(run)
 
 
 class SlowToBeSafe(FakeMicroscope):
