@@ -82,8 +82,6 @@ def test_line_of_an_event(event: Event, sign: str, line: str) -> None:
         pytest.param(3340, False, "5830 ± 3340", id="wide, but final"),
     ],
 )
-def test_a_live_count_with_a_wide_interval_is_hidden(
-    half: int, live: bool, text: str
-) -> None:
+def test_a_live_count_with_a_wide_interval_is_hidden(half: int, live: bool, text: str) -> None:
     point = CountPoint(tilts_used=50, n=5830, n_low=5830 - half, n_high=5830 + half)
     assert count_so_far(CountStatus(points=(point,), live=live)) == text
