@@ -91,7 +91,7 @@ def new_session(
         except OSError as error:
             shutil.rmtree(folder.path)
             raise UsageError(f"{source}: cannot be copied: {error.strerror}") from None
-    for number, path in enumerate(faults):
+    for number, path in enumerate(faults, start=1):
         folder.faults.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(path, folder.faults / f"{number}-{path.name}")
     return folder

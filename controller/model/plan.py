@@ -84,14 +84,14 @@ def make_plan(protocol: Protocol) -> Plan:
 
 def _preflight(protocol: Protocol, later: list[Step]) -> Preflight:
     """Return the pre-flight step, with one low-dose shot where the operator is asked to start."""
-    look = costs.Cost((low_dose_scan(protocol),) if protocol.ask_before_start else ())
-    dose_e_per_A2 = look.dose_e_per_A2(first_current_pA(protocol))
+    shot = costs.Cost((low_dose_scan(protocol),) if protocol.ask_before_start else ())
+    dose_e_per_A2 = shot.dose_e_per_A2(first_current_pA(protocol))
     return Preflight(
         id="preflight",
-        duration_s=look.duration_s,
+        duration_s=shot.duration_s,
         dose_e_per_A2=dose_e_per_A2,
         planned_dose_e_per_A2=dose_e_per_A2 + sum(step.dose_e_per_A2 for step in later),
-        planned_s=look.duration_s + sum(step.duration_s for step in later),
+        planned_s=shot.duration_s + sum(step.duration_s for step in later),
     )
 
 
@@ -128,50 +128,52 @@ def _alignment(protocol: Protocol) -> Iterator[Step]:
 
 
 def _series(protocol: Protocol, series: SeriesName) -> Iterator[Step]:
-    wanted = protocol.series(series)
+    settings = protocol.series(series)
     phase = PHASE_OF_SERIES[series]
-    tilts = wanted.tilts_deg
-    look = low_dose_scan(protocol)
+    tilts = settings.tilts_deg
+    shot = low_dose_scan(protocol)
     tracked = protocol.tracking.enabled
     yield SeriesStart(
         id=f"{series}-start",
         phase=phase,
         series=series,
-        current_pA=wanted.current_pA,
-        duration_s=costs.move_s(0.0, tilts[0] - wanted.sweep_deg / 2, protocol)
+        current_pA=settings.current_pA,
+        duration_s=costs.move_s(0.0, tilts[0] - settings.sweep_deg / 2, protocol)
         + costs.move_s(0.0, BACKLASH_DEG, protocol)
-        + (look.frame_time_s if tracked else 0.0),
-        dose_e_per_A2=look.dose_e_per_A2(wanted.current_pA) if tracked else 0.0,
+        + (shot.frame_time_s if tracked else 0.0),
+        dose_e_per_A2=shot.dose_e_per_A2(settings.current_pA) if tracked else 0.0,
     )
-    yield from _tilts_in_motion(protocol, series) if wanted.sweep_deg else _tilts(protocol, series)
+    yield from (
+        _tilts_in_motion(protocol, series) if settings.sweep_deg else _tilts(protocol, series)
+    )
     yield Process(id=f"process-{series}", phase=phase, series=series)
 
 
 def _tilts_in_motion(protocol: Protocol, series: SeriesName) -> Iterator[Tilt]:
     """Give the tilts of a continuous series: each takes the time of its frame and nothing else."""
-    wanted = protocol.series(series)
-    for number, nominal_deg in enumerate(wanted.tilts_deg, start=1):
+    settings = protocol.series(series)
+    for number, nominal_deg in enumerate(settings.tilts_deg, start=1):
         yield Tilt(
             id=tilt_id(series, number),
             phase=PHASE_OF_SERIES[series],
             series=series,
             tilt_number=number,
-            planned=len(wanted.tilts_deg),
+            planned=len(settings.tilts_deg),
             nominal_deg=nominal_deg,
-            sweep_deg=wanted.sweep_deg,
+            sweep_deg=settings.sweep_deg,
             duration_s=protocol.scan.frame_time_s,
-            dose_e_per_A2=protocol.scan.dose_e_per_A2(wanted.current_pA),
+            dose_e_per_A2=protocol.scan.dose_e_per_A2(settings.current_pA),
         )
 
 
 def _tilts(protocol: Protocol, series: SeriesName) -> Iterator[Tilt]:
-    wanted = protocol.series(series)
-    tilts = wanted.tilts_deg
+    settings = protocol.series(series)
+    tilts = settings.tilts_deg
     for number, nominal_deg in enumerate(tilts, start=1):
         before_deg = tilts[max(number - 2, 0)]
-        on_the_way = (nominal_deg - before_deg) * wanted.direction >= 0
+        on_the_way = (nominal_deg - before_deg) * settings.direction >= 0
         approach_deg = None if on_the_way else backlash_start_deg(nominal_deg, protocol, series)
-        focus = _is_focused(number - 1, wanted, protocol)
+        focus = _is_focused(number - 1, settings, protocol)
         tracked = (
             focus or number <= MIN_TILTS_TO_PREDICT or not protocol.tracking.shot_above_fraction
         )
@@ -187,7 +189,7 @@ def _tilts(protocol: Protocol, series: SeriesName) -> Iterator[Tilt]:
             focus=focus,
             duration_s=costs.approach_s(before_deg, approach_deg, nominal_deg, protocol)
             + cost.duration_s,
-            dose_e_per_A2=cost.dose_e_per_A2(wanted.current_pA),
+            dose_e_per_A2=cost.dose_e_per_A2(settings.current_pA),
         )
 
 

@@ -359,17 +359,17 @@ class Protocol(Settings):
     @model_validator(mode="after")
     def _within_the_stage_limits(self) -> Self:
         low, high = self.limits.stage.alpha_min_deg, self.limits.stage.alpha_max_deg
-        wanted: dict[str, tuple[Finite, ...]] = {
+        angles_deg: dict[str, tuple[Finite, ...]] = {
             "shower.tilts_deg": self.shower.tilts_deg,
             "series_a": self.series_a.reach_deg,
             "series_b": self.series_b.reach_deg,
         }
         if self.eucentric.enabled:
             reach_deg = self.eucentric.tilt_deg
-            wanted["eucentric.tilt_deg"] = (-reach_deg - BACKLASH_DEG, reach_deg)
+            angles_deg["eucentric.tilt_deg"] = (-reach_deg - BACKLASH_DEG, reach_deg)
         beyond = [
             f"{where} asks for {tilt:+g} degrees"
-            for where, tilts in wanted.items()
+            for where, tilts in angles_deg.items()
             for tilt in sorted({min(tilts), max(tilts)})
             if not low <= tilt <= high
         ]

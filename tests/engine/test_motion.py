@@ -79,21 +79,21 @@ class Broken:
     change: Callable[[Pixels], Pixels] = lambda pixels: pixels
     drift_nm: tuple[float, float] = (0.0, 0.0)
     verdict: str = "ok"
-    looks: list[str] = field(default_factory=list)
+    tracked: list[str] = field(default_factory=list)
     shifts: int = 0
 
 
 BROKEN = [
-    Broken("blank: marked, not retaken", lambda p: p * 0 + 7, verdict="invalid", looks=["A-005"]),
+    Broken("blank: marked, not retaken", lambda p: p * 0 + 7, verdict="invalid", tracked=["A-005"]),
     Broken("dim, with the beam present", lambda p: p // 20, verdict="dim"),
     Broken("half the allowed shift: the stage follows", drift_nm=(3.5, 0.0), shifts=1),
     Broken(
         "beyond the allowed shift: found again",
         drift_nm=(9.0, 0.0),
         verdict="shifted",
-        looks=["A-005"],
+        tracked=["A-005"],
     ),
-    Broken("out of view: found again", drift_nm=(60.0, 0.0), verdict="invalid", looks=["A-005"]),
+    Broken("out of view: found again", drift_nm=(60.0, 0.0), verdict="invalid", tracked=["A-005"]),
 ]
 
 
@@ -114,9 +114,9 @@ def test_a_bad_frame_is_kept_and_the_object_is_centred_again(tmp_path: Path, cas
     frames = [event.frame for event in run.of(FrameRecorded) if event.frame.series == "A"]
     assert [event.verdict for event in frames] == ["ok", "ok", "ok", case.verdict, "ok"]
     assert [event.retakes for event in frames] == [0] * 5
-    assert sorted(set(tracked_tilts(run))) == case.looks
+    assert sorted(set(tracked_tilts(run))) == case.tracked
     assert column.ways == [(tilt - 5.0, tilt + 5.0) for tilt in TILTS_A]
-    shifts = [move for move in column.moves if not case.looks]
+    shifts = [move for move in column.moves if not case.tracked]
     assert [move.x_nm for move in shifts] == pytest.approx([-3.5] * case.shifts, abs=1.0)
 
 

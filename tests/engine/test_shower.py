@@ -42,11 +42,11 @@ ONCE_EACH = [f"shower-{angle}/slice-{i}/0" for angle in (1, 2) for i in (0, 1)]
 
 def test_events_give_the_time_of_each_angle_and_of_the_shower(tmp_path: Path) -> None:
     run = run_shower(tmp_path / "s", FakeMicroscope())
-    told = [
+    times = [
         (s.angle, s.angles, s.angle_elapsed_s, s.angle_planned_s, s.elapsed_s)
         for s in run.of(Showered)
     ]
-    assert told == [
+    assert times == [
         (1, 2, 0.0, 30.0, 0.0),
         (1, 2, 15.0, 30.0, 15.0),
         (1, 2, 30.0, 30.0, 30.0),

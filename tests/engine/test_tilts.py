@@ -197,11 +197,11 @@ def test_a_move_refused_once_is_repeated(tmp_path: Path) -> None:
 
 def test_a_stuck_stage_pauses_the_session_blanked(tmp_path: Path) -> None:
     microscope = FakeMicroscope()
-    told: list[str] = []
+    moves: list[str] = []
 
     def stick(action: str, request_id: str) -> None:
         if action == "move" and "/A-003/" in request_id:
-            told.append(request_id)
+            moves.append(request_id)
             microscope.blanked = False  # the engine must blank the beam again
             raise StageError("the stage is stuck at -10.0 degrees")
 
@@ -221,7 +221,7 @@ def test_a_stuck_stage_pauses_the_session_blanked(tmp_path: Path) -> None:
 
     run.on_event = free
     assert run.go() is ExitCode.OK
-    assert len(told) == 2  # one retry before the operator is asked
+    assert len(moves) == 2  # one retry before the operator is asked
     (why,) = [e.reason for e in run.of(StateChanged) if e.state is State.PAUSED]
     assert why.startswith("A-003: ") and "the stage is stuck" in why
     assert "continued by itself" not in [e.reason for e in run.of(StateChanged)]
