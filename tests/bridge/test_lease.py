@@ -1,4 +1,4 @@
-"""Lease: one session at a time, and what happens when it no longer renews it."""
+"""Lease: one session at a time; the column is made safe when the lease is not renewed."""
 
 from __future__ import annotations
 

@@ -135,8 +135,8 @@ def test_a_previous_frame_is_returned_again(kind: FaultKind) -> None:
     move(microscope, "A-002", 20.0)
     again = microscope.acquire("s/A-002/frame-0/0", SCAN)
     assert np.array_equal(again.pixels, before)
-    told = "s/A-002/frame-0/0" if kind is FaultKind.STUCK_DETECTOR else "s/A-001/frame-0/0"
-    assert again.info.request_id == told
+    expected_id = "s/A-002/frame-0/0" if kind is FaultKind.STUCK_DETECTOR else "s/A-001/frame-0/0"
+    assert again.info.request_id == expected_id
 
 
 def test_a_wrong_flip_happens_once() -> None:

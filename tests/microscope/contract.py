@@ -240,7 +240,7 @@ class MicroscopeContract:
             self.scan.width_px,
         )
 
-    def test_only_a_simulated_one_rehearses(self, microscope: Microscope) -> None:
+    def test_only_a_simulator_simulates_the_operator(self, microscope: Microscope) -> None:
         if microscope.describe().simulated:
             simulated_operator_at(microscope).simulate_operator(new_id(), OperatorAction.FLIPPED)
         else:
@@ -249,7 +249,7 @@ class MicroscopeContract:
                     new_id(), OperatorAction.FLIPPED
                 )
 
-    def test_nothing_is_exposed_through_valves_that_hands_closed(
+    def test_nothing_is_exposed_through_valves_closed_by_the_operator(
         self, microscope: Microscope
     ) -> None:
         if not microscope.describe().simulated:

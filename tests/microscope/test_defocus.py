@@ -23,27 +23,27 @@ def thermo(**changes: Any) -> RealColumn:
 
 
 def test_thermo_sets_the_probe_defocus_in_metres(tem: temscript.Column) -> None:
-    column = thermo(defocus_reach_nm=1000.0)
-    assert column.status().defocus_nm == pytest.approx(-1500.0)
-    assert column.describe().defocus_limits_nm == pytest.approx((-2500.0, -500.0))
-    assert column.set_defocus(new_id(), -1250.0) == pytest.approx(-1250.0)
+    microscope = thermo(defocus_reach_nm=1000.0)
+    assert microscope.status().defocus_nm == pytest.approx(-1500.0)
+    assert microscope.describe().defocus_limits_nm == pytest.approx((-2500.0, -500.0))
+    assert microscope.set_defocus(new_id(), -1250.0) == pytest.approx(-1250.0)
     assert tem.probe_defocus_m == pytest.approx(-1.25e-6)
     assert set(tem.did("probe defocus")) == {"column-work_0"}
     assert tem.did("objective defocus") == []
 
 
 def test_thermo_sets_the_objective_defocus_if_configured(tem: temscript.Column) -> None:
-    column = thermo(focus_by="objective")
-    column.set_defocus(new_id(), 500.0)
+    microscope = thermo(focus_by="objective")
+    microscope.set_defocus(new_id(), 500.0)
     assert (tem.objective_defocus_m, tem.probe_defocus_m) == pytest.approx((0.5e-6, -1.5e-6))
 
 
 def test_serialem_sets_its_defocus_in_micrometres(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "serialem", serialem)
     sem = serialem.new_column()
-    column = serialem_adapter.connect(SERIALEM_SETTINGS, None, VirtualClock())
-    assert column.status().defocus_nm == pytest.approx(-1500.0)
-    assert column.set_defocus(new_id(), -1250.0) == pytest.approx(-1250.0)
+    microscope = serialem_adapter.connect(SERIALEM_SETTINGS, None, VirtualClock())
+    assert microscope.status().defocus_nm == pytest.approx(-1500.0)
+    assert microscope.set_defocus(new_id(), -1250.0) == pytest.approx(-1250.0)
     assert sem.defocus_um == pytest.approx(-1.25)
 
 
@@ -58,7 +58,7 @@ def test_defocus_outside_its_range_is_refused_and_not_set(
     tem: temscript.Column, condenser_mode: int, changes: dict[str, Any]
 ) -> None:
     tem.condenser_mode = condenser_mode
-    column = thermo(**changes)
+    microscope = thermo(**changes)
     with pytest.raises((NotSupportedError, OutOfLimitsError), match="defocus"):
-        column.set_defocus(new_id(), 0.0)
+        microscope.set_defocus(new_id(), 0.0)
     assert tem.probe_defocus_m == -1.5e-6

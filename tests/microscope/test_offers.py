@@ -1,4 +1,4 @@
-"""Pre-flight finds what the column cannot do before any exposure; hand settings are asked for."""
+"""Protocols that the column cannot carry out are refused before any exposure, in pre-flight."""
 
 from __future__ import annotations
 
@@ -74,9 +74,9 @@ def test_preflight_compares_the_protocol_with_the_column(
     content = tomllib.loads(PROTOCOL)
     for table, changes in case.changes.items():
         content[table] = {**content[table], **changes}
-    column = connect(SETTINGS, None, VirtualClock())
-    checks = list(check_column(Protocol.model_validate(content), column.describe()))
-    column.close()
+    microscope = connect(SETTINGS, None, VirtualClock())
+    checks = list(check_column(Protocol.model_validate(content), microscope.describe()))
+    microscope.close()
     assert tuple(check.name for check in checks if not check.ok) == case.failing
     assert any(case.said in check.detail for check in checks)
     assert tem.frames == [] and not tem.did("unblank")
@@ -87,8 +87,8 @@ def test_defocus_that_cannot_be_set_is_found_in_preflight(tem: temscript.Column)
     protocol = Protocol.model_validate(
         {**tomllib.loads(PROTOCOL), "focus": {"before_series": True}}
     )
-    column = connect({**SETTINGS, "convergence_mrad": 8.1}, None, VirtualClock())
-    checks = list(check_column(protocol, column.describe()))
+    microscope = connect({**SETTINGS, "convergence_mrad": 8.1}, None, VirtualClock())
+    checks = list(check_column(protocol, microscope.describe()))
     assert [check.name for check in checks if not check.ok] == ["defocus"]
 
 

@@ -67,14 +67,14 @@ def sem(monkeypatch: pytest.MonkeyPatch) -> serialem.Column:
 
 
 @pytest.fixture
-def column(sem: serialem.Column) -> Iterator[Microscope]:
+def adapter(sem: serialem.Column) -> Iterator[Microscope]:
     """Yield the adapter in virtual time, with its probe current verified."""
-    with verified(sem, connect, SETTINGS) as column:
-        yield column
+    with verified(sem, connect, SETTINGS) as microscope:
+        yield microscope
 
 
 @pytest.fixture(scope="module")
-def column_bridged(private_folder: Path) -> Iterator[Microscope]:
+def adapter_bridged(private_folder: Path) -> Iterator[Microscope]:
     """Yield the adapter, started by name in a bridge process, in real time."""
     with bridged(private_folder, NAME, TOML) as microscope:
         yield microscope
@@ -83,26 +83,26 @@ def column_bridged(private_folder: Path) -> Iterator[Microscope]:
 class TestSerialem(MicroscopeContract):
     """The adapter in this process."""
 
-    fixture_name = "column"
+    fixture_name = "adapter"
     scan = SCAN
 
 
 class TestSerialemThroughTheBridge(MicroscopeContract):
     """The adapter behind a bridge, as in use."""
 
-    fixture_name = "column_bridged"
+    fixture_name = "adapter_bridged"
     scan = SCAN
 
 
 def test_it_is_loaded_by_name_and_disconnects(sem: serialem.Column) -> None:
-    column = load_microscope(NAME, SETTINGS, state_path=None, real_time=False)
-    description = column.describe()
+    microscope = load_microscope(NAME, SETTINGS, state_path=None, real_time=False)
+    description = microscope.describe()
     assert sem.connected == ("127.0.0.1", 48888)
     assert (sem.camera, sem.detector, sem.blanked) == (2, ("R", 1), 1)
     assert sem.did("no message box")
     assert (description.voltage_kV, description.convergence_mrad) == (200.0, 9.0)
     assert description.stage_limits.alpha_min_deg == -75.0
-    column.close()
+    microscope.close()
     assert sem.connected is None
 
 
@@ -145,9 +145,9 @@ def test_stage_is_moved_in_micrometres_and_degrees(
     xyz_um: tuple[float, float, float],
     tilt_deg: float,
 ) -> None:
-    column = connect({**SETTINGS, **senses}, None, VirtualClock())
-    reached = column.move_stage(new_id(), target)
-    column.close()
+    microscope = connect({**SETTINGS, **senses}, None, VirtualClock())
+    reached = microscope.move_stage(new_id(), target)
+    microscope.close()
     assert sem.xyz_um == pytest.approx(xyz_um, abs=1e-9)
     assert sem.tilt_deg == pytest.approx(tilt_deg)
     assert len(sem.did("MoveStageTo") + sem.did("TiltTo")) == 1  # others are at their target
@@ -172,25 +172,25 @@ def test_stage_is_moved_in_micrometres_and_degrees(
     ],
 )
 def test_impossible_exposure_raises_its_error(
-    column: Microscope, sem: serialem.Column, break_it: Spoil, error: type[Exception], words: str
+    adapter: Microscope, sem: serialem.Column, break_it: Spoil, error: type[Exception], words: str
 ) -> None:
     break_it(sem)
     with pytest.raises(error, match=words):
-        column.acquire(new_id(), SCAN)
+        adapter.acquire(new_id(), SCAN)
     assert sem.blanked
     sem.connected = ("127.0.0.1", 48888)  # so that closing can make it safe
 
 
-def test_stage_that_refuses_is_a_stage_error(column: Microscope, sem: serialem.Column) -> None:
+def test_stage_that_refuses_is_a_stage_error(adapter: Microscope, sem: serialem.Column) -> None:
     sem.refuses = {"TiltTo": "tilt is outside the limits"}
     with pytest.raises(StageError, match="outside the limits"):
-        column.move_stage(new_id(), StagePosition(alpha_deg=10.0))
+        adapter.move_stage(new_id(), StagePosition(alpha_deg=10.0))
 
 
-def test_frame_has_the_requested_scan(column: Microscope, sem: serialem.Column) -> None:
-    first = column.acquire(new_id(), SCAN)
+def test_frame_has_the_requested_scan(adapter: Microscope, sem: serialem.Column) -> None:
+    first = adapter.acquire(new_id(), SCAN)
     before = first.pixels.copy()
-    column.acquire(new_id(), SCAN)
+    adapter.acquire(new_id(), SCAN)
     np.testing.assert_array_equal(first.pixels, before)  # SerialEM reuses its buffer
     taken = sem.frames[0]
     assert (taken["area"], taken["binning"], taken["mag"]) == ("F", 4, 80e3)
@@ -208,61 +208,61 @@ def test_frame_has_the_requested_scan(column: Microscope, sem: serialem.Column) 
     ],
 )
 def test_current_is_verified_on_the_screen(
-    column: Microscope, sem: serialem.Column, probe_nA: float, ok: bool
+    adapter: Microscope, sem: serialem.Column, probe_nA: float, ok: bool
 ) -> None:
     sem.probe_nA = probe_nA
     if ok:
-        assert column.set_current(new_id(), 70.0) == pytest.approx(70.0)
+        assert adapter.set_current(new_id(), 70.0) == pytest.approx(70.0)
     else:
         with pytest.raises(CurrentNotSetError, match="set 70 pA within 10%"):
-            column.set_current(new_id(), 70.0)
+            adapter.set_current(new_id(), 70.0)
     commands = [
         what for what, _ in sem.log if what in ("screen down", "unblank", "blank", "screen up")
     ]
     assert commands == ["screen down", "unblank", "blank", "screen up"]
 
 
-def test_screen_is_lifted_before_an_exposure(column: Microscope, sem: serialem.Column) -> None:
+def test_screen_is_lifted_before_an_exposure(adapter: Microscope, sem: serialem.Column) -> None:
     sem.screen = 1  # the operator looked at the beam
-    column.acquire(new_id(), SCAN)
+    adapter.acquire(new_id(), SCAN)
     assert [frame["screen"] for frame in sem.frames] == [0]
 
 
 def test_other_pixel_sizes_are_refused_with_those_on_offer(
-    column: Microscope, sem: serialem.Column
+    adapter: Microscope, sem: serialem.Column
 ) -> None:
     with pytest.raises(OutOfLimitsError, match=r"offers 3\.906, 7\.812, 15\.6"):
-        column.acquire(new_id(), SCAN.model_copy(update={"pixel_nm": 3.0}))
+        adapter.acquire(new_id(), SCAN.model_copy(update={"pixel_nm": 3.0}))
     assert not sem.did("unblank")
 
 
 def test_status_works_during_a_frame_and_blanking_waits_for_its_end(
-    column: Microscope, sem: serialem.Column
+    adapter: Microscope, sem: serialem.Column
 ) -> None:
     seen = []
-    hurry = threading.Thread(target=lambda: column.make_safe("a test"))
+    hurry = threading.Thread(target=lambda: adapter.make_safe("a test"))
 
     def emergency(what: str) -> None:
         hurry.start()
         hurry.join(1.0)  # by now it waits for the only connection
-        seen.append((what, column.status().busy, hurry.is_alive()))
+        seen.append((what, adapter.status().busy, hurry.is_alive()))
 
     sem.during = emergency
     with pytest.raises(AbortedError):
-        column.illuminate(new_id(), 12.0, 500.0)
+        adapter.illuminate(new_id(), 12.0, 500.0)
     hurry.join(10.0)
     assert seen == [("frame", True, True)]  # no further frame was started
     assert sem.blanked
 
 
-def test_stage_cannot_be_stopped(column: Microscope) -> None:
+def test_stage_cannot_be_stopped(adapter: Microscope) -> None:
     with pytest.raises(NotSupportedError, match="cannot stop"):
-        column.stop_stage()
+        adapter.stop_stage()
 
 
-def test_all_commands_run_on_one_thread(column: Microscope, sem: serialem.Column) -> None:
-    column.move_stage(new_id(), StagePosition(alpha_deg=5.0, x_nm=100.0))
-    column.acquire(new_id(), SCAN)
-    column.status()
-    column.blank()
+def test_all_commands_run_on_one_thread(adapter: Microscope, sem: serialem.Column) -> None:
+    adapter.move_stage(new_id(), StagePosition(alpha_deg=5.0, x_nm=100.0))
+    adapter.acquire(new_id(), SCAN)
+    adapter.status()
+    adapter.blank()
     assert len({thread for _, thread in sem.log}) == 1

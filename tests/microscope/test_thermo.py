@@ -55,9 +55,9 @@ class TestThermoThroughTheBridge(MicroscopeContract):
 
 
 def test_it_is_loaded_by_name(tem: temscript.Column) -> None:
-    column = load_microscope(NAME, SETTINGS, state_path=None, real_time=False)
-    description = column.describe()
-    column.close()
+    microscope = load_microscope(NAME, SETTINGS, state_path=None, real_time=False)
+    description = microscope.describe()
+    microscope.close()
     assert description.name == "Thermo Fisher Titan"
     assert (description.simulated, description.sets_current) == (False, False)
     assert description.voltage_kV == pytest.approx(300.0)
@@ -115,19 +115,19 @@ def test_stage_is_moved_in_metres_and_radians(
     target: StagePosition,
     position: dict[str, float],
 ) -> None:
-    column = connect({**SETTINGS, **senses}, None, VirtualClock())
-    reached = column.move_stage(new_id(), target)
-    column.close()
+    microscope = connect({**SETTINGS, **senses}, None, VirtualClock())
+    reached = microscope.move_stage(new_id(), target)
+    microscope.close()
     assert tem.position == pytest.approx({**dict.fromkeys("xyzab", 0.0), **position}, abs=1e-12)
     assert tem.did("GoTo " + "".join(position))  # no other axis is moved
     assert reached.model_dump() == pytest.approx(target.model_dump(), abs=1e-6)
 
 
 def test_holder_limits_the_tilt_range(tem: temscript.Column) -> None:
-    column = connect({**SETTINGS, "alpha_limit_deg": 70.0}, None)
+    microscope = connect({**SETTINGS, "alpha_limit_deg": 70.0}, None)
     with pytest.raises(OutOfLimitsError, match="70"):
-        column.move_stage(new_id(), StagePosition(alpha_deg=-71.0))
-    column.close()
+        microscope.move_stage(new_id(), StagePosition(alpha_deg=-71.0))
+    microscope.close()
     assert tem.position["a"] == 0.0
 
 

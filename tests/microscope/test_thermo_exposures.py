@@ -92,11 +92,11 @@ def test_scan_uses_an_area_and_binning_of_the_column(
     pixel_nm: float,
     expected: tuple[int, int, float],
 ) -> None:
-    column = connect({**SETTINGS, "areas": areas}, None, VirtualClock())
-    column.set_current(new_id(), PROBE_PA)
+    microscope = connect({**SETTINGS, "areas": areas}, None, VirtualClock())
+    microscope.set_current(new_id(), PROBE_PA)
     scan = ScanSettings(width_px=side_px, height_px=side_px, pixel_nm=pixel_nm, dwell_us=3.0)
-    frame = column.acquire(new_id(), scan)
-    column.close()
+    frame = microscope.acquire(new_id(), scan)
+    microscope.close()
     (taken,) = tem.frames
     assert (taken["ImageSize"], taken["Binning"], taken["magnification"]) == expected
     assert taken["DwellTime"] == pytest.approx(3e-6)
@@ -125,11 +125,11 @@ def test_other_scans_are_refused_with_those_on_offer(
 def test_rows_run_along_y(tem: temscript.Column) -> None:
     images = []
     for sense in (1, -1):
-        column = connect({**SETTINGS, "rows_sense": sense}, None, VirtualClock())
-        column.set_current(new_id(), PROBE_PA)
+        microscope = connect({**SETTINGS, "rows_sense": sense}, None, VirtualClock())
+        microscope.set_current(new_id(), PROBE_PA)
         tem.frames.clear()
-        images.append(column.acquire(new_id(), SCAN).pixels)
-        column.close()
+        images.append(microscope.acquire(new_id(), SCAN).pixels)
+        microscope.close()
     np.testing.assert_array_equal(images[0][::-1], images[1])
 
 
@@ -168,10 +168,10 @@ def test_screen_is_lifted_before_an_exposure(thermo: Microscope, tem: temscript.
 
 
 def test_nothing_is_exposed_before_the_current_is_verified(tem: temscript.Column) -> None:
-    column = connect(SETTINGS, None, VirtualClock())
+    microscope = connect(SETTINGS, None, VirtualClock())
     with pytest.raises(OutOfLimitsError, match="verify it with set_current first"):
-        column.acquire(new_id(), SCAN)
-    column.close()
+        microscope.acquire(new_id(), SCAN)
+    microscope.close()
     assert not tem.did("unblank")
 
 

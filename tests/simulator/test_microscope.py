@@ -1,4 +1,4 @@
-"""Simulated microscope: its state survives the process, its images show what was done."""
+"""Simulated microscope: its state survives the process; images follow stage, flip and dose."""
 
 from __future__ import annotations
 

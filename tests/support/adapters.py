@@ -32,10 +32,10 @@ def verified(
     """Connect an adapter in virtual time and verify its probe current."""
     clock = VirtualClock()
     stand_in.sleep = clock.sleep
-    with closing(connect(settings, None, clock)) as column:
-        column.set_current(new_id(), PROBE_PA)
+    with closing(connect(settings, None, clock)) as microscope:
+        microscope.set_current(new_id(), PROBE_PA)
         stand_in.log.clear()
-        yield column
+        yield microscope
         stand_in.refuses.clear()  # so that closing can make it safe
 
 

@@ -1,4 +1,4 @@
-"""Recorded frames for tests of whoever is told of them."""
+"""Recorded frames, and the events that report them, for tests."""
 
 from __future__ import annotations
 

@@ -31,5 +31,5 @@ def tem(monkeypatch: pytest.MonkeyPatch) -> temscript.Column:
 @pytest.fixture
 def thermo(tem: temscript.Column) -> Iterator[Microscope]:
     """Yield the adapter in virtual time, with its probe current verified."""
-    with verified(tem, connect, SETTINGS) as column:
-        yield column
+    with verified(tem, connect, SETTINGS) as microscope:
+        yield microscope
