@@ -59,23 +59,23 @@ def _move_to_axis_nm(context: Context, step_id: str) -> float | None:
 
 def _height_nm(context: Context, step_id: str, tilt_deg: float) -> float | None:
     """Measure the height of the object above the tilt axis from two tilts."""
-    seen_nm = []
+    offsets_nm = []
     for alpha_deg in (-tilt_deg, tilt_deg):
         _tilt_from_below(context, step_id, alpha_deg)
-        place_nm = _offset_across_axis_nm(context, step_id, f"track-height{alpha_deg:+g}")
-        if place_nm is None:
+        offset_nm = _offset_across_axis_nm(context, step_id, f"track-height{alpha_deg:+g}")
+        if offset_nm is None:
             return None
-        seen_nm.append(place_nm)
-    return (seen_nm[1] - seen_nm[0]) / (2.0 * math.sin(math.radians(tilt_deg)))
+        offsets_nm.append(offset_nm)
+    return (offsets_nm[1] - offsets_nm[0]) / (2.0 * math.sin(math.radians(tilt_deg)))
 
 
 def _offset_across_axis_nm(context: Context, step_id: str, purpose: str) -> float | None:
     """Measure the object's offset across the tilt axis; if it is lost, try a wider field."""
     for field in (1, WIDE):
         shot = take_tracking_shot(context, step_id, f"{purpose}-{field}", field)
-        seen = locate_object(shot.pixels)
-        if seen is not None:
-            return seen.offset_px[1] * shot.info.scan.pixel_nm
+        location = locate_object(shot.pixels)
+        if location is not None:
+            return location.offset_px[1] * shot.info.scan.pixel_nm
     return None
 
 

@@ -13,7 +13,7 @@ from controller.session.entries import StepDone
 
 
 def carry_out(step: SeriesStart, context: Context) -> None:
-    """Set the current, restore the focus, take up the backlash, centre the object."""
+    """Set or verify the current, restore the focus, take up the backlash, centre the object."""
     microscope = context.microscope
     microscope.blank()
     microscope.set_current(step.id, step.current_pA)

@@ -32,7 +32,7 @@ class SizeMeasurement:
 def carry_out(step: ShowerTilt, context: Context) -> None:
     """Move to the tilt, illuminate, measure the assembly's size before and after.
 
-    The current is set at the first tilt and verified at the others.
+    The current is verified at the first tilt; later only if its last measurement is off.
     """
     microscope, ledger = context.microscope, context.session.ledger
     verify = microscope.set_current if step.elapsed_before_s == 0.0 else microscope.ensure_current

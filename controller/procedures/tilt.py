@@ -97,17 +97,20 @@ def _record_in_motion(step: Tilt, context: Context) -> KeptFrame:
     while True:
         context.operator.checkpoint()
         frame = expose_sweep(context, step.id, step.series, step.nominal_deg)
-        found, seen = _judge(frame, previous, context, shot_taken=False)
-        if found.verdict is FrameVerdict.DIM and not context.microscope.has_beam():
-            _reject(step, context, frame, found)
+        judgement, location = _judge(frame, previous, context, shot_taken=False)
+        if judgement.verdict is FrameVerdict.DIM and not context.microscope.has_beam():
+            _reject(step, context, frame, judgement)
             context.microscope.require_beam()
             continue
-        if found.verdict is FrameVerdict.SATURATED and context.protocol.quality.saturated == "stop":
-            _reject(step, context, frame, found)
-            raise _saturated(step, found)
-        if found.verdict is not FrameVerdict.OK:
-            context.alert(found.level, f"frame {found.reason}: kept, marked", step.id)
-        return KeptFrame(frame, found.verdict, 0, seen.offset_px if seen else None)
+        if (
+            judgement.verdict is FrameVerdict.SATURATED
+            and context.protocol.quality.saturated == "stop"
+        ):
+            _reject(step, context, frame, judgement)
+            raise _saturated(step, judgement)
+        if judgement.verdict is not FrameVerdict.OK:
+            context.alert(judgement.level, f"frame {judgement.reason}: kept, marked", step.id)
+        return KeptFrame(frame, judgement.verdict, 0, location.offset_px if location else None)
 
 
 def _reach_tilt(step: Tilt, context: Context, place: StagePosition) -> bool:
@@ -177,24 +180,24 @@ def _expose_with_retakes(
         if shot_taken:
             keep_centred(context, step.id, f"track-{attempt}")
         frame = context.microscope.acquire(step.id, f"frame-{attempt}", protocol.scan)
-        found, seen = _judge(frame, previous, context, shot_taken)
-        offset_px = seen.offset_px if seen else None
-        if found.verdict is FrameVerdict.OK:
-            return KeptFrame(frame, found.verdict, attempt, offset_px)
-        if not _needs_retake(found, attempt, context):
-            context.alert(found.level, f"frame {found.reason}: kept, marked", step.id)
-            return KeptFrame(frame, found.verdict, attempt, offset_px)
-        _reject(step, context, frame, found)
-        if found.verdict is FrameVerdict.SATURATED:
-            raise _saturated(step, found)
-        if found.verdict is FrameVerdict.DIM:
+        judgement, location = _judge(frame, previous, context, shot_taken)
+        offset_px = location.offset_px if location else None
+        if judgement.verdict is FrameVerdict.OK:
+            return KeptFrame(frame, judgement.verdict, attempt, offset_px)
+        if not _needs_retake(judgement, attempt, context):
+            context.alert(judgement.level, f"frame {judgement.reason}: kept, marked", step.id)
+            return KeptFrame(frame, judgement.verdict, attempt, offset_px)
+        _reject(step, context, frame, judgement)
+        if judgement.verdict is FrameVerdict.SATURATED:
+            raise _saturated(step, judgement)
+        if judgement.verdict is FrameVerdict.DIM:
             context.microscope.require_beam()
-        if found.verdict is FrameVerdict.DIM and attempt >= protocol.quality.max_retakes:
+        if judgement.verdict is FrameVerdict.DIM and attempt >= protocol.quality.max_retakes:
             context.operator.suspend(
-                f"{step.id}: frame {found.reason}; check beam, valves and screen, then continue"
+                f"{step.id}: frame {judgement.reason}; check beam, valves and screen, then continue"
             )
-        if found.verdict is FrameVerdict.SHIFTED and seen is not None:
-            centre_object(context, step.id, seen, protocol.scan.pixel_nm)
+        if judgement.verdict is FrameVerdict.SHIFTED and location is not None:
+            centre_object(context, step.id, location, protocol.scan.pixel_nm)
         attempt += 1
 
 
@@ -209,35 +212,39 @@ def _judge(
         A tracking shot has shown the object before: if the frame does not, it is not called lost.
     """
     protocol = context.protocol
-    seen = locate_object(frame.pixels) if protocol.tracking.enabled else None
-    distance_px = _distance_px(seen, lost=protocol.tracking.enabled and not shot_taken)
-    found = judge_frame(frame.pixels, previous, protocol.quality, distance_px, limit_px(protocol))
-    return found, seen
+    location = locate_object(frame.pixels) if protocol.tracking.enabled else None
+    distance_px = _distance_px(location, lost=protocol.tracking.enabled and not shot_taken)
+    judgement = judge_frame(
+        frame.pixels, previous, protocol.quality, distance_px, limit_px(protocol)
+    )
+    return judgement, location
 
 
-def _saturated(step: Tilt, found: FrameJudgement) -> SafetyStopError:
+def _saturated(step: Tilt, judgement: FrameJudgement) -> SafetyStopError:
     return SafetyStopError(
-        f"{step.id}: frame has {found.reason}; lower scan.dwell_us or the detector's gain"
+        f"{step.id}: frame has {judgement.reason}; lower scan.dwell_us or the detector's gain"
     )
 
 
-def _distance_px(seen: ObjectLocation | None, lost: bool) -> float | None:
+def _distance_px(location: ObjectLocation | None, lost: bool) -> float | None:
     """Return the object's distance from the image centre; infinite if lost, None if unknown."""
-    if seen is not None:
-        return seen.distance_px
+    if location is not None:
+        return location.distance_px
     return math.inf if lost else None
 
 
-def _reject(step: Tilt, context: Context, frame: Frame, found: FrameJudgement) -> None:
-    context.alert(found.level, f"frame {found.reason}: taken again", step.id)
-    context.persist(lambda: context.session.reject_frame(frame, step.id, found.verdict), step.id)
+def _reject(step: Tilt, context: Context, frame: Frame, judgement: FrameJudgement) -> None:
+    context.alert(judgement.level, f"frame {judgement.reason}: taken again", step.id)
+    context.persist(
+        lambda: context.session.reject_frame(frame, step.id, judgement.verdict), step.id
+    )
 
 
-def _needs_retake(found: FrameJudgement, attempt: int, context: Context) -> bool:
+def _needs_retake(judgement: FrameJudgement, attempt: int, context: Context) -> bool:
     """Tell whether a bad frame is rejected: a saturated one by policy, a dim one always."""
-    if found.verdict is FrameVerdict.SATURATED:
+    if judgement.verdict is FrameVerdict.SATURATED:
         return context.protocol.quality.saturated == "stop"
-    return found.verdict is FrameVerdict.DIM or attempt < context.protocol.quality.max_retakes
+    return judgement.verdict is FrameVerdict.DIM or attempt < context.protocol.quality.max_retakes
 
 
 def _previous_image(step: Tilt, context: Context) -> NDArray[Any] | None:

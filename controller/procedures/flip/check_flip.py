@@ -165,8 +165,8 @@ def _shot_at(context: Context, step_id: str, tilt_deg: float) -> Frame:
     _tilt_to(context, step_id, tilt_deg)
     purpose = f"check-{tilt_deg:+g}"
     shot = take_tracking_shot(context, step_id, purpose)
-    seen = locate_object(shot.pixels)
-    if seen is not None and seen.distance_px <= limit_px(context.protocol):
+    location = locate_object(shot.pixels)
+    if location is not None and location.distance_px <= limit_px(context.protocol):
         return shot
     keep_centred(context, step_id, purpose)
     return take_tracking_shot(context, step_id, purpose)

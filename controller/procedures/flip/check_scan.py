@@ -67,24 +67,24 @@ def measure_scan_axes(context: Context, step_id: str) -> ScanAxes | None:
         step_nm = STEP_FRACTION * scan.pixel_nm * min(scan.width_px, scan.height_px)
         low_x, high_x = stage.x_nm - step_nm / 2, stage.x_nm + step_nm / 2
         low_y, high_y = stage.y_nm - step_nm / 2, stage.y_nm + step_nm / 2
-        places = [
+        targets = [
             stage.model_copy(update={"x_nm": x, "y_nm": y})
             for x, y in ((low_x, low_y), (high_x, low_y), (high_x, high_y))
         ]
-        seen = [_object_nm(context, step_id, place, scan) for place in places]
+        offsets_nm = [_object_nm(context, step_id, target, scan) for target in targets]
         context.microscope.move(step_id, stage)
-        found = [place for place in seen if place is not None]
-        if len(found) == len(places):
+        found = [offset_nm for offset_nm in offsets_nm if offset_nm is not None]
+        if len(found) == len(targets):
             start, along_x, along_y = found
             return ScanAxes(np.column_stack([along_x - start, along_y - along_x]) / step_nm)
     return None
 
 
 def _object_nm(
-    context: Context, step_id: str, place: StagePosition, scan: ScanSettings
+    context: Context, step_id: str, target: StagePosition, scan: ScanSettings
 ) -> NDArray[Any] | None:
     """Take a shot; return (x, y) of the object from the image centre, nm."""
-    context.microscope.move(step_id, place)
+    context.microscope.move(step_id, target)
     shot = context.microscope.acquire(step_id, "scan", scan)
     context.microscope.charge_unkept(shot)
     location = locate_object(shot.pixels)

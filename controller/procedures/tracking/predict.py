@@ -61,13 +61,13 @@ def predict_position(
     if len(known) < MIN_TILTS_TO_PREDICT:
         return None
     cos_here = cos_tilt(alpha_deg)
-    near = sorted(known, key=lambda place: abs(place.alpha_deg - alpha_deg))[:NEIGHBOURS]
-    tilts = np.array([place.alpha_deg for place in near])
+    near = sorted(known, key=lambda position: abs(position.alpha_deg - alpha_deg))[:NEIGHBOURS]
+    tilts = np.array([position.alpha_deg for position in near])
     (x_nm, x_error), (y_nm, y_error) = (
         _line_at(tilts, np.array(values), alpha_deg, smallest_nm)
         for values in (
-            [place.x_nm * cos_tilt(place.alpha_deg) for place in near],
-            [place.y_nm for place in near],
+            [position.x_nm * cos_tilt(position.alpha_deg) for position in near],
+            [position.y_nm for position in near],
         )
     )
     return Prediction(
