@@ -31,7 +31,7 @@ def ticks(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     clock = SimpleNamespace(monotonic=monotonic)
     monkeypatch.setattr(microscope_module, "time", clock)
     monkeypatch.setattr(recovery, "time", clock)
-    monkeypatch.setattr(control_module, "LOOK_EVERY_S", 0.001)
+    monkeypatch.setattr(control_module, "POLL_INTERVAL_S", 0.001)
     return now_s
 
 
