@@ -31,8 +31,6 @@ FOLDERS = (
     "simulator",
     "tests",
 )
-STILL_TO_DO = frozenset({"tests"})
-"""Folders whose text does not keep the rules yet."""
 
 BAD_OPENINGS = re.compile(r"(?:Of|What|How|Whether)\b")
 """First words of a fragment that only makes sense as a continuation."""
