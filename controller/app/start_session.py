@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import shutil
-import signal
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
 
 from controller.app.profiles import require_simulator_profile, simulator_profile
+from controller.common.ctrl_c import ctrl_c_sets_event
 from controller.common.errors import DualtiltError, UsageError
 from controller.common.exit_codes import ExitCode
 from controller.common.python_command import python_module_command
@@ -180,7 +179,7 @@ def start(folder: SessionFolder, bridge: Path | None) -> subprocess.Popen[bytes]
     log_path = folder.run / "session.log"
     command = python_module_command("controller.app.session_process", str(folder.path))
     command += ["--bridge", str(bridge.absolute())] if bridge else []
-    with _ctrl_c_sets_event() as pressed:
+    with ctrl_c_sets_event() as pressed:
         with log_path.open("wb") as log:
             process = subprocess.Popen(
                 command,
@@ -212,22 +211,12 @@ def watch(
     try:
         from controller.ui.headless import follow
 
-        return follow(folder.path)
+        with ctrl_c_sets_event() as pressed:
+            return follow(folder.path, pressed)
     except KeyboardInterrupt:
         with ServiceClient.connect(folder.path) as client:
             client.stop(StopWhen.NOW)
         raise
-
-
-@contextmanager
-def _ctrl_c_sets_event() -> Iterator[threading.Event]:
-    """Set an event on Ctrl-C: an exception could occur before the process to end is known."""
-    pressed = threading.Event()
-    previous = signal.signal(signal.SIGINT, lambda *_: pressed.set())
-    try:
-        yield pressed
-    finally:
-        signal.signal(signal.SIGINT, previous)
 
 
 def _wait_until_ready(

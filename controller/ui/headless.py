@@ -6,6 +6,7 @@ For people without the screen. It only follows a session, which runs in another 
 from __future__ import annotations
 
 import sys
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -32,15 +33,15 @@ Show = Callable[[SessionStatus, list[Record]], None]
 """Function that shows new records and the status after them."""
 
 
-def follow(folder: Path, out: TextIO | None = None) -> ExitCode:
+def follow(folder: Path, interrupted: threading.Event, out: TextIO | None = None) -> ExitCode:
     """Print the events of a session, from the start of its present run to its end.
-
-    Ctrl-C leaves the session running and raises KeyboardInterrupt.
 
     Parameters
     ----------
     folder
         Folder of the session.
+    interrupted
+        Set to stop printing; the session keeps running.
     out
         Output; stdout by default.
 
@@ -55,19 +56,22 @@ def follow(folder: Path, out: TextIO | None = None) -> ExitCode:
         If the session's process vanished without an exit code.
     UsageError
         If no session runs there.
+    KeyboardInterrupt
+        If `interrupted` was set.
     """
     with _display(out or sys.stdout) as show:
         seq = -1
         try:
             with ServiceClient.connect(folder, read_only=True) as client:
                 seq = client.status().started_seq - 1
-                while True:
+                while not interrupted.is_set():
                     records = client.events_after(seq, WAIT_S)
                     seq = records[-1].seq if records else seq
                     status = client.status()
                     show(status, records)
                     if status.exit_code is not None and not records:
                         return status.exit_code
+                raise KeyboardInterrupt
         except (SessionGoneError, UsageError) as error:
             return _show_end(folder, seq, show, error)
 

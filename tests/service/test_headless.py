@@ -12,6 +12,7 @@ import pytest
 from controller.common.errors import DualtiltError, UsageError
 from controller.common.exit_codes import ExitCode
 from controller.model.events import RECORD, Event, Record, State, StateChanged
+from controller.service.session_client import ServiceClient
 from controller.service.session_server import SessionService
 from controller.ui.headless import follow
 from tests.support import scripted_session as script
@@ -40,7 +41,7 @@ def follow_all(
     service = log_to(folder)
     service.serve(RecordingEngine())
     codes: list[ExitCode] = []
-    follower = threading.Thread(target=lambda: codes.append(follow(folder, out)))
+    follower = threading.Thread(target=lambda: codes.append(follow(folder, threading.Event(), out)))
     follower.start()
     for event in events:
         service.publish(event)
@@ -85,7 +86,7 @@ def test_a_resumed_session_is_shown_from_its_present_run(tmp_path: Path) -> None
     service.serve(RecordingEngine())
     service.publish(script.started(tmp_path).model_copy(update={"resumed": True}))
     out = io.StringIO()
-    follower = threading.Thread(target=follow, args=(tmp_path, out))
+    follower = threading.Thread(target=follow, args=(tmp_path, threading.Event(), out))
     follower.start()
     while "resumed" not in out.getvalue():
         assert follower.is_alive()
@@ -101,7 +102,7 @@ def test_a_session_that_vanishes_leaves_one_line(tmp_path: Path) -> None:
 
     def watch() -> None:
         try:
-            follow(tmp_path, io.StringIO())
+            follow(tmp_path, threading.Event(), io.StringIO())
         except DualtiltError as error:
             raised.append(error)
 
@@ -117,4 +118,18 @@ def test_a_session_that_vanishes_leaves_one_line(tmp_path: Path) -> None:
 
 def test_no_session_runs(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="holds no session"):
-        follow(tmp_path, io.StringIO())
+        follow(tmp_path, threading.Event(), io.StringIO())
+
+
+def test_ctrl_c_leaves_the_session_running(tmp_path: Path) -> None:
+    service = SessionService(tmp_path, lambda record: None)
+    address = service.serve(RecordingEngine())
+    interrupted = threading.Event()
+    interrupted.set()
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            follow(address.folder, interrupted, io.StringIO())
+        with ServiceClient.connect(address.folder) as client:
+            assert client.status().exit_code is None
+    finally:
+        service.close(ExitCode.OK)

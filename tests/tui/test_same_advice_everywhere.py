@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -112,8 +113,8 @@ def test_the_same_advice_everywhere(
     service.close(ExitCode.OK)
 
     plain, terminal = io.StringIO(), Terminal()
-    follow(tmp_path, plain)
-    follow(tmp_path, terminal)
+    follow(tmp_path, threading.Event(), plain)
+    follow(tmp_path, threading.Event(), terminal)
     for text in (plain.getvalue(), terminal.getvalue()):
         assert (f"[{case.advice}]" in text) == is_new
     assert ": ".join(filter(None, (f"{case.sign} {case.advice}", case.reason))) in (

@@ -20,6 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Show the session; return its exit code if it ended meanwhile, else 0."""
+    from controller.common.ctrl_c import ctrl_c_sets_event
     from controller.common.exit_codes import ExitCode
     from controller.service.session_client import ServiceClient, the_only_session
 
@@ -33,7 +34,8 @@ def run(args: argparse.Namespace) -> int:
     from controller.ui.headless import follow
 
     try:
-        return follow(folder)
+        with ctrl_c_sets_event() as pressed:
+            return follow(folder, pressed)
     except KeyboardInterrupt:
         print("detached; the session continues", file=sys.stderr)
         return ExitCode.OK

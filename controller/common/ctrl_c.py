@@ -1,0 +1,25 @@
+"""Ctrl-C as an event: an exception can be lost in whatever code runs at that moment."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+@contextmanager
+def ctrl_c_sets_event() -> Iterator[threading.Event]:
+    """Set an event on the first Ctrl-C; raise KeyboardInterrupt on the next. Main thread only."""
+    pressed = threading.Event()
+
+    def press(*_: object) -> None:
+        if pressed.is_set():
+            raise KeyboardInterrupt
+        pressed.set()
+
+    previous = signal.signal(signal.SIGINT, press)
+    try:
+        yield pressed
+    finally:
+        signal.signal(signal.SIGINT, previous)
