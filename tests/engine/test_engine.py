@@ -34,6 +34,7 @@ from controller.model.events import (
 )
 from controller.model.processing_jobs import Job, JobOutcome
 from tests.support.fake_microscope import FakeMicroscope
+from tests.support.frames import is_frame
 from tests.support.small_session import PROTOCOL, TILTS_A, TILTS_B, FakeJobs, Run, open_session
 
 
@@ -93,10 +94,7 @@ def test_the_time_left_falls_to_zero(tmp_path: Path) -> None:
 
 def at_frame(index: int, act: Callable[[Engine], None]) -> Callable[[Event, Engine], None]:
     def look(event: Event, engine: Engine) -> None:
-        if isinstance(event, FrameRecorded) and (event.frame.series, event.frame.section) == (
-            "A",
-            index,
-        ):
+        if is_frame(event, "A", index):
             act(engine)
 
     return look

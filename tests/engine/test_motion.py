@@ -21,6 +21,7 @@ from controller.model.protocol import Protocol
 from controller.model.stage import StagePosition
 from processing.files.mdoc import read_mdoc
 from tests.support.fake_microscope import FakeMicroscope
+from tests.support.frames import is_frame
 from tests.support.small_session import PROTOCOL, TILTS_A, TILTS_B, Run, open_session
 
 Pixels = NDArray[np.uint16]
@@ -125,10 +126,7 @@ def test_an_interrupted_series_resumes_at_the_next_tilt(tmp_path: Path, index: i
     """After a stop the stage approaches the start of the next sweep from its backlash start."""
 
     def stop(event: Event, engine: Engine) -> None:
-        if isinstance(event, FrameRecorded) and (event.frame.series, event.frame.section) == (
-            "A",
-            index,
-        ):
+        if is_frame(event, "A", index):
             engine.stop(StopWhen.AFTER_TILT)
 
     first = Run(open_session(tmp_path / "s", IN_MOTION), on_event=stop)

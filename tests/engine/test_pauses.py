@@ -24,6 +24,7 @@ from controller.model.events import (
     StateChanged,
 )
 from tests.support.fake_microscope import FakeMicroscope
+from tests.support.frames import is_frame
 from tests.support.small_session import Run, open_session
 
 
@@ -117,10 +118,7 @@ def test_a_pause_requested_before_the_start_is_kept(tmp_path: Path) -> None:
 
 def test_a_pause_can_be_cancelled_while_the_beam_is_blanked_for_it(tmp_path: Path) -> None:
     def look(event: Event, engine: Engine) -> None:
-        if isinstance(event, FrameRecorded) and (event.frame.series, event.frame.section) == (
-            "A",
-            1,
-        ):
+        if is_frame(event, "A", 1):
             engine.pause()
 
     def take_back(action: str, request_id: str) -> None:

@@ -16,6 +16,7 @@ from controller.service.session_status import SessionStatus
 from controller.service.status_reducer import next_status
 from processing.files.mdoc import read_mdoc
 from tests.support.fake_microscope import FakeMicroscope
+from tests.support.frames import is_frame
 from tests.support.small_session import PROTOCOL, TILTS_A, Run, open_session
 
 
@@ -23,10 +24,7 @@ def after(index: int, act: Callable[[Engine], None]) -> Callable[[Event, Engine]
     """Act after the frame of A at this place in the stack."""
 
     def look(event: Event, engine: Engine) -> None:
-        if isinstance(event, FrameRecorded) and (event.frame.series, event.frame.section) == (
-            "A",
-            index,
-        ):
+        if is_frame(event, "A", index):
             act(engine)
 
     return look
@@ -106,10 +104,7 @@ def test_a_retaken_tilt_is_approached_from_its_backlash_start(tmp_path: Path) ->
 
 def test_retakes_before_a_stop_are_done_after_the_resume(tmp_path: Path) -> None:
     def look(event: Event, engine: Engine) -> None:
-        if isinstance(event, FrameRecorded) and (event.frame.series, event.frame.section) == (
-            "A",
-            2,
-        ):
+        if is_frame(event, "A", 2):
             engine.retake(2)
             engine.stop(StopWhen.AFTER_TILT)
 

@@ -27,6 +27,7 @@ from controller.model.stage import StagePosition
 from controller.session import journal as journal_module
 from controller.session.journal import read_journal
 from tests.support.fake_microscope import FakeMicroscope
+from tests.support.frames import is_frame
 from tests.support.small_session import TILTS_A, TILTS_B, Run, open_session
 
 
@@ -155,10 +156,7 @@ def test_a_jump_of_the_wall_clock_does_not_change_the_order(
 
 def stop_at(series: str, index: int) -> Callable[[Event, Engine], None]:
     def look(event: Event, engine: Engine) -> None:
-        if isinstance(event, FrameRecorded) and (event.frame.series, event.frame.section) == (
-            series,
-            index,
-        ):
+        if is_frame(event, series, index):
             engine.stop(StopWhen.AFTER_TILT)
 
     return look

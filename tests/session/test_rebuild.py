@@ -32,10 +32,7 @@ def in_b(tmp_path: Path) -> Path:
     """Folder of a session that was stopped after two tilts of B."""
 
     def look(event: Event, engine: object) -> None:
-        if isinstance(event, FrameRecorded) and (event.frame.series, event.frame.section) == (
-            "B",
-            1,
-        ):
+        if is_frame(event, "B", 1):
             run.engine.stop(StopWhen.AFTER_TILT)
 
     microscope = FakeMicroscope(flipped_file=tmp_path / "flipped")

@@ -14,8 +14,6 @@ from controller.hardware.adapters.column_settings import ColumnSettings
 from controller.model.stage import StageLimits, StagePosition
 
 M_PER_NM = 1e-9
-AXES = ("x", "y", "z", "a")
-"""Stage axes in use, with TEM Scripting's names; the second tilt axis b is never moved."""
 
 AxisData = Callable[[str], tuple[float, float, str]]
 
