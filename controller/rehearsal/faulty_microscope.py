@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from controller.common.atomic import replace_text
 from controller.hardware.interface import (
     AcquisitionError,
     BeamLostError,
@@ -172,7 +173,7 @@ class FaultyMicroscope:
             if self._counts[index] < fault.times and fault.fits(action, request.step_id):
                 self._counts[index] += 1
                 if self._memory is not None:
-                    self._memory.write_text(json.dumps(self._counts), encoding="utf-8")
+                    replace_text(self._memory, json.dumps(self._counts))
                 return fault
         return None
 

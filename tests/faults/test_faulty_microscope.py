@@ -155,6 +155,16 @@ def test_fault_counts_are_kept_for_the_next_process(tmp_path: Path) -> None:
     assert expose(second, "A-002", 1).any()
 
 
+def test_fault_counts_are_replaced_as_a_whole_so_that_a_kill_leaves_no_half_file(
+    tmp_path: Path,
+) -> None:
+    memory, earlier = tmp_path / "memory.json", tmp_path / "earlier.json"
+    memory.write_text("[0]")
+    earlier.hardlink_to(memory)
+    expose(faulty(memory, kind=FaultKind.BLANK), "A-002")
+    assert (earlier.read_text(), memory.read_text()) == ("[0]", "[1]")
+
+
 class RealColumn(FakeMicroscope):
     """Fake microscope that describes itself as a real one."""
 
