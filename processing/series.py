@@ -36,6 +36,10 @@ class TiltSeries:
     tilt_axis_deg
         Known in-plane angle of the tilt axis in the images, from +y towards -x. It excludes any
         rotation that the reader has already applied. Alignment starts from it and removes it.
+    notes
+        One line for each oddity of the input, with what was done about it; becomes a warning.
+    doubts
+        One line for each reason not to trust a count of this series.
     """
 
     images: Float32
@@ -44,6 +48,8 @@ class TiltSeries:
     excluded: Bools = field(default_factory=lambda: np.zeros(0, bool))
     name: str = "A"
     tilt_axis_deg: float = 0.0
+    notes: tuple[str, ...] = ()
+    doubts: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.images.ndim != 3 or len(self.images) == 0:

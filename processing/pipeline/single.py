@@ -43,7 +43,7 @@ class SeriesResult:
     summary
         Entry of this series in summary.json.
     warnings
-        One line for each image left out.
+        Notes and doubts of the input, and one line for each image left out.
     """
 
     aligned: TiltSeries
@@ -155,8 +155,9 @@ def _summary(alignment: Alignment) -> SeriesSummary:
 
 def _warnings(series: TiltSeries, alignment: Alignment) -> list[str]:
     reasons = np.where(series.excluded, "as marked", "it does not fit the other images")
-    return [
+    left_out = [
         f"series {series.name}: section {section} at {series.angles_deg[section]:+.1f} degrees "
         f"left out, {reasons[section]}"
         for section in np.flatnonzero(alignment.rejected)
     ]
+    return [*series.notes, *series.doubts, *left_out]
