@@ -47,6 +47,34 @@ class Diameter(Result):
     """Cross-check: particle spacing at the first peak of g(r) (nm)."""
 
 
+class Sampling(Result):
+    """Part of the recorded images that was processed, and its binning."""
+
+    recorded_px: tuple[int, int]
+    """Width and height of a recorded image."""
+    crop_px: tuple[int, int, int, int]
+    """First column, first row, width and height of the part, in recorded pixels. Row 0 is the first
+    row of the file, with the tilt axis along y."""
+    bin: int = Field(default=1, ge=1)
+    """Side of the square of recorded pixels that is averaged to one."""
+
+    @property
+    def offset_px(self) -> tuple[float, float]:
+        """Distance (y, x) of the part's centre from the recorded image's, in recorded pixels."""
+        (columns, rows), (x, y, width, height) = self.recorded_px, self.crop_px
+        return y + (height - rows) / 2, x + (width - columns) / 2
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns of a processed image."""
+        return self.crop_px[3] // self.bin, self.crop_px[2] // self.bin
+
+    @property
+    def is_whole(self) -> bool:
+        """True if images are processed as they were recorded."""
+        return self.bin == 1 and self.crop_px == (0, 0, *self.recorded_px)
+
+
 class SeriesSummary(Result):
     """One tilt series after alignment and reconstruction."""
 
@@ -55,9 +83,12 @@ class SeriesSummary(Result):
     excluded: list[int]
     """Sections of the images left out; `warnings` gives the reasons."""
     align_rms_px: float
-    """Residual shift between aligned images and their re-projections, rms over the tilts (px)."""
+    """Residual shift between aligned images and their re-projections, rms over the tilts (recorded
+    px)."""
     tilt_axis_deg: float
     """In-plane angle between the tilt axis found and the y axis of the image (degrees)."""
+    sampling: Sampling | None = None
+    """Crop and binning; None in results of earlier versions."""
 
 
 class Registration(Result):
@@ -107,6 +138,7 @@ class Summary(Result):
     registration: Registration | None = None
     fusion: Fusion | None = None
     pixel_nm: float
+    """Voxel size of the volumes of A (nm); `series` says how A was binned."""
     warnings: list[str] = []
     files: dict[str, str] = {}
     """Path of each file, relative to the session folder, by its role."""

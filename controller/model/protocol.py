@@ -295,6 +295,12 @@ class Processing(Settings):
     """Fusion rules whose volumes are also counted, without the images; true: all rules."""
     memory_limit_GB: Positive = 6.0
     """Largest volumes held in memory (GB); larger ones are processed in slabs, from files."""
+    bin: Annotated[int, Field(ge=1, le=64)] | None = None
+    """Side of the square of pixels that is averaged to one; chosen for the particles when left
+    out."""
+    crop_px: tuple[int, int, int, int] | None = None
+    """First column, first row, width and height of the part of the images that is processed; the
+    region of the object when left out."""
 
 
 class Protocol(Settings):

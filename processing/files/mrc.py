@@ -71,14 +71,23 @@ def read_stack(path: Path) -> MrcStack:
     return MrcStack(data, pixel_nm if pixel_nm > 0 else None, angles_deg)
 
 
-def write_volume(path: Path, volume: NDArray[Any], pixel_nm: float) -> None:
-    """Write a volume [z, y, x] with cubic voxels. Types that MRC cannot store become float32."""
+def write_volume(
+    path: Path,
+    volume: NDArray[Any],
+    pixel_nm: float,
+    origin_nm: tuple[float, float, float] = (0.0, 0.0, 0.0),
+) -> None:
+    """Write a volume [z, y, x] with cubic voxels. Types that MRC cannot store become float32.
+
+    `origin_nm` is the place (x, y, z) of the first voxel.
+    """
     with (
         replace_file(path) as partial,
         mrcfile.new(partial, _storable(volume), overwrite=True) as file,
     ):
         file.set_volume()
         file.voxel_size = 10 * pixel_nm
+        file.header.origin = tuple(10 * along for along in origin_nm)
 
 
 def write_images(path: Path, images: NDArray[Any], pixel_nm: float) -> None:

@@ -22,6 +22,7 @@ from processing.pipeline.detect import (
     find_candidates,
 )
 from processing.pipeline.memory import DUAL_VOLUMES, allocator
+from processing.pipeline.sampling import volume_origin_nm
 from processing.pipeline.settings import ProcessSettings
 from processing.pipeline.single import SeriesResult
 from processing.progress import Progress, silent, within
@@ -47,6 +48,8 @@ class FusedResult:
         Particles of both series.
     table_b
         Particles of B alone.
+    pixel_nm, origin_nm
+        Voxel size of the volumes, and the place (x, y, z) of their first voxel, as for A.
     count_a, count_b
         Counts of A alone and B alone; their intervals include the faults that the fusion shows.
     controls
@@ -61,6 +64,7 @@ class FusedResult:
     registration: Registration
     fusion: Fusion
     pixel_nm: float
+    origin_nm: tuple[float, float, float]
     count_a: Count
     count_b: Count
     controls: dict[FusionRule, Detection] = field(default_factory=dict)
@@ -118,6 +122,7 @@ def combine_series(
         _registration(found),
         Fusion(rule=settings.fusion_rule, wavelet=settings.wavelet, level=settings.level),
         a.aligned.pixel_nm,
+        volume_origin_nm(a.summary.sampling, a.aligned.pixel_nm),
         widened(a.detection.count, a.detection.table),
         widened(b.detection.count, table_b),
         controls,

@@ -34,6 +34,11 @@ def allocator(shape: tuple[int, ...], volumes: int, limit_GB: float) -> Allocate
     return in_memory if _needed_GB(shape, volumes) <= limit_GB else on_disk
 
 
+def fits_memory(shape: tuple[int, ...], limit_GB: float) -> bool:
+    """Return true if volumes of `shape` [z, y, x] can be processed, on disk if necessary."""
+    return _needed_GB(shape, MEMORY_VOLUMES) <= limit_GB
+
+
 def _require_memory(shape: tuple[int, ...], volumes: int, limit_GB: float) -> None:
     """Check that `volumes` volumes of `shape` [z, y, x] fit the limit.
 
@@ -47,7 +52,7 @@ def _require_memory(shape: tuple[int, ...], volumes: int, limit_GB: float) -> No
         depth, rows, columns = shape
         raise ProcessingError(
             f"volumes of {columns} x {rows} x {depth} voxels need about {needed_GB:.1f} GB, the "
-            f"limit is {limit_GB:g} GB; bin the images, or raise memory_limit_GB"
+            f"limit is {limit_GB:g} GB; choose a larger bin, or raise memory_limit_GB"
         )
 
 

@@ -18,6 +18,7 @@ from processing.files.particles import ParticleTable, read_csv, write_csv, write
 from processing.files.rawtlt import write_rawtlt
 from processing.pipeline.detect import Detection
 from processing.pipeline.dual import FusedResult
+from processing.pipeline.sampling import volume_origin_nm
 from processing.pipeline.single import SeriesResult
 from processing.results import Count, Counts, Diameter, SeriesName, SeriesSummary, Summary
 from processing.series import TiltSeries
@@ -49,8 +50,9 @@ def write_series_result(session: Path, name: SeriesName, result: SeriesResult) -
     pixel_nm = result.aligned.pixel_nm
     write_images(folder / f"{name}_aligned.mrc", result.aligned.images, pixel_nm)
     write_rawtlt(folder / f"{name}_aligned.rawtlt", result.aligned.angles_deg)
-    write_volume(folder / f"{name}_sirt.mrc", result.volume, pixel_nm)
-    write_volume(folder / f"{name}_ssr.mrc", result.detection.centres, pixel_nm)
+    origin_nm = volume_origin_nm(result.summary.sampling, pixel_nm)
+    write_volume(folder / f"{name}_sirt.mrc", result.volume, pixel_nm, origin_nm)
+    write_volume(folder / f"{name}_ssr.mrc", result.detection.centres, pixel_nm, origin_nm)
     write_csv(folder / f"{name}_own_particles.csv", result.detection.table)
     if name == "A":
         _write_table(folder, name, result.detection.table)
@@ -100,9 +102,10 @@ def write_fused_result(session: Path, result: FusedResult) -> None:
     """Write the result of both series, and the particles of B in the frame of A."""
     folder = session / PROCESSED
     pixel_nm = result.pixel_nm
-    write_volume(folder / "B_registered.mrc", result.registered_b, pixel_nm)
-    write_volume(folder / "fused.mrc", result.volume, pixel_nm)
-    write_volume(folder / "fused_ssr.mrc", result.detection.centres, pixel_nm)
+    origin_nm = result.origin_nm
+    write_volume(folder / "B_registered.mrc", result.registered_b, pixel_nm, origin_nm)
+    write_volume(folder / "fused.mrc", result.volume, pixel_nm, origin_nm)
+    write_volume(folder / "fused_ssr.mrc", result.detection.centres, pixel_nm, origin_nm)
     _write_table(folder, "B", result.table_b)
     _write_table(folder, "fused", result.detection.table)
     for name, control in result.controls.items():

@@ -29,6 +29,12 @@ class ProcessSettings(BaseModel):
     """Fusion rules whose volumes are counted as well, without the images; true for all rules."""
     memory_limit_GB: float = Field(default=6.0, gt=0)
     """Memory for volumes (GB). Above it they are stored in files and processed in slabs."""
+    bin: int | None = Field(default=None, ge=1, le=64)
+    """Side of the square of pixels that is averaged to one; chosen for the particles if not given.
+    """
+    crop_px: tuple[int, int, int, int] | None = None
+    """First column, first row, width and height of the part of the images that is processed;
+    the region of the object if not given."""
 
     @property
     def control_rules(self) -> tuple[FusionRule, ...]:

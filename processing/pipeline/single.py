@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -12,10 +12,17 @@ from processing.count.diameter import estimate_diameter, pair_distance, refined_
 from processing.pipeline.check_diameter import require_possible_diameter
 from processing.pipeline.detect import Detection, detect_by_fit, find_candidates
 from processing.pipeline.memory import SINGLE_VOLUMES, allocator
+from processing.pipeline.sampling import (
+    choose_sampling,
+    finer_sampling,
+    in_sampled_pixels,
+    sampled,
+    sampling_notes,
+)
 from processing.pipeline.settings import ProcessSettings
 from processing.progress import Progress, silent, within
 from processing.reconstruct.sirt import sirt_series
-from processing.results import Diameter, SeriesSummary
+from processing.results import Diameter, Sampling, SeriesSummary
 from processing.scratch import Allocate, in_memory
 from processing.series import Float32, TiltSeries
 
@@ -76,12 +83,39 @@ def process_series(
         Too few images are usable, they are empty, or the volumes exceed the memory limit.
     """
     require_possible_diameter(series, settings.diameter_nm)
-    rows, columns = series.images.shape[1:]
+    sampling = choose_sampling(series, settings)
+    result = _process_sampled(series, sampling, settings, start, progress)
+    finer = finer_sampling(sampling, result.diameter.value / series.pixel_nm, settings)
+    if finer is None:
+        return result
+    return _process_sampled(series, finer, settings, start, progress)
+
+
+def _process_sampled(
+    series: TiltSeries,
+    sampling: Sampling,
+    settings: ProcessSettings,
+    start: Alignment | None,
+    progress: Progress,
+) -> SeriesResult:
+    """Process the cropped and binned images of a series."""
+    small = sampled(series, sampling)
+    rows, columns = small.images.shape[1:]
     allocate = allocator((columns, rows, columns), SINGLE_VOLUMES, settings.memory_limit_GB)
-    alignment = align_series(series, start=start, progress=within(progress, 0.0, 0.4))
-    return find_particles(
-        series, alignment, settings, allocate=allocate, progress=within(progress, 0.4, 1.0)
+    if start is not None:
+        start = in_sampled_pixels(start, sampling)
+    alignment = align_series(small, start=start, progress=within(progress, 0.0, 0.4))
+    result = find_particles(
+        small, alignment, settings, allocate=allocate, progress=within(progress, 0.4, 1.0)
     )
+    summary = result.summary.model_copy(
+        update={
+            "align_rms_px": result.summary.align_rms_px * sampling.bin,
+            "sampling": sampling,
+        }
+    )
+    notes = sampling_notes(sampling, small.pixel_nm, result.diameter.value)
+    return replace(result, summary=summary, warnings=(*result.warnings, *notes))
 
 
 def find_particles(

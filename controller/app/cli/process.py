@@ -24,6 +24,12 @@ RULE_HELP = (
     "coefficient (paper), mean of both (mean), or blend over depth (depth-weighted)"
 )
 
+BIN_HELP = "average squares of N x N pixels (default: what the particles need)"
+CROP_HELP = (
+    "first column and row, width and height to process, in px (default: the object's region)"
+)
+MEMORY_HELP = "largest volumes held in memory; larger ones go to files (default: 6)"
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's arguments."""
@@ -32,6 +38,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("series_b", type=Path, nargs="?", metavar="B.mrc", help="tilt series B, after the flip")
     add("--out", type=Path, required=True, metavar="DIR", help="results go to DIR/processed")
     add("--diameter-nm", type=_positive, metavar="D", help="particle diameter (default: estimated)")
+    add("--bin", type=_at_least_one, metavar="N", help=BIN_HELP)
+    add("--crop", type=int, nargs=4, metavar=("X", "Y", "W", "H"), help=CROP_HELP)
+    add("--memory-limit-GB", type=_positive, metavar="G", help=MEMORY_HELP)
     add("--pixel-nm", type=_positive, metavar="P", help="pixel size (default: that of the file)")
     add("--tilt-axis-deg", type=float, default=0.0, metavar="T", help=AXIS_HELP)
     add("--tilt-sense", type=int, choices=(1, -1), default=1, help=SENSE_HELP)
@@ -98,7 +107,13 @@ def _require_unused(out: Path) -> None:
 def _settings(args: argparse.Namespace) -> ProcessSettings:
     from processing.pipeline.settings import ProcessSettings
 
-    chosen = {"diameter_nm": args.diameter_nm, "fusion_rule": args.rule}
+    chosen = {
+        "diameter_nm": args.diameter_nm,
+        "fusion_rule": args.rule,
+        "bin": args.bin,
+        "crop_px": args.crop,
+        "memory_limit_GB": args.memory_limit_GB,
+    }
     given = {name: value for name, value in chosen.items() if value is not None}
     return ProcessSettings(controls=args.controls, **given)
 
@@ -179,6 +194,13 @@ def _print_counts(summary: Summary) -> None:
 def _print_files(out: Path, summary: Summary) -> None:
     for path in [*summary.files.values(), "processed/summary.json"]:
         print((out / path).resolve())
+
+
+def _at_least_one(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not 1 or more")
+    return value
 
 
 def _positive(text: str) -> float:

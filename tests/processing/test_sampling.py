@@ -1,0 +1,198 @@
+"""Crop and binning of large images: the region, the bin, and results as of the whole images."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from scipy.spatial import cKDTree
+
+from processing import ProcessingError, ProcessSettings, process_series
+from processing.align.alignment import unaligned
+from processing.pipeline.object_region import block_mean, object_region
+from processing.pipeline.sampling import (
+    choose_sampling,
+    finer_sampling,
+    in_recorded_pixels,
+    in_sampled_pixels,
+    sampled,
+    volume_origin_nm,
+)
+from processing.results import Sampling
+from processing.series import Float32, TiltSeries
+from tests.support.spheres import jittered, packed, tilt_series
+
+Disc = tuple[float, float, float]
+"""Column, row and radius of a disc, px."""
+
+
+def images_of(discs: list[Disc], rows: int, columns: int) -> Float32:
+    """Return an image [y, x] of discs of height 100 on a noisy background of 20."""
+    y, x = np.mgrid[:rows, :columns].astype(np.float32)
+    image = np.random.default_rng(0).normal(20, 2, (rows, columns)).astype(np.float32)
+    for column, row, radius in discs:
+        image[np.hypot(x - column, y - row) < radius] += 100
+    return image
+
+
+def series_of(*images: Float32, pixel_nm: float = 0.2) -> TiltSeries:
+    return TiltSeries(np.stack(images), np.arange(len(images), dtype=float), pixel_nm)
+
+
+ASSEMBLY = (300.0, 350.0, 80.0)
+APART: list[Disc] = [(60 + 90.0 * n, 300.0, 9.0) for n in range(6)]
+BLANK = np.full((600, 600), 20, np.float32)
+
+
+@pytest.mark.parametrize(
+    ("images", "low", "high"),
+    [
+        ([images_of([ASSEMBLY], 600, 600)], (220, 270), (380, 430)),
+        (
+            [images_of([ASSEMBLY], 600, 600), images_of([(360.0, 350.0, 80.0)], 600, 600)],
+            (220, 270),
+            (440, 430),
+        ),
+        ([images_of([ASSEMBLY, (500.0, 90.0, 60.0)], 600, 600)], (220, 30), (560, 430)),
+        ([images_of([ASSEMBLY, (60.0, 60.0, 7.0)], 600, 600)], (220, 270), (380, 430)),
+        ([images_of(APART, 600, 600)], (51, 291), (519, 309)),
+        ([images_of([ASSEMBLY], 600, 600), BLANK], (220, 270), (380, 430)),
+        ([BLANK], (0, 0), (600, 600)),
+        ([images_of([(300.0, 300.0, 420.0)], 600, 600)], (0, 0), (600, 600)),
+    ],
+    ids=[
+        "an assembly",
+        "it moves between tilts",
+        "a second assembly",
+        "a particle beside it",
+        "particles apart",
+        "a blank image",
+        "nothing",
+        "it fills the field",
+    ],
+)
+def test_the_region_holds_every_object_and_little_more(
+    images: list[Float32], low: tuple[int, int], high: tuple[int, int]
+) -> None:
+    x, y, width, height = object_region(series_of(*images))
+    for start, side, first, last in ((x, width, low[0], high[0]), (y, height, low[1], high[1])):
+        spare_px = 0.1 * (last - first) + 25
+        assert first - spare_px <= start <= first
+        assert last <= start + side <= last + spare_px
+
+
+@pytest.mark.parametrize("fault", ["hot pixel", "excluded image", "not a number"])
+def test_a_fault_does_not_change_the_region(fault: str) -> None:
+    good = images_of([ASSEMBLY], 600, 600)
+    bad, excluded = good.copy(), np.zeros(3, bool)
+    if fault == "hot pixel":
+        bad[20, 580] = 6e4
+    elif fault == "not a number":
+        bad[:40, :40] = np.nan
+    else:
+        bad, excluded[1] = images_of([(500.0, 90.0, 60.0)], 600, 600), True
+    faulty = replace(series_of(good, bad, good), excluded=excluded)
+    assert object_region(faulty) == object_region(series_of(good, good, good))
+
+
+@pytest.mark.parametrize(
+    ("side", "radius", "diameter_px", "limit_GB", "expected_bin", "cropped"),
+    [
+        (208, 60, 7.0, 6.0, 1, False),
+        (416, 60, 60.0, 6.0, 1, False),
+        (512, 60, 14.0, 6.0, 1, True),
+        (512, 60, 31.0, 6.0, 3, True),
+        (1024, 380, 31.5, 6.0, 3, True),
+        (1024, 380, 14.0, 6.0, 2, True),
+        (1024, 300, 8.0, 6.0, 1, True),
+        (1024, 300, 8.0, 1.0, 2, True),
+        (1024, 380, None, 6.0, 3, True),
+        (1024, 100, None, 6.0, 1, True),
+    ],
+)
+def test_the_bin_leaves_the_particles_the_pixels_they_need(
+    side: int,
+    radius: float,
+    diameter_px: float | None,
+    limit_GB: float,
+    expected_bin: int,
+    cropped: bool,
+) -> None:
+    middle = side / 2
+    series = series_of(images_of([(middle, middle, radius)], side, side))
+    diameter_nm = None if diameter_px is None else 0.2 * diameter_px
+    settings = ProcessSettings(diameter_nm=diameter_nm, memory_limit_GB=limit_GB)
+    sampling = choose_sampling(series, settings)
+    assert sampling.bin == expected_bin
+    assert (sampling.crop_px != (0, 0, side, side)) == cropped
+    assert not sampling.crop_px[2] % sampling.bin
+    assert sampled(series, sampling).images.shape[1:] == sampling.shape
+
+
+@pytest.mark.parametrize(
+    ("given", "found_px", "expected"),
+    [({}, 31.5, None), ({}, 14.5, 2), ({}, 6.0, 2), ({"bin": 3}, 6.0, None)],
+    ids=["enough pixels", "too few", "far too few", "the bin was given"],
+)
+def test_a_bin_that_is_too_coarse_for_the_diameter_found_is_corrected(
+    given: dict[str, int], found_px: float, expected: int | None
+) -> None:
+    settings = ProcessSettings.model_validate(given)
+    coarse = Sampling(recorded_px=(1024, 1024), crop_px=(20, 20, 990, 990), bin=3)
+    finer = finer_sampling(coarse, found_px, settings)
+    assert (finer and finer.bin) == expected
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"crop_px": (300, 0, 400, 400)}, r"400 x 400 px from column 300, row 0 does not fit"),
+        ({"crop_px": (0, 0, 600, 8)}, r"600 x 8 px .* at least 16 px each way"),
+        ({"bin": 50}, r"series A: bin 50 leaves 12 x 12 px"),
+    ],
+    ids=["beyond the images", "too small", "too coarse"],
+)
+def test_a_crop_or_bin_that_does_not_fit_is_refused(given: dict[str, object], message: str) -> None:
+    with pytest.raises(ProcessingError, match=message):
+        choose_sampling(series_of(BLANK), ProcessSettings.model_validate(given))
+
+
+def test_pixels_that_are_not_finite_are_left_out_of_the_average() -> None:
+    image = np.arange(16, dtype=np.float32).reshape(4, 4)
+    image[0, 0], image[2:, 2:] = np.nan, np.inf
+    np.testing.assert_allclose(block_mean(image, 2), [[10 / 3, 4.5], [10.5, np.nan]])
+
+
+def test_an_alignment_is_converted_to_the_sampled_pixels_and_back() -> None:
+    point = np.zeros((90, 120), np.float32)
+    point[31:34, 70:73] = 1  # its centre is 12.5 rows and 11.5 columns from the image's centre
+    series = series_of(point)
+    sampling = Sampling(recorded_px=(120, 90), crop_px=(30, 12, 60, 66), bin=3)
+    small = sampled(series, sampling).images[0]
+    place = np.argwhere(small == small.max()).mean(axis=0) - (np.array(small.shape) - 1) / 2
+    recorded = replace(unaligned(series), shifts_px=np.array([[-12.5, 11.5]]))
+    converted = in_sampled_pixels(recorded, sampling)
+    assert np.abs(converted.shifts_px[0] - place).max() < 0.7  # within the binned pixel
+    back = in_recorded_pixels(converted, sampling)
+    np.testing.assert_allclose(back.shifts_px, recorded.shifts_px)
+    assert volume_origin_nm(sampling, 0.6) == pytest.approx((6.2, 2.6, 6.2))
+
+
+def test_a_large_series_gives_the_particles_of_the_small_one() -> None:
+    """Every pixel of a small series as 8 x 8 pixels in a large field, off its centre."""
+    angles, diameter = np.arange(-70.0, 75.0, 6.0), 6.5
+    truth = packed(15, 8.0, order="fcc", seed=9)
+    taken = jittered(len(angles), jitter_px=1.0, angle_error_deg=0.0, counts=500, seed=1)
+    small = tilt_series(truth, angles, diameter, 48, taken)
+    images = np.random.default_rng(2).normal(0, 0.01, (len(angles), 500, 560)).astype(np.float32)
+    images[:, 100:484, 20:404] += np.kron(small.images, np.ones((1, 8, 8), np.float32))
+    large = TiltSeries(images, angles, small.pixel_nm / 8)
+    result = process_series(large, ProcessSettings(diameter_nm=diameter))
+    sampling = result.summary.sampling
+    assert sampling is not None and sampling.bin == 5
+    assert any("bin 5" in line for line in result.warnings)
+    found = result.detection.table.centres_nm
+    assert len(found) == len(truth)
+    found = found + np.median(truth[cKDTree(truth).query(found)[1]] - found, axis=0)
+    assert cKDTree(truth).query(found)[0].max() < 0.6
