@@ -21,7 +21,9 @@ from controller.model.protocol import read_protocol
 from controller.rehearsal.fault_list import read_faults
 from controller.service.service_address import read_address
 from controller.service.session_client import ServiceClient
-from controller.session.folder import SessionFolder, remove_if_unused
+from controller.session.folder import SessionFolder
+from controller.session.folder_lock import remove_if_unused
+from processing.files.atomic import open_plain
 
 READY_WITHIN_S = 120.0
 """Longest wait for the session process to accept connections (s)."""
@@ -180,7 +182,9 @@ def start(folder: SessionFolder, bridge: Path | None) -> subprocess.Popen[bytes]
     command = python_module_command("controller.app.session_process", str(folder.path))
     command += ["--bridge", str(bridge.absolute())] if bridge else []
     with ctrl_c_sets_event() as pressed:
-        with log_path.open("wb") as log:
+        # appended: another run may use the folder and write to this log
+        with open_plain(log_path, "ab") as log:
+            begin = log.tell()
             process = subprocess.Popen(
                 command,
                 stdin=subprocess.DEVNULL,
@@ -188,7 +192,9 @@ def start(folder: SessionFolder, bridge: Path | None) -> subprocess.Popen[bytes]
                 stderr=log,
                 start_new_session=True,
             )
-        _wait_until_ready(process, lambda: _token(folder) not in ("", before), log_path, pressed)
+        _wait_until_ready(
+            process, lambda: _token(folder) not in ("", before), (log_path, begin), pressed
+        )
     return process
 
 
@@ -222,7 +228,7 @@ def watch(
 def _wait_until_ready(
     process: subprocess.Popen[bytes],
     ready: Callable[[], bool],
-    log_path: Path,
+    log: tuple[Path, int],
     pressed: threading.Event,
 ) -> None:
     deadline = time.monotonic() + READY_WITHIN_S
@@ -231,11 +237,11 @@ def _wait_until_ready(
             process.terminate()
             raise KeyboardInterrupt
         if process.poll() is not None:
-            raise EndedEarlyError(_last_line(log_path), _exit_code(process.returncode))
+            raise EndedEarlyError(_last_line(*log), _exit_code(process.returncode))
         if time.monotonic() > deadline:
             process.terminate()
             raise EndedEarlyError(
-                f"the session was not ready within {READY_WITHIN_S:g} s; see {log_path}",
+                f"the session was not ready within {READY_WITHIN_S:g} s; see {log[0]}",
                 ExitCode.INTERNAL_ERROR,
             )
         time.sleep(POLL_INTERVAL_S)
@@ -263,8 +269,11 @@ def _discard_refused(folder: SessionFolder, exit_code: ExitCode) -> None:
         sys.stderr.write(f"the session did not begin: {folder.path} is removed\n")
 
 
-def _last_line(log_path: Path) -> str:
-    lines = log_path.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+def _last_line(log_path: Path, begin: int) -> str:
+    """Return the last line of a log behind the byte `begin`."""
+    with log_path.open("rb") as log:
+        log.seek(begin)
+        lines = log.read().decode(errors="replace").strip().splitlines()
     if not lines:
         return f"the session ended without a message; see {log_path}"
     return lines[-1].removeprefix(ERROR_PREFIX)

@@ -13,6 +13,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 
+from controller.common.bounded_read import read_bounded
 from controller.common.errors import UsageError
 from controller.common.settings_file import (
     NAME_PATTERN,
@@ -395,7 +396,7 @@ def read_protocol(path: Path) -> Protocol:
         The file cannot be read, or fields are wrong; names all of them with their paths.
     """
     try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
+        content = tomllib.loads(read_bounded(path).decode())
     except FileNotFoundError:
         raise UsageError(f"{path}: no such protocol; see config/ for examples") from None
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:

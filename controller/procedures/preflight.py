@@ -6,6 +6,7 @@ import importlib.util
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryFile
 
 from controller.common.errors import SafetyStopError
 from controller.hardware.interface import Description, MicroscopeError, StageState, Status
@@ -212,11 +213,12 @@ def check_disk(folder: Path, required_bytes: float) -> Checked:
 
 def check_writing(folder: Path) -> Checked:
     """Check that a file can be written to the folder, read back and removed."""
-    probe, content = folder / ".write-test", bytes(range(256)) * 256
+    content = bytes(range(256)) * 256
     try:
-        probe.write_bytes(content)
-        same = probe.read_bytes() == content
-        probe.unlink()
+        with TemporaryFile(dir=folder) as probe:
+            probe.write(content)
+            probe.seek(0)
+            same = probe.read() == content
     except OSError as error:
         return Checked(name="write test", ok=False, detail=f"{folder}: {error.strerror}")
     return Checked(

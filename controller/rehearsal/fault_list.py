@@ -11,6 +11,7 @@ from typing import Annotated
 
 from pydantic import Field, ValidationError
 
+from controller.common.bounded_read import read_bounded
 from controller.common.errors import UsageError
 from controller.common.validation import errors_in_one_line
 from controller.model.base import Data, Finite, NotNegative
@@ -126,7 +127,7 @@ def read_faults(paths: Iterable[Path]) -> tuple[Fault, ...]:
 
 def _read(path: Path) -> _File:
     try:
-        return _File.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+        return _File.model_validate(tomllib.loads(read_bounded(path).decode()))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise UsageError(f"{path}: cannot be read as TOML: {error}") from None
     except ValidationError as error:

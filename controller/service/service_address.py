@@ -19,6 +19,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from controller.common.atomic import OWNER_ONLY, replace_text
+from controller.common.bounded_read import read_bounded
 from controller.common.errors import UsageError
 from controller.model.base import Data
 
@@ -128,7 +129,7 @@ def read_address(folder: Path) -> ServiceAddress:
     if not folder.is_dir():
         raise UsageError(f"{folder}: no such session folder")
     try:
-        return ServiceAddress.model_validate_json(path.read_bytes())
+        return ServiceAddress.model_validate_json(read_bounded(path))
     except FileNotFoundError:
         raise NoSessionError(folder) from None
     except (OSError, ValidationError) as error:
@@ -140,7 +141,7 @@ def known_addresses() -> dict[Path, ServiceAddress]:
     found = {}
     for path in sorted(runtime_folder().glob(f"*{_SUFFIX}")):
         with contextlib.suppress(OSError, ValidationError):
-            found[path] = ServiceAddress.model_validate_json(path.read_bytes())
+            found[path] = ServiceAddress.model_validate_json(read_bounded(path))
     return found
 
 

@@ -18,6 +18,7 @@ import Pyro5.errors
 from Pyro5.callcontext import current_context
 
 from controller.common import rpc
+from controller.common.bounded_read import read_bounded
 from controller.common.errors import DualtiltError, UsageError
 from controller.common.exit_codes import ExitCode
 from controller.model.commands import Answer, StopWhen
@@ -191,7 +192,7 @@ def the_only_session() -> Path:
 def last_status(folder: Path) -> SessionStatus | None:
     """Return the status that a session left on disk; None if it is missing or unreadable."""
     with contextlib.suppress(OSError, ValueError):
-        return SessionStatus.model_validate_json((folder / "status.json").read_bytes())
+        return SessionStatus.model_validate_json(read_bounded(folder / "status.json"))
     return None
 
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from processing.files.atomic import open_plain
+
 
 class Ballast:
     """File that reserves disk space and shrinks with each frame.
@@ -34,7 +36,7 @@ class Ballast:
             self.release()
             return
         try:
-            with self._path.open("ab") as file:
+            with open_plain(self._path, "ab") as file:
                 file.truncate(size_bytes)
                 if hasattr(os, "posix_fallocate"):  # NTFS reserves it on truncate
                     os.posix_fallocate(file.fileno(), 0, size_bytes)
@@ -46,7 +48,7 @@ class Ballast:
         """Free `size_bytes`, the space of a frame that is about to be written."""
         held = self.held_bytes
         if held > size_bytes:
-            with self._path.open("r+b") as file:
+            with open_plain(self._path, "r+b") as file:
                 file.truncate(held - size_bytes)
         elif held:
             self.release()

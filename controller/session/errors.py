@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from controller.common.errors import UsageError
+from controller.common.errors import SafetyStopError, UsageError
 
 
 class SessionInUseError(UsageError):
@@ -19,3 +19,7 @@ class JournalFormatError(UsageError):
 
 class ProtocolChangedError(UsageError):
     """The protocol differs from the one the session was started with."""
+
+
+class JournalTakenError(SafetyStopError):
+    """Another program removed, replaced or changed the journal of the running session."""

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import os
+from io import FileIO
 from pathlib import Path
 
 from pydantic import ValidationError
 
+from controller.common.bounded_read import LOG_BYTES, read_bounded
+from controller.common.errors import UsageError
 from controller.model.events import RECORD, Record
+from processing.files.atomic import open_plain
 
 
 class EventLog:
@@ -21,15 +26,19 @@ class EventLog:
     """
 
     def __init__(self, path: Path) -> None:
-        _end_torn_line(path)
-        self._file = path.open("ab", buffering=0)
+        self._file = open_plain(path, "a+b")
+        self._torn = _is_torn(self._file)
         self.lost = 0
         """Number of records that could not be written."""
 
     def append(self, record: Record) -> None:
         """Write one record, without syncing: the journal holds what must survive a crash."""
+        line = RECORD.dump_json(record) + b"\n"
+        view = memoryview(b"\n" + line if self._torn else line)
         try:
-            self._file.write(RECORD.dump_json(record) + b"\n")
+            while view:
+                view = view[self._file.write(view) :]
+                self._torn = bool(view)  # the rest of the disk may take only a part
         except OSError:
             self.lost += 1
 
@@ -39,11 +48,23 @@ class EventLog:
 
 
 def read_events(path: Path) -> list[Record]:
-    """Read a log, without the lines torn by a crash."""
+    """Read a log, without the lines torn by a crash.
+
+    Raises
+    ------
+    UsageError
+        The file cannot be read or is too large for a log.
+    """
     if not path.exists():
         return []
+    try:
+        content = read_bounded(path, LOG_BYTES)
+    except OSError as error:
+        raise UsageError(
+            f"{path}: {error.strerror}; move it away: a session continues without it"
+        ) from None
     records = []
-    for line in path.read_bytes().splitlines():
+    for line in content.splitlines():
         try:
             records.append(RECORD.validate_json(line))
         except ValidationError:
@@ -51,7 +72,9 @@ def read_events(path: Path) -> list[Record]:
     return records
 
 
-def _end_torn_line(path: Path) -> None:
-    if path.exists() and (content := path.read_bytes()) and not content.endswith(b"\n"):
-        with path.open("ab") as file:
-            file.write(b"\n")
+def _is_torn(file: FileIO) -> bool:
+    """Tell whether the last line has no end: the process was killed while it wrote."""
+    if file.seek(0, os.SEEK_END) == 0:
+        return False
+    file.seek(-1, os.SEEK_END)
+    return file.read(1) != b"\n"

@@ -1,18 +1,20 @@
-"""Paths in a session's folder, and the lock that keeps a second run out of it."""
+"""Paths in a session's folder."""
 
 from __future__ import annotations
 
 import os
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Self
+from typing import Self
 
 from controller.common.errors import UsageError
 from controller.model.base import SeriesName
 from controller.model.protocol import Protocol, read_protocol
-from controller.session.errors import SessionInUseError
+from controller.session.private_folder import require_private
 from processing.files.atomic import replace_text
+
+NOT_FOR_OTHERS_TO_WRITE = 0o755
+"""Permissions of a new folder; the process's umask narrows them."""
 
 
 @dataclass(frozen=True)
@@ -28,20 +30,21 @@ class SessionFolder:
         Parameters
         ----------
         path
-            A folder that does not exist or is empty.
+            A folder that does not exist, or an empty one of the user's own.
         protocol_text
             TOML, written unchanged to protocol.toml.
 
         Raises
         ------
         UsageError
-            The folder is not empty, or cannot be made.
+            The folder is not empty or not private, or cannot be made.
         """
         folder = cls(path)
         if folder.journal.exists():
             raise UsageError(f"{path}: already holds a session; use: dualtilt resume {path}")
         try:
-            path.mkdir(parents=True, exist_ok=True)
+            path.mkdir(mode=NOT_FOR_OTHERS_TO_WRITE, parents=True, exist_ok=True)
+            require_private(path)
             if any(item.name not in _ALLOWED_IN_NEW_FOLDER for item in path.iterdir()):
                 raise UsageError(f"{path}: is not empty; choose a new folder for the session")
             replace_text(folder.protocol, protocol_text)
@@ -57,7 +60,7 @@ class SessionFolder:
         Raises
         ------
         UsageError
-            The folder holds no session.
+            The folder holds no session or is not private.
         """
         folder = cls(path)
         if not (folder.journal.is_file() and folder.protocol.is_file()):
@@ -66,9 +69,16 @@ class SessionFolder:
         return folder
 
     def make_subfolders(self) -> None:
-        """Make the subfolders that other parts of the program write into."""
+        """Make the subfolders that other parts of the program write into.
+
+        Raises
+        ------
+        UsageError
+            The folder is not private.
+        """
+        require_private(self.path)
         for folder in (self.previews, self.processed, self.run):
-            folder.mkdir(exist_ok=True)
+            folder.mkdir(mode=NOT_FOR_OTHERS_TO_WRITE, exist_ok=True)
         if os.name != "nt":
             self.run.chmod(0o700)  # it holds sockets and secrets
 
@@ -156,80 +166,3 @@ class SessionFolder:
 
 _ALLOWED_IN_NEW_FOLDER = {"protocol.toml", "simulator", "run", "lock", "previews", "processed"}
 """Files that may lie in the folder of a new session: a refused start leaves them."""
-
-
-class FolderLock:
-    """Lock of the one run that may write in a folder; the system frees it if the run is killed.
-
-    Raises
-    ------
-    SessionInUseError
-        Another run holds the lock; the message names its process id.
-    """
-
-    def __init__(self, folder: SessionFolder) -> None:
-        self._file = folder.lock.open("a+b", buffering=0)
-        try:
-            _lock(self._file)
-        except OSError:
-            self._file.seek(0)
-            holder = self._file.read(32).decode(errors="replace").strip() or "unknown"
-            self._file.close()
-            raise SessionInUseError(
-                f"{folder.path}: another run is using this folder (process {holder}); "
-                f"to watch it: dualtilt attach {folder.path}"
-            ) from None
-        self._file.truncate(0)
-        self._file.write(f"{os.getpid()}\n".encode())
-
-    def release(self) -> None:
-        """Free the lock."""
-        self._file.close()
-
-
-def remove_if_unused(folder: SessionFolder) -> bool:
-    """Remove the folder of a session that was refused before it recorded anything.
-
-    Returns
-    -------
-    bool
-        False if a run uses the folder or anything was recorded in it; nothing is removed then.
-    """
-    try:
-        lock = FolderLock(folder)
-    except (SessionInUseError, OSError):
-        return False
-    try:
-        if _has_recorded(folder):
-            return False
-        for item in folder.path.iterdir():
-            if item.is_dir():
-                shutil.rmtree(item)
-            elif item != folder.lock:  # held until everything else is removed
-                item.unlink()
-    finally:
-        lock.release()
-    shutil.rmtree(folder.path)
-    return True
-
-
-def _has_recorded(folder: SessionFolder) -> bool:
-    """Tell whether anything was recorded, or the journal has more than its opening line."""
-    recorded = (folder.stack("A"), folder.stack("B"), folder.maps, folder.rejected)
-    if any(path.exists() for path in recorded):
-        return True
-    return folder.journal.exists() and folder.journal.read_bytes().count(b"\n") > 1
-
-
-if os.name == "nt":
-    import msvcrt
-
-    def _lock(file: IO[bytes]) -> None:
-        file.seek(1_000)  # a byte far behind the process id, so that others can read the id
-        msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]
-
-else:
-    import fcntl
-
-    def _lock(file: IO[bytes]) -> None:
-        fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -1,11 +1,12 @@
 """Journal of a session: one JSON object a line, each with its number and checksum.
 
-A line is on the disk once `append` has returned. A crash can only tear the last line, which is
-then cut off. Anything wrong before the last line is damage; the error names the line.
+A line is on the disk once `append` has returned. A crash can only tear the last line: it then ends
+without a newline and is cut off. Anything else that is wrong is damage; the error names the line.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import zlib
 from collections.abc import Iterable
@@ -16,11 +17,16 @@ from typing import Annotated
 
 from pydantic import Field, TypeAdapter, ValidationError
 
+from controller.common.bounded_read import LOG_BYTES, read_bounded
 from controller.model.base import Data
 from controller.session.crash_points import CrashPoint, no_crash
 from controller.session.entries import JOURNAL_FORMAT, Entry, SessionOpened
-from controller.session.errors import JournalDamagedError, JournalFormatError
-from processing.files.atomic import replace_text, sync_data
+from controller.session.errors import (
+    JournalDamagedError,
+    JournalFormatError,
+    JournalTakenError,
+)
+from processing.files.atomic import open_plain, replace_text, sync_data, sync_folder
 
 
 class Line(Data):
@@ -62,15 +68,16 @@ def read_journal(path: Path) -> JournalContent:
     Raises
     ------
     JournalDamagedError
-        A line before the last is damaged; the message names the first such line.
+        A line is damaged, the last one included; the message names the first such line. Or the
+        file cannot be read or is too large for a journal.
     """
-    content = path.read_bytes()
+    content = _read(path)
     lines: list[Line] = []
     start = 0
     for raw in content.splitlines(keepends=True):
-        line = _decode(raw)
+        line = _decode(raw) or _decode_without_newline(raw)
         if line is None or line.seq != len(lines):
-            if start + len(raw) < len(content):
+            if raw.endswith((b"\n", b"\r")):
                 raise JournalDamagedError(
                     f"{path}: line {len(lines) + 1} is damaged; nothing was changed. Restore it "
                     f"from a copy, or: dualtilt resume {path.parent} --rebuild-journal"
@@ -80,6 +87,13 @@ def read_journal(path: Path) -> JournalContent:
         lines.append(line)
         start += len(raw)
     return JournalContent(tuple(lines), start, content[start:])
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return read_bounded(path, LOG_BYTES)
+    except OSError as error:
+        raise JournalDamagedError(f"{path}: {error.strerror}; restore it from a copy") from None
 
 
 def _check_format(path: Path, entry: Entry) -> None:
@@ -109,7 +123,7 @@ class Salvaged:
 
 def salvage(path: Path) -> Salvaged:
     """Read every line whose checksum is right, without changing the journal."""
-    decoded = [_decode(raw) for raw in path.read_bytes().splitlines(keepends=True)]
+    decoded = [_decode(raw) for raw in _read(path).splitlines(keepends=True)]
     good = {line.seq: line for line in decoded if line is not None}
     for line in good.values():
         _check_format(path, line.entry)
@@ -141,11 +155,21 @@ class Journal:
     def __init__(
         self, path: Path, content: JournalContent, crash_point: CrashPoint = no_crash
     ) -> None:
+        self._path = path
         self._crash_point = crash_point
         self._next_seq = len(content.lines)
         self._end = content.good_bytes
-        self._file = path.open("r+b" if path.exists() else "w+b", buffering=0)
-        self._file.truncate(self._end)
+        self._torn = False
+        is_new = not path.exists()
+        self._file = open_plain(path, "x+b" if is_new else "r+b")
+        try:
+            if is_new:
+                sync_folder(path.parent)
+            self._restore_newline()
+            self._file.truncate(self._end)
+        except BaseException:
+            self._file.close()
+            raise
 
     def append(self, entry: Entry) -> None:
         """Write an entry; durable on return.
@@ -154,20 +178,56 @@ class Journal:
         ------
         OSError
             Disk full or gone; the journal is as it was before the call.
+        JournalTakenError
+            The file was removed, replaced or changed by another program; it is left as it is.
         """
         name = f"{self._next_seq}-{entry.kind}"
         self._crash_point(f"before-{name}")
+        if self._torn:
+            self._cut_torn_line()
+        self._refuse_other_writers()
         raw = _encode(Line(seq=self._next_seq, at=_now(), entry=entry))
         self._file.seek(self._end)
         try:
             _write_all(self._file.fileno(), raw)
             sync_data(self._file.fileno())
-        except OSError:
-            self._file.truncate(self._end)
+        except BaseException:
+            self._torn = True
+            with contextlib.suppress(OSError):  # else the next call does, or `resume`
+                self._cut_torn_line()
             raise
         self._end += len(raw)
         self._next_seq += 1
         self._crash_point(f"after-{name}")
+
+    def _cut_torn_line(self) -> None:
+        self._file.truncate(self._end)
+        self._torn = False
+
+    def _restore_newline(self) -> None:
+        """Write the newline of the last good line again, in case it was damaged."""
+        if self._end:
+            self._file.seek(self._end - 1)
+            if self._file.read(1) != b"\n":
+                self._file.seek(self._end - 1)
+                _write_all(self._file.fileno(), b"\n")
+                sync_data(self._file.fileno())
+
+    def _refuse_other_writers(self) -> None:
+        mine = os.fstat(self._file.fileno())
+        try:
+            found = self._path.stat()
+        except FileNotFoundError:
+            found = None
+        if found is None or not os.path.samestat(mine, found):
+            raise JournalTakenError(f"{self._path}: was removed or replaced while the session ran")
+        if mine.st_size != self._end:
+            raise JournalTakenError(f"{self._path}: another program wrote to it")
+
+    def content(self) -> bytes:
+        """Return the bytes of the journal that this run wrote or read, also after its removal."""
+        self._file.seek(0)
+        return self._file.read(self._end)
 
     def close(self) -> None:
         """Close the file; every entry is already on disk."""
@@ -191,6 +251,11 @@ def _decode(raw: bytes) -> Line | None:
         return _LINE.validate_json(body)
     except ValidationError:
         return None
+
+
+def _decode_without_newline(raw: bytes) -> Line | None:
+    """Decode a last line of which only the newline is damaged."""
+    return None if raw.endswith(b"\n") else _decode(raw[:-1] + b"\n")
 
 
 def _write_all(descriptor: int, raw: bytes) -> None:

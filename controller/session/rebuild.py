@@ -7,6 +7,7 @@ have been lost is charged to the specimen.
 
 from __future__ import annotations
 
+import math
 import uuid
 import zlib
 from collections.abc import Iterable, Iterator
@@ -16,6 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from controller.common.bounded_read import LOG_BYTES, SMALL_FILE_BYTES, read_bounded
 from controller.model.base import SeriesName
 from controller.model.frames import FrameVerdict
 from controller.model.plan import Plan
@@ -33,16 +35,19 @@ from controller.session.entries import (
     TiltReopened,
 )
 from controller.session.errors import JournalDamagedError
-from controller.session.folder import FolderLock, SessionFolder
+from controller.session.folder import SessionFolder
+from controller.session.folder_lock import FolderLock
 from controller.session.journal import Salvaged, salvage, write_journal
 from controller.session.ledger import replay
+from controller.session.quarantine import quarantine
 from controller.session.recorder import WITHDRAWN
-from controller.session.recovery import SERIES, journaled_protocol, quarantine
+from controller.session.recovery import SERIES, journaled_protocol
 from processing.errors import InputFileError
 from processing.files.mdoc import MdocSection, read_mdoc
 from processing.files.mrc_writer import HEADER_BYTES
 from processing.files.section import read_section
 
+LARGEST_TILT_DEG = 90.0
 MDOC_ROUNDING = 1 + 1e-6
 """Factor that rounds up the seven-digit numbers of the mdoc, so that no dose is lost."""
 
@@ -91,7 +96,7 @@ def rebuild_journal(folder: SessionFolder, plan: Plan) -> tuple[str, ...]:
                 f"dose: {charged.dose_e_per_A2:.0f} e/Å² charged for exposures "
                 "that the lost lines may record"
             )
-        kept = quarantine(folder, "journal.jsonl", folder.journal.read_bytes())
+        kept = quarantine(folder, "journal.jsonl", read_bounded(folder.journal, LOG_BYTES))
         write_journal(folder.journal, entries)
     finally:
         lock.release()
@@ -148,10 +153,30 @@ def _rebuilt_frames(
 
 
 def _mdoc_sections(folder: SessionFolder, series: SeriesName) -> dict[int, MdocSection]:
+    """Return the sections of an mdoc that can be believed; the others are as good as missing."""
+    path = folder.mdoc(series)
+    if not path.exists() or path.stat().st_size > SMALL_FILE_BYTES:
+        return {}
     try:
-        return {image.section: image for image in read_mdoc(folder.mdoc(series)).sections}
+        found = read_mdoc(path).sections
     except InputFileError:
         return {}
+    return {image.section: image for image in found if _is_believable(image)}
+
+
+def _is_believable(mdoc: MdocSection) -> bool:
+    """Tell whether the numbers of a section are those of a tilt."""
+    numbers = (mdoc.stage_x_um, mdoc.stage_y_um, mdoc.stage_z_um, mdoc.probe_current_pA)
+    try:
+        doses = (_prior_dose(mdoc), mdoc.dose_e_per_A2 or 0.0)
+        _recorded_at(mdoc)
+    except ValueError:
+        return False
+    return (
+        abs(mdoc.tilt_angle_deg) <= LARGEST_TILT_DEG
+        and all(math.isfinite(number or 0.0) for number in numbers)
+        and all(0.0 <= dose < math.inf for dose in doses)
+    )
 
 
 def _frame(

@@ -8,17 +8,24 @@ from datetime import datetime
 from types import MappingProxyType
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from controller.model.base import SeriesName
 from controller.model.scan import ScanSettings
 from controller.session.entries import FrameWritten
+from controller.session.errors import JournalDamagedError
 from controller.session.folder import SessionFolder
 from controller.session.ledger import Ledger
+from controller.session.quarantine import quarantine
+from processing.errors import InputFileError
 from processing.files.mdoc import MdocHeader, MdocSection, write_mdoc
 from processing.files.mrc import STORED_AS
-from processing.files.mrc_writer import MrcStackWriter, StoredSection
+from processing.files.mrc_writer import (
+    MrcStackWriter,
+    StackLayout,
+    StoredSection,
+    wrong_header,
+)
 from processing.files.rawtlt import write_rawtlt
 
 WITHDRAWN = "withdrawn"
@@ -49,7 +56,7 @@ class SeriesRecorder:
         self._voltage_kV = voltage_kV
         self._writer: MrcStackWriter | None = None
 
-    def append(self, pixels: NDArray[Any], acknowledged: int) -> StoredSection:
+    def append(self, pixels: NDArray[Any], acknowledged: Sequence[FrameWritten]) -> StoredSection:
         """Write one image durably behind the `acknowledged` ones.
 
         Raises
@@ -58,14 +65,14 @@ class SeriesRecorder:
             Disk full or gone; calling again with the same image is safe.
         """
         try:
-            return self._open(acknowledged, pixels.dtype).append(pixels)
+            return self._open(acknowledged, pixels.dtype.name).append(pixels)
         except OSError:
             self.close()  # the state of the stack is unknown: the next call starts from the journal
             raise
 
-    def read(self, section: int, acknowledged: int) -> NDArray[Any]:
+    def read(self, section: int, acknowledged: Sequence[FrameWritten]) -> NDArray[Any]:
         """Read an acknowledged image back."""
-        return self._open(acknowledged, None).read(section)
+        return self._open(acknowledged, acknowledged[section].info.dtype).read(section)
 
     def write_companions(self, frames: Sequence[FrameWritten], ledger: Ledger) -> None:
         """Rewrite mdoc and rawtlt, each in one step.
@@ -101,18 +108,61 @@ class SeriesRecorder:
                 self._writer.close()
             self._writer = None
 
-    def _open(self, acknowledged: int, dtype: np.dtype[Any] | None) -> MrcStackWriter:
-        if self._writer is not None and self._writer.sections == acknowledged:
+    def _open(self, acknowledged: Sequence[FrameWritten], dtype: str) -> MrcStackWriter:
+        if self._writer is not None and self._writer.sections == len(acknowledged):
             return self._writer
         self.close()
-        path = self._folder.stack(self._series)
-        if acknowledged == 0 and dtype is not None:
-            path.unlink(missing_ok=True)  # nothing in it was ever acknowledged
-            shape = (self._scan.height_px, self._scan.width_px)
-            self._writer = MrcStackWriter.create(path, shape, dtype, self._scan.pixel_nm)
+        if acknowledged:
+            self._writer, _ = reopen_stack(self._folder, self._series, acknowledged)
         else:
-            self._writer = MrcStackWriter.reopen(path, acknowledged)
+            path = self._folder.stack(self._series)
+            path.unlink(missing_ok=True)  # nothing in it was ever acknowledged
+            self._writer = MrcStackWriter.create(path, _layout(self._scan, dtype))
         return self._writer
+
+
+def reopen_stack(
+    folder: SessionFolder, series: SeriesName, acknowledged: Sequence[FrameWritten]
+) -> tuple[MrcStackWriter, list[str]]:
+    """Continue a stack behind its acknowledged frames, whatever its header says.
+
+    A header that contradicts the journal is written again; a copy of it is kept.
+
+    Returns
+    -------
+    MrcStackWriter, list of str
+        The open stack, and the repairs made, one line each.
+
+    Raises
+    ------
+    JournalDamagedError
+        The stack is missing or shorter than the journal, or its frames do not follow each other;
+        it is not changed.
+    """
+    path, info = folder.stack(series), acknowledged[0].info
+    layout = _layout(info.scan, info.dtype)
+    for section, frame in enumerate(acknowledged):
+        if (frame.section, frame.offset) != (section, layout.offset_bytes(section)):
+            raise JournalDamagedError(
+                f"{folder.journal}: {frame.name} is not image {section + 1} of {path.name}; "
+                f"restore it from a copy, or: dualtilt resume {folder.path} --rebuild-journal"
+            )
+    found = wrong_header(path, layout) if path.exists() else None
+    repairs = []
+    if found is not None:
+        kept = quarantine(folder, f"{series}-header", found)
+        repairs.append(
+            f"{path.name}: its header contradicted the journal and was written again (kept in "
+            f"{kept})"
+        )
+    try:
+        return MrcStackWriter.reopen(path, layout, len(acknowledged)), repairs
+    except InputFileError as error:
+        raise JournalDamagedError(str(error)) from None
+
+
+def _layout(scan: ScanSettings, dtype: str) -> StackLayout:
+    return StackLayout((scan.height_px, scan.width_px), dtype, scan.pixel_nm)
 
 
 def _mdoc_section(frame: FrameWritten, ledger: Ledger) -> MdocSection:

@@ -12,13 +12,16 @@ from pydantic import JsonValue
 from controller.model.base import SeriesName
 from controller.model.events import FlipChecked
 from controller.model.protocol import Protocol
+from controller.session.disk_space import frame_bytes, planned_frames
 from controller.session.entries import FrameDamaged, FrameWritten
 from controller.session.errors import JournalDamagedError, ProtocolChangedError
 from controller.session.folder import SessionFolder
 from controller.session.journal import JournalContent, read_journal
 from controller.session.ledger import Ledger, replay
-from processing.errors import InputFileError
-from processing.files.mrc_writer import HEADER_BYTES, MrcStackWriter
+from controller.session.quarantine import quarantine, quarantine_tail
+from controller.session.recorder import reopen_stack
+from processing.files.atomic import open_plain, sync_data
+from processing.files.mrc_writer import HEADER_BYTES
 
 SERIES: tuple[SeriesName, ...] = ("A", "B")
 
@@ -89,8 +92,8 @@ def recover(folder: SessionFolder) -> Recovered:
         found = [f for f in _find_damaged(folder, series, frames) if _is_new(f, ledger)]
         damaged += found
         report += [_damage_line(folder, frames[entry.section], entry) for entry in found]
-        report += _quarantine_tail(folder, series, frames)
-        _repair_header(folder.stack(series), len(frames))
+        report += _quarantine_tail(folder, series, frames, _session_bytes(folder))
+        report += _repair_header(folder, series, frames)
     return Recovered(ledger, content, tuple(damaged), tuple(report))
 
 
@@ -172,44 +175,43 @@ def _damage_line(folder: SessionFolder, frame: FrameWritten, found: FrameDamaged
 
 
 def _quarantine_tail(
-    folder: SessionFolder, series: SeriesName, frames: tuple[FrameWritten, ...]
+    folder: SessionFolder, series: SeriesName, frames: tuple[FrameWritten, ...], limit_bytes: int
 ) -> list[str]:
     """Cut off and quarantine the bytes behind the last acknowledged frame."""
     path = folder.stack(series)
     end = frames[-1].offset + _frame_bytes(frames[-1]) if frames else HEADER_BYTES
-    with path.open("r+b") as stack:
-        stack.seek(end)
-        tail = stack.read()
-        if not tail:
-            return []
-        kept = quarantine(folder, f"{series}-after-section-{len(frames) - 1}", tail)
+    tail_bytes = path.stat().st_size - end
+    if tail_bytes <= 0:
+        return []
+    if tail_bytes > limit_bytes:
+        raise JournalDamagedError(
+            f"{path}: {tail_bytes / 1e9:.1f} GB follow its last frame, more than a whole session "
+            f"records; check what they are, then cut them off: truncate -s {end} {path}"
+        )
+    kept = quarantine_tail(folder, f"{series}-after-section-{len(frames) - 1}", path, end)
+    with open_plain(path, "r+b") as stack:
         stack.truncate(end)
-    return [f"{path.name}: {len(tail)} bytes not in the journal were cut off (kept in {kept})"]
+        sync_data(stack.fileno())
+    return [f"{path.name}: {tail_bytes} bytes not in the journal were cut off (kept in {kept})"]
 
 
-def _repair_header(path: Path, sections: int) -> None:
-    """Set the number of sections in the header to that of the journal."""
-    if sections == 0:
-        return
-    try:
-        MrcStackWriter.reopen(path, sections).close()
-    except InputFileError as error:
-        raise JournalDamagedError(f"{error}; restore its first 1024 bytes from a copy") from None
+def _repair_header(
+    folder: SessionFolder, series: SeriesName, frames: tuple[FrameWritten, ...]
+) -> list[str]:
+    """Make the header agree with the journal."""
+    if not frames:
+        return []
+    writer, repairs = reopen_stack(folder, series, frames)
+    writer.close()
+    return repairs
+
+
+def _session_bytes(folder: SessionFolder) -> int:
+    """Return the size of all planned frames, for the widest pixel type."""
+    protocol = folder.read_protocol()
+    return planned_frames(protocol) * frame_bytes(protocol)
 
 
 def _frame_bytes(frame: FrameWritten) -> int:
     sample_bytes = {"uint16": 2, "int16": 2, "float32": 4}[frame.info.dtype]
     return frame.info.scan.width_px * frame.info.scan.height_px * sample_bytes
-
-
-def quarantine(folder: SessionFolder, name: str, content: bytes) -> str:
-    """Save bytes in quarantine, once; return the path relative to the session's folder."""
-    folder.quarantine.mkdir(exist_ok=True)
-    number = 0
-    while (path := folder.quarantine / f"{name}.{number}").exists():
-        if path.read_bytes() == content:
-            break
-        number += 1
-    else:
-        path.write_bytes(content)
-    return path.relative_to(folder.path).as_posix()

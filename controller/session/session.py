@@ -6,6 +6,7 @@ import contextlib
 import shutil
 import uuid
 from datetime import datetime
+from tempfile import TemporaryFile
 from typing import Any, Self
 
 import numpy as np
@@ -29,11 +30,16 @@ from controller.session.entries import (
     SessionOpened,
     SessionResumed,
 )
-from controller.session.folder import FolderLock, SessionFolder
+from controller.session.errors import JournalTakenError
+from controller.session.folder import SessionFolder
+from controller.session.folder_lock import FolderLock
 from controller.session.journal import Journal
 from controller.session.ledger import add_entry
+from controller.session.quarantine import quarantine
 from controller.session.recorder import SeriesRecorder
 from controller.session.recovery import NEW_SESSION, SERIES, journaled_protocol, recover
+from processing.errors import InputFileError
+from processing.files.atomic import replace_file
 from processing.files.mrc import read_stack, write_images
 
 
@@ -80,19 +86,20 @@ class Session:
         UsageError
             The folder is in use, its journal damaged, or its protocol changed.
         """
-        lock = FolderLock(folder)
-        try:
-            session = cls(folder, folder.read_protocol(), lock, crash_point)
-            session._enter_opening()
-        except OSError as error:
-            lock.release()
-            reason = error.strerror or error
-            raise UsageError(
-                f"{folder.path}: cannot be written: {reason}; free disk space"
-            ) from None
-        except BaseException:
-            lock.release()
-            raise
+        with contextlib.ExitStack() as undo:
+            try:
+                lock = FolderLock(folder)
+                undo.callback(lock.release)
+                _remove_partial_files(folder)
+                session = cls(folder, folder.read_protocol(), lock, crash_point)
+                undo.callback(session.close)
+                session._enter_opening()
+            except OSError as error:
+                reason = error.strerror or error
+                raise UsageError(
+                    f"{folder.path}: cannot be written: {reason}; free disk space"
+                ) from None
+            undo.pop_all()
         return session
 
     def enter(self, entry: Entry) -> None:
@@ -102,8 +109,17 @@ class Session:
         ------
         OSError
             Disk full or gone; nothing has changed.
+        JournalTakenError
+            Another program uses the journal. This run's journal is kept in quarantine.
         """
-        self._journal.append(entry)
+        try:
+            self._journal.append(entry)
+        except JournalTakenError as error:
+            kept = quarantine(self.folder, "journal.jsonl", self._journal.content())
+            raise JournalTakenError(
+                f"{error}; this run's own journal is kept in {self.folder.path / kept}: put it "
+                f"back if the other one is wrong, then: dualtilt resume {self.folder.path}"
+            ) from None
         self.ledger = add_entry(self.ledger, entry)
 
     def record_frame(self, frame: Frame, facts: FrameFacts) -> FrameWritten:
@@ -116,7 +132,7 @@ class Session:
         """
         pixels = frame.pixels
         self._ballast.shrink(pixels.nbytes)
-        acknowledged = len(self.ledger.frames[facts.series])
+        acknowledged = self.ledger.frames[facts.series]
         stored = self._recorders[facts.series].append(pixels, acknowledged)
         self._crash_point(f"after-stack-{facts.step_id}")
         entry = FrameWritten(
@@ -138,7 +154,8 @@ class Session:
         """Save a rejected frame beside the stacks; its tilt will be retaken."""
         self.folder.rejected.mkdir(exist_ok=True)
         path = self.folder.rejected / f"{frame.info.request_id.replace('/', '_')}.npy"
-        np.save(path, frame.pixels)
+        with replace_file(path) as partial, partial.open("wb") as file:
+            np.save(file, frame.pixels)
         self.enter(
             FrameRejected(
                 step_id=step_id,
@@ -171,7 +188,10 @@ class Session:
         InputFileError
             The file is missing or damaged.
         """
-        return np.asarray(read_stack(self.folder.path / recorded.path).data[0])
+        path = self.folder.path / recorded.path
+        if path.exists() and path.stat().st_size > SMALL_FILES_BYTES + frame_bytes(self.protocol):
+            raise InputFileError(f"{path}: larger than any survey image; restore it from a copy")
+        return np.asarray(read_stack(path).data[0])
 
     def write_companions(self, series: SeriesName) -> None:
         """Rewrite mdoc and rawtlt of a series from the ledger.
@@ -187,7 +207,7 @@ class Session:
 
     def image(self, series: SeriesName, section: int) -> NDArray[Any]:
         """Read a recorded image [y, x]."""
-        return self._recorders[series].read(section, len(self.ledger.frames[series]))
+        return self._recorders[series].read(section, self.ledger.frames[series])
 
     def reserve_disk(self) -> None:
         """Reserve disk space for the frames still to be recorded.
@@ -213,9 +233,9 @@ class Session:
         """Tell whether there is disk space for the next frame."""
         try:
             free = shutil.disk_usage(self.folder.path).free + self._ballast.held_bytes
-            probe = self.folder.path / ".room"
-            probe.write_bytes(b"room")
-            probe.unlink()
+            with TemporaryFile(dir=self.folder.path) as probe:
+                probe.write(b"room")
+                probe.flush()
         except OSError:
             return False
         return free > frame_bytes(self.protocol) + SMALL_FILES_BYTES
@@ -224,9 +244,12 @@ class Session:
         """Close the files, free the reserved space and the lock."""
         for recorder in self._recorders.values():
             recorder.close()
-        self._ballast.release()
         self._journal.close()
-        self._lock.release()
+        try:
+            with contextlib.suppress(OSError):  # the next run removes it
+                self._ballast.release()
+        finally:
+            self._lock.release()
 
     def _enter_opening(self) -> None:
         if not self.resumed:
@@ -246,6 +269,13 @@ class Session:
     def _dose_before(self, info: FrameInfo) -> float:
         charged = self.ledger.exposures.get(info.request_id)
         return self.ledger.dose_e_per_A2 - (charged.dose_e_per_A2 if charged else 0.0)
+
+
+def _remove_partial_files(folder: SessionFolder) -> None:
+    """Remove what a killed run has left of files that it was writing."""
+    for place in (folder.path, folder.maps, folder.rejected, folder.quarantine):
+        for path in place.glob("*.partial"):
+            path.unlink(missing_ok=True)
 
 
 def _now() -> str:

@@ -1,4 +1,4 @@
-"""Write a file completely or not at all."""
+"""Write a file completely or not at all, and never through a link."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import contextlib
 import os
 import secrets
 from collections.abc import Iterator
+from io import FileIO
 from pathlib import Path
 
 # Windows has no fdatasync; fsync also writes the times, which costs a little and is as safe
@@ -13,6 +14,21 @@ sync_data = getattr(os, "fdatasync", os.fsync)
 
 ANY_READER, OWNER_ONLY = 0o666, 0o600
 """File permissions; the process's umask narrows them."""
+
+
+def open_plain(path: Path, mode: str) -> FileIO:
+    """Open a file without a buffer; refuse a link with OSError, so that nobody redirects a write.
+
+    Parameters
+    ----------
+    mode
+        As `open` takes it, for bytes: "xb", "ab", "r+b", ...
+    """
+    return FileIO(path, mode.replace("b", ""), opener=_open_no_link)
+
+
+def _open_no_link(path: str, flags: int) -> int:
+    return os.open(path, flags | getattr(os, "O_NOFOLLOW", 0), ANY_READER)
 
 
 @contextlib.contextmanager

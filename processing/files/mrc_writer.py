@@ -14,10 +14,44 @@ from mrcfile.dtypes import HEADER_DTYPE
 from numpy.typing import NDArray
 
 from processing.errors import InputFileError
-from processing.files.atomic import sync_data, sync_folder
+from processing.files.atomic import open_plain, sync_data, sync_folder
 from processing.files.mrc import STORED_AS
 
 HEADER_BYTES = 1024
+COUNTED_FIELDS = ("nz", "dmin", "dmax", "dmean")
+"""Fields of the header that follow from the images; a crash can leave them out of date."""
+
+
+@dataclass(frozen=True)
+class StackLayout:
+    """Images of a stack, as the caller knows them; a header on disk is never believed.
+
+    Raises
+    ------
+    TypeError
+        MRC cannot store `dtype`.
+    """
+
+    shape: tuple[int, int]
+    """(rows, columns) of every image."""
+    dtype: str
+    """numpy name of the sample type."""
+    pixel_nm: float
+
+    def __post_init__(self) -> None:
+        if self.dtype not in STORED_AS:
+            raise TypeError(
+                f"MRC cannot store {self.dtype}: convert to one of {', '.join(STORED_AS)}"
+            )
+
+    @property
+    def section_bytes(self) -> int:
+        """Size of one image in the file."""
+        return self.shape[0] * self.shape[1] * np.dtype(self.dtype).itemsize
+
+    def offset_bytes(self, section: int) -> int:
+        """Return the position in the file of the first byte of an image."""
+        return HEADER_BYTES + section * self.section_bytes
 
 
 @dataclass(frozen=True)
@@ -41,61 +75,68 @@ class MrcStackWriter:
     again. (mrcfile cannot append, and its ``r+`` mode damages a stack that was cut short.)
     """
 
-    def __init__(self, path: Path, header: NDArray[np.void], sections: int) -> None:
-        self._header = header
-        self._dtype = np.dtype(_dtype_of_mode(int(header["mode"]), path)).newbyteorder("<")
-        self._shape = (int(header["ny"]), int(header["nx"]))
-        self._file = path.open("r+b", buffering=0)
+    def __init__(self, path: Path, layout: StackLayout) -> None:
+        self._layout = layout
+        self._header = _new_header(layout)
+        self._dtype = np.dtype(layout.dtype).newbyteorder("<")
+        self._file = open_plain(path, "r+b")
         self._sum = 0.0
         self.path = path
-        self.sections = sections
+        self.sections = 0
 
     @classmethod
-    def create(cls, path: Path, shape: tuple[int, int], dtype: Any, pixel_nm: float) -> Self:
-        """Create an empty stack for images of `shape` (rows, columns).
+    def create(cls, path: Path, layout: StackLayout) -> Self:
+        """Create an empty stack.
 
         Raises
         ------
         FileExistsError
             The file exists; raw data are never overwritten.
-        TypeError
-            MRC cannot store `dtype`; nothing has been written.
         """
-        name = np.dtype(dtype).name
-        if name not in STORED_AS:
-            raise TypeError(f"MRC cannot store {name}: convert to one of {', '.join(STORED_AS)}")
-        header = _new_header(shape, STORED_AS[name], pixel_nm)
-        with path.open("xb") as file:
-            file.write(header.tobytes())
-            file.flush()
-            os.fsync(file.fileno())
+        open_plain(path, "xb").close()
         sync_folder(path.parent)
-        return cls(path, header, 0)
+        writer = cls(path, layout)
+        try:
+            writer._write_header()
+        except BaseException:
+            writer.close()
+            raise
+        return writer
 
     @classmethod
-    def reopen(cls, path: Path, sections: int) -> Self:
+    def reopen(cls, path: Path, layout: StackLayout, sections: int) -> Self:
         """Continue a stack after its `sections` acknowledged images; cut off what follows them.
+
+        The header is written again from `layout` and the images: nothing in it is believed, so
+        that a damaged header cannot shorten the stack.
 
         Raises
         ------
         InputFileError
-            The file is missing, was not written by this class, or holds fewer images than
-            `sections`.
+            The file is missing or holds fewer images than `sections`; it is not changed.
         """
-        header = _read_header(path)
-        writer = cls(path, header, 0)
-        whole = (path.stat().st_size - HEADER_BYTES) // writer._section_bytes
-        if whole < sections:
+        try:
+            writer = cls(path, layout)
+        except FileNotFoundError:
+            raise InputFileError(f"{path}: no such file; there is no stack to continue") from None
+        try:
+            writer._continue_after(sections)
+        except BaseException:
             writer.close()
+            raise
+        return writer
+
+    def _continue_after(self, sections: int) -> None:
+        whole = (os.fstat(self._file.fileno()).st_size - HEADER_BYTES) // self._layout.section_bytes
+        if whole < sections:
             raise InputFileError(
-                f"{path}: holds {max(whole, 0)} whole images, but the journal acknowledged "
+                f"{self.path}: holds {max(whole, 0)} whole images, but the journal acknowledged "
                 f"{sections}; restore the file from a copy"
             )
-        writer._file.truncate(writer._offset(sections))
+        self._file.truncate(self._layout.offset_bytes(sections))
         for section in range(sections):
-            writer._count(writer.read(section))
-        writer._write_header()
-        return writer
+            self._count(self.read(section))
+        self._write_header()
 
     def append(self, image: NDArray[Any]) -> StoredSection:
         """Write one image to the disk; return what the journal needs to acknowledge it.
@@ -105,14 +146,15 @@ class MrcStackWriter:
         ValueError
             The image's shape or sample type differs from the stack's; nothing has been written.
         """
-        if image.shape != self._shape or image.dtype.newbyteorder("<") != self._dtype:
+        layout = self._layout
+        if image.shape != layout.shape or image.dtype.newbyteorder("<") != self._dtype:
             raise ValueError(
                 f"{self.path}: image is {image.dtype} {image.shape}, "
-                f"the stack holds {self._dtype} {self._shape}; start a new series"
+                f"the stack holds {self._dtype} {layout.shape}; start a new series"
             )
         data = np.ascontiguousarray(image, self._dtype).tobytes()
         stored = StoredSection(
-            self.sections, self._offset(self.sections), len(data), zlib.crc32(data)
+            self.sections, layout.offset_bytes(self.sections), len(data), zlib.crc32(data)
         )
         self._write(stored.offset_bytes, data)
         self._count(image)
@@ -121,9 +163,9 @@ class MrcStackWriter:
 
     def read(self, section: int) -> NDArray[Any]:
         """Return an image that has been written, [y, x]."""
-        self._file.seek(self._offset(section))
-        data = self._file.read(self._section_bytes)
-        return np.frombuffer(data, self._dtype).reshape(self._shape)
+        self._file.seek(self._layout.offset_bytes(section))
+        data = self._file.read(self._layout.section_bytes)
+        return np.frombuffer(data, self._dtype).reshape(self._layout.shape)
 
     def close(self) -> None:
         """Close the file. Every appended image is already on the disk."""
@@ -139,13 +181,6 @@ class MrcStackWriter:
         trace: TracebackType | None,
     ) -> None:
         self.close()
-
-    @property
-    def _section_bytes(self) -> int:
-        return self._shape[0] * self._shape[1] * self._dtype.itemsize
-
-    def _offset(self, section: int) -> int:
-        return HEADER_BYTES + section * self._section_bytes
 
     def _count(self, image: NDArray[Any]) -> None:
         """Add an image to the number of sections and the statistics in the header."""
@@ -172,10 +207,26 @@ class MrcStackWriter:
         sync_data(self._file.fileno())
 
 
-def _new_header(shape: tuple[int, int], mode: int, pixel_nm: float) -> NDArray[np.void]:
-    rows, columns = shape
+def wrong_header(path: Path, layout: StackLayout) -> bytes | None:
+    """Return the header of a stack if it contradicts `layout`, else None.
+
+    `COUNTED_FIELDS` are not compared.
+    """
+    with path.open("rb") as file:
+        found = file.read(HEADER_BYTES)
+    expected = _new_header(layout)
+    if len(found) < HEADER_BYTES:
+        return found
+    header = np.frombuffer(found, expected.dtype, 1).reshape(()).copy()
+    for name in COUNTED_FIELDS:
+        header[name] = expected[name]
+    return None if header.tobytes() == expected.tobytes() else found
+
+
+def _new_header(layout: StackLayout) -> NDArray[np.void]:
+    (rows, columns), pixel_nm = layout.shape, layout.pixel_nm
     header = np.zeros((), HEADER_DTYPE.newbyteorder("<"))
-    header["nx"], header["ny"], header["mode"] = columns, rows, mode
+    header["nx"], header["ny"], header["mode"] = columns, rows, STORED_AS[layout.dtype]
     header["mx"], header["my"], header["mz"] = columns, rows, 1
     header["cella"] = (10 * pixel_nm * columns, 10 * pixel_nm * rows, 10 * pixel_nm)
     header["cellb"] = (90, 90, 90)
@@ -185,26 +236,3 @@ def _new_header(shape: tuple[int, int], mode: int, pixel_nm: float) -> NDArray[n
     header["nlabl"] = 1
     header["label"][0] = b"dualtilt"
     return header
-
-
-def _read_header(path: Path) -> NDArray[np.void]:
-    try:
-        with path.open("rb") as file:
-            data = file.read(HEADER_BYTES)
-    except FileNotFoundError:
-        raise InputFileError(f"{path}: no such file; there is no stack to continue") from None
-    header: NDArray[np.void] = np.zeros((), HEADER_DTYPE.newbyteorder("<"))
-    if len(data) == HEADER_BYTES:
-        header = np.frombuffer(data, header.dtype, 1).reshape(()).copy()
-    ours = header["map"] == b"MAP " and header["machst"][0] == 0x44 and header["nsymbt"] == 0
-    if not ours:
-        raise InputFileError(f"{path}: not written by dualtilt; it cannot be continued")
-    header["nz"] = 0
-    return header
-
-
-def _dtype_of_mode(mode: int, path: Path) -> str:
-    for name, known in STORED_AS.items():
-        if known == mode:
-            return name
-    raise InputFileError(f"{path}: MRC mode {mode} cannot be continued")

@@ -21,13 +21,14 @@ from processing.errors import InputFileError
 from processing.files import atomic, mrc_writer
 from processing.files.mdoc import MdocHeader, MdocSection, read_mdoc, write_mdoc
 from processing.files.mrc import read_stack, write_images, write_volume
-from processing.files.mrc_writer import HEADER_BYTES, MrcStackWriter
+from processing.files.mrc_writer import HEADER_BYTES, MrcStackWriter, StackLayout
 from processing.files.particles import ParticleTable, read_csv, read_xyz, write_csv, write_xyz
 from processing.files.rawtlt import read_rawtlt, write_rawtlt
 from processing.files.tilt_series import load_tilt_series
 from tests.support.processes import python
 
 SHAPE = (6, 9)
+LAYOUT = StackLayout(SHAPE, "uint16", 0.9)
 
 
 # ---- writing in one step
@@ -158,7 +159,7 @@ def test_a_bad_stack_gives_a_one_line_message(tmp_path: Path, damage: str, messa
 @pytest.mark.parametrize("dtype", ["uint16", "int16", "float32"])
 def test_every_appended_image_is_on_disk_and_the_stack_valid(tmp_path: Path, dtype: str) -> None:
     path, images = tmp_path / "A.mrc", frames(5, dtype)
-    with MrcStackWriter.create(path, SHAPE, dtype, 0.9) as writer:
+    with MrcStackWriter.create(path, StackLayout(SHAPE, dtype, 0.9)) as writer:
         for image in images:
             stored = writer.append(image)
             data = path.read_bytes()[stored.offset_bytes :][: stored.size_bytes]
@@ -171,12 +172,12 @@ def test_every_appended_image_is_on_disk_and_the_stack_valid(tmp_path: Path, dty
 @pytest.mark.parametrize("tail", [0, 1, 60, 108, 150], ids=lambda n: f"{n} bytes more")
 def test_reopening_cuts_off_what_was_not_acknowledged(tmp_path: Path, tail: int) -> None:
     path, images = tmp_path / "A.mrc", frames(4)
-    with MrcStackWriter.create(path, SHAPE, "uint16", 0.9) as writer:
+    with MrcStackWriter.create(path, LAYOUT) as writer:
         for image in images[:2]:
             writer.append(image)
     with path.open("ab") as file:
         file.write(b"\xff" * tail)
-    with MrcStackWriter.reopen(path, 2) as writer:
+    with MrcStackWriter.reopen(path, LAYOUT, 2) as writer:
         for image in images[2:]:
             writer.append(image)
     assert mrcfile.validate(path)
@@ -185,29 +186,29 @@ def test_reopening_cuts_off_what_was_not_acknowledged(tmp_path: Path, tail: int)
 
 def test_a_stack_shorter_than_its_journal_is_refused_and_not_changed(tmp_path: Path) -> None:
     path = tmp_path / "A.mrc"
-    with MrcStackWriter.create(path, SHAPE, "uint16", 0.9) as writer:
+    with MrcStackWriter.create(path, LAYOUT) as writer:
         writer.append(frames(1)[0])
     before = path.read_bytes()
     with pytest.raises(InputFileError, match=r"holds 1 whole images.*acknowledged 2"):
-        MrcStackWriter.reopen(path, 2)
+        MrcStackWriter.reopen(path, LAYOUT, 2)
     assert path.read_bytes() == before
 
 
 @pytest.mark.parametrize("dtype", ["float64", "int32", "bool"])
 def test_a_type_that_mrc_cannot_store_leaves_no_file(tmp_path: Path, dtype: str) -> None:
     with pytest.raises(TypeError, match=dtype):
-        MrcStackWriter.create(tmp_path / "A.mrc", SHAPE, dtype, 0.9)
+        MrcStackWriter.create(tmp_path / "A.mrc", StackLayout(SHAPE, dtype, 0.9))
     assert not list(tmp_path.iterdir())
 
 
 def test_raw_data_are_never_overwritten(tmp_path: Path) -> None:
-    MrcStackWriter.create(tmp_path / "A.mrc", SHAPE, "uint16", 0.9).close()
+    MrcStackWriter.create(tmp_path / "A.mrc", LAYOUT).close()
     with pytest.raises(FileExistsError):
-        MrcStackWriter.create(tmp_path / "A.mrc", SHAPE, "uint16", 0.9)
+        MrcStackWriter.create(tmp_path / "A.mrc", LAYOUT)
 
 
 def test_a_wrong_image_is_refused_before_it_is_written(tmp_path: Path) -> None:
-    with MrcStackWriter.create(tmp_path / "A.mrc", SHAPE, "uint16", 0.9) as writer:
+    with MrcStackWriter.create(tmp_path / "A.mrc", LAYOUT) as writer:
         for wrong in (frames(1)[0].astype("float32"), frames(1)[0].T):
             with pytest.raises(ValueError, match="the stack holds"):
                 writer.append(wrong)
@@ -218,8 +219,9 @@ APPEND_FOREVER = """
 import sys
 from pathlib import Path
 import numpy as np
-from processing.files.mrc_writer import MrcStackWriter
-with MrcStackWriter.create(Path(sys.argv[1]), (300, 400), "uint16", 0.9) as writer:
+from processing.files.mrc_writer import MrcStackWriter, StackLayout
+layout = StackLayout((300, 400), "uint16", 0.9)
+with MrcStackWriter.create(Path(sys.argv[1]), layout) as writer:
     for value in range(10**6):
         stored = writer.append(np.full((300, 400), value % 65536, "uint16"))
         print(stored.section, stored.crc32, flush=True)
@@ -235,7 +237,8 @@ def test_no_acknowledged_image_is_lost_when_the_process_is_killed(tmp_path: Path
         child.kill()
         acknowledged += child.stdout.readlines()
     whole = [line.split() for line in acknowledged if line.endswith("\n")]
-    with MrcStackWriter.reopen(path, len(whole)) as writer:
+    layout = StackLayout((300, 400), "uint16", 0.9)
+    with MrcStackWriter.reopen(path, layout, len(whole)) as writer:
         for section, crc32 in whole:
             assert zlib.crc32(writer.read(int(section)).tobytes()) == int(crc32)
     assert mrcfile.validate(path)
@@ -250,7 +253,7 @@ def test_without_fdatasync_the_stack_is_flushed_by_fsync(
     monkeypatch.setattr(os, "fsync", lambda fd: (synced.append(fd), fsync(fd)))
     windows = importlib.reload(atomic)
     monkeypatch.setattr(mrc_writer, "sync_data", windows.sync_data)
-    with MrcStackWriter.create(tmp_path / "A.mrc", SHAPE, "uint16", 0.9) as writer:
+    with MrcStackWriter.create(tmp_path / "A.mrc", LAYOUT) as writer:
         before = len(synced)
         writer.append(frames(1)[0])
         assert len(synced) == before + 2  # the image, then the header

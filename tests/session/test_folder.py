@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from controller.session.folder import SessionFolder, remove_if_unused
+from controller.session.folder import SessionFolder
+from controller.session.folder_lock import remove_if_unused
 from tests.support.small_session import PROTOCOL, Run, open_session
 
 

@@ -25,7 +25,7 @@ from controller.model.events import (
 )
 from controller.model.processing_jobs import Job
 from controller.worker.supervisor import Supervisor
-from processing.files.mrc_writer import MrcStackWriter
+from processing.files.mrc_writer import MrcStackWriter, StackLayout
 from processing.files.particles import read_csv
 from processing.files.rawtlt import write_rawtlt
 from tests.support.frames import recorded_frame
@@ -33,6 +33,7 @@ from tests.support.spheres import Recording, packed, tilt_series
 
 ANGLES_DEG = np.arange(-60.0, 61.0, 4.0)
 SIZE = 96
+LAYOUT = StackLayout((SIZE, SIZE), "uint16", 0.9)
 PROTOCOL = f"""
 name = "grows"
 [scan]
@@ -79,7 +80,7 @@ def caught_up(supervisor: Supervisor) -> None:
 def stack(folder: Path, images: np.ndarray) -> None:
     """Write all frames at once."""
     counts = np.round(images).astype(np.uint16)
-    with MrcStackWriter.create(folder / "A.mrc", (SIZE, SIZE), np.uint16, 0.9) as writer:
+    with MrcStackWriter.create(folder / "A.mrc", LAYOUT) as writer:
         for image in counts:
             writer.append(image)
 
@@ -92,7 +93,7 @@ def on_disk(folder: Path, images: np.ndarray) -> None:
 
 def record(folder: Path, images: np.ndarray, supervisor: Supervisor) -> None:
     counts = np.round(images).astype(np.uint16)
-    with MrcStackWriter.create(folder / "A.mrc", (SIZE, SIZE), np.uint16, 0.9) as writer:
+    with MrcStackWriter.create(folder / "A.mrc", LAYOUT) as writer:
         for index, image in enumerate(counts):
             writer.append(image)
             announce(supervisor, index)

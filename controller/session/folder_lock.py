@@ -1,0 +1,126 @@
+"""Lock that keeps a second run out of a session's folder."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from io import FileIO
+
+from controller.session.errors import SessionInUseError
+from controller.session.folder import SessionFolder
+from controller.session.private_folder import require_private
+from processing.files.atomic import open_plain
+
+
+class FolderLock:
+    """Lock of the one run that may write in a folder; the system frees it if the run is killed.
+
+    Where the system allows it, the folder itself is locked, too: removing the file `lock` then
+    admits nobody.
+
+    Raises
+    ------
+    SessionInUseError
+        Another run holds the lock; the message names its process id.
+    UsageError
+        The folder is not private.
+    """
+
+    def __init__(self, folder: SessionFolder) -> None:
+        require_private(folder.path)
+        self._folder_descriptor: int | None = None
+        self._file = open_plain(folder.lock, "a+b")
+        try:
+            self._folder_descriptor = _lock_folder(folder)
+            _lock(self._file)
+        except OSError:
+            self._file.seek(0)
+            holder = self._file.read(32).decode(errors="replace").strip() or "unknown"
+            self.release()
+            raise SessionInUseError(
+                f"{folder.path}: another run is using this folder (process {holder}); "
+                f"to watch it: dualtilt attach {folder.path}"
+            ) from None
+        self._file.truncate(0)
+        self._file.write(f"{os.getpid()}\n".encode())
+
+    def release(self) -> None:
+        """Free the lock."""
+        self._file.close()
+        if self._folder_descriptor is not None:
+            os.close(self._folder_descriptor)
+            self._folder_descriptor = None
+
+
+def remove_if_unused(folder: SessionFolder) -> bool:
+    """Remove the folder of a session that was refused before it recorded anything.
+
+    Returns
+    -------
+    bool
+        False if a run uses the folder or anything was recorded in it; nothing is removed then.
+    """
+    try:
+        lock = FolderLock(folder)
+    except (SessionInUseError, OSError):
+        return False
+    try:
+        if _has_recorded(folder):
+            return False
+        for item in folder.path.iterdir():
+            if item.is_dir():
+                shutil.rmtree(item)
+            elif item != folder.lock:
+                item.unlink()
+        if os.name != "nt":
+            folder.lock.unlink()
+            folder.path.rmdir()
+    finally:
+        lock.release()
+    if os.name == "nt":  # an open file cannot be removed there
+        shutil.rmtree(folder.path)
+    return True
+
+
+def _has_recorded(folder: SessionFolder) -> bool:
+    """Tell whether anything was recorded, or the journal has more than its opening line."""
+    recorded = (folder.stack("A"), folder.stack("B"), folder.maps, folder.rejected)
+    if any(path.exists() for path in recorded):
+        return True
+    return folder.journal.exists() and folder.journal.read_bytes().count(b"\n") > 1
+
+
+if os.name == "nt":
+    import msvcrt
+
+    def _lock(file: FileIO) -> None:
+        file.seek(1_000)  # a byte far behind the process id, so that others can read the id
+        msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]
+
+    def _lock_folder(folder: SessionFolder) -> int | None:
+        return None
+
+else:
+    import fcntl
+
+    def _lock(file: FileIO) -> None:
+        fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+    def _lock_folder(folder: SessionFolder) -> int | None:
+        """Lock the folder and return its descriptor; None where a folder cannot be locked (NFS).
+
+        Raises
+        ------
+        BlockingIOError
+            Another run holds the lock.
+        """
+        descriptor = os.open(folder.path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(descriptor)
+            raise
+        except OSError:
+            os.close(descriptor)
+            return None
+        return descriptor

@@ -1,0 +1,56 @@
+"""A session's folder must be the user's own: nobody else may plant files or links in it."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+from controller.common.errors import UsageError
+
+ROOT_UID = 0
+OTHERS_MAY_WRITE = stat.S_IWGRP | stat.S_IWOTH
+
+
+def require_private(path: Path) -> None:
+    """Check that a folder is the user's own, and that no link or foreign file lies in it.
+
+    Windows has no such owners and modes; nothing is checked there.
+
+    Raises
+    ------
+    UsageError
+        The folder is a link, belongs to somebody else, can be written by others, or holds a link
+        or a file of somebody else.
+    OSError
+        The folder cannot be read.
+    """
+    if os.name == "nt":
+        return
+    found = path.lstat()
+    if not stat.S_ISDIR(found.st_mode):
+        raise UsageError(f"{path}: is a link or a file; name the session's folder itself")
+    _require_own(path, found)
+    if found.st_mode & OTHERS_MAY_WRITE:
+        raise UsageError(f"{path}: others may write in it; first: chmod go-w {path}")
+    for folder, folders, files in os.walk(path, followlinks=False):
+        for name in (*folders, *files):
+            entry = Path(folder, name)
+            _require_no_link(entry)
+
+
+def _require_no_link(entry: Path) -> None:
+    try:
+        found = entry.lstat()
+    except FileNotFoundError:  # a temporary file of a process that still ends
+        return
+    if stat.S_ISLNK(found.st_mode):
+        raise UsageError(f"{entry}: is a link, and no session writes through links; remove it")
+    _require_own(entry, found)
+
+
+def _require_own(path: Path, found: os.stat_result) -> None:
+    if found.st_uid not in (os.geteuid(), ROOT_UID):
+        raise UsageError(
+            f"{path}: belongs to user {found.st_uid}, not to you; use a folder of your own"
+        )

@@ -1,0 +1,56 @@
+"""Copies of bytes that a repair removes from a session's files; each is durable before the repair.
+
+The same bytes are kept once under a name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from io import BytesIO
+from itertools import zip_longest
+from pathlib import Path
+from typing import IO
+
+from controller.session.folder import SessionFolder
+from processing.files.atomic import replace_file, sync_folder
+
+CHUNK_BYTES = 1 << 20
+"""Bytes copied at a time, so that a long copy needs little memory."""
+
+
+def quarantine(folder: SessionFolder, name: str, content: bytes) -> str:
+    """Save bytes durably; return the path relative to the session's folder."""
+    return _save(folder, name, BytesIO(content), 0)
+
+
+def quarantine_tail(folder: SessionFolder, name: str, path: Path, start: int) -> str:
+    """Save the bytes of a file from `start` to its end durably; return the relative path."""
+    with path.open("rb") as file:
+        return _save(folder, name, file, start)
+
+
+def _save(folder: SessionFolder, name: str, source: IO[bytes], start: int) -> str:
+    if not folder.quarantine.exists():
+        folder.quarantine.mkdir()
+        sync_folder(folder.path)
+    number = 0
+    while (path := folder.quarantine / f"{name}.{number}").exists():
+        if _holds(path, source, start):
+            break
+        number += 1
+    else:
+        with replace_file(path) as partial, partial.open("wb") as copy:
+            for chunk in _chunks(source, start):
+                copy.write(chunk)
+    return path.relative_to(folder.path).as_posix()
+
+
+def _holds(path: Path, source: IO[bytes], start: int) -> bool:
+    with path.open("rb") as kept:
+        return all(a == b for a, b in zip_longest(_chunks(kept, 0), _chunks(source, start)))
+
+
+def _chunks(source: IO[bytes], start: int) -> Iterator[bytes]:
+    source.seek(start)
+    while chunk := source.read(CHUNK_BYTES):
+        yield chunk

@@ -1,0 +1,89 @@
+"""No acknowledged frame is lost, whatever single byte of the session's files is wrong."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from controller.common.errors import UsageError
+from controller.model.plan import make_plan
+from controller.service.session_client import last_status
+from controller.session.errors import JournalDamagedError
+from controller.session.event_log import read_events
+from controller.session.folder import SessionFolder
+from controller.session.rebuild import rebuild_journal
+from tests.support.byte_flips import all_flips, harm, loss, stop_in_b
+from tests.support.small_session import open_session
+
+EVERY = 307
+"""Every 307th byte is flipped here, and the special ones; `make soak` flips all of them."""
+
+
+@pytest.fixture(scope="module")
+def reference(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("flips") / "s"
+    stop_in_b(folder)
+    return folder
+
+
+def test_a_flipped_byte_costs_no_acknowledged_frame(reference: Path, tmp_path: Path) -> None:
+    flips = list(all_flips(reference))
+    layout = [flip for flip in flips if flip.name.endswith(".mrc") and flip.offset < 16]
+    sample = {*flips[::EVERY], *layout, flips[-1], flips[-2]}
+    assert {flip.name for flip in sample} >= {"A.mrc", "A.mrc.mdoc", "journal.jsonl"}
+    damage = [harm(reference, tmp_path / "s", flip) for flip in sorted(sample, key=str)]
+    assert [line for line in damage if line] == []
+
+
+# -- files too large to be the session's own ---------------------------------------------------
+
+SPARSE_BYTES = 60 << 30
+
+
+TOO_LARGE = ["A.mrc", "B.mrc", "journal.jsonl", "protocol.toml"]
+
+
+@pytest.mark.parametrize("name", TOO_LARGE)
+def test_a_file_of_60_gb_is_refused_in_one_line_and_not_read(
+    reference: Path, tmp_path: Path, name: str
+) -> None:
+    folder = tmp_path / "s"
+    shutil.copytree(reference, folder)
+    before = (folder / name).stat().st_size
+    os.truncate(folder / name, SPARSE_BYTES)
+    with pytest.raises(UsageError, match=name) as refused:
+        open_session(folder)
+    assert "\n" not in str(refused.value)
+    assert (folder / name).stat().st_size == SPARSE_BYTES
+    os.truncate(folder / name, before)
+    open_session(folder).close()
+    assert loss(reference, folder) == ""
+
+
+def test_an_event_log_or_status_of_60_gb_is_not_read(tmp_path: Path) -> None:
+    for name in ("events.jsonl", "status.json"):
+        (tmp_path / name).touch()
+        os.truncate(tmp_path / name, SPARSE_BYTES)
+    with pytest.raises(UsageError, match="move it away"):
+        read_events(tmp_path / "events.jsonl")
+    assert last_status(tmp_path) is None
+
+
+@pytest.mark.parametrize("angle", ["1e308", "nan", "-inf"])
+def test_an_impossible_angle_in_the_mdoc_rebuilds_no_frame(
+    reference: Path, tmp_path: Path, angle: str
+) -> None:
+    folder = tmp_path / "s"
+    shutil.copytree(reference, folder)
+    mdoc = folder / "A.mrc.mdoc"
+    mdoc.write_text(mdoc.read_text().replace("TiltAngle = -10", f"TiltAngle = {angle}"))
+    lines = (folder / "journal.jsonl").read_bytes().splitlines(keepends=True)
+    second = [i for i, line in enumerate(lines) if b'"kind":"frame-written"' in line][1]
+    lines[second] = lines[second].replace(b'"kind"', b'"kimd"', 1)
+    (folder / "journal.jsonl").write_bytes(b"".join(lines))
+    opened = SessionFolder.open(folder)
+    with pytest.raises(JournalDamagedError, match=r"image 2 of A\.mrc has neither"):
+        rebuild_journal(opened, make_plan(opened.read_protocol()))
