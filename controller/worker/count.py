@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from controller.model.base import SeriesName
 from controller.model.events import Advised, Event
@@ -16,6 +15,8 @@ from controller.worker.count_event import count_event
 from controller.worker.refined_alignment import write_refined_alignment
 from processing.errors import InputFileError, ProcessingError
 from processing.files.section import read_section
+from processing.images.binning import block_mean
+from processing.live.count_size import binning_on_reading
 from processing.live.series_counter import (
     LiveCount,
     SeriesCounter,
@@ -25,11 +26,12 @@ from processing.live.series_counter import (
     widen_interval,
 )
 from processing.pipeline.results_folder import PROCESSED, read_series_result
+from processing.pipeline.sampling import binned_field, in_recorded_pixels
 from processing.pipeline.settings import ProcessSettings
 from processing.pipeline.single import SeriesResult
 from processing.progress import Progress
 from processing.results import Count
-from processing.series import TiltSeries
+from processing.series import Float32, TiltSeries
 
 TILTS_BETWEEN_COUNTS = 8
 """Number of new tilts after which a growing series is counted again."""
@@ -66,13 +68,17 @@ class CountedSeries:
         self._folder, self._series, self._send = folder, series, send
         protocol = read_protocol(folder / "protocol.toml")
         self._planned = len(protocol.series(series).tilts_deg)
-        self._pixel_nm = protocol.scan.pixel_nm
+        scan = protocol.scan
+        self._pixel_nm = scan.pixel_nm
+        self._sampling = binned_field(
+            scan.width_px, scan.height_px, binning_on_reading(scan.width_px)
+        )
         wanted = {**protocol.processing.model_dump(), "controls": False}
         self._settings = ProcessSettings.model_validate(wanted)
         self._counter: SeriesCounter | None = None
         self._a: SeriesResult | None = None
         self._fused: Count | None = None
-        self._images: dict[int, NDArray[np.generic]] = {}
+        self._images: dict[int, Float32] = {}
         self._counted: list[int] = []
         self._counted_at = 0
         self._history: list[tuple[int, int]] = []
@@ -95,7 +101,8 @@ class CountedSeries:
         found = self._counter.count(series, progress=self._keep_alive(newest))
         if found is None:
             return Ended()
-        write_refined_alignment(self._folder, self._series, sections, found.alignment)
+        alignment = in_recorded_pixels(found.alignment, self._sampling)
+        write_refined_alignment(self._folder, self._series, sections, alignment)
         used = found.result.summary.tilts
         diameter_nm = found.result.diameter.value
         self._publish(count_event(self._series, found.count, used, diameter_nm, live=True))
@@ -112,14 +119,15 @@ class CountedSeries:
         sections = [frame.section for frame in task.frames]
         for section in sections:
             if section not in self._images:
-                self._images[section] = read_section(self._folder / f"{self._series}.mrc", section)
+                image = read_section(self._folder / f"{self._series}.mrc", section)
+                self._images[section] = block_mean(image, self._sampling.bin)
         if sections[: len(self._counted)] != self._counted:
             self._counter = None  # its alignment includes withdrawn images
         self._counted = sections
         series = TiltSeries(
-            images=np.stack([self._images[section] for section in sections]).astype(np.float32),
+            images=np.stack([self._images[section] for section in sections]),
             angles_deg=np.array([frame.actual_deg for frame in task.frames]),
-            pixel_nm=self._pixel_nm,
+            pixel_nm=self._pixel_nm * self._sampling.bin,
             name=self._series,
         )
         return series, sections

@@ -7,6 +7,7 @@ from collections import deque
 import numpy as np
 
 from processing.align.coarse import cut_off
+from processing.images.binning import block_mean
 from processing.images.health import DIM_SHARE, NEIGHBOURS, ImageQuality, image_quality
 from processing.images.intensity import without_background
 from processing.live.reconstruction import LiveTilt
@@ -24,6 +25,10 @@ LARGEST_SHIFT_SHARE = 0.15
 """Shift, as a fraction of the shorter side, beyond which the stage has lost a cut-off object."""
 
 
+LARGEST_SIDE_PX = 416
+"""Side above which a frame is binned before it is checked, so that the check stays fast."""
+
+
 class FrameCheck:
     """Checks of the frames of one series, in the order of recording."""
 
@@ -33,7 +38,9 @@ class FrameCheck:
 
     def fault(self, image: Float32, tilt: LiveTilt) -> str:
         """Return the fault of a frame [y, x] with its size; empty if there is none."""
-        quality, recent = image_quality(image), list(self._recent)
+        factor = max(1, -(-max(image.shape) // LARGEST_SIDE_PX))
+        small = block_mean(image, factor) if factor > 1 else image
+        quality, recent = image_quality(small), list(self._recent)
         self._recent.append(quality)
         if len(recent) < FEWEST_FRAMES:
             return ""
@@ -45,12 +52,12 @@ class FrameCheck:
             return f"blurred: {detail:.0%} of the detail of the previous tilts"
         if not tilt.used:
             return "it does not resemble the previous tilts"
-        return self._lost(image, tilt)
-
-    def _lost(self, image: Float32, tilt: LiveTilt) -> str:
         shift_px = float(np.hypot(*tilt.shift_px))
         if shift_px < LARGEST_SHIFT_SHARE * min(image.shape):
             return ""
+        return self._cut_off(small, tilt, shift_px)
+
+    def _cut_off(self, image: Float32, tilt: LiveTilt, shift_px: float) -> str:
         one = TiltSeries(image[None], np.array([tilt.angle_deg]), self._pixel_nm)
         if not cut_off(without_background(one).images)[0]:
             return ""

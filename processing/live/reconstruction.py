@@ -15,13 +15,15 @@ import numpy as np
 
 from processing.align.alignment import Alignment, apply_alignment, in_raw_frame, unaligned
 from processing.align.coarse import centres_of_mass, cut_off
+from processing.images.binning import block_mean
 from processing.images.intensity import without_background
 from processing.images.shift import Band, find_shifts
 from processing.live.incremental_fbp import IncrementalVolume
 from processing.series import Float32, Float64, TiltSeries
 
-LARGEST_SIDE_PX = 640
-"""Largest side of the volume; larger images are binned. A cube of this side takes 1 GB."""
+LARGEST_SIDE_PX = 416
+"""Largest side of the volume; larger images are binned. At this side a tilt is added in half a
+second; an assembly that fills the field still has about seven pixels a particle."""
 TILTS_BEFORE_REPROJECTION = 4
 """Minimum number of tilts before images are aligned to re-projections.
 
@@ -139,7 +141,7 @@ class LiveReconstruction:
         if not np.isfinite(image).all():
             raise ValueError("the image holds values that are not finite")
         series = without_background(
-            TiltSeries(self._binned(image)[None], np.array([angle_deg]), self.pixel_nm)
+            TiltSeries(block_mean(image, self.binning)[None], np.array([angle_deg]), self.pixel_nm)
         )
         shift, residual_px, score = self._measure_shift(series)
         alignment = replace(
@@ -228,12 +230,6 @@ class LiveReconstruction:
         """Return the angle of the tilt axis, as far as it is known."""
         newest = next(reversed(self._tilts.values()), None)
         return newest.alignment.tilt_axis_deg if newest is not None else 0.0
-
-    def _binned(self, image: Float32) -> Float32:
-        b = self.binning
-        whole = image[: self._rows * b, : self._columns * b].astype(np.float32)
-        binned: Float32 = whole.reshape(self._rows, b, self._columns, b).mean(axis=(1, 3))
-        return binned
 
     def _measure_shift(self, series: TiltSeries) -> tuple[Float64, float, float]:
         """Return shift (y, x), disagreement and correlation of one image, in binned pixels.

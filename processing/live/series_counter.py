@@ -20,10 +20,12 @@ from processing.count.diameter import SMALLEST_PX
 from processing.errors import RegistrationRefusedError
 from processing.live.count_size import reduction
 from processing.pipeline.dual import FusedResult, combine_series
+from processing.pipeline.object_region import object_region
+from processing.pipeline.sampling import in_recorded_pixels, in_sampled_pixels, sampled
 from processing.pipeline.settings import ProcessSettings
 from processing.pipeline.single import SeriesResult, find_particles
 from processing.progress import Progress, silent, within
-from processing.results import Count
+from processing.results import Count, Sampling
 from processing.series import Float32, TiltSeries
 
 REDUCED_DOUBT = 0.015
@@ -36,6 +38,8 @@ LEAST_COVERAGE_DEG = 40.0
 """Smallest range of tilts that separates one layer of particles from the next."""
 LEAST_DIAMETER_RATIO = 1.15
 """Smallest credible diameter, relative to the smallest one in the search; below it is noise."""
+LARGEST_CROP_SHARE = 0.6
+"""Largest side of the object's region, relative to the field's, that is worth cropping to."""
 USUAL_DECAY = 0.5
 """Factor between one change of the count and the next, if there is no better estimate."""
 LARGEST_SHARE = 0.16
@@ -86,11 +90,14 @@ class SeriesCounter:
         """
         if np.ptp(series.angles_deg) < LEAST_COVERAGE_DEG:
             return None
-        factor = reduction(series.images.shape[2])
-        small = reduced(series, factor)
-        start = scaled(self._alignment, 1 / factor) if self._alignment is not None else None
+        sampling = _region(series)
+        factor = reduction(sampling.crop_px[2])
+        small = reduced(sampled(series, sampling), factor)
+        start = None
+        if self._alignment is not None:
+            start = scaled(in_sampled_pixels(self._alignment, sampling), 1 / factor)
         alignment = align_series(small, start=start, progress=within(progress, 0.0, 0.4))
-        self._alignment = scaled(alignment, factor)
+        self._alignment = in_recorded_pixels(scaled(alignment, factor), sampling)
         result = find_particles(
             small, alignment, self._settings, progress=within(progress, 0.4, 1.0)
         )
@@ -108,6 +115,15 @@ class SeriesCounter:
         smallest_nm = LEAST_DIAMETER_RATIO * SMALLEST_PX * result.aligned.pixel_nm
         largest_nm = LARGEST_SHARE * min(result.volume.shape) * result.aligned.pixel_nm
         return bool(smallest_nm < result.diameter.value < largest_nm)
+
+
+def _region(series: TiltSeries) -> Sampling:
+    """Return the region of the object if it is small in the field, else the whole field."""
+    rows, columns = series.images.shape[1:]
+    crop = object_region(series)
+    if max(crop[2] / columns, crop[3] / rows) > LARGEST_CROP_SHARE:
+        crop = (0, 0, columns, rows)
+    return Sampling(recorded_px=(columns, rows), crop_px=crop)
 
 
 def widen_interval(count: Count, before: Count | None, doubt: float = 0.0) -> Count:

@@ -8,9 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from processing.images.binning import block_mean
 from processing.images.intensity import background_levels
 from processing.parallel import worker_threads
-from processing.series import Float32, TiltSeries
+from processing.series import TiltSeries
 
 Crop = tuple[int, int, int, int]
 """First column, first row, width and height, in recorded pixels."""
@@ -58,22 +59,6 @@ def object_region(series: TiltSeries) -> Crop:
     y, height = _with_margin(factor * int(top), factor * int(bottom), rows)
     x, width = _with_margin(factor * int(left), factor * int(right), columns)
     return x, y, width, height
-
-
-def block_mean(image: NDArray[np.generic], factor: int) -> Float32:
-    """Average an image [y, x] over squares of `factor` pixels; incomplete squares are dropped.
-
-    Non-finite pixels are left out of the average; a square without finite pixels is not finite.
-    """
-    rows, columns = (side // factor for side in image.shape)
-    values = np.asarray(image[: rows * factor, : columns * factor], np.float32)
-    blocks = values.reshape(rows, factor, columns, factor)
-    finite = np.isfinite(blocks)
-    if finite.all():
-        return np.asarray(blocks.mean(axis=3).mean(axis=1), np.float32)
-    count = finite.sum(axis=(1, 3))
-    total = np.where(finite, blocks, 0).sum(axis=(1, 3))
-    return np.where(count > 0, total / np.maximum(count, 1), np.nan).astype(np.float32)
 
 
 def _objects(image: NDArray[np.generic], factor: int) -> tuple[Box, int] | None:

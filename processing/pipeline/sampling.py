@@ -13,9 +13,10 @@ import numpy as np
 
 from processing.align.alignment import Alignment
 from processing.errors import ProcessingError
+from processing.images.binning import block_mean
 from processing.parallel import worker_threads
 from processing.pipeline.memory import fits_memory
-from processing.pipeline.object_region import Crop, block_mean, object_region
+from processing.pipeline.object_region import Crop, object_region
 from processing.pipeline.settings import ProcessSettings
 from processing.results import Sampling
 from processing.series import TiltSeries
@@ -67,6 +68,12 @@ def finer_sampling(
     if factor >= sampling.bin:
         return None
     return sampling.model_copy(update={"bin": factor})
+
+
+def binned_field(columns: int, rows: int, factor: int) -> Sampling:
+    """Return the sampling of a whole field in bins, without incomplete bins at the far sides."""
+    crop_px = 0, 0, columns - columns % factor, rows - rows % factor
+    return Sampling(recorded_px=(columns, rows), crop_px=crop_px, bin=factor)
 
 
 def sampled(series: TiltSeries, sampling: Sampling) -> TiltSeries:

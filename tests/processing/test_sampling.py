@@ -10,7 +10,8 @@ from scipy.spatial import cKDTree
 
 from processing import ProcessingError, ProcessSettings, process_series
 from processing.align.alignment import unaligned
-from processing.pipeline.object_region import block_mean, object_region
+from processing.images.binning import block_mean
+from processing.pipeline.object_region import object_region
 from processing.pipeline.sampling import (
     choose_sampling,
     finer_sampling,
