@@ -7,11 +7,10 @@ are in angstrom.
 
 from __future__ import annotations
 
-import gzip
-import zlib
+import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import mrcfile
 import numpy as np
@@ -19,9 +18,14 @@ from numpy.typing import NDArray
 
 from processing.errors import InputFileError
 from processing.files.atomic import replace_file
+from processing.files.compressed import is_compressed, open_plain, read_up_to
+from processing.files.extended_header import ExtendedHeader, parse_extended_header
+from processing.files.mrc_header import PACKED_4_BITS, SAMPLE_TYPES, MrcHeader, read_header
 
 STORED_AS = {"int8": 0, "int16": 1, "float32": 2, "uint16": 6}
 """Sample types that can be written, and their MRC modes."""
+SIGN_IMAGES = 5
+"""Number of images that are looked at to tell signed from unsigned bytes."""
 
 
 @dataclass(frozen=True)
@@ -43,32 +47,88 @@ class MrcStack:
     angles_deg: NDArray[np.float64] | None
 
 
+@dataclass(frozen=True)
+class MrcFacts:
+    """Facts of an MRC file that are known before its images are read.
+
+    Attributes
+    ----------
+    complete
+        Number of whole images in the file; for a compressed file, the header's number.
+    """
+
+    header: MrcHeader
+    extended: ExtendedHeader
+    complete: int
+
+
 def read_stack(path: Path) -> MrcStack:
-    """Read a stack or volume, plain or gzipped.
+    """Read a stack or volume, plain or compressed.
 
     Raises
     ------
     InputFileError
         The file does not exist, is not an MRC file, or is shorter than its header says.
     """
-    try:
-        with mrcfile.open(path, permissive=False) as file:
-            data = np.array(file.data)
-            pixel_nm = float(file.voxel_size.x) / 10
-            angles_deg = _extended_header_angles(file)
-    except FileNotFoundError:
-        raise InputFileError(f"{path}: no such file") from None
-    except IsADirectoryError:
-        raise InputFileError(f"{path}: is a folder; give an MRC file") from None
-    except (ValueError, EOFError, OSError, zlib.error) as error:
-        raise InputFileError(f"{path}: {_unreadable(error)}") from None
-    if data.ndim == 2:
-        data = data[None]
-    if data.ndim != 3 or data.size == 0:
-        raise InputFileError(
-            f"{path}: holds an array of shape {data.shape}, expected a stack of images"
-        )
-    return MrcStack(data, pixel_nm if pixel_nm > 0 else None, angles_deg)
+    facts = read_facts(path)
+    data, _ = read_images(path, facts.header, facts.header.sections)
+    if len(data) < facts.header.sections:
+        raise InputFileError(f"{path}: {cut_off(len(data), facts.header.sections)}")
+    pixel_nm = facts.header.pixel_nm or facts.extended.pixel_nm
+    return MrcStack(data, pixel_nm, facts.extended.angles_deg)
+
+
+def cut_off(complete: int, expected: int) -> str:
+    """Describe a file that holds fewer images than its header says."""
+    return (
+        f"cut off: it holds {complete} whole images of the {expected} in its header; copy it again"
+    )
+
+
+def read_facts(path: Path) -> MrcFacts:
+    """Read the header and the extended header, and count the whole images.
+
+    Raises
+    ------
+    InputFileError
+        The file does not exist, is a folder, or is not an MRC file.
+    """
+    if path.is_dir():
+        raise InputFileError(f"{path}: is a folder; give an MRC file")
+    with open_plain(path) as file:
+        header = read_header(file, path)
+        raw = bytes(read_up_to(file, header.extended_bytes))
+    complete = header.sections
+    if not is_compressed(path):
+        complete = max(0, path.stat().st_size - header.offset_bytes) // header.section_bytes
+    extended = parse_extended_header(raw, header, header.sections)
+    return MrcFacts(header, extended, complete)
+
+
+def read_images(
+    path: Path, header: MrcHeader, sections: int
+) -> tuple[NDArray[Any], tuple[str, ...]]:
+    """Read at most `sections` whole images [section, y, x], and say how bytes were understood.
+
+    Raises
+    ------
+    InputFileError
+        The images need more memory than the machine has, or a compressed file is damaged.
+    """
+    _require_memory(path, header, sections)
+    with open_plain(path) as file:
+        _skip(file, header.offset_bytes)
+        data = read_up_to(file, sections * header.section_bytes)
+        file.read(1)  # a compressed file checks its sum at its end
+    whole = len(data) // header.section_bytes
+    stored = np.frombuffer(data, np.uint8, whole * header.section_bytes)
+    if header.mode == PACKED_4_BITS:
+        return _unpacked(stored, header), ("4-bit images; read as 0 to 15",)
+    dtype = np.dtype(header.byte_order + SAMPLE_TYPES[header.mode])
+    images = stored.view(dtype).reshape(whole, header.rows, header.columns)
+    if header.mode == 0:
+        return _signed_or_not(images, header)
+    return images.astype(dtype.newbyteorder("="), copy=False), ()
 
 
 def write_volume(
@@ -100,56 +160,56 @@ def write_images(path: Path, images: NDArray[Any], pixel_nm: float) -> None:
         file.voxel_size = 10 * pixel_nm
 
 
-def _unreadable(error: Exception) -> str:
-    """Describe in one line why a file cannot be read and what to do."""
-    reason = " ".join(str(error).split())
-    # mrcfile raises ValueError for every fault; "Expected ..." appears only when bytes are missing
-    if isinstance(error, EOFError) or reason.startswith("Expected "):
-        return f"cut off: {reason}; copy it again"
-    if isinstance(error, (gzip.BadGzipFile, zlib.error)):
-        return f"damaged: {reason}; copy it again"
-    if isinstance(error, OSError):
-        return f"cannot be read: {error.strerror or reason}"
-    return f"no MRC file that can be read ({reason}); give an image stack, .mrc or .mrc.gz"
-
-
 def _storable(data: NDArray[Any]) -> NDArray[Any]:
     # mrcfile creates the file before it refuses a type that it cannot store
     return data if data.dtype.name in STORED_AS else data.astype(np.float32)
 
 
-def _extended_header_angles(file: Any) -> NDArray[np.float64] | None:
-    """Return the tilt angle of each section from an FEI, SerialEM or Agard extended header."""
-    kind = bytes(file.header.exttyp).strip(b"\0 ")
-    sections = int(file.header.nz)
-    raw = np.asarray(file.extended_header).tobytes()
-    if not raw or sections == 0:
-        return None
-    if kind in (b"FEI1", b"FEI2"):
-        return np.asarray(file.indexed_extended_header["Alpha tilt"][:sections], np.float64)
-    # bytes 128..132 of the header, which mrcfile returns as part of extra2 (from byte 112)
-    nint, nreal = np.frombuffer(bytes(file.header.extra2), "<i2", 2, offset=16)
-    if kind == b"SERI" or (kind == b"" and _is_serialem(int(nint), int(nreal))):
-        return _serialem_angles(raw, sections, int(nint), int(nreal))
-    if kind in (b"AGAR", b"") and nreal > 0:
-        per_section = 4 * (int(nint) + int(nreal))
-        if len(raw) >= per_section * sections:
-            table = np.frombuffer(raw[: per_section * sections], "<f4")
-            return table.reshape(sections, -1)[:, int(nint)].astype(np.float64)
-    return None
+def _skip(file: IO[bytes], size: int) -> None:
+    if file.seekable():
+        file.seek(size)
+    else:
+        read_up_to(file, size)
 
 
-def _is_serialem(nint: int, nreal: int) -> bool:
-    """Recognise SerialEM's layout: nint is bytes per section, nreal a bit mask of the values."""
-    sizes = (2, 6, 4, 2, 2, 4)
-    return nint > 0 and nint == sum(s for bit, s in enumerate(sizes) if nreal >> bit & 1)
+def _require_memory(path: Path, header: MrcHeader, sections: int) -> None:
+    """Refuse images that do not fit the machine's memory as float32."""
+    if not hasattr(os, "sysconf"):
+        return
+    needed = 4 * sections * header.rows * header.columns
+    present = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    if needed > present:
+        raise InputFileError(
+            f"{path}: {sections} images of {header.columns} x {header.rows} pixels need "
+            f"{needed / 1e9:.0f} GB, the machine has {present / 1e9:.0f} GB; bin the images"
+        )
 
 
-def _serialem_angles(
-    raw: bytes, sections: int, nint: int, nreal: int
-) -> NDArray[np.float64] | None:
-    holds_tilt = bool(nreal & 1)
-    if not holds_tilt or nint < 2 or len(raw) < nint * sections:
-        return None
-    table = np.frombuffer(raw[: nint * sections], "u1").reshape(sections, nint)
-    return np.ascontiguousarray(table[:, :2]).view("<i2")[:, 0] / 100.0
+def _unpacked(stored: NDArray[np.uint8], header: MrcHeader) -> NDArray[np.uint8]:
+    """Return 4-bit samples, the first of each byte in its low half; rows begin with a byte."""
+    rows = stored.reshape(-1, header.rows, (header.columns + 1) // 2)
+    samples = np.stack([rows & 15, rows >> 4], axis=-1)
+    return samples.reshape(*rows.shape[:2], -1)[:, :, : header.columns]
+
+
+def _signed_or_not(
+    images: NDArray[np.int8], header: MrcHeader
+) -> tuple[NDArray[Any], tuple[str, ...]]:
+    """Decide by IMOD's flag whether bytes are signed, else by which reading is smoother.
+
+    Read with the wrong sign, neighbouring pixels jump by 255 wherever the grey values pass 127.
+    """
+    unsigned = images.view(np.uint8)
+    if header.bytes_signed is not None:
+        if header.bytes_signed:
+            return images, ()
+        return unsigned, ("unsigned bytes, as IMOD's flag says",)
+    sample = slice(None, None, max(1, len(images) // SIGN_IMAGES))
+    if _roughness(unsigned[sample]) < _roughness(images[sample]):
+        return unsigned, ("unsigned bytes: read as signed ones, grey values would jump at 127",)
+    return images, ()
+
+
+def _roughness(images: NDArray[Any]) -> float:
+    """Return the mean step between neighbouring pixels of a row."""
+    return float(np.abs(np.diff(images.astype(np.int16), axis=2)).sum(dtype=np.float64))

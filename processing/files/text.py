@@ -1,0 +1,69 @@
+"""Read small text files of any encoding, and numbers with a decimal point or comma."""
+
+from __future__ import annotations
+
+import codecs
+from pathlib import Path
+
+from processing.errors import InputFileError
+
+LARGEST_BYTES = 64_000_000
+"""Largest text file that is read: an mdoc of ten thousand images has a tenth of it."""
+BYTE_ORDER_MARKS = (
+    (codecs.BOM_UTF8, "utf-8"),
+    (codecs.BOM_UTF32_LE, "utf-32-le"),  # begins like UTF-16, so it comes first
+    (codecs.BOM_UTF32_BE, "utf-32-be"),
+    (codecs.BOM_UTF16_LE, "utf-16-le"),
+    (codecs.BOM_UTF16_BE, "utf-16-be"),
+)
+MINUS_SIGNS = str.maketrans({"\u2212": "-", "\u2013": "-"})
+
+
+def read_text(path: Path) -> str:
+    """Read a text file: UTF-8, UTF-16 or UTF-32 with or without byte order mark, else Latin-1.
+
+    Raises
+    ------
+    InputFileError
+        The file does not exist, cannot be read, or is far too large for a text.
+    """
+    try:
+        with path.open("rb") as file:
+            data = file.read(LARGEST_BYTES + 1)
+    except FileNotFoundError:
+        raise InputFileError(f"{path}: no such file") from None
+    except OSError as error:
+        raise InputFileError(f"{path}: cannot be read: {error.strerror or error}") from None
+    if len(data) > LARGEST_BYTES:
+        raise InputFileError(f"{path}: too large for a text file of angles; give another file")
+    return decode(data)
+
+
+def decode(data: bytes) -> str:
+    """Decode bytes by their byte order mark, else by their zero bytes, else as UTF-8 or Latin-1."""
+    for mark, encoding in BYTE_ORDER_MARKS:
+        if data.startswith(mark):
+            return data[len(mark) :].decode(encoding, errors="replace")
+    head = data[:1000]
+    zeros_even, zeros_odd = head[::2].count(0), head[1::2].count(0)
+    if max(zeros_even, zeros_odd) > len(head) / 4:
+        encoding = "utf-16-le" if zeros_odd > zeros_even else "utf-16-be"
+        return data.decode(encoding, errors="replace")
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError:
+        return data.decode("latin-1")
+
+
+def to_number(text: str) -> float:
+    """Return the value of a number with decimal point or comma.
+
+    Raises
+    ------
+    ValueError
+        The text is not a number.
+    """
+    plain = text.strip().translate(MINUS_SIGNS)
+    if plain.count(",") == 1 and "." not in plain:
+        plain = plain.replace(",", ".")
+    return float(plain)
