@@ -75,6 +75,33 @@ class Sampling(Result):
         return self.bin == 1 and self.crop_px == (0, 0, *self.recorded_px)
 
 
+class SeriesInputs(Result):
+    """Facts that were read from the files of one series, each with its source."""
+
+    file: str
+    format: str
+    images: int
+    columns: int
+    rows: int
+    sample_type: str
+    pixel_nm: float | None
+    pixel_source: str
+    angles_deg: list[float] | None
+    """Tilt angles in the order of the images, before `tilt_sense` multiplies them."""
+    angles_source: str
+    angle_order: str | None
+    tilt_axis_deg: float | None
+    """Angle of the tilt axis in the images as recorded, from +y towards -x; None if unknown."""
+    tilt_axis_source: str
+    tilt_sense: int
+    dose_e_per_A2: float | None = None
+    """Total dose of the images (electrons per square angstrom)."""
+    notes: list[str] = []
+    """One line for each oddity, with what was done about it."""
+    doubts: list[str] = []
+    """One line for each reason not to trust the count."""
+
+
 class SeriesSummary(Result):
     """One tilt series after alignment and reconstruction."""
 
@@ -89,6 +116,8 @@ class SeriesSummary(Result):
     """In-plane angle between the tilt axis found and the y axis of the image (degrees)."""
     sampling: Sampling | None = None
     """Crop and binning; None in results of earlier versions."""
+    inputs: SeriesInputs | None = None
+    """Facts that were read from files; None for images that were made in memory."""
 
 
 class Registration(Result):

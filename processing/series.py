@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from processing.errors import ProcessingError
+from processing.results import SeriesInputs
 
 Float32 = NDArray[np.float32]
 Float64 = NDArray[np.float64]
@@ -40,6 +41,10 @@ class TiltSeries:
         One line for each oddity of the input, with what was done about it; becomes a warning.
     doubts
         One line for each reason not to trust a count of this series.
+    inputs
+        What was read from which file; None for images that were made in memory.
+    other_angles
+        Angles [tilt] of other sources that have the same values in another order, by source.
     """
 
     images: Float32
@@ -50,6 +55,8 @@ class TiltSeries:
     tilt_axis_deg: float = 0.0
     notes: tuple[str, ...] = ()
     doubts: tuple[str, ...] = ()
+    inputs: SeriesInputs | None = None
+    other_angles: tuple[tuple[str, Float64], ...] = ()
 
     def __post_init__(self) -> None:
         if self.images.ndim != 3 or len(self.images) == 0:
@@ -110,4 +117,5 @@ class TiltSeries:
             images=images,
             angles_deg=self.angles_deg[keep],
             excluded=np.zeros(int(keep.sum()), bool),
+            other_angles=tuple((source, angles[keep]) for source, angles in self.other_angles),
         )

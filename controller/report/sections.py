@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from controller.report import result_sections, session_sections
+from controller.report import input_section, result_sections, session_sections
 from controller.report.html import section
 from controller.report.plots import curves_by_tilt, live_counts
 from controller.report.report_data import ReportData
@@ -20,6 +20,7 @@ def page_sections(data: ReportData) -> str:
         session_sections.recording,
         _curves,
         result_sections.flip,
+        input_section.inputs,
         result_sections.alignment,
         session_sections.warnings_and_answers,
         session_sections.settings,

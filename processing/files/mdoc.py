@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
 
 from processing.errors import InputFileError
 from processing.files.atomic import replace_text
+from processing.files.text import read_text, to_number
 
 NO_KEYS: Mapping[str, str] = MappingProxyType({})
 
@@ -60,6 +62,8 @@ class Mdoc:
 
     header: MdocHeader
     sections: tuple[MdocSection, ...]
+    notes: tuple[str, ...] = ()
+    """One line for each oddity."""
 
 
 SECTION_KEYS = {
@@ -73,6 +77,18 @@ SECTION_KEYS = {
     "ProbeCurrentPicoamp": "probe_current_pA",
 }
 """Keys that hold one number in the unit of the field. SerialEM has no key for the current."""
+SECTION_NAMES = ("ZValue", "FrameSet", "MontSection")
+"""Names of a section, the one that describes single images first."""
+KNOWN_KEYS = {
+    key.lower(): key
+    for key in (
+        *SECTION_KEYS,
+        *SECTION_NAMES,
+        *("T", "PixelSpacing", "Voltage", "ImageFile", "ImageSize", "DataMode", "Binning"),
+        *("StagePosition", "MinMaxMean", "DateTime", "Excluded"),
+    )
+}
+"""Keys by their name in small letters."""
 
 
 def write_mdoc(path: Path, header: MdocHeader, sections: Sequence[MdocSection]) -> None:
@@ -84,30 +100,30 @@ def write_mdoc(path: Path, header: MdocHeader, sections: Sequence[MdocSection]) 
 def read_mdoc(path: Path) -> Mdoc:
     """Read an mdoc file. Keys without a field of their own go to `extra`.
 
+    Sections may be called ZValue, FrameSet or MontSection, keys stand in any case and order, and
+    numbers may have a decimal comma. A section that is written twice counts as it stands last.
+
     Raises
     ------
     InputFileError
         The file does not exist, a section has no tilt angle, or a value is not a number.
     """
-    try:
-        text = path.read_text(encoding="utf-8", errors="replace")
-    except FileNotFoundError:
-        raise InputFileError(f"{path}: no such file") from None
     top: dict[str, str] = {}
     titles: list[str] = []
-    sections: list[dict[str, str]] = []
-    for line in text.splitlines():
+    blocks: list[tuple[str, dict[str, str]]] = []
+    for line in read_text(path).splitlines():
         key, equals, value = (part.strip() for part in line.strip().strip("[]").partition("="))
+        name = KNOWN_KEYS.get(key.lower(), key)
         if not equals:
             continue
-        if line.lstrip().startswith("[T"):
+        if name == "T":
             titles.append(value)
-        elif key == "ZValue":
-            sections.append({key: value})
+        elif name in SECTION_NAMES:
+            blocks.append((name, {"ZValue": value}))
         else:
-            (sections[-1] if sections else top)[key] = value
+            (blocks[-1][1] if blocks else top)[name] = value
     try:
-        return Mdoc(_header(top, titles), tuple(_section(values) for values in sections))
+        return Mdoc(_header(top, titles), *_sections(blocks))
     except KeyError as error:
         raise InputFileError(f"{path}: a section has no {error.args[0]}; add the key") from None
     except ValueError as error:
@@ -146,29 +162,53 @@ def _section_lines(section: MdocSection) -> list[str]:
 
 
 def _header(values: dict[str, str], titles: list[str]) -> MdocHeader:
-    columns, rows = values.get("ImageSize", "0 0").split()
+    sides = [int(side) for side in re.findall(r"\d+", values.get("ImageSize", ""))][:2]
     return MdocHeader(
         image_file=values.get("ImageFile", ""),
-        image_size=(int(columns), int(rows)),
-        pixel_nm=float(values.get("PixelSpacing", 0)) / 10,
-        voltage_kV=float(values["Voltage"]) if "Voltage" in values else None,
-        data_mode=int(values["DataMode"]) if "DataMode" in values else None,
+        image_size=(sides[0], sides[1]) if len(sides) == 2 else (0, 0),
+        pixel_nm=to_number(values.get("PixelSpacing", "0")) / 10,
+        voltage_kV=_optional(values, "Voltage"),
+        data_mode=int(to_number(values["DataMode"])) if "DataMode" in values else None,
         titles=tuple(titles),
     )
 
 
+def _sections(
+    blocks: list[tuple[str, dict[str, str]]],
+) -> tuple[tuple[MdocSection, ...], tuple[str, ...]]:
+    """Return the images by the kind of section that describes one image each, and notes."""
+    names = {name for name, _ in blocks}
+    kind = next((name for name in SECTION_NAMES if name in names), "")
+    sections = [_section(values) for name, values in blocks if name == kind]
+    by_number = {described.section: described for described in sections}
+    if len(sections) > 1 and len(by_number) == 1:
+        # files of frames: each is number 0 of its own
+        return tuple(replace(described, section=n) for n, described in enumerate(sections)), ()
+    again = len(sections) - len(by_number)
+    notes = (f"{again} sections are written twice; the last counts",) if again else ()
+    return tuple(by_number.values()), notes
+
+
 def _section(values: dict[str, str]) -> MdocSection:
     values = dict(values)
-    section = int(values.pop("ZValue"))
-    numbers = {name: float(values.pop(key)) for key, name in SECTION_KEYS.items() if key in values}
-    if "tilt_angle_deg" not in numbers:
+    section = int(to_number(values.pop("ZValue")))
+    if "TiltAngle" not in values:
         raise KeyError("TiltAngle")
-    if "StagePosition" in values:
-        x, y = values.pop("StagePosition").split()[:2]
-        numbers |= {"stage_x_um": float(x), "stage_y_um": float(y)}
+    numbers = {"tilt_angle_deg": to_number(values.pop("TiltAngle"))}
+    for key, name in SECTION_KEYS.items():
+        value = _optional(values, key)
+        if value is not None:
+            numbers[name] = value
+            del values[key]
+    position = _several(values.get("StagePosition", ""))
+    if len(position) >= 2:
+        numbers |= {"stage_x_um": position[0], "stage_y_um": position[1]}
+        del values["StagePosition"]
     if "PixelSpacing" in values:
-        numbers["pixel_nm"] = float(values.pop("PixelSpacing")) / 10
-    statistics = [float(v) for v in values.pop("MinMaxMean", "").split()]
+        numbers["pixel_nm"] = to_number(values.pop("PixelSpacing")) / 10
+    statistics = _several(values.get("MinMaxMean", ""))
+    if len(statistics) == 3:
+        del values["MinMaxMean"]
     return MdocSection(
         section,
         date_time=values.pop("DateTime", None),
@@ -179,6 +219,22 @@ def _section(values: dict[str, str]) -> MdocSection:
         extra=MappingProxyType(values),
         **numbers,
     )
+
+
+def _optional(values: dict[str, str], key: str) -> float | None:
+    """Return a number that processing can do without; None if it is missing or not a number."""
+    try:
+        return to_number(values[key])
+    except (KeyError, ValueError):
+        return None
+
+
+def _several(text: str) -> list[float]:
+    """Return the numbers of a list; empty if one is not a number."""
+    try:
+        return [to_number(part) for part in text.split()]
+    except ValueError:
+        return []
 
 
 def _number(value: float) -> str:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from processing.errors import InputFileError
 
-HEADER_BYTES = HEADER_DTYPE.itemsize
+HEADER_BYTES: int = HEADER_DTYPE.itemsize
 PACKED_4_BITS = 101
 SAMPLE_TYPES = {0: "i1", 1: "i2", 2: "f4", 6: "u2", 12: "f2", PACKED_4_BITS: "u1"}
 """Sample type of each mode that can be read."""
@@ -79,7 +79,8 @@ class MrcHeader:
         """Size of one image in the file."""
         if self.mode == PACKED_4_BITS:
             return (self.columns + 1) // 2 * self.rows
-        return self.columns * self.rows * np.dtype(SAMPLE_TYPES[self.mode]).itemsize
+        sample: np.dtype[Any] = np.dtype(SAMPLE_TYPES[self.mode])
+        return self.columns * self.rows * sample.itemsize
 
 
 def is_mrc(head: bytes) -> bool:

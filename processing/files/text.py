@@ -28,13 +28,13 @@ def read_text(path: Path) -> str:
         The file does not exist, cannot be read, or is far too large for a text.
     """
     try:
-        with path.open("rb") as file:
-            data = file.read(LARGEST_BYTES + 1)
+        size = path.stat().st_size
+        data = path.read_bytes() if size <= LARGEST_BYTES else b""
     except FileNotFoundError:
         raise InputFileError(f"{path}: no such file") from None
     except OSError as error:
         raise InputFileError(f"{path}: cannot be read: {error.strerror or error}") from None
-    if len(data) > LARGEST_BYTES:
+    if size > LARGEST_BYTES:
         raise InputFileError(f"{path}: too large for a text file of angles; give another file")
     return decode(data)
 

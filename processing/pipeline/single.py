@@ -10,6 +10,7 @@ from processing.align.alignment import Alignment, apply_alignment
 from processing.align.series import align_series, background_subtracted, linearised
 from processing.count.diameter import estimate_diameter, pair_distance, refined_diameter
 from processing.pipeline.check_diameter import require_possible_diameter
+from processing.pipeline.check_series import require_tilt_series
 from processing.pipeline.detect import Detection, detect_by_fit, find_candidates
 from processing.pipeline.memory import SINGLE_VOLUMES, allocator
 from processing.pipeline.sampling import (
@@ -77,11 +78,14 @@ def process_series(
 
     Raises
     ------
+    InputFileError
+        There are fewer than three images, or they are too small or not tilted.
     ImpossibleDiameterError
         No particle in the field can have the given diameter.
     ProcessingError
         Too few images are usable, they are empty, or the volumes exceed the memory limit.
     """
+    require_tilt_series(series)
     require_possible_diameter(series, settings.diameter_nm)
     sampling = choose_sampling(series, settings)
     result = _process_sampled(series, sampling, settings, start, progress)
@@ -173,17 +177,18 @@ def find_particles(
         volume,
         detection,
         diameter,
-        _summary(alignment),
+        _summary(series, alignment),
         tuple(_warnings(series, alignment)),
     )
 
 
-def _summary(alignment: Alignment) -> SeriesSummary:
+def _summary(series: TiltSeries, alignment: Alignment) -> SeriesSummary:
     return SeriesSummary(
         tilts=int((~alignment.rejected).sum()),
         excluded=[int(index) for index in np.flatnonzero(alignment.rejected)],
         align_rms_px=alignment.rms_px,
         tilt_axis_deg=alignment.tilt_axis_deg,
+        inputs=series.inputs,
     )
 
 

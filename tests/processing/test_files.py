@@ -362,17 +362,17 @@ def test_angles_come_from_the_file_beside_the_stack(tmp_path: Path) -> None:
     series = load_tilt_series(path)
     assert list(series.angles_deg) == ANGLES
     assert series.pixel_nm == pytest.approx(0.9)
+    write_rawtlt(tmp_path / "other.rawtlt", [4, 0, -4, -8])
+    series = load_tilt_series(path, angles=tmp_path / "other.rawtlt", tilt_sense=-1, pixel_nm=2)
+    assert list(series.angles_deg) == [-4, 0, 4, 8]
+    assert series.pixel_nm == 2
+    (tmp_path / "A.rawtlt").unlink()
     write_mdoc(
         tmp_path / "A.mrc.mdoc",
-        MdocHeader("A.mrc", (9, 6), 0.45),
+        MdocHeader("A.mrc", (9, 6), 0.9),
         [MdocSection(z, tilt_angle_deg=10.0 * z) for z in (3, 1, 2, 0)],
     )
-    series = load_tilt_series(path)
-    assert list(series.angles_deg) == [0, 10, 20, 30]
-    assert series.pixel_nm == pytest.approx(0.45)
-    series = load_tilt_series(path, angles=tmp_path / "A.rawtlt", tilt_sense=-1, pixel_nm=2)
-    assert list(series.angles_deg) == [4, 0, -4, -4]
-    assert series.pixel_nm == 2
+    assert list(load_tilt_series(path).angles_deg) == [0, 10, 20, 30]
 
 
 def test_angles_come_from_the_extended_header(tmp_path: Path) -> None:

@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from controller.app.cli import process
+from controller.app.cli import inspect, process
+from controller.app.cli.main import build_parser
 from controller.common.errors import (
     DualtiltError,
     ProcessingFailedError,
@@ -67,6 +68,10 @@ def test_one_series(
     assert summary.counts.fused is None
     assert str(tmp_path / "processed" / "particles_A.csv") in printed.out
     assert "record B" in printed.out
+    inputs = summary.series["A"].inputs
+    assert inputs is not None
+    assert (inputs.images, inputs.angles_source) == (len(ANGLES), "A.rawtlt")
+    assert "the header of A.mrc" in (tmp_path / "report.html").read_text()
     assert "SIRT" in printed.err
 
 
@@ -115,7 +120,18 @@ def with_diameter(diameter_nm: float) -> Callable[[Path, Path], list[object]]:
     return lambda s, t: [s / "A.mrc", "--diameter-nm", diameter_nm]
 
 
+def small(stacks: Path, scratch: Path, shape: tuple[int, int, int]) -> Path:
+    """A stack without particles, of another number and size of images."""
+    write_images(scratch / "small.mrc", np.zeros(shape, np.float32), 0.9)
+    write_rawtlt(scratch / "small.rawtlt", ANGLES[: shape[0]])
+    return scratch / "small.mrc"
+
+
 CASES = [
+    Bad("one image", lambda s, t: [small(s, t, (1, 40, 40))], UsageError, "holds one image"),
+    Bad("two images", lambda s, t: [small(s, t, (2, 40, 40))], UsageError, "holds 2 images"),
+    Bad("one row", lambda s, t: [small(s, t, (9, 1, 40))], UsageError, "40 x 1 pixels"),
+    Bad("fifteen columns", lambda s, t: [small(s, t, (9, 40, 15))], UsageError, "15 x 40 pixels"),
     Bad("no such file", lambda s, t: [s / "none.mrc"], UsageError, "no such file"),
     Bad("a folder", lambda s, t: [s], UsageError, "folder"),
     Bad("cut short", lambda s, t: [damaged(s, t, "cut")], UsageError, "cut off: .*copy it again"),
@@ -184,6 +200,36 @@ def test_empty_images_are_a_processing_failure(tmp_path: Path) -> None:
     write_rawtlt(tmp_path / "A.rawtlt", ANGLES)
     with pytest.raises(ProcessingFailedError, match="series A"):
         run(tmp_path / "A.mrc", "--out", tmp_path / "out")
+
+
+@pytest.mark.parametrize("verb", ["inspect", "process --dry-run"])
+def test_what_was_understood_is_shown_with_a_picture(
+    verb: str, stacks: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bad = small(stacks, tmp_path, (2, 40, 40))
+    with pytest.raises(UsageError, match=r"small.mrc: cannot be processed"):
+        main_parsed(*verb.split(), stacks / "A.mrc", bad)
+    shown = capsys.readouterr().out
+    assert "29 of 56 x 56 pixels, float32, MRC mode 2" in shown
+    assert "0.9 nm (the header of A.mrc); field 50.4 x 50.4 nm" in shown
+    assert "-70.00 to +70.00 degrees by 5, ascending (A.rawtlt)" in shown
+    assert "holds 2 images" in shown
+    picture = shown.split("section 14, at +0.00 degrees:")[1].split("small.mrc")[0]
+    rows = [row[2:] for row in picture.splitlines() if set(row) <= set(" ░▒▓█") and row.strip()]
+    assert 15 <= len(rows) <= 28  # the assembly fills half of the field
+    assert "█" in picture
+    assert len({len(row.lstrip()) for row in rows}) > 5  # round
+
+
+def main_parsed(verb: str, *arguments: object) -> int:
+    """Run a verb as the command line does, without its handling of errors."""
+    args = build_parser().parse_args([verb, *(str(argument) for argument in arguments)])
+    return {"inspect": inspect.run, "process": process.run}[verb](args)
+
+
+def test_a_run_needs_a_folder_for_its_results(stacks: Path) -> None:
+    with pytest.raises(UsageError, match="--out DIR"):
+        run(stacks / "A.mrc")
 
 
 @pytest.mark.parametrize("text", ["0", "-1", "nan", "inf", "six"])

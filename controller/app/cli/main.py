@@ -31,6 +31,7 @@ VERBS = (
     "bridge",
     "simulate",
     "process",
+    "inspect",
     "report",
     "config",
 )

@@ -6,19 +6,25 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from controller.app.cli.inspect import print_series
+from controller.app.cli.reading_arguments import (
+    add_reading_arguments,
+    positive,
+    reading_options,
+)
 from controller.common.errors import ProcessingFailedError, SafetyStopError, UsageError
 from controller.common.exit_codes import ExitCode
 from controller.model.fusion_rules import FusionRule
 
 if TYPE_CHECKING:
+    from processing.files.examine import ReadingOptions
     from processing.pipeline.settings import ProcessSettings
     from processing.progress import Progress
     from processing.results import Summary
     from processing.series import TiltSeries
 
 HELP = "reconstruct one tilt series, or two and their fusion, and count the particles"
-AXIS_HELP = "angle of the tilt axis in the images, from +y towards -x, also 90 (default: 0)"
-SENSE_HELP = "sign of the tilt angles; the wrong one swaps where the beam enters and leaves"
+STACK_HELP = "tilt series A: a stack of any format, or a folder of images (docs/files.md)"
 RULE_HELP = (
     "rule for the fused volume: stronger detail of A and B (masked, the default), larger wavelet "
     "coefficient (paper), mean of both (mean), or blend over depth (depth-weighted)"
@@ -34,17 +40,15 @@ MEMORY_HELP = "largest volumes held in memory; larger ones go to files (default:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's arguments."""
     add = parser.add_argument
-    add("series_a", type=Path, metavar="A.mrc", help="tilt series A, .mrc or .mrc.gz")
+    add("series_a", type=Path, metavar="A.mrc", help=STACK_HELP)
     add("series_b", type=Path, nargs="?", metavar="B.mrc", help="tilt series B, after the flip")
-    add("--out", type=Path, required=True, metavar="DIR", help="results go to DIR/processed")
-    add("--diameter-nm", type=_positive, metavar="D", help="particle diameter (default: estimated)")
+    add("--out", type=Path, metavar="DIR", help="results go to DIR/processed")
+    add("--dry-run", action="store_true", help="only show what is understood of the files")
+    add("--diameter-nm", type=positive, metavar="D", help="particle diameter (default: estimated)")
     add("--bin", type=_at_least_one, metavar="N", help=BIN_HELP)
     add("--crop", type=int, nargs=4, metavar=("X", "Y", "W", "H"), help=CROP_HELP)
-    add("--memory-limit-GB", type=_positive, metavar="G", help=MEMORY_HELP)
-    add("--pixel-nm", type=_positive, metavar="P", help="pixel size (default: that of the file)")
-    add("--tilt-axis-deg", type=float, default=0.0, metavar="T", help=AXIS_HELP)
-    add("--tilt-sense", type=int, choices=(1, -1), default=1, help=SENSE_HELP)
-    add("--angles", type=Path, action="append", metavar="F", help="angle file; give one per series")
+    add("--memory-limit-GB", type=positive, metavar="G", help=MEMORY_HELP)
+    add_reading_arguments(parser)
     add("--rule", choices=tuple(FusionRule), help=RULE_HELP)
     add(
         "--controls",
@@ -64,11 +68,20 @@ def run(args: argparse.Namespace) -> int:
         RegistrationRefusedError,
     )
     from processing.pipeline.check_diameter import require_possible_diameter
+    from processing.pipeline.check_series import require_tilt_series
 
+    paths = [path for path in (args.series_a, args.series_b) if path is not None]
+    _require_two_files(paths)
+    options = reading_options(args, len(paths))
+    if args.dry_run:
+        return print_series(paths, options)
+    if args.out is None:
+        raise UsageError("no folder for the results; give one with --out DIR")
     _require_unused(args.out)
     try:
-        series = _load(args)
+        series = _load(paths, options)
         for one in series:
+            require_tilt_series(one)
             require_possible_diameter(one, args.diameter_nm)
         args.out.mkdir(parents=True, exist_ok=True)
         with shown_progress() as progress:
@@ -118,27 +131,13 @@ def _settings(args: argparse.Namespace) -> ProcessSettings:
     return ProcessSettings(controls=args.controls, **given)
 
 
-def _load(args: argparse.Namespace) -> list[TiltSeries]:
+def _load(paths: list[Path], options: list[ReadingOptions]) -> list[TiltSeries]:
     """Read all named files before any of them is processed."""
-    from processing.files.tilt_series import load_tilt_series
+    from processing.files.examine import examine_series, tilt_series_of
 
-    paths = [path for path in (args.series_a, args.series_b) if path is not None]
-    _require_two_files(paths)
-    angles = args.angles or [None] * len(paths)
-    if len(angles) != len(paths):
-        raise UsageError(
-            f"--angles is given {len(angles)} times for {len(paths)} series; give one for each"
-        )
     return [
-        load_tilt_series(
-            path,
-            angles=angle_file,
-            tilt_axis_deg=args.tilt_axis_deg,
-            tilt_sense=args.tilt_sense,
-            pixel_nm=args.pixel_nm,
-            name=name,
-        )
-        for path, angle_file, name in zip(paths, angles, "AB", strict=False)
+        tilt_series_of(examine_series(path, chosen), name)
+        for path, chosen, name in zip(paths, options, "AB", strict=False)
     ]
 
 
@@ -200,11 +199,4 @@ def _at_least_one(text: str) -> int:
     value = int(text)
     if value < 1:
         raise argparse.ArgumentTypeError(f"{text} is not 1 or more")
-    return value
-
-
-def _positive(text: str) -> float:
-    value = float(text)
-    if not 0 < value < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text} is not a positive number")
     return value

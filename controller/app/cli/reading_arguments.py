@@ -1,0 +1,61 @@
+"""Arguments of the verbs that read tilt series: `process` and `inspect`."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from controller.common.errors import UsageError
+
+if TYPE_CHECKING:
+    from processing.files.examine import ReadingOptions
+
+AXIS_HELP = (
+    "angle of the tilt axis in the images, from +y towards -x, also 90 (default: that of the "
+    "files, else 0)"
+)
+SENSE_HELP = "sign of the tilt angles; the wrong one swaps where the beam enters and leaves"
+
+
+def add_reading_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare what the operator can say about the files."""
+    add = parser.add_argument
+    add("--pixel-nm", type=positive, metavar="P", help="pixel size (default: that of the file)")
+    add("--tilt-axis-deg", type=float, metavar="T", help=AXIS_HELP)
+    add("--tilt-sense", type=int, choices=(1, -1), default=1, help=SENSE_HELP)
+    add("--angles", type=Path, action="append", metavar="F", help="angle file; give one per series")
+
+
+def reading_options(args: argparse.Namespace, series: int) -> list[ReadingOptions]:
+    """Return the options of each series.
+
+    Raises
+    ------
+    UsageError
+        The number of angle files is not the number of series.
+    """
+    from processing.files.examine import ReadingOptions
+
+    angles = args.angles or [None] * series
+    if len(angles) != series:
+        raise UsageError(
+            f"--angles is given {len(angles)} times for {series} series; give one for each"
+        )
+    return [
+        ReadingOptions(file, args.tilt_axis_deg, args.tilt_sense, args.pixel_nm) for file in angles
+    ]
+
+
+def positive(text: str) -> float:
+    """Return a positive number.
+
+    Raises
+    ------
+    argparse.ArgumentTypeError
+        The text is not a positive number.
+    """
+    value = float(text)
+    if not 0 < value < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text} is not a positive number")
+    return value

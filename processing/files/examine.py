@@ -1,0 +1,227 @@
+"""Read everything that is known about one tilt series, and compare the sources."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from processing.errors import InputFileError
+from processing.files.beside import angle_files_beside
+from processing.files.image_list import angles_in_order
+from processing.files.mdoc import Mdoc, read_mdoc
+from processing.files.pixel_size import choose_pixel, pixels_of_mdoc
+from processing.files.rawtlt import AngleTable, read_angle_table
+from processing.files.recording import Recording, read_recording
+from processing.files.said import SaidAngles, SaidValue
+from processing.files.tilt_angles import ChosenAngles, choose_angles, order_name
+from processing.files.tilt_axis import axis_of_log, axis_of_mdoc, choose_axis
+from processing.results import SeriesInputs
+from processing.series import Float32, TiltSeries
+
+
+@dataclass(frozen=True)
+class ReadingOptions:
+    """Facts that the operator gives about a series; None leaves them to the files.
+
+    Attributes
+    ----------
+    angles
+        File with the tilt angles.
+    tilt_axis_deg
+        In-plane angle of the tilt axis from the image's +y towards -x.
+    tilt_sense
+        +1 or -1, multiplies the angles.
+    """
+
+    angles: Path | None = None
+    tilt_axis_deg: float | None = None
+    tilt_sense: int = 1
+    pixel_nm: float | None = None
+
+
+@dataclass(frozen=True)
+class Examined:
+    """Result of reading one series.
+
+    Attributes
+    ----------
+    inputs
+        What was understood, for people and for summary.json.
+    images
+        Float32 [image, y, x] as the file holds them.
+    angles
+        Tilt angles in use, before `tilt_sense`.
+    refusals
+        One line for each reason why the series cannot be processed.
+    """
+
+    inputs: SeriesInputs
+    images: Float32
+    angles: ChosenAngles
+    refusals: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class _AngleFile:
+    """Content of one angle file."""
+
+    said: SaidAngles
+    mdoc: Mdoc | None = None
+    notes: tuple[str, ...] = ()
+    table: AngleTable | None = None
+
+    def said_of(self, names: Sequence[str]) -> SaidAngles:
+        """Return the angles in the order of the images, whose names the file may know."""
+        angles = angles_in_order(self.table, names) if self.table and self.table.names else None
+        return self.said if angles is None else SaidAngles(self.said.source, angles)
+
+
+def examine_series(path: Path, options: ReadingOptions) -> Examined:
+    """Read a stack and the files beside it, and choose angles, pixel size and tilt axis.
+
+    Raises
+    ------
+    InputFileError
+        A file is missing or damaged.
+    """
+    files, file_notes = _angle_files(path, options.angles)
+    recording = read_recording(path, [len(file.said.angles_deg) for file in files])
+    images, rows, columns = recording.images.shape
+    said = [*(file.said_of(recording.names) for file in files), *recording.angles_deg]
+    # a file that the operator names is right; the others are asked for pixel size and axis only
+    angles = choose_angles(said[:1] if options.angles else said, images, path.name)
+    mdoc = next((file for file in files if file.mdoc), None)
+    pixels, pixel_notes = _pixels(recording, mdoc, (columns, rows))
+    pixel = choose_pixel(pixels, options.pixel_nm, recording.unknown_pixel)
+    axis, axis_notes = _axis(path, recording, mdoc, options.tilt_axis_deg)
+    notes = [
+        *recording.notes,
+        *(note for file in files for note in file.notes),
+        *file_notes,
+        *angles.notes,
+        *pixel_notes,
+        *pixel.notes,
+        *axis_notes,
+    ]
+    inputs = SeriesInputs(
+        file=str(path),
+        format=recording.file_format,
+        images=images,
+        columns=columns,
+        rows=rows,
+        sample_type=recording.images.dtype.name,
+        pixel_nm=pixel.nm,
+        pixel_source=pixel.source,
+        angles_deg=angles.said.angles_deg.tolist() if angles.said else None,
+        angles_source=angles.said.source if angles.said else "none",
+        angle_order=order_name(angles.said.angles_deg) if angles.said else None,
+        tilt_axis_deg=axis.value if axis else None,
+        tilt_axis_source=axis.source if axis else "none; the images decide",
+        tilt_sense=options.tilt_sense,
+        dose_e_per_A2=_dose(mdoc.mdoc if mdoc else None),
+        notes=notes,
+        doubts=[*angles.doubts, *pixel.doubts],
+    )
+    refusals = [f"{path}: {line}" for line in (angles.refusal, pixel.refusal) if line]
+    return Examined(inputs, recording.images.astype(np.float32), angles, tuple(refusals))
+
+
+def tilt_series_of(examined: Examined, name: str) -> TiltSeries:
+    """Return the series, with the tilt axis turned to within 45 degrees of y.
+
+    Raises
+    ------
+    InputFileError
+        The files contradict each other, or angles or the pixel size are missing.
+    """
+    inputs, said = examined.inputs, examined.angles.said
+    if examined.refusals:
+        raise InputFileError(examined.refusals[0])
+    assert said is not None and inputs.pixel_nm is not None  # else there is a refusal
+    axis_deg = inputs.tilt_axis_deg or 0.0
+    quarter_turns = round(axis_deg / 90)
+    sense = inputs.tilt_sense
+    return TiltSeries(
+        images=np.ascontiguousarray(np.rot90(examined.images, quarter_turns, axes=(1, 2))),
+        angles_deg=sense * said.angles_deg,
+        pixel_nm=inputs.pixel_nm,
+        excluded=said.excluded,
+        name=name,
+        tilt_axis_deg=axis_deg - 90 * quarter_turns,
+        notes=_prefixed(name, inputs.notes),
+        doubts=_prefixed(name, inputs.doubts),
+        inputs=inputs,
+        other_angles=tuple(
+            (other.source, sense * other.angles_deg) for other in examined.angles.others
+        ),
+    )
+
+
+def _prefixed(name: str, lines: Iterable[str]) -> tuple[str, ...]:
+    return tuple(f"series {name}: {line}" for line in lines)
+
+
+def _angle_files(path: Path, given: Path | None) -> tuple[list[_AngleFile], list[str]]:
+    """Read the given angle file first, then those beside the stack; note those that fail.
+
+    Raises
+    ------
+    InputFileError
+        The first file is missing or damaged.
+    """
+    beside = [file for file in angle_files_beside(path) if file != given]
+    names = [given, *beside] if given else beside
+    files, notes = [], []
+    for file in names:
+        try:
+            files.append(_read_angle_file(file))
+        except InputFileError as error:
+            if not files:
+                raise
+            notes.append(f"not used: {error}")
+    return files, notes
+
+
+def _read_angle_file(file: Path) -> _AngleFile:
+    if file.suffix.lower() != ".mdoc":
+        table = read_angle_table(file)
+        notes = tuple(f"{file.name}: {note}" for note in table.notes)
+        return _AngleFile(SaidAngles(file.name, table.angles_deg), notes=notes, table=table)
+    mdoc = read_mdoc(file)
+    sections = sorted(mdoc.sections, key=lambda described: described.section)
+    angles_deg = np.array([described.tilt_angle_deg for described in sections])
+    excluded = np.array([described.excluded for described in sections], bool)
+    notes = tuple(f"{file.name}: {note}" for note in mdoc.notes)
+    return _AngleFile(SaidAngles(file.name, angles_deg, excluded), mdoc, notes)
+
+
+def _pixels(
+    recording: Recording, mdoc: _AngleFile | None, size: tuple[int, int]
+) -> tuple[list[SaidValue], list[str]]:
+    own = list(recording.pixels_nm)
+    if mdoc is None or mdoc.mdoc is None:
+        return own, []
+    said, notes = pixels_of_mdoc(mdoc.mdoc, mdoc.said.source, size, own)
+    return [*said, *own], notes
+
+
+def _axis(
+    path: Path, recording: Recording, mdoc: _AngleFile | None, given_deg: float | None
+) -> tuple[SaidValue | None, list[str]]:
+    said: Sequence[SaidValue] = [
+        *([SaidValue("given", given_deg)] if given_deg is not None else []),
+        *(axis_of_mdoc(mdoc.mdoc, mdoc.said.source) if mdoc and mdoc.mdoc else []),
+        *recording.axes_deg,
+        *axis_of_log(path),
+    ]
+    return choose_axis(said)
+
+
+def _dose(mdoc: Mdoc | None) -> float | None:
+    """Return the total dose of the images, None if an mdoc does not know it."""
+    doses = [section.dose_e_per_A2 for section in mdoc.sections] if mdoc else []
+    total = sum(dose for dose in doses if dose)
+    return total or None

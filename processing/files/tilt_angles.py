@@ -1,0 +1,123 @@
+"""Choose the tilt angles where several sources name them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from processing.files.said import SaidAngles
+
+AGREE_DEG = 1.5
+"""Largest difference between planned and measured angles of one image."""
+
+
+@dataclass(frozen=True)
+class ChosenAngles:
+    """The tilt angles in use, or a refusal.
+
+    Attributes
+    ----------
+    others
+        Sources with the same angles in another order; the images can tell which fits.
+    """
+
+    said: SaidAngles | None
+    others: tuple[SaidAngles, ...] = ()
+    notes: tuple[str, ...] = ()
+    doubts: tuple[str, ...] = ()
+    refusal: str | None = None
+
+
+def choose_angles(said: Sequence[SaidAngles], images: int, stack: str) -> ChosenAngles:
+    """Choose the first source that has one angle for each image.
+
+    Parameters
+    ----------
+    said
+        Angles by source, the preferred one first.
+    stack
+        Name of the stack, for messages.
+    """
+    if not said:
+        return ChosenAngles(
+            None,
+            refusal=(
+                f"no tilt angles: no {stack}.mdoc or .rawtlt beside it and none in the file; "
+                "give a file with --angles FILE"
+            ),
+        )
+    fitting = [source for source in said if len(source.angles_deg) == images]
+    if not fitting:
+        return ChosenAngles(
+            None,
+            refusal=(
+                f"{said[0].source}: {len(said[0].angles_deg)} tilt angles for the {images} images "
+                f"of {stack}; give one angle for each image"
+            ),
+        )
+    chosen = fitting[0]
+    notes = [
+        f"{other.source} has {len(other.angles_deg)} tilt angles for {images} images; not used"
+        for other in said
+        if len(other.angles_deg) != images
+    ]
+    if images > 2 and np.ptp(chosen.angles_deg) == 0:
+        return ChosenAngles(
+            None,
+            notes=tuple(notes),
+            refusal=(
+                f"{chosen.source}: all {images} tilt angles are {chosen.angles_deg[0]:.2f} "
+                "degrees; give the true ones with --angles FILE"
+            ),
+        )
+    others = []
+    for other in fitting[1:]:
+        difference = np.abs(other.angles_deg - chosen.angles_deg)
+        worst = int(difference.argmax())
+        if difference[worst] <= AGREE_DEG:
+            continue
+        if not _same_set(chosen.angles_deg, other.angles_deg):
+            return ChosenAngles(
+                None,
+                notes=tuple(notes),
+                refusal=(
+                    f"{chosen.source} and {other.source} disagree: section {worst} at "
+                    f"{chosen.angles_deg[worst]:.2f} or {other.angles_deg[worst]:.2f} degrees; "
+                    "say which is right with --angles FILE"
+                ),
+            )
+        others.append(other)
+        notes.append(f"{other.source} has the tilt angles of {chosen.source} in another order")
+    return ChosenAngles(chosen, tuple(others), tuple(notes), tuple(_doubts(chosen)))
+
+
+def order_name(angles_deg: NDArray[np.float64]) -> str:
+    """Return the name of the order of recording, e.g. dose-symmetric."""
+    steps = np.diff(angles_deg)
+    if np.all(steps >= 0):
+        return "ascending"
+    if np.all(steps <= 0):
+        return "descending"
+    from_start = np.abs(angles_deg - angles_deg[0])
+    if np.all(np.diff(from_start) >= -AGREE_DEG):
+        return "dose-symmetric"
+    turn = int(np.abs(steps).argmax())
+    halves = steps[:turn], steps[turn + 1 :]
+    if all(np.all(half >= 0) or np.all(half <= 0) for half in halves):
+        return "bidirectional"
+    return "no regular order"
+
+
+def _same_set(one: NDArray[np.float64], other: NDArray[np.float64]) -> bool:
+    return bool(np.all(np.abs(np.sort(one) - np.sort(other)) <= AGREE_DEG))
+
+
+def _doubts(said: SaidAngles) -> list[str]:
+    """Doubt angles that only count the images."""
+    count = np.arange(len(said.angles_deg), dtype=np.float64)
+    if len(count) > 2 and any(np.array_equal(said.angles_deg, count + n) for n in (0, 1)):
+        return [f"the tilt angles of {said.source} only count the images; give the true ones"]
+    return []
