@@ -12,6 +12,7 @@ from pathlib import Path, PurePosixPath
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic_core import PydanticCustomError
 
 from controller.common.bounded_read import read_bounded
 from controller.common.errors import UsageError
@@ -24,6 +25,17 @@ from controller.common.settings_file import (
 )
 from controller.model.base import Finite, NotNegative, Positive, SeriesName, Settings
 from controller.model.fusion_rules import FusionRule
+from controller.model.plausible import (
+    COLLECTION,
+    CONVERGENCE,
+    CURRENT,
+    DIAMETER,
+    DWELL,
+    FIELD,
+    PIXEL,
+    SHOWER_TIME,
+    VOLTAGE,
+)
 from controller.model.scan import ScanSettings
 from controller.model.stage import StageLimits
 from controller.model.tilt_order import TiltOrder, recording_order
@@ -43,11 +55,11 @@ class ColumnSettings(Settings):
     """Kind of microscope: the simulator, or a real column served by `dualtilt bridge` on its PC."""
     simulator_settings: str = "simulator/demo.toml"
     """Path of the simulator's profile, relative to the folder of the protocol."""
-    voltage_kV: Positive = 300.0
+    voltage_kV: Annotated[float, VOLTAGE] = 300.0
     """Acceleration voltage (kV)."""
-    convergence_mrad: Positive = 8.0
+    convergence_mrad: Annotated[float, CONVERGENCE] = 8.0
     """Convergence semi-angle of the probe (mrad)."""
-    inner_collection_mrad: Positive = 62.0
+    inner_collection_mrad: Annotated[float, COLLECTION] = 62.0
     """Inner collection semi-angle of the HAADF detector (mrad)."""
 
     @field_validator("simulator_settings")
@@ -64,13 +76,13 @@ class Shower(Settings):
 
     enabled: bool = True
     """True to illuminate the assembly before series A."""
-    current_pA: Positive = 40.0
+    current_pA: Annotated[float, CURRENT] = 40.0
     """Beam current of the shower (pA)."""
-    duration_s: Positive = 300.0
+    duration_s: Annotated[float, SHOWER_TIME] = 300.0
     """Total illumination time, shared equally by the tilts (s)."""
     tilts_deg: Annotated[tuple[TiltDeg, ...], Field(min_length=1)] = (-60.0, -30.0, 0.0, 30.0, 60.0)
     """Tilt angles at which the assembly is illuminated (degrees)."""
-    field_nm: Positive = 360.0
+    field_nm: Annotated[float, FIELD] = 360.0
     """Side of the illuminated square (nm)."""
 
 
@@ -83,7 +95,7 @@ class SeriesSettings(Settings):
     """Other end of the tilt range (degrees)."""
     step_deg: Annotated[float, Field(gt=0, le=30, allow_inf_nan=False)] = 2.0
     """Tilt step (degrees)."""
-    current_pA: Positive = 70.0
+    current_pA: Annotated[float, CURRENT] = 70.0
     """Beam current (pA)."""
     motion: Literal["stop-and-go", "continuous"] = "stop-and-go"
     """Stage motion. Continuous: each frame is exposed while the stage tilts through its angle."""
@@ -282,7 +294,7 @@ class Notify(Settings):
 class Processing(Settings):
     """Settings of the reconstruction, fusion and count."""
 
-    diameter_nm: Positive | None = None
+    diameter_nm: Annotated[float, DIAMETER] | None = None
     """Particle diameter (nm); estimated when left out."""
     sirt_iterations: Annotated[int, Field(ge=1, le=1000)] = 20
     """Number of SIRT iterations."""
@@ -331,6 +343,20 @@ class Protocol(Settings):
     def series(self, name: SeriesName) -> SeriesSettings:
         """Return the settings of one of the two tilt series."""
         return self.series_a if name == "A" else self.series_b
+
+    @field_validator("scan")
+    @classmethod
+    def _plausible_scan(cls, scan: ScanSettings) -> ScanSettings:
+        # not a limit of every scan: low-dose shots are shorter, survey maps have larger pixels
+        values = (("pixel_nm", scan.pixel_nm, PIXEL), ("dwell_us", scan.dwell_us, DWELL))
+        wrong = [
+            f"{name} {text} (is {value:g})"
+            for name, value, allowed in values
+            if (text := allowed.wrong(value))
+        ]
+        if wrong:
+            raise PydanticCustomError("implausible", "{wrong}", {"wrong": ", ".join(wrong)})
+        return scan
 
     @model_validator(mode="after")
     def _answers_itself_on_the_simulator_only(self) -> Self:

@@ -24,6 +24,8 @@ class FrameJudgement:
     level: Level = Level.WARNING
 
 
+PIXEL_TOLERANCE = 0.05
+"""Largest relative difference between the pixel size of a frame and the requested one."""
 GOOD = FrameJudgement(FrameVerdict.OK)
 
 
@@ -87,7 +89,7 @@ def check_delivery(
     Raises
     ------
     AcquisitionError
-        The frame does not belong to the request, or has another size or pixel type.
+        The frame does not belong to the request, or has another size, pixel size or pixel type.
     """
     if frame.info.request_id != request_id:
         raise AcquisitionError(
@@ -98,6 +100,11 @@ def check_delivery(
     if given != wanted:
         raise AcquisitionError(
             f"a frame of {given[0]} {given[1]} instead of {wanted[0]} {wanted[1]}: dropped"
+        )
+    pixel_nm = frame.info.scan.pixel_nm
+    if abs(pixel_nm - scan.pixel_nm) > PIXEL_TOLERANCE * scan.pixel_nm:
+        raise AcquisitionError(
+            f"a frame with pixels of {pixel_nm:.4g} nm instead of {scan.pixel_nm:.4g}: dropped"
         )
 
 

@@ -20,6 +20,7 @@ from controller.procedures.confirm_start import confirm_start
 from controller.procedures.context import Context
 from controller.session.disk_space import required_bytes
 from controller.session.entries import StepDone
+from controller.session.image_size import size_in_processing
 
 PROCESSING_NEEDS = ("astra", "pywt", "scipy", "processing")
 
@@ -43,6 +44,7 @@ def carry_out(step: Preflight, context: Context) -> None:
         check_disk(folder.path, disk_bytes),
         check_writing(folder.path),
         check_processing(),
+        check_image_size(protocol),
         check_dose(protocol, session.ledger.dose_e_per_A2 + step.planned_dose_e_per_A2),
     ]
     for check in checks:
@@ -90,6 +92,15 @@ def check_processing() -> Checked:
     absent = [name for name in PROCESSING_NEEDS if importlib.util.find_spec(name) is None]
     detail = f"cannot import {', '.join(absent)}" if absent else "can be imported"
     return Checked(name="processing", ok=not absent, detail=detail)
+
+
+def check_image_size(protocol: Protocol) -> Checked:
+    """Check that processing can work on frames of this size, and say how they are binned."""
+    refusal, factor = size_in_processing(protocol)
+    scan = protocol.scan
+    detail = f"{scan.width_px} x {scan.height_px} px, processed "
+    detail += f"with bin {factor} or less" if factor > 1 else "as recorded"
+    return Checked(name="image size", ok=not refusal, detail=refusal or detail)
 
 
 def check_dose(protocol: Protocol, planned_e_per_A2: float) -> Checked:

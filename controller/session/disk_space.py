@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from controller.model.protocol import Protocol
+from controller.session.image_size import size_in_processing
 
 SAMPLE_BYTES = 4
 """Bytes of a pixel or voxel: float32, the widest type that is written."""
@@ -26,8 +27,9 @@ def planned_frames(protocol: Protocol) -> int:
 
 def processed_bytes(protocol: Protocol) -> int:
     """Return the size of the results: aligned images, and volumes as deep as they are wide."""
-    images = planned_frames(protocol) + VOLUMES * protocol.scan.width_px
-    return images * frame_bytes(protocol)
+    _, factor = size_in_processing(protocol)
+    columns, rows = protocol.scan.width_px // factor, protocol.scan.height_px // factor
+    return (planned_frames(protocol) + VOLUMES * columns) * columns * rows * SAMPLE_BYTES
 
 
 def required_bytes(protocol: Protocol, missing_frames: int, processed: Path | None = None) -> float:

@@ -8,13 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from processing.image_size import Crop
 from processing.images.binning import block_mean
 from processing.images.intensity import background_levels
 from processing.parallel import worker_threads
 from processing.series import TiltSeries
 
-Crop = tuple[int, int, int, int]
-"""First column, first row, width and height, in recorded pixels."""
 Box = tuple[int, int, int, int]
 """First row, end row, first column, end column."""
 

@@ -13,26 +13,23 @@ import numpy as np
 
 from processing.align.alignment import Alignment
 from processing.errors import ProcessingError
+from processing.image_size import (
+    LEAST_DIAMETER_PX,
+    SMALL_SIDE_PX,
+    Crop,
+    bin_refusal,
+    choose_bin,
+    crop_refusal,
+)
 from processing.images.binning import block_mean
 from processing.parallel import worker_threads
-from processing.pipeline.memory import fits_memory
-from processing.pipeline.object_region import Crop, object_region
+from processing.pipeline.object_region import object_region
 from processing.pipeline.settings import ProcessSettings
 from processing.results import Sampling
 from processing.series import TiltSeries
 
-SMALL_SIDE_PX = 416
-"""Largest side of images that are processed as they were recorded."""
-USUAL_SIDE_PX = 448
-"""Side to which the object's region is binned as long as particles keep `LEAST_DIAMETER_PX`."""
-LEAST_DIAMETER_PX = 7.0
-"""Smallest diameter after binning. The fit of spheres reduces finer images to this diameter."""
 FEWEST_DIAMETER_PX = 4.5
 """Diameter below which a warning is given: neighbours are no longer told apart well."""
-AMPLE_DIAMETER_PX = 10.0
-"""Diameter beyond which images are binned although they are not large."""
-SMALLEST_SIDE_PX = 16
-"""Smallest side of a region (px)."""
 
 
 def choose_sampling(series: TiltSeries, settings: ProcessSettings) -> Sampling:
@@ -50,11 +47,13 @@ def choose_sampling(series: TiltSeries, settings: ProcessSettings) -> Sampling:
     whole = (0, 0, columns, rows)
     large = max(rows, columns) > SMALL_SIDE_PX
     crop = settings.crop_px or (object_region(series) if large else whole)
-    _require_inside(crop, series)
+    if refusal := crop_refusal(columns, rows, crop):
+        raise ProcessingError(f"series {series.name}: {refusal}")
     factor = settings.bin
     if factor is None:
         diameter_px = settings.diameter_nm and settings.diameter_nm / series.pixel_nm
-        factor = _binning(crop, diameter_px, settings) if large else 1
+        limit_GB = settings.memory_limit_GB
+        factor = choose_bin(crop[2], crop[3], diameter_px, limit_GB) if large else 1
     return _sampling((columns, rows), crop, factor, series.name)
 
 
@@ -64,7 +63,8 @@ def finer_sampling(
     """Return a finer sampling if the particles need it; `diameter_px` is in recorded pixels."""
     if settings.bin is not None or diameter_px >= LEAST_DIAMETER_PX * sampling.bin:
         return None
-    factor = _binning(sampling.crop_px, diameter_px, settings)
+    _, _, width, height = sampling.crop_px
+    factor = choose_bin(width, height, diameter_px, settings.memory_limit_GB)
     if factor >= sampling.bin:
         return None
     return sampling.model_copy(update={"bin": factor})
@@ -157,39 +157,11 @@ def sampling_notes(sampling: Sampling, pixel_nm: float, diameter_nm: float) -> l
     return notes
 
 
-def _binning(crop: Crop, diameter_px: float | None, settings: ProcessSettings) -> int:
-    """Choose the binning of a region for particles of this diameter, in recorded pixels."""
-    _, _, width, height = crop
-    factor = -(-max(width, height) // USUAL_SIDE_PX)
-    if diameter_px is not None:
-        enough = max(1, int(diameter_px / LEAST_DIAMETER_PX))
-        factor = max(min(factor, enough), int(diameter_px / AMPLE_DIAMETER_PX))
-    limit_GB = settings.memory_limit_GB
-    while not fits_memory((width // factor, height // factor, width // factor), limit_GB):
-        factor += 1
-    return factor
-
-
 def _sampling(recorded_px: tuple[int, int], crop: Crop, factor: int, name: str) -> Sampling:
     """Return the sampling with a crop of whole bins, about the same centre."""
     x, y, width, height = crop
-    columns, rows = width // factor, height // factor
-    if min(columns, rows) < SMALLEST_SIDE_PX:
-        raise ProcessingError(
-            f"series {name}: bin {factor} leaves {columns} x {rows} px; choose a smaller one"
-        )
-    left, top = (width - columns * factor) // 2, (height - rows * factor) // 2
-    crop_px = x + left, y + top, columns * factor, rows * factor
+    if refusal := bin_refusal(width, height, factor):
+        raise ProcessingError(f"series {name}: {refusal}")
+    left, top = width % factor // 2, height % factor // 2
+    crop_px = x + left, y + top, width - width % factor, height - height % factor
     return Sampling(recorded_px=recorded_px, crop_px=crop_px, bin=factor)
-
-
-def _require_inside(crop: Crop, series: TiltSeries) -> None:
-    x, y, width, height = crop
-    rows, columns = series.images.shape[1:]
-    inside = min(x, y) >= 0 and x + width <= columns and y + height <= rows
-    if not inside or min(width, height) < SMALLEST_SIDE_PX:
-        raise ProcessingError(
-            f"series {series.name}: crop {width} x {height} px from column {x}, row {y} does not "
-            f"fit images of {columns} x {rows} px; give column, row, width and height inside them, "
-            f"at least {SMALLEST_SIDE_PX} px each way"
-        )

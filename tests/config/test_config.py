@@ -157,6 +157,38 @@ def test_a_plan_beyond_its_dose_budget_is_not_valid(
     assert "limits.dose_budget_e_per_A2: 10 is less than" in out and "0 wrong" not in out
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("dwell_us = 1.0", "dwell_us = 5e-6", "scan: dwell_us must be 0.01 to 10000 µs"),
+        ("pixel_nm = 1.0", "pixel_nm = 120", "scan: pixel_nm must be 0.001 to 50 nm"),
+        ("", "[processing]\ndiameter_nm = 63000", "processing.diameter_nm: must be 0.05 to 2000"),
+        ("", "[column]\nvoltage_kV = 300000", "column.voltage_kV: must be 20 to 3000 kV"),
+        ("", "[shower]\ncurrent_pA = 4e-11", "shower.current_pA: must be 0.1 to 100000 pA"),
+        ("", "[processing]\ndiameter_nm = 40.0", "give 2 to 32 nm"),
+        ("", "[processing]\ncrop_px = [0, 0, 65, 20]", "crop 65 x 20 px from column 0, row 0"),
+        ("", "[processing]\nmemory_limit_GB = 0.001", "voxels need about 0.0 GB"),
+        ("", "[processing]\nbin = 8", "bin 8 leaves 8 x 8 px"),
+    ],
+)
+def test_values_that_cannot_be_meant_are_refused_with_their_range(
+    old: str, new: str, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "p.toml"
+    text = MINIMAL.replace(old, new) if old else f"{MINIMAL}{new}\n"
+    real = text if "[column]" in text else f'{text}[column]\nkind = "bridge"\n'
+    path.write_text(real.replace("[column]\nvolt", '[column]\nkind = "bridge"\nvolt'))
+    assert run("validate", str(path)) == ExitCode.USAGE
+    assert said in capsys.readouterr().out
+
+
+def test_show_prints_the_simulator_too(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("show", "demo") == ExitCode.OK
+    rows = {line.split()[0]: line for line in capsys.readouterr().out.splitlines()}
+    assert '"multi-grain"' in rows["simulator.specimen.packing"]
+    assert rows["simulator.remount.seat_tilt_deg"].endswith("default")
+
+
 def test_show_names_the_source_of_each_value(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

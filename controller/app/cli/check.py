@@ -68,10 +68,11 @@ def all_checks(path: Path, out: Path, bridge: Path | None) -> Iterator[Checked]:
 
 def _check_against(protocol: Protocol, folder: Path) -> Iterator[Checked]:
     from controller.model.plan import make_plan
-    from controller.procedures.preflight import check_disk, check_dose
+    from controller.procedures.preflight import check_disk, check_dose, check_image_size
     from controller.session.disk_space import planned_frames, required_bytes
 
     yield check_disk(folder, required_bytes(protocol, planned_frames(protocol)))
+    yield check_image_size(protocol)
     yield check_dose(protocol, make_plan(protocol).dose_e_per_A2)
 
 

@@ -51,7 +51,10 @@ def schema() -> str:
 
 
 def _show(path: Path) -> int:
-    rows = list(_values(read_protocol(path), str(path)))
+    protocol = read_protocol(path)
+    rows = list(_values(protocol, str(path)))
+    if protocol.column.kind == "simulator":
+        rows += _simulator_values(path.parent / protocol.column.simulator_settings)
     names = max(len(name) for name, _, _ in rows)
     values = max(len(value) for _, value, _ in rows)
     for name, value, source in rows:
@@ -73,6 +76,16 @@ def _values(
             yield name, _as_toml(value), file if given else "default"
 
 
+def _simulator_values(path: Path) -> Iterator[tuple[str, str, str]]:
+    """Give the same for the simulator's profile, with names that begin with ``simulator.``."""
+    # imported by name: the controller depends on the simulator only in simulated sessions
+    settings = importlib.import_module("simulator.settings").SimulatorSettings
+    if wrong := _wrong_in_simulator(path):
+        yield "simulator", "(not read)", "; ".join(wrong)
+        return
+    yield from _values(validate_toml(_read_toml(path), settings), str(path), "simulator.")
+
+
 def _as_toml(value: object) -> str:
     if value is None:
         return "(left out)"
@@ -82,8 +95,8 @@ def _as_toml(value: object) -> str:
 def _validate(path: Path) -> int:
     wrong = validate(path)
     fields = f"{len(wrong)} wrong field{'s' if len(wrong) > 1 else ''}"
-    if not wrong and (too_much := _over_budget(path)):
-        wrong, fields = [too_much], "valid fields, but no session would start"
+    if not wrong and (refusal := _over_budget(path) or _refused_by_processing(path)):
+        wrong, fields = [refusal], "valid fields, but no session would start"
     for line in wrong:
         print(line)
     if wrong:
@@ -105,6 +118,14 @@ def _over_budget(path: Path) -> str:
         f"{path}: limits.dose_budget_e_per_A2: {budget:.0f} is less than the {planned:.0f} e/Å²"
         " that shower and series need"
     )
+
+
+def _refused_by_processing(path: Path) -> str:
+    """Return one line on frames that processing would refuse; empty if it would not."""
+    from controller.session.image_size import size_in_processing
+
+    refusal, _ = size_in_processing(read_protocol(path))
+    return f"{path}: scan, processing: {refusal}" if refusal else ""
 
 
 def validate(path: Path) -> list[str]:

@@ -28,8 +28,10 @@ def run(args: argparse.Namespace) -> int:
     from controller.app.profiles import find_profile
     from controller.model.plan import make_plan
     from controller.model.protocol import read_protocol
+    from controller.session.image_size import size_in_processing
 
-    plan = make_plan(read_protocol(find_profile(args.protocol)))
+    protocol = read_protocol(find_profile(args.protocol))
+    plan = make_plan(protocol)
     show = _show_table if sys.stdout.isatty() else _show_plainly
     show(plan.name, list(rows(plan)))
     budget = plan.dose_budget_e_per_A2
@@ -39,6 +41,10 @@ def run(args: argparse.Namespace) -> int:
         f"{plan.dose_e_per_A2:.0f} of {budget:.0f} e/Å² "
         f"({plan.dose_e_per_A2 / budget:.0%} of limits.dose_budget_e_per_A2)"
     )
+    refusal, _ = size_in_processing(protocol)
+    if refusal:
+        print(f"dualtilt: processing would refuse the frames, so would the session: {refusal}")
+        return ExitCode.SAFETY
     if within:
         return ExitCode.OK
     print("dualtilt: the plan needs more than the dose budget; the session would be refused")
