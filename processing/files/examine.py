@@ -126,7 +126,9 @@ def examine_series(path: Path, options: ReadingOptions) -> Examined:
         doubts=[*angles.doubts, *pixel.doubts],
     )
     refusals = [f"{path}: {line}" for line in (angles.refusal, pixel.refusal) if line]
-    return Examined(inputs, recording.images.astype(np.float32), angles, tuple(refusals))
+    return Examined(
+        inputs, recording.images.astype(np.float32, copy=False), angles, tuple(refusals)
+    )
 
 
 def tilt_series_of(examined: Examined, name: str) -> TiltSeries:

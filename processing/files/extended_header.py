@@ -109,7 +109,8 @@ def _agard_angles(raw: bytes, header: MrcHeader, sections: int) -> NDArray[np.fl
 
 def _finite(values: NDArray[Any]) -> NDArray[np.float64] | None:
     """Return angles, or None where a value cannot be one."""
-    angles = np.asarray(values, np.float64)
+    with np.errstate(invalid="ignore"):  # a signalling NaN warns when it is converted
+        angles = np.asarray(values, np.float64)
     return angles if np.all(np.abs(angles) <= 360) else None
 
 

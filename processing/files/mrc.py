@@ -25,7 +25,9 @@ from processing.files.mrc_header import PACKED_4_BITS, SAMPLE_TYPES, MrcHeader, 
 STORED_AS = {"int8": 0, "int16": 1, "float32": 2, "uint16": 6}
 """Sample types that can be written, and their MRC modes."""
 SIGN_IMAGES = 5
-"""Number of images that are looked at to tell signed from unsigned bytes."""
+"""Number of images that are looked at to tell signed from unsigned samples."""
+UNSIGNED_ROUGHNESS = 0.9
+"""Largest roughness of unsigned samples, as a fraction of that of signed ones: MRC is signed."""
 
 
 @dataclass(frozen=True)
@@ -123,12 +125,13 @@ def read_images(
     whole = len(data) // header.section_bytes
     stored = np.frombuffer(data, np.uint8, whole * header.section_bytes)
     if header.mode == PACKED_4_BITS:
-        return _unpacked(stored, header), ("4-bit images; read as 0 to 15",)
+        return _unpacked(stored, whole, header), ("4-bit images; read as 0 to 15",)
     dtype = np.dtype(header.byte_order + SAMPLE_TYPES[header.mode])
     images = stored.view(dtype).reshape(whole, header.rows, header.columns)
-    if header.mode == 0:
+    images = images.astype(dtype.newbyteorder("="), copy=False)
+    if images.dtype.kind == "i":
         return _signed_or_not(images, header)
-    return images.astype(dtype.newbyteorder("="), copy=False), ()
+    return images, ()
 
 
 def write_volume(
@@ -185,31 +188,32 @@ def _require_memory(path: Path, header: MrcHeader, sections: int) -> None:
         )
 
 
-def _unpacked(stored: NDArray[np.uint8], header: MrcHeader) -> NDArray[np.uint8]:
+def _unpacked(stored: NDArray[np.uint8], whole: int, header: MrcHeader) -> NDArray[np.uint8]:
     """Return 4-bit samples, the first of each byte in its low half; rows begin with a byte."""
-    rows = stored.reshape(-1, header.rows, (header.columns + 1) // 2)
+    packed = (header.columns + 1) // 2
+    rows = stored.reshape(whole, header.rows, packed)
     samples = np.stack([rows & 15, rows >> 4], axis=-1)
-    return samples.reshape(*rows.shape[:2], -1)[:, :, : header.columns]
+    return samples.reshape(whole, header.rows, 2 * packed)[:, :, : header.columns]
 
 
-def _signed_or_not(
-    images: NDArray[np.int8], header: MrcHeader
-) -> tuple[NDArray[Any], tuple[str, ...]]:
-    """Decide by IMOD's flag whether bytes are signed, else by which reading is smoother.
+def _signed_or_not(images: NDArray[Any], header: MrcHeader) -> tuple[NDArray[Any], tuple[str, ...]]:
+    """Decide by IMOD's flag whether samples are signed, else by which reading is smoother.
 
-    Read with the wrong sign, neighbouring pixels jump by 255 wherever the grey values pass 127.
+    Read with the wrong sign, neighbouring pixels differ by the whole range wherever the grey values
+    pass its middle. The flag is only about bytes.
     """
-    unsigned = images.view(np.uint8)
-    if header.bytes_signed is not None:
+    unsigned = images.view(f"u{images.itemsize}")
+    if header.mode == 0 and header.bytes_signed is not None:
         if header.bytes_signed:
             return images, ()
         return unsigned, ("unsigned bytes, as IMOD's flag says",)
     sample = slice(None, None, max(1, len(images) // SIGN_IMAGES))
-    if _roughness(unsigned[sample]) < _roughness(images[sample]):
-        return unsigned, ("unsigned bytes: read as signed ones, grey values would jump at 127",)
+    if _roughness(unsigned[sample]) < UNSIGNED_ROUGHNESS * _roughness(images[sample]):
+        what = "bytes" if images.itemsize == 1 else "16-bit samples"
+        return unsigned, (f"unsigned {what}: read as signed ones, grey values would jump",)
     return images, ()
 
 
 def _roughness(images: NDArray[Any]) -> float:
-    """Return the mean step between neighbouring pixels of a row."""
-    return float(np.abs(np.diff(images.astype(np.int16), axis=2)).sum(dtype=np.float64))
+    """Return the sum of the steps between neighbouring pixels of a row."""
+    return float(np.abs(np.diff(images.astype(np.int32), axis=2)).sum(dtype=np.float64))

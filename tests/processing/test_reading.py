@@ -115,6 +115,7 @@ class Variant:
 
 GREY = smooth(1000, "uint16")
 INTS = smooth(1000, "int16")
+WIDE = smooth(65_000, "uint16")
 BYTES = smooth(255, "uint8")
 SIGNED = (smooth(255, "int16") - 128).astype("int8")
 NIBBLES = smooth(15, "uint8")
@@ -125,6 +126,8 @@ VARIANTS = [
     Variant("mode 0, IMOD's flag set", mrc(SIGNED, mode=0, flags=1), SIGNED),
     Variant("mode 0, unsigned by its greys", mrc(BYTES, mode=0), BYTES, "unsigned bytes"),
     Variant("mode 0, signed by its greys", mrc(SIGNED, mode=0), SIGNED),
+    Variant("mode 1, unsigned", mrc(WIDE.view("int16"), mode=1), WIDE, "unsigned 16-bit"),
+    Variant("mode 1, negative", mrc(INTS - 500, mode=1), INTS - 500),
     Variant("mode 1", mrc(INTS, mode=1), INTS),
     Variant("mode 2", mrc(GREY.astype("f4"), mode=2), GREY),
     Variant("mode 12", mrc(GREY.astype("f2"), mode=12), GREY),
