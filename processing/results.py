@@ -29,12 +29,66 @@ class Result(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+class Trust(StrEnum):
+    """Trust that a count deserves."""
+
+    TRUSTED = "trusted"
+    """The images are explained by the particles found; the interval is a 95 % interval."""
+    DOUBTFUL = "doubtful"
+    """A part of the images does not fit; the interval is no 95 % interval."""
+    REFUSED = "refused"
+    """The particles found do not explain the images; the count means nothing."""
+
+
+class Cause(StrEnum):
+    """Causes of doubt."""
+
+    NOISE = "noise"
+    """The images hold hardly more than noise."""
+    NOT_SPHERES = "not-spheres"
+    """Equal spheres leave a large part of the images unexplained."""
+    SEVERAL_SIZES = "several-sizes"
+    """The objects differ in size or brightness."""
+    MERGED = "merged-objects"
+    """Spheres overlap: larger bodies were filled with spheres."""
+    ALIGNMENT = "alignment"
+    """The images do not show one object in one place."""
+    ANGLES = "angles"
+    """The tilt angles or the tilt axis contradict the images."""
+    RESPONSE = "response"
+    """The intensity does not grow with the material."""
+    UNDERSAMPLED = "undersampled"
+    """The tilts are too few, or too far apart, for the size of the object."""
+    INPUT = "input"
+    """The files are odd or contradict each other."""
+    EXIT_SIDE = "exit-side-hidden"
+    """One series alone: the blurred side, where the beam leaves, may hide particles."""
+
+
+class Verdict(Result):
+    """Trust in a count, with its reasons."""
+
+    state: Trust
+    reasons: tuple[str, ...] = ()
+    """One line for each cause, the gravest first."""
+    causes: tuple[Cause, ...] = ()
+    """Cause of each reason."""
+
+    def lines(self, cause: Cause) -> list[str]:
+        """Return the reasons with a cause."""
+        pairs = zip(self.reasons, self.causes, strict=True)
+        return [reason for reason, known in pairs if known is cause]
+
+
 class Count(Result):
     """Number of particles with its 95 % interval."""
 
     n: int = Field(ge=0)
     n_low: int = Field(ge=0)
     n_high: int = Field(ge=0)
+    verdict: Verdict | None = None
+    """Trust in the count; None for a count that was not compared with the images. The interval of
+    a doubtful count is widened by the unexplained share and is no 95 % interval."""
 
 
 class Diameter(Result):
@@ -162,6 +216,8 @@ class Summary(Result):
     """Contents of summary.json."""
 
     counts: Counts
+    verdict: Verdict | None = None
+    """Verdict on the fused count, or on that of A if there is no fused one."""
     diameter_nm: Diameter
     series: dict[SeriesName, SeriesSummary]
     registration: Registration | None = None

@@ -13,6 +13,7 @@ from typing import Annotated, Literal
 from pydantic import Field, TypeAdapter
 
 from controller.model.base import Data, SeriesName, Which
+from controller.model.count_verdict import CountVerdict
 from controller.model.frames import RecordedFrame
 from controller.model.processing_jobs import JobName
 from controller.model.prompts import Prompt, PromptId
@@ -278,6 +279,8 @@ class Counted(Data):
     live: bool
     """True while the series is still being recorded."""
     diameter_nm: float | None = None
+    verdict: CountVerdict | None = None
+    """Trust in the count; None in logs of earlier versions and for controls."""
 
 
 class Advised(Data):

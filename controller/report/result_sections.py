@@ -5,6 +5,7 @@ from __future__ import annotations
 from controller.model.events import FlipChecked
 from controller.model.fusion_rules import FusionRule
 from controller.report.html import MISSING, number, section, table, text
+from controller.report.intervals import interval
 from controller.report.report_data import Json, ReportData
 from controller.service import status_text
 
@@ -40,10 +41,9 @@ def _tile(name: str, data: ReportData) -> str:
         if live is None:
             return ""
         count, note = live.latest.model_dump(), "live count, not final"
-    interval = f"{number(count['n_low'])} – {number(count['n_high'])}"
     return (
         f'<div class="tile of-{name}"><span class="what">{VOLUME_NAMES[name]}</span>'
-        f"<b>{number(count['n'])}</b><span>95 % interval {interval}</span>"
+        f"<b>{number(count['n'])}</b><span>{interval(count)}</span>"
         f"{f'<span>{note}</span>' if note else ''}</div>"
     )
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from controller.model.count_verdict import Trust
 from controller.model.events import OperatorState, State
 from controller.report.html import number, text
+from controller.report.intervals import interval
 from controller.report.report_data import Json, ReportData
 
 TONES = {
@@ -12,6 +14,7 @@ TONES = {
     OperatorState.STOP_AT_END: "warn",
     OperatorState.STOP_NOW: "bad",
 }
+COUNT_TONES = {Trust.TRUSTED: "good", Trust.DOUBTFUL: "warn", Trust.REFUSED: "bad"}
 
 
 def title_block(data: ReportData) -> str:
@@ -26,7 +29,22 @@ def title_block(data: ReportData) -> str:
     tone, word, reason = _verdict(data)
     return (
         f"<header><h1>{text(name)}</h1><p class='sub'>{' · '.join(told)}</p>"
-        f'<div class="verdict {tone}"><strong>{text(word)}</strong>{text(reason)}</div></header>'
+        f'<div class="verdict {tone}"><strong>{text(word)}</strong>{text(reason)}</div>'
+        f"{_count_verdict(data)}</header>"
+    )
+
+
+def _count_verdict(data: ReportData) -> str:
+    """Return the verdict on the final count with all its reasons; empty if there is none."""
+    verdict = data.summary.get("verdict")
+    if not verdict:
+        return ""
+    state = Trust(verdict["state"])
+    reasons = "".join(f"<p>{text(reason)}</p>" for reason in verdict["reasons"])
+    word = f"COUNT {state.upper()}"
+    return (
+        f'<div class="verdict {COUNT_TONES[state]}"><strong>{text(word)}</strong>'
+        f"{reasons or 'the particles found explain the images'}</div>"
     )
 
 
@@ -47,10 +65,7 @@ def _count_sentence(counts: Json) -> str:
     if not best:
         return "no particles have been counted"
     where = "the fused volume" if counts.get("fused") else "one series"
-    return (
-        f"{number(best['n'])} particles in {where} "
-        f"(95 % interval {number(best['n_low'])} to {number(best['n_high'])})"
-    )
+    return f"{number(best['n'])} particles in {where} ({interval(best)})"
 
 
 def _progress(data: ReportData) -> str:

@@ -155,7 +155,9 @@ def _shower_line(event: Showered) -> str:
 def _count_line(event: Counted) -> str:
     so_far = f" after {event.tilts_used} tilts" if event.live else ""
     diameter = f", d {event.diameter_nm:.2f} nm" if event.diameter_nm else ""
-    return f"particles {event.which}: {status_text.count(event)}{so_far}{diameter}"
+    reasons = event.verdict.reasons if event.verdict is not None else ()
+    why = f"; {reasons[0]}" if reasons else ""
+    return f"particles {event.which}: {status_text.count(event)}{so_far}{diameter}{why}"
 
 
 def _flip_line(event: FlipChecked) -> str:

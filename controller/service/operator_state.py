@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from controller.model.count_verdict import Trust
 from controller.model.events import OperatorState, Phase, State
 from controller.model.frames import FrameVerdict
 from controller.model.processing_jobs import JobName
@@ -107,6 +108,15 @@ def _bad_residuals(status: SessionStatus) -> str:
     return f"residual above {RESIDUAL_LIMIT_PX:g} px for {BAD_IN_A_ROW} tilts" if bad else ""
 
 
+def _count_refused(status: SessionStatus) -> str:
+    """Return the reason why a final count means nothing."""
+    for name, count in status.counts.items():
+        verdict = count.latest.verdict
+        if not count.live and verdict is not None and verdict.state is Trust.REFUSED:
+            return f"count of {name} {verdict.line}"
+    return ""
+
+
 def _budget_too_small(status: SessionStatus) -> str:
     planned, budget = status.planned_dose_e_per_A2, status.dose_budget_e_per_A2
     return "the plan needs more dose than its budget" if 0 < budget < planned else ""
@@ -126,6 +136,7 @@ _RULES: tuple[tuple[OperatorState, Callable[[SessionStatus], str]], ...] = (
     (OperatorState.STOP_NOW, _bad_frames),
     (OperatorState.STOP_AT_END, _flip_refused),
     (OperatorState.STOP_AT_END, _processing_failed),
+    (OperatorState.STOP_AT_END, _count_refused),
     (OperatorState.STOP_AT_END, _bad_residuals),
     (OperatorState.STOP_AT_END, _budget_too_small),
 )

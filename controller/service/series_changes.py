@@ -83,7 +83,11 @@ def tilt_judged(status: SessionStatus, event: TiltJudged) -> Changes:
 def counted(status: SessionStatus, event: Counted) -> Changes:
     """Add a count; a live count that comes after the final one is ignored."""
     point = CountPoint(
-        tilts_used=event.tilts_used, n=event.n, n_low=event.n_low, n_high=event.n_high
+        tilts_used=event.tilts_used,
+        n=event.n,
+        n_low=event.n_low,
+        n_high=event.n_high,
+        verdict=event.verdict,
     )
     known = status.counts.get(event.which)
     if event.live and known is not None and not known.live:

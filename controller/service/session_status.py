@@ -13,6 +13,7 @@ from pydantic import Field
 
 from controller.common.exit_codes import ExitCode
 from controller.model.base import Data, NotNegative, SeriesName, Which
+from controller.model.count_verdict import CountVerdict
 from controller.model.events import (
     ENDED,
     Advised,
@@ -96,6 +97,8 @@ class CountPoint(Data):
     n: int
     n_low: int
     n_high: int
+    verdict: CountVerdict | None = None
+    """Trust in the count; None if it was not judged."""
 
     @property
     def is_wide(self) -> bool:

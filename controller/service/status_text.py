@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from itertools import pairwise
 
+from controller.model.count_verdict import Trust
 from controller.model.events import Counted, FlipChecked, OperatorState, Showered, State
 from controller.model.prompts import Prompt
 from controller.service.session_status import CountPoint, CountStatus, SessionStatus
@@ -34,7 +35,14 @@ def kilo_dose(dose_e_per_A2: float) -> str:
 
 
 def count(point: CountPoint | Counted) -> str:
-    """Return a count with its interval: 5830 ± 60, or 5830 (5700-5850) if it is asymmetric."""
+    """Return a count with its interval: 5830 ± 60, or 5830 (5700-5850) if it is asymmetric.
+
+    A doubtful count has no interval, and a refused one no number.
+    """
+    if point.verdict is not None and point.verdict.state is Trust.REFUSED:
+        return "refused"
+    if point.verdict is not None and point.verdict.state is Trust.DOUBTFUL:
+        return f"{point.n} doubtful"
     below, above = point.n - point.n_low, point.n_high - point.n
     if abs(below - above) <= 0.1 * (below + above) + 1:
         return f"{point.n} ± {round((below + above) / 2)}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from controller.model.base import Which
+from controller.model.count_verdict import CountVerdict
 from controller.model.events import Counted
 from processing.results import Count
 
@@ -19,4 +20,9 @@ def count_event(
         tilts_used=tilts,
         live=live,
         diameter_nm=diameter_nm,
+        verdict=_verdict(count),
     )
+
+
+def _verdict(count: Count) -> CountVerdict | None:
+    return CountVerdict.model_validate(count.verdict.model_dump()) if count.verdict else None

@@ -111,8 +111,8 @@ def widen_by_fused(alone: Count, centres_nm: Float64, fused_nm: Float64, within_
     false, missed = len(centres_nm) - same, len(fused_nm) - same
     low = alone.n - false - Z_95 * np.sqrt(false)
     high = alone.n + missed + Z_95 * np.sqrt(missed)
-    return Count(
-        n=alone.n,
-        n_low=max(0, min(alone.n_low, int(np.floor(low)))),
-        n_high=max(alone.n_high, int(np.ceil(high))),
-    )
+    wider = {
+        "n_low": max(0, min(alone.n_low, int(np.floor(low)))),
+        "n_high": max(alone.n_high, int(np.ceil(high))),
+    }
+    return alone.model_copy(update=wider)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from scipy import fft, sparse
 
 from processing.reconstruct.convolution import ball_form_factor
-from processing.series import Float32, Float64
+from processing.series import Bools, Float32, Float64
 
 Spectrum = NDArray[np.complex64]
 Ints = NDArray[np.int64]
@@ -80,6 +80,24 @@ class SphereImager:
         )
         canvas[inner] = image
         return np.asarray(fft.rfft2(canvas) * self._band, np.complex64)
+
+    def image(self, spectrum: Spectrum) -> Float32:
+        """Return the image [y, u] of a spectrum: the inverse of `spectrum`, within the band."""
+        rows, columns = self.shape
+        canvas = fft.irfft2(spectrum, self._padded)[self._margin :, self._margin :]
+        return np.asarray(canvas[:rows, :columns], np.float32)
+
+    def ring(self, ring: tuple[float, float], smoothing_px: float) -> tuple[Bools, float]:
+        """Return a ring of the spectrum [ky, kx], and the noise of the band over that in the ring.
+
+        The factor holds for variances of noise that was white before a Gaussian filter with a
+        standard deviation of `smoothing_px`. `ring` holds two frequencies, in Nyquist frequencies.
+        """
+        k = np.sqrt(2 * self._half_square) / np.pi
+        chosen = (k > ring[0]) & (k < ring[1])
+        passed = self._band * np.exp(-self._half_square * smoothing_px**2)
+        power = self._parseval * passed**2
+        return chosen, float(power.sum() / power[chosen].sum())
 
     def kernels(self, blur_px: float) -> Float32:
         """Return the spectra [layer, ky, kx] that turn splines into blurred spheres.

@@ -19,6 +19,7 @@ import numpy as np
 from processing.align.matching import reduced
 from processing.combine.pose import Pose
 from processing.fit.beam import Beam, fit_beam
+from processing.fit.evidence import Evidence, gather_evidence, no_evidence
 from processing.fit.imager import SphereImager
 from processing.fit.solve import fit_amplitudes, solve_displacements
 from processing.fit.view import Spheres, View, views_of
@@ -54,12 +55,15 @@ class SphereFit:
         Standard deviation of the beam where it leaves the specimen, for each series.
     misfit
         Norm of the residual in the band, divided by the norm of the images.
+    evidence
+        Comparison of the fitted spheres with every image.
     """
 
     centres_nm: Float64
     amplitudes: Float64
     blurs_nm: tuple[float, ...]
     misfit: float
+    evidence: Evidence
 
 
 def fit_spheres(
@@ -84,13 +88,14 @@ def fit_spheres(
         [n] from a reconstruction, about 1 for a particle.
     """
     if len(weights) == 0:
-        return SphereFit(centres_nm, weights, (0.0,) * len(series), 1.0)
+        return SphereFit(centres_nm, weights, (0.0,) * len(series), 1.0, no_evidence(len(series)))
     pixel_nm = diameter_nm / FINEST_PX
     views = [
         view
         for index, (one, pose) in enumerate(series)
         for view in views_of(reduced(one, pixel_nm / one.pixel_nm), diameter_nm, pose, index)
     ]
+    given = views
     spheres = Spheres(centres_nm, np.clip(weights, 0, LARGEST_START_AMPLITUDE))
     beams: dict[int, Beam] = {}
     models: list[ViewModel] = []
@@ -107,11 +112,14 @@ def fit_spheres(
             models = list(pool.map(partial(refit_contrasts, spheres=spheres), models))
             spheres = replace(spheres, centres_nm=_moved(models, spheres, diameter_nm, pool))
             progress("sphere fit", (done + 1) / rounds)
+        models = _model_views(views, beams, spheres, pool)
+        evidence = gather_evidence(models, given, spheres, pool)
     blurs_nm = tuple(
         beam.blur_px * diameter_nm / _imager(views, index).diameter_px
         for index, beam in beams.items()
     )
-    return SphereFit(spheres.centres_nm, spheres.amplitudes, blurs_nm, _misfit(models, spheres))
+    misfit = _misfit(models, spheres)
+    return SphereFit(spheres.centres_nm, spheres.amplitudes, blurs_nm, misfit, evidence)
 
 
 def _imager(views: list[View], series: int) -> SphereImager:

@@ -137,11 +137,11 @@ def widen_interval(count: Count, before: Count | None, doubt: float = 0.0) -> Co
         Additional uncertainty, in particles.
     """
     change = np.hypot(doubt, count.n / 2 if before is None else count.n - before.n)
-    return Count(
-        n=count.n,
-        n_low=max(0, count.n - round(np.hypot(count.n - count.n_low, change))),
-        n_high=count.n + round(np.hypot(count.n_high - count.n, change)),
-    )
+    wider = {
+        "n_low": max(0, count.n - round(np.hypot(count.n - count.n_low, change))),
+        "n_high": count.n + round(np.hypot(count.n_high - count.n, change)),
+    }
+    return count.model_copy(update=wider)
 
 
 def expected_change(history: Sequence[tuple[int, int]], planned: int) -> int:

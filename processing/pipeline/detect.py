@@ -18,6 +18,7 @@ from processing.count.particles import (
 )
 from processing.files.particles import ParticleTable
 from processing.fit.spheres import ROUNDS, fit_spheres
+from processing.pipeline.verdict import Fitness, judge, measure_fitness, with_verdict
 from processing.progress import Progress, silent
 from processing.reconstruct.ssr import ssr_volume
 from processing.results import Count
@@ -58,12 +59,15 @@ class Detection:
         Number of particles with its interval.
     exit_blurs_nm
         Standard deviation of the beam where it leaves the specimen, for each fitted series.
+    fitness
+        Figures behind the verdict; None without a fit to the images.
     """
 
     centres: Float32
     table: ParticleTable
     count: Count
     exit_blurs_nm: tuple[float, ...] = ()
+    fitness: Fitness | None = None
 
     def with_diameter(self, diameter_nm: float) -> Detection:
         """Return the same particles with another diameter in the table."""
@@ -99,14 +103,17 @@ def detect_by_fit(
     diameter_nm: float,
     *,
     rounds: int = ROUNDS,
+    doubts: Sequence[str] = (),
     progress: Progress = silent,
 ) -> Detection:
-    """Select the particles among the candidates by a fit of spheres to the images.
+    """Select the particles by a fit of spheres to the images, and judge the count.
 
     Parameters
     ----------
     series
         See `fit_spheres`, also for `rounds`.
+    doubts
+        One line for each reason not to trust the input.
     """
     clusters = candidates.clusters
     fit = fit_spheres(
@@ -122,7 +129,9 @@ def detect_by_fit(
         diameter_nm / candidates.pixel_nm,
     )
     detection = _detection(candidates, spheres, diameter_nm)
-    return replace(detection, exit_blurs_nm=fit.blurs_nm)
+    fitness = measure_fitness(fit, [one for one, _ in series], diameter_nm)
+    count = with_verdict(detection.count, judge(fitness, doubts), fitness)
+    return replace(detection, count=count, exit_blurs_nm=fit.blurs_nm, fitness=fitness)
 
 
 def _detection(candidates: Candidates, clusters: Clusters, diameter_nm: float) -> Detection:

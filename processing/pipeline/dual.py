@@ -26,7 +26,7 @@ from processing.pipeline.sampling import volume_origin_nm
 from processing.pipeline.settings import ProcessSettings
 from processing.pipeline.single import SeriesResult
 from processing.progress import Progress, silent, within
-from processing.results import Count, Diameter, Fusion, FusionRule, Registration
+from processing.results import Cause, Count, Diameter, Fusion, FusionRule, Registration
 from processing.scratch import Allocate
 from processing.series import Float32
 
@@ -103,6 +103,7 @@ def combine_series(
         candidates,
         [(a.aligned, None), (b.aligned, found.pose)],
         diameter.value,
+        doubts=_input_doubts(a, b),
         progress=within(progress, 0.55, fit_share),
     )
     controls = _controls(pair, candidates, within(progress, fit_share, 1.0))
@@ -180,6 +181,13 @@ def _controls(
 
 def _moved(table: ParticleTable, pose: Pose) -> ParticleTable:
     return replace(table, centres_nm=pose.apply(table.centres_nm))
+
+
+def _input_doubts(*results: SeriesResult) -> list[str]:
+    """Return the doubts about the input of each series, which its own verdict holds."""
+    verdicts = [result.detection.count.verdict for result in results]
+    lines = [line for verdict in verdicts if verdict for line in verdict.lines(Cause.INPUT)]
+    return list(dict.fromkeys(lines))
 
 
 def _common_diameter(a: Diameter, b: Diameter) -> Diameter:

@@ -123,8 +123,10 @@ def write_summary(
 ) -> Summary:
     """Write summary.json as the last file: if it exists, every file it names is complete."""
     folder = session / PROCESSED
+    counts = _counts(a, b, fused)
     summary = Summary(
-        counts=_counts(a, b, fused),
+        counts=counts,
+        verdict=(counts.fused or counts.A).verdict,
         diameter_nm=fused.diameter if fused else a.diameter,
         series={"A": a.summary, "B": b.summary} if b else {"A": a.summary},
         registration=fused.registration if fused else None,

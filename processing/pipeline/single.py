@@ -159,6 +159,7 @@ def find_particles(
         [(aligned, None)],
         diameter_nm,
         rounds=FIT_ROUNDS,
+        doubts=series.doubts,
         progress=within(progress, 0.7, 1.0),
     )
     if settings.diameter_nm is None:

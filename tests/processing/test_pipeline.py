@@ -28,7 +28,7 @@ from processing import (
 )
 from processing.combine.pose import FLIP, Pose, about_z
 from processing.pipeline.detect import Detection
-from processing.results import FusionRule
+from processing.results import FusionRule, Trust, Verdict
 from tests.support.spheres import Recording, jittered, packed, tilt_series
 
 DIAMETER = 6.5
@@ -84,6 +84,7 @@ def test_one_series_is_counted(a: SeriesResult, truth: np.ndarray) -> None:
     assert a.diameter.source == "estimated"
     assert a.diameter.value == pytest.approx(DIAMETER, rel=0.02)
     assert a.detection.count.n_low <= len(truth) <= a.detection.count.n_high
+    assert a.detection.count.verdict == Verdict(state=Trust.TRUSTED)
 
 
 def test_two_series_are_combined_in_the_frame_of_a(
@@ -105,6 +106,7 @@ def test_two_series_are_combined_in_the_frame_of_a(
     assert summary == Summary.model_validate_json((processed / "summary.json").read_text())
     assert summary.counts.fused is not None
     assert summary.counts.fused.n_low <= len(truth) <= summary.counts.fused.n_high
+    assert summary.verdict == summary.counts.fused.verdict == Verdict(state=Trust.TRUSTED)
     assert summary.registration is not None
     np.testing.assert_allclose(summary.registration.matrix, TO_B.matrix.T, atol=0.01)
     assert summary.registration.in_plane_deg == pytest.approx(37.0, abs=0.5)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from controller.common.exit_codes import ExitCode
+from controller.model.count_verdict import Trust
 
 if TYPE_CHECKING:
     from controller.rehearsal.accuracy_checks import Accuracy
@@ -106,7 +107,8 @@ def _show_count(status: SessionStatus) -> None:
     fused = status.counts.get("fused")
     if fused is not None:
         latest = fused.latest
-        print(
-            f"{latest.n} particles in both series together, "
-            f"95 % interval {latest.n_low} to {latest.n_high}"
-        )
+        verdict = latest.verdict
+        interval = f"95 % interval {latest.n_low} to {latest.n_high}"
+        if verdict is not None and verdict.state is not Trust.TRUSTED:
+            interval = verdict.line
+        print(f"{latest.n} particles in both series together, {interval}")

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from processing.files.examine import ReadingOptions
     from processing.pipeline.settings import ProcessSettings
     from processing.progress import Progress
-    from processing.results import Summary
+    from processing.results import Count, Summary
     from processing.series import TiltSeries
 
 HELP = "reconstruct one tilt series, or two and their fusion, and count the particles"
@@ -58,7 +58,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Process the series, write the results, print the counts and the paths."""
+    """Process the series, write the results, print counts, paths and verdict."""
     from controller.app.cli.terminal_progress import shown_progress
     from controller.report.write import write_report
     from processing.errors import (
@@ -95,7 +95,7 @@ def run(args: argparse.Namespace) -> int:
     _print_counts(summary)
     _print_files(args.out, summary)
     print(write_report(args.out).resolve())
-    return ExitCode.OK
+    return _print_verdict(summary)
 
 
 def _require_unused(out: Path) -> None:
@@ -175,7 +175,7 @@ def _print_counts(summary: Summary) -> None:
     for name in ("A", "B", "fused"):
         count = getattr(summary.counts, name)
         if count is not None:
-            print(f"{name:8}{count.n:>10}  {count.n_low} to {count.n_high}")
+            print(f"{name:8}{count.n:>10}  {_interval(count)}")
     if summary.counts.B is None:
         print("not in the interval: particles hidden where the beam leaves; record B")
     diameter = summary.diameter_nm
@@ -188,6 +188,33 @@ def _print_counts(summary: Summary) -> None:
         )
     for warning in summary.warnings:
         print(f"warning: {warning}")
+
+
+def _interval(count: Count) -> str:
+    """Return the interval; that of a count which is not trusted is marked with its state."""
+    from processing.results import Trust
+
+    interval = f"{count.n_low} to {count.n_high}"
+    if count.verdict is None or count.verdict.state is Trust.TRUSTED:
+        return interval
+    return f"{interval} ({count.verdict.state}, no 95 % interval)"
+
+
+def _print_verdict(summary: Summary) -> ExitCode:
+    """Print the verdict on the final count as the last lines; return the exit code."""
+    from processing.results import Trust
+
+    verdict = summary.verdict
+    if verdict is None:
+        return ExitCode.OK
+    for reason in verdict.reasons:
+        print(f"{verdict.state}: {reason}")
+    if verdict.state is Trust.REFUSED:
+        print("refused: do not use the count; the volumes and aligned images may still be of use")
+        return ExitCode.SAFETY
+    if verdict.state is Trust.TRUSTED:
+        print("trusted: the particles found explain the images")
+    return ExitCode.OK
 
 
 def _print_files(out: Path, summary: Summary) -> None:

@@ -1,0 +1,16 @@
+"""Interval of a count, in words."""
+
+from __future__ import annotations
+
+from controller.model.count_verdict import Trust
+from controller.report.html import number
+from controller.report.report_data import Json
+
+
+def interval(count: Json) -> str:
+    """Return the 95 % interval of a count, or the range of one that is not trusted."""
+    between = f"{number(count['n_low'])} to {number(count['n_high'])}"
+    state = Trust((count.get("verdict") or {}).get("state", Trust.TRUSTED))
+    if state is Trust.TRUSTED:
+        return f"95 % interval {between}"
+    return f"{state}, {between} is no 95 % interval"

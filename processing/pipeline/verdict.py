@@ -1,0 +1,249 @@
+"""Verdict on a count: do the particles found explain the images, beyond what noise explains?
+
+Each rule compares one figure of the fit with two limits: above the first the count is doubtful,
+above the second it is refused. The limits come from the table of docs/wrong-inputs.md. Where the
+tilts are too far apart for the object, spheres can explain the images in more than one way; the
+limits are then lower.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.spatial import cKDTree
+
+from processing.fit.spheres import SphereFit
+from processing.results import Cause, Count, Trust, Verdict
+from processing.series import Float64, TiltSeries
+
+PARTICLE = 0.5
+"""Smallest amplitude of a certain particle, in amplitudes of a typical one."""
+AMBIGUOUS = (0.25, 0.7)
+"""Amplitudes of candidates that are neither particles nor noise."""
+TOO_CLOSE = 0.92
+"""Distance of neighbours below which hard spheres would overlap, in diameters."""
+ENOUGH = 10
+"""Fewest particles that show an error of a tilt angle."""
+OBJECT_SHARE = 0.95
+"""Share of the particles inside the radius that stands for the object's size."""
+COARSE_STEP = 1.5
+"""Angular step times size of the object, in diameters, above which the tilts are too far apart.
+
+One diameter is the limit of Crowther et al. (Proc. R. Soc. A 1970, 317, 319) for a density without
+prior knowledge. The fit knows that all particles are equal spheres and resolves somewhat more.
+"""
+COARSE_STRICTNESS = 0.5
+"""Factor on the limits where the tilts are too far apart."""
+COARSE_LINE = "one tilt step moves the object's rim by {0:.1f} particle diameters, and {1}"
+
+
+@dataclass(frozen=True)
+class Fitness:
+    """Figures on which a verdict rests."""
+
+    noise_share: float = 0.0
+    """Share of noise in the images, in the band of single particles."""
+    unexplained: float = 0.0
+    """Share of the images near a typical particle that spheres leave unexplained."""
+    most_unexplained: float = 0.0
+    """The same near the worst tenth of the particles."""
+    worst_view: float = 0.0
+    """The same near all particles in the worst image."""
+    too_close: float = 0.0
+    """Share of the particles that overlap a neighbour."""
+    ambiguous: float = 0.0
+    """Candidates that are neither particle nor noise, over particles."""
+    amplitude_spread: float = 0.0
+    """Standard deviation of the particles' brightness, over its median."""
+    tilt_error_deg: float = 0.0
+    """Standard deviation of the tilt angles found from those given."""
+    step: float = 0.0
+    """Angular step times size of the object, in diameters."""
+    missing_range_deg: float = 0.0
+    """Part of the half turn that the tilts leave out."""
+    field_share: float = 0.0
+    """Diameter over the smaller side of the field."""
+    pixel_share: float = 0.0
+    """Pixel size over diameter."""
+    exit_blur: float = 0.0
+    """Width of the beam where it leaves, in diameters; 0 with two series."""
+
+
+@dataclass(frozen=True)
+class Rule:
+    """Limits of one figure. `line` is a format string with the figure as {0}."""
+
+    figure: str
+    cause: Cause
+    line: str
+    doubtful: float
+    refused: float = np.inf
+    geometric: bool = False
+    """True for a figure that does not depend on the fit: its limits are never lowered."""
+
+
+RULES = (
+    Rule("noise_share", Cause.NOISE, "{0:.0%} of the detail in the images is noise", 0.6, 0.85),
+    Rule(
+        "unexplained",
+        Cause.NOT_SPHERES,
+        "equal spheres leave {0:.0%} of the images near the particles unexplained",
+        0.05,
+        0.3,
+    ),
+    Rule(
+        "field_share",
+        Cause.NOT_SPHERES,
+        "the diameter found is {0:.0%} of the field: one sphere may stand for the whole object",
+        0.25,
+        geometric=True,
+    ),
+    Rule(
+        "pixel_share",
+        Cause.UNDERSAMPLED,
+        "one pixel is {0:.0%} of a particle's diameter",
+        0.3,
+        geometric=True,
+    ),
+    Rule(
+        "too_close",
+        Cause.MERGED,
+        "{0:.0%} of the spheres overlap a neighbour: larger bodies may be filled with spheres",
+        0.05,
+        0.5,
+    ),
+    Rule(
+        "ambiguous",
+        Cause.SEVERAL_SIZES,
+        "for each particle {0:.2f} weaker objects were not counted",
+        0.15,
+    ),
+    Rule(
+        "amplitude_spread",
+        Cause.SEVERAL_SIZES,
+        "the particles differ in brightness by {0:.0%}",
+        0.2,
+    ),
+    Rule(
+        "tilt_error_deg",
+        Cause.ANGLES,
+        "the images fit tilt angles that differ by {0:.1f} degrees from those given",
+        2.0,
+    ),
+    Rule(
+        "worst_view",
+        Cause.ALIGNMENT,
+        "one image leaves {0:.0%} unexplained near the particles",
+        0.3,
+    ),
+    Rule(
+        "step",
+        Cause.UNDERSAMPLED,
+        "one tilt step moves the object's rim by {0:.1f} particle diameters",
+        3.0,
+        geometric=True,
+    ),
+    Rule(
+        "missing_range_deg",
+        Cause.UNDERSAMPLED,
+        "the tilts leave out {0:.0f} of 180 degrees",
+        100.0,
+        geometric=True,
+    ),
+    Rule(
+        "exit_blur",
+        Cause.EXIT_SIDE,
+        "the beam is {0:.2f} diameters wide where it leaves and may hide particles: record B",
+        0.25,
+        geometric=True,
+    ),
+)
+
+
+def judge(fitness: Fitness, doubts: Sequence[str] = ()) -> Verdict:
+    """Return the verdict on a count, from the figures of its fit and the doubts of its input."""
+    coarse = fitness.step > COARSE_STEP
+    found: list[tuple[bool, Cause, str]] = []
+    for rule in RULES:
+        value = float(getattr(fitness, rule.figure))
+        strictness = COARSE_STRICTNESS if coarse and not rule.geometric else 1.0
+        if value > strictness * rule.doubtful:
+            cause, line = rule.cause, rule.line.format(value)
+            if value <= rule.doubtful:
+                cause, line = Cause.UNDERSAMPLED, COARSE_LINE.format(fitness.step, line)
+            found.append((value > rule.refused, cause, line))
+    found += [(False, Cause.INPUT, doubt) for doubt in doubts]
+    found.sort(key=lambda reason: not reason[0])
+    if not found:
+        return Verdict(state=Trust.TRUSTED)
+    return Verdict(
+        state=Trust.REFUSED if found[0][0] else Trust.DOUBTFUL,
+        reasons=tuple(line for _, _, line in found),
+        causes=tuple(cause for _, cause, _ in found),
+    )
+
+
+def measure_fitness(fit: SphereFit, series: Sequence[TiltSeries], diameter_nm: float) -> Fitness:
+    """Measure the figures of a fit to one aligned series, or to two."""
+    particles = fit.amplitudes > PARTICLE
+    evidence = fit.evidence
+    geometry = {
+        "missing_range_deg": 180.0 - max(float(np.ptp(one.angles_deg)) for one in series),
+        "field_share": max(
+            diameter_nm / one.pixel_nm / min(one.images.shape[1:]) for one in series
+        ),
+        "pixel_share": max(one.pixel_nm / diameter_nm for one in series),
+    }
+    noise_share = max(evidence.noise_share)
+    if not particles.any():
+        return Fitness(noise_share=noise_share, unexplained=1.0, **geometry)
+    amplitudes, centres_nm = fit.amplitudes[particles], fit.centres_nm[particles]
+    unexplained = evidence.unexplained[particles]
+    ambiguous = (fit.amplitudes > AMBIGUOUS[0]) & (fit.amplitudes < AMBIGUOUS[1])
+    return Fitness(
+        noise_share=noise_share,
+        unexplained=float(np.median(unexplained)),
+        most_unexplained=float(np.quantile(unexplained, 0.9)),
+        worst_view=float(evidence.view_unexplained.max()),
+        too_close=_too_close(centres_nm, diameter_nm),
+        ambiguous=float(ambiguous.sum() / particles.sum()),
+        amplitude_spread=float(np.std(amplitudes) / np.median(amplitudes)),
+        tilt_error_deg=max(evidence.tilt_errors_deg) if len(amplitudes) >= ENOUGH else 0.0,
+        step=min(_step(one, centres_nm, diameter_nm) for one in series),
+        exit_blur=fit.blurs_nm[0] / diameter_nm if len(series) == 1 else 0.0,
+        **geometry,
+    )
+
+
+def with_verdict(count: Count, verdict: Verdict, fitness: Fitness) -> Count:
+    """Attach the verdict; widen the interval of a count that is not trusted."""
+    doubt = 0.0
+    if verdict.state is not Trust.TRUSTED:
+        doubt = max(fitness.unexplained, fitness.too_close, fitness.ambiguous)
+    widening = int(np.ceil(min(doubt, 1.0) * count.n))
+    return count.model_copy(
+        update={
+            "n_low": max(0, count.n_low - widening),
+            "n_high": count.n_high + widening,
+            "verdict": verdict,
+        }
+    )
+
+
+def _too_close(centres_nm: Float64, diameter_nm: float) -> float:
+    if len(centres_nm) < 2:
+        return 0.0
+    nearest = cKDTree(centres_nm).query(centres_nm, 2)[0][:, 1]
+    return float((nearest < TOO_CLOSE * diameter_nm).mean())
+
+
+def _step(series: TiltSeries, centres_nm: Float64, diameter_nm: float) -> float:
+    """Return the largest usual angular step times the object's size, in diameters."""
+    angles = np.unique(np.round(series.angles_rad, 4))
+    if len(angles) < 2:
+        return np.inf
+    across = np.hypot(*(centres_nm - centres_nm.mean(axis=0))[:, [0, 2]].T)
+    size_nm = 2 * float(np.quantile(across, OBJECT_SHARE)) + diameter_nm
+    return float(np.mean(np.diff(angles))) * size_nm / diameter_nm

@@ -1,0 +1,94 @@
+"""Verdicts: right counts are trusted, counts of what does not fit are doubtful or refused."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from controller.app.cli import process
+from controller.common.exit_codes import ExitCode
+from processing import ProcessSettings, Summary, process_series, write_images
+from processing.files.rawtlt import write_rawtlt
+from processing.pipeline.verdict import Fitness, judge, with_verdict
+from processing.results import Cause, Count, Trust
+from tests.wrong_inputs.kinds import KINDS
+
+
+@dataclass(frozen=True)
+class Case:
+    name: str
+    fitness: Fitness
+    state: Trust = Trust.DOUBTFUL
+    causes: tuple[Cause, ...] = ()
+    doubts: tuple[str, ...] = field(default=())
+
+
+CASES = [
+    Case("nothing odd", Fitness(unexplained=0.01, step=1.0, exit_blur=0.1), Trust.TRUSTED),
+    Case("noise", Fitness(noise_share=0.97), Trust.REFUSED, (Cause.NOISE,)),
+    Case("half noise", Fitness(noise_share=0.7), causes=(Cause.NOISE,)),
+    Case("no spheres", Fitness(unexplained=0.6), Trust.REFUSED, (Cause.NOT_SPHERES,)),
+    Case("rods", Fitness(too_close=0.55), Trust.REFUSED, (Cause.MERGED,)),
+    Case("two sizes", Fitness(ambiguous=0.6), causes=(Cause.SEVERAL_SIZES,)),
+    Case("angles", Fitness(tilt_error_deg=3.0), causes=(Cause.ANGLES,)),
+    Case("one bad image", Fitness(worst_view=0.5), causes=(Cause.ALIGNMENT,)),
+    Case("thick, one series", Fitness(exit_blur=0.5), causes=(Cause.EXIT_SIDE,)),
+    Case("few tilts", Fitness(step=5.0), causes=(Cause.UNDERSAMPLED,)),
+    Case("a narrow range", Fitness(missing_range_deg=120.0), causes=(Cause.UNDERSAMPLED,)),
+    Case("odd input", Fitness(), causes=(Cause.INPUT,), doubts=("two sources disagree",)),
+    # the same misfit is trusted with close tilts and doubtful with coarse ones
+    Case("a small misfit, close tilts", Fitness(ambiguous=0.09, step=1.0), Trust.TRUSTED),
+    Case("a small misfit", Fitness(ambiguous=0.09, step=2.3), causes=(Cause.UNDERSAMPLED,)),
+    Case(
+        "the gravest reason first",
+        Fitness(unexplained=0.1, too_close=0.9),
+        Trust.REFUSED,
+        (Cause.MERGED, Cause.NOT_SPHERES),
+    ),
+]
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_the_figures_of_a_fit_decide(case: Case) -> None:
+    verdict = judge(case.fitness, case.doubts)
+    assert (verdict.state, verdict.causes) == (case.state, case.causes)
+    assert len(verdict.reasons) == len(verdict.causes)
+    assert not any("\n" in reason for reason in verdict.reasons)
+
+
+def test_the_interval_of_a_doubtful_count_is_wider() -> None:
+    count = Count(n=100, n_low=99, n_high=101)
+    fitness = Fitness(ambiguous=0.3)
+    assert with_verdict(count, judge(fitness), fitness).n_high == 131
+    assert with_verdict(count, judge(Fitness()), Fitness()).n_high == 101
+
+
+@pytest.mark.parametrize(
+    ("name", "cause"),
+    [("two sizes, every third large", Cause.SEVERAL_SIZES), ("noise alone", Cause.NOISE)],
+)
+def test_a_count_that_does_not_fit_is_not_trusted(name: str, cause: Cause) -> None:
+    sample = next(kind for kind in KINDS if kind.name == name).make()
+    verdict = process_series(sample.series[0], ProcessSettings()).detection.count.verdict
+    assert verdict is not None
+    assert verdict.state is not Trust.TRUSTED
+    assert cause in verdict.causes
+
+
+def test_process_refuses_rods(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    series = next(kind for kind in KINDS if kind.name == "nine rods").make().series[0]
+    write_images(tmp_path / "A.mrc", series.images, series.pixel_nm)
+    write_rawtlt(tmp_path / "A.rawtlt", series.angles_deg)
+    parser = argparse.ArgumentParser()
+    process.add_arguments(parser)
+    args = parser.parse_args([str(tmp_path / "A.mrc"), "--out", str(tmp_path / "out")])
+    assert process.run(args) == ExitCode.SAFETY
+    assert capsys.readouterr().out.splitlines()[-1].startswith("refused: do not use the count")
+    summary = Summary.model_validate_json((tmp_path / "out/processed/summary.json").read_text())
+    assert summary.verdict is not None
+    assert summary.verdict.state is Trust.REFUSED
+    assert summary.counts.A.verdict == summary.verdict
+    assert "COUNT REFUSED" in (tmp_path / "out/report.html").read_text()

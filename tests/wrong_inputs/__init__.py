@@ -1,0 +1,1 @@
+"""Wrong and odd input: how often a count is trusted that must not be."""
