@@ -14,6 +14,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from importlib import import_module
 from pathlib import Path
+from queue import SimpleQueue
 from threading import Thread
 
 from controller.app.profiles import simulator_profile
@@ -131,9 +132,15 @@ def _demo_operator(folder: SessionFolder, engine: Callable[[], Engine]) -> DemoO
 
 
 def _publish_to_both(first: Publish, second: Publish) -> Publish:
+    """Return a function that publishes to both and never raises, as `first` does not."""
+
     def publish(event: Event) -> None:
         first(event)
-        second(event)
+        try:
+            second(event)
+        except Exception as error:  # noqa: BLE001 -- the simulated operator must not end a session
+            text = f"the simulated operator failed: {type(error).__name__}: {error}"
+            first(Alerted(level=Level.WARNING, text=text, where="operator"))
 
     return publish
 
@@ -178,9 +185,19 @@ def _write_report(path: Path, publish: Publish) -> Path:
 
 
 def _stop_on_signal(engine: Engine) -> None:
+    # on a separate thread, which exists already: the main one may hold a lock of the engine, and
+    # when the signal comes the system may refuse another thread
+    signals: SimpleQueue[None] = SimpleQueue()
+
+    def obey() -> None:
+        while True:
+            signals.get()
+            engine.stop(StopWhen.NOW)
+
+    Thread(target=obey, name="signals", daemon=True).start()
+
     def stop(*_: object) -> None:
-        # on a separate thread: this one may hold a lock of the engine
-        Thread(target=engine.stop, args=(StopWhen.NOW,), daemon=True).start()
+        signals.put(None)
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, stop)

@@ -293,10 +293,14 @@ class Engine:
 
     def _abort(self) -> None:
         """Make the column safe on a separate thread: the caller may be a signal handler."""
-        reason = ("stopped by the operator",)
-        abort = threading.Thread(target=self._make_safe, args=reason, name="abort", daemon=True)
-        self._aborts.append(abort)
-        abort.start()
+        reason = "stopped by the operator"
+        abort = threading.Thread(target=self._make_safe, args=(reason,), name="abort", daemon=True)
+        try:
+            abort.start()
+        except RuntimeError:  # the system refuses another thread
+            self._make_safe(reason)
+        else:
+            self._aborts.append(abort)
 
     def _make_safe(self, reason: str) -> None:
         if self._microscope is None:

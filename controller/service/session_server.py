@@ -6,6 +6,7 @@ thread writes the log, updates the status and wakes the clients. Clients may com
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import queue
@@ -41,6 +42,8 @@ STATUS_FILE = "status.json"
 STATUS_EVERY_S = 0.5
 """Shortest time between two writes of status.json (s)."""
 
+RESTART_PAUSE_S = 0.2
+"""Wait before clients are served again after an error (s)."""
 FLUSH_WITHIN_S = 10.0
 """Longest wait for the queued events to be logged (s)."""
 
@@ -77,6 +80,7 @@ class SessionService:
         self._stamp_lock = threading.Lock()
         self._queue: queue.SimpleQueue[Record | threading.Event | None] = queue.SimpleQueue()
         self._status_written_s = float("-inf")
+        self._closing = threading.Event()
         self._writer = threading.Thread(target=self._run_writer, name="session-log", daemon=True)
         self._writer.start()
         self._daemon: TokenDaemon | None = None
@@ -89,10 +93,13 @@ class SessionService:
 
     def publish(self, event: Event) -> None:
         """Stamp and queue an event; never blocks, never raises."""
-        with self._stamp_lock:
-            at = datetime.now().astimezone().isoformat(timespec="milliseconds")
-            self._queue.put(Record(seq=self._next_seq, at=at, event=event))
-            self._next_seq += 1
+        try:
+            with self._stamp_lock:
+                at = datetime.now().astimezone().isoformat(timespec="milliseconds")
+                self._queue.put(Record(seq=self._next_seq, at=at, event=event))
+                self._next_seq += 1
+        except Exception:  # noqa: BLE001 -- a lost line must not stop an exposure or a move
+            _log.exception("event not published: %s", type(event).__name__)
 
     def flush(self) -> None:
         """Wait until all events published so far are logged and passed to the listeners."""
@@ -112,7 +119,7 @@ class SessionService:
         self._daemon.register(SessionView(self._store, self._folder), VIEW)
         self._daemon.register(SessionControl(self._store, self._folder, commands), CONTROL)
         threading.Thread(
-            target=self._daemon.requestLoop, name="session-service", daemon=True
+            target=self._serve_clients, args=(self._daemon,), name="session-service", daemon=True
         ).start()
         address = ServiceAddress(
             folder=self._folder,
@@ -126,14 +133,25 @@ class SessionService:
 
     def close(self, exit_code: ExitCode) -> None:
         """Write the rest of the log and the final status.json, then disconnect the clients."""
+        self._closing.set()
         self._queue.put(None)
         self._writer.join(timeout=10.0)
         self._store.finish(exit_code)
         self._write_status()
         for path in self._address_files:
-            path.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                path.unlink(missing_ok=True)
         if self._daemon is not None:
             self._daemon.shutdown()
+
+    def _serve_clients(self, daemon: TokenDaemon) -> None:
+        """Serve clients until the session closes; an error of one of them ends nothing."""
+        while not self._closing.is_set():
+            try:
+                daemon.requestLoop()
+            except Exception:  # noqa: BLE001 -- screens must be able to attach
+                _log.exception("the service of the session continues after an error")
+                self._closing.wait(RESTART_PAUSE_S)
 
     def _run_writer(self) -> None:
         """Log records from the queue and update the status, until None comes."""
@@ -144,15 +162,21 @@ class SessionService:
             if isinstance(record, threading.Event):
                 record.set()
                 continue
-            record = self._store.add(record)
             try:
-                self._write_record(record)
-            except OSError as error:  # a full disk is for the engine to handle; the screens stay up
-                _log.error("event %d not logged: %s", record.seq, error)
-            for listener in self.listeners:
-                listener(record, self._store.status)
-            if time.monotonic() - self._status_written_s >= STATUS_EVERY_S:
-                self._write_status()
+                self._handle(record)
+            except Exception:  # noqa: BLE001 -- the next events must still be logged and shown
+                _log.exception("event %d not handled", record.seq)
+
+    def _handle(self, record: Record) -> None:
+        record = self._store.add(record)
+        try:
+            self._write_record(record)
+        except OSError as error:  # a full disk is for the engine to handle; the screens stay up
+            _log.error("event %d not logged: %s", record.seq, error)
+        for listener in self.listeners:
+            listener(record, self._store.status)
+        if time.monotonic() - self._status_written_s >= STATUS_EVERY_S:
+            self._write_status()
 
     def _take(self) -> Record | threading.Event | None:
         """Return the next record; write status.json first if the queue is empty for a while."""

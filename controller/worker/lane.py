@@ -1,20 +1,28 @@
-"""One processing child and its queue of tasks; the child is restarted if it dies or hangs."""
+"""One processing child and its queue of tasks; the child is restarted if it dies or hangs.
+
+The thread of a lane survives every error: one that prevents it from serving a child counts as a
+death of that child, so that the task in progress is tried again and then given up.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import os
 import subprocess
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from io import FileIO
 from pathlib import Path
+from typing import IO
 
 from pydantic import ValidationError
 
-from controller.model.events import Publish
+from controller.model.events import Alerted, Level, Publish
 from controller.worker.child_messages import REPLY, AnyTask, Ended, Published, Working
+from processing.files.atomic import open_plain
 
 OnEnded = Callable[[AnyTask, Ended], None]
 OnGivenUp = Callable[[AnyTask, int | None, str], None]
@@ -75,6 +83,9 @@ class Lane:
         self._deaths: Counter[tuple[str, int | None]] = Counter()
         self._child: subprocess.Popen[str] | None = None
         self._closing = False
+        self._listening_error = ""
+        self.ended_by = ""
+        """Error that has ended the thread of the lane; empty while it serves."""
         self._thread = threading.Thread(target=self._run, name=f"lane-{log.stem}", daemon=True)
         self._thread.start()
 
@@ -108,45 +119,73 @@ class Lane:
         self._thread.join(timeout=10)
 
     def _run(self) -> None:
-        while not self._closing:
-            cause = self._serve_one_child()
-            if self._closing:
-                return
-            self._requeue_or_give_up(cause)
-            with self._changed:
-                self._changed.wait_for(lambda: self._closing, RESTART_PAUSE_S)
-                self._changed.wait_for(lambda: self._closing or bool(self._waiting))
+        try:
+            while not self._closing:
+                cause = self._cause_of_end()
+                if self._closing:
+                    return
+                self._requeue_or_give_up(cause)
+                with self._changed:
+                    self._changed.wait_for(lambda: self._closing, RESTART_PAUSE_S)
+                    self._changed.wait_for(lambda: self._closing or bool(self._waiting))
+        except Exception as error:  # noqa: BLE001 -- the session must not wait for this thread
+            self.ended_by = _in_words(error)
+            with contextlib.suppress(Exception):
+                text = f"processing thread {self._thread.name} has ended: {self.ended_by}"
+                self._publish(Alerted(level=Level.ALARM, text=text, where="processing"))
+
+    def _cause_of_end(self) -> str:
+        """Serve one child; return the cause of its death, or the error that prevented it."""
+        try:
+            return self._serve_one_child()
+        except Exception as error:  # noqa: BLE001 -- counted as a death, retried, then given up
+            if self._in_flight is None:
+                self._start_next_task()
+            return f"cannot be started: {_in_words(error)}"
 
     def _serve_one_child(self) -> str:
         """Start a child and give it tasks until it ends; return the cause of death."""
-        self._log.parent.mkdir(parents=True, exist_ok=True)
-        with self._log.open("a", encoding="utf-8") as log:
-            try:
-                child = subprocess.Popen(
-                    self._command,
-                    stdin=subprocess.PIPE,
-                    stdout=subprocess.PIPE,
-                    stderr=log,
-                    text=True,
-                    encoding="utf-8",
-                    creationflags=getattr(subprocess, "BELOW_NORMAL_PRIORITY_CLASS", 0),
-                )
-            except OSError as error:
-                self._start_next_task()
-                return f"cannot be started: {error}"
-        self._child = child
-        listener = threading.Thread(target=self._listen, args=(child,), daemon=True)
-        listener.start()
-        hung = self._feed(child)
-        _end(child)
-        listener.join()
-        assert child.stdout is not None
-        child.stdout.close()
+        child = self._start_child()
+        try:
+            self._child = child
+            listener = threading.Thread(target=self._listen, args=(child,), daemon=True)
+            listener.start()
+            hung = self._feed(child)
+            _end(child)
+            listener.join()
+        finally:
+            _end(child)
+            assert child.stdout is not None
+            child.stdout.close()
+        if self._listening_error:
+            return self._listening_error
         return (
             f"no message for {self._silent_limit_s:g} s"
             if hung
             else _cause_of_death(child.returncode)
         )
+
+    def _start_child(self) -> subprocess.Popen[str]:
+        self._listening_error = ""
+        with self._open_log() as log:
+            return subprocess.Popen(
+                self._command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+                encoding="utf-8",
+                errors="replace",
+                creationflags=getattr(subprocess, "BELOW_NORMAL_PRIORITY_CLASS", 0),
+            )
+
+    def _open_log(self) -> IO[bytes] | FileIO:
+        """Open the log of the child; without room or rights for one, its messages are lost."""
+        try:
+            self._log.parent.mkdir(parents=True, exist_ok=True)
+            return open_plain(self._log, "ab")
+        except OSError:
+            return Path(os.devnull).open("wb")
 
     def _feed(self, child: subprocess.Popen[str]) -> bool:
         """Send tasks until the child ends (False) or hangs (True)."""
@@ -177,12 +216,16 @@ class Lane:
 
     def _listen(self, child: subprocess.Popen[str]) -> None:
         assert child.stdout is not None
-        for line in child.stdout:
-            try:
-                message = REPLY.validate_json(line)
-            except ValidationError:
-                continue  # a line cut off by the death of the child
-            self._take(message)
+        try:
+            for line in child.stdout:
+                try:
+                    message = REPLY.validate_json(line)
+                except ValidationError:
+                    continue  # a line cut off by the death of the child
+                self._take(message)
+        except Exception as error:  # noqa: BLE001 -- a child that is not heard is started again
+            self._listening_error = f"its messages cannot be taken: {_in_words(error)}"
+            child.kill()
         with self._changed:
             self._changed.notify_all()
 
@@ -226,6 +269,10 @@ def _send(child: subprocess.Popen[str], task: AnyTask) -> None:
     with contextlib.suppress(OSError):  # the child just died: the task is queued again
         child.stdin.write(task.model_dump_json() + "\n")
         child.stdin.flush()
+
+
+def _in_words(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"
 
 
 def _end(child: subprocess.Popen[str]) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from time import monotonic
 
 from controller.common.python_command import python_module_command
 from controller.model.base import SeriesName
@@ -117,11 +116,19 @@ class Supervisor:
         self._lanes["jobs"].add(RunJob(job=job))
 
     def wait(self, job: Job, timeout_s: float) -> JobOutcome | None:
-        """Wait up to `timeout_s`; return None while the job is still running."""
-        until = monotonic() + timeout_s
+        """Wait up to `timeout_s`; return None while the job is still running.
+
+        A job whose lane has ended is not waited for: it has failed.
+        """
         with self._changed:
-            self._changed.wait_for(lambda: job in self._outcomes, max(0.0, until - monotonic()))
-            return self._outcomes.get(job)
+            if self._changed.wait_for(lambda: job in self._outcomes, timeout_s):
+                return self._outcomes[job]
+        ended_by = self._lanes["jobs"].ended_by
+        if not ended_by:
+            return None
+        reason = f"the thread that runs job {job.value} has ended: {ended_by}"
+        self._settle(job, Ended(ok=False, reason=reason))
+        return self._outcomes[job]
 
     def close(self) -> None:
         """Kill the children, even during a task."""
@@ -173,14 +180,16 @@ class Supervisor:
             )
 
     def _settle(self, job: Job, ended: Ended) -> None:
-        if not ended.ok:
-            self._publish(
-                ProcessingFailed(job=JobName(job), reason=ended.reason, refused=ended.refused)
-            )
         outcome = JobOutcome(job=job, ok=ended.ok, refused=ended.refused, reason=ended.reason)
-        with self._changed:
-            self._outcomes[job] = outcome
-            self._changed.notify_all()
+        try:
+            if not ended.ok:
+                self._publish(
+                    ProcessingFailed(job=JobName(job), reason=ended.reason, refused=ended.refused)
+                )
+        finally:
+            with self._changed:
+                self._outcomes[job] = outcome
+                self._changed.notify_all()
 
     def _give_up(self, task: AnyTask, section: int | None, cause: str) -> None:
         """Give up a task that ended its child twice; a series continues without the frame."""

@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -115,6 +116,85 @@ def test_outcome_of_a_job(case: Case, tmp_path: Path) -> None:
     failures = [event for event in events if isinstance(event, ProcessingFailed)]
     assert bool(failures) is not case.outcome.ok
     assert all(failure.reason == case.outcome.reason for failure in failures)
+
+
+def log_is_a_folder(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    log = folder / "run" / "worker-jobs.log"
+    log.unlink()
+    log.mkdir()
+
+
+def no_listener(times: int) -> Callable[[Path, pytest.MonkeyPatch], None]:
+    def prepare(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        start, left = threading.Thread.start, [times]
+
+        def refuse(thread: threading.Thread) -> None:
+            if left[0]:
+                left[0] -= 1
+                raise RuntimeError("can't start new thread")
+            start(thread)
+
+        monkeypatch.setattr(threading.Thread, "start", refuse)
+
+    return prepare
+
+
+NO_THREAD = "cannot be started: RuntimeError: can't start new thread"
+RESTARTS: list[tuple[str, Callable[[Path, pytest.MonkeyPatch], None], JobOutcome]] = [
+    ("log that cannot be written", log_is_a_folder, JobOutcome(job=Job.A, ok=True)),
+    ("one thread refused", no_listener(1), JobOutcome(job=Job.A, ok=True)),
+    (
+        "every thread refused",
+        no_listener(1_000),
+        JobOutcome(
+            job=Job.A,
+            ok=False,
+            reason=f"job A ended its process twice ({NO_THREAD}); it is not tried again",
+        ),
+    ),
+]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals")
+@pytest.mark.parametrize(("name", "prepare", "outcome"), RESTARTS, ids=[r[0] for r in RESTARTS])
+def test_a_child_that_cannot_be_restarted_as_usual_ends_no_thread(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+    prepare: Callable[[Path, pytest.MonkeyPatch], None],
+    outcome: JobOutcome,
+) -> None:
+    """The child dies before its job; then the log or a thread for the next one is missing."""
+    with supervised(tmp_path, {}) as (supervisor, _):
+        until(lambda: supervisor.pids["jobs"] is not None)
+        pid = supervisor.pids["jobs"]
+        assert pid is not None
+        prepare(tmp_path, monkeypatch)
+        os.kill(pid, signal.SIGKILL)
+        until(lambda: supervisor.pids["jobs"] is None)
+        supervisor.submit(Job.A)
+        assert supervisor.wait(Job.A, 60) == outcome
+
+
+def test_a_job_whose_thread_has_ended_has_failed_by_name(tmp_path: Path) -> None:
+    with supervised(tmp_path, {"A": "die"}) as (supervisor, events):
+        lane = supervisor._lanes["jobs"]
+
+        def fail(*_: object) -> None:
+            raise MemoryError("no room")
+
+        lane._given_up = fail
+        supervisor.submit(Job.A)
+        until(lambda: bool(lane.ended_by))
+        outcome = supervisor.wait(Job.A, 0.1)
+    assert outcome is not None
+    assert not outcome.ok
+    assert "thread that runs job A has ended: MemoryError: no room" in outcome.reason
+    assert any(
+        "processing thread lane-worker-jobs has ended" in event.text
+        for event in events
+        if isinstance(event, Alerted)
+    )
 
 
 def test_a_frame_that_ends_its_child_twice_is_left_out_and_named(tmp_path: Path) -> None:
