@@ -10,8 +10,8 @@ import argparse
 import signal
 import sys
 import tempfile
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from importlib import import_module
 from pathlib import Path
 from queue import SimpleQueue
@@ -21,7 +21,7 @@ from controller.app.profiles import simulator_profile
 from controller.app.start_session import ERROR_PREFIX
 from controller.bridge.remote_microscope import connect
 from controller.bridge.start_bridge import BridgeProcess, start_bridge
-from controller.common.errors import DualtiltError
+from controller.common.errors import DualtiltError, UsageError
 from controller.common.exit_codes import ExitCode
 from controller.engine import Engine
 from controller.hardware.interface import Microscope
@@ -85,42 +85,68 @@ def run_session(path: Path, bridge: Path | None) -> ExitCode:
         The session could not be started; nothing was exposed.
     """
     folder = SessionFolder(path)
-    folder.make_subfolders()
     exit_code = ExitCode.INTERNAL_ERROR
     with ExitStack() as stack:
-        session = Session.open(folder)
-        stack.callback(session.close)
-        past = read_events(folder.events)
-        log = EventLog(folder.events)
-        stack.callback(log.close)
-        service = SessionService(path, log.append, past)
-        stack.callback(lambda: service.close(exit_code))
-        publish: Publish = service.publish
-        notify = session.protocol.notify
-        if notify.webhook or notify.email_to:
-            notifier = Notifier(notify, session.protocol.name, str(path), service.publish)
-            stack.callback(notifier.close)
-            stack.callback(service.flush)  # the last message is about the last event
-            service.listeners.append(notifier.notify)
-        if session.protocol.flip.answers_itself:
-            publish = _publish_to_both(publish, _demo_operator(folder, lambda: engine))
-        full_size = reduction(session.protocol.scan.width_px) == 1
-        jobs = Supervisor(path, publish, counts_at_full_size=full_size)
-        stack.callback(jobs.close)
-        engine = Engine(
-            session,
-            _connector(session, _bridge_finder(folder, session, bridge, stack)),
-            jobs,
-            publish,
-            lambda where: _write_report(where, publish),
-        )
-        _stop_on_signal(engine)
-        service.serve(engine)
+        with _refused_in_one_line(path):
+            engine, service = _assemble(folder, bridge, stack, lambda: exit_code)
         exit_code = engine.run()
     reason = service.store.status.reason  # every event is published by now
     if exit_code != ExitCode.OK and reason:
         sys.stderr.write(f"{ERROR_PREFIX}{reason}\n")
     return exit_code
+
+
+@contextmanager
+def _refused_in_one_line(path: Path) -> Iterator[None]:
+    """Turn what the system refuses at the start (files, threads, memory) into one line.
+
+    Raises
+    ------
+    UsageError
+        The session cannot start; nothing was exposed.
+    """
+    try:
+        yield
+    except (OSError, RuntimeError, MemoryError) as error:
+        reason = (isinstance(error, OSError) and error.strerror) or str(error) or "no memory left"
+        raise UsageError(
+            f"{path}: the session cannot start: {reason}; make room for it and try again"
+        ) from None
+
+
+def _assemble(
+    folder: SessionFolder, bridge: Path | None, stack: ExitStack, exit_code: Callable[[], ExitCode]
+) -> tuple[Engine, SessionService]:
+    """Open the session and connect its parts; `stack` closes them."""
+    session = Session.open(folder)
+    stack.callback(session.close)
+    past = read_events(folder.events)
+    log = EventLog(folder.events)
+    stack.callback(log.close)
+    service = SessionService(folder.path, log.append, past)
+    stack.callback(lambda: service.close(exit_code()))
+    publish: Publish = service.publish
+    notify = session.protocol.notify
+    if notify.sends_messages:
+        notifier = Notifier(notify, session.protocol.name, str(folder.path), service.publish)
+        stack.callback(notifier.close)
+        stack.callback(service.flush)  # the last message is about the last event
+        service.listeners.append(notifier.notify)
+    if session.protocol.flip.answers_itself:
+        publish = _publish_to_both(publish, _demo_operator(folder, lambda: engine))
+    full_size = reduction(session.protocol.scan.width_px) == 1
+    jobs = Supervisor(folder.path, publish, counts_at_full_size=full_size)
+    stack.callback(jobs.close)
+    engine = Engine(
+        session,
+        _connector(session, _bridge_finder(folder, session, bridge, stack)),
+        jobs,
+        publish,
+        lambda where: _write_report(where, publish),
+    )
+    _stop_on_signal(engine)
+    service.serve(engine)
+    return engine, service
 
 
 def _demo_operator(folder: SessionFolder, engine: Callable[[], Engine]) -> DemoOperator:

@@ -13,12 +13,12 @@ from pydantic_core import ErrorDetails
 Model = TypeVar("Model", bound=BaseModel)
 
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
-WEBHOOK_PATTERN = r"^(|https?://.+|env:\w+)$"
+WEBHOOK_PATTERN = r"^(|https?://[^\s/]\S*|env:\w+)$"
 SECRET_PATTERN = r"^(|env:\w+)$"
 PATTERN_DESCRIPTIONS = {
     NAME_PATTERN: "letters a to z, digits, dot, dash and underscore, at most 64, a letter or a "
     "digit first: it names folders",
-    WEBHOOK_PATTERN: "an address that begins with http:// or https://, or env:NAME",
+    WEBHOOK_PATTERN: "an address without spaces that begins with http:// or https://, or env:NAME",
     SECRET_PATTERN: "env:NAME, a variable with the password; never the password itself",
 }
 """Description of each pattern in words."""

@@ -11,7 +11,7 @@ import tomllib
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import Field, JsonValue, Secret, ValidationError, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from controller.common.bounded_read import read_bounded
@@ -259,10 +259,15 @@ class Limits(Settings):
     of processing are added once."""
 
 
+Webhook = Secret[Annotated[str, Field(pattern=WEBHOOK_PATTERN)]]
+Password = Secret[Annotated[str, Field(pattern=SECRET_PATTERN)]]
+EMPTY: dict[str, JsonValue] = {"default": ""}
+
+
 class Notify(Settings):
     """Messages when the session stops or waits for an answer; none by default."""
 
-    webhook: Annotated[str, Field(pattern=WEBHOOK_PATTERN)] = ""
+    webhook: Webhook = Field(default_factory=lambda: Webhook(""), json_schema_extra=EMPTY)
     """Address to which JSON with a `text` is posted. Protocols appear in reports: put a secret
     address in an environment variable and name it here, ``env:NAME``."""
     email_to: tuple[str, ...] = ()
@@ -277,10 +282,15 @@ class Notify(Settings):
     """Encryption of the connection to the mail server."""
     smtp_user: str = ""
     """User name at the mail server; empty: no login."""
-    smtp_password: Annotated[str, Field(pattern=SECRET_PATTERN)] = ""
+    smtp_password: Password = Field(default_factory=lambda: Password(""), json_schema_extra=EMPTY)
     """Environment variable that holds the password, ``env:NAME``; never the password itself."""
     timeout_s: Positive = 10.0
     """Longest wait for webhook and mail server (s)."""
+
+    @property
+    def sends_messages(self) -> bool:
+        """True if a webhook or e-mail addresses are given."""
+        return bool(self.webhook.get_secret_value() or self.email_to)
 
     @model_validator(mode="after")
     def _mail_can_be_sent(self) -> Self:

@@ -5,16 +5,8 @@ A separate thread sends the messages. One that cannot be delivered becomes a lin
 
 from __future__ import annotations
 
-import json
-import os
 import queue
-import smtplib
-import ssl
 import threading
-import urllib.request
-from collections.abc import Callable
-from dataclasses import dataclass
-from email.message import EmailMessage
 
 from controller.model.events import (
     Alerted,
@@ -27,6 +19,7 @@ from controller.model.events import (
     StateChanged,
 )
 from controller.model.protocol import Notify
+from controller.service.message_channels import Message, NotDeliveredError, channels
 from controller.service.session_status import SessionStatus
 
 MAX_QUEUED = 50
@@ -37,14 +30,6 @@ NOTIFIED_STATES = (State.PAUSED, State.STOPPED, State.FAILED)
 """States with a message of their own, beside the end."""
 NOTIFIED_ADVICE = (OperatorState.STOP_AT_END, OperatorState.STOP_NOW)
 """New advice to the operator that is worth a message."""
-
-
-@dataclass(frozen=True)
-class Message:
-    """A message: its subject and its text."""
-
-    subject: str
-    text: str
 
 
 def message_of(record: Record, status: SessionStatus, session: str, folder: str) -> Message | None:
@@ -101,7 +86,7 @@ class Notifier:
 
     def __init__(self, settings: Notify, session: str, folder: str, publish: Publish) -> None:
         self._session, self._folder, self._publish = session, folder, publish
-        self._channels = _channels(settings)
+        self._channels = channels(settings)
         self._queue: queue.Queue[Message | None] = queue.Queue(MAX_QUEUED)
         self._thread = threading.Thread(target=self._deliver, name="notify", daemon=True)
         self._thread.start()
@@ -129,74 +114,8 @@ class Notifier:
             for name, send in self._channels.items():
                 try:
                     send(message)
-                except Exception as error:  # noqa: BLE001 -- any error of a server becomes a log line
-                    reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-                    self._warn(f"not delivered by {name}: {reason}")
+                except NotDeliveredError as error:
+                    self._warn(f"not delivered by {name}: {error}")
 
     def _warn(self, text: str) -> None:
         self._publish(Alerted(level=Level.WARNING, text=text, where="notify"))
-
-
-def _channels(settings: Notify) -> dict[str, Callable[[Message], None]]:
-    channels: dict[str, Callable[[Message], None]] = {}
-    if settings.webhook:
-        channels["webhook"] = lambda message: _post(settings, message)
-    if settings.email_to:
-        channels["e-mail"] = lambda message: _mail(settings, message)
-    return channels
-
-
-def _post(settings: Notify, message: Message) -> None:
-    """POST the message as JSON; chat services show `text`."""
-    body = {"text": f"{message.subject}\n{message.text}", "subject": message.subject}
-    request = urllib.request.Request(
-        _secret(settings.webhook),
-        data=json.dumps(body).encode(),
-        headers={"Content-Type": "application/json"},
-    )
-    with urllib.request.urlopen(request, timeout=settings.timeout_s):
-        pass
-
-
-def _mail(settings: Notify, message: Message) -> None:
-    mail = EmailMessage()
-    mail["Subject"] = message.subject
-    mail["From"] = settings.email_from
-    mail["To"] = ", ".join(settings.email_to)
-    mail.set_content(message.text)
-    with _mail_server(settings) as smtp:
-        if settings.smtp_user:
-            smtp.login(settings.smtp_user, _secret(settings.smtp_password))
-        smtp.send_message(mail)
-
-
-def _mail_server(settings: Notify) -> smtplib.SMTP:
-    """Connect; with TLS, only to a server with a valid certificate."""
-    host, port, timeout_s = settings.smtp_host, settings.smtp_port, settings.timeout_s
-    trusted = ssl.create_default_context()  # smtplib's default accepts any certificate
-    if settings.smtp_security == "tls":
-        return smtplib.SMTP_SSL(host, port, timeout=timeout_s, context=trusted)
-    smtp = smtplib.SMTP(host, port, timeout=timeout_s)
-    if settings.smtp_security == "starttls":
-        try:
-            smtp.starttls(context=trusted)
-        except BaseException:
-            smtp.close()
-            raise
-    return smtp
-
-
-def _secret(value: str) -> str:
-    """Return the value, or the environment variable that it names as ``env:NAME``.
-
-    Raises
-    ------
-    LookupError
-        If there is no such variable.
-    """
-    name = value.removeprefix("env:")
-    if name == value:
-        return value
-    if name not in os.environ:
-        raise LookupError(f"environment variable {name} is not set: set it before the session")
-    return os.environ[name]

@@ -36,6 +36,7 @@ from controller.model.protocol import Notify, read_protocol
 from controller.service.notify import Notifier, message_of
 from controller.service.session_status import SessionStatus
 from controller.service.session_store import SessionStore
+from controller.session.recovery import journaled_protocol
 
 PROMPT = PromptOpened(
     prompt=Prompt(id="flip", title="Flip the grid", text="1. Retract", choices=("done", "stop"))
@@ -218,6 +219,64 @@ def test_a_server_that_is_not_there_is_a_line_in_the_log() -> None:
 def test_a_variable_that_is_not_set_is_named() -> None:
     published = send(Notify(webhook="env:NO_SUCH_HOOK"), PROMPT)
     assert "NO_SUCH_HOOK" in published[0].text  # type: ignore[union-attr]
+
+
+SECRET = "T0P/hushhush"
+BAD_ADDRESSES = {
+    "without a scheme": f"hooks.example.org/{SECRET}",
+    "with a space": f"http://127.0.0.1:9/{SECRET} x",
+    "with a newline": f"http://127.0.0.1:9/{SECRET}\n",
+    "of another scheme": f"file:///etc/{SECRET}",
+    "a data address": f"data:,{SECRET}",
+    "without a host": f"http:///{SECRET}",
+    "with a bad port": f"http://127.0.0.1:x/{SECRET}",
+    "of no address": f"[{SECRET}",
+    "of nobody": f"http://127.0.0.1:9/{SECRET}",
+}
+
+
+@pytest.mark.parametrize("name", BAD_ADDRESSES)
+def test_a_bad_address_is_reported_and_never_shown(
+    monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setenv("SECRET_HOOK", BAD_ADDRESSES[name])
+    (published,) = send(Notify(webhook="env:SECRET_HOOK"), PROMPT)
+    assert isinstance(published, Alerted)
+    assert "not delivered by webhook" in published.text
+    assert "hushhush" not in published.text
+    assert "\n" not in published.text
+
+
+class Redirect(Hook):
+    def do_POST(self) -> None:
+        self.send_response(302)
+        self.send_header("Location", f"http://127.0.0.1:{self.server.elsewhere}/{SECRET}")  # type: ignore[attr-defined]
+        self.end_headers()
+
+    do_GET = do_POST
+
+
+def test_a_redirect_is_not_followed_and_not_delivered() -> None:
+    with (
+        serving(HTTPServer(("127.0.0.1", 0), Hook)) as (elsewhere, received),
+        serving(redirecting := HTTPServer(("127.0.0.1", 0), Redirect)) as (port, _),
+    ):
+        redirecting.elsewhere = elsewhere  # type: ignore[attr-defined]
+        (published,) = send(Notify(webhook=f"http://127.0.0.1:{port}/x"), PROMPT)
+    assert received == []
+    assert isinstance(published, Alerted)
+    assert "answers 302, and redirects are not followed" in published.text
+    assert "hushhush" not in published.text
+
+
+def test_secrets_of_a_protocol_are_never_printed_or_journaled(tmp_path: Path) -> None:
+    path = tmp_path / "p.toml"
+    scan = "[scan]\nwidth_px = 64\nheight_px = 64\npixel_nm = 1.0\ndwell_us = 1.0\n"
+    path.write_text(f'name = "au"\n{scan}[notify]\nwebhook = "https://x.org/{SECRET}"\n')
+    protocol = read_protocol(path)
+    shown = f"{protocol!r} {protocol} {journaled_protocol(protocol)} {protocol.model_dump_json()}"
+    assert "hushhush" not in shown
+    assert protocol.notify.webhook.get_secret_value().endswith(SECRET)
 
 
 def test_a_silent_server_delays_nothing() -> None:

@@ -1,7 +1,7 @@
 """`make soak`: checks that take too long for the tests; every part prints its figures.
 
-``python -m tests.soak [NAME ...]``: load, network, kills, flips, sessions. The exit status is 1 if
-a requirement was violated.
+``python -m tests.soak [NAME ...]``: runs the parts named, or all. The exit status is 1 if a
+requirement was violated.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import sys
 import time
 from importlib import import_module
 
-PARTS = ("load", "network", "kills", "flips", "sessions")
+PARTS = ("load", "network", "kills", "flips", "failures", "sessions")
 
 
 def main(names: list[str]) -> int:

@@ -89,7 +89,7 @@ def _simulator_values(path: Path) -> Iterator[tuple[str, str, str]]:
 def _as_toml(value: object) -> str:
     if value is None:
         return "(left out)"
-    return json.dumps(value, ensure_ascii=False)
+    return json.dumps(value, ensure_ascii=False, default=str)  # str masks a secret
 
 
 def _validate(path: Path) -> int:
