@@ -12,7 +12,7 @@ from processing.errors import InputFileError
 from processing.files.beside import angle_files_beside
 from processing.files.image_list import angles_in_order
 from processing.files.mdoc import Mdoc, read_mdoc
-from processing.files.pixel_size import choose_pixel, pixels_of_mdoc
+from processing.files.pixel_size import MdocPixel, choose_pixel, pixel_of_mdoc
 from processing.files.rawtlt import AngleTable, read_angle_table
 from processing.files.recording import Recording, read_recording
 from processing.files.said import SaidAngles, SaidValue
@@ -94,15 +94,17 @@ def examine_series(path: Path, options: ReadingOptions) -> Examined:
     # a file that the operator names is right; the others are asked for pixel size and axis only
     angles = choose_angles(said[:1] if options.angles else said, images, path.name)
     mdoc = next((file for file in files if file.mdoc), None)
-    pixels, pixel_notes = _pixels(recording, mdoc, (columns, rows))
-    pixel = choose_pixel(pixels, options.pixel_nm, recording.unknown_pixel)
+    in_mdoc = _pixel_of_mdoc(recording, mdoc, (columns, rows))
+    pixel = choose_pixel(
+        [*in_mdoc.said, *recording.pixels_nm], options.pixel_nm, recording.unknown_pixel
+    )
     axis, axis_notes = _axis(path, recording, mdoc, options.tilt_axis_deg)
     notes = [
         *recording.notes,
         *(note for file in files for note in file.notes),
         *file_notes,
         *angles.notes,
-        *pixel_notes,
+        *in_mdoc.notes,
         *pixel.notes,
         *axis_notes,
     ]
@@ -123,7 +125,7 @@ def examine_series(path: Path, options: ReadingOptions) -> Examined:
         tilt_sense=options.tilt_sense,
         dose_e_per_A2=_dose(mdoc.mdoc if mdoc else None),
         notes=notes,
-        doubts=[*angles.doubts, *pixel.doubts],
+        doubts=[*(in_mdoc.doubts if options.pixel_nm is None else ()), *pixel.doubts],
     )
     refusals = [f"{path}: {line}" for line in (angles.refusal, pixel.refusal) if line]
     return Examined(
@@ -200,14 +202,12 @@ def _read_angle_file(file: Path) -> _AngleFile:
     return _AngleFile(SaidAngles(file.name, angles_deg, excluded), mdoc, notes)
 
 
-def _pixels(
-    recording: Recording, mdoc: _AngleFile | None, size: tuple[int, int]
-) -> tuple[list[SaidValue], list[str]]:
-    own = list(recording.pixels_nm)
-    if mdoc is None or mdoc.mdoc is None:
-        return own, []
-    said, notes = pixels_of_mdoc(mdoc.mdoc, mdoc.said.source, size, own)
-    return [*said, *own], notes
+def _pixel_of_mdoc(
+    recording: Recording, file: _AngleFile | None, size: tuple[int, int]
+) -> MdocPixel:
+    if file is None or file.mdoc is None:
+        return MdocPixel()
+    return pixel_of_mdoc(file.mdoc, file.said.source, size, recording.pixels_nm)
 
 
 def _axis(

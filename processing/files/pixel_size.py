@@ -79,33 +79,55 @@ def choose_pixel(
     return ChosenPixel(first.value, first.source, tuple(notes), tuple(doubts))
 
 
-def pixels_of_mdoc(
-    mdoc: Mdoc, source: str, size: tuple[int, int], others: Sequence[SaidValue]
-) -> tuple[list[SaidValue], list[str]]:
-    """Return the pixel size in an mdoc, for images of the stack's size (columns, rows).
+@dataclass(frozen=True)
+class MdocPixel:
+    """Pixel size in an mdoc, for images of the stack's size; none if it has none."""
 
-    The mdoc may describe the images before they were binned or cropped. They were cropped if the
-    stack's own pixel size is the same, or if both sides shrank differently.
+    said: tuple[SaidValue, ...] = ()
+    notes: tuple[str, ...] = ()
+    doubts: tuple[str, ...] = ()
+
+
+def pixel_of_mdoc(
+    mdoc: Mdoc, source: str, size: tuple[int, int], others: Sequence[SaidValue]
+) -> MdocPixel:
+    """Return the pixel size in an mdoc, which may describe images before they were made smaller.
+
+    They were binned if both sides shrank by the same whole number, unless another source has the
+    mdoc's pixel size: then they were cropped. If no other source tells, the binning is a doubt.
+
+    Parameters
+    ----------
+    size
+        Columns and rows of the stack.
+    others
+        Pixel sizes of other sources.
     """
     recorded = [section.pixel_nm for section in mdoc.sections if section.pixel_nm]
     pixel_nm = next(iter(recorded), mdoc.header.pixel_nm)
     if not pixel_nm:
-        return [], []
-    notes = []
+        return MdocPixel()
+    notes: tuple[str, ...] = ()
     if len({round(value, 6) for value in recorded}) > 1:
-        notes.append(f"{source}: the pixel size differs from image to image; the first is used")
+        notes = (f"{source}: the pixel size differs from image to image; the first is used",)
     columns, rows = mdoc.header.image_size
     if (columns, rows) in ((0, 0), size):
-        return [SaidValue(source, pixel_nm)], notes
+        return MdocPixel((SaidValue(source, pixel_nm),), notes)
     sizes = f"{source} describes {columns} x {rows} pixels, the stack has {size[0]} x {size[1]}"
-    ratio = columns / size[0]
-    same_ratio = abs(rows / size[1] - ratio) < AGREE * ratio
-    cropped = not same_ratio or any(_agree(pixel_nm, other.value) for other in others)
-    if cropped:
-        return [SaidValue(source, pixel_nm)], [*notes, f"{sizes}: cropped"]
-    binned = SaidValue(f"{source} times the binning", pixel_nm * ratio)
-    line = f"{sizes}: binned by {ratio:g} after recording, pixel {binned.value:g} nm"
-    return [binned], [*notes, line]
+    binning = round(columns / size[0])
+    shrunk = all(
+        abs(before / after - binning) <= AGREE * binning
+        for before, after in zip((columns, rows), size, strict=True)
+    )
+    if not shrunk or binning < 2 or any(_agree(pixel_nm, other.value) for other in others):
+        return MdocPixel((SaidValue(source, pixel_nm),), (*notes, f"{sizes}: cropped"))
+    binned_nm = pixel_nm * binning
+    said = SaidValue(f"{source} times the binning", binned_nm)
+    line = f"{sizes}: binned by {binning} after recording, pixel {binned_nm:g} nm"
+    if others:
+        return MdocPixel((said,), (*notes, line))
+    doubt = f"{line}; if it was cropped, the pixel is {pixel_nm:g} nm: confirm with --pixel-nm"
+    return MdocPixel((said,), notes, (doubt,))
 
 
 def _only_the_default() -> ChosenPixel:

@@ -19,6 +19,9 @@ from processing.files.mrc_header import DEFAULT_PIXEL_NM, HEADER_BYTES, is_mrc
 from processing.files.said import SaidAngles, SaidValue
 from processing.files.tilt_axis import axis_of_titles
 
+TRANSFORMED = "transformed"
+"""Word in the label of IMOD's newstack: the images were turned, the axis in older labels is not."""
+
 
 @dataclass(frozen=True)
 class Recording:
@@ -154,7 +157,9 @@ def _mrc(path: Path, angle_counts: Collection[int]) -> Recording:
         pixels.append(SaidValue(extended_name, extended.pixel_nm))
     if header.pixel_nm is not None and not unknown:
         pixels.append(SaidValue(f"the header of {name}", header.pixel_nm))
-    axes = [SaidValue(f"the header of {name}", axis) for axis in axis_of_titles(header.titles)]
+    axes = []
+    if not any(TRANSFORMED in title.lower() for title in header.titles):
+        axes = [SaidValue(f"the header of {name}", axis) for axis in axis_of_titles(header.titles)]
     if extended.tilt_axis_deg is not None:
         axes.append(SaidValue(extended_name, extended.tilt_axis_deg))
     angles = []

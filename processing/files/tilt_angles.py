@@ -27,7 +27,6 @@ class ChosenAngles:
     said: SaidAngles | None
     others: tuple[SaidAngles, ...] = ()
     notes: tuple[str, ...] = ()
-    doubts: tuple[str, ...] = ()
     refusal: str | None = None
 
 
@@ -91,7 +90,7 @@ def choose_angles(said: Sequence[SaidAngles], images: int, stack: str) -> Chosen
             )
         others.append(other)
         notes.append(f"{other.source} has the tilt angles of {chosen.source} in another order")
-    return ChosenAngles(chosen, tuple(others), tuple(notes), tuple(_doubts(chosen)))
+    return ChosenAngles(chosen, tuple(others), tuple(notes))
 
 
 def order_name(angles_deg: NDArray[np.float64]) -> str:
@@ -113,11 +112,3 @@ def order_name(angles_deg: NDArray[np.float64]) -> str:
 
 def _same_set(one: NDArray[np.float64], other: NDArray[np.float64]) -> bool:
     return bool(np.all(np.abs(np.sort(one) - np.sort(other)) <= AGREE_DEG))
-
-
-def _doubts(said: SaidAngles) -> list[str]:
-    """Doubt angles that only count the images."""
-    count = np.arange(len(said.angles_deg), dtype=np.float64)
-    if len(count) > 2 and any(np.array_equal(said.angles_deg, count + n) for n in (0, 1)):
-        return [f"the tilt angles of {said.source} only count the images; give the true ones"]
-    return []

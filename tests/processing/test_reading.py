@@ -120,6 +120,7 @@ BYTES = smooth(255, "uint8")
 SIGNED = (smooth(255, "int16") - 128).astype("int8")
 NIBBLES = smooth(15, "uint8")
 TITLED = np.array([b"Tilt axis angle = -84.8, binning = 1", *[b""] * 9], "S80")
+ALIGNED = np.array([TITLED[0], b"NEWSTACK: Images copied, transformed", *[b""] * 8], "S80")
 
 VARIANTS = [
     Variant("mode 0, IMOD's flag unset", mrc(BYTES, mode=0, flags=0), BYTES, "unsigned bytes"),
@@ -168,6 +169,7 @@ VARIANTS = [
     ),
     Variant("AGAR", mrc(GREY, extended=agard(), layout=(2, 4), exttyp=b"AGAR"), GREY, files={}),
     Variant("axis in a label", mrc(GREY, nlabl=1, label=TITLED), GREY, axis_deg=-84.8),
+    Variant("turned since the label", mrc(GREY, nlabl=2, label=ALIGNED), GREY),
     Variant(
         "header of the planned number",
         mrc(GREY, sections=9),
@@ -341,7 +343,10 @@ SHUFFLED = TILTS[[2, 1, 3, 0, 4]]
 RESOLVED = [
     Resolved("binned after recording", {"A.mrc.mdoc": BINNED}, "binned by 4"),
     Resolved(
-        "binned, header unknown", {"A.mrc.mdoc": BINNED}, "binned by 4", mrc(GREY, pixel_nm=0.1)
+        "binned, header unknown",
+        {"A.mrc.mdoc": BINNED},
+        "binned by 4.*if it was cropped.*--pixel",
+        mrc(GREY, pixel_nm=0.1),
     ),
     Resolved("cropped after recording", {"A.mrc.mdoc": CROPPED}, "cropped"),
     Resolved("header in nm", {"A.mrc.mdoc": mdoc()}, "nm where angstrom", mrc(GREY, pixel_nm=0.09)),
@@ -387,7 +392,6 @@ RESOLVED = [
         "84.8 degrees by the title of A.mrc.mdoc, but -70.0 by RotationAngle",
         axis_deg=84.8,
     ),
-    Resolved("index", {"A.rawtlt": "1\n2\n3\n4\n5"}, "only count the images"),
 ]
 
 
