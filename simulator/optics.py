@@ -275,8 +275,9 @@ def _rasterise_points(centres_nm: Array, weights: Single, raster: Raster) -> Ite
         (values.ravel(), pixels.ravel(), row_starts),
         shape=(len(centres_nm), raster.height * raster.width),
     )
+    drawn_by = splines.T  # made once: scipy checks the indices of every new matrix
     for column in weights.T:
-        yield np.asarray(splines.T @ column).reshape(raster.height, raster.width)
+        yield np.asarray(drawn_by @ column).reshape(raster.height, raster.width)
 
 
 def _spline_weights(position: Array) -> tuple[NDArray[np.int32], Single]:

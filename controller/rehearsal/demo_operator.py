@@ -13,10 +13,8 @@ from contextlib import suppress
 from controller.common.errors import UsageError
 from controller.model.commands import Answer
 from controller.model.events import (
-    Counted,
     Event,
     PauseCause,
-    ProcessingFailed,
     PromptOpened,
     StateChanged,
 )
@@ -41,7 +39,7 @@ ANSWERS: dict[PromptId, tuple[str, ...]] = {
 
 
 class DemoOperator:
-    """Answers every prompt as `ANSWERS` says; the flip prompt only after series A is counted.
+    """Answers every prompt as `ANSWERS` says, without waiting for a result.
 
     Parameters
     ----------
@@ -56,36 +54,18 @@ class DemoOperator:
     ) -> None:
         self._answer = answer
         self._go_on = go_on
-        self._lock = threading.Lock()
-        self._flip_prompt: Prompt | None = None
-        self._a_is_counted = False
         self._answered: Counter[PromptId] = Counter()
 
     def __call__(self, event: Event) -> None:
         """Process an event; never blocks."""
         match event:
-            case PromptOpened(prompt=prompt) if prompt.id is PromptId.FLIP:
-                with self._lock:
-                    self._flip_prompt = prompt
             case PromptOpened(prompt=prompt):
                 self._answer_later(prompt)
             case StateChanged(pause_cause=PauseCause.FAULT):
                 if self._go_on is not None:
                     _run_later(self._go_on)
-            case Counted(which="A", live=False) | ProcessingFailed(job="A"):
-                with self._lock:
-                    self._a_is_counted = True
             case _:
                 return
-        self._answer_flip_when_counted()
-
-    def _answer_flip_when_counted(self) -> None:
-        with self._lock:
-            prompt = self._flip_prompt if self._a_is_counted else None
-            if prompt is not None:
-                self._flip_prompt = None
-        if prompt is not None:
-            self._answer_later(prompt)
 
     def _answer_later(self, prompt: Prompt) -> None:
         answers = ANSWERS[prompt.id]
