@@ -29,6 +29,7 @@ from processing.progress import Progress, silent
 from processing.series import Float64, TiltSeries
 
 ROUNDS = 3
+"""Largest number of rounds."""
 TILT_ROUND = 1
 """Round, from 0, in which tilt angles are corrected too.
 
@@ -39,6 +40,11 @@ FINEST_PX = 7.0
 LARGEST_START_AMPLITUDE = 1.2
 LARGEST_MOVE = 0.3
 """Largest displacement in one round, in sphere diameters."""
+CONVERGED_MOVE = 0.01
+"""Displacement, rms over the particles in sphere diameters, after which no round follows.
+
+The rounds that remain would move the particles by a third of it, much less than their errors.
+"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,8 +116,12 @@ def fit_spheres(
             spheres = replace(spheres, amplitudes=fit_amplitudes(models, spheres, pool))
             progress("sphere fit", (done + 2 / 3) / rounds)
             models = list(pool.map(partial(refit_contrasts, spheres=spheres), models))
-            spheres = replace(spheres, centres_nm=_moved(models, spheres, diameter_nm, pool))
+            moved_nm = _moved(models, spheres, diameter_nm, pool)
+            move_nm = _rms_move_nm(moved_nm, spheres)
+            spheres = replace(spheres, centres_nm=moved_nm)
             progress("sphere fit", (done + 1) / rounds)
+            if done >= TILT_ROUND and move_nm < CONVERGED_MOVE * diameter_nm:
+                break
         models = _model_views(views, beams, spheres, pool)
         evidence = gather_evidence(models, given, spheres, pool)
     blurs_nm = tuple(
@@ -147,6 +157,12 @@ def _moved(
         moves[particles] -= moves[particles].mean(axis=0)
     largest_nm = LARGEST_MOVE * diameter_nm
     return spheres.centres_nm + np.clip(moves, -largest_nm, largest_nm)
+
+
+def _rms_move_nm(centres_nm: Float64, spheres: Spheres) -> float:
+    """Return the rms distance of the particles from their places in `spheres`; 0 for none."""
+    moves = (centres_nm - spheres.centres_nm)[spheres.are_particles]
+    return float(np.sqrt((moves**2).sum(axis=1).mean())) if len(moves) else 0.0
 
 
 def _misfit(models: list[ViewModel], spheres: Spheres) -> float:

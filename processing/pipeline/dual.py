@@ -6,10 +6,13 @@ particles among them and refines their positions. The controls are counted from 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
+import numpy as np
+
 from processing.combine.fuse import fuse
-from processing.combine.pose import Pose
+from processing.combine.pose import Pose, mutual_pairs
 from processing.combine.register import PAIRED_WITHIN, RegistrationResult, register
 from processing.combine.resample import resample
 from processing.count.interval import missed_by_both, widen_by_fused, widen_by_missed
@@ -28,7 +31,7 @@ from processing.pipeline.single import SeriesResult
 from processing.progress import Progress, silent, within
 from processing.results import Cause, Count, Diameter, Fusion, FusionRule, Registration
 from processing.scratch import Allocate
-from processing.series import Float32
+from processing.series import Float32, Float64
 
 CONTROL_SHARE = 0.06
 """Part of the progress that one control rule takes."""
@@ -99,15 +102,16 @@ def combine_series(
     volume = pair.fused(settings.fusion_rule, within(progress, 0.4, 0.5))
     candidates = pair.candidates(volume, within(progress, 0.5, 0.55))
     fit_share = 1.0 - CONTROL_SHARE * len(settings.control_rules)
+    table_b = _moved(b.detection.table, found.pose)
+    known_nm = [a.detection.table.centres_nm, table_b.centres_nm]
     detection = detect_by_fit(
-        candidates,
+        _moved_to_known(candidates, known_nm, PAIRED_WITHIN * diameter.value),
         [(a.aligned, None), (b.aligned, found.pose)],
         diameter.value,
         doubts=_input_doubts(a, b),
         progress=within(progress, 0.55, fit_share),
     )
     controls = _controls(pair, candidates, within(progress, fit_share, 1.0))
-    table_b = _moved(b.detection.table, found.pose)
     fused_nm, same_nm = detection.table.centres_nm, PAIRED_WITHIN * diameter.value
 
     def widened(alone: Count, table: ParticleTable) -> Count:
@@ -177,6 +181,33 @@ def _controls(
             its_candidates = pair.candidates(volume, within(part, 0.6, 1.0))
         found[rule] = detect_by_weight(its_candidates, pair.diameter_nm)
     return found
+
+
+def _moved_to_known(
+    candidates: Candidates, known_nm: Sequence[Float64], within_nm: float
+) -> Candidates:
+    """Move candidates to where the fits of the single series found them, to start there.
+
+    A candidate that several series found starts at the mean of these positions, one that none
+    found stays where it is.
+
+    Parameters
+    ----------
+    known_nm
+        For each series the centres [n, 3] (x, y, z) of its particles, in A's frame.
+    within_nm
+        Largest distance between two centres of the same particle.
+    """
+    clusters = candidates.clusters
+    own_nm = clusters.centres_px * candidates.pixel_nm
+    total, times = np.zeros_like(own_nm), np.zeros((len(own_nm), 1))
+    for centres_nm in known_nm:
+        here, there = mutual_pairs(own_nm, centres_nm, within_nm)
+        total[here] += centres_nm[there]
+        times[here] += 1
+    moved_nm = np.where(times > 0, total / np.maximum(times, 1), own_nm)
+    moved = replace(clusters, centres_px=moved_nm / candidates.pixel_nm)
+    return replace(candidates, clusters=moved)
 
 
 def _moved(table: ParticleTable, pose: Pose) -> ParticleTable:
