@@ -16,6 +16,7 @@ from controller.worker.refined_alignment import write_refined_alignment
 from processing.errors import InputFileError, ProcessingError
 from processing.files.section import read_section
 from processing.images.binning import block_mean
+from processing.images.repair_pixels import repair_image
 from processing.live.count_size import binning_on_reading
 from processing.live.series_counter import (
     LiveCount,
@@ -120,7 +121,8 @@ class CountedSeries:
         for section in sections:
             if section not in self._images:
                 image = read_section(self._folder / f"{self._series}.mrc", section)
-                self._images[section] = block_mean(image, self._sampling.bin)
+                whole = repair_image(image.astype(np.float32))
+                self._images[section] = block_mean(whole, self._sampling.bin)
         if sections[: len(self._counted)] != self._counted:
             self._counter = None  # its alignment includes withdrawn images
         self._counted = sections

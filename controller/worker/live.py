@@ -17,6 +17,7 @@ from controller.worker.child_messages import AnyTask, CatchUp, Ended, Published,
 from controller.worker.refined_alignment import RefinedAlignment, read_refined_alignment
 from processing.errors import ProcessingError
 from processing.files.section import read_section
+from processing.images.repair_pixels import repair_image
 from processing.live.frame_check import FrameCheck
 from processing.live.reconstruction import LiveReconstruction, LiveTilt
 
@@ -86,7 +87,7 @@ class LiveSeries:
         if behind == 0:
             caption = f"{frame.name} {frame.actual_deg:+.1f}°"
             self._publish(write_preview(self._folder, "frame", image, caption))
-        pixels = np.asarray(image, np.float32)
+        pixels = repair_image(np.asarray(image, np.float32))
         tilt = self._volume.add(frame.section, pixels, frame.actual_deg)
         self._in_volume[frame.section] = frame
         self._publish_tilt(frame, tilt)

@@ -15,7 +15,7 @@ from processing.series import Float32, TiltSeries
 NON_FINITE_SHARE = 0.01
 """Largest fraction of non-finite pixels in a usable image."""
 SATURATED_SHARE = 0.5
-"""Largest fraction of saturated pixels among those above half the maximum signal. An image with
+"""Largest fraction of saturated pixels among those above half the signal. An image with
 fewer saturated pixels is worth more than a missing image."""
 DIM_SHARE, BRIGHT_SHARE = 0.2, 4.0
 """Smallest and largest signal relative to the neighbouring images. Beyond these limits, beam
@@ -57,10 +57,10 @@ def bad_images(series: TiltSeries) -> dict[int, str]:
     clean = np.nan_to_num(images, nan=0.0, posinf=0.0, neginf=0.0)
     _note(found, np.ptp(clean, axis=(1, 2)) == 0, "blank")
     flat = clean - background_levels(clean).astype(np.float32)[:, None, None]
-    _note(found, _saturated_share(clean, flat) > SATURATED_SHARE, "saturated")
+    signal = _signal(flat)
+    _note(found, _saturated_share(clean, flat, signal) > SATURATED_SHARE, "saturated")
     same = [False] + [np.array_equal(a, b) for a, b in pairwise(clean)]
     _note(found, same, "copy of the previous image")
-    signal = _signal(flat)
     _note(found, signal < DIM_SHARE * _neighbour_median(signal), "dim")
     _note(found, signal > BRIGHT_SHARE * _neighbour_median(signal), "bright")
     detail = _detail(flat) / np.maximum(signal, 1e-30)
@@ -73,10 +73,13 @@ def _note(found: dict[int, str], bad: Iterable[bool] | np.ndarray, reason: str) 
         found.setdefault(int(index), reason)
 
 
-def _saturated_share(images: Float32, flat: Float32) -> np.ndarray:
-    """Pixels at the series' maximum, over pixels above half their own image's maximum signal."""
+def _saturated_share(images: Float32, flat: Float32, signal: np.ndarray) -> np.ndarray:
+    """Pixels at the series' maximum, over pixels above half the signal of their image.
+
+    The signal is a percentile: half the maximum would leave one pixel where one is stuck.
+    """
     clipped = (images >= images.max()).sum(axis=(1, 2))
-    bright = (flat > 0.5 * flat.max(axis=(1, 2), keepdims=True)).sum(axis=(1, 2))
+    bright = (flat > 0.5 * signal[:, None, None]).sum(axis=(1, 2))
     return np.asarray(clipped / np.maximum(bright, 1))
 
 

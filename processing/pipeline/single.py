@@ -9,6 +9,7 @@ import numpy as np
 from processing.align.alignment import Alignment, apply_alignment
 from processing.align.series import align_series, background_subtracted, linearised
 from processing.count.diameter import estimate_diameter, pair_distance, refined_diameter
+from processing.images.prepare import prepare_series
 from processing.pipeline.check_diameter import require_possible_diameter
 from processing.pipeline.check_series import require_tilt_series
 from processing.pipeline.detect import Detection, detect_by_fit, find_candidates
@@ -87,6 +88,7 @@ def process_series(
     """
     require_tilt_series(series)
     require_possible_diameter(series, settings.diameter_nm)
+    series = prepare_series(series)
     sampling = choose_sampling(series, settings)
     result = _process_sampled(series, sampling, settings, start, progress)
     finer = finer_sampling(sampling, result.diameter.value / series.pixel_nm, settings)

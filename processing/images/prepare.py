@@ -1,0 +1,54 @@
+"""Prepare a raw tilt series for processing: repair what is wrong in its images, and name it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from processing.images.contrast import is_inverted
+from processing.images.repair_pixels import repair_pixels
+from processing.series import TiltSeries
+
+IMAGES_FOR_CONTRAST = 15
+"""Number of images that show the sign of the contrast; more give the same."""
+
+
+def prepare_series(series: TiltSeries) -> TiltSeries:
+    """Repair the images of a raw series; a sound series keeps its images unchanged.
+
+    Notes say what was repaired. Doubts say what makes a count of the series uncertain.
+    """
+    return upright_contrast(with_repaired_pixels(series))
+
+
+def with_repaired_pixels(series: TiltSeries) -> TiltSeries:
+    """Replace wrong pixels by their neighbours, and note how many."""
+    images, repairs = repair_pixels(series.images)
+    if not repairs.text():
+        return series
+    note = f"series {series.name}: repaired {repairs.text()}"
+    return replace(series, images=images, notes=(*series.notes, note))
+
+
+def upright_contrast(series: TiltSeries) -> TiltSeries:
+    """Invert the images if the particles are darker than the background; add note and doubt."""
+    some = np.flatnonzero(~series.excluded)[:: max(1, series.tilts // IMAGES_FOR_CONTRAST)]
+    images = series.images[some].astype(np.float32)
+    images = images[np.isfinite(images).all(axis=(1, 2))]
+    if not len(images) or not is_inverted(images):
+        return series
+    note = (
+        f"series {series.name}: particles are darker than the background (bright field, or "
+        "inverted contrast); the images were inverted"
+    )
+    doubt = (
+        f"series {series.name}: inverted contrast; the signal of a bright field is not "
+        "proportional to the thickness. Record HAADF images"
+    )
+    return replace(
+        series,
+        images=np.subtract(0, series.images, dtype=np.float32),
+        notes=(*series.notes, note),
+        doubts=(*series.doubts, doubt),
+    )
