@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import gc
 import importlib
+import logging
 import re
 import shutil
 import tempfile
@@ -34,6 +35,10 @@ READERS = {
     ".tiff": "tiff",
 }
 """Module of rosettasciio that reads the files of a suffix."""
+OPTIONS = {".emd": {"select_type": "images"}}
+"""Arguments of a reader: of Velox files, the spectra are left out."""
+LARGEST_NM = 1e6
+"""Largest pixel size that can be a length; reciprocal units of diffraction images exceed it."""
 NM_PER_UNIT = {
     **dict.fromkeys(("nm", "n_m", "[n_m]", "nanometer", "nanometers", "nanometre"), 1.0),
     **dict.fromkeys(("å", "a", "angstrom", "angstroms", "ångström"), 0.1),
@@ -90,25 +95,43 @@ def read_foreign(path: Path) -> ForeignStack:
                 shutil.copyfileobj(packed, unpacked, CHUNK_BYTES)
             signals = _signals(plain, path)
     stacks = [signal for signal in signals if np.ndim(signal["data"]) in (2, 3)]
-    stacks = [signal for signal in stacks if np.size(signal["data"]) > 0]
+    stacks = [signal for signal in stacks if _holds_greys(signal["data"])]
     if not stacks:
         raise InputFileError(f"{path}: holds no image and no stack of images; give a tilt series")
-    chosen = max(stacks, key=lambda signal: (np.ndim(signal["data"]), np.size(signal["data"])))
+    chosen = max(stacks, key=_preference)
     return _stack(chosen, _choice_notes(chosen, stacks))
+
+
+def _holds_greys(data: Any) -> bool:
+    """Return true for real numbers or colours, at least one; diffraction may be complex."""
+    return np.size(data) > 0 and (data.dtype.kind in "iufb" or bool(data.dtype.names))
+
+
+def _preference(signal: Mapping[str, Any]) -> tuple[int, int, bool]:
+    """Return a key that is largest for the largest stack, and for HAADF among equals."""
+    data = signal["data"]
+    return np.ndim(data), np.size(data), "HAADF" in _title(signal)
 
 
 def _signals(path: Path, named: Path) -> list[Mapping[str, Any]]:
     """Read everything in a file; `named` is the name for messages."""
     reader = importlib.import_module(f"rsciio.{READERS[path.suffix.lower()]}")
+    logger = logging.getLogger("rsciio")
+    level = logger.level
+    logger.setLevel(logging.CRITICAL)
     with warnings.catch_warnings():
         # also of files that a reader leaves open when it fails
         warnings.simplefilter("ignore")
         try:
-            return list(reader.file_reader(str(path), lazy=False))
+            return list(reader.file_reader(str(path), lazy=False, **OPTIONS.get(path.suffix, {})))
         except MemoryError:
             reason = "it does not fit the memory"
+        except ImportError as error:
+            raise InputFileError(f"{named}: {' '.join(str(error).split())}") from None
         except Exception as error:  # noqa: BLE001 - each format's reader fails in its own ways
             reason = " ".join(str(error).split())[:120] or type(error).__name__
+        finally:
+            logger.setLevel(level)
         gc.collect()  # closes them
     raise InputFileError(
         f"{named}: cannot be read as {format_name(named)} ({reason}); it is cut off, damaged or of "
@@ -191,7 +214,8 @@ def _pixel_nm(axis: Mapping[str, Any], signal: Mapping[str, Any]) -> float | Non
     unit = axis.get("units") or _unit_of_imagej(signal)
     nm = NM_PER_UNIT.get(str(unit).strip().lower())
     scale = float(axis.get("scale") or 0)
-    return nm * abs(scale) if nm is not None and scale else None
+    pixel_nm = abs(scale) * nm if nm is not None else 0.0
+    return pixel_nm if 0 < pixel_nm < LARGEST_NM else None
 
 
 def _unit_of_imagej(signal: Mapping[str, Any]) -> str | None:

@@ -500,6 +500,19 @@ def ncem_emd(path: Path) -> None:
             group[dim].attrs["name"], group[dim].attrs["units"] = name, units
 
 
+def two_signals(path: Path) -> None:
+    """An emd file with a smaller stack, and a diffraction pattern of the same size."""
+    ncem_emd(path)
+    with h5py.File(path, "a") as file:
+        for name, data in (("small", GREY[:2]), ("pattern", GREY * 1j)):
+            group = file.create_group(f"data/{name}")
+            group.attrs["emd_group_type"] = 1
+            group["data"] = np.transpose(data, (2, 1, 0))
+            for dim, size in enumerate(group["data"].shape, start=1):
+                group[f"dim{dim}"] = np.arange(size)
+                group[f"dim{dim}"].attrs["name"] = group[f"dim{dim}"].attrs["units"] = "px"
+
+
 def folder(path: Path) -> None:
     path.mkdir()
     for number, image in enumerate(GREY, start=7):  # image 10 comes after image 9
@@ -533,6 +546,7 @@ def listed(path: Path) -> None:
         pytest.param("A.tif", imagej_tiff, 0.9, id="tiff of ImageJ"),
         pytest.param("A.hspy", hyperspy, 0.9, id="hspy"),
         pytest.param("A.emd", ncem_emd, 0.9, id="emd of tomviz"),
+        pytest.param("A.emd", two_signals, 0.9, id="emd of several signals"),
         pytest.param("A", folder, None, id="folder"),
         pytest.param("A", folder_with_named_angles, None, id="folder, angles by name"),
         pytest.param("A", folder_with_angles_in_names, 0.9, id="folder, angles in names"),
