@@ -68,6 +68,7 @@ def test_one_series(
     assert summary.counts.fused is None
     assert str(tmp_path / "processed" / "particles_A.csv") in printed.out
     assert "record B" in printed.out
+    assert "0.9 nm (the header of A.mrc)" in printed.out
     inputs = summary.series["A"].inputs
     assert inputs is not None
     assert (inputs.images, inputs.angles_source) == (len(ANGLES), "A.rawtlt")

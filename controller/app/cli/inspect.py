@@ -14,6 +14,7 @@ from controller.common.exit_codes import ExitCode
 if TYPE_CHECKING:
     from processing.files.examine import Examined, ReadingOptions
     from processing.results import SeriesInputs
+    from processing.series import TiltSeries
 
 HELP = "show what is understood of the files of tilt series, without processing them"
 
@@ -45,12 +46,23 @@ def print_series(files: list[Path], options: list[ReadingOptions]) -> int:
             continue
         lines = refusals(examined)
         refused += [path] if lines else []
-        for line in [*described(examined.inputs), *(f"refused     {line}" for line in lines)]:
-            print(f"  {line}")
+        _print_indented([*described(examined.inputs), *(f"refused     {line}" for line in lines)])
         _print_picture(examined)
     if refused:
         raise UsageError(f"{', '.join(map(str, refused))}: cannot be processed; see above")
     return ExitCode.OK
+
+
+def print_inputs(series: TiltSeries) -> None:
+    """Print what was understood of the files of a series that is processed."""
+    if series.inputs is not None:
+        print(series.inputs.file)
+        _print_indented(described(series.inputs))
+
+
+def _print_indented(lines: list[str]) -> None:
+    for line in lines:
+        print(f"  {line}")
 
 
 def refusals(examined: Examined) -> list[str]:
@@ -105,7 +117,7 @@ def _angles(inputs: SeriesInputs) -> str:
 
 def _axis(inputs: SeriesInputs) -> str:
     if inputs.tilt_axis_deg is None:
-        return "unknown; searched for near y"
+        return "unknown; the images decide"
     return f"{inputs.tilt_axis_deg:.1f} degrees from +y towards -x ({inputs.tilt_axis_source})"
 
 

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from controller.app.cli.inspect import print_series
+from controller.app.cli.inspect import print_inputs, print_series
 from controller.app.cli.reading_arguments import (
     add_reading_arguments,
     positive,
@@ -83,6 +83,8 @@ def run(args: argparse.Namespace) -> int:
         for one in series:
             require_tilt_series(one)
             require_possible_diameter(one, args.diameter_nm)
+        for one in series:
+            print_inputs(one)
         args.out.mkdir(parents=True, exist_ok=True)
         with shown_progress() as progress:
             summary = _process(series, args.out, _settings(args), progress)
