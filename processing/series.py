@@ -45,6 +45,8 @@ class TiltSeries:
         What was read from which file; None for images that were made in memory.
     other_angles
         Angles [tilt] of other sources that have the same values in another order, by source.
+    sense_known
+        False if the sign of the angles was chosen freely: reversed angles would mirror the volume.
     """
 
     images: Float32
@@ -57,6 +59,7 @@ class TiltSeries:
     doubts: tuple[str, ...] = ()
     inputs: SeriesInputs | None = None
     other_angles: tuple[tuple[str, Float64], ...] = ()
+    sense_known: bool = True
 
     def __post_init__(self) -> None:
         if self.images.ndim != 3 or len(self.images) == 0:

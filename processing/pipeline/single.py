@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from processing.align.alignment import Alignment, apply_alignment
+from processing.align.geometry import check_geometry
 from processing.align.series import align_series, background_subtracted, linearised
 from processing.count.diameter import estimate_diameter, pair_distance, refined_diameter
 from processing.images.prepare import prepare_series
@@ -88,7 +89,10 @@ def process_series(
     """
     require_tilt_series(series)
     require_possible_diameter(series, settings.diameter_nm)
-    series = prepare_series(series)
+    prepared = prepare_series(series)
+    series = check_geometry(prepared)
+    # shifts for another axis or other angles are of no use
+    start = start if series is prepared else None
     sampling = choose_sampling(series, settings)
     result = _process_sampled(series, sampling, settings, start, progress)
     finer = finer_sampling(sampling, result.diameter.value / series.pixel_nm, settings)
