@@ -7,7 +7,7 @@ a cos(t) + b sin(t) with the tilt t.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -40,11 +40,13 @@ Indices = NDArray[np.intp]
 
 @dataclass(frozen=True)
 class OrderedAngles:
-    """Angles [image] in another order, with a name for it, and how well they fit."""
+    """Angles [section] in another order, with a name for it, and how well they fit."""
 
     name: str
     angles_deg: Float64
     places: float
+    is_said: bool = False
+    """True if another file gives this order."""
 
 
 class AngleEvidence:
@@ -108,24 +110,36 @@ class AngleEvidence:
         return np.array(path, np.intp)
 
 
-def better_order(evidence: AngleEvidence, angles_deg: Float64) -> OrderedAngles | None:
-    """Return the usual order of these angles that the images support much better, if there is one.
+def better_order(
+    evidence: AngleEvidence,
+    angles_deg: Float64,
+    said: Sequence[tuple[str, Float64]] = (),
+) -> OrderedAngles | None:
+    """Return the order of these angles that the images support much better, if there is one.
 
-    The same order with the opposite sense fits equally well; the ascending one is taken.
+    The orders of other files are tried first, then the usual ones. An order with the opposite sense
+    fits equally well; the ascending one is taken.
 
     Parameters
     ----------
     angles_deg
         Angles of all sections, also of those whose images are not in the evidence.
+    said
+        The angles in the order of other files, with their names.
     """
     candidates = [
+        OrderedAngles(f"of {name}", angles, evidence.places(angles), is_said=True)
+        for name, angles in said
+    ] + [
         OrderedAngles(name, angles, evidence.places(angles))
         for name, angles in _usual_orders(np.sort(angles_deg))
     ]
     # each measure alone takes some orders for equal that differ by a few images
     best = min(
         candidates,
-        key=lambda candidate: candidate.places * evidence.moment_misfit(candidate.angles_deg),
+        key=lambda candidate: round(
+            candidate.places * evidence.moment_misfit(candidate.angles_deg), 6
+        ),
     )
     return best if _is_better(evidence, best, angles_deg) else None
 

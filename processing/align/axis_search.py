@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from scipy import fft, ndimage
+from scipy.signal.windows import tukey
 
 from processing.align.axis import DETAIL_PX, SEARCH_DEG
 from processing.series import Float32, Float64
@@ -21,6 +22,8 @@ DISTINCT_DEG = 10.0
 LARGEST_LAG_SHARE = 0.25
 """Largest shift along a direction between one image and the others, as a fraction of the side."""
 LAG_STEP_PX = 0.5
+TAPERED_SHARE = 0.1
+"""Fraction of each side over which the images fade to their background."""
 ROUNDS = 3
 """Iterations that shift each line to the mean line."""
 LARGEST_RATIO = 0.5
@@ -129,7 +132,9 @@ def _centred_spectra(images: Float32, size: int) -> Complex128:
     f = fft.fftshift(fft.fftfreq(size))
     y, x = ((n - 1) / 2 for n in images.shape[1:])
     phase = np.exp(2j * np.pi * np.add.outer(f * y, f * x))
-    spectra = fft.fftshift(fft.fft2(images, (size, size)), axes=(1, 2)) * phase
+    # a bright first row or column would be common to all images
+    taper = np.outer(*(tukey(n, TAPERED_SHARE) for n in images.shape[1:]))
+    spectra = fft.fftshift(fft.fft2(images * taper, (size, size)), axes=(1, 2)) * phase
     return np.asarray(spectra, np.complex128)
 
 

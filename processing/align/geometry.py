@@ -39,8 +39,6 @@ FEWEST_IMAGES = 8
 FEWEST_FOR_AXIS = 4
 CUT_OFF_SHARE = 0.8
 """Largest fraction of images with a cut-off object in which angles are checked."""
-ALL_EQUAL_DEG = 0.05
-"""Range of the angles below which they are all the same."""
 LARGEST_RADIAN = 1.6
 """Largest angle that may be in radians: a little over a quarter turn."""
 RADIAN = float(np.rad2deg(1))
@@ -57,13 +55,8 @@ def check_geometry(series: TiltSeries) -> TiltSeries:
     Raises
     ------
     ProcessingError
-        All angles are equal, or the images contradict them and it is not known what is right.
+        The images contradict the angles, and it is not known which angles are right.
     """
-    if series.tilts > 1 and np.ptp(series.angles_deg) < ALL_EQUAL_DEG:
-        raise ProcessingError(
-            f"series {series.name}: all {series.tilts} tilt angles are "
-            f"{series.angles_deg[0]:g} degrees; give the angle of each image with --angles FILE"
-        )
     overview = _overview(series, SIDE_PX)
     if (~overview.excluded).sum() < FEWEST_FOR_AXIS:
         return series
@@ -100,11 +93,13 @@ def _evenly(indices: Indices, most: int) -> Indices:
 def _with_axis(series: TiltSeries, search: AxisSearch) -> TiltSeries:
     """Turn the images to the axis found, and say so."""
     given, best, next_best = search.given_deg, search.best_deg, search.runner_up_deg
+    said = series.inputs is None or series.inputs.tilt_axis_deg is not None
     note = (
-        f"series {series.name}: the tilt axis lies {best - given:+.0f} degrees from the given one, "
-        f"and the images were turned to it: along it they differ by {search.best:.1%}, along the "
-        f"given one by {search.near_given:.1%}, along the next best (at {next_best - given:+.0f} "
-        f"degrees) by {search.runner_up:.1%}; its direction, up or down, stays unknown"
+        f"series {series.name}: the tilt axis lies {best - given:+.0f} degrees from "
+        f"{'the given one' if said else 'the y axis of the images'}, and the images were turned to "
+        f"it: along it they differ by {search.best:.1%}, along the former by "
+        f"{search.near_given:.1%}, along the next best (at {next_best - given:+.0f} degrees) by "
+        f"{search.runner_up:.1%}; its direction, up or down, stays unknown"
     )
     doubts = series.doubts
     if not search.is_unique:
@@ -114,8 +109,19 @@ def _with_axis(series: TiltSeries, search: AxisSearch) -> TiltSeries:
             f"{search.runner_up_deg - search.best_deg:+.0f} degrees away fits nearly as well; "
             "give it with --tilt-axis-deg",
         )
-    turned = _turned(series, search.best_deg)
-    return replace(turned, notes=(*series.notes, note), doubts=doubts, sense_known=False)
+    inputs = series.inputs and series.inputs.model_copy(
+        update={
+            "tilt_axis_deg": (series.inputs.tilt_axis_deg or 0.0) + best - given,
+            "tilt_axis_source": "the images",
+        }
+    )
+    return replace(
+        _turned(series, best),
+        notes=(*series.notes, note),
+        doubts=doubts,
+        inputs=inputs,
+        sense_known=False,
+    )
 
 
 def _turned(series: TiltSeries, axis_deg: float) -> TiltSeries:
@@ -134,7 +140,7 @@ def _with_checked_angles(series: TiltSeries, overview: TiltSeries) -> TiltSeries
     centred = replace(unaligned(overview), shifts_px=centres_of_mass(overview.images))
     small = apply_alignment(reduced(overview, factor), scaled(centred, 1 / factor))
     evidence = AngleEvidence(small.images[used], used)
-    order = better_order(evidence, series.angles_deg)
+    order = better_order(evidence, series.angles_deg, series.other_angles)
     if order is not None:
         return _reordered(series, order, evidence.places(series.angles_deg))
     if has_other_order(evidence, series.angles_deg):
@@ -150,16 +156,24 @@ def _with_checked_angles(series: TiltSeries, overview: TiltSeries) -> TiltSeries
 def _reordered(series: TiltSeries, order: OrderedAngles, given_places: float) -> TiltSeries:
     note = (
         f"series {series.name}: the tilt angles do not belong to the images in the given order; "
-        f"the images fit the order '{order.name}', which was taken: images that resemble each "
+        f"the images fit the order {order.name}, which was taken: images that resemble each "
         f"other most are {order.places:.1f} places apart in it, {given_places:.1f} as given"
     )
-    doubt = f"series {series.name}: tilt angles were assigned to the images anew ({order.name})"
+    doubt = f"series {series.name}: tilt angles were assigned to the images anew: {order.name}"
+    source = order.name if order.is_said else f"the images ({order.name})"
+    inputs = series.inputs and series.inputs.model_copy(
+        update={
+            "angles_deg": (series.inputs.tilt_sense * order.angles_deg).tolist(),
+            "angles_source": source,
+        }
+    )
     return replace(
         series,
         angles_deg=order.angles_deg,
         notes=(*series.notes, note),
         doubts=(*series.doubts, doubt),
-        sense_known=False,
+        inputs=inputs,
+        sense_known=series.sense_known and order.is_said,
     )
 
 
@@ -168,6 +182,8 @@ def _with_checked_scale(series: TiltSeries, evidence: AngleEvidence) -> TiltSeri
     angles = series.angles_deg
     middle = (angles.min() + angles.max()) / 2
     scales = [scale for scale in SCALES if scale * np.ptp(angles) <= LARGEST_RANGE_DEG]
+    if not scales:
+        return _with_doubt(series, f"tilt angles over {np.ptp(angles):.0f} degrees: check them")
     misfits = [evidence.moment_misfit(scale * (angles - middle)) for scale in scales]
     given = evidence.moment_misfit(angles)
     best = scales[int(np.argmin(misfits))]

@@ -10,6 +10,8 @@ from processing.series import TiltSeries
 FEWEST_IMAGES = 3
 SMALLEST_SIDE_PX = 16
 """Smallest side of an image: a particle of 7 pixels with its surroundings."""
+SMALLEST_RANGE_DEG = 0.05
+"""Smallest range of the angles; below it they are all the same."""
 
 
 def require_tilt_series(series: TiltSeries) -> None:
@@ -31,7 +33,7 @@ def require_tilt_series(series: TiltSeries) -> None:
             f"{where}: images of {columns} x {rows} pixels cannot show particles; give images of "
             f"at least {SMALLEST_SIDE_PX} x {SMALLEST_SIDE_PX}"
         )
-    if np.ptp(series.angles_deg) == 0:
+    if np.ptp(series.angles_deg) < SMALLEST_RANGE_DEG:
         raise InputFileError(
             f"{where}: all {series.tilts} tilt angles are {series.angles_deg[0]:.2f} degrees; "
             "give the true ones"
