@@ -10,7 +10,7 @@ from scipy import ndimage
 from processing.align.alignment import Alignment, apply_alignment, in_raw_frame
 from processing.images.shift import Band, Shifts, find_shifts
 from processing.progress import Progress, silent
-from processing.reconstruct.projector import Projector
+from processing.reconstruct.projector import Projectors
 from processing.reconstruct.sirt import sirt
 from processing.series import Bools, Float32, Float64, TiltSeries
 
@@ -59,8 +59,9 @@ def match_projections(
     Images with a low correlation are rejected, and used again if the correlation recovers.
     """
     aligned = apply_alignment(series, alignment)
+    projectors = Projectors()
     for done in range(rounds):
-        match = compare(aligned)
+        match = compare(aligned, projectors)
         alignment = correct(alignment, match, series)
         progress("projection matching", (done + 1) / rounds)
         if alignment.rms_px < tolerance_px:
@@ -88,17 +89,18 @@ def _outside(alignment: Alignment, shape: tuple[int, ...]) -> Bools:
     return np.asarray((np.abs(row + dy) > rows[-1]) | (np.abs(column + dx) > columns[-1]))
 
 
-def compare(aligned: TiltSeries, band: Band = WIDE_BAND) -> Match:
+def compare(aligned: TiltSeries, projectors: Projectors) -> Match:
     """Reconstruct from the images in use and compare every image with its re-projection."""
     columns = aligned.images.shape[2]
     used = ~aligned.excluded
-    projector = Projector(aligned.angles_rad[used], columns)
+    projector = projectors.of(aligned.angles_rad[used], columns)
     volume = sirt(projector, aligned.images[used], SIRT_ITERATIONS, momentum=True)
     reprojections = np.zeros_like(aligned.images)
     reprojections[used] = projector.forward(volume)
     if not used.all():
-        reprojections[~used] = Projector(aligned.angles_rad[~used], columns).forward(volume)
-    shifts = find_shifts(aligned.images, reprojections, band, max_shift_px=columns / 8)
+        left_out = projectors.of(aligned.angles_rad[~used], columns)
+        reprojections[~used] = left_out.forward(volume)
+    shifts = find_shifts(aligned.images, reprojections, WIDE_BAND, max_shift_px=columns / 8)
     details = find_shifts(aligned.images, reprojections, DETAIL_BAND, max_shift_px=columns / 8)
     misfit = _misfit(aligned.images[used], reprojections[used])
     return Match(reprojections, shifts, details.scores, misfit)

@@ -16,6 +16,7 @@ from processing.errors import ProcessingError
 from processing.images.health import bad_images
 from processing.images.intensity import estimate_response, linearise, without_background
 from processing.progress import Progress, silent, within
+from processing.reconstruct.projector import Projectors
 from processing.series import Bools, Float64, TiltSeries
 
 COARSE_COLUMNS = 64
@@ -140,7 +141,12 @@ def _best_start(small: TiltSeries, masses: Float64 | None, factor: float) -> Ali
     candidates = [unshifted, replace(unshifted, shifts_px=neighbours)]
     if masses is not None:
         candidates.append(replace(unshifted, shifts_px=masses / factor))
-    return min(candidates, key=lambda start: compare(apply_alignment(small, start)).misfit)
+    projectors = Projectors()
+
+    def misfit(start: Alignment) -> float:
+        return compare(apply_alignment(small, start), projectors).misfit
+
+    return min(candidates, key=misfit)
 
 
 def _without_slow_error(

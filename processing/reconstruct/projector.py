@@ -159,6 +159,24 @@ class Projector:
             return backprojection_matrix(list(tilts), self.columns, self.depth)
 
 
+class Projectors:
+    """Projectors of one series, each made once: its system matrix takes longer than its use.
+
+    They are freed together with this object.
+    """
+
+    def __init__(self) -> None:
+        self._made: dict[tuple[bytes, int], Projector] = {}
+
+    def of(self, angles_rad: ArrayLike, columns: int) -> Projector:
+        """Return the projector for these tilt angles [tilt] and this width of image (px)."""
+        angles = np.asarray(angles_rad, np.float64)
+        key = (angles.tobytes(), columns)
+        if key not in self._made:
+            self._made[key] = Projector(angles, columns)
+        return self._made[key]
+
+
 def _tile(adjoint: sparse.csr_matrix, columns: int, z: slice, x: slice) -> Tile:
     voxels = np.arange(z.start, z.stop)[:, None] * columns + np.arange(x.start, x.stop)
     part = adjoint[voxels.ravel()]

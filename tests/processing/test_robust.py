@@ -29,7 +29,7 @@ from simulator.settings import Packing, SimulatorSettings, SpecimenSettings, Sta
 from simulator.specimen import Particles
 
 PIXEL_NM = 0.9
-FIELD_PX = 68
+FIELD_PX = 60
 ANGLES = tuple(np.arange(-70.0, 73.0, 4.0))
 UNEVEN = tuple(np.round(70 * np.sin(np.linspace(-1.5, 1.5, 36)), 1))
 AGAIN = tuple(sorted([*ANGLES, -22.0, 2.0, 2.0, 38.0]))
@@ -46,7 +46,7 @@ def recorded(
 ) -> tuple[Series, Particles]:
     settings = SimulatorSettings(
         seed=seed,
-        specimen=SpecimenSettings(packing=packing, assembly_diameter_nm=46.0),
+        specimen=SpecimenSettings(packing=packing, assembly_diameter_nm=40.0),
         stage=StageSettings(tilt_error_deg=0.15),
     )
     scan = ScanSettings(width_px=width_px, height_px=height_px, pixel_nm=PIXEL_NM, dwell_us=3.0)
@@ -166,8 +166,8 @@ CASES = [
     Case("axis off by five degrees, and off the middle", turned(5.0, (3, -4)), axis_deg=5.0),
     Case("axis off the other way", turned(-5.0, (-2, 3)), Packing.FCC, axis_deg=-5.0),
     Case("axis along the rows", turned(90.0, known_axis_deg=90.0), axis_deg=90.0),
-    Case("wide images", size_px=(88, 64)),
-    Case("high images", size_px=(64, 88)),
+    Case("wide images", size_px=(80, 56)),
+    Case("high images", size_px=(56, 80)),
     Case("int16", stored_as(np.int16, 30000)),
     Case("uint8", stored_as(np.uint8, 255)),
     Case("a dark level of thousands", spoilt(lambda images: np.add(images, 5000, out=images))),
