@@ -18,5 +18,9 @@ class ImpossibleDiameterError(ProcessingError):
     """The given particle diameter is too small for the pixel or too large for the field."""
 
 
+class TooManyCandidatesError(ProcessingError):
+    """There are more candidate particles than the images can decide on."""
+
+
 class RegistrationRefusedError(ProcessingError):
     """B is not the flipped A, so the two must not be fused."""

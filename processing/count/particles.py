@@ -28,6 +28,10 @@ SMOOTHING = 0.12
 """Standard deviation, in diameters, of the filter that smooths noise inside a cluster."""
 GAUSSIAN_CUTOFF = 4.0
 """Radius of the Gaussian filter in standard deviations."""
+DENSEST_PACKING = 0.74
+"""Largest volume fraction of equal spheres."""
+MOST_CLUSTERS = 200_000
+"""Largest number of clusters in any volume; only noise has more. It bounds time and memory."""
 THRESHOLD_RANGE = (0.15, 0.8)
 """Range in which the plateau is searched, in weights of a typical particle."""
 THRESHOLD_UNCERTAINTY = 1.25
@@ -75,6 +79,13 @@ def find_clusters(sphere_centres: Float32, diameter_px: float) -> Clusters:
     centres, weight = _centroids(sphere_centres, peaks, CLUSTER_RADIUS * diameter_px)
     centred = centres - (np.array(sphere_centres.shape) - 1) / 2
     return drop_close_clusters(Clusters(centred[:, ::-1].copy(), weight), diameter_px)
+
+
+def most_clusters(shape: tuple[int, ...], diameter_px: float) -> int:
+    """Return the largest number of clusters that is searched for in a volume: all that fit in."""
+    volume_px = float(np.prod(shape))
+    fitting = DENSEST_PACKING * volume_px / (np.pi / 6 * diameter_px**3)
+    return int(min(max(fitting, 1.0), MOST_CLUSTERS))
 
 
 def drop_close_clusters(clusters: Clusters, diameter_px: float) -> Clusters:
@@ -169,7 +180,9 @@ def _local_maxima(volume: Float32, diameter_px: float) -> NDArray[np.intp]:
         peaks.append(found[own] + [window.start, 0, 0])
         values.append(smooth[tuple(found[own].T)])
     value = np.concatenate(values)
-    kept: NDArray[np.intp] = np.concatenate(peaks)[value > SMALLEST_PEAK * value.max(initial=0.0)]
+    highest = np.argsort(-value, kind="stable")[: most_clusters(volume.shape, diameter_px)]
+    high_enough = highest[value[highest] > SMALLEST_PEAK * value.max(initial=0.0)]
+    kept: NDArray[np.intp] = np.concatenate(peaks)[np.sort(high_enough)]
     return kept
 
 

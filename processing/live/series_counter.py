@@ -17,7 +17,7 @@ from processing.align.alignment import Alignment
 from processing.align.matching import reduced, scaled
 from processing.align.series import align_series
 from processing.count.diameter import SMALLEST_PX
-from processing.errors import RegistrationRefusedError
+from processing.errors import RegistrationRefusedError, TooManyCandidatesError
 from processing.images.prepare import upright_contrast
 from processing.live.count_size import reduction
 from processing.pipeline.dual import FusedResult, combine_series
@@ -100,9 +100,12 @@ class SeriesCounter:
             start = scaled(in_sampled_pixels(self._alignment, sampling), 1 / factor)
         alignment = align_series(small, start=start, progress=within(progress, 0.0, 0.4))
         self._alignment = in_recorded_pixels(scaled(alignment, factor), sampling)
-        result = find_particles(
-            small, alignment, self._settings, progress=within(progress, 0.4, 1.0)
-        )
+        try:
+            result = find_particles(
+                small, alignment, self._settings, progress=within(progress, 0.4, 1.0)
+            )
+        except TooManyCandidatesError:
+            return None  # more tilts may decide on them
         if not self._credible(result):
             return None
         count = result.detection.count
@@ -172,10 +175,10 @@ def expected_change(history: Sequence[tuple[int, int]], planned: int) -> int:
 def fuse_so_far(
     a: SeriesResult, b: SeriesResult, settings: ProcessSettings, *, progress: Progress = silent
 ) -> FusedResult | None:
-    """Combine a complete A and a growing B; return None while B cannot be registered onto A."""
+    """Combine a complete A and a growing B; return None while that is not possible."""
     try:
         return combine_series(a, b, settings, progress=progress)
-    except RegistrationRefusedError:
+    except (RegistrationRefusedError, TooManyCandidatesError):
         return None
 
 

@@ -10,20 +10,25 @@ import numpy as np
 from processing.combine.pose import Pose
 from processing.count.interval import count_with_interval
 from processing.count.particles import (
+    MOST_CLUSTERS,
     Clusters,
     confidence,
     drop_close_clusters,
     find_clusters,
     plateau,
 )
+from processing.errors import TooManyCandidatesError
 from processing.files.particles import ParticleTable
-from processing.fit.spheres import ROUNDS, fit_spheres
-from processing.pipeline.verdict import Fitness, judge, measure_fitness, with_verdict
+from processing.fit.spheres import FINEST_PX, ROUNDS, fit_spheres
+from processing.pipeline.verdict import Fitness, judge, measure_fitness, with_verdict, wrong_share
 from processing.progress import Progress, silent
 from processing.reconstruct.ssr import ssr_volume
 from processing.results import Count
 from processing.scratch import Allocate, in_memory
 from processing.series import Float32, TiltSeries
+
+PIXELS_PER_CANDIDATE = 8
+"""Fewest pixels, over all images, for each candidate: twice its unknowns (place and amplitude)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,8 +119,14 @@ def detect_by_fit(
         See `fit_spheres`, also for `rounds`.
     doubts
         One line for each reason not to trust the input.
+
+    Raises
+    ------
+    TooManyCandidatesError
+        There are more candidates than the images can decide on.
     """
     clusters = candidates.clusters
+    require_few_candidates(len(clusters.weight), [one for one, _ in series], diameter_nm)
     fit = fit_spheres(
         series,
         clusters.centres_px * candidates.pixel_nm,
@@ -130,8 +141,36 @@ def detect_by_fit(
     )
     detection = _detection(candidates, spheres, diameter_nm)
     fitness = measure_fitness(fit, [one for one, _ in series], diameter_nm)
-    count = with_verdict(detection.count, judge(fitness, doubts), fitness)
-    return replace(detection, count=count, exit_blurs_nm=fit.blurs_nm, fitness=fitness)
+    verdict = judge(fitness, doubts)
+    wrong = wrong_share(fitness, verdict)
+    table = replace(detection.table, confidence=detection.table.confidence * (1 - wrong))
+    return replace(
+        detection,
+        table=table,
+        count=with_verdict(detection.count, verdict, wrong),
+        exit_blurs_nm=fit.blurs_nm,
+        fitness=fitness,
+    )
+
+
+def require_few_candidates(number: int, series: Sequence[TiltSeries], diameter_nm: float) -> None:
+    """Check that the images hold enough pixels to decide on every candidate.
+
+    Raises
+    ------
+    TooManyCandidatesError
+        They do not: the candidates are noise, or the diameter is wrong.
+    """
+    finest_nm = diameter_nm / FINEST_PX
+    pixels = sum(one.images.size / max(1.0, finest_nm / one.pixel_nm) ** 2 for one in series)
+    most = int(min(pixels / PIXELS_PER_CANDIDATE, MOST_CLUSTERS))
+    if number >= most:
+        names = " and ".join(one.name for one in series)
+        raise TooManyCandidatesError(
+            f"series {names}: {number} candidates for particles of {diameter_nm:.3g} nm, but the "
+            f"images can decide on {most} at most; they show noise, or the diameter is wrong: "
+            "check the contrast, give the diameter, or record a higher dose"
+        )
 
 
 def _detection(candidates: Candidates, clusters: Clusters, diameter_nm: float) -> Detection:

@@ -24,6 +24,8 @@ AMBIGUOUS = (0.25, 0.7)
 """Amplitudes of candidates that are neither particles nor noise."""
 TOO_CLOSE = 0.92
 """Distance of neighbours below which hard spheres would overlap, in diameters."""
+USUAL_SPREAD, USUAL_NOISE = 0.1, 0.5
+"""Spread of the brightness and share of noise with which counts of simulated series are right."""
 ENOUGH = 10
 """Fewest particles that show an error of a tilt angle."""
 OBJECT_SHARE = 0.95
@@ -60,7 +62,7 @@ class Fitness:
     tilt_error_deg: float = 0.0
     """Standard deviation of the tilt angles found from those given."""
     step: float = 0.0
-    """Angular step times size of the object, in diameters."""
+    """Angular step times size of the object, in diameters; half as much with two series."""
     missing_range_deg: float = 0.0
     """Part of the half turn that the tilts leave out."""
     field_share: float = 0.0
@@ -142,7 +144,7 @@ RULES = (
         "step",
         Cause.UNDERSAMPLED,
         "one tilt step moves the object's rim by {0:.1f} particle diameters",
-        3.0,
+        2.0,
         geometric=True,
     ),
     Rule(
@@ -211,18 +213,29 @@ def measure_fitness(fit: SphereFit, series: Sequence[TiltSeries], diameter_nm: f
         ambiguous=float(ambiguous.sum() / particles.sum()),
         amplitude_spread=float(np.std(amplitudes) / np.median(amplitudes)),
         tilt_error_deg=max(evidence.tilt_errors_deg) if len(amplitudes) >= ENOUGH else 0.0,
-        step=min(_step(one, centres_nm, diameter_nm) for one in series),
+        step=min(_step(one, centres_nm, diameter_nm) for one in series) / len(series),
         exit_blur=fit.blurs_nm[0] / diameter_nm if len(series) == 1 else 0.0,
         **geometry,
     )
 
 
-def with_verdict(count: Count, verdict: Verdict, fitness: Fitness) -> Count:
-    """Attach the verdict; widen the interval of a count that is not trusted."""
-    doubt = 0.0
-    if verdict.state is not Trust.TRUSTED:
-        doubt = max(fitness.unexplained, fitness.too_close, fitness.ambiguous)
-    widening = int(np.ceil(min(doubt, 1.0) * count.n))
+def wrong_share(fitness: Fitness, verdict: Verdict) -> float:
+    """Return the share of the particles that may be wrong, 0 to 1; 0 for a trusted count."""
+    if verdict.state is Trust.TRUSTED:
+        return 0.0
+    shares = (
+        fitness.unexplained,
+        fitness.too_close,
+        fitness.ambiguous,
+        fitness.amplitude_spread - USUAL_SPREAD,
+        fitness.noise_share - USUAL_NOISE,
+    )
+    return min(1.0, max(shares))
+
+
+def with_verdict(count: Count, verdict: Verdict, wrong: float) -> Count:
+    """Attach the verdict; widen the interval by the share of the particles that may be wrong."""
+    widening = int(np.ceil(wrong * count.n))
     return count.model_copy(
         update={
             "n_low": max(0, count.n_low - widening),

@@ -10,11 +10,12 @@ import pytest
 
 from controller.app.cli import process
 from controller.common.exit_codes import ExitCode
-from processing import ProcessSettings, Summary, process_series, write_images
+from processing import ProcessingError, ProcessSettings, Summary, process_series, write_images
 from processing.files.rawtlt import write_rawtlt
-from processing.pipeline.verdict import Fitness, judge, with_verdict
+from processing.pipeline.verdict import Fitness, judge, with_verdict, wrong_share
 from processing.results import Cause, Count, Trust
 from tests.wrong_inputs.kinds import KINDS
+from tests.wrong_inputs.record import Sample
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ CASES = [
     Case("odd input", Fitness(), causes=(Cause.INPUT,), doubts=("two sources disagree",)),
     # the same misfit is trusted with close tilts and doubtful with coarse ones
     Case("a small misfit, close tilts", Fitness(ambiguous=0.09, step=1.0), Trust.TRUSTED),
-    Case("a small misfit", Fitness(ambiguous=0.09, step=2.3), causes=(Cause.UNDERSAMPLED,)),
+    Case("a small misfit", Fitness(ambiguous=0.09, step=1.8), causes=(Cause.UNDERSAMPLED,)),
     Case(
         "the gravest reason first",
         Fitness(unexplained=0.1, too_close=0.9),
@@ -59,27 +60,38 @@ def test_the_figures_of_a_fit_decide(case: Case) -> None:
     assert not any("\n" in reason for reason in verdict.reasons)
 
 
-def test_the_interval_of_a_doubtful_count_is_wider() -> None:
-    count = Count(n=100, n_low=99, n_high=101)
-    fitness = Fitness(ambiguous=0.3)
-    assert with_verdict(count, judge(fitness), fitness).n_high == 131
-    assert with_verdict(count, judge(Fitness()), Fitness()).n_high == 101
+def test_a_doubtful_count_has_a_wider_interval() -> None:
+    count, fitness = Count(n=100, n_low=99, n_high=101), Fitness(ambiguous=0.3)
+    verdict = judge(fitness)
+    doubtful = with_verdict(count, verdict, wrong_share(fitness, verdict))
+    assert (doubtful.n, doubtful.n_low, doubtful.n_high) == (100, 69, 131)
+    assert wrong_share(Fitness(ambiguous=0.1), judge(Fitness())) == 0
 
 
-@pytest.mark.parametrize(
-    ("name", "cause"),
-    [("two sizes, every third large", Cause.SEVERAL_SIZES), ("noise alone", Cause.NOISE)],
-)
-def test_a_count_that_does_not_fit_is_not_trusted(name: str, cause: Cause) -> None:
-    sample = next(kind for kind in KINDS if kind.name == name).make()
-    verdict = process_series(sample.series[0], ProcessSettings()).detection.count.verdict
+def sample(name: str) -> Sample:
+    """Make the input of a kind in docs/wrong-inputs.md."""
+    return next(kind for kind in KINDS if kind.name == name).make()
+
+
+def test_two_sizes_are_doubtful() -> None:
+    series = sample("two sizes, every third large").series[0]
+    table = process_series(series, ProcessSettings()).detection
+    verdict = table.count.verdict
     assert verdict is not None
-    assert verdict.state is not Trust.TRUSTED
-    assert cause in verdict.causes
+    assert verdict.state is Trust.DOUBTFUL
+    assert Cause.SEVERAL_SIZES in verdict.causes
+    assert table.table.confidence.max() < 0.5
+
+
+def test_noise_with_too_many_candidates_stops_with_one_line() -> None:
+    series = sample("noise alone").series[0]
+    with pytest.raises(ProcessingError, match=r"A: \d+ candidates .* they show noise") as error:
+        process_series(series, ProcessSettings())
+    assert "\n" not in str(error.value)
 
 
 def test_process_refuses_rods(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    series = next(kind for kind in KINDS if kind.name == "nine rods").make().series[0]
+    series = sample("nine rods").series[0]
     write_images(tmp_path / "A.mrc", series.images, series.pixel_nm)
     write_rawtlt(tmp_path / "A.rawtlt", series.angles_deg)
     parser = argparse.ArgumentParser()
