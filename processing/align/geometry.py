@@ -13,6 +13,7 @@ import numpy as np
 
 from processing.align.alignment import apply_alignment, fill_non_finite, unaligned
 from processing.align.angle_order import (
+    DECISIVE_MOMENT_RATIO,
     LARGEST_MOMENT_RATIO,
     AngleEvidence,
     Indices,
@@ -44,6 +45,9 @@ LARGEST_RADIAN = 1.6
 RADIAN = float(np.rad2deg(1))
 SCALES = (1 / 3, 0.5, 0.67, 1.5, 2.0, 3.0, 5.0, RADIAN)
 """Factors by which angles may be wrong."""
+LEAST_MISFIT = 0.04
+"""Misfit of the row moments beyond which another scale need not fit decisively better. Saturation
+and blur alone leave 1 to 3 %, of which other scales explain a part."""
 LARGEST_RANGE_DEG = 185.0
 
 
@@ -187,7 +191,8 @@ def _with_checked_scale(series: TiltSeries, evidence: AngleEvidence) -> TiltSeri
     misfits = [evidence.moment_misfit(scale * (angles - middle)) for scale in scales]
     given = evidence.moment_misfit(angles)
     best = scales[int(np.argmin(misfits))]
-    contradicted = min(misfits) < LARGEST_MOMENT_RATIO * given
+    ratio = LARGEST_MOMENT_RATIO if given > LEAST_MISFIT else DECISIVE_MOMENT_RATIO
+    contradicted = min(misfits) < ratio * given
     largest = float(np.abs(angles).max())
     if largest < LARGEST_RADIAN:
         if contradicted and best == RADIAN:
