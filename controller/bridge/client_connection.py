@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import ssl
+import time
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,11 @@ from Pyro5 import config, errors, protocol, serializers
 from Pyro5.client import Proxy
 from Pyro5.socketutil import SocketConnection
 
-import controller.common.rpc  # noqa: F401 -- hardens Pyro5
 from controller.bridge import wire_messages as m
 from controller.bridge.bridge_address import BridgeAddress, BridgeRefusedError, read_secret
 from controller.bridge.tls import client_context
+from controller.common.rpc import LEAST_TIMEOUT_S  # importing it hardens Pyro5
+from controller.common.rpc_connection import keep_alive
 from controller.hardware.interface import (
     ERRORS,
     AcquisitionError,
@@ -22,13 +24,15 @@ from controller.hardware.interface import (
     MicroscopeError,
 )
 
+LEAST_BYTES_PER_S = 1 << 20
+"""Slowest transfer of a frame that is waited for."""
 CALL_TIMEOUT_S = 10.0
 """Longest wait for a reply. The bridge replies within POLL_S even during an action: no reply means
 that it is gone."""
 
 
 class ClientConnection:
-    """Pyro proxy on a connection that we open ourselves; never shared between threads.
+    """Pyro proxy on a connection that we open ourselves; used by one thread at a time.
 
     Parameters
     ----------
@@ -47,6 +51,7 @@ class ClientConnection:
 
     def __init__(self, address: BridgeAddress, timeout_s: float = CALL_TIMEOUT_S) -> None:
         self._address = address
+        self._timeout_s = timeout_s
         self._sock = _open(address, timeout_s)
         try:
             self.boot_id = _handshake(self._sock, address)
@@ -68,6 +73,7 @@ class ClientConnection:
             If no reply came; whether the bridge acted is then unknown.
         """
         try:
+            self._proxy._pyroClaimOwnership()
             text = self._proxy.call(request.model_dump_json())
             reply = m.REPLY.validate_json(text)
         except Exception as error:
@@ -93,12 +99,13 @@ class ClientConnection:
             If not all of them arrive.
         """
         reply = self.call(m.ReadPixels(request_id=request_id))
+        deadline_s = time.monotonic() + self._timeout_s + len(buffer) / LEAST_BYTES_PER_S
         try:
             if reply != m.Done(value=len(buffer)):
                 raise AcquisitionError(
                     f"frame {request_id!r}: expected {len(buffer)} bytes, got {reply}"
                 )
-            self._receive_into(buffer)
+            self._receive_into(buffer, deadline_s)
         except OSError as error:
             self.close()
             raise ConnectionLostError(
@@ -108,12 +115,18 @@ class ClientConnection:
             self.close()  # the next call must not read the other pixels as a reply
             raise
 
-    def _receive_into(self, buffer: memoryview) -> None:
-        while buffer:
-            count = self._sock.recv_into(buffer)
-            if count == 0:
-                raise ConnectionResetError("the bridge closed the connection")
-            buffer = buffer[count:]
+    def _receive_into(self, buffer: memoryview, deadline_s: float) -> None:
+        """Fill `buffer` before the deadline, however steadily bytes come in."""
+        try:
+            while buffer:
+                self._sock.settimeout(max(deadline_s - time.monotonic(), LEAST_TIMEOUT_S))
+                count = self._sock.recv_into(buffer)
+                if count == 0:
+                    raise ConnectionResetError("the bridge closed the connection")
+                buffer = buffer[count:]
+        finally:
+            if not self.closed:
+                self._sock.settimeout(self._timeout_s)
 
     @property
     def closed(self) -> bool:
@@ -131,6 +144,7 @@ def _open(address: BridgeAddress, timeout_s: float) -> socket.socket:
             return _open_local(address.socket_path, timeout_s)
         sock = socket.create_connection((address.host, address.port), timeout=timeout_s)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        keep_alive(sock)
         return sock if address.certs is None else client_context(address.certs).wrap_socket(sock)
     except ssl.SSLError as error:
         raise BridgeRefusedError(f"bridge {address}: {error.reason}: wrong certificate") from error

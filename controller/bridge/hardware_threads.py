@@ -12,14 +12,13 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import Any, TypeVar
 
+from controller.bridge.watch_thread import WATCH_TIMEOUT_S, Urgency, WatchThread
 from controller.hardware.interface import AbortedError, Description, Microscope, MicroscopeError
 from controller.hardware.interface import Status as MicroscopeStatus
 from controller.hardware.safety import reach_safe_state
 
 Result = TypeVar("Result")
 
-WATCH_TIMEOUT_S = 5.0
-"""Longest duration of a status or safety call; after it the column counts as not answering."""
 SAFE_WITHIN_S = 2.0
 """Time during which the safety calls are repeated while an action has not ended."""
 SAFE_INTERVAL_S = 0.1
@@ -40,7 +39,7 @@ class HardwareThreads:
 
     def __init__(self, open_microscope: Callable[[], Microscope]) -> None:
         self._work = ThreadPoolExecutor(1, thread_name_prefix="hardware-work")
-        self._watch = ThreadPoolExecutor(1, thread_name_prefix="hardware-watch")
+        self._watch = WatchThread()
         self._epoch = 0
         self._latest: Future[Any] | None = None
         self._microscope = self._work.submit(open_microscope).result()
@@ -65,15 +64,15 @@ class HardwareThreads:
 
     def status(self) -> MicroscopeStatus:
         """Read the state of the microscope; does not wait for an exposure."""
-        return self._watched(self._microscope.status)
+        return self._watch.call(Urgency.STATUS, "status", self._microscope.status)
 
     def blank(self) -> None:
         """Blank the beam at once."""
-        self._watched(self._microscope.blank)
+        self._watch.call(Urgency.SAFETY, "blank", self._microscope.blank)
 
     def stop_stage(self) -> None:
         """Stop the running stage move, if the column can."""
-        self._watched(self._microscope.stop_stage)
+        self._watch.call(Urgency.SAFETY, "stop stage", self._microscope.stop_stage)
 
     def make_safe(self, reason: str) -> None:
         """Blank the beam, stop the stage, drop queued actions; repeat until the action has ended.
@@ -91,7 +90,9 @@ class HardwareThreads:
         running = self._latest
         deadline = time.monotonic() + SAFE_WITHIN_S
         while True:
-            problems = self._watched(lambda: reach_safe_state(self._microscope, reason))
+            problems = self._watch.call(
+                Urgency.SAFETY, reason, lambda: reach_safe_state(self._microscope, reason)
+            )
             if running is None or running.done() or time.monotonic() > deadline:
                 break
             wait([running], timeout=SAFE_INTERVAL_S)
@@ -104,13 +105,9 @@ class HardwareThreads:
         self._epoch += 1
         closing = self._work.submit(self._microscope.close)
         wait([closing], timeout=WATCH_TIMEOUT_S)
-        for threads in (self._work, self._watch):
-            threads.shutdown(wait=False, cancel_futures=True)
+        self._work.shutdown(wait=False, cancel_futures=True)
+        self._watch.close()
 
-    def _watched(self, act: Callable[[], Result]) -> Result:
-        outcome = self._watch.submit(act)
-        if not wait([outcome], timeout=WATCH_TIMEOUT_S).done:
-            raise MicroscopeError(
-                f"the column has not answered for {WATCH_TIMEOUT_S:g} s: blank the beam by hand"
-            )
-        return outcome.result()
+    def watches(self) -> bool:
+        """Tell whether status and safety calls can still be made."""
+        return self._watch.alive()

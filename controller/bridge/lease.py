@@ -11,6 +11,8 @@ from collections.abc import Callable
 from controller.bridge.wire_messages import LeaseGrant
 from controller.hardware.interface import LeaseError
 
+LEAST_WAIT_S = 0.005
+
 
 class Lease:
     """Dead man's switch: the holder has a token and must renew the lease before it expires.
@@ -68,6 +70,18 @@ class Lease:
         """
         with self._lock:
             self._check(token)
+
+    def held_by(self, token: str) -> bool:
+        """Tell whether `token` is that of the present holder."""
+        with self._lock:
+            return bool(token) and hmac.compare_digest(token.encode(), self._token.encode())
+
+    def left_s(self) -> float:
+        """Return the time until the lease expires (s); infinite if nobody holds it."""
+        with self._lock:
+            if self._holder is None:
+                return float("inf")
+            return max(self._deadline - self._clock(), LEAST_WAIT_S)
 
     def release(self, token: str) -> None:
         """Give the lease back; its token becomes invalid."""

@@ -15,6 +15,8 @@ from controller.bridge import wire_messages as m
 from controller.bridge.bridge_address import BridgeAddress, read_connection_file
 from controller.bridge.client_connection import CALL_TIMEOUT_S, ClientConnection
 from controller.bridge.frame_buffer import as_bytes, checksum_matches, empty_pixels
+from controller.bridge.safety_link import SafetyLink
+from controller.common.errors import BridgeError
 from controller.common.validation import errors_in_one_line
 from controller.hardware.interface import (
     AcquisitionError,
@@ -40,10 +42,11 @@ RENEWALS_PER_LEASE = 4
 class RemoteMicroscope:
     """A :class:`Microscope` behind a bridge.
 
-    Every calling thread has its own connection, so `status`, `blank`, `stop_stage` and `make_safe`
-    from another thread never wait for an exposure. A separate thread renews the lease. No request
-    is repeated automatically after a :class:`ConnectionLostError`. Connect again; if the boot id is
-    the same, repeat the request id to get the outcome of its first run.
+    Every calling thread has its own connection, so `status` from another thread never waits for an
+    exposure. `blank`, `stop_stage` and `make_safe` have a connection that is opened beforehand and
+    kept; a separate thread renews the lease over it. No action is repeated automatically after a
+    :class:`ConnectionLostError`. Connect again; if the boot id is the same, repeat the request id
+    to get the outcome of its first run.
 
     Parameters
     ----------
@@ -76,6 +79,7 @@ class RemoteMicroscope:
         self._thread_local = threading.local()
         self._connections: list[ClientConnection] = []
         self._closing = threading.Event()
+        self._safety = SafetyLink(self._new_connection)
         self._token = ""
         self.boot_id = ""
         """Boot id of the bridge; empty before the first handshake."""
@@ -83,6 +87,7 @@ class RemoteMicroscope:
             with self._connection() as connection:
                 self.boot_id = connection.boot_id
             if holder is not None:
+                self._safety.open()
                 self._take_lease(holder, limits or SessionLimits())
         except BaseException:
             self.close()
@@ -136,15 +141,15 @@ class RemoteMicroscope:
 
     def blank(self) -> None:
         """Blank the beam at once; needs no lease."""
-        self._ask(m.Blank())
+        self._safety.ask(m.Blank())
 
     def stop_stage(self) -> None:
         """Stop the running stage move, if the column can; needs no lease."""
-        self._ask(m.StopStage())
+        self._safety.ask(m.StopStage())
 
     def make_safe(self, reason: str) -> None:
         """Bring the column to its safe state; needs no lease."""
-        self._ask(m.MakeSafe(reason=reason[: m.TEXT_LIMIT]))
+        self._safety.ask(m.MakeSafe(reason=reason[: m.TEXT_LIMIT]))
 
     def wait(self, duration_s: float) -> None:
         """Wait on the microscope's own clock."""
@@ -168,6 +173,7 @@ class RemoteMicroscope:
                 self._ask(m.ReleaseLease(token=self._token))
         for connection in self._connections:
             connection.close()
+        self._safety.close()
 
     def _recorded(self, request_id: str, scan: ScanSettings, action: dict[str, Any]) -> Frame:
         info = FrameInfo.model_validate(self._perform(request_id, action))
@@ -214,13 +220,18 @@ class RemoteMicroscope:
                 self._connections.remove(connection)
 
     def _open_connection(self) -> ClientConnection:
+        connection = self._new_connection()
+        self._connections.append(connection)
+        return connection
+
+    def _new_connection(self) -> ClientConnection:
+        """Connect to the bridge, which must be the one of the first connection."""
         connection = ClientConnection(self._address, self._timeout_s)
         if self.boot_id not in ("", connection.boot_id):
             connection.close()
             raise ConnectionLostError(
                 "the bridge has been restarted: connect again and read the stage position"
             )
-        self._connections.append(connection)
         return connection
 
     def _transfer(self, info: FrameInfo) -> Frame:
@@ -242,13 +253,19 @@ class RemoteMicroscope:
         self._renewal.start()
 
     def _renew_lease(self, lease_s: float) -> None:
-        """Renew the lease until it is lost; ignore a lost connection until the next renewal."""
+        """Renew the lease until it is lost; fall silent while a safety call does not get through.
+
+        A lost connection is opened again at the next renewal.
+        """
         while not self._closing.wait(lease_s / RENEWALS_PER_LEASE):
+            if self._safety.silent():
+                continue  # the bridge then makes the column safe by itself
             try:
-                self._ask(m.RenewLease(token=self._token))
+                if not self._safety.renew(self._token):
+                    self._ask(m.RenewLease(token=self._token))
             except LeaseError:
                 return
-            except MicroscopeError:
+            except (MicroscopeError, BridgeError, OSError):
                 continue
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import wait
@@ -11,6 +10,7 @@ from dataclasses import dataclass
 
 from pydantic import ValidationError
 
+from controller.bridge import audit
 from controller.bridge import wire_messages as m
 from controller.bridge.frame_buffer import FrameBuffer, StoredFrame, encode
 from controller.bridge.hardware_threads import HardwareThreads
@@ -40,9 +40,9 @@ from controller.model.scan import FrameInfo, ScanSettings, shower_dose_e_per_A2
 from controller.model.stage import StageLimits, StagePosition
 from controller.rehearsal.operator_actions import simulated_operator_at
 
-log = logging.getLogger("controller.bridge.audit")
-
 WATCHDOG_INTERVAL_S = 0.1
+CLOSE_TIMEOUT_S = 10.0
+"""Longest wait for the thread that watches the lease (s)."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +51,8 @@ class Response:
 
     reply: m.Reply
     pixels: memoryview | None = None
+    lease_token: str = ""
+    """Token of the lease with which the request was made; empty if it needed none."""
 
 
 class RequestHandler:
@@ -90,28 +92,45 @@ class RequestHandler:
             request = m.REQUEST.validate_json(text, strict=True)
         except ValidationError as error:
             line = f"refused: {errors_in_one_line(error)}"
-            log.warning("%s %s", peer, line)
+            audit.warn("refused", peer=peer, reason=line)
             return Response(m.Failed(code=OutOfLimitsError.code, message=line))
         try:
             response = self._dispatch(request)
         except MicroscopeError as error:
-            log.warning("%s %s: %s: %s", peer, request.kind, error.code, error)
+            audit.warn(request.kind, peer=peer, error=f"{error.code}: {error}")
             return Response(m.Failed(code=error.code, message=str(error)))
-        except Exception as error:
-            log.exception("%s %s: unexpected error", peer, request.kind)
+        except Exception as error:  # noqa: BLE001 -- a driver's own mistake is answered and logged
+            audit.trace(request.kind, peer=peer, error="unexpected")
             line = f"{type(error).__name__}: {error}".splitlines()[0]
             return Response(m.Failed(code=MicroscopeError.code, message=line))
         _audit(request, response, peer)
         return response
 
+    def in_charge(self, token: str) -> bool:
+        """Tell whether `token` is that of the session in charge."""
+        return self._lease.held_by(token)
+
+    @property
+    def lease_holder(self) -> str | None:
+        """Name of the session in charge; None: nobody."""
+        return self._lease.holder
+
+    def fault(self) -> str:
+        """Return which of the threads that keep the column safe has died; empty if none has."""
+        if not self._watchdog.is_alive():
+            return "the thread that watches the lease has died"
+        if not self._hardware.watches():
+            return "the thread for status and safety calls has died"
+        return ""
+
     def close(self, reason: str) -> None:
         """Make the column safe and release it."""
         self._closing.set()
-        self._watchdog.join()
+        self._watchdog.join(CLOSE_TIMEOUT_S)
         try:
             self._make_safe(reason)
         except MicroscopeError:
-            log.exception("while closing")
+            audit.trace("while closing")
         self._hardware.close()
 
     def _dispatch(self, request: m.Request) -> Response:
@@ -123,7 +142,8 @@ class RequestHandler:
             case m.ReadReport():
                 return _done(self._report())
             case m.TakeLease(holder=holder, limits=limits):
-                return _done(self._take_lease(holder, limits))
+                grant = self._take_lease(holder, limits)
+                return Response(m.Done(value=grant), lease_token=grant.token)
             case m.Perform():
                 return self._perform(request)
             case m.FindFrame(request_id=request_id):
@@ -133,6 +153,7 @@ class RequestHandler:
                 return Response(m.Done(value=len(pixels)), pixels)
             case m.RenewLease(token=token):
                 self._lease.renew(token)
+                return Response(m.Done(), lease_token=token)
             case m.ReleaseLease(token=token):
                 self._release(token)
             case m.Blank():
@@ -180,8 +201,8 @@ class RequestHandler:
             lambda: self._hardware.submit(lambda microscope: self._act(microscope, request)),
         )
         if not wait([outcome], timeout=m.POLL_S).done:
-            return Response(m.Pending())
-        return _done(outcome.result())
+            return Response(m.Pending(), lease_token=request.token)
+        return Response(m.Done(value=outcome.result()), lease_token=request.token)
 
     def _check_limits(self, action: m.Action) -> None:
         match action:
@@ -256,18 +277,19 @@ class RequestHandler:
         return held
 
     def _make_safe(self, reason: str) -> None:
-        log.warning("making safe: %s", reason)
+        audit.warn("making safe", reason=reason)
         self._hardware.make_safe(reason)
 
     def _watch_lease(self) -> None:
-        while not self._closing.wait(WATCHDOG_INTERVAL_S):
+        """Make the column safe when the lease expires, whatever the column answers."""
+        while not self._closing.wait(min(WATCHDOG_INTERVAL_S, self._lease.left_s())):
             holder = self._lease.expired_holder()
             if holder is None:
                 continue
             try:
                 self._make_safe(f"{holder} no longer answers: its lease has expired")
-            except MicroscopeError:
-                log.exception("after an expired lease")
+            except BaseException:  # noqa: BLE001 -- the dead man's switch outlives any driver
+                audit.trace("after an expired lease")
             self._lease.release_expired()
 
 
@@ -279,8 +301,10 @@ def _audit(request: m.Request, response: Response, peer: str) -> None:
     """Log actions once they have ended; status, lease renewals and pixels are not logged."""
     match request:
         case m.Perform(request_id=request_id, action=action) if isinstance(response.reply, m.Done):
-            log.info("%s %s %s", peer, request_id, action.model_dump_json())
+            fields = action.model_dump(mode="json")
+            audit.record("perform", peer=peer, request_id=request_id, action=fields)
         case m.TakeLease(holder=holder, limits=limits):
-            log.info("%s lease to %s, limits %s", peer, holder, limits.model_dump_json())
+            fields = limits.model_dump(mode="json")
+            audit.record("lease taken", peer=peer, holder=holder, limits=fields)
         case m.ReleaseLease() | m.Blank() | m.StopStage() | m.MakeSafe():
-            log.info("%s %s", peer, request.kind)
+            audit.record(request.kind, peer=peer)

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from controller.bridge import audit
 from controller.bridge.bridge_address import (
     BridgeAddress,
     ConnectionFile,
@@ -24,6 +25,8 @@ from controller.bridge.bridge_daemon import BridgeDaemon
 from controller.bridge.request_handler import RequestHandler
 from controller.bridge.tls import server_context
 from controller.common.atomic import OWNER_ONLY, replace_text
+from controller.common.connection_limits import limits_for, open_files_limit
+from controller.common.errors import BridgeError
 from controller.hardware.interface import Microscope
 
 SIGNAL_INTERVAL_S = 0.5
@@ -56,10 +59,12 @@ class ShutdownSignal:
         if tied:
             threading.Thread(target=self._until_parent_goes, daemon=True).start()
 
-    def wait(self) -> None:
-        """Block until the bridge has to end."""
+    def wait(self, fault: Callable[[], str]) -> str:
+        """Block until the bridge has to end; return its fault, empty if it was asked to end."""
         while not self._received.wait(SIGNAL_INTERVAL_S):  # signals are handled between two waits
-            pass
+            if found := fault():
+                return found
+        return ""
 
     def _note(self, number: int, _frame: object) -> None:
         self.signal_number = number
@@ -95,7 +100,8 @@ def run_bridge(
     Raises
     ------
     BridgeError
-        If the address to listen on is refused or in use.
+        If the address to listen on is refused or in use, or if the bridge had to end because one
+        of its threads died.
     """
     listen_on = options.listen_on
     check_listen_address(listen_on)
@@ -103,24 +109,34 @@ def run_bridge(
     if listen_on.socket_path is not None:
         free_socket_path(listen_on.socket_path)
     tls = server_context(listen_on.certs) if listen_on.certs is not None else None
-    _log_to(options.audit)
+    audit.log_to(options.audit)
+    logging.getLogger("Pyro5").addHandler(logging.NullHandler())
     shutdown = ShutdownSignal(options.tied)
     handler = RequestHandler(open_microscope, options.lease_s)
     try:
         secret_path = None if tls else options.connection_file.with_suffix(".secret")
         secret = new_secret(secret_path) if secret_path else ""
-        daemon = BridgeDaemon(handler, listen_on, secret, tls)
-        threading.Thread(target=daemon.serve, name="accept", daemon=True).start()
+        limits = limits_for(open_files_limit())
+        daemon = BridgeDaemon(handler, listen_on, secret, tls, limits)
+        daemon.start()
         address = daemon.address(secret_path)
         _write_connection_file(address, handler, options.connection_file)
         connect = "" if tls else f"; connect a session with --bridge {options.connection_file}"
         say(f"bridge to {handler.description.name} ready at {address}{connect}")
-        shutdown.wait()
+        fault = shutdown.wait(lambda: handler.fault() or _deafness(daemon))
+        if fault:
+            audit.warn("the bridge ends", reason=fault)
         options.connection_file.unlink(missing_ok=True)
-        daemon.stop()
+        daemon.shutdown()
     finally:
         handler.close("the bridge ends")
+    if fault:
+        raise BridgeError(f"{fault}: the column was made safe and the bridge ended; start it again")
     return shutdown.signal_number
+
+
+def _deafness(daemon: BridgeDaemon) -> str:
+    return "the bridge accepts no connections any more" if daemon.deaf() else ""
 
 
 def _write_connection_file(
@@ -130,14 +146,3 @@ def _write_connection_file(
         address=address, pid=os.getpid(), boot_id=handler.description.boot_id
     )
     replace_text(connection_file, connection.model_dump_json(), OWNER_ONLY)
-
-
-def _log_to(audit: Path | None) -> None:
-    """Write the audit log to a file, or discard it."""
-    log = logging.getLogger("controller.bridge.audit")
-    log.propagate = False
-    log.setLevel(logging.INFO)
-    log.addHandler(logging.FileHandler(audit) if audit else logging.NullHandler())
-    for handler in log.handlers:
-        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
-    logging.getLogger("Pyro5").addHandler(logging.NullHandler())

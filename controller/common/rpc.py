@@ -8,30 +8,28 @@ bridge's client as well as for the session's service.
 - Compressed, batched, one-way and keep-serialized messages are refused by their header: one
   megabyte of zlib can unpack to half a gigabyte.
 - No call is retried automatically, and a silent connection is closed during the handshake.
-- A refused client is closed without reading from it in the accept loop.
-- Annotations are cleared at every handshake; otherwise the next client would receive the last
-  client's frame.
+- The time limit holds for all bytes that are waited for, not for each piece of them.
 
-Servers derive from :class:`TokenDaemon`; clients use :func:`connect`. Only json types and
-annotations are transmitted.
+Servers derive from :class:`controller.common.rpc_server.TokenDaemon`; clients use :func:`connect`.
+Only json types and annotations are transmitted.
 """
 
 from __future__ import annotations
 
-import hmac
-import threading
-from typing import Any
+import socket
+import time
 
 import Pyro5
 import Pyro5.errors
-from Pyro5 import client, protocol, serializers, server, svr_threads
-from Pyro5.callcontext import current_context
+from Pyro5 import client, protocol, serializers, socketutil
 
 MAX_MESSAGE_BYTES = 300 * 2**20
 """Largest message: a little more than a frame of 8192 x 8192 float32 pixels."""
 HANDSHAKE_TIMEOUT_S = 5.0
-THREADS = 32
-"""Largest number of connections: one thread each, for a few screens and commands."""
+LEAST_TIMEOUT_S = 1e-3
+"""Zero would make a socket non-blocking."""
+PYRO_THREADS = 4
+"""Size of Pyro's own thread pool, which is not used."""
 
 _SERIALIZER = "json"
 _REFUSED_FLAGS = (
@@ -51,10 +49,35 @@ class _PlainMessage(protocol.ReceivingMessage):  # type: ignore[misc]
             raise Pyro5.errors.ProtocolError(f"refused message flags {self.flags:#x}")
 
 
-def _close_unread(job: Any, reason: str) -> None:
-    """Close the connection of a refused client without reading from it."""
-    del reason
-    job.csock.close()
+def receive_in_time(sock: socket.socket, size: int) -> bytes:
+    """Receive `size` bytes within the socket's timeout in all; replaces Pyro's own function.
+
+    Raises
+    ------
+    Pyro5.errors.TimeoutError
+        If they do not arrive in time, however steadily bytes come in.
+    Pyro5.errors.ConnectionClosedError
+        If the connection ends before.
+    """
+    timeout_s = sock.gettimeout()
+    deadline_s = None if timeout_s is None else time.monotonic() + timeout_s
+    data = bytearray()
+    try:
+        while len(data) < size:
+            if deadline_s is not None:
+                sock.settimeout(max(deadline_s - time.monotonic(), LEAST_TIMEOUT_S))
+            chunk = sock.recv(size - len(data))
+            if not chunk:
+                raise Pyro5.errors.ConnectionClosedError("receiving: the other side hung up")
+            data += chunk
+    except TimeoutError:
+        raise Pyro5.errors.TimeoutError("receiving: timeout") from None
+    except OSError as error:
+        raise Pyro5.errors.ConnectionClosedError(f"receiving: {error}") from error
+    finally:
+        if sock.fileno() >= 0:
+            sock.settimeout(timeout_s)
+    return bytes(data)
 
 
 def harden() -> None:
@@ -64,7 +87,8 @@ def harden() -> None:
     config.MAX_MESSAGE_SIZE = MAX_MESSAGE_BYTES
     config.MAX_RETRIES = 0
     config.COMMTIMEOUT = HANDSHAKE_TIMEOUT_S
-    config.THREADPOOL_SIZE = THREADS
+    config.THREADPOOL_SIZE_MIN = 1
+    config.THREADPOOL_SIZE = PYRO_THREADS
     config.ITER_STREAMING = False
     config.SOCK_NODELAY = True
     for name in [name for name in serializers.serializers if name != _SERIALIZER]:
@@ -75,65 +99,10 @@ def harden() -> None:
     # a client that used another serializer gets its reply in this one
     serializers.MarshalSerializer.serializer_id = only.serializer_id
     protocol.ReceivingMessage = _PlainMessage
-    svr_threads.ClientConnectionJob.denyConnection = _close_unread
+    socketutil.receive_data = receive_in_time
 
 
 harden()
-
-
-class TokenDaemon(server.Daemon):  # type: ignore[misc]
-    """Pyro5 daemon that accepts only clients with the token and the same protocol version.
-
-    Parameters
-    ----------
-    token
-        Shared secret, from a file that only the user can read.
-    version
-        Version of the protocol; if the versions differ, the refusal names both.
-    location
-        `unixsocket=PATH`, or `host=..., port=...` for loopback.
-    """
-
-    def __init__(self, token: str, version: int, **location: Any) -> None:
-        self._token = token.encode()
-        self._version = version
-        self._connections: set[Any] = set()
-        self._connections_lock = threading.Lock()
-        super().__init__(**location)
-
-    def validateHandshake(self, conn: Any, data: Any) -> str:
-        """Check the token, in constant time, and the version."""
-        current_context.response_annotations = {}
-        given = data if isinstance(data, dict) else {}
-        if not hmac.compare_digest(str(given.get("token", "")).encode(), self._token):
-            raise PermissionError("wrong or missing token")
-        if given.get("version") != self._version:
-            raise ValueError(
-                f"this side has protocol version {self._version}, the client"
-                f" {given.get('version')}: use the same dualtilt on both sides"
-            )
-        conn.timeout = None  # after the handshake a client may be idle
-        with self._connections_lock:
-            self._connections.add(conn)
-        return "welcome"
-
-    def handleRequest(self, conn: Any) -> None:
-        """Serve one request without annotations from the previous one."""
-        current_context.response_annotations = {}
-        super().handleRequest(conn)
-
-    def clientDisconnect(self, conn: Any) -> None:
-        """Remove a client that has disconnected."""
-        with self._connections_lock:
-            self._connections.discard(conn)
-
-    def shutdown(self) -> None:
-        """Stop serving and close all connections."""
-        super().shutdown()
-        with self._connections_lock:
-            connections, self._connections = self._connections, set()
-        for conn in connections:
-            conn.close()
 
 
 class RefusedError(Pyro5.errors.CommunicationError):  # type: ignore[misc]

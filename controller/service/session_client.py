@@ -40,6 +40,11 @@ TIMEOUT_S = 10.0
 """Longest time for one call (s)."""
 
 
+ATTEMPTS = 2
+"""Number of attempts to connect: the first may meet a session that is just ending."""
+RETRY_AFTER_S = 0.1
+
+
 class SessionGoneError(DualtiltError):
     """The session's process no longer answers.
 
@@ -62,11 +67,39 @@ class SessionGoneError(DualtiltError):
         super().__init__(f"{self.fault}; {self.remedy}")
 
 
+class NotAnsweringError(DualtiltError):
+    """A session's process runs, but does not let this client in.
+
+    Parameters
+    ----------
+    address
+        Address of the session.
+    error
+        Failure of the connection.
+
+    Attributes
+    ----------
+    fault, remedy
+        The two parts of the message: the fault, and what to do.
+    """
+
+    exit_code = ExitCode.BRIDGE
+
+    def __init__(self, address: ServiceAddress, error: object) -> None:
+        self.fault = (
+            f"{address.folder}: a session runs here (process {address.pid}) but does not answer: "
+            f"{error}"
+        )
+        self.remedy = f"try again; `kill {address.pid}` ends it with the beam blanked"
+        super().__init__(f"{self.fault}; {self.remedy}")
+
+
 class ServiceClient:
     """One connection to a session, opened by :meth:`connect`; each error is one line."""
 
-    def __init__(self, proxy: Any, address: ServiceAddress) -> None:
+    def __init__(self, proxy: Any, address: ServiceAddress, read_only: bool) -> None:
         self._proxy = proxy
+        self._read_only = read_only
         self.address = address
 
     @classmethod
@@ -77,18 +110,25 @@ class ServiceClient:
         ------
         NoSessionError
             If none is running; the message says what to do.
+        NotAnsweringError
+            If one is running but does not let this client in.
         UsageError
             If the service refuses the client.
         """
         address = read_address(folder)
-        uri = f"PYRO:{VIEW if read_only else CONTROL}@{address.location}"
-        try:
-            proxy = rpc.connect(uri, address.token, VERSION, TIMEOUT_S)
-        except rpc.RefusedError as error:
-            raise UsageError(f"{folder}: {error}") from None
-        except Pyro5.errors.CommunicationError:
-            raise NoSessionError(folder) from None
-        return cls(proxy, address)
+        for attempt in range(ATTEMPTS):
+            try:
+                proxy = _proxy(address, VIEW if read_only else CONTROL)
+                break
+            except rpc.RefusedError as error:
+                raise UsageError(f"{folder}: {error}") from None
+            except Pyro5.errors.CommunicationError as error:
+                if _nobody_listens(error) or not _is_running(address.pid):
+                    raise NoSessionError(folder) from None
+                if attempt == ATTEMPTS - 1:
+                    raise NotAnsweringError(address, error) from None
+                time.sleep(RETRY_AFTER_S)
+        return cls(proxy, address, read_only)
 
     def __enter__(self) -> Self:
         return self
@@ -150,21 +190,36 @@ class ServiceClient:
     def _call(self, name: str, *args: Any) -> Any:
         try:
             return getattr(self._proxy, name)(*args)
-        except Pyro5.errors.CommunicationError:
-            raise SessionGoneError(self.address.folder) from None
+        except Pyro5.errors.CommunicationError as error:
+            raise self._lost(error) from None
         except AttributeError:
             raise UsageError(f"{name}: not allowed on a read-only screen") from None
 
+    def _lost(self, error: Exception) -> DualtiltError:
+        """Connect again, for the next call, and return what to say about this one."""
+        try:
+            again = self.connect(self.address.folder, read_only=self._read_only)
+        except NotAnsweringError as not_answering:
+            return not_answering
+        except UsageError:
+            return SessionGoneError(self.address.folder)
+        self._proxy = again._proxy
+        return NotAnsweringError(self.address, error)
+
 
 def find_sessions() -> list[Path]:
-    """Return the folders of this user's sessions that answer; remove addresses of ended ones."""
+    """Return the folders of this user's running sessions; remove addresses of ended ones."""
     alive: dict[Path, None] = {}
     for path, address in known_addresses().items():
         try:
             with ServiceClient.connect(address.folder, read_only=True) as client:
                 is_stale = client.address.pid != address.pid
-        except UsageError:
+        except NoSessionError:
             is_stale = True
+        except (NotAnsweringError, UsageError):  # it runs, but lets nobody in: its client says why
+            is_stale = not _is_running(address.pid)
+            if not is_stale:
+                alive[address.folder] = None
         else:
             alive[address.folder] = None
         if is_stale and not _is_running(address.pid):
@@ -206,6 +261,21 @@ def exit_code_after(folder: Path, status: SessionStatus) -> ExitCode:
         time.sleep(0.05)
         status = last_status(folder) or status
     return ExitCode.OK if status.exit_code is None else status.exit_code
+
+
+def _proxy(address: ServiceAddress, object_name: str) -> Any:
+    uri = f"PYRO:{object_name}@{address.location}"
+    return rpc.connect(uri, address.token, VERSION, TIMEOUT_S)
+
+
+def _nobody_listens(error: BaseException) -> bool:
+    """Tell whether a connection failed because its socket is gone or its process has ended."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, ConnectionRefusedError | FileNotFoundError):
+            return True
+        cause = cause.__cause__ or cause.__context__
+    return False
 
 
 def _is_running(pid: int) -> bool:

@@ -18,8 +18,9 @@ from datetime import datetime
 from pathlib import Path
 
 from controller.common.atomic import replace_text
+from controller.common.connection_limits import limits_for, open_files_limit
 from controller.common.exit_codes import ExitCode
-from controller.common.rpc import TokenDaemon
+from controller.common.rpc_server import TokenDaemon
 from controller.model.events import Event, Record
 from controller.service.remote_objects import (
     CONTROL,
@@ -42,10 +43,11 @@ STATUS_FILE = "status.json"
 STATUS_EVERY_S = 0.5
 """Shortest time between two writes of status.json (s)."""
 
-RESTART_PAUSE_S = 0.2
-"""Wait before clients are served again after an error (s)."""
 FLUSH_WITHIN_S = 10.0
 """Longest wait for the queued events to be logged (s)."""
+
+IDLE_S = 600.0
+"""Time after which a client that asks nothing is disconnected; a screen asks all the time (s)."""
 
 _log = logging.getLogger(__name__)
 
@@ -80,7 +82,6 @@ class SessionService:
         self._stamp_lock = threading.Lock()
         self._queue: queue.SimpleQueue[Record | threading.Event | None] = queue.SimpleQueue()
         self._status_written_s = float("-inf")
-        self._closing = threading.Event()
         self._writer = threading.Thread(target=self._run_writer, name="session-log", daemon=True)
         self._writer.start()
         self._daemon: TokenDaemon | None = None
@@ -115,12 +116,11 @@ class SessionService:
             if sys.platform == "win32"
             else {"unixsocket": str(socket_path())}
         )
-        self._daemon = TokenDaemon(token, VERSION, **where)
+        limits = limits_for(open_files_limit(), IDLE_S)
+        self._daemon = TokenDaemon(token, VERSION, limits, **where)
         self._daemon.register(SessionView(self._store, self._folder), VIEW)
         self._daemon.register(SessionControl(self._store, self._folder, commands), CONTROL)
-        threading.Thread(
-            target=self._serve_clients, args=(self._daemon,), name="session-service", daemon=True
-        ).start()
+        self._daemon.start()
         address = ServiceAddress(
             folder=self._folder,
             location=self._daemon.locationStr,
@@ -133,7 +133,6 @@ class SessionService:
 
     def close(self, exit_code: ExitCode) -> None:
         """Write the rest of the log and the final status.json, then disconnect the clients."""
-        self._closing.set()
         self._queue.put(None)
         self._writer.join(timeout=10.0)
         self._store.finish(exit_code)
@@ -143,15 +142,6 @@ class SessionService:
                 path.unlink(missing_ok=True)
         if self._daemon is not None:
             self._daemon.shutdown()
-
-    def _serve_clients(self, daemon: TokenDaemon) -> None:
-        """Serve clients until the session closes; an error of one of them ends nothing."""
-        while not self._closing.is_set():
-            try:
-                daemon.requestLoop()
-            except Exception:  # noqa: BLE001 -- screens must be able to attach
-                _log.exception("the service of the session continues after an error")
-                self._closing.wait(RESTART_PAUSE_S)
 
     def _run_writer(self) -> None:
         """Log records from the queue and update the status, until None comes."""

@@ -22,7 +22,12 @@ from controller.common.exit_codes import ExitCode
 from controller.model.events import FrameRecorded, Phase, Record, Showered
 from controller.model.processing_jobs import JobName
 from controller.service import event_text, status_text
-from controller.service.session_client import ServiceClient, SessionGoneError, last_status
+from controller.service.session_client import (
+    NotAnsweringError,
+    ServiceClient,
+    SessionGoneError,
+    last_status,
+)
 from controller.service.session_status import SessionStatus
 from controller.session.event_log import read_events
 
@@ -66,13 +71,13 @@ def follow(folder: Path, interrupted: threading.Event, out: TextIO | None = None
                 seq = client.status().started_seq - 1
                 while not interrupted.is_set():
                     records = client.events_after(seq, WAIT_S)
-                    seq = records[-1].seq if records else seq
                     status = client.status()
                     show(status, records)
+                    seq = records[-1].seq if records else seq
                     if status.exit_code is not None and not records:
                         return status.exit_code
                 raise KeyboardInterrupt
-        except (SessionGoneError, UsageError) as error:
+        except (NotAnsweringError, SessionGoneError, UsageError) as error:
             return _show_end(folder, seq, show, error)
 
 

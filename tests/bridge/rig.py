@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from controller.bridge.bridge_address import BridgeAddress
 from controller.bridge.remote_microscope import RemoteMicroscope
@@ -46,6 +47,11 @@ class Rig:
     def audit(self) -> str:
         """Return the audit log."""
         return (self.folder / "audit.log").read_text()
+
+    def audited(self, event: str) -> list[dict[str, Any]]:
+        """Return the records of the audit log about one event."""
+        records = [json.loads(line) for line in self.audit().splitlines()]
+        return [record for record in records if record["event"] == event]
 
     @contextmanager
     def client(

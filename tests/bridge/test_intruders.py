@@ -16,10 +16,11 @@ import pytest
 from Pyro5 import protocol
 
 from controller.bridge.bridge_address import BridgeAddress, BridgeRefusedError
-from controller.bridge.bridge_daemon import UNAUTHENTICATED_LIMIT, UnauthenticatedConnections
 from controller.bridge.remote_microscope import RemoteMicroscope
-from controller.bridge.server_connection import HANDSHAKE_LIMIT_BYTES, REQUEST_LIMIT_BYTES
 from controller.bridge.wire_messages import PROTOCOL_VERSION
+from controller.common.connection_counts import UnauthenticatedConnections
+from controller.common.connection_limits import ConnectionLimits
+from controller.common.rpc_connection import HANDSHAKE_LIMIT_BYTES, REQUEST_LIMIT_BYTES
 from tests.bridge.mutations import STATUS, mutated
 from tests.bridge.peer import Peer, message
 from tests.bridge.rig import SCAN, Rig, open_rig, resident_bytes
@@ -52,7 +53,7 @@ def test_handshake_refused(rig: Rig, greeting: dict[str, Any], said: str) -> Non
         assert kind == protocol.MSG_CONNECTFAIL
         assert said in answer
         assert peer.hung_up()
-    assert "refused:" in rig.audit()
+    assert rig.audited("refused")
 
 
 def test_a_client_with_an_old_secret_is_told_in_one_line(rig: Rig, tmp_path: Path) -> None:
@@ -155,7 +156,7 @@ def test_the_oldest_of_too_many_unauthenticated_connections_is_closed() -> None:
         for ours, theirs in pairs:
             open_pairs.enter_context(theirs)
             open_pairs.enter_context(ours)
-            open_pairs.enter_context(connections.count(ours))
+            connections.add(ours)
             theirs.setblocking(False)
         assert [_still_open(theirs) for _, theirs in pairs] == [False, False, True, True]
 
@@ -169,7 +170,7 @@ def _still_open(sock: socket.socket) -> bool:
 
 def test_silent_connections_keep_nobody_out(rig: Rig) -> None:
     with rig.client() as microscope, ExitStack() as silent:
-        for _ in range(3 * UNAUTHENTICATED_LIMIT):
+        for _ in range(3 * ConnectionLimits.unauthenticated):
             silent.enter_context(Peer(rig.address))
         assert microscope.acquire("undisturbed", SCAN).info.request_id == "undisturbed"
         with rig.client(None) as late:

@@ -92,10 +92,25 @@ def test_the_audit_log_names_clients_and_actions() -> None:
     with open_rig() as rig:
         with rig.client("Ada") as microscope:
             microscope.acquire("exposure 1", SCAN)
-        audit = rig.audit()
-    for line in ("lease to Ada", 'exposure 1 {"kind":"acquire"', "making safe: the session has"):
-        assert line in audit
-    assert "status" not in audit
+        assert [taken["holder"] for taken in rig.audited("lease taken")] == ["Ada"]
+        (performed,) = rig.audited("perform")
+        assert (performed["request_id"], performed["action"]["kind"]) == ("exposure 1", "acquire")
+        (safe,) = rig.audited("making safe")
+        assert safe["reason"].startswith("the session has")
+        assert "status" not in rig.audit()
+
+
+@pytest.mark.parametrize("forged", ["Eve\n", "Eve\r\n", "Eve\u2028", '"}\n', "Eve\x1b[2K\x00"])
+def test_no_text_of_a_client_forges_a_line_of_the_audit_log(forged: str) -> None:
+    line = forged + '{"at": "2026", "level": "info", "event": "lease taken", "holder": "Ada"}'
+    with open_rig() as rig:
+        with rig.client(line) as microscope:
+            microscope.make_safe(line)
+        log = (rig.folder / "audit.log").read_bytes()
+        assert [taken["holder"] for taken in rig.audited("lease taken")] == [line]
+        assert line in [safe["reason"] for safe in rig.audited("making safe")]
+    assert log.isascii()
+    assert len(log.splitlines()) == log.count(b"\n")
 
 
 def test_make_certs_from_the_command_line(

@@ -7,17 +7,19 @@ import threading
 import time
 import zlib
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import Pyro5.errors
 import pytest
-from Pyro5 import protocol, serializers
+from Pyro5 import protocol, serializers, socketutil
 from Pyro5.callcontext import current_context
 from Pyro5.server import expose
 
-from controller.common import rpc
+from controller.common import rpc, rpc_connection
+from controller.common.connection_limits import ConnectionLimits, limits_for, open_files_limit
+from controller.common.rpc_server import TokenDaemon
 
 TOKEN = "s3cret"
 VERSION = 7
@@ -37,13 +39,20 @@ class Target:
         raise ValueError("no")
 
 
-@pytest.fixture
-def uri(tmp_path: Path) -> Iterator[str]:
-    daemon = rpc.TokenDaemon(TOKEN, VERSION, unixsocket=str(tmp_path / "s"))
+@contextmanager
+def serving(path: Path, limits: ConnectionLimits) -> Iterator[str]:
+    """Serve a `Target` at a socket; give its address."""
+    daemon = TokenDaemon(TOKEN, VERSION, limits, unixsocket=str(path))
     found = daemon.register(Target(), "target")
-    threading.Thread(target=daemon.requestLoop, daemon=True).start()
+    daemon.start()
     yield str(found)
     daemon.shutdown()
+
+
+@pytest.fixture
+def uri(tmp_path: Path) -> Iterator[str]:
+    with serving(tmp_path / "s", ConnectionLimits()) as found:
+        yield found
 
 
 def path_of(uri: str) -> str:
@@ -130,35 +139,141 @@ def test_malformed_messages_get_no_service_and_do_no_harm(uri: str, stranger: St
     assert still_serves(uri)
 
 
-def test_silent_connections_are_dropped_and_do_not_block(
+def silent(stack: ExitStack, uri: str) -> socket.socket:
+    """Connect without a word."""
+    sock = stack.enter_context(socket.socket(socket.AF_UNIX))
+    sock.settimeout(60.0)
+    sock.connect(path_of(uri))
+    return sock
+
+
+def read_to_end(sock: socket.socket) -> None:
+    while sock.recv(1 << 16):  # a reason at most, then the end
+        pass
+
+
+def test_silent_connections_are_dropped_and_do_not_block(tmp_path: Path) -> None:
+    limits = ConnectionLimits(unauthenticated=8, handshake_s=0.3)
+    with serving(tmp_path / "s", limits) as uri, ExitStack() as stack:
+        strangers = [silent(stack, uri) for _ in range(limits.unauthenticated + 4)]
+        assert still_serves(uri)
+        for sock in strangers:
+            read_to_end(sock)
+        assert still_serves(uri)
+
+
+def test_a_message_that_drips_in_ends_by_its_time_limit(tmp_path: Path) -> None:
+    """Each byte arrives in time, the message does not."""
+    with serving(tmp_path / "s", ConnectionLimits(handshake_s=0.3)) as uri, ExitStack() as stack:
+        stranger = silent(stack, uri)
+        with pytest.raises(OSError, match=r"."):
+            for byte in hello(0, JSON_ID, GREETING):
+                stranger.sendall(bytes([byte]))
+                time.sleep(0.02)
+
+
+def test_an_admitted_message_that_drips_in_ends_by_its_time_limit(
     uri: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Pyro5.config, "COMMTIMEOUT", 0.3)
+    monkeypatch.setattr(rpc_connection, "MESSAGE_TIMEOUT_S", 0.3)
     with ExitStack() as stack:
-        silent = [
-            stack.enter_context(socket.socket(socket.AF_UNIX)) for _ in range(rpc.THREADS + 4)
-        ]
-        for sock in silent:
-            sock.settimeout(60.0)
-            sock.connect(path_of(uri))
-        for sock in silent:
-            while sock.recv(1 << 16):  # a reason at most, then the end
-                pass
-    deadline = time.monotonic() + 60.0
-    while time.monotonic() < deadline:
-        try:
-            assert still_serves(uri)
-            return
-        except Pyro5.errors.CommunicationError:
-            time.sleep(0.05)
-    pytest.fail("no client is accepted any more")
+        client = silent(stack, uri)
+        client.sendall(hello(0, JSON_ID, GREETING))
+        assert client.recv(1 << 16)
+        with pytest.raises(OSError, match=r"."):
+            for byte in hello(0, JSON_ID, GREETING):
+                client.sendall(bytes([byte]))
+                time.sleep(0.02)
 
 
-def test_an_idle_client_is_kept(uri: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Pyro5.config, "COMMTIMEOUT", 0.5)
-    with rpc.connect(uri, TOKEN, VERSION, 60.0) as proxy:
-        time.sleep(1.2)
-        assert proxy.echo("still here") == "still here"
+def test_a_reply_that_drips_in_ends_by_the_clients_time_limit() -> None:
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        ours.settimeout(0.2)
+
+        def drip() -> None:
+            with suppress(OSError):
+                for _ in range(200):
+                    theirs.sendall(b"x")
+                    time.sleep(0.02)
+
+        threading.Thread(target=drip, daemon=True).start()
+        with pytest.raises(Pyro5.errors.TimeoutError):
+            socketutil.receive_data(ours, 1000)
+        assert ours.gettimeout() == 0.2
+
+
+def test_idle_clients_give_way_and_an_idle_client_is_kept_while_there_is_room(
+    tmp_path: Path,
+) -> None:
+    limits = ConnectionLimits(admitted=3, handshake_s=0.2)
+    with serving(tmp_path / "s", limits) as uri, ExitStack() as stack:
+        clients = [stack.enter_context(rpc.connect(uri, TOKEN, VERSION, 60.0)) for _ in range(3)]
+        time.sleep(0.4)
+        assert clients[0].echo("still here") == "still here"  # no longer the longest idle one
+        newcomers = [stack.enter_context(rpc.connect(uri, TOKEN, VERSION, 60.0)) for _ in range(2)]
+        assert [newcomer.echo("in") for newcomer in newcomers] == ["in", "in"]
+        assert clients[0].echo("kept") == "kept"
+        for client in clients[1:]:
+            with pytest.raises(Pyro5.errors.CommunicationError):
+                client.echo("gone")
+
+
+def test_a_client_that_asks_nothing_is_disconnected_after_the_idle_time(tmp_path: Path) -> None:
+    with (
+        serving(tmp_path / "s", ConnectionLimits(idle_s=0.2)) as uri,
+        rpc.connect(uri, TOKEN, VERSION, 60.0) as proxy,
+    ):
+        proxy._pyroLocalSocket  # noqa: B018 -- bound
+        read_to_end(proxy._pyroConnection.sock)
+        with pytest.raises(Pyro5.errors.CommunicationError):
+            proxy.echo("too late")
+        assert still_serves(uri)
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        pytest.param(RuntimeError("can't start new thread"), id="no thread"),
+        pytest.param(MemoryError(), id="no memory"),
+        pytest.param(OSError(24, "Too many open files"), id="no file"),
+        pytest.param(ValueError("anything else"), id="an error nobody foresaw"),
+    ],
+)
+def test_the_accept_loop_outlives_what_one_connection_does(
+    uri: str, monkeypatch: pytest.MonkeyPatch, fault: Exception
+) -> None:
+    start = threading.Thread.start
+    refused = []
+
+    def start_or_fail(thread: threading.Thread) -> None:
+        if "_serve_connection" in thread.name and not refused:
+            refused.append(thread)
+            raise fault
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", start_or_fail)
+    with ExitStack() as stack:
+        read_to_end(silent(stack, uri))
+        assert len(refused) == 1
+        assert still_serves(uri)
+
+
+@pytest.mark.parametrize(
+    ("descriptors", "unauthenticated", "admitted"),
+    [
+        pytest.param(64, 10, 20, id="few"),
+        pytest.param(256, 58, 116, id="a Mac's"),
+        pytest.param(1024, 64, 128, id="usual"),
+        pytest.param(10, 2, 4, id="hardly any"),
+    ],
+)
+def test_connections_are_limited_from_the_files_that_may_be_open(
+    descriptors: int, unauthenticated: int, admitted: int
+) -> None:
+    limits = limits_for(descriptors)
+    assert (limits.unauthenticated, limits.admitted) == (unauthenticated, admitted)
+    assert open_files_limit() > 0
 
 
 def test_no_annotation_outlives_its_call(uri: str) -> None:

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import os
+import socket
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from controller.app.cli.main import main
+from controller.common.connection_limits import ConnectionLimits
 from controller.common.errors import DualtiltError, UsageError
 from controller.common.exit_codes import ExitCode
 from controller.model.commands import Answer, StopWhen
 from controller.model.events import PreviewReady, PromptOpened, Record, State, StateChanged
+from controller.service import session_client, session_server
 from controller.service.service_address import ADDRESS_FILE, read_address, runtime_folder
 from controller.service.session_client import (
     ServiceClient,
@@ -248,6 +254,47 @@ def test_a_client_without_the_token_is_refused(
     file.write_text(address.model_dump_json())
     with pytest.raises(UsageError, match=message):
         ServiceClient.connect(session.folder)
+
+
+@pytest.mark.parametrize(
+    "limits",
+    [
+        pytest.param(ConnectionLimits(), id="as many as fit"),
+        pytest.param(ConnectionLimits(unauthenticated=4, admitted=8), id="few fit"),
+    ],
+)
+def test_idle_clients_do_not_lock_out_stop(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limits: ConnectionLimits
+) -> None:
+    monkeypatch.setattr(session_server, "limits_for", lambda *_: limits)
+    service, engine = SessionService(tmp_path, lambda record: None), RecordingEngine()
+    path = Path(service.serve(engine).location.removeprefix("./u:"))
+    with ExitStack() as stack:
+        for _ in range(40):
+            stranger = stack.enter_context(socket.socket(socket.AF_UNIX))
+            stranger.connect(str(path))
+            stack.enter_context(ServiceClient.connect(tmp_path, read_only=True))
+        assert main(["stop", str(tmp_path)]) == ExitCode.OK
+    assert engine.commands == [StopWhen.AFTER_TILT]
+    service.close(ExitCode.OK)
+
+
+def test_a_session_that_lets_nobody_in_is_not_called_ended(
+    session: Session, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(session_client, "TIMEOUT_S", 0.1)
+    monkeypatch.setattr(session_client, "RETRY_AFTER_S", 0.0)
+    with socket.socket(socket.AF_UNIX) as deaf:
+        path = runtime_folder() / "deaf.sock"
+        deaf.bind(str(path))
+        deaf.listen()
+        for file in (session.folder / ADDRESS_FILE, *runtime_folder().glob("*.session.json")):
+            address = read_address(session.folder).model_copy(update={"location": f"./u:{path}"})
+            file.write_text(address.model_dump_json())
+        assert main(["stop"]) == ExitCode.BRIDGE
+    said = capsys.readouterr().err
+    assert f"a session runs here (process {os.getpid()}) but does not answer" in said
+    assert f"kill {os.getpid()}" in said
 
 
 def test_address_and_socket_are_private(session: Session) -> None:

@@ -11,7 +11,12 @@ from textual.message import Message
 from controller.common.errors import DualtiltError
 from controller.service.previews import reduce_picture
 from controller.service.service_address import NoSessionError
-from controller.service.session_client import ServiceClient, SessionGoneError, last_status
+from controller.service.session_client import (
+    NotAnsweringError,
+    ServiceClient,
+    SessionGoneError,
+    last_status,
+)
 from controller.service.session_status import SessionStatus
 from controller.ui.tui.screen_messages import (
     PictureArrived,
@@ -93,6 +98,6 @@ class SessionFollower(threading.Thread):
 
 def unreachable(error: DualtiltError) -> Unreachable:
     """Return the message that the session does not answer, with the remedy if one is known."""
-    if isinstance(error, NoSessionError | SessionGoneError):
+    if isinstance(error, NoSessionError | NotAnsweringError | SessionGoneError):
         return Unreachable(error.fault, error.remedy)
     return Unreachable(str(error))
