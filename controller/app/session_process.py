@@ -23,6 +23,7 @@ from controller.bridge.remote_microscope import connect
 from controller.bridge.start_bridge import BridgeProcess, start_bridge
 from controller.common.errors import DualtiltError, UsageError
 from controller.common.exit_codes import ExitCode
+from controller.common.runtime_folder import runtime_folder
 from controller.engine import Engine
 from controller.hardware.interface import Microscope
 from controller.hardware.limits import SessionLimits
@@ -31,7 +32,6 @@ from controller.model.events import Alerted, Event, Level, Publish
 from controller.rehearsal.demo_operator import DemoOperator
 from controller.report.write import write_report
 from controller.service.notify import Notifier
-from controller.service.service_address import runtime_folder
 from controller.service.session_server import SessionService
 from controller.session.event_log import EventLog, read_events
 from controller.session.folder import SessionFolder

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import getpass
 import ipaddress
 import os
 import secrets
+import shlex
 import socket
 import stat
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -83,14 +82,6 @@ def check_listen_address(address: ListenAddress) -> None:
         )
 
 
-def default_folder() -> Path:
-    """Return the folder of this user's local bridge."""
-    runtime = os.environ.get("XDG_RUNTIME_DIR") or os.environ.get("LOCALAPPDATA")
-    if runtime:
-        return Path(runtime) / "dualtilt"
-    return Path(tempfile.gettempdir()) / f"dualtilt-{getpass.getuser()}"
-
-
 def is_loopback(host: str) -> bool:
     """Tell whether `host` is this machine and cannot be reached from another one."""
     if host == "localhost":
@@ -115,6 +106,23 @@ def private_folder(folder: Path) -> Path:
         if state.st_uid != os.getuid() or stat.S_IMODE(state.st_mode) & 0o077:
             raise BridgeError(f"folder {folder} is open to others: chmod 700 it, or choose another")
     return folder
+
+
+def check_secret_file(path: Path) -> None:
+    """Check that only this user can read a key or a secret.
+
+    Raises
+    ------
+    BridgeRefusedError
+        If it belongs to somebody else, or others may read it; the message names the command.
+    """
+    if os.name != "posix":
+        return
+    state = path.stat()
+    if state.st_uid != os.getuid():
+        raise BridgeRefusedError(f"{path} belongs to another user: make new certificates")
+    if stat.S_IMODE(state.st_mode) & 0o077:
+        raise BridgeRefusedError(f"others may read {path}: `chmod 600 {shlex.quote(str(path))}`")
 
 
 def free_socket_path(path: Path) -> Path:
@@ -152,11 +160,12 @@ def read_secret(path: Path | None) -> str:
     Raises
     ------
     BridgeRefusedError
-        If it cannot be read.
+        If it cannot be read, or others may read it.
     """
     if path is None:
         return ""
     try:
+        check_secret_file(path)
         return path.read_text(encoding="utf-8").strip()
     except OSError as error:
         raise BridgeRefusedError(f"the bridge's secret {path} cannot be read: {error}") from error

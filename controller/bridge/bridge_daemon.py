@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import ssl
+import time
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +14,19 @@ from Pyro5.server import Daemon, expose
 from controller.bridge import audit
 from controller.bridge.bridge_address import BridgeAddress, ListenAddress, check_listen_address
 from controller.bridge.request_handler import RequestHandler
+from controller.bridge.tls import date_refusal, peer_validity
 from controller.bridge.wire_messages import (
     OBJECT_NAME,
     PROTOCOL_VERSION,
+    Welcome,
 )
 from controller.common.connection_limits import ConnectionLimits
 from controller.common.errors import BridgeError
 from controller.common.rpc_connection import ServerConnection
 from controller.common.rpc_server import TokenDaemon
+
+LATEST_S = 1e11
+"""Latest clock of a client that is a date: about the year 5000 (s)."""
 
 
 class BridgeEndpoint:
@@ -105,13 +111,24 @@ class BridgeDaemon(TokenDaemon):
         return BridgeAddress(host=host, port=port, secret_path=secret_path)
 
     def validateHandshake(self, conn: Any, data: Any) -> Any:
-        """Check secret and protocol version of a client; return the boot id."""
+        """Check secret, protocol version and certificate of a client; return a `Welcome`."""
         try:
             super().validateHandshake(conn, data)
         except (PermissionError, ValueError) as error:
             audit.warn("refused", peer=conn.peer, reason=str(error))
             raise
-        return self._boot_id
+        validity = peer_validity(conn.sock)
+        ends_s = validity.end_s if validity else None
+        welcome = Welcome(boot_id=self._boot_id, clock_s=time.time(), certificate_ends_s=ends_s)
+        return welcome.model_dump()
+
+    def check_client(self, connection: ServerConnection, given: dict[str, Any]) -> None:
+        """Refuse a client whose certificate is not valid now, with both clocks."""
+        now_s = time.time()
+        theirs_s = given.get("clock_s")
+        clock_s = theirs_s if isinstance(theirs_s, float) and abs(theirs_s) < LATEST_S else now_s
+        if refusal := date_refusal("session", peer_validity(connection.sock), now_s, clock_s):
+            raise ValueError(refusal)
 
     def spared(self, connection: ServerConnection) -> bool:
         """Tell whether a connection belongs to the session in charge."""

@@ -8,13 +8,14 @@ import time
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
 from Pyro5 import config, errors, protocol, serializers
 from Pyro5.client import Proxy
 from Pyro5.socketutil import SocketConnection
 
 from controller.bridge import wire_messages as m
 from controller.bridge.bridge_address import BridgeAddress, BridgeRefusedError, read_secret
-from controller.bridge.tls import client_context
+from controller.bridge.tls import client_context, date_refusal, peer_validity
 from controller.common.rpc import LEAST_TIMEOUT_S  # importing it hardens Pyro5
 from controller.common.rpc_connection import keep_alive
 from controller.hardware.interface import (
@@ -54,11 +55,13 @@ class ClientConnection:
         self._timeout_s = timeout_s
         self._sock = _open(address, timeout_s)
         try:
-            self.boot_id = _handshake(self._sock, address)
+            welcome = _handshake(self._sock, address)
+            self.boot_id = welcome.boot_id
+            self.certificates_end_s = _check_dates(self._sock, address, welcome)
             self._proxy = Proxy(m.OBJECT_NAME, connected_socket=self._sock)
         except BaseException as error:
             self._sock.close()
-            if isinstance(error, errors.PyroError | OSError):
+            if isinstance(error, errors.PyroError | OSError | ValidationError):
                 raise ConnectionLostError(f"bridge {address} does not answer: {error}") from error
             raise
 
@@ -163,10 +166,24 @@ def _open_local(path: Path, timeout_s: float) -> socket.socket:
     return sock
 
 
-def _handshake(sock: socket.socket, address: BridgeAddress) -> str:
-    """Carry out Pyro's handshake with our secret and version; return the bridge's boot id."""
+def _check_dates(sock: socket.socket, address: BridgeAddress, welcome: m.Welcome) -> float | None:
+    """Refuse a bridge whose certificate is not valid now; return the earlier end of both (s)."""
+    bridges = peer_validity(sock)
+    if refusal := date_refusal("bridge", bridges, welcome.clock_s, time.time()):
+        raise BridgeRefusedError(f"bridge {address}: {refusal}")
+    if bridges is None:
+        return None
+    return min(bridges.end_s, welcome.certificate_ends_s or bridges.end_s)
+
+
+def _handshake(sock: socket.socket, address: BridgeAddress) -> m.Welcome:
+    """Carry out Pyro's handshake with our secret, version and clock."""
     connection = SocketConnection(sock, keep_open=True)
-    credentials = {"token": read_secret(address.secret_path), "version": m.PROTOCOL_VERSION}
+    credentials = {
+        "token": read_secret(address.secret_path),
+        "version": m.PROTOCOL_VERSION,
+        "clock_s": time.time(),
+    }
     serializer = serializers.serializers[config.SERIALIZER]
     data = serializer.dumps({"handshake": credentials, "object": m.OBJECT_NAME})
     connection.send(
@@ -176,4 +193,4 @@ def _handshake(sock: socket.socket, address: BridgeAddress) -> str:
     content: Any = serializer.loads(answer.data)
     if answer.type == protocol.MSG_CONNECTFAIL:
         raise BridgeRefusedError(f"bridge {address}: {content}")
-    return str(content["handshake"])
+    return m.Welcome.model_validate(content["handshake"])

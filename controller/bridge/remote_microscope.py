@@ -83,9 +83,12 @@ class RemoteMicroscope:
         self._token = ""
         self.boot_id = ""
         """Boot id of the bridge; empty before the first handshake."""
+        self.certificates_end_s: float | None = None
+        """End of the first certificate to expire (seconds since 1970); None without TLS."""
         try:
             with self._connection() as connection:
                 self.boot_id = connection.boot_id
+                self.certificates_end_s = connection.certificates_end_s
             if holder is not None:
                 self._safety.open()
                 self._take_lease(holder, limits or SessionLimits())

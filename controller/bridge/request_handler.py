@@ -281,16 +281,19 @@ class RequestHandler:
         self._hardware.make_safe(reason)
 
     def _watch_lease(self) -> None:
-        """Make the column safe when the lease expires, whatever the column answers."""
         while not self._closing.wait(min(WATCHDOG_INTERVAL_S, self._lease.left_s())):
-            holder = self._lease.expired_holder()
-            if holder is None:
-                continue
-            try:
-                self._make_safe(f"{holder} no longer answers: its lease has expired")
-            except BaseException:  # noqa: BLE001 -- the dead man's switch outlives any driver
-                audit.trace("after an expired lease")
-            self._lease.release_expired()
+            self._release_if_expired()
+
+    def _release_if_expired(self) -> None:
+        """Make the column safe if the lease has expired, whatever the column answers."""
+        holder = self._lease.expired_holder()
+        if holder is None:
+            return
+        try:
+            self._make_safe(f"{holder} no longer answers: its lease has expired")
+        except BaseException:  # noqa: BLE001 -- the dead man's switch outlives any driver
+            audit.trace("after an expired lease")
+        self._lease.release_expired()
 
 
 def _done(value: object) -> Response:

@@ -3,25 +3,34 @@
 from __future__ import annotations
 
 import datetime
+import socket
 import ssl
+from dataclasses import dataclass
 from pathlib import Path
 
-from controller.bridge.bridge_address import private_folder
+from controller.bridge.bridge_address import check_secret_file, private_folder
 from controller.common.atomic import OWNER_ONLY, replace_text
 from controller.common.errors import BridgeError
 
 VALID_DAYS = 825
+WARN_DAYS = 30
+"""Time before the end of a certificate at which `dualtilt check` begins to warn (days)."""
+REMEDY = "set a wrong clock, or make new certificates (docs/security.md, Renewing certificates)"
 SIDES = ("bridge", "session")
 FILES = ("cert.pem", "key.pem", "peer.pem")
+_NO_CHECK_TIME = 0x200000
+"""OpenSSL's X509_V_FLAG_NO_CHECK_TIME, which Python does not name."""
 
 
-def make_certs(folder: Path) -> tuple[Path, ...]:
+def make_certs(folder: Path, now: datetime.datetime | None = None) -> tuple[Path, ...]:
     """Make a key and a self-signed certificate for each side, with the other's certificate.
 
     Parameters
     ----------
     folder
         Gets ``bridge/`` (for the microscope's PC) and ``session/`` (for the session's machine).
+    now
+        Time from which they are valid; by default the present.
 
     Returns
     -------
@@ -38,7 +47,8 @@ def make_certs(folder: Path) -> tuple[Path, ...]:
         if (side_folder / "key.pem").exists():
             raise BridgeError(f"{side_folder} already contains a key: choose another folder")
         private_folder(side_folder)
-    pairs = [_key_and_certificate(f"dualtilt {side}") for side in SIDES]
+    begin = now or datetime.datetime.now(datetime.UTC)
+    pairs = [_key_and_certificate(f"dualtilt {side}", begin) for side in SIDES]
     for index, side_folder in enumerate(folders):
         key, certificate = pairs[index]
         for name, text in zip(FILES, (certificate, key, pairs[1 - index][1]), strict=True):
@@ -61,11 +71,64 @@ def client_context(certs: Path) -> ssl.SSLContext:
     return _pinned(context, certs)
 
 
+@dataclass(frozen=True)
+class Validity:
+    """Dates of a certificate, as seconds since 1970."""
+
+    begin_s: float
+    end_s: float
+
+    def fault(self, now_s: float) -> str:
+        """Return why the certificate is not valid at `now_s`; empty if it is."""
+        if now_s < self.begin_s:
+            return f"is not valid before {as_text(self.begin_s)}"
+        if now_s > self.end_s:
+            return f"expired on {as_text(self.end_s)}"
+        return ""
+
+
+def peer_validity(sock: socket.socket) -> Validity | None:
+    """Return the dates of the certificate on the other side; None without TLS."""
+    if not isinstance(sock, ssl.SSLSocket):
+        return None
+    found = sock.getpeercert() or {}
+    begin, end = str(found["notBefore"]), str(found["notAfter"])
+    return Validity(ssl.cert_time_to_seconds(begin), ssl.cert_time_to_seconds(end))
+
+
+def date_refusal(whose: str, validity: Validity | None, bridge_s: float, session_s: float) -> str:
+    """Return the refusal of a certificate that is not valid by one of the two clocks, else "".
+
+    Parameters
+    ----------
+    whose
+        "bridge" or "session": side that the certificate belongs to; the other side's clock counts.
+    bridge_s, session_s
+        Clocks of the two sides (seconds since 1970).
+    """
+    judge_s = session_s if whose == "bridge" else bridge_s
+    fault = validity.fault(judge_s) if validity else ""
+    if not fault:
+        return ""
+    return (
+        f"the {whose}'s certificate {fault}; the clock of the bridge says {as_text(bridge_s)}, "
+        f"that of the session {as_text(session_s)}: {REMEDY}"
+    )
+
+
+def as_text(time_s: float) -> str:
+    """Format a time as date and minute, UTC."""
+    return f"{datetime.datetime.fromtimestamp(time_s, datetime.UTC):%Y-%m-%d %H:%M} UTC"
+
+
 def _pinned(context: ssl.SSLContext, certs: Path) -> ssl.SSLContext:
     """Trust only the certificate of the peer, as the only root."""
     context.minimum_version = ssl.TLSVersion.TLSv1_3
     context.verify_mode = ssl.CERT_REQUIRED
+    # dates are checked after the handshake, where a refusal can say which clock reads what
+    context.verify_flags |= ssl.VerifyFlags(_NO_CHECK_TIME)
     try:
+        check_secret_file(certs / "key.pem")
         context.load_cert_chain(certs / "cert.pem", certs / "key.pem")
         context.load_verify_locations(certs / "peer.pem")
     except OSError as error:
@@ -75,14 +138,13 @@ def _pinned(context: ssl.SSLContext, certs: Path) -> ssl.SSLContext:
     return context
 
 
-def _key_and_certificate(name: str) -> tuple[str, str]:
+def _key_and_certificate(name: str, now: datetime.datetime) -> tuple[str, str]:
     from cryptography import x509
     from cryptography.hazmat.primitives import hashes, serialization
     from cryptography.hazmat.primitives.asymmetric import ec
 
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
-    now = datetime.datetime.now(datetime.UTC)
     certificate = (
         x509.CertificateBuilder()
         .subject_name(subject)

@@ -17,7 +17,7 @@ from controller.model.scan import ScanSettings
 from controller.model.stage import StagePosition
 from controller.rehearsal.operator_actions import OperatorAction
 
-PROTOCOL_VERSION = 5
+PROTOCOL_VERSION = 6
 OBJECT_NAME = "dualtilt.bridge"
 POLL_S = 2.0
 """Longest time until the bridge replies; if the action still runs, it replies `Pending`."""
@@ -157,6 +157,16 @@ Request = Annotated[
     Field(discriminator="kind"),
 ]
 REQUEST: TypeAdapter[Request] = TypeAdapter(Request)
+
+
+class Welcome(Data):
+    """Answer of the bridge to a handshake."""
+
+    boot_id: str
+    clock_s: float
+    """Clock of the bridge's computer (seconds since 1970)."""
+    certificate_ends_s: float | None = None
+    """End of the session's certificate, as the bridge reads it; None without TLS."""
 
 
 class LeaseGrant(Data):

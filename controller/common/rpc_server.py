@@ -101,6 +101,7 @@ class TokenDaemon(Daemon):  # type: ignore[misc]
                 f"this side has protocol version {self._version}, the client"
                 f" {given.get('version')}: use the same dualtilt on both sides"
             )
+        self.check_client(conn, given)
         self._admitted.add(conn, self.spared)
         conn.authenticated = True
         return "welcome"
@@ -109,6 +110,9 @@ class TokenDaemon(Daemon):  # type: ignore[misc]
         """Serve one request without annotations from the previous one."""
         current_context.response_annotations = {}
         super().handleRequest(conn)
+
+    def check_client(self, connection: ServerConnection, given: dict[str, Any]) -> None:
+        """Raise ValueError to refuse a client that has the token; `given` is its handshake."""
 
     def spared(self, connection: ServerConnection) -> bool:
         """Tell whether a connection is kept although it is idle; none is by default."""
@@ -145,8 +149,11 @@ class TokenDaemon(Daemon):  # type: ignore[misc]
                 self._unauthenticated.wrap(client, sock)
                 limits = self._limits
                 connection = ServerConnection(sock, peer, limits.handshake_s, limits.idle_s)
-                if self._authenticate(connection, client):
-                    self._serve_requests(connection)
+                try:
+                    if self._authenticate(connection, client):
+                        self._serve_requests(connection)
+                finally:
+                    self._admitted.remove(connection)
         except ConnectionClosedError:
             log.debug("%s disconnected", peer)
         except Exception as error:  # noqa: BLE001 -- a bad message ends only its own connection
@@ -166,7 +173,6 @@ class TokenDaemon(Daemon):  # type: ignore[misc]
             while not self._closing.is_set():
                 self.handleRequest(connection)
         finally:
-            self._admitted.remove(connection)
             self._clientDisconnect(connection)
 
 

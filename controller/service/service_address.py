@@ -9,11 +9,7 @@ both. The socket is in the runtime folder, because paths of Unix sockets are lim
 from __future__ import annotations
 
 import contextlib
-import os
 import secrets
-import stat
-import sys
-import tempfile
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -21,6 +17,7 @@ from pydantic import ValidationError
 from controller.common.atomic import OWNER_ONLY, replace_text
 from controller.common.bounded_read import read_bounded
 from controller.common.errors import UsageError
+from controller.common.runtime_folder import runtime_folder
 from controller.model.base import Data
 
 VERSION = 2
@@ -67,31 +64,6 @@ class ServiceAddress(Data):
     token: str
     pid: int
     version: int
-
-
-def runtime_folder() -> Path:
-    """Return the user's private folder for sockets; create it with mode 0700.
-
-    Raises
-    ------
-    UsageError
-        If the folder belongs to somebody else, or others may enter it.
-    """
-    if sys.platform == "win32":
-        base = Path(os.environ.get("LOCALAPPDATA", tempfile.gettempdir())) / "dualtilt" / "run"
-        base.mkdir(parents=True, exist_ok=True)
-        return base
-    runtime = os.environ.get("XDG_RUNTIME_DIR", "")
-    base = (
-        Path(runtime) / "dualtilt"
-        if Path(runtime).is_dir() and runtime
-        else Path(tempfile.gettempdir()) / f"dualtilt-{os.getuid()}"
-    )
-    base.mkdir(mode=0o700, parents=True, exist_ok=True)
-    found = base.lstat()
-    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o077:
-        raise UsageError(f"{base}: must be a folder that only you can enter: remove it")
-    return base
 
 
 def new_token() -> str:

@@ -58,6 +58,7 @@ def test_handshake_refused(rig: Rig, greeting: dict[str, Any], said: str) -> Non
 
 def test_a_client_with_an_old_secret_is_told_in_one_line(rig: Rig, tmp_path: Path) -> None:
     stale = tmp_path / "old.secret"
+    stale.touch(mode=0o600)
     stale.write_text("from yesterday")
     address: BridgeAddress = rig.address.model_copy(update={"secret_path": stale})
     with pytest.raises(BridgeRefusedError, match="token") as caught:

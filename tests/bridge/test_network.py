@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import datetime
 import stat
+import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -11,9 +13,10 @@ from pathlib import Path
 import pytest
 
 from controller.app.cli import main as cli
-from controller.bridge.bridge_address import BridgeAddress, is_loopback
+from controller.app.cli.check import check_certificates
+from controller.bridge.bridge_address import BridgeAddress, BridgeRefusedError, is_loopback
 from controller.bridge.remote_microscope import connect
-from controller.bridge.tls import make_certs
+from controller.bridge.tls import VALID_DAYS, client_context, make_certs
 from controller.common.errors import BridgeError
 from controller.hardware.interface import MicroscopeError
 from tests.bridge.peer import Peer
@@ -97,9 +100,7 @@ def test_the_session_connects_with_its_certificates(
         "key.pem",
         "peer.pem",
     ):  # the bridge of this test uses other certificates
-        (folder / "session" / name).write_bytes(
-            (secure.folder / "ours" / "session" / name).read_bytes()
-        )
+        _carry(secure.folder / "ours" / "session" / name, folder / "session" / name)
     microscope = connect(folder / "session" / "bridge.json", "far away")
     assert microscope.status().beam_blanked
     microscope.close()
@@ -135,7 +136,8 @@ def _mix(folder: Path) -> None:
         ("key.pem", "theirs/session"),
         ("peer.pem", "ours/session"),
     ):
-        (mixed / name).write_bytes((folder / source / name).read_bytes())
+        _carry(folder / source / name, mixed / name)
+        (mixed / name).chmod(0o600)
 
 
 def test_silent_tls_connections_keep_nobody_out(secure: SecureRig) -> None:
@@ -162,3 +164,82 @@ def test_missing_certificates_are_named(tmp_path: Path) -> None:
     options = ["--host", "0.0.0.0", "--certs", str(tmp_path / "nowhere")]
     with pytest.raises(BridgeError, match="nowhere"), open_rig(extra=options):
         pass
+
+
+NOW = datetime.datetime.now(datetime.UTC)
+LONG_AGO = NOW - datetime.timedelta(days=2000)
+LATER = NOW + datetime.timedelta(days=30)
+
+
+@pytest.mark.parametrize(
+    ("bridges", "sessions", "said"),
+    [
+        pytest.param(NOW, LONG_AGO, "the session's certificate expired on", id="session, expired"),
+        pytest.param(LONG_AGO, NOW, "the bridge's certificate expired on", id="bridge, expired"),
+        pytest.param(NOW, LATER, "the session's certificate is not valid before", id="too early"),
+        pytest.param(LATER, NOW, "the bridge's certificate is not valid before", id="early"),
+    ],
+)
+def test_a_certificate_out_of_its_dates_is_refused_with_both_clocks(
+    private_folder: Path, bridges: datetime.datetime, sessions: datetime.datetime, said: str
+) -> None:
+    folder = Path(tempfile.mkdtemp(dir=private_folder))
+    make_certs(folder / "a", bridges)
+    make_certs(folder / "b", sessions)
+    _carry(folder / "a" / "bridge" / "cert.pem", folder / "b" / "session" / "peer.pem")
+    _carry(folder / "b" / "session" / "cert.pem", folder / "a" / "bridge" / "peer.pem")
+    with open_rig(extra=["--host", "127.0.0.1", "--certs", str(folder / "a" / "bridge")]) as rig:
+        address = BridgeAddress(port=rig.address.port, certs=folder / "b" / "session")
+        with pytest.raises(BridgeRefusedError, match=said) as caught, rig.client(address=address):
+            pass
+        assert not rig.audited("lease taken")
+    text = str(caught.value)
+    assert "\n" not in text
+    assert text.count(f"{NOW:%Y-%m-%d}") >= 2, "both clocks"
+    assert "security.md" in text
+
+
+def _carry(source: Path, target: Path) -> None:
+    target.write_bytes(source.read_bytes())
+
+
+@pytest.mark.parametrize(
+    ("days", "ok", "warns"),
+    [
+        pytest.param(800, True, False, id="new"),
+        pytest.param(31, True, False, id="a month left"),
+        pytest.param(29, True, True, id="soon"),
+        pytest.param(-1, False, True, id="over"),
+    ],
+)
+def test_check_warns_before_a_certificate_expires(days: float, ok: bool, warns: bool) -> None:
+    checked = check_certificates(1e9 + 86400 * days, 1e9)
+    assert (checked.ok, "WARNING" in checked.detail) == (ok, warns)
+
+
+def test_a_client_knows_when_the_first_certificate_expires(secure: SecureRig) -> None:
+    address = secure.address(secure.folder / "ours" / "session")
+    with secure.rig.client(None, address=address) as microscope:
+        assert microscope.certificates_end_s is not None
+        days = (microscope.certificates_end_s - NOW.timestamp()) / 86400
+    assert days == pytest.approx(VALID_DAYS, abs=1)
+
+
+@pytest.mark.parametrize("side", ["bridge", "session"])
+def test_a_key_that_others_may_read_is_refused_with_the_command_that_mends_it(
+    private_folder: Path, side: str
+) -> None:
+    folder = Path(tempfile.mkdtemp(dir=private_folder)) / "certs"
+    make_certs(folder)
+    key = folder / side / "key.pem"
+    key.chmod(0o640)
+    with pytest.raises(BridgeRefusedError, match=f"chmod 600 {key}"):
+        client_context(folder / side)
+
+
+def test_a_secret_that_others_may_read_is_refused() -> None:
+    with open_rig() as rig:
+        assert rig.address.secret_path is not None
+        rig.address.secret_path.chmod(0o604)
+        with pytest.raises(BridgeRefusedError, match="chmod 600"), rig.client():
+            pass

@@ -17,10 +17,11 @@ from controller.app.cli.main import main
 from controller.common.connection_limits import ConnectionLimits
 from controller.common.errors import DualtiltError, UsageError
 from controller.common.exit_codes import ExitCode
+from controller.common.runtime_folder import runtime_folder
 from controller.model.commands import Answer, StopWhen
 from controller.model.events import PreviewReady, PromptOpened, Record, State, StateChanged
 from controller.service import session_client, session_server
-from controller.service.service_address import ADDRESS_FILE, read_address, runtime_folder
+from controller.service.service_address import ADDRESS_FILE, read_address
 from controller.service.session_client import (
     ServiceClient,
     SessionGoneError,

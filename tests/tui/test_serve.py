@@ -156,32 +156,65 @@ def _greys(pixels: np.ndarray) -> int:
     return int(np.count_nonzero(n[shades > 0] > 100))
 
 
-def ask_as(folder: Path, origin: str) -> int:
-    """Return the HTTP status of a request for the screen from a page of `origin`."""
+def ask_as(folder: Path, path: str = "/ws", names: tuple[str, ...] = (), **headers: str) -> int:
+    """Return the HTTP status of a request with `headers`; {here} stands for the server."""
 
     async def ask() -> int:
-        app = await web.ScreenServer(folder, "127.0.0.1", 0)._make_app()
+        app = await web.ScreenServer(folder, "127.0.0.1", 0, names)._make_app()
         app.on_startup.clear()
         async with TestServer(app) as server, aiohttp.ClientSession() as http:
-            headers = {"Origin": origin.format(host=f"{server.host}:{server.port}")}
-            async with http.get(server.make_url("/ws"), headers=headers) as reply:
+            here = f"{server.host}:{server.port}"
+            sent = {name: value.format(here=here) for name, value in headers.items()}
+            async with http.get(server.make_url(path), headers=sent) as reply:
                 return reply.status
 
     return asyncio.run(ask())
 
 
 @pytest.mark.parametrize(
-    ("origin", "most", "status"),
+    ("headers", "most", "status"),
     [
-        pytest.param("https://elsewhere.example", 8, 403, id="a page of another server"),
-        pytest.param("http://{host}", 0, 503, id="one visitor too many"),
+        pytest.param({"Origin": "https://elsewhere.example"}, 8, 403, id="another server's page"),
+        pytest.param({"Origin": "null"}, 8, 403, id="a page without an address"),
+        pytest.param(
+            {"Origin": "http://localhost:1", "Host": "localhost:2"}, 8, 403, id="another port"
+        ),
+        pytest.param(
+            {"Origin": "http://evil.example", "Host": "evil.example"}, 8, 403, id="DNS rebinding"
+        ),
+        pytest.param({"Origin": "http://{here}"}, 0, 503, id="one visitor too many"),
     ],
 )
 def test_refused_visitors(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, origin: str, most: int, status: int
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, headers: dict[str, str], most: int, status: int
 ) -> None:
     monkeypatch.setattr(web, "MAX_VISITORS", most)
-    assert ask_as(tmp_path, origin) == status
+    assert ask_as(tmp_path, **headers) == status
+
+
+@pytest.mark.parametrize("path", ["/", "/ws", "/static/js/textual.js", "/download/x"])
+def test_no_page_is_shown_under_a_rebound_name(tmp_path: Path, path: str) -> None:
+    assert ask_as(tmp_path, path, Host="evil.example:8000") == 403
+
+
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        pytest.param("localhost.evil.example", 403, id="a name that begins like ours"),
+        pytest.param("127.0.0.1.evil.example:80", 403, id="a name that looks like our address"),
+        pytest.param("169.254.169.254", 403, id="another address"),
+        pytest.param("", 403, id="no name"),
+        pytest.param("localhost:9999", 200, id="a tunnel"),
+        pytest.param("LOCALHOST.", 200, id="spelt otherwise"),
+        pytest.param("[::1]:8000", 200, id="IPv6"),
+        pytest.param("{here}", 200, id="our address"),
+        pytest.param("proxy.example", 200, id="a name that we were given"),
+    ],
+)
+def test_only_requests_that_name_this_server_are_answered(
+    tmp_path: Path, host: str, status: int
+) -> None:
+    assert ask_as(tmp_path, "/", ("Proxy.example",), Host=host) == status
 
 
 @pytest.mark.parametrize(

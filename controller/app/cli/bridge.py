@@ -66,19 +66,20 @@ def run(args: argparse.Namespace) -> int:
     if args.make_certs is not None:
         return _make_certs(args)
     from controller.app.profiles import find_faults
-    from controller.bridge.bridge_address import ListenAddress, default_folder
+    from controller.bridge.bridge_address import ListenAddress
     from controller.bridge.run_bridge import BridgeOptions, run_bridge
+    from controller.common.runtime_folder import runtime_folder
     from controller.rehearsal.load_microscope import load_microscope, read_settings
 
     settings = read_settings(args.settings)
     faults = [find_faults(name) for name in args.faults]
     if args.host is None and os.name == "posix":
-        listen_on = ListenAddress(socket_path=args.socket or default_folder() / "bridge.sock")
+        listen_on = ListenAddress(socket_path=args.socket or runtime_folder() / "bridge.sock")
     else:
         listen_on = ListenAddress(
             None, host=args.host or "127.0.0.1", port=args.port, certs=args.certs
         )
-    beside = listen_on.socket_path or default_folder() / "bridge"
+    beside = listen_on.socket_path or runtime_folder() / "bridge"
     options = BridgeOptions(
         listen_on=listen_on,
         connection_file=args.connection_file or beside.with_suffix(".json"),

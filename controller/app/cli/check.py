@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -86,12 +87,27 @@ def _check_column(protocol: Protocol, bridge: Path) -> Iterator[Checked]:
     try:
         microscope = connect(bridge, holder=None)
         column, status = microscope.describe(), microscope.status()
+        ends_s = microscope.certificates_end_s
         microscope.close()
     except (MicroscopeError, DualtiltError, OSError) as error:
         yield Checked(name="bridge", ok=False, detail=str(error))
         return
+    if ends_s is not None:
+        yield check_certificates(ends_s, time.time())
     yield from check_column(protocol, column)
     yield from check_readiness(status)
+
+
+def check_certificates(ends_s: float, now_s: float) -> Checked:
+    """Check how long the certificates of bridge and session are still valid."""
+    from controller.bridge.tls import REMEDY, WARN_DAYS, as_text
+    from controller.model.events import Checked
+
+    days = (ends_s - now_s) / 86400
+    detail = f"valid until {as_text(ends_s)}"
+    if days < WARN_DAYS:
+        detail = f"WARNING: valid for {days:.0f} more days, until {as_text(ends_s)}: {REMEDY}"
+    return Checked(name="certificates", ok=days > 0, detail=detail)
 
 
 def _existing(folder: Path) -> Path:

@@ -8,6 +8,8 @@ from pathlib import Path
 
 HELP = "show a running session's screen in a browser, read-only"
 
+NAME_HELP = "name under which browsers reach this server, if it is not this machine's; repeatable"
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
@@ -15,6 +17,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("dir", nargs="?", type=Path, help="the session's folder, if several run")
     add("--host", default="127.0.0.1", help="address to listen on (default: this computer only)")
     add("--port", type=_port, default=8000, help="TCP port (default: 8000)")
+    add("--name", action="append", default=[], metavar="NAME", help=NAME_HELP)
 
 
 def _port(text: str) -> int:
@@ -35,5 +38,5 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError("serve needs the extra `web`: pip install 'dualtilt[web]'")
     from controller.ui.tui.web.screen_server import serve
 
-    serve(folder, args.host, args.port)
+    serve(folder, args.host, args.port, args.name)
     return ExitCode.OK

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import shlex
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
+from socket import gethostname
 from urllib.parse import urlsplit
 
 from aiohttp import web
@@ -21,6 +23,7 @@ from controller.common.python_command import python_module_command
 MAX_VISITORS = 8
 """Largest number of visitors; each is a process of about 60 MB on the session's machine."""
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class ScreenServer(Server):
@@ -32,9 +35,11 @@ class ScreenServer(Server):
         The session's folder.
     host, port
         Address to listen at.
+    names
+        More names under which browsers reach this server, e.g. that of a proxy.
     """
 
-    def __init__(self, folder: Path, host: str, port: int) -> None:
+    def __init__(self, folder: Path, host: str, port: int, names: Sequence[str] = ()) -> None:
         super().__init__(
             shlex.join(python_module_command("controller.ui.tui.web", str(folder))),
             host=host,
@@ -42,6 +47,7 @@ class ScreenServer(Server):
             title=f"dualtilt {folder.name}",
             templates_path=Path(__file__).parent,
         )
+        self._names = {*LOOPBACK, host.lower(), gethostname().lower(), *map(str.lower, names)}
         self._visitors: set[asyncio.Task[object]] = set()
 
     def serve(self, debug: bool = False) -> None:
@@ -53,6 +59,28 @@ class ScreenServer(Server):
                 print(line, flush=True)  # noqa: T201
 
         web.run_app(self._make_app(), host=self.host, port=self.port, print=greet, access_log=None)
+
+    async def _make_app(self) -> web.Application:
+        app = await super()._make_app()
+        app.middlewares.append(self._check_source)
+        return app
+
+    @web.middleware
+    async def _check_source(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Refuse a request that another server's page has led here.
+
+        A page of another server can give its own name the address of this one (DNS rebinding). Its
+        requests then name that server in `Host`.
+        """
+        name = (urlsplit(f"//{request.host}").hostname or "").rstrip(".")
+        if name not in self._names | {_own_address(request)}:
+            raise web.HTTPForbidden(
+                text=f"{name!r} is not a name of this server: start it with --name {name}"
+            )
+        came_from = urlsplit(request.headers.get("Origin", f"//{request.host}")).netloc
+        if came_from != request.host:
+            raise web.HTTPForbidden(text=f"the page comes from another server: {came_from}")
+        return await handler(request)
 
     async def on_startup(self, app: web.Application) -> None:
         """Print nothing: the server does not listen yet."""
@@ -68,14 +96,9 @@ class ScreenServer(Server):
 
         Raises
         ------
-        aiohttp.web.HTTPForbidden
-            If the request comes from a page of another server.
         aiohttp.web.HTTPServiceUnavailable
             If there are too many visitors.
         """
-        came_from = urlsplit(request.headers.get("Origin", f"//{request.host}")).netloc
-        if came_from != request.host:
-            raise web.HTTPForbidden(text=f"the page comes from another server: {came_from}")
         if len(self._visitors) >= MAX_VISITORS:
             raise web.HTTPServiceUnavailable(text=f"{MAX_VISITORS} visitors already")
         visitor = asyncio.current_task()
@@ -85,6 +108,12 @@ class ScreenServer(Server):
             return await super().handle_websocket(request)
         finally:
             self._visitors.discard(visitor)
+
+
+def _own_address(request: web.Request) -> str:
+    """Return the address of this machine at which a request arrived."""
+    at = request.transport.get_extra_info("sockname") if request.transport else None
+    return str(at[0]) if isinstance(at, tuple) else ""
 
 
 def greeting(host: str, port: int) -> list[str]:
@@ -100,7 +129,7 @@ def greeting(host: str, port: int) -> list[str]:
     return [*lines, "Ctrl-C ends the server; the session continues"]
 
 
-def serve(folder: Path, host: str, port: int) -> None:
+def serve(folder: Path, host: str, port: int, names: Sequence[str] = ()) -> None:
     """Serve until interrupted.
 
     Raises
@@ -109,6 +138,6 @@ def serve(folder: Path, host: str, port: int) -> None:
         If it cannot listen at that address.
     """
     try:
-        ScreenServer(folder, host, port).serve()
+        ScreenServer(folder, host, port, names).serve()
     except OSError as error:
         raise UsageError(f"cannot listen on {host}, port {port}: {error.strerror}") from None
