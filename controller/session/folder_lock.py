@@ -28,28 +28,47 @@ class FolderLock:
 
     def __init__(self, folder: SessionFolder) -> None:
         require_private(folder.path)
-        self._folder_descriptor: int | None = None
-        self._file = open_plain(folder.lock, "a+b")
         try:
             self._folder_descriptor = _lock_folder(folder)
-            _lock(self._file)
+        except BlockingIOError:
+            raise _in_use(folder) from None
+        try:
+            self._file = open_plain(folder.lock, "a+b")
         except OSError:
-            self._file.seek(0)
-            holder = self._file.read(32).decode(errors="replace").strip() or "unknown"
+            self._close_folder()
+            raise
+        try:
+            _lock(self._file)
+            self._file.truncate(0)
+            self._file.write(f"{os.getpid()}\n".encode())
+        except BlockingIOError:
             self.release()
-            raise SessionInUseError(
-                f"{folder.path}: another run is using this folder (process {holder}); "
-                f"to watch it: dualtilt attach {folder.path}"
-            ) from None
-        self._file.truncate(0)
-        self._file.write(f"{os.getpid()}\n".encode())
+            raise _in_use(folder) from None
+        except OSError:
+            self.release()
+            raise
 
     def release(self) -> None:
         """Free the lock."""
         self._file.close()
+        self._close_folder()
+
+    def _close_folder(self) -> None:
         if self._folder_descriptor is not None:
             os.close(self._folder_descriptor)
             self._folder_descriptor = None
+
+
+def _in_use(folder: SessionFolder) -> SessionInUseError:
+    try:
+        with folder.lock.open("rb") as file:
+            holder = file.read(32).decode(errors="replace").strip() or "unknown"
+    except OSError:
+        holder = "unknown"
+    return SessionInUseError(
+        f"{folder.path}: another run is using this folder (process {holder}); "
+        f"to watch it: dualtilt attach {folder.path}"
+    )
 
 
 def remove_if_unused(folder: SessionFolder) -> bool:
@@ -95,7 +114,10 @@ if os.name == "nt":
 
     def _lock(file: FileIO) -> None:
         file.seek(1_000)  # a byte far behind the process id, so that others can read the id
-        msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]
+        try:
+            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]
+        except OSError as error:
+            raise BlockingIOError(*error.args) from None
 
     def _lock_folder(folder: SessionFolder) -> int | None:
         return None

@@ -91,9 +91,13 @@ def test_files_in_the_current_folder_do_not_replace_modules(
     with python("-P", "-m", *words, cwd=data) as watcher:
         wait_for_judged_tilt(folder, watcher)
 
-        # resuming a running session is refused, and the session still answers
+        # resuming a running session is refused; the session keeps its log and still answers
+        log = folder / "run" / "session.log"
+        with log.open("a") as file:
+            file.write("a line of the running session\n")
         assert main(["resume", str(folder), "--headless"]) == ExitCode.USAGE
         assert "another run is using this folder" in capsys.readouterr().err
+        assert "a line of the running session\n" in log.read_text()
         assert not status_of(folder).ended
 
 

@@ -37,7 +37,9 @@ FOR_GOOD = 10**9
 LASTING_EVERY = 40
 """Every n-th operation also begins a failure of the disk that lasts."""
 ALLOCATION_STEP, ALLOCATION_POINTS = 20_011, 100
-AT_ONCE = 3
+MEMORY_DISK = "/dev/shm" if Path("/dev/shm").is_dir() else None
+"""Place of the sessions' folders; a disk would only make them slower."""
+AT_ONCE = 4
 """Sessions that run at the same time; they mostly wait."""
 DOCUMENTED = frozenset(ExitCode) - {ExitCode.ACCURACY_MISSED}
 
@@ -61,13 +63,19 @@ _todo: list[Point] = []
 
 def run() -> list[str]:
     """Let every operation fail once; return the violated requirements."""
-    with tempfile.TemporaryDirectory(prefix="dt-") as name:
+    with tempfile.TemporaryDirectory(prefix="dt-", dir=MEMORY_DISK) as name:
         base = Path(name)
         counts, reference = _undisturbed(base)
         _todo[:] = _points(counts)
         points = list(_todo)
         with ProcessPoolExecutor(AT_ONCE, get_context("fork")) as pool:
-            outcomes = list(pool.map(partial(_outcome, base, reference), range(len(points))))
+            outcomes = []
+            for number, outcome in enumerate(
+                pool.map(partial(_outcome, base, reference), range(len(points)))
+            ):
+                outcomes.append(outcome)
+                for line in outcome[1]:
+                    print(f"failures: {number} of {len(points)}: {points[number].name}: {line}")
     ends = Counter((point.what, end) for point, (end, _) in zip(points, outcomes, strict=True))
     violations = [
         f"{point.name}: {line}"
