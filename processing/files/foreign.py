@@ -9,7 +9,6 @@ import gc
 import importlib
 import logging
 import re
-import shutil
 import tempfile
 import warnings
 from collections.abc import Mapping, Sequence
@@ -37,6 +36,8 @@ READERS = {
 """Module of rosettasciio that reads the files of a suffix."""
 OPTIONS = {".emd": {"select_type": "images"}}
 """Arguments of a reader: of Velox files, the spectra are left out."""
+LARGEST_UNPACKED_BYTES = 32_000_000_000
+"""Largest compressed file that is unpacked to a temporary file."""
 LARGEST_NM = 1e6
 """Largest pixel size that can be a length; reciprocal units of diffraction images exceed it."""
 NM_PER_UNIT = {
@@ -91,8 +92,7 @@ def read_foreign(path: Path) -> ForeignStack:
     else:
         with tempfile.TemporaryDirectory(prefix="dualtilt-") as folder:
             plain = Path(folder) / plain_name(path).name
-            with open_plain(path) as packed, plain.open("wb") as unpacked:
-                shutil.copyfileobj(packed, unpacked, CHUNK_BYTES)
+            _unpack(path, plain)
             signals = _signals(plain, path)
     stacks = [signal for signal in signals if np.ndim(signal["data"]) in (2, 3)]
     stacks = [signal for signal in stacks if _holds_greys(signal["data"])]
@@ -100,6 +100,19 @@ def read_foreign(path: Path) -> ForeignStack:
         raise InputFileError(f"{path}: holds no image and no stack of images; give a tilt series")
     chosen = max(stacks, key=_preference)
     return _stack(chosen, _choice_notes(chosen, stacks))
+
+
+def _unpack(path: Path, target: Path) -> None:
+    """Decompress a file, but not without end."""
+    size = 0
+    with open_plain(path) as packed, target.open("wb") as unpacked:
+        while chunk := packed.read(CHUNK_BYTES):
+            size += len(chunk)
+            if size > LARGEST_UNPACKED_BYTES:
+                raise InputFileError(
+                    f"{path}: holds more than {LARGEST_UNPACKED_BYTES / 1e9:g} GB; unpack it first"
+                )
+            unpacked.write(chunk)
 
 
 def _holds_greys(data: Any) -> bool:
