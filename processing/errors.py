@@ -24,3 +24,7 @@ class TooManyCandidatesError(ProcessingError):
 
 class RegistrationRefusedError(ProcessingError):
     """B is not the flipped A, so the two must not be fused."""
+
+
+class OppositeSenseError(RegistrationRefusedError):
+    """B is the flipped A only if the tilt sense of one of the two is reversed."""

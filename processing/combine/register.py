@@ -26,7 +26,7 @@ from processing.combine.pose import (
     mutual_pairs,
     refine_pose,
 )
-from processing.errors import RegistrationRefusedError
+from processing.errors import OppositeSenseError, RegistrationRefusedError
 from processing.series import Float64
 
 PAIRED_WITHIN = 0.25
@@ -95,6 +95,8 @@ def register(points_a: Float64, points_b: Float64, diameter_nm: float) -> Regist
     ------
     RegistrationRefusedError
         There are too few particles or too few pairs, or an unflipped or mirrored B fits better.
+    OppositeSenseError
+        B fits with the tilt sense of one series reversed.
     """
     for name, points in (("A", points_a), ("B", points_b)):
         if len(points) < FEWEST_PARTICLES:
@@ -215,20 +217,37 @@ def _same_pose(fit: _Fit, best: _Fit, diameter_nm: float) -> bool:
 
 
 def _refuse_unless_flipped(flipped: _Fit, winner: _Fit) -> None:
+    """Refuse any winner that is not the flipped A, and say what fits instead.
+
+    Reversing the tilt sense mirrors a volume along the beam. A flipped grid with the opposite sense
+    is therefore the same motion as an unflipped grid with a mirrored scan.
+    """
     if winner.share < SMALLEST_SHARE:
         raise RegistrationRefusedError(
-            f"B is another object than A: {flipped.share:.0%} of the particles are paired at the "
-            f"best flipped pose, but {SMALLEST_SHARE:.0%} are needed; check that both series show "
-            "the same assembly"
+            f"B does not fit A: at best {winner.share:.0%} of the particles are paired, "
+            f"{winner.hypothesis.value}, but {SMALLEST_SHARE:.0%} are needed; either B shows "
+            "another object than A, or the tilt axis or the angles of one of them are wrong"
         )
     if winner.agreement < MARGIN * flipped.agreement:
         return
-    advice = {
-        Hypothesis.SAME_SIDE: "the grid was not flipped; flip it and record B again",
-        Hypothesis.MIRRORED: "the grid was not flipped and the scan settings were changed",
-        Hypothesis.MIRRORED_FLIPPED: "the scan settings or the tilt sense differ between A and B",
-    }[winner.hypothesis]
-    raise RegistrationRefusedError(
-        f"B is not a flipped A but A {winner.hypothesis.value}: {winner.share:.0%} of the "
-        f"particles are paired that way, {flipped.share:.0%} as a flipped A; {advice}"
+    shares = (
+        f"{winner.share:.0%} of the particles are paired so, {flipped.share:.0%} as a flipped A"
     )
+    match winner.hypothesis:
+        case Hypothesis.SAME_SIDE:
+            raise RegistrationRefusedError(
+                f"B fits A {winner.hypothesis.value} ({shares}): the grid was not flipped between "
+                "them; flip it and record B again, or process each series alone"
+            )
+        case Hypothesis.MIRRORED:
+            raise OppositeSenseError(
+                f"B fits A flipped with the opposite tilt sense ({shares}): reverse the sign of "
+                "the angles of the series whose sense is wrong. If both are right, the scan "
+                "settings differ: B has a mirrored scan, and the grid was not flipped"
+            )
+        case _:
+            raise RegistrationRefusedError(
+                f"B fits A {winner.hypothesis.value} ({shares}): one of them has a mirrored scan, "
+                "or the opposite tilt sense and the grid was not flipped; correct scan settings "
+                "or angles, or process each series alone"
+            )

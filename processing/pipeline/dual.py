@@ -11,11 +11,13 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from processing.combine.capacity import field_capacity
 from processing.combine.fuse import fuse
 from processing.combine.pose import Pose, mutual_pairs
 from processing.combine.register import PAIRED_WITHIN, RegistrationResult, register
 from processing.combine.resample import resample
 from processing.count.interval import missed_by_both, widen_by_fused, widen_by_missed
+from processing.errors import OppositeSenseError, RegistrationRefusedError
 from processing.files.particles import ParticleTable
 from processing.pipeline.detect import (
     Candidates,
@@ -57,6 +59,8 @@ class FusedResult:
         Counts of A alone and B alone; their intervals include the faults that the fusion shows.
     controls
         On request: particles of the volume of each fusion rule, without a fit to the images.
+    warnings
+        One line if the tilt sense of B was reversed.
     """
 
     registered_b: Float32
@@ -71,6 +75,7 @@ class FusedResult:
     count_a: Count
     count_b: Count
     controls: dict[FusionRule, Detection] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
 
 
 def combine_series(
@@ -81,14 +86,14 @@ def combine_series(
     Raises
     ------
     RegistrationRefusedError
-        B is not the flipped A.
+        B is not the flipped A, or far more particles were found than the field can hold.
     ProcessingError
         The volumes exceed the memory limit.
     """
     allocate = allocator(a.volume.shape, DUAL_VOLUMES, settings.memory_limit_GB)
     diameter = _common_diameter(a.diameter, b.diameter)
     progress("registration", 0.0)
-    found = register(a.detection.table.centres_nm, b.detection.table.centres_nm, diameter.value)
+    b, found, warnings = _register(a, b, diameter.value)
     registered = resample(
         b.volume,
         found.pose,
@@ -131,6 +136,59 @@ def combine_series(
         widened(a.detection.count, a.detection.table),
         widened(b.detection.count, table_b),
         controls,
+        warnings,
+    )
+
+
+def _register(
+    a: SeriesResult, b: SeriesResult, diameter_nm: float
+) -> tuple[SeriesResult, RegistrationResult, tuple[str, ...]]:
+    """Register B onto A; return B, its pose, and a line if its tilt sense was reversed.
+
+    The sense is reversed only if it was chosen freely when axis or angles were found in the images.
+    """
+    for one in (a, b):
+        _require_room(one, diameter_nm)
+    points_a = a.detection.table.centres_nm
+    try:
+        return b, register(points_a, b.detection.table.centres_nm, diameter_nm), ()
+    except OppositeSenseError:
+        if a.aligned.sense_known and b.aligned.sense_known:
+            raise
+    b = _with_reversed_sense(b)
+    found = register(points_a, b.detection.table.centres_nm, diameter_nm)
+    line = (
+        "series B: fits A only with the opposite tilt sense, which was taken; B's own volumes show "
+        "the mirror image along z"
+    )
+    return b, found, (line,)
+
+
+def _require_room(result: SeriesResult, diameter_nm: float) -> None:
+    """Refuse more particles than the field can hold: their registration would take long."""
+    shape, number = result.volume.shape, len(result.detection.table)
+    most = field_capacity(shape, result.aligned.pixel_nm, diameter_nm)
+    if number > most:
+        name = result.aligned.name
+        raise RegistrationRefusedError(
+            f"series {name}: {number} particles of {diameter_nm:.3g} nm were found, but an object "
+            f"in this field holds {most} at most; most are noise or background, so B is not "
+            "registered onto A: check the images and the diameter"
+        )
+
+
+def _with_reversed_sense(result: SeriesResult) -> SeriesResult:
+    """Mirror a result along the beam: the same images with the opposite tilt angles."""
+    table = result.detection.table
+    return replace(
+        result,
+        aligned=replace(result.aligned, angles_deg=-result.aligned.angles_deg),
+        volume=result.volume[::-1],
+        detection=replace(
+            result.detection,
+            centres=result.detection.centres[::-1],
+            table=replace(table, centres_nm=table.centres_nm * [1.0, 1.0, -1.0]),
+        ),
     )
 
 

@@ -38,6 +38,7 @@ class SeriesRecord(BaseModel):
     diameter: Diameter
     summary: SeriesSummary
     warnings: tuple[str, ...]
+    sense_known: bool = True
 
 
 def write_series_result(session: Path, name: SeriesName, result: SeriesResult) -> None:
@@ -63,6 +64,7 @@ def write_series_result(session: Path, name: SeriesName, result: SeriesResult) -
         diameter=result.diameter,
         summary=result.summary,
         warnings=result.warnings,
+        sense_known=result.aligned.sense_known,
     )
     replace_text(folder / f"{name}.json", record.model_dump_json(indent=2) + "\n")
 
@@ -82,6 +84,7 @@ def read_series_result(session: Path, name: SeriesName) -> SeriesResult:
         angles_deg=np.array(record.angles_deg),
         pixel_nm=record.pixel_nm,
         name=name,
+        sense_known=record.sense_known,
     )
     detection = Detection(
         read_stack(folder / f"{name}_ssr.mrc").data,
@@ -132,7 +135,11 @@ def write_summary(
         registration=fused.registration if fused else None,
         fusion=fused.fusion if fused else None,
         pixel_nm=a.aligned.pixel_nm,
-        warnings=[*a.warnings, *(b.warnings if b else ())],
+        warnings=[
+            *a.warnings,
+            *(b.warnings if b else ()),
+            *(fused.warnings if fused else ()),
+        ],
         files={
             path.name.replace(".", "_"): f"{PROCESSED}/{path.name}"
             for path in sorted(folder.iterdir())

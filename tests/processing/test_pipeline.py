@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from scipy.spatial import cKDTree
 from processing import (
     ImpossibleDiameterError,
     InputFileError,
+    ParticleTable,
     ProcessingError,
     ProcessSettings,
     RegistrationRefusedError,
@@ -145,6 +147,43 @@ def test_an_incomplete_result_is_not_read(left: str, a: SeriesResult, tmp_path: 
 def test_the_same_series_as_b_is_refused(a: SeriesResult) -> None:
     with pytest.raises(RegistrationRefusedError, match="same side up"):
         combine_series(a, a, SETTINGS)
+
+
+def with_opposite_sense(result: SeriesResult, *, known: bool) -> SeriesResult:
+    """Return what the same images with the opposite tilt angles give."""
+    table = result.detection.table
+    mirrored = replace(table, centres_nm=table.centres_nm * [1, 1, -1])
+    return replace(
+        result,
+        aligned=replace(result.aligned, angles_deg=-result.aligned.angles_deg, sense_known=known),
+        volume=result.volume[::-1],
+        detection=replace(result.detection, table=mirrored),
+    )
+
+
+def test_a_sense_that_nobody_knew_is_told_by_the_other_series(
+    a: SeriesResult, b: SeriesResult, truth: np.ndarray
+) -> None:
+    fused = combine_series(a, with_opposite_sense(b, known=False), ProcessSettings())
+    recall, precision = recall_and_precision(fused.detection.table.centres_nm, truth)
+    assert min(recall, precision) > 0.97
+    (line,) = fused.warnings
+    assert "opposite tilt sense" in line
+
+
+def test_a_given_sense_that_does_not_fit_is_named(a: SeriesResult, b: SeriesResult) -> None:
+    with pytest.raises(RegistrationRefusedError, match="opposite tilt sense.*reverse the sign"):
+        combine_series(a, with_opposite_sense(b, known=True), SETTINGS)
+
+
+def test_more_particles_than_the_field_can_hold_are_not_registered(
+    a: SeriesResult, b: SeriesResult
+) -> None:
+    points = np.random.default_rng(0).uniform(-30, 30, (2000, 3))
+    table = ParticleTable(points, np.full(2000, DIAMETER), np.ones(2000))
+    crowded = replace(b, detection=replace(b.detection, table=table))
+    with pytest.raises(RegistrationRefusedError, match=r"2000 particles .* at most"):
+        combine_series(a, crowded, SETTINGS)
 
 
 @pytest.mark.parametrize("given_nm", [6.5, 6.2])
