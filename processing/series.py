@@ -25,7 +25,9 @@ class TiltSeries:
     Attributes
     ----------
     images
-        Float32 [tilt, y, x]; pixels may be non-finite, `usable` replaces them.
+        Float32 [tilt, y, x]; pixels may be non-finite, `usable` replaces them. A large series as
+        it is read from a file has the stored sample type and stays on the disk until processing
+        crops and bins it.
     angles_deg
         Tilt angles, float64 [tilt], in any order; values may repeat.
     pixel_nm

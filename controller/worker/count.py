@@ -121,8 +121,7 @@ class CountedSeries:
         for section in sections:
             if section not in self._images:
                 image = read_section(self._folder / f"{self._series}.mrc", section)
-                whole = repair_image(image.astype(np.float32))
-                self._images[section] = block_mean(whole, self._sampling.bin)
+                self._images[section] = repair_image(block_mean(image, self._sampling.bin))
         if sections[: len(self._counted)] != self._counted:
             self._counter = None  # its alignment includes withdrawn images
         self._counted = sections

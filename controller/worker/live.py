@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
-
 from controller.model.base import SeriesName
 from controller.model.events import Advised, Event, ProcessingProgressed, TiltJudged
 from controller.model.frames import RecordedFrame
@@ -49,7 +47,7 @@ class LiveSeries:
         scan = protocol.scan
         self._planned = len(protocol.series(series).tilts_deg)
         self._volume = LiveReconstruction((scan.height_px, scan.width_px), scan.pixel_nm)
-        self._frame_check = FrameCheck(scan.pixel_nm)
+        self._frame_check = FrameCheck(self._volume.pixel_nm, self._volume.binning)
         self._refined: RefinedAlignment | None = None
         self._in_volume: dict[int, RecordedFrame] = {}
         self._tried: set[int] = set()
@@ -87,7 +85,7 @@ class LiveSeries:
         if behind == 0:
             caption = f"{frame.name} {frame.actual_deg:+.1f}°"
             self._publish(write_preview(self._folder, "frame", image, caption))
-        pixels = repair_image(np.asarray(image, np.float32))
+        pixels = repair_image(self._volume.binned(image))
         tilt = self._volume.add(frame.section, pixels, frame.actual_deg)
         self._in_volume[frame.section] = frame
         self._publish_tilt(frame, tilt)

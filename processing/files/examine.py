@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from processing.errors import InputFileError
 from processing.files.beside import angle_files_beside
@@ -19,7 +21,10 @@ from processing.files.said import SaidAngles, SaidValue
 from processing.files.tilt_angles import ChosenAngles, choose_angles, order_name
 from processing.files.tilt_axis import axis_of_log, axis_of_mdoc, choose_axis
 from processing.results import SeriesInputs
-from processing.series import Float32, TiltSeries
+from processing.series import TiltSeries
+
+LARGEST_IN_MEMORY_BYTES = 512 << 20
+"""Largest size of all images as float32 for which they are converted at once."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +56,7 @@ class Examined:
     inputs
         What was understood, for people and for summary.json.
     images
-        Float32 [image, y, x] as the file holds them.
+        [image, y, x], float32, or as the file stores them if they are large.
     angles
         Tilt angles in use, before `tilt_sense`.
     refusals
@@ -59,7 +64,7 @@ class Examined:
     """
 
     inputs: SeriesInputs
-    images: Float32
+    images: NDArray[Any]
     angles: ChosenAngles
     refusals: tuple[str, ...]
 
@@ -128,9 +133,17 @@ def examine_series(path: Path, options: ReadingOptions) -> Examined:
         doubts=[*(in_mdoc.doubts if options.pixel_nm is None else ()), *pixel.doubts],
     )
     refusals = [f"{path}: {line}" for line in (angles.refusal, pixel.refusal) if line]
-    return Examined(
-        inputs, recording.images.astype(np.float32, copy=False), angles, tuple(refusals)
-    )
+    return Examined(inputs, in_memory_if_small(recording.images), angles, tuple(refusals))
+
+
+def in_memory_if_small(images: NDArray[Any]) -> NDArray[Any]:
+    """Return images as contiguous float32, unless they are large: these stay as they are stored.
+
+    Processing crops and bins large images one by one.
+    """
+    if 4 * images.size > LARGEST_IN_MEMORY_BYTES:
+        return images
+    return np.ascontiguousarray(images, np.float32)
 
 
 def tilt_series_of(examined: Examined, name: str) -> TiltSeries:
@@ -149,7 +162,7 @@ def tilt_series_of(examined: Examined, name: str) -> TiltSeries:
     quarter_turns = round(axis_deg / 90)
     sense = inputs.tilt_sense
     return TiltSeries(
-        images=np.ascontiguousarray(np.rot90(examined.images, quarter_turns, axes=(1, 2))),
+        images=in_memory_if_small(np.rot90(examined.images, quarter_turns, axes=(1, 2))),
         angles_deg=sense * said.angles_deg,
         pixel_nm=inputs.pixel_nm,
         excluded=said.excluded,

@@ -22,6 +22,8 @@ from processing.files.compressed import is_compressed, open_plain, read_up_to
 from processing.files.extended_header import ExtendedHeader, parse_extended_header
 from processing.files.mrc_header import PACKED_4_BITS, SAMPLE_TYPES, MrcHeader, read_header
 
+LARGEST_READ_BYTES = 256 << 20
+"""Size of the images in a plain file above which they are mapped, and read where they are used."""
 STORED_AS = {"int8": 0, "int16": 1, "float32": 2, "uint16": 6}
 """Sample types that can be written, and their MRC modes."""
 SIGN_IMAGES = 5
@@ -118,12 +120,8 @@ def read_images(
         The images need more memory than the machine has, or a compressed file is damaged.
     """
     _require_memory(path, header, sections)
-    with open_plain(path) as file:
-        _skip(file, header.offset_bytes)
-        data = read_up_to(file, sections * header.section_bytes)
-        file.read(1)  # a compressed file checks its sum at its end
-    whole = len(data) // header.section_bytes
-    stored = np.frombuffer(data, np.uint8, whole * header.section_bytes)
+    stored = _stored_bytes(path, header, sections)
+    whole = len(stored) // header.section_bytes
     if header.mode == PACKED_4_BITS:
         return _unpacked(stored, whole, header), ("4-bit images; read as 0 to 15",)
     dtype = np.dtype(header.byte_order + SAMPLE_TYPES[header.mode])
@@ -166,6 +164,23 @@ def write_images(path: Path, images: NDArray[Any], pixel_nm: float) -> None:
 def _storable(data: NDArray[Any]) -> NDArray[Any]:
     # mrcfile creates the file before it refuses a type that it cannot store
     return data if data.dtype.name in STORED_AS else data.astype(np.float32)
+
+
+def _stored_bytes(path: Path, header: MrcHeader, sections: int) -> NDArray[np.uint8]:
+    """Return the bytes of at most `sections` whole images; a large plain file stays on the disk."""
+    wanted = sections * header.section_bytes
+    if wanted > LARGEST_READ_BYTES and not is_compressed(path):
+        present = path.stat().st_size - header.offset_bytes
+        whole = min(wanted, present) // header.section_bytes
+        if whole > 0:
+            size = whole * header.section_bytes
+            return np.memmap(path, np.uint8, "r", header.offset_bytes, (size,))
+    with open_plain(path) as file:
+        _skip(file, header.offset_bytes)
+        data = read_up_to(file, wanted)
+        file.read(1)  # a compressed file checks its sum at its end
+    whole = len(data) // header.section_bytes
+    return np.frombuffer(data, np.uint8, whole * header.section_bytes)
 
 
 def _skip(file: IO[bytes], size: int) -> None:

@@ -7,7 +7,6 @@ from collections import deque
 import numpy as np
 
 from processing.align.coarse import cut_off
-from processing.images.binning import block_mean
 from processing.images.health import DIM_SHARE, NEIGHBOURS, ImageQuality, image_quality
 from processing.images.intensity import without_background
 from processing.live.reconstruction import LiveTilt
@@ -25,22 +24,24 @@ LARGEST_SHIFT_SHARE = 0.15
 """Shift, as a fraction of the shorter side, beyond which the stage has lost a cut-off object."""
 
 
-LARGEST_SIDE_PX = 416
-"""Side above which a frame is binned before it is checked, so that the check stays fast."""
-
-
 class FrameCheck:
-    """Checks of the frames of one series, in the order of recording."""
+    """Checks of the frames of one series, in the order of recording.
 
-    def __init__(self, pixel_nm: float) -> None:
-        self._pixel_nm = pixel_nm
+    Parameters
+    ----------
+    pixel_nm
+        Size of their pixels.
+    binning
+        Recorded pixels in one of theirs, along a side.
+    """
+
+    def __init__(self, pixel_nm: float, binning: int = 1) -> None:
+        self._pixel_nm, self._binning = pixel_nm, binning
         self._recent: deque[ImageQuality] = deque(maxlen=NEIGHBOURS)
 
     def fault(self, image: Float32, tilt: LiveTilt) -> str:
         """Return the fault of a frame [y, x] with its size; empty if there is none."""
-        factor = max(1, -(-max(image.shape) // LARGEST_SIDE_PX))
-        small = block_mean(image, factor) if factor > 1 else image
-        quality, recent = image_quality(small), list(self._recent)
+        quality, recent = image_quality(image), list(self._recent)
         self._recent.append(quality)
         if len(recent) < FEWEST_FRAMES:
             return ""
@@ -53,9 +54,9 @@ class FrameCheck:
         if not tilt.used:
             return "it does not resemble the previous tilts"
         shift_px = float(np.hypot(*tilt.shift_px))
-        if shift_px < LARGEST_SHIFT_SHARE * min(image.shape):
+        if shift_px < LARGEST_SHIFT_SHARE * min(image.shape) * self._binning:
             return ""
-        return self._cut_off(small, tilt, shift_px)
+        return self._cut_off(image, tilt, shift_px)
 
     def _cut_off(self, image: Float32, tilt: LiveTilt, shift_px: float) -> str:
         one = TiltSeries(image[None], np.array([tilt.angle_deg]), self._pixel_nm)

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from processing.align.alignment import Alignment, apply_alignment, in_raw_frame, unaligned
 from processing.align.coarse import centres_of_mass, cut_off
@@ -125,11 +126,17 @@ class LiveReconstruction:
         """The volume [z, y, x] as a view; a voxel is `pixel_nm` wide."""
         return self._volume.volume
 
+    def binned(self, image: NDArray[np.generic]) -> Float32:
+        """Return a recorded image [y, x] in the pixels of the volume."""
+        return block_mean(image, self.binning)
+
     def add(self, section: int, image: Float32, angle_deg: float) -> LiveTilt:
         """Align an image [y, x] to the images so far and add it to the volume.
 
         Parameters
         ----------
+        image
+            In the pixels of the volume, as `binned` returns it.
         section
             Place of the image in its stack; an earlier image of the same section is replaced.
 
@@ -140,9 +147,7 @@ class LiveReconstruction:
         """
         if not np.isfinite(image).all():
             raise ValueError("the image holds values that are not finite")
-        series = without_background(
-            TiltSeries(block_mean(image, self.binning)[None], np.array([angle_deg]), self.pixel_nm)
-        )
+        series = without_background(TiltSeries(image[None], np.array([angle_deg]), self.pixel_nm))
         shift, residual_px, score = self._measure_shift(series)
         alignment = replace(
             unaligned(series),

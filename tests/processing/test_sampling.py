@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 from scipy.spatial import cKDTree
 
-from processing import ProcessingError, ProcessSettings, process_series
+from processing import (
+    ProcessingError,
+    ProcessSettings,
+    load_tilt_series,
+    process_series,
+    write_images,
+)
 from processing.align.alignment import unaligned
+from processing.files.rawtlt import write_rawtlt
 from processing.images.binning import block_mean
 from processing.pipeline.object_region import object_region
 from processing.pipeline.sampling import (
@@ -197,3 +205,22 @@ def test_a_large_series_gives_the_particles_of_the_small_one() -> None:
     assert len(found) == len(truth)
     found = found + np.median(truth[cKDTree(truth).query(found)[1]] - found, axis=0)
     assert cKDTree(truth).query(found)[0].max() < 0.6
+
+
+def test_a_large_file_stays_on_the_disk_until_it_is_binned(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    images = np.random.default_rng(0).integers(0, 900, (5, 40, 64)).astype(np.uint16)
+    path = tmp_path / "A.mrc"
+    write_images(path, images, 0.5)
+    write_rawtlt(tmp_path / "A.rawtlt", np.arange(5.0))
+    expected = load_tilt_series(path)
+    monkeypatch.setattr("processing.files.mrc.LARGEST_READ_BYTES", 1000)
+    monkeypatch.setattr("processing.files.examine.LARGEST_IN_MEMORY_BYTES", 1000)
+    mapped = load_tilt_series(path)
+    assert isinstance(mapped.images, np.memmap)
+    assert mapped.images.dtype == np.uint16
+    sampling = Sampling(recorded_px=(64, 40), crop_px=(2, 4, 60, 36), bin=2)
+    read, from_disk = sampled(expected, sampling).images, sampled(mapped, sampling).images
+    assert from_disk.dtype == np.float32
+    np.testing.assert_array_equal(from_disk, read)
