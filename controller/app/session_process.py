@@ -30,7 +30,6 @@ from controller.hardware.limits import SessionLimits
 from controller.model.commands import StopWhen
 from controller.model.events import Alerted, Event, Level, Publish
 from controller.rehearsal.demo_operator import DemoOperator
-from controller.report.write import write_report
 from controller.service.notify import Notifier
 from controller.service.session_server import SessionService
 from controller.session.event_log import EventLog, read_events
@@ -201,6 +200,9 @@ def _connector(session: Session, connection_file: Callable[[], Path]) -> Callabl
 
 def _write_report(path: Path, publish: Publish) -> Path:
     """Score a simulated session against its truth, then write the report."""
+    # loaded only now: the figures' library would take a third of a session's start
+    from controller.report.write import write_report
+
     if (path / "simulator" / "world.json").exists():
         try:
             import_module("simulator.scoring").write_accuracy(path)

@@ -9,7 +9,7 @@ from typing import Any
 import mrcfile
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage, signal
+from scipy import fft, ndimage
 
 Floats = NDArray[np.float32]
 ENVELOPE_LEVEL = 0.35
@@ -105,14 +105,21 @@ class Volume:
         image = np.zeros(plane.points_nm.shape[:2], np.float32)
         for offset_nm in steps * plane.pixel_nm:
             disc = _disc(np.sqrt(radius**2 - offset_nm**2) / plane.pixel_nm)
-            image += signal.fftconvolve(
-                self.values_on(plane.moved(float(offset_nm))), disc, mode="same"
-            )
+            image += _convolved(self.values_on(plane.moved(float(offset_nm))), disc)
         return image
 
     def close(self) -> None:
         """Close the file."""
         self._file.close()
+
+
+def _convolved(image: Floats, disc: Floats) -> Floats:
+    """Convolve an image with a smaller one, about its centre; there is nothing beyond the edge."""
+    rows, columns = image.shape
+    reach = len(disc) // 2
+    shape = [fft.next_fast_len(n + 2 * reach, real=True) for n in image.shape]
+    full = fft.irfft2(fft.rfft2(image, shape) * fft.rfft2(disc, shape), shape)
+    return np.asarray(full[reach : reach + rows, reach : reach + columns], np.float32)
 
 
 def _disc(radius_px: float) -> Floats:

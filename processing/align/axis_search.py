@@ -11,9 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from scipy import fft, ndimage
-from scipy.signal.windows import tukey
 
 from processing.align.axis import DETAIL_PX, SEARCH_DEG
+from processing.images.taper import taper
 from processing.series import Float32, Float64
 
 STEP_DEG = 2.0
@@ -133,8 +133,8 @@ def _centred_spectra(images: Float32, size: int) -> Complex128:
     y, x = ((n - 1) / 2 for n in images.shape[1:])
     phase = np.exp(2j * np.pi * np.add.outer(f * y, f * x))
     # a bright first row or column would be common to all images
-    taper = np.outer(*(tukey(n, TAPERED_SHARE) for n in images.shape[1:]))
-    spectra = fft.fftshift(fft.fft2(images * taper, (size, size)), axes=(1, 2)) * phase
+    window = np.outer(*(taper(n, TAPERED_SHARE) for n in images.shape[1:]))
+    spectra = fft.fftshift(fft.fft2(images * window, (size, size)), axes=(1, 2)) * phase
     return np.asarray(spectra, np.complex128)
 
 

@@ -7,11 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from scipy import fft
-from scipy.signal.windows import tukey
 
+from processing.images.taper import taper
 from processing.series import Float32, Float64
 
 NEWTON_STEPS = 4
+TAPERED_SHARE = 0.2
+"""Fraction of rows and columns in the smooth edges of the images."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +68,7 @@ def find_shifts(
 
 def _spectrum(images: Float32, shape: tuple[int, ...]) -> NDArray[np.complex64]:
     level = np.median(_border(images), axis=-1)[:, None, None]
-    window = np.outer(tukey(images.shape[1], 0.2), tukey(images.shape[2], 0.2)).astype(np.float32)
+    window = np.outer(*(taper(n, TAPERED_SHARE) for n in images.shape[1:])).astype(np.float32)
     return np.asarray(fft.rfft2((images - level) * window, shape, workers=-1), np.complex64)
 
 
