@@ -1,4 +1,4 @@
-"""What is on the disk before what, and what a failed write leaves behind."""
+"""Order of the writes of a session, and the files that a failed write leaves."""
 
 from __future__ import annotations
 

@@ -6,11 +6,15 @@ every acknowledged frame must be there, bit for bit, and no dose forgotten.
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections import Counter
 from pathlib import Path
 
 from tests.support.byte_flips import all_flips, harm, stop_in_b
+
+EVERY = int(os.environ.get("DUALTILT_SOAK_EVERY", "1"))
+"""Every n-th byte is flipped; 1: all of them."""
 
 
 def run() -> list[str]:
@@ -18,7 +22,7 @@ def run() -> list[str]:
     with tempfile.TemporaryDirectory(prefix="dt-") as name:
         base = Path(name)
         stop_in_b(base / "s")
-        flips = list(all_flips(base / "s"))
+        flips = list(all_flips(base / "s"))[::EVERY]
         damage = [harm(base / "s", base / "copy", flip) for flip in flips]
     violations = [line for line in damage if line]
     files = Counter(flip.name for flip in flips)

@@ -1,0 +1,48 @@
+"""A session in which one open, write, sync, rename, thread or allocation fails, and its next run.
+
+`make soak` lets every operation of the session fail in turn.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from tests.support.failing_session import Point, failing, tried, undisturbed
+from tests.support.shims.failures import FAILURES
+from tests.support.shims.memory import failing_allocation, set_nomemory
+
+pytestmark = pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="forks; reads /proc")
+
+SAMPLE = [
+    ("open", 90, "EMFILE", "OK"),
+    ("write", 150, "ENOSPC", "OK"),
+    ("sync", 120, "EIO", "OK"),
+    ("rename", 30, "ESTALE", "OK"),
+    ("thread", 2, "no thread", "USAGE, resumed: OK"),
+]
+
+
+@pytest.fixture(scope="module")
+def reference(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    return undisturbed(tmp_path_factory.mktemp("whole"))[1]
+
+
+@pytest.mark.parametrize(("kind", "number", "name", "end"), SAMPLE, ids=[s[2] for s in SAMPLE])
+def test_a_failing_operation_loses_no_frame_and_leaves_the_beam_off(
+    tmp_path: Path, reference: dict[str, bytes], kind: str, number: int, name: str, end: str
+) -> None:
+    point = failing(kind, number, name, FAILURES[kind][name])
+    assert tried(tmp_path / "s", point, reference) == (end, [])
+
+
+@pytest.mark.skipif(set_nomemory is None, reason="this Python has no _testcapi")
+def test_no_memory_loses_no_frame_and_leaves_the_beam_off(
+    tmp_path: Path, reference: dict[str, bytes]
+) -> None:
+    injection = partial(failing_allocation, 300_000)
+    point = Point("allocation", "MemoryError", injection, may_abort=True)
+    _, violations = tried(tmp_path / "s", point, reference)
+    assert violations == []

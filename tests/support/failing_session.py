@@ -1,0 +1,137 @@
+"""A session in which one operation fails, and the next run of it: what was lost or left on."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections import Counter
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from controller.common.exit_codes import ExitCode
+from controller.session.entries import FrameWritten
+from controller.session.errors import JournalDamagedError
+from controller.session.journal import read_journal
+from controller.session.ledger import replay
+from tests.support.injected_session import TILTS, Beam, Injection, run_in_fork
+from tests.support.shims.failures import FailingOperation
+from tests.support.shims.operations import hooked
+
+DOCUMENTED = frozenset(ExitCode) - {ExitCode.ACCURACY_MISSED}
+
+
+@dataclass(frozen=True)
+class Point:
+    """One failure in one session."""
+
+    name: str
+    what: str
+    """Kind of operation and failure, for the table."""
+    injection: Injection
+    may_hang: bool = False
+    may_abort: bool = False
+    """CPython itself may end the process when it has no memory."""
+
+
+def undisturbed(base: Path) -> tuple[Counter[str], dict[str, bytes]]:
+    """Run one session; return its number of operations by kind, and its raw data."""
+    log = base / "operations"
+    log.touch()
+    descriptor = os.open(log, os.O_WRONLY | os.O_APPEND)
+
+    def note(kind: str, name: str) -> None:
+        os.pwrite(descriptor, f"{kind}\n".encode(), os.fstat(descriptor).st_size)
+
+    status = run_in_fork(base / "s", Beam(), "boot-0", partial(hooked, note))
+    os.close(descriptor)
+    assert status == ExitCode.OK, status
+    return Counter(log.read_text().split()), raw_data(base / "s")
+
+
+def failing(
+    kind: str,
+    number: int,
+    name: str,
+    failure: Callable[[str, str], int | None],
+    lasting: int = 1,
+) -> Point:
+    """Return the failure of the operation `number` of a kind, and of the following ones."""
+
+    def inject() -> AbstractContextManager[object]:
+        return hooked(FailingOperation(kind, number, failure, lasting))
+
+    suffix = " for good" if lasting > 1 else ""
+    return Point(
+        f"{kind} {number}: {name}{suffix}",
+        f"{kind}: {name}{suffix}",
+        inject,
+        may_hang=name == "hang" or lasting > 1,
+    )
+
+
+def tried(folder: Path, point: Point, reference: dict[str, bytes]) -> tuple[str, list[str]]:
+    """Run a session with a failure, then resume it; return its first end and the violations."""
+    beam, violations = Beam(), []
+    status = run_in_fork(folder, beam, "boot-1", point.injection, patient=not point.may_hang)
+    aborted = status < 0
+    if not (beam.blanked or aborted):  # without its session the bridge blanks
+        violations.append("the beam is on")
+    if status not in DOCUMENTED and not (
+        (point.may_hang and aborted) or (point.may_abort and aborted)
+    ):
+        violations.append(f"ended with {status}")
+    try:
+        acknowledged = _acknowledged(folder)
+    except JournalDamagedError as error:
+        return "damaged", [*violations, str(error)]
+    end = _name_of(status)
+    if status != ExitCode.OK:
+        again = run_in_fork(folder, beam, "boot-2")
+        end += f", resumed: {_name_of(again)}"
+        if again != ExitCode.OK:
+            log = folder.with_name("s.log").read_text().splitlines()
+            violations.append(f"{end}: {log[-1] if log else ''}")
+            return end, violations
+    return end, violations + _compared(folder, beam, acknowledged, reference)
+
+
+def _compared(
+    folder: Path, beam: Beam, acknowledged: dict[str, int], reference: dict[str, bytes]
+) -> list[str]:
+    violations = []
+    now = _acknowledged(folder)
+    if not acknowledged.items() <= now.items() or len(now) != TILTS:
+        violations.append(f"{len(now)} frames, {len(acknowledged)} were acknowledged before")
+    if raw_data(folder) != reference:
+        violations.append("the raw data differ from those of an undisturbed session")
+    ledger = replay(line.entry for line in read_journal(folder / "journal.jsonl").lines)
+    if ledger.dose_e_per_A2 < beam.dose_e_per_A2 * (1 - 1e-9):
+        violations.append(f"{ledger.dose_e_per_A2} charged, {beam.dose_e_per_A2} exposed")
+    left = [path.name for path in folder.rglob("*.partial")]
+    return violations + [f"{name} was left" for name in left]
+
+
+def _acknowledged(folder: Path) -> dict[str, int]:
+    """Return the checksum of every acknowledged frame by its place."""
+    if not (folder / "journal.jsonl").exists():
+        return {}
+    return {
+        line.entry.name: line.entry.crc32
+        for line in read_journal(folder / "journal.jsonl").lines
+        if isinstance(line.entry, FrameWritten)
+    }
+
+
+def raw_data(folder: Path) -> dict[str, bytes]:
+    """Return pixels and angles of both series."""
+    return {
+        name: (folder / name).read_bytes()[1024 if name.endswith("mrc") else 0 :]
+        for name in ("A.mrc", "B.mrc", "A.rawtlt", "B.rawtlt")
+    }
+
+
+def _name_of(status: int) -> str:
+    return signal.Signals(-status).name if status < 0 else ExitCode(status).name
