@@ -55,7 +55,7 @@ class LiveTilt:
     shift_px
         Shift (y, x) of the object from the centre of the field, in pixels of the recorded image.
     residual_px
-        Disagreement between two measurements of the shift. For a whole object: centre of mass and
+        Disagreement between two measurements of the shift, in pixels of the volume. For a whole object: centre of mass and
         re-projection, relative to the recent tilts. For an object that is cut off: re-projection
         with details and with the outline. After `revise_alignment`: the residual of projection
         matching.
@@ -216,7 +216,7 @@ class LiveReconstruction:
     def _live_tilt(self, section: int) -> LiveTilt:
         tilt = self._tilts[section]
         dy, dx = (float(value) * self.binning for value in tilt.alignment.shifts_px[0])
-        residual_px = float(tilt.alignment.residuals_px[0]) * self.binning
+        residual_px = float(tilt.alignment.residuals_px[0])
         return LiveTilt(float(tilt.alignment.angles_deg[0]), (dy, dx), residual_px, tilt.used)
 
     def _put(self, section: int, tilt: _Tilt) -> None:

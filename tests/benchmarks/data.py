@@ -22,9 +22,11 @@ CURRENT_PA = 70.0
 DWELL_US = 5.0
 
 
-def recorded(assembly_nm: float, pixels: int, pixel_nm: float) -> DualSeries:
+def recorded(
+    assembly_nm: float, pixels: int, pixel_nm: float, dwell_us: float = DWELL_US
+) -> DualSeries:
     """Simulate both series of an fcc assembly, 73 and 74 tilts, with its truth."""
-    scan = ScanSettings(width_px=pixels, height_px=pixels, dwell_us=DWELL_US, pixel_nm=pixel_nm)
+    scan = ScanSettings(width_px=pixels, height_px=pixels, dwell_us=dwell_us, pixel_nm=pixel_nm)
     specimen = SpecimenSettings(assembly_diameter_nm=assembly_nm)
     settings = SimulatorSettings(seed=1, specimen=specimen)
     return simulate_dual(settings, scan, A_DEG, B_DEG, CURRENT_PA)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import mrcfile
 import numpy as np
 import pytest
 from scipy.spatial import cKDTree
@@ -15,6 +16,8 @@ from processing import (
     load_tilt_series,
     process_series,
     write_images,
+    write_series_result,
+    write_summary,
 )
 from processing.align.alignment import unaligned
 from processing.files.rawtlt import write_rawtlt
@@ -188,7 +191,7 @@ def test_an_alignment_is_converted_to_the_sampled_pixels_and_back() -> None:
     assert volume_origin_nm(sampling, 0.6) == pytest.approx((6.2, 2.6, 6.2))
 
 
-def test_a_large_series_gives_the_particles_of_the_small_one() -> None:
+def test_a_large_series_gives_the_particles_of_the_small_one(tmp_path: Path) -> None:
     """Every pixel of a small series as 8 x 8 pixels in a large field, off its centre."""
     angles, diameter = np.arange(-70.0, 75.0, 6.0), 6.5
     truth = packed(15, 8.0, order="fcc", seed=9)
@@ -201,6 +204,15 @@ def test_a_large_series_gives_the_particles_of_the_small_one() -> None:
     sampling = result.summary.sampling
     assert sampling is not None and sampling.bin == 5
     assert any("bin 5" in line for line in result.warnings)
+    write_series_result(tmp_path, "A", result)
+    summary = write_summary(tmp_path, result)
+    assert summary.series["A"].sampling == sampling
+    with mrcfile.open(tmp_path / "processed" / "A_sirt.mrc") as file:
+        nz, ny, nx = file.data.shape
+        corner = np.array([file.header.origin[axis] for axis in "xyz"])
+        middle = corner + 10 * summary.pixel_nm * (np.array([nx, ny, nz]) - 1) / 2
+        np.testing.assert_allclose(middle, 10 / 8 * (np.array([560, 500, 560]) - 1) / 2, rtol=1e-5)
+        assert file.voxel_size.x == pytest.approx(10 * 5 / 8)
     found = result.detection.table.centres_nm
     assert len(found) == len(truth)
     found = found + np.median(truth[cKDTree(truth).query(found)[1]] - found, axis=0)
