@@ -55,10 +55,10 @@ class LiveTilt:
     shift_px
         Shift (y, x) of the object from the centre of the field, in pixels of the recorded image.
     residual_px
-        Disagreement between two measurements of the shift, in pixels of the volume. For a whole object: centre of mass and
-        re-projection, relative to the recent tilts. For an object that is cut off: re-projection
-        with details and with the outline. After `revise_alignment`: the residual of projection
-        matching.
+        Disagreement between two measurements of the shift, in pixels of the volume. For a whole
+        object: centre of mass and re-projection, relative to the recent tilts. For an object that
+        is cut off: re-projection with details and with the outline. After `revise_alignment`: the
+        residual of projection matching.
     used
         False if the image resembles none of the others.
     """
