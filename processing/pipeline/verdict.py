@@ -158,7 +158,7 @@ RULES = (
         "exit_blur",
         Cause.EXIT_SIDE,
         "the beam is {0:.2f} diameters wide where it leaves and may hide particles: record B",
-        0.25,
+        0.3,
         geometric=True,
     ),
 )

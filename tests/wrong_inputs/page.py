@@ -14,7 +14,7 @@ processed like any other, without a diameter and without any hint. A count is ri
 particles is at least 0.98 (matched within 1.5 nm for particles of 6.3 nm, after a rigid fit) and
 its interval holds the truth. Where no count of equal spheres is right there is no truth. A verdict
 is made from the figures in `processing/pipeline/verdict.py`;
-[why](decisions/0018-verdict-on-a-count.md).
+[why](decisions/0017-verdict-on-a-count.md).
 
 Inputs marked **good** must be trusted. No wrong count may be trusted. A right count of an odd input
 may be doubtful.
