@@ -24,7 +24,7 @@ AMBIGUOUS = (0.25, 0.7)
 """Amplitudes of candidates that are neither particles nor noise."""
 TOO_CLOSE = 0.92
 """Distance of neighbours below which hard spheres would overlap, in diameters."""
-USUAL_SPREAD, USUAL_NOISE = 0.1, 0.5
+USUAL_SPREAD, USUAL_NOISE = 0.2, 0.5
 """Spread of the brightness and share of noise with which counts of simulated series are right."""
 ENOUGH = 10
 """Fewest particles that show an error of a tilt angle."""
@@ -126,7 +126,7 @@ RULES = (
         "amplitude_spread",
         Cause.SEVERAL_SIZES,
         "the particles differ in brightness by {0:.0%}",
-        0.2,
+        0.3,
     ),
     Rule(
         "tilt_error_deg",
