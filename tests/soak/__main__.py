@@ -10,7 +10,7 @@ import sys
 import time
 from importlib import import_module
 
-PARTS = ("load", "network", "kills", "flips", "failures", "sessions")
+PARTS = ("load", "flood", "network", "kills", "flips", "failures", "sequences", "sessions")
 
 
 def main(names: list[str]) -> int:
