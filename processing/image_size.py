@@ -10,8 +10,9 @@ Crop = tuple[int, int, int, int]
 
 SMALL_SIDE_PX = 416
 """Largest side of images that are processed as they were recorded."""
-USUAL_SIDE_PX = 448
-"""Side to which the object's region is binned as long as particles keep `LEAST_DIAMETER_PX`."""
+USUAL_SIDE_PX = 352
+"""Side to which the object's region is binned as long as particles keep `LEAST_DIAMETER_PX`. An
+assembly of 7000 particles then has about eleven pixels a particle."""
 LEAST_DIAMETER_PX = 7.0
 """Smallest diameter after binning. The fit of spheres reduces finer images to this diameter."""
 AMPLE_DIAMETER_PX = 10.0
