@@ -11,9 +11,10 @@ import pytest
 from numpy.typing import NDArray
 
 from controller.common.exit_codes import ExitCode
-from controller.hardware.interface import Frame
+from controller.hardware.interface import AcquisitionError, Frame
 from controller.model.events import FrameRecorded, Level, StateChanged
 from controller.model.scan import ScanSettings
+from controller.procedures.judge_frame import check_delivery
 from controller.rehearsal.fault_list import FaultKind
 from processing.files.tilt_series import load_tilt_series
 from tests.faults.run_with_faults import alerts, at, pauses, run_with, tilts
@@ -148,3 +149,12 @@ def test_a_frame_of_wrong_size_or_type_is_dropped_and_recorded_again(
     assert tilts(tmp_path / "s") == TILTS_A
     before, dropped, after = (event.dose_e_per_A2 for event in run.of(FrameRecorded)[1:4])
     assert dropped - before == pytest.approx(2 * (after - dropped))  # charged for both
+
+
+def test_a_frame_with_another_pixel_size_is_dropped() -> None:
+    microscope = FakeMicroscope()
+    frame = microscope.acquire("A-003/frame", SCAN)
+    check_delivery(frame, "A-003/frame", SCAN, None)
+    wanted = SCAN.model_copy(update={"pixel_nm": 10 * SCAN.pixel_nm})
+    with pytest.raises(AcquisitionError, match=r"pixels of .* nm instead of .*: dropped"):
+        check_delivery(frame, "A-003/frame", wanted, None)
