@@ -128,7 +128,6 @@ def _preference(signal: Mapping[str, Any]) -> tuple[int, int, bool]:
 
 def _signals(path: Path, named: Path) -> list[Mapping[str, Any]]:
     """Read everything in a file; `named` is the name for messages."""
-    reader = importlib.import_module(f"rsciio.{READERS[path.suffix.lower()]}")
     logger = logging.getLogger("rsciio")
     level = logger.level
     logger.setLevel(logging.CRITICAL)
@@ -136,7 +135,10 @@ def _signals(path: Path, named: Path) -> list[Mapping[str, Any]]:
         # also of files that a reader leaves open when it fails
         warnings.simplefilter("ignore")
         try:
-            return list(reader.file_reader(str(path), lazy=False, **OPTIONS.get(path.suffix, {})))
+            reader = importlib.import_module(f"rsciio.{READERS[path.suffix.lower()]}")
+            return list(
+                reader.file_reader(str(path), lazy=False, **OPTIONS.get(path.suffix.lower(), {}))
+            )
         except MemoryError:
             reason = "it does not fit the memory"
         except ImportError as error:

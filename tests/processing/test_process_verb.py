@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from controller.app.cli import inspect, process
+from controller.app.cli.block_picture import block_picture, shades_for
 from controller.app.cli.main import build_parser
 from controller.common.errors import (
     DualtiltError,
@@ -220,6 +221,19 @@ def test_what_was_understood_is_shown_with_a_picture(
     assert 15 <= len(rows) <= 28  # the assembly fills half of the field
     assert "█" in picture
     assert len({len(row.lstrip()) for row in rows}) > 5  # round
+
+
+@pytest.mark.parametrize(
+    ("encoding", "brightest"), [("utf-8", "█"), ("cp437", "█"), ("cp1252", "#"), (None, "#")]
+)
+def test_the_picture_uses_characters_that_the_terminal_has(
+    encoding: str | None, brightest: str
+) -> None:
+    image = np.zeros((40, 40), np.float32)
+    image[30:, :10] = 1  # row 0 is at the bottom
+    top = block_picture(image, shades_for(encoding))[0]
+    assert top.strip() == 10 * brightest
+    assert not top.startswith(" ")
 
 
 def main_parsed(verb: str, *arguments: object) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-SHADES = " ░▒▓█"
+BLOCKS, ASCII = " ░▒▓█", " .:+#"
 COLUMNS = 56
 LARGEST_ROWS = 40
 CELL_ASPECT = 2.0
@@ -16,18 +16,33 @@ IGNORED_PERCENT = 0.5
 """Fraction of the pixels at either end that do not set the grey scale."""
 
 
-def block_picture(image: NDArray[np.float32], columns: int = COLUMNS) -> list[str]:
-    """Return the rows of characters, the highest y first."""
+def shades_for(encoding: str | None) -> str:
+    """Return block characters where the output can show them, else ASCII."""
+    try:
+        BLOCKS.encode(encoding or "ascii")
+    except UnicodeEncodeError:
+        return ASCII
+    return BLOCKS
+
+
+def block_picture(image: NDArray[np.float32], shades: str = BLOCKS) -> list[str]:
+    """Return the rows of characters, the highest y first.
+
+    Parameters
+    ----------
+    shades
+        Characters from dark to bright.
+    """
     height, width = image.shape
-    columns = min(columns, width)
+    columns = min(COLUMNS, width)
     rows = max(1, min(LARGEST_ROWS, round(columns * height / width / CELL_ASPECT)))
     finite = np.nan_to_num(image, nan=float(np.nanmin(image)) if np.isfinite(image).any() else 0)
     cells = _means(_means(finite, rows, 0), columns, 1)[::-1]
     low, high = np.percentile(cells, [IGNORED_PERCENT, 100 - IGNORED_PERCENT])
-    grey = (cells - low) / max(high - low, 1e-30) * (len(SHADES) - 1)
+    grey = (cells - low) / max(high - low, 1e-30) * (len(shades) - 1)
     dither = np.tile(DITHER, (rows // 2 + 1, columns // 2 + 1))[:rows, :columns]
-    shades = np.clip(np.rint(grey + dither), 0, len(SHADES) - 1).astype(int)
-    return ["".join(SHADES[shade] for shade in row).rstrip() for row in shades]
+    levels = np.clip(np.rint(grey + dither), 0, len(shades) - 1).astype(int)
+    return ["".join(shades[level] for level in row).rstrip() for row in levels]
 
 
 def _means(values: NDArray[np.float32], cells: int, axis: int) -> NDArray[np.float32]:

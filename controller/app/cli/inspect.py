@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -128,9 +129,10 @@ def _dose(inputs: SeriesInputs) -> str:
 
 
 def _print_picture(examined: Examined) -> None:
-    from controller.app.cli.block_picture import block_picture
+    from controller.app.cli.block_picture import block_picture, shades_for
 
     angles = examined.inputs.angles_deg or [0.0]
     section = min(range(len(angles)), key=lambda place: abs(angles[place]))
     print(f"  section {section}, at {angles[section]:+.2f} degrees:")
-    print("\n".join(f"  {line}" for line in block_picture(examined.images[section])) + "\n")
+    picture = block_picture(examined.images[section], shades_for(sys.stdout.encoding))
+    _print_indented([*picture, ""])
