@@ -84,17 +84,15 @@ def new_session(
     if out is None:
         out = Path(f"{protocol.name}-{datetime.now():%Y%m%d-%H%M%S}")
     folder = SessionFolder.create(out.absolute(), protocol_path.read_text(encoding="utf-8"))
-    if simulated:
-        copy = simulator_profile(protocol, folder.protocol)
+    copies = [(source, simulator_profile(protocol, folder.protocol))] if simulated else []
+    copies += [(path, folder.faults / f"{n}-{path.name}") for n, path in enumerate(faults, 1)]
+    for original, copy in copies:
         try:
             copy.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(source, copy)
+            shutil.copyfile(original, copy)
         except OSError as error:
-            shutil.rmtree(folder.path)
-            raise UsageError(f"{source}: cannot be copied: {error.strerror}") from None
-    for number, path in enumerate(faults, start=1):
-        folder.faults.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(path, folder.faults / f"{number}-{path.name}")
+            remove_if_unused(folder)
+            raise UsageError(f"{original}: cannot be copied: {error.strerror}") from None
     return folder
 
 

@@ -23,3 +23,7 @@ class ProtocolChangedError(UsageError):
 
 class JournalTakenError(SafetyStopError):
     """Another program removed, replaced or changed the journal of the running session."""
+
+
+class StackTakenError(SafetyStopError):
+    """Another program removed, replaced or shortened a stack of the running session."""

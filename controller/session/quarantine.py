@@ -5,7 +5,7 @@ The same bytes are kept once under a name.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from io import BytesIO
 from itertools import zip_longest
 from pathlib import Path
@@ -29,20 +29,35 @@ def quarantine_tail(folder: SessionFolder, name: str, path: Path, start: int) ->
         return _save(folder, name, file, start)
 
 
-def _save(folder: SessionFolder, name: str, source: IO[bytes], start: int) -> str:
+def quarantine_copy(folder: SessionFolder, name: str, copy_to: Callable[[IO[bytes]], None]) -> str:
+    """Save what `copy_to` writes into a file durably; return the relative path."""
+    number = 0
+    while (path := _folder(folder) / f"{name}.{number}").exists():
+        number += 1
+    with replace_file(path) as partial, partial.open("wb") as copy:
+        copy_to(copy)
+    return path.relative_to(folder.path).as_posix()
+
+
+def _folder(folder: SessionFolder) -> Path:
     if not folder.quarantine.exists():
         folder.quarantine.mkdir()
         sync_folder(folder.path)
+    return folder.quarantine
+
+
+def _save(folder: SessionFolder, name: str, source: IO[bytes], start: int) -> str:
     number = 0
-    while (path := folder.quarantine / f"{name}.{number}").exists():
+    while (path := _folder(folder) / f"{name}.{number}").exists():
         if _holds(path, source, start):
-            break
+            return path.relative_to(folder.path).as_posix()
         number += 1
-    else:
-        with replace_file(path) as partial, partial.open("wb") as copy:
-            for chunk in _chunks(source, start):
-                copy.write(chunk)
-    return path.relative_to(folder.path).as_posix()
+
+    def copy_chunks(copy: IO[bytes]) -> None:
+        for chunk in _chunks(source, start):
+            copy.write(chunk)
+
+    return quarantine_copy(folder, name, copy_chunks)
 
 
 def _holds(path: Path, source: IO[bytes], start: int) -> bool:

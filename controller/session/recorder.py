@@ -6,17 +6,17 @@ import contextlib
 from collections.abc import Sequence
 from datetime import datetime
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NoReturn
 
 from numpy.typing import NDArray
 
 from controller.model.base import SeriesName
 from controller.model.scan import ScanSettings
 from controller.session.entries import FrameWritten
-from controller.session.errors import JournalDamagedError
+from controller.session.errors import JournalDamagedError, StackTakenError
 from controller.session.folder import SessionFolder
 from controller.session.ledger import Ledger
-from controller.session.quarantine import quarantine
+from controller.session.quarantine import quarantine, quarantine_copy
 from processing.errors import InputFileError
 from processing.files.mdoc import MdocHeader, MdocSection, write_mdoc
 from processing.files.mrc import STORED_AS
@@ -63,9 +63,14 @@ class SeriesRecorder:
         ------
         OSError
             Disk full or gone; calling again with the same image is safe.
+        StackTakenError
+            Another program removed, replaced or shortened the stack.
         """
         try:
-            return self._open(acknowledged, pixels.dtype.name).append(pixels)
+            writer = self._open(acknowledged, pixels.dtype.name)
+            if not writer.is_in_place:
+                self._keep_taken(writer)
+            return writer.append(pixels)
         except OSError:
             self.close()  # the state of the stack is unknown: the next call starts from the journal
             raise
@@ -108,12 +113,30 @@ class SeriesRecorder:
                 self._writer.close()
             self._writer = None
 
+    def _keep_taken(self, writer: MrcStackWriter) -> NoReturn:
+        """Save the frames of a stack whose file was taken, and end the session.
+
+        Raises
+        ------
+        StackTakenError
+            Always.
+        """
+        name = self._folder.stack(self._series).name
+        kept = quarantine_copy(self._folder, name, writer.copy_to)
+        raise StackTakenError(
+            f"{writer.path}: was removed or replaced while the session ran; its frames are kept in "
+            f"{self._folder.path / kept}: put it back, then: dualtilt resume {self._folder.path}"
+        )
+
     def _open(self, acknowledged: Sequence[FrameWritten], dtype: str) -> MrcStackWriter:
         if self._writer is not None and self._writer.sections == len(acknowledged):
             return self._writer
         self.close()
         if acknowledged:
-            self._writer, _ = reopen_stack(self._folder, self._series, acknowledged)
+            try:
+                self._writer, _ = reopen_stack(self._folder, self._series, acknowledged)
+            except JournalDamagedError as error:
+                raise StackTakenError(str(error)) from None
         else:
             path = self._folder.stack(self._series)
             path.unlink(missing_ok=True)  # nothing in it was ever acknowledged

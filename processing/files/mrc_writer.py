@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+import shutil
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import IO, Any, Self
 
 import numpy as np
 from mrcfile.dtypes import HEADER_DTYPE
@@ -166,6 +167,20 @@ class MrcStackWriter:
         self._file.seek(self._layout.offset_bytes(section))
         data = self._file.read(self._layout.section_bytes)
         return np.frombuffer(data, self._dtype).reshape(self._layout.shape)
+
+    @property
+    def is_in_place(self) -> bool:
+        """False if the file was removed or replaced: what is written would be lost with it."""
+        try:
+            found = self.path.stat()
+        except FileNotFoundError:
+            return False
+        return os.path.samestat(os.fstat(self._file.fileno()), found)
+
+    def copy_to(self, target: IO[bytes]) -> None:
+        """Copy the whole file, also after its removal."""
+        self._file.seek(0)
+        shutil.copyfileobj(self._file, target)
 
     def close(self) -> None:
         """Close the file. Every appended image is already on the disk."""

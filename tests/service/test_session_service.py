@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -68,6 +69,35 @@ def session(tmp_path: Path) -> Iterator[Session]:
     service.serve(engine)
     yield Session(tmp_path, service, engine, log)
     service.close(ExitCode.OK)
+
+
+def test_publishing_never_raises(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    log: list[Record] = []
+    service = SessionService(tmp_path, log.append)
+
+    def refuse(item: object) -> None:
+        raise MemoryError
+
+    with monkeypatch.context() as broken:
+        broken.setattr(service, "_queue", SimpleNamespace(put=refuse))
+        service.publish(StateChanged(state=State.RUNNING))
+    service.publish(StateChanged(state=State.PAUSED, reason="later"))
+    service.close(ExitCode.OK)
+    assert [record.event.reason for record in log] == ["later"]  # type: ignore[union-attr]
+
+
+def test_a_listener_that_fails_stops_no_later_event(tmp_path: Path) -> None:
+    log: list[Record] = []
+    service = SessionService(tmp_path, log.append)
+
+    def fail(record: Record, status: object) -> None:
+        raise RuntimeError("a listener's own mistake")
+
+    service.listeners.append(fail)
+    for reason in ("one", "two"):
+        service.publish(StateChanged(state=State.PAUSED, reason=reason))
+    service.close(ExitCode.OK)
+    assert [record.event.reason for record in log] == ["one", "two"]  # type: ignore[union-attr]
 
 
 def test_a_client_sees_what_was_published(session: Session) -> None:

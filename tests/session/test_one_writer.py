@@ -78,6 +78,30 @@ def test_a_journal_that_is_taken_ends_the_session_safely(
     assert again.go() is ExitCode.OK
 
 
+@pytest.mark.parametrize("take", [Path.unlink, replace_by_a_copy], ids=["removed", "replaced"])
+def test_a_stack_that_is_taken_ends_the_session_safely_and_loses_no_frame(
+    tmp_path: Path, take: Callable[[Path], None]
+) -> None:
+    stack = tmp_path / "s" / "A.mrc"
+    before: list[bytes] = []
+
+    def look(event: Event, engine: Engine) -> None:
+        if is_frame(event, "A", 1):
+            before.append(stack.read_bytes())
+            take(stack)
+
+    run = Run(open_session(tmp_path / "s"), on_event=look)
+    assert run.go() is ExitCode.SAFETY
+    assert run.microscope.blanked
+    assert "A.mrc: was removed or replaced" in run.of(StateChanged)[-1].reason
+    (kept,) = (tmp_path / "s" / "quarantine").iterdir()
+    assert kept.read_bytes() == before[0]
+    stack.unlink(missing_ok=True)
+    kept.rename(stack)
+    assert Run(open_session(tmp_path / "s"), run.microscope).go() is ExitCode.OK
+    assert stack.read_bytes()[1024:].startswith(before[0][1024:])
+
+
 def test_a_second_run_where_folders_cannot_be_locked_ends_the_first_safely(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
