@@ -25,7 +25,7 @@ from processing.pipeline.sampling import (
 from processing.pipeline.settings import ProcessSettings
 from processing.progress import Progress, silent, within
 from processing.reconstruct.sirt import sirt_series
-from processing.results import Diameter, Sampling, SeriesSummary
+from processing.results import Diameter, Sampling, SeriesSummary, Trust
 from processing.scratch import Allocate, in_memory
 from processing.series import Float32, TiltSeries
 
@@ -95,6 +95,9 @@ def process_series(
     start = start if series is prepared else None
     sampling = choose_sampling(series, settings)
     result = _process_sampled(series, sampling, settings, start, progress)
+    verdict = result.detection.count.verdict
+    if verdict is not None and verdict.state is Trust.REFUSED:
+        return result  # its diameter is that of noise: finer images would only take longer
     finer = finer_sampling(sampling, result.diameter.value / series.pixel_nm, settings)
     if finer is None:
         return result

@@ -236,3 +236,20 @@ def test_a_large_file_stays_on_the_disk_until_it_is_binned(
     read, from_disk = sampled(expected, sampling).images, sampled(mapped, sampling).images
     assert from_disk.dtype == np.float32
     np.testing.assert_array_equal(from_disk, read)
+
+
+def test_a_bin_that_the_size_alone_suggests_is_refined_once_the_diameter_is_known(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Particles of 8 px in images that are first binned by 2."""
+    angles, diameter = np.arange(-70.0, 75.0, 8.0), 8.0
+    truth = packed(16, 10.0, order="fcc", seed=4)
+    taken = jittered(len(angles), jitter_px=1.0, angle_error_deg=0.0, counts=500, seed=1)
+    series = tilt_series(truth, angles, diameter, 64, taken)
+    monkeypatch.setattr("processing.pipeline.sampling.SMALL_SIDE_PX", 50)
+    monkeypatch.setattr("processing.image_size.USUAL_SIDE_PX", 40)
+    result = process_series(series, ProcessSettings())
+    sampling = result.summary.sampling
+    assert sampling is not None and sampling.bin == 1
+    assert result.diameter.value == pytest.approx(diameter, rel=0.03)
+    assert result.detection.count.n == len(truth)
