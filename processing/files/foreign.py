@@ -5,13 +5,14 @@ Rows stay in the order of the file; the first row is the lowest y.
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import importlib
 import logging
 import re
 import tempfile
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -128,30 +129,38 @@ def _preference(signal: Mapping[str, Any]) -> tuple[int, int, bool]:
 
 def _signals(path: Path, named: Path) -> list[Mapping[str, Any]]:
     """Read everything in a file; `named` is the name for messages."""
-    logger = logging.getLogger("rsciio")
-    level = logger.level
-    logger.setLevel(logging.CRITICAL)
-    with warnings.catch_warnings():
-        # also of files that a reader leaves open when it fails
-        warnings.simplefilter("ignore")
+    suffix = path.suffix.lower()
+    with _quiet():
         try:
-            reader = importlib.import_module(f"rsciio.{READERS[path.suffix.lower()]}")
-            return list(
-                reader.file_reader(str(path), lazy=False, **OPTIONS.get(path.suffix.lower(), {}))
-            )
+            reader = importlib.import_module(f"rsciio.{READERS[suffix]}")
+            return list(reader.file_reader(str(path), lazy=False, **OPTIONS.get(suffix, {})))
         except MemoryError:
             reason = "it does not fit the memory"
         except ImportError as error:
             raise InputFileError(f"{named}: {' '.join(str(error).split())}") from None
         except Exception as error:  # noqa: BLE001 - each format's reader fails in its own ways
             reason = " ".join(str(error).split())[:120] or type(error).__name__
-        finally:
-            logger.setLevel(level)
-        gc.collect()  # closes them
+        gc.collect()  # closes the files that a reader leaves open when it fails
     raise InputFileError(
         f"{named}: cannot be read as {format_name(named)} ({reason}); it is cut off, damaged or of "
         "another format"
     )
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Silence the readers: what they log and warn of is said in one line."""
+    loggers = [logging.getLogger(name) for name in ("rsciio", "tifffile")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.CRITICAL)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
 
 
 def _choice_notes(
