@@ -42,7 +42,7 @@ def test_a_failing_operation_loses_no_frame_and_leaves_the_beam_off(
 def test_no_memory_loses_no_frame_and_leaves_the_beam_off(
     tmp_path: Path, reference: dict[str, bytes]
 ) -> None:
-    injection = partial(failing_allocation, 300_000)
+    injection = partial(failing_allocation, 90_000)
     point = Point("allocation", "MemoryError", injection, may_abort=True)
     _, violations = tried(tmp_path / "s", point, reference)
     assert violations == []

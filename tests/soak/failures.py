@@ -29,7 +29,7 @@ EVERY = int(os.environ.get("DUALTILT_SOAK_EVERY", "1"))
 FOR_GOOD = 10**9
 LASTING_EVERY = 40
 """Every n-th operation also begins a failure of the disk that lasts."""
-ALLOCATION_STEP, ALLOCATION_POINTS = 20_011, 100
+ALLOCATION_STEP, ALLOCATION_POINTS = 2_003, 100
 MEMORY_DISK = "/dev/shm" if Path("/dev/shm").is_dir() else None
 """Place of the sessions' folders; a disk would only make them slower."""
 AT_ONCE = 4
