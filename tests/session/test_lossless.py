@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 from pathlib import Path
 
+import mrcfile
 import pytest
 
 from controller.common.errors import UsageError
+from controller.common.exit_codes import ExitCode
 from controller.model.plan import make_plan
 from controller.service.session_client import last_status
 from controller.session.errors import JournalDamagedError
@@ -16,8 +19,10 @@ from controller.session.event_log import read_events
 from controller.session.folder import SessionFolder
 from controller.session.rebuild import rebuild_journal
 from tests.support.byte_flips import all_flips, harm, loss, stop_in_b
-from tests.support.small_session import open_session
+from tests.support.shims.operations import hooked
+from tests.support.small_session import Run, open_session
 
+TWO_FRAMES = 1024 + 2 * 48 * 48 * 2
 EVERY = 307
 """Every 307th byte is flipped here, and the special ones; `make soak` flips all of them."""
 
@@ -36,6 +41,33 @@ def test_a_flipped_byte_costs_no_acknowledged_frame(reference: Path, tmp_path: P
     assert {flip.name for flip in sample} >= {"A.mrc", "A.mrc.mdoc", "journal.jsonl"}
     damage = [harm(reference, tmp_path / "s", flip) for flip in sorted(sample, key=str)]
     assert [line for line in damage if line] == []
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="the shims read /proc")
+def test_a_stack_reopened_in_a_session_keeps_its_frames_whatever_its_header_says(
+    tmp_path: Path,
+) -> None:
+    """After a failed write the stack is opened again; meanwhile its header was damaged."""
+    stack = tmp_path / "s" / "A.mrc"
+    failed: list[str] = []
+
+    def damage(kind: str, name: str) -> None:
+        if failed or (kind, name) != ("write", str(stack)) or stack.stat().st_size < TWO_FRAMES:
+            return
+        failed.append(name)
+        with stack.open("r+b") as file:
+            file.write(bytes([16]))
+        raise OSError(errno.EIO, "Input/output error")
+
+    run = Run(open_session(tmp_path / "s"))
+    with hooked(damage):
+        assert run.go() is ExitCode.OK
+    assert failed
+    assert mrcfile.read(stack).shape == (5, 48, 48)
+    assert Run(open_session(tmp_path / "whole")).go() is ExitCode.OK
+    assert stack.read_bytes() == (tmp_path / "whole" / "A.mrc").read_bytes()
+    (kept,) = (tmp_path / "s" / "quarantine").iterdir()
+    assert kept.read_bytes()[:1] == bytes([16])
 
 
 # -- files too large to be the session's own ---------------------------------------------------
