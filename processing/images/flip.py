@@ -53,6 +53,10 @@ LAGS = 64
 """Number of shifts along each axis at which two images are correlated."""
 LARGEST_SCALING = 0.15
 """Largest change in size between A and B."""
+SMALL_NM, LARGE_NM = 80.0, 120.0
+"""Diameters of objects between which `least_certain_score` falls."""
+SMALL_SCORE, LARGE_SCORE = 0.69, 0.45
+"""Scores that no other crystal of the same orientation reached, at these diameters."""
 
 
 class FlipPose(NamedTuple):
@@ -109,6 +113,8 @@ class FlipMatch:
         (y, x) of B's object in the first image, from the image's centre.
     mass_ratio
         Signal of the object at 0 degrees in B over that in A, for equal dwell time and current.
+    size_nm
+        Diameter of A's object at its smallest tilt.
     """
 
     flipped: ScoredPose
@@ -116,6 +122,17 @@ class FlipMatch:
     runner_up: ScoredPose
     offset_nm: tuple[float, float]
     mass_ratio: float
+    size_nm: float
+
+    @property
+    def least_certain_score(self) -> float:
+        """Smallest score that identifies an object of this size.
+
+        Two small crystals of about the same orientation have their lattice in common, and little
+        else tells them apart: few layers, and a few hundred particles with their disorder.
+        """
+        score = np.interp(self.size_nm, (SMALL_NM, LARGE_NM), (SMALL_SCORE, LARGE_SCORE))
+        return float(score)
 
     @property
     def better(self) -> ScoredPose:
@@ -166,6 +183,7 @@ def match_flip(
         runner_up=max(other[0], *distinct) if distinct else other[0],
         offset_nm=(float(y), float(x)),
         mass_ratio=objects[0].mass / views.least_tilted.mass,
+        size_nm=views.least_tilted.diameter_nm,
     )
 
 

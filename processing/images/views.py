@@ -64,6 +64,11 @@ class OutlinedObject:
         """Integral of the signal above the background, counts nm^2."""
         return float(self.image.sum()) * self.pixel_nm**2
 
+    @property
+    def diameter_nm(self) -> float:
+        """Diameter of the circle that has the area inside the outline."""
+        return float(2 * np.sqrt(self.area_px / np.pi)) * self.pixel_nm
+
 
 def outline_object(image: NDArray[np.generic], pixel_nm: float) -> OutlinedObject:
     """Cut the most central object out of an image [y, x], binned to about `PIXEL_NM`.

@@ -109,9 +109,11 @@ def test_a_flipped_object_that_has_changed_is_refused(tmp_path: Path, name: str)
     assert not [e for e in run.of(FrameRecorded) if e.frame.series == "B"]
 
 
-def match(flipped: float, same: float, *, scale: float = 1.0, signal: float = 1.0) -> FlipMatch:
+def match(
+    flipped: float, same: float, *, scale: float = 1.0, signal: float = 1.0, size_nm: float = 150.0
+) -> FlipMatch:
     sides = [ScoredPose(score, FlipPose(71.0, 0.5, -1.0, scale)) for score in (flipped, same)]
-    return FlipMatch(sides[0], sides[1], min(sides), (3.0, 4.0), signal)
+    return FlipMatch(sides[0], sides[1], min(sides), (3.0, 4.0), signal, size_nm)
 
 
 FINDINGS = {
@@ -119,6 +121,9 @@ FINDINGS = {
     "same side up": (match(0.3, 0.8), "same side up, turned by 71 degrees"),
     "flipped hardly better than same side up": (match(0.6, 0.57), "unclear"),
     "another object": (match(0.3, 0.1), "neither side of the object of series A"),
+    "perhaps another small crystal": (match(0.62, 0.39, size_nm=64.0), "unclear: flipped fits"),
+    "small, but certain": (match(0.85, 0.6, size_nm=64.0), "flipped, turned"),
+    "of middle size": (match(0.62, 0.3, size_nm=100.0), "flipped, turned"),
     "shrunk": (match(0.7, 0.3, scale=0.95), "shrunk by 5.0%"),
     "another magnification": (match(0.7, 0.3, scale=1.06), "grown by 6.0%"),
     "shrunk within the limit": (match(0.7, 0.3, scale=0.98), "flipped, turned"),

@@ -6,14 +6,16 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
+from scipy.spatial.transform import Rotation
 
 from controller.model.scan import ScanSettings
 from controller.rehearsal.operator_actions import OperatorAction
 from processing.errors import ProcessingError
-from processing.images.flip import FlipMatch, match_flip
+from processing.images.flip import FLIP, FlipMatch, match_flip
 from processing.images.views import TiltedViews
 from simulator.series import simulate_dual
 from simulator.settings import Packing, RemountSettings, SimulatorSettings, SpecimenSettings
+from tests.support.spheres import Recording, jittered, tilt_series
 
 PIXEL_NM = 1.2
 TILTS_A = np.arange(-66.0, 67.0, 6.0)
@@ -70,6 +72,44 @@ def test_scores_show_what_was_done_to_the_grid(case: Case) -> None:
     assert abs(error_deg) <= 1.0
     assert pose.scale == pytest.approx(1.0, abs=0.01)
     assert match.mass_ratio == pytest.approx(1.0, abs=0.03)
+
+
+SMALL = [
+    ("the same crystal", 4, True),
+    ("another one of the same orientation, 4", 4, False),
+    ("another one of the same orientation, 13", 13, False),
+]
+
+
+@pytest.mark.parametrize(("seed", "is_same"), [row[1:] for row in SMALL], ids=[r[0] for r in SMALL])
+def test_small_crystals_of_the_same_orientation_are_not_taken_for_each_other(
+    seed: int, is_same: bool
+) -> None:
+    """64 nm hold about 400 particles; two such crystals share their lattice."""
+    rng = np.random.default_rng(seed)
+    turn = Rotation.random(random_state=seed).as_matrix()
+    first, other = (lattice(64.0 / PIXEL_NM, turn, rng) for _ in range(2))
+    a = tilt_series(first, TILTS_A, 5.25, 72, recording(len(TILTS_A), seed))
+    flipped = (first if is_same else other) @ FLIP
+    b = tilt_series(flipped, np.array(TILTS_B), 5.25, 72, recording(3, seed + 99))
+    match = match_flip(TiltedViews(a.images, TILTS_A, PIXEL_NM), b.images, TILTS_B, PIXEL_NM)
+    assert match.size_nm == pytest.approx(64.0, abs=4.0)
+    assert match.flipped.score > 0.4
+    assert (match.flipped.score > match.least_certain_score) is is_same
+
+
+def recording(tilts: int, seed: int) -> Recording:
+    return jittered(tilts, jitter_px=3.0, angle_error_deg=0.12, counts=300, seed=seed)
+
+
+def lattice(diameter_px: float, turn: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Build a sphere of an fcc crystal with an orientation, somewhere in its unit cell."""
+    spacing, half = 7.7 / PIXEL_NM, 15
+    i, j, k = np.mgrid[-half:half, -half:half, -half:half].reshape(3, -1)
+    sites = np.stack([j + k, i + k, i + j], axis=1) * spacing / np.sqrt(2)
+    points = (sites + rng.uniform(-spacing, spacing, 3)) @ turn.T
+    points = points[np.linalg.norm(points, axis=1) < diameter_px / 2]
+    return np.asarray(points + rng.normal(0, 0.015 * spacing, points.shape))
 
 
 def test_a_shrunken_object_is_recognised_and_its_shrinkage_measured() -> None:

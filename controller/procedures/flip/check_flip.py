@@ -118,6 +118,11 @@ def judge_flip(match: FlipMatch, exposure_ratio: float, flip: Flip) -> FlipCheck
         found = f"same side up, {turned}: not flipped"
     elif lead < flip.margin:
         found = "unclear: the scores of 'flipped' and 'same side up' hardly differ"
+    elif match.flipped.score < match.least_certain_score:
+        found = (
+            f"unclear: flipped fits best, but another crystal of {match.size_nm:.0f} nm could fit "
+            f"as well: a score of {match.least_certain_score:.2f} is needed at this size"
+        )
     elif abs(shrinkage) > flip.max_shrinkage:
         what = "shrunk" if shrinkage > 0 else "grown"
         found = (
