@@ -9,6 +9,7 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 
 import pytest
 
@@ -20,7 +21,7 @@ from controller.bridge.watch_thread import Urgency, WatchThread
 from controller.common.exit_codes import ExitCode
 from controller.hardware.interface import AbortedError, ConnectionLostError, MicroscopeError
 from tests.bridge.peer import Peer
-from tests.bridge.rig import AT_MOST_S, SCAN, open_rig, wait_until
+from tests.bridge.rig import AT_MOST_S, SCAN, Rig, open_rig, wait_until
 from tests.support.fake_microscope import FakeMicroscope
 from tests.support.processes import python
 
@@ -102,35 +103,41 @@ def lost() -> ClientConnection:
     raise ConnectionLostError("no file left")
 
 
-def test_the_link_is_silent_from_a_failed_safety_call_to_the_next_one_that_gets_through() -> None:
+@pytest.fixture(scope="module")
+def rig() -> Iterator[Rig]:
     with open_rig() as rig:
-        reachable = False
-        link = SafetyLink(lambda: ClientConnection(rig.address) if reachable else lost())
-        assert not link.silent()
-        with pytest.raises(ConnectionLostError):
-            link.ask(m.Blank())
-        assert link.silent()
-        reachable = True
+        yield rig
+
+
+def test_the_link_is_silent_from_a_failed_safety_call_to_the_next_one_that_gets_through(
+    rig: Rig,
+) -> None:
+    reachable = False
+    link = SafetyLink(lambda: ClientConnection(rig.address) if reachable else lost())
+    assert not link.silent()
+    with pytest.raises(ConnectionLostError):
         link.ask(m.Blank())
-        assert not link.silent()
-        link.close()
+    assert link.silent()
+    reachable = True
+    link.ask(m.Blank())
+    assert not link.silent()
+    link.close()
 
 
-def test_a_lost_link_is_opened_again_for_the_abort() -> None:
-    with open_rig() as rig:
-        opened = []
+def test_a_lost_link_is_opened_again_for_the_abort(rig: Rig) -> None:
+    opened = []
 
-        def open_connection() -> ClientConnection:
-            opened.append(ClientConnection(rig.address))
-            return opened[-1]
+    def open_connection() -> ClientConnection:
+        opened.append(ClientConnection(rig.address))
+        return opened[-1]
 
-        link = SafetyLink(open_connection)
-        link.open()
-        opened[0]._sock.shutdown(2)
-        link.ask(m.MakeSafe(reason="over the second connection"))
-        assert len(opened) == 2
-        assert rig.actions("make-safe over the second connection")
-        link.close()
+    link = SafetyLink(open_connection)
+    link.open()
+    opened[0]._sock.shutdown(2)
+    link.ask(m.MakeSafe(reason="over the second connection"))
+    assert len(opened) == 2
+    assert rig.actions("make-safe over the second connection")
+    link.close()
 
 
 class Blockade:
@@ -245,21 +252,22 @@ raise SystemExit(main())
         pytest.param("lease", "watches the lease", id="the lease is no longer watched"),
     ],
 )
-def test_a_bridge_that_has_lost_a_thread_makes_safe_and_ends(way: str, said: str) -> None:
-    with (
-        open_rig() as rig,
-        python(
-            *("-c", DEAF, way, "--microscope", "tests.support.fake_microscope:create"),
-            *("--settings", str(rig.folder / "fake.toml")),
-            *("--connection-file", str(rig.folder / "deaf.json")),
-            *("--socket", str(rig.folder / "deaf.sock")),
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-        ) as bridge,
-    ):
+def test_a_bridge_that_has_lost_a_thread_makes_safe_and_ends(
+    private_folder: Path, way: str, said: str
+) -> None:
+    settings, actions = private_folder / f"{way}.toml", private_folder / f"{way}.actions"
+    settings.write_text(f'action_log = "{actions}"\n')
+    with python(
+        *("-c", DEAF, way, "--microscope", "tests.support.fake_microscope:create"),
+        *("--settings", str(settings)),
+        *("--connection-file", str(private_folder / "deaf.json")),
+        *("--socket", str(private_folder / "deaf.sock")),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+    ) as bridge:
         _, errors = bridge.communicate()
-        assert bridge.returncode == ExitCode.BRIDGE
-        assert said in errors and "start it again" in errors
-        assert errors.count("\n") == 1
-        assert rig.actions("make-safe the bridge ends")
-        assert not (rig.folder / "deaf.json").exists()
+    assert bridge.returncode == ExitCode.BRIDGE
+    assert said in errors and "start it again" in errors
+    assert errors.count("\n") == 1
+    assert "make-safe the bridge ends" in actions.read_text()
+    assert not (private_folder / "deaf.json").exists()

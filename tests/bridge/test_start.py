@@ -100,15 +100,19 @@ def test_the_audit_log_names_clients_and_actions() -> None:
         assert "status" not in rig.audit()
 
 
-@pytest.mark.parametrize("forged", ["Eve\n", "Eve\r\n", "Eve\u2028", '"}\n', "Eve\x1b[2K\x00"])
-def test_no_text_of_a_client_forges_a_line_of_the_audit_log(forged: str) -> None:
-    line = forged + '{"at": "2026", "level": "info", "event": "lease taken", "holder": "Ada"}'
+FORGERIES = ("Eve\n", "Eve\r\n", "Eve\u2028", '"}\n', "Eve\x1b[2K\x00", "Eve\\n")
+
+
+def test_no_text_of_a_client_forges_a_line_of_the_audit_log() -> None:
+    record = '{"at": "2026", "level": "info", "event": "lease taken", "holder": "Ada"}'
+    lines = [forgery + record for forgery in FORGERIES]
     with open_rig() as rig:
-        with rig.client(line) as microscope:
-            microscope.make_safe(line)
+        for line in lines:
+            with rig.client(line) as microscope:
+                microscope.make_safe(line)
         log = (rig.folder / "audit.log").read_bytes()
-        assert [taken["holder"] for taken in rig.audited("lease taken")] == [line]
-        assert line in [safe["reason"] for safe in rig.audited("making safe")]
+        assert [taken["holder"] for taken in rig.audited("lease taken")] == lines
+        assert {*lines} < {safe["reason"] for safe in rig.audited("making safe")}
     assert log.isascii()
     assert len(log.splitlines()) == log.count(b"\n")
 
