@@ -8,7 +8,7 @@ from hypothesis.stateful import run_state_machine_as_test
 from tests.bridge.model import SessionsAtABridge
 
 FEW = settings(
-    max_examples=40,
+    max_examples=25,
     stateful_step_count=40,
     derandomize=True,
     database=None,

@@ -1,27 +1,52 @@
-"""Thousands of random sequences of what sessions do at a bridge; see tests/bridge/model.py."""
+"""Thousands of random sequences at a bridge, hundreds of sessions disturbed at random.
+
+See tests/bridge/model.py and tests/session/model.py.
+"""
 
 from __future__ import annotations
 
-from hypothesis import HealthCheck, settings
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from hypothesis import HealthCheck, given, settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from tests.bridge.model import SessionsAtABridge
+from tests.session.model import RUNS, Disturbance, disturb
 
 SEQUENCES, STEPS = 2_000, 60
+SESSIONS = 300
+COMMON = settings(database=None, deadline=None, suppress_health_check=list(HealthCheck))
 
 
 def run() -> list[str]:
-    """Return the first sequence that broke a promise, if there is one."""
-    many = settings(
-        max_examples=SEQUENCES,
-        stateful_step_count=STEPS,
-        database=None,
-        deadline=None,
-        suppress_health_check=list(HealthCheck),
-    )
+    """Return the first sequence and the first session that broke a promise, if there are any."""
+    return [*_violation("bridge", _sequences), *_violation("session", _sessions)]
+
+
+def _violation(name: str, check: Callable[[], None]) -> list[str]:
     try:
-        run_state_machine_as_test(SessionsAtABridge, settings=many)
-    except AssertionError as error:
-        return [f"{type(error).__name__}: {error}"]
-    print(f"sequences: {SEQUENCES} of up to {STEPS} steps: every promise kept")
+        check()
+    except Exception as error:  # noqa: BLE001 -- whatever it is, a promise was broken
+        notes = "; ".join(getattr(error, "__notes__", []))
+        return [f"{name}: {type(error).__name__}: {error} {notes}"]
     return []
+
+
+def _sequences() -> None:
+    many = settings(COMMON, max_examples=SEQUENCES, stateful_step_count=STEPS)
+    run_state_machine_as_test(SessionsAtABridge, settings=many)
+    print(f"sequences: {SEQUENCES} of up to {STEPS} steps at a bridge: every promise kept")
+
+
+@settings(COMMON, max_examples=SESSIONS)
+@given(RUNS)
+def _disturbed(runs: list[list[Disturbance]]) -> None:
+    with tempfile.TemporaryDirectory(prefix="dt-") as name:
+        disturb(Path(name) / "s", runs)
+
+
+def _sessions() -> None:
+    _disturbed()
+    print(f"sequences: {SESSIONS} sessions disturbed and resumed: every promise kept")
