@@ -107,6 +107,8 @@ def _refused_in_one_line(path: Path) -> Iterator[None]:
     try:
         yield
     except (OSError, RuntimeError, MemoryError) as error:
+        if isinstance(error, RuntimeError) and "thread" not in str(error):
+            raise  # a mistake of ours, which needs its traceback
         reason = (isinstance(error, OSError) and error.strerror) or str(error) or "no memory left"
         raise UsageError(
             f"{path}: the session cannot start: {reason}; make room for it and try again"

@@ -25,7 +25,8 @@ from tests.support.shims.memory import failing_allocation, set_nomemory
 from tests.support.shims.operations import KINDS
 
 EVERY = int(os.environ.get("DUALTILT_SOAK_EVERY", "1"))
-"""Every n-th operation fails; 1: all of them."""
+FIRST = int(os.environ.get("DUALTILT_SOAK_FIRST", "1"))
+"""Every n-th operation fails, from the first one named; 1 and 1: all of them."""
 FOR_GOOD = 10**9
 LASTING_EVERY = 40
 """Every n-th operation also begins a failure of the disk that lasts."""
@@ -82,14 +83,14 @@ def _outcome(base: Path, reference: dict[str, bytes], number: int) -> tuple[str,
 def _points(counts: Counter[str]) -> Iterator[Point]:
     for kind in KINDS:
         names = list(FAILURES[kind])
-        for number in range(1, counts[kind] + 1, EVERY):
+        for number in range(FIRST, counts[kind] + 1, EVERY):
             name = names[number % len(names)]
             yield failing(kind, number, name, FAILURES[kind][name])
             if kind in ("write", "sync", "open") and number % LASTING_EVERY == 1:
                 lasting = list(DISK)[number // LASTING_EVERY % len(DISK)]
                 yield failing(kind, number, lasting, DISK[lasting], FOR_GOOD)
     if set_nomemory is not None:
-        for number in range(1, ALLOCATION_POINTS + 1, EVERY):
+        for number in range(FIRST, ALLOCATION_POINTS + 1, EVERY):
             allocation = number * ALLOCATION_STEP
             yield Point(
                 f"allocation {allocation}",
