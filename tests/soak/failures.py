@@ -45,14 +45,12 @@ def run() -> list[str]:
     """Let every operation fail once; return the violated requirements."""
     with tempfile.TemporaryDirectory(prefix="dt-", dir=MEMORY_DISK) as name:
         base = Path(name)
-        counts, reference = undisturbed(base)
+        counts = undisturbed(base)
         _todo[:] = _points(counts)
         points = list(_todo)
         with ProcessPoolExecutor(AT_ONCE, get_context("fork")) as pool:
             outcomes = []
-            for number, outcome in enumerate(
-                pool.map(partial(_outcome, base, reference), range(len(points)))
-            ):
+            for number, outcome in enumerate(pool.map(partial(_outcome, base), range(len(points)))):
                 outcomes.append(outcome)
                 for line in outcome[1]:
                     print(f"failures: {number} of {len(points)}: {points[number].name}: {line}")
@@ -75,9 +73,9 @@ def run() -> list[str]:
     return violations
 
 
-def _outcome(base: Path, reference: dict[str, bytes], number: int) -> tuple[str, list[str]]:
+def _outcome(base: Path, number: int) -> tuple[str, list[str]]:
     with tempfile.TemporaryDirectory(prefix="p-", dir=base) as place:
-        return tried(Path(place) / "s", _todo[number], reference)
+        return tried(Path(place) / "s", _todo[number])
 
 
 def _points(counts: Counter[str]) -> Iterator[Point]:
