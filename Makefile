@@ -8,7 +8,7 @@ endif
 READY := .venv/.ready
 DOCS_READY := .venv/.docs-ready
 
-.PHONY: demo test lint coverage docs bench accuracy wrong-inputs flip-check soak screenshots schema clean
+.PHONY: demo test lint coverage docs bench accuracy odd-specimens wrong-inputs flip-check soak screenshots schema clean
 
 demo: $(READY)
 	$(BIN)/dualtilt demo
@@ -49,6 +49,10 @@ accuracy: $(READY)
 # ten minutes: inputs that must not be trusted, and ones that must; docs/wrong-inputs.md
 wrong-inputs: $(READY)
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m tests.wrong_inputs
+
+# half an hour: simulated series with faulty pixels, film and neighbours against their truth
+odd-specimens: $(READY)
+	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m tests.odd_specimens
 
 # half an hour: the flip check on a hundred correct and a hundred wrong flips
 flip-check: $(READY)

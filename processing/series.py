@@ -45,6 +45,9 @@ class TiltSeries:
         One line for each reason not to trust a count of this series.
     inputs
         What was read from which file; None for images that were made in memory.
+    region_px
+        Column, row and radius of the object to be counted, in the least tilted image, as the
+        operator gave them; by default the object is found.
     other_angles
         Angles [tilt] of other sources that have the same values in another order, by source.
     sense_known
@@ -60,6 +63,7 @@ class TiltSeries:
     notes: tuple[str, ...] = ()
     doubts: tuple[str, ...] = ()
     inputs: SeriesInputs | None = None
+    region_px: tuple[float, float, float] | None = None
     other_angles: tuple[tuple[str, Float64], ...] = ()
     sense_known: bool = True
 

@@ -42,7 +42,7 @@ DARK_LINE_SIGMAS = 3.0
 """Smallest depth of a dark line below the darkest others, in standard deviations of one pixel."""
 DARKEST_PERCENTILE = 5.0
 """Percentile of the lines' medians that is the darkest real one; fewer lines may be dead."""
-OFFSETS = (-2, -1, 1, 2)
+OFFSETS = (-3, -2, -1, 1, 2, 3)
 NEIGHBOURS = tuple((y, x) for y in (-1, 0, 1) for x in (-1, 0, 1) if (y, x) != (0, 0))
 
 Places = tuple[NDArray[np.intp], ...]
@@ -56,11 +56,13 @@ def find_spikes(image: Float32, noise: Noise) -> Bools:
     detail = image - ndimage.gaussian_filter(image, 1.0)
     texture = ndimage.uniform_filter(np.abs(detail), TEXTURE_PX)
     spikes = np.zeros(image.shape, bool)
-    floor = LEAST_SIGNAL * abs(float(np.percentile(image[::2, ::2], 99)) - noise.background)
+    signal = abs(float(np.percentile(image[::2, ::2], 99)) - noise.background)
+    floor = np.full(image.shape, signal)  # at the border a particle may show its edge alone
+    floor[1:-1, 1:-1] *= LEAST_SIGNAL
     for sign in (1, -1):
         at = np.nonzero(sign * detail > np.maximum(CANDIDATE_SIGMAS * noise.sigma, 3 * texture))
         excess, spread, level = _beyond_neighbours(sign * image, at)
-        wrong = excess > np.maximum(noise.limit(sign * level, SPIKE_SIGMAS), floor)
+        wrong = excess > np.maximum(noise.limit(sign * level, SPIKE_SIGMAS), floor[at])
         wrong &= excess > np.maximum(SHARPNESS * spread, TEXTURE * texture[at])
         if sign < 0:
             wrong &= image[at] < noise.background - SPIKE_SIGMAS * noise.sigma
@@ -103,18 +105,18 @@ def find_lines(image: Float32, noise: Noise) -> Bools:
     if columns < 8:
         return lines
     medians = np.median(image, axis=0)
-    beside = np.stack([medians[2 + k : columns - 2 + k] for k in OFFSETS])
+    beside = np.stack([medians[3 + k : columns - 3 + k] for k in OFFSETS])
     for sign in (1, -1):
-        # one of the four lines beside may be wrong as well
+        # one of the lines beside may be wrong as well
         least, *_, largest, _ = np.sort(sign * beside, axis=0)
-        deviation = sign * medians[2:-2] - largest
+        deviation = sign * medians[3:-3] - largest
         if sign > 0:
             wrong = deviation > np.maximum(noise.sigma, SHARPNESS * (largest - least))
         else:  # however much the lines beside differ, none is below the darkest ones
             darkest = np.percentile(medians, DARKEST_PERCENTILE)
-            wrong = medians[2:-2] < darkest - DARK_LINE_SIGMAS * noise.sigma
-        for at in np.flatnonzero(wrong) + 2:
-            near = np.sort(sign * image[:, [at + k for k in OFFSETS]], axis=1)[:, 2]
+            wrong = medians[3:-3] < darkest - DARK_LINE_SIGMAS * noise.sigma
+        for at in np.flatnonzero(wrong) + 3:
+            near = np.sort(sign * image[:, [at + k for k in OFFSETS]], axis=1)[:, -2]
             lines[at] |= (sign * image[:, at] > near).mean() >= LINE_SHARE
     return lines
 

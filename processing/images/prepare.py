@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from processing.images.contrast import is_inverted
+from processing.images.isolate import isolate_object
 from processing.images.repair_pixels import repair_pixels
 from processing.series import TiltSeries
 
@@ -19,7 +20,7 @@ def prepare_series(series: TiltSeries) -> TiltSeries:
 
     Notes say what was repaired. Doubts say what makes a count of the series uncertain.
     """
-    return upright_contrast(with_repaired_pixels(series))
+    return isolate_object(upright_contrast(with_repaired_pixels(series)))
 
 
 def with_repaired_pixels(series: TiltSeries) -> TiltSeries:

@@ -18,6 +18,7 @@ from processing.align.matching import reduced, scaled
 from processing.align.series import align_series
 from processing.count.diameter import SMALLEST_PX
 from processing.errors import RegistrationRefusedError, TooManyCandidatesError
+from processing.images.isolate import isolate_object
 from processing.images.prepare import upright_contrast
 from processing.live.count_size import reduction
 from processing.pipeline.dual import FusedResult, combine_series
@@ -91,7 +92,7 @@ class SeriesCounter:
         """
         if np.ptp(series.angles_deg) < LEAST_COVERAGE_DEG:
             return None
-        series = upright_contrast(series)
+        series = isolate_object(upright_contrast(series))
         sampling = _region(series)
         factor = reduction(sampling.crop_px[2])
         small = reduced(sampled(series, sampling), factor)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,6 +31,11 @@ RULE_HELP = (
     "coefficient (paper), mean of both (mean), or blend over depth (depth-weighted)"
 )
 
+REGION_NAMES = ("X", "Y", "R")
+REGION_HELP = (
+    "object to be counted: column, row and radius in pixels of the least tilted image, the tilt "
+    "axis along y; give it once for each series (default: the object is found)"
+)
 BIN_HELP = "average squares of N x N pixels (default: what the particles need)"
 CROP_HELP = (
     "first column and row, width and height to process, in px (default: the object's region)"
@@ -45,6 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--out", type=Path, metavar="DIR", help="results go to DIR/processed")
     add("--dry-run", action="store_true", help="only show what is understood of the files")
     add("--diameter-nm", type=positive, metavar="D", help="particle diameter (default: estimated)")
+    add("--region", type=float, nargs=3, action="append", metavar=REGION_NAMES, help=REGION_HELP)
     add("--bin", type=_at_least_one, metavar="N", help=BIN_HELP)
     add("--crop", type=int, nargs=4, metavar=("X", "Y", "W", "H"), help=CROP_HELP)
     add("--memory-limit-GB", type=positive, metavar="G", help=MEMORY_HELP)
@@ -79,7 +86,7 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError("no folder for the results; give one with --out DIR")
     _require_unused(args.out)
     try:
-        series = _load(paths, options)
+        series = _with_regions(_load(paths, options), args.region)
         for one in series:
             require_tilt_series(one)
             require_possible_diameter(one, args.diameter_nm)
@@ -140,6 +147,20 @@ def _load(paths: list[Path], options: list[ReadingOptions]) -> list[TiltSeries]:
     return [
         tilt_series_of(examine_series(path, chosen), name)
         for path, chosen, name in zip(paths, options, "AB", strict=False)
+    ]
+
+
+def _with_regions(series: list[TiltSeries], regions: list[list[float]] | None) -> list[TiltSeries]:
+    """Name the object to be counted in each series, if the operator did."""
+    if regions is None:
+        return series
+    if len(regions) != len(series):
+        raise UsageError(
+            f"--region is given {len(regions)} times for {len(series)} series; give one for each"
+        )
+    return [
+        replace(one, region_px=(column, row, radius))
+        for one, (column, row, radius) in zip(series, regions, strict=True)
     ]
 
 

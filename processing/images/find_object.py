@@ -1,0 +1,187 @@
+"""Find the assembly to be counted in every image of a tilt series, and what lies beside it.
+
+Images are thumbnails: background-subtracted, small, smoothed. The object is chosen in the least
+tilted image and followed from tilt to tilt.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from processing.images.shift import Band, find_shifts
+from processing.series import Bools, Float32, Float64
+
+CORE_LEVEL = 0.35
+"""Smallest signal of an object's core, as a fraction of the brightest. Films stay below."""
+HEAVY_SHARE = 0.05
+"""Smallest mass of a neighbour, as a fraction of the object's."""
+LOOSE_SHARE = 1 / 30
+"""Largest mass of a loose particle, as a fraction of the object's. Heavier whole patches belong to
+a specimen of few particles, and are counted."""
+GROWTH = 1.12
+"""Growth of the object's area from one tilt to the next that shows a merged neighbour."""
+LARGEST_CUT_APART = 6
+"""Number of the largest patches that are cut apart; an assembly and its neighbours are few."""
+BRIDGE = 0.5
+"""Width of a bridge between two objects, relative to the thickest of them, at which they are cut
+apart."""
+SMALLEST_OBJECT = 0.01
+"""Smallest area of an assembly, as a fraction of the field."""
+MARGIN = 0.10
+"""Margin around the core, as a fraction of the object's diameter; the rim is fainter."""
+LEAST_MARGIN_PX = 3
+SHIFT_BAND = Band(1.5, 12.0)
+
+
+@dataclass(frozen=True, eq=False)
+class FoundObject:
+    """Object in each image.
+
+    Attributes
+    ----------
+    masks
+        [tilt, y, x]: the object with its margin.
+    beside
+        [tilt, y, x]: bright patches that are not the object.
+    cut
+        Number of images that show another heavy object.
+    overlapped
+        [tilt]: another object overlaps the one to be counted.
+    least_tilted
+        Index of the image in which the object was chosen.
+    """
+
+    masks: Bools
+    beside: Bools
+    cut: int
+    overlapped: Bools
+    least_tilted: int
+
+
+def find_object(
+    smooth: Float32, angles_deg: Float64, region: tuple[float, float, float] | None = None
+) -> FoundObject | None:
+    """Find the object in smoothed images [tilt, y, x] without background.
+
+    Returns None if no object is whole, or if several are, as the particles of a sparse specimen:
+    the whole field is then used.
+
+    Parameters
+    ----------
+    region
+        Column, row and radius, pixels, of the object in the least tilted image; by default
+        the only heavy patch that the field's edge does not cut.
+    """
+    order = np.argsort(angles_deg, kind="stable")
+    start = int(np.argmin(np.abs(angles_deg[order])))
+    patches = [_patches(image) for image in smooth]
+    first = order[start]
+    chosen = _choose(smooth[first], patches[first], region)
+    if chosen is None:
+        return None
+    cores = np.zeros(smooth.shape, bool)
+    cores[first] = chosen
+    overlapped = np.zeros(len(smooth), bool)
+    for side in (order[start + 1 :], order[:start][::-1]):
+        before = first
+        for tilt in side:
+            alone = _alone(patches[tilt], cores[before])
+            overlapped[tilt] = alone is None
+            if alone is None:
+                alone = _moved(cores[before], smooth[before], smooth[tilt])
+            cores[tilt] = alone
+            before = tilt
+    margin = max(LEAST_MARGIN_PX, round(MARGIN * 2 * np.sqrt(chosen.sum() / np.pi)))
+    disc = _disc(margin)
+    masks = np.stack([ndimage.binary_dilation(each, disc) for each in cores])
+    beside = np.stack([(each > 0) & ~mask for each, mask in zip(patches, masks, strict=True)])
+    smallest = HEAVY_SHARE * float(smooth[first][chosen].sum())
+    cut = sum(
+        bool(image[away].sum() > smallest) for image, away in zip(smooth, beside, strict=True)
+    )
+    return FoundObject(masks, beside, cut, overlapped, int(first))
+
+
+def _patches(image: Float32) -> NDArray[np.int32]:
+    """Label the bright patches; those that only touch are cut apart at their narrowest place."""
+    labels, count = ndimage.label(image > CORE_LEVEL * np.percentile(image, 99))
+    areas = np.bincount(labels.ravel(), minlength=count + 1)[1:]
+    for patch in np.argsort(-areas)[:LARGEST_CUT_APART] + 1:
+        _cut_apart(labels, int(patch))
+    return np.asarray(labels, np.int32)
+
+
+def _cut_apart(labels: NDArray[np.int32], patch: int) -> None:
+    """Give the thick parts of a patch labels of their own; they share the rest of it."""
+    box = ndimage.find_objects((labels == patch).astype(np.int8))[0]
+    box = tuple(slice(max(0, side.start - 1), side.stop + 1) for side in box)
+    part_labels = labels[box]
+    mask = part_labels == patch
+    # a patch goes on beyond the field: its cut side is not narrow
+    wide = np.pad(mask, [(n, n) for n in mask.shape], mode="edge")
+    inner = tuple(slice(n, 2 * n) for n in mask.shape)
+    inside = ndimage.distance_transform_edt(wide)
+    radius = BRIDGE * float(inside[inner].max())
+    parts, _ = ndimage.label(inside > radius)
+    parts = parts[inner]
+    numbers = np.unique(parts[parts > 0])
+    if len(numbers) < 2:
+        return
+    nearest = ndimage.distance_transform_edt(
+        parts == 0, return_distances=False, return_indices=True
+    )
+    owner = parts[tuple(nearest)]
+    for number in numbers[1:]:
+        part_labels[mask & (owner == number)] = labels.max() + 1
+
+
+def _choose(
+    image: Float32, patches: NDArray[np.int32], region: tuple[float, float, float] | None
+) -> Bools | None:
+    """Return the object's core in the least tilted image."""
+    numbers = np.arange(1, patches.max() + 1)
+    if not len(numbers):
+        return None
+    if region is not None:
+        column, row, radius = region
+        y, x = np.indices(image.shape)
+        core = (patches > 0) & (np.hypot(y - row, x - column) <= radius)
+        return core if core.any() else None
+    masses = ndimage.sum_labels(image, patches, numbers)
+    edges = np.concatenate([patches[0], patches[-1], patches[:, 0], patches[:, -1]])
+    whole = ~np.isin(numbers, edges)
+    if not whole.any() or masses[whole].max() < 0.5 * masses.max():
+        return None
+    loose = whole & (masses < LOOSE_SHARE * masses[whole].max())
+    core = np.asarray(np.isin(patches, numbers[whole & ~loose]), bool)
+    parts = ndimage.label(core)[1]
+    return core if parts == 1 and core.mean() >= SMALLEST_OBJECT else None
+
+
+def _alone(patches: NDArray[np.int32], before: Bools) -> Bools | None:
+    """Return the core where it was at the tilt before; None if it has merged with a neighbour."""
+    overlapped = np.unique(patches[before])
+    core = np.asarray(np.isin(patches, overlapped[overlapped > 0]), bool)
+    merged = core.sum() > GROWTH * before.sum() or (_at_edge(core) and not _at_edge(before))
+    return None if merged or not core.any() else core
+
+
+def _moved(core: Bools, before: Float32, now: Float32) -> Bools:
+    """Return the core of one image at its place in the next one, by cross-correlation."""
+    near = ndimage.gaussian_filter(core.astype(np.float32), LEAST_MARGIN_PX)
+    shift = find_shifts((now * near)[None], (before * near)[None], SHIFT_BAND)
+    moved = ndimage.shift(core, np.rint(shift.shifts_px[0]), order=0)
+    return np.asarray(moved if moved.any() else core, bool)
+
+
+def _at_edge(mask: Bools) -> bool:
+    return bool(mask[0].any() or mask[-1].any() or mask[:, 0].any() or mask[:, -1].any())
+
+
+def _disc(radius: int) -> Bools:
+    y, x = np.mgrid[-radius : radius + 1, -radius : radius + 1]
+    return np.asarray(x**2 + y**2 <= radius**2, bool)

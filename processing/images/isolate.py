@@ -1,0 +1,203 @@
+"""Remove from the images what is not the object: film, gradients, loose particles, neighbours."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from scipy import ndimage
+
+from processing.errors import InputFileError
+from processing.images.binning import block_mean
+from processing.images.find_object import FoundObject, find_object
+from processing.images.intensity import background_levels
+from processing.series import Bools, Float32, TiltSeries
+
+THUMBNAIL_PX = 128
+"""Largest side of the images in which the object is found."""
+SMOOTHING_PX = 1.5
+UNEVEN_SHARE = 0.03
+"""Smallest variation of the background that is removed, as a fraction of the object's signal."""
+UNEVEN_PERCENTILE = 90
+"""Percentile over the images whose variation is compared."""
+LARGEST_CLUTTER = 0.01
+"""Largest texture of the background, as a fraction of the object's signal, beside which an outline
+is trusted. A specimen in liquid has more."""
+LARGEST_OVERLAP = 0.1
+"""Largest fraction of images with an overlapping object without a doubt."""
+LOOSE_LEVEL = 0.05
+"""Smallest signal of a loose particle, as a fraction of the object's."""
+RIM_PX = 6
+"""Distance to which particles stand out of the outline, in pixels of the thumbnails."""
+FADE_PX = 1.5
+"""Softness of the object's mask, in pixels of the thumbnails."""
+FILL_STEPS_PX = (3.0, 6.0, 12.0, 24.0, 48.0)
+"""Distances over which the background is continued under the object, nearest first."""
+
+
+def isolate_object(series: TiltSeries) -> TiltSeries:
+    """Keep the object of each image and set the rest to 0, if there is anything beside it.
+
+    A series with an even background and nothing beside the object stays as it is, and so does one
+    whose object cannot be outlined: particles in liquid, or an object larger than the field.
+
+    Raises
+    ------
+    InputFileError
+        There is no object in the region that the operator named.
+    """
+    rows, columns = series.images.shape[1:]
+    factor = max(1, -(-max(rows, columns) // THUMBNAIL_PX))
+    thumbs = np.stack([_thumbnail(image, factor) for image in series.images])
+    levels = background_levels(thumbs).astype(np.float32)
+    flat = thumbs - levels[:, None, None]
+    smooth = ndimage.gaussian_filter(flat, (0, SMOOTHING_PX, SMOOTHING_PX))
+    found = find_object(smooth, series.angles_deg, _region(series, factor))
+    if found is None:
+        if series.region_px is not None:
+            raise _nothing_there(series)
+        return series
+    beside = _grown(found.beside)
+    hidden = found.masks | beside
+    backgrounds = _continued(flat, hidden)
+    signal = max(float(np.median(np.percentile(smooth, 99, axis=(1, 2)))), 1e-30)
+    texture = ndimage.gaussian_filter(flat - backgrounds, (0, SMOOTHING_PX, SMOOTHING_PX))
+    clutter = _clutter(texture, ~hidden)
+    bright = (texture > max(8 * clutter, LOOSE_LEVEL * signal)) & ~beside
+    bright[found.overlapped] = False  # what stands out there may be the other object
+    masks = np.stack([_with_rim(*each) for each in zip(found.masks, bright, strict=True)])
+    first = found.least_tilted
+    loose = _loose_particles(bright[first], masks[first] | beside[first])
+    # particles that stand out of the outline are no background
+    backgrounds = _continued(flat, masks | beside)
+    uneven = _unevenness(backgrounds) > UNEVEN_SHARE * signal
+    cluttered = clutter > LARGEST_CLUTTER * signal
+    if series.region_px is None and (cluttered or not (uneven or found.cut or loose)):
+        return series
+    return replace(
+        series,
+        images=_isolated(series.images, levels, backgrounds, masks, factor),
+        notes=(*series.notes, *_notes(series.name, found, uneven, loose)),
+        doubts=(*series.doubts, *_doubts(series.name, found)),
+    )
+
+
+def _nothing_there(series: TiltSeries) -> InputFileError:
+    rows, columns = series.images.shape[1:]
+    return InputFileError(
+        f"series {series.name}: no object in the region {series.region_px} of the least tilted "
+        f"image ({columns} x {rows} pixels); give column, row and radius of one"
+    )
+
+
+def _region(series: TiltSeries, factor: int) -> tuple[float, float, float] | None:
+    """Return the operator's region in pixels of the thumbnails."""
+    if series.region_px is None:
+        return None
+    column, row, radius = series.region_px
+    return column / factor, row / factor, radius / factor
+
+
+def _isolated(
+    images: Float32, levels: Float32, backgrounds: Float32, masks: Bools, factor: int
+) -> Float32:
+    isolated = np.empty(images.shape, np.float32)
+    for tilt, image in enumerate(images):
+        mask = ndimage.gaussian_filter(masks[tilt].astype(np.float32), FADE_PX)
+        background = _enlarged(backgrounds[tilt], image.shape, factor) + levels[tilt]
+        isolated[tilt] = (image - background) * _enlarged(mask, image.shape, factor)
+    return isolated
+
+
+def _continued(images: Float32, hidden: Bools) -> Float32:
+    return np.stack(
+        [continued_background(image, mask) for image, mask in zip(images, hidden, strict=True)]
+    )
+
+
+def continued_background(image: Float32, hidden: Bools) -> Float32:
+    """Return the background of an image [y, x], continued smoothly where it is hidden."""
+    known = (~hidden).astype(np.float32)
+    if not known.any():
+        return np.full_like(image, image.min())
+    result = np.zeros_like(image)
+    missing = np.ones_like(image)
+    for step in FILL_STEPS_PX:
+        weight = ndimage.gaussian_filter(known, step, mode="nearest")
+        mean = ndimage.gaussian_filter(image * known, step, mode="nearest")
+        trust = np.clip(weight / 0.2, 0, 1) if step != FILL_STEPS_PX[-1] else 1.0
+        result += missing * trust * mean / np.maximum(weight, 1e-6)
+        missing = missing * (1 - trust)
+    return np.asarray(result, np.float32)
+
+
+def _thumbnail(image: Float32, factor: int) -> Float32:
+    small = block_mean(image, factor)
+    return np.nan_to_num(small, nan=float(np.nanmedian(small)) if np.isfinite(small).any() else 0.0)
+
+
+def _grown(masks: Bools) -> Bools:
+    return np.asarray(ndimage.binary_dilation(masks, np.ones((1, 5, 5), bool)), bool)
+
+
+def _with_rim(mask: Bools, bright: Bools) -> Bools:
+    """Add particles that stand out of the object's outline."""
+    spots, _ = ndimage.label(bright | mask)
+    near = ndimage.binary_dilation(mask, iterations=RIM_PX)
+    rim = near & bright & np.isin(spots, np.unique(spots[mask]))
+    return np.asarray(mask | ndimage.binary_dilation(rim, iterations=2), bool)
+
+
+def _loose_particles(bright: Bools, known: Bools) -> int:
+    """Return the number of bright spots that belong to no known object."""
+    spots, count = ndimage.label(bright)
+    near = ndimage.binary_dilation(known, iterations=RIM_PX)
+    return int(count - len(np.setdiff1d(np.unique(spots[near]), [0])))
+
+
+def _clutter(texture: Float32, outside: Bools) -> float:
+    """Return the usual texture outside the object."""
+    return 1.4826 * float(np.median(np.abs(texture[outside]))) if outside.any() else 0.0
+
+
+def _unevenness(backgrounds: Float32) -> float:
+    """Return the variation of the background over the field."""
+    low, high = np.percentile(backgrounds, (5, 95), axis=(1, 2))
+    return float(np.percentile(high - low, UNEVEN_PERCENTILE))
+
+
+def _enlarged(small: Float32, shape: tuple[int, ...], factor: int) -> Float32:
+    if factor == 1:
+        return small
+    offset = [(1 - factor) / (2 * factor)] * 2
+    large: Float32 = ndimage.affine_transform(
+        small, [1 / factor] * 2, offset, shape, order=1, mode="nearest"
+    )
+    return large
+
+
+def _notes(name: str, found: FoundObject, uneven: bool, loose: int) -> list[str]:
+    notes = []
+    if uneven:
+        notes.append(f"series {name}: uneven background (film, gradient, contamination) removed")
+    if found.cut:
+        notes.append(
+            f"series {name}: {found.cut} images show another object beside the one that is "
+            "counted, most often cut by the field's edge; it was masked"
+        )
+    if loose:
+        notes.append(
+            f"series {name}: {loose} small object{'s' if loose > 1 else ''} beside the one that is "
+            "counted; masked"
+        )
+    return notes
+
+
+def _doubts(name: str, found: FoundObject) -> list[str]:
+    overlapped, tilts = int(found.overlapped.sum()), len(found.masks)
+    if overlapped <= LARGEST_OVERLAP * tilts:
+        return []
+    return [
+        f"series {name}: another object overlaps the one that is counted in {overlapped} of "
+        f"{tilts} images; use a smaller range of tilts, or an object that lies alone"
+    ]
