@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, wait
 from typing import Any, TypeVar
 
 from controller.bridge.watch_thread import WATCH_TIMEOUT_S, Urgency, WatchThread
+from controller.bridge.work_thread import WorkThread
 from controller.hardware.interface import AbortedError, Description, Microscope, MicroscopeError
 from controller.hardware.interface import Status as MicroscopeStatus
 from controller.hardware.safety import reach_safe_state
@@ -38,7 +39,7 @@ class HardwareThreads:
     """
 
     def __init__(self, open_microscope: Callable[[], Microscope]) -> None:
-        self._work = ThreadPoolExecutor(1, thread_name_prefix="hardware-work")
+        self._work = WorkThread()
         self._watch = WatchThread()
         self._epoch = 0
         self._latest: Future[Any] | None = None
@@ -105,7 +106,7 @@ class HardwareThreads:
         self._epoch += 1
         closing = self._work.submit(self._microscope.close)
         wait([closing], timeout=WATCH_TIMEOUT_S)
-        self._work.shutdown(wait=False, cancel_futures=True)
+        self._work.close()
         self._watch.close()
 
     def watches(self) -> bool:

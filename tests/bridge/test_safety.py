@@ -19,7 +19,7 @@ from controller.bridge.start_bridge import start_bridge
 from controller.bridge.wire_messages import Acquire
 from controller.hardware.interface import AbortedError, ConnectionLostError, Frame, MicroscopeError
 from controller.model.stage import StagePosition
-from tests.bridge.rig import IMPATIENT_S, SCAN, open_rig, wait_until
+from tests.bridge.rig import AT_MOST_S, IMPATIENT_S, SCAN, open_rig, wait_until
 from tests.support.fake_behaviour import FakeSettings
 from tests.support.fake_microscope import FakeMicroscope
 from tests.support.processes import python
@@ -222,3 +222,37 @@ def test_the_bridge_leaves_the_column_safe(end: signal.Signals | None, status: i
         assert rig.actions("make-safe the bridge ends")
         assert not connection_file.exists()
         assert not (rig.folder / "second.sock").exists()
+
+
+HUNG = """
+import sys
+from controller.bridge import hardware_threads, watch_thread
+hardware_threads.WATCH_TIMEOUT_S = hardware_threads.SAFE_WITHIN_S = 0.2
+from controller.app.cli.bridge import main
+raise SystemExit(main())
+"""
+
+
+def test_a_move_that_never_ends_does_not_keep_the_bridge_from_ending(tmp_path: Path) -> None:
+    never = tmp_path / "never"
+    with open_rig(ignores_stop_until=str(never)) as rig:
+        connection_file = rig.folder / "hung.json"
+        with python(
+            *("-c", HUNG, "--microscope", "tests.support.fake_microscope:create"),
+            *("--settings", str(rig.folder / "fake.toml")),
+            *("--connection-file", str(connection_file)),
+            *("--socket", str(rig.folder / "hung.sock")),
+            stdout=subprocess.DEVNULL,
+        ) as bridge:
+            wait_until(connection_file.exists, "the bridge is ready")
+            with (
+                closing(connect(connection_file, "tester")) as microscope,
+                ThreadPoolExecutor(1) as threads,
+            ):
+                move = threads.submit(microscope.move_stage, "m", StagePosition(alpha_deg=9))
+                wait_until(lambda: rig.actions("move"), "the move begins")
+                bridge.terminate()
+                assert bridge.wait(AT_MOST_S / 2) == 0
+                with pytest.raises(ConnectionLostError):
+                    move.result()
+        assert rig.actions("make-safe the bridge ends")
