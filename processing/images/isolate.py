@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 from scipy import ndimage
 
-from processing.errors import InputFileError
+from processing.errors import ProcessingError
 from processing.images.binning import block_mean
 from processing.images.find_object import FoundObject, find_object
 from processing.images.intensity import background_levels
@@ -43,7 +43,7 @@ def isolate_object(series: TiltSeries) -> TiltSeries:
 
     Raises
     ------
-    InputFileError
+    ProcessingError
         There is no object in the region that the operator named.
     """
     rows, columns = series.images.shape[1:]
@@ -82,9 +82,9 @@ def isolate_object(series: TiltSeries) -> TiltSeries:
     )
 
 
-def _nothing_there(series: TiltSeries) -> InputFileError:
+def _nothing_there(series: TiltSeries) -> ProcessingError:
     rows, columns = series.images.shape[1:]
-    return InputFileError(
+    return ProcessingError(
         f"series {series.name}: no object in the region {series.region_px} of the least tilted "
         f"image ({columns} x {rows} pixels); give column, row and radius of one"
     )

@@ -10,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from processing.errors import InputFileError
+from processing.errors import ProcessingError
 from processing.images.isolate import isolate_object
 from processing.series import TiltSeries
 from tests.support.spheres import packed, tilt_series
@@ -126,5 +126,5 @@ def test_the_operator_names_another_object() -> None:
 
 
 def test_a_region_without_an_object_is_refused() -> None:
-    with pytest.raises(InputFileError, match=r"no object in the region \(5, 5, 3\)"):
+    with pytest.raises(ProcessingError, match=r"no object in the region \(5, 5, 3\)"):
         isolate_object(replace(recorded(assembly(9.0)), region_px=(5, 5, 3)))

@@ -146,6 +146,18 @@ CASES = [
     ),
     Bad("few angles", lambda s, t: [damaged(s, t, "few angles")], UsageError, "26 tilt angles"),
     Bad(
+        "one region for two series",
+        lambda s, t: [s / "A.mrc", s / "B.mrc", "--region", 28, 28, 20],
+        UsageError,
+        "--region is given 1 times for 2 series",
+    ),
+    Bad(
+        "nothing in the region",
+        lambda s, t: [s / "A.mrc", "--region", 2, 2, 2],
+        ProcessingFailedError,
+        "no object in the region",
+    ),
+    Bad(
         "one angle file for two series",
         lambda s, t: [s / "A.mrc", s / "B.mrc", "--angles", s / "A.rawtlt"],
         UsageError,
