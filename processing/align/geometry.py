@@ -163,7 +163,10 @@ def _reordered(series: TiltSeries, order: OrderedAngles, given_places: float) ->
         f"the images fit the order {order.name}, which was taken: images that resemble each "
         f"other most are {order.places:.1f} places apart in it, {given_places:.1f} as given"
     )
-    doubt = f"series {series.name}: tilt angles were assigned to the images anew: {order.name}"
+    doubt = (
+        f"series {series.name}: tilt angles were assigned to the images anew, in the order "
+        f"{order.name}"
+    )
     source = order.name if order.is_said else f"the images ({order.name})"
     inputs = series.inputs and series.inputs.model_copy(
         update={
