@@ -8,7 +8,7 @@ endif
 READY := .venv/.ready
 DOCS_READY := .venv/.docs-ready
 
-.PHONY: demo test lint coverage docs bench accuracy odd-specimens wrong-inputs flip-check soak screenshots schema clean
+.PHONY: demo test lint coverage docs bench accuracy odd-specimens wrong-inputs flip-check geometry-check soak screenshots schema clean
 
 demo: $(READY)
 	$(BIN)/dualtilt demo
@@ -53,6 +53,10 @@ wrong-inputs: $(READY)
 # half an hour: simulated series with faulty pixels, film and neighbours against their truth
 odd-specimens: $(READY)
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m tests.odd_specimens
+
+# two minutes: right angles and axes are left alone, wrong ones found
+geometry-check: $(READY)
+	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m tests.geometry_check
 
 # half an hour: the flip check on a hundred correct and a hundred wrong flips
 flip-check: $(READY)

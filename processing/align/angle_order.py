@@ -25,6 +25,8 @@ GROUPS = (1, 2, 3, 4)
 LARGEST_PLACES_RATIO = 0.72
 """Largest distance of similar images in the better order, as a fraction of that as given. One jump
 in an otherwise right order, as in a bidirectional recording, gives 1.0 / 1.5."""
+NEARLY_BEST = 1.25
+"""Misfit of an order, relative to the best one, at which the more usual order is taken."""
 LARGEST_PLACES = 2.0
 """Largest mean distance of similar images, in places, for an order that the images support."""
 LARGEST_MOMENT_RATIO = 0.7
@@ -135,11 +137,10 @@ def better_order(
         for name, angles in _usual_orders(np.sort(angles_deg))
     ]
     # each measure alone takes some orders for equal that differ by a few images
-    best = min(
-        candidates,
-        key=lambda candidate: round(
-            candidate.places * evidence.moment_misfit(candidate.angles_deg), 6
-        ),
+    misfits = [one.places * evidence.moment_misfit(one.angles_deg) for one in candidates]
+    nearly_best = NEARLY_BEST * min(misfits)
+    best = next(
+        one for one, misfit in zip(candidates, misfits, strict=True) if misfit <= nearly_best
     )
     return best if _is_better(evidence, best, angles_deg) else None
 
@@ -172,11 +173,6 @@ def _is_better(evidence: AngleEvidence, other: OrderedAngles, given_deg: Float64
 def _usual_orders(ascending: Float64) -> Iterator[tuple[str, Float64]]:
     """Yield the orders in which a series with these angles [image] may have been recorded."""
     yield "ascending", ascending
-    for start in range(1, len(ascending) - 1):
-        up, down = ascending[start:], ascending[:start][::-1]
-        name = f"bidirectional from {ascending[start]:+.1f} degrees"
-        yield name, np.concatenate([up, down])
-        yield name, np.concatenate([ascending[: start + 1][::-1], ascending[start + 1 :]])
     middle = int(np.argmin(np.abs(ascending)))
     for group in GROUPS:
         name = f"dose-symmetric by {group}" if group > 1 else "dose-symmetric"
@@ -188,6 +184,11 @@ def _usual_orders(ascending: Float64) -> Iterator[tuple[str, Float64]]:
         ):
             first = ascending[[middle]] if len(up) + len(down) < len(ascending) else up[:0]
             yield name, np.concatenate([first, *_alternating(up, down, group)])
+    for start in range(1, len(ascending) - 1):
+        up, down = ascending[start:], ascending[:start][::-1]
+        name = f"bidirectional from {ascending[start]:+.1f} degrees"
+        yield name, np.concatenate([up, down])
+        yield name, np.concatenate([ascending[: start + 1][::-1], ascending[start + 1 :]])
 
 
 def _alternating(one: Float64, other: Float64, group: int) -> Iterator[Float64]:

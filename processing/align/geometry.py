@@ -75,13 +75,16 @@ def _overview(series: TiltSeries, side_px: int) -> TiltSeries:
     """Return binned images without background; bad ones are marked excluded."""
     binning = max(1, -(-max(series.images.shape[1:]) // side_px))
     rows, columns = (n // binning for n in series.images.shape[1:])
-    whole = series.images[:, : rows * binning, : columns * binning]
-    blocks = whole.reshape(series.tilts, rows, binning, columns, binning)
-    binned = replace(
-        series,
-        images=blocks.mean(axis=(2, 4), dtype=np.float32),
-        pixel_nm=series.pixel_nm * binning,
+    # image by image: a cut stack of large images would be copied as a whole
+    images = np.stack(
+        [
+            image[: rows * binning, : columns * binning]
+            .reshape(rows, binning, columns, binning)
+            .mean(axis=(1, 3), dtype=np.float32)
+            for image in series.images
+        ]
     )
+    binned = replace(series, images=images, pixel_nm=series.pixel_nm * binning)
     excluded = binned.excluded.copy()
     excluded[list(bad_images(binned))] = True
     clean = replace(binned, images=fill_non_finite(binned.images), excluded=excluded)
