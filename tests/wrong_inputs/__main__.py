@@ -41,7 +41,7 @@ def main(arguments: list[str]) -> int:
             file.write(json.dumps(asdict(row)) + "\n")
         print(line(row), flush=True)
     rows = [known[kind.name] for kind in KINDS if kind.name in known]
-    PAGE.write_text(page(rows), encoding="utf-8")
+    PAGE.write_text(page(rows, len(KINDS)), encoding="utf-8")
     return 0 if all(row.as_wanted for row in rows) else 1
 
 

@@ -21,13 +21,14 @@ may be doubtful.
 """
 
 
-def page(rows: Sequence[Row]) -> str:
-    """Return the page."""
+def page(rows: Sequence[Row], kinds: int) -> str:
+    """Return the page; `kinds` is the number of all kinds, measured or not."""
     number = Counter(row.outcome for row in rows)
     summary = "\n".join(f"| {outcome} | {number[outcome]} |" for outcome in Outcome)
     body = "\n".join(_row(row) for row in rows)
     return (
-        f"{INTRODUCTION}\n| outcome | kinds |\n|---|---|\n{summary}\n\n"
+        f"{INTRODUCTION}\nMeasured with this version: {len(rows)} of {kinds} kinds.\n\n"
+        f"| outcome | kinds |\n|---|---|\n{summary}\n\n"
         "| input | truth | found | F1 | outcome | first reason |\n|---|---|---|---|---|---|\n"
         f"{body}\n"
     )
