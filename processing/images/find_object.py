@@ -24,6 +24,8 @@ LOOSE_SHARE = 1 / 30
 a specimen of few particles, and are counted."""
 GROWTH = 1.12
 """Growth of the object's area from one tilt to the next that shows a merged neighbour."""
+HEIGHT_GROWTH = 1.05
+"""Growth of the object's height along the tilt axis that shows a merged neighbour."""
 LARGEST_CUT_APART = 6
 """Number of the largest patches that are cut apart; an assembly and its neighbours are few."""
 BRIDGE = 0.5
@@ -34,6 +36,7 @@ SMALLEST_OBJECT = 0.01
 MARGIN = 0.10
 """Margin around the core, as a fraction of the object's diameter; the rim is fainter."""
 LEAST_MARGIN_PX = 3
+LARGEST_SHIFT_PX = 6.0
 SHIFT_BAND = Band(1.5, 12.0)
 
 
@@ -89,15 +92,18 @@ def find_object(
     for side in (order[start + 1 :], order[:start][::-1]):
         before = first
         for tilt in side:
-            alone = _alone(patches[tilt], cores[before])
+            alone = _alone(patches[tilt], cores[before], chosen)
             overlapped[tilt] = alone is None
             if alone is None:
                 alone = _moved(cores[before], smooth[before], smooth[tilt])
             cores[tilt] = alone
             before = tilt
     margin = max(LEAST_MARGIN_PX, round(MARGIN * 2 * np.sqrt(chosen.sum() / np.pi)))
-    disc = _disc(margin)
-    masks = np.stack([ndimage.binary_dilation(each, disc) for each in cores])
+    # the margin would show the other object where it overlaps this one
+    discs = [_disc(LEAST_MARGIN_PX if merged else margin) for merged in overlapped]
+    masks = np.stack(
+        [ndimage.binary_dilation(core, disc) for core, disc in zip(cores, discs, strict=True)]
+    )
     beside = np.stack([(each > 0) & ~mask for each, mask in zip(patches, masks, strict=True)])
     smallest = HEAVY_SHARE * float(smooth[first][chosen].sum())
     cut = sum(
@@ -162,20 +168,28 @@ def _choose(
     return core if parts == 1 and core.mean() >= SMALLEST_OBJECT else None
 
 
-def _alone(patches: NDArray[np.int32], before: Bools) -> Bools | None:
-    """Return the core where it was at the tilt before; None if it has merged with a neighbour."""
+def _alone(patches: NDArray[np.int32], before: Bools, chosen: Bools) -> Bools | None:
+    """Return the core where it was at the tilt before; None if it has merged with a neighbour.
+
+    An object keeps its height along the tilt axis at every tilt.
+    """
     overlapped = np.unique(patches[before])
     core = np.asarray(np.isin(patches, overlapped[overlapped > 0]), bool)
     merged = core.sum() > GROWTH * before.sum() or (_at_edge(core) and not _at_edge(before))
+    merged = merged or _height(core) > HEIGHT_GROWTH * _height(chosen) + 1
     return None if merged or not core.any() else core
 
 
 def _moved(core: Bools, before: Float32, now: Float32) -> Bools:
     """Return the core of one image at its place in the next one, by cross-correlation."""
     near = ndimage.gaussian_filter(core.astype(np.float32), LEAST_MARGIN_PX)
-    shift = find_shifts((now * near)[None], (before * near)[None], SHIFT_BAND)
+    shift = find_shifts((now * near)[None], (before * near)[None], SHIFT_BAND, LARGEST_SHIFT_PX)
     moved = ndimage.shift(core, np.rint(shift.shifts_px[0]), order=0)
     return np.asarray(moved if moved.any() else core, bool)
+
+
+def _height(core: Bools) -> int:
+    return int(np.ptp(np.flatnonzero(core.any(axis=1)))) if core.any() else 0
 
 
 def _at_edge(mask: Bools) -> bool:
