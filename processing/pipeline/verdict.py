@@ -69,6 +69,8 @@ class Fitness:
     """Diameter over the smaller side of the field."""
     pixel_share: float = 0.0
     """Pixel size over diameter."""
+    at_edge: float = 0.0
+    """Share of the particles that touch the edge of the field."""
     exit_blur: float = 0.0
     """Width of the beam where it leaves, in diameters; 0 with two series."""
 
@@ -155,6 +157,13 @@ RULES = (
         geometric=True,
     ),
     Rule(
+        "at_edge",
+        Cause.INPUT,
+        "{0:.0%} of the particles touch the edge of the field: the object is cut by it",
+        0.01,
+        geometric=True,
+    ),
+    Rule(
         "exit_blur",
         Cause.EXIT_SIDE,
         "the beam is {0:.2f} diameters wide where it leaves and may hide particles: record B",
@@ -214,6 +223,7 @@ def measure_fitness(fit: SphereFit, series: Sequence[TiltSeries], diameter_nm: f
         amplitude_spread=float(np.std(amplitudes) / np.median(amplitudes)),
         tilt_error_deg=max(evidence.tilt_errors_deg) if len(amplitudes) >= ENOUGH else 0.0,
         step=min(_step(one, centres_nm, diameter_nm) for one in series) / len(series),
+        at_edge=_at_edge(series[0], centres_nm, diameter_nm),  # the centres are in its frame
         exit_blur=fit.blurs_nm[0] / diameter_nm if len(series) == 1 else 0.0,
         **geometry,
     )
@@ -250,6 +260,13 @@ def _too_close(centres_nm: Float64, diameter_nm: float) -> float:
         return 0.0
     nearest = cKDTree(centres_nm).query(centres_nm, 2)[0][:, 1]
     return float((nearest < TOO_CLOSE * diameter_nm).mean())
+
+
+def _at_edge(series: TiltSeries, centres_nm: Float64, diameter_nm: float) -> float:
+    """Return the share of the particles that touch the edge of the untilted field."""
+    half_nm = np.array(series.images.shape[:0:-1]) * series.pixel_nm / 2
+    beyond = np.abs(centres_nm[:, :2]) + diameter_nm / 2 > half_nm
+    return float(beyond.any(axis=1).mean())
 
 
 def _step(series: TiltSeries, centres_nm: Float64, diameter_nm: float) -> float:

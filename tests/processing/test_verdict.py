@@ -39,6 +39,7 @@ CASES = [
     Case("thick, one series", Fitness(exit_blur=0.5), causes=(Cause.EXIT_SIDE,)),
     Case("few tilts", Fitness(step=5.0), causes=(Cause.UNDERSAMPLED,)),
     Case("a narrow range", Fitness(missing_range_deg=120.0), causes=(Cause.UNDERSAMPLED,)),
+    Case("cut by the field", Fitness(at_edge=0.1), causes=(Cause.INPUT,)),
     Case("odd input", Fitness(), causes=(Cause.INPUT,), doubts=("two sources disagree",)),
     # the same misfit is trusted with close tilts and doubtful with coarse ones
     Case("a small misfit, close tilts", Fitness(ambiguous=0.09, step=1.0), Trust.TRUSTED),

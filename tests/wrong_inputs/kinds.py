@@ -166,8 +166,7 @@ def _b_from(other: Callable[[], Sample]) -> Sample:
 
 
 def _cropped() -> Sample:
-    sample = _good(assembly_nm=60.0)
-    return replace(sample, truth_nm=None)
+    return _without_truth(_good(assembly_nm=72.0))
 
 
 def _mirrored(sample: Sample) -> Sample:
@@ -312,7 +311,7 @@ RECORDED_BADLY = (
     Kind("a tenth saturated", _with(_good, spoil.images(spoil.clipped(0.1)))),
     Kind("half saturated", _with(_good, spoil.images(spoil.clipped(0.5)))),
     Kind("cut by the field", _cropped),
-    Kind("cut by the field, fcc", lambda: _without_truth(_good(FCC, assembly_nm=66.0))),
+    Kind("cut by the field, fcc", lambda: _without_truth(_good(FCC, assembly_nm=72.0))),
     Kind("film with an edge, 10 %", _with(_good, spoil.images(spoil.film(0.1)))),
     Kind("film with an edge, 40 %", _with(_good, spoil.images(spoil.film(0.4)))),
     Kind("slope of 10 %", _with(_good, spoil.images(spoil.gradient(0.1)))),
