@@ -33,9 +33,10 @@ LARGEST_MOMENT_RATIO = 0.7
 """Largest misfit of the row moments for a better hypothesis, as a fraction of that as given."""
 DECISIVE_MOMENT_RATIO = 0.2
 """The same ratio at which the row moments decide alone."""
-LARGEST_STRANGE_PLACES = 2.5
-"""Mean distance of similar images, in places, beyond which the given order can be wrong although no
-known order is right."""
+SMALLEST_STRANGE_SHARE = 1 / 6
+"""Mean distance of similar images, as a fraction of the number of images, beyond which the given
+order can be wrong although no known order is right. Shuffled images have 1/3. A neighbour that
+enters and leaves the field gave 1/12."""
 
 Indices = NDArray[np.intp]
 
@@ -147,7 +148,7 @@ def better_order(
 
 def has_other_order(evidence: AngleEvidence, angles_deg: Float64) -> bool:
     """Return true if the images form a clear sequence that is not that of their angles."""
-    if evidence.places(angles_deg) < LARGEST_STRANGE_PLACES:
+    if evidence.places(angles_deg) < SMALLEST_STRANGE_SHARE * len(evidence.sections):
         return False
     angles = angles_deg.copy()
     angles[evidence.sections[evidence.path()]] = np.sort(angles_deg[evidence.sections])
