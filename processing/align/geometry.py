@@ -40,6 +40,9 @@ FEWEST_IMAGES = 8
 FEWEST_FOR_AXIS = 4
 CUT_OFF_SHARE = 0.8
 """Largest fraction of images with a cut-off object in which angles are checked."""
+LARGEST_MASS_SPREAD = 0.15
+"""Largest standard deviation of the images' mass over its mean at which angles are checked. A
+neighbour that enters and leaves the field gives over 0.2, a dim series 0.09."""
 LARGEST_RADIAN = 1.6
 """Largest angle that may be in radians: a little over a quarter turn."""
 RADIAN = float(np.rad2deg(1))
@@ -141,7 +144,11 @@ def _turned(series: TiltSeries, axis_deg: float) -> TiltSeries:
 def _with_checked_angles(series: TiltSeries, overview: TiltSeries) -> TiltSeries:
     """Check order and scale of the angles; `overview` has the images of the series, binned."""
     used = np.flatnonzero(~overview.excluded)
-    if len(used) < FEWEST_IMAGES or cut_off(overview.images[used]).mean() > CUT_OFF_SHARE:
+    images = overview.images[used]
+    if len(used) < FEWEST_IMAGES or cut_off(images).mean() > CUT_OFF_SHARE:
+        return series
+    mass = images.sum(axis=(1, 2), dtype=np.float64)
+    if mass.std() > LARGEST_MASS_SPREAD * abs(mass.mean()):
         return series
     factor = max(1.0, max(overview.images.shape[1:]) / ORDER_SIDE_PX)
     centred = replace(unaligned(overview), shifts_px=centres_of_mass(overview.images))

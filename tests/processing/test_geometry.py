@@ -43,6 +43,14 @@ def few_spheres(number: int) -> TiltSeries:
     return tilt_series(centres, np.array(BY_5), 8.0, 64, taken)
 
 
+def beside_a_neighbour(off_px: float) -> TiltSeries:
+    """Record two crystals of the same size; the second one leaves the field at low tilts."""
+    first, second = (packed(18, 8.6, order="fcc", seed=seed) for seed in (4, 5))
+    centres = np.concatenate([first, second + np.array([off_px, 3.0, 0.0])])
+    taken = jittered(len(BY_5), jitter_px=2.0, angle_error_deg=0.15, counts=1000, seed=9)
+    return tilt_series(centres, np.array(BY_5), 7.0, 56, taken)
+
+
 def noise() -> TiltSeries:
     counts = np.random.default_rng(0).poisson(100, (len(BY_5), 56, 56))
     return TiltSeries(counts.astype(np.float32), np.array(BY_5), 1.0)
@@ -66,6 +74,8 @@ RIGHT = {
     "one sphere": lambda: few_spheres(1),
     "two spheres": lambda: few_spheres(2),
     "six spheres": lambda: few_spheres(6),
+    "a neighbour cut by the field": lambda: beside_a_neighbour(50.0),
+    "a neighbour farther off": lambda: beside_a_neighbour(56.0),
     "noise": noise,
 }
 
