@@ -6,7 +6,9 @@ tilted image and followed from tilt to tilt.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +16,9 @@ from scipy import ndimage
 
 from processing.images.shift import Band, find_shifts
 from processing.series import Bools, Float32, Float64
+
+Patches = NDArray[np.int32]
+"""Label of the bright patch at each pixel, [y, x]; 0 between them."""
 
 CORE_LEVEL = 0.35
 """Smallest signal of an object's core, as a fraction of the brightest. Films stay below."""
@@ -86,33 +91,79 @@ def find_object(
     chosen = _choose(smooth[first], patches[first], region)
     if chosen is None:
         return None
-    cores = np.zeros(smooth.shape, bool)
-    cores[first] = chosen
-    overlapped = np.zeros(len(smooth), bool)
-    for side in (order[start + 1 :], order[:start][::-1]):
-        before = first
-        for tilt in side:
-            alone = _alone(patches[tilt], cores[before], chosen)
-            overlapped[tilt] = alone is None
-            if alone is None:
-                alone = _moved(cores[before], smooth[before], smooth[tilt])
-            cores[tilt] = alone
-            before = tilt
+    cores, overlapped = _follow(
+        smooth, patches, chosen, order, start, partial(_alone, chosen=chosen)
+    )
     margin = max(LEAST_MARGIN_PX, round(MARGIN * 2 * np.sqrt(chosen.sum() / np.pi)))
+    smallest = HEAVY_SHARE * float(smooth[first][chosen].sum())
+    if not _shows_another(smooth, patches, cores, margin, smallest):
+        # the outline of a loose packing changes much from tilt to tilt without any neighbour
+        cores, overlapped = _follow(smooth, patches, chosen, order, start, _in_view)
     # the margin would show the other object where it overlaps this one
     discs = [_disc(LEAST_MARGIN_PX if merged else margin) for merged in overlapped]
     masks = np.stack(
         [ndimage.binary_dilation(core, disc) for core, disc in zip(cores, discs, strict=True)]
     )
     beside = np.stack([(each > 0) & ~mask for each, mask in zip(patches, masks, strict=True)])
-    smallest = HEAVY_SHARE * float(smooth[first][chosen].sum())
     cut = sum(
         bool(image[away].sum() > smallest) for image, away in zip(smooth, beside, strict=True)
     )
     return FoundObject(masks, beside, cut, overlapped, int(first))
 
 
-def _patches(image: Float32) -> NDArray[np.int32]:
+def _follow(
+    smooth: Float32,
+    patches: Sequence[Patches],
+    core: Bools,
+    order: NDArray[np.intp],
+    start: int,
+    core_at: Callable[[Patches, Bools], Bools | None],
+) -> tuple[Bools, Bools]:
+    """Follow the object from the least tilted image to both sides.
+
+    Parameters
+    ----------
+    core
+        Core in the least tilted image.
+    order, start
+        Images in the order of tilt, and the place in it of the least tilted one.
+    core_at
+        Function of patches and the core at the tilt before; None if another object overlaps.
+
+    Returns
+    -------
+    Core in each image, [tilt, y, x], and the images in which another object overlaps it, [tilt].
+    """
+    cores = np.zeros(smooth.shape, bool)
+    overlapped = np.zeros(len(smooth), bool)
+    first = order[start]
+    cores[first] = core
+    for side in (order[start + 1 :], order[:start][::-1]):
+        before = first
+        for tilt in side:
+            found = core_at(patches[tilt], cores[before])
+            overlapped[tilt] = found is None
+            if found is None:
+                found = _moved(cores[before], smooth[before], smooth[tilt])
+            cores[tilt] = found
+            before = tilt
+    return cores, overlapped
+
+
+def _shows_another(
+    smooth: Float32, patches: Sequence[Patches], cores: Bools, margin: int, smallest: float
+) -> bool:
+    """Return true if any image shows a heavy object outside the core and its margin.
+
+    What lies within the margin are loose parts of the object itself.
+    """
+    return any(
+        float(image[(labels > 0) & ~ndimage.binary_dilation(core, _disc(margin))].sum()) > smallest
+        for image, labels, core in zip(smooth, patches, cores, strict=True)
+    )
+
+
+def _patches(image: Float32) -> Patches:
     """Label the bright patches; those that only touch are cut apart at their narrowest place."""
     labels, count = ndimage.label(image > CORE_LEVEL * np.percentile(image, 99))
     areas = np.bincount(labels.ravel(), minlength=count + 1)[1:]
@@ -146,7 +197,7 @@ def _cut_apart(labels: NDArray[np.int32], patch: int) -> None:
 
 
 def _choose(
-    image: Float32, patches: NDArray[np.int32], region: tuple[float, float, float] | None
+    image: Float32, patches: Patches, region: tuple[float, float, float] | None
 ) -> Bools | None:
     """Return the object's core in the least tilted image."""
     numbers = np.arange(1, patches.max() + 1)
@@ -168,16 +219,27 @@ def _choose(
     return core if parts == 1 and core.mean() >= SMALLEST_OBJECT else None
 
 
-def _alone(patches: NDArray[np.int32], before: Bools, chosen: Bools) -> Bools | None:
+def _alone(patches: Patches, before: Bools, chosen: Bools) -> Bools | None:
     """Return the core where it was at the tilt before; None if it has merged with a neighbour.
 
     An object keeps its height along the tilt axis at every tilt.
     """
-    overlapped = np.unique(patches[before])
-    core = np.asarray(np.isin(patches, overlapped[overlapped > 0]), bool)
+    core = _own_patches(patches, before)
     merged = core.sum() > GROWTH * before.sum() or (_at_edge(core) and not _at_edge(before))
     merged = merged or _height(core) > HEIGHT_GROWTH * _height(chosen) + 1
     return None if merged or not core.any() else core
+
+
+def _own_patches(patches: Patches, before: Bools) -> Bools:
+    """Return the patches that cover a part of the core at the tilt before."""
+    numbers = np.unique(patches[before])
+    return np.asarray(np.isin(patches, numbers[numbers > 0]), bool)
+
+
+def _in_view(patches: Patches, before: Bools) -> Bools | None:
+    """Return the core where it was at the tilt before; None if it cannot be seen."""
+    core = _own_patches(patches, before)
+    return core if core.any() else None
 
 
 def _moved(core: Bools, before: Float32, now: Float32) -> Bools:

@@ -28,7 +28,8 @@ LARGEST_OVERLAP = 0.1
 LOOSE_LEVEL = 0.05
 """Smallest signal of a loose particle, as a fraction of the object's."""
 RIM_PX = 6
-"""Distance to which particles stand out of the outline, in pixels of the thumbnails."""
+"""Distance to which particles stand out of the outline, or lie apart from it, in pixels of the
+thumbnails."""
 FADE_PX = 1.5
 """Softness of the object's mask, in pixels of the thumbnails."""
 FILL_STEPS_PX = (3.0, 6.0, 12.0, 24.0, 48.0)
@@ -141,11 +142,14 @@ def _grown(masks: Bools) -> Bools:
 
 
 def _with_rim(mask: Bools, bright: Bools) -> Bools:
-    """Add particles that stand out of the object's outline."""
-    spots, _ = ndimage.label(bright | mask)
+    """Add particles that stand out of the object's outline, or lie apart from it by a small gap."""
     near = ndimage.binary_dilation(mask, iterations=RIM_PX)
-    rim = near & bright & np.isin(spots, np.unique(spots[mask]))
-    return np.asarray(mask | ndimage.binary_dilation(rim, iterations=2), bool)
+    connected, _ = ndimage.label(bright | mask)
+    rim = near & bright & np.isin(connected, np.unique(connected[mask]))
+    spots, _ = ndimage.label(bright & ~mask)
+    beyond = ndimage.binary_dilation(near, iterations=RIM_PX)
+    apart = np.setdiff1d(np.unique(spots[near]), np.append(np.unique(spots[~beyond]), 0))
+    return np.asarray(mask | ndimage.binary_dilation(rim | np.isin(spots, apart), iterations=2))
 
 
 def _loose_particles(bright: Bools, known: Bools) -> int:

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from controller.common.exit_codes import ExitCode
 from controller.engine import Engine
 from controller.hardware.interface import Microscope
+from controller.model.commands import Answer
 from controller.model.events import Alerted, Event, PauseCause, State, StateChanged
 from controller.rehearsal.fault_list import Fault, FaultKind
 from controller.rehearsal.faulty_microscope import FaultyMicroscope
 from tests.support.fake_microscope import FakeMicroscope
 from tests.support.small_session import PROTOCOL, Run, open_session
+
+DONE = Answer(prompt_id="flip", value="done")
 
 
 def run_with(
@@ -23,6 +26,7 @@ def run_with(
     microscope: Microscope | None = None,
     code: ExitCode = ExitCode.OK,
     mend: Callable[[], None] = lambda: None,
+    answers: Sequence[Answer] = (DONE,),
 ) -> Run:
     """Run a session with these faults; `mend` is called in every pause."""
 
@@ -32,7 +36,12 @@ def run_with(
             threading.Timer(0.02, engine.go_on).start()
 
     faulty = FaultyMicroscope(microscope or FakeMicroscope(), faults)
-    run = Run(open_session(path, protocol), connect=lambda: faulty, on_event=go_on)
+    run = Run(
+        open_session(path, protocol),
+        connect=lambda: faulty,
+        on_event=go_on,
+        answers=list(answers),
+    )
     assert run.go() is code
     return run
 

@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from controller.model.commands import Answer
 from controller.model.events import Alerted, Level, PauseCause
 from controller.model.stage import StagePosition
 from controller.rehearsal.fault_list import Fault, FaultKind
 from controller.rehearsal.load_microscope import load_microscope
-from tests.faults.run_with_faults import alerts, at, pause_causes, pauses, run_with, tilts
+from tests.faults.run_with_faults import DONE, alerts, at, pause_causes, pauses, run_with, tilts
 from tests.support.fake_microscope import FakeMicroscope
 from tests.support.small_session import PROTOCOL, TILTS_A, TILTS_B
 
@@ -117,6 +118,9 @@ stop_deg = 10.0
 [series_b]
 start_deg = -4.0
 stop_deg = 4.0
+[flip]
+unanswered = "stop"
+unanswered_after_s = 2.0
 """
 SIMULATOR = {
     "seed": 5,
@@ -147,6 +151,10 @@ def test_a_wrong_reported_angle_is_detected_in_the_images(
     tmp_path: Path, fault: Fault, alarms: list[str]
 ) -> None:
     simulator = load_microscope("simulator", SIMULATOR, None, real_time=False)
-    run = run_with(tmp_path / "s", fault, protocol=TURNING, microscope=simulator)
+    # after such a series A the flip of a small object cannot be confirmed
+    anyway = Answer(prompt_id="flip-check", value="override", reason="rehearsed")
+    run = run_with(
+        tmp_path / "s", fault, protocol=TURNING, microscope=simulator, answers=[DONE, anyway]
+    )
     raised = [alert.where for alert in run.of(Alerted) if alert.level is Level.ALARM]
     assert raised == alarms
