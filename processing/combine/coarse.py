@@ -116,8 +116,7 @@ class _Search:
     def _best_shift(self, hypothesis: Hypothesis, matrix: Float64) -> Candidate:
         shifts = np.arange(-LARGEST_SHIFT_CELLS, LARGEST_SHIFT_CELLS + 1)
         rotated = self._spectrum(self._from_b @ matrix.T)
-        correlation = fft.irfftn(rotated.conj() * self._spectrum_a, [self._cells] * 3)
-        near = correlation[np.ix_(shifts, shifts, shifts)]
+        near = _correlation_near(rotated.conj() * self._spectrum_a, shifts, self._cells)
         best = np.unravel_index(int(near.argmax()), near.shape)
         step_nm = self._cell_nm * shifts[list(best[::-1])]
         shift_nm = step_nm + self._middle_a - matrix @ self._middle_b
@@ -127,6 +126,16 @@ class _Search:
     def _spectrum(self, points_nm: Float64) -> Spectrum:
         points = _points_per_cell(points_nm, self._cell_nm, self._cells)
         return np.asarray(fft.rfftn(points) * self._blob, np.complex64)
+
+
+def _correlation_near(product: Spectrum, shifts: NDArray[np.intp], cells: int) -> Float32:
+    """Return the inverse transform of a half spectrum at small shifts alone, along each axis.
+
+    What an axis does not need is dropped before the next one is transformed.
+    """
+    planes = fft.ifft(product, axis=0)[shifts]
+    lines = fft.ifft(planes, axis=1)[:, shifts]
+    return np.asarray(fft.irfft(lines, cells, axis=2)[:, :, shifts], np.float32)
 
 
 def _seat_tilts() -> list[Float64]:

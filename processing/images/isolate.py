@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
@@ -11,6 +12,7 @@ from processing.errors import ProcessingError
 from processing.images.binning import block_mean
 from processing.images.find_object import FoundObject, find_object
 from processing.images.intensity import background_levels
+from processing.parallel import worker_threads
 from processing.series import Bools, Float32, TiltSeries
 
 THUMBNAIL_PX = 128
@@ -69,8 +71,9 @@ def isolate_object(series: TiltSeries) -> TiltSeries:
     masks = np.stack([_with_rim(*each) for each in zip(found.masks, bright, strict=True)])
     first = found.least_tilted
     loose = _loose_particles(bright[first], masks[first] | beside[first])
-    # particles that stand out of the outline are no background
-    backgrounds = _continued(flat, masks | beside)
+    if _unevenness(backgrounds) > UNEVEN_SHARE * signal or found.cut or loose:
+        # particles that stand out of the outline are no background
+        backgrounds = _continued(flat, masks | beside)
     uneven = _unevenness(backgrounds) > UNEVEN_SHARE * signal
     cluttered = clutter > LARGEST_CLUTTER * signal
     if series.region_px is None and (cluttered or not (uneven or found.cut or loose)):
@@ -111,9 +114,8 @@ def _isolated(
 
 
 def _continued(images: Float32, hidden: Bools) -> Float32:
-    return np.stack(
-        [continued_background(image, mask) for image, mask in zip(images, hidden, strict=True)]
-    )
+    with ThreadPoolExecutor(worker_threads()) as pool:
+        return np.stack(list(pool.map(continued_background, images, hidden)))
 
 
 def continued_background(image: Float32, hidden: Bools) -> Float32:
