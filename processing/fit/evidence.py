@@ -64,7 +64,8 @@ class Evidence:
     Attributes
     ----------
     unexplained
-        Residual over signal near each candidate, over all views, [n]; noise is subtracted.
+        Residual over signal near each candidate, over all views, [n]; noise is subtracted. 1 at
+        most: then nothing is explained.
     view_unexplained
         The same in each view, over all particles, [view].
     noise_share
@@ -109,7 +110,7 @@ def gather_evidence(
     corrections = np.array([view.tilt_correction_deg for view in found])
     each = range(int(numbers.max()) + 1)
     return Evidence(
-        np.maximum(residual, 0) / np.maximum(signal, 1e-30),
+        np.clip(residual / np.maximum(signal, 1e-30), 0, 1),
         np.array(by_view),
         tuple(float(np.median(noise[numbers == index])) for index in each),
         tuple(float(np.std(corrections[numbers == index])) for index in each),
@@ -117,7 +118,7 @@ def gather_evidence(
 
 
 def _share(residual: float, signal: float) -> float:
-    return max(residual, 0.0) / max(signal, 1e-30)
+    return min(1.0, max(residual, 0.0) / max(signal, 1e-30))
 
 
 def _examine(model: ViewModel, given: View, spheres: Spheres) -> ViewEvidence:
