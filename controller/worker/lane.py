@@ -112,10 +112,12 @@ class Lane:
                     self._child.kill()
 
     def close(self) -> None:
-        """Kill the child, even during a task."""
+        """Kill the child, even during a task, and even if it does not read its tasks."""
         with self._changed:
             self._closing = True
             self._changed.notify_all()
+            if self._child is not None:
+                self._child.kill()
         self._thread.join(timeout=10)
 
     def _run(self) -> None:

@@ -261,6 +261,8 @@ def test_a_frozen_child_never_blocks_the_caller(tmp_path: Path) -> None:
         for index in range(1_000):  # many more than a pipe can hold
             supervisor.frame_recorded(recorded_frame("B", index + 1), 0)
         assert supervisor.behind == 1_000
+    with pytest.raises(ProcessLookupError):  # closing kills it, though its pipe is full
+        os.kill(pid, 0)
 
 
 def test_live_frames_are_processed_while_a_job_hangs(tmp_path: Path) -> None:
