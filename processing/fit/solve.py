@@ -64,7 +64,8 @@ def _own_stiffness(models: list[ViewModel], spheres: int) -> Float32:
     own = np.zeros(spheres, np.float32)
     for model in models:
         own += (model.contrasts**2 * stiffness[model.view.series][:, 0])[model.layer]
-    return np.asarray(np.maximum(own, 1e-6 * own.max()), np.float32)
+    # images without any contrast at the spheres would give 0
+    return np.asarray(np.maximum(own, max(1e-6 * own.max(), 1e-30)), np.float32)
 
 
 def _largest_eigenvalue(models: list[ViewModel], spheres: int, pool: Executor) -> float:

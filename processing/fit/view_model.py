@@ -12,6 +12,9 @@ from processing.fit.imager import Ints, Spectrum, SplineMatrices
 from processing.fit.view import Spheres, View, layer_numbers, particles_crossed
 from processing.series import Float32, Float64
 
+LEAST_GAIN = 0.1
+"""Smallest signal of the spheres in an image, relative to the model, from which a pose follows."""
+
 
 @dataclass(frozen=True, eq=False)
 class ViewModel:
@@ -74,7 +77,8 @@ def refit_contrasts(model: ViewModel, spheres: Spheres) -> ViewModel:
 def correct_pose(model: ViewModel, spheres: Spheres, *, correct_tilt: bool) -> View:
     """Return the view with the pose at which its image agrees best with the spheres.
 
-    Corrects shift and in-plane rotation; with `correct_tilt` the tilt angle as well.
+    Corrects shift and in-plane rotation; with `correct_tilt` the tilt angle as well. A view that
+    does not show the spheres keeps its pose.
     """
     view, imager = model.view, model.view.imager
     gradient_y, gradient_u = imager.gradient_y, imager.gradient_u
@@ -90,7 +94,9 @@ def correct_pose(model: ViewModel, spheres: Spheres, *, correct_tilt: bool) -> V
     if correct_tilt:
         basis.append(gradient_u * weighted_image(view.depth(spheres.centres_nm)))
     gain, *corrections = least_squares(basis, view, ridge=1e-6)
-    dy, du, turn, *tilt = np.array(corrections) / max(gain, 1e-12)
+    if not gain >= LEAST_GAIN:
+        return view
+    dy, du, turn, *tilt = np.array(corrections) / gain
     rotation = np.eye(3)
     rotation[0, 1], rotation[1, 0] = turn, -turn
     if tilt:

@@ -1,9 +1,9 @@
-"""Check of a given particle diameter against pixel size and field of view, before any work."""
+"""Check of the particle diameter: a given one before any work, an estimated one before the fit."""
 
 from __future__ import annotations
 
-from processing.errors import ImpossibleDiameterError
-from processing.image_size import diameter_refusal
+from processing.errors import ImpossibleDiameterError, ProcessingError
+from processing.image_size import SMALLEST_DIAMETER_PX, diameter_refusal
 from processing.series import TiltSeries
 
 
@@ -20,3 +20,19 @@ def require_possible_diameter(series: TiltSeries, diameter_nm: float | None) -> 
     rows, columns = series.images.shape[1:]
     if refusal := diameter_refusal(columns, rows, series.pixel_nm, diameter_nm):
         raise ImpossibleDiameterError(f"series {series.name}: {refusal}")
+
+
+def require_resolved_diameter(series: TiltSeries, estimated_px: float) -> None:
+    """Check that the diameter found in the images is not that of single wrong pixels or of noise.
+
+    Raises
+    ------
+    ProcessingError
+        The diameter is under two pixels.
+    """
+    if estimated_px < SMALLEST_DIAMETER_PX:
+        raise ProcessingError(
+            f"series {series.name}: what repeats in the images is {estimated_px:.1f} pixels wide: "
+            "noise, or wrong pixels; give the particles' diameter with --diameter-nm, or record "
+            "finer pixels"
+        )

@@ -11,7 +11,10 @@ from processing.align.geometry import check_geometry
 from processing.align.series import align_series, background_subtracted, linearised
 from processing.count.diameter import estimate_diameter, pair_distance, refined_diameter
 from processing.images.prepare import prepare_series
-from processing.pipeline.check_diameter import require_possible_diameter
+from processing.pipeline.check_diameter import (
+    require_possible_diameter,
+    require_resolved_diameter,
+)
 from processing.pipeline.check_series import require_tilt_series
 from processing.pipeline.detect import Detection, detect_by_fit, find_candidates
 from processing.pipeline.memory import SINGLE_VOLUMES, allocator
@@ -154,6 +157,7 @@ def find_particles(
         estimate = estimate_diameter(
             volume, linear, allocate=allocate, progress=within(progress, 0.35, 0.5)
         )
+        require_resolved_diameter(series, estimate.value_px)
         diameter_nm = estimate.value_px * series.pixel_nm
     candidates = find_candidates(
         volume,

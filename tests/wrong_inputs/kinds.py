@@ -349,8 +349,8 @@ GEOMETRY = (
     Kind("images shuffled, fcc", _with(_fcc, spoil.images(spoil.shuffled))),
     Kind("second half in reverse", _with(_good, spoil.images(spoil.half_shuffled))),
     Kind("tilt axis 90 degrees off", _with(_good, spoil.turned(90))),
-    Kind("tilt axis 20 degrees off", _with(_good, spoil.turned(20), _without_truth)),
-    Kind("tilt axis 20 degrees off, fcc", _with(_fcc, spoil.turned(20), _without_truth)),
+    Kind("tilt axis 20 degrees off", _with(_good, spoil.turned(20))),
+    Kind("tilt axis 20 degrees off, fcc", _with(_fcc, spoil.turned(20))),
     Kind(
         "half of another specimen",
         lambda: _mixed(DISORDERED, lambda n: np.arange(n // 2)),
