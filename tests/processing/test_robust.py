@@ -219,10 +219,3 @@ def test_a_series_without_good_images_is_refused_with_its_faults() -> None:
     with pytest.raises(ProcessingError, match=r"of 36 .*33 blank, 2 not finite") as refused:
         process_series(as_series(recorded()[0], images), SETTINGS)
     assert "\n" not in str(refused.value)
-
-
-def test_noise_alone_is_refused() -> None:
-    noise = np.random.default_rng(1).poisson(100, (len(ANGLES), 48, 48)).astype(np.float32)
-    with pytest.raises(ProcessingError, match=r"pixels wide: noise, or wrong pixels") as refused:
-        process_series(TiltSeries(noise, np.array(ANGLES), PIXEL_NM), ProcessSettings())
-    assert "\n" not in str(refused.value)

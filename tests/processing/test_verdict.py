@@ -84,10 +84,17 @@ def test_two_sizes_are_doubtful() -> None:
     assert table.table.confidence.max() < 0.5
 
 
-def test_noise_with_too_many_candidates_stops_with_one_line() -> None:
+@pytest.mark.parametrize(
+    ("diameter_nm", "message"),
+    [
+        (2.0, r"A: \d+ candidates .* they show noise"),
+        (None, r"A: what repeats in the images is 1\.\d pixels wide: noise, or wrong pixels"),
+    ],
+)
+def test_noise_stops_with_one_line(diameter_nm: float | None, message: str) -> None:
     series = sample("noise alone").series[0]
-    with pytest.raises(ProcessingError, match=r"A: \d+ candidates .* they show noise") as error:
-        process_series(series, ProcessSettings())
+    with pytest.raises(ProcessingError, match=message) as error:
+        process_series(series, ProcessSettings(diameter_nm=diameter_nm))
     assert "\n" not in str(error.value)
 
 
