@@ -32,6 +32,8 @@ LOOSE_LEVEL = 0.05
 RIM_PX = 6
 """Distance to which particles stand out of the outline, or lie apart from it, in pixels of the
 thumbnails."""
+CLOSE_PX = 18
+"""Distance up to which a small object may belong to the object, in pixels of the thumbnails."""
 FADE_PX = 1.5
 """Softness of the object's mask, in pixels of the thumbnails."""
 FILL_STEPS_PX = (3.0, 6.0, 12.0, 24.0, 48.0)
@@ -70,7 +72,9 @@ def isolate_object(series: TiltSeries) -> TiltSeries:
     bright[found.overlapped] = False  # what stands out there may be the other object
     masks = np.stack([_with_rim(*each) for each in zip(found.masks, bright, strict=True)])
     first = found.least_tilted
-    loose = _loose_particles(bright[first], masks[first] | beside[first])
+    known = masks[first] | beside[first]
+    loose = _spots_beyond(bright[first], known, RIM_PX)
+    close = loose - _spots_beyond(bright[first], known, CLOSE_PX)
     if _unevenness(backgrounds) > UNEVEN_SHARE * signal or found.cut or loose:
         # particles that stand out of the outline are no background
         backgrounds = _continued(flat, masks | beside)
@@ -82,7 +86,7 @@ def isolate_object(series: TiltSeries) -> TiltSeries:
         series,
         images=_isolated(series.images, levels, backgrounds, masks, factor),
         notes=(*series.notes, *_notes(series.name, found, uneven, loose)),
-        doubts=(*series.doubts, *_doubts(series.name, found)),
+        doubts=(*series.doubts, *_doubts(series.name, found, close)),
     )
 
 
@@ -154,10 +158,10 @@ def _with_rim(mask: Bools, bright: Bools) -> Bools:
     return np.asarray(mask | ndimage.binary_dilation(rim | np.isin(spots, apart), iterations=2))
 
 
-def _loose_particles(bright: Bools, known: Bools) -> int:
-    """Return the number of bright spots that belong to no known object."""
+def _spots_beyond(bright: Bools, known: Bools, distance_px: int) -> int:
+    """Return the number of bright spots farther from all known objects than a distance."""
     spots, count = ndimage.label(bright)
-    near = ndimage.binary_dilation(known, iterations=RIM_PX)
+    near = ndimage.binary_dilation(known, iterations=distance_px)
     return int(count - len(np.setdiff1d(np.unique(spots[near]), [0])))
 
 
@@ -199,11 +203,17 @@ def _notes(name: str, found: FoundObject, uneven: bool, loose: int) -> list[str]
     return notes
 
 
-def _doubts(name: str, found: FoundObject) -> list[str]:
+def _doubts(name: str, found: FoundObject, close: int) -> list[str]:
+    doubts = []
     overlapped, tilts = int(found.overlapped.sum()), len(found.masks)
-    if overlapped <= LARGEST_OVERLAP * tilts:
-        return []
-    return [
-        f"series {name}: another object overlaps the one that is counted in {overlapped} of "
-        f"{tilts} images; use a smaller range of tilts, or an object that lies alone"
-    ]
+    if overlapped > LARGEST_OVERLAP * tilts:
+        doubts.append(
+            f"series {name}: another object overlaps the one that is counted in {overlapped} of "
+            f"{tilts} images; use a smaller range of tilts, or an object that lies alone"
+        )
+    if close:
+        doubts.append(
+            f"series {name}: {close} small object{'s' if close > 1 else ''} close to the one that "
+            "is counted may belong to it, and were not counted"
+        )
+    return doubts

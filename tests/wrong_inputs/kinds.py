@@ -132,7 +132,8 @@ def _two_assemblies(apart_nm: float) -> Sample:
 def _strays() -> Sample:
     centres = _sites(nm=34)
     rng = np.random.default_rng(8)
-    angle, far = rng.uniform(0, 2 * np.pi, 14), rng.uniform(22, 30, 14)
+    # evenly around it: hard spheres do not overlap
+    angle, far = np.arange(14) * 2 * np.pi / 14, rng.uniform(22, 30, 14)
     beside = np.stack([far * np.cos(angle), far * np.sin(angle), np.full(14, 15.0)], axis=1)
     everything = np.vstack([centres, beside])
     return _body(_placed(bodies.ball(), everything), everything)
