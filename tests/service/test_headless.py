@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -98,16 +99,22 @@ def test_a_resumed_session_is_shown_from_its_present_run(tmp_path: Path) -> None
 def test_a_session_that_vanishes_leaves_one_line(tmp_path: Path) -> None:
     service = log_to(tmp_path)
     service.serve(RecordingEngine())
+    service.publish(StateChanged(state=State.PAUSED, reason="for a test"))
     raised: list[DualtiltError] = []
+    shown = io.StringIO()
 
     def watch() -> None:
         try:
-            follow(tmp_path, threading.Event(), io.StringIO())
+            follow(tmp_path, threading.Event(), shown)
         except DualtiltError as error:
             raised.append(error)
 
     follower = threading.Thread(target=watch)
     follower.start()
+    deadline_s = time.monotonic() + 60.0
+    while not shown.getvalue():  # then it is connected
+        assert time.monotonic() < deadline_s
+        time.sleep(0.01)
     # killed: the connections end, and nothing is written
     assert service._daemon is not None
     service._daemon.shutdown()

@@ -234,9 +234,9 @@ def test_children_killed_ten_times_between_tasks_are_started_again(tmp_path: Pat
             supervisor.submit(Job.A)
             outcome = supervisor.wait(Job.A, 60)
             assert outcome is not None and outcome.ok
-            until(lambda: supervisor.behind == 0 and all(supervisor.pids.values()))
+            until(lambda: supervisor.behind == 0)
             for pid in supervisor.pids.values():
-                if pid is not None:
+                if pid is not None:  # a child without a task is started again with the next one
                     os.kill(pid, signal.SIGKILL)
     assert {f"A#{number}" for number in range(1, 11)} == set(frames_seen(tmp_path))
     assert not [event for event in events if isinstance(event, ProcessingFailed)]
