@@ -10,6 +10,7 @@ from scipy import ndimage, optimize, sparse
 from processing.align.alignment import Alignment
 from processing.progress import Progress, silent
 from processing.series import Float64, TiltSeries
+from processing.splines import TAPS, cubic_spline_values
 
 DETAIL_PX = (1.0, 6.0)
 """Band-pass sigmas for the profiles, on the scale of single particle layers."""
@@ -91,20 +92,10 @@ def _spline_matrix(place: Float64, bins: int) -> sparse.csr_matrix:
     The smoothing is the same at every angle; linear weights would smooth least at 0 degrees.
     """
     first = np.floor(place).astype(np.int32) - 1
-    after = (place - first - 1).astype(np.float32)
-    before = 1 - after
-    weights = np.stack(
-        [
-            before**3 / 6,
-            2 / 3 - after**2 + after**3 / 2,
-            2 / 3 - before**2 + before**3 / 2,
-            after**3 / 6,
-        ],
-        axis=1,
-    )
-    taps = first[:, None] + np.arange(4, dtype=np.int32)
+    weights = cubic_spline_values((place - first - 1).astype(np.float32))
+    taps = first[:, None] + np.arange(TAPS, dtype=np.int32)
     weights[(taps < 0) | (taps >= bins)] = 0
-    points = np.arange(0, taps.size + 1, 4)
+    points = np.arange(0, taps.size + 1, TAPS)
     shape = (len(place), bins)
     return sparse.csr_matrix(
         (weights.ravel(), np.clip(taps, 0, bins - 1).ravel(), points), shape

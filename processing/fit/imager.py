@@ -18,6 +18,7 @@ from scipy import fft, sparse
 
 from processing.reconstruct.convolution import ball_form_factor
 from processing.series import Bools, Float32, Float64
+from processing.splines import TAPS, cubic_spline_values
 
 Spectrum = NDArray[np.complex64]
 Ints = NDArray[np.int64]
@@ -30,8 +31,6 @@ FINE_PX = 0.8
 """Sigma of the band's fine end (px): finer detail is noise."""
 COARSE_DIAMETERS = 1.0
 """Sigma of the band's coarse end, in sphere diameters: coarser structure is background."""
-TAPS = 4
-"""Pixels that a cubic B-spline covers along each axis."""
 
 
 class SphereImager:
@@ -148,14 +147,12 @@ class SphereImager:
         taps = first[:, :, None] + np.arange(TAPS, dtype=np.int32)
         after = (position - whole).astype(np.float32)
         before = 1 - after
-        value, slope = np.empty(taps.shape, np.float32), np.empty(taps.shape, np.float32)
+        value, slope = cubic_spline_values(after), np.empty(taps.shape, np.float32)
         for tap, distance, side in ((1, after, 1), (2, before, -1)):
             square = distance * distance
-            value[:, :, tap] = 2 / 3 - square + square * distance / 2
             slope[:, :, tap] = side * (1.5 * square - 2 * distance)
         for tap, distance, side in ((0, before, -1), (3, after, 1)):
             square = distance * distance
-            value[:, :, tap] = square * distance / 6
             slope[:, :, tap] = side * square / 2
         value[~inside], slope[~inside] = 0, 0
         rows = taps[:, 0, :] + layers[:, None].astype(np.int32) * np.int32(self._padded[0])

@@ -94,7 +94,7 @@ def correct_pose(model: ViewModel, spheres: Spheres, *, correct_tilt: bool) -> V
     if correct_tilt:
         basis.append(gradient_u * weighted_image(view.depth(spheres.centres_nm)))
     gain, *corrections = least_squares(basis, view, ridge=1e-6)
-    if not gain >= LEAST_GAIN:
+    if not gain >= LEAST_GAIN:  # also a gain that is not a number
         return view
     dy, du, turn, *tilt = np.array(corrections) / gain
     rotation = np.eye(3)

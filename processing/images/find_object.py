@@ -157,8 +157,9 @@ def _shows_another(
 
     What lies within the margin are loose parts of the object itself.
     """
+    disc = _disc(margin)
     return any(
-        float(image[(labels > 0) & ~ndimage.binary_dilation(core, _disc(margin))].sum()) > smallest
+        float(image[(labels > 0) & ~ndimage.binary_dilation(core, disc)].sum()) > smallest
         for image, labels, core in zip(smooth, patches, cores, strict=True)
     )
 
