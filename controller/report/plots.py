@@ -14,7 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from controller.model.base import SeriesName
+from controller.model.base import SeriesName, Which
 from controller.model.events import FrameRecorded
 from controller.model.frames import FrameVerdict
 from controller.report.html import figure
@@ -22,6 +22,7 @@ from controller.report.report_data import ReportData
 from controller.service.session_status import RESIDUAL_LIMIT_PX, TiltStatus
 
 SERIES: tuple[SeriesName, ...] = ("A", "B")
+COUNTED: tuple[Which, ...] = ("A", "B", "fused")
 INK, GRID, LIMIT = "#010101", "#020202", "#030303"
 COLOURS = {"A": "#0a0a01", "B": "#0b0b01", "fused": "#0c0c01"}
 """Placeholders of the page colours, which depend on light, dark and print mode."""
@@ -69,7 +70,7 @@ class Curve:
 
 
 CURVES = (
-    Curve("residual / px", lambda tilt: tilt.residual_px, RESIDUAL_LIMIT_PX),
+    Curve("live residual / px", lambda tilt: tilt.residual_px, RESIDUAL_LIMIT_PX),
     Curve("tracked shift / px", lambda tilt: math.hypot(*tilt.frame.shift_px)),
     Curve("mean counts", lambda tilt: tilt.frame.mean_counts, from_zero=False),
 )
@@ -90,17 +91,25 @@ def curves_by_tilt(data: ReportData) -> str:
         page.legend(*axes[1, 0].get_legend_handles_labels(), ncols=2, loc="outside upper right")
         svg = as_svg(page)
     caption = (
-        "All recorded tilts. The dashed line is the largest residual of a good tilt. "
-        "Rings mark frames that were retaken or whose verdict is not “ok”."
+        "All recorded tilts. The residual is the shift between a frame and the re-projection of "
+        f"the live volume at that time{_final_residuals(data)}. The dashed line is the largest "
+        "residual of a good tilt. Rings mark frames that were retaken or whose verdict is not “ok”."
     )
     return figure(svg, caption, "plot")
+
+
+def _final_residuals(data: ReportData) -> str:
+    """Return the residuals of the final alignment; empty before it exists."""
+    found = data.summary.get("series") or {}
+    values = ", ".join(f"{name} {series['align_rms_px']:.2g} px" for name, series in found.items())
+    return f"; that of the final alignment is {values} rms" if values else ""
 
 
 def live_counts(data: ReportData) -> str:
     """Return the live counts by tilts used, without very uncertain ones; empty without counts."""
     certain = {
         name: [point for point in data.status.counts[name].points if not point.is_wide]
-        for name in SERIES
+        for name in COUNTED
         if name in data.status.counts
     }
     live = {name: points for name, points in certain.items() if len(points) > 2}
@@ -128,13 +137,13 @@ def live_counts(data: ReportData) -> str:
             )
         axis.set_title("particles counted", loc="left", fontsize=9.5)
         axis.set_xlabel("tilts used")
-        axis.set_ylim(bottom=0)
         axis.xaxis.set_major_locator(MaxNLocator(integer=True))
-        axis.legend(ncols=2, loc="lower right")
+        axis.legend(ncols=3, loc="lower right")
         svg = as_svg(page)
     caption = (
-        "Particles in the live reconstruction of the growing series; the last point is the full "
-        "reconstruction. The bands are the intervals of the counts."
+        "Particles counted while the series grew, from tilts of A, of B, or of both; the last "
+        "point is the full reconstruction. The bands are the intervals of the counts. The axis "
+        "does not begin at zero."
     )
     return figure(svg, caption, "plot")
 
@@ -146,7 +155,7 @@ def _draw(axis: Axes, data: ReportData, curve: Curve) -> None:
             for tilt in data.status.series[name].by_angle
             if (value := curve.value(tilt)) is not None
         ]
-        if not shown:
+        if len(shown) < 2:
             continue
         axis.plot(
             [tilt.frame.nominal_deg for tilt, _ in shown],

@@ -152,7 +152,7 @@ def alignment(data: ReportData) -> str:
             [
                 f"series {text(name)}",
                 number(series["tilts"]),
-                ", ".join(str(excluded) for excluded in series["excluded"]) or "none",
+                _images_left_out(series["excluded"]),
                 number(series["align_rms_px"], ".3f"),
                 number(series.get("tilt_axis_deg"), "+.2f", "°"),
             ]
@@ -164,5 +164,10 @@ def alignment(data: ReportData) -> str:
         if fusion
         else ""
     )
-    head = ("", "images used", "sections left out", "alignment rms, px", "tilt axis")
+    head = ("", "images used", "images left out", "final residual, rms, px", "tilt axis")
     return section("Alignment and fusion", table(head, rows), note)
+
+
+def _images_left_out(sections: list[int]) -> str:
+    """Return the places in the stack of images that were not used; the first image is 1."""
+    return ", ".join(str(section + 1) for section in sections) or "none"

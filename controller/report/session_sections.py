@@ -10,17 +10,26 @@ from pydantic import BaseModel
 
 from controller.model.base import SeriesName
 from controller.model.events import (
+    ENDED,
     Alerted,
+    Checked,
+    Event,
+    FlipChecked,
     FrameRecorded,
     FrameWithdrawn,
-    Level,
+    ProcessingFailed,
     PromptAnswered,
     Record,
+    SessionStarted,
+    State,
+    StateChanged,
+    TiltMissed,
 )
 from controller.model.frames import FrameVerdict
 from controller.model.protocol import SeriesSettings
 from controller.report.html import MISSING, details, number, section, table, text
 from controller.report.report_data import ReportData
+from controller.service import event_text
 
 OPENED_BY = {
     ".mrc": "IMOD, Fiji, ChimeraX, Dragonfly, HyperSpy",
@@ -77,18 +86,35 @@ def warnings_and_answers(data: ReportData) -> str:
         for record in data.records
         if isinstance(event := record.event, PromptAnswered)
     ]
-    alerts = [
-        (_clock(record), text(event.level.value), text(event.where) or MISSING, text(event.text))
+    course = [
+        (_clock(record), text(event_text.mark(record)), text(event_text.event_line(record)))
         for record in data.records
-        if isinstance(event := record.event, Alerted) and event.level is not Level.INFO
+        if _changed_the_course(record.event)
     ]
     listed = "".join(f"<li>{text(warning)}</li>" for warning in dict.fromkeys(warnings))
     return section(
         "Warnings, answers and overrides",
         f"<ul>{listed}</ul>" if listed else "",
         table(("time", "question", "answer", "reason given", "by"), answers, "words"),
-        table(("time", "level", "where", "alert"), alerts, "words"),
+        table(("time", "", "what happened"), course, "words"),
     ) or section("Warnings, answers and overrides", "<p>None.</p>")
+
+
+def _changed_the_course(event: Event) -> bool:
+    """Return True for an event without which the data cannot be judged.
+
+    These are alerts, failed checks, a flip that was not accepted, a stage that was moved to the
+    object, repeated and skipped tilts, failed processing, pauses, stops, and the start of each run.
+    """
+    match event:
+        case StateChanged(state=state):
+            return state in ENDED or state is State.PAUSED
+        case Checked(ok=False) | FlipChecked(accepted=False):
+            return True
+        case _:
+            return isinstance(
+                event, Alerted | SessionStarted | FrameWithdrawn | TiltMissed | ProcessingFailed
+            )
 
 
 def _clock(record: Record) -> str:

@@ -10,6 +10,7 @@ from typing import Literal
 
 import numpy as np
 
+from controller.model.fusion_rules import FusionRule
 from controller.report.field_of_view import (
     FieldOfView,
     field_of_particles,
@@ -36,6 +37,15 @@ EXITS: dict[VolumeName, int] = {"A": -1, "B": 1, "fused": 0}
 HEIGHT_FRACTION = 0.72
 """Heights of the top and bottom slices, as fractions of the half thickness."""
 DEFAULT_DIAMETER_NM = 6.3
+FUSED_BY: dict[str, str] = {
+    FusionRule.MASKED: "fused by the masked Haar rule: each detail from the series that shows it "
+    "more strongly",
+    FusionRule.PAPER: "fused by the signed maximum of each Haar band",
+    FusionRule.MEAN: "the mean of both",
+    FusionRule.DEPTH_WEIGHTED: "the mean of both, weighted by the distance from the side where "
+    "each beam leaves",
+}
+"""Words of the caption for each fusion rule."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +70,7 @@ class Scene:
 def slices(data: ReportData) -> str:
     """Return the figures with side view and top views; empty if there are no volumes."""
     with _scene(data) as scene:
-        return "" if scene is None else _side_view(scene) + _top_views(scene)
+        return "" if scene is None else _side_view(scene, data) + _top_views(scene)
 
 
 @contextmanager
@@ -119,7 +129,7 @@ def _framed(
     return Scene(sirt, centres, particles, diameter_nm, side, guide.pixel_nm, field)
 
 
-def _side_view(scene: Scene) -> str:
+def _side_view(scene: Scene, data: ReportData) -> str:
     plane = Plane.xz(scene.side_px, scene.pixel_nm, scene.field.middle_y_nm)
     sirt = {name: volume.values_on(plane) for name, volume in scene.sirt.items()}
     lines = {
@@ -155,8 +165,9 @@ def _side_view(scene: Scene) -> str:
             " The orange line is the <b>exit surface</b> of a series, where the beam leaves the "
             "assembly: below in A, above in B. There the particles of a single series are blurred."
         )
-    if "fused" in sirt:
-        caption += " The fused volume takes each side from the series whose beam entered there."
+    rule = FUSED_BY.get((data.summary.get("fusion") or {}).get("rule", ""))
+    if "fused" in sirt and rule:
+        caption += f" Fused volume: {rule}. Its particles come from the images of both series."
     return figure(_grid(rows, scene), caption)
 
 

@@ -80,7 +80,9 @@ FINISHED: list[Event] = [
 ]
 WARNED: list[Event] = [
     Alerted(level=Level.WARNING, text="shift 4.1 px > 4.0: retaken", where="A#7"),
-    Alerted(level=Level.INFO, text="only for the log", where="A#8"),
+    Alerted(
+        level=Level.INFO, text="moving to an assembly 727 nm away on the map", where="flip-map"
+    ),
 ]
 FAILED: list[Event] = [
     ProcessingFailed(job="B", reason="too few usable images"),

@@ -19,7 +19,7 @@ from controller.app.cli import report as verb
 from controller.app.profiles import config_folder
 from controller.common.errors import UsageError
 from controller.common.exit_codes import ExitCode
-from controller.model.events import Event
+from controller.model.events import Event, State, StateChanged
 from controller.report import plots
 from controller.report.report_data import read_report_data
 from controller.report.volumes import Plane, Pose, Volume, exit_surface
@@ -114,13 +114,18 @@ CASES = [
             "exit surface",
             "exit side",
             "runner-up",
-            "shift 4.1 px &gt; 4.0: retaken",
+            "shift 4.1 px &gt; 4.0: retaken (A#7)",
+            "moving to an assembly 727 nm away on the map (flip-map)",
+            "au-assembly started on simulated column",
+            "images left out",
+            "<td>4</td>",
+            "Fused volume: fused by the masked Haar rule",
             "+71.3",
             "masked",
             "processed/fused.mrc",
             "simulated",
         ),
-        silent=("only for the log", "Accuracy"),
+        silent=("Accuracy",),
     ),
     Case(
         "stopped after A",
@@ -142,6 +147,17 @@ CASES = [
         says=("<td>25 of 25</td><td>3</td>",),
     ),
     Case(
+        "stopped and resumed",
+        [
+            *STARTED,
+            *recorded("A")[:30],
+            StateChanged(state=State.STOPPED, reason="by the operator"),
+            STARTED[0].model_copy(update={"resumed": True}),
+            *recorded("A")[30:],
+        ],
+        says=("stopped: by the operator", "au-assembly resumed on simulated column"),
+    ),
+    Case(
         "processing failed",
         [*STARTED, *recorded("A"), *FLIPPED, *recorded("B"), *FAILED],
         A_ONLY,
@@ -151,7 +167,12 @@ CASES = [
         "an override and its reason",
         [*STARTED, *recorded("A"), *OVERRIDDEN, *recorded("B"), *FINISHED],
         SUMMARY,
-        says=("not accepted", "seen through the &lt;window&gt; by two of us", "cannot be told"),
+        says=(
+            "not accepted",
+            "flip REFUSED: cannot be told",
+            "seen through the &lt;window&gt; by two of us",
+            "cannot be told",
+        ),
         silent=("<window>",),
     ),
     Case(
@@ -334,8 +355,10 @@ def test_an_assembly_cut_off_by_the_image_has_no_exit_surface() -> None:
     [
         pytest.param("mean counts", (3950.0, 3970.0), 0.2, 0.8, id="nearly constant counts"),
         pytest.param("mean counts", (100.0, 900.0), 0.05, 0.95, id="counts that vary strongly"),
-        pytest.param("residual / px", (0.2, 0.4), 0.0, 0.5, id="residuals far below the limit"),
-        pytest.param("residual / px", (0.2, 3.0), 0.0, 0.98, id="residuals above the limit"),
+        pytest.param(
+            "live residual / px", (0.2, 0.4), 0.0, 0.5, id="residuals far below the limit"
+        ),
+        pytest.param("live residual / px", (0.2, 3.0), 0.0, 0.98, id="residuals above the limit"),
     ],
 )
 def test_a_curve_fits_in_its_axes(

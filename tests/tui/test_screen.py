@@ -279,6 +279,31 @@ def test_typed_text_filters_the_log() -> None:
     drive(body)
 
 
+@pytest.mark.parametrize(
+    ("words", "is_shown", "is_hidden"),
+    [
+        pytest.param("", "A#41 residual", "beam ON", id="beam on and off are hidden at first"),
+        pytest.param("beam", "beam ON", "residual", id="a word shows them"),
+        pytest.param("a#41", "A#41 residual", "A#37", id="any case"),
+        pytest.param("a# -residual", "A#41/73", "residual", id="a minus sign leaves out"),
+        pytest.param("-", "A#41 residual", "beam ON", id="a minus sign alone, while typing"),
+    ],
+)
+def test_words_select_lines_of_the_log(words: str, is_shown: str, is_hidden: str) -> None:
+    async def body(app: SessionApp, pilot: Pilot[None]) -> None:
+        post(app, upto_a41())
+        await pilot.pause()
+        await pilot.press("l")
+        await pilot.pause()
+        if words:
+            await pilot.press("slash", *words)
+            await pilot.pause()
+        text = "\n".join(lines(app)[2:])  # without title and filter
+        assert is_shown in text and is_hidden not in text
+
+    drive(body)
+
+
 OUT_OF_VIEW = (
     "A-013: the object does not stay in view after 3 corrections; centre it by hand, then go on"
 )

@@ -72,14 +72,16 @@ def _particles(status: SessionStatus, names: tuple[Which, ...]) -> Chart:
 
 
 def _size(status: SessionStatus) -> Chart:
-    points = tuple(
-        (shower.elapsed_s, shower.size_nm)
-        for shower in status.showers
-        if shower.size_nm is not None
-    )
+    """Return the size by time, one curve for each tilt: its width changes with the angle too."""
+    by_tilt: dict[float, list[tuple[float, float]]] = {}
+    for shower in status.showers:
+        if shower.size_nm is not None:
+            by_tilt.setdefault(shower.alpha_deg, []).append((shower.elapsed_s, shower.size_nm))
     return Chart(
         title="size/nm vs time",
-        curves=(Curve("size", points),),
+        curves=tuple(
+            Curve(str(number), tuple(points)) for number, points in enumerate(by_tilt.values(), 1)
+        ),
         x_range=(0.0, _shower_s(status)),
         x_unit=" s",
     )

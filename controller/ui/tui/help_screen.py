@@ -30,7 +30,10 @@ PAGES: dict[str, tuple[tuple[str, str], ...]] = {
             "then the image of B beside it, then the maps",
         ),
         ("z", "zoom to one pixel per column, middle of the picture; again: all of it"),
-        ("l", "the event log; / filters it"),
+        (
+            "l",
+            "the event log; / filters it: words to find, -word to leave out, beam for beam on and off",
+        ),
         ("o", "open the report"),
         ("?  f1", "this page"),
         ("q", "close the screen: the session continues; dualtilt attach opens it again"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import ClassVar
 
 from rich.text import Text
@@ -12,7 +12,7 @@ from textual.binding import Binding, BindingType
 from textual.screen import Screen
 from textual.widgets import Footer, Input, RichLog, Static
 
-from controller.model.events import Record
+from controller.model.events import BeamChanged, Record
 from controller.service import event_text
 from controller.ui.tui.styles import BAD, WARNING
 
@@ -46,8 +46,22 @@ def wrapped(line: Text, width: int) -> list[Text]:
     return [*rows, line]
 
 
+def passes(record: Record, line: Text, words: Sequence[str]) -> bool:
+    """Return True if the filter shows this line.
+
+    The line must contain every word, and none of the words after a minus sign. Beam on and off,
+    two lines for each frame, are shown only if a word asks for them.
+    """
+    text = line.plain.lower()
+    wanted = [word for word in words if not word.startswith("-")]
+    unwanted = [word[1:] for word in words if len(word) > 1 and word.startswith("-")]
+    if isinstance(record.event, BeamChanged) and record.advice is None and not wanted:
+        return False
+    return all(word in text for word in wanted) and not any(word in text for word in unwanted)
+
+
 class LogScreen(Screen[None]):
-    """Log lines, newest last, with a filter for typed text."""
+    """Log lines, newest last, with a filter for typed words."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,l", "app.pop_screen", "Back"),
@@ -57,10 +71,12 @@ class LogScreen(Screen[None]):
     def __init__(self, records: Iterable[Record]) -> None:
         super().__init__()
         self._records = [record for record in records if event_text.is_worth_logging(record)]
-        self._filter_text = ""
+        self._words: list[str] = []
         # kept here, not queried: a resize event may still come while the screen closes
         self._filter = Input(
-            placeholder="filter: A#, !, flip, particles …", id="filter", compact=True
+            placeholder="filter: A# flip, -tilt leaves out, beam shows beam on/off",
+            id="filter",
+            compact=True,
         )
         self._log = RichLog(id="lines", wrap=False, auto_scroll=True)
 
@@ -91,7 +107,7 @@ class LogScreen(Screen[None]):
 
     @on(Input.Changed)
     def _filter_changed(self, event: Input.Changed) -> None:
-        self._filter_text = event.value
+        self._words = event.value.lower().split()
         self._fill()
 
     @on(Input.Submitted)
@@ -109,5 +125,4 @@ class LogScreen(Screen[None]):
                 self._log.write(row)
 
     def _filtered_lines(self, records: Iterable[Record]) -> list[Text]:
-        lines = [log_line(record) for record in records]
-        return [line for line in lines if self._filter_text.lower() in line.plain.lower()]
+        return [line for record in records if passes(record, line := log_line(record), self._words)]

@@ -65,7 +65,8 @@ class Plot(Widget):
     def _draw(self) -> list[Strip]:
         height, width = self.size.height - 2, self.size.width - AXIS_CELLS
         chart = self._chart
-        if height < 1 or width < 4 or not any(curve.points for curve in chart.curves):
+        drawable = any(len(curve.points) > 1 for curve in chart.curves)  # one point shows no change
+        if height < 1 or width < 4 or not drawable:
             return [self._title_row(), Strip([Segment("  no data yet", self._ink(""))])]
         low, high = y_range(chart)
         canvas = draw(chart, height, width)
