@@ -32,7 +32,7 @@ PAGES: dict[str, tuple[tuple[str, str], ...]] = {
         ("z", "zoom to one pixel per column, middle of the picture; again: all of it"),
         (
             "l",
-            "the event log; / filters it: words to find, -word to leave out, beam for beam on and off",
+            "the event log; / filters it: words to find, -word to leave out, beam for beam on/off",
         ),
         ("o", "open the report"),
         ("?  f1", "this page"),
