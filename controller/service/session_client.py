@@ -123,7 +123,7 @@ class ServiceClient:
             except rpc.RefusedError as error:
                 raise UsageError(f"{folder}: {error}") from None
             except Pyro5.errors.CommunicationError as error:
-                if _nobody_listens(error) or not _is_running(address.pid):
+                if _nobody_listens(error) or not is_running(address.pid):
                     raise NoSessionError(folder) from None
                 if attempt == ATTEMPTS - 1:
                     raise NotAnsweringError(address, error) from None
@@ -217,12 +217,12 @@ def find_sessions() -> list[Path]:
         except NoSessionError:
             is_stale = True
         except (NotAnsweringError, UsageError):  # it runs, but lets nobody in: its client says why
-            is_stale = not _is_running(address.pid)
+            is_stale = not is_running(address.pid)
             if not is_stale:
                 alive[address.folder] = None
         else:
             alive[address.folder] = None
-        if is_stale and not _is_running(address.pid):
+        if is_stale and not is_running(address.pid):
             path.unlink(missing_ok=True)
     return list(alive)
 
@@ -278,7 +278,8 @@ def _nobody_listens(error: BaseException) -> bool:
     return False
 
 
-def _is_running(pid: int) -> bool:
+def is_running(pid: int) -> bool:
+    """Tell whether a process runs, as far as this user can know."""
     if os.name == "nt":
         return False  # signal 0 is no test there; the address did not answer
     try:

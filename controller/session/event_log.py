@@ -63,6 +63,11 @@ def read_events(path: Path) -> list[Record]:
         raise UsageError(
             f"{path}: {error.strerror}; move it away: a session continues without it"
         ) from None
+    return _records(content)
+
+
+def _records(content: bytes) -> list[Record]:
+    """Return the records of whole lines, without torn ones."""
     records = []
     for line in content.splitlines():
         try:
@@ -78,3 +83,40 @@ def _is_torn(file: FileIO) -> bool:
         return False
     file.seek(-1, os.SEEK_END)
     return file.read(1) != b"\n"
+
+
+class EventLogTail:
+    """Reader of a log that grows.
+
+    Parameters
+    ----------
+    path
+        The log; it need not exist yet.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._identity: tuple[int, int] | None = None
+        self._read_bytes = 0
+
+    def read_new(self) -> tuple[list[Record], bool]:
+        """Return the records since the last call, and True if the log was begun anew.
+
+        A line without its end is left for the next call, lines torn by a crash are left out. A log
+        that cannot be read has no new records.
+        """
+        try:
+            with self._path.open("rb") as file:
+                state = os.fstat(file.fileno())
+                begun_anew = (state.st_dev, state.st_ino) != self._identity or (
+                    state.st_size < self._read_bytes
+                )
+                if begun_anew:
+                    self._identity, self._read_bytes = (state.st_dev, state.st_ino), 0
+                file.seek(self._read_bytes)
+                content = file.read(LOG_BYTES)
+        except OSError:
+            return [], False
+        whole = content[: content.rfind(b"\n") + 1]
+        self._read_bytes += len(whole)
+        return _records(whole), begun_anew

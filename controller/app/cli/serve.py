@@ -1,4 +1,4 @@
-"""`dualtilt serve`: a session's screen in a browser, read-only."""
+"""`dualtilt serve`: a session's page in a browser, read-only."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import argparse
 from importlib.util import find_spec
 from pathlib import Path
 
-HELP = "show a running session's screen in a browser, read-only"
+HELP = "show a session in a browser, read-only, while it runs and afterwards"
 
 NAME_HELP = "name under which browsers reach this server, if it is not this machine's; repeatable"
 
@@ -30,13 +30,14 @@ def run(args: argparse.Namespace) -> int:
     """Serve until interrupted; the session continues."""
     from controller.common.errors import UsageError
     from controller.common.exit_codes import ExitCode
-    from controller.service.session_client import ServiceClient, the_only_session
+    from controller.service.session_client import the_only_session
 
     folder = (args.dir or the_only_session()).absolute()
-    ServiceClient.connect(folder, read_only=True).close()  # reports a missing session at once
-    if find_spec("textual_serve") is None:
+    if not (folder / "events.jsonl").is_file():
+        raise UsageError(f"{folder}: holds no session")
+    if find_spec("aiohttp") is None:
         raise UsageError("serve needs the extra `web`: pip install 'dualtilt[web]'")
-    from controller.ui.tui.web.screen_server import serve
+    from controller.ui.web.page_server import serve
 
     serve(folder, args.host, args.port, args.name)
     return ExitCode.OK

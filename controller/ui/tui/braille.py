@@ -2,39 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-Point = tuple[float, float]
+from controller.ui.chart import Chart, Curve, Point, y_range
 
 _DOTS = ((0x01, 0x08), (0x02, 0x10), (0x04, 0x20), (0x40, 0x80))
 """Bit of the dot at (row, column) of a cell."""
 _BLANK = 0x2800
-
-
-@dataclass(frozen=True)
-class Curve:
-    """Points in order of x, with optional error bars."""
-
-    name: str
-    points: tuple[Point, ...]
-    bars: tuple[tuple[float, float], ...] = ()
-    """Error bar (low, high) of each point; empty for none."""
-    joined: bool = True
-
-
-@dataclass(frozen=True)
-class Chart:
-    """Content of one plot."""
-
-    title: str
-    curves: tuple[Curve, ...] = ()
-    x_range: tuple[float, float] = (0.0, 1.0)
-    y_range: tuple[float, float] | None = None
-    """Range of y; None takes it from the data."""
-    limit: float | None = None
-    x_unit: str = ""
 
 
 @dataclass
@@ -111,19 +86,6 @@ def draw(chart: Chart, rows: int, cols: int) -> Canvas:
     return canvas
 
 
-def y_range(chart: Chart) -> tuple[float, float]:
-    """Return the chart's range, else a range with round ends around data and limit."""
-    if chart.y_range is not None:
-        return chart.y_range
-    values = [y for curve in chart.curves for _, y in curve.points]
-    values += [end for curve in chart.curves for bar in curve.bars for end in bar]
-    values += [chart.limit] if chart.limit is not None else []
-    finite = [value for value in values if math.isfinite(value)]
-    if not finite:
-        return 0.0, 1.0
-    return _round_ends(min(finite), max(finite))
-
-
 def _draw_curve(canvas: Canvas, curve: Curve) -> None:
     for (x, _), (low, high) in zip(curve.points, curve.bars, strict=False):
         canvas.line((x, low), (x, high), curve.name)
@@ -132,13 +94,6 @@ def _draw_curve(canvas: Canvas, curve: Curve) -> None:
             canvas.line(start, end, curve.name)
     for point in curve.points:
         canvas.dot(*canvas.dot_at(point), curve.name)
-
-
-def _round_ends(low: float, high: float) -> tuple[float, float]:
-    span = (high - low) or abs(high) or 1.0
-    step = 10.0 ** math.floor(math.log10(span))
-    step = step / 5 if span / step < 2 else step / 2 if span / step < 5 else step
-    return math.floor(low / step) * step, math.ceil(high / step + 1e-9) * step
 
 
 def _runs(glyphs: Sequence[str], ink: Sequence[str]) -> Iterable[tuple[str, str]]:

@@ -28,12 +28,16 @@ def phase_line(status: SessionStatus, width: int, *, read_only: bool = False) ->
         line.append(" ")
     if read_only:
         line.append("read-only ", "italic")
-    for phase in Phase:
-        line.append(" ")
-        line.append_text(_phase_text(status, phase))
+    line.append(" ")
+    line.append_text(phases_text(status))
     name = f"  {status.name} "
     line.append(name.rjust(max(0, width - line.cell_len)))
     return line
+
+
+def phases_text(status: SessionStatus) -> Text:
+    """Return the phases, done ones ticked and the current one in brackets."""
+    return Text(" ").join(_phase_text(status, phase) for phase in Phase)
 
 
 def _phase_text(status: SessionStatus, phase: Phase) -> Text:

@@ -216,7 +216,7 @@ def _fuse(status: SessionStatus) -> Lines:
 def _report(status: SessionStatus) -> Lines:
     files = ("fused.mrc", "fused_ssr.mrc", "particles_fused.csv", "summary.json")
     folder = [line(("files in ", "dim"), status.folder)]
-    listed = [line("  report.html", ("   o opens it", "dim"))] if status.report else []
+    listed = [line("  report.html")] if status.report else []
     listed += [line("  processed/", name) for name in files] if "fused" in status.counts else []
     return [
         *count_table(status),

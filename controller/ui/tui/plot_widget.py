@@ -10,7 +10,8 @@ from textual.geometry import Region, Size
 from textual.strip import Strip
 from textual.widget import Widget
 
-from controller.ui.tui.braille import Chart, draw, y_range
+from controller.ui.chart import Chart, y_range
+from controller.ui.tui.braille import draw
 
 AXIS_CELLS = 6
 """Width of the y axis with its labels."""
@@ -65,8 +66,7 @@ class Plot(Widget):
     def _draw(self) -> list[Strip]:
         height, width = self.size.height - 2, self.size.width - AXIS_CELLS
         chart = self._chart
-        drawable = any(len(curve.points) > 1 for curve in chart.curves)  # one point shows no change
-        if height < 1 or width < 4 or not drawable:
+        if height < 1 or width < 4 or not any(curve.shows_change for curve in chart.curves):
             return [self._title_row(), Strip([Segment("  no data yet", self._ink(""))])]
         low, high = y_range(chart)
         canvas = draw(chart, height, width)

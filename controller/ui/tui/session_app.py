@@ -210,8 +210,6 @@ class SessionApp(App[None]):
         report = self._folder.absolute() / (self.status.report or "report.html")
         if not report.is_file():
             self.notify(f"{report}: there is no such file", severity="error")
-        elif self.is_web:
-            self.deliver_text(report, open_method="browser", mime_type="text/html")
         elif not open_in_browser(report):
             self.notify(f"no desktop on this machine: open {report} yourself", severity="warning")
 

@@ -7,7 +7,7 @@ import math
 from controller.model.base import SeriesName, Which
 from controller.model.events import Phase
 from controller.service.session_status import RESIDUAL_LIMIT_PX, SessionStatus
-from controller.ui.tui.braille import Chart, Curve
+from controller.ui.chart import Chart, Curve
 
 NO_CHARTS: tuple[Chart, ...] = ()
 

@@ -1,0 +1,57 @@
+"""Plots as data: curves with error bars, ranges of the axes, a limit line."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+Point = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Curve:
+    """Points in order of x, with optional error bars."""
+
+    name: str
+    points: tuple[Point, ...]
+    bars: tuple[tuple[float, float], ...] = ()
+    """Error bar (low, high) of each point; empty for none."""
+    joined: bool = True
+
+    @property
+    def shows_change(self) -> bool:
+        """True if there are values at two places at least: one point shows no change."""
+        return len({x for x, _ in self.points}) > 1
+
+
+@dataclass(frozen=True)
+class Chart:
+    """Content of one plot."""
+
+    title: str
+    curves: tuple[Curve, ...] = ()
+    x_range: tuple[float, float] = (0.0, 1.0)
+    y_range: tuple[float, float] | None = None
+    """Range of y; None takes it from the data."""
+    limit: float | None = None
+    x_unit: str = ""
+
+
+def y_range(chart: Chart) -> tuple[float, float]:
+    """Return the chart's range, else a range with round ends around data and limit."""
+    if chart.y_range is not None:
+        return chart.y_range
+    values = [y for curve in chart.curves for _, y in curve.points]
+    values += [end for curve in chart.curves for bar in curve.bars for end in bar]
+    values += [chart.limit] if chart.limit is not None else []
+    finite = [value for value in values if math.isfinite(value)]
+    if not finite:
+        return 0.0, 1.0
+    return _round_ends(min(finite), max(finite))
+
+
+def _round_ends(low: float, high: float) -> tuple[float, float]:
+    span = (high - low) or abs(high) or 1.0
+    step = 10.0 ** math.floor(math.log10(span))
+    step = step / 5 if span / step < 2 else step / 2 if span / step < 5 else step
+    return math.floor(low / step) * step, math.ceil(high / step + 1e-9) * step

@@ -1,1 +1,0 @@
-"""The read-only screen in a browser; needs the extra `web`."""

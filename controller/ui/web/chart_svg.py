@@ -1,0 +1,93 @@
+"""A plot of the screen as SVG, in the colours of the page."""
+
+from __future__ import annotations
+
+from html import escape
+
+from controller.ui.chart import Chart, Curve, Point, y_range
+
+WIDTH, HEIGHT = 440.0, 170.0
+LEFT, RIGHT, TOP, BOTTOM = 52.0, 12.0, 22.0, 22.0
+"""Margins for the labels of the axes and the title."""
+
+
+def chart_svg(chart: Chart) -> str:
+    """Return the plot with its title, the ends of both axes, and one line for each curve.
+
+    A curve that shows no change is left out.
+    """
+    curves = [curve for curve in chart.curves if curve.shows_change]
+    title = _text(LEFT, 14, "start", _title(chart, curves), "title")
+    if not curves:
+        middle = _text(WIDTH / 2, HEIGHT / 2, "middle", "no data yet", "quiet")
+        return _svg(title + middle, chart.title)
+    place = _Axes(chart)
+    (x0, x1), (y0, y1) = chart.x_range, y_range(chart)
+    parts = [
+        title,
+        f'<path class="axis" d="M{LEFT} {TOP}V{HEIGHT - BOTTOM}H{WIDTH - RIGHT}"/>',
+        _text(LEFT - 5, TOP + 5, "end", _number(y1)),
+        _text(LEFT - 5, HEIGHT - BOTTOM, "end", _number(y0)),
+        _text(LEFT, HEIGHT - 6, "start", f"{_number(x0)}{chart.x_unit}"),
+        _text(WIDTH - RIGHT, HEIGHT - 6, "end", f"{_number(x1)}{chart.x_unit}"),
+    ]
+    if chart.limit is not None:
+        height = place.of((x0, chart.limit))[1]
+        parts.append(f'<path class="limit" d="M{LEFT} {height:.1f}H{WIDTH - RIGHT}"/>')
+    parts += [_curve(curve, place) for curve in curves]
+    return _svg("".join(parts), chart.title)
+
+
+class _Axes:
+    """Places of points in the picture."""
+
+    def __init__(self, chart: Chart) -> None:
+        self._x, self._y = chart.x_range, y_range(chart)
+
+    def of(self, point: Point) -> Point:
+        across = (point[0] - self._x[0]) / ((self._x[1] - self._x[0]) or 1.0)
+        up = (point[1] - self._y[0]) / ((self._y[1] - self._y[0]) or 1.0)
+        return (
+            LEFT + across * (WIDTH - LEFT - RIGHT),
+            HEIGHT - BOTTOM - up * (HEIGHT - TOP - BOTTOM),
+        )
+
+
+def _curve(curve: Curve, place: _Axes) -> str:
+    kind = curve.name if curve.name in ("A", "B", "fused") else "other"
+    band = ""
+    if curve.bars:
+        ends = list(zip(curve.points, curve.bars, strict=True))
+        low = [place.of((x, bar[0])) for (x, _), bar in ends]
+        high = [place.of((x, bar[1])) for (x, _), bar in reversed(ends)]
+        band = f'<polygon class="band of-{kind}" points="{_points([*low, *high])}"/>'
+    places = [place.of(point) for point in curve.points]
+    line = f'<polyline class="of-{kind}" points="{_points(places)}"/>'
+    x, y = places[-1]
+    return band + line + _text(x - 3, y - 5, "end", curve.name, f"of-{kind}")
+
+
+def _points(places: list[Point]) -> str:
+    return " ".join(f"{x:.1f},{y:.1f}" for x, y in places)
+
+
+def _title(chart: Chart, curves: list[Curve]) -> str:
+    drawn = "  " + " ".join(curve.name for curve in curves) if len(curves) > 1 else ""
+    limit = f"  limit {chart.limit:g}" if chart.limit is not None else ""
+    return f"{chart.title}{drawn}{limit}"
+
+
+def _text(x: float, y: float, anchor: str, text: str, kind: str = "") -> str:
+    named = f' class="{kind}"' if kind else ""
+    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}"{named}>{escape(text)}</text>'
+
+
+def _svg(body: str, label: str) -> str:
+    return (
+        f'<svg viewBox="0 0 {WIDTH:.0f} {HEIGHT:.0f}" role="img" '
+        f'aria-label="{escape(label)}">{body}</svg>'
+    )
+
+
+def _number(value: float) -> str:
+    return f"{value:.3g}" if abs(value) < 1000 else f"{value:,.0f}"

@@ -1,0 +1,178 @@
+"""Web server of the read-only page of one session.
+
+The page loads nothing from other servers, because the network of a microscope often has no
+internet. It connects to the address it was loaded from, so tunnels and proxies need no settings.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import io
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+
+from aiohttp import web
+from PIL import Image
+
+from controller.common.errors import UsageError
+from controller.service.previews import Picture
+from controller.ui.web.page_content import page_content
+from controller.ui.web.session_reader import SessionReader
+from controller.ui.web.source_check import LOOPBACK, source_check
+
+MAX_VISITORS = 100
+"""Largest number of pages that are kept up to date at once."""
+READ_EVERY_S = 0.3
+"""Time between two looks at the session's files (s)."""
+LOG_LINES = 300
+STATIC = {"": "page.html", "page.css": "page.css", "page.js": "page.js"}
+"""File of this folder for each path."""
+READER = web.AppKey("reader", SessionReader)
+VISITORS = web.AppKey("visitors", set[asyncio.Task[object]])
+SECURITY = {
+    "Content-Security-Policy": "default-src 'self'; style-src 'self' 'unsafe-inline'; "
+    "frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "Cache-Control": "no-cache",
+}
+
+
+def page_app(folder: Path, host: str, names: Sequence[str] = ()) -> web.Application:
+    """Return the web application for the session in `folder`; no visitor can give a command."""
+    app = web.Application(middlewares=[source_check(host, names)])
+    app[READER] = SessionReader(folder)
+    app[VISITORS] = set()
+    app.router.add_get("/changes", _changes)
+    app.router.add_get("/picture/{view}", _picture)
+    app.router.add_get("/report", _report)
+    app.router.add_get("/{name:[a-z.]*}", _static)
+    app.cleanup_ctx.append(_reading)
+    app.on_shutdown.append(_dismiss)
+    return app
+
+
+async def _reading(app: web.Application) -> AsyncIterator[None]:
+    """Read the session's files for as long as the server runs."""
+
+    async def read() -> None:
+        while True:
+            await asyncio.to_thread(app[READER].update)
+            await asyncio.sleep(READ_EVERY_S)
+
+    app[READER].update()
+    reading = asyncio.create_task(read())
+    yield
+    reading.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await reading
+
+
+async def _dismiss(app: web.Application) -> None:
+    """Close the visitors' connections: the server ends."""
+    for visitor in app[VISITORS]:
+        visitor.cancel()
+
+
+async def _static(request: web.Request) -> web.StreamResponse:
+    name = STATIC.get(request.match_info["name"])
+    if name is None:
+        raise web.HTTPNotFound(text="no such page: the session is shown at /", headers=SECURITY)
+    return web.FileResponse(Path(__file__).parent / name, headers=SECURITY)
+
+
+async def _changes(request: web.Request) -> web.StreamResponse:
+    """Send the page's content whenever it has changed, as server-sent events."""
+    visitors, visitor = request.app[VISITORS], asyncio.current_task()
+    if len(visitors) >= MAX_VISITORS or visitor is None:
+        raise web.HTTPServiceUnavailable(text=f"{MAX_VISITORS} visitors already")
+    reply = web.StreamResponse(headers={**SECURITY, "Content-Type": "text/event-stream"})
+    visitors.add(visitor)
+    try:
+        await reply.prepare(request)
+        await _send_changes(reply, request.app[READER])
+    except ConnectionError:
+        pass  # the visitor has left
+    finally:
+        visitors.discard(visitor)
+    return reply
+
+
+async def _send_changes(reply: web.StreamResponse, reader: SessionReader) -> None:
+    sent = -1
+    while True:
+        if reader.version != sent:
+            sent = reader.version
+            content = await asyncio.to_thread(_content, reader)
+            await reply.write(b"data: " + content.encode() + b"\n\n")
+        else:
+            await reply.write(b":\n\n")  # tells whether the visitor is still there
+        await asyncio.sleep(READ_EVERY_S)
+
+
+def _content(reader: SessionReader) -> str:
+    return page_content(
+        reader.status,
+        reader.records(LOG_LINES),
+        reader.lost,
+        has_report=reader.report is not None,
+    ).model_dump_json()
+
+
+async def _picture(request: web.Request) -> web.StreamResponse:
+    view = request.match_info["view"].removesuffix(".png")
+    try:
+        pixels = await asyncio.to_thread(request.app[READER].picture, view)
+    except LookupError as error:
+        raise web.HTTPNotFound(text=str(error.args[0]), headers=SECURITY) from None
+    body = await asyncio.to_thread(_png, pixels)
+    return web.Response(body=body, content_type="image/png", headers=SECURITY)
+
+
+def _png(pixels: Picture) -> bytes:
+    """Return a picture as PNG; its first row is at the top."""
+    content = io.BytesIO()
+    Image.fromarray(pixels[::-1]).save(content, "PNG", compress_level=1)
+    return content.getvalue()
+
+
+async def _report(request: web.Request) -> web.StreamResponse:
+    path = request.app[READER].report
+    if path is None:
+        raise web.HTTPNotFound(text="the session has no report yet", headers=SECURITY)
+    policy = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
+    return web.FileResponse(path, headers={**SECURITY, "Content-Security-Policy": policy})
+
+
+def greeting(host: str, port: int) -> list[str]:
+    """Return the address of the page, with a warning if other machines can reach it."""
+    here = host if host in LOOPBACK else "this machine"
+    lines = [f"read-only page at http://{f'[{here}]' if ':' in here else here}:{port}"]
+    if host not in LOOPBACK:
+        lines += [
+            f"WARNING: listening on {host}: anybody who reaches port {port} sees the session,"
+            " unencrypted and without a password (nobody can command it).",
+            f"Safer: leave --host out and use `ssh -L {port}:localhost:{port}` to this machine.",
+        ]
+    return [*lines, "Ctrl-C ends the server; the session continues"]
+
+
+def serve(folder: Path, host: str, port: int, names: Sequence[str] = ()) -> None:
+    """Serve until interrupted; print the address as soon as the server listens.
+
+    Raises
+    ------
+    UsageError
+        If it cannot listen at that address.
+    """
+
+    def greet(_: str) -> None:
+        for line in greeting(host, port):
+            print(line, flush=True)  # noqa: T201
+
+    try:
+        web.run_app(
+            page_app(folder, host, names), host=host, port=port, print=greet, access_log=None
+        )
+    except OSError as error:
+        raise UsageError(f"cannot listen on {host}, port {port}: {error.strerror}") from None

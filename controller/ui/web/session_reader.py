@@ -1,0 +1,102 @@
+"""Status, records and pictures of a session, read from its folder: while it runs and afterwards.
+
+The page asks nothing of the session's process, so that no number of visitors can slow a session.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from controller.common.errors import UsageError
+from controller.model.events import Record
+from controller.service.previews import Picture, read_preview
+from controller.service.service_address import read_address
+from controller.service.session_client import is_running
+from controller.service.session_status import SessionStatus
+from controller.service.session_store import SessionStore
+from controller.session.event_log import EventLogTail
+
+EVENT_LOG = "events.jsonl"
+
+
+class SessionReader:
+    """Newest state of one session.
+
+    Parameters
+    ----------
+    folder
+        The session's folder.
+
+    Attributes
+    ----------
+    version
+        Number that grows with each change; the page is sent again when it does.
+    lost
+        Reason why the session's data no longer change although it has not ended; else empty.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._log = EventLogTail(folder / EVENT_LOG)
+        self._store = SessionStore()
+        self.version = 0
+        self.lost = ""
+
+    @property
+    def status(self) -> SessionStatus:
+        """Newest status."""
+        return self._store.status
+
+    @property
+    def report(self) -> Path | None:
+        """The session's report; None if it is not written yet."""
+        path = self._folder / "report.html"
+        return path if path.is_file() else None
+
+    def records(self, limit: int) -> list[Record]:
+        """Return the newest records, oldest first."""
+        return self._store.records_after(-1, RECORDS_READ, 0.0)[-limit:]
+
+    def update(self) -> None:
+        """Read what the session has added since the last call."""
+        records, from_start = self._log.read_new()
+        if from_start:
+            self._store = SessionStore()
+        for record in records:
+            self._store.add(record)
+        lost = self._reason_lost()
+        if records or from_start or lost != self.lost:
+            self.lost = lost
+            self.version += 1
+
+    def picture(self, view: str) -> Picture:
+        """Return the pixels of a view, row 0 at the bottom.
+
+        Raises
+        ------
+        LookupError
+            The session has no such view, or its file is missing or damaged.
+        """
+        preview = self.status.previews.get(view)
+        if preview is None:
+            raise LookupError(f"the session has no picture {view!r}")
+        try:
+            return read_preview(self._folder / preview.path, MAX_SIDE_PX)
+        except (OSError, ValueError) as error:
+            raise LookupError(f"picture {view!r} cannot be read: {error}") from None
+
+    def _reason_lost(self) -> str:
+        if self.status.ended or not self.status.name:
+            return ""
+        try:
+            running = is_running(read_address(self._folder).pid)
+        except UsageError:
+            running = False
+        if running:
+            return ""
+        return f"the session's process is gone; `dualtilt resume {self._folder}` continues it"
+
+
+MAX_SIDE_PX = 2048
+"""Longest side of a picture on the page."""
+RECORDS_READ = 20_000
