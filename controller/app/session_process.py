@@ -21,7 +21,7 @@ from controller.app.profiles import simulator_profile
 from controller.app.start_session import ERROR_PREFIX
 from controller.bridge.remote_microscope import connect
 from controller.bridge.start_bridge import BridgeProcess, start_bridge
-from controller.common.errors import DualtiltError, UsageError
+from controller.common.errors import NO_MEMORY, DualtiltError, UsageError, no_memory_text
 from controller.common.exit_codes import ExitCode
 from controller.common.runtime_folder import runtime_folder
 from controller.engine import Engine
@@ -145,6 +145,7 @@ def _assemble(
         publish,
         lambda where: _write_report(where, publish),
     )
+    stack.callback(engine.watch_disk().close)
     _stop_on_signal(engine)
     service.serve(engine)
     return engine, service
@@ -244,6 +245,9 @@ def main() -> int:
     except DualtiltError as error:
         sys.stderr.write(f"{ERROR_PREFIX}{error}\n")
         return error.exit_code
+    except NO_MEMORY as error:
+        sys.stderr.write(f"{ERROR_PREFIX}{no_memory_text(error, args.folder)}\n")
+        return ExitCode.SAFETY
 
 
 if __name__ == "__main__":

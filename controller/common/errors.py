@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from controller.common.exit_codes import ExitCode
 
 
@@ -33,3 +35,15 @@ class ProcessingFailedError(DualtiltError):
     """The raw data are complete, but processing failed."""
 
     exit_code = ExitCode.PROCESSING_FAILED
+
+
+NO_MEMORY = (MemoryError, SystemError)
+"""Errors without memory: libraries in C report some failed allocations as a SystemError."""
+
+
+def no_memory_text(error: BaseException, folder: Path) -> str:
+    """Return the reason why the session in a folder ended by one of `NO_MEMORY`."""
+    reason = "no memory left"
+    if isinstance(error, SystemError):
+        reason = f"a library failed, probably without memory: {error}"
+    return f"{reason}; close other programs, then: dualtilt resume {folder}"

@@ -15,7 +15,7 @@ class ExitCode(IntEnum):
     BRIDGE = 3
     """The bridge or the session cannot be reached, or was lost for good."""
     SAFETY = 4
-    """Stopped by a safety check: limits, dose, a refused flip or a refused merge."""
+    """Stopped safely: by limits, dose, a refused flip or merge, a taken file, or no memory."""
     PROCESSING_FAILED = 5
     """The raw data are complete on disk, but processing failed."""
     ACCURACY_MISSED = 6

@@ -33,6 +33,8 @@ POLL_INTERVAL_S = 0.05
 """Interval at which a waiting engine checks for a change (s)."""
 URGENCY = (StopWhen.AT_END_OF_SERIES, StopWhen.AFTER_TILT, StopWhen.NOW)
 """Stops from the least to the most urgent."""
+IMMEDIATE = (StopWhen.AFTER_TILT, StopWhen.NOW)
+"""Stops that end a pause."""
 
 
 class Control:
@@ -69,6 +71,7 @@ class Control:
         self._state = State.READY
         self._pause_pending = False
         self._stop: StopWhen | None = None
+        self._held = False
         self._retakes = 0
         self._prompt: Prompt | None = None
         self._answer: Answer | None = None
@@ -101,9 +104,14 @@ class Control:
         Raises
         ------
         UsageError
-            The session is not paused and no pause is pending.
+            The session is not paused and no pause is pending, or its disk does not answer.
         """
         with self._changed:
+            if self._held:
+                raise UsageError(
+                    "cannot go on: the disk does not answer; the session continues by itself "
+                    "when it does"
+                )
             if next_state(self._state, Trigger.GO_ON) is None and not self._pause_pending:
                 raise UsageError(
                     f"cannot go on: no pause to end, the session is {self._state.value}"
@@ -130,6 +138,25 @@ class Control:
                 self._apply(Trigger.STOP, when.value)
             if when is StopWhen.NOW:
                 self._abort()  # not after the end: the engine makes the column safe by itself
+
+    def hold(self, reason: str) -> None:
+        """Show a pause while the engine's thread waits for the disk and cannot pause by itself.
+
+        A pause for another reason, a prompt and a stop stay as they are.
+        """
+        with self._changed:
+            target = next_state(self._state, Trigger.PAUSE)
+            if target is None or self._stop in IMMEDIATE:
+                return
+            self._held = True
+            self._apply(Trigger.PAUSE, reason, PauseCause.PASSING)
+
+    def release(self, reason: str) -> None:
+        """End the pause of `hold`."""
+        with self._changed:
+            if self._held:
+                self._held = False
+                self._apply(Trigger.GO_ON, reason)
 
     def retake(self, count: int) -> None:
         """Request that the last `count` tilts are recorded again, after the current step.
@@ -291,7 +318,7 @@ class Control:
             return self._answer
 
     def _raise_if_stopping(self) -> None:
-        if self._stop in (StopWhen.AFTER_TILT, StopWhen.NOW):
+        if self._stop in IMMEDIATE:
             raise StopRequestedError
 
     def _set_pause_pending(self, pending: bool) -> None:

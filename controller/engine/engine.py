@@ -8,9 +8,17 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from controller.common.errors import BridgeError, DualtiltError, SafetyStopError, UsageError
+from controller.common.errors import (
+    NO_MEMORY,
+    BridgeError,
+    DualtiltError,
+    SafetyStopError,
+    UsageError,
+    no_memory_text,
+)
 from controller.common.exit_codes import ExitCode
 from controller.engine.control import POLL_INTERVAL_S, Control
+from controller.engine.disk_alarm import DiskAlarm
 from controller.engine.dispatch import carry_out
 from controller.engine.recovery import PASSING, pause_reason, recovery
 from controller.engine.remaining import last_tilts, steps_to_do, tilts_left
@@ -88,6 +96,13 @@ class Engine:
         self.pause, self.go_on = control.pause, control.go_on
         self.stop, self.answer = control.stop, control.answer
 
+    def watch_disk(self) -> DiskAlarm:
+        """Start the alarm for a disk that does not answer; the caller closes it after `run`."""
+        session = self._session
+        return DiskAlarm(
+            session.folder.path, session.disk_calls, self._control, self._publish, self._blank
+        )
+
     def run(self) -> ExitCode:
         """Carry out the remaining steps; return the exit code with the column safe."""
         try:
@@ -98,6 +113,8 @@ class Engine:
             return ExitCode.INTERRUPTED
         except DualtiltError as error:
             return self._fail(str(error), error.exit_code)
+        except NO_MEMORY as error:
+            return self._fail(no_memory_text(error, self._session.folder.path), ExitCode.SAFETY)
         except Exception as error:
             self._fail(f"internal error: {type(error).__name__}: {error}", ExitCode.INTERNAL_ERROR)
             raise

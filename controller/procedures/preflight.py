@@ -38,11 +38,12 @@ def carry_out(step: Preflight, context: Context) -> None:
     protocol, session = context.protocol, context.session
     folder = session.folder
     disk_bytes = required_bytes(protocol, session.missing_frames, folder.processed)
+    with session.disk_calls.running():
+        disk_checks = (check_disk(folder.path, disk_bytes), check_writing(folder.path))
     checks = [
         *check_column(protocol, context.microscope.description),
         *(() if _awaits_the_flip(context) else check_readiness(context.microscope.status())),
-        check_disk(folder.path, disk_bytes),
-        check_writing(folder.path),
+        *disk_checks,
         check_processing(),
         check_image_size(protocol),
         check_dose(protocol, session.ledger.dose_e_per_A2 + step.planned_dose_e_per_A2),

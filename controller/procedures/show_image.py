@@ -15,7 +15,8 @@ from controller.session.previews import write_preview
 def show(context: Context, step_id: str, view: str, pixels: NDArray[Any], caption: str) -> None:
     """Show an image [y, x] as the newest of a view; warn if it cannot be written."""
     try:
-        shown = write_preview(context.session.folder.path, view, pixels, caption)
+        with context.session.disk_calls.running():
+            shown = write_preview(context.session.folder.path, view, pixels, caption)
     except OSError as error:
         context.alert(Level.WARNING, f"{caption}: not shown: {error.strerror}", step_id)
         return

@@ -1,7 +1,9 @@
 """Service of a running session: takes events, gives status, records and pictures to clients.
 
 Engine and worker call :meth:`SessionService.publish`, which only stamps and queues the event. One
-thread writes the log, updates the status and wakes the clients. Clients may come and go.
+thread updates the status, wakes the clients and calls the listeners; another one writes the log and
+status.json, so that a disk that does not answer keeps no alarm from the screens. Clients may come
+and go.
 """
 
 from __future__ import annotations
@@ -45,6 +47,8 @@ STATUS_EVERY_S = 0.5
 
 FLUSH_WITHIN_S = 10.0
 """Longest wait for the queued events to be logged (s)."""
+CLOSE_WITHIN_S = 10.0
+"""Longest wait for each thread at the end (s)."""
 
 IDLE_S = 600.0
 """Time after which a client that asks nothing is disconnected; a screen asks all the time (s)."""
@@ -60,14 +64,15 @@ class SessionService:
     folder
         The session's folder; status.json and the address are written there.
     write_record
-        Function that appends a record to the log (events.jsonl); called from one thread only.
+        Function that appends a record to the log (events.jsonl); called from one thread only. It
+        may block.
     past
         Records of earlier runs of the same session, from which the status continues.
 
     Attributes
     ----------
     listeners
-        Functions called with every record and the status after it, on the service's thread;
+        Functions called with every record and the status after it, on the thread of the status;
         they must not block.
     """
 
@@ -81,9 +86,14 @@ class SessionService:
         self._next_seq = self._store.status.seq + 1
         self._stamp_lock = threading.Lock()
         self._queue: queue.SimpleQueue[Record | threading.Event | None] = queue.SimpleQueue()
+        self._to_log: queue.SimpleQueue[Record | threading.Event | None] = queue.SimpleQueue()
         self._status_written_s = float("-inf")
-        self._writer = threading.Thread(target=self._run_writer, name="session-log", daemon=True)
-        self._writer.start()
+        self._threads = (
+            threading.Thread(target=self._run_status, name="session-status", daemon=True),
+            threading.Thread(target=self._run_log, name="session-log", daemon=True),
+        )
+        for thread in self._threads:
+            thread.start()
         self._daemon: TokenDaemon | None = None
         self._address_files: list[Path] = []
 
@@ -134,7 +144,8 @@ class SessionService:
     def close(self, exit_code: ExitCode) -> None:
         """Write the rest of the log and the final status.json, then disconnect the clients."""
         self._queue.put(None)
-        self._writer.join(timeout=10.0)
+        for thread in self._threads:
+            thread.join(timeout=CLOSE_WITHIN_S)
         self._store.finish(exit_code)
         self._write_status()
         for path in self._address_files:
@@ -143,38 +154,52 @@ class SessionService:
         if self._daemon is not None:
             self._daemon.shutdown()
 
-    def _run_writer(self) -> None:
-        """Log records from the queue and update the status, until None comes."""
+    def _run_status(self) -> None:
+        """Update the status with the records from the queue, until None comes."""
         while True:
-            record = self._take()
-            if record is None:
+            item = self._queue.get()
+            if isinstance(item, Record):
+                try:
+                    item = self._store.add(item)
+                    self._to_log.put(item)
+                    for listener in self.listeners:
+                        listener(item, self._store.status)
+                except Exception:  # noqa: BLE001 -- the next events must still be shown
+                    _log.exception("event %d not handled", item.seq)
+            else:
+                self._to_log.put(item)
+            if item is None:
                 return
-            if isinstance(record, threading.Event):
-                record.set()
+
+    def _run_log(self) -> None:
+        """Log the records from the queue and write status.json, until None comes."""
+        while True:
+            item = self._take()
+            if item is None:
+                return
+            if isinstance(item, threading.Event):
+                item.set()
                 continue
             try:
-                self._handle(record)
-            except Exception:  # noqa: BLE001 -- the next events must still be logged and shown
-                _log.exception("event %d not handled", record.seq)
+                self._log_record(item)
+            except Exception:  # noqa: BLE001 -- the next events must still be logged
+                _log.exception("event %d not logged", item.seq)
 
-    def _handle(self, record: Record) -> None:
-        record = self._store.add(record)
+    def _log_record(self, record: Record) -> None:
         try:
             self._write_record(record)
         except OSError as error:  # a full disk is for the engine to handle; the screens stay up
             _log.error("event %d not logged: %s", record.seq, error)
-        for listener in self.listeners:
-            listener(record, self._store.status)
         if time.monotonic() - self._status_written_s >= STATUS_EVERY_S:
             self._write_status()
 
     def _take(self) -> Record | threading.Event | None:
-        """Return the next record; write status.json first if the queue is empty for a while."""
+        """Return the next item to log; write status.json first if there is none for a while."""
         try:
-            return self._queue.get(timeout=STATUS_EVERY_S)
+            return self._to_log.get(timeout=STATUS_EVERY_S)
         except queue.Empty:
             self._write_status()
-        return self._queue.get()
+        return self._to_log.get()
 
     def _write_status(self) -> None:
         path = self._folder / STATUS_FILE

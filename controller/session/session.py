@@ -5,9 +5,11 @@ from __future__ import annotations
 import contextlib
 import shutil
 import uuid
+from collections.abc import Callable
 from datetime import datetime
+from functools import wraps
 from tempfile import TemporaryFile
-from typing import Any, Self
+from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +22,7 @@ from controller.model.protocol import Protocol
 from controller.model.scan import FrameInfo
 from controller.session.ballast import Ballast
 from controller.session.crash_points import CrashPoint, no_crash
+from controller.session.disk_calls import DiskCalls
 from controller.session.disk_space import SMALL_FILES_BYTES, frame_bytes, planned_frames
 from controller.session.entries import (
     JOURNAL_FORMAT,
@@ -42,6 +45,22 @@ from processing.errors import InputFileError
 from processing.files.atomic import replace_file
 from processing.files.mrc import read_stack, write_images
 
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def _on_disk(
+    method: Callable[Concatenate[Session, P], T],
+) -> Callable[Concatenate[Session, P], T]:
+    """Count a method as a disk operation, so that another thread notices if it does not return."""
+
+    @wraps(method)
+    def counted(session: Session, /, *args: P.args, **options: P.kwargs) -> T:
+        with session.disk_calls.running():
+            return method(session, *args, **options)
+
+    return counted
+
 
 class Session:
     """A session on disk, opened once and closed once.
@@ -54,6 +73,8 @@ class Session:
         State so far.
     resumed
         True if the folder already held a session.
+    disk_calls
+        Operations on the disk in progress.
     recovery_report
         Damage found and repairs made when the session was opened, one line each.
     """
@@ -63,6 +84,7 @@ class Session:
     ) -> None:
         self.folder = folder
         self.protocol = protocol
+        self.disk_calls = DiskCalls()
         self._lock = lock
         self._crash_point = crash_point
         self._ballast = Ballast(folder.ballast)
@@ -102,6 +124,7 @@ class Session:
             undo.pop_all()
         return session
 
+    @_on_disk
     def enter(self, entry: Entry) -> None:
         """Write an entry to the journal; durable on return.
 
@@ -122,6 +145,7 @@ class Session:
             ) from None
         self.ledger = add_entry(self.ledger, entry)
 
+    @_on_disk
     def record_frame(self, frame: Frame, facts: FrameFacts) -> FrameWritten:
         """Make a frame durable and acknowledge it.
 
@@ -150,6 +174,7 @@ class Session:
             self.write_companions(facts.series)
         return entry
 
+    @_on_disk
     def reject_frame(self, frame: Frame, step_id: str, verdict: FrameVerdict) -> None:
         """Save a rejected frame beside the stacks; its tilt will be retaken."""
         self.folder.rejected.mkdir(exist_ok=True)
@@ -166,6 +191,7 @@ class Session:
             )
         )
 
+    @_on_disk
     def record_map(self, frame: Frame, step_id: str, name: str) -> None:
         """Save a survey image beside the stacks and charge its dose.
 
@@ -180,6 +206,7 @@ class Session:
         relative = str(path.relative_to(self.folder.path))
         self.enter(MapRecorded(step_id=step_id, name=name, path=relative, info=frame.info))
 
+    @_on_disk
     def map_image(self, recorded: MapRecorded) -> NDArray[Any]:
         """Read a saved survey image [y, x].
 
@@ -193,6 +220,7 @@ class Session:
             raise InputFileError(f"{path}: larger than any survey image; restore it from a copy")
         return np.asarray(read_stack(path).data[0])
 
+    @_on_disk
     def write_companions(self, series: SeriesName) -> None:
         """Rewrite mdoc and rawtlt of a series from the ledger.
 
@@ -205,10 +233,12 @@ class Session:
         if frames:
             self._recorders[series].write_companions(frames, self.ledger)
 
+    @_on_disk
     def image(self, series: SeriesName, section: int) -> NDArray[Any]:
         """Read a recorded image [y, x]."""
         return self._recorders[series].read(section, self.ledger.frames[series])
 
+    @_on_disk
     def reserve_disk(self) -> None:
         """Reserve disk space for the frames still to be recorded.
 
@@ -229,6 +259,7 @@ class Session:
             - len({f.step_id for f in frames} & self.ledger.completed),
         )
 
+    @_on_disk
     def has_disk_space(self) -> bool:
         """Tell whether there is disk space for the next frame."""
         try:

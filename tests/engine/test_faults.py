@@ -276,6 +276,33 @@ def test_an_exposure_beyond_the_dose_budget_is_refused(tmp_path: Path) -> None:
     assert microscope.blanked
 
 
+# -- no memory ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "error",
+    [MemoryError(), SystemError("error return without exception set")],
+    ids=["Python", "a library in C"],
+)
+def test_no_memory_ends_the_session_safely_and_it_is_resumed(
+    tmp_path: Path, error: Exception
+) -> None:
+    def no_memory(action: str, request_id: str) -> None:
+        if "A-003/frame" in request_id:
+            raise error
+
+    microscope = FakeMicroscope(fault=no_memory)
+    run = Run(open_session(tmp_path / "s"), microscope)
+    assert run.go() is ExitCode.SAFETY
+    assert microscope.blanked
+    reason = run.of(StateChanged)[-1].reason
+    assert "memory" in reason and f"dualtilt resume {tmp_path / 's'}" in reason
+    assert "\n" not in reason
+    microscope.fault = lambda action, request_id: None
+    assert Run(open_session(tmp_path / "s"), microscope).go() is ExitCode.OK
+    assert complete(tmp_path / "s")
+
+
 # -- the disk -------------------------------------------------------------------------------
 
 

@@ -13,12 +13,11 @@ import os
 import tempfile
 from collections import Counter
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
 from functools import partial
-from multiprocessing import get_context
 from pathlib import Path
 
 from controller.common.exit_codes import ExitCode
+from tests.soak.progress import CORES, MEMORY_DISK, worked_off
 from tests.support.failing_session import Point, failing, tried, undisturbed
 from tests.support.shims.failures import DISK, FAILURES
 from tests.support.shims.memory import failing_allocation, set_nomemory
@@ -31,14 +30,8 @@ FOR_GOOD = 10**9
 LASTING_EVERY = 40
 """Every n-th operation also begins a failure of the disk that lasts."""
 ALLOCATION_STEP, ALLOCATION_POINTS = 2_003, 100
-MEMORY_DISK = "/dev/shm" if Path("/dev/shm").is_dir() else None
-"""Place of the sessions' folders; a disk would only make them slower."""
-AT_ONCE = 4
-"""Sessions that run at the same time; they mostly wait."""
-
-
-_todo: list[Point] = []
-"""Points of this run; the processes of the pool inherit them."""
+AT_ONCE = 2 * CORES
+"""Sessions that run at the same time; those on a disk that does not answer wait."""
 
 
 def run() -> list[str]:
@@ -46,14 +39,10 @@ def run() -> list[str]:
     with tempfile.TemporaryDirectory(prefix="dt-", dir=MEMORY_DISK) as name:
         base = Path(name)
         counts = undisturbed(base)
-        _todo[:] = _points(counts)
-        points = list(_todo)
-        with ProcessPoolExecutor(AT_ONCE, get_context("fork")) as pool:
-            outcomes = []
-            for number, outcome in enumerate(pool.map(partial(_outcome, base), range(len(points)))):
-                outcomes.append(outcome)
-                for line in outcome[1]:
-                    print(f"failures: {number} of {len(points)}: {points[number].name}: {line}")
+        points = list(_points(counts))
+        outcomes = worked_off(
+            "failures", len(points), lambda number: _outcome(base, points[number]), AT_ONCE
+        )
     ends = Counter((point.what, end) for point, (end, _) in zip(points, outcomes, strict=True))
     violations = [
         f"{point.name}: {line}"
@@ -73,9 +62,9 @@ def run() -> list[str]:
     return violations
 
 
-def _outcome(base: Path, number: int) -> tuple[str, list[str]]:
+def _outcome(base: Path, point: Point) -> tuple[str, list[str]]:
     with tempfile.TemporaryDirectory(prefix="p-", dir=base) as place:
-        return tried(Path(place) / "s", _todo[number])
+        return tried(Path(place) / "s", point)
 
 
 def _points(counts: Counter[str]) -> Iterator[Point]:

@@ -11,6 +11,7 @@ import tempfile
 from collections import Counter
 from pathlib import Path
 
+from tests.soak.progress import CORES, MEMORY_DISK, worked_off
 from tests.support.byte_flips import all_flips, harm, stop_in_b
 
 EVERY = int(os.environ.get("DUALTILT_SOAK_EVERY", "1"))
@@ -19,11 +20,16 @@ EVERY = int(os.environ.get("DUALTILT_SOAK_EVERY", "1"))
 
 def run() -> list[str]:
     """Flip every byte once; return the violated requirements."""
-    with tempfile.TemporaryDirectory(prefix="dt-") as name:
+    with tempfile.TemporaryDirectory(prefix="dt-", dir=MEMORY_DISK) as name:
         base = Path(name)
         stop_in_b(base / "s")
         flips = list(all_flips(base / "s"))[::EVERY]
-        damage = [harm(base / "s", base / "copy", flip) for flip in flips]
+        damage = worked_off(
+            "flips",
+            len(flips),
+            lambda number: harm(base / "s", base / f"copy-{os.getpid()}", flips[number]),
+            CORES,
+        )
     violations = [line for line in damage if line]
     files = Counter(flip.name for flip in flips)
     print(f"flips: {len(flips)} bytes: {dict(files.most_common())}")

@@ -26,7 +26,7 @@ ANGLES_DEG = {
     "B": [-20.0, -10.0, 0.0, 10.0, 20.0],
 }
 FRAME_BYTES = 32 * 32 * 2
-DOCUMENTED = frozenset(ExitCode) - {ExitCode.ACCURACY_MISSED}
+DOCUMENTED = frozenset(ExitCode) - {ExitCode.ACCURACY_MISSED, ExitCode.INTERNAL_ERROR}
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,7 @@ class Point:
     what: str
     """Kind of operation and failure, for the table."""
     injection: Injection
+    hangs: bool = False
     may_hang: bool = False
     may_abort: bool = False
     """CPython itself may end the process when it has no memory."""
@@ -74,6 +75,7 @@ def failing(
         f"{kind} {number}: {name}{suffix}",
         f"{kind}: {name}{suffix}",
         inject,
+        hangs=name == "hang",
         may_hang=name == "hang" or lasting > 1,
     )
 
@@ -85,6 +87,8 @@ def tried(folder: Path, point: Point) -> tuple[str, list[str]]:
     aborted = status < 0
     if not (beam.blanked or aborted):  # without its session the bridge blanks
         violations.append("the beam is on")
+    if point.hangs and status == -signal.SIGKILL and not (beam.alarmed and beam.blanked):
+        violations.append("nobody noticed that the disk does not answer")
     if status not in DOCUMENTED and not (
         (point.may_hang and aborted) or (point.may_abort and aborted)
     ):

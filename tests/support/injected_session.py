@@ -22,10 +22,10 @@ from typing import Any
 
 from controller.app import session_process
 from controller.common.exit_codes import ExitCode
-from controller.engine import Engine
+from controller.engine import Engine, disk_alarm
 from controller.hardware.interface import Frame
 from controller.model.commands import Answer
-from controller.model.events import Event, PromptOpened, Publish
+from controller.model.events import Alerted, Event, PromptOpened, Publish, State, StateChanged
 from controller.model.scan import ScanSettings
 from controller.procedures import context
 from controller.procedures.flip import check_flip
@@ -63,10 +63,14 @@ answers_itself = true
 TILTS = 12
 CHILD = 'while read -r task; do echo \'{"kind":"ended"}\'; done'
 """Processing child that ends every task at once."""
-PATIENCE_S, IMPATIENCE_S = 60.0, 4.0
-"""Wait for the end of a session that must end by itself, and of one that may hang (s)."""
-KILL_AFTER_S = 5.0
-"""Time between SIGTERM and SIGKILL for a session that does not end (s)."""
+PATIENCE_S, IMPATIENCE_S = 60.0, 10.0
+"""Longest wait for the end of a session that must end by itself, and of one that may hang (s)."""
+PAUSED_FOR_S = 0.3
+"""Time from the first pause of a session that may hang to its SIGTERM (s)."""
+KILL_AFTER_S, KILL_HUNG_AFTER_S = 5.0, 1.0
+"""Time from SIGTERM to SIGKILL of a session that does not end, and of one that hangs (s)."""
+SILENT_AFTER_S = 0.5
+"""Time after which the disk counts as silent (s)."""
 
 
 class Beam:
@@ -84,6 +88,24 @@ class Beam:
     @blanked.setter
     def blanked(self, blanked: bool) -> None:
         self._memory[8] = blanked
+
+    @property
+    def paused(self) -> bool:
+        """True once the session has paused."""
+        return bool(self._memory[9])
+
+    @paused.setter
+    def paused(self, paused: bool) -> None:
+        self._memory[9] = paused
+
+    @property
+    def alarmed(self) -> bool:
+        """True once the session has said that its disk does not answer."""
+        return bool(self._memory[10])
+
+    @alarmed.setter
+    def alarmed(self, alarmed: bool) -> None:
+        self._memory[10] = alarmed
 
     @property
     def dose_e_per_A2(self) -> float:
@@ -138,23 +160,30 @@ def run_in_fork(
     child = os.fork()
     if child == 0:
         _run_and_exit(folder, beam, boot_id, injection)
-    first_s = PATIENCE_S if patient else IMPATIENCE_S
-    for wait_s, number in ((first_s, signal.SIGTERM), (KILL_AFTER_S, signal.SIGKILL)):
-        status = _wait(child, wait_s)
-        if status is not None:
-            return status
-        os.kill(child, number)
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    if patient:
+        status = _wait(child, PATIENCE_S)
+    else:
+        status = _wait(child, IMPATIENCE_S, lambda: beam.paused)
+        status = _wait(child, PAUSED_FOR_S) if status is None else status
+    if status is None:
+        os.kill(child, signal.SIGTERM)
+        status = _wait(child, KILL_HUNG_AFTER_S if beam.alarmed else KILL_AFTER_S)
+    if status is None:
+        os.kill(child, signal.SIGKILL)
+        status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    return status
 
 
-def _wait(child: int, timeout_s: float) -> int | None:
+def _wait(child: int, timeout_s: float, enough: Callable[[], bool] = lambda: False) -> int | None:
+    """Return the exit status of a child that ends in time and before `enough`, else None."""
     deadline = time.monotonic() + timeout_s
-    while time.monotonic() < deadline:
+    while True:
         pid, status = os.waitpid(child, os.WNOHANG)
         if pid:
             return os.waitstatus_to_exitcode(status)
+        if enough() or time.monotonic() >= deadline:
+            return None
         time.sleep(0.01)
-    return None
 
 
 def _run_and_exit(folder: Path, beam: Beam, boot_id: str, injection: Injection) -> None:
@@ -165,7 +194,7 @@ def _run_and_exit(folder: Path, beam: Beam, boot_id: str, injection: Injection) 
     if not folder.exists():
         SessionFolder.create(folder, PROTOCOL)
     microscope = MeteredMicroscope(beam, boot_id, folder.with_name(f"{folder.name}-flipped"))
-    _replace_heavy_parts(microscope)
+    _replace_heavy_parts(microscope, beam)
     sys.argv = ["session", str(folder), "--bridge", "bridge.json"]
     code = int(ExitCode.INTERNAL_ERROR)
     try:
@@ -196,24 +225,29 @@ def _match_once(*args: Any, **options: Any) -> Any:
     return result
 
 
-def _replace_heavy_parts(microscope: FakeMicroscope) -> None:
+def _replace_heavy_parts(microscope: FakeMicroscope, beam: Beam) -> None:
     """Replace bridge, operator, processing, report and flip check of the session by light ones."""
     parts: Any = session_process
     parts.connect = lambda connection_file, holder, limits: microscope
     parts.Supervisor = partial(Supervisor, command=lambda role: ["sh", "-c", CHILD])
-    parts._demo_operator = lambda folder, engine: lambda event: _answer(event, engine())
+    parts._demo_operator = lambda folder, engine: lambda event: _answer(event, engine(), beam)
     parts._write_report = _write_report
     context.RETRY_WRITE_AFTER_S = 0.05
+    disk_alarm.DISK_ANSWERS_WITHIN_S = SILENT_AFTER_S
     lighter: Any = check_flip
     lighter.match_flip = _match_once
 
 
-def _answer(event: Event, engine: Engine) -> None:
+def _answer(event: Event, engine: Engine, beam: Beam) -> None:
+    if isinstance(event, StateChanged) and event.state is State.PAUSED:
+        beam.paused = True
+    if isinstance(event, Alerted) and event.text.startswith("disk does not answer"):
+        beam.alarmed = True
     if isinstance(event, PromptOpened):
         engine.answer(Answer(prompt_id=event.prompt.id, value=event.prompt.choices[0]))
 
 
 def _write_report(path: Path, publish: Publish) -> Path:
     report = path / "report.html"
-    replace_text(report, "<html></html>")
+    replace_text(report, "<html></html>", durable=False)
     return report
