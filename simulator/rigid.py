@@ -25,6 +25,10 @@ _VOTE_CELL_NM = 0.5
 _VOTE_BLUR_NM = 1.0
 _MAX_CANDIDATES = 40
 _SAMPLE_SIZE = 1500
+_MOST_UNPAIRED = 0.5
+"""Particles without a partner, divided by n^(2/3), up to which no other shift can pair more.
+
+A shift by a lattice vector takes the partners from a layer at the surface, at least 1.2 n^(2/3)."""
 _MAX_PARTNER_DISTANCE_NM = 3.0
 """Largest distance of a pair that the fit uses while it iterates."""
 
@@ -79,6 +83,7 @@ def fit_rigid(
     step = max(1, len(found_nm) // _SAMPLE_SIZE)
     sample = found_nm[::step]
     best, most_pairs = None, 0
+    possible = min(len(truth_nm), len(found_nm))
     for shift in _candidate_shifts(tree, found_nm, search_nm):
         rigid = _refine(tree, sample, RigidTransform(np.eye(3), shift))
         if rigid is None or rigid.rotation_deg > MAX_ROTATION_DEG:
@@ -86,6 +91,8 @@ def fit_rigid(
         pairs = len(_match(tree, rigid(found_nm), tolerance_nm)[0])
         if pairs > most_pairs:
             best, most_pairs = rigid, pairs
+        if possible - most_pairs <= _MOST_UNPAIRED * possible ** (2 / 3):
+            break
     return None if best is None else _refine(tree, found_nm, best)
 
 
