@@ -18,6 +18,8 @@ class ConnectionLimits:
     """Connections before their handshake; beyond it the oldest one is closed."""
     admitted: int = 128
     """Connections after their handshake; beyond it the one that is idle longest is closed."""
+    per_other_user: int = 16
+    """Connections of each other user of this machine; beyond it one of their own is closed."""
     handshake_s: float = 5.0
     """Longest duration of the whole handshake (s)."""
     idle_s: float | None = None
@@ -30,6 +32,7 @@ def limits_for(descriptors: int, idle_s: float | None = None) -> ConnectionLimit
     return ConnectionLimits(
         unauthenticated=min(ConnectionLimits.unauthenticated, free // 4),
         admitted=min(ConnectionLimits.admitted, free // 2),
+        per_other_user=min(ConnectionLimits.per_other_user, max(1, free // 16)),
         idle_s=idle_s,
     )
 

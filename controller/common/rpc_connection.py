@@ -10,6 +10,8 @@ import time
 from Pyro5 import errors
 from Pyro5.socketutil import SocketConnection
 
+from controller.common.peer_user import peer_uid
+
 HANDSHAKE_LIMIT_BYTES = 4 << 10
 """Largest message from a client that has not authenticated yet."""
 REQUEST_LIMIT_BYTES = 64 << 10
@@ -48,6 +50,8 @@ class ServerConnection(SocketConnection):  # type: ignore[misc]
     ) -> None:
         super().__init__(sock)
         self.peer = peer
+        self.uid = peer_uid(sock)
+        """User at the other end, where the system tells it."""
         self.authenticated = False
         """True once the handshake has succeeded."""
         self.pixels: memoryview | None = None

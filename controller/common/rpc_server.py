@@ -49,8 +49,10 @@ class TokenDaemon(Daemon):  # type: ignore[misc]
         self._token = token.encode()
         self._version = version
         self._limits = limits
-        self._unauthenticated = UnauthenticatedConnections(limits.unauthenticated)
-        self._admitted = AdmittedConnections(limits.admitted)
+        self._unauthenticated = UnauthenticatedConnections(
+            limits.unauthenticated, limits.per_other_user
+        )
+        self._admitted = AdmittedConnections(limits.admitted, limits.per_other_user)
         self._closing = threading.Event()
         self._last_turn_s = time.monotonic()
         self._acceptor: threading.Thread | None = None

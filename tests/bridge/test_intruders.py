@@ -151,7 +151,7 @@ def test_only_one_method_can_be_called(rig: Rig, method: str) -> None:
 
 
 def test_the_oldest_of_too_many_unauthenticated_connections_is_closed() -> None:
-    connections = UnauthenticatedConnections(limit=2)
+    connections = UnauthenticatedConnections(limit=2, per_other_user=2)
     with ExitStack() as open_pairs:
         pairs = [socket.socketpair() for _ in range(4)]
         for ours, theirs in pairs:

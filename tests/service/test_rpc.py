@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import threading
 import time
@@ -19,6 +20,7 @@ from Pyro5.server import expose
 
 from controller.common import rpc, rpc_connection
 from controller.common.connection_limits import ConnectionLimits, limits_for, open_files_limit
+from controller.common.peer_user import peer_uid
 from controller.common.rpc_server import TokenDaemon
 
 TOKEN = "s3cret"
@@ -229,6 +231,15 @@ def test_a_client_that_asks_nothing_is_disconnected_after_the_idle_time(tmp_path
         with pytest.raises(Pyro5.errors.CommunicationError):
             proxy.echo("too late")
         assert still_serves(uri)
+
+
+@pytest.mark.skipif(not hasattr(socket, "SO_PEERCRED"), reason="asks Linux for the user")
+def test_the_user_at_the_other_end_is_known() -> None:
+    here, there = socket.socketpair(socket.AF_UNIX)
+    with here, there:
+        assert peer_uid(here) == os.geteuid()
+    with socket.socket(socket.AF_INET) as remote:
+        assert peer_uid(remote) is None
 
 
 @pytest.mark.parametrize(

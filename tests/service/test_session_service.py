@@ -10,11 +10,13 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 
 from controller.app.cli.main import main
+from controller.common import connection_counts, rpc_connection
 from controller.common.connection_limits import ConnectionLimits
 from controller.common.errors import DualtiltError, UsageError
 from controller.common.exit_codes import ExitCode
@@ -306,6 +308,45 @@ def test_idle_clients_do_not_lock_out_stop(
             stranger.connect(str(path))
             stack.enter_context(ServiceClient.connect(tmp_path, read_only=True))
         assert main(["stop", str(tmp_path)]) == ExitCode.OK
+    assert engine.commands == [StopWhen.AFTER_TILT]
+    service.close(ExitCode.OK)
+
+
+@pytest.mark.skipif(not hasattr(socket, "SO_PEERCRED"), reason="asks Linux for the user")
+@pytest.mark.parametrize("admitted", [False, True], ids=["before the handshake", "after it"])
+def test_idle_clients_of_another_user_do_not_lock_out_the_owners_stop(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, admitted: bool
+) -> None:
+    """Another user's connections fill their own limit; none of the owner's is closed for them."""
+    limits = ConnectionLimits(unauthenticated=20, admitted=20, per_other_user=4, handshake_s=60.0)
+    monkeypatch.setattr(session_server, "limits_for", lambda *_: limits)
+    service, engine = SessionService(tmp_path, lambda record: None), RecordingEngine()
+    path = Path(service.serve(engine).location.removeprefix("./u:"))
+    with ExitStack() as stack:
+        screen = stack.enter_context(ServiceClient.connect(tmp_path, read_only=True))
+        with monkeypatch.context() as another_user:
+            accepted: list[int] = []
+
+            def stranger_uid(sock: socket.socket) -> int:
+                accepted.append(sock.fileno())
+                return 12345
+
+            another_user.setattr(connection_counts, "peer_uid", stranger_uid)
+            another_user.setattr(rpc_connection, "peer_uid", lambda sock: 12345)
+            for _ in range(30):
+                if admitted:
+                    stack.enter_context(ServiceClient.connect(tmp_path, read_only=True))
+                else:
+                    stranger = stack.enter_context(socket.socket(socket.AF_UNIX))
+                    stranger.connect(str(path))
+            daemon: Any = service._daemon
+            counted = (
+                daemon._admitted._connections if admitted else daemon._unauthenticated._counted
+            )
+            wait_until(lambda: len(accepted) == 30)
+            wait_until(lambda: [c.uid for c in list(counted.values())].count(12345) == 4)
+        assert main(["stop", str(tmp_path)]) == ExitCode.OK
+        assert screen.status().state is State.READY
     assert engine.commands == [StopWhen.AFTER_TILT]
     service.close(ExitCode.OK)
 
