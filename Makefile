@@ -14,7 +14,9 @@ demo: $(READY)
 	$(BIN)/dualtilt demo
 
 # two workers; one that is done takes tests over from the end of the other's list, so that the tests
-# of a module stay together and its fixtures are made once. `pytest FILE` uses one process
+# of a module stay together and its fixtures are made once. `pytest FILE` uses one process.
+# Compiled files are kept: without them each of the many processes compiles all modules again
+test: export PYTHONDONTWRITEBYTECODE :=
 test: lint
 	$(BIN)/python -m pytest -n 2 --dist worksteal
 

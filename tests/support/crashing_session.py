@@ -1,7 +1,8 @@
 """Run small sessions that are killed (-9) at given crash points, in a separate process.
 
 ``python -m tests.support.crashing_session FOLDER NAME...`` runs one session in FOLDER/<number> per
-crash point NAME. Each runs in a fork of this process, which has already imported everything.
+crash point NAME. Each runs in a fork of this process, which has already imported everything and
+compared the images of the flip check, the same in all sessions.
 """
 
 from __future__ import annotations
@@ -10,8 +11,13 @@ import os
 import signal
 import sys
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
+import pytest
+
+from controller.procedures.flip import check_flip
 from tests.support.fake_microscope import FakeMicroscope
+from tests.support.flip_memo import match_once
 from tests.support.small_session import Run, open_session
 
 
@@ -27,12 +33,15 @@ def run_until(folder: Path, moment: str) -> None:
 
 
 def main(folder: Path, moments: list[str]) -> None:
-    for number, moment in enumerate(moments):
-        child = os.fork()
-        if child == 0:
-            run_until(folder / str(number), moment)
-            os._exit(0)
-        os.waitpid(child, 0)
+    with pytest.MonkeyPatch.context() as patch, TemporaryDirectory() as name:
+        patch.setattr(check_flip, "match_flip", match_once)
+        run_until(Path(name) / "undisturbed", "never")
+        for number, moment in enumerate(moments):
+            child = os.fork()
+            if child == 0:
+                run_until(folder / str(number), moment)
+                os._exit(0)
+            os.waitpid(child, 0)
 
 
 if __name__ == "__main__":
