@@ -14,7 +14,7 @@ from Pyro5.server import Daemon, expose
 from controller.bridge import audit
 from controller.bridge.bridge_address import BridgeAddress, ListenAddress, check_listen_address
 from controller.bridge.request_handler import RequestHandler
-from controller.bridge.tls import date_refusal, peer_validity
+from controller.bridge.tls import date_refusal, peer_validity, refused_client
 from controller.bridge.wire_messages import (
     OBJECT_NAME,
     PROTOCOL_VERSION,
@@ -136,7 +136,11 @@ class BridgeDaemon(TokenDaemon):
 
     def note_end(self, peer: str, error: Exception) -> None:
         """Write a connection that failed to the audit log."""
-        audit.warn("connection ended", peer=peer, error=f"{type(error).__name__}: {error}")
+        text = f"{type(error).__name__}: {error}"
+        reason = refused_client(error)
+        audit.warn(
+            "connection ended", peer=peer, error=text, **({"reason": reason} if reason else {})
+        )
 
     def secured(self, client: socket.socket) -> socket.socket:
         """Wrap a connection in TLS if the bridge uses it; nothing is exchanged yet."""

@@ -15,7 +15,13 @@ from Pyro5.socketutil import SocketConnection
 
 from controller.bridge import wire_messages as m
 from controller.bridge.bridge_address import BridgeAddress, BridgeRefusedError, read_secret
-from controller.bridge.tls import client_context, date_refusal, peer_validity
+from controller.bridge.tls import (
+    client_context,
+    date_refusal,
+    peer_validity,
+    refused_bridge,
+    refused_session,
+)
 from controller.common.rpc import LEAST_TIMEOUT_S  # importing it hardens Pyro5
 from controller.common.rpc_connection import keep_alive
 from controller.hardware.interface import (
@@ -61,6 +67,9 @@ class ClientConnection:
             self._proxy = Proxy(m.OBJECT_NAME, connected_socket=self._sock)
         except BaseException as error:
             self._sock.close()
+            if address.socket_path is None and _ended_unanswered(error):
+                reason = refused_session(address.certs)
+                raise ConnectionLostError(f"bridge {address}: {reason}") from error
             if isinstance(error, errors.PyroError | OSError | ValidationError):
                 raise ConnectionLostError(f"bridge {address} does not answer: {error}") from error
             raise
@@ -148,11 +157,25 @@ def _open(address: BridgeAddress, timeout_s: float) -> socket.socket:
         sock = socket.create_connection((address.host, address.port), timeout=timeout_s)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         keep_alive(sock)
-        return sock if address.certs is None else client_context(address.certs).wrap_socket(sock)
-    except ssl.SSLError as error:
-        raise BridgeRefusedError(f"bridge {address}: {error.reason}: wrong certificate") from error
     except OSError as error:
         raise ConnectionLostError(f"no bridge answers at {address}: {error}") from error
+    if address.certs is None:
+        return sock
+    try:
+        return client_context(address.certs).wrap_socket(sock)
+    except ssl.SSLEOFError as error:
+        reason = refused_session(address.certs)
+        raise ConnectionLostError(f"bridge {address}: {reason}") from error
+    except ssl.SSLError as error:
+        reason = refused_bridge(error, address.certs)
+        raise BridgeRefusedError(f"bridge {address}: {reason}") from error
+    except OSError as error:
+        raise ConnectionLostError(f"no bridge answers at {address}: {error}") from error
+
+
+def _ended_unanswered(error: BaseException) -> bool:
+    """Tell whether the other side hung up or sent a TLS alert, rather than nothing."""
+    return isinstance(error, errors.ConnectionClosedError | ssl.SSLError | ConnectionError)
 
 
 def _open_local(path: Path, timeout_s: float) -> socket.socket:

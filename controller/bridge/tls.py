@@ -116,6 +116,50 @@ def date_refusal(whose: str, validity: Validity | None, bridge_s: float, session
     )
 
 
+SAME_PAIR = "use on both sides the folders that one `dualtilt bridge --make-certs` made"
+_NO_TLS = ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "RECORD_LAYER_FAILURE", "PACKET_LENGTH_TOO_LONG")
+"""Reasons of OpenSSL for bytes that are no TLS."""
+
+
+def refused_bridge(error: ssl.SSLError, certs: Path) -> str:
+    """Return why a session refuses a bridge in the TLS handshake, and what to do."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"the bridge's certificate is not the one in {certs / 'peer.pem'}: {SAME_PAIR}"
+    if error.reason in _NO_TLS:
+        return (
+            "what answers there uses no certificates: start the bridge with --certs, "
+            "or connect with the connection file that it wrote"
+        )
+    return f"no encrypted connection ({error.reason}): {SAME_PAIR}"
+
+
+def refused_session(certs: Path | None) -> str:
+    """Return why a bridge on the network may end a connection unanswered, and what to do.
+
+    The reason itself does not always arrive; the bridge's audit log has it.
+    """
+    if certs is None:
+        return (
+            "the connection ended unanswered: if the bridge uses certificates, connect with the "
+            "file session/bridge.json that was made with them"
+        )
+    return (
+        "the connection ended unanswered: if it does so again, the bridge does not trust "
+        f"{certs / 'cert.pem'}: {SAME_PAIR}"
+    )
+
+
+def refused_client(error: Exception) -> str:
+    """Return why a bridge ended a connection in the TLS handshake; empty for other errors."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return "the client's certificate is not the one in peer.pem"
+    if not isinstance(error, ssl.SSLError) or error.reason is None:
+        return ""
+    if "ALERT" in error.reason:
+        return "the client does not trust this bridge's certificate"
+    return "the client uses no certificates" if error.reason in _NO_TLS else ""
+
+
 def as_text(time_s: float) -> str:
     """Format a time as date and minute, UTC."""
     return f"{datetime.datetime.fromtimestamp(time_s, datetime.UTC):%Y-%m-%d %H:%M} UTC"

@@ -106,26 +106,59 @@ def test_the_session_connects_with_its_certificates(
     microscope.close()
 
 
+UNKNOWN_BRIDGE = "the bridge's certificate is not the one in"
+UNKNOWN_CLIENT = "the client's certificate is not the one in peer.pem"
+DISTRUSTED = "the client does not trust this bridge's certificate"
+
+
 @pytest.mark.parametrize(
-    "certs",
+    ("certs", "said", "logged"),
     [
-        pytest.param("theirs/session", id="somebody else's"),
-        pytest.param("theirs/bridge", id="somebody else's bridge"),
-        pytest.param("ours/bridge", id="the bridge's own, as a session"),
-        pytest.param(None, id="no TLS at all"),
-        pytest.param("mixed", id="our bridge trusted, but a stranger's certificate"),
+        pytest.param("theirs/session", UNKNOWN_BRIDGE, DISTRUSTED, id="somebody else's"),
+        pytest.param("theirs/bridge", UNKNOWN_BRIDGE, DISTRUSTED, id="somebody else's bridge"),
+        pytest.param(
+            "ours/bridge", UNKNOWN_BRIDGE, DISTRUSTED, id="the bridge's own, as a session"
+        ),
+        pytest.param(
+            None,
+            "if the bridge uses certificates, connect with",
+            "the client uses no certificates",
+            id="no TLS at all",
+        ),
+        pytest.param(
+            "mixed",
+            "the bridge does not trust",
+            UNKNOWN_CLIENT,
+            id="our bridge trusted, but a stranger's certificate",
+        ),
     ],
 )
-def test_wrong_certificates_are_refused(secure: SecureRig, certs: str | None) -> None:
+def test_wrong_certificates_are_refused(
+    secure: SecureRig, certs: str | None, said: str, logged: str
+) -> None:
     if certs == "mixed":
         _mix(secure.folder)
     address = secure.address(None if certs is None else secure.folder / certs)
-    logged = len(secure.rig.audited("connection ended"))
+    before = len(secure.rig.audited("connection ended"))
     with pytest.raises(MicroscopeError) as caught, secure.rig.client(address=address):
         pass
-    assert "\n" not in str(caught.value)
-    wait_until(lambda: len(secure.rig.audited("connection ended")) > logged, "it is logged")
+    text = str(caught.value)
+    assert "\n" not in text and said in text
+    assert not any(word in text for word in ("SSL", "_ssl.c", "VERIFY", "ALERT")), text
+    wait_until(lambda: len(secure.rig.audited("connection ended")) > before, "it is logged")
+    assert secure.rig.audited("connection ended")[-1]["reason"] == logged
     assert not secure.rig.audited("refused")  # no handshake was read
+
+
+def test_a_bridge_without_certificates_is_said_so(secure: SecureRig) -> None:
+    with open_rig(extra=["--host", "127.0.0.1"]) as rig:
+        certs = secure.folder / "ours" / "session"
+        address = BridgeAddress(port=rig.address.port, certs=certs)
+        with (
+            pytest.raises(BridgeRefusedError, match="start the bridge with --certs"),
+            rig.client(address=address),
+        ):
+            pass
 
 
 def _mix(folder: Path) -> None:
