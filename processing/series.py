@@ -50,6 +50,9 @@ class TiltSeries:
         operator gave them; by default the object is found.
     other_angles
         Angles [tilt] of other sources that have the same values in another order, by source.
+    quarter_turns
+        Quarter turns by which the images were turned since they were read, to the tilt axis that
+        was found in them.
     sense_known
         False if the sign of the angles was chosen freely: reversed angles would mirror the volume.
     """
@@ -65,6 +68,7 @@ class TiltSeries:
     inputs: SeriesInputs | None = None
     region_px: tuple[float, float, float] | None = None
     other_angles: tuple[tuple[str, Float64], ...] = ()
+    quarter_turns: int = 0
     sense_known: bool = True
 
     def __post_init__(self) -> None:

@@ -138,7 +138,12 @@ def _turned(series: TiltSeries, axis_deg: float) -> TiltSeries:
     """Turn the images by the quarter turns of an axis, exactly; the rest stays for alignment."""
     quarter_turns = round(axis_deg / 90)
     images = np.ascontiguousarray(np.rot90(series.images, quarter_turns, axes=(1, 2)))
-    return replace(series, images=images, tilt_axis_deg=axis_deg - 90 * quarter_turns)
+    return replace(
+        series,
+        images=images,
+        tilt_axis_deg=axis_deg - 90 * quarter_turns,
+        quarter_turns=series.quarter_turns + quarter_turns,
+    )
 
 
 def _with_checked_angles(series: TiltSeries, overview: TiltSeries) -> TiltSeries:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy import ndimage
 
-from processing.images.bad_pixels import LINE_SHARE
+from processing.images.bad_pixels import LINE_SHARE, PIXELS_FOR_MEDIAN
 from processing.images.noise import Noise
 from processing.series import Bools, Float32
 
@@ -51,6 +51,7 @@ def find_bad_columns_at_edge(image: Float32, noise: Noise) -> int:
     A wrong column differs from those further inside over its whole length. An object or a
     gradient that reaches the edge does not.
     """
+    image = image[:: max(1, len(image) // PIXELS_FOR_MEDIAN)]
     width = max(NARROWEST_BORDER_PX, round(BORDER_SHARE * image.shape[1]))
     inside = image[:, width : 3 * width]
     if inside.shape[1] < 2 * width:

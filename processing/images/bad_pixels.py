@@ -8,11 +8,15 @@ pixels, an atom and the noise of few counts therefore stay as they are.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
 from processing.images.noise import Noise
+from processing.parallel import slabs, worker_threads
 from processing.series import Bools, Float32, Float64
 
 SPIKE_SIGMAS = 8.0
@@ -42,10 +46,17 @@ DARK_LINE_SIGMAS = 3.0
 """Smallest depth of a dark line below the darkest others, in standard deviations of one pixel."""
 DARKEST_PERCENTILE = 5.0
 """Percentile of the lines' medians that is the darkest real one; fewer lines may be dead."""
+PIXELS_FOR_MEDIAN = 512
+"""Number of pixels from which the median of a line is taken."""
+SMOOTHED_PX = 4
+"""Reach of the smoothing that shows detail: 4 standard deviations of 1 px."""
+ROWS_IN_BAND = 64
+"""Rows that are compared at a time; they stay in the processor's cache."""
 OFFSETS = (-3, -2, -1, 1, 2, 3)
 NEIGHBOURS = tuple((y, x) for y in (-1, 0, 1) for x in (-1, 0, 1) if (y, x) != (0, 0))
 
-Places = tuple[NDArray[np.intp], ...]
+Places = tuple[NDArray[np.intp], NDArray[np.intp]]
+"""Rows and columns of pixels."""
 
 
 def find_spikes(image: Float32, noise: Noise) -> Bools:
@@ -53,49 +64,92 @@ def find_spikes(image: Float32, noise: Noise) -> Bools:
 
     A dark pixel is a spike only below the background: gaps between particles are dark and narrow.
     """
-    detail = image - ndimage.gaussian_filter(image, 1.0)
-    texture = ndimage.uniform_filter(np.abs(detail), TEXTURE_PX)
     spikes = np.zeros(image.shape, bool)
     signal = abs(float(np.percentile(image[::2, ::2], 99)) - noise.background)
-    floor = np.full(image.shape, signal)  # at the border a particle may show its edge alone
-    floor[1:-1, 1:-1] *= LEAST_SIGNAL
+    least = max(
+        float(noise.limit(np.float64(noise.background), SPIKE_SIGMAS)), LEAST_SIGNAL * signal
+    )
     for sign in (1, -1):
-        at = np.nonzero(sign * detail > np.maximum(CANDIDATE_SIGMAS * noise.sigma, 3 * texture))
-        excess, spread, level = _beyond_neighbours(sign * image, at)
-        wrong = excess > np.maximum(noise.limit(sign * level, SPIKE_SIGMAS), floor[at])
-        wrong &= excess > np.maximum(SHARPNESS * spread, TEXTURE * texture[at])
+        at = _possible_spikes(image, sign, least)
         if sign < 0:
-            wrong &= image[at] < noise.background - SPIKE_SIGMAS * noise.sigma
-        spikes[at] = wrong
+            at = _some(at, image[at] < noise.background - SPIKE_SIGMAS * noise.sigma)
+        excess, level = _beyond_neighbours(image, at, sign)
+        # at the border a particle may show its edge alone
+        floor = np.where(_at_border(at, image.shape), signal, LEAST_SIGNAL * signal)
+        beyond = excess > np.maximum(noise.limit(sign * level, SPIKE_SIGMAS), floor)
+        at, excess, level = _some(at, beyond), excess[beyond], level[beyond]
+        sharp = excess > SHARPNESS * (level - _darkest_around(image, at, sign))
+        at, excess = _some(at, sharp), excess[sharp]
+        detail, texture = _detail_and_texture(image, at)
+        wrong = excess > TEXTURE * texture
+        wrong &= sign * detail > np.maximum(CANDIDATE_SIGMAS * noise.sigma, 3 * texture)
+        spikes[_some(at, wrong)] = True
     return spikes
 
 
-def find_stuck_pixels(images: Float32, usable: NDArray[np.intp]) -> Bools:
-    """Flag [y, x] the pixels that are beyond their neighbours in nearly all images [tilt, y, x].
+def find_stuck_pixels(
+    read: Callable[[int], Float32], shape: tuple[int, ...], usable: NDArray[np.intp]
+) -> Bools:
+    """Flag [y, x] the pixels that are beyond their neighbours in nearly all images.
 
     Particles move with the tilt. One on the tilt axis does not, but is less sharp than a pixel.
 
     Parameters
     ----------
+    read
+        Function that returns the image [y, x] of a tilt.
+    shape
+        Rows and columns of the images.
     usable
         Indices of the images to use, which are finite.
     """
-    stuck = np.zeros(images.shape[1:], bool)
+    stuck = np.zeros(shape, bool)
     if len(usable) < FEWEST_FOR_STUCK:
         return stuck
-    some = images[usable[:: max(1, len(usable) // IMAGES_FOR_CANDIDATES)]]
-    usual = np.median(some - ndimage.gaussian_filter(some, (0, 1, 1)), axis=0)
+    usual = _usual_detail(read, usable[:: max(1, len(usable) // IMAGES_FOR_CANDIDATES)])
+    spread = 1.4826 * np.median(np.abs(usual))
     for sign in (1, -1):
-        spread = 1.4826 * np.median(np.abs(usual))
-        at = np.nonzero(sign * usual > CANDIDATE_SIGMAS * spread)
-        if not len(at[0]):
-            continue
-        parts = [_beyond_neighbours(sign * images[tilt], at)[:2] for tilt in usable]
-        excess, ranges = (np.stack(part) for part in zip(*parts, strict=True))
-        always = (excess > 0).mean(axis=0) >= STUCK_SHARE
-        sharp = np.median(excess, axis=0) > SHARPNESS * np.median(ranges, axis=0)
-        stuck[at] |= always & sharp
+        rows, columns = np.nonzero(sign * usual > CANDIDATE_SIGMAS * spread)
+        at = rows, columns
+        stuck[_always_beyond(read, usable, at, sign)] = True
     return stuck
+
+
+def _usual_detail(read: Callable[[int], Float32], tilts: NDArray[np.intp]) -> Float32:
+    """Return the median [y, x] over some images of what smoothing removes."""
+
+    def detail(tilt: int) -> Float32:
+        image = read(tilt)
+        image -= ndimage.gaussian_filter(image, 1.0)
+        return image
+
+    with ThreadPoolExecutor(worker_threads()) as pool:
+        details = list(pool.map(detail, tilts))
+        # band by band: the median copies all its input
+        bands = list(slabs(len(details[0]), ROWS_IN_BAND))
+        medians = pool.map(lambda band: np.median([each[band] for each in details], axis=0), bands)
+        return np.concatenate(list(medians), axis=0)
+
+
+def _always_beyond(
+    read: Callable[[int], Float32], usable: NDArray[np.intp], at: Places, sign: int
+) -> Places:
+    """Return the pixels that are beyond their neighbours in nearly all images, and sharp."""
+    within = np.zeros(len(at[0]), np.intp)
+    for tilt in usable:
+        if not within.size:
+            return at  # most candidates drop out after a few images
+        excess, _ = _beyond_neighbours(read(int(tilt)), at, sign)
+        within += excess <= 0
+        kept = (len(usable) - within) / len(usable) >= STUCK_SHARE
+        at, within = _some(at, kept), within[kept]
+    excesses, ranges = [], []
+    for tilt in usable:
+        image = read(int(tilt))
+        excess, level = _beyond_neighbours(image, at, sign)
+        excesses.append(excess)
+        ranges.append(level - _darkest_around(image, at, sign))
+    return _some(at, np.median(excesses, axis=0) > SHARPNESS * np.median(ranges, axis=0))
 
 
 def find_lines(image: Float32, noise: Noise) -> Bools:
@@ -104,7 +158,8 @@ def find_lines(image: Float32, noise: Noise) -> Bools:
     lines = np.zeros(columns, bool)
     if columns < 8:
         return lines
-    medians = np.median(image, axis=0)
+    # every line's median is known well enough from some of its pixels
+    medians = np.median(image[:: max(1, len(image) // PIXELS_FOR_MEDIAN)], axis=0)
     beside = np.stack([medians[3 + k : columns - 3 + k] for k in OFFSETS])
     for sign in (1, -1):
         # one of the lines beside may be wrong as well
@@ -121,19 +176,90 @@ def find_lines(image: Float32, noise: Noise) -> Bools:
     return lines
 
 
-def _beyond_neighbours(image: Float32, at: Places) -> tuple[Float64, Float64, Float64]:
+def _possible_spikes(image: Float32, sign: int, least: float) -> Places:
+    """Return the pixels above (or below) their second lowest direct neighbour by `least`.
+
+    Two of the eight neighbours may be wrong as well; at least two of the four direct ones are not.
+    """
+    found = []
+    for band in slabs(len(image), ROWS_IN_BAND):
+        rows = _mirrored(np.arange(band.start - 1, band.stop + 1), len(image))
+        part = sign * np.pad(image[rows], ((0, 0), (1, 1)), mode="reflect")
+        low, high = part[:-2, 1:-1], part[2:, 1:-1]
+        left, right = part[1:-1, :-2], part[1:-1, 2:]
+        second = np.minimum(
+            np.minimum(np.maximum(low, high), np.maximum(left, right)),
+            np.maximum(np.minimum(low, high), np.minimum(left, right)),
+        )
+        y, x = np.nonzero(part[1:-1, 1:-1] - second > least)
+        found.append((y + band.start, x))
+    rows, columns = (np.concatenate(parts) for parts in zip(*found, strict=True))
+    return rows, columns
+
+
+def _beyond_neighbours(image: Float32, at: Places, sign: int) -> tuple[Float64, Float64]:
     """Compare pixels with their eight neighbours, leaving out the `WRONG_NEIGHBOURS` largest.
 
-    Returns the excess over the largest neighbour left, the distance from that one to the darkest
-    pixel within `RANGE_PX`, and that largest neighbour.
+    Returns the excess over the largest neighbour left, and that neighbour, both times `sign`.
     """
     rows, columns = at
-    if not len(rows):
-        return np.zeros(0), np.zeros(0), np.zeros(0)
-    padded = np.pad(image, 1, mode="reflect")
-    around = np.stack([padded[rows + 1 + y, columns + 1 + x] for y, x in NEIGHBOURS])
+    around = np.stack(
+        [
+            image[_mirrored(rows + y, image.shape[0]), _mirrored(columns + x, image.shape[1])]
+            for y, x in NEIGHBOURS
+        ]
+    )
+    around *= sign
     around.sort(axis=0)
     largest = around[-1 - WRONG_NEIGHBOURS]
-    darkest = ndimage.minimum_filter(image, RANGE_PX)[at]
-    excess = np.asarray(image[at] - largest, np.float64)
-    return excess, np.asarray(largest - darkest, np.float64), np.asarray(largest, np.float64)
+    return (sign * image[at] - largest).astype(np.float64), largest.astype(np.float64)
+
+
+def _darkest_around(image: Float32, at: Places, sign: int) -> Float64:
+    """Return the smallest value, times `sign`, within `RANGE_PX` of each pixel."""
+    darkest = np.full(len(at[0]), np.inf)
+    for y, x in np.ndindex(RANGE_PX, RANGE_PX):
+        np.minimum(darkest, sign * image[_offset(at, y, x, RANGE_PX, image.shape)], out=darkest)
+    return darkest
+
+
+def _detail_and_texture(image: Float32, at: Places) -> tuple[Float64, Float64]:
+    """Return what smoothing removes from each pixel, and its mean size in the square around."""
+    size = TEXTURE_PX + 2 * SMOOTHED_PX
+    patches = np.empty((len(at[0]), size, size), np.float32)
+    for y, x in np.ndindex(size, size):
+        patches[:, y, x] = image[_offset(at, y, x, size, image.shape)]
+    detail = patches - ndimage.gaussian_filter(patches, (0, 1.0, 1.0))
+    inner = detail[:, SMOOTHED_PX:-SMOOTHED_PX, SMOOTHED_PX:-SMOOTHED_PX]
+    middle = size // 2
+    texture = np.abs(inner).mean(axis=(1, 2), dtype=np.float64)
+    return detail[:, middle, middle].astype(np.float64), texture
+
+
+def _offset(at: Places, y: int, x: int, size: int, shape: tuple[int, ...]) -> Places:
+    """Return one place of the square around each pixel; the image is continued symmetrically."""
+    rows, columns = at[0] + y - size // 2, at[1] + x - size // 2
+    return _continued(rows, shape[0]), _continued(columns, shape[1])
+
+
+def _continued(index: NDArray[np.intp], side: int) -> NDArray[np.intp]:
+    """Continue an image beyond its border, beginning with the border's pixels."""
+    inside = np.where(index < 0, -1 - index, index)
+    return np.where(inside >= side, 2 * side - 1 - inside, inside)
+
+
+def _mirrored(index: NDArray[np.intp], side: int) -> NDArray[np.intp]:
+    """Continue an image beyond its border, beginning with the pixels next to the border's."""
+    return np.asarray(side - 1 - np.abs(side - 1 - np.abs(index)), np.intp)
+
+
+def _at_border(at: Places, shape: tuple[int, ...]) -> Bools:
+    rows, columns = at
+    last_row, last_column = shape[0] - 1, shape[1] - 1
+    at_ends = (rows == 0) | (rows == last_row) | (columns == 0) | (columns == last_column)
+    return np.asarray(at_ends, bool)
+
+
+def _some(at: Places, kept: Bools) -> Places:
+    rows, columns = at
+    return rows[kept], columns[kept]

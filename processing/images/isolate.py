@@ -40,11 +40,16 @@ FILL_STEPS_PX = (3.0, 6.0, 12.0, 24.0, 48.0)
 """Distances over which the background is continued under the object, nearest first."""
 
 
-def isolate_object(series: TiltSeries) -> TiltSeries:
+def isolate_object(series: TiltSeries, binned_by: int = 1) -> TiltSeries:
     """Keep the object of each image and set the rest to 0, if there is anything beside it.
 
     A series with an even background and nothing beside the object stays as it is, and so does one
     whose object cannot be outlined: particles in liquid, or an object larger than the field.
+
+    Parameters
+    ----------
+    binned_by
+        Recorded pixels in one of the images' along a side, for messages.
 
     Raises
     ------
@@ -60,7 +65,7 @@ def isolate_object(series: TiltSeries) -> TiltSeries:
     found = find_object(smooth, series.angles_deg, _region(series, factor))
     if found is None:
         if series.region_px is not None:
-            raise _nothing_there(series)
+            raise _nothing_there(series, binned_by)
         return series
     beside = _grown(found.beside)
     hidden = found.masks | beside
@@ -90,10 +95,11 @@ def isolate_object(series: TiltSeries) -> TiltSeries:
     )
 
 
-def _nothing_there(series: TiltSeries) -> ProcessingError:
-    rows, columns = series.images.shape[1:]
+def _nothing_there(series: TiltSeries, binned_by: int) -> ProcessingError:
+    rows, columns = (binned_by * side for side in series.images.shape[1:])
+    region = tuple(binned_by * value for value in series.region_px or ())
     return ProcessingError(
-        f"series {series.name}: no object in the region {series.region_px} of the least tilted "
+        f"series {series.name}: no object in the region {region} of the least tilted "
         f"image ({columns} x {rows} pixels); give column, row and radius of one"
     )
 

@@ -11,6 +11,8 @@ from processing.series import Float32, Float64
 
 BLOCK_PX = 8
 """Side of the blocks in which level and variance are measured."""
+STRIPS, STRIP_ROWS = 16, 32
+"""Number and height of the strips of a large image in which noise is measured."""
 SECOND_DIFFERENCE = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], np.float32) / 6
 """Kernel that removes planes and keeps the variance of white noise (Immerkaer 1996)."""
 QUANTUM_SIGMAS = 3.0
@@ -40,7 +42,7 @@ class Noise:
         """Standard deviation at the background."""
         return float(np.sqrt(self.variance))
 
-    def limit(self, level: Float64 | Float32, sigmas: float) -> Float64:
+    def limit(self, level: Float64 | Float32 | float, sigmas: float) -> Float64:
         """Return the deviation that noise at `level` exceeds about as rarely as `sigmas`.
 
         The second term is the skewness of few counts.
@@ -52,8 +54,9 @@ class Noise:
 
 def measure_noise(image: Float32) -> Noise:
     """Measure the noise of a finite image [y, x]; medians over blocks ignore wrong pixels."""
-    squares = ndimage.convolve(image, SECOND_DIFFERENCE, mode="mirror") ** 2
-    variance, level = _block_means(squares), _block_means(image)
+    strips = _strips(len(image))
+    variance = np.concatenate([_block_means(_second_difference(image, s) ** 2) for s in strips])
+    level = np.concatenate([_block_means(image[strip]) for strip in strips])
     dark = level <= np.median(level)
     background, floor = float(np.median(level[dark])), float(np.median(variance[dark]))
     # the median of block means is low where only every tenth pixel has a count
@@ -65,6 +68,23 @@ def measure_noise(image: Float32) -> Noise:
     if np.sqrt(floor) < QUANTUM_SIGMAS * step:
         gain = max(gain, step)
     return Noise(background, floor, gain)
+
+
+def _strips(rows: int) -> list[slice]:
+    """Return the rows in which noise is measured: all, or evenly spaced strips of many."""
+    if rows <= STRIPS * STRIP_ROWS:
+        return [slice(0, rows)]
+    starts = np.linspace(0, rows - STRIP_ROWS, STRIPS).astype(int)
+    return [slice(int(start), int(start) + STRIP_ROWS) for start in starts]
+
+
+def _second_difference(image: Float32, strip: slice) -> Float32:
+    """Return the second difference of some rows, of which those beside them are a part."""
+    first = max(0, strip.start - 1)
+    values: Float32 = ndimage.convolve(
+        image[first : strip.stop + 1], SECOND_DIFFERENCE, mode="mirror"
+    )
+    return values[strip.start - first :][: strip.stop - strip.start]
 
 
 def _block_means(image: Float32) -> Float64:

@@ -8,7 +8,7 @@ import numpy as np
 
 from processing.images.contrast import is_inverted
 from processing.images.isolate import isolate_object
-from processing.images.repair_pixels import repair_pixels
+from processing.images.repair_pixels import Repairs, repair_pixels
 from processing.series import TiltSeries
 
 IMAGES_FOR_CONTRAST = 15
@@ -20,16 +20,17 @@ def prepare_series(series: TiltSeries) -> TiltSeries:
 
     Notes say what was repaired. Doubts say what makes a count of the series uncertain.
     """
-    return isolate_object(upright_contrast(with_repaired_pixels(series)))
-
-
-def with_repaired_pixels(series: TiltSeries) -> TiltSeries:
-    """Replace wrong pixels by their neighbours, and note how many."""
     images, repairs = repair_pixels(series.images)
+    repaired = with_repairs_noted(replace(series, images=images), repairs)
+    return isolate_object(upright_contrast(repaired))
+
+
+def with_repairs_noted(series: TiltSeries, repairs: Repairs) -> TiltSeries:
+    """Note how many pixels of the series were repaired."""
     if not repairs.text():
         return series
     note = f"series {series.name}: repaired {repairs.text()}"
-    return replace(series, images=images, notes=(*series.notes, note))
+    return replace(series, notes=(*series.notes, note))
 
 
 def upright_contrast(series: TiltSeries) -> TiltSeries:

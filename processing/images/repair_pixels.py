@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TypeVar
+from itertools import product
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import ndimage
 
 from processing.images.bad_borders import find_bad_columns_at_edge, find_padding
 from processing.images.bad_pixels import find_lines, find_spikes, find_stuck_pixels
 from processing.images.noise import measure_noise
-from processing.parallel import worker_threads
-from processing.series import Bools, Float32
-
-Found = TypeVar("Found")
+from processing.images.stored_images import StoredImages, over_images
+from processing.series import Bools, Float32, Float64
 
 LARGEST_LOST = 0.3
 """Largest fraction of non-finite pixels that is repaired; an image with more is lost."""
 FILL_PX = 1.0
 """Standard deviation of the weights with which good neighbours replace a wrong pixel."""
+FILL_REACH_PX = 4
+"""Distance up to which those neighbours are taken, in each direction."""
 LEAST_WEIGHT = 1e-3
 """Smallest total weight of good neighbours; further away the nearest good pixel is taken."""
 
@@ -50,19 +50,14 @@ class Repairs:
         return ", ".join(f"{n} {kind}{'s' if n != 1 else ''}" for n, kind in kinds if n)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True)
 class _Lines:
-    """Padding and wrong lines of one image; a line is its axis and its index."""
+    """Repairs of one image before those of single pixels; a line is its axis and its index."""
 
-    padding: Bools
+    not_finite: int
+    padding: int
     lines: frozenset[tuple[str, int]]
     border_lines: frozenset[tuple[str, int]]
-
-    def mask(self) -> Bools:
-        wrong = self.padding.copy()
-        for axis, at in self.lines | self.border_lines:
-            wrong[(slice(None), at) if axis == "column" else (at, slice(None))] = True
-        return wrong
 
 
 def repair_pixels(images: Float32) -> tuple[Float32, Repairs]:
@@ -70,52 +65,50 @@ def repair_pixels(images: Float32) -> tuple[Float32, Repairs]:
 
     Images that are lost keep their non-finite pixels.
     """
-    stack = _Stack(np.array(images, np.float32))
-    not_finite = stack.fill(lambda image: ~np.isfinite(image))
-    lines = stack.over_images(_find_lines)
-    stack.fill_each([each.mask() for each in lines])
-    stuck = find_stuck_pixels(stack.images, stack.kept)
-    stack.fill(lambda image: stuck)
-    spikes = stack.fill(lambda image: find_spikes(image, measure_noise(image)))
+    stored, repairs = repair_stored(images)
+    return (stored.all(), repairs) if repairs.text() else (images, repairs)
+
+
+def repair_stored(images: NDArray[Any]) -> tuple[StoredImages, Repairs]:
+    """Repair images [tilt, y, x] of any sample type, which may be on the disk, one at a time."""
+    stack = StoredImages(images)
+    found = over_images(lambda tilt: _repair_lines(stack, tilt), range(len(images)))
+    kept = np.flatnonzero([each is not None for each in found])
+    lines = [each for each in found if each is not None]
+    stuck = find_stuck_pixels(stack.read, stack.shape, kept)
+    spikes = over_images(lambda tilt: _repair_spikes(stack, int(tilt), stuck), kept)
     nowhere: frozenset[tuple[str, int]] = frozenset()
-    repairs = Repairs(
-        not_finite=not_finite,
-        padding=sum(int(each.padding.sum()) for each in lines),
+    return stack, Repairs(
+        not_finite=sum(each.not_finite for each in lines),
+        padding=sum(each.padding for each in lines),
         stuck=int(stuck.sum()),
-        spikes=spikes,
+        spikes=sum(spikes),
         lines=len(nowhere.union(*(each.lines for each in lines))),
         border_lines=len(nowhere.union(*(each.border_lines for each in lines))),
     )
-    return (stack.images, repairs) if repairs.text() else (images, repairs)
 
 
-class _Stack:
-    """Images that are repaired in place: a series may be of gigabytes."""
+def _repair_lines(stack: StoredImages, tilt: int) -> _Lines | None:
+    """Repair non-finite pixels, padding and wrong lines of an image; None if it is lost."""
+    image = stack.read(tilt)
+    not_finite = ~np.isfinite(image)
+    if not_finite.mean() > LARGEST_LOST:
+        return None
+    image = fill_pixels(image, not_finite)
+    padding, lines, border_lines = _find_lines(image)
+    wrong = padding.copy()
+    for axis, at in lines | border_lines:
+        wrong[(slice(None), at) if axis == "column" else (at, slice(None))] = True
+    stack.replace(tilt, not_finite | wrong, fill_pixels(image, wrong))
+    return _Lines(int(not_finite.sum()), int(padding.sum()), lines, border_lines)
 
-    def __init__(self, images: Float32) -> None:
-        self.images = images
-        finite = np.array([np.isfinite(image).mean() for image in images])
-        self.kept = np.flatnonzero(finite >= 1 - LARGEST_LOST)
 
-    def over_images(self, work: Callable[[Float32], Found]) -> list[Found]:
-        """Return the result of `work` for each image that is not lost."""
-        with ThreadPoolExecutor(worker_threads()) as pool:
-            return list(pool.map(lambda tilt: work(self.images[tilt]), self.kept))
-
-    def fill(self, find: Callable[[Float32], Bools]) -> int:
-        """Fill the pixels that `find` flags in each image; return their number."""
-
-        def one(image: Float32) -> int:
-            wrong = find(image)
-            image[:] = fill_pixels(image, wrong)
-            return int(wrong.sum())
-
-        return sum(self.over_images(one))
-
-    def fill_each(self, masks: list[Bools]) -> None:
-        """Fill the pixels of one mask for each image that is not lost."""
-        for tilt, wrong in zip(self.kept, masks, strict=True):
-            self.images[tilt] = fill_pixels(self.images[tilt], wrong)
+def _repair_spikes(stack: StoredImages, tilt: int, stuck: Bools) -> int:
+    """Repair stuck pixels and spikes of an image; return the number of spikes."""
+    image = fill_pixels(stack.read(tilt), stuck)
+    spikes = find_spikes(image, measure_noise(image))
+    stack.replace(tilt, stuck | spikes, fill_pixels(image, spikes))
+    return int(spikes.sum())
 
 
 def repair_image(image: Float32) -> Float32:
@@ -126,8 +119,37 @@ def repair_image(image: Float32) -> Float32:
 
 def fill_pixels(image: Float32, wrong: Bools) -> Float32:
     """Replace wrong pixels of an image [y, x] by the mean of the good ones around or nearest."""
-    if not wrong.any():
+    rows, columns = np.nonzero(wrong)
+    if not len(rows):
         return image
+    if len(rows) * FILL_REACH_PX**2 < image.size:
+        values, weight = _mean_around(image, wrong, rows, columns)
+        if (weight > LEAST_WEIGHT).all():
+            filled = image.copy()
+            filled[rows, columns] = values
+            return filled
+    return _filled_from_far(image, wrong)
+
+
+def _mean_around(
+    image: Float32, wrong: Bools, rows: NDArray[np.intp], columns: NDArray[np.intp]
+) -> tuple[Float64, Float64]:
+    """Return the weighted mean of the good pixels around each pixel, and their total weight."""
+    around = np.arange(-FILL_REACH_PX, FILL_REACH_PX + 1)
+    kernel = np.exp(-(around**2) / (2 * FILL_PX**2))
+    kernel /= kernel.sum()
+    total, weight = np.zeros(len(rows)), np.zeros(len(rows))
+    for (y, factor_y), (x, factor_x) in product(zip(around, kernel, strict=True), repeat=2):
+        row, column = rows + y, columns + x
+        inside = (row >= 0) & (row < image.shape[0]) & (column >= 0) & (column < image.shape[1])
+        row, column = np.where(inside, row, 0), np.where(inside, column, 0)
+        good = inside & ~wrong[row, column]
+        weight += factor_y * factor_x * good
+        total += factor_y * factor_x * np.where(good, image[row, column], 0)
+    return total / np.maximum(weight, 1e-9), weight
+
+
+def _filled_from_far(image: Float32, wrong: Bools) -> Float32:
     good = (~wrong).astype(np.float32)
     weight = ndimage.gaussian_filter(good, FILL_PX, mode="constant")
     values = np.where(wrong, np.float32(0), image)
@@ -141,8 +163,10 @@ def fill_pixels(image: Float32, wrong: Bools) -> Float32:
     return np.asarray(np.where(wrong, mean, image), np.float32)
 
 
-def _find_lines(image: Float32) -> _Lines:
-    """Find padding and wrong lines of one image without non-finite pixels."""
+def _find_lines(
+    image: Float32,
+) -> tuple[Bools, frozenset[tuple[str, int]], frozenset[tuple[str, int]]]:
+    """Find padding, wrong lines and wrong border lines of one image of finite pixels."""
     noise = measure_noise(image)
     padding = find_padding(image, noise)
     if padding.any():
@@ -156,4 +180,4 @@ def _find_lines(image: Float32) -> _Lines:
         far = find_bad_columns_at_edge(view[:, ::-1], noise)
         border |= {(axis, last - at) for at in range(far)}
         lines |= {(axis, int(at)) for at in np.flatnonzero(find_lines(view, noise))}
-    return _Lines(padding, frozenset(lines - border), frozenset(border))
+    return padding, frozenset(lines - border), frozenset(border)

@@ -6,10 +6,11 @@ pixels a particle. Small images are processed as they were recorded.
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from processing.align.alignment import Alignment
 from processing.errors import ProcessingError
@@ -22,7 +23,7 @@ from processing.image_size import (
     crop_refusal,
 )
 from processing.images.binning import block_mean
-from processing.parallel import worker_threads
+from processing.images.stored_images import over_images
 from processing.pipeline.object_region import object_region
 from processing.pipeline.settings import ProcessSettings
 from processing.results import Sampling
@@ -32,29 +33,58 @@ FEWEST_DIAMETER_PX = 4.5
 """Diameter below which a warning is given: neighbours are no longer told apart well."""
 
 
-def choose_sampling(series: TiltSeries, settings: ProcessSettings) -> Sampling:
+def field_sampling(series: TiltSeries, settings: ProcessSettings) -> Sampling:
+    """Return the sampling of the whole field in which the object is found.
+
+    Most often the results need no finer one, and the images are read only once.
+    """
+    rows, columns = series.images.shape[1:]
+    whole = 0, 0, columns, rows
+    factor = _usual_bin(whole, whole, series.pixel_nm, settings)
+    return _sampling((columns, rows), whole, factor, series.name)
+
+
+def choose_sampling(overview: TiltSeries, field: Sampling, settings: ProcessSettings) -> Sampling:
     """Choose crop and binning; `settings.crop_px` and `settings.bin` are used where given.
 
     Without a given diameter the binning depends on the region's size alone: `finer_sampling` tells
     whether it was too coarse once the diameter is known.
+
+    Parameters
+    ----------
+    overview, field
+        The whole field of the series in bins, and its sampling.
 
     Raises
     ------
     ProcessingError
         The given crop or binning does not fit the images.
     """
-    rows, columns = series.images.shape[1:]
-    whole = (0, 0, columns, rows)
-    large = max(rows, columns) > SMALL_SIDE_PX
-    crop = settings.crop_px or (object_region(series) if large else whole)
+    columns, rows = field.recorded_px
+    whole = 0, 0, columns, rows
+    crop = settings.crop_px or (_recorded_region(overview, field) if _is_large(whole) else whole)
     if refusal := crop_refusal(columns, rows, crop):
-        raise ProcessingError(f"series {series.name}: {refusal}")
-    factor = settings.bin
-    if factor is None:
-        diameter_px = settings.diameter_nm and settings.diameter_nm / series.pixel_nm
-        limit_GB = settings.memory_limit_GB
-        factor = choose_bin(crop[2], crop[3], diameter_px, limit_GB) if large else 1
-    return _sampling((columns, rows), crop, factor, series.name)
+        raise ProcessingError(f"series {overview.name}: {refusal}")
+    factor = settings.bin or _usual_bin(whole, crop, overview.pixel_nm / field.bin, settings)
+    return _sampling((columns, rows), crop, factor, overview.name)
+
+
+def _recorded_region(overview: TiltSeries, field: Sampling) -> Crop:
+    """Return the region of the object in recorded pixels."""
+    x, y, width, height = (field.bin * side for side in object_region(overview))
+    return field.crop_px[0] + x, field.crop_px[1] + y, width, height
+
+
+def _usual_bin(whole: Crop, crop: Crop, pixel_nm: float, settings: ProcessSettings) -> int:
+    """Return the bin that a region of the whole field needs; small images are not binned."""
+    if not _is_large(whole):
+        return 1
+    diameter_px = settings.diameter_nm and settings.diameter_nm / pixel_nm
+    return choose_bin(crop[2], crop[3], diameter_px, settings.memory_limit_GB)
+
+
+def _is_large(whole: Crop) -> bool:
+    return max(whole) > SMALL_SIDE_PX
 
 
 def finer_sampling(
@@ -80,16 +110,50 @@ def sampled(series: TiltSeries, sampling: Sampling) -> TiltSeries:
     """Return the cropped and binned series, in memory as float32."""
     if sampling.is_whole and series.images.dtype == np.float32:
         return series
+    return read_sampled(series, lambda tilt: series.images[tilt], sampling)
+
+
+def read_sampled(
+    series: TiltSeries, read: Callable[[int], NDArray[np.generic]], sampling: Sampling
+) -> TiltSeries:
+    """Return a series with cropped and binned images, each read once by `read`."""
     x, y, width, height = sampling.crop_px
     images = np.empty((series.tilts, *sampling.shape), np.float32)
 
     def sample(tilt: int) -> None:
-        images[tilt] = block_mean(series.images[tilt, y : y + height, x : x + width], sampling.bin)
+        images[tilt] = block_mean(read(tilt)[y : y + height, x : x + width], sampling.bin)
 
-    with ThreadPoolExecutor(worker_threads()) as pool:
-        for _ in pool.map(sample, range(series.tilts)):
-            pass
-    return replace(series, images=images, pixel_nm=series.pixel_nm * sampling.bin)
+    over_images(sample, range(series.tilts))
+    region = series.region_px
+    if region is not None:
+        column, row, radius = region
+        region = (column - x) / sampling.bin, (row - y) / sampling.bin, radius / sampling.bin
+    return replace(series, images=images, pixel_nm=series.pixel_nm * sampling.bin, region_px=region)
+
+
+def within_field(sampling: Sampling, field: Sampling) -> Sampling | None:
+    """Return a sampling relative to the binned field; None if it needs parts of its pixels."""
+    x, y, width, height = sampling.crop_px
+    left, top, field_width, field_height = field.crop_px
+    places = (x - left, y - top, width, height)
+    inside = x >= left and y >= top
+    inside &= x + width <= left + field_width and y + height <= top + field_height
+    if not inside or any(side % field.bin for side in (*places, sampling.bin)):
+        return None
+    x, y, width, height = (side // field.bin for side in places)
+    rows, columns = field.shape
+    return Sampling(
+        recorded_px=(columns, rows), crop_px=(x, y, width, height), bin=sampling.bin // field.bin
+    )
+
+
+def turned(sampling: Sampling, quarter_turns: int) -> Sampling:
+    """Return the sampling of images after quarter turns, as `numpy.rot90` turns them."""
+    for _ in range(quarter_turns % 4):
+        (columns, rows), (x, y, width, height) = sampling.recorded_px, sampling.crop_px
+        crop_px = y, columns - x - width, height, width
+        sampling = Sampling(recorded_px=(rows, columns), crop_px=crop_px, bin=sampling.bin)
+    return sampling
 
 
 def in_sampled_pixels(alignment: Alignment, sampling: Sampling) -> Alignment:

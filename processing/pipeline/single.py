@@ -7,10 +7,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from processing.align.alignment import Alignment, apply_alignment
-from processing.align.geometry import check_geometry
 from processing.align.series import align_series, background_subtracted, linearised
 from processing.count.diameter import estimate_diameter, pair_distance, refined_diameter
-from processing.images.prepare import prepare_series
 from processing.pipeline.check_diameter import (
     require_possible_diameter,
     require_resolved_diameter,
@@ -18,11 +16,11 @@ from processing.pipeline.check_diameter import (
 from processing.pipeline.check_series import require_tilt_series
 from processing.pipeline.detect import Detection, detect_by_fit, find_candidates
 from processing.pipeline.memory import SINGLE_VOLUMES, allocator
+from processing.pipeline.prepared import PreparedSeries, prepare_field
 from processing.pipeline.sampling import (
     choose_sampling,
     finer_sampling,
     in_sampled_pixels,
-    sampled,
     sampling_notes,
 )
 from processing.pipeline.settings import ProcessSettings
@@ -92,30 +90,29 @@ def process_series(
     """
     require_tilt_series(series)
     require_possible_diameter(series, settings.diameter_nm)
-    prepared = prepare_series(series)
-    series = check_geometry(prepared)
+    prepared = prepare_field(series, settings)
     # shifts for another axis or other angles are of no use
-    start = start if series is prepared else None
-    sampling = choose_sampling(series, settings)
-    result = _process_sampled(series, sampling, settings, start, progress)
+    start = start if prepared.geometry_kept else None
+    sampling = choose_sampling(prepared.overview, prepared.field, settings)
+    result = _process_sampled(prepared, sampling, settings, start, progress)
     verdict = result.detection.count.verdict
     if verdict is not None and verdict.state is Trust.REFUSED:
         return result  # its diameter is that of noise: finer images would only take longer
     finer = finer_sampling(sampling, result.diameter.value / series.pixel_nm, settings)
     if finer is None:
         return result
-    return _process_sampled(series, finer, settings, start, progress)
+    return _process_sampled(prepared, finer, settings, start, progress)
 
 
 def _process_sampled(
-    series: TiltSeries,
+    prepared: PreparedSeries,
     sampling: Sampling,
     settings: ProcessSettings,
     start: Alignment | None,
     progress: Progress,
 ) -> SeriesResult:
     """Process the cropped and binned images of a series."""
-    small = sampled(series, sampling)
+    small = prepared.at(sampling)
     rows, columns = small.images.shape[1:]
     allocate = allocator((columns, rows, columns), SINGLE_VOLUMES, settings.memory_limit_GB)
     if start is not None:

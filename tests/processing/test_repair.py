@@ -163,6 +163,19 @@ def test_a_single_frame_is_repaired_without_the_others() -> None:
     assert repair_image(sound) is not frame
 
 
+def test_a_large_image_is_repaired_like_a_small_one() -> None:
+    """Its noise and the medians of its lines are measured in a part of it."""
+    sound = np.tile(np.pad(spheres(5.0, 1000)[:1], ((0, 0), (8, 8), (8, 8)), "wrap"), (1, 14, 14))
+    images = sound.copy()
+    images[0, 500:510:3, 700] += 20000
+    images[0, :, 0], images[0, 333] = 5000, 5000
+    repaired, repairs = repair_pixels(images)
+    assert repairs == Repairs(spikes=4, lines=1, border_lines=1)
+    wrong = images != sound
+    assert np.abs(repaired - sound)[wrong].mean() < 100
+    assert not (repaired != images)[~wrong].any()
+
+
 def test_the_note_counts_the_repairs() -> None:
     images = spheres(5.0, 1000)
     images[:, 9, 5] = 65535

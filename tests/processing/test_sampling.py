@@ -23,12 +23,14 @@ from processing.align.alignment import unaligned
 from processing.files.rawtlt import write_rawtlt
 from processing.images.binning import block_mean
 from processing.pipeline.object_region import object_region
+from processing.pipeline.prepared import prepare_field
 from processing.pipeline.sampling import (
     choose_sampling,
     finer_sampling,
     in_recorded_pixels,
     in_sampled_pixels,
     sampled,
+    turned,
     volume_origin_nm,
 )
 from processing.results import Sampling
@@ -50,6 +52,11 @@ def images_of(discs: list[Disc], rows: int, columns: int) -> Float32:
 
 def series_of(*images: Float32, pixel_nm: float = 0.2) -> TiltSeries:
     return TiltSeries(np.stack(images), np.arange(len(images), dtype=float), pixel_nm)
+
+
+def recorded_field(series: TiltSeries) -> Sampling:
+    rows, columns = series.images.shape[1:]
+    return Sampling(recorded_px=(columns, rows), crop_px=(0, 0, columns, rows))
 
 
 ASSEMBLY = (300.0, 350.0, 80.0)
@@ -135,7 +142,7 @@ def test_the_bin_leaves_the_particles_the_pixels_they_need(
     series = series_of(images_of([(middle, middle, radius)], side, side))
     diameter_nm = None if diameter_px is None else 0.2 * diameter_px
     settings = ProcessSettings(diameter_nm=diameter_nm, memory_limit_GB=limit_GB)
-    sampling = choose_sampling(series, settings)
+    sampling = choose_sampling(series, recorded_field(series), settings)
     assert sampling.bin == expected_bin
     assert (sampling.crop_px != (0, 0, side, side)) == cropped
     assert not sampling.crop_px[2] % sampling.bin
@@ -167,7 +174,8 @@ def test_a_bin_that_is_too_coarse_for_the_diameter_found_is_corrected(
 )
 def test_a_crop_or_bin_that_does_not_fit_is_refused(given: dict[str, object], message: str) -> None:
     with pytest.raises(ProcessingError, match=message):
-        choose_sampling(series_of(BLANK), ProcessSettings.model_validate(given))
+        blank = series_of(BLANK)
+        choose_sampling(blank, recorded_field(blank), ProcessSettings.model_validate(given))
 
 
 def test_pixels_that_are_not_finite_are_left_out_of_the_average() -> None:
@@ -253,3 +261,49 @@ def test_a_bin_that_the_size_alone_suggests_is_refined_once_the_diameter_is_know
     assert sampling is not None and sampling.bin == 1
     assert result.diameter.value == pytest.approx(diameter, rel=0.03)
     assert result.detection.count.n == len(truth)
+
+
+def faulty_field() -> TiltSeries:
+    """Ten images of an assembly with stuck pixels, in whole counts as a file stores them."""
+    y, x = np.mgrid[:500, :560]
+    images = np.random.default_rng(6).normal(20, 2, (10, 500, 560))
+    images[:, np.hypot(x - 300, y - 250) < 80] += 100
+    images[:, 123, 77] = 900
+    return replace(
+        series_of(*np.rint(images).astype(np.uint16)), angles_deg=np.linspace(-60, 60, 10)
+    )
+
+
+def test_a_finer_bin_is_read_again_from_the_repaired_images() -> None:
+    series = faulty_field()
+    sound = np.rint(series.images).astype(np.float32)
+    sound[:, 123, 77] = sound[:, 123, 78]
+    prepared = prepare_field(series, ProcessSettings())
+    assert prepared.field.bin == 2
+    sampling = Sampling(recorded_px=(560, 500), crop_px=(7, 13, 301, 402), bin=1)
+    fine = prepared.at(sampling)
+    assert fine.pixel_nm == pytest.approx(series.pixel_nm)
+    assert np.abs(fine.images - sound[:, 13:415, 7:308]).max() < 15
+    assert any("1 stuck pixel" in note for note in fine.notes)
+
+
+def test_the_region_is_taken_from_the_field_that_was_read() -> None:
+    series = faulty_field()
+    prepared = prepare_field(series, ProcessSettings())
+    sampling = choose_sampling(prepared.overview, prepared.field, ProcessSettings(bin=4))
+    small = prepared.at(sampling)
+    x, y, width, height = sampling.crop_px
+    direct = block_mean(series.images[3, y : y + height, x : x + width], 4)
+    np.testing.assert_allclose(small.images[3], direct, atol=60)
+    np.testing.assert_allclose(np.median(small.images[3] - direct), 0, atol=1e-3)
+
+
+@pytest.mark.parametrize("quarter_turns", [-3, -1, 0, 1, 2, 3, 4])
+def test_a_sampling_is_turned_with_its_images(quarter_turns: int) -> None:
+    image = np.arange(40.0 * 60).reshape(1, 40, 60).astype(np.float32)
+    series = TiltSeries(image, np.zeros(1), 1.0)
+    sampling = Sampling(recorded_px=(60, 40), crop_px=(3, 8, 24, 12), bin=2)
+    turned_image = np.rot90(image, quarter_turns, axes=(1, 2))
+    found = sampled(replace(series, images=turned_image), turned(sampling, quarter_turns)).images
+    expected = np.rot90(sampled(series, sampling).images, quarter_turns, axes=(1, 2))
+    np.testing.assert_allclose(found, expected)
