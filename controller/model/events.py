@@ -305,6 +305,8 @@ class PreviewReady(Data):
     path: str
     """Relative to the session's folder."""
     caption: str = ""
+    pixel_nm: float | None = None
+    """Width of a pixel (nm); None in logs of earlier versions."""
 
 
 class ProcessingFailed(Data):

@@ -53,7 +53,7 @@ def _take_shot(context: Context, step_id: str) -> Frame:
     context.microscope.ensure_current(step_id, current_pA)
     shot = take_tracking_shot(context, step_id, "look")
     caption = f"pre-flight {shot.info.stage.alpha_deg:+.1f}°"
-    show(context, step_id, "frame", shot.pixels, caption)
+    show(context, step_id, "frame", shot.pixels, shot.info.scan.pixel_nm, caption)
     return shot
 
 

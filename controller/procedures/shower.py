@@ -67,7 +67,8 @@ def _was_exposed(step: ShowerTilt, purpose: str, ledger: Ledger) -> bool:
 
 def _measure_size(step: ShowerTilt, context: Context, purpose: str) -> SizeMeasurement:
     frame = take_tracking_shot(context, step.id, purpose)
-    show(context, step.id, "frame", frame.pixels, f"shower {step.alpha_deg:+.0f}°")
+    pixel_nm, caption = frame.info.scan.pixel_nm, f"shower {step.alpha_deg:+.0f}°"
+    show(context, step.id, "frame", frame.pixels, pixel_nm, caption)
     location = locate_object(frame.pixels)
     size_nm = location.size_px * frame.info.scan.pixel_nm if location else None
     return SizeMeasurement(frame, size_nm)

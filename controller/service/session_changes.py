@@ -161,7 +161,9 @@ def flip_checked(_: SessionStatus, event: FlipChecked) -> Changes:
 
 def preview_ready(status: SessionStatus, event: PreviewReady, record: Record) -> Changes:
     """Set the newest picture of a view."""
-    preview = Preview(seq=record.seq, path=event.path, caption=event.caption)
+    preview = Preview(
+        seq=record.seq, path=event.path, caption=event.caption, pixel_nm=event.pixel_nm
+    )
     return {"previews": {**status.previews, event.view: preview}}
 
 

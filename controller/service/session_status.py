@@ -150,6 +150,8 @@ class Preview(Data):
     """Sequence number of its event; a new number means new pixels."""
     path: str
     caption: str
+    pixel_nm: float | None = None
+    """Width of a pixel (nm); None if it is unknown."""
 
 
 class SessionStatus(Data):

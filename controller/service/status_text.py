@@ -8,7 +8,7 @@ from itertools import pairwise
 from controller.model.count_verdict import Trust
 from controller.model.events import Counted, FlipChecked, OperatorState, Showered, State
 from controller.model.prompts import Prompt
-from controller.service.session_status import CountPoint, CountStatus, SessionStatus
+from controller.service.session_status import CountPoint, CountStatus, SessionStatus, TiltStatus
 
 PAUSING = "pausing after the current step"
 OPERATOR_MARKS = {
@@ -61,6 +61,14 @@ def dose(status: SessionStatus) -> str:
     budget = status.dose_budget_e_per_A2
     allowed = f", {kilo_dose(budget)} max" if budget else ""
     return f"{spent} ke/Å² of {planned} planned{allowed}"
+
+
+def shift(status: SessionStatus, tilt: TiltStatus) -> str:
+    """Return the shift of a tilt in nm; in pixels if their width is unknown."""
+    frame = status.previews.get("frame")
+    if frame is None or frame.pixel_nm is None:
+        return f"{tilt.shift_px:.1f} px"
+    return f"{tilt.shift_px * frame.pixel_nm:.1f} nm"
 
 
 def frames_behind(status: SessionStatus) -> str:

@@ -19,18 +19,21 @@ def write_preview(
     folder: Path,
     view: str,
     image: NDArray[Any],
-    caption: str = "",
+    caption: str,
+    pixel_nm: float,
     limits: tuple[float, float] | None = None,
 ) -> PreviewReady:
     """Write an image [row, column], row 0 at the bottom, in one step; return its event.
 
-    `limits` are the values shown as black and white; by default the clipped range of the image.
+    `pixel_nm` is the width of a pixel. `limits` are the values shown as black and white; by default
+    the clipped range of the image.
     """
     path = folder / "previews" / f"{view}.npy"
     path.parent.mkdir(exist_ok=True)
     with replace_file(path, durable=False) as partial, partial.open("wb") as file:
         np.save(file, as_grey(image, limits))
-    return PreviewReady(view=view, path=path.relative_to(folder).as_posix(), caption=caption)
+    inside = path.relative_to(folder).as_posix()
+    return PreviewReady(view=view, path=inside, caption=caption, pixel_nm=pixel_nm)
 
 
 def as_grey(image: NDArray[Any], limits: tuple[float, float] | None = None) -> NDArray[np.uint8]:

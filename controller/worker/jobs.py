@@ -82,7 +82,8 @@ class JobRunner:
         )
         write_series_result(self._folder, name, result)
         self._summarise(name, result)
-        self._show(f"slice-{name}", result.volume, f"{name} x-z, SIRT")
+        pixel_nm = result.aligned.pixel_nm
+        self._show(f"slice-{name}", result.volume, pixel_nm, f"{name} x-z, SIRT")
         self._count(name, result.detection.count, result.summary.tilts, result.diameter.value)
 
     def _summarise(self, name: SeriesName, result: SeriesResult) -> None:
@@ -100,9 +101,10 @@ class JobRunner:
         result = combine_series(a, b, self._settings, progress=self._progress(Job.FUSE))
         write_fused_result(self._folder, result)
         write_summary(self._folder, a, b, result)
-        self._show("slice-B", result.registered_b, "B x-z in A's frame, SIRT")
-        self._show("slice-fused", result.volume, "fused x-z")
-        self._show_difference(a.volume, result.registered_b)
+        pixel_nm = result.pixel_nm
+        self._show("slice-B", result.registered_b, pixel_nm, "B x-z in A's frame, SIRT")
+        self._show("slice-fused", result.volume, pixel_nm, "fused x-z")
+        self._show_difference(a.volume, result.registered_b, pixel_nm)
         self._count("A", result.count_a, a.summary.tilts, a.diameter.value)
         self._count("B", result.count_b, b.summary.tilts, b.diameter.value)
         tilts = a.summary.tilts + b.summary.tilts
@@ -113,17 +115,20 @@ class JobRunner:
     def _count(self, which: Which, count: Count, tilts: int, diameter_nm: float) -> None:
         self._publish(count_event(which, count, tilts, diameter_nm, live=False))
 
-    def _show(self, view: str, volume: NDArray[Any], caption: str) -> None:
+    def _show(self, view: str, volume: NDArray[Any], pixel_nm: float, caption: str) -> None:
         image = volume[:, volume.shape[1] // 2]
-        self._publish(write_preview(self._folder, view, image, caption, (0.0, brightest(image))))
+        limits = (0.0, brightest(image))
+        self._publish(write_preview(self._folder, view, image, caption, pixel_nm, limits))
 
-    def _show_difference(self, a: NDArray[Any], b: NDArray[Any]) -> None:
+    def _show_difference(self, a: NDArray[Any], b: NDArray[Any], pixel_nm: float) -> None:
         middle = a.shape[1] // 2
         scaled = [image / max(brightest(image), 1e-12) for image in (a[:, middle], b[:, middle])]
         difference = np.asarray(scaled[1] - scaled[0])
         caption = "B - A x-z: bright where only B has signal"
         self._publish(
-            write_preview(self._folder, "slice-difference", difference, caption, (-1.0, 1.0))
+            write_preview(
+                self._folder, "slice-difference", difference, caption, pixel_nm, (-1.0, 1.0)
+            )
         )
 
     def _progress(self, job: Job) -> Progress:

@@ -46,6 +46,7 @@ class LiveSeries:
         protocol = read_protocol(folder / "protocol.toml")
         scan = protocol.scan
         self._planned = len(protocol.series(series).tilts_deg)
+        self._pixel_nm = scan.pixel_nm
         self._volume = LiveReconstruction((scan.height_px, scan.width_px), scan.pixel_nm)
         self._frame_check = FrameCheck(self._volume.pixel_nm, self._volume.binning)
         self._refined: RefinedAlignment | None = None
@@ -84,7 +85,7 @@ class LiveSeries:
         image = read_section(self._folder / f"{self._series}.mrc", frame.section)
         if behind == 0:
             caption = f"{frame.name} {frame.actual_deg:+.1f}°"
-            self._publish(write_preview(self._folder, "frame", image, caption))
+            self._publish(write_preview(self._folder, "frame", image, caption, self._pixel_nm))
         pixels = repair_image(self._volume.binned(image))
         tilt = self._volume.add(frame.section, pixels, frame.actual_deg)
         self._in_volume[frame.section] = frame
@@ -135,4 +136,5 @@ class LiveSeries:
             view = f"slice-{self._series}"
             image = self._volume.slice_xz()
             limits = (0.0, brightest(image))
-            self._publish(write_preview(self._folder, view, image, caption, limits))
+            pixel_nm = self._volume.pixel_nm
+            self._publish(write_preview(self._folder, view, image, caption, pixel_nm, limits))

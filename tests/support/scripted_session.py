@@ -47,6 +47,8 @@ Picture = NDArray[np.uint8]
 TILTS_A = tuple(float(tilt) for tilt in range(-70, 75, 2))
 TILTS_B = tuple(float(tilt) for tilt in range(-74, 73, 2))
 DOSE_PER_TILT = 59.0
+PIXEL_NM = 1.2
+"""Width of a pixel of the pictures."""
 SHOWER_DOSE = 5_800.0
 PARTICLES = {"A": 7061, "B": 7034, "fused": 7116}
 INTERVAL = {"A": 109, "B": 112, "fused": 5}
@@ -375,4 +377,4 @@ def write_previews(folder: Path) -> Iterator[Event]:
     for view, (pixels, caption) in pictures().items():
         path = Path("previews", f"{view}.npy")
         np.save(folder / path, pixels)
-        yield PreviewReady(view=view, path=path.as_posix(), caption=caption)
+        yield PreviewReady(view=view, path=path.as_posix(), caption=caption, pixel_nm=PIXEL_NM)

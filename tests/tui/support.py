@@ -50,7 +50,7 @@ def post(app: SessionApp, events: Iterable[Event], start: int = 0) -> None:
 def post_pictures(app: SessionApp) -> None:
     """Post a picture for each view."""
     for name, (pixels, caption) in script.pictures().items():
-        app.post_message(PictureArrived(View(name, caption, pixels, pixels)))
+        app.post_message(PictureArrived(View(name, caption, pixels, pixels, script.PIXEL_NM)))
 
 
 def lines(app: SessionApp) -> list[str]:

@@ -187,12 +187,13 @@ def test_views_change_in_a_cycle_and_zoom() -> None:
         post_pictures(app)
         await pilot.pause()
         titles = []
-        for _ in range(6):
+        for _ in range(8):
             titles.append(lines(app)[1][:36])
             await pilot.press("v")
             await pilot.pause()
         names = ["frame A#41", "A: x-z", "B: x-z", "fused: x-z", "B - A", "| B expected"]
-        assert [name in title for name, title in zip(names, titles, strict=True)] == [True] * 6
+        names += ["B at 0°", "power spectrum"]
+        assert [name in title for name, title in zip(names, titles, strict=True)] == [True] * 8
         fitted = lines(app)
         await pilot.press("z")
         await pilot.pause()

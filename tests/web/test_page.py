@@ -237,8 +237,7 @@ def test_the_page_in_a_browser(
 MEASURE = """(() => {
   const picture = document.getElementById('picture'), box = picture.getBoundingClientRect();
   return JSON.stringify({
-    aspect: getComputedStyle(picture).objectFit === 'contain'
-      ? picture.naturalWidth / picture.naturalHeight : box.width / box.height,
+    aspect: box.width / box.height,
     overflow: document.documentElement.scrollWidth - window.innerWidth,
     text: document.body.innerText
       + [...document.querySelectorAll('svg text')].map((t) => t.textContent).join(' '),

@@ -86,7 +86,8 @@ def _check_in_view(context: Context, step_id: str) -> FlipChecked:
         _shot_at(context, step_id, tilt_deg) for tilt_deg in flip_check_tilts_deg(context.protocol)
     ]
     _tilt_to(context, step_id, 0.0)
-    show(context, step_id, "check-B", shots[0].pixels, "B at 0°, now")
+    flat = shots[0]
+    show(context, step_id, "check-B", flat.pixels, flat.info.scan.pixel_nm, "B at 0°, now")
     try:
         views, reference = _views_of_a(context)
         pixel_nm = context.protocol.scan.pixel_nm

@@ -106,5 +106,5 @@ def _take(context: Context, step_id: str, series: SeriesName, magnification: str
     context.persist(lambda: context.session.record_map(frame, step_id, name), step_id)
     width_um = scan.width_px * scan.pixel_nm / 1000
     caption = f"map of {series}, {magnification} magnification, {width_um:.2g} µm wide"
-    show(context, step_id, f"map-{name}", frame.pixels, caption)
+    show(context, step_id, f"map-{name}", frame.pixels, scan.pixel_nm, caption)
     return frame

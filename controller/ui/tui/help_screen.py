@@ -26,10 +26,11 @@ PAGES: dict[str, tuple[tuple[str, str], ...]] = {
         ("a", "answer the open prompt; PgDn scrolls it, esc postpones it"),
         (
             "v",
-            "next picture: frame, slices of A, B and fused, B - A; at the flip A | B expected, "
-            "then the image of B beside it, then the maps",
+            "next picture: frame, slices of A, B and fused, B - A, power spectrum of the frame; "
+            "at the flip A | B expected, then the image of B beside it, then the maps",
         ),
         ("z", "zoom to one pixel per column, middle of the picture; again: all of it"),
+        ("c", "contrast: automatic, full range, strong"),
         (
             "l",
             "the event log; / filters it: words to find, -word to leave out, beam for beam on/off",
@@ -51,6 +52,10 @@ PAGES: dict[str, tuple[tuple[str, str], ...]] = {
             "the line below",
             "the reason, and what to do; else the newest alert: i information, ! warning, !! alarm",
         ),
+    ),
+    "under the picture": (
+        ("▁▃█▂", "histogram of its grey values, dark to bright"),
+        ("├────┤50 nm", "scale bar"),
     ),
     "while a series is recorded": (
         ("[ A 41/73 ]", "current phase: tilts recorded, tilts planned"),
@@ -74,7 +79,7 @@ PAGES: dict[str, tuple[tuple[str, str], ...]] = {
             "dose spent and dose planned in all, in thousands of electrons per Å²; "
             "max: the budget, beyond which nothing is exposed",
         ),
-        ("shift 4.5 px", "distance of the object from its place in that frame"),
+        ("shift 2.0 nm", "distance of the object from its place in that frame"),
         (
             "residual 0.54 px",
             "distance between the frame and the re-projection of the volume; HIGH above 1",

@@ -20,7 +20,7 @@ from controller.service.session_status import SessionStatus
 from controller.service.shower_clocks import advance_shower_clocks
 from controller.ui.charts import charts_of
 from controller.ui.tui import view_order
-from controller.ui.tui.image_view import ImageView, flip_comparison, flip_prediction
+from controller.ui.tui.image_view import ImageView, flip_comparison, flip_prediction, spectrum_view
 from controller.ui.tui.layout import LINES_AROUND_BODY, image_cells, log_cells
 from controller.ui.tui.log_screen import log_line, wrapped
 from controller.ui.tui.phase_line import phase_line
@@ -114,6 +114,8 @@ class MainScreen(Screen[None]):
             self._add_flip_check(view)
             return
         self._views[view.name] = view
+        if view.name == "frame":
+            self._views.pop(view_order.SPECTRUM, None)  # that of an older frame
         if view.name == "frame" and self._status.phase in (None, Phase.A, Phase.FLIP):
             self._views[view_order.FLIP_PREDICTION] = flip_prediction(view)
         self._show_view()
@@ -133,8 +135,17 @@ class MainScreen(Screen[None]):
 
     def next_view(self) -> None:
         """Show the next picture in the cycle."""
-        self._chosen = view_order.next_view(self._view_name(), self._views)
+        self._chosen = view_order.next_view(self._view_name(), self._known_views())
         self._show_view()
+
+    def next_contrast(self) -> None:
+        """Show the picture with the next contrast limits."""
+        self._image.next_contrast()
+
+    def _known_views(self) -> list[str]:
+        """Return the pictures to choose from; the spectrum is made when it is first shown."""
+        made = [view_order.SPECTRUM] if "frame" in self._views else []
+        return [*dict.fromkeys([*self._views, *made])]
 
     def toggle_zoom(self) -> None:
         """Change between the whole image and its middle at one to one."""
@@ -150,6 +161,8 @@ class MainScreen(Screen[None]):
     def _show_view(self) -> None:
         self._divide_width()
         name = self._view_name()
+        if name == view_order.SPECTRUM and name not in self._views:
+            self._views[name] = spectrum_view(self._views["frame"])
         self._image.show(self._views[name] if name is not None else None)
 
     def _tick(self) -> None:

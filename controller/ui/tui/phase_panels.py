@@ -122,7 +122,7 @@ def _series(status: SessionStatus) -> Lines:
         ),
         line(status_text.beam(status), "   ", *_counts_parts(tilt)),
         line("dose ", (status_text.dose(status), "bold")),
-        line(*_alignment_parts(tilt, series.tilts)),
+        line(*_alignment_parts(status, tilt, series.tilts)),
         line(f"seen by {name} ", *count_parts(status, name)),
         *([line("fused     ", *count_parts(status, "fused"))] if "fused" in status.counts else []),
         *_advice(status, name),
@@ -158,8 +158,10 @@ def _counts_parts(tilt: TiltStatus | None) -> Parts:
     return ["counts ", (f"{tilt.frame.mean_counts:.0f} ", "bold"), (word, verdict_style(good))]
 
 
-def _alignment_parts(tilt: TiltStatus | None, tilts: tuple[TiltStatus, ...]) -> Parts:
-    shift = "–" if tilt is None else f"{tilt.shift_px:.1f} px"
+def _alignment_parts(
+    status: SessionStatus, tilt: TiltStatus | None, tilts: tuple[TiltStatus, ...]
+) -> Parts:
+    shift = "–" if tilt is None else status_text.shift(status, tilt)
     residuals = [known.residual_px for known in tilts if known.residual_px is not None]
     if not residuals:
         return ["shift ", (shift, "bold"), "   residual –"]

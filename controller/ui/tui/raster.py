@@ -15,6 +15,8 @@ from rich.segment import Segment
 from rich.style import Style
 from textual.strip import Strip
 
+from controller.ui.picture_tools import CONTRASTS, Contrast, stretch
+
 GLYPHS = " ▘▝▀▖▌▞▛▗▚▐▜▄▙▟█"
 """Characters by bits: top left 1, top right 2, bottom left 4, bottom right 8."""
 _CHARACTERS = np.array(list(GLYPHS))
@@ -53,19 +55,20 @@ def _pixels(room: Box) -> tuple[int, int]:
     return max(1, 2 * room.rows), max(1, room.cols)
 
 
-def raster(image: Image, box: Box) -> list[Strip]:
+def raster(image: Image, box: Box, contrast: Contrast = CONTRASTS[0]) -> list[Strip]:
     """Draw an image, row 0 at the bottom, into a box; return one strip per row of cells.
 
     Parameters
     ----------
     image
-        Grey image [y, x]; its grey values are stretched to the full range.
+        Grey image [y, x].
     box
         Size in cells, with two samples per cell in each direction.
+    contrast
+        Limits between which the grey values are stretched to the full range.
     """
     samples = _box_samples(image[::-1], 2 * box.rows, 2 * box.cols)
-    low, high = np.percentile(samples, (0.5, 99.7))
-    scaled = np.clip((samples - low) / max(float(high - low), 1.0), 0.0, 1.0)
+    scaled = stretch(samples, contrast)
     cells = scaled.reshape(box.rows, 2, box.cols, 2).transpose(0, 2, 1, 3).reshape(-1, 4)
     glyphs, above, below = _two_shades(cells)
     styles = above * SHADES + below

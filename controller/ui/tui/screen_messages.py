@@ -21,6 +21,8 @@ class View:
     """Full size."""
     reduced: Picture
     """Reduced to the samples that a terminal can show."""
+    pixel_nm: float | None = None
+    """Width of a pixel of `pixels` (nm); None if it is unknown."""
 
 
 class StatusArrived(Message):

@@ -70,6 +70,7 @@ class SessionApp(App[None]):
         Binding("r", "retake", "Retake…"),
         Binding("v", "view", "View"),
         Binding("z", "zoom", "Zoom"),
+        Binding("c", "contrast", "Contrast", show=False),
         Binding("l", "log", "Log"),
         Binding("o", "open_report", "Report"),
         Binding("question_mark,f1", "help", "Help", key_display="?"),
@@ -197,6 +198,10 @@ class SessionApp(App[None]):
         """Change between one to one and the whole picture."""
         self._main.toggle_zoom()
 
+    def action_contrast(self) -> None:
+        """Show the picture with the next contrast limits."""
+        self._main.next_contrast()
+
     def action_log(self) -> None:
         """Open the event log."""
         self.push_screen(LogScreen(self._records))
@@ -230,6 +235,7 @@ class SessionApp(App[None]):
             ("Retake…", "record the last tilts again", "retake"),
             ("Next view", "frame, slices, fused, difference", "view"),
             ("Zoom", "one to one, or the whole picture", "zoom"),
+            ("Contrast", "automatic, full range, or strong", "contrast"),
             ("Log", "every event, with a filter", "log"),
             ("Open report", "in a browser", "open_report"),
             ("Detach", "close the screen; the session continues", "detach"),
@@ -251,6 +257,7 @@ class SessionApp(App[None]):
             "open_report": status.report is not None,
             "view": pictures_in_view,
             "zoom": pictures_in_view,
+            "contrast": pictures_in_view,
         }
 
     def _refresh_keys(self) -> None:

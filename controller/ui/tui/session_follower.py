@@ -85,7 +85,8 @@ class SessionFollower(threading.Thread):
             pixels = client.picture(name, FULL_SIDE_PX)
             if pixels is not None:
                 reduced = reduce_picture(pixels, REDUCED_SIDE_PX)
-                self._post(PictureArrived(View(name, preview.caption, pixels, reduced)))
+                view = View(name, preview.caption, pixels, reduced, preview.pixel_nm)
+                self._post(PictureArrived(view))
                 self._shown[name] = preview.seq
 
     def _final_status(self) -> StatusArrived | None:

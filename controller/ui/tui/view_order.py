@@ -10,6 +10,8 @@ FLIP_PREDICTION = "flip"
 """Newest frame of A beside the prediction for B; the screen makes it."""
 FLIP_CHECK = "check-B"
 """Image of B at the flip check, beside the prediction from A."""
+SPECTRUM = "spectrum"
+"""Power spectrum of the newest frame; the screen makes it."""
 ORDER = (
     "frame",
     "slice-A",
@@ -18,6 +20,7 @@ ORDER = (
     "slice-difference",
     FLIP_PREDICTION,
     FLIP_CHECK,
+    SPECTRUM,
 )
 
 _BY_PHASE: dict[Phase, tuple[str, ...]] = {

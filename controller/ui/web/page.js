@@ -36,7 +36,7 @@ function showViews() {
     return button;
   }));
   const picture = part("picture");
-  picture.hidden = current === undefined;
+  part("frame").hidden = current === undefined;
   part("caption").textContent = current === undefined ? "no picture yet" : current.caption;
   if (current === undefined) return;
   const source = `picture/${encodeURIComponent(current.view)}.png?${current.seq}`;
@@ -44,7 +44,15 @@ function showViews() {
     picture.alt = current.caption;
     picture.src = source;
   }
+  part("bar").textContent = current.bar_nm === null ? "" : `${current.bar_nm} nm`;
+  part("bar").style.width = `${100 * current.bar_nm / current.width_nm}%`;
 }
+
+// keep the whole picture in the window, in its aspect
+part("picture").onload = (event) => {
+  const aspect = event.target.naturalWidth / event.target.naturalHeight;
+  part("frame").style.width = `min(100%, ${78 * aspect}vh)`;
+};
 
 const changes = new EventSource("changes");
 changes.onmessage = (message) => show(JSON.parse(message.data));

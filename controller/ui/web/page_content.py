@@ -11,16 +11,18 @@ from rich.console import Console
 from rich.text import Text
 
 from controller.model.base import Data
-from controller.model.events import OperatorState, Record
+from controller.model.events import OperatorState
 from controller.service import event_text, status_text
 from controller.service.session_status import SessionStatus
 from controller.service.shower_clocks import advance_shower_clocks
 from controller.ui.charts import charts_of
+from controller.ui.picture_tools import scale_bar_nm
 from controller.ui.tui import view_order
 from controller.ui.tui.log_screen import log_line
 from controller.ui.tui.phase_line import phases_text
 from controller.ui.tui.phase_panels import panel_lines
 from controller.ui.web.chart_svg import chart_svg
+from controller.ui.web.session_reader import SessionReader
 
 TONES = {
     OperatorState.GOOD: "good",
@@ -29,6 +31,7 @@ TONES = {
     OperatorState.STOP_NOW: "bad",
 }
 ALERTS_SHOWN = 8
+LOG_LINES = 300
 _CONSOLE = Console(width=500, color_system="truecolor", force_terminal=True)
 
 
@@ -39,6 +42,10 @@ class PictureLink(Data):
     caption: str
     seq: int
     """Number that changes with the pixels."""
+    width_nm: float | None = None
+    """Width of the picture; None if it is unknown."""
+    bar_nm: float | None = None
+    """Length of its scale bar."""
 
 
 class PageContent(Data):
@@ -61,16 +68,10 @@ class PageContent(Data):
     """View that this phase shows first."""
 
 
-def page_content(
-    status: SessionStatus, records: Iterable[Record], lost: str, *, has_report: bool
-) -> PageContent:
-    """Return the content for a status and its newest records.
-
-    Parameters
-    ----------
-    lost
-        Reason why the session's data no longer change; empty if they do.
-    """
+def page_content(reader: SessionReader) -> PageContent:
+    """Return the content for the newest status and records of a session."""
+    status, lost = reader.status, reader.lost
+    records = reader.records(LOG_LINES)
     now = advance_shower_clocks(status, datetime.now(UTC))
     names = view_order.in_order(status.previews)
     return PageContent(
@@ -84,17 +85,25 @@ def page_content(
         plots="".join(chart_svg(chart) for chart in charts_of(status)),
         alerts=_alerts(status),
         log=_lines(log_line(record) for record in records if event_text.is_headline(record)),
-        report='<a href="report">report of this session</a>' if has_report else "",
-        views=tuple(
-            PictureLink(
-                view=name,
-                caption=status.previews[name].caption or name,
-                seq=status.previews[name].seq,
-            )
-            for name in names
-        ),
+        report='<a href="report">report of this session</a>' if reader.report else "",
+        views=tuple(link for name in names for link in _links(reader, name)),
         first_view=view_order.first_view(status.phase, names),
     )
+
+
+def _links(reader: SessionReader, view: str) -> Iterable[PictureLink]:
+    """Return the link of a picture; after a frame also that of its power spectrum."""
+    preview, width_nm = reader.status.previews[view], reader.width_nm(view)
+    yield PictureLink(
+        view=view,
+        caption=preview.caption or view,
+        seq=preview.seq,
+        width_nm=width_nm,
+        bar_nm=None if width_nm is None else scale_bar_nm(width_nm),
+    )
+    if view == "frame":
+        caption = f"{preview.caption} power spectrum"
+        yield PictureLink(view=view_order.SPECTRUM, caption=caption, seq=preview.seq)
 
 
 def _doing(status: SessionStatus) -> str:

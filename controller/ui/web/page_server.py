@@ -17,6 +17,8 @@ from PIL import Image
 
 from controller.common.errors import UsageError
 from controller.service.previews import Picture
+from controller.ui.picture_tools import power_spectrum
+from controller.ui.tui.view_order import SPECTRUM
 from controller.ui.web.page_content import page_content
 from controller.ui.web.session_reader import SessionReader
 from controller.ui.web.source_check import LOOPBACK, source_check
@@ -25,7 +27,6 @@ MAX_VISITORS = 100
 """Largest number of pages that are kept up to date at once."""
 READ_EVERY_S = 0.3
 """Time between two looks at the session's files (s)."""
-LOG_LINES = 300
 STATIC = {"": "page.html", "page.css": "page.css", "page.js": "page.js"}
 """File of this folder for each path."""
 READER = web.AppKey("reader", SessionReader)
@@ -111,22 +112,23 @@ async def _send_changes(reply: web.StreamResponse, reader: SessionReader) -> Non
 
 
 def _content(reader: SessionReader) -> str:
-    return page_content(
-        reader.status,
-        reader.records(LOG_LINES),
-        reader.lost,
-        has_report=reader.report is not None,
-    ).model_dump_json()
+    return page_content(reader).model_dump_json()
 
 
 async def _picture(request: web.Request) -> web.StreamResponse:
     view = request.match_info["view"].removesuffix(".png")
     try:
-        pixels = await asyncio.to_thread(request.app[READER].picture, view)
+        pixels = await asyncio.to_thread(_pixels, request.app[READER], view)
     except LookupError as error:
         raise web.HTTPNotFound(text=str(error.args[0]), headers=SECURITY) from None
     body = await asyncio.to_thread(_png, pixels)
     return web.Response(body=body, content_type="image/png", headers=SECURITY)
+
+
+def _pixels(reader: SessionReader, view: str) -> Picture:
+    if view == SPECTRUM:
+        return power_spectrum(reader.picture("frame"))
+    return reader.picture(view)
 
 
 def _png(pixels: Picture) -> bytes:

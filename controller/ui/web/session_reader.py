@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
+
 from controller.common.errors import UsageError
 from controller.model.events import Record
 from controller.service.previews import Picture, read_preview
@@ -84,6 +86,17 @@ class SessionReader:
             return read_preview(self._folder / preview.path, MAX_SIDE_PX)
         except (OSError, ValueError) as error:
             raise LookupError(f"picture {view!r} cannot be read: {error}") from None
+
+    def width_nm(self, view: str) -> float | None:
+        """Return the width of a view (nm); None if it is unknown."""
+        preview = self.status.previews[view]
+        if preview.pixel_nm is None:
+            return None
+        try:
+            shape = np.load(self._folder / preview.path, mmap_mode="r", allow_pickle=False).shape
+        except (OSError, ValueError):
+            return None
+        return float(preview.pixel_nm * shape[1])
 
     def _reason_lost(self) -> str:
         if self.status.ended or not self.status.name:
