@@ -137,10 +137,7 @@ class BridgeDaemon(TokenDaemon):
     def note_end(self, peer: str, error: Exception) -> None:
         """Write a connection that failed to the audit log."""
         text = f"{type(error).__name__}: {error}"
-        reason = refused_client(error)
-        audit.warn(
-            "connection ended", peer=peer, error=text, **({"reason": reason} if reason else {})
-        )
+        audit.warn("connection ended", peer=peer, error=text, reason=refused_client(error))
 
     def secured(self, client: socket.socket) -> socket.socket:
         """Wrap a connection in TLS if the bridge uses it; nothing is exchanged yet."""
