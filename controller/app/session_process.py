@@ -12,6 +12,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from queue import SimpleQueue
@@ -36,6 +37,7 @@ from controller.session.event_log import EventLog, read_events
 from controller.session.folder import SessionFolder
 from controller.session.session import Session
 from controller.worker.supervisor import Supervisor
+from processing.files.atomic import replace_text
 from processing.live.count_size import reduction
 
 
@@ -124,7 +126,7 @@ def _assemble(
     past = read_events(folder.events)
     log = EventLog(folder.events)
     stack.callback(log.close)
-    service = SessionService(folder.path, log.append, past)
+    service = SessionService(folder.path, log.append, past, partial(replace_text, durable=False))
     stack.callback(lambda: service.close(exit_code()))
     publish: Publish = service.publish
     notify = session.protocol.notify

@@ -68,6 +68,8 @@ class SessionService:
         may block.
     past
         Records of earlier runs of the same session, from which the status continues.
+    write_status
+        Function that replaces status.json in one step; may block as `write_record`.
 
     Attributes
     ----------
@@ -77,9 +79,14 @@ class SessionService:
     """
 
     def __init__(
-        self, folder: Path, write_record: Callable[[Record], None], past: Iterable[Record] = ()
+        self,
+        folder: Path,
+        write_record: Callable[[Record], None],
+        past: Iterable[Record] = (),
+        write_status: Callable[[Path, str], None] = replace_text,
     ) -> None:
         self._folder = folder.absolute()
+        self._replace_status = write_status
         self._write_record = write_record
         self.listeners: list[Callable[[Record, SessionStatus], None]] = []
         self._store = SessionStore(past)
@@ -204,7 +211,7 @@ class SessionService:
     def _write_status(self) -> None:
         path = self._folder / STATUS_FILE
         try:
-            replace_text(path, self._store.status_json())
+            self._replace_status(path, self._store.status_json())
         except OSError as error:
             _log.error("%s not written: %s", path, error)
         self._status_written_s = time.monotonic()

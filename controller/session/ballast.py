@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from processing.files.atomic import open_plain
+from processing.files.atomic import open_plain, remove_file
 
 
 class Ballast:
@@ -55,7 +55,7 @@ class Ballast:
 
     def release(self) -> None:
         """Free all reserved space."""
-        self._path.unlink(missing_ok=True)
+        remove_file(self._path)
 
     @property
     def held_bytes(self) -> int:

@@ -8,8 +8,9 @@ from io import FileIO
 
 from controller.session.errors import SessionInUseError
 from controller.session.folder import SessionFolder
-from controller.session.private_folder import require_private
-from processing.files.atomic import open_plain
+from controller.session.private_folder import require_private, require_private_at
+from processing.files.atomic import open_plain, remove_file, remove_tree
+from processing.files.held_folder import FOLDER_FLAGS, hold, let_go
 
 
 class FolderLock:
@@ -27,11 +28,8 @@ class FolderLock:
     """
 
     def __init__(self, folder: SessionFolder) -> None:
-        require_private(folder.path)
-        try:
-            self._folder_descriptor = _lock_folder(folder)
-        except BlockingIOError:
-            raise _in_use(folder) from None
+        self._path = folder.path
+        self._descriptor = _open_folder(folder)
         try:
             self._file = open_plain(folder.lock, "a+b")
         except OSError:
@@ -49,14 +47,15 @@ class FolderLock:
             raise
 
     def release(self) -> None:
-        """Free the lock."""
+        """Free the lock, and let go of the folder."""
         self._file.close()
         self._close_folder()
 
     def _close_folder(self) -> None:
-        if self._folder_descriptor is not None:
-            os.close(self._folder_descriptor)
-            self._folder_descriptor = None
+        if self._descriptor is not None:
+            let_go(self._path, self._descriptor)
+            os.close(self._descriptor)
+            self._descriptor = None
 
 
 def _in_use(folder: SessionFolder) -> SessionInUseError:
@@ -88,11 +87,11 @@ def remove_if_unused(folder: SessionFolder) -> bool:
             return False
         for item in folder.path.iterdir():
             if item.is_dir():
-                shutil.rmtree(item)
+                remove_tree(item)
             elif item != folder.lock:
-                item.unlink()
+                remove_file(item)
         if os.name != "nt":
-            folder.lock.unlink()
+            remove_file(folder.lock)
             folder.path.rmdir()
     finally:
         lock.release()
@@ -119,7 +118,7 @@ if os.name == "nt":
         except OSError as error:
             raise BlockingIOError(*error.args) from None
 
-    def _lock_folder(folder: SessionFolder) -> int | None:
+    def _open_folder(folder: SessionFolder) -> int | None:
         return None
 
 else:
@@ -128,21 +127,39 @@ else:
     def _lock(file: FileIO) -> None:
         fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
 
-    def _lock_folder(folder: SessionFolder) -> int | None:
-        """Lock the folder and return its descriptor; None where a folder cannot be locked (NFS).
+    def _open_folder(folder: SessionFolder) -> int | None:
+        """Open, check, lock and hold the folder; return its descriptor.
+
+        Raises
+        ------
+        SessionInUseError
+            Another run holds the lock.
+        """
+        require_private(folder.path)
+        descriptor = os.open(folder.path, FOLDER_FLAGS)
+        try:
+            require_private_at(folder.path, descriptor)
+            _lock_folder(descriptor)
+        except BlockingIOError:
+            os.close(descriptor)
+            raise _in_use(folder) from None
+        except BaseException:
+            os.close(descriptor)
+            raise
+        hold(folder.path, descriptor)
+        return descriptor
+
+    def _lock_folder(descriptor: int) -> None:
+        """Lock an open folder, where a folder can be locked (not on NFS).
 
         Raises
         ------
         BlockingIOError
             Another run holds the lock.
         """
-        descriptor = os.open(folder.path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            os.close(descriptor)
             raise
         except OSError:
-            os.close(descriptor)
-            return None
-        return descriptor
+            return

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from controller.model.events import PreviewReady
-from processing.files.atomic import replace_file
+from processing.files.atomic import make_folder, replace_file
 
 CLIPPED_PERCENT = 0.5
 """Percentage of pixels clipped at either end, so that a hot pixel does not darken the image."""
@@ -29,7 +29,7 @@ def write_preview(
     the clipped range of the image.
     """
     path = folder / "previews" / f"{view}.npy"
-    path.parent.mkdir(exist_ok=True)
+    make_folder(path.parent)
     with replace_file(path, durable=False) as partial, partial.open("wb") as file:
         np.save(file, as_grey(image, limits))
     inside = path.relative_to(folder).as_posix()

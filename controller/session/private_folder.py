@@ -7,6 +7,7 @@ import stat
 from pathlib import Path
 
 from controller.common.errors import UsageError
+from processing.files.held_folder import FOLDER_FLAGS
 
 ROOT_UID = 0
 OTHERS_MAY_WRITE = stat.S_IWGRP | stat.S_IWOTH
@@ -27,21 +28,33 @@ def require_private(path: Path) -> None:
     """
     if os.name == "nt":
         return
-    found = path.lstat()
+    _require_own_folder(path, path.lstat())
+    descriptor = os.open(path, FOLDER_FLAGS)
+    try:
+        require_private_at(path, descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def require_private_at(path: Path, descriptor: int) -> None:
+    """Check an open folder as `require_private` does; `path` is its name in the messages."""
+    _require_own_folder(path, os.fstat(descriptor))
+    for folder, folders, files, within in os.fwalk(dir_fd=descriptor, follow_symlinks=False):
+        for name in (*folders, *files):
+            _require_no_link(path / folder / name, name, within)
+
+
+def _require_own_folder(path: Path, found: os.stat_result) -> None:
     if not stat.S_ISDIR(found.st_mode):
         raise UsageError(f"{path}: is a link or a file; name the session's folder itself")
     _require_own(path, found)
     if found.st_mode & OTHERS_MAY_WRITE:
         raise UsageError(f"{path}: others may write in it; first: chmod go-w {path}")
-    for folder, folders, files in os.walk(path, followlinks=False):
-        for name in (*folders, *files):
-            entry = Path(folder, name)
-            _require_no_link(entry)
 
 
-def _require_no_link(entry: Path) -> None:
+def _require_no_link(entry: Path, name: str, within: int) -> None:
     try:
-        found = entry.lstat()
+        found = os.stat(name, dir_fd=within, follow_symlinks=False)
     except FileNotFoundError:  # a temporary file of a process that still ends
         return
     if stat.S_ISLNK(found.st_mode):

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import IO
 
 from controller.session.folder import SessionFolder
-from processing.files.atomic import replace_file, sync_folder
+from processing.files.atomic import make_folder, replace_file, sync_folder
 
 CHUNK_BYTES = 1 << 20
 """Bytes copied at a time, so that a long copy needs little memory."""
@@ -41,7 +41,7 @@ def quarantine_copy(folder: SessionFolder, name: str, copy_to: Callable[[IO[byte
 
 def _folder(folder: SessionFolder) -> Path:
     if not folder.quarantine.exists():
-        folder.quarantine.mkdir()
+        make_folder(folder.quarantine)
         sync_folder(folder.path)
     return folder.quarantine
 

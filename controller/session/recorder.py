@@ -18,6 +18,7 @@ from controller.session.folder import SessionFolder
 from controller.session.ledger import Ledger
 from controller.session.quarantine import quarantine, quarantine_copy
 from processing.errors import InputFileError
+from processing.files.atomic import remove_file
 from processing.files.mdoc import MdocHeader, MdocSection, write_mdoc
 from processing.files.mrc import STORED_AS
 from processing.files.mrc_writer import (
@@ -139,7 +140,7 @@ class SeriesRecorder:
                 raise StackTakenError(str(error)) from None
         else:
             path = self._folder.stack(self._series)
-            path.unlink(missing_ok=True)  # nothing in it was ever acknowledged
+            remove_file(path)  # nothing in it was ever acknowledged
             self._writer = MrcStackWriter.create(path, _layout(self._scan, dtype))
         return self._writer
 

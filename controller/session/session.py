@@ -42,7 +42,8 @@ from controller.session.quarantine import quarantine
 from controller.session.recorder import SeriesRecorder
 from controller.session.recovery import NEW_SESSION, SERIES, journaled_protocol, recover
 from processing.errors import InputFileError
-from processing.files.atomic import replace_file
+from processing.files.atomic import make_folder, remove_file, replace_file
+from processing.files.held_folder import reached_folder
 from processing.files.mrc import read_stack, write_images
 
 P = ParamSpec("P")
@@ -177,7 +178,7 @@ class Session:
     @_on_disk
     def reject_frame(self, frame: Frame, step_id: str, verdict: FrameVerdict) -> None:
         """Save a rejected frame beside the stacks; its tilt will be retaken."""
-        self.folder.rejected.mkdir(exist_ok=True)
+        make_folder(self.folder.rejected)
         path = self.folder.rejected / f"{frame.info.request_id.replace('/', '_')}.npy"
         with replace_file(path) as partial, partial.open("wb") as file:
             np.save(file, frame.pixels)
@@ -200,7 +201,7 @@ class Session:
         OSError
             Disk full or gone; calling again is safe.
         """
-        self.folder.maps.mkdir(exist_ok=True)
+        make_folder(self.folder.maps)
         path = self.folder.maps / f"{name}.mrc"
         write_images(path, frame.pixels[None], frame.info.scan.pixel_nm)
         relative = str(path.relative_to(self.folder.path))
@@ -264,7 +265,10 @@ class Session:
         """Tell whether there is disk space for the next frame."""
         try:
             free = shutil.disk_usage(self.folder.path).free + self._ballast.held_bytes
-            with TemporaryFile(dir=self.folder.path) as probe:
+            with (
+                reached_folder(self.folder.path) as place,
+                TemporaryFile(dir=place) as probe,
+            ):
                 probe.write(b"room")
                 probe.flush()
         except OSError:
@@ -306,7 +310,7 @@ def _remove_partial_files(folder: SessionFolder) -> None:
     """Remove what a killed run has left of files that it was writing."""
     for place in (folder.path, folder.maps, folder.rejected, folder.quarantine):
         for path in place.glob("*.partial"):
-            path.unlink(missing_ok=True)
+            remove_file(path)
 
 
 def _now() -> str:

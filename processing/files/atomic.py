@@ -5,15 +5,21 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
+import shutil
 from collections.abc import Iterator
 from io import FileIO
 from pathlib import Path
+
+from processing.files.held_folder import reached, reached_folder
 
 # Windows has no fdatasync; fsync also writes the times, which costs a little and is as safe
 sync_data = getattr(os, "fdatasync", os.fsync)
 
 ANY_READER, OWNER_ONLY = 0o666, 0o600
 """File permissions; the process's umask narrows them."""
+
+
+_NO_LINK = getattr(os, "O_NOFOLLOW", 0)
 
 
 def open_plain(path: Path, mode: str) -> FileIO:
@@ -24,11 +30,12 @@ def open_plain(path: Path, mode: str) -> FileIO:
     mode
         As `open` takes it, for bytes: "xb", "ab", "r+b", ...
     """
-    return FileIO(path, mode.replace("b", ""), opener=_open_no_link)
 
+    def open_no_link(_: str, flags: int) -> int:
+        with reached(path) as (name, folder):
+            return os.open(name, flags | _NO_LINK, ANY_READER, dir_fd=folder)
 
-def _open_no_link(path: str, flags: int) -> int:
-    return os.open(path, flags | getattr(os, "O_NOFOLLOW", 0), ANY_READER)
+    return FileIO(path, mode.replace("b", ""), opener=open_no_link)
 
 
 @contextlib.contextmanager
@@ -46,18 +53,28 @@ def replace_file(path: Path, *, durable: bool = True, mode: int = ANY_READER) ->
         Permissions of the new file, e.g. `OWNER_ONLY` for a secret.
     """
     # one name per writer: two processes that write the same file do not mix their contents
-    partial = path.with_name(f"{path.name}.{secrets.token_hex(4)}.partial")
-    os.close(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode))
+    partial = f"{path.name}.{secrets.token_hex(4)}.partial"
+    with reached_folder(path.parent) as beside, reached(path.with_name(partial)) as (name, folder):
+        os.close(os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode, dir_fd=folder))
+        try:
+            yield beside / partial
+            if durable:
+                _sync_file(name, folder)
+            target = path.name if folder is not None else str(path)
+            os.replace(name, target, src_dir_fd=folder, dst_dir_fd=folder)
+            if durable:
+                sync_folder(path.parent)
+        finally:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(name, dir_fd=folder)
+
+
+def _sync_file(name: str, folder: int | None) -> None:
+    descriptor = os.open(name, os.O_RDWR | _NO_LINK, dir_fd=folder)
     try:
-        yield partial
-        if durable:
-            with partial.open("rb+") as file:
-                os.fsync(file.fileno())
-        partial.replace(path)
-        if durable:
-            sync_folder(path.parent)
+        os.fsync(descriptor)
     finally:
-        partial.unlink(missing_ok=True)
+        os.close(descriptor)
 
 
 def replace_text(path: Path, text: str, *, durable: bool = True, mode: int = ANY_READER) -> None:
@@ -66,11 +83,30 @@ def replace_text(path: Path, text: str, *, durable: bool = True, mode: int = ANY
         partial.write_text(text, encoding="utf-8", newline="\n")
 
 
-def sync_folder(folder: Path) -> None:
+def make_folder(path: Path) -> None:
+    """Make a folder if it does not exist."""
+    with reached(path) as (name, folder), contextlib.suppress(FileExistsError):
+        os.mkdir(name, dir_fd=folder)
+
+
+def remove_file(path: Path) -> None:
+    """Remove a file if it exists."""
+    with contextlib.suppress(FileNotFoundError), reached(path) as (name, folder):
+        os.unlink(name, dir_fd=folder)
+
+
+def remove_tree(path: Path) -> None:
+    """Remove a folder and all that is in it."""
+    with reached(path) as (name, folder):
+        shutil.rmtree(name, dir_fd=folder)
+
+
+def sync_folder(path: Path) -> None:
     """Flush the names in a folder to the disk; Windows does so by itself and opens no folder."""
     if os.name == "nt":
         return
-    descriptor = os.open(folder, os.O_RDONLY)
+    with reached(path) as (name, folder):
+        descriptor = os.open(name, os.O_RDONLY, dir_fd=folder)
     try:
         os.fsync(descriptor)
     finally:

@@ -11,6 +11,7 @@ import pytest
 from controller.common.errors import UsageError
 from controller.common.exit_codes import ExitCode
 from controller.engine import Engine
+from controller.model.commands import StopWhen
 from controller.model.events import Event, StateChanged
 from controller.session import folder_lock
 from controller.session.errors import SessionInUseError
@@ -195,3 +196,48 @@ def test_a_link_planted_while_the_session_runs_is_not_followed(tmp_path: Path, n
     with pytest.raises(OSError, match="symbolic links"):
         open_plain(tmp_path / name, "a+b")
     assert target.read_text() == "mine"
+
+
+# -- a folder above it that is exchanged while the session runs ----------------------------------
+
+WATCHED = ("journal.jsonl", "A.mrc")
+"""Files that the session compares with those that it opened."""
+
+
+def exchange_parent(base: Path, *, with_hard_links: bool) -> Path:
+    """Rename the session's parent folder and put a link to a prepared one in its place."""
+    prepared = base / "prepared"
+    (prepared / "s").mkdir(parents=True)
+    for name in WATCHED if with_hard_links else ():
+        (prepared / "s" / name).hardlink_to(base / "data" / "s" / name)
+    (base / "data").rename(base / "moved")
+    (base / "data").symlink_to(prepared)
+    return prepared / "s"
+
+
+@pytest.mark.parametrize("unnoticed", [True, False])
+def test_a_parent_folder_exchanged_for_a_link_redirects_no_write(
+    tmp_path: Path, unnoticed: bool
+) -> None:
+    """Also where hard links keep the exchange from being noticed."""
+    planted: list[Path] = []
+
+    def look(event: Event, engine: Engine) -> None:
+        if is_frame(event, "A", 1):
+            planted.append(exchange_parent(tmp_path, with_hard_links=unnoticed))
+        if is_frame(event, "A", 3):
+            engine.stop(StopWhen.AFTER_TILT)
+
+    (tmp_path / "data").mkdir()
+    run = Run(open_session(tmp_path / "data" / "s"), on_event=look)
+    run.microscope.spoil = lambda id_, pixels: pixels * 0 if "A-003/frame-0" in id_ else pixels
+    assert run.go() is (ExitCode.INTERRUPTED if unnoticed else ExitCode.SAFETY)
+    written = {item.name for item in planted[0].iterdir()}
+    assert written == (set(WATCHED) if unnoticed else set())
+    kept = {item.name for item in (tmp_path / "moved" / "s").iterdir()}
+    assert {"rejected"} <= kept if unnoticed else {"quarantine"} <= kept
+    (tmp_path / "data").unlink()
+    (tmp_path / "moved").rename(tmp_path / "data")
+    if unnoticed:
+        assert len((tmp_path / "data" / "s" / "A.rawtlt").read_text().split()) == 4
+        assert Run(open_session(tmp_path / "data" / "s"), run.microscope).go() is ExitCode.OK
