@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import lru_cache
 
 import numpy as np
 from scipy import ndimage
@@ -12,7 +12,6 @@ from processing.errors import ProcessingError
 from processing.images.binning import block_mean
 from processing.images.find_object import FoundObject, find_object
 from processing.images.intensity import background_levels
-from processing.parallel import worker_threads
 from processing.series import Bools, Float32, TiltSeries
 
 THUMBNAIL_PX = 128
@@ -69,7 +68,7 @@ def isolate_object(series: TiltSeries, binned_by: int = 1) -> TiltSeries:
         return series
     beside = _grown(found.beside)
     hidden = found.masks | beside
-    backgrounds = _continued(flat, hidden)
+    backgrounds = continued_background(flat, hidden)
     signal = max(float(np.median(np.percentile(smooth, 99, axis=(1, 2)))), 1e-30)
     texture = ndimage.gaussian_filter(flat - backgrounds, (0, SMOOTHING_PX, SMOOTHING_PX))
     clutter = _clutter(texture, ~hidden)
@@ -82,7 +81,7 @@ def isolate_object(series: TiltSeries, binned_by: int = 1) -> TiltSeries:
     close = loose - _spots_beyond(bright[first], known, CLOSE_PX)
     if _unevenness(backgrounds) > UNEVEN_SHARE * signal or found.cut or loose:
         # particles that stand out of the outline are no background
-        backgrounds = _continued(flat, masks | beside)
+        backgrounds = continued_background(flat, masks | beside)
     uneven = _unevenness(backgrounds) > UNEVEN_SHARE * signal
     cluttered = clutter > LARGEST_CLUTTER * signal
     if series.region_px is None and (cluttered or not (uneven or found.cut or loose)):
@@ -123,25 +122,35 @@ def _isolated(
     return isolated
 
 
-def _continued(images: Float32, hidden: Bools) -> Float32:
-    with ThreadPoolExecutor(worker_threads()) as pool:
-        return np.stack(list(pool.map(continued_background, images, hidden)))
-
-
-def continued_background(image: Float32, hidden: Bools) -> Float32:
-    """Return the background of an image [y, x], continued smoothly where it is hidden."""
+def continued_background(images: Float32, hidden: Bools) -> Float32:
+    """Return the background of images [tilt, y, x], continued smoothly where it is hidden."""
     known = (~hidden).astype(np.float32)
-    if not known.any():
-        return np.full_like(image, image.min())
-    result = np.zeros_like(image)
-    missing = np.ones_like(image)
+    values = images * known
+    result, missing = np.zeros_like(images), np.ones_like(images)
     for step in FILL_STEPS_PX:
-        weight = ndimage.gaussian_filter(known, step, mode="nearest")
-        mean = ndimage.gaussian_filter(image * known, step, mode="nearest")
-        trust = np.clip(weight / 0.2, 0, 1) if step != FILL_STEPS_PX[-1] else 1.0
+        weight, mean = (_smoothed(each, step) for each in (known, values))
+        trust = np.clip(weight / 0.2, 0, 1) if step != FILL_STEPS_PX[-1] else np.float32(1)
         result += missing * trust * mean / np.maximum(weight, 1e-6)
-        missing = missing * (1 - trust)
-    return np.asarray(result, np.float32)
+        missing *= 1 - trust
+    nothing_known = ~known.any(axis=(1, 2))
+    result[nothing_known] = images[nothing_known].min(axis=(1, 2), keepdims=True)
+    return result
+
+
+def _smoothed(images: Float32, sigma_px: float) -> Float32:
+    """Smooth images [tilt, y, x] by a Gaussian that is wide for their size.
+
+    Matrix products take a tenth of the time of a filter that is longer than the image.
+    """
+    rows, columns = (_gaussian_matrix(n, sigma_px) for n in images.shape[1:])
+    return np.asarray(rows @ images @ columns.T, np.float32)
+
+
+@lru_cache(maxsize=16)
+def _gaussian_matrix(size: int, sigma_px: float) -> Float32:
+    """Return the matrix [output, input] of a Gaussian filter; the edge values go on beyond it."""
+    unit = np.eye(size, dtype=np.float32)
+    return np.asarray(ndimage.gaussian_filter1d(unit, sigma_px, axis=0, mode="nearest"), np.float32)
 
 
 def _thumbnail(image: Float32, factor: int) -> Float32:
