@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from scipy import fft
 
 from processing.images.taper import taper
+from processing.parallel import worker_threads
 from processing.series import Float32, Float64
 
 NEWTON_STEPS = 4
@@ -61,15 +62,22 @@ def find_shifts(
         _full_sum(np.abs(spectrum) ** 2, shape) * _full_sum(np.abs(reference) ** 2, shape)
     )
     cross = spectrum * np.conj(reference)
-    start = _whole_pixel_peak(fft.irfft2(cross, shape, workers=-1), limit_px)
-    shifts, correlation = _refine_peak(cross, start, shape)
-    return Shifts(shifts, correlation / np.maximum(energy, 1e-30))
+    correlation = fft.irfft2(cross, shape, workers=_workers(images))
+    start = _whole_pixel_peak(correlation, limit_px)
+    shifts, highest = _refine_peak(cross, start, shape)
+    return Shifts(shifts, highest / np.maximum(energy, 1e-30))
 
 
 def _spectrum(images: Float32, shape: tuple[int, ...]) -> NDArray[np.complex64]:
     level = np.median(_border(images), axis=-1)[:, None, None]
     window = np.outer(*(taper(n, TAPERED_SHARE) for n in images.shape[1:])).astype(np.float32)
-    return np.asarray(fft.rfft2((images - level) * window, shape, workers=-1), np.complex64)
+    tapered = (images - level) * window
+    return np.asarray(fft.rfft2(tapered, shape, workers=_workers(images)), np.complex64)
+
+
+def _workers(images: Float32) -> int:
+    """Return the threads for a transform: a single image would only wait for the other threads."""
+    return worker_threads() if len(images) > 1 else 1
 
 
 def _border(images: Float32) -> Float32:

@@ -7,7 +7,9 @@ particles among them and refines their positions. The controls are counted from 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import numpy as np
 
@@ -109,14 +111,18 @@ def combine_series(
     fit_share = 1.0 - CONTROL_SHARE * len(settings.control_rules)
     table_b = _moved(b.detection.table, found.pose)
     known_nm = [a.detection.table.centres_nm, table_b.centres_nm]
-    detection = detect_by_fit(
-        _moved_to_known(candidates, known_nm, PAIRED_WITHIN * diameter.value),
-        [(a.aligned, None), (b.aligned, found.pose)],
-        diameter.value,
-        doubts=_input_doubts(a, b),
-        progress=within(progress, 0.55, fit_share),
-    )
-    controls = _controls(pair, candidates, within(progress, fit_share, 1.0))
+    # the fit leaves a core idle now and then, and needs no volume: the controls go on beside it
+    with ThreadPoolExecutor(1) as beside:
+        control_of = partial(_control, pair, candidates)
+        awaited = {rule: beside.submit(control_of, rule) for rule in settings.control_rules}
+        detection = detect_by_fit(
+            _moved_to_known(candidates, known_nm, PAIRED_WITHIN * diameter.value),
+            [(a.aligned, None), (b.aligned, found.pose)],
+            diameter.value,
+            doubts=_input_doubts(a, b),
+            progress=within(progress, 0.55, fit_share),
+        )
+        controls = _finished(awaited, within(progress, fit_share, 1.0))
     fused_nm, same_nm = detection.table.centres_nm, PAIRED_WITHIN * diameter.value
 
     def widened(alone: Count, table: ParticleTable) -> Count:
@@ -225,19 +231,21 @@ class _Pair:
         )
 
 
-def _controls(
-    pair: _Pair, candidates: Candidates, progress: Progress
+def _control(pair: _Pair, candidates: Candidates, rule: FusionRule) -> Detection:
+    """Detect the particles of a control rule; `candidates` belong to the rule in use."""
+    if rule != pair.settings.fusion_rule:
+        candidates = pair.candidates(pair.fused(rule, silent), silent)
+    return detect_by_weight(candidates, pair.diameter_nm)
+
+
+def _finished(
+    awaited: dict[FusionRule, Future[Detection]], progress: Progress
 ) -> dict[FusionRule, Detection]:
-    """Detect the particles of each control rule; `candidates` belong to the rule in use."""
-    rules = pair.settings.control_rules
+    """Wait for the controls, which run one after the other."""
     found: dict[FusionRule, Detection] = {}
-    for done, rule in enumerate(rules):
-        part = within(progress, done / len(rules), (done + 1) / len(rules))
-        its_candidates = candidates
-        if rule != pair.settings.fusion_rule:
-            volume = pair.fused(rule, within(part, 0.0, 0.6))
-            its_candidates = pair.candidates(volume, within(part, 0.6, 1.0))
-        found[rule] = detect_by_weight(its_candidates, pair.diameter_nm)
+    for rule, future in awaited.items():
+        found[rule] = future.result()
+        progress("control volumes", len(found) / len(awaited))
     return found
 
 
