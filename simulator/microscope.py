@@ -277,8 +277,13 @@ class SimulatedMicroscope:
         exposed_s = scan.frame_time_s if completed else world.now_s() - at_start.clock_s
         field_nm = (scan.width_px * scan.pixel_nm, scan.height_px * scan.pixel_nm)
         with world.changed:
-            self._add_dose(dose * min(1.0, exposed_s / scan.frame_time_s), field_nm)
-            world.update(blanked=True, frames=at_start.frames + 1, **mean_size_update(at_start))
+            doses = self._doses_after(dose * min(1.0, exposed_s / scan.frame_time_s), field_nm)
+            world.update(
+                blanked=True,
+                doses_e_per_A2=doses,
+                frames=at_start.frames + 1,
+                **mean_size_update(at_start),
+            )
         if not completed:
             raise AbortedError(f"frame {request_id!r} was interrupted: no image")
         info = FrameInfo(
@@ -307,8 +312,8 @@ class SimulatedMicroscope:
         electrons = detector.electrons_per_pixel(current_pA, exposed_s * 1e6)
         dose = electrons / (field_nm * 10.0) ** 2
         with world.changed:
-            self._add_dose(dose, (field_nm, field_nm))
-            world.update(blanked=True)
+            doses = self._doses_after(dose, (field_nm, field_nm))
+            world.update(blanked=True, doses_e_per_A2=doses)
         if not completed:
             raise AbortedError(f"the beam shower was ended by blanking after {exposed_s:.1f} s")
         return dose
@@ -335,15 +340,17 @@ class SimulatedMicroscope:
                 stage=stage.StageTruth(arrived_s=world.now_s()),
             )
 
-    def _add_dose(self, dose_e_per_A2: float, field_nm: tuple[float, float]) -> None:
-        """Add a dose to each assembly whose centre lies in the field (u, v)."""
+    def _doses_after(
+        self, dose_e_per_A2: float, field_nm: tuple[float, float]
+    ) -> tuple[float, ...]:
+        """Return the dose of each assembly after one more to those centred in the field (u, v)."""
         state = self._world.state
         pose = stage.true_pose(state.stage, self._world.now_s(), self._settings.stage)
         centres = state.mount.to_holder(self._grid.assembly_positions_nm)
         offsets_nm = np.abs(stage.holder_to_beam(centres, pose)[:, :2])
         exposed = np.all(offsets_nm <= np.array(field_nm) / 2.0, axis=1)
         doses = np.array(state.doses_e_per_A2) + dose_e_per_A2 * exposed
-        self._world.update(doses_e_per_A2=tuple(doses.tolist()))
+        return tuple(doses.tolist())
 
     def _keep(self, recorded: Frame) -> None:
         with self._world.changed:

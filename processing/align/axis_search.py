@@ -6,6 +6,7 @@ apart from a shift. Along any other direction they differ.
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,6 +15,7 @@ from scipy import fft, ndimage
 
 from processing.align.axis import DETAIL_PX, SEARCH_DEG
 from processing.images.taper import taper
+from processing.parallel import worker_threads
 from processing.series import Float32, Float64
 
 STEP_DEG = 2.0
@@ -34,6 +36,7 @@ the lines agree in every direction."""
 LARGEST_RUNNER_UP_RATIO = 0.4
 """Largest incoherence at a unique axis, as a fraction of that at the runner-up."""
 
+Complex64 = NDArray[np.complex64]
 Complex128 = NDArray[np.complex128]
 
 
@@ -120,11 +123,12 @@ def _incoherence(images: Float32, axes_deg: Float64) -> Float64:
             for spectrum in spectra
         ],
         axis=1,
-    )
+    ).astype(np.complex64)
     largest = LAG_STEP_PX * round(LARGEST_LAG_SHARE * max(images.shape[1:]) / LAG_STEP_PX)
     lags = np.arange(-largest, largest + LAG_STEP_PX, LAG_STEP_PX)
-    shifted = np.exp(2j * np.pi * np.outer(k / size, lags))
-    return np.array([_line_incoherence(one, shifted) for one in lines])
+    shifted = np.exp(2j * np.pi * np.outer(k / size, lags)).astype(np.complex64)
+    with ThreadPoolExecutor(worker_threads()) as pool:
+        return np.array(list(pool.map(lambda one: _line_incoherence(one, shifted), lines)))
 
 
 def _centred_spectra(images: Float32, size: int) -> Complex128:
@@ -138,7 +142,7 @@ def _centred_spectra(images: Float32, size: int) -> Complex128:
     return np.asarray(spectra, np.complex128)
 
 
-def _line_incoherence(lines: Complex128, shifted: Complex128) -> float:
+def _line_incoherence(lines: Complex64, shifted: Complex64) -> float:
     """Shift each line [image, k] to the mean line, and return the fraction not in common.
 
     `shifted` holds the phase factors [k, lag] of all shifts.

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 
 import numpy as np
 from scipy import ndimage
 
 from processing.images.shift import Band, find_shifts
+from processing.parallel import worker_threads
 from processing.series import Bools, Float32, Float64
 
 Bool2 = np.ndarray[tuple[int, int], np.dtype[np.bool_]]
@@ -23,12 +25,14 @@ def centres_of_mass(images: Float32) -> Float64:
     The centre of mass of a complete object projects like a point of the object. The object is the
     heaviest connected bright patch; a neighbouring object in view is ignored.
     """
-    return np.stack([_centre_of_mass(image) for image in images])
+    with ThreadPoolExecutor(worker_threads()) as pool:
+        return np.stack(list(pool.map(_centre_of_mass, images)))
 
 
 def cut_off(images: Float32) -> Bools:
     """Flag [tilt] the images whose object touches the border, i.e. is not completely in view."""
-    return np.array([_touches_border(_object_mask(image)) for image in images])
+    with ThreadPoolExecutor(worker_threads()) as pool:
+        return np.array([_touches_border(mask) for mask in pool.map(_object_mask, images)])
 
 
 def neighbour_shifts(images: Float32, angles_rad: Float64) -> Float64:
