@@ -28,3 +28,7 @@ class RegistrationRefusedError(ProcessingError):
 
 class OppositeSenseError(RegistrationRefusedError):
     """B is the flipped A only if the tilt sense of one of the two is reversed."""
+
+
+class DeviceError(ProcessingError):
+    """The chosen device is missing, or what is needed to use it."""

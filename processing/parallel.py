@@ -5,18 +5,34 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 
 BLOCK_SLICES = 96
 """Maximum number of slices in a block: wide enough to amortise reading the system matrix."""
 
+USUAL_CACHE_BYTES = 2**20
+"""Second-level cache of a core of an older processor."""
+
 
 def worker_threads() -> int:
     """Return the number of threads to use: the cores this process may use."""
     affinity = getattr(os, "sched_getaffinity", None)
     return len(affinity(0)) if affinity else (os.cpu_count() or 1)
+
+
+@cache
+def cache_bytes() -> int:
+    """Return the size of the second-level cache of a core; 1 MiB where Linux does not tell it."""
+    index = Path("/sys/devices/system/cpu/cpu0/cache/index2")
+    try:
+        kind, size = ((index / name).read_text().strip() for name in ("type", "size"))
+        return int(size.removesuffix("K")) * 1024 if kind != "Instruction" else USUAL_CACHE_BYTES
+    except (OSError, ValueError):
+        return USUAL_CACHE_BYTES
 
 
 def slabs(slices: int, width: int = BLOCK_SLICES) -> Iterator[slice]:

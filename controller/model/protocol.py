@@ -324,6 +324,8 @@ class Processing(Settings):
     crop_px: tuple[int, int, int, int] | None = None
     """First column, first row, width and height of the part of the images that is processed; the
     region of the object when left out."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """Device that computes: an NVIDIA GPU where there is one, or the one named."""
 
 
 class Protocol(Settings):

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import ndimage
 
 from processing.align.alignment import Alignment, apply_alignment, in_raw_frame
+from processing.device import CPU, Device
 from processing.images.shift import Band, Shifts, find_shifts
+from processing.parallel import worker_threads
 from processing.progress import Progress, silent
 from processing.reconstruct.projector import Projectors
 from processing.reconstruct.sirt import sirt
@@ -50,6 +53,7 @@ def match_projections(
     *,
     rounds: int,
     tolerance_px: float = 0.02,
+    device: Device = CPU,
     progress: Progress = silent,
 ) -> Alignment:
     """Improve the shifts until they change by less than `tolerance_px` rms.
@@ -59,7 +63,7 @@ def match_projections(
     Images with a low correlation are rejected, and used again if the correlation recovers.
     """
     aligned = apply_alignment(series, alignment)
-    projectors = Projectors()
+    projectors = Projectors(device)
     for done in range(rounds):
         match = compare(aligned, projectors)
         alignment = correct(alignment, match, series)
@@ -141,11 +145,16 @@ def reduced(series: TiltSeries, factor: float) -> TiltSeries:
     old = (np.array(series.images.shape[1:]) - 1) / 2
     offset = old - factor * (np.array([rows, columns]) - 1) / 2
     images = np.empty((series.tilts, rows, columns), np.float32)
-    for small, image in zip(images, series.images, strict=True):
-        smooth = ndimage.gaussian_filter(image, 0.4 * factor, mode="nearest")
+
+    def reduce(tilt: int) -> None:
+        smooth = ndimage.gaussian_filter(series.images[tilt], 0.4 * factor, mode="nearest")
         ndimage.affine_transform(
-            smooth, [factor, factor], offset, output=small, order=1, mode="nearest"
+            smooth, [factor, factor], offset, output=images[tilt], order=1, mode="nearest"
         )
+
+    with ThreadPoolExecutor(worker_threads()) as pool:
+        for _ in pool.map(reduce, range(series.tilts)):
+            pass
     return replace(series, images=images, pixel_nm=series.pixel_nm * factor)
 
 

@@ -12,6 +12,7 @@ from processing.align.alignment import Alignment, apply_alignment, fill_non_fini
 from processing.align.axis import find_tilt_axis
 from processing.align.coarse import centres_of_mass, cut_off, neighbour_shifts
 from processing.align.matching import compare, match_projections, reduced, scaled
+from processing.device import CPU, Device
 from processing.errors import ProcessingError
 from processing.images.health import bad_images
 from processing.images.intensity import estimate_response, linearise, without_background
@@ -36,7 +37,11 @@ FEWEST_IMAGES = 3
 
 
 def align_series(
-    series: TiltSeries, *, start: Alignment | None = None, progress: Progress = silent
+    series: TiltSeries,
+    *,
+    start: Alignment | None = None,
+    device: Device = CPU,
+    progress: Progress = silent,
 ) -> Alignment:
     """Find each image's shift and the tilt axis.
 
@@ -58,7 +63,7 @@ def align_series(
     mass_in_view = (~whole & ~linear.excluded).mean() <= CUT_OFF_SHARE
     masses = centres_of_mass(linear.images) if mass_in_view else None
     if start is None or masses is None:
-        initial = _initial_alignment(linear, masses, within(progress, 0.1, 0.3))
+        initial = _initial_alignment(linear, masses, device, within(progress, 0.1, 0.3))
     else:
         initial = _extend_alignment(start, linear, masses)
     initial = scaled(initial, 1 / fine)
@@ -68,6 +73,7 @@ def align_series(
         initial,
         rounds=4,
         tolerance_px=CONVERGED_PX,
+        device=device,
         progress=within(progress, 0.5, 0.95),
     )
     found = scaled(matched, fine)
@@ -78,12 +84,15 @@ def align_series(
     return found
 
 
-def _initial_alignment(linear: TiltSeries, masses: Float64 | None, progress: Progress) -> Alignment:
+def _initial_alignment(
+    linear: TiltSeries, masses: Float64 | None, device: Device, progress: Progress
+) -> Alignment:
     """Find shifts without an earlier alignment, in the series' own pixels."""
     coarse = max(1.0, linear.images.shape[2] / COARSE_COLUMNS)
     small = reduced(linear, coarse)
-    start = _best_start(small, masses, coarse)
-    return scaled(match_projections(small, start, rounds=4, progress=progress), coarse)
+    start = _best_start(small, masses, coarse, device)
+    matched = match_projections(small, start, rounds=4, device=device, progress=progress)
+    return scaled(matched, coarse)
 
 
 def _extend_alignment(start: Alignment, linear: TiltSeries, masses: Float64) -> Alignment:
@@ -134,14 +143,16 @@ def linearised(background_free: TiltSeries) -> TiltSeries:
     return linearise(background_free, response)
 
 
-def _best_start(small: TiltSeries, masses: Float64 | None, factor: float) -> Alignment:
+def _best_start(
+    small: TiltSeries, masses: Float64 | None, factor: float, device: Device
+) -> Alignment:
     """Choose the initial shifts with the smallest misfit, in pixels of the reduced images."""
     unshifted = unaligned(small)
     neighbours = neighbour_shifts(small.images, small.angles_rad)
     candidates = [unshifted, replace(unshifted, shifts_px=neighbours)]
     if masses is not None:
         candidates.append(replace(unshifted, shifts_px=masses / factor))
-    projectors = Projectors()
+    projectors = Projectors(device)
 
     def misfit(start: Alignment) -> float:
         return compare(apply_alignment(small, start), projectors).misfit

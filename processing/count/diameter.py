@@ -17,6 +17,7 @@ from scipy.spatial import cKDTree
 
 from processing.count.form_factor import diameter_at_zero, mean_form_factor
 from processing.count.particles import find_clusters, plateau
+from processing.device import CPU, Device
 from processing.errors import ProcessingError
 from processing.progress import Progress, silent
 from processing.reconstruct.convolution import ball_form_factor
@@ -67,6 +68,7 @@ def estimate_diameter(
     volume: Float32,
     series: TiltSeries,
     *,
+    device: Device = CPU,
     allocate: Allocate = in_memory,
     progress: Progress = silent,
 ) -> DiameterEstimate:
@@ -84,7 +86,7 @@ def estimate_diameter(
         )
     largest_px = max(2 * SMALLEST_PX, 0.4 * min(piece.shape))
     trials = np.geomspace(SMALLEST_PX, largest_px, TRIALS)
-    correlation = _scan(piece, trials, lambda part: progress("diameter", 0.4 * part))
+    correlation = _scan(piece, trials, device, lambda part: progress("diameter", 0.4 * part))
     if correlation.max() <= 0:
         raise ProcessingError(
             f"series {series.name}: no spheres of {SMALLEST_PX:.0f} to {largest_px:.0f} pixels "
@@ -92,7 +94,7 @@ def estimate_diameter(
         )
     peak = _largest_good_trial(correlation)
     coarse_px = float(np.exp(_parabola_peak(np.log(trials), correlation, peak)))
-    fine_px = _from_whole_volume(volume, series, coarse_px, allocate, progress)
+    fine_px = _from_whole_volume(volume, series, coarse_px, device, allocate, progress)
     return DiameterEstimate(fine_px, coarse_px, trials, correlation)
 
 
@@ -158,20 +160,22 @@ def _busiest_piece(volume: Float32, edge: int) -> Float32:
     return np.ascontiguousarray(volume[piece])
 
 
-def _scan(piece: Float32, trials_px: Float64, progress: Callable[[float], None]) -> Float64:
+def _scan(
+    piece: Float32, trials_px: Float64, device: Device, progress: Callable[[float], None]
+) -> Float64:
     """Return the correlation [trial] of a part of the volume with its sphere models."""
     correlation = np.zeros(len(trials_px))
     for trial, diameter_px in enumerate(trials_px):
-        correlation[trial] = _model_correlation(piece, float(diameter_px))
+        correlation[trial] = _model_correlation(piece, float(diameter_px), device)
         progress((trial + 1) / len(trials_px))
     return correlation
 
 
-def _model_correlation(piece: Float32, diameter_px: float) -> float:
+def _model_correlation(piece: Float32, diameter_px: float, device: Device) -> float:
     """Correlate a part of the volume with equal spheres at the centres found in it."""
     factor = _binning(diameter_px)
     piece, diameter_px = _binned(piece, factor), diameter_px / factor
-    centres = _particles(piece, diameter_px, PIECE_ITERATIONS, in_memory)
+    centres = _particles(piece, diameter_px, PIECE_ITERATIONS, device, in_memory)
     if len(centres) == 0:
         return 0.0
     inner = tuple(slice(n // 12, n - n // 12) for n in piece.shape)
@@ -182,12 +186,17 @@ def _model_correlation(piece: Float32, diameter_px: float) -> float:
 
 
 def _from_whole_volume(
-    volume: Float32, series: TiltSeries, coarse_px: float, allocate: Allocate, progress: Progress
+    volume: Float32,
+    series: TiltSeries,
+    coarse_px: float,
+    device: Device,
+    allocate: Allocate,
+    progress: Progress,
 ) -> float:
     """Find all particles with the coarse diameter and refine it; repeat once if it changed much."""
     diameter_px = coarse_px
     for attempt in range(2):
-        centres_px = _all_particles(volume, diameter_px, allocate)
+        centres_px = _all_particles(volume, diameter_px, device, allocate)
         before, diameter_px = diameter_px, refined_diameter(series, centres_px, diameter_px)
         progress("diameter", 0.7 + 0.3 * attempt)
         if abs(diameter_px / before - 1) < CONVERGED:
@@ -195,14 +204,16 @@ def _from_whole_volume(
     return diameter_px
 
 
-def _all_particles(volume: Float32, diameter_px: float, allocate: Allocate) -> Float64:
+def _all_particles(
+    volume: Float32, diameter_px: float, device: Device, allocate: Allocate
+) -> Float64:
     """Find the centres [n, 3] (x, y, z) in the whole volume, binned if the spheres are large.
 
     All particles are needed: in a crystal, missed particles contribute to the same Bragg peaks.
     """
     factor = _binning(diameter_px)
     coarse = _binned(volume, factor)
-    centres = _particles(coarse, diameter_px / factor, WHOLE_ITERATIONS, allocate)
+    centres = _particles(coarse, diameter_px / factor, WHOLE_ITERATIONS, device, allocate)
     dropped = np.array(volume.shape[::-1]) - factor * np.array(coarse.shape[::-1])
     return np.asarray(factor * centres - dropped / 2, np.float64)
 
@@ -221,10 +232,14 @@ def _binned(volume: Float32, factor: int) -> Float32:
     return np.asarray(blocks.mean(axis=(1, 3, 5)), np.float32)
 
 
-def _particles(volume: Float32, diameter_px: float, iterations: int, allocate: Allocate) -> Float64:
+def _particles(
+    volume: Float32, diameter_px: float, iterations: int, device: Device, allocate: Allocate
+) -> Float64:
     """Find the centres [n, 3] (x, y, z) of the spheres in a volume."""
-    spheres = ssr_volume(volume, diameter_px, iterations=iterations, allocate=allocate)
-    clusters = find_clusters(spheres, diameter_px)
+    spheres = ssr_volume(
+        volume, diameter_px, iterations=iterations, device=device, allocate=allocate
+    )
+    clusters = find_clusters(spheres, diameter_px, device=device)
     return clusters.centres_px[clusters.weight >= plateau(clusters.weight).value]
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from scipy import optimize
@@ -43,27 +45,30 @@ class Beam:
     most_crossed: float
 
 
-def fit_beam(views: Sequence[View], spheres: Spheres) -> Beam:
+def fit_beam(views: Sequence[View], spheres: Spheres, pool: Executor) -> Beam:
     """Find the blur with which the spheres explain the images of one series best."""
     imager = views[0].imager
     fitted = views[:: max(1, len(views) // FITTED_VIEWS)]
-    crossed = [particles_crossed(view, spheres) for view in fitted]
+    crossed = list(pool.map(partial(particles_crossed, spheres=spheres), fitted))
     longest = [np.percentile(each, LONGEST_PATH_PERCENTILE) for each in crossed]
     most_crossed = float(np.max(longest)) + 1
-    sharp = []
-    for view, each in zip(fitted, crossed, strict=True):
+
+    def sharp_layers(view: View, each: Float64) -> Spectrum:
         points = view.project(spheres.centres_nm)
         splines = imager.spread(points, layer_numbers(each, most_crossed))
-        sharp.append(imager.layer_spectra(splines.value_transposed @ spheres.weights))
+        return imager.layer_spectra(splines.value_transposed @ spheres.weights)
+
+    sharp = list(pool.map(sharp_layers, fitted, crossed))
 
     def residual_energy(blur_px: float) -> float:
         kernels = imager.kernels(blur_px)
-        energy = 0.0
-        for view, spectra in zip(fitted, sharp, strict=True):
+
+        def in_view(view: View, spectra: Spectrum) -> float:
             blurred = spectra * kernels
             contrasts = fit_contrasts(view, blurred).astype(np.float32)
-            energy += imager.energy(view.spectrum - np.tensordot(contrasts, blurred, 1))
-        return energy
+            return imager.energy(view.spectrum - np.tensordot(contrasts, blurred, 1))
+
+        return sum(pool.map(in_view, fitted, sharp))
 
     found = optimize.minimize_scalar(
         residual_energy,

@@ -124,11 +124,11 @@ def fit_spheres(
                 break
         models = _model_views(views, beams, spheres, pool)
         evidence = gather_evidence(models, given, spheres, pool)
+        misfit = _misfit(models, spheres, pool)
     blurs_nm = tuple(
         beam.blur_px * diameter_nm / _imager(views, index).diameter_px
         for index, beam in beams.items()
     )
-    misfit = _misfit(models, spheres)
     return SphereFit(spheres.centres_nm, spheres.amplitudes, blurs_nm, misfit, evidence)
 
 
@@ -138,7 +138,7 @@ def _imager(views: list[View], series: int) -> SphereImager:
 
 def _fit_beams(views: list[View], spheres: Spheres, count: int, pool: Executor) -> dict[int, Beam]:
     by_series = [[view for view in views if view.series == index] for index in range(count)]
-    return dict(enumerate(pool.map(partial(fit_beam, spheres=spheres), by_series)))
+    return {index: fit_beam(its, spheres, pool) for index, its in enumerate(by_series)}
 
 
 def _model_views(
@@ -165,7 +165,11 @@ def _rms_move_nm(centres_nm: Float64, spheres: Spheres) -> float:
     return float(np.sqrt((moves**2).sum(axis=1).mean())) if len(moves) else 0.0
 
 
-def _misfit(models: list[ViewModel], spheres: Spheres) -> float:
-    residual = sum(model.view.imager.energy(model.residual(spheres.weights)) for model in models)
-    whole = sum(model.view.imager.energy(model.view.spectrum) for model in models)
+def _misfit(models: list[ViewModel], spheres: Spheres, pool: Executor) -> float:
+    def energies(model: ViewModel) -> Float64:
+        imager = model.view.imager
+        image, left = model.view.spectrum, model.residual(spheres.weights)
+        return np.array([imager.energy(left), imager.energy(image)])
+
+    residual, whole = np.sum(list(pool.map(energies, models)), axis=0)
     return float(np.sqrt(residual / max(whole, 1e-30)))

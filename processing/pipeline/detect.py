@@ -17,6 +17,7 @@ from processing.count.particles import (
     find_clusters,
     plateau,
 )
+from processing.device import CPU, Device
 from processing.errors import TooManyCandidatesError
 from processing.files.particles import ParticleTable
 from processing.fit.spheres import FINEST_PX, ROUNDS, fit_spheres
@@ -86,15 +87,21 @@ def find_candidates(
     pixel_nm: float,
     *,
     iterations: int,
+    device: Device = CPU,
     allocate: Allocate = in_memory,
     progress: Progress = silent,
 ) -> Candidates:
     """Find candidates in a volume [z, y, x] by sparse sphere reconstruction."""
     diameter_px = diameter_nm / pixel_nm
     centres = ssr_volume(
-        volume, diameter_px, iterations=iterations, allocate=allocate, progress=progress
+        volume,
+        diameter_px,
+        iterations=iterations,
+        device=device,
+        allocate=allocate,
+        progress=progress,
     )
-    return Candidates(centres, find_clusters(centres, diameter_px), pixel_nm)
+    return Candidates(centres, find_clusters(centres, diameter_px, device=device), pixel_nm)
 
 
 def detect_by_weight(candidates: Candidates, diameter_nm: float) -> Detection:

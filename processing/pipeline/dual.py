@@ -19,6 +19,7 @@ from processing.combine.pose import Pose, mutual_pairs
 from processing.combine.register import PAIRED_WITHIN, RegistrationResult, register
 from processing.combine.resample import resample
 from processing.count.interval import missed_by_both, widen_by_fused, widen_by_missed
+from processing.device import device
 from processing.errors import OppositeSenseError, RegistrationRefusedError
 from processing.files.particles import ParticleTable
 from processing.pipeline.detect import (
@@ -226,6 +227,7 @@ class _Pair:
             self.diameter_nm,
             self.pixel_nm,
             iterations=self.settings.ssr_iterations,
+            device=device(self.settings.device),
             allocate=self.allocate,
             progress=progress,
         )

@@ -6,6 +6,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from processing.device import DeviceName
 from processing.results import FusionRule
 
 
@@ -35,6 +36,9 @@ class ProcessSettings(BaseModel):
     crop_px: tuple[int, int, int, int] | None = None
     """First column, first row, width and height of the part of the images that is processed;
     the region of the object if not given."""
+
+    device: DeviceName = "auto"
+    """Device of the computation: a GPU where there is one, or the one named."""
 
     @property
     def control_rules(self) -> tuple[FusionRule, ...]:

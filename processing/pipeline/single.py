@@ -9,6 +9,7 @@ import numpy as np
 from processing.align.alignment import Alignment, apply_alignment
 from processing.align.series import align_series, background_subtracted, linearised
 from processing.count.diameter import estimate_diameter, pair_distance, refined_diameter
+from processing.device import device
 from processing.pipeline.check_diameter import (
     require_possible_diameter,
     require_resolved_diameter,
@@ -117,7 +118,9 @@ def _process_sampled(
     allocate = allocator((columns, rows, columns), SINGLE_VOLUMES, settings.memory_limit_GB)
     if start is not None:
         start = in_sampled_pixels(start, sampling)
-    alignment = align_series(small, start=start, progress=within(progress, 0.0, 0.4))
+    alignment = align_series(
+        small, start=start, device=device(settings.device), progress=within(progress, 0.0, 0.4)
+    )
     result = find_particles(
         small, alignment, settings, allocate=allocate, progress=within(progress, 0.4, 1.0)
     )
@@ -140,19 +143,25 @@ def find_particles(
     progress: Progress = silent,
 ) -> SeriesResult:
     """Reconstruct an aligned series, estimate the diameter and find the particles."""
+    processor = device(settings.device)
     aligned = apply_alignment(background_subtracted(series), alignment).usable()
     linear = linearised(aligned)
     volume = sirt_series(
         linear,
         settings.sirt_iterations,
         momentum=True,
+        device=processor,
         allocate=allocate,
         progress=within(progress, 0.0, 0.35),
     )
     diameter_nm = settings.diameter_nm
     if diameter_nm is None:
         estimate = estimate_diameter(
-            volume, linear, allocate=allocate, progress=within(progress, 0.35, 0.5)
+            volume,
+            linear,
+            device=processor,
+            allocate=allocate,
+            progress=within(progress, 0.35, 0.5),
         )
         require_resolved_diameter(series, estimate.value_px)
         diameter_nm = estimate.value_px * series.pixel_nm
@@ -161,6 +170,7 @@ def find_particles(
         diameter_nm,
         series.pixel_nm,
         iterations=settings.ssr_iterations,
+        device=processor,
         allocate=allocate,
         progress=within(progress, 0.5, 0.7),
     )

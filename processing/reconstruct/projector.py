@@ -2,12 +2,12 @@
 
 All slices across the tilt axis have the same system matrix. The sparse product of scipy applies it
 to a block of slices at once: it reads each entry once for all of them, and releases the interpreter
-lock, so that several threads run in parallel.
+lock, so that several threads run in parallel. On a GPU the same product runs on whole slices.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from itertools import product
@@ -17,12 +17,20 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 
-from processing.parallel import over_blocks, slabs, worker_threads
+from processing.device import CPU, Array, Device
+from processing.parallel import cache_bytes, slabs, worker_threads
 from processing.reconstruct.system_matrix import backprojection_matrix, tilt_entries
 from processing.series import Float32
 
-TILE = 32
-"""Side of a tile (px): a tile and its rays fit the cache."""
+TILE_CACHES = 1.5
+"""Memory of a tile in the iterations, in second-level caches: the least used part waits in the
+third."""
+SMALLEST_TILE = 16
+"""Smallest side of a tile (px): smaller ones cost more calls than they save."""
+ENTRY_BYTES = 8
+"""Memory of one entry of a sparse matrix: its value and its index."""
+BLOCK_COPIES = 8
+"""Arrays as large as a block of slices and its images that exist at a time, in the iterations."""
 
 
 class Tile(NamedTuple):
@@ -33,27 +41,31 @@ class Tile(NamedTuple):
     rows, columns
         Range in z and in x.
     rays
-        Indices, in tilt * u, of the rays that cross the tile.
+        Indices, in tilt * u, of the rays that cross the tile; all rays for a whole slice.
     forward
-        Projection matrix [ray, voxel], stored by rows.
+        Projection matrix [ray, voxel], stored by rows, on the device.
     backward
         Its transpose, also stored by rows: a CSR product is fast along the rows of its output.
+    device
+        Device that holds the matrices and the blocks.
     """
 
     rows: slice
     columns: slice
-    rays: NDArray[np.intp]
+    rays: NDArray[np.intp] | slice
     forward: sparse.csr_matrix
     backward: sparse.csr_matrix
+    device: Device = CPU
 
-    def read_block(self, volume: Float32, part: slice) -> Float32:
+    def read_block(self, volume: Float32, part: slice) -> Array:
         """Return slices `part` of this tile of a volume [z, y, x] as a block [z * x, slice]."""
-        return _to_block(volume[self.rows, :, self.columns], part)
+        return _to_block(volume[self.rows, :, self.columns], part, self.device)
 
-    def write_block(self, volume: Float32, part: slice, block: Float32) -> None:
+    def write_block(self, volume: Float32, part: slice, block: Array) -> None:
         """Write a block [z * x, slice] into slices `part` of this tile of a volume."""
         piece = volume[self.rows, part, self.columns]
-        piece[:] = block.reshape(piece.shape[0], piece.shape[2], -1).swapaxes(1, 2)
+        shaped = block.reshape(piece.shape[0], piece.shape[2], -1).swapaxes(1, 2)
+        piece[:] = self.device.to_host(shaped)
 
 
 class Projector:
@@ -67,6 +79,8 @@ class Projector:
         Width of an image and of a slice (px).
     depth
         Height of a slice along z (px); by default the width.
+    device
+        Device of the products. The CPU takes over if the matrices do not fit a GPU.
 
     Notes
     -----
@@ -74,10 +88,19 @@ class Projector:
     block is [tilt * u, slice].
     """
 
-    def __init__(self, angles_rad: ArrayLike, columns: int, depth: int | None = None) -> None:
+    def __init__(
+        self,
+        angles_rad: ArrayLike,
+        columns: int,
+        depth: int | None = None,
+        device: Device = CPU,
+    ) -> None:
         self.angles_rad = np.asarray(angles_rad, np.float64)
         self.columns = columns
         self.depth = depth or columns
+        entries = 2 * len(self.angles_rad) * self.depth * self.columns
+        # both matrices, and at least as much for the blocks
+        self.device = device if device.holds(4 * ENTRY_BYTES * entries) else CPU
 
     @cached_property
     def adjoint_matrix(self) -> sparse.csr_matrix:
@@ -91,9 +114,16 @@ class Projector:
 
     @cached_property
     def tiles(self) -> list[Tile]:
-        """System matrix in tiles, so that neighbouring voxels are in the cache together."""
+        """System matrix in tiles, so that neighbouring voxels are in the cache together.
+
+        A GPU has a single tile, the whole slice.
+        """
         adjoint = self._backprojection()
-        pieces = product(slabs(self.depth, TILE), slabs(self.columns, TILE))
+        if self.device.is_gpu:
+            return [_whole_slice(adjoint, self.depth, self.columns, self.device)]
+        block = self.slice_parts(self.columns)[0]
+        side = tile_side(len(self.angles_rad), block.stop - block.start)
+        pieces = product(slabs(self.depth, side), slabs(self.columns, side))
         with ThreadPoolExecutor(worker_threads()) as pool:
             return list(pool.map(lambda piece: _tile(adjoint, self.columns, *piece), pieces))
 
@@ -102,7 +132,7 @@ class Projector:
         """Inverse sum of each matrix row, [tilt * u]; 0 for rays that miss the slice."""
         sums = np.zeros(len(self.angles_rad) * self.columns)
         for tile in self.tiles:
-            sums[tile.rays] += tile.forward.sum(axis=1).A1
+            sums[tile.rays] += _row_sums(tile.forward, self.device)
         return _inverse(sums)
 
     @cached_property
@@ -111,7 +141,7 @@ class Projector:
         sums = np.zeros((self.depth, self.columns))
         for tile in self.tiles:
             piece = sums[tile.rows, tile.columns]
-            piece[:] = tile.backward.sum(axis=1).reshape(piece.shape)
+            piece[:] = _row_sums(tile.backward, self.device).reshape(piece.shape)
         return _inverse(sums)
 
     def forward(self, volume: Float32) -> Float32:
@@ -121,9 +151,10 @@ class Projector:
 
         def project(part: slice) -> None:
             rays = self.forward_block([tile.read_block(volume, part) for tile in tiles])
-            images[:, part] = rays.reshape(len(images), self.columns, -1).swapaxes(1, 2)
+            shaped = rays.reshape(len(images), self.columns, -1).swapaxes(1, 2)
+            images[:, part] = self.device.to_host(shaped)
 
-        over_blocks(project, volume.shape[1])
+        self._over_slices(project, volume.shape[1])
         return images
 
     def backward(self, images: Float32) -> Float32:
@@ -136,19 +167,30 @@ class Projector:
             for tile in tiles:
                 tile.write_block(volume, part, tile.backward @ rays[tile.rays])
 
-        over_blocks(back_project, images.shape[1])
+        self._over_slices(back_project, images.shape[1])
         return volume
 
-    def forward_block(self, blocks: Sequence[Float32]) -> Float32:
+    def slice_parts(self, slices: int) -> list[slice]:
+        """Divide slices into blocks, one for each thread or as large as a GPU's memory holds."""
+        voxels, rays = self.depth * self.columns, len(self.angles_rad) * self.columns
+        return self.device.blocks(slices, BLOCK_COPIES * 4 * (voxels + rays))
+
+    def _over_slices(self, work: Callable[[slice], None], slices: int) -> None:
+        with ThreadPoolExecutor(self.device.threads()) as pool:
+            for _ in pool.map(work, self.slice_parts(slices)):
+                pass
+
+    def forward_block(self, blocks: Sequence[Array]) -> Array:
         """Project blocks [z * x, slice], one for each tile, to an image block [tilt * u, slice]."""
-        rays = np.zeros((len(self.angles_rad) * self.columns, blocks[0].shape[1]), np.float32)
+        shape = (len(self.angles_rad) * self.columns, blocks[0].shape[1])
+        rays = self.device.xp.zeros(shape, dtype=np.float32)
         for tile, block in zip(self.tiles, blocks, strict=True):
             rays[tile.rays] += tile.forward @ block
         return rays
 
-    def image_block(self, images: Float32, part: slice) -> Float32:
+    def image_block(self, images: Float32, part: slice) -> Array:
         """Return rows `part` of images [tilt, y, u] as an image block [tilt * u, slice]."""
-        return _to_block(images, part)
+        return _to_block(images, part, self.device)
 
     def _backprojection(self) -> sparse.csr_matrix:
         """Build the adjoint matrix. Called on first use only: a GPU needs no matrix."""
@@ -159,13 +201,27 @@ class Projector:
             return backprojection_matrix(list(tilts), self.columns, self.depth)
 
 
+def tile_side(tilts: int, slices: int) -> int:
+    """Return the side of a tile (px) for blocks of this many slices, from the size of the cache.
+
+    In the iterations a tile of side s holds three blocks of s^2 voxels and two of its rays, which
+    are at most sqrt(2) s in an image. Narrow blocks get large tiles, and so fewer calls: many
+    threads would wait for Python's interpreter lock between them.
+    """
+    entries = TILE_CACHES * cache_bytes() / (4 * slices)
+    rays = 2 * np.sqrt(2) * tilts
+    side = (np.sqrt(rays**2 + 12 * entries) - rays) / 6
+    return max(SMALLEST_TILE, int(side))
+
+
 class Projectors:
     """Projectors of one series, each made once: its system matrix takes longer than its use.
 
     They are freed together with this object.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, device: Device = CPU) -> None:
+        self._device = device
         self._made: dict[tuple[bytes, int], Projector] = {}
 
     def of(self, angles_rad: ArrayLike, columns: int) -> Projector:
@@ -173,7 +229,7 @@ class Projectors:
         angles = np.asarray(angles_rad, np.float64)
         key = (angles.tobytes(), columns)
         if key not in self._made:
-            self._made[key] = Projector(angles, columns)
+            self._made[key] = Projector(angles, columns, device=self._device)
         return self._made[key]
 
 
@@ -189,9 +245,21 @@ def _tile(adjoint: sparse.csr_matrix, columns: int, z: slice, x: slice) -> Tile:
     return Tile(z, x, rays, backward.T.tocsr(), backward)
 
 
-def _to_block(stack: Float32, part: slice) -> Float32:
-    moved = stack[:, part].swapaxes(1, 2)
-    return np.ascontiguousarray(moved, np.float32).reshape(-1, moved.shape[2])
+def _whole_slice(adjoint: sparse.csr_matrix, depth: int, columns: int, device: Device) -> Tile:
+    """Return the whole slice as a single tile, with its matrices on the device."""
+    backward = device.csr(adjoint)
+    forward = backward.T.tocsr()
+    forward.has_canonical_format = True
+    return Tile(slice(0, depth), slice(0, columns), slice(None), forward, backward, device)
+
+
+def _to_block(stack: Float32, part: slice, device: Device) -> Array:
+    moved = device.to_device(stack[:, part], np.float32).swapaxes(1, 2)
+    return device.xp.ascontiguousarray(moved).reshape(-1, moved.shape[2])
+
+
+def _row_sums(matrix: sparse.csr_matrix, device: Device) -> Float32:
+    return np.asarray(device.to_host(matrix.sum(axis=1))).ravel()
 
 
 def _inverse(sums: NDArray[np.floating]) -> Float32:

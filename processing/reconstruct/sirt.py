@@ -7,9 +7,8 @@ from threading import Lock
 
 import numpy as np
 
-from processing.parallel import blocks, worker_threads
+from processing.device import CPU, Device
 from processing.progress import Progress, silent
-from processing.reconstruct.astra_sirt import astra_sirt, gpu_available
 from processing.reconstruct.projector import Projector
 from processing.scratch import Allocate, in_memory
 from processing.series import Float32, TiltSeries
@@ -45,11 +44,12 @@ def sirt(
     """
     shape = (projector.depth, images.shape[1], projector.columns)
     volume = allocate(shape, np.float32)
-    parts = blocks(images.shape[1])
+    device, xp = projector.device, projector.device.xp
     gains = momentum_gains(iterations) if momentum else [np.float32(0)] * iterations
-    rows = projector.row_weights[:, None]
+    rows = device.to_device(projector.row_weights[:, None])
     tiles = projector.tiles  # build them once, before the threads start
-    column_weights = projector.column_weights
+    parts = projector.slice_parts(images.shape[1])
+    column_weights = device.to_device(projector.column_weights)
     columns = [column_weights[tile.rows, tile.columns].reshape(-1, 1) for tile in tiles]
     done, lock = 0, Lock()
 
@@ -63,23 +63,23 @@ def sirt(
         measured = projector.image_block(images, part)
         if start is None:
             estimate = [
-                np.zeros((weights.size, len(measured[0])), np.float32) for weights in columns
+                xp.zeros((weights.size, len(measured[0])), dtype=np.float32) for weights in columns
             ]
-            projected = np.zeros_like(measured)
+            projected = xp.zeros_like(measured)
         else:
             estimate = [tile.read_block(start, part) for tile in tiles]
             projected = projector.forward_block(estimate)
         ahead = list(estimate)
         for gain in gains:
             residual = rows * (measured - projected)
-            projected.fill(0)
+            projected[:] = 0
             # project each tile again while it is in the cache
             for n, tile in enumerate(tiles):
                 step = tile.backward @ residual[tile.rays]
                 step *= columns[n]
                 step += ahead[n]
                 if nonnegative:
-                    np.maximum(step, 0, out=step)
+                    xp.maximum(step, 0, out=step)
                 ahead[n] = step + gain * (step - estimate[n]) if gain else step
                 estimate[n] = step
                 projected[tile.rays] += tile.forward @ ahead[n]
@@ -87,7 +87,7 @@ def sirt(
         for tile, block in zip(tiles, estimate, strict=True):
             tile.write_block(volume, part, block)
 
-    with ThreadPoolExecutor(worker_threads()) as pool:
+    with ThreadPoolExecutor(device.threads()) as pool:
         for _ in pool.map(reconstruct, parts):
             pass
     return volume
@@ -109,21 +109,16 @@ def sirt_series(
     *,
     depth: int | None = None,
     momentum: bool = False,
+    device: Device = CPU,
     allocate: Allocate = in_memory,
     progress: Progress = silent,
 ) -> Float32:
     """Reconstruct a volume [z, y, x] >= 0 from an aligned series.
 
-    Excluded images are left out, non-finite pixels replaced. If there is a GPU, ASTRA runs on it
-    with plain iterations: n^2 / 4 of them in place of n iterations with momentum.
+    Excluded images are left out, non-finite pixels replaced.
     """
     used = series.usable()
-    projector = Projector(used.angles_rad, used.images.shape[2], depth)
-    if gpu_available():
-        plain = max(iterations, iterations**2 // 4) if momentum else iterations
-        return astra_sirt(
-            projector, used.images, plain, "cuda", allocate=allocate, progress=progress
-        )
+    projector = Projector(used.angles_rad, used.images.shape[2], depth, device)
     return sirt(
         projector,
         used.images,

@@ -14,7 +14,8 @@ from collections.abc import Callable
 import numpy as np
 from scipy import fft
 
-from processing.parallel import over_blocks, worker_threads
+from processing.device import CPU, Device
+from processing.parallel import worker_threads
 from processing.progress import Progress, silent
 from processing.reconstruct.convolution import (
     SLAB,
@@ -28,6 +29,9 @@ from processing.reconstruct.sirt import momentum_gains
 from processing.scratch import Allocate, in_memory
 from processing.series import Float32, TiltSeries
 
+DEVICE_VOLUMES = 14
+"""Padded volumes that `ssr_volume` and its transforms need on a GPU."""
+
 
 def ssr_volume(
     volume: Float32,
@@ -35,13 +39,15 @@ def ssr_volume(
     *,
     iterations: int = 40,
     sparsity: float = 0.05,
+    device: Device = CPU,
     allocate: Allocate = in_memory,
     progress: Progress = silent,
 ) -> Float32:
     """Find sphere centres x [z, y, x] in a reconstructed volume; 1 is a sphere of density 1.
 
     The work is done in slabs. `allocate` creates 4.7 volumes in all, including the result; beyond
-    them each thread needs memory for a few planes.
+    them each thread needs memory for a few planes. The CPU takes over if a volume is too large for
+    a GPU.
 
     Parameters
     ----------
@@ -52,26 +58,32 @@ def ssr_volume(
     allocate
         Function that creates arrays the size of the volume.
     """
-    depth = len(volume)
-    spheres = SphereConvolution(volume.shape, diameter_px, allocate)
-    descent, ahead, centres = (allocate(volume.shape, np.float32) for _ in range(3))
+    if not device.holds(
+        DEVICE_VOLUMES * 4 * float(np.prod(padded_shape(volume.shape, diameter_px)))
+    ):
+        device = CPU
+    depth, xp = len(volume), device.xp
+    spheres = SphereConvolution(volume.shape, diameter_px, device.allocator(allocate), device)
+    descent, ahead, centres = (
+        device.allocator(allocate)(volume.shape, np.float32) for _ in range(3)
+    )
 
     def correlate(part: slice) -> None:
         descent[part] = spheres.read(part)
 
-    spheres.write(volume)
+    spheres.write(device.to_device(volume))
     spheres.convolve(1)
-    over_blocks(correlate, depth, SLAB)
+    device.over_blocks(correlate, depth, SLAB)
     penalty = np.float32(sparsity * max(float(descent.max()), 0.0))
     # the step is 1 / |S^T S|, the inverse square of the mass of the sphere
     scale = np.float32(1 / ball_volume(diameter_px))
 
     def first_step(part: slice) -> None:
         descent[part] = (descent[part] - penalty) * scale
-        centres[part] = np.maximum(descent[part], 0)
+        centres[part] = xp.maximum(descent[part], 0)
         ahead[part] = centres[part]
 
-    over_blocks(first_step, depth, SLAB)
+    device.over_blocks(first_step, depth, SLAB)
     for iteration, gain in enumerate(momentum_gains(iterations)[1:], start=1):
         progress("SSR", iteration / iterations)
         spheres.write(ahead)
@@ -80,13 +92,13 @@ def ssr_volume(
         def take_step(part: slice, gain: np.float32 = gain) -> None:
             step = ahead[part] + descent[part]
             step -= spheres.read(part)
-            np.maximum(step, 0, out=step)
+            xp.maximum(step, 0, out=step)
             ahead[part] = step + gain * (step - centres[part])
             centres[part] = step
 
-        over_blocks(take_step, depth, SLAB)
+        device.over_blocks(take_step, depth, SLAB)
     progress("SSR", 1.0)
-    return centres
+    return device.to_host(centres)
 
 
 def ssr_images(

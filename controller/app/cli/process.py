@@ -40,6 +40,7 @@ BIN_HELP = "average squares of N x N pixels (default: what the particles need)"
 CROP_HELP = (
     "first column and row, width and height to process, in px (default: the object's region)"
 )
+DEVICE_HELP = "computes on the CPU or on an NVIDIA GPU (default: auto, a GPU where there is one)"
 MEMORY_HELP = "largest volumes held in memory; larger ones go to files (default: 6)"
 
 
@@ -55,6 +56,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--bin", type=_at_least_one, metavar="N", help=BIN_HELP)
     add("--crop", type=int, nargs=4, metavar=("X", "Y", "W", "H"), help=CROP_HELP)
     add("--memory-limit-GB", type=positive, metavar="G", help=MEMORY_HELP)
+    add("--device", choices=("auto", "cpu", "cuda"), help=DEVICE_HELP)
     add_reading_arguments(parser)
     add("--rule", choices=tuple(FusionRule), help=RULE_HELP)
     add(
@@ -68,7 +70,9 @@ def run(args: argparse.Namespace) -> int:
     """Process the series, write the results, print counts, paths and verdict."""
     from controller.app.cli.terminal_progress import shown_progress
     from controller.report.write import write_report
+    from processing.device import device
     from processing.errors import (
+        DeviceError,
         ImpossibleDiameterError,
         InputFileError,
         ProcessingError,
@@ -85,7 +89,9 @@ def run(args: argparse.Namespace) -> int:
     if args.out is None:
         raise UsageError("no folder for the results; give one with --out DIR")
     _require_unused(args.out)
+    settings = _settings(args)
     try:
+        device(settings.device)
         series = _with_regions(_load(paths, options), args.region)
         for one in series:
             require_tilt_series(one)
@@ -94,8 +100,8 @@ def run(args: argparse.Namespace) -> int:
             print_inputs(one)
         args.out.mkdir(parents=True, exist_ok=True)
         with shown_progress() as progress:
-            summary = _process(series, args.out, _settings(args), progress)
-    except (InputFileError, ImpossibleDiameterError, OSError) as error:
+            summary = _process(series, args.out, settings, progress)
+    except (InputFileError, ImpossibleDiameterError, DeviceError, OSError) as error:
         raise UsageError(str(error)) from error
     except RegistrationRefusedError as error:
         raise SafetyStopError(str(error)) from error
@@ -135,6 +141,7 @@ def _settings(args: argparse.Namespace) -> ProcessSettings:
         "bin": args.bin,
         "crop_px": args.crop,
         "memory_limit_GB": args.memory_limit_GB,
+        "device": args.device,
     }
     given = {name: value for name, value in chosen.items() if value is not None}
     return ProcessSettings(controls=args.controls, **given)
@@ -177,6 +184,7 @@ def _process(
 ) -> Summary:
     from processing.pipeline import results_folder
     from processing.pipeline.dual import combine_series
+    from processing.pipeline.pair import process_pair
     from processing.pipeline.single import process_series
     from processing.progress import within
 
@@ -184,9 +192,10 @@ def _process(
         a = process_series(series[0], settings, progress=progress)
         results_folder.write_series_result(out, "A", a)
         return results_folder.write_summary(out, a)
-    a = process_series(series[0], settings, progress=within(progress, 0.0, 0.4))
+    results = process_pair(series[0], series[1], settings, progress=within(progress, 0.0, 0.8))
+    a = next(results)
     results_folder.write_series_result(out, "A", a)
-    b = process_series(series[1], settings, progress=within(progress, 0.4, 0.8))
+    b = next(results)
     results_folder.write_series_result(out, "B", b)
     fused = combine_series(a, b, settings, progress=within(progress, 0.8, 1.0))
     results_folder.write_fused_result(out, fused)

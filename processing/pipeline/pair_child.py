@@ -1,0 +1,30 @@
+"""Child process that processes one series: reads it from stdin, writes its result to stdout."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import sys
+from typing import BinaryIO
+
+from processing.errors import ProcessingError
+
+
+def main(source: BinaryIO, sink: BinaryIO) -> None:
+    """Read a series with its settings, and write its result or its error."""
+    from processing.pipeline.single import SeriesResult, process_series
+
+    series, settings = pickle.load(source)
+    outcome: SeriesResult | ProcessingError
+    try:
+        outcome = process_series(series, settings)
+    except ProcessingError as error:
+        outcome = error
+    pickle.dump(outcome, sink, pickle.HIGHEST_PROTOCOL)
+
+
+if __name__ == "__main__":
+    # anything that a library prints goes to stderr, so that it cannot damage the result
+    with os.fdopen(os.dup(1), "wb") as sink:
+        os.dup2(2, 1)
+        main(sys.stdin.buffer, sink)
