@@ -22,7 +22,7 @@ from controller.session.disk_space import required_bytes
 from controller.session.entries import StepDone
 from controller.session.image_size import size_in_processing
 
-PROCESSING_NEEDS = ("astra", "pywt", "scipy", "processing")
+PROCESSING_NEEDS = ("pywt", "scipy", "processing")
 
 
 def carry_out(step: Preflight, context: Context) -> None:

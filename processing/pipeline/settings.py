@@ -6,7 +6,6 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from processing.device import DeviceName
 from processing.results import FusionRule
 
 
@@ -37,7 +36,7 @@ class ProcessSettings(BaseModel):
     """First column, first row, width and height of the part of the images that is processed;
     the region of the object if not given."""
 
-    device: DeviceName = "auto"
+    device: Literal["auto", "cpu", "cuda"] = "auto"
     """Device of the computation: a GPU where there is one, or the one named."""
 
     @property

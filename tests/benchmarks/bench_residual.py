@@ -15,7 +15,6 @@ from processing.align.alignment import apply_alignment
 from processing.align.series import align_series, proportional_to_thickness
 from processing.count.particles import find_clusters, plateau
 from processing.parallel import worker_threads
-from processing.reconstruct.astra_sirt import astra_sirt
 from processing.reconstruct.projector import Projector
 from processing.reconstruct.sirt import sirt
 from processing.reconstruct.ssr import ssr_volume
@@ -23,6 +22,7 @@ from processing.series import Float32, Float64
 from simulator.scoring import score_tables
 from tests.benchmarks.data import A_DEG, recorded
 from tests.benchmarks.row import Row
+from tests.support.astra_sirt import astra_sirt
 from tests.support.recorded import as_read
 from tests.support.spheres import jittered, packed, tilt_series
 
@@ -49,7 +49,7 @@ def run() -> list[Row]:
     ours_s = (time.perf_counter() - before) / SLICES
     few = np.ascontiguousarray(images[:, SLICES // 2 : SLICES // 2 + PEER_SLICES])
     before = time.perf_counter()
-    theirs = astra_sirt(Projector(angles, SIZE), few, PLAIN, "cpu")
+    theirs = astra_sirt(Projector(angles, SIZE), few, PLAIN)
     peer_s = (time.perf_counter() - before) / PEER_SLICES
     same = ours[:, SLICES // 2 : SLICES // 2 + PEER_SLICES]
     projector = Projector(angles, SIZE)

@@ -19,10 +19,10 @@ import numpy as np
 from processing.pipeline.dual import combine_series
 from processing.pipeline.settings import ProcessSettings
 from processing.pipeline.single import process_series
-from processing.reconstruct.astra_sirt import astra_sirt
 from processing.reconstruct.projector import Projector
 from tests.benchmarks.data import A_DEG, B_DEG, in_child, read_both, recorded
 from tests.benchmarks.row import Row
+from tests.support.astra_sirt import astra_sirt
 
 ASSEMBLY_NM, SIZE, PIXEL_NM = 165.0, 320, 0.56
 LIMIT_S, LIMIT_GB = 300.0, 6.0
@@ -45,7 +45,7 @@ def run() -> list[Row]:
 def _peer_s(counts: np.ndarray) -> float:
     few = counts[:, SIZE // 2 : SIZE // 2 + PEER_SLICES].astype(np.float32)
     before = time.perf_counter()
-    astra_sirt(Projector(np.deg2rad(B_DEG), SIZE), few, PEER_RUN, "cpu")
+    astra_sirt(Projector(np.deg2rad(B_DEG), SIZE), few, PEER_RUN)
     return (time.perf_counter() - before) * (PEER_ITERATIONS / PEER_RUN) * (SIZE / PEER_SLICES)
 
 
