@@ -109,7 +109,7 @@ class Control:
         with self._changed:
             if self._held:
                 raise UsageError(
-                    "cannot go on: the disk does not answer; the session continues by itself "
+                    "cannot go on: the disk does not answer; the session resumes automatically "
                     "when it does"
                 )
             if next_state(self._state, Trigger.GO_ON) is None and not self._pause_pending:
@@ -260,7 +260,7 @@ class Control:
         """Wait while the session is paused."""
         while self._state is State.PAUSED:
             if ready is not None and ready():
-                self.apply(Trigger.GO_ON, "continued by itself")
+                self.apply(Trigger.GO_ON, "resumed automatically")
             else:
                 with self._changed:
                     self._changed.wait(POLL_INTERVAL_S)

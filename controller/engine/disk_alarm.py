@@ -65,7 +65,7 @@ class DiskAlarm:
         since = datetime.now() - timedelta(seconds=duration_s)
         reason = (
             f"disk does not answer: {self._folder}, since {duration_s:.0f} s ({since:%H:%M:%S}); "
-            "check the disk or its server; continues by itself when it answers"
+            "check the disk or its server; resumes automatically when it answers"
         )
         self._publish(Alerted(level=Level.ALARM, text=reason, where=WHERE))
         self._control.hold(reason)

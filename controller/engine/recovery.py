@@ -17,10 +17,10 @@ from controller.hardware.interface import (
 from controller.procedures.guarded_microscope import GuardedMicroscope
 
 BEAM_STABLE_S = 2.0
-"""Time that the beam must be back before the session continues by itself (s)."""
+"""Time that the beam must be back before the session resumes automatically (s)."""
 
 ADVICE: dict[type[MicroscopeError], str] = {
-    BeamLostError: "continues by itself when the beam is stable again",
+    BeamLostError: "resumes automatically when the beam is stable again",
     ValvesClosedError: "open the column valves, then go on",
     CurrentNotSetError: "then go on: the current is measured again",
     VacuumError: "wait for the vacuum, then go on",

@@ -1,4 +1,4 @@
-"""Curves by tilt and live counts, as SVG in the colours of the page."""
+"""Per-tilt plots and live counts, as SVG in the colours of the page."""
 
 from __future__ import annotations
 

@@ -132,7 +132,7 @@ def _registration(data: ReportData) -> str:
         ("scale, A / B", number(found.get("scale"), ".4f")),
         ("score", number(found.get("score"), ".3f")),
         ("runner-up", number(found.get("runner_up"), ".3f")),
-        ("distance of matched centres, rms", number(found.get("rms_nm"), ".2f", "nm")),
+        ("RMS centre distance", number(found.get("rms_nm"), ".2f", "nm")),
         (
             "matrix",
             "<br>".join(" ".join(number(v, "+.4f") for v in row) for row in found["matrix"]),

@@ -34,4 +34,4 @@ def _slices(data: ReportData) -> str:
 
 
 def _curves(data: ReportData) -> str:
-    return section("Curves by tilt", curves_by_tilt(data), live_counts(data))
+    return section("Per-tilt plots", curves_by_tilt(data), live_counts(data))

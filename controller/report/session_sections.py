@@ -59,7 +59,7 @@ def recording(data: ReportData) -> str:
     ]
     budget = number(status.dose_budget_e_per_A2, ",.0f", "e/Å²")
     lead = f"Total dose {number(status.dose_e_per_A2)} of {budget}." if rows else ""
-    head = ("", "tilts recorded", "retaken", "verdict not “ok”")
+    head = ("", "tilts recorded", "retaken", "flagged")
     return section("Recording", table(head, rows), lead=lead)
 
 

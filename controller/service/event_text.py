@@ -161,7 +161,7 @@ def _count_line(event: Counted) -> str:
 
 
 def _flip_line(event: FlipChecked) -> str:
-    outcome = "accepted" if event.accepted else "REFUSED"
+    outcome = "confirmed" if event.accepted else "NOT CONFIRMED"
     if not event.compared:
         return f"flip {outcome}: {event.found}"
     return (

@@ -113,9 +113,12 @@ def beam(status: SessionStatus) -> str:
 
 
 def flip_pose(event: FlipChecked) -> str:
-    """Return the pose of the flipped grid: turn in its plane, tilt in its seat, offset."""
+    """Return the pose of the flipped grid: in-plane rotation, residual tilt, offset."""
     off_nm = math.hypot(*event.offset_nm)
-    return f"turned {event.in_plane_deg:+.0f}°, seat {event.seat_deg:.1f}°, off {off_nm:.0f} nm"
+    return (
+        f"in-plane rotation {event.in_plane_deg:+.0f}°, residual tilt {event.seat_deg:.1f}°,"
+        f" offset {off_nm:.0f} nm"
+    )
 
 
 def flip_change(event: FlipChecked) -> str:

@@ -178,11 +178,10 @@ class CountedSeries:
         diameter_nm = found.result.diameter.value
         blur_nm = found.result.detection.exit_blurs_nm[0]
         blurred = blur_nm > BLUR_LIMIT_DIAMETERS * diameter_nm
-        text = f"beam {blur_nm:.1f} nm wide at the exit side (diameter {diameter_nm:.1f} nm): " + (
-            "that side is blurred, the other series shows it"
-            if blurred
-            else "neither side is blurred"
-        )
+        width = f"probe about {blur_nm:.1f} nm wide at the exit surface"
+        other = "until B" if self._series == "A" else "that only A shows"
+        found = f"expect missed particles there {other}" if blurred else "neither side is blurred"
+        text = f"{width} (diameter {diameter_nm:.1f} nm): {found}"
         # always ok: the second series resolves the blurred side
         self._publish(Advised(series=self._series, topic="blurred-side", text=text, ok=True))
 

@@ -74,7 +74,7 @@ class Fault:
 
 
 FAULTS = [
-    Fault("beam lost", BeamLostError("no emission"), "continues by itself", by_itself=True),
+    Fault("beam lost", BeamLostError("no emission"), "resumes automatically", by_itself=True),
     Fault("valves closed", ValvesClosedError("valves closed"), "open the column valves"),
     Fault("vacuum", VacuumError("pressure too high"), "wait for the vacuum"),
     Fault("no frame", AcquisitionError("detector timed out"), ""),

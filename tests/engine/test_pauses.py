@@ -141,7 +141,7 @@ def test_a_pause_requested_during_a_fault_outlasts_the_fault(tmp_path: Path) -> 
 
     def look(event: Event, engine: Engine) -> None:
         if isinstance(event, StateChanged) and event.state is State.PAUSED:
-            if "continued by itself" not in "".join(e.reason for e in run.of(StateChanged)):
+            if "resumed automatically" not in "".join(e.reason for e in run.of(StateChanged)):
                 engine.pause()
             else:
                 threading.Timer(0.05, engine.go_on).start()

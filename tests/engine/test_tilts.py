@@ -224,7 +224,7 @@ def test_a_stuck_stage_pauses_the_session_blanked(tmp_path: Path) -> None:
     assert len(moves) == 2  # one retry before the operator is asked
     (why,) = [e.reason for e in run.of(StateChanged) if e.state is State.PAUSED]
     assert why.startswith("A-003: ") and "the stage is stuck" in why
-    assert "continued by itself" not in [e.reason for e in run.of(StateChanged)]
+    assert "resumed automatically" not in [e.reason for e in run.of(StateChanged)]
     at_first, at_last = seen
     assert at_first == at_last and at_first[0]
     assert len(run.of(FrameRecorded)) == 9

@@ -169,7 +169,7 @@ CASES = [
         SUMMARY,
         says=(
             "not accepted",
-            "flip REFUSED: cannot be told",
+            "flip NOT CONFIRMED: cannot be told",
             "seen through the &lt;window&gt; by two of us",
             "cannot be told",
         ),
@@ -190,7 +190,7 @@ CASES = [
         volumes=ALL,
         protocol=False,
         says=("PROCESSED", "2 878 particles in the fused volume", "exit surface"),
-        silent=("Settings", "Curves by tilt", "Recording"),
+        silent=("Settings", "Per-tilt plots", "Recording"),
     ),
     Case(
         "offline, a single series",

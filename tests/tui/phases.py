@@ -77,7 +77,7 @@ PHASES: dict[str, tuple[list[Event], tuple[str, ...]]] = {
             "[ pre ]",
             "✓ bridge",
             "✓ dose ",
-            "14 checks good",
+            "14 checks passed",
             "73 + 74 tilts",
             "37:40",
             "14.5 of 60 ke/Å² allowed",
@@ -174,7 +174,7 @@ PHASES: dict[str, tuple[list[Event], tuple[str, ...]]] = {
     "flip refused": (
         [*upto_flip(), *script.flip_refused()],
         (
-            "✗ REFUSED",
+            "✗ NOT CONFIRMED",
             "same side up",
             "0.83",
             "▲ STOP AT END",
@@ -188,11 +188,11 @@ PHASES: dict[str, tuple[list[Event], tuple[str, ...]]] = {
     "flip accepted": (
         [*upto_flip(), *list(script.flipped())[:-1]],
         (
-            "✓ accepted: flipped, turned by 71",
+            "✓ confirmed: flipped, turned by 71",
             "degrees in the plane",
             "same side up  0.22",
             "runner-up     0.34",
-            "turned +71°, seat 1.2°, off 5 nm",
+            "in-plane rotation +71°, residual tilt",
             "size -0.4%, signal +2.0% against A",
             "✓ drift",
         ),

@@ -56,7 +56,7 @@ def test_help_explains_every_key() -> None:
         ),
         pytest.param(
             [*upto_flip(), *script.flipped()],
-            ("flipped", "same side up", "runner-up", "turned", "seat"),
+            ("flipped", "same side up", "runner-up", "residual tilt"),
             id="flip",
         ),
     ],

@@ -105,8 +105,8 @@ PAGES: dict[str, tuple[tuple[str, str], ...]] = {
         ("same side up", "the same with the object only rotated in its plane"),
         ("runner-up", "score of the next best pose: it must be clearly lower"),
         (
-            "turned, seat, off",
-            "rotation in the plane; tilt of the grid against A; distance from the centre",
+            "residual tilt",
+            "tilt of the grid in its seat, against A; offset: distance from the image centre",
         ),
     ),
 }

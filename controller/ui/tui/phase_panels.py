@@ -62,7 +62,9 @@ def _preflight(status: SessionStatus) -> Lines:
             f" of {status_text.kilo_dose(status.dose_budget_e_per_A2)} ke/Å² allowed",
         ),
         line(status_text.beam(status)),
-        line((f"✗ {failed} of {n} checks failed", BAD)) if failed else line(f"{n} checks good"),
+        line((f"✗ {failed} of {n} checks failed", BAD))
+        if failed
+        else line(f"all {n} checks passed"),
         *check_lines(status),
     ]
 
@@ -191,7 +193,7 @@ def _flip_result(status: SessionStatus) -> Lines:
     flip = status.flip_check
     if flip is None:
         return []
-    word = "✓ accepted" if flip.accepted else "✗ REFUSED"
+    word = "✓ confirmed" if flip.accepted else "✗ NOT CONFIRMED"
     first, *rest = wrap(f"{word}: {flip.found}", SIDE_CELLS - 2)
     heading = Text(first, no_wrap=True)
     heading.stylize(verdict_style(flip.accepted), 0, len(word))
@@ -206,7 +208,7 @@ def _flip_result(status: SessionStatus) -> Lines:
     return [
         *outcome,
         *(line(f"{name:<12}  {score:.2f} ", bar(score)) for name, score in scores),
-        line(status_text.flip_pose(flip)),
+        *map(line, wrap(status_text.flip_pose(flip), SIDE_CELLS - 2)),
         line(status_text.flip_change(flip)),
     ]
 
