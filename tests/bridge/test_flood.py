@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -13,11 +13,12 @@ import pytest
 
 from controller.bridge import wire_messages as m
 from controller.bridge.client_connection import ClientConnection
+from controller.bridge.hardware_threads import HardwareThreads
 from controller.bridge.request_handler import RequestHandler
 from controller.bridge.safety_link import SafetyLink
 from controller.bridge.watch_thread import Urgency, WatchThread
 from controller.common.exit_codes import ExitCode
-from controller.hardware.interface import AbortedError, ConnectionLostError, MicroscopeError
+from controller.hardware.interface import AbortedError, ConnectionLostError, MicroscopeError, Status
 from tests.bridge.peer import Peer
 from tests.bridge.rig import AT_MOST_S, SCAN, Rig, open_rig, wait_until
 from tests.support.fake_microscope import FakeMicroscope
@@ -170,6 +171,51 @@ def test_safety_comes_first_and_equal_status_calls_are_made_once() -> None:
         assert [call.result() for call in (first, blank, *pollers)].count("status") == 101
     assert column.calls == ["status", "blank", "status"]
     watch.close()
+
+
+class OneThingAtATime(FakeMicroscope):
+    """Fake microscope that notes its status and safety calls; the first one lasts."""
+
+    def __init__(self) -> None:
+        self.column = Blockade()
+        super().__init__()
+
+    def status(self) -> Status:
+        self.column.call("status")
+        return super().status()
+
+    def blank(self) -> None:
+        self.column.call("safety")
+        super().blank()
+
+    def stop_stage(self) -> None:
+        self.column.call("safety")
+
+
+SAFETY: dict[str, Callable[[HardwareThreads], None]] = {
+    "blank": HardwareThreads.blank,
+    "stop stage": HardwareThreads.stop_stage,
+    "make safe": lambda hardware: hardware.make_safe("the session is gone"),
+}
+
+
+@pytest.mark.parametrize("make_safe", SAFETY.values(), ids=SAFETY.keys())
+def test_every_safety_call_of_a_bridge_overtakes_the_status(
+    make_safe: Callable[[HardwareThreads], None],
+) -> None:
+    microscope = OneThingAtATime()
+    hardware, column = HardwareThreads(lambda: microscope), microscope.column
+    with ThreadPoolExecutor(3) as threads:
+        threads.submit(hardware.status)
+        assert column.begun.wait(AT_MOST_S)
+        threads.submit(hardware.status)
+        wait_until(lambda: hardware._watch.waiting() == 1, "a status call waits")
+        safe = threads.submit(make_safe, hardware)
+        wait_until(lambda: hardware._watch.waiting() == 2, "the safety call waits too")
+        column.passing.set()
+        safe.result()
+    assert column.calls[:2] == ["status", "safety"]
+    hardware.close()
 
 
 def test_a_call_for_which_nobody_waits_is_dropped_unless_it_is_for_safety(

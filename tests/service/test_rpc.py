@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import Pyro5.errors
 import pytest
@@ -231,6 +232,24 @@ def test_a_client_that_asks_nothing_is_disconnected_after_the_idle_time(tmp_path
         with pytest.raises(Pyro5.errors.CommunicationError):
             proxy.echo("too late")
         assert still_serves(uri)
+
+
+@pytest.mark.skipif(not hasattr(socket, "TCP_KEEPIDLE"), reason="named otherwise on this system")
+def test_a_client_that_vanished_is_noticed_by_keepalive() -> None:
+    kept: list[int] = []
+
+    class Noting(TokenDaemon):
+        def check_client(self, connection: Any, given: dict[str, Any]) -> None:
+            sock = connection.sock
+            kept.append(sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE))
+            kept.append(sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE))
+
+    daemon = Noting(TOKEN, VERSION, ConnectionLimits(), host="127.0.0.1")
+    uri = str(daemon.register(Target(), "target"))
+    daemon.start()
+    assert still_serves(uri)
+    assert kept == [1, 30]
+    daemon.shutdown()
 
 
 @pytest.mark.skipif(not hasattr(socket, "SO_PEERCRED"), reason="asks Linux for the user")
