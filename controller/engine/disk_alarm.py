@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -15,6 +16,8 @@ DISK_ANSWERS_WITHIN_S = 10.0
 """Longest write, sync or rename without an alarm (s)."""
 CHECK_INTERVAL_S = 0.25
 WHERE = "disk"
+
+_log = logging.getLogger(__name__)
 
 
 class DiskAlarm:
@@ -59,7 +62,10 @@ class DiskAlarm:
 
     def _watch(self) -> None:
         while not self._closing.wait(CHECK_INTERVAL_S):
-            self._calls.report_late(DISK_ANSWERS_WITHIN_S, self._raise_alarm)
+            try:
+                self._calls.report_late(DISK_ANSWERS_WITHIN_S, self._raise_alarm)
+            except Exception:  # noqa: BLE001 -- the next silent disk must be noticed, too
+                _log.exception("disk alarm")
 
     def _raise_alarm(self, duration_s: float) -> None:
         since = datetime.now() - timedelta(seconds=duration_s)

@@ -40,7 +40,9 @@ class DiskCalls:
         if thread in self._calls:
             yield
             return
-        call = self._calls[thread] = _Call(monotonic())
+        call = _Call(monotonic())
+        with self._lock:
+            self._calls[thread] = call
         try:
             yield
         finally:
