@@ -138,17 +138,17 @@ def test_an_immediate_stop_ends_the_current_exposure(tmp_path: Path) -> None:
     def hang(action: str, request_id: str) -> None:
         if action == "acquire" and "A-003/frame" in request_id:
             exposing.set()
-            assert safe.wait(10)
+            assert safe.wait(60)
 
     run.microscope.fault = hang
     run.microscope.on_safe = safe.set
     codes: list[ExitCode] = []
     thread = threading.Thread(target=lambda: codes.append(run.go()))
     thread.start()
-    assert exposing.wait(10)
+    assert exposing.wait(60)
     run.engine.stop(StopWhen.NOW)
     run.engine.stop(StopWhen.NOW)  # pressing it again changes nothing
-    thread.join(10)
+    thread.join(60)
     assert codes == [ExitCode.INTERRUPTED]
     assert run.microscope.blanked
     assert len(run.of(FrameRecorded)) == 2

@@ -57,7 +57,7 @@ class SlowStage(FakeMicroscope):
         if "A-003/" in request_id:
             self.blanked = False
             self.moving.set()
-            assert self.stopped.wait(10)
+            assert self.stopped.wait(60)
         return super().move_stage(request_id, target)
 
     def stop_stage(self) -> None:
@@ -86,12 +86,12 @@ def test_abort_in_a_move_ends_the_session_blanked(tmp_path: Path, presses: list[
     codes: list[ExitCode] = []
     thread = threading.Thread(target=lambda: codes.append(run.go()))
     thread.start()
-    assert stage.moving.wait(10)
+    assert stage.moving.wait(60)
     exposures = stage.exposures
     assert not stage.blanked
     for when in presses:
         run.engine.stop(when)
-    thread.join(10)
+    thread.join(60)
     assert codes == [ExitCode.INTERRUPTED]
     assert stage.blanked_first
     assert run.of(StateChanged)[-1].state is State.STOPPED
@@ -105,9 +105,9 @@ def test_a_stage_that_fails_to_stop_is_named_and_the_rest_is_made_safe(tmp_path:
     run = Run(open_session(tmp_path / "s"), stage)
     thread = threading.Thread(target=run.go)
     thread.start()
-    assert stage.moving.wait(10)
+    assert stage.moving.wait(60)
     run.engine.stop(StopWhen.NOW)
-    thread.join(10)
+    thread.join(60)
     assert stage.blanked
     assert "make-safe" in [name for name, _ in stage.log]
     alarms = [alert.text for alert in run.of(Alerted) if alert.level is Level.ALARM]

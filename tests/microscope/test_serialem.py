@@ -250,7 +250,7 @@ def test_status_works_during_a_frame_and_blanking_waits_for_its_end(
     sem.during = emergency
     with pytest.raises(AbortedError):
         adapter.illuminate(new_id(), 12.0, 500.0)
-    hurry.join(10.0)
+    hurry.join(60.0)
     assert seen == [("frame", True, True)]  # no further frame was started
     assert sem.blanked
 

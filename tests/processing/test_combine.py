@@ -77,8 +77,10 @@ def angle_deg(one: np.ndarray, other: np.ndarray) -> float:
     return float(np.degrees(np.arccos(np.clip((np.trace(one @ other.T) - 1) / 2, -1, 1))))
 
 
-@pytest.mark.parametrize("order", ["fcc", "disordered"])
-@pytest.mark.parametrize("seed", range(10))
+# `make soak` does the same for a hundred seeds in both orders
+@pytest.mark.parametrize(
+    ("order", "seed"), [(("fcc", "disordered")[seed % 2], seed) for seed in range(10)]
+)
 def test_b_is_registered_onto_a(order: str, seed: int) -> None:
     points = assembly(order, seed)
     moved, pose, phi_deg = remounted(detected(points, seed + 100, exit_side=1), seed)
@@ -91,8 +93,7 @@ def test_b_is_registered_onto_a(order: str, seed: int) -> None:
     assert found.share > max(0.7, found.runner_up)
 
 
-@pytest.mark.parametrize("order", ["fcc", "disordered"])
-@pytest.mark.parametrize("size", [0.97, 1.02])
+@pytest.mark.parametrize(("order", "size"), [("disordered", 0.97), ("fcc", 1.02)])
 def test_the_scale_of_b_is_found(order: str, size: float) -> None:
     """At twice the usual radius, 3 % of it is half the pairing distance."""
     points = assembly(order, 3, radius_nm=72.0)

@@ -11,7 +11,17 @@ import time
 import traceback
 from importlib import import_module
 
-PARTS = ("load", "flood", "network", "kills", "flips", "failures", "sequences", "sessions")
+PARTS = (
+    "load",
+    "flood",
+    "network",
+    "kills",
+    "flips",
+    "failures",
+    "registrations",
+    "sequences",
+    "sessions",
+)
 
 
 def main(names: list[str]) -> int:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -337,6 +338,7 @@ def _at(second: int) -> str:
     return f"2026-01-22T{19 + hours:02d}:{minutes:02d}:{seconds:02d}.000+01:00"
 
 
+@cache
 def picture(side_px: int = 176, turn_deg: float = 0.0, blur_below: bool = False) -> Picture:
     """Return an image like a projection or slice of an assembly of spheres: [y, x], uint8."""
     rng = np.random.default_rng(11)
@@ -356,7 +358,9 @@ def picture(side_px: int = 176, turn_deg: float = 0.0, blur_below: bool = False)
         below = np.cumsum(image, axis=0) / np.arange(1, side_px + 1)[:, None]
         image = np.where(y < 0, 0.4 * image + 0.6 * below, image)
     noisy = image * 170 + 18 + rng.normal(0.0, 9.0, image.shape)
-    return np.clip(noisy, 0, 255).astype(np.uint8)
+    pixels = np.clip(noisy, 0, 255).astype(np.uint8)
+    pixels.setflags(write=False)
+    return pixels
 
 
 def pictures() -> dict[str, tuple[Picture, str]]:

@@ -62,4 +62,4 @@ def test_a_failed_task_is_reported_and_the_child_continues(tmp_path: Path) -> No
             assert isinstance(answer, Ended) and not answer.ok
             assert "protocol.toml" in answer.reason and "\n" not in answer.reason
         child.stdin.close()
-        assert child.wait(20) == 0
+        assert child.wait(60) == 0

@@ -57,7 +57,7 @@ SPECIMEN = {
     "packing": "disordered",
     "other_assemblies_nm": ((700.0, 250.0),),
 }
-WAIT_S = 120.0
+WAIT_S = 600.0
 
 
 @pytest.fixture(scope="module")
@@ -89,19 +89,34 @@ def worker(folder: Path) -> Iterator[tuple[Supervisor, list[Event]]]:
         supervisor.close()
 
 
+def process(folder: Path, job: Job) -> list[Event]:
+    """Process one job in children of its own; return their events."""
+    with worker(folder) as (supervisor, events):
+        supervisor.submit(job)
+        outcome = supervisor.wait(job, WAIT_S)
+        assert outcome is not None and outcome.ok, outcome
+    stages = [event for event in events if isinstance(event, ProcessingProgressed)]
+    assert stages and all(event.job == job.value for event in stages)
+    assert all(0 <= event.fraction <= 1 for event in stages)
+    return events
+
+
+@pytest.fixture(scope="module")
+def session_with_a(session: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Copy of the session with series A processed."""
+    folder = tmp_path_factory.mktemp("with-a") / "session"
+    shutil.copytree(session, folder)
+    process(folder, Job.A)
+    return folder
+
+
 def test_series_a_series_b_and_fusion_in_children_of_their_own(
-    session: Path, tmp_path: Path
+    session_with_a: Path, tmp_path: Path
 ) -> None:
     folder = tmp_path / "session"
-    shutil.copytree(session, folder)
-    for job in Job:  # each in new children: they share only the folder
-        with worker(folder) as (supervisor, events):
-            supervisor.submit(job)
-            outcome = supervisor.wait(job, WAIT_S)
-            assert outcome is not None and outcome.ok, outcome
-        stages = [event for event in events if isinstance(event, ProcessingProgressed)]
-        assert stages and all(event.job == job.value for event in stages)
-        assert all(0 <= event.fraction <= 1 for event in stages)
+    shutil.copytree(session_with_a, folder)
+    for job in (Job.B, Job.FUSE):  # they share only the folder
+        events = process(folder, job)
     summary = Summary.model_validate_json((folder / "processed" / "summary.json").read_text())
     assert summary.counts.fused is not None
     truth = float(np.loadtxt(folder / "n.txt"))
@@ -116,6 +131,8 @@ def test_series_a_series_b_and_fusion_in_children_of_their_own(
 @dataclass(frozen=True)
 class Case:
     name: str
+    start: str
+    """Fixture of the folder to begin with."""
     jobs: tuple[Job, ...]
     refused: bool
     reason: str
@@ -132,18 +149,21 @@ def cut_short(folder: Path) -> None:
 
 
 CASES = [
-    (Case("series cut short", (Job.A,), False, "A.mrc"), cut_short),
-    (Case("fused before its series", (Job.FUSE,), False, "process this series first"), None),
-    (Case("B is A again", (Job.A, Job.B, Job.FUSE), True, ""), other_side_up),
+    (Case("series cut short", "session", (Job.A,), False, "A.mrc"), cut_short),
+    (
+        Case("fused before its series", "session", (Job.FUSE,), False, "process this series first"),
+        None,
+    ),
+    (Case("B is A again", "session_with_a", (Job.B, Job.FUSE), True, ""), other_side_up),
 ]
 
 
 @pytest.mark.parametrize(("case", "spoil"), CASES, ids=[case.name for case, _ in CASES])
 def test_a_failure_is_reported_in_one_line(
-    case: Case, spoil: object, session: Path, tmp_path: Path
+    case: Case, spoil: object, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
     folder = tmp_path / "session"
-    shutil.copytree(session, folder)
+    shutil.copytree(request.getfixturevalue(case.start), folder)
     if spoil is not None:
         spoil(folder)  # type: ignore[operator]
     with worker(folder) as (supervisor, events):
@@ -158,14 +178,12 @@ def test_a_failure_is_reported_in_one_line(
 
 
 @pytest.mark.parametrize("fits", [True, False], ids=["flipped", "not flipped"])
-def test_a_growing_b_is_compared_with_a(session: Path, tmp_path: Path, fits: bool) -> None:
+def test_a_growing_b_is_compared_with_a(session_with_a: Path, tmp_path: Path, fits: bool) -> None:
     folder = tmp_path / "session"
-    shutil.copytree(session, folder)
+    shutil.copytree(session_with_a, folder)
     if not fits:
         other_side_up(folder)
     with worker(folder) as (supervisor, events):
-        supervisor.submit(Job.A)
-        assert supervisor.wait(Job.A, WAIT_S) is not None
         for section, angle_deg in enumerate(read_rawtlt(folder / "B.rawtlt")):
             frame = recorded_frame("B", section + 1, nominal_deg=float(angle_deg))
             supervisor.frame_recorded(frame, 35 - section)
