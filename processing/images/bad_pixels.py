@@ -46,7 +46,7 @@ DARK_LINE_SIGMAS = 3.0
 """Smallest depth of a dark line below the darkest others, in standard deviations of one pixel."""
 DARKEST_PERCENTILE = 5.0
 """Percentile of the lines' medians that is the darkest real one; fewer lines may be dead."""
-PIXELS_FOR_MEDIAN = 512
+PIXELS_FOR_MEDIAN = 256
 """Number of pixels from which the median of a line is taken."""
 SMOOTHED_PX = 4
 """Reach of the smoothing that shows detail: 4 standard deviations of 1 px."""
@@ -217,29 +217,29 @@ def _beyond_neighbours(image: Float32, at: Places, sign: int) -> tuple[Float64, 
 
 def _darkest_around(image: Float32, at: Places, sign: int) -> Float64:
     """Return the smallest value, times `sign`, within `RANGE_PX` of each pixel."""
-    darkest = np.full(len(at[0]), np.inf)
-    for y, x in np.ndindex(RANGE_PX, RANGE_PX):
-        np.minimum(darkest, sign * image[_offset(at, y, x, RANGE_PX, image.shape)], out=darkest)
-    return darkest
+    return np.asarray((sign * _squares(image, at, RANGE_PX)).min(axis=(1, 2)), np.float64)
 
 
 def _detail_and_texture(image: Float32, at: Places) -> tuple[Float64, Float64]:
     """Return what smoothing removes from each pixel, and its mean size in the square around."""
     size = TEXTURE_PX + 2 * SMOOTHED_PX
-    patches = np.empty((len(at[0]), size, size), np.float32)
-    for y, x in np.ndindex(size, size):
-        patches[:, y, x] = image[_offset(at, y, x, size, image.shape)]
-    detail = patches - ndimage.gaussian_filter(patches, (0, 1.0, 1.0))
+    squares = _squares(image, at, size)
+    detail = squares - ndimage.gaussian_filter(squares, (0, 1.0, 1.0))
     inner = detail[:, SMOOTHED_PX:-SMOOTHED_PX, SMOOTHED_PX:-SMOOTHED_PX]
     middle = size // 2
     texture = np.abs(inner).mean(axis=(1, 2), dtype=np.float64)
     return detail[:, middle, middle].astype(np.float64), texture
 
 
-def _offset(at: Places, y: int, x: int, size: int, shape: tuple[int, ...]) -> Places:
-    """Return one place of the square around each pixel; the image is continued symmetrically."""
-    rows, columns = at[0] + y - size // 2, at[1] + x - size // 2
-    return _continued(rows, shape[0]), _continued(columns, shape[1])
+def _squares(image: Float32, at: Places, size: int) -> Float32:
+    """Return the squares around pixels, [pixel, y, x]; the image is continued symmetrically."""
+    around = np.arange(size) - size // 2
+    rows, columns = (
+        _continued(index[:, None] + around, side)
+        for index, side in zip(at, image.shape, strict=True)
+    )
+    squares: Float32 = image[rows[:, :, None], columns[:, None, :]]
+    return squares
 
 
 def _continued(index: NDArray[np.intp], side: int) -> NDArray[np.intp]:

@@ -13,8 +13,9 @@ BLOCK_PX = 8
 """Side of the blocks in which level and variance are measured."""
 STRIPS, STRIP_ROWS = 16, 32
 """Number and height of the strips of a large image in which noise is measured."""
-SECOND_DIFFERENCE = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], np.float32) / 6
-"""Kernel that removes planes and keeps the variance of white noise (Immerkaer 1996)."""
+SECOND_DIFFERENCE = np.array([1, -2, 1]) / np.sqrt(6)
+"""Kernel along rows and columns that removes planes and keeps the variance of white noise
+(Immerkaer 1996)."""
 QUANTUM_SIGMAS = 3.0
 """Noise below this many steps of the digitiser is that of few counts, which is not symmetric."""
 
@@ -81,9 +82,9 @@ def _strips(rows: int) -> list[slice]:
 def _second_difference(image: Float32, strip: slice) -> Float32:
     """Return the second difference of some rows, of which those beside them are a part."""
     first = max(0, strip.start - 1)
-    values: Float32 = ndimage.convolve(
-        image[first : strip.stop + 1], SECOND_DIFFERENCE, mode="mirror"
-    )
+    values = image[first : strip.stop + 1]
+    for axis in (1, 0):
+        values = ndimage.correlate1d(values, SECOND_DIFFERENCE, axis, mode="mirror")
     return values[strip.start - first :][: strip.stop - strip.start]
 
 

@@ -1,0 +1,135 @@
+"""Delay of slices and live counts behind frames of 1024 x 1024 and 2048 x 2048 pixels.
+
+The frames of a simulated series are announced to the processing children at the pace of a session,
+without a microscope: `SECONDS_PER_FRAME` is shorter than exposure, tilt and settling take. The peer
+is the limit itself. `python -m tests.benchmarks.bench_live_size SIDE FOLDER` measures one size.
+"""
+
+from __future__ import annotations
+
+import os
+import statistics
+import sys
+import tempfile
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from controller.model.events import Counted, Event, PreviewReady, ProcessingFailed
+from controller.worker.supervisor import Supervisor
+from tests.benchmarks.data import A_DEG
+from tests.benchmarks.large_series import SCANS, write_series
+from tests.benchmarks.row import Row
+from tests.support.frames import recorded_frame
+
+SIDES = (1024, 2048)
+SECONDS_PER_FRAME = 4.0
+SLICES_S, COUNT_S = 1.0, 15.0
+LAST_COUNT_S = 60.0
+PROTOCOL = """
+name = "live"
+[scan]
+width_px = {side}
+height_px = {side}
+pixel_nm = {pixel_nm}
+dwell_us = {dwell_us}
+"""
+
+
+@dataclass
+class Delays:
+    """Delays of one series, noted as the events come."""
+
+    announced_s: list[float] = field(default_factory=list)
+    slices_s: dict[int, float] = field(default_factory=dict)
+    """First slice that includes this number of tilts, and its delay."""
+    counts: list[tuple[int, int, float]] = field(default_factory=list)
+    """Tilts, particles, delay."""
+    failed: list[str] = field(default_factory=list)
+
+    def note(self, event: Event) -> None:
+        """Note slices, counts and failures."""
+        now_s = time.monotonic()
+        match event:
+            case PreviewReady(view="slice-A", caption=caption) if "tilts" in caption:
+                tilts = int(caption.split()[2])
+                self.slices_s.setdefault(tilts, now_s - self.announced_s[tilts - 1])
+            case Counted(which="A") as count:
+                delay_s = now_s - self.announced_s[count.tilts_used - 1]
+                self.counts.append((count.tilts_used, count.n, delay_s))
+            case ProcessingFailed(reason=reason):
+                self.failed.append(reason)
+            case _:
+                pass
+
+
+def run() -> list[Row]:
+    """Measure both sizes."""
+    rows = []
+    for side in SIDES:
+        with tempfile.TemporaryDirectory() as name:
+            rows += measured(side, Path(name))
+    return rows
+
+
+def measured(side: int, folder: Path) -> list[Row]:
+    """Feed series A of a folder to the children; simulate it if need be."""
+    write_series(side, folder)
+    with tempfile.TemporaryDirectory() as name:
+        delays, cpu_s = _feed(side, folder / "A.mrc", Path(name))
+    if delays.failed or not delays.counts:
+        raise AssertionError(f"{side} px: no live count; {delays.failed}")
+    slices_s = list(delays.slices_s.values())
+    median_s, worst_s = statistics.median(slices_s), max(slices_s)
+    count_s = max(delay_s for _, _, delay_s in delays.counts)
+    print(
+        f"  {side} px: {len(slices_s)} slices of {len(delays.announced_s)} frames, CPU s {cpu_s}, "
+        f"counts (tilts, particles, delay s) {delays.counts}",
+        flush=True,
+    )
+    name = f"{side} px, a frame each {SECONDS_PER_FRAME:g} s"
+    return [
+        Row(f"{name}: slices, median", median_s, "the limit", SLICES_S, 1.0, None, "s"),
+        Row(f"{name}: slices, worst", worst_s, "the limit", 3 * SLICES_S, 1.0, None, "s"),
+        Row(f"{name}: count, worst", count_s, "the limit", COUNT_S, 1.0, None, "s"),
+    ]
+
+
+def _feed(side: int, stack: Path, session: Path) -> tuple[Delays, dict[str, float]]:
+    """Announce all frames; return the delays and the CPU time of each child."""
+    pixel_nm, dwell_us = SCANS[side]
+    protocol = PROTOCOL.format(side=side, pixel_nm=pixel_nm, dwell_us=dwell_us)
+    (session / "protocol.toml").write_text(protocol)
+    (session / "A.mrc").symlink_to(stack.resolve())
+    delays = Delays()
+    supervisor = Supervisor(session, delays.note)
+    try:
+        while not all(supervisor.pids.values()):
+            time.sleep(0.1)
+        time.sleep(5)  # the children load their libraries
+        for number, angle_deg in enumerate(A_DEG, start=1):
+            delays.announced_s.append(time.monotonic())
+            frame = recorded_frame("A", number, nominal_deg=float(angle_deg))
+            supervisor.frame_recorded(frame, len(A_DEG) - number)
+            time.sleep(SECONDS_PER_FRAME)
+        until_s = time.monotonic() + LAST_COUNT_S
+        while time.monotonic() < until_s and not _last_count(delays):
+            time.sleep(0.5)
+        return delays, {role: _cpu_s(pid) for role, pid in supervisor.pids.items() if pid}
+    finally:
+        supervisor.close()
+
+
+def _last_count(delays: Delays) -> bool:
+    return bool(delays.counts) and delays.counts[-1][0] > len(A_DEG) - 2
+
+
+def _cpu_s(pid: int) -> float:
+    """Return the CPU time of a process so far."""
+    fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
+    return round((int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK"), 1)
+
+
+if __name__ == "__main__":
+    for row in measured(int(sys.argv[1]), Path(sys.argv[2])):
+        print(f"  {row.problem}: {row.shown(row.ours)}, limit {row.shown(row.theirs)}")
