@@ -13,6 +13,8 @@ from processing.files.atomic import make_folder, replace_file
 
 CLIPPED_PERCENT = 0.5
 """Percentage of pixels clipped at either end, so that a hot pixel does not darken the image."""
+PIXELS_FOR_LIMITS = 512
+"""Pixels along a side from which that range is taken."""
 
 
 def write_preview(
@@ -39,7 +41,10 @@ def write_preview(
 def as_grey(image: NDArray[Any], limits: tuple[float, float] | None = None) -> NDArray[np.uint8]:
     """Return the image in grey values 0 to 255, stretched between its limits."""
     values = np.nan_to_num(np.asarray(image, np.float32))
-    low, high = limits or np.percentile(values, [CLIPPED_PERCENT, 100 - CLIPPED_PERCENT])
+    step = max(1, min(values.shape) // PIXELS_FOR_LIMITS)
+    low, high = limits or np.percentile(
+        values[::step, ::step], [CLIPPED_PERCENT, 100 - CLIPPED_PERCENT]
+    )
     stretched = (values - low) * (255 / max(float(high - low), 1e-12))
     return np.clip(stretched, 0, 255).astype(np.uint8)
 
