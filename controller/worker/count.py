@@ -180,8 +180,8 @@ class CountedSeries:
         blurred = blur_nm > BLUR_LIMIT_DIAMETERS * diameter_nm
         width = f"probe about {blur_nm:.1f} nm wide at the exit surface"
         other = "until B" if self._series == "A" else "that only A shows"
-        found = f"expect missed particles there {other}" if blurred else "neither side is blurred"
-        text = f"{width} (diameter {diameter_nm:.1f} nm): {found}"
+        advice = f"expect missed particles there {other}" if blurred else "neither side is blurred"
+        text = f"{width} (diameter {diameter_nm:.1f} nm): {advice}"
         # always ok: the second series resolves the blurred side
         self._publish(Advised(series=self._series, topic="blurred-side", text=text, ok=True))
 
