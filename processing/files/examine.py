@@ -23,7 +23,7 @@ from processing.files.tilt_axis import axis_of_log, axis_of_mdoc, choose_axis
 from processing.results import SeriesInputs
 from processing.series import TiltSeries
 
-LARGEST_IN_MEMORY_BYTES = 512 << 20
+LARGEST_IN_MEMORY_BYTES = 128 << 20
 """Largest size of all images as float32 for which they are converted at once."""
 
 

@@ -22,7 +22,7 @@ from processing.files.compressed import is_compressed, open_plain, read_up_to
 from processing.files.extended_header import ExtendedHeader, parse_extended_header
 from processing.files.mrc_header import PACKED_4_BITS, SAMPLE_TYPES, MrcHeader, read_header
 
-LARGEST_READ_BYTES = 256 << 20
+LARGEST_READ_BYTES = 64 << 20
 """Size of the images in a plain file above which they are mapped, and read where they are used."""
 STORED_AS = {"int8": 0, "int16": 1, "float32": 2, "uint16": 6}
 """Sample types that can be written, and their MRC modes."""
@@ -126,7 +126,8 @@ def read_images(
         return _unpacked(stored, whole, header), ("4-bit images; read as 0 to 15",)
     dtype = np.dtype(header.byte_order + SAMPLE_TYPES[header.mode])
     images = stored.view(dtype).reshape(whole, header.rows, header.columns)
-    images = images.astype(dtype.newbyteorder("="), copy=False)
+    if not isinstance(stored, np.memmap):  # which would be read as a whole
+        images = images.astype(dtype.newbyteorder("="), copy=False)
     if images.dtype.kind == "i":
         return _signed_or_not(images, header)
     return images, ()
@@ -217,7 +218,7 @@ def _signed_or_not(images: NDArray[Any], header: MrcHeader) -> tuple[NDArray[Any
     Read with the wrong sign, neighbouring pixels differ by the whole range wherever the grey values
     pass its middle. The flag is only about bytes.
     """
-    unsigned = images.view(f"u{images.itemsize}")
+    unsigned = images.view(images.dtype.str.replace("i", "u"))
     if header.mode == 0 and header.bytes_signed is not None:
         if header.bytes_signed:
             return images, ()

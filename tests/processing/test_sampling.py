@@ -227,10 +227,11 @@ def test_a_large_series_gives_the_particles_of_the_small_one(tmp_path: Path) -> 
     assert cKDTree(truth).query(found)[0].max() < 0.6
 
 
+@pytest.mark.parametrize("stored", ["<u2", ">u2", ">i2"])
 def test_a_large_file_stays_on_the_disk_until_it_is_binned(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    stored: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    images = np.random.default_rng(0).integers(0, 900, (5, 40, 64)).astype(np.uint16)
+    images = np.random.default_rng(0).integers(0, 900, (5, 40, 64)).astype(stored)
     path = tmp_path / "A.mrc"
     write_images(path, images, 0.5)
     write_rawtlt(tmp_path / "A.rawtlt", np.arange(5.0))
@@ -239,11 +240,12 @@ def test_a_large_file_stays_on_the_disk_until_it_is_binned(
     monkeypatch.setattr("processing.files.examine.LARGEST_IN_MEMORY_BYTES", 1000)
     mapped = load_tilt_series(path)
     assert isinstance(mapped.images, np.memmap)
-    assert mapped.images.dtype == np.uint16
+    assert mapped.images.dtype == stored
     sampling = Sampling(recorded_px=(64, 40), crop_px=(2, 4, 60, 36), bin=2)
     read, from_disk = sampled(expected, sampling).images, sampled(mapped, sampling).images
     assert from_disk.dtype == np.float32
     np.testing.assert_array_equal(from_disk, read)
+    np.testing.assert_array_equal(expected.images, images)
 
 
 def test_a_bin_that_the_size_alone_suggests_is_refined_once_the_diameter_is_known(
