@@ -183,8 +183,9 @@ def test_an_admitted_message_that_drips_in_ends_by_its_time_limit(
         client = silent(stack, uri)
         client.sendall(hello(0, JSON_ID, GREETING))
         assert client.recv(1 << 16)
+        request = protocol.SendingMessage(protocol.MSG_INVOKE, 0, 1, JSON_ID, b" " * 10_000).data
         with pytest.raises(OSError, match=r"."):
-            for byte in hello(0, JSON_ID, GREETING):
+            for byte in request[:150]:
                 client.sendall(bytes([byte]))
                 time.sleep(0.02)
 
@@ -202,7 +203,7 @@ def test_a_reply_that_drips_in_ends_by_the_clients_time_limit() -> None:
 
         threading.Thread(target=drip, daemon=True).start()
         with pytest.raises(Pyro5.errors.TimeoutError):
-            socketutil.receive_data(ours, 1000)
+            socketutil.receive_data(ours, 100)
         assert ours.gettimeout() == 0.2
 
 
