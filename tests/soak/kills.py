@@ -18,6 +18,7 @@ from controller.common.exit_codes import ExitCode
 from controller.session.crash_points import CrashPoint, no_crash
 from controller.session.entries import Exposing, FrameWritten
 from controller.session.journal import read_journal
+from tests.soak.progress import MEMORY_DISK
 from tests.support.fake_microscope import FakeMicroscope
 from tests.support.small_session import Run, open_session
 
@@ -74,7 +75,7 @@ class Killer:
 
 def run() -> list[str]:
     """Kill and resume until the session is finished; return the violated requirements."""
-    with tempfile.TemporaryDirectory(prefix="dt-") as name:
+    with tempfile.TemporaryDirectory(prefix="dt-", dir=MEMORY_DISK) as name:
         base = Path(name)
         violations = []
         acknowledged: dict[tuple[str, int], int] = {}

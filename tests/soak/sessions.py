@@ -26,6 +26,7 @@ from controller.session.entries import Exposing, FrameWritten
 from controller.session.folder import SessionFolder
 from controller.session.journal import read_journal
 from processing.files.section import read_section
+from tests.soak.progress import MEMORY_DISK
 from tests.support.simulator_session import write_protocol
 
 SEED = 2021
@@ -66,7 +67,7 @@ def run() -> list[str]:
     """Run the sessions; return the violated requirements."""
     tally = Tally()
     for number in range(SESSIONS):
-        with tempfile.TemporaryDirectory(prefix="dt-") as name:
+        with tempfile.TemporaryDirectory(prefix="dt-", dir=MEMORY_DISK) as name:
             _session(Path(name), random.Random(SEED + number), number, tally)
     ends = ", ".join(f"{count} {end}" for end, count in tally.ends.most_common())
     print(f"sessions: {SESSIONS} of seed {SEED}: {ends}; resumed {tally.resumed} times")
