@@ -91,14 +91,23 @@ class Count(Result):
     a doubtful count is widened by the unexplained share and is no 95 % interval."""
 
 
+class SizeKind(Result):
+    """Particles of one size among several."""
+
+    diameter_nm: float = Field(gt=0)
+    particles: int = Field(ge=0)
+
+
 class Diameter(Result):
     """Sphere diameter in use, and its source."""
 
     value: float = Field(gt=0)
-    """Diameter (nm)."""
+    """Diameter (nm); that of the largest kind, if there are several."""
     source: Literal["given", "estimated"]
     from_pair_distance: float | None = None
     """Cross-check: particle spacing at the first peak of g(r) (nm)."""
+    kinds: list[SizeKind] = []
+    """Kinds of particles by size, the largest first; empty if all are of one size."""
 
 
 class Sampling(Result):

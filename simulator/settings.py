@@ -40,6 +40,10 @@ class SpecimenSettings(Data):
     """Centre-to-centre distance of neighbours, divided by the particle diameter."""
     size_spread: Annotated[float, Field(ge=0, le=0.1)] = 0.03
     """Standard deviation of the diameters, divided by their mean."""
+    small_share: Fraction = 0.0
+    """Share of the particles that belong to a second, smaller kind."""
+    small_ratio: Annotated[float, Field(ge=0.3, le=1.0)] = 0.72
+    """Diameter of the smaller kind, divided by `particle_diameter_nm`."""
     position_disorder: Annotated[float, Field(ge=0, le=0.05)] = 0.015
     """Standard deviation of the lattice sites per axis, in spacings; ordered packings only."""
     grains: Annotated[int, Field(ge=2, le=50)] = 3

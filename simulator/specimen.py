@@ -39,6 +39,9 @@ def make_assembly(settings: SpecimenSettings, seed: int, index: int = 0) -> Part
     diameters = settings.particle_diameter_nm * (
         1.0 + settings.size_spread * np.clip(rng.standard_normal(len(centres)), -2.5, 2.5)
     )
+    if settings.small_share > 0:
+        small = rng.random(len(centres)) < settings.small_share
+        diameters = np.where(small, settings.small_ratio * diameters, diameters)
     return Particles(centres, diameters)
 
 

@@ -10,8 +10,8 @@ from functools import partial
 import numpy as np
 from scipy import optimize
 
-from processing.fit.imager import Spectrum
-from processing.fit.view import Spheres, View, layer_numbers, particles_crossed
+from processing.fit.imager import LAYERS, Spectrum
+from processing.fit.view import Spheres, View, particles_crossed, slot_numbers
 from processing.series import Float32, Float64
 
 LEAST_CONTRAST = 0.05
@@ -35,7 +35,7 @@ class Beam:
     blur_px
         Standard deviation of the beam after all of the material.
     kernels
-        [layer, ky, kx], `SphereImager.kernels` of that blur.
+        [slot, ky, kx], `SphereImager.kernels` of that blur.
     most_crossed
         Number of particles on the longest path through the specimen.
     """
@@ -55,7 +55,7 @@ def fit_beam(views: Sequence[View], spheres: Spheres, pool: Executor) -> Beam:
 
     def sharp_layers(view: View, each: Float64) -> Spectrum:
         points = view.project(spheres.centres_nm)
-        splines = imager.spread(points, layer_numbers(each, most_crossed))
+        splines = imager.spread(points, slot_numbers(each, most_crossed, spheres))
         return imager.layer_spectra(splines.value_transposed @ spheres.weights)
 
     sharp = list(pool.map(sharp_layers, fitted, crossed))
@@ -81,9 +81,16 @@ def fit_beam(views: Sequence[View], spheres: Spheres, pool: Executor) -> Beam:
 
 
 def fit_contrasts(view: View, spectra: Spectrum) -> Float64:
-    """Return the contrast of each layer in an image, [layer], by least squares."""
+    """Return the contrast of each slot in an image, [slot], by least squares.
+
+    All kinds of spheres have the same contrast in a layer.
+    """
+    kinds = len(spectra) // LAYERS
+    if kinds > 1:
+        spectra = spectra.reshape(kinds, LAYERS, *spectra.shape[1:]).sum(axis=0)
     contrasts = least_squares(list(spectra), view, ridge=1e-4)
-    return np.maximum(contrasts, LEAST_CONTRAST * max(float(contrasts.max()), 1e-9))
+    contrasts = np.maximum(contrasts, LEAST_CONTRAST * max(float(contrasts.max()), 1e-9))
+    return np.tile(contrasts, kinds)
 
 
 def least_squares(basis: list[Spectrum], view: View, ridge: float) -> Float64:

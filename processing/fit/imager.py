@@ -1,10 +1,10 @@
-"""Images of equal spheres, computed from their centres and blurred by the broadening beam.
+"""Images of spheres, computed from their centres and blurred by the broadening beam.
 
-Centres are spread onto the pixel grid with cubic B-splines, one grid for each layer of depth. The
-spectrum of each layer is multiplied by the form factor of the ball, the blur of the layer and the
-frequency band in which single particles show, and divided by the spectrum of the spline. This is a
-non-uniform FFT with the sphere as its kernel. Gradients are those of the splines, so they are exact
-for the computed images.
+Centres are spread onto the pixel grid with cubic B-splines, one grid for each kind of sphere and
+layer of depth: the slots. The spectrum of each slot is multiplied by the form factor of the ball,
+the blur of the layer and the frequency band in which single particles show, and divided by the
+spectrum of the spline. This is a non-uniform FFT with the sphere as its kernel. Gradients are those
+of the splines, so they are exact for the computed images.
 """
 
 from __future__ import annotations
@@ -33,20 +33,48 @@ COARSE_DIAMETERS = 1.0
 """Sigma of the band's coarse end, in sphere diameters: coarser structure is background."""
 
 
+@dataclass(frozen=True)
+class SphereKind:
+    """Spheres of one diameter.
+
+    Attributes
+    ----------
+    size
+        Diameter, in diameters of the first kind.
+    signal
+        Integrated signal of a sphere, relative to the first kind.
+    """
+
+    size: float = 1.0
+    signal: float = 1.0
+
+
+ONE_KIND = (SphereKind(),)
+
+
 class SphereImager:
-    """Forward model for images of spheres of one diameter, with its adjoint.
+    """Forward model for images of spheres of one or several diameters, with its adjoint.
 
     Parameters
     ----------
     shape
         Rows and columns of the images.
     diameter_px
-        Diameter of the spheres.
+        Diameter of the first kind, the largest.
+    kinds
+        Kinds of spheres.
     """
 
-    def __init__(self, shape: tuple[int, int], diameter_px: float) -> None:
+    def __init__(
+        self,
+        shape: tuple[int, int],
+        diameter_px: float,
+        kinds: tuple[SphereKind, ...] = ONE_KIND,
+    ) -> None:
         self.shape = shape
         self.diameter_px = diameter_px
+        self.kinds = kinds
+        self.slots = LAYERS * len(kinds)
         self._margin = int(np.ceil(diameter_px / 2)) + TAPS
         rows, columns = (fft.next_fast_len(n + 2 * self._margin, real=True) for n in shape)
         self._padded = (rows, columns)
@@ -57,8 +85,8 @@ class SphereImager:
         self._half_square = (k**2 / 2).astype(np.float32)
         self._band = np.exp(-((k * FINE_PX) ** 2) / 2) - np.exp(-((k * coarse) ** 2) / 2)
         self._splines = np.sinc(ky / (2 * np.pi)) ** 4 * np.sinc(kx / (2 * np.pi)) ** 4
-        ball = ball_form_factor(k, diameter_px) / ball_form_factor(np.zeros(1), diameter_px)
-        self._sphere = ball * self._band
+        self._k = k
+        self._spheres = self._spectra_of(kinds)
         self._k_squares = ky**2, kx**2
         self.gradient_y = (-1j * ky).astype(np.complex64)
         self.gradient_u = (-1j * kx).astype(np.complex64)
@@ -99,18 +127,36 @@ class SphereImager:
         return chosen, float(power.sum() / power[chosen].sum())
 
     def kernels(self, blur_px: float) -> Float32:
-        """Return the spectra [layer, ky, kx] that turn splines into blurred spheres.
+        """Return the spectra [slot, ky, kx] that turn splines into blurred spheres.
 
         `blur_px` is the standard deviation of the beam after all of the material.
         """
+        return self._blurred(self._spheres, blur_px)
+
+    def kernels_of(self, kinds: tuple[SphereKind, ...], blur_px: float) -> Float32:
+        """Return the same for other kinds of spheres, as many as the imager has."""
+        return self._blurred(self._spectra_of(kinds), blur_px)
+
+    def _spectra_of(self, kinds: tuple[SphereKind, ...]) -> list[Float64]:
+        """Return the spectrum [ky, kx] of a sphere of each kind, within the band."""
+        spectra = []
+        for kind in kinds:
+            diameter_px = kind.size * self.diameter_px
+            whole = ball_form_factor(np.zeros(1), diameter_px)
+            ball = ball_form_factor(self._k, diameter_px) / whole
+            spectra.append(ball * self._band * kind.signal)
+        return spectra
+
+    def _blurred(self, spheres: list[Float64], blur_px: float) -> Float32:
         widths = blur_px * ((np.arange(LAYERS) + 0.5) / LAYERS) ** BLUR_POWER
         blurs = np.exp(-self._half_square * np.square(widths)[:, None, None])
-        return np.asarray(self._sphere / self._splines * blurs, np.float32)
+        each = [np.asarray(sphere / self._splines * blurs, np.float32) for sphere in spheres]
+        return each[0] if len(each) == 1 else np.concatenate(each)
 
     def stiffness(self, kernels: Float32) -> Float64:
         """Return the squared norms of a sphere's image and of its gradients along y and u.
 
-        The result is [layer, 3].
+        The result is [slot, 3].
         """
         power = (kernels * self._splines) ** 2 * self._parseval
         along_y, along_u = (power * square for square in self._k_squares)
@@ -127,15 +173,15 @@ class SphereImager:
         return float(vector @ vector)
 
     def layer_spectra(self, layer_images: Float32) -> Spectrum:
-        """Return the spectra [layer, ky, kx] of layer images [layer and pixel]."""
-        return np.asarray(fft.rfft2(layer_images.reshape(LAYERS, *self._padded)), np.complex64)
+        """Return the spectra [slot, ky, kx] of layer images [slot and pixel]."""
+        return np.asarray(fft.rfft2(layer_images.reshape(self.slots, *self._padded)), np.complex64)
 
     def layer_images(self, spectra: Spectrum) -> Float32:
-        """Return the layer images [layer and pixel] of spectra: the inverse of `layer_spectra`."""
+        """Return the layer images [slot and pixel] of spectra: the inverse of `layer_spectra`."""
         return np.asarray(fft.irfft2(spectra, self._padded), np.float32).ravel()
 
-    def spread(self, points: Float64, layers: Ints) -> SplineMatrices:
-        """Place one spline at each of `points` [n, (y, u)], in its layer [n].
+    def spread(self, points: Float64, slots: Ints) -> SplineMatrices:
+        """Place one spline at each of `points` [n, (y, u)], in its slot [n].
 
         Points count from the centre of the image. A spline beyond the edge has value 0.
         """
@@ -155,16 +201,16 @@ class SphereImager:
             square = distance * distance
             slope[:, :, tap] = side * square / 2
         value[~inside], slope[~inside] = 0, 0
-        rows = taps[:, 0, :] + layers[:, None].astype(np.int32) * np.int32(self._padded[0])
+        rows = taps[:, 0, :] + slots[:, None].astype(np.int32) * np.int32(self._padded[0])
         indices = (rows[:, :, None] * np.int32(self._padded[1]) + taps[:, 1, None, :]).ravel()
         pointers = np.arange(0, indices.size + 1, TAPS**2, dtype=np.int32)
-        shape = (len(points), LAYERS * int(np.prod(self._padded)))
+        shape = (len(points), self.slots * int(np.prod(self._padded)))
         return SplineMatrices(shape, np.asarray(indices, np.int32), pointers, value, slope)
 
 
 @dataclass(frozen=True, eq=False)
 class SplineMatrices:
-    """Sparse matrices [sphere, layer and pixel] of the splines, one row for each sphere.
+    """Sparse matrices [sphere, slot and pixel] of the splines, one row for each sphere.
 
     Each matrix and each transpose is made once, when it is first used: many views need the values
     alone.
@@ -200,17 +246,17 @@ class SplineMatrices:
 
     @cached_property
     def value_transposed(self) -> sparse.csc_matrix:
-        """`value` as a matrix [layer and pixel, sphere]."""
+        """`value` as a matrix [slot and pixel, sphere]."""
         return self.value.T
 
     @cached_property
     def slope_y_transposed(self) -> sparse.csc_matrix:
-        """`slope_y` as a matrix [layer and pixel, sphere]."""
+        """`slope_y` as a matrix [slot and pixel, sphere]."""
         return self.slope_y.T
 
     @cached_property
     def slope_u_transposed(self) -> sparse.csc_matrix:
-        """`slope_u` as a matrix [layer and pixel, sphere]."""
+        """`slope_u` as a matrix [slot and pixel, sphere]."""
         return self.slope_u.T
 
     def _matrix(self, along_y: Float32, along_u: Float32) -> sparse.csr_matrix:

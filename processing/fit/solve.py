@@ -63,7 +63,7 @@ def _own_stiffness(models: list[ViewModel], spheres: int) -> Float32:
     stiffness = _stiffness(models)
     own = np.zeros(spheres, np.float32)
     for model in models:
-        own += (model.contrasts**2 * stiffness[model.view.series][:, 0])[model.layer]
+        own += (model.contrasts**2 * stiffness[model.view.series][:, 0])[model.slot]
     # images without any contrast at the spheres would give 0
     return np.asarray(np.maximum(own, max(1e-6 * own.max(), 1e-30)), np.float32)
 
@@ -105,7 +105,7 @@ def solve_displacements(models: list[ViewModel], spheres: Spheres, pool: Executo
 
     def diagonal_blocks(model: ViewModel) -> Float64:
         own = (model.contrasts[:, None] ** 2 * stiffness[model.view.series][:, 1:])[
-            model.layer
+            model.slot
         ] * weights[:, None] ** 2
         axes = model.view.axes
         squares = np.stack([np.outer(axes[0], axes[0]), np.outer(axes[1], axes[1])])
@@ -137,7 +137,7 @@ def solve_displacements(models: list[ViewModel], spheres: Spheres, pool: Executo
 
 
 def _stiffness(models: list[ViewModel]) -> dict[int, Float64]:
-    """Return `SphereImager.stiffness` [layer, 3] for each series, at contrast 1."""
+    """Return `SphereImager.stiffness` [slot, 3] for each series, at contrast 1."""
     first = {model.view.series: model for model in reversed(models)}
     return {
         series: model.view.imager.stiffness(model.beam.kernels) for series, model in first.items()

@@ -1,10 +1,11 @@
 """Sparse sphere fit: the particles that best explain the images of one series, or of both.
 
-The images are modelled as a sum of equal spheres, each with an amplitude and a position. The beam
-broadens and weakens in the specimen: deeper layers are blurred more and have their own contrast, so
-that the saturation needs no correction beforehand. The poses of the images are corrected as well.
-Candidates come from a reconstruction; false ones end with an amplitude near zero. The fit needs no
-volume, and uses each series on the side where it is sharp.
+The images are modelled as a sum of spheres, each with an amplitude and a position. They are equal,
+or of several kinds (`processing/fit/mixture.py`). The beam broadens and weakens
+in the specimen: deeper layers are blurred more and have their own contrast, so that the saturation
+needs no correction beforehand. The poses of the images are corrected as well. Candidates come from
+a reconstruction; false ones end with an amplitude near zero. The fit needs no volume, and uses each
+series on the side where it is sharp.
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ from processing.align.matching import reduced
 from processing.combine.pose import Pose
 from processing.fit.beam import Beam, fit_beam
 from processing.fit.evidence import Evidence, gather_evidence, no_evidence
-from processing.fit.imager import SphereImager
+from processing.fit.imager import ONE_KIND, SphereImager
+from processing.fit.mixture import Mixture
 from processing.fit.solve import fit_amplitudes, solve_displacements
 from processing.fit.view import Spheres, View, views_of
 from processing.fit.view_model import ViewModel, correct_pose, model_view, refit_contrasts
@@ -63,6 +65,8 @@ class SphereFit:
         Norm of the residual in the band, divided by the norm of the images.
     evidence
         Comparison of the fitted spheres with every image.
+    views
+        Images in the band, with their corrected poses.
     """
 
     centres_nm: Float64
@@ -70,6 +74,7 @@ class SphereFit:
     blurs_nm: tuple[float, ...]
     misfit: float
     evidence: Evidence
+    views: tuple[View, ...] = ()
 
 
 def fit_spheres(
@@ -79,6 +84,7 @@ def fit_spheres(
     diameter_nm: float,
     *,
     rounds: int = ROUNDS,
+    mixture: Mixture | None = None,
     progress: Progress = silent,
 ) -> SphereFit:
     """Fit spheres and poses to one aligned series, or to several at once.
@@ -92,17 +98,24 @@ def fit_spheres(
         Candidates, [n, 3] as (x, y, z).
     weights
         [n] from a reconstruction, about 1 for a particle.
+    diameter_nm
+        Diameter of the spheres, or of the largest kind.
+    mixture
+        Kind of each candidate; None for equal spheres.
     """
     if len(weights) == 0:
         return SphereFit(centres_nm, weights, (0.0,) * len(series), 1.0, no_evidence(len(series)))
-    pixel_nm = diameter_nm / FINEST_PX
+    kinds = ONE_KIND if mixture is None else mixture.kinds
+    smallest_nm = diameter_nm * min(kind.size for kind in kinds)
+    pixel_nm = smallest_nm / FINEST_PX
     views = [
         view
         for index, (one, pose) in enumerate(series)
-        for view in views_of(reduced(one, pixel_nm / one.pixel_nm), diameter_nm, pose, index)
+        for view in views_of(reduced(one, pixel_nm / one.pixel_nm), diameter_nm, pose, index, kinds)
     ]
     given = views
-    spheres = Spheres(centres_nm, np.clip(weights, 0, LARGEST_START_AMPLITUDE))
+    start = np.clip(weights, 0, LARGEST_START_AMPLITUDE)
+    spheres = Spheres(centres_nm, start, None if mixture is None else mixture.members)
     beams: dict[int, Beam] = {}
     models: list[ViewModel] = []
     with ThreadPoolExecutor(worker_threads()) as pool:
@@ -116,11 +129,11 @@ def fit_spheres(
             spheres = replace(spheres, amplitudes=fit_amplitudes(models, spheres, pool))
             progress("sphere fit", (done + 2 / 3) / rounds)
             models = list(pool.map(partial(refit_contrasts, spheres=spheres), models))
-            moved_nm = _moved(models, spheres, diameter_nm, pool)
+            moved_nm = _moved(models, spheres, smallest_nm, pool)
             move_nm = _rms_move_nm(moved_nm, spheres)
             spheres = replace(spheres, centres_nm=moved_nm)
             progress("sphere fit", (done + 1) / rounds)
-            if done >= TILT_ROUND and move_nm < CONVERGED_MOVE * diameter_nm:
+            if done >= TILT_ROUND and move_nm < CONVERGED_MOVE * smallest_nm:
                 break
         models = _model_views(views, beams, spheres, pool)
         evidence = gather_evidence(models, given, spheres, pool)
@@ -129,7 +142,8 @@ def fit_spheres(
         beam.blur_px * diameter_nm / _imager(views, index).diameter_px
         for index, beam in beams.items()
     )
-    return SphereFit(spheres.centres_nm, spheres.amplitudes, blurs_nm, misfit, evidence)
+    found = spheres.centres_nm, spheres.amplitudes
+    return SphereFit(*found, blurs_nm, misfit, evidence, tuple(views))
 
 
 def _imager(views: list[View], series: int) -> SphereImager:

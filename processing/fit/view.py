@@ -9,7 +9,14 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 from processing.combine.pose import Pose
-from processing.fit.imager import LAYERS, Ints, Spectrum, SphereImager
+from processing.fit.imager import (
+    LAYERS,
+    ONE_KIND,
+    Ints,
+    Spectrum,
+    SphereImager,
+    SphereKind,
+)
 from processing.series import Bools, Float32, Float64, TiltSeries
 
 COLUMN_DIAMETERS = 1.5
@@ -20,18 +27,21 @@ LEAST_AMPLITUDE = 0.3
 
 @dataclass(frozen=True, eq=False)
 class Spheres:
-    """Candidate particles, as equal spheres.
+    """Candidate particles, as spheres of one or several kinds.
 
     Attributes
     ----------
     centres_nm
         [n, 3] as (x, y, z) from the centre of the volume.
     amplitudes
-        [n]; 1 is a typical particle, 0 no particle.
+        [n]; 1 is a typical particle of its kind, 0 no particle.
+    kinds
+        [n], number of the kind of each, from 0; None for one kind.
     """
 
     centres_nm: Float64
     amplitudes: Float64
+    kinds: Ints | None = None
 
     @property
     def are_particles(self) -> Bools:
@@ -88,7 +98,11 @@ class View:
 
 
 def views_of(
-    series: TiltSeries, diameter_nm: float, pose: Pose | None = None, index: int = 0
+    series: TiltSeries,
+    diameter_nm: float,
+    pose: Pose | None = None,
+    index: int = 0,
+    kinds: tuple[SphereKind, ...] = ONE_KIND,
 ) -> list[View]:
     """Return one view for each image of an aligned series.
 
@@ -98,8 +112,10 @@ def views_of(
         Pose that brings the frame of the series onto that of the spheres; None if they are equal.
     index
         Index of the series.
+    kinds
+        Kinds of spheres; `diameter_nm` is that of the first.
     """
-    imager = SphereImager(series.images.shape[1:], diameter_nm / series.pixel_nm)
+    imager = SphereImager(series.images.shape[1:], diameter_nm / series.pixel_nm, kinds)
     views = []
     for image, angle_deg in zip(series.images, series.angles_deg, strict=True):
         cos, sin = np.cos(np.deg2rad(angle_deg)), np.sin(np.deg2rad(angle_deg))
@@ -142,6 +158,7 @@ def particles_crossed(view: View, spheres: Spheres) -> Float64:
     return result
 
 
-def layer_numbers(crossed: Float64, most_crossed: float) -> Ints:
-    """Return the layer of each particle, 0 to LAYERS - 1, from the particles crossed before it."""
-    return np.minimum((crossed * LAYERS / most_crossed).astype(np.int64), LAYERS - 1)
+def slot_numbers(crossed: Float64, most_crossed: float, spheres: Spheres) -> Ints:
+    """Return the slot of each sphere, from the particles crossed before it and from its kind."""
+    layers = np.minimum((crossed * LAYERS / most_crossed).astype(np.int64), LAYERS - 1)
+    return layers if spheres.kinds is None else layers + LAYERS * spheres.kinds

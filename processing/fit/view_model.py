@@ -9,7 +9,7 @@ import numpy as np
 
 from processing.fit.beam import Beam, fit_contrasts, least_squares
 from processing.fit.imager import Ints, Spectrum, SplineMatrices
-from processing.fit.view import Spheres, View, layer_numbers, particles_crossed
+from processing.fit.view import Spheres, View, particles_crossed, slot_numbers
 from processing.series import Float32, Float64
 
 LEAST_GAIN = 0.1
@@ -28,30 +28,30 @@ class ViewModel:
         Beam of the series.
     splines
         Splines at the projected positions of the spheres.
-    layer
-        Layer of each sphere, [n].
+    slot
+        Slot of each sphere, [n]: its kind and its layer.
     contrasts
-        Signal of a sphere in each layer, [layer]; deeper layers have less.
+        Signal of a sphere in each slot, [slot]; deeper layers have less.
     """
 
     view: View
     beam: Beam
     splines: SplineMatrices
-    layer: Ints
+    slot: Ints
     contrasts: Float64
 
     @cached_property
     def kernels(self) -> Float32:
-        """Kernels of the beam times the contrasts, [layer, ky, kx]."""
+        """Kernels of the beam times the contrasts, [slot, ky, kx]."""
         return self.beam.kernels * self.contrasts[:, None, None].astype(np.float32)
 
     def forward(self, layer_images: Float32) -> Spectrum:
-        """Return the spectrum of the image that splines on layer images [layer and pixel] give."""
+        """Return the spectrum of the image that splines on layer images [slot and pixel] give."""
         spectra = self.view.imager.layer_spectra(layer_images)
         return np.asarray((spectra * self.kernels).sum(axis=0), np.complex64)
 
     def adjoint(self, spectrum: Spectrum) -> Float32:
-        """Apply the adjoint of `forward`: return layer images [layer and pixel]."""
+        """Apply the adjoint of `forward`: return layer images [slot and pixel]."""
         return self.view.imager.layer_images(self.kernels * spectrum)
 
     def residual(self, weights: Float32) -> Spectrum:
@@ -61,10 +61,10 @@ class ViewModel:
 
 def model_view(view: View, beam: Beam, spheres: Spheres) -> ViewModel:
     """Project the spheres into a view, sort them into layers and fit each layer's contrast."""
-    layer = layer_numbers(particles_crossed(view, spheres), beam.most_crossed)
-    splines = view.imager.spread(view.project(spheres.centres_nm), layer)
+    slot = slot_numbers(particles_crossed(view, spheres), beam.most_crossed, spheres)
+    splines = view.imager.spread(view.project(spheres.centres_nm), slot)
     spectra = view.imager.layer_spectra(splines.value_transposed @ spheres.weights)
-    return ViewModel(view, beam, splines, layer, fit_contrasts(view, spectra * beam.kernels))
+    return ViewModel(view, beam, splines, slot, fit_contrasts(view, spectra * beam.kernels))
 
 
 def refit_contrasts(model: ViewModel, spheres: Spheres) -> ViewModel:

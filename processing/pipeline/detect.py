@@ -20,13 +20,20 @@ from processing.count.particles import (
 from processing.device import CPU, Device
 from processing.errors import TooManyCandidatesError
 from processing.files.particles import ParticleTable
-from processing.fit.spheres import FINEST_PX, ROUNDS, fit_spheres
-from processing.pipeline.verdict import Fitness, judge, measure_fitness, with_verdict, wrong_share
+from processing.fit.spheres import FINEST_PX, ROUNDS, SphereFit, fit_spheres
+from processing.pipeline.several_sizes import MixedFit, Search, fit_two_sizes, heaviest_apart
+from processing.pipeline.verdict import (
+    Fitness,
+    judge,
+    measure_fitness,
+    with_verdict,
+    wrong_share,
+)
 from processing.progress import Progress, silent
 from processing.reconstruct.ssr import ssr_volume
-from processing.results import Count
+from processing.results import Count, SizeKind
 from processing.scratch import Allocate, in_memory
-from processing.series import Float32, TiltSeries
+from processing.series import Float32, Float64, TiltSeries
 
 PIXELS_PER_CANDIDATE = 8
 """Fewest pixels, over all images, for each candidate: twice its unknowns (place and amplitude)."""
@@ -44,11 +51,14 @@ class Candidates:
         Clusters of the sphere-centre volume, one for each candidate.
     pixel_nm
         Voxel size (nm).
+    search
+        Search of the same volume for spheres of another diameter.
     """
 
     centres: Float32
     clusters: Clusters
     pixel_nm: float
+    search: Search
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,17 +73,23 @@ class Detection:
         Particles.
     count
         Number of particles with its interval.
+    threshold
+        Weight that separates particles from noise.
     exit_blurs_nm
         Standard deviation of the beam where it leaves the specimen, for each fitted series.
     fitness
         Figures behind the verdict; None without a fit to the images.
+    kinds
+        Kinds of particles by size, the largest first; empty if all are of one size.
     """
 
     centres: Float32
     table: ParticleTable
     count: Count
+    threshold: float = 0.0
     exit_blurs_nm: tuple[float, ...] = ()
     fitness: Fitness | None = None
+    kinds: tuple[SizeKind, ...] = ()
 
     def with_diameter(self, diameter_nm: float) -> Detection:
         """Return the same particles with another diameter in the table."""
@@ -92,21 +108,27 @@ def find_candidates(
     progress: Progress = silent,
 ) -> Candidates:
     """Find candidates in a volume [z, y, x] by sparse sphere reconstruction."""
-    diameter_px = diameter_nm / pixel_nm
-    centres = ssr_volume(
-        volume,
-        diameter_px,
-        iterations=iterations,
-        device=device,
-        allocate=allocate,
-        progress=progress,
-    )
-    return Candidates(centres, find_clusters(centres, diameter_px, device=device), pixel_nm)
+
+    def spheres(diameter_nm: float, shown: Progress = silent) -> tuple[Float32, Clusters]:
+        diameter_px = diameter_nm / pixel_nm
+        centres = ssr_volume(
+            volume,
+            diameter_px,
+            iterations=iterations,
+            device=device,
+            allocate=allocate,
+            progress=shown,
+        )
+        return centres, find_clusters(centres, diameter_px, device=device)
+
+    centres, clusters = spheres(diameter_nm, progress)
+    return Candidates(centres, clusters, pixel_nm, lambda other_nm: spheres(other_nm)[1])
 
 
 def detect_by_weight(candidates: Candidates, diameter_nm: float) -> Detection:
     """Select the particles among the candidates by their weight in the volume alone."""
-    return _detection(candidates, candidates.clusters, diameter_nm)
+    clusters = candidates.clusters
+    return _detection(candidates, clusters, np.full(len(clusters.weight), diameter_nm))
 
 
 def detect_by_fit(
@@ -133,7 +155,8 @@ def detect_by_fit(
         There are more candidates than the images can decide on.
     """
     clusters = candidates.clusters
-    require_few_candidates(len(clusters.weight), [one for one, _ in series], diameter_nm)
+    images = [one for one, _ in series]
+    require_few_candidates(len(clusters.weight), images, diameter_nm)
     fit = fit_spheres(
         series,
         clusters.centres_px * candidates.pixel_nm,
@@ -142,12 +165,22 @@ def detect_by_fit(
         rounds=rounds,
         progress=progress,
     )
-    spheres = drop_close_clusters(
-        Clusters(fit.centres_nm / candidates.pixel_nm, fit.amplitudes),
-        diameter_nm / candidates.pixel_nm,
+    mixed = fit_two_sizes(
+        fit,
+        candidates.search,
+        series,
+        diameter_nm,
+        rounds=rounds,
+        pixel_nm=candidates.pixel_nm,
+        progress=progress,
     )
-    detection = _detection(candidates, spheres, diameter_nm)
-    fitness = measure_fitness(fit, [one for one, _ in series], diameter_nm)
+    if mixed is None:
+        detection = _of_one_size(candidates, fit, diameter_nm)
+        fitness = measure_fitness(fit, images, diameter_nm)
+    else:
+        fit = mixed.fit
+        detection = _of_two_sizes(candidates, mixed)
+        fitness = measure_fitness(fit, images, mixed.diameter_nm, mixed.members_nm)
     verdict = judge(fitness, doubts)
     wrong = wrong_share(fitness, verdict)
     table = replace(detection.table, confidence=detection.table.confidence * (1 - wrong))
@@ -158,6 +191,14 @@ def detect_by_fit(
         exit_blurs_nm=fit.blurs_nm,
         fitness=fitness,
     )
+
+
+def size_notes(name: str, kinds: Sequence[SizeKind]) -> list[str]:
+    """Describe particles of several sizes in one line; nothing for one size."""
+    if not kinds:
+        return []
+    sizes = " and ".join(f"{kind.particles} of {kind.diameter_nm:.2f} nm" for kind in kinds)
+    return [f"{name}: particles of {len(kinds)} sizes were found, {sizes}"]
 
 
 def require_few_candidates(number: int, series: Sequence[TiltSeries], diameter_nm: float) -> None:
@@ -180,15 +221,36 @@ def require_few_candidates(number: int, series: Sequence[TiltSeries], diameter_n
         )
 
 
-def _detection(candidates: Candidates, clusters: Clusters, diameter_nm: float) -> Detection:
+def _of_one_size(candidates: Candidates, fit: SphereFit, diameter_nm: float) -> Detection:
+    pixel_nm = candidates.pixel_nm
+    spheres = drop_close_clusters(
+        Clusters(fit.centres_nm / pixel_nm, fit.amplitudes), diameter_nm / pixel_nm
+    )
+    return _detection(candidates, spheres, np.full(len(spheres.weight), diameter_nm))
+
+
+def _of_two_sizes(candidates: Candidates, mixed: MixedFit) -> Detection:
+    fit, kind_nm = mixed.fit, mixed.members_nm
+    kept = heaviest_apart(fit.centres_nm, fit.amplitudes, kind_nm)
+    spheres = Clusters(fit.centres_nm[kept] / candidates.pixel_nm, fit.amplitudes[kept])
+    detection = _detection(candidates, spheres, mixed.own_diameters_nm[kept])
+    members = mixed.mixture.members[kept][spheres.weight >= detection.threshold]
+    kinds = tuple(
+        SizeKind(diameter_nm=diameter_nm, particles=int((members == kind).sum()))
+        for kind, diameter_nm in enumerate(mixed.kinds_nm)
+    )
+    return replace(detection, kinds=kinds)
+
+
+def _detection(candidates: Candidates, clusters: Clusters, sizes_nm: Float64) -> Detection:
     """Return the clusters above the plateau threshold as a table, and their count."""
     threshold = plateau(clusters.weight)
     chance = confidence(clusters.weight, threshold.value)
     kept = clusters.weight >= threshold.value
     table = ParticleTable(
         clusters.centres_px[kept] * candidates.pixel_nm,
-        np.full(int(kept.sum()), diameter_nm),
+        sizes_nm[kept],
         chance[kept],
     )
     count = count_with_interval(threshold, chance)
-    return Detection(candidates.centres, table, count)
+    return Detection(candidates.centres, table, count, threshold.value)

@@ -28,6 +28,7 @@ from processing.pipeline.detect import (
     detect_by_fit,
     detect_by_weight,
     find_candidates,
+    size_notes,
 )
 from processing.pipeline.memory import DUAL_VOLUMES, allocator
 from processing.pipeline.sampling import volume_origin_nm
@@ -63,7 +64,7 @@ class FusedResult:
     controls
         On request: particles of the volume of each fusion rule, without a fit to the images.
     warnings
-        One line if the tilt sense of B was reversed.
+        One line if the tilt sense of B was reversed, one if there are several sizes.
     """
 
     registered_b: Float32
@@ -129,6 +130,7 @@ def combine_series(
     def widened(alone: Count, table: ParticleTable) -> Count:
         return widen_by_fused(alone, table.centres_nm, fused_nm, same_nm)
 
+    diameter = diameter.model_copy(update={"kinds": list(detection.kinds)})
     missed = missed_by_both(a.detection.table.centres_nm, table_b.centres_nm, fused_nm, same_nm)
     return FusedResult(
         registered,
@@ -143,7 +145,7 @@ def combine_series(
         widened(a.detection.count, a.detection.table),
         widened(b.detection.count, table_b),
         controls,
-        warnings,
+        (*warnings, *size_notes("both series", detection.kinds)),
     )
 
 

@@ -15,7 +15,7 @@ from processing.pipeline.check_diameter import (
     require_resolved_diameter,
 )
 from processing.pipeline.check_series import require_tilt_series
-from processing.pipeline.detect import Detection, detect_by_fit, find_candidates
+from processing.pipeline.detect import Detection, detect_by_fit, find_candidates, size_notes
 from processing.pipeline.memory import SINGLE_VOLUMES, allocator
 from processing.pipeline.prepared import PreparedSeries, prepare_field
 from processing.pipeline.sampling import (
@@ -182,7 +182,9 @@ def find_particles(
         doubts=series.doubts,
         progress=within(progress, 0.7, 1.0),
     )
-    if settings.diameter_nm is None:
+    if detection.kinds:
+        diameter_nm = detection.kinds[0].diameter_nm
+    elif settings.diameter_nm is None:
         # estimate the diameter again, from the final centres
         diameter_nm = series.pixel_nm * refined_diameter(
             linear, detection.table.centres_nm / series.pixel_nm, diameter_nm / series.pixel_nm
@@ -192,6 +194,7 @@ def find_particles(
         value=diameter_nm,
         source="estimated" if settings.diameter_nm is None else "given",
         from_pair_distance=pair_distance(detection.table.centres_nm),
+        kinds=list(detection.kinds),
     )
     return SeriesResult(
         aligned,
@@ -199,7 +202,7 @@ def find_particles(
         detection,
         diameter,
         _summary(series, alignment),
-        tuple(_warnings(series, alignment)),
+        (*_warnings(series, alignment), *size_notes(f"series {series.name}", detection.kinds)),
     )
 
 

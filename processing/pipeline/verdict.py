@@ -93,7 +93,7 @@ RULES = (
     Rule(
         "unexplained",
         Cause.NOT_SPHERES,
-        "equal spheres leave {0:.0%} of the images near the particles unexplained",
+        "spheres leave {0:.0%} of the images near the particles unexplained",
         0.05,
         0.3,
     ),
@@ -196,8 +196,24 @@ def judge(fitness: Fitness, doubts: Sequence[str] = ()) -> Verdict:
     )
 
 
-def measure_fitness(fit: SphereFit, series: Sequence[TiltSeries], diameter_nm: float) -> Fitness:
-    """Measure the figures of a fit to one aligned series, or to two."""
+def measure_fitness(
+    fit: SphereFit,
+    series: Sequence[TiltSeries],
+    diameter_nm: float,
+    sizes_nm: Float64 | None = None,
+) -> Fitness:
+    """Measure the figures of a fit to one aligned series, or to two.
+
+    Parameters
+    ----------
+    diameter_nm
+        Diameter of the spheres, or of the largest kind.
+    sizes_nm
+        [n], diameter of each candidate; None for equal spheres.
+    """
+    if sizes_nm is None:
+        sizes_nm = np.full(len(fit.amplitudes), diameter_nm)
+    smallest_nm = float(sizes_nm.min()) if len(sizes_nm) else diameter_nm
     particles = fit.amplitudes > PARTICLE
     evidence = fit.evidence
     geometry = {
@@ -205,7 +221,7 @@ def measure_fitness(fit: SphereFit, series: Sequence[TiltSeries], diameter_nm: f
         "field_share": max(
             diameter_nm / one.pixel_nm / min(one.images.shape[1:]) for one in series
         ),
-        "pixel_share": max(one.pixel_nm / diameter_nm for one in series),
+        "pixel_share": max(one.pixel_nm / smallest_nm for one in series),
     }
     noise_share = max(evidence.noise_share)
     if not particles.any():
@@ -218,13 +234,14 @@ def measure_fitness(fit: SphereFit, series: Sequence[TiltSeries], diameter_nm: f
         unexplained=float(np.median(unexplained)),
         most_unexplained=float(np.quantile(unexplained, 0.9)),
         worst_view=float(evidence.view_unexplained.max()),
-        too_close=_too_close(centres_nm, diameter_nm),
+        too_close=_too_close(centres_nm, sizes_nm[particles]),
         ambiguous=float(ambiguous.sum() / particles.sum()),
         amplitude_spread=float(np.std(amplitudes) / np.median(amplitudes)),
         tilt_error_deg=max(evidence.tilt_errors_deg) if len(amplitudes) >= ENOUGH else 0.0,
         step=min(_step(one, centres_nm, diameter_nm) for one in series) / len(series),
-        at_edge=_at_edge(series[0], centres_nm, diameter_nm),  # the centres are in its frame
-        exit_blur=fit.blurs_nm[0] / diameter_nm if len(series) == 1 else 0.0,
+        # the centres are in the frame of the first series
+        at_edge=_at_edge(series[0], centres_nm, sizes_nm[particles]),
+        exit_blur=fit.blurs_nm[0] / smallest_nm if len(series) == 1 else 0.0,
         **geometry,
     )
 
@@ -255,17 +272,18 @@ def with_verdict(count: Count, verdict: Verdict, wrong: float) -> Count:
     )
 
 
-def _too_close(centres_nm: Float64, diameter_nm: float) -> float:
-    if len(centres_nm) < 2:
-        return 0.0
-    nearest = cKDTree(centres_nm).query(centres_nm, 2)[0][:, 1]
-    return float((nearest < TOO_CLOSE * diameter_nm).mean())
+def _too_close(centres_nm: Float64, sizes_nm: Float64) -> float:
+    reach_nm = TOO_CLOSE * float(sizes_nm.max())
+    one, other = cKDTree(centres_nm).query_pairs(reach_nm, output_type="ndarray").T
+    distance = np.linalg.norm(centres_nm[one] - centres_nm[other], axis=1)
+    overlap = distance < TOO_CLOSE * (sizes_nm[one] + sizes_nm[other]) / 2
+    return len(np.unique([one[overlap], other[overlap]])) / len(centres_nm)
 
 
-def _at_edge(series: TiltSeries, centres_nm: Float64, diameter_nm: float) -> float:
+def _at_edge(series: TiltSeries, centres_nm: Float64, sizes_nm: Float64) -> float:
     """Return the share of the particles that touch the edge of the untilted field."""
     half_nm = np.array(series.images.shape[:0:-1]) * series.pixel_nm / 2
-    beyond = np.abs(centres_nm[:, :2]) + diameter_nm / 2 > half_nm
+    beyond = np.abs(centres_nm[:, :2]) + sizes_nm[:, None] / 2 > half_nm
     return float(beyond.any(axis=1).mean())
 
 

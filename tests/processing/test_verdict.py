@@ -74,14 +74,15 @@ def sample(name: str) -> Sample:
     return next(kind for kind in KINDS if kind.name == name).make()
 
 
-def test_two_sizes_are_doubtful() -> None:
-    series = sample("two sizes, every third large").series[0]
+def test_many_sizes_are_doubtful() -> None:
+    series = sample("sizes from 4 to 8 nm").series[0]
     table = process_series(series, ProcessSettings()).detection
     verdict = table.count.verdict
     assert verdict is not None
     assert verdict.state is Trust.DOUBTFUL
     assert Cause.SEVERAL_SIZES in verdict.causes
-    assert table.table.confidence.max() < 0.5
+    assert table.fitness is not None and table.fitness.ambiguous > 0.2
+    assert table.table.confidence.max() <= 1 - table.fitness.ambiguous
 
 
 @pytest.mark.parametrize(

@@ -122,6 +122,20 @@ def _two_sizes(small_nm: float, large_nm: float, every: int) -> Sample:
     return _body(body, centres, small_nm)
 
 
+def _sizes(*diameters_nm: float) -> Sample:
+    """The diameters take turns from particle to particle; the spacing suits the largest."""
+    centres = _sites(nm=44, spacing=1.22 * max(diameters_nm) / D)
+    turn = np.arange(len(centres)) % len(diameters_nm)
+    pieces = [
+        _placed(bodies.ball(diameter_nm), centres[turn == kind])
+        for kind, diameter_nm in enumerate(diameters_nm)
+    ]
+    body = pieces[0]
+    for piece in pieces[1:]:
+        body = body + piece
+    return _body(body, centres, min(diameters_nm))
+
+
 def _two_assemblies(apart_nm: float) -> Sample:
     half = np.array([apart_nm / 2, 0, 0])
     first, second = _sites(nm=30) - half, _sites(FCC, nm=30) + half
@@ -264,6 +278,11 @@ NOT_SPHERES = (
     ),
     Kind("two sizes, every third large", lambda: _two_sizes(4.2, 7.4, 3)),
     Kind("two sizes, every second large", lambda: _two_sizes(5.0, 7.0, 2)),
+    Kind("one in six small", lambda: _sizes(6.3, 6.3, 4.4, 6.3, 6.3, 6.3)),
+    Kind("two sizes, a third wider", lambda: _sizes(6.6, 5.0)),
+    Kind("three sizes", lambda: _sizes(8.0, 6.0, 4.5)),
+    Kind("sizes from 4 to 8 nm", lambda: _sizes(*np.linspace(4, 8, 17))),
+    Kind("few large, many tiny", lambda: _sizes(9.0, *[3.2] * 5)),
     Kind("one giant among many", lambda: _giant()),
     Kind("touching spheres", lambda: _body(_placed(bodies.ball(), TOUCHING), TOUCHING)),
     Kind("fused spheres", lambda: _body(_placed(bodies.ball(), FUSED), FUSED)),

@@ -1,0 +1,253 @@
+"""Particles of several sizes: a second search and fit where equal spheres do not suffice.
+
+A fit of equal spheres to particles of two sizes ends with two groups of brightness. Smaller
+particles are then searched in the volume again, with their own diameter, and all are fitted with
+the diameter of their kind. The result is used only if it explains the images better; one kind of
+spheres stays one kind.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial import cKDTree
+
+from processing.combine.pose import Pose
+from processing.count.particles import SMALLEST_DISTANCE, Clusters, typical_weight
+from processing.fit.imager import SphereKind
+from processing.fit.mixture import FAINTEST, Mixture, fit_kinds, two_groups
+from processing.fit.spheres import SphereFit, fit_spheres
+from processing.fit.view import Spheres
+from processing.progress import Progress, silent, within
+from processing.series import Float64, TiltSeries
+
+PASSES = 3
+"""Largest number of searches and fits; each starts from the diameters that the one before found."""
+SAME_SIZE = 0.02
+"""Relative change of the diameters after which no pass follows."""
+LARGEST_SIZE_RATIO = 0.92
+"""Ratio of two diameters above which they are one kind with a spread."""
+DENSITY_RANGE = (0.6, 1.8)
+"""Range of the signal of the smaller kind, in signals that its volume predicts. Outside of it the
+smaller objects are no whole spheres of the same material."""
+FEWEST_OF_A_KIND = 3
+SMALLEST_SHARE = 0.03
+"""Smallest share of a kind among the particles."""
+
+ODD = (0.12, 0.7, 1.35)
+"""Brightness of odd objects: from the first to the second, or above the third, in brightnesses of
+a typical particle. Fainter ones are noise."""
+LEAST_ODD_SHARE = 0.1
+"""Smallest share of odd objects for which a second size is searched."""
+
+Search = Callable[[float], Clusters]
+"""Search of the volume for spheres of a diameter (nm)."""
+
+
+@dataclass(frozen=True, eq=False)
+class MixedFit:
+    """Fit of spheres of several kinds.
+
+    Attributes
+    ----------
+    fit
+        Positions and amplitudes of all candidates; an amplitude is relative to its own kind.
+    mixture
+        Kind of each candidate.
+    diameter_nm
+        Diameter of the largest kind.
+    density
+        Signal of the smaller kind over the signal that its apparent size predicts.
+    """
+
+    fit: SphereFit
+    mixture: Mixture
+    diameter_nm: float
+    density: float
+
+    @property
+    def kinds_nm(self) -> tuple[float, ...]:
+        """Diameter of each kind, the largest first."""
+        return tuple(kind.size * self.diameter_nm for kind in self.mixture.kinds)
+
+    @property
+    def members_nm(self) -> Float64:
+        """Diameter of each candidate's kind, [n]."""
+        return np.array(self.kinds_nm)[self.mixture.members]
+
+    @property
+    def own_diameters_nm(self) -> Float64:
+        """Diameter of each candidate, from its kind and its brightness, [n]."""
+        brightness = np.maximum(self.fit.amplitudes, 1e-3)
+        return np.asarray(self.members_nm * np.cbrt(brightness), np.float64)
+
+
+def fit_two_sizes(
+    equal: SphereFit,
+    search: Search,
+    series: Sequence[tuple[TiltSeries, Pose | None]],
+    diameter_nm: float,
+    *,
+    rounds: int,
+    pixel_nm: float,
+    progress: Progress = silent,
+) -> MixedFit | None:
+    """Fit spheres of two kinds if the brightness of the equal spheres shows two groups.
+
+    Parameters
+    ----------
+    equal
+        Fit of equal spheres of `diameter_nm`.
+    pixel_nm
+        Voxel size of the searched volume.
+
+    Returns
+    -------
+    None if nothing hints at two kinds, or if one kind explains the images as well.
+    """
+    if _odd_share(equal.amplitudes) < LEAST_ODD_SHARE:
+        return None
+    now = _split(equal, np.ones(len(equal.amplitudes)), diameter_nm)
+    for done in range(PASSES):
+        if now is None:
+            return None
+        part = within(progress, done / PASSES, (done + 1) / PASSES)
+        before = now
+        now = _search_and_fit(before, search, series, rounds, pixel_nm, part)
+        if now is None:
+            return None
+        change = np.array(now.kinds_nm) / np.array(before.kinds_nm) - 1
+        if np.abs(change).max() < SAME_SIZE:
+            break
+    progress("sphere fit", 1.0)
+    return now if now is not None and _is_better(now, equal) else None
+
+
+def _odd_share(amplitudes: Float64) -> float:
+    """Return the odd objects over the particles."""
+    faint, dim, bright = ODD
+    odd = ((amplitudes > faint) & (amplitudes < dim)) | (amplitudes > bright)
+    return float(odd.sum() / max(1, (amplitudes >= dim).sum()))
+
+
+def _split(fit: SphereFit, signals: Float64, diameter_nm: float) -> MixedFit | None:
+    """Sort the spheres of a fit into two kinds by their brightness.
+
+    Parameters
+    ----------
+    signals
+        [n], signal of a sphere of amplitude 1.
+    diameter_nm
+        Diameter to which the sizes of the views' imager are relative.
+    """
+    brightness = fit.amplitudes * signals
+    if not len(brightness):
+        return None
+    brightness = brightness / typical_weight(brightness)
+    limit = two_groups(brightness)
+    if limit is None:
+        return None
+    members = (brightness < limit).astype(np.int64)
+    own = np.array(
+        [np.median(brightness[(members == kind) & (brightness > FAINTEST)]) for kind in (0, 1)]
+    )
+    amplitudes = brightness / own[members]
+    kinds = fit_kinds(fit.views, Spheres(fit.centres_nm, amplitudes, members))
+    largest = kinds[0]
+    signal = min(kinds[1].signal, 1.0)
+    apparent = kinds[1].size / largest.size
+    # objects that were not all found yet, or not exactly, look wider but not brighter
+    size = min(apparent, float(np.cbrt(signal)))
+    mixture = Mixture((SphereKind(), SphereKind(size, signal)), members)
+    return MixedFit(
+        replace(fit, amplitudes=amplitudes),
+        mixture,
+        largest.size * diameter_nm,
+        signal / apparent**3,
+    )
+
+
+def _search_and_fit(
+    known: MixedFit,
+    search: Search,
+    series: Sequence[tuple[TiltSeries, Pose | None]],
+    rounds: int,
+    pixel_nm: float,
+    progress: Progress,
+) -> MixedFit | None:
+    """Search the volume for the smaller kind, fit both kinds, and sort them again."""
+    small_nm = known.kinds_nm[1]
+    large = (known.mixture.members == 0) & (known.fit.amplitudes > 0.5)
+    found = search(small_nm)
+    centres = np.vstack([known.fit.centres_nm[large], found.centres_px * pixel_nm])
+    members = np.repeat([0, 1], [int(large.sum()), len(found.weight)])
+    # large spheres are filled with small ones in the search: those are no particles
+    rank = np.concatenate([2 + known.fit.amplitudes[large], found.weight / found.weight.max()])
+    sizes_nm = np.array(known.kinds_nm)[members]
+    apart = heaviest_apart(centres, rank, sizes_nm)
+    centres, members = centres[apart], members[apart]
+    weights = np.where(members == 0, 1.0, 0.5)
+    fit = fit_spheres(
+        series,
+        centres,
+        weights,
+        known.diameter_nm,
+        rounds=rounds,
+        mixture=Mixture(known.mixture.kinds, members),
+        progress=progress,
+    )
+    signals = np.array([kind.signal for kind in known.mixture.kinds])[members]
+    return _split(fit, signals, known.diameter_nm)
+
+
+def heaviest_apart(centres_nm: Float64, weight: Float64, sizes_nm: Float64) -> NDArray[np.intp]:
+    """Return indices, heaviest first, of spheres that do not lie inside a heavier kept one.
+
+    Parameters
+    ----------
+    sizes_nm
+        [n], diameter of each sphere.
+    """
+    if not len(weight):
+        return np.zeros(0, np.intp)
+    pairs = cKDTree(centres_nm).query_pairs(
+        SMALLEST_DISTANCE * float(sizes_nm.max()), output_type="ndarray"
+    )
+    first, second = pairs.T
+    distance = np.linalg.norm(centres_nm[first] - centres_nm[second], axis=1)
+    close = distance < SMALLEST_DISTANCE * (sizes_nm[first] + sizes_nm[second]) / 2
+    neighbours: dict[int, list[int]] = {}
+    for one, other in pairs[close]:
+        neighbours.setdefault(int(one), []).append(int(other))
+        neighbours.setdefault(int(other), []).append(int(one))
+    dropped = np.zeros(len(weight), bool)
+    kept = []
+    for index in np.argsort(-weight, kind="stable"):
+        if not dropped[index]:
+            kept.append(int(index))
+            dropped[neighbours.get(int(index), [])] = True
+    return np.array(kept, np.intp)
+
+
+def _is_better(mixed: MixedFit, equal: SphereFit) -> bool:
+    """Return true if two kinds explain the images better than equal spheres.
+
+    The residual must fall by more than the Bayesian information criterion asks for (Schwarz 1978),
+    both kinds must be spheres of the same material, and neither may be a few odd objects.
+    """
+    amplitudes, members = mixed.fit.amplitudes, mixed.mixture.members
+    particles = amplitudes > 0.5
+    numbers = np.bincount(members[particles], minlength=2)
+    least = max(FEWEST_OF_A_KIND, SMALLEST_SHARE * int(particles.sum()))
+    small = mixed.mixture.kinds[1]
+    if numbers.min() < least or small.size > LARGEST_SIZE_RATIO:
+        return False
+    if not DENSITY_RANGE[0] < mixed.density < DENSITY_RANGE[1]:
+        return False
+    pixels = sum(view.imager.shape[0] * view.imager.shape[1] for view in mixed.fit.views)
+    more = 4 * max(0, int(particles.sum()) - int((equal.amplitudes > 0.5).sum())) + 2
+    gain = pixels * np.log(max(equal.misfit, 1e-9) ** 2 / max(mixed.fit.misfit, 1e-9) ** 2)
+    return bool(gain > more * np.log(pixels))

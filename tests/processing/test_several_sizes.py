@@ -1,0 +1,148 @@
+"""Particles of two sizes: each kind is counted with its own diameter, one size stays one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from scipy.spatial import cKDTree
+
+from processing import ProcessSettings, process_series
+from processing.count.particles import Clusters
+from processing.fit.mixture import two_groups
+from processing.pipeline.several_sizes import heaviest_apart
+from processing.pipeline.single import SeriesResult
+from processing.results import Trust
+from processing.series import TiltSeries
+from tests.support.spheres import image, packed
+
+Float64 = NDArray[np.float64]
+
+PIXELS, PIXEL_NM = 52, 0.9
+ANGLES_DEG = np.arange(-70.0, 71.0, 5.0)
+COUNTS = 4000.0
+
+
+@dataclass(frozen=True)
+class Case:
+    """Diameters (px) of the large and the small kind; every n-th particle is large."""
+
+    name: str
+    large_px: float
+    small_px: float
+    every: int
+
+
+CASES = (
+    Case("ratio 0.56, every third large", 8.2, 4.6, 3),
+    Case("ratio 0.72, every second large", 7.6, 5.5, 2),
+)
+
+
+def centres_of(case: Case) -> tuple[Float64, NDArray[np.bool_]]:
+    """Return centres [n, 3], px, and which are large."""
+    centres = packed(18.0, 1.15 * case.large_px, order="disordered", seed=4)
+    return centres, np.arange(len(centres)) % case.every == 0
+
+
+def series_of(case: Case) -> TiltSeries:
+    centres, large = centres_of(case)
+    nothing = (0.0, 0.0, 0.0)
+    images = np.stack(
+        [
+            image(centres[large], angle, case.large_px, PIXELS, nothing)
+            + image(centres[~large], angle, case.small_px, PIXELS, nothing)
+            for angle in ANGLES_DEG
+        ]
+    )
+    scale = COUNTS / images.max()
+    noisy = np.random.default_rng(1).poisson(images * scale)
+    return TiltSeries(noisy.astype(np.float32), ANGLES_DEG, PIXEL_NM)
+
+
+@pytest.fixture(scope="module", params=CASES, ids=lambda case: case.name)
+def found(request: pytest.FixtureRequest) -> tuple[Case, SeriesResult]:
+    case: Case = request.param
+    return case, process_series(series_of(case), ProcessSettings())
+
+
+def test_every_particle_of_either_size_is_found_in_its_place(
+    found: tuple[Case, SeriesResult],
+) -> None:
+    case, result = found
+    centres, _ = centres_of(case)
+    table = result.detection.table
+    moved = table.centres_nm / PIXEL_NM
+    # one series does not show the sense of its tilts; this one has the sense of the simulation
+    moved = moved - moved.mean(axis=0) + centres.mean(axis=0)
+    distance, index = cKDTree(centres).query(moved)
+    assert len(table) == len(centres)
+    assert len(np.unique(index[distance < 0.2 * case.small_px])) == len(centres)
+    assert result.detection.count.n_low <= len(centres) <= result.detection.count.n_high
+
+
+def test_each_particle_has_the_diameter_of_its_kind(found: tuple[Case, SeriesResult]) -> None:
+    case, result = found
+    centres, large = centres_of(case)
+    table = result.detection.table
+    moved = table.centres_nm / PIXEL_NM
+    index = cKDTree(centres).query(moved - moved.mean(axis=0) + centres.mean(axis=0))[1]
+    true_nm = PIXEL_NM * np.where(large[index], case.large_px, case.small_px)
+    assert np.abs(table.diameter_nm / true_nm - 1).max() < 0.1
+    kinds = result.diameter.kinds
+    assert [kind.particles for kind in kinds] == [int(large.sum()), int((~large).sum())]
+    assert [kind.diameter_nm / PIXEL_NM for kind in kinds] == pytest.approx(
+        [case.large_px, case.small_px], rel=0.05
+    )
+
+
+def test_two_sizes_are_named_and_no_reason_for_doubt(found: tuple[Case, SeriesResult]) -> None:
+    _, result = found
+    assert any("particles of 2 sizes" in line for line in result.warnings)
+    verdict = result.detection.count.verdict
+    assert verdict is not None and verdict.state is not Trust.REFUSED
+    assert not any("weaker objects" in line for line in verdict.reasons)
+
+
+def test_one_size_stays_one() -> None:
+    case = Case("one size", 7.0, 7.0, 2)
+    result = process_series(series_of(case), ProcessSettings())
+    assert result.diameter.kinds == []
+    assert len(np.unique(result.detection.table.diameter_nm)) == 1
+    assert len(result.detection.table) == len(centres_of(case)[0])
+
+
+@dataclass(frozen=True)
+class Groups:
+    """Brightness of particles, and whether it shows two groups."""
+
+    name: str
+    brightness: Float64
+    two: bool
+
+
+RNG = np.random.default_rng(3)
+GROUPS = (
+    Groups("two sizes", np.r_[RNG.normal(1, 0.05, 20), RNG.normal(0.2, 0.02, 40)], two=True),
+    Groups("one size with a spread", RNG.normal(1, 0.15, 60), two=False),
+    Groups("every brightness", np.linspace(0.1, 1.2, 60), two=False),
+    Groups("particles and noise", np.r_[np.ones(60), RNG.uniform(0, 0.05, 300)], two=False),
+    Groups("one odd object", np.r_[np.ones(60), 0.3], two=False),
+    Groups("nothing", np.zeros(0), two=False),
+)
+
+
+@pytest.mark.parametrize("groups", GROUPS, ids=lambda each: each.name)
+def test_two_groups_of_brightness(groups: Groups) -> None:
+    assert (two_groups(groups.brightness) is not None) == groups.two
+
+
+def test_small_spheres_inside_a_large_one_are_dropped() -> None:
+    centres = np.array([[0.0, 0, 0], [2.0, 0, 0], [6.2, 0, 0], [9.0, 0, 0]])
+    sizes = np.array([8.0, 4.0, 4.0, 4.0])
+    clusters = Clusters(centres, np.array([3.0, 0.5, 0.8, 0.9]))
+    kept = heaviest_apart(clusters.centres_px, clusters.weight, sizes)
+    assert sorted(kept) == [0, 2, 3]
+    assert not len(heaviest_apart(np.zeros((0, 3)), np.zeros(0), np.zeros(0)))
