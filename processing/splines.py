@@ -16,10 +16,10 @@ def cubic_spline_values(after: Float32) -> Float32:
     Parameters
     ----------
     after
-        Distance from the second of these grid points to the spline's centre, 0 to 1.
+        Distance from the second of these grid points to the spline's centre, 0 to 1; on any device.
     """
     before = 1 - after
-    values = np.empty((*after.shape, TAPS), np.float32)
+    values = np.empty_like(after, np.float32, shape=(*after.shape, TAPS))
     for tap, distance in ((1, after), (2, before)):
         square = distance * distance
         values[..., tap] = 2 / 3 - square + square * distance / 2

@@ -10,9 +10,10 @@ from functools import partial
 import numpy as np
 from scipy import optimize
 
-from processing.fit.imager import LAYERS, Spectrum
-from processing.fit.view import Spheres, View, particles_crossed, slot_numbers
-from processing.series import Float32, Float64
+from processing.device import Array
+from processing.fit.imager import LAYERS
+from processing.fit.view import Spheres, Views, every, particles_crossed, slot_numbers
+from processing.series import Float64
 
 LEAST_CONTRAST = 0.05
 """Smallest contrast of a layer, as a fraction of the brightest layer's. None vanishes."""
@@ -41,34 +42,38 @@ class Beam:
     """
 
     blur_px: float
-    kernels: Float32
+    kernels: Array
     most_crossed: float
 
 
-def fit_beam(views: Sequence[View], spheres: Spheres, pool: Executor) -> Beam:
+def fit_beam(series: Sequence[Views], spheres: Spheres, pool: Executor) -> Beam:
     """Find the blur with which the spheres explain the images of one series best."""
-    imager = views[0].imager
-    fitted = views[:: max(1, len(views) // FITTED_VIEWS)]
+    imager = series[0].imager
+    fitted = every(series, max(1, sum(map(len, series)) // FITTED_VIEWS))
     crossed = list(pool.map(partial(particles_crossed, spheres=spheres), fitted))
-    longest = [np.percentile(each, LONGEST_PATH_PERCENTILE) for each in crossed]
-    most_crossed = float(np.max(longest)) + 1
+    longest = [
+        np.percentile(imager.device.to_host(each), LONGEST_PATH_PERCENTILE, axis=1)
+        for each in crossed
+    ]
+    most_crossed = float(np.max(np.concatenate(longest))) + 1
 
-    def sharp_layers(view: View, each: Float64) -> Spectrum:
-        points = view.project(spheres.centres_nm)
-        splines = imager.spread(points, slot_numbers(each, most_crossed, spheres))
-        return imager.layer_spectra(splines.value_transposed @ spheres.weights)
+    def sharp_layers(views: Views, each: Array) -> Array:
+        points = views.project(spheres.centres_nm)
+        splines = imager.spread(points, slot_numbers(each, most_crossed, spheres, imager.device))
+        return imager.layer_spectra(splines.value_transposed @ views.repeat(spheres.weights))
 
     sharp = list(pool.map(sharp_layers, fitted, crossed))
 
     def residual_energy(blur_px: float) -> float:
         kernels = imager.kernels(blur_px)
 
-        def in_view(view: View, spectra: Spectrum) -> float:
+        def in_views(views: Views, spectra: Array) -> float:
             blurred = spectra * kernels
-            contrasts = fit_contrasts(view, blurred).astype(np.float32)
-            return imager.energy(view.spectrum - np.tensordot(contrasts, blurred, 1))
+            contrasts = fit_contrasts(views, blurred)[:, :, None, None].astype(np.float32)
+            model = (imager.device.to_device(contrasts) * blurred).sum(axis=1)
+            return float(imager.energies(views.spectra - model).sum())
 
-        return sum(pool.map(in_view, fitted, sharp))
+        return sum(pool.map(in_views, fitted, sharp))
 
     found = optimize.minimize_scalar(
         residual_energy,
@@ -80,26 +85,30 @@ def fit_beam(views: Sequence[View], spheres: Spheres, pool: Executor) -> Beam:
     return Beam(blur_px, imager.kernels(blur_px), most_crossed)
 
 
-def fit_contrasts(view: View, spectra: Spectrum) -> Float64:
-    """Return the contrast of each slot in an image, [slot], by least squares.
+def fit_contrasts(views: Views, spectra: Array) -> Float64:
+    """Return the contrast of each slot in each image, [view, slot], by least squares.
 
-    All kinds of spheres have the same contrast in a layer.
+    `spectra` are those of the slots, [view, slot, ky, kx]. All kinds of spheres have the same
+    contrast in a layer.
     """
-    kinds = len(spectra) // LAYERS
+    kinds = spectra.shape[1] // LAYERS
     if kinds > 1:
-        spectra = spectra.reshape(kinds, LAYERS, *spectra.shape[1:]).sum(axis=0)
-    contrasts = least_squares(list(spectra), view, ridge=1e-4)
-    contrasts = np.maximum(contrasts, LEAST_CONTRAST * max(float(contrasts.max()), 1e-9))
-    return np.tile(contrasts, kinds)
+        spectra = spectra.reshape(len(views), kinds, LAYERS, *spectra.shape[2:]).sum(axis=1)
+    contrasts = least_squares(spectra, views, ridge=1e-4)
+    largest = np.maximum(contrasts.max(axis=1, keepdims=True), 1e-9)
+    return np.tile(np.maximum(contrasts, LEAST_CONTRAST * largest), (1, kinds))
 
 
-def least_squares(basis: list[Spectrum], view: View, ridge: float) -> Float64:
-    """Return the coefficients of basis images in the image of a view.
+def least_squares(basis: Array, views: Views, ridge: float) -> Float64:
+    """Return the coefficients [view, n] of basis images [view, n, ky, kx] in the views' images.
 
     `ridge` is the regularisation, as a fraction of the squared norm of each basis image.
     """
-    design = np.stack([view.imager.vector(part) for part in basis])
-    normal = (design @ design.T).astype(np.float64)
-    right = (design @ view.imager.vector(view.spectrum)).astype(np.float64)
-    normal[np.diag_indices_from(normal)] += ridge * np.maximum(normal.diagonal(), 1e-30)
-    return np.asarray(np.linalg.solve(normal, right), np.float64)
+    imager = views.imager
+    to_host, xp = imager.device.to_host, imager.device.xp
+    design, image = imager.vectors(basis), imager.vectors(views.spectra)
+    normal = to_host(design @ xp.swapaxes(design, 1, 2)).astype(np.float64)
+    right = to_host(design @ image[..., None]).astype(np.float64)
+    diagonal = np.einsum("vii->vi", normal)
+    diagonal += ridge * np.maximum(diagonal, 1e-30)
+    return np.asarray(np.linalg.solve(normal, right)[..., 0], np.float64)

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
-from scipy import ndimage
 
-from processing.fit.imager import Spectrum, SphereImager
-from processing.fit.view import Spheres, View
+from processing.device import Array, Device
+from processing.fit.imager import Ints, SphereImager
+from processing.fit.view import Spheres, Views
 from processing.fit.view_model import ViewModel
 from processing.series import Float32, Float64
 
@@ -37,24 +37,27 @@ SMALLEST_BACKGROUND = 0.1
 
 @dataclass(frozen=True, eq=False)
 class ViewEvidence:
-    """One image compared with the fitted spheres. Energies are sums of squared pixels.
+    """Images of some views compared with the fitted spheres. Energies are sums of squared pixels.
 
     Attributes
     ----------
+    series
+        Index of the series of each view, [view].
     signal
-        Energy of the model image near each candidate, [n].
+        Energy of the model image near each candidate, [view, n].
     residual
-        Energy of image minus model near each candidate, without that of the noise, [n].
+        Energy of image minus model near each candidate, without that of the noise, [view, n].
     noise_share
-        Energy of the noise in the image, as a fraction of that of the image.
+        Energy of the noise in the image, as a fraction of that of the image, [view].
     tilt_correction_deg
-        Tilt angle found minus tilt angle given.
+        Tilt angle found minus tilt angle given, [view].
     """
 
+    series: Ints
     signal: Float32
     residual: Float32
-    noise_share: float
-    tilt_correction_deg: float
+    noise_share: Float64
+    tilt_correction_deg: Float64
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,34 +89,34 @@ def no_evidence(series: int) -> Evidence:
 
 
 def gather_evidence(
-    models: Sequence[ViewModel], given: Sequence[View], spheres: Spheres, pool: Executor
+    models: Sequence[ViewModel], given: Sequence[Views], spheres: Spheres, pool: Executor
 ) -> Evidence:
     """Compare the fitted spheres with every image.
 
     Parameters
     ----------
     models
-        Models of the final spheres and poses, one for each view.
+        Models of the final spheres and poses, for all views.
     given
         The same views before any correction of their poses.
     """
     found = list(pool.map(partial(_examine, spheres=spheres), models, given))
     particles = spheres.are_particles
-    signal = np.sum([view.signal for view in found], axis=0, dtype=np.float64)
-    residual = np.sum([view.residual for view in found], axis=0, dtype=np.float64)
+    signal, residual, noise, corrections, numbers = (
+        np.concatenate([getattr(each, name) for each in found])
+        for name in ("signal", "residual", "noise_share", "tilt_correction_deg", "series")
+    )
     by_view = [
-        _share(float(view.residual[particles].sum()), float(view.signal[particles].sum()))
-        for view in found
+        _share(float(left[particles].sum()), float(whole[particles].sum()))
+        for left, whole in zip(residual, signal, strict=True)
     ]
-    numbers = np.array([model.view.series for model in models])
-    noise = np.array([view.noise_share for view in found])
-    corrections = np.array([view.tilt_correction_deg for view in found])
-    each = range(int(numbers.max()) + 1)
+    signal, residual = (each.sum(axis=0, dtype=np.float64) for each in (signal, residual))
+    every_series = range(int(numbers.max()) + 1)
     return Evidence(
         np.clip(residual / np.maximum(signal, 1e-30), 0, 1),
         np.array(by_view),
-        tuple(float(np.median(noise[numbers == index])) for index in each),
-        tuple(float(np.std(corrections[numbers == index])) for index in each),
+        tuple(float(np.median(noise[numbers == index])) for index in every_series),
+        tuple(float(np.std(corrections[numbers == index])) for index in every_series),
     )
 
 
@@ -121,46 +124,72 @@ def _share(residual: float, signal: float) -> float:
     return min(1.0, max(residual, 0.0) / max(signal, 1e-30))
 
 
-def _examine(model: ViewModel, given: View, spheres: Spheres) -> ViewEvidence:
-    view, imager = model.view, model.view.imager
-    image = model.forward(model.splines.value_transposed @ spheres.weights)
-    residual = view.spectrum - image
+def _examine(model: ViewModel, given: Views, spheres: Spheres) -> ViewEvidence:
+    views, imager = model.views, model.views.imager
+    device = imager.device
+    image = model.project(spheres.weights)
+    residual = views.spectra - image
     signal, left = _energy(imager, image), _energy(imager, residual)
-    usual = np.maximum(_noise(imager, residual), _background(signal, left))
-    middle = (np.array(imager.shape) - 1) / 2
-    points = (view.project(spheres.centres_nm) + middle).T
+    usual = device.xp.maximum(_noise(imager, residual), _background(signal, left, device))
+    middle = device.to_device((np.array(imager.shape) - 1) / 2)
+    points = device.xp.permute_dims(views.project(spheres.centres_nm) + middle, (0, 2, 1))
     near_signal, near_left = (
-        ndimage.map_coordinates(energy, points, order=1, mode="nearest")
+        np.stack([_sampled(*pair, device) for pair in zip(energy, points, strict=True)])
         for energy in (signal, left - usual)
     )
     # many false spheres explain noise: its share is read from the image, not from the residual
-    noise, whole = _noise(imager, view.spectrum).sum(), _energy(imager, view.spectrum).sum()
-    turn = _orthonormal(view.axes) @ _orthonormal(given.axes).T
+    noise, whole = (
+        device.to_host(each).sum(axis=(1, 2))
+        for each in (_noise(imager, views.spectra), _energy(imager, views.spectra))
+    )
+    turns = [
+        _orthonormal(now) @ _orthonormal(then).T
+        for now, then in zip(views.axes, given.axes, strict=True)
+    ]
     return ViewEvidence(
+        np.full(len(views), views.series),
         near_signal,
         near_left,
-        min(1.0, float(noise / max(whole, 1e-30))),
-        float(np.rad2deg(turn[1, 2])),
+        np.minimum(1.0, np.asarray(noise / np.maximum(whole, 1e-30), np.float64)),
+        np.rad2deg([float(turn[1, 2]) for turn in turns]),
     )
 
 
-def _energy(imager: SphereImager, spectrum: Spectrum) -> Float32:
-    """Return the mean squared pixel of an image in a window around each pixel, [y, u]."""
-    image = imager.image(spectrum)
+def _sampled(image: Array, points: Array, device: Device) -> Float32:
+    """Return an image [y, u] at points [(y, u), n], by linear interpolation."""
+    values = device.ndimage.map_coordinates(image, points, order=1, mode="nearest")
+    return np.asarray(device.to_host(values), np.float32)
+
+
+def _energy(imager: SphereImager, spectra: Array) -> Array:
+    """Return the mean squared pixels of images in a window around each pixel, [view, y, u]."""
+    images = imager.images(spectra)
     window_px = WINDOW_DIAMETERS * imager.diameter_px
-    return np.asarray(ndimage.gaussian_filter(image * image, window_px), np.float32)
+    return imager.device.ndimage.gaussian_filter(images * images, (0, window_px, window_px))
 
 
-def _noise(imager: SphereImager, spectrum: Spectrum) -> Float32:
-    """Return the energy of the noise in a window around each pixel, [y, u]."""
+def _noise(imager: SphereImager, spectra: Array) -> Array:
+    """Return the energy of the noise in a window around each pixel, [view, y, u]."""
     ring, factor = imager.ring(NOISE_RING, REDUCTION_PX)
-    fine = imager.image(np.where(ring, spectrum, 0))
+    fine = imager.images(imager.device.xp.where(ring, spectra, spectra.dtype.type(0)))
     window_px = NOISE_WINDOW_DIAMETERS * imager.diameter_px
-    return np.asarray(factor * ndimage.gaussian_filter(fine * fine, window_px), np.float32)
+    mean = imager.device.ndimage.gaussian_filter(fine * fine, (0, window_px, window_px))
+    return mean * np.float32(factor)
 
 
-def _background(signal: Float32, left: Float32) -> float:
-    """Return the usual residual energy beside all particles; 0 where they fill the image."""
+def _background(signal: Array, left: Array, device: Device) -> Array:
+    """Return the usual residual energy beside all particles; 0 where they fill the image.
+
+    The result is [view, 1, 1].
+    """
+    usual = [
+        _usual_beside(*pair)
+        for pair in zip(device.to_host(signal), device.to_host(left), strict=True)
+    ]
+    return device.to_device(np.array(usual, np.float32)[:, None, None])
+
+
+def _usual_beside(signal: Float32, left: Float32) -> float:
     beside = left[signal < BACKGROUND_SIGNAL * signal.max()]
     return float(np.median(beside)) if beside.size > SMALLEST_BACKGROUND * left.size else 0.0
 

@@ -16,15 +16,17 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import fft, sparse
 
+from processing.device import CPU, Array, Device
 from processing.reconstruct.convolution import ball_form_factor
-from processing.series import Bools, Float32, Float64
+from processing.series import Float64
 from processing.splines import TAPS, cubic_spline_values
 
-Spectrum = NDArray[np.complex64]
 Ints = NDArray[np.int64]
 
 LAYERS = 6
 """Number of depth layers: particles are sorted by how many the beam has crossed before them."""
+COPIES = 12
+"""Arrays as large as the layers of a view, or its splines, that exist at a time."""
 BLUR_POWER = 1.5
 """Exponent of the beam width over the material crossed (Goldstein 1979)."""
 FINE_PX = 0.8
@@ -63,6 +65,12 @@ class SphereImager:
         Diameter of the first kind, the largest.
     kinds
         Kinds of spheres.
+    device
+        Device of all arrays.
+
+    Notes
+    -----
+    All methods work on the images of several views at once; their first axis is the view.
     """
 
     def __init__(
@@ -70,11 +78,13 @@ class SphereImager:
         shape: tuple[int, int],
         diameter_px: float,
         kinds: tuple[SphereKind, ...] = ONE_KIND,
+        device: Device = CPU,
     ) -> None:
         self.shape = shape
-        self.diameter_px = diameter_px
         self.kinds = kinds
         self.slots = LAYERS * len(kinds)
+        self.device = device
+        self.diameter_px = diameter_px
         self._margin = int(np.ceil(diameter_px / 2)) + TAPS
         rows, columns = (fft.next_fast_len(n + 2 * self._margin, real=True) for n in shape)
         self._padded = (rows, columns)
@@ -82,152 +92,185 @@ class SphereImager:
         kx = 2 * np.pi * np.fft.rfftfreq(columns)[None, :]
         k = np.hypot(ky, kx)
         coarse = COARSE_DIAMETERS * diameter_px
-        self._half_square = (k**2 / 2).astype(np.float32)
-        self._band = np.exp(-((k * FINE_PX) ** 2) / 2) - np.exp(-((k * coarse) ** 2) / 2)
-        self._splines = np.sinc(ky / (2 * np.pi)) ** 4 * np.sinc(kx / (2 * np.pi)) ** 4
-        self._k = k
-        self._spheres = self._spectra_of(kinds)
-        self._k_squares = ky**2, kx**2
-        self.gradient_y = (-1j * ky).astype(np.complex64)
-        self.gradient_u = (-1j * kx).astype(np.complex64)
+        band = np.exp(-((k * FINE_PX) ** 2) / 2) - np.exp(-((k * coarse) ** 2) / 2)
         twice = np.full(kx.shape, 2.0)
         twice[0, 0] = 1
         if columns % 2 == 0:
             twice[0, -1] = 1
-        self._parseval = twice / (rows * columns)
-        self._root_parseval = np.sqrt(self._parseval).astype(np.float32)
+        parseval = twice / (rows * columns)
+        splines = np.sinc(ky / (2 * np.pi)) ** 4 * np.sinc(kx / (2 * np.pi)) ** 4
+        put = device.to_device
+        self._half_square = put((k**2 / 2).astype(np.float32))
+        self._k, self._band, self._splines = k, put(band), put(splines)
+        self._spheres = self._spectra_of(kinds)
+        self._k_squares = put(ky**2), put(kx**2)
+        self.gradient_y = put((-1j * ky).astype(np.complex64))
+        self.gradient_u = put((-1j * kx).astype(np.complex64))
+        self._parseval = put(parseval)
+        self._root_parseval = put(np.sqrt(parseval).astype(np.float32))
 
-    def spectrum(self, image: Float32) -> Spectrum:
-        """Return the spectrum of an image [y, u], limited to the band."""
-        canvas = np.zeros(self._padded, np.float32)
+    def view_bytes(self, spheres: int) -> float:
+        """Return the memory that the fit of this many spheres to one view takes."""
+        pixels = self.slots * float(np.prod(self._padded))
+        return COPIES * 4 * (pixels + TAPS**2 * spheres)
+
+    def spectra(self, images: Array) -> Array:
+        """Return the spectra of images [view, y, u], limited to the band."""
+        xp = self.device.xp
+        canvas = xp.zeros((len(images), *self._padded), dtype=np.float32)
         rows, columns = self.shape
-        inner = (
-            slice(self._margin, self._margin + rows),
-            slice(self._margin, self._margin + columns),
-        )
-        canvas[inner] = image
-        return np.asarray(fft.rfft2(canvas) * self._band, np.complex64)
+        margin = self._margin
+        canvas[:, margin : margin + rows, margin : margin + columns] = images
+        return xp.asarray(self.device.fft.rfft2(canvas) * self._band, dtype=np.complex64)
 
-    def image(self, spectrum: Spectrum) -> Float32:
-        """Return the image [y, u] of a spectrum: the inverse of `spectrum`, within the band."""
+    def images(self, spectra: Array) -> Array:
+        """Return the images [view, y, u] of spectra: the inverse of `spectra`, within the band."""
         rows, columns = self.shape
-        canvas = fft.irfft2(spectrum, self._padded)[self._margin :, self._margin :]
-        return np.asarray(canvas[:rows, :columns], np.float32)
+        canvas = self.device.fft.irfft2(spectra, self._padded)
+        inner = canvas[:, self._margin :, self._margin :][:, :rows, :columns]
+        return self.device.xp.asarray(inner, dtype=np.float32)
 
-    def ring(self, ring: tuple[float, float], smoothing_px: float) -> tuple[Bools, float]:
+    def ring(self, ring: tuple[float, float], smoothing_px: float) -> tuple[Array, float]:
         """Return a ring of the spectrum [ky, kx], and the noise of the band over that in the ring.
 
         The factor holds for variances of noise that was white before a Gaussian filter with a
         standard deviation of `smoothing_px`. `ring` holds two frequencies, in Nyquist frequencies.
         """
-        k = np.sqrt(2 * self._half_square) / np.pi
+        xp = self.device.xp
+        k = xp.sqrt(2 * self._half_square) / np.pi
         chosen = (k > ring[0]) & (k < ring[1])
-        passed = self._band * np.exp(-self._half_square * smoothing_px**2)
+        passed = self._band * xp.exp(-self._half_square * smoothing_px**2)
         power = self._parseval * passed**2
         return chosen, float(power.sum() / power[chosen].sum())
 
-    def kernels(self, blur_px: float) -> Float32:
+    def kernels(self, blur_px: float) -> Array:
         """Return the spectra [slot, ky, kx] that turn splines into blurred spheres.
 
         `blur_px` is the standard deviation of the beam after all of the material.
         """
         return self._blurred(self._spheres, blur_px)
 
-    def kernels_of(self, kinds: tuple[SphereKind, ...], blur_px: float) -> Float32:
+    def kernels_of(self, kinds: tuple[SphereKind, ...], blur_px: float) -> Array:
         """Return the same for other kinds of spheres, as many as the imager has."""
         return self._blurred(self._spectra_of(kinds), blur_px)
 
-    def _spectra_of(self, kinds: tuple[SphereKind, ...]) -> list[Float64]:
+    def _spectra_of(self, kinds: tuple[SphereKind, ...]) -> list[Array]:
         """Return the spectrum [ky, kx] of a sphere of each kind, within the band."""
         spectra = []
         for kind in kinds:
             diameter_px = kind.size * self.diameter_px
             whole = ball_form_factor(np.zeros(1), diameter_px)
             ball = ball_form_factor(self._k, diameter_px) / whole
-            spectra.append(ball * self._band * kind.signal)
+            spectra.append(self.device.to_device(ball) * self._band * kind.signal)
         return spectra
 
-    def _blurred(self, spheres: list[Float64], blur_px: float) -> Float32:
+    def _blurred(self, spheres: list[Array], blur_px: float) -> Array:
+        xp = self.device.xp
         widths = blur_px * ((np.arange(LAYERS) + 0.5) / LAYERS) ** BLUR_POWER
-        blurs = np.exp(-self._half_square * np.square(widths)[:, None, None])
-        each = [np.asarray(sphere / self._splines * blurs, np.float32) for sphere in spheres]
-        return each[0] if len(each) == 1 else np.concatenate(each)
+        squares = self.device.to_device(np.square(widths)[:, None, None])
+        blurs = xp.exp(-self._half_square * squares)
+        return xp.concat(
+            [xp.asarray(one / self._splines * blurs, dtype=np.float32) for one in spheres]
+        )
 
-    def stiffness(self, kernels: Float32) -> Float64:
+    def stiffness(self, kernels: Array) -> Float64:
         """Return the squared norms of a sphere's image and of its gradients along y and u.
 
         The result is [slot, 3].
         """
         power = (kernels * self._splines) ** 2 * self._parseval
         along_y, along_u = (power * square for square in self._k_squares)
-        return np.stack([part.sum(axis=(1, 2)) for part in (power, along_y, along_u)], axis=1)
+        norms = [part.sum(axis=(1, 2)) for part in (power, along_y, along_u)]
+        return np.asarray(self.device.to_host(self.device.xp.stack(norms, axis=1)), np.float64)
 
-    def vector(self, spectrum: Spectrum) -> Float32:
-        """Return the real vector whose inner products equal those of the images."""
-        weighted = np.ascontiguousarray(spectrum * self._root_parseval, np.complex64)
-        return weighted.view(np.float32).ravel()
+    def vectors(self, spectra: Array) -> Array:
+        """Return real vectors [..., n] whose inner products equal those of the images."""
+        xp = self.device.xp
+        weighted = xp.asarray(spectra * self._root_parseval, dtype=np.complex64)
+        vectors = xp.ascontiguousarray(weighted).view(np.float32)
+        return vectors.reshape(*spectra.shape[:-2], -1)
 
-    def energy(self, spectrum: Spectrum) -> float:
-        """Return the sum of the squared pixels of an image."""
-        vector = self.vector(spectrum)
-        return float(vector @ vector)
+    def energies(self, spectra: Array) -> Float64:
+        """Return the sum of the squared pixels of each image, [view]."""
+        vectors = self.vectors(spectra)
+        products = vectors[:, None, :] @ vectors[:, :, None]
+        return np.asarray(self.device.to_host(products)[:, 0, 0], np.float64)
 
-    def layer_spectra(self, layer_images: Float32) -> Spectrum:
-        """Return the spectra [slot, ky, kx] of layer images [slot and pixel]."""
-        return np.asarray(fft.rfft2(layer_images.reshape(self.slots, *self._padded)), np.complex64)
+    def layer_spectra(self, layer_images: Array) -> Array:
+        """Return the spectra [view, slot, ky, kx] of layer images [view, slot and pixel]."""
+        images = layer_images.reshape(-1, self.slots, *self._padded)
+        return self.device.xp.asarray(self.device.fft.rfft2(images), dtype=np.complex64)
 
-    def layer_images(self, spectra: Spectrum) -> Float32:
-        """Return the layer images [slot and pixel] of spectra: the inverse of `layer_spectra`."""
-        return np.asarray(fft.irfft2(spectra, self._padded), np.float32).ravel()
+    def layer_images(self, spectra: Array) -> Array:
+        """Return the layer images [view, slot and pixel], flat: the inverse of `layer_spectra`."""
+        images = self.device.fft.irfft2(spectra, self._padded)
+        return self.device.xp.asarray(images, dtype=np.float32).ravel()
 
-    def spread(self, points: Float64, slots: Ints) -> SplineMatrices:
-        """Place one spline at each of `points` [n, (y, u)], in its slot [n].
+    def spread(self, points: Array, slots: Array) -> SplineMatrices:
+        """Place one spline at each of `points` [view, n, (y, u)], in its slot [view, n].
 
         Points count from the centre of the image. A spline beyond the edge has value 0.
         """
-        position = points + (np.array(self.shape) - 1) / 2 + self._margin
-        whole = np.floor(position)
-        last = np.array(self._padded) - TAPS
-        inside = np.all((whole >= 1) & (whole <= last + 1), axis=1)
-        first = np.clip(whole.astype(np.int32) - 1, 0, last).astype(np.int32)
-        taps = first[:, :, None] + np.arange(TAPS, dtype=np.int32)
+        xp, put = self.device.xp, self.device.to_device
+        position = points + put((np.array(self.shape) - 1) / 2 + self._margin)
+        whole = xp.floor(position)
+        last = put(np.array(self._padded) - TAPS)
+        inside = xp.all((whole >= 1) & (whole <= last + 1), axis=-1)
+        first = xp.minimum(xp.maximum(whole.astype(np.int32) - 1, 0), last).astype(np.int32)
+        taps = first[..., None] + xp.arange(TAPS, dtype=np.int32)
         after = (position - whole).astype(np.float32)
         before = 1 - after
-        value, slope = cubic_spline_values(after), np.empty(taps.shape, np.float32)
+        value, slope = cubic_spline_values(after), xp.empty(taps.shape, dtype=np.float32)
         for tap, distance, side in ((1, after, 1), (2, before, -1)):
             square = distance * distance
-            slope[:, :, tap] = side * (1.5 * square - 2 * distance)
+            slope[..., tap] = side * (1.5 * square - 2 * distance)
         for tap, distance, side in ((0, before, -1), (3, after, 1)):
             square = distance * distance
-            slope[:, :, tap] = side * square / 2
+            slope[..., tap] = side * square / 2
         value[~inside], slope[~inside] = 0, 0
-        rows = taps[:, 0, :] + slots[:, None].astype(np.int32) * np.int32(self._padded[0])
-        indices = (rows[:, :, None] * np.int32(self._padded[1]) + taps[:, 1, None, :]).ravel()
-        pointers = np.arange(0, indices.size + 1, TAPS**2, dtype=np.int32)
-        shape = (len(points), self.slots * int(np.prod(self._padded)))
-        return SplineMatrices(shape, np.asarray(indices, np.int32), pointers, value, slope)
+        views, spheres = points.shape[:2]
+        planes = slots.astype(np.int32) + xp.arange(views, dtype=np.int32)[:, None] * self.slots
+        rows = taps[:, :, 0] + planes[..., None] * np.int32(self._padded[0])
+        indices = (rows[..., None] * np.int32(self._padded[1]) + taps[:, :, 1, None, :]).ravel()
+        pointers = xp.arange(0, indices.size + 1, TAPS**2, dtype=np.int32)
+        shape = (views * spheres, views * self.slots * int(np.prod(self._padded)))
+        return SplineMatrices(self.device, shape, indices, pointers, value, slope)
 
 
 @dataclass(frozen=True, eq=False)
 class SplineMatrices:
-    """Sparse matrices [sphere, slot and pixel] of the splines, one row for each sphere.
+    """Sparse matrices [view and sphere; view, slot and pixel] of the splines.
 
-    Each matrix and each transpose is made once, when it is first used: many views need the values
-    alone.
+    There is one row for each sphere in each view. Each matrix and each transpose is made once, when
+    it is first used: many views need the values alone.
 
     Attributes
     ----------
+    device
+        Device of the matrices.
     shape, indices, pointers
         Shape and CSR structure that all matrices share.
     values, slopes
-        Splines and their derivatives along each axis, [sphere, (y, u), tap].
+        Splines and their derivatives along each axis, [view, sphere, (y, u), tap].
     """
 
-    shape: tuple[int, int]
-    indices: NDArray[np.int32]
-    pointers: NDArray[np.int32]
-    values: Float32
-    slopes: Float32
+    device: Device
+    shape: tuple[int, ...]
+    indices: Array
+    pointers: Array
+    values: Array
+    slopes: Array
+
+    def select(self, chosen: slice) -> SplineMatrices:
+        """Return the matrices of some of the views."""
+        xp, views = self.device.xp, len(self.values)
+        kept = xp.arange(views, dtype=np.int32)[chosen]
+        moved = (kept - xp.arange(len(kept), dtype=np.int32)) * np.int32(self.shape[1] // views)
+        indices = self.indices.reshape(views, -1)[chosen] - moved[:, None]
+        shape = tuple(side // views * len(kept) for side in self.shape)
+        pointers = self.pointers[: shape[0] + 1]
+        values, slopes = self.values[chosen], self.slopes[chosen]
+        return SplineMatrices(self.device, shape, indices.ravel(), pointers, values, slopes)
 
     @cached_property
     def value(self) -> sparse.csr_matrix:
@@ -246,19 +289,22 @@ class SplineMatrices:
 
     @cached_property
     def value_transposed(self) -> sparse.csc_matrix:
-        """`value` as a matrix [slot and pixel, sphere]."""
+        """`value` as a matrix [view, slot and pixel; view and sphere]."""
         return self.value.T
 
     @cached_property
     def slope_y_transposed(self) -> sparse.csc_matrix:
-        """`slope_y` as a matrix [slot and pixel, sphere]."""
+        """`slope_y` as a matrix [view, slot and pixel; view and sphere]."""
         return self.slope_y.T
 
     @cached_property
     def slope_u_transposed(self) -> sparse.csc_matrix:
-        """`slope_u` as a matrix [slot and pixel, sphere]."""
+        """`slope_u` as a matrix [view, slot and pixel; view and sphere]."""
         return self.slope_u.T
 
-    def _matrix(self, along_y: Float32, along_u: Float32) -> sparse.csr_matrix:
-        data = along_y[:, 0, :, None] * along_u[:, 1, None, :]
-        return sparse.csr_matrix((data.ravel(), self.indices, self.pointers), shape=self.shape)
+    def _matrix(self, along_y: Array, along_u: Array) -> sparse.csr_matrix:
+        data = along_y[:, :, 0, :, None] * along_u[:, :, 1, None, :]
+        parts = (data.ravel(), self.indices, self.pointers)
+        matrix = self.device.sparse.csr_matrix(parts, shape=self.shape)
+        matrix.has_canonical_format = True  # sorted, without duplicates: checking takes longer
+        return matrix

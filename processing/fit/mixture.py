@@ -14,10 +14,10 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import optimize
 
+from processing.device import Array
 from processing.fit.beam import fit_beam, least_squares
-from processing.fit.imager import LAYERS, ONE_KIND, Ints, Spectrum, SphereImager, SphereKind
-from processing.fit.view import Spheres, View, particles_crossed, slot_numbers
-from processing.parallel import worker_threads
+from processing.fit.imager import LAYERS, ONE_KIND, Ints, SphereImager, SphereKind
+from processing.fit.view import Spheres, Views, every, particles_crossed, slot_numbers
 from processing.series import Float64
 
 FAINTEST = 0.06
@@ -82,7 +82,7 @@ def _width(values: Float64) -> float:
     return float(high - low) / 2.563
 
 
-def fit_kinds(views: Sequence[View], spheres: Spheres) -> tuple[SphereKind, ...]:
+def fit_kinds(views: Sequence[Views], spheres: Spheres) -> tuple[SphereKind, ...]:
     """Find size and signal of each kind of spheres, by the shape of their images.
 
     Parameters
@@ -119,46 +119,50 @@ def fit_kinds(views: Sequence[View], spheres: Spheres) -> tuple[SphereKind, ...]
 class _KindImages:
     """Sharp images of each kind and layer in some views of one series."""
 
-    def __init__(self, views: Sequence[View], spheres: Spheres, number: int) -> None:
+    def __init__(self, views: Sequence[Views], spheres: Spheres, number: int) -> None:
         first = views[0].imager
+        device = first.device
         self.number = number
-        self.imager = SphereImager(first.shape, first.diameter_px, ONE_KIND * number)
-        self.views = views[:: max(1, len(views) // SCANNED_VIEWS)]
+        self.imager = SphereImager(first.shape, first.diameter_px, ONE_KIND * number, device)
+        self.views = every(views, max(1, sum(map(len, views)) // SCANNED_VIEWS))
         one_kind = Spheres(spheres.centres_nm, spheres.amplitudes)
-        with ThreadPoolExecutor(worker_threads()) as pool:
+        with ThreadPoolExecutor(device.threads()) as pool:
             beam = fit_beam(views, one_kind, pool)
         self.blur_px = beam.blur_px
-        self.spectra: list[Spectrum] = []
-        for view in self.views:
-            slot = slot_numbers(particles_crossed(view, one_kind), beam.most_crossed, spheres)
-            splines = self.imager.spread(view.project(spheres.centres_nm), slot)
-            images = splines.value_transposed @ spheres.weights
+        self.spectra: list[Array] = []
+        for some in self.views:
+            crossed = particles_crossed(some, one_kind)
+            slot = slot_numbers(crossed, beam.most_crossed, spheres, device)
+            splines = self.imager.spread(some.project(spheres.centres_nm), slot)
+            images = splines.value_transposed @ some.repeat(spheres.weights)
             self.spectra.append(self.imager.layer_spectra(images))
 
     def misfit(self, sizes: Float64) -> float:
         kernels = self._kernels(sizes)
         energy = 0.0
-        for view, spectra in zip(self.views, self.spectra, strict=True):
+        for some, spectra in zip(self.views, self.spectra, strict=True):
             images = spectra * kernels
-            contrasts = least_squares(list(images), view, ridge=1e-4).astype(np.float32)
-            energy += view.imager.energy(view.spectrum - np.tensordot(contrasts, images, 1))
+            contrasts = least_squares(images, some, ridge=1e-4).astype(np.float32)
+            model = (self.imager.device.to_device(contrasts)[:, :, None, None] * images).sum(axis=1)
+            energy += float(some.imager.energies(some.spectra - model).sum())
         return energy
 
     def signals(self, sizes: Float64) -> Float64:
         """Return the signal of each kind over that of the first, in the same layers."""
         kernels = self._kernels(sizes)
         products = np.zeros(self.number)
-        for view, spectra in zip(self.views, self.spectra, strict=True):
+        for some, spectra in zip(self.views, self.spectra, strict=True):
             images = spectra * kernels
-            contrasts = least_squares(list(images), view, ridge=1e-4)
-            by_kind = contrasts.reshape(self.number, LAYERS)
-            energies = np.array([view.imager.energy(image) for image in images])
-            by_layer = energies.reshape(self.number, LAYERS)
-            filled = by_layer > FILLED_LAYER * by_layer.max(axis=1, keepdims=True)
-            common = by_kind[:, filled.all(axis=0)]
-            products += common @ common[0]
+            contrasts = least_squares(images, some, ridge=1e-4)
+            for view, by_slot in enumerate(contrasts):
+                by_kind = by_slot.reshape(self.number, LAYERS)
+                energies = some.imager.energies(images[view])
+                by_layer = energies.reshape(self.number, LAYERS)
+                filled = by_layer > FILLED_LAYER * by_layer.max(axis=1, keepdims=True)
+                common = by_kind[:, filled.all(axis=0)]
+                products += common @ common[0]
         return np.asarray(products / max(products[0], 1e-30), np.float64)
 
-    def _kernels(self, sizes: Float64) -> Float64:
+    def _kernels(self, sizes: Float64) -> Array:
         kinds = tuple(SphereKind(float(size)) for size in sizes)
-        return np.asarray(self.imager.kernels_of(kinds, self.blur_px))
+        return self.imager.kernels_of(kinds, self.blur_px)

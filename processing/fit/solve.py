@@ -14,7 +14,8 @@ from typing import TypeVar
 
 import numpy as np
 
-from processing.fit.view import LEAST_AMPLITUDE, Spheres
+from processing.device import Array
+from processing.fit.view import LEAST_AMPLITUDE, Spheres, every
 from processing.fit.view_model import ViewModel
 from processing.reconstruct.sirt import momentum_gains
 from processing.series import Float32, Float64
@@ -39,13 +40,13 @@ def fit_amplitudes(models: list[ViewModel], spheres: Spheres, pool: Executor) ->
     """Return amplitudes [n] >= 0, scaled to a median of 1 over the particles."""
     own = _own_stiffness(models, len(spheres.amplitudes))
     inverse_step = np.float32(
-        STEP_MARGIN * _largest_eigenvalue(models[::POWER_EVERY], len(own), pool)
+        STEP_MARGIN * _largest_eigenvalue(every(models, POWER_EVERY), len(own), pool)
     )
 
     def descent(weights: Float32) -> Float32:
         def one(model: ViewModel) -> Float32:
-            residual = model.residual(weights)
-            return np.asarray(model.splines.value @ model.adjoint(residual), np.float32)
+            images = model.adjoint(model.residual(weights))
+            return model.sum_over_views(model.splines.value @ images)
 
         return _sum(pool, one, models) / own
 
@@ -63,7 +64,8 @@ def _own_stiffness(models: list[ViewModel], spheres: int) -> Float32:
     stiffness = _stiffness(models)
     own = np.zeros(spheres, np.float32)
     for model in models:
-        own += (model.contrasts**2 * stiffness[model.view.series][:, 0])[model.slot]
+        in_slots = model.contrasts**2 * stiffness[model.views.series][:, 0]
+        own += model.sum_over_views(model.of_slots(in_slots))
     # images without any contrast at the spheres would give 0
     return np.asarray(np.maximum(own, max(1e-6 * own.max(), 1e-30)), np.float32)
 
@@ -80,8 +82,8 @@ def _largest_eigenvalue(models: list[ViewModel], spheres: int, pool: Executor) -
     for _ in range(POWER_STEPS):
 
         def overlap(model: ViewModel, weights: Float32 = vector) -> Float32:
-            image = model.forward(model.splines.value_transposed @ weights)
-            return np.asarray(model.splines.value @ model.adjoint(image), np.float32)
+            images = model.adjoint(model.project(weights))
+            return model.sum_over_views(model.splines.value @ images)
 
         product = _sum(pool, overlap, models) / own
         value = max(float(np.linalg.norm(product)), 1e-30)
@@ -95,21 +97,25 @@ def solve_displacements(models: list[ViewModel], spheres: Spheres, pool: Executo
     particles = spheres.are_particles
     stiffness = _stiffness(models)
 
-    def forces(model: ViewModel, layer_images: Float32) -> Float64:
-        along_y = weights * (model.splines.slope_y @ layer_images)
-        along_u = weights * (model.splines.slope_u @ layer_images)
-        return np.asarray(np.column_stack([along_y, along_u]) @ model.view.axes[:2], np.float64)
+    def forces(model: ViewModel, layer_images: Array) -> Float64:
+        views, device = model.views, model.views.imager.device
+        slopes = model.splines.slope_y @ layer_images, model.splines.slope_u @ layer_images
+        in_images = [views.repeat(weights) * slope for slope in slopes]
+        along = device.xp.stack(in_images, axis=1).reshape(len(views), -1, 2)
+        summed = (along @ device.to_device(views.axes[:, :2])).sum(axis=0)
+        return np.asarray(device.to_host(summed), np.float64)
 
     def residual_forces(model: ViewModel) -> Float64:
         return forces(model, model.adjoint(model.residual(weights)))
 
     def diagonal_blocks(model: ViewModel) -> Float64:
-        own = (model.contrasts[:, None] ** 2 * stiffness[model.view.series][:, 1:])[
-            model.slot
-        ] * weights[:, None] ** 2
-        axes = model.view.axes
-        squares = np.stack([np.outer(axes[0], axes[0]), np.outer(axes[1], axes[1])])
-        return np.asarray(np.tensordot(own, squares, 1), np.float64)
+        views, device = model.views, model.views.imager.device
+        gradients = stiffness[views.series][:, 1:]
+        own = [model.of_slots(model.contrasts**2 * gradient) for gradient in gradients.T]
+        in_images = device.xp.stack(own, axis=-1) * device.to_device(weights)[:, None] ** 2
+        squares = np.einsum("vki,vkj->vkij", views.axes[:, :2], views.axes[:, :2])
+        blocks = in_images @ device.to_device(squares.reshape(len(views), 2, 9))
+        return np.asarray(device.to_host(blocks.sum(axis=0)).reshape(-1, 3, 3), np.float64)
 
     blocks = _sum(pool, diagonal_blocks, models)
     trace = np.trace(blocks, axis1=1, axis2=2)
@@ -119,7 +125,11 @@ def solve_displacements(models: list[ViewModel], spheres: Spheres, pool: Executo
 
     def normal_product(moves: Float64) -> Float64:
         def one(model: ViewModel) -> Float64:
-            dy, du = (moves @ model.view.axes[:2].T).T.astype(np.float32) * weights
+            views, device = model.views, model.views.imager.device
+            xp, put = device.xp, device.to_device
+            in_images = put(moves) @ xp.swapaxes(put(views.axes[:, :2]), 1, 2)
+            shifts = in_images.astype(np.float32) * put(weights)[:, None]
+            dy, du = (shifts[..., axis].ravel() for axis in (0, 1))
             layer_images = (
                 model.splines.slope_y_transposed @ dy + model.splines.slope_u_transposed @ du
             )
@@ -138,9 +148,9 @@ def solve_displacements(models: list[ViewModel], spheres: Spheres, pool: Executo
 
 def _stiffness(models: list[ViewModel]) -> dict[int, Float64]:
     """Return `SphereImager.stiffness` [slot, 3] for each series, at contrast 1."""
-    first = {model.view.series: model for model in reversed(models)}
+    first = {model.views.series: model for model in reversed(models)}
     return {
-        series: model.view.imager.stiffness(model.beam.kernels) for series, model in first.items()
+        series: model.views.imager.stiffness(model.beam.kernels) for series, model in first.items()
     }
 
 

@@ -1,11 +1,11 @@
 """Sparse sphere fit: the particles that best explain the images of one series, or of both.
 
 The images are modelled as a sum of spheres, each with an amplitude and a position. They are equal,
-or of several kinds (`processing/fit/mixture.py`). The beam broadens and weakens
-in the specimen: deeper layers are blurred more and have their own contrast, so that the saturation
-needs no correction beforehand. The poses of the images are corrected as well. Candidates come from
-a reconstruction; false ones end with an amplitude near zero. The fit needs no volume, and uses each
-series on the side where it is sharp.
+or of several kinds with a diameter each (`processing/fit/mixture.py`). The beam broadens and
+weakens in the specimen: deeper layers are blurred more and have their own contrast, so that the
+saturation needs no correction beforehand. The poses of the images are corrected as well. Candidates
+come from a reconstruction; false ones end with an amplitude near zero. The fit needs no volume, and
+uses each series on the side where it is sharp.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ import numpy as np
 
 from processing.align.matching import reduced
 from processing.combine.pose import Pose
+from processing.device import CPU, Device
 from processing.fit.beam import Beam, fit_beam
 from processing.fit.evidence import Evidence, gather_evidence, no_evidence
 from processing.fit.imager import ONE_KIND, SphereImager
 from processing.fit.mixture import Mixture
 from processing.fit.solve import fit_amplitudes, solve_displacements
-from processing.fit.view import Spheres, View, views_of
-from processing.fit.view_model import ViewModel, correct_pose, model_view, refit_contrasts
-from processing.parallel import worker_threads
+from processing.fit.view import Spheres, Views, views_of
+from processing.fit.view_model import ViewModel, correct_poses, model_views, refit_contrasts
 from processing.progress import Progress, silent
 from processing.series import Float64, TiltSeries
 
@@ -74,7 +74,7 @@ class SphereFit:
     blurs_nm: tuple[float, ...]
     misfit: float
     evidence: Evidence
-    views: tuple[View, ...] = ()
+    views: tuple[Views, ...] = ()
 
 
 def fit_spheres(
@@ -85,6 +85,7 @@ def fit_spheres(
     *,
     rounds: int = ROUNDS,
     mixture: Mixture | None = None,
+    device: Device = CPU,
     progress: Progress = silent,
 ) -> SphereFit:
     """Fit spheres and poses to one aligned series, or to several at once.
@@ -109,20 +110,28 @@ def fit_spheres(
     smallest_nm = diameter_nm * min(kind.size for kind in kinds)
     pixel_nm = smallest_nm / FINEST_PX
     views = [
-        view
+        some
         for index, (one, pose) in enumerate(series)
-        for view in views_of(reduced(one, pixel_nm / one.pixel_nm), diameter_nm, pose, index, kinds)
+        for some in views_of(
+            reduced(one, pixel_nm / one.pixel_nm),
+            diameter_nm,
+            pose,
+            index,
+            kinds,
+            spheres=len(weights),
+            device=device,
+        )
     ]
     given = views
     start = np.clip(weights, 0, LARGEST_START_AMPLITUDE)
     spheres = Spheres(centres_nm, start, None if mixture is None else mixture.members)
     beams: dict[int, Beam] = {}
     models: list[ViewModel] = []
-    with ThreadPoolExecutor(worker_threads()) as pool:
+    with ThreadPoolExecutor(device.threads()) as pool:
         for done in range(rounds):
             beams = _fit_beams(views, spheres, len(series), pool)
             models = _model_views(views, beams, spheres, pool)
-            correct = partial(correct_pose, spheres=spheres, correct_tilt=done == TILT_ROUND)
+            correct = partial(correct_poses, spheres=spheres, correct_tilt=done == TILT_ROUND)
             views = list(pool.map(correct, models))
             progress("sphere fit", (done + 1 / 3) / rounds)
             models = _model_views(views, beams, spheres, pool)
@@ -146,19 +155,19 @@ def fit_spheres(
     return SphereFit(*found, blurs_nm, misfit, evidence, tuple(views))
 
 
-def _imager(views: list[View], series: int) -> SphereImager:
-    return next(view.imager for view in views if view.series == series)
+def _imager(views: list[Views], series: int) -> SphereImager:
+    return next(some.imager for some in views if some.series == series)
 
 
-def _fit_beams(views: list[View], spheres: Spheres, count: int, pool: Executor) -> dict[int, Beam]:
-    by_series = [[view for view in views if view.series == index] for index in range(count)]
+def _fit_beams(views: list[Views], spheres: Spheres, count: int, pool: Executor) -> dict[int, Beam]:
+    by_series = [[some for some in views if some.series == index] for index in range(count)]
     return {index: fit_beam(its, spheres, pool) for index, its in enumerate(by_series)}
 
 
 def _model_views(
-    views: list[View], beams: dict[int, Beam], spheres: Spheres, pool: Executor
+    views: list[Views], beams: dict[int, Beam], spheres: Spheres, pool: Executor
 ) -> list[ViewModel]:
-    return list(pool.map(lambda view: model_view(view, beams[view.series], spheres), views))
+    return list(pool.map(lambda some: model_views(some, beams[some.series], spheres), views))
 
 
 def _moved(
@@ -181,9 +190,9 @@ def _rms_move_nm(centres_nm: Float64, spheres: Spheres) -> float:
 
 def _misfit(models: list[ViewModel], spheres: Spheres, pool: Executor) -> float:
     def energies(model: ViewModel) -> Float64:
-        imager = model.view.imager
-        image, left = model.view.spectrum, model.residual(spheres.weights)
-        return np.array([imager.energy(left), imager.energy(image)])
+        imager = model.views.imager
+        parts = model.residual(spheres.weights), model.views.spectra
+        return np.array([imager.energies(part).sum() for part in parts])
 
     residual, whole = np.sum(list(pool.map(energies, models)), axis=0)
     return float(np.sqrt(residual / max(whole, 1e-30)))

@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Protocol, Self, TypeVar
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy.spatial import cKDTree
 
 from processing.combine.pose import Pose
-from processing.fit.imager import (
-    LAYERS,
-    ONE_KIND,
-    Ints,
-    Spectrum,
-    SphereImager,
-    SphereKind,
-)
+from processing.device import CPU, Array, Device
+from processing.fit.imager import LAYERS, ONE_KIND, Ints, SphereImager, SphereKind
+from processing.parallel import slabs
 from processing.series import Bools, Float32, Float64, TiltSeries
 
 COLUMN_DIAMETERS = 1.5
 """Width of the beam columns in which crossed particles are counted, in sphere diameters."""
+MANY_THREADS = 5
+"""Threads from which several views are processed at a time."""
+MOST_VIEWS = 5
+"""Largest number of views at a time on the CPU: their layers fit the third-level cache."""
 LEAST_AMPLITUDE = 0.3
 """Smallest amplitude of a particle. Weaker candidates count as false."""
 
@@ -65,36 +67,51 @@ class Spheres:
 
 
 @dataclass(frozen=True, eq=False)
-class View:
-    """One image and its projection geometry.
+class Views:
+    """Images of one series and their projection geometry. The first axis is the view.
 
     Attributes
     ----------
     imager
         Forward model for images of this shape and pixel size.
-    spectrum
-        Spectrum of the image, limited to the band of the imager.
+    spectra
+        Spectra of the images [view, ky, kx], limited to the band of the imager, on its device.
     axes
-        [3, 3], maps (x, y, z) in nm to y, u and depth along the beam in pixels.
-    offset
-        Shift (y, u), pixels.
+        [view, 3, 3], maps (x, y, z) in nm to y, u and depth along the beam in pixels.
+    offsets
+        Shift [view, (y, u)], pixels.
     series
         Index of the tilt series, from 0.
     """
 
     imager: SphereImager
-    spectrum: Spectrum
+    spectra: Array
     axes: Float64
-    offset: Float64
+    offsets: Float64
     series: int
 
-    def project(self, centres_nm: Float64) -> Float64:
-        """Project centres [n, 3] to [n, (y, u)], pixels from the centre of the image."""
-        return np.asarray(centres_nm @ self.axes[:2].T + self.offset, np.float64)
+    def __len__(self) -> int:
+        return len(self.axes)
 
-    def depth(self, centres_nm: Float64) -> Float64:
-        """Return the depth of centres [n, 3] along the beam, pixels."""
-        return np.asarray(centres_nm @ self.axes[2], np.float64)
+    def select(self, chosen: slice) -> Views:
+        """Return some of the views."""
+        parts = self.spectra[chosen], self.axes[chosen], self.offsets[chosen]
+        return Views(self.imager, *parts, self.series)
+
+    def project(self, centres_nm: Float64) -> Array:
+        """Project centres [n, 3] to [view, n, (y, u)], pixels from the centre of the image."""
+        put, xp = self.imager.device.to_device, self.imager.device.xp
+        turned = put(centres_nm) @ xp.swapaxes(put(self.axes[:, :2]), 1, 2)
+        return turned + put(self.offsets[:, None])
+
+    def depth(self, centres_nm: Float64) -> Array:
+        """Return the depth of centres [n, 3] along the beam, [view, n], pixels."""
+        put, xp = self.imager.device.to_device, self.imager.device.xp
+        return (put(centres_nm) @ xp.swapaxes(put(self.axes[:, 2:]), 1, 2))[..., 0]
+
+    def repeat(self, values: ArrayLike) -> Array:
+        """Return values of the spheres [n] once for each view, flat, on the device."""
+        return self.imager.device.xp.tile(self.imager.device.to_device(values), len(self))
 
 
 def views_of(
@@ -103,8 +120,11 @@ def views_of(
     pose: Pose | None = None,
     index: int = 0,
     kinds: tuple[SphereKind, ...] = ONE_KIND,
-) -> list[View]:
-    """Return one view for each image of an aligned series.
+    *,
+    spheres: int = 1,
+    device: Device = CPU,
+) -> list[Views]:
+    """Return the images of an aligned series as views, as many at a time as suit the device.
 
     Parameters
     ----------
@@ -114,51 +134,112 @@ def views_of(
         Index of the series.
     kinds
         Kinds of spheres; `diameter_nm` is that of the first.
+    spheres
+        Number of spheres that the views are to show.
     """
-    imager = SphereImager(series.images.shape[1:], diameter_nm / series.pixel_nm, kinds)
-    views = []
-    for image, angle_deg in zip(series.images, series.angles_deg, strict=True):
-        cos, sin = np.cos(np.deg2rad(angle_deg)), np.sin(np.deg2rad(angle_deg))
-        axes = np.array([[0.0, 1.0, 0.0], [cos, 0.0, sin], [sin, 0.0, -cos]])
-        axes /= series.pixel_nm
-        offset = np.zeros(2)
-        if pose is not None:
-            back = pose.inverse()
-            offset = (axes @ back.shift_nm)[:2]
-            axes = back.scale * axes @ back.matrix
-        views.append(View(imager, imager.spectrum(image), axes, offset, index))
-    return views
+    imager = SphereImager(series.images.shape[1:], diameter_nm / series.pixel_nm, kinds, device)
+    angles = series.angles_rad
+    cos, sin, zero = np.cos(angles), np.sin(angles), np.zeros(len(angles))
+    one = np.ones(len(angles))
+    rows = [zero, one, zero], [cos, zero, sin], [sin, zero, -cos]
+    axes = np.moveaxis(np.array(rows), 2, 0) / series.pixel_nm
+    offsets = np.zeros((len(angles), 2))
+    if pose is not None:
+        back = pose.inverse()
+        offsets = (axes @ back.shift_nm)[:, :2]
+        axes = back.scale * axes @ back.matrix
+    per_view = imager.view_bytes(spheres)
+    return [
+        Views(
+            imager,
+            imager.spectra(device.to_device(series.images[part])),
+            axes[part],
+            offsets[part],
+            index,
+        )
+        for part in views_at_a_time(len(angles), per_view, device)
+    ]
 
 
-def particles_crossed(view: View, spheres: Spheres) -> Float64:
-    """Count the particles that the beam crosses before it reaches each candidate, [n].
+def views_at_a_time(views: int, view_bytes: float, device: Device) -> list[slice]:
+    """Divide the views of a series: one by one on a few cores, all that a GPU holds.
+
+    On many cores, more views at a time make fewer calls, so that threads wait less for Python's
+    interpreter lock.
+    """
+    if device.is_gpu:
+        return device.blocks(views, view_bytes)
+    threads = device.threads()
+    each = 1 if threads < MANY_THREADS else min(MOST_VIEWS, -(-views // threads))
+    return list(slabs(views, each))
+
+
+class Selectable(Protocol):
+    """Something for several views, of which some can be selected."""
+
+    def __len__(self) -> int:
+        """Return the number of views."""
+        ...
+
+    def select(self, chosen: slice) -> Self:
+        """Return the same for some of the views."""
+        ...
+
+
+Several = TypeVar("Several", bound=Selectable)
+
+
+def every(parts: Sequence[Several], step: int) -> list[Several]:
+    """Return every `step`-th view of all parts together."""
+    chosen, first = [], 0
+    for part in parts:
+        if first < len(part):
+            chosen.append(part.select(slice(first, None, step)))
+            first += step * -(-(len(part) - first) // step)
+        first -= len(part)
+    return chosen
+
+
+def particles_crossed(views: Views, spheres: Spheres) -> Array:
+    """Count the particles that the beam crosses before it reaches each candidate, [view, n].
 
     A false candidate gets the number of the nearest particle.
     """
-    points, depth = view.project(spheres.centres_nm), view.depth(spheres.centres_nm)
-    particles = spheres.are_particles
-    if not particles.any():
-        return np.zeros(len(points))
-    width_px = COLUMN_DIAMETERS * view.imager.diameter_px
+    device, xp = views.imager.device, views.imager.device.xp
+    points, depth = views.project(spheres.centres_nm), views.depth(spheres.centres_nm)
+    if not spheres.are_particles.any():
+        return xp.zeros(depth.shape)
+    particles = device.to_device(np.flatnonzero(spheres.are_particles))
+    width_px = COLUMN_DIAMETERS * views.imager.diameter_px
     # the columns are fixed to the tilt axis, so that one more outlier does not move them all
-    row, place = np.floor(points[particles] / width_px).astype(np.int64).T
-    column = row * (np.ptp(place) + 1) + place - place.min()
+    cells = xp.floor(points[:, particles] / width_px).astype(np.int64)
+    row, place = cells[..., 0], cells[..., 1]
+    lowest, highest = (edge(place, axis=1, keepdims=True) for edge in (xp.min, xp.max))
+    column = row * (highest - lowest + 1) + place - lowest
     # by column, then by depth: one key sorts faster than two
-    in_column = depth[particles] - depth[particles].min()
-    order = np.argsort(column + in_column / (2 * in_column.max() + 1))
-    in_order = column[order]
-    number = np.arange(len(column))
-    begins = np.diff(in_order, prepend=in_order[0] - 1) != 0
-    crossed = np.empty(len(column))
-    crossed[order] = number - np.maximum.accumulate(np.where(begins, number, 0))
-    result = np.empty(len(points))
-    result[particles] = crossed
-    if not particles.all():
-        result[~particles] = crossed[spheres.nearest_particles]
+    in_column = depth[:, particles]
+    in_column = in_column - xp.min(in_column, axis=1, keepdims=True)
+    key = column + in_column / (2 * xp.max(in_column, axis=1, keepdims=True) + 1)
+    order = xp.argsort(key, axis=1)
+    in_order = xp.take_along_axis(column, order, axis=1)
+    begins = xp.ones(in_order.shape, dtype=bool)
+    begins[:, 1:] = in_order[:, 1:] != in_order[:, :-1]
+    number = xp.arange(begins.size)
+    starts = xp.nonzero(begins.ravel())[0]
+    counted = number - starts[xp.cumsum(begins.ravel(), dtype=np.int64) - 1]
+    crossed = xp.empty(begins.size)
+    crossed[(order + xp.arange(len(views))[:, None] * order.shape[1]).ravel()] = counted
+    crossed = crossed.reshape(begins.shape)
+    result = xp.empty(depth.shape)
+    result[:, particles] = crossed
+    if not spheres.are_particles.all():
+        false_ones = device.to_device(np.flatnonzero(~spheres.are_particles))
+        result[:, false_ones] = crossed[:, device.to_device(spheres.nearest_particles)]
     return result
 
 
-def slot_numbers(crossed: Float64, most_crossed: float, spheres: Spheres) -> Ints:
+def slot_numbers(crossed: Array, most_crossed: float, spheres: Spheres, device: Device) -> Array:
     """Return the slot of each sphere, from the particles crossed before it and from its kind."""
-    layers = np.minimum((crossed * LAYERS / most_crossed).astype(np.int64), LAYERS - 1)
-    return layers if spheres.kinds is None else layers + LAYERS * spheres.kinds
+    layers = (crossed * LAYERS / most_crossed).astype(np.int64)
+    layers = device.xp.minimum(layers, LAYERS - 1)
+    return layers if spheres.kinds is None else layers + LAYERS * device.to_device(spheres.kinds)

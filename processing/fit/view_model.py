@@ -1,4 +1,4 @@
-"""Model image of the spheres in one view: residual, adjoint, and correction of the view's pose."""
+"""Model images of the spheres in some views: residual, adjoint, and correction of the poses."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from functools import cached_property
 
 import numpy as np
 
+from processing.device import Array
 from processing.fit.beam import Beam, fit_contrasts, least_squares
-from processing.fit.imager import Ints, Spectrum, SplineMatrices
-from processing.fit.view import Spheres, View, particles_crossed, slot_numbers
+from processing.fit.imager import SplineMatrices
+from processing.fit.view import Spheres, Views, particles_crossed, slot_numbers
 from processing.series import Float32, Float64
 
 LEAST_GAIN = 0.1
@@ -18,91 +19,130 @@ LEAST_GAIN = 0.1
 
 @dataclass(frozen=True, eq=False)
 class ViewModel:
-    """Linear model of one image: spheres at fixed positions, in layers of fixed contrast.
+    """Linear model of some views: spheres at fixed positions, in layers of fixed contrast.
 
     Attributes
     ----------
-    view
-        Image and its geometry.
+    views
+        Images and their geometry.
     beam
         Beam of the series.
     splines
         Splines at the projected positions of the spheres.
     slot
-        Slot of each sphere, [n]: its kind and its layer.
+        Slot of each sphere, [view, n], on the device: its kind and its layer.
     contrasts
-        Signal of a sphere in each slot, [slot]; deeper layers have less.
+        Signal of a sphere in each slot, [view, slot]; deeper layers have less.
     """
 
-    view: View
+    views: Views
     beam: Beam
     splines: SplineMatrices
-    slot: Ints
+    slot: Array
     contrasts: Float64
 
+    def __len__(self) -> int:
+        return len(self.views)
+
+    def select(self, chosen: slice) -> ViewModel:
+        """Return the model of some of the views."""
+        views = self.views.select(chosen)
+        if len(views) == len(self.views):
+            return self  # its matrices are made already
+        splines = self.splines.select(chosen)
+        return ViewModel(views, self.beam, splines, self.slot[chosen], self.contrasts[chosen])
+
     @cached_property
-    def kernels(self) -> Float32:
-        """Kernels of the beam times the contrasts, [slot, ky, kx]."""
-        return self.beam.kernels * self.contrasts[:, None, None].astype(np.float32)
+    def kernels(self) -> Array:
+        """Kernels of the beam times the contrasts, [view, slot, ky, kx]."""
+        contrasts = self.contrasts[:, :, None, None].astype(np.float32)
+        return self.beam.kernels * self.views.imager.device.to_device(contrasts)
 
-    def forward(self, layer_images: Float32) -> Spectrum:
-        """Return the spectrum of the image that splines on layer images [slot and pixel] give."""
-        spectra = self.view.imager.layer_spectra(layer_images)
-        return np.asarray((spectra * self.kernels).sum(axis=0), np.complex64)
+    def forward(self, layer_images: Array) -> Array:
+        """Return the spectra [view, ky, kx] of the images that splines on layer images give.
 
-    def adjoint(self, spectrum: Spectrum) -> Float32:
-        """Apply the adjoint of `forward`: return layer images [slot and pixel]."""
-        return self.view.imager.layer_images(self.kernels * spectrum)
+        `layer_images` is [view, slot and pixel], flat.
+        """
+        spectra = self.views.imager.layer_spectra(layer_images)
+        spectra *= self.kernels
+        return spectra.sum(axis=1)
 
-    def residual(self, weights: Float32) -> Spectrum:
-        """Return image minus model, for spheres of these weights [n]."""
-        return self.view.spectrum - self.forward(self.splines.value_transposed @ weights)
+    def adjoint(self, spectra: Array) -> Array:
+        """Apply the adjoint of `forward`: return layer images [view, slot and pixel], flat."""
+        return self.views.imager.layer_images(self.kernels * spectra[:, None])
+
+    def project(self, weights: Float32) -> Array:
+        """Return the spectra [view, ky, kx] of the images of spheres of these weights [n]."""
+        return self.forward(self.splines.value_transposed @ self.views.repeat(weights))
+
+    def residual(self, weights: Float32) -> Array:
+        """Return images minus model, for spheres of these weights [n]."""
+        return self.views.spectra - self.project(weights)
+
+    def of_slots(self, values: Float64) -> Array:
+        """Return for each sphere [view, n] the value [view, slot] of its slot."""
+        device = self.views.imager.device
+        return device.xp.take_along_axis(device.to_device(values), self.slot, axis=1)
+
+    def sum_over_views(self, values: Array) -> Float32:
+        """Sum values [view and sphere, flat] over the views, [n], in the host's memory."""
+        summed = values.reshape(len(self.views), -1).sum(axis=0)
+        return np.asarray(self.views.imager.device.to_host(summed), np.float32)
 
 
-def model_view(view: View, beam: Beam, spheres: Spheres) -> ViewModel:
-    """Project the spheres into a view, sort them into layers and fit each layer's contrast."""
-    slot = slot_numbers(particles_crossed(view, spheres), beam.most_crossed, spheres)
-    splines = view.imager.spread(view.project(spheres.centres_nm), slot)
-    spectra = view.imager.layer_spectra(splines.value_transposed @ spheres.weights)
-    return ViewModel(view, beam, splines, slot, fit_contrasts(view, spectra * beam.kernels))
+def model_views(views: Views, beam: Beam, spheres: Spheres) -> ViewModel:
+    """Project the spheres into views, sort them into slots and fit each layer's contrast."""
+    imager = views.imager
+    crossed = particles_crossed(views, spheres)
+    slot = slot_numbers(crossed, beam.most_crossed, spheres, imager.device)
+    splines = imager.spread(views.project(spheres.centres_nm), slot)
+    contrasts = np.ones((len(views), imager.slots))
+    return refit_contrasts(ViewModel(views, beam, splines, slot, contrasts), spheres)
 
 
 def refit_contrasts(model: ViewModel, spheres: Spheres) -> ViewModel:
     """Fit the contrasts again after the amplitudes of the spheres have changed."""
-    spectra = model.view.imager.layer_spectra(model.splines.value_transposed @ spheres.weights)
-    contrasts = fit_contrasts(model.view, spectra * model.beam.kernels)
-    return replace(model, contrasts=contrasts)
+    views = model.views
+    splines = model.splines.value_transposed @ views.repeat(spheres.weights)
+    spectra = views.imager.layer_spectra(splines) * model.beam.kernels
+    return replace(model, contrasts=fit_contrasts(views, spectra))
 
 
-def correct_pose(model: ViewModel, spheres: Spheres, *, correct_tilt: bool) -> View:
-    """Return the view with the pose at which its image agrees best with the spheres.
+def correct_poses(model: ViewModel, spheres: Spheres, *, correct_tilt: bool) -> Views:
+    """Return the views with the poses at which their images agree best with the spheres.
 
     Corrects shift and in-plane rotation; with `correct_tilt` the tilt angle as well. A view that
     does not show the spheres keeps its pose.
     """
-    view, imager = model.view, model.view.imager
-    gradient_y, gradient_u = imager.gradient_y, imager.gradient_u
-    y, u = view.project(spheres.centres_nm).T
+    views, imager = model.views, model.views.imager
+    xp, gradient_y, gradient_u = imager.device.xp, imager.gradient_y, imager.gradient_u
+    points = views.project(spheres.centres_nm)
+    amplitudes = imager.device.to_device(spheres.amplitudes)
     to_layers = model.splines.value_transposed
 
-    def weighted_image(factors: Float64) -> Spectrum:
-        return model.forward(to_layers @ (spheres.amplitudes * factors).astype(np.float32))
+    def weighted_images(factors: Array) -> Array:
+        weights = (amplitudes * factors).astype(np.float32)
+        return model.forward(to_layers @ weights.ravel())
 
-    image = weighted_image(np.ones(len(y)))
-    rotated = gradient_y * weighted_image(u) - gradient_u * weighted_image(y)
-    basis = [image, gradient_y * image, gradient_u * image, rotated]
+    images = weighted_images(xp.ones(points.shape[:2]))
+    along_u, along_y = (weighted_images(points[..., axis]) for axis in (1, 0))
+    rotated = gradient_y * along_u - gradient_u * along_y
+    basis = [images, gradient_y * images, gradient_u * images, rotated]
     if correct_tilt:
-        basis.append(gradient_u * weighted_image(view.depth(spheres.centres_nm)))
-    gain, *corrections = least_squares(basis, view, ridge=1e-6)
-    if not gain >= LEAST_GAIN:  # also a gain that is not a number
-        return view
-    dy, du, turn, *tilt = np.array(corrections) / gain
-    rotation = np.eye(3)
-    rotation[0, 1], rotation[1, 0] = turn, -turn
-    if tilt:
-        rotation[1, 2], rotation[2, 1] = tilt[0], -tilt[0]
-    offset = view.offset + np.array([dy, du])
-    return replace(view, axes=_orthogonalised(rotation @ view.axes), offset=offset)
+        basis.append(gradient_u * weighted_images(views.depth(spheres.centres_nm)))
+    found = least_squares(xp.stack(basis, axis=1), views, ridge=1e-6)
+    axes, offsets = views.axes.copy(), views.offsets.copy()
+    for view, (gain, *corrections) in enumerate(found):
+        if not gain >= LEAST_GAIN:  # also a gain that is not a number
+            continue
+        dy, du, turn, *tilt = np.array(corrections) / gain
+        rotation = np.eye(3)
+        rotation[0, 1], rotation[1, 0] = turn, -turn
+        if tilt:
+            rotation[1, 2], rotation[2, 1] = tilt[0], -tilt[0]
+        axes[view] = _orthogonalised(rotation @ axes[view])
+        offsets[view] += [dy, du]
+    return replace(views, axes=axes, offsets=offsets)
 
 
 def _orthogonalised(axes: Float64) -> Float64:

@@ -138,6 +138,7 @@ def detect_by_fit(
     *,
     rounds: int = ROUNDS,
     doubts: Sequence[str] = (),
+    device: Device = CPU,
     progress: Progress = silent,
 ) -> Detection:
     """Select the particles by a fit of spheres to the images, and judge the count.
@@ -163,6 +164,7 @@ def detect_by_fit(
         clusters.weight,
         diameter_nm,
         rounds=rounds,
+        device=device,
         progress=progress,
     )
     mixed = fit_two_sizes(
@@ -172,6 +174,7 @@ def detect_by_fit(
         diameter_nm,
         rounds=rounds,
         pixel_nm=candidates.pixel_nm,
+        device=device,
         progress=progress,
     )
     if mixed is None:

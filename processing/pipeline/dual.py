@@ -122,6 +122,7 @@ def combine_series(
             [(a.aligned, None), (b.aligned, found.pose)],
             diameter.value,
             doubts=_input_doubts(a, b),
+            device=device(settings.device),
             progress=within(progress, 0.55, fit_share),
         )
         controls = _finished(awaited, within(progress, fit_share, 1.0))

@@ -17,6 +17,7 @@ from scipy.spatial import cKDTree
 
 from processing.combine.pose import Pose
 from processing.count.particles import SMALLEST_DISTANCE, Clusters, typical_weight
+from processing.device import CPU, Device
 from processing.fit.imager import SphereKind
 from processing.fit.mixture import FAINTEST, Mixture, fit_kinds, two_groups
 from processing.fit.spheres import SphereFit, fit_spheres
@@ -93,6 +94,7 @@ def fit_two_sizes(
     *,
     rounds: int,
     pixel_nm: float,
+    device: Device = CPU,
     progress: Progress = silent,
 ) -> MixedFit | None:
     """Fit spheres of two kinds if the brightness of the equal spheres shows two groups.
@@ -116,7 +118,7 @@ def fit_two_sizes(
             return None
         part = within(progress, done / PASSES, (done + 1) / PASSES)
         before = now
-        now = _search_and_fit(before, search, series, rounds, pixel_nm, part)
+        now = _search_and_fit(before, search, series, rounds, pixel_nm, device, part)
         if now is None:
             return None
         change = np.array(now.kinds_nm) / np.array(before.kinds_nm) - 1
@@ -176,6 +178,7 @@ def _search_and_fit(
     series: Sequence[tuple[TiltSeries, Pose | None]],
     rounds: int,
     pixel_nm: float,
+    device: Device,
     progress: Progress,
 ) -> MixedFit | None:
     """Search the volume for the smaller kind, fit both kinds, and sort them again."""
@@ -197,6 +200,7 @@ def _search_and_fit(
         known.diameter_nm,
         rounds=rounds,
         mixture=Mixture(known.mixture.kinds, members),
+        device=device,
         progress=progress,
     )
     signals = np.array([kind.signal for kind in known.mixture.kinds])[members]
@@ -247,7 +251,7 @@ def _is_better(mixed: MixedFit, equal: SphereFit) -> bool:
         return False
     if not DENSITY_RANGE[0] < mixed.density < DENSITY_RANGE[1]:
         return False
-    pixels = sum(view.imager.shape[0] * view.imager.shape[1] for view in mixed.fit.views)
+    pixels = sum(len(some) * int(np.prod(some.imager.shape)) for some in mixed.fit.views)
     more = 4 * max(0, int(particles.sum()) - int((equal.amplitudes > 0.5).sum())) + 2
     gain = pixels * np.log(max(equal.misfit, 1e-9) ** 2 / max(mixed.fit.misfit, 1e-9) ** 2)
     return bool(gain > more * np.log(pixels))

@@ -180,6 +180,7 @@ def find_particles(
         diameter_nm,
         rounds=FIT_ROUNDS,
         doubts=series.doubts,
+        device=processor,
         progress=within(progress, 0.7, 1.0),
     )
     if detection.kinds:

@@ -7,12 +7,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy import fft, ndimage, sparse
 
 from controller.app.cli.main import main
 from processing import device as devices
 from processing.count.particles import find_clusters
-from processing.device import CPU, DeviceName, device
+from processing.device import CPU, Array, Device, DeviceName, device
 from processing.errors import DeviceError, ProcessingError
+from processing.fit.spheres import fit_spheres
 from processing.pipeline import pair
 from processing.pipeline.pair import process_pair
 from processing.pipeline.settings import ProcessSettings
@@ -23,7 +25,7 @@ from processing.series import TiltSeries
 from tests.support.spheres import packed, tilt_series
 
 DIAMETER = 8.0
-A_ANGLES, B_ANGLES = np.arange(-70.0, 75.0, 8.0), np.arange(-66.0, 75.0, 8.0)
+A_ANGLES, B_ANGLES = np.arange(-70.0, 75.0, 10.0), np.arange(-66.0, 75.0, 10.0)
 needs_gpu = pytest.mark.skipif(device("auto") is CPU, reason="no GPU here")
 
 
@@ -83,10 +85,30 @@ def test_a_failure_in_the_other_process_has_its_own_message(
         list(process_pair(a, empty, ProcessSettings(diameter_nm=DIAMETER, device="cpu")))
 
 
-@pytest.mark.gpu
-@needs_gpu
-def test_a_gpu_gives_the_result_of_the_cpu() -> None:
-    series, gpu = spheres(A_ANGLES, "A"), device("cuda")
+class WholeAtOnce(Device):
+    """NumPy's arrays, worked on as on a GPU: whole slices, whole volumes, all views at once."""
+
+    @property
+    def is_gpu(self) -> bool:
+        return True
+
+    def to_host(self, array: Array) -> np.ndarray:
+        return np.asarray(array)
+
+    def free_bytes(self) -> float:
+        return 1e9
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param("like a GPU", id="NumPy, as on a GPU"),
+        pytest.param("cuda", id="GPU", marks=[pytest.mark.gpu, needs_gpu]),
+    ],
+)
+def test_every_device_gives_the_result_of_the_cpu(name: str) -> None:
+    series = spheres(A_ANGLES, "A")
+    gpu = device("cuda") if name == "cuda" else WholeAtOnce("cpu", np, fft, sparse, ndimage)
     on_cpu, on_gpu = (
         sirt(Projector(series.angles_rad, 56, device=where), series.images, 20, momentum=True)
         for where in (CPU, gpu)
@@ -100,3 +122,7 @@ def test_a_gpu_gives_the_result_of_the_cpu() -> None:
         for each, where in zip(centres, (CPU, gpu), strict=True)
     ]
     np.testing.assert_allclose(clusters[0].centres_px, clusters[1].centres_px, atol=0.01)
+    found = clusters[0].centres_px, clusters[0].weight
+    fits = [fit_spheres([(series, None)], *found, DIAMETER, device=where) for where in (CPU, gpu)]
+    np.testing.assert_allclose(fits[0].centres_nm, fits[1].centres_nm, atol=0.01)
+    np.testing.assert_allclose(fits[0].amplitudes, fits[1].amplitudes, atol=0.01)
