@@ -9,7 +9,9 @@ the coarse diameter, give the form factor of the mean particle, whose first zero
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from scipy import fft, ndimage
@@ -19,6 +21,7 @@ from processing.count.form_factor import diameter_at_zero, mean_form_factor
 from processing.count.particles import find_clusters, plateau
 from processing.device import CPU, Device
 from processing.errors import ProcessingError
+from processing.parallel import worker_threads
 from processing.progress import Progress, silent
 from processing.reconstruct.convolution import ball_form_factor
 from processing.reconstruct.ssr import ssr_volume
@@ -164,11 +167,14 @@ def _scan(
     piece: Float32, trials_px: Float64, device: Device, progress: Callable[[float], None]
 ) -> Float64:
     """Return the correlation [trial] of a part of the volume with its sphere models."""
-    correlation = np.zeros(len(trials_px))
-    for trial, diameter_px in enumerate(trials_px):
-        correlation[trial] = _model_correlation(piece, float(diameter_px), device)
-        progress((trial + 1) / len(trials_px))
-    return correlation
+    trials = [float(diameter_px) for diameter_px in trials_px]
+    correlation: list[float] = []
+    # a part is too small to keep several threads busy with one trial
+    with ThreadPoolExecutor(worker_threads()) as pool:
+        for found in pool.map(partial(_model_correlation, piece, device=device), trials):
+            correlation.append(found)
+            progress(len(correlation) / len(trials))
+    return np.array(correlation)
 
 
 def _model_correlation(piece: Float32, diameter_px: float, device: Device) -> float:
