@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from processing.images.smooth import smooth_images
 from processing.series import Float32, Float64
 
 DETAIL_PX = (1.0, 10.0)
@@ -67,7 +68,7 @@ class AngleEvidence:
 
     def __init__(self, images: Float32, sections: Indices) -> None:
         self.sections = sections
-        fine, coarse = (ndimage.gaussian_filter(images, (0, s, s)) for s in DETAIL_PX)
+        fine, coarse = (smooth_images(images, sigma_px) for sigma_px in DETAIL_PX)
         detail = fine - coarse
         # the mean of a row does not change with the tilt
         vectors = (detail - detail.mean(axis=2, keepdims=True)).reshape(len(images), -1)

@@ -11,13 +11,15 @@ of them wins.
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 from scipy.cluster.vq import kmeans2
 from scipy.spatial import cKDTree
 
-from processing.combine.coarse import Hypothesis, coarse_candidates
+from processing.combine.coarse import Candidate, Hypothesis, coarse_candidates
 from processing.combine.envelope import Envelope
 from processing.combine.pose import (
     Pose,
@@ -27,6 +29,7 @@ from processing.combine.pose import (
     refine_pose,
 )
 from processing.errors import OppositeSenseError, RegistrationRefusedError
+from processing.parallel import worker_threads
 from processing.series import Float64
 
 PAIRED_WITHIN = 0.25
@@ -133,13 +136,16 @@ def fit_all_pairs(points_a: Float64, points_b: Float64, pose: Pose, diameter_nm:
 def _all_fits(points_a: Float64, points_b: Float64, diameter_nm: float) -> list[_Fit]:
     """Refine the candidates of every hypothesis; return them best first."""
     a = _Reference(cKDTree(points_a), Envelope(points_a, diameter_nm), diameter_nm)
-    fits = []
-    for candidate in coarse_candidates(points_a, points_b, diameter_nm):
+
+    def refined(candidate: Candidate) -> _Fit:
         # B is mirrored back first, so that the motion left to fit is a rotation
         mirror = candidate.hypothesis.mirror
         start = Pose(candidate.pose.matrix @ mirror, candidate.pose.shift_nm)
         pose = refine_pose(a.tree, points_b @ mirror, start, diameter_nm)
-        fits.append(_scored_fit(a, points_b, candidate.hypothesis, pose))
+        return _scored_fit(a, points_b, candidate.hypothesis, pose)
+
+    with ThreadPoolExecutor(worker_threads()) as pool:
+        fits = list(pool.map(refined, coarse_candidates(points_a, points_b, diameter_nm)))
     winners = [
         max((fit for fit in fits if fit.hypothesis is hypothesis), key=lambda fit: fit.agreement)
         for hypothesis in Hypothesis
@@ -156,12 +162,15 @@ def _neighbouring_fits(a: _Reference, points_b: Float64, fit: _Fit) -> list[_Fit
     found: list[_Fit] = []
     unmirrored = points_b @ fit.hypothesis.mirror
     steps = _neighbour_steps(a.tree, a.diameter_nm)
+
+    def stepped(step: Float64, fit: _Fit) -> _Fit:
+        start = replace(fit.pose, shift_nm=fit.pose.shift_nm + step)
+        pose = refine_pose(a.tree, unmirrored, start, a.diameter_nm, steps=4)
+        return _scored_fit(a, points_b, fit.hypothesis, pose)
+
     for _ in range(4):
-        tried = []
-        for step in steps:
-            start = replace(fit.pose, shift_nm=fit.pose.shift_nm + step)
-            pose = refine_pose(a.tree, unmirrored, start, a.diameter_nm, steps=4)
-            tried.append(_scored_fit(a, points_b, fit.hypothesis, pose))
+        with ThreadPoolExecutor(worker_threads()) as pool:
+            tried = list(pool.map(partial(stepped, fit=fit), steps))
         found += tried
         best = max(tried, key=lambda trial: trial.agreement, default=fit)
         if best.agreement <= fit.agreement:

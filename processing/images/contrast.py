@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy import ndimage
 
 from processing.images.intensity import background_levels
+from processing.images.smooth import smooth_images
 from processing.series import Float32
 
 CERTAIN_RATIO = 3.0
@@ -30,7 +30,7 @@ def is_inverted(images: Float32) -> bool:
     images
         [tilt, y, x], finite, with repaired pixels.
     """
-    smooth = ndimage.gaussian_filter(images, (0, SMOOTH_PX, SMOOTH_PX))
+    smooth = smooth_images(images, SMOOTH_PX)
     background = background_levels(smooth)
     percentiles = (100 - SIGNAL_PERCENTILE, SIGNAL_PERCENTILE)
     dark, bright = np.percentile(smooth, percentiles, axis=(1, 2))

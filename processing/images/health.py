@@ -10,6 +10,7 @@ import numpy as np
 from scipy import ndimage
 
 from processing.images.intensity import background_levels
+from processing.images.smooth import smooth_images
 from processing.series import Float32, TiltSeries
 
 NON_FINITE_SHARE = 0.01
@@ -85,13 +86,13 @@ def _saturated_share(images: Float32, flat: Float32, signal: np.ndarray) -> np.n
 
 def _signal(images: Float32) -> np.ndarray:
     """Intensity of the object above the background; even a small object has the top pixels."""
-    smooth = ndimage.gaussian_filter(images, (0, 1.5, 1.5))
+    smooth = smooth_images(images, 1.5)
     return np.asarray(np.maximum(np.percentile(smooth, SIGNAL_PERCENTILE, axis=(1, 2)), 0))
 
 
 def _detail(images: Float32) -> np.ndarray:
     """Standard deviation on the scale of a few pixels, without the noise of single pixels."""
-    fine, coarse = (ndimage.gaussian_filter(images, (0, s, s)) for s in (1.5, 4.0))
+    fine, coarse = (smooth_images(images, sigma_px) for sigma_px in (1.5, 4.0))
     return np.asarray((fine - coarse).std(axis=(1, 2), dtype=np.float64))
 
 

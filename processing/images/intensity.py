@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy import ndimage, optimize
+from scipy import optimize
 
+from processing.images.smooth import smooth_images
 from processing.series import Float32, Float64, TiltSeries
 
 TOP_PERCENTILE = 99.9
@@ -126,7 +127,4 @@ def estimate_response(series: TiltSeries, centres_y_px: Float64) -> Response:
 def _beam_average(series: TiltSeries) -> Float32:
     """Average the signal [tilt, y, x] over the width of the broadened beam."""
     sigma_px = SPREAD_NM / series.pixel_nm
-    smooth: Float32 = ndimage.gaussian_filter(
-        series.images, (0, sigma_px, sigma_px), mode="nearest"
-    )
-    return smooth
+    return smooth_images(series.images, sigma_px, mode="nearest")

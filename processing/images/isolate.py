@@ -12,6 +12,7 @@ from processing.errors import ProcessingError
 from processing.images.binning import block_mean
 from processing.images.find_object import FoundObject, find_object
 from processing.images.intensity import background_levels
+from processing.images.smooth import smooth_images
 from processing.series import Bools, Float32, TiltSeries
 
 THUMBNAIL_PX = 128
@@ -60,7 +61,7 @@ def isolate_object(series: TiltSeries, binned_by: int = 1) -> TiltSeries:
     thumbs = np.stack([_thumbnail(image, factor) for image in series.images])
     levels = background_levels(thumbs).astype(np.float32)
     flat = thumbs - levels[:, None, None]
-    smooth = ndimage.gaussian_filter(flat, (0, SMOOTHING_PX, SMOOTHING_PX))
+    smooth = smooth_images(flat, SMOOTHING_PX)
     found = find_object(smooth, series.angles_deg, _region(series, factor))
     if found is None:
         if series.region_px is not None:
@@ -70,7 +71,7 @@ def isolate_object(series: TiltSeries, binned_by: int = 1) -> TiltSeries:
     hidden = found.masks | beside
     backgrounds = continued_background(flat, hidden)
     signal = max(float(np.median(np.percentile(smooth, 99, axis=(1, 2)))), 1e-30)
-    texture = ndimage.gaussian_filter(flat - backgrounds, (0, SMOOTHING_PX, SMOOTHING_PX))
+    texture = smooth_images(flat - backgrounds, SMOOTHING_PX)
     clutter = _clutter(texture, ~hidden)
     bright = (texture > max(8 * clutter, LOOSE_LEVEL * signal)) & ~beside
     bright[found.overlapped] = False  # what stands out there may be the other object
