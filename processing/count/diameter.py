@@ -169,8 +169,8 @@ def _scan(
     """Return the correlation [trial] of a part of the volume with its sphere models."""
     trials = [float(diameter_px) for diameter_px in trials_px]
     correlation: list[float] = []
-    # a part is too small to keep several threads busy with one trial
-    with ThreadPoolExecutor(worker_threads()) as pool:
+    # a part is too small to keep several cores busy with one trial; a GPU takes one at a time
+    with ThreadPoolExecutor(1 if device.is_gpu else worker_threads()) as pool:
         for found in pool.map(partial(_model_correlation, piece, device=device), trials):
             correlation.append(found)
             progress(len(correlation) / len(trials))
