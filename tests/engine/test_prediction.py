@@ -53,6 +53,7 @@ def simulated(**sections: dict[str, Any]) -> SimulatedMicroscope:
         "specimen": {
             "packing": "disordered",
             "assembly_diameter_nm": 60.0,
+            "particle_diameter_nm": 10.0,  # drawn on a coarser grid than small ones
             "other_assemblies_nm": [],
         },
         **sections,

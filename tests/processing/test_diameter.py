@@ -79,7 +79,7 @@ RECORDED = [
     Recorded("disordered, few counts", "disordered", 70.0, dwell_us=1.5),
     Recorded("4 nm, wide sizes", assembly_nm=56.0, diameter_nm=4.0, pixel_nm=0.8, spread=0.05),
     # many particles of these crystals are missed or misplaced on the beam's exit side
-    Recorded("thick, a third of the tilts", "multi-grain", 165.0, 6.3, 1.2, step_deg=6.0, seed=4),
+    Recorded("thick, a third of the tilts", "multi-grain", 135.0, 6.3, 1.2, step_deg=6.0, seed=4),
 ]
 
 
