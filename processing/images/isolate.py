@@ -18,6 +18,8 @@ from processing.series import Bools, Float32, TiltSeries
 THUMBNAIL_PX = 128
 """Largest side of the images in which the object is found."""
 SMOOTHING_PX = 1.5
+COARSE_SMOOTHING_PX = (3.0, 4.5)
+"""Smoothings that are tried where another object seems to overlap, in pixels of the thumbnails."""
 UNEVEN_SHARE = 0.03
 """Smallest variation of the background that is removed, as a fraction of the object's signal."""
 UNEVEN_PERCENTILE = 90
@@ -62,7 +64,16 @@ def isolate_object(series: TiltSeries, binned_by: int = 1) -> TiltSeries:
     levels = background_levels(thumbs).astype(np.float32)
     flat = thumbs - levels[:, None, None]
     smooth = smooth_images(flat, SMOOTHING_PX)
-    found = find_object(smooth, series.angles_deg, _region(series, factor))
+    region = _region(series, factor)
+    found = find_object(smooth, series.angles_deg, region)
+    for smoothing_px in COARSE_SMOOTHING_PX:
+        if found is None or found.overlapped.mean() <= LARGEST_OVERLAP:
+            break
+        # particles that stand apart look like other objects until they are smoothed
+        coarse = smooth_images(flat, smoothing_px)
+        again = find_object(coarse, series.angles_deg, region)
+        if again is not None and not again.overlapped.any():
+            found = again
     if found is None:
         if series.region_px is not None:
             raise _nothing_there(series, binned_by)

@@ -14,6 +14,7 @@ from processing.errors import ProcessingError
 from processing.images.isolate import isolate_object
 from processing.series import TiltSeries
 from tests.support.spheres import packed, tilt_series
+from tests.wrong_inputs.kinds import KINDS
 
 ANGLES = np.arange(-60.0, 61.0, 10.0)
 SIZE = 72
@@ -113,6 +114,12 @@ def test_a_neighbour_that_overlaps_at_high_tilt_makes_the_count_doubtful() -> No
     middle = len(ANGLES) // 2
     assert np.abs(found.images[middle] - (sound.images[middle] - 100)).max() < 250
     assert "overlaps the one that is counted" in found.doubts[0]
+
+
+@pytest.mark.parametrize("name", ["finer pixel", "two sizes, every third large"])
+def test_particles_that_stand_apart_in_the_images_are_one_object(name: str) -> None:
+    series = next(kind for kind in KINDS if kind.name == name).make().series[0]
+    assert isolate_object(series) is series
 
 
 def test_the_operator_names_another_object() -> None:
