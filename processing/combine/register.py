@@ -42,6 +42,8 @@ per cent, but a wrong pose may pair 10 % more particles on a noisy exit side."""
 MARGIN = 1.02
 """Factor by which another hypothesis must beat the flipped one. It is above 1 because a crystal can
 be its own mirror image."""
+NEARLY_AS_MANY = 0.8
+"""Share of the pairs of the best hypothesis with which the flipped one fits nearly as well."""
 FEWEST_PARTICLES = 4
 """Fewest particles in A and in B: three pairs fix a pose, a fourth can contradict it."""
 
@@ -242,6 +244,14 @@ def _refuse_unless_flipped(flipped: _Fit, winner: _Fit) -> None:
     shares = (
         f"{winner.share:.0%} of the particles are paired so, {flipped.share:.0%} as a flipped A"
     )
+    if flipped.share > NEARLY_AS_MANY * winner.share:
+        mirrored = winner.hypothesis is Hypothesis.MIRRORED
+        kind = OppositeSenseError if mirrored else RegistrationRefusedError
+        raise kind(
+            f"B fits A flipped and {winner.hypothesis.value} nearly alike ({shares}): the object "
+            "is almost its own mirror image, and what tells them apart is hidden or cut off in one "
+            "series; use --region or fewer tilts, or process each series alone"
+        )
     match winner.hypothesis:
         case Hypothesis.SAME_SIDE:
             raise RegistrationRefusedError(

@@ -137,6 +137,14 @@ def test_b_is_refused_in_one_line_if_it_is_not_a_flipped_a(spoil: Spoil, message
     assert "\n" not in str(refused.value)
 
 
+def test_a_crystal_that_is_almost_its_own_mirror_image_blames_no_angle() -> None:
+    lattice = packed(34.0, 8.0, order="fcc", seed=2)
+    points = lattice[np.linalg.norm(lattice - [30.0, 4.0, 12.0], axis=1) > 16.0]
+    with pytest.raises(RegistrationRefusedError, match="nearly alike") as refused:
+        register(points, points * [-1, 1, 1], DIAMETER_NM)
+    assert "reverse the sign" not in str(refused.value)
+
+
 def test_six_particles_are_enough() -> None:
     points = np.array([[0, 0, 0], [13, 1, 2], [-4, 12, 1], [3, -5, 14], [9, 9, -8], [-9, 2, -6.0]])
     moved, pose, _ = remounted(points, 8)
