@@ -24,6 +24,9 @@ CORE_LEVEL = 0.35
 """Smallest signal of an object's core, as a fraction of the brightest. Films stay below."""
 HEAVY_SHARE = 0.05
 """Smallest mass of a neighbour, as a fraction of the object's."""
+LARGEST_ALONE = 1.1
+"""Mass of all patches, relative to the object's in the least tilted image, up to which the object
+is alone: its own varies by 6 % over the tilts, and a neighbour adds to it."""
 LOOSE_SHARE = 1 / 30
 """Largest mass of a loose particle, as a fraction of the object's. Heavier whole patches belong to
 a specimen of few particles, and are counted."""
@@ -91,14 +94,14 @@ def find_object(
     chosen = _choose(smooth[first], patches[first], region)
     if chosen is None:
         return None
-    cores, overlapped = _follow(
-        smooth, patches, chosen, order, start, partial(_alone, chosen=chosen)
-    )
     margin = max(LEAST_MARGIN_PX, round(MARGIN * 2 * np.sqrt(chosen.sum() / np.pi)))
-    smallest = HEAVY_SHARE * float(smooth[first][chosen].sum())
-    if not _shows_another(smooth, patches, cores, margin, smallest):
-        # the outline of a loose packing changes much from tilt to tilt without any neighbour
-        cores, overlapped = _follow(smooth, patches, chosen, order, start, _in_view)
+    mass = float(smooth[first][chosen].sum())
+    smallest = HEAVY_SHARE * mass
+    # the outline of a loose packing changes much from tilt to tilt without any neighbour
+    core_at = _in_view
+    if _heaviest(smooth, patches) > LARGEST_ALONE * mass:
+        core_at = partial(_alone, chosen=chosen)
+    cores, overlapped = _follow(smooth, patches, chosen, order, start, core_at)
     # the margin would show the other object where it overlaps this one
     discs = [_disc(LEAST_MARGIN_PX if merged else margin) for merged in overlapped]
     masks = np.stack(
@@ -150,17 +153,10 @@ def _follow(
     return cores, overlapped
 
 
-def _shows_another(
-    smooth: Float32, patches: Sequence[Patches], cores: Bools, margin: int, smallest: float
-) -> bool:
-    """Return true if any image shows a heavy object outside the core and its margin.
-
-    What lies within the margin are loose parts of the object itself.
-    """
-    disc = _disc(margin)
-    return any(
-        float(image[(labels > 0) & ~ndimage.binary_dilation(core, disc)].sum()) > smallest
-        for image, labels, core in zip(smooth, patches, cores, strict=True)
+def _heaviest(smooth: Float32, patches: Sequence[Patches]) -> float:
+    """Return the largest mass of all patches in one image."""
+    return max(
+        float(image[labels > 0].sum()) for image, labels in zip(smooth, patches, strict=True)
     )
 
 

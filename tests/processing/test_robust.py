@@ -23,6 +23,7 @@ from processing import (
     TiltSeries,
     process_series,
 )
+from processing.images.isolate import isolate_object
 from simulator.scoring import score_tables
 from simulator.series import Series, simulate_dual
 from simulator.settings import Packing, SimulatorSettings, SpecimenSettings, StageSettings
@@ -221,3 +222,13 @@ def test_a_series_without_good_images_is_refused_with_its_faults() -> None:
     with pytest.raises(ProcessingError, match=r"of 36 .*33 blank, 2 not finite") as refused:
         process_series(as_series(recorded()[0], images), SETTINGS)
     assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("packing", "seed"),
+    [(Packing.DISORDERED, 2), (Packing.DISORDERED, 3), (Packing.FCC, 3), (Packing.MULTI_GRAIN, 7)],
+)
+def test_a_loose_assembly_alone_is_not_taken_for_two(packing: Packing, seed: int) -> None:
+    raw, _ = recorded(packing, seed=seed)
+    found = isolate_object(as_series(raw))
+    assert (found.notes, found.doubts) == ((), ())
