@@ -29,6 +29,8 @@ WINDOW_DIAMETERS = 0.35
 
 NOISE_WINDOW_DIAMETERS = 1.0
 """Standard deviation of the window in which noise is measured, in sphere diameters."""
+MISSED_LEVEL = 4.0
+"""Smallest energy of something that the spheres do not show, in energies of the noise."""
 BACKGROUND_SIGNAL = 1e-3
 """Largest signal of a background pixel, as a fraction of the brightest one's energy."""
 SMALLEST_BACKGROUND = 0.1
@@ -49,6 +51,8 @@ class ViewEvidence:
         Energy of image minus model near each candidate, without that of the noise, [view, n].
     noise_share
         Energy of the noise in the image, as a fraction of that of the image, [view].
+    missed_area
+        Area that shows something else than the spheres, in areas of one sphere, [view].
     tilt_correction_deg
         Tilt angle found minus tilt angle given, [view].
     """
@@ -57,6 +61,7 @@ class ViewEvidence:
     signal: Float32
     residual: Float32
     noise_share: Float64
+    missed_area: Float64
     tilt_correction_deg: Float64
 
 
@@ -73,6 +78,8 @@ class Evidence:
         The same in each view, over all particles, [view].
     noise_share
         Noise in the images, as a fraction of their energy, for each series.
+    missed_area
+        Usual area that shows something else than the spheres, in areas of one sphere.
     tilt_errors_deg
         Standard deviation of the corrections of the tilt angles, for each series.
     """
@@ -80,12 +87,13 @@ class Evidence:
     unexplained: Float64
     view_unexplained: Float64
     noise_share: tuple[float, ...]
+    missed_area: float
     tilt_errors_deg: tuple[float, ...]
 
 
 def no_evidence(series: int) -> Evidence:
     """Return the evidence of a fit without candidates: nothing is explained."""
-    return Evidence(np.zeros(0), np.ones(1), (1.0,) * series, (0.0,) * series)
+    return Evidence(np.zeros(0), np.ones(1), (1.0,) * series, 0.0, (0.0,) * series)
 
 
 def gather_evidence(
@@ -102,9 +110,16 @@ def gather_evidence(
     """
     found = list(pool.map(partial(_examine, spheres=spheres), models, given))
     particles = spheres.are_particles
-    signal, residual, noise, corrections, numbers = (
+    signal, residual, noise, missed, corrections, numbers = (
         np.concatenate([getattr(each, name) for each in found])
-        for name in ("signal", "residual", "noise_share", "tilt_correction_deg", "series")
+        for name in (
+            "signal",
+            "residual",
+            "noise_share",
+            "missed_area",
+            "tilt_correction_deg",
+            "series",
+        )
     )
     by_view = [
         _share(float(left[particles].sum()), float(whole[particles].sum()))
@@ -116,6 +131,7 @@ def gather_evidence(
         np.clip(residual / np.maximum(signal, 1e-30), 0, 1),
         np.array(by_view),
         tuple(float(np.median(noise[numbers == index])) for index in every_series),
+        float(np.median(missed)),
         tuple(float(np.std(corrections[numbers == index])) for index in every_series),
     )
 
@@ -137,6 +153,8 @@ def _examine(model: ViewModel, given: Views, spheres: Spheres) -> ViewEvidence:
         np.stack([_sampled(*pair, device) for pair in zip(energy, points, strict=True)])
         for energy in (signal, left - usual)
     )
+    missed = (left - usual > signal) & (left > MISSED_LEVEL * usual)
+    pixels = device.to_host(missed).sum(axis=(1, 2))
     # many false spheres explain noise: its share is read from the image, not from the residual
     noise, whole = (
         device.to_host(each).sum(axis=(1, 2))
@@ -151,6 +169,7 @@ def _examine(model: ViewModel, given: Views, spheres: Spheres) -> ViewEvidence:
         near_signal,
         near_left,
         np.minimum(1.0, np.asarray(noise / np.maximum(whole, 1e-30), np.float64)),
+        pixels / (np.pi / 4 * imager.diameter_px**2),
         np.rad2deg([float(turn[1, 2]) for turn in turns]),
     )
 

@@ -57,6 +57,8 @@ class Fitness:
     """Share of the particles that overlap a neighbour."""
     ambiguous: float = 0.0
     """Candidates that are neither particle nor noise, over particles."""
+    missed: float = 0.0
+    """Area that shows something else than the particles, over the area of all particles."""
     amplitude_spread: float = 0.0
     """Standard deviation of the particles' brightness, over its median."""
     tilt_error_deg: float = 0.0
@@ -123,6 +125,12 @@ RULES = (
         Cause.SEVERAL_SIZES,
         "for each particle {0:.2f} weaker objects were not counted",
         0.15,
+    ),
+    Rule(
+        "missed",
+        Cause.SEVERAL_SIZES,
+        "something else shows beside the particles, on {0:.0%} of their area",
+        0.02,
     ),
     Rule(
         "amplitude_spread",
@@ -236,6 +244,7 @@ def measure_fitness(
         worst_view=float(evidence.view_unexplained.max()),
         too_close=_too_close(centres_nm, sizes_nm[particles]),
         ambiguous=float(ambiguous.sum() / particles.sum()),
+        missed=evidence.missed_area / len(amplitudes),
         amplitude_spread=float(np.std(amplitudes) / np.median(amplitudes)),
         tilt_error_deg=max(evidence.tilt_errors_deg) if len(amplitudes) >= ENOUGH else 0.0,
         step=min(_step(one, centres_nm, diameter_nm) for one in series) / len(series),

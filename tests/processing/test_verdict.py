@@ -85,6 +85,13 @@ def test_many_sizes_are_doubtful() -> None:
     assert table.table.confidence.max() <= 1 - table.fitness.ambiguous
 
 
+def test_many_tiny_particles_beside_a_few_large_ones_are_noticed() -> None:
+    series = sample("few large, many tiny").series[0]
+    verdict = process_series(series, ProcessSettings()).detection.count.verdict
+    assert verdict is not None
+    assert verdict.causes == (Cause.SEVERAL_SIZES,)
+
+
 @pytest.mark.parametrize(
     ("diameter_nm", "message"),
     [
