@@ -43,14 +43,17 @@ def neighbour_shifts(images: Float32, angles_rad: Float64) -> Float64:
     """
     order = np.argsort(angles_rad, kind="stable")
     start = int(np.argmin(np.abs(angles_rad[order])))
+    pairs = [*pairwise(order[start:]), *pairwise(order[start::-1])]
     shifts = np.zeros((len(images), 2))
-    for side in (order[start:], order[start::-1]):
-        for near, far in pairwise(side):
-            ratio = np.cos(angles_rad[far]) / np.cos(angles_rad[near])
-            step = find_shifts(
-                images[far][None], _scale_columns(images[near], ratio)[None], NEIGHBOUR_BAND
-            )
-            shifts[far] = step.shifts_px[0] + shifts[near] * (1.0, ratio)
+    if not pairs:
+        return shifts
+    near, far = np.array(pairs).T
+    ratios = np.cos(angles_rad[far]) / np.cos(angles_rad[near])
+    with ThreadPoolExecutor(worker_threads()) as pool:
+        compressed = np.stack(list(pool.map(_scale_columns, images[near], ratios)))
+    steps = find_shifts(images[far], compressed, NEIGHBOUR_BAND).shifts_px
+    for (earlier, later), step, ratio in zip(pairs, steps, ratios, strict=True):
+        shifts[later] = step + shifts[earlier] * (1.0, ratio)
     return shifts
 
 

@@ -27,6 +27,9 @@ from processing.series import Float32
 BandRule = Callable[[str, Float32, Float32], Float32]
 """Map a band's name (``a`` or ``d`` per axis) and both coefficients to the fused coefficients."""
 
+SMALL_VOLUME_BYTES = 400e6
+"""Largest volume of which several slabs are fused at a time; of larger ones a slab takes GB."""
+
 
 def fuse(
     volume_a: Float32,
@@ -57,7 +60,8 @@ def fuse(
         share_of_a = entrance_share(volume_a, volume_b, matched)
     band_rule = {FusionRule.PAPER: signed_maximum, FusionRule.MASKED: more_active}.get(rule)
     fused = allocate(volume_a.shape, np.float32)
-    for slab, window in overlapping_slabs(len(volume_a), halo=4 * 2**level if band_rule else 0):
+
+    def fuse_slab(slab: slice, window: slice) -> None:
         a, b = volume_a[window], matched(volume_b[window])
         if band_rule is None:
             share = share_of_a[slab, None, None]
@@ -65,7 +69,13 @@ def fuse(
         else:
             inner = slice(slab.start - window.start, slab.stop - window.start)
             fused[slab] = fuse_bands(a, b, band_rule, wavelet, level)[inner]
-        progress("fusion", slab.stop / len(volume_a))
+
+    slabs = list(overlapping_slabs(len(volume_a), halo=4 * 2**level if band_rule else 0))
+    # each slab occupies one thread for each position of the transform's grid
+    at_a_time = worker_threads() // 2**level if volume_a.nbytes <= SMALL_VOLUME_BYTES else 1
+    with ThreadPoolExecutor(max(1, at_a_time)) as pool:
+        for done, _ in enumerate(pool.map(fuse_slab, *zip(*slabs, strict=True)), start=1):
+            progress("fusion", done / len(slabs))
     return fused
 
 

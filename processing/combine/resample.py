@@ -8,7 +8,7 @@ import numpy as np
 from scipy import ndimage
 
 from processing.combine.pose import Pose
-from processing.parallel import over_blocks, slabs, worker_threads
+from processing.parallel import blocks, over_blocks, worker_threads
 from processing.progress import Progress, silent
 from processing.scratch import Allocate, in_memory
 from processing.series import Float32
@@ -37,7 +37,7 @@ def resample(
     offset = centre_b + back.shift_nm[::-1] / pixel_b_nm - matrix @ centre_a
     spline = _spline_coefficients(volume_b, allocate)
     moved = allocate(shape_a, np.float32)
-    parts = list(slabs(shape_a[0]))
+    parts = blocks(shape_a[0])
 
     def fill(part: slice) -> None:
         ndimage.affine_transform(
