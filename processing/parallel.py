@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
+from typing import Any, TypeVar
 
 import numpy as np
+
+Result = TypeVar("Result")
 
 BLOCK_SLICES = 96
 """Maximum number of slices in a block: wide enough to amortise reading the system matrix."""
@@ -50,6 +53,12 @@ def blocks(slices: int) -> list[slice]:
     threads = worker_threads()
     rounds = -(-slices // (threads * BLOCK_SLICES))
     return list(slabs(slices, -(-slices // (threads * rounds))))
+
+
+def each_in_threads(work: Callable[..., Result], *items: Iterable[Any]) -> list[Result]:
+    """Return the result of `work` for each item, or for the items of several sequences together."""
+    with ThreadPoolExecutor(worker_threads()) as pool:
+        return list(pool.map(work, *items))
 
 
 def over_blocks(work: Callable[[slice], None], slices: int, width: int | None = None) -> None:

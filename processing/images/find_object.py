@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from processing.images.shift import Band, find_shifts
+from processing.parallel import each_in_threads
 from processing.series import Bools, Float32, Float64
 
 Patches = NDArray[np.int32]
@@ -89,7 +90,7 @@ def find_object(
     """
     order = np.argsort(angles_deg, kind="stable")
     start = int(np.argmin(np.abs(angles_deg[order])))
-    patches = [_patches(image) for image in smooth]
+    patches = each_in_threads(_patches, smooth)
     first = order[start]
     chosen = _choose(smooth[first], patches[first], region)
     if chosen is None:
@@ -104,9 +105,7 @@ def find_object(
     cores, overlapped = _follow(smooth, patches, chosen, order, start, core_at)
     # the margin would show the other object where it overlaps this one
     discs = [_disc(LEAST_MARGIN_PX if merged else margin) for merged in overlapped]
-    masks = np.stack(
-        [ndimage.binary_dilation(core, disc) for core, disc in zip(cores, discs, strict=True)]
-    )
+    masks = np.stack(each_in_threads(ndimage.binary_dilation, cores, discs))
     beside = np.stack([(each > 0) & ~mask for each, mask in zip(patches, masks, strict=True)])
     cut = sum(
         bool(image[away].sum() > smallest) for image, away in zip(smooth, beside, strict=True)

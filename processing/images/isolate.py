@@ -13,6 +13,7 @@ from processing.images.binning import block_mean
 from processing.images.find_object import FoundObject, find_object
 from processing.images.intensity import background_levels
 from processing.images.smooth import smooth_images
+from processing.parallel import each_in_threads
 from processing.series import Bools, Float32, TiltSeries
 
 THUMBNAIL_PX = 128
@@ -86,7 +87,7 @@ def isolate_object(series: TiltSeries, binned_by: int = 1) -> TiltSeries:
     clutter = _clutter(texture, ~hidden)
     bright = (texture > max(8 * clutter, LOOSE_LEVEL * signal)) & ~beside
     bright[found.overlapped] = False  # what stands out there may be the other object
-    masks = np.stack([_with_rim(*each) for each in zip(found.masks, bright, strict=True)])
+    masks = np.stack(each_in_threads(_with_rim, found.masks, bright))
     first = found.least_tilted
     known = masks[first] | beside[first]
     loose = _spots_beyond(bright[first], known, RIM_PX)
