@@ -11,12 +11,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
+from threading import Thread
 from types import ModuleType
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
-from scipy import fft, ndimage, sparse
+from scipy import fft, sparse
 from scipy.sparse import csr_matrix
 
 from processing.errors import DeviceError
@@ -43,7 +44,7 @@ class Device:
         ``cpu`` or ``cuda``.
     xp
         Array namespace, of the Python array API standard.
-    fft, sparse, ndimage
+    fft, sparse
         Modules with the interface of SciPy's.
     """
 
@@ -51,7 +52,6 @@ class Device:
     xp: ModuleType
     fft: ModuleType
     sparse: ModuleType
-    ndimage: ModuleType
 
     @property
     def is_gpu(self) -> bool:
@@ -109,7 +109,7 @@ class Device:
             over_blocks(work, slices, width)
 
 
-CPU = Device("cpu", np, fft, sparse, ndimage)
+CPU = Device("cpu", np, fft, sparse)
 
 
 def device(name: DeviceName) -> Device:
@@ -149,11 +149,15 @@ def _gpu() -> Device:
         ) from error
     if count == 0 or os.environ.get("CUDA_VISIBLE_DEVICES") == "":
         raise DeviceError("device cuda: this machine shows no GPU; choose --device cpu")
-    compat = import_module("array_api_compat")
-    return Device(
-        "cuda",
-        compat.array_namespace(cupy.empty(0)),
-        import_module("cupyx.scipy.fft"),
-        import_module("cupyx.scipy.sparse"),
-        import_module("cupyx.scipy.ndimage"),
-    )
+    xp = import_module("array_api_compat").array_namespace(cupy.empty(0))
+    gpu = Device("cuda", xp, import_module("cupyx.scipy.fft"), import_module("cupyx.scipy.sparse"))
+    # loading CUDA's libraries takes a second, while the files are read
+    Thread(target=_load_libraries, args=(gpu,), daemon=True).start()
+    return gpu
+
+
+def _load_libraries(gpu: Device) -> None:
+    """Use each of CUDA's libraries once."""
+    ones = gpu.xp.ones((4, 4), dtype=np.float32)
+    spectrum = gpu.fft.rfft2(ones @ ones)
+    gpu.to_host(gpu.sparse.csr_matrix(ones) @ gpu.fft.irfft2(spectrum))

@@ -245,7 +245,7 @@ def _particles(
     spheres = ssr_volume(
         volume, diameter_px, iterations=iterations, device=device, allocate=allocate
     )
-    clusters = find_clusters(spheres, diameter_px, device=device)
+    clusters = find_clusters(spheres, diameter_px)
     return clusters.centres_px[clusters.weight >= plateau(clusters.weight).value]
 
 

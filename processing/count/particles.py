@@ -12,9 +12,10 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 from scipy.spatial import cKDTree
 
-from processing.device import CPU, Device
+from processing.parallel import worker_threads
 from processing.scratch import overlapping_slabs
 from processing.series import Float32, Float64
 
@@ -74,9 +75,9 @@ class Threshold:
     n_high: int
 
 
-def find_clusters(sphere_centres: Float32, diameter_px: float, *, device: Device = CPU) -> Clusters:
+def find_clusters(sphere_centres: Float32, diameter_px: float) -> Clusters:
     """Find the clusters of a sphere-centre volume [z, y, x]; keep the heavier of two close ones."""
-    peaks = _local_maxima(sphere_centres, diameter_px, device)
+    peaks = _local_maxima(sphere_centres, diameter_px)
     centres, weight = _centroids(sphere_centres, peaks, CLUSTER_RADIUS * diameter_px)
     centred = centres - (np.array(sphere_centres.shape) - 1) / 2
     return drop_close_clusters(Clusters(centred[:, ::-1].copy(), weight), diameter_px)
@@ -164,26 +165,25 @@ def _side_density(log_weight: Float64, sample: Float64, side: int) -> Float64:
     return np.asarray(len(sample) * np.exp(-0.5 * beyond**2) / width + floor, np.float64)
 
 
-def _local_maxima(volume: Float32, diameter_px: float, device: Device) -> NDArray[np.intp]:
+def _local_maxima(volume: Float32, diameter_px: float) -> NDArray[np.intp]:
     """Find the peaks [n, 3] (z, y, x) of the smoothed volume, in slabs to limit the memory."""
     sigma = SMOOTHING * diameter_px
     radius = max(1, round(0.35 * diameter_px))
     halo = radius + int(np.ceil(GAUSSIAN_CUTOFF * sigma)) + 1
 
     def in_slab(slab: slice, window: slice) -> tuple[NDArray[np.intp], Float32]:
-        smooth = device.ndimage.gaussian_filter(
-            device.to_device(volume[window]), sigma, mode="constant", truncate=GAUSSIAN_CUTOFF
+        smooth = ndimage.gaussian_filter(
+            volume[window], sigma, mode="constant", truncate=GAUSSIAN_CUTOFF
         )
-        maximum = device.ndimage.maximum_filter(smooth, size=2 * radius + 1, mode="constant")
-        at = device.xp.nonzero((smooth == maximum) & (smooth > 0))
-        values = device.to_host(smooth[at])
-        found = np.stack([device.to_host(axis) for axis in at], axis=1)
+        maximum = ndimage.maximum_filter(smooth, size=2 * radius + 1, mode="constant")
+        found = np.argwhere((smooth == maximum) & (smooth > 0))
+        values = smooth[tuple(found.T)]
         found_z = found[:, 0] + window.start
         own = (found_z >= slab.start) & (found_z < slab.stop)
         return found[own] + [window.start, 0, 0], values[own]
 
     slabs = list(overlapping_slabs(len(volume), halo))
-    with ThreadPoolExecutor(device.threads()) as pool:
+    with ThreadPoolExecutor(worker_threads()) as pool:
         parts = list(pool.map(in_slab, *zip(*slabs, strict=True)))
     peaks, value = (np.concatenate(each) for each in zip(*parts, strict=True))
     highest = np.argsort(-value, kind="stable")[: most_clusters(volume.shape, diameter_px)]

@@ -119,7 +119,7 @@ def find_candidates(
             allocate=allocate,
             progress=shown,
         )
-        return centres, find_clusters(centres, diameter_px, device=device)
+        return centres, find_clusters(centres, diameter_px)
 
     centres, clusters = spheres(diameter_nm, progress)
     return Candidates(centres, clusters, pixel_nm, lambda other_nm: spheres(other_nm)[1])
