@@ -23,6 +23,7 @@ from controller.session.entries import StepDone
 from controller.session.image_size import size_in_processing
 
 PROCESSING_NEEDS = ("pywt", "scipy", "processing")
+GPU_NEEDS = ("cupy", "array_api_compat")
 
 
 def carry_out(step: Preflight, context: Context) -> None:
@@ -44,7 +45,7 @@ def carry_out(step: Preflight, context: Context) -> None:
         *check_column(protocol, context.microscope.description),
         *(() if _awaits_the_flip(context) else check_readiness(context.microscope.status())),
         *disk_checks,
-        check_processing(),
+        check_processing(protocol.processing.device),
         check_image_size(protocol),
         check_dose(protocol, session.ledger.dose_e_per_A2 + step.planned_dose_e_per_A2),
     ]
@@ -88,9 +89,10 @@ def _awaits_the_flip(context: Context) -> bool:
     return FLIP_STEP_ID not in context.session.ledger.completed and not _tilts_left(context, "A")
 
 
-def check_processing() -> Checked:
-    """Check that the packages for processing can be imported."""
-    absent = [name for name in PROCESSING_NEEDS if importlib.util.find_spec(name) is None]
+def check_processing(device: str) -> Checked:
+    """Check that the packages for processing on this device can be imported."""
+    needed = PROCESSING_NEEDS + (GPU_NEEDS if device == "cuda" else ())
+    absent = [name for name in needed if importlib.util.find_spec(name) is None]
     detail = f"cannot import {', '.join(absent)}" if absent else "can be imported"
     return Checked(name="processing", ok=not absent, detail=detail)
 

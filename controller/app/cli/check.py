@@ -59,9 +59,9 @@ def all_checks(path: Path, out: Path, bridge: Path | None) -> Iterator[Checked]:
     detail = "; ".join(wrong) or f"{path} is valid"
     yield Checked(name="protocol", ok=not wrong, detail=detail)
     yield check_writing(_existing(out))
-    yield check_processing()
-    if not wrong:
-        protocol = read_protocol(path)
+    protocol = None if wrong else read_protocol(path)
+    yield check_processing(protocol.processing.device if protocol else "auto")
+    if protocol:
         yield from _check_against(protocol, _existing(out))
         if bridge is not None:
             yield from _check_column(protocol, bridge)
