@@ -12,7 +12,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from processing.errors import ProcessingError
@@ -82,6 +82,8 @@ def _exchange(
         child.stdin.close()
         outcome: Any = pickle.load(child.stdout)
     except (OSError, EOFError) as error:
+        with suppress(OSError):
+            child.stdin.close()  # what was not sent must not be sent again
         raise ProcessingError(
             f"series {series.name}: its process ended (exit code {child.wait()}), perhaps for want "
             "of memory; lower the memory limit"

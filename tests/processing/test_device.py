@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -75,14 +76,17 @@ def test_both_series_side_by_side_give_the_same_result(monkeypatch: pytest.Monke
         )
 
 
-def test_a_failure_in_the_other_process_has_its_own_message(
-    monkeypatch: pytest.MonkeyPatch,
+@pytest.mark.parametrize("empty", ["A", "B"])
+def test_the_failure_of_either_series_has_its_own_message(
+    empty: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(pair, "worker_threads", lambda: pair.FEWEST_CORES)
-    a, b = spheres(A_ANGLES, "A"), spheres(B_ANGLES, "B")
-    empty = TiltSeries(np.zeros_like(b.images), b.angles_deg, b.pixel_nm, name="B")
-    with pytest.raises(ProcessingError, match="series B"):
-        list(process_pair(a, empty, ProcessSettings(diameter_nm=DIAMETER, device="cpu")))
+    both = [
+        replace(one, images=one.images * (one.name != empty))
+        for one in (spheres(A_ANGLES, "A"), spheres(B_ANGLES, "B"))
+    ]
+    with pytest.raises(ProcessingError, match=f"series {empty}"):
+        list(process_pair(both[0], both[1], ProcessSettings(diameter_nm=DIAMETER, device="cpu")))
 
 
 class WholeAtOnce(Device):
