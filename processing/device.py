@@ -26,8 +26,8 @@ from processing.scratch import Allocate
 
 DeviceName = Literal["auto", "cpu", "cuda"]
 """Device as a user names it; `auto` is a GPU where there is one."""
-USED_SHARE = 0.8
-"""Largest fraction of a GPU's free memory that one computation takes."""
+USED_SHARE = 0.4
+"""Fraction of a GPU's free memory that one computation may take: two processes may share it."""
 INSTALL = "pip install 'dualtilt[gpu]'"
 
 Array = Any
