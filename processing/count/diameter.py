@@ -39,6 +39,8 @@ WHOLE_ITERATIONS = 3
 does not need exact positions."""
 NEARLY_AS_GOOD = 0.85
 """Fraction of the best correlation at which a larger sphere is preferred to a smaller one."""
+CLEAR_PEAK = 1.1
+"""Smallest maximum of a clear scan, relative to its median."""
 SMALLEST_BINNED_PX = 5.0
 """Smallest diameter to which a sphere is binned to be found."""
 FEWEST_TO_SPREAD = 100
@@ -82,17 +84,14 @@ def estimate_diameter(
     ProcessingError
         The volume is empty, or no trial diameter finds a sphere.
     """
-    piece = _busiest_piece(volume, PIECE_PX)
-    if not piece.any():
+    if not volume.any():
         raise ProcessingError(
             f"series {series.name}: its reconstruction is empty; check the images' contrast"
         )
-    largest_px = max(2 * SMALLEST_PX, 0.4 * min(piece.shape))
-    trials = np.geomspace(SMALLEST_PX, largest_px, TRIALS)
-    correlation = _scan(piece, trials, device, lambda part: progress("diameter", 0.4 * part))
+    trials, correlation = _clear_scan(volume, device, lambda part: progress("diameter", 0.4 * part))
     if correlation.max() <= 0:
         raise ProcessingError(
-            f"series {series.name}: no spheres of {SMALLEST_PX:.0f} to {largest_px:.0f} pixels "
+            f"series {series.name}: no spheres of {trials[0]:.0f} to {trials[-1]:.0f} pixels "
             "found; give the diameter, or record at a finer pixel"
         )
     peak = _largest_good_trial(correlation)
@@ -161,6 +160,34 @@ def _busiest_piece(volume: Float32, edge: int) -> Float32:
     ]
     piece = tuple(slice(start, start + n) for start, n in zip(starts, edges, strict=True))
     return np.ascontiguousarray(volume[piece])
+
+
+def _clear_scan(
+    volume: Float32, device: Device, progress: Callable[[float], None]
+) -> tuple[Float64, Float64]:
+    """Return trial diameters and correlations [trial] of a part of the volume.
+
+    The part holds no spheres much wider than a third of its edge. If no trial is clearly the best,
+    coarser parts are tried; the first scan stands if none of them shows a clear maximum.
+    """
+    factor, first = 1, None
+    while True:
+        piece = _busiest_piece(_binned(volume, factor), PIECE_PX)
+        largest_px = max(2 * SMALLEST_PX, 0.4 * min(piece.shape))
+        trials = np.geomspace(SMALLEST_PX, largest_px, TRIALS)
+        found = factor * trials, _scan(piece, trials, device, progress)
+        if _has_clear_peak(found[1]):
+            return found
+        first = first or found
+        if min(volume.shape) <= factor * PIECE_PX:
+            return first
+        factor *= 2
+
+
+def _has_clear_peak(correlation: Float64) -> bool:
+    peak = _largest_good_trial(correlation)
+    inside = peak < len(correlation) - 1
+    return inside and bool(correlation[peak] > CLEAR_PEAK * np.median(correlation))
 
 
 def _scan(

@@ -39,6 +39,14 @@ def test_the_diameter_of_ideal_spheres_is_found(
     assert estimate.value_px == pytest.approx(diameter_px, rel=TOLERANCE)
 
 
+def test_spheres_wider_than_the_part_that_is_scanned_are_found() -> None:
+    diameter_px = 40.0
+    centres = packed(1.3 * diameter_px, 1.2 * diameter_px, order="fcc", seed=5)
+    series = tilt_series(centres, ANGLES[::3], diameter_px, 152)
+    estimate = estimate_diameter(sirt_series(series, 12, momentum=True), series)
+    assert estimate.value_px == pytest.approx(diameter_px, rel=TOLERANCE)
+
+
 def test_small_spheres_that_explain_the_noise_are_not_chosen() -> None:
     """The reconstruction has noise that is as strong as the particles and finer than them."""
     series = tilt_series(packed(30, 8.5, order="disordered", seed=7), ANGLES[::2], 7.0, 72)
