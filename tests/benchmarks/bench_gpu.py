@@ -1,7 +1,8 @@
 """SIRT on a GPU compared with ASTRA's SIRT3D_CUDA, both on the same card; no rows without a GPU.
 
-The peer runs n^2 / 4 plain iterations, which n iterations with momentum replace. Both times include
-the copies to the card and back; the system matrix is set up before.
+The peer runs n^2 / 4 plain iterations for n with momentum, and fits the images somewhat better
+(docs/devices.md). Both times include the copies to the card and back; the system matrix is set up
+before.
 """
 
 from __future__ import annotations
