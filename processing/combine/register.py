@@ -249,8 +249,9 @@ def _refuse_unless_flipped(flipped: _Fit, winner: _Fit) -> None:
         kind = OppositeSenseError if mirrored else RegistrationRefusedError
         raise kind(
             f"B fits A flipped and {winner.hypothesis.value} nearly alike ({shares}): the object "
-            "is almost its own mirror image, and what tells them apart is hidden or cut off in one "
-            "series; use --region or fewer tilts, or process each series alone"
+            "is almost its own mirror image. Either the tilt angles of one series have the wrong "
+            "sign, or what tells both apart is hidden or cut off in one series; check the angles, "
+            "then use --region or fewer tilts, or process each series alone"
         )
     match winner.hypothesis:
         case Hypothesis.SAME_SIDE:

@@ -99,17 +99,15 @@ def find_object(
     mass = float(smooth[first][chosen].sum())
     smallest = HEAVY_SHARE * mass
     # the outline of a loose packing changes much from tilt to tilt without any neighbour
-    core_at = _in_view
-    if _heaviest(smooth, patches) > LARGEST_ALONE * mass:
-        core_at = partial(_alone, chosen=chosen)
+    alone = _heaviest(smooth, patches) <= LARGEST_ALONE * mass
+    core_at = partial(_whole, heavy=LOOSE_SHARE * mass) if alone else partial(_apart, chosen=chosen)
     cores, overlapped = _follow(smooth, patches, chosen, order, start, core_at)
     # the margin would show the other object where it overlaps this one
     discs = [_disc(LEAST_MARGIN_PX if merged else margin) for merged in overlapped]
     masks = np.stack(each_in_threads(ndimage.binary_dilation, cores, discs))
     beside = np.stack([(each > 0) & ~mask for each, mask in zip(patches, masks, strict=True)])
-    cut = sum(
-        bool(image[away].sum() > smallest) for image, away in zip(smooth, beside, strict=True)
-    )
+    heavy = [image[away].sum() > smallest for image, away in zip(smooth, beside, strict=True)]
+    cut = 0 if alone else int(np.count_nonzero(heavy))
     return FoundObject(masks, beside, cut, overlapped, int(first))
 
 
@@ -119,7 +117,7 @@ def _follow(
     core: Bools,
     order: NDArray[np.intp],
     start: int,
-    core_at: Callable[[Patches, Bools], Bools | None],
+    core_at: Callable[[Float32, Patches, Bools], Bools | None],
 ) -> tuple[Bools, Bools]:
     """Follow the object from the least tilted image to both sides.
 
@@ -130,7 +128,8 @@ def _follow(
     order, start
         Images in the order of tilt, and the place in it of the least tilted one.
     core_at
-        Function of patches and the core at the tilt before; None if another object overlaps.
+        Function of the image, its patches and the core at the tilt before; None if another object
+        overlaps.
 
     Returns
     -------
@@ -143,7 +142,7 @@ def _follow(
     for side in (order[start + 1 :], order[:start][::-1]):
         before = first
         for tilt in side:
-            found = core_at(patches[tilt], cores[before])
+            found = core_at(smooth[tilt], patches[tilt], cores[before])
             overlapped[tilt] = found is None
             if found is None:
                 found = _moved(cores[before], smooth[before], smooth[tilt])
@@ -215,11 +214,12 @@ def _choose(
     return core if parts == 1 and core.mean() >= SMALLEST_OBJECT else None
 
 
-def _alone(patches: Patches, before: Bools, chosen: Bools) -> Bools | None:
+def _apart(image: Float32, patches: Patches, before: Bools, *, chosen: Bools) -> Bools | None:
     """Return the core where it was at the tilt before; None if it has merged with a neighbour.
 
     An object keeps its height along the tilt axis at every tilt.
     """
+    del image
     core = _own_patches(patches, before)
     merged = core.sum() > GROWTH * before.sum() or (_at_edge(core) and not _at_edge(before))
     merged = merged or _height(core) > HEIGHT_GROWTH * _height(chosen) + 1
@@ -232,9 +232,11 @@ def _own_patches(patches: Patches, before: Bools) -> Bools:
     return np.asarray(np.isin(patches, numbers[numbers > 0]), bool)
 
 
-def _in_view(patches: Patches, before: Bools) -> Bools | None:
-    """Return the core where it was at the tilt before; None if it cannot be seen."""
-    core = _own_patches(patches, before)
+def _whole(image: Float32, patches: Patches, before: Bools, *, heavy: float) -> Bools | None:
+    """Return all heavy patches and those where the core was before; None if none can be seen."""
+    numbers = np.arange(1, patches.max() + 1)
+    masses = ndimage.sum_labels(image, patches, numbers)
+    core = _own_patches(patches, before) | np.isin(patches, numbers[masses >= heavy])
     return core if core.any() else None
 
 

@@ -180,7 +180,9 @@ def test_a_sense_that_nobody_knew_is_told_by_the_other_series(
 
 
 def test_a_given_sense_that_does_not_fit_is_named(a: SeriesResult, b: SeriesResult) -> None:
-    with pytest.raises(RegistrationRefusedError, match=r"opposite tilt sense.*reverse the sign"):
+    with pytest.raises(
+        RegistrationRefusedError, match=r"tilt angles of one series have the wrong sign"
+    ):
         combine_series(a, with_opposite_sense(b, known=True), SETTINGS)
 
 
