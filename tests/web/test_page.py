@@ -100,7 +100,9 @@ def test_the_page_follows_the_session_and_outlives_it(
     async def visit() -> tuple[dict, dict]:
         async with hosting(tmp_path) as server, aiohttp.ClientSession() as http:
             async with http.get(server.make_url("/changes")) as reply:
-                paused = await content_when(reply, lambda content: content["views"] != [])
+                paused = await content_when(
+                    reply, lambda content: "valves closed" in content["doing"]
+                )
                 for event in more_tilts(9):
                     session.publish(event)
                 session.publish(StateChanged(state=State.FINISHED))
@@ -139,13 +141,12 @@ def test_pictures_are_those_of_the_session(
     session: SessionService, tmp_path: Path, view: str
 ) -> None:
     async def visit() -> bytes:
-        async with (
-            hosting(tmp_path) as server,
-            aiohttp.ClientSession() as http,
-            http.get(server.make_url(f"/picture/{view}.png")) as reply,
-        ):
-            assert reply.status == 200, await reply.text()
-            return await reply.read()
+        async with hosting(tmp_path) as server, aiohttp.ClientSession() as http:
+            async with http.get(server.make_url("/changes")) as reply:
+                await content_when(reply, lambda content: "valves closed" in content["doing"])
+            async with http.get(server.make_url(f"/picture/{view}.png")) as reply:
+                assert reply.status == 200, await reply.text()
+                return await reply.read()
 
     shown = np.round(255 * imread(io.BytesIO(asyncio.run(visit()))))
     np.testing.assert_array_equal(shown, script.pictures()[view][0][::-1])  # row 0 at the bottom
