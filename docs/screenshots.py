@@ -9,14 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from controller.model.base import SeriesName
-from controller.model.events import Event
+from controller.model.events import Event, PreviewReady
 from controller.service.previews import reduce_picture
 from controller.service.session_status import SessionStatus
 from controller.service.status_reducer import next_status
 from controller.ui.tui.screen_messages import PictureArrived, RecordsArrived, StatusArrived, View
 from controller.ui.tui.session_app import SessionApp
 from controller.ui.tui.session_follower import REDUCED_SIDE_PX
-from docs.pictures import pictures
+from docs.pictures import SCAN, pictures
 from tests.support import scripted_session as script
 
 FOLDER = Path("/data/au-assembly")
@@ -79,14 +79,16 @@ def events_of(part: str) -> Iterator[Event]:
 def all_views() -> list[View]:
     """Return the pictures as the screen receives them."""
     return [
-        View(name, caption, pixels, reduce_picture(pixels, REDUCED_SIDE_PX))
+        View(name, caption, pixels, reduce_picture(pixels, REDUCED_SIDE_PX), SCAN.pixel_nm)
         for name, (pixels, caption) in pictures().items()
     ]
 
 
 async def take(shot: Shot, views: list[View]) -> str:
     """Return the screenshot as SVG."""
-    records = script.records(event for part in shot.parts for event in events_of(part))
+    events = [event for part in shot.parts for event in events_of(part)]
+    shown = PreviewReady(view="frame", path="previews/frame.npy", pixel_nm=SCAN.pixel_nm)
+    records = script.records(iter([*events[:1], shown, *events[1:]]))
     status = SessionStatus()
     for record in records:
         status = next_status(status, record)

@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 
 from controller.service.previews import Picture
 
-HISTOGRAM_BINS = 16
+HISTOGRAM_BINS = 12
 _BARS = " ▁▂▃▄▅▆▇█"
-LARGEST_BAR_FRACTION = 0.4
+LARGEST_BAR_FRACTION = 0.3
 """Longest scale bar, as a fraction of the picture's width."""
 SPECTRUM_FLOOR_PERCENT = 5.0
 """Percentage of the spectrum's values that are black."""

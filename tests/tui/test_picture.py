@@ -34,7 +34,7 @@ def test_the_spectrum_of_a_grating_has_its_frequency(period_px: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("width_nm", "bar_nm"), [(211.2, 50.0), (100.0, 20.0), (3000.0, 1000.0), (2.6, 1.0), (0.6, 0.2)]
+    ("width_nm", "bar_nm"), [(211.2, 50.0), (100.0, 20.0), (3400.0, 1000.0), (3.6, 1.0), (0.7, 0.2)]
 )
 def test_scale_bars_have_round_lengths(width_nm: float, bar_nm: float) -> None:
     assert scale_bar_nm(width_nm) == pytest.approx(bar_nm)

@@ -96,9 +96,12 @@ class ImageView(Container):
             self.border_subtitle = ""
             return
         contrast = self.contrast.name if self.contrast is not CONTRASTS[0] else ""
-        parts = ("1:1" if self.zoomed else "", contrast, histogram_bars(view.reduced))
-        told = "  ".join(part for part in (*parts, self._scale_bar(view, room)) if part)
-        self.border_subtitle = told
+        parts = ["1:1" if self.zoomed else "", contrast, self._scale_bar(view, room)]
+        histogram = histogram_bars(view.reduced)
+        taken = sum(len(part) + 2 for part in parts if part) + len(histogram)
+        if taken <= room.cols - 2:  # Textual keeps a cell free at both ends
+            parts.insert(2, histogram)
+        self.border_subtitle = "  ".join(part for part in parts if part)
 
     def _scale_bar(self, view: View, room: Box) -> str:
         """Return a bar as long in cells as the length that it names; empty if it is unknown."""
