@@ -92,6 +92,8 @@ PAGES: dict[str, tuple[tuple[str, str], ...]] = {
         ("fused", "particles counted in A and B together"),
         ("7116 ± 5", "the 95 % interval; written 7061 (6952-7170) if it is asymmetric"),
         ("too early to say", "the interval is still wider than a fifth of the count to each side"),
+        ("doubtful", "a part of the images does not fit the particles; the log has the reason"),
+        ("refused", "the particles found do not explain the images: do not use this count"),
         ("d 6.3 nm", "mean diameter of the particles"),
         ("!  ·", "advice of the live processing: ! act on it, · for information"),
     ),
