@@ -327,16 +327,13 @@ def test_the_image_of_the_flip_check_is_shown_until_the_next_flip() -> None:
     async def body(app: SessionApp, pilot: Pilot[None]) -> None:
         post(app, upto_flip())
         post_pictures(app)
-        await pilot.pause()
-        assert "frame A#41 +10.0° | B expected" in lines(app)[1]
+        await until_shown(app, pilot, "frame A#41 +10.0° | B expected")
         post(app, script.flip_refused(), 900)
         post_pictures(app)
-        await pilot.pause()
-        assert "B at 0°, now | expected" in lines(app)[1]
+        await until_shown(app, pilot, "B at 0°, now | expected")
         again = PromptAnswered(prompt_id="flip-check", value="back-to-flip", by="operator")
         post(app, [again, *list(script.flip())[2:]], 950)
-        await pilot.pause()
-        assert "frame A#41 +10.0° | B expected" in lines(app)[1]
+        await until_shown(app, pilot, "frame A#41 +10.0° | B expected")
 
     drive(body)
 
