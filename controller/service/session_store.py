@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Iterable
-from itertools import takewhile
+from itertools import islice, takewhile
 
 from controller.common.exit_codes import ExitCode
 from controller.model.events import Record
@@ -52,6 +52,12 @@ class SessionStore:
         with self._changed:
             self._status = self._status.model_copy(update={"exit_code": exit_code})
             self._changed.notify_all()
+
+    def newest_records(self, limit: int) -> list[Record]:
+        """Return the newest records, oldest first."""
+        with self._changed:
+            newest = list(islice(reversed(self._records), limit))
+        return newest[::-1]
 
     def records_after(self, seq: int, limit: int, wait_s: float) -> list[Record]:
         """Return up to `limit` records newer than `seq`, oldest first.

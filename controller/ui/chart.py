@@ -37,6 +37,11 @@ class Chart:
     x_unit: str = ""
 
 
+def axis_label(value: float) -> str:
+    """Return a number in at most five characters."""
+    return f"{value:.3g}" if abs(value) < 1000 else f"{value:.0f}"
+
+
 def y_range(chart: Chart) -> tuple[float, float]:
     """Return the chart's range, else a range with round ends around data and limit."""
     if chart.y_range is not None:

@@ -41,6 +41,12 @@ def stretch(picture: NDArray[np.float32] | Picture, contrast: Contrast) -> NDArr
     return np.asarray(np.clip(scaled, 0.0, 1.0), np.float32)
 
 
+def middle(picture: Picture, height: int, width: int) -> Picture:
+    """Return the middle of a picture, at most `height` x `width` pixels."""
+    top, left = max(0, (len(picture) - height) // 2), max(0, (picture.shape[1] - width) // 2)
+    return picture[top : top + height, left : left + width]
+
+
 def histogram_bars(picture: Picture) -> str:
     """Return the histogram of the grey values from 0 to 255 as a row of bars.
 

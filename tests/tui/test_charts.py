@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from controller.model.events import Counted, Phase, PhaseStarted, Showered
-from controller.ui.charts import charts_of
+from controller.ui.status_charts import charts_of
 from tests.support.status_events import status_after
 
 

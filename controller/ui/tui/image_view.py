@@ -20,6 +20,7 @@ from controller.ui.picture_tools import (
     CONTRASTS,
     Contrast,
     histogram_bars,
+    middle,
     power_spectrum,
     scale_bar_nm,
     stretch,
@@ -27,7 +28,7 @@ from controller.ui.picture_tools import (
 from controller.ui.tui.raster import Box, crop_one_to_one, fit, raster
 from controller.ui.tui.screen_messages import View
 from controller.ui.tui.terminal_graphics import cell_px, pixel_widget, show_pixels
-from controller.ui.tui.view_order import FLIP_PREDICTION, SPECTRUM
+from controller.ui.view_order import FLIP_PREDICTION, SPECTRUM
 
 
 class ImageView(Container):
@@ -82,7 +83,7 @@ class ImageView(Container):
         assert self._pixels is not None
         assert self._cell_px is not None
         width, height = room.cols * self._cell_px[0], room.rows * self._cell_px[1]
-        picture = _middle(view.pixels, height, width) if self.zoomed else view.pixels
+        picture = middle(view.pixels, height, width) if self.zoomed else view.pixels
         scale = 1.0 if self.zoomed else min(height / picture.shape[0], width / picture.shape[1])
         grey = (255 * stretch(picture, self.contrast)).astype(np.uint8)
         self._pixels.styles.width = round(picture.shape[1] * scale / self._cell_px[0])
@@ -172,11 +173,6 @@ class Blocks(Widget):
             return raster(image, Box(max(1, image.shape[0] // 2), image.shape[1]), contrast)
         image = view.reduced
         return raster(image, fit((image.shape[0], image.shape[1]), room), contrast)
-
-
-def _middle(picture: Picture, height: int, width: int) -> Picture:
-    top, left = max(0, (len(picture) - height) // 2), max(0, (picture.shape[1] - width) // 2)
-    return picture[top : top + height, left : left + width]
 
 
 def spectrum_view(view: View) -> View:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import ClassVar
 
 from rich.text import Text
@@ -12,52 +12,9 @@ from textual.binding import Binding, BindingType
 from textual.screen import Screen
 from textual.widgets import Footer, Input, RichLog, Static
 
-from controller.model.events import BeamChanged, Record
+from controller.model.events import Record
 from controller.service import event_text
-from controller.ui.tui.styles import BAD, WARNING
-
-TEXT_COLUMN = 12
-"""Column of the text, after time and sign."""
-MARK_STYLES = {"!": WARNING, "!!": BAD, "?": "bold"}
-
-
-def log_line(record: Record) -> Text:
-    """Return a line of the log: time, sign, text."""
-    mark = event_text.mark(record)
-    style = MARK_STYLES.get(mark, "")
-    return Text.assemble(
-        (event_text.time_of_day(record.at), "dim"),
-        " ",
-        (f"{mark:<2}", style),
-        " ",
-        (event_text.event_line(record), style),
-    )
-
-
-def wrapped(line: Text, width: int) -> list[Text]:
-    """Wrap a line to `width`; further rows are indented to the column of the text."""
-    rows = []
-    while line.cell_len > width > 2 * TEXT_COLUMN:
-        space = line.plain.rfind(" ", TEXT_COLUMN + 1, width + 1)
-        cut = space if space > TEXT_COLUMN else width
-        first, rest = line.divide([cut])
-        rows.append(first)
-        line = Text(" " * TEXT_COLUMN).append_text(rest[1:] if space > TEXT_COLUMN else rest)
-    return [*rows, line]
-
-
-def passes(record: Record, line: Text, words: Sequence[str]) -> bool:
-    """Return True if the filter shows this line.
-
-    The line must contain every word, and none of the words after a minus sign. Beam on and off,
-    two lines for each frame, are shown only if a word asks for them.
-    """
-    text = line.plain.lower()
-    wanted = [word for word in words if not word.startswith("-")]
-    unwanted = [word[1:] for word in words if len(word) > 1 and word.startswith("-")]
-    if isinstance(record.event, BeamChanged) and record.advice is None and not wanted:
-        return False
-    return all(word in text for word in wanted) and not any(word in text for word in unwanted)
+from controller.ui.log_lines import log_line, passes, wrapped
 
 
 class LogScreen(Screen[None]):

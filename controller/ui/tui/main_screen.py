@@ -18,11 +18,11 @@ from controller.model.prompts import PromptId
 from controller.service import event_text
 from controller.service.session_status import SessionStatus
 from controller.service.shower_clocks import advance_shower_clocks
-from controller.ui.charts import charts_of
-from controller.ui.tui import view_order
+from controller.ui import view_order
+from controller.ui.log_lines import log_line, wrapped
+from controller.ui.status_charts import charts_of
 from controller.ui.tui.image_view import ImageView, flip_comparison, flip_prediction, spectrum_view
 from controller.ui.tui.layout import LINES_AROUND_BODY, image_cells, log_cells
-from controller.ui.tui.log_screen import log_line, wrapped
 from controller.ui.tui.phase_line import phase_line
 from controller.ui.tui.phase_panels import panel_lines
 from controller.ui.tui.plot_widget import Plot

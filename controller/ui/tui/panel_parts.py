@@ -10,8 +10,8 @@ from controller.model.base import Which
 from controller.model.events import Checked
 from controller.service import status_text
 from controller.service.session_status import CountStatus, SessionStatus
+from controller.ui.colours import BAD, GOOD
 from controller.ui.tui.layout import SIDE_CELLS
-from controller.ui.tui.styles import BAD, GOOD
 
 Lines = list[Text]
 Parts = list[str | tuple[str, str]]

@@ -6,7 +6,7 @@ from rich.text import Text
 
 from controller.model.events import Phase
 from controller.service.session_status import PhaseState, SessionStatus
-from controller.ui.tui.styles import GOOD
+from controller.ui.colours import GOOD
 
 SHORT_NAMES = {
     Phase.PREFLIGHT: "pre",

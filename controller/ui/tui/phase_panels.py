@@ -12,6 +12,7 @@ from controller.model.events import Advised, Phase, State
 from controller.model.frames import FrameVerdict
 from controller.service import event_text, status_text
 from controller.service.session_status import RESIDUAL_LIMIT_PX, SessionStatus, TiltStatus
+from controller.ui.colours import BAD, WARNING
 from controller.ui.tui.layout import SIDE_CELLS
 from controller.ui.tui.panel_parts import (
     Lines,
@@ -24,7 +25,6 @@ from controller.ui.tui.panel_parts import (
     line,
     verdict_style,
 )
-from controller.ui.tui.styles import BAD, WARNING
 
 ADVICE_ROWS = 4
 """Largest number of rows of advice: two plots still fit at 80 x 24. The log shows all of it."""

@@ -10,7 +10,7 @@ from textual.geometry import Region, Size
 from textual.strip import Strip
 from textual.widget import Widget
 
-from controller.ui.chart import Chart, y_range
+from controller.ui.chart import Chart, axis_label, y_range
 from controller.ui.tui.braille import draw
 
 AXIS_CELLS = 6
@@ -72,11 +72,11 @@ class Plot(Widget):
         canvas = draw(chart, height, width)
         rows = [self._title_row()]
         for i, runs in enumerate(canvas.rows_of_text()):
-            label = _number(high) if i == 0 else _number(low) if i == height - 1 else ""
+            label = axis_label(high) if i == 0 else axis_label(low) if i == height - 1 else ""
             edge = "┤" if label else "│"
             axis = Segment(f"{label:>{AXIS_CELLS - 1}}{edge}", self._ink(""))
             rows.append(Strip([axis, *(Segment(text, self._ink(ink)) for text, ink in runs)]))
-        left, right = (f"{_number(x)}{chart.x_unit}" for x in chart.x_range)
+        left, right = (f"{axis_label(x)}{chart.x_unit}" for x in chart.x_range)
         line = " " * (AXIS_CELLS - 1) + "└" + left.ljust(width - len(right), " ") + right
         rows.append(Strip([Segment(line, self._ink(""))]))
         return rows
@@ -91,8 +91,3 @@ class Plot(Widget):
 
     def _ink(self, name: str) -> Style:
         return self.get_component_rich_style(INKS.get(name, "plot--first"), partial=False)
-
-
-def _number(value: float) -> str:
-    """Return a number in at most five characters."""
-    return f"{value:.3g}" if abs(value) < 1000 else f"{value:.0f}"

@@ -15,7 +15,7 @@ from rich.segment import Segment
 from rich.style import Style
 from textual.strip import Strip
 
-from controller.ui.picture_tools import CONTRASTS, Contrast, stretch
+from controller.ui.picture_tools import CONTRASTS, Contrast, middle, stretch
 
 GLYPHS = " ▘▝▀▖▌▞▛▗▚▐▜▄▙▟█"
 """Characters by bits: top left 1, top right 2, bottom left 4, bottom right 8."""
@@ -46,13 +46,7 @@ def fit(shape: tuple[int, int], room: Box) -> Box:
 
 def crop_one_to_one(image: Image, room: Box) -> Image:
     """Return the middle of an image: one pixel per column, two per row of cells."""
-    height, width = (min(have, want) for have, want in zip(image.shape, _pixels(room), strict=True))
-    top, left = (image.shape[0] - height) // 2, (image.shape[1] - width) // 2
-    return image[top : top + height, left : left + width]
-
-
-def _pixels(room: Box) -> tuple[int, int]:
-    return max(1, 2 * room.rows), max(1, room.cols)
+    return middle(image, max(1, 2 * room.rows), max(1, room.cols))
 
 
 def raster(image: Image, box: Box, contrast: Contrast = CONTRASTS[0]) -> list[Strip]:

@@ -8,7 +8,7 @@ from controller.model.events import Level, OperatorState, Phase, State
 from controller.model.prompts import Prompt
 from controller.service import event_text, status_text
 from controller.service.session_status import PhaseState, SessionStatus
-from controller.ui.tui.styles import BAD, GOOD, WARNING
+from controller.ui.colours import BAD, GOOD, WARNING
 
 STATE_MARKS = {
     State.READY: "○",

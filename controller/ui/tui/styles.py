@@ -1,12 +1,9 @@
-"""Colours with a meaning; a sign or a word always gives the same meaning without colour."""
+"""Theme of the screen."""
 
 from __future__ import annotations
 
 from textual.theme import Theme
 
-GOOD = "#8cbf88"
-WARNING = "#e3a857"
-BAD = "bold reverse #e0705f"
 MICROSCOPE_ROOM = Theme(
     name="microscope-room",
     primary="#7fb2d9",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from html import escape
 
-from controller.ui.chart import Chart, Curve, Point, y_range
+from controller.ui.chart import Chart, Curve, Point, axis_label, y_range
 
 WIDTH, HEIGHT = 440.0, 170.0
 LEFT, RIGHT, TOP, BOTTOM = 52.0, 12.0, 22.0, 22.0
@@ -26,10 +26,10 @@ def chart_svg(chart: Chart) -> str:
     parts = [
         title,
         f'<path class="axis" d="M{LEFT} {TOP}V{HEIGHT - BOTTOM}H{WIDTH - RIGHT}"/>',
-        _text(LEFT - 5, TOP + 5, "end", _number(y1)),
-        _text(LEFT - 5, HEIGHT - BOTTOM, "end", _number(y0)),
-        _text(LEFT, HEIGHT - 6, "start", f"{_number(x0)}{chart.x_unit}"),
-        _text(WIDTH - RIGHT, HEIGHT - 6, "end", f"{_number(x1)}{chart.x_unit}"),
+        _text(LEFT - 5, TOP + 5, "end", axis_label(y1)),
+        _text(LEFT - 5, HEIGHT - BOTTOM, "end", axis_label(y0)),
+        _text(LEFT, HEIGHT - 6, "start", f"{axis_label(x0)}{chart.x_unit}"),
+        _text(WIDTH - RIGHT, HEIGHT - 6, "end", f"{axis_label(x1)}{chart.x_unit}"),
     ]
     if chart.limit is not None:
         height = place.of((x0, chart.limit))[1]
@@ -87,7 +87,3 @@ def _svg(body: str, label: str) -> str:
         f'<svg viewBox="0 0 {WIDTH:.0f} {HEIGHT:.0f}" role="img" '
         f'aria-label="{escape(label)}">{body}</svg>'
     )
-
-
-def _number(value: float) -> str:
-    return f"{value:.3g}" if abs(value) < 1000 else f"{value:,.0f}"

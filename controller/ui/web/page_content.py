@@ -15,10 +15,10 @@ from controller.model.events import OperatorState
 from controller.service import event_text, status_text
 from controller.service.session_status import SessionStatus
 from controller.service.shower_clocks import advance_shower_clocks
-from controller.ui.charts import charts_of
+from controller.ui import view_order
+from controller.ui.log_lines import log_line
 from controller.ui.picture_tools import scale_bar_nm
-from controller.ui.tui import view_order
-from controller.ui.tui.log_screen import log_line
+from controller.ui.status_charts import charts_of
 from controller.ui.tui.phase_line import phases_text
 from controller.ui.tui.phase_panels import panel_lines
 from controller.ui.web.chart_svg import chart_svg

@@ -16,9 +16,8 @@ from aiohttp import web
 from PIL import Image
 
 from controller.common.errors import UsageError
-from controller.service.previews import Picture
 from controller.ui.picture_tools import power_spectrum
-from controller.ui.tui.view_order import SPECTRUM
+from controller.ui.view_order import SPECTRUM
 from controller.ui.web.page_content import page_content
 from controller.ui.web.session_reader import SessionReader
 from controller.ui.web.source_check import LOOPBACK, source_check
@@ -39,10 +38,30 @@ SECURITY = {
 }
 
 
+class _Page:
+    """Newest content of the page, made once for all visitors."""
+
+    def __init__(self, reader: SessionReader) -> None:
+        self._reader = reader
+        self._made = -1
+        self.content = ""
+
+    def update(self) -> None:
+        """Read the session's files; make the content again if they changed."""
+        self._reader.update()
+        if self._reader.version != self._made:
+            self.content = page_content(self._reader).model_dump_json()
+            self._made = self._reader.version
+
+
+PAGE = web.AppKey("page", _Page)
+
+
 def page_app(folder: Path, host: str, names: Sequence[str] = ()) -> web.Application:
     """Return the web application for the session in `folder`; no visitor can give a command."""
     app = web.Application(middlewares=[source_check(host, names)])
     app[READER] = SessionReader(folder)
+    app[PAGE] = _Page(app[READER])
     app[VISITORS] = set()
     app.router.add_get("/changes", _changes)
     app.router.add_get("/picture/{view}", _picture)
@@ -58,10 +77,10 @@ async def _reading(app: web.Application) -> AsyncIterator[None]:
 
     async def read() -> None:
         while True:
-            await asyncio.to_thread(app[READER].update)
+            await asyncio.to_thread(app[PAGE].update)
             await asyncio.sleep(READ_EVERY_S)
 
-    app[READER].update()
+    app[PAGE].update()
     reading = asyncio.create_task(read())
     yield
     reading.cancel()
@@ -91,7 +110,7 @@ async def _changes(request: web.Request) -> web.StreamResponse:
     visitors.add(visitor)
     try:
         await reply.prepare(request)
-        await _send_changes(reply, request.app[READER])
+        await _send_changes(reply, request.app[PAGE])
     except ConnectionError:
         pass  # the visitor has left
     finally:
@@ -99,40 +118,29 @@ async def _changes(request: web.Request) -> web.StreamResponse:
     return reply
 
 
-async def _send_changes(reply: web.StreamResponse, reader: SessionReader) -> None:
-    sent = -1
+async def _send_changes(reply: web.StreamResponse, page: _Page) -> None:
+    sent = ""
     while True:
-        if reader.version != sent:
-            sent = reader.version
-            content = await asyncio.to_thread(_content, reader)
-            await reply.write(b"data: " + content.encode() + b"\n\n")
+        if page.content != sent:
+            sent = page.content
+            await reply.write(b"data: " + sent.encode() + b"\n\n")
         else:
             await reply.write(b":\n\n")  # tells whether the visitor is still there
         await asyncio.sleep(READ_EVERY_S)
 
 
-def _content(reader: SessionReader) -> str:
-    return page_content(reader).model_dump_json()
-
-
 async def _picture(request: web.Request) -> web.StreamResponse:
     view = request.match_info["view"].removesuffix(".png")
     try:
-        pixels = await asyncio.to_thread(_pixels, request.app[READER], view)
+        body = await asyncio.to_thread(_png, request.app[READER], view)
     except LookupError as error:
         raise web.HTTPNotFound(text=str(error.args[0]), headers=SECURITY) from None
-    body = await asyncio.to_thread(_png, pixels)
     return web.Response(body=body, content_type="image/png", headers=SECURITY)
 
 
-def _pixels(reader: SessionReader, view: str) -> Picture:
-    if view == SPECTRUM:
-        return power_spectrum(reader.picture("frame"))
-    return reader.picture(view)
-
-
-def _png(pixels: Picture) -> bytes:
+def _png(reader: SessionReader, view: str) -> bytes:
     """Return a picture as PNG; its first row is at the top."""
+    pixels = power_spectrum(reader.picture("frame")) if view == SPECTRUM else reader.picture(view)
     content = io.BytesIO()
     Image.fromarray(pixels[::-1]).save(content, "PNG", compress_level=1)
     return content.getvalue()

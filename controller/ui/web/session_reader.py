@@ -19,6 +19,8 @@ from controller.service.session_store import SessionStore
 from controller.session.event_log import EventLogTail
 
 EVENT_LOG = "events.jsonl"
+MAX_SIDE_PX = 2048
+"""Longest side of a picture on the page."""
 
 
 class SessionReader:
@@ -57,7 +59,7 @@ class SessionReader:
 
     def records(self, limit: int) -> list[Record]:
         """Return the newest records, oldest first."""
-        return self._store.records_after(-1, RECORDS_READ, 0.0)[-limit:]
+        return self._store.newest_records(limit)
 
     def update(self) -> None:
         """Read what the session has added since the last call."""
@@ -108,8 +110,3 @@ class SessionReader:
         if running:
             return ""
         return f"the session's process is gone; `dualtilt resume {self._folder}` continues it"
-
-
-MAX_SIDE_PX = 2048
-"""Longest side of a picture on the page."""
-RECORDS_READ = 20_000
