@@ -9,9 +9,9 @@ from processing.series import TiltSeries
 
 
 def load_tilt_series(
-    path: Path,
+    path: str | Path,
     *,
-    angles: Path | None = None,
+    angles: str | Path | None = None,
     tilt_axis_deg: float | None = None,
     tilt_sense: int = 1,
     pixel_nm: float | None = None,
@@ -44,5 +44,6 @@ def load_tilt_series(
         A file is missing or damaged, the number of angles differs from the number of images, two
         sources contradict each other, or no pixel size is known.
     """
+    angles = None if angles is None else Path(angles)
     options = ReadingOptions(angles, tilt_axis_deg, tilt_sense, pixel_nm)
-    return tilt_series_of(examine_series(path, options), name)
+    return tilt_series_of(examine_series(Path(path), options), name)

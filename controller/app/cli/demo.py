@@ -21,7 +21,7 @@ HEADINGS = ("", "count", "recall", "precision", "rms x/y/z, nm", "A's exit", "B'
 RESULTS = ("report.html", "processed/particles_fused.csv", "processed/fused.mrc")
 MEAN_ALONE, EVERY_RULE = 'controls = ["mean"]', "controls = true"
 """Lines of the demo's protocol without and with `--controls`."""
-LEAVE_AFTER_S = 5.0
+LEAVE_AFTER_S = 2.0
 """Time that the screen shows the last status before the tables are printed (s)."""
 
 
