@@ -13,12 +13,13 @@ DOCS_READY := .venv/.docs-ready
 demo: $(READY)
 	$(BIN)/dualtilt demo
 
-# two workers; one that is done takes tests over from the end of the other's list, so that the tests
-# of a module stay together and its fixtures are made once. `pytest FILE` uses one process.
+# three workers on two cores, since tests often wait for a clock or another process; one that is
+# done takes tests over from the end of another's list, so that the tests of a module stay together
+# and its fixtures are made once. `pytest FILE` uses one process.
 # Compiled files are kept: without them each of the many processes compiles all modules again
 test: export PYTHONDONTWRITEBYTECODE :=
 test: lint
-	$(BIN)/python -m pytest -n 2 --dist worksteal
+	$(BIN)/python -m pytest -n 3 --dist worksteal
 
 lint: $(READY)
 	$(BIN)/ruff check .
