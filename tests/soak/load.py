@@ -52,6 +52,8 @@ def run() -> list[str]:
         f"99 % {p99_s / normal_s:.1f} times, longest {longest_s * 1e3:.1f} ms"
     )
     violations = []
+    if attack.exitcode != 0:
+        violations.append(f"the attack itself ended with exit code {attack.exitcode}")
     if not alive or moves:
         violations.append(f"alive: {alive}, {moves} moves by strangers")
     if grown > MEMORY_LIMIT_BYTES:

@@ -136,7 +136,10 @@ def _kill_one(folder: SessionFolder, session: int, dice: random.Random) -> int:
     """Kill the session, or one of the processes it started."""
     children = Path(f"/proc/{session}/task/{session}/children").read_text().split()
     victim = dice.choice([session, *map(int, children)])
-    os.kill(victim, signal.SIGKILL)
+    try:
+        os.kill(victim, signal.SIGKILL)
+    except ProcessLookupError:  # it has just ended by itself
+        return 0
     return 1
 
 
