@@ -66,7 +66,7 @@ class MrcFacts:
     complete: int
 
 
-def read_stack(path: Path) -> MrcStack:
+def read_stack(path: str | Path) -> MrcStack:
     """Read a stack or volume, plain or compressed.
 
     Raises
@@ -74,6 +74,7 @@ def read_stack(path: Path) -> MrcStack:
     InputFileError
         The file does not exist, is not an MRC file, or is shorter than its header says.
     """
+    path = Path(path)
     facts = read_facts(path)
     data, _ = read_images(path, facts.header, facts.header.sections)
     if len(data) < facts.header.sections:
@@ -134,7 +135,7 @@ def read_images(
 
 
 def write_volume(
-    path: Path,
+    path: str | Path,
     volume: NDArray[Any],
     pixel_nm: float,
     origin_nm: tuple[float, float, float] = (0.0, 0.0, 0.0),
@@ -143,6 +144,7 @@ def write_volume(
 
     `origin_nm` is the place (x, y, z) of the first voxel.
     """
+    path = Path(path)
     with (
         replace_file(path) as partial,
         mrcfile.new(partial, _storable(volume), overwrite=True) as file,
@@ -152,8 +154,9 @@ def write_volume(
         file.header.origin = tuple(10 * along for along in origin_nm)
 
 
-def write_images(path: Path, images: NDArray[Any], pixel_nm: float) -> None:
+def write_images(path: str | Path, images: NDArray[Any], pixel_nm: float) -> None:
     """Write an image stack [tilt, y, x]. Sample types that MRC cannot store become float32."""
+    path = Path(path)
     with (
         replace_file(path) as partial,
         mrcfile.new(partial, _storable(images), overwrite=True) as file,

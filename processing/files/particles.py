@@ -38,15 +38,16 @@ class ParticleTable:
         return len(self.centres_nm)
 
 
-def write_csv(path: Path, table: ParticleTable) -> None:
+def write_csv(path: str | Path, table: ParticleTable) -> None:
     """Write a table as CSV: first line `COLUMNS`, then one particle a line with ids from 1."""
+    path = Path(path)
     rows = zip(*_rounded_columns(table), strict=True)
     lines = [",".join(COLUMNS)]
     lines += [",".join([str(number), *row]) for number, row in enumerate(rows, start=1)]
     replace_text(path, "\n".join(lines) + "\n")
 
 
-def read_csv(path: Path) -> ParticleTable:
+def read_csv(path: str | Path) -> ParticleTable:
     """Read a table that `write_csv` wrote.
 
     Raises
@@ -54,6 +55,7 @@ def read_csv(path: Path) -> ParticleTable:
     InputFileError
         The file does not exist, a column is missing, or a value is not a number.
     """
+    path = Path(path)
     try:
         with path.open(encoding="utf-8", newline="") as file:
             reader = csv.DictReader(file)
@@ -71,8 +73,9 @@ def read_csv(path: Path) -> ParticleTable:
     return ParticleTable(values[:, :3], values[:, 3], values[:, 4])
 
 
-def write_xyz(path: Path, table: ParticleTable, species: str = "Au") -> None:
+def write_xyz(path: str | Path, table: ParticleTable, species: str = "Au") -> None:
     """Write a table as extended XYZ in angstrom, which OVITO and ASE open."""
+    path = Path(path)
     x, y, z, diameter, confidence = _columns(table)
     lines = [str(len(table)), f'Properties={XYZ_PROPERTIES} pbc="F F F"']
     lines += [
@@ -82,7 +85,7 @@ def write_xyz(path: Path, table: ParticleTable, species: str = "Au") -> None:
     replace_text(path, "\n".join(lines) + "\n")
 
 
-def read_xyz(path: Path) -> ParticleTable:
+def read_xyz(path: str | Path) -> ParticleTable:
     """Read a table that `write_xyz` wrote.
 
     Raises
@@ -90,6 +93,7 @@ def read_xyz(path: Path) -> ParticleTable:
     InputFileError
         The file does not exist, or its lines do not hold `XYZ_PROPERTIES`.
     """
+    path = Path(path)
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except FileNotFoundError:

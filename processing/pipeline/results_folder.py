@@ -41,8 +41,9 @@ class SeriesRecord(BaseModel):
     sense_known: bool = True
 
 
-def write_series_result(session: Path, name: SeriesName, result: SeriesResult) -> None:
+def write_series_result(session: str | Path, name: SeriesName, result: SeriesResult) -> None:
     """Write the result of one series: aligned images, volumes, particles and record."""
+    session = Path(session)
     folder = session / PROCESSED
     folder.mkdir(parents=True, exist_ok=True)
     # without the record, files of the series count as incomplete
@@ -69,7 +70,7 @@ def write_series_result(session: Path, name: SeriesName, result: SeriesResult) -
     replace_text(folder / f"{name}.json", record.model_dump_json(indent=2) + "\n")
 
 
-def read_series_result(session: Path, name: SeriesName) -> SeriesResult:
+def read_series_result(session: str | Path, name: SeriesName) -> SeriesResult:
     """Read the result that `write_series_result` wrote.
 
     Raises
@@ -77,6 +78,7 @@ def read_series_result(session: Path, name: SeriesName) -> SeriesResult:
     InputFileError
         A file is missing or damaged: processing of the series was not completed.
     """
+    session = Path(session)
     folder = session / PROCESSED
     record = _read_record(folder / f"{name}.json")
     aligned = TiltSeries(
@@ -101,8 +103,9 @@ def read_series_result(session: Path, name: SeriesName) -> SeriesResult:
     )
 
 
-def write_fused_result(session: Path, result: FusedResult) -> None:
+def write_fused_result(session: str | Path, result: FusedResult) -> None:
     """Write the result of both series, and the particles of B in the frame of A."""
+    session = Path(session)
     folder = session / PROCESSED
     pixel_nm = result.pixel_nm
     origin_nm = result.origin_nm
@@ -122,9 +125,13 @@ def _counts(a: SeriesResult, b: SeriesResult | None, fused: FusedResult | None) 
 
 
 def write_summary(
-    session: Path, a: SeriesResult, b: SeriesResult | None = None, fused: FusedResult | None = None
+    session: str | Path,
+    a: SeriesResult,
+    b: SeriesResult | None = None,
+    fused: FusedResult | None = None,
 ) -> Summary:
     """Write summary.json as the last file: if it exists, every file it names is complete."""
+    session = Path(session)
     folder = session / PROCESSED
     counts = _counts(a, b, fused)
     summary = Summary(

@@ -6,7 +6,9 @@ import importlib
 import json
 import subprocess
 import sys
+from pathlib import Path
 
+import numpy as np
 import pytest
 
 import processing
@@ -63,3 +65,16 @@ def test_the_public_names_are_listed_once() -> None:
 def test_a_name_that_does_not_exist_is_an_attribute_error() -> None:
     with pytest.raises(AttributeError, match="'processing' has no attribute 'process_all'"):
         _ = processing.process_all  # type: ignore[attr-defined]
+
+
+def test_files_may_be_named_by_text(tmp_path: Path) -> None:
+    stack, angles, table = (str(tmp_path / name) for name in ("A.mrc", "A.rawtlt", "a.csv"))
+    images = np.arange(3 * 4 * 5, dtype=np.float32).reshape(3, 4, 5)
+    processing.write_images(stack, images, 0.5)
+    Path(angles).write_text("-10\n0\n10\n")
+    assert np.array_equal(processing.read_stack(stack).data, images)
+    series = processing.load_tilt_series(stack, angles=angles)
+    assert series.pixel_nm == 0.5 and list(series.angles_deg) == [-10, 0, 10]
+    one = processing.ParticleTable(np.zeros((1, 3)), np.full(1, 6.3), np.ones(1))
+    processing.write_csv(table, one)
+    assert len(processing.read_csv(table)) == 1
