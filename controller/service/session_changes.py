@@ -173,7 +173,9 @@ def report_written(_: SessionStatus, event: ReportWritten) -> Changes:
 
 
 def alerted(status: SessionStatus, event: Alerted, record: Record) -> Changes:
-    """Add an alert; an alarm stands until the session continues."""
+    """Add an alert, or the news; an alarm stands until the session continues."""
     alert = AlertStatus(seq=record.seq, at=record.at, alert=event)
+    if event.level is Level.INFO:
+        return {"news": alert}
     standing = event.text if event.level is Level.ALARM else status.standing_alarm
     return {"alerts": (*status.alerts, alert)[-ALERTS_KEPT:], "standing_alarm": standing}

@@ -199,6 +199,9 @@ class SessionStatus(Data):
     prompt_seq: int | None = None
     """Sequence number of the event that opened the prompt; a prompt may open twice."""
     alerts: tuple[AlertStatus, ...] = ()
+    """Newest warnings and alarms."""
+    news: AlertStatus | None = None
+    """Newest information, which needs no attention."""
     standing_alarm: str = ""
     """Newest alarm since the session last continued; empty if there is none."""
     flip_check: FlipChecked | None = None

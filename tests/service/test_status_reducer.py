@@ -311,9 +311,19 @@ CASES = (
     ),
     Case(
         "only the newest alerts are kept",
-        tuple(Alerted(level=Level.INFO, text=str(i)) for i in range(ALERTS_KEPT + 5)),
+        tuple(Alerted(level=Level.WARNING, text=str(i)) for i in range(ALERTS_KEPT + 5)),
         lambda s: (len(s.alerts), s.alerts[-1].alert.text),
         (ALERTS_KEPT, str(ALERTS_KEPT + 4)),
+    ),
+    Case(
+        "information is news, and hides no alert",
+        (
+            Alerted(level=Level.WARNING, text="drift"),
+            Alerted(level=Level.INFO, text="focus at 20 nm"),
+            Alerted(level=Level.INFO, text="focus at 30 nm"),
+        ),
+        lambda s: ([known.alert.text for known in s.alerts], s.news and s.news.alert.text),
+        (["drift"], "focus at 30 nm"),
     ),
 )
 

@@ -225,6 +225,29 @@ def test_advice_has_its_reason() -> None:
     drive(body)
 
 
+@pytest.mark.parametrize(
+    ("levels", "expected"),
+    [
+        pytest.param((), " no alerts", id="neither"),
+        pytest.param((Level.INFO,), r" i \d\d:\d\d:\d\d message 1", id="news, and no alert"),
+        pytest.param(
+            (Level.WARNING, Level.INFO),
+            r" ! \d\d:\d\d:\d\d message 1",
+            id="news hides no warning, and counts as none",
+        ),
+    ],
+)
+def test_alerts_stand_before_news(levels: tuple[Level, ...], expected: str) -> None:
+    messages = [Alerted(level=level, text=f"message {n}") for n, level in enumerate(levels, 1)]
+
+    async def body(app: SessionApp, pilot: Pilot[None]) -> None:
+        post(app, [script.started(FOLDER), *messages, StateChanged(state=State.RUNNING)])
+        await until_shown(app, pilot, "running")
+        assert re.fullmatch(expected, lines(app)[-2].rstrip())
+
+    drive(body)
+
+
 @pytest.mark.parametrize("size", [(80, 24), (200, 50)], ids=["log screen", "newest lines"])
 def test_a_long_line_is_wrapped(size: tuple[int, int]) -> None:
     words = [f"word{number}" for number in range(40)]

@@ -50,7 +50,7 @@ PAGES: dict[str, tuple[tuple[str, str], ...]] = {
         ("■ STOP NOW", "to continue wastes dose or time"),
         (
             "the line below",
-            "the reason, and what to do; else the newest alert: i information, ! warning, !! alarm",
+            "the reason, and what to do; else the newest alert (! or, an alarm, !!); else news (i)",
         ),
     ),
     "under the picture": (

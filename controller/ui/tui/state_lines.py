@@ -1,4 +1,4 @@
-"""The two lines above the keys: state with advice, and the newest alert."""
+"""The two lines above the keys: state with advice, and the newest alert or news."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from rich.text import Text
 from controller.model.events import Level, OperatorState, Phase, State
 from controller.model.prompts import Prompt
 from controller.service import event_text, status_text
-from controller.service.session_status import PhaseState, SessionStatus
+from controller.service.session_status import AlertStatus, PhaseState, SessionStatus
 from controller.ui.colours import BAD, GOOD, WARNING
 
 STATE_MARKS = {
@@ -78,7 +78,7 @@ def _prompt_text(prompt: Prompt, room: int, read_only: bool) -> str:
 
 
 def alert_line(status: SessionStatus, width: int) -> Text:
-    """Return the reason of the advice, else the newest alert, else "no alerts".
+    """Return the reason of the advice, else the newest alert, else the news, else "no alerts".
 
     The newest alert is also shown if it contains the reason, or if the state line gives it.
     """
@@ -89,10 +89,10 @@ def alert_line(status: SessionStatus, width: int) -> Text:
     if reason and not is_in_state_line and (newest is None or reason not in newest.alert.text):
         line = Text(f" {status_text.OPERATOR_MARKS[state]} {reason}", OPERATOR_STYLES[state])
     elif newest is not None:
-        alert = newest.alert
-        mark, at = event_text.LEVEL_MARKS[alert.level], event_text.time_of_day(newest.at)
-        line = Text(f" {mark} {at} {alert.text}", LEVEL_STYLES[alert.level])
+        line = _alert_text(newest)
         hidden -= 1
+    elif status.news is not None:
+        line = _alert_text(status.news)
     else:
         return Text(" no alerts", "dim", no_wrap=True)
     plural = "s" if len(status.alerts) > 1 else ""
@@ -100,3 +100,9 @@ def alert_line(status: SessionStatus, width: int) -> Text:
     line.truncate(width - len(more), overflow="ellipsis")
     line.no_wrap = True
     return line.append(more, "dim")
+
+
+def _alert_text(known: AlertStatus) -> Text:
+    alert = known.alert
+    mark, at = event_text.LEVEL_MARKS[alert.level], event_text.time_of_day(known.at)
+    return Text(f" {mark} {at} {alert.text}", LEVEL_STYLES[alert.level])

@@ -11,7 +11,7 @@ function show(received) {
   document.title = `${content.advice} ${content.name} – dualtilt`;
   part("name").textContent = content.name;
   part("advice").className = content.tone;
-  for (const id of ["advice", "doing", "phases", "numbers", "plots", "alerts", "report", "simulated"]) {
+  for (const id of ["advice", "doing", "phases", "numbers", "plots", "news", "alerts", "report", "simulated"]) {
     part(id).innerHTML = content[id];
   }
   part("alerts-section").hidden = content.alerts === "";

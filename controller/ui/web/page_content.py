@@ -60,6 +60,7 @@ class PageContent(Data):
     phases: str
     numbers: str
     plots: str
+    news: str
     alerts: str
     log: str
     report: str
@@ -83,6 +84,7 @@ def page_content(reader: SessionReader) -> PageContent:
         phases=_html(phases_text(status)),
         numbers=_lines(panel_lines(now)),
         plots="".join(chart_svg(chart) for chart in charts_of(status)),
+        news=_news(status),
         alerts=_alerts(status),
         log=_lines(log_line(record) for record in records if event_text.is_headline(record)),
         report='<a href="report">report of this session</a>' if reader.report else "",
@@ -113,6 +115,12 @@ def _doing(status: SessionStatus) -> str:
         told = f"{status.state.value}: {status.prompt.title}"
     more = status.operator_reason
     return f"{told}. {more}" if more and more not in told else told
+
+
+def _news(status: SessionStatus) -> str:
+    if status.news is None:
+        return ""
+    return f"{event_text.time_of_day(status.news.at)} {escape(status.news.alert.text)}"
 
 
 def _alerts(status: SessionStatus) -> str:
