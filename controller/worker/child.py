@@ -22,7 +22,7 @@ from controller.worker.child_messages import TASK, AnyTask, Ended, Published, Wo
 Send = Callable[[Working | Published | Ended], None]
 Handler = Callable[[AnyTask], Ended]
 
-NICENESS = {"live": 3, "count": 12, "jobs": 5}
+NICENESS = {"live": 3, "count": 19, "jobs": 5}
 """Niceness by role: acquisition comes first, then the short live work, then the final results.
 Live counts come last: a later one replaces them."""
 

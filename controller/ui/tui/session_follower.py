@@ -28,6 +28,8 @@ from controller.ui.tui.screen_messages import (
 
 WAIT_S = 0.25
 """Longest wait for a new record in one call (s)."""
+REFRESH_S = 0.2
+"""Shortest time between two refreshes (s): a simulated session has some thirty records a second."""
 RETRY_S = 1.0
 """Time between two attempts to connect (s)."""
 FULL_SIDE_PX = 4096
@@ -76,6 +78,7 @@ class SessionFollower(threading.Thread):
                 self._seq = records[-1].seq
                 self._post(RecordsArrived(records))
                 self._show(client, client.status())
+                self._done.wait(REFRESH_S)
 
     def _show(self, client: ServiceClient, status: SessionStatus) -> None:
         self._post(StatusArrived(status))
