@@ -42,6 +42,8 @@ class CountFrames(Data):
     """Frames to use, in order of section."""
     tilts_left: int
     """Tilts of the series still to be recorded."""
+    tilt_s: float | None = None
+    """Time that a tilt takes (s); None if it is unknown."""
 
     @property
     def key(self) -> str:

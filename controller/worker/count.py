@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from controller.model.protocol import read_protocol
 from controller.worker.child import Handler, Send
 from controller.worker.child_messages import AnyTask, CountFrames, Ended, Published, Working
 from controller.worker.count_event import count_event
+from controller.worker.count_schedule import TILTS_BETWEEN_COUNTS, CountSchedule
 from controller.worker.refined_alignment import write_refined_alignment
 from processing.errors import InputFileError, ProcessingError
 from processing.files.section import read_section
@@ -34,10 +36,6 @@ from processing.progress import Progress
 from processing.results import Count
 from processing.series import Float32, TiltSeries
 
-TILTS_BETWEEN_COUNTS = 8
-"""Number of new tilts after which a growing series is counted again."""
-MIN_NEW_TILTS_AT_END = 2
-"""Smallest number of new tilts for the count at the end of a series."""
 SETTLED_CHANGE_FRACTION = 0.01
 """Largest expected change of a settled count, as a fraction; more tilts would not improve it."""
 MIN_RANGE_FOR_BLUR_DEG = 90.0
@@ -81,18 +79,16 @@ class CountedSeries:
         self._fused: Count | None = None
         self._images: dict[int, Float32] = {}
         self._counted: list[int] = []
-        self._counted_at = 0
+        self._schedule = CountSchedule()
         self._history: list[tuple[int, int]] = []
 
     def count(self, task: CountFrames) -> Ended:
         """Count if there are enough new tilts; publish the count and the advice."""
         if (self._folder / PROCESSED / f"{self._series}.json").exists():
             return Ended()  # the final count exists
-        tilts = len(task.frames)
-        wanted = MIN_NEW_TILTS_AT_END if task.tilts_left == 0 else TILTS_BETWEEN_COUNTS
-        if tilts - self._counted_at < wanted:
+        started_s = time.monotonic()
+        if not self._schedule.due(len(task.frames), task.tilts_left, task.tilt_s):
             return Ended()
-        self._counted_at = tilts
         newest = task.frames[-1].section
         self._send(Working(section=newest))
         series, sections = self._load_series(task)
@@ -109,6 +105,7 @@ class CountedSeries:
         self._publish(count_event(self._series, found.count, used, diameter_nm, live=True))
         self._advise(found, used)
         self._fuse(found, used, newest)
+        self._schedule.took(time.monotonic() - started_s)
         return Ended()
 
     def _keep_alive(self, section: int) -> Progress:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from controller.model.events import Alerted, Level, ProcessingFailed, Publish
 from controller.model.frames import RecordedFrame
 from controller.model.processing_jobs import LIVE_JOBS, Job, JobName, JobOutcome
 from controller.worker.child_messages import AnyTask, CatchUp, CountFrames, Ended, RunJob, count_key
+from controller.worker.count_schedule import RecordingPace
 from controller.worker.lane import Lane
 
 Command = Callable[[str], Sequence[str]]
@@ -57,6 +59,7 @@ class Supervisor:
         self._changed = threading.Condition()
         self._outcomes: dict[Job, JobOutcome] = {}
         self._frames: dict[SeriesName, dict[int, RecordedFrame]] = {"A": {}, "B": {}}
+        self._pace: dict[SeriesName, RecordingPace] = {"A": RecordingPace(), "B": RecordingPace()}
         self._tilts_left: dict[SeriesName, int] = {"A": 0, "B": 0}
         self._newest_used: dict[SeriesName, int] = {}
         commands = command or _command_for(folder)
@@ -92,6 +95,7 @@ class Supervisor:
         with self._changed:
             self._frames[frame.series][frame.section] = frame
             self._tilts_left[frame.series] = tilts_left
+            self._pace[frame.series].arrived(time.monotonic())
             self._follow(frame.series)
 
     def frame_withdrawn(self, series: SeriesName, section: int) -> None:
@@ -142,7 +146,12 @@ class Supervisor:
             return
         self._lanes["live"].add(catch_up)
         self._lanes["count"].add(
-            CountFrames(series=series, frames=catch_up.frames, tilts_left=catch_up.tilts_left)
+            CountFrames(
+                series=series,
+                frames=catch_up.frames,
+                tilts_left=catch_up.tilts_left,
+                tilt_s=self._pace[series].tilt_s,
+            )
         )
 
     def _catch_up(self, series: SeriesName) -> CatchUp:
