@@ -8,7 +8,7 @@ endif
 READY := .venv/.ready
 DOCS_READY := .venv/.docs-ready
 
-.PHONY: demo test lint coverage docs bench accuracy odd-specimens wrong-inputs flip-check geometry-check soak screenshots schema clean
+.PHONY: demo test lint coverage docs bench accuracy calibration odd-specimens wrong-inputs flip-check geometry-check soak screenshots schema clean
 
 demo: $(READY)
 	$(BIN)/dualtilt demo
@@ -48,6 +48,11 @@ accuracy: $(READY)
 	$(BIN)/python -m tests.accuracy.alignment
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m tests.accuracy fcc multi-grain disordered --seeds 20
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m tests.accuracy
+
+# ten minutes on one core: confidences and intervals against the truth; docs/calibration.md.
+# The paper's size, an hour of one core for each seed: python -m tests.calibration --size 165 --jobs N
+calibration: $(READY)
+	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m tests.calibration
 
 # ten minutes: inputs that must not be trusted, and ones that must; docs/wrong-inputs.md
 wrong-inputs: $(READY)

@@ -1,0 +1,1 @@
+"""Calibration of confidences, and intervals of counts, on simulated series."""

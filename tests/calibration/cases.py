@@ -1,0 +1,81 @@
+"""Simulated pairs of tilt series: tilt step, packing and size of the assembly."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from controller.model.scan import ScanSettings
+from simulator.series import DualSeries, simulate_dual
+from simulator.settings import Packing, SimulatorSettings
+
+STEPS_DEG = (2.0, 3.0, 4.0, 6.0)
+PACKINGS = (Packing.FCC, Packing.DISORDERED)
+SMALL_NM = (50.0, 75.0, 110.0)
+"""Diameters of the assemblies that take a few seconds each."""
+PAPER_NM = 165.0
+FIRST_SEED = 201
+CURRENT_PA = 70.0
+DWELL_US = 3.0
+"""Dwell time; about 1300 electrons in the brightest pixel."""
+RANGE_DEG = 70.0
+MARGIN_NM = 24.0
+"""Width of the field beyond the assembly."""
+FINE_NM, COARSE_NM = 0.8, 1.2
+"""Pixel sizes, of assemblies up to `FINE_UP_TO_NM` and of larger ones."""
+FINE_UP_TO_NM = 60.0
+
+
+@dataclass(frozen=True)
+class Case:
+    """One simulated session: series A and series B of one specimen."""
+
+    size_nm: float
+    packing: Packing
+    step_deg: float
+    seed: int
+
+    @property
+    def name(self) -> str:
+        """Name of the case, without its seed."""
+        return f"{self.packing.value}, {self.size_nm:g} nm, steps of {self.step_deg:g} degrees"
+
+    @property
+    def pixel_nm(self) -> float:
+        """Pixel size."""
+        return FINE_NM if self.size_nm <= FINE_UP_TO_NM else COARSE_NM
+
+    def record(self) -> DualSeries:
+        """Simulate both raw series; the result includes their truth."""
+        settings = SimulatorSettings.model_validate(
+            {
+                "seed": self.seed,
+                "specimen": {
+                    "packing": self.packing,
+                    "assembly_diameter_nm": self.size_nm,
+                    "other_assemblies_nm": [(400.0, 0.0)],
+                },
+                "stage": {"tilt_error_deg": 0.15},
+            }
+        )
+        side_px = 2 * round((self.size_nm + MARGIN_NM) / self.pixel_nm / 2)
+        scan = ScanSettings(
+            width_px=side_px, height_px=side_px, pixel_nm=self.pixel_nm, dwell_us=DWELL_US
+        )
+        angles_deg = np.arange(-RANGE_DEG, RANGE_DEG + self.step_deg / 2, self.step_deg)
+        return simulate_dual(
+            settings, scan, angles_deg, angles_deg, CURRENT_PA, tracking_error_nm=3.0
+        )
+
+
+def cases(sizes_nm: Sequence[float], seeds: Sequence[int]) -> list[Case]:
+    """Return the cases of some sizes and seeds, all steps and packings."""
+    return [
+        Case(size_nm, packing, step_deg, seed)
+        for seed in seeds
+        for size_nm in sizes_nm
+        for packing in PACKINGS
+        for step_deg in STEPS_DEG
+    ]
