@@ -59,3 +59,5 @@ class Prompt(Data):
     """Choices that need a typed reason, which the report shows."""
     unanswered: str = ""
     """Consequence of no answer, for people."""
+    session: str = ""
+    """Folder to name with the answer, while other sessions run; empty if this one runs alone."""

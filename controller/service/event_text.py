@@ -180,7 +180,8 @@ def _answer_line(event: PromptAnswered) -> str:
 def _prompt_line(event: PromptOpened) -> str:
     prompt = event.prompt
     choices = " | ".join(prompt.choices)
-    return f"{prompt.title}: dualtilt answer {prompt.id} {choices}"
+    session = status_text.session_option(prompt)
+    return f"{prompt.title}: dualtilt answer {prompt.id} {choices}{session}"
 
 
 def _alert_line(event: Alerted) -> str:

@@ -227,6 +227,14 @@ def find_sessions() -> list[Path]:
     return list(alive)
 
 
+def others_run(folder: Path) -> bool:
+    """Return true if this user seems to run other sessions than the one in a folder."""
+    return any(
+        address.folder != folder and is_running(address.pid)
+        for address in known_addresses().values()
+    )
+
+
 def the_only_session() -> Path:
     """Return the folder of the only running session, for commands without a folder.
 

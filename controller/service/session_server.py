@@ -23,7 +23,7 @@ from controller.common.atomic import replace_text
 from controller.common.connection_limits import limits_for, open_files_limit
 from controller.common.exit_codes import ExitCode
 from controller.common.rpc_server import TokenDaemon
-from controller.model.events import Event, Record
+from controller.model.events import Event, PromptOpened, Record
 from controller.service.remote_objects import (
     CONTROL,
     VIEW,
@@ -38,6 +38,7 @@ from controller.service.service_address import (
     socket_path,
     write_address,
 )
+from controller.service.session_client import others_run
 from controller.service.session_status import SessionStatus
 from controller.service.session_store import SessionStore
 
@@ -167,7 +168,7 @@ class SessionService:
             item = self._queue.get()
             if isinstance(item, Record):
                 try:
-                    item = self._store.add(item)
+                    item = self._store.add(self._with_session_named(item))
                     self._to_log.put(item)
                     for listener in self.listeners:
                         listener(item, self._store.status)
@@ -177,6 +178,13 @@ class SessionService:
                 self._to_log.put(item)
             if item is None:
                 return
+
+    def _with_session_named(self, record: Record) -> Record:
+        """Add the session's folder to a prompt if an answer has to name it."""
+        if not isinstance(record.event, PromptOpened) or not others_run(self._folder):
+            return record
+        prompt = record.event.prompt.model_copy(update={"session": str(self._folder)})
+        return record.model_copy(update={"event": PromptOpened(prompt=prompt)})
 
     def _run_log(self) -> None:
         """Log the records from the queue and write status.json, until None comes."""

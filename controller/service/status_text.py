@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shlex
 from itertools import pairwise
 
 from controller.model.count_verdict import Trust
@@ -140,4 +141,9 @@ def operator_advice(status: SessionStatus) -> str:
 def answer_command(prompt: Prompt, choice: str) -> str:
     """Return the command that gives the same answer from a terminal."""
     reason = ' --reason "…"' if choice in prompt.needs_reason else ""
-    return f"dualtilt answer {prompt.id} {choice}{reason}"
+    return f"dualtilt answer {prompt.id} {choice}{reason}{session_option(prompt)}"
+
+
+def session_option(prompt: Prompt) -> str:
+    """Return the option that names the session of a prompt; empty if it runs alone."""
+    return f" --session {shlex.quote(prompt.session)}" if prompt.session else ""

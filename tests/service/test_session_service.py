@@ -23,7 +23,7 @@ from controller.common.exit_codes import ExitCode
 from controller.common.runtime_folder import runtime_folder
 from controller.model.commands import Answer, StopWhen
 from controller.model.events import PreviewReady, PromptOpened, Record, State, StateChanged
-from controller.service import session_client, session_server
+from controller.service import event_text, session_client, session_server, status_text
 from controller.service.service_address import ADDRESS_FILE, read_address
 from controller.service.session_client import (
     ServiceClient,
@@ -244,6 +244,32 @@ def test_sessions_are_found_without_naming_them(session: Session, tmp_path: Path
         the_only_session()
     second.close(ExitCode.OK)
     assert find_sessions() == [session.folder]
+
+
+def test_the_command_of_an_answer_names_the_session_while_two_run(
+    session: Session, tmp_path: Path
+) -> None:
+    records: list[Record] = []
+    folder = tmp_path / "of two"
+    folder.mkdir()
+    second = SessionService(folder, records.append)
+    second.serve(RecordingEngine())
+    opened = PromptOpened(prompt=script.FLIP_PROMPT)
+    second.publish(opened)
+    second.flush()
+    second.close(ExitCode.OK)
+    status = second.store.status
+    assert status.prompt is not None
+    command = status_text.answer_command(status.prompt, "done")
+    assert command == f"dualtilt answer flip done --session '{folder}'"
+    assert f"done | stop --session '{folder}'" in event_text.event_line(records[-1])
+
+
+def test_the_command_of_an_answer_names_no_session_that_runs_alone(session: Session) -> None:
+    session.publish_all(iter([PromptOpened(prompt=script.FLIP_PROMPT)]))
+    prompt = session.service.store.status.prompt
+    assert prompt is not None
+    assert status_text.answer_command(prompt, "done") == "dualtilt answer flip done"
 
 
 def test_a_killed_run_is_not_a_second_session(session: Session) -> None:
