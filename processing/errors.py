@@ -32,3 +32,11 @@ class OppositeSenseError(RegistrationRefusedError):
 
 class DeviceError(ProcessingError):
     """The chosen device is missing, or what is needed to use it."""
+
+
+class ResultsInUseError(ProcessingError):
+    """Another process writes the results of this session."""
+
+
+class ClusterError(ProcessingError):
+    """The cluster cannot be started or reached, or lacks what it needs."""

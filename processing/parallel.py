@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
@@ -21,10 +22,44 @@ USUAL_CACHE_BYTES = 2**20
 """Second-level cache of a core of an older processor."""
 
 
-def worker_threads() -> int:
-    """Return the number of threads to use: the cores this process may use."""
+THREADS_VARIABLE = "DUALTILT_THREADS"
+"""Environment variable that limits the threads of a process and of its child processes."""
+
+
+def usable_cores() -> int:
+    """Return the number of cores that this process may use."""
     affinity = getattr(os, "sched_getaffinity", None)
     return len(affinity(0)) if affinity else (os.cpu_count() or 1)
+
+
+def worker_threads() -> int:
+    """Return the number of threads to use: the usable cores, or fewer if they are limited."""
+    limit = os.environ.get(THREADS_VARIABLE, "")
+    return min(int(limit), usable_cores()) if limit.isdecimal() and int(limit) else usable_cores()
+
+
+@contextmanager
+def limited_threads(threads: int) -> Iterator[None]:
+    """Limit the threads of this process, and of the child processes started meanwhile."""
+    before = os.environ.get(THREADS_VARIABLE)
+    os.environ[THREADS_VARIABLE] = str(threads)
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[THREADS_VARIABLE]
+        else:
+            os.environ[THREADS_VARIABLE] = before
+
+
+@contextmanager
+def threads_for_two_processes() -> Iterator[None]:
+    """Give this process and one child half of its threads each, if these are limited."""
+    if THREADS_VARIABLE not in os.environ:
+        yield
+        return
+    with limited_threads(max(1, worker_threads() // 2)):
+        yield
 
 
 @cache

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import shutil
-from io import FileIO
 
 from controller.session.errors import SessionInUseError
 from controller.session.folder import SessionFolder
 from controller.session.private_folder import require_private, require_private_at
 from processing.files.atomic import open_plain, remove_file, remove_tree
+from processing.files.exclusive_lock import lock_exclusively, lock_folder
 from processing.files.held_folder import FOLDER_FLAGS, hold, let_go
 
 
@@ -36,7 +36,7 @@ class FolderLock:
             self._close_folder()
             raise
         try:
-            _lock(self._file)
+            lock_exclusively(self._file)
             self._file.truncate(0)
             self._file.write(f"{os.getpid()}\n".encode())
         except BlockingIOError:
@@ -109,23 +109,11 @@ def _has_recorded(folder: SessionFolder) -> bool:
 
 
 if os.name == "nt":
-    import msvcrt
-
-    def _lock(file: FileIO) -> None:
-        file.seek(1_000)  # a byte far behind the process id, so that others can read the id
-        try:
-            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]
-        except OSError as error:
-            raise BlockingIOError(*error.args) from None
 
     def _open_folder(folder: SessionFolder) -> int | None:
         return None
 
 else:
-    import fcntl
-
-    def _lock(file: FileIO) -> None:
-        fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
 
     def _open_folder(folder: SessionFolder) -> int | None:
         """Open, check, lock and hold the folder; return its descriptor.
@@ -139,7 +127,7 @@ else:
         descriptor = os.open(folder.path, FOLDER_FLAGS)
         try:
             require_private_at(folder.path, descriptor)
-            _lock_folder(descriptor)
+            lock_folder(descriptor)
         except BlockingIOError:
             os.close(descriptor)
             raise _in_use(folder) from None
@@ -148,18 +136,3 @@ else:
             raise
         hold(folder.path, descriptor)
         return descriptor
-
-    def _lock_folder(descriptor: int) -> None:
-        """Lock an open folder, where a folder can be locked (not on NFS).
-
-        Raises
-        ------
-        BlockingIOError
-            Another run holds the lock.
-        """
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise
-        except OSError:
-            return

@@ -21,6 +21,7 @@ from controller.worker.refined_alignment import read_refined_alignment
 from processing.errors import InputFileError, ProcessingError, RegistrationRefusedError
 from processing.files.tilt_series import load_tilt_series
 from processing.pipeline.dual import combine_series
+from processing.pipeline.made_with import made_with
 from processing.pipeline.results_folder import (
     read_series_result,
     write_fused_result,
@@ -72,6 +73,7 @@ class JobRunner:
         return Ended()
 
     def _process(self, name: SeriesName) -> None:
+        inputs = made_with(self._folder, name, self._settings)
         series = load_tilt_series(self._folder / f"{name}.mrc", name=name)
         start = read_refined_alignment(self._folder, name)
         result = process_series(
@@ -80,7 +82,7 @@ class JobRunner:
             start=None if start is None else start.for_first_images(series),
             progress=self._progress(Job(name)),
         )
-        write_series_result(self._folder, name, result)
+        write_series_result(self._folder, name, result, inputs)
         self._summarise(name, result)
         pixel_nm = result.aligned.pixel_nm
         self._show(f"slice-{name}", result.volume, pixel_nm, f"{name} x-z, SIRT")

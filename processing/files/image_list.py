@@ -61,7 +61,7 @@ def find_images(path: Path) -> ImageList:
 
 
 def _of_folder(path: Path) -> ImageList:
-    files = sorted((file for file in path.iterdir() if _is_image(file)), key=_natural)
+    files = sorted((file for file in path.iterdir() if is_image_file(file)), key=_natural)
     if not files:
         raise InputFileError(f"{path}: is a folder without images; give a tilt series")
     for file in sorted(path.iterdir()):
@@ -112,7 +112,8 @@ def _angles_in_names(files: list[Path]) -> NDArray[np.float64] | None:
     return angles if np.ptp(angles) > 0 and np.abs(angles).max() <= 180 else None
 
 
-def _is_image(file: Path) -> bool:
+def is_image_file(file: Path) -> bool:
+    """Recognise a file of images by its suffix, compressed or not."""
     suffix = plain_name(file).suffix.lower()
     return suffix in READERS or suffix in MRC_SUFFIXES
 

@@ -17,7 +17,7 @@ from typing import Any
 
 from processing.errors import ProcessingError
 from processing.image_size import SMALL_SIDE_PX, volumes_GB
-from processing.parallel import worker_threads
+from processing.parallel import threads_for_two_processes, worker_threads
 from processing.pipeline.memory import SINGLE_VOLUMES
 from processing.pipeline.settings import ProcessSettings
 from processing.pipeline.single import SeriesResult, process_series
@@ -42,7 +42,7 @@ def process_pair(
         yield process_series(a, settings, progress=within(progress, 0.0, 0.5))
         yield process_series(b, settings, progress=within(progress, 0.5, 1.0))
         return
-    with _in_child(b, settings) as result_b:
+    with threads_for_two_processes(), _in_child(b, settings) as result_b:
         yield process_series(a, settings, progress=within(progress, 0.0, 0.9))
         progress(f"series {b.name}", 0.9)
         yield result_b.result()

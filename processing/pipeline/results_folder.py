@@ -12,15 +12,24 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from processing.errors import InputFileError
-from processing.files.atomic import replace_text
+from processing.files.atomic import replace_text, sync_folder
 from processing.files.mrc import read_stack, write_images, write_volume
 from processing.files.particles import ParticleTable, read_csv, write_csv, write_xyz
 from processing.files.rawtlt import write_rawtlt
 from processing.pipeline.detect import Detection
 from processing.pipeline.dual import FusedResult
+from processing.pipeline.made_with import MadeWith
 from processing.pipeline.sampling import volume_origin_nm
 from processing.pipeline.single import SeriesResult
-from processing.results import Count, Counts, Diameter, SeriesName, SeriesSummary, Summary
+from processing.results import (
+    Count,
+    Counts,
+    Diameter,
+    FusionRule,
+    SeriesName,
+    SeriesSummary,
+    Summary,
+)
 from processing.series import TiltSeries
 
 PROCESSED = "processed"
@@ -39,9 +48,16 @@ class SeriesRecord(BaseModel):
     summary: SeriesSummary
     warnings: tuple[str, ...]
     sense_known: bool = True
+    made_with: MadeWith | None = None
+    """Settings and input files; None where the caller does not know them."""
 
 
-def write_series_result(session: str | Path, name: SeriesName, result: SeriesResult) -> None:
+def write_series_result(
+    session: str | Path,
+    name: SeriesName,
+    result: SeriesResult,
+    made_with: MadeWith | None = None,
+) -> None:
     """Write the result of one series: aligned images, volumes, particles and record."""
     session = Path(session)
     folder = session / PROCESSED
@@ -66,6 +82,7 @@ def write_series_result(session: str | Path, name: SeriesName, result: SeriesRes
         summary=result.summary,
         warnings=result.warnings,
         sense_known=result.aligned.sense_known,
+        made_with=made_with,
     )
     replace_text(folder / f"{name}.json", record.model_dump_json(indent=2) + "\n")
 
@@ -80,7 +97,7 @@ def read_series_result(session: str | Path, name: SeriesName) -> SeriesResult:
     """
     session = Path(session)
     folder = session / PROCESSED
-    record = _read_record(folder / f"{name}.json")
+    record = read_record(session, name)
     aligned = TiltSeries(
         images=read_stack(folder / f"{name}_aligned.mrc").data,
         angles_deg=np.array(record.angles_deg),
@@ -157,15 +174,53 @@ def write_summary(
     return summary
 
 
+def result_names() -> list[str]:
+    """Return the names of all files that a result can have, the summary first."""
+    tables = ("A", "B", "fused", *FusionRule)
+    return [
+        SUMMARY,
+        *(f"{name}.json" for name in "AB"),
+        *(f"{name}_own_particles.csv" for name in "AB"),
+        *(f"{name}_aligned.rawtlt" for name in "AB"),
+        *(f"{name}_{kind}.mrc" for name in "AB" for kind in ("aligned", "sirt", "ssr")),
+        *("B_registered.mrc", "fused.mrc", "fused_ssr.mrc"),
+        *(f"particles_{name}.{suffix}" for name in tables for suffix in ("csv", "xyz")),
+    ]
+
+
+def replace_results(session: Path, complete: Path) -> None:
+    """Replace the results of a session by those of another folder, which is on the same disk.
+
+    The old summary goes first and the new one comes last, so that whatever happens meanwhile, a
+    folder with a summary is complete. Files of other names stay.
+    """
+    old, new = session / PROCESSED, complete / PROCESSED
+    names = result_names()
+    for name in names:
+        (old / name).unlink(missing_ok=True)
+    for name in reversed(names):
+        if (new / name).exists():
+            (new / name).replace(old / name)
+    sync_folder(old)
+
+
 def _write_table(folder: Path, name: str, table: ParticleTable) -> None:
     write_csv(folder / f"particles_{name}.csv", table)
     write_xyz(folder / f"particles_{name}.xyz", table)
 
 
-def _read_record(path: Path) -> SeriesRecord:
+def read_record(session: Path, name: SeriesName) -> SeriesRecord:
+    """Read the record of a series.
+
+    Raises
+    ------
+    InputFileError
+        It is missing or damaged: processing of the series was not completed.
+    """
+    path = session / PROCESSED / f"{name}.json"
     try:
         return SeriesRecord.model_validate_json(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise InputFileError(f"{path}: no such file; process this series first") from None
-    except ValidationError:
+    except (ValidationError, UnicodeDecodeError):
         raise InputFileError(f"{path}: damaged; process this series again") from None

@@ -107,7 +107,7 @@ def test_a_second_run_where_folders_cannot_be_locked_ends_the_first_safely(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """NFS cannot lock folders; a removed lock file then admits a second run."""
-    monkeypatch.setattr(folder_lock, "_lock_folder", lambda folder: None)
+    monkeypatch.setattr(folder_lock, "lock_folder", lambda folder: None)
 
     def intrude(event: Event, engine: Engine) -> None:
         if is_frame(event, "A", 1):

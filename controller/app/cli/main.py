@@ -31,6 +31,7 @@ VERBS = (
     "bridge",
     "simulate",
     "process",
+    "batch",
     "inspect",
     "report",
     "config",

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from controller.app.cli.inspect import print_inputs, print_series
 from controller.app.cli.reading_arguments import (
     add_reading_arguments,
+    at_least_one,
     positive,
     reading_options,
 )
@@ -20,7 +21,6 @@ from controller.model.fusion_rules import FusionRule
 if TYPE_CHECKING:
     from processing.files.examine import ReadingOptions
     from processing.pipeline.settings import ProcessSettings
-    from processing.progress import Progress
     from processing.results import Count, Summary
     from processing.series import TiltSeries
 
@@ -53,7 +53,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--dry-run", action="store_true", help="only show what is understood of the files")
     add("--diameter-nm", type=positive, metavar="D", help="particle diameter (default: estimated)")
     add("--region", type=float, nargs=3, action="append", metavar=REGION_NAMES, help=REGION_HELP)
-    add("--bin", type=_at_least_one, metavar="N", help=BIN_HELP)
+    add("--bin", type=at_least_one, metavar="N", help=BIN_HELP)
     add("--crop", type=int, nargs=4, metavar=("X", "Y", "W", "H"), help=CROP_HELP)
     add("--memory-limit-GB", type=positive, metavar="G", help=MEMORY_HELP)
     add("--device", choices=("auto", "cpu", "cuda"), help=DEVICE_HELP)
@@ -80,6 +80,7 @@ def run(args: argparse.Namespace) -> int:
     )
     from processing.pipeline.check_diameter import require_possible_diameter
     from processing.pipeline.check_series import require_tilt_series
+    from processing.pipeline.process_all import process_all
 
     paths = [path for path in (args.series_a, args.series_b) if path is not None]
     _require_two_files(paths)
@@ -100,7 +101,7 @@ def run(args: argparse.Namespace) -> int:
             print_inputs(one)
         args.out.mkdir(parents=True, exist_ok=True)
         with shown_progress() as progress:
-            summary = _process(series, args.out, settings, progress)
+            summary = process_all(series, args.out, settings, progress=progress)
     except (InputFileError, ImpossibleDiameterError, DeviceError, OSError) as error:
         raise UsageError(str(error)) from error
     except RegistrationRefusedError as error:
@@ -179,29 +180,6 @@ def _require_two_files(paths: list[Path]) -> None:
         )
 
 
-def _process(
-    series: list[TiltSeries], out: Path, settings: ProcessSettings, progress: Progress
-) -> Summary:
-    from processing.pipeline import results_folder
-    from processing.pipeline.dual import combine_series
-    from processing.pipeline.pair import process_pair
-    from processing.pipeline.single import process_series
-    from processing.progress import within
-
-    if len(series) == 1:
-        a = process_series(series[0], settings, progress=progress)
-        results_folder.write_series_result(out, "A", a)
-        return results_folder.write_summary(out, a)
-    results = process_pair(series[0], series[1], settings, progress=within(progress, 0.0, 0.8))
-    a = next(results)
-    results_folder.write_series_result(out, "A", a)
-    b = next(results)
-    results_folder.write_series_result(out, "B", b)
-    fused = combine_series(a, b, settings, progress=within(progress, 0.8, 1.0))
-    results_folder.write_fused_result(out, fused)
-    return results_folder.write_summary(out, a, b, fused)
-
-
 def _print_counts(summary: Summary) -> None:
     print(f"{'':8}{'particles':>10}  95 % interval")
     for name in ("A", "B", "fused"):
@@ -252,10 +230,3 @@ def _print_verdict(summary: Summary) -> ExitCode:
 def _print_files(out: Path, summary: Summary) -> None:
     for path in [*summary.files.values(), "processed/summary.json"]:
         print((out / path).resolve())
-
-
-def _at_least_one(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"{text} is not 1 or more")
-    return value

@@ -15,16 +15,22 @@ AXIS_HELP = (
     "angle of the tilt axis in the images, from +y towards -x, also 90 (default: that of the "
     "files, else 0)"
 )
+ANGLES_HELP = "angle file; give one per series"
 SENSE_HELP = "sign of the tilt angles; the wrong one swaps where the beam enters and leaves"
 
 
 def add_reading_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare what the operator can say about the files."""
+    add_facts(parser)
+    parser.add_argument("--angles", type=Path, action="append", metavar="F", help=ANGLES_HELP)
+
+
+def add_facts(parser: argparse.ArgumentParser) -> None:
+    """Declare what the operator can say about all series alike."""
     add = parser.add_argument
     add("--pixel-nm", type=positive, metavar="P", help="pixel size (default: that of the file)")
     add("--tilt-axis-deg", type=float, metavar="T", help=AXIS_HELP)
     add("--tilt-sense", type=int, choices=(1, -1), default=1, help=SENSE_HELP)
-    add("--angles", type=Path, action="append", metavar="F", help="angle file; give one per series")
 
 
 def reading_options(args: argparse.Namespace, series: int) -> list[ReadingOptions]:
@@ -58,4 +64,18 @@ def positive(text: str) -> float:
     value = float(text)
     if not 0 < value < float("inf"):
         raise argparse.ArgumentTypeError(f"{text} is not a positive number")
+    return value
+
+
+def at_least_one(text: str) -> int:
+    """Return a whole number of 1 or more.
+
+    Raises
+    ------
+    argparse.ArgumentTypeError
+        The text is no such number.
+    """
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not 1 or more")
     return value

@@ -1,0 +1,173 @@
+"""Sessions of a batch with their settings, and the cluster that processes them."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from controller.common.errors import UsageError
+from controller.model.protocol import read_protocol
+from processing.batch import cluster
+from processing.batch.process_session import SessionOutcome, SessionTask, State
+from processing.batch.run_batch import run_batch
+from processing.errors import ClusterError
+from processing.pipeline.made_with import GivenFacts
+from processing.pipeline.settings import ProcessSettings
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+JOB = cluster.ClusterSize(workers=4, cores=4, memory_GB=16)
+"""Jobs of a queue, if the operator asks for no others."""
+
+
+class Shown(Protocol):
+    """Display of a batch."""
+
+    def started(self, dashboard: str) -> None:
+        """Show that the cluster has started, and the address of its dashboard."""
+
+    def progressed(self, session: str, stage: str, fraction: float) -> None:
+        """Show the stage of a session. Called on a thread of Dask."""
+
+
+@dataclass(frozen=True)
+class BatchOptions:
+    """Options of one batch, and its sessions.
+
+    Attributes
+    ----------
+    folders
+        All sessions in the order of the command.
+    tasks
+        Sessions that can be processed.
+    failed
+        Sessions whose protocol cannot be read.
+    """
+
+    folders: list[Path]
+    tasks: list[SessionTask]
+    failed: list[SessionOutcome]
+    cluster: str
+    workers: int | None
+    cores: int | None
+    memory_GB: float | None
+    retries: int
+
+    @classmethod
+    def of(cls, args: argparse.Namespace) -> BatchOptions:
+        """Return the options of the command line, with the settings of each session.
+
+        Raises
+        ------
+        UsageError
+            An option is wrong, or a folder does not exist.
+        """
+        if args.retries < 0:
+            raise UsageError(f"--retries {args.retries}: give 0 or more")
+        _require_cluster(args)
+        folders = _different_folders(args.folders)
+        given = GivenFacts(
+            pixel_nm=args.pixel_nm, tilt_axis_deg=args.tilt_axis_deg, tilt_sense=args.tilt_sense
+        )
+        tasks, failed = [], []
+        for folder in folders:
+            try:
+                settings = _settings(folder, args)
+            except UsageError as error:
+                failed.append(SessionOutcome(folder, State.FAILED, reason=str(error)))
+            else:
+                tasks.append(SessionTask(folder, settings, given, args.again))
+        return cls(
+            folders,
+            tasks,
+            failed,
+            args.cluster,
+            args.workers,
+            args.cores,
+            args.memory_GB,
+            args.retries,
+        )
+
+
+def run_sessions(options: BatchOptions, shown: Shown) -> Iterator[SessionOutcome]:
+    """Yield the outcome of each session when it ends.
+
+    Raises
+    ------
+    UsageError
+        The cluster cannot be started or reached.
+    """
+    yield from options.failed
+    if not options.tasks:
+        return
+    try:
+        opened, cores = _cluster(options)
+        with opened as client:
+            shown.started(client.dashboard_link)
+            yield from run_batch(
+                client,
+                options.tasks,
+                retries=options.retries,
+                cores=cores,
+                on_progress=shown.progressed,
+            )
+    except ClusterError as error:
+        raise UsageError(str(error)) from error
+
+
+def _cluster(options: BatchOptions) -> tuple[AbstractContextManager[Client], int | None]:
+    """Return the cluster, and the cores of each worker if these are known."""
+    if options.cluster == "local":
+        memory_limit_GB = max(task.settings.memory_limit_GB for task in options.tasks)
+        size = cluster.local_size(options.workers, len(options.tasks), memory_limit_GB)
+        return cluster.local_cluster(size), None
+    if options.cluster in cluster.QUEUES:
+        size = cluster.ClusterSize(
+            min(options.workers or JOB.workers, len(options.tasks)),
+            options.cores or JOB.cores,
+            options.memory_GB or JOB.memory_GB,
+        )
+        return cluster.queue_cluster(options.cluster, size), size.cores
+    return cluster.running_cluster(options.cluster), options.cores
+
+
+def _require_cluster(args: argparse.Namespace) -> None:
+    where: str = args.cluster
+    if where not in ("local", *cluster.QUEUES) and not where.startswith(("tcp://", "tls://")):
+        raise UsageError(f"--cluster {where}: give local, slurm, pbs or tcp://HOST:PORT")
+
+
+def _different_folders(folders: list[Path]) -> list[Path]:
+    """Return the folders as whole paths, each once, as all workers can reach them."""
+    missing = [folder for folder in folders if not folder.is_dir()]
+    if missing:
+        raise UsageError(f"{missing[0]}: no such folder; nothing was processed")
+    return list(dict.fromkeys(folder.resolve() for folder in folders))
+
+
+def _settings(folder: Path, args: argparse.Namespace) -> ProcessSettings:
+    """Return the settings of the session's protocol, if it has one, changed by the options.
+
+    Raises
+    ------
+    UsageError
+        The protocol cannot be read.
+    """
+    file = folder / "protocol.toml"
+    recorded = read_protocol(file).processing.model_dump() if file.exists() else {}
+    chosen: dict[str, Any] = {
+        "diameter_nm": args.diameter_nm,
+        "fusion_rule": args.rule,
+        "bin": args.bin,
+        "crop_px": args.crop,
+        "memory_limit_GB": args.memory_limit_GB,
+        "device": args.device,
+        "controls": args.controls,
+    }
+    given = {name: value for name, value in chosen.items() if value is not None}
+    return ProcessSettings.model_validate({**recorded, **given})

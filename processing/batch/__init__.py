@@ -1,0 +1,1 @@
+"""Processing of many sessions on the workers of a Dask cluster."""

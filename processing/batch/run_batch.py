@@ -1,0 +1,127 @@
+"""Process sessions on the workers of a Dask cluster."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from distributed import Client, Future, KilledWorker, as_completed, get_worker
+
+from processing.batch.cluster import host_of, sessions_by_host
+from processing.batch.process_session import SessionOutcome, SessionTask, State, process_session
+from processing.parallel import THREADS_VARIABLE, usable_cores
+from processing.progress import Progress
+
+TOPIC = "dualtilt-progress"
+"""Topic of Dask's events that carry the progress of the sessions."""
+
+OnProgress = Callable[[str, str, float], None]
+"""Callback that receives session, stage and fraction done."""
+
+
+@dataclass(frozen=True)
+class WorkerShare:
+    """Cores that one session may use on its worker."""
+
+    sessions_by_host: Mapping[str, int]
+    """Number of sessions that each known machine processes at a time."""
+    cores: int | None = None
+    """Cores that were asked for each worker; None for an equal part of the machine."""
+
+    def threads(self, address: str) -> int:
+        """Return the number of threads of a session on the worker with this address."""
+        part = usable_cores() // self.sessions_by_host.get(host_of(address), 1)
+        return max(1, part if self.cores is None else min(self.cores, part))
+
+
+def run_batch(
+    client: Client,
+    tasks: Sequence[SessionTask],
+    *,
+    retries: int,
+    cores: int | None = None,
+    on_progress: OnProgress | None = None,
+) -> Iterator[SessionOutcome]:
+    """Yield the outcome of each session when it ends, in any order.
+
+    Sessions that still wait are cancelled when the caller stops early; those that a worker has
+    begun end there.
+
+    Parameters
+    ----------
+    retries
+        Number of further attempts after an unexpected error. A worker that dies is not an error
+        of a session until three have died of it.
+    cores
+        Cores that each worker may use; None for an equal part of its machine.
+    """
+    share = WorkerShare(sessions_by_host(client), cores)
+    if on_progress is not None:
+        client.subscribe_topic(TOPIC, _handler(on_progress))
+    futures = {
+        client.submit(
+            process_on_worker, task, share, retries=retries, pure=False, key=_key(task, number)
+        ): task
+        for number, task in enumerate(tasks)
+    }
+    try:
+        for future in as_completed(list(futures)):
+            task = futures.pop(future)
+            yield _outcome(future, task)
+            future.release()
+    finally:
+        if futures:
+            client.cancel(list(futures), force=True)
+        if on_progress is not None:
+            client.unsubscribe_topic(TOPIC)
+
+
+def process_on_worker(task: SessionTask, share: WorkerShare) -> SessionOutcome:
+    """Process one session on a worker of Dask with the threads that it may use."""
+    worker = get_worker()
+    os.environ[THREADS_VARIABLE] = str(share.threads(worker.address))
+    return process_session(task, _stages(task, worker.log_event))
+
+
+def _stages(task: SessionTask, log_event: Callable[[str, object], None]) -> Progress:
+    """Return a callback that reports each new stage: thousands of sessions share a scheduler."""
+    latest = ""
+
+    def report(stage: str, fraction: float) -> None:
+        nonlocal latest
+        if stage != latest:
+            latest = stage
+            log_event(TOPIC, [str(task.session), stage, float(fraction)])
+
+    return report
+
+
+def _handler(on_progress: OnProgress) -> Callable[[tuple[float, list[object]]], None]:
+    def handle(event: tuple[float, list[object]]) -> None:
+        session, stage, fraction = event[1]
+        on_progress(str(session), str(stage), float(str(fraction)))
+
+    return handle
+
+
+def _key(task: SessionTask, number: int) -> str:
+    """Return the name of a task on Dask's dashboard, different in each batch."""
+    return f"{task.session.name}-{number}-{os.getpid()}-{os.urandom(4).hex()}"
+
+
+def _outcome(future: Future[SessionOutcome], task: SessionTask) -> SessionOutcome:
+    error = future.exception()
+    if error is None:
+        return future.result()
+    return SessionOutcome(task.session, State.FAILED, reason=_reason(error))
+
+
+def _reason(error: BaseException) -> str:
+    if isinstance(error, KilledWorker):
+        return (
+            f"{error.allowed_failures + 1} workers died of this session, perhaps for want of "
+            "memory; use fewer workers or a lower --memory-limit-GB"
+        )
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
