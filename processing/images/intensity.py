@@ -23,6 +23,9 @@ THICK_SHARE = 0.3
 """Smallest mass of a row in the object's thick part, as a fraction of the largest row mass."""
 LARGEST_SATURATION = 0.9
 """Upper limit of the search for the saturation."""
+FEWEST_ROWS = 4
+"""Fewest beam widths along the tilt axis that show a saturation. A field of less holds atoms, or an
+object so thin that its signal saturates by less than 3 %."""
 BACKGROUND_SHARE = 0.2
 """Fraction of the pixels that certainly shows background."""
 
@@ -89,10 +92,12 @@ def estimate_response(series: TiltSeries, centres_y_px: Float64) -> Response:
     signal where the path through the object is longer. Rows are compared after correction for the
     object's position along the axis, `centres_y_px` [tilt]. Only rows through the object's thick
     part are used. Their absolute differences are compared, not the squares, because a neighbour
-    may come into view at some tilts.
+    may come into view at some tilts. The response of a very small field is linear.
     """
     # the smoothed images need only one sample per beam width
     step = max(1, int(SPREAD_NM / series.pixel_nm))
+    if series.images.shape[1] < FEWEST_ROWS * step:
+        return LINEAR
     smooth = _beam_average(series)[:, ::step, ::step]
     rows = np.arange(smooth.shape[1], dtype=np.float64)
     top = np.percentile(smooth, TOP_PERCENTILE)

@@ -1,61 +1,100 @@
-"""`python -m tests.odd_specimens [--seed N] [CASE ...]`: counts of faulty series against the truth.
+"""`python -m tests.odd_specimens [--only NAME] [--jobs N] [--size NM]`: faulty series, true counts.
 
-Each case adds one fault to a simulated dual series. A line for each case: particles found in A, in
-B and in both, against the truth, with F1, rms, interval and what was said.
+Results are stored one a line in odd-specimens.jsonl in the working folder and are not measured
+again without `--again`. docs/odd-specimens.md is written from all results. The exit code is 1 if a
+row of this call misses a goal.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import sys
-import time
+import warnings
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import asdict
+from pathlib import Path
 
-from processing import ProcessingError, ProcessSettings, combine_series, process_series
-from simulator.scoring import score_tables
 from simulator.settings import Packing
-from tests.odd_specimens.cases import CASES, Case
+from tests.odd_specimens.cases import CASES, LARGE_PIXEL_NM, USUAL, Conditions
+from tests.odd_specimens.measure import Outcome, Table, measure, misses
+from tests.odd_specimens.page import line, page
+from tests.odd_specimens.scene import Size
+
+RESULTS = Path("odd-specimens.jsonl")
+PAGE = Path(__file__).parents[2] / "docs" / "odd-specimens.md"
+CASE = {case.name: case for case in CASES}
 
 
 def main(arguments: list[str]) -> int:
-    """Process the requested cases and print a line for each."""
+    """Measure the rows that were asked for and have no result yet; write the page."""
     parser = argparse.ArgumentParser(prog="python -m tests.odd_specimens", description=__doc__)
-    parser.add_argument("cases", nargs="*", metavar="CASE", help="name of a case (default: all)")
-    parser.add_argument("--seed", type=int, default=11)
-    parser.add_argument("--packing", type=Packing, default=Packing.FCC)
-    parser.add_argument("--single", action="store_true", help="series A alone")
-    chosen = parser.parse_args(arguments)
-    for case in CASES:
-        if case.name in chosen.cases or not chosen.cases:
-            print(_line(case, chosen.packing, chosen.seed, single=chosen.single), flush=True)
-    return 0
-
-
-def _line(case: Case, packing: Packing, seed: int, *, single: bool) -> str:
-    series_a, series_b, dual = case.record(packing, seed)
-    settings = ProcessSettings()
-    begin = time.process_time()
-    try:
-        a = process_series(series_a, settings)
-        tables = {"A": a.detection.table.centres_nm}
-        count, warnings = a.detection.count, list(a.warnings)
-        if not single:
-            b = process_series(series_b, settings)
-            fused = combine_series(a, b, settings)
-            tables |= {"B": fused.table_b.centres_nm, "fused": fused.detection.table.centres_nm}
-            count, warnings = fused.detection.count, [*warnings, *b.warnings]
-    except ProcessingError as error:
-        return f"{case.name:32} refused: {error}"
-    scores = score_tables(dual.truth, tables).tables
-    truth, last = len(dual.truth), scores[list(scores)[-1]]
-    f1 = " ".join(f"{name} {score.f1:.4f}" for name, score in scores.items())
-    rms = "-" if last.rms_nm is None else "/".join(f"{value:.2f}" for value in last.rms_nm)
-    holds = "holds" if count.n_low <= truth <= count.n_high else "MISSES"
-    depth = "/".join(f"{part:.3f}" for part in last.recall_by_depth)
-    return (
-        f"{case.name:32} {truth:5} F1 {f1}  rms {rms} nm  {count.n} ({count.n_low} to "
-        f"{count.n_high}) {holds}  recall by depth {depth}  "
-        f"{time.process_time() - begin:.0f} s CPU  {warnings}"
+    parser.add_argument(
+        "--only", action="append", default=[], metavar="NAME", help="part of a row's name"
     )
+    parser.add_argument("--jobs", type=int, default=1, metavar="N", help="processes")
+    parser.add_argument(
+        "--size", type=float, default=USUAL.assembly_nm, metavar="NM", help="assembly's diameter"
+    )
+    parser.add_argument("--diameter-nm", type=float, help="given to the processing")
+    parser.add_argument("--packing", type=Packing, default=Packing.FCC)
+    parser.add_argument("--seed", type=int, default=11)
+    parser.add_argument("--again", action="store_true", help="measure known rows again")
+    chosen = parser.parse_args(arguments)
+    pixel_nm = USUAL.pixel_nm if chosen.size == USUAL.assembly_nm else LARGE_PIXEL_NM
+    conditions = Conditions(
+        Size(chosen.size, pixel_nm), chosen.packing, chosen.seed, chosen.diameter_nm
+    )
+    wanted = [name for name in CASE if not chosen.only or any(p in name for p in chosen.only)]
+    missed = _measure_all(wanted, conditions, chosen.jobs, again=chosen.again)
+    PAGE.write_text(page(list(stored_results().values())), encoding="utf-8")
+    return 1 if missed else 0
+
+
+def label(conditions: Conditions) -> str:
+    """Name the conditions of a table."""
+    diameter = "estimated" if conditions.diameter_nm is None else f"{conditions.diameter_nm:g} nm"
+    return (
+        f"{conditions.size.assembly_nm:g} nm, {conditions.packing}, seed {conditions.seed}, "
+        f"diameter {diameter}"
+    )
+
+
+def stored_results() -> dict[tuple[str, str], Outcome]:
+    """Read the newest result of each row measured so far, by conditions and name."""
+    if not RESULTS.exists():
+        return {}
+    stored = [_outcome(text) for text in RESULTS.read_text(encoding="utf-8").splitlines()]
+    return {(one.conditions, one.case): one for one in stored if one.case in CASE}
+
+
+def _outcome(text: str) -> Outcome:
+    stored = json.loads(text)
+    return Outcome(**{**stored, "tables": {k: Table(**t) for k, t in stored["tables"].items()}})
+
+
+def _measure_all(
+    names: list[str], conditions: Conditions, jobs: int, *, again: bool
+) -> list[Outcome]:
+    """Measure rows in processes of their own; store and print each result at once."""
+    known, name_of_table = stored_results(), label(conditions)
+    names = [name for name in names if again or (name_of_table, name) not in known]
+    missed = []
+    with ProcessPoolExecutor(jobs, initializer=warnings.simplefilter, initargs=("ignore",)) as pool:
+        running = [pool.submit(measure_named, name, conditions) for name in names]
+        for each in as_completed(running):
+            outcome = each.result()
+            with RESULTS.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(asdict(outcome)) + "\n")
+            print(line(CASE[outcome.case], outcome), flush=True)
+            if misses(CASE[outcome.case], outcome):
+                missed.append(outcome)
+    return missed
+
+
+def measure_named(name: str, conditions: Conditions) -> Outcome:
+    """Measure a row by its name: the row itself holds functions that no process can send."""
+    return measure(CASE[name], conditions, label(conditions))
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from scipy import ndimage
 
 from processing.images.health import bad_images
 from processing.images.intensity import (
+    LINEAR,
     Response,
     background_levels,
     estimate_response,
@@ -137,6 +138,13 @@ def recorded(thickness: np.ndarray, detector: Detector) -> np.ndarray:
     full = np.percentile(mean, 99.9) / np.arctanh(detector.saturation)
     signal = thickness * np.tanh(mean / full) / np.maximum(mean / full, 1e-6) + detector.dark
     return np.minimum(signal, np.quantile(signal, 1 - detector.clipped_share)).astype(np.float32)
+
+
+@pytest.mark.parametrize("pixel_nm", [0.02, 0.1])
+def test_the_response_of_atoms_is_linear(series: TiltSeries, pixel_nm: float) -> None:
+    """A field of a few nm is narrower than the broadened beam and shows no saturation."""
+    atoms = replace(series, pixel_nm=pixel_nm)
+    assert estimate_response(without_background(atoms), np.zeros(len(ANGLES))) == LINEAR
 
 
 @pytest.mark.parametrize("detector", DETECTORS, ids=lambda detector: detector.name)
