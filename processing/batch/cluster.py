@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import dask
 from distributed import Client, LocalCluster, Worker, WorkerPlugin
 from distributed.system import MEMORY_LIMIT
 
@@ -23,6 +24,8 @@ QUEUES = {"slurm": ("SLURMCluster", "sbatch"), "pbs": ("PBSCluster", "qsub")}
 """Class of dask-jobqueue, and the command that submits a job."""
 CONNECT_S = 10
 """Longest time to wait for a running scheduler."""
+ONE_AT_A_TIME = {"distributed.scheduler.worker-saturation": 1.0}
+"""Setting of Dask by which a session waits at the scheduler, not at a busy worker."""
 DASHBOARD = "127.0.0.1:0"
 """Address of the dashboard of a cluster that the batch starts: this machine, any free port."""
 
@@ -69,6 +72,7 @@ def local_cluster(size: ClusterSize) -> Iterator[Client]:
     the workers.
     """
     with (
+        dask.config.set(ONE_AT_A_TIME),
         LocalCluster(
             n_workers=size.workers,
             threads_per_worker=1,
@@ -76,7 +80,7 @@ def local_cluster(size: ClusterSize) -> Iterator[Client]:
             memory_limit=int(size.memory_GB * 1e9),
             security=True,
             dashboard_address=DASHBOARD,
-            silence_logs=logging.ERROR,
+            silence_logs=logging.CRITICAL,
         ) as cluster,
         Client(cluster) as client,
     ):
@@ -126,6 +130,7 @@ def queue_cluster(queue: str, size: ClusterSize) -> Iterator[Client]:
         )
     cluster_class = getattr(import_module("dask_jobqueue"), name)
     with ExitStack() as opened:
+        opened.enter_context(dask.config.set(ONE_AT_A_TIME))
         try:
             cluster = opened.enter_context(cluster_class(**queue_options(queue, size)))
             cluster.scale(jobs=size.workers)

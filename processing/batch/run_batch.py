@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from uuid import uuid4
 
 from distributed import Client, Future, KilledWorker, as_completed, get_worker
 
@@ -52,29 +53,52 @@ def run_batch(
     ----------
     retries
         Number of further attempts after an unexpected error. A worker that dies is not an error
-        of a session until three have died of it.
+        of a session until several have died of it, also when it is processed alone.
     cores
         Cores that each worker may use; None for an equal part of its machine.
     """
     share = WorkerShare(sessions_by_host(client), cores)
     if on_progress is not None:
         client.subscribe_topic(TOPIC, _handler(on_progress))
+    killed = []
+    try:
+        for task, future in _each_ended(client, tasks, share, retries):
+            if isinstance(future.exception(), KilledWorker):
+                killed.append(task)
+            else:
+                yield _outcome(task, future)
+        # the death of a worker counts against the sessions that waited there, too
+        for task in killed:
+            for _, future in _each_ended(client, [task], share, retries):
+                yield _outcome(task, future)
+    finally:
+        if on_progress is not None:
+            client.unsubscribe_topic(TOPIC)
+
+
+def _each_ended(
+    client: Client, tasks: Sequence[SessionTask], share: WorkerShare, retries: int
+) -> Iterator[tuple[SessionTask, Future[SessionOutcome]]]:
+    """Yield each session with its result when it ends; cancel the others when stopped early."""
+    group = f"session-{uuid4().hex}"  # one name for all: Dask then gives a worker one at a time
     futures = {
         client.submit(
-            process_on_worker, task, share, retries=retries, pure=False, key=_key(task, number)
+            process_on_worker,
+            task,
+            share,
+            retries=retries,
+            pure=False,
+            key=(group, number, task.session.name),
         ): task
         for number, task in enumerate(tasks)
     }
     try:
         for future in as_completed(list(futures)):
-            task = futures.pop(future)
-            yield _outcome(future, task)
+            yield futures.pop(future), future
             future.release()
     finally:
         if futures:
             client.cancel(list(futures), force=True)
-        if on_progress is not None:
-            client.unsubscribe_topic(TOPIC)
 
 
 def process_on_worker(task: SessionTask, share: WorkerShare) -> SessionOutcome:
@@ -105,12 +129,7 @@ def _handler(on_progress: OnProgress) -> Callable[[tuple[float, list[object]]], 
     return handle
 
 
-def _key(task: SessionTask, number: int) -> str:
-    """Return the name of a task on Dask's dashboard, different in each batch."""
-    return f"{task.session.name}-{number}-{os.getpid()}-{os.urandom(4).hex()}"
-
-
-def _outcome(future: Future[SessionOutcome], task: SessionTask) -> SessionOutcome:
+def _outcome(task: SessionTask, future: Future[SessionOutcome]) -> SessionOutcome:
     error = future.exception()
     if error is None:
         return future.result()

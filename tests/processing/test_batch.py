@@ -15,7 +15,7 @@ from pathlib import Path
 import dask_jobqueue
 import numpy as np
 import pytest
-from distributed import Client, LocalCluster
+from distributed import Client, KilledWorker, LocalCluster
 
 from controller.app.cli import batch, process
 from controller.common.errors import UsageError
@@ -150,6 +150,47 @@ def test_three_pairs_one_of_them_broken_and_nothing_is_processed_twice(
     assert [row["state"] for row in again] == ["kept", "kept"]
     assert [row["fused"] for row in again] == [rows[0]["fused"], ""]
     assert (folders[0] / "processed" / "summary.json").stat().st_mtime_ns == before
+
+
+class FakeFuture:
+    """Ended task of a session: its workers died, or it is done."""
+
+    def __init__(self, task: SessionTask, *, died: bool) -> None:
+        self._task, self._died = task, died
+
+    def exception(self) -> Exception | None:
+        return KilledWorker("key", None, 3) if self._died else None  # type: ignore[arg-type]
+
+    def result(self) -> SessionOutcome:
+        return SessionOutcome(self._task.session, State.DONE)
+
+
+def test_a_session_whose_workers_died_is_tried_alone(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Workers die of `bad`; a death counts against `neighbour`, which waited there, too."""
+    tasks = [
+        SessionTask(Path(name), SETTINGS, GivenFacts(), again=False)
+        for name in ("bad", "neighbour", "other")
+    ]
+    tried: list[list[str]] = []
+
+    def each_ended(client: Client, tasks: list[SessionTask], *_: object) -> Iterator[object]:
+        names = [task.session.name for task in tasks]
+        tried.append(names)
+        for task, name in zip(tasks, names, strict=True):
+            died = name == "bad" or (name == "neighbour" and "bad" in names)
+            yield task, FakeFuture(task, died=died)
+
+    monkeypatch.setattr(run_batch, "_each_ended", each_ended)
+    outcomes = {one.session.name: one for one in run_batch.run_batch(client, tasks, retries=0)}
+    assert tried == [["bad", "neighbour", "other"], ["bad"], ["neighbour"]]
+    assert {name: one.state for name, one in outcomes.items()} == {
+        "other": State.DONE,
+        "bad": State.FAILED,
+        "neighbour": State.DONE,
+    }
+    assert outcomes["bad"].reason.startswith("4 workers died of this session")
 
 
 @dataclass(frozen=True)
