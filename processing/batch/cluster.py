@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 import dask
 from distributed import Client, LocalCluster, Worker, WorkerPlugin
 from distributed.system import MEMORY_LIMIT
+from tornado.ioloop import PeriodicCallback
 
 from processing.errors import ClusterError
 from processing.parallel import usable_cores
@@ -26,6 +27,8 @@ CONNECT_S = 10
 """Longest time to wait for a running scheduler."""
 ONE_AT_A_TIME = {"distributed.scheduler.worker-saturation": 1.0}
 """Setting of Dask by which a session waits at the scheduler, not at a busy worker."""
+REFILL_MS = 30_000
+"""Time between two looks for jobs that have ended and are submitted again."""
 DASHBOARD = "127.0.0.1:0"
 """Address of the dashboard of a cluster that the batch starts: this machine, any free port."""
 
@@ -136,6 +139,10 @@ def queue_cluster(queue: str, size: ClusterSize) -> Iterator[Client]:
             cluster.scale(jobs=size.workers)
         except (OSError, ValueError, RuntimeError) as error:
             raise ClusterError(f"{queue}: {_one_line(error)}") from error
+        # Dask does not replace a job that has ended, for example at its time limit
+        refill = PeriodicCallback(lambda: cluster.scale(jobs=size.workers), REFILL_MS)
+        cluster.loop.add_callback(refill.start)
+        opened.callback(cluster.loop.add_callback, refill.stop)
         yield opened.enter_context(Client(cluster))
 
 
@@ -152,6 +159,7 @@ def queue_options(queue: str, size: ClusterSize) -> dict[str, Any]:
         "protocol": "tls://",
         "security": True,
         "shared_temp_directory": str(Path.home()),
+        "scheduler_options": {"dashboard_address": ":0"},
     }
     if queue == "slurm":
         return {**options, "job_cpu": size.cores}
