@@ -48,7 +48,10 @@ def page(outcomes: Sequence[Outcome]) -> str:
         known = {one.case: one for one in outcomes if one.conditions == conditions}
         measured = [case for case in CASES if case.name in known]
         reached = sum(not misses(case, known[case.name]) for case in measured)
-        parts += [f"## {conditions}", "", f"{reached} of {len(measured)} rows reach all goals.", ""]
+        left = [case.name for case in CASES if case.name not in known]
+        counts = f"{len(measured)} of {len(CASES)} rows measured; {reached} reach all goals."
+        parts += [f"## {conditions}", "", counts, ""]
+        parts += [f"Not measured: {', '.join(left)}.", ""] * bool(left)
         for title, group in (("Assemblies", FUSED), ("Sparse", SPARSE), ("One series", SINGLE)):
             rows = [_row(case, known[case.name]) for case in group if case.name in known]
             if rows:
