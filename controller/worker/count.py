@@ -33,7 +33,7 @@ from processing.pipeline.sampling import binned_field, in_recorded_pixels
 from processing.pipeline.settings import ProcessSettings
 from processing.pipeline.single import SeriesResult
 from processing.progress import Progress
-from processing.results import Count
+from processing.results import Count, Trust
 from processing.series import Float32, TiltSeries
 
 SETTLED_CHANGE_FRACTION = 0.01
@@ -96,17 +96,23 @@ class CountedSeries:
         if self._counter is None:
             self._counter = SeriesCounter(self._settings)
         found = self._counter.count(series, progress=self._keep_alive(newest))
-        if found is None:
-            return Ended()
+        if found is not None:
+            self._publish_count(found, sections, newest)
+        self._schedule.took(time.monotonic() - started_s)
+        return Ended()
+
+    def _publish_count(self, found: LiveCount, sections: list[int], newest: int) -> None:
+        """Publish a count and what follows from it: nothing but its state if it is refused."""
         alignment = in_recorded_pixels(found.alignment, self._sampling)
         write_refined_alignment(self._folder, self._series, sections, alignment)
         used = found.result.summary.tilts
         diameter_nm = found.result.diameter.value
         self._publish(count_event(self._series, found.count, used, diameter_nm, live=True))
+        verdict = found.count.verdict
+        if verdict is not None and verdict.state is Trust.REFUSED:
+            return
         self._advise(found, used)
         self._fuse(found, used, newest)
-        self._schedule.took(time.monotonic() - started_s)
-        return Ended()
 
     def _keep_alive(self, section: int) -> Progress:
         """Return a progress function that only tells the supervisor that the child is working."""

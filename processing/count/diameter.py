@@ -94,8 +94,7 @@ def estimate_diameter(
             f"series {series.name}: no spheres of {trials[0]:.0f} to {trials[-1]:.0f} pixels "
             "found; give the diameter, or record at a finer pixel"
         )
-    peak = _largest_good_trial(correlation)
-    coarse_px = float(np.exp(_parabola_peak(np.log(trials), correlation, peak)))
+    coarse_px = _coarse_diameter(trials, correlation)
     fine_px = _from_whole_volume(volume, series, coarse_px, device, allocate, progress)
     return DiameterEstimate(fine_px, coarse_px, trials, correlation)
 
@@ -297,6 +296,18 @@ def _largest_good_trial(correlation: Float64) -> int:
     best = int(correlation.argmax())
     worse = np.flatnonzero(correlation[best:] < NEARLY_AS_GOOD * correlation[best])
     return best + int(worse[0]) - 1 if worse.size else len(correlation) - 1
+
+
+def _coarse_diameter(trials_px: Float64, correlation: Float64) -> float:
+    """Return the diameter at the maximum of a scan.
+
+    The scan of few tilts is flat, and the largest good trial is then larger than the best one. A
+    parabola would return to the best one, whose refinement does not reach a diameter 25 % larger.
+    """
+    chosen = _largest_good_trial(correlation)
+    if chosen != correlation.argmax():
+        return float(trials_px[chosen])
+    return float(np.exp(_parabola_peak(np.log(trials_px), correlation, chosen)))
 
 
 def _parabola_peak(x: Float64, y: Float64, at: int) -> float:

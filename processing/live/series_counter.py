@@ -21,13 +21,15 @@ from processing.errors import RegistrationRefusedError, TooManyCandidatesError
 from processing.images.isolate import isolate_object
 from processing.images.prepare import upright_contrast
 from processing.live.count_size import reduction
+from processing.pipeline.detect import Detection
 from processing.pipeline.dual import FusedResult, combine_series
 from processing.pipeline.object_region import object_region
 from processing.pipeline.sampling import in_recorded_pixels, in_sampled_pixels, sampled
 from processing.pipeline.settings import ProcessSettings
 from processing.pipeline.single import SeriesResult, find_particles
+from processing.pipeline.verdict import wrong_share
 from processing.progress import Progress, silent, within
-from processing.results import Count, Sampling
+from processing.results import Count, Sampling, Trust
 from processing.series import Float32, TiltSeries
 
 REDUCED_DOUBT = 0.015
@@ -40,6 +42,8 @@ LEAST_COVERAGE_DEG = 40.0
 """Smallest range of tilts that separates one layer of particles from the next."""
 LEAST_DIAMETER_RATIO = 1.15
 """Smallest credible diameter, relative to the smallest one in the search; below it is noise."""
+MOST_WRONG = 1 / 3
+"""Largest share of particles that may be wrong in a doubtful live count; more tilts decide."""
 LARGEST_CROP_SHARE = 0.6
 """Largest side of the object's region, relative to the field's, that is worth cropping to."""
 USUAL_DECAY = 0.5
@@ -78,7 +82,8 @@ class SeriesCounter:
     def count(self, series: TiltSeries, *, progress: Progress = silent) -> LiveCount | None:
         """Count the particles in the raw images so far.
 
-        Returns None while too few tilts are there to separate the particles.
+        Returns None while too few tilts are there to separate the particles: the diameter found is
+        not credible, or too many particles may be wrong. A refused count is returned as such.
 
         Parameters
         ----------
@@ -107,20 +112,28 @@ class SeriesCounter:
             )
         except TooManyCandidatesError:
             return None  # more tilts may decide on them
-        if not self._credible(result):
+        if not self._credible_diameter(result) or not _credible_count(result.detection):
             return None
         count = result.detection.count
         before, self._last = self._last, count
         doubt = REDUCED_DOUBT * count.n if factor > 1 else 0.0
         return LiveCount(result, self._alignment, widen_interval(count, before, doubt))
 
-    def _credible(self, result: SeriesResult) -> bool:
+    def _credible_diameter(self, result: SeriesResult) -> bool:
         """Return false if the estimated diameter is that of noise or of the whole assembly."""
         if self._settings.diameter_nm is not None:
             return True
         smallest_nm = LEAST_DIAMETER_RATIO * SMALLEST_PX * result.aligned.pixel_nm
         largest_nm = LARGEST_SHARE * min(result.volume.shape) * result.aligned.pixel_nm
         return bool(smallest_nm < result.diameter.value < largest_nm)
+
+
+def _credible_count(detection: Detection) -> bool:
+    """Return false for a doubtful count of which too many particles may be wrong."""
+    verdict, fitness = detection.count.verdict, detection.fitness
+    if verdict is None or fitness is None or verdict.state is Trust.REFUSED:
+        return True
+    return wrong_share(fitness, verdict) <= MOST_WRONG
 
 
 def _region(series: TiltSeries) -> Sampling:

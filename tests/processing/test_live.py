@@ -206,6 +206,15 @@ def test_a_live_count_is_close_before_the_series_is_complete(
     assert widths == sorted(widths, reverse=True)
 
 
+def test_a_count_of_which_a_third_may_be_wrong_is_not_shown() -> None:
+    """Few tilts of small spheres: 2026 were counted of 321."""
+    angles_deg = np.arange(-70.0, -21.0, 5.0)
+    centres = packed(22.0, 6.0, order="fcc", seed=3)
+    still = Recording(np.zeros((len(angles_deg), 2)), np.zeros(len(angles_deg)), counts=100.0)
+    series = tilt_series(centres, angles_deg, 5.0, 64, still)
+    assert SeriesCounter(ProcessSettings()).count(series) is None
+
+
 def test_a_start_from_the_live_alignment_does_not_change_the_final_result(
     series: TiltSeries, final: SeriesResult, live_counts: dict[int, LiveCount | None]
 ) -> None:
