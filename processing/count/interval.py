@@ -1,8 +1,9 @@
 """95 % intervals of particle counts.
 
-Two uncertainties add up. First, which clusters are particles: each cluster is a particle with its
+Three uncertainties add up. First, which clusters are particles: each cluster is a particle with its
 own probability, so their number is Poisson-binomial about the sum of the probabilities; it also
-depends on the threshold. Second, how many particles left no cluster: two independent series with
+depends on the threshold. Second, which of them are in a wrong place. Third, how many particles left
+no cluster: two independent series with
 n_A and n_B particles, n_AB of them in common, give N = n_A n_B / n_AB (Lincoln and Petersen;
 Chapman's form, 1951, is finite for small numbers). This is done for each depth slab, because A and
 B miss particles on opposite sides.
@@ -49,6 +50,22 @@ def count_with_interval(threshold: Threshold, confidence: Float64) -> Count:
     low = min(threshold.n_low, expected - margin, threshold.n - margin)
     high = max(threshold.n_high, expected + margin, threshold.n + margin)
     return Count(n=threshold.n, n_low=max(0, int(np.floor(low))), n_high=int(np.ceil(high)))
+
+
+def widen_by_wrong_places(count: Count, chances: Float64) -> Count:
+    """Widen an interval by the particles whose place is wrong, with their Poisson uncertainty.
+
+    Such a sphere may stand for no particle, and a particle elsewhere may have no sphere.
+
+    Parameters
+    ----------
+    chances
+        [n], probability of a wrong place for each particle counted.
+    """
+    expected = float(chances.sum())
+    more = int(expected + Z_95 * np.sqrt(expected))
+    wider = {"n_low": max(0, count.n_low - more), "n_high": count.n_high + more}
+    return count.model_copy(update=wider)
 
 
 def widen_by_missed(count: Count, missed: Missed) -> Count:

@@ -50,6 +50,9 @@ class ViewEvidence:
         Energy of the model image near each candidate, [view, n].
     residual
         Energy of image minus model near each candidate, without that of the noise, [view, n].
+    stiffness
+        Energy of the gradient of each candidate's own image, per squared diameter of displacement,
+        [view, n]. Blur and a weak signal lower it.
     noise_share
         Energy of the noise in the image, as a fraction of that of the image, [view].
     missed_area
@@ -61,6 +64,7 @@ class ViewEvidence:
     series: Ints
     signal: Float32
     residual: Float32
+    stiffness: Float64
     noise_share: Float64
     missed_area: Float64
     tilt_correction_deg: Float64
@@ -75,6 +79,9 @@ class Evidence:
     unexplained
         Residual over signal near each candidate, over all views, [n]; noise is subtracted. 1 at
         most: then nothing is explained.
+    place_error
+        Error of the place of each candidate that the residual allows, in diameters, [n]. It is that
+        of a least-squares fit of this sphere alone; noise is subtracted.
     view_unexplained
         The same in each view, over all particles, [view].
     noise_share
@@ -86,6 +93,7 @@ class Evidence:
     """
 
     unexplained: Float64
+    place_error: Float64
     view_unexplained: Float64
     noise_share: tuple[float, ...]
     missed_area: float
@@ -94,7 +102,7 @@ class Evidence:
 
 def no_evidence(series: int) -> Evidence:
     """Return the evidence of a fit without candidates: nothing is explained."""
-    return Evidence(np.zeros(0), np.ones(1), (1.0,) * series, 0.0, (0.0,) * series)
+    return Evidence(np.zeros(0), np.zeros(0), np.ones(1), (1.0,) * series, 0.0, (0.0,) * series)
 
 
 def gather_evidence(
@@ -111,11 +119,12 @@ def gather_evidence(
     """
     found = list(pool.map(partial(_examine, spheres=spheres), models, given))
     particles = spheres.are_particles
-    signal, residual, noise, missed, corrections, numbers = (
+    signal, residual, stiffness, noise, missed, corrections, numbers = (
         np.concatenate([getattr(each, name) for each in found])
         for name in (
             "signal",
             "residual",
+            "stiffness",
             "noise_share",
             "missed_area",
             "tilt_correction_deg",
@@ -126,15 +135,23 @@ def gather_evidence(
         _share(float(left[particles].sum()), float(whole[particles].sum()))
         for left, whole in zip(residual, signal, strict=True)
     ]
+    place_error = _place_error(residual, stiffness)
     signal, residual = (each.sum(axis=0, dtype=np.float64) for each in (signal, residual))
     every_series = range(int(numbers.max()) + 1)
     return Evidence(
         np.clip(residual / np.maximum(signal, 1e-30), 0, 1),
+        place_error,
         np.array(by_view),
         tuple(float(np.median(noise[numbers == index])) for index in every_series),
         float(np.median(missed)),
         tuple(float(np.std(corrections[numbers == index])) for index in every_series),
     )
+
+
+def _place_error(residual: Float32, stiffness: Float64) -> Float64:
+    """Return the error of the places [n] that residuals [view, n] at stiffness [view, n] allow."""
+    pull = np.sqrt(np.maximum((residual * stiffness).sum(axis=0), 0))
+    return np.asarray(pull / np.maximum(stiffness.sum(axis=0), 1e-30), np.float64)
 
 
 def _share(residual: float, signal: float) -> float:
@@ -166,10 +183,19 @@ def _examine(model: ViewModel, given: Views, spheres: Spheres) -> ViewEvidence:
         np.full(len(views), views.series),
         near_signal,
         near_left,
+        _stiffness(model, spheres),
         np.minimum(1.0, np.asarray(noise / np.maximum(whole, 1e-30), np.float64)),
         pixels / (np.pi / 4 * imager.diameter_px**2),
         np.rad2deg([float(turn[1, 2]) for turn in turns]),
     )
+
+
+def _stiffness(model: ViewModel, spheres: Spheres) -> Float64:
+    """Return the gradient energy of each sphere's own image, per squared diameter, [view, n]."""
+    imager = model.views.imager
+    of_slots = imager.stiffness(model.beam.kernels)[:, 1:].mean(axis=1)
+    per_px = imager.device.to_host(model.of_slots(model.contrasts**2 * of_slots))
+    return np.asarray(per_px * (spheres.amplitudes * imager.diameter_px) ** 2, np.float64)
 
 
 def _sampled(images: Array, points: Array, device: Device) -> Float32:

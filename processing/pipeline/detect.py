@@ -8,14 +8,15 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from processing.combine.pose import Pose
-from processing.count.interval import count_with_interval
+from processing.count.interval import count_with_interval, widen_by_wrong_places
 from processing.count.particles import (
     MOST_CLUSTERS,
     Clusters,
     confidence,
-    drop_close_clusters,
     find_clusters,
     plateau,
+    typical_weight,
+    wrong_place_chance,
 )
 from processing.device import CPU, Device
 from processing.errors import TooManyCandidatesError
@@ -24,6 +25,7 @@ from processing.fit.spheres import FINEST_PX, ROUNDS, SphereFit, fit_spheres
 from processing.pipeline.several_sizes import MixedFit, Search, fit_two_sizes, heaviest_apart
 from processing.pipeline.verdict import (
     Fitness,
+    beyond_places,
     judge,
     measure_fitness,
     with_verdict,
@@ -128,7 +130,8 @@ def find_candidates(
 def detect_by_weight(candidates: Candidates, diameter_nm: float) -> Detection:
     """Select the particles among the candidates by their weight in the volume alone."""
     clusters = candidates.clusters
-    return _detection(candidates, clusters, np.full(len(clusters.weight), diameter_nm))
+    number = len(clusters.weight)
+    return _detection(candidates, clusters, np.full(number, diameter_nm), np.zeros(number))
 
 
 def detect_by_fit(
@@ -186,7 +189,8 @@ def detect_by_fit(
         fitness = measure_fitness(fit, images, mixed.diameter_nm, mixed.members_nm)
     verdict = judge(fitness, doubts)
     wrong = wrong_share(fitness, verdict)
-    table = replace(detection.table, confidence=detection.table.confidence * (1 - wrong))
+    beyond = beyond_places(wrong, fitness)
+    table = replace(detection.table, confidence=detection.table.confidence * (1 - beyond))
     return replace(
         detection,
         table=table,
@@ -225,18 +229,20 @@ def require_few_candidates(number: int, series: Sequence[TiltSeries], diameter_n
 
 
 def _of_one_size(candidates: Candidates, fit: SphereFit, diameter_nm: float) -> Detection:
-    pixel_nm = candidates.pixel_nm
-    spheres = drop_close_clusters(
-        Clusters(fit.centres_nm / pixel_nm, fit.amplitudes), diameter_nm / pixel_nm
-    )
-    return _detection(candidates, spheres, np.full(len(spheres.weight), diameter_nm))
+    kept = heaviest_apart(fit.centres_nm, fit.amplitudes, np.full(len(fit.amplitudes), diameter_nm))
+    weight = fit.amplitudes[kept]
+    typical = typical_weight(weight) if len(weight) else 1.0
+    spheres = Clusters(fit.centres_nm[kept] / candidates.pixel_nm, weight / typical)
+    chances = wrong_place_chance(fit.evidence.place_error[kept])
+    return _detection(candidates, spheres, np.full(len(weight), diameter_nm), chances)
 
 
 def _of_two_sizes(candidates: Candidates, mixed: MixedFit) -> Detection:
     fit, kind_nm = mixed.fit, mixed.members_nm
     kept = heaviest_apart(fit.centres_nm, fit.amplitudes, kind_nm)
     spheres = Clusters(fit.centres_nm[kept] / candidates.pixel_nm, fit.amplitudes[kept])
-    detection = _detection(candidates, spheres, mixed.own_diameters_nm[kept])
+    chances = wrong_place_chance(fit.evidence.place_error[kept])
+    detection = _detection(candidates, spheres, mixed.own_diameters_nm[kept], chances)
     members = mixed.mixture.members[kept][spheres.weight >= detection.threshold]
     kinds = tuple(
         SizeKind(diameter_nm=diameter_nm, particles=int((members == kind).sum()))
@@ -245,15 +251,20 @@ def _of_two_sizes(candidates: Candidates, mixed: MixedFit) -> Detection:
     return replace(detection, kinds=kinds)
 
 
-def _detection(candidates: Candidates, clusters: Clusters, sizes_nm: Float64) -> Detection:
-    """Return the clusters above the plateau threshold as a table, and their count."""
+def _detection(
+    candidates: Candidates, clusters: Clusters, sizes_nm: Float64, wrong_places: Float64
+) -> Detection:
+    """Return the clusters above the plateau threshold as a table, and their count.
+
+    `wrong_places` [n] are the probabilities that they are in a wrong place.
+    """
     threshold = plateau(clusters.weight)
     chance = confidence(clusters.weight, threshold.value)
     kept = clusters.weight >= threshold.value
     table = ParticleTable(
         clusters.centres_px[kept] * candidates.pixel_nm,
         sizes_nm[kept],
-        chance[kept],
+        chance[kept] * (1 - wrong_places[kept]),
     )
-    count = count_with_interval(threshold, chance)
+    count = widen_by_wrong_places(count_with_interval(threshold, chance), wrong_places[kept])
     return Detection(candidates.centres, table, count, threshold.value)

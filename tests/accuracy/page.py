@@ -45,6 +45,8 @@ def page(outcomes: list[Record]) -> str:
         "leaves A at the bottom and B at the top. The registration error is measured through the",
         "particles of each series, so it is less exact where A and B alone are poor.",
         "",
+        "Confidences and intervals in fine and coarse tilt steps: [calibration](calibration.md).",
+        "",
         "Spheres and beam of the simulator follow the physics that the fit assumes. There is no",
         "contamination, no film grain and no particle that is not round. A real specimen is more",
         "difficult.",

@@ -14,10 +14,11 @@ Written by `make calibration`. Ordered (fcc) and disordered assemblies of 6.3 nm
 simulated in tilt steps of 2, 3, 4 and 6 degrees over -70 to +70, and processed from pixel size and
 angles alone. A particle is real if a true one lies within a quarter of a diameter after one rigid
 fit. Each session gives three counts: A alone, B alone, and both.
+`python -m tests.calibration --size 165 --jobs N` adds the paper's size.
 
 Confidence is calibrated if, of the particles with confidence c, a share c is real. `summary.json`
 calls an interval a 95 % interval only where the count is trusted;
-[why](decisions/0017-verdict-on-a-count.md).
+[why](decisions/0021-confidence-knows-the-places.md).
 """
 FEWEST = 100
 """Fewest particles of a tenth whose share is compared with the confidence."""
@@ -26,7 +27,9 @@ COUNTS = {"one series": ("A", "B"), "two series": ("A and B",)}
 
 def page(rows: Sequence[Row]) -> str:
     """Return the page of all rows measured."""
-    parts = [INTRODUCTION, "## Confidence against truth", ""]
+    sizes = ", ".join(f"{size_nm:g}" for size_nm in sorted({row.size_nm for row in rows}))
+    measured = f"Measured: {len(rows)} counts of assemblies of {sizes} nm."
+    parts = [INTRODUCTION, measured, "", "## Confidence against truth", ""]
     for title, names in COUNTS.items():
         parts += _tenths(title, [row for row in rows if row.series in names])
     parts += ["## Counts", "", *_verdicts(rows), ""]

@@ -8,8 +8,18 @@ import numpy as np
 import pytest
 from scipy.spatial import cKDTree
 
-from processing.count.interval import count_with_interval, missed_by_both, widen_by_fused
-from processing.count.particles import confidence, find_clusters, plateau
+from processing.count.interval import (
+    count_with_interval,
+    missed_by_both,
+    widen_by_fused,
+    widen_by_wrong_places,
+)
+from processing.count.particles import (
+    confidence,
+    find_clusters,
+    plateau,
+    wrong_place_chance,
+)
 from processing.results import Count
 from tests.support.spheres import packed
 
@@ -150,3 +160,21 @@ def test_errors_of_a_series_widen_its_interval_after_fusion(missed: int, false: 
     assert after.n_low <= len(fused) <= after.n_high
     assert (after.n_high > before.n_high) == (missed > 0)
     assert (after.n_low < before.n_low) == (false > 0)
+
+
+def test_a_place_that_the_images_leave_open_is_uncertain() -> None:
+    chances = wrong_place_chance(np.array([0.0, 0.003, 0.012, 0.05]))
+    assert chances[0] == 0
+    assert chances[1] < 0.001
+    assert chances[2] == pytest.approx(0.5)
+    assert chances[3] > 0.99
+
+
+@pytest.mark.parametrize(
+    ("chances", "low", "high"),
+    [(np.full(6, 1e-4), 5, 7), (np.full(1000, 0.01), 5 - 16, 7 + 16)],
+    ids=["six certain places", "ten of a thousand wrong"],
+)
+def test_wrong_places_widen_an_interval(chances: np.ndarray, low: int, high: int) -> None:
+    count = widen_by_wrong_places(Count(n=6, n_low=5, n_high=7), chances)
+    assert (count.n_low, count.n_high) == (max(0, low), high)

@@ -37,6 +37,8 @@ CASES = [
     Case("angles", Fitness(tilt_error_deg=3.0), causes=(Cause.ANGLES,)),
     Case("one bad image", Fitness(worst_view=0.5), causes=(Cause.ALIGNMENT,)),
     Case("thick, one series", Fitness(exit_blur=0.5), causes=(Cause.EXIT_SIDE,)),
+    Case("uncertain places", Fitness(misplaced=0.02), causes=(Cause.UNDERSAMPLED,)),
+    Case("coarse tilts, a good fit", Fitness(step=1.7), causes=(Cause.UNDERSAMPLED,)),
     Case("few tilts", Fitness(step=5.0), causes=(Cause.UNDERSAMPLED,)),
     Case("a narrow range", Fitness(missing_range_deg=120.0), causes=(Cause.UNDERSAMPLED,)),
     Case("cut by the field", Fitness(at_edge=0.1), causes=(Cause.INPUT,)),
