@@ -96,8 +96,9 @@ class CountedSeries:
         if self._counter is None:
             self._counter = SeriesCounter(self._settings)
         found = self._counter.count(series, progress=self._keep_alive(newest))
-        if found is not None:
-            self._publish_count(found, sections, newest)
+        if found is None:
+            return Ended()  # too few tilts take no time, which says nothing about the next count
+        self._publish_count(found, sections, newest)
         self._schedule.took(time.monotonic() - started_s)
         return Ended()
 
