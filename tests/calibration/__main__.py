@@ -12,7 +12,6 @@ import argparse
 import json
 import multiprocessing
 import sys
-import warnings
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict
@@ -20,7 +19,7 @@ from pathlib import Path
 
 from processing.results import Trust
 from tests.calibration.cases import FIRST_SEED, SMALL_NM, STEPS_DEG, Case, cases
-from tests.calibration.measure import Row, measure
+from tests.calibration.measure import Row, measure, silence_warnings
 from tests.calibration.page import line, page
 
 RESULTS = Path("calibration.jsonl")
@@ -30,7 +29,9 @@ PAGE = Path(__file__).parents[2] / "docs" / "calibration.md"
 def main(arguments: list[str]) -> int:
     """Measure the cases that have no result yet; write the page."""
     parser = argparse.ArgumentParser(prog="python -m tests.calibration", description=__doc__)
-    parser.add_argument("--size", type=float, nargs="+", default=SMALL_NM, metavar="NM")
+    parser.add_argument(
+        "--size", type=float, nargs="+", default=SMALL_NM, metavar="NM", help="at least 40"
+    )
     parser.add_argument("--step", type=float, nargs="+", default=STEPS_DEG, metavar="DEG")
     parser.add_argument("--seeds", type=int, default=1, metavar="N", help="sessions per case")
     parser.add_argument("--first-seed", type=int, default=FIRST_SEED, metavar="N")
@@ -58,7 +59,7 @@ def measure_all(wanted: Sequence[Case], jobs: int) -> None:
     done = {(row.case, row.seed) for row in stored_results()}
     new = [case for case in wanted if (case.name, case.seed) not in done]
     spawn = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(jobs, mp_context=spawn, initializer=_be_quiet) as pool:
+    with ProcessPoolExecutor(jobs, mp_context=spawn, initializer=silence_warnings) as pool:
         running = [pool.submit(measure, case) for case in new]
         for each in as_completed(running):
             rows = each.result()
@@ -70,10 +71,6 @@ def measure_all(wanted: Sequence[Case], jobs: int) -> None:
 
 def _row(stored: dict[str, object]) -> Row:
     return Row(**{**stored, "verdict": Trust(stored["verdict"])})  # type: ignore[arg-type]
-
-
-def _be_quiet() -> None:
-    warnings.simplefilter("ignore")
 
 
 if __name__ == "__main__":

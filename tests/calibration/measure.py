@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 
 import numpy as np
@@ -53,6 +54,11 @@ class Row:
     def holds(self) -> bool:
         """True if the interval holds the true number."""
         return self.n_low <= self.truth <= self.n_high
+
+
+def silence_warnings() -> None:
+    """Ignore warnings in this process; a fit without a signal has some."""
+    warnings.simplefilter("ignore")
 
 
 def measure(case: Case) -> list[Row]:
