@@ -1,4 +1,4 @@
-"""What the count child publishes for a count, by its verdict."""
+"""Events that the count child publishes for a count, by its verdict."""
 
 from __future__ import annotations
 
