@@ -27,7 +27,7 @@ class ParticleTable:
     diameter_nm
         [n].
     confidence
-        [n], 0..1.
+        [n], 0..1: chance that a particle is there, within a quarter of a diameter.
     """
 
     centres_nm: NDArray[np.float64]
