@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
+from controller.common.atomic import replace_text
 from controller.model.base import Data
 from simulator.rigid import MAX_ROTATION_DEG, RigidTransform, fit_rigid, match_particles
 from simulator.specimen import Particles
@@ -161,7 +162,7 @@ def write_accuracy(session_dir: Path) -> Accuracy:
             f"{session_dir / 'processed'}: no particles_<name>.csv to score: process it first"
         )
     accuracy = score_tables(truth, tables)
-    (session_dir / "accuracy.json").write_text(accuracy.model_dump_json(indent=2) + "\n")
+    replace_text(session_dir / "accuracy.json", accuracy.model_dump_json(indent=2) + "\n")
     return accuracy
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from controller.common.atomic import replace_text
 from simulator.specimen import Particles, make_assembly
 from simulator.world import World
 
@@ -21,12 +22,12 @@ def true_particles(world: World) -> Particles:
 
 def write_particles(particles: Particles, path: Path) -> None:
     """Write a particle table in which every confidence is 1."""
-    with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(COLUMNS)
-        rows = zip(particles.centres_nm, particles.diameters_nm, strict=True)
-        for number, (centre, diameter) in enumerate(rows, start=1):
-            writer.writerow([number, *(f"{value:.4f}" for value in (*centre, diameter)), 1])
+    lines = [",".join(COLUMNS)]
+    rows = zip(particles.centres_nm, particles.diameters_nm, strict=True)
+    for number, (centre, diameter) in enumerate(rows, start=1):
+        values = (f"{value:.4f}" for value in (*centre, diameter))
+        lines.append(",".join([str(number), *values, "1"]))
+    replace_text(path, "\n".join(lines) + "\n")
 
 
 def read_particles(path: Path) -> Particles:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from controller.common.atomic import replace_text
 from controller.model.base import Data
 from simulator.grid import Mount, mount_as_loaded, relative_size
 from simulator.settings import SimulatorSettings
@@ -89,6 +90,4 @@ def open_world(settings: SimulatorSettings, path: Path | None) -> World:
 
 def save_world(world: World, path: Path) -> None:
     """Write the state atomically, so that the file is complete even if the process is killed."""
-    part = path.with_name(path.name + ".part")
-    part.write_text(world.model_dump_json(), encoding="utf-8")
-    part.replace(path)
+    replace_text(path, world.model_dump_json())

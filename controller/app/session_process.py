@@ -12,7 +12,6 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from functools import partial
 from importlib import import_module
 from pathlib import Path
 from queue import SimpleQueue
@@ -37,7 +36,8 @@ from controller.session.event_log import EventLog, read_events
 from controller.session.folder import SessionFolder
 from controller.session.session import Session
 from controller.worker.supervisor import Supervisor
-from processing.files.atomic import replace_text
+from processing.files.atomic import remove_file, replace_text
+from processing.files.held_folder import reached_folder
 from processing.live.count_size import reduction
 
 
@@ -126,7 +126,7 @@ def _assemble(
     past = read_events(folder.events)
     log = EventLog(folder.events)
     stack.callback(log.close)
-    service = SessionService(folder.path, log.append, past, partial(replace_text, durable=False))
+    service = SessionService(folder.path, log.append, past, _replace_soon, remove_file)
     stack.callback(lambda: service.close(exit_code()))
     publish: Publish = service.publish
     notify = session.protocol.notify
@@ -151,6 +151,11 @@ def _assemble(
     _stop_on_signal(engine)
     service.serve(engine)
     return engine, service
+
+
+def _replace_soon(path: Path, text: str, mode: int) -> None:
+    """Replace a file that may be lost in a power failure: it is written often, or again."""
+    replace_text(path, text, durable=False, mode=mode)
 
 
 def _demo_operator(folder: SessionFolder, engine: Callable[[], Engine]) -> DemoOperator:
@@ -208,13 +213,14 @@ def _write_report(path: Path, publish: Publish) -> Path:
     # loaded only now: the figures' library would take a third of a session's start
     from controller.report.write import write_report
 
-    if (path / "simulator" / "world.json").exists():
-        try:
-            import_module("simulator.scoring").write_accuracy(path)
-        except (OSError, ValueError) as error:
-            text = f"the simulated session could not be scored: {error}"
-            publish(Alerted(level=Level.WARNING, text=text, where="report"))
-    return write_report(path)
+    with reached_folder(path) as folder:
+        if (folder / "simulator" / "world.json").exists():
+            try:
+                import_module("simulator.scoring").write_accuracy(folder)
+            except (OSError, ValueError) as error:
+                text = f"the simulated session could not be scored: {error}"
+                publish(Alerted(level=Level.WARNING, text=text, where="report"))
+        return path / write_report(folder).name
 
 
 def _stop_on_signal(engine: Engine) -> None:

@@ -1,4 +1,4 @@
-"""Replace a text file in one step, for the packages that may not import `processing`."""
+"""Replace or remove a file in one step, for the packages that may not import `processing`."""
 
 from __future__ import annotations
 
@@ -8,6 +8,11 @@ from pathlib import Path
 
 ANY_READER, OWNER_ONLY = 0o666, 0o600
 """File permissions; the process's umask narrows them."""
+
+
+def remove_file(path: Path) -> None:
+    """Remove a file if it exists."""
+    path.unlink(missing_ok=True)
 
 
 def replace_text(path: Path, text: str, mode: int = ANY_READER) -> None:

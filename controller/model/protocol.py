@@ -8,6 +8,7 @@ the names, and the defaults are those of Altantzis et al., J. Phys. Chem. C
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Literal, Self
 
@@ -425,8 +426,13 @@ class Protocol(Settings):
         return self
 
 
-def read_protocol(path: Path) -> Protocol:
+def read_protocol(path: Path, read: Callable[[Path], bytes] = read_bounded) -> Protocol:
     """Read and check a protocol.
+
+    Parameters
+    ----------
+    read
+        Function that reads the file; that of a session refuses links.
 
     Raises
     ------
@@ -434,7 +440,7 @@ def read_protocol(path: Path) -> Protocol:
         The file cannot be read, or fields are wrong; names all of them with their paths.
     """
     try:
-        content = tomllib.loads(read_bounded(path).decode())
+        content = tomllib.loads(read(path).decode())
     except FileNotFoundError:
         raise UsageError(f"{path}: no such protocol; see config/ for examples") from None
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:

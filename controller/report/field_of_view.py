@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from controller.common.open_inside import open_inside
 from controller.report.volumes import Floats, Plane, Volume, envelope
 
 FIELD_MARGIN = 1.06
@@ -44,9 +45,12 @@ def field_of_volume(volume: Volume, diameter_nm: float) -> FieldOfView:
     return FieldOfView(low, high, FIELD_MARGIN * 2 * max(-low, high))
 
 
-def read_centres(path: Path) -> Floats:
+def read_centres(folder: Path, inside: str) -> Floats:
     """Read the centres [n, (x, y, z)], nm, of a particle table; none if there is no table."""
     try:
-        return np.loadtxt(path, np.float32, delimiter=",", skiprows=1, usecols=(1, 2, 3), ndmin=2)
+        with open_inside(folder, inside) as file:
+            return np.loadtxt(
+                file, np.float32, delimiter=",", skiprows=1, usecols=(1, 2, 3), ndmin=2
+            )
     except (OSError, ValueError, UserWarning):
         return np.zeros((0, 3), np.float32)

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from controller.common.bounded_read import read_whole
 from controller.common.errors import UsageError
+from controller.common.open_inside import LinkRefusedError, open_inside
 from controller.model.events import Record
 from controller.model.protocol import Protocol, read_protocol
 from controller.service.session_status import SessionStatus
@@ -15,6 +17,8 @@ from controller.service.status_reducer import next_status
 from controller.session.event_log import read_events
 
 Json = dict[str, Any]
+PROCESSED = "processed"
+"""Folder of the volumes and tables."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +45,7 @@ class ReportData:
     @property
     def processed(self) -> Path:
         """Folder of the volumes and tables."""
-        return self.folder / "processed"
+        return self.folder / PROCESSED
 
 
 def read_report_data(folder: Path) -> ReportData:
@@ -55,8 +59,9 @@ def read_report_data(folder: Path) -> ReportData:
     if not folder.is_dir():
         raise UsageError(f"{folder}: no such folder")
     records = tuple(read_events(folder / "events.jsonl"))
-    protocol = _protocol(folder / "protocol.toml")
-    summary = _json(folder / "processed" / "summary.json")
+    protocol = _protocol(folder)
+    summary = _json(folder, f"{PROCESSED}/summary.json")
+    accuracy = _json(folder, "accuracy.json")
     if protocol is None and not records and not summary:
         raise UsageError(f"{folder}: holds no session and no processed series to report on")
     status = SessionStatus()
@@ -68,20 +73,27 @@ def read_report_data(folder: Path) -> ReportData:
         records=records,
         status=status,
         summary=summary,
-        accuracy=_json(folder / "accuracy.json"),
+        accuracy=accuracy,
     )
 
 
-def _protocol(path: Path) -> Protocol | None:
+def _protocol(folder: Path) -> Protocol | None:
     try:
-        return read_protocol(path)
+        return read_protocol(folder / "protocol.toml", lambda path: _bytes(folder, path.name))
+    except LinkRefusedError:
+        raise
     except UsageError:
         return None
 
 
-def _json(path: Path) -> Json:
+def _bytes(folder: Path, inside: str) -> bytes:
+    with open_inside(folder, inside) as file:
+        return read_whole(file)
+
+
+def _json(folder: Path, inside: str) -> Json:
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(_bytes(folder, inside))
     except (OSError, ValueError):
         return {}
     return content if isinstance(content, dict) else {}

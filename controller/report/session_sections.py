@@ -8,6 +8,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from controller.common.open_inside import open_inside
 from controller.model.base import SeriesName
 from controller.model.events import (
     ENDED,
@@ -154,8 +155,8 @@ def _degrees(angle_deg: float) -> str:
 
 
 def _given(data: ReportData) -> set[str]:
-    content = tomllib.loads((data.folder / "protocol.toml").read_text(encoding="utf-8"))
-    return set(_dotted(content))
+    with open_inside(data.folder, "protocol.toml") as file:
+        return set(_dotted(tomllib.load(file)))
 
 
 def _dotted(content: dict[str, Any], prefix: str = "") -> Iterable[str]:

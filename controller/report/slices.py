@@ -10,6 +10,7 @@ from typing import Literal
 
 import numpy as np
 
+from controller.common.open_inside import path_inside
 from controller.model.fusion_rules import FusionRule
 from controller.report.field_of_view import (
     FieldOfView,
@@ -18,7 +19,7 @@ from controller.report.field_of_view import (
     read_centres,
 )
 from controller.report.html import figure, text
-from controller.report.report_data import ReportData
+from controller.report.report_data import PROCESSED, ReportData
 from controller.report.slice_svg import exit_frame, exit_line, panel, particle_discs
 from controller.report.volumes import (
     IDENTITY,
@@ -79,7 +80,7 @@ def _scene(data: ReportData) -> Iterator[Scene | None]:
     with ExitStack() as stack:
 
         def opened(file: str, pose: Pose = IDENTITY) -> Volume | None:
-            volume = _open(data.processed / file, pose)
+            volume = _open(data.folder, f"{PROCESSED}/{file}", pose)
             if volume is not None:
                 stack.callback(volume.close)
             return volume
@@ -97,9 +98,10 @@ def _present(volumes: dict[str, Volume | None]) -> dict[VolumeName, Volume]:
     return {name: found for name in NAMES if (found := volumes.get(name)) is not None}
 
 
-def _open(path: Path, pose: Pose) -> Volume | None:
+def _open(folder: Path, inside: str, pose: Pose) -> Volume | None:
     try:
-        return Volume(path, pose)
+        with path_inside(folder, inside) as path:
+            return Volume(path, pose)
     except (OSError, ValueError):
         return None  # missing or incomplete: left out of the report
 
@@ -118,7 +120,9 @@ def _framed(
         return None
     guide = sirt.get("fused") or next(iter(sirt.values()))
     diameter_nm = data.summary.get("diameter_nm", {}).get("value", DEFAULT_DIAMETER_NM)
-    tables = {name: read_centres(data.processed / f"particles_{name}.csv") for name in NAMES}
+    tables = {
+        name: read_centres(data.folder, f"{PROCESSED}/particles_{name}.csv") for name in NAMES
+    }
     particles = {name: table for name, table in tables.items() if len(table)}
     if particles:
         table = particles.get("fused", next(iter(particles.values())))

@@ -34,7 +34,7 @@ def write_report(folder: Path) -> Path:
         f"<title>{text(name)} – dualtilt</title><style>{style}</style></head><body><main>"
         f"{title_block(data)}{page_sections(data)}"
         f"<footer>Written by dualtilt. To write it again: <code>dualtilt report "
-        f"{text(folder)}</code></footer></main></body></html>\n"
+        f"{text(folder.resolve())}</code></footer></main></body></html>\n"
     )
     path = folder / REPORT
     try:

@@ -8,19 +8,24 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from controller.common.open_inside import open_inside
+
 Picture = NDArray[np.uint8]
 """Grey image [y, x], row 0 at the bottom."""
 
 
-def read_preview(path: Path, max_side_px: int) -> Picture:
-    """Read a preview and reduce it until no side exceeds `max_side_px`.
+def read_preview(folder: Path, path: str, max_side_px: int) -> Picture:
+    """Read a preview of a session and reduce it until no side exceeds `max_side_px`.
 
     Raises
     ------
     ValueError
         If the file holds anything but a 2D uint8 array.
+    OSError, LinkRefusedError
+        The file cannot be read, or is reached through a link.
     """
-    image: NDArray[Any] = np.load(path, allow_pickle=False)
+    with open_inside(folder, path) as file:
+        image: NDArray[Any] = np.load(file, allow_pickle=False)
     if image.ndim != 2 or image.dtype != np.uint8 or 0 in image.shape:
         raise ValueError(f"{path}: {image.dtype} {image.shape} is not a 2D uint8 picture")
     return reduce_picture(np.ascontiguousarray(image), max_side_px)

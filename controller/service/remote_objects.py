@@ -15,6 +15,7 @@ from Pyro5.callcontext import current_context
 from Pyro5.server import expose
 
 from controller.common.errors import DualtiltError
+from controller.common.open_inside import LinkRefusedError
 from controller.model.commands import Answer, StopWhen
 from controller.model.prompts import Prompt
 from controller.service.previews import read_preview
@@ -70,12 +71,11 @@ class SessionView:
     def picture(self, view: str, max_side_px: int) -> list[int] | None:
         """Return the shape of a preview, None without one; its pixels go in an annotation."""
         preview = self._store.status.previews.get(str(view))
-        path = (self._folder / preview.path).resolve() if preview is not None else None
-        if path is None or not path.is_relative_to(self._folder.resolve()):
+        if preview is None:
             return None
         try:
-            pixels = read_preview(path, min(max(int(max_side_px), 16), 8192))
-        except (OSError, ValueError):
+            pixels = read_preview(self._folder, preview.path, min(max(int(max_side_px), 16), 8192))
+        except (OSError, ValueError, LinkRefusedError):
             return None  # not written yet, or removed: wait for the next preview
         current_context.response_annotations = {PIXELS: pixels.tobytes()}
         return list(pixels.shape)

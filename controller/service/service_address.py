@@ -15,8 +15,9 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from controller.common.atomic import OWNER_ONLY, replace_text
-from controller.common.bounded_read import read_bounded
+from controller.common.bounded_read import read_bounded, read_whole
 from controller.common.errors import UsageError
+from controller.common.open_inside import open_inside
 from controller.common.runtime_folder import runtime_folder
 from controller.model.base import Data
 
@@ -76,15 +77,12 @@ def socket_path() -> Path:
     return runtime_folder() / f"{secrets.token_hex(4)}.sock"
 
 
-def write_address(address: ServiceAddress) -> list[Path]:
-    """Write the address of a session; return the files to remove when it ends."""
-    copies = [
-        address.folder / ADDRESS_FILE,
-        runtime_folder() / f"{address.pid}-{secrets.token_hex(2)}{_SUFFIX}",
-    ]
-    for path in copies:
-        _write_private(path, address.model_dump_json())
-    return copies
+def write_address_for_attach(address: ServiceAddress) -> Path:
+    """Write the address where `dualtilt attach` finds it without a folder; return the file."""
+    path = runtime_folder() / f"{address.pid}-{secrets.token_hex(2)}{_SUFFIX}"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    replace_text(path, address.model_dump_json(), OWNER_ONLY)
+    return path
 
 
 def read_address(folder: Path) -> ServiceAddress:
@@ -101,7 +99,8 @@ def read_address(folder: Path) -> ServiceAddress:
     if not folder.is_dir():
         raise UsageError(f"{folder}: no such session folder")
     try:
-        return ServiceAddress.model_validate_json(read_bounded(path))
+        with open_inside(folder, ADDRESS_FILE) as file:
+            return ServiceAddress.model_validate_json(read_whole(file))
     except FileNotFoundError:
         raise NoSessionError(folder) from None
     except (OSError, ValidationError) as error:
@@ -115,8 +114,3 @@ def known_addresses() -> dict[Path, ServiceAddress]:
         with contextlib.suppress(OSError, ValidationError):
             found[path] = ServiceAddress.model_validate_json(read_bounded(path))
     return found
-
-
-def _write_private(path: Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    replace_text(path, text, OWNER_ONLY)

@@ -18,9 +18,10 @@ import Pyro5.errors
 from Pyro5.callcontext import current_context
 
 from controller.common import rpc
-from controller.common.bounded_read import read_bounded
+from controller.common.bounded_read import read_whole
 from controller.common.errors import DualtiltError, UsageError
 from controller.common.exit_codes import ExitCode
+from controller.common.open_inside import open_inside
 from controller.model.commands import Answer, StopWhen
 from controller.model.events import RECORD, Record
 from controller.service.previews import Picture
@@ -254,8 +255,8 @@ def the_only_session() -> Path:
 
 def last_status(folder: Path) -> SessionStatus | None:
     """Return the status that a session left on disk; None if it is missing or unreadable."""
-    with contextlib.suppress(OSError, ValueError):
-        return SessionStatus.model_validate_json(read_bounded(folder / "status.json"))
+    with contextlib.suppress(OSError, ValueError), open_inside(folder, "status.json") as file:
+        return SessionStatus.model_validate_json(read_whole(file))
     return None
 
 

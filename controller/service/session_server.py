@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterable
 from datetime import datetime
 from pathlib import Path
 
-from controller.common.atomic import replace_text
+from controller.common.atomic import ANY_READER, OWNER_ONLY, remove_file, replace_text
 from controller.common.connection_limits import limits_for, open_files_limit
 from controller.common.exit_codes import ExitCode
 from controller.common.rpc_server import TokenDaemon
@@ -32,11 +32,12 @@ from controller.service.remote_objects import (
     SessionView,
 )
 from controller.service.service_address import (
+    ADDRESS_FILE,
     VERSION,
     ServiceAddress,
     new_token,
     socket_path,
-    write_address,
+    write_address_for_attach,
 )
 from controller.service.session_client import others_run
 from controller.service.session_status import SessionStatus
@@ -69,8 +70,9 @@ class SessionService:
         may block.
     past
         Records of earlier runs of the same session, from which the status continues.
-    write_status
-        Function that replaces status.json in one step; may block as `write_record`.
+    replace, remove
+        Functions that replace a text file of the session's folder in one step (path, text,
+        permissions), and remove one; may block as `write_record`.
 
     Attributes
     ----------
@@ -84,10 +86,11 @@ class SessionService:
         folder: Path,
         write_record: Callable[[Record], None],
         past: Iterable[Record] = (),
-        write_status: Callable[[Path, str], None] = replace_text,
+        replace: Callable[[Path, str, int], None] = replace_text,
+        remove: Callable[[Path], None] = remove_file,
     ) -> None:
         self._folder = folder.absolute()
-        self._replace_status = write_status
+        self._replace, self._remove = replace, remove
         self._write_record = write_record
         self.listeners: list[Callable[[Record, SessionStatus], None]] = []
         self._store = SessionStore(past)
@@ -146,7 +149,10 @@ class SessionService:
             pid=os.getpid(),
             version=VERSION,
         )
-        self._address_files = write_address(address)
+        here = self._folder / ADDRESS_FILE
+        here.parent.mkdir(parents=True, exist_ok=True)
+        self._replace(here, address.model_dump_json(), OWNER_ONLY)
+        self._address_files = [here, write_address_for_attach(address)]
         return address
 
     def close(self, exit_code: ExitCode) -> None:
@@ -158,7 +164,7 @@ class SessionService:
         self._write_status()
         for path in self._address_files:
             with contextlib.suppress(OSError):
-                path.unlink(missing_ok=True)
+                self._remove(path)
         if self._daemon is not None:
             self._daemon.shutdown()
 
@@ -219,7 +225,7 @@ class SessionService:
     def _write_status(self) -> None:
         path = self._folder / STATUS_FILE
         try:
-            self._replace_status(path, self._store.status_json())
+            self._replace(path, self._store.status_json(), ANY_READER)
         except OSError as error:
             _log.error("%s not written: %s", path, error)
         self._status_written_s = time.monotonic()

@@ -8,9 +8,10 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from controller.common.bounded_read import LOG_BYTES, read_bounded
+from controller.common.bounded_read import LOG_BYTES
 from controller.common.errors import UsageError
 from controller.model.events import RECORD, Record
+from controller.session.read_plain import read_plain
 from processing.files.atomic import open_plain
 
 
@@ -58,7 +59,7 @@ def read_events(path: Path) -> list[Record]:
     if not path.exists():
         return []
     try:
-        content = read_bounded(path, LOG_BYTES)
+        content = read_plain(path, LOG_BYTES)
     except OSError as error:
         raise UsageError(
             f"{path}: {error.strerror}; move it away: a session continues without it"
@@ -106,7 +107,7 @@ class EventLogTail:
         that cannot be read has no new records.
         """
         try:
-            with self._path.open("rb") as file:
+            with open_plain(self._path, "rb") as file:
                 state = os.fstat(file.fileno())
                 begun_anew = (state.st_dev, state.st_ino) != self._identity or (
                     state.st_size < self._read_bytes

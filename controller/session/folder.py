@@ -11,6 +11,7 @@ from controller.common.errors import UsageError
 from controller.model.base import SeriesName
 from controller.model.protocol import Protocol, read_protocol
 from controller.session.private_folder import require_private
+from controller.session.read_plain import read_plain
 from processing.files.atomic import replace_text
 
 NOT_FOR_OTHERS_TO_WRITE = 0o755
@@ -84,7 +85,7 @@ class SessionFolder:
 
     def read_protocol(self) -> Protocol:
         """Read the protocol of the session."""
-        return read_protocol(self.protocol)
+        return read_protocol(self.protocol, read_plain)
 
     @property
     def protocol(self) -> Path:

@@ -60,7 +60,7 @@ class FolderLock:
 
 def _in_use(folder: SessionFolder) -> SessionInUseError:
     try:
-        with folder.lock.open("rb") as file:
+        with open_plain(folder.lock, "rb") as file:
             holder = file.read(32).decode(errors="replace").strip() or "unknown"
     except OSError:
         holder = "unknown"

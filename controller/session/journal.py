@@ -17,7 +17,7 @@ from typing import Annotated
 
 from pydantic import Field, TypeAdapter, ValidationError
 
-from controller.common.bounded_read import LOG_BYTES, read_bounded
+from controller.common.bounded_read import LOG_BYTES
 from controller.model.base import Data
 from controller.session.crash_points import CrashPoint, no_crash
 from controller.session.entries import JOURNAL_FORMAT, Entry, SessionOpened
@@ -26,6 +26,7 @@ from controller.session.errors import (
     JournalFormatError,
     JournalTakenError,
 )
+from controller.session.read_plain import read_plain
 from processing.files.atomic import open_plain, replace_text, sync_data, sync_folder
 
 
@@ -91,7 +92,7 @@ def read_journal(path: Path) -> JournalContent:
 
 def _read(path: Path) -> bytes:
     try:
-        return read_bounded(path, LOG_BYTES)
+        return read_plain(path, LOG_BYTES)
     except OSError as error:
         raise JournalDamagedError(f"{path}: {error.strerror}; restore it from a copy") from None
 

@@ -13,6 +13,7 @@ from typing import IO
 
 from controller.session.folder import SessionFolder
 from processing.files.atomic import make_folder, replace_file, sync_folder
+from processing.files.held_folder import open_to_read
 
 CHUNK_BYTES = 1 << 20
 """Bytes copied at a time, so that a long copy needs little memory."""
@@ -25,7 +26,7 @@ def quarantine(folder: SessionFolder, name: str, content: bytes) -> str:
 
 def quarantine_tail(folder: SessionFolder, name: str, path: Path, start: int) -> str:
     """Save the bytes of a file from `start` to its end durably; return the relative path."""
-    with path.open("rb") as file:
+    with open_to_read(path) as file:
         return _save(folder, name, file, start)
 
 
@@ -61,7 +62,7 @@ def _save(folder: SessionFolder, name: str, source: IO[bytes], start: int) -> st
 
 
 def _holds(path: Path, source: IO[bytes], start: int) -> bool:
-    with path.open("rb") as kept:
+    with open_to_read(path) as kept:
         return all(a == b for a, b in zip_longest(_chunks(kept, 0), _chunks(source, start)))
 
 

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from controller.common.bounded_read import LOG_BYTES, SMALL_FILE_BYTES, read_bounded
+from controller.common.bounded_read import LOG_BYTES, SMALL_FILE_BYTES
 from controller.model.base import SeriesName
 from controller.model.frames import FrameVerdict
 from controller.model.plan import Plan
@@ -40,6 +40,7 @@ from controller.session.folder_lock import FolderLock
 from controller.session.journal import Salvaged, salvage, write_journal
 from controller.session.ledger import replay
 from controller.session.quarantine import quarantine
+from controller.session.read_plain import read_plain
 from controller.session.recorder import WITHDRAWN
 from controller.session.recovery import SERIES, journaled_protocol
 from processing.errors import InputFileError
@@ -96,7 +97,7 @@ def rebuild_journal(folder: SessionFolder, plan: Plan) -> tuple[str, ...]:
                 f"dose: {charged.dose_e_per_A2:.0f} e/Å² charged for exposures "
                 "that the lost lines may record"
             )
-        kept = quarantine(folder, "journal.jsonl", read_bounded(folder.journal, LOG_BYTES))
+        kept = quarantine(folder, "journal.jsonl", read_plain(folder.journal, LOG_BYTES))
         write_journal(folder.journal, entries)
     finally:
         lock.release()

@@ -21,6 +21,7 @@ from controller.session.ledger import Ledger, replay
 from controller.session.quarantine import quarantine, quarantine_tail
 from controller.session.recorder import reopen_stack
 from processing.files.atomic import open_plain, sync_data
+from processing.files.held_folder import open_to_read
 from processing.files.mrc_writer import HEADER_BYTES
 
 SERIES: tuple[SeriesName, ...] = ("A", "B")
@@ -142,7 +143,7 @@ def _find_damaged(
 ) -> Iterator[FrameDamaged]:
     """Yield the frames whose bytes differ from what was recorded; quarantine a copy of each."""
     path = folder.stack(series)
-    with path.open("rb") as stack:
+    with open_to_read(path) as stack:
         for frame in frames:
             stack.seek(frame.offset)
             pixels = stack.read(_frame_bytes(frame))

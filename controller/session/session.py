@@ -308,7 +308,8 @@ class Session:
 
 def _remove_partial_files(folder: SessionFolder) -> None:
     """Remove what a killed run has left of files that it was writing."""
-    for place in (folder.path, folder.maps, folder.rejected, folder.quarantine):
+    written = (folder.maps, folder.rejected, folder.quarantine, folder.processed, folder.previews)
+    for place in (folder.path, folder.run, *written):
         for path in place.glob("*.partial"):
             remove_file(path)
 

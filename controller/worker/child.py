@@ -1,8 +1,8 @@
 """The processing child: `python -m controller.worker.child live|count|jobs FOLDER`.
 
-It reads tasks from stdin, one JSON line each, and writes its messages to stdout. It works from
-the session's folder alone. It ends when its stdin does, so that no orphan writes in the folder
-beside a new child.
+It reads tasks from stdin, one JSON line each, and writes its messages to stdout. It is started in
+the session's folder, holds it open and works there alone. It ends when its stdin does, so that no
+orphan writes in the folder beside a new child.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import IO
 
 from controller.worker.child_messages import TASK, AnyTask, Ended, Published, Working
+from processing.files.held_folder import held
 
 Send = Callable[[Working | Published | Ended], None]
 Handler = Callable[[AnyTask], Ended]
@@ -28,15 +29,16 @@ Live counts come last: a later one replaces them."""
 
 
 def main(role: str, folder: Path) -> None:
-    """Serve tasks until stdin ends."""
+    """Serve tasks until stdin ends; the current folder is `folder`, whatever its path leads to."""
     send = reserve_stdout()
     _lower_priority(role)
     tasks: queue.SimpleQueue[AnyTask] = queue.SimpleQueue()
     threading.Thread(target=_read_tasks, args=(tasks,), daemon=True).start()
-    # imported by name, so that the live child starts fast, without the imports of the jobs
-    handle: Handler = importlib.import_module(f"controller.worker.{role}").handler(folder, send)
-    while True:
-        send(_run_task(handle, tasks.get()))
+    with held(folder, reached_by=Path()):
+        # imported by name, so that the live child starts fast, without the imports of the jobs
+        handle: Handler = importlib.import_module(f"controller.worker.{role}").handler(folder, send)
+        while True:
+            send(_run_task(handle, tasks.get()))
 
 
 def reserve_stdout() -> Send:

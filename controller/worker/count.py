@@ -9,7 +9,7 @@ import numpy as np
 
 from controller.model.base import SeriesName
 from controller.model.events import Advised, Event
-from controller.model.protocol import read_protocol
+from controller.session.folder import SessionFolder
 from controller.worker.child import Handler, Send
 from controller.worker.child_messages import AnyTask, CountFrames, Ended, Published, Working
 from controller.worker.count_event import count_event
@@ -65,7 +65,7 @@ class CountedSeries:
 
     def __init__(self, folder: Path, series: SeriesName, send: Send) -> None:
         self._folder, self._series, self._send = folder, series, send
-        protocol = read_protocol(folder / "protocol.toml")
+        protocol = SessionFolder(folder).read_protocol()
         self._planned = len(protocol.series(series).tilts_deg)
         scan = protocol.scan
         self._pixel_nm = scan.pixel_nm

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from controller.model.base import SeriesName, Which
 from controller.model.events import ProcessingProgressed, Publish
 from controller.model.processing_jobs import Job, JobName
-from controller.model.protocol import read_protocol
+from controller.session.folder import SessionFolder
 from controller.session.previews import brightest, write_preview
 from controller.worker.child import Handler, Send
 from controller.worker.child_messages import AnyTask, Ended, Published, RunJob
@@ -53,7 +53,7 @@ class JobRunner:
 
     def __init__(self, folder: Path, publish: Publish) -> None:
         self._folder, self._publish = folder, publish
-        wanted = read_protocol(folder / "protocol.toml").processing
+        wanted = SessionFolder(folder).read_protocol().processing
         self._settings = ProcessSettings.model_validate(wanted.model_dump())
 
     def run(self, job: Job) -> Ended:

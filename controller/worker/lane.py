@@ -22,7 +22,8 @@ from pydantic import ValidationError
 
 from controller.model.events import Alerted, Level, Publish
 from controller.worker.child_messages import REPLY, AnyTask, Ended, Published, Working
-from processing.files.atomic import open_plain
+from processing.files.atomic import make_folder, open_plain
+from processing.files.held_folder import reached_folder
 
 OnEnded = Callable[[AnyTask, Ended], None]
 OnGivenUp = Callable[[AnyTask, int | None, str], None]
@@ -56,6 +57,9 @@ class Lane:
     ----------
     command
         Command line of the child.
+    folder
+        Folder of the session; the child is started in it, so that it works there even if the
+        folder's path is exchanged.
     log
         File for the stderr of the child.
     publish
@@ -69,13 +73,15 @@ class Lane:
     def __init__(
         self,
         command: Sequence[str],
+        folder: Path,
         log: Path,
         publish: Publish,
         ended: OnEnded,
         given_up: OnGivenUp,
         silent_limit_s: float,
     ) -> None:
-        self._command, self._log, self._publish = list(command), log, publish
+        self._command, self._folder = list(command), folder
+        self._log, self._publish = log, publish
         self._ended, self._given_up, self._silent_limit_s = ended, given_up, silent_limit_s
         self._changed = threading.Condition()
         self._waiting: dict[str, AnyTask] = {}
@@ -169,9 +175,10 @@ class Lane:
 
     def _start_child(self) -> subprocess.Popen[str]:
         self._listening_error = ""
-        with self._open_log() as log:
+        with self._open_log() as log, reached_folder(self._folder) as folder:
             return subprocess.Popen(
                 self._command,
+                cwd=folder,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,
@@ -184,7 +191,7 @@ class Lane:
     def _open_log(self) -> IO[bytes] | FileIO:
         """Open the log of the child; without room or rights for one, its messages are lost."""
         try:
-            self._log.parent.mkdir(parents=True, exist_ok=True)
+            make_folder(self._log.parent)
             return open_plain(self._log, "ab")
         except OSError:
             return Path(os.devnull).open("wb")

@@ -8,7 +8,7 @@ from controller.model.base import SeriesName
 from controller.model.events import Advised, Event, ProcessingProgressed, TiltJudged
 from controller.model.frames import RecordedFrame
 from controller.model.processing_jobs import LIVE_JOBS
-from controller.model.protocol import read_protocol
+from controller.session.folder import SessionFolder
 from controller.session.previews import brightest, write_preview
 from controller.worker.child import Handler, Send, describe_error
 from controller.worker.child_messages import AnyTask, CatchUp, Ended, Published, Working
@@ -43,7 +43,7 @@ class LiveSeries:
 
     def __init__(self, folder: Path, series: SeriesName, send: Send) -> None:
         self._folder, self._series, self._send = folder, series, send
-        protocol = read_protocol(folder / "protocol.toml")
+        protocol = SessionFolder(folder).read_protocol()
         scan = protocol.scan
         self._planned = len(protocol.series(series).tilts_deg)
         self._pixel_nm = scan.pixel_nm

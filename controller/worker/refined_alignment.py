@@ -9,7 +9,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from controller.model.base import SeriesName
 from processing.align.alignment import Alignment
-from processing.files.atomic import replace_text
+from processing.files.atomic import make_folder, replace_text
+from processing.files.held_folder import open_to_read
 from processing.series import TiltSeries
 
 
@@ -56,17 +57,16 @@ def write_refined_alignment(
         tilt_axis_deg=found.tilt_axis_deg,
     )
     path = _path(folder, series)
-    path.parent.mkdir(exist_ok=True)
+    make_folder(path.parent)
     replace_text(path, refined.model_dump_json() + "\n")
 
 
 def read_refined_alignment(folder: Path, series: SeriesName) -> RefinedAlignment | None:
     """Read the latest refined alignment; None if there is none or it cannot be read."""
     try:
-        return RefinedAlignment.model_validate_json(
-            _path(folder, series).read_text(encoding="utf-8")
-        )
-    except (OSError, UnicodeDecodeError, ValidationError):
+        with open_to_read(_path(folder, series)) as file:
+            return RefinedAlignment.model_validate_json(file.read())
+    except (OSError, ValidationError):
         return None
 
 

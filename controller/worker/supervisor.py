@@ -66,6 +66,7 @@ class Supervisor:
         self._lanes = {
             role: Lane(
                 commands(role),
+                folder,
                 folder / "run" / f"worker-{role}.log",
                 publish,
                 self._ended,
@@ -227,4 +228,6 @@ class Supervisor:
 
 
 def _command_for(folder: Path) -> Command:
-    return lambda role: python_module_command("controller.worker.child", role, str(folder))
+    return lambda role: python_module_command(
+        "controller.worker.child", role, str(folder.absolute())
+    )

@@ -10,16 +10,13 @@ from collections.abc import Iterator
 from io import FileIO
 from pathlib import Path
 
-from processing.files.held_folder import reached, reached_folder
+from processing.files.held_folder import NO_LINK, open_at, reached, reached_folder
 
 # Windows has no fdatasync; fsync also writes the times, which costs a little and is as safe
 sync_data = getattr(os, "fdatasync", os.fsync)
 
 ANY_READER, OWNER_ONLY = 0o666, 0o600
 """File permissions; the process's umask narrows them."""
-
-
-_NO_LINK = getattr(os, "O_NOFOLLOW", 0)
 
 
 def open_plain(path: Path, mode: str) -> FileIO:
@@ -33,7 +30,7 @@ def open_plain(path: Path, mode: str) -> FileIO:
 
     def open_no_link(_: str, flags: int) -> int:
         with reached(path) as (name, folder):
-            return os.open(name, flags | _NO_LINK, ANY_READER, dir_fd=folder)
+            return open_at(name, flags | NO_LINK, folder, path, ANY_READER)
 
     return FileIO(path, mode.replace("b", ""), opener=open_no_link)
 
@@ -70,7 +67,7 @@ def replace_file(path: Path, *, durable: bool = True, mode: int = ANY_READER) ->
 
 
 def _sync_file(name: str, folder: int | None) -> None:
-    descriptor = os.open(name, os.O_RDWR | _NO_LINK, dir_fd=folder)
+    descriptor = os.open(name, os.O_RDWR | NO_LINK, dir_fd=folder)
     try:
         os.fsync(descriptor)
     finally:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from processing.errors import InputFileError
+from processing.files.held_folder import open_to_read
 
 SUFFIXES = (".gz", ".bz2", ".xz")
 CHUNK_BYTES = 1 << 24
@@ -31,7 +32,7 @@ def plain_name(path: Path) -> Path:
 def is_compressed(path: Path) -> bool:
     """Recognise a compressed file by its first bytes, whatever its name."""
     try:
-        with path.open("rb") as file:
+        with open_to_read(path) as file:
             head = file.read(6)
     except OSError:
         return False
@@ -48,7 +49,7 @@ def open_plain(path: Path) -> Iterator[IO[bytes]]:
         The file does not exist, is a folder, is cut off or damaged; also while it is read.
     """
     try:
-        with path.open("rb") as file:
+        with open_to_read(path) as file:
             head = file.read(6)
             file.seek(0)
             opened = next((how for magic, how in MAGIC.items() if head.startswith(magic)), None)

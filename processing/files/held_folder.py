@@ -1,18 +1,23 @@
-"""Folders held open: what is written below them reaches them however their path is exchanged.
+"""Folders held open: what is read and written below them is reached by their descriptor.
 
-A session holds its folder open. If the folder, or one above it, is renamed and a link takes its
-place, files are still made, renamed and removed in the folder that was opened. No link below it is
-followed either. Windows has no such descriptors; paths are used there.
+A session, each of its processes and `dualtilt process` hold their folder open. If the folder, or
+one above it, is renamed and a link takes its place, files are still opened, made, renamed and
+removed in the folder that was opened. No link below it is followed either. Windows has no such
+descriptors; paths are used there.
 """
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 FOLDER_FLAGS = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_NOFOLLOW", 0)
+NO_LINK = getattr(os, "O_NOFOLLOW", 0)
 _BY_DESCRIPTOR = Path("/proc/self/fd")
 
 _held: dict[Path, list[int]] = {}
@@ -29,6 +34,73 @@ def let_go(folder: Path, descriptor: int) -> None:
     descriptors.remove(descriptor)
     if not descriptors:
         del _held[folder.absolute()]
+
+
+@contextmanager
+def held(folder: Path, *, reached_by: Path | None = None) -> Iterator[None]:
+    """Hold an existing folder open meanwhile; the folder itself may be a link of the user's.
+
+    Parameters
+    ----------
+    reached_by
+        Another path that leads to the folder now, e.g. "." in a process that was started in it.
+
+    Raises
+    ------
+    OSError
+        The folder cannot be opened.
+    """
+    if os.open not in os.supports_dir_fd:
+        yield
+        return
+    descriptor = os.open(reached_by or folder, FOLDER_FLAGS & ~NO_LINK)
+    try:
+        hold(folder, descriptor)
+        try:
+            yield
+        finally:
+            let_go(folder, descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def open_to_read(path: Path) -> BinaryIO:
+    """Open a file for reading bytes; below a held folder no link is followed.
+
+    Raises
+    ------
+    OSError
+        The file cannot be opened, or is reached through a link (ELOOP).
+    """
+    with reached(path) as (name, folder):
+        if folder is None:
+            return path.open("rb")
+        return os.fdopen(open_at(name, os.O_RDONLY | NO_LINK, folder, path), "rb")
+
+
+def open_at(name: str, flags: int, folder: int | None, path: Path, mode: int = 0o666) -> int:
+    """Open a file or folder as `os.open` does, and name the link that prevents it.
+
+    Raises
+    ------
+    OSError
+        It cannot be opened, or is a link that the flags do not follow (ELOOP).
+    """
+    try:
+        return os.open(name, flags, mode, dir_fd=folder)
+    except OSError as error:
+        if error.errno in (errno.ELOOP, errno.ENOTDIR, errno.EMLINK) and _is_link(name, folder):
+            raise OSError(
+                errno.ELOOP, "is a link, and no link is followed here; remove it", str(path)
+            ) from None
+        raise
+
+
+def _is_link(name: str, folder: int | None) -> bool:
+    try:
+        return stat.S_ISLNK(os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode)
+    except OSError:
+        return False
 
 
 @contextmanager
@@ -50,9 +122,10 @@ def reached(path: Path) -> Iterator[tuple[str, int | None]]:
         if place.is_relative_to(folder):
             *between, name = place.relative_to(folder).parts
             with ExitStack() as opened:
-                descriptor = descriptors[-1]
+                descriptor, where = descriptors[-1], folder
                 for part in between:
-                    descriptor = os.open(part, FOLDER_FLAGS, dir_fd=descriptor)
+                    where /= part
+                    descriptor = open_at(part, FOLDER_FLAGS, descriptor, where)
                     opened.callback(os.close, descriptor)
                 yield name, descriptor
             return

@@ -20,6 +20,7 @@ from processing.errors import InputFileError
 from processing.files.atomic import replace_file
 from processing.files.compressed import is_compressed, open_plain, read_up_to
 from processing.files.extended_header import ExtendedHeader, parse_extended_header
+from processing.files.held_folder import open_to_read
 from processing.files.mrc_header import PACKED_4_BITS, SAMPLE_TYPES, MrcHeader, read_header
 
 LARGEST_READ_BYTES = 64 << 20
@@ -105,7 +106,7 @@ def read_facts(path: Path) -> MrcFacts:
         raw = bytes(read_up_to(file, header.extended_bytes))
     complete = header.sections
     if not is_compressed(path):
-        complete = max(0, path.stat().st_size - header.offset_bytes) // header.section_bytes
+        complete = max(0, _size_bytes(path) - header.offset_bytes) // header.section_bytes
     extended = parse_extended_header(raw, header, header.sections)
     return MrcFacts(header, extended, complete)
 
@@ -174,17 +175,23 @@ def _stored_bytes(path: Path, header: MrcHeader, sections: int) -> NDArray[np.ui
     """Return the bytes of at most `sections` whole images; a large plain file stays on the disk."""
     wanted = sections * header.section_bytes
     if wanted > LARGEST_READ_BYTES and not is_compressed(path):
-        present = path.stat().st_size - header.offset_bytes
+        present = _size_bytes(path) - header.offset_bytes
         whole = min(wanted, present) // header.section_bytes
         if whole > 0:
             size = whole * header.section_bytes
-            return np.memmap(path, np.uint8, "r", header.offset_bytes, (size,))
+            with open_to_read(path) as file:
+                return np.memmap(file, np.uint8, "r", header.offset_bytes, (size,))
     with open_plain(path) as file:
         _skip(file, header.offset_bytes)
         data = read_up_to(file, wanted)
         file.read(1)  # a compressed file checks its sum at its end
     whole = len(data) // header.section_bytes
     return np.frombuffer(data, np.uint8, whole * header.section_bytes)
+
+
+def _size_bytes(path: Path) -> int:
+    with open_to_read(path) as file:
+        return file.seek(0, os.SEEK_END)
 
 
 def _skip(file: IO[bytes], size: int) -> None:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from processing.errors import InputFileError
 from processing.files.atomic import open_plain, sync_data, sync_folder
+from processing.files.held_folder import open_to_read
 from processing.files.mrc import STORED_AS
 
 HEADER_BYTES = 1024
@@ -172,7 +173,7 @@ class MrcStackWriter:
     def is_in_place(self) -> bool:
         """False if the file was removed or replaced: what is written would be lost with it."""
         try:
-            found = self.path.stat()
+            found = self.path.stat()  # by its path: that is where others look for it
         except FileNotFoundError:
             return False
         return os.path.samestat(os.fstat(self._file.fileno()), found)
@@ -227,7 +228,7 @@ def wrong_header(path: Path, layout: StackLayout) -> bytes | None:
 
     `COUNTED_FIELDS` are not compared.
     """
-    with path.open("rb") as file:
+    with open_to_read(path) as file:
         found = file.read(HEADER_BYTES)
     expected = _new_header(layout)
     if len(found) < HEADER_BYTES:

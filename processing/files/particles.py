@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from dataclasses import dataclass
+from io import TextIOWrapper
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 
 from processing.errors import InputFileError
 from processing.files.atomic import replace_text
+from processing.files.held_folder import open_to_read
 
 COLUMNS = ("id", "x_nm", "y_nm", "z_nm", "diameter_nm", "confidence")
 XYZ_PROPERTIES = "species:S:1:pos:R:3:radius:R:1:confidence:R:1"
@@ -57,8 +59,8 @@ def read_csv(path: str | Path) -> ParticleTable:
     """
     path = Path(path)
     try:
-        with path.open(encoding="utf-8", newline="") as file:
-            reader = csv.DictReader(file)
+        with open_to_read(path) as file:
+            reader = csv.DictReader(TextIOWrapper(file, "utf-8", newline=""))
             missing = set(COLUMNS) - set(reader.fieldnames or ())
             if missing:
                 raise InputFileError(
@@ -95,7 +97,8 @@ def read_xyz(path: str | Path) -> ParticleTable:
     """
     path = Path(path)
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        with open_to_read(path) as file:
+            lines = file.read().decode().splitlines()
     except FileNotFoundError:
         raise InputFileError(f"{path}: no such file") from None
     try:

@@ -10,6 +10,7 @@ from mrcfile.dtypes import HEADER_DTYPE
 from numpy.typing import NDArray
 
 from processing.errors import InputFileError
+from processing.files.held_folder import open_to_read
 from processing.files.mrc import STORED_AS
 
 
@@ -23,7 +24,7 @@ def read_section(path: Path, section: int) -> NDArray[Any]:
     """
     header_dtype = HEADER_DTYPE.newbyteorder("<")
     try:
-        with path.open("rb") as file:
+        with open_to_read(path) as file:
             header = np.frombuffer(file.read(header_dtype.itemsize), header_dtype, 1)[0]
             shape = int(header["ny"]), int(header["nx"])
             dtype = _dtype(int(header["mode"]))

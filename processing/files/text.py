@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import codecs
+import os
 from pathlib import Path
 
 from processing.errors import InputFileError
+from processing.files.held_folder import open_to_read
 
 LARGEST_BYTES = 64_000_000
 """Largest text file that is read: an mdoc of ten thousand images has a tenth of it."""
@@ -28,8 +30,10 @@ def read_text(path: Path) -> str:
         The file does not exist, cannot be read, or is far too large for a text.
     """
     try:
-        size = path.stat().st_size
-        data = path.read_bytes() if size <= LARGEST_BYTES else b""
+        with open_to_read(path) as file:
+            size = file.seek(0, os.SEEK_END)
+            file.seek(0)
+            data = file.read() if size <= LARGEST_BYTES else b""
     except FileNotFoundError:
         raise InputFileError(f"{path}: no such file") from None
     except OSError as error:

@@ -12,7 +12,8 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from processing.errors import InputFileError
-from processing.files.atomic import replace_text, sync_folder
+from processing.files.atomic import make_folder, remove_file, replace_text, sync_folder
+from processing.files.held_folder import open_to_read
 from processing.files.mrc import read_stack, write_images, write_volume
 from processing.files.particles import ParticleTable, read_csv, write_csv, write_xyz
 from processing.files.rawtlt import write_rawtlt
@@ -61,10 +62,11 @@ def write_series_result(
     """Write the result of one series: aligned images, volumes, particles and record."""
     session = Path(session)
     folder = session / PROCESSED
-    folder.mkdir(parents=True, exist_ok=True)
+    session.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     # without the record, files of the series count as incomplete
     for stale in (folder / f"{name}.json", folder / SUMMARY):
-        stale.unlink(missing_ok=True)
+        remove_file(stale)
     pixel_nm = result.aligned.pixel_nm
     write_images(folder / f"{name}_aligned.mrc", result.aligned.images, pixel_nm)
     write_rawtlt(folder / f"{name}_aligned.rawtlt", result.aligned.angles_deg)
@@ -219,7 +221,8 @@ def read_record(session: Path, name: SeriesName) -> SeriesRecord:
     """
     path = session / PROCESSED / f"{name}.json"
     try:
-        return SeriesRecord.model_validate_json(path.read_text(encoding="utf-8"))
+        with open_to_read(path) as file:
+            return SeriesRecord.model_validate_json(file.read())
     except FileNotFoundError:
         raise InputFileError(f"{path}: no such file; process this series first") from None
     except (ValidationError, UnicodeDecodeError):

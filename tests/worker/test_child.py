@@ -39,6 +39,7 @@ def test_the_child_ends_with_the_session(role: str, tmp_path: Path) -> None:
         stdin=subprocess.DEVNULL,
         capture_output=True,
         timeout=60,
+        cwd=tmp_path,
     )
     assert child.returncode == 0
     assert child.stdout == b""
@@ -53,6 +54,7 @@ def test_a_failed_task_is_reported_and_the_child_continues(tmp_path: Path) -> No
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
+        cwd=tmp_path,
     ) as child:
         assert child.stdin is not None and child.stdout is not None
         for _ in range(2):

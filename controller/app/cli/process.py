@@ -78,6 +78,7 @@ def run(args: argparse.Namespace) -> int:
         ProcessingError,
         RegistrationRefusedError,
     )
+    from processing.files.held_folder import held
     from processing.pipeline.check_diameter import require_possible_diameter
     from processing.pipeline.check_series import require_tilt_series
     from processing.pipeline.process_all import process_all
@@ -100,7 +101,7 @@ def run(args: argparse.Namespace) -> int:
         for one in series:
             print_inputs(one)
         args.out.mkdir(parents=True, exist_ok=True)
-        with shown_progress() as progress:
+        with held(args.out), shown_progress() as progress:
             summary = process_all(series, args.out, settings, progress=progress)
     except (InputFileError, ImpossibleDiameterError, DeviceError, OSError) as error:
         raise UsageError(str(error)) from error
@@ -119,6 +120,8 @@ def _require_unused(out: Path) -> None:
     from processing.pipeline.results_folder import PROCESSED, SUMMARY
 
     folder = out / PROCESSED
+    if folder.is_symlink():
+        raise UsageError(f"{folder}: is a link; remove it, or choose a new --out folder")
     if not folder.exists():
         return
     if not folder.is_dir():

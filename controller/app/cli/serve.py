@@ -30,11 +30,14 @@ def run(args: argparse.Namespace) -> int:
     """Serve until interrupted; the session continues."""
     from controller.common.errors import UsageError
     from controller.common.exit_codes import ExitCode
+    from controller.common.open_inside import open_inside
     from controller.service.session_client import the_only_session
 
     folder = (args.dir or the_only_session()).absolute()
-    if not (folder / "events.jsonl").is_file():
-        raise UsageError(f"{folder}: holds no session")
+    try:
+        open_inside(folder, "events.jsonl").close()
+    except OSError:
+        raise UsageError(f"{folder}: holds no session") from None
     if find_spec("aiohttp") is None:
         raise UsageError("serve needs the extra `web`: pip install 'dualtilt[web]'")
     from controller.ui.web.page_server import serve

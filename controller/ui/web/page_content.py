@@ -87,7 +87,7 @@ def page_content(reader: SessionReader) -> PageContent:
         news=_news(status),
         alerts=_alerts(status),
         log=_lines(log_line(record) for record in records if event_text.is_headline(record)),
-        report='<a href="report">report of this session</a>' if reader.report else "",
+        report='<a href="report">report of this session</a>' if reader.has_report else "",
         views=tuple(link for name in names for link in _links(reader, name)),
         first_view=view_order.first_view(status.phase, names),
     )

@@ -147,11 +147,13 @@ def _png(reader: SessionReader, view: str) -> bytes:
 
 
 async def _report(request: web.Request) -> web.StreamResponse:
-    path = request.app[READER].report
-    if path is None:
-        raise web.HTTPNotFound(text="the session has no report yet", headers=SECURITY)
+    try:
+        page = await asyncio.to_thread(request.app[READER].report)
+    except LookupError as error:
+        raise web.HTTPNotFound(text=str(error.args[0]), headers=SECURITY) from None
     policy = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
-    return web.FileResponse(path, headers={**SECURITY, "Content-Security-Policy": policy})
+    headers = {**SECURITY, "Content-Security-Policy": policy}
+    return web.Response(body=page, content_type="text/html", charset="utf-8", headers=headers)
 
 
 def greeting(host: str, port: int) -> list[str]:

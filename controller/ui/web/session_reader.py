@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from controller.common.errors import UsageError
+from controller.common.open_inside import LinkRefusedError, open_inside
 from controller.model.events import Record
 from controller.service.previews import Picture, read_preview
 from controller.service.service_address import read_address
@@ -19,6 +20,7 @@ from controller.service.session_store import SessionStore
 from controller.session.event_log import EventLogTail
 
 EVENT_LOG = "events.jsonl"
+REPORT = "report.html"
 MAX_SIDE_PX = 2048
 """Longest side of a picture on the page."""
 
@@ -52,10 +54,25 @@ class SessionReader:
         return self._store.status
 
     @property
-    def report(self) -> Path | None:
-        """The session's report; None if it is not written yet."""
-        path = self._folder / "report.html"
-        return path if path.is_file() else None
+    def has_report(self) -> bool:
+        """True once the session's report is written."""
+        return (self._folder / REPORT).is_file()
+
+    def report(self) -> bytes:
+        """Return the session's report.
+
+        Raises
+        ------
+        LookupError
+            It is not written yet, or cannot be read.
+        """
+        try:
+            with open_inside(self._folder, REPORT) as file:
+                return file.read()
+        except FileNotFoundError:
+            raise LookupError("the session has no report yet") from None
+        except (OSError, LinkRefusedError) as error:
+            raise LookupError(f"the report cannot be read: {error}") from None
 
     def records(self, limit: int) -> list[Record]:
         """Return the newest records, oldest first."""
@@ -85,8 +102,8 @@ class SessionReader:
         if preview is None:
             raise LookupError(f"the session has no picture {view!r}")
         try:
-            return read_preview(self._folder / preview.path, MAX_SIDE_PX)
-        except (OSError, ValueError) as error:
+            return read_preview(self._folder, preview.path, MAX_SIDE_PX)
+        except (OSError, ValueError, LinkRefusedError) as error:
             raise LookupError(f"picture {view!r} cannot be read: {error}") from None
 
     def width_nm(self, view: str) -> float | None:
@@ -95,8 +112,9 @@ class SessionReader:
         if preview.pixel_nm is None:
             return None
         try:
-            shape = np.load(self._folder / preview.path, mmap_mode="r", allow_pickle=False).shape
-        except (OSError, ValueError):
+            with open_inside(self._folder, preview.path) as file:
+                shape = np.load(file, allow_pickle=False).shape
+        except (OSError, ValueError, LinkRefusedError):
             return None
         return float(preview.pixel_nm * shape[1])
 
