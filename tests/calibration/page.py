@@ -88,12 +88,14 @@ def _verdicts(rows: Sequence[Row]) -> Iterable[str]:
     )
     for verdict, group in groupby(sorted(rows, key=lambda row: row.verdict), lambda r: r.verdict):
         some = list(group)
-        holds = sum(row.holds for row in some)
+        holds = "–" if verdict is Trust.REFUSED else sum(row.holds for row in some)
         yield f"| {verdict} | {len(some)} | {holds} | {min(row.f1 for row in some):.4f} |"
 
 
 def _row(row: Row) -> str:
     interval = f"{row.n_low} to {row.n_high}" + ("" if row.holds else " (**misses**)")
+    if row.verdict is Trust.REFUSED:
+        interval = "–"
     cells = (
         row.case,
         row.series,
