@@ -40,3 +40,11 @@ class ResultsInUseError(ProcessingError):
 
 class ClusterError(ProcessingError):
     """The cluster cannot be started or reached, or lacks what it needs."""
+
+
+class NoWorkersError(ClusterError):
+    """The cluster has had no worker for longer than the operator waits."""
+
+
+class SchedulerLostError(ClusterError):
+    """The scheduler of the cluster does not answer any more."""

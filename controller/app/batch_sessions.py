@@ -14,6 +14,7 @@ from controller.model.protocol import read_protocol
 from processing.batch import cluster
 from processing.batch.process_session import SessionOutcome, SessionTask, State
 from processing.batch.run_batch import run_batch
+from processing.batch.worker_watch import Patience
 from processing.errors import ClusterError
 from processing.pipeline.made_with import GivenFacts
 from processing.pipeline.settings import ProcessSettings
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
 JOB = cluster.ClusterSize(workers=4, cores=4, memory_GB=16)
 """Jobs of a queue, if the operator asks for no others."""
+WAIT_S = 300.0
+"""Longest time without a worker, if the operator says nothing else and no queue is used."""
 
 
 class Shown(Protocol):
@@ -33,6 +36,9 @@ class Shown(Protocol):
 
     def progressed(self, session: str, stage: str, fraction: float) -> None:
         """Show the stage of a session. Called on a thread of Dask."""
+
+    def said(self, line: str) -> None:
+        """Show a line about the cluster."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +63,7 @@ class BatchOptions:
     cores: int | None
     memory_GB: float | None
     retries: int
+    wait_s: float | None
 
     @classmethod
     def of(cls, args: argparse.Namespace) -> BatchOptions:
@@ -91,6 +98,7 @@ class BatchOptions:
             args.cores,
             args.memory_GB,
             args.retries,
+            args.wait_s,
         )
 
 
@@ -115,6 +123,7 @@ def run_sessions(options: BatchOptions, shown: Shown) -> Iterator[SessionOutcome
                 retries=options.retries,
                 cores=cores,
                 on_progress=shown.progressed,
+                patience=_patience(options, shown),
             )
     except ClusterError as error:
         raise UsageError(str(error)) from error
@@ -134,6 +143,17 @@ def _cluster(options: BatchOptions) -> tuple[AbstractContextManager[Client], int
         )
         return cluster.queue_cluster(options.cluster, size), size.cores
     return cluster.running_cluster(options.cluster), options.cores
+
+
+def _patience(options: BatchOptions, shown: Shown) -> Patience:
+    """Return the longest time without workers; jobs may wait in their queue for ever."""
+    where, wait_s = options.cluster, options.wait_s
+    if where in cluster.QUEUES:
+        return Patience(wait_s or 0.0, f"the jobs wait in the queue of {where}", shown.said)
+    advice = f"start one with: dask worker {where} --nthreads 1"
+    if where == "local":
+        advice = "workers on this machine end by themselves; see its memory"
+    return Patience(WAIT_S if wait_s is None else wait_s, advice, shown.said)
 
 
 def _require_cluster(args: argparse.Namespace) -> None:

@@ -98,9 +98,9 @@ def running_cluster(address: str) -> Iterator[Client]:
     Raises
     ------
     ClusterError
-        It does not answer, or a worker processes several tasks at a time.
+        It does not answer.
     """
-    with ExitStack() as opened:
+    with _quiet_client(), ExitStack() as opened:
         try:
             client = opened.enter_context(Client(address, timeout=CONNECT_S))
         except (OSError, ValueError) as error:
@@ -108,13 +108,35 @@ def running_cluster(address: str) -> Iterator[Client]:
                 f"{address}: no Dask scheduler answers ({_one_line(error)}); start one with: "
                 "dask scheduler"
             ) from error
-        for worker, facts in client.scheduler_info(n_workers=-1)["workers"].items():
-            if facts["nthreads"] > 1:
-                raise ClusterError(
-                    f"worker {worker} runs {facts['nthreads']} tasks at a time in one process; "
-                    "start it with: dask worker --nthreads 1"
-                )
         yield client
+
+
+@contextmanager
+def _quiet_client() -> Iterator[None]:
+    """Keep Dask's own lines about a lost scheduler from the terminal; the batch says it."""
+    logger = logging.getLogger("distributed.client")
+    before = logger.level
+    logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
+
+
+def require_one_task_each(client: Client) -> None:
+    """Refuse workers that process several sessions at a time in one process.
+
+    Raises
+    ------
+    ClusterError
+        There is such a worker.
+    """
+    for worker, tasks in client.nthreads().items():
+        if tasks > 1:
+            raise ClusterError(
+                f"worker {worker} runs {tasks} tasks at a time in one process; "
+                "start it with: dask worker --nthreads 1"
+            )
 
 
 @contextmanager

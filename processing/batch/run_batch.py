@@ -4,13 +4,27 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import CancelledError
+from contextlib import suppress
 from dataclasses import dataclass
+from queue import Empty, SimpleQueue
 from uuid import uuid4
 
-from distributed import Client, Future, KilledWorker, as_completed, get_worker
+from distributed import Client, Future, KilledWorker, get_worker
+from distributed.client import ClosedClientError
 
-from processing.batch.cluster import host_of, sessions_by_host
+from processing.batch.cluster import host_of, require_one_task_each, sessions_by_host
 from processing.batch.process_session import SessionOutcome, SessionTask, State, process_session
+from processing.batch.worker_watch import (
+    DEFAULT_PATIENCE,
+    LOST,
+    POLL_S,
+    Patience,
+    WorkerWatch,
+    wait_for_first,
+    worker_count,
+)
+from processing.errors import NoWorkersError, SchedulerLostError
 from processing.parallel import THREADS_VARIABLE, usable_cores
 from processing.progress import Progress
 
@@ -43,11 +57,12 @@ def run_batch(
     retries: int,
     cores: int | None = None,
     on_progress: OnProgress | None = None,
+    patience: Patience = DEFAULT_PATIENCE,
 ) -> Iterator[SessionOutcome]:
     """Yield the outcome of each session when it ends, in any order.
 
     Sessions that still wait are cancelled when the caller stops early; those that a worker has
-    begun end there.
+    begun end there. If the scheduler is lost, or all workers, the sessions left are failed.
 
     Parameters
     ----------
@@ -56,30 +71,68 @@ def run_batch(
         of a session until several have died of it, also when it is processed alone.
     cores
         Cores that each worker may use; None for an equal part of its machine.
+
+    Raises
+    ------
+    ClusterError
+        No worker comes in time, or one processes several tasks at a time; nothing was processed.
     """
+    watch = WorkerWatch(patience)
+    wait_for_first(client, watch)
+    require_one_task_each(client)
     share = WorkerShare(sessions_by_host(client), cores)
+    left = {task.session: task for task in tasks}
     if on_progress is not None:
         client.subscribe_topic(TOPIC, _handler(on_progress))
-    killed = []
     try:
-        for task, future in _each_ended(client, tasks, share, retries):
-            if isinstance(future.exception(), KilledWorker):
-                killed.append(task)
-            else:
-                yield _outcome(task, future)
-        # the death of a worker counts against the sessions that waited there, too
-        for task in killed:
-            for _, future in _each_ended(client, [task], share, retries):
-                yield _outcome(task, future)
+        for outcome in _outcomes(client, tasks, share, retries, watch):
+            del left[outcome.session]
+            yield outcome
+    except (NoWorkersError, SchedulerLostError) as error:
+        patience.say(f"{error}; {len(left)} of {len(tasks)} sessions left")
+        for session in left:
+            yield SessionOutcome(session, State.FAILED, reason=str(error))
     finally:
         if on_progress is not None:
-            client.unsubscribe_topic(TOPIC)
+            with suppress(ClosedClientError):  # the scheduler was lost
+                client.unsubscribe_topic(TOPIC)
+
+
+def _outcomes(
+    client: Client,
+    tasks: Sequence[SessionTask],
+    share: WorkerShare,
+    retries: int,
+    watch: WorkerWatch,
+) -> Iterator[SessionOutcome]:
+    """Yield the outcome of each session; try those again, alone, whose workers died."""
+    killed = []
+    for task, future in _each_ended(client, tasks, share, retries, watch):
+        if isinstance(future.exception(), KilledWorker):
+            killed.append(task)
+        else:
+            yield _outcome(task, future)
+    # the death of a worker counts against the sessions that waited there, too
+    for task in killed:
+        for _, future in _each_ended(client, [task], share, retries, watch):
+            yield _outcome(task, future)
 
 
 def _each_ended(
-    client: Client, tasks: Sequence[SessionTask], share: WorkerShare, retries: int
+    client: Client,
+    tasks: Sequence[SessionTask],
+    share: WorkerShare,
+    retries: int,
+    watch: WorkerWatch,
 ) -> Iterator[tuple[SessionTask, Future[SessionOutcome]]]:
-    """Yield each session with its result when it ends; cancel the others when stopped early."""
+    """Yield each session with its result when it ends; cancel the others when stopped early.
+
+    Raises
+    ------
+    NoWorkersError, SchedulerLostError
+        The sessions left cannot be processed.
+    """
+    ended: SimpleQueue[Future[SessionOutcome]] = SimpleQueue()
     group = f"session-{uuid4().hex}"  # one name for all: Dask then gives a worker one at a time
     futures = {
         client.submit(
@@ -93,12 +146,36 @@ def _each_ended(
         for number, task in enumerate(tasks)
     }
     try:
-        for future in as_completed(list(futures)):
+        for future in futures:
+            future.add_done_callback(ended.put)
+        while futures:
+            future = _next_ended(client, ended, watch)
             yield futures.pop(future), future
             future.release()
     finally:
         if futures:
             client.cancel(list(futures), force=True)
+
+
+def _next_ended(
+    client: Client, ended: SimpleQueue[Future[SessionOutcome]], watch: WorkerWatch
+) -> Future[SessionOutcome]:
+    """Return the next session that has ended.
+
+    Raises
+    ------
+    NoWorkersError, SchedulerLostError
+        None will end.
+    """
+    while True:
+        try:
+            future = ended.get(timeout=POLL_S)
+        except Empty:
+            watch.note(worker_count(client))
+        else:
+            if future.cancelled():  # Dask cancels all when the connection is lost
+                raise SchedulerLostError(LOST)
+            return future
 
 
 def process_on_worker(task: SessionTask, share: WorkerShare) -> SessionOutcome:
@@ -130,9 +207,21 @@ def _handler(on_progress: OnProgress) -> Callable[[tuple[float, list[object]]], 
 
 
 def _outcome(task: SessionTask, future: Future[SessionOutcome]) -> SessionOutcome:
+    """Return the outcome of a session that has ended.
+
+    Raises
+    ------
+    SchedulerLostError
+        The scheduler was lost before it gave the outcome.
+    """
     error = future.exception()
+    if isinstance(error, CancelledError):
+        raise SchedulerLostError(LOST)
     if error is None:
-        return future.result()
+        try:
+            return future.result()
+        except (OSError, CancelledError) as lost:
+            raise SchedulerLostError(LOST) from lost
     return SessionOutcome(task.session, State.FAILED, reason=_reason(error))
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import csv
 import os
 import shutil
 import signal
@@ -15,7 +14,7 @@ from pathlib import Path
 import dask_jobqueue
 import numpy as np
 import pytest
-from distributed import Client, KilledWorker, LocalCluster
+from distributed import Client, KilledWorker
 
 from controller.app.cli import batch, process
 from controller.common.errors import UsageError
@@ -32,7 +31,7 @@ from processing.batch.process_session import (
     process_session,
 )
 from processing.batch.results_lock import results_lock
-from processing.errors import ClusterError, ResultsInUseError
+from processing.errors import ResultsInUseError
 from processing.files.rawtlt import write_rawtlt
 from processing.parallel import limited_threads, usable_cores, worker_threads
 from processing.pipeline import process_all
@@ -40,6 +39,7 @@ from processing.pipeline.made_with import GivenFacts, made_with
 from processing.pipeline.results_folder import SeriesRecord
 from processing.pipeline.settings import ProcessSettings
 from processing.results import SeriesName, Trust
+from tests.support.batch_verb import rows_of, run_verb
 from tests.support.spheres import jittered, packed, tilt_series
 
 ANGLES = np.arange(-70.0, 75.0, 14.0)
@@ -89,17 +89,6 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 def single_of(pair: Path, folder: Path) -> Path:
     """Copy series A of a pair."""
     return shutil.copytree(pair, folder, ignore=shutil.ignore_patterns("B.*", "processed"))
-
-
-def run_verb(*arguments: object) -> int:
-    parser = argparse.ArgumentParser()
-    batch.add_arguments(parser)
-    return batch.run(parser.parse_args([str(argument) for argument in arguments]))
-
-
-def rows_of(table: Path) -> list[dict[str, str]]:
-    with table.open() as file:
-        return list(csv.DictReader(file))
 
 
 def results(session: Path) -> dict[str, bytes]:
@@ -316,17 +305,6 @@ def test_without_dask_the_extra_is_named(monkeypatch: pytest.MonkeyPatch, tmp_pa
     monkeypatch.setattr(batch, "find_spec", lambda name: None)
     with pytest.raises(UsageError, match=r"pip install 'dualtilt\[cluster\]'"):
         run_verb(tmp_path)
-
-
-def test_a_worker_of_several_tasks_at_a_time_is_refused() -> None:
-    with (
-        LocalCluster(
-            n_workers=1, threads_per_worker=2, processes=False, dashboard_address=None
-        ) as running,
-        pytest.raises(ClusterError, match="--nthreads 1"),
-        cluster.running_cluster(running.scheduler_address),
-    ):
-        pass
 
 
 def test_two_writers_of_one_session_exclude_each_other(tmp_path: Path) -> None:

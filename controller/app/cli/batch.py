@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,7 +17,7 @@ from controller.app.cli.process import (
     MEMORY_HELP,
     RULE_HELP,
 )
-from controller.app.cli.reading_arguments import add_facts, at_least_one, positive
+from controller.app.cli.reading_arguments import add_facts, at_least_one, positive, zero_or_more
 from controller.common.errors import UsageError
 from controller.common.exit_codes import ExitCode
 from controller.model.fusion_rules import FusionRule
@@ -31,6 +34,9 @@ CLUSTER_HELP = (
 WORKERS_HELP = (
     "sessions at a time (default: what cores and memory of this machine allow; 4 jobs of a queue)"
 )
+WAIT_HELP = (
+    "longest time without any worker, 0 for no limit (default: 300; no limit for jobs of a queue)"
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -43,6 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--memory-GB", type=positive, metavar="G", help="memory of each job (default: 16)")
     add("--again", action="store_true", help="also process sessions that are complete")
     add("--retries", type=int, default=2, metavar="N", help="retries after an error (default: 2)")
+    add("--wait-s", type=zero_or_more, metavar="S", help=WAIT_HELP)
     add("--table", type=Path, metavar="FILE", help="also write the table to a CSV file")
     add("--diameter-nm", type=positive, metavar="D", help="particle diameter (default: estimated)")
     add("--bin", type=at_least_one, metavar="N", help=BIN_HELP)
@@ -67,7 +74,7 @@ def run(args: argparse.Namespace) -> int:
     outcomes: list[SessionOutcome] = []
     interrupted = False
     try:
-        with shown_batch(len(options.tasks) + len(options.failed)) as shown:
+        with sigterm_like_ctrl_c(), shown_batch(len(options.tasks) + len(options.failed)) as shown:
             for outcome in run_sessions(options, shown):
                 outcomes.append(outcome)
                 shown.ended(outcome)
@@ -83,6 +90,16 @@ def run(args: argparse.Namespace) -> int:
         print(f"interrupted with {left} sessions left; the same command continues")
         return ExitCode.INTERRUPTED
     return exit_code(outcomes)
+
+
+@contextmanager
+def sigterm_like_ctrl_c() -> Iterator[None]:
+    """Let SIGTERM, which queues and service managers send, interrupt as Ctrl-C does."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def exit_code(outcomes: list[SessionOutcome]) -> ExitCode:

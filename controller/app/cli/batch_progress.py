@@ -54,6 +54,9 @@ class _Lines:
     def progressed(self, session: str, stage: str, fraction: float) -> None:
         """Show nothing: stages of several sessions side by side would be unreadable."""
 
+    def said(self, line: str) -> None:
+        _print(line)
+
     def ended(self, outcome: SessionOutcome) -> None:
         self._ended += 1
         _print(f"{self._ended}/{self._sessions} {described(outcome)}")
@@ -75,6 +78,9 @@ class _Bars:
         if session not in self._running:
             self._running[session] = self._bars.add_task(name, total=100)
         self._bars.update(self._running[session], description=name, completed=round(100 * fraction))
+
+    def said(self, line: str) -> None:
+        self._bars.console.print(line, highlight=False)
 
     def ended(self, outcome: SessionOutcome) -> None:
         bar = self._running.pop(str(outcome.session), None)

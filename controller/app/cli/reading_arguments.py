@@ -67,6 +67,20 @@ def positive(text: str) -> float:
     return value
 
 
+def zero_or_more(text: str) -> float:
+    """Return a number that is not negative.
+
+    Raises
+    ------
+    argparse.ArgumentTypeError
+        The text is no such number.
+    """
+    value = float(text)
+    if not 0 <= value < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text} is not 0 or more")
+    return value
+
+
 def at_least_one(text: str) -> int:
     """Return a whole number of 1 or more.
 
