@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import shutil
+import errno
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -20,7 +21,9 @@ from processing.errors import (
     RegistrationRefusedError,
     ResultsInUseError,
 )
+from processing.files.atomic import make_folder, remove_tree
 from processing.files.examine import ReadingOptions, examine_series, tilt_series_of
+from processing.files.held_folder import open_to_read
 from processing.pipeline.check_diameter import require_possible_diameter
 from processing.pipeline.check_series import require_tilt_series
 from processing.pipeline.made_with import GivenFacts, MadeWith, made_with
@@ -92,6 +95,10 @@ def process_session(task: SessionTask, progress: Progress = silent) -> SessionOu
         state, reason = State.REFUSED, str(error)
     except ProcessingError as error:
         state, reason = State.FAILED, str(error)
+    except OSError as error:
+        if error.errno != errno.ELOOP:
+            raise
+        state, reason = State.FAILED, f"{error.filename}: {error.strerror}"
     else:
         reason = "; ".join(summary.verdict.reasons) if summary.verdict else ""
     return SessionOutcome(
@@ -109,24 +116,32 @@ def _results(
 ) -> tuple[State, Summary]:
     inputs = {name: made_with(task.session, name, task.settings, task.given) for name in paths}
     unfinished = task.session / PROCESSED / UNFINISHED
-    shutil.rmtree(unfinished, ignore_errors=True)  # of an attempt that was killed
+    _remove(unfinished)  # of an attempt that was killed
     if not task.again and (summary := complete_summary(task.session, inputs)) is not None:
         return State.KEPT, summary
     device(task.settings.device)
+    for folder in (unfinished, unfinished / PROCESSED):
+        make_folder(folder)  # refuses a link before hours of work
     series = _read(paths, task)
     try:
         summary = process_all(series, unfinished, task.settings, inputs=inputs, progress=progress)
         replace_results(task.session, unfinished)
     finally:
-        shutil.rmtree(unfinished, ignore_errors=True)
+        _remove(unfinished)
     return State.DONE, summary
+
+
+def _remove(unfinished: Path) -> None:
+    """Remove what an attempt left; what cannot be removed is overwritten or refused later."""
+    with suppress(OSError):
+        remove_tree(unfinished)
 
 
 def complete_summary(session: Path, inputs: Mapping[SeriesName, MadeWith]) -> Summary | None:
     """Return the summary of a session whose results are complete and made with these inputs."""
     try:
-        text = (session / PROCESSED / SUMMARY).read_text(encoding="utf-8")
-        summary = Summary.model_validate_json(text)
+        with open_to_read(session / PROCESSED / SUMMARY) as file:
+            summary = Summary.model_validate_json(file.read())
         records = {name: read_record(session, name).made_with for name in inputs}
     except (FileNotFoundError, UnicodeDecodeError, ValidationError, InputFileError):
         return None

@@ -92,6 +92,12 @@ def remove_file(path: Path) -> None:
         os.unlink(name, dir_fd=folder)
 
 
+def move_file(source: Path, target: Path) -> None:
+    """Rename a file, also into another folder of the same disk; a file there is replaced."""
+    with reached(source) as (name, folder), reached(target) as (new_name, new_folder):
+        os.replace(name, new_name, src_dir_fd=folder, dst_dir_fd=new_folder)
+
+
 def remove_tree(path: Path) -> None:
     """Remove a folder and all that is in it."""
     with reached(path) as (name, folder):

@@ -6,13 +6,14 @@ process.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from processing.errors import InputFileError
-from processing.files.atomic import make_folder, remove_file, replace_text, sync_folder
+from processing.files.atomic import make_folder, move_file, remove_file, replace_text, sync_folder
 from processing.files.held_folder import open_to_read
 from processing.files.mrc import read_stack, write_images, write_volume
 from processing.files.particles import ParticleTable, read_csv, write_csv, write_xyz
@@ -194,15 +195,16 @@ def replace_results(session: Path, complete: Path) -> None:
     """Replace the results of a session by those of another folder, which is on the same disk.
 
     The old summary goes first and the new one comes last, so that whatever happens meanwhile, a
-    folder with a summary is complete. Files of other names stay.
+    folder with a summary is complete. Files of other names stay, and no link is followed below a
+    folder that is held.
     """
     old, new = session / PROCESSED, complete / PROCESSED
     names = result_names()
     for name in names:
-        (old / name).unlink(missing_ok=True)
+        remove_file(old / name)
     for name in reversed(names):
-        if (new / name).exists():
-            (new / name).replace(old / name)
+        with suppress(FileNotFoundError):
+            move_file(new / name, old / name)
     sync_folder(old)
 
 

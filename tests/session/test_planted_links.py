@@ -6,7 +6,7 @@ import os
 import sys
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,8 @@ from controller.session.previews import write_preview
 from controller.session.read_plain import read_plain
 from controller.worker.child_messages import RunJob
 from controller.worker.lane import Lane
+from processing.batch.process_session import SessionTask, State, process_session
+from processing.batch.results_lock import results_lock
 from processing.errors import InputFileError
 from processing.files.atomic import replace_text
 from processing.files.held_folder import held
@@ -38,7 +40,9 @@ from processing.files.particles import (
 )
 from processing.files.rawtlt import read_rawtlt, write_rawtlt
 from processing.files.section import read_section
-from processing.pipeline.results_folder import read_series_result
+from processing.pipeline.made_with import GivenFacts
+from processing.pipeline.results_folder import read_series_result, replace_results
+from processing.pipeline.settings import ProcessSettings
 from simulator.specimen import Particles
 from simulator.truth import write_particles
 
@@ -254,6 +258,43 @@ def test_processing_refuses_a_linked_results_folder(
     said = capsys.readouterr().err
     assert "is a link" in said and len(said.splitlines()) == 1
     assert list(outside.iterdir()) == []
+
+
+BATCH = SessionTask(Path(), ProcessSettings(), GivenFacts(), again=False)
+
+
+@pytest.mark.parametrize("place", ["processed", "processed/unfinished", "processed/summary.json"])
+def test_a_batch_refuses_a_link_among_its_results(place: str, session: Path, outside: Path) -> None:
+    (outside / "processed").mkdir()
+    (outside / "processed" / "summary.json").write_text("mine")
+    (session / "A.mrc").write_text("a stack")
+    if place == "processed":
+        (session / place).rmdir()
+    theirs = outside / "processed" / "summary.json" if place.endswith(".json") else outside
+    (session / place).symlink_to(theirs)
+    outcome = process_session(replace(BATCH, session=session))
+    assert outcome.state is State.FAILED
+    assert outcome.reason.startswith(f"{session / place}: is a link")
+    files = [path for path in outside.rglob("*") if path.is_file()]
+    assert [path.read_text() for path in files] == ["mine"]
+
+
+def test_new_results_replace_links_and_stay_in_the_folder_that_is_held(
+    tmp_path: Path, session: Path, outside: Path
+) -> None:
+    new, old = session / "processed" / "unfinished", session / "processed"
+    (new / "processed").mkdir(parents=True)
+    (new / "processed" / "summary.json").write_text("new")
+    (outside / "summary.json").write_text("mine")
+    (old / "summary.json").symlink_to(outside / "summary.json")
+    with results_lock(session):
+        old.rename(tmp_path / "moved")
+        old.symlink_to(outside)
+        replace_results(session, new)
+    assert (outside / "summary.json").read_text() == "mine"
+    assert list(outside.iterdir()) == [outside / "summary.json"]
+    moved = tmp_path / "moved" / "summary.json"
+    assert moved.read_text() == "new" and not moved.is_symlink()
 
 
 # -- a parent folder exchanged while a session's processes run ------------------------------------
