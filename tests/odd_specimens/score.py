@@ -14,6 +14,7 @@ from simulator.rigid import match_particles
 from simulator.scoring import TOLERANCE_FRACTION, score_tables
 from simulator.specimen import Particles
 from tests.odd_specimens.scene import Float64
+from tests.support.move_rigidly import move_rigidly
 
 STARTS = (0.9, 0.7, 0.5, 0.4, 0.3, 0.24, 0.24)
 """Largest distances of a pair while the fit iterates, in diameters."""
@@ -52,7 +53,7 @@ def _of_few(truth: Particles, found_nm: Float64) -> Match:
         distance, nearest = tree.query(moved)
         near = distance < 6.3 * reach
         if near.any():
-            moved = _moved(moved, moved[near], true[nearest[near]])
+            moved = move_rigidly(moved, moved[near], true[nearest[near]])
     of_true, of_found = match_particles(true, moved, 6.3 * TOLERANCE_FRACTION)
     f1 = 2 * len(of_true) / (len(true) + len(found))
     error = moved[of_found] - true[of_true]
@@ -61,13 +62,3 @@ def _of_few(truth: Particles, found_nm: Float64) -> Match:
     thirds = np.array_split(hit[np.argsort(true[:, 2])], 3)
     bottom, middle, top = (float(part.mean()) for part in thirds)
     return Match(f1, rms, (bottom, middle, top))
-
-
-def _moved(points: Float64, some: Float64, targets: Float64) -> Float64:
-    """Move the points as `some` of them must be moved to their targets; few give a shift alone."""
-    middle, target = some.mean(axis=0), targets.mean(axis=0)
-    turn = np.eye(3)
-    if len(some) > 3:
-        left, _, right = np.linalg.svd((some - middle).T @ (targets - target))
-        turn = left @ np.diag([1, 1, np.sign(np.linalg.det(left @ right))]) @ right
-    return np.asarray((points - middle) @ turn + target, np.float64)

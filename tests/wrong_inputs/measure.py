@@ -12,6 +12,7 @@ from scipy.spatial.transform import Rotation
 
 from processing import ProcessingError, ProcessSettings, combine_series, process_series
 from processing.results import Count, Trust, Verdict
+from tests.support.move_rigidly import move_rigidly
 from tests.wrong_inputs.kinds import Kind
 from tests.wrong_inputs.record import Sample
 
@@ -109,17 +110,7 @@ def _f1(truth_nm: Array, found_nm: Array, diameter_nm: float) -> float:
         distance, index = tree.query(moved)
         near = distance < within * diameter_nm
         if near.any():
-            moved = _rigidly(moved, moved[near], truth_nm[index[near]])
+            moved = move_rigidly(moved, moved[near], truth_nm[index[near]])
     distance, index = tree.query(moved)
     hits = len(np.unique(index[distance < TOLERANCE * diameter_nm]))
     return 2 * hits / (len(truth_nm) + len(found_nm))
-
-
-def _rigidly(points: Array, some: Array, targets: Array) -> Array:
-    """Move points as `some` of them must be moved to their targets; few give a shift alone."""
-    middle, target = some.mean(axis=0), targets.mean(axis=0)
-    turn = np.eye(3)
-    if len(some) > 3:
-        left, _, right = np.linalg.svd((some - middle).T @ (targets - target))
-        turn = left @ np.diag([1, 1, np.sign(np.linalg.det(left @ right))]) @ right
-    return np.asarray((points - middle) @ turn + target, np.float64)
