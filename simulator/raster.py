@@ -6,7 +6,6 @@ far below a pixel.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 
@@ -14,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.fft import next_fast_len
 from scipy.interpolate import BSpline, PPoly
-from scipy.sparse import csr_array
+from scipy.sparse import csc_array
 
 from controller.model.scan import ScanSettings
 
@@ -66,20 +65,17 @@ class Raster:
         ]
 
 
-def rasterise_points(centres_nm: Array, weights: Single, raster: Raster) -> Iterator[Single]:
-    """Draw points with weights [n, r] as quintic B-splines: yields r layers [y, x]."""
+def spline_matrix(centres_nm: Array, raster: Raster) -> csc_array:
+    """Return the matrix [pixel, point] that draws points as quintic B-splines."""
     columns, across = _spline_weights((centres_nm[:, 0] - raster.origin_u_nm) / raster.pixel_nm)
     rows, along = _spline_weights((centres_nm[:, 1] - raster.origin_v_nm) / raster.pixel_nm)
     pixels = rows[:, :, None] * raster.width + columns[:, None, :]
     values = along[:, :, None] * across[:, None, :]
-    row_starts = np.arange(0, pixels.size + 1, pixels[0].size)
-    splines = csr_array(
-        (values.ravel(), pixels.ravel(), row_starts),
-        shape=(len(centres_nm), raster.height * raster.width),
+    point_starts = np.arange(0, pixels.size + 1, pixels[0].size)
+    return csc_array(
+        (values.ravel(), pixels.ravel(), point_starts),
+        shape=(raster.height * raster.width, len(centres_nm)),
     )
-    drawn_by = splines.T  # made once: scipy checks the indices of every new matrix
-    for column in weights.T:
-        yield np.asarray(drawn_by @ column).reshape(raster.height, raster.width)
 
 
 def _spline_weights(position: Array) -> tuple[NDArray[np.int32], Single]:
