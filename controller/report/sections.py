@@ -11,11 +11,12 @@ from controller.report.report_data import ReportData
 from controller.report.slices import slices
 
 
-def page_sections(data: ReportData) -> str:
-    """Return all sections that have data."""
+def page_sections(data: ReportData, views: str) -> str:
+    """Return all sections that have data; `views` is the figure in three dimensions."""
     sections: tuple[Callable[[ReportData], str], ...] = (
         result_sections.particle_counts,
         result_sections.accuracy,
+        lambda _: section("In three dimensions", views),
         _slices,
         session_sections.recording,
         _curves,

@@ -11,8 +11,14 @@ from controller.report.html import text
 from controller.report.report_data import read_report_data
 from controller.report.sections import page_sections
 from controller.report.title import title_block
+from controller.report.views.page_parts import views
 
 REPORT = "report.html"
+POLICY = (
+    "default-src 'none'; style-src 'unsafe-inline'; img-src data: blob:; font-src data:; "
+    "base-uri 'none'; form-action 'none'"
+)
+"""Content security policy of the page: it loads nothing and runs only its own scripts."""
 
 
 def write_report(folder: Path) -> Path:
@@ -26,15 +32,19 @@ def write_report(folder: Path) -> Path:
         The folder holds no data, or the report cannot be written.
     """
     data = read_report_data(folder)
-    style = files("controller.report").joinpath("style.css").read_text(encoding="utf-8")
+    shown = views(data)
+    style = _style("controller.report", "style.css") + _style(
+        "controller.report.views", "views.css"
+    )
     name = data.status.name or folder.resolve().name
     page = (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f'<meta http-equiv="Content-Security-Policy" content="{POLICY}; {shown.policy}">'
         f"<title>{text(name)} – dualtilt</title><style>{style}</style></head><body><main>"
-        f"{title_block(data)}{page_sections(data)}"
+        f"{title_block(data)}{page_sections(data, shown.figure)}"
         f"<footer>Written by dualtilt. To write it again: <code>dualtilt report "
-        f"{text(folder.resolve())}</code></footer></main></body></html>\n"
+        f"{text(folder.resolve())}</code></footer></main>{shown.scripts}</body></html>\n"
     )
     path = folder / REPORT
     try:
@@ -42,3 +52,7 @@ def write_report(folder: Path) -> Path:
     except OSError as error:
         raise UsageError(f"{path}: cannot be written: {error.strerror}") from None
     return path
+
+
+def _style(package: str, file: str) -> str:
+    return files(package).joinpath(file).read_text(encoding="utf-8")

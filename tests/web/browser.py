@@ -16,6 +16,9 @@ import aiohttp
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 STARTS_WITHIN_S = 30.0
+NO_GRAPHICS = ("--disable-gpu",)
+SOFTWARE_GRAPHICS = ("--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader")
+"""Options for WebGL without a graphics card."""
 
 
 class Page:
@@ -61,10 +64,12 @@ class Page:
 
 
 @asynccontextmanager
-async def open_page(url: str, profile: Path, size: tuple[int, int]) -> AsyncIterator[Page]:
+async def open_page(
+    url: str, profile: Path, size: tuple[int, int], graphics: tuple[str, ...] = NO_GRAPHICS
+) -> AsyncIterator[Page]:
     """Open a page in a new browser, and close the browser afterwards."""
     assert CHROMIUM is not None
-    options = ["--headless", "--no-sandbox", "--disable-gpu", "--remote-debugging-port=0"]
+    options = ["--headless", "--no-sandbox", *graphics, "--remote-debugging-port=0"]
     options += [f"--user-data-dir={profile}", f"--window-size={size[0]},{size[1]}", url]
     browser = subprocess.Popen(
         [CHROMIUM, *options], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL

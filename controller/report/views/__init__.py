@@ -1,0 +1,1 @@
+"""Views in three dimensions: particles as bodies, drawn by K3D in the reader's browser."""
