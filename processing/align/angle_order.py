@@ -8,7 +8,8 @@ a cos(t) + b sin(t) with the tilt t.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,6 +35,10 @@ LARGEST_MOMENT_RATIO = 0.7
 """Largest misfit of the row moments for a better hypothesis, as a fraction of that as given."""
 DECISIVE_MOMENT_RATIO = 0.2
 """The same ratio at which the row moments decide alone."""
+ODD_SHARE = 1 / 12
+"""Share of the images that may be odd, and without which another order must still be better.
+
+A neighbour that enters the field at the highest tilts makes these images resemble each other."""
 SMALLEST_STRANGE_SHARE = 1 / 6
 """Mean distance of similar images, as a fraction of the number of images, beyond which the given
 order can be wrong although no known order is right. Shuffled images have 1/3. A neighbour that
@@ -53,65 +58,96 @@ class OrderedAngles:
     """True if another file gives this order."""
 
 
+@dataclass(frozen=True, eq=False)
 class AngleEvidence:
     """Images of one series, prepared for comparison with hypotheses on their angles.
 
     A hypothesis is an angle for each section of the series, [section].
 
-    Parameters
+    Attributes
     ----------
-    images
-        [image, y, x], without background, tilt axis along y, centred on the object.
     sections
         [image]: section of each image; other sections are not compared.
+    similarity
+        Correlation of the images' details, [image, image].
+    moments
+        First moment of each row across the axis, [image, y].
     """
 
-    def __init__(self, images: Float32, sections: Indices) -> None:
-        self.sections = sections
-        fine, coarse = (smooth_images(images, sigma_px) for sigma_px in DETAIL_PX)
-        detail = fine - coarse
-        # the mean of a row does not change with the tilt
-        vectors = (detail - detail.mean(axis=2, keepdims=True)).reshape(len(images), -1)
-        vectors = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-30)
-        self._similarity = np.asarray(vectors @ vectors.T, np.float64)
-        np.fill_diagonal(self._similarity, -np.inf)
-        self._neighbours = np.argsort(-self._similarity, axis=1)[:, :MOST_SIMILAR]
-        self._moments = _row_moments(images)
+    sections: Indices
+    similarity: Float64
+    moments: Float64
+
+    @cached_property
+    def neighbours(self) -> Indices:
+        """The two images most similar to each image, [image, 2]."""
+        others = self.similarity.copy()
+        np.fill_diagonal(others, -np.inf)
+        return np.asarray(np.argsort(-others, axis=1)[:, :MOST_SIMILAR], np.intp)
+
+    def without_odd_images(self, angles_deg: Float64) -> AngleEvidence:
+        """Return the evidence without the images that contradict these angles most."""
+        odd = round(ODD_SHARE * len(self.sections))
+        distances = self._distances(angles_deg).mean(axis=1)
+        kept = np.sort(np.argsort(distances, kind="stable")[: len(distances) - odd])
+        similarity = self.similarity[np.ix_(kept, kept)]
+        return AngleEvidence(self.sections[kept], similarity, self.moments[kept])
 
     def places(self, angles_deg: Float64) -> float:
         """Return the mean distance of similar images: places in the order of the angles.
 
         The distance is 1.0 if the two images most similar to each image are its neighbours.
         """
-        rounded = np.round(angles_deg[self.sections], 1)
-        place = np.unique(rounded, return_inverse=True)[1]
-        return float(np.abs(place[:, None] - place[self._neighbours]).mean())
+        return float(self._distances(angles_deg).mean())
 
     def step(self, angles_deg: Float64) -> float:
         """Return the mean dissimilarity of images at neighbouring angles."""
         order = np.argsort(angles_deg[self.sections], kind="stable")
-        return float(1 - self._similarity[order[:-1], order[1:]].mean())
+        return float(1 - self.similarity[order[:-1], order[1:]].mean())
 
     def moment_misfit(self, angles_deg: Float64) -> float:
         """Return the fraction of the row moments that does not move as cos(t) and sin(t)."""
         t = np.deg2rad(angles_deg[self.sections])
         basis = np.stack([np.cos(t), np.sin(t)], axis=1)
-        fitted = basis @ np.linalg.lstsq(basis, self._moments, rcond=None)[0]
-        total = max(float((self._moments**2).sum()), 1e-30)
-        return float(((self._moments - fitted) ** 2).sum()) / total
+        fitted = basis @ np.linalg.lstsq(basis, self.moments, rcond=None)[0]
+        total = max(float((self.moments**2).sum()), 1e-30)
+        return float(((self.moments - fitted) ** 2).sum()) / total
 
     def path(self) -> Indices:
         """Order the images so that neighbours are similar, by the best nearest-neighbour path."""
-        paths = [self._path_from(start) for start in range(len(self._similarity))]
-        return max(paths, key=lambda path: float(self._similarity[path[:-1], path[1:]].mean()))
+        paths = [self._path_from(start) for start in range(len(self.similarity))]
+        return max(paths, key=lambda path: float(self.similarity[path[:-1], path[1:]].mean()))
+
+    def _distances(self, angles_deg: Float64) -> Indices:
+        """Return the places between each image and the two most similar ones, [image, 2]."""
+        rounded = np.round(angles_deg[self.sections], 1)
+        place = np.unique(rounded, return_inverse=True)[1]
+        return np.asarray(np.abs(place[:, None] - place[self.neighbours]), np.intp)
 
     def _path_from(self, start: int) -> Indices:
-        free = self._similarity.copy()
+        free = self.similarity.copy()
         path = [start]
         for _ in range(len(free) - 1):
             free[:, path[-1]] = -np.inf
             path.append(int(free[path[-1]].argmax()))
         return np.array(path, np.intp)
+
+
+def angle_evidence(images: Float32, sections: Indices) -> AngleEvidence:
+    """Prepare images [image, y, x], without background, tilt axis along y, centred on the object.
+
+    Parameters
+    ----------
+    sections
+        [image]: section of each image.
+    """
+    fine, coarse = (smooth_images(images, sigma_px) for sigma_px in DETAIL_PX)
+    detail = fine - coarse
+    # the mean of a row does not change with the tilt
+    vectors = (detail - detail.mean(axis=2, keepdims=True)).reshape(len(images), -1)
+    vectors = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-30)
+    similarity = np.asarray(vectors @ vectors.T, np.float64)
+    return AngleEvidence(sections, similarity, _row_moments(images))
 
 
 def better_order(
@@ -144,7 +180,7 @@ def better_order(
     best = next(
         one for one, misfit in zip(candidates, misfits, strict=True) if misfit <= nearly_best
     )
-    return best if _is_better(evidence, best, angles_deg) else None
+    return best if _is_better_by_many(evidence, best, angles_deg) else None
 
 
 def has_other_order(evidence: AngleEvidence, angles_deg: Float64) -> bool:
@@ -154,7 +190,14 @@ def has_other_order(evidence: AngleEvidence, angles_deg: Float64) -> bool:
     angles = angles_deg.copy()
     angles[evidence.sections[evidence.path()]] = np.sort(angles_deg[evidence.sections])
     found = OrderedAngles("of the images", angles, evidence.places(angles))
-    return _is_better(evidence, found, angles_deg)
+    return _is_better_by_many(evidence, found, angles_deg)
+
+
+def _is_better_by_many(evidence: AngleEvidence, other: OrderedAngles, given_deg: Float64) -> bool:
+    """Return true if the images support the other order, with a few odd images and without."""
+    usual = evidence.without_odd_images(given_deg)
+    without = replace(other, places=usual.places(other.angles_deg))
+    return _is_better(evidence, other, given_deg) and _is_better(usual, without, given_deg)
 
 
 def _is_better(evidence: AngleEvidence, other: OrderedAngles, given_deg: Float64) -> bool:

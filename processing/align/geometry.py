@@ -18,6 +18,7 @@ from processing.align.angle_order import (
     AngleEvidence,
     Indices,
     OrderedAngles,
+    angle_evidence,
     better_order,
     has_other_order,
 )
@@ -158,7 +159,7 @@ def _with_checked_angles(series: TiltSeries, overview: TiltSeries) -> TiltSeries
     factor = max(1.0, max(overview.images.shape[1:]) / ORDER_SIDE_PX)
     centred = replace(unaligned(overview), shifts_px=centres_of_mass(overview.images))
     small = apply_alignment(reduced(overview, factor), scaled(centred, 1 / factor))
-    evidence = AngleEvidence(small.images[used], used)
+    evidence = angle_evidence(small.images[used], used)
     order = better_order(evidence, series.angles_deg, series.other_angles)
     if order is not None:
         return _reordered(series, order, evidence.places(series.angles_deg))

@@ -10,10 +10,15 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
+from controller.model.scan import ScanSettings
 from processing import InputFileError, ProcessingError, TiltSeries
 from processing.align.axis import SEARCH_DEG
 from processing.align.geometry import check_geometry
+from processing.images.prepare import prepare_series
 from processing.pipeline.check_series import require_tilt_series
+from simulator.series import simulate_dual
+from simulator.settings import SimulatorSettings
+from tests.support.recorded import as_read
 from tests.support.spheres import jittered, packed, tilt_series
 
 BY_5 = tuple(np.arange(-70.0, 71.0, 5.0))
@@ -151,6 +156,23 @@ def test_angles_in_a_wrong_order_are_assigned_anew_and_doubted(case: WrongOrder)
     assert case.said in note
     assert "assigned" in doubt
     assert checked.sense_known == ("A.rawtlt" in note)
+
+
+def test_a_neighbour_at_the_highest_tilts_does_not_change_the_order() -> None:
+    # as in the published geometry: an equal assembly 400 nm away overlaps the images at 70 degrees
+    settings = SimulatorSettings.model_validate(
+        {
+            "seed": 301,
+            "specimen": {"packing": "fcc", "other_assemblies_nm": [(400.0, 0.0)]},
+            "stage": {"tilt_error_deg": 0.15},
+        }
+    )
+    scan = ScanSettings(width_px=78, height_px=78, pixel_nm=2.4, dwell_us=3.0)
+    angles = np.arange(-70.0, 71.0, 2.0)
+    raw = simulate_dual(settings, scan, angles, (0.0,), 70.0, tracking_error_nm=3.0).a
+    checked = check_geometry(prepare_series(as_read(raw, 2.4)))
+    np.testing.assert_array_equal(checked.angles_deg, raw.reported_deg)
+    assert checked.doubts == ()
 
 
 def test_images_in_no_usual_order_are_refused_in_one_line() -> None:
