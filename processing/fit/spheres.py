@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import groupby
 
 import numpy as np
 
@@ -22,13 +23,13 @@ from processing.combine.pose import Pose
 from processing.device import CPU, Device
 from processing.fit.beam import Beam, fit_beam
 from processing.fit.evidence import Evidence, gather_evidence, no_evidence
-from processing.fit.imager import ONE_KIND, SphereImager
+from processing.fit.imager import ONE_KIND, Ints, SphereImager
 from processing.fit.mixture import Mixture
 from processing.fit.solve import fit_amplitudes, solve_displacements
 from processing.fit.view import Spheres, Views, views_of
 from processing.fit.view_model import ViewModel, correct_poses, model_views, refit_contrasts
-from processing.progress import Progress, silent
-from processing.series import Float64, TiltSeries
+from processing.progress import Progress, silent, within
+from processing.series import Bools, Float64, TiltSeries
 
 ROUNDS = 3
 """Largest number of rounds."""
@@ -47,6 +48,11 @@ CONVERGED_MOVE = 0.01
 
 The rounds that remain would move the particles by a third of it, much less than their errors.
 """
+
+LARGEST_UNEXPLAINED = 0.3
+"""Share of an image near the particles that spheres may leave unexplained; see `odd_views`."""
+LARGEST_LEFT_OUT = 0.1
+"""Largest share of the images of a series that is left out. More of them are no accident."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,6 +73,8 @@ class SphereFit:
         Comparison of the fitted spheres with every image.
     views
         Images in the band, with their corrected poses.
+    left_out
+        Images of each series that do not show the particles, [image]; they are in no other figure.
     """
 
     centres_nm: Float64
@@ -74,7 +82,8 @@ class SphereFit:
     blurs_nm: tuple[float, ...]
     misfit: float
     evidence: Evidence
-    views: tuple[Views, ...] = ()
+    views: tuple[Views, ...]
+    left_out: tuple[Bools, ...]
 
 
 def fit_spheres(
@@ -105,7 +114,9 @@ def fit_spheres(
         Kind of each candidate; None for equal spheres.
     """
     if len(weights) == 0:
-        return SphereFit(centres_nm, weights, (0.0,) * len(series), 1.0, no_evidence(len(series)))
+        nothing = no_evidence(len(series))
+        all_used = tuple(np.zeros(one.tilts, bool) for one, _ in series)
+        return SphereFit(centres_nm, weights, (0.0,) * len(series), 1.0, nothing, (), all_used)
     kinds = ONE_KIND if mixture is None else mixture.kinds
     smallest_nm = diameter_nm * min(kind.size for kind in kinds)
     pixel_nm = smallest_nm / FINEST_PX
@@ -122,52 +133,124 @@ def fit_spheres(
             device=device,
         )
     ]
-    given = views
     start = np.clip(weights, 0, LARGEST_START_AMPLITUDE)
     spheres = Spheres(centres_nm, start, None if mixture is None else mixture.members)
-    beams: dict[int, Beam] = {}
-    models: list[ViewModel] = []
+    given = views
     with ThreadPoolExecutor(device.threads()) as pool:
+        state = _State(views, spheres, {}, np.inf)
         for done in range(rounds):
-            beams = _fit_beams(views, spheres, len(series), pool)
-            models = _model_views(views, beams, spheres, pool)
-            correct = partial(correct_poses, spheres=spheres, correct_tilt=done == TILT_ROUND)
-            views = list(pool.map(correct, models))
-            progress("sphere fit", (done + 1 / 3) / rounds)
-            models = _model_views(views, beams, spheres, pool)
-            spheres = replace(spheres, amplitudes=fit_amplitudes(models, spheres, pool))
-            progress("sphere fit", (done + 2 / 3) / rounds)
-            models = list(pool.map(partial(refit_contrasts, spheres=spheres), models))
-            moved_nm = _moved(models, spheres, smallest_nm, pool)
-            move_nm = _rms_move_nm(moved_nm, spheres)
-            spheres = replace(spheres, centres_nm=moved_nm)
-            progress("sphere fit", (done + 1) / rounds)
-            if done >= TILT_ROUND and move_nm < CONVERGED_MOVE * smallest_nm:
+            shown = within(progress, done / rounds, (done + 1) / rounds)
+            state = _next_round(
+                state, smallest_nm, pool, correct_tilt=done == TILT_ROUND, progress=shown
+            )
+            if done >= TILT_ROUND and state.move_nm < CONVERGED_MOVE * smallest_nm:
                 break
-        models = _model_views(views, beams, spheres, pool)
-        evidence = gather_evidence(models, given, spheres, pool)
-        misfit = _misfit(models, spheres, pool)
+        models = _model_views(state, pool)
+        evidence = gather_evidence(models, given, state.spheres, pool)
+        odd = odd_views(evidence.view_unexplained, views)
+        if odd.any():
+            given = _without(given, odd)
+            state = replace(state, views=_without(state.views, odd))
+            state = _next_round(state, smallest_nm, pool, correct_tilt=False, progress=silent)
+            models = _model_views(state, pool)
+            evidence = gather_evidence(models, given, state.spheres, pool)
+        misfit = _misfit(models, state.spheres, pool)
     blurs_nm = tuple(
-        beam.blur_px * diameter_nm / _imager(views, index).diameter_px
-        for index, beam in beams.items()
+        beam.blur_px * diameter_nm / _imager(state.views, index).diameter_px
+        for index, beam in state.beams.items()
     )
-    found = spheres.centres_nm, spheres.amplitudes
-    return SphereFit(*found, blurs_nm, misfit, evidence, tuple(views))
+    numbers = _series_numbers(views)
+    return SphereFit(
+        state.spheres.centres_nm,
+        state.spheres.amplitudes,
+        blurs_nm,
+        misfit,
+        evidence,
+        tuple(state.views),
+        tuple(odd[numbers == index] for index in range(len(series))),
+    )
+
+
+def odd_views(unexplained: Float64, views: Sequence[Views]) -> Bools:
+    """Return which images [view] do not show the particles, such as those another object covers.
+
+    They must be few: where the spheres leave many images of a series unexplained, the spheres are
+    wrong, and no image of the series is odd.
+
+    Parameters
+    ----------
+    unexplained
+        Share of each image near the particles that spheres leave unexplained, [view].
+    """
+    numbers = _series_numbers(views)
+    odd = unexplained > LARGEST_UNEXPLAINED
+    for index in np.unique(numbers):
+        own = numbers == index
+        odd[own] &= odd[own].mean() <= LARGEST_LEFT_OUT
+    return np.asarray(odd, bool)
+
+
+@dataclass(frozen=True, eq=False)
+class _State:
+    """Result of one round of the fit.
+
+    Attributes
+    ----------
+    move_nm
+        Displacement of the particles in this round, rms.
+    """
+
+    views: list[Views]
+    spheres: Spheres
+    beams: dict[int, Beam]
+    move_nm: float
+
+
+def _next_round(
+    state: _State, smallest_nm: float, pool: Executor, *, correct_tilt: bool, progress: Progress
+) -> _State:
+    """Fit the beams, the poses of the views, and amplitudes and centres of the spheres."""
+    spheres = state.spheres
+    state = replace(state, beams=_fit_beams(state.views, spheres, pool))
+    correct = partial(correct_poses, spheres=spheres, correct_tilt=correct_tilt)
+    state = replace(state, views=list(pool.map(correct, _model_views(state, pool))))
+    progress("sphere fit", 1 / 3)
+    models = _model_views(state, pool)
+    spheres = replace(spheres, amplitudes=fit_amplitudes(models, spheres, pool))
+    progress("sphere fit", 2 / 3)
+    models = list(pool.map(partial(refit_contrasts, spheres=spheres), models))
+    moved_nm = _moved(models, spheres, smallest_nm, pool)
+    progress("sphere fit", 1.0)
+    move_nm = _rms_move_nm(moved_nm, spheres)
+    return replace(state, spheres=replace(spheres, centres_nm=moved_nm), move_nm=move_nm)
+
+
+def _series_numbers(views: Sequence[Views]) -> Ints:
+    """Return the index of the series of each image, [view]."""
+    return np.repeat([some.series for some in views], [len(some) for some in views])
+
+
+def _without(views: Sequence[Views], odd: Bools) -> list[Views]:
+    """Return the views without the odd ones [view]."""
+    ends = np.cumsum([len(some) for some in views])[:-1]
+    kept = [np.flatnonzero(~part) for part in np.split(odd, ends)]
+    return [some.select(part) for some, part in zip(views, kept, strict=True) if len(part)]
 
 
 def _imager(views: list[Views], series: int) -> SphereImager:
     return next(some.imager for some in views if some.series == series)
 
 
-def _fit_beams(views: list[Views], spheres: Spheres, count: int, pool: Executor) -> dict[int, Beam]:
-    by_series = [[some for some in views if some.series == index] for index in range(count)]
-    return {index: fit_beam(its, spheres, pool) for index, its in enumerate(by_series)}
+def _fit_beams(views: list[Views], spheres: Spheres, pool: Executor) -> dict[int, Beam]:
+    by_series = groupby(views, lambda some: some.series)
+    return {index: fit_beam(list(its), spheres, pool) for index, its in by_series}
 
 
-def _model_views(
-    views: list[Views], beams: dict[int, Beam], spheres: Spheres, pool: Executor
-) -> list[ViewModel]:
-    return list(pool.map(lambda some: model_views(some, beams[some.series], spheres), views))
+def _model_views(state: _State, pool: Executor) -> list[ViewModel]:
+    def model(some: Views) -> ViewModel:
+        return model_views(some, state.beams[some.series], state.spheres)
+
+    return list(pool.map(model, state.views))
 
 
 def _moved(

@@ -93,7 +93,7 @@ class Views:
     def __len__(self) -> int:
         return len(self.axes)
 
-    def select(self, chosen: slice) -> Views:
+    def select(self, chosen: slice | Ints) -> Views:
         """Return some of the views."""
         parts = self.spectra[chosen], self.axes[chosen], self.offsets[chosen]
         return Views(self.imager, *parts, self.series)

@@ -83,6 +83,8 @@ class Detection:
         Figures behind the verdict; None without a fit to the images.
     kinds
         Kinds of particles by size, the largest first; empty if all are of one size.
+    left_out
+        One line for each image that the fit left out.
     """
 
     centres: Float32
@@ -92,6 +94,7 @@ class Detection:
     exit_blurs_nm: tuple[float, ...] = ()
     fitness: Fitness | None = None
     kinds: tuple[SizeKind, ...] = ()
+    left_out: tuple[str, ...] = ()
 
     def with_diameter(self, diameter_nm: float) -> Detection:
         """Return the same particles with another diameter in the table."""
@@ -197,6 +200,7 @@ def detect_by_fit(
         count=with_verdict(detection.count, verdict, wrong),
         exit_blurs_nm=fit.blurs_nm,
         fitness=fitness,
+        left_out=_left_out_lines(images, fit),
     )
 
 
@@ -226,6 +230,15 @@ def require_few_candidates(number: int, series: Sequence[TiltSeries], diameter_n
             f"images can decide on {most} at most; they show noise, or the diameter is wrong: "
             "check the contrast, give the diameter, or record a higher dose"
         )
+
+
+def _left_out_lines(series: Sequence[TiltSeries], fit: SphereFit) -> tuple[str, ...]:
+    return tuple(
+        f"series {one.name}: the image at {one.angles_deg[image]:+.1f} degrees does not show the "
+        "particles that the other images show, and was left out of the count"
+        for one, left_out in zip(series, fit.left_out, strict=True)
+        for image in np.flatnonzero(left_out)
+    )
 
 
 def _of_one_size(candidates: Candidates, fit: SphereFit, diameter_nm: float) -> Detection:

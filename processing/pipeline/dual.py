@@ -64,7 +64,8 @@ class FusedResult:
     controls
         On request: particles of the volume of each fusion rule, without a fit to the images.
     warnings
-        One line if the tilt sense of B was reversed, one if there are several sizes.
+        One line if the tilt sense of B was reversed, one for each image that was left out of this
+        fit only, one if there are several sizes.
     """
 
     registered_b: Float32
@@ -146,7 +147,11 @@ def combine_series(
         widened(a.detection.count, a.detection.table),
         widened(b.detection.count, table_b),
         controls,
-        (*warnings, *size_notes("both series", detection.kinds)),
+        (
+            *warnings,
+            *(line for line in detection.left_out if line not in (*a.warnings, *b.warnings)),
+            *size_notes("both series", detection.kinds),
+        ),
     )
 
 

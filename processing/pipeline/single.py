@@ -203,7 +203,11 @@ def find_particles(
         detection,
         diameter,
         _summary(series, alignment),
-        (*_warnings(series, alignment), *size_notes(f"series {series.name}", detection.kinds)),
+        (
+            *_warnings(series, alignment),
+            *detection.left_out,
+            *size_notes(f"series {series.name}", detection.kinds),
+        ),
     )
 
 

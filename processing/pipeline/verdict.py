@@ -9,13 +9,13 @@ images in more than one way, and the count is doubtful.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.spatial import cKDTree
 
 from processing.count.particles import wrong_place_chance
-from processing.fit.spheres import SphereFit
+from processing.fit.spheres import LARGEST_UNEXPLAINED, SphereFit
 from processing.results import Cause, Count, Trust, Verdict
 from processing.series import Float64, TiltSeries
 
@@ -51,7 +51,7 @@ class Fitness:
     most_unexplained: float = 0.0
     """The same near the worst tenth of the particles."""
     worst_view: float = 0.0
-    """The same near all particles in the worst image."""
+    """The same near all particles in the worst image that is in use."""
     too_close: float = 0.0
     """Share of the particles that overlap a neighbour."""
     ambiguous: float = 0.0
@@ -151,7 +151,7 @@ RULES = (
         "worst_view",
         Cause.ALIGNMENT,
         "one image leaves {0:.0%} unexplained near the particles",
-        0.3,
+        LARGEST_UNEXPLAINED,
     ),
     Rule(
         "step",
@@ -218,8 +218,12 @@ def measure_fitness(
     smallest_nm = float(sizes_nm.min()) if len(sizes_nm) else diameter_nm
     particles = fit.amplitudes > PARTICLE
     evidence = fit.evidence
+    in_use = [
+        replace(one, excluded=one.excluded | left_out)
+        for one, left_out in zip(series, fit.left_out, strict=True)
+    ]
     geometry = {
-        "missing_range_deg": 180.0 - max(float(np.ptp(one.angles_deg)) for one in series),
+        "missing_range_deg": 180.0 - max(float(np.ptp(_angles_deg(one))) for one in in_use),
         "field_share": max(
             diameter_nm / one.pixel_nm / min(one.images.shape[1:]) for one in series
         ),
@@ -242,7 +246,7 @@ def measure_fitness(
         missed=evidence.missed_area / len(amplitudes),
         amplitude_spread=float(np.std(amplitudes) / np.median(amplitudes)),
         tilt_error_deg=max(evidence.tilt_errors_deg) if len(amplitudes) >= ENOUGH else 0.0,
-        step=min(_step(one, centres_nm, diameter_nm) for one in series) / len(series),
+        step=min(_step(one, centres_nm, diameter_nm) for one in in_use) / len(series),
         # the centres are in the frame of the first series
         at_edge=_at_edge(series[0], centres_nm, sizes_nm[particles]),
         exit_blur=fit.blurs_nm[0] / smallest_nm if len(series) == 1 else 0.0,
@@ -300,9 +304,14 @@ def _at_edge(series: TiltSeries, centres_nm: Float64, sizes_nm: Float64) -> floa
     return float(beyond.any(axis=1).mean())
 
 
+def _angles_deg(series: TiltSeries) -> Float64:
+    """Return the tilt angles of the images in use."""
+    return series.angles_deg[~series.excluded]
+
+
 def _step(series: TiltSeries, centres_nm: Float64, diameter_nm: float) -> float:
     """Return the largest usual angular step times the object's size, in diameters."""
-    angles = np.unique(np.round(series.angles_rad, 4))
+    angles = np.unique(np.round(np.deg2rad(_angles_deg(series)), 4))
     if len(angles) < 2:
         return np.inf
     across = np.hypot(*(centres_nm - centres_nm.mean(axis=0))[:, [0, 2]].T)

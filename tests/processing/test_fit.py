@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -10,6 +10,8 @@ from scipy.spatial.transform import Rotation
 
 from processing.combine.pose import FLIP, Pose, fit_pose
 from processing.fit.spheres import SphereFit, fit_spheres
+from processing.pipeline.verdict import judge, measure_fitness
+from processing.results import Cause, Trust
 from processing.series import TiltSeries
 from tests.support.spheres import jittered, packed, tilt_series
 
@@ -88,6 +90,39 @@ def test_more_rounds_improve_the_positions() -> None:
     """In an ordered assembly the overlapping layers must not push one another away."""
     task = problem(CASES[0])
     assert rms_error_nm(fitted(task, rounds=8), task) < rms_error_nm(fitted(task, rounds=2), task)
+
+
+@dataclass(frozen=True)
+class Covered:
+    name: str
+    images: list[int]
+    left_out: list[int]
+    error: float
+    """Largest rms error of the positions, in displacements of the candidates."""
+    trust: Trust
+
+
+COVERED = [
+    Covered("both ends", [0, 35], [0, 35], 0.5, Trust.TRUSTED),
+    Covered("too many images", [0, 9, 18, 27, 35], [], 0.7, Trust.DOUBTFUL),
+]
+
+
+@pytest.mark.parametrize("case", COVERED, ids=lambda case: case.name)
+def test_images_that_another_object_covers_are_left_out_and_cost_no_trust(case: Covered) -> None:
+    task = problem(Case("one series", order="disordered", both=False))
+    ((series, _),) = task.series
+    y, x = np.mgrid[:SIZE, :SIZE] - (SIZE - 1) / 2
+    neighbour = np.sqrt(np.maximum(0, 1 - ((x - 36) ** 2 + y**2) / 26**2))
+    images = series.images.copy()
+    images[case.images] += neighbour.astype(np.float32) * 3 * np.percentile(images, 99)
+    covered = replace(series, images=images)
+    fit = fitted(replace(task, series=[(covered, None)]), rounds=2)
+    assert [list(np.flatnonzero(some)) for some in fit.left_out] == [case.left_out]
+    assert rms_error_nm(fit, task) < case.error * MOVED_PX
+    verdict = judge(measure_fitness(fit, [covered], DIAMETER))
+    assert verdict.state is case.trust
+    assert (Cause.ALIGNMENT in verdict.causes) == (case.trust is Trust.DOUBTFUL)
 
 
 def test_no_candidates_give_an_empty_fit() -> None:
