@@ -7,6 +7,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from controller.common.atomic import replace_text
+from controller.common.bounded_read import read_bounded
 from controller.model.base import Data
 from simulator.grid import Mount, mount_as_loaded, relative_size
 from simulator.settings import SimulatorSettings
@@ -63,7 +64,7 @@ def new_world(settings: SimulatorSettings) -> World:
 def load_world(path: Path) -> World:
     """Read a saved state; raise ValueError with a one-line message if it is not valid."""
     try:
-        return World.model_validate_json(path.read_bytes())
+        return World.model_validate_json(read_bounded(path))
     except ValidationError as error:
         raise ValueError(
             f"{path}: not a simulated world of this version ({error.error_count()} wrong fields);"

@@ -21,7 +21,13 @@ from controller.app.profiles import simulator_profile
 from controller.app.start_session import ERROR_PREFIX
 from controller.bridge.remote_microscope import connect
 from controller.bridge.start_bridge import BridgeProcess, start_bridge
-from controller.common.errors import NO_MEMORY, DualtiltError, UsageError, no_memory_text
+from controller.common.errors import (
+    NO_MEMORY,
+    DualtiltError,
+    UsageError,
+    no_memory_text,
+    os_error_text,
+)
 from controller.common.exit_codes import ExitCode
 from controller.common.runtime_folder import runtime_folder
 from controller.engine import Engine
@@ -36,7 +42,7 @@ from controller.session.event_log import EventLog, read_events
 from controller.session.folder import SessionFolder
 from controller.session.session import Session
 from controller.worker.supervisor import Supervisor
-from processing.files.atomic import remove_file, replace_text
+from processing.files.atomic import make_folder, remove_file, replace_text
 from processing.files.held_folder import reached_folder
 from processing.live.count_size import reduction
 
@@ -45,9 +51,8 @@ class SimulatorBridge:
     """Bridge to the simulator, started when it is not running."""
 
     def __init__(self, folder: SessionFolder, session: Session, sockets: Path) -> None:
+        self._folder = folder
         self._settings = simulator_profile(session.protocol, folder.protocol)
-        self._world = folder.simulator / "world.json"
-        self._faults = sorted(folder.faults.glob("*.toml"))
         self._sockets = sockets
         self._bridge: BridgeProcess | None = None
 
@@ -55,14 +60,23 @@ class SimulatorBridge:
         """Return the connection file of the running bridge; start a bridge if none runs."""
         if self._bridge is None or not self._bridge.running():
             self.close()  # releases what a dead bridge leaves
-            self._world.parent.mkdir(exist_ok=True)
-            self._bridge = start_bridge(
-                self._sockets,
-                settings=self._settings,
-                state=self._world,
-                faults=self._faults,
-            )
+            make_folder(self._folder.simulator)
+            with reached_folder(self._folder.path) as works_in:
+                self._bridge = start_bridge(
+                    self._sockets,
+                    settings=self._inside(self._settings),
+                    state=self._inside(self._folder.simulator / "world.json"),
+                    faults=[self._inside(file) for file in self._fault_lists()],
+                    works_in=works_in,
+                )
         return self._bridge.connection_file
+
+    def _inside(self, path: Path) -> Path:
+        """Return the path relative to the session's folder, in which the bridge works."""
+        return path.relative_to(self._folder.path)
+
+    def _fault_lists(self) -> list[Path]:
+        return sorted(self._folder.faults.glob("*.toml"))
 
     def close(self) -> None:
         """End the bridge with the column safe."""
@@ -111,9 +125,11 @@ def _refused_in_one_line(path: Path) -> Iterator[None]:
     except (OSError, RuntimeError, MemoryError) as error:
         if isinstance(error, RuntimeError) and "thread" not in str(error):
             raise  # a mistake of ours, which needs its traceback
-        reason = (isinstance(error, OSError) and error.strerror) or str(error) or "no memory left"
+        reason = str(error) or "no memory left"
+        if isinstance(error, OSError):
+            reason = os_error_text(error)
         raise UsageError(
-            f"{path}: the session cannot start: {reason}; make room for it and try again"
+            f"{path}: the session cannot start: {reason}; correct this and try again"
         ) from None
 
 

@@ -12,6 +12,7 @@ from datetime import datetime
 from pathlib import Path
 
 from controller.app.profiles import require_simulator_profile, simulator_profile
+from controller.common.bounded_read import read_bounded
 from controller.common.ctrl_c import ctrl_c_sets_event
 from controller.common.errors import DualtiltError, UsageError
 from controller.common.exit_codes import ExitCode
@@ -83,7 +84,7 @@ def new_session(
         require_simulator_profile(source)
     if out is None:
         out = Path(f"{protocol.name}-{datetime.now():%Y%m%d-%H%M%S}")
-    folder = SessionFolder.create(out.absolute(), protocol_path.read_text(encoding="utf-8"))
+    folder = SessionFolder.create(out.absolute(), read_bounded(protocol_path).decode())
     copies = [(source, simulator_profile(protocol, folder.protocol))] if simulated else []
     copies += [(path, folder.faults / f"{n}-{path.name}") for n, path in enumerate(faults, 1)]
     for original, copy in copies:

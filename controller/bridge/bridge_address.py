@@ -14,6 +14,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from controller.common.atomic import OWNER_ONLY, replace_text
+from controller.common.bounded_read import read_bounded
 from controller.common.errors import BridgeError
 from controller.common.validation import errors_in_one_line
 from controller.hardware.interface import MicroscopeError
@@ -166,7 +167,7 @@ def read_secret(path: Path | None) -> str:
         return ""
     try:
         check_secret_file(path)
-        return path.read_text(encoding="utf-8").strip()
+        return read_bounded(path).decode(errors="replace").strip()
     except OSError as error:
         raise BridgeRefusedError(f"the bridge's secret {path} cannot be read: {error}") from error
 
@@ -180,7 +181,7 @@ def read_connection_file(path: Path) -> ConnectionFile:
         If it is missing or damaged.
     """
     try:
-        found = ConnectionFile.model_validate_json(path.read_text(encoding="utf-8"))
+        found = ConnectionFile.model_validate_json(read_bounded(path))
     except OSError as error:
         raise BridgeRefusedError(f"no bridge: connection file {path}: {error.strerror}") from error
     except ValidationError as error:

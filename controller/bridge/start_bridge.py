@@ -88,6 +88,7 @@ def start_bridge(
     real_time: bool = False,
     faults: Sequence[Path] = (),
     extra: Sequence[str] = (),
+    works_in: Path | None = None,
 ) -> BridgeProcess:
     """Start a bridge and wait until it is ready.
 
@@ -99,6 +100,8 @@ def start_bridge(
         The options of ``dualtilt bridge`` with the same names.
     extra
         Further arguments of ``dualtilt bridge``.
+    works_in
+        Folder in which the bridge is started; relative paths are paths in it.
 
     Raises
     ------
@@ -121,6 +124,7 @@ def start_bridge(
     with log_path.open("wb") as log:
         process = subprocess.Popen(
             [*command, *extra],
+            cwd=works_in,
             stdin=subprocess.PIPE,
             stdout=log,
             stderr=log,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from controller.common.exit_codes import ExitCode
@@ -37,6 +38,8 @@ class ProcessingFailedError(DualtiltError):
     exit_code = ExitCode.PROCESSING_FAILED
 
 
+TEMPORARY_NAME = re.compile(r"\.[0-9a-f]+\.partial$")
+"""End of the name of a file that replaces another one."""
 NO_MEMORY = (MemoryError, SystemError)
 """Errors without memory: libraries in C report some failed allocations as a SystemError."""
 
@@ -47,3 +50,10 @@ def no_memory_text(error: BaseException, folder: Path) -> str:
     if isinstance(error, SystemError):
         reason = f"a library failed, probably without memory: {error}"
     return f"{reason}; close other programs, then: dualtilt resume {folder}"
+
+
+def os_error_text(error: OSError) -> str:
+    """Return what the system refused, after the name of the file that it is about."""
+    name = Path(error.filename).name if isinstance(error.filename, str) else ""
+    name = TEMPORARY_NAME.sub("", name)
+    return f"{name}: {error.strerror or error}" if name else str(error.strerror or error)

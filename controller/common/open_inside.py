@@ -12,6 +12,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
+from controller.common.bounded_read import READING, open_plain_file
 from controller.common.errors import UsageError
 
 _FOLDER_FLAGS = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0)
@@ -36,7 +37,7 @@ def open_inside(folder: Path, inside: str | Path) -> BinaryIO:
     LinkRefusedError
         The file, or a folder between, is a link.
     OSError
-        The file cannot be opened, or is not inside `folder`.
+        The file cannot be opened, is a pipe or device, or is not inside `folder`.
     """
     path = Path(inside)
     if path.is_absolute() or ".." in path.parts:
@@ -56,7 +57,9 @@ def open_inside(folder: Path, inside: str | Path) -> BinaryIO:
         for part in path.parts[:-1]:
             descriptor = os.open(part, _FOLDER_FLAGS | _NO_LINK, dir_fd=descriptor)
             opened.callback(os.close, descriptor)
-        return os.fdopen(os.open(path.name, os.O_RDONLY | _NO_LINK, dir_fd=descriptor), "rb")
+        return open_plain_file(
+            os.open(path.name, READING | _NO_LINK, dir_fd=descriptor), folder / path
+        )
 
 
 @contextmanager

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from controller.common.bounded_read import read_bounded
 from controller.common.errors import ProcessingFailedError
 from controller.model.fusion_rules import FusionRule
 
@@ -54,7 +55,7 @@ def read_accuracy(path: Path) -> Accuracy:
         If it is missing or damaged.
     """
     try:
-        return Accuracy.model_validate_json(path.read_bytes())
+        return Accuracy.model_validate_json(read_bounded(path))
     except OSError:
         raise ProcessingFailedError(f"{path}: the rehearsal was not scored") from None
     except ValidationError as error:

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from controller.common.atomic import replace_text
+from controller.common.bounded_read import read_bounded
 from controller.hardware.interface import (
     AcquisitionError,
     BeamLostError,
@@ -225,7 +226,7 @@ class FaultyMicroscope:
 def _read_counts(memory: Path | None, n: int) -> list[int]:
     if memory is None or not memory.exists():
         return [0] * n
-    return [int(count) for count in json.loads(memory.read_text(encoding="utf-8"))]
+    return [int(count) for count in json.loads(read_bounded(memory))]
 
 
 def _sum(a: StagePosition, b: StagePosition, sign: int) -> StagePosition:

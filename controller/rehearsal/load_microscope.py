@@ -10,6 +10,7 @@ from typing import Any, cast
 
 from pydantic import BaseModel, ValidationError
 
+from controller.common.bounded_read import read_bounded
 from controller.common.errors import UsageError
 from controller.common.validation import errors_in_one_line
 from controller.hardware.interface import Microscope
@@ -26,7 +27,7 @@ def read_settings(path: Path | None) -> dict[str, Any]:
     if path is None:
         return {}
     try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
+        content = tomllib.loads(read_bounded(path).decode())
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise UsageError(f"settings {path}: {error}") from error
     table = content.get(SIMULATOR, content)

@@ -108,7 +108,7 @@ def _http_address(webhook: Secret[str]) -> str:
     Raises
     ------
     NotDeliveredError
-        It is no address of http or https, or its environment variable is not set.
+        It is no plain address of http or https, or its environment variable is not set.
     """
     address = _resolve(webhook).get_secret_value()
     try:
@@ -122,6 +122,10 @@ def _http_address(webhook: Secret[str]) -> str:
         raise NotDeliveredError(
             "its address must begin with http:// or https:// and have no spaces"
         )
+    if not address.isascii():
+        raise NotDeliveredError("its address must be plain ASCII: write other letters as %XX")
+    if "@" in parts.netloc:  # it would be looked up as a name: a password in a DNS request
+        raise NotDeliveredError("its address must not hold a user or password")
     return address
 
 

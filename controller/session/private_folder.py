@@ -1,4 +1,4 @@
-"""A session's folder must be the user's own: nobody else may plant files or links in it."""
+"""A session's folder must be the user's own: nobody else may plant files, links or pipes in it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import stat
 from pathlib import Path
 
 from controller.common.errors import UsageError
-from processing.files.held_folder import FOLDER_FLAGS
+from processing.files.held_folder import FOLDER_FLAGS, NO_FILE, holds_bytes
 
 ROOT_UID = 0
 OTHERS_MAY_WRITE = stat.S_IWGRP | stat.S_IWOTH
@@ -21,8 +21,8 @@ def require_private(path: Path) -> None:
     Raises
     ------
     UsageError
-        The folder is a link, belongs to somebody else, can be written by others, or holds a link
-        or a file of somebody else.
+        The folder is a link, belongs to somebody else, can be written by others, or holds a link,
+        a pipe, a device or a file of somebody else.
     OSError
         The folder cannot be read.
     """
@@ -41,7 +41,7 @@ def require_private_at(path: Path, descriptor: int) -> None:
     _require_own_folder(path, os.fstat(descriptor))
     for folder, folders, files, within in os.fwalk(dir_fd=descriptor, follow_symlinks=False):
         for name in (*folders, *files):
-            _require_no_link(path / folder / name, name, within)
+            _require_plain(path / folder / name, name, within)
 
 
 def _require_own_folder(path: Path, found: os.stat_result) -> None:
@@ -52,13 +52,15 @@ def _require_own_folder(path: Path, found: os.stat_result) -> None:
         raise UsageError(f"{path}: others may write in it; first: chmod go-w {path}")
 
 
-def _require_no_link(entry: Path, name: str, within: int) -> None:
+def _require_plain(entry: Path, name: str, within: int) -> None:
     try:
         found = os.stat(name, dir_fd=within, follow_symlinks=False)
     except FileNotFoundError:  # a temporary file of a process that still ends
         return
     if stat.S_ISLNK(found.st_mode):
         raise UsageError(f"{entry}: is a link, and no session writes through links; remove it")
+    if not (holds_bytes(found.st_mode) or stat.S_ISSOCK(found.st_mode)):
+        raise UsageError(f"{entry}: {NO_FILE}; remove it")
     _require_own(entry, found)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import shutil
 import uuid
 from collections.abc import Callable
@@ -14,7 +15,7 @@ from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from controller.common.errors import UsageError
+from controller.common.errors import UsageError, os_error_text
 from controller.hardware.interface import Frame
 from controller.model.base import SeriesName
 from controller.model.frames import FrameFacts, FrameVerdict
@@ -46,6 +47,8 @@ from processing.files.atomic import make_folder, remove_file, replace_file
 from processing.files.held_folder import reached_folder
 from processing.files.mrc import read_stack, write_images
 
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
+
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -61,6 +64,12 @@ def _on_disk(
             return method(session, *args, **options)
 
     return counted
+
+
+def _refusal(folder: SessionFolder, error: OSError) -> str:
+    """Say which file cannot be opened or written, and what to do where the disk is full."""
+    remedy = "; free disk space" if error.errno in DISK_FULL else ""
+    return f"{folder.path}: cannot be written: {os_error_text(error)}{remedy}"
 
 
 class Session:
@@ -118,10 +127,7 @@ class Session:
                 undo.callback(session.close)
                 session._enter_opening()
             except OSError as error:
-                reason = error.strerror or error
-                raise UsageError(
-                    f"{folder.path}: cannot be written: {reason}; free disk space"
-                ) from None
+                raise UsageError(_refusal(folder, error)) from None
             undo.pop_all()
         return session
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import secrets
 import shutil
@@ -17,20 +18,31 @@ sync_data = getattr(os, "fdatasync", os.fsync)
 
 ANY_READER, OWNER_ONLY = 0o666, 0o600
 """File permissions; the process's umask narrows them."""
+SECOND_NAME = "has a second name (hard link), which would change, too: put a copy in its place"
 
 
 def open_plain(path: Path, mode: str) -> FileIO:
-    """Open a file without a buffer; refuse a link with OSError, so that nobody redirects a write.
+    """Open a file without a buffer; refuse what would write to, or wait for, another place.
 
     Parameters
     ----------
     mode
         As `open` takes it, for bytes: "xb", "ab", "r+b", ...
+
+    Raises
+    ------
+    OSError
+        It cannot be opened, is a link, a pipe or a device, or is to be written and has a second
+        name (hard link) under which its bytes would change, too.
     """
 
     def open_no_link(_: str, flags: int) -> int:
         with reached(path) as (name, folder):
-            return open_at(name, flags | NO_LINK, folder, path, ANY_READER)
+            descriptor = open_at(name, flags | NO_LINK, folder, path, ANY_READER)
+        if flags & (os.O_WRONLY | os.O_RDWR) and os.fstat(descriptor).st_nlink > 1:
+            os.close(descriptor)
+            raise OSError(errno.EMLINK, SECOND_NAME, str(path))
+        return descriptor
 
     return FileIO(path, mode.replace("b", ""), opener=open_no_link)
 

@@ -13,11 +13,15 @@ import os
 import stat
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from io import BufferedReader, FileIO
 from pathlib import Path
 from typing import BinaryIO
 
 FOLDER_FLAGS = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_NOFOLLOW", 0)
 NO_LINK = getattr(os, "O_NOFOLLOW", 0)
+_NO_WAIT = getattr(os, "O_NONBLOCK", 0)
+"""Opening a pipe would otherwise wait for its other end, for ever."""
+NO_FILE = "is a pipe or device, not a file"
 _BY_DESCRIPTOR = Path("/proc/self/fd")
 
 _held: dict[Path, list[int]] = {}
@@ -70,12 +74,14 @@ def open_to_read(path: Path) -> BinaryIO:
     Raises
     ------
     OSError
-        The file cannot be opened, or is reached through a link (ELOOP).
+        The file cannot be opened, is reached through a link (ELOOP), or is a pipe or device.
     """
-    with reached(path) as (name, folder):
-        if folder is None:
-            return path.open("rb")
-        return os.fdopen(open_at(name, os.O_RDONLY | NO_LINK, folder, path), "rb")
+
+    def opener(_: str, flags: int) -> int:
+        with reached(path) as (name, folder):
+            return open_at(name, flags if folder is None else flags | NO_LINK, folder, path)
+
+    return BufferedReader(FileIO(path, "r", opener=opener))
 
 
 def open_at(name: str, flags: int, folder: int | None, path: Path, mode: int = 0o666) -> int:
@@ -84,16 +90,27 @@ def open_at(name: str, flags: int, folder: int | None, path: Path, mode: int = 0
     Raises
     ------
     OSError
-        It cannot be opened, or is a link that the flags do not follow (ELOOP).
+        It cannot be opened, is a link that the flags do not follow (ELOOP), or is a pipe or device.
     """
     try:
-        return os.open(name, flags, mode, dir_fd=folder)
+        descriptor = os.open(name, flags | _NO_WAIT, mode, dir_fd=folder)
     except OSError as error:
         if error.errno in (errno.ELOOP, errno.ENOTDIR, errno.EMLINK) and _is_link(name, folder):
             raise OSError(
                 errno.ELOOP, "is a link, and no link is followed here; remove it", str(path)
             ) from None
         raise
+    if not holds_bytes(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, NO_FILE, str(path))
+    if _NO_WAIT:
+        os.set_blocking(descriptor, True)
+    return descriptor
+
+
+def holds_bytes(mode: int) -> bool:
+    """Tell whether a mode is that of a plain file or a folder, whose bytes are on a disk."""
+    return stat.S_ISREG(mode) or stat.S_ISDIR(mode)
 
 
 def _is_link(name: str, folder: int | None) -> bool:

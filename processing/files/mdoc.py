@@ -126,7 +126,7 @@ def read_mdoc(path: Path) -> Mdoc:
         return Mdoc(_header(top, titles), *_sections(blocks))
     except KeyError as error:
         raise InputFileError(f"{path}: a section has no {error.args[0]}; add the key") from None
-    except ValueError as error:
+    except (ValueError, OverflowError) as error:  # infinity is a number, but no whole one
         raise InputFileError(f"{path}: {error}; correct the value") from None
 
 
@@ -185,8 +185,14 @@ def _sections(
         # files of frames: each is number 0 of its own
         return tuple(replace(described, section=n) for n, described in enumerate(sections)), ()
     again = len(sections) - len(by_number)
-    notes = (f"{again} sections are written twice; the last counts",) if again else ()
-    return tuple(by_number.values()), notes
+    notes = [f"{again} sections are written twice; the last counts"] if again else []
+    last = max(by_number, default=-1)
+    if min(by_number, default=0) != 0 or last != len(by_number) - 1:
+        notes.append(
+            f"its {len(by_number)} sections are not numbered 0 to {len(by_number) - 1}; "
+            "they are taken in the order of their numbers"
+        )
+    return tuple(by_number.values()), tuple(notes)
 
 
 def _section(values: dict[str, str]) -> MdocSection:

@@ -15,6 +15,7 @@ from processing.files.text import read_text, to_number
 
 COMMENT = re.compile(r"(#|//|%).*")
 LARGEST_DEG = 360.0
+"""Largest angle that can be one of a stage."""
 COMMA_DECIMAL = re.compile(r"^[^\d]*\d+,\d+[^\d]*$")
 """One number with a decimal comma, and nothing else that is a number."""
 

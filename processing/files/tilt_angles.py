@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from processing.files.rawtlt import LARGEST_DEG
 from processing.files.said import SaidAngles
 
 AGREE_DEG = 1.5
@@ -49,6 +50,10 @@ def choose_angles(said: Sequence[SaidAngles], images: int, stack: str) -> Chosen
             ),
         )
     fitting = [source for source in said if len(source.angles_deg) == images]
+    impossible = {source.source: line for source in fitting if (line := _impossible(source))}
+    fitting = [source for source in fitting if source.source not in impossible]
+    if impossible and not fitting:
+        return ChosenAngles(None, refusal=f"{next(iter(impossible.values()))}; correct it")
     if not fitting:
         return ChosenAngles(
             None,
@@ -63,6 +68,7 @@ def choose_angles(said: Sequence[SaidAngles], images: int, stack: str) -> Chosen
         for other in said
         if len(other.angles_deg) != images
     ]
+    notes += [f"{line}; its angles are not used" for line in impossible.values()]
     if images > 2 and np.ptp(chosen.angles_deg) == 0:
         return ChosenAngles(
             None,
@@ -108,6 +114,15 @@ def order_name(angles_deg: NDArray[np.float64]) -> str:
     if all(np.all(half >= 0) or np.all(half <= 0) for half in halves):
         return "bidirectional"
     return "no regular order"
+
+
+def _impossible(source: SaidAngles) -> str:
+    """Name the first angle that no stage has; empty if there is none."""
+    wrong = np.flatnonzero(~(np.abs(source.angles_deg) <= LARGEST_DEG))  # NaN is wrong, too
+    if not wrong.size:
+        return ""
+    angle = source.angles_deg[wrong[0]]
+    return f"{source.source}: {angle:g} degrees, in section {wrong[0]}, is not a tilt angle"
 
 
 def _same_set(one: NDArray[np.float64], other: NDArray[np.float64]) -> bool:

@@ -94,6 +94,10 @@ BINNED = mdoc(head="PixelSpacing = 2.25\nImageSize = 84 72\n")
 CROPPED = mdoc(head="PixelSpacing = 9\nImageSize = 84 72\n")
 TITLE = "PixelSpacing = 9\n[T =    Tilt axis angle = 84.8, binning = 1]\n"
 SHUFFLED = TILTS[[2, 1, 3, 0, 4]]
+IMPOSSIBLE = {
+    angle: mdoc().replace("TiltAngle = 10.0", f"TiltAngle = {angle}")
+    for angle in ("1e308", "-1e400", "nan", "361")
+}
 
 RESOLVED = [
     Resolved("binned after recording", {"A.mrc.mdoc": BINNED}, "binned by 4"),
@@ -142,6 +146,16 @@ RESOLVED = [
         "not used.*steep",
     ),
     Resolved(
+        "an angle of no stage, and a list",
+        {"A.rawtlt": LIST, "A.mrc.mdoc": IMPOSSIBLE["1e308"]},
+        r"A\.mrc\.mdoc: 1e\+308 degrees, in section 3, is not a tilt angle; .*not used",
+    ),
+    Resolved(
+        "a gap in the numbers",
+        {"A.mrc.mdoc": mdoc().replace("[ZValue = 4]", "[ZValue = 1e308]")},
+        "its 5 sections are not numbered 0 to 4",
+    ),
+    Resolved(
         "title and RotationAngle",
         {"A.mrc.mdoc": mdoc(head=TITLE, more="RotationAngle = 20\n")},
         "84.8 degrees by the title of A.mrc.mdoc, but -70.0 by RotationAngle",
@@ -181,6 +195,17 @@ def test_what_facts_decide_is_used_and_said(case: Resolved, tmp_path: Path) -> N
         pytest.param({"A.rawtlt": LIST}, mrc(GREY)[:-1], "cut off: it holds 4 whole", id="cut off"),
         pytest.param({"A.rawtlt": LIST}, mrc(GREY, mode=4), "mode 4 holds complex", id="complex"),
         pytest.param({"A.rawtlt": "400\n" * 5}, mrc(GREY), "line 1: '400'", id="400 degrees"),
+        *(
+            pytest.param({"A.mrc.mdoc": text}, mrc(GREY), "section 3, is not a tilt", id=angle)
+            for angle, text in IMPOSSIBLE.items()
+        ),
+        *(
+            pytest.param({"A.mrc.mdoc": text}, mrc(GREY), "infinity", id=f"{key} inf")
+            for key, text in {
+                "ZValue": mdoc().replace("[ZValue = 2]", "[ZValue = inf]"),
+                "DataMode": mdoc(head="PixelSpacing = 9\nDataMode = 1e400\n"),
+            }.items()
+        ),
     ],
 )
 def test_what_facts_leave_open_is_refused_in_one_line(

@@ -222,16 +222,20 @@ def test_a_variable_that_is_not_set_is_named() -> None:
 
 
 SECRET = "T0P/hushhush"
+NO_ADDRESS = "its address must begin with http:// or https:// and have no spaces"
 BAD_ADDRESSES = {
-    "without a scheme": f"hooks.example.org/{SECRET}",
-    "with a space": f"http://127.0.0.1:9/{SECRET} x",
-    "with a newline": f"http://127.0.0.1:9/{SECRET}\n",
-    "of another scheme": f"file:///etc/{SECRET}",
-    "a data address": f"data:,{SECRET}",
-    "without a host": f"http:///{SECRET}",
-    "with a bad port": f"http://127.0.0.1:x/{SECRET}",
-    "of no address": f"[{SECRET}",
-    "of nobody": f"http://127.0.0.1:9/{SECRET}",
+    "without a scheme": (f"hooks.example.org/{SECRET}", NO_ADDRESS),
+    "with a space": (f"http://127.0.0.1:9/{SECRET} x", NO_ADDRESS),
+    "with a newline": (f"http://127.0.0.1:9/{SECRET}\n", NO_ADDRESS),
+    "with a line separator": (f"http://127.0.0.1:9/{SECRET}\u2028x", NO_ADDRESS),
+    "of another scheme": (f"file:///etc/{SECRET}", NO_ADDRESS),
+    "a data address": (f"data:,{SECRET}", NO_ADDRESS),
+    "without a host": (f"http:///{SECRET}", NO_ADDRESS),
+    "with a bad port": (f"http://127.0.0.1:hushhush/{SECRET}", "InvalidURL"),
+    "with a password": ("HTTP://user:hushhush@127.0.0.1:9/", "must not hold a user or password"),
+    "with other letters": (f"http://127.0.0.1:9/{SECRET}ü", "must be plain ASCII"),
+    "of no address": (f"[{SECRET}", NO_ADDRESS),
+    "of nobody": (f"http://127.0.0.1:9/{SECRET}", "refused"),
 }
 
 
@@ -239,10 +243,12 @@ BAD_ADDRESSES = {
 def test_a_bad_address_is_reported_and_never_shown(
     monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
-    monkeypatch.setenv("SECRET_HOOK", BAD_ADDRESSES[name])
+    address, reason = BAD_ADDRESSES[name]
+    monkeypatch.setenv("SECRET_HOOK", address)
     (published,) = send(Notify(webhook="env:SECRET_HOOK"), PROMPT)
     assert isinstance(published, Alerted)
     assert "not delivered by webhook" in published.text
+    assert reason in published.text
     assert "hushhush" not in published.text
     assert "\n" not in published.text
 

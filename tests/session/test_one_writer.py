@@ -147,12 +147,21 @@ def link_inside(name: str) -> Callable[[Path], None]:
     return plant
 
 
+def pipe_inside(name: str) -> Callable[[Path], None]:
+    def plant(path: Path) -> None:
+        path.mkdir()
+        os.mkfifo(path / name)
+
+    return plant
+
+
 PLANTED: list[tuple[str, Callable[[Path], None], str]] = [
     ("somebody else's", foreign, "belongs to user 12345"),
     ("writable by others", writable_by_others, "chmod go-w"),
     ("a link", a_link, "is a link"),
     ("a linked subfolder", link_inside("run"), "is a link"),
     ("a linked protocol", link_inside("protocol.toml"), "is a link"),
+    ("a pipe", pipe_inside("run"), "is a pipe"),
 ]
 
 
@@ -186,6 +195,41 @@ def test_no_file_of_a_session_is_written_through_a_link(tmp_path: Path, name: st
     with pytest.raises(UsageError, match="is a link"):
         open_session(tmp_path / "s")
     assert target.read_bytes() == before
+
+
+@pytest.mark.parametrize("name", ["journal.jsonl", "A.mrc", "lock"])
+def test_no_file_of_a_session_is_written_under_a_second_name(tmp_path: Path, name: str) -> None:
+    """A hard link is no symbolic link: a write would change the file under both names."""
+    folder = tmp_path / "s"
+    run = Run(open_session(folder))
+    run.on_event = lambda event, engine: (
+        engine.stop(StopWhen.AFTER_TILT) if is_frame(event, "A", 1) else None
+    )
+    assert run.go() is ExitCode.INTERRUPTED
+    target = tmp_path / "bashrc"
+    target.write_bytes((folder / name).read_bytes() + b"mine" * (name == "lock"))
+    (folder / name).unlink()
+    (folder / name).hardlink_to(target)
+    before = target.read_bytes()
+    with pytest.raises(UsageError, match=f"cannot be written: {name}: has a second name"):
+        open_session(folder)
+    assert target.read_bytes() == before
+    target.unlink()
+    assert Run(open_session(folder), run.microscope).go() is ExitCode.OK
+
+
+@pytest.mark.parametrize("name", ["A.mrc", "events.jsonl", "ballast", "lock", "previews"])
+def test_a_pipe_in_place_of_a_file_is_refused_and_not_waited_for(tmp_path: Path, name: str) -> None:
+    open_session(tmp_path / "s").close()
+    place = tmp_path / "s" / name
+    if place.is_dir():
+        place.rmdir()
+    place.unlink(missing_ok=True)
+    os.mkfifo(place)
+    with pytest.raises(UsageError, match=f"{name}: is a pipe or device, not a file; remove it"):
+        open_session(tmp_path / "s")
+    with pytest.raises(OSError, match="is a pipe"):  # planted while the session runs
+        open_plain(place, "rb")
 
 
 @pytest.mark.parametrize("name", ["A.mrc", "ballast", "events.jsonl"])
@@ -239,5 +283,7 @@ def test_a_parent_folder_exchanged_for_a_link_redirects_no_write(
     (tmp_path / "data").unlink()
     (tmp_path / "moved").rename(tmp_path / "data")
     if unnoticed:
+        for name in WATCHED:
+            (planted[0] / name).unlink()
         assert len((tmp_path / "data" / "s" / "A.rawtlt").read_text().split()) == 4
         assert Run(open_session(tmp_path / "data" / "s"), run.microscope).go() is ExitCode.OK

@@ -6,6 +6,7 @@ import os
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,10 @@ import numpy as np
 import pytest
 
 from controller.app.cli.main import main
+from controller.app.profiles import find_profile
+from controller.app.session_process import SimulatorBridge
+from controller.app.start_session import new_session
+from controller.common.errors import UsageError
 from controller.common.exit_codes import ExitCode
 from controller.common.open_inside import LinkRefusedError
 from controller.model.processing_jobs import Job
@@ -23,6 +28,7 @@ from controller.service.service_address import read_address
 from controller.service.session_client import last_status
 from controller.session.previews import write_preview
 from controller.session.read_plain import read_plain
+from controller.session.session import Session
 from controller.worker.child_messages import RunJob
 from controller.worker.lane import Lane
 from processing.batch.process_session import SessionTask, State, process_session
@@ -220,6 +226,23 @@ def test_a_reader_refuses_a_link_in_one_line(
     assert not (session / "report.html").exists()
 
 
+@pytest.mark.parametrize("place", ["run/service.json", "previews/frame.npy", "events.jsonl"])
+def test_a_reader_does_not_wait_for_a_pipe(place: str, session: Path) -> None:
+    os.mkfifo(session / place)
+    os.mkfifo(session / "status.json")
+    assert last_status(session) is None
+    with pytest.raises((OSError, UsageError), match="is a pipe") as refused:
+        READERS[place](session)
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize("name", ["A.mrc", "A.tif", "A.mrc.gz"])
+def test_a_pipe_is_no_series(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    os.mkfifo(tmp_path / name)
+    assert main(["inspect", str(tmp_path / name)]) == ExitCode.USAGE
+    assert "is a pipe" in capsys.readouterr().out
+
+
 def test_a_preview_outside_the_folder_is_not_read(session: Path, outside: Path) -> None:
     np.save(outside / "frame.npy", np.ones((2, 2), np.uint8))
     with pytest.raises(OSError, match="not inside"):
@@ -333,3 +356,22 @@ def test_a_child_works_in_the_folder_that_its_session_holds(tmp_path: Path) -> N
     written = {path.name for path in (tmp_path / "moved" / "s").rglob("*") if path.is_file()}
     assert written == {"A.json", "worker.log"}
     assert [path for path in (tmp_path / "prepared").rglob("*") if path.is_file()] == []
+
+
+def test_the_simulators_bridge_works_in_the_folder_that_its_session_holds(
+    tmp_path: Path, outside: Path
+) -> None:
+    """Its world and its settings are found although a link has taken the parent's place."""
+    (tmp_path / "data").mkdir()
+    out = tmp_path / "data" / "s"
+    folder = new_session(find_profile("fast"), out)
+    with closing(Session.open(folder)) as session:
+        (tmp_path / "data").rename(tmp_path / "moved")
+        (tmp_path / "data").symlink_to(outside)
+        bridge = SimulatorBridge(folder, session, tmp_path / "sockets")
+        try:
+            bridge.connection_file()
+        finally:
+            bridge.close()
+    assert list(outside.iterdir()) == []
+    assert (tmp_path / "moved" / "s" / "simulator" / "world.json").is_file()

@@ -13,6 +13,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from controller.app.profiles import find_profile, require_simulator_profile
+from controller.common.bounded_read import read_bounded
 from controller.common.errors import UsageError
 from controller.common.exit_codes import ExitCode
 from controller.common.settings_file import describe_errors, validate_toml
@@ -172,7 +173,7 @@ def _wrong_in_simulator(path: Path) -> list[str]:
 
 def _read_toml(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(read_bounded(path).decode())
     except FileNotFoundError:
         raise UsageError(f"{path}: no such file") from None
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from controller.app.profiles import find_profile, require_simulator_profile, simulator_profile
+from controller.common.bounded_read import read_bounded
 from controller.common.errors import UsageError
 from controller.common.exit_codes import ExitCode
 from controller.common.settings_file import describe_errors, validate_toml
@@ -76,7 +77,7 @@ def _read_settings(path: Path, seed: int | None) -> Any:
     require_simulator_profile(path)
     settings = importlib.import_module("simulator.settings").SimulatorSettings
     try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
+        content = tomllib.loads(read_bounded(path).decode())
         return validate_toml(content if seed is None else content | {"seed": seed}, settings)
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise UsageError(f"{path}: cannot be read as TOML: {error}") from None
