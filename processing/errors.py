@@ -30,6 +30,14 @@ class OppositeSenseError(RegistrationRefusedError):
     """B is the flipped A only if the tilt sense of one of the two is reversed."""
 
 
+class NoStructureError(ProcessingError):
+    """These particles have no structure that can be analysed."""
+
+
+class ResultRefusedError(ProcessingError):
+    """The count is refused, so nothing may be concluded from its particles."""
+
+
 class DeviceError(ProcessingError):
     """The chosen device is missing, or what is needed to use it."""
 

@@ -18,6 +18,8 @@ class Packing(StrEnum):
     """Arrangement of the particles in the assembly; all occur in spherical confinement."""
 
     FCC = "fcc"
+    TWINNED = "twinned"
+    ICOSAHEDRAL = "icosahedral"
     MULTI_GRAIN = "multi-grain"
     DISORDERED = "disordered"
 

@@ -80,6 +80,66 @@ def _fcc(settings: SpecimenSettings, rng: np.random.Generator) -> Array:
     return sites[inside_assembly(sites, settings)]
 
 
+def _twinned(settings: SpecimenSettings, rng: np.random.Generator) -> Array:
+    """Return the sites of an fcc crystal with one twin plane through the assembly's centre."""
+    spacing = _spacing_nm(settings)
+    half_count = int(np.ceil(settings.assembly_diameter_nm / 2.0 / spacing * 1.3)) + 2
+    index = np.arange(-half_count, half_count + 1)
+    i, j, layer = (axis.ravel() for axis in np.meshgrid(index, index, index, indexing="ij"))
+    # close-packed layers are stacked ABC on one side of layer 0, and in the reverse order beyond
+    shift = np.abs(layer) % 3
+    sites = np.stack(
+        [
+            i + j / 2 + shift / 2,
+            (j + shift / 3) * np.sqrt(3.0) / 2.0,
+            layer * np.sqrt(2.0 / 3.0),
+        ],
+        axis=1,
+    )
+    return _placed(spacing * sites[np.linalg.norm(sites, axis=1) < half_count], settings, rng)
+
+
+def _icosahedral(settings: SpecimenSettings, rng: np.random.Generator) -> Array:
+    """Return the sites of a Mackay icosahedron: twenty fcc grains that meet in twin planes."""
+    golden = (1.0 + np.sqrt(5.0)) / 2.0
+    corners = np.array(
+        [
+            np.roll([0.0, first, second * golden], turn)
+            for turn in range(3)
+            for first in (-1.0, 1.0)
+            for second in (-1.0, 1.0)
+        ]
+    )
+    near = np.linalg.norm(corners[:, None] - corners[None], axis=2) < 2.1
+    faces = [
+        (a, b, c)
+        for a in range(12)
+        for b in range(a + 1, 12)
+        for c in range(b + 1, 12)
+        if near[a, b] and near[b, c] and near[a, c]
+    ]
+    spacing = _spacing_nm(settings)
+    # the radial distance of neighbours is 5 % smaller than the tangential one, which is 2 here
+    shells = int(np.ceil(settings.assembly_diameter_nm / 2.0 / spacing * 1.3)) + 1
+    sites = [np.zeros(3)]
+    for shell in range(1, shells + 1):
+        for a, b, c in faces:
+            for i in range(shell + 1):
+                for j in range(shell + 1 - i):
+                    weights = np.array([i, j, shell - i - j], float)
+                    sites.append(weights @ corners[[a, b, c]])
+    unique = np.unique(np.round(sites, 6), axis=0)
+    return _placed(spacing * unique / 1.95, settings, rng)
+
+
+def _placed(sites: Array, settings: SpecimenSettings, rng: np.random.Generator) -> Array:
+    """Turn and disorder sites around the envelope's centre, and cut the assembly out."""
+    spacing = _spacing_nm(settings)
+    sites = sites + rng.normal(0.0, settings.position_disorder * spacing, sites.shape)
+    turned = np.asarray(Rotation.random(random_state=rng).apply(sites))
+    return turned[inside_assembly(turned, settings)]
+
+
 def _multi_grain(settings: SpecimenSettings, rng: np.random.Generator) -> Array:
     """Return the sites of Voronoi grains of fcc crystals.
 
@@ -155,6 +215,8 @@ def _relax_once(
 
 _PACKINGS = {
     Packing.FCC: _fcc,
+    Packing.TWINNED: _twinned,
+    Packing.ICOSAHEDRAL: _icosahedral,
     Packing.MULTI_GRAIN: _multi_grain,
     Packing.DISORDERED: _disordered,
 }

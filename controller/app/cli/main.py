@@ -33,6 +33,7 @@ VERBS = (
     "process",
     "batch",
     "inspect",
+    "analyse",
     "report",
     "config",
 )

@@ -1,0 +1,114 @@
+"""`dualtilt analyse`: structure of an assembly from the places of its particles."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from controller.app.cli.reading_arguments import positive
+from controller.common.errors import SafetyStopError, UsageError
+from controller.common.exit_codes import ExitCode
+
+if TYPE_CHECKING:
+    from processing.structure_results import Measured, Structure
+
+HELP = "analyse the structure of an assembly: order, grains, twins, layers"
+SOURCE_HELP = "folder of a session or of results, or a table of particles (.csv, .xyz)"
+MOST_SHOWN = 8
+"""Largest number of grains or planes that are printed; the summary holds all."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the verb's arguments."""
+    add = parser.add_argument
+    add("source", type=Path, metavar="DIR|FILE", help=SOURCE_HELP)
+    add("--out", type=Path, metavar="DIR", help="folder of the results (default: beside FILE)")
+    add("--unit", choices=("nm", "angstrom", "um"), help="unit of x, y, z (default: as named)")
+    add("--diameter-nm", type=positive, metavar="D", help="particle diameter, for the packing")
+    add(
+        "--position-error-nm",
+        type=positive,
+        metavar="S",
+        help="standard deviation of one coordinate (default: scatter about the lattice)",
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Analyse the particles, write the tables, print the structure."""
+    from processing.errors import InputFileError, NoStructureError, ResultRefusedError
+    from processing.files.held_folder import held
+    from processing.structure.run import StructureOptions, analyse_file, analyse_session
+
+    if not args.source.exists():
+        raise UsageError(f"{args.source}: no such file or folder")
+    options = StructureOptions(args.unit, args.diameter_nm, args.position_error_nm)
+    try:
+        if args.source.is_dir():
+            if args.out is not None:
+                raise UsageError(f"--out: the results of a folder go to {args.source}/processed")
+            with held(args.source):
+                structure, paths = analyse_session(args.source, options)
+        else:
+            out = args.source.parent if args.out is None else args.out
+            out.mkdir(parents=True, exist_ok=True)
+            structure, paths = analyse_file(args.source, out, options)
+    except ResultRefusedError as error:
+        raise SafetyStopError(str(error)) from error
+    except (InputFileError, NoStructureError, OSError) as error:
+        raise UsageError(str(error)) from error
+    for line in described(structure):
+        print(line)
+    for path in paths:
+        print(path.resolve())
+    return ExitCode.OK
+
+
+def described(structure: Structure) -> list[str]:
+    """Return the structure in lines for a terminal."""
+    closed = structure.particles - structure.surface
+    packing = structure.packing_fraction
+    lattice = structure.lattice_constant_nm
+    return [
+        structure.headline(),
+        f"particles    {structure.particles}: {closed} with a closed shell, {structure.surface} "
+        f"at the surface; {structure.left_out} left out",
+        *(
+            f"{name:12} {_percent(share)}"
+            for name, share in structure.shares.items()
+            if share.value > 0
+        ),
+        f"neighbours   {_number(structure.neighbour_distance_nm)} nm, spread "
+        f"{structure.neighbour_spread_nm:.3f} nm; {_number(structure.coordination)} of each",
+        *([] if packing is None else [f"packing      {_number(packing)}"]),
+        *([] if lattice is None else [f"fcc lattice  a = {_number(lattice)} nm"]),
+        *_shown(
+            [
+                f"grain {grain.id:<6} {grain.structure}, {grain.particles} particles, a = "
+                f"{_number(grain.lattice_constant_nm)} nm"
+                for grain in structure.grains
+            ]
+        ),
+        *_shown(
+            [
+                f"grains {edge.grains[0]}-{edge.grains[1]:<4} {edge.misorientation_deg:.1f} degrees"
+                + (", twins" if edge.twin else "")
+                for edge in structure.boundaries
+            ]
+        ),
+        *_shown([f"{plane.kind}: {plane.particles} particles" for plane in structure.planes]),
+        *(f"note: {note}" for note in structure.notes),
+    ]
+
+
+def _shown(lines: list[str]) -> list[str]:
+    more = len(lines) - MOST_SHOWN
+    return [*lines[:MOST_SHOWN], *([f"... and {more} more"] if more > 0 else [])]
+
+
+def _percent(share: Measured) -> str:
+    return f"{100 * share.value:.1f} % +- {100 * share.error:.1f}"
+
+
+def _number(measured: Measured) -> str:
+    return f"{measured.value:.4g} +- {measured.error:.2g}"

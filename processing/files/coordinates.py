@@ -1,0 +1,216 @@
+"""Read particle coordinates from CSV and XYZ files of any program."""
+
+from __future__ import annotations
+
+import csv
+import re
+import shlex
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from processing.errors import InputFileError
+from processing.files.text import read_text, to_number
+from processing.series import Bools, Float64
+
+UNITS_NM = {"nm": 1.0, "angstrom": 0.1, "um": 1000.0}
+"""Units of length by name, in nm."""
+UNIT_NAMES = {
+    "nm": "nm",
+    "nanometer": "nm",
+    "a": "angstrom",
+    "å": "angstrom",
+    "ang": "angstrom",
+    "angstrom": "angstrom",
+    "um": "um",
+    "µm": "um",
+    "μm": "um",
+}
+COLUMN = re.compile(r"(x|y|z|diameter|radius)(?:[\s_\[(.]+([^\W\d_]+)[\])]?)?$")
+"""Name of a column with its unit, e.g. ``x_nm`` or ``x [nm]``."""
+SEPARATORS = ";\t, "
+"""Separators of columns; the first that the heading has is taken."""
+OTHER_OBJECT = "beside"
+"""Column that marks particles of other objects."""
+TRUE_WORDS = ("true", "1", "yes", "t", "1.0")
+
+
+@dataclass(frozen=True, eq=False)
+class Coordinates:
+    """Particles of a file.
+
+    Attributes
+    ----------
+    centres_nm
+        [n, 3], x, y, z.
+    diameter_nm
+        [n], None if the file has none.
+    other_object
+        [n], true for particles that the file assigns to other objects.
+    """
+
+    centres_nm: Float64
+    diameter_nm: Float64 | None
+    other_object: Bools
+
+
+def read_coordinates(path: Path, unit: str | None = None) -> Coordinates:
+    """Read particles from a CSV file with columns x, y, z, or from an XYZ file.
+
+    Parameters
+    ----------
+    unit
+        Unit of the coordinates, one of `UNITS_NM`; None takes the one that the file names. XYZ
+        files are in angstrom.
+
+    Raises
+    ------
+    InputFileError
+        The file cannot be read, lacks coordinates or their unit, or a value is no finite number.
+    """
+    text = read_text(path)
+    if not text.strip():
+        raise InputFileError(f"{path}: is empty; give a table of particles")
+    read = _read_xyz if path.suffix.lower() in (".xyz", ".extxyz") else _read_csv
+    return read(path, text, unit)
+
+
+def _read_csv(path: Path, text: str, unit: str | None) -> Coordinates:
+    numbered = [
+        (number, line)
+        for number, line in enumerate(text.splitlines(), start=1)
+        if line.strip() and not line.lstrip().startswith("#")
+    ]
+    if not numbered:
+        raise InputFileError(f"{path}: holds comments only; give a table of particles")
+    heading = numbered[0][1]
+    separator = next((one for one in SEPARATORS if one in heading.strip()), ",")
+    rows = [
+        (number, [field.strip() for field in row])
+        for number, line in numbered
+        for row in csv.reader([line], delimiter=separator, skipinitialspace=True)
+    ]
+    names = [name.lower() for name in rows[0][1]]
+    columns = {found[1]: (at, found[2]) for at, found in _known_columns(names)}
+    missing = [name for name in "xyz" if name not in columns]
+    if missing:
+        shown = ", ".join(rows[0][1][:8])
+        raise InputFileError(f"{path}: no column {', '.join(missing)}; its first line has: {shown}")
+    units = {_unit(path, named, unit) for name, (_, named) in columns.items() if name in "xyz"}
+    if len(units) > 1:
+        raise InputFileError(f"{path}: x, y and z have different units; give one with --unit")
+    scale = UNITS_NM[units.pop()]
+    places = [columns[name][0] for name in "xyz"]
+    centres = _numbers(path, rows[1:], places) * scale
+    size = next((name for name in ("diameter", "radius") if name in columns), None)
+    diameter = None
+    if size is not None:
+        at, named = columns[size]
+        factor = UNITS_NM[UNIT_NAMES[named]] if named in UNIT_NAMES else scale
+        diameter = _numbers(path, rows[1:], [at])[:, 0] * factor * (2 if size == "radius" else 1)
+    return Coordinates(centres, _usable(diameter), _other_object(names, rows[1:]))
+
+
+def _known_columns(names: list[str]) -> list[tuple[int, re.Match[str]]]:
+    """Return the columns of coordinates and sizes; the first of each name counts."""
+    found = [(at, COLUMN.match(name)) for at, name in enumerate(names)]
+    return [(at, match) for at, match in reversed(found) if match is not None]
+
+
+def _unit(path: Path, named: str | None, unit: str | None) -> str:
+    if unit is not None:
+        return unit
+    if named is None:
+        raise InputFileError(
+            f"{path}: the unit of x, y, z is not named; give it: --unit {' | '.join(UNITS_NM)}"
+        )
+    if named not in UNIT_NAMES:
+        raise InputFileError(
+            f"{path}: the unit {named!r} of x, y, z is not known; give it: "
+            f"--unit {' | '.join(UNITS_NM)}"
+        )
+    return UNIT_NAMES[named]
+
+
+def _other_object(names: list[str], rows: list[tuple[int, list[str]]]) -> Bools:
+    if OTHER_OBJECT not in names:
+        return np.zeros(len(rows), bool)
+    at = names.index(OTHER_OBJECT)
+    return np.array([len(row) > at and row[at].lower() in TRUE_WORDS for _, row in rows], bool)
+
+
+def _read_xyz(path: Path, text: str, unit: str | None) -> Coordinates:
+    lines = text.splitlines()
+    try:
+        number = int(lines[0])
+    except ValueError:
+        raise InputFileError(
+            f"{path}: the first line of an XYZ file is the number of particles, not "
+            f"{lines[0][:40]!r}"
+        ) from None
+    rows = [(at, line.split()) for at, line in enumerate(lines[2 : 2 + number], start=3)]
+    if len(rows) < number:
+        raise InputFileError(f"{path}: names {number} particles, but has {len(rows)} lines of them")
+    if any(line.strip() for line in lines[2 + number :]):
+        raise InputFileError(f"{path}: holds several frames; give a file with one")
+    columns = _xyz_columns(path, lines[1])
+    if "pos" not in columns:
+        raise InputFileError(f"{path}: no column pos in its Properties")
+    scale = UNITS_NM[unit or "angstrom"]
+    start = columns["pos"]
+    centres = _numbers(path, rows, [start, start + 1, start + 2]) * scale
+    diameter = None
+    if "radius" in columns:
+        diameter = _numbers(path, rows, [columns["radius"]])[:, 0] * 2 * scale
+    other = np.zeros(number, bool)
+    if OTHER_OBJECT in columns:
+        at = columns[OTHER_OBJECT]
+        other = np.array([len(row) > at and row[at].lower() in TRUE_WORDS for _, row in rows], bool)
+    return Coordinates(centres, _usable(diameter), other)
+
+
+def _xyz_columns(path: Path, comment: str) -> dict[str, int]:
+    """Return the first column of each property; a plain XYZ file has species and position."""
+    try:
+        words = shlex.split(comment)
+    except ValueError:
+        words = comment.split()
+    named = next((word[11:] for word in words if word.startswith("Properties=")), None)
+    if named is None:
+        return {"species": 0, "pos": 1}
+    columns, at = {}, 0
+    parts = named.split(":")
+    try:
+        for name, number in zip(parts[::3], parts[2::3], strict=True):
+            columns[name] = at
+            at += int(number)
+    except ValueError:
+        raise InputFileError(
+            f"{path}: Properties={named} is not of the form name:type:number"
+        ) from None
+    return columns
+
+
+def _numbers(path: Path, rows: list[tuple[int, list[str]]], columns: list[int]) -> Float64:
+    """Return columns of numbers, [row, column]; name the first line that has none."""
+    values = np.empty((len(rows), len(columns)))
+    for at, (number, row) in enumerate(rows):
+        try:
+            values[at] = [to_number(row[column]) for column in columns]
+        except (ValueError, IndexError):
+            raise InputFileError(
+                f"{path}: line {number}: not a number for each of x, y, z: {' '.join(row)[:60]}"
+            ) from None
+    wrong = np.flatnonzero(~np.isfinite(values).all(axis=1))
+    if len(wrong):
+        number = rows[int(wrong[0])][0]
+        raise InputFileError(
+            f"{path}: line {number}: a value is not finite; remove the line ({len(wrong)} such)"
+        )
+    return values
+
+
+def _usable(diameter_nm: Float64 | None) -> Float64 | None:
+    """Return diameters only if all are larger than 0."""
+    return diameter_nm if diameter_nm is not None and (diameter_nm > 0).all() else None

@@ -1,0 +1,93 @@
+"""`dualtilt analyse`: its files, and one line for every bad input."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pytest
+from ase.io import read as read_with_ase
+
+from controller.app.cli.main import main
+from controller.common.exit_codes import ExitCode
+from processing import Count, Counts, Diameter, ParticleTable, Summary, write_csv
+from processing.results import Trust, Verdict
+from tests.support.spheres import packed
+
+FILES = ("structure.csv", "structure.xyz", "structure_g_r.csv", "structure_s_q.csv")
+
+
+def table(number: int | None = None) -> ParticleTable:
+    points = packed(25, 7.7, order="fcc", seed=3)[:number]
+    return ParticleTable(points, np.full(len(points), 6.3), np.ones(len(points)))
+
+
+def session(folder: Path, state: Trust = Trust.TRUSTED) -> Path:
+    particles = table()
+    (folder / "processed").mkdir(parents=True)
+    write_csv(folder / "processed/particles_A.csv", particles)
+    verdict = Verdict(state=state, reasons=() if state is Trust.TRUSTED else ("noise",))
+    number = len(particles)
+    summary = Summary(
+        counts=Counts(A=Count(n=number, n_low=number, n_high=number, verdict=verdict)),
+        verdict=verdict,
+        diameter_nm=Diameter(value=6.3, source="given"),
+        series={},
+        pixel_nm=1.0,
+    )
+    (folder / "processed/summary.json").write_text(summary.model_dump_json())
+    return folder
+
+
+def test_a_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_csv(tmp_path / "mine.csv", table())
+    assert main(["analyse", str(tmp_path / "mine.csv"), "--out", str(tmp_path / "o")]) == 0
+    printed = capsys.readouterr().out
+    assert printed.startswith("fcc 100 %, 1 grain\n")
+    names = [f"mine_{name}" for name in (*FILES, "structure.json")]
+    assert sorted(path.name for path in (tmp_path / "o").iterdir()) == sorted(names)
+    assert all(name in printed for name in names)
+    with (tmp_path / "o/mine_structure.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == len(table())
+    assert {row["structure"] for row in rows} == {"fcc", "surface"}
+    atoms = read_with_ase(tmp_path / "o/mine_structure.xyz")
+    assert list(atoms.arrays["structure_id"]) == [int(row["structure_id"]) for row in rows]
+    assert atoms.positions / 10 == pytest.approx(table().centres_nm, abs=1e-3)
+
+
+def test_a_session(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["analyse", str(session(tmp_path))]) == ExitCode.OK
+    assert set(FILES) <= {path.name for path in (tmp_path / "processed").iterdir()}
+    assert "packing" in capsys.readouterr().out
+
+
+def test_a_refused_count_has_no_structure(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["analyse", str(session(tmp_path, Trust.REFUSED))]) == ExitCode.SAFETY
+    assert "its count is refused" in capsys.readouterr().err
+    assert not (tmp_path / "processed/structure.csv").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("{dir}/none.csv",), "no such file or folder"),
+        (("{dir}",), "summary.json: no such file; process the series first"),
+        (("{dir}/few.csv",), "few.csv: 12 particles; the structure needs 13"),
+        (("{dir}/few.csv", "--diameter-nm", "-1"), "diameter"),
+    ],
+)
+def test_bad_input_is_one_line(
+    words: tuple[str, ...], says: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_csv(tmp_path / "few.csv", table(12))
+    try:
+        code = main(["analyse", *(word.format(dir=tmp_path) for word in words)])
+    except SystemExit as refused:
+        code = int(str(refused.code))
+    error = capsys.readouterr().err
+    assert code == ExitCode.USAGE
+    assert says in error and "Traceback" not in error

@@ -1,0 +1,88 @@
+"""Particle coordinates from files of any program, and one line for every bad one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from processing import ParticleTable, write_csv, write_xyz
+from processing.errors import InputFileError
+from processing.files.coordinates import read_coordinates
+
+POINTS = np.array([[1.0, 2.0, 3.0], [-4.0, 5.5, 0.25]])
+
+GOOD = {
+    "own csv": ("p.csv", "id,x_nm,y_nm,z_nm,diameter_nm\n1,1,2,3,6\n2,-4,5.5,0.25,6\n", None),
+    "angstrom": ("p.csv", "x_A,y_A,z_A\n10,20,30\n-40,55,2.5\n", None),
+    "units in brackets": ("p.csv", "X [nm]; Y [nm]; Z [nm]\n1; 2; 3\n-4; 5,5; 0,25\n", None),
+    "micrometres": (
+        "p.csv", "x (µm)\ty (µm)\tz (µm)\n1e-3\t2e-3\t3e-3\n-4e-3\t5.5e-3\t2.5e-4\n",
+        None,
+    ),
+    "a given unit": ("p.csv", "# made by hand\nx y z\n10 20 30\n-40 55 2.5\n", "angstrom"),
+    "blank lines": ("p.csv", "\nx_nm,y_nm,z_nm\n1,2,3\n\n-4,5.5,.25\n\n", None),
+    "plain xyz": ("p.xyz", "2\nany comment\nAu 10 20 30\nAu -40 55 2.5\n", None),
+    "xyz in nm": ("p.xyz", "2\n\nAu 1 2 3\nAu -4 5.5 0.25\n", "nm"),
+    "extended xyz": (
+        "p.xyz",
+        '2\nProperties=id:I:1:species:S:1:pos:R:3 pbc="F F F"\n1 Au 10 20 30\n2 Au -40 55 2.5\n',
+        None,
+    ),
+}  # fmt: skip
+
+BAD = {
+    "empty": ("p.csv", "", "is empty"),
+    "no column": ("p.csv", "a,b,z_nm\n1,2,3\n", "no column x, y; its first line has: a, b, z_nm"),
+    "no unit": ("p.csv", "x,y,z\n1,2,3\n", "give it: --unit nm | angstrom | um"),
+    "unknown unit": ("p.csv", "x_px,y_px,z_px\n1,2,3\n", "unit 'px' of x, y, z is not known"),
+    "different units": ("p.csv", "x_nm,y_nm,z_A\n1,2,3\n", "different units"),
+    "a word": ("p.csv", "x_nm,y_nm,z_nm\n1,2,3\n1,two,3\n", "line 3: not a number"),
+    "a short line": ("p.csv", "x_nm,y_nm,z_nm\n1,2\n", "line 2: not a number"),
+    "not finite": ("p.csv", "x_nm,y_nm,z_nm\n1,2,3\nnan,2,3\n", "line 3: a value is not finite"),
+    "xyz without number": ("p.xyz", "Au 1 2 3\n", "first line of an XYZ file"),
+    "xyz cut": ("p.xyz", "3\n\nAu 1 2 3\n", "names 3 particles, but has 1"),
+    "xyz of many frames": ("p.xyz", "1\n\nAu 1 2 3\n1\n\nAu 1 2 3\n", "several frames"),
+    "xyz without pos": ("p.xyz", "1\nProperties=species:S:1\nAu\n", "no column pos"),
+    "odd properties": ("p.xyz", "1\nProperties=pos:R\nAu\n", "not of the form"),
+}
+
+
+@pytest.mark.parametrize("case", GOOD)
+def test_coordinates_are_read(case: str, tmp_path: Path) -> None:
+    name, text, unit = GOOD[case]
+    (tmp_path / name).write_text(text, encoding="utf-8")
+    read = read_coordinates(tmp_path / name, unit)
+    assert read.centres_nm == pytest.approx(POINTS)
+    assert not read.other_object.any()
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_a_bad_table_is_refused_in_one_line(case: str, tmp_path: Path) -> None:
+    name, text, message = BAD[case]
+    (tmp_path / name).write_text(text, encoding="utf-8")
+    with pytest.raises(InputFileError) as caught:
+        read_coordinates(tmp_path / name)
+    assert message in str(caught.value)
+    assert str(tmp_path / name) in str(caught.value) and "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["p.csv", "p.xyz"])
+def test_own_tables_are_read_with_their_diameters(name: str, tmp_path: Path) -> None:
+    table = ParticleTable(POINTS, np.array([6.0, 7.0]), np.ones(2))
+    (write_csv if name == "p.csv" else write_xyz)(tmp_path / name, table)
+    read = read_coordinates(tmp_path / name)
+    assert read.centres_nm == pytest.approx(POINTS)
+    assert read.diameter_nm == pytest.approx([6.0, 7.0])
+
+
+def test_particles_of_other_objects_are_marked(tmp_path: Path) -> None:
+    path = tmp_path / "p.csv"
+    path.write_text("x_nm,y_nm,z_nm,beside\n1,2,3,true\n1,2,4,False\n1,2,5,1\n1,2,6,0\n")
+    assert list(read_coordinates(path).other_object) == [True, False, True, False]
+
+
+def test_no_file(tmp_path: Path) -> None:
+    with pytest.raises(InputFileError, match="no such file"):
+        read_coordinates(tmp_path / "p.csv")

@@ -1,0 +1,287 @@
+"""Structure of an assembly: order, grains, faults and layers of specimens whose truth is known."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import numpy as np
+import pytest
+from scipy.spatial.transform import Rotation
+
+from processing.errors import NoStructureError
+from processing.structure.analyse import StructureAnalysis, analyse_structure
+from processing.structure.classify import CODES, FCC, LEFT_OUT
+from processing.structure.errors import PositionError
+from processing.structure.orientations import misorientation
+from processing.structure_results import PlaneKind, Structure, StructureType
+from simulator.settings import Packing, SpecimenSettings
+from simulator.specimen import make_assembly
+from tests.support.position_errors import found_positions
+
+SPACING_NM = 6.3 * 1.22
+FCC_EDGE_NM = SPACING_NM * np.sqrt(2)
+Array = np.ndarray
+
+
+@cache
+def true_positions(packing: Packing) -> Array:
+    size_nm = 110.0 if packing in (Packing.ICOSAHEDRAL, Packing.MULTI_GRAIN) else 80.0
+    settings = SpecimenSettings(packing=packing, assembly_diameter_nm=size_nm)
+    return make_assembly(settings, seed=1).centres_nm
+
+
+@cache
+def true_structure(packing: Packing) -> StructureAnalysis:
+    return analyse_structure(true_positions(packing), position_error=PositionError(0.0, "truth"))
+
+
+@cache
+def found_structure(packing: Packing) -> StructureAnalysis:
+    found = found_positions(true_positions(packing))
+    return analyse_structure(found, np.full(len(found), 6.3))
+
+
+def shares(analysis: StructureAnalysis) -> dict[str, float]:
+    return {name: share.value for name, share in analysis.summary.shares.items()}
+
+
+def stacked(order: str, across: int = 8) -> Array:
+    """Return a block of close-packed layers in an order such as ABCABC."""
+    index = np.arange(-across, across + 1)
+    i, j = (axis.ravel() for axis in np.meshgrid(index, index, indexing="ij"))
+    layers = []
+    for number, letter in enumerate(order):
+        shift = "ABC".index(letter)
+        x, y = i + j / 2 + shift / 2, (j + shift / 3) * np.sqrt(3) / 2
+        layers.append(np.column_stack([x, y, np.full(len(x), number * np.sqrt(2 / 3))]))
+    points = np.concatenate(layers)
+    points = points[np.hypot(points[:, 0], points[:, 1]) < 4.7]
+    return SPACING_NM * (points - points.mean(axis=0))
+
+
+def bcc() -> Array:
+    index = np.arange(-5, 6)
+    cube = np.stack(np.meshgrid(index, index, index), -1).reshape(-1, 3).astype(float)
+    points = np.concatenate([cube, cube + 0.5])
+    return 9.0 * points[np.linalg.norm(points, axis=1) < 4.6]
+
+
+def jittered(points: Array, sigma_nm: float = 0.15) -> Array:
+    return points + np.random.default_rng(4).normal(0, sigma_nm, points.shape)
+
+
+@pytest.mark.parametrize("packing", list(Packing))
+def test_shares_are_those_of_the_true_positions(packing: Packing) -> None:
+    assert shares(found_structure(packing)) == pytest.approx(
+        shares(true_structure(packing)), abs=0.03
+    )
+
+
+@pytest.mark.parametrize(
+    ("packing", "least"),
+    [
+        (Packing.FCC, {"fcc": 0.99}),
+        (Packing.TWINNED, {"fcc": 0.85, "hcp": 0.09}),
+        (Packing.ICOSAHEDRAL, {"fcc": 0.5, "hcp": 0.35, "icosahedral": 0.04}),
+        (Packing.MULTI_GRAIN, {"fcc": 0.8}),
+        (Packing.DISORDERED, {"disordered": 0.98}),
+    ],
+)
+def test_true_positions_have_the_structure_they_were_made_with(
+    packing: Packing, least: dict[str, float]
+) -> None:
+    found = shares(true_structure(packing))
+    assert {name: found[name] >= share for name, share in least.items()} == dict.fromkeys(
+        least, True
+    )
+    assert sum(found.values()) == pytest.approx(1)
+
+
+@pytest.mark.parametrize(
+    ("points", "structure"),
+    [
+        pytest.param(stacked("ABABABABABAB"), "hcp", id="hcp"),
+        pytest.param(bcc(), "bcc", id="bcc"),
+    ],
+)
+def test_one_crystal_of_another_lattice(points: Array, structure: str) -> None:
+    summary = analyse_structure(jittered(points)).summary
+    assert summary.shares[StructureType(structure)].value > 0.95
+    assert [grain.structure for grain in summary.grains] == [structure]
+
+
+@pytest.mark.parametrize("packing", [Packing.FCC, Packing.TWINNED, Packing.MULTI_GRAIN])
+def test_grains_are_those_of_the_true_positions(packing: Packing) -> None:
+    """Orientations are within 0.5 degrees, those of under 100 particles within three errors."""
+    true, found = (one(packing).summary.grains for one in (true_structure, found_structure))
+    assert len(found) == len(true) > 0
+    for grain in true:
+        angle, other = min(
+            ((misoriented_deg(grain.orientation, one.orientation), one) for one in found),
+            key=lambda pair: pair[0],
+        )
+        assert angle < max(0.5 if other.particles > 100 else 0.0, 3 * other.orientation_error_deg)
+        assert other.particles == pytest.approx(grain.particles, rel=0.1)
+
+
+def misoriented_deg(first: tuple[float, ...], second: tuple[float, ...]) -> float:
+    one, other = (Rotation.from_quat(q, scalar_first=True).as_matrix() for q in (first, second))
+    return float(misorientation(one[None], other[None], FCC)[0][0])
+
+
+@pytest.mark.parametrize("packing", [Packing.FCC, Packing.TWINNED, Packing.MULTI_GRAIN])
+def test_the_lattice_constant_is_right(packing: Packing) -> None:
+    found = found_structure(packing).summary.lattice_constant_nm
+    assert found is not None
+    assert found.value == pytest.approx(FCC_EDGE_NM, rel=0.002)
+    assert abs(found.value - FCC_EDGE_NM) < 4 * found.error
+
+
+def test_a_given_orientation_is_found() -> None:
+    turn = Rotation.from_rotvec([20, -35, 10], degrees=True)
+    # (111) layers, the stacking axis along z, one close-packed row along x
+    to_cube = np.array([[-1, 1, 0], [-1, -1, 2], [1, 1, 1]]) / np.sqrt([[2], [6], [3]])
+    points = turn.apply(stacked("ABC" * 4))
+    grain = analyse_structure(jittered(points)).summary.grains[0]
+    expected = tuple(Rotation.from_matrix(turn.as_matrix() @ to_cube).as_quat(scalar_first=True))
+    assert misoriented_deg(grain.orientation, expected) < 0.2
+
+
+@pytest.mark.parametrize(
+    ("order", "kinds", "grains"),
+    [
+        pytest.param("ABCABCABCABC", [], 1, id="none"),
+        pytest.param("ABCABCBACBA", [PlaneKind.TWIN], 2, id="twin"),
+        pytest.param("ABCABCBCABCABC", [PlaneKind.INTRINSIC], 1, id="a missing layer"),
+        pytest.param("ABCABCBABCABCABC", [PlaneKind.EXTRINSIC], 1, id="an added layer"),
+        pytest.param("ABCABABABABCABC", [PlaneKind.HCP], 2, id="a slab of hcp"),
+    ],
+)
+def test_faults_of_the_stacking(order: str, kinds: list[PlaneKind], grains: int) -> None:
+    summary = analyse_structure(jittered(stacked(order))).summary
+    assert [plane.kind for plane in summary.planes] == kinds
+    fcc = [grain for grain in summary.grains if grain.structure is StructureType.FCC]
+    assert len(fcc) == grains
+    assert [edge.twin for edge in summary.boundaries if edge.twin] == [True] * (
+        kinds == [PlaneKind.TWIN]
+    )
+    assert all(abs(plane.normal[2]) > 0.999 for plane in summary.planes)
+
+
+def test_an_icosahedron_has_twenty_twinned_grains() -> None:
+    summary = found_structure(Packing.ICOSAHEDRAL).summary
+    twins = [edge for edge in summary.boundaries if edge.twin]
+    assert len(summary.grains) == pytest.approx(20, abs=2)
+    assert len(twins) == pytest.approx(30, abs=5)
+    assert {plane.kind for plane in summary.planes} == {PlaneKind.TWIN}
+
+
+def test_pair_correlation_and_structure_factor() -> None:
+    fcc, disordered = found_structure(Packing.FCC), true_structure(Packing.DISORDERED)
+    g, s = fcc.pair_correlation, fcc.structure_factor
+    r = np.array(g.r_nm)
+    assert r[np.argmax(g.g)] == pytest.approx(SPACING_NM, rel=0.02)
+    # reciprocal lattice vector 111 of fcc
+    assert s.q_per_nm[int(np.argmax(s.s))] == pytest.approx(
+        2 * np.pi * np.sqrt(3) / FCC_EDGE_NM, rel=0.02
+    )
+    other, far = disordered.pair_correlation, np.array(disordered.pair_correlation.r_nm)
+    values = np.array(other.g)[(far > 3 * SPACING_NM) & (far < 5 * SPACING_NM)]
+    assert values.mean() == pytest.approx(1, abs=0.03)
+    assert values.std() < 0.2
+    low, high = np.array(disordered.structure_factor.s)[[0, -1]]
+    assert low < 0.3 and high == pytest.approx(1, abs=0.1)
+
+
+def test_layers_and_depth() -> None:
+    analysis = true_structure(Packing.FCC)
+    table, layers = analysis.particles, analysis.summary.layers
+    assert [layer.number for layer in layers] == list(range(1, len(layers) + 1))
+    assert layers[0].particles == analysis.summary.surface
+    assert np.all(np.diff([layer.depth_nm for layer in layers]) > 0)
+    assert table.depth_nm.max() == pytest.approx(80 * 0.9 / 2, abs=SPACING_NM)
+    assert analysis.summary.coordination.value == pytest.approx(12, abs=0.5)
+    assert all(
+        layer.neighbour_distance_nm.value == pytest.approx(SPACING_NM, rel=0.01) for layer in layers
+    )
+
+
+def test_packing_fraction_is_that_of_the_lattice() -> None:
+    found = found_structure(Packing.FCC).summary.packing_fraction
+    assert found is not None
+    lattice = 4 * np.pi / 6 * 6.3**3 / FCC_EDGE_NM**3
+    assert found.value == pytest.approx(lattice * 0.985, rel=0.01)  # 1.5 % were missed
+
+
+def test_a_particle_in_a_hole_of_the_packing_is_left_out() -> None:
+    points = stacked("ABC" * 4)
+    middle = points[np.argmin(np.linalg.norm(points, axis=1))]
+    hole = middle + np.array([0, SPACING_NM / np.sqrt(3), SPACING_NM / np.sqrt(6)])
+    analysis = analyse_structure(np.vstack([points, hole]))
+    assert analysis.summary.left_out == 1
+    assert analysis.particles.structure[-1] == LEFT_OUT
+    assert analysis.summary.shares[StructureType.FCC].value == 1
+
+
+def test_particles_of_other_objects_are_left_out() -> None:
+    points = stacked("ABC" * 4)
+    others = points[:40] + np.array([500.0, 0, 0])
+    excluded = np.arange(len(points) + 40) >= len(points)
+    analysis = analyse_structure(np.vstack([points, others]), excluded=excluded)
+    assert analysis.summary.particles == len(points)
+    assert (analysis.particles.structure[excluded] == LEFT_OUT).all()
+
+
+@cache
+def known_stack() -> Structure:
+    return analyse_structure(jittered(stacked("ABCABCBACBA"))).summary
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        pytest.param(lambda p: p[::-1] + 1e4, id="moved and reordered"),
+        pytest.param(lambda p: 1e-2 * p, id="in other units"),
+        pytest.param(lambda p: p * [1, 1, -1], id="mirrored"),
+    ],
+)
+def test_the_structure_does_not_depend_on_the_frame(changed: object) -> None:
+    points = jittered(stacked("ABCABCBACBA"))
+    assert callable(changed)
+    before, after = known_stack(), analyse_structure(changed(points)).summary
+    assert after.headline() == before.headline()
+    assert {k: v.value for k, v in after.shares.items()} == pytest.approx(
+        {k: v.value for k, v in before.shares.items()}, abs=0.005
+    )
+
+
+@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("number", [20, 60])
+def test_any_few_particles_are_analysed(number: int, seed: int) -> None:
+    points = np.random.default_rng(seed).normal(0, 10, (number, 3))
+    analysis = analyse_structure(points)
+    assert analysis.summary.particles + analysis.summary.left_out == number
+    assert set(analysis.particles.structure) <= set(range(len(CODES)))
+
+
+def test_an_icosahedron_of_thirteen() -> None:
+    golden = (1 + np.sqrt(5)) / 2
+    corners = [np.roll([0, a, b * golden], t) for t in range(3) for a in (1, -1) for b in (1, -1)]
+    analysis = analyse_structure(np.vstack([np.zeros(3), corners]))
+    assert CODES[analysis.particles.structure[0]] is StructureType.ICOSAHEDRAL
+    assert analysis.summary.surface == 12
+
+
+@pytest.mark.parametrize(
+    ("points", "message"),
+    [
+        pytest.param(np.eye(3), "3 particles; the structure needs 13", id="too few"),
+        pytest.param(
+            np.vstack([stacked("ABC"), stacked("ABC")[4:5]]), "particles 5 and", id="duplicates"
+        ),
+        pytest.param(stacked("A"), "one plane", id="one layer"),
+    ],
+)
+def test_what_has_no_structure_is_refused(points: Array, message: str) -> None:
+    with pytest.raises(NoStructureError, match=message):
+        analyse_structure(points)
