@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Literal
 
 import numpy as np
 
-from controller.common.open_inside import path_inside
 from controller.model.fusion_rules import FusionRule
 from controller.report.field_of_view import (
     FieldOfView,
@@ -19,19 +16,17 @@ from controller.report.field_of_view import (
     read_centres,
 )
 from controller.report.html import figure, text
+from controller.report.open_volumes import (
+    NAMES,
+    SIRT_FILES,
+    SSR_FILES,
+    VolumeName,
+    open_volumes,
+)
 from controller.report.report_data import PROCESSED, ReportData
 from controller.report.slice_svg import exit_frame, exit_line, panel, particle_discs
-from controller.report.volumes import (
-    IDENTITY,
-    Floats,
-    Plane,
-    Pose,
-    Volume,
-    exit_surface,
-)
+from controller.report.volumes import Floats, Plane, Volume, exit_surface
 
-VolumeName = Literal["A", "B", "fused"]
-NAMES: tuple[VolumeName, ...] = ("A", "B", "fused")
 HEADINGS: dict[VolumeName, str] = {"A": "A", "B": "B, in A’s frame", "fused": "fused"}
 EXITS: dict[VolumeName, int] = {"A": -1, "B": 1, "fused": 0}
 """Exit side of the beam at 0 degrees, in the coordinates of A: -1 below, 1 above."""
@@ -76,41 +71,8 @@ def slices(data: ReportData) -> str:
 
 @contextmanager
 def _scene(data: ReportData) -> Iterator[Scene | None]:
-    pose = _pose_of_b(data)
-    with ExitStack() as stack:
-
-        def opened(file: str, pose: Pose = IDENTITY) -> Volume | None:
-            volume = _open(data.folder, f"{PROCESSED}/{file}", pose)
-            if volume is not None:
-                stack.callback(volume.close)
-            return volume
-
-        in_place = opened("B_registered.mrc")
-        sirt = {"A": opened("A_sirt.mrc"), "B": in_place, "fused": opened("fused.mrc")}
-        centres = {"A": opened("A_ssr.mrc"), "fused": opened("fused_ssr.mrc")}
-        if pose is not None:
-            sirt["B"] = in_place or opened("B_sirt.mrc", pose)
-            centres["B"] = opened("B_ssr.mrc", pose)
-        yield _framed(_present(sirt), _present(centres), data)
-
-
-def _present(volumes: dict[str, Volume | None]) -> dict[VolumeName, Volume]:
-    return {name: found for name in NAMES if (found := volumes.get(name)) is not None}
-
-
-def _open(folder: Path, inside: str, pose: Pose) -> Volume | None:
-    try:
-        with path_inside(folder, inside) as path:
-            return Volume(path, pose)
-    except (OSError, ValueError):
-        return None  # missing or incomplete: left out of the report
-
-
-def _pose_of_b(data: ReportData) -> Pose | None:
-    found = data.summary.get("registration")
-    if not found:
-        return None
-    return Pose(np.array(found["matrix"]), np.array(found["shift_nm"]), found.get("scale", 1.0))
+    with open_volumes(data, SIRT_FILES) as sirt, open_volumes(data, SSR_FILES) as centres:
+        yield _framed(sirt, centres, data)
 
 
 def _framed(

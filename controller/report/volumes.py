@@ -74,13 +74,17 @@ class Volume:
     def __init__(self, path: Path, pose: Pose = IDENTITY) -> None:
         self._file: Any = mrcfile.mmap(path, mode="r")
         self._data = self._file.data
-        self._pose = pose
+        self.pose = pose
         self.pixel_nm = float(self._file.voxel_size.x) / 10
         self.shape: tuple[int, int, int] = self._data.shape
 
+    def plane(self, z_index: int) -> Floats:
+        """Return one plane [y, x] of the volume as it is stored."""
+        return np.asarray(self._data[z_index], np.float32)
+
     def values_on(self, plane: Plane) -> Floats:
         """Return the values on a plane in the coordinates of A, [row, column]; 0 outside."""
-        pose = self._pose
+        pose = self.pose
         moved = (plane.points_nm - pose.shift_nm) @ pose.matrix / pose.scale  # inverse, transposed
         middle = (np.array(self.shape, float) - 1) / 2
         index = np.moveaxis(moved[..., ::-1] / self.pixel_nm + middle, -1, 0)

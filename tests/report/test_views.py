@@ -4,21 +4,27 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import io
 import json
 import re
 import zlib
 from collections.abc import Mapping
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from matplotlib.image import imread
 
 from controller.report.report_data import read_report_data
 from controller.report.views import page_parts
+from controller.report.views.isosurfaces import as_bytes, coarse_volume, exit_surface
 from controller.report.views.scene import scene
+from controller.report.volumes import IDENTITY, Pose, Volume
 from controller.report.write import write_report
+from processing.files.mrc import write_volume
 
 HOSTILE = "</script><img src=x onerror=window.broken=1>"
 DIAMETER_NM = 6.0
@@ -137,47 +143,164 @@ def test_without_the_package_the_report_has_no_views(
     assert "<script" not in page and "script-src 'none'" in page
 
 
-def test_a_browser_shows_the_views(tmp_path: Path) -> None:
-    pytest.importorskip("aiohttp", reason="needs the extra `web`")
-    from matplotlib.image import imread
+def ball(folder: Path, side: int, pixel_nm: float, middle_nm: np.ndarray) -> Path:
+    """Write a volume with a ball of 20 nm radius about `middle_nm` (x, y, z)."""
+    along = ((np.arange(side) - (side - 1) / 2) * pixel_nm).astype(np.float32)
+    x, y, z = (along - middle for middle in middle_nm.astype(np.float32))
+    inside = x**2 + y[:, None] ** 2 + z[:, None, None] ** 2 < 20**2
+    write_volume(folder / "ball.mrc", inside.astype(np.float32), pixel_nm)
+    return folder / "ball.mrc"
 
+
+MIDDLE_NM = np.array([6.0, -3.0, 9.0])
+TURNED = Pose(np.array([[0.0, 1, 0], [1, 0, 0], [0, 0, -1]]), np.array([4.0, -6.0, 2.0]), 1.01)
+
+
+@pytest.mark.parametrize(
+    ("side", "pixel_nm", "finest_nm", "pose"),
+    [
+        pytest.param(60, 1.0, 1.0, IDENTITY, id="as it is"),
+        pytest.param(60, 1.0, 1.7, IDENTITY, id="averaged"),
+        pytest.param(60, 1.0, 1.7, TURNED, id="in the coordinates of B"),
+        pytest.param(240, 0.25, 0.0, IDENTITY, id="more planes than are read"),
+    ],
+)
+def test_an_isosurface_is_at_its_place(
+    tmp_path: Path, side: int, pixel_nm: float, finest_nm: float, pose: Pose
+) -> None:
+    volume = Volume(ball(tmp_path, side, pixel_nm, MIDDLE_NM), pose)
+    in_a = pose.scale * pose.matrix @ MIDDLE_NM + pose.shift_nm
+    coarse = coarse_volume(volume, in_a, 24.0, finest_nm)
+    shape = np.array(coarse.values.shape)
+    assert shape.max() <= 112
+    unit = np.argwhere(coarse.values > 0.5)[:, ::-1] / (shape[::-1] - 1) - 0.5
+    places = unit @ coarse.matrix[:3, :3].T + coarse.matrix[:3, 3]
+    np.testing.assert_allclose(places.mean(axis=0), in_a, atol=0.1 * coarse.step_nm)
+    reach = np.linalg.norm(places - in_a, axis=1).max()
+    assert reach == pytest.approx(20 * pose.scale, abs=coarse.step_nm)
+    filled_nm3 = coarse.values.sum() * (coarse.step_nm * pose.scale) ** 3
+    assert filled_nm3 == pytest.approx(4 / 3 * np.pi * (20 * pose.scale) ** 3, rel=0.03)
+
+
+@pytest.mark.parametrize(
+    ("pose", "side", "down"),
+    [
+        pytest.param(IDENTITY, -1, -1, id="A, below"),
+        pytest.param(IDENTITY, 1, 1, id="B registered, above"),
+        pytest.param(TURNED, -1, 1, id="B in its own coordinates, above"),
+    ],
+)
+def test_the_exit_surface_lies_outside_on_the_exit_side(
+    tmp_path: Path, pose: Pose, side: int, down: int
+) -> None:
+    volume = Volume(ball(tmp_path, 60, 1.0, np.zeros(3)), pose)
+    surface = exit_surface(coarse_volume(volume, pose.shift_nm, 29.0, 1.5), 6.0, side)
+    assert surface is not None
+    place = surface.corners_nm - pose.shift_nm
+    distance = np.linalg.norm(place, axis=1)
+    middle = np.hypot(place[:, 0], place[:, 1]) < 10
+    assert (down * place[middle, 2] > 15).all()
+    np.testing.assert_allclose(distance[middle], 20 + 3, atol=3)
+    assert surface.triangles.max() == len(surface.corners_nm) - 1
+
+
+def test_the_brightest_voxels_stay_the_brightest() -> None:
+    values = np.linspace(-0.2, 1.3, 1000, dtype=np.float32).reshape(10, 10, 10)
+    stored = as_bytes(values).ravel()
+    assert (np.diff(stored.astype(int)) >= 0).all() and (stored[0], stored[-1]) == (0, 252)
+
+
+def test_an_assembly_cut_off_by_the_volume_has_no_exit_surface(tmp_path: Path) -> None:
+    volume = Volume(ball(tmp_path, 60, 1.0, np.array([0.0, 0.0, 25.0])))
+    assert exit_surface(coarse_volume(volume, np.zeros(3), 29.0, 1.5), 6.0, 1) is None
+
+
+def with_volumes(folder: Path) -> Path:
+    """Make a folder with particles, and with volumes of A, B and both."""
+    session(folder)
+    for name in ("A_sirt", "B_registered", "fused"):
+        ball(folder, 40, 1.5, np.zeros(3)).replace(folder / "processed" / f"{name}.mrc")
+    return folder
+
+
+@dataclass(frozen=True)
+class View:
+    """What a reader chooses, one after the other, and a colour that must then be seen."""
+
+    name: str
+    choices: tuple[tuple[str, str], ...] = ()
+    colour: tuple[float, float, float] | None = None
+
+
+GREY, BLUE, PURPLE, YELLOW = (
+    (0.7, 0.7, 0.7),
+    (0.18, 0.45, 0.79),
+    (0.28, 0.1, 0.38),
+    (0.9, 0.85, 0.2),
+)
+EXIT = (0.85, 0.7, 0.55)
+"""The exit surface on grey."""
+VIEWS = [
+    View("particles by series", (), GREY),
+    View("particles by confidence", (("Colour by", "confidence"),), PURPLE),
+    View("particles by structure", (("Colour by", "structure"),), BLUE),
+    View("particles cut", (("Cut across", "x"), ("at", "0.5"))),
+    View("particles of B", (("Show", "particles, B, in A’s frame"), ("at", "1")), YELLOW),
+    View("isosurface of A", (("Show", "isosurface, A"),), EXIT),
+    View("isosurface of B", (("Show", "isosurface, B, in A’s frame"),), EXIT),
+    View("isosurface, fused", (("Show", "isosurface, fused"),), GREY),
+    View("isosurface cut", (("at", "0.5"),)),
+]
+CHOOSE = """(() => {
+  const label = [...document.querySelectorAll('#views label')]
+    .find((element) => element.firstChild.textContent === %s);
+  const input = label.lastChild;
+  if (input.type === 'range') {
+    input.value = %s;
+    input.dispatchEvent(new Event('input'));
+  } else {
+    input.value = [...input.options].find((option) => option.textContent === %s).value;
+    input.dispatchEvent(new Event('change'));
+  }
+})()"""
+DRAWN = "document.getElementById('views').dataset.state === 'drawn'"
+
+
+def test_a_browser_shows_each_view(tmp_path: Path) -> None:
+    pytest.importorskip("aiohttp", reason="needs the extra `web`")
     from tests.web.browser import CHROMIUM, SOFTWARE_GRAPHICS, open_page
 
     if CHROMIUM is None:
         pytest.skip("needs Chromium")
-    page_url = write_report(session(tmp_path)).as_uri()
+    address = write_report(with_volumes(tmp_path)).as_uri()
 
     async def visit() -> dict[str, bytes]:
         shots = {}
-        async with open_page(page_url, tmp_path / "profile", (900, 700), SOFTWARE_GRAPHICS) as page:
-            await page.until("document.getElementById('views').dataset.state === 'drawn'")
+        async with open_page(address, tmp_path / "profile", (800, 700), SOFTWARE_GRAPHICS) as page:
+            await page.until(DRAWN)
             await page.evaluate("document.getElementById('views').scrollIntoView()")
-            for name in ("series that show it", "confidence", "structure"):
-                await page.evaluate(CHOOSE % ("Colour by", name))
-                await page.until(SETTLED)
-                shots[name] = await page.screenshot()
-            legend = await page.evaluate("document.querySelector('#views .legend').textContent")
-            assert HOSTILE in legend
+            for view in VIEWS:
+                for label, choice in view.choices:
+                    words = json.dumps(choice)
+                    await page.evaluate(CHOOSE % (json.dumps(label), words, words))
+                    await page.until(DRAWN)
+                shots[view.name] = await page.screenshot()
+                if view.name == "particles by structure":
+                    legend = "document.querySelector('#views .legend').textContent"
+                    assert HOSTILE in await page.evaluate(legend)
             assert not await page.evaluate("window.broken")
         return shots
 
-    shots = asyncio.run(visit())
-    pictures = []
-    for name, shot in shots.items():
-        path = tmp_path / f"{name}.png"
-        path.write_bytes(shot)
-        pictures.append(imread(path)[100:500, 200:700, :3])
-    for picture in pictures:
-        assert picture.std() > 0.05  # not an empty stage
-    for one, other in pairwise(pictures):
-        assert np.abs(one - other).max(axis=-1).mean() > 0.02
-
-
-CHOOSE = """(() => {
-  const label = [...document.querySelectorAll('#views label')]
-    .find((element) => element.firstChild.textContent === %r);
-  const select = label.querySelector('select');
-  select.value = [...select.options].find((option) => option.textContent === %r).value;
-  select.dispatchEvent(new Event('change'));
-})()"""
-SETTLED = "document.getElementById('views').dataset.state === 'drawn'"
+    pictures = {
+        name: imread(io.BytesIO(shot))[160:460, 200:600, :3]
+        for name, shot in asyncio.run(visit()).items()
+    }
+    for view in VIEWS:
+        picture = pictures[view.name]
+        assert picture.std() > 0.03, f"{view.name}: an empty stage"
+        if view.colour is not None:
+            near = np.abs(picture - np.array(view.colour)).max(axis=-1) < 0.15
+            assert near.mean() > 0.003, f"{view.name}: its colour is missing"
+    for one, other in pairwise(VIEWS):
+        changed = np.abs(pictures[one.name] - pictures[other.name]).max(axis=-1)
+        assert changed.mean() > 0.01, f"{other.name}: looks like {one.name}"
