@@ -203,6 +203,8 @@ class Registration(Result):
     """Size of A divided by size of B: shrinkage between the two series."""
     rms_nm: float
     """Distance between paired particle centres, rms (nm)."""
+    sense_reversed: bool = False
+    """True if B fits only with the opposite sign of its angles, which was taken."""
 
 
 class Fusion(Result):

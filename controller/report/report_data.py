@@ -31,8 +31,8 @@ class ReportData:
         None if it is missing or cannot be read.
     records
         Records of events.jsonl, in order.
-    summary, accuracy
-        Content of summary.json and accuracy.json; empty if missing.
+    summary, accuracy, resolution
+        Content of summary.json, accuracy.json and resolution.json; empty if missing.
     """
 
     folder: Path
@@ -41,6 +41,7 @@ class ReportData:
     status: SessionStatus
     summary: Json
     accuracy: Json
+    resolution: Json
 
     @property
     def processed(self) -> Path:
@@ -74,6 +75,7 @@ def read_report_data(folder: Path) -> ReportData:
         status=status,
         summary=summary,
         accuracy=accuracy,
+        resolution=_json(folder, f"{PROCESSED}/resolution.json"),
     )
 
 

@@ -8,6 +8,7 @@ from controller.report import input_section, result_sections, session_sections
 from controller.report.html import section
 from controller.report.plots import curves_by_tilt, live_counts
 from controller.report.report_data import ReportData
+from controller.report.resolution_section import resolution
 from controller.report.slices import slices
 
 
@@ -18,6 +19,7 @@ def page_sections(data: ReportData, views: str) -> str:
         result_sections.accuracy,
         lambda _: section("In three dimensions", views),
         _slices,
+        resolution,
         session_sections.recording,
         _curves,
         result_sections.flip,

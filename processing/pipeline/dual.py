@@ -98,7 +98,7 @@ def combine_series(
     allocate = allocator(a.volume.shape, DUAL_VOLUMES, settings.memory_limit_GB)
     diameter = _common_diameter(a.diameter, b.diameter)
     progress("registration", 0.0)
-    b, found, warnings = _register(a, b, diameter.value)
+    b, found, reversed_line = _register(a, b, diameter.value)
     registered = resample(
         b.volume,
         found.pose,
@@ -140,7 +140,7 @@ def combine_series(
         replace(detection, count=widen_by_missed(detection.count, missed)),
         table_b,
         diameter,
-        _registration(found),
+        _registration(found, sense_reversed=bool(reversed_line)),
         Fusion(rule=settings.fusion_rule, wavelet=settings.wavelet, level=settings.level),
         a.aligned.pixel_nm,
         volume_origin_nm(a.summary.sampling, a.aligned.pixel_nm),
@@ -148,7 +148,7 @@ def combine_series(
         widened(b.detection.count, table_b),
         controls,
         (
-            *warnings,
+            *reversed_line,
             *(line for line in detection.left_out if line not in (*a.warnings, *b.warnings)),
             *size_notes("both series", detection.kinds),
         ),
@@ -170,7 +170,7 @@ def _register(
     except OppositeSenseError:
         if a.aligned.sense_known and b.aligned.sense_known:
             raise
-    b = _with_reversed_sense(b)
+    b = with_reversed_sense(b)
     found = register(points_a, b.detection.table.centres_nm, diameter_nm)
     line = (
         "series B: fits A only with the opposite tilt sense, which was taken; B's own volumes show "
@@ -192,7 +192,7 @@ def _require_room(result: SeriesResult, diameter_nm: float) -> None:
         )
 
 
-def _with_reversed_sense(result: SeriesResult) -> SeriesResult:
+def with_reversed_sense(result: SeriesResult) -> SeriesResult:
     """Mirror a result along the beam: the same images with the opposite tilt angles."""
     table = result.detection.table
     return replace(
@@ -302,7 +302,7 @@ def _common_diameter(a: Diameter, b: Diameter) -> Diameter:
     return a.model_copy(update={"value": (a.value + b.value) / 2})
 
 
-def _registration(found: RegistrationResult) -> Registration:
+def _registration(found: RegistrationResult, *, sense_reversed: bool) -> Registration:
     x, y, z = (float(value) for value in found.pose.shift_nm)
     return Registration(
         matrix=found.pose.matrix.tolist(),
@@ -313,4 +313,5 @@ def _registration(found: RegistrationResult) -> Registration:
         seat_tilt_deg=found.seat_tilt_deg,
         scale=found.pose.scale,
         rms_nm=found.rms_nm,
+        sense_reversed=sense_reversed,
     )

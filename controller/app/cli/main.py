@@ -35,6 +35,7 @@ VERBS = (
     "inspect",
     "analyse",
     "report",
+    "resolution",
     "config",
 )
 

@@ -1,0 +1,1 @@
+"""Resolution of the volumes, by depth and direction, from half series."""
