@@ -1,4 +1,4 @@
-"""Resolution of the volumes, as `dualtilt resolution` measured it."""
+"""Resolution of the volumes, as `dualtilt fsc` measured it."""
 
 from __future__ import annotations
 

@@ -36,6 +36,9 @@ from processing.series import TiltSeries
 
 PROCESSED = "processed"
 SUMMARY = "summary.json"
+RESOLUTION = "resolution.json"
+RESOLUTION_CURVES = "resolution.csv"
+"""Resolution of the volumes, measured on request; it goes when they are made again."""
 
 
 class SeriesRecord(BaseModel):
@@ -66,8 +69,8 @@ def write_series_result(
     session.mkdir(parents=True, exist_ok=True)
     make_folder(folder)
     # without the record, files of the series count as incomplete
-    for stale in (folder / f"{name}.json", folder / SUMMARY):
-        remove_file(stale)
+    for stale in (f"{name}.json", SUMMARY, RESOLUTION, RESOLUTION_CURVES):
+        remove_file(folder / stale)
     pixel_nm = result.aligned.pixel_nm
     write_images(folder / f"{name}_aligned.mrc", result.aligned.images, pixel_nm)
     write_rawtlt(folder / f"{name}_aligned.rawtlt", result.aligned.angles_deg)
@@ -182,6 +185,8 @@ def result_names() -> list[str]:
     tables = ("A", "B", "fused", *FusionRule)
     return [
         SUMMARY,
+        RESOLUTION,
+        RESOLUTION_CURVES,
         *(f"{name}.json" for name in "AB"),
         *(f"{name}_own_particles.csv" for name in "AB"),
         *(f"{name}_aligned.rawtlt" for name in "AB"),

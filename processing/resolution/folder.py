@@ -14,15 +14,19 @@ from processing.errors import InputFileError
 from processing.files.atomic import replace_text
 from processing.files.held_folder import open_to_read
 from processing.pipeline.dual import with_reversed_sense
-from processing.pipeline.results_folder import PROCESSED, SUMMARY, read_series_result
+from processing.pipeline.results_folder import (
+    PROCESSED,
+    RESOLUTION,
+    RESOLUTION_CURVES,
+    SUMMARY,
+    read_series_result,
+)
 from processing.pipeline.settings import ProcessSettings
 from processing.progress import Progress, silent
 from processing.resolution.measure import Combination, measure_resolution
 from processing.resolution.results import Measured, Resolution
 from processing.results import Fusion, Registration, Summary
 
-RECORD = "resolution.json"
-CURVES = "resolution.csv"
 COLUMNS = ("volume", "sector", "depth_nm", "frequency_per_nm", "correlation")
 
 
@@ -50,8 +54,8 @@ def measure_folder(
         progress=progress,
     )
     found = Resolution(voxel_limit_nm=2 * summary.pixel_nm, parts=[each.part for each in measured])
-    replace_text(session / PROCESSED / CURVES, _table(measured))
-    replace_text(session / PROCESSED / RECORD, found.model_dump_json(indent=2) + "\n")
+    replace_text(session / PROCESSED / RESOLUTION_CURVES, _table(measured))
+    replace_text(session / PROCESSED / RESOLUTION, found.model_dump_json(indent=2) + "\n")
     return found
 
 

@@ -7,8 +7,9 @@ correlation shows the blur where the beam leaves the specimen; by direction, the
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
@@ -25,6 +26,9 @@ from processing.resolution.results import Measured, PartResolution, Volume
 from processing.resolution.shells import Sector, shell_correlations
 from processing.scratch import Allocate
 from processing.series import Float32, Float64, TiltSeries
+
+Halves = tuple[Float32, Float32]
+"""Volumes [z, y, x] of the two halves of a series."""
 
 LAYERS = 5
 """Number of depths at which the resolution is measured."""
@@ -60,7 +64,7 @@ def measure_resolution(
     pixel_nm = a.aligned.pixel_nm
     depths_nm = _layers_nm(a.detection.table.centres_nm)
 
-    def measured(volume: Volume, halves: Sequence[Float32]) -> list[Measured]:
+    def measured(volume: Volume, halves: Halves) -> list[Measured]:
         found = _measured(volume, halves, pixel_nm, depths_nm, a.diameter.value)
         return list(found)
 
@@ -69,34 +73,38 @@ def measure_resolution(
     if combination is None:
         return results
     b, pose = combination.b.aligned, combination.pose
-    halves_b = [
-        resample(half, pose, a.volume.shape, pixel_nm, b.pixel_nm, allocate=allocate)
-        for half in _halves(b, settings, allocate, within(progress, 0.4, 0.75))
-    ]
+    moved = partial(
+        resample,
+        pose=pose,
+        shape_a=a.volume.shape,
+        pixel_a_nm=pixel_nm,
+        pixel_b_nm=b.pixel_nm,
+        allocate=allocate,
+    )
+    first, second = _halves(b, settings, allocate, within(progress, 0.4, 0.75))
+    halves_b = moved(first), moved(second)
     results += measured(Volume.B, halves_b)
     progress("fusion of the halves", 0.85)
-    fused = [
-        fuse(
-            *pair,
-            settings.fusion_rule,
-            wavelet=settings.wavelet,
-            level=settings.level,
-            allocate=allocate,
-        )
-        for pair in zip(halves_a, halves_b, strict=True)
-    ]
-    return results + measured(Volume.FUSED, fused)
+    fused = partial(
+        fuse,
+        rule=settings.fusion_rule,
+        wavelet=settings.wavelet,
+        level=settings.level,
+        allocate=allocate,
+    )
+    halves_fused = fused(halves_a[0], halves_b[0]), fused(halves_a[1], halves_b[1])
+    return results + measured(Volume.FUSED, halves_fused)
 
 
 def _halves(
     series: TiltSeries, settings: ProcessSettings, allocate: Allocate, progress: Progress
-) -> list[Float32]:
+) -> Halves:
     """Reconstruct the two halves of a series, [z, y, x] each."""
     used = series.usable()
     by_angle = np.argsort(used.angles_deg, kind="stable")
-    volumes = []
-    for half in (0, 1):
-        chosen = by_angle[half::2]
+
+    def half(first: int) -> Float32:
+        chosen = by_angle[first::2]
         part = replace(
             used,
             images=used.images[chosen],
@@ -104,17 +112,16 @@ def _halves(
             excluded=np.zeros(len(chosen), bool),
             other_angles=(),
         )
-        volumes.append(
-            sirt_series(
-                part,
-                settings.sirt_iterations,
-                momentum=True,
-                device=device(settings.device),
-                allocate=allocate,
-                progress=within(progress, half / 2, (half + 1) / 2),
-            )
+        return sirt_series(
+            part,
+            settings.sirt_iterations,
+            momentum=True,
+            device=device(settings.device),
+            allocate=allocate,
+            progress=within(progress, first / 2, (first + 1) / 2),
         )
-    return volumes
+
+    return half(0), half(1)
 
 
 def _layers_nm(centres_nm: Float64) -> Float64:
@@ -128,13 +135,13 @@ def _layers_nm(centres_nm: Float64) -> Float64:
 
 def _measured(
     volume: Volume,
-    halves: Sequence[Float32],
+    halves: Halves,
     pixel_nm: float,
     depths_nm: Float64,
     diameter_nm: float,
 ) -> Iterator[Measured]:
     sectors = list(Sector)
-    curves = shell_correlations(*halves, pixel_nm, sectors)
+    curves = shell_correlations(halves[0], halves[1], pixel_nm, sectors)
     for sector, curve in zip(sectors, curves, strict=True):
         resolution_nm = curve.resolution_nm(diameter_nm)
         yield Measured(
@@ -147,7 +154,8 @@ def _measured(
     for depth_nm in depths_nm:
         sigma_nm = (depths_nm[1] - depths_nm[0]) / 2
         window = np.exp(-(((heights_nm - depth_nm) / sigma_nm) ** 2) / 2).astype(np.float32)
-        (curve,) = shell_correlations(*(half * window[:, None, None] for half in halves), pixel_nm)
+        first, second = (half * window[:, None, None] for half in halves)
+        (curve,) = shell_correlations(first, second, pixel_nm)
         yield Measured(
             PartResolution(
                 volume=volume,

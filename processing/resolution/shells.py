@@ -53,6 +53,7 @@ class ShellCorrelation:
         """Return the finest detail that both volumes show (nm); None if the voxels limit it.
 
         It is where the correlation, averaged over `SMOOTHED_OVER`, first falls below `THRESHOLD`.
+        Volumes without anything in common have their own size as resolution.
         """
         step = self.frequencies_per_nm[1] - self.frequencies_per_nm[0]
         width = max(1, round(SMOOTHED_OVER / diameter_nm / step))
@@ -63,7 +64,8 @@ class ShellCorrelation:
         last = max(1, int(below[0]))
         before, after = smooth[last - 1], smooth[last]
         share = (before - THRESHOLD) / max(before - after, 1e-9)
-        return float(1 / (self.frequencies_per_nm[last - 1] + np.clip(share, 0, 1) * step))
+        crossing = self.frequencies_per_nm[last - 1] + np.clip(share, 0, 1) * step
+        return float(1 / max(crossing, step))
 
 
 def shell_correlations(
@@ -101,4 +103,4 @@ def _inside(sector: Sector, frequencies: Sequence[Float64], radius: Float64) -> 
     if sector is Sector.ALL:
         return np.ones(radius.shape, bool)
     along: NDArray[np.float64] = np.abs(frequencies["zyx".index(sector)])
-    return along >= radius * np.cos(np.deg2rad(SECTOR_DEG))
+    return np.asarray(along >= radius * np.cos(np.deg2rad(SECTOR_DEG)), np.bool_)

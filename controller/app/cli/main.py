@@ -35,7 +35,7 @@ VERBS = (
     "inspect",
     "analyse",
     "report",
-    "resolution",
+    "fsc",
     "config",
 )
 

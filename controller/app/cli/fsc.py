@@ -1,4 +1,4 @@
-"""`dualtilt resolution`: detail that the volumes show, by depth and direction."""
+"""`dualtilt fsc`: detail that the volumes show, by depth and direction."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from processing.resolution.results import PartResolution, Resolution
 
-HELP = "measure the resolution of the volumes of a session, by depth and direction"
+HELP = "measure the resolution of the volumes by depth and direction (Fourier shell correlation)"
 DIRECTIONS = {
     "all": "all directions",
     "x": "across A's tilt axis (x)",
@@ -38,9 +38,9 @@ def run(args: argparse.Namespace) -> int:
     from controller.report.write import write_report
     from processing.errors import InputFileError, ProcessingError
     from processing.files.held_folder import held
-    from processing.pipeline.results_folder import PROCESSED
+    from processing.pipeline.results_folder import PROCESSED, RESOLUTION, RESOLUTION_CURVES
     from processing.pipeline.settings import ProcessSettings
-    from processing.resolution.folder import CURVES, RECORD, measure_folder
+    from processing.resolution.folder import measure_folder
 
     try:
         with held(args.folder), shown_progress() as progress:
@@ -50,7 +50,7 @@ def run(args: argparse.Namespace) -> int:
     except ProcessingError as error:
         raise ProcessingFailedError(str(error)) from error
     Console().print(_table(found))
-    for name in (RECORD, CURVES):
+    for name in (RESOLUTION, RESOLUTION_CURVES):
         print((args.folder / PROCESSED / name).resolve())
     print(write_report(args.folder).resolve())
     return ExitCode.OK
