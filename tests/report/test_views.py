@@ -225,7 +225,7 @@ def with_volumes(folder: Path) -> Path:
 
 @dataclass(frozen=True)
 class View:
-    """What a reader chooses, one after the other, and a colour that must then be seen."""
+    """One view: the choices of a reader in their order, and a colour that must then be seen."""
 
     name: str
     choices: tuple[tuple[str, str], ...] = ()
