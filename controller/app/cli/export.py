@@ -1,0 +1,65 @@
+"""`dualtilt export`: results in the formats of other programs."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from controller.common.errors import UsageError
+from controller.common.exit_codes import ExitCode
+from processing.export.targets import ExportTarget
+
+if TYPE_CHECKING:
+    from processing.results import Summary
+
+HELP = "write the results for other programs: volume, particle coordinates, raw data"
+FOLDER_HELP = "folder of a finished session, or --out folder of dualtilt process"
+TO_HELP = f"one or more of: {', '.join(ExportTarget)} (docs/export.md)"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the verb's arguments."""
+    add = parser.add_argument
+    add("folder", type=Path, metavar="DIR", help=FOLDER_HELP)
+    add(
+        "--to",
+        nargs="+",
+        required=True,
+        choices=[target.value for target in ExportTarget],
+        metavar="FORMAT",
+        help=TO_HELP,
+    )
+    add("--out", type=Path, metavar="OUT", help="folder to write to (default: DIR/export)")
+    add("--again", action="store_true", help="replace files of an earlier export")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Write the results in each format; print what was written and the doubts of the count."""
+    from controller.app.cli.terminal_progress import shown_progress
+    from processing.errors import ProcessingError
+    from processing.export.export import export
+    from processing.export.finished import read_finished
+
+    out = args.out or args.folder / "export"
+    targets = [ExportTarget(name) for name in args.to]
+    try:
+        finished = read_finished(args.folder)
+        with shown_progress() as progress:
+            paths = export(finished, targets, out, replace=args.again, progress=progress)
+    except (ProcessingError, OSError) as error:
+        raise UsageError(str(error)) from error
+    for path in paths:
+        print(path.resolve())
+    _print_doubts(finished.summary)
+    return ExitCode.OK
+
+
+def _print_doubts(summary: Summary) -> None:
+    """Print why the exported particles are not to be trusted, if so."""
+    from processing.results import Trust
+
+    verdict = summary.verdict
+    if verdict is not None and verdict.state is not Trust.TRUSTED:
+        for reason in verdict.reasons:
+            print(f"{verdict.state}: {reason}")

@@ -1,0 +1,85 @@
+"""Write the results of a session in the formats of other programs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from processing.errors import InputFileError
+from processing.export.finished import Finished
+from processing.export.targets import ExportTarget
+from processing.files.dynamo_table import write_dynamo_table, write_dynamo_volumes
+from processing.files.imod_model import write_imod_model
+from processing.files.relion_star import write_relion_star
+from processing.progress import Progress, silent, within
+
+Write = Callable[[Finished, Path, Progress], None]
+"""Writes one file or folder."""
+
+
+@dataclass(frozen=True)
+class Product:
+    """One file or folder of an export; `name` may hold ``{volume}``."""
+
+    name: str
+    write: Write
+
+
+def _star(finished: Finished, path: Path, progress: Progress) -> None:
+    write_relion_star(path, finished.read_particles(), finished.grid, finished.name)
+
+
+def _dynamo_table(finished: Finished, path: Path, progress: Progress) -> None:
+    write_dynamo_table(path, finished.read_particles(), finished.grid)
+
+
+def _dynamo_volumes(finished: Finished, path: Path, progress: Progress) -> None:
+    write_dynamo_volumes(path, finished.volume)
+
+
+def _imod(finished: Finished, path: Path, progress: Progress) -> None:
+    write_imod_model(path, finished.read_particles(), finished.grid)
+
+
+PRODUCTS: dict[ExportTarget, tuple[Product, ...]] = {
+    ExportTarget.STAR: (Product("particles_{volume}.star", _star),),
+    ExportTarget.DYNAMO: (
+        Product("particles_{volume}.tbl", _dynamo_table),
+        Product("particles_{volume}.doc", _dynamo_volumes),
+    ),
+    ExportTarget.IMOD: (Product("particles_{volume}.mod", _imod),),
+}
+
+
+def export(
+    finished: Finished,
+    targets: Sequence[ExportTarget],
+    out: Path,
+    *,
+    replace: bool = False,
+    progress: Progress = silent,
+) -> list[Path]:
+    """Write the results in each format; return the files and folders written.
+
+    Nothing is written if one of them exists, unless `replace` is set.
+
+    Raises
+    ------
+    InputFileError
+        A file exists, or one of the results is missing or damaged.
+    """
+    products = [product for target in targets for product in PRODUCTS[target]]
+    paths = [out / product.name.format(volume=finished.name) for product in products]
+    present = [path.name for path in paths if path.exists() or path.is_symlink()]
+    if present and not replace:
+        raise InputFileError(
+            f"{out}: already holds {', '.join(present)}; --again writes them again, --out DIR "
+            "elsewhere"
+        )
+    out.mkdir(parents=True, exist_ok=True)
+    for number, (product, path) in enumerate(zip(products, paths, strict=True)):
+        part = within(progress, number / len(products), (number + 1) / len(products))
+        part(path.name, 0.0)
+        product.write(finished, path, part)
+    return paths

@@ -1,0 +1,81 @@
+"""Results of a finished session or of `dualtilt process`, as an export needs them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from processing.errors import InputFileError
+from processing.files.held_folder import open_to_read
+from processing.files.mrc import MrcStack, read_facts, read_stack
+from processing.files.particles import ParticleTable, read_csv
+from processing.files.volume_grid import VolumeGrid
+from processing.pipeline.results_folder import PROCESSED, SUMMARY
+from processing.results import Summary
+
+
+@dataclass(frozen=True)
+class Finished:
+    """The final volume of a session and its particles.
+
+    Attributes
+    ----------
+    name
+        ``fused``, or ``A`` where only one series was processed.
+    volume
+        MRC file of the volume.
+    """
+
+    name: str
+    session: Path
+    volume: Path
+    grid: VolumeGrid
+    summary: Summary
+
+    def read_volume(self) -> MrcStack:
+        """Read the volume [z, y, x]; a large one is mapped and stays on the disk."""
+        return read_stack(self.volume)
+
+    def read_particles(self) -> ParticleTable:
+        """Read the counted particles."""
+        return read_csv(self.session / PROCESSED / f"particles_{self.name}.csv")
+
+
+def read_finished(session: Path) -> Finished:
+    """Find the final volume of a session.
+
+    Raises
+    ------
+    InputFileError
+        The session has no complete result, or B was recorded but not fused yet.
+    """
+    summary = _read_summary(session)
+    name = "fused" if summary.counts.fused is not None else "A"
+    if name == "A" and _has_series_b(session, summary):
+        raise InputFileError(
+            f"{session}: no fused volume yet; wait for the end of the session, or run dualtilt "
+            "process with both series"
+        )
+    volume = session / PROCESSED / ("fused.mrc" if name == "fused" else "A_sirt.mrc")
+    header = read_facts(volume).header
+    shape = header.sections, header.rows, header.columns
+    return Finished(name, session, volume, VolumeGrid(shape, summary.pixel_nm), summary)
+
+
+def _read_summary(session: Path) -> Summary:
+    path = session / PROCESSED / SUMMARY
+    try:
+        with open_to_read(path) as file:
+            return Summary.model_validate_json(file.read())
+    except (FileNotFoundError, NotADirectoryError):
+        raise InputFileError(
+            f"{path}: no such file; give the folder of a finished session or of dualtilt process"
+        ) from None
+    except (ValidationError, UnicodeDecodeError):
+        raise InputFileError(f"{path}: damaged; process the series again") from None
+
+
+def _has_series_b(session: Path, summary: Summary) -> bool:
+    return summary.counts.B is not None or (session / "B.mrc").exists()

@@ -1,0 +1,16 @@
+"""Formats to which results are exported."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class ExportTarget(StrEnum):
+    """Formats to which results are exported."""
+
+    STAR = "star"
+    """Particle coordinates for RELION 4 and 5."""
+    DYNAMO = "dynamo"
+    """Particle coordinates for Dynamo."""
+    IMOD = "imod"
+    """Particles as a model for IMOD's 3dmod."""

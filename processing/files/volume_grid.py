@@ -1,0 +1,36 @@
+"""Voxels of a volume: their number and size, and the place of a point among them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class VolumeGrid:
+    """Cubic voxels of a volume.
+
+    Attributes
+    ----------
+    shape
+        Number of voxels along z, y and x.
+    pixel_nm
+        Side of a voxel.
+    """
+
+    shape: tuple[int, int, int]
+    pixel_nm: float
+
+    @property
+    def size_xyz(self) -> NDArray[np.int64]:
+        """Number of voxels along x, y and z."""
+        return np.array(self.shape[::-1])
+
+    def index(self, centres_nm: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the indices [n, 3] as (x, y, z) of points given from the centre of the volume.
+
+        An index counts from 0, and is whole at the centre of a voxel.
+        """
+        return centres_nm / self.pixel_nm + (self.size_xyz - 1) / 2

@@ -1,0 +1,81 @@
+"""`dualtilt export`: what it prints, what it refuses, and that nothing is overwritten."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from controller.app.cli.main import main
+from controller.common.exit_codes import ExitCode
+from processing.results import Cause, Summary, Trust, Verdict
+from tests.support.finished_session import make_finished
+
+DOUBTFUL = Verdict(state=Trust.DOUBTFUL, reasons=("it is noisy",), causes=(Cause.NOISE,))
+
+
+def run(*arguments: object) -> int:
+    return main(["export", *map(str, arguments)])
+
+
+def test_prints_what_it_wrote_and_why_the_count_is_doubtful(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    session = make_finished(tmp_path / "session", verdict=DOUBTFUL)
+    assert run(session, "--to", "star", "imod") == ExitCode.OK
+    out = session.resolve() / "export"
+    files = [out / "particles_fused.star", out / "particles_fused.mod"]
+    assert capsys.readouterr().out.splitlines() == [*map(str, files), "doubtful: it is noisy"]
+    assert all(path.stat().st_size for path in files)
+
+
+def test_replaces_an_export_only_with_again(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    session = make_finished(tmp_path / "session")
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "particles_fused.star").write_text("mine")
+    assert run(session, "--to", "imod", "star", "--out", out) == ExitCode.USAGE
+    assert "already holds particles_fused.star; --again" in capsys.readouterr().err
+    assert {path.name: path.read_text() for path in out.iterdir()} == {
+        "particles_fused.star": "mine"
+    }
+    assert run(session, "--to", "imod", "star", "--out", out, "--again") == ExitCode.OK
+    assert (out / "particles_fused.star").read_text().startswith("# version")
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        ("summary.json", "no such file; give the folder of a finished session"),
+        ("fused.mrc", "no such file"),
+        ("particles_fused.csv", "no such file"),
+    ],
+)
+def test_names_what_is_missing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], spoil: str, message: str
+) -> None:
+    session = make_finished(tmp_path / "session")
+    (session / "processed" / spoil).unlink()
+    assert run(session, "--to", "star") == ExitCode.USAGE
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert message in error
+    assert spoil in error
+
+
+def test_waits_for_the_fused_volume(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    session = make_finished(tmp_path / "session")
+    path = session / "processed/summary.json"
+    summary = Summary.model_validate_json(path.read_text())
+    unfused = summary.counts.model_copy(update={"fused": None})
+    path.write_text(summary.model_copy(update={"counts": unfused}).model_dump_json())
+    assert run(session, "--to", "star") == ExitCode.USAGE
+    assert "no fused volume yet" in capsys.readouterr().err
+
+
+def test_refuses_an_unknown_format(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        run(tmp_path, "--to", "relion")
+    assert stopped.value.code == ExitCode.USAGE
+    assert "invalid choice: 'relion' (choose from 'star'" in capsys.readouterr().err
