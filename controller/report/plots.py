@@ -77,8 +77,8 @@ CURVES = (
 
 
 def curves_by_tilt(data: ReportData) -> str:
-    """Return curves of residual, shift, counts and dose by tilt; empty without frames."""
-    if not any(data.status.series[name].tilts for name in SERIES):
+    """Return curves of residual, shift, counts and dose by tilt; empty without two frames."""
+    if not any(len(data.status.series[name].tilts) > 1 for name in SERIES):
         return ""
     with mpl.rc_context(STYLE):
         page = Figure(figsize=(10.2, 5.4), layout="constrained")
@@ -94,8 +94,40 @@ def curves_by_tilt(data: ReportData) -> str:
         "All recorded tilts. The residual is the shift between a frame and the re-projection of "
         f"the live volume at that time{_final_residuals(data)}. The dashed line is the largest "
         "residual of a good tilt. Rings mark frames that were retaken or whose verdict is not “ok”."
+        + _peaks(data)
     )
     return figure(svg, caption, "plot")
+
+
+def _peaks(data: ReportData) -> str:
+    """Return what the tilts over the limit mean, by the residuals of the final alignment."""
+    over = {
+        name: [
+            f"{tilt.frame.nominal_deg:+.0f}°"
+            for tilt in data.status.series[name].by_angle
+            if tilt.residual_px is not None and tilt.residual_px > RESIDUAL_LIMIT_PX
+        ]
+        for name in SERIES
+    }
+    named = " and ".join(f"{name} at {', '.join(found)}" for name, found in over.items() if found)
+    if not named:
+        return ""
+    meaning = (
+        "In the final alignment, made from all tilts, each of them fits: what was displaced was "
+        "the re-projection of the tilts before, not the frame."
+        if all(_all_fit(data, name) for name, found in over.items() if found)
+        else "The final alignment does not show that each of them fits: look at these frames."
+    )
+    return f" Over the line: {named.replace('-', '−')}. {meaning}"
+
+
+def _all_fit(data: ReportData, name: SeriesName) -> bool:
+    """Return True if no tilt of the final alignment can be over the limit, given their rms."""
+    found = (data.summary.get("series") or {}).get(name)
+    if not found:
+        return False
+    largest_px: float = found["align_rms_px"] * found["tilts"] ** 0.5
+    return largest_px < RESIDUAL_LIMIT_PX
 
 
 def _final_residuals(data: ReportData) -> str:
@@ -195,7 +227,7 @@ def _draw_dose(axis: Axes, data: ReportData) -> None:
         doses = [
             (event.frame.nominal_deg, event.dose_e_per_A2 / 1000) for event in _frames(data, name)
         ]
-        if doses:
+        if len(doses) > 1:
             axis.plot(*zip(*doses, strict=True), color=COLOURS[name], marker=MARKERS[name])
     budget = data.status.dose_budget_e_per_A2 / 1000
     used = data.status.dose_e_per_A2 / 1000

@@ -19,7 +19,7 @@ from controller.app.cli import report as verb
 from controller.app.profiles import config_folder
 from controller.common.errors import UsageError
 from controller.common.exit_codes import ExitCode
-from controller.model.events import Event, State, StateChanged
+from controller.model.events import Event, State, StateChanged, TiltJudged
 from controller.report import plots
 from controller.report.report_data import read_report_data
 from controller.report.volumes import Plane, Pose, Volume, exit_surface
@@ -351,6 +351,38 @@ def test_the_exit_surface_is_on_the_exit_side(side: int, sign: int) -> None:
 
 def test_an_assembly_cut_off_by_the_image_has_no_exit_surface() -> None:
     assert exit_surface(ball(60.0)[:, SIDE // 2], PIXEL_NM, 6.3, -1) == []
+
+
+@pytest.mark.parametrize(
+    ("residual_px", "rms_px", "says"),
+    [
+        pytest.param(0.9, 0.1, None, id="below the line"),
+        pytest.param(1.4, 0.1, "not the frame", id="over the line, fits in the end"),
+        pytest.param(1.4, 0.6, "look at these frames", id="over the line, and perhaps in the end"),
+        pytest.param(1.4, None, "look at these frames", id="over the line, no final alignment"),
+    ],
+)
+def test_residuals_over_the_line_are_explained(
+    tmp_path: Path, residual_px: float, rms_px: float | None, says: str | None
+) -> None:
+    peak = TiltJudged(
+        series="A", tilt_number=3, section=2, residual_px=residual_px, shift_px=(1.0, 2.0)
+    )
+    write_events(tmp_path, [*STARTED, *recorded("A"), peak])
+    if rms_px is not None:
+        (tmp_path / "processed").mkdir()
+        series = {"A": SUMMARY["series"]["A"] | {"align_rms_px": rms_px}}
+        (tmp_path / "processed" / "summary.json").write_text(
+            json.dumps(A_ONLY | {"series": series})
+        )
+    page = page_of(tmp_path)
+    assert ("Over the line: A at " in page) == (says is not None)
+    assert says is None or says in page
+
+
+def test_a_single_tilt_has_no_plots(tmp_path: Path) -> None:
+    write_events(tmp_path, [*STARTED, *recorded("A")[:3]])
+    assert "Per-tilt plots" not in page_of(tmp_path)
 
 
 @pytest.mark.parametrize(
