@@ -38,6 +38,10 @@ class ResultRefusedError(ProcessingError):
     """The count is refused, so nothing may be concluded from its particles."""
 
 
+class UnclearPoseError(RegistrationRefusedError):
+    """No pose pairs enough particles of A and B to tell why B does not fit A."""
+
+
 class DeviceError(ProcessingError):
     """The chosen device is missing, or what is needed to use it."""
 

@@ -28,7 +28,7 @@ from processing.combine.pose import (
     mutual_pairs,
     refine_pose,
 )
-from processing.errors import OppositeSenseError, RegistrationRefusedError
+from processing.errors import OppositeSenseError, RegistrationRefusedError, UnclearPoseError
 from processing.parallel import worker_threads
 from processing.series import Float64
 
@@ -39,6 +39,9 @@ SMALLEST_SHARE = 0.4
 OUTLINE_POWER = 16
 """Exponent of the outline overlap in the score. A lattice step reduces the overlap by only a few
 per cent, but a wrong pose may pair 10 % more particles on a noisy exit side."""
+CLEAR_SHARE = 0.6
+"""Smallest paired share that shows how B was put back. In tilt steps too coarse for a crystal many
+particles are in wrong places of its lattice. Half of them fit the mirror image, too."""
 MARGIN = 1.02
 """Factor by which another hypothesis must beat the flipped one. It is above 1 because a crystal can
 be its own mirror image."""
@@ -99,7 +102,9 @@ def register(points_a: Float64, points_b: Float64, diameter_nm: float) -> Regist
     Raises
     ------
     RegistrationRefusedError
-        There are too few particles or too few pairs, or an unflipped or mirrored B fits better.
+        There are too few particles, or an unflipped or mirrored B fits better.
+    UnclearPoseError
+        Too few particles are paired in any pose.
     OppositeSenseError
         B fits with the tilt sense of one series reversed.
     """
@@ -234,7 +239,7 @@ def _refuse_unless_flipped(flipped: _Fit, winner: _Fit) -> None:
     is therefore the same motion as an unflipped grid with a mirrored scan.
     """
     if winner.share < SMALLEST_SHARE:
-        raise RegistrationRefusedError(
+        raise UnclearPoseError(
             f"B does not fit A: at best {winner.share:.0%} of the particles are paired, "
             f"{winner.hypothesis.value}, but {SMALLEST_SHARE:.0%} are needed; either B shows "
             "another object than A, or the tilt axis or the angles of one of them are wrong"
@@ -244,6 +249,13 @@ def _refuse_unless_flipped(flipped: _Fit, winner: _Fit) -> None:
     shares = (
         f"{winner.share:.0%} of the particles are paired so, {flipped.share:.0%} as a flipped A"
     )
+    if winner.share < CLEAR_SHARE:
+        raise UnclearPoseError(
+            f"B fits A in no pose well: at best {winner.hypothesis.value} ({shares}). Either many "
+            "particles of A or of B are in wrong places, or the angles of one series have the "
+            "wrong sign, or its scan is mirrored, or the grid was not flipped; check the counts of "
+            "A and of B first"
+        )
     if flipped.share > NEARLY_AS_MANY * winner.share:
         mirrored = winner.hypothesis is Hypothesis.MIRRORED
         kind = OppositeSenseError if mirrored else RegistrationRefusedError

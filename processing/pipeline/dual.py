@@ -13,14 +13,12 @@ from functools import partial
 
 import numpy as np
 
-from processing.combine.capacity import field_capacity
 from processing.combine.fuse import fuse
 from processing.combine.pose import Pose, mutual_pairs
-from processing.combine.register import PAIRED_WITHIN, RegistrationResult, register
+from processing.combine.register import PAIRED_WITHIN, RegistrationResult
 from processing.combine.resample import resample
 from processing.count.interval import missed_by_both, widen_by_fused, widen_by_missed
 from processing.device import device
-from processing.errors import OppositeSenseError, RegistrationRefusedError
 from processing.files.particles import ParticleTable
 from processing.pipeline.detect import (
     Candidates,
@@ -31,6 +29,7 @@ from processing.pipeline.detect import (
     size_notes,
 )
 from processing.pipeline.memory import DUAL_VOLUMES, allocator
+from processing.pipeline.register_series import register_series
 from processing.pipeline.sampling import volume_origin_nm
 from processing.pipeline.settings import ProcessSettings
 from processing.pipeline.single import SeriesResult
@@ -98,7 +97,7 @@ def combine_series(
     allocate = allocator(a.volume.shape, DUAL_VOLUMES, settings.memory_limit_GB)
     diameter = _common_diameter(a.diameter, b.diameter)
     progress("registration", 0.0)
-    b, found, reversed_line = _register(a, b, diameter.value)
+    b, found, reversed_line = register_series(a, b, diameter.value)
     registered = resample(
         b.volume,
         found.pose,
@@ -151,58 +150,6 @@ def combine_series(
             *reversed_line,
             *(line for line in detection.left_out if line not in (*a.warnings, *b.warnings)),
             *size_notes("both series", detection.kinds),
-        ),
-    )
-
-
-def _register(
-    a: SeriesResult, b: SeriesResult, diameter_nm: float
-) -> tuple[SeriesResult, RegistrationResult, tuple[str, ...]]:
-    """Register B onto A; return B, its pose, and a line if its tilt sense was reversed.
-
-    The sense is reversed only if it was chosen freely when axis or angles were found in the images.
-    """
-    for one in (a, b):
-        _require_room(one, diameter_nm)
-    points_a = a.detection.table.centres_nm
-    try:
-        return b, register(points_a, b.detection.table.centres_nm, diameter_nm), ()
-    except OppositeSenseError:
-        if a.aligned.sense_known and b.aligned.sense_known:
-            raise
-    b = with_reversed_sense(b)
-    found = register(points_a, b.detection.table.centres_nm, diameter_nm)
-    line = (
-        "series B: fits A only with the opposite tilt sense, which was taken; B's own volumes show "
-        "the mirror image along z"
-    )
-    return b, found, (line,)
-
-
-def _require_room(result: SeriesResult, diameter_nm: float) -> None:
-    """Refuse more particles than the field can hold: their registration would take long."""
-    shape, number = result.volume.shape, len(result.detection.table)
-    most = field_capacity(shape, result.aligned.pixel_nm, diameter_nm)
-    if number > most:
-        name = result.aligned.name
-        raise RegistrationRefusedError(
-            f"series {name}: {number} particles of {diameter_nm:.3g} nm were found, but an object "
-            f"in this field holds {most} at most; most are noise or background, so B is not "
-            "registered onto A: check the images and the diameter"
-        )
-
-
-def with_reversed_sense(result: SeriesResult) -> SeriesResult:
-    """Mirror a result along the beam: the same images with the opposite tilt angles."""
-    table = result.detection.table
-    return replace(
-        result,
-        aligned=replace(result.aligned, angles_deg=-result.aligned.angles_deg),
-        volume=result.volume[::-1],
-        detection=replace(
-            result.detection,
-            centres=result.detection.centres[::-1],
-            table=replace(table, centres_nm=table.centres_nm * [1.0, 1.0, -1.0]),
         ),
     )
 

@@ -13,7 +13,7 @@ from processing.combine.pose import Pose
 from processing.errors import InputFileError
 from processing.files.atomic import replace_text
 from processing.files.held_folder import open_to_read
-from processing.pipeline.dual import with_reversed_sense
+from processing.pipeline.register_series import with_reversed_sense
 from processing.pipeline.results_folder import (
     PROCESSED,
     RESOLUTION,

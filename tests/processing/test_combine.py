@@ -22,7 +22,7 @@ from processing.combine.pose import (
 )
 from processing.combine.register import register
 from processing.combine.resample import resample
-from processing.errors import RegistrationRefusedError
+from processing.errors import RegistrationRefusedError, UnclearPoseError
 from processing.results import FusionRule
 from simulator.grid import make_grid
 from simulator.settings import SpecimenSettings
@@ -142,6 +142,19 @@ def test_a_crystal_that_is_almost_its_own_mirror_image_blames_no_angle() -> None
     points = lattice[np.linalg.norm(lattice - [30.0, 4.0, 12.0], axis=1) > 16.0]
     with pytest.raises(RegistrationRefusedError, match="nearly alike") as refused:
         register(points, points * [-1, 1, 1], DIAMETER_NM)
+    assert "reverse the sign" not in str(refused.value)
+
+
+def test_half_of_the_particles_do_not_show_how_b_was_put_back() -> None:
+    """In coarse tilt steps half of a crystal fits its mirror image, a third the right pose."""
+    points = assembly("disordered", 5)
+    half, third = len(points) // 2, len(points) // 3
+    moved, _, _ = remounted(points, 1)
+    b = np.concatenate([points[:half] * [-1, 1, 1], moved[:third]])
+    with pytest.raises(
+        UnclearPoseError, match=r"no pose well.*wrong places.*wrong sign"
+    ) as refused:
+        register(points, b, DIAMETER_NM)
     assert "reverse the sign" not in str(refused.value)
 
 

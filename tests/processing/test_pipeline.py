@@ -30,7 +30,7 @@ from processing import (
 )
 from processing.combine.pose import FLIP, Pose, about_z
 from processing.pipeline.dual import FusedResult
-from processing.results import FusionRule, Trust, Verdict
+from processing.results import Cause, FusionRule, Trust, Verdict
 from tests.support.spheres import Recording, jittered, packed, tilt_series
 
 DIAMETER = 6.5
@@ -184,6 +184,19 @@ def test_a_given_sense_that_does_not_fit_is_named(a: SeriesResult, b: SeriesResu
         RegistrationRefusedError, match=r"tilt angles of one series have the wrong sign"
     ):
         combine_series(a, with_opposite_sense(b, known=True), SETTINGS)
+
+
+def test_tilts_too_far_apart_are_named_where_b_fits_in_no_pose(
+    a: SeriesResult, b: SeriesResult
+) -> None:
+    step = "one tilt step moves the object's rim by 2.7 particle diameters"
+    verdict = Verdict(state=Trust.DOUBTFUL, reasons=(step,), causes=(Cause.UNDERSAMPLED,))
+    table = replace(b.detection.table, centres_nm=b.detection.table.centres_nm[::-1] * [1, 1.4, 1])
+    count = b.detection.count.model_copy(update={"verdict": verdict})
+    detection = replace(b.detection, table=table, count=count)
+    coarse = replace(b, aligned=replace(b.aligned, name="B"), detection=detection)
+    with pytest.raises(RegistrationRefusedError, match=rf"undersampled \(series B: {step}"):
+        combine_series(a, coarse, SETTINGS)
 
 
 def test_more_particles_than_the_field_can_hold_are_not_registered(
