@@ -22,6 +22,7 @@ from controller.bridge.tls import (
     refused_bridge,
     refused_session,
 )
+from controller.common.errors import one_line
 from controller.common.rpc import LEAST_TIMEOUT_S  # importing it hardens Pyro5
 from controller.common.rpc_connection import keep_alive
 from controller.hardware.interface import (
@@ -97,7 +98,7 @@ class ClientConnection:
             self.close()  # interrupted before the reply: the next call must not read it
             raise
         if isinstance(reply, m.Failed):
-            raise ERRORS.get(reply.code, MicroscopeError)(reply.message)
+            raise ERRORS.get(reply.code, MicroscopeError)(one_line(reply.message))
         return reply
 
     def read_pixels(self, request_id: str, buffer: memoryview) -> None:
@@ -215,5 +216,5 @@ def _handshake(sock: socket.socket, address: BridgeAddress) -> m.Welcome:
     answer = protocol.recv_stub(connection, [protocol.MSG_CONNECTOK, protocol.MSG_CONNECTFAIL])
     content: Any = serializer.loads(answer.data)
     if answer.type == protocol.MSG_CONNECTFAIL:
-        raise BridgeRefusedError(f"bridge {address}: {content}")
+        raise BridgeRefusedError(f"bridge {address}: {one_line(str(content))}")
     return m.Welcome.model_validate(content["handshake"])

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 
 from controller.bridge.wire_messages import LeaseGrant
+from controller.common.errors import one_line
 from controller.hardware.interface import LeaseError
 
 LEAST_WAIT_S = 0.005
@@ -49,7 +50,7 @@ class Lease:
                     f"{self._holder} is in charge: stop that session, or wait "
                     f"{max(0.0, self._deadline - self._clock()):.1f} s after its last sign of life"
                 )
-            self._holder = holder
+            self._holder = one_line(holder)
             self._token = secrets.token_urlsafe(24)
             self._deadline = self._clock() + self._lease_s
             return LeaseGrant(token=self._token, lease_s=self._lease_s)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import socket
 import ssl
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +21,8 @@ SIDES = ("bridge", "session")
 FILES = ("cert.pem", "key.pem", "peer.pem")
 _NO_CHECK_TIME = 0x200000
 """OpenSSL's X509_V_FLAG_NO_CHECK_TIME, which Python does not name."""
+_INVALID_PURPOSE = 26
+"""OpenSSL's X509_V_ERR_INVALID_PURPOSE."""
 
 
 def make_certs(folder: Path, now: datetime.datetime | None = None) -> tuple[Path, ...]:
@@ -117,6 +120,7 @@ def date_refusal(whose: str, validity: Validity | None, bridge_s: float, session
 
 
 SAME_PAIR = "use on both sides the folders that one `dualtilt bridge --make-certs` made"
+WRONG_USE = "was made for another use (key usage)"
 _NO_TLS = ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "RECORD_LAYER_FAILURE", "PACKET_LENGTH_TOO_LONG")
 """Reasons of OpenSSL for bytes that are no TLS."""
 
@@ -124,6 +128,8 @@ _NO_TLS = ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "RECORD_LAYER_FAILURE", "PACK
 def refused_bridge(error: ssl.SSLError, certs: Path) -> str:
     """Return why a session refuses a bridge in the TLS handshake, and what to do."""
     if isinstance(error, ssl.SSLCertVerificationError):
+        if error.verify_code == _INVALID_PURPOSE:
+            return f"the bridge's certificate {WRONG_USE}: {SAME_PAIR}"
         return f"the bridge's certificate is not the one in {certs / 'peer.pem'}: {SAME_PAIR}"
     if error.reason in _NO_TLS:
         return (
@@ -152,6 +158,8 @@ def refused_session(certs: Path | None) -> str:
 def refused_client(error: Exception) -> str:
     """Return why a bridge ended a connection in the TLS handshake; empty for other errors."""
     if isinstance(error, ssl.SSLCertVerificationError):
+        if error.verify_code == _INVALID_PURPOSE:
+            return f"the client's certificate {WRONG_USE}"
         return "the client's certificate is not the one in peer.pem"
     if not isinstance(error, ssl.SSLError) or error.reason is None:
         return ""
@@ -173,13 +181,25 @@ def _pinned(context: ssl.SSLContext, certs: Path) -> ssl.SSLContext:
     context.verify_flags |= ssl.VerifyFlags(_NO_CHECK_TIME)
     try:
         check_secret_file(certs / "key.pem")
-        context.load_cert_chain(certs / "cert.pem", certs / "key.pem")
+        context.load_cert_chain(certs / "cert.pem", certs / "key.pem", _no_passphrase(certs))
         context.load_verify_locations(certs / "peer.pem")
     except OSError as error:
         raise BridgeError(
             f"certificates in {certs}: {error}: make them with `dualtilt bridge --make-certs DIR`"
         ) from error
     return context
+
+
+def _no_passphrase(certs: Path) -> Callable[[], str]:
+    """Return a function that refuses an encrypted key, for which OpenSSL would ask the terminal."""
+
+    def refuse() -> str:
+        raise BridgeError(
+            f"{certs / 'key.pem'} is encrypted, and nobody can be asked for its passphrase: "
+            "make certificates with `dualtilt bridge --make-certs DIR`"
+        )
+
+    return refuse
 
 
 def _key_and_certificate(name: str, now: datetime.datetime) -> tuple[str, str]:

@@ -57,3 +57,11 @@ def os_error_text(error: OSError) -> str:
     name = Path(error.filename).name if isinstance(error.filename, str) else ""
     name = TEMPORARY_NAME.sub("", name)
     return f"{name}: {error.strerror or error}" if name else str(error.strerror or error)
+
+
+def one_line(text: str) -> str:
+    """Escape line breaks and control characters in somebody else's text, for messages."""
+    return "".join(
+        letter if letter.isprintable() else letter.encode("unicode_escape").decode()
+        for letter in text
+    )

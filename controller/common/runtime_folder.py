@@ -13,12 +13,16 @@ from pathlib import Path
 
 log = logging.getLogger(__name__)
 
+LONGEST_PATH_BYTES = 76
+"""Longest path of the folder; those of the sockets in it are longer by 24, and may have 100."""
+SHORT_TEMP = Path("/tmp")
+
 
 def runtime_folder() -> Path:
     """Return the user's private folder; create it with mode 0700.
 
     A folder of that name that belongs to somebody else, or that others may enter, is left alone:
-    the next one is taken, and named.
+    the next one is taken, and named. One whose path is too long for sockets is left out.
     """
     if sys.platform == "win32":
         base = Path(os.environ.get("LOCALAPPDATA", tempfile.gettempdir())) / "dualtilt" / "run"
@@ -31,7 +35,7 @@ def runtime_folder() -> Path:
                 _name(other, folder)
             return folder
         squatted.append(folder)
-    fresh = Path(tempfile.mkdtemp(prefix=f"{_in_temp().name}-"))
+    fresh = Path(tempfile.mkdtemp(prefix=f"{_in_temp().name}-", dir=_in_temp().parent))
     for other in squatted:
         _name(other, fresh)
     return fresh
@@ -46,7 +50,7 @@ def _name(squatted: Path, used: Path) -> None:
 def _candidates() -> Iterator[Path]:
     """Yield the folders in the order in which they are tried; every process finds the same."""
     runtime = os.environ.get("XDG_RUNTIME_DIR", "")
-    if runtime and Path(runtime).is_dir():
+    if runtime and Path(runtime).is_dir() and _is_short(Path(runtime) / "dualtilt"):
         yield Path(runtime) / "dualtilt"
     standard = _in_temp()
     yield standard
@@ -54,7 +58,13 @@ def _candidates() -> Iterator[Path]:
 
 
 def _in_temp() -> Path:
-    return Path(tempfile.gettempdir()) / f"dualtilt-{os.getuid()}"
+    name = f"dualtilt-{os.getuid()}"
+    usual = Path(tempfile.gettempdir()) / name
+    return usual if _is_short(usual) else SHORT_TEMP / name
+
+
+def _is_short(folder: Path) -> bool:
+    return len(os.fsencode(folder)) <= LONGEST_PATH_BYTES
 
 
 def _private(folder: Path) -> bool:

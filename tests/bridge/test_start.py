@@ -10,10 +10,12 @@ import pytest
 
 from controller.app.cli import main as cli
 from controller.bridge.bridge_address import BridgeRefusedError
+from controller.bridge.lease import Lease
 from controller.bridge.remote_microscope import connect
 from controller.bridge.start_bridge import start_bridge
 from controller.common.errors import BridgeError
 from controller.common.exit_codes import ExitCode
+from controller.hardware.interface import LeaseError
 from tests.bridge.rig import SCAN, open_rig
 from tests.support.processes import python
 
@@ -115,6 +117,17 @@ def test_no_text_of_a_client_forges_a_line_of_the_audit_log() -> None:
         assert {*lines} < {safe["reason"] for safe in rig.audited("making safe")}
     assert log.isascii()
     assert len(log.splitlines()) == log.count(b"\n")
+
+
+@pytest.mark.parametrize("forgery", [*FORGERIES, "Eve\x85", "Eve\r", "Eve\u202e"])
+def test_no_name_of_a_session_breaks_the_message_to_another_one(forgery: str) -> None:
+    lease = Lease(10.0)
+    lease.take(f"{forgery}dualtilt: all is well")
+    with pytest.raises(LeaseError) as refused:
+        lease.take("Ada")
+    assert str(refused.value).isprintable()
+    assert "dualtilt: all is well is in charge" in str(refused.value)
+    assert lease.holder is not None and lease.holder.isprintable()
 
 
 def test_make_certs_from_the_command_line(

@@ -15,6 +15,7 @@ from controller.service.service_address import known_addresses
 @pytest.fixture
 def temp(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder for temporary files of this test alone, and a user without a runtime folder."""
+    monkeypatch.setattr("controller.common.runtime_folder.LONGEST_PATH_BYTES", 1000)
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     monkeypatch.delenv("XDG_RUNTIME_DIR", raising=False)
     monkeypatch.setattr("os.getuid", lambda: tmp_path.stat().st_uid)
@@ -59,6 +60,24 @@ def test_a_squatted_folder_is_left_alone_and_another_one_named(
     assert runtime_folder() == other, "every process finds the same one"
     (other / "x.session.json").write_text("{}")
     assert known_addresses() == {}  # read, and found not to be an address
+
+
+@pytest.mark.parametrize("long_temp", [False, True])
+def test_a_folder_whose_path_is_too_long_for_sockets_is_left_out(
+    temp: Path, monkeypatch: pytest.MonkeyPatch, long_temp: bool
+) -> None:
+    longest = 100 if long_temp else len(str(temp)) + 20
+    monkeypatch.setattr("controller.common.runtime_folder.LONGEST_PATH_BYTES", longest)
+    monkeypatch.setattr("controller.common.runtime_folder.SHORT_TEMP", temp / "short")
+    (temp / "short").mkdir()
+    runtime = temp / ("x" * 110)
+    runtime.mkdir(mode=0o700)
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(runtime))
+    if long_temp:
+        monkeypatch.setattr(tempfile, "tempdir", str(runtime))
+    expected = temp / "short" if long_temp else temp
+    assert runtime_folder().parent == expected
+    assert list(runtime.iterdir()) == []
 
 
 def test_the_folder_of_another_user_is_not_used(

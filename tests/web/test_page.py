@@ -291,6 +291,7 @@ def test_no_page_is_shown_under_a_rebound_name(tmp_path: Path, path: str) -> Non
     ("host", "status"),
     [
         pytest.param("localhost.evil.example", 403, id="a name that begins like ours"),
+        pytest.param("evil.example@localhost", 403, id="a name before ours"),
         pytest.param("127.0.0.1.evil.example:80", 403, id="a name that looks like our address"),
         pytest.param("169.254.169.254", 403, id="another address"),
         pytest.param("[not-an-address", 403, id="no name"),

@@ -44,9 +44,10 @@ def source_check(host: str, names: Sequence[str]) -> Middleware:
 
 
 def _named(host: str) -> str:
-    """Return the name in a `Host` header; empty if there is none in it."""
+    """Return the name in a `Host` header; empty if there is none, or a user before it."""
     try:
-        return (urlsplit(f"//{host}").hostname or "").rstrip(".")
+        parts = urlsplit(f"//{host}")
+        return "" if "@" in parts.netloc else (parts.hostname or "").rstrip(".")
     except ValueError:
         return ""
 
