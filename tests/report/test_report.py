@@ -236,7 +236,7 @@ def page_of(folder: Path) -> str:
 class Balanced(HTMLParser):
     """Parser that asserts that tags are closed in order."""
 
-    VOID = frozenset({"meta", "br", "image", "rect", "circle", "polyline", "path", "use"})
+    VOID = frozenset({"meta", "br", "img", "image", "rect", "circle", "polyline", "path", "use"})
 
     def __init__(self) -> None:
         super().__init__()

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
+from shutil import which
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ from matplotlib.image import imread
 
 from controller.report.report_data import read_report_data
 from controller.report.views import page_parts
+from controller.report.views.assembly import read_assembly
 from controller.report.views.isosurfaces import as_bytes, coarse_volume, exit_surface
 from controller.report.views.scene import scene
 from controller.report.volumes import IDENTITY, Pose, Volume
@@ -74,9 +76,10 @@ def unpacked(packed: Mapping[str, Any]) -> np.ndarray:
 
 
 def fused(folder: Path) -> dict[str, Any]:
-    content = scene(read_report_data(folder))
-    assert content is not None
-    particles: dict[str, Any] = content["particles"]["fused"]
+    data = read_report_data(folder)
+    assembly = read_assembly(data)
+    assert assembly is not None
+    particles: dict[str, Any] = scene(data, assembly)["particles"]["fused"]
     return particles
 
 
@@ -117,9 +120,35 @@ def test_colours_are_those_of_the_columns_that_exist(
     write_table(tmp_path, "fused", places(20), **columns)
     (tmp_path / "processed" / "summary.json").write_text('{"counts": {"fused": {"n": 20}}}')
     if names is None:
-        assert scene(read_report_data(tmp_path)) is None
+        assert read_assembly(read_report_data(tmp_path)) is None
         return
     assert [found["name"] for found in fused(tmp_path)["colourings"]] == names
+
+
+@pytest.mark.parametrize(
+    ("moved_nm", "n", "names"),
+    [
+        pytest.param(0.0, 20, ["confidence", "structure", "grain", "z_nm"], id="same particles"),
+        pytest.param(0.5, 20, ["confidence", "z_nm"], id="counted again since"),
+        pytest.param(0.0, 19, ["confidence", "z_nm"], id="another number of particles"),
+    ],
+)
+def test_the_structure_of_the_same_particles_colours_them(
+    tmp_path: Path, moved_nm: float, n: int, names: list[str]
+) -> None:
+    write_table(tmp_path, "fused", places(20))
+    processed = tmp_path / "processed"
+    rows = [
+        f"{number},{x:.4f},{y:.4f},{z:.4f},{'fcc' if number % 2 else 'hcp'},{number % 3}"
+        for number, (x, y, z) in enumerate(places(n) + moved_nm)
+    ]
+    lines = ["id,x_nm,y_nm,z_nm,structure,grain", *rows]
+    (processed / "structure.csv").write_text("\n".join(lines) + "\n")
+    (processed / "summary.json").write_text('{"counts": {"fused": {"n": 20}}}')
+    found = fused(tmp_path)["colourings"]
+    assert [colouring["name"] for colouring in found] == names
+    if "grain" in names:
+        assert found[2]["names"] == ["none", "1", "2"]
 
 
 def test_words_of_a_table_cannot_end_the_script(tmp_path: Path) -> None:
@@ -135,12 +164,13 @@ def test_words_of_a_table_cannot_end_the_script(tmp_path: Path) -> None:
     assert HOSTILE in structure["names"]
 
 
-def test_without_the_package_the_report_has_no_views(
+def test_without_the_package_the_report_has_still_pictures(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(page_parts, "k3d_source", lambda: None)
     page = write_report(session(tmp_path)).read_text()
     assert "<script" not in page and "script-src 'none'" in page
+    assert '<div class="stills"' in page
 
 
 def ball(folder: Path, side: int, pixel_nm: float, middle_nm: np.ndarray) -> Path:
@@ -266,12 +296,17 @@ CHOOSE = """(() => {
 DRAWN = "document.getElementById('views').dataset.state === 'drawn'"
 
 
-def test_a_browser_shows_each_view(tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def chromium() -> None:
     pytest.importorskip("aiohttp", reason="needs the extra `web`")
-    from tests.web.browser import CHROMIUM, SOFTWARE_GRAPHICS, open_page
-
-    if CHROMIUM is None:
+    if which("chromium") is None and which("google-chrome") is None:
         pytest.skip("needs Chromium")
+
+
+@pytest.mark.usefixtures("chromium")
+def test_a_browser_shows_each_view(tmp_path: Path) -> None:
+    from tests.web.browser import SOFTWARE_GRAPHICS, open_page
+
     address = write_report(with_volumes(tmp_path)).as_uri()
 
     async def visit() -> dict[str, bytes]:
@@ -304,3 +339,25 @@ def test_a_browser_shows_each_view(tmp_path: Path) -> None:
     for one, other in pairwise(VIEWS):
         changed = np.abs(pictures[one.name] - pictures[other.name]).max(axis=-1)
         assert changed.mean() > 0.01, f"{other.name}: looks like {one.name}"
+
+
+@pytest.mark.usefixtures("chromium")
+def test_a_browser_without_webgl_shows_still_pictures(tmp_path: Path) -> None:
+    from tests.web.browser import open_page
+
+    address = write_report(session(tmp_path)).as_uri()
+    without = ("--disable-gpu", "--disable-3d-apis")
+
+    async def visit() -> tuple[list[str], bytes]:
+        async with open_page(address, tmp_path / "profile", (800, 700), without) as page:
+            await page.until("document.readyState === 'complete'")
+            await page.evaluate("document.getElementById('views').scrollIntoView()")
+            shown = [
+                await page.evaluate(f"getComputedStyle(document.querySelector('{part}')).display")
+                for part in ("#views .stage", "#views .stills", ".still")
+            ]
+            return shown, await page.screenshot()
+
+    shown, shot = asyncio.run(visit())
+    assert shown[0] == "none" and "none" not in shown[1:]
+    assert imread(io.BytesIO(shot))[50:250, :, :3].std() > 0.05

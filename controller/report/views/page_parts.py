@@ -7,14 +7,21 @@ import hashlib
 from dataclasses import dataclass
 from importlib.resources import files
 
-from controller.report.html import figure
+from controller.report.html import figure, text
 from controller.report.report_data import ReportData
+from controller.report.slices import HEADINGS
+from controller.report.views.assembly import Assembly, read_assembly
 from controller.report.views.library import k3d_source
 from controller.report.views.scene import as_json, scene
+from controller.report.views.stills import as_data_uri, particle_panels
 
 CAPTION = (
     "Drag to turn, wheel or pinch to zoom after a click, right button to shift. Nanometres, in the "
     "coordinates of A: z (blue) along the beam at 0°, y (green) along the tilt axis of A."
+)
+STILL_CAPTION = "Particles as counted, seen from the front."
+COLOURS_CAPTION = (
+    " Grey: in A and B. Blue: only in A. Orange: only in B. Green: only in both together."
 )
 DEFINE = "window.define = (name, needs, make) => { window[name] = make(); };"
 """Takes the place of a module loader: K3D defines one module without needs."""
@@ -31,27 +38,48 @@ class Views:
 
 
 def views(data: ReportData) -> Views:
-    """Return the views of a session; empty without particles or without K3D."""
-    source, content = k3d_source(), scene(data)
-    if source is None or content is None:
+    """Return the views of a session; empty without particles, still pictures without K3D."""
+    assembly, source = read_assembly(data), k3d_source()
+    if assembly is None:
         return Views()
+    if source is None:
+        return Views(figure=_figure(assembly))
     program = files("controller.report.views").joinpath("views.js").read_text(encoding="utf-8")
     scripts = [DEFINE, _inside_script(source), program]
     hashes = " ".join(f"'sha256-{_sha256(script)}'" for script in scripts)
+    content = as_json(scene(data, assembly))
     return Views(
-        figure=_figure(),
-        scripts=f'<script type="application/json" id="scene">{as_json(content)}</script>'
+        figure=_figure(assembly),
+        scripts=f'<script type="application/json" id="scene">{content}</script>'
         + "".join(f"<script>{script}</script>" for script in scripts),
         policy=f"script-src {hashes}",
     )
 
 
-def _figure() -> str:
+def _figure(assembly: Assembly) -> str:
     stage = (
         '<div id="views"><div class="view-tools"></div><div class="stage"></div>'
-        '<div class="legend"></div><p class="view-words" aria-live="polite"></p></div>'
+        '<div class="legend"></div><p class="view-words" aria-live="polite"></p>'
+        f"{_stills(assembly)}</div>"
     )
-    return figure(stage, CAPTION)
+    colours = COLOURS_CAPTION if any(assembly.seen_by.values()) else ""
+    captions = (
+        f'<span class="turning">{CAPTION}</span><span class="still">{STILL_CAPTION}{colours}</span>'
+    )
+    return figure(stage, captions)
+
+
+def _stills(assembly: Assembly) -> str:
+    heads = "".join(
+        f'<div class="col of-{name}">{text(title)}</div>'
+        for name, title in HEADINGS.items()
+        if name in assembly.tables
+    )
+    picture = as_data_uri(particle_panels(assembly))
+    return (
+        f'<div class="stills" style="--columns: {len(assembly.tables)}"><div class="heads">{heads}'
+        f'</div><img src="{picture}" alt="particles of each table"></div>'
+    )
 
 
 def _inside_script(source: str) -> str:

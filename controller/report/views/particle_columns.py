@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from io import TextIOWrapper
 from pathlib import Path
 from typing import Literal
@@ -18,8 +18,12 @@ from controller.report.volumes import Floats
 
 MATCH_DIAMETERS = 0.5
 """Largest distance of one particle in two tables, in diameters."""
-NOT_NAMED = "not named"
-"""Category of a particle whose cell is empty."""
+NO_CATEGORY = "none"
+NEUTRAL = ("A and B", NO_CATEGORY, "surface", "false")
+"""Categories without a colour of their own: first in the legend, and grey."""
+STRUCTURE = "structure.csv"
+"""File of `dualtilt analyse`: more columns, for the particles of one table."""
+SAME_PLACE_NM = 1e-3
 
 
 @dataclass(frozen=True)
@@ -30,6 +34,8 @@ class Column:
     title: str
     scale: Literal["number", "category"]
     unit: str = ""
+    none: str = ""
+    """Cell of a particle that belongs to no category."""
 
 
 COLUMNS = (
@@ -37,7 +43,10 @@ COLUMNS = (
     Column("diameter_nm", "diameter", "number", "nm"),
     Column("kind", "kind", "category"),
     Column("structure", "structure", "category"),
-    Column("grain", "grain", "category"),
+    Column("grain", "grain", "category", none="0"),
+    Column("depth_nm", "depth", "number", "nm"),
+    Column("layer", "layer from the surface", "category"),
+    Column("coordination", "neighbours", "category"),
     Column("beside", "beside the object", "category"),
 )
 """Columns in the order of the menu. A table without one of them, or with the same value in each
@@ -74,20 +83,44 @@ class Bodies:
 def read_bodies(folder: Path, inside: str) -> Bodies | None:
     """Read a particle table; None if it is missing, empty or damaged."""
     try:
-        with open_inside(folder, inside) as file:
-            rows = csv.reader(TextIOWrapper(file, "utf-8", newline=""))
-            head = next(rows)
-            columns = dict(zip(head, zip(*rows, strict=True), strict=True))
-        centres = [np.array(columns[name], np.float32) for name in ("x_nm", "y_nm", "z_nm")]
-        diameters = np.array(columns["diameter_nm"], np.float32)
+        columns = _columns(folder, inside)
+        places, diameters = _places(columns), np.array(columns["diameter_nm"], np.float32)
     except (OSError, KeyError, StopIteration, ValueError, csv.Error):
         return None
-    places = np.stack(centres, axis=-1)
     if not (np.isfinite(places).all() and np.isfinite(diameters).all()):
         return None
-    known = {column.name for column in COLUMNS}
-    cells = {name: list(values) for name, values in columns.items() if name in known}
-    return Bodies(places, diameters, cells)
+    return Bodies(places, diameters, _known(columns))
+
+
+def with_structure(bodies: Bodies, folder: Path, results: str) -> Bodies:
+    """Return particles with the columns of `STRUCTURE`, if it is of the same particles."""
+    try:
+        columns = _columns(folder, f"{results}/{STRUCTURE}")
+        places = _places(columns)
+    except (OSError, KeyError, StopIteration, ValueError, csv.Error):
+        return bodies
+    if places.shape != bodies.centres_nm.shape:
+        return bodies
+    if np.abs(places - bodies.centres_nm).max(initial=0) > SAME_PLACE_NM:
+        return bodies
+    return replace(bodies, cells=bodies.cells | _known(columns))
+
+
+def _columns(folder: Path, inside: str) -> dict[str, tuple[str, ...]]:
+    with open_inside(folder, inside) as file:
+        rows = csv.reader(TextIOWrapper(file, "utf-8", newline=""))
+        head = next(rows)
+        return dict(zip(head, zip(*rows, strict=True), strict=True))
+
+
+def _places(columns: Mapping[str, Sequence[str]]) -> Floats:
+    axes = [np.array(columns[name], np.float32) for name in ("x_nm", "y_nm", "z_nm")]
+    return np.stack(axes, axis=-1)
+
+
+def _known(columns: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
+    names = {column.name for column in COLUMNS}
+    return {name: list(cells) for name, cells in columns.items() if name in names}
 
 
 def colourings(bodies: Bodies, seen_by: Colouring | None) -> list[Colouring]:
@@ -112,16 +145,22 @@ def _numbers(column: Column, cells: Sequence[str]) -> Colouring | None:
 
 
 def _categories(column: Column, cells: Sequence[str]) -> Colouring | None:
-    names = sorted(set(cells), key=_natural_order)
+    names = sorted(set(cells), key=lambda cell: _order(column, cell))
     if len(names) > np.iinfo(np.uint16).max:
         return None
     places = {name: place for place, name in enumerate(names)}
     values = np.array([places[cell] for cell in cells], np.uint16)
-    return Colouring(column, values, tuple(name or NOT_NAMED for name in names))
+    return Colouring(column, values, tuple(_category(column, name) for name in names))
 
 
-def _natural_order(name: str) -> tuple[int, float, str]:
-    return (0, float(name), "") if name.isdecimal() else (1, 0.0, name)
+def _category(column: Column, cell: str) -> str:
+    return NO_CATEGORY if cell in ("", column.none) else cell
+
+
+def _order(column: Column, cell: str) -> tuple[bool, bool, float, str]:
+    """Return the key of the legend's order: neutral, then numbers, then words."""
+    number = float(cell) if cell.isdecimal() else 0.0
+    return _category(column, cell) not in NEUTRAL, not cell.isdecimal(), number, cell
 
 
 def series_that_show(bodies: Bodies, tables: Mapping[str, Bodies]) -> Colouring | None:

@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 
 from controller.model.base import SeriesName
 from controller.report.open_volumes import NAMES, SIRT_FILES, open_volumes
-from controller.report.report_data import PROCESSED, ReportData
+from controller.report.report_data import ReportData
 from controller.report.slices import EXITS, HEADINGS
+from controller.report.views.assembly import Assembly
 from controller.report.views.isosurfaces import (
     FINEST_DIAMETERS,
     CoarseVolume,
@@ -24,13 +25,7 @@ from controller.report.views.isosurfaces import (
     exit_surface,
     level_of_particles,
 )
-from controller.report.views.particle_columns import (
-    Bodies,
-    Colouring,
-    colourings,
-    read_bodies,
-    series_that_show,
-)
+from controller.report.views.particle_columns import NEUTRAL, Bodies, Colouring, colourings
 from controller.report.volumes import IDENTITY
 
 SERIES: tuple[SeriesName, ...] = ("A", "B")
@@ -40,35 +35,28 @@ COMPRESSION = 1
 SCALE_STEPS = 32
 
 
-def scene(data: ReportData) -> dict[str, Any] | None:
-    """Return the data of the views; None if there are no particles."""
-    tables: dict[str, Bodies] = {
-        name: found
-        for name in NAMES
-        if (found := read_bodies(data.folder, f"{PROCESSED}/particles_{name}.csv")) is not None
-        and len(found)
-    }
-    if not tables:
-        return None
-    places = np.concatenate([bodies.centres_nm for bodies in tables.values()])
-    middle = (places.min(axis=0) + places.max(axis=0)) / 2
-    diameter_nm = float(np.median(np.concatenate([b.diameters_nm for b in tables.values()])))
-    reach_nm = float(np.linalg.norm(places - middle, axis=1).max()) + diameter_nm
+def scene(data: ReportData, assembly: Assembly) -> dict[str, Any]:
+    """Return the data of the views."""
+    finest_nm = FINEST_DIAMETERS * assembly.diameter_nm
     with open_volumes(data, SIRT_FILES) as volumes:
         coarse = {
-            str(name): coarse_volume(volume, middle, reach_nm, FINEST_DIAMETERS * diameter_nm)
+            str(name): coarse_volume(volume, assembly.middle_nm, assembly.reach_nm, finest_nm)
             for name, volume in volumes.items()
         }
+    tables = assembly.tables
+    any_table = next(iter(tables.values()))
     return {
-        "particles": {name: _particles(bodies, tables) for name, bodies in tables.items()},
+        "particles": {
+            name: _particles(bodies, assembly.seen_by[name]) for name, bodies in tables.items()
+        },
         "isosurfaces": {
-            name: _isosurface(volume, tables.get(name, next(iter(tables.values()))))
+            name: _isosurface(volume, tables.get(name, any_table))
             for name, volume in coarse.items()
         },
-        "exits": _exits(coarse, diameter_nm),
+        "exits": _exits(coarse, assembly.diameter_nm),
         "names": {str(name): HEADINGS[name] for name in NAMES},
-        "centre_nm": middle.tolist(),
-        "reach_nm": reach_nm,
+        "centre_nm": assembly.middle_nm.tolist(),
+        "reach_nm": assembly.reach_nm,
         "scale": _scale_colours(),
     }
 
@@ -107,16 +95,14 @@ def as_json(content: dict[str, Any]) -> str:
     return json.dumps(content, separators=(",", ":")).replace("<", "\\u003c")
 
 
-def _particles(bodies: Bodies, tables: Mapping[str, Bodies]) -> dict[str, Any]:
+def _particles(bodies: Bodies, seen_by: Colouring | None) -> dict[str, Any]:
     steps = np.rint(bodies.centres_nm / POSITION_STEP_NM).astype(np.int32)
     return {
         "n": len(bodies),
         "step_nm": POSITION_STEP_NM,
         "positions": packed(steps),
         "diameters_nm": packed(bodies.diameters_nm),
-        "colourings": [
-            _colouring(found) for found in colourings(bodies, series_that_show(bodies, tables))
-        ],
+        "colourings": [_colouring(found) for found in colourings(bodies, seen_by)],
     }
 
 
@@ -130,6 +116,7 @@ def _colouring(found: Colouring) -> dict[str, Any]:
     }
     if found.names:
         content["names"] = list(found.names)
+        content["has_neutral"] = found.names[0] in NEUTRAL
         content["counts"] = np.bincount(found.values, minlength=len(found.names)).tolist()
     else:
         content["range"] = [float(found.values.min()), float(found.values.max())]

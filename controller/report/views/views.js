@@ -34,16 +34,16 @@
     return element;
   }
 
-  const number = (value) => Math.abs(value) < 10 && value % 1 ? value.toFixed(2) : value.toFixed(0);
+  const number = (value, spread = value) => value.toFixed(spread < 0.1 ? 4 : spread < 10 ? 2 : 0);
   const packedColour = (text) => parseInt(text.slice(1), 16);
   const cssColour = (value) => "#" + value.toString(16).padStart(6, "0");
-  const categoryColour = (place) => CATEGORY[place % CATEGORY.length];
+  const categoryColour = (colouring, place) => CATEGORY[(place + (colouring.has_neutral ? 0 : 1)) % CATEGORY.length];
 
   function coloursOf(colouring) {
     const values = arrayOf(colouring.values).data;
     const colours = new Uint32Array(values.length);
     if (colouring.scale === "category") {
-      values.forEach((value, place) => { colours[place] = packedColour(categoryColour(value)); });
+      values.forEach((value, place) => { colours[place] = packedColour(categoryColour(colouring, value)); });
     } else {
       const [low, high] = colouring.range, last = scene.scale.length - 1;
       const perStep = high > low ? last / (high - low) : 0;
@@ -82,7 +82,7 @@
       const shown = colouring.names.slice(0, CATEGORY.length);
       shown.forEach((name, place) => {
         if (colouring.counts[place] === 0) return;
-        legendEntry(`${name}: ${colouring.counts[place]}`, categoryColour(place));
+        legendEntry(`${name}: ${colouring.counts[place]}`, categoryColour(colouring, place));
       });
       if (colouring.names.length > shown.length) {
         legend.append(tagged("span", `and ${colouring.names.length - shown.length} more`));
@@ -93,7 +93,7 @@
     bar.className = "scale";
     bar.style.background = `linear-gradient(90deg, ${scene.scale.map(cssColour).join(", ")})`;
     const unit = colouring.unit ? ` ${colouring.unit}` : "";
-    legend.append(tagged("span", number(low) + unit), bar, tagged("span", number(high) + unit));
+    legend.append(tagged("span", number(low, high - low) + unit), bar, tagged("span", number(high, high - low) + unit));
   }
 
   function menu(label, options, value, change) {
@@ -126,7 +126,7 @@
       const found = scene.exits[series], down = found.beam_z, far = scene.reach_nm;
       const [x, y, z] = scene.centre_nm;
       const id = series === "A" ? EXIT_OF_A : EXIT_OF_B;
-      const tail = [x, y, z - down * 1.26 * far];
+      const tail = [x, y, z - down * 1.32 * far];
       return [{
         id, type: "Mesh", name: `exit surface of ${series}`, visible: true,
         vertices: arrayOf(found.corners), indices: arrayOf(found.triangles), color: EXIT,
@@ -135,9 +135,9 @@
       }, {
         id: id + 1, type: "Vectors", name: `beam of ${series}`, visible: true,
         origins: { data: Float32Array.from(tail), shape: [1, 3] },
-        vectors: { data: Float32Array.from([0, 0, down * 0.2 * far]), shape: [1, 3] },
+        vectors: { data: Float32Array.from([0, 0, down * 0.27 * far]), shape: [1, 3] },
         colors: { data: Uint32Array.from([EXIT, EXIT]), shape: [2] },
-        head_size: 0.5 * far, line_width: 0.02 * far, use_head: true, labels: [],
+        head_size: 0.8 * far, line_width: 0.02 * far, use_head: true, labels: [],
         origin_color: 0xffffff, head_color: 0xffffff, model_matrix: identity(),
       }];
     });

@@ -1,0 +1,81 @@
+"""Still pictures of the particles, for readers without WebGL and for paper."""
+
+from __future__ import annotations
+
+import base64
+import io
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.collections import EllipseCollection
+from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from controller.report.views.assembly import Assembly
+from controller.report.views.particle_columns import Bodies, Colouring
+
+VIEW_FROM = np.array([0.42, -0.84, 0.34]) / np.linalg.norm([0.42, -0.84, 0.34])
+"""Direction to the reader, as in the views at first."""
+SEEN_COLOURS = ("#c6c9cc", "#2f74c9", "#e8801a", "#1f9d6b")
+"""Colours of the series that show a particle, as in the views."""
+DARKEST = 0.35
+"""Brightness of the farthest particle."""
+EDGE = 0.45
+"""Brightness of a particle's edge."""
+
+
+def draw_particles(axis: Axes, bodies: Bodies, seen_by: Colouring | None, reach_nm: float) -> None:
+    """Draw particles as discs, the far ones darker and behind, in a square field."""
+    right = np.cross([0, 0, 1], VIEW_FROM)
+    right /= np.linalg.norm(right)
+    places = bodies.centres_nm - bodies.centres_nm.mean(axis=0)
+    depth = places @ VIEW_FROM
+    order = np.argsort(depth)
+    across, up = places[order] @ right, places[order] @ np.cross(VIEW_FROM, right)
+    faces = _colours(bodies, seen_by)[order] * _brightness(depth[order])[:, None]
+    sizes = bodies.diameters_nm[order]
+    axis.add_collection(
+        EllipseCollection(
+            sizes,
+            sizes,
+            np.zeros(len(sizes)),
+            units="xy",
+            offsets=np.stack([across, up], axis=-1),
+            offset_transform=axis.transData,
+            facecolors=faces,
+            edgecolors=EDGE * faces,
+            linewidths=0.3,
+        )
+    )
+    axis.set(xlim=(-reach_nm, reach_nm), ylim=(-reach_nm, reach_nm), aspect="equal")
+    axis.set_axis_off()
+
+
+def _colours(bodies: Bodies, seen_by: Colouring | None) -> NDArray[np.float64]:
+    palette = np.array([to_rgb(colour) for colour in SEEN_COLOURS])
+    if seen_by is None:
+        return np.broadcast_to(palette[0], (len(bodies), 3))
+    return np.asarray(palette[seen_by.values])
+
+
+def _brightness(depth: NDArray[np.float64]) -> NDArray[np.float64]:
+    nearness = (depth - depth.min(initial=0)) / max(float(np.ptp(depth)), 1e-9)
+    return np.asarray(DARKEST + (1 - DARKEST) * nearness)
+
+
+def particle_panels(assembly: Assembly) -> Figure:
+    """Return the particles of each table side by side."""
+    count = len(assembly.tables)
+    page = Figure(figsize=(3.2 * count, 3.2), facecolor="none")
+    for place, (name, bodies) in enumerate(assembly.tables.items()):
+        axis = page.add_axes((place / count, 0, 1 / count, 1))
+        draw_particles(axis, bodies, assembly.seen_by[name], assembly.reach_nm)
+    return page
+
+
+def as_data_uri(page: Figure) -> str:
+    """Return a figure as a PNG data URI."""
+    content = io.BytesIO()
+    page.savefig(content, format="png", dpi=110)
+    return "data:image/png;base64," + base64.b64encode(content.getvalue()).decode()
