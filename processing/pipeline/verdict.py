@@ -75,7 +75,7 @@ class Fitness:
     at_edge: float = 0.0
     """Share of the particles that touch the edge of the field."""
     exit_blur: float = 0.0
-    """Width of the beam where it leaves, in diameters; 0 with two series."""
+    """Blur of the exit side, by the beam and by wrong places, in diameters; 0 with two series."""
 
 
 @dataclass(frozen=True)
@@ -174,7 +174,7 @@ RULES = (
     Rule(
         "exit_blur",
         Cause.EXIT_SIDE,
-        "the beam is {0:.2f} diameters wide where it leaves and may hide particles: record B",
+        "the exit side is blurred by {0:.2f} diameters, by the beam or by wrong places: record B",
         0.3,
     ),
 )
