@@ -10,7 +10,9 @@ from processing.errors import InputFileError
 from processing.export.finished import Finished
 from processing.export.targets import ExportTarget
 from processing.files.dynamo_table import write_dynamo_table, write_dynamo_volumes
+from processing.files.hyperspy import write_hspy
 from processing.files.imod_model import write_imod_model
+from processing.files.ncem_emd import write_ncem_emd
 from processing.files.relion_star import write_relion_star
 from processing.progress import Progress, silent, within
 
@@ -42,6 +44,15 @@ def _imod(finished: Finished, path: Path, progress: Progress) -> None:
     write_imod_model(path, finished.read_particles(), finished.grid)
 
 
+def _hspy(finished: Finished, path: Path, progress: Progress) -> None:
+    write_hspy(path, finished.read_volume().data, finished.grid, finished.facts)
+
+
+def _emd(finished: Finished, path: Path, progress: Progress) -> None:
+    volume = finished.read_volume().data
+    write_ncem_emd(path, volume, finished.grid, finished.facts, progress=progress)
+
+
 PRODUCTS: dict[ExportTarget, tuple[Product, ...]] = {
     ExportTarget.STAR: (Product("particles_{volume}.star", _star),),
     ExportTarget.DYNAMO: (
@@ -49,6 +60,8 @@ PRODUCTS: dict[ExportTarget, tuple[Product, ...]] = {
         Product("particles_{volume}.doc", _dynamo_volumes),
     ),
     ExportTarget.IMOD: (Product("particles_{volume}.mod", _imod),),
+    ExportTarget.HSPY: (Product("{volume}.hspy", _hspy),),
+    ExportTarget.EMD: (Product("{volume}.emd", _emd),),
 }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -11,7 +12,7 @@ from processing.errors import InputFileError
 from processing.files.held_folder import open_to_read
 from processing.files.mrc import MrcStack, read_facts, read_stack
 from processing.files.particles import ParticleTable, read_csv
-from processing.files.volume_grid import VolumeGrid
+from processing.files.volume_grid import Facts, VolumeGrid
 from processing.pipeline.results_folder import PROCESSED, SUMMARY
 from processing.results import Summary
 
@@ -41,6 +42,25 @@ class Finished:
     def read_particles(self) -> ParticleTable:
         """Read the counted particles."""
         return read_csv(self.session / PROCESSED / f"particles_{self.name}.csv")
+
+    @property
+    def facts(self) -> Facts:
+        """Count, verdict and settings, as they stand beside the volume in other formats."""
+        counts, verdict = self.summary.counts, self.summary.verdict
+        count = counts.fused or counts.A
+        fusion = self.summary.fusion
+        return {
+            "software": f"dualtilt {version('dualtilt')}",
+            "volume": self.name,
+            "voxel_nm": self.grid.pixel_nm,
+            "particles": count.n,
+            "particles_low": count.n_low,
+            "particles_high": count.n_high,
+            "verdict": str(verdict.state) if verdict else "unknown",
+            "verdict_reasons": "; ".join(verdict.reasons) if verdict else "",
+            "diameter_nm": self.summary.diameter_nm.value,
+            "fusion_rule": str(fusion.rule) if fusion else "none: one series",
+        }
 
 
 def read_finished(session: Path) -> Finished:

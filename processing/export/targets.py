@@ -14,3 +14,7 @@ class ExportTarget(StrEnum):
     """Particle coordinates for Dynamo."""
     IMOD = "imod"
     """Particles as a model for IMOD's 3dmod."""
+    HSPY = "hspy"
+    """Volume for HyperSpy."""
+    EMD = "emd"
+    """Volume in the Berkeley EMD format (HDF5)."""

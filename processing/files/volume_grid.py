@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+
+Facts = Mapping[str, str | int | float]
+"""Facts about a volume that stand beside it in a file, each under its name with the unit."""
 
 
 @dataclass(frozen=True)
@@ -34,3 +38,14 @@ class VolumeGrid:
         An index counts from 0, and is whole at the centre of a voxel.
         """
         return centres_nm / self.pixel_nm + (self.size_xyz - 1) / 2
+
+    @property
+    def first_nm(self) -> NDArray[np.float64]:
+        """Centre (x, y, z) of the first voxel, from the centre of the volume."""
+        return -self.pixel_nm * (self.size_xyz - 1) / 2
+
+
+def slabs(planes: int, thickness: int) -> Iterator[slice]:
+    """Yield the planes of a volume in slabs; the last one may be thinner."""
+    for start in range(0, planes, thickness):
+        yield slice(start, min(planes, start + thickness))
