@@ -7,6 +7,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from processing.structure_results import Structure
+
 SeriesName = Literal["A", "B"]
 
 
@@ -235,6 +237,8 @@ class Summary(Result):
     fusion: Fusion | None = None
     pixel_nm: float
     """Voxel size of the volumes of A (nm); `series` says how A was binned."""
+    structure: Structure | None = None
+    """Structure of the assembly; None where it was not or could not be analysed."""
     warnings: list[str] = []
     files: dict[str, str] = {}
     """Path of each file, relative to the session folder, by its role."""

@@ -128,6 +128,8 @@ class Structure(Immutable):
     whose neighbours have closed shells too.
     """
 
+    source: str
+    """Series or file whose particles were analysed: A, fused, or a file's name."""
     particles: int
     """Number of particles that were analysed."""
     left_out: int

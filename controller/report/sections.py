@@ -10,6 +10,7 @@ from controller.report.plots import curves_by_tilt, live_counts
 from controller.report.report_data import ReportData
 from controller.report.resolution_section import resolution
 from controller.report.slices import slices
+from controller.report.structure_section import structure
 
 
 def page_sections(data: ReportData, views: str) -> str:
@@ -18,6 +19,7 @@ def page_sections(data: ReportData, views: str) -> str:
         result_sections.particle_counts,
         result_sections.accuracy,
         lambda _: section("In three dimensions", views),
+        structure,
         _slices,
         resolution,
         session_sections.recording,

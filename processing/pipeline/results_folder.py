@@ -18,6 +18,7 @@ from processing.files.held_folder import open_to_read
 from processing.files.mrc import read_stack, write_images, write_volume
 from processing.files.particles import ParticleTable, read_csv, write_csv, write_xyz
 from processing.files.rawtlt import write_rawtlt
+from processing.pipeline.add_structure import with_structure
 from processing.pipeline.detect import Detection
 from processing.pipeline.dual import FusedResult
 from processing.pipeline.made_with import MadeWith
@@ -33,6 +34,7 @@ from processing.results import (
     Summary,
 )
 from processing.series import TiltSeries
+from processing.structure.tables import STRUCTURE_FILES
 
 PROCESSED = "processed"
 SUMMARY = "summary.json"
@@ -153,11 +155,14 @@ def write_summary(
     b: SeriesResult | None = None,
     fused: FusedResult | None = None,
 ) -> Summary:
-    """Write summary.json as the last file: if it exists, every file it names is complete."""
+    """Analyse the structure, and write summary.json as the last file.
+
+    If the summary exists, every file it names is complete.
+    """
     session = Path(session)
     folder = session / PROCESSED
     counts = _counts(a, b, fused)
-    summary = Summary(
+    found = Summary(
         counts=counts,
         verdict=(counts.fused or counts.A).verdict,
         diameter_nm=fused.diameter if fused else a.diameter,
@@ -170,12 +175,14 @@ def write_summary(
             *(b.warnings if b else ()),
             *(fused.warnings if fused else ()),
         ],
-        files={
-            path.name.replace(".", "_"): f"{PROCESSED}/{path.name}"
-            for path in sorted(folder.iterdir())
-            if path.suffix in (".mrc", ".csv", ".xyz")
-        },
     )
+    found = with_structure(folder, found)
+    files = {
+        path.name.replace(".", "_"): f"{PROCESSED}/{path.name}"
+        for path in sorted(folder.iterdir())
+        if path.suffix in (".mrc", ".csv", ".xyz")
+    }
+    summary = found.model_copy(update={"files": files})
     replace_text(folder / SUMMARY, summary.model_dump_json(indent=2) + "\n")
     return summary
 
@@ -192,6 +199,7 @@ def result_names() -> list[str]:
         *(f"{name}_aligned.rawtlt" for name in "AB"),
         *(f"{name}_{kind}.mrc" for name in "AB" for kind in ("aligned", "sirt", "ssr")),
         *("B_registered.mrc", "fused.mrc", "fused_ssr.mrc"),
+        *STRUCTURE_FILES,
         *(f"particles_{name}.{suffix}" for name in tables for suffix in ("csv", "xyz")),
     ]
 

@@ -90,6 +90,7 @@ def analyse_structure(
     centres_nm: Float64,
     diameter_nm: Float64 | None = None,
     *,
+    source: str = "",
     excluded: Bools | None = None,
     position_error: PositionError | None = None,
     notes: tuple[str, ...] = (),
@@ -100,6 +101,8 @@ def analyse_structure(
     ----------
     diameter_nm
         Diameters [n], for the packing fraction.
+    source
+        Name of the particles' source.
     excluded
         True for particles of other objects, [n].
     position_error
@@ -118,9 +121,9 @@ def analyse_structure(
     own_nm = centres_nm[kept]
 
     neighbours = find_neighbours(own_nm, spacing_nm, shell_end_nm)
+    order = bond_order(own_nm, neighbours)
     fits = match_shells(own_nm)
     envelope = find_envelope(own_nm, neighbours.spacing_nm, neighbours.cell_nm3)
-    order = bond_order(own_nm, neighbours)
     structure = np.where(neighbours.at_surface, SURFACE, classify(fits))
     shells = (own_nm, neighbours.pairs, structure, fits.rotation, neighbours.spacing_nm)
     grains = find_grains(*shells)
@@ -132,6 +135,7 @@ def analyse_structure(
     distances_nm = neighbours.distance_nm[interior[neighbours.pairs[:, 0]]]
     described = grain_search.described(grains, own_nm, error.nm or 0.0)
     summary = Structure(
+        source=source,
         particles=len(own_nm),
         left_out=int((~kept).sum()),
         surface=int(neighbours.at_surface.sum()),

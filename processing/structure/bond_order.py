@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from processing.parallel import worker_threads
 from processing.series import Float64
 from processing.structure.neighbours import BOX_MARGIN, Neighbours, system_of
 
@@ -36,6 +37,7 @@ def bond_order(centres_nm: Float64, neighbours: Neighbours) -> BondOrder:
     """Return the bond order parameters of centres [n, 3] with known neighbours."""
     from freud.locality import NeighborList
     from freud.order import Steinhardt
+    from freud.parallel import NumThreads
 
     system = system_of(centres_nm, BOX_MARGIN * neighbours.spacing_nm)
     points = system[1]
@@ -49,6 +51,7 @@ def bond_order(centres_nm: Float64, neighbours: Neighbours) -> BondOrder:
         order.compute(system, neighbors=bonds)
         return np.asarray(order.particle_order, np.float64).T
 
-    (q4, q6), (mean_q4, mean_q6) = computed(False, False), computed(True, False)
-    mean_w4, mean_w6 = computed(True, True)
+    with NumThreads(worker_threads()):
+        (q4, q6), (mean_q4, mean_q6) = computed(False, False), computed(True, False)
+        mean_w4, mean_w6 = computed(True, True)
     return BondOrder(q4, q6, mean_q4, mean_q6, mean_w4, mean_w6)

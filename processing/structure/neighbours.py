@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from scipy.spatial import cKDTree
 
+from processing.parallel import worker_threads
 from processing.series import Bools, Float64
 
 BOX_MARGIN = 4.0
@@ -69,9 +70,11 @@ class Neighbours:
 def find_neighbours(centres_nm: Float64, spacing_nm: float, shell_end_nm: float) -> Neighbours:
     """Find the neighbours of each of the centres [n, 3], with what `first_shell` found."""
     from freud.locality import Voronoi
+    from freud.parallel import NumThreads
 
     voronoi = Voronoi()
-    voronoi.compute(system_of(centres_nm, BOX_MARGIN * spacing_nm))
+    with NumThreads(worker_threads()):
+        voronoi.compute(system_of(centres_nm, BOX_MARGIN * spacing_nm))
     faces = voronoi.nlist
     inside = np.asarray(faces.distances) < shell_end_nm
     pairs = np.column_stack([faces.query_point_indices, faces.point_indices])[inside]

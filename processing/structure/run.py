@@ -1,4 +1,4 @@
-"""Analysis of a file of particles or of the results of a session."""
+"""Analysis of a particle table, of any program or among the results of a session."""
 
 from __future__ import annotations
 
@@ -6,19 +6,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from pydantic import ValidationError
 
-from processing.errors import InputFileError, NoStructureError, ResultRefusedError
-from processing.files.atomic import replace_text
+from processing.errors import NoStructureError, ResultRefusedError
+from processing.files.atomic import remove_file, replace_text
 from processing.files.coordinates import Coordinates, read_coordinates
-from processing.files.held_folder import open_to_read
-from processing.results import Summary, Trust
-from processing.structure.analyse import StructureAnalysis, analyse_structure
+from processing.results import Registration, Trust, Verdict
+from processing.structure.analyse import analyse_structure
 from processing.structure.errors import PositionError
-from processing.structure.tables import write_structure
+from processing.structure.tables import STRUCTURE_FILES, write_structure
 from processing.structure_results import Structure
-
-PROCESSED = "processed"
 
 
 @dataclass(frozen=True)
@@ -28,6 +24,9 @@ class StructureOptions:
     unit: str | None = None
     diameter_nm: float | None = None
     position_error_nm: float | None = None
+
+
+OWN_FACTS = StructureOptions()
 
 
 def analyse_file(path: Path, out: Path, options: StructureOptions) -> tuple[Structure, list[Path]]:
@@ -40,53 +39,95 @@ def analyse_file(path: Path, out: Path, options: StructureOptions) -> tuple[Stru
     NoStructureError
         Its particles have no structure that can be analysed.
     """
-    particles = _with_diameter(read_coordinates(path, options.unit), options.diameter_nm)
-    try:
-        analysis = _analyse(particles, options)
-    except NoStructureError as error:
-        raise NoStructureError(f"{path}: {error}") from None
     prefix = f"{path.stem}_"
-    paths = write_structure(
-        out, analysis, particles.centres_nm, particles.diameter_nm, prefix=prefix
-    )
+    structure = _analyse(path, out, options, path.name, prefix=prefix)
     summary = out / f"{prefix}structure.json"
-    replace_text(summary, analysis.summary.model_dump_json(indent=2) + "\n")
-    return analysis.summary, [*paths, summary]
+    replace_text(summary, structure.model_dump_json(indent=2) + "\n")
+    return structure, [*(out / f"{prefix}{name}" for name in STRUCTURE_FILES), summary]
 
 
-def analyse_session(session: Path, options: StructureOptions) -> tuple[Structure, list[Path]]:
-    """Analyse the particles of both series of a session, or of A; write the results beside them.
+def analyse_results(
+    folder: Path,
+    source: str,
+    verdict: Verdict | None,
+    registration: Registration | None,
+    options: StructureOptions = OWN_FACTS,
+) -> Structure:
+    """Analyse the particle table of a folder of results; write the structure's files beside it.
+
+    Parameters
+    ----------
+    source
+        "A" or "fused".
 
     Raises
     ------
     InputFileError
-        The session has no complete results.
+        The table cannot be read.
     ResultRefusedError
-        Its count is refused.
+        The count is refused.
     NoStructureError
-        Its particles have no structure that can be analysed.
+        The particles have no structure that can be analysed.
     """
-    folder = session / PROCESSED
-    summary = _read_summary(folder / "summary.json")
-    _require_accepted(session, summary)
-    name = "A" if summary.counts.fused is None else "fused"
-    path = folder / f"particles_{name}.csv"
+    remove_structure(folder)
+    path = folder / f"particles_{source}.csv"
+    if verdict is not None and verdict.state is Trust.REFUSED:
+        reason = verdict.reasons[0] if verdict.reasons else "the images are not explained"
+        raise ResultRefusedError(
+            f"{path}: the count is refused, so its particles have no structure: {reason}"
+        )
+    error = None if registration is None else _error_of_both(registration)
+    return _analyse(path, folder, options, source, error, _doubts(verdict))
+
+
+def remove_structure(folder: Path) -> None:
+    """Remove the files of an earlier analysis."""
+    for name in STRUCTURE_FILES:
+        remove_file(folder / name)
+
+
+def _analyse(
+    path: Path,
+    folder: Path,
+    options: StructureOptions,
+    source: str,
+    error: PositionError | None = None,
+    notes: tuple[str, ...] = (),
+    prefix: str = "",
+) -> Structure:
     particles = _with_diameter(read_coordinates(path, options.unit), options.diameter_nm)
+    if options.position_error_nm is not None:
+        error = PositionError(options.position_error_nm, "given")
     try:
-        analysis = _analyse(particles, options)
-    except NoStructureError as error:
-        raise NoStructureError(f"{path}: {error}") from None
-    paths = write_structure(folder, analysis, particles.centres_nm, particles.diameter_nm)
-    return analysis.summary, paths
+        analysis = analyse_structure(
+            particles.centres_nm,
+            particles.diameter_nm,
+            source=source,
+            excluded=particles.other_object,
+            position_error=error,
+            notes=notes,
+        )
+    except NoStructureError as refused:
+        raise NoStructureError(f"{path}: {refused}") from None
+    write_structure(folder, analysis, particles.centres_nm, particles.diameter_nm, prefix=prefix)
+    return analysis.summary
 
 
-def _analyse(particles: Coordinates, options: StructureOptions) -> StructureAnalysis:
-    given = options.position_error_nm
-    return analyse_structure(
-        particles.centres_nm,
-        particles.diameter_nm,
-        excluded=particles.other_object,
-        position_error=None if given is None else PositionError(given, "given"),
+def _error_of_both(registration: Registration) -> PositionError:
+    """Return the error of a coordinate found from both series.
+
+    Each series alone has its part of the distance between the paired places; both together, half of
+    the distance, in three coordinates.
+    """
+    return PositionError(registration.rms_nm / 2 / 3**0.5, "places in B against those in A")
+
+
+def _doubts(verdict: Verdict | None) -> tuple[str, ...]:
+    if verdict is None or verdict.state is Trust.TRUSTED:
+        return ()
+    return tuple(
+        f"the count is {verdict.state}, and so is the structure: {reason}"
+        for reason in verdict.reasons
     )
 
 
@@ -95,24 +136,3 @@ def _with_diameter(particles: Coordinates, diameter_nm: float | None) -> Coordin
         return particles
     sizes = np.full(len(particles.centres_nm), diameter_nm)
     return Coordinates(particles.centres_nm, sizes, particles.other_object)
-
-
-def _read_summary(path: Path) -> Summary:
-    try:
-        with open_to_read(path) as file:
-            return Summary.model_validate_json(file.read())
-    except FileNotFoundError:
-        raise InputFileError(
-            f"{path}: no such file; process the series first, or give a table of particles"
-        ) from None
-    except (ValidationError, UnicodeDecodeError):
-        raise InputFileError(f"{path}: damaged; process the series again") from None
-
-
-def _require_accepted(session: Path, summary: Summary) -> None:
-    verdict = summary.verdict
-    if verdict is not None and verdict.state is Trust.REFUSED:
-        reason = verdict.reasons[0] if verdict.reasons else "the images are not explained"
-        raise ResultRefusedError(
-            f"{session}: its count is refused, so its particles have no structure: {reason}"
-        )

@@ -58,16 +58,24 @@ def test_a_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_a_session(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["analyse", str(session(tmp_path))]) == ExitCode.OK
+    assert main(["analyse", str(session(tmp_path, Trust.DOUBTFUL))]) == ExitCode.OK
     assert set(FILES) <= {path.name for path in (tmp_path / "processed").iterdir()}
-    assert "packing" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "packing" in printed and "the count is doubtful, and so is the structure" in printed
+    summary = Summary.model_validate_json((tmp_path / "processed/summary.json").read_text())
+    assert summary.structure is not None and summary.structure.source == "A"
+    assert summary.counts.A.n == len(table())
+    assert summary.files["structure_csv"] == "processed/structure.csv"
+    report = (tmp_path / "report.html").read_text()
+    assert "<h2>Structure</h2>" in report and "S(q)" in report
+    assert '"name":"structure"' in report  # the views are coloured by it
 
 
 def test_a_refused_count_has_no_structure(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["analyse", str(session(tmp_path, Trust.REFUSED))]) == ExitCode.SAFETY
-    assert "its count is refused" in capsys.readouterr().err
+    assert "the count is refused" in capsys.readouterr().err
     assert not (tmp_path / "processed/structure.csv").exists()
 
 

@@ -11,6 +11,7 @@ from controller.common.errors import SafetyStopError, UsageError
 from controller.common.exit_codes import ExitCode
 
 if TYPE_CHECKING:
+    from processing.structure.run import StructureOptions
     from processing.structure_results import Measured, Structure
 
 HELP = "analyse the structure of an assembly: order, grains, twins, layers"
@@ -36,9 +37,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Analyse the particles, write the tables, print the structure."""
-    from processing.errors import InputFileError, NoStructureError, ResultRefusedError
-    from processing.files.held_folder import held
-    from processing.structure.run import StructureOptions, analyse_file, analyse_session
+    from processing.errors import (
+        InputFileError,
+        NoStructureError,
+        ResultRefusedError,
+        ResultsInUseError,
+    )
+    from processing.structure.run import StructureOptions, analyse_file
 
     if not args.source.exists():
         raise UsageError(f"{args.source}: no such file or folder")
@@ -47,21 +52,38 @@ def run(args: argparse.Namespace) -> int:
         if args.source.is_dir():
             if args.out is not None:
                 raise UsageError(f"--out: the results of a folder go to {args.source}/processed")
-            with held(args.source):
-                structure, paths = analyse_session(args.source, options)
+            structure, paths = _analyse_folder(args.source, options)
         else:
             out = args.source.parent if args.out is None else args.out
             out.mkdir(parents=True, exist_ok=True)
             structure, paths = analyse_file(args.source, out, options)
     except ResultRefusedError as error:
         raise SafetyStopError(str(error)) from error
-    except (InputFileError, NoStructureError, OSError) as error:
+    except (InputFileError, NoStructureError, ResultsInUseError, OSError) as error:
         raise UsageError(str(error)) from error
     for line in described(structure):
         print(line)
     for path in paths:
         print(path.resolve())
     return ExitCode.OK
+
+
+def _analyse_folder(folder: Path, options: StructureOptions) -> tuple[Structure, list[Path]]:
+    """Analyse the results of a folder; write its report again."""
+    from controller.report.write import write_report
+    from processing.batch.results_lock import results_lock
+    from processing.errors import InputFileError
+    from processing.pipeline.analyse_session import analyse_session
+    from processing.pipeline.results_folder import PROCESSED, SUMMARY
+
+    summary = folder / PROCESSED / SUMMARY
+    if not summary.is_file():  # the lock would make the folder of results
+        raise InputFileError(
+            f"{summary}: no such file; process the series first, or give a table of particles"
+        )
+    with results_lock(folder):
+        structure, paths = analyse_session(folder, options)
+        return structure, [*paths, summary, write_report(folder)]
 
 
 def described(structure: Structure) -> list[str]:

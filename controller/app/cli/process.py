@@ -199,6 +199,8 @@ def _print_counts(summary: Summary) -> None:
             f"B onto A: turned by {found.in_plane_deg:.1f} degrees in the plane, "
             f"{found.score:.0%} of the particles paired (elsewhere {found.runner_up:.0%})"
         )
+    if summary.structure is not None:
+        print(f"structure: {summary.structure.headline()}")
     for warning in summary.warnings:
         print(f"warning: {warning}")
 

@@ -1,0 +1,194 @@
+"""Section on the structure of the assembly: shares, grains, faults, layers, g(r) and S(q)."""
+
+from __future__ import annotations
+
+import csv
+
+import matplotlib as mpl
+from matplotlib.figure import Figure
+
+from controller.common.bounded_read import read_whole
+from controller.common.open_inside import open_inside
+from controller.report.html import details, figure, number, section, table, text
+from controller.report.plots import INK, STYLE, as_svg
+from controller.report.report_data import PROCESSED, Json, ReportData
+
+SHOWN = 12
+"""Largest number of grains, boundaries or planes in a table; summary.json holds all."""
+
+
+def structure(data: ReportData) -> str:
+    """Return the structure of the assembly; empty if it was not analysed."""
+    found: Json = data.summary.get("structure") or {}
+    if not found:
+        return ""
+    notes = "".join(f"<p class='note'>{text(note)}.</p>" for note in found.get("notes") or ())
+    return section(
+        "Structure",
+        _shares(found),
+        _facts(found),
+        _grains(found),
+        _boundaries(found),
+        _planes(found),
+        _plots(data),
+        details("Layers from the surface", _layers(found)),
+        notes,
+        lead=_lead(found),
+    )
+
+
+def _lead(found: Json) -> str:
+    error = found.get("position_error_nm")
+    positions = (
+        f" Errors follow from that of one coordinate, {number(error, '.2f', 'nm')} "
+        f"({text(found['position_error_source'])})."
+        if error
+        else ""
+    )
+    closed = found["particles"] - found["surface"]
+    left_out = found["left_out"]
+    return (
+        f"{number(found['particles'])} particles: {number(closed)} with a closed shell of "
+        f"neighbours, of which the shares are, and {number(found['surface'])} at the surface"
+        f"{f'; {number(left_out)} left out' if left_out else ''}.{positions}"
+    )
+
+
+def _measured(found: Json | None, form: str, unit: str = "", scale: float = 1.0) -> str:
+    if not found:
+        return number(None)
+    value = number(scale * found["value"], form)
+    return f"{value} ± {number(scale * found['error'], form, unit)}"
+
+
+def _shares(found: Json) -> str:
+    rows = [
+        (text(name), _measured(share, ".1f", "%", 100))
+        for name, share in found["shares"].items()
+        if share["value"] > 0
+    ]
+    return table(("local structure", "share"), rows, "labels")
+
+
+def _facts(found: Json) -> str:
+    rows = [
+        ("distance of neighbours", _measured(found["neighbour_distance_nm"], ".3f", "nm")),
+        ("its spread", number(found["neighbour_spread_nm"], ".3f", "nm")),
+        ("neighbours of each particle", _measured(found["coordination"], ".2f")),
+        ("packing fraction", _measured(found["packing_fraction"], ".3f")),
+        ("lattice constant, fcc", _measured(found["lattice_constant_nm"], ".3f", "nm")),
+        *(
+            (
+                f"{'mean ' if name.startswith('mean') else ''}{name[-2]}<sub>{name[-1]}</sub>",
+                _measured(value, ".3f"),
+            )
+            for name, value in found["bond_order"].items()
+        ),
+    ]
+    return table(("in the interior", ""), rows, "labels")
+
+
+def _grains(found: Json) -> str:
+    rows = [
+        (
+            number(grain["id"]),
+            text(grain["structure"]),
+            number(grain["particles"]),
+            ", ".join(number(part, "+.4f") for part in grain["orientation"]),
+            number(grain["orientation_error_deg"], ".2f", "°"),
+            _measured(grain["lattice_constant_nm"], ".3f", "nm"),
+        )
+        for grain in found["grains"][:SHOWN]
+    ]
+    head = ("grain", "structure", "particles", "orientation (w, x, y, z)", "± ", "lattice constant")
+    return table(head, rows) + _more(found["grains"], "grains")
+
+
+def _boundaries(found: Json) -> str:
+    rows = [
+        (
+            f"{edge['grains'][0]}, {edge['grains'][1]}",
+            number(edge["misorientation_deg"], ".1f", "°"),
+            ", ".join(number(part, "+.2f") for part in edge["axis"]),
+            "twin" if edge["twin"] else "",
+        )
+        for edge in found["boundaries"][:SHOWN]
+    ]
+    head = ("grains that touch", "misorientation", "axis", "")
+    return table(head, rows) + _more(found["boundaries"], "boundaries")
+
+
+def _planes(found: Json) -> str:
+    rows = [
+        (
+            text(plane["kind"]),
+            number(plane["particles"]),
+            ", ".join(number(part, "+.3f") for part in plane["normal"]),
+            ", ".join(number(part, "+.1f") for part in plane["centre_nm"]),
+        )
+        for plane in found["planes"][:SHOWN]
+    ]
+    head = ("plane", "particles", "normal", "centre, nm")
+    return table(head, rows) + _more(found["planes"], "planes")
+
+
+def _more(listed: list[Json], what: str) -> str:
+    more = len(listed) - SHOWN
+    return f"<p class='note'>{more} smaller {what}: summary.json.</p>" if more > 0 else ""
+
+
+def _layers(found: Json) -> str:
+    rows = [
+        (
+            number(layer["number"]),
+            number(layer["particles"]),
+            number(layer["depth_nm"], ".1f"),
+            _measured(layer["neighbour_distance_nm"], ".3f"),
+            number(layer["neighbour_spread_nm"], ".3f"),
+            number(layer["coordination"], ".2f"),
+        )
+        for layer in found["layers"]
+    ]
+    head = (
+        "layer",
+        "particles",
+        "depth, nm",
+        "distance of neighbours, nm",
+        "spread, nm",
+        "neighbours",
+    )
+    return table(head, rows)
+
+
+def _plots(data: ReportData) -> str:
+    g, s = (_columns(data, name) for name in ("structure_g_r.csv", "structure_s_q.csv"))
+    if not g or not s:
+        return ""
+    with mpl.rc_context(STYLE):
+        page = Figure(figsize=(10.2, 2.6), layout="constrained")
+        left, right = page.subplots(1, 2)
+        left.plot(g["r_nm"], g["g"], color=INK)
+        left.set_title("g(r)", loc="left", fontsize=9.5)
+        left.set_xlabel("r / nm")
+        right.plot(s["q_per_nm"], s["s"], color=INK)
+        right.set_title("S(q)", loc="left", fontsize=9.5)
+        right.set_xlabel("q / nm⁻¹")
+        for axis in (left, right):
+            axis.set_ylim(bottom=0)
+        svg = as_svg(page)
+    caption = (
+        "Pair correlation and structure factor, corrected for the finite assembly by a uniform "
+        "body of its own shape."
+    )
+    return figure(svg, caption, "plot")
+
+
+def _columns(data: ReportData, name: str) -> dict[str, list[float]]:
+    """Return the columns of a table of numbers; empty if it is missing or damaged."""
+    try:
+        with open_inside(data.folder, f"{PROCESSED}/{name}") as file:
+            head, *rows = csv.reader(read_whole(file).decode().splitlines())
+        numbers = [[float(value) for value in row] for row in rows]
+        return dict(zip(head, map(list, zip(*numbers, strict=True)), strict=True))
+    except (OSError, ValueError, csv.Error):
+        return {}
