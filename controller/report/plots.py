@@ -11,7 +11,7 @@ from typing import Any
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure, FigureBase
 from matplotlib.ticker import MaxNLocator
 
 from controller.model.base import SeriesName, Which
@@ -23,9 +23,9 @@ from controller.service.session_status import RESIDUAL_LIMIT_PX, TiltStatus
 
 SERIES: tuple[SeriesName, ...] = ("A", "B")
 COUNTED: tuple[Which, ...] = ("A", "B", "fused")
-INK, GRID, LIMIT = "#010101", "#020202", "#030303"
-COLOURS = {"A": "#0a0a01", "B": "#0b0b01", "fused": "#0c0c01"}
-"""Placeholders of the page colours, which depend on light, dark and print mode."""
+INK, GRID, LIMIT = "#1d2126", "#d9dcdf", "#b3261e"
+COLOURS = {"A": "#1f5fa8", "B": "#b3560b", "fused": "#12704e"}
+"""Colours on paper. On the page they depend on light, dark and print mode."""
 PAGE_COLOURS = {
     INK: "currentColor",
     GRID: "var(--line)",
@@ -34,7 +34,7 @@ PAGE_COLOURS = {
     COLOURS["B"]: "var(--b)",
     COLOURS["fused"]: "var(--fused)",
 }
-"""Page colour for each placeholder."""
+"""Page colour for each colour on paper."""
 MARKERS = {"A": "o", "B": "s", "fused": "D"}
 STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",
@@ -78,25 +78,37 @@ CURVES = (
 
 def curves_by_tilt(data: ReportData) -> str:
     """Return curves of residual, shift, counts and dose by tilt; empty without two frames."""
-    if not any(len(data.status.series[name].tilts) > 1 for name in SERIES):
+    page = curves_figure(data)
+    if page is None:
         return ""
-    with mpl.rc_context(STYLE):
-        page = Figure(figsize=(10.2, 5.4), layout="constrained")
-        axes = page.subplots(2, 2, sharex=True)
-        for axis, curve in zip(axes.flat, CURVES, strict=False):
-            _draw(axis, data, curve)
-        _draw_dose(axes[1, 1], data)
-        for axis in axes[1]:
-            axis.set_xlabel("tilt / degrees")
-        page.legend(*axes[1, 0].get_legend_handles_labels(), ncols=2, loc="outside upper right")
-        svg = as_svg(page)
     caption = (
         "All recorded tilts. The residual is the shift between a frame and the re-projection of "
         f"the live volume at that time{_final_residuals(data)}. The dashed line is the largest "
         "residual of a good tilt. Rings mark frames that were retaken or whose verdict is not “ok”."
         + _peaks(data)
     )
-    return figure(svg, caption, "plot")
+    return figure(as_svg(page), caption, "plot")
+
+
+def curves_figure(data: ReportData) -> Figure | None:
+    """Return the curves by tilt as a figure; None without two frames."""
+    if not any(len(data.status.series[name].tilts) > 1 for name in SERIES):
+        return None
+    with mpl.rc_context(STYLE):
+        page = Figure(figsize=(10.2, 5.4), layout="constrained")
+        draw_curves(page, data)
+    return page
+
+
+def draw_curves(page: FigureBase, data: ReportData) -> None:
+    """Draw the curves by tilt into a figure or a part of it."""
+    axes = page.subplots(2, 2, sharex=True)
+    for axis, curve in zip(axes.flat, CURVES, strict=False):
+        _draw(axis, data, curve)
+    _draw_dose(axes[1, 1], data)
+    for axis in axes[1]:
+        axis.set_xlabel("tilt / degrees")
+    page.legend(*axes[1, 0].get_legend_handles_labels(), ncols=2, loc="outside upper right")
 
 
 def _peaks(data: ReportData) -> str:
@@ -139,6 +151,19 @@ def _final_residuals(data: ReportData) -> str:
 
 def live_counts(data: ReportData) -> str:
     """Return the live counts by tilts used, without very uncertain ones; empty without counts."""
+    page = counts_figure(data)
+    if page is None:
+        return ""
+    caption = (
+        "Particles counted while the series grew, from tilts of A, of B, or of both; the last "
+        "point is the full reconstruction. The bands are the intervals of the counts. The axis "
+        "does not begin at zero."
+    )
+    return figure(as_svg(page), caption, "plot")
+
+
+def counts_figure(data: ReportData) -> Figure | None:
+    """Return the live counts as a figure; None without three of one kind."""
     certain = {
         name: [point for point in data.status.counts[name].points if not point.is_wide]
         for name in COUNTED
@@ -146,7 +171,7 @@ def live_counts(data: ReportData) -> str:
     }
     live = {name: points for name, points in certain.items() if len(points) > 2}
     if not live:
-        return ""
+        return None
     with mpl.rc_context(STYLE):
         page = Figure(figsize=(10.2, 2.6), layout="constrained")
         axis = page.subplots()
@@ -171,13 +196,7 @@ def live_counts(data: ReportData) -> str:
         axis.set_xlabel("tilts used")
         axis.xaxis.set_major_locator(MaxNLocator(integer=True))
         axis.legend(ncols=3, loc="lower right")
-        svg = as_svg(page)
-    caption = (
-        "Particles counted while the series grew, from tilts of A, of B, or of both; the last "
-        "point is the full reconstruction. The bands are the intervals of the counts. The axis "
-        "does not begin at zero."
-    )
-    return figure(svg, caption, "plot")
+    return page
 
 
 def _draw(axis: Axes, data: ReportData, curve: Curve) -> None:
@@ -246,7 +265,8 @@ def _frames(data: ReportData, name: SeriesName) -> Iterable[FrameRecorded]:
 def as_svg(page: Figure) -> str:
     """Return the figure as inline SVG in the colours and fonts of the page."""
     buffer = io.StringIO()
-    page.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
+    with mpl.rc_context(STYLE):
+        page.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
     svg = buffer.getvalue()
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -65,12 +65,13 @@ class Scene:
 
 def slices(data: ReportData) -> str:
     """Return the figures with side view and top views; empty if there are no volumes."""
-    with _scene(data) as scene:
+    with open_scene(data) as scene:
         return "" if scene is None else _side_view(scene, data) + _top_views(scene)
 
 
 @contextmanager
-def _scene(data: ReportData) -> Iterator[Scene | None]:
+def open_scene(data: ReportData) -> Iterator[Scene | None]:
+    """Open what the slices show; None without volumes."""
     with open_volumes(data, SIRT_FILES) as sirt, open_volumes(data, SSR_FILES) as centres:
         yield _framed(sirt, centres, data)
 
@@ -95,14 +96,26 @@ def _framed(
     return Scene(sirt, centres, particles, diameter_nm, side, guide.pixel_nm, field)
 
 
-def _side_view(scene: Scene, data: ReportData) -> str:
-    plane = Plane.xz(scene.side_px, scene.pixel_nm, scene.field.middle_y_nm)
-    sirt = {name: volume.values_on(plane) for name, volume in scene.sirt.items()}
-    lines = {
+def middle_plane(scene: Scene) -> Plane:
+    """Return the x-z plane through the middle of the particles."""
+    return Plane.xz(scene.side_px, scene.pixel_nm, scene.field.middle_y_nm)
+
+
+def exit_lines(
+    scene: Scene, sirt: Mapping[VolumeName, Floats]
+) -> dict[VolumeName, list[tuple[float, float]]]:
+    """Return the exit surface (x, z) of A and B in their x-z slices, nm."""
+    return {
         name: exit_surface(image, scene.pixel_nm, scene.diameter_nm, EXITS[name])
         for name, image in sirt.items()
         if EXITS[name]
     }
+
+
+def _side_view(scene: Scene, data: ReportData) -> str:
+    plane = middle_plane(scene)
+    sirt = {name: volume.values_on(plane) for name, volume in scene.sirt.items()}
+    lines = exit_lines(scene, sirt)
     rows = [
         _row(
             "SIRT",

@@ -26,7 +26,7 @@ def title_block(data: ReportData) -> str:
     told = [text(part) for part in (specimen, data.status.microscope, when) if part]
     if data.status.simulated:
         told.append('<span class="tag">simulated</span>')
-    tone, word, reason = _verdict(data)
+    tone, word, reason = session_verdict(data)
     return (
         f"<header><h1>{text(name)}</h1><p class='sub'>{' · '.join(told)}</p>"
         f'<div class="verdict {tone}"><strong>{text(word)}</strong>{text(reason)}</div>'
@@ -48,7 +48,8 @@ def _count_verdict(data: ReportData) -> str:
     )
 
 
-def _verdict(data: ReportData) -> tuple[str, str, str]:
+def session_verdict(data: ReportData) -> tuple[str, str, str]:
+    """Return tone, word and reason of the verdict on the session."""
     counts = data.summary.get("counts", {})
     if not data.records:
         return "good", "PROCESSED", _count_sentence(counts)

@@ -1,0 +1,174 @@
+"""Figures of the report as files, and one page for the lab book."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure, FigureBase
+
+from controller.report.html import number
+from controller.report.intervals import interval
+from controller.report.open_volumes import NAMES
+from controller.report.plots import (
+    COLOURS,
+    INK,
+    STYLE,
+    counts_figure,
+    curves_figure,
+    draw_curves,
+)
+from controller.report.report_data import ReportData
+from controller.report.slices import HEADINGS, Scene, exit_lines, middle_plane, open_scene
+from controller.report.title import session_verdict
+from controller.report.views.assembly import Assembly, read_assembly
+from controller.report.views.stills import draw_particles
+from controller.report.volumes import Floats
+
+A4_IN = (8.27, 11.69)
+EXIT_COLOUR = "#ff9d3b"
+FORMATS = ("png", "svg")
+DPI = 200
+
+
+def figure_files(data: ReportData) -> dict[str, bytes]:
+    """Return the content of each figure file by its name; data that are missing have no figure."""
+    made: dict[str, Callable[[ReportData], Figure | None]] = {
+        "particles": _particles_figure,
+        "slices": _slices_figure,
+        "tilts": curves_figure,
+        "counts": counts_figure,
+    }
+    files = {
+        f"{name}.{form}": _as_file(page, form)
+        for name, make in made.items()
+        if (page := make(data)) is not None
+        for form in FORMATS
+    }
+    return files | {"lab-book.pdf": _as_file(_lab_book_page(data), "pdf")}
+
+
+def _as_file(page: Figure, form: str) -> bytes:
+    content = io.BytesIO()
+    when = {"svg": "Date", "pdf": "CreationDate"}.get(form)
+    with mpl.rc_context(STYLE):
+        page.savefig(content, format=form, dpi=DPI, metadata={when: None} if when else None)
+    return content.getvalue()
+
+
+def _particles_figure(data: ReportData) -> Figure | None:
+    assembly = read_assembly(data)
+    if assembly is None:
+        return None
+    page = Figure(figsize=(3.4 * len(assembly.tables), 3.7), layout="constrained")
+    _draw_assembly(page, assembly)
+    return page
+
+
+def _draw_assembly(page: FigureBase, assembly: Assembly) -> None:
+    headings = {str(name): title for name, title in HEADINGS.items()}
+    axes = page.subplots(1, len(assembly.tables), squeeze=False)[0]
+    for axis, (name, bodies) in zip(axes, assembly.tables.items(), strict=True):
+        draw_particles(axis, bodies, assembly.seen_by[name], assembly.reach_nm)
+        for discs in axis.collections:
+            discs.set_rasterized(True)  # thousands of paths are slow in every program
+        _head(axis, name, f"{headings[name]}: {number(len(bodies))} particles")
+
+
+def _slices_figure(data: ReportData) -> Figure | None:
+    with open_scene(data) as scene:
+        if scene is None:
+            return None
+        page = Figure(figsize=(3.4 * len(scene.sirt), 3.7), layout="constrained")
+        _draw_slices(page, scene)
+    return page
+
+
+def _draw_slices(page: FigureBase, scene: Scene) -> None:
+    plane = middle_plane(scene)
+    images = {name: volume.values_on(plane) for name, volume in scene.sirt.items()}
+    lines = exit_lines(scene, images)
+    axes = page.subplots(1, len(images), squeeze=False)[0]
+    for axis, (name, image) in zip(axes, images.items(), strict=True):
+        _draw_slice(axis, image, scene.side_nm / 2)
+        if lines.get(name):
+            axis.plot(*zip(*lines[name], strict=True), color=EXIT_COLOUR, linewidth=1.2)
+        _head(axis, name, HEADINGS[name])
+
+
+def _draw_slice(axis: Axes, image: Floats, half_nm: float) -> None:
+    axis.imshow(
+        image,
+        cmap="gray",
+        origin="lower",
+        vmin=0,
+        vmax=max(float(np.percentile(image, 99.7)), 1e-12),
+        extent=(-half_nm, half_nm, -half_nm, half_nm),
+    )
+    axis.grid(visible=False)
+    axis.tick_params(labelsize=7)
+    axis.set_xlabel("x / nm", fontsize=7.5, labelpad=1)
+    axis.set_ylabel("z / nm", fontsize=7.5, labelpad=0)
+
+
+def _head(axis: Axes, name: str, title: str) -> None:
+    axis.set_title(title, fontsize=9, color=COLOURS.get(name, INK), parse_math=False)
+
+
+def _lab_book_page(data: ReportData) -> Figure:
+    with mpl.rc_context(STYLE), open_scene(data) as scene:
+        page = Figure(figsize=A4_IN, layout="constrained")
+        parts: Any = page.subfigures(4, 1, height_ratios=(1.75, 2.9, 2.9, 4))
+        head, slices, particles, curves = parts
+        _write_head(head, data)
+        if scene is not None:
+            _draw_slices(slices, scene)
+        assembly = read_assembly(data)
+        if assembly is not None:
+            _draw_assembly(particles, assembly)
+        if curves_figure(data) is not None:
+            draw_curves(curves, data)
+    return page
+
+
+def _write_head(head: FigureBase, data: ReportData) -> None:
+    protocol = data.protocol
+    name = data.status.name or (protocol.name if protocol else data.folder.resolve().name)
+    _, word, reason = session_verdict(data)
+    when = data.records[0].at[:16].replace("T", " ") if data.records else ""
+    specimen = protocol.specimen if protocol else ""
+    facts = [specimen, data.status.microscope, when]
+    lines = [
+        ", ".join(fact for fact in facts if fact),
+        f"{word}: {reason}",
+        *_count_lines(data),
+        *_series_lines(data),
+        str(data.folder.resolve()),
+    ]
+    head.text(0.03, 0.93, name, fontsize=15, weight="bold", va="top", parse_math=False)
+    for place, line in enumerate(line for line in lines if line):
+        head.text(0.03, 0.72 - 0.1 * place, line, fontsize=8.5, va="top", parse_math=False)
+
+
+def _count_lines(data: ReportData) -> list[str]:
+    counts = data.summary.get("counts") or {}
+    return [
+        f"{HEADINGS[name]}: {number(counts[name]['n'])} particles, {interval(counts[name])}"
+        for name in NAMES
+        if counts.get(name)
+    ]
+
+
+def _series_lines(data: ReportData) -> list[str]:
+    told = [
+        f"{name}: {series['tilts']} tilts, final residual {series['align_rms_px']:.2g} px"
+        for name, series in (data.summary.get("series") or {}).items()
+    ]
+    diameter = (data.summary.get("diameter_nm") or {}).get("value")
+    if diameter:
+        told.append(f"diameter {diameter:.2f} nm")
+    return ["; ".join(told)]
