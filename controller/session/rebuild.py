@@ -7,17 +7,15 @@ have been lost is charged to the specimen.
 
 from __future__ import annotations
 
-import math
 import uuid
 import zlib
 from collections.abc import Iterable, Iterator
-from datetime import datetime
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from controller.common.bounded_read import LOG_BYTES, SMALL_FILE_BYTES
+from controller.common.bounded_read import LOG_BYTES
 from controller.model.base import SeriesName
 from controller.model.frames import FrameVerdict
 from controller.model.plan import Plan
@@ -39,16 +37,16 @@ from controller.session.folder import SessionFolder
 from controller.session.folder_lock import FolderLock
 from controller.session.journal import Salvaged, salvage, write_journal
 from controller.session.ledger import replay
+from controller.session.mdoc_sections import mdoc_sections, prior_dose, recorded_at
 from controller.session.quarantine import quarantine
 from controller.session.read_plain import read_plain
 from controller.session.recorder import WITHDRAWN
 from controller.session.recovery import SERIES, journaled_protocol
 from processing.errors import InputFileError
-from processing.files.mdoc import MdocSection, read_mdoc
+from processing.files.mdoc import MdocSection
 from processing.files.mrc_writer import HEADER_BYTES
 from processing.files.section import read_section
 
-LARGEST_TILT_DEG = 90.0
 MDOC_ROUNDING = 1 + 1e-6
 """Factor that rounds up the seven-digit numbers of the mdoc, so that no dose is lost."""
 
@@ -125,7 +123,7 @@ def _rebuilt_frames(
     known = {frame.section for frame in ledger.frames[series]}
     if not folder.stack(series).exists():
         return
-    described = _mdoc_sections(folder, series)
+    described = mdoc_sections(folder, series)
     tilts = [
         step
         for step in plan.steps
@@ -151,33 +149,6 @@ def _rebuilt_frames(
             yield TiltReopened(step_id=tilt.id, series=series, section=section)
         else:
             tilts.remove(tilt)
-
-
-def _mdoc_sections(folder: SessionFolder, series: SeriesName) -> dict[int, MdocSection]:
-    """Return the sections of an mdoc that can be believed; the others are as good as missing."""
-    path = folder.mdoc(series)
-    if not path.exists() or path.stat().st_size > SMALL_FILE_BYTES:
-        return {}
-    try:
-        found = read_mdoc(path).sections
-    except InputFileError:
-        return {}
-    return {image.section: image for image in found if _is_believable(image)}
-
-
-def _is_believable(mdoc: MdocSection) -> bool:
-    """Tell whether the numbers of a section are those of a tilt."""
-    numbers = (mdoc.stage_x_um, mdoc.stage_y_um, mdoc.stage_z_um, mdoc.probe_current_pA)
-    try:
-        doses = (_prior_dose(mdoc), mdoc.dose_e_per_A2 or 0.0)
-        _recorded_at(mdoc)
-    except ValueError:
-        return False
-    return (
-        abs(mdoc.tilt_angle_deg) <= LARGEST_TILT_DEG
-        and all(math.isfinite(number or 0.0) for number in numbers)
-        and all(0.0 <= dose < math.inf for dose in doses)
-    )
 
 
 def _frame(
@@ -215,12 +186,12 @@ def _frame(
         offset=HEADER_BYTES + mdoc.section * pixels.nbytes,
         crc32=crc32,
         info=info,
-        recorded_at=_recorded_at(mdoc),
+        recorded_at=recorded_at(mdoc),
         mean_counts=float(np.nan_to_num(pixels).mean()),
         shift_px=(0.0, 0.0),
         verdict=_verdict(mdoc),
         retakes=0,
-        dose_before_e_per_A2=_prior_dose(mdoc),
+        dose_before_e_per_A2=prior_dose(mdoc),
     )
 
 
@@ -232,15 +203,6 @@ def _verdict(mdoc: MdocSection) -> FrameVerdict:
     """Return the verdict in the mdoc; OK if it has none."""
     known = {verdict.value: verdict for verdict in FrameVerdict}
     return known.get(_mdoc_verdict(mdoc), FrameVerdict.OK)
-
-
-def _recorded_at(mdoc: MdocSection) -> str:
-    taken = datetime.strptime(mdoc.date_time or "01-Jan-70  00:00:00", "%d-%b-%y  %H:%M:%S")
-    return taken.astimezone().isoformat(timespec="seconds")
-
-
-def _prior_dose(mdoc: MdocSection) -> float:
-    return float(mdoc.extra.get("PriorRecordDose", 0.0))
 
 
 def _insert_in_order(
@@ -278,9 +240,9 @@ def _charge_for_lost_lines(
     ledger = replay(entries)
     shown = max(
         (
-            _prior_dose(section) + (section.dose_e_per_A2 or 0.0)
+            prior_dose(section) + (section.dose_e_per_A2 or 0.0)
             for series in SERIES
-            for section in _mdoc_sections(folder, series).values()
+            for section in mdoc_sections(folder, series).values()
         ),
         default=0.0,
     )
@@ -288,7 +250,9 @@ def _charge_for_lost_lines(
     last_frame = max(
         (line.seq + 1 for line in found.lines if isinstance(line.entry, FrameWritten)), default=0
     )
-    if any(number > last_frame for number in found.lost):
+    before = replay(line.entry for line in found.lines)
+    cut_off = any(len(ledger.frames[s]) > len(before.frames[s]) for s in SERIES) and not found.lost
+    if cut_off or any(number > last_frame for number in found.lost):
         missing += max(step.dose_e_per_A2 for step in plan.steps)
     if missing == 0.0:
         return None

@@ -18,6 +18,7 @@ from controller.session.errors import JournalDamagedError, ProtocolChangedError
 from controller.session.folder import SessionFolder
 from controller.session.journal import JournalContent, read_journal
 from controller.session.ledger import Ledger, replay
+from controller.session.mdoc_sections import mdoc_sections
 from controller.session.quarantine import quarantine, quarantine_tail
 from controller.session.recorder import reopen_stack
 from processing.files.atomic import open_plain, sync_data
@@ -25,6 +26,8 @@ from processing.files.held_folder import open_to_read
 from processing.files.mrc_writer import HEADER_BYTES
 
 SERIES: tuple[SeriesName, ...] = ("A", "B")
+BYTES_OF = {"uint16": 2, "int16": 2, "float32": 4}
+"""Size of a pixel by its type."""
 
 
 @dataclass(frozen=True)
@@ -82,10 +85,12 @@ def recover(folder: SessionFolder) -> Recovered:
     """
     content = read_journal(folder.journal)
     ledger = replay(line.entry for line in content.lines)
-    report = _quarantine_torn_line(folder, content)
     damaged: list[FrameDamaged] = []
     if content.lines:  # else it crashed before the opening entry, and nothing was recorded
         _check_protocol(folder, ledger)
+    for series in SERIES:
+        _require_last_lines(folder, series, ledger.frames[series])
+    report = _quarantine_torn_line(folder, content)
     for series in SERIES:
         frames = ledger.frames[series]
         if not _stack_exists(folder.stack(series), frames):
@@ -128,6 +133,30 @@ def _quarantine_torn_line(folder: SessionFolder, content: JournalContent) -> lis
         return []
     kept = quarantine(folder, f"journal-line-{len(content.lines) + 1}", content.torn)
     return [f"journal: a torn last line was cut off (kept in {kept})"]
+
+
+def _require_last_lines(
+    folder: SessionFolder, series: SeriesName, frames: tuple[FrameWritten, ...]
+) -> None:
+    """Refuse a journal that has lost its last lines: a frame is in the mdoc only after its line.
+
+    Raises
+    ------
+    JournalDamagedError
+        Stack and mdoc both hold frames behind the last one of the journal.
+    """
+    path = folder.stack(series)
+    if not path.exists():
+        return
+    image_bytes = _frame_bytes(frames[-1]) if frames else _smallest_frame_bytes(folder)
+    images = (path.stat().st_size - HEADER_BYTES) // image_bytes
+    behind = [s for s in mdoc_sections(folder, series) if len(frames) <= s < images]
+    if behind:
+        raise JournalDamagedError(
+            f"{folder.journal}: has lost its last lines: {len(frames)} frames of series {series}, "
+            f"but {path.name} and its mdoc hold {max(behind) + 1}; nothing was changed. Restore it "
+            f"from a copy, or: dualtilt resume {folder.path} --rebuild-journal"
+        )
 
 
 def _stack_exists(path: Path, frames: tuple[FrameWritten, ...]) -> bool:
@@ -213,6 +242,11 @@ def _session_bytes(folder: SessionFolder) -> int:
     return planned_frames(protocol) * frame_bytes(protocol)
 
 
+def _smallest_frame_bytes(folder: SessionFolder) -> int:
+    """Return the size of one frame, for the narrowest pixel type."""
+    scan = folder.read_protocol().scan
+    return scan.width_px * scan.height_px * min(BYTES_OF.values())
+
+
 def _frame_bytes(frame: FrameWritten) -> int:
-    sample_bytes = {"uint16": 2, "int16": 2, "float32": 4}[frame.info.dtype]
-    return frame.info.scan.width_px * frame.info.scan.height_px * sample_bytes
+    return frame.info.scan.width_px * frame.info.scan.height_px * BYTES_OF[frame.info.dtype]

@@ -72,6 +72,13 @@ def every_line(path: Path) -> None:
     (path / "journal.jsonl").write_bytes(b"".join(b"?" * (len(c) - 1) + b"\n" for c in content))
 
 
+def keep_lines(path: Path, count: int, cut_bytes: int = 0) -> None:
+    """Cut off the end of the journal: nothing in the rest of it is damaged."""
+    lines = (path / "journal.jsonl").read_bytes().splitlines(keepends=True)
+    kept = b"".join(lines[:count])
+    (path / "journal.jsonl").write_bytes(kept[: len(kept) - cut_bytes])
+
+
 DAMAGE = [
     Damage("a frame of A", lambda path: damage(path, "frame-written", 1), "A#2 (-10 degrees)"),
     Damage(
@@ -82,6 +89,10 @@ DAMAGE = [
     Damage("a shower", lambda path: damage(path, "step-done", 1), "is damaged"),
     Damage("the opening", lambda path: damage(path, "session-opened"), "line 1 is damaged"),
     Damage("every line", every_line, "A.mrc: A#1 (-20 degrees)"),
+    Damage("cut off in B", lambda path: keep_lines(path, -1), "B.mrc: B#2 (-10 degrees)"),
+    Damage("cut off in A", lambda path: keep_lines(path, 25), "B.mrc: B#1 (-20 degrees)"),
+    Damage("cut within a line", lambda path: keep_lines(path, 99, 1), "B.mrc: B#2"),
+    Damage("empty", lambda path: keep_lines(path, 0), "A.mrc: A#1 (-20 degrees)"),
 ]
 
 
@@ -116,6 +127,15 @@ def test_a_damaged_journal_is_rebuilt_and_the_session_ends_with_every_frame(
         assert (in_b / f"{name}.mrc").read_bytes()[1024:].startswith(pixels[name])
         assert mrcfile.read(in_b / f"{name}.mrc").shape[0] == len(tilts)
         assert [float(t) for t in (in_b / f"{name}.rawtlt").read_text().split()] == tilts
+
+
+def test_exposures_whose_lines_may_be_cut_off_are_charged(in_b: Path) -> None:
+    folder = SessionFolder.open(in_b)
+    before = recover(folder).dose_e_per_A2
+    one_step = max(step.dose_e_per_A2 for step in make_plan(folder.read_protocol()).steps)
+    keep_lines(in_b, -1)
+    rebuild(in_b)
+    assert recover(folder).dose_e_per_A2 >= before + one_step
 
 
 def test_the_rebuilt_journal_has_the_checksums_of_the_stack(in_b: Path) -> None:
