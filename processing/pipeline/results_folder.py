@@ -187,6 +187,24 @@ def write_summary(
     return summary
 
 
+def read_summary(session: Path) -> Summary:
+    """Read summary.json.
+
+    Raises
+    ------
+    InputFileError
+        It is missing or damaged.
+    """
+    path = session / PROCESSED / SUMMARY
+    try:
+        with open_to_read(path) as file:
+            return Summary.model_validate_json(file.read())
+    except (FileNotFoundError, NotADirectoryError):
+        raise InputFileError(f"{path}: no such file; process the series first") from None
+    except (ValidationError, UnicodeDecodeError):
+        raise InputFileError(f"{path}: damaged; process the series again") from None
+
+
 def result_names() -> list[str]:
     """Return the names of all files that a result can have, the summary first."""
     tables = ("A", "B", "fused", *FusionRule)

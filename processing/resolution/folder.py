@@ -7,25 +7,22 @@ import io
 from pathlib import Path
 
 import numpy as np
-from pydantic import ValidationError
 
 from processing.combine.pose import Pose
-from processing.errors import InputFileError
 from processing.files.atomic import replace_text
-from processing.files.held_folder import open_to_read
 from processing.pipeline.register_series import with_reversed_sense
 from processing.pipeline.results_folder import (
     PROCESSED,
     RESOLUTION,
     RESOLUTION_CURVES,
-    SUMMARY,
     read_series_result,
+    read_summary,
 )
 from processing.pipeline.settings import ProcessSettings
 from processing.progress import Progress, silent
 from processing.resolution.measure import Combination, measure_resolution
 from processing.resolution.results import Measured, Resolution
-from processing.results import Fusion, Registration, Summary
+from processing.results import Fusion, Registration
 
 COLUMNS = ("volume", "sector", "depth_nm", "frequency_per_nm", "correlation")
 
@@ -44,7 +41,7 @@ def measure_folder(
     ProcessingError
         As `measure_resolution`.
     """
-    summary = _summary(session)
+    summary = read_summary(session)
     if summary.fusion is not None:
         settings = settings.model_copy(update=_fusion_settings(summary.fusion))
     measured = measure_resolution(
@@ -57,17 +54,6 @@ def measure_folder(
     replace_text(session / PROCESSED / RESOLUTION_CURVES, _table(measured))
     replace_text(session / PROCESSED / RESOLUTION, found.model_dump_json(indent=2) + "\n")
     return found
-
-
-def _summary(session: Path) -> Summary:
-    path = session / PROCESSED / SUMMARY
-    try:
-        with open_to_read(path) as file:
-            return Summary.model_validate_json(file.read())
-    except (FileNotFoundError, NotADirectoryError):
-        raise InputFileError(f"{path}: no such file; process the series first") from None
-    except (ValidationError, UnicodeDecodeError):
-        raise InputFileError(f"{path}: damaged; process the series again") from None
 
 
 def _fusion_settings(fusion: Fusion) -> dict[str, object]:

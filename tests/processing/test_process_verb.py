@@ -77,6 +77,20 @@ def test_one_series(
     assert "SIRT" in printed.err
 
 
+def test_a_folder_of_series_is_processed_again_without_some_tilts(
+    stacks: Path, tmp_path: Path, points: np.ndarray
+) -> None:
+    for name in ("A.mrc", "A.rawtlt"):
+        (tmp_path / name).write_bytes((stacks / name).read_bytes())
+    (tmp_path / "processed-2").mkdir()
+    assert run(tmp_path, "--drop", "A:3,4", "--diameter-nm", 6.3) == ExitCode.OK
+    again = tmp_path / "processed-3"
+    summary = Summary.model_validate_json((again / "processed/summary.json").read_text())
+    assert summary.series["A"].excluded == [2, 3]
+    assert summary.counts.A.n == pytest.approx(len(points), rel=0.03)
+    assert '"diameter_nm": 6.3' in (again / "processed/A.json").read_text()
+
+
 def test_two_series(
     stacks: Path, tmp_path: Path, points: np.ndarray, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -135,7 +149,7 @@ CASES = [
     Bad("one row", lambda s, t: [small(s, t, (9, 1, 40))], UsageError, "40 x 1 pixels"),
     Bad("fifteen columns", lambda s, t: [small(s, t, (9, 40, 15))], UsageError, "15 x 40 pixels"),
     Bad("no such file", lambda s, t: [s / "none.mrc"], UsageError, "no such file"),
-    Bad("a folder", lambda s, t: [s], UsageError, "folder"),
+    Bad("a folder without series", lambda s, t: [s.parent], UsageError, "folder"),
     Bad("cut short", lambda s, t: [damaged(s, t, "cut")], UsageError, "cut off: .*copy it again"),
     Bad("a text file", lambda s, t: [damaged(s, t, "text")], UsageError, "no MRC file"),
     Bad(

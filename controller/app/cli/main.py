@@ -36,6 +36,7 @@ VERBS = (
     "analyse",
     "report",
     "fsc",
+    "compare",
     "export",
     "config",
 )

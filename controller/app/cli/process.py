@@ -14,18 +14,31 @@ from controller.app.cli.reading_arguments import (
     positive,
     reading_options,
 )
+from controller.app.recorded_series import (
+    DroppedTilts,
+    dropped_tilts,
+    free_results_folder,
+    recorded_series,
+    without_dropped,
+)
 from controller.common.errors import ProcessingFailedError, SafetyStopError, UsageError
 from controller.common.exit_codes import ExitCode
 from controller.model.fusion_rules import FusionRule
 
 if TYPE_CHECKING:
     from processing.files.examine import ReadingOptions
+    from processing.pipeline.made_with import MadeWith
     from processing.pipeline.settings import ProcessSettings
-    from processing.results import Count, Summary
+    from processing.results import Count, SeriesName, Summary
     from processing.series import TiltSeries
 
 HELP = "reconstruct one tilt series, or two and their fusion, and count the particles"
-STACK_HELP = "tilt series A: a stack of any format, or a folder of images (docs/files.md)"
+STACK_HELP = (
+    "tilt series A: a stack of any format, or a folder of images (docs/files.md); or the folder of "
+    "a session, of which A and B are processed again"
+)
+OUT_HELP = "results go to DIR/processed (a session: its folder's processed-2, or the next number)"
+DROP_HELP = "tilts to leave out, counted from 1, for example A:12,13; may be given again for B"
 RULE_HELP = (
     "rule for the fused volume: stronger detail of A and B (masked, the default), larger wavelet "
     "coefficient (paper), mean of both (mean), or blend over depth (depth-weighted)"
@@ -47,12 +60,13 @@ MEMORY_HELP = "largest volumes held in memory; larger ones go to files (default:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's arguments."""
     add = parser.add_argument
-    add("series_a", type=Path, metavar="A.mrc", help=STACK_HELP)
+    add("series_a", type=Path, metavar="A.mrc|SESSION", help=STACK_HELP)
     add("series_b", type=Path, nargs="?", metavar="B.mrc", help="tilt series B, after the flip")
-    add("--out", type=Path, metavar="DIR", help="results go to DIR/processed")
+    add("--out", type=Path, metavar="DIR", help=OUT_HELP)
     add("--dry-run", action="store_true", help="only show what is understood of the files")
     add("--diameter-nm", type=positive, metavar="D", help="particle diameter (default: estimated)")
     add("--region", type=float, nargs=3, action="append", metavar=REGION_NAMES, help=REGION_HELP)
+    add("--drop", type=_tilts, action="append", default=[], metavar="A:N,N", help=DROP_HELP)
     add("--bin", type=at_least_one, metavar="N", help=BIN_HELP)
     add("--crop", type=int, nargs=4, metavar=("X", "Y", "W", "H"), help=CROP_HELP)
     add("--memory-limit-GB", type=positive, metavar="G", help=MEMORY_HELP)
@@ -83,26 +97,27 @@ def run(args: argparse.Namespace) -> int:
     from processing.pipeline.check_series import require_tilt_series
     from processing.pipeline.process_all import process_all
 
-    paths = [path for path in (args.series_a, args.series_b) if path is not None]
+    paths, session = _paths(args)
     _require_two_files(paths)
     options = reading_options(args, len(paths))
     if args.dry_run:
         return print_series(paths, options)
-    if args.out is None:
-        raise UsageError("no folder for the results; give one with --out DIR")
-    _require_unused(args.out)
+    out = _results_folder(args.out, session)
+    _require_unused(out)
     settings = _settings(args)
     try:
         device(settings.device)
         series = _with_regions(_load(paths, options), args.region)
+        series = without_dropped(series, args.drop, session)
         for one in series:
             require_tilt_series(one)
             require_possible_diameter(one, args.diameter_nm)
         for one in series:
             print_inputs(one)
-        args.out.mkdir(parents=True, exist_ok=True)
-        with held(args.out), shown_progress() as progress:
-            summary = process_all(series, args.out, settings, progress=progress)
+        inputs = _made_with(session, settings, args)
+        out.mkdir(parents=True, exist_ok=True)
+        with held(out), shown_progress() as progress:
+            summary = process_all(series, out, settings, inputs=inputs, progress=progress)
     except (InputFileError, ImpossibleDiameterError, DeviceError, OSError) as error:
         raise UsageError(str(error)) from error
     except RegistrationRefusedError as error:
@@ -110,9 +125,48 @@ def run(args: argparse.Namespace) -> int:
     except ProcessingError as error:
         raise ProcessingFailedError(str(error)) from error
     _print_counts(summary)
-    _print_files(args.out, summary)
-    print(write_report(args.out).resolve())
+    _print_files(out, summary)
+    print(write_report(out).resolve())
     return _print_verdict(summary)
+
+
+def _tilts(text: str) -> DroppedTilts:
+    try:
+        return dropped_tilts(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"{text} names no tilts; write for example A:12,13"
+        ) from None
+
+
+def _paths(args: argparse.Namespace) -> tuple[list[Path], Path | None]:
+    """Return the files of the series, and the session's folder if the user gave one."""
+    if args.series_b is None and (found := recorded_series(args.series_a)):
+        return list(found.values()), args.series_a
+    return [path for path in (args.series_a, args.series_b) if path is not None], None
+
+
+def _results_folder(out: Path | None, session: Path | None) -> Path:
+    if out is not None:
+        return out
+    if session is None:
+        raise UsageError("no folder for the results; give one with --out DIR")
+    return free_results_folder(session)
+
+
+def _made_with(
+    session: Path | None, settings: ProcessSettings, args: argparse.Namespace
+) -> dict[SeriesName, MadeWith]:
+    """Return what the results of a session depend on, to be kept with them."""
+    from processing.pipeline.made_with import GivenFacts, made_with
+
+    if session is None:
+        return {}
+    given = GivenFacts(
+        pixel_nm=args.pixel_nm, tilt_axis_deg=args.tilt_axis_deg, tilt_sense=args.tilt_sense
+    )
+    names: tuple[SeriesName, ...] = ("A", "B")
+    return {name: made_with(session, name, settings, given) for name in names}
 
 
 def _require_unused(out: Path) -> None:

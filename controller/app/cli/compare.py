@@ -1,0 +1,148 @@
+"""`dualtilt compare`: results of the same object side by side."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from controller.app.compare_results import (
+    DIFFERENCE_COLUMNS,
+    Comparison,
+    Result,
+    compare,
+    difference_rows,
+    folders_to_compare,
+    read_result,
+)
+from controller.common.errors import UsageError
+from controller.common.exit_codes import ExitCode
+
+if TYPE_CHECKING:
+    from processing.results import Count
+
+HELP = "compare counts, verdicts and particles of results of the same object"
+FOLDERS_HELP = (
+    "session, or --out folder of `process`; of one session alone, its results that were made again "
+    "are compared with the first"
+)
+OUT_HELP = "also write comparison.html and differences.csv to DIR"
+ROWS = (
+    "A",
+    "B",
+    "fused",
+    "verdict",
+    "diameter, nm",
+    "same as in 1",
+    "only in 1",
+    "only here",
+    "rms, nm",
+)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the verb's arguments."""
+    parser.add_argument("folders", type=Path, nargs="+", metavar="DIR", help=FOLDERS_HELP)
+    parser.add_argument("--out", type=Path, metavar="DIR", help=OUT_HELP)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Compare the results with the first, print the table, and write it where asked."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from controller.report.comparison import comparison_page
+
+    results = [read_result(folder) for folder in folders_to_compare(args.folders)]
+    compared = compare(results)
+    head = ["", *(str(number) for number, _ in enumerate(results, start=1))]
+    columns = _columns(results, compared)
+    rows = [(name, *cells) for name, *cells in zip(ROWS, *columns, strict=True)]
+    table = Table(*head)
+    for row in rows:
+        table.add_row(*row)
+    notes = _notes(results, compared)
+    Console().print(table)
+    for line in notes:
+        print(line)
+    if args.out is not None:
+        _write(args.out, comparison_page(head, rows, notes), results, compared)
+    return ExitCode.OK
+
+
+def _columns(results: Sequence[Result], compared: Sequence[Comparison]) -> list[tuple[str, ...]]:
+    columns = [(*_own(results[0]), "", "", "", "")]
+    for one in compared:
+        found = one.difference
+        numbers: tuple[str, ...] = ("another object", "", "", "")
+        if found is not None:
+            numbers = (
+                str(found.both),
+                str(len(found.only_first)),
+                str(len(found.only_second)),
+                f"{found.rms_nm:.2f}",
+            )
+        columns.append((*_own(one.result), *numbers))
+    return columns
+
+
+def _own(result: Result) -> tuple[str, ...]:
+    counts, verdict = result.summary.counts, result.final.verdict
+    return (
+        *(_count(count) for count in (counts.A, counts.B, counts.fused)),
+        "" if verdict is None else str(verdict.state),
+        f"{result.summary.diameter_nm.value:.2f}",
+    )
+
+
+def _count(count: Count | None) -> str:
+    """Return a count with its interval, or with its state if it is not trusted."""
+    from processing.results import Trust
+
+    if count is None:
+        return ""
+    if count.verdict is not None and count.verdict.state is not Trust.TRUSTED:
+        return f"{count.n} {count.verdict.state}"
+    return f"{count.n} ({count.n_low}-{count.n_high})"
+
+
+def _notes(results: Sequence[Result], compared: Sequence[Comparison]) -> list[str]:
+    """Return the folder of each column, the reasons of its verdict, and the meaning of a row."""
+    lines = []
+    for number, result in enumerate(results, start=1):
+        lines.append(f"{number}: {result.name}")
+        if (verdict := result.final.verdict) is not None:
+            lines += [f"   {verdict.state}: {reason}" for reason in verdict.reasons]
+    if any(one.difference is not None for one in compared):
+        lines.append(
+            "same: within a quarter of a diameter of each other; rms: distance of their places"
+        )
+    return lines
+
+
+def _write(
+    out: Path,
+    page: str,
+    results: Sequence[Result],
+    compared: Sequence[Comparison],
+) -> None:
+    from controller.common.atomic import replace_text
+
+    lines = [DIFFERENCE_COLUMNS, *difference_rows(results[0], compared)]
+    table = "".join(",".join(_quoted(cell) for cell in line) + "\n" for line in lines)
+    files = {
+        out / "comparison.html": page,
+        out / "differences.csv": table,
+    }
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        for path, content in files.items():
+            replace_text(path, content)
+            print(path.resolve())
+    except OSError as error:
+        raise UsageError(f"{out}: cannot be written: {error.strerror}") from None
+
+
+def _quoted(cell: str) -> str:
+    return f'"{cell.replace(chr(34), chr(34) * 2)}"' if set(cell) & set(',"\n') else cell

@@ -1,0 +1,123 @@
+"""Results of the same object side by side: counts, verdicts, and the particles that differ."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from controller.common.errors import UsageError
+
+if TYPE_CHECKING:
+    from processing.combine.compare import Difference
+    from processing.files.particles import ParticleTable
+    from processing.results import Count, Summary
+
+DIFFERENCE_COLUMNS = ("result", "only_in", "x_nm", "y_nm", "z_nm", "diameter_nm", "confidence")
+
+
+@dataclass(frozen=True, eq=False)
+class Result:
+    """Results of one folder.
+
+    Attributes
+    ----------
+    name
+        Path of the folder, as the user gave it.
+    table
+        Counted particles: those of both series, or of A if there is no B.
+    """
+
+    name: str
+    summary: Summary
+    table: ParticleTable
+
+    @property
+    def final(self) -> Count:
+        """Count of both series, or of A."""
+        return self.summary.counts.fused or self.summary.counts.A
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """A result against the first one; `difference` is None if they show different objects."""
+
+    result: Result
+    difference: Difference | None
+
+
+def folders_to_compare(given: Sequence[Path]) -> list[Path]:
+    """Return the folders; of a single session also its results that were made again.
+
+    Raises
+    ------
+    UsageError
+        There is only one result.
+    """
+    folders = list(given)
+    if len(folders) == 1:
+        folders += sorted(
+            (path for path in folders[0].glob("processed-*") if path.is_dir()),
+            key=lambda path: (len(path.name), path.name),
+        )
+    if len(folders) < 2:
+        raise UsageError(
+            f"{given[0]}: holds one result; name a second folder, or process it again with "
+            f"other settings: dualtilt process {given[0]} ..."
+        )
+    return folders
+
+
+def read_result(folder: Path) -> Result:
+    """Read summary and particles of a folder.
+
+    Raises
+    ------
+    UsageError
+        It holds no complete results.
+    """
+    from processing.errors import InputFileError
+    from processing.files.particles import read_csv
+    from processing.pipeline.results_folder import PROCESSED, read_summary
+
+    try:
+        summary = read_summary(folder)
+        name = "fused" if summary.counts.fused else "A"
+        return Result(str(folder), summary, read_csv(folder / PROCESSED / f"particles_{name}.csv"))
+    except (InputFileError, OSError) as error:
+        raise UsageError(str(error)) from error
+
+
+def compare(results: Sequence[Result]) -> list[Comparison]:
+    """Compare the particles of every result but the first with those of the first."""
+    from processing.combine.compare import compare_particles
+
+    first = results[0]
+    return [
+        Comparison(
+            other,
+            compare_particles(
+                first.table.centres_nm, other.table.centres_nm, first.summary.diameter_nm.value
+            ),
+        )
+        for other in results[1:]
+    ]
+
+
+def difference_rows(first: Result, compared: Sequence[Comparison]) -> Iterator[tuple[str, ...]]:
+    """Yield one row for each particle that only one of two results has, in the first's frame."""
+    for one in compared:
+        if one.difference is None:
+            continue
+        found = one.difference
+        places = (
+            (first, found.only_first, first.table.centres_nm),
+            (one.result, found.only_second, found.second_nm),
+        )
+        for owner, only, centres_nm in places:
+            for index in only:
+                x, y, z = (f"{value:.3f}" for value in centres_nm[index])
+                size = f"{owner.table.diameter_nm[index]:.3f}"
+                confidence = f"{owner.table.confidence[index]:.4f}"
+                yield one.result.name, owner.name, x, y, z, size, confidence

@@ -1,0 +1,119 @@
+"""Series in the folder of a session, to be processed again: files, dropped tilts, free folder."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import count
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from controller.common.errors import UsageError
+from controller.model.base import SeriesName
+from controller.session.folder import SessionFolder
+from controller.session.journal import read_journal
+from controller.session.ledger import replay
+
+if TYPE_CHECKING:
+    from processing.series import TiltSeries
+
+DROPPED = re.compile(r"([AB])[:#](\d+(?:,\d+)*)")
+
+
+@dataclass(frozen=True)
+class DroppedTilts:
+    """Tilts of a series that are left out, as people count them, from 1."""
+
+    series: SeriesName
+    numbers: tuple[int, ...]
+
+
+def dropped_tilts(text: str) -> DroppedTilts:
+    """Read ``A:12,13``.
+
+    Raises
+    ------
+    ValueError
+        The text names no tilts.
+    """
+    found = DROPPED.fullmatch(text.strip())
+    if found is None:
+        raise ValueError(text)
+    name: SeriesName = "A" if found[1] == "A" else "B"
+    return DroppedTilts(name, tuple(int(number) for number in found[2].split(",")))
+
+
+def recorded_series(folder: Path) -> dict[SeriesName, Path]:
+    """Return the stacks A and B of a folder; empty if it is no folder of a dual tilt series.
+
+    Raises
+    ------
+    UsageError
+        Several files could be the same series.
+    """
+    from processing.batch.find_series import find_series
+    from processing.errors import InputFileError
+
+    if not folder.is_dir():
+        return {}
+    if not any(path.stem.split(".")[0] == "A" for path in folder.iterdir()):
+        return {}  # a folder of single images, which is one series
+    try:
+        return find_series(folder)
+    except InputFileError as error:
+        raise UsageError(str(error)) from error
+
+
+def free_results_folder(session: Path) -> Path:
+    """Return ``processed-2``, or the next number that the session's folder does not hold yet."""
+    return next(
+        path for number in count(2) if not (path := session / f"processed-{number}").exists()
+    )
+
+
+def without_dropped(
+    series: Sequence[TiltSeries], dropped: Sequence[DroppedTilts], session: Path | None
+) -> list[TiltSeries]:
+    """Mark the dropped tilts of each series as excluded.
+
+    In a session, a number is that of the tilt in the plan, and all its frames are left out.
+    Without a session, the images of the stack are counted.
+
+    Raises
+    ------
+    UsageError
+        A series or a tilt does not exist.
+    """
+    by_name = {one.name: one for one in series}
+    for drop in dropped:
+        if drop.series not in by_name:
+            raise UsageError(f"--drop {drop.series}: there is no series {drop.series}")
+        one = by_name[drop.series]
+        sections = _sections(one, session)
+        unknown = [number for number in drop.numbers if number not in sections]
+        if unknown:
+            raise UsageError(
+                f"--drop {drop.series}:{unknown[0]}: series {drop.series} has the tilts "
+                f"{min(sections)} to {max(sections)}"
+            )
+        excluded = one.excluded.copy()
+        for number in drop.numbers:
+            excluded[list(sections[number])] = True
+        by_name[drop.series] = replace(one, excluded=np.asarray(excluded))
+    return [by_name[one.name] for one in series]
+
+
+def _sections(series: TiltSeries, session: Path | None) -> Mapping[int, Sequence[int]]:
+    """Return the sections in the stack that belong to each tilt number."""
+    journal = None if session is None else SessionFolder(session).journal
+    if journal is None or not journal.exists():
+        return {section + 1: [section] for section in range(series.tilts)}
+    ledger = replay(line.entry for line in read_journal(journal).lines)
+    sections: dict[int, list[int]] = {}
+    for frame in ledger.frames["A" if series.name == "A" else "B"]:
+        if frame.section < series.tilts:
+            sections.setdefault(frame.tilt_number, []).append(frame.section)
+    return sections

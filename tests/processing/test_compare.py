@@ -1,0 +1,140 @@
+"""Results of the same object side by side, and a session's series with tilts left out."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from controller.app.cli import compare, process
+from controller.app.recorded_series import dropped_tilts, without_dropped
+from controller.common.errors import UsageError
+from controller.common.exit_codes import ExitCode
+from processing import ParticleTable, TiltSeries, write_csv
+from processing.combine.compare import compare_particles
+from processing.combine.pose import FLIP, about_z
+from tests.support.finished_session import VOXELS, make_finished
+from tests.support.small_session import TILTS_A, Run, open_session
+from tests.support.spheres import packed
+
+DIAMETER_NM = 6.5
+POINTS = packed(24, 8.0, order="fcc", seed=4) + np.array([1.1, -0.7, 0.4])
+OBJECT = POINTS[POINTS[:, 2] < 17] + np.random.default_rng(4).normal(
+    0, 0.2, POINTS[POINTS[:, 2] < 17].shape
+)
+
+
+@dataclass(frozen=True)
+class Case:
+    name: str
+    second: Callable[[], np.ndarray]
+    only_first: int = 0
+    only_second: int = 0
+
+
+CASES = [
+    Case("the same", lambda: OBJECT),
+    Case("in another order", lambda: OBJECT[::-1]),
+    Case("seven missing", lambda: OBJECT[7:], only_first=7),
+    Case(
+        "two more beside it",
+        lambda: np.vstack([OBJECT, [[40.0, 0, 0], [0, 40.0, 0]]]),
+        only_second=2,
+    ),
+    Case("cropped elsewhere", lambda: OBJECT + np.array([21.0, -9.0, 4.0])),
+    Case("turned by half a degree", lambda: OBJECT @ about_z(0.5).T + [1.0, 0.5, 0.0]),
+]
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_particles_of_the_same_object(case: Case) -> None:
+    second = case.second()
+    found = compare_particles(OBJECT, second, DIAMETER_NM)
+    assert found is not None
+    assert len(found.only_first) == case.only_first
+    assert len(found.only_second) == case.only_second
+    assert found.both == len(OBJECT) - case.only_first
+    assert found.rms_nm < 0.05
+
+
+@pytest.mark.parametrize(
+    "second",
+    [packed(24, 9.5, order="disordered", seed=8), OBJECT @ FLIP, np.zeros((0, 3))],
+    ids=["another object", "flipped", "none"],
+)
+def test_different_objects_are_not_compared(second: np.ndarray) -> None:
+    assert compare_particles(OBJECT, second, DIAMETER_NM) is None
+
+
+def run_compare(*words: object) -> int:
+    parser = argparse.ArgumentParser()
+    compare.add_arguments(parser)
+    return compare.run(parser.parse_args([str(word) for word in words]))
+
+
+def test_results_made_again_are_compared(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    session = make_finished(tmp_path / "session")
+    again = make_finished(session / "processed-2")
+    x_nm = 6.0 * np.arange(len(VOXELS) + 1)
+    centres_nm = np.stack([x_nm, 0 * x_nm, 0 * x_nm], axis=1)
+    for folder, kept in ((session, slice(None, -1)), (again, slice(None))):
+        table = ParticleTable(centres_nm, np.full(len(x_nm), 6.3), np.full(len(x_nm), 0.9))
+        few = ParticleTable(table.centres_nm[kept], table.diameter_nm[kept], table.confidence[kept])
+        write_csv(folder / "processed" / "particles_fused.csv", few)
+    assert run_compare(session, "--out", tmp_path / "out") == ExitCode.OK
+    out = capsys.readouterr().out
+    assert f"2: {again}" in out
+    with (tmp_path / "out" / "differences.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [(row["only_in"], float(row["x_nm"])) for row in rows] == [(str(again), 12.0)]
+    assert "Results side by side" in (tmp_path / "out" / "comparison.html").read_text()
+
+
+@pytest.mark.parametrize(
+    ("folders", "says"), [(("session",), "holds one result"), (("session", "none"), "no such file")]
+)
+def test_nothing_to_compare_is_said(tmp_path: Path, folders: tuple[str, ...], says: str) -> None:
+    make_finished(tmp_path / "session")
+    with pytest.raises(UsageError, match=says):
+        run_compare(*(tmp_path / folder for folder in folders))
+
+
+def series(tilts: int) -> TiltSeries:
+    return TiltSeries(np.ones((tilts, 8, 8), np.float32), np.arange(float(tilts)), 1.0)
+
+
+def test_dropped_images_of_a_stack_are_counted_from_one() -> None:
+    (found,) = without_dropped([series(5)], [dropped_tilts("A:1,4")], None)
+    assert found.excluded.tolist() == [True, False, False, True, False]
+
+
+def test_dropped_tilts_of_a_session_are_those_of_its_plan(tmp_path: Path) -> None:
+    session = open_session(tmp_path / "s")
+    Run(session).go()
+    frames = session.ledger.frames["A"]
+    (found,) = without_dropped([series(len(frames))], [dropped_tilts("A#2")], tmp_path / "s")
+    assert [f.tilt_number for f in frames if found.excluded[f.section]] == [2]
+    assert len(frames) == len(TILTS_A)
+
+
+@pytest.mark.parametrize(
+    ("drop", "says"), [("A:9", "tilts 1 to 5"), ("A:0", "tilts 1 to 5"), ("B:1", "no series B")]
+)
+def test_unknown_tilts_are_refused(drop: str, says: str) -> None:
+    with pytest.raises(UsageError, match=says):
+        without_dropped([series(5)], [dropped_tilts(drop)], None)
+
+
+def test_words_that_name_no_tilts_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    parser = argparse.ArgumentParser()
+    process.add_arguments(parser)
+    with pytest.raises(SystemExit):
+        parser.parse_args(["A.mrc", "--drop", "12"])
+    assert "write for example A:12,13" in capsys.readouterr().err
