@@ -13,6 +13,7 @@ from processing.files.dynamo_table import write_dynamo_table, write_dynamo_volum
 from processing.files.hyperspy import write_hspy
 from processing.files.imod_model import write_imod_model
 from processing.files.ncem_emd import write_ncem_emd
+from processing.files.ome_zarr import write_ome_zarr
 from processing.files.relion_star import write_relion_star
 from processing.progress import Progress, silent, within
 
@@ -44,6 +45,11 @@ def _imod(finished: Finished, path: Path, progress: Progress) -> None:
     write_imod_model(path, finished.read_particles(), finished.grid)
 
 
+def _zarr(finished: Finished, path: Path, progress: Progress) -> None:
+    volume = finished.read_volume().data
+    write_ome_zarr(path, volume, finished.grid, finished.facts, progress=progress)
+
+
 def _hspy(finished: Finished, path: Path, progress: Progress) -> None:
     write_hspy(path, finished.read_volume().data, finished.grid, finished.facts)
 
@@ -60,6 +66,7 @@ PRODUCTS: dict[ExportTarget, tuple[Product, ...]] = {
         Product("particles_{volume}.doc", _dynamo_volumes),
     ),
     ExportTarget.IMOD: (Product("particles_{volume}.mod", _imod),),
+    ExportTarget.ZARR: (Product("{volume}.ome.zarr", _zarr),),
     ExportTarget.HSPY: (Product("{volume}.hspy", _hspy),),
     ExportTarget.EMD: (Product("{volume}.emd", _emd),),
 }

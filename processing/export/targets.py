@@ -14,6 +14,8 @@ class ExportTarget(StrEnum):
     """Particle coordinates for Dynamo."""
     IMOD = "imod"
     """Particles as a model for IMOD's 3dmod."""
+    ZARR = "zarr"
+    """Volume as OME-Zarr 0.5, in several resolutions."""
     HSPY = "hspy"
     """Volume for HyperSpy."""
     EMD = "emd"

@@ -92,6 +92,29 @@ def replace_text(path: Path, text: str, *, durable: bool = True, mode: int = ANY
         partial.write_text(text, encoding="utf-8", newline="\n")
 
 
+@contextlib.contextmanager
+def replace_folder(path: Path) -> Iterator[Path]:
+    """Yield an empty temporary folder beside `path`; rename it to `path` when the block succeeds.
+
+    A folder, file or link at `path` is removed then, and not before. When the block fails, the
+    temporary folder is removed and `path` stays as it was.
+    """
+    partial, old = (path.with_name(f"{path.name}.{secrets.token_hex(4)}.partial") for _ in "ab")
+    make_folder(partial)
+    try:
+        yield partial
+        if path.exists() or path.is_symlink():
+            move_file(path, old)
+        move_file(partial, path)
+        sync_folder(path.parent)
+    finally:
+        for left in (partial, old):
+            if left.is_dir() and not left.is_symlink():
+                remove_tree(left)
+            else:
+                remove_file(left)
+
+
 def make_folder(path: Path) -> None:
     """Make a folder if it does not exist."""
     with reached(path) as (name, folder), contextlib.suppress(FileExistsError):
