@@ -34,10 +34,19 @@ from controller.engine import Engine
 from controller.hardware.interface import Microscope
 from controller.hardware.limits import SessionLimits
 from controller.model.commands import StopWhen
-from controller.model.events import Alerted, Event, Level, Publish
+from controller.model.events import (
+    Alerted,
+    Event,
+    Level,
+    Phase,
+    PhaseStarted,
+    Publish,
+    Record,
+)
 from controller.rehearsal.demo_operator import DemoOperator
 from controller.service.notify import Notifier
 from controller.service.session_server import SessionService
+from controller.service.session_status import SessionStatus
 from controller.session.event_log import EventLog, read_events
 from controller.session.folder import SessionFolder
 from controller.session.session import Session
@@ -156,6 +165,7 @@ def _assemble(
     full_size = reduction(session.protocol.scan.width_px) == 1
     jobs = Supervisor(folder.path, publish, counts_at_full_size=full_size)
     stack.callback(jobs.close)
+    service.listeners.append(_load_figures_beside_the_fusion)
     engine = Engine(
         session,
         _connector(session, _bridge_finder(folder, session, bridge, stack)),
@@ -222,6 +232,13 @@ def _connector(session: Session, connection_file: Callable[[], Path]) -> Callabl
         return connect(connection_file(), holder, limits)
 
     return connect_as_holder
+
+
+def _load_figures_beside_the_fusion(record: Record, _: SessionStatus) -> None:
+    """Load what the report needs while the jobs child fuses, so that nobody waits for it later."""
+    event = record.event
+    if isinstance(event, PhaseStarted) and event.phase is Phase.FUSE:
+        Thread(target=import_module, args=("controller.report.write",), daemon=True).start()
 
 
 def _write_report(path: Path, publish: Publish) -> Path:
