@@ -73,10 +73,10 @@ def _draw_assembly(page: FigureBase, assembly: Assembly) -> None:
     headings = {str(name): title for name, title in HEADINGS.items()}
     axes = page.subplots(1, len(assembly.tables), squeeze=False)[0]
     for axis, (name, bodies) in zip(axes, assembly.tables.items(), strict=True):
-        draw_particles(axis, bodies, assembly.seen_by[name], assembly.reach_nm)
+        draw_particles(axis, assembly, name)
         for discs in axis.collections:
             discs.set_rasterized(True)  # thousands of paths are slow in every program
-        _head(axis, name, f"{headings[name]}: {number(len(bodies))} particles")
+        _head(axis, name, f"{headings[name]}: {number(int(bodies.counted.sum()))} particles")
 
 
 def _slices_figure(data: ReportData) -> Figure | None:

@@ -151,6 +151,16 @@ def test_the_structure_of_the_same_particles_colours_them(
         assert found[2]["names"] == ["none", "1", "2"]
 
 
+def test_particles_beside_the_object_are_shown_and_not_counted(tmp_path: Path) -> None:
+    centres = np.concatenate([places(20), [[300.0, 0, 0]]])
+    write_table(tmp_path, "fused", centres, beside=["false"] * 20 + ["true"])
+    (tmp_path / "processed" / "summary.json").write_text('{"counts": {"fused": {"n": 20}}}')
+    particles = fused(tmp_path)
+    assert (particles["counted"], particles["beside"]) == (20, 1)
+    assembly = read_assembly(read_report_data(tmp_path))
+    assert assembly is not None and assembly.reach_nm < 50
+
+
 def test_words_of_a_table_cannot_end_the_script(tmp_path: Path) -> None:
     page = write_report(session(tmp_path)).read_text()
     assert HOSTILE not in page
@@ -293,6 +303,7 @@ CHOOSE = """(() => {
     input.dispatchEvent(new Event('change'));
   }
 })()"""
+ENOUGH_S = 120.0
 DRAWN = "document.getElementById('views').dataset.state === 'drawn'"
 
 
@@ -305,20 +316,32 @@ def chromium() -> None:
 
 @pytest.mark.usefixtures("chromium")
 def test_a_browser_shows_each_view(tmp_path: Path) -> None:
+    """The report comes from `dualtilt serve`, whose policy is stricter than that of a file."""
+    from aiohttp.test_utils import TestServer
+
+    from controller.ui.web.page_server import page_app
     from tests.web.browser import SOFTWARE_GRAPHICS, open_page
 
-    address = write_report(with_volumes(tmp_path)).as_uri()
+    write_report(with_volumes(tmp_path))
 
     async def visit() -> dict[str, bytes]:
         shots = {}
-        async with open_page(address, tmp_path / "profile", (800, 700), SOFTWARE_GRAPHICS) as page:
-            await page.until(DRAWN)
+        async with (
+            TestServer(page_app(tmp_path, "127.0.0.1")) as server,
+            open_page(
+                str(server.make_url("/report")),
+                tmp_path / "profile",
+                (800, 700),
+                SOFTWARE_GRAPHICS,
+            ) as page,
+        ):
+            await page.until(DRAWN, ENOUGH_S)
             await page.evaluate("document.getElementById('views').scrollIntoView()")
             for view in VIEWS:
                 for label, choice in view.choices:
                     words = json.dumps(choice)
                     await page.evaluate(CHOOSE % (json.dumps(label), words, words))
-                    await page.until(DRAWN)
+                    await page.until(DRAWN, ENOUGH_S)
                 shots[view.name] = await page.screenshot()
                 if view.name == "particles by structure":
                     legend = "document.querySelector('#views .legend').textContent"
@@ -350,7 +373,7 @@ def test_a_browser_without_webgl_shows_still_pictures(tmp_path: Path) -> None:
 
     async def visit() -> tuple[list[str], bytes]:
         async with open_page(address, tmp_path / "profile", (800, 700), without) as page:
-            await page.until("document.readyState === 'complete'")
+            await page.until("document.readyState === 'complete'", ENOUGH_S)
             await page.evaluate("document.getElementById('views').scrollIntoView()")
             shown = [
                 await page.evaluate(f"getComputedStyle(document.querySelector('{part}')).display")

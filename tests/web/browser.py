@@ -8,7 +8,7 @@ import itertools
 import shutil
 import subprocess
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,10 @@ STARTS_WITHIN_S = 30.0
 NO_GRAPHICS = ("--disable-gpu",)
 SOFTWARE_GRAPHICS = ("--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader")
 """Options for WebGL without a graphics card."""
+
+
+class DevToolsError(Exception):
+    """Answer of the browser to a call that it refuses."""
 
 
 class Page:
@@ -35,7 +39,8 @@ class Page:
         async for message in self._socket:
             reply: dict[str, Any] = message.json()
             if reply.get("id") == number:
-                assert "error" not in reply, reply["error"]
+                if "error" in reply:
+                    raise DevToolsError(reply["error"]["message"])
                 result: dict[str, Any] = reply["result"]
                 return result
         raise AssertionError(f"{method}: the browser closed the connection")
@@ -48,8 +53,9 @@ class Page:
     async def until(self, expression: str, seconds: float = 20.0) -> None:
         """Wait until an expression is true."""
         for _ in range(round(seconds / 0.05)):
-            if await self.evaluate(expression):
-                return
+            with suppress(DevToolsError):  # between two pages no expression can be evaluated
+                if await self.evaluate(expression):
+                    return
             await asyncio.sleep(0.05)
         raise AssertionError(f"never true: {expression}")
 

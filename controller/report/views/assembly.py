@@ -26,11 +26,11 @@ class Assembly:
     seen_by: dict[str, Colouring | None]
     """For each table, the series that show each particle."""
     middle_nm: Floats
-    """Middle (x, y, z) of all particles."""
+    """Middle (x, y, z) of the counted particles."""
     diameter_nm: float
     """Median diameter of all particles."""
     reach_nm: float
-    """Radius about the middle that holds all particles."""
+    """Radius about the middle that holds the counted particles."""
 
 
 def read_assembly(data: ReportData) -> Assembly | None:
@@ -39,11 +39,11 @@ def read_assembly(data: ReportData) -> Assembly | None:
         name: with_structure(found, data.folder, PROCESSED)
         for name in NAMES
         if (found := read_bodies(data.folder, f"{PROCESSED}/particles_{name}.csv")) is not None
-        and len(found)
+        and found.counted.any()
     }
     if not tables:
         return None
-    places = np.concatenate([bodies.centres_nm for bodies in tables.values()])
+    places = np.concatenate([bodies.centres_nm[bodies.counted] for bodies in tables.values()])
     middle = (places.min(axis=0) + places.max(axis=0)) / 2
     diameter_nm = float(np.median(np.concatenate([b.diameters_nm for b in tables.values()])))
     return Assembly(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from io import TextIOWrapper
 from pathlib import Path
 from typing import Literal
@@ -19,7 +19,8 @@ from controller.report.volumes import Floats
 MATCH_DIAMETERS = 0.5
 """Largest distance of one particle in two tables, in diameters."""
 NO_CATEGORY = "none"
-NEUTRAL = ("A and B", NO_CATEGORY, "surface", "false")
+COUNTED = "the object"
+NEUTRAL = ("A and B", NO_CATEGORY, "surface", COUNTED)
 """Categories without a colour of their own: first in the legend, and grey."""
 STRUCTURE = "structure.csv"
 """File of `dualtilt analyse`: more columns, for the particles of one table."""
@@ -34,8 +35,8 @@ class Column:
     title: str
     scale: Literal["number", "category"]
     unit: str = ""
-    none: str = ""
-    """Cell of a particle that belongs to no category."""
+    words: Mapping[str, str] = field(default_factory=dict)
+    """Words for cells that do not say what they mean."""
 
 
 COLUMNS = (
@@ -43,11 +44,11 @@ COLUMNS = (
     Column("diameter_nm", "diameter", "number", "nm"),
     Column("kind", "kind", "category"),
     Column("structure", "structure", "category"),
-    Column("grain", "grain", "category", none="0"),
+    Column("grain", "grain", "category", words={"0": NO_CATEGORY}),
     Column("depth_nm", "depth", "number", "nm"),
     Column("layer", "layer from the surface", "category"),
     Column("coordination", "neighbours", "category"),
-    Column("beside", "beside the object", "category"),
+    Column("beside", "object", "category", words={"false": COUNTED, "true": "beside it"}),
 )
 """Columns in the order of the menu. A table without one of them, or with the same value in each
 line, is not coloured by it."""
@@ -78,6 +79,12 @@ class Bodies:
 
     def __len__(self) -> int:
         return len(self.centres_nm)
+
+    @property
+    def counted(self) -> NDArray[np.bool_]:
+        """[n]: False for particles beside the object, which are listed only."""
+        beside = self.cells.get("beside", [])
+        return np.array([cell != "true" for cell in beside] or [True] * len(self), bool)
 
 
 def read_bodies(folder: Path, inside: str) -> Bodies | None:
@@ -154,7 +161,7 @@ def _categories(column: Column, cells: Sequence[str]) -> Colouring | None:
 
 
 def _category(column: Column, cell: str) -> str:
-    return NO_CATEGORY if cell in ("", column.none) else cell
+    return column.words.get(cell, cell) or NO_CATEGORY
 
 
 def _order(column: Column, cell: str) -> tuple[bool, bool, float, str]:

@@ -98,7 +98,8 @@ def as_json(content: dict[str, Any]) -> str:
 def _particles(bodies: Bodies, seen_by: Colouring | None) -> dict[str, Any]:
     steps = np.rint(bodies.centres_nm / POSITION_STEP_NM).astype(np.int32)
     return {
-        "n": len(bodies),
+        "counted": int(bodies.counted.sum()),
+        "beside": int((~bodies.counted).sum()),
         "step_nm": POSITION_STEP_NM,
         "positions": packed(steps),
         "diameters_nm": packed(bodies.diameters_nm),

@@ -26,16 +26,17 @@ EDGE = 0.45
 """Brightness of a particle's edge."""
 
 
-def draw_particles(axis: Axes, bodies: Bodies, seen_by: Colouring | None, reach_nm: float) -> None:
-    """Draw particles as discs, the far ones darker and behind, in a square field."""
+def draw_particles(axis: Axes, assembly: Assembly, name: str) -> None:
+    """Draw the particles of one table as discs, the far ones darker, in a square field."""
+    bodies, reach_nm = assembly.tables[name], assembly.reach_nm
     right = np.cross([0, 0, 1], VIEW_FROM)
     right /= np.linalg.norm(right)
-    places = bodies.centres_nm - bodies.centres_nm.mean(axis=0)
+    places = (bodies.centres_nm - assembly.middle_nm).astype(float)
     depth = places @ VIEW_FROM
     across, up = places @ right, places @ np.cross(VIEW_FROM, right)
     order = np.argsort(depth)
     order = order[_can_be_seen(across, up, depth, float(np.median(bodies.diameters_nm)))[order]]
-    faces = _colours(bodies, seen_by)[order] * _brightness(depth)[order, None]
+    faces = _colours(bodies, assembly.seen_by[name])[order] * _brightness(depth)[order, None]
     sizes = bodies.diameters_nm[order]
     axis.add_collection(
         EllipseCollection(
@@ -85,9 +86,9 @@ def particle_panels(assembly: Assembly) -> Figure:
     """Return the particles of each table side by side."""
     count = len(assembly.tables)
     page = Figure(figsize=(3.2 * count, 3.2), facecolor="none")
-    for place, (name, bodies) in enumerate(assembly.tables.items()):
+    for place, name in enumerate(assembly.tables):
         axis = page.add_axes((place / count, 0, 1 / count, 1))
-        draw_particles(axis, bodies, assembly.seen_by[name], assembly.reach_nm)
+        draw_particles(axis, assembly, name)
     return page
 
 

@@ -143,6 +143,11 @@
     });
   }
 
+  function countOf(name) {
+    const { counted, beside } = scene.particles[name];
+    return `${counted} particles` + (beside ? `, and ${beside} beside the object, not counted` : "");
+  }
+
   async function show() {
     figure.dataset.state = "drawing";
     const [kind, name] = chosen.shape.split(" ");
@@ -155,7 +160,7 @@
     if (chosen.exits[name]) {
       exitsOf(name).forEach((series) => legendEntry(`exit surface of ${series}, and its beam at 0°`, cssColour(EXIT)));
     }
-    words.textContent = kind === "particles" ? `${scene.particles[name].n} particles`
+    words.textContent = kind === "particles" ? countOf(name)
       : `Surface in the SIRT volume, sampled every ${number(scene.isosurfaces[name].step_nm)} nm`;
     await draw();
     figure.dataset.state = "drawn";
@@ -252,6 +257,14 @@
     fitDetail();
   }
 
+  // The wheel moves the page until the reader has clicked into the view.
+  function zoomAfterAClick() {
+    const zoom = (allowed) => plot.setCameraLock(false, !allowed, false);
+    zoom(false);
+    stage.addEventListener("pointerdown", () => zoom(true), true);
+    document.addEventListener("pointerdown", (event) => { if (!stage.contains(event.target)) zoom(false); });
+  }
+
   function webGL() {
     return document.createElement("canvas").getContext("webgl2");
   }
@@ -277,6 +290,7 @@
     lookFromFront();
     chosen.shape = "particles " + (scene.particles.fused ? "fused" : Object.keys(scene.particles)[0]);
     controls();
+    zoomAfterAClick();
     await show();
   }
 
