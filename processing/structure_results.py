@@ -160,8 +160,8 @@ class Structure(Immutable):
     notes: list[str] = []
 
     def headline(self) -> str:
-        """Return the shares and the number of grains in one line, e.g. for the screen."""
-        shares = sorted(self.shares.items(), key=lambda item: -item[1].value)
+        """Return the three largest shares and the number of grains in one line."""
+        shares = sorted(self.shares.items(), key=lambda item: -item[1].value)[:3]
         parts = [
             f"{name} {100 * share.value:.0f} %" for name, share in shares if share.value >= 0.01
         ]

@@ -281,6 +281,8 @@ class Counted(Data):
     diameter_nm: float | None = None
     verdict: CountVerdict | None = None
     """Trust in the count; None in logs of earlier versions and for controls."""
+    structure: str = ""
+    """Structure of these particles in one line; empty if it was not analysed."""
 
 
 class Advised(Data):

@@ -157,7 +157,8 @@ def _count_line(event: Counted) -> str:
     diameter = f", d {event.diameter_nm:.2f} nm" if event.diameter_nm else ""
     reasons = event.verdict.reasons if event.verdict is not None else ()
     why = f"; {reasons[0]}" if reasons else ""
-    return f"particles {event.which}: {status_text.count(event)}{so_far}{diameter}{why}"
+    order = f"; {event.structure}" if event.structure else ""
+    return f"particles {event.which}: {status_text.count(event)}{so_far}{diameter}{order}{why}"
 
 
 def _flip_line(event: FlipChecked) -> str:

@@ -97,6 +97,7 @@ def counted(status: SessionStatus, event: Counted) -> Changes:
         points=(*(p for p in earlier if p.tilts_used < point.tilts_used or not event.live), point),
         live=event.live,
         diameter_nm=event.diameter_nm or (known.diameter_nm if known is not None else None),
+        structure=event.structure,
     )
     done = _JOB_OF_FINAL_COUNT.get(event.which) if not event.live else None
     running = {job: progress for job, progress in status.processing.items() if job != done}

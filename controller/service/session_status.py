@@ -112,6 +112,8 @@ class CountStatus(Data):
     points: tuple[CountPoint, ...]
     live: bool
     diameter_nm: float | None = None
+    structure: str = ""
+    """Structure of the newest particles in one line; empty if it was not analysed."""
 
     @property
     def latest(self) -> CountPoint:

@@ -20,6 +20,7 @@ from processing.files.section import read_section
 from processing.images.binning import block_mean
 from processing.images.repair_pixels import repair_image
 from processing.live.count_size import binning_on_reading
+from processing.live.live_structure import structure_line
 from processing.live.series_counter import (
     LiveCount,
     SeriesCounter,
@@ -108,9 +109,13 @@ class CountedSeries:
         write_refined_alignment(self._folder, self._series, sections, alignment)
         used = found.result.summary.tilts
         diameter_nm = found.result.diameter.value
-        self._publish(count_event(self._series, found.count, used, diameter_nm, live=True))
         verdict = found.count.verdict
-        if verdict is not None and verdict.state is Trust.REFUSED:
+        refused = verdict is not None and verdict.state is Trust.REFUSED
+        order = "" if refused else structure_line(found.result.detection.table, found.count)
+        self._publish(
+            count_event(self._series, found.count, used, diameter_nm, live=True, structure=order)
+        )
+        if refused:
             return
         self._advise(found, used)
         self._fuse(found, used, newest)
@@ -160,7 +165,10 @@ class CountedSeries:
             count = widen_interval(fused.detection.count, self._fused or self._a.detection.count)
             self._fused = fused.detection.count
             tilts, diameter_nm = self._a.summary.tilts + used, found.result.diameter.value
-            self._publish(count_event("fused", count, tilts, diameter_nm, live=True))
+            order = structure_line(fused.detection.table, count)
+            self._publish(
+                count_event("fused", count, tilts, diameter_nm, live=True, structure=order)
+            )
             self._publish(Advised(series="B", topic="fit", text="B fits A", ok=True))
 
     def _warn_of_misfit(self, found: LiveCount, used: int) -> None:

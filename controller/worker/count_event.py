@@ -9,9 +9,9 @@ from processing.results import Count
 
 
 def count_event(
-    which: Which, count: Count, tilts: int, diameter_nm: float, *, live: bool
+    which: Which, count: Count, tilts: int, diameter_nm: float, *, live: bool, structure: str = ""
 ) -> Counted:
-    """Return the event for a count from a number of tilts."""
+    """Return the event for a count from a number of tilts, with its structure in one line."""
     return Counted(
         which=which,
         n=count.n,
@@ -21,6 +21,7 @@ def count_event(
         live=live,
         diameter_nm=diameter_nm,
         verdict=_verdict(count),
+        structure=structure,
     )
 
 

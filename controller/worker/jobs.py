@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,7 @@ from processing.pipeline.results_folder import (
 from processing.pipeline.settings import ProcessSettings
 from processing.pipeline.single import SeriesResult, process_series
 from processing.progress import Progress
-from processing.results import Count, FusionRule
+from processing.results import Count, FusionRule, Summary
 
 PROGRESS_EVERY_S = 0.25
 """Shortest time between two progress events of one stage."""
@@ -83,26 +84,26 @@ class JobRunner:
             progress=self._progress(Job(name)),
         )
         write_series_result(self._folder, name, result, inputs)
-        self._summarise(name, result)
+        structure = self._summarise(name, result)
         pixel_nm = result.aligned.pixel_nm
         self._show(f"slice-{name}", result.volume, pixel_nm, f"{name} x-z, SIRT")
-        self._count(name, result.detection.count, result.summary.tilts, result.diameter.value)
+        self._count(
+            name, result.detection.count, result.summary.tilts, result.diameter.value, structure
+        )
 
-    def _summarise(self, name: SeriesName, result: SeriesResult) -> None:
-        """Write a summary of the results so far: the session may end here."""
+    def _summarise(self, name: SeriesName, result: SeriesResult) -> str:
+        """Write a summary of the results so far: the session may end here; return the structure."""
         if name == "A":
-            write_summary(self._folder, result)
-            return
-        try:
+            return _headline(write_summary(self._folder, result))
+        with suppress(InputFileError):  # A failed: there is no summary for B alone
             write_summary(self._folder, read_series_result(self._folder, "A"), result)
-        except InputFileError:
-            return  # A failed: there is no summary for B alone, only its result file
+        return ""
 
     def _fuse(self) -> None:
         a, b = (read_series_result(self._folder, name) for name in ("A", "B"))
         result = combine_series(a, b, self._settings, progress=self._progress(Job.FUSE))
         write_fused_result(self._folder, result)
-        write_summary(self._folder, a, b, result)
+        summary = write_summary(self._folder, a, b, result)
         pixel_nm = result.pixel_nm
         self._show("slice-B", result.registered_b, pixel_nm, "B x-z in A's frame, SIRT")
         self._show("slice-fused", result.volume, pixel_nm, "fused x-z")
@@ -112,10 +113,15 @@ class JobRunner:
         tilts = a.summary.tilts + b.summary.tilts
         if (mean := result.controls.get(FusionRule.MEAN)) is not None:
             self._count("mean", mean.count, tilts, result.diameter.value)
-        self._count("fused", result.detection.count, tilts, result.diameter.value)
+        structure, diameter_nm = _headline(summary), result.diameter.value
+        self._count("fused", result.detection.count, tilts, diameter_nm, structure)
 
-    def _count(self, which: Which, count: Count, tilts: int, diameter_nm: float) -> None:
-        self._publish(count_event(which, count, tilts, diameter_nm, live=False))
+    def _count(
+        self, which: Which, count: Count, tilts: int, diameter_nm: float, structure: str = ""
+    ) -> None:
+        self._publish(
+            count_event(which, count, tilts, diameter_nm, live=False, structure=structure)
+        )
 
     def _show(self, view: str, volume: NDArray[Any], pixel_nm: float, caption: str) -> None:
         image = volume[:, volume.shape[1] // 2]
@@ -147,3 +153,7 @@ class JobRunner:
                 )
 
         return progress
+
+
+def _headline(summary: Summary) -> str:
+    return "" if summary.structure is None else summary.structure.headline()

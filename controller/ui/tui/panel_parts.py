@@ -71,6 +71,12 @@ def count_parts(status: SessionStatus, name: Which) -> Parts:
     return [(status_text.count_so_far(known), "bold"), final, diameter]
 
 
+def structure_lines(status: SessionStatus, *names: Which) -> Lines:
+    """Return the structure of the first of these volumes that has one; at most two lines."""
+    known = (status.counts[name].structure for name in names if name in status.counts)
+    return [line(part) for part in wrap(next(filter(None, known), ""), SIDE_CELLS - 4)[:2]]
+
+
 def count_table(status: SessionStatus) -> Lines:
     """Return the counts of A only, B only and both as a table."""
     rows = [line((f"{'particles':<10}{'n':>16}   d/nm", "dim"))]
@@ -78,7 +84,7 @@ def count_table(status: SessionStatus) -> Lines:
         known = status.counts.get(which)
         if known is not None:
             rows.append(_count_row(label, known))
-    return rows
+    return [*rows, *structure_lines(status, "fused", "A")]
 
 
 def _count_row(label: str, known: CountStatus) -> Text:

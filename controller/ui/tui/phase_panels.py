@@ -23,6 +23,7 @@ from controller.ui.tui.panel_parts import (
     count_table,
     job_lines,
     line,
+    structure_lines,
     verdict_style,
 )
 
@@ -127,6 +128,7 @@ def _series(status: SessionStatus) -> Lines:
         line(*_alignment_parts(status, tilt, series.tilts)),
         line(f"seen by {name} ", *count_parts(status, name)),
         *([line("fused     ", *count_parts(status, "fused"))] if "fused" in status.counts else []),
+        *structure_lines(status, "fused", name),
         *_advice(status, name),
         *job_lines(status),
     ]
@@ -186,6 +188,7 @@ def _flip(status: SessionStatus) -> Lines:
     ]
     if "A" in status.counts:
         lines.append(line("seen by A ", *count_parts(status, "A")))
+        lines += structure_lines(status, "A")
     return lines
 
 
