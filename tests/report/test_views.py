@@ -373,7 +373,7 @@ def test_a_browser_without_webgl_shows_still_pictures(tmp_path: Path) -> None:
 
     async def visit() -> tuple[list[str], bytes]:
         async with open_page(address, tmp_path / "profile", (800, 700), without) as page:
-            await page.until("document.readyState === 'complete'", ENOUGH_S)
+            await page.until("document.querySelector('footer') !== null", ENOUGH_S)
             await page.evaluate("document.getElementById('views').scrollIntoView()")
             shown = [
                 await page.evaluate(f"getComputedStyle(document.querySelector('{part}')).display")
