@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 from processing.errors import InputFileError
@@ -13,6 +14,7 @@ from processing.files.dynamo_table import write_dynamo_table, write_dynamo_volum
 from processing.files.hyperspy import write_hspy
 from processing.files.imod_model import write_imod_model
 from processing.files.ncem_emd import write_ncem_emd
+from processing.files.nexus import NexusSession, write_nexus
 from processing.files.ome_zarr import write_ome_zarr
 from processing.files.relion_star import write_relion_star
 from processing.progress import Progress, silent, within
@@ -50,6 +52,29 @@ def _zarr(finished: Finished, path: Path, progress: Progress) -> None:
     write_ome_zarr(path, volume, finished.grid, finished.facts, progress=progress)
 
 
+def _nexus(finished: Finished, path: Path, progress: Progress) -> None:
+    about = finished.about
+    sample = {
+        "name": about.sample,
+        "is_simulation": about.is_simulation,
+        "atom_types": ", ".join(about.atom_types) or None,
+        "preparation_date": _iso(about.preparation_date),
+    }
+    write_nexus(
+        path,
+        finished.read_volume().data,
+        finished.read_particles(),
+        finished.grid,
+        NexusSession(about.title, _iso(about.start_time), sample),
+        finished.facts,
+        progress=progress,
+    )
+
+
+def _iso(time: datetime | None) -> str | None:
+    return time.isoformat() if time else None
+
+
 def _hspy(finished: Finished, path: Path, progress: Progress) -> None:
     write_hspy(path, finished.read_volume().data, finished.grid, finished.facts)
 
@@ -67,6 +92,7 @@ PRODUCTS: dict[ExportTarget, tuple[Product, ...]] = {
     ),
     ExportTarget.IMOD: (Product("particles_{volume}.mod", _imod),),
     ExportTarget.ZARR: (Product("{volume}.ome.zarr", _zarr),),
+    ExportTarget.NEXUS: (Product("{volume}.nxs", _nexus),),
     ExportTarget.HSPY: (Product("{volume}.hspy", _hspy),),
     ExportTarget.EMD: (Product("{volume}.emd", _emd),),
 }

@@ -9,12 +9,15 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from processing.errors import InputFileError
+from processing.export.about import About, completed
 from processing.files.held_folder import open_to_read
 from processing.files.mrc import MrcStack, read_facts, read_stack
 from processing.files.particles import ParticleTable, read_csv
 from processing.files.volume_grid import Facts, VolumeGrid
 from processing.pipeline.results_folder import PROCESSED, SUMMARY
 from processing.results import Summary
+
+NOTHING_GIVEN = About()
 
 
 @dataclass(frozen=True)
@@ -34,6 +37,7 @@ class Finished:
     volume: Path
     grid: VolumeGrid
     summary: Summary
+    about: About
 
     def read_volume(self) -> MrcStack:
         """Read the volume [z, y, x]; a large one is mapped and stays on the disk."""
@@ -63,8 +67,13 @@ class Finished:
         }
 
 
-def read_finished(session: Path) -> Finished:
+def read_finished(session: Path, about: About = NOTHING_GIVEN) -> Finished:
     """Find the final volume of a session.
+
+    Parameters
+    ----------
+    about
+        Facts that no file of the session holds.
 
     Raises
     ------
@@ -80,8 +89,8 @@ def read_finished(session: Path) -> Finished:
         )
     volume = session / PROCESSED / ("fused.mrc" if name == "fused" else "A_sirt.mrc")
     header = read_facts(volume).header
-    shape = header.sections, header.rows, header.columns
-    return Finished(name, session, volume, VolumeGrid(shape, summary.pixel_nm), summary)
+    grid = VolumeGrid((header.sections, header.rows, header.columns), summary.pixel_nm)
+    return Finished(name, session, volume, grid, summary, completed(about, session))
 
 
 def _read_summary(session: Path) -> Summary:

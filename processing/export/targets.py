@@ -16,6 +16,8 @@ class ExportTarget(StrEnum):
     """Particles as a model for IMOD's 3dmod."""
     ZARR = "zarr"
     """Volume as OME-Zarr 0.5, in several resolutions."""
+    NEXUS = "nexus"
+    """Volume and particles in NeXus (HDF5), after NXem."""
     HSPY = "hspy"
     """Volume for HyperSpy."""
     EMD = "emd"

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 HELP = "write the results for other programs: volume, particle coordinates, raw data"
 FOLDER_HELP = "folder of a finished session, or --out folder of dualtilt process"
 TO_HELP = f"one or more of: {', '.join(ExportTarget)} (docs/export.md)"
+ABOUT_HELP = "TOML file with title, authors and sample, for nexus and empiar (docs/export.md)"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -31,6 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help=TO_HELP,
     )
     add("--out", type=Path, metavar="OUT", help="folder to write to (default: DIR/export)")
+    add("--about", type=Path, metavar="FILE", help=ABOUT_HELP)
     add("--again", action="store_true", help="replace files of an earlier export")
 
 
@@ -38,19 +40,24 @@ def run(args: argparse.Namespace) -> int:
     """Write the results in each format; print what was written and the doubts of the count."""
     from controller.app.cli.terminal_progress import shown_progress
     from processing.errors import ProcessingError
+    from processing.export.about import read_about
+    from processing.export.checklist import missing
     from processing.export.export import export
-    from processing.export.finished import read_finished
+    from processing.export.finished import NOTHING_GIVEN, read_finished
 
     out = args.out or args.folder / "export"
     targets = [ExportTarget(name) for name in args.to]
     try:
-        finished = read_finished(args.folder)
+        about = read_about(args.about) if args.about else NOTHING_GIVEN
+        finished = read_finished(args.folder, about)
         with shown_progress() as progress:
             paths = export(finished, targets, out, replace=args.again, progress=progress)
     except (ProcessingError, OSError) as error:
         raise UsageError(str(error)) from error
     for path in paths:
         print(path.resolve())
+    for line in missing(finished, targets):
+        print(f"missing: {line}")
     _print_doubts(finished.summary)
     return ExitCode.OK
 
