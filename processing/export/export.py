@@ -8,6 +8,7 @@ from datetime import datetime
 from pathlib import Path
 
 from processing.errors import InputFileError
+from processing.export.empiar import export_empiar
 from processing.export.finished import Finished
 from processing.export.targets import ExportTarget
 from processing.files.dynamo_table import write_dynamo_table, write_dynamo_volumes
@@ -93,6 +94,7 @@ PRODUCTS: dict[ExportTarget, tuple[Product, ...]] = {
     ExportTarget.IMOD: (Product("particles_{volume}.mod", _imod),),
     ExportTarget.ZARR: (Product("{volume}.ome.zarr", _zarr),),
     ExportTarget.NEXUS: (Product("{volume}.nxs", _nexus),),
+    ExportTarget.EMPIAR: (Product("empiar", export_empiar),),
     ExportTarget.HSPY: (Product("{volume}.hspy", _hspy),),
     ExportTarget.EMD: (Product("{volume}.emd", _emd),),
 }

@@ -22,3 +22,5 @@ class ExportTarget(StrEnum):
     """Volume for HyperSpy."""
     EMD = "emd"
     """Volume in the Berkeley EMD format (HDF5)."""
+    EMPIAR = "empiar"
+    """Raw tilt series with what EMPIAR's form asks for."""
