@@ -84,6 +84,15 @@ def test_names_the_facts_that_nobody_gave(tmp_path: Path) -> None:
     assert "atom_types" not in entry["sample"]
 
 
+def test_the_example_of_the_documents_is_read(tmp_path: Path) -> None:
+    page = Path(__file__).parents[2] / "docs/export.md"
+    example = page.read_text(encoding="utf-8").split("```toml\n")[1].split("```")[0]
+    (tmp_path / "about.toml").write_text(example)
+    about = read_about(tmp_path / "about.toml")
+    assert about.atom_types == ["Au", "C"]
+    assert about.corresponding_author is not None
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
