@@ -31,10 +31,14 @@ def write_particles(particles: Particles, path: Path) -> None:
 
 
 def read_particles(path: Path) -> Particles:
-    """Read a particle table; raise ValueError with a one-line message if it is not one."""
+    """Read the counted particles of a table, without those beside the object.
+
+    Raises ValueError with a one-line message if the file is not such a table.
+    """
     with path.open(encoding="utf-8", newline="") as file:
         try:
-            rows = [[float(row[name]) for name in COLUMNS[1:5]] for row in csv.DictReader(file)]
+            counted = [row for row in csv.DictReader(file) if row.get("beside") != "true"]
+            rows = [[float(row[name]) for name in COLUMNS[1:5]] for row in counted]
         except (KeyError, TypeError, ValueError) as error:
             raise ValueError(
                 f"{path}: not a particle table with the columns {', '.join(COLUMNS)}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from io import TextIOWrapper
 from pathlib import Path
 
@@ -14,8 +14,9 @@ from processing.errors import InputFileError
 from processing.files.atomic import replace_text
 from processing.files.held_folder import open_to_read
 
-COLUMNS = ("id", "x_nm", "y_nm", "z_nm", "diameter_nm", "confidence")
-XYZ_PROPERTIES = "species:S:1:pos:R:3:radius:R:1:confidence:R:1"
+NUMBERS = ("x_nm", "y_nm", "z_nm", "diameter_nm", "confidence")
+COLUMNS = ("id", *NUMBERS, "beside")
+XYZ_PROPERTIES = "species:S:1:pos:R:3:radius:R:1:confidence:R:1:beside:L:1"
 
 
 @dataclass(frozen=True)
@@ -30,14 +31,35 @@ class ParticleTable:
         [n].
     confidence
         [n], 0..1: chance that a particle is there, within a quarter of a diameter.
+    beside
+        [n], true for particles that lie beside the object: they are listed, but not counted.
     """
 
     centres_nm: NDArray[np.float64]
     diameter_nm: NDArray[np.float64]
     confidence: NDArray[np.float64]
+    beside: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, bool))
+
+    def __post_init__(self) -> None:
+        if len(self.beside) != len(self.centres_nm):
+            object.__setattr__(self, "beside", np.zeros(len(self.centres_nm), bool))
 
     def __len__(self) -> int:
         return len(self.centres_nm)
+
+    def select(self, chosen: NDArray[np.bool_]) -> ParticleTable:
+        """Return some of the particles."""
+        parts = self.centres_nm, self.diameter_nm, self.confidence, self.beside
+        return ParticleTable(*(part[chosen] for part in parts))
+
+    def followed_by(self, other: ParticleTable) -> ParticleTable:
+        """Return the particles of both tables."""
+        names = ("centres_nm", "diameter_nm", "confidence", "beside")
+        pairs = ((getattr(self, name), getattr(other, name)) for name in names)
+        return ParticleTable(*(np.concatenate(pair) for pair in pairs))
+
+
+NO_PARTICLES = ParticleTable(np.zeros((0, 3)), np.zeros(0), np.zeros(0))
 
 
 def write_csv(path: str | Path, table: ParticleTable) -> None:
@@ -61,18 +83,21 @@ def read_csv(path: str | Path) -> ParticleTable:
     try:
         with open_to_read(path) as file:
             reader = csv.DictReader(TextIOWrapper(file, "utf-8", newline=""))
-            missing = set(COLUMNS) - set(reader.fieldnames or ())
+            missing = {"id", *NUMBERS} - set(reader.fieldnames or ())
             if missing:
                 raise InputFileError(
                     f"{path}: no column {', '.join(sorted(missing))}; write the table again"
                 )
-            rows = [[float(row[name]) for name in COLUMNS[1:]] for row in reader]
+            lines = list(reader)
+            rows = [[float(row[name]) for name in NUMBERS] for row in lines]
+            # tables of earlier versions have no such column
+            beside = [row.get("beside") == "true" for row in lines]
     except FileNotFoundError:
         raise InputFileError(f"{path}: no such file") from None
     except (ValueError, TypeError):
         raise InputFileError(f"{path}: a value is not a number; write the table again") from None
     values = np.array(rows, np.float64).reshape(-1, 5)
-    return ParticleTable(values[:, :3], values[:, 3], values[:, 4])
+    return ParticleTable(values[:, :3], values[:, 3], values[:, 4], np.array(beside, bool))
 
 
 def write_xyz(path: str | Path, table: ParticleTable, species: str = "Au") -> None:
@@ -81,8 +106,8 @@ def write_xyz(path: str | Path, table: ParticleTable, species: str = "Au") -> No
     x, y, z, diameter, confidence = _columns(table)
     lines = [str(len(table)), f'Properties={XYZ_PROPERTIES} pbc="F F F"']
     lines += [
-        f"{species} {10 * a:.3f} {10 * b:.3f} {10 * c:.3f} {5 * d:.3f} {e:.4f}"
-        for a, b, c, d, e in zip(x, y, z, diameter, confidence, strict=True)
+        f"{species} {10 * a:.3f} {10 * b:.3f} {10 * c:.3f} {5 * d:.3f} {e:.4f} {'T' if f else 'F'}"
+        for a, b, c, d, e, f in zip(x, y, z, diameter, confidence, table.beside, strict=True)
     ]
     replace_text(path, "\n".join(lines) + "\n")
 
@@ -103,13 +128,15 @@ def read_xyz(path: str | Path) -> ParticleTable:
         raise InputFileError(f"{path}: no such file") from None
     try:
         count = int(lines[0])
-        rows = [[float(value) for value in line.split()[1:6]] for line in lines[2 : 2 + count]]
+        words = [line.split() for line in lines[2 : 2 + count]]
+        rows = [[float(value) for value in row[1:6]] for row in words]
         values = np.array(rows, np.float64).reshape(count, 5)
     except (ValueError, IndexError):
         raise InputFileError(
             f"{path}: not extended XYZ with {XYZ_PROPERTIES}; write the table again"
         ) from None
-    return ParticleTable(values[:, :3] / 10, values[:, 3] / 5, values[:, 4])
+    beside = np.array([row[6:7] == ["T"] for row in words], bool)
+    return ParticleTable(values[:, :3] / 10, values[:, 3] / 5, values[:, 4], beside)
 
 
 def _columns(table: ParticleTable) -> list[NDArray[np.float64]]:
@@ -117,4 +144,5 @@ def _columns(table: ParticleTable) -> list[NDArray[np.float64]]:
 
 
 def _rounded_columns(table: ParticleTable) -> list[list[str]]:
-    return [[f"{value:.4f}" for value in column] for column in _columns(table)]
+    numbers = [[f"{value:.4f}" for value in column] for column in _columns(table)]
+    return [*numbers, ["true" if beside else "false" for beside in table.beside]]

@@ -150,18 +150,26 @@ class SphereImager:
         """
         return self._blurred(self._spheres, blur_px)
 
+    def whole_kernels(self, blur_px: float) -> Array:
+        """Return `kernels` of whole images, which are not limited to the band."""
+        return self._blurred(self._balls(self.kinds), blur_px)
+
     def kernels_of(self, kinds: tuple[SphereKind, ...], blur_px: float) -> Array:
         """Return the same for other kinds of spheres, as many as the imager has."""
         return self._blurred(self._spectra_of(kinds), blur_px)
 
     def _spectra_of(self, kinds: tuple[SphereKind, ...]) -> list[Array]:
         """Return the spectrum [ky, kx] of a sphere of each kind, within the band."""
+        return [ball * self._band for ball in self._balls(kinds)]
+
+    def _balls(self, kinds: tuple[SphereKind, ...]) -> list[Array]:
+        """Return the whole spectrum [ky, kx] of a sphere of each kind."""
         spectra = []
         for kind in kinds:
             diameter_px = kind.size * self.diameter_px
             whole = ball_form_factor(np.zeros(1), diameter_px)
             ball = ball_form_factor(self._k, diameter_px) / whole
-            spectra.append(self.device.to_device(ball) * self._band * kind.signal)
+            spectra.append(self.device.to_device(ball) * kind.signal)
         return spectra
 
     def _blurred(self, spheres: list[Array], blur_px: float) -> Array:

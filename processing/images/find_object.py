@@ -106,8 +106,16 @@ def find_object(
     discs = [_disc(LEAST_MARGIN_PX if merged else margin) for merged in overlapped]
     masks = np.stack(each_in_threads(ndimage.binary_dilation, cores, discs))
     beside = np.stack([(each > 0) & ~mask for each, mask in zip(patches, masks, strict=True)])
-    heavy = [image[away].sum() > smallest for image, away in zip(smooth, beside, strict=True)]
-    cut = 0 if alone else int(np.count_nonzero(heavy))
+    if alone:
+        other = [
+            away & np.isin(each, _edge_patches(each))
+            for each, away in zip(patches, beside, strict=True)
+        ]
+        smallest = LOOSE_SHARE * mass
+    else:
+        other = list(beside)
+    heavy = [image[away].sum() > smallest for image, away in zip(smooth, other, strict=True)]
+    cut = int(np.count_nonzero(heavy))
     return FoundObject(masks, beside, cut, overlapped, int(first))
 
 
@@ -204,14 +212,18 @@ def _choose(
         core = (patches > 0) & (np.hypot(y - row, x - column) <= radius)
         return core if core.any() else None
     masses = ndimage.sum_labels(image, patches, numbers)
-    edges = np.concatenate([patches[0], patches[-1], patches[:, 0], patches[:, -1]])
-    whole = ~np.isin(numbers, edges)
+    whole = ~np.isin(numbers, _edge_patches(patches))
     if not whole.any() or masses[whole].max() < 0.5 * masses.max():
         return None
     loose = whole & (masses < LOOSE_SHARE * masses[whole].max())
     core = np.asarray(np.isin(patches, numbers[whole & ~loose]), bool)
     parts = ndimage.label(core)[1]
     return core if parts == 1 and core.mean() >= SMALLEST_OBJECT else None
+
+
+def _edge_patches(patches: Patches) -> Patches:
+    """Return the labels of the patches that the field's edge cuts."""
+    return np.unique(np.concatenate([patches[0], patches[-1], patches[:, 0], patches[:, -1]]))
 
 
 def _apart(image: Float32, patches: Patches, before: Bools, *, chosen: Bools) -> Bools | None:
@@ -236,7 +248,9 @@ def _whole(image: Float32, patches: Patches, before: Bools, *, heavy: float) -> 
     """Return all heavy patches and those where the core was before; None if none can be seen."""
     numbers = np.arange(1, patches.max() + 1)
     masses = ndimage.sum_labels(image, patches, numbers)
-    core = _own_patches(patches, before) | np.isin(patches, numbers[masses >= heavy])
+    # what reaches into the field is no part of an object that lies within it
+    further = numbers[(masses >= heavy) & ~np.isin(numbers, _edge_patches(patches))]
+    core = _own_patches(patches, before) | np.isin(patches, further)
     return core if core.any() else None
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
@@ -43,7 +43,37 @@ FILL_STEPS_PX = (3.0, 6.0, 12.0, 24.0, 48.0)
 """Distances over which the background is continued under the object, nearest first."""
 
 
-def isolate_object(series: TiltSeries, binned_by: int = 1) -> TiltSeries:
+@dataclass(frozen=True, eq=False)
+class Surroundings:
+    """Images that also show what lies beside the object.
+
+    Attributes
+    ----------
+    images
+        Images of the whole field without background, [tilt, y, x].
+    masks
+        Object with its margin in each image, 0 to 1, [tilt, y, x].
+    overlapped
+        Images in which another object overlaps the one that is counted, [tilt].
+    doubts
+        Doubts that hold as long as what lies beside the object is only masked.
+    """
+
+    images: Float32
+    masks: Float32
+    overlapped: Bools
+    doubts: tuple[str, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Isolated:
+    """Series that shows only its object; `beside` is None if nothing lies beside it."""
+
+    series: TiltSeries
+    beside: Surroundings | None = None
+
+
+def isolate_object(series: TiltSeries, binned_by: int = 1) -> Isolated:
     """Keep the object of each image and set the rest to 0, if there is anything beside it.
 
     A series with an even background and nothing beside the object stays as it is, and so does one
@@ -78,7 +108,7 @@ def isolate_object(series: TiltSeries, binned_by: int = 1) -> TiltSeries:
     if found is None:
         if series.region_px is not None:
             raise _nothing_there(series, binned_by)
-        return series
+        return Isolated(series)
     beside = _grown(found.beside)
     hidden = found.masks | beside
     backgrounds = continued_background(flat, hidden)
@@ -98,13 +128,19 @@ def isolate_object(series: TiltSeries, binned_by: int = 1) -> TiltSeries:
     uneven = _unevenness(backgrounds) > UNEVEN_SHARE * signal
     cluttered = clutter > LARGEST_CLUTTER * signal
     if series.region_px is None and (cluttered or not (uneven or found.cut or loose)):
-        return series
-    return replace(
+        return Isolated(series)
+    whole = _without_background(series.images, levels, backgrounds, factor)
+    soft = _soft_masks(masks, series.images.shape, factor)
+    overlap = _overlap_doubts(series.name, found)
+    isolated = replace(
         series,
-        images=_isolated(series.images, levels, backgrounds, masks, factor),
+        images=whole * soft,
         notes=(*series.notes, *_notes(series.name, found, uneven, loose)),
-        doubts=(*series.doubts, *_doubts(series.name, found, close)),
+        doubts=(*series.doubts, *overlap, *_close_doubts(series.name, close)),
     )
+    if not (found.cut or loose):
+        return Isolated(isolated)
+    return Isolated(isolated, Surroundings(whole, soft, found.overlapped, overlap))
 
 
 def _nothing_there(series: TiltSeries, binned_by: int) -> ProcessingError:
@@ -124,15 +160,21 @@ def _region(series: TiltSeries, factor: int) -> tuple[float, float, float] | Non
     return column / factor, row / factor, radius / factor
 
 
-def _isolated(
-    images: Float32, levels: Float32, backgrounds: Float32, masks: Bools, factor: int
+def _without_background(
+    images: Float32, levels: Float32, backgrounds: Float32, factor: int
 ) -> Float32:
-    isolated = np.empty(images.shape, np.float32)
+    whole = np.empty(images.shape, np.float32)
     for tilt, image in enumerate(images):
-        mask = ndimage.gaussian_filter(masks[tilt].astype(np.float32), FADE_PX)
-        background = _enlarged(backgrounds[tilt], image.shape, factor) + levels[tilt]
-        isolated[tilt] = (image - background) * _enlarged(mask, image.shape, factor)
-    return isolated
+        whole[tilt] = image - (_enlarged(backgrounds[tilt], image.shape, factor) + levels[tilt])
+    return whole
+
+
+def _soft_masks(masks: Bools, shape: tuple[int, ...], factor: int) -> Float32:
+    soft = np.empty(shape, np.float32)
+    for tilt, mask in enumerate(masks):
+        faded = ndimage.gaussian_filter(mask.astype(np.float32), FADE_PX)
+        soft[tilt] = _enlarged(faded, shape[1:], factor)
+    return soft
 
 
 def continued_background(images: Float32, hidden: Bools) -> Float32:
@@ -231,17 +273,20 @@ def _notes(name: str, found: FoundObject, uneven: bool, loose: int) -> list[str]
     return notes
 
 
-def _doubts(name: str, found: FoundObject, close: int) -> list[str]:
-    doubts = []
+def _overlap_doubts(name: str, found: FoundObject) -> tuple[str, ...]:
     overlapped, tilts = int(found.overlapped.sum()), len(found.masks)
-    if overlapped > LARGEST_OVERLAP * tilts:
-        doubts.append(
-            f"series {name}: another object overlaps the one that is counted in {overlapped} of "
-            f"{tilts} images; use a smaller range of tilts, or an object that lies alone"
-        )
-    if close:
-        doubts.append(
-            f"series {name}: {close} small object{'s' if close > 1 else ''} close to the one that "
-            "is counted may belong to it, and were not counted"
-        )
-    return doubts
+    if overlapped <= LARGEST_OVERLAP * tilts:
+        return ()
+    return (
+        f"series {name}: another object overlaps the one that is counted in {overlapped} of "
+        f"{tilts} images; use a smaller range of tilts, or an object that lies alone",
+    )
+
+
+def _close_doubts(name: str, close: int) -> tuple[str, ...]:
+    if not close:
+        return ()
+    return (
+        f"series {name}: {close} small object{'s' if close > 1 else ''} close to the one that "
+        "is counted may belong to it, and were not counted",
+    )

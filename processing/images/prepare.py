@@ -22,7 +22,7 @@ def prepare_series(series: TiltSeries) -> TiltSeries:
     """
     images, repairs = repair_pixels(series.images)
     repaired = with_repairs_noted(replace(series, images=images), repairs)
-    return isolate_object(upright_contrast(repaired))
+    return isolate_object(upright_contrast(repaired)).series
 
 
 def with_repairs_noted(series: TiltSeries, repairs: Repairs) -> TiltSeries:

@@ -97,7 +97,7 @@ class SeriesCounter:
         """
         if np.ptp(series.angles_deg) < LEAST_COVERAGE_DEG:
             return None
-        series = isolate_object(upright_contrast(series))
+        series = isolate_object(upright_contrast(series)).series
         sampling = _region(series)
         factor = reduction(sampling.crop_px[2])
         small = reduced(sampled(series, sampling), factor)

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 
 import numpy as np
+from scipy.spatial import cKDTree
 
 from processing.combine.fuse import fuse
 from processing.combine.pose import Pose, mutual_pairs
@@ -19,7 +20,7 @@ from processing.combine.register import PAIRED_WITHIN, RegistrationResult
 from processing.combine.resample import resample
 from processing.count.interval import missed_by_both, widen_by_fused, widen_by_missed
 from processing.device import device
-from processing.files.particles import ParticleTable
+from processing.files.particles import NO_PARTICLES, ParticleTable
 from processing.pipeline.detect import (
     Candidates,
     Detection,
@@ -65,6 +66,8 @@ class FusedResult:
     warnings
         One line if the tilt sense of B was reversed, one for each image that was left out of this
         fit only, one if there are several sizes.
+    beside, beside_b
+        Particles beside the object that either series shows, and those that B shows.
     """
 
     registered_b: Float32
@@ -80,6 +83,8 @@ class FusedResult:
     count_b: Count
     controls: dict[FusionRule, Detection] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+    beside: ParticleTable = NO_PARTICLES
+    beside_b: ParticleTable = NO_PARTICLES
 
 
 def combine_series(
@@ -112,6 +117,7 @@ def combine_series(
     candidates = pair.candidates(volume, within(progress, 0.5, 0.55))
     fit_share = 1.0 - CONTROL_SHARE * len(settings.control_rules)
     table_b = _moved(b.detection.table, found.pose)
+    beside_b = _moved(b.beside, found.pose)
     known_nm = [a.detection.table.centres_nm, table_b.centres_nm]
     # the fit leaves a core idle now and then, and needs no volume: the controls go on beside it
     with ThreadPoolExecutor(1) as beside:
@@ -151,7 +157,17 @@ def combine_series(
             *(line for line in detection.left_out if line not in (*a.warnings, *b.warnings)),
             *size_notes("both series", detection.kinds),
         ),
+        _either(a.beside, beside_b, same_nm),
+        beside_b,
     )
+
+
+def _either(a: ParticleTable, b: ParticleTable, same_nm: float) -> ParticleTable:
+    """Return the particles of A, and those of B that A does not show."""
+    if not (len(a) and len(b)):
+        return a.followed_by(b)
+    distance_nm, _ = cKDTree(a.centres_nm).query(b.centres_nm)
+    return a.followed_by(b.select(distance_nm > same_nm))
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from processing.align.geometry import check_geometry
-from processing.images.isolate import isolate_object
+from processing.images.isolate import Isolated, Surroundings, isolate_object
 from processing.images.prepare import upright_contrast, with_repairs_noted
 from processing.images.repair_pixels import repair_stored
 from processing.images.stored_images import StoredImages
@@ -23,7 +23,7 @@ from processing.pipeline.sampling import (
 )
 from processing.pipeline.settings import ProcessSettings
 from processing.results import Sampling
-from processing.series import TiltSeries
+from processing.series import Float32, TiltSeries
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,6 +42,8 @@ class PreparedSeries:
         Its images, with repaired pixels.
     geometry_kept
         False if another tilt axis or other angles were taken than the given ones.
+    beside
+        Images of the overview with all that lies beside the object; None if nothing does.
     """
 
     overview: TiltSeries
@@ -49,20 +51,40 @@ class PreparedSeries:
     repaired: TiltSeries
     stored: StoredImages
     geometry_kept: bool
+    beside: Surroundings | None = None
 
-    def at(self, sampling: Sampling) -> TiltSeries:
+    def at(self, sampling: Sampling) -> Isolated:
         """Return the cropped and binned series; its images are read again if need be."""
         relative = within_field(sampling, self.field)
         if relative is not None:
-            return sampled(self.overview, relative)
+            beside = self.beside and _sampled_beside(self.beside, self.overview, relative)
+            return Isolated(sampled(self.overview, relative), beside)
         turns = self.overview.quarter_turns
         as_read = turned(sampling, -turns)
         fine = isolate_object(
             upright_contrast(read_sampled(self.repaired, self.stored.read, as_read))
         )
-        images = np.ascontiguousarray(np.rot90(fine.images, turns, axes=(1, 2)))
         # what was found in the whole field holds
-        return replace(self.overview, images=images, pixel_nm=fine.pixel_nm)
+        images = _rot90(fine.series.images, turns)
+        series = replace(self.overview, images=images, pixel_nm=fine.series.pixel_nm)
+        return Isolated(series, fine.beside and _turned_beside(fine.beside, turns))
+
+
+def _rot90(images: Float32, quarter_turns: int) -> Float32:
+    return np.ascontiguousarray(np.rot90(images, quarter_turns, axes=(1, 2)))
+
+
+def _turned_beside(beside: Surroundings, quarter_turns: int) -> Surroundings:
+    images, masks = (_rot90(each, quarter_turns) for each in (beside.images, beside.masks))
+    return replace(beside, images=images, masks=masks)
+
+
+def _sampled_beside(beside: Surroundings, series: TiltSeries, sampling: Sampling) -> Surroundings:
+    images, masks = (
+        sampled(replace(series, images=each), sampling).images
+        for each in (beside.images, beside.masks)
+    )
+    return replace(beside, images=images, masks=masks)
 
 
 def prepare_field(series: TiltSeries, settings: ProcessSettings) -> PreparedSeries:
@@ -80,11 +102,13 @@ def prepare_field(series: TiltSeries, settings: ProcessSettings) -> PreparedSeri
         read_sampled(repaired, stored.read, field) if repairs.text() else sampled(repaired, field)
     )
     isolated = isolate_object(upright_contrast(overview), field.bin)
-    checked = check_geometry(isolated)
+    checked = check_geometry(isolated.series)
+    turns = checked.quarter_turns - isolated.series.quarter_turns
     return PreparedSeries(
         checked,
         turned(field, checked.quarter_turns),
         repaired,
         stored,
-        geometry_kept=checked is isolated,
+        geometry_kept=checked is isolated.series,
+        beside=isolated.beside and _turned_beside(isolated.beside, turns),
     )

@@ -7,6 +7,7 @@ from dataclasses import replace
 from processing.combine.capacity import field_capacity
 from processing.combine.register import RegistrationResult, register
 from processing.errors import OppositeSenseError, RegistrationRefusedError, UnclearPoseError
+from processing.files.particles import ParticleTable
 from processing.pipeline.single import SeriesResult
 from processing.results import Cause
 
@@ -70,7 +71,6 @@ def _require_room(result: SeriesResult, diameter_nm: float) -> None:
 
 def with_reversed_sense(result: SeriesResult) -> SeriesResult:
     """Mirror a result along the beam: the same images with the opposite tilt angles."""
-    table = result.detection.table
     return replace(
         result,
         aligned=replace(result.aligned, angles_deg=-result.aligned.angles_deg),
@@ -78,6 +78,11 @@ def with_reversed_sense(result: SeriesResult) -> SeriesResult:
         detection=replace(
             result.detection,
             centres=result.detection.centres[::-1],
-            table=replace(table, centres_nm=table.centres_nm * [1.0, 1.0, -1.0]),
+            table=_mirrored(result.detection.table),
         ),
+        beside=_mirrored(result.beside),
     )
+
+
+def _mirrored(table: ParticleTable) -> ParticleTable:
+    return replace(table, centres_nm=table.centres_nm * [1.0, 1.0, -1.0])

@@ -79,9 +79,9 @@ def write_series_result(
     origin_nm = volume_origin_nm(result.summary.sampling, pixel_nm)
     write_volume(folder / f"{name}_sirt.mrc", result.volume, pixel_nm, origin_nm)
     write_volume(folder / f"{name}_ssr.mrc", result.detection.centres, pixel_nm, origin_nm)
-    write_csv(folder / f"{name}_own_particles.csv", result.detection.table)
+    write_csv(folder / f"{name}_own_particles.csv", _with_beside(result))
     if name == "A":
-        _write_table(folder, name, result.detection.table)
+        _write_table(folder, name, _with_beside(result))
     record = SeriesRecord(
         pixel_nm=pixel_nm,
         angles_deg=result.aligned.angles_deg.tolist(),
@@ -113,11 +113,9 @@ def read_series_result(session: str | Path, name: SeriesName) -> SeriesResult:
         name=name,
         sense_known=record.sense_known,
     )
-    detection = Detection(
-        read_stack(folder / f"{name}_ssr.mrc").data,
-        read_csv(folder / f"{name}_own_particles.csv"),
-        record.count,
-    )
+    table = read_csv(folder / f"{name}_own_particles.csv")
+    centres = read_stack(folder / f"{name}_ssr.mrc").data
+    detection = Detection(centres, table.select(~table.beside), record.count)
     return SeriesResult(
         aligned,
         read_stack(folder / f"{name}_sirt.mrc").data,
@@ -125,7 +123,12 @@ def read_series_result(session: str | Path, name: SeriesName) -> SeriesResult:
         record.diameter,
         record.summary,
         record.warnings,
+        table.select(table.beside),
     )
+
+
+def _with_beside(result: SeriesResult) -> ParticleTable:
+    return result.detection.table.followed_by(result.beside)
 
 
 def write_fused_result(session: str | Path, result: FusedResult) -> None:
@@ -137,8 +140,8 @@ def write_fused_result(session: str | Path, result: FusedResult) -> None:
     write_volume(folder / "B_registered.mrc", result.registered_b, pixel_nm, origin_nm)
     write_volume(folder / "fused.mrc", result.volume, pixel_nm, origin_nm)
     write_volume(folder / "fused_ssr.mrc", result.detection.centres, pixel_nm, origin_nm)
-    _write_table(folder, "B", result.table_b)
-    _write_table(folder, "fused", result.detection.table)
+    _write_table(folder, "B", result.table_b.followed_by(result.beside_b))
+    _write_table(folder, "fused", result.detection.table.followed_by(result.beside))
     for name, control in result.controls.items():
         _write_table(folder, name, control.table)
 

@@ -10,6 +10,7 @@ from processing.align.alignment import Alignment, apply_alignment
 from processing.align.series import align_series, background_subtracted, linearised
 from processing.count.diameter import estimate_diameter, pair_distance, refined_diameter
 from processing.device import device
+from processing.files.particles import NO_PARTICLES, ParticleTable
 from processing.pipeline.check_diameter import (
     require_possible_diameter,
     require_resolved_diameter,
@@ -17,6 +18,7 @@ from processing.pipeline.check_diameter import (
 from processing.pipeline.check_series import require_tilt_series
 from processing.pipeline.detect import Detection, detect_by_fit, find_candidates, size_notes
 from processing.pipeline.memory import SINGLE_VOLUMES, allocator
+from processing.pipeline.neighbours import without_neighbours
 from processing.pipeline.prepared import PreparedSeries, prepare_field
 from processing.pipeline.sampling import (
     choose_sampling,
@@ -56,6 +58,8 @@ class SeriesResult:
         Entry of this series in summary.json.
     warnings
         Notes and doubts of the input, and one line for each image left out.
+    beside
+        Particles beside the object; they are listed, but not counted.
     """
 
     aligned: TiltSeries
@@ -64,6 +68,7 @@ class SeriesResult:
     diameter: Diameter
     summary: SeriesSummary
     warnings: tuple[str, ...] = ()
+    beside: ParticleTable = NO_PARTICLES
 
 
 def process_series(
@@ -113,7 +118,8 @@ def _process_sampled(
     progress: Progress,
 ) -> SeriesResult:
     """Process the cropped and binned images of a series."""
-    small = prepared.at(sampling)
+    isolated = prepared.at(sampling)
+    small = isolated.series
     rows, columns = small.images.shape[1:]
     allocate = allocator((columns, rows, columns), SINGLE_VOLUMES, settings.memory_limit_GB)
     if start is not None:
@@ -121,8 +127,16 @@ def _process_sampled(
     alignment = align_series(
         small, start=start, device=device(settings.device), progress=within(progress, 0.0, 0.4)
     )
+    found_from = 0.4 if isolated.beside is None else 0.7
+    alone = without_neighbours(
+        isolated, alignment, settings, progress=within(progress, 0.4, found_from)
+    )
     result = find_particles(
-        small, alignment, settings, allocate=allocate, progress=within(progress, 0.4, 1.0)
+        alone.series,
+        alone.alignment,
+        settings,
+        allocate=allocate,
+        progress=within(progress, found_from, 1.0),
     )
     summary = result.summary.model_copy(
         update={
@@ -131,7 +145,8 @@ def _process_sampled(
         }
     )
     notes = sampling_notes(sampling, small.pixel_nm, result.diameter.value)
-    return replace(result, summary=summary, warnings=(*result.warnings, *notes))
+    warnings = (*result.warnings, *notes)
+    return replace(result, summary=summary, warnings=warnings, beside=alone.beside)
 
 
 def find_particles(

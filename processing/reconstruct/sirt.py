@@ -19,6 +19,7 @@ def sirt(
     images: Float32,
     iterations: int,
     *,
+    known: Float32 | None = None,
     start: Float32 | None = None,
     nonnegative: bool = True,
     momentum: bool = False,
@@ -33,6 +34,8 @@ def sirt(
 
     Parameters
     ----------
+    known
+        1 where `images` [tilt, y, u] were recorded, 0 where they say nothing; default 1.
     start
         Volume to start from; zeros by default.
     nonnegative
@@ -61,6 +64,7 @@ def sirt(
 
     def reconstruct(part: slice) -> None:
         measured = projector.image_block(images, part)
+        weights_of_rays = rows if known is None else rows * projector.image_block(known, part)
         if start is None:
             estimate = [
                 xp.zeros((weights.size, len(measured[0])), dtype=np.float32) for weights in columns
@@ -71,7 +75,7 @@ def sirt(
             projected = projector.forward_block(estimate)
         ahead = list(estimate)
         for gain in gains:
-            residual = rows * (measured - projected)
+            residual = weights_of_rays * (measured - projected)
             projected[:] = 0
             # project each tile again while it is in the cache
             for n, tile in enumerate(tiles):

@@ -230,5 +230,5 @@ def test_a_series_without_good_images_is_refused_with_its_faults() -> None:
 )
 def test_a_loose_assembly_alone_is_not_taken_for_two(packing: Packing, seed: int) -> None:
     raw, _ = recorded(packing, seed=seed)
-    found = isolate_object(as_series(raw))
+    found = isolate_object(as_series(raw)).series
     assert (found.notes, found.doubts) == ((), ())

@@ -283,7 +283,7 @@ def test_a_finer_bin_is_read_again_from_the_repaired_images() -> None:
     prepared = prepare_field(series, ProcessSettings())
     assert prepared.field.bin == 2
     sampling = Sampling(recorded_px=(560, 500), crop_px=(7, 13, 301, 402), bin=1)
-    fine = prepared.at(sampling)
+    fine = prepared.at(sampling).series
     assert fine.pixel_nm == pytest.approx(series.pixel_nm)
     assert np.abs(fine.images - sound[:, 13:415, 7:308]).max() < 15
     assert any("1 stuck pixel" in note for note in fine.notes)
@@ -293,7 +293,7 @@ def test_the_region_is_taken_from_the_field_that_was_read() -> None:
     series = faulty_field()
     prepared = prepare_field(series, ProcessSettings())
     sampling = choose_sampling(prepared.overview, prepared.field, ProcessSettings(bin=4))
-    small = prepared.at(sampling)
+    small = prepared.at(sampling).series
     x, y, width, height = sampling.crop_px
     direct = block_mean(series.images[3, y : y + height, x : x + width], 4)
     np.testing.assert_allclose(small.images[3], direct, atol=60)
