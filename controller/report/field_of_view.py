@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 from dataclasses import dataclass
+from io import TextIOWrapper
 from pathlib import Path
 
 import numpy as np
@@ -46,11 +48,15 @@ def field_of_volume(volume: Volume, diameter_nm: float) -> FieldOfView:
 
 
 def read_centres(folder: Path, inside: str) -> Floats:
-    """Read the centres [n, (x, y, z)], nm, of a particle table; none if there is no table."""
+    """Read the centres [n, (x, y, z)], nm, of the counted particles of a table.
+
+    Particles beside the object are left out. There are none if there is no table.
+    """
     try:
         with open_inside(folder, inside) as file:
-            return np.loadtxt(
-                file, np.float32, delimiter=",", skiprows=1, usecols=(1, 2, 3), ndmin=2
-            )
-    except (OSError, ValueError, UserWarning):
-        return np.zeros((0, 3), np.float32)
+            rows = csv.DictReader(TextIOWrapper(file, "utf-8", newline=""))
+            counted = [row for row in rows if row.get("beside") != "true"]
+        centres = [[float(row[name]) for name in ("x_nm", "y_nm", "z_nm")] for row in counted]
+    except (OSError, KeyError, TypeError, ValueError, csv.Error):
+        centres = []
+    return np.array(centres, np.float32).reshape(-1, 3)

@@ -49,14 +49,21 @@ class ParticleTable:
 
     def select(self, chosen: NDArray[np.bool_]) -> ParticleTable:
         """Return some of the particles."""
-        parts = self.centres_nm, self.diameter_nm, self.confidence, self.beside
-        return ParticleTable(*(part[chosen] for part in parts))
+        return ParticleTable(
+            self.centres_nm[chosen],
+            self.diameter_nm[chosen],
+            self.confidence[chosen],
+            self.beside[chosen],
+        )
 
     def followed_by(self, other: ParticleTable) -> ParticleTable:
         """Return the particles of both tables."""
-        names = ("centres_nm", "diameter_nm", "confidence", "beside")
-        pairs = ((getattr(self, name), getattr(other, name)) for name in names)
-        return ParticleTable(*(np.concatenate(pair) for pair in pairs))
+        return ParticleTable(
+            np.concatenate([self.centres_nm, other.centres_nm]),
+            np.concatenate([self.diameter_nm, other.diameter_nm]),
+            np.concatenate([self.confidence, other.confidence]),
+            np.concatenate([self.beside, other.beside]),
+        )
 
 
 NO_PARTICLES = ParticleTable(np.zeros((0, 3)), np.zeros(0), np.zeros(0))

@@ -257,4 +257,4 @@ def _near(places: Float64, shape: tuple[int, int], diameter_px: float) -> Float3
     spots[y, x] = False
     distance = ndimage.distance_transform_edt(spots)
     edge = (MASK_DIAMETERS * diameter_px - distance) / (FADE_DIAMETERS * diameter_px)
-    return np.clip(edge + 0.5, 0, 1).astype(np.float32)
+    return np.asarray(np.clip(edge + 0.5, 0, 1), np.float32)

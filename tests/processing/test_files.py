@@ -317,16 +317,35 @@ def test_the_message_says_what_is_wrong_with_an_mdoc(
 
 def test_csv_and_xyz_keep_the_particles_and_ase_opens_the_xyz(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
-    table = ParticleTable(rng.normal(0, 40, (7, 3)), np.full(7, 6.3), rng.random(7))
+    beside = np.arange(7) > 4
+    table = ParticleTable(rng.normal(0, 40, (7, 3)), np.full(7, 6.3), rng.random(7), beside)
     write_csv(tmp_path / "p.csv", table)
     write_xyz(tmp_path / "p.xyz", table)
     for read in (read_csv(tmp_path / "p.csv"), read_xyz(tmp_path / "p.xyz")):
+        np.testing.assert_array_equal(read.beside, beside)
         np.testing.assert_allclose(read.centres_nm, table.centres_nm, atol=1e-3)
         np.testing.assert_allclose(read.diameter_nm, table.diameter_nm, atol=1e-3)
         np.testing.assert_allclose(read.confidence, table.confidence, atol=1e-3)
     atoms = ase.io.read(tmp_path / "p.xyz")
     np.testing.assert_allclose(atoms.positions, 10 * table.centres_nm, atol=1e-3)
     np.testing.assert_allclose(atoms.arrays["radius"], 31.5)
+    np.testing.assert_array_equal(atoms.arrays["beside"], beside)
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("p.csv", "id,x_nm,y_nm,z_nm,diameter_nm,confidence\n1,1,2,3,6.3,0.9\n"),
+        ("p.xyz", "1\nProperties=species:S:1:pos:R:3\nAu 10 20 30 31.5 0.9\n"),
+    ],
+)
+def test_a_table_of_an_earlier_version_has_no_particles_beside_the_object(
+    tmp_path: Path, name: str, text: str
+) -> None:
+    (tmp_path / name).write_text(text)
+    table = (read_csv if name == "p.csv" else read_xyz)(tmp_path / name)
+    assert table.beside.tolist() == [False]
+    np.testing.assert_allclose(table.centres_nm, [[1.0, 2.0, 3.0]])
 
 
 def test_an_empty_table_is_written_and_read(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from scipy.spatial.transform import Rotation
 from simulator.scoring import score_tables, write_accuracy
 from simulator.settings import Packing, SpecimenSettings
 from simulator.specimen import Particles, make_assembly
-from simulator.truth import write_particles
+from simulator.truth import read_particles, write_particles
 from simulator.world import new_world, save_world
 from tests.simulator.specimens import small_settings
 
@@ -114,6 +114,12 @@ def test_session_folder_is_scored_against_its_saved_world(tmp_path: Path) -> Non
     assert fused.rms_nm == pytest.approx((0.0, 0.0, 0.0), abs=1e-3)
     (tmp_path / "simulator" / "world.json").unlink()  # truth.csv is used then
     assert write_accuracy(tmp_path) == accuracy
+
+
+def test_particles_beside_the_object_are_not_scored(tmp_path: Path) -> None:
+    columns = "id,x_nm,y_nm,z_nm,diameter_nm,confidence,beside\n"
+    (tmp_path / "p.csv").write_text(columns + "1,1,2,3,6.3,1,false\n2,50,2,3,6.3,1,true\n")
+    assert read_particles(tmp_path / "p.csv").centres_nm.tolist() == [[1.0, 2.0, 3.0]]
 
 
 def test_missing_truth_or_tables_are_named(tmp_path: Path) -> None:
