@@ -55,13 +55,14 @@ class Surroundings:
         Object with its margin in each image, 0 to 1, [tilt, y, x].
     overlapped
         Images in which another object overlaps the one that is counted, [tilt].
-    doubts
-        Doubts that hold as long as what lies beside the object is only masked.
+    notes, doubts
+        Those that hold as long as what lies beside the object is only masked.
     """
 
     images: Float32
     masks: Float32
     overlapped: Bools
+    notes: tuple[str, ...]
     doubts: tuple[str, ...]
 
 
@@ -131,16 +132,18 @@ def isolate_object(series: TiltSeries, binned_by: int = 1) -> Isolated:
         return Isolated(series)
     whole = _without_background(series.images, levels, backgrounds, factor)
     soft = _soft_masks(masks, series.images.shape, factor)
-    overlap = _overlap_doubts(series.name, found)
+    notes = _masked_notes(series.name, found, loose)
+    doubts = (*_overlap_doubts(series.name, found), *_close_doubts(series.name, close))
     isolated = replace(
         series,
         images=whole * soft,
-        notes=(*series.notes, *_notes(series.name, found, uneven, loose)),
-        doubts=(*series.doubts, *overlap, *_close_doubts(series.name, close)),
+        notes=(*series.notes, *_uneven_notes(series.name, uneven), *notes),
+        doubts=(*series.doubts, *doubts),
     )
-    if not (found.cut or loose):
+    # an object in few images is a bad image more often than a neighbour
+    if found.cut <= LARGEST_OVERLAP * series.tilts and not loose:
         return Isolated(isolated)
-    return Isolated(isolated, Surroundings(whole, soft, found.overlapped, overlap))
+    return Isolated(isolated, Surroundings(whole, soft, found.overlapped, notes, doubts))
 
 
 def _nothing_there(series: TiltSeries, binned_by: int) -> ProcessingError:
@@ -256,10 +259,14 @@ def _enlarged(small: Float32, shape: tuple[int, ...], factor: int) -> Float32:
     return large
 
 
-def _notes(name: str, found: FoundObject, uneven: bool, loose: int) -> list[str]:
+def _uneven_notes(name: str, uneven: bool) -> tuple[str, ...]:
+    if not uneven:
+        return ()
+    return (f"series {name}: uneven background (film, gradient, contamination) removed",)
+
+
+def _masked_notes(name: str, found: FoundObject, loose: int) -> tuple[str, ...]:
     notes = []
-    if uneven:
-        notes.append(f"series {name}: uneven background (film, gradient, contamination) removed")
     if found.cut:
         notes.append(
             f"series {name}: {found.cut} images show another object beside the one that is "
@@ -270,7 +277,7 @@ def _notes(name: str, found: FoundObject, uneven: bool, loose: int) -> list[str]
             f"series {name}: {loose} small object{'s' if loose > 1 else ''} beside the one that is "
             "counted; masked"
         )
-    return notes
+    return tuple(notes)
 
 
 def _overlap_doubts(name: str, found: FoundObject) -> tuple[str, ...]:

@@ -19,15 +19,16 @@ from processing.align.series import align_series, background_subtracted
 from processing.count.diameter import estimate_diameter
 from processing.count.particles import find_clusters
 from processing.errors import ProcessingError
-from processing.files.particles import NO_PARTICLES, ParticleTable
+from processing.files.particles import ParticleTable
 from processing.fit.render import FittedModel, Frame, fitted_model
 from processing.fit.spheres import fit_spheres
 from processing.images.intensity import Response, estimate_response, linearise
 from processing.images.isolate import Isolated, Surroundings
 from processing.pipeline.detect import require_few_candidates
 from processing.pipeline.divide import divide_particles
+from processing.pipeline.memory import SINGLE_VOLUMES, allocator
 from processing.pipeline.settings import ProcessSettings
-from processing.progress import Progress, silent
+from processing.progress import Progress, silent, within
 from processing.reconstruct.projector import Projector
 from processing.reconstruct.sirt import sirt
 from processing.reconstruct.ssr import ssr_volume
@@ -45,7 +46,9 @@ SETTLED_PX = 0.5
 """Change of the shifts, rms over the images, after which no further alignment follows."""
 LARGEST_UNEXPLAINED = 0.05
 """Largest share of the images near a typical particle that a good model leaves unexplained."""
-LARGEST_UNEXPLAINED_VIEW = 0.3
+LARGEST_ROUGH_UNEXPLAINED = 0.12
+"""The same after the first fits, above which no good model follows."""
+LARGEST_UNEXPLAINED_IMAGE = 0.3
 """The same in the worst image."""
 ROUNDS = 2
 """Rounds of each fit."""
@@ -74,16 +77,19 @@ class Alone:
 
     series: TiltSeries
     alignment: Alignment
-    beside: ParticleTable = NO_PARTICLES
+    beside: ParticleTable
 
 
 @dataclass(frozen=True, eq=False)
 class _Subtraction:
-    """Images without the neighbours, the neighbours, and whether the fit explains the images."""
+    """Images without the neighbours, and the neighbours."""
 
     series: TiltSeries
     beside: ParticleTable
-    is_good: bool
+    unexplained: float
+    """Share of the images near a typical particle of the object that the model leaves."""
+    worst_image: float
+    """The same near all particles in the worst image."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,31 +102,32 @@ class _Padded:
 
 def without_neighbours(
     isolated: Isolated,
+    beside: Surroundings,
     alignment: Alignment,
     settings: ProcessSettings,
     *,
     progress: Progress = silent,
-) -> Alone:
+) -> Alone | None:
     """Subtract what lies beside the object, and align the images again.
 
-    Where no model explains the images, the masked images and their doubts stay as they are.
+    Returns None if no model explains the images, or if it needs more memory than the limit.
     """
-    masked = Alone(isolated.series, alignment)
-    if isolated.beside is None:
-        return masked
     now = alignment
     try:
-        for _ in range(PASSES):
-            rough = _subtract(isolated, isolated.beside, now, settings, 1, silent)
+        for number in range(PASSES):
+            rough = _subtract(isolated, beside, now, settings, 1, silent)
+            progress("neighbours", 0.15 * (number + 1))
+            if rough.unexplained > LARGEST_ROUGH_UNEXPLAINED:
+                return None
             before, now = now, align_series(rough.series, start=now)
             if np.sqrt(np.mean((now.shifts_px - before.shifts_px) ** 2)) < SETTLED_PX:
                 break
-        found = _subtract(isolated, isolated.beside, now, settings, FITS, progress)
-        if not found.is_good:
-            return masked
+        found = _subtract(isolated, beside, now, settings, FITS, within(progress, 0.45, 1.0))
+        if found.unexplained > LARGEST_UNEXPLAINED or found.worst_image > LARGEST_UNEXPLAINED_IMAGE:
+            return None
         return Alone(found.series, align_series(found.series, start=now), found.beside)
     except ProcessingError:
-        return masked
+        return None
 
 
 def _subtract(
@@ -138,18 +145,33 @@ def _subtract(
     linear = linearise(padded.series, response)
     rows, columns = isolated.series.images.shape[1:]
     projector = Projector(linear.angles_rad, linear.images.shape[2], columns)
+    # the volume is less deep than wide: this counts more memory than it needs
+    shape = (projector.columns, linear.images.shape[1], projector.columns)
+    allocate = allocator(shape, SINGLE_VOLUMES, settings.memory_limit_GB)
     volume = sirt(
-        projector, linear.images, settings.sirt_iterations, known=padded.known, momentum=True
+        projector,
+        linear.images,
+        settings.sirt_iterations,
+        known=padded.known,
+        momentum=True,
+        allocate=allocate,
     )
     progress("neighbours", 0.2)
     shown = projector.forward(volume)
     linear = replace(linear, images=np.where(padded.known > 0, linear.images, shown))
     filled = replace(padded.series, images=np.where(padded.known > 0, padded.series.images, shown))
     pixel_nm = linear.pixel_nm
-    diameter_nm = settings.diameter_nm or pixel_nm * estimate_diameter(volume, linear).value_px
+    diameter_nm = settings.diameter_nm or (
+        pixel_nm * estimate_diameter(volume, linear, allocate=allocate).value_px
+    )
     progress("neighbours", 0.3)
     clusters = find_clusters(
-        ssr_volume(volume, diameter_nm / pixel_nm, iterations=settings.ssr_iterations),
+        ssr_volume(
+            volume,
+            diameter_nm / pixel_nm,
+            iterations=settings.ssr_iterations,
+            allocate=allocate,
+        ),
         diameter_nm / pixel_nm,
     )
     require_few_candidates(len(clusters.weight), [filled], diameter_nm)
@@ -239,14 +261,24 @@ def _subtracted(
         np.clip(1 - fit.evidence.unexplained[listed], 0, 1),
         np.ones(listed.sum(), bool),
     )
-    doubts = tuple(line for line in series.doubts if line not in beside.doubts)
     unexplained = fit.evidence.unexplained[own & particles]
-    good = (
-        len(unexplained) > 0
-        and float(np.median(unexplained)) < LARGEST_UNEXPLAINED
-        and float(fit.evidence.view_unexplained.max()) < LARGEST_UNEXPLAINED_VIEW
+    return _Subtraction(
+        _renamed(replace(series, images=images), beside, len(table)),
+        table,
+        float(np.median(unexplained)) if len(unexplained) else 1.0,
+        float(fit.evidence.view_unexplained.max()),
     )
-    return _Subtraction(replace(series, images=images, doubts=doubts), table, good)
+
+
+def _renamed(series: TiltSeries, beside: Surroundings, listed: int) -> TiltSeries:
+    """Replace the notes and doubts of a mask by those of the subtraction."""
+    notes = (
+        *(line for line in series.notes if line not in beside.notes),
+        f"series {series.name}: what lies beside the object that is counted was fitted and "
+        f"subtracted; {listed} of its particles are listed with beside = true",
+    )
+    doubts = tuple(line for line in series.doubts if line not in beside.doubts)
+    return replace(series, notes=notes, doubts=doubts)
 
 
 def _near(places: Float64, shape: tuple[int, int], diameter_px: float) -> Float32:

@@ -127,17 +127,23 @@ def _process_sampled(
     alignment = align_series(
         small, start=start, device=device(settings.device), progress=within(progress, 0.0, 0.4)
     )
-    found_from = 0.4 if isolated.beside is None else 0.7
-    alone = without_neighbours(
-        isolated, alignment, settings, progress=within(progress, 0.4, found_from)
-    )
+    masked_to = 1.0 if isolated.beside is None else 0.55
     result = find_particles(
-        alone.series,
-        alone.alignment,
-        settings,
-        allocate=allocate,
-        progress=within(progress, found_from, 1.0),
+        small, alignment, settings, allocate=allocate, progress=within(progress, 0.4, masked_to)
     )
+    if isolated.beside is not None and _is_doubtful(result):
+        alone = without_neighbours(
+            isolated, isolated.beside, alignment, settings, progress=within(progress, 0.55, 0.85)
+        )
+        if alone is not None:
+            found = find_particles(
+                alone.series,
+                alone.alignment,
+                settings,
+                allocate=allocate,
+                progress=within(progress, 0.85, 1.0),
+            )
+            result = replace(found, beside=alone.beside)
     summary = result.summary.model_copy(
         update={
             "align_rms_px": result.summary.align_rms_px * sampling.bin,
@@ -145,8 +151,12 @@ def _process_sampled(
         }
     )
     notes = sampling_notes(sampling, small.pixel_nm, result.diameter.value)
-    warnings = (*result.warnings, *notes)
-    return replace(result, summary=summary, warnings=warnings, beside=alone.beside)
+    return replace(result, summary=summary, warnings=(*result.warnings, *notes))
+
+
+def _is_doubtful(result: SeriesResult) -> bool:
+    verdict = result.detection.count.verdict
+    return verdict is not None and verdict.state is Trust.DOUBTFUL
 
 
 def find_particles(
