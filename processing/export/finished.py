@@ -45,7 +45,8 @@ class Finished:
 
     def read_particles(self) -> ParticleTable:
         """Read the counted particles."""
-        return read_csv(self.session / PROCESSED / f"particles_{self.name}.csv")
+        table = read_csv(self.session / PROCESSED / f"particles_{self.name}.csv")
+        return table.select(~table.beside)
 
     @property
     def facts(self) -> Facts:

@@ -28,6 +28,10 @@ class Frame:
     shifts_px: Float64
     """[view, (y, x)]."""
 
+    def select(self, views: Bools) -> Frame:
+        """Return the frame of some of the images."""
+        return replace(self, shifts_px=self.shifts_px[views])
+
 
 @dataclass(frozen=True, eq=False)
 class FittedModel:

@@ -176,18 +176,20 @@ def _subtract(
     )
     require_few_candidates(len(clusters.weight), [filled], diameter_nm)
     centres_nm, weights = clusters.centres_px * pixel_nm, clusters.weight
-    own_frame = Frame(filled.images.shape[1:], pixel_nm, np.eye(2), np.zeros((len(used), 2)))
+    unmoved = Frame(filled.images.shape[1:], pixel_nm, np.eye(2), np.zeros((len(used), 2)))
     for number in range(fits):
         fit = fit_spheres([(filled, None)], centres_nm, weights, diameter_nm, rounds=ROUNDS)
         model = fitted_model(fit, diameter_nm)
         centres_nm, weights = fit.centres_nm, fit.amplitudes
-        shown = model.images(own_frame, np.ones(len(weights), bool))
+        kept = ~fit.left_out[0]
+        shown = filled.images.copy()
+        shown[kept] = model.images(unmoved.select(kept), np.ones(len(weights), bool))
         filled = replace(filled, images=np.where(padded.known > 0, filled.images, shown))
         progress("neighbours", 0.3 + 0.7 * (number + 1) / fits)
     raw_frame = Frame(
         (rows, columns), pixel_nm, _turn(alignment.tilt_axis_deg), alignment.shifts_px[used]
     )
-    return _subtracted(isolated, beside, model, raw_frame, used)
+    return _subtracted(isolated, beside, model, raw_frame.select(kept), used[kept])
 
 
 def _turn(axis_deg: float) -> Float64:
@@ -248,7 +250,7 @@ def _subtracted(
     )
     others = model.images(frame, ~own)
     diameter_px = model.diameter_nm / frame.pixel_nm
-    images = np.zeros_like(series.images)
+    images = series.images.copy()
     for number, tilt in enumerate(used):
         near = _near(places[number][own & particles], frame.shape, diameter_px)
         images[tilt] = (beside.images[tilt] - others[number]) * near
@@ -266,7 +268,7 @@ def _subtracted(
         _renamed(replace(series, images=images), beside, len(table)),
         table,
         float(np.median(unexplained)) if len(unexplained) else 1.0,
-        float(fit.evidence.view_unexplained.max()),
+        1.0 if fit.left_out[0].any() else float(fit.evidence.view_unexplained.max()),
     )
 
 
