@@ -34,7 +34,7 @@ from processing.reconstruct.sirt import sirt
 from processing.reconstruct.ssr import ssr_volume
 from processing.series import Float32, Float64, TiltSeries
 
-REACH = 0.5
+REACH = 1.0
 """Width of the padding on either side across the tilt axis, in widths of the field."""
 RIM_PX = 8
 """Padding along the tilt axis: nothing farther away shows at any tilt."""
