@@ -84,7 +84,8 @@ def read_result(folder: Path) -> Result:
     try:
         summary = read_summary(folder)
         name = "fused" if summary.counts.fused else "A"
-        return Result(str(folder), summary, read_csv(folder / PROCESSED / f"particles_{name}.csv"))
+        table = read_csv(folder / PROCESSED / f"particles_{name}.csv")
+        return Result(str(folder), summary, table.counted)
     except (InputFileError, OSError) as error:
         raise UsageError(str(error)) from error
 

@@ -45,8 +45,7 @@ class Finished:
 
     def read_particles(self) -> ParticleTable:
         """Read the counted particles."""
-        table = read_csv(self.session / PROCESSED / f"particles_{self.name}.csv")
-        return table.select(~table.beside)
+        return read_csv(self.session / PROCESSED / f"particles_{self.name}.csv").counted
 
     @property
     def facts(self) -> Facts:

@@ -47,6 +47,11 @@ class ParticleTable:
     def __len__(self) -> int:
         return len(self.centres_nm)
 
+    @property
+    def counted(self) -> ParticleTable:
+        """Particles of the object, without those beside it."""
+        return self.select(~self.beside)
+
     def select(self, chosen: NDArray[np.bool_]) -> ParticleTable:
         """Return some of the particles."""
         return ParticleTable(

@@ -115,7 +115,7 @@ def read_series_result(session: str | Path, name: SeriesName) -> SeriesResult:
     )
     table = read_csv(folder / f"{name}_own_particles.csv")
     centres = read_stack(folder / f"{name}_ssr.mrc").data
-    detection = Detection(centres, table.select(~table.beside), record.count)
+    detection = Detection(centres, table.counted, record.count)
     return SeriesResult(
         aligned,
         read_stack(folder / f"{name}_sirt.mrc").data,
