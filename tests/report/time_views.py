@@ -1,0 +1,101 @@
+"""Time to write and to open a report with views: `python -m tests.report.time_views [PARTICLES]`.
+
+Prints CPU seconds, which other work on the machine changes little, and elapsed seconds.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+
+from controller.report.report_data import read_report_data
+from controller.report.views.page_parts import views
+from controller.report.write import write_report
+from processing.files.mrc import write_volume
+from processing.files.particles import ParticleTable, write_csv
+from tests.web.browser import CHROMIUM, SOFTWARE_GRAPHICS, open_page
+
+PARTICLES = 15_000
+SPACING_NM, DIAMETER_NM = 7.5, 6.3
+VOLUME_SIDE, VOXEL_NM = 200, 1.2
+DRAWN = "document.getElementById('views')?.dataset.state === 'drawn'"
+
+
+def make_folder(folder: Path, n: int) -> None:
+    """Write a ball of `n` particles as tables and volumes of A, B and both."""
+    rng = np.random.default_rng(1)
+    reach = SPACING_NM * n ** (1 / 3)
+    grid = np.arange(-reach, reach, SPACING_NM)
+    sites = np.stack(np.meshgrid(grid, grid, grid), axis=-1).reshape(-1, 3)
+    sites = sites[np.argsort(np.linalg.norm(sites, axis=1))[:n]]
+    sizes = np.full(n, DIAMETER_NM)
+    (folder / "processed").mkdir()
+    for name, volume in (("A", "A_sirt"), ("B", "B_registered"), ("fused", "fused")):
+        centres = sites + rng.normal(0, 0.2, sites.shape)
+        table = ParticleTable(centres, sizes, rng.uniform(0.8, 1, n))
+        write_csv(folder / "processed" / f"particles_{name}.csv", table)
+        values = rng.random((VOLUME_SIDE,) * 3, np.float32)
+        write_volume(folder / "processed" / f"{volume}.mrc", values, VOXEL_NM)
+    counts = {"fused": {"n": n, "n_low": n - 5, "n_high": n + 5}}
+    (folder / "processed" / "summary.json").write_text(json.dumps({"counts": counts}))
+
+
+async def open_report(report: Path, profile: Path) -> dict[str, float]:
+    """Open a report in Chromium without a graphics card; return its times, s."""
+    async with open_page("about:blank", profile, (1280, 900), SOFTWARE_GRAPHICS) as page:
+        await page.call("Performance.enable", timeDomain="threadTicks")
+        before = graphics_cpu_s(profile)
+        start = time.monotonic()
+        await page.call("Page.navigate", url=report.as_uri())
+        await page.until(DRAWN, 120.0)
+        elapsed = time.monotonic() - start
+        metrics = (await page.call("Performance.getMetrics"))["metrics"]
+        return {
+            "elapsed until drawn": elapsed,
+            "CPU of the page": next(m["value"] for m in metrics if m["name"] == "TaskDuration"),
+            "CPU of the software that draws": graphics_cpu_s(profile) - before,
+        }
+
+
+def graphics_cpu_s(profile: Path) -> float:
+    """Return the CPU time of the browser's graphics process (Linux)."""
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            command = (process / "cmdline").read_bytes().decode()
+            if "--type=gpu-process" in command and str(profile) in command:
+                fields = (process / "stat").read_text().rsplit(")", 1)[1].split()
+                return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        except OSError:
+            continue
+    return float("nan")
+
+
+def main() -> None:
+    """Print the times of one report."""
+    n = int(sys.argv[1]) if len(sys.argv) > 1 else PARTICLES
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        make_folder(folder, n)
+        write_report(folder)  # imports and caches
+        data = read_report_data(folder)
+        start = time.process_time()
+        views(data)
+        print(f"{n} particles: views written in {time.process_time() - start:.2f} s of CPU")
+        report = write_report(folder)
+        print(f"report.html: {report.stat().st_size / 1e6:.1f} MB")
+        if CHROMIUM is None:
+            print("no Chromium: not opened")
+            return
+        for what, seconds in asyncio.run(open_report(report, folder / "profile")).items():
+            print(f"{what}: {seconds:.2f} s")
+
+
+if __name__ == "__main__":
+    main()
