@@ -9,13 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from processing.files.atomic import replace_file
-from processing.files.volume_grid import Facts, VolumeGrid, slabs
+from processing.files.volume_grid import Facts, VolumeGrid, equal_chunks, slabs
 from processing.progress import Progress, silent
 
-CHUNK_PX = 64
-"""Largest side of an HDF5 chunk along x and y."""
-SLAB_PLANES = 16
-"""Number of planes in a chunk, which are in memory at once."""
+LARGEST_CHUNK = (64, 64, 16)
+"""Largest HDF5 chunk along x, y and z; as many planes are in memory at once."""
 
 
 def write_ncem_emd(
@@ -32,8 +30,8 @@ def write_ncem_emd(
     """
     import h5py
 
-    planes, rows, columns = grid.shape
-    chunks = min(columns, CHUNK_PX), min(rows, CHUNK_PX), min(planes, SLAB_PLANES)
+    planes = len(volume)
+    chunks = equal_chunks(grid.shape[::-1], LARGEST_CHUNK)
     with replace_file(path) as partial, h5py.File(partial, "w") as file:
         file.attrs.update(version_major=0, version_minor=2)
         for name in ("microscope", "sample", "user"):
@@ -46,6 +44,6 @@ def write_ncem_emd(
             places = grid.first_nm[along] + grid.pixel_nm * np.arange(data.shape[along])
             dimension = group.create_dataset(f"dim{along + 1}", data=places)
             dimension.attrs.update(name=name, units="[n_m]")
-        for slab in slabs(planes, SLAB_PLANES):
+        for slab in slabs(planes, chunks[2]):
             data[:, :, slab] = volume[slab].T
             progress(path.name, slab.stop / planes)

@@ -15,13 +15,13 @@ from numpy.typing import NDArray
 
 from processing.files.atomic import replace_file
 from processing.files.particles import ParticleTable
-from processing.files.volume_grid import Facts, VolumeGrid, slabs
+from processing.files.volume_grid import Facts, VolumeGrid, equal_chunks, slabs
 from processing.progress import Progress, silent
 
 if TYPE_CHECKING:
     import h5py
 
-CHUNK = (16, 64, 64)
+LARGEST_CHUNK = (16, 64, 64)
 """Largest HDF5 chunk along z, y and x; as many planes are in memory at once."""
 AXES = ("axis_k", "axis_j", "axis_i")
 """NXimage's names of z, y and x."""
@@ -68,7 +68,7 @@ def write_nexus(
         data = _volume(image, volume, grid, str(facts["volume"]))
         _particles(_group(entry, "particles", "NXcollection"), table)
         _fields(_group(entry, "dualtilt", "NXcollection"), facts)
-        for slab in slabs(len(volume), CHUNK[0]):
+        for slab in slabs(len(volume), data.chunks[0]):
             data[slab] = volume[slab]
             progress(path.name, slab.stop / len(volume))
 
@@ -98,7 +98,7 @@ def _volume(image: h5py.Group, volume: NDArray[Any], grid: VolumeGrid, title: st
     group = _group(image, "image_3d", "NXdata", signal="real")
     group.attrs["axes"] = list(AXES)
     group["title"] = title
-    chunk = tuple(min(pair) for pair in zip(grid.shape, CHUNK, strict=True))
+    chunk = equal_chunks(grid.shape, LARGEST_CHUNK)
     data = group.create_dataset("real", grid.shape, volume.dtype, chunks=chunk)
     data.attrs["long_name"] = "signal"
     for number, (name, letter) in enumerate(zip(AXES, "zyx", strict=True)):

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from processing.files.atomic import replace_folder
-from processing.files.volume_grid import Facts, VolumeGrid, slabs
+from processing.files.volume_grid import Facts, VolumeGrid, equal_chunks, slabs
 from processing.progress import Progress, silent, within
 from processing.scratch import on_disk
 
@@ -112,9 +112,8 @@ def _write_level(
 
 
 def _chunk(shape: tuple[int, ...]) -> tuple[int, ...]:
-    """Divide each side into equal parts; an even number of planes, so that slabs can be halved."""
-    counts = [-(-side // most) for side, most in zip(shape, LARGEST_CHUNK, strict=True)]
-    planes, rows, columns = (-(-side // count) for side, count in zip(shape, counts, strict=True))
+    """Return the shape of a chunk: an even number of planes, so that slabs can be halved."""
+    planes, rows, columns = equal_chunks(shape, LARGEST_CHUNK)
     return planes + planes % 2, rows, columns
 
 

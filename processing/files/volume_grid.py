@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -49,3 +49,9 @@ def slabs(planes: int, thickness: int) -> Iterator[slice]:
     """Yield the planes of a volume in slabs; the last one may be thinner."""
     for start in range(0, planes, thickness):
         yield slice(start, min(planes, start + thickness))
+
+
+def equal_chunks(shape: Sequence[int], largest: Sequence[int]) -> tuple[int, ...]:
+    """Divide each side of a volume into equal parts, so that little of the last chunk is empty."""
+    counts = [-(-side // most) for side, most in zip(shape, largest, strict=True)]
+    return tuple(-(-side // count) for side, count in zip(shape, counts, strict=True))
