@@ -8,9 +8,8 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 from processing.combine.coarse import Hypothesis, coarse_candidates
-from processing.combine.pose import Pose, mutual_pairs, refine_pose
+from processing.combine.pose import Indices, Pose, mutual_pairs, refine_pose
 from processing.combine.register import PAIRED_WITHIN, fit_all_pairs
-from processing.fit.imager import Ints
 from processing.series import Float64
 
 SURELY_PAIRED = 0.9
@@ -36,8 +35,8 @@ class Difference:
     """
 
     both: int
-    only_first: Ints
-    only_second: Ints
+    only_first: Indices
+    only_second: Indices
     rms_nm: float
     second_nm: Float64
 
