@@ -30,6 +30,7 @@ VERBS = (
     "resume",
     "bridge",
     "simulate",
+    "reproduce",
     "process",
     "batch",
     "inspect",
@@ -71,7 +72,7 @@ def build_parser() -> argparse.ArgumentParser:
         description="Dual tilt-series tomography of thick nanoparticle assemblies, in one session.",
     )
     parser.add_argument("--debug", action="store_true", help="show tracebacks")
-    parser.add_argument("--version", action=_Version, nargs=0, help="show the version")
+    parser.add_argument("-V", "--version", action=_Version, nargs=0, help="show the version")
     verbs = parser.add_subparsers(dest="verb", metavar="VERB")
     for name in VERBS:
         verb = _load(name)

@@ -1,0 +1,84 @@
+"""`dualtilt reproduce`: the paper's experiments on the simulator, each with an expectation."""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from controller.common.errors import UsageError
+from controller.common.exit_codes import ExitCode
+
+if TYPE_CHECKING:
+    from controller.app.paper.experiments import Experiment
+    from controller.app.paper.outcome import Outcome
+
+HELP = "repeat the paper's experiments on the simulator and compare the results with the paper's"
+QUICK_HELP = "the four main experiments, in five minutes on two cores (default: all, in 20 minutes)"
+OUT_HELP = "new or empty folder for the tables and the volumes of the first experiment"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the verb's arguments."""
+    parser.add_argument("--quick", action="store_true", help=QUICK_HELP)
+    parser.add_argument("--out", type=Path, metavar="DIR", required=True, help=OUT_HELP)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the experiments, print and write the tables; 0 only if every expectation holds."""
+    from controller.app.paper.experiments import QUICK, WHOLE
+    from controller.app.paper.page import HEAD, outcome_rows, page, tested
+    from controller.common.atomic import replace_text
+    from controller.report.write import write_report
+
+    out = _empty_folder(args.out)
+    outcomes = _outcomes(QUICK if args.quick else WHOLE, out)
+    _print_table(HEAD, outcome_rows(outcomes))
+    failed = False
+    for expectation, holds, figures in tested(outcomes):
+        failed |= not holds
+        print(f"{'holds' if holds else 'FAILS'}: {expectation.says}; {figures}")
+    command = f"dualtilt reproduce{' --quick' if args.quick else ''}"
+    replace_text(out / "paper.md", page(outcomes, command))
+    print((out / "paper.md").resolve())
+    print(write_report(out).resolve())
+    return ExitCode.ACCURACY_MISSED if failed else ExitCode.OK
+
+
+def _outcomes(experiments: Sequence[Experiment], out: Path) -> dict[str, Outcome]:
+    """Run the experiments; the results of the first stay in `out`, those of the others go."""
+    from controller.app.cli.terminal_progress import shown_progress
+    from controller.app.paper.run_experiment import run_experiment
+
+    outcomes: dict[str, Outcome] = {}
+    for number, experiment in enumerate(experiments, start=1):
+        print(f"{number} of {len(experiments)}: {experiment.name}", flush=True)
+        with tempfile.TemporaryDirectory() as scratch, shown_progress() as progress:
+            folder = out if number == 1 else Path(scratch)
+            outcome = run_experiment(experiment, folder, progress)
+        outcomes[experiment.name] = outcome
+        with (out / "outcomes.jsonl").open("a", encoding="utf-8") as file:
+            file.write(outcome.model_dump_json() + "\n")
+    return outcomes
+
+
+def _print_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(*head)
+    for row in rows:
+        table.add_row(*row)
+    Console().print(table)
+
+
+def _empty_folder(path: Path) -> Path:
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        if any(path.iterdir()):
+            raise UsageError(f"{path}: is not empty; choose a new folder")
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be made or read: {error.strerror}") from None
+    return path

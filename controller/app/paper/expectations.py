@@ -1,0 +1,152 @@
+"""What the paper found, as statements that an outcome can contradict."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from controller.app.paper.experiments import NARROW, NO_SHOWER, ONE_SERIES, PARALLEL, USUAL
+from controller.app.paper.outcome import CountOutcome, Outcome
+from controller.model.count_verdict import Trust
+from controller.rehearsal.accuracy_checks import EXIT_THIRD
+
+Outcomes = Mapping[str, Outcome]
+COUNTED = ("A", "B", "fused")
+
+
+@dataclass(frozen=True)
+class Expectation:
+    """Statement about experiments, and its test.
+
+    Attributes
+    ----------
+    says
+        The statement.
+    needs
+        Names of the experiments.
+    holds
+        True if the outcomes agree with the statement.
+    figures
+        The figures it rests on, for people.
+    """
+
+    says: str
+    needs: tuple[str, ...]
+    holds: Callable[[Outcomes], bool]
+    figures: Callable[[Outcomes], str]
+
+
+def count_of(outcomes: Outcomes, name: str, which: str = "fused") -> CountOutcome:
+    """Return a count of an experiment.
+
+    Raises
+    ------
+    KeyError
+        The count could not be made.
+    """
+    return outcomes[name].counts[which]
+
+
+def _recall(outcomes: Outcomes, name: str, which: str) -> float:
+    return count_of(outcomes, name, which).score.recall
+
+
+def _exit_loss(outcomes: Outcomes, name: str, which: str) -> float:
+    """Return how much recall a series loses from its entrance third to its exit third."""
+    depth = count_of(outcomes, name, which).score.recall_by_depth
+    exit_third = EXIT_THIRD[which]
+    return depth[2 - exit_third] - depth[exit_third]
+
+
+def _rms_nm(outcomes: Outcomes, name: str, which: str = "fused") -> float:
+    """Return the rms position error over all axes (nm)."""
+    axes = count_of(outcomes, name, which).score.rms_nm or (float("inf"),) * 3
+    return float(sum(axis**2 for axis in axes) ** 0.5)
+
+
+def _shrinkage(outcomes: Outcomes, name: str) -> float:
+    """Return the shrinkage from A to B (%); 0 if it is not known."""
+    return 100 * (outcomes[name].shrinkage or 0.0)
+
+
+def _recalls(outcomes: Outcomes) -> str:
+    return ", ".join(f"{which} {_recall(outcomes, USUAL, which):.4f}" for which in COUNTED)
+
+
+EXPECTATIONS = (
+    Expectation(
+        "both series together find more particles than either alone (Fig. 5: 7116, 6988, 6092)",
+        (USUAL,),
+        lambda o: _recall(o, USUAL, "fused") > max(_recall(o, USUAL, "A"), _recall(o, USUAL, "B")),
+        lambda o: f"recall {_recalls(o)}",
+    ),
+    Expectation(
+        "series A finds more than B, whose beam leaves through the flat side",
+        (USUAL,),
+        lambda o: _recall(o, USUAL, "A") > _recall(o, USUAL, "B"),
+        lambda o: f"recall {_recalls(o)}",
+    ),
+    Expectation(
+        "each series misses particles on the side where its beam leaves (Fig. 4)",
+        (USUAL,),
+        lambda o: all(_exit_loss(o, USUAL, which) > 0.01 for which in ("A", "B")),
+        lambda o: (
+            "recall lost from entrance to exit third: "
+            + ", ".join(f"{which} {_exit_loss(o, USUAL, which):.3f}" for which in ("A", "B"))
+        ),
+    ),
+    Expectation(
+        "a narrow beam does not cure it: with 1.5 mrad A still misses particles there (Fig. 6)",
+        (NARROW,),
+        lambda o: _exit_loss(o, NARROW, "A") > 0.01,
+        lambda o: f"recall lost by A from entrance to exit third: {_exit_loss(o, NARROW, 'A'):.3f}",
+    ),
+    Expectation(
+        "with 1.5 mrad the image is less sharp overall (Fig. 8): positions are less exact",
+        (USUAL, NARROW),
+        lambda o: _rms_nm(o, NARROW) > _rms_nm(o, USUAL),
+        lambda o: f"rms error {_rms_nm(o, NARROW):.3f} against {_rms_nm(o, USUAL):.3f} nm",
+    ),
+    Expectation(
+        "without the beam shower the specimen shrinks during the recording",
+        (USUAL, NO_SHOWER),
+        lambda o: _shrinkage(o, NO_SHOWER) > _shrinkage(o, USUAL) + 0.1,
+        lambda o: (
+            f"from A to B by {_shrinkage(o, NO_SHOWER):.2f} % against {_shrinkage(o, USUAL):.2f} %"
+            f"; rms error {_rms_nm(o, NO_SHOWER):.3f} against {_rms_nm(o, USUAL):.3f} nm"
+        ),
+    ),
+    Expectation(
+        "one series of twice the dose does not replace the second series",
+        (USUAL, ONE_SERIES),
+        lambda o: _recall(o, ONE_SERIES, "A") < _recall(o, USUAL, "fused"),
+        lambda o: (
+            f"recall {_recall(o, ONE_SERIES, 'A'):.4f} against {_recall(o, USUAL, 'fused'):.4f}"
+        ),
+    ),
+    Expectation(
+        "the in-plane angle does not matter for the count",
+        (USUAL, PARALLEL),
+        lambda o: abs(_recall(o, PARALLEL, "fused") - _recall(o, USUAL, "fused")) < 0.001,
+        lambda o: (
+            f"recall {_recall(o, PARALLEL, 'fused'):.4f} at 0 degrees, "
+            f"{_recall(o, USUAL, 'fused'):.4f} at 90; rms error {_rms_nm(o, PARALLEL):.3f} and "
+            f"{_rms_nm(o, USUAL):.3f} nm"
+        ),
+    ),
+    Expectation(
+        "every trusted count has the true number in its interval, in all experiments",
+        (),
+        lambda o: not _trusted_and_wrong(o),
+        lambda o: ", ".join(_trusted_and_wrong(o)) or "none is wrong",
+    ),
+)
+
+
+def _trusted_and_wrong(outcomes: Outcomes) -> list[str]:
+    return [
+        f"{name}: {which} {count.n}"
+        for name, outcome in outcomes.items()
+        for which, count in outcome.counts.items()
+        if count.verdict is Trust.TRUSTED and not count.holds(outcome.truth)
+    ]

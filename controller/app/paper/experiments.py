@@ -1,0 +1,80 @@
+"""Experiments of the paper as data: what each varies on the simulated microscope.
+
+Source: Altantzis, Wang, Kadu, van Blaaderen and Bals, J. Phys. Chem. C 2021, 125, 26240.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import Field
+
+from controller.model.base import Data
+
+PAPER_COUNTS = {"A": 6988, "B": 6092, "fused": 7116}
+"""Particles that the paper found in series A, in series B, and in both."""
+PIXEL_NM = 1.4
+"""Coarse pixels, so that all experiments end soon: 4.5 pixels for a particle."""
+DWELL_US, CURRENT_PA = 5.0, 70.0
+SHOWER_E_PER_A2 = 5800.0
+"""Dose of the beam shower: 40 pA for 300 s on a square of 360 nm."""
+FIRST_SEED = 2021
+SIMULATOR: dict[str, Any] = {
+    "specimen": {"packing": "multi-grain"},
+    "remount": {"in_plane_deg": 90.0},
+}
+"""The paper's assembly of 165 nm; all other settings are the simulator's."""
+
+
+class Experiment(Data):
+    """One simulated recording, and what it varies.
+
+    Attributes
+    ----------
+    simulator
+        Settings of the simulator that differ from `SIMULATOR`, by section.
+    """
+
+    name: str
+    width_px: int = 138
+    """Width and height of the images."""
+    simulator: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    step_deg: float = 2.0
+    """Tilt step of both series (degrees)."""
+    dose: float = 1.0
+    """Dose of a frame, relative to the usual one."""
+    shower: bool = True
+    series_b: bool = True
+    """False: series A alone is recorded."""
+    seed: int = FIRST_SEED
+
+    def settings(self) -> dict[str, Any]:
+        """Return the settings of the simulator."""
+        sections = {**SIMULATOR, "seed": self.seed}
+        for section, changed in self.simulator.items():
+            sections[section] = {**sections.get(section, {}), **changed}
+        return sections
+
+
+USUAL = "as in the paper"
+NARROW = "1.5 mrad instead of 8"
+NO_SHOWER = "no beam shower"
+ONE_SERIES = "one series of twice the dose"
+PARALLEL = "in-plane angle 0 instead of 90 degrees"
+
+QUICK = (
+    Experiment(name=USUAL),
+    Experiment(name=NARROW, simulator={"optics": {"convergence_mrad": 1.5}}),
+    Experiment(name=NO_SHOWER, shower=False),
+    Experiment(name=ONE_SERIES, dose=2.0, series_b=False),
+)
+"""Experiments of `dualtilt reproduce --quick`."""
+
+WHOLE = (
+    *QUICK,
+    *(Experiment(name=f"{USUAL}, seed {seed}", seed=seed) for seed in (1, 2)),
+    Experiment(name=PARALLEL, simulator={"remount": {"in_plane_deg": 0.0}}),
+    *(Experiment(name=f"tilts every {step:g} degrees", step_deg=step) for step in (4.0, 6.0, 8.0)),
+    *(Experiment(name=f"1/{part} of the dose", dose=1 / part) for part in (3, 10, 30)),
+)
+"""All experiments."""

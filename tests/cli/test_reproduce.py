@@ -1,0 +1,157 @@
+"""The paper's experiments repeated: expectations that can fail, tables, one experiment for real."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from controller.app.cli import reproduce
+from controller.app.paper import run_experiment
+from controller.app.paper.expectations import EXPECTATIONS
+from controller.app.paper.experiments import (
+    NARROW,
+    NO_SHOWER,
+    ONE_SERIES,
+    PARALLEL,
+    QUICK,
+    USUAL,
+    WHOLE,
+    Experiment,
+)
+from controller.app.paper.outcome import CountOutcome, Outcome
+from controller.common.errors import UsageError
+from controller.common.exit_codes import ExitCode
+from controller.model.count_verdict import Trust
+from controller.rehearsal.accuracy_checks import Score
+from processing.progress import silent
+
+TRUTH = 1000
+
+
+def count(
+    recall: float,
+    by_depth: tuple[float, float, float] = (1.0, 1.0, 1.0),
+    rms_nm: float = 0.1,
+    high: int = TRUTH,
+) -> CountOutcome:
+    n = round(recall * TRUTH)
+    score = Score(
+        found=n, recall=recall, precision=1.0, rms_nm=(rms_nm,) * 3, recall_by_depth=by_depth
+    )
+    return CountOutcome(n=n, n_low=n - 2, n_high=high, verdict=Trust.TRUSTED, score=score)
+
+
+def outcome(name: str, shrinkage: float = 0.0, **counts: CountOutcome) -> Outcome:
+    usual = {
+        "A": count(0.98, (0.94, 1.0, 1.0)),
+        "B": count(0.95, (1.0, 1.0, 0.85)),
+        "fused": count(1.0),
+    }
+    return Outcome(
+        experiment=name,
+        truth=TRUTH,
+        counts={**usual, **counts},
+        shrinkage=shrinkage,
+        duration_s=1.0,
+    )
+
+
+AS_IN_THE_PAPER = {
+    one.experiment: one
+    for one in (
+        outcome(USUAL),
+        outcome(NARROW, fused=count(1.0, rms_nm=0.2)),
+        outcome(NO_SHOWER, shrinkage=0.01),
+        outcome(ONE_SERIES, A=count(0.985)),
+        outcome(PARALLEL),
+    )
+}
+
+
+def test_the_papers_results_meet_every_expectation() -> None:
+    assert [one.says for one in EXPECTATIONS if not one.holds(AS_IN_THE_PAPER)] == []
+    assert {need for one in EXPECTATIONS for need in one.needs} <= {one.name for one in WHOLE}
+
+
+@dataclass(frozen=True)
+class Contradiction:
+    name: str
+    outcome: Outcome
+    says: str
+
+
+CONTRADICTIONS = [
+    Contradiction("nothing gained", outcome(USUAL, fused=count(0.98)), "both series together"),
+    Contradiction("B finds more", outcome(USUAL, B=count(0.99)), "more than B"),
+    Contradiction("no exit loss", outcome(USUAL, A=count(0.98)), "misses particles on the side"),
+    Contradiction("cured", outcome(NARROW, A=count(1.0)), "does not cure"),
+    Contradiction("sharper", outcome(NARROW, fused=count(1.0, rms_nm=0.05)), "less sharp"),
+    Contradiction("no shrinkage", outcome(NO_SHOWER), "beam shower"),
+    Contradiction("one is enough", outcome(ONE_SERIES, A=count(1.0)), "twice the dose"),
+    Contradiction("angle matters", outcome(PARALLEL, fused=count(0.99)), "in-plane angle"),
+    Contradiction("confident, wrong", outcome(USUAL, B=count(0.95, high=960)), "every trusted"),
+]
+
+
+@pytest.mark.parametrize("case", CONTRADICTIONS, ids=lambda case: case.name)
+def test_expectations_can_fail(case: Contradiction) -> None:
+    outcomes = {**AS_IN_THE_PAPER, case.outcome.experiment: case.outcome}
+    assert case.says in " / ".join(one.says for one in EXPECTATIONS if not one.holds(outcomes))
+
+
+def run_verb(*words: object) -> int:
+    parser = argparse.ArgumentParser()
+    reproduce.add_arguments(parser)
+    return reproduce.run(parser.parse_args([str(word) for word in words]))
+
+
+@pytest.mark.parametrize(
+    ("changed", "code"),
+    [({}, ExitCode.OK), ({USUAL: outcome(USUAL, fused=count(0.9))}, ExitCode.ACCURACY_MISSED)],
+    ids=["as in the paper", "otherwise"],
+)
+def test_tables_and_exit_code(
+    changed: dict[str, Outcome],
+    code: ExitCode,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def known(experiment: Experiment, folder: Path, progress: object) -> Outcome:
+        (folder / "protocol.toml").write_text("")
+        (folder / "processed").mkdir()
+        (folder / "processed" / "summary.json").write_text('{"counts": {}}')
+        return {**AS_IN_THE_PAPER, **changed}[experiment.name]
+
+    monkeypatch.setattr(run_experiment, "run_experiment", known)
+    assert run_verb("--quick", "--out", tmp_path / "out") == code
+    page = (tmp_path / "out" / "paper.md").read_text()
+    assert "| A | 6988 (98.2%) |" in page
+    assert all(one.name in page for one in QUICK)
+    assert ("FAILS: both series" in capsys.readouterr().out) is bool(changed)
+    assert len((tmp_path / "out" / "outcomes.jsonl").read_text().splitlines()) == len(QUICK)
+
+
+def test_a_folder_in_use_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "mine.txt").write_text("")
+    with pytest.raises(UsageError, match="not empty"):
+        run_verb("--out", tmp_path)
+
+
+def test_an_experiment_is_simulated_processed_and_scored(tmp_path: Path) -> None:
+    small = Experiment(
+        name="small",
+        width_px=48,
+        simulator={"specimen": {"assembly_diameter_nm": 42.0, "packing": "fcc"}},
+        step_deg=5.0,
+        series_b=False,
+    )
+    found = run_experiment.run_experiment(small, tmp_path, silent)
+    assert set(found.counts) == {"A"}
+    assert found.counts["A"].score.recall > 0.9
+    assert found.counts["A"].n == pytest.approx(found.truth, rel=0.1)
+    assert found.shrinkage is None
+    assert (tmp_path / "processed" / "A_sirt.mrc").exists()
