@@ -1,4 +1,4 @@
-"""What the paper found, as statements that an outcome can contradict."""
+"""Findings of the paper, as statements that an outcome can contradict."""
 
 from __future__ import annotations
 
