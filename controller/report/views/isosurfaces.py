@@ -74,10 +74,11 @@ def coarse_volume(
     cell = max(1.0, finest_nm / pixel_nm, float(sides.max()) / MOST_SAMPLES)
     read = min(int(sides[0]), MOST_PLANES)
     planes = low[0] + ((np.arange(read) + 0.5) * sides[0] / read).astype(int)
-    stack = np.stack([volume.plane(int(z))[low[1] : high[1], low[2] : high[2]] for z in planes])
     across_z = _cell_means(read, cell * read / sides[0])
     across_y, across_x = (_cell_means(int(side), cell) for side in sides[1:])
-    values = across_y @ np.tensordot(across_z, stack, axes=1) @ across_x.T
+    rows, columns = slice(low[1], high[1]), slice(low[2], high[2])
+    binned = [across_y @ volume.plane(int(z))[rows, columns] @ across_x.T for z in planes]
+    values = np.tensordot(across_z, np.stack(binned), axes=1)
     first = (low + cell / 2 - 0.5 - half)[::-1] * pixel_nm
     return CoarseVolume(np.ascontiguousarray(values), cell * pixel_nm, first, pose)
 

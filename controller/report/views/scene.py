@@ -63,9 +63,8 @@ def scene(data: ReportData, assembly: Assembly) -> dict[str, Any]:
 
 def _isosurface(coarse: CoarseVolume, bodies: Bodies) -> dict[str, Any]:
     values = as_bytes(coarse.values)
-    counted = [cell != "true" for cell in bodies.cells.get("beside", ())]
-    diameters_nm = bodies.diameters_nm[counted] if counted else bodies.diameters_nm
-    filled_nm3 = float(np.sum(np.pi / 6 * diameters_nm.astype(float) ** 3))
+    diameters_nm = bodies.diameters_nm[bodies.counted].astype(float)
+    filled_nm3 = float(np.sum(np.pi / 6 * diameters_nm**3))
     return {
         "field": packed(values),
         "level": level_of_particles(values, coarse.step_nm, filled_nm3),

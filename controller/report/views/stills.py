@@ -67,7 +67,7 @@ def _can_be_seen(
     nearest = np.full(cells.max(axis=1) + 1, -np.inf)
     np.maximum.at(nearest, tuple(cells), depth)
     around = ndimage.minimum_filter(nearest, 3, mode="constant", cval=-np.inf)
-    return np.asarray(depth > around[tuple(cells)] - 3 * diameter_nm)
+    return np.asarray(depth > around[tuple(cells)] - 5 * diameter_nm)
 
 
 def _colours(bodies: Bodies, seen_by: Colouring | None) -> NDArray[np.float64]:

@@ -35,6 +35,7 @@
   }
 
   const number = (value, spread = value) => value.toFixed(spread < 0.1 ? 4 : spread < 10 ? 2 : 0);
+  const colourOf = (css) => css.match(/\d+/g).slice(0, 3).reduce((sum, part) => 256 * sum + Number(part), 0);
   const packedColour = (text) => parseInt(text.slice(1), 16);
   const cssColour = (value) => "#" + value.toString(16).padStart(6, "0");
   const categoryColour = (colouring, place) => CATEGORY[(place + (colouring.has_neutral ? 0 : 1)) % CATEGORY.length];
@@ -126,7 +127,7 @@
       const found = scene.exits[series], down = found.beam_z, far = scene.reach_nm;
       const [x, y, z] = scene.centre_nm;
       const id = series === "A" ? EXIT_OF_A : EXIT_OF_B;
-      const tail = [x, y, z - down * 1.32 * far];
+      const tail = [x, y, z - down * 1.3 * far];
       return [{
         id, type: "Mesh", name: `exit surface of ${series}`, visible: true,
         vertices: arrayOf(found.corners), indices: arrayOf(found.triangles), color: EXIT,
@@ -135,7 +136,7 @@
       }, {
         id: id + 1, type: "Vectors", name: `beam of ${series}`, visible: true,
         origins: { data: Float32Array.from(tail), shape: [1, 3] },
-        vectors: { data: Float32Array.from([0, 0, down * 0.27 * far]), shape: [1, 3] },
+        vectors: { data: Float32Array.from([0, 0, down * 0.25 * far]), shape: [1, 3] },
         colors: { data: Uint32Array.from([EXIT, EXIT]), shape: [2] },
         head_size: 0.8 * far, line_width: 0.02 * far, use_head: true, labels: [],
         origin_color: 0xffffff, head_color: 0xffffff, model_matrix: identity(),
@@ -179,7 +180,7 @@
 
   function lookFromFront() {
     const [x, y, z] = scene.centre_nm, narrow = Math.max(1, stage.clientHeight / stage.clientWidth);
-    const far = 4.5 * narrow * scene.reach_nm;
+    const far = 4.8 * narrow * scene.reach_nm;
     plot.setCamera([x + 0.42 * far, y - 0.84 * far, z + 0.34 * far, x, y, z, 0, 0, 1]);
   }
 
@@ -279,10 +280,10 @@
     if (!window.k3d || !webGL()) return;
     k3d = window.k3d;
     figure.classList.add("live");
-    const paper = getComputedStyle(document.body).backgroundColor.match(/\d+/g).map(Number);
+    const page = getComputedStyle(document.body);
     plot = new k3d.K3D(k3d.ThreeJsProvider, stage, {
       menuVisibility: false, cameraAutoFit: false, gridVisible: false, cameraMode: "orbit",
-      cameraUpAxis: "z", clearColor: (paper[0] << 16) + (paper[1] << 8) + paper[2], axesHelper: 1,
+      cameraUpAxis: "z", clearColor: colourOf(page.backgroundColor), labelColor: colourOf(page.color), axesHelper: 1,
       cameraFov: 30, colorbarObjectId: 0, renderOnChange: false,
       antialias: drawnBySoftware() ? 0 : 1, logarithmicDepthBuffer: false,
     });
@@ -294,5 +295,8 @@
     await show();
   }
 
-  start();
+  start().catch((error) => {
+    console.error(error);
+    figure.classList.remove("live");
+  });
 })();
