@@ -8,7 +8,7 @@ endif
 READY := .venv/.ready
 DOCS_READY := .venv/.docs-ready
 
-.PHONY: demo test lint coverage docs bench accuracy calibration odd-specimens wrong-inputs flip-check geometry-check soak screenshots schema clean
+.PHONY: demo test lint coverage docs bench accuracy calibration odd-specimens wrong-inputs flip-check geometry-check structure-check soak screenshots schema clean
 
 demo: $(READY)
 	$(BIN)/dualtilt demo
@@ -65,6 +65,10 @@ odd-specimens: $(READY)
 # two minutes: right angles and axes are left alone, wrong ones found
 geometry-check: $(READY)
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m tests.geometry_check
+
+# two minutes: structure from disturbed positions against that of the true ones; docs/structure.md
+structure-check: $(READY)
+	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m tests.structure_check
 
 # half an hour: the flip check on a hundred correct and a hundred wrong flips
 flip-check: $(READY)

@@ -154,8 +154,8 @@ class Structure(Immutable):
     boundaries: list[Boundary]
     planes: list[StackingPlane]
     layers: list[Layer]
-    position_error_nm: float | None
-    """Standard deviation of one coordinate, from which the errors follow; None if unknown."""
+    position_error_nm: float
+    """Standard deviation of one coordinate, from which the errors follow."""
     position_error_source: str
     notes: list[str] = []
 

@@ -38,12 +38,10 @@ def structure(data: ReportData) -> str:
 
 
 def _lead(found: Json) -> str:
-    error = found.get("position_error_nm")
     positions = (
-        f" Errors follow from that of one coordinate, {number(error, '.2f', 'nm')} "
+        f" Errors follow from that of one coordinate, "
+        f"{number(found['position_error_nm'], '.2f', 'nm')} "
         f"({text(found['position_error_source'])})."
-        if error
-        else ""
     )
     closed = found["particles"] - found["surface"]
     left_out = found["left_out"]

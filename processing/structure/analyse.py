@@ -128,12 +128,12 @@ def analyse_structure(
     shells = (own_nm, neighbours.pairs, structure, fits.rotation, neighbours.spacing_nm)
     grains = find_grains(*shells)
     layer = layer_search.number_layers(neighbours)
-    error = position_error or find_position_error(grains)
+    error = position_error or find_position_error(grains, neighbours.spacing_nm)
     g, s = correlations(own_nm, neighbours.spacing_nm, envelope)
     own_diameter = None if diameter_nm is None else diameter_nm[kept]
     interior = neighbours.interior
     distances_nm = neighbours.distance_nm[interior[neighbours.pairs[:, 0]]]
-    described = grain_search.described(grains, own_nm, error.nm or 0.0)
+    described = grain_search.described(grains, own_nm, error.nm)
     summary = Structure(
         source=source,
         particles=len(own_nm),

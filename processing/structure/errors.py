@@ -12,46 +12,55 @@ from processing.structure.grains import Grains, Ints
 from processing.structure.match_shells import match_shells
 from processing.structure.neighbours import Neighbours
 
-SAMPLE = 1500
+SAMPLE = 1200
 """Largest number of particles that are classified again."""
-LATTICE = "scatter about the lattice, disorder of the specimen included"
+MISSED = 0.01
+"""Share of the particles that are removed before; about as many are missed by a reconstruction."""
+ASSUMED = 0.02
+"""Error of a coordinate where nothing tells it, in distances of neighbours."""
 
 
 @dataclass(frozen=True)
 class PositionError:
-    """Standard deviation of one coordinate (nm), None if unknown, and its source."""
+    """Standard deviation of one coordinate (nm), and its source."""
 
-    nm: float | None
+    nm: float
     source: str
 
 
-def find_position_error(grains: Grains) -> PositionError:
-    """Return the scatter of the particles about the lattices of their grains."""
-    sizes = np.bincount(grains.number)[1:]
+def find_position_error(grains: Grains, spacing_nm: float) -> PositionError:
+    """Return the scatter of the particles about the lattices of their grains, else a guess."""
     if not grains.fits:
-        return PositionError(None, "unknown")
+        return PositionError(
+            ASSUMED * spacing_nm, f"assumed: {ASSUMED:.0%} of the distance of neighbours"
+        )
+    sizes = np.bincount(grains.number)[1:]
     squares = [fit.scatter_nm**2 for fit in grains.fits]
-    return PositionError(float(np.sqrt(np.average(squares, weights=sizes))), LATTICE)
+    scatter_nm = float(np.sqrt(np.average(squares, weights=sizes)))
+    return PositionError(scatter_nm, "scatter about the lattice, disorder of the specimen included")
 
 
 def share_errors(
-    centres_nm: Float64, neighbours: Neighbours, structure: Ints, error_nm: float | None
+    centres_nm: Float64, neighbours: Neighbours, structure: Ints, error_nm: float
 ) -> dict[int, float]:
     """Return the error of the share of each structure, by its number.
 
-    The positions are disturbed by their errors once more, and a part of the particles is classified
-    again. The mean change of a share is the bias that such errors cause; particles that change
-    their class at random add a statistical error.
+    The positions are disturbed by their errors once more, some particles are removed, and a part of
+    the others is classified again. The mean change of a share is the bias that such errors cause;
+    particles that change their class at random add a statistical error. It is one particle of those
+    classified again or more.
     """
-    closed = np.flatnonzero(~neighbours.at_surface)
-    if error_nm is None or len(closed) == 0:
-        return dict.fromkeys(range(SURFACE), 0.0)
     rng = np.random.default_rng(0)
+    kept = np.flatnonzero(rng.random(len(centres_nm)) >= MISSED)
+    closed = np.flatnonzero(~neighbours.at_surface[kept])
+    if len(closed) == 0:
+        return dict.fromkeys(range(SURFACE), 0.0)
+    disturbed = centres_nm[kept] + rng.normal(0.0, error_nm, (len(kept), 3))
     sample = rng.permutation(closed)[:SAMPLE]
-    disturbed = centres_nm + rng.normal(0.0, error_nm, centres_nm.shape)
-    before, after = structure[sample], classify(match_shells(disturbed, sample))
+    before, after = structure[kept[sample]], classify(match_shells(disturbed, sample))
     errors = {}
     for code in range(SURFACE):
         change = (after == code).astype(float) - (before == code)
-        errors[code] = float(np.hypot(change.mean(), change.std() / np.sqrt(len(closed))))
+        bias, random = change.mean(), change.std() / np.sqrt(len(closed))
+        errors[code] = max(float(np.hypot(bias, random)), 1 / len(sample))
     return errors

@@ -1,0 +1,40 @@
+"""`python -m tests.structure_check [--size NM] [--seeds N]`.
+
+Simulates assemblies of each packing, disturbs their positions as a reconstruction does, and
+compares the structure with that of the true positions. Writes the table of docs/structure.md. The
+exit code is 1 if a difference is larger than the goals.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from simulator.settings import Packing
+from tests.structure_check.measure import measure
+from tests.structure_check.page import missed, page
+
+PAGE = Path(__file__).parents[2] / "docs" / "structure.md"
+
+
+def main(arguments: list[str]) -> int:
+    """Measure all packings; print each row, write the page."""
+    parser = argparse.ArgumentParser(prog="python -m tests.structure_check", description=__doc__)
+    parser.add_argument("--size", type=float, default=165.0, metavar="NM")
+    parser.add_argument("--seeds", type=int, default=1, metavar="N")
+    parser.add_argument("--page", type=Path, default=PAGE, help="page to write")
+    chosen = parser.parse_args(arguments)
+    rows = []
+    for packing in Packing:
+        for seed in range(1, chosen.seeds + 1):
+            for row in measure(packing, chosen.size, seed):
+                rows.append(row)
+                print(row, *missed(row), flush=True)
+    text = chosen.page.read_text(encoding="utf-8")
+    chosen.page.write_text(page(text, rows), encoding="utf-8")
+    return int(any(missed(row) for row in rows))
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,144 @@
+"""One assembly with true and disturbed positions, and the differences of their structures."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.spatial.transform import Rotation
+
+from processing.structure.analyse import analyse_structure
+from processing.structure.classify import FCC
+from processing.structure.errors import PositionError
+from processing.structure.orientations import misorientation
+from processing.structure_results import Grain, PlaneKind, Structure
+from simulator.settings import Packing, SpecimenSettings
+from simulator.specimen import make_assembly
+from tests.support.position_errors import found_positions
+
+DIAMETER_NM, SPACING_RATIO = 6.3, 1.22
+FCC_EDGE_NM = DIAMETER_NM * SPACING_RATIO * np.sqrt(2)
+SMALL_GRAIN = 100
+"""Particles below which the orientation of a grain is not required to be within 0.5 degrees."""
+
+
+@dataclass(frozen=True)
+class Level:
+    """Errors of found positions: standard deviations of x, y, z, and shares missed and false."""
+
+    name: str
+    errors_nm: tuple[float, float, float]
+    missed: float
+
+
+LEVELS = (
+    Level("small", (0.06, 0.06, 0.09), 0.005),
+    Level("usual", (0.10, 0.10, 0.16), 0.010),
+    Level("large", (0.14, 0.14, 0.22), 0.020),
+)
+"""0.12, 0.21 and 0.30 nm rms in three dimensions."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """Differences between the structures of found and of true positions.
+
+    Attributes
+    ----------
+    share_points
+        Largest difference of a share, in percentage points, and the error given for this share.
+    grains, planes
+        Numbers of grains and twin planes, true and found.
+    turn_deg
+        Largest difference of orientation of a grain of `SMALL_GRAIN` particles or more; None
+        without such grains.
+    edge_percent
+        Difference of the lattice constant from the one of the simulation.
+    edge_error_percent
+        Error given for it.
+    """
+
+    packing: str
+    level: str
+    seed: int
+    particles: int
+    share_points: float
+    share_error_points: float
+    grains: tuple[int, int]
+    planes: tuple[int, int]
+    turn_deg: float | None
+    edge_percent: float | None
+    edge_error_percent: float | None
+    cpu_s: float
+
+
+def measure(packing: Packing, size_nm: float, seed: int) -> list[Row]:
+    """Return one row for each level of errors."""
+    settings = SpecimenSettings(
+        packing=packing,
+        assembly_diameter_nm=size_nm,
+        particle_diameter_nm=DIAMETER_NM,
+        spacing_ratio=SPACING_RATIO,
+    )
+    true_nm = make_assembly(settings, seed).centres_nm
+    true = analyse_structure(true_nm, position_error=PositionError(0.0, "truth")).summary
+    return [_row(packing, level, seed, true_nm, true) for level in LEVELS]
+
+
+def _row(packing: Packing, level: Level, seed: int, true_nm: np.ndarray, true: Structure) -> Row:
+    found_nm = found_positions(
+        true_nm,
+        seed=seed,
+        errors_nm=level.errors_nm,
+        missed=level.missed,
+        false=level.missed,
+    )
+    started_s = time.process_time()
+    found = analyse_structure(found_nm, np.full(len(found_nm), DIAMETER_NM)).summary
+    cpu_s = time.process_time() - started_s
+    apart = {
+        name: abs(share.value - true.shares[name].value) for name, share in found.shares.items()
+    }
+    worst = max(apart, key=lambda name: apart[name])
+    edge = found.lattice_constant_nm
+    return Row(
+        packing.value,
+        level.name,
+        seed,
+        len(found_nm),
+        100 * apart[worst],
+        100 * found.shares[worst].error,
+        (len(true.grains), len(found.grains)),
+        (_twins(true), _twins(found)),
+        _largest_turn(true.grains, found.grains),
+        None if edge is None else float(100 * (edge.value / FCC_EDGE_NM - 1)),
+        None if edge is None else float(100 * edge.error / FCC_EDGE_NM),
+        cpu_s,
+    )
+
+
+def _twins(structure: Structure) -> int:
+    return sum(plane.kind is PlaneKind.TWIN for plane in structure.planes)
+
+
+def _largest_turn(true: list[Grain], found: list[Grain]) -> float | None:
+    """Return the largest angle between a true grain and the found one nearest to it."""
+    turns = [
+        min(
+            _turn(grain, other)
+            for other in found
+            if np.linalg.norm(np.subtract(grain.centre_nm, other.centre_nm)) < 20
+        )
+        for grain in true
+        if grain.particles >= SMALL_GRAIN
+    ]
+    return max(turns) if turns else None
+
+
+def _turn(first: Grain, second: Grain) -> float:
+    one, other = (
+        Rotation.from_quat(grain.orientation, scalar_first=True).as_matrix()
+        for grain in (first, second)
+    )
+    return float(misorientation(one[None], other[None], FCC)[0][0])
