@@ -20,7 +20,7 @@ def structure_line(table: ParticleTable, count: Count) -> str:
     if state is Trust.REFUSED or count.n_high - count.n_low > 2 * WIDEST_INTERVAL * count.n:
         return ""
     try:
-        line = analyse_structure(table.centres_nm).summary.headline()
+        line = analyse_structure(table.counted.centres_nm).summary.headline()
     except FAULTS:
         return ""
     return f"{line} ({state})" if state is Trust.DOUBTFUL else line

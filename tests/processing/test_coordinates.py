@@ -69,12 +69,13 @@ def test_a_bad_table_is_refused_in_one_line(case: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["p.csv", "p.xyz"])
-def test_own_tables_are_read_with_their_diameters(name: str, tmp_path: Path) -> None:
-    table = ParticleTable(POINTS, np.array([6.0, 7.0]), np.ones(2))
+def test_own_tables_are_read_with_diameters_and_other_objects(name: str, tmp_path: Path) -> None:
+    table = ParticleTable(POINTS, np.array([6.0, 7.0]), np.ones(2), np.array([False, True]))
     (write_csv if name == "p.csv" else write_xyz)(tmp_path / name, table)
     read = read_coordinates(tmp_path / name)
     assert read.centres_nm == pytest.approx(POINTS)
     assert read.diameter_nm == pytest.approx([6.0, 7.0])
+    assert list(read.other_object) == [False, True]
 
 
 def test_particles_of_other_objects_are_marked(tmp_path: Path) -> None:

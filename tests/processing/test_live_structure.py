@@ -15,7 +15,10 @@ N = len(POINTS)
 
 
 def line(state: Trust | None, low: int, high: int, particles: int = N) -> str:
-    table = ParticleTable(POINTS[:particles], np.full(particles, 6.3), np.ones(particles))
+    points = np.vstack([POINTS[:particles], POINTS[:5] + 300.0])  # five of another object
+    number = particles + 5
+    beside = np.arange(number) >= particles
+    table = ParticleTable(points, np.full(number, 6.3), np.ones(number), beside)
     verdict = None if state is None else Verdict(state=state)
     return structure_line(table, Count(n=N, n_low=low, n_high=high, verdict=verdict))
 
