@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from processing import ParticleTable, Summary, write_csv, write_volume
+from processing import Summary, write_volume
 from processing.files.atomic import replace_text
 from processing.results import Count, Counts, Diameter, Fusion, FusionRule, Trust, Verdict
 
@@ -15,6 +15,8 @@ SHAPE = (9, 10, 12)
 """Voxels along z, y and x: all different, odd and even."""
 VOXELS = ((3, 7, 2), (8, 1, 6))
 """Voxels (x, y, z) of the counted particles."""
+BESIDE = (10, 4, 4)
+"""Voxel of a particle of a neighbouring object: it is listed, but not counted."""
 TRUSTED = Verdict(state=Trust.TRUSTED)
 
 
@@ -23,10 +25,10 @@ def make_finished(session: Path, *, verdict: Verdict = TRUSTED) -> Path:
     processed = session / "processed"
     processed.mkdir(parents=True)
     write_volume(processed / "fused.mrc", volume(), PIXEL_NM)
-    centres_nm = PIXEL_NM * (np.array(VOXELS) - (np.array(SHAPE[::-1]) - 1) / 2)
-    found = len(VOXELS)
-    table = ParticleTable(centres_nm, np.full(found, 6.3), np.full(found, 0.95))
-    write_csv(processed / "particles_fused.csv", table)
+    rows = [row(number, voxel, "false") for number, voxel in enumerate(VOXELS, start=1)]
+    rows.append(row(len(rows) + 1, BESIDE, "true"))
+    heading = "id,x_nm,y_nm,z_nm,diameter_nm,confidence,beside"
+    replace_text(processed / "particles_fused.csv", "\n".join([heading, *rows]) + "\n")
     replace_text(processed / "summary.json", summary(verdict).model_dump_json())
     return session
 
@@ -37,6 +39,13 @@ def volume() -> np.ndarray:
     for number, (x, y, z) in enumerate(VOXELS):
         values[z, y, x] = 5000 + number
     return values
+
+
+def row(number: int, voxel: tuple[int, int, int], beside: str) -> str:
+    """Return the line of a particle at the centre of a voxel."""
+    centre = (np.array(SHAPE[::-1]) - 1) / 2
+    places = [f"{at:.4f}" for at in PIXEL_NM * (np.array(voxel) - centre)]
+    return ",".join([str(number), *places, "6.3000", "0.9500", beside])
 
 
 def summary(verdict: Verdict) -> Summary:
