@@ -174,6 +174,11 @@ def test_words_of_a_table_cannot_end_the_script(tmp_path: Path) -> None:
     assert HOSTILE in structure["names"]
 
 
+def test_the_page_holds_the_licence_of_what_draws(tmp_path: Path) -> None:
+    page = write_report(session(tmp_path)).read_text()
+    assert "K3D-jupyter" in page and "Permission is hereby granted, free of charge" in page
+
+
 def test_without_the_package_the_report_has_still_pictures(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

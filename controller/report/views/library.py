@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+from importlib.metadata import PackageNotFoundError, distribution
 from importlib.util import find_spec
 from pathlib import Path
 
 SOURCE = Path("static", "standalone.js")
+NOTICES = Path("static", "standalone.js.LICENSE.txt")
+"""Notices of the libraries inside the source, as comments."""
+LICENCE = "licenses/LICENSE.txt"
 
 
 def k3d_source() -> str | None:
-    """Return K3D's JavaScript; None if the package is not installed.
+    """Return K3D's JavaScript behind its licence; None if the package is not installed.
 
     The package itself is not imported: it would import Jupyter's widgets, which takes seconds.
     """
     found = find_spec("k3d")
     if found is None or not found.submodule_search_locations:
         return None
+    package = Path(found.submodule_search_locations[0])
     try:
-        return (Path(found.submodule_search_locations[0]) / SOURCE).read_text(encoding="utf-8")
-    except OSError:
+        licence = distribution("k3d").read_text(LICENCE) or ""
+        notices, source = ((package / file).read_text("utf-8") for file in (NOTICES, SOURCE))
+    except (OSError, PackageNotFoundError):
         return None
+    return f"/*! K3D-jupyter\n{licence.replace('*/', '')}*/\n{notices}\n{source}"
