@@ -74,6 +74,21 @@ def test_waits_for_the_fused_volume(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert "no fused volume yet" in capsys.readouterr().err
 
 
+def test_exports_a_single_series(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    session = make_finished(tmp_path / "session")
+    processed = session / "processed"
+    path = processed / "summary.json"
+    summary = Summary.model_validate_json(path.read_text())
+    single = summary.counts.model_copy(update={"fused": None, "B": None})
+    path.write_text(summary.model_copy(update={"counts": single}).model_dump_json())
+    (processed / "fused.mrc").rename(processed / "A_sirt.mrc")
+    (processed / "particles_fused.csv").rename(processed / "particles_A.csv")
+    assert run(session, "--to", "dynamo", "zarr") == ExitCode.OK
+    written = [Path(line).name for line in capsys.readouterr().out.splitlines()]
+    assert written == ["particles_A.tbl", "particles_A.doc", "A.ome.zarr"]
+    assert len((session / "export/particles_A.tbl").read_text().splitlines()) == 2
+
+
 def test_refuses_an_unknown_format(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as stopped:
         run(tmp_path, "--to", "relion")
