@@ -121,7 +121,7 @@ class SessionService:
                 self._queue.put(Record(seq=self._next_seq, at=at, event=event))
                 self._next_seq += 1
         except Exception:  # noqa: BLE001 -- a lost line must not stop an exposure or a move
-            _log.exception("event not published: %s", type(event).__name__)
+            _note_failure("event not published: %s", type(event).__name__)
 
     def flush(self) -> None:
         """Wait until all events published so far are logged and passed to the listeners."""
@@ -179,7 +179,7 @@ class SessionService:
                     for listener in self.listeners:
                         listener(item, self._store.status)
                 except Exception:  # noqa: BLE001 -- the next events must still be shown
-                    _log.exception("event %d not handled", item.seq)
+                    _note_failure("event %d not handled", item.seq)
             else:
                 self._to_log.put(item)
             if item is None:
@@ -204,7 +204,7 @@ class SessionService:
             try:
                 self._log_record(item)
             except Exception:  # noqa: BLE001 -- the next events must still be logged
-                _log.exception("event %d not logged", item.seq)
+                _note_failure("event %d not logged", item.seq)
 
     def _log_record(self, record: Record) -> None:
         try:
@@ -229,3 +229,9 @@ class SessionService:
         except OSError as error:
             _log.error("%s not written: %s", path, error)
         self._status_written_s = time.monotonic()
+
+
+def _note_failure(text: str, about: object) -> None:
+    """Log the present error; without memory, or with standard error closed, that may fail too."""
+    with contextlib.suppress(Exception):
+        _log.exception(text, about)

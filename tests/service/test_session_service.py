@@ -80,15 +80,22 @@ def test_publishing_never_raises(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     def refuse(item: object) -> None:
         raise MemoryError
 
+    def refuse_to_log(*_: object) -> None:
+        raise ValueError("I/O operation on closed file")
+
     with monkeypatch.context() as broken:
         broken.setattr(service, "_queue", SimpleNamespace(put=refuse))
+        service.publish(StateChanged(state=State.RUNNING))
+        broken.setattr(session_server._log, "exception", refuse_to_log)
         service.publish(StateChanged(state=State.RUNNING))
     service.publish(StateChanged(state=State.PAUSED, reason="later"))
     service.close(ExitCode.OK)
     assert [record.event.reason for record in log] == ["later"]  # type: ignore[union-attr]
 
 
-def test_a_listener_that_fails_stops_no_later_event(tmp_path: Path) -> None:
+def test_a_listener_that_fails_stops_no_later_event(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     log: list[Record] = []
     service = SessionService(tmp_path, log.append)
 
@@ -96,6 +103,7 @@ def test_a_listener_that_fails_stops_no_later_event(tmp_path: Path) -> None:
         raise RuntimeError("a listener's own mistake")
 
     service.listeners.append(fail)
+    monkeypatch.setattr(session_server._log, "exception", fail)  # a thread must not end by this
     for reason in ("one", "two"):
         service.publish(StateChanged(state=State.PAUSED, reason=reason))
     service.close(ExitCode.OK)
