@@ -15,17 +15,34 @@ from hypothesis.stateful import run_state_machine_as_test
 from controller.bridge import audit
 from tests.bridge.model import SessionsAtABridge
 from tests.session.model import RUNS, Disturbance, disturb
-from tests.soak.progress import MEMORY_DISK
+from tests.soak.progress import CORES, MEMORY_DISK, worked_off
 
 SEQUENCES, STEPS = 2_000, 60
 SESSIONS = 300
+CHUNKS = 20
+"""Parts that the processes share; each has its own random sequences."""
 COMMON = settings(database=None, deadline=None, suppress_health_check=list(HealthCheck))
 
 
 def run() -> list[str]:
-    """Return the first sequence and the first session that broke a promise, if there are any."""
+    """Return the sequences and sessions that broke a promise, if there are any."""
+    violations = [
+        line for lines in worked_off("sequences", CHUNKS, _chunk, CORES) for line in lines
+    ]
+    outcome = f"{len(violations)} promises broken" if violations else "every promise kept"
+    print(
+        f"sequences: {SEQUENCES} of up to {STEPS} steps at a bridge, "
+        f"{SESSIONS} sessions disturbed and resumed: {outcome}"
+    )
+    return violations
+
+
+def _chunk(number: int) -> list[str]:
     audit.log_to(None)  # its thousands of lines would hide the result
-    return [*_violation("bridge", _sequences), *_violation("session", _sessions)]
+    return [
+        *_violation(f"bridge, part {number}", _sequences),
+        *_violation(f"session, part {number}", _sessions),
+    ]
 
 
 def _violation(name: str, check: Callable[[], None]) -> list[str]:
@@ -38,18 +55,14 @@ def _violation(name: str, check: Callable[[], None]) -> list[str]:
 
 
 def _sequences() -> None:
-    many = settings(COMMON, max_examples=SEQUENCES, stateful_step_count=STEPS)
+    many = settings(COMMON, max_examples=SEQUENCES // CHUNKS, stateful_step_count=STEPS)
     run_state_machine_as_test(SessionsAtABridge, settings=many)
-    print(f"sequences: {SEQUENCES} of up to {STEPS} steps at a bridge: every promise kept")
-
-
-@settings(COMMON, max_examples=SESSIONS)
-@given(RUNS)
-def _disturbed(runs: list[list[Disturbance]]) -> None:
-    with tempfile.TemporaryDirectory(prefix="dt-", dir=MEMORY_DISK) as name:
-        disturb(Path(name) / "s", runs)
 
 
 def _sessions() -> None:
-    _disturbed()
-    print(f"sequences: {SESSIONS} sessions disturbed and resumed: every promise kept")
+    settings(COMMON, max_examples=SESSIONS // CHUNKS)(given(RUNS)(_disturbed))()
+
+
+def _disturbed(runs: list[list[Disturbance]]) -> None:
+    with tempfile.TemporaryDirectory(prefix="dt-", dir=MEMORY_DISK) as name:
+        disturb(Path(name) / "s", runs)
