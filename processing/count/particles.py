@@ -39,13 +39,6 @@ THRESHOLD_RANGE = (0.15, 0.8)
 THRESHOLD_UNCERTAINTY = 1.25
 """Factor by which the threshold may be wrong in either direction."""
 
-PLACE_LIMIT = 0.012
-"""Error of place, in diameters, at which half of the spheres are more than a quarter of a diameter
-away from any particle. It is the error of one sphere alone; overlapping spheres that move together
-are less certain."""
-PLACE_STEEPNESS = 6.0
-"""Power of the error with which the odds of a wrong place grow."""
-
 
 @dataclass(frozen=True)
 class Clusters:
@@ -158,16 +151,6 @@ def confidence(weight: Float64, threshold: float) -> Float64:
     result = np.empty(len(weight))
     result[order] = np.maximum.accumulate(probability)
     return result
-
-
-def wrong_place_chance(place_error: Float64) -> Float64:
-    """Return the probability [n] that a sphere is not within a quarter of a diameter of a particle.
-
-    `place_error` [n] is the error of place that the residual of the images allows, in diameters.
-    Measured on simulated series (docs/calibration.md).
-    """
-    odds = (place_error / PLACE_LIMIT) ** PLACE_STEEPNESS
-    return np.asarray(odds / (1 + odds), np.float64)
 
 
 def _side_density(log_weight: Float64, sample: Float64, side: int) -> Float64:

@@ -34,6 +34,8 @@ MISSED_LEVEL = 4.0
 """Smallest energy of something that the spheres do not show, in energies of the noise."""
 BACKGROUND_SIGNAL = 1e-3
 """Largest signal of a background pixel, as a fraction of the brightest one's energy."""
+FAINTEST = 0.05
+"""Smallest amplitude at which the sharpness of a candidate is known."""
 SMALLEST_BACKGROUND = 0.1
 """Smallest part of the image that shows the background reliably."""
 
@@ -82,8 +84,11 @@ class Evidence:
     place_error
         Error of the place of each candidate that the residual allows, in diameters, [n]. It is that
         of a least-squares fit of this sphere alone; noise is subtracted.
+    sharpness
+        Energy of the gradient of each candidate's image at amplitude 1, over that of the sharpest
+        tenth of the particles, [n]. A blurred exit side has less.
     view_unexplained
-        The same in each view, over all particles, [view].
+        The share of `unexplained` in each view, over all particles, [view].
     noise_share
         Noise in the images, as a fraction of their energy, for each series.
     missed_area
@@ -94,6 +99,7 @@ class Evidence:
 
     unexplained: Float64
     place_error: Float64
+    sharpness: Float64
     view_unexplained: Float64
     noise_share: tuple[float, ...]
     missed_area: float
@@ -102,7 +108,9 @@ class Evidence:
 
 def no_evidence(series: int) -> Evidence:
     """Return the evidence of a fit without candidates: nothing is explained."""
-    return Evidence(np.zeros(0), np.zeros(0), np.ones(1), (1.0,) * series, 0.0, (0.0,) * series)
+    return Evidence(
+        np.zeros(0), np.zeros(0), np.zeros(0), np.ones(1), (1.0,) * series, 0.0, (0.0,) * series
+    )
 
 
 def gather_evidence(
@@ -141,6 +149,7 @@ def gather_evidence(
     return Evidence(
         np.clip(residual / np.maximum(signal, 1e-30), 0, 1),
         place_error,
+        _sharpness(stiffness.sum(axis=0), spheres),
         np.array(by_view),
         tuple(float(np.median(noise[numbers == index])) for index in every_series),
         float(np.median(missed)),
@@ -152,6 +161,14 @@ def _place_error(residual: Float32, stiffness: Float64) -> Float64:
     """Return the error of the places [n] that residuals [view, n] at stiffness [view, n] allow."""
     pull = np.sqrt(np.maximum((residual * stiffness).sum(axis=0), 0))
     return np.asarray(pull / np.maximum(stiffness.sum(axis=0), 1e-30), np.float64)
+
+
+def _sharpness(stiffness: Float64, spheres: Spheres) -> Float64:
+    """Return stiffness [n] at amplitude 1, over that of the sharpest tenth of the particles."""
+    at_one = stiffness / np.maximum(spheres.amplitudes, FAINTEST) ** 2
+    particles = spheres.are_particles
+    sharp = float(np.quantile(at_one[particles], 0.9)) if particles.any() else 1.0
+    return np.asarray(at_one / max(sharp, 1e-30), np.float64)
 
 
 def _share(residual: float, signal: float) -> float:

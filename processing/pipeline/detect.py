@@ -16,21 +16,14 @@ from processing.count.particles import (
     find_clusters,
     plateau,
     typical_weight,
-    wrong_place_chance,
 )
 from processing.device import CPU, Device
 from processing.errors import TooManyCandidatesError
 from processing.files.particles import ParticleTable
 from processing.fit.spheres import FINEST_PX, ROUNDS, SphereFit, fit_spheres
+from processing.pipeline.fitness import Fitness, measure_fitness, wrong_places
 from processing.pipeline.several_sizes import MixedFit, Search, fit_two_sizes, heaviest_apart
-from processing.pipeline.verdict import (
-    Fitness,
-    beyond_places,
-    judge,
-    measure_fitness,
-    with_verdict,
-    wrong_share,
-)
+from processing.pipeline.verdict import beyond_places, judge, with_verdict, wrong_share
 from processing.progress import Progress, silent
 from processing.reconstruct.ssr import ssr_volume
 from processing.results import Count, SizeKind
@@ -184,15 +177,15 @@ def detect_by_fit(
         progress=progress,
     )
     if mixed is None:
-        detection = _of_one_size(candidates, fit, diameter_nm)
+        detection = _of_one_size(candidates, fit, images, diameter_nm)
         fitness = measure_fitness(fit, images, diameter_nm)
     else:
         fit = mixed.fit
-        detection = _of_two_sizes(candidates, mixed)
+        detection = _of_two_sizes(candidates, mixed, images)
         fitness = measure_fitness(fit, images, mixed.diameter_nm, mixed.members_nm)
     verdict = judge(fitness, doubts)
     wrong = wrong_share(fitness, verdict)
-    beyond = beyond_places(wrong, fitness)
+    beyond = beyond_places(fitness, verdict)
     table = replace(detection.table, confidence=detection.table.confidence * (1 - beyond))
     return replace(
         detection,
@@ -241,20 +234,24 @@ def _left_out_lines(series: Sequence[TiltSeries], fit: SphereFit) -> tuple[str, 
     )
 
 
-def _of_one_size(candidates: Candidates, fit: SphereFit, diameter_nm: float) -> Detection:
+def _of_one_size(
+    candidates: Candidates, fit: SphereFit, images: Sequence[TiltSeries], diameter_nm: float
+) -> Detection:
     kept = heaviest_apart(fit.centres_nm, fit.amplitudes, np.full(len(fit.amplitudes), diameter_nm))
     weight = fit.amplitudes[kept]
     typical = typical_weight(weight) if len(weight) else 1.0
     spheres = Clusters(fit.centres_nm[kept] / candidates.pixel_nm, weight / typical)
-    chances = wrong_place_chance(fit.evidence.place_error[kept])
+    chances = wrong_places(fit, images, diameter_nm)[kept]
     return _detection(candidates, spheres, np.full(len(weight), diameter_nm), chances)
 
 
-def _of_two_sizes(candidates: Candidates, mixed: MixedFit) -> Detection:
+def _of_two_sizes(
+    candidates: Candidates, mixed: MixedFit, images: Sequence[TiltSeries]
+) -> Detection:
     fit, kind_nm = mixed.fit, mixed.members_nm
     kept = heaviest_apart(fit.centres_nm, fit.amplitudes, kind_nm)
     spheres = Clusters(fit.centres_nm[kept] / candidates.pixel_nm, fit.amplitudes[kept])
-    chances = wrong_place_chance(fit.evidence.place_error[kept])
+    chances = wrong_places(fit, images, mixed.diameter_nm, kind_nm)[kept]
     detection = _detection(candidates, spheres, mixed.own_diameters_nm[kept], chances)
     members = mixed.mixture.members[kept][spheres.weight >= detection.threshold]
     kinds = tuple(

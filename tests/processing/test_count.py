@@ -18,8 +18,8 @@ from processing.count.particles import (
     confidence,
     find_clusters,
     plateau,
-    wrong_place_chance,
 )
+from processing.count.wrong_places import wrong_place_chance
 from processing.results import Count
 from tests.support.spheres import packed
 
@@ -162,12 +162,41 @@ def test_errors_of_a_series_widen_its_interval_after_fusion(missed: int, false: 
     assert (after.n_low < before.n_low) == (false > 0)
 
 
-def test_a_place_that_the_images_leave_open_is_uncertain() -> None:
-    chances = wrong_place_chance(np.array([0.0, 0.003, 0.012, 0.05]))
-    assert chances[0] == 0
-    assert chances[1] < 0.001
-    assert chances[2] == pytest.approx(0.5)
-    assert chances[3] > 0.99
+@dataclass(frozen=True)
+class Place:
+    name: str
+    chance: tuple[float, float]
+    """Smallest and largest chance that the place is wrong."""
+    place_error: float = 0.0
+    sharpness: float = 1.0
+    amplitude: float = 1.0
+    exit_blur: float = 0.0
+    step: float = 0.0
+
+
+PLACES = [
+    Place("no residual", (0, 1e-9)),
+    Place("a small residual", (0, 0.001), 0.003),
+    Place("a residual at the limit", (0.49, 0.51), 0.012),
+    Place("a large residual", (0.99, 1), 0.05),
+    # one series of 75 nm and of 165 nm, in steps of 4 and 6 degrees
+    Place("a sharp exit side", (0, 1e-3), sharpness=0.7, amplitude=0.9, exit_blur=0.2, step=0.8),
+    Place("the entry side", (0, 0.03), exit_blur=0.6, step=2.7),
+    Place("the middle", (0.3, 0.7), sharpness=0.5, amplitude=0.9, exit_blur=0.6, step=2.7),
+    Place("the exit side", (0.85, 0.88), sharpness=0.2, amplitude=0.6, exit_blur=0.6, step=2.7),
+    Place(
+        "exit side, close tilts", (0, 0.1), sharpness=0.5, amplitude=0.9, exit_blur=0.4, step=0.8
+    ),
+    Place("exit side of A, sharp in B", (0, 1e-9), sharpness=0.5, amplitude=0.8),
+    Place("one sphere, whose blur nothing shows", (0, 1e-3), exit_blur=1.0, step=0.1),
+]
+
+
+@pytest.mark.parametrize("place", PLACES, ids=lambda place: place.name)
+def test_a_place_that_the_images_leave_open_is_uncertain(place: Place) -> None:
+    found = np.array([place.place_error]), np.array([place.sharpness]), np.array([place.amplitude])
+    lowest, highest = place.chance
+    assert lowest <= wrong_place_chance(*found, place.exit_blur, place.step)[0] <= highest
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,8 @@ from scipy.spatial.transform import Rotation
 
 from processing.combine.pose import FLIP, Pose, fit_pose
 from processing.fit.spheres import SphereFit, fit_spheres
-from processing.pipeline.verdict import judge, measure_fitness
+from processing.pipeline.fitness import measure_fitness
+from processing.pipeline.verdict import judge
 from processing.results import Cause, Trust
 from processing.series import TiltSeries
 from tests.support.spheres import jittered, packed, tilt_series

@@ -12,7 +12,8 @@ from controller.app.cli import process
 from controller.common.exit_codes import ExitCode
 from processing import ProcessingError, ProcessSettings, Summary, process_series, write_images
 from processing.files.rawtlt import write_rawtlt
-from processing.pipeline.verdict import Fitness, judge, with_verdict, wrong_share
+from processing.pipeline.fitness import Fitness
+from processing.pipeline.verdict import beyond_places, judge, with_verdict, wrong_share
 from processing.results import Cause, Count, Trust
 from tests.wrong_inputs.kinds import KINDS
 from tests.wrong_inputs.record import Sample
@@ -69,6 +70,13 @@ def test_a_doubtful_count_has_a_wider_interval() -> None:
     doubtful = with_verdict(count, verdict, wrong_share(fitness, verdict))
     assert (doubtful.n, doubtful.n_low, doubtful.n_high) == (100, 69, 131)
     assert wrong_share(Fitness(ambiguous=0.1), judge(Fitness())) == 0
+
+
+def test_confidences_are_lowered_by_what_exceeds_its_limit_and_places_do_not_hold() -> None:
+    thick = Fitness(ambiguous=0.147, exit_blur=0.42, misplaced=0.01)
+    rods = Fitness(too_close=0.65)
+    coarse = Fitness(too_close=0.11, misplaced=0.4)
+    assert [beyond_places(one, judge(one)) for one in (thick, rods, coarse)] == [0, 0.65, 0]
 
 
 def sample(name: str) -> Sample:

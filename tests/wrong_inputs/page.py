@@ -13,7 +13,7 @@ Written by `make wrong-inputs`. Each kind of input is made by a script (`tests/w
 processed like any other, without a diameter and without any hint. A count is right if the F1 of its
 particles is at least 0.98 (matched within 1.5 nm for particles of 6.3 nm, after a rigid fit) and
 its interval holds the truth. Where no count of equal spheres is right there is no truth. A verdict
-is made from the figures in `processing/pipeline/verdict.py`;
+is made from the figures in `processing/pipeline/fitness.py`;
 [why](decisions/0017-verdict-on-a-count.md).
 
 Inputs marked **good** must be trusted. No wrong count may be trusted. A right count of an odd input

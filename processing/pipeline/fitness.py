@@ -1,0 +1,179 @@
+"""Figures of a fit on which the verdict on a count rests."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from scipy.spatial import cKDTree
+
+from processing.count.wrong_places import wrong_place_chance
+from processing.fit.spheres import SphereFit
+from processing.series import Float64, TiltSeries
+
+PARTICLE = 0.5
+"""Smallest amplitude of a certain particle, in amplitudes of a typical one."""
+AMBIGUOUS = (0.25, 0.7)
+"""Amplitudes of candidates that are neither particles nor noise."""
+TOO_CLOSE = 0.92
+"""Distance of neighbours below which hard spheres would overlap, in diameters."""
+ENOUGH = 10
+"""Fewest particles that show an error of a tilt angle."""
+OBJECT_SHARE = 0.95
+"""Share of the particles inside the radius that stands for the object's size."""
+
+
+@dataclass(frozen=True)
+class Fitness:
+    """Figures on which a verdict rests."""
+
+    noise_share: float = 0.0
+    """Share of noise in the images, in the band of single particles."""
+    unexplained: float = 0.0
+    """Share of the images near a typical particle that spheres leave unexplained."""
+    most_unexplained: float = 0.0
+    """The same near the worst tenth of the particles."""
+    worst_view: float = 0.0
+    """The same near all particles in the worst image that is in use."""
+    too_close: float = 0.0
+    """Share of the particles that overlap a neighbour."""
+    ambiguous: float = 0.0
+    """Candidates that are neither particle nor noise, over particles."""
+    misplaced: float = 0.0
+    """Share of the particles that are expected in a wrong place."""
+    missed: float = 0.0
+    """Area that shows something else than the particles, over the area of all particles."""
+    amplitude_spread: float = 0.0
+    """Standard deviation of the particles' brightness, over its median."""
+    tilt_error_deg: float = 0.0
+    """Standard deviation of the tilt angles found from those given."""
+    step: float = 0.0
+    """Angular step times size of the object, in diameters; half as much with two series."""
+    missing_range_deg: float = 0.0
+    """Part of the half turn that the tilts leave out."""
+    field_share: float = 0.0
+    """Diameter over the smaller side of the field."""
+    pixel_share: float = 0.0
+    """Pixel size over diameter."""
+    at_edge: float = 0.0
+    """Share of the particles that touch the edge of the field."""
+    exit_blur: float = 0.0
+    """Blur of the exit side, by the beam and by wrong places, in diameters; 0 with two series."""
+
+
+def measure_fitness(
+    fit: SphereFit,
+    series: Sequence[TiltSeries],
+    diameter_nm: float,
+    sizes_nm: Float64 | None = None,
+) -> Fitness:
+    """Measure the figures of a fit to one aligned series, or to two.
+
+    Parameters
+    ----------
+    diameter_nm
+        Diameter of the spheres, or of the largest kind.
+    sizes_nm
+        [n], diameter of each candidate; None for equal spheres.
+    """
+    if sizes_nm is None:
+        sizes_nm = np.full(len(fit.amplitudes), diameter_nm)
+    smallest_nm = float(sizes_nm.min()) if len(sizes_nm) else diameter_nm
+    particles = fit.amplitudes > PARTICLE
+    evidence = fit.evidence
+    in_use = _in_use(series, fit)
+    geometry = {
+        "missing_range_deg": 180.0 - max(float(np.ptp(_angles_deg(one))) for one in in_use),
+        "field_share": max(
+            diameter_nm / one.pixel_nm / min(one.images.shape[1:]) for one in series
+        ),
+        "pixel_share": max(one.pixel_nm / smallest_nm for one in series),
+    }
+    noise_share = max(evidence.noise_share)
+    if not particles.any():
+        return Fitness(noise_share=noise_share, unexplained=1.0, **geometry)
+    amplitudes, centres_nm = fit.amplitudes[particles], fit.centres_nm[particles]
+    unexplained = evidence.unexplained[particles]
+    ambiguous = (fit.amplitudes > AMBIGUOUS[0]) & (fit.amplitudes < AMBIGUOUS[1])
+    return Fitness(
+        noise_share=noise_share,
+        unexplained=float(np.median(unexplained)),
+        most_unexplained=float(np.quantile(unexplained, 0.9)),
+        worst_view=float(evidence.view_unexplained.max()),
+        too_close=_too_close(centres_nm, sizes_nm[particles]),
+        ambiguous=float(ambiguous.sum() / particles.sum()),
+        misplaced=float(wrong_places(fit, series, diameter_nm, sizes_nm)[particles].mean()),
+        missed=evidence.missed_area / len(amplitudes),
+        amplitude_spread=float(np.std(amplitudes) / np.median(amplitudes)),
+        tilt_error_deg=max(evidence.tilt_errors_deg) if len(amplitudes) >= ENOUGH else 0.0,
+        step=min(_step(one, centres_nm, diameter_nm) for one in in_use) / len(series),
+        # the centres are in the frame of the first series
+        at_edge=_at_edge(series[0], centres_nm, sizes_nm[particles]),
+        exit_blur=_exit_blur(fit, smallest_nm),
+        **geometry,
+    )
+
+
+def wrong_places(
+    fit: SphereFit,
+    series: Sequence[TiltSeries],
+    diameter_nm: float,
+    sizes_nm: Float64 | None = None,
+) -> Float64:
+    """Return the chance [n] of each candidate of a fit that its place is wrong.
+
+    Parameters are those of `measure_fitness`.
+    """
+    found, particles = fit.evidence, fit.amplitudes > PARTICLE
+    if len(series) > 1 or not particles.any():
+        blur = step = 0.0
+    else:
+        smallest_nm = diameter_nm if sizes_nm is None else float(sizes_nm.min())
+        blur = _exit_blur(fit, smallest_nm)
+        (one,) = _in_use(series, fit)
+        step = _step(one, fit.centres_nm[particles], diameter_nm)
+    return wrong_place_chance(found.place_error, found.sharpness, fit.amplitudes, blur, step)
+
+
+def _in_use(series: Sequence[TiltSeries], fit: SphereFit) -> list[TiltSeries]:
+    """Return the series with the images excluded that the fit left out."""
+    return [
+        replace(one, excluded=one.excluded | left_out)
+        for one, left_out in zip(series, fit.left_out, strict=True)
+    ]
+
+
+def _exit_blur(fit: SphereFit, smallest_nm: float) -> float:
+    """Return the blur of the exit side, in diameters; 0 with two series."""
+    return fit.blurs_nm[0] / smallest_nm if len(fit.blurs_nm) == 1 else 0.0
+
+
+def _too_close(centres_nm: Float64, sizes_nm: Float64) -> float:
+    reach_nm = TOO_CLOSE * float(sizes_nm.max())
+    one, other = cKDTree(centres_nm).query_pairs(reach_nm, output_type="ndarray").T
+    distance = np.linalg.norm(centres_nm[one] - centres_nm[other], axis=1)
+    overlap = distance < TOO_CLOSE * (sizes_nm[one] + sizes_nm[other]) / 2
+    return len(np.unique([one[overlap], other[overlap]])) / len(centres_nm)
+
+
+def _at_edge(series: TiltSeries, centres_nm: Float64, sizes_nm: Float64) -> float:
+    """Return the share of the particles that touch the edge of the untilted field."""
+    half_nm = np.array(series.images.shape[:0:-1]) * series.pixel_nm / 2
+    beyond = np.abs(centres_nm[:, :2]) + sizes_nm[:, None] / 2 > half_nm
+    return float(beyond.any(axis=1).mean())
+
+
+def _angles_deg(series: TiltSeries) -> Float64:
+    """Return the tilt angles of the images in use."""
+    return series.angles_deg[~series.excluded]
+
+
+def _step(series: TiltSeries, centres_nm: Float64, diameter_nm: float) -> float:
+    """Return the largest usual angular step times the object's size, in diameters."""
+    angles = np.unique(np.round(np.deg2rad(_angles_deg(series)), 4))
+    if len(angles) < 2:
+        return np.inf
+    across = np.hypot(*(centres_nm - centres_nm.mean(axis=0))[:, [0, 2]].T)
+    size_nm = 2 * float(np.quantile(across, OBJECT_SHARE)) + diameter_nm
+    return float(np.mean(np.diff(angles))) * size_nm / diameter_nm
