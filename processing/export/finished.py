@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
+from typing import Literal
 
 from pydantic import ValidationError
 
@@ -15,9 +16,10 @@ from processing.files.mrc import MrcStack, read_facts, read_stack
 from processing.files.particles import ParticleTable, read_csv
 from processing.files.volume_grid import Facts, VolumeGrid
 from processing.pipeline.results_folder import PROCESSED, SUMMARY
-from processing.results import Summary
+from processing.results import Count, Summary
 
 NOTHING_GIVEN = About()
+VolumeName = Literal["fused", "A"]
 
 
 @dataclass(frozen=True)
@@ -48,11 +50,16 @@ class Finished:
         return read_csv(self.session / PROCESSED / f"particles_{self.name}.csv").counted
 
     @property
+    def count(self) -> Count:
+        """Count of the particles in this volume."""
+        counts = self.summary.counts
+        return counts.A if self.name == "A" or counts.fused is None else counts.fused
+
+    @property
     def facts(self) -> Facts:
         """Count, verdict and settings, as they stand beside the volume in other formats."""
-        counts, verdict = self.summary.counts, self.summary.verdict
-        count = counts.fused or counts.A
-        fusion = self.summary.fusion
+        count, verdict = self.count, self.count.verdict
+        fusion = self.summary.fusion if self.name == "fused" else None
         return {
             "software": f"dualtilt {version('dualtilt')}",
             "volume": self.name,
@@ -67,25 +74,30 @@ class Finished:
         }
 
 
-def read_finished(session: Path, about: About = NOTHING_GIVEN) -> Finished:
+def read_finished(
+    session: Path, about: About = NOTHING_GIVEN, name: VolumeName | None = None
+) -> Finished:
     """Find the final volume of a session.
 
     Parameters
     ----------
     about
         Facts that no file of the session holds.
+    name
+        Volume to export: by default the fused one, or that of A if B was not recorded.
 
     Raises
     ------
     InputFileError
-        The session has no complete result, or B was recorded but not fused yet.
+        The session has no complete result, or no fused volume where one is wanted.
     """
     summary = _read_summary(session)
-    name = "fused" if summary.counts.fused is not None else "A"
-    if name == "A" and _has_series_b(session, summary):
+    if name is None:
+        name = "fused" if _has_series_b(session, summary) else "A"
+    if name == "fused" and summary.counts.fused is None:
         raise InputFileError(
-            f"{session}: no fused volume yet; wait for the end of the session, or run dualtilt "
-            "process with both series"
+            f"{session}: no fused volume yet; wait for the end of the session, process both "
+            "series with dualtilt process, or export A alone with --volume A"
         )
     volume = session / PROCESSED / ("fused.mrc" if name == "fused" else "A_sirt.mrc")
     header = read_facts(volume).header

@@ -72,6 +72,11 @@ def test_waits_for_the_fused_volume(tmp_path: Path, capsys: pytest.CaptureFixtur
     path.write_text(summary.model_copy(update={"counts": unfused}).model_dump_json())
     assert run(session, "--to", "star") == ExitCode.USAGE
     assert "no fused volume yet" in capsys.readouterr().err
+    processed = session / "processed"
+    (processed / "fused.mrc").rename(processed / "A_sirt.mrc")
+    (processed / "particles_fused.csv").rename(processed / "particles_A.csv")
+    assert run(session, "--to", "star", "--volume", "A") == ExitCode.OK
+    assert (session / "export/particles_A.star").exists()
 
 
 def test_exports_a_single_series(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -11,12 +11,13 @@ from controller.common.exit_codes import ExitCode
 from processing.export.targets import ExportTarget
 
 if TYPE_CHECKING:
-    from processing.results import Summary
+    from processing.results import Count
 
 HELP = "write the results for other programs: volume, particle coordinates, raw data"
 FOLDER_HELP = "folder of a finished session, or --out folder of dualtilt process"
 TO_HELP = f"one or more of: {', '.join(ExportTarget)} (docs/export.md)"
 ABOUT_HELP = "TOML file with title, authors and sample, for nexus and empiar (docs/export.md)"
+VOLUME_HELP = "volume and particles to export (default: fused; A where B was not recorded)"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -33,6 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add("--out", type=Path, metavar="OUT", help="folder to write to (default: DIR/export)")
     add("--about", type=Path, metavar="FILE", help=ABOUT_HELP)
+    add("--volume", choices=("fused", "A"), help=VOLUME_HELP)
     add("--again", action="store_true", help="replace files of an earlier export")
 
 
@@ -49,7 +51,7 @@ def run(args: argparse.Namespace) -> int:
     targets = [ExportTarget(name) for name in args.to]
     try:
         about = read_about(args.about) if args.about else NOTHING_GIVEN
-        finished = read_finished(args.folder, about)
+        finished = read_finished(args.folder, about, args.volume)
         with shown_progress() as progress:
             paths = export(finished, targets, out, replace=args.again, progress=progress)
     except (ProcessingError, OSError) as error:
@@ -58,15 +60,15 @@ def run(args: argparse.Namespace) -> int:
         print(path.resolve())
     for line in missing(finished, targets):
         print(f"missing: {line}")
-    _print_doubts(finished.summary)
+    _print_doubts(finished.count)
     return ExitCode.OK
 
 
-def _print_doubts(summary: Summary) -> None:
+def _print_doubts(count: Count) -> None:
     """Print why the exported particles are not to be trusted, if so."""
     from processing.results import Trust
 
-    verdict = summary.verdict
+    verdict = count.verdict
     if verdict is not None and verdict.state is not Trust.TRUSTED:
         for reason in verdict.reasons:
             print(f"{verdict.state}: {reason}")
