@@ -315,7 +315,7 @@ class Session:
 def _remove_partial_files(folder: SessionFolder) -> None:
     """Remove what a killed run has left of files that it was writing."""
     written = (folder.maps, folder.rejected, folder.quarantine, folder.processed, folder.previews)
-    for place in (folder.path, folder.run, *written):
+    for place in (folder.path, folder.run, folder.simulator, *written):
         for path in place.glob("*.partial"):
             remove_file(path)
 

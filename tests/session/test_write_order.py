@@ -151,11 +151,17 @@ def test_a_failed_write_test_leaves_no_file(tmp_path: Path) -> None:
 
 
 def test_partial_files_of_a_killed_run_are_removed(tmp_path: Path) -> None:
+    """In every folder into which a session or a process of it writes; nothing else is removed."""
     stopped(tmp_path / "s")
-    left = tmp_path / "s" / "A.rawtlt.1234abcd.partial"
-    left.touch()
+    folders = ["maps", "rejected", "quarantine", "processed", "previews", "run", "simulator"]
+    places = [tmp_path / "s", *(tmp_path / "s" / name for name in folders)]
+    for place in places:
+        place.mkdir(exist_ok=True)
+        (place / "A.rawtlt.1234abcd.partial").touch()
+        (place / "mine.part").touch()
     open_session(tmp_path / "s").close()
-    assert not left.exists()
+    assert not list((tmp_path / "s").rglob("*.partial"))
+    assert [place for place in places if not (place / "mine.part").exists()] == []
 
 
 def test_a_folder_is_removed_under_its_lock(
