@@ -8,7 +8,7 @@ a cos(t) + b sin(t) with the tilt t.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
@@ -35,10 +35,9 @@ LARGEST_MOMENT_RATIO = 0.7
 """Largest misfit of the row moments for a better hypothesis, as a fraction of that as given."""
 DECISIVE_MOMENT_RATIO = 0.2
 """The same ratio at which the row moments decide alone."""
-ODD_SHARE = 1 / 12
-"""Share of the images that may be odd, and without which another order must still be better.
-
-A neighbour that enters the field at the highest tilts makes these images resemble each other."""
+SMALLEST_BRANCH = 1 / 12
+"""Smallest part of a series on one side of the start of a bidirectional recording. A shorter branch
+would rest on a few images at one end of the range, which a neighbour may cover."""
 SMALLEST_STRANGE_SHARE = 1 / 6
 """Mean distance of similar images, as a fraction of the number of images, beyond which the given
 order can be wrong although no known order is right. Shuffled images have 1/3. A neighbour that
@@ -84,14 +83,6 @@ class AngleEvidence:
         others = self.similarity.copy()
         np.fill_diagonal(others, -np.inf)
         return np.asarray(np.argsort(-others, axis=1)[:, :MOST_SIMILAR], np.intp)
-
-    def without_odd_images(self, angles_deg: Float64) -> AngleEvidence:
-        """Return the evidence without the images that contradict these angles most."""
-        odd = round(ODD_SHARE * len(self.sections))
-        distances = self._distances(angles_deg).mean(axis=1)
-        kept = np.sort(np.argsort(distances, kind="stable")[: len(distances) - odd])
-        similarity = self.similarity[np.ix_(kept, kept)]
-        return AngleEvidence(self.sections[kept], similarity, self.moments[kept])
 
     def places(self, angles_deg: Float64) -> float:
         """Return the mean distance of similar images: places in the order of the angles.
@@ -180,7 +171,7 @@ def better_order(
     best = next(
         one for one, misfit in zip(candidates, misfits, strict=True) if misfit <= nearly_best
     )
-    return best if _is_better_by_many(evidence, best, angles_deg) else None
+    return best if _is_better(evidence, best, angles_deg) else None
 
 
 def has_other_order(evidence: AngleEvidence, angles_deg: Float64) -> bool:
@@ -190,14 +181,7 @@ def has_other_order(evidence: AngleEvidence, angles_deg: Float64) -> bool:
     angles = angles_deg.copy()
     angles[evidence.sections[evidence.path()]] = np.sort(angles_deg[evidence.sections])
     found = OrderedAngles("of the images", angles, evidence.places(angles))
-    return _is_better_by_many(evidence, found, angles_deg)
-
-
-def _is_better_by_many(evidence: AngleEvidence, other: OrderedAngles, given_deg: Float64) -> bool:
-    """Return true if the images support the other order, with a few odd images and without."""
-    usual = evidence.without_odd_images(given_deg)
-    without = replace(other, places=usual.places(other.angles_deg))
-    return _is_better(evidence, other, given_deg) and _is_better(usual, without, given_deg)
+    return _is_better(evidence, found, angles_deg)
 
 
 def _is_better(evidence: AngleEvidence, other: OrderedAngles, given_deg: Float64) -> bool:
@@ -229,7 +213,8 @@ def _usual_orders(ascending: Float64) -> Iterator[tuple[str, Float64]]:
         ):
             first = ascending[[middle]] if len(up) + len(down) < len(ascending) else up[:0]
             yield name, np.concatenate([first, *_alternating(up, down, group)])
-    for start in range(1, len(ascending) - 1):
+    shortest = max(1, round(SMALLEST_BRANCH * len(ascending)))
+    for start in range(shortest, len(ascending) - shortest):
         up, down = ascending[start:], ascending[:start][::-1]
         name = f"bidirectional from {ascending[start]:+.1f} degrees"
         yield name, np.concatenate([up, down])
