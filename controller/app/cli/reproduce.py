@@ -29,13 +29,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Run the experiments, print and write the tables; 0 only if every expectation holds."""
     from controller.app.paper.experiments import QUICK, WHOLE
-    from controller.app.paper.page import HEAD, outcome_rows, page, tested
+    from controller.app.paper.page import HEAD, LEGEND, outcome_rows, page, tested
     from controller.common.atomic import replace_text
     from controller.report.write import write_report
 
     out = _empty_folder(args.out)
     outcomes = _outcomes(QUICK if args.quick else WHOLE, out)
     _print_table(HEAD, outcome_rows(outcomes))
+    print(LEGEND)
     failed = False
     for expectation, holds, figures in tested(outcomes):
         failed |= not holds

@@ -9,11 +9,16 @@ from controller.app.paper.experiments import PAPER_COUNTS, USUAL
 from controller.app.paper.outcome import CountOutcome, Outcome
 from controller.model.count_verdict import Trust
 
-HEAD = ("experiment", "true", *COUNTED, "fused F1", "rms x/y/z, nm")
+HEAD = ("experiment", "true", *COUNTED, "rms, nm")
+NOT_TRUSTED = "*"
+LEGEND = (
+    "in brackets: recall, the share of the true particles that are found; *: not trusted; rms: "
+    "distance from the true centre, of both series or of A"
+)
 
 
 def outcome_rows(outcomes: Outcomes) -> list[tuple[str, ...]]:
-    """Return one row for each experiment: counts with recall, F1 and position error."""
+    """Return one row for each experiment: counts with recall, and the position error."""
     return [_row(outcome) for outcome in outcomes.values()]
 
 
@@ -49,10 +54,10 @@ def page(outcomes: Outcomes, command: str) -> str:
     """Return all tables as one Markdown page."""
     parts = [
         "# The paper, repeated on the simulator\n",
-        f"Written by `{command}`. Recall: share of the true particles that are found. A count that "
-        "is not trusted has its verdict beside it.\n",
+        f"Written by `{command}`.\n",
         _table(("", "paper", "here"), shares_of_the_paper(outcomes)),
         _table(HEAD, outcome_rows(outcomes)),
+        f"Counts, {LEGEND}.\n",
         _table(
             ("expected", "holds", "figures"),
             [
@@ -67,25 +72,19 @@ def page(outcomes: Outcomes, command: str) -> str:
 def _row(outcome: Outcome) -> tuple[str, ...]:
     counts = outcome.counts
     best = counts.get("fused") or counts.get("A")
-    f1, rms = "-", outcome.failure or "-"
+    rms = outcome.failure or "-"
     if best is not None and best.score.rms_nm is not None:
-        f1 = f"{_f1(best):.4f}"
-        rms = "/".join(f"{axis:.2f}" for axis in best.score.rms_nm)
+        rms = f"{sum(axis**2 for axis in best.score.rms_nm) ** 0.5:.2f}"
     cells = (_cell(counts, which) for which in COUNTED)
-    return (outcome.experiment, str(outcome.truth), *cells, f1, rms)
+    return (outcome.experiment, str(outcome.truth), *cells, rms)
 
 
 def _cell(counts: Mapping[str, CountOutcome], which: str) -> str:
     count = counts.get(which)
     if count is None:
         return "-"
-    verdict = "" if count.verdict is Trust.TRUSTED else f", {count.verdict}"
-    return f"{count.n} (recall {count.score.recall:.4f}{verdict})"
-
-
-def _f1(count: CountOutcome) -> float:
-    recall, precision = count.score.recall, count.score.precision
-    return 2 * recall * precision / max(recall + precision, 1e-9)
+    mark = "" if count.verdict is Trust.TRUSTED else NOT_TRUSTED
+    return f"{count.n}{mark} ({count.score.recall:.4f})"
 
 
 def _table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:

@@ -67,7 +67,7 @@ def run_experiment(experiment: Experiment, folder: Path, progress: Progress) -> 
         experiment=experiment.name,
         truth=len(dual.truth),
         counts=_scored(counts, folder, dual.truth),
-        shrinkage=None if registration is None else 1 - registration.scale,
+        shrinkage=None if registration is None else registration.scale - 1,
         failure=failure,
         duration_s=time.monotonic() - begun_s,
     )
