@@ -193,9 +193,9 @@ def test_b_is_eucentric_and_in_focus_before_it_is_compared(tmp_path: Path) -> No
 
 
 DRIFTS = {
-    "soon small": ("drift_limit_nm_per_s = 0.2", [True]),
-    "never small enough": ("drift_limit_nm_per_s = 1e-6\ndrift_within_s = 10", [False]),
-    "not measured": ("drift_limit_nm_per_s = 0", []),
+    "soon small": ("drift_limit_nm_per_s = 0.2", {True}),
+    "never small enough": ("drift_limit_nm_per_s = 1e-6\ndrift_within_s = 10", {False}),
+    "not measured": ("drift_limit_nm_per_s = 0", set()),
 }
 
 
@@ -208,9 +208,11 @@ def test_the_flip_check_waits_for_the_drift_of_the_reinserted_grid(
     run = Run(session, simulated(stage=STILL))  # type: ignore[arg-type]
     run.on_event = stop_on(FlipChecked, StopWhen.NOW)
     run.go()
-    assert [check.ok for check in run.of(Checked) if check.name == "drift"] == at_rest
+    # every assembly that is compared has its own check
+    found = [check.ok for check in run.of(Checked) if check.name == "drift"]
+    assert set(found) == at_rest
     warned = [alert.level for alert in alerts(run, "still drifts by")]
-    assert warned == [Level.WARNING for ok in at_rest if not ok]
+    assert warned == [Level.WARNING] * found.count(False)
 
 
 PLANNED = {
