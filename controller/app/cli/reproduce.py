@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from controller.app.paper.outcome import Outcome
 
 HELP = "repeat the paper's experiments on the simulator and compare the results with the paper's"
-QUICK_HELP = "the four main experiments, in five minutes on two cores (default: all, in 20 minutes)"
+QUICK_HELP = "the four main experiments alone, a third of the time"
 OUT_HELP = "new or empty folder for the tables and the volumes of the first experiment"
 
 
