@@ -73,7 +73,7 @@ def shell_correlations(
 ) -> list[ShellCorrelation]:
     """Correlate two volumes [z, y, x] shell by shell, in each of the sectors.
 
-    FSC(k) = sum F G* / sqrt(sum |F|^2 sum |G|^2), over the shell (Harauz and van Heel 1986).
+    ``FSC(k) = sum F G* / sqrt(sum |F|^2 sum |G|^2)`` over the shell (Harauz and van Heel 1986).
     """
     threads = worker_threads()
     spectra = [fft.rfftn(volume, workers=threads) for volume in (first, second)]
