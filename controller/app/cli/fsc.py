@@ -15,12 +15,6 @@ if TYPE_CHECKING:
     from processing.resolution.results import PartResolution, Resolution
 
 HELP = "measure the resolution of the volumes by depth and direction (Fourier shell correlation)"
-DIRECTIONS = {
-    "all": "all directions",
-    "x": "across A's tilt axis (x)",
-    "y": "along A's tilt axis (y)",
-    "z": "along the beam at 0° (z)",
-}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -73,6 +67,8 @@ def _table(found: Resolution) -> Table:
 
 
 def _name(part: PartResolution) -> str:
+    from controller.report.resolution_section import DIRECTIONS
+
     if part.depth_nm is None:
         return DIRECTIONS[part.sector]
     return f"at z = {part.depth_nm:+.0f} nm"

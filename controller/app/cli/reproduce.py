@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from controller.common.errors import UsageError
+from controller.app.cli.empty_folder import empty_folder
 from controller.common.exit_codes import ExitCode
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def run(args: argparse.Namespace) -> int:
     from controller.common.atomic import replace_text
     from controller.report.write import write_report
 
-    out = _empty_folder(args.out)
+    out = empty_folder(args.out)
     outcomes = _outcomes(QUICK if args.quick else WHOLE, out)
     _print_table(HEAD, outcome_rows(outcomes))
     print(LEGEND)
@@ -73,13 +73,3 @@ def _print_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     for row in rows:
         table.add_row(*row)
     Console().print(table)
-
-
-def _empty_folder(path: Path) -> Path:
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-        if any(path.iterdir()):
-            raise UsageError(f"{path}: is not empty; choose a new folder")
-    except OSError as error:
-        raise UsageError(f"{path}: cannot be made or read: {error.strerror}") from None
-    return path

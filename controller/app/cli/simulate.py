@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from controller.app.cli.empty_folder import empty_folder
 from controller.app.profiles import find_profile, require_simulator_profile, simulator_profile
 from controller.common.bounded_read import read_bounded
 from controller.common.errors import UsageError
@@ -34,7 +35,7 @@ def run(args: argparse.Namespace) -> int:
     path = find_profile(args.protocol)
     protocol = read_protocol(path)
     settings = _read_settings(simulator_profile(protocol, path), args.seed)
-    out = _empty_folder(args.out)
+    out = empty_folder(args.out)
     tilts = len(protocol.series_a.tilts_deg) + len(protocol.series_b.tilts_deg)
     scan = protocol.scan
     print(f"simulating {tilts} tilts of {scan.width_px} x {scan.height_px} px ...", flush=True)
@@ -83,16 +84,6 @@ def _read_settings(path: Path, seed: int | None) -> Any:
         raise UsageError(f"{path}: cannot be read as TOML: {error}") from None
     except ValidationError as error:
         raise UsageError(f"{path}: " + "; ".join(describe_errors(error, settings))) from None
-
-
-def _empty_folder(path: Path) -> Path:
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-        if any(path.iterdir()):
-            raise UsageError(f"{path}: is not empty; choose a new folder for the series")
-    except OSError as error:
-        raise UsageError(f"{path}: cannot be made or read: {error.strerror}") from None
-    return path
 
 
 def _write_series(out: Path, name: str, series: Any, protocol: Protocol) -> Sequence[Path]:
