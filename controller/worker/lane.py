@@ -260,7 +260,10 @@ class Lane:
         """Put the task in progress at the front of the queue, or give it up after two deaths."""
         with self._changed:
             in_flight, self._in_flight = self._in_flight, None
-        if in_flight is None or in_flight.abandoned:
+        if in_flight is None:
+            self._publish_death(cause, "for its next task")
+            return
+        if in_flight.abandoned:
             return
         task = in_flight.task
         blamed = (task.key, in_flight.section)
@@ -268,9 +271,14 @@ class Lane:
         if self._deaths[blamed] > MAX_DEATHS:
             self._given_up(task, in_flight.section, cause)
             return
+        self._publish_death(cause, f"for the same task, {task.key}")
         with self._changed:
             newer = self._waiting.pop(task.key, None)
             self._waiting = {task.key: newer or task, **self._waiting}
+
+    def _publish_death(self, cause: str, task: str) -> None:
+        text = f"process {self._log.stem} has ended ({cause}); it is started again {task}"
+        self._publish(Alerted(level=Level.INFO, text=text, where="processing"))
 
 
 def _send(child: subprocess.Popen[str], task: AnyTask) -> None:

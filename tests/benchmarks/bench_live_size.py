@@ -15,7 +15,7 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from controller.model.events import Counted, Event, PreviewReady, ProcessingFailed
+from controller.model.events import Alerted, Counted, Event, PreviewReady, ProcessingFailed
 from controller.worker.supervisor import Supervisor
 from tests.benchmarks.data import A_DEG
 from tests.benchmarks.large_series import SCANS, write_series
@@ -48,7 +48,7 @@ class Delays:
     failed: list[str] = field(default_factory=list)
 
     def note(self, event: Event) -> None:
-        """Note slices, counts and failures."""
+        """Note slices, counts, failures and alerts."""
         now_s = time.monotonic()
         match event:
             case PreviewReady(view="slice-A", caption=caption) if "tilts" in caption:
@@ -59,6 +59,8 @@ class Delays:
                 self.counts.append((count.tilts_used, count.n, delay_s))
             case ProcessingFailed(reason=reason):
                 self.failed.append(reason)
+            case Alerted(text=text, where=where):
+                self.failed.append(f"{where}: {text}")
             case _:
                 pass
 
@@ -75,10 +77,14 @@ def run() -> list[Row]:
 def measured(side: int, folder: Path) -> list[Row]:
     """Feed series A of a folder to the children; simulate it if need be."""
     write_series(side, folder)
-    with tempfile.TemporaryDirectory() as name:
+    # on the same disk, for a hard link: sessions follow no symbolic link
+    with tempfile.TemporaryDirectory(dir=folder) as name:
         delays, cpu_s = _feed(side, folder / "A.mrc", Path(name))
     if delays.failed or not delays.counts:
-        raise AssertionError(f"{side} px: no live count; {delays.failed}")
+        raise AssertionError(
+            f"{side} px: {len(delays.counts)} live counts, {len(delays.slices_s)} slices; "
+            f"alerts: {delays.failed}"
+        )
     slices_s = list(delays.slices_s.values())
     median_s, worst_s = statistics.median(slices_s), max(slices_s)
     count_s = max(delay_s for _, _, delay_s in delays.counts)
@@ -100,7 +106,7 @@ def _feed(side: int, stack: Path, session: Path) -> tuple[Delays, dict[str, floa
     pixel_nm, dwell_us = SCANS[side]
     protocol = PROTOCOL.format(side=side, pixel_nm=pixel_nm, dwell_us=dwell_us)
     (session / "protocol.toml").write_text(protocol)
-    (session / "A.mrc").symlink_to(stack.resolve())
+    (session / "A.mrc").hardlink_to(stack)
     delays = Delays()
     supervisor = Supervisor(session, delays.note)
     try:

@@ -116,6 +116,9 @@ def test_outcome_of_a_job(case: Case, tmp_path: Path) -> None:
     failures = [event for event in events if isinstance(event, ProcessingFailed)]
     assert bool(failures) is not case.outcome.ok
     assert all(failure.reason == case.outcome.reason for failure in failures)
+    deaths = [event.text for event in events if isinstance(event, Alerted)]
+    assert len(deaths) == case.starts - 1
+    assert all(text.startswith("process worker-jobs has ended") for text in deaths)
 
 
 def log_is_a_folder(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
