@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from controller.app.recorded_series import recorded_settings
 from controller.common.errors import UsageError
-from controller.model.protocol import read_protocol
 from processing.batch import cluster
 from processing.batch.process_session import SessionOutcome, SessionTask, State
 from processing.batch.run_batch import run_batch
@@ -66,8 +66,10 @@ class BatchOptions:
     wait_s: float | None
 
     @classmethod
-    def of(cls, args: argparse.Namespace) -> BatchOptions:
+    def of(cls, args: argparse.Namespace, chosen: dict[str, Any]) -> BatchOptions:
         """Return the options of the command line, with the settings of each session.
+
+        `chosen` are the settings of processing that the user gave.
 
         Raises
         ------
@@ -84,7 +86,7 @@ class BatchOptions:
         tasks, failed = [], []
         for folder in folders:
             try:
-                settings = _settings(folder, args)
+                settings = ProcessSettings(**{**recorded_settings(folder), **chosen})
             except UsageError as error:
                 failed.append(SessionOutcome(folder, State.FAILED, reason=str(error)))
             else:
@@ -168,26 +170,3 @@ def _different_folders(folders: list[Path]) -> list[Path]:
     if missing:
         raise UsageError(f"{missing[0]}: no such folder; nothing was processed")
     return list(dict.fromkeys(folder.resolve() for folder in folders))
-
-
-def _settings(folder: Path, args: argparse.Namespace) -> ProcessSettings:
-    """Return the settings of the session's protocol, if it has one, changed by the options.
-
-    Raises
-    ------
-    UsageError
-        The protocol cannot be read.
-    """
-    file = folder / "protocol.toml"
-    recorded = read_protocol(file).processing.model_dump() if file.exists() else {}
-    chosen: dict[str, Any] = {
-        "diameter_nm": args.diameter_nm,
-        "fusion_rule": args.rule,
-        "bin": args.bin,
-        "crop_px": args.crop,
-        "memory_limit_GB": args.memory_limit_GB,
-        "device": args.device,
-        "controls": args.controls,
-    }
-    given = {name: value for name, value in chosen.items() if value is not None}
-    return ProcessSettings.model_validate({**recorded, **given})

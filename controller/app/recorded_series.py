@@ -1,4 +1,4 @@
-"""Series in the folder of a session, to be processed again: files, dropped tilts, free folder."""
+"""Series in the folder of a session, to be processed again: files, settings, dropped tilts."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from controller.common.errors import UsageError
 from controller.model.base import SeriesName
+from controller.model.protocol import read_protocol
 from controller.session.folder import SessionFolder
 from controller.session.journal import read_journal
 from controller.session.ledger import replay
@@ -65,6 +66,18 @@ def recorded_series(folder: Path) -> dict[SeriesName, Path]:
         return find_series(folder)
     except InputFileError as error:
         raise UsageError(str(error)) from error
+
+
+def recorded_settings(folder: Path) -> dict[str, Any]:
+    """Return the settings of processing in the session's protocol; none if it has no protocol.
+
+    Raises
+    ------
+    UsageError
+        The protocol cannot be read.
+    """
+    file = folder / "protocol.toml"
+    return read_protocol(file).processing.model_dump() if file.exists() else {}
 
 
 def free_results_folder(session: Path) -> Path:

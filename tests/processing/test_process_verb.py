@@ -82,13 +82,18 @@ def test_a_folder_of_series_is_processed_again_without_some_tilts(
 ) -> None:
     for name in ("A.mrc", "A.rawtlt"):
         (tmp_path / name).write_bytes((stacks / name).read_bytes())
+    (tmp_path / "protocol.toml").write_text(
+        'name = "small"\n[scan]\nwidth_px = 56\nheight_px = 56\npixel_nm = 0.9\ndwell_us = 5.0\n'
+        "[processing]\ndiameter_nm = 6.3\nsirt_iterations = 18\n"
+    )
     (tmp_path / "processed-2").mkdir()
-    assert run(tmp_path, "--drop", "A:3,4", "--diameter-nm", 6.3) == ExitCode.OK
+    assert run(tmp_path, "--drop", "A:3,4") == ExitCode.OK
     again = tmp_path / "processed-3"
     summary = Summary.model_validate_json((again / "processed/summary.json").read_text())
     assert summary.series["A"].excluded == [2, 3]
     assert summary.counts.A.n == pytest.approx(len(points), rel=0.03)
     assert '"diameter_nm": 6.3' in (again / "processed/A.json").read_text()
+    assert '"sirt_iterations": 18' in (again / "processed/A.json").read_text()
 
 
 def test_two_series(

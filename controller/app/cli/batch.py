@@ -10,17 +10,10 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from controller.app.cli.process import (
-    BIN_HELP,
-    CROP_HELP,
-    DEVICE_HELP,
-    MEMORY_HELP,
-    RULE_HELP,
-)
+from controller.app.cli.processing_arguments import add_processing_arguments, chosen_settings
 from controller.app.cli.reading_arguments import add_facts, at_least_one, positive, zero_or_more
 from controller.common.errors import UsageError
 from controller.common.exit_codes import ExitCode
-from controller.model.fusion_rules import FusionRule
 
 if TYPE_CHECKING:
     from processing.batch.process_session import SessionOutcome
@@ -51,13 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--retries", type=int, default=2, metavar="N", help="retries after an error (default: 2)")
     add("--wait-s", type=zero_or_more, metavar="S", help=WAIT_HELP)
     add("--table", type=Path, metavar="FILE", help="also write the table to a CSV file")
-    add("--diameter-nm", type=positive, metavar="D", help="particle diameter (default: estimated)")
-    add("--bin", type=at_least_one, metavar="N", help=BIN_HELP)
-    add("--crop", type=int, nargs=4, metavar=("X", "Y", "W", "H"), help=CROP_HELP)
-    add("--memory-limit-GB", type=positive, metavar="G", help=MEMORY_HELP)
-    add("--device", choices=("auto", "cpu", "cuda"), help=DEVICE_HELP)
-    add("--rule", choices=tuple(FusionRule), help=RULE_HELP)
-    add("--controls", action="store_true", default=None, help="also count the volume of every rule")
+    add_processing_arguments(parser)
     add_facts(parser)
 
 
@@ -70,7 +57,7 @@ def run(args: argparse.Namespace) -> int:
     from controller.app.cli.batch_table import print_table
     from processing.batch.table import write_table
 
-    options = BatchOptions.of(args)
+    options = BatchOptions.of(args, chosen_settings(args))
     outcomes: list[SessionOutcome] = []
     interrupted = False
     try:

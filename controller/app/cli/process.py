@@ -8,28 +8,24 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from controller.app.cli.inspect import print_inputs, print_series
-from controller.app.cli.reading_arguments import (
-    add_reading_arguments,
-    at_least_one,
-    positive,
-    reading_options,
-)
+from controller.app.cli.print_results import print_counts, print_files, print_verdict
+from controller.app.cli.processing_arguments import add_processing_arguments, chosen_settings
+from controller.app.cli.reading_arguments import add_reading_arguments, reading_options
 from controller.app.recorded_series import (
     DroppedTilts,
     dropped_tilts,
     free_results_folder,
     recorded_series,
+    recorded_settings,
     without_dropped,
 )
 from controller.common.errors import ProcessingFailedError, SafetyStopError, UsageError
-from controller.common.exit_codes import ExitCode
-from controller.model.fusion_rules import FusionRule
 
 if TYPE_CHECKING:
     from processing.files.examine import ReadingOptions
     from processing.pipeline.made_with import MadeWith
     from processing.pipeline.settings import ProcessSettings
-    from processing.results import Count, SeriesName, Summary
+    from processing.results import SeriesName
     from processing.series import TiltSeries
 
 HELP = "reconstruct one tilt series, or two and their fusion, and count the particles"
@@ -39,22 +35,11 @@ STACK_HELP = (
 )
 OUT_HELP = "results go to DIR/processed (a session: its folder's processed-2, or the next number)"
 DROP_HELP = "tilts to leave out, counted from 1, for example A:12,13; may be given again for B"
-RULE_HELP = (
-    "rule for the fused volume: stronger detail of A and B (masked, the default), larger wavelet "
-    "coefficient (paper), mean of both (mean), or blend over depth (depth-weighted)"
-)
-
 REGION_NAMES = ("X", "Y", "R")
 REGION_HELP = (
     "object to be counted: column, row and radius in pixels of the least tilted image, the tilt "
     "axis along y; give it once for each series (default: the object is found)"
 )
-BIN_HELP = "average squares of N x N pixels (default: what the particles need)"
-CROP_HELP = (
-    "first column and row, width and height to process, in px (default: the object's region)"
-)
-DEVICE_HELP = "computes on the CPU or on an NVIDIA GPU (default: auto, a GPU where there is one)"
-MEMORY_HELP = "largest volumes held in memory; larger ones go to files (default: 6)"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -64,20 +49,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("series_b", type=Path, nargs="?", metavar="B.mrc", help="tilt series B, after the flip")
     add("--out", type=Path, metavar="DIR", help=OUT_HELP)
     add("--dry-run", action="store_true", help="only show what is understood of the files")
-    add("--diameter-nm", type=positive, metavar="D", help="particle diameter (default: estimated)")
     add("--region", type=float, nargs=3, action="append", metavar=REGION_NAMES, help=REGION_HELP)
     add("--drop", type=_tilts, action="append", default=[], metavar="A:N,N", help=DROP_HELP)
-    add("--bin", type=at_least_one, metavar="N", help=BIN_HELP)
-    add("--crop", type=int, nargs=4, metavar=("X", "Y", "W", "H"), help=CROP_HELP)
-    add("--memory-limit-GB", type=positive, metavar="G", help=MEMORY_HELP)
-    add("--device", choices=("auto", "cpu", "cuda"), help=DEVICE_HELP)
     add_reading_arguments(parser)
-    add("--rule", choices=tuple(FusionRule), help=RULE_HELP)
-    add(
-        "--controls",
-        action="store_true",
-        help="also count the volume of every rule, for comparison",
-    )
+    add_processing_arguments(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -104,14 +79,14 @@ def run(args: argparse.Namespace) -> int:
         return print_series(paths, options)
     out = _results_folder(args.out, session)
     _require_unused(out)
-    settings = _settings(args)
+    settings = _settings(args, session)
     try:
         device(settings.device)
         series = _with_regions(_load(paths, options), args.region)
         series = without_dropped(series, args.drop, session)
         for one in series:
             require_tilt_series(one)
-            require_possible_diameter(one, args.diameter_nm)
+            require_possible_diameter(one, settings.diameter_nm)
         for one in series:
             print_inputs(one)
         inputs = _made_with(session, settings, args)
@@ -124,10 +99,10 @@ def run(args: argparse.Namespace) -> int:
         raise SafetyStopError(str(error)) from error
     except ProcessingError as error:
         raise ProcessingFailedError(str(error)) from error
-    _print_counts(summary)
-    _print_files(out, summary)
+    print_counts(summary)
+    print_files(out, summary)
     print(write_report(out).resolve())
-    return _print_verdict(summary)
+    return print_verdict(summary)
 
 
 def _tilts(text: str) -> DroppedTilts:
@@ -190,19 +165,12 @@ def _require_unused(out: Path) -> None:
         )
 
 
-def _settings(args: argparse.Namespace) -> ProcessSettings:
+def _settings(args: argparse.Namespace, session: Path | None) -> ProcessSettings:
+    """Return the settings of the session, if there is one, changed by the options."""
     from processing.pipeline.settings import ProcessSettings
 
-    chosen = {
-        "diameter_nm": args.diameter_nm,
-        "fusion_rule": args.rule,
-        "bin": args.bin,
-        "crop_px": args.crop,
-        "memory_limit_GB": args.memory_limit_GB,
-        "device": args.device,
-    }
-    given = {name: value for name, value in chosen.items() if value is not None}
-    return ProcessSettings(controls=args.controls, **given)
+    recorded = {} if session is None else recorded_settings(session)
+    return ProcessSettings(**{**recorded, **chosen_settings(args)})
 
 
 def _load(paths: list[Path], options: list[ReadingOptions]) -> list[TiltSeries]:
@@ -235,57 +203,3 @@ def _require_two_files(paths: list[Path]) -> None:
         raise UsageError(
             f"{existing[1]}: A and B are the same file; name the flipped series, or leave B out"
         )
-
-
-def _print_counts(summary: Summary) -> None:
-    print(f"{'':8}{'particles':>10}  95 % interval")
-    for name in ("A", "B", "fused"):
-        count = getattr(summary.counts, name)
-        if count is not None:
-            print(f"{name:8}{count.n:>10}  {_interval(count)}")
-    if summary.counts.B is None:
-        print("not in the interval: particles hidden where the beam leaves; record B")
-    diameter = summary.diameter_nm
-    print(f"diameter {diameter.value:.2f} nm ({diameter.source})")
-    if summary.registration is not None:
-        found = summary.registration
-        print(
-            f"B onto A: turned by {found.in_plane_deg:.1f} degrees in the plane, "
-            f"{found.score:.0%} of the particles paired (elsewhere {found.runner_up:.0%})"
-        )
-    if summary.structure is not None:
-        print(f"structure: {summary.structure.headline()}")
-    for warning in summary.warnings:
-        print(f"warning: {warning}")
-
-
-def _interval(count: Count) -> str:
-    """Return the interval; that of a count which is not trusted is marked with its state."""
-    from processing.results import Trust
-
-    interval = f"{count.n_low} to {count.n_high}"
-    if count.verdict is None or count.verdict.state is Trust.TRUSTED:
-        return interval
-    return f"{interval} ({count.verdict.state}, no 95 % interval)"
-
-
-def _print_verdict(summary: Summary) -> ExitCode:
-    """Print the verdict on the final count as the last lines; return the exit code."""
-    from processing.results import Trust
-
-    verdict = summary.verdict
-    if verdict is None:
-        return ExitCode.OK
-    for reason in verdict.reasons:
-        print(f"{verdict.state}: {reason}")
-    if verdict.state is Trust.REFUSED:
-        print("refused: do not use the count; the volumes and aligned images may still be of use")
-        return ExitCode.SAFETY
-    if verdict.state is Trust.TRUSTED:
-        print("trusted: the particles found explain the images")
-    return ExitCode.OK
-
-
-def _print_files(out: Path, summary: Summary) -> None:
-    for path in [*summary.files.values(), "processed/summary.json"]:
-        print((out / path).resolve())

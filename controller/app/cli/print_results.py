@@ -1,0 +1,67 @@
+"""Results of processing as text: counts, files and verdict."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from controller.common.exit_codes import ExitCode
+
+if TYPE_CHECKING:
+    from processing.results import Count, Summary
+
+
+def print_counts(summary: Summary) -> None:
+    """Print counts with their intervals, diameter, registration, structure and warnings."""
+    print(f"{'':8}{'particles':>10}  95 % interval")
+    for name in ("A", "B", "fused"):
+        count = getattr(summary.counts, name)
+        if count is not None:
+            print(f"{name:8}{count.n:>10}  {_interval(count)}")
+    if summary.counts.B is None:
+        print("not in the interval: particles hidden where the beam leaves; record B")
+    diameter = summary.diameter_nm
+    print(f"diameter {diameter.value:.2f} nm ({diameter.source})")
+    if summary.registration is not None:
+        found = summary.registration
+        print(
+            f"B onto A: turned by {found.in_plane_deg:.1f} degrees in the plane, "
+            f"{found.score:.0%} of the particles paired (elsewhere {found.runner_up:.0%})"
+        )
+    if summary.structure is not None:
+        print(f"structure: {summary.structure.headline()}")
+    for warning in summary.warnings:
+        print(f"warning: {warning}")
+
+
+def _interval(count: Count) -> str:
+    """Return the interval; that of a count which is not trusted is marked with its state."""
+    from processing.results import Trust
+
+    interval = f"{count.n_low} to {count.n_high}"
+    if count.verdict is None or count.verdict.state is Trust.TRUSTED:
+        return interval
+    return f"{interval} ({count.verdict.state}, no 95 % interval)"
+
+
+def print_verdict(summary: Summary) -> ExitCode:
+    """Print the verdict on the final count as the last lines; return the exit code."""
+    from processing.results import Trust
+
+    verdict = summary.verdict
+    if verdict is None:
+        return ExitCode.OK
+    for reason in verdict.reasons:
+        print(f"{verdict.state}: {reason}")
+    if verdict.state is Trust.REFUSED:
+        print("refused: do not use the count; the volumes and aligned images may still be of use")
+        return ExitCode.SAFETY
+    if verdict.state is Trust.TRUSTED:
+        print("trusted: the particles found explain the images")
+    return ExitCode.OK
+
+
+def print_files(out: Path, summary: Summary) -> None:
+    """Print the paths of the results."""
+    for path in [*summary.files.values(), "processed/summary.json"]:
+        print((out / path).resolve())

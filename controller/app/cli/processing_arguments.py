@@ -1,0 +1,47 @@
+"""Options of the verbs that process tilt series: `process` and `batch`."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from controller.app.cli.reading_arguments import at_least_one, positive
+from controller.model.fusion_rules import FusionRule
+
+RULE_HELP = (
+    "rule for the fused volume: stronger detail of A and B (masked, the default), larger wavelet "
+    "coefficient (paper), mean of both (mean), or blend over depth (depth-weighted)"
+)
+BIN_HELP = "average squares of N x N pixels (default: what the particles need)"
+CROP_HELP = (
+    "first column and row, width and height to process, in px (default: the object's region)"
+)
+DEVICE_HELP = "computes on the CPU or on an NVIDIA GPU (default: auto, a GPU where there is one)"
+MEMORY_HELP = "largest volumes held in memory; larger ones go to files (default: 6)"
+CONTROLS_HELP = "also count the volume of every rule, for comparison"
+
+
+def add_processing_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the settings of processing; an option that is not given is None."""
+    add = parser.add_argument
+    add("--diameter-nm", type=positive, metavar="D", help="particle diameter (default: estimated)")
+    add("--bin", type=at_least_one, metavar="N", help=BIN_HELP)
+    add("--crop", type=int, nargs=4, metavar=("X", "Y", "W", "H"), help=CROP_HELP)
+    add("--memory-limit-GB", type=positive, metavar="G", help=MEMORY_HELP)
+    add("--device", choices=("auto", "cpu", "cuda"), help=DEVICE_HELP)
+    add("--rule", choices=tuple(FusionRule), help=RULE_HELP)
+    add("--controls", action="store_true", default=None, help=CONTROLS_HELP)
+
+
+def chosen_settings(args: argparse.Namespace) -> dict[str, Any]:
+    """Return the settings that the user gave, by their names in `ProcessSettings`."""
+    chosen = {
+        "diameter_nm": args.diameter_nm,
+        "bin": args.bin,
+        "crop_px": args.crop,
+        "memory_limit_GB": args.memory_limit_GB,
+        "device": args.device,
+        "fusion_rule": args.rule,
+        "controls": args.controls,
+    }
+    return {name: value for name, value in chosen.items() if value is not None}
