@@ -6,7 +6,10 @@ readers take for images.
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
+import stat
 from pathlib import Path
 
 from processing.files.atomic import open_plain, remove_file
@@ -41,23 +44,40 @@ class Ballast:
                 if hasattr(os, "posix_fallocate"):  # NTFS reserves it on truncate
                     os.posix_fallocate(file.fileno(), 0, size_bytes)
         except OSError:
-            self.release()
+            with contextlib.suppress(OSError):
+                self.release()
             raise
 
     def shrink(self, size_bytes: int) -> None:
-        """Free `size_bytes`, the space of a frame that is about to be written."""
+        """Free `size_bytes`, the space of a frame that is about to be written.
+
+        What cannot be freed is left: no frame waits for the ballast.
+        """
         held = self.held_bytes
-        if held > size_bytes:
-            with open_plain(self._path, "r+b") as file:
-                file.truncate(held - size_bytes)
-        elif held:
-            self.release()
+        with contextlib.suppress(OSError):
+            if held > size_bytes:
+                with open_plain(self._path, "r+b") as file:
+                    file.truncate(held - size_bytes)
+            elif held:
+                self.release()
 
     def release(self) -> None:
-        """Free all reserved space."""
+        """Free all reserved space.
+
+        Raises
+        ------
+        OSError
+            The file cannot be removed, or a folder has its name.
+        """
+        if self._path.is_dir() and not self._path.is_symlink():
+            raise OSError(errno.EISDIR, "is a folder, not a file; remove it", str(self._path))
         remove_file(self._path)
 
     @property
     def held_bytes(self) -> int:
-        """Reserved space (bytes)."""
-        return self._path.stat().st_size if self._path.exists() else 0
+        """Reserved space (bytes); a file with a second name, a link or a folder reserves none."""
+        try:
+            found = self._path.lstat()
+        except OSError:
+            return 0
+        return found.st_size if stat.S_ISREG(found.st_mode) and found.st_nlink == 1 else 0

@@ -20,6 +20,7 @@ from controller.session.journal import JournalContent, read_journal
 from controller.session.ledger import Ledger, replay
 from controller.session.mdoc_sections import mdoc_sections
 from controller.session.quarantine import quarantine, quarantine_tail
+from controller.session.realign import realign
 from controller.session.recorder import reopen_stack
 from processing.files.atomic import open_plain, sync_data
 from processing.files.held_folder import open_to_read
@@ -95,6 +96,7 @@ def recover(folder: SessionFolder) -> Recovered:
         frames = ledger.frames[series]
         if not _stack_exists(folder.stack(series), frames):
             continue
+        report += _realign(folder, series, frames)
         found = [f for f in _find_damaged(folder, series, frames) if _is_new(f, ledger)]
         damaged += found
         report += [_damage_line(folder, frames[entry.section], entry) for entry in found]
@@ -165,6 +167,20 @@ def _stack_exists(path: Path, frames: tuple[FrameWritten, ...]) -> bool:
             f"{path}: is missing, the journal has {len(frames)} frames; restore it from a copy"
         )
     return path.exists()
+
+
+def _realign(
+    folder: SessionFolder, series: SeriesName, frames: tuple[FrameWritten, ...]
+) -> list[str]:
+    """Move frames back to their places if the length of the stack shows that they were shifted."""
+    path = folder.stack(series)
+    if not frames:
+        return []
+    size_bytes = _frame_bytes(frames[-1])
+    excess = path.stat().st_size - (frames[-1].offset + size_bytes)
+    if excess == 0 or abs(excess) > _session_bytes(folder):
+        return []
+    return realign(folder, path, frames, size_bytes)
 
 
 def _find_damaged(

@@ -125,6 +125,7 @@ class Session:
                 _remove_partial_files(folder)
                 session = cls(folder, folder.read_protocol(), lock, crash_point)
                 undo.callback(session.close)
+                session._ballast.release()  # of a killed run
                 session._enter_opening()
             except OSError as error:
                 raise UsageError(_refusal(folder, error)) from None

@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+import zlib
+from dataclasses import dataclass
 from pathlib import Path
 
 import mrcfile
@@ -17,6 +19,7 @@ from controller.service.session_client import last_status
 from controller.session.errors import JournalDamagedError
 from controller.session.event_log import read_events
 from controller.session.folder import SessionFolder
+from controller.session.realign import join_after
 from controller.session.rebuild import rebuild_journal
 from tests.support.byte_flips import all_flips, harm, loss, stop_in_b
 from tests.support.shims.operations import hooked
@@ -68,6 +71,75 @@ def test_a_stack_reopened_in_a_session_keeps_its_frames_whatever_its_header_says
     assert stack.read_bytes() == (tmp_path / "whole" / "A.mrc").read_bytes()
     (kept,) = (tmp_path / "s" / "quarantine").iterdir()
     assert kept.read_bytes()[:1] == bytes([16])
+
+
+# -- bytes inserted into a stack, or removed from it -------------------------------------------
+
+FRAME = 48 * 48 * 2
+SECOND = 1024 + FRAME
+"""Place of the first byte of image 2 in A.mrc."""
+
+
+@dataclass(frozen=True)
+class Shift:
+    """Bytes put into A.mrc at a place, or taken out of it; A has 5 frames."""
+
+    name: str
+    at: int
+    insert: bytes = b""
+    remove: int = 0
+    append: bytes = b""
+    lost: tuple[int, ...] = ()
+    """Sections that cannot be restored."""
+
+
+SHIFTS = [
+    Shift("into a frame", SECOND + FRAME // 2, insert=bytes(16)),
+    Shift("odd, into a frame", SECOND + 1001, insert=b"abcdefghi"),
+    Shift("between two frames", SECOND, insert=b"0123456789abcdef"),
+    Shift("into the header", 500, insert=bytes(16)),
+    Shift("into the last frame", 1024 + 5 * FRAME - 2, insert=bytes(16)),
+    Shift("before a frame without a line", SECOND, insert=bytes(16), append=bytes(FRAME)),
+    Shift("out of the header", 500, remove=16),
+    Shift("out of a frame", SECOND + FRAME // 2, remove=16, lost=(1,)),
+    Shift(
+        "out of one before a frame without a line", SECOND + FRAME // 2, b"", 16, bytes(FRAME), (1,)
+    ),
+    Shift("a whole frame", SECOND, remove=FRAME, lost=(1,)),
+]
+
+
+@pytest.mark.parametrize("shift", SHIFTS, ids=lambda shift: shift.name)
+def test_shifted_frames_are_moved_back_and_the_changed_stack_is_kept(
+    reference: Path, tmp_path: Path, shift: Shift
+) -> None:
+    folder = tmp_path / "s"
+    shutil.copytree(reference, folder)
+    whole = (folder / "A.mrc").read_bytes()
+    changed = whole[: shift.at] + shift.insert + whole[shift.at + shift.remove :] + shift.append
+    (folder / "A.mrc").write_bytes(changed)
+    session = open_session(folder)
+    session.close()
+    assert any("moved back to their places" in line for line in session.recovery_report)
+    assert {section for _, section in session.ledger.damaged} == set(shift.lost)
+    assert any(kept.read_bytes() == changed for kept in (folder / "quarantine").iterdir())
+    restored = (folder / "A.mrc").read_bytes()
+    for section in set(range(5)) - set(shift.lost):
+        place = slice(1024 + section * FRAME, 1024 + (section + 1) * FRAME)
+        assert restored[place] == whole[place]
+    assert len(restored) == len(whole)
+    if not shift.lost:
+        assert loss(reference, folder) == ""
+    again = open_session(folder)
+    again.close()
+    assert again.recovery_report == ()
+
+
+def test_a_join_is_found_by_its_checksum_alone() -> None:
+    whole = bytes(range(256)) * 3
+    before, after = whole[:100] + b"x" * 668, b"y" * 100 + whole[100:]
+    assert join_after(before, after, zlib.crc32(whole)) == 100
+    assert join_after(before, after, zlib.crc32(whole) ^ 1) is None
 
 
 # -- files too large to be the session's own ---------------------------------------------------

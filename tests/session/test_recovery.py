@@ -17,8 +17,9 @@ import pytest
 
 from controller.common.errors import UsageError
 from controller.common.exit_codes import ExitCode
+from controller.engine import Engine
 from controller.model.commands import StopWhen
-from controller.model.events import FrameRecorded
+from controller.model.events import Event, FrameRecorded
 from controller.session import journal as journal_module
 from controller.session.ballast import Ballast
 from controller.session.errors import (
@@ -32,6 +33,7 @@ from controller.session.recovery import recover
 from processing.files import atomic, mrc_writer
 from processing.files.tilt_series import load_tilt_series
 from tests.support.fake_microscope import FakeMicroscope
+from tests.support.frames import is_frame
 from tests.support.small_session import PROTOCOL, TILTS_A, Run, open_session
 
 SECTION_BYTES = 48 * 48 * 2
@@ -304,3 +306,39 @@ def test_ballast_reserves_space_and_frees_it(tmp_path: Path) -> None:
     assert ballast.held_bytes == 40_000
     ballast.shrink(60_000)
     assert not (tmp_path / "ballast").exists()
+
+
+BALLAST: dict[str, Callable[[Path, Path], object]] = {
+    "a folder": lambda ballast, mine: ballast.mkdir(),
+    "a hard link": lambda ballast, mine: ballast.hardlink_to(mine),
+    "a link": lambda ballast, mine: ballast.symlink_to(mine),
+}
+REFUSED_BALLAST = {"a folder": "ballast: is a folder, not a file; remove it", "a link": "is a link"}
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links need rights on Windows")
+@pytest.mark.parametrize("name", BALLAST)
+def test_a_planted_ballast_stops_no_recording_and_changes_nothing_outside(
+    tmp_path: Path, name: str
+) -> None:
+    mine, ballast = tmp_path / "mine", tmp_path / "s" / "ballast"
+    mine.write_text("mine")
+
+    def plant(event: Event, engine: Engine) -> None:
+        if is_frame(event, "A", 1):
+            ballast.unlink(missing_ok=True)
+            BALLAST[name](ballast, mine)
+
+    assert Run(open_session(tmp_path / "s"), on_event=plant).go() is ExitCode.OK
+    assert mine.read_text() == "mine"
+    assert mrcfile.read(tmp_path / "s" / "B.mrc").shape[0] == 4
+    if ballast.is_dir():
+        ballast.rmdir()
+    ballast.unlink(missing_ok=True)
+    BALLAST[name](ballast, mine)
+    if name in REFUSED_BALLAST:
+        with pytest.raises(UsageError, match=REFUSED_BALLAST[name]):
+            open_session(tmp_path / "s")
+    else:
+        open_session(tmp_path / "s").close()
+    assert mine.read_text() == "mine"

@@ -9,6 +9,7 @@ from typing import TypeVar
 
 from controller.common.exit_codes import ExitCode
 from controller.engine import Engine
+from controller.hardware.interface import Microscope
 from controller.model.base import SeriesName
 from controller.model.commands import Answer, StopWhen
 from controller.model.events import Event, PromptOpened
@@ -100,7 +101,7 @@ class Run:
     jobs: FakeJobs = field(default_factory=FakeJobs)
     answers: list[Answer] = field(default_factory=lambda: [Answer(prompt_id="flip", value="done")])
     on_event: Callable[[Event, Engine], None] = lambda event, engine: None
-    connect: Callable[[], FakeMicroscope] | None = None
+    connect: Callable[[], Microscope] | None = None
     events: list[Event] = field(default_factory=list)
 
     def __post_init__(self) -> None:

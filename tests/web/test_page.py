@@ -266,6 +266,7 @@ def ask_as(
     [
         pytest.param({"Origin": "https://elsewhere.example"}, 8, 403, id="another server's page"),
         pytest.param({"Origin": "null"}, 8, 403, id="a page without an address"),
+        pytest.param({"Origin": "http://["}, 8, 403, id="an origin that is no address"),
         pytest.param(
             {"Origin": "http://localhost:1", "Host": "localhost:2"}, 8, 403, id="another port"
         ),
@@ -307,6 +308,36 @@ def test_only_requests_that_name_this_server_are_answered(
     tmp_path: Path, host: str, status: int
 ) -> None:
     assert ask_as(tmp_path, "/", ("Proxy.example",), Host=host) == status
+
+
+MALFORMED = {
+    "Host twice": (b"GET / HTTP/1.1\r\nHost: localhost\r\nHost: evil.example\r\n", 400),
+    "no Host": (b"GET / HTTP/1.1\r\n", 400),
+    "a Host of other bytes": (b"GET / HTTP/1.1\r\nHost: \xff\xfe\r\n", 403),
+    "Origin twice": (
+        b"GET / HTTP/1.1\r\nHost: localhost\r\nOrigin: http://localhost\r\nOrigin: http://e\r\n",
+        403,
+    ),
+    "no HTTP": (b"\x16\x03\x01\x02\x00\x01\r\n", 400),
+    "a header of 20 kB": (b"GET / HTTP/1.1\r\nHost: localhost\r\nX: " + bytes(20_000), 400),
+}
+
+
+def test_malformed_requests_are_refused_and_print_nothing(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def ask() -> dict[str, int]:
+        found = {}
+        async with hosting(tmp_path) as server:
+            for name, (content, _) in MALFORMED.items():
+                reader, writer = await asyncio.open_connection(server.host, server.port)
+                writer.write(content + b"\r\n")
+                found[name] = int((await reader.readline()).split()[1])
+                writer.close()
+        return found
+
+    assert asyncio.run(ask()) == {name: status for name, (_, status) in MALFORMED.items()}
+    assert caplog.records == []
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,8 @@ from urllib.parse import urlsplit
 from aiohttp import web
 from aiohttp.typedefs import Middleware
 
+from controller.common.errors import one_line
+
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -32,12 +34,15 @@ def source_check(host: str, names: Sequence[str]) -> Middleware:
     async def check(request: web.Request, handler: Handler) -> web.StreamResponse:
         name = _named(request.host)
         if name not in known | {_own_address(request)}:
+            shown = one_line(name)
             raise web.HTTPForbidden(
-                text=f"{name!r} is not a name of this server: start it with --name {name}"
+                text=f"'{shown}' is not a name of this server: start it with --name {shown}"
             )
-        came_from = urlsplit(request.headers.get("Origin", f"//{request.host}")).netloc
-        if came_from != request.host:
-            raise web.HTTPForbidden(text=f"the page comes from another server: {came_from}")
+        for origin in request.headers.getall("Origin", []):
+            if _server_of(origin) != request.host:
+                raise web.HTTPForbidden(
+                    text=f"the page comes from another server: {one_line(origin)}"
+                )
         return await handler(request)
 
     return check
@@ -48,6 +53,14 @@ def _named(host: str) -> str:
     try:
         parts = urlsplit(f"//{host}")
         return "" if "@" in parts.netloc else (parts.hostname or "").rstrip(".")
+    except ValueError:
+        return ""
+
+
+def _server_of(origin: str) -> str:
+    """Return the server in an `Origin` header; empty if there is none."""
+    try:
+        return urlsplit(origin).netloc
     except ValueError:
         return ""
 

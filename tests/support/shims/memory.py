@@ -6,7 +6,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 try:
-    from _testcapi import remove_mem_hooks, set_nomemory  # CPython's own shim for its allocators
+    # CPython's own shim for its allocators
+    from _testcapi import remove_mem_hooks
+    from _testcapi import set_nomemory as set_nomemory
 except ImportError:  # an interpreter built without its test modules
     set_nomemory = None
 
