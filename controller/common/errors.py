@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from controller.common.exit_codes import ExitCode
@@ -42,6 +44,20 @@ TEMPORARY_NAME = re.compile(r"\.[0-9a-f]+\.partial$")
 """End of the name of a file that replaces another one."""
 NO_MEMORY = (MemoryError, SystemError)
 """Errors without memory: libraries in C report some failed allocations as a SystemError."""
+
+
+@contextmanager
+def panic_as_system_error() -> Iterator[None]:
+    """Raise a SystemError where a library written in Rust panics.
+
+    pydantic panics if an allocation fails. Its panic is no `Exception`, and has no public type.
+    """
+    try:
+        yield
+    except BaseException as error:
+        if type(error).__name__ == "PanicException":
+            raise SystemError(str(error)) from error
+        raise
 
 
 def no_memory_text(error: BaseException, folder: Path) -> str:

@@ -15,6 +15,7 @@ from controller.common.errors import (
     SafetyStopError,
     UsageError,
     no_memory_text,
+    panic_as_system_error,
 )
 from controller.common.exit_codes import ExitCode
 from controller.engine.control import POLL_INTERVAL_S, Control
@@ -106,7 +107,8 @@ class Engine:
     def run(self) -> ExitCode:
         """Carry out the remaining steps; return the exit code with the column safe."""
         try:
-            return self._carry_out_plan()
+            with panic_as_system_error():
+                return self._carry_out_plan()
         except StopRequestedError as stop:
             self._control.apply(Trigger.STOP, str(stop))
             self._control.apply(Trigger.HALT, "by the operator; can be resumed")

@@ -279,13 +279,21 @@ def test_an_exposure_beyond_the_dose_budget_is_refused(tmp_path: Path) -> None:
 # -- no memory ------------------------------------------------------------------------------
 
 
+class PanicException(BaseException):
+    """The way in which a library written in Rust gives up."""
+
+
 @pytest.mark.parametrize(
     "error",
-    [MemoryError(), SystemError("error return without exception set")],
-    ids=["Python", "a library in C"],
+    [
+        MemoryError(),
+        SystemError("error return without exception set"),
+        PanicException("PyObject pointer is null"),
+    ],
+    ids=["Python", "a library in C", "a library in Rust"],
 )
 def test_no_memory_ends_the_session_safely_and_it_is_resumed(
-    tmp_path: Path, error: Exception
+    tmp_path: Path, error: BaseException
 ) -> None:
     def no_memory(action: str, request_id: str) -> None:
         if "A-003/frame" in request_id:

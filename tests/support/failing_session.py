@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import zlib
 from collections import Counter
@@ -26,6 +27,7 @@ ANGLES_DEG = {
     "B": [-20.0, -10.0, 0.0, 10.0, 20.0],
 }
 FRAME_BYTES = 32 * 32 * 2
+PROJECT = tuple(str(Path(__file__).parents[2] / name) for name in ("controller", "processing"))
 DOCUMENTED = frozenset(ExitCode) - {ExitCode.ACCURACY_MISSED, ExitCode.INTERNAL_ERROR}
 
 
@@ -40,7 +42,8 @@ class Point:
     hangs: bool = False
     may_hang: bool = False
     may_abort: bool = False
-    """CPython itself may end the process when it has no memory."""
+    """CPython itself may end the process when it has no memory, and a library may fail otherwise
+    than by a MemoryError."""
 
 
 def undisturbed(base: Path) -> Counter[str]:
@@ -89,15 +92,20 @@ def tried(folder: Path, point: Point) -> tuple[str, list[str]]:
         violations.append("the beam is on")
     if point.hangs and status == -signal.SIGKILL and not (beam.alarmed and beam.blanked):
         violations.append("nobody noticed that the disk does not answer")
+    library_failed = (
+        point.may_abort
+        and status == ExitCode.INTERNAL_ERROR
+        and _failed_in_a_library_at_the_start(folder, beam)
+    )
     if status not in DOCUMENTED and not (
-        (point.may_hang and aborted) or (point.may_abort and aborted)
+        ((point.may_hang or point.may_abort) and aborted) or library_failed
     ):
         violations.append(f"ended with {status}")
     try:
         acknowledged = _acknowledged(folder)
     except JournalDamagedError as error:
         return "damaged", [*violations, str(error)]
-    end = _name_of(status)
+    end = "LIBRARY_FAILED" if library_failed else _name_of(status)
     if status != ExitCode.OK:
         again = run_in_fork(folder, beam, "boot-2")
         end += f", resumed: {_name_of(again)}"
@@ -106,6 +114,12 @@ def tried(folder: Path, point: Point) -> tuple[str, list[str]]:
             violations.append(f"{end}: {log[-1] if log else ''}")
             return end, violations
     return end, violations + _compared(folder, beam, acknowledged)
+
+
+def _failed_in_a_library_at_the_start(folder: Path, beam: Beam) -> bool:
+    """Return whether an error was raised outside this project before the first exposure."""
+    raised_in = re.findall(r'^  File "(.+)", line', folder.with_name("s.log").read_text(), re.M)
+    return beam.dose_e_per_A2 == 0 and bool(raised_in) and not raised_in[-1].startswith(PROJECT)
 
 
 def _compared(folder: Path, beam: Beam, acknowledged: dict[str, int]) -> list[str]:
