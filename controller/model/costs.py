@@ -17,9 +17,14 @@ from controller.model.exposures import (
 from controller.model.protocol import BACKLASH_DEG, Protocol
 from controller.model.scan import ScanSettings
 
-STAGE_SPEED_DEG_PER_S = 1.0
-STAGE_OVERHEAD_S = 0.5
-"""Overhead of every move: start, stop, read-back (s)."""
+STAGE_SPEED_DEG_PER_S = 10.0
+STAGE_REST_S = 3.0
+"""Time from the end of every move until the stage is at rest and the move returns (s).
+
+Speed and rest are those of the simulated stage (`simulator/settings.py`).
+"""
+TILT_OVERHEAD_S = 0.1
+"""Time of a tilt beside stage, waits and scans (s): requests, transfer, checks, disk. Measured."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +90,8 @@ def tilt(protocol: Protocol, *, focused: bool, tracked: bool) -> Cost:
         protocol.scan,
     )
     wait_s = DRIFT_SHOTS_APART_S if tracking.drift_limit_nm_per_s else 0.0
-    return Cost(scans, wait_s + (focus_area_s(protocol) if focused else 0.0))
+    focus_s = focus_area_s(protocol) if focused else 0.0
+    return Cost(scans, TILT_OVERHEAD_S + wait_s + focus_s)
 
 
 def approach_s(
@@ -113,4 +119,4 @@ def move_s(from_deg: float, to_deg: float, protocol: Protocol) -> float:
 
 
 def _travel_s(from_deg: float, to_deg: float) -> float:
-    return abs(to_deg - from_deg) / STAGE_SPEED_DEG_PER_S + STAGE_OVERHEAD_S
+    return abs(to_deg - from_deg) / STAGE_SPEED_DEG_PER_S + STAGE_REST_S

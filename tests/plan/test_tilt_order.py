@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import pytest
 from pydantic import ValidationError
 
+from controller.model.costs import STAGE_REST_S, STAGE_SPEED_DEG_PER_S
 from controller.model.plan import make_plan
 from controller.model.protocol import SeriesSettings
 from controller.model.steps import Tilt
@@ -89,7 +90,9 @@ def test_the_planned_time_includes_the_backlash_approach() -> None:
         for order in ("one-way", "bidirectional")
     )
     # 40 degrees in both orders; then +20 to -13, -10, -23, -20 instead of 20 to the first tilt
-    assert there_and_back - one_way == pytest.approx((20 + 33 + 3 + 13 + 3) - 60 + 2 * 0.5)
+    more_deg, more_moves = (20 + 33 + 3 + 13 + 3) - 60, 2
+    expected_s = more_deg / STAGE_SPEED_DEG_PER_S + more_moves * STAGE_REST_S
+    assert there_and_back - one_way == pytest.approx(expected_s)
 
 
 def test_the_backlash_approach_stays_within_the_limits() -> None:
