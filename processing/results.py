@@ -61,6 +61,8 @@ class Cause(StrEnum):
     """The intensity does not grow with the material."""
     UNDERSAMPLED = "undersampled"
     """The tilts are too few, or too far apart, for the size of the object."""
+    SEVERAL_OBJECTS = "several-objects"
+    """The particles form several bodies, or two that a few contacts join."""
     INPUT = "input"
     """The files are odd or contradict each other."""
     EXIT_SIDE = "exit-side-hidden"

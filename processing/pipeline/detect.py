@@ -19,14 +19,15 @@ from processing.count.particles import (
 )
 from processing.device import CPU, Device
 from processing.errors import TooManyCandidatesError
-from processing.files.particles import ParticleTable
+from processing.files.particles import NO_PARTICLES, ParticleTable
 from processing.fit.spheres import FINEST_PX, ROUNDS, SphereFit, fit_spheres
 from processing.pipeline.fitness import Fitness, measure_fitness, wrong_places
+from processing.pipeline.objects import part_objects
 from processing.pipeline.several_sizes import MixedFit, Search, fit_two_sizes, heaviest_apart
 from processing.pipeline.verdict import beyond_places, judge, with_verdict, wrong_share
 from processing.progress import Progress, silent
 from processing.reconstruct.ssr import ssr_volume
-from processing.results import Count, SizeKind
+from processing.results import Count, SizeKind, Trust
 from processing.scratch import Allocate, in_memory
 from processing.series import Float32, Float64, TiltSeries
 
@@ -78,6 +79,10 @@ class Detection:
         Kinds of particles by size, the largest first; empty if all are of one size.
     left_out
         One line for each image that the fit left out.
+    beside
+        Particles that lie apart from the assembly; they are listed, but not counted.
+    loose
+        One line about them, and one about particles that may belong to the assembly or not.
     """
 
     centres: Float32
@@ -88,11 +93,16 @@ class Detection:
     fitness: Fitness | None = None
     kinds: tuple[SizeKind, ...] = ()
     left_out: tuple[str, ...] = ()
+    beside: ParticleTable = NO_PARTICLES
+    loose: tuple[str, ...] = ()
 
     def with_diameter(self, diameter_nm: float) -> Detection:
-        """Return the same particles with another diameter in the table."""
-        sizes = np.full(len(self.table), diameter_nm)
-        return replace(self, table=replace(self.table, diameter_nm=sizes))
+        """Return the same particles with another diameter in the tables."""
+        table, beside = (
+            replace(each, diameter_nm=np.full(len(each), diameter_nm))
+            for each in (self.table, self.beside)
+        )
+        return replace(self, table=table, beside=beside)
 
 
 def find_candidates(
@@ -184,12 +194,22 @@ def detect_by_fit(
         detection = _of_two_sizes(candidates, mixed, images)
         fitness = measure_fitness(fit, images, mixed.diameter_nm, mixed.members_nm)
     verdict = judge(fitness, doubts)
+    if verdict.state is not Trust.REFUSED:
+        found = part_objects(detection.table, detection.count)
+        detection = replace(
+            detection, table=found.table, count=found.count, beside=found.beside, loose=found.notes
+        )
+        verdict = judge(fitness, doubts, found.several)
     wrong = wrong_share(fitness, verdict)
     beyond = beyond_places(fitness, verdict)
-    table = replace(detection.table, confidence=detection.table.confidence * (1 - beyond))
+    table, beside = (
+        replace(each, confidence=each.confidence * (1 - beyond))
+        for each in (detection.table, detection.beside)
+    )
     return replace(
         detection,
         table=table,
+        beside=beside,
         count=with_verdict(detection.count, verdict, wrong),
         exit_blurs_nm=fit.blurs_nm,
         fitness=fitness,

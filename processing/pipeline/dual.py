@@ -67,7 +67,8 @@ class FusedResult:
         One line if the tilt sense of B was reversed, one for each image that was left out of this
         fit only, one if there are several sizes.
     beside, beside_b
-        Particles beside the object that either series shows, and those that B shows.
+        Particles beside the object that the fit to both series or either series shows, and those
+        that B shows.
     """
 
     registered_b: Float32
@@ -155,19 +156,29 @@ def combine_series(
         (
             *reversed_line,
             *(line for line in detection.left_out if line not in (*a.warnings, *b.warnings)),
+            *(f"both series: {line}" for line in detection.loose),
             *size_notes("both series", detection.kinds),
         ),
-        _either(a.beside, beside_b, same_nm),
+        _all_beside(detection, (a.beside, beside_b), same_nm),
         beside_b,
     )
 
 
-def _either(a: ParticleTable, b: ParticleTable, same_nm: float) -> ParticleTable:
-    """Return the particles of A, and those of B that A does not show."""
-    if not (len(a) and len(b)):
-        return a.followed_by(b)
-    distance_nm, _ = cKDTree(a.centres_nm).query(b.centres_nm)
-    return a.followed_by(b.select(distance_nm > same_nm))
+def _all_beside(
+    detection: Detection, tables: Sequence[ParticleTable], same_nm: float
+) -> ParticleTable:
+    """Return the particles beside the object: of the fused result, then further ones of A and B.
+
+    A particle that the fused result counts is not beside the object, whatever one series shows.
+    """
+    beside = detection.beside
+    for table in tables:
+        known_nm = np.vstack([detection.table.centres_nm, beside.centres_nm])
+        if len(table) and len(known_nm):
+            distance_nm, _ = cKDTree(known_nm).query(table.centres_nm)
+            table = table.select(distance_nm > same_nm)
+        beside = beside.followed_by(table)
+    return beside
 
 
 @dataclass(frozen=True, eq=False)

@@ -143,7 +143,7 @@ def _process_sampled(
                 allocate=allocate,
                 progress=within(progress, 0.85, 1.0),
             )
-            result = replace(found, beside=alone.beside)
+            result = replace(found, beside=alone.beside.followed_by(found.beside))
     summary = result.summary.model_copy(
         update={
             "align_rms_px": result.summary.align_rms_px * sampling.bin,
@@ -231,8 +231,10 @@ def find_particles(
         (
             *_warnings(series, alignment),
             *detection.left_out,
+            *(f"series {series.name}: {line}" for line in detection.loose),
             *size_notes(f"series {series.name}", detection.kinds),
         ),
+        detection.beside,
     )
 
 

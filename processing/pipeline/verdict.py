@@ -130,13 +130,26 @@ RULES = (
 )
 
 
-def judge(fitness: Fitness, doubts: Sequence[str] = ()) -> Verdict:
-    """Return the verdict on a count, from the figures of its fit and the doubts of its input."""
+def judge(
+    fitness: Fitness, doubts: Sequence[str] = (), several_objects: Sequence[str] = ()
+) -> Verdict:
+    """Return the verdict on a count.
+
+    Parameters
+    ----------
+    fitness
+        Figures of its fit.
+    doubts
+        One line for each doubt of its input.
+    several_objects
+        One line for each reason why the particles may belong to several objects.
+    """
     found: list[tuple[bool, Cause, str]] = []
     for rule in RULES:
         value = float(getattr(fitness, rule.figure))
         if value > rule.doubtful:
             found.append((value > rule.refused, rule.cause, rule.line.format(value)))
+    found += [(False, Cause.SEVERAL_OBJECTS, line) for line in several_objects]
     found += [(False, Cause.INPUT, doubt) for doubt in doubts]
     found.sort(key=lambda reason: not reason[0])
     if not found:
