@@ -40,6 +40,8 @@ KINDS = (
 )
 EXPOSURES = ("acquire", "illuminate")
 MOST_REQUESTS = 25
+NEEDS_OPERATOR = (PauseCause.OPERATOR, PauseCause.FAULT)
+"""Pauses that only the operator ends; a fault because the second try failed as well."""
 
 
 @dataclass(frozen=True)
@@ -154,7 +156,7 @@ class DisturbedSession:
                 engine.stop(StopWhen.AFTER_TILT)
             if hit("pause"):
                 engine.pause()
-            if isinstance(event, StateChanged) and event.pause_cause is PauseCause.OPERATOR:
+            if isinstance(event, StateChanged) and event.pause_cause in NEEDS_OPERATOR:
                 engine.go_on()
 
         return on_event

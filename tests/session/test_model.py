@@ -20,7 +20,11 @@ ALL_KINDS = [
         Disturbance("pause", 20),
         Disturbance("crash", 40),
     ],
-    [Disturbance("detector failed", 1), Disturbance("abort", 25)],
+    [
+        Disturbance("detector failed", 1),
+        Disturbance("detector failed", 2),
+        Disturbance("abort", 25),
+    ],
     [Disturbance("stop after the tilt", 12)],
     [Disturbance("flip refused", 0)],
 ]
