@@ -295,6 +295,7 @@ VIEWS = [
     View("isosurface of B", (("Show", "isosurface, B, in A’s frame"),), EXIT),
     View("isosurface, fused", (("Show", "isosurface, fused"),), GREY),
     View("isosurface cut", (("at", "0.5"),)),
+    View("isosurfaces side by side", (("Show", "isosurfaces side by side"), ("at", "1")), EXIT),
 ]
 CHOOSE = """(() => {
   const label = [...document.querySelectorAll('#views label')]
@@ -309,6 +310,8 @@ CHOOSE = """(() => {
   }
 })()"""
 ENOUGH_S = 120.0
+TRIES = 200
+"""Largest number of screenshots until a drag has turned the pictures."""
 DRAWN = "document.getElementById('views').dataset.state === 'drawn'"
 
 
@@ -317,6 +320,11 @@ def chromium() -> None:
     pytest.importorskip("aiohttp", reason="needs the extra `web`")
     if which("chromium") is None and which("google-chrome") is None:
         pytest.skip("needs Chromium")
+
+
+def as_picture(shot: bytes) -> np.ndarray:
+    """Return a screenshot as [y, x, rgb]."""
+    return np.asarray(imread(io.BytesIO(shot))[..., :3])
 
 
 @pytest.mark.usefixtures("chromium")
@@ -340,8 +348,9 @@ def test_a_browser_shows_each_view(tmp_path: Path) -> None:
                 SOFTWARE_GRAPHICS,
             ) as page,
         ):
-            await page.until(DRAWN, ENOUGH_S)
+            await page.until("document.querySelector('footer') !== null", ENOUGH_S)
             await page.evaluate("document.getElementById('views').scrollIntoView()")
+            await page.until(DRAWN, ENOUGH_S)
             for view in VIEWS:
                 for label, choice in view.choices:
                     words = json.dumps(choice)
@@ -351,12 +360,21 @@ def test_a_browser_shows_each_view(tmp_path: Path) -> None:
                 if view.name == "particles by structure":
                     legend = "document.querySelector('#views .legend').textContent"
                     assert HOSTILE in await page.evaluate(legend)
+            for kind, x, y in (("Pressed", 150, 220), ("Moved", 210, 200), ("Released", 210, 200)):
+                place = {"x": x, "y": y, "button": "left", "buttons": 1, "clickCount": 1}
+                await page.call("Input.dispatchMouseEvent", type=f"mouse{kind}", **place)
+            before = as_picture(shots["isosurfaces side by side"])
+            for _ in range(TRIES):
+                turned = np.abs(as_picture(await page.screenshot()) - before).max(axis=-1)
+                thirds = [turned[110:310, left : left + 250].mean() for left in (20, 275, 530)]
+                if min(thirds) > 0.01:
+                    break
+            assert min(thirds) > 0.01, f"not all turned with the first: {thirds}"
             assert not await page.evaluate("window.broken")
         return shots
 
     pictures = {
-        name: imread(io.BytesIO(shot))[160:460, 200:600, :3]
-        for name, shot in asyncio.run(visit()).items()
+        name: as_picture(shot)[160:460, 200:600] for name, shot in asyncio.run(visit()).items()
     }
     for view in VIEWS:
         picture = pictures[view.name]

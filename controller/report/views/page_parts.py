@@ -23,8 +23,10 @@ STILL_CAPTION = "Particles as counted, seen from the front."
 COLOURS_CAPTION = (
     " Grey: in A and B. Blue: only in A. Orange: only in B. Green: only in both together."
 )
-DEFINE = "window.define = (name, needs, make) => { window[name] = make(); };"
-"""Takes the place of a module loader: K3D defines one module without needs."""
+DEFINE = "window.define = (name, needs, make) => { window.makeK3D = make; };"
+"""Takes the place of a module loader: K3D defines one module without needs, made when needed."""
+PROGRAM = ("scene_objects.js", "stages.js", "views.js")
+"""Files of the views' own script, in the order in which they define names."""
 
 
 @dataclass(frozen=True)
@@ -44,8 +46,7 @@ def views(data: ReportData) -> Views:
         return Views()
     if source is None:
         return Views(figure=_figure(assembly))
-    program = files("controller.report.views").joinpath("views.js").read_text(encoding="utf-8")
-    scripts = [DEFINE, _inside_script(source), program]
+    scripts = [DEFINE, _inside_script(source), _program()]
     hashes = " ".join(f"'sha256-{_sha256(script)}'" for script in scripts)
     content = as_json(scene(data, assembly))
     return Views(
@@ -56,9 +57,17 @@ def views(data: ReportData) -> Views:
     )
 
 
+def _program() -> str:
+    """Return the views' own script: its files share one scope that nothing else sees."""
+    folder = files("controller.report.views")
+    parts = [folder.joinpath(name).read_text(encoding="utf-8") for name in PROGRAM]
+    return '"use strict";\n(() => {\n' + "\n".join(parts) + "})();\n"
+
+
 def _figure(assembly: Assembly) -> str:
     stage = (
         '<div id="views"><div class="view-tools"></div><div class="stage"></div>'
+        '<div class="stages"></div>'
         '<div class="legend"></div><p class="view-words" aria-live="polite"></p>'
         f"{_stills(assembly)}</div>"
     )

@@ -1,0 +1,120 @@
+// The stages: one plot for a single picture, or one for each volume, which turn together.
+const figure = document.getElementById("views");
+const single = figure.querySelector(".stage");
+const triple = figure.querySelector(".stages");
+const plots = new Map();
+let turning = false;
+let drawnBySoftware = false;
+
+const stageOf = (name) => name === "" ? single : triple.querySelector(`[data-volume="${name}"]`);
+const namesShown = () => chosen.shape === SIDE_BY_SIDE ? Object.keys(scene.isosurfaces) : [""];
+const plotsShown = () => namesShown().map((name) => plots.get(name)).filter(Boolean);
+
+function tagged(name, text) {
+  const element = document.createElement(name);
+  element.textContent = text;
+  return element;
+}
+
+function newPlot(stage) {
+  const page = getComputedStyle(document.body);
+  const plot = new k3d.K3D(k3d.ThreeJsProvider, stage, {
+    menuVisibility: false, cameraAutoFit: false, gridVisible: false, cameraMode: "orbit",
+    cameraUpAxis: "z", clearColor: colourOf(page.backgroundColor), labelColor: colourOf(page.color), axesHelper: 1,
+    cameraFov: 30, colorbarObjectId: 0, renderOnChange: false,
+    antialias: drawnBySoftware ? 0 : 1, logarithmicDepthBuffer: false,
+  });
+  zoomAfterAClick(stage, plot);
+  plot.on(plot.events.CAMERA_CHANGE, (camera) => turnOthers(plot, camera));
+  return plot;
+}
+
+function makeStages() {
+  Object.keys(scene.isosurfaces).forEach((name) => {
+    const part = document.createElement("div"), stage = document.createElement("div");
+    part.append(tagged("strong", scene.names[name]), stage);
+    stage.dataset.volume = name;
+    triple.append(part);
+  });
+}
+
+// A plot is made when it is first shown: each takes memory of the graphics card.
+function makePlots() {
+  const before = figure.classList.contains("side-by-side"), now = chosen.shape === SIDE_BY_SIDE;
+  figure.classList.toggle("side-by-side", now);
+  const fresh = namesShown().filter((name) => !plots.has(name));
+  fresh.forEach((name) => plots.set(name, newPlot(stageOf(name))));
+  if (fresh.length || before !== now) {
+    plotsShown().forEach((plot) => plot.resizeHelper());
+    lookFromFront();
+  }
+  cut();
+}
+
+function turnOthers(turned, camera) {
+  if (turning) return;
+  turning = true;
+  plotsShown().filter((plot) => plot !== turned).forEach((plot) => { plot.setCamera(camera); plot.render(); });
+  turning = false;
+}
+
+// K3D is told not to draw by itself: it would draw seven frames while the page opens.
+const draw = (plot) => plot.refreshAfterObjectsChange(false, true);
+
+async function load(plot, objects) {
+  ALL_IDS.filter((id) => plot.getWorld().ObjectsListJson[id]).forEach((id) => plot.removeObject(id));
+  await plot.load({ objects });
+  await draw(plot);
+}
+
+// The side that is cut off is the one that faces the reader at first.
+function cut() {
+  const place = "xyz".indexOf(chosen.axis), normal = [0, 0, 0], side = chosen.axis === "y" ? -1 : 1;
+  normal[place] = -side;
+  const at = scene.reach_nm * (2 * chosen.cut - 1) + side * scene.centre_nm[place];
+  plotsShown().forEach((plot) => plot.setClippingPlanes(chosen.cut >= 1 ? [] : [[...normal, at]]));
+}
+
+function lookFromFront() {
+  const [x, y, z] = scene.centre_nm;
+  namesShown().forEach((name) => {
+    const stage = stageOf(name), narrow = Math.max(1, stage.clientHeight / stage.clientWidth);
+    const far = 4.8 * narrow * scene.reach_nm;
+    plots.get(name).setCamera([x + 0.42 * far, y - 0.84 * far, z + 0.34 * far, x, y, z, 0, 0, 1]);
+  });
+}
+
+async function savePicture() {
+  const parts = [];
+  for (const plot of plotsShown()) parts.push(await plot.getScreenshot(2, true));
+  const canvas = document.createElement("canvas"), link = document.createElement("a");
+  canvas.width = parts.reduce((sum, part) => sum + part.width, 0);
+  canvas.height = parts[0].height;
+  let left = 0;
+  for (const part of parts) {
+    canvas.getContext("2d").drawImage(part, left, 0);
+    left += part.width;
+  }
+  link.href = canvas.toDataURL("image/png");
+  link.download = `${chosen.shape.replace(" ", "-")}.png`;
+  link.click();
+}
+
+// The wheel moves the page until the reader has clicked into the view.
+function zoomAfterAClick(stage, plot) {
+  const zoom = (allowed) => plot.setCameraLock(false, !allowed, false);
+  zoom(false);
+  stage.addEventListener("pointerdown", () => zoom(true), true);
+  document.addEventListener("pointerdown", (event) => { if (!stage.contains(event.target)) zoom(false); });
+}
+
+// The name of what draws, "" if the browser hides it; null without WebGL. A browser holds few
+// contexts, so the one that answers is given back.
+function graphics() {
+  const context = document.createElement("canvas").getContext("webgl2");
+  if (!context) return null;
+  const known = context.getExtension("WEBGL_debug_renderer_info");
+  const name = known ? context.getParameter(known.UNMASKED_RENDERER_WEBGL) : "";
+  context.getExtension("WEBGL_lose_context")?.loseContext();
+  return name;
+}
