@@ -9,7 +9,7 @@ from controller.model.scan import ScanSettings
 from simulator import detector, imaging, stage
 from simulator.grid import Grid, particles_in_holder, relative_size
 from simulator.settings import SimulatorSettings
-from simulator.world import World
+from simulator.world import World, lost_assemblies
 
 
 def record_frame(
@@ -31,7 +31,7 @@ def record_frame(
     """
     sizes = np.array([relative_size(dose, settings.specimen) for dose in world.doses_e_per_A2])
     scene = imaging.Scene(
-        particles_in_holder(grid, sizes, world.mount),
+        particles_in_holder(grid, sizes, world.mount, lost_assemblies(world)),
         imaging.carbon_nm(max(world.doses_e_per_A2), settings.specimen),
         world.mount.scan_mirrored,
         imaging.focus_nm(world.defocus_nm, world.clock_s, settings.optics),

@@ -8,6 +8,7 @@ p_B = Rz(phi) . Rseat . F . p_A + shift.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import numpy as np
@@ -56,10 +57,19 @@ def make_grid(settings: SpecimenSettings, seed: int) -> Grid:
     positions = [(0.0, 0.0), *settings.other_assemblies_nm]
     positions_nm = np.column_stack([np.array(positions), np.zeros(len(positions))])
     return Grid(
-        tuple(make_assembly(settings, seed, index) for index in range(len(positions))),
+        tuple(
+            make_assembly(settings, seed, seed_index(settings, index))
+            for index in range(len(positions))
+        ),
         positions_nm,
         scatter_stray_particles(settings, seed, positions_nm),
     )
+
+
+def seed_index(settings: SpecimenSettings, index: int) -> int:
+    """Return the number, from 0, that determines the particles of an assembly: see `alike`."""
+    copied = {second - 1: first - 1 for first, second in settings.alike}
+    return copied.get(index, index)
 
 
 def mount_as_loaded(settings: SimulatorSettings) -> Mount:
@@ -107,20 +117,26 @@ def relative_size(dose_e_per_A2: float, settings: SpecimenSettings) -> float:
     return float(1.0 - settings.shrinkage * done)
 
 
-def particles_in_holder(grid: Grid, sizes: Array, mount: Mount) -> Particles:
+def particles_in_holder(
+    grid: Grid, sizes: Array, mount: Mount, lost: Collection[int] = ()
+) -> Particles:
     """Return all particles in the frame of the holder: assemblies in order, then stray ones.
 
     Parameters
     ----------
     sizes
         Relative size of each assembly, [m].
+    lost
+        Assemblies that are no longer on the grid, from 0.
     """
+    present = [index for index in range(len(grid.assemblies)) if index not in lost]
     centres = [
-        mount.to_holder(assembly.centres_nm * size + position)
-        for assembly, size, position in zip(
-            grid.assemblies, sizes, grid.assembly_positions_nm, strict=True
+        mount.to_holder(
+            grid.assemblies[index].centres_nm * sizes[index] + grid.assembly_positions_nm[index]
         )
+        for index in present
     ]
     centres.append(mount.to_holder(grid.stray_particles.centres_nm))
-    diameters = [each.diameters_nm for each in (*grid.assemblies, grid.stray_particles)]
+    shown = [*(grid.assemblies[index] for index in present), grid.stray_particles]
+    diameters = [each.diameters_nm for each in shown]
     return Particles(np.vstack(centres), np.concatenate(diameters))

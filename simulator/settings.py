@@ -11,6 +11,7 @@ from controller.model.base import Data, Finite, NotNegative, Positive
 from controller.model.stage import StageLimits
 from simulator import transport
 
+AssemblyNumber = Annotated[int, Field(ge=1)]
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 
 
@@ -54,6 +55,11 @@ class SpecimenSettings(Data):
     """Fraction of the diameter missing on the side that dried on the grid."""
     other_assemblies_nm: tuple[tuple[Finite, Finite], ...] = ((700.0, 250.0), (-450.0, -650.0))
     """Positions (x, y) of further assemblies on the grid, relative to the first."""
+    alike: tuple[tuple[AssemblyNumber, AssemblyNumber], ...] = ()
+    """Pairs of assemblies with the same particles: the second is a copy of the first. The first
+    assembly has number 1."""
+    lost_at_flip: tuple[AssemblyNumber, ...] = ()
+    """Assemblies that fall off the grid when it is taken out, by number."""
     stray_particles_per_um2: NotNegative = 0.0
     """Single particles on the film, away from the assemblies; autofocus needs them."""
     film_thickness_nm: NotNegative = 10.0
@@ -66,6 +72,14 @@ class SpecimenSettings(Data):
     """Final thickness of the carbon that the beam deposits."""
     contamination_dose_e_per_A2: Positive = 20000.0
     """Dose at which 63 % of the contamination has built up."""
+
+    @model_validator(mode="after")
+    def _numbers_exist(self) -> Self:
+        number = 1 + len(self.other_assemblies_nm)
+        named = {*self.lost_at_flip, *(each for pair in self.alike for each in pair)}
+        if wrong := sorted(each for each in named if each > number):
+            raise ValueError(f"alike, lost_at_flip: there is no assembly {wrong[0]} of {number}")
+        return self
 
 
 class OpticsSettings(Data):

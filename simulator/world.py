@@ -53,6 +53,11 @@ def mean_size_update(world: World) -> dict[str, object]:
     return {"frames_as_loaded": number, "mean_size_as_loaded": mean / number}
 
 
+def lost_assemblies(world: World) -> tuple[int, ...]:
+    """Return the assemblies that fell off when the grid was first taken out, from 0."""
+    return tuple(n - 1 for n in world.settings.specimen.lost_at_flip) if world.remounts else ()
+
+
 def new_world(settings: SimulatorSettings) -> World:
     """Return the state with the grid freshly loaded."""
     assemblies = 1 + len(settings.specimen.other_assemblies_nm)

@@ -50,6 +50,7 @@ from controller.service.session_server import SessionService
 from controller.service.session_status import SessionStatus
 from controller.session.event_log import EventLog, read_events
 from controller.session.folder import SessionFolder
+from controller.session.grid_folder import simulator_home
 from controller.session.session import Session
 from controller.worker.supervisor import Supervisor
 from processing.files.atomic import make_folder, remove_file, replace_text
@@ -61,8 +62,8 @@ class SimulatorBridge:
     """Bridge to the simulator, started when it is not running."""
 
     def __init__(self, folder: SessionFolder, session: Session, sockets: Path) -> None:
-        self._folder = folder
-        self._settings = simulator_profile(session.protocol, folder.protocol)
+        home = self._folder = simulator_home(folder, session.protocol)
+        self._settings = simulator_profile(session.protocol, home.protocol)
         self._sockets = sockets
         self._bridge: BridgeProcess | None = None
 

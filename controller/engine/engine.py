@@ -43,7 +43,7 @@ from controller.model.exposures import backlash_start_deg
 from controller.model.plan import make_plan
 from controller.model.processing_jobs import ProcessingJobs
 from controller.model.steps import SeriesStart, Step, Tilt
-from controller.procedures.context import Context, StopRequestedError
+from controller.procedures.context import Context, StopRequestedError, WaitsForFlipError
 from controller.procedures.guarded_microscope import GuardedMicroscope, RestartedError
 from controller.session.entries import FrameWritten, TiltReopened
 from controller.session.session import Session
@@ -109,6 +109,10 @@ class Engine:
         try:
             with panic_as_system_error():
                 return self._carry_out_plan()
+        except WaitsForFlipError as wait:
+            self._control.apply(Trigger.STOP, str(wait))
+            self._control.apply(Trigger.HALT, str(wait))
+            return ExitCode.OK
         except StopRequestedError as stop:
             self._control.apply(Trigger.STOP, str(stop))
             self._control.apply(Trigger.HALT, "by the operator; can be resumed")

@@ -7,12 +7,14 @@ from itertools import pairwise
 
 from controller.model.exposures import (
     DRIFT_SHOTS_APART_S,
+    MAP_FIELDS,
     autofocus_scans,
     eucentric_tilts_deg,
     flip_check_scans,
     flip_check_tilts_deg,
     low_dose_scan,
     map_scans,
+    survey_places_nm,
 )
 from controller.model.protocol import BACKLASH_DEG, Protocol
 from controller.model.scan import ScanSettings
@@ -70,10 +72,22 @@ def focus(protocol: Protocol) -> Cost:
     )
 
 
+def flip_maps(protocol: Protocol) -> Cost:
+    """Return the cost of the survey maps of both sides of the grid."""
+    return Cost(map_scans(protocol) * 2)
+
+
+def survey(protocol: Protocol) -> Cost:
+    """Return the cost of the survey that finds all targets on the flipped grid."""
+    places = survey_places_nm(protocol)
+    scan = low_dose_scan(protocol, MAP_FIELDS["low"])
+    return Cost((scan,) * len(places), len(places) * move_s(0.0, 0.0, protocol))
+
+
 def flip_check(protocol: Protocol) -> Cost:
-    """Return the cost of the flip check: survey maps of both sides, then the first images of B."""
+    """Return the cost of the flip check: the first images of B at three tilts."""
     return Cost(
-        (*map_scans(protocol), *flip_check_scans(protocol)),
+        flip_check_scans(protocol),
         sum(2 * move_s(0.0, tilt, protocol) for tilt in flip_check_tilts_deg(protocol))
         + (DRIFT_SHOTS_APART_S if protocol.flip.drift_limit_nm_per_s else 0.0),
     )

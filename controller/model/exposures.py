@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
+
 from controller.model.base import SeriesName
 from controller.model.protocol import BACKLASH_DEG, Protocol
 from controller.model.scan import ScanSettings
+from controller.model.targets import GridSettings
 
 WIDE = 4
 """Width of the search image, in frames: a lost object is searched for there."""
@@ -18,6 +21,8 @@ SHOTS_OF_THE_SCAN = 3
 """Low-dose shots that compare the scan with that of series A."""
 DRIFT_SHOTS_APART_S = 2.0
 """Time between two low-dose shots that are compared for drift (s)."""
+SURVEY_OVERLAP = 0.2
+"""Overlap of neighbouring maps of the survey after a flip, as a fraction of their width."""
 MIN_TILTS_TO_PREDICT = 4
 """Tilts recorded before the object's position is predicted: a line through fewer has no error."""
 
@@ -48,14 +53,31 @@ def flip_check_tilts_deg(protocol: Protocol) -> tuple[float, ...]:
 
 
 def flip_check_scans(protocol: Protocol) -> tuple[ScanSettings, ...]:
-    """Return the exposures of a flip check that succeeds: scan check, maps, centring, tilts."""
+    """Return the exposures of a flip check that succeeds: scan check, centring, tilts."""
     shots = 1 + len(flip_check_tilts_deg(protocol))
     drift_shots = 2 if protocol.flip.drift_limit_nm_per_s else 0
     wide = low_dose_scan(protocol, WIDE)
-    return (
-        *(wide,) * SHOTS_OF_THE_SCAN,
-        *map_scans(protocol),
-        *(low_dose_scan(protocol),) * (shots + drift_shots),
+    return (*(wide,) * SHOTS_OF_THE_SCAN, *(low_dose_scan(protocol),) * (shots + drift_shots))
+
+
+def survey_places_nm(protocol: Protocol) -> tuple[tuple[float, float], ...]:
+    """Return the stage positions (x, y) of the maps that show all targets after the flip.
+
+    They cover a disc around the stage's zero, row by row in alternating directions. Neighbouring
+    maps overlap, so that each assembly lies whole in one of them.
+    """
+    targets, grid = protocol.targets or (), protocol.grid or GridSettings()
+    farthest_nm = max((math.hypot(each.x_nm, each.y_nm) for each in targets), default=0.0)
+    reach_nm = farthest_nm + grid.search_nm
+    scan = low_dose_scan(protocol, MAP_FIELDS["low"])
+    step_nm = (1 - SURVEY_OVERLAP) * scan.pixel_nm * min(scan.width_px, scan.height_px)
+    count = math.ceil(reach_nm / step_nm - 0.5)
+    line_nm = [step_nm * index for index in range(-count, count + 1)]
+    return tuple(
+        (x_nm, y_nm)
+        for row, y_nm in enumerate(line_nm)
+        for x_nm in (line_nm if row % 2 == 0 else line_nm[::-1])
+        if math.hypot(x_nm, y_nm) <= reach_nm + step_nm / math.sqrt(2)
     )
 
 

@@ -12,16 +12,21 @@ from controller.model.base import Data, SeriesName
 from controller.model.events import Phase
 from controller.model.exposures import (
     MIN_TILTS_TO_PREDICT,
+    WIDE,
     backlash_start_deg,
     first_current_pA,
     low_dose_scan,
 )
 from controller.model.protocol import BACKLASH_DEG, Protocol, SeriesSettings
 from controller.model.scan import shower_dose_e_per_A2
+from controller.model.stage import StagePosition
 from controller.model.steps import (
     FLIP_STEP_ID,
     Autofocus,
     EucentricHeight,
+    FindFlipped,
+    FindTarget,
+    FlipForAll,
     FlipGrid,
     Fuse,
     Preflight,
@@ -34,6 +39,7 @@ from controller.model.steps import (
     shower_id,
     tilt_id,
 )
+from controller.model.targets import Target
 
 GRID_FLIP_S = 1200.0
 """Time to take the holder out, flip the grid, insert it, and for vacuum and drift to settle (s)."""
@@ -65,20 +71,42 @@ class Plan(Data):
 
 
 def make_plan(protocol: Protocol) -> Plan:
-    """Return the plan of a protocol."""
-    later = [
-        *_shower(protocol),
-        *_alignment(protocol),
-        *_series(protocol, "A"),
-        _flip(protocol),
-        *_series(protocol, "B"),
-        Fuse(id="fuse", phase=Phase.FUSE),
-        Report(id="report"),
-    ]
+    """Return the plan of a protocol: of one assembly, one of several targets, or their flip."""
+    later = [_flip_for_all(protocol)] if protocol.only_flips else _one_assembly(protocol)
     return Plan(
         name=protocol.name,
         steps=(_preflight(protocol, later), *later),
         dose_budget_e_per_A2=protocol.limits.dose_budget_e_per_A2,
+    )
+
+
+def _one_assembly(protocol: Protocol) -> list[Step]:
+    target = protocol.own_target
+    return [
+        *(() if target is None else (_find_target(protocol, target),)),
+        *_shower(protocol),
+        *_alignment(protocol),
+        *_series(protocol, "A"),
+        _flip(protocol) if target is None else _find_flipped(protocol),
+        *_series(protocol, "B"),
+        Fuse(id="fuse", phase=Phase.FUSE),
+        Report(id="report"),
+    ]
+
+
+def _find_target(protocol: Protocol, target: Target) -> Step:
+    """Return the step that centres a target, with one shot in its field and one in a wide one."""
+    current_pA = first_current_pA(protocol)
+    cost = costs.Cost(
+        (low_dose_scan(protocol), low_dose_scan(protocol, WIDE)), costs.move_s(0.0, 0.0, protocol)
+    )
+    return FindTarget(
+        id="find-target",
+        phase=Phase.SHOWER if protocol.shower.enabled else Phase.A,
+        current_pA=current_pA,
+        position=StagePosition(x_nm=target.x_nm, y_nm=target.y_nm, z_nm=target.z_nm),
+        duration_s=cost.duration_s,
+        dose_e_per_A2=cost.dose_e_per_A2(current_pA),
     )
 
 
@@ -225,8 +253,32 @@ def _is_focused(recorded: int, series: SeriesSettings, protocol: Protocol) -> bo
 
 def _flip(protocol: Protocol) -> Step:
     """Return the flip step, with height and focus of B: they precede the compared images."""
-    cost = costs.flip_check(protocol) + costs.eucentric_height(protocol) + costs.focus(protocol)
+    cost = costs.flip_maps(protocol) + _check_cost(protocol)
     return FlipGrid(
+        id=FLIP_STEP_ID,
+        duration_s=GRID_FLIP_S + cost.duration_s,
+        dose_e_per_A2=cost.dose_e_per_A2(protocol.series_b.current_pA),
+    )
+
+
+def _find_flipped(protocol: Protocol) -> Step:
+    """Return the flip check of one target, after the grid was flipped for all."""
+    cost = _check_cost(protocol)
+    return FindFlipped(
+        id=FLIP_STEP_ID,
+        duration_s=cost.duration_s,
+        dose_e_per_A2=cost.dose_e_per_A2(protocol.series_b.current_pA),
+    )
+
+
+def _check_cost(protocol: Protocol) -> costs.Cost:
+    return costs.flip_check(protocol) + costs.eucentric_height(protocol) + costs.focus(protocol)
+
+
+def _flip_for_all(protocol: Protocol) -> Step:
+    """Return the flip of a grid with several targets, with the survey that finds them."""
+    cost = costs.survey(protocol)
+    return FlipForAll(
         id=FLIP_STEP_ID,
         duration_s=GRID_FLIP_S + cost.duration_s,
         dose_e_per_A2=cost.dose_e_per_A2(protocol.series_b.current_pA),

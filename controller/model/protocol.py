@@ -7,8 +7,9 @@ the names, and the defaults are those of Altantzis et al., J. Phys. Chem. C
 
 from __future__ import annotations
 
+import math
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Literal, Self
 
@@ -39,6 +40,13 @@ from controller.model.plausible import (
 )
 from controller.model.scan import ScanSettings
 from controller.model.stage import StageLimits
+from controller.model.targets import (
+    Field2D,
+    GridSettings,
+    Target,
+    neighbours_exposed,
+    with_changes,
+)
 from controller.model.tilt_order import TiltOrder, recording_order
 
 Fraction = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
@@ -47,6 +55,10 @@ TiltDeg = Annotated[float, Field(ge=-90, le=90, allow_inf_nan=False)]
 
 BACKLASH_DEG = 3.0
 """Distance from the backlash start to its tilt: the stage moves there first (degrees)."""
+
+
+STEEPEST_FIELD_DEG = 85.0
+"""Steepest tilt for which the extent of a field on the grid is calculated (degrees)."""
 
 
 class ColumnSettings(Settings):
@@ -352,6 +364,33 @@ class Protocol(Settings):
     limits: Limits = Limits()
     notify: Notify = Notify()
     processing: Processing = Processing()
+    grid: GridSettings | None = None
+    targets: Annotated[tuple[Target, ...], Field(min_length=1, max_length=200)] | None = None
+    """Assemblies of one grid, recorded around one flip; left out for a single assembly."""
+    target: str | None = None
+    """Target that this session records; set in the protocol of each target's folder."""
+
+    @property
+    def only_flips(self) -> bool:
+        """True for the session that flips the grid for all targets and records none of them."""
+        return self.targets is not None and self.target is None
+
+    @property
+    def own_target(self) -> Target | None:
+        """Target that this session records; None for a session without targets."""
+        return next((each for each in self.targets or () if each.name == self.target), None)
+
+    def of_target(self, name: str) -> Protocol:
+        """Return the protocol of one target's session.
+
+        Raises
+        ------
+        ValidationError
+            The settings of the target are wrong.
+        """
+        target = next(each for each in self.targets or () if each.name == name)
+        content = with_changes(self.model_dump(mode="json", exclude={"notify"}), target)
+        return Protocol.model_validate(content).model_copy(update={"notify": self.notify})
 
     def series(self, name: SeriesName) -> SeriesSettings:
         """Return the settings of one of the two tilt series."""
@@ -425,6 +464,74 @@ class Protocol(Settings):
             )
         return self
 
+    @model_validator(mode="after")
+    def _targets_are_apart(self) -> Self:
+        if self.targets is None:
+            if self.target is not None:
+                raise ValueError(f"target = {self.target!r}, but there are no targets")
+            return self
+        names = [each.name for each in self.targets]
+        if len({name.lower() for name in names}) < len(names):
+            raise ValueError("targets: two have the same name: it names folders")
+        if self.target is not None:
+            if self.target not in names:
+                raise ValueError(f"target = {self.target!r} is none of: {', '.join(names)}")
+            return self
+        if self.ask_before_start:
+            raise ValueError("ask_before_start = true is for one assembly: leave it out")
+        if not self.tracking.enabled:
+            raise ValueError("targets need tracking.enabled = true: it centres each of them")
+        wrong = [*self._targets_out_of_reach(), *self._wrong_targets()]
+        if wrong:
+            raise ValueError("targets: " + "; ".join(wrong))
+        return self
+
+    def _targets_out_of_reach(self) -> Iterator[str]:
+        stage = self.limits.stage
+        for each in self.targets or ():
+            if max(abs(each.x_nm), abs(each.y_nm)) > stage.xy_max_nm:
+                yield f"{each.name} lies beyond limits.stage.xy_max_nm = {stage.xy_max_nm:g}"
+            if abs(each.z_nm) > stage.z_max_nm:
+                yield f"{each.name} lies beyond limits.stage.z_max_nm = {stage.z_max_nm:g}"
+
+    def _wrong_targets(self) -> Iterator[str]:
+        """Give one line for each target with wrong settings, or with exposures on a neighbour."""
+        fields: list[Field2D] = []
+        for each in self.targets or ():
+            try:
+                fields.append(_exposed_field(self.of_target(each.name), each))
+            except ValidationError as error:
+                yield f"{each.name}: {', '.join(describe_errors(error, Protocol))}"
+        yield from neighbours_exposed(fields)
+
+
+def _exposed_field(protocol: Protocol, target: Target) -> Field2D:
+    """Return the extent of a target's frames, tracking shots and shower on the grid.
+
+    At a tilt the field reaches farther across the tilt axis, by 1 / cos.
+    """
+    scan, shower = protocol.scan, protocol.shower
+    width_nm, height_nm = scan.width_px * scan.pixel_nm, scan.height_px * scan.pixel_nm
+    tilted = [(width_nm, protocol.series_a.reach_deg)]
+    if shower.enabled:
+        tilted.append((shower.field_nm, (min(shower.tilts_deg), max(shower.tilts_deg))))
+        height_nm = max(height_nm, shower.field_nm)
+    object_nm = max(scan.width_px, scan.height_px) * scan.pixel_nm / 2
+    return Field2D(
+        name=target.name,
+        x_nm=target.x_nm,
+        y_nm=target.y_nm,
+        exposed_x_nm=max(_half_on_grid_nm(field_nm, tilts) for field_nm, tilts in tilted),
+        exposed_y_nm=height_nm / 2,
+        exposed_nm=_half_on_grid_nm(2 * object_nm, protocol.series_b.reach_deg),
+        object_nm=object_nm,
+    )
+
+
+def _half_on_grid_nm(field_nm: float, tilts_deg: tuple[float, float]) -> float:
+    steepest_deg = min(max(map(abs, tilts_deg)), STEEPEST_FIELD_DEG)
+    return field_nm / 2 / math.cos(math.radians(steepest_deg))
+
 
 def read_protocol(path: Path, read: Callable[[Path], bytes] = read_bounded) -> Protocol:
     """Read and check a protocol.
@@ -446,6 +553,7 @@ def read_protocol(path: Path, read: Callable[[Path], bytes] = read_bounded) -> P
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise UsageError(f"{path}: cannot be read as TOML: {error}") from None
     try:
-        return validate_toml(content, Protocol)
+        protocol = validate_toml(content, Protocol)
+        return protocol if protocol.target is None else protocol.of_target(protocol.target)
     except ValidationError as error:
         raise UsageError(f"{path}: " + "; ".join(describe_errors(error, Protocol))) from None

@@ -8,6 +8,7 @@ from pydantic import Field
 
 from controller.model.base import Data, NotNegative, Positive, SeriesName
 from controller.model.events import Phase
+from controller.model.stage import StagePosition
 
 
 class StepData(Data):
@@ -45,6 +46,14 @@ class ShowerTilt(StepData):
     """Illumination time already given at earlier tilts (s)."""
     planned_s: float
     """Illumination time of the whole shower (s)."""
+
+
+class FindTarget(StepData):
+    """Move to a target's position, find the assembly there and centre it."""
+
+    kind: Literal["find-target"] = "find-target"
+    current_pA: Positive
+    position: StagePosition
 
 
 class EucentricHeight(StepData):
@@ -97,6 +106,20 @@ class FlipGrid(StepData):
     phase: Phase = Phase.FLIP
 
 
+class FindFlipped(StepData):
+    """Go to the target's place on the flipped grid, then check the flip."""
+
+    kind: Literal["find-flipped"] = "find-flipped"
+    phase: Phase = Phase.FLIP
+
+
+class FlipForAll(StepData):
+    """Ask the operator to flip the grid, then find all targets from their positions."""
+
+    kind: Literal["flip-for-all"] = "flip-for-all"
+    phase: Phase = Phase.FLIP
+
+
 class Process(StepData):
     """Submit a complete series to processing."""
 
@@ -119,12 +142,15 @@ class Report(StepData):
 
 Step = Annotated[
     Preflight
+    | FindTarget
     | ShowerTilt
     | EucentricHeight
     | Autofocus
     | SeriesStart
     | Tilt
     | FlipGrid
+    | FindFlipped
+    | FlipForAll
     | Process
     | Fuse
     | Report,

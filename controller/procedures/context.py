@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol, TypeVar
 
-from controller.common.errors import DualtiltError
+from controller.common.errors import DualtiltError, SafetyStopError
 from controller.model.base import SeriesName
 from controller.model.commands import Answer
 from controller.model.events import Alerted, Level, Publish
@@ -26,6 +26,14 @@ RETRY_WRITE_AFTER_S = 2.0
 
 class StopRequestedError(Exception):
     """Ends the session's work in an orderly way; the engine makes the microscope safe."""
+
+
+class WaitsForFlipError(StopRequestedError):
+    """The session goes on when the grid was flipped for all targets; not the operator's stop."""
+
+
+class TargetLostError(SafetyStopError):
+    """A target is not where it should be: its session ends, those of the others go on."""
 
 
 class Operator(Protocol):
@@ -75,6 +83,18 @@ class Context:
     def alert(self, level: Level, text: str, where: str) -> None:
         """Publish a message that needs no answer."""
         self.publish(Alerted(level=level, text=text, where=where))
+
+    def lose_object(self, reason: str, remedy: str) -> None:
+        """Pause until the operator has brought the object back.
+
+        Raises
+        ------
+        TargetLostError
+            The object is one of several targets: nobody is waited for.
+        """
+        if self.protocol.target is not None:
+            raise TargetLostError(reason)
+        self.operator.suspend(f"{reason}{remedy}")
 
     def persist(self, write: Callable[[], T], what: str) -> T:
         """Write data that must not be lost; while the disk is full or missing, pause and retry.

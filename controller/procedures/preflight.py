@@ -86,7 +86,9 @@ def _tilts_left(context: Context, name: SeriesName) -> int:
 
 def _awaits_the_flip(context: Context) -> bool:
     """Tell whether the flip is next: its own checks then wait for closed valves and vacuum."""
-    return FLIP_STEP_ID not in context.session.ledger.completed and not _tilts_left(context, "A")
+    if FLIP_STEP_ID in context.session.ledger.completed:
+        return False
+    return context.protocol.only_flips or not _tilts_left(context, "A")
 
 
 def check_processing(device: str) -> Checked:

@@ -21,7 +21,9 @@ def frame_bytes(protocol: Protocol) -> int:
 
 
 def planned_frames(protocol: Protocol) -> int:
-    """Return the number of planned frames of both series."""
+    """Return the number of planned frames of both series; none if the session only flips."""
+    if protocol.only_flips:
+        return 0
     return len(protocol.series_a.tilts_deg) + len(protocol.series_b.tilts_deg)
 
 

@@ -222,6 +222,10 @@ def _insert_in_order(
     return ordered
 
 
+BEFORE_FRAMES = ("find-target", "shower", "eucentric", "focus", "flip", "find-flipped")
+"""Kinds of steps that were done if a frame behind them was recorded."""
+
+
 def _implied_steps(entries: Iterable[Entry], plan: Plan) -> list[Entry]:
     """Make `StepDone` entries for steps that must be done because a later step is."""
     done = replay(entries).completed
@@ -229,7 +233,7 @@ def _implied_steps(entries: Iterable[Entry], plan: Plan) -> list[Entry]:
     return [
         StepDone(step_id=step.id)
         for step in plan.steps[:last]
-        if step.kind in ("shower", "eucentric", "focus", "flip") and step.id not in done
+        if step.kind in BEFORE_FRAMES and step.id not in done
     ]
 
 

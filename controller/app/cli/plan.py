@@ -89,8 +89,14 @@ def describe(step: Step) -> str:
             way = "" if step.approach_deg is None else f", approached from {step.approach_deg:+g}°"
             focused = ", focus beside the specimen" if step.focus else ""
             return f"frame at {step.nominal_deg:+g}°{way}{focused}"
+        case "find-target":
+            return f"find the target at x {step.position.x_nm:g}, y {step.position.y_nm:g} nm"
         case "flip":
             return "flip the grid, check the flip"
+        case "find-flipped":
+            return "find the target on the flipped grid, check the flip"
+        case "flip-for-all":
+            return "flip the grid, find all targets"
         case "process":
             return f"submit series {step.series} to processing"
         case "fuse":

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from controller.app.cli.run import BRIDGE_HELP
+from controller.app.cli.run import BRIDGE_HELP, say
 
 HELP = "continue a session after a stop, a crash or a power cut"
 
@@ -23,13 +23,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Resume after the last step in the journal; no frame is lost or exposed twice."""
+    from controller.app.grid_queue import is_grid, run_grid
     from controller.app.start_session import require_bridge, start_and_watch
     from controller.common.errors import UsageError
     from controller.model.events import State
     from controller.service.session_client import last_status
     from controller.session.folder import SessionFolder
+    from controller.session.grid_folder import GridFolder
 
+    if is_grid(args.folder):
+        require_bridge(GridFolder(args.folder).protocol, args.bridge)
+        return run_grid(
+            GridFolder(args.folder.absolute()), args.bridge, say, headless=args.headless
+        )
     folder = SessionFolder.open(args.folder.absolute())
+    if is_grid(grid := GridFolder.of_member(folder.path).path):
+        raise UsageError(f"{folder.path}: belongs to a grid; use: dualtilt resume {grid}")
     status = last_status(folder.path)
     if status is not None and status.state is State.FINISHED:
         raise UsageError(f"{folder.path}: this session is finished; see {folder.report}")

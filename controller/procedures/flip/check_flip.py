@@ -27,11 +27,8 @@ def check_flip(context: Context, step_id: str) -> FlipChecked:
 
     If the map shows several assemblies, the best candidates are compared in turn until one matches.
     """
-    context.microscope.set_current(step_id, context.protocol.series_b.current_pA)
-    _tilt_to(context, step_id, 0.0)
-    axes = measure_scan_axes(context, step_id)
-    if axes is not None and axes.fault:
-        return not_compared(f"{axes.fault}: restore the scan settings of series A")
+    if fault := _scan_fault(context, step_id):
+        return not_compared(fault)
     candidates = survey_after(context, step_id)
     if not candidates:
         return _check_in_view(context, step_id)
@@ -45,6 +42,23 @@ def check_flip(context: Context, step_id: str) -> FlipChecked:
     best, landmark = max(checked, key=lambda pair: _best_score(pair[0]))
     move_to_landmark(context, step_id, landmark)  # an override records this one
     return best
+
+
+def check_at_stage(context: Context, step_id: str) -> FlipChecked:
+    """Check the flip of the object at the present stage position."""
+    if fault := _scan_fault(context, step_id):
+        return not_compared(fault)
+    return _check_in_view(context, step_id)
+
+
+def _scan_fault(context: Context, step_id: str) -> str:
+    """Set the current of B, tilt to zero, and say what is wrong with the scan; empty if nothing."""
+    context.microscope.set_current(step_id, context.protocol.series_b.current_pA)
+    _tilt_to(context, step_id, 0.0)
+    axes = measure_scan_axes(context, step_id)
+    if axes is not None and axes.fault:
+        return f"{axes.fault}: restore the scan settings of series A"
+    return ""
 
 
 def prepare_object(context: Context, step_id: str) -> None:

@@ -12,6 +12,8 @@ from controller.procedures.tracking.locate import ObjectLocation, locate_object
 from controller.procedures.tracking.stage_image import centring_position
 
 MAX_CORRECTIONS = 3
+ROUNDS_FOR_A_TARGET = 3
+"""Rounds of `MAX_CORRECTIONS` after which one of several targets is given up."""
 CENTRED_FRACTION = 0.5
 """Fraction of the allowed shift below which the stage is not moved: its backlash is as large."""
 
@@ -30,11 +32,19 @@ def limit_px(protocol: Protocol) -> float:
     )
 
 
-def keep_centred(context: Context, step_id: str, purpose: str) -> ObjectLocation:
+def keep_centred(
+    context: Context, step_id: str, purpose: str, more_rounds: int = ROUNDS_FOR_A_TARGET - 1
+) -> ObjectLocation:
     """Take tracking shots and move the stage until the object is near the image centre.
 
     A lost object is searched for in a wider field. If that fails, the session pauses and the
-    operator is asked to bring it back.
+    operator is asked to bring it back. One of several targets is corrected for some more rounds
+    instead, because nobody may be there.
+
+    Raises
+    ------
+    TargetLostError
+        The object is one of several targets and is not found, or does not stay in view.
     """
     limit = limit_px(context.protocol)
     for correction in range(MAX_CORRECTIONS):
@@ -49,11 +59,12 @@ def keep_centred(context: Context, step_id: str, purpose: str) -> ObjectLocation
             centre_object(context, step_id, location, context.protocol.scan.pixel_nm)
             if location.distance_px <= limit:  # a small correction needs no second shot
                 return location
-    context.operator.suspend(
-        f"{step_id}: the object does not stay in view after {MAX_CORRECTIONS} corrections; "
-        "centre it by hand, then continue"
-    )
-    return keep_centred(context, step_id, purpose)
+    if context.protocol.target is None or not more_rounds:
+        context.lose_object(
+            f"{step_id}: the object does not stay in view after {MAX_CORRECTIONS} corrections",
+            "; centre it by hand, then continue",
+        )
+    return keep_centred(context, step_id, purpose, more_rounds - 1)
 
 
 def recover_object(context: Context, step_id: str, purpose: str) -> None:
@@ -65,8 +76,9 @@ def recover_object(context: Context, step_id: str, purpose: str) -> None:
             context.alert(Level.WARNING, "object out of view: found in a wide shot", step_id)
             centre_object(context, step_id, location, shot.info.scan.pixel_nm)
             return
-        context.operator.suspend(
-            f"{step_id}: no object within {WIDE} fields of view; bring it back, then continue"
+        context.lose_object(
+            f"{step_id}: no object within {WIDE} fields of view",
+            "; bring it back, then continue",
         )
 
 

@@ -1,0 +1,204 @@
+"""Run or resume a grid with several targets: folder, journal, status, report."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from pathlib import Path
+
+from controller.app.grid_sessions import GridSessions
+from controller.app.profiles import require_simulator_profile, simulator_profile
+from controller.app.run_queue import QueueEndedError, Sessions, run_queue
+from controller.common.bounded_read import read_bounded
+from controller.common.errors import UsageError
+from controller.common.exit_codes import ExitCode
+from controller.model.base import Data
+from controller.model.protocol import Protocol, read_protocol
+from controller.model.targets import shortest_order
+from controller.rehearsal.fault_list import read_faults
+from controller.report.grid_page import TargetRow, as_csv, as_page, as_text
+from controller.service.session_client import last_status
+from controller.session.folder import SessionFolder
+from controller.session.folder_lock import FolderLock
+from controller.session.grid_folder import GridFolder
+from controller.session.queue_journal import (
+    QueueJournal,
+    QueueOpened,
+    QueueState,
+    read_queue,
+    replay_queue,
+)
+from processing.files.atomic import remove_file, replace_text
+
+
+class QueueStatus(Data):
+    """Status of the queue, as queue-status.json."""
+
+    name: str
+    flip: str
+    """Finding of the flip in one line; empty before it."""
+    targets: tuple[TargetRow, ...]
+
+
+def is_grid(path: Path) -> bool:
+    """Tell whether a folder is that of a grid with several targets."""
+    return GridFolder(path).journal.exists()
+
+
+def new_grid(protocol_path: Path, out: Path | None, faults: Sequence[Path] = ()) -> GridFolder:
+    """Make the folder of a new grid, with copies of the protocol and the simulator's profile.
+
+    Raises
+    ------
+    UsageError
+        The protocol or the profile is wrong, or the folder is in use.
+    """
+    protocol = read_protocol(protocol_path)
+    read_faults(faults)
+    copies: list[tuple[Path, str]] = []
+    if protocol.column.kind == "simulator":
+        source = simulator_profile(protocol, protocol_path)
+        require_simulator_profile(source)
+        copies.append((source, protocol.column.simulator_settings))
+        copies += [(f, f"simulator/faults/{n}-{f.name}") for n, f in enumerate(faults, start=1)]
+    path = out or Path(f"{protocol.name}-{datetime.now():%Y%m%d-%H%M%S}")
+    grid = GridFolder(path.absolute())
+    if is_grid(grid.path):
+        raise UsageError(f"{grid.path}: already holds a grid; use: dualtilt resume {grid.path}")
+    try:
+        grid.path.mkdir(parents=True, exist_ok=True)
+        if any(grid.path.iterdir()):
+            raise UsageError(f"{grid.path}: is not empty; choose a new folder for the grid")
+        for original, copy in copies:
+            (grid.path / copy).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(original, grid.path / copy)
+        replace_text(grid.protocol, read_bounded(protocol_path).decode())
+        grid.journal.touch()
+    except OSError as error:
+        raise UsageError(f"{grid.path}: cannot be made or written: {error.strerror}") from None
+    return grid
+
+
+def run_grid(
+    grid: GridFolder, bridge: Path | None, say: Callable[[str], None], *, headless: bool
+) -> ExitCode:
+    """Run or resume all targets of a grid; return the exit code.
+
+    Parameters
+    ----------
+    bridge
+        Connection file of the microscope's bridge; None on the simulator.
+    say
+        Shows a line on the terminal.
+    headless
+        True to print text instead of showing the screen of each session.
+
+    Raises
+    ------
+    UsageError
+        The protocol is wrong or changed, or another run uses the folder.
+    JournalDamagedError
+        The queue's journal is damaged.
+    """
+    protocol = read_protocol(grid.protocol)
+    lock = FolderLock(SessionFolder(grid.path))
+    try:
+        remove_file(grid.stop_request)
+        journal = QueueJournal(grid.journal)
+        try:
+            _open(journal, protocol)
+            sessions = GridSessions(grid, protocol, bridge, headless=headless)
+            return _run(grid, protocol, journal, sessions, say)
+        finally:
+            journal.close()
+    finally:
+        lock.release()
+
+
+def _open(journal: QueueJournal, protocol: Protocol) -> None:
+    """Enter the order of the targets in a new journal; check that of an old one."""
+    targets = protocol.targets or ()
+    if not journal.state.targets:
+        order = shortest_order([(each.x_nm, each.y_nm) for each in targets])
+        journal.append(QueueOpened(order=tuple(targets[index].name for index in order)))
+    if set(journal.state.targets) != {each.name for each in targets}:
+        raise UsageError(
+            "protocol.toml: its targets have changed since the start; restore it to resume, or "
+            "start a new grid"
+        )
+
+
+def _run(
+    grid: GridFolder,
+    protocol: Protocol,
+    journal: QueueJournal,
+    sessions: Sessions,
+    say: Callable[[str], None],
+) -> ExitCode:
+    def show() -> None:
+        write_status(grid, protocol, journal.state)
+        targets = journal.state.targets.items()
+        say("; ".join(f"{name}: {target.state}" for name, target in targets))
+
+    try:
+        code = run_queue(journal, sessions, grid.stop_request.exists, show)
+    except QueueEndedError as ended:
+        write_status(grid, protocol, journal.state)
+        say(f"{ended}; `dualtilt resume {grid.path}` continues")
+        return ended.exit_code
+    say(as_text(rows(grid, journal.state)))
+    say(f"report: {grid.report}")
+    return code
+
+
+def write_status(grid: GridFolder, protocol: Protocol, state: QueueState) -> None:
+    """Write queue-status.json, targets.csv and report.html."""
+    table = rows(grid, state)
+    status = QueueStatus(name=protocol.name, flip=state.flip, targets=tuple(table))
+    replace_text(grid.status, status.model_dump_json(indent=1) + "\n")
+    replace_text(grid.table, as_csv(table))
+    replace_text(grid.report, as_page(protocol.name, state.flip, table))
+
+
+def write_grid_report(path: Path) -> Path:
+    """Write status, table and report of a grid's folder again; return the report."""
+    grid = GridFolder(path)
+    state = replay_queue(line.entry for line in read_queue(grid.journal)[0])
+    write_status(grid, read_protocol(grid.protocol), state)
+    return grid.report
+
+
+def rows(grid: GridFolder, state: QueueState) -> list[TargetRow]:
+    """Return one row for each target, from the journal and the status of its session."""
+    return [_row(grid, name, state) for name in state.targets]
+
+
+def _row(grid: GridFolder, name: str, state: QueueState) -> TargetRow:
+    progress, folder = state.targets[name], grid.target(name)
+    status = last_status(folder.path)
+    known = TargetRow(
+        name=name,
+        state=progress.state,
+        reason=progress.reason,
+        folder=folder.path.relative_to(grid.path).as_posix(),
+        has_report=folder.report.exists(),
+    )
+    if status is None:
+        return known
+    points = {which: counts.latest for which, counts in status.counts.items()}
+    fused = points.get("fused")
+    verdict = fused.verdict.state if fused is not None and fused.verdict is not None else ""
+    return known.model_copy(
+        update={
+            "frames_a": len(status.series["A"].tilts),
+            "frames_b": len(status.series["B"].tilts),
+            "count_a": points["A"].n if "A" in points else None,
+            "count_b": points["B"].n if "B" in points else None,
+            "count_fused": fused.n if fused else None,
+            "fused_low": fused.n_low if fused else None,
+            "fused_high": fused.n_high if fused else None,
+            "verdict": str(verdict),
+            "dose_e_per_A2": status.dose_e_per_A2,
+        }
+    )

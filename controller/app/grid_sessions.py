@@ -1,0 +1,147 @@
+"""Sessions of a grid with several targets: their folders, their processes and how they ended."""
+
+from __future__ import annotations
+
+import contextlib
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+from controller.app.run_queue import Outcome
+from controller.app.start_session import EndedEarlyError, start, watch
+from controller.common.bounded_read import read_bounded
+from controller.common.errors import DualtiltError
+from controller.common.exit_codes import ExitCode
+from controller.model.base import SeriesName
+from controller.model.protocol import Protocol
+from controller.model.steps import FLIP_STEP_ID, tilt_id
+from controller.model.targets import shortest_order
+from controller.procedures.tracking.stage_image import centring_position
+from controller.service.service_address import NoSessionError
+from controller.service.session_client import ServiceClient, exit_code_after, last_status
+from controller.session.entries import StepDone
+from controller.session.folder import SessionFolder
+from controller.session.grid_folder import GridFolder
+from controller.session.journal import read_journal
+from controller.session.ledger import Ledger, replay
+from controller.session.queue_journal import GridFlipped
+
+LEAVE_AFTER_S = 2.0
+"""Time that the screen shows the end of a session before the next one begins (s)."""
+PREFLIGHT_ID = "preflight"
+
+
+class GridSessions:
+    """Sessions of a grid in processes of their own, one at a time.
+
+    Parameters
+    ----------
+    grid, protocol
+        Folder and protocol of the grid.
+    bridge
+        Connection file of the microscope's bridge; None on the simulator.
+    headless
+        True to print text instead of showing the screen.
+    """
+
+    def __init__(
+        self, grid: GridFolder, protocol: Protocol, bridge: Path | None, *, headless: bool
+    ) -> None:
+        self._grid = grid
+        self._protocol = protocol
+        self._bridge = bridge
+        self._headless = headless
+
+    def run_target(self, name: str) -> Outcome:
+        """Run or resume a target's session until it waits for the flip, or to its end."""
+        protocol = self._protocol.of_target(name)
+        text = f'target = "{name}"\n{read_bounded(self._grid.protocol).decode()}'
+        return self._run(self._grid.target(name), text, protocol)
+
+    def run_flip(self, recorded: tuple[str, ...]) -> tuple[Outcome, GridFlipped | None]:
+        """Flip the grid and find the recorded targets again."""
+        self._grid.write_positions(
+            {name: self._position_nm(name, self._protocol.of_target(name)) for name in recorded}
+        )
+        text = read_bounded(self._grid.protocol).decode()
+        outcome = self._run(self._grid.flip, text, self._protocol)
+        found = self._grid.read_found()
+        if FLIP_STEP_ID not in _ledger(self._grid.flip).completed or found is None:
+            return outcome, None
+        places = [found.places_nm[name][0] for name in recorded]
+        order = tuple(recorded[index] for index in shortest_order(places))
+        return outcome, GridFlipped(order=order, detail=found.detail)
+
+    def _position_nm(self, name: str, protocol: Protocol) -> tuple[float, float]:
+        """Return the stage position that centres a target, from its frame nearest to 0 degrees."""
+        frames = _ledger(self._grid.target(name)).frames_with_object("A")
+        flattest = min(frames, key=lambda frame: abs(frame.nominal_deg), default=None)
+        if flattest is None:
+            target = protocol.own_target
+            return (target.x_nm, target.y_nm) if target else (0.0, 0.0)
+        stage = flattest.info.stage
+        if flattest.offset_px is not None:
+            stage = centring_position(stage, flattest.offset_px, flattest.info.scan.pixel_nm)
+        return stage.x_nm, stage.y_nm
+
+    def _run(self, folder: SessionFolder, protocol_text: str, protocol: Protocol) -> Outcome:
+        if not folder.journal.exists():
+            SessionFolder.create(folder.path, protocol_text)
+        passed = _preflights(folder)
+        try:
+            code = self._run_process(folder)
+        except EndedEarlyError as error:
+            return Outcome(error.exit_code, str(error), began=False)
+        status = last_status(folder.path)
+        ledger = _ledger(folder)
+        return Outcome(
+            exit_code=code,
+            reason=status.reason if status is not None else "",
+            began=_preflights(folder) > passed,
+            recorded=frozenset(_complete(ledger, protocol)),
+        )
+
+    def _run_process(self, folder: SessionFolder) -> ExitCode | None:
+        """Start the session's process, or follow the one that still runs; return its exit code."""
+        try:
+            ServiceClient.connect(folder.path, read_only=True).close()
+        except NoSessionError:
+            process = start(folder, self._bridge)
+            self._watch(folder)
+            return _exit_code(process)
+        # the queue was killed, this session was not
+        self._watch(folder)
+        status = last_status(folder.path)
+        return None if status is None else exit_code_after(folder.path, status)
+
+    def _watch(self, folder: SessionFolder) -> None:
+        with contextlib.suppress(DualtiltError):  # the exit code says how it ended
+            watch(folder, headless=self._headless, leave_when_ended_s=LEAVE_AFTER_S)
+
+
+def _exit_code(process: subprocess.Popen[bytes]) -> ExitCode | None:
+    status = process.wait()  # it may run on after its screen was closed
+    return ExitCode(status) if status in list(ExitCode) else None
+
+
+def _ledger(folder: SessionFolder) -> Ledger:
+    if not folder.journal.exists():
+        return Ledger()
+    return replay(line.entry for line in read_journal(folder.journal).lines)
+
+
+def _preflights(folder: SessionFolder) -> int:
+    """Count the runs of a session that passed its pre-flight checks."""
+    if not folder.journal.exists():
+        return 0
+    entries = (line.entry for line in read_journal(folder.journal).lines)
+    return sum(isinstance(each, StepDone) and each.step_id == PREFLIGHT_ID for each in entries)
+
+
+def _complete(ledger: Ledger, protocol: Protocol) -> Iterator[SeriesName]:
+    """Give the series whose tilts are all recorded or skipped."""
+    names: tuple[SeriesName, ...] = ("A", "B")
+    for name in names:
+        tilts = range(1, len(protocol.series(name).tilts_deg) + 1)
+        if all(tilt_id(name, number) in ledger.completed for number in tilts):
+            yield name

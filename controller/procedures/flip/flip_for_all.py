@@ -1,0 +1,108 @@
+"""Have the grid flipped once for all targets, and find them again from their positions."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from controller.common.errors import SafetyStopError
+from controller.model.events import Checked, Level
+from controller.model.prompts import STOP, FlipCheckAnswer, Prompt, PromptId
+from controller.model.steps import FlipForAll
+from controller.model.targets import FoundTargets, GridSettings
+from controller.procedures.context import Context
+from controller.procedures.flip.ask_for_flip import (
+    ask_for_flip,
+    is_flip_confirmed,
+    simulate_remount,
+)
+from controller.procedures.flip.holder import wait_until_exposable
+from controller.procedures.flip.survey_grid import survey_grid
+from controller.session.entries import StepDone
+from controller.session.grid_folder import GridFolder
+from processing.images.constellation import Constellation, Side, find_constellation
+
+CHOICES = (FlipCheckAnswer.RETAKE_IMAGE, FlipCheckAnswer.BACK_TO_FLIP, FlipCheckAnswer.STOP)
+
+
+def carry_out(step: FlipForAll, context: Context) -> None:
+    """Have the grid flipped and the targets found; repeat both until they are.
+
+    Raises
+    ------
+    StopRequestedError
+        The operator chose to stop at the flip.
+    SafetyStopError
+        The operator chose to stop because the targets were not found.
+    """
+    while True:
+        if not is_flip_confirmed(context.session.ledger):
+            ask_for_flip(context, step.id)
+        simulate_remount(context)
+        wait_until_exposable(context, step.id)
+        if _find_until_accepted(step, context):
+            context.session.enter(StepDone(step_id=step.id))
+            return
+
+
+def _find_until_accepted(step: FlipForAll, context: Context) -> bool:
+    """Survey the grid until the targets are found; False if the grid has to come out again."""
+    grid = GridFolder.of_member(context.session.folder.path)
+    positions_nm = grid.read_positions()
+    tolerance_nm = (context.protocol.grid or GridSettings()).tolerance_nm
+    while True:
+        seen_nm = survey_grid(context, step.id)
+        before_nm = np.array(list(positions_nm.values()), float).reshape(-1, 2)
+        constellation = find_constellation(before_nm, seen_nm, tolerance_nm)
+        accepted = constellation.side in (Side.FLIPPED, Side.UNCLEAR)
+        detail = describe(constellation, len(before_nm), len(seen_nm))
+        context.publish(Checked(name="targets", ok=accepted, detail=detail))
+        if accepted:
+            if constellation.side is Side.UNCLEAR:
+                context.alert(Level.WARNING, f"targets: {detail}", step.id)
+            found = _found(constellation, tuple(positions_nm), detail)
+            context.persist(lambda: grid.write_found(found), step.id)  # noqa: B023
+            return True
+        answer = context.operator.ask(step.id, _prompt(detail))
+        if answer.value == STOP:
+            raise SafetyStopError(f"flip: {detail}; no series B was recorded")
+        if answer.value == FlipCheckAnswer.BACK_TO_FLIP:
+            return False
+
+
+def describe(constellation: Constellation, targets: int, seen: int) -> str:
+    """Say in one line what the positions show."""
+    best = constellation.best
+    matched = len(best.matches) if best else 0
+    of = f"{matched} of {targets} targets among {seen} assemblies"
+    turned = f"turned by {round(best.angle_deg)} degrees in the plane" if best else ""
+    match constellation.side:
+        case Side.FLIPPED:
+            return f"flipped, {turned}: {of}"
+        case Side.SAME_SIDE:
+            return f"same side up, {turned}: not flipped ({of})"
+        case Side.LOST:
+            return f"the targets are not found: {of} fit together"
+        case Side.UNCLEAR:
+            return (
+                f"{seen} assemblies; the positions of {targets} targets alone do not tell the "
+                "side: each place is compared with series A"
+            )
+
+
+def _found(constellation: Constellation, names: tuple[str, ...], detail: str) -> FoundTargets:
+    best = constellation.best
+    return FoundTargets(
+        detail=detail,
+        in_plane_deg=best.angle_deg if best else None,
+        places_nm=dict(zip(names, constellation.candidates_nm, strict=True)),
+        seen=tuple(names[index] for index, _ in best.matches) if best else (),
+    )
+
+
+def _prompt(detail: str) -> Prompt:
+    return Prompt(
+        id=PromptId.FLIP_CHECK,
+        title="B is blocked",
+        text=f"Found: {detail}. Survey the grid again, or flip it again.",
+        choices=CHOICES,
+    )

@@ -1,0 +1,104 @@
+"""Table of all targets of a grid: report.html, targets.csv and text."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from importlib.resources import files
+
+from controller.model.base import Data
+from controller.report.html import MISSING, section, table, text
+
+HEADINGS = ("target", "state", "A", "B", "fused (95 % interval)", "verdict", "e/Å²", "reason")
+
+
+class TargetRow(Data):
+    """One target in the tables; unknown values are None or empty."""
+
+    name: str
+    state: str
+    folder: str
+    """Folder of its session, relative to that of the grid."""
+    frames_a: int = 0
+    frames_b: int = 0
+    count_a: int | None = None
+    count_b: int | None = None
+    count_fused: int | None = None
+    fused_low: int | None = None
+    fused_high: int | None = None
+    """Interval of the fused count, of 95 % if the count is trusted."""
+    verdict: str = ""
+    dose_e_per_A2: float = 0.0
+    reason: str = ""
+    has_report: bool = False
+
+    @property
+    def fused(self) -> str:
+        """Fused count with its interval; the interval only if the count is trusted."""
+        if self.count_fused is None:
+            return ""
+        if self.verdict not in ("", "trusted"):
+            return f"{self.count_fused} (no interval)"
+        return f"{self.count_fused} ({self.fused_low} to {self.fused_high})"
+
+
+def as_csv(rows: Sequence[TargetRow]) -> str:
+    """Return the table as CSV, one line for each target."""
+    out = io.StringIO()
+    writer = csv.DictWriter(out, list(TargetRow.model_fields), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(row.model_dump() for row in rows)
+    return out.getvalue()
+
+
+def as_text(rows: Sequence[TargetRow]) -> str:
+    """Return the table for a terminal, with the reason below a target that has one."""
+    cells = [_cells(row)[:-1] for row in rows]
+    widths = [max(map(len, column)) for column in zip(HEADINGS[:-1], *cells, strict=True)]
+    lines = ["  ".join(c.ljust(w) for c, w in zip(HEADINGS[:-1], widths, strict=True)).rstrip()]
+    for row, each in zip(rows, cells, strict=True):
+        lines.append("  ".join(c.ljust(w) for c, w in zip(each, widths, strict=True)).rstrip())
+        if row.reason:
+            lines.append(f"  {row.reason}")
+    return "\n".join(lines)
+
+
+def as_page(name: str, flip: str, rows: Sequence[TargetRow]) -> str:
+    """Return the page that compares the targets, with a link to the report of each."""
+    style = files("controller.report").joinpath("style.css").read_text(encoding="utf-8")
+    body = section(
+        "Targets",
+        table(HEADINGS, ([_linked(row), *map(_shown, _cells(row)[1:])] for row in rows)),
+        lead=f"Flip: {text(flip)}" if flip else "The grid was not flipped yet.",
+    )
+    return (
+        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        '<meta http-equiv="Content-Security-Policy" '
+        "content=\"default-src 'none'; style-src 'unsafe-inline'\">"
+        f"<title>{text(name)} – dualtilt</title><style>{style}</style></head><body><main>"
+        f"<h1>{text(name)}</h1>{body}</main></body></html>\n"
+    )
+
+
+def _cells(row: TargetRow) -> tuple[str, ...]:
+    return (
+        row.name,
+        row.state,
+        *("" if count is None else str(count) for count in (row.count_a, row.count_b)),
+        row.fused,
+        row.verdict,
+        f"{row.dose_e_per_A2:.0f}",
+        row.reason,
+    )
+
+
+def _linked(row: TargetRow) -> str:
+    if not row.has_report:
+        return text(row.name)
+    return f'<a href="{text(row.folder)}/report.html">{text(row.name)}</a>'
+
+
+def _shown(cell: str) -> str:
+    return text(cell) if cell else MISSING

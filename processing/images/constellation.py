@@ -1,0 +1,263 @@
+"""Find a set of targets again after a flip, from their positions alone.
+
+A flipped grid shows the targets mirrored, turned by an unknown angle in the plane, and shifted. A
+grid that was only turned shows them turned and shifted. Three targets or more that do not lie on
+one line tell the two apart. Some targets may be missing and other assemblies may be in view.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from itertools import combinations
+
+import numpy as np
+from scipy.optimize import linear_sum_assignment
+
+from processing.series import Float64
+
+MIRROR = np.array([1.0, -1.0])
+MAX_PAIRS = 30
+"""Largest number of pairs of targets that are placed on pairs of found positions."""
+REFINEMENTS = 3
+MAX_CANDIDATES = 4
+"""Largest number of places given for one target while its place is not certain."""
+_STREAM = 21
+
+
+class Side(StrEnum):
+    """Side of the grid that faces up after the operator put it back."""
+
+    FLIPPED = "flipped"
+    SAME_SIDE = "same side up"
+    UNCLEAR = "unclear"
+    """Both sides explain the positions equally well."""
+    LOST = "lost"
+    """The targets are not among the positions found."""
+
+
+@dataclass(frozen=True)
+class Placement:
+    """One way to place the targets on the positions found.
+
+    Attributes
+    ----------
+    mirrored
+        True if the grid was flipped.
+    angle_deg
+        Rotation in the plane, after the mirror at the x axis.
+    shift_nm
+        Shift after the rotation.
+    matches
+        Index of the position found, by index of the target.
+    rms_nm
+        Root-mean-square distance of the matched targets from their positions.
+    """
+
+    mirrored: bool
+    angle_deg: float
+    shift_nm: tuple[float, float]
+    matches: tuple[tuple[int, int], ...]
+    rms_nm: float
+
+    def place(self, before_nm: Float64) -> Float64:
+        """Return where targets [n, 2] lie after the flip (nm)."""
+        source = before_nm * MIRROR if self.mirrored else before_nm
+        return np.asarray(source @ _rotation(np.radians(self.angle_deg)).T + self.shift_nm)
+
+
+@dataclass(frozen=True)
+class Constellation:
+    """Targets found again.
+
+    Attributes
+    ----------
+    side
+        Side of the grid.
+    best
+        Best placement; None if no two targets were found.
+    candidates_nm
+        Places (x, y) of each target, the most likely first; a single one where it is certain.
+    """
+
+    side: Side
+    best: Placement | None
+    candidates_nm: tuple[tuple[tuple[float, float], ...], ...]
+
+
+def find_constellation(before_nm: Float64, found_nm: Float64, tolerance_nm: float) -> Constellation:
+    """Find the targets among the positions after a flip.
+
+    Parameters
+    ----------
+    before_nm
+        Positions (x, y) of the targets before the flip, [n, 2].
+    found_nm
+        Positions of all assemblies found after it, [m, 2].
+    tolerance_nm
+        Largest distance of a target from its position.
+
+    Returns
+    -------
+    Constellation
+        `LOST` if less than half of the targets are found. A set of one or two targets, or one that
+        lies on a line, is `UNCLEAR`: then each target has several candidates.
+    """
+    before_nm, found_nm = before_nm.reshape(-1, 2), found_nm.reshape(-1, 2)
+    if not len(before_nm) or not len(found_nm):
+        return Constellation(Side.LOST, None, tuple(() for _ in before_nm))
+    if len(before_nm) == 1:
+        return Constellation(Side.UNCLEAR, None, (_by_radius(before_nm[0], found_nm),))
+    flipped, turned = (
+        _best_placements(before_nm, found_nm, tolerance_nm, mirrored=mirrored)
+        for mirrored in (True, False)
+    )
+    best = max((*flipped, *turned), key=_quality, default=None)
+    if best is None or 2 * len(best.matches) < len(before_nm):
+        return Constellation(Side.LOST, best, tuple(() for _ in before_nm))
+    side = _side(flipped, turned)
+    alternatives = turned if side is Side.SAME_SIDE else flipped
+    return Constellation(side, best, _candidates(before_nm, found_nm, alternatives, tolerance_nm))
+
+
+def _side(flipped: list[Placement], turned: list[Placement]) -> Side:
+    matched_flipped, matched_turned = (
+        max((len(each.matches) for each in placements), default=0)
+        for placements in (flipped, turned)
+    )
+    if matched_flipped == matched_turned:
+        return Side.UNCLEAR
+    return Side.FLIPPED if matched_flipped > matched_turned else Side.SAME_SIDE
+
+
+def _candidates(
+    before_nm: Float64, found_nm: Float64, placements: list[Placement], tolerance_nm: float
+) -> tuple[tuple[tuple[float, float], ...], ...]:
+    """Return the places of each target under every placement, without repetitions."""
+    places: list[list[tuple[float, float]]] = [[] for _ in before_nm]
+    for placement in placements:
+        matches = dict(placement.matches)
+        expected_nm = placement.place(before_nm)
+        for index, known in enumerate(places):
+            x_nm, y_nm = found_nm[matches[index]] if index in matches else expected_nm[index]
+            new = all(np.hypot(x_nm - x, y_nm - y) > tolerance_nm for x, y in known)
+            if new and len(known) < MAX_CANDIDATES:
+                known.append((float(x_nm), float(y_nm)))
+    return tuple(tuple(each) for each in places)
+
+
+def _by_radius(before_nm: Float64, found_nm: Float64) -> tuple[tuple[float, float], ...]:
+    """Return the positions whose distance from the origin is most like that of the only target."""
+    radii = np.hypot(*found_nm.T)
+    order = np.argsort(np.abs(radii - np.hypot(*before_nm)), kind="stable")[:MAX_CANDIDATES]
+    return tuple((float(x), float(y)) for x, y in found_nm[order])
+
+
+def _quality(placement: Placement) -> tuple[int, float]:
+    return len(placement.matches), -placement.rms_nm
+
+
+def _best_placements(
+    before_nm: Float64, found_nm: Float64, tolerance_nm: float, *, mirrored: bool
+) -> list[Placement]:
+    """Return the placements with the most matches, the best fit first; one for each matching."""
+    source = before_nm * MIRROR if mirrored else before_nm
+    best: dict[tuple[tuple[int, int], ...], Placement] = {}
+    most = 2
+    for start in _pair_placements(source, found_nm, tolerance_nm):
+        if 2 * _near(source, found_nm, tolerance_nm, *start) < most:
+            continue  # far from the best, before any refinement
+        matches, rotation, shift_nm = _refine(source, found_nm, tolerance_nm, *start)
+        if len(matches) < most:
+            continue
+        if len(matches) > most:
+            best, most = {}, len(matches)
+        key = tuple(matches)
+        if key in best:
+            continue
+        targets, positions = np.array(matches).T
+        distance_nm = source[targets] @ rotation.T + shift_nm - found_nm[positions]
+        best[key] = Placement(
+            mirrored=mirrored,
+            angle_deg=float(np.degrees(np.arctan2(rotation[1, 0], rotation[0, 0]))),
+            shift_nm=(float(shift_nm[0]), float(shift_nm[1])),
+            matches=key,
+            rms_nm=float(np.sqrt(np.mean(np.sum(distance_nm**2, axis=1)))),
+        )
+    return sorted(best.values(), key=lambda each: each.rms_nm)
+
+
+def _pair_placements(
+    source: Float64, found_nm: Float64, tolerance_nm: float
+) -> Iterator[tuple[Float64, Float64]]:
+    """Yield rotation and shift that place a pair of targets on each pair of equal length."""
+    pairs = list(combinations(range(len(source)), 2))
+    if len(pairs) > MAX_PAIRS:
+        chosen = np.random.default_rng(_STREAM).choice(len(pairs), MAX_PAIRS, replace=False)
+        pairs = [pairs[index] for index in chosen]
+    between = found_nm[None] - found_nm[:, None]
+    lengths = np.linalg.norm(between, axis=2)
+    for i, j in pairs:
+        step = source[j] - source[i]
+        length = float(np.hypot(*step))
+        near = np.abs(lengths - length) <= 2 * tolerance_nm
+        np.fill_diagonal(near, val=False)
+        for first, second in np.argwhere(near):
+            along = between[first, second]
+            turn = np.arctan2(along[1], along[0]) - np.arctan2(step[1], step[0])
+            rotation = _rotation(float(turn))
+            middle = (source[i] + source[j]) / 2
+            yield rotation, (found_nm[first] + found_nm[second]) / 2 - rotation @ middle
+
+
+def _refine(
+    source: Float64, found_nm: Float64, tolerance_nm: float, rotation: Float64, shift_nm: Float64
+) -> tuple[list[tuple[int, int]], Float64, Float64]:
+    """Match, fit all matched targets, and match again."""
+    matches = _match(source @ rotation.T + shift_nm, found_nm, tolerance_nm)
+    for _ in range(REFINEMENTS):
+        if len(matches) < 2:
+            break
+        targets, positions = np.array(matches).T
+        rotation, shift_nm = _fit(source[targets], found_nm[positions])
+        again = _match(source @ rotation.T + shift_nm, found_nm, tolerance_nm)
+        if again == matches:
+            break
+        matches = again
+    return matches, rotation, shift_nm
+
+
+def _near(
+    source: Float64, found_nm: Float64, tolerance_nm: float, rotation: Float64, shift_nm: Float64
+) -> int:
+    """Count the targets that a placement puts near a position."""
+    placed = source @ rotation.T + shift_nm
+    squares = np.sum((placed[:, None] - found_nm[None]) ** 2, axis=2).min(axis=1)
+    return int(np.count_nonzero(squares <= tolerance_nm**2))
+
+
+def _match(placed: Float64, found_nm: Float64, tolerance_nm: float) -> list[tuple[int, int]]:
+    """Pair targets and positions one to one within the tolerance, with the least distances."""
+    distance_nm = np.linalg.norm(placed[:, None] - found_nm[None], axis=2)
+    if np.count_nonzero(distance_nm.min(axis=1) <= tolerance_nm) < 2:
+        return []
+    rows, columns = linear_sum_assignment(np.minimum(distance_nm, 2 * tolerance_nm))
+    return [
+        (int(row), int(column))
+        for row, column in zip(rows, columns, strict=True)
+        if distance_nm[row, column] <= tolerance_nm
+    ]
+
+
+def _fit(source: Float64, target: Float64) -> tuple[Float64, Float64]:
+    """Return the least-squares rotation (no mirror) and shift."""
+    middle, onto = source.mean(axis=0), target.mean(axis=0)
+    (ax, ay), (bx, by) = (source - middle).T, (target - onto).T
+    rotation = _rotation(float(np.arctan2(np.sum(ax * by - ay * bx), np.sum(ax * bx + ay * by))))
+    return rotation, onto - rotation @ middle
+
+
+def _rotation(angle: float) -> Float64:
+    c, s = np.cos(angle), np.sin(angle)
+    return np.array([[c, -s], [s, c]])

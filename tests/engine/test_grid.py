@@ -1,0 +1,128 @@
+"""Several targets on one grid: each session stops at the flip, and all are found again after it."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from controller.app.run_queue import Outcome, run_queue
+from controller.common.exit_codes import ExitCode
+from controller.engine import Engine
+from controller.model.commands import Answer
+from controller.model.events import Event, PromptOpened, StateChanged
+from controller.model.prompts import FlipAnswer, FlipCheckAnswer, PromptId
+from controller.model.protocol import Protocol
+from controller.model.steps import FLIP_STEP_ID
+from controller.rehearsal.operator_actions import OperatorAction
+from controller.session.folder import SessionFolder
+from controller.session.grid_folder import GridFolder
+from controller.session.queue_journal import GridFlipped, QueueJournal, QueueOpened, TargetState
+from controller.session.session import Session
+from simulator.microscope import create
+from simulator.settings import SimulatorSettings
+from tests.support.small_grid import EMPTY_NM, PLACES_NM, write_grid_protocol
+from tests.support.small_session import FakeJobs, write_report
+
+SEED = 7
+
+
+class SessionsInOneProcess:
+    """Sessions of a grid on one simulated microscope; processing ends at once."""
+
+    def __init__(self, folder: Path, protocol_path: Path, flips: list[str]) -> None:
+        self.grid = GridFolder(folder)
+        self._text = protocol_path.read_text()
+        content = tomllib.loads((protocol_path.parent / "simulator" / "small.toml").read_text())
+        self._settings = SimulatorSettings.model_validate(content)
+        self._flips = flips
+        self.protocol = Protocol.model_validate(tomllib.loads(self._text))
+        self.runs: list[str] = []
+
+    def run_target(self, name: str) -> Outcome:
+        return self._run(self.grid.target(name), f'target = "{name}"\n{self._text}', name)
+
+    def run_flip(self, recorded: tuple[str, ...]) -> tuple[Outcome, GridFlipped | None]:
+        targets = {each.name: each for each in self.protocol.targets or ()}
+        self.grid.write_positions({n: (targets[n].x_nm, targets[n].y_nm) for n in recorded})
+        outcome = self._run(self.grid.flip, self._text, "flip")
+        found = self.grid.read_found()
+        return outcome, GridFlipped(order=recorded, detail=found.detail) if found else None
+
+    def _run(self, folder: SessionFolder, text: str, name: str) -> Outcome:
+        self.runs.append(name)
+        if not folder.journal.exists():
+            SessionFolder.create(folder.path, text)
+        session, reasons = Session.open(folder), [""]
+        microscope = create(self._settings, self.grid.path / "world.json")
+
+        def publish(event: Event) -> None:
+            if isinstance(event, PromptOpened):
+                engine.answer(self._answer(event))
+            if isinstance(event, StateChanged):
+                reasons.append(event.reason)
+
+        engine = Engine(session, lambda: microscope, FakeJobs(), publish, write_report)
+        code = engine.run()
+        session.close()
+        recorded = {name for name, frames in session.ledger.frames.items() if len(frames) >= 9}
+        return Outcome(code, reasons[-1], recorded=frozenset(recorded))
+
+    def _answer(self, event: PromptOpened) -> Answer:
+        if event.prompt.id is PromptId.FLIP:
+            return Answer(prompt_id=PromptId.FLIP, value=self._flips.pop(0))
+        return Answer(prompt_id=PromptId.FLIP_CHECK, value=FlipCheckAnswer.BACK_TO_FLIP)
+
+
+def run(
+    folder: Path, places_nm: dict[str, tuple[float, float]], flips: list[str], specimen: str = ""
+) -> tuple[SessionsInOneProcess, QueueJournal, ExitCode]:
+    protocol = write_grid_protocol(folder, places_nm, seed=SEED, specimen=specimen)
+    (folder / "grid").mkdir()
+    sessions = SessionsInOneProcess(folder / "grid", protocol, flips)
+    journal = QueueJournal(sessions.grid.journal)
+    journal.append(QueueOpened(order=tuple(places_nm)))
+    code = run_queue(journal, sessions, lambda: False, lambda: None)
+    journal.close()
+    return sessions, journal, code
+
+
+def test_one_flip_serves_all_targets_and_a_failing_one_stops_nobody(tmp_path: Path) -> None:
+    places_nm = {**PLACES_NM, "empty": EMPTY_NM}
+    flips = [OperatorAction.TURNED_IN_PLANE, FlipAnswer.DONE]
+    sessions, journal, code = run(tmp_path, places_nm, flips, "alike = [[1, 2]]\n")
+    assert sessions.runs == [*places_nm, "flip", *PLACES_NM]
+    assert flips == []  # the grid that was only turned came out again
+    states = {name: target.state for name, target in journal.state.targets.items()}
+    assert states == {
+        **dict.fromkeys(PLACES_NM, TargetState.DONE),
+        "empty": TargetState.SET_ASIDE,
+    }
+    assert "no object within 4 fields" in journal.state.targets["empty"].reason
+    assert code == ExitCode.SAFETY
+    assert "4 of 4 targets" in journal.state.flip
+    for name in PLACES_NM:
+        session = Session.open(sessions.grid.target(name))
+        assert [len(session.ledger.frames[series]) for series in ("A", "B")] == [9, 9]
+        assert session.ledger.flip is not None and session.ledger.flip.accepted
+        assert [answer.by for answer in session.ledger.answers] == ["the grid"]
+        session.close()
+
+
+def test_a_target_that_fell_off_is_set_aside_and_the_others_are_found(tmp_path: Path) -> None:
+    _, journal, _ = run(tmp_path, PLACES_NM, [FlipAnswer.DONE], "lost_at_flip = [3]\n")
+    lost = journal.state.targets["three"]
+    assert lost.state is TargetState.SET_ASIDE and lost.reason.startswith("flip: ")
+    assert journal.state.in_state(TargetState.DONE) == ("one", "two", "four")
+    assert "3 of 4 targets" in journal.state.flip
+
+
+@pytest.mark.parametrize("recorded", [("one",), ("one", "two")], ids=["one", "two"])
+def test_few_targets_are_found_by_comparing_the_places(
+    recorded: tuple[str, ...], tmp_path: Path
+) -> None:
+    places_nm = {name: PLACES_NM[name] for name in recorded}
+    sessions, journal, code = run(tmp_path, places_nm, [FlipAnswer.DONE])
+    assert code == ExitCode.OK, journal.state.targets
+    assert FLIP_STEP_ID in Session.open(sessions.grid.flip).ledger.completed
