@@ -376,6 +376,13 @@ class Protocol(Settings):
         return self.targets is not None and self.target is None
 
     @property
+    def recorded(self) -> tuple[Protocol, ...]:
+        """Protocols of the sessions that record an assembly: of each target, or this one alone."""
+        if not self.only_flips:
+            return (self,)
+        return tuple(self.of_target(each.name) for each in self.targets or ())
+
+    @property
     def own_target(self) -> Target | None:
         """Target that this session records; None for a session without targets."""
         return next((each for each in self.targets or () if each.name == self.target), None)

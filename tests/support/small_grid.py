@@ -6,11 +6,11 @@ from pathlib import Path
 
 PLACES_NM = {
     "one": (0.0, 0.0),
-    "two": (900.0, 150.0),
-    "three": (-600.0, 750.0),
-    "four": (400.0, -800.0),
+    "two": (700.0, 100.0),
+    "three": (-400.0, 560.0),
+    "four": (500.0, -300.0),
 }
-EMPTY_NM = (-800.0, -500.0)
+EMPTY_NM = (-600.0, -400.0)
 """Place without an assembly."""
 PROTOCOL = """
 name = "small-grid"
@@ -27,17 +27,18 @@ tilts_deg = [0.0]
 [series_a]
 start_deg = -60.0
 stop_deg = 60.0
-step_deg = 15.0
+step_deg = 30.0
 [series_b]
 start_deg = -60.0
 stop_deg = 60.0
-step_deg = 15.0
+step_deg = 30.0
 [flip]
 answers_itself = true
 [limits]
 dose_budget_e_per_A2 = 500000.0
 [grid]
-search_nm = 300.0
+search_nm = 100.0
+tolerance_nm = 30.0
 """
 SIMULATOR = """
 seed = {seed}

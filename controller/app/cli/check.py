@@ -72,9 +72,16 @@ def _check_against(protocol: Protocol, folder: Path) -> Iterator[Checked]:
     from controller.procedures.preflight import check_disk, check_dose, check_image_size
     from controller.session.disk_space import planned_frames, required_bytes
 
-    yield check_disk(folder, required_bytes(protocol, planned_frames(protocol)))
-    yield check_image_size(protocol)
-    yield check_dose(protocol, make_plan(protocol).dose_e_per_A2)
+    members = protocol.recorded
+    needed = sum(required_bytes(each, planned_frames(each)) for each in members)
+    yield check_disk(folder, needed)
+    for each in members:
+        of = f" of {each.target}" if each.target else ""
+        for check in (
+            check_image_size(each),
+            check_dose(each, make_plan(each).dose_e_per_A2),
+        ):
+            yield check.model_copy(update={"name": f"{check.name}{of}"})
 
 
 def _check_column(protocol: Protocol, bridge: Path) -> Iterator[Checked]:

@@ -73,6 +73,9 @@ def _values(
         name = f"{prefix}{field}"
         if isinstance(value, BaseModel):
             yield from _values(value, file, f"{name}.", given)
+        elif isinstance(value, tuple) and any(isinstance(each, BaseModel) for each in value):
+            for number, each in enumerate(value, start=1):
+                yield from _values(each, file, f"{name}.{number}.", given)
         else:
             yield name, _as_toml(value), file if given else "default"
 
@@ -111,22 +114,26 @@ def _over_budget(path: Path) -> str:
     """Return one line on a plan beyond the dose budget; empty for a plan within it."""
     from controller.model.plan import make_plan
 
-    protocol = read_protocol(path)
-    planned, budget = make_plan(protocol).dose_e_per_A2, protocol.limits.dose_budget_e_per_A2
-    if planned <= budget:
-        return ""
-    return (
-        f"{path}: limits.dose_budget_e_per_A2: {budget:.0f} is less than the {planned:.0f} e/Å²"
-        " that shower and series need"
-    )
+    for protocol in read_protocol(path).recorded:
+        planned, budget = make_plan(protocol).dose_e_per_A2, protocol.limits.dose_budget_e_per_A2
+        if planned > budget:
+            of = f" of {protocol.target}" if protocol.target else ""
+            return (
+                f"{path}: limits.dose_budget_e_per_A2: {budget:.0f} is less than the "
+                f"{planned:.0f} e/Å² that shower and series{of} need"
+            )
+    return ""
 
 
 def _refused_by_processing(path: Path) -> str:
     """Return one line on frames that processing would refuse; empty if it would not."""
     from controller.session.image_size import size_in_processing
 
-    refusal, _ = size_in_processing(read_protocol(path))
-    return f"{path}: scan, processing: {refusal}" if refusal else ""
+    for protocol in read_protocol(path).recorded:
+        refusal, _ = size_in_processing(protocol)
+        if refusal:
+            return f"{path}: scan, processing: {refusal}"
+    return ""
 
 
 def validate(path: Path) -> list[str]:

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from controller.app.cli.clock import clock
 from controller.common.exit_codes import ExitCode
 
 if TYPE_CHECKING:
@@ -31,6 +32,10 @@ def run(args: argparse.Namespace) -> int:
     from controller.session.image_size import size_in_processing
 
     protocol = read_protocol(find_profile(args.protocol))
+    if protocol.only_flips:
+        from controller.app.cli.plan_grid import print_plan
+
+        return print_plan(protocol)
     plan = make_plan(protocol)
     show = _show_table if sys.stdout.isatty() else _show_plainly
     show(plan.name, list(rows(plan)))
@@ -103,12 +108,6 @@ def describe(step: Step) -> str:
             return "wait for the processing of A and B, fuse, count"
         case "report":
             return "write report.html"
-
-
-def clock(seconds: float) -> str:
-    """Return a time as h:mm:ss."""
-    whole = round(seconds)
-    return f"{whole // 3600}:{whole // 60 % 60:02d}:{whole % 60:02d}"
 
 
 def _show_table(name: str, lines: Sequence[tuple[str, ...]]) -> None:

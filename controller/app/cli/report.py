@@ -25,8 +25,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Write the report, and its figures if asked for, and print the paths."""
+    from controller.app.grid_queue import is_grid, write_grid_report
     from controller.report.write import write_report
 
+    if is_grid(args.folder):
+        print(write_grid_report(args.folder).resolve())
+        return ExitCode.OK
     print(write_report(args.folder).resolve())
     if args.figures:
         for path in _write_figures(args.folder):

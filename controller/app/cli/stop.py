@@ -9,16 +9,20 @@ from controller.model.commands import StopWhen
 
 HELP = "stop a running session; `dualtilt resume` continues it"
 
+AFTER_TARGET = "after-target"
+MOMENTS = (*(when.value for when in StopWhen), AFTER_TARGET)
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.add_argument("dir", nargs="?", type=Path, help="the session's folder, if several run")
     parser.add_argument(
         "--when",
-        choices=[when.value for when in StopWhen],
+        choices=MOMENTS,
         default=StopWhen.AFTER_TILT,
-        metavar="{" + ",".join(StopWhen) + "}",
-        help=f"moment of the stop (default: {StopWhen.AFTER_TILT}); the beam is always blanked",
+        metavar="{" + ",".join(MOMENTS) + "}",
+        help=f"moment of the stop (default: {StopWhen.AFTER_TILT}; {AFTER_TARGET}: of a grid with "
+        "several targets); the beam is always blanked",
     )
 
 
@@ -27,8 +31,35 @@ def run(args: argparse.Namespace) -> int:
     from controller.common.exit_codes import ExitCode
     from controller.service.session_client import ServiceClient, the_only_session
 
-    folder = args.dir or the_only_session()
+    if args.when == AFTER_TARGET:
+        return _stop_after_target(args.dir)
+    folder = the_only_session() if args.dir is None else _present_session(args.dir)
     with ServiceClient.connect(folder) as client:
         client.stop(StopWhen(args.when))
     print(f"{folder}: stopping, {args.when}; `dualtilt resume {folder}` continues it")
     return ExitCode.OK
+
+
+def _stop_after_target(folder: Path | None) -> int:
+    """Leave a request that the queue obeys before its next session."""
+    from controller.app.grid_queue import is_grid
+    from controller.common.errors import UsageError
+    from controller.common.exit_codes import ExitCode
+    from controller.session.grid_folder import GridFolder
+
+    if folder is None or not is_grid(folder):
+        raise UsageError(f"stop --when {AFTER_TARGET} needs the folder of a grid: GRID")
+    GridFolder(folder).stop_request.touch()
+    print(f"{folder}: stopping after this target; `dualtilt resume {folder}` continues it")
+    return ExitCode.OK
+
+
+def _present_session(folder: Path) -> Path:
+    """Return the running session of a grid; a folder that is no grid is itself a session's."""
+    from controller.app.grid_queue import is_grid
+    from controller.service.session_client import find_sessions
+
+    if not is_grid(folder):
+        return folder
+    members = [each for each in find_sessions() if each.is_relative_to(folder.absolute())]
+    return members[0] if members else folder
