@@ -94,7 +94,7 @@ _LINE: TypeAdapter[QueueLine] = TypeAdapter(QueueLine)
 
 @dataclass(frozen=True)
 class TargetProgress:
-    """How far a target is, and why it was set aside or what processing could not do."""
+    """State of one target, and why it was set aside or what processing could not do."""
 
     state: TargetState = TargetState.WAITING
     reason: str = ""

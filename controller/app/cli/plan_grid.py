@@ -38,8 +38,8 @@ def print_plan(protocol: Protocol) -> int:
         f"moves {path_nm(places, order) / 1000:.3g} µm from target to target"
     )
     refused = list(_refusals(protocol))
-    for line in refused:
-        print(f"dualtilt: {line}; the target would be set aside")
+    for reason in refused:
+        print(f"dualtilt: {reason}; the target would be set aside")
     return ExitCode.SAFETY if refused else ExitCode.OK
 
 
