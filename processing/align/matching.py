@@ -121,19 +121,19 @@ def correct(alignment: Alignment, match: Match, series: TiltSeries) -> Alignment
     reprojections = match.reprojections
     outside = np.where(_outside(moved, reprojections.shape), reprojections, 0).sum(axis=(1, 2))
     lost = outside > LARGEST_LOST_SHARE * reprojections.sum(axis=(1, 2))
-    low = _low_correlation(match.detail_correlation, series)
+    low = low_correlation(match.detail_correlation, series.angles_deg, ~series.excluded)
     return replace(moved, rejected=series.excluded | low | lost)
 
 
-def _low_correlation(correlation: Float64, series: TiltSeries) -> Bools:
+def low_correlation(correlation: Float64, angles_deg: Float64, used: Bools) -> Bools:
     """Flag images [tilt] whose correlation is much lower than at the neighbouring tilts."""
-    tilts = np.argsort(series.angles_deg, kind="stable")
-    used = tilts[~series.excluded[tilts]]
-    usual = ndimage.median_filter(correlation[used], NEIGHBOURS, mode="nearest")
-    drop = usual - correlation[used]
+    tilts = np.argsort(angles_deg, kind="stable")
+    kept = tilts[used[tilts]]
+    usual = ndimage.median_filter(correlation[kept], NEIGHBOURS, mode="nearest")
+    drop = usual - correlation[kept]
     spread = 1.4826 * np.median(np.abs(drop))
-    low = np.zeros(series.tilts, bool)
-    low[used] = drop > max(8 * spread, CORRELATION_DROP)
+    low = np.zeros(len(angles_deg), bool)
+    low[kept] = drop > max(8 * spread, CORRELATION_DROP)
     return low
 
 

@@ -30,6 +30,8 @@ LARGEST_CLUTTER = 0.01
 is trusted. A specimen in liquid has more."""
 LARGEST_OVERLAP = 0.1
 """Largest fraction of images with an overlapping object without a doubt."""
+FEWEST_CLEAR, CLEAR_SHARE = 8, 0.3
+"""Fewest images, and smallest fraction of them, that show the object alone and are used alone."""
 LOOSE_LEVEL = 0.05
 """Smallest signal of a loose particle, as a fraction of the object's."""
 RIM_PX = 6
@@ -72,6 +74,14 @@ class Isolated:
 
     series: TiltSeries
     beside: Surroundings | None = None
+
+    def clear(self) -> TiltSeries:
+        """Exclude the images in which another object overlaps, if many do and enough remain."""
+        if self.beside is None or self.beside.overlapped.mean() <= LARGEST_OVERLAP:
+            return self.series
+        excluded = self.series.excluded | self.beside.overlapped
+        enough = (~excluded).sum() >= max(FEWEST_CLEAR, CLEAR_SHARE * self.series.tilts)
+        return replace(self.series, excluded=excluded) if enough else self.series
 
 
 def isolate_object(series: TiltSeries, binned_by: int = 1) -> Isolated:

@@ -15,6 +15,8 @@ from scipy import ndimage
 
 from processing.align.alignment import Alignment, apply_alignment
 from processing.align.coarse import centres_of_mass
+from processing.align.outward import align_outward
+from processing.align.padding import axis_turn, pad_aligned
 from processing.align.series import align_series, background_subtracted
 from processing.count.diameter import estimate_diameter
 from processing.count.particles import find_clusters
@@ -23,7 +25,7 @@ from processing.files.particles import ParticleTable
 from processing.fit.render import FittedModel, Frame, fitted_model
 from processing.fit.spheres import fit_spheres
 from processing.images.intensity import Response, estimate_response, linearise
-from processing.images.isolate import Isolated, Surroundings
+from processing.images.isolate import LARGEST_OVERLAP, Isolated, Surroundings
 from processing.pipeline.detect import require_few_candidates
 from processing.pipeline.divide import divide_particles
 from processing.pipeline.memory import SINGLE_VOLUMES, allocator
@@ -32,14 +34,12 @@ from processing.progress import Progress, silent, within
 from processing.reconstruct.projector import Projector
 from processing.reconstruct.sirt import sirt
 from processing.reconstruct.ssr import ssr_volume
-from processing.series import Float32, Float64, TiltSeries
+from processing.series import Bools, Float32, Float64, TiltSeries
 
-REACH = 1.0
-"""Width of the padding on either side across the tilt axis, in widths of the field."""
-RIM_PX = 8
-"""Padding along the tilt axis: nothing farther away shows at any tilt."""
 FITS = 5
-"""Fits at the final alignment; pixels that were not recorded are filled again after each."""
+"""Most fits at the final alignment; pixels that were not recorded are filled again after each."""
+SETTLED_DIAMETERS = 0.03
+"""Displacement in one fit, rms over the particles in diameters, after which no other follows."""
 PASSES = 3
 """Largest number of alignments: each finds the object with less of the neighbours."""
 SETTLED_PX = 0.5
@@ -89,15 +89,21 @@ class _Subtraction:
     unexplained: float
     """Share of the images near a typical particle of the object that the model leaves."""
     worst_image: float
-    """The same near all particles in the worst image."""
+    """The same near all particles in the worst image that the fit used."""
+    left_out: Bools
+    """Images that the fit left out, [tilt]; nothing is subtracted from them."""
 
+    def realigned(self, start: Alignment) -> Alignment:
+        """Align the images from which the neighbours were subtracted; reject the others."""
+        excluded = self.series.excluded | self.left_out
+        return align_series(replace(self.series, excluded=excluded), start=start)
 
-@dataclass(frozen=True, eq=False)
-class _Padded:
-    """Aligned images, padded, and the pixels of them that were recorded."""
-
-    series: TiltSeries
-    known: Float32
+    def explains(self, largest_unexplained: float) -> bool:
+        """Return true if the spheres leave little of the object's images unexplained."""
+        return (
+            self.unexplained <= largest_unexplained
+            and self.worst_image <= LARGEST_UNEXPLAINED_IMAGE
+        )
 
 
 def without_neighbours(
@@ -110,24 +116,50 @@ def without_neighbours(
 ) -> Alone | None:
     """Subtract what lies beside the object, and align the images again.
 
-    Returns None if no model explains the images, or if it needs more memory than the limit.
+    `alignment` is that of the clear images (`Isolated.clear`). Returns None if no model explains
+    the images, or if it needs more memory than the limit.
     """
-    now = alignment
     try:
-        for number in range(PASSES):
-            rough = _subtract(isolated, beside, now, settings, 1, silent)
-            progress("neighbours", 0.15 * (number + 1))
-            if rough.unexplained > LARGEST_ROUGH_UNEXPLAINED:
-                return None
-            before, now = now, align_series(rough.series, start=now)
-            if np.sqrt(np.mean((now.shifts_px - before.shifts_px) ** 2)) < SETTLED_PX:
-                break
-        found = _subtract(isolated, beside, now, settings, FITS, within(progress, 0.45, 1.0))
-        if found.unexplained > LARGEST_UNEXPLAINED or found.worst_image > LARGEST_UNEXPLAINED_IMAGE:
+        aligned = _with_overlapped(isolated, beside, alignment)
+        if aligned is None:
+            aligned = _with_rough_model(isolated, beside, alignment, settings)
+        progress("neighbours", 0.4)
+        found = _subtract(isolated, beside, aligned, settings, FITS, within(progress, 0.4, 1.0))
+        if not found.explains(LARGEST_UNEXPLAINED):
             return None
-        return Alone(found.series, align_series(found.series, start=now), found.beside)
+        return Alone(found.series, found.realigned(aligned), found.beside)
     except ProcessingError:
         return None
+
+
+def _with_overlapped(
+    isolated: Isolated, beside: Surroundings, alignment: Alignment
+) -> Alignment | None:
+    """Align the images that another object overlaps to a reconstruction from the clear ones.
+
+    Returns None if too few images are clear.
+    """
+    clear = isolated.clear()
+    if clear is isolated.series:
+        return alignment if beside.overlapped.mean() <= LARGEST_OVERLAP else None
+    usable = ~background_subtracted(isolated.series).excluded
+    whole = replace(isolated.series, images=beside.images)
+    return align_outward(linearise(whole, _response(clear, alignment)), alignment, usable)
+
+
+def _with_rough_model(
+    isolated: Isolated, beside: Surroundings, alignment: Alignment, settings: ProcessSettings
+) -> Alignment:
+    """Subtract the neighbours roughly, align the images, and repeat."""
+    for _ in range(PASSES):
+        rough = _subtract(isolated, beside, alignment, settings, 1, silent)
+        if not rough.explains(LARGEST_ROUGH_UNEXPLAINED):
+            break
+        before, alignment = alignment, rough.realigned(alignment)
+        moved_px = (alignment.shifts_px - before.shifts_px)[~alignment.rejected]
+        if np.sqrt(np.mean(moved_px**2)) < SETTLED_PX:
+            break
+    return alignment
 
 
 def _subtract(
@@ -140,8 +172,8 @@ def _subtract(
 ) -> _Subtraction:
     """Fit the object and its neighbours together, and subtract the neighbours."""
     used = np.flatnonzero(~alignment.rejected)
-    padded = _padded(replace(isolated.series, images=beside.images), alignment, used)
-    response = _response(isolated.series, alignment)
+    padded = pad_aligned(replace(isolated.series, images=beside.images), alignment, used)
+    response = _response(isolated.clear(), alignment)
     linear = linearise(padded.series, response)
     rows, columns = isolated.series.images.shape[1:]
     projector = Projector(linear.angles_rad, linear.images.shape[2], columns)
@@ -180,48 +212,21 @@ def _subtract(
     for number in range(fits):
         fit = fit_spheres([(filled, None)], centres_nm, weights, diameter_nm, rounds=ROUNDS)
         model = fitted_model(fit, diameter_nm)
+        moved_nm = (fit.centres_nm - centres_nm)[fit.amplitudes > PARTICLE]
         centres_nm, weights = fit.centres_nm, fit.amplitudes
         kept = ~fit.left_out[0]
         shown = filled.images.copy()
         shown[kept] = model.images(unmoved.select(kept), np.ones(len(weights), bool))
         filled = replace(filled, images=np.where(padded.known > 0, filled.images, shown))
         progress("neighbours", 0.3 + 0.7 * (number + 1) / fits)
+        if np.median(fit.evidence.unexplained[weights > PARTICLE]) > LARGEST_ROUGH_UNEXPLAINED:
+            break  # further fits would not help
+        if np.sqrt((moved_nm**2).sum(axis=1).mean()) < SETTLED_DIAMETERS * diameter_nm:
+            break
     raw_frame = Frame(
-        (rows, columns), pixel_nm, _turn(alignment.tilt_axis_deg), alignment.shifts_px[used]
+        (rows, columns), pixel_nm, axis_turn(alignment.tilt_axis_deg), alignment.shifts_px[used]
     )
     return _subtracted(isolated, beside, model, raw_frame.select(kept), used[kept])
-
-
-def _turn(axis_deg: float) -> Float64:
-    cos, sin = np.cos(np.deg2rad(axis_deg)), np.sin(np.deg2rad(axis_deg))
-    return np.array([[cos, sin], [-sin, cos]])
-
-
-def _padded(series: TiltSeries, alignment: Alignment, used: NDArray[np.intp]) -> _Padded:
-    rows, columns = series.images.shape[1:]
-    pad = RIM_PX, round(REACH * columns)
-    shape = rows + 2 * pad[0], columns + 2 * pad[1]
-    turn = _turn(alignment.tilt_axis_deg)
-    grid = np.indices(shape) - (np.array(shape)[:, None, None] - 1) / 2
-    middle = (np.array([rows, columns]) - 1) / 2
-    images = np.zeros((len(used), *shape), np.float32)
-    known = np.zeros_like(images)
-    for number, tilt in enumerate(used):
-        offset = middle + alignment.shifts_px[tilt]
-        places = np.einsum("ij,jyx->iyx", turn, grid) + offset[:, None, None]
-        inside = (places >= 0) & (places <= 2 * middle[:, None, None])
-        known[number] = inside.all(axis=0)
-        moved = ndimage.map_coordinates(series.images[tilt], places, order=3, mode="nearest")
-        images[number] = moved * known[number]
-    padded = replace(
-        series,
-        images=images,
-        angles_deg=alignment.angles_deg[used],
-        excluded=np.zeros(len(used), bool),
-        tilt_axis_deg=0.0,
-        other_angles=(),
-    )
-    return _Padded(padded, known)
 
 
 def _response(series: TiltSeries, alignment: Alignment) -> Response:
@@ -268,7 +273,8 @@ def _subtracted(
         _renamed(replace(series, images=images), beside, len(table)),
         table,
         float(np.median(unexplained)) if len(unexplained) else 1.0,
-        1.0 if fit.left_out[0].any() else float(fit.evidence.view_unexplained.max()),
+        float(fit.evidence.view_unexplained.max()),
+        np.isin(np.arange(series.tilts), used, invert=True) & ~series.excluded,
     )
 
 

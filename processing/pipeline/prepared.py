@@ -102,7 +102,7 @@ def prepare_field(series: TiltSeries, settings: ProcessSettings) -> PreparedSeri
         read_sampled(repaired, stored.read, field) if repairs.text() else sampled(repaired, field)
     )
     isolated = isolate_object(upright_contrast(overview), field.bin)
-    checked = check_geometry(isolated.series)
+    checked = _with_checked_geometry(isolated)
     turns = checked.quarter_turns - isolated.series.quarter_turns
     return PreparedSeries(
         checked,
@@ -112,3 +112,12 @@ def prepare_field(series: TiltSeries, settings: ProcessSettings) -> PreparedSeri
         geometry_kept=checked is isolated.series,
         beside=isolated.beside and _turned_beside(isolated.beside, turns),
     )
+
+
+def _with_checked_geometry(isolated: Isolated) -> TiltSeries:
+    """Check tilt axis and angles; images in which another object overlaps say little about them."""
+    clear = isolated.clear()
+    checked = check_geometry(clear)
+    if checked is clear:
+        return isolated.series
+    return replace(checked, excluded=isolated.series.excluded)

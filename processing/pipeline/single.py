@@ -31,7 +31,7 @@ from processing.progress import Progress, silent, within
 from processing.reconstruct.sirt import sirt_series
 from processing.results import Diameter, Sampling, SeriesSummary, Trust
 from processing.scratch import Allocate, in_memory
-from processing.series import Float32, TiltSeries
+from processing.series import Bools, Float32, TiltSeries
 
 FIT_ROUNDS = 2
 """Rounds of the sphere fit to a single series.
@@ -124,12 +124,18 @@ def _process_sampled(
     allocate = allocator((columns, rows, columns), SINGLE_VOLUMES, settings.memory_limit_GB)
     if start is not None:
         start = in_sampled_pixels(start, sampling)
+    clear = isolated.clear()
     alignment = align_series(
-        small, start=start, device=device(settings.device), progress=within(progress, 0.0, 0.4)
+        clear, start=start, device=device(settings.device), progress=within(progress, 0.0, 0.4)
     )
     masked_to = 1.0 if isolated.beside is None else 0.55
     result = find_particles(
-        small, alignment, settings, allocate=allocate, progress=within(progress, 0.4, masked_to)
+        clear,
+        alignment,
+        settings,
+        overlapped=clear.excluded & ~small.excluded,
+        allocate=allocate,
+        progress=within(progress, 0.4, masked_to),
     )
     if isolated.beside is not None and _is_doubtful(result):
         alone = without_neighbours(
@@ -164,10 +170,17 @@ def find_particles(
     alignment: Alignment,
     settings: ProcessSettings,
     *,
+    overlapped: Bools | None = None,
     allocate: Allocate = in_memory,
     progress: Progress = silent,
 ) -> SeriesResult:
-    """Reconstruct an aligned series, estimate the diameter and find the particles."""
+    """Reconstruct an aligned series, estimate the diameter and find the particles.
+
+    Parameters
+    ----------
+    overlapped
+        Excluded images in which another object overlaps, [tilt]: one line names them all.
+    """
     processor = device(settings.device)
     aligned = apply_alignment(background_subtracted(series), alignment).usable()
     linear = linearised(aligned)
@@ -229,7 +242,7 @@ def find_particles(
         diameter,
         _summary(series, alignment),
         (
-            *_warnings(series, alignment),
+            *_warnings(series, alignment, overlapped),
             *detection.left_out,
             *(f"series {series.name}: {line}" for line in detection.loose),
             *size_notes(f"series {series.name}", detection.kinds),
@@ -248,11 +261,19 @@ def _summary(series: TiltSeries, alignment: Alignment) -> SeriesSummary:
     )
 
 
-def _warnings(series: TiltSeries, alignment: Alignment) -> list[str]:
+def _warnings(
+    series: TiltSeries, alignment: Alignment, overlapped: Bools | None = None
+) -> list[str]:
+    together = np.zeros(series.tilts, bool) if overlapped is None else overlapped
     reasons = np.where(series.excluded, "as marked", "it does not fit the other images")
     left_out = [
         f"series {series.name}: section {section} at {series.angles_deg[section]:+.1f} degrees "
         f"left out, {reasons[section]}"
-        for section in np.flatnonzero(alignment.rejected)
+        for section in np.flatnonzero(alignment.rejected & ~together)
     ]
+    if together.any():
+        left_out.append(
+            f"series {series.name}: {together.sum()} sections left out, as another object "
+            "overlaps the one that is counted"
+        )
     return [*series.notes, *series.doubts, *left_out]

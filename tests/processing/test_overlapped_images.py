@@ -1,0 +1,70 @@
+"""Images in which a neighbour overlaps the object: left out of the mask's count, then aligned."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+import processing.pipeline.single as single
+from processing import ProcessSettings, TiltSeries, process_series
+from processing.align.outward import align_outward
+from processing.align.series import align_series, background_subtracted
+from processing.images.isolate import isolate_object
+from processing.results import Trust
+from tests.support.spheres import Recording, jittered, packed, tilt_series
+
+DIAMETER_NM, FIELD_PX = 5.0, 66
+ANGLES = np.arange(-65.0, 66.0, 5.0)
+OBJECT, NEIGHBOUR = (
+    packed(12.0, 1.15 * DIAMETER_NM, order="disordered", seed=seed) + place
+    for seed, place in ((5, np.zeros(3)), (6, np.array([24.0, 16.0, 0.0])))
+)
+
+
+@pytest.fixture(scope="module")
+def recording() -> Recording:
+    return jittered(len(ANGLES), jitter_px=3.0, angle_error_deg=0.0, counts=None, seed=5)
+
+
+@pytest.fixture(scope="module")
+def series(recording: Recording) -> TiltSeries:
+    """Two assemblies; the field cuts the second, which covers the first at high tilt."""
+    both = np.concatenate([OBJECT, NEIGHBOUR])
+    sound = tilt_series(both, ANGLES, DIAMETER_NM, FIELD_PX, recording)
+    noise = np.random.default_rng(1).normal(100, 5, sound.images.shape)
+    return replace(sound, images=(50 * sound.images + noise).astype(np.float32))
+
+
+def free_error_px(found_px: NDArray[np.float64], true_px: NDArray[np.float64]) -> float:
+    """Return the largest error of the shifts; a shift of the whole object is arbitrary."""
+    angles = np.deg2rad(ANGLES)
+    free = np.stack([np.ones_like(angles), np.cos(angles), np.sin(angles)], axis=1)
+    error = found_px - true_px
+    return float(np.abs(error - free @ np.linalg.lstsq(free, error, rcond=None)[0]).max())
+
+
+def test_overlapped_images_are_aligned_from_the_clear_ones(
+    series: TiltSeries, recording: Recording
+) -> None:
+    """The outline of the object is lost in them: with the mask, they are several pixels wrong."""
+    isolated = isolate_object(series)
+    assert isolated.beside is not None and isolated.beside.overlapped.sum() == 8
+    clear = align_series(isolated.clear())
+    whole = background_subtracted(replace(series, images=isolated.beside.images))
+    found = align_outward(whole, clear, ~whole.excluded)
+    assert not found.rejected.any()
+    assert free_error_px(found.shifts_px, recording.shifts_px) < 1.0
+
+
+def test_without_a_model_the_clear_images_are_counted(
+    series: TiltSeries, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(single, "without_neighbours", lambda *args, **more: None)
+    result = process_series(series, ProcessSettings(diameter_nm=DIAMETER_NM))
+    count = result.detection.count
+    assert (count.n, result.summary.tilts) == (len(OBJECT), len(ANGLES) - 8)
+    assert count.verdict is not None and count.verdict.state is Trust.DOUBTFUL
+    assert "series A: 8 sections left out, as another object overlaps" in result.warnings[-1]
