@@ -237,7 +237,7 @@ class Summary(Result):
     series: dict[SeriesName, SeriesSummary]
     registration: Registration | None = None
     fusion: Fusion | None = None
-    pixel_nm: float
+    pixel_nm: float = Field(gt=0, lt=1e6)
     """Voxel size of the volumes of A (nm); `series` says how A was binned."""
     structure: Structure | None = None
     """Structure of the assembly; None where it was not or could not be analysed."""

@@ -7,13 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from controller.common.errors import UsageError
+from controller.common.errors import UsageError, path_error_text
 
 if TYPE_CHECKING:
     from processing.combine.compare import Difference
     from processing.files.particles import ParticleTable
     from processing.results import Count, Summary
 
+SUMMARY = "processed/summary.json"
+"""Last file of complete results."""
 DIFFERENCE_COLUMNS = ("result", "only_in", "x_nm", "y_nm", "z_nm", "diameter_nm", "confidence")
 
 
@@ -48,7 +50,7 @@ class Comparison:
 
 
 def folders_to_compare(given: Sequence[Path]) -> list[Path]:
-    """Return the folders; of a single session also its results that were made again.
+    """Return the folders; of a single session also its complete results that were made again.
 
     Raises
     ------
@@ -58,7 +60,7 @@ def folders_to_compare(given: Sequence[Path]) -> list[Path]:
     folders = list(given)
     if len(folders) == 1:
         folders += sorted(
-            (path for path in folders[0].glob("processed-*") if path.is_dir()),
+            (path.parents[1] for path in folders[0].glob(f"processed-*/{SUMMARY}")),
             key=lambda path: (len(path.name), path.name),
         )
     if len(folders) < 2:
@@ -87,7 +89,7 @@ def read_result(folder: Path) -> Result:
         table = read_csv(folder / PROCESSED / f"particles_{name}.csv")
         return Result(str(folder), summary, table.counted)
     except (InputFileError, OSError) as error:
-        raise UsageError(str(error)) from error
+        raise UsageError(path_error_text(error)) from error
 
 
 def compare(results: Sequence[Result]) -> list[Comparison]:

@@ -75,6 +75,13 @@ def os_error_text(error: OSError) -> str:
     return f"{name}: {error.strerror or error}" if name else str(error.strerror or error)
 
 
+def path_error_text(error: Exception) -> str:
+    """Return an error of the system as ``path: reason``; other errors as they are."""
+    if isinstance(error, OSError) and error.strerror and isinstance(error.filename, str):
+        return f"{TEMPORARY_NAME.sub('', error.filename)}: {error.strerror}"
+    return str(error)
+
+
 def one_line(text: str) -> str:
     """Escape line breaks and control characters in somebody else's text, for messages."""
     return "".join(

@@ -7,6 +7,8 @@ from importlib.resources import files
 
 from controller.report.html import table, text
 
+TITLE = "Comparison – dualtilt"
+
 
 def comparison_page(
     head: Sequence[str], rows: Sequence[Sequence[str]], notes: Sequence[str]
@@ -18,7 +20,7 @@ def comparison_page(
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>Comparison – dualtilt</title><style>{style}</style></head><body><main>"
+        f"<title>{TITLE}</title><style>{style}</style></head><body><main>"
         f"<header><h1>Results side by side</h1></header><section>{body}{lines}</section>"
         "</main></body></html>\n"
     )

@@ -12,6 +12,8 @@ import numpy as np
 from controller.common.open_inside import open_inside
 from controller.report.volumes import Floats, Plane, Volume, envelope
 
+LARGEST_NM = 1e9
+"""Largest coordinate of a table that is shown."""
 FIELD_MARGIN = 1.06
 """Width of the slices, relative to that of the assembly."""
 
@@ -50,7 +52,8 @@ def field_of_volume(volume: Volume, diameter_nm: float) -> FieldOfView:
 def read_centres(folder: Path, inside: str) -> Floats:
     """Read the centres [n, (x, y, z)], nm, of the counted particles of a table.
 
-    Particles beside the object are left out. There are none if there is no table.
+    Particles beside the object are left out. There are none if there is no table, or a value in it
+    is no coordinate.
     """
     try:
         with open_inside(folder, inside) as file:
@@ -59,4 +62,7 @@ def read_centres(folder: Path, inside: str) -> Floats:
         centres = [[float(row[name]) for name in ("x_nm", "y_nm", "z_nm")] for row in counted]
     except (OSError, KeyError, TypeError, ValueError, csv.Error):
         centres = []
-    return np.array(centres, np.float32).reshape(-1, 3)
+    found = np.array(centres, np.float64).reshape(-1, 3)
+    if not (np.abs(found) <= LARGEST_NM).all():
+        return np.zeros((0, 3), np.float32)
+    return found.astype(np.float32)

@@ -98,4 +98,12 @@ def _json(folder: Path, inside: str) -> Json:
         content = json.loads(_bytes(folder, inside))
     except (OSError, ValueError):
         return {}
-    return content if isinstance(content, dict) else {}
+    return content if isinstance(content, dict) and _has_sections(content) else {}
+
+
+def _has_sections(content: Json) -> bool:
+    """Tell whether the sections that the report opens hold records, as processing writes them."""
+    sections = [content.get(name) or {} for name in ("counts", "series")]
+    return all(isinstance(section, dict) for section in sections) and all(
+        isinstance(record, dict | None) for section in sections for record in section.values()
+    )

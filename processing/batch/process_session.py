@@ -24,6 +24,7 @@ from processing.errors import (
 from processing.files.atomic import make_folder, remove_tree
 from processing.files.examine import ReadingOptions, examine_series, tilt_series_of
 from processing.files.held_folder import open_to_read
+from processing.files.text import read_small
 from processing.pipeline.check_diameter import require_possible_diameter
 from processing.pipeline.check_series import require_tilt_series
 from processing.pipeline.made_with import GivenFacts, MadeWith, made_with
@@ -141,7 +142,7 @@ def complete_summary(session: Path, inputs: Mapping[SeriesName, MadeWith]) -> Su
     """Return the summary of a session whose results are complete and made with these inputs."""
     try:
         with open_to_read(session / PROCESSED / SUMMARY) as file:
-            summary = Summary.model_validate_json(file.read())
+            summary = Summary.model_validate_json(read_small(file))
         records = {name: read_record(session, name).made_with for name in inputs}
     except (FileNotFoundError, UnicodeDecodeError, ValidationError, InputFileError):
         return None

@@ -9,6 +9,10 @@ from typing import Annotated
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
 from processing.errors import InputFileError
+from processing.files.held_folder import open_to_read
+from processing.files.text import read_text
+
+LONGEST_ENTRY_BYTES = 1 << 20
 
 Text = Annotated[str, Field(min_length=1)]
 
@@ -63,10 +67,8 @@ def read_about(path: Path) -> About:
         The file is missing or no TOML, or a value in it is wrong or unknown.
     """
     try:
-        return About.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
-    except OSError as error:
-        raise InputFileError(f"{path}: cannot be read: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        return About.model_validate(tomllib.loads(read_text(path)))
+    except tomllib.TOMLDecodeError as error:
         raise InputFileError(f"{path}: no TOML file: {error}") from None
     except ValidationError as error:
         faults = [f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()]
@@ -82,8 +84,8 @@ def completed(about: About, session: Path) -> About:
 
 def _of_protocol(path: Path) -> dict[str, object]:
     try:
-        protocol = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        protocol = tomllib.loads(read_text(path))
+    except (InputFileError, ValueError):
         return {}
     column = protocol.get("column")
     kind = column.get("kind") if isinstance(column, dict) else None
@@ -97,8 +99,8 @@ def _of_protocol(path: Path) -> dict[str, object]:
 def _of_journal(path: Path) -> dict[str, object]:
     """Return the time of the first entry."""
     try:
-        with path.open(encoding="utf-8") as file:
-            entry = FirstEntry.model_validate_json(file.readline())
+        with open_to_read(path) as file:
+            entry = FirstEntry.model_validate_json(file.readline(LONGEST_ENTRY_BYTES))
     except (OSError, ValueError):
         return {}
     return {"start_time": entry.at}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -10,6 +11,7 @@ from pathlib import Path
 from processing.errors import InputFileError
 from processing.export.empiar import export_empiar
 from processing.export.finished import Finished
+from processing.export.raw_series import raw_series
 from processing.export.targets import ExportTarget
 from processing.files.dynamo_table import write_dynamo_table, write_dynamo_volumes
 from processing.files.hyperspy import write_hspy
@@ -30,6 +32,8 @@ class Product:
 
     name: str
     write: Write
+    content: Callable[[Finished], str] = lambda finished: ""
+    """Returns the pattern of the paths in a folder; empty for a file."""
 
 
 def _star(finished: Finished, path: Path, progress: Progress) -> None:
@@ -85,6 +89,16 @@ def _emd(finished: Finished, path: Path, progress: Progress) -> None:
     write_ncem_emd(path, volume, finished.grid, finished.facts, progress=progress)
 
 
+def _zarr_content(finished: Finished) -> str:
+    return r"zarr\.json|\d+(/zarr\.json|/c(/\d+)*)?"
+
+
+def _empiar_content(finished: Finished) -> str:
+    files = [f"{one.name}/{file.name}" for one in raw_series(finished) for file in one.files]
+    names = "|".join(map(re.escape, files))
+    return rf"deposition\.json|README\.txt|data(/[AB]|/({names}))?"
+
+
 PRODUCTS: dict[ExportTarget, tuple[Product, ...]] = {
     ExportTarget.STAR: (Product("particles_{volume}.star", _star),),
     ExportTarget.DYNAMO: (
@@ -92,9 +106,9 @@ PRODUCTS: dict[ExportTarget, tuple[Product, ...]] = {
         Product("particles_{volume}.doc", _dynamo_volumes),
     ),
     ExportTarget.IMOD: (Product("particles_{volume}.mod", _imod),),
-    ExportTarget.ZARR: (Product("{volume}.ome.zarr", _zarr),),
+    ExportTarget.ZARR: (Product("{volume}.ome.zarr", _zarr, _zarr_content),),
     ExportTarget.NEXUS: (Product("{volume}.nxs", _nexus),),
-    ExportTarget.EMPIAR: (Product("empiar", export_empiar),),
+    ExportTarget.EMPIAR: (Product("empiar", export_empiar, _empiar_content),),
     ExportTarget.HSPY: (Product("{volume}.hspy", _hspy),),
     ExportTarget.EMD: (Product("{volume}.emd", _emd),),
 }
@@ -115,19 +129,44 @@ def export(
     Raises
     ------
     InputFileError
-        A file exists, or one of the results is missing or damaged.
+        A file exists, a folder to be replaced holds files that no export wrote, or one of the
+        results is missing or damaged.
     """
     products = [product for target in targets for product in PRODUCTS[target]]
     paths = [out / product.name.format(volume=finished.name) for product in products]
-    present = [path.name for path in paths if path.exists() or path.is_symlink()]
+    present = [path for path in paths if path.exists() or path.is_symlink()]
     if present and not replace:
+        names = ", ".join(path.name for path in present)
         raise InputFileError(
-            f"{out}: already holds {', '.join(present)}; --again writes them again, --out DIR "
-            "elsewhere"
+            f"{out}: already holds {names}; --again writes them again, --out DIR elsewhere"
         )
+    for product, path in zip(products, paths, strict=True):
+        pattern = product.content(finished)  # missing images are said before anything is written
+        _require_own(path, pattern)
     out.mkdir(parents=True, exist_ok=True)
     for number, (product, path) in enumerate(zip(products, paths, strict=True)):
         part = within(progress, number / len(products), (number + 1) / len(products))
         part(path.name, 0.0)
         product.write(finished, path, part)
     return paths
+
+
+def _require_own(path: Path, pattern: str) -> None:
+    """Refuse to replace what no export wrote: a folder is removed with all that is in it.
+
+    Raises
+    ------
+    InputFileError
+        A folder is in the place of a file, or holds other files than an export writes.
+    """
+    if path.is_symlink() or not path.is_dir():
+        return
+    if not pattern:
+        raise InputFileError(f"{path}: is a folder; move it away, or choose another --out folder")
+    for found in path.rglob("*"):
+        name = found.relative_to(path).as_posix()
+        if not re.fullmatch(pattern, name):
+            raise InputFileError(
+                f"{found}: not of an export, and would be removed; move it away, or choose "
+                "another --out folder"
+            )

@@ -7,18 +7,16 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Literal
 
-from pydantic import ValidationError
-
 from processing.errors import InputFileError
 from processing.export.about import About, completed
-from processing.files.held_folder import open_to_read
 from processing.files.mrc import MrcStack, read_facts, read_stack
 from processing.files.particles import ParticleTable, read_csv
 from processing.files.volume_grid import Facts, VolumeGrid
-from processing.pipeline.results_folder import PROCESSED, SUMMARY
+from processing.pipeline.results_folder import PROCESSED, read_summary
 from processing.results import Count, Summary
 
 NOTHING_GIVEN = About()
+NO_RESULTS = "give the folder of a finished session or of dualtilt process"
 VolumeName = Literal["fused", "A"]
 
 
@@ -91,7 +89,7 @@ def read_finished(
     InputFileError
         The session has no complete result, or no fused volume where one is wanted.
     """
-    summary = _read_summary(session)
+    summary = read_summary(session, if_missing=NO_RESULTS)
     if name is None:
         name = "fused" if _has_series_b(session, summary) else "A"
     if name == "fused" and summary.counts.fused is None:
@@ -103,19 +101,6 @@ def read_finished(
     header = read_facts(volume).header
     grid = VolumeGrid((header.sections, header.rows, header.columns), summary.pixel_nm)
     return Finished(name, session, volume, grid, summary, completed(about, session))
-
-
-def _read_summary(session: Path) -> Summary:
-    path = session / PROCESSED / SUMMARY
-    try:
-        with open_to_read(path) as file:
-            return Summary.model_validate_json(file.read())
-    except (FileNotFoundError, NotADirectoryError):
-        raise InputFileError(
-            f"{path}: no such file; give the folder of a finished session or of dualtilt process"
-        ) from None
-    except (ValidationError, UnicodeDecodeError):
-        raise InputFileError(f"{path}: damaged; process the series again") from None
 
 
 def _has_series_b(session: Path, summary: Summary) -> bool:

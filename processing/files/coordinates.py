@@ -31,6 +31,8 @@ COLUMN = re.compile(r"(x|y|z|diameter|radius)(?:[\s_\[(.]+([^\W\d_]+)[\])]?)?$")
 """Name of a column with its unit, e.g. ``x_nm`` or ``x [nm]``."""
 SEPARATORS = ";\t, "
 """Separators of columns; the first that the heading has is taken."""
+LARGEST = 1e9
+"""Largest coordinate or size that is read, in the unit of the file."""
 OTHER_OBJECT = "beside"
 """Column that marks particles of other objects."""
 TRUE_WORDS = ("true", "1", "yes", "t", "1.0")
@@ -86,11 +88,7 @@ def _read_csv(path: Path, text: str, unit: str | None) -> Coordinates:
         raise InputFileError(f"{path}: holds comments only; give a table of particles")
     heading = numbered[0][1]
     separator = next((one for one in SEPARATORS if one in heading.strip()), ",")
-    rows = [
-        (number, [field.strip() for field in row])
-        for number, line in numbered
-        for row in csv.reader([line], delimiter=separator, skipinitialspace=True)
-    ]
+    rows = [(number, _fields(path, number, line, separator)) for number, line in numbered]
     names = [name.lower() for name in rows[0][1]]
     columns = {found[1]: (at, found[2]) for at, found in _known_columns(names)}
     missing = [name for name in "xyz" if name not in columns]
@@ -110,6 +108,14 @@ def _read_csv(path: Path, text: str, unit: str | None) -> Coordinates:
         factor = UNITS_NM[UNIT_NAMES[named]] if named in UNIT_NAMES else scale
         diameter = _numbers(path, rows[1:], [at])[:, 0] * factor * (2 if size == "radius" else 1)
     return Coordinates(centres, _usable(diameter), _other_object(names, rows[1:]))
+
+
+def _fields(path: Path, number: int, line: str, separator: str) -> list[str]:
+    try:
+        (row,) = csv.reader([line], delimiter=separator, skipinitialspace=True)
+    except csv.Error as error:
+        raise InputFileError(f"{path}: line {number}: cannot be read: {error}") from None
+    return [field.strip() for field in row]
 
 
 def _known_columns(names: list[str]) -> list[tuple[int, re.Match[str]]]:
@@ -202,11 +208,12 @@ def _numbers(path: Path, rows: list[tuple[int, list[str]]], columns: list[int]) 
             raise InputFileError(
                 f"{path}: line {number}: not a number for each of x, y, z: {' '.join(row)[:60]}"
             ) from None
-    wrong = np.flatnonzero(~np.isfinite(values).all(axis=1))
+    wrong = np.flatnonzero(~(np.abs(values) <= LARGEST).all(axis=1))
     if len(wrong):
         number = rows[int(wrong[0])][0]
         raise InputFileError(
-            f"{path}: line {number}: a value is not finite; remove the line ({len(wrong)} such)"
+            f"{path}: line {number}: a value is not finite or over {LARGEST:g}; remove the line "
+            f"({len(wrong)} such)"
         )
     return values
 

@@ -114,7 +114,7 @@ def examine_series(path: Path, options: ReadingOptions) -> Examined:
         *axis_notes,
     ]
     inputs = SeriesInputs(
-        file=str(path),
+        file=str(path.absolute()),
         format=recording.file_format,
         images=images,
         columns=columns,

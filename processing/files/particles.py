@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 from dataclasses import dataclass, field
-from io import TextIOWrapper
+from io import StringIO
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +13,11 @@ from numpy.typing import NDArray
 from processing.errors import InputFileError
 from processing.files.atomic import replace_text
 from processing.files.held_folder import open_to_read
+from processing.files.text import read_small
 
 NUMBERS = ("x_nm", "y_nm", "z_nm", "diameter_nm", "confidence")
+LARGEST_NM = 1e9
+"""Largest coordinate or diameter that is read."""
 COLUMNS = ("id", *NUMBERS, "beside")
 XYZ_PROPERTIES = "species:S:1:pos:R:3:radius:R:1:confidence:R:1:beside:L:1"
 
@@ -94,7 +97,7 @@ def read_csv(path: str | Path) -> ParticleTable:
     path = Path(path)
     try:
         with open_to_read(path) as file:
-            reader = csv.DictReader(TextIOWrapper(file, "utf-8", newline=""))
+            reader = csv.DictReader(StringIO(read_small(file).decode("utf-8-sig"), newline=""))
             missing = {"id", *NUMBERS} - set(reader.fieldnames or ())
             if missing:
                 raise InputFileError(
@@ -106,9 +109,13 @@ def read_csv(path: str | Path) -> ParticleTable:
             beside = [row.get("beside") == "true" for row in lines]
     except FileNotFoundError:
         raise InputFileError(f"{path}: no such file") from None
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, csv.Error):
         raise InputFileError(f"{path}: a value is not a number; write the table again") from None
     values = np.array(rows, np.float64).reshape(-1, 5)
+    if not (np.abs(values) <= LARGEST_NM).all():
+        raise InputFileError(
+            f"{path}: a value is not finite or over {LARGEST_NM:g}; write the table again"
+        )
     return ParticleTable(values[:, :3], values[:, 3], values[:, 4], np.array(beside, bool))
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import codecs
+import errno
 import os
 from pathlib import Path
+from typing import BinaryIO
 
 from processing.errors import InputFileError
 from processing.files.held_folder import open_to_read
@@ -31,16 +33,27 @@ def read_text(path: Path) -> str:
     """
     try:
         with open_to_read(path) as file:
-            size = file.seek(0, os.SEEK_END)
-            file.seek(0)
-            data = file.read() if size <= LARGEST_BYTES else b""
+            return decode(read_small(file))
     except FileNotFoundError:
         raise InputFileError(f"{path}: no such file") from None
     except OSError as error:
         raise InputFileError(f"{path}: cannot be read: {error.strerror or error}") from None
+
+
+def read_small(file: BinaryIO) -> bytes:
+    """Read a whole open file of text.
+
+    Raises
+    ------
+    OSError
+        It has more than `LARGEST_BYTES` (EFBIG).
+    """
+    size = file.seek(0, os.SEEK_END)
     if size > LARGEST_BYTES:
-        raise InputFileError(f"{path}: too large for a text file of angles; give another file")
-    return decode(data)
+        limit, name = LARGEST_BYTES // 1_000_000, str(getattr(file, "name", ""))
+        raise OSError(errno.EFBIG, f"too large for a file of text, over {limit} MB", name)
+    file.seek(0)
+    return file.read()
 
 
 def decode(data: bytes) -> str:

@@ -18,6 +18,7 @@ from processing.files.held_folder import open_to_read
 from processing.files.mrc import read_stack, write_images, write_volume
 from processing.files.particles import ParticleTable, read_csv, write_csv, write_xyz
 from processing.files.rawtlt import write_rawtlt
+from processing.files.text import read_small
 from processing.pipeline.add_structure import with_structure
 from processing.pipeline.detect import Detection
 from processing.pipeline.dual import FusedResult
@@ -190,8 +191,13 @@ def write_summary(
     return summary
 
 
-def read_summary(session: Path) -> Summary:
+def read_summary(session: Path, *, if_missing: str = "process the series first") -> Summary:
     """Read summary.json.
+
+    Parameters
+    ----------
+    if_missing
+        Advice where there is no such file.
 
     Raises
     ------
@@ -201,9 +207,9 @@ def read_summary(session: Path) -> Summary:
     path = session / PROCESSED / SUMMARY
     try:
         with open_to_read(path) as file:
-            return Summary.model_validate_json(file.read())
+            return Summary.model_validate_json(read_small(file))
     except (FileNotFoundError, NotADirectoryError):
-        raise InputFileError(f"{path}: no such file; process the series first") from None
+        raise InputFileError(f"{path}: no such file; {if_missing}") from None
     except (ValidationError, UnicodeDecodeError):
         raise InputFileError(f"{path}: damaged; process the series again") from None
 
@@ -258,7 +264,7 @@ def read_record(session: Path, name: SeriesName) -> SeriesRecord:
     path = session / PROCESSED / f"{name}.json"
     try:
         with open_to_read(path) as file:
-            return SeriesRecord.model_validate_json(file.read())
+            return SeriesRecord.model_validate_json(read_small(file))
     except FileNotFoundError:
         raise InputFileError(f"{path}: no such file; process this series first") from None
     except (ValidationError, UnicodeDecodeError):

@@ -35,6 +35,8 @@ FEWEST_PARTICLES = 13
 """Smallest assembly: a particle and its twelve neighbours."""
 SAME_PLACE = 0.05
 """Largest distance of two entries for one particle, in median distances of neighbours."""
+FARTHEST = 1e4
+"""Largest distance from the middle of the assembly, in distances of neighbours."""
 FLAT = 0.3
 """Largest thickness of a single layer (standard deviation), in distances of neighbours."""
 
@@ -164,7 +166,7 @@ def require_structure(centres_nm: Float64, kept: Bools) -> None:
     Raises
     ------
     NoStructureError
-        There are too few, two at the same place, or all lie in one plane.
+        There are too few, two at the same place, one far away, or all lie in one plane.
     """
     own_nm, numbers = centres_nm[kept], np.flatnonzero(kept) + 1
     if len(own_nm) < FEWEST_PARTICLES:
@@ -177,14 +179,27 @@ def require_structure(centres_nm: Float64, kept: Bools) -> None:
     usual = float(np.median(nearest))
     first = int(nearest.argmin())
     if nearest[first] <= SAME_PLACE * usual:
-        pair = sorted((int(numbers[first]), int(numbers[index[first, 1]])))
+        other = next(int(one) for one in index[first] if one != first)
+        pair = sorted((int(numbers[first]), int(numbers[other])))
         raise NoStructureError(
             f"particles {pair[0]} and {pair[1]} are at the same place ({nearest[first]:.3g} nm "
             "apart); remove one of each such pair"
         )
+    _require_one_assembly(own_nm, numbers, usual)
     thickness = np.linalg.svd(own_nm - own_nm.mean(axis=0), compute_uv=False)[-1]
     if thickness / np.sqrt(len(own_nm)) < FLAT * usual:
         raise NoStructureError("all particles lie in one plane; the analysis is of bodies")
+
+
+def _require_one_assembly(own_nm: Float64, numbers: Ints, usual_nm: float) -> None:
+    """Refuse a particle so far away that single precision would merge the others."""
+    distance = np.linalg.norm(own_nm - np.median(own_nm, axis=0), axis=1)
+    farthest = int(distance.argmax())
+    if distance[farthest] > FARTHEST * usual_nm:
+        raise NoStructureError(
+            f"particle {numbers[farthest]} is {distance[farthest]:.3g} nm away from the others, "
+            f"which are {usual_nm:.3g} nm apart; correct or remove it"
+        )
 
 
 def _shares(structure: Ints, errors: dict[int, float]) -> dict[StructureType, Measured]:

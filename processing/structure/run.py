@@ -6,10 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from pydantic import ValidationError
 
-from processing.errors import NoStructureError, ResultRefusedError
+from processing.errors import InputFileError, NoStructureError, ResultRefusedError
 from processing.files.atomic import remove_file, replace_text
 from processing.files.coordinates import Coordinates, read_coordinates
+from processing.files.text import read_text
 from processing.results import Registration, Trust, Verdict
 from processing.structure.analyse import analyse_structure
 from processing.structure.errors import PositionError
@@ -35,15 +37,36 @@ def analyse_file(path: Path, out: Path, options: StructureOptions) -> tuple[Stru
     Raises
     ------
     InputFileError
-        The table cannot be read.
+        The table cannot be read, or files in `out` would be replaced that are not those of an
+        earlier analysis of it.
     NoStructureError
         Its particles have no structure that can be analysed.
     """
     prefix = f"{path.stem}_"
-    structure = _analyse(path, out, options, path.name, prefix=prefix)
     summary = out / f"{prefix}structure.json"
+    _require_own(summary, [out / f"{prefix}{name}" for name in STRUCTURE_FILES], path.name)
+    remove_file(summary)  # without it the other files count as incomplete
+    structure = _analyse(path, out, options, path.name, prefix=prefix)
     replace_text(summary, structure.model_dump_json(indent=2) + "\n")
     return structure, [*(out / f"{prefix}{name}" for name in STRUCTURE_FILES), summary]
+
+
+def _require_own(summary: Path, files: list[Path], source: str) -> None:
+    """Refuse to replace files other than those of an earlier analysis of the same table."""
+    present = [path.name for path in (summary, *files) if path.exists() or path.is_symlink()]
+    if present and _source(summary) != source:
+        raise InputFileError(
+            f"{summary.parent}: already holds {', '.join(present)}, not of a finished analysis of "
+            f"{source}; move these files away, or choose another folder with --out"
+        )
+
+
+def _source(summary: Path) -> str | None:
+    """Return the table that a summary of `analyse_file` is of; None if it is no such summary."""
+    try:
+        return Structure.model_validate_json(read_text(summary)).source
+    except (InputFileError, ValidationError):
+        return None
 
 
 def analyse_results(

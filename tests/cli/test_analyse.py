@@ -79,6 +79,17 @@ def test_a_refused_count_has_no_structure(
     assert not (tmp_path / "processed/structure.csv").exists()
 
 
+FIRST = table().centres_nm[0]
+WRONG_LINES = {
+    "far": "202,1e8,1e8,1e8,6.3,1.0,false\n",
+    "huge": "202,1e300,0,0,6.3,1.0,false\n",
+    "twice": f"202,{FIRST[0]},{FIRST[1]},{FIRST[2]},6.3,1.0,false\n",
+    "long": f"202,{'9' * 140_000},0,0,6.3,1.0,false\n",
+    "colour": "202,\x1b[31mred\x1b[0m,0,0,6.3,1.0,false\n",
+}
+"""A line that is appended to the table of 201 particles, by the name of the file."""
+
+
 @pytest.mark.parametrize(
     ("words", "says"),
     [
@@ -86,12 +97,22 @@ def test_a_refused_count_has_no_structure(
         (("{dir}",), "summary.json: no such file; process the series first"),
         (("{dir}/few.csv",), "few.csv: 12 particles; the structure needs 13"),
         (("{dir}/few.csv", "--diameter-nm", "-1"), "diameter"),
+        (("{dir}/far.csv",), "particle 202 is 1.73e+08 nm away from the others"),
+        (("{dir}/huge.csv",), "huge.csv: line 203: a value is not finite or over 1e+09"),
+        (("{dir}/twice.csv",), "particles 1 and 202 are at the same place"),
+        (("{dir}/long.csv",), "long.csv: line 203: cannot be read: field larger than"),
+        (("{dir}/colour.csv",), "not a number for each of x, y, z: 202 \\x1b[31mred"),
+        (("{dir}/odd\nname.csv",), "odd\\nname.csv: no such file or folder"),
     ],
 )
 def test_bad_input_is_one_line(
     words: tuple[str, ...], says: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     write_csv(tmp_path / "few.csv", table(12))
+    for name, line in WRONG_LINES.items():
+        write_csv(tmp_path / f"{name}.csv", table())
+        with (tmp_path / f"{name}.csv").open("a") as file:
+            file.write(line)
     try:
         code = main(["analyse", *(word.format(dir=tmp_path) for word in words)])
     except SystemExit as refused:
@@ -99,3 +120,22 @@ def test_bad_input_is_one_line(
     error = capsys.readouterr().err
     assert code == ExitCode.USAGE
     assert says in error and "Traceback" not in error
+    assert "usage:" in error or error.count("\n") == 1
+
+
+@pytest.mark.parametrize("name", ["mine_structure.csv", "mine_structure.json"])
+def test_no_other_file_is_replaced(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    write_csv(tmp_path / "mine.csv", table())
+    (tmp_path / name).write_text("by hand")
+    assert main(["analyse", str(tmp_path / "mine.csv")]) == ExitCode.USAGE
+    assert (
+        f"already holds {name}, not of a finished analysis of mine.csv" in capsys.readouterr().err
+    )
+    assert (tmp_path / name).read_text() == "by hand"
+
+
+def test_an_analysis_is_repeated(tmp_path: Path) -> None:
+    write_csv(tmp_path / "mine.csv", table())
+    assert [main(["analyse", str(tmp_path / "mine.csv")]) for _ in range(2)] == [0, 0]

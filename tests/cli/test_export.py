@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -99,3 +100,73 @@ def test_refuses_an_unknown_format(tmp_path: Path, capsys: pytest.CaptureFixture
         run(tmp_path, "--to", "relion")
     assert stopped.value.code == ExitCode.USAGE
     assert "invalid choice: 'relion' (choose from 'star'" in capsys.readouterr().err
+
+
+FOREIGN = {
+    "zarr": "fused.ome.zarr/holiday/a.jpg",
+    "nexus": "fused.nxs/a.jpg",
+    "hspy": "fused.hspy/zarr.json",
+}
+"""Somebody's file in a folder of the name that an export has."""
+
+
+@pytest.mark.parametrize("target", FOREIGN)
+def test_a_folder_that_no_export_wrote_is_not_removed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], target: str
+) -> None:
+    session = make_finished(tmp_path / "session")
+    mine = session / "export" / FOREIGN[target]
+    mine.parent.mkdir(parents=True)
+    mine.write_text("mine")
+    assert run(session, "--to", "star", target, "--again") == ExitCode.USAGE
+    assert "move it away, or choose another --out folder" in capsys.readouterr().err
+    assert mine.read_text() == "mine"
+    assert not (session / "export/particles_fused.star").exists()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links need rights on Windows")
+def test_a_linked_export_folder_in_a_session_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    session = make_finished(tmp_path / "session")
+    (tmp_path / "elsewhere").mkdir()
+    (session / "export").symlink_to(tmp_path / "elsewhere")
+    assert run(session, "--to", "star") == ExitCode.USAGE
+    assert "export: is a link" in capsys.readouterr().err
+    assert list((tmp_path / "elsewhere").iterdir()) == []
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such pipes")
+def test_a_pipe_in_a_session_is_not_waited_for(tmp_path: Path) -> None:
+    session = make_finished(tmp_path / "session")
+    for name in ("journal.jsonl", "protocol.toml", "about.toml"):
+        os.mkfifo(session / name)
+    assert run(session, "--to", "nexus") == ExitCode.OK
+    assert run(session, "--to", "star", "--about", session / "about.toml") == ExitCode.USAGE
+
+
+ODD_RESULTS = {
+    "a place that is no number": ("particles_fused.csv", "-2.4000", "nan", "is not finite"),
+    "a place beyond all": ("particles_fused.csv", "-2.4000", "1e300", "over 1e+09"),
+    "a voxel of nothing": ("summary.json", '"pixel_nm":1.2', '"pixel_nm":-1', "damaged"),
+    "a voxel beyond all": ("summary.json", '"pixel_nm":1.2', '"pixel_nm":1e308', "damaged"),
+}
+
+
+@pytest.mark.parametrize("name", ODD_RESULTS)
+def test_impossible_results_are_not_exported(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    file, before, after, says = ODD_RESULTS[name]
+    path = make_finished(tmp_path / "session") / "processed" / file
+    text = path.read_text()
+    assert before in text
+    path.write_text(text.replace(before, after))
+    assert run(tmp_path / "session", "--to", "star") == ExitCode.USAGE
+    assert says in capsys.readouterr().err
+
+
+def test_a_table_saved_with_a_byte_order_mark_is_read(tmp_path: Path) -> None:
+    path = make_finished(tmp_path / "session") / "processed/particles_fused.csv"
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    assert run(tmp_path / "session", "--to", "star") == ExitCode.OK

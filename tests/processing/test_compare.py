@@ -106,6 +106,25 @@ def test_nothing_to_compare_is_said(tmp_path: Path, folders: tuple[str, ...], sa
         run_compare(*(tmp_path / folder for folder in folders))
 
 
+def test_results_that_are_not_complete_are_left_out(tmp_path: Path) -> None:
+    session = make_finished(tmp_path / "session")
+    make_finished(session / "processed-2")
+    (session / "processed-3" / "processed").mkdir(parents=True)
+    assert run_compare(session) == ExitCode.OK
+
+
+@pytest.mark.parametrize("name", ["comparison.html", "differences.csv"])
+def test_no_other_file_is_replaced(tmp_path: Path, name: str) -> None:
+    session, again = make_finished(tmp_path / "a"), make_finished(tmp_path / "b")
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / name).write_text("mine")
+    with pytest.raises(UsageError, match=f"{name}: not of a comparison"):
+        run_compare(session, again, "--out", tmp_path / "out")
+    assert [path.read_text() for path in (tmp_path / "out").iterdir()] == ["mine"]
+    for _ in range(2):
+        assert run_compare(session, again, "--out", tmp_path / "own") == ExitCode.OK
+
+
 def series(tilts: int) -> TiltSeries:
     return TiltSeries(np.ones((tilts, 8, 8), np.float32), np.arange(float(tilts)), 1.0)
 

@@ -149,7 +149,7 @@ def test_new_volumes_have_no_old_resolution(processed: Path, tmp_path: Path) -> 
 
 @pytest.mark.parametrize(
     ("name", "says"),
-    [("none", "No such file"), ("empty", "process the series first"), ("damaged", "damaged")],
+    [("none", "no such file"), ("empty", "process the series first"), ("damaged", "damaged")],
 )
 def test_folders_without_results_are_refused(tmp_path: Path, name: str, says: str) -> None:
     if name != "none":

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from controller.app.cli.reading_arguments import positive
-from controller.common.errors import SafetyStopError, UsageError
+from controller.common.errors import SafetyStopError, UsageError, path_error_text
 from controller.common.exit_codes import ExitCode
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def run(args: argparse.Namespace) -> int:
     except ResultRefusedError as error:
         raise SafetyStopError(str(error)) from error
     except (InputFileError, NoStructureError, ResultsInUseError, OSError) as error:
-        raise UsageError(str(error)) from error
+        raise UsageError(path_error_text(error)) from error
     for line in described(structure):
         print(line)
     for path in paths:
@@ -73,14 +73,12 @@ def _analyse_folder(folder: Path, options: StructureOptions) -> tuple[Structure,
     from controller.report.write import write_report
     from processing.batch.results_lock import results_lock
     from processing.errors import InputFileError
-    from processing.pipeline.analyse_session import analyse_session
+    from processing.pipeline.analyse_session import NO_RESULTS, analyse_session
     from processing.pipeline.results_folder import PROCESSED, SUMMARY
 
     summary = folder / PROCESSED / SUMMARY
     if not summary.is_file():  # the lock would make the folder of results
-        raise InputFileError(
-            f"{summary}: no such file; process the series first, or give a table of particles"
-        )
+        raise InputFileError(f"{summary}: no such file; {NO_RESULTS}")
     with results_lock(folder):
         structure, paths = analyse_session(folder, options)
         return structure, [*paths, summary, write_report(folder)]

@@ -28,6 +28,9 @@ FOLDERS_HELP = (
     "are compared with the first"
 )
 OUT_HELP = "also write comparison.html and differences.csv to DIR"
+PAGE, DIFFERENCES = "comparison.html", "differences.csv"
+MARK_BYTES = 4096
+"""Bytes at the beginning of a file that tell whether a comparison wrote it."""
 ROWS = (
     "A",
     "B",
@@ -55,6 +58,8 @@ def run(args: argparse.Namespace) -> int:
     from controller.report.comparison import comparison_page
 
     results = [read_result(folder) for folder in folders_to_compare(args.folders)]
+    if args.out is not None:
+        _require_own(args.out)
     compared = compare(results)
     head = ["", *(str(number) for number, _ in enumerate(results, start=1))]
     columns = _columns(results, compared)
@@ -131,10 +136,7 @@ def _write(
 
     lines = [DIFFERENCE_COLUMNS, *difference_rows(results[0], compared)]
     table = "".join(",".join(_quoted(cell) for cell in line) + "\n" for line in lines)
-    files = {
-        out / "comparison.html": page,
-        out / "differences.csv": table,
-    }
+    files = {out / PAGE: page, out / DIFFERENCES: table}
     try:
         out.mkdir(parents=True, exist_ok=True)
         for path, content in files.items():
@@ -142,6 +144,26 @@ def _write(
             print(path.resolve())
     except OSError as error:
         raise UsageError(f"{out}: cannot be written: {error.strerror}") from None
+
+
+def _require_own(out: Path) -> None:
+    """Refuse to replace files other than those of an earlier comparison."""
+    from controller.report.comparison import TITLE
+
+    for name, mark in ((PAGE, TITLE), (DIFFERENCES, ",".join(DIFFERENCE_COLUMNS))):
+        path = out / name
+        if path.is_file() and mark not in _beginning(path):
+            raise UsageError(
+                f"{path}: not of a comparison; move it away, or choose another --out folder"
+            )
+
+
+def _beginning(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            return file.read(MARK_BYTES).decode(errors="replace")
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be read: {error.strerror}") from None
 
 
 def _quoted(cell: str) -> str:

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from controller.common.errors import UsageError
+from controller.common.errors import UsageError, path_error_text
 from controller.common.exit_codes import ExitCode
 from processing.export.targets import ExportTarget
 
@@ -46,16 +46,17 @@ def run(args: argparse.Namespace) -> int:
     from processing.export.checklist import missing
     from processing.export.export import export
     from processing.export.finished import NOTHING_GIVEN, read_finished
+    from processing.files.held_folder import held
 
     out = args.out or args.folder / "export"
     targets = [ExportTarget(name) for name in args.to]
     try:
         about = read_about(args.about) if args.about else NOTHING_GIVEN
         finished = read_finished(args.folder, about, args.volume)
-        with shown_progress() as progress:
+        with held(args.folder), shown_progress() as progress:
             paths = export(finished, targets, out, replace=args.again, progress=progress)
     except (ProcessingError, OSError) as error:
-        raise UsageError(str(error)) from error
+        raise UsageError(path_error_text(error)) from error
     for path in paths:
         print(path.resolve())
     for line in missing(finished, targets):

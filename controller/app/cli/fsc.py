@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from controller.common.errors import ProcessingFailedError, UsageError
+from controller.common.errors import ProcessingFailedError, UsageError, path_error_text
 from controller.common.exit_codes import ExitCode
 
 if TYPE_CHECKING:
@@ -30,17 +30,19 @@ def run(args: argparse.Namespace) -> int:
 
     from controller.app.cli.terminal_progress import shown_progress
     from controller.report.write import write_report
-    from processing.errors import InputFileError, ProcessingError
+    from processing.batch.results_lock import results_lock
+    from processing.errors import InputFileError, ProcessingError, ResultsInUseError
     from processing.files.held_folder import held
     from processing.pipeline.results_folder import PROCESSED, RESOLUTION, RESOLUTION_CURVES
     from processing.pipeline.settings import ProcessSettings
     from processing.resolution.folder import measure_folder
 
     try:
-        with held(args.folder), shown_progress() as progress:
+        _require_results(args.folder)
+        with results_lock(args.folder), held(args.folder), shown_progress() as progress:
             found = measure_folder(args.folder, ProcessSettings(), progress=progress)
-    except (InputFileError, OSError) as error:
-        raise UsageError(str(error)) from error
+    except (InputFileError, ResultsInUseError, OSError) as error:
+        raise UsageError(path_error_text(error)) from error
     except ProcessingError as error:
         raise ProcessingFailedError(str(error)) from error
     Console().print(_table(found))
@@ -48,6 +50,13 @@ def run(args: argparse.Namespace) -> int:
         print((args.folder / PROCESSED / name).resolve())
     print(write_report(args.folder).resolve())
     return ExitCode.OK
+
+
+def _require_results(folder: Path) -> None:
+    """Refuse a folder without results, in which the lock would make one."""
+    from processing.pipeline.results_folder import read_summary
+
+    read_summary(folder)
 
 
 def _table(found: Resolution) -> Table:

@@ -8,7 +8,7 @@ import sys
 from importlib import import_module
 from typing import Protocol, cast
 
-from controller.common.errors import DualtiltError
+from controller.common.errors import DualtiltError, one_line
 from controller.common.exit_codes import ExitCode
 
 # Our own threads and processes use all cores and inherit these variables. BLAS threads on top of
@@ -118,7 +118,7 @@ def _load(name: str) -> Verb:
 
 
 def _print_error(text: str, code: ExitCode) -> ExitCode:
-    print(f"dualtilt: {text}", file=sys.stderr)
+    print(f"dualtilt: {one_line(text)}", file=sys.stderr)
     return code
 
 

@@ -19,7 +19,12 @@ from controller.app.recorded_series import (
     recorded_settings,
     without_dropped,
 )
-from controller.common.errors import ProcessingFailedError, SafetyStopError, UsageError
+from controller.common.errors import (
+    ProcessingFailedError,
+    SafetyStopError,
+    UsageError,
+    path_error_text,
+)
 
 if TYPE_CHECKING:
     from processing.files.examine import ReadingOptions
@@ -94,7 +99,7 @@ def run(args: argparse.Namespace) -> int:
         with held(out), shown_progress() as progress:
             summary = process_all(series, out, settings, inputs=inputs, progress=progress)
     except (InputFileError, ImpossibleDiameterError, DeviceError, OSError) as error:
-        raise UsageError(str(error)) from error
+        raise UsageError(path_error_text(error)) from error
     except RegistrationRefusedError as error:
         raise SafetyStopError(str(error)) from error
     except ProcessingError as error:

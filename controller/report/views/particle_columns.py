@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from controller.common.open_inside import open_inside
+from controller.report.field_of_view import LARGEST_NM
 from controller.report.volumes import Floats
 
 MATCH_DIAMETERS = 0.5
@@ -91,12 +92,17 @@ def read_bodies(folder: Path, inside: str) -> Bodies | None:
     """Read a particle table; None if it is missing, empty or damaged."""
     try:
         columns = _columns(folder, inside)
-        places, diameters = _places(columns), np.array(columns["diameter_nm"], np.float32)
+        with np.errstate(over="ignore"):  # too large is not finite
+            places, diameters = _places(columns), np.array(columns["diameter_nm"], np.float32)
     except (OSError, KeyError, StopIteration, ValueError, csv.Error):
         return None
-    if not (np.isfinite(places).all() and np.isfinite(diameters).all()):
+    if not (_plausible(places) and _plausible(diameters)):
         return None
     return Bodies(places, diameters, _known(columns))
+
+
+def _plausible(values_nm: Floats) -> bool:
+    return bool((np.abs(values_nm) <= LARGEST_NM).all())
 
 
 def with_structure(bodies: Bodies, folder: Path, results: str) -> Bodies:
