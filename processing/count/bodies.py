@@ -26,6 +26,9 @@ dense packings begins at 1.41; in simulated assemblies no particle is farther th
 others."""
 TIGHT = 1.2
 """Largest distance of contacts that hold a particle in its place."""
+MOST_HANGING, HANGING_SHARE = 5, 0.01
+"""Most particles that may be loose ones if two contacts hold them, and their largest share.
+Disordered assemblies have more of them at their surface."""
 EVEN = 1.1
 """Largest distance of 90 % of the closest contacts in a dense body. Simulated assemblies of all
 packings have 1.07 at most, scattered particles 1.16 at least."""
@@ -60,7 +63,8 @@ class Bodies:
     near
         Number of particles that lie close to the assembly, but not in contact with it.
     hanging
-        Number of particles that one contact joins to the assembly: they may be loose ones.
+        Number of particles that hang on the assembly by one contact, or by two if these are few:
+        they may be loose ones.
     apart
         Number of particles in other bodies than the assembly, or that are too many to be loose.
     parts
@@ -122,14 +126,13 @@ def find_bodies(centres_nm: Float64, sizes_nm: Float64) -> Bodies:
     small = sizes[groups] < SMALLEST_BODY
     loose = ~around & scattered
     within = contacts.among(core)
-    tight = np.bincount(within.pairs[within.distance <= TIGHT].ravel(), minlength=within.particles)
     near = around & ~core & small
     if loose.sum() > MOST_LOOSE * number:
         loose = everything.loose
     return Bodies(
         loose=loose,
         near=int(near.sum()),
-        hanging=int((tight <= 1).sum()),
+        hanging=_hanging(within),
         apart=int((~core & ~loose & ~near).sum()),
         parts=_parts(within),
     )
@@ -150,6 +153,13 @@ def _contacts(centres_nm: Float64, sizes_nm: Float64) -> _Contacts:
     distance = np.minimum(distance_nm / usual_nm, in_diameters / usual)
     kept = distance <= APART
     return _Contacts(pairs[kept], distance[kept], len(centres_nm))
+
+
+def _hanging(contacts: _Contacts) -> int:
+    tight = contacts.pairs[contacts.distance <= TIGHT]
+    holding = np.bincount(tight.ravel(), minlength=contacts.particles)
+    by_two, by_one = (int((holding <= most).sum()) for most in (2, 1))
+    return by_two if by_two <= min(MOST_HANGING, HANGING_SHARE * contacts.particles) else by_one
 
 
 def _is_dense(contacts: _Contacts) -> bool:

@@ -49,6 +49,20 @@ def beside(body: Floats, gaps: list[float]) -> Floats:
     return body
 
 
+def on_an_edge(body: Floats) -> Floats:
+    """One particle more, in contact with two neighbours at the surface only."""
+    outer = np.argsort(-np.linalg.norm(body, axis=1))
+    for one in outer:
+        away = np.linalg.norm(body - body[one], axis=1)
+        for other in np.flatnonzero((away > 0) & (away < 1.1 * SPACING_NM)):
+            middle = (body[one] + body[other]) / 2
+            out = middle / np.linalg.norm(middle) * np.sqrt(SPACING_NM**2 - (away[other] / 2) ** 2)
+            distance = np.sort(np.linalg.norm(body - middle - out, axis=1)) / SPACING_NM
+            if distance[1] < 1.1 and distance[2] > 1.25:
+                return np.vstack([body, middle + out])
+    raise AssertionError("no such place")
+
+
 def cracked(body: Floats, gap_nm: float, at_nm: float = 0.0) -> Floats:
     return body + np.where(body[:, :1] > at_nm, [gap_nm, 0, 0], [0, 0, 0])
 
@@ -152,6 +166,7 @@ def test_contacts_tell_the_assembly_from_what_lies_beside_it(case: Case) -> None
         ),
         ("close ones are not", beside(MIDDLE, [1.55]), (103, 101, 104), ("1 particle lies",)),
         ("one on a single contact", beside(MIDDLE, [1.0]), (103, 101, 104), ()),
+        ("one on two contacts", on_an_edge(MIDDLE), (103, 101, 104), ()),
         ("two in contact", joined(MIDDLE, SMALL, 1.0, UP), (144, 102, 145), ("102 and 42",)),
         ("two apart", joined(MIDDLE, SMALL, 2.0), (144, 101, 145), ("42 particles lie apart",)),
     ],

@@ -143,6 +143,25 @@ def _two_assemblies(apart_nm: float) -> Sample:
     return _body(_placed(bodies.ball(), centres), centres)
 
 
+def _in_contact(packing: Packing) -> Sample:
+    """Return two assemblies in contact: no number is the count of one assembly."""
+    first, second = _sites(packing, nm=30), _sites(packing, nm=24)
+    along = np.array([0.3, 1.0, 0.2]) / np.linalg.norm([0.3, 1.0, 0.2])
+    far = next(far for far in np.arange(60, 0, -0.1) if _nearest(first, second + far * along) < 7.7)
+    return _body(_placed(bodies.ball(), np.vstack([first, second + far * along])))
+
+
+def _nearest(first: Array, second: Array) -> float:
+    return float(np.linalg.norm(first[:, None] - second[None], axis=2).min())
+
+
+def _close_strays(packing: Packing) -> Sample:
+    """Return loose particles that a chain of contacts does not join to the assembly."""
+    centres = _sites(packing, nm=34)
+    beside = np.array([[23, 6, -15], [-8, 25, 9], [4, -26, 12], [-23, -9, -14]], np.float64)
+    return _body(_placed(bodies.ball(), np.vstack([centres, beside])), centres)
+
+
 def _strays() -> Sample:
     centres = _sites(nm=34)
     rng = np.random.default_rng(8)
@@ -223,6 +242,10 @@ RIGHT = (
     Kind("one sphere", lambda: _body(bodies.ball(8.0), np.zeros((1, 3)), 8.0)),
     Kind("single particles beside the assembly", _strays),
     Kind("two assemblies, both in view", lambda: _two_assemblies(32.0)),
+    Kind("two assemblies in contact, fcc", lambda: _in_contact(FCC)),
+    Kind("two assemblies in contact, disordered", lambda: _in_contact(DISORDERED)),
+    Kind("loose particles close to an assembly, fcc", lambda: _close_strays(FCC)),
+    Kind("loose particles close to an assembly, disordered", lambda: _close_strays(DISORDERED)),
 )
 
 SIX = np.array(
