@@ -70,8 +70,16 @@ def check_geometry(series: TiltSeries) -> TiltSeries:
         return series
     chosen = _evenly(np.flatnonzero(~overview.excluded), MOST_IMAGES)
     search = search_half_turn(overview.images[chosen], series.tilt_axis_deg)
-    if search.contradicts_given:
+    if search.contradicts_given and search.is_decided:
         series, overview = _with_axis(series, search), _turned(overview, search.best_deg)
+    elif search.contradicts_given:
+        series = _with_doubt(
+            series,
+            f"the images agree badly along the tilt axis ({search.near_given:.0%} differs) and do "
+            f"not decide on another one: axes {search.best_deg - search.given_deg:+.0f} and "
+            f"{search.runner_up_deg - search.given_deg:+.0f} degrees away fit better and alike; "
+            "leave out bad images, or give the axis with --tilt-axis-deg",
+        )
     return _with_checked_angles(series, overview)
 
 

@@ -41,6 +41,9 @@ NEARLY_AS_GOOD = 0.85
 """Fraction of the best correlation at which a larger sphere is preferred to a smaller one."""
 CLEAR_PEAK = 1.1
 """Smallest maximum of a clear scan, relative to its median."""
+CERTAIN_TRIALS = range(1, 8)
+"""Trials whose maximum needs no other scan. The smallest spheres explain noise; spheres wider than
+a quarter of the part, the outline of the assembly."""
 SMALLEST_BINNED_PX = 5.0
 """Smallest diameter to which a sphere is binned to be found."""
 FEWEST_TO_SPREAD = 100
@@ -166,21 +169,36 @@ def _clear_scan(
 ) -> tuple[Float64, Float64]:
     """Return trial diameters and correlations [trial] of a part of the volume.
 
-    The part holds no spheres much wider than a third of its edge. If no trial is clearly the best,
-    coarser parts are tried; the first scan stands if none of them shows a clear maximum.
+    The part holds no spheres much wider than a third of its edge, and its noise may be explained by
+    the smallest spheres as well as its particles by the right ones. If it does not show one
+    diameter alone, coarser parts are tried, whose noise is averaged. If none of them does, the scan
+    with the highest clear maximum stands; if none is clear, the first.
     """
-    factor, first = 1, None
+    factor, scans = 1, []
     while True:
         piece = _busiest_piece(_binned(volume, factor), PIECE_PX)
         largest_px = max(2 * SMALLEST_PX, 0.4 * min(piece.shape))
         trials = np.geomspace(SMALLEST_PX, largest_px, TRIALS)
         found = factor * trials, _scan(piece, trials, device, progress)
-        if _has_clear_peak(found[1]):
+        if _has_single_peak(found[1]):
             return found
-        first = first or found
+        scans.append(found)
         if min(volume.shape) <= factor * PIECE_PX:
-            return first
+            break
         factor *= 2
+    first, *coarser = scans
+    clear = [first] * _has_clear_peak(first[1])
+    # a maximum at the smallest trial of a coarser part is that of smaller spheres
+    clear += [scan for scan in coarser if scan[1].argmax() > 0 and _has_clear_peak(scan[1])]
+    return max(clear, key=lambda scan: scan[1].max(), default=first)
+
+
+def _has_single_peak(correlation: Float64) -> bool:
+    """Return true for a clear maximum within `CERTAIN_TRIALS` that no distant trial equals."""
+    best = int(correlation.argmax())
+    good = np.flatnonzero(correlation >= NEARLY_AS_GOOD * correlation[best])
+    alone = bool((np.diff(good) == 1).all())
+    return best in CERTAIN_TRIALS and alone and _has_clear_peak(correlation)
 
 
 def _has_clear_peak(correlation: Float64) -> bool:

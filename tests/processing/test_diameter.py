@@ -23,7 +23,7 @@ from processing.series import TiltSeries
 from simulator.series import simulate_dual
 from simulator.settings import SimulatorSettings
 from tests.support.recorded import as_read
-from tests.support.spheres import packed, tilt_series
+from tests.support.spheres import jittered, packed, tilt_series
 
 TOLERANCE = 0.02
 ANGLES = np.arange(-70.0, 75.0, 4.0)
@@ -69,6 +69,15 @@ def test_small_spheres_that_explain_the_noise_are_not_chosen() -> None:
     noisy = np.maximum(volume + 2 * volume.std() / grain.std() * grain, 0).astype(np.float32)
     estimate = estimate_diameter(noisy, series)
     assert estimate.trials_px[estimate.correlation.argmax()] < 5
+    assert estimate.value_px == pytest.approx(7.0, rel=TOLERANCE)
+
+
+@pytest.mark.parametrize("counts", [2.0, 1.0])
+def test_spheres_that_explain_the_noise_of_few_electrons_are_not_chosen(counts: float) -> None:
+    """A part of the volume is explained by wide spheres as well as by those of the particles."""
+    taken = jittered(len(ANGLES), jitter_px=0.0, angle_error_deg=0.0, counts=counts, seed=1)
+    series = tilt_series(packed(24, 8.5, order="disordered", seed=5), ANGLES, 7.0, 68, taken)
+    estimate = estimate_diameter(sirt_series(series, 20, momentum=True), series)
     assert estimate.value_px == pytest.approx(7.0, rel=TOLERANCE)
 
 

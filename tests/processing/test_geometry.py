@@ -56,6 +56,17 @@ def beside_a_neighbour(off_px: float) -> TiltSeries:
     return tilt_series(centres, np.array(BY_5), 7.0, 56, taken)
 
 
+@cache
+def half_lost(sections: tuple[int, ...], seed: int = 4) -> TiltSeries:
+    """Record a crystal; some images end in the middle."""
+    taken = jittered(len(BY_5), jitter_px=2.0, angle_error_deg=0.15, counts=1000, seed=9)
+    centres = packed(24, 8.6, order="fcc", seed=seed)
+    series = tilt_series(centres, np.array(BY_5), 7.0, 68, taken)
+    images = series.images.copy()
+    images[list(sections), 34:] = 0
+    return replace(series, images=images)
+
+
 def noise() -> TiltSeries:
     counts = np.random.default_rng(0).poisson(100, (len(BY_5), 56, 56))
     return TiltSeries(counts.astype(np.float32), np.array(BY_5), 1.0)
@@ -79,6 +90,7 @@ RIGHT = {
     "one sphere": lambda: few_spheres(1),
     "two spheres": lambda: few_spheres(2),
     "six spheres": lambda: few_spheres(6),
+    "every sixth image ends in the middle": lambda: half_lost((5, 10, 15, 20, 25)),
     "a neighbour cut by the field": lambda: beside_a_neighbour(50.0),
     "a neighbour farther off": lambda: beside_a_neighbour(56.0),
     "noise": noise,
@@ -205,6 +217,14 @@ def test_angles_of_a_wrong_scale_are_doubted() -> None:
 def test_a_series_with_one_angle_is_refused() -> None:
     with pytest.raises(InputFileError, match=r"all 29 tilt angles are 0\.00 degrees"):
         require_tilt_series(with_angles(tuple(np.zeros(29)))(recorded()))
+
+
+def test_an_axis_that_the_images_do_not_decide_on_stays_with_a_doubt() -> None:
+    sections = np.random.default_rng(12).choice(len(BY_5), 12, replace=False)
+    given = half_lost(tuple(int(section) for section in sections), seed=5)
+    checked = check_geometry(given)
+    assert (checked.images is given.images, checked.tilt_axis_deg) == (True, 0.0)
+    assert any("--tilt-axis-deg" in doubt for doubt in checked.doubts)
 
 
 @dataclass(frozen=True)
