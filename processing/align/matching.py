@@ -137,11 +137,8 @@ def low_correlation(correlation: Float64, angles_deg: Float64, used: Bools) -> B
     return low
 
 
-def reduced(series: TiltSeries, factor: float, *, spline_order: int = 1) -> TiltSeries:
-    """Return the series with pixels `factor` times as wide, smoothed, about the same centre.
-
-    The interpolation of order 1 smooths more; that of order 3 keeps the finest detail and noise.
-    """
+def reduced(series: TiltSeries, factor: float) -> TiltSeries:
+    """Return the series with pixels `factor` times as wide, smoothed, about the same centre."""
     if factor <= 1:
         return series
     rows, columns = (int(np.ceil(n / factor)) for n in series.images.shape[1:])
@@ -152,12 +149,7 @@ def reduced(series: TiltSeries, factor: float, *, spline_order: int = 1) -> Tilt
     def reduce(tilt: int) -> None:
         smooth = ndimage.gaussian_filter(series.images[tilt], 0.4 * factor, mode="nearest")
         ndimage.affine_transform(
-            smooth,
-            [factor, factor],
-            offset,
-            output=images[tilt],
-            order=spline_order,
-            mode="nearest",
+            smooth, [factor, factor], offset, output=images[tilt], order=1, mode="nearest"
         )
 
     with ThreadPoolExecutor(worker_threads()) as pool:

@@ -124,8 +124,7 @@ def fit_spheres(
         some
         for index, (one, pose) in enumerate(series)
         for some in views_of(
-            # linear interpolation takes half of the finest noise, from which all noise is read
-            reduced(one, pixel_nm / one.pixel_nm, spline_order=3),
+            reduced(one, pixel_nm / one.pixel_nm),
             diameter_nm,
             pose,
             index,

@@ -137,15 +137,3 @@ def rms_error_nm(fit: SphereFit, task: Problem) -> float:
     found = fit.centres_nm[:-FALSE_ONES]
     error = fit_pose(task.truth, found).apply(found) - task.truth
     return float(np.sqrt(np.mean(error**2)))
-
-
-@pytest.mark.parametrize("diameter_px", [6.5, 7.3, 9.0, 14.0])
-def test_images_of_noise_are_all_noise_at_every_pixel_size(diameter_px: float) -> None:
-    """Images in which a sphere is wider than seven pixels are reduced before the fit."""
-    side_px = int(6 * diameter_px)
-    rng = np.random.default_rng(3)
-    images = rng.normal(size=(19, side_px, side_px)).astype(np.float32)
-    series = TiltSeries(images, np.arange(-72.0, 73.0, 8.0), 1.0)
-    centres = rng.uniform(-2 * diameter_px, 2 * diameter_px, (6, 3))
-    fit = fit_spheres([(series, None)], centres, np.ones(6), diameter_px, rounds=1)
-    assert fit.evidence.noise_share[0] > 0.95
