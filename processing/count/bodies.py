@@ -39,7 +39,7 @@ SMALLEST_BODY = 6
 DOMINATING = 0.5
 """Smallest share of the particles in the body that is the assembly."""
 MOST_LOOSE = 0.1
-"""Largest share of loose particles. More may be a part of the specimen."""
+"""Largest share of particles out of contact. More may be a part of the specimen."""
 NECK = 0.9
 """Largest number of contacts of two bodies that may be separate assemblies, over the two-thirds
 power of the particles in the smaller one. Simulated assemblies have 1.0 at least."""
@@ -127,8 +127,8 @@ def find_bodies(centres_nm: Float64, sizes_nm: Float64) -> Bodies:
     loose = ~around & scattered
     within = contacts.among(core)
     near = around & ~core & small
-    if loose.sum() > MOST_LOOSE * number:
-        loose = everything.loose
+    if (loose | near).sum() > MOST_LOOSE * number:
+        loose = near = everything.loose
     return Bodies(
         loose=loose,
         near=int(near.sum()),

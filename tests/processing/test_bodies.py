@@ -119,6 +119,7 @@ CASES = [
     Case("three loose, two sizes", beside(TWO_SIZES, [3.0, 3.5, 4]), 3, diameters=(7.4, 4.2, 4.2)),
     Case("two loose that touch each other", joined(MIDDLE, SMALL[:2], 3.0), loose=2),
     Case("close, without contact", beside(MIDDLE, [1.55]), near=1),
+    Case("too many that are close", beside(SMALL, [1.5, 1.6, 1.5, 1.6, 1.55, 1.5]), apart=6),
     Case("too many to be loose", beside(SMALL, [2.0, 2.5, 3, 4, 5, 3]), apart=6),
     Case("a small assembly beside a large one", joined(MIDDLE, sites(FCC, 24.0), 3.0), apart=22),
     Case("two assemblies", joined(MIDDLE, SMALL, 2.0), apart=42),
