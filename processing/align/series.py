@@ -24,6 +24,8 @@ COARSE_COLUMNS = 64
 """Width to which images are reduced to choose the initial shifts."""
 FINE_COLUMNS = 128
 """Largest width of the images in axis search and projection matching; wider ones are reduced."""
+ROUNDS = 4
+"""Largest number of rounds of projection matching."""
 CONVERGED_PX = 0.005
 """Change at which projection matching stops, reduced pixels. At this value the result no longer
 depends on the initial shifts."""
@@ -40,6 +42,7 @@ def align_series(
     series: TiltSeries,
     *,
     start: Alignment | None = None,
+    rounds: int = ROUNDS,
     device: Device = CPU,
     progress: Progress = silent,
 ) -> Alignment:
@@ -54,6 +57,8 @@ def align_series(
     start
         Earlier alignment of these images or of the first of them. Its shifts replace the
         candidates; the result is the same.
+    rounds
+        Largest number of rounds of projection matching where `start` is used.
     """
     linear = proportional_to_thickness(series)
     fine = max(1.0, series.images.shape[2] / FINE_COLUMNS)
@@ -64,6 +69,7 @@ def align_series(
     masses = centres_of_mass(linear.images) if mass_in_view else None
     if start is None or masses is None:
         initial = _initial_alignment(linear, masses, device, within(progress, 0.1, 0.3))
+        rounds = ROUNDS
     else:
         initial = _extend_alignment(start, linear, masses)
     initial = scaled(initial, 1 / fine)
@@ -71,7 +77,7 @@ def align_series(
     matched = match_projections(
         medium,
         initial,
-        rounds=4,
+        rounds=rounds,
         tolerance_px=CONVERGED_PX,
         device=device,
         progress=within(progress, 0.5, 0.95),
@@ -91,7 +97,7 @@ def _initial_alignment(
     coarse = max(1.0, linear.images.shape[2] / COARSE_COLUMNS)
     small = reduced(linear, coarse)
     start = _best_start(small, masses, coarse, device)
-    matched = match_projections(small, start, rounds=4, device=device, progress=progress)
+    matched = match_projections(small, start, rounds=ROUNDS, device=device, progress=progress)
     return scaled(matched, coarse)
 
 

@@ -15,8 +15,8 @@ from scipy import ndimage
 
 from processing.align.alignment import Alignment
 from processing.align.matching import reduced, scaled
-from processing.align.series import align_series
-from processing.count.diameter import SMALLEST_PX
+from processing.align.series import align_series, linearised
+from processing.count.diameter import SMALLEST_PX, refined_diameter
 from processing.errors import RegistrationRefusedError, TooManyCandidatesError
 from processing.images.isolate import isolate_object
 from processing.images.prepare import upright_contrast
@@ -46,6 +46,13 @@ MOST_WRONG = 1 / 3
 """Largest share of particles that may be wrong in a doubtful live count; more tilts decide."""
 LARGEST_CROP_SHARE = 0.6
 """Largest side of the object's region, relative to the field's, that is worth cropping to."""
+ROUNDS_FROM_BEFORE = 2
+"""Rounds of projection matching from the alignment of the count before.
+
+After them the shifts change by a hundredth of a diameter. More rounds do not lower this change.
+"""
+SAME_DIAMETER = 0.02
+"""Largest relative difference of two estimates of the diameter that confirm each other."""
 USUAL_DECAY = 0.5
 """Factor between one change of the count and the next, if there is no better estimate."""
 LARGEST_SHARE = 0.16
@@ -78,6 +85,7 @@ class SeriesCounter:
         self._settings = settings
         self._alignment: Alignment | None = None
         self._last: Count | None = None
+        self._diameter = RepeatedDiameter()
 
     def count(self, series: TiltSeries, *, progress: Progress = silent) -> LiveCount | None:
         """Count the particles in the raw images so far.
@@ -101,23 +109,40 @@ class SeriesCounter:
         sampling = _region(series)
         factor = reduction(sampling.crop_px[2])
         small = reduced(sampled(series, sampling), factor)
-        start = None
-        if self._alignment is not None:
-            start = scaled(in_sampled_pixels(self._alignment, sampling), 1 / factor)
-        alignment = align_series(small, start=start, progress=within(progress, 0.0, 0.4))
+        alignment = self._align(small, sampling, factor, within(progress, 0.0, 0.4))
         self._alignment = in_recorded_pixels(scaled(alignment, factor), sampling)
         try:
-            result = find_particles(
-                small, alignment, self._settings, progress=within(progress, 0.4, 1.0)
-            )
+            result = self._find_particles(small, alignment, within(progress, 0.4, 1.0))
         except TooManyCandidatesError:
+            self._diameter = RepeatedDiameter()
             return None  # more tilts may decide on them
         if not self._credible_diameter(result) or not _credible_count(result.detection):
+            self._diameter = RepeatedDiameter()
             return None
         count = result.detection.count
+        self._diameter.add(_diameter_of_one_size(result))
         before, self._last = self._last, count
         doubt = REDUCED_DOUBT * count.n if factor > 1 else 0.0
         return LiveCount(result, self._alignment, widen_interval(count, before, doubt))
+
+    def _align(
+        self, small: TiltSeries, sampling: Sampling, factor: float, progress: Progress
+    ) -> Alignment:
+        """Align reduced images, from the alignment of the count before where there is one."""
+        if self._alignment is None:
+            return align_series(small, progress=progress)
+        start = scaled(in_sampled_pixels(self._alignment, sampling), 1 / factor)
+        return align_series(small, start=start, rounds=ROUNDS_FROM_BEFORE, progress=progress)
+
+    def _find_particles(
+        self, small: TiltSeries, alignment: Alignment, progress: Progress
+    ) -> SeriesResult:
+        """Find the particles, with a diameter that earlier counts agree on where there is one."""
+        settings, known_nm = self._settings, self._diameter.agreed_nm
+        if settings.diameter_nm is None and known_nm is not None:
+            settings = settings.model_copy(update={"diameter_nm": known_nm})
+        result = find_particles(small, alignment, settings, progress=progress)
+        return result if settings == self._settings else with_measured_diameter(result)
 
     def _credible_diameter(self, result: SeriesResult) -> bool:
         """Return false if the estimated diameter is that of noise or of the whole assembly."""
@@ -126,6 +151,51 @@ class SeriesCounter:
         smallest_nm = LEAST_DIAMETER_RATIO * SMALLEST_PX * result.aligned.pixel_nm
         largest_nm = LARGEST_SHARE * min(result.volume.shape) * result.aligned.pixel_nm
         return bool(smallest_nm < result.diameter.value < largest_nm)
+
+
+class RepeatedDiameter:
+    """Diameter of one growing series, by count after count.
+
+    Two counts in a row that found the same diameter, each by its own scan, spare later ones the
+    scan. Each later count measures the diameter again from its own particles. Where it differs, the
+    next counts scan again.
+    """
+
+    def __init__(self) -> None:
+        self._last_nm: float | None = None
+        self.agreed_nm: float | None = None
+        """Diameter on which the last counts agree; None if they do not."""
+
+    def add(self, diameter_nm: float | None) -> None:
+        """Take the diameter of the newest count; None where it is of no use for others."""
+        before_nm, self._last_nm = self._last_nm, diameter_nm
+        self.agreed_nm = None
+        if diameter_nm is None or before_nm is None:
+            return
+        if abs(diameter_nm / before_nm - 1) <= SAME_DIAMETER:
+            self.agreed_nm = diameter_nm
+
+
+def _diameter_of_one_size(result: SeriesResult) -> float | None:
+    """Return the diameter; None for a refused count and for particles of several sizes."""
+    verdict = result.detection.count.verdict
+    if result.diameter.kinds or (verdict is not None and verdict.state is Trust.REFUSED):
+        return None
+    return result.diameter.value
+
+
+def with_measured_diameter(result: SeriesResult) -> SeriesResult:
+    """Measure the diameter of the particles found, if they are of one size."""
+    if result.diameter.kinds:
+        return result
+    pixel_nm = result.aligned.pixel_nm
+    measured_nm = pixel_nm * refined_diameter(
+        linearised(result.aligned),
+        result.detection.table.centres_nm / pixel_nm,
+        result.diameter.value / pixel_nm,
+    )
+    diameter = result.diameter.model_copy(update={"value": measured_nm, "source": "estimated"})
+    return replace(result, diameter=diameter, detection=result.detection.with_diameter(measured_nm))
 
 
 def _credible_count(detection: Detection) -> bool:

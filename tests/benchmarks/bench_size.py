@@ -82,6 +82,7 @@ def _process(folder: Path) -> dict[str, Any]:
         "bins": [one.summary.sampling and one.summary.sampling.bin for one in (a, b)],
         "count": [count.n, count.n_low, count.n_high],
         "verdict": count.verdict and count.verdict.state,
+        "reasons": count.verdict and count.verdict.reasons,
         "truth": len(truth.centres_nm),
         "F1": scores["fused"].f1,
         "F1 of A and B": [scores["A"].f1, scores["B"].f1],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -11,17 +12,20 @@ from scipy.spatial import cKDTree
 
 from controller.model.tilt_order import TiltOrder, recording_order
 from processing.align.alignment import unaligned
+from processing.count.diameter import estimate_diameter
 from processing.live.frame_check import FrameCheck
 from processing.live.incremental_fbp import IncrementalVolume
 from processing.live.reconstruction import LARGEST_SIDE_PX, LiveReconstruction
 from processing.live.series_counter import (
     LiveCount,
+    RepeatedDiameter,
     SeriesCounter,
     expected_change,
     fuse_so_far,
     reduce_to_counting_size,
     widen_interval,
 )
+from processing.pipeline import single
 from processing.pipeline.settings import ProcessSettings
 from processing.pipeline.single import SeriesResult, process_series
 from processing.reconstruct.fbp import fbp_series
@@ -48,9 +52,14 @@ def final(series: TiltSeries) -> SeriesResult:
 
 @pytest.fixture(scope="module")
 def live_counts(series: TiltSeries) -> dict[int, LiveCount | None]:
-    """Counts by one counter, by the number of tilts recorded."""
+    """Counts by one counter, by the number of tilts recorded; two scan for the diameter."""
     counter = SeriesCounter(ProcessSettings())
-    return {tilts: counter.count(first(series, tilts)) for tilts in (8, 24, 31)}
+    scans = Mock(side_effect=estimate_diameter)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(single, "estimate_diameter", scans)
+        counts = {tilts: counter.count(first(series, tilts)) for tilts in (8, 24, 28, 31)}
+    assert scans.call_count == 2  # the third count takes the diameter that both found
+    return counts
 
 
 def first(series: TiltSeries, tilts: int) -> TiltSeries:
@@ -204,6 +213,29 @@ def test_a_live_count_is_close_before_the_series_is_complete(
     assert abs(found[24].n - truth) <= 0.1 * truth
     widths = [found[tilts].n_high - found[tilts].n_low for tilts in (24, 31) if tilts in found]
     assert widths == sorted(widths, reverse=True)
+
+
+DIAMETERS = [
+    ("nothing known", [], None),
+    ("one scan", [6.3], None),
+    ("two that agree", [6.3, 6.35], 6.35),
+    ("two that differ", [6.3, 7.0], None),
+    ("a later one differs", [6.3, 6.3, 7.0], None),
+    ("agreed again", [6.3, 6.3, 7.0, 7.0], 7.0),
+    ("of no use, then one scan", [6.3, 6.3, None, 6.3], None),
+]
+
+
+@pytest.mark.parametrize(
+    ("found_nm", "agreed_nm"), [c[1:] for c in DIAMETERS], ids=[c[0] for c in DIAMETERS]
+)
+def test_later_counts_take_a_diameter_that_two_in_a_row_found(
+    found_nm: list[float | None], agreed_nm: float | None
+) -> None:
+    diameter = RepeatedDiameter()
+    for each_nm in found_nm:
+        diameter.add(each_nm)
+    assert diameter.agreed_nm == agreed_nm
 
 
 def test_a_count_of_which_a_third_may_be_wrong_is_not_shown() -> None:

@@ -26,6 +26,7 @@ CELL_ASPECT = 2.0
 """Height over width of a terminal cell."""
 
 Image = NDArray[np.uint8]
+Float64 = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -101,17 +102,22 @@ def _two_shades(
 
 def _box_samples(image: Image, height: int, width: int) -> NDArray[np.float32]:
     """Return the image averaged over a height x width grid, with fractions of pixels."""
-    rows, cols = _box_weights(image.shape[0], height), _box_weights(image.shape[1], width)
-    return np.asarray(rows @ image.astype(np.float32) @ cols.T)
+    return np.asarray(_means_of_rows(_means_of_rows(image, height).T, width).T, np.float32)
 
 
-@lru_cache(maxsize=32)
-def _box_weights(size: int, n: int) -> NDArray[np.float32]:
-    """Return the weights [n, size] of `size` samples in the means of `n` equal intervals."""
-    edges = np.linspace(0, size, n + 1)
-    samples = np.arange(size)
-    inside = np.minimum(edges[1:, None], samples + 1) - np.maximum(edges[:-1, None], samples)
-    return np.asarray(np.clip(inside, 0.0, 1.0) * (n / size), np.float32)
+def _means_of_rows(image: Image | Float64, n: int) -> Float64:
+    """Return the means [n, x] of `n` equal intervals of an image's rows, with fractions of rows.
+
+    Sums up to each edge, not a product of matrices: the threads of a linear algebra library wait
+    busily for one another, on a busy machine for longer than the whole refresh takes.
+    """
+    rows = len(image)
+    sums = np.zeros((rows + 1, image.shape[1]))
+    np.cumsum(image, axis=0, dtype=np.float64, out=sums[1:])
+    edges = np.linspace(0, rows, n + 1)
+    whole = np.minimum(edges.astype(np.intp), rows - 1)
+    up_to_edge = sums[whole] + (edges - whole)[:, None] * (sums[whole + 1] - sums[whole])
+    return np.asarray(np.diff(up_to_edge, axis=0) * (n / rows))
 
 
 @lru_cache(maxsize=SHADES * SHADES)
