@@ -84,11 +84,12 @@ def _slices_figure(data: ReportData) -> Figure | None:
         if scene is None:
             return None
         page = Figure(figsize=(3.4 * len(scene.sirt), 3.7), layout="constrained")
-        _draw_slices(page, scene)
+        draw_slices(page, scene)
     return page
 
 
-def _draw_slices(page: FigureBase, scene: Scene) -> None:
+def draw_slices(page: FigureBase, scene: Scene) -> None:
+    """Draw the middle slice of each volume side by side, with the exit surfaces."""
     plane = middle_plane(scene)
     images = {name: volume.values_on(plane) for name, volume in scene.sirt.items()}
     lines = exit_lines(scene, images)
@@ -126,7 +127,7 @@ def _lab_book_page(data: ReportData) -> Figure:
         head, slices, particles, curves = parts
         _write_head(head, data)
         if scene is not None:
-            _draw_slices(slices, scene)
+            draw_slices(slices, scene)
         assembly = read_assembly(data)
         if assembly is not None:
             _draw_assembly(particles, assembly)

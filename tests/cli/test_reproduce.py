@@ -6,10 +6,12 @@ import argparse
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from controller.app.cli import reproduce
 from controller.app.paper import run_experiment
+from controller.app.paper.beam_panels import BeamPanels
 from controller.app.paper.expectations import EXPECTATIONS
 from controller.app.paper.experiments import (
     NARROW,
@@ -26,6 +28,7 @@ from controller.common.errors import UsageError
 from controller.common.exit_codes import ExitCode
 from controller.model.count_verdict import Trust
 from controller.rehearsal.accuracy_checks import Score
+from processing.files.mrc import write_volume
 from processing.progress import silent
 
 TRUTH = 1000
@@ -133,6 +136,29 @@ def test_tables_and_exit_code(
     assert all(one.name in page for one in QUICK)
     assert ("FAILS: both series" in capsys.readouterr().out) is bool(changed)
     assert len((tmp_path / "out" / "outcomes.jsonl").read_text().splitlines()) == len(QUICK)
+
+
+@pytest.mark.parametrize(
+    ("drawn", "files"),
+    [((USUAL, NARROW, NO_SHOWER), ["beams.png", "beams.svg"]), ((USUAL, NO_SHOWER), [])],
+    ids=["both beams", "one beam"],
+)
+def test_slices_of_both_beams_stand_above_one_another(
+    drawn: tuple[str, ...], files: list[str], tmp_path: Path
+) -> None:
+    results, out = tmp_path / "results", tmp_path / "out"
+    (results / "processed").mkdir(parents=True)
+    out.mkdir()
+    summary = '{"counts": {}, "diameter_nm": {"value": 6.0}}'
+    (results / "processed" / "summary.json").write_text(summary)
+    values = np.random.default_rng(1).random((12, 12, 12), np.float32)
+    write_volume(results / "processed" / "A_sirt.mrc", values, 2.0)
+    panels = BeamPanels()
+    for name in drawn:
+        panels.add(name, results)
+    panels.add(NARROW, tmp_path / "nothing")
+    panels.write(out)
+    assert sorted(path.name for path in out.iterdir()) == files
 
 
 def test_a_folder_in_use_is_refused(tmp_path: Path) -> None:

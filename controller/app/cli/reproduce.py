@@ -51,17 +51,21 @@ def run(args: argparse.Namespace) -> int:
 def _outcomes(experiments: Sequence[Experiment], out: Path) -> dict[str, Outcome]:
     """Run the experiments; the results of the first stay in `out`, those of the others go."""
     from controller.app.cli.terminal_progress import shown_progress
+    from controller.app.paper.beam_panels import BeamPanels
     from controller.app.paper.run_experiment import run_experiment
 
     outcomes: dict[str, Outcome] = {}
+    panels = BeamPanels()
     for number, experiment in enumerate(experiments, start=1):
         print(f"{number} of {len(experiments)}: {experiment.name}", flush=True)
         with tempfile.TemporaryDirectory() as scratch, shown_progress() as progress:
             folder = out if number == 1 else Path(scratch)
             outcome = run_experiment(experiment, folder, progress)
+            panels.add(experiment.name, folder)
         outcomes[experiment.name] = outcome
         with (out / "outcomes.jsonl").open("a", encoding="utf-8") as file:
             file.write(outcome.model_dump_json() + "\n")
+    panels.write(out)
     return outcomes
 
 

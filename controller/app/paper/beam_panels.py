@@ -1,0 +1,50 @@
+"""Slices with the usual and with a narrow beam, one above the other (the paper's Fig. 6 and 8)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from matplotlib.figure import Figure
+
+from controller.app.paper.experiments import NARROW, USUAL
+from controller.common.errors import UsageError
+from controller.report.figures import draw_slices
+from controller.report.report_data import read_report_data
+from controller.report.slices import open_scene
+
+SIZE_IN = (10.2, 7.6)
+FORMATS = ("png", "svg")
+DPI = 200
+TITLES = {USUAL: "convergence 8 mrad", NARROW: "convergence 1.5 mrad"}
+
+
+class BeamPanels:
+    """Figure that takes one row of slices from the results of each experiment in `TITLES`."""
+
+    def __init__(self) -> None:
+        self._page = Figure(figsize=SIZE_IN, layout="constrained")
+        self._rows = dict(zip(TITLES, self._page.subfigures(len(TITLES), 1), strict=True))
+        self._missing = set(TITLES)
+
+    def add(self, experiment: str, folder: Path) -> None:
+        """Draw the slices of an experiment, if it has a row and its folder has volumes."""
+        if experiment not in self._rows:
+            return
+        row = self._rows[experiment]
+        try:
+            data = read_report_data(folder)
+        except UsageError:  # nothing could be counted
+            return
+        with open_scene(data) as scene:
+            if scene is None:
+                return
+            draw_slices(row, scene)
+        row.suptitle(TITLES[experiment], fontsize=10, fontweight="bold")
+        self._missing.discard(experiment)
+
+    def write(self, folder: Path) -> None:
+        """Write `beams.png` and `beams.svg`, if every row is drawn."""
+        if self._missing:
+            return
+        for form in FORMATS:
+            self._page.savefig(folder / f"beams.{form}", dpi=DPI)
