@@ -24,6 +24,7 @@ from processing.errors import (
 from processing.files.atomic import make_folder, remove_tree
 from processing.files.examine import ReadingOptions, examine_series, tilt_series_of
 from processing.files.held_folder import open_to_read
+from processing.files.recorded_images import require_recorded_images
 from processing.files.text import read_small
 from processing.pipeline.check_diameter import require_possible_diameter
 from processing.pipeline.check_series import require_tilt_series
@@ -157,7 +158,8 @@ def _read(paths: Mapping[SeriesName, Path], task: SessionTask) -> list[TiltSerie
     given = task.given
     options = ReadingOptions(None, given.tilt_axis_deg, given.tilt_sense, given.pixel_nm)
     series = [tilt_series_of(examine_series(path, options), name) for name, path in paths.items()]
-    for one in series:
+    for one, (name, path) in zip(series, paths.items(), strict=True):
+        require_recorded_images(path, name, one.excluded)
         require_tilt_series(one)
         require_possible_diameter(one, task.settings.diameter_nm)
     return series

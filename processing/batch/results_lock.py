@@ -10,7 +10,7 @@ from pathlib import Path
 from processing.errors import ResultsInUseError
 from processing.files.atomic import make_folder, open_plain
 from processing.files.exclusive_lock import lock_exclusively, lock_folder
-from processing.files.held_folder import FOLDER_FLAGS, hold, let_go, open_at
+from processing.files.held_folder import FOLDER_FLAGS, NO_LINK, hold, let_go, open_at
 from processing.pipeline.results_folder import PROCESSED
 
 LOCK = "lock"
@@ -42,6 +42,33 @@ def results_lock(session: Path) -> Iterator[None]:
                 f"{session}: another batch or a running session uses this folder; try again later"
             ) from None
         yield
+
+
+@contextmanager
+def only_writer(folder: Path) -> Iterator[None]:
+    """Lock an existing folder, so that no second process writes results into it meanwhile.
+
+    Folders that cannot be locked (NFS, Windows) are not.
+
+    Raises
+    ------
+    ResultsInUseError
+        Another process holds the lock.
+    """
+    if os.name == "nt":
+        yield
+        return
+    descriptor = os.open(folder, FOLDER_FLAGS & ~NO_LINK)
+    try:
+        try:
+            lock_folder(descriptor)
+        except BlockingIOError:
+            raise ResultsInUseError(
+                f"{folder}: another process writes results there; choose a new --out folder"
+            ) from None
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def _lock(session: Path, held: ExitStack) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,8 @@ from controller.common.errors import (
 )
 from controller.common.exit_codes import ExitCode
 from processing import Summary, write_images
+from processing.batch.results_lock import only_writer
+from processing.errors import ResultsInUseError
 from processing.files.rawtlt import write_rawtlt
 from tests.support.spheres import jittered, packed, tilt_series
 
@@ -282,3 +285,25 @@ def test_a_run_needs_a_folder_for_its_results(stacks: Path) -> None:
 def test_a_diameter_must_be_a_positive_number(text: str) -> None:
     with pytest.raises(SystemExit):
         run("A.mrc", "--out", "x", "--diameter-nm", text)
+
+
+def test_two_processes_of_one_session_write_into_different_folders(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    free = iter([tmp_path / "processed-2", tmp_path / "processed-3"])
+    monkeypatch.setattr(process, "free_results_folder", lambda session: next(free))
+    (tmp_path / "processed-2").mkdir()  # by the faster one, after the other had chosen it
+    assert process._made(tmp_path / "processed-2", tmp_path) == tmp_path / "processed-3"
+    assert (tmp_path / "processed-3").is_dir()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows locks no folders")
+def test_a_folder_has_one_writer_at_a_time(tmp_path: Path) -> None:
+    with (
+        only_writer(tmp_path),
+        pytest.raises(ResultsInUseError, match="another process writes"),
+        only_writer(tmp_path),
+    ):
+        pass
+    with only_writer(tmp_path):
+        pass

@@ -10,8 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import mrcfile
+import numpy as np
 import pytest
 
+from controller.app.cli.main import main
 from controller.common.errors import UsageError
 from controller.common.exit_codes import ExitCode
 from controller.model.plan import make_plan
@@ -21,6 +23,10 @@ from controller.session.event_log import read_events
 from controller.session.folder import SessionFolder
 from controller.session.realign import join_after
 from controller.session.rebuild import rebuild_journal
+from processing.batch.process_session import SessionTask, State, process_session
+from processing.files.recorded_images import require_recorded_images
+from processing.pipeline.made_with import GivenFacts
+from processing.pipeline.settings import ProcessSettings
 from tests.support.byte_flips import all_flips, harm, loss, stop_in_b
 from tests.support.shims.operations import hooked
 from tests.support.small_session import Run, open_session
@@ -140,6 +146,29 @@ def test_a_join_is_found_by_its_checksum_alone() -> None:
     before, after = whole[:100] + b"x" * 668, b"y" * 100 + whole[100:]
     assert join_after(before, after, zlib.crc32(whole)) == 100
     assert join_after(before, after, zlib.crc32(whole) ^ 1) is None
+
+
+@pytest.mark.parametrize("at", [SECOND + FRAME // 2, SECOND + 5], ids=["shifted", "one byte"])
+def test_images_that_differ_from_the_journal_are_not_processed(
+    reference: Path, tmp_path: Path, at: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "s"
+    shutil.copytree(reference, folder)
+    whole = (folder / "A.mrc").read_bytes()
+    require_recorded_images(folder / "A.mrc", "A", np.zeros(5, bool))
+    inserted = b"\1" * 16 + whole[at:] if at != SECOND + 5 else b"\xff" + whole[at + 1 :]
+    (folder / "A.mrc").write_bytes(whole[:at] + inserted)
+    says = "images differ from what was recorded, the first is image 2; dualtilt resume"
+    before = {path.name for path in folder.iterdir()}
+    assert main(["process", str(folder)]) == ExitCode.USAGE
+    assert says in capsys.readouterr().err
+    assert {path.name for path in folder.iterdir()} == before
+    outcome = process_session(SessionTask(folder, ProcessSettings(), GivenFacts(), False))
+    assert outcome.state is State.FAILED
+    assert says in outcome.reason
+    open_session(folder).close()  # restores the images, or marks them
+    excluded = np.array([at == SECOND + 5 and section == 1 for section in range(5)])
+    require_recorded_images(folder / "A.mrc", "A", excluded)
 
 
 # -- files too large to be the session's own ---------------------------------------------------

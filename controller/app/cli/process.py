@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from processing.results import SeriesName
     from processing.series import TiltSeries
 
+SERIES: tuple[SeriesName, ...] = ("A", "B")
 HELP = "reconstruct one tilt series, or two and their fusion, and count the particles"
 STACK_HELP = (
     "tilt series A: a stack of any format, or a folder of images (docs/files.md); or the folder of "
@@ -64,6 +66,7 @@ def run(args: argparse.Namespace) -> int:
     """Process the series, write the results, print counts, paths and verdict."""
     from controller.app.cli.terminal_progress import shown_progress
     from controller.report.write import write_report
+    from processing.batch.results_lock import only_writer
     from processing.device import device
     from processing.errors import (
         DeviceError,
@@ -71,8 +74,10 @@ def run(args: argparse.Namespace) -> int:
         InputFileError,
         ProcessingError,
         RegistrationRefusedError,
+        ResultsInUseError,
     )
     from processing.files.held_folder import held
+    from processing.files.recorded_images import require_recorded_images
     from processing.pipeline.check_diameter import require_possible_diameter
     from processing.pipeline.check_series import require_tilt_series
     from processing.pipeline.process_all import process_all
@@ -88,6 +93,9 @@ def run(args: argparse.Namespace) -> int:
     try:
         device(settings.device)
         series = _with_regions(_load(paths, options), args.region)
+        if session is not None:
+            for name, one, path in zip(SERIES, series, paths, strict=False):
+                require_recorded_images(path, name, one.excluded)
         series = without_dropped(series, args.drop, session)
         for one in series:
             require_tilt_series(one)
@@ -95,10 +103,17 @@ def run(args: argparse.Namespace) -> int:
         for one in series:
             print_inputs(one)
         inputs = _made_with(session, settings, args)
-        out.mkdir(parents=True, exist_ok=True)
-        with held(out), shown_progress() as progress:
+        out = _made(out, session if args.out is None else None)
+        with only_writer(out), held(out), shown_progress() as progress:
+            _require_unused(out)  # another process may have been faster
             summary = process_all(series, out, settings, inputs=inputs, progress=progress)
-    except (InputFileError, ImpossibleDiameterError, DeviceError, OSError) as error:
+    except (
+        InputFileError,
+        ImpossibleDiameterError,
+        DeviceError,
+        ResultsInUseError,
+        OSError,
+    ) as error:
         raise UsageError(path_error_text(error)) from error
     except RegistrationRefusedError as error:
         raise SafetyStopError(str(error)) from error
@@ -132,6 +147,18 @@ def _results_folder(out: Path | None, session: Path | None) -> Path:
     if session is None:
         raise UsageError("no folder for the results; give one with --out DIR")
     return free_results_folder(session)
+
+
+def _made(out: Path, session: Path | None) -> Path:
+    """Make the folder of the results; of a session's two processes at once, each gets its own."""
+    if session is None:
+        out.mkdir(parents=True, exist_ok=True)
+        return out
+    while True:
+        out = free_results_folder(session)
+        with suppress(FileExistsError):
+            out.mkdir()
+            return out
 
 
 def _made_with(
