@@ -89,7 +89,7 @@ def read_result(folder: Path) -> Result:
         table = read_csv(folder / PROCESSED / f"particles_{name}.csv")
         return Result(str(folder), summary, table.counted)
     except (InputFileError, OSError) as error:
-        raise UsageError(path_error_text(error)) from error
+        raise UsageError(path_error_text(error, folder)) from error
 
 
 def compare(results: Sequence[Result]) -> list[Comparison]:

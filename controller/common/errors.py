@@ -75,10 +75,15 @@ def os_error_text(error: OSError) -> str:
     return f"{name}: {error.strerror or error}" if name else str(error.strerror or error)
 
 
-def path_error_text(error: Exception) -> str:
-    """Return an error of the system as ``path: reason``; other errors as they are."""
-    if isinstance(error, OSError) and error.strerror and isinstance(error.filename, str):
-        return f"{TEMPORARY_NAME.sub('', error.filename)}: {error.strerror}"
+def path_error_text(error: Exception, folder: Path) -> str:
+    """Return an error of the system as ``path: reason``; other errors as they are.
+
+    A failed write names no file; then the path is that of the `folder` written to.
+    """
+    if isinstance(error, OSError) and error.strerror:
+        named = isinstance(error.filename, str)
+        path = TEMPORARY_NAME.sub("", error.filename) if named else folder
+        return f"{path}: {error.strerror}"
     return str(error)
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from shutil import disk_usage
 
 from processing.errors import InputFileError
 from processing.export.empiar import export_empiar
@@ -99,6 +101,10 @@ def _empiar_content(finished: Finished) -> str:
     return rf"deposition\.json|README\.txt|data(/[AB]|/({names}))?"
 
 
+VOLUME_TARGETS = (ExportTarget.ZARR, ExportTarget.NEXUS, ExportTarget.HSPY, ExportTarget.EMD)
+"""Formats that hold the volume."""
+SMALL_BYTES = 1 << 20
+"""Space for all that is beside a volume."""
 PRODUCTS: dict[ExportTarget, tuple[Product, ...]] = {
     ExportTarget.STAR: (Product("particles_{volume}.star", _star),),
     ExportTarget.DYNAMO: (
@@ -144,11 +150,31 @@ def export(
         pattern = product.content(finished)  # missing images are said before anything is written
         _require_own(path, pattern)
     out.mkdir(parents=True, exist_ok=True)
+    _require_space(finished, out, sum(target in VOLUME_TARGETS for target in targets))
     for number, (product, path) in enumerate(zip(products, paths, strict=True)):
         part = within(progress, number / len(products), (number + 1) / len(products))
         part(path.name, 0.0)
         product.write(finished, path, part)
     return paths
+
+
+def _require_space(finished: Finished, out: Path, volumes: int) -> None:
+    """Refuse to fill the disk: HDF5 ends the process if it cannot close its file.
+
+    Raises
+    ------
+    OSError
+        There is no space for so many copies of the volume.
+    """
+    needed = volumes * (finished.volume.stat().st_size + SMALL_BYTES)
+    free = disk_usage(out).free
+    if volumes and free < needed:
+        raise OSError(
+            errno.ENOSPC,
+            f"{needed / 1e6:.0f} MB are needed, {free / 1e6:.0f} MB are free; free disk space, or "
+            "choose another --out folder",
+            str(out),
+        )
 
 
 def _require_own(path: Path, pattern: str) -> None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from controller.app.cli.main import main
 from controller.common.exit_codes import ExitCode
+from processing.export import export
 from processing.results import Cause, Summary, Trust, Verdict
 from tests.support.finished_session import make_finished
 
@@ -170,3 +172,17 @@ def test_a_table_saved_with_a_byte_order_mark_is_read(tmp_path: Path) -> None:
     path = make_finished(tmp_path / "session") / "processed/particles_fused.csv"
     path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
     assert run(tmp_path / "session", "--to", "star") == ExitCode.OK
+
+
+@pytest.mark.parametrize("target", ["nexus", "hspy", "emd", "zarr"])
+def test_a_disk_too_small_is_said_before_anything_is_written(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    target: str,
+) -> None:
+    monkeypatch.setattr(export, "disk_usage", lambda path: SimpleNamespace(free=1_000_000))
+    session = make_finished(tmp_path / "session")
+    assert run(session, "--to", "star", target) == ExitCode.USAGE
+    assert "export: 1 MB are needed, 1 MB are free; free disk space" in capsys.readouterr().err
+    assert list((session / "export").iterdir()) == []

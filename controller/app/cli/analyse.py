@@ -60,7 +60,7 @@ def run(args: argparse.Namespace) -> int:
     except ResultRefusedError as error:
         raise SafetyStopError(str(error)) from error
     except (InputFileError, NoStructureError, ResultsInUseError, OSError) as error:
-        raise UsageError(path_error_text(error)) from error
+        raise UsageError(path_error_text(error, args.out or args.source)) from error
     for line in described(structure):
         print(line)
     for path in paths:

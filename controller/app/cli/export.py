@@ -56,7 +56,7 @@ def run(args: argparse.Namespace) -> int:
         with held(args.folder), shown_progress() as progress:
             paths = export(finished, targets, out, replace=args.again, progress=progress)
     except (ProcessingError, OSError) as error:
-        raise UsageError(path_error_text(error)) from error
+        raise UsageError(path_error_text(error, out)) from error
     for path in paths:
         print(path.resolve())
     for line in missing(finished, targets):

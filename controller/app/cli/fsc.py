@@ -42,7 +42,7 @@ def run(args: argparse.Namespace) -> int:
         with results_lock(args.folder), held(args.folder), shown_progress() as progress:
             found = measure_folder(args.folder, ProcessSettings(), progress=progress)
     except (InputFileError, ResultsInUseError, OSError) as error:
-        raise UsageError(path_error_text(error)) from error
+        raise UsageError(path_error_text(error, args.folder)) from error
     except ProcessingError as error:
         raise ProcessingFailedError(str(error)) from error
     Console().print(_table(found))

@@ -114,7 +114,7 @@ def run(args: argparse.Namespace) -> int:
         ResultsInUseError,
         OSError,
     ) as error:
-        raise UsageError(path_error_text(error)) from error
+        raise UsageError(path_error_text(error, out)) from error
     except RegistrationRefusedError as error:
         raise SafetyStopError(str(error)) from error
     except ProcessingError as error:
