@@ -98,13 +98,6 @@ class _Subtraction:
         excluded = self.series.excluded | self.left_out
         return align_series(replace(self.series, excluded=excluded), start=start)
 
-    def explains(self, largest_unexplained: float) -> bool:
-        """Return true if the spheres leave little of the object's images unexplained."""
-        return (
-            self.unexplained <= largest_unexplained
-            and self.worst_image <= LARGEST_UNEXPLAINED_IMAGE
-        )
-
 
 def without_neighbours(
     isolated: Isolated,
@@ -123,9 +116,11 @@ def without_neighbours(
         aligned = _with_overlapped(isolated, beside, alignment)
         if aligned is None:
             aligned = _with_rough_model(isolated, beside, alignment, settings)
+        if aligned is None:
+            return None
         progress("neighbours", 0.4)
         found = _subtract(isolated, beside, aligned, settings, FITS, within(progress, 0.4, 1.0))
-        if not found.explains(LARGEST_UNEXPLAINED):
+        if found.unexplained > LARGEST_UNEXPLAINED or found.worst_image > LARGEST_UNEXPLAINED_IMAGE:
             return None
         return Alone(found.series, found.realigned(aligned), found.beside)
     except ProcessingError:
@@ -149,12 +144,15 @@ def _with_overlapped(
 
 def _with_rough_model(
     isolated: Isolated, beside: Surroundings, alignment: Alignment, settings: ProcessSettings
-) -> Alignment:
-    """Subtract the neighbours roughly, align the images, and repeat."""
+) -> Alignment | None:
+    """Subtract the neighbours roughly, align the images, and repeat.
+
+    Returns None if the rough model explains too little.
+    """
     for _ in range(PASSES):
         rough = _subtract(isolated, beside, alignment, settings, 1, silent)
-        if not rough.explains(LARGEST_ROUGH_UNEXPLAINED):
-            break
+        if rough.unexplained > LARGEST_ROUGH_UNEXPLAINED:
+            return None
         before, alignment = alignment, rough.realigned(alignment)
         moved_px = (alignment.shifts_px - before.shifts_px)[~alignment.rejected]
         if np.sqrt(np.mean(moved_px**2)) < SETTLED_PX:
