@@ -50,6 +50,8 @@ LARGEST_ROUGH_UNEXPLAINED = 0.12
 """The same after the first fits, above which no good model follows."""
 LARGEST_UNEXPLAINED_IMAGE = 0.3
 """The same in the worst image."""
+LARGEST_LEFT_OUT = 0.2
+"""Largest share of the images, bad ones included, that a good model leaves out."""
 ROUNDS = 2
 """Rounds of each fit."""
 PARTICLE = 0.5
@@ -121,6 +123,8 @@ def without_neighbours(
         progress("neighbours", 0.4)
         found = _subtract(isolated, beside, aligned, settings, FITS, within(progress, 0.4, 1.0))
         if found.unexplained > LARGEST_UNEXPLAINED or found.worst_image > LARGEST_UNEXPLAINED_IMAGE:
+            return None
+        if found.left_out.mean() > LARGEST_LEFT_OUT:
             return None
         return Alone(found.series, found.realigned(aligned), found.beside)
     except ProcessingError:
