@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from controller.common.atomic import replace_text
+from simulator.grid import make_grid
 from simulator.specimen import Particles, make_assembly
-from simulator.world import World
+from simulator.world import World, load_world
 
 COLUMNS = ("id", "x_nm", "y_nm", "z_nm", "diameter_nm", "confidence")
 
@@ -18,6 +19,23 @@ def true_particles(world: World) -> Particles:
     """Return the first assembly in the frame of A, at its mean size during series A."""
     assembly = make_assembly(world.settings.specimen, world.settings.seed)
     return Particles(assembly.centres_nm * world.mean_size_as_loaded, assembly.diameters_nm)
+
+
+def true_counts(
+    state_path: Path, stage_positions_nm: dict[str, tuple[float, float]]
+) -> dict[str, int]:
+    """Return the number of particles of the assembly that each stage position centres.
+
+    Raises ValueError with a one-line message if the state is not valid.
+    """
+    settings = load_world(state_path).settings
+    assemblies = make_grid(settings.specimen, settings.seed)
+    counts = {}
+    for name, (x_nm, y_nm) in stage_positions_nm.items():
+        off_nm = assemblies.assembly_positions_nm[:, :2] + (x_nm, y_nm)
+        nearest = int(np.argmin(np.linalg.norm(off_nm, axis=1)))
+        counts[name] = len(assemblies.assemblies[nearest])
+    return counts
 
 
 def write_particles(particles: Particles, path: Path) -> None:

@@ -115,7 +115,8 @@ class GridSessions:
         return None if status is None else exit_code_after(folder.path, status)
 
     def _watch(self, folder: SessionFolder) -> None:
-        with contextlib.suppress(DualtiltError):  # the exit code says how it ended
+        # the exit code says how it ended; Ctrl-C has stopped it
+        with contextlib.suppress(DualtiltError, KeyboardInterrupt):
             watch(folder, headless=self._headless, leave_when_ended_s=LEAVE_AFTER_S)
 
 

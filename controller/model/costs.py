@@ -7,7 +7,6 @@ from itertools import pairwise
 
 from controller.model.exposures import (
     DRIFT_SHOTS_APART_S,
-    MAP_FIELDS,
     autofocus_scans,
     eucentric_tilts_deg,
     flip_check_scans,
@@ -15,6 +14,7 @@ from controller.model.exposures import (
     low_dose_scan,
     map_scans,
     survey_places_nm,
+    survey_scan,
 )
 from controller.model.protocol import BACKLASH_DEG, Protocol
 from controller.model.scan import ScanSettings
@@ -79,8 +79,8 @@ def flip_maps(protocol: Protocol) -> Cost:
 
 def survey(protocol: Protocol) -> Cost:
     """Return the cost of the survey that finds all targets on the flipped grid."""
-    places = survey_places_nm(protocol)
-    scan = low_dose_scan(protocol, MAP_FIELDS["low"])
+    scan = survey_scan(protocol)
+    places = survey_places_nm(protocol, scan)
     return Cost((scan,) * len(places), len(places) * move_s(0.0, 0.0, protocol))
 
 

@@ -60,16 +60,25 @@ def flip_check_scans(protocol: Protocol) -> tuple[ScanSettings, ...]:
     return (*(wide,) * SHOTS_OF_THE_SCAN, *(low_dose_scan(protocol),) * (shots + drift_shots))
 
 
-def survey_places_nm(protocol: Protocol) -> tuple[tuple[float, float], ...]:
+def survey_scan(protocol: Protocol) -> ScanSettings:
+    """Return the scan of one map of the survey after a flip."""
+    return low_dose_scan(protocol, MAP_FIELDS["low"])
+
+
+def survey_places_nm(protocol: Protocol, scan: ScanSettings) -> tuple[tuple[float, float], ...]:
     """Return the stage positions (x, y) of the maps that show all targets after the flip.
 
     They cover a disc around the stage's zero, row by row in alternating directions. Neighbouring
     maps overlap, so that each assembly lies whole in one of them.
+
+    Parameters
+    ----------
+    scan
+        Scan of a map, `survey_scan` or the nearest that the column offers.
     """
     targets, grid = protocol.targets or (), protocol.grid or GridSettings()
     farthest_nm = max((math.hypot(each.x_nm, each.y_nm) for each in targets), default=0.0)
     reach_nm = farthest_nm + grid.search_nm
-    scan = low_dose_scan(protocol, MAP_FIELDS["low"])
     step_nm = (1 - SURVEY_OVERLAP) * scan.pixel_nm * min(scan.width_px, scan.height_px)
     count = math.ceil(reach_nm / step_nm - 0.5)
     line_nm = [step_nm * index for index in range(-count, count + 1)]

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from controller.model.exposures import MAP_FIELDS, survey_places_nm
+from controller.model.exposures import MAP_FIELDS, survey_places_nm, survey_scan
 from controller.model.plan import make_plan
 from controller.model.protocol import Protocol
 from controller.model.targets import path_nm, shortest_order
@@ -123,7 +123,7 @@ def test_the_order_of_many_targets_is_near_the_shortest() -> None:
 
 def test_the_survey_covers_every_place_that_a_target_can_take() -> None:
     grid = protocol(at("a", 0, 0), at("b", 3000, 0), grid={"search_nm": 500.0})
-    places = np.array(survey_places_nm(grid))
+    places = np.array(survey_places_nm(grid, survey_scan(grid)))
     half_nm = MAP_FIELDS["low"] * 48 * 1.0 / 2
     angles, radii = np.meshgrid(np.linspace(0, 2 * np.pi, 60), np.linspace(0, 3500, 30))
     points = np.column_stack([(radii * np.cos(angles)).ravel(), (radii * np.sin(angles)).ravel()])

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 HELP = "run a whole session on the simulator, in a minute or two"
 FAULTS_HELP = "faults to rehearse: lists in config/faults (a wrong name shows them), or files"
 CONTROLS_HELP = "also count the volumes of all fusion rules (default: of the mean alone)"
+GRID_HELP = "six assemblies on one grid and one flip, which goes wrong the first time"
 OUT_HELP = "new or empty folder for the session (default: ./demo-DATE-TIME)"
 HEADINGS = ("", "count", "recall", "precision", "rms x/y/z, nm", "A's exit", "B's exit")
 RESULTS = ("report.html", "processed/particles_fused.csv", "processed/fused.mrc")
@@ -31,6 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--headless", action="store_true", help="text instead of the screen")
     add("--controls", action="store_true", help=CONTROLS_HELP)
     add("--faults", nargs="+", default=[], metavar="LIST", help=FAULTS_HELP)
+    add("--grid", action="store_true", help=GRID_HELP)
     add("--out", type=Path, metavar="DIR", help=OUT_HELP)
 
 
@@ -42,6 +44,10 @@ def run(args: argparse.Namespace) -> int:
     from controller.service.session_client import last_status
 
     faults = [find_faults(name) for name in args.faults]
+    if args.grid:
+        from controller.app.cli.demo_grid import run_demo_grid
+
+        return run_demo_grid(args.out, faults, headless=args.headless)
     folder = new_session(find_profile("demo"), args.out, faults)
     if args.controls:
         _count_every_rule(folder.protocol)

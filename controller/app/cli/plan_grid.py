@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from controller.app.cli.clock import clock
 from controller.common.exit_codes import ExitCode
-from controller.model.exposures import survey_places_nm
+from controller.model.exposures import survey_places_nm, survey_scan
 from controller.model.plan import make_plan
 from controller.model.protocol import Protocol
 from controller.model.steps import FLIP_STEP_ID
@@ -29,8 +29,9 @@ def print_plan(protocol: Protocol) -> int:
     flip = make_plan(protocol)
     plans = [make_plan(each) for each in protocol.recorded]
     total_s = flip.duration_s + sum(plan.duration_s for plan in plans)
+    maps = survey_places_nm(protocol, survey_scan(protocol))
     print(
-        f"flip, then {len(survey_places_nm(protocol))} maps to find the targets: "
+        f"flip, then {len(maps)} maps to find the targets: "
         f"{clock(flip.duration_s)}, {flip.dose_e_per_A2:.2g} e/Å² in all"
     )
     print(

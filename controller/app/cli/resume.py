@@ -26,18 +26,22 @@ def run(args: argparse.Namespace) -> int:
     from controller.app.grid_queue import is_grid, run_grid
     from controller.app.start_session import require_bridge, start_and_watch
     from controller.common.errors import UsageError
+    from controller.common.exit_codes import ExitCode
     from controller.model.events import State
     from controller.service.session_client import last_status
     from controller.session.folder import SessionFolder
     from controller.session.grid_folder import GridFolder
 
     if is_grid(args.folder):
+        if args.rebuild_journal:
+            raise UsageError(f"--rebuild-journal needs a session: {args.folder}/sessions/NAME")
         require_bridge(GridFolder(args.folder).protocol, args.bridge)
         return run_grid(
             GridFolder(args.folder.absolute()), args.bridge, say, headless=args.headless
         )
     folder = SessionFolder.open(args.folder.absolute())
-    if is_grid(grid := GridFolder.of_member(folder.path).path):
+    grid = GridFolder.of_member(folder.path).path
+    if is_grid(grid) and not args.rebuild_journal:
         raise UsageError(f"{folder.path}: belongs to a grid; use: dualtilt resume {grid}")
     status = last_status(folder.path)
     if status is not None and status.state is State.FINISHED:
@@ -48,5 +52,8 @@ def run(args: argparse.Namespace) -> int:
 
         for line in rebuild_journal(folder, make_plan(folder.read_protocol())):
             print(line, flush=True)
+        if is_grid(grid):
+            print(f"`dualtilt resume {grid}` continues", flush=True)
+            return ExitCode.OK
     require_bridge(folder.protocol, args.bridge)
     return start_and_watch(folder, args.bridge, headless=args.headless)

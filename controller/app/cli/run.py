@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 HELP = "run a dual tilt-series session"
+PROTOCOL_HELP = "a path or a profile's name: demo, fast, grid, paper"
 OUT_HELP = "new or empty folder for the session (default: ./NAME-DATE-TIME)"
 BRIDGE_HELP = (
     "connection file that `dualtilt bridge` named when it was ready; not for the simulator"
@@ -15,7 +16,7 @@ BRIDGE_HELP = (
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's arguments."""
     add = parser.add_argument
-    add("protocol", metavar="PROTOCOL.toml", help="a path or a profile's name: demo, fast, paper")
+    add("protocol", metavar="PROTOCOL.toml", help=PROTOCOL_HELP)
     add("--out", type=Path, metavar="DIR", help=OUT_HELP)
     add("--bridge", type=Path, metavar="FILE", help=BRIDGE_HELP)
     add("--headless", action="store_true", help="text instead of the screen")

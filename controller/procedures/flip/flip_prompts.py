@@ -33,8 +33,7 @@ def flip_prompt(protocol: Protocol, seen: str, *, simulated: bool) -> Prompt:
         "2. Turn it upside-down: half a turn about an axis in its plane.",
         "3. Put it back. If you can choose, rotate it in its plane by about 90 degrees: series B "
         f"then also fills the missing wedge of {wedge_deg:.0f} degrees of series A.",
-        "4. Insert the holder; when the vacuum is good again, open the valves. Bring the same "
-        f"assembly into view{_by_hand(protocol)}.",
+        f"4. Insert the holder; when the vacuum is good again, open the valves. {_view(protocol)}",
         "5. Change no setting of scan or detector: rotation, mirroring, size and gain stay as in "
         "series A.",
         *((REHEARSAL,) if simulated else ()),
@@ -57,6 +56,13 @@ def flip_check_prompt(check: FlipChecked) -> Prompt:
         choices=tuple(FlipCheckAnswer),
         needs_reason=(FlipCheckAnswer.OVERRIDE,),
     )
+
+
+def _view(protocol: Protocol) -> str:
+    """Say what to bring into view; of several targets none."""
+    if protocol.only_flips:
+        return "Leave the stage at zero: the targets are searched around it."
+    return f"Bring the same assembly into view{_by_hand(protocol)}."
 
 
 def _by_hand(protocol: Protocol) -> str:

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from controller.hardware.interface import Frame
 from controller.model.exposures import MAP_FIELDS, survey_places_nm
+from controller.model.scan import ScanSettings
 from controller.model.stage import StagePosition
 from controller.procedures.context import Context
 from controller.procedures.flip.maps import TOLERANCE_PX, wide_scan
@@ -19,11 +20,12 @@ def survey_grid(context: Context, step_id: str) -> NDArray[np.float64]:
     microscope = context.microscope
     microscope.set_current(step_id, context.protocol.series_b.current_pA)
     found_nm: list[tuple[float, float]] = []
-    for number, (x_nm, y_nm) in enumerate(survey_places_nm(context.protocol), start=1):
+    scan = wide_scan(context, MAP_FIELDS["low"])
+    for number, (x_nm, y_nm) in enumerate(survey_places_nm(context.protocol, scan), start=1):
         context.operator.checkpoint()
         microscope.move(step_id, StagePosition(x_nm=x_nm, y_nm=y_nm))
         microscope.wait(context.protocol.tracking.settle_s)
-        frame = _take_map(context, step_id, number)
+        frame = _take_map(context, step_id, scan, number)
         found_nm = merge(found_nm, centring_positions_nm(frame), MERGE_PX * _pixel_nm(frame))
     return np.array(found_nm).reshape(-1, 2)
 
@@ -64,9 +66,8 @@ def _pixel_nm(frame: Frame) -> float:
     return frame.info.scan.pixel_nm
 
 
-def _take_map(context: Context, step_id: str, number: int) -> Frame:
+def _take_map(context: Context, step_id: str, scan: ScanSettings, number: int) -> Frame:
     name = f"B-grid-{number}"
-    scan = wide_scan(context, MAP_FIELDS["low"])
     frame = context.microscope.acquire(step_id, f"map-{name}", scan)
     context.persist(lambda: context.session.record_map(frame, step_id, name), step_id)
     show(context, step_id, "map-B-low", frame.pixels, scan.pixel_nm, f"survey, map {number}")
