@@ -1,0 +1,157 @@
+"""Verbs on the folder of a grid: run, stop, resume and report, with sessions that a test sets."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import pytest
+
+from controller.app import grid_queue
+from controller.app.cli import demo_grid
+from controller.app.cli.main import main
+from controller.app.run_queue import Outcome
+from controller.common.exit_codes import ExitCode
+from controller.model.count_verdict import CountVerdict, Trust
+from controller.service.session_status import CountPoint, CountStatus, SessionStatus
+from controller.session.folder import SessionFolder
+from controller.session.grid_folder import GridFolder
+from controller.session.queue_journal import GridFlipped
+from tests.support.small_grid import PLACES_NM, write_grid_protocol
+
+COUNTED = SessionStatus(
+    counts={
+        "fused": CountStatus(
+            points=(
+                CountPoint(
+                    tilts_used=10,
+                    n=57,
+                    n_low=56,
+                    n_high=58,
+                    verdict=CountVerdict(state=Trust.TRUSTED),
+                ),
+            ),
+            live=False,
+        )
+    },
+    dose_e_per_A2=2500.0,
+)
+
+
+class FakeSessions:
+    """Sessions of a grid without a microscope; `three` is lost, the others have 57 particles."""
+
+    stop_at = ""
+    """Target that the operator stops at."""
+
+    def __init__(self, grid: GridFolder, *_: object, **__: object) -> None:
+        self._grid = grid
+
+    def run_target(self, name: str) -> Outcome:
+        if name == self.stop_at:
+            return Outcome(ExitCode.INTERRUPTED, "by the operator")
+        if name == "three":
+            return Outcome(ExitCode.SAFETY, "no object")
+        folder = self._grid.target(name)
+        if not folder.path.exists():
+            SessionFolder.create(folder.path, f'target = "{name}"')
+        folder.status.write_text(COUNTED.model_dump_json())
+        return Outcome(ExitCode.OK, recorded=frozenset("AB"))
+
+    def run_flip(self, recorded: tuple[str, ...]) -> tuple[Outcome, GridFlipped]:
+        return Outcome(ExitCode.OK), GridFlipped(order=recorded, detail="flipped")
+
+
+@pytest.fixture
+def grid(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Path:
+    """Run a grid until the operator stops at the target `two`."""
+    monkeypatch.setattr(grid_queue, "GridSessions", FakeSessions)
+    monkeypatch.setattr(FakeSessions, "stop_at", "two")
+    protocol = write_grid_protocol(tmp_path, PLACES_NM, seed=7)
+    path = tmp_path / "grid"
+    assert main(["run", str(protocol), "--headless", "--out", str(path)]) == ExitCode.INTERRUPTED
+    assert f"`dualtilt resume {path}` continues" in capsys.readouterr().out
+    monkeypatch.setattr(FakeSessions, "stop_at", "")
+    return path
+
+
+def test_a_resumed_grid_ends_with_one_table_of_all_targets(
+    grid: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["resume", str(grid), "--headless"]) == ExitCode.SAFETY  # one was set aside
+    said = capsys.readouterr().out
+    assert "57 (56 to 58)" in said and "no object" in said
+    with (grid / "targets.csv").open() as file:
+        rows = {row["name"]: row for row in csv.DictReader(file)}
+    assert {name: row["state"] for name, row in rows.items()} == {
+        **dict.fromkeys(PLACES_NM, "done"),
+        "three": "set aside",
+    }
+    assert rows["one"]["count_fused"] == "57" and rows["one"]["verdict"] == "trusted"
+    assert json.loads((grid / "queue-status.json").read_text())["flip"] == "flipped"
+    (grid / "report.html").unlink()
+    assert main(["report", str(grid)]) == ExitCode.OK
+    assert "no object" in (grid / "report.html").read_text()
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        pytest.param(["resume", "{grid}/sessions/one"], "belongs to a grid", id="one target"),
+        pytest.param(
+            ["resume", "{grid}", "--rebuild-journal"], "needs a session", id="rebuild the grid"
+        ),
+        pytest.param(["run", "{protocol}", "--out", "{grid}"], "already holds a grid", id="again"),
+        pytest.param(["stop", "--when", "after-target"], "needs the folder", id="stop, no folder"),
+    ],
+)
+def test_what_cannot_be_done_is_said_in_one_line(
+    words: list[str], says: str, grid: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (grid / "sessions" / "one" / "journal.jsonl").touch()
+    named = {"grid": grid, "protocol": grid.parent / "small-grid.toml"}
+    assert main([word.format(**named) for word in words]) == ExitCode.USAGE
+    assert says in capsys.readouterr().err
+
+
+def test_a_stop_after_the_target_is_obeyed_once(
+    grid: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    obeyed = FakeSessions.run_target
+
+    def stopping(self: FakeSessions, name: str) -> Outcome:
+        assert main(["stop", str(grid), "--when", "after-target"]) == ExitCode.OK
+        return obeyed(self, name)
+
+    monkeypatch.setattr(FakeSessions, "run_target", stopping)
+    assert main(["resume", str(grid), "--headless"]) == ExitCode.INTERRUPTED
+    assert "stopped after a target, as asked" in capsys.readouterr().out
+    monkeypatch.setattr(FakeSessions, "run_target", obeyed)
+    assert main(["resume", str(grid), "--headless"]) == ExitCode.SAFETY
+
+
+def test_a_grid_whose_targets_changed_is_not_resumed(
+    grid: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    protocol = grid / "protocol.toml"
+    protocol.write_text(protocol.read_text().replace('name = "four"', 'name = "five"'))
+    assert main(["resume", str(grid), "--headless"]) == ExitCode.USAGE
+    assert "its targets have changed" in capsys.readouterr().err
+
+
+def test_the_demo_of_a_grid_misses_a_wrong_count_and_a_loose_target_that_is_not_lost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(grid_queue, "GridSessions", FakeSessions)
+    names = ("centre", "east", "north", "south", "west", "loose")
+    true = {**dict.fromkeys(names, 57), "east": 99}
+    monkeypatch.setattr(demo_grid, "_true_counts", lambda _: true)
+    words = ["demo", "--grid", "--headless", "--out", str(tmp_path / "g")]
+    assert main(words) == ExitCode.ACCURACY_MISSED
+    said = capsys.readouterr().out
+    assert "missed: east: 57 counted, 99 true" in said
+    assert "missed: loose: done, although its assembly has fallen off" in said
+    assert said.count("missed") == 2
