@@ -164,7 +164,7 @@ def _require_space(finished: Finished, out: Path, volumes: int) -> None:
     Raises
     ------
     OSError
-        There is no space for so many copies of the volume.
+        There is no space for this number of copies of the volume.
     """
     needed = volumes * (finished.volume.stat().st_size + SMALL_BYTES)
     free = disk_usage(out).free
