@@ -23,7 +23,8 @@ class BeamPanels:
 
     def __init__(self) -> None:
         self._page = Figure(figsize=SIZE_IN, layout="constrained")
-        self._rows = dict(zip(TITLES, self._page.subfigures(len(TITLES), 1), strict=True))
+        rows = self._page.subfigures(len(TITLES), 1, squeeze=False)
+        self._rows = dict(zip(TITLES, rows[:, 0], strict=True))
         self._missing = set(TITLES)
 
     def add(self, experiment: str, folder: Path) -> None:
