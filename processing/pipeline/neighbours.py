@@ -221,8 +221,9 @@ def _subtract(
         shown[kept] = model.images(unmoved.select(kept), np.ones(len(weights), bool))
         filled = replace(filled, images=np.where(padded.known > 0, filled.images, shown))
         progress("neighbours", 0.3 + 0.7 * (number + 1) / fits)
-        if np.median(fit.evidence.unexplained[weights > PARTICLE]) > LARGEST_ROUGH_UNEXPLAINED:
-            break  # further fits would not help
+        left = np.median(fit.evidence.unexplained[weights > PARTICLE])
+        if number > 0 and left > LARGEST_ROUGH_UNEXPLAINED:
+            break  # the first fit moves the particles far; fits after the second do not help
         if np.sqrt((moved_nm**2).sum(axis=1).mean()) < SETTLED_DIAMETERS * diameter_nm:
             break
     raw_frame = Frame(
