@@ -144,11 +144,11 @@ def _two_assemblies(apart_nm: float) -> Sample:
 
 
 def _in_contact(packing: Packing) -> Sample:
-    """Return two assemblies in contact: no number is the count of one assembly."""
+    """Return two assemblies in contact; only the larger one is a right count."""
     first, second = _sites(packing, nm=30), _sites(packing, nm=24)
     along = np.array([0.3, 1.0, 0.2]) / np.linalg.norm([0.3, 1.0, 0.2])
     far = next(far for far in np.arange(60, 0, -0.1) if _nearest(first, second + far * along) < 7.7)
-    return _body(_placed(bodies.ball(), np.vstack([first, second + far * along])))
+    return _body(_placed(bodies.ball(), np.vstack([first, second + far * along])), first)
 
 
 def _nearest(first: Array, second: Array) -> float:
