@@ -15,7 +15,7 @@ from controller.common.errors import UsageError
 from controller.common.exit_codes import ExitCode
 from controller.model.base import Data
 from controller.model.protocol import Protocol, read_protocol
-from controller.model.targets import shortest_order
+from controller.model.target_order import shortest_order
 from controller.rehearsal.fault_list import read_faults
 from controller.report.grid_page import TargetRow, as_csv, as_page, as_text
 from controller.service.session_client import last_status

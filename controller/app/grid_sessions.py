@@ -15,7 +15,7 @@ from controller.common.exit_codes import ExitCode
 from controller.model.base import SeriesName
 from controller.model.protocol import Protocol
 from controller.model.steps import FLIP_STEP_ID, tilt_id
-from controller.model.targets import shortest_order
+from controller.model.target_order import shortest_order
 from controller.procedures.tracking.stage_image import centring_position
 from controller.service.service_address import NoSessionError
 from controller.service.session_client import ServiceClient, exit_code_after, last_status

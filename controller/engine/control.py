@@ -25,7 +25,7 @@ from controller.model.events import (
     StateChanged,
 )
 from controller.model.prompts import STOP, Prompt
-from controller.model.protocol import Flip
+from controller.model.sections.flip import Flip
 from controller.procedures.context import StopRequestedError
 from controller.session.entries import Answered, Entry
 

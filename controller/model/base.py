@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Fraction = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 RequestId = Annotated[str, Field(min_length=1, max_length=120)]
 """Id of one action at the microscope. A repeated id returns the first outcome and does nothing."""
 

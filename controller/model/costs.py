@@ -16,8 +16,9 @@ from controller.model.exposures import (
     survey_places_nm,
     survey_scan,
 )
-from controller.model.protocol import BACKLASH_DEG, Protocol
+from controller.model.protocol import Protocol
 from controller.model.scan import ScanSettings
+from controller.model.stage import BACKLASH_DEG
 
 STAGE_SPEED_DEG_PER_S = 10.0
 STAGE_REST_S = 3.0

@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 
 from controller.model.base import SeriesName
-from controller.model.protocol import BACKLASH_DEG, Protocol
+from controller.model.protocol import Protocol
 from controller.model.scan import ScanSettings
+from controller.model.stage import BACKLASH_DEG
 from controller.model.targets import GridSettings
 
 WIDE = 4

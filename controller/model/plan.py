@@ -17,9 +17,10 @@ from controller.model.exposures import (
     first_current_pA,
     low_dose_scan,
 )
-from controller.model.protocol import BACKLASH_DEG, Protocol, SeriesSettings
+from controller.model.protocol import Protocol
 from controller.model.scan import shower_dose_e_per_A2
-from controller.model.stage import StagePosition
+from controller.model.sections.series import SeriesSettings
+from controller.model.stage import BACKLASH_DEG, StagePosition
 from controller.model.steps import (
     FLIP_STEP_ID,
     Autofocus,

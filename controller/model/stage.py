@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from controller.model.base import Data, Finite, Positive, Settings
 
+BACKLASH_DEG = 3.0
+"""Distance from the backlash start to its tilt: the stage moves there first (degrees)."""
+
 
 class StagePosition(Data):
     """Tilt angle and shifts of the stage, read back or requested."""

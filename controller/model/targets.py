@@ -7,10 +7,7 @@ one target.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from itertools import pairwise, permutations
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 from pydantic import Field, JsonValue
@@ -65,115 +62,6 @@ def with_changes(content: Mapping[str, Any], target: Target) -> dict[str, Any]:
     for section in OVERRIDABLE:
         merged[section] = {**content[section], **getattr(target, section)}
     return merged
-
-
-@dataclass(frozen=True)
-class Field2D:
-    """Extent of what a target's session exposes and records, from the target's position.
-
-    Attributes
-    ----------
-    name, x_nm, y_nm
-        The target.
-    exposed_x_nm, exposed_y_nm
-        Half of the field that is exposed before the flip, along x and y on the grid.
-    exposed_nm
-        Half of the field that is exposed after the flip, in any direction: the in-plane angle is
-        not known.
-    object_nm
-        Half of the field that is recorded: the object lies within it.
-    """
-
-    name: str
-    x_nm: float
-    y_nm: float
-    exposed_x_nm: float
-    exposed_y_nm: float
-    exposed_nm: float
-    object_nm: float
-
-
-def neighbours_exposed(fields: Sequence[Field2D]) -> Iterator[str]:
-    """Give one line for each target whose exposures reach a neighbour.
-
-    No order of the targets avoids this: while one is exposed, the other is not finished.
-    """
-    for one, other in permutations(fields, 2):
-        dx_nm, dy_nm = abs(one.x_nm - other.x_nm), abs(one.y_nm - other.y_nm)
-        distance_nm = math.hypot(dx_nm, dy_nm)
-        before_x_nm = one.exposed_x_nm + other.object_nm
-        before_y_nm = one.exposed_y_nm + other.object_nm
-        after_nm = one.exposed_nm + other.object_nm
-        if (dx_nm < before_x_nm and dy_nm < before_y_nm) or distance_nm < after_nm:
-            needed_nm = max(after_nm, before_x_nm)
-            yield (
-                f"exposures of {one.name} reach {other.name}, {distance_nm:.0f} nm away; "
-                f"{needed_nm:.0f} nm are needed at these tilts: leave one of them out"
-            )
-
-
-MOST_EXACT = 10
-"""Largest number of targets whose order is found by comparing all orders."""
-
-
-def shortest_order(places_nm: Sequence[tuple[float, float]]) -> tuple[int, ...]:
-    """Return the order of places in which the stage moves least, beginning at its zero.
-
-    The shortest of all orders up to `MOST_EXACT` places; more are improved by reversing parts.
-    """
-    if len(places_nm) <= MOST_EXACT:
-        return _best_of_all(places_nm)
-    return _improved(places_nm, _nearest_next(places_nm))
-
-
-def path_nm(places_nm: Sequence[tuple[float, float]], order: Sequence[int]) -> float:
-    """Return the length of the stage's way from its zero through the places."""
-    way = [(0.0, 0.0), *(places_nm[index] for index in order)]
-    return sum(math.dist(a, b) for a, b in pairwise(way))
-
-
-def _best_of_all(places_nm: Sequence[tuple[float, float]]) -> tuple[int, ...]:
-    """Return the shortest order (Held and Karp 1962): best ends of all subsets, by size."""
-    count = len(places_nm)
-    best: dict[tuple[int, int], tuple[float, tuple[int, ...]]] = {
-        (1 << last, last): (math.hypot(*places_nm[last]), (last,)) for last in range(count)
-    }
-    for _ in range(count - 1):
-        longer: dict[tuple[int, int], tuple[float, tuple[int, ...]]] = {}
-        for (visited, last), (length, order) in best.items():
-            for following in range(count):
-                if visited & (1 << following):
-                    continue
-                key = (visited | (1 << following), following)
-                reached = length + math.dist(places_nm[last], places_nm[following])
-                if key not in longer or reached < longer[key][0]:
-                    longer[key] = (reached, (*order, following))
-        best = longer
-    return min(best.values(), default=(0.0, ()))[1]
-
-
-def _nearest_next(places_nm: Sequence[tuple[float, float]]) -> tuple[int, ...]:
-    order: list[int] = []
-    here, left = (0.0, 0.0), set(range(len(places_nm)))
-    while left:
-        index = min(left, key=lambda i: (math.dist(here, places_nm[i]), i))
-        order.append(index)
-        left.remove(index)
-        here = places_nm[index]
-    return tuple(order)
-
-
-def _improved(places_nm: Sequence[tuple[float, float]], order: tuple[int, ...]) -> tuple[int, ...]:
-    """Reverse parts of the order as long as that shortens the way."""
-    length, shorter = path_nm(places_nm, order), True
-    while shorter:
-        shorter = False
-        for i in range(len(order) - 1):
-            for j in range(i + 2, len(order) + 1):
-                tried = (*order[:i], *reversed(order[i:j]), *order[j:])
-                if (reached := path_nm(places_nm, tried)) < length - 1e-9:
-                    order, length, shorter = tried, reached, True
-    return order
 
 
 class FoundTargets(Data):

@@ -10,8 +10,7 @@ import math
 
 from controller.model.events import Level
 from controller.model.exposures import WIDE, eucentric_tilts_deg
-from controller.model.protocol import BACKLASH_DEG
-from controller.model.stage import StagePosition
+from controller.model.stage import BACKLASH_DEG, StagePosition
 from controller.model.steps import EucentricHeight
 from controller.procedures.context import Context
 from controller.procedures.tracking.centre import keep_centred, take_tracking_shot

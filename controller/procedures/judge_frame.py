@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from controller.hardware.interface import AcquisitionError, Frame
 from controller.model.events import Level
 from controller.model.frames import FrameVerdict
-from controller.model.protocol import Quality
 from controller.model.scan import ScanSettings
+from controller.model.sections.recording import Quality
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,7 @@ from controller.model.events import (
     TiltMissed,
 )
 from controller.model.frames import FrameVerdict
-from controller.model.protocol import SeriesSettings
+from controller.model.sections.series import SeriesSettings
 from controller.report.html import MISSING, details, number, section, table, text
 from controller.report.report_data import ReportData
 from controller.service import event_text

@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 
 from pydantic import Secret, SecretStr
 
-from controller.model.protocol import Notify
+from controller.model.sections.notify import Notify
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from controller.model.events import (
     State,
     StateChanged,
 )
-from controller.model.protocol import Notify
+from controller.model.sections.notify import Notify
 from controller.service.message_channels import Message, NotDeliveredError, channels
 from controller.service.session_status import SessionStatus
 

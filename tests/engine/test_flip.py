@@ -13,7 +13,8 @@ from controller.common.exit_codes import ExitCode
 from controller.engine import Engine
 from controller.model.commands import Answer
 from controller.model.events import Event, FlipChecked, FrameRecorded, PromptAnswered, PromptOpened
-from controller.model.protocol import Flip, read_protocol
+from controller.model.protocol import read_protocol
+from controller.model.sections.flip import Flip
 from controller.procedures.flip.check_flip import judge_flip
 from processing.images.flip import FlipMatch, FlipPose, ScoredPose
 from tests.support.fake_microscope import FakeMicroscope

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from controller.model.exposures import MAP_FIELDS, survey_places_nm, survey_scan
 from controller.model.plan import make_plan
 from controller.model.protocol import Protocol
-from controller.model.targets import path_nm, shortest_order
+from controller.model.target_order import path_nm, shortest_order
 from tests.support.small_session import PROTOCOL
 
 

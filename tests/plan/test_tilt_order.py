@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from controller.model.costs import STAGE_REST_S, STAGE_SPEED_DEG_PER_S
 from controller.model.plan import make_plan
-from controller.model.protocol import SeriesSettings
+from controller.model.sections.series import SeriesSettings
 from controller.model.steps import Tilt
 from tests.plan.test_plan import small
 

@@ -32,7 +32,8 @@ from controller.model.events import (
     StateChanged,
 )
 from controller.model.prompts import Prompt
-from controller.model.protocol import Notify, read_protocol
+from controller.model.protocol import read_protocol
+from controller.model.sections.notify import Notify
 from controller.service.notify import Notifier, message_of
 from controller.service.session_status import SessionStatus
 from controller.service.session_store import SessionStore

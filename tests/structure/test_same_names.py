@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from controller.model.count_verdict import CountVerdict, Trust
 from controller.model.fusion_rules import FusionRule
-from controller.model.protocol import Processing
+from controller.model.sections.processing import Processing
 from processing import ProcessSettings
 from processing.results import FusionRule as RuleOfProcessing
 from processing.results import Trust as TrustOfProcessing

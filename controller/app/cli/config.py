@@ -17,7 +17,8 @@ from controller.common.bounded_read import read_bounded
 from controller.common.errors import UsageError
 from controller.common.exit_codes import ExitCode
 from controller.common.settings_file import describe_errors, validate_toml
-from controller.model.protocol import ColumnSettings, Protocol, read_protocol
+from controller.model.protocol import Protocol, read_protocol
+from controller.model.sections.column import ColumnSettings
 
 HELP = "show or validate a protocol, or print its schema"
 

@@ -11,7 +11,7 @@ from controller.model.exposures import survey_places_nm, survey_scan
 from controller.model.plan import make_plan
 from controller.model.protocol import Protocol
 from controller.model.steps import FLIP_STEP_ID
-from controller.model.targets import path_nm, shortest_order
+from controller.model.target_order import path_nm, shortest_order
 from controller.session.image_size import size_in_processing
 
 HEADINGS = ("", "target", "x, nm", "y, nm", "move, nm", "A", "B", "e/Å²")

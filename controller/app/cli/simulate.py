@@ -15,8 +15,9 @@ from controller.common.bounded_read import read_bounded
 from controller.common.errors import UsageError
 from controller.common.exit_codes import ExitCode
 from controller.common.settings_file import describe_errors, validate_toml
-from controller.model.protocol import Protocol, Shower, read_protocol
+from controller.model.protocol import Protocol, read_protocol
 from controller.model.scan import shower_dose_e_per_A2
+from controller.model.sections.series import Shower
 
 HELP = "write both simulated tilt series and the truth, without a session"
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from controller.hardware.interface import Frame
 from controller.model.events import Checked, FlipChecked
 from controller.model.exposures import flip_check_tilts_deg
-from controller.model.protocol import Flip
 from controller.model.scan import FrameInfo
+from controller.model.sections.flip import Flip
 from controller.procedures.context import Context
 from controller.procedures.eucentric import refine_height
 from controller.procedures.flip.check_scan import measure_scan_axes

@@ -1,0 +1,1 @@
+"""Sections of a protocol: settings, their defaults, and the checks within each section."""

@@ -1,0 +1,94 @@
+"""Fields on the grid that each target's session exposes; no exposure may reach a neighbour."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import permutations
+
+from controller.model.scan import ScanSettings
+from controller.model.sections.series import SeriesSettings, Shower
+from controller.model.targets import Target
+
+STEEPEST_FIELD_DEG = 85.0
+"""Steepest tilt for which the extent of a field on the grid is calculated (degrees)."""
+
+
+@dataclass(frozen=True)
+class TargetField:
+    """Extent of what a target's session exposes and records, from the target's position.
+
+    Attributes
+    ----------
+    name, x_nm, y_nm
+        The target.
+    exposed_x_nm, exposed_y_nm
+        Half of the field that is exposed before the flip, along x and y on the grid.
+    exposed_nm
+        Half of the field that is exposed after the flip, in any direction: the in-plane angle is
+        not known.
+    object_nm
+        Half of the field that is recorded: the object lies within it.
+    """
+
+    name: str
+    x_nm: float
+    y_nm: float
+    exposed_x_nm: float
+    exposed_y_nm: float
+    exposed_nm: float
+    object_nm: float
+
+
+def neighbours_exposed(fields: Sequence[TargetField]) -> Iterator[str]:
+    """Give one line for each target whose exposures reach a neighbour.
+
+    No order of the targets avoids this: while one is exposed, the other is not finished.
+    """
+    for one, other in permutations(fields, 2):
+        dx_nm, dy_nm = abs(one.x_nm - other.x_nm), abs(one.y_nm - other.y_nm)
+        distance_nm = math.hypot(dx_nm, dy_nm)
+        before_x_nm = one.exposed_x_nm + other.object_nm
+        before_y_nm = one.exposed_y_nm + other.object_nm
+        after_nm = one.exposed_nm + other.object_nm
+        if (dx_nm < before_x_nm and dy_nm < before_y_nm) or distance_nm < after_nm:
+            needed_nm = max(after_nm, before_x_nm)
+            yield (
+                f"exposures of {one.name} reach {other.name}, {distance_nm:.0f} nm away; "
+                f"{needed_nm:.0f} nm are needed at these tilts: leave one of them out"
+            )
+
+
+def target_field(
+    target: Target,
+    scan: ScanSettings,
+    shower: Shower,
+    series_a: SeriesSettings,
+    series_b: SeriesSettings,
+) -> TargetField:
+    """Return the extent of a target's frames, tracking shots and shower on the grid.
+
+    The settings are those of the target's own session. At a tilt the field reaches farther across
+    the tilt axis, by 1 / cos.
+    """
+    width_nm, height_nm = scan.width_px * scan.pixel_nm, scan.height_px * scan.pixel_nm
+    tilted = [(width_nm, series_a.reach_deg)]
+    if shower.enabled:
+        tilted.append((shower.field_nm, (min(shower.tilts_deg), max(shower.tilts_deg))))
+        height_nm = max(height_nm, shower.field_nm)
+    object_nm = max(scan.width_px, scan.height_px) * scan.pixel_nm / 2
+    return TargetField(
+        name=target.name,
+        x_nm=target.x_nm,
+        y_nm=target.y_nm,
+        exposed_x_nm=max(_half_on_grid_nm(field_nm, tilts) for field_nm, tilts in tilted),
+        exposed_y_nm=height_nm / 2,
+        exposed_nm=_half_on_grid_nm(2 * object_nm, series_b.reach_deg),
+        object_nm=object_nm,
+    )
+
+
+def _half_on_grid_nm(field_nm: float, tilts_deg: tuple[float, float]) -> float:
+    steepest_deg = min(max(map(abs, tilts_deg)), STEEPEST_FIELD_DEG)
+    return field_nm / 2 / math.cos(math.radians(steepest_deg))
