@@ -1,47 +1,30 @@
-"""Journal of a session: one JSON object a line, each with its number and checksum.
-
-A line is on the disk once `append` has returned. A crash can only tear the last line: it then ends
-without a newline and is cut off. Anything else that is wrong is damage; the error names the line.
-"""
+"""Journal of a session: one entry a line, in a file as `controller.session.journal_file` has it."""
 
 from __future__ import annotations
 
-import contextlib
-import os
-import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
-from typing import Annotated
 
-from pydantic import Field, TypeAdapter, ValidationError
-
-from controller.common.bounded_read import LOG_BYTES
-from controller.model.base import Data
 from controller.session.crash_points import CrashPoint, no_crash
 from controller.session.entries import JOURNAL_FORMAT, Entry, SessionOpened
-from controller.session.errors import (
-    JournalDamagedError,
-    JournalFormatError,
-    JournalTakenError,
+from controller.session.errors import JournalFormatError
+from controller.session.journal_file import (
+    JournalFile,
+    NumberedLine,
+    decode,
+    encode,
+    good_lines,
+    now,
+    read_raw,
 )
-from controller.session.read_plain import read_plain
-from processing.files.atomic import open_plain, replace_text, sync_data, sync_folder
+from processing.files.atomic import replace_text
 
 
-class Line(Data):
-    """One line of the journal, without its checksum."""
+class Line(NumberedLine):
+    """One line of a session's journal, without its checksum."""
 
-    seq: Annotated[int, Field(ge=0)]
-    at: str
-    """Wall clock, ISO 8601 with zone; `seq` gives the order."""
     entry: Entry
-
-
-_LINE: TypeAdapter[Line] = TypeAdapter(Line)
-_CHECKSUM = b',"crc32":"%08x"}\n'
-_CHECKSUM_LENGTH = len(_CHECKSUM % 0)
 
 
 @dataclass(frozen=True)
@@ -71,30 +54,18 @@ def read_journal(path: Path) -> JournalContent:
     JournalDamagedError
         A line is damaged, the last one included; the message names the first such line. Or the
         file cannot be read or is too large for a journal.
+    JournalFormatError
+        Another version of dualtilt wrote it.
     """
-    content = _read(path)
+    content = read_raw(path)
+    remedy = f"Restore it from a copy, or: dualtilt resume {path.parent} --rebuild-journal"
     lines: list[Line] = []
-    start = 0
-    for raw in content.splitlines(keepends=True):
-        line = _decode(raw) or _decode_without_newline(raw)
-        if line is None or line.seq != len(lines):
-            if raw.endswith((b"\n", b"\r")):
-                raise JournalDamagedError(
-                    f"{path}: line {len(lines) + 1} is damaged; nothing was changed. Restore it "
-                    f"from a copy, or: dualtilt resume {path.parent} --rebuild-journal"
-                )
-            break
+    good_bytes = 0
+    for line, length in good_lines(path, content, Line, remedy):
         _check_format(path, line.entry)
         lines.append(line)
-        start += len(raw)
-    return JournalContent(tuple(lines), start, content[start:])
-
-
-def _read(path: Path) -> bytes:
-    try:
-        return read_plain(path, LOG_BYTES)
-    except OSError as error:
-        raise JournalDamagedError(f"{path}: {error.strerror}; restore it from a copy") from None
+        good_bytes += length
+    return JournalContent(tuple(lines), good_bytes, content[good_bytes:])
 
 
 def _check_format(path: Path, entry: Entry) -> None:
@@ -124,7 +95,7 @@ class Salvaged:
 
 def salvage(path: Path) -> Salvaged:
     """Read every line whose checksum is right, without changing the journal."""
-    decoded = [_decode(raw) for raw in _read(path).splitlines(keepends=True)]
+    decoded = [decode(raw, Line) for raw in read_raw(path).splitlines(keepends=True)]
     good = {line.seq: line for line in decoded if line is not None}
     for line in good.values():
         _check_format(path, line.entry)
@@ -136,7 +107,7 @@ def salvage(path: Path) -> Salvaged:
 
 def write_journal(path: Path, entries: Iterable[Entry]) -> None:
     """Write a whole journal in one step; its lines get new numbers and times."""
-    lines = (_encode(Line(seq=seq, at=_now(), entry=entry)) for seq, entry in enumerate(entries))
+    lines = (encode(Line(seq=seq, at=now(), entry=entry)) for seq, entry in enumerate(entries))
     replace_text(path, b"".join(lines).decode())
 
 
@@ -156,21 +127,9 @@ class Journal:
     def __init__(
         self, path: Path, content: JournalContent, crash_point: CrashPoint = no_crash
     ) -> None:
-        self._path = path
-        self._crash_point = crash_point
+        self._file = JournalFile(path, content.good_bytes)
         self._next_seq = len(content.lines)
-        self._end = content.good_bytes
-        self._torn = False
-        is_new = not path.exists()
-        self._file = open_plain(path, "x+b" if is_new else "r+b")
-        try:
-            if is_new:
-                sync_folder(path.parent)
-            self._restore_newline()
-            self._file.truncate(self._end)
-        except BaseException:
-            self._file.close()
-            raise
+        self._crash_point = crash_point
 
     def append(self, entry: Entry) -> None:
         """Write an entry; durable on return.
@@ -184,82 +143,14 @@ class Journal:
         """
         name = f"{self._next_seq}-{entry.kind}"
         self._crash_point(f"before-{name}")
-        if self._torn:
-            self._cut_torn_line()
-        self._refuse_other_writers()
-        raw = _encode(Line(seq=self._next_seq, at=_now(), entry=entry))
-        self._file.seek(self._end)
-        try:
-            _write_all(self._file.fileno(), raw)
-            sync_data(self._file.fileno())
-        except BaseException:
-            self._torn = True
-            with contextlib.suppress(OSError):  # else the next call does, or `resume`
-                self._cut_torn_line()
-            raise
-        self._end += len(raw)
+        self._file.append(Line(seq=self._next_seq, at=now(), entry=entry))
         self._next_seq += 1
         self._crash_point(f"after-{name}")
 
-    def _cut_torn_line(self) -> None:
-        self._file.truncate(self._end)
-        self._torn = False
-
-    def _restore_newline(self) -> None:
-        """Write the newline of the last good line again, in case it was damaged."""
-        if self._end:
-            self._file.seek(self._end - 1)
-            if self._file.read(1) != b"\n":
-                self._file.seek(self._end - 1)
-                _write_all(self._file.fileno(), b"\n")
-                sync_data(self._file.fileno())
-
-    def _refuse_other_writers(self) -> None:
-        mine = os.fstat(self._file.fileno())
-        try:
-            found = self._path.stat()
-        except FileNotFoundError:
-            found = None
-        if found is None or not os.path.samestat(mine, found):
-            raise JournalTakenError(f"{self._path}: was removed or replaced while the session ran")
-        if mine.st_size != self._end:
-            raise JournalTakenError(f"{self._path}: another program wrote to it")
-
     def content(self) -> bytes:
         """Return the bytes of the journal that this run wrote or read, also after its removal."""
-        self._file.seek(0)
-        return self._file.read(self._end)
+        return self._file.content()
 
     def close(self) -> None:
         """Close the file; every entry is already on disk."""
         self._file.close()
-
-
-def _now() -> str:
-    return datetime.now().astimezone().isoformat(timespec="milliseconds")
-
-
-def _encode(line: Line) -> bytes:
-    body = line.model_dump_json().encode()
-    return body[:-1] + _CHECKSUM % zlib.crc32(body)
-
-
-def _decode(raw: bytes) -> Line | None:
-    body = raw[:-_CHECKSUM_LENGTH] + b"}"
-    if raw[-_CHECKSUM_LENGTH:] != _CHECKSUM % zlib.crc32(body):
-        return None
-    try:
-        return _LINE.validate_json(body)
-    except ValidationError:
-        return None
-
-
-def _decode_without_newline(raw: bytes) -> Line | None:
-    """Decode a last line of which only the newline is damaged."""
-    return None if raw.endswith(b"\n") else _decode(raw[:-1] + b"\n")
-
-
-def _write_all(descriptor: int, raw: bytes) -> None:
-    view = memoryview(raw)
-    while view:
-        view = view[os.write(descriptor, view) :]

@@ -1,8 +1,8 @@
-"""Journal of a queue of targets: how far each target is, one JSON object a line.
+"""Journal of a queue of targets: progress of each target, one entry a line.
 
 The journal of each target's session is the truth about that session. This one only says which
-sessions have ended, and why a target was set aside. A line is on the disk once `append` has
-returned; a line torn by a crash is cut off.
+sessions have ended, and why a target was set aside. Its file is one of
+`controller.session.journal_file`.
 """
 
 from __future__ import annotations
@@ -10,19 +10,19 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import Field
 
-from controller.common.bounded_read import LOG_BYTES
 from controller.model.base import Data, SeriesName
 from controller.session.crash_points import CrashPoint, no_crash
-from controller.session.errors import JournalDamagedError
-from controller.session.read_plain import read_plain
-from processing.files.atomic import open_plain, sync_data, sync_folder
+from controller.session.errors import JournalFormatError
+from controller.session.journal_file import JournalFile, NumberedLine, good_lines, now, read_raw
+
+QUEUE_FORMAT = 1
+"""Format of the journal, in its first line; another one is refused."""
 
 
 class TargetState(StrEnum):
@@ -38,7 +38,7 @@ class QueueOpened(Data):
     """First entry: the targets, in the order of series A."""
 
     kind: Literal["queue-opened"] = "queue-opened"
-    queue_format: int = 1
+    queue_format: int = QUEUE_FORMAT
     order: tuple[str, ...]
 
 
@@ -81,15 +81,10 @@ QueueEntry = Annotated[
 ]
 
 
-class QueueLine(Data):
-    """One line of the journal."""
+class QueueLine(NumberedLine):
+    """One line of a queue's journal, without its checksum."""
 
-    at: str
-    """Wall clock, ISO 8601 with zone."""
     entry: QueueEntry
-
-
-_LINE: TypeAdapter[QueueLine] = TypeAdapter(QueueLine)
 
 
 @dataclass(frozen=True)
@@ -154,28 +149,26 @@ def read_queue(path: Path) -> tuple[tuple[QueueLine, ...], int]:
     Raises
     ------
     JournalDamagedError
-        A line before the last is damaged, or the file cannot be read.
+        A line is damaged, the last one included, or the file cannot be read.
+    JournalFormatError
+        Another version of dualtilt wrote it.
     """
-    try:
-        content = read_plain(path, LOG_BYTES)
-    except FileNotFoundError:
-        return (), 0
-    except OSError as error:
-        raise JournalDamagedError(f"{path}: {error.strerror}; restore it from a copy") from None
+    content = read_raw(path) if os.path.lexists(path) else b""
     lines: list[QueueLine] = []
     good_bytes = 0
-    for raw in content.splitlines(keepends=True):
-        if not raw.endswith(b"\n"):
-            break  # torn by a crash
-        try:
-            lines.append(_LINE.validate_json(raw))
-        except ValidationError:
-            raise JournalDamagedError(
-                f"{path}: line {len(lines) + 1} is damaged; nothing was changed; restore it from "
-                "a copy"
-            ) from None
-        good_bytes += len(raw)
+    for line, length in good_lines(path, content, QueueLine, "Restore it from a copy"):
+        _check_format(path, line.entry)
+        lines.append(line)
+        good_bytes += length
     return tuple(lines), good_bytes
+
+
+def _check_format(path: Path, entry: QueueEntry) -> None:
+    if isinstance(entry, QueueOpened) and entry.queue_format != QUEUE_FORMAT:
+        raise JournalFormatError(
+            f"{path}: written in format {entry.queue_format}, this version reads {QUEUE_FORMAT}; "
+            "continue with the version of dualtilt that began the grid"
+        )
 
 
 class QueueJournal:
@@ -197,26 +190,24 @@ class QueueJournal:
     def __init__(self, path: Path, crash_point: CrashPoint = no_crash) -> None:
         lines, good_bytes = read_queue(path)
         self.state = replay_queue(line.entry for line in lines)
+        self._file = JournalFile(path, good_bytes)
+        self._next_seq = len(lines)
         self._crash_point = crash_point
-        self._number = len(lines)
-        is_new = not path.exists()
-        self._file = open_plain(path, "x+b" if is_new else "r+b")
-        if is_new:
-            sync_folder(path.parent)
-        self._file.truncate(good_bytes)
-        self._file.seek(good_bytes)
 
     def append(self, entry: QueueEntry) -> None:
-        """Write an entry; durable on return."""
-        name = f"{self._number}-{entry.kind}"
+        """Write an entry; durable on return.
+
+        Raises
+        ------
+        OSError
+            Disk full or gone; the journal is as it was before the call.
+        JournalTakenError
+            The file was removed, replaced or changed by another program; it is left as it is.
+        """
+        name = f"{self._next_seq}-{entry.kind}"
         self._crash_point(f"before-{name}")
-        at = datetime.now().astimezone().isoformat(timespec="seconds")
-        raw = QueueLine(at=at, entry=entry).model_dump_json().encode() + b"\n"
-        written = 0
-        while written < len(raw):
-            written += os.write(self._file.fileno(), raw[written:])
-        sync_data(self._file.fileno())
-        self._number += 1
+        self._file.append(QueueLine(seq=self._next_seq, at=now(), entry=entry))
+        self._next_seq += 1
         self.state = add_queue_entry(self.state, entry)
         self._crash_point(f"after-{name}")
 

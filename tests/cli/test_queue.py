@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -9,8 +10,9 @@ import pytest
 
 from controller.app.run_queue import Outcome, QueueEndedError, run_queue
 from controller.common.exit_codes import ExitCode
+from controller.session import journal_file
 from controller.session.crash_points import CrashPoint, no_crash
-from controller.session.errors import JournalDamagedError
+from controller.session.errors import JournalDamagedError, JournalFormatError
 from controller.session.queue_journal import (
     GridFlipped,
     QueueJournal,
@@ -157,14 +159,50 @@ def test_a_queue_killed_at_any_write_continues_where_it_was(tmp_path: Path) -> N
         assert names.count("grid-flipped") == names.count("queue-opened") == 1, moment
 
 
-def test_a_damaged_line_is_named_and_nothing_is_changed(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("old", "new", "line"),
+    [
+        pytest.param(b'"q"', b"'q'", 1, id="no JSON"),
+        pytest.param(b'"target":"q"', b'"target":"p"', 3, id="another target"),
+        pytest.param(b'"series":"A"', b'"series":"B"', 2, id="another series"),
+    ],
+)
+def test_a_damaged_line_is_named_and_nothing_is_changed(
+    old: bytes, new: bytes, line: int, tmp_path: Path
+) -> None:
     run(tmp_path, FakeSessions())
     path = tmp_path / "queue.jsonl"
-    damaged = path.read_bytes().replace(b'"q"', b"'q'", 2)
+    damaged = path.read_bytes().replace(old, new, 1)
     path.write_bytes(damaged)
-    with pytest.raises(JournalDamagedError, match="line 1 is damaged"):
+    with pytest.raises(JournalDamagedError, match=f"line {line} is damaged"):
         run(tmp_path, FakeSessions())
     assert path.read_bytes() == damaged
+
+
+def test_a_queue_of_another_version_is_refused(tmp_path: Path) -> None:
+    journal = QueueJournal(tmp_path / "queue.jsonl")
+    journal.append(QueueOpened(order=ORDER, queue_format=2))
+    journal.close()
+    with pytest.raises(JournalFormatError, match="format 2, this version reads 1"):
+        run(tmp_path, FakeSessions())
+
+
+def test_a_full_disk_ends_the_queue_and_a_resume_continues(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    journal = QueueJournal(tmp_path / "queue.jsonl")
+    journal.append(QueueOpened(order=ORDER))
+    before = (tmp_path / "queue.jsonl").read_bytes()
+    with monkeypatch.context() as patched:
+        patched.setattr(journal_file, "sync_data", full)
+        with pytest.raises(OSError, match="No space"):
+            run_queue(journal, FakeSessions(), lambda: False, lambda: None)
+    journal.close()
+    assert (tmp_path / "queue.jsonl").read_bytes() == before
+    assert run(tmp_path, FakeSessions()) == ExitCode.OK
 
 
 def test_a_stop_after_the_target_ends_the_queue_there(tmp_path: Path) -> None:

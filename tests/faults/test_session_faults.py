@@ -24,7 +24,7 @@ from controller.model.events import (
     StateChanged,
 )
 from controller.model.stage import StagePosition
-from controller.session import journal as journal_module
+from controller.session import journal_file
 from controller.session.journal import read_journal
 from tests.support.fake_microscope import FakeMicroscope
 from tests.support.frames import is_frame
@@ -139,7 +139,7 @@ def test_a_jump_of_the_wall_clock_does_not_change_the_order(
         def now(cls, tz: object = None) -> datetime:
             return datetime.now() + timedelta(days=(-1) ** next(jumps) * 400)
 
-    monkeypatch.setattr(journal_module, "datetime", Clock)
+    monkeypatch.setattr(journal_file, "datetime", Clock)
     monkeypatch.setattr(time, "time", lambda: float(next(jumps)) * -1e6)
     stop_after_b0 = stop_at("B", 0)
     path = tmp_path / "s"

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from controller.session import journal as journal_module
+from controller.session import journal_file
 from controller.session.entries import StepDone, TiltSkipped
 from controller.session.errors import JournalDamagedError
 from controller.session.journal import Journal, JournalContent, read_journal
@@ -89,7 +89,7 @@ def test_a_full_disk_leaves_the_journal_as_it_was(
         raise OSError(errno.ENOSPC, "No space left on device")
 
     with monkeypatch.context() as patched:
-        patched.setattr(journal_module, "sync_data", full)
+        patched.setattr(journal_file, "sync_data", full)
         with pytest.raises(OSError, match="No space"):
             journal.append(StepDone(step_id="two"))
     assert path.read_bytes() == before

@@ -20,7 +20,7 @@ from controller.common.exit_codes import ExitCode
 from controller.engine import Engine
 from controller.model.commands import StopWhen
 from controller.model.events import Event, FrameRecorded
-from controller.session import journal as journal_module
+from controller.session import journal_file
 from controller.session.ballast import Ballast
 from controller.session.errors import (
     JournalDamagedError,
@@ -290,7 +290,7 @@ def test_writes_are_synced_without_fdatasync(
         synced.append(descriptor)
         os.fsync(descriptor)
 
-    monkeypatch.setattr(journal_module, "sync_data", fsync)
+    monkeypatch.setattr(journal_file, "sync_data", fsync)
     monkeypatch.setattr(mrc_writer, "sync_data", fsync)
     assert Run(open_session(tmp_path / "s")).go() is ExitCode.OK
     lines = read_journal(tmp_path / "s" / "journal.jsonl").lines
