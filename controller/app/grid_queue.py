@@ -1,44 +1,29 @@
-"""Run or resume a grid with several targets: folder, journal, status, report."""
+"""Run or resume a grid with several targets."""
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
 
 from controller.app.grid_sessions import GridSessions
+from controller.app.grid_status import rows, write_status
 from controller.app.profiles import require_simulator_profile, simulator_profile
 from controller.app.run_queue import QueueEndedError, Sessions, run_queue
 from controller.common.bounded_read import read_bounded
-from controller.common.errors import UsageError
+from controller.common.errors import SafetyStopError, UsageError, path_error_text
 from controller.common.exit_codes import ExitCode
-from controller.model.base import Data
 from controller.model.protocol import Protocol, read_protocol
 from controller.model.target_order import shortest_order
 from controller.rehearsal.fault_list import read_faults
-from controller.report.grid_page import TargetRow, as_csv, as_page, as_text
-from controller.service.session_client import last_status
+from controller.report.grid_page import as_text
 from controller.session.folder import SessionFolder
 from controller.session.folder_lock import FolderLock
 from controller.session.grid_folder import GridFolder
-from controller.session.queue_journal import (
-    QueueJournal,
-    QueueOpened,
-    QueueState,
-    read_queue,
-    replay_queue,
-)
+from controller.session.queue_journal import QueueJournal, QueueOpened
 from processing.files.atomic import remove_file, replace_text
-
-
-class QueueStatus(Data):
-    """Status of the queue, as queue-status.json."""
-
-    name: str
-    flip: str
-    """Finding of the flip in one line; empty before it."""
-    targets: tuple[TargetRow, ...]
 
 
 def is_grid(path: Path) -> bool:
@@ -100,18 +85,23 @@ def run_grid(
         The protocol is wrong or changed, or another run uses the folder.
     JournalDamagedError
         The queue's journal is damaged.
+    SafetyStopError
+        A file of the grid cannot be written, for example on a full disk.
     """
-    protocol = read_protocol(grid.protocol)
+    protocol = grid.read_protocol()
     lock = FolderLock(SessionFolder(grid.path))
     try:
         remove_file(grid.stop_request)
-        journal = QueueJournal(grid.journal)
-        try:
+        with contextlib.closing(QueueJournal(grid.journal)) as journal:
             _open(journal, protocol)
             sessions = GridSessions(grid, protocol, bridge, headless=headless)
             return _run(grid, protocol, journal, sessions, say)
-        finally:
-            journal.close()
+    except BrokenPipeError:  # of the terminal, not of a file
+        raise
+    except OSError as error:
+        raise SafetyStopError(
+            f"{path_error_text(error, grid.path)}; mend it, then: dualtilt resume {grid.path}"
+        ) from None
     finally:
         lock.release()
 
@@ -150,55 +140,3 @@ def _run(
     say(as_text(rows(grid, journal.state)))
     say(f"report: {grid.report}")
     return code
-
-
-def write_status(grid: GridFolder, protocol: Protocol, state: QueueState) -> None:
-    """Write queue-status.json, targets.csv and report.html."""
-    table = rows(grid, state)
-    status = QueueStatus(name=protocol.name, flip=state.flip, targets=tuple(table))
-    replace_text(grid.status, status.model_dump_json(indent=1) + "\n")
-    replace_text(grid.table, as_csv(table))
-    replace_text(grid.report, as_page(protocol.name, state.flip, table))
-
-
-def write_grid_report(path: Path) -> Path:
-    """Write status, table and report of a grid's folder again; return the report."""
-    grid = GridFolder(path)
-    state = replay_queue(line.entry for line in read_queue(grid.journal)[0])
-    write_status(grid, read_protocol(grid.protocol), state)
-    return grid.report
-
-
-def rows(grid: GridFolder, state: QueueState) -> list[TargetRow]:
-    """Return one row for each target, from the journal and the status of its session."""
-    return [_row(grid, name, state) for name in state.targets]
-
-
-def _row(grid: GridFolder, name: str, state: QueueState) -> TargetRow:
-    progress, folder = state.targets[name], grid.target(name)
-    status = last_status(folder.path)
-    known = TargetRow(
-        name=name,
-        state=progress.state,
-        reason=progress.reason,
-        folder=folder.path.relative_to(grid.path).as_posix(),
-        has_report=folder.report.exists(),
-    )
-    if status is None:
-        return known
-    points = {which: counts.latest for which, counts in status.counts.items()}
-    fused = points.get("fused")
-    verdict = fused.verdict.state if fused is not None and fused.verdict is not None else ""
-    return known.model_copy(
-        update={
-            "frames_a": len(status.series["A"].tilts),
-            "frames_b": len(status.series["B"].tilts),
-            "count_a": points["A"].n if "A" in points else None,
-            "count_b": points["B"].n if "B" in points else None,
-            "count_fused": fused.n if fused else None,
-            "fused_low": fused.n_low if fused else None,
-            "fused_high": fused.n_high if fused else None,
-            "verdict": str(verdict),
-            "dose_e_per_A2": status.dose_e_per_A2,
-        }
-    )

@@ -9,13 +9,13 @@ from pathlib import Path
 
 from controller.app.run_queue import Outcome
 from controller.app.start_session import EndedEarlyError, start, watch
-from controller.common.bounded_read import read_bounded
 from controller.common.errors import DualtiltError
 from controller.common.exit_codes import ExitCode
 from controller.model.base import SeriesName
 from controller.model.protocol import Protocol
 from controller.model.steps import FLIP_STEP_ID, tilt_id
 from controller.model.target_order import shortest_order
+from controller.model.targets import Target
 from controller.procedures.tracking.stage_image import centring_position
 from controller.service.service_address import NoSessionError
 from controller.service.session_client import ServiceClient, exit_code_after, last_status
@@ -25,6 +25,7 @@ from controller.session.grid_folder import GridFolder
 from controller.session.journal import read_journal
 from controller.session.ledger import Ledger, replay
 from controller.session.queue_journal import GridFlipped
+from controller.session.read_plain import read_plain
 
 LEAVE_AFTER_S = 2.0
 """Time that the screen shows the end of a session before the next one begins (s)."""
@@ -55,15 +56,14 @@ class GridSessions:
     def run_target(self, name: str) -> Outcome:
         """Run or resume a target's session until it waits for the flip, or to its end."""
         protocol = self._protocol.of_target(name)
-        text = f'target = "{name}"\n{read_bounded(self._grid.protocol).decode()}'
+        text = f'target = "{name}"\n{read_plain(self._grid.protocol).decode()}'
         return self._run(self._grid.target(name), text, protocol)
 
     def run_flip(self, recorded: tuple[str, ...]) -> tuple[Outcome, GridFlipped | None]:
         """Flip the grid and find the recorded targets again."""
-        self._grid.write_positions(
-            {name: self._position_nm(name, self._protocol.of_target(name)) for name in recorded}
-        )
-        text = read_bounded(self._grid.protocol).decode()
+        targets = {each.name: each for each in self._protocol.targets or ()}
+        self._grid.write_positions({name: self._position_nm(targets[name]) for name in recorded})
+        text = read_plain(self._grid.protocol).decode()
         outcome = self._run(self._grid.flip, text, self._protocol)
         found = self._grid.read_found()
         if FLIP_STEP_ID not in _ledger(self._grid.flip).completed or found is None:
@@ -72,13 +72,15 @@ class GridSessions:
         order = tuple(recorded[index] for index in shortest_order(places))
         return outcome, GridFlipped(order=order, detail=found.detail)
 
-    def _position_nm(self, name: str, protocol: Protocol) -> tuple[float, float]:
-        """Return the stage position that centres a target, from its frame nearest to 0 degrees."""
-        frames = _ledger(self._grid.target(name)).frames_with_object("A")
+    def _position_nm(self, target: Target) -> tuple[float, float]:
+        """Return the stage position (x, y) that centres a target before the flip (nm).
+
+        Measured in the frame nearest to 0 degrees; without one, the position in the protocol.
+        """
+        frames = _ledger(self._grid.target(target.name)).frames_with_object("A")
         flattest = min(frames, key=lambda frame: abs(frame.nominal_deg), default=None)
         if flattest is None:
-            target = protocol.own_target
-            return (target.x_nm, target.y_nm) if target else (0.0, 0.0)
+            return target.x_nm, target.y_nm
         stage = flattest.info.stage
         if flattest.offset_px is not None:
             stage = centring_position(stage, flattest.offset_px, flattest.info.scan.pixel_nm)

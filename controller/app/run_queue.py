@@ -98,7 +98,7 @@ def run_queue(
 def _next_entry(
     journal: QueueJournal, sessions: Sessions, stop_asked: Callable[[], bool]
 ) -> QueueEntry | None:
-    """Run the next session; return what it has done, or None if nothing is left."""
+    """Run the next session; return the entry on its end, or None if no session is left."""
     state = journal.state
     waiting = state.in_state(TargetState.WAITING)
     recorded = state.in_state(TargetState.A_RECORDED)
@@ -133,13 +133,16 @@ def _judge_b(name: str, outcome: Outcome) -> QueueEntry:
 
 def _raise_if_it_concerns_all(name: str, outcome: Outcome) -> None:
     """End the queue where the next target would fare no better: a stop, the bridge, a check."""
-    for_all = (None, ExitCode.INTERRUPTED, ExitCode.BRIDGE, ExitCode.USAGE)
-    if outcome.exit_code in for_all or not outcome.began:
+    concerns_all = (None, ExitCode.INTERRUPTED, ExitCode.BRIDGE, ExitCode.USAGE)
+    if outcome.exit_code in concerns_all or not outcome.began:
         raise _ended(name, outcome)
 
 
 def _ended(name: str, outcome: Outcome) -> QueueEndedError:
-    code = ExitCode.INTERNAL_ERROR if outcome.exit_code is None else outcome.exit_code
-    if code == ExitCode.OK:
-        code = ExitCode.SAFETY
-    return QueueEndedError(f"{name}: {outcome.reason or 'the session was killed'}", code)
+    if outcome.exit_code is None:
+        code, reason = ExitCode.INTERNAL_ERROR, "the session was killed"
+    elif outcome.exit_code == ExitCode.OK:  # it ended well, but did not do what the queue needs
+        code, reason = ExitCode.SAFETY, "the session ended too early"
+    else:
+        code, reason = outcome.exit_code, "the session failed"
+    return QueueEndedError(f"{name}: {outcome.reason or reason}", code)

@@ -90,5 +90,6 @@ def target_field(
 
 
 def _half_on_grid_nm(field_nm: float, tilts_deg: tuple[float, float]) -> float:
+    """Return half of a field's extent across the tilt axis on the grid, at the highest tilt."""
     steepest_deg = min(max(map(abs, tilts_deg)), STEEPEST_FIELD_DEG)
     return field_nm / 2 / math.cos(math.radians(steepest_deg))

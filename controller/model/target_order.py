@@ -11,7 +11,7 @@ MOST_EXACT = 10
 
 
 def shortest_order(places_nm: Sequence[tuple[float, float]]) -> tuple[int, ...]:
-    """Return the order of places in which the stage moves least, beginning at its zero.
+    """Return the order of places (x, y) in which the stage moves least, beginning at its zero.
 
     The shortest of all orders up to `MOST_EXACT` places; more are improved by reversing parts.
     """
@@ -21,7 +21,7 @@ def shortest_order(places_nm: Sequence[tuple[float, float]]) -> tuple[int, ...]:
 
 
 def path_nm(places_nm: Sequence[tuple[float, float]], order: Sequence[int]) -> float:
-    """Return the length of the stage's way from its zero through the places."""
+    """Return the length of the stage's way from its zero through the places (nm)."""
     way = [(0.0, 0.0), *(places_nm[index] for index in order)]
     return sum(math.dist(a, b) for a, b in pairwise(way))
 
@@ -47,6 +47,7 @@ def _best_of_all(places_nm: Sequence[tuple[float, float]]) -> tuple[int, ...]:
 
 
 def _nearest_next(places_nm: Sequence[tuple[float, float]]) -> tuple[int, ...]:
+    """Return an order that always continues with the nearest place."""
     order: list[int] = []
     here, left = (0.0, 0.0), set(range(len(places_nm)))
     while left:

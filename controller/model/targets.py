@@ -50,8 +50,8 @@ class GridSettings(Settings):
     """Search for the targets after the flip."""
 
     search_nm: Positive = 2000.0
-    """Largest shift of the grid in the holder by the flip; so far beyond the targets the survey
-    after the flip reaches (nm)."""
+    """Largest shift of the grid in the holder by the flip (nm). The survey after the flip reaches
+    this far beyond the targets."""
     tolerance_nm: Positive = 100.0
     """Largest difference of a target's position on the survey from the common fit (nm)."""
 
@@ -74,4 +74,4 @@ class FoundTargets(Data):
     places_nm: dict[str, tuple[tuple[float, float], ...]]
     """Stage positions (x, y) at which each target may be, the most likely first."""
     seen: tuple[str, ...]
-    """Targets that lie where all others together put them."""
+    """Targets whose position fits the common mirror, rotation and shift."""

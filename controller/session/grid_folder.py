@@ -8,11 +8,11 @@ from typing import Self
 
 from pydantic import TypeAdapter, ValidationError
 
-from controller.common.bounded_read import read_bounded
 from controller.common.errors import UsageError
-from controller.model.protocol import Protocol
+from controller.model.protocol import Protocol, read_protocol
 from controller.model.targets import FoundTargets
 from controller.session.folder import SessionFolder
+from controller.session.read_plain import read_plain
 from processing.files.atomic import replace_text
 
 _POSITIONS: TypeAdapter[dict[str, tuple[float, float]]] = TypeAdapter(
@@ -75,6 +75,10 @@ class GridFolder:
         """Return the folder of a target's session."""
         return SessionFolder(self.path / "sessions" / name)
 
+    def read_protocol(self) -> Protocol:
+        """Read and check the protocol of the grid; not through a link."""
+        return read_protocol(self.protocol, read_plain)
+
     def write_positions(self, positions_nm: dict[str, tuple[float, float]]) -> None:
         """Keep the stage positions (x, y) at which the targets were recorded before the flip."""
         replace_text(self.positions, _POSITIONS.dump_json(positions_nm, indent=1).decode() + "\n")
@@ -88,7 +92,7 @@ class GridFolder:
             The file is missing or damaged.
         """
         try:
-            return _POSITIONS.validate_json(read_bounded(self.positions))
+            return _POSITIONS.validate_json(read_plain(self.positions))
         except (OSError, ValidationError):
             raise _damaged(self.positions, self.path) from None
 
@@ -105,7 +109,7 @@ class GridFolder:
             The file is damaged.
         """
         try:
-            return FoundTargets.model_validate_json(read_bounded(self.found))
+            return FoundTargets.model_validate_json(read_plain(self.found))
         except FileNotFoundError:
             return None
         except (OSError, ValidationError):

@@ -24,6 +24,7 @@ REFINEMENTS = 3
 MAX_CANDIDATES = 4
 """Largest number of places given for one target while its place is not certain."""
 _STREAM = 21
+"""Seed of the choice of pairs, so that a repeated search gives the same result."""
 
 
 class Side(StrEnum):
@@ -46,13 +47,13 @@ class Placement:
     mirrored
         True if the grid was flipped.
     angle_deg
-        Rotation in the plane, after the mirror at the x axis.
+        Rotation in the plane (degrees), after the mirror at the x axis.
     shift_nm
-        Shift after the rotation.
+        Shift (x, y) after the rotation (nm).
     matches
-        Index of the position found, by index of the target.
+        Pairs of indices: of a target, and of the position found for it.
     rms_nm
-        Root-mean-square distance of the matched targets from their positions.
+        Root-mean-square distance of the matched targets from their positions (nm).
     """
 
     mirrored: bool
@@ -78,7 +79,8 @@ class Constellation:
     best
         Best placement; None if no two targets were found.
     candidates_nm
-        Places (x, y) of each target, the most likely first; a single one where it is certain.
+        Places (x, y) of each target (nm), the most likely first; a single one where it is certain;
+        none if the targets are lost.
     """
 
     side: Side
@@ -92,11 +94,11 @@ def find_constellation(before_nm: Float64, found_nm: Float64, tolerance_nm: floa
     Parameters
     ----------
     before_nm
-        Positions (x, y) of the targets before the flip, [n, 2].
+        Positions (x, y) of the targets before the flip, [n, 2] (nm).
     found_nm
-        Positions of all assemblies found after it, [m, 2].
+        Positions (x, y) of all assemblies found after it, [m, 2] (nm).
     tolerance_nm
-        Largest distance of a target from its position.
+        Largest distance of a target from its position (nm).
 
     Returns
     -------
@@ -108,7 +110,7 @@ def find_constellation(before_nm: Float64, found_nm: Float64, tolerance_nm: floa
     if not len(before_nm) or not len(found_nm):
         return Constellation(Side.LOST, None, tuple(() for _ in before_nm))
     if len(before_nm) == 1:
-        return Constellation(Side.UNCLEAR, None, (_by_radius(before_nm[0], found_nm),))
+        return Constellation(Side.UNCLEAR, None, (_nearest_radii(before_nm[0], found_nm),))
     flipped, turned = (
         _best_placements(before_nm, found_nm, tolerance_nm, mirrored=mirrored)
         for mirrored in (True, False)
@@ -147,8 +149,8 @@ def _candidates(
     return tuple(tuple(each) for each in places)
 
 
-def _by_radius(before_nm: Float64, found_nm: Float64) -> tuple[tuple[float, float], ...]:
-    """Return the positions whose distance from the origin is most like that of the only target."""
+def _nearest_radii(before_nm: Float64, found_nm: Float64) -> tuple[tuple[float, float], ...]:
+    """Return the positions [m, 2] whose distance from the origin is nearest to the target's [2]."""
     radii = np.hypot(*found_nm.T)
     order = np.argsort(np.abs(radii - np.hypot(*before_nm)), kind="stable")[:MAX_CANDIDATES]
     return tuple((float(x), float(y)) for x, y in found_nm[order])
@@ -161,12 +163,15 @@ def _quality(placement: Placement) -> tuple[int, float]:
 def _best_placements(
     before_nm: Float64, found_nm: Float64, tolerance_nm: float, *, mirrored: bool
 ) -> list[Placement]:
-    """Return the placements with the most matches, the best fit first; one for each matching."""
+    """Return the placements with the most matches, the best fit first.
+
+    Placements with the same matches are one.
+    """
     source = before_nm * MIRROR if mirrored else before_nm
     best: dict[tuple[tuple[int, int], ...], Placement] = {}
     most = 2
     for start in _pair_placements(source, found_nm, tolerance_nm):
-        if 2 * _near(source, found_nm, tolerance_nm, *start) < most:
+        if 2 * _count_near(source, found_nm, tolerance_nm, *start) < most:
             continue  # far from the best, before any refinement
         matches, rotation, shift_nm = _refine(source, found_nm, tolerance_nm, *start)
         if len(matches) < most:
@@ -191,7 +196,11 @@ def _best_placements(
 def _pair_placements(
     source: Float64, found_nm: Float64, tolerance_nm: float
 ) -> Iterator[tuple[Float64, Float64]]:
-    """Yield rotation and shift that place a pair of targets on each pair of equal length."""
+    """Yield rotation [2, 2] and shift [2] that place a pair of targets on a pair of positions.
+
+    Both pairs have the same length within the tolerance. `source` are the targets [n, 2], mirrored
+    where the grid is taken as flipped; so in the functions below.
+    """
     pairs = list(combinations(range(len(source)), 2))
     if len(pairs) > MAX_PAIRS:
         chosen = np.random.default_rng(_STREAM).choice(len(pairs), MAX_PAIRS, replace=False)
@@ -205,8 +214,8 @@ def _pair_placements(
         np.fill_diagonal(near, val=False)
         for first, second in np.argwhere(near):
             along = between[first, second]
-            turn = np.arctan2(along[1], along[0]) - np.arctan2(step[1], step[0])
-            rotation = _rotation(float(turn))
+            turn_rad = np.arctan2(along[1], along[0]) - np.arctan2(step[1], step[0])
+            rotation = _rotation(float(turn_rad))
             middle = (source[i] + source[j]) / 2
             yield rotation, (found_nm[first] + found_nm[second]) / 2 - rotation @ middle
 
@@ -214,7 +223,7 @@ def _pair_placements(
 def _refine(
     source: Float64, found_nm: Float64, tolerance_nm: float, rotation: Float64, shift_nm: Float64
 ) -> tuple[list[tuple[int, int]], Float64, Float64]:
-    """Match, fit all matched targets, and match again."""
+    """Match, fit all matched targets, and match again; return matches, rotation and shift."""
     matches = _match(source @ rotation.T + shift_nm, found_nm, tolerance_nm)
     for _ in range(REFINEMENTS):
         if len(matches) < 2:
@@ -228,7 +237,7 @@ def _refine(
     return matches, rotation, shift_nm
 
 
-def _near(
+def _count_near(
     source: Float64, found_nm: Float64, tolerance_nm: float, rotation: Float64, shift_nm: Float64
 ) -> int:
     """Count the targets that a placement puts near a position."""
@@ -238,7 +247,10 @@ def _near(
 
 
 def _match(placed: Float64, found_nm: Float64, tolerance_nm: float) -> list[tuple[int, int]]:
-    """Pair targets and positions one to one within the tolerance, with the least distances."""
+    """Pair targets [n, 2] and positions [m, 2] one to one, with the least sum of distances.
+
+    Only pairs within the tolerance are kept. Fewer than two targets near a position: no pairs.
+    """
     distance_nm = np.linalg.norm(placed[:, None] - found_nm[None], axis=2)
     if np.count_nonzero(distance_nm.min(axis=1) <= tolerance_nm) < 2:
         return []
@@ -251,13 +263,13 @@ def _match(placed: Float64, found_nm: Float64, tolerance_nm: float) -> list[tupl
 
 
 def _fit(source: Float64, target: Float64) -> tuple[Float64, Float64]:
-    """Return the least-squares rotation (no mirror) and shift."""
+    """Return the least-squares rotation [2, 2] (no mirror) and shift [2] of points [n, 2]."""
     middle, onto = source.mean(axis=0), target.mean(axis=0)
     (ax, ay), (bx, by) = (source - middle).T, (target - onto).T
     rotation = _rotation(float(np.arctan2(np.sum(ax * by - ay * bx), np.sum(ax * bx + ay * by))))
     return rotation, onto - rotation @ middle
 
 
-def _rotation(angle: float) -> Float64:
-    c, s = np.cos(angle), np.sin(angle)
+def _rotation(angle_rad: float) -> Float64:
+    c, s = np.cos(angle_rad), np.sin(angle_rad)
     return np.array([[c, -s], [s, c]])

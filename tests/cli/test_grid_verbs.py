@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import errno
 import json
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from controller.app.run_queue import Outcome
 from controller.common.exit_codes import ExitCode
 from controller.model.count_verdict import CountVerdict, Trust
 from controller.service.session_status import CountPoint, CountStatus, SessionStatus
+from controller.session import journal_file
 from controller.session.folder import SessionFolder
 from controller.session.grid_folder import GridFolder
 from controller.session.queue_journal import GridFlipped
@@ -131,6 +133,21 @@ def test_a_stop_after_the_target_is_obeyed_once(
     assert "stopped after a target, as asked" in capsys.readouterr().out
     monkeypatch.setattr(FakeSessions, "run_target", obeyed)
     assert main(["resume", str(grid), "--headless"]) == ExitCode.SAFETY
+
+
+def test_a_full_disk_ends_the_queue_with_one_line_that_says_how_to_continue(
+    grid: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def full(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(journal_file, "sync_data", full)
+        assert main(["resume", str(grid), "--headless"]) == ExitCode.SAFETY
+    said = capsys.readouterr().err
+    assert f"{grid}: No space left on device" in said and f"dualtilt resume {grid}" in said
+    assert main(["resume", str(grid), "--headless"]) == ExitCode.SAFETY  # one was set aside
+    assert "57 (56 to 58)" in capsys.readouterr().out
 
 
 def test_a_grid_whose_targets_changed_is_not_resumed(

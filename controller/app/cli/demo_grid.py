@@ -7,7 +7,8 @@ from importlib import import_module
 from pathlib import Path
 
 from controller.app.cli.run import say
-from controller.app.grid_queue import new_grid, rows, run_grid
+from controller.app.grid_queue import new_grid, run_grid
+from controller.app.grid_status import rows
 from controller.app.profiles import find_faults, find_profile
 from controller.common.exit_codes import ExitCode
 from controller.model.protocol import read_protocol

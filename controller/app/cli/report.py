@@ -25,7 +25,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Write the report, and its figures if asked for, and print the paths."""
-    from controller.app.grid_queue import is_grid, write_grid_report
+    from controller.app.grid_queue import is_grid
+    from controller.app.grid_status import write_grid_report
     from controller.report.write import write_report
 
     if is_grid(args.folder):

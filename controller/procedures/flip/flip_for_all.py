@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
+from numpy.typing import NDArray
 
 from controller.common.errors import SafetyStopError
 from controller.model.events import Checked, Level
@@ -21,11 +24,13 @@ from controller.session.entries import StepDone
 from controller.session.grid_folder import GridFolder
 from processing.images.constellation import Constellation, Side, find_constellation
 
+ACCEPTED = (Side.FLIPPED, Side.UNCLEAR)
+"""Sides with which series B may begin; each target's own flip check still decides."""
 CHOICES = (FlipCheckAnswer.RETAKE_IMAGE, FlipCheckAnswer.BACK_TO_FLIP, FlipCheckAnswer.STOP)
 
 
 def carry_out(step: FlipForAll, context: Context) -> None:
-    """Have the grid flipped and the targets found; repeat both until they are.
+    """Have the grid flipped and find the targets; repeat both until the targets are found.
 
     Raises
     ------
@@ -45,22 +50,15 @@ def carry_out(step: FlipForAll, context: Context) -> None:
 
 
 def _find_until_accepted(step: FlipForAll, context: Context) -> bool:
-    """Survey the grid until the targets are found; False if the grid has to come out again."""
+    """Survey the grid until the targets are found; False if the grid must be flipped again."""
     grid = GridFolder.of_member(context.session.folder.path)
     positions_nm = grid.read_positions()
-    tolerance_nm = (context.protocol.grid or GridSettings()).tolerance_nm
+    before_nm = np.array(list(positions_nm.values()), float).reshape(-1, 2)
     while True:
-        seen_nm = survey_grid(context, step.id)
-        before_nm = np.array(list(positions_nm.values()), float).reshape(-1, 2)
-        constellation = find_constellation(before_nm, seen_nm, tolerance_nm)
-        accepted = constellation.side in (Side.FLIPPED, Side.UNCLEAR)
-        detail = describe(constellation, len(before_nm), len(seen_nm))
-        context.publish(Checked(name="targets", ok=accepted, detail=detail))
-        if accepted:
-            if constellation.side is Side.UNCLEAR:
-                context.alert(Level.WARNING, f"targets: {detail}", step.id)
+        constellation, detail = _find(step, context, before_nm)
+        if constellation.side in ACCEPTED:
             found = _found(constellation, tuple(positions_nm), detail)
-            context.persist(lambda: grid.write_found(found), step.id)  # noqa: B023
+            context.persist(partial(grid.write_found, found), step.id)
             return True
         answer = context.operator.ask(step.id, _prompt(detail))
         if answer.value == STOP:
@@ -69,8 +67,37 @@ def _find_until_accepted(step: FlipForAll, context: Context) -> bool:
             return False
 
 
+def _find(
+    step: FlipForAll, context: Context, before_nm: NDArray[np.float64]
+) -> tuple[Constellation, str]:
+    """Survey the grid and show the finding; return it, and its description in one line.
+
+    Parameters
+    ----------
+    before_nm
+        Positions (x, y) of the targets before the flip, [n, 2].
+    """
+    tolerance_nm = (context.protocol.grid or GridSettings()).tolerance_nm
+    seen_nm = survey_grid(context, step.id)
+    constellation = find_constellation(before_nm, seen_nm, tolerance_nm)
+    detail = describe(constellation, len(before_nm), len(seen_nm))
+    accepted = constellation.side in ACCEPTED
+    context.publish(Checked(name="targets", ok=accepted, detail=detail))
+    if constellation.side is Side.UNCLEAR:
+        context.alert(Level.WARNING, f"targets: {detail}", step.id)
+    return constellation, detail
+
+
 def describe(constellation: Constellation, targets: int, seen: int) -> str:
-    """Say in one line what the positions show."""
+    """Return the finding in one line.
+
+    Parameters
+    ----------
+    targets
+        Number of targets before the flip.
+    seen
+        Number of assemblies found after it.
+    """
     best = constellation.best
     matched = len(best.matches) if best else 0
     of = f"{matched} of {targets} targets among {seen} assemblies"
