@@ -169,6 +169,26 @@ class SeriesInputs(Result):
     """One line for each reason not to trust the count."""
 
 
+class LeftOut(StrEnum):
+    """Reasons why an image was left out."""
+
+    MARKED = "as marked"
+    """Marked by the session, in the files or with `--drop`."""
+    MISFIT = "it does not fit the other images"
+    OVERLAPPED = "another object overlaps the one that is counted"
+
+
+class ImageAlignment(Result):
+    """Final alignment of one recorded image."""
+
+    shift_px: tuple[float, float]
+    """Displacement (y, x) of the object from the image's centre (recorded px)."""
+    residual_px: float
+    """Remaining shift between the aligned image and its re-projection (recorded px)."""
+    left_out: LeftOut | None = None
+    """None for an image in use."""
+
+
 class SeriesSummary(Result):
     """One tilt series after alignment and reconstruction."""
 
@@ -181,6 +201,8 @@ class SeriesSummary(Result):
     px)."""
     tilt_axis_deg: float
     """In-plane angle between the tilt axis found and the y axis of the image (degrees)."""
+    images: list[ImageAlignment] = []
+    """Alignment of each image, [section]; empty in results of earlier versions."""
     sampling: Sampling | None = None
     """Crop and binning; None in results of earlier versions."""
     inputs: SeriesInputs | None = None

@@ -59,16 +59,21 @@ def folders_to_compare(given: Sequence[Path]) -> list[Path]:
     """
     folders = list(given)
     if len(folders) == 1:
-        folders += sorted(
-            (path.parents[1] for path in folders[0].glob(f"processed-*/{SUMMARY}")),
-            key=lambda path: (len(path.name), path.name),
-        )
+        folders += made_again(folders[0])
     if len(folders) < 2:
         raise UsageError(
             f"{given[0]}: holds one result; name a second folder, or process it again with "
             f"other settings: dualtilt process {given[0]} ..."
         )
     return folders
+
+
+def made_again(session: Path) -> list[Path]:
+    """Return the folders of a session's complete results that were made again, in their order."""
+    return sorted(
+        (path.parents[1] for path in session.glob(f"processed-*/{SUMMARY}")),
+        key=lambda path: (len(path.name), path.name),
+    )
 
 
 def read_result(folder: Path) -> Result:

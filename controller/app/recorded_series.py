@@ -105,7 +105,7 @@ def without_dropped(
         if drop.series not in by_name:
             raise UsageError(f"--drop {drop.series}: there is no series {drop.series}")
         one = by_name[drop.series]
-        sections = _sections(one, session)
+        sections = sections_by_tilt(drop.series, one.tilts, session)
         unknown = [number for number in drop.numbers if number not in sections]
         if unknown:
             raise UsageError(
@@ -119,14 +119,24 @@ def without_dropped(
     return [by_name[one.name] for one in series]
 
 
-def _sections(series: TiltSeries, session: Path | None) -> Mapping[int, Sequence[int]]:
-    """Return the sections in the stack that belong to each tilt number."""
+def sections_by_tilt(
+    name: SeriesName, images: int, session: Path | None
+) -> Mapping[int, Sequence[int]]:
+    """Return the sections in the stack that belong to each tilt number.
+
+    Parameters
+    ----------
+    images
+        Number of images in the stack.
+    session
+        Folder whose journal has the numbers; without a journal the images are counted.
+    """
     journal = None if session is None else SessionFolder(session).journal
     if journal is None or not journal.exists():
-        return {section + 1: [section] for section in range(series.tilts)}
+        return {section + 1: [section] for section in range(images)}
     ledger = replay(line.entry for line in read_journal(journal).lines)
     sections: dict[int, list[int]] = {}
-    for frame in ledger.frames["A" if series.name == "A" else "B"]:
-        if frame.section < series.tilts:
+    for frame in ledger.frames[name]:
+        if frame.section < images:
             sections.setdefault(frame.tilt_number, []).append(frame.section)
     return sections

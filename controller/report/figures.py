@@ -44,15 +44,16 @@ def figure_files(data: ReportData) -> dict[str, bytes]:
         "counts": counts_figure,
     }
     files = {
-        f"{name}.{form}": _as_file(page, form)
+        f"{name}.{form}": as_file(page, form)
         for name, make in made.items()
         if (page := make(data)) is not None
         for form in FORMATS
     }
-    return files | {"lab-book.pdf": _as_file(_lab_book_page(data), "pdf")}
+    return files | {"lab-book.pdf": as_file(_lab_book_page(data), "pdf")}
 
 
-def _as_file(page: Figure, form: str) -> bytes:
+def as_file(page: Figure, form: str) -> bytes:
+    """Return the content of a figure's file, without a date."""
     content = io.BytesIO()
     when = {"svg": "Date", "pdf": "CreationDate"}.get(form)
     with mpl.rc_context(STYLE):

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-import numpy as np
-
 from processing.align.alignment import Alignment, apply_alignment
 from processing.align.series import align_series, background_subtracted, linearised
 from processing.count.diameter import estimate_diameter, pair_distance, refined_diameter
@@ -25,6 +23,12 @@ from processing.pipeline.sampling import (
     finer_sampling,
     in_sampled_pixels,
     sampling_notes,
+)
+from processing.pipeline.series_summary import (
+    left_out_images,
+    series_warnings,
+    summarise_alignment,
+    summary_in_recorded_pixels,
 )
 from processing.pipeline.settings import ProcessSettings
 from processing.progress import Progress, silent, within
@@ -150,12 +154,7 @@ def _process_sampled(
                 progress=within(progress, 0.85, 1.0),
             )
             result = replace(found, beside=alone.beside.followed_by(found.beside))
-    summary = result.summary.model_copy(
-        update={
-            "align_rms_px": result.summary.align_rms_px * sampling.bin,
-            "sampling": sampling,
-        }
-    )
+    summary = summary_in_recorded_pixels(result.summary, sampling)
     notes = sampling_notes(sampling, small.pixel_nm, result.diameter.value)
     return replace(result, summary=summary, warnings=(*result.warnings, *notes))
 
@@ -182,6 +181,7 @@ def find_particles(
         Excluded images in which another object overlaps, [tilt]: one line names them all.
     """
     processor = device(settings.device)
+    left_out = left_out_images(series, alignment, overlapped)
     aligned = apply_alignment(background_subtracted(series), alignment).usable()
     linear = linearised(aligned)
     volume = sirt_series(
@@ -240,40 +240,12 @@ def find_particles(
         volume,
         detection,
         diameter,
-        _summary(series, alignment),
+        summarise_alignment(series, alignment, left_out),
         (
-            *_warnings(series, alignment, overlapped),
+            *series_warnings(series, left_out),
             *detection.left_out,
             *(f"series {series.name}: {line}" for line in detection.loose),
             *size_notes(f"series {series.name}", detection.kinds),
         ),
         detection.beside,
     )
-
-
-def _summary(series: TiltSeries, alignment: Alignment) -> SeriesSummary:
-    return SeriesSummary(
-        tilts=int((~alignment.rejected).sum()),
-        excluded=[int(index) for index in np.flatnonzero(alignment.rejected)],
-        align_rms_px=alignment.rms_px,
-        tilt_axis_deg=alignment.tilt_axis_deg,
-        inputs=series.inputs,
-    )
-
-
-def _warnings(
-    series: TiltSeries, alignment: Alignment, overlapped: Bools | None = None
-) -> list[str]:
-    together = np.zeros(series.tilts, bool) if overlapped is None else overlapped
-    reasons = np.where(series.excluded, "as marked", "it does not fit the other images")
-    left_out = [
-        f"series {series.name}: section {section} at {series.angles_deg[section]:+.1f} degrees "
-        f"left out, {reasons[section]}"
-        for section in np.flatnonzero(alignment.rejected & ~together)
-    ]
-    if together.any():
-        left_out.append(
-            f"series {series.name}: {together.sum()} sections left out, as another object "
-            "overlaps the one that is counted"
-        )
-    return [*series.notes, *series.doubts, *left_out]

@@ -25,6 +25,7 @@ from processing import Summary, write_images
 from processing.batch.results_lock import only_writer
 from processing.errors import ResultsInUseError
 from processing.files.rawtlt import write_rawtlt
+from processing.results import LeftOut
 from tests.support.spheres import jittered, packed, tilt_series
 
 ANGLES = np.arange(-70.0, 75.0, 5.0)
@@ -94,6 +95,8 @@ def test_a_folder_of_series_is_processed_again_without_some_tilts(
     again = tmp_path / "processed-3"
     summary = Summary.model_validate_json((again / "processed/summary.json").read_text())
     assert summary.series["A"].excluded == [2, 3]
+    left_out = [image.left_out for image in summary.series["A"].images]
+    assert left_out == [LeftOut.MARKED if n in (2, 3) else None for n in range(len(ANGLES))]
     assert summary.counts.A.n == pytest.approx(len(points), rel=0.03)
     assert '"diameter_nm": 6.3' in (again / "processed/A.json").read_text()
     assert '"sirt_iterations": 18' in (again / "processed/A.json").read_text()

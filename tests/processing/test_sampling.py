@@ -33,6 +33,7 @@ from processing.pipeline.sampling import (
     turned,
     volume_origin_nm,
 )
+from processing.pipeline.series_summary import summarise_alignment, summary_in_recorded_pixels
 from processing.results import Sampling
 from processing.series import Float32, TiltSeries
 from tests.support.spheres import jittered, packed, tilt_series
@@ -196,6 +197,8 @@ def test_an_alignment_is_converted_to_the_sampled_pixels_and_back() -> None:
     assert np.abs(converted.shifts_px[0] - place).max() < 0.7  # within the binned pixel
     back = in_recorded_pixels(converted, sampling)
     np.testing.assert_allclose(back.shifts_px, recorded.shifts_px)
+    told = summary_in_recorded_pixels(summarise_alignment(series, converted, [None]), sampling)
+    np.testing.assert_allclose(told.images[0].shift_px, recorded.shifts_px[0])
     assert volume_origin_nm(sampling, 0.6) == pytest.approx((6.2, 2.6, 6.2))
 
 

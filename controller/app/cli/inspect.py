@@ -1,138 +1,34 @@
-"""`dualtilt inspect`: what the files of a tilt series say, and what contradicts what."""
+"""`dualtilt inspect`: what is understood of the files of tilt series, or of a session."""
 
 from __future__ import annotations
 
 import argparse
-import sys
-from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from controller.app.cli.inspect_session import inspect_session, is_session
+from controller.app.cli.print_inputs import print_series
 from controller.app.cli.reading_arguments import add_reading_arguments, reading_options
 from controller.common.errors import UsageError
-from controller.common.exit_codes import ExitCode
 
-if TYPE_CHECKING:
-    from processing.files.examine import Examined, ReadingOptions
-    from processing.results import SeriesInputs
-    from processing.series import TiltSeries
-
-HELP = "show what is understood of the files of tilt series, without processing them"
+HELP = "show what is understood of tilt series, and the results of a session; processes nothing"
+FILES_HELP = "stack, folder of images or list; or one folder of a session or of its results"
+PICTURES_HELP = (
+    "write images, sinograms, slices with particles, and the tilts with the largest residuals as "
+    "PNG files to DIR (only for the folder of a session or of results)"
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's arguments."""
-    parser.add_argument("files", type=Path, nargs="+", metavar="FILE", help="stack, folder or list")
+    parser.add_argument("files", type=Path, nargs="+", metavar="FILE|SESSION", help=FILES_HELP)
+    parser.add_argument("--pictures", type=Path, metavar="DIR", help=PICTURES_HELP)
     add_reading_arguments(parser)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print what is understood of each series."""
+    """Print what is understood of each series, or of a session."""
+    if len(args.files) == 1 and is_session(args.files[0]):
+        return inspect_session(args)
+    if args.pictures is not None:
+        raise UsageError("--pictures needs one folder of a session or of results")
     return print_series(args.files, reading_options(args, len(args.files)))
-
-
-def print_series(files: list[Path], options: list[ReadingOptions]) -> int:
-    """Print each series and its least tilted image; return whether all can be processed."""
-    from processing.errors import InputFileError
-    from processing.files.examine import examine_series
-
-    refused = []
-    for path, chosen in zip(files, options, strict=True):
-        print(path)
-        try:
-            examined = examine_series(path, chosen)
-        except InputFileError as error:
-            refused.append(path)
-            print(f"  refused     {error}\n")
-            continue
-        lines = refusals(examined)
-        refused += [path] if lines else []
-        _print_indented([*described(examined.inputs), *(f"refused     {line}" for line in lines)])
-        _print_picture(examined)
-    if refused:
-        raise UsageError(f"{', '.join(map(str, refused))}: cannot be processed; see above")
-    return ExitCode.OK
-
-
-def print_inputs(series: TiltSeries) -> None:
-    """Print what was understood of the files of a series that is processed."""
-    if series.inputs is not None:
-        print(series.inputs.file)
-        _print_indented(described(series.inputs))
-
-
-def _print_indented(lines: list[str]) -> None:
-    for line in lines:
-        print(f"  {line}")
-
-
-def refusals(examined: Examined) -> list[str]:
-    """Return every reason why a series cannot be processed."""
-    from processing.errors import InputFileError
-    from processing.files.examine import tilt_series_of
-    from processing.pipeline.check_series import require_tilt_series
-
-    if examined.refusals:
-        return list(examined.refusals)
-    try:
-        require_tilt_series(tilt_series_of(examined, "A"))
-    except InputFileError as error:
-        return [str(error)]
-    return []
-
-
-def described(inputs: SeriesInputs) -> list[str]:
-    """Return what was understood, one line for each fact, oddity and doubt."""
-    size = f"{inputs.columns} x {inputs.rows} pixels"
-    return [
-        f"images      {inputs.images} of {size}, {inputs.sample_type}, {inputs.format}",
-        f"pixel       {_pixel(inputs)}",
-        f"tilt        {_angles(inputs)}",
-        f"tilt axis   {_axis(inputs)}",
-        f"tilt sense  {inputs.tilt_sense:+d}",
-        f"dose        {_dose(inputs)}",
-        *(f"note        {line}" for line in inputs.notes),
-        *(f"doubt       {line}" for line in inputs.doubts),
-    ]
-
-
-def _pixel(inputs: SeriesInputs) -> str:
-    if inputs.pixel_nm is None:
-        return "unknown"
-    width, height = inputs.columns * inputs.pixel_nm, inputs.rows * inputs.pixel_nm
-    return f"{inputs.pixel_nm:.4g} nm ({inputs.pixel_source}); field {width:.4g} x {height:.4g} nm"
-
-
-def _angles(inputs: SeriesInputs) -> str:
-    angles = inputs.angles_deg
-    if not angles:
-        return "unknown"
-    ordered = sorted(angles)
-    steps = sorted(high - low for low, high in pairwise(ordered))
-    step = f" by {steps[len(steps) // 2]:.4g}" if steps else ""
-    return (
-        f"{ordered[0]:+.2f} to {ordered[-1]:+.2f} degrees{step}, {inputs.angle_order} "
-        f"({inputs.angles_source})"
-    )
-
-
-def _axis(inputs: SeriesInputs) -> str:
-    if inputs.tilt_axis_deg is None:
-        return "unknown; the images decide"
-    return f"{inputs.tilt_axis_deg:.1f} degrees from +y towards -x ({inputs.tilt_axis_source})"
-
-
-def _dose(inputs: SeriesInputs) -> str:
-    if inputs.dose_e_per_A2 is None:
-        return "unknown"
-    return f"{inputs.dose_e_per_A2:.4g} electrons per square angstrom in all"
-
-
-def _print_picture(examined: Examined) -> None:
-    from controller.app.cli.block_picture import block_picture, shades_for
-
-    angles = examined.inputs.angles_deg or [0.0]
-    section = min(range(len(angles)), key=lambda place: abs(angles[place]))
-    print(f"  section {section}, at {angles[section]:+.2f} degrees:")
-    picture = block_picture(examined.images[section], shades_for(sys.stdout.encoding))
-    _print_indented([*picture, ""])

@@ -17,7 +17,7 @@ def print_counts(summary: Summary) -> None:
     for name in ("A", "B", "fused"):
         count = getattr(summary.counts, name)
         if count is not None:
-            print(f"{name:8}{count.n:>10}  {_interval(count)}")
+            print(f"{name:8}{count.n:>10}  {interval_text(count)}")
     if summary.counts.B is None:
         print("not in the interval: particles hidden where the beam leaves; record B")
     diameter = summary.diameter_nm
@@ -34,7 +34,7 @@ def print_counts(summary: Summary) -> None:
         print(f"warning: {warning}")
 
 
-def _interval(count: Count) -> str:
+def interval_text(count: Count) -> str:
     """Return the interval; that of a count which is not trusted is marked with its state."""
     from processing.results import Trust
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from controller.app.cli.inspect import print_inputs, print_series
+from controller.app.cli.print_inputs import print_inputs, print_series
 from controller.app.cli.print_results import print_counts, print_files, print_verdict
 from controller.app.cli.processing_arguments import add_processing_arguments, chosen_settings
 from controller.app.cli.reading_arguments import add_reading_arguments, reading_options

@@ -1,0 +1,198 @@
+"""`dualtilt inspect SESSION`: files, alignment and counts of a session that is over."""
+
+from __future__ import annotations
+
+import argparse
+import math
+import os
+import shlex
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from controller.app.cli.print_inputs import (
+    described,
+    print_indented,
+    print_one_series,
+    require_none_refused,
+)
+from controller.app.cli.print_results import interval_text, print_counts, print_verdict
+from controller.app.cli.reading_arguments import reading_options
+from controller.app.compare_results import made_again
+from controller.app.inspected_results import (
+    Results,
+    SeriesOutcome,
+    read_results,
+    session_of,
+    tilt_names,
+)
+from controller.app.recorded_series import recorded_series
+from controller.common.errors import UsageError, path_error_text
+from controller.common.exit_codes import ExitCode
+
+if TYPE_CHECKING:
+    from processing.results import SeriesName
+
+SESSION_FILES = ("protocol.toml", "journal.jsonl", "events.jsonl", "processed")
+"""A folder with one of them is that of a session or of results."""
+
+
+def is_session(folder: Path) -> bool:
+    """Return True for the folder of a session, of its series A and B, or of results."""
+    if not folder.is_dir():
+        return False
+    if any(os.path.lexists(folder / name) for name in SESSION_FILES):
+        return True
+    return bool(recorded_series(folder))
+
+
+def inspect_session(args: argparse.Namespace) -> int:
+    """Print files and results of a folder, write pictures if asked for; change nothing in it.
+
+    Raises
+    ------
+    UsageError
+        A file is damaged or a link, or a series cannot be processed.
+    """
+    from processing.errors import ProcessingError
+    from processing.files.held_folder import held
+
+    folder: Path = args.files[0]
+    try:
+        with held(folder):
+            files = recorded_series(folder)
+            for path in files.values():
+                if path.is_symlink():
+                    raise UsageError(f"{path}: is a link, and no link is followed here; remove it")
+            results = read_results(folder)
+            refused = _print_files(args, files)
+            if results is None:
+                print(_no_results(folder, files))
+            else:
+                _print_results(folder, files, results)
+            for again in made_again(folder):
+                print(f"results made again: dualtilt inspect {_quoted(again)}")
+            if args.pictures is not None:
+                _write_pictures(args, folder, files, results)
+    except (ProcessingError, OSError) as error:
+        raise UsageError(path_error_text(error, folder)) from error
+    require_none_refused(refused)
+    return ExitCode.OK
+
+
+def _no_results(folder: Path, files: Mapping[SeriesName, Path]) -> str:
+    if not files:
+        return "no series A and no results yet"
+    return f"no results yet; make them with: dualtilt process {_quoted(folder)}"
+
+
+def _print_files(args: argparse.Namespace, files: Mapping[SeriesName, Path]) -> list[Path]:
+    """Print what is understood of the files of the series; return those that are refused."""
+    refused = []
+    options = reading_options(args, len(files))
+    for (name, path), chosen in zip(files.items(), options, strict=True):
+        print(f"series {name}: {path}")
+        if not print_one_series(path, chosen):
+            refused.append(path)
+    return refused
+
+
+def _print_results(folder: Path, files: Mapping[SeriesName, Path], results: Results) -> None:
+    for name, outcome in results.series.items():
+        inputs = outcome.summary.inputs
+        if not files and inputs is not None:
+            print(f"series {name}: {inputs.file}")
+            print_indented([*described(inputs), ""])
+        print(f"series {name}, processed")
+        print_indented([*series_lines(name, outcome, tilt_names(folder, name, outcome.images)), ""])
+    if results.summary is None:
+        print("no count of both series: processing has not ended")
+    else:
+        print_counts(results.summary)
+        print_verdict(results.summary)
+    print(f"to process again without some tilts: {_again(folder, results)}")
+
+
+def series_lines(name: SeriesName, outcome: SeriesOutcome, names: Sequence[str]) -> list[str]:
+    """Return alignment and count of a series, one line for each fact.
+
+    Parameters
+    ----------
+    names
+        Name of the tilt of each section, for people.
+    """
+    summary, count = outcome.summary, outcome.count
+    lines = [
+        f"images      {summary.tilts} of {len(names)} used",
+        *_left_out(outcome, names),
+        *_alignment(outcome, names),
+        f"tilt axis   {summary.tilt_axis_deg:+.2f} degrees from y, as aligned",
+    ]
+    if count is not None:
+        lines.append(f"count       {count.n}, {interval_text(count)}")
+        if count.verdict is not None:
+            lines += [
+                f"verdict     {count.verdict.state}",
+                *(f"            {reason}" for reason in count.verdict.reasons),
+            ]
+    return lines
+
+
+def _left_out(outcome: SeriesOutcome, names: Sequence[str]) -> list[str]:
+    by_reason: dict[str, list[str]] = {}
+    images = outcome.summary.images
+    for section in outcome.summary.excluded:
+        reason = str(images[section].left_out) if images else "for the reason in the warnings"
+        by_reason.setdefault(reason, []).append(names[section])
+    return [f"left out    {', '.join(tilts)}: {reason}" for reason, tilts in by_reason.items()]
+
+
+def _alignment(outcome: SeriesOutcome, names: Sequence[str]) -> list[str]:
+    rms_px = f"rms {outcome.summary.align_rms_px:.3f} px"
+    used = outcome.used_sections
+    images = outcome.summary.images
+    if not images or not used:
+        return [f"residuals   {rms_px}; of single tilts they are not stored: process again"]
+    lengths_px = {section: math.hypot(*images[section].shift_px) for section in used}
+    largest = max(used, key=lambda section: lengths_px[section])
+    rms_shift_px = math.sqrt(sum(length**2 for length in lengths_px.values()) / len(used))
+    worst = ", ".join(
+        f"{names[section]} {images[section].residual_px:.3f}" for section in outcome.worst_sections
+    )
+    return [
+        f"shifts      largest {lengths_px[largest]:.2f} px ({names[largest]}), "
+        f"rms {rms_shift_px:.2f} px",
+        f"residuals   {rms_px}; largest {worst} px",
+    ]
+
+
+def _again(folder: Path, results: Results) -> str:
+    """Return the command that processes the series again without its worst tilt."""
+    name, outcome = next(iter(results.series.items()))
+    worst = outcome.worst_sections
+    tilt = tilt_names(folder, name, outcome.images)[worst[0]] if worst else f"{name}#N"
+    drop = f"--drop {tilt.replace('#', ':')}"
+    session = session_of(folder)
+    if session is not None:
+        return f"dualtilt process {_quoted(session)} {drop}"
+    inputs = [one.summary.inputs for one in results.series.values()]
+    stacks = " ".join(shlex.quote(one.file) for one in inputs if one is not None)
+    return f"dualtilt process {stacks or 'A.mrc B.mrc'} --out NEW {drop}"
+
+
+def _quoted(path: Path) -> str:
+    return shlex.quote(str(path))
+
+
+def _write_pictures(
+    args: argparse.Namespace,
+    folder: Path,
+    files: Mapping[SeriesName, Path],
+    results: Results | None,
+) -> None:
+    from controller.app.inspect_pictures import write_pictures
+
+    options = reading_options(args, len(files))
+    chosen = dict(zip(files, options, strict=True))
+    for path in write_pictures(args.pictures, folder, files, chosen, results):
+        print(path.resolve())

@@ -1,0 +1,150 @@
+"""Pictures of a session for `dualtilt inspect --pictures`, as PNG files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from controller.app.inspected_results import Results, SeriesOutcome, tilt_names
+from controller.common.errors import UsageError
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from processing.files.examine import ReadingOptions
+    from processing.results import SeriesName
+
+SHEET_IMAGES = 40
+"""Largest number of images in a contact sheet, evenly over the angles."""
+
+
+def write_pictures(
+    into: Path,
+    folder: Path,
+    files: Mapping[SeriesName, Path],
+    options: Mapping[SeriesName, ReadingOptions],
+    results: Results | None,
+) -> list[Path]:
+    """Write a PNG file for each picture that the data allow; return their paths.
+
+    Raises
+    ------
+    UsageError
+        `into` lies in the folder that is inspected, or cannot be written.
+    """
+    from controller.report.figures import as_file
+    from processing.files.atomic import replace_file
+
+    if into.resolve().is_relative_to(folder.resolve()):
+        raise UsageError(
+            f"{into}: lies in the folder that is inspected, where nothing is written; choose "
+            "another folder for the pictures"
+        )
+    written = []
+    try:
+        into.mkdir(parents=True, exist_ok=True)
+        for name, page in _pictures(folder, files, options, results):
+            path = into / f"{name}.png"
+            with replace_file(path, durable=False) as partial:
+                partial.write_bytes(as_file(page, "png"))
+            written.append(path)
+    except OSError as error:
+        raise UsageError(f"{into}: cannot be written: {error.strerror}") from error
+    return written
+
+
+def _pictures(
+    folder: Path,
+    files: Mapping[SeriesName, Path],
+    options: Mapping[SeriesName, ReadingOptions],
+    results: Results | None,
+) -> Iterator[tuple[str, Figure]]:
+    from controller.report.report_data import read_report_data
+    from controller.report.tilt_pictures import slices_with_particles
+
+    outcomes = {} if results is None else results.series
+    for name, path in files.items():
+        page = _images(folder, name, path, options[name], outcomes.get(name))
+        if page is not None:
+            yield f"{name}-images", page
+    for name, outcome in outcomes.items():
+        yield from _of_results(folder, name, outcome)
+    if results is not None and results.summary is not None:
+        slices = slices_with_particles(read_report_data(folder))
+        if slices is not None:
+            yield "slices", slices
+
+
+def _images(
+    folder: Path,
+    name: SeriesName,
+    path: Path,
+    options: ReadingOptions,
+    outcome: SeriesOutcome | None,
+) -> Figure | None:
+    """Return the contact sheet of the images as recorded; None if they cannot be read."""
+    from controller.report.tilt_pictures import contact_sheet
+    from processing.errors import InputFileError
+    from processing.files.examine import examine_series
+
+    try:
+        examined = examine_series(path, options)
+    except InputFileError:
+        return None  # its reason is printed with the files
+    images = examined.images
+    angles = np.array(examined.inputs.angles_deg or np.zeros(len(images)))
+    order = np.argsort(angles, kind="stable")
+    chosen = order[np.unique(np.linspace(0, len(order) - 1, SHEET_IMAGES).round().astype(int))]
+    names = tilt_names(folder, name, len(images))
+    excluded = set() if outcome is None else set(outcome.summary.excluded)
+    return contact_sheet(
+        [images[section] for section in chosen],
+        [f"{names[section]} {angles[section]:+.1f}°" for section in chosen],
+        [int(section) in excluded for section in chosen],
+    )
+
+
+def _of_results(
+    folder: Path, name: SeriesName, outcome: SeriesOutcome
+) -> Iterator[tuple[str, Figure]]:
+    """Yield sinogram and residual images, as far as images and volume are stored."""
+    from controller.report.tilt_pictures import residual_pictures, sinogram
+    from processing.align.series import linearised
+    from processing.errors import InputFileError
+    from processing.files.mrc import read_stack
+    from processing.pipeline.results_folder import PROCESSED, read_record
+    from processing.reconstruct.projector import Projector
+    from processing.series import TiltSeries
+
+    processed = folder / PROCESSED
+    try:
+        record = read_record(folder, name)
+        images = read_stack(processed / f"{name}_aligned.mrc").data
+        angles_deg = np.array(record.angles_deg)
+        aligned = TiltSeries(images, angles_deg, record.pixel_nm, name=name)
+        yield f"{name}-sinogram", sinogram(images, angles_deg, record.pixel_nm)
+        used = outcome.used_sections
+        worst = outcome.worst_sections
+        if not worst or len(used) != aligned.tilts:
+            return
+        volume = read_stack(processed / f"{name}_sirt.mrc").data
+    except (InputFileError, FileNotFoundError):
+        return  # not stored, or not complete
+    places = [used.index(section) for section in worst]
+    names = tilt_names(folder, name, outcome.images)
+    projections = Projector(aligned.angles_rad[places], images.shape[2]).forward(volume)
+    yield (
+        f"{name}-residuals",
+        residual_pictures(
+            linearised(aligned).images[places],
+            projections,
+            [
+                f"{names[section]} {angles_deg[place]:+.1f}°\n"
+                f"{outcome.summary.images[section].residual_px:.3f} px"
+                for section, place in zip(worst, places, strict=True)
+            ],
+        ),
+    )

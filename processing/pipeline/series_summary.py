@@ -1,0 +1,89 @@
+"""Summary of a processed series: alignment of each image, and images left out."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from processing.align.alignment import Alignment
+from processing.results import ImageAlignment, LeftOut, Sampling, SeriesSummary
+from processing.series import Bools, TiltSeries
+
+
+def left_out_images(
+    series: TiltSeries, alignment: Alignment, overlapped: Bools | None
+) -> list[LeftOut | None]:
+    """Return why each image was left out; None for the images in use.
+
+    Parameters
+    ----------
+    overlapped
+        Images in which another object overlaps, [tilt]; None if there are none.
+    """
+    reasons: list[LeftOut | None] = []
+    for section in range(series.tilts):
+        if not alignment.rejected[section]:
+            reasons.append(None)
+        elif overlapped is not None and overlapped[section]:
+            reasons.append(LeftOut.OVERLAPPED)
+        else:
+            reasons.append(LeftOut.MARKED if series.excluded[section] else LeftOut.MISFIT)
+    return reasons
+
+
+def summarise_alignment(
+    series: TiltSeries, alignment: Alignment, left_out: list[LeftOut | None]
+) -> SeriesSummary:
+    """Return the summary of a series, in pixels of its images."""
+    return SeriesSummary(
+        tilts=int((~alignment.rejected).sum()),
+        excluded=[int(index) for index in np.flatnonzero(alignment.rejected)],
+        align_rms_px=alignment.rms_px,
+        tilt_axis_deg=alignment.tilt_axis_deg,
+        images=[
+            ImageAlignment(shift_px=(dy, dx), residual_px=residual_px, left_out=reason)
+            for (dy, dx), residual_px, reason in zip(
+                alignment.shifts_px.tolist(),
+                alignment.residuals_px.tolist(),
+                left_out,
+                strict=True,
+            )
+        ],
+        inputs=series.inputs,
+    )
+
+
+def series_warnings(series: TiltSeries, left_out: list[LeftOut | None]) -> list[str]:
+    """Return notes and doubts of the input, and one line for each image left out."""
+    together = left_out.count(LeftOut.OVERLAPPED)
+    lines = [
+        f"series {series.name}: section {section} at {series.angles_deg[section]:+.1f} degrees "
+        f"left out, {reason}"
+        for section, reason in enumerate(left_out)
+        if reason not in (None, LeftOut.OVERLAPPED)
+    ]
+    if together:
+        lines.append(
+            f"series {series.name}: {together} sections left out, as another object "
+            "overlaps the one that is counted"
+        )
+    return [*series.notes, *series.doubts, *lines]
+
+
+def summary_in_recorded_pixels(summary: SeriesSummary, sampling: Sampling) -> SeriesSummary:
+    """Return the summary of cropped and binned images in pixels of the recorded ones."""
+    return summary.model_copy(
+        update={
+            "align_rms_px": summary.align_rms_px * sampling.bin,
+            "images": [_in_recorded_pixels(image, sampling) for image in summary.images],
+            "sampling": sampling,
+        }
+    )
+
+
+def _in_recorded_pixels(image: ImageAlignment, sampling: Sampling) -> ImageAlignment:
+    (dy, dx), (y, x) = image.shift_px, sampling.offset_px
+    return ImageAlignment(
+        shift_px=(dy * sampling.bin + y, dx * sampling.bin + x),
+        residual_px=image.residual_px * sampling.bin,
+        left_out=image.left_out,
+    )

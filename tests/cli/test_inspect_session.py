@@ -1,0 +1,195 @@
+"""`dualtilt inspect SESSION`: alignment, counts and pictures of a session, which stays as it is."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from controller.app.cli.main import main
+from controller.common.exit_codes import ExitCode
+from processing import SeriesSummary, Summary, write_images, write_volume
+from processing.files.rawtlt import write_rawtlt
+from processing.pipeline.results_folder import SeriesRecord
+from processing.results import ImageAlignment, LeftOut
+from tests.support.finished_session import make_finished
+
+ANGLES = np.arange(-60.0, 61.0, 20.0)
+RESIDUALS_PX = (0.01, 0.02, 0.03, 0.04, 0.9, 0.05, 0.06)
+LEFT_OUT = {1: LeftOut.MARKED, 4: LeftOut.MISFIT}
+SIDE_PX = 16
+SERIES = SeriesSummary(
+    tilts=5,
+    excluded=sorted(LEFT_OUT),
+    align_rms_px=0.041,
+    tilt_axis_deg=0.5,
+    images=[
+        ImageAlignment(shift_px=(3 * n, 4 * n), residual_px=px, left_out=LEFT_OUT.get(n))
+        for n, px in enumerate(RESIDUALS_PX)
+    ],
+)
+
+
+@pytest.fixture
+def session(tmp_path: Path) -> Path:
+    """Session of one series, with images and results of a few pixels."""
+    folder = make_finished(tmp_path / "session")
+    images = np.random.default_rng(0).normal(100, 5, (len(ANGLES), SIDE_PX, SIDE_PX))
+    images[:, 5:11, 5:11] += 200
+    write_images(folder / "A.mrc", images.astype(np.float32), 1.2)
+    write_rawtlt(folder / "A.rawtlt", ANGLES)
+    keep_summary(folder, SERIES)
+    return folder
+
+
+def keep_summary(folder: Path, series: SeriesSummary) -> Summary:
+    path = folder / "processed/summary.json"
+    summary = Summary.model_validate_json(path.read_text())
+    summary = summary.model_copy(update={"series": {"A": series}})
+    path.write_text(summary.model_dump_json())
+    return summary
+
+
+def keep_series(folder: Path) -> None:
+    """Write aligned images, volume and record of series A."""
+    processed = folder / "processed"
+    summary = Summary.model_validate_json((processed / "summary.json").read_text())
+    used = [section for section in range(len(ANGLES)) if section not in LEFT_OUT]
+    images = np.random.default_rng(1).random((len(used), SIDE_PX, SIDE_PX), np.float32)
+    write_images(processed / "A_aligned.mrc", images, 1.2)
+    write_volume(processed / "A_sirt.mrc", np.ones((SIDE_PX,) * 3, np.float32), 1.2)
+    record = SeriesRecord(
+        pixel_nm=1.2,
+        angles_deg=ANGLES[used].tolist(),
+        count=summary.counts.A,
+        diameter=summary.diameter_nm,
+        summary=SERIES,
+        warnings=(),
+    )
+    (processed / "A.json").write_text(record.model_dump_json())
+
+
+def without_results(folder: Path) -> None:
+    (folder / "processed/summary.json").unlink()
+
+
+def unfinished(folder: Path) -> None:
+    keep_series(folder)
+    without_results(folder)
+
+
+def of_an_earlier_version(folder: Path) -> None:
+    keep_summary(folder, SERIES.model_copy(update={"images": []}))
+
+
+def made_again(folder: Path) -> None:
+    make_finished(folder / "processed-2")
+
+
+SHOWN: dict[str, tuple[Callable[[Path], None], tuple[str, ...]]] = {
+    "finished": (
+        lambda folder: None,
+        (
+            "7 of 16 x 16 pixels",
+            "images      5 of 7 used",
+            "left out    A#2: as marked",
+            "left out    A#5: it does not fit the other images",
+            "shifts      largest 30.00 px (A#7), rms 19.24 px",
+            "residuals   rms 0.041 px; largest A#7 0.060, A#6 0.050, A#4 0.040, A#3 0.030, "
+            "A#1 0.010 px",
+            "count       2, 1 to 3",
+            "verdict     trusted",
+            "trusted: the particles found explain the images",
+            "--drop A:7",
+        ),
+    ),
+    "earlier version": (
+        of_an_earlier_version,
+        ("5 of 7 used", "A#2, A#5: for the reason in the warnings", "not stored", "--drop A:N"),
+    ),
+    "unfinished": (unfinished, ("A#7 0.060", "count       2, 1 to 3", "has not ended")),
+    "no results": (without_results, ("7 of 16 x 16 pixels", "no results yet; make them with")),
+    "made again": (made_again, ("results made again: dualtilt inspect", "processed-2")),
+}
+
+
+@pytest.mark.parametrize("case", SHOWN)
+def test_a_session_is_shown(case: str, session: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    change, lines = SHOWN[case]
+    change(session)
+    before = content(session)
+    assert main(["inspect", str(session)]) == ExitCode.OK
+    shown = capsys.readouterr().out
+    assert [line for line in lines if line not in shown] == []
+    assert f"dualtilt process {session}" in shown
+    assert content(session) == before
+
+
+def test_results_alone_are_shown(session: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for file in ("A.mrc", "A.rawtlt"):
+        (session / file).unlink()
+    assert main(["inspect", str(session)]) == ExitCode.OK
+    shown = capsys.readouterr().out
+    assert "5 of 7 used" in shown
+    assert "--out NEW --drop A:7" in shown
+
+
+def test_pictures_are_written_elsewhere(session: Path, tmp_path: Path) -> None:
+    keep_series(session)
+    before = content(session)
+    assert main(["inspect", str(session), "--pictures", str(tmp_path / "out")]) == ExitCode.OK
+    written = {path.name: path.read_bytes()[:4] for path in (tmp_path / "out").iterdir()}
+    names = ("A-images", "A-sinogram", "A-residuals", "slices")
+    assert written == {f"{name}.png": b"\x89PNG" for name in names}
+    assert content(session) == before
+
+
+def damaged(folder: Path) -> None:
+    (folder / "processed/summary.json").write_text("{")
+
+
+def linked(inside: str) -> Callable[[Path], None]:
+    def replace(folder: Path) -> None:
+        outside = folder.parent / "outside"
+        (folder / inside).rename(outside)
+        (folder / inside).symlink_to(outside)
+
+    return replace
+
+
+REFUSED: dict[str, tuple[Callable[[Path], None], str]] = {
+    "damaged": (damaged, "damaged; process the series again"),
+    "linked stack": (linked("A.mrc"), "A.mrc: is a link"),
+    "linked results": (linked("processed"), "processed: is a link"),
+    "linked summary": (linked("processed/summary.json"), "summary.json: is a link"),
+    "pictures inside": (lambda folder: None, "where nothing is written"),
+    "no folder": (lambda folder: folder.rename(folder.parent / "moved"), "cannot be processed"),
+}
+
+
+@pytest.mark.skipif(os.name == "nt", reason="symbolic links need rights on Windows")
+@pytest.mark.parametrize("case", REFUSED)
+def test_a_bad_folder_gets_one_line(
+    case: str, session: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    change, message = REFUSED[case]
+    change(session)
+    before = content(session)
+    pictures = ["--pictures", str(session / "pictures")] if case == "pictures inside" else []
+    assert main(["inspect", str(session), *pictures]) == ExitCode.USAGE
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1
+    assert content(session) == before
+
+
+def content(folder: Path) -> dict[Path, tuple[int, int]]:
+    """Return size and time of change of each file and folder."""
+    return {
+        path: (path.lstat().st_size, path.lstat().st_mtime_ns)
+        for path in [folder, *folder.rglob("*")]
+        if os.path.lexists(path)
+    }
