@@ -75,8 +75,12 @@ flip-check: $(READY)
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m tests.flip_check
 
 # what takes too long for the tests: kills, random faults, attacks; prints its figures
+# The first parts measure times; the others share the cores
 soak: $(READY)
-	$(BIN)/python -m tests.soak
+	$(BIN)/python -m tests.soak load flood network
+	$(BIN)/python -m tests.soak kills sessions & \
+	$(BIN)/python -m tests.soak flips failures sequences registrations; status=$$?; \
+	wait $$! && exit $$status
 
 # of the README, from a scripted session
 screenshots: $(READY)
