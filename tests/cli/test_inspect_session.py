@@ -9,7 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from controller.app.cli.inspect_session import series_lines
 from controller.app.cli.main import main
+from controller.app.inspected_results import SeriesOutcome
 from controller.common.exit_codes import ExitCode
 from processing import SeriesSummary, Summary, write_images, write_volume
 from processing.files.rawtlt import write_rawtlt
@@ -126,6 +128,20 @@ def test_a_session_is_shown(case: str, session: Path, capsys: pytest.CaptureFixt
     assert [line for line in lines if line not in shown] == []
     assert f"dualtilt process {session}" in shown
     assert content(session) == before
+
+
+def test_the_subfolder_of_results_shows_its_session(
+    session: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["inspect", str(session / "processed")]) == ExitCode.OK
+    assert "5 of 7 used" in capsys.readouterr().out
+
+
+def test_frames_of_a_repeated_tilt_are_told_apart() -> None:
+    names = ["A#1", "A#2", "A#2", "A#3", "A#4", "A#5", "A#6"]
+    lines = series_lines("A", SeriesOutcome(SERIES, None), names)
+    assert "left out    A#2 (section 1): as marked" in lines
+    assert "left out    A#4: it does not fit the other images" in lines
 
 
 def test_results_alone_are_shown(session: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from controller.app.cli.inspect_session import inspect_session, is_session
+from controller.app.cli.inspect_session import inspect_session, is_session, session_folder
 from controller.app.cli.print_inputs import print_series
 from controller.app.cli.reading_arguments import add_reading_arguments, reading_options
 from controller.common.errors import UsageError
@@ -27,8 +27,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print what is understood of each series, or of a session."""
-    if len(args.files) == 1 and is_session(args.files[0]):
-        return inspect_session(args)
+    folder = session_folder(args.files[0])
+    if len(args.files) == 1 and is_session(folder):
+        return inspect_session(folder, args)
     if args.pictures is not None:
         raise UsageError("--pictures needs one folder of a session or of results")
     return print_series(args.files, reading_options(args, len(args.files)))

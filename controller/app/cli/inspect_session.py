@@ -33,8 +33,16 @@ from controller.common.exit_codes import ExitCode
 if TYPE_CHECKING:
     from processing.results import SeriesName
 
-SESSION_FILES = ("protocol.toml", "journal.jsonl", "events.jsonl", "processed")
+PROCESSED, SUMMARY = "processed", "summary.json"
+"""Subfolder of the results, and the last of its files."""
+SESSION_FILES = ("protocol.toml", "journal.jsonl", "events.jsonl", PROCESSED)
 """A folder with one of them is that of a session or of results."""
+
+
+def session_folder(given: Path) -> Path:
+    """Return the folder of a session whose subfolder of results was given, else the given one."""
+    place = given.absolute()
+    return place.parent if place.name == PROCESSED and (place / SUMMARY).exists() else given
 
 
 def is_session(folder: Path) -> bool:
@@ -46,7 +54,7 @@ def is_session(folder: Path) -> bool:
     return bool(recorded_series(folder))
 
 
-def inspect_session(args: argparse.Namespace) -> int:
+def inspect_session(folder: Path, args: argparse.Namespace) -> int:
     """Print files and results of a folder, write pictures if asked for; change nothing in it.
 
     Raises
@@ -57,7 +65,6 @@ def inspect_session(args: argparse.Namespace) -> int:
     from processing.errors import ProcessingError
     from processing.files.held_folder import held
 
-    folder: Path = args.files[0]
     try:
         with held(folder):
             files = recorded_series(folder)
@@ -143,7 +150,10 @@ def _left_out(outcome: SeriesOutcome, names: Sequence[str]) -> list[str]:
     images = outcome.summary.images
     for section in outcome.summary.excluded:
         reason = str(images[section].left_out) if images else "for the reason in the warnings"
-        by_reason.setdefault(reason, []).append(names[section])
+        # a tilt that was recorded again has several frames
+        several = names.count(names[section]) > 1
+        name = f"{names[section]} (section {section})" if several else names[section]
+        by_reason.setdefault(reason, []).append(name)
     return [f"left out    {', '.join(tilts)}: {reason}" for reason, tilts in by_reason.items()]
 
 
