@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from processing.results import SeriesName
 
 SHEET_IMAGES = 40
-"""Largest number of images in a contact sheet, evenly over the angles."""
+"""Images in a contact sheet, evenly over the angles; those that were left out come on top."""
 
 
 def write_pictures(
@@ -97,9 +97,11 @@ def _images(
     images = examined.images
     angles = np.array(examined.inputs.angles_deg or np.zeros(len(images)))
     order = np.argsort(angles, kind="stable")
-    chosen = order[np.unique(np.linspace(0, len(order) - 1, SHEET_IMAGES).round().astype(int))]
-    names = tilt_names(folder, name, len(images))
     excluded = set() if outcome is None else set(outcome.summary.excluded)
+    shown = np.isin(order, list(excluded))
+    shown[np.linspace(0, len(order) - 1, SHEET_IMAGES).round().astype(int)] = True
+    chosen = order[shown]
+    names = tilt_names(folder, name, len(images))
     return contact_sheet(
         [images[section] for section in chosen],
         [f"{names[section]} {angles[section]:+.1f}°" for section in chosen],
