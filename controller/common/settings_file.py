@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from difflib import get_close_matches
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar, get_args, get_origin
 
-from pydantic import BaseModel, ValidationError
+from pydantic import AfterValidator, BaseModel, Field, ValidationError
+from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -22,8 +23,24 @@ PATTERN_DESCRIPTIONS = {
     SECRET_PATTERN: "env:NAME, a variable with the password; never the password itself",
 }
 """Description of each pattern in words."""
+WINDOWS_DEVICES = frozenset(
+    ["con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in range(1, 10))]
+)
+"""Names that Windows allows for no folder, also with an extension."""
+
+
+def _allowed_on_windows(name: str) -> str:
+    if name.endswith(".") or name.lower().split(".")[0] in WINDOWS_DEVICES:
+        raise ValueError("Windows allows no folder of this name: choose another")
+    return name
+
+
+FolderName = Annotated[str, Field(pattern=NAME_PATTERN), AfterValidator(_allowed_on_windows)]
+"""Name of a session or target, also that of its folder."""
 SECRET_FIELDS = (("webhook",), ("smtp_password",))
 """Names of the fields whose value is never shown in a message."""
+MAX_SHOWN = 40
+"""Longest value that a message shows whole (characters)."""
 
 
 def validate_toml(content: dict[str, Any], model: type[Model]) -> Model:
@@ -47,24 +64,56 @@ def describe_errors(error: ValidationError, model: type[BaseModel]) -> list[str]
         Model that was validated; for an unknown name the most similar field name is suggested.
     """
     known = {name for part in _models(model) for name in part.model_fields}
-    return [_describe(item, known) for item in error.errors()]
+    lists = {name for name, field in model.model_fields.items() if _is_list_of_tables(field)}
+    return [_describe(item, known, lists) for item in error.errors()]
 
 
-def _describe(item: ErrorDetails, known: set[str]) -> str:
-    where = ".".join(str(part) for part in item["loc"]) or "protocol"
+def _describe(item: ErrorDetails, known: set[str], lists: set[str]) -> str:
+    # people count the tables of a list from 1
+    where = ".".join(str(part + 1 if isinstance(part, int) else part) for part in item["loc"])
+    name, given = str(item["loc"][-1]) if item["loc"] else "", item["input"]
+    if len(item["loc"]) == 1:
+        if isinstance(given, dict) and name in lists:
+            return f"{where}: write [[{name}]], with two brackets"
+        if isinstance(given, dict | list) and f"{name}s" in lists:
+            return f"{where}: must be a text; did you mean [[{name}s]]?"
     if item["type"] == "extra_forbidden":
-        similar = get_close_matches(str(item["loc"][-1]), known, n=1, cutoff=0.75)
-        return f"{where}: no such setting" + (f"; did you mean {similar[0]}?" if similar else "")
+        return f"{where}: no such setting{_hint(item, name, known)}"
+    message = f"{_wrong(item)}{_shown(item)}"
+    return f"{where}: {message}" if where else message
+
+
+def _hint(item: ErrorDetails, name: str, known: set[str]) -> str:
+    # a setting that exists elsewhere is not misspelt: its own name would be the suggestion
+    similar = [] if name in known else get_close_matches(name, known, n=1, cutoff=0.75)
+    return f"; did you mean {similar[0]}?" if similar else ""
+
+
+def _wrong(item: ErrorDetails) -> str:
     pattern = item.get("ctx", {}).get("pattern")
-    wrong = (
-        f"must be {PATTERN_DESCRIPTIONS[pattern]}"
-        if pattern in PATTERN_DESCRIPTIONS
-        else item["msg"]
-    )
+    if pattern in PATTERN_DESCRIPTIONS:
+        return f"must be {PATTERN_DESCRIPTIONS[pattern]}"
+    return item["msg"].removeprefix("Value error, ")
+
+
+def _shown(item: ErrorDetails) -> str:
     given = item["input"]
-    showable = isinstance(given, str | int | float) and item["loc"][-1:] not in SECRET_FIELDS
-    value = f" (is {given!r})" if showable else ""
-    return f"{where}: {wrong}{value}"
+    if not isinstance(given, str | int | float) or item["loc"][-1:] in SECRET_FIELDS:
+        return ""
+    text = repr(given)
+    return f" (is {text})" if len(text) <= MAX_SHOWN else f" (is {text[:MAX_SHOWN]}...)"
+
+
+def _is_list_of_tables(field: FieldInfo) -> bool:
+    # an optional list is a union: its tuple is one of the arguments
+    kinds = (field.annotation, *get_args(field.annotation))
+    return any(
+        isinstance(part, type) and issubclass(part, BaseModel)
+        for kind in kinds
+        for inner in (kind, *get_args(kind))
+        if get_origin(inner) is tuple
+        for part in get_args(inner)
+    )
 
 
 def _models(model: type[BaseModel]) -> Iterator[type[BaseModel]]:

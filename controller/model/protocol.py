@@ -17,7 +17,7 @@ from pydantic_core import PydanticCustomError
 
 from controller.common.bounded_read import read_bounded
 from controller.common.errors import UsageError
-from controller.common.settings_file import NAME_PATTERN, describe_errors, validate_toml
+from controller.common.settings_file import FolderName, describe_errors, validate_toml
 from controller.model.base import Finite, SeriesName, Settings
 from controller.model.plausible import DWELL, PIXEL
 from controller.model.scan import ScanSettings
@@ -36,7 +36,7 @@ from controller.model.targets import GridSettings, Target, with_changes
 class Protocol(Settings):
     """Protocol of a dual tilt-series session."""
 
-    name: Annotated[str, Field(pattern=NAME_PATTERN)]
+    name: FolderName
     """Name of the protocol, also used for the session's folder."""
     specimen: str = ""
     """Description of the specimen for the report, one line."""

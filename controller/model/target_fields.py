@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import permutations
+from itertools import combinations
 
 from controller.model.scan import ScanSettings
 from controller.model.sections.series import SeriesSettings, Shower
@@ -13,6 +13,10 @@ from controller.model.targets import Target
 
 STEEPEST_FIELD_DEG = 85.0
 """Steepest tilt for which the extent of a field on the grid is calculated (degrees)."""
+MAX_PAIRS = 3
+"""Most pairs of targets that one message lists."""
+ONE_PLACE_NM = 10.0
+"""Largest distance between targets that were probably written in another unit (nm)."""
 
 
 @dataclass(frozen=True)
@@ -42,22 +46,43 @@ class TargetField:
 
 
 def neighbours_exposed(fields: Sequence[TargetField]) -> Iterator[str]:
-    """Give one line for each target whose exposures reach a neighbour.
+    """Give one line for each pair of targets too close to each other, and one for the others.
 
     No order of the targets avoids this: while one is exposed, the other is not finished.
     """
-    for one, other in permutations(fields, 2):
-        dx_nm, dy_nm = abs(one.x_nm - other.x_nm), abs(one.y_nm - other.y_nm)
-        distance_nm = math.hypot(dx_nm, dy_nm)
-        before_x_nm = one.exposed_x_nm + other.object_nm
-        before_y_nm = one.exposed_y_nm + other.object_nm
-        after_nm = one.exposed_nm + other.object_nm
-        if (dx_nm < before_x_nm and dy_nm < before_y_nm) or distance_nm < after_nm:
-            needed_nm = max(after_nm, before_x_nm)
-            yield (
-                f"exposures of {one.name} reach {other.name}, {distance_nm:.0f} nm away; "
-                f"{needed_nm:.0f} nm are needed at these tilts: leave one of them out"
-            )
+    pairs = [text for one, other in combinations(fields, 2) if (text := _too_close(one, other))]
+    yield from pairs[:MAX_PAIRS]
+    if len(pairs) > MAX_PAIRS:
+        yield f"and {len(pairs) - MAX_PAIRS} more"
+    if pairs and all(
+        math.hypot(each.x_nm - fields[0].x_nm, each.y_nm - fields[0].y_nm) < ONE_PLACE_NM
+        for each in fields
+    ):
+        yield "are x_nm and y_nm in nm?"
+
+
+def _too_close(one: TargetField, other: TargetField) -> str:
+    """Return which target's exposures reach the other and how far; empty if neither does."""
+    exposed, reached = max([(one, other), (other, one)], key=lambda pair: _needed_nm(*pair))
+    needed_nm = _needed_nm(exposed, reached)
+    if not needed_nm:
+        return ""
+    distance_nm = math.hypot(one.x_nm - other.x_nm, one.y_nm - other.y_nm)
+    return (
+        f"exposures of {exposed.name} reach {reached.name}, {distance_nm:.0f} nm away; "
+        f"{needed_nm:.0f} nm are needed at these tilts: leave one of them out"
+    )
+
+
+def _needed_nm(exposed: TargetField, reached: TargetField) -> float:
+    """Return the distance that the exposures of one target need to another; 0 if it is kept."""
+    dx_nm, dy_nm = abs(exposed.x_nm - reached.x_nm), abs(exposed.y_nm - reached.y_nm)
+    before_x_nm = exposed.exposed_x_nm + reached.object_nm
+    before_y_nm = exposed.exposed_y_nm + reached.object_nm
+    after_nm = exposed.exposed_nm + reached.object_nm
+    if (dx_nm < before_x_nm and dy_nm < before_y_nm) or math.hypot(dx_nm, dy_nm) < after_nm:
+        return max(after_nm, before_x_nm)
+    return 0.0
 
 
 def target_field(

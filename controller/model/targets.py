@@ -8,11 +8,11 @@ one target.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Any
 
 from pydantic import Field, JsonValue
 
-from controller.common.settings_file import NAME_PATTERN
+from controller.common.settings_file import FolderName
 from controller.model.base import Data, Finite, Positive, Settings
 
 OVERRIDABLE = ("scan", "shower", "series_a", "series_b", "limits", "processing")
@@ -24,7 +24,7 @@ Changes = dict[str, JsonValue]
 class Target(Settings):
     """One assembly: its place on the grid, and the settings that differ for it."""
 
-    name: Annotated[str, Field(pattern=NAME_PATTERN)]
+    name: FolderName
     """Name of the target, also that of its session's folder."""
     x_nm: Finite
     """Stage position in x that centres the assembly before the flip (nm)."""

@@ -92,6 +92,7 @@ class Wrong:
     said: tuple[str, ...]
 
 
+TARGET = '[[targets]]\nname = "{}"\nx_nm = 0.0\ny_nm = 0.0\n'
 WRONG = [
     Wrong(
         "a misspelt key and a value out of range are two errors",
@@ -121,6 +122,30 @@ WRONG = [
         "a tilt beyond the stage limits",
         MINIMAL + "[series_a]\nstart_deg = -85\nstop_deg = 70\n",
         ("series_a asks for -85", "limits.stage"),
+    ),
+    Wrong(
+        "one bracket", MINIMAL + '[targets]\nname = "a"\n', (": targets: write [[targets]], with",)
+    ),
+    Wrong("singular", MINIMAL + '[[target]]\nname = "a"\n', ("did you mean [[targets]]?",)),
+    Wrong(
+        "targets count from 1, and a misplaced setting has no hint",
+        MINIMAL + '[[targets]]\nname = "a"\nx_nm = 0.0\ny_nm = 0.0\ndiameter_nm = 5.0\n',
+        ("targets.1.diameter_nm: no such setting\n",),
+    ),
+    Wrong(
+        "names that Windows refuses",
+        MINIMAL + TARGET.format("CON") + TARGET.format("nul.x") + TARGET.format("a."),
+        ("p.toml: targets.1.name: Windows allows", "targets.2.name: W", "targets.3.name: Windows"),
+    ),
+    Wrong(
+        "a long name is not shown whole",
+        MINIMAL + TARGET.format("n" * 65),
+        (f"(is '{'n' * 39}...)",),
+    ),
+    Wrong(
+        "a check across sections",
+        MINIMAL + TARGET.format("a") + TARGET.format("A"),
+        ("p.toml: targets: two have",),
     ),
     Wrong(
         "errors in the simulator's profile",

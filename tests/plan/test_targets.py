@@ -53,6 +53,19 @@ STEEP = {
             id="the frame reaches it after the flip",
         ),
         pytest.param(
+            [at(name, 200.0 * i, 0) for i, name in enumerate("abcdef")],
+            {},
+            "of c reach d, 200 nm away; 232 nm are needed at these tilts: leave one of them out; "
+            "and 2 more",
+            id="each pair once, three at most",
+        ),
+        pytest.param(
+            [at("a", 0, 0), at("b", 3, 4)],
+            {},
+            "leave one of them out; are x_nm and y_nm in nm?",
+            id="another unit",
+        ),
+        pytest.param(
             [at("a", 0, 0, series_a={"step": 4.0})],
             {},
             "a: series_a.step: no such setting",
