@@ -18,6 +18,10 @@ class ImpossibleDiameterError(ProcessingError):
     """The given particle diameter is too small for the pixel or too large for the field."""
 
 
+class ImpossibleSamplingError(ProcessingError):
+    """The given crop or bin does not fit the images."""
+
+
 class TooManyCandidatesError(ProcessingError):
     """There are more candidate particles than the images can decide on."""
 

@@ -74,6 +74,10 @@ def read_coordinates(path: Path, unit: str | None = None) -> Coordinates:
     text = read_text(path)
     if not text.strip():
         raise InputFileError(f"{path}: is empty; give a table of particles")
+    if "\0" in text:
+        raise InputFileError(
+            f"{path}: is no table but binary, maybe an image stack; process it first"
+        )
     read = _read_xyz if path.suffix.lower() in (".xyz", ".extxyz") else _read_csv
     return read(path, text, unit)
 
@@ -93,7 +97,7 @@ def _read_csv(path: Path, text: str, unit: str | None) -> Coordinates:
     columns = {found[1]: (at, found[2]) for at, found in _known_columns(names)}
     missing = [name for name in "xyz" if name not in columns]
     if missing:
-        shown = ", ".join(rows[0][1][:8])
+        shown = ", ".join(rows[0][1][:8])[:80]
         raise InputFileError(f"{path}: no column {', '.join(missing)}; its first line has: {shown}")
     units = {_unit(path, named, unit) for name, (_, named) in columns.items() if name in "xyz"}
     if len(units) > 1:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from processing.align.alignment import Alignment
-from processing.errors import ProcessingError
+from processing.errors import ImpossibleSamplingError
 from processing.image_size import (
     LEAST_DIAMETER_PX,
     SMALL_SIDE_PX,
@@ -57,14 +57,14 @@ def choose_sampling(overview: TiltSeries, field: Sampling, settings: ProcessSett
 
     Raises
     ------
-    ProcessingError
+    ImpossibleSamplingError
         The given crop or binning does not fit the images.
     """
     columns, rows = field.recorded_px
     whole = 0, 0, columns, rows
     crop = settings.crop_px or (_recorded_region(overview, field) if _is_large(whole) else whole)
     if refusal := crop_refusal(columns, rows, crop):
-        raise ProcessingError(f"series {overview.name}: {refusal}")
+        raise ImpossibleSamplingError(f"series {overview.name}: {refusal}")
     factor = settings.bin or _usual_bin(whole, crop, overview.pixel_nm / field.bin, settings)
     return _sampling((columns, rows), crop, factor, overview.name)
 
@@ -225,7 +225,7 @@ def _sampling(recorded_px: tuple[int, int], crop: Crop, factor: int, name: str) 
     """Return the sampling with a crop of whole bins, about the same centre."""
     x, y, width, height = crop
     if refusal := bin_refusal(width, height, factor):
-        raise ProcessingError(f"series {name}: {refusal}")
+        raise ImpossibleSamplingError(f"series {name}: {refusal}")
     left, top = width % factor // 2, height % factor // 2
     crop_px = x + left, y + top, width - width % factor, height - height % factor
     return Sampling(recorded_px=recorded_px, crop_px=crop_px, bin=factor)

@@ -23,7 +23,8 @@ Q_POINTS = 400
 MOST_PARTICLES = 20_000
 """Largest number of particles whose distances are measured; more are drawn at random."""
 FEWEST_EXPECTED = 0.5
-"""Smallest number of pairs in a bin of g(r); with less, g is set to 1."""
+"""Smallest number of pairs in a bin of g(r); with less, g is set to 1, or to 0 below the nearest
+pair."""
 BLOCK = 256
 """Particles whose distances are measured at once; it bounds the memory."""
 
@@ -42,7 +43,8 @@ def correlations(
     far = slice(bins // 2, None)
     expected = uniform * pairs[far].sum() / max(uniform[far].sum(), 1e-30)
     usable = expected > FEWEST_EXPECTED
-    g = np.divide(pairs, expected, out=np.ones(bins), where=usable)
+    unknown = np.where(np.cumsum(pairs) == 0, 0.0, 1.0)
+    g = np.divide(pairs, expected, out=unknown, where=usable)
     error = np.divide(np.sqrt(pairs), expected, out=np.zeros(bins), where=usable)
     density = len(centres_nm) / envelope.volume_nm3
     weight = density * 4 * np.pi / 3 * uniform * np.sinc(middle / edges[-1])
@@ -72,7 +74,8 @@ def _count_distances(centres_nm: Float64, width_nm: float, bins: int) -> Float64
         squared = squares[at : at + BLOCK, None] + squares[at:] - 2 * block @ others.T
         within = slice(None), slice(len(block))
         squared[within] = np.where(np.tri(len(block), dtype=bool), np.inf, squared[within])
-        np.minimum(squared, (bins * width_nm) ** 2, out=squared)
+        # half a bin beyond the last one, so that rounding moves no far pair into it
+        np.minimum(squared, ((bins + 0.5) * width_nm) ** 2, out=squared)
         np.sqrt(np.maximum(squared, 0, out=squared), out=squared)
         squared /= width_nm
         total += np.bincount(squared.astype(np.int32).ravel(), minlength=bins + 1)[:bins]

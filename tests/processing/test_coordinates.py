@@ -33,6 +33,8 @@ GOOD = {
 }  # fmt: skip
 
 BAD = {
+    "an image stack": ("A.csv", "@\0\0\0@\0\0\0" * 40, "is no table but binary"),
+    "one long name": ("p.csv", "a" * 900 + " b\n1 2\n", "first line has: " + "a" * 80),
     "empty": ("p.csv", "", "is empty"),
     "no column": ("p.csv", "a,b,z_nm\n1,2,3\n", "no column x, y; its first line has: a, b, z_nm"),
     "no unit": ("p.csv", "x,y,z\n1,2,3\n", "give it: --unit nm | angstrom | um"),
@@ -65,6 +67,7 @@ def test_a_bad_table_is_refused_in_one_line(case: str, tmp_path: Path) -> None:
     with pytest.raises(InputFileError) as caught:
         read_coordinates(tmp_path / name)
     assert message in str(caught.value)
+    assert len(str(caught.value)) < 300
     assert str(tmp_path / name) in str(caught.value) and "\n" not in str(caught.value)
 
 

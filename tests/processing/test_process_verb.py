@@ -192,6 +192,13 @@ CASES = [
     Bad("A by another name", lambda s, t: [s / "A.mrc", linked(s, t)], UsageError, "same file"),
     Bad("diameter of the field", with_diameter(30.0), UsageError, "1.8 to 25.2 nm"),
     Bad("diameter under two pixels", with_diameter(1.7), UsageError, "1.8 to 25.2 nm"),
+    Bad("large bin", lambda s, t: [s / "A.mrc", "--bin", 30], UsageError, "choose a smaller one"),
+    Bad(
+        "crop beyond the images",
+        lambda s, t: [s / "A.mrc", "--crop", 0, 0, 500, 500],
+        UsageError,
+        "does not fit images of 56 x 56 px",
+    ),
     Bad("mirrored", lambda s, t: [s / "A.mrc", s / "mirrored.mrc"], SafetyStopError, "mirrored"),
     Bad("another", lambda s, t: [s / "A.mrc", s / "other.mrc"], SafetyStopError, "another object"),
 ]

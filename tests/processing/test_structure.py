@@ -193,6 +193,16 @@ def test_pair_correlation_and_structure_factor() -> None:
     assert low < 0.3 and high == pytest.approx(1, abs=0.1)
 
 
+@pytest.mark.parametrize("size", np.linspace(1.0, 1.5, 26)[:20:2])
+def test_far_pairs_are_counted_at_no_distance_of_g(size: float) -> None:
+    """A pair beyond the range may be rounded into the last bin, which the mean of g then holds."""
+    found = true_positions(Packing.DISORDERED)
+    ball = found[np.linalg.norm(found, axis=1) < 14.0] * size
+    g = analyse_structure(ball, position_error=PositionError(0.0, "truth")).pair_correlation.g
+    assert g[-1] < 5
+    assert g[0] == 0
+
+
 def test_layers_and_depth() -> None:
     analysis = true_structure(Packing.FCC)
     table, layers = analysis.particles, analysis.summary.layers

@@ -71,6 +71,7 @@ def run(args: argparse.Namespace) -> int:
     from processing.errors import (
         DeviceError,
         ImpossibleDiameterError,
+        ImpossibleSamplingError,
         InputFileError,
         ProcessingError,
         RegistrationRefusedError,
@@ -79,6 +80,7 @@ def run(args: argparse.Namespace) -> int:
     from processing.files.held_folder import held
     from processing.files.recorded_images import require_recorded_images
     from processing.pipeline.check_diameter import require_possible_diameter
+    from processing.pipeline.check_sampling import require_possible_sampling
     from processing.pipeline.check_series import require_tilt_series
     from processing.pipeline.process_all import process_all
 
@@ -100,6 +102,7 @@ def run(args: argparse.Namespace) -> int:
         for one in series:
             require_tilt_series(one)
             require_possible_diameter(one, settings.diameter_nm)
+            require_possible_sampling(one, settings)
         for one in series:
             print_inputs(one)
         inputs = _made_with(session, settings, args)
@@ -110,6 +113,7 @@ def run(args: argparse.Namespace) -> int:
     except (
         InputFileError,
         ImpossibleDiameterError,
+        ImpossibleSamplingError,
         DeviceError,
         ResultsInUseError,
         OSError,
