@@ -18,6 +18,6 @@ def require_possible_sampling(series: TiltSeries, settings: ProcessSettings) -> 
     """
     rows, columns = series.images.shape[1:]
     crop = settings.crop_px or (0, 0, columns, rows)
-    refusal = crop_refusal(columns, rows, crop) or bin_refusal(*crop[2:], settings.bin or 1)
+    refusal = crop_refusal(columns, rows, crop) or bin_refusal(crop[2], crop[3], settings.bin or 1)
     if refusal:
         raise ImpossibleSamplingError(f"series {series.name}: {refusal}")
