@@ -8,12 +8,9 @@ from controller.model.base import SeriesName
 from controller.model.protocol import Protocol
 from controller.model.scan import ScanSettings
 from controller.model.stage import BACKLASH_DEG
+from controller.model.survey import MAP_FIELDS, WIDE, survey_step_nm
 from controller.model.targets import GridSettings
 
-WIDE = 4
-"""Width of the search image, in frames: a lost object is searched for there."""
-MAP_FIELDS = {"low": 4 * WIDE, "middle": WIDE}
-"""Width of a survey map at each magnification, in frames."""
 FOCUS_PLACES = (-2, -1, 0, 1, 2)
 """Defocus values of one autofocus series, in its steps."""
 EUCENTRIC_FIRST_DEG = 5.0
@@ -22,8 +19,6 @@ SHOTS_OF_THE_SCAN = 3
 """Low-dose shots that compare the scan with that of series A."""
 DRIFT_SHOTS_APART_S = 2.0
 """Time between two low-dose shots that are compared for drift (s)."""
-SURVEY_OVERLAP = 0.2
-"""Overlap of neighbouring maps of the survey after a flip, as a fraction of their width."""
 MIN_TILTS_TO_PREDICT = 4
 """Tilts recorded before the object's position is predicted: a line through fewer has no error."""
 
@@ -80,7 +75,7 @@ def survey_places_nm(protocol: Protocol, scan: ScanSettings) -> tuple[tuple[floa
     targets, grid = protocol.targets or (), protocol.grid or GridSettings()
     farthest_nm = max((math.hypot(each.x_nm, each.y_nm) for each in targets), default=0.0)
     reach_nm = farthest_nm + grid.search_nm
-    step_nm = (1 - SURVEY_OVERLAP) * scan.pixel_nm * min(scan.width_px, scan.height_px)
+    step_nm = survey_step_nm(scan)
     count = math.ceil(reach_nm / step_nm - 0.5)
     line_nm = [step_nm * index for index in range(-count, count + 1)]
     return tuple(

@@ -12,7 +12,6 @@ from controller.model.base import Data, SeriesName
 from controller.model.events import Phase
 from controller.model.exposures import (
     MIN_TILTS_TO_PREDICT,
-    WIDE,
     backlash_start_deg,
     first_current_pA,
     low_dose_scan,
@@ -40,6 +39,7 @@ from controller.model.steps import (
     shower_id,
     tilt_id,
 )
+from controller.model.survey import WIDE
 from controller.model.targets import Target
 
 GRID_FLIP_S = 1200.0

@@ -7,6 +7,7 @@ Altantzis et al., J. Phys. Chem. C 2021, 125, 26240.
 
 from __future__ import annotations
 
+import math
 import tomllib
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -29,6 +30,7 @@ from controller.model.sections.processing import Processing
 from controller.model.sections.recording import Eucentric, FocusSettings, Quality, Tracking
 from controller.model.sections.series import SeriesSettings, Shower
 from controller.model.stage import BACKLASH_DEG
+from controller.model.survey import MAX_SURVEY_MAPS, estimate_maps
 from controller.model.target_fields import TargetField, neighbours_exposed, target_field
 from controller.model.targets import GridSettings, Target, with_changes
 
@@ -180,7 +182,7 @@ class Protocol(Settings):
             raise ValueError("ask_before_start = true is for one assembly: leave it out")
         if not self.tracking.enabled:
             raise ValueError("targets need tracking.enabled = true: it centres each of them")
-        wrong = [*self._targets_out_of_reach(), *self._wrong_targets()]
+        wrong = [*self._targets_out_of_reach(), *self._wrong_targets(), *self._long_survey()]
         if wrong:
             raise ValueError("targets: " + "; ".join(wrong))
         return self
@@ -192,6 +194,17 @@ class Protocol(Settings):
                 yield f"{each.name} lies beyond limits.stage.xy_max_nm = {stage.xy_max_nm:g}"
             if abs(each.z_nm) > stage.z_max_nm:
                 yield f"{each.name} lies beyond limits.stage.z_max_nm = {stage.z_max_nm:g}"
+
+    def _long_survey(self) -> Iterator[str]:
+        search_nm = (self.grid or GridSettings()).search_nm
+        farthest_nm = max(math.hypot(each.x_nm, each.y_nm) for each in self.targets or ())
+        maps = estimate_maps(farthest_nm + search_nm, self.scan)
+        if maps > MAX_SURVEY_MAPS:
+            yield (
+                f"the survey after the flip needs about {maps} maps, at most {MAX_SURVEY_MAPS} are "
+                f"allowed: grid.search_nm = {search_nm:g} beyond the farthest target, "
+                f"{farthest_nm:.0f} nm from the stage's zero; lower one of them"
+            )
 
     def _wrong_targets(self) -> Iterator[str]:
         """Give one line for each target with wrong settings, or with exposures on a neighbour."""

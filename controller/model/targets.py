@@ -8,12 +8,13 @@ one target.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import Field, JsonValue
 
 from controller.common.settings_file import FolderName
-from controller.model.base import Data, Finite, Positive, Settings
+from controller.model.base import Data, Finite, Settings
+from controller.model.plausible import SEARCH, TOLERANCE
 
 OVERRIDABLE = ("scan", "shower", "series_a", "series_b", "limits", "processing")
 """Sections of the protocol that a target may change."""
@@ -49,10 +50,10 @@ class Target(Settings):
 class GridSettings(Settings):
     """Search for the targets after the flip."""
 
-    search_nm: Positive = 2000.0
+    search_nm: Annotated[float, SEARCH] = 2000.0
     """Largest shift of the grid in the holder by the flip (nm). The survey after the flip reaches
     this far beyond the targets."""
-    tolerance_nm: Positive = 100.0
+    tolerance_nm: Annotated[float, TOLERANCE] = 100.0
     """Largest difference of a target's position on the survey from the common fit (nm)."""
 
 

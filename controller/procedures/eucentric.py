@@ -9,9 +9,10 @@ from __future__ import annotations
 import math
 
 from controller.model.events import Level
-from controller.model.exposures import WIDE, eucentric_tilts_deg
+from controller.model.exposures import eucentric_tilts_deg
 from controller.model.stage import BACKLASH_DEG, StagePosition
 from controller.model.steps import EucentricHeight
+from controller.model.survey import WIDE
 from controller.procedures.context import Context
 from controller.procedures.tracking.centre import keep_centred, take_tracking_shot
 from controller.procedures.tracking.locate import locate_object

@@ -13,10 +13,11 @@ from controller.hardware.interface import Description, MicroscopeError, StageSta
 from controller.hardware.limits import check_scan, check_sweep, intersect_limits
 from controller.model.base import SeriesName
 from controller.model.events import Checked
-from controller.model.exposures import WIDE, low_dose_scan
+from controller.model.exposures import low_dose_scan
 from controller.model.protocol import Protocol
 from controller.model.sections.series import Shower
 from controller.model.steps import FLIP_STEP_ID, Preflight, tilt_id
+from controller.model.survey import WIDE
 from controller.procedures.confirm_start import confirm_start
 from controller.procedures.context import Context
 from controller.session.disk_space import required_bytes

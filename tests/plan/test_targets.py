@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from controller.model.exposures import MAP_FIELDS, survey_places_nm, survey_scan
+from controller.model.exposures import survey_places_nm, survey_scan
 from controller.model.plan import make_plan
 from controller.model.protocol import Protocol
+from controller.model.survey import MAP_FIELDS
 from controller.model.target_order import path_nm, shortest_order
 from tests.support.small_session import PROTOCOL
 
@@ -76,6 +77,18 @@ STEEP = {
             {},
             "beyond limits.stage",
             id="a wrong one",
+        ),
+        pytest.param(
+            [at("a", 0, 0)],
+            {"grid": {"search_nm": 5e4}},
+            "needs about 21170 maps, at most 1000",
+            id="a long survey",
+        ),
+        pytest.param(
+            [at("a", 0, 0)], {"grid": {"search_nm": 2e6}}, "1 to 500000 nm", id="a search in fm"
+        ),
+        pytest.param(
+            [at("a", 0, 0)], {"grid": {"tolerance_nm": 2e6}}, "0.1 to 10000 nm", id="a tolerance"
         ),
         pytest.param([], {}, "too_short", id="no target"),
     ],

@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from controller.model.exposures import MAP_FIELDS, WIDE
 from controller.model.scan import ScanSettings
 from controller.model.stage import StagePosition
+from controller.model.survey import MAP_FIELDS, WIDE
 from controller.procedures.context import Context
 from controller.procedures.flip.maps import wide_scan
 from controller.procedures.tracking.locate import locate_object

@@ -7,8 +7,9 @@ import math
 from controller.hardware.interface import Frame, OutOfLimitsError
 from controller.model.base import SeriesName
 from controller.model.events import Level
-from controller.model.exposures import MAP_FIELDS, low_dose_scan
+from controller.model.exposures import low_dose_scan
 from controller.model.scan import ScanSettings
+from controller.model.survey import MAP_FIELDS
 from controller.procedures.context import Context
 from controller.procedures.show_image import show
 from processing.errors import InputFileError

@@ -6,9 +6,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from controller.hardware.interface import Frame
-from controller.model.exposures import MAP_FIELDS, survey_places_nm
+from controller.model.exposures import survey_places_nm
 from controller.model.scan import ScanSettings
 from controller.model.stage import StagePosition
+from controller.model.survey import MAP_FIELDS
 from controller.procedures.context import Context
 from controller.procedures.flip.maps import TOLERANCE_PX, wide_scan
 from controller.procedures.show_image import show

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from controller.hardware.interface import Frame
 from controller.model.events import Level
-from controller.model.exposures import WIDE, low_dose_scan
+from controller.model.exposures import low_dose_scan
 from controller.model.protocol import Protocol
 from controller.model.stage import StagePosition
+from controller.model.survey import WIDE
 from controller.procedures.context import Context
 from controller.procedures.tracking.locate import ObjectLocation, locate_object
 from controller.procedures.tracking.stage_image import centring_position
