@@ -63,6 +63,6 @@ FIELD = Within(1, 200_000, "nm")
 """Side of an illuminated square."""
 SHOWER_TIME = Within(0.01, 86_400, "s")
 SEARCH = Within(1, 500_000, "nm")
-"""Shift of a grid in its holder: the recess is less than 0.5 mm wider than the grid."""
+"""Shift of a grid in its holder; the number of survey maps limits it further."""
 TOLERANCE = Within(0.1, 10_000, "nm")
 """Distance of a target from the common fit; farther away lie its neighbours."""

@@ -13,7 +13,7 @@ MAP_FIELDS = {"low": 4 * WIDE, "middle": WIDE}
 SURVEY_OVERLAP = 0.2
 """Overlap of neighbouring maps of the survey after a flip, as a fraction of their width."""
 MAX_SURVEY_MAPS = 1000
-"""Most maps of a survey: at 4 s a map it takes over an hour, and the grid drifts meanwhile."""
+"""Most maps of a survey: at about 4 s a map they take over an hour."""
 
 
 def survey_step_nm(scan: ScanSettings) -> float:
