@@ -5,12 +5,14 @@ from __future__ import annotations
 import threading
 import zlib
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from hypothesis import strategies as st
 
 from controller.bridge import wire_messages as m
+from controller.common.errors import UsageError
 from controller.common.exit_codes import ExitCode
 from controller.engine import Engine
 from controller.hardware.interface import AcquisitionError, ConnectionLostError, Microscope
@@ -150,12 +152,13 @@ class DisturbedSession:
 
     def _on_event(self, hit: _Moments) -> Callable[[Event, Engine], None]:
         def on_event(event: Event, engine: Engine) -> None:
-            if hit("abort"):
-                engine.stop(StopWhen.NOW)
-            if hit("stop after the tilt"):
-                engine.stop(StopWhen.AFTER_TILT)
-            if hit("pause"):
-                engine.pause()
+            with suppress(UsageError):  # the session has just ended: the operator is told so
+                if hit("abort"):
+                    engine.stop(StopWhen.NOW)
+                if hit("stop after the tilt"):
+                    engine.stop(StopWhen.AFTER_TILT)
+                if hit("pause"):
+                    engine.pause()
             if isinstance(event, StateChanged) and event.pause_cause in NEEDS_OPERATOR:
                 engine.go_on()
 
