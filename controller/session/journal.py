@@ -127,9 +127,7 @@ class Journal:
     def __init__(
         self, path: Path, content: JournalContent, crash_point: CrashPoint = no_crash
     ) -> None:
-        self._file = JournalFile(path, content.good_bytes)
-        self._next_seq = len(content.lines)
-        self._crash_point = crash_point
+        self._file = JournalFile(path, content.good_bytes, len(content.lines), crash_point)
 
     def append(self, entry: Entry) -> None:
         """Write an entry; durable on return.
@@ -141,11 +139,8 @@ class Journal:
         JournalTakenError
             The file was removed, replaced or changed by another program; it is left as it is.
         """
-        name = f"{self._next_seq}-{entry.kind}"
-        self._crash_point(f"before-{name}")
-        self._file.append(Line(seq=self._next_seq, at=now(), entry=entry))
-        self._next_seq += 1
-        self._crash_point(f"after-{name}")
+        line = Line(seq=self._file.next_seq, at=now(), entry=entry)
+        self._file.append(line, entry.kind)
 
     def content(self) -> bytes:
         """Return the bytes of the journal that this run wrote or read, also after its removal."""

@@ -18,6 +18,7 @@ from pydantic import Field, ValidationError
 
 from controller.common.bounded_read import LOG_BYTES
 from controller.model.base import Data
+from controller.session.crash_points import CrashPoint
 from controller.session.errors import JournalDamagedError, JournalTakenError
 from controller.session.read_plain import read_plain
 from processing.files.atomic import open_plain, sync_data, sync_folder
@@ -117,11 +118,17 @@ class JournalFile:
         The file; made if missing.
     good_bytes
         Length up to the end of the last good line; a torn line after it is cut off.
+    next_seq
+        Number of the next line.
+    crash_point
+        See :mod:`controller.session.crash_points`.
     """
 
-    def __init__(self, path: Path, good_bytes: int) -> None:
+    def __init__(self, path: Path, good_bytes: int, next_seq: int, crash_point: CrashPoint) -> None:
+        self.next_seq = next_seq
         self._path = path
         self._end = good_bytes
+        self._crash_point = crash_point
         self._torn = False
         is_new = not path.exists()
         self._file = open_plain(path, "x+b" if is_new else "r+b")
@@ -134,8 +141,8 @@ class JournalFile:
             self._file.close()
             raise
 
-    def append(self, line: NumberedLine) -> None:
-        """Write a line; durable on return.
+    def append(self, line: NumberedLine, kind: str) -> None:
+        """Write the line `next_seq` with an entry of this kind; durable on return.
 
         Raises
         ------
@@ -144,10 +151,16 @@ class JournalFile:
         JournalTakenError
             The file was removed, replaced or changed by another program; it is left as it is.
         """
+        name = f"{self.next_seq}-{kind}"
+        self._crash_point(f"before-{name}")
+        self._write(encode(line))
+        self.next_seq += 1
+        self._crash_point(f"after-{name}")
+
+    def _write(self, raw: bytes) -> None:
         if self._torn:
             self._cut_torn_line()
         self._refuse_other_writers()
-        raw = encode(line)
         self._file.seek(self._end)
         try:
             _write_all(self._file.fileno(), raw)

@@ -190,9 +190,7 @@ class QueueJournal:
     def __init__(self, path: Path, crash_point: CrashPoint = no_crash) -> None:
         lines, good_bytes = read_queue(path)
         self.state = replay_queue(line.entry for line in lines)
-        self._file = JournalFile(path, good_bytes)
-        self._next_seq = len(lines)
-        self._crash_point = crash_point
+        self._file = JournalFile(path, good_bytes, len(lines), crash_point)
 
     def append(self, entry: QueueEntry) -> None:
         """Write an entry; durable on return.
@@ -204,12 +202,9 @@ class QueueJournal:
         JournalTakenError
             The file was removed, replaced or changed by another program; it is left as it is.
         """
-        name = f"{self._next_seq}-{entry.kind}"
-        self._crash_point(f"before-{name}")
-        self._file.append(QueueLine(seq=self._next_seq, at=now(), entry=entry))
-        self._next_seq += 1
+        line = QueueLine(seq=self._file.next_seq, at=now(), entry=entry)
+        self._file.append(line, entry.kind)
         self.state = add_queue_entry(self.state, entry)
-        self._crash_point(f"after-{name}")
 
     def close(self) -> None:
         """Close the file; every entry is already on disk."""
