@@ -97,6 +97,21 @@ def new_session(
     return folder
 
 
+def require_connection_file(bridge: Path | None) -> None:
+    """Refuse a connection file that does not exist; None is a session without one.
+
+    Raises
+    ------
+    UsageError
+        There is no such file.
+    """
+    if bridge is not None and not bridge.is_file():
+        raise UsageError(
+            f"--bridge {bridge}: no such connection file; `dualtilt bridge` names it when it is "
+            "ready"
+        )
+
+
 def require_bridge(protocol_path: Path, bridge: Path | None) -> None:
     """Refuse a protocol for a real column without a bridge.
 
@@ -105,6 +120,7 @@ def require_bridge(protocol_path: Path, bridge: Path | None) -> None:
     UsageError
         The bridge is missing, or the protocol is wrong.
     """
+    require_connection_file(bridge)
     if read_protocol(protocol_path).column.kind == "bridge" and bridge is None:
         raise UsageError(
             f"{protocol_path}: column.kind is bridge: start `dualtilt bridge` on the microscope "

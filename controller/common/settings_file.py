@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from difflib import get_close_matches
 from typing import Annotated, Any, TypeVar, get_args, get_origin
 
-from pydantic import AfterValidator, BaseModel, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, Field, TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
@@ -39,6 +39,8 @@ FolderName = Annotated[str, Field(pattern=NAME_PATTERN), AfterValidator(_allowed
 """Name of a session or target, also that of its folder."""
 SECRET_FIELDS = (("webhook",), ("smtp_password",))
 """Names of the fields whose value is never shown in a message."""
+ERROR_LINES = "lines"
+"""Key in the context of an error that stands for several: one line for each."""
 MAX_SHOWN = 40
 """Longest value that a message shows whole (characters)."""
 
@@ -55,6 +57,34 @@ def validate_toml(content: dict[str, Any], model: type[Model]) -> Model:
     return model.model_validate_json(json.dumps(content, default=str), strict=True)
 
 
+def wrong_sections(error: ValidationError, model: type[BaseModel]) -> frozenset[str]:
+    """Return the fields of a model that have wrong values, a misspelt one by its right name."""
+    names = {str(item["loc"][0]) for item in error.errors() if item["loc"]}
+    meant = {match for name in names for match in _similar(name, model.model_fields)}
+    return frozenset(names | meant)
+
+
+def valid_part(
+    content: dict[str, Any], model: type[Model], wrong: Collection[str], **instead: Any
+) -> Model:
+    """Return a model with the valid fields alone, not validated as a whole.
+
+    Parameters
+    ----------
+    wrong
+        Fields with wrong values: they get their defaults, or are missing.
+    instead
+        Values of wrong fields that have no default.
+    """
+    values = {name: value for name, value in instead.items() if name in wrong}
+    for name, field in model.model_fields.items():
+        if name in content and name not in wrong:
+            text = json.dumps(content[name], default=str)
+            adapter: TypeAdapter[Any] = TypeAdapter(field.annotation or Any)
+            values[name] = adapter.validate_json(text, strict=True)
+    return model.model_construct(**values)
+
+
 def describe_errors(error: ValidationError, model: type[BaseModel]) -> list[str]:
     """Return one phrase per wrong field: its dotted path and what is wrong with it.
 
@@ -65,10 +95,15 @@ def describe_errors(error: ValidationError, model: type[BaseModel]) -> list[str]
     """
     known = {name for part in _models(model) for name in part.model_fields}
     lists = {name for name, field in model.model_fields.items() if _is_list_of_tables(field)}
-    return [_describe(item, known, lists) for item in error.errors()]
+    return [line for item in error.errors() for line in _describe(item, known, lists)]
 
 
-def _describe(item: ErrorDetails, known: set[str], lists: set[str]) -> str:
+def _describe(item: ErrorDetails, known: set[str], lists: set[str]) -> list[str]:
+    several: list[str] | None = item.get("ctx", {}).get(ERROR_LINES)
+    return [_in_one_line(item, known, lists)] if several is None else several
+
+
+def _in_one_line(item: ErrorDetails, known: set[str], lists: set[str]) -> str:
     # people count the tables of a list from 1
     where = ".".join(str(part + 1 if isinstance(part, int) else part) for part in item["loc"])
     name, given = str(item["loc"][-1]) if item["loc"] else "", item["input"]
@@ -85,8 +120,13 @@ def _describe(item: ErrorDetails, known: set[str], lists: set[str]) -> str:
 
 def _hint(item: ErrorDetails, name: str, known: set[str]) -> str:
     # a setting that exists elsewhere is not misspelt: its own name would be the suggestion
-    similar = [] if name in known else get_close_matches(name, known, n=1, cutoff=0.75)
+    similar = _similar(name, known)
     return f"; did you mean {similar[0]}?" if similar else ""
+
+
+def _similar(name: str, known: Collection[str]) -> list[str]:
+    """Return the most similar known name; none for a known one."""
+    return [] if name in known else get_close_matches(name, known, n=1, cutoff=0.75)
 
 
 def _wrong(item: ErrorDetails) -> str:

@@ -1,4 +1,4 @@
-"""Protocol of a session: its sections, read from TOML, and the checks across them.
+"""Protocol of a session: read from TOML, with the checks across its sections.
 
 Each section is in `controller.model.sections`; `controller.model.plan` turns a protocol into
 ordered steps. Unknown keys are refused, units are in the names, and the defaults are those of
@@ -7,95 +7,32 @@ Altantzis et al., J. Phys. Chem. C 2021, 125, 26240.
 
 from __future__ import annotations
 
-import math
-import tomllib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Any, Self
 
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import ValidationError, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from controller.common.bounded_read import read_bounded
 from controller.common.errors import UsageError
-from controller.common.settings_file import FolderName, describe_errors, validate_toml
-from controller.model.base import Finite, SeriesName, Settings
+from controller.common.settings_file import (
+    ERROR_LINES,
+    describe_errors,
+    valid_part,
+    validate_toml,
+    wrong_sections,
+)
+from controller.common.toml_file import read_toml
 from controller.model.plausible import DWELL, PIXEL
+from controller.model.protocol_sections import ProtocolSections
 from controller.model.scan import ScanSettings
-from controller.model.sections.column import ColumnSettings
-from controller.model.sections.flip import Flip
-from controller.model.sections.limits import Limits
-from controller.model.sections.notify import Notify
-from controller.model.sections.processing import Processing
-from controller.model.sections.recording import Eucentric, FocusSettings, Quality, Tracking
-from controller.model.sections.series import SeriesSettings, Shower
-from controller.model.stage import BACKLASH_DEG
-from controller.model.survey import MAX_SURVEY_MAPS, estimate_maps
-from controller.model.target_fields import TargetField, neighbours_exposed, target_field
-from controller.model.targets import GridSettings, Target, with_changes
+from controller.model.section_checks import disagreements
 
 
-class Protocol(Settings):
+class Protocol(ProtocolSections):
     """Protocol of a dual tilt-series session."""
-
-    name: FolderName
-    """Name of the protocol, also used for the session's folder."""
-    specimen: str = ""
-    """Description of the specimen for the report, one line."""
-    ask_before_start: bool = False
-    """True to show the pre-flight list and a low-dose image, and wait for the operator to start;
-    false to start when every check has passed."""
-    column: ColumnSettings = ColumnSettings()
-    scan: ScanSettings
-    shower: Shower = Shower()
-    series_a: SeriesSettings = SeriesSettings(start_deg=-70.0, stop_deg=74.0)
-    flip: Flip = Flip()
-    series_b: SeriesSettings = SeriesSettings(start_deg=-74.0, stop_deg=72.0)
-    eucentric: Eucentric = Eucentric()
-    focus: FocusSettings = FocusSettings()
-    tracking: Tracking = Tracking()
-    quality: Quality = Quality()
-    limits: Limits = Limits()
-    notify: Notify = Notify()
-    processing: Processing = Processing()
-    grid: GridSettings | None = None
-    targets: Annotated[tuple[Target, ...], Field(min_length=1, max_length=200)] | None = None
-    """Assemblies of one grid, recorded around one flip; left out for a single assembly."""
-    target: str | None = None
-    """Target that this session records; set in the protocol of each target's folder."""
-
-    @property
-    def only_flips(self) -> bool:
-        """True for the session that flips the grid for all targets and records none of them."""
-        return self.targets is not None and self.target is None
-
-    @property
-    def recorded(self) -> tuple[Protocol, ...]:
-        """Protocols of the sessions that record an assembly: of each target, or this one alone."""
-        if not self.only_flips:
-            return (self,)
-        return tuple(self.of_target(each.name) for each in self.targets or ())
-
-    @property
-    def own_target(self) -> Target | None:
-        """Target that this session records; None for a session without targets."""
-        return next((each for each in self.targets or () if each.name == self.target), None)
-
-    def of_target(self, name: str) -> Protocol:
-        """Return the protocol of one target's session.
-
-        Raises
-        ------
-        ValidationError
-            The settings of the target are wrong.
-        """
-        target = next(each for each in self.targets or () if each.name == name)
-        content = with_changes(self.model_dump(mode="json", exclude={"notify"}), target)
-        return Protocol.model_validate(content).model_copy(update={"notify": self.notify})
-
-    def series(self, name: SeriesName) -> SeriesSettings:
-        """Return the settings of one of the two tilt series."""
-        return self.series_a if name == "A" else self.series_b
 
     @field_validator("scan")
     @classmethod
@@ -112,110 +49,54 @@ class Protocol(Settings):
         return scan
 
     @model_validator(mode="after")
-    def _answers_itself_on_the_simulator_only(self) -> Self:
-        if self.flip.answers_itself and self.column.kind != "simulator":
-            raise ValueError("flip.answers_itself needs column.kind = 'simulator'")
+    def _sections_agree(self) -> Self:
+        if lines := disagreements(self):
+            context = {"wrong": "; ".join(lines), ERROR_LINES: lines}
+            raise PydanticCustomError("disagreement", "{wrong}", context)
         return self
 
-    @model_validator(mode="after")
-    def _one_current(self) -> Self:
-        a_pA, b_pA = self.series_a.current_pA, self.series_b.current_pA
-        tolerance = self.limits.current_tolerance
-        if abs(b_pA - a_pA) > tolerance * a_pA:
-            raise ValueError(
-                f"series_b.current_pA = {b_pA:g} is not series A's {a_pA:g} within "
-                f"limits.current_tolerance = {tolerance:g}: the series could not be fused"
-            )
-        return self
 
-    @model_validator(mode="after")
-    def _continuous_motion_is_not_stopped(self) -> Self:
-        stops = {
-            "focus.every_deg": self.focus.every_deg,
-            "tracking.drift_limit_nm_per_s": self.tracking.drift_limit_nm_per_s,
-        }
-        for name, series in (("series_a", self.series_a), ("series_b", self.series_b)):
-            for setting, value in stops.items():
-                if series.motion == "continuous" and value:
-                    raise ValueError(
-                        f"{setting} would stop {name}.motion = 'continuous': choose one"
-                    )
-        return self
+@dataclass(frozen=True)
+class CheckedProtocol:
+    """Content of a protocol, checked as far as possible.
 
-    @model_validator(mode="after")
-    def _within_the_stage_limits(self) -> Self:
-        low, high = self.limits.stage.alpha_min_deg, self.limits.stage.alpha_max_deg
-        angles_deg: dict[str, tuple[Finite, ...]] = {
-            "shower.tilts_deg": self.shower.tilts_deg,
-            "series_a": self.series_a.reach_deg,
-            "series_b": self.series_b.reach_deg,
-        }
-        if self.eucentric.enabled:
-            reach_deg = self.eucentric.tilt_deg
-            angles_deg["eucentric.tilt_deg"] = (-reach_deg - BACKLASH_DEG, reach_deg)
-        beyond = [
-            f"{where} asks for {tilt:+g} degrees"
-            for where, tilts in angles_deg.items()
-            for tilt in sorted({min(tilts), max(tilts)})
-            if not low <= tilt <= high
-        ]
-        if beyond:
-            raise ValueError(
-                f"{'; '.join(beyond)}: beyond limits.stage ({low:+g} to {high:+g} degrees)"
-            )
-        return self
+    Attributes
+    ----------
+    protocol
+        Protocol; if sections are wrong, one with the valid sections alone.
+    wrong
+        One line for each wrong setting or disagreement.
+    wrong_sections
+        Sections that cannot be used.
+    """
 
-    @model_validator(mode="after")
-    def _targets_are_apart(self) -> Self:
-        if self.targets is None:
-            if self.target is not None:
-                raise ValueError(f"target = {self.target!r}, but there are no targets")
-            return self
-        names = [each.name for each in self.targets]
-        if len({name.lower() for name in names}) < len(names):
-            raise ValueError("targets: two have the same name: it names folders")
-        if self.target is not None:
-            if self.target not in names:
-                raise ValueError(f"target = {self.target!r} is none of: {', '.join(names)}")
-            return self
-        if self.ask_before_start:
-            raise ValueError("ask_before_start = true is for one assembly: leave it out")
-        if not self.tracking.enabled:
-            raise ValueError("targets need tracking.enabled = true: it centres each of them")
-        wrong = [*self._targets_out_of_reach(), *self._wrong_targets(), *self._long_survey()]
-        if wrong:
-            raise ValueError("targets: " + "; ".join(wrong))
-        return self
+    protocol: Protocol
+    wrong: list[str]
+    wrong_sections: frozenset[str]
 
-    def _targets_out_of_reach(self) -> Iterator[str]:
-        stage = self.limits.stage
-        for each in self.targets or ():
-            if max(abs(each.x_nm), abs(each.y_nm)) > stage.xy_max_nm:
-                yield f"{each.name} lies beyond limits.stage.xy_max_nm = {stage.xy_max_nm:g}"
-            if abs(each.z_nm) > stage.z_max_nm:
-                yield f"{each.name} lies beyond limits.stage.z_max_nm = {stage.z_max_nm:g}"
 
-    def _long_survey(self) -> Iterator[str]:
-        search_nm = (self.grid or GridSettings()).search_nm
-        farthest_nm = max(math.hypot(each.x_nm, each.y_nm) for each in self.targets or ())
-        maps = estimate_maps(farthest_nm + search_nm, self.scan)
-        if maps > MAX_SURVEY_MAPS:
-            yield (
-                f"the survey after the flip needs about {maps} maps, at most {MAX_SURVEY_MAPS} are "
-                f"allowed: grid.search_nm = {search_nm:g} beyond the farthest target, "
-                f"{farthest_nm:.0f} nm from the stage's zero; lower one of them"
-            )
+def check_content(content: dict[str, Any]) -> CheckedProtocol:
+    """Check the content of a protocol; a wrong section does not hide what is wrong elsewhere."""
+    try:
+        return CheckedProtocol(validate_toml(content, Protocol), [], frozenset())
+    except ValidationError as error:
+        wrong, sections = describe_errors(error, Protocol), wrong_sections(error, Protocol)
+        valid = _valid_targets(content, error)
+    if valid:
+        content, sections = {**content, "targets": valid}, sections - {"targets"}
+    part = valid_part(content, Protocol, sections, name="unnamed")
+    if sections or valid:
+        wrong += disagreements(part, sections)
+    return CheckedProtocol(part, wrong, sections)
 
-    def _wrong_targets(self) -> Iterator[str]:
-        """Give one line for each target with wrong settings, or with exposures on a neighbour."""
-        fields: list[TargetField] = []
-        for each in self.targets or ():
-            try:
-                own = self.of_target(each.name)
-                fields.append(target_field(each, own.scan, own.shower, own.series_a, own.series_b))
-            except ValidationError as error:
-                yield f"{each.name}: {', '.join(describe_errors(error, Protocol))}"
-        yield from neighbours_exposed(fields)
+
+def _valid_targets(content: dict[str, Any], error: ValidationError) -> list[Any]:
+    """Return the targets without errors of their own, if others have some."""
+    places = [item["loc"] for item in error.errors() if item["loc"][:1] == ("targets",)]
+    if not places or any(len(place) < 2 for place in places):
+        return []
+    wrong = {place[1] for place in places}
+    return [each for index, each in enumerate(content["targets"]) if index not in wrong]
 
 
 def read_protocol(path: Path, read: Callable[[Path], bytes] = read_bounded) -> Protocol:
@@ -229,16 +110,13 @@ def read_protocol(path: Path, read: Callable[[Path], bytes] = read_bounded) -> P
     Raises
     ------
     UsageError
-        The file cannot be read, or fields are wrong; names all of them with their paths.
+        The file cannot be read, or settings are wrong; names all of them with their paths.
     """
+    checked = check_content(read_toml(path, read, "protocol; see config/ for examples"))
+    if checked.wrong:
+        raise UsageError(f"{path}: {'; '.join(checked.wrong)}")
+    protocol = checked.protocol
     try:
-        content = tomllib.loads(read(path).decode())
-    except FileNotFoundError:
-        raise UsageError(f"{path}: no such protocol; see config/ for examples") from None
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise UsageError(f"{path}: cannot be read as TOML: {error}") from None
-    try:
-        protocol = validate_toml(content, Protocol)
         return protocol if protocol.target is None else protocol.of_target(protocol.target)
     except ValidationError as error:
-        raise UsageError(f"{path}: " + "; ".join(describe_errors(error, Protocol))) from None
+        raise UsageError(f"{path}: {'; '.join(describe_errors(error, Protocol))}") from None

@@ -51,14 +51,15 @@ def neighbours_exposed(fields: Sequence[TargetField]) -> Iterator[str]:
     No order of the targets avoids this: while one is exposed, the other is not finished.
     """
     pairs = [text for one, other in combinations(fields, 2) if (text := _too_close(one, other))]
-    yield from pairs[:MAX_PAIRS]
+    lines = pairs[:MAX_PAIRS]
     if len(pairs) > MAX_PAIRS:
-        yield f"and {len(pairs) - MAX_PAIRS} more"
-    if pairs and all(
+        lines[-1] += f"; and {len(pairs) - MAX_PAIRS} more"
+    if lines and all(
         math.hypot(each.x_nm - fields[0].x_nm, each.y_nm - fields[0].y_nm) < ONE_PLACE_NM
         for each in fields
     ):
-        yield "are x_nm and y_nm in nm?"
+        lines[-1] += "; are x_nm and y_nm in nm?"
+    yield from lines
 
 
 def _too_close(one: TargetField, other: TargetField) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Iterable
 from enum import StrEnum
 from fnmatch import fnmatchcase
@@ -11,8 +10,8 @@ from typing import Annotated
 
 from pydantic import Field, ValidationError
 
-from controller.common.bounded_read import read_bounded
 from controller.common.errors import UsageError
+from controller.common.toml_file import read_toml
 from controller.common.validation import errors_in_one_line
 from controller.model.base import Data, Finite, NotNegative
 
@@ -127,8 +126,6 @@ def read_faults(paths: Iterable[Path]) -> tuple[Fault, ...]:
 
 def _read(path: Path) -> _File:
     try:
-        return _File.model_validate(tomllib.loads(read_bounded(path).decode()))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise UsageError(f"{path}: cannot be read as TOML: {error}") from None
+        return _File.model_validate(read_toml(path, kind="list of faults"))
     except ValidationError as error:
         raise UsageError(f"{path}: {errors_in_one_line(error)}") from None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
@@ -10,8 +9,8 @@ from typing import Any, cast
 
 from pydantic import BaseModel, ValidationError
 
-from controller.common.bounded_read import read_bounded
 from controller.common.errors import UsageError
+from controller.common.toml_file import read_toml
 from controller.common.validation import errors_in_one_line
 from controller.hardware.interface import Microscope
 
@@ -26,10 +25,7 @@ def read_settings(path: Path | None) -> dict[str, Any]:
     """
     if path is None:
         return {}
-    try:
-        content = tomllib.loads(read_bounded(path).decode())
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise UsageError(f"settings {path}: {error}") from error
+    content = read_toml(path, kind="file of settings")
     table = content.get(SIMULATOR, content)
     if not isinstance(table, dict):
         raise UsageError(f"settings {path}: [{SIMULATOR}] must be a table")

@@ -35,6 +35,21 @@ CASES = [
     Case(
         "resume: a column without its bridge", ("resume", "{held}"), ("protocol.toml", "--bridge")
     ),
+    Case(
+        "run: no such connection file",
+        ("run", "demo", "--headless", "--out", "{dir}/s", "--bridge", "{dir}/none.json"),
+        ("none.json", "dualtilt bridge"),
+    ),
+    Case(
+        "check: no such connection file",
+        ("check", "demo", "--bridge", "{dir}/none.json"),
+        ("none.json", "dualtilt bridge"),
+    ),
+    Case(
+        "run: beyond the dose budget",
+        ("run", "{costly}", "--headless", "--out", "{dir}/s"),
+        ("costly.toml: limits.dose_budget_e_per_A2: 10 is less",),
+    ),
     Case("plan: no such protocol", ("plan", "{dir}/none.toml"), ("none.toml",)),
     Case("check: no such protocol", ("check", "{dir}/none.toml"), ("none.toml",)),
     Case("resume: no session", ("resume", "{dir}"), ("{dir}", "dualtilt run")),
@@ -62,7 +77,10 @@ def test_bad_input_is_one_line_and_exit_code_2(
     held.mkdir()
     (held / "protocol.toml").write_text(AT_A_COLUMN)
     (held / "journal.jsonl").touch()
-    names = {"dir": tmp_path, "typo": typo, "column": column, "held": held}
+    costly = tmp_path / "costly.toml"
+    budget = "[limits]\ndose_budget_e_per_A2 = 10.0\n"
+    costly.write_text(AT_A_COLUMN.replace('"bridge"', '"simulator"') + budget)
+    names = {"dir": tmp_path, "typo": typo, "column": column, "held": held, "costly": costly}
     code = main([word.format(**names) for word in case.words])
     said = capsys.readouterr().err
     assert code == ExitCode.USAGE, said
@@ -70,14 +88,6 @@ def test_bad_input_is_one_line_and_exit_code_2(
     assert said.startswith("dualtilt: ")
     for part in case.says:
         assert part.format(**names) in said
-
-
-def test_a_missing_bridge_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    nowhere = tmp_path / "nowhere.json"
-    words = ["run", "demo", "--headless", "--out", str(tmp_path / "s"), "--bridge", str(nowhere)]
-    assert main(words) == ExitCode.BRIDGE
-    said = capsys.readouterr()
-    assert str(nowhere) in said.out + said.err  # the session or the verb that shows it
     assert not (tmp_path / "s").exists()
 
 
@@ -107,9 +117,14 @@ def test_a_protocol_without_its_simulator_profile_says_what_to_copy(
 def test_check_marks_a_bridge_that_was_not_checked(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["check", "demo", "--out", str(tmp_path)]) == ExitCode.OK
-    marks = dict(line.split(maxsplit=2)[1::-1] for line in capsys.readouterr().out.splitlines())
-    assert marks["dose"] == "ok" and marks["bridge"] == "--"
+    column = tmp_path / "column.toml"
+    column.write_text(AT_A_COLUMN)
+    for protocol, says in (("demo", "none needed"), (str(column), "give --bridge FILE")):
+        assert main(["check", protocol, "--out", str(tmp_path)]) == ExitCode.OK
+        out = capsys.readouterr().out
+        marks = dict(line.split(maxsplit=2)[1::-1] for line in out.splitlines())
+        assert marks["dose"] == "ok" and marks["bridge"] == "--"
+        assert says in out
 
 
 @pytest.mark.parametrize("verb", VERBS)

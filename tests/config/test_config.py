@@ -148,6 +148,55 @@ WRONG = [
         ("p.toml: targets: two have",),
     ),
     Wrong(
+        "a wrong field hides neither sections that disagree, nor targets, nor the plan",
+        MINIMAL
+        + "[flip]\nmargin = 3\n[series_a]\nstart_deg = -85\nstop_deg = 70\ncurrent_pA = 20\n"
+        + '[grid]\nsearch_nm = "far"\n[limits]\ndose_budget_e_per_A2 = 10\n'
+        + TARGET.format("a")
+        + TARGET.format("b").replace("x_nm = 0.0", "x_nm = 150.0")
+        + TARGET.format("c").replace("x_nm = 0.0", "x_nm = 9e9")
+        + TARGET.format("d").replace("x_nm = 0.0\n", ""),
+        (
+            "p.toml: flip.margin: Input should be",
+            "p.toml: grid.search_nm: Input should be",
+            "p.toml: targets.4.x_nm: Field required",
+            "p.toml: series_b.current_pA = 70 is not series A's 20",
+            "p.toml: series_a asks for -85",
+            "p.toml: targets: c lies beyond limits.stage.xy_max_nm",
+        ),
+    ),
+    Wrong(
+        "the search for the targets says nothing about their neighbours",
+        MINIMAL
+        + '[grid]\nsearch_nm = "far"\n'
+        + TARGET.format("a")
+        + TARGET.format("b").replace("x_nm = 0.0", "x_nm = 150.0"),
+        (
+            "p.toml: grid.search_nm: Input should be",
+            "p.toml: targets: exposures of a reach b, 150 nm away",
+        ),
+    ),
+    Wrong(
+        "every target is checked with the settings that are its own",
+        MINIMAL
+        + '[notify]\nwebhook = "x"\n[[targets]]\nname = "a"\nx_nm = 0.0\ny_nm = 0.0\n'
+        + "[targets.series_a]\nstart_deg = -85\nstop_deg = 70\n"
+        + TARGET.format("b").replace("x_nm = 0.0", "x_nm = 2000.0")
+        + "[targets.limits]\ndose_budget_e_per_A2 = 10.0\n",
+        (
+            "p.toml: notify.webhook: must be",
+            "p.toml: targets: a: series_a asks for -85",
+            "p.toml: limits.dose_budget_e_per_A2: 10 is less than the 6563 e/Å² that shower and "
+            "series of b need",
+        ),
+    ),
+    Wrong(
+        "a misspelt section is not judged by its defaults",
+        MINIMAL + "[serie_a]\nstart_deg = -40\n[limits.stage]\nalpha_min_deg = -77\n"
+        "alpha_max_deg = 73.0\n",
+        ("p.toml: serie_a: no such setting; did you mean series_a?",),
+    ),
+    Wrong(
         "errors in the simulator's profile",
         MINIMAL,
         ("wrong.toml: specimen.packing: ", "wrong.toml: specimen.colour: no such setting"),
@@ -176,6 +225,7 @@ def test_every_wrong_field_is_named_with_its_path(
     out = capsys.readouterr().out
     for phrase in case.said:
         assert phrase in out
+    assert out.count("\n") == len(set(out.splitlines()))
 
 
 def test_a_plan_beyond_its_dose_budget_is_not_valid(
@@ -239,11 +289,3 @@ def test_show_names_the_source_of_each_value(
 def test_an_unknown_profile_is_refused(name: str, said: str) -> None:
     with pytest.raises(UsageError, match=said):
         find_profile(name)
-
-
-def test_invalid_toml_gives_a_one_line_error(tmp_path: Path) -> None:
-    path = tmp_path / "p.toml"
-    path.write_text("name = ")
-    with pytest.raises(UsageError, match=r"p\.toml: cannot be read as TOML") as caught:
-        run("validate", str(path))
-    assert "\n" not in str(caught.value)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import re
+import tomllib
 from pathlib import Path
 
 import mrcfile
@@ -12,6 +14,7 @@ import pytest
 from controller.app.cli import simulate
 from controller.common.errors import UsageError
 from controller.common.exit_codes import ExitCode
+from controller.model.protocol import Protocol
 from processing.files.particles import read_csv
 from processing.files.tilt_series import load_tilt_series
 
@@ -73,6 +76,28 @@ def test_the_same_seed_gives_the_same_series(protocol: Path, tmp_path: Path) -> 
         assert run(protocol, tmp_path / name, "--seed", seed) == ExitCode.OK
     stacks = {name: (tmp_path / name / "B.mrc").read_bytes()[1024:] for name in seeds}
     assert stacks["one"] == stacks["same"] != stacks["other"]
+
+
+@pytest.mark.parametrize(
+    ("more", "says"),
+    [
+        pytest.param("", [], id="a simulator's protocol"),
+        pytest.param('[column]\nkind = "bridge"\n', ["no column is used"], id="a real column"),
+        pytest.param(
+            '[[targets]]\nname = "a"\nx_nm = 0.0\ny_nm = 0.0\n',
+            ["left out.*`dualtilt run`"],
+            id="targets",
+        ),
+    ],
+)
+def test_what_is_left_out_is_said(more: str, says: list[str]) -> None:
+    content = PROTOCOL.replace("[column]\n", "[column]\n" if "[column]" not in more else "[x]\n")
+    settings = tomllib.loads(content + more)
+    settings.pop("x", None)
+    lines = list(simulate.not_simulated(Protocol.model_validate(settings)))
+    assert len(lines) == len(says)
+    for line, pattern in zip(lines, says, strict=True):
+        assert re.search(pattern, line)
 
 
 @pytest.mark.parametrize(

@@ -147,13 +147,13 @@ def test_plan_prints_every_step_and_the_total(
 def test_a_plan_beyond_the_dose_budget_fails(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert run_plan(write(tmp_path, PROTOCOL + "dose_budget_e_per_A2 = 10\n")) == ExitCode.SAFETY
+    assert run_plan(write(tmp_path, PROTOCOL + "dose_budget_e_per_A2 = 10\n")) == ExitCode.USAGE
     assert "would be refused" in capsys.readouterr().out
 
 
 CHECKS = {
     "all checks pass": (PROTOCOL, ExitCode.OK, []),
-    "too much dose": (PROTOCOL + "dose_budget_e_per_A2 = 10\n", ExitCode.SAFETY, ["dose"]),
+    "too much dose": (PROTOCOL + "dose_budget_e_per_A2 = 10\n", ExitCode.USAGE, ["dose"]),
     "an unknown setting": (PROTOCOL + "stagge = 1\n", ExitCode.USAGE, ["protocol"]),
 }
 
@@ -169,12 +169,3 @@ def test_check_prints_every_failure(
     assert check.run(args) == code
     out = capsys.readouterr().out.splitlines()
     assert [line.split()[1] for line in out if line.startswith("FAIL")] == failing
-
-
-def test_check_names_a_missing_bridge(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    parser = argparse.ArgumentParser()
-    check.add_arguments(parser)
-    path = write(tmp_path, PROTOCOL)
-    args = parser.parse_args([str(path), "--out", str(tmp_path), "--bridge", "/nowhere/b.json"])
-    assert check.run(args) == ExitCode.SAFETY
-    assert "/nowhere/b.json" in capsys.readouterr().out

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from controller.model.protocol import Protocol
 
 HELP = "check protocol, disk, dose, processing and, with --bridge, the microscope"
+OF_THE_PROTOCOL = ("protocol", "dose", "image size")
+"""Beginnings of the names of checks that a change of the protocol mends: wrong input."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -34,28 +36,31 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Print every check; return 0 if a session would start."""
     from controller.app.profiles import find_profile
+    from controller.app.start_session import require_connection_file
 
-    checks = list(all_checks(find_profile(args.protocol), args.out, args.bridge))
+    require_connection_file(args.bridge)
+    path = find_profile(args.protocol)
+    checks = list(all_checks(path, args.out, args.bridge))
     width = max(len(check.name) for check in checks)
     for check in checks:
         print(f"{'ok  ' if check.ok else 'FAIL'}  {check.name:<{width}}  {check.detail}")
     if args.bridge is None:
-        print(f"--    {'bridge':<{width}}  not checked, nor its column; give --bridge FILE")
+        print(f"--    {'bridge':<{width}}  {_without_bridge(path)}")
     failed = [check for check in checks if not check.ok]
     print(f"{len(failed)} of {len(checks)} checks failed; nothing was changed")
-    if any(check.name == "protocol" for check in failed):
+    if any(check.name.startswith(OF_THE_PROTOCOL) for check in failed):
         return ExitCode.USAGE
     return ExitCode.SAFETY if failed else ExitCode.OK
 
 
 def all_checks(path: Path, out: Path, bridge: Path | None) -> Iterator[Checked]:
     """Give every check that is possible; a failed one does not stop the others."""
-    from controller.app.cli.config import validate
+    from controller.app.validate_protocol import validate, wrong_settings
     from controller.model.events import Checked
     from controller.model.protocol import read_protocol
     from controller.procedures.preflight import check_processing, check_writing
 
-    wrong = validate(path)
+    wrong = wrong_settings(path) and validate(path)
     detail = "; ".join(wrong) or f"{path} is valid"
     yield Checked(name="protocol", ok=not wrong, detail=detail)
     yield check_writing(_existing(out))
@@ -65,6 +70,15 @@ def all_checks(path: Path, out: Path, bridge: Path | None) -> Iterator[Checked]:
         yield from _check_against(protocol, _existing(out))
         if bridge is not None:
             yield from _check_column(protocol, bridge)
+
+
+def _without_bridge(path: Path) -> str:
+    """Return why the bridge was not checked, and what to do."""
+    from controller.app.validate_protocol import column_kind
+
+    if column_kind(path) == "simulator":
+        return "none needed: the session starts its own simulator"
+    return "not checked, nor its column; give --bridge FILE"
 
 
 def _check_against(protocol: Protocol, folder: Path) -> Iterator[Checked]:

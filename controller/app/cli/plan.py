@@ -25,11 +25,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print the plan; fail if it needs more than the dose budget."""
+    """Print the plan; fail if its session would be refused."""
     from controller.app.profiles import find_profile
+    from controller.app.validate_protocol import refusals
     from controller.model.plan import make_plan
     from controller.model.protocol import read_protocol
-    from controller.session.image_size import size_in_processing
 
     protocol = read_protocol(find_profile(args.protocol))
     if protocol.only_flips:
@@ -40,20 +40,15 @@ def run(args: argparse.Namespace) -> int:
     show = _show_table if sys.stdout.isatty() else _show_plainly
     show(plan.name, list(rows(plan)))
     budget = plan.dose_budget_e_per_A2
-    within = plan.dose_e_per_A2 <= budget
     print(
         f"{len(plan.steps)} steps, {clock(plan.duration_s)}, "
         f"{plan.dose_e_per_A2:.0f} of {budget:.0f} e/Å² "
         f"({plan.dose_e_per_A2 / budget:.0%} of limits.dose_budget_e_per_A2)"
     )
-    refusal, _ = size_in_processing(protocol)
-    if refusal:
-        print(f"dualtilt: processing would refuse the frames, so would the session: {refusal}")
-        return ExitCode.SAFETY
-    if within:
-        return ExitCode.OK
-    print("dualtilt: the plan needs more than the dose budget; the session would be refused")
-    return ExitCode.SAFETY
+    refused = list(refusals(protocol))
+    for reason in refused:
+        print(f"dualtilt: the session would be refused: {reason}")
+    return ExitCode.USAGE if refused else ExitCode.OK
 
 
 def rows(plan: Plan) -> Iterator[tuple[str, ...]]:

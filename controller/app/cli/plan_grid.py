@@ -6,13 +6,13 @@ import math
 from collections.abc import Iterator
 
 from controller.app.cli.clock import clock
+from controller.app.validate_protocol import refusals
 from controller.common.exit_codes import ExitCode
 from controller.model.exposures import survey_places_nm, survey_scan
 from controller.model.plan import make_plan
 from controller.model.protocol import Protocol
 from controller.model.steps import FLIP_STEP_ID
 from controller.model.target_order import path_nm, shortest_order
-from controller.session.image_size import size_in_processing
 
 HEADINGS = ("", "target", "x, nm", "y, nm", "move, nm", "A", "B", "e/Å²")
 
@@ -38,10 +38,10 @@ def print_plan(protocol: Protocol) -> int:
         f"{len(targets)} targets, {clock(total_s)} without processing; before the flip the stage "
         f"moves {path_nm(places, order) / 1000:.3g} µm from target to target"
     )
-    refused = list(_refusals(protocol))
+    refused = [line for each in protocol.recorded for line in refusals(each)]
     for reason in refused:
-        print(f"dualtilt: {reason}; the target would be set aside")
-    return ExitCode.SAFETY if refused else ExitCode.OK
+        print(f"dualtilt: {reason}: the target would be left out, the others recorded")
+    return ExitCode.USAGE if refused else ExitCode.OK
 
 
 def _rows(protocol: Protocol, order: tuple[int, ...]) -> Iterator[tuple[str, ...]]:
@@ -64,14 +64,3 @@ def _rows(protocol: Protocol, order: tuple[int, ...]) -> Iterator[tuple[str, ...
             f"{plan.dose_e_per_A2:.0f}",
         )
         here = there
-
-
-def _refusals(protocol: Protocol) -> Iterator[str]:
-    """Give one line for each target whose session would be refused."""
-    for each in protocol.recorded:
-        planned, budget = make_plan(each).dose_e_per_A2, each.limits.dose_budget_e_per_A2
-        if planned > budget:
-            yield f"{each.target}: needs {planned:.0f} e/Å², the dose budget is {budget:.0f}"
-        refusal, _ = size_in_processing(each)
-        if refusal:
-            yield f"{each.target}: processing would refuse the frames: {refusal}"

@@ -26,16 +26,19 @@ def run(args: argparse.Namespace) -> int:
     """Run the session; closing the screen does not end it."""
     from controller.app.profiles import find_profile
     from controller.app.start_session import new_session, require_bridge, run_new
+    from controller.app.validate_protocol import require_startable
     from controller.model.protocol import read_protocol
 
     protocol_path = find_profile(args.protocol)
     require_bridge(protocol_path, args.bridge)
-    if read_protocol(protocol_path).only_flips:
+    protocol = read_protocol(protocol_path)
+    if protocol.only_flips:
         from controller.app.grid_queue import new_grid, run_grid
 
         grid = new_grid(protocol_path, args.out)
         print(f"grid in {grid.path}", flush=True)
         return run_grid(grid, args.bridge, say, headless=args.headless)
+    require_startable(protocol_path, protocol)
     folder = new_session(protocol_path, args.out)
     print(f"session in {folder.path}", flush=True)
     return run_new(folder, args.bridge, headless=args.headless)

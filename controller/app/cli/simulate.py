@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import argparse
 import importlib
-import tomllib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from controller.app.cli.empty_folder import empty_folder
 from controller.app.profiles import find_profile, require_simulator_profile, simulator_profile
-from controller.common.bounded_read import read_bounded
 from controller.common.errors import UsageError
 from controller.common.exit_codes import ExitCode
 from controller.common.settings_file import describe_errors, validate_toml
+from controller.common.toml_file import read_toml
 from controller.model.protocol import Protocol, read_protocol
 from controller.model.scan import shower_dose_e_per_A2
 from controller.model.sections.series import Shower
@@ -37,6 +36,8 @@ def run(args: argparse.Namespace) -> int:
     protocol = read_protocol(path)
     settings = _read_settings(simulator_profile(protocol, path), args.seed)
     out = empty_folder(args.out)
+    for line in not_simulated(protocol):
+        print(line, flush=True)
     tilts = len(protocol.series_a.tilts_deg) + len(protocol.series_b.tilts_deg)
     scan = protocol.scan
     print(f"simulating {tilts} tilts of {scan.width_px} x {scan.height_px} px ...", flush=True)
@@ -61,6 +62,20 @@ def run(args: argparse.Namespace) -> int:
     return ExitCode.OK
 
 
+def not_simulated(protocol: Protocol) -> Iterator[str]:
+    """Give one line for each part of the protocol that these series leave out."""
+    if protocol.column.kind == "bridge":
+        yield (
+            f'column.kind = "bridge": no column is used; the series are those of '
+            f"{protocol.column.simulator_settings}"
+        )
+    if protocol.targets:
+        yield (
+            "[[targets]]: left out; one assembly is simulated, without their settings; "
+            "`dualtilt run` records all targets on the simulator"
+        )
+
+
 def _shower_dose_e_per_A2(shower: Shower) -> float:
     """Return the dose of the shower, e/Å²; 0 without a shower."""
     if not shower.enabled:
@@ -79,10 +94,8 @@ def _read_settings(path: Path, seed: int | None) -> Any:
     require_simulator_profile(path)
     settings = importlib.import_module("simulator.settings").SimulatorSettings
     try:
-        content = tomllib.loads(read_bounded(path).decode())
+        content = read_toml(path)
         return validate_toml(content if seed is None else content | {"seed": seed}, settings)
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise UsageError(f"{path}: cannot be read as TOML: {error}") from None
     except ValidationError as error:
         raise UsageError(f"{path}: " + "; ".join(describe_errors(error, settings))) from None
 
