@@ -25,9 +25,9 @@ from controller.common.errors import (
     NO_MEMORY,
     DualtiltError,
     UsageError,
+    library_failure_as_system_error,
     no_memory_text,
     os_error_text,
-    panic_as_system_error,
 )
 from controller.common.exit_codes import ExitCode
 from controller.common.runtime_folder import runtime_folder
@@ -113,7 +113,7 @@ def run_session(path: Path, bridge: Path | None) -> ExitCode:
     folder = SessionFolder(path)
     exit_code = ExitCode.INTERNAL_ERROR
     with ExitStack() as stack:
-        with panic_as_system_error(), _refused_in_one_line(path):
+        with library_failure_as_system_error(), _refused_in_one_line(path):
             engine, service = _assemble(folder, bridge, stack, lambda: exit_code)
         exit_code = engine.run()
     reason = service.store.status.reason  # every event is published by now

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from traceback import walk_tb
 
 from controller.common.exit_codes import ExitCode
 
@@ -47,17 +48,27 @@ NO_MEMORY = (MemoryError, SystemError)
 
 
 @contextmanager
-def panic_as_system_error() -> Iterator[None]:
-    """Raise a SystemError where a library written in Rust panics.
+def library_failure_as_system_error() -> Iterator[None]:
+    """Raise a SystemError where pydantic fails by itself, as it does if an allocation fails.
 
-    pydantic panics if an allocation fails. Its panic is no `Exception`, and has no public type.
+    It panics, or raises an AttributeError about its own objects. Its panic is no `Exception`, and
+    has no public type.
     """
     try:
         yield
     except BaseException as error:
-        if type(error).__name__ == "PanicException":
+        if type(error).__name__ == "PanicException" or _is_pydantics_own(error):
             raise SystemError(str(error)) from error
         raise
+
+
+def _is_pydantics_own(error: BaseException) -> bool:
+    """Return whether an attribute is missing in pydantic itself, not in a model of ours."""
+    if not isinstance(error, AttributeError) or error.__traceback__ is None:
+        return False
+    *_, (frame, _) = walk_tb(error.__traceback__)
+    module = str(frame.f_globals.get("__name__", ""))
+    return module.startswith("pydantic.") and frame.f_code.co_name != "__getattr__"
 
 
 def no_memory_text(error: BaseException, folder: Path) -> str:

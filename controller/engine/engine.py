@@ -14,8 +14,8 @@ from controller.common.errors import (
     DualtiltError,
     SafetyStopError,
     UsageError,
+    library_failure_as_system_error,
     no_memory_text,
-    panic_as_system_error,
 )
 from controller.common.exit_codes import ExitCode
 from controller.engine.control import POLL_INTERVAL_S, Control
@@ -107,7 +107,7 @@ class Engine:
     def run(self) -> ExitCode:
         """Carry out the remaining steps; return the exit code with the column safe."""
         try:
-            with panic_as_system_error():
+            with library_failure_as_system_error():
                 return self._carry_out_plan()
         except WaitsForFlipError as wait:
             self._control.apply(Trigger.STOP, str(wait))

@@ -283,21 +283,36 @@ class PanicException(BaseException):
     """The way in which a library written in Rust gives up."""
 
 
+def failed(error: BaseException) -> Callable[[], None]:
+    def fail() -> None:
+        raise error
+
+    return fail
+
+
+def failed_in_pydantic() -> Callable[[], None]:
+    """Return a function of pydantic's that finds its own object without its attributes."""
+    module: dict[str, Any] = {"__name__": "pydantic.main"}
+    exec("def validate():\n    object().__dict__", module)
+    return module["validate"]  # type: ignore[no-any-return]
+
+
 @pytest.mark.parametrize(
-    "error",
+    "fail",
     [
-        MemoryError(),
-        SystemError("error return without exception set"),
-        PanicException("PyObject pointer is null"),
+        failed(MemoryError()),
+        failed(SystemError("error return without exception set")),
+        failed(PanicException("PyObject pointer is null")),
+        failed_in_pydantic(),
     ],
-    ids=["Python", "a library in C", "a library in Rust"],
+    ids=["Python", "a library in C", "a library in Rust", "a model half made"],
 )
 def test_no_memory_ends_the_session_safely_and_it_is_resumed(
-    tmp_path: Path, error: BaseException
+    tmp_path: Path, fail: Callable[[], None]
 ) -> None:
     def no_memory(action: str, request_id: str) -> None:
         if "A-003/frame" in request_id:
-            raise error
+            fail()
 
     microscope = FakeMicroscope(fault=no_memory)
     run = Run(open_session(tmp_path / "s"), microscope)

@@ -93,9 +93,7 @@ def tried(folder: Path, point: Point) -> tuple[str, list[str]]:
     if point.hangs and status == -signal.SIGKILL and not (beam.alarmed and beam.blanked):
         violations.append("nobody noticed that the disk does not answer")
     library_failed = (
-        point.may_abort
-        and status == ExitCode.INTERNAL_ERROR
-        and _failed_in_a_library_at_the_start(folder, beam)
+        point.may_abort and status == ExitCode.INTERNAL_ERROR and _failed_in_a_library(folder)
     )
     if status not in DOCUMENTED and not (
         ((point.may_hang or point.may_abort) and aborted) or library_failed
@@ -116,10 +114,12 @@ def tried(folder: Path, point: Point) -> tuple[str, list[str]]:
     return end, violations + _compared(folder, beam, acknowledged)
 
 
-def _failed_in_a_library_at_the_start(folder: Path, beam: Beam) -> bool:
-    """Return whether an error was raised outside this project before the first exposure."""
-    raised_in = re.findall(r'^  File "(.+)", line', folder.with_name("s.log").read_text(), re.M)
-    return beam.dose_e_per_A2 == 0 and bool(raised_in) and not raised_in[-1].startswith(PROJECT)
+def _failed_in_a_library(folder: Path) -> bool:
+    """Return whether an error was raised outside this project, otherwise than by a MemoryError."""
+    log = folder.with_name("s.log").read_text()
+    raised_in = re.findall(r'^  File "(.+)", line', log, re.M)
+    expected = re.search(r"^MemoryError", log, re.M)
+    return bool(raised_in) and not raised_in[-1].startswith(PROJECT) and not expected
 
 
 def _compared(folder: Path, beam: Beam, acknowledged: dict[str, int]) -> list[str]:
