@@ -30,11 +30,16 @@ ALL_KINDS = [
 ]
 
 
+KILLED_IN_THE_SCAN_CHECK = [[Disturbance("flip refused", 0)], [Disturbance("crash", 8)]]
+"""The resumed check gets its first shot from before, recorded at another position."""
+
+
 def test_every_kind_is_in_the_example() -> None:
     assert {disturbance.kind for run in ALL_KINDS for disturbance in run} == {*KINDS}
 
 
 @example(ALL_KINDS)
+@example(KILLED_IN_THE_SCAN_CHECK)
 @given(RUNS)
 @settings(
     max_examples=1,

@@ -24,6 +24,8 @@ STEP_FRACTION = 0.15
 """Length of a stage move, as a fraction of the field of view."""
 MAX_ROTATION_DEG = 20.0
 """Largest rotation accepted: the shots are noisy and the stage's steps are not exact."""
+LEAST_AREA = 0.25
+"""Smallest area between the two stage moves that tells the axes, in squared moves."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +61,7 @@ def measure_scan_axes(context: Context, step_id: str) -> ScanAxes | None:
     Returns
     -------
     ScanAxes or None
-        None if the object is not found in all three low-dose shots.
+        None if the object is not found in all three low-dose shots, or the stage hardly moved.
     """
     stage = context.microscope.stage()
     for field in (WIDE, MAP_FIELDS["low"]):
@@ -71,23 +73,46 @@ def measure_scan_axes(context: Context, step_id: str) -> ScanAxes | None:
             stage.model_copy(update={"x_nm": x, "y_nm": y})
             for x, y in ((low_x, low_y), (high_x, low_y), (high_x, high_y))
         ]
-        offsets_nm = [_object_nm(context, step_id, target, scan) for target in targets]
+        locations = [_located(context, step_id, target, scan) for target in targets]
         context.microscope.move(step_id, stage)
-        found = [offset_nm for offset_nm in offsets_nm if offset_nm is not None]
-        if len(found) == len(targets):
-            start, along_x, along_y = found
-            return ScanAxes(np.column_stack([along_x - start, along_y - along_x]) / step_nm)
+        found = [located for located in locations if located is not None]
+        if len(found) == len(targets) and (axes := _axes(found, step_nm)):
+            return axes
     return None
 
 
-def _object_nm(
+@dataclass(frozen=True)
+class _Located:
+    """Object in one shot: its (x, y) from the image centre, and (x, y) of the stage, nm.
+
+    The stage is where it was during the shot. A session resumed in the middle of the check gets the
+    shot that it had requested before, from another position than it asks for now.
+    """
+
+    object_nm: NDArray[Any]
+    stage_nm: NDArray[Any]
+
+
+def _axes(locations: list[_Located], step_nm: float) -> ScanAxes | None:
+    """Compare the moves of the image with those of the stage; None if the stage hardly moved."""
+    image_nm = np.diff([located.object_nm for located in locations], axis=0).T
+    moves_nm = np.diff([located.stage_nm for located in locations], axis=0).T
+    if abs(np.linalg.det(moves_nm)) < LEAST_AREA * step_nm**2:
+        return None
+    return ScanAxes(image_nm @ np.linalg.inv(moves_nm))
+
+
+def _located(
     context: Context, step_id: str, target: StagePosition, scan: ScanSettings
-) -> NDArray[Any] | None:
-    """Take a shot; return (x, y) of the object from the image centre, nm."""
+) -> _Located | None:
+    """Take a shot and locate the object; None if there is none."""
     context.microscope.move(step_id, target)
     shot = context.microscope.acquire(step_id, "scan", scan)
     context.microscope.charge_unkept(shot)
     location = locate_object(shot.pixels)
     if location is None:
         return None
-    return np.array(location.offset_px[::-1]) * scan.pixel_nm
+    stage, pixel_nm = shot.info.stage, shot.info.scan.pixel_nm
+    return _Located(
+        np.array(location.offset_px[::-1]) * pixel_nm, np.array([stage.x_nm, stage.y_nm])
+    )
