@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any, Protocol
 from controller.app.recorded_series import recorded_settings
 from controller.common.errors import UsageError
 from processing.batch import cluster
+from processing.batch.find_series import find_series
 from processing.batch.process_session import SessionOutcome, SessionTask, State
 from processing.batch.run_batch import run_batch
 from processing.batch.worker_watch import Patience
-from processing.errors import ClusterError
+from processing.errors import ClusterError, InputFileError
 from processing.pipeline.made_with import GivenFacts
 from processing.pipeline.settings import ProcessSettings
 
@@ -52,7 +53,7 @@ class BatchOptions:
     tasks
         Sessions that can be processed.
     failed
-        Sessions whose protocol cannot be read.
+        Folders without series, or whose protocol cannot be read.
     """
 
     folders: list[Path]
@@ -74,7 +75,7 @@ class BatchOptions:
         Raises
         ------
         UsageError
-            An option is wrong, or a folder does not exist.
+            An option is wrong, a folder does not exist, or none can be processed.
         """
         if args.retries < 0:
             raise UsageError(f"--retries {args.retries}: give 0 or more")
@@ -86,11 +87,15 @@ class BatchOptions:
         tasks, failed = [], []
         for folder in folders:
             try:
+                find_series(folder)
                 settings = ProcessSettings(**{**recorded_settings(folder), **chosen})
-            except UsageError as error:
+            except (InputFileError, UsageError) as error:
                 failed.append(SessionOutcome(folder, State.FAILED, reason=str(error)))
             else:
                 tasks.append(SessionTask(folder, settings, given, args.again))
+        if not tasks:
+            more = f"; {len(failed) - 1} more cannot be processed either" if len(failed) > 1 else ""
+            raise UsageError(f"{failed[0].reason}{more}; nothing was processed")
         return cls(
             folders,
             tasks,

@@ -58,14 +58,23 @@ def folders_to_compare(given: Sequence[Path]) -> list[Path]:
         There is only one result.
     """
     folders = list(given)
+    for place, folder in enumerate(folders):
+        if any(_is_same(folder, earlier) for earlier in folders[:place]):
+            raise UsageError(f"{folder}: is given twice; name another result of the same object")
     if len(folders) == 1:
         folders += made_again(folders[0])
     if len(folders) < 2:
+        if not (given[0] / SUMMARY).exists():
+            raise UsageError(f"{given[0]}: holds no results; process the series first")
         raise UsageError(
             f"{given[0]}: holds one result; name a second folder, or process it again with "
             f"other settings: dualtilt process {given[0]} ..."
         )
     return folders
+
+
+def _is_same(folder: Path, other: Path) -> bool:
+    return folder.resolve() == other.resolve()
 
 
 def made_again(session: Path) -> list[Path]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -35,21 +36,52 @@ def write_pictures(
     UsageError
         `into` lies in the folder that is inspected, or cannot be written.
     """
-    from controller.report.figures import as_file
-    from processing.files.atomic import replace_file
-
     if into.resolve().is_relative_to(folder.resolve()):
         raise UsageError(
             f"{into}: lies in the folder that is inspected, where nothing is written; choose "
             "another folder for the pictures"
         )
+    return _written(into, _pictures(folder, files, options, results))
+
+
+def write_sheets(
+    into: Path, files: Sequence[Path], options: Sequence[ReadingOptions]
+) -> list[Path]:
+    """Write a contact sheet of each series that can be read; return the paths of the PNG files.
+
+    Raises
+    ------
+    UsageError
+        `into` cannot be written.
+    """
+    return _written(into, _sheets(files, options))
+
+
+def _sheets(
+    files: Sequence[Path], options: Sequence[ReadingOptions]
+) -> Iterator[tuple[str, Figure]]:
+    for number, (path, chosen) in enumerate(zip(files, options, strict=True), start=1):
+        first = "" if len(files) == 1 else f"{number}-"
+        page = _contact_sheet(path, chosen, set(), _image_names)
+        if page is not None:
+            yield f"{first}{path.name.split('.')[0]}-images", page
+
+
+def _image_names(images: int) -> list[str]:
+    return [f"image {number}" for number in range(1, images + 1)]
+
+
+def _written(into: Path, pictures: Iterable[tuple[str, Figure]]) -> list[Path]:
+    from controller.report.figures import as_file
+    from processing.files.atomic import replace_file
+
     written = []
     try:
         into.mkdir(parents=True, exist_ok=True)
-        for name, page in _pictures(folder, files, options, results):
+        for name, page in pictures:
             path = into / f"{name}.png"
-            with replace_file(path, durable=False) as partial:
-                partial.write_bytes(as_file(page, "png"))
+            with replace_file(path, durable=False) as unfinished:
+                unfinished.write_bytes(as_file(page, "png"))
             written.append(path)
     except OSError as error:
         raise UsageError(f"{into}: cannot be written: {error.strerror}") from error
@@ -67,7 +99,9 @@ def _pictures(
 
     outcomes = {} if results is None else results.series
     for name, path in files.items():
-        page = _images(folder, name, path, options[name], outcomes.get(name))
+        outcome = outcomes.get(name)
+        excluded = set() if outcome is None else set(outcome.summary.excluded)
+        page = _contact_sheet(path, options[name], excluded, partial(tilt_names, folder, name))
         if page is not None:
             yield f"{name}-images", page
     for name, outcome in outcomes.items():
@@ -78,14 +112,17 @@ def _pictures(
             yield "slices", slices
 
 
-def _images(
-    folder: Path,
-    name: SeriesName,
+def _contact_sheet(
     path: Path,
     options: ReadingOptions,
-    outcome: SeriesOutcome | None,
+    excluded: set[int],
+    names_of: Callable[[int], Sequence[str]],
 ) -> Figure | None:
-    """Return the contact sheet of the images as recorded; None if they cannot be read."""
+    """Return the contact sheet of the images as recorded; None if they cannot be read.
+
+    Without tilt angles the images stand in the order of the stack. `names_of` gives the names of
+    all images, from their number.
+    """
     from controller.report.tilt_pictures import contact_sheet
     from processing.errors import InputFileError
     from processing.files.examine import examine_series
@@ -95,16 +132,18 @@ def _images(
     except InputFileError:
         return None  # its reason is printed with the files
     images = examined.images
-    angles = np.array(examined.inputs.angles_deg or np.zeros(len(images)))
-    order = np.argsort(angles, kind="stable")
-    excluded = set() if outcome is None else set(outcome.summary.excluded)
+    angles = examined.inputs.angles_deg
+    order = np.arange(len(images)) if angles is None else np.argsort(angles, kind="stable")
     shown = np.isin(order, list(excluded))
     shown[np.linspace(0, len(order) - 1, SHEET_IMAGES).round().astype(int)] = True
     chosen = order[shown]
-    names = tilt_names(folder, name, len(images))
+    names = names_of(len(images))
     return contact_sheet(
         [images[section] for section in chosen],
-        [f"{names[section]} {angles[section]:+.1f}°" for section in chosen],
+        [
+            names[section] if angles is None else f"{names[section]} {angles[section]:+.1f}°"
+            for section in map(int, chosen)
+        ],
         [int(section) in excluded for section in chosen],
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -11,7 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from controller.common.bounded_read import read_whole
 from controller.common.errors import UsageError
+from controller.common.open_inside import open_inside
 from controller.model.base import SeriesName
 from controller.model.protocol import read_protocol
 from controller.session.folder import SessionFolder
@@ -74,10 +77,18 @@ def recorded_settings(folder: Path) -> dict[str, Any]:
     Raises
     ------
     UsageError
-        The protocol cannot be read.
+        The protocol cannot be read, or is a link.
     """
     file = folder / "protocol.toml"
-    return read_protocol(file).processing.model_dump() if file.exists() else {}
+    if not os.path.lexists(file):
+        return {}
+    return read_protocol(file, lambda _: _read_inside(folder, file.name)).processing.model_dump()
+
+
+def _read_inside(folder: Path, name: str) -> bytes:
+    """Return the content of a session's file, which is reached through no link."""
+    with open_inside(folder, name) as file:
+        return read_whole(file)
 
 
 def free_results_folder(session: Path) -> Path:
@@ -98,8 +109,10 @@ def without_dropped(
     Raises
     ------
     UsageError
-        A series or a tilt does not exist.
+        A series or a tilt does not exist, or too few images are left.
     """
+    from processing.pipeline.check_series import FEWEST_IMAGES
+
     by_name = {one.name: one for one in series}
     for drop in dropped:
         if drop.series not in by_name:
@@ -115,6 +128,12 @@ def without_dropped(
         excluded = one.excluded.copy()
         for number in drop.numbers:
             excluded[list(sections[number])] = True
+        left = int((~excluded).sum())
+        if left < FEWEST_IMAGES:
+            raise UsageError(
+                f"--drop {drop.series}: leaves {left} of {one.tilts} images in use; "
+                f"at least {FEWEST_IMAGES} are needed"
+            )
         by_name[drop.series] = replace(one, excluded=np.asarray(excluded))
     return [by_name[one.name] for one in series]
 

@@ -114,7 +114,7 @@ def _over_budget(protocol: Protocol) -> Iterator[str]:
         of = f" of {protocol.target}" if protocol.target else ""
         yield (
             f"limits.dose_budget_e_per_A2: {budget:.0f} is less than the {planned:.0f} e/Å² that "
-            f"shower and series{of} need"
+            f"beam shower and series{of} need"
         )
 
 

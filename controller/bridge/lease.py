@@ -104,9 +104,13 @@ class Lease:
     def _check(self, token: str) -> None:
         if self._holder is None or not hmac.compare_digest(token.encode(), self._token.encode()):
             in_charge = f"{self._holder} is in charge" if self._holder else "nobody is in charge"
-            raise LeaseError(f"this lease has ended ({in_charge}): connect again")
+            raise LeaseError(
+                f"this session's right to act on the column has ended ({in_charge}): connect again"
+            )
         if self._expired():
-            raise LeaseError("the lease has expired: connect again")
+            raise LeaseError(
+                "the session's right to act on the column (its lease) has expired: connect again"
+            )
 
     def _expired(self) -> bool:
         return self._holder is not None and self._clock() > self._deadline

@@ -57,8 +57,12 @@ PIXEL = Within(0.001, 50, "nm")
 """Pixel size, from atoms to whole cells."""
 DWELL = Within(0.01, 10_000, "µs")
 """Dwell time of one pixel."""
+TILT_AXIS = Within(-180, 180, "degrees")
+"""Angle of the tilt axis in the images: a line, of which both directions are named."""
 DIAMETER = Within(0.05, 2000, "nm")
 """Particle diameter, from single atoms to particles that still let electrons through."""
+POSITION_ERROR = Within(0.0001, 100, "nm")
+"""Standard deviation of one coordinate of a particle."""
 FIELD = Within(1, 200_000, "nm")
 """Side of an illuminated square."""
 SHOWER_TIME = Within(0.01, 86_400, "s")

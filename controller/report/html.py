@@ -53,6 +53,14 @@ def number(value: object, form: str = ",.0f", unit: str = "") -> str:
     return f"{text}{NO_BREAK}{unit}" if unit else text
 
 
+def at_least_zero(value: object, form: str, unit: str = "") -> str:
+    """Return a number that is never negative; one too small for its digits as "under 0.001"."""
+    if isinstance(value, int | float) and value >= 0 and not float(f"{value:{form}}"):
+        digits = int(form.strip("+,f").removeprefix("."))
+        return f"under {number(10.0**-digits, form, unit)}"
+    return number(value, form, unit)
+
+
 def text(value: object) -> str:
     """Return a value as escaped text."""
     return escape(str(value))

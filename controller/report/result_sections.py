@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from controller.model.events import FlipChecked
 from controller.model.fusion_rules import FusionRule
-from controller.report.html import MISSING, number, section, table, text
+from controller.report.html import MISSING, at_least_zero, number, section, table, text
 from controller.report.intervals import interval
 from controller.report.report_data import Json, ReportData
 from controller.service import status_text
 
+WORST = 5
+"""Number of images that are named for their residuals."""
 VOLUME_NAMES = {
     "A": "series A alone",
     "B": "series B alone",
@@ -29,7 +31,7 @@ def particle_counts(data: ReportData) -> str:
     if diameter:
         spacing = diameter.get("from_pair_distance")
         lead = f"Sphere diameter {number(diameter['value'], '.2f', 'nm')}, {diameter['source']}"
-        lead += f"; nearest neighbours {number(spacing, '.2f', 'nm')} apart." if spacing else "."
+        lead += f"; pairs are most often {number(spacing, '.2f', 'nm')} apart." if spacing else "."
     return section("Particles", f'<div class="tiles">{tiles}</div>' if tiles else "", lead=lead)
 
 
@@ -153,7 +155,8 @@ def alignment(data: ReportData) -> str:
                 f"series {text(name)}",
                 number(series["tilts"]),
                 _images_left_out(series["excluded"]),
-                number(series["align_rms_px"], ".3f"),
+                at_least_zero(series["align_rms_px"], ".3f"),
+                _largest_residuals(series),
                 number(series.get("tilt_axis_deg"), "+.2f", "°"),
             ]
         )
@@ -164,8 +167,28 @@ def alignment(data: ReportData) -> str:
         if fusion
         else ""
     )
-    head = ("", "images used", "images left out", "final residual, rms, px", "tilt axis")
+    head = (
+        "",
+        "images used",
+        "images left out",
+        "final residual, rms, px",
+        "largest (image: px)",
+        "tilt axis",
+    )
     return section("Alignment and fusion", table(head, rows), note)
+
+
+def _largest_residuals(series: Json) -> str:
+    """Return the images with the largest residuals, of an earlier version a dash."""
+    excluded = set(series["excluded"])
+    residuals_px = {
+        section: image["residual_px"]
+        for section, image in enumerate(series.get("images") or [])
+        if section not in excluded and image["residual_px"] is not None
+    }
+    worst = sorted(residuals_px, key=lambda section: residuals_px[section], reverse=True)[:WORST]
+    named = (f"{section + 1}: {number(residuals_px[section], '.3f')}" for section in worst)
+    return ", ".join(named) or MISSING
 
 
 def _images_left_out(sections: list[int]) -> str:

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from controller.common.bounded_read import read_whole
 from controller.common.open_inside import open_inside
-from controller.report.html import details, figure, number, section, table, text
+from controller.report.html import at_least_zero, details, figure, number, section, table, text
 from controller.report.plots import INK, STYLE, as_svg
 from controller.report.report_data import PROCESSED, Json, ReportData
 
@@ -56,7 +56,7 @@ def _measured(found: Json | None, form: str, unit: str = "", scale: float = 1.0)
     if not found:
         return number(None)
     value = number(scale * found["value"], form)
-    return f"{value} ± {number(scale * found['error'], form, unit)}"
+    return f"{value} ± {at_least_zero(scale * found['error'], form, unit)}"
 
 
 def _shares(found: Json) -> str:
@@ -70,8 +70,11 @@ def _shares(found: Json) -> str:
 
 def _facts(found: Json) -> str:
     rows = [
-        ("distance of neighbours", _measured(found["neighbour_distance_nm"], ".3f", "nm")),
-        ("its spread", number(found["neighbour_spread_nm"], ".3f", "nm")),
+        (
+            "distance of neighbours, mean (“most often” above is the peak of all pairs)",
+            _measured(found["neighbour_distance_nm"], ".3f", "nm"),
+        ),
+        ("its spread", at_least_zero(found["neighbour_spread_nm"], ".3f", "nm")),
         ("neighbours of each particle", _measured(found["coordination"], ".2f")),
         ("packing fraction", _measured(found["packing_fraction"], ".3f")),
         ("lattice constant, fcc", _measured(found["lattice_constant_nm"], ".3f", "nm")),
@@ -93,7 +96,7 @@ def _grains(found: Json) -> str:
             text(grain["structure"]),
             number(grain["particles"]),
             ", ".join(number(part, "+.4f") for part in grain["orientation"]),
-            number(grain["orientation_error_deg"], ".2f", "°"),
+            at_least_zero(grain["orientation_error_deg"], ".2f", "°"),
             _measured(grain["lattice_constant_nm"], ".3f", "nm"),
         )
         for grain in found["grains"][:SHOWN]
@@ -142,7 +145,7 @@ def _layers(found: Json) -> str:
             number(layer["particles"]),
             number(layer["depth_nm"], ".1f"),
             _measured(layer["neighbour_distance_nm"], ".3f"),
-            number(layer["neighbour_spread_nm"], ".3f"),
+            at_least_zero(layer["neighbour_spread_nm"], ".3f"),
             number(layer["coordination"], ".2f"),
         )
         for layer in found["layers"]

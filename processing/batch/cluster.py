@@ -73,20 +73,32 @@ def local_cluster(size: ClusterSize) -> Iterator[Client]:
 
     Connections are encrypted with temporary keys, so that no other user of the machine reaches
     the workers.
+
+    Raises
+    ------
+    ClusterError
+        The workers do not start.
     """
-    with (
-        dask.config.set(ONE_AT_A_TIME),
-        LocalCluster(
-            n_workers=size.workers,
-            threads_per_worker=1,
-            processes=True,
-            memory_limit=int(size.memory_GB * 1e9),
-            security=True,
-            dashboard_address=DASHBOARD,
-            silence_logs=logging.CRITICAL,
-        ) as cluster,
-        Client(cluster) as client,
-    ):
+    with ExitStack() as opened:
+        opened.enter_context(dask.config.set(ONE_AT_A_TIME))
+        try:
+            cluster = opened.enter_context(
+                LocalCluster(
+                    n_workers=size.workers,
+                    threads_per_worker=1,
+                    processes=True,
+                    memory_limit=int(size.memory_GB * 1e9),
+                    security=True,
+                    dashboard_address=DASHBOARD,
+                    silence_logs=logging.CRITICAL,
+                )
+            )
+        except (OSError, RuntimeError) as error:
+            raise ClusterError(
+                f"the {size.workers} workers on this machine did not start ({_one_line(error)}); "
+                "see its memory and load, or give fewer --workers"
+            ) from error
+        client = opened.enter_context(Client(cluster))
         client.register_plugin(IgnoreCtrlC())
         yield client
 

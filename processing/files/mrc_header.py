@@ -33,6 +33,12 @@ DEFAULT_PIXEL_NM = 0.1
 """1 angstrom: programs write it when they do not know the pixel size."""
 
 
+MDOC_BEGINNINGS = (b"PixelSpacing", b"[T =", b"[ZValue", b"ImageFile", b"Voltage", b"DataMode")
+"""First words of an .mdoc."""
+TEXT_BYTES = frozenset(b"\t\n\r") | frozenset(range(0x20, 0x7F)) | frozenset(range(0x80, 0x100))
+"""Bytes of text without control characters, also of UTF-8."""
+
+
 @dataclass(frozen=True)
 class MrcHeader:
     """Facts of an MRC header.
@@ -88,6 +94,20 @@ def is_mrc(head: bytes) -> bool:
     return len(head) >= HEADER_BYTES and bool(_plausible_orders(head))
 
 
+def _instead(head: bytes) -> str:
+    """Return what a file is that begins with these bytes and no MRC header, and what to do."""
+    if any(head.lstrip().startswith(word) for word in MDOC_BEGINNINGS):
+        return "it is text, like an .mdoc, which describes a stack); give the stack itself"
+    if not set(head) - TEXT_BYTES:
+        return "it is text); give an image stack, .mrc or .mrc.gz"
+    if len(head) < HEADER_BYTES:
+        return f"it has {len(head)} bytes, a header alone has {HEADER_BYTES}); copy it again"
+    return (
+        "its first 1024 bytes hold no plausible image size and mode); give an image stack, .mrc or "
+        ".mrc.gz"
+    )
+
+
 def read_header(file: IO[bytes], path: Path) -> MrcHeader:
     """Read the first 1024 bytes of a file.
 
@@ -99,10 +119,7 @@ def read_header(file: IO[bytes], path: Path) -> MrcHeader:
     head = file.read(HEADER_BYTES)
     orders = _plausible_orders(head) if len(head) == HEADER_BYTES else []
     if not orders:
-        raise InputFileError(
-            f"{path}: no MRC file that can be read (its first 1024 bytes hold no plausible image "
-            "size and mode); give an image stack, .mrc or .mrc.gz"
-        )
+        raise InputFileError(f"{path}: no MRC file that can be read ({_instead(head)}")
     stamped = _stamped_order(head)
     order = stamped if stamped in orders else orders[0]
     header = _parsed(head, order)

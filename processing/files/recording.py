@@ -69,6 +69,8 @@ def read_recording(path: Path, angle_counts: Collection[int] = ()) -> Recording:
     """
     if is_image_list(path):
         return _single_images(path)
+    if path.is_file() and not path.stat().st_size:
+        raise InputFileError(f"{path}: is empty; copy or record it again")
     if foreign.is_foreign(path) and not _begins_as_mrc(path):
         return _foreign(path)
     return _mrc(path, angle_counts)

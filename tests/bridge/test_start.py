@@ -158,6 +158,27 @@ raise SystemExit(main())
 """
 
 
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        ((), "serves the SIMULATOR, because --microscope is not given; for a real column: "),
+        (("--microscope", "simulator"), "serves the SIMULATOR; for a real column: dualtilt"),
+        (("--microscope", FAKE), ""),
+    ],
+    ids=["nothing chosen", "the simulator", "a column"],
+)
+def test_the_first_line_says_that_no_real_column_is_served(
+    words: tuple[str, ...],
+    says: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr("controller.bridge.run_bridge.run_bridge", lambda *_, **__: 0)
+    assert cli.main(["bridge", *words]) == ExitCode.OK
+    out = capsys.readouterr().out
+    assert says in out and bool(out) == bool(says)
+
+
 def test_the_bridge_runs_without_heavy_libraries(private_folder: Path) -> None:
     connection_file = private_folder / "lean.json"
     with python(

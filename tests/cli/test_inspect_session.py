@@ -163,6 +163,26 @@ def test_pictures_are_written_elsewhere(session: Path, tmp_path: Path) -> None:
     assert content(session) == before
 
 
+@pytest.mark.parametrize(
+    ("files", "names"),
+    [
+        (("A.mrc",), ["A-images.png"]),
+        (("A.mrc", "no-angles.mrc"), ["1-A-images.png", "2-no-angles-images.png"]),
+        (("damaged.mrc",), []),
+    ],
+    ids=["one series", "two, one without angles", "a damaged one"],
+)
+def test_pictures_of_plain_files(
+    files: tuple[str, ...], names: list[str], session: Path, tmp_path: Path
+) -> None:
+    (session / "no-angles.mrc").write_bytes((session / "A.mrc").read_bytes())
+    (session / "damaged.mrc").write_bytes((session / "A.mrc").read_bytes()[:99])
+    paths = [str(session / file) for file in files]
+    code = main(["inspect", *paths, "--pictures", str(tmp_path / "out")])
+    assert code == (ExitCode.OK if files == ("A.mrc",) else ExitCode.USAGE)
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == names
+
+
 def damaged(folder: Path) -> None:
     (folder / "processed/summary.json").write_text("{")
 

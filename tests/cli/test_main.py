@@ -28,6 +28,12 @@ class Case:
     says: tuple[str, ...]
 
 
+READING = {
+    "inspect": ("inspect", "A.mrc"),
+    "process": ("process", "A.mrc"),
+    "batch": ("batch", "{dir}"),
+}
+"""Verbs that are told facts about series."""
 CASES = [
     Case("run: no such protocol", ("run", "{dir}/none.toml"), ("none.toml",)),
     Case("run: several wrong fields", ("run", "{typo}"), ("pixel_nm", "dwel_us", "dwell_us")),
@@ -50,6 +56,40 @@ CASES = [
         ("run", "{costly}", "--headless", "--out", "{dir}/s"),
         ("costly.toml: limits.dose_budget_e_per_A2: 10 is less",),
     ),
+    Case("no such verb", ("frobnicate",), ("frobnicate", "dualtilt --help")),
+    Case("process: no series", ("process",), ("A.mrc|SESSION", "dualtilt process --help")),
+    *(
+        Case(f"{verb}: {option} {value}", (*words, option, value), (option, value, says))
+        for verb, words in READING.items()
+        for option, value, says in (
+            ("--pixel-nm", "1e-9", "must be 0.001 to 50 nm"),
+            ("--pixel-nm", "1,2", "write decimals with a point: 1.2"),
+            ("--tilt-axis-deg", "500", "must be -180 to 180 degrees"),
+        )
+    ),
+    Case(
+        "process: a diameter in metres",
+        ("process", "A.mrc", "--out", "o", "--diameter-nm", "6.3e-9"),
+        ("--diameter-nm", "must be 0.05 to 2000 nm"),
+    ),
+    *(
+        Case(f"{words[0]}: {words[-2]} is a file", words, ("typo.toml", "a file, not a folder"))
+        for words in (
+            ("run", "demo", "--headless", "--out", "{typo}"),
+            ("demo", "--headless", "--out", "{typo}"),
+            ("process", "A.mrc", "--out", "{typo}"),
+            ("inspect", "{dir}", "--pictures", "{typo}"),
+            ("export", "{dir}", "--to", "star", "--out", "{typo}"),
+            ("compare", "{dir}", "--out", "{typo}/more"),
+            ("bridge", "--make-certs", "{typo}"),
+        )
+    ),
+    Case(
+        "batch: --table is a folder",
+        ("batch", "{dir}", "--table", "{dir}"),
+        ("{dir}: is a folder; name a file",),
+    ),
+    Case("batch: a folder without series", ("batch", "{dir}"), ("{dir}: no series A",)),
     Case("plan: no such protocol", ("plan", "{dir}/none.toml"), ("none.toml",)),
     Case("check: no such protocol", ("check", "{dir}/none.toml"), ("none.toml",)),
     Case("resume: no session", ("resume", "{dir}"), ("{dir}", "dualtilt run")),
@@ -81,7 +121,10 @@ def test_bad_input_is_one_line_and_exit_code_2(
     budget = "[limits]\ndose_budget_e_per_A2 = 10.0\n"
     costly.write_text(AT_A_COLUMN.replace('"bridge"', '"simulator"') + budget)
     names = {"dir": tmp_path, "typo": typo, "column": column, "held": held, "costly": costly}
-    code = main([word.format(**names) for word in case.words])
+    try:
+        code = main([word.format(**names) for word in case.words])
+    except SystemExit as refused:
+        code = int(str(refused.code))
     said = capsys.readouterr().err
     assert code == ExitCode.USAGE, said
     assert len(said.strip().splitlines()) == 1, said
@@ -146,3 +189,4 @@ def test_without_a_verb_all_verbs_are_listed(capsys: pytest.CaptureFixture[str])
     assert main([]) == ExitCode.USAGE
     said = capsys.readouterr().err
     assert [verb for verb in VERBS if f"    {verb} " not in said] == []
+    assert "docs/GLOSSARY.md" in said

@@ -186,8 +186,8 @@ WRONG = [
         (
             "p.toml: notify.webhook: must be",
             "p.toml: targets: a: series_a asks for -85",
-            "p.toml: limits.dose_budget_e_per_A2: 10 is less than the 6563 e/Å² that shower and "
-            "series of b need",
+            "p.toml: limits.dose_budget_e_per_A2: 10 is less than the 6563 e/Å² that "
+            "beam shower and series of b need",
         ),
     ),
     Wrong(

@@ -17,6 +17,7 @@ import pytest
 from controller.common.exit_codes import ExitCode
 from controller.model.protocol import read_protocol
 from controller.session.disk_space import SMALL_FILES_BYTES, processed_bytes
+from tests.support.documented_files import undocumented
 from tests.support.processes import Start, kill_session
 from tests.support.simulator_session import release, write_holds, write_protocol
 
@@ -70,6 +71,7 @@ def test_a_session_killed_twice_records_each_of_147_frames_once(
     processed = sum(path.stat().st_size for path in (session / "processed").iterdir())
     foreseen = processed_bytes(read_protocol(session / "protocol.toml"))
     assert 0.8 * foreseen < processed < foreseen + SMALL_FILES_BYTES
+    assert undocumented(session) == []
 
     again = start("resume", str(session), "--headless")
     said, _ = again.communicate(timeout=DEADLINE_S)

@@ -240,7 +240,7 @@ def test_a_session_that_was_frozen_takes_a_new_lease_and_continues() -> None:
         assert_whole(setup)
         events = (setup.folder / "audit").read_text()
     assert events.count('"holder": "the session"') == 2
-    assert "this lease has ended" in events or "the lease has expired" in events
+    assert "right to act on the column has ended" in events or "(its lease) has expired" in events
 
 
 def stop_itself_after_a_frame(event: Event) -> None:

@@ -280,6 +280,12 @@ def test_exit_codes(outcomes: list[SessionOutcome], code: ExitCode) -> None:
 
 BAD = [
     ("no folder", ["none"], "none: no such folder"),
+    ("an empty folder", ["empty"], "empty: no series A.*; nothing was processed"),
+    (
+        "two folders without series",
+        ["empty", "empty/other"],
+        "empty: no series A.*; 1 more cannot be processed either; nothing was",
+    ),
     ("another cluster", [".", "--cluster", "cloud"], "give local, slurm, pbs or tcp://HOST:PORT"),
     ("no scheduler", [".", "--cluster", "tcp://127.0.0.1:9"], "no Dask scheduler answers"),
     ("no Slurm", [".", "--cluster", "slurm"], "sbatch: no such command"),
@@ -295,6 +301,8 @@ def test_bad_arguments_get_one_line(
     arguments: list[str], message: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "empty" / "other").mkdir(parents=True)
+    (tmp_path / "A.mrc").touch()
     monkeypatch.setattr(cluster, "CONNECT_S", 0.5)
     with pytest.raises(UsageError, match=message) as refused:
         run_verb(*arguments)

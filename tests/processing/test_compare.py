@@ -98,10 +98,18 @@ def test_results_made_again_are_compared(
 
 
 @pytest.mark.parametrize(
-    ("folders", "says"), [(("session",), "holds one result"), (("session", "none"), "no such file")]
+    ("folders", "says"),
+    [
+        (("session",), "holds one result"),
+        (("session", "none"), "no such file"),
+        (("empty",), "empty: holds no results; process the series first"),
+        (("session", "session"), "session: is given twice"),
+        (("session", "empty/../session"), "session: is given twice"),
+    ],
 )
 def test_nothing_to_compare_is_said(tmp_path: Path, folders: tuple[str, ...], says: str) -> None:
     make_finished(tmp_path / "session")
+    (tmp_path / "empty").mkdir()
     with pytest.raises(UsageError, match=says):
         run_compare(*(tmp_path / folder for folder in folders))
 

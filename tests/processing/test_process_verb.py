@@ -14,6 +14,7 @@ import pytest
 from controller.app.cli import inspect, process
 from controller.app.cli.block_picture import block_picture, shades_for
 from controller.app.cli.main import build_parser
+from controller.app.cli.output_folder import removed_if_empty
 from controller.common.errors import (
     DualtiltError,
     ProcessingFailedError,
@@ -26,6 +27,7 @@ from processing.batch.results_lock import only_writer
 from processing.errors import ResultsInUseError
 from processing.files.rawtlt import write_rawtlt
 from processing.results import LeftOut
+from tests.support.documented_files import undocumented
 from tests.support.spheres import jittered, packed, tilt_series
 
 ANGLES = np.arange(-70.0, 75.0, 5.0)
@@ -78,7 +80,8 @@ def test_one_series(
     assert inputs is not None
     assert (inputs.images, inputs.angles_source) == (len(ANGLES), "A.rawtlt")
     assert "the header of A.mrc" in (tmp_path / "report.html").read_text()
-    assert "SIRT" in printed.err
+    assert "iterative reconstruction (SIRT)" in printed.err
+    assert printed.err.count("reconstruction from equal spheres (SSR)") == 1
 
 
 def test_a_folder_of_series_is_processed_again_without_some_tilts(
@@ -113,6 +116,7 @@ def test_two_series(
     out = capsys.readouterr().out
     assert all(line in out for line in ("fused", "turned by", "summary.json", "particles_mean.csv"))
     assert "record B" not in out
+    assert undocumented(tmp_path) == []
 
 
 @dataclass(frozen=True)
@@ -128,6 +132,12 @@ def damaged(stacks: Path, scratch: Path, how: str) -> Path:
     stack = scratch / "bad.mrc"
     whole = (stacks / "A.mrc").read_bytes()
     stack.write_bytes(whole[: len(whole) // 2] if how == "cut" else whole)
+    if how == "emptied":
+        stack.write_bytes(b"")
+    if how == "few bytes":
+        stack.write_bytes(whole[:99])
+    if how == "mdoc":
+        stack.write_text("PixelSpacing = 9.0\nImageFile = A.mrc\n" * 60)
     if how == "text":
         stack.write_text("angles in degrees, one a line\n" * 60)
     if how == "few angles":
@@ -175,6 +185,29 @@ CASES = [
         lambda s, t: [s / "A.mrc", s / "B.mrc", "--region", 28, 28, 20],
         UsageError,
         "--region is given 1 times for 2 series",
+    ),
+    *(
+        Bad(
+            f"a region {where}",
+            lambda s, t, region=region: [s / "A.mrc", "--region", *region],
+            UsageError,
+            "is not in series A, whose images have 56 x 56 pixels",
+        )
+        for where, region in {
+            "right of the images": (56, 20, 9),
+            "above them": (20, -1, 9),
+            "of no size": (20, 20, 0),
+            "of no number": (20, "nan", 9),
+        }.items()
+    ),
+    Bad("no bytes", lambda s, t: [damaged(s, t, "emptied")], UsageError, "bad.mrc: is empty"),
+    Bad("a few bytes", lambda s, t: [damaged(s, t, "few bytes")], UsageError, "has 99 bytes"),
+    Bad("an mdoc", lambda s, t: [damaged(s, t, "mdoc")], UsageError, "it is text, like an .mdoc"),
+    Bad(
+        "all tilts dropped",
+        lambda s, t: [s / "A.mrc", "--drop", f"A:{','.join(map(str, range(1, 30)))}"],
+        UsageError,
+        "leaves 0 of 29 images in use; at least 3",
     ),
     Bad(
         "nothing in the region",
@@ -260,6 +293,7 @@ def test_what_was_understood_is_shown_with_a_picture(
     assert "0.9 nm (the header of A.mrc); field 50.4 x 50.4 nm" in shown
     assert "-70.00 to +70.00 degrees by 5, ascending (A.rawtlt)" in shown
     assert "holds 2 images" in shown
+    assert "+0.00 degrees" not in shown.split("small.mrc")[1]
     picture = shown.split("section 14, at +0.00 degrees:")[1].split("small.mrc")[0]
     rows = [row[2:] for row in picture.splitlines() if set(row) <= set(" ░▒▓█") and row.strip()]
     assert 15 <= len(rows) <= 28  # the assembly fills half of the field
@@ -305,6 +339,25 @@ def test_two_processes_of_one_session_write_into_different_folders(
     (tmp_path / "processed-2").mkdir()  # by the faster one, after the other had chosen it
     assert process._made(tmp_path / "processed-2", tmp_path) == tmp_path / "processed-3"
     assert (tmp_path / "processed-3").is_dir()
+
+
+@pytest.mark.parametrize(
+    ("written", "left"),
+    [((), []), (("processed",), []), (("processed", "A.json"), ["processed", "processed/A.json"])],
+    ids=["nothing", "an empty subfolder", "a file"],
+)
+def test_a_failed_run_leaves_no_empty_folder(
+    written: tuple[str, ...], left: list[str], tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    with pytest.raises(ZeroDivisionError), removed_if_empty(out):
+        for name in written:
+            path = out / "processed" / name if name.endswith("json") else out / name
+            path.touch() if path.suffix else path.mkdir()
+        raise ZeroDivisionError
+    assert sorted(path.relative_to(out).as_posix() for path in out.rglob("*")) == left
+    assert out.exists() == bool(left)
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows locks no folders")

@@ -176,6 +176,23 @@ CASES = [
         silent=("<window>",),
     ),
     Case(
+        "the images with the largest residuals are named",
+        summary=A_ONLY
+        | {
+            "series": {
+                "A": SUMMARY["series"]["A"]
+                | {
+                    "excluded": [1],
+                    "images": [
+                        {"shift_px": [0, 0], "residual_px": px, "left_out": None}
+                        for px in (0.02, 9.0, 0.4, 0.1, 0.3, 0.2, 0.05, 0.01)
+                    ],
+                }
+            }
+        },
+        says=("<td>3: 0.400, 5: 0.300, 6: 0.200, 4: 0.100, 7: 0.050</td>",),
+    ),
+    Case(
         "a volume cut short",
         WHOLE,
         SUMMARY,

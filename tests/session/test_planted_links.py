@@ -251,12 +251,18 @@ def test_a_preview_outside_the_folder_is_not_read(session: Path, outside: Path) 
 
 @pytest.mark.parametrize(
     ("verb", "place"),
-    [("report", "processed/summary.json"), ("serve", "events.jsonl"), ("report", "events.jsonl")],
+    [
+        ("report", "processed/summary.json"),
+        ("serve", "events.jsonl"),
+        ("report", "events.jsonl"),
+        ("process", "protocol.toml"),
+    ],
 )
 def test_a_verb_ends_with_one_line(
     verb: str, place: str, session: Path, outside: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (outside / "theirs").write_text("{}")
+    (session / "A.mrc").touch()
     (session / place).symlink_to(outside / "theirs")
     assert main([verb, str(session)]) == ExitCode.USAGE
     said = capsys.readouterr().err

@@ -6,9 +6,10 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from controller.app.cli.reading_arguments import positive
+from controller.app.cli.reading_arguments import within
 from controller.common.errors import SafetyStopError, UsageError, path_error_text
 from controller.common.exit_codes import ExitCode
+from controller.model.plausible import DIAMETER, POSITION_ERROR
 
 if TYPE_CHECKING:
     from processing.structure.run import StructureOptions
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 HELP = "analyse the structure of an assembly: order, grains, twins, layers"
 SOURCE_HELP = "folder of a session or of results, or a table of particles (.csv, .xyz)"
+DIAMETER_HELP = "particle diameter, for the packing"
 MOST_SHOWN = 8
 """Largest number of grains or planes that are printed; the summary holds all."""
 
@@ -26,10 +28,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("source", type=Path, metavar="DIR|FILE", help=SOURCE_HELP)
     add("--out", type=Path, metavar="DIR", help="folder of the results (default: beside FILE)")
     add("--unit", choices=("nm", "angstrom", "um"), help="unit of x, y, z (default: as named)")
-    add("--diameter-nm", type=positive, metavar="D", help="particle diameter, for the packing")
+    add("--diameter-nm", type=within(DIAMETER), metavar="D", help=DIAMETER_HELP)
     add(
         "--position-error-nm",
-        type=positive,
+        type=within(POSITION_ERROR),
         metavar="S",
         help="standard deviation of one coordinate (default: scatter about the lattice)",
     )
@@ -127,7 +129,8 @@ def _shown(lines: list[str]) -> list[str]:
 
 
 def _percent(share: Measured) -> str:
-    return f"{100 * share.value:.1f} % +- {100 * share.error:.1f}"
+    error = 100 * share.error
+    return f"{100 * share.value:.1f} % +- {f'{error:.1f}' if error >= 0.05 else 'under 0.1'}"
 
 
 def _number(measured: Measured) -> str:

@@ -20,13 +20,17 @@ DEFAULT_LEASE_S = 1.5
 CERTS_HELP = "make certificates for both sides, then end; with --host: also a connection file"
 LEASE_HELP = "time without a message after which the column is made safe (default: %(default)s)"
 
+MICROSCOPE_HELP = (
+    "column to serve: simulator (the default), or the module:function of an adapter "
+    "(docs/microscope.md)"
+)
 FAULTS_HELP = "faults to rehearse on the simulator: names of lists in config/faults, or files"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's arguments."""
     add = parser.add_argument
-    add("--microscope", default="simulator", metavar="NAME", help="simulator, or module:function")
+    add("--microscope", metavar="NAME", help=MICROSCOPE_HELP)
     add("--settings", type=Path, metavar="FILE.toml", help="the microscope's own settings")
     add(
         "--state",
@@ -69,8 +73,10 @@ def run(args: argparse.Namespace) -> int:
     from controller.bridge.bridge_address import ListenAddress
     from controller.bridge.run_bridge import BridgeOptions, run_bridge
     from controller.common.runtime_folder import runtime_folder
-    from controller.rehearsal.load_microscope import load_microscope, read_settings
+    from controller.rehearsal.load_microscope import SIMULATOR, load_microscope, read_settings
 
+    if args.microscope in (None, "simulator"):
+        print(_simulator_text(args.microscope), flush=True)
     settings = read_settings(args.settings)
     faults = [find_faults(name) for name in args.faults]
     if args.host is None and os.name == "posix":
@@ -88,11 +94,22 @@ def run(args: argparse.Namespace) -> int:
         tied=args.tied,
     )
     ended_by = run_bridge(
-        lambda: load_microscope(args.microscope, settings, args.state, args.real_time, faults),
+        lambda: load_microscope(
+            args.microscope or SIMULATOR, settings, args.state, args.real_time, faults
+        ),
         options,
         say=lambda line: print(line, flush=True),
     )
     return ExitCode.INTERRUPTED if ended_by == signal.SIGINT else ExitCode.OK
+
+
+def _simulator_text(microscope: str | None) -> str:
+    """Return the line that says that no real column is served, and how to serve one."""
+    why = ", because --microscope is not given" if microscope is None else ""
+    return (
+        f"this bridge serves the SIMULATOR{why}; for a real column: dualtilt bridge --microscope "
+        "MODULE:FUNCTION, see docs/microscope.md"
+    )
 
 
 def _make_certs(args: argparse.Namespace) -> int:

@@ -8,13 +8,12 @@ from pathlib import Path
 from controller.app.cli.inspect_session import inspect_session, is_session, session_folder
 from controller.app.cli.print_inputs import print_series
 from controller.app.cli.reading_arguments import add_reading_arguments, reading_options
-from controller.common.errors import UsageError
 
 HELP = "show what is understood of tilt series, and the results of a session; processes nothing"
 FILES_HELP = "stack, folder of images or list; or one folder of a session or of its results"
 PICTURES_HELP = (
-    "write images, sinograms, slices with particles, and the tilts with the largest residuals as "
-    "PNG files to DIR (only for the folder of a session or of results)"
+    "write the images as PNG files to DIR; of a session or of results also sinograms, slices with "
+    "particles, and the tilts with the largest residuals"
 )
 
 
@@ -30,6 +29,10 @@ def run(args: argparse.Namespace) -> int:
     folder = session_folder(args.files[0])
     if len(args.files) == 1 and is_session(folder):
         return inspect_session(folder, args)
+    options = reading_options(args, len(args.files))
     if args.pictures is not None:
-        raise UsageError("--pictures needs one folder of a session or of results")
-    return print_series(args.files, reading_options(args, len(args.files)))
+        from controller.app.inspect_pictures import write_sheets
+
+        for path in write_sheets(args.pictures, args.files, options):
+            print(path.resolve())
+    return print_series(args.files, options)

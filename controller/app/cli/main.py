@@ -6,9 +6,11 @@ import argparse
 import os
 import sys
 from importlib import import_module
-from typing import Protocol, cast
+from pathlib import Path
+from typing import NoReturn, Protocol, cast
 
-from controller.common.errors import DualtiltError, one_line
+from controller.app.cli.output_folder import require_places
+from controller.common.errors import DualtiltError, one_line, path_error_text
 from controller.common.exit_codes import ExitCode
 
 # Our own threads and processes use all cores and inherit these variables. BLAS threads on top of
@@ -55,6 +57,14 @@ class Verb(Protocol):
         """Run the verb; return the exit code."""
 
 
+class OneLineParser(argparse.ArgumentParser):
+    """Parser that says in one line what is wrong with the arguments."""
+
+    def error(self, message: str) -> NoReturn:
+        """Print what is wrong and where the arguments are listed; exit code 2."""
+        self.exit(ExitCode.USAGE, f"dualtilt: {one_line(message)}; see {self.prog} --help\n")
+
+
 class _Version(argparse.Action):
     """Option that prints the version, which is looked up only then."""
 
@@ -67,9 +77,10 @@ class _Version(argparse.Action):
 
 def build_parser() -> argparse.ArgumentParser:
     """Build the whole command line."""
-    parser = argparse.ArgumentParser(
+    parser = OneLineParser(
         prog="dualtilt",
         description="Dual tilt-series tomography of thick nanoparticle assemblies, in one session.",
+        epilog="Manual: docs/operating.md. Words such as shower, lease, section: docs/GLOSSARY.md.",
     )
     parser.add_argument("--debug", action="store_true", help="show tracebacks")
     parser.add_argument("-V", "--version", action=_Version, nargs=0, help="show the version")
@@ -94,6 +105,7 @@ def main(argv: list[str] | None = None) -> int:
         parser.print_help(sys.stderr)
         return ExitCode.USAGE
     try:
+        require_places(args)
         return _load(args.verb).run(args)
     except DualtiltError as error:
         if args.debug:
@@ -104,6 +116,11 @@ def main(argv: list[str] | None = None) -> int:
     except BrokenPipeError:
         sys.stderr.close()  # the reader of the output has closed it
         return ExitCode.OK
+    except OSError as error:
+        if args.debug:
+            raise
+        # a file or folder that the user named, or one beside it
+        return _print_error(path_error_text(error, Path()), ExitCode.USAGE)
     except Exception as error:
         if args.debug:
             raise

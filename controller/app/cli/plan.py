@@ -73,7 +73,8 @@ def describe(step: Step) -> str:
         case "preflight":
             return "pre-flight checks"
         case "shower":
-            return f"shower {step.illuminate_s:g} s at {step.alpha_deg:+g}°, {step.current_pA:g} pA"
+            at = f"at {step.alpha_deg:+g}°, {step.current_pA:g} pA"
+            return f"beam shower {step.illuminate_s:g} s {at}"
         case "series-start":
             return f"verify {step.current_pA:g} pA, take up backlash, centre the object"
         case "eucentric":

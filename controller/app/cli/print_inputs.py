@@ -133,8 +133,12 @@ def _dose(inputs: SeriesInputs) -> str:
 def _print_picture(examined: Examined) -> None:
     from controller.app.cli.block_picture import block_picture, shades_for
 
-    angles = examined.inputs.angles_deg or [0.0]
-    section = min(range(len(angles)), key=lambda place: abs(angles[place]))
-    print(f"  section {section}, at {angles[section]:+.2f} degrees:")
+    angles = examined.inputs.angles_deg
+    if angles:
+        section = min(range(len(angles)), key=lambda place: abs(angles[place]))
+        print(f"  section {section}, at {angles[section]:+.2f} degrees:")
+    else:
+        section = len(examined.images) // 2
+        print(f"  section {section}, in the middle; its tilt angle is unknown:")
     picture = block_picture(examined.images[section], shades_for(sys.stdout.encoding))
     print_indented([*picture, ""])

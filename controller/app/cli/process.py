@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from controller.app.cli.output_folder import removed_if_empty
 from controller.app.cli.print_inputs import print_inputs, print_series
 from controller.app.cli.print_results import print_counts, print_files, print_verdict
 from controller.app.cli.processing_arguments import add_processing_arguments, chosen_settings
@@ -107,7 +108,7 @@ def run(args: argparse.Namespace) -> int:
             print_inputs(one)
         inputs = _made_with(session, settings, args)
         out = _made(out, session if args.out is None else None)
-        with only_writer(out), held(out), shown_progress() as progress:
+        with removed_if_empty(out), only_writer(out), held(out), shown_progress() as progress:
             _require_unused(out)  # another process may have been faster
             summary = process_all(series, out, settings, inputs=inputs, progress=progress)
     except (
@@ -228,9 +229,26 @@ def _with_regions(series: list[TiltSeries], regions: list[list[float]] | None) -
             f"--region is given {len(regions)} times for {len(series)} series; give one for each"
         )
     return [
-        replace(one, region_px=(column, row, radius))
-        for one, (column, row, radius) in zip(series, regions, strict=True)
+        replace(one, region_px=_region_in(one, *region))
+        for one, region in zip(series, regions, strict=True)
     ]
+
+
+def _region_in(
+    series: TiltSeries, column: float, row: float, radius: float
+) -> tuple[float, float, float]:
+    """Return the region, whose centre must lie in the images; a turn may swap their sides."""
+    rows, columns = series.images.shape[1:]
+    inside = any(
+        0 <= column < width and 0 <= row < height
+        for width, height in ((columns, rows), (rows, columns))
+    )
+    if not inside or not 0 < radius < float("inf"):
+        raise UsageError(
+            f"--region {column:g} {row:g} {radius:g}: is not in series {series.name}, whose images "
+            f"have {columns} x {rows} pixels; give column, row and radius of the object"
+        )
+    return column, row, radius
 
 
 def _require_two_files(paths: list[Path]) -> None:

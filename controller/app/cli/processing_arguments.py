@@ -5,13 +5,15 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from controller.app.cli.reading_arguments import at_least_one, positive
+from controller.app.cli.reading_arguments import at_least_one, positive, within
 from controller.model.fusion_rules import FusionRule
+from controller.model.plausible import DIAMETER
 
 RULE_HELP = (
     "rule for the fused volume: stronger detail of A and B (masked, the default), larger wavelet "
     "coefficient (paper), mean of both (mean), or blend over depth (depth-weighted)"
 )
+DIAMETER_HELP = "particle diameter (default: estimated)"
 BIN_HELP = "average squares of N x N pixels (default: what the particles need)"
 CROP_HELP = (
     "first column and row, width and height to process, in px (default: the object's region)"
@@ -24,7 +26,7 @@ CONTROLS_HELP = "also count the volume of every rule, for comparison"
 def add_processing_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the settings of processing; an option that is not given is None."""
     add = parser.add_argument
-    add("--diameter-nm", type=positive, metavar="D", help="particle diameter (default: estimated)")
+    add("--diameter-nm", type=within(DIAMETER), metavar="D", help=DIAMETER_HELP)
     add("--bin", type=at_least_one, metavar="N", help=BIN_HELP)
     add("--crop", type=int, nargs=4, metavar=("X", "Y", "W", "H"), help=CROP_HELP)
     add("--memory-limit-GB", type=positive, metavar="G", help=MEMORY_HELP)

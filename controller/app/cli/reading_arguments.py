@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from controller.common.errors import UsageError
+from controller.model.plausible import PIXEL, TILT_AXIS, Within
 
 if TYPE_CHECKING:
     from processing.files.examine import ReadingOptions
@@ -15,8 +18,10 @@ AXIS_HELP = (
     "angle of the tilt axis in the images, from +y towards -x, also 90 (default: that of the "
     "files, else 0)"
 )
+PIXEL_HELP = "pixel size (default: that of the file)"
 ANGLES_HELP = "angle file; give one per series"
 SENSE_HELP = "sign of the tilt angles; the wrong one swaps where the beam enters and leaves"
+DECIMAL_COMMA = re.compile(r"[-+]?\d*,\d+")
 
 
 def add_reading_arguments(parser: argparse.ArgumentParser) -> None:
@@ -28,8 +33,8 @@ def add_reading_arguments(parser: argparse.ArgumentParser) -> None:
 def add_facts(parser: argparse.ArgumentParser) -> None:
     """Declare what the operator can say about all series alike."""
     add = parser.add_argument
-    add("--pixel-nm", type=positive, metavar="P", help="pixel size (default: that of the file)")
-    add("--tilt-axis-deg", type=float, metavar="T", help=AXIS_HELP)
+    add("--pixel-nm", type=within(PIXEL), metavar="P", help=PIXEL_HELP)
+    add("--tilt-axis-deg", type=within(TILT_AXIS), metavar="T", help=AXIS_HELP)
     add("--tilt-sense", type=int, choices=(1, -1), default=1, help=SENSE_HELP)
 
 
@@ -53,6 +58,33 @@ def reading_options(args: argparse.Namespace, series: int) -> list[ReadingOption
     ]
 
 
+def number(text: str) -> float:
+    """Return a number.
+
+    Raises
+    ------
+    argparse.ArgumentTypeError
+        The text is none.
+    """
+    try:
+        return float(text)
+    except ValueError:
+        hint = "; write decimals with a point: 1.2" if DECIMAL_COMMA.fullmatch(text) else ""
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number{hint}") from None
+
+
+def within(range_: Within) -> Callable[[str], float]:
+    """Return a reader of numbers that refuses those outside a plausible range."""
+
+    def read(text: str) -> float:
+        value = number(text)
+        if wrong := range_.wrong(value):
+            raise argparse.ArgumentTypeError(f"{wrong} (is {text})")
+        return value
+
+    return read
+
+
 def positive(text: str) -> float:
     """Return a positive number.
 
@@ -61,7 +93,7 @@ def positive(text: str) -> float:
     argparse.ArgumentTypeError
         The text is not a positive number.
     """
-    value = float(text)
+    value = number(text)
     if not 0 < value < float("inf"):
         raise argparse.ArgumentTypeError(f"{text} is not a positive number")
     return value
@@ -75,7 +107,7 @@ def zero_or_more(text: str) -> float:
     argparse.ArgumentTypeError
         The text is no such number.
     """
-    value = float(text)
+    value = number(text)
     if not 0 <= value < float("inf"):
         raise argparse.ArgumentTypeError(f"{text} is not 0 or more")
     return value
@@ -89,7 +121,7 @@ def at_least_one(text: str) -> int:
     argparse.ArgumentTypeError
         The text is no such number.
     """
-    value = int(text)
+    value = int(text) if text.isdecimal() else 0
     if value < 1:
-        raise argparse.ArgumentTypeError(f"{text} is not 1 or more")
+        raise argparse.ArgumentTypeError(f"{text} is not a whole number of 1 or more")
     return value

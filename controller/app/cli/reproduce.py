@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from controller.app.cli.empty_folder import empty_folder
+from controller.app.cli.output_folder import empty_folder
 from controller.common.exit_codes import ExitCode
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from controller.app.cli.empty_folder import empty_folder
+from controller.app.cli.output_folder import empty_folder
 from controller.app.profiles import find_profile, require_simulator_profile, simulator_profile
 from controller.common.errors import UsageError
 from controller.common.exit_codes import ExitCode

@@ -96,8 +96,10 @@ PAGES: dict[str, tuple[tuple[str, str], ...]] = {
         ("refused", "the particles found do not explain the images: do not use this count"),
         ("d 6.3 nm", "mean diameter of the particles"),
         ("!  ·", "advice of the live processing: ! act on it, · for information"),
+        ("docs/GLOSSARY.md", "all other words"),
     ),
     "shower": (
+        ("shower", "beam shower: long, wide illumination before A that ends contamination"),
         ("this angle", "time left at this tilt; it waits for the session at the end of each slice"),
         ("size -0.4% at +0°", "size of the assembly; change between two images at that angle"),
         ("drift", "movement of the object between these images, and its speed"),

@@ -1,0 +1,89 @@
+"""Places for the files that verbs write, checked before any work is done for them."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from controller.common.errors import UsageError
+
+FOLDERS = ("out", "pictures", "make_certs")
+FILES = ("table", "audit", "connection_file")
+"""Arguments of all verbs that name a folder, or a file, to be written."""
+
+
+def require_places(args: argparse.Namespace) -> None:
+    """Refuse arguments that name a file where a folder is written, or a folder for a file.
+
+    Raises
+    ------
+    UsageError
+        There is such an argument.
+    """
+    for name in FOLDERS:
+        if (folder := getattr(args, name, None)) is not None:
+            require_folder_place(folder)
+    for name in FILES:
+        if (file := getattr(args, name, None)) is not None:
+            require_file_place(file)
+
+
+def require_file_place(path: Path) -> None:
+    """Refuse a path on which no file can be written.
+
+    Raises
+    ------
+    UsageError
+        The path is a folder, or its folder is missing.
+    """
+    if path.is_dir():
+        raise UsageError(f"{path}: is a folder; name a file in it")
+    if not path.parent.is_dir():
+        raise UsageError(f"{path}: {path.parent} is no folder; make it, or choose another")
+
+
+def require_folder_place(path: Path) -> None:
+    """Refuse a path on which no folder can be made.
+
+    Raises
+    ------
+    UsageError
+        The path, or one above it, is a file.
+    """
+    for place in (path, *path.parents):
+        if place.is_dir():
+            return
+        if place.exists():
+            of = "" if place == path else f", so {path} can be no folder"
+            raise UsageError(f"{place}: is a file, not a folder{of}; choose another folder")
+
+
+@contextmanager
+def removed_if_empty(results: Path) -> Iterator[None]:
+    """Remove a folder of results, and its subfolder, if they are empty at the end."""
+    try:
+        yield
+    finally:
+        for folder in (results / "processed", results):
+            if folder.is_dir() and not any(folder.iterdir()):
+                folder.rmdir()
+
+
+def empty_folder(path: Path) -> Path:
+    """Return the folder, made if need be.
+
+    Raises
+    ------
+    UsageError
+        It holds files, or it cannot be made or read.
+    """
+    require_folder_place(path)
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        if any(path.iterdir()):
+            raise UsageError(f"{path}: is not empty; choose a new folder")
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be made or read: {error.strerror}") from None
+    return path
