@@ -96,10 +96,19 @@ class Count(Result):
 
 
 class SizeKind(Result):
-    """Particles of one size among several."""
+    """Particles of one size among several. Fields that are None are of an earlier version."""
 
     diameter_nm: float = Field(gt=0)
     particles: int = Field(ge=0)
+    n_low: int | None = None
+    n_high: int | None = None
+    """95 % interval of `particles`."""
+    share_low: float | None = None
+    share_high: float | None = None
+    """95 % interval of the share of this kind among all particles."""
+    spread: float | None = None
+    """Standard deviation of the diameters (nm), without that of their measurement."""
+    spread_se: float | None = None
 
 
 class Diameter(Result):
@@ -112,6 +121,16 @@ class Diameter(Result):
     """Cross-check: particle spacing at the first peak of g(r) (nm)."""
     kinds: list[SizeKind] = []
     """Kinds of particles by size, the largest first; empty if all are of one size."""
+    mean: float | None = None
+    """Mean of the particles' own diameters (nm); this and the following are None where they were
+    not measured."""
+    spread: float | None = None
+    """Standard deviation of the diameters inside a kind (nm), without that of their measurement."""
+    spread_se: float | None = None
+    """Standard error of `spread` (nm)."""
+    se_rms: float | None = None
+    """Standard error of a particle's diameter (nm), rms over the particles; that of the common
+    scale is not included."""
 
 
 class Sampling(Result):

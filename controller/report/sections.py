@@ -9,6 +9,7 @@ from controller.report.html import section
 from controller.report.plots import curves_by_tilt, live_counts
 from controller.report.report_data import ReportData
 from controller.report.resolution_section import resolution
+from controller.report.size_section import sizes
 from controller.report.slices import slices
 from controller.report.structure_section import structure
 
@@ -19,6 +20,7 @@ def page_sections(data: ReportData, views: str) -> str:
         result_sections.particle_counts,
         result_sections.accuracy,
         lambda _: section("In three dimensions", views),
+        sizes,
         structure,
         _slices,
         resolution,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
 from io import StringIO
 from pathlib import Path
 
@@ -18,8 +18,17 @@ from processing.files.text import read_small
 NUMBERS = ("x_nm", "y_nm", "z_nm", "diameter_nm", "confidence")
 LARGEST_NM = 1e9
 """Largest coordinate or diameter that is read."""
-COLUMNS = ("id", *NUMBERS, "beside")
-XYZ_PROPERTIES = "species:S:1:pos:R:3:radius:R:1:confidence:R:1:beside:L:1"
+SIZE_COLUMNS = ("diameter_se_nm", "brightness_share", "kind", "kind_probability")
+"""Columns on the size. Tables of earlier versions do not have them; cells of what was not measured
+are empty."""
+COLUMNS = ("id", *NUMBERS, "beside", *SIZE_COLUMNS)
+XYZ_PROPERTIES = "species:S:1:pos:R:3:radius:R:1:confidence:R:1:beside:L:1:radius_se:R:1:kind:I:1"
+XYZ_WORDS = 9
+"""Words of a line of such a file; those of earlier versions have two fewer."""
+
+
+def _empty() -> NDArray[np.float64]:
+    return np.zeros(0)
 
 
 @dataclass(frozen=True)
@@ -36,16 +45,38 @@ class ParticleTable:
         [n], 0..1: chance that a particle is there, within a quarter of a diameter.
     beside
         [n], true for particles that lie beside the object: they are listed, but not counted.
+    diameter_se_nm
+        [n], standard error of each diameter; that of the common scale is not included. NaN where
+        the particle's own diameter was not measured.
+    brightness_share
+        [n], 0..1: weight of the brightness in the diameter, the rest is that of the profile; or
+        NaN.
+    kind
+        [n], number of the particle's kind by size, 1 for the largest.
+    kind_probability
+        [n], 0..1: probability that the particle is of this kind.
     """
 
     centres_nm: NDArray[np.float64]
     diameter_nm: NDArray[np.float64]
     confidence: NDArray[np.float64]
     beside: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, bool))
+    diameter_se_nm: NDArray[np.float64] = field(default_factory=_empty)
+    brightness_share: NDArray[np.float64] = field(default_factory=_empty)
+    kind: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
+    kind_probability: NDArray[np.float64] = field(default_factory=_empty)
 
     def __post_init__(self) -> None:
-        if len(self.beside) != len(self.centres_nm):
-            object.__setattr__(self, "beside", np.zeros(len(self.centres_nm), bool))
+        number = len(self.centres_nm)
+        for name, value in (
+            ("beside", np.zeros(number, bool)),
+            ("diameter_se_nm", np.full(number, np.nan)),
+            ("brightness_share", np.full(number, np.nan)),
+            ("kind", np.ones(number, np.int64)),
+            ("kind_probability", np.ones(number)),
+        ):
+            if len(getattr(self, name)) != number:
+                object.__setattr__(self, name, value)
 
     def __len__(self) -> int:
         return len(self.centres_nm)
@@ -57,21 +88,12 @@ class ParticleTable:
 
     def select(self, chosen: NDArray[np.bool_]) -> ParticleTable:
         """Return some of the particles."""
-        return ParticleTable(
-            self.centres_nm[chosen],
-            self.diameter_nm[chosen],
-            self.confidence[chosen],
-            self.beside[chosen],
-        )
+        return ParticleTable(*(getattr(self, each.name)[chosen] for each in fields(self)))
 
     def followed_by(self, other: ParticleTable) -> ParticleTable:
         """Return the particles of both tables."""
-        return ParticleTable(
-            np.concatenate([self.centres_nm, other.centres_nm]),
-            np.concatenate([self.diameter_nm, other.diameter_nm]),
-            np.concatenate([self.confidence, other.confidence]),
-            np.concatenate([self.beside, other.beside]),
-        )
+        pairs = ((getattr(self, each.name), getattr(other, each.name)) for each in fields(self))
+        return ParticleTable(*(np.concatenate(pair) for pair in pairs))
 
 
 NO_PARTICLES = ParticleTable(np.zeros((0, 3)), np.zeros(0), np.zeros(0))
@@ -105,8 +127,9 @@ def read_csv(path: str | Path) -> ParticleTable:
                 )
             lines = list(reader)
             rows = [[float(row[name]) for name in NUMBERS] for row in lines]
-            # tables of earlier versions have no such column
+            # tables of earlier versions have no such columns
             beside = [row.get("beside") == "true" for row in lines]
+            sizes = [[float(row.get(name) or "nan") for name in SIZE_COLUMNS] for row in lines]
     except FileNotFoundError:
         raise InputFileError(f"{path}: no such file") from None
     except (ValueError, TypeError, csv.Error):
@@ -116,7 +139,20 @@ def read_csv(path: str | Path) -> ParticleTable:
         raise InputFileError(
             f"{path}: a value is not finite or over {LARGEST_NM:g}; write the table again"
         )
-    return ParticleTable(values[:, :3], values[:, 3], values[:, 4], np.array(beside, bool))
+    table = ParticleTable(values[:, :3], values[:, 3], values[:, 4], np.array(beside, bool))
+    return _with_sizes(table, np.array(sizes, np.float64).reshape(-1, 4))
+
+
+def _with_sizes(table: ParticleTable, sizes: NDArray[np.float64]) -> ParticleTable:
+    """Return a table with `SIZE_COLUMNS` [n, 4]; a missing kind is the first, and certain."""
+    error, share, kind, probability = sizes.T
+    return replace(
+        table,
+        diameter_se_nm=error,
+        brightness_share=share,
+        kind=np.nan_to_num(kind, nan=1).astype(np.int64),
+        kind_probability=np.nan_to_num(probability, nan=1),
+    )
 
 
 def write_xyz(path: str | Path, table: ParticleTable, species: str = "Au") -> None:
@@ -125,8 +161,13 @@ def write_xyz(path: str | Path, table: ParticleTable, species: str = "Au") -> No
     x, y, z, diameter, confidence = _columns(table)
     lines = [str(len(table)), f'Properties={XYZ_PROPERTIES} pbc="F F F"']
     lines += [
-        f"{species} {10 * a:.3f} {10 * b:.3f} {10 * c:.3f} {5 * d:.3f} {e:.4f} {'T' if f else 'F'}"
-        for a, b, c, d, e, f in zip(x, y, z, diameter, confidence, table.beside, strict=True)
+        f"{species} {10 * a:.3f} {10 * b:.3f} {10 * c:.3f} {5 * d:.3f} {e:.4f} {'T' if f else 'F'} "
+        f"{5 * g:.4f} {h}"
+        for a, b, c, d, e, f, g, h in zip(
+            *(x, y, z, diameter, confidence, table.beside),
+            *(table.diameter_se_nm, table.kind),
+            strict=True,
+        )
     ]
     replace_text(path, "\n".join(lines) + "\n")
 
@@ -155,7 +196,11 @@ def read_xyz(path: str | Path) -> ParticleTable:
             f"{path}: not extended XYZ with {XYZ_PROPERTIES}; write the table again"
         ) from None
     beside = np.array([row[6:7] == ["T"] for row in words], bool)
-    return ParticleTable(values[:, :3] / 10, values[:, 3] / 5, values[:, 4], beside)
+    table = ParticleTable(values[:, :3] / 10, values[:, 3] / 5, values[:, 4], beside)
+    if not all(len(row) == XYZ_WORDS for row in words):
+        return table  # of an earlier version
+    error = np.array([float(row[7]) for row in words]) / 5
+    return replace(table, diameter_se_nm=error, kind=np.array([int(row[8]) for row in words]))
 
 
 def _columns(table: ParticleTable) -> list[NDArray[np.float64]]:
@@ -164,4 +209,12 @@ def _columns(table: ParticleTable) -> list[NDArray[np.float64]]:
 
 def _rounded_columns(table: ParticleTable) -> list[list[str]]:
     numbers = [[f"{value:.4f}" for value in column] for column in _columns(table)]
-    return [*numbers, ["true" if beside else "false" for beside in table.beside]]
+    sizes = [[_cell(value) for value in getattr(table, name)] for name in SIZE_COLUMNS]
+    return [*numbers, ["true" if beside else "false" for beside in table.beside], *sizes]
+
+
+def _cell(value: float) -> str:
+    """Return a number as the text of a cell, which is empty for NaN."""
+    if np.isnan(value):
+        return ""
+    return str(int(value)) if float(value).is_integer() else f"{value:.4f}"

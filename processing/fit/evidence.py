@@ -61,6 +61,8 @@ class ViewEvidence:
         Area that shows something else than the spheres, in areas of one sphere, [view].
     tilt_correction_deg
         Tilt angle found minus tilt angle given, [view].
+    noise
+        Energy of the noise near each candidate, [view, n].
     """
 
     series: Ints
@@ -70,6 +72,7 @@ class ViewEvidence:
     noise_share: Float64
     missed_area: Float64
     tilt_correction_deg: Float64
+    noise: Float32
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,6 +98,8 @@ class Evidence:
         Usual area that shows something else than the spheres, in areas of one sphere.
     tilt_errors_deg
         Standard deviation of the corrections of the tilt angles, for each series.
+    noise
+        Mean squared pixel of the noise near each candidate, [view, n].
     """
 
     unexplained: Float64
@@ -104,12 +109,20 @@ class Evidence:
     noise_share: tuple[float, ...]
     missed_area: float
     tilt_errors_deg: tuple[float, ...]
+    noise: Float32
 
 
 def no_evidence(series: int) -> Evidence:
     """Return the evidence of a fit without candidates: nothing is explained."""
     return Evidence(
-        np.zeros(0), np.zeros(0), np.zeros(0), np.ones(1), (1.0,) * series, 0.0, (0.0,) * series
+        np.zeros(0),
+        np.zeros(0),
+        np.zeros(0),
+        np.ones(1),
+        (1.0,) * series,
+        0.0,
+        (0.0,) * series,
+        np.zeros((0, 0), np.float32),
     )
 
 
@@ -127,7 +140,7 @@ def gather_evidence(
     """
     found = list(pool.map(partial(_examine, spheres=spheres), models, given))
     particles = spheres.are_particles
-    signal, residual, stiffness, noise, missed, corrections, numbers = (
+    signal, residual, stiffness, noise, missed, corrections, numbers, near_noise = (
         np.concatenate([getattr(each, name) for each in found])
         for name in (
             "signal",
@@ -137,6 +150,7 @@ def gather_evidence(
             "missed_area",
             "tilt_correction_deg",
             "series",
+            "noise",
         )
     )
     by_view = [
@@ -154,6 +168,7 @@ def gather_evidence(
         tuple(float(np.median(noise[numbers == index])) for index in every_series),
         float(np.median(missed)),
         tuple(float(np.std(corrections[numbers == index])) for index in every_series),
+        near_noise,
     )
 
 
@@ -184,7 +199,9 @@ def _examine(model: ViewModel, given: Views, spheres: Spheres) -> ViewEvidence:
     usual = device.xp.maximum(_noise(imager, residual), _background(signal, left, device))
     middle = device.to_device((np.array(imager.shape) - 1) / 2)
     points = views.project(spheres.centres_nm) + middle
-    near_signal, near_left = (_sampled(energy, points, device) for energy in (signal, left - usual))
+    near_signal, near_left, near_noise = (
+        _sampled(energy, points, device) for energy in (signal, left - usual, usual)
+    )
     missed = (left - usual > signal) & (left > MISSED_LEVEL * usual)
     pixels = device.to_host(missed).sum(axis=(1, 2))
     # many false spheres explain noise: its share is read from the image, not from the residual
@@ -204,6 +221,7 @@ def _examine(model: ViewModel, given: Views, spheres: Spheres) -> ViewEvidence:
         np.minimum(1.0, np.asarray(noise / np.maximum(whole, 1e-30), np.float64)),
         pixels / (np.pi / 4 * imager.diameter_px**2),
         np.rad2deg([float(turn[1, 2]) for turn in turns]),
+        near_noise,
     )
 
 

@@ -191,6 +191,20 @@ class SphereImager:
         norms = [part.sum(axis=(1, 2)) for part in (power, along_y, along_u)]
         return np.asarray(self.device.to_host(self.device.xp.stack(norms, axis=1)), np.float64)
 
+    def products(self, first: Array, second: Array) -> tuple[Float64, Float64]:
+        """Return the inner products of the images of two kernels, and their covariance by noise.
+
+        Both are [slot]. The noise is white before the band, and has variance 1 in the band.
+        """
+        product = first * second * (self._splines**2 * self._parseval)
+        in_band = self._band**2
+        noisy = product * (in_band / (in_band * self._parseval).sum())
+        exact, covariance = (
+            np.asarray(self.device.to_host(part.sum(axis=(1, 2))), np.float64)
+            for part in (product, noisy)
+        )
+        return exact, covariance
+
     def vectors(self, spectra: Array) -> Array:
         """Return real vectors [..., n] whose inner products equal those of the images."""
         xp = self.device.xp

@@ -10,7 +10,7 @@ import numpy as np
 from processing.fit.beam import Beam, fit_beam
 from processing.fit.imager import SphereImager
 from processing.fit.spheres import SphereFit
-from processing.fit.view import Spheres, Views, particles_crossed, slot_numbers
+from processing.fit.view import Views, particles_crossed, slot_numbers
 from processing.fit.view_model import ViewModel, model_views
 from processing.series import Bools, Float32, Float64
 
@@ -42,11 +42,6 @@ class FittedModel:
     beam: Beam
     models: tuple[ViewModel, ...]
 
-    @property
-    def spheres(self) -> Spheres:
-        """Fitted candidates."""
-        return Spheres(self.fit.centres_nm, self.fit.amplitudes)
-
     def places(self, frame: Frame) -> Float64:
         """Return the centres [view, n, (y, x)] in the images, pixels from their centre."""
         imager = _imager(self, frame)
@@ -60,12 +55,12 @@ class FittedModel:
         finer = imager.diameter_px / self.models[0].views.imager.diameter_px
         blur_px = self.beam.blur_px * finer
         beam = replace(self.beam, blur_px=blur_px, kernels=imager.whole_kernels(blur_px))
-        weights = np.where(shown, self.spheres.weights, np.float32(0)).astype(np.float32)
+        weights = np.where(shown, self.fit.spheres.weights, np.float32(0)).astype(np.float32)
 
         def render(views: Views, model: ViewModel) -> Float32:
-            crossed = particles_crossed(model.views, self.spheres)
-            slot = slot_numbers(crossed, beam.most_crossed, self.spheres, imager.device)
-            splines = imager.spread(views.project(self.spheres.centres_nm), slot)
+            crossed = particles_crossed(model.views, self.fit.spheres)
+            slot = slot_numbers(crossed, beam.most_crossed, self.fit.spheres, imager.device)
+            splines = imager.spread(views.project(self.fit.spheres.centres_nm), slot)
             whole = ViewModel(views, beam, splines, slot, finer**2 * model.contrasts)
             return np.asarray(imager.images(whole.project(weights)), np.float32)
 
@@ -91,7 +86,7 @@ def _imager(model: FittedModel, frame: Frame) -> SphereImager:
 
 def fitted_model(fit: SphereFit, diameter_nm: float) -> FittedModel:
     """Return the model of a fit of equal spheres to one series."""
-    spheres = Spheres(fit.centres_nm, fit.amplitudes)
+    spheres = fit.spheres
     with ThreadPoolExecutor(1) as pool:
         beam = fit_beam(fit.views, spheres, pool)
     models = tuple(model_views(views, beam, spheres) for views in fit.views)

@@ -8,7 +8,7 @@ conjugate gradients.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from typing import TypeVar
 
@@ -21,6 +21,7 @@ from processing.reconstruct.sirt import momentum_gains
 from processing.series import Float32, Float64
 
 Summand = TypeVar("Summand")
+Model = TypeVar("Model")
 
 AMPLITUDE_STEPS = 6
 POWER_STEPS = 6
@@ -48,7 +49,7 @@ def fit_amplitudes(models: list[ViewModel], spheres: Spheres, pool: Executor) ->
             images = model.adjoint(model.residual(weights))
             return model.sum_over_views(model.splines.value @ images)
 
-        return _sum(pool, one, models) / own
+        return sum_models(pool, one, models) / own
 
     now = ahead = spheres.weights
     for gain in momentum_gains(AMPLITUDE_STEPS):
@@ -85,7 +86,7 @@ def _largest_eigenvalue(models: list[ViewModel], spheres: int, pool: Executor) -
             images = model.adjoint(model.project(weights))
             return model.sum_over_views(model.splines.value @ images)
 
-        product = _sum(pool, overlap, models) / own
+        product = sum_models(pool, overlap, models) / own
         value = max(float(np.linalg.norm(product)), 1e-30)
         vector = product / np.float32(value)
     return value
@@ -95,18 +96,56 @@ def solve_displacements(models: list[ViewModel], spheres: Spheres, pool: Executo
     """Return the displacement of each sphere, [n, (x, y, z)], nm; false candidates stay."""
     weights = spheres.weights
     particles = spheres.are_particles
-    stiffness = _stiffness(models)
-
-    def forces(model: ViewModel, layer_images: Array) -> Float64:
-        views, device = model.views, model.views.imager.device
-        slopes = model.splines.slope_y @ layer_images, model.splines.slope_u @ layer_images
-        in_images = [views.repeat(weights) * slope for slope in slopes]
-        along = device.xp.stack(in_images, axis=1).reshape(len(views), -1, 2)
-        summed = (along @ device.to_device(views.axes[:, :2])).sum(axis=0)
-        return np.asarray(device.to_host(summed), np.float64)
+    damping, inverse = displacement_blocks(models, spheres, pool)
 
     def residual_forces(model: ViewModel) -> Float64:
-        return forces(model, model.adjoint(model.residual(weights)))
+        return forces(model, model.adjoint(model.residual(weights)), weights)
+
+    def normal_product(moves: Float64) -> Float64:
+        def one(model: ViewModel) -> Float64:
+            moved = model.forward(displaced_layers(model, moves, weights))
+            return forces(model, model.adjoint(moved), weights)
+
+        product: Float64 = sum_models(pool, one, models) + damping[:, None] * moves
+        return product * particles[:, None]
+
+    def precondition(force: Float64) -> Float64:
+        moves: Float64 = np.einsum("nij,nj->ni", inverse, force)
+        return moves * particles[:, None]
+
+    right = sum_models(pool, residual_forces, models) * particles[:, None]
+    return conjugate_gradients(normal_product, right, precondition, POSITION_STEPS)
+
+
+def forces(model: ViewModel, layer_images: Array, weights: Float32) -> Float64:
+    """Return the gradient of the residual energy by the place of each sphere, [n, (x, y, z)]."""
+    views, device = model.views, model.views.imager.device
+    slopes = model.splines.slope_y @ layer_images, model.splines.slope_u @ layer_images
+    in_images = [views.repeat(weights) * slope for slope in slopes]
+    along = device.xp.stack(in_images, axis=1).reshape(len(views), -1, 2)
+    summed = (along @ device.to_device(views.axes[:, :2])).sum(axis=0)
+    return np.asarray(device.to_host(summed), np.float64)
+
+
+def displaced_layers(model: ViewModel, moves: Float64, weights: Float32) -> Array:
+    """Return the change of the layer images, flat, by displacements [n, (x, y, z)] (nm)."""
+    views, device = model.views, model.views.imager.device
+    xp, put = device.xp, device.to_device
+    in_images = put(moves) @ xp.swapaxes(put(views.axes[:, :2]), 1, 2)
+    shifts = in_images.astype(np.float32) * put(weights)[:, None]
+    dy, du = (shifts[..., axis].ravel() for axis in (0, 1))
+    return model.splines.slope_y_transposed @ dy + model.splines.slope_u_transposed @ du
+
+
+def displacement_blocks(
+    models: Sequence[ViewModel], spheres: Spheres, pool: Executor
+) -> tuple[Float64, Float64]:
+    """Return the damping [n] of the displacements, and the inverse of the damped blocks.
+
+    The blocks [n, 3, 3] are those of each sphere alone.
+    """
+    weights, particles = spheres.weights, spheres.are_particles
+    stiffness = _stiffness(models)
 
     def diagonal_blocks(model: ViewModel) -> Float64:
         views, device = model.views, model.views.imager.device
@@ -117,36 +156,14 @@ def solve_displacements(models: list[ViewModel], spheres: Spheres, pool: Executo
         blocks = in_images @ device.to_device(squares.reshape(len(views), 2, 9))
         return np.asarray(device.to_host(blocks.sum(axis=0)).reshape(-1, 3, 3), np.float64)
 
-    blocks = _sum(pool, diagonal_blocks, models)
+    blocks = sum_models(pool, diagonal_blocks, models)
     trace = np.trace(blocks, axis1=1, axis2=2)
     typical = float(np.median(trace[particles])) if particles.any() else 1.0
     damping = DAMPING * (trace + typical) / 3
-    inverse = np.linalg.inv(blocks + damping[:, None, None] * np.eye(3))
-
-    def normal_product(moves: Float64) -> Float64:
-        def one(model: ViewModel) -> Float64:
-            views, device = model.views, model.views.imager.device
-            xp, put = device.xp, device.to_device
-            in_images = put(moves) @ xp.swapaxes(put(views.axes[:, :2]), 1, 2)
-            shifts = in_images.astype(np.float32) * put(weights)[:, None]
-            dy, du = (shifts[..., axis].ravel() for axis in (0, 1))
-            layer_images = (
-                model.splines.slope_y_transposed @ dy + model.splines.slope_u_transposed @ du
-            )
-            return forces(model, model.adjoint(model.forward(layer_images)))
-
-        product: Float64 = _sum(pool, one, models) + damping[:, None] * moves
-        return product * particles[:, None]
-
-    def precondition(force: Float64) -> Float64:
-        moves: Float64 = np.einsum("nij,nj->ni", inverse, force)
-        return moves * particles[:, None]
-
-    right = _sum(pool, residual_forces, models) * particles[:, None]
-    return _conjugate_gradients(normal_product, right, precondition, POSITION_STEPS)
+    return damping, np.linalg.inv(blocks + damping[:, None, None] * np.eye(3))
 
 
-def _stiffness(models: list[ViewModel]) -> dict[int, Float64]:
+def _stiffness(models: Sequence[ViewModel]) -> dict[int, Float64]:
     """Return `SphereImager.stiffness` [slot, 3] for each series, at contrast 1."""
     first = {model.views.series: model for model in reversed(models)}
     return {
@@ -154,7 +171,7 @@ def _stiffness(models: list[ViewModel]) -> dict[int, Float64]:
     }
 
 
-def _conjugate_gradients(
+def conjugate_gradients(
     product: Callable[[Float64], Float64],
     right: Float64,
     precondition: Callable[[Float64], Float64],
@@ -179,8 +196,8 @@ def _conjugate_gradients(
     return solution
 
 
-def _sum(
-    pool: Executor, summand: Callable[[ViewModel], Summand], models: list[ViewModel]
+def sum_models(
+    pool: Executor, summand: Callable[[Model], Summand], models: Sequence[Model]
 ) -> Summand:
     """Sum `summand` over all models, without keeping the summands."""
     parts = pool.map(summand, models)

@@ -10,7 +10,7 @@ uses each series on the side where it is sharp.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
@@ -75,6 +75,10 @@ class SphereFit:
         Images in the band, with their corrected poses.
     left_out
         Images of each series that do not show the particles, [image]; they are in no other figure.
+    beams
+        Beam of each series, by its index.
+    kinds
+        [n], number of the kind of each candidate; None for one kind.
     """
 
     centres_nm: Float64
@@ -84,6 +88,13 @@ class SphereFit:
     evidence: Evidence
     views: tuple[Views, ...]
     left_out: tuple[Bools, ...]
+    beams: Mapping[int, Beam]
+    kinds: Ints | None = None
+
+    @property
+    def spheres(self) -> Spheres:
+        """Candidates as spheres."""
+        return Spheres(self.centres_nm, self.amplitudes, self.kinds)
 
 
 def fit_spheres(
@@ -116,7 +127,7 @@ def fit_spheres(
     if len(weights) == 0:
         nothing = no_evidence(len(series))
         all_used = tuple(np.zeros(one.tilts, bool) for one, _ in series)
-        return SphereFit(centres_nm, weights, (0.0,) * len(series), 1.0, nothing, (), all_used)
+        return SphereFit(centres_nm, weights, (0.0,) * len(series), 1.0, nothing, (), all_used, {})
     kinds = ONE_KIND if mixture is None else mixture.kinds
     smallest_nm = diameter_nm * min(kind.size for kind in kinds)
     pixel_nm = smallest_nm / FINEST_PX
@@ -168,6 +179,8 @@ def fit_spheres(
         evidence,
         tuple(state.views),
         tuple(odd[numbers == index] for index in range(len(series))),
+        state.beams,
+        state.spheres.kinds,
     )
 
 

@@ -24,6 +24,7 @@ from processing.live.count_size import reduction
 from processing.pipeline.detect import Detection
 from processing.pipeline.dual import FusedResult, combine_series
 from processing.pipeline.object_region import object_region
+from processing.pipeline.own_diameters import mean_at_zero, with_statistics
 from processing.pipeline.sampling import in_recorded_pixels, in_sampled_pixels, sampled
 from processing.pipeline.settings import ProcessSettings
 from processing.pipeline.single import SeriesResult, find_particles
@@ -195,7 +196,10 @@ def with_measured_diameter(result: SeriesResult) -> SeriesResult:
         result.diameter.value / pixel_nm,
     )
     diameter = result.diameter.model_copy(update={"value": measured_nm, "source": "estimated"})
-    return replace(result, diameter=diameter, detection=result.detection.with_diameter(measured_nm))
+    mean_nm = mean_at_zero(measured_nm, result.detection.table)
+    detection = result.detection.with_mean_diameter(mean_nm)
+    diameter = with_statistics(diameter, detection.table)
+    return replace(result, diameter=diameter, detection=detection)
 
 
 def _credible_count(detection: Detection) -> bool:

@@ -23,6 +23,7 @@ from processing.files.particles import NO_PARTICLES, ParticleTable
 from processing.fit.spheres import FINEST_PX, ROUNDS, SphereFit, fit_spheres
 from processing.pipeline.fitness import Fitness, measure_fitness, wrong_places
 from processing.pipeline.objects import part_objects
+from processing.pipeline.own_diameters import scaled, size_kinds, with_own_diameters
 from processing.pipeline.several_sizes import MixedFit, Search, fit_two_sizes, heaviest_apart
 from processing.pipeline.verdict import beyond_places, judge, with_verdict, wrong_share
 from processing.progress import Progress, silent
@@ -96,12 +97,12 @@ class Detection:
     beside: ParticleTable = NO_PARTICLES
     loose: tuple[str, ...] = ()
 
-    def with_diameter(self, diameter_nm: float) -> Detection:
-        """Return the same particles with another diameter in the tables."""
-        table, beside = (
-            replace(each, diameter_nm=np.full(len(each), diameter_nm))
-            for each in (self.table, self.beside)
-        )
+    def with_mean_diameter(self, mean_nm: float) -> Detection:
+        """Return the same particles with diameters of another scale in the tables."""
+        if not len(self.table):
+            return self
+        factor = mean_nm / float(self.table.diameter_nm.mean())
+        table, beside = (scaled(each, factor) for each in (self.table, self.beside))
         return replace(self, table=table, beside=beside)
 
 
@@ -188,9 +189,11 @@ def detect_by_fit(
     )
     if mixed is None:
         detection = _of_one_size(candidates, fit, images, diameter_nm)
+        kinds_nm: Sequence[float] = (diameter_nm,)
         fitness = measure_fitness(fit, images, diameter_nm)
     else:
         fit = mixed.fit
+        kinds_nm = mixed.kinds_nm
         detection = _of_two_sizes(candidates, mixed, images)
         fitness = measure_fitness(fit, images, mixed.diameter_nm, mixed.members_nm)
     verdict = judge(fitness, doubts)
@@ -202,15 +205,17 @@ def detect_by_fit(
         verdict = judge(fitness, doubts, found.several)
     wrong = wrong_share(fitness, verdict)
     beyond = beyond_places(fitness, verdict)
-    table, beside = (
-        replace(each, confidence=each.confidence * (1 - beyond))
-        for each in (detection.table, detection.beside)
-    )
+    table = detection.table.followed_by(detection.beside)
+    table = replace(table, confidence=table.confidence * (1 - beyond))
+    if verdict.state is not Trust.REFUSED:
+        table = with_own_diameters(table, fit, kinds_nm)
+    count = with_verdict(detection.count, verdict, wrong)
     return replace(
         detection,
-        table=table,
-        beside=beside,
-        count=with_verdict(detection.count, verdict, wrong),
+        table=table.counted,
+        beside=table.select(table.beside),
+        count=count,
+        kinds=tuple(size_kinds(table.counted, kinds_nm, count)) if mixed is not None else (),
         exit_blurs_nm=fit.blurs_nm,
         fitness=fitness,
         left_out=_left_out_lines(images, fit),
@@ -272,13 +277,7 @@ def _of_two_sizes(
     kept = heaviest_apart(fit.centres_nm, fit.amplitudes, kind_nm)
     spheres = Clusters(fit.centres_nm[kept] / candidates.pixel_nm, fit.amplitudes[kept])
     chances = wrong_places(fit, images, mixed.diameter_nm, kind_nm)[kept]
-    detection = _detection(candidates, spheres, mixed.own_diameters_nm[kept], chances)
-    members = mixed.mixture.members[kept][spheres.weight >= detection.threshold]
-    kinds = tuple(
-        SizeKind(diameter_nm=diameter_nm, particles=int((members == kind).sum()))
-        for kind, diameter_nm in enumerate(mixed.kinds_nm)
-    )
-    return replace(detection, kinds=kinds)
+    return _detection(candidates, spheres, mixed.own_diameters_nm[kept], chances)
 
 
 def _detection(

@@ -30,6 +30,7 @@ from processing.pipeline.detect import (
     size_notes,
 )
 from processing.pipeline.memory import DUAL_VOLUMES, allocator
+from processing.pipeline.own_diameters import mean_at_zero, with_statistics
 from processing.pipeline.register_series import register_series
 from processing.pipeline.sampling import volume_origin_nm
 from processing.pipeline.settings import ProcessSettings
@@ -138,7 +139,10 @@ def combine_series(
     def widened(alone: Count, table: ParticleTable) -> Count:
         return widen_by_fused(alone, table.centres_nm, fused_nm, same_nm)
 
+    if diameter.source == "estimated" and not detection.kinds:
+        detection = detection.with_mean_diameter(mean_at_zero(diameter.value, detection.table))
     diameter = diameter.model_copy(update={"kinds": list(detection.kinds)})
+    diameter = with_statistics(diameter, detection.table)
     missed = missed_by_both(a.detection.table.centres_nm, table_b.centres_nm, fused_nm, same_nm)
     return FusedResult(
         registered,

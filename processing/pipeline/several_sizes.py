@@ -165,7 +165,7 @@ def _split(fit: SphereFit, signals: Float64, diameter_nm: float) -> MixedFit | N
     size = min(apparent, float(np.cbrt(signal)))
     mixture = Mixture((SphereKind(), SphereKind(size, signal)), members)
     return MixedFit(
-        replace(fit, amplitudes=amplitudes),
+        replace(fit, amplitudes=amplitudes, kinds=members),
         mixture,
         largest.size * diameter_nm,
         signal / apparent**3,

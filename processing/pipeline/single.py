@@ -17,6 +17,7 @@ from processing.pipeline.check_series import require_tilt_series
 from processing.pipeline.detect import Detection, detect_by_fit, find_candidates, size_notes
 from processing.pipeline.memory import SINGLE_VOLUMES, allocator
 from processing.pipeline.neighbours import without_neighbours
+from processing.pipeline.own_diameters import mean_at_zero, with_statistics
 from processing.pipeline.prepared import PreparedSeries, prepare_field
 from processing.pipeline.sampling import (
     choose_sampling,
@@ -224,17 +225,18 @@ def find_particles(
     if detection.kinds:
         diameter_nm = detection.kinds[0].diameter_nm
     elif settings.diameter_nm is None:
-        # estimate the diameter again, from the final centres
+        # estimate the scale of the diameters again, from the final centres
         diameter_nm = series.pixel_nm * refined_diameter(
             linear, detection.table.centres_nm / series.pixel_nm, diameter_nm / series.pixel_nm
         )
-        detection = detection.with_diameter(diameter_nm)
+        detection = detection.with_mean_diameter(mean_at_zero(diameter_nm, detection.table))
     diameter = Diameter(
         value=diameter_nm,
         source="estimated" if settings.diameter_nm is None else "given",
         from_pair_distance=pair_distance(detection.table.centres_nm),
         kinds=list(detection.kinds),
     )
+    diameter = with_statistics(diameter, detection.table)
     return SeriesResult(
         aligned,
         volume,

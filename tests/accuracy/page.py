@@ -46,6 +46,7 @@ def page(outcomes: list[Record]) -> str:
         "particles of each series, so it is less exact where A and B alone are poor.",
         "",
         "Confidences and intervals in fine and coarse tilt steps: [calibration](calibration.md).",
+        "Diameters of single particles: [sizes of particles](particle-sizes.md#measured).",
         "",
         "Spheres and beam of the simulator follow the physics that the fit assumes. There is no",
         "contamination, no film grain and no particle that is not round. A real specimen is more",

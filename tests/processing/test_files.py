@@ -318,7 +318,11 @@ def test_the_message_says_what_is_wrong_with_an_mdoc(
 def test_csv_and_xyz_keep_the_particles_and_ase_opens_the_xyz(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     beside = np.arange(7) > 4
-    table = ParticleTable(rng.normal(0, 40, (7, 3)), np.full(7, 6.3), rng.random(7), beside)
+    kind = 1 + np.arange(7) % 2
+    table = ParticleTable(
+        *(rng.normal(0, 40, (7, 3)), np.full(7, 6.3), rng.random(7), beside),
+        *(np.array([*rng.random(6), np.nan]), rng.random(7), kind, rng.random(7)),
+    )
     write_csv(tmp_path / "p.csv", table)
     write_xyz(tmp_path / "p.xyz", table)
     for read in (read_csv(tmp_path / "p.csv"), read_xyz(tmp_path / "p.xyz")):
@@ -326,6 +330,11 @@ def test_csv_and_xyz_keep_the_particles_and_ase_opens_the_xyz(tmp_path: Path) ->
         np.testing.assert_allclose(read.centres_nm, table.centres_nm, atol=1e-3)
         np.testing.assert_allclose(read.diameter_nm, table.diameter_nm, atol=1e-3)
         np.testing.assert_allclose(read.confidence, table.confidence, atol=1e-3)
+        np.testing.assert_allclose(read.diameter_se_nm, table.diameter_se_nm, atol=1e-3)
+        np.testing.assert_array_equal(read.kind, kind)
+    from_csv = read_csv(tmp_path / "p.csv")
+    np.testing.assert_allclose(from_csv.brightness_share, table.brightness_share, atol=1e-3)
+    np.testing.assert_allclose(from_csv.kind_probability, table.kind_probability, atol=1e-3)
     atoms = ase.io.read(tmp_path / "p.xyz")
     np.testing.assert_allclose(atoms.positions, 10 * table.centres_nm, atol=1e-3)
     np.testing.assert_allclose(atoms.arrays["radius"], 31.5)
@@ -345,6 +354,7 @@ def test_a_table_of_an_earlier_version_has_no_particles_beside_the_object(
     (tmp_path / name).write_text(text)
     table = (read_csv if name == "p.csv" else read_xyz)(tmp_path / name)
     assert table.beside.tolist() == [False]
+    assert np.isnan(table.diameter_se_nm).all() and table.kind.tolist() == [1]
     np.testing.assert_allclose(table.centres_nm, [[1.0, 2.0, 3.0]])
 
 

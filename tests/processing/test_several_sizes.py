@@ -91,11 +91,15 @@ def test_each_particle_has_the_diameter_of_its_kind(found: tuple[Case, SeriesRes
     index = cKDTree(centres).query(moved - moved.mean(axis=0) + centres.mean(axis=0))[1]
     true_nm = PIXEL_NM * np.where(large[index], case.large_px, case.small_px)
     assert np.abs(table.diameter_nm / true_nm - 1).max() < 0.1
+    assert list(table.kind) == list(np.where(large[index], 1, 2))
+    assert table.kind_probability.min() > 0.99
     kinds = result.diameter.kinds
     assert [kind.particles for kind in kinds] == [int(large.sum()), int((~large).sum())]
     assert [kind.diameter_nm / PIXEL_NM for kind in kinds] == pytest.approx(
         [case.large_px, case.small_px], rel=0.05
     )
+    assert kinds[1].share_low is not None and kinds[1].share_high is not None
+    assert kinds[1].share_low <= 1 - large.mean() <= kinds[1].share_high
 
 
 def test_two_sizes_are_named_and_no_reason_for_doubt(found: tuple[Case, SeriesResult]) -> None:
@@ -109,9 +113,13 @@ def test_two_sizes_are_named_and_no_reason_for_doubt(found: tuple[Case, SeriesRe
 def test_one_size_stays_one() -> None:
     case = Case("one size", 7.0, 7.0, 2)
     result = process_series(series_of(case), ProcessSettings())
-    assert result.diameter.kinds == []
-    assert len(np.unique(result.detection.table.diameter_nm)) == 1
-    assert len(result.detection.table) == len(centres_of(case)[0])
+    diameter, table = result.diameter, result.detection.table
+    assert diameter.kinds == []
+    assert set(table.kind) == {1}
+    assert len(table) == len(centres_of(case)[0])
+    assert diameter.mean is not None and diameter.spread is not None
+    assert diameter.spread < 0.02 * diameter.mean
+    assert np.abs(table.diameter_nm / diameter.mean - 1).max() < 0.03
 
 
 @dataclass(frozen=True)

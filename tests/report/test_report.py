@@ -60,6 +60,13 @@ SUMMARY: dict[str, Any] = {
     "fusion": {"rule": "masked", "wavelet": "haar", "level": 3},
     "warnings": ["series A: image 3 left out"],
 }
+SPREAD = SUMMARY["diameter_nm"] | {"mean": 6.3, "spread": 0.51, "spread_se": 0.02, "se_rms": 0.05}
+KINDS = [
+    {"diameter_nm": 6.3, "particles": 1727, "n_low": 1700, "n_high": 1750}
+    | {"share_low": 0.59, "share_high": 0.61, "spread": 0.2, "spread_se": 0.01},
+    {"diameter_nm": 4.6, "particles": 1151, "n_low": 1130, "n_high": 1170}
+    | {"share_low": 0.39, "share_high": 0.41, "spread": 0.01, "spread_se": 0.02},
+]
 A_ONLY = SUMMARY | {"counts": {"A": COUNT}, "registration": None, "fusion": None}
 
 
@@ -216,6 +223,32 @@ CASES = [
         protocol=False,
         says=("2 878 particles in one series",),
         silent=("B, in A’s frame",),
+    ),
+    Case(
+        "a spread of sizes",
+        summary=SUMMARY | {"diameter_nm": SPREAD},
+        volumes=("A_sirt",),
+        protocol=False,
+        says=("Sizes", "0.51 ± 0.02\xa0nm", "8.1 ± 0.3\xa0%", "distance from the middle"),
+        silent=("not measurable",),
+    ),
+    Case(
+        "one size",
+        summary=SUMMARY | {"diameter_nm": SPREAD | {"spread": 0.01}},
+        protocol=False,
+        says=("not measurable, under 0.7\xa0% (95 %)",),
+        silent=("distance from the middle",),
+    ),
+    Case(
+        "two sizes",
+        summary=SUMMARY | {"diameter_nm": SPREAD | {"kinds": KINDS}},
+        protocol=False,
+        says=(
+            "spread inside a kind",
+            "1\xa0727 (1\xa0700 to 1\xa0750)",
+            "40.0\xa0% (39.0 to 41.0)",
+            "not measurable, under 0.9\xa0% (95 %)",
+        ),
     ),
     Case("only a protocol", says=("no particles have been counted",)),
     Case(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from controller.common.exit_codes import ExitCode
 
 if TYPE_CHECKING:
-    from processing.results import Count, Summary
+    from processing.results import Count, Diameter, Summary
 
 
 def print_counts(summary: Summary) -> None:
@@ -21,7 +21,7 @@ def print_counts(summary: Summary) -> None:
     if summary.counts.B is None:
         print("not in the interval: particles hidden where the beam leaves; record B")
     diameter = summary.diameter_nm
-    print(f"diameter {diameter.value:.2f} nm ({diameter.source})")
+    print(f"diameter {diameter.value:.2f} nm ({diameter.source}){_sizes_text(diameter)}")
     if summary.registration is not None:
         found = summary.registration
         print(
@@ -32,6 +32,15 @@ def print_counts(summary: Summary) -> None:
         print(f"structure: {summary.structure.headline()}")
     for warning in summary.warnings:
         print(f"warning: {warning}")
+
+
+def _sizes_text(diameter: Diameter) -> str:
+    """Return mean and spread of the particles' own diameters; empty if they were not measured."""
+    mean, spread, error = diameter.mean, diameter.spread, diameter.spread_se
+    if mean is None or spread is None or error is None:
+        return ""
+    inside = " inside a kind" if diameter.kinds else ""
+    return f"; mean {mean:.2f} nm, spread{inside} {spread / mean:.1%} ± {error / mean:.1%}"
 
 
 def interval_text(count: Count) -> str:

@@ -43,6 +43,7 @@ class Column:
 COLUMNS = (
     Column("confidence", "confidence", "number"),
     Column("diameter_nm", "diameter", "number", "nm"),
+    Column("diameter_se_nm", "error of the diameter", "number", "nm"),
     Column("kind", "kind", "category"),
     Column("structure", "structure", "category"),
     Column("grain", "grain", "category", words={"0": NO_CATEGORY}),

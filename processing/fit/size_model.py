@@ -1,0 +1,137 @@
+"""Linear model of some views in which each sphere has an amplitude, a size and a place of its own.
+
+The unknowns of a sphere are its amplitude, its amplitude times the relative change of its diameter
+at constant signal, and its displacement (nm).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+
+from processing.device import Array
+from processing.fit.beam import Beam, fit_contrasts
+from processing.fit.imager import SphereImager, SphereKind
+from processing.fit.solve import displaced_layers, forces
+from processing.fit.view_model import ViewModel
+from processing.series import Float32, Float64
+
+SIZE_STEP = 0.02
+"""Relative step of the diameter in the numerical derivative of the form factor."""
+UNKNOWNS = 5
+"""Amplitude, amplitude times change of the diameter, and displacement along x, y and z."""
+
+
+@dataclass(frozen=True, eq=False)
+class SizeModel:
+    """Linear model of some views.
+
+    Attributes
+    ----------
+    model
+        Model of the same views with spheres of the sizes of their kinds.
+    slopes
+        Derivative of the kernels by the logarithm of the diameter, [slot, ky, kx].
+    """
+
+    model: ViewModel
+    slopes: Array
+
+    @cached_property
+    def slope_kernels(self) -> Array:
+        """Slopes times the contrasts, [view, slot, ky, kx]."""
+        contrasts = self.model.contrasts[:, :, None, None].astype(np.float32)
+        return self.slopes * self.model.views.imager.device.to_device(contrasts)
+
+    def forward(self, unknowns: Float64, weights: Float32) -> Array:
+        """Return the spectra [view, ky, kx] of spheres with these unknowns [n, UNKNOWNS].
+
+        `weights` [n] are the amplitudes at which displacements are linear.
+        """
+        unchanged, changed = self._layers(unknowns, weights)
+        unchanged *= self.model.kernels
+        changed *= self.slope_kernels
+        return (unchanged + changed).sum(axis=1)
+
+    def adjoint(self, spectra: Array, weights: Float32) -> Float64:
+        """Apply the adjoint of `forward`, [n, UNKNOWNS]."""
+        imager, splines = self.model.views.imager, self.model.splines.value
+        unchanged, changed = (
+            imager.layer_images(kernels * spectra[:, None])
+            for kernels in (self.model.kernels, self.slope_kernels)
+        )
+        columns = [self.model.sum_over_views(splines @ each) for each in (unchanged, changed)]
+        pulls = forces(self.model, unchanged, weights)
+        return np.hstack([np.stack(columns, axis=1).astype(np.float64), pulls])
+
+    def residual(self, unknowns: Float64, weights: Float32) -> Array:
+        """Return images minus model, [view, ky, kx]."""
+        return self.model.views.spectra - self.forward(unknowns, weights)
+
+    def with_contrasts(self, unknowns: Float64, weights: Float32) -> SizeModel:
+        """Fit the contrast of each layer again, for spheres of these unknowns."""
+        unchanged, changed = self._layers(unknowns, weights)
+        spectra = unchanged * self.model.beam.kernels + changed * self.slopes
+        contrasts = fit_contrasts(self.model.views, spectra)
+        return SizeModel(replace(self.model, contrasts=contrasts), self.slopes)
+
+    def _layers(self, unknowns: Float64, weights: Float32) -> tuple[Array, Array]:
+        """Return the spectra of the layers of spheres, and of their change by their size."""
+        views, splines = self.model.views, self.model.splines.value_transposed
+        images = [splines @ views.repeat(one.astype(np.float32)) for one in unknowns[:, :2].T]
+        if unknowns[:, 2:].any():
+            images[0] = images[0] + displaced_layers(self.model, unknowns[:, 2:], weights)
+        unchanged, changed = (views.imager.layer_spectra(each) for each in images)
+        return unchanged, changed
+
+
+def size_models(models: Sequence[ViewModel]) -> list[SizeModel]:
+    """Return the models of views with sizes; views of the same series share the slopes."""
+    slopes: dict[int, Array] = {}
+    for model in models:
+        if model.views.series not in slopes:
+            imager, beam = model.views.imager, model.beam
+            larger, smaller = (
+                kernels_of_size(imager, beam, float(np.exp(step)))
+                for step in (SIZE_STEP, -SIZE_STEP)
+            )
+            slopes[model.views.series] = (larger - smaller) / np.float32(2 * SIZE_STEP)
+    return [SizeModel(model, slopes[model.views.series]) for model in models]
+
+
+def kernels_of_size(imager: SphereImager, beam: Beam, size: float) -> Array:
+    """Return the kernels [slot, ky, kx] of spheres of another relative size and equal signal."""
+    kinds = tuple(SphereKind(kind.size * size, kind.signal) for kind in imager.kinds)
+    return imager.kernels_of(kinds, beam.blur_px)
+
+
+def products(models: Sequence[SizeModel], noise: Float32, number: int) -> tuple[Float64, Float64]:
+    """Return inner products of the images of each sphere, and the covariance of their noise.
+
+    Both are [n, 2, 2], over amplitude and change. `noise` [view, n] is its mean square near each
+    sphere in all views.
+    """
+    exact, noisy = np.zeros((2, number, 2, 2))
+    of_slots: dict[tuple[int, int, int], tuple[Float64, Float64]] = {}
+    first = 0
+    for each in models:
+        model, imager = each.model, each.model.views.imager
+        own_noise = noise[first : first + len(model)]
+        first += len(model)
+        kernels = model.beam.kernels, each.slopes
+        for row, column in ((0, 0), (0, 1), (1, 1)):
+            key = model.views.series, row, column
+            if key not in of_slots:
+                of_slots[key] = imager.products(kernels[row], kernels[column])
+            squares, covariances = (
+                imager.device.to_host(model.of_slots(model.contrasts**2 * part))
+                for part in of_slots[key]
+            )
+            exact[:, row, column] += squares.sum(axis=0)
+            noisy[:, row, column] += (covariances * own_noise).sum(axis=0)
+    for blocks in (exact, noisy):
+        blocks[:, 1, 0] = blocks[:, 0, 1]
+    return exact, noisy

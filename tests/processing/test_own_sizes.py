@@ -1,0 +1,153 @@
+"""Own diameters: two measurements averaged, the spread without their errors, kinds by size."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from processing.count.kinds import kind_chances, kind_counts
+from processing.count.own_sizes import OwnSizes, combine_measurements, spread_of
+from processing.files.particles import ParticleTable
+from processing.pipeline.own_diameters import mean_at_zero, size_kinds, with_statistics
+from processing.results import Count, Diameter
+
+Float64 = NDArray[np.float64]
+
+NUMBER = 600
+PLACES = np.random.default_rng(1).uniform(-30, 30, (NUMBER, 3))
+ONE_KIND = np.zeros(NUMBER, np.int64)
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Spread of log diameters, and errors of brightness and profile beyond noise."""
+
+    name: str
+    spread: float
+    brightness: float
+    profile: float
+    trend: float = 0.0
+    """Error of the brightness from the top to the bottom."""
+
+
+CASES = (
+    Measured("one size", 0.0, 0.0, 0.0),
+    Measured("a spread", 0.08, 0.0, 0.01),
+    Measured("channelling changes the brightness", 0.05, 0.06, 0.01),
+    Measured("the exit side is darker", 0.05, 0.005, 0.005, trend=0.2),
+)
+NOISE = np.array([[1e-5, 5e-6], [5e-6, 4e-5]])
+
+
+def drawn(case: Measured) -> tuple[Float64, OwnSizes]:
+    """Return true log diameters, and those measured."""
+    rng = np.random.default_rng(2)
+    true = case.spread * rng.standard_normal(NUMBER)
+    errors = rng.multivariate_normal([0, 0], NOISE, NUMBER)
+    errors += rng.standard_normal((NUMBER, 2)) * [case.brightness, case.profile]
+    errors[:, 0] += case.trend * PLACES[:, 2] / 60
+    noise = np.broadcast_to(NOISE, (NUMBER, 2, 2))
+    return true, combine_measurements(true[:, None] + errors, noise, PLACES, ONE_KIND)
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_sizes_and_their_errors_are_right(case: Measured) -> None:
+    true, sizes = drawn(case)
+    error = sizes.log_size - true - np.median(sizes.log_size - true)
+    better = min(np.hypot(case.brightness, 0.0032), np.hypot(case.profile, 0.0063))
+    told = float(np.sqrt(np.mean(sizes.error**2)))
+    assert error.std() < 1.2 * told
+    assert told < 1.3 * np.hypot(better, 0.1 * case.spread)
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_the_spread_holds_no_measurement_errors(case: Measured) -> None:
+    true, sizes = drawn(case)
+    spread = spread_of(sizes.log_size, sizes.error)
+    assert abs(spread.value - true.std()) < 2.5 * spread.error + 0.002
+
+
+def test_the_worse_measurement_counts_less() -> None:
+    noisy_brightness = drawn(CASES[2])[1].brightness_share.mean()
+    assert noisy_brightness < 0.2 < 0.6 < drawn(CASES[1])[1].brightness_share.mean()
+
+
+@pytest.mark.parametrize("number", [0, 1, 2, 5])
+def test_few_particles_have_sizes_and_errors(number: int) -> None:
+    noise = np.broadcast_to(NOISE, (number, 2, 2))
+    sizes = combine_measurements(
+        np.zeros((number, 2)), noise, np.zeros((number, 3)), np.zeros(number, np.int64)
+    )
+    assert len(sizes.log_size) == number
+    assert (sizes.error > 0.01).all()
+
+
+def kinds_table(spread: float) -> tuple[ParticleTable, NDArray[np.int64]]:
+    """Return particles of two kinds, 60 % large, and their true kinds, from 0."""
+    rng = np.random.default_rng(3)
+    true = (rng.random(NUMBER) < 0.4).astype(np.int64)
+    log_diameter = np.log(np.where(true == 0, 6.3, 4.9)) + spread * rng.standard_normal(NUMBER)
+    error = np.full(NUMBER, 0.01)
+    chances = kind_chances(log_diameter, error, true, 2)
+    diameter = np.exp(log_diameter)
+    table = ParticleTable(
+        PLACES,
+        diameter,
+        np.ones(NUMBER),
+        diameter_se_nm=diameter * error,
+        kind=1 + chances.argmax(axis=1),
+        kind_probability=chances.max(axis=1),
+    )
+    return table, true
+
+
+def test_kinds_are_counted_with_intervals_and_their_shares() -> None:
+    table, true = kinds_table(0.05)
+    large, small = size_kinds(table, (6.3, 4.9), Count(n=NUMBER, n_low=595, n_high=603))
+    numbers = np.bincount(true)
+    for kind, number in zip((large, small), numbers, strict=True):
+        assert kind.n_low is not None and kind.n_high is not None
+        assert kind.n_low <= number <= kind.n_high
+        assert kind.share_low is not None and kind.share_high is not None
+        assert kind.share_low <= number / NUMBER <= kind.share_high
+        assert kind.spread_se is not None and kind.spread is not None
+        assert abs(kind.spread / kind.diameter_nm - 0.05) < 0.006
+    assert large.particles + small.particles == NUMBER
+    wrong = table.kind - 1 != true
+    assert wrong.mean() < 0.01
+    assert table.kind_probability[wrong].max() < 0.99
+
+
+def test_kinds_that_overlap_are_uncertain() -> None:
+    table, _ = kinds_table(0.12)
+    (_, small) = size_kinds(table, (6.3, 4.9), Count(n=NUMBER, n_low=NUMBER, n_high=NUMBER))
+    assert small.n_low is not None and small.n_high is not None
+    assert small.n_high - small.n_low > 15
+    assert np.quantile(table.kind_probability, 0.1) < 0.9
+
+
+def test_one_kind_is_certain() -> None:
+    chances = kind_chances(np.zeros(5), np.full(5, 0.01), np.zeros(5, np.int64), 1)
+    assert chances == pytest.approx(np.ones((5, 1)))
+    (only,) = kind_counts(chances, np.zeros(5, np.int64), Count(n=5, n_low=4, n_high=6))
+    assert (only.n_low, only.n, only.n_high) == (4, 5, 6)
+
+
+def test_the_summary_has_mean_spread_and_errors() -> None:
+    rng = np.random.default_rng(4)
+    diameter = 6.3 * (1 + 0.08 * rng.standard_normal(NUMBER))
+    table = ParticleTable(PLACES, diameter, np.ones(NUMBER), diameter_se_nm=np.full(NUMBER, 0.05))
+    found = with_statistics(Diameter(value=6.3, source="given"), table)
+    assert found.mean == pytest.approx(diameter.mean())
+    assert found.spread == pytest.approx(np.sqrt(diameter.var() - 0.05**2), rel=0.02)
+    assert found.se_rms == pytest.approx(0.05)
+    assert mean_at_zero(6.3, table) == pytest.approx(6.3 / (1 + 0.08**2), rel=0.002)
+
+
+def test_tables_without_own_diameters_have_no_spread() -> None:
+    table = ParticleTable(PLACES, np.full(NUMBER, 6.3), np.ones(NUMBER))
+    assert with_statistics(Diameter(value=6.3, source="given"), table).mean is None
+    assert mean_at_zero(6.3, table) == 6.3
