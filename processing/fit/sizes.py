@@ -24,15 +24,15 @@ from processing.fit.view import Spheres, Views, every
 from processing.fit.view_model import ViewModel, model_views
 from processing.series import Bools, Float64
 
-PASSES = 3
+PASSES = 2
 """Largest number of solutions. Equal spheres pull the places of unequal particles and the contrasts
 of the layers; each solution starts from those that the one before has corrected."""
 UNEQUAL = 0.04
 """Smallest spread of the diameters, by brightness, at which one solution is not enough. A smaller
 spread is found a tenth too small by one."""
-STEPS = 4
+STEPS = 5
 """Steps of conjugate gradients in each solution."""
-ENOUGH_VIEWS = 32
+ENOUGH_VIEWS = 24
 """Approximate number of images used. More of them cost time and lower only the noise, which is not
 the largest error."""
 LOG_SIZES = np.linspace(-0.5, 0.4, 19)
