@@ -62,6 +62,10 @@ wrong-inputs: $(READY)
 odd-specimens: $(READY)
 	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m tests.odd_specimens --jobs 2
 
+# half an hour: series that end early, against the complete ones; docs/ending-early.md
+ending-early: $(READY)
+	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m tests.ending_early --jobs 2
+
 # two minutes: right angles and axes are left alone, wrong ones found
 geometry-check: $(READY)
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m tests.geometry_check

@@ -21,6 +21,7 @@ from controller.common.exit_codes import ExitCode
 from controller.engine.control import POLL_INTERVAL_S, Control
 from controller.engine.disk_alarm import DiskAlarm
 from controller.engine.dispatch import carry_out
+from controller.engine.end_early import is_left_out, publish_early_ends
 from controller.engine.recovery import PASSING, pause_reason, recovery
 from controller.engine.remaining import last_tilts, steps_to_do, tilts_left
 from controller.engine.states import Trigger
@@ -72,7 +73,8 @@ class Engine:
     Attributes
     ----------
     pause, go_on, stop, answer
-        Commands of the operator, from any thread, besides `retake`; see :class:`Control`.
+        Commands of the operator, from any thread, besides `retake` and `complete`; see
+        :class:`Control`.
     """
 
     def __init__(
@@ -92,6 +94,7 @@ class Engine:
         self._microscope: GuardedMicroscope | None = None
         self._phase: Phase | None = None
         self._aborts: list[threading.Thread] = []
+        self._complete_asked: set[SeriesName] = set()
         control = Control(publish, session.enter, session.protocol.flip, self._blank, self._abort)
         self._control = control
         self.pause, self.go_on = control.pause, control.go_on
@@ -136,6 +139,8 @@ class Engine:
         for step in steps_to_do(self._plan, self._session.ledger):
             self._enter_phase(step.phase)
             self._retake_tilts(context)  # requested in a pause before this step
+            if isinstance(step, Tilt) and self._is_left_out(step, context):
+                continue
             self._carry_out(step, context)
             self._retake_tilts(context)
         self._enter_phase(None)
@@ -215,6 +220,7 @@ class Engine:
         for series in ledger.frames:
             for frame in ledger.usable(series):
                 self._jobs.frame_recorded(frame.recorded, self._tilts_left(series))
+        publish_early_ends(self._plan, context, ledger.left_out)
 
     def _enter_phase(self, phase: Phase | None) -> None:
         """Change from phase to phase; a stop at the end of a series takes effect here."""
@@ -253,6 +259,30 @@ class Engine:
                     f"{reason}; continues when there is room on the disk",
                     self._session.has_disk_space,
                 )
+
+    def _is_left_out(self, step: Tilt, context: Context) -> bool:
+        return context.persist(
+            lambda: is_left_out(step, self._plan, context, self._complete_asked),
+            "the end of the series",
+        )
+
+    def complete(self) -> None:
+        """Record all tilts of the current series, whatever `end_when` says; from any thread.
+
+        Raises
+        ------
+        UsageError
+            No series is being recorded, or its tilts are all recorded or left out.
+        """
+        if self._phase not in (Phase.A, Phase.B):
+            raise UsageError("complete: no series is being recorded")
+        series: SeriesName = "A" if self._phase is Phase.A else "B"
+        if not self._tilts_left(series):
+            raise UsageError(
+                f"complete: series {series} has ended; before the flip: dualtilt stop, then "
+                f"dualtilt resume --complete {series}"
+            )
+        self._complete_asked.add(series)
 
     def retake(self, count: int) -> None:
         """Record the last tilts of the current series again; from any thread.

@@ -15,6 +15,7 @@ from pydantic import Field, TypeAdapter
 from controller.model.base import Data, SeriesName, Which
 from controller.model.count_verdict import CountVerdict
 from controller.model.frames import RecordedFrame
+from controller.model.more_tilts import MoreTilts
 from controller.model.processing_jobs import JobName
 from controller.model.prompts import Prompt, PromptId
 
@@ -199,6 +200,23 @@ class TiltMissed(Data):
     """Tilts of the series still to be recorded."""
 
 
+class SeriesEndedEarly(Data):
+    """A series has enough tilts and ends before its last planned one."""
+
+    kind: Literal["series-ended-early"] = "series-ended-early"
+    series: SeriesName
+    recorded: int
+    """Tilts recorded so far."""
+    left_out: int
+    """Planned tilts that are not recorded."""
+    saved_dose_e_per_A2: float
+    """Planned dose of the tilts that are left out."""
+    saved_s: float
+    """Planned time of the tilts that are left out (s)."""
+    more_tilts: MoreTilts
+    """Judgement that ended the series."""
+
+
 class Alerted(Data):
     kind: Literal["alerted"] = "alerted"
     level: Level
@@ -296,6 +314,8 @@ class Advised(Data):
     """False where the operator may want to act."""
     tilt_number: int | None = None
     """Tilt that is worth recording again, where the advice concerns one."""
+    more_tilts: MoreTilts | None = None
+    """Expected change by more tilts, for the topic convergence; None if no count tells it."""
 
 
 class PreviewReady(Data):
@@ -338,6 +358,7 @@ Event = Annotated[
     | FrameRecorded
     | FrameWithdrawn
     | TiltMissed
+    | SeriesEndedEarly
     | Alerted
     | PromptOpened
     | PromptAnswered

@@ -7,6 +7,7 @@ from typing import Protocol
 
 from controller.model.base import Data, SeriesName
 from controller.model.frames import RecordedFrame
+from controller.model.more_tilts import MoreTilts
 
 
 class Job(StrEnum):
@@ -62,7 +63,10 @@ class ProcessingJobs(Protocol):
         """Withdraw a frame: its tilt is recorded again."""
 
     def tilt_missed(self, series: SeriesName, tilts_left: int) -> None:
-        """Announce a skipped tilt, and the number of tilts left in its series."""
+        """Announce tilts without a frame, and the number of tilts left in their series."""
+
+    def more_tilts(self, series: SeriesName) -> MoreTilts | None:
+        """Return what more tilts would add, by the newest live count; None if none tells it."""
 
     def submit(self, job: Job) -> None:
         """Queue a job; results go to the folder, progress is published as events."""

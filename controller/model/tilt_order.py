@@ -2,14 +2,22 @@
 
 The dose-symmetric order is that of Hagen, Wan and Briggs, J. Struct. Biol. 2017, 197, 191: low
 tilts first, while the specimen is least damaged, alternating between the two sides.
+
+The golden-ratio order is that of Craig, Kadu, Batenburg and Bals, Nanoscale 2023, 15, 5391: each
+tilt lies the golden section of the range beyond the one before. However many tilts are recorded,
+they cover the whole range almost evenly, so that the series can end at any of them.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Literal
 
-TiltOrder = Literal["one-way", "bidirectional", "dose-symmetric"]
+TiltOrder = Literal["one-way", "bidirectional", "dose-symmetric", "golden"]
+
+GOLDEN_SECTION = (math.sqrt(5) - 1) / 2
+"""Distance from one tilt of the golden-ratio order to the next, as a fraction of the range."""
 
 
 def recording_order(
@@ -24,6 +32,8 @@ def recording_order(
     order
         One-way: as given. Bidirectional: from `first_deg` to the stop, then from `first_deg` to
         the start. Dose-symmetric: from `first_deg` outwards, alternating between the sides.
+        Golden: from `first_deg` in steps of the golden section of the range, each rounded to the
+        nearest tilt that is not recorded yet. The complete series has the same tilts in any order.
     first_deg
         The tilt nearest to it is recorded first; ignored for the one-way order.
     group
@@ -34,6 +44,8 @@ def recording_order(
     if order == "one-way":
         return tuple(tilts_deg)
     first = min(range(len(tilts_deg)), key=lambda i: abs(tilts_deg[i] - first_deg))
+    if order == "golden":
+        return tuple(tilts_deg[index] for index in _golden_indices(len(tilts_deg), first))
     after, before = tilts_deg[first + 1 :], tilts_deg[:first][::-1]
     if order == "bidirectional":
         return (tilts_deg[first], *after, *before)
@@ -48,3 +60,14 @@ def _alternate(one: Sequence[float], other: Sequence[float], group: int) -> tupl
         taken += one[:take]
         one, other, take = other, one[take:], group
     return (*taken, *other)
+
+
+def _golden_indices(count: int, first: int) -> list[int]:
+    """Order 0 .. `count` - 1 by golden-section steps around the range, beginning at `first`."""
+    left = list(range(count))
+    taken: list[int] = []
+    for number in range(count):
+        place = (first + 0.5 + number * GOLDEN_SECTION * count) % count - 0.5
+        taken.append(min(left, key=lambda index: abs(index - place)))
+        left.remove(taken[-1])
+    return taken

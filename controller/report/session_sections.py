@@ -21,6 +21,7 @@ from controller.model.events import (
     ProcessingFailed,
     PromptAnswered,
     Record,
+    SeriesEndedEarly,
     SessionStarted,
     State,
     StateChanged,
@@ -60,8 +61,16 @@ def recording(data: ReportData) -> str:
     ]
     budget = number(status.dose_budget_e_per_A2, ",.0f", "e/Å²")
     lead = f"Total dose {number(status.dose_e_per_A2)} of {budget}." if rows else ""
+    ended = [series.ended_early for series in status.series.values() if series.ended_early]
+    early = "".join(f"<p>{text(_early_end(event))}.</p>" for event in ended)
     head = ("", "tilts recorded", "retaken", "flagged")
-    return section("Recording", table(head, rows), lead=lead)
+    return section("Recording", table(head, rows), early, lead=lead)
+
+
+def _early_end(event: SeriesEndedEarly) -> str:
+    """Return how a series ended early, as a sentence."""
+    line = event_text.series_ended_line(event)
+    return line[0].upper() + line[1:]
 
 
 def _retaken(data: ReportData, series: SeriesName) -> int:
@@ -114,7 +123,13 @@ def _changed_the_course(event: Event) -> bool:
             return True
         case _:
             return isinstance(
-                event, Alerted | SessionStarted | FrameWithdrawn | TiltMissed | ProcessingFailed
+                event,
+                Alerted
+                | SessionStarted
+                | FrameWithdrawn
+                | TiltMissed
+                | SeriesEndedEarly
+                | ProcessingFailed,
             )
 
 

@@ -27,6 +27,7 @@ from controller.model.events import (
     PromptOpened,
     Record,
     ReportWritten,
+    SeriesEndedEarly,
     SessionStarted,
     Showered,
     ShowerSliceStarted,
@@ -126,6 +127,17 @@ def _missed_line(event: TiltMissed) -> str:
     return f"{name} {event.nominal_deg:+.1f}° skipped: {event.reason}"
 
 
+def series_ended_line(event: SeriesEndedEarly) -> str:
+    """Return how a series ended early, on which count, and what was saved."""
+    more = event.more_tilts
+    return (
+        f"series {event.series} ends after {event.recorded} of"
+        f" {event.recorded + event.left_out} tilts: {more.n} particles ({more.n_low} to"
+        f" {more.n_high}), settled; saves {status_text.kilo_dose(event.saved_dose_e_per_A2)} ke/Å²"
+        f" and {status_text.duration(event.saved_s)}"
+    )
+
+
 def _session_line(event: SessionStarted) -> str:
     begun = "resumed" if event.resumed else "started"
     tilts = f"{len(event.tilts_a_deg)} + {len(event.tilts_b_deg)} tilts"
@@ -222,6 +234,7 @@ _LINES: dict[type, Callable[[Any], str]] = {
     FrameRecorded: _frame_line,
     FrameWithdrawn: _withdrawn_line,
     TiltMissed: _missed_line,
+    SeriesEndedEarly: series_ended_line,
     Alerted: _alert_line,
     PromptOpened: _prompt_line,
     PromptAnswered: _answer_line,

@@ -49,6 +49,9 @@ class SessionCommands(Protocol):
     def retake(self, count: int) -> None:
         """Record the last tilts again."""
 
+    def complete(self) -> None:
+        """Record all tilts of the series."""
+
 
 @expose
 class SessionView:
@@ -104,6 +107,10 @@ class SessionControl(SessionView):
     def retake(self, count: int) -> str:
         """Record the last `count` tilts again."""
         return _refusal(lambda: self._commands.retake(int(count)))
+
+    def complete(self) -> str:
+        """Record all tilts of the series, also those that a settled count makes unnecessary."""
+        return _refusal(self._commands.complete)
 
     def answer(self, answer_json: str) -> str:
         """Answer the open prompt; the argument is an Answer as JSON."""

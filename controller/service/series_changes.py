@@ -12,6 +12,7 @@ from controller.model.events import (
     FrameWithdrawn,
     ProcessingFailed,
     ProcessingProgressed,
+    SeriesEndedEarly,
     TiltJudged,
     TiltMissed,
 )
@@ -36,6 +37,7 @@ def frame_recorded(status: SessionStatus, event: FrameRecorded) -> Changes:
             "tilts": (*others, TiltStatus(frame=event.frame)),
             "planned": event.planned,
             "tilts_left": event.tilts_left,
+            "ended_early": _still_ended(status.series[name].ended_early, event.tilts_left),
         }
     )
     return {
@@ -60,6 +62,18 @@ def tilt_missed(status: SessionStatus, event: TiltMissed) -> Changes:
     """Set the number of tilts left after a skipped one."""
     series = status.series[event.series].model_copy(update={"tilts_left": event.tilts_left})
     return {"series": {**status.series, event.series: series}}
+
+
+def series_ended_early(status: SessionStatus, event: SeriesEndedEarly) -> Changes:
+    """End a series before its last planned tilt."""
+    ended = {"tilts_left": 0, "ended_early": event}
+    series = status.series[event.series].model_copy(update=ended)
+    return {"series": {**status.series, event.series: series}}
+
+
+def _still_ended(ended: SeriesEndedEarly | None, tilts_left: int) -> SeriesEndedEarly | None:
+    """Return the early end; None if the operator has the rest recorded after all."""
+    return ended if tilts_left == 0 else None
 
 
 def _without(tilts: tuple[TiltStatus, ...], tilt_number: int) -> tuple[TiltStatus, ...]:

@@ -179,6 +179,10 @@ class ServiceClient:
         """Record the last `count` tilts of the current series again."""
         self._command("retake", count)
 
+    def complete(self) -> None:
+        """Record all tilts of the series, also those that a settled count makes unnecessary."""
+        self._command("complete")
+
     def answer(self, answer: Answer) -> None:
         """Answer the open prompt."""
         self._command("answer", answer.model_dump_json())

@@ -24,6 +24,7 @@ from controller.model.events import (
     Phase,
     ProcessingFailed,
     ProcessingProgressed,
+    SeriesEndedEarly,
     Showered,
     State,
 )
@@ -70,6 +71,8 @@ class SeriesStatus(Data):
     planned: int = 0
     tilts_left: int | None = None
     """Tilts still to be recorded; None before the first."""
+    ended_early: SeriesEndedEarly | None = None
+    """Early end of the series, with what it saved; None if all tilts are recorded."""
 
     @property
     def by_angle(self) -> list[TiltStatus]:

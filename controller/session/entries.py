@@ -13,6 +13,7 @@ from pydantic import Field, JsonValue
 from controller.model.base import Data, NotNegative, RequestId, SeriesName
 from controller.model.events import FlipChecked
 from controller.model.frames import FrameVerdict, RecordedFrame
+from controller.model.more_tilts import MoreTilts
 from controller.model.processing_jobs import Job
 from controller.model.prompts import PromptId
 from controller.model.scan import FrameInfo
@@ -132,6 +133,24 @@ class TiltSkipped(Data):
     """Angle at which the stage stopped short of `nominal_deg`. Two such tilts set a stage limit."""
 
 
+class TiltsLeftOut(Data):
+    """A series ended early: it had enough tilts, and the rest is not recorded."""
+
+    kind: Literal["tilts-left-out"] = "tilts-left-out"
+    series: SeriesName
+    step_ids: tuple[str, ...]
+    """Steps of the tilts that are left out."""
+    more_tilts: MoreTilts | None
+    """Judgement that ended the series; None in a rebuilt journal."""
+
+
+class CompleteAsked(Data):
+    """The operator wants all tilts of a series, also those that were left out."""
+
+    kind: Literal["complete-asked"] = "complete-asked"
+    series: SeriesName
+
+
 class Answered(Data):
     """A prompt was answered."""
 
@@ -201,6 +220,8 @@ Entry = Annotated[
     | FrameDamaged
     | TiltReopened
     | TiltSkipped
+    | TiltsLeftOut
+    | CompleteAsked
     | Answered
     | MapRecorded
     | FlipJudged

@@ -16,6 +16,7 @@ from controller.model.prompts import PromptId
 from controller.model.stage import StagePosition
 from controller.session.entries import (
     Answered,
+    CompleteAsked,
     Entry,
     Exposed,
     Exposing,
@@ -31,6 +32,7 @@ from controller.session.entries import (
     StepDone,
     TiltReopened,
     TiltSkipped,
+    TiltsLeftOut,
 )
 
 
@@ -57,6 +59,10 @@ class Ledger:
         Frames that differ from what was recorded, by (series, section).
     withdrawn
         Frames, as (series, section), whose tilt the operator has recorded again.
+    left_out
+        Tilts that are left out, by series that ended early.
+    complete_asked
+        Series whose tilts the operator wants all.
     exposures
         Exposures by request id; one with an unknown outcome is charged in full.
     centre
@@ -78,6 +84,8 @@ class Ledger:
     damaged: Mapping[tuple[SeriesName, int], FrameDamaged] = field(default_factory=dict)
     withdrawn: frozenset[tuple[SeriesName, int]] = frozenset()
     skipped: tuple[TiltSkipped, ...] = ()
+    left_out: Mapping[SeriesName, TiltsLeftOut] = field(default_factory=dict)
+    complete_asked: frozenset[SeriesName] = frozenset()
     exposures: Mapping[str, Exposure] = field(default_factory=dict)
     answers: tuple[Answered, ...] = ()
     centre: StagePosition = field(default_factory=StagePosition)
@@ -150,6 +158,10 @@ def add_entry(ledger: Ledger, entry: Entry) -> Ledger:
             return _reopen(ledger, entry)
         case TiltSkipped():
             return replace(_complete_step(ledger, entry.step_id), skipped=(*ledger.skipped, entry))
+        case TiltsLeftOut():
+            return _leave_out(ledger, entry)
+        case CompleteAsked():
+            return _restore_left_out(ledger, entry.series)
         case Answered():
             # the grid was taken out: the operator has focused again
             focus = None if entry.prompt_id is PromptId.FLIP else ledger.focus
@@ -188,6 +200,28 @@ def _add_frame(ledger: Ledger, entry: FrameWritten) -> Ledger:
         _complete_step(settled, entry.step_id),
         frames=MappingProxyType(frames),
         centre=entry.info.stage,
+    )
+
+
+def _leave_out(ledger: Ledger, entry: TiltsLeftOut) -> Ledger:
+    """Mark the tilts of a series that are left out as done."""
+    return replace(
+        ledger,
+        completed=ledger.completed.union(entry.step_ids),
+        left_out={**ledger.left_out, entry.series: entry},
+    )
+
+
+def _restore_left_out(ledger: Ledger, series: SeriesName) -> Ledger:
+    """Mark the tilts that were left out as not done; the series is then processed again."""
+    asked = replace(ledger, complete_asked=ledger.complete_asked | {series})
+    if series not in ledger.left_out:
+        return asked
+    return replace(
+        asked,
+        completed=ledger.completed.difference(ledger.left_out[series].step_ids),
+        left_out={name: entry for name, entry in ledger.left_out.items() if name != series},
+        jobs_done=ledger.jobs_done - {Job(series)},
     )
 
 

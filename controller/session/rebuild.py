@@ -22,7 +22,7 @@ from controller.model.plan import Plan
 from controller.model.request_ids import RequestName, make_request_id
 from controller.model.scan import FrameInfo
 from controller.model.stage import StagePosition
-from controller.model.steps import Tilt
+from controller.model.steps import FLIP_STEP_ID, Tilt
 from controller.session.entries import (
     JOURNAL_FORMAT,
     Entry,
@@ -31,6 +31,7 @@ from controller.session.entries import (
     SessionOpened,
     StepDone,
     TiltReopened,
+    TiltsLeftOut,
 )
 from controller.session.errors import JournalDamagedError
 from controller.session.folder import SessionFolder
@@ -88,6 +89,7 @@ def rebuild_journal(folder: SessionFolder, plan: Plan) -> tuple[str, ...]:
             ]
             entries = _insert_in_order(entries, series, rebuilt)
         entries += _implied_steps(entries, plan)
+        entries += _tilts_before_flip(entries, plan)
         charged = _charge_for_lost_lines(folder, entries, found, plan)
         if charged is not None:
             entries.append(charged)
@@ -235,6 +237,18 @@ def _implied_steps(entries: Iterable[Entry], plan: Plan) -> list[Entry]:
         for step in plan.steps[:last]
         if step.kind in BEFORE_FRAMES and step.id not in done
     ]
+
+
+def _tilts_before_flip(entries: Iterable[Entry], plan: Plan) -> list[Entry]:
+    """Leave out tilts of A without a frame once the grid is flipped: their lines are lost."""
+    done = replay(entries).completed
+    flip = next((i for i, step in enumerate(plan.steps) if step.id == FLIP_STEP_ID), None)
+    if flip is None or not any(step.id in done for step in plan.steps[flip:]):
+        return []
+    missing = tuple(
+        step.id for step in plan.steps[:flip] if isinstance(step, Tilt) and step.id not in done
+    )
+    return [TiltsLeftOut(series="A", step_ids=missing, more_tilts=None)] if missing else []
 
 
 def _charge_for_lost_lines(

@@ -264,7 +264,8 @@ class Session:
         return max(
             0,
             planned_frames(self.protocol)
-            - len({f.step_id for f in frames} & self.ledger.completed),
+            - len({f.step_id for f in frames} & self.ledger.completed)
+            - sum(len(entry.step_ids) for entry in self.ledger.left_out.values()),
         )
 
     @_on_disk

@@ -12,8 +12,8 @@ from controller.model.events import Advised, Event
 from controller.session.folder import SessionFolder
 from controller.worker.child import Handler, Send
 from controller.worker.child_messages import AnyTask, CountFrames, Ended, Published, Working
-from controller.worker.count_event import count_event
-from controller.worker.count_schedule import TILTS_BETWEEN_COUNTS, CountSchedule
+from controller.worker.count_event import count_event, more_tilts
+from controller.worker.count_schedule import CountSchedule
 from controller.worker.refined_alignment import write_refined_alignment
 from processing.errors import InputFileError, ProcessingError
 from processing.files.section import read_section
@@ -21,10 +21,10 @@ from processing.images.binning import block_mean
 from processing.images.repair_pixels import repair_image
 from processing.live.count_size import binning_on_reading
 from processing.live.live_structure import structure_line
+from processing.live.more_tilts import CountSoFar, count_so_far, what_more_tilts_add
 from processing.live.series_counter import (
     LiveCount,
     SeriesCounter,
-    expected_change,
     fuse_so_far,
     reduce_to_counting_size,
     widen_interval,
@@ -37,8 +37,6 @@ from processing.progress import Progress
 from processing.results import Count, Trust
 from processing.series import Float32, TiltSeries
 
-SETTLED_CHANGE_FRACTION = 0.01
-"""Largest expected change of a settled count, as a fraction; more tilts would not improve it."""
 MIN_RANGE_FOR_BLUR_DEG = 90.0
 """Smallest tilt range that shows how blurred the exit side of the beam is."""
 MIN_RANGE_FOR_FIT_DEG = 75.0
@@ -67,7 +65,7 @@ class CountedSeries:
     def __init__(self, folder: Path, series: SeriesName, send: Send) -> None:
         self._folder, self._series, self._send = folder, series, send
         protocol = SessionFolder(folder).read_protocol()
-        self._planned = len(protocol.series(series).tilts_deg)
+        self._planned_deg = protocol.series(series).tilts_deg
         scan = protocol.scan
         self._pixel_nm = scan.pixel_nm
         self._sampling = binned_field(
@@ -81,7 +79,7 @@ class CountedSeries:
         self._images: dict[int, Float32] = {}
         self._counted: list[int] = []
         self._schedule = CountSchedule()
-        self._history: list[tuple[int, int]] = []
+        self._history: list[CountSoFar] = []
 
     def count(self, task: CountFrames) -> Ended:
         """Count if there are enough new tilts; publish the count and the advice."""
@@ -98,12 +96,15 @@ class CountedSeries:
             self._counter = SeriesCounter(self._settings)
         found = self._counter.count(series, progress=self._keep_alive(newest))
         if found is None:
+            self._forget_counts()
             return Ended()  # too few tilts take no time, which says nothing about the next count
-        self._publish_count(found, sections, newest)
+        self._publish_count(found, sections, newest, task.tilts_left)
         self._schedule.took(time.monotonic() - started_s)
         return Ended()
 
-    def _publish_count(self, found: LiveCount, sections: list[int], newest: int) -> None:
+    def _publish_count(
+        self, found: LiveCount, sections: list[int], newest: int, tilts_left: int
+    ) -> None:
         """Publish a count and what follows from it: nothing but its state if it is refused."""
         alignment = in_recorded_pixels(found.alignment, self._sampling)
         write_refined_alignment(self._folder, self._series, sections, alignment)
@@ -116,8 +117,9 @@ class CountedSeries:
             count_event(self._series, found.count, used, diameter_nm, live=True, structure=order)
         )
         if refused:
+            self._forget_counts()
             return
-        self._advise(found, used)
+        self._advise(found, tilts_left)
         self._fuse(found, used, newest)
 
     def _keep_alive(self, section: int) -> Progress:
@@ -133,6 +135,7 @@ class CountedSeries:
                 self._images[section] = repair_image(block_mean(image, self._sampling.bin))
         if sections[: len(self._counted)] != self._counted:
             self._counter = None  # its alignment includes withdrawn images
+            self._forget_counts()
         self._counted = sections
         series = TiltSeries(
             images=np.stack([self._images[section] for section in sections]),
@@ -153,6 +156,7 @@ class CountedSeries:
         diameter_nm = self._a.diameter.value
         self._settings = self._settings.model_copy(update={"diameter_nm": diameter_nm})
         self._counter = None
+        self._forget_counts()
 
     def _fuse(self, found: LiveCount, used: int, newest: int) -> None:
         if self._a is None:
@@ -181,10 +185,27 @@ class CountedSeries:
     def _publish(self, event: Event) -> None:
         self._send(Published(event=event))
 
-    def _advise(self, found: LiveCount, used: int) -> None:
-        self._history.append((used, found.count.n))
+    def _forget_counts(self) -> None:
+        """Take back the advice on more tilts: the next count does not continue the last ones."""
         if len(self._history) > 1:
-            self._publish(self._convergence(found.count))
+            text = "more tilts are needed: the count begins again"
+            self._publish(Advised(series=self._series, topic="convergence", text=text, ok=False))
+        self._history = []
+
+    def _advise(self, found: LiveCount, tilts_left: int) -> None:
+        self._history.append(count_so_far(found, self._planned_deg))
+        judged = what_more_tilts_add(self._history, tilts_left)
+        if judged is not None and tilts_left > 0:
+            more = more_tilts(found.count, judged)
+            self._publish(
+                Advised(
+                    series=self._series,
+                    topic="convergence",
+                    text=more.line,
+                    ok=more.enough,
+                    more_tilts=more,
+                )
+            )
         if np.ptp(found.result.aligned.angles_deg) < MIN_RANGE_FOR_BLUR_DEG:
             return
         diameter_nm = found.result.diameter.value
@@ -196,14 +217,3 @@ class CountedSeries:
         text = f"{width} (diameter {diameter_nm:.1f} nm): {advice}"
         # always ok: the second series resolves the blurred side
         self._publish(Advised(series=self._series, topic="blurred-side", text=text, ok=True))
-
-    def _convergence(self, count: Count) -> Advised:
-        (t1, n1), (t2, n2) = self._history[-2:]
-        more, left = expected_change(self._history, self._planned), self._planned - t2
-        latest = round(abs(n2 - n1) * min(1.0, TILTS_BETWEEN_COUNTS / (t2 - t1)))
-        settled = max(abs(more), latest) <= SETTLED_CHANGE_FRACTION * count.n
-        word = "settled" if settled else "not settled"
-        text = f"count {word}: the {left} remaining tilts should change it by {more:+d}"
-        if left <= 0:
-            text = f"count {word}: the last {TILTS_BETWEEN_COUNTS} tilts changed it by {latest}"
-        return Advised(series=self._series, topic="convergence", text=text, ok=settled)

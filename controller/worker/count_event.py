@@ -1,10 +1,12 @@
-"""Event that publishes a count."""
+"""Events that publish a count, and what more tilts would add to it."""
 
 from __future__ import annotations
 
 from controller.model.base import Which
 from controller.model.count_verdict import CountVerdict
 from controller.model.events import Counted
+from controller.model.more_tilts import MoreTilts
+from processing.live import more_tilts as live
 from processing.results import Count
 
 
@@ -23,6 +25,11 @@ def count_event(
         verdict=_verdict(count),
         structure=structure,
     )
+
+
+def more_tilts(count: Count, judged: live.MoreTilts) -> MoreTilts:
+    """Return what more tilts would add to a count, in the form that events publish."""
+    return MoreTilts(n=count.n, n_low=count.n_low, n_high=count.n_high, **vars(judged))
 
 
 def _verdict(count: Count) -> CountVerdict | None:

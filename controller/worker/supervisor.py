@@ -9,8 +9,17 @@ from pathlib import Path
 
 from controller.common.python_command import python_module_command
 from controller.model.base import SeriesName
-from controller.model.events import Alerted, Level, ProcessingFailed, Publish
+from controller.model.events import (
+    Advised,
+    Alerted,
+    Counted,
+    Event,
+    Level,
+    ProcessingFailed,
+    Publish,
+)
 from controller.model.frames import RecordedFrame
+from controller.model.more_tilts import MoreTilts
 from controller.model.processing_jobs import LIVE_JOBS, Job, JobName, JobOutcome
 from controller.worker.child_messages import AnyTask, CatchUp, CountFrames, Ended, RunJob, count_key
 from controller.worker.count_schedule import RecordingPace
@@ -62,13 +71,14 @@ class Supervisor:
         self._pace: dict[SeriesName, RecordingPace] = {"A": RecordingPace(), "B": RecordingPace()}
         self._tilts_left: dict[SeriesName, int] = {"A": 0, "B": 0}
         self._newest_used: dict[SeriesName, int] = {}
+        self._more_tilts: dict[str, MoreTilts | None] = {}
         commands = command or _command_for(folder)
         self._lanes = {
             role: Lane(
                 commands(role),
                 folder,
                 folder / "run" / f"worker-{role}.log",
-                publish,
+                self._pass_on if role == "count" else publish,
                 self._ended,
                 self._give_up,
                 silent_limit_s,
@@ -103,14 +113,20 @@ class Supervisor:
         """Withdraw a frame: its tilt is recorded again."""
         with self._changed:
             self._frames[series].pop(section, None)
+            self._more_tilts.pop(series, None)  # a count to come tells it
             self._tilts_left[series] += 1
             self._follow(series)
 
     def tilt_missed(self, series: SeriesName, tilts_left: int) -> None:
-        """Announce a skipped tilt, and the number of tilts left in its series."""
+        """Announce tilts without a frame, and the number of tilts left in their series."""
         with self._changed:
             self._tilts_left[series] = tilts_left
             self._follow(series)
+
+    def more_tilts(self, series: SeriesName) -> MoreTilts | None:
+        """Return what more tilts would add, by the newest live count; None if none tells it."""
+        with self._changed:
+            return self._more_tilts.get(series)
 
     def submit(self, job: Job) -> None:
         """Queue a job; a job that is submitted again is run again."""
@@ -139,6 +155,16 @@ class Supervisor:
         """Kill the children, even during a task."""
         for lane in self._lanes.values():
             lane.close()
+
+    def _pass_on(self, event: Event) -> None:
+        """Publish an event of the count child; keep what it says about more tilts."""
+        with self._changed:
+            match event:
+                case Counted():
+                    self._more_tilts.pop(event.which, None)  # the advice follows
+                case Advised(topic="convergence"):
+                    self._more_tilts[event.series] = event.more_tilts
+        self._publish(event)
 
     def _follow(self, series: SeriesName) -> None:
         """Queue the live reconstruction and the count of a series; the caller holds the lock."""

@@ -18,7 +18,7 @@ from processing.files.tilt_series import load_tilt_series
 from tests.support.fake_microscope import FakeMicroscope
 from tests.support.small_session import PROTOCOL, Run, open_session
 
-ORDERS = ("bidirectional", "dose-symmetric")
+ORDERS = ("bidirectional", "dose-symmetric", "golden")
 
 
 def ordered(order: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import pytest
 from pydantic import ValidationError
@@ -45,6 +46,11 @@ ORDERS = [
         (0, 3, -3, 6, -6, 9),
     ),
     Order(
+        "golden: every tilt once, any part of them covers the range",
+        {"order": "golden", "start_deg": -15, "stop_deg": 15},
+        (0, -12, 9, -6, 15, 3, -9, 12, -3, -15, 6),
+    ),
+    Order(
         "dose-symmetric in groups of four, one side longer",
         {"order": "dose-symmetric", "group": 4, "stop_deg": 24},
         (0, 3, 6, -3, -6, 9, 12, 15, 18, 21, 24),
@@ -69,6 +75,7 @@ def test_a_series_whose_first_angle_is_out_of_range_is_refused() -> None:
         ("one-way", [None] * 5),
         ("bidirectional", [None, None, None, -13.0, -23.0]),
         ("dose-symmetric", [None, None, -13.0, -23.0, None]),
+        ("golden", [None, -23.0, None, -13.0, None]),
     ],
 )
 def test_backlash_approach_where_the_tilt_direction_reverses(
@@ -100,3 +107,21 @@ def test_the_backlash_approach_stays_within_the_limits() -> None:
     limits = {"stage": {"alpha_min_deg": -20.0}}
     plan = make_plan(small(series_a=series, limits=limits, shower={"tilts_deg": [0.0]}))
     assert next(step for step in plan.steps if step.id == "A-005").approach_deg == -20.0
+
+
+@pytest.mark.parametrize("stop_deg", [60.0, 70.0, 72.0])
+def test_any_part_of_the_golden_order_covers_the_range_almost_evenly(stop_deg: float) -> None:
+    series = SeriesSettings(start_deg=-70, stop_deg=stop_deg, step_deg=2, order="golden")
+    range_deg = stop_deg + 70
+    assert sorted(series.tilts_deg) == sorted(
+        SeriesSettings(start_deg=-70, stop_deg=stop_deg).tilts_deg
+    )
+    for recorded in range(8, len(series.tilts_deg)):
+        part = sorted([*series.tilts_deg[:recorded], -70, stop_deg])
+        gaps = [after - before for before, after in pairwise(part)]
+        assert max(gaps) <= 2.2 * range_deg / recorded + 2, recorded
+
+
+def test_a_series_in_motion_records_all_its_tilts() -> None:
+    with pytest.raises(ValidationError, match="'settled' needs motion = 'stop-and-go'"):
+        SeriesSettings(start_deg=-6, stop_deg=6, motion="continuous", end_when="settled")

@@ -187,7 +187,7 @@ def test_an_image_of_another_object_is_not_used(series: TiltSeries) -> None:
         live.add(9, np.full((SIZE, SIZE), np.nan, np.float32), 0.0)
 
 
-@pytest.mark.parametrize("order", ["bidirectional", "dose-symmetric"])
+@pytest.mark.parametrize("order", ["bidirectional", "dose-symmetric", "golden"])
 def test_residuals_do_not_depend_on_the_tilt_order(series: TiltSeries, order: TiltOrder) -> None:
     residuals = {}
     for name, tilts in (
@@ -200,6 +200,18 @@ def test_residuals_do_not_depend_on_the_tilt_order(series: TiltSeries, order: Ti
         residuals[name] = float(np.median([tilt.residual_px for tilt in added]))
         assert all(tilt.used for tilt in added)
     assert residuals[order] < max(1.0, 2 * residuals["one-way"])
+
+
+def test_half_of_a_golden_series_shows_all_particles(series: TiltSeries) -> None:
+    order = recording_order(ANGLES_DEG.tolist(), "golden", 0.0, 2)
+    places = np.searchsorted(ANGLES_DEG, order)
+    golden = replace(series, images=series.images[places], angles_deg=np.array(order))
+    counter = SeriesCounter(ProcessSettings())
+    counts = [counter.count(first(golden, tilts)) for tilts in (10, 16)]
+    half = process_series(first(golden, 16), ProcessSettings()).detection.count
+    for count in (counts[1].count if counts[1] is not None else None, half):
+        assert count is not None and count.n_low <= len(DISORDERED) <= count.n_high
+        assert abs(count.n - len(DISORDERED)) <= 0.01 * len(DISORDERED)
 
 
 def test_a_live_count_is_close_before_the_series_is_complete(

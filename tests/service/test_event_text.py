@@ -19,7 +19,7 @@ from controller.service.event_text import event_line, mark
 from controller.service.session_status import CountPoint, CountStatus
 from controller.service.status_text import count_so_far, frames_behind
 from tests.support import scripted_session as script
-from tests.support.status_events import count, frame, judged, status_after
+from tests.support.status_events import count, ended_early, frame, judged, status_after
 
 ALARM = Alerted(level=Level.ALARM, text="stage stuck")
 
@@ -44,6 +44,12 @@ def test_frames_behind_have_a_number_and_a_time(events: tuple[Event, ...], text:
         (frame(40), "", "A#41/73 +10.0°  counts 400  shift 5.0 px  dose 4.1 ke/Å²  ok"),
         (Alerted(level=Level.WARNING, text="slow", where="A-037"), "!", "slow (A-037)"),
         (ALARM, "!!", "stage stuck"),
+        (
+            ended_early(40, 31),
+            "",
+            "series A ends after 40 of 71 tilts: 201 particles (200 to 202), settled;"
+            " saves 5.2 ke/Å² and 2:34",
+        ),
         (count(5830, 40), "", "particles A: 5830 ± 9 after 40 tilts"),
         (
             Counted(which="A", n=50, n_low=20, n_high=55, tilts_used=9, live=False),

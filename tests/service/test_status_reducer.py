@@ -34,6 +34,7 @@ from tests.support import scripted_session as script
 from tests.support.status_events import (
     advised,
     count,
+    ended_early,
     frame,
     judged,
     missed,
@@ -339,7 +340,7 @@ def test_every_kind_of_event_has_a_reducer_and_a_line() -> None:
     events = [*script.whole(Path("/x")), Alerted(level=Level.INFO, text="i")]
     events += [PreviewReady(view="frame", path="p.npy"), ProcessingFailed(job="A", reason="r")]
     events += [PauseAsked(waiting=True), advised("A", "retake", tilt_number=4)]
-    events += [withdrawn(0), missed(2, 1)]
+    events += [withdrawn(0), missed(2, 1), ended_early(3, 2)]
     for record in script.records(iter(events)):
         assert next_status(SessionStatus(), record).seq == record.seq
         assert event_line(record)
@@ -360,6 +361,23 @@ def test_a_record_read_twice_counts_once() -> None:
 def test_status_is_unchanged_after_json() -> None:
     status = status_after(*script.whole(Path("/x")))
     assert SessionStatus.model_validate_json(status.model_dump_json()) == status
+
+
+@pytest.mark.parametrize(
+    ("later", "ended", "tilts_left"),
+    [
+        pytest.param((), True, 0, id="ended"),
+        pytest.param((withdrawn(1), frame(1, planned=5, tilts_left=0)), True, 0, id="a retake"),
+        pytest.param((frame(2, planned=5, tilts_left=2),), False, 2, id="continued after all"),
+    ],
+)
+def test_a_series_that_ended_early_is_complete_until_it_is_continued(
+    later: tuple[Event, ...], ended: bool, tilts_left: int
+) -> None:
+    events = (frame(0, planned=5), frame(1, planned=5), ended_early(2, 3), *later)
+    series = status_after(*events).series["A"]
+    assert (series.ended_early is not None, series.complete) == (ended, ended)
+    assert (series.tilts_left, series.planned) == (tilts_left, 5)
 
 
 COMPLETE = tuple(frame(i, planned=3) for i in range(3))

@@ -29,5 +29,8 @@ class RecordingEngine:
     def retake(self, count: int) -> None:
         self.commands.append(("retake", count))
 
+    def complete(self) -> None:
+        self.commands.append("all tilts")
+
     def answer(self, answer: Answer) -> None:
         self.commands.append(answer)

@@ -14,6 +14,7 @@ from controller.model.base import SeriesName
 from controller.model.commands import Answer, StopWhen
 from controller.model.events import Event, PromptOpened
 from controller.model.frames import RecordedFrame
+from controller.model.more_tilts import MoreTilts
 from controller.model.processing_jobs import Job, JobOutcome
 from controller.session.crash_points import CrashPoint, no_crash
 from controller.session.folder import SessionFolder
@@ -59,6 +60,8 @@ class FakeJobs:
     tilts_left: list[int] = field(default_factory=list)
     withdrawn: list[tuple[str, int]] = field(default_factory=list)
     submitted: list[Job] = field(default_factory=list)
+    judged: dict[tuple[str, int], MoreTilts] = field(default_factory=dict)
+    """Judgements on more tilts, by series and number of its frames."""
 
     def frame_recorded(self, frame: RecordedFrame, tilts_left: int) -> None:
         self.frames.append((frame.series, frame.section))
@@ -69,6 +72,9 @@ class FakeJobs:
 
     def tilt_missed(self, series: SeriesName, tilts_left: int) -> None:
         self.tilts_left.append(tilts_left)
+
+    def more_tilts(self, series: SeriesName) -> MoreTilts | None:
+        return self.judged.get((series, sum(name == series for name, _ in self.frames)))
 
     def submit(self, job: Job) -> None:
         self.submitted.append(job)

@@ -11,10 +11,12 @@ from controller.model.events import (
     Event,
     FrameRecorded,
     FrameWithdrawn,
+    SeriesEndedEarly,
     TiltJudged,
     TiltMissed,
 )
 from controller.model.frames import FrameVerdict
+from controller.model.more_tilts import MoreTilts
 from controller.service.session_status import SessionStatus
 from controller.service.status_reducer import next_status
 from tests.support import scripted_session as script
@@ -61,6 +63,30 @@ def missed(tilt_number: int, tilts_left: int) -> TiltMissed:
         nominal_deg=0.0,
         reason="the stage refuses",
         tilts_left=tilts_left,
+    )
+
+
+ENOUGH_TILTS = MoreTilts(
+    tilts_used=40,
+    tilts_left=31,
+    n=201,
+    n_low=200,
+    n_high=202,
+    change=0,
+    change_low=-1,
+    change_high=1,
+    missing="",
+)
+
+
+def ended_early(recorded: int, left_out: int) -> SeriesEndedEarly:
+    return SeriesEndedEarly(
+        series="A",
+        recorded=recorded,
+        left_out=left_out,
+        saved_dose_e_per_A2=5200.0,
+        saved_s=154.0,
+        more_tilts=ENOUGH_TILTS,
     )
 
 

@@ -51,6 +51,8 @@ def main(script_path: Path, role: str) -> None:
             where = f"count-{task['series']}"
             (folder / f"{where}-begun").touch()
             ended = act(script.get(where, ""), where, folder)
+            for event in script.get(f"events-{len(task['frames'])}", []):
+                say({"kind": "published", "event": event})
         else:
             for frame in task["frames"]:
                 where = f"{task['series']}#{frame['tilt_number']}"

@@ -8,6 +8,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from controller.model.events import Advised
+from controller.model.frames import RecordedFrame
 from controller.worker import count as count_module
 from controller.worker.child_messages import CountFrames, Published, Reply
 from processing import write_images
@@ -54,3 +56,62 @@ def test_a_refused_count_has_no_advice(
         CountFrames(series="A", frames=frames, tilts_left=20)
     )
     assert [reply.event.kind for reply in sent if isinstance(reply, Published)] == published
+
+
+def settled(n: int) -> SimpleNamespace:
+    """Return a trusted live count, as far as the count child reads it."""
+    angles_deg = np.linspace(-60.0, 60.0, 41)
+    detection = SimpleNamespace(table=None, fitness=SimpleNamespace(step=0.1), exit_blurs_nm=(0.1,))
+    return SimpleNamespace(
+        alignment=None,
+        count=Count(n=n, n_low=n - 2, n_high=n + 2, verdict=Verdict(state=Trust.TRUSTED)),
+        result=SimpleNamespace(
+            summary=SimpleNamespace(tilts=41),
+            diameter=SimpleNamespace(value=6.0),
+            aligned=TiltSeries(np.zeros((41, 4, 4), np.float32), angles_deg, 1.0),
+            detection=detection,
+        ),
+    )
+
+
+def test_advice_on_more_tilts_follows_the_counts_and_is_taken_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "protocol.toml").write_text(PROTOCOL)
+    images = np.random.default_rng(1).poisson(50, (6 * TILTS, 64, 64)).astype(np.uint16)
+    write_images(tmp_path / "A.mrc", images, 1.0)
+    found = iter([settled(200), settled(200), settled(201), settled(201), None, settled(200)])
+
+    def count(series: TiltSeries, progress: object) -> SimpleNamespace | None:
+        newest = next(found)
+        if newest is not None:
+            newest.alignment = unaligned(series)
+        return newest
+
+    monkeypatch.setattr(
+        count_module, "SeriesCounter", lambda settings: SimpleNamespace(count=count)
+    )
+    monkeypatch.setattr(count_module, "structure_line", lambda table, count: "")
+    monkeypatch.setattr(count_module, "in_recorded_pixels", lambda alignment, sampling: None)
+    monkeypatch.setattr(count_module, "write_refined_alignment", lambda *args: None)
+    sent: list[Reply] = []
+    handle = count_module.handler(tmp_path, sent.append)
+    frames = [
+        recorded_frame("A", number, nominal_deg=2.0 * number - 70)
+        for number in range(1, 6 * TILTS + 1)
+    ]
+
+    def advice(frames: list[RecordedFrame], tilts_left: int) -> list[str]:
+        sent.clear()
+        handle(CountFrames(series="A", frames=tuple(frames), tilts_left=tilts_left))
+        events = [reply.event for reply in sent if isinstance(reply, Published)]
+        about = [e for e in events if isinstance(e, Advised) and e.topic == "convergence"]
+        return [e.more_tilts.missing if e.more_tilts is not None else "begins again" for e in about]
+
+    assert advice(frames[:8], 40) == []
+    assert advice(frames[:16], 32) == ["one more count"]
+    assert advice(frames[:24], 24) == [""]
+    # a withdrawn frame: nothing that was said of the counts before holds any more
+    assert advice([*frames[:3], *frames[4:33]], 16) == ["begins again"]
+    assert advice([*frames[:3], *frames[4:41]], 8) == []  # no credible count
+    assert advice([*frames[:3], *frames[4:48]], 0) == []

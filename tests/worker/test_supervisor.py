@@ -15,10 +15,18 @@ from pathlib import Path
 
 import pytest
 
-from controller.model.events import Alerted, Event, Level, ProcessingFailed
+from controller.model.events import (
+    Advised,
+    Alerted,
+    Counted,
+    Event,
+    Level,
+    ProcessingFailed,
+)
 from controller.model.processing_jobs import Job, JobOutcome, ProcessingJobs
 from controller.worker.supervisor import Supervisor
 from tests.support.frames import recorded_frame
+from tests.support.status_events import ENOUGH_TILTS
 
 CHILD = Path(__file__).with_name("scripted_child.py")
 
@@ -335,3 +343,21 @@ def test_the_supervisor_implements_the_interface_of_the_session(tmp_path: Path) 
     with supervised(tmp_path, {}) as (supervisor, _):
         jobs: ProcessingJobs = supervisor
         jobs.frame_recorded(recorded_frame("A", 1), 0)
+
+
+def test_the_newest_count_tells_what_more_tilts_would_add(tmp_path: Path) -> None:
+    counted = Counted(which="A", n=9, n_low=8, n_high=10, tilts_used=1, live=True)
+    advised = Advised(series="A", topic="convergence", text="", ok=True, more_tilts=ENOUGH_TILTS)
+    said = {
+        "events-1": [counted, advised],
+        "events-2": [counted],  # a refused count has no advice
+        "events-3": [counted, advised],
+    }
+    script = {key: [event.model_dump(mode="json") for event in said[key]] for key in said}
+    with supervised(tmp_path, script) as (supervisor, events):  # type: ignore[arg-type]
+        for number, expected in ((1, ENOUGH_TILTS), (2, None), (3, ENOUGH_TILTS)):
+            supervisor.frame_recorded(recorded_frame("A", number), 3 - number)
+            until(lambda n=number: len(events) == (2, 3, 5)[n - 1])  # type: ignore[misc]
+            assert (supervisor.more_tilts("A"), supervisor.more_tilts("B")) == (expected, None)
+        supervisor.frame_withdrawn("A", 1)
+        assert supervisor.more_tilts("A") is None

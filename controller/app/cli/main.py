@@ -28,6 +28,7 @@ VERBS = (
     "answer",
     "pause",
     "retake",
+    "complete",
     "stop",
     "resume",
     "bridge",

@@ -11,11 +11,13 @@ from controller.app.cli.clock import clock
 from controller.common.exit_codes import ExitCode
 
 if TYPE_CHECKING:
+    from controller.model.base import SeriesName
     from controller.model.plan import Plan
     from controller.model.steps import Step
 
 HELP = "print every step of a session with its estimated time and dose"
 
+SERIES: tuple[SeriesName, ...] = ("A", "B")
 COLUMNS = ("step", "action", "time", "so far", "e/Å²", "so far")
 
 
@@ -45,6 +47,11 @@ def run(args: argparse.Namespace) -> int:
         f"{plan.dose_e_per_A2:.0f} of {budget:.0f} e/Å² "
         f"({plan.dose_e_per_A2 / budget:.0%} of limits.dose_budget_e_per_A2)"
     )
+    settled = [name for name in SERIES if protocol.series(name).end_when == "settled"]
+    if settled:
+        print(
+            f"series {' and '.join(settled)}: at most these tilts; ends when its count is settled"
+        )
     refused = list(refusals(protocol))
     for reason in refused:
         print(f"dualtilt: the session would be refused: {reason}")

@@ -9,6 +9,7 @@ from controller.app.cli.run import BRIDGE_HELP, say
 
 HELP = "continue a session after a stop, a crash or a power cut"
 
+COMPLETE_HELP = "first take back the early end of a series: record the tilts that it left out"
 REBUILD_HELP = "first rebuild a damaged journal from its good lines, the stacks and the mdocs"
 
 
@@ -18,6 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("folder", type=Path, metavar="DIR", help="the session's folder")
     add("--bridge", type=Path, metavar="FILE", help=BRIDGE_HELP)
     add("--rebuild-journal", action="store_true", help=REBUILD_HELP)
+    add("--complete", choices=("A", "B"), help=COMPLETE_HELP)
     add("--headless", action="store_true", help="text instead of the screen")
 
 
@@ -33,8 +35,9 @@ def run(args: argparse.Namespace) -> int:
     from controller.session.grid_folder import GridFolder
 
     if is_grid(args.folder):
-        if args.rebuild_journal:
-            raise UsageError(f"--rebuild-journal needs a session: {args.folder}/sessions/NAME")
+        if args.rebuild_journal or args.complete:
+            option = "--rebuild-journal" if args.rebuild_journal else "--complete"
+            raise UsageError(f"{option} needs a session: {args.folder}/sessions/NAME")
         require_bridge(GridFolder(args.folder).protocol, args.bridge)
         return run_grid(
             GridFolder(args.folder.absolute()), args.bridge, say, headless=args.headless
@@ -55,5 +58,10 @@ def run(args: argparse.Namespace) -> int:
         if is_grid(grid):
             print(f"`dualtilt resume {grid}` continues", flush=True)
             return ExitCode.OK
+    if args.complete:
+        from controller.session.restore_left_out import restore_left_out
+
+        left = restore_left_out(folder, args.complete)
+        print(f"series {args.complete}: {left} tilts that were left out are recorded", flush=True)
     require_bridge(folder.protocol, args.bridge)
     return start_and_watch(folder, args.bridge, headless=args.headless)

@@ -43,9 +43,14 @@ class SeriesSettings(Settings):
     """Stage motion. Continuous: each frame is exposed while the stage tilts through its angle."""
     order: TiltOrder = "one-way"
     """Recording order of the tilts. One-way: from start to stop. Bidirectional: from `first_deg` to
-    the stop, then the other side. Dose-symmetric: from `first_deg`, alternating between sides."""
+    the stop, then the other side. Dose-symmetric: from `first_deg`, alternating between sides.
+    Golden: from `first_deg` in steps of the golden section of the range, which even a part of the
+    series covers."""
     first_deg: TiltDeg = 0.0
     """Angle nearest to the first tilt of a series that is not one-way (degrees)."""
+    end_when: Literal["complete", "settled"] = "complete"
+    """End of the series. Complete: after all its tilts. Settled: as soon as the live count shows
+    that more tilts would not change it; the rest is left out. Use it with the golden order."""
     group: Annotated[int, Field(ge=1, le=20)] = 2
     """Number of tilts recorded on one side before changing to the other (dose-symmetric)."""
 
@@ -62,6 +67,12 @@ class SeriesSettings(Settings):
     def _goes_one_way_in_motion(self) -> Self:
         if self.motion == "continuous" and self.order != "one-way":
             raise ValueError(f"motion = 'continuous' needs order = 'one-way', not {self.order!r}")
+        return self
+
+    @model_validator(mode="after")
+    def _ends_at_rest(self) -> Self:
+        if self.motion == "continuous" and self.end_when != "complete":
+            raise ValueError("end_when = 'settled' needs motion = 'stop-and-go'")
         return self
 
     @model_validator(mode="after")

@@ -175,6 +175,10 @@ class SessionApp(App[None]):
 
         self.push_screen(retake_dialog(len(self.status.current_tilts)), chosen)
 
+    def action_complete(self) -> None:
+        """Have all tilts recorded, though the count is settled."""
+        self._send(lambda client: client.complete())
+
     def action_answer(self) -> None:
         """Open the dialog of the open prompt."""
         prompt = self.status.prompt
@@ -233,6 +237,7 @@ class SessionApp(App[None]):
             ("Answer the prompt", "open its dialog", "answer"),
             ("Stop…", "after this tilt, at the end of the series, or now", "stop"),
             ("Retake…", "record the last tilts again", "retake"),
+            ("All tilts", "record them all, though the count is settled", "complete"),
             ("Next view", "frame, slices, fused, difference", "view"),
             ("Zoom", "one to one, or the whole picture", "zoom"),
             ("Contrast", "automatic, full range, or strong", "contrast"),
@@ -253,6 +258,7 @@ class SessionApp(App[None]):
             "go_on": commands and (status.pausing or status.state is State.PAUSED),
             "stop": commands,
             "retake": commands and bool(status.current_tilts),
+            "complete": commands and bool(status.current_tilts),
             "answer": commands and status.prompt is not None,
             "open_report": status.report is not None,
             "view": pictures_in_view,

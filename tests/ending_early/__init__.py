@@ -1,0 +1,1 @@
+"""Series that end early, against the complete ones."""

@@ -1,0 +1,90 @@
+"""Simulated sessions whose series may end early: specimen, order and step of the tilts, seed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from controller.model.scan import ScanSettings
+from controller.model.tilt_order import TiltOrder, recording_order
+from simulator.series import DualSeries, simulate_dual
+from simulator.settings import Packing, SimulatorSettings
+from tests.calibration.cases import (
+    COARSE_NM,
+    CURRENT_PA,
+    DWELL_US,
+    MARGIN_NM,
+    RANGE_DEG,
+)
+
+FIRST_SEED = 601
+"""The rule was made with seeds 401 to 406."""
+GROUP = 2
+
+
+@dataclass(frozen=True)
+class Case:
+    """One simulated session: series A and series B of one specimen."""
+
+    packing: Packing
+    size_nm: float
+    order: TiltOrder
+    step_deg: float = 2.0
+    both: bool = False
+    """Series B is recorded, too, and both are counted together."""
+    pixel_nm: float = COARSE_NM
+    """Pixel size."""
+
+    @property
+    def name(self) -> str:
+        """Name of the case, without its seed."""
+        return (
+            f"{self.packing.value}, {self.size_nm:g} nm, {self.order}, "
+            f"steps of {self.step_deg:g} degrees"
+        )
+
+    @property
+    def tilts_deg(self) -> tuple[float, ...]:
+        """Tilts of each series, in the order of recording."""
+        ascending = np.arange(-RANGE_DEG, RANGE_DEG + self.step_deg / 2, self.step_deg)
+        return recording_order([float(tilt) for tilt in ascending], self.order, 0.0, GROUP)
+
+    def record(self, seed: int) -> DualSeries:
+        """Simulate both complete raw series; the result includes their truth."""
+        settings = SimulatorSettings.model_validate(
+            {
+                "seed": seed,
+                "specimen": {
+                    "packing": self.packing,
+                    "assembly_diameter_nm": self.size_nm,
+                    "other_assemblies_nm": [(400.0, 0.0)],
+                },
+                "stage": {"tilt_error_deg": 0.15},
+            }
+        )
+        side_px = 2 * round((self.size_nm + MARGIN_NM) / self.pixel_nm / 2)
+        scan = ScanSettings(
+            width_px=side_px, height_px=side_px, pixel_nm=self.pixel_nm, dwell_us=DWELL_US
+        )
+        return simulate_dual(
+            settings,
+            scan,
+            self.tilts_deg,
+            self.tilts_deg if self.both else self.tilts_deg[:1],
+            CURRENT_PA,
+            tracking_error_nm=3.0,
+        )
+
+
+PACKINGS = (Packing.FCC, Packing.DISORDERED, Packing.MULTI_GRAIN)
+CASES = (
+    *(Case(packing, 50.0, "golden") for packing in PACKINGS),
+    *(
+        Case(Packing.DISORDERED, 50.0, order)
+        for order in ("dose-symmetric", "bidirectional", "one-way")
+    ),
+    *(Case(packing, 75.0, "golden") for packing in PACKINGS),
+    *(Case(packing, 50.0, "golden", 3.0, both=True) for packing in PACKINGS),
+    Case(Packing.DISORDERED, 110.0, "golden"),
+)
