@@ -96,7 +96,7 @@ def memory_refusal(columns: int, rows: int, limit_GB: float) -> str:
     if needed_GB <= limit_GB:
         return ""
     return (
-        f"volumes of {columns} x {rows} x {columns} voxels need about {needed_GB:.1f} GB, the "
+        f"volumes of {columns} x {rows} x {columns} voxels need about {needed_GB:.2g} GB, the "
         f"limit is {limit_GB:g} GB; choose a larger bin, or raise memory_limit_GB"
     )
 

@@ -50,9 +50,9 @@ def _find(name_or_path: str, folder: Path, kind: str) -> Path:
     names = _names(folder)
     if name_or_path in names:
         return folder / f"{name_or_path}.toml"
+    what = "is a folder, not a" if path.is_dir() else "no such"
     raise UsageError(
-        f"{name_or_path}: no such {kind}; give the path of a TOML file or one of: "
-        f"{', '.join(names)}"
+        f"{name_or_path}: {what} {kind}; give the path of a TOML file or one of: {', '.join(names)}"
     )
 
 

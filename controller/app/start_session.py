@@ -12,9 +12,10 @@ from datetime import datetime
 from pathlib import Path
 
 from controller.app.profiles import require_simulator_profile, simulator_profile
+from controller.bridge.bridge_address import read_connection_file
 from controller.common.bounded_read import read_bounded
 from controller.common.ctrl_c import ctrl_c_sets_event
-from controller.common.errors import DualtiltError, UsageError
+from controller.common.errors import BridgeError, DualtiltError, UsageError
 from controller.common.exit_codes import ExitCode
 from controller.common.python_command import python_module_command
 from controller.model.commands import StopWhen
@@ -98,18 +99,23 @@ def new_session(
 
 
 def require_connection_file(bridge: Path | None) -> None:
-    """Refuse a connection file that does not exist; None is a session without one.
+    """Refuse a file that no bridge has written; None is a session without one.
 
     Raises
     ------
     UsageError
-        There is no such file.
+        There is no such file, or it is another one.
     """
-    if bridge is not None and not bridge.is_file():
+    if bridge is None:
+        return
+    try:
+        read_connection_file(bridge)
+    except BridgeError:
+        what = "is no" if bridge.exists() else "no such"
         raise UsageError(
-            f"--bridge {bridge}: no such connection file; `dualtilt bridge` names it when it is "
+            f"--bridge {bridge}: {what} connection file; `dualtilt bridge` names it when it is "
             "ready"
-        )
+        ) from None
 
 
 def require_bridge(protocol_path: Path, bridge: Path | None) -> None:

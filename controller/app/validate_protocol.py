@@ -84,7 +84,7 @@ def require_startable(path: Path, protocol: Protocol) -> None:
     UsageError
         The plan is beyond the dose budget, or processing would refuse the frames.
     """
-    if lines := list(refusals(protocol)):
+    if lines := [line for each in protocol.recorded for line in refusals(each)]:
         raise UsageError(f"{path}: {'; '.join(lines)}")
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from controller.bridge.bridge_address import check_secret_file, private_folder
 from controller.common.atomic import OWNER_ONLY, replace_text
-from controller.common.errors import BridgeError
+from controller.common.errors import BridgeError, os_error_text
 
 VALID_DAYS = 825
 WARN_DAYS = 30
@@ -185,7 +185,8 @@ def _pinned(context: ssl.SSLContext, certs: Path) -> ssl.SSLContext:
         context.load_verify_locations(certs / "peer.pem")
     except OSError as error:
         raise BridgeError(
-            f"certificates in {certs}: {error}: make them with `dualtilt bridge --make-certs DIR`"
+            f"certificates in {certs}: {os_error_text(error)}: make them with "
+            "`dualtilt bridge --make-certs DIR`"
         ) from error
     return context
 

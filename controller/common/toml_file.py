@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import re
 import tomllib
 from collections.abc import Callable
@@ -19,6 +20,7 @@ HINTS = (
     (re.compile(r"^[^#\"'\[{=]*=\s*[A-Za-z_][^\"'\[{]*$"), 'write text in quotation marks: "text"'),
 )
 """Slips on the line of an error, and what to write instead; the first that fits is shown."""
+UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 PLACE = re.compile(r"\(at line (\d+), ")
 
 
@@ -40,14 +42,18 @@ def read_toml(
         The file is missing, or cannot be read as TOML; gives the place and a hint.
     """
     try:
-        # Windows' editor puts a mark in front of UTF-8
-        text = read(path).decode("utf-8-sig")
+        content = read(path)
     except FileNotFoundError:
         raise UsageError(f"{path}: no such {kind}") from None
-    except UnicodeDecodeError:
-        raise UsageError(f"{path}: cannot be read as TOML: save it as UTF-8 text") from None
     except OSError as error:
         raise UsageError(f"{path}: cannot be read as TOML: {error}") from None
+    try:
+        # Windows' editor puts a mark in front of UTF-8
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        binary = b"\0" in content and not content.startswith(UTF_16)
+        instead = "it is no text" if binary else "save it as UTF-8 text"
+        raise UsageError(f"{path}: cannot be read as TOML: {instead}") from None
     try:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:

@@ -61,6 +61,10 @@ TILT_AXIS = Within(-180, 180, "degrees")
 """Angle of the tilt axis in the images: a line, of which both directions are named."""
 DIAMETER = Within(0.05, 2000, "nm")
 """Particle diameter, from single atoms to particles that still let electrons through."""
+MEMORY = Within(0.01, 100_000, "GB")
+"""Memory for volumes, from those of 100 pixels a side to the largest computers."""
+LEASE = Within(0.1, 120, "s")
+"""Time after which a column without a session is made safe."""
 POSITION_ERROR = Within(0.0001, 100, "nm")
 """Standard deviation of one coordinate of a particle."""
 FIELD = Within(1, 200_000, "nm")

@@ -21,6 +21,20 @@ AT_A_COLUMN = (
 )
 
 
+TWO_TARGETS = """
+[[targets]]
+name = "a"
+x_nm = 0.0
+y_nm = 0.0
+[[targets]]
+name = "b"
+x_nm = 3000.0
+y_nm = 0.0
+[targets.limits]
+dose_budget_e_per_A2 = 10.0
+"""
+
+
 @dataclass(frozen=True)
 class Case:
     name: str
@@ -45,6 +59,11 @@ CASES = [
         "run: no such connection file",
         ("run", "demo", "--headless", "--out", "{dir}/s", "--bridge", "{dir}/none.json"),
         ("none.json", "dualtilt bridge"),
+    ),
+    Case(
+        "run: another file as connection file",
+        ("run", "demo", "--headless", "--out", "{dir}/s", "--bridge", "{typo}"),
+        ("typo.toml: is no connection file", "dualtilt bridge"),
     ),
     Case(
         "check: no such connection file",
@@ -90,6 +109,27 @@ CASES = [
         ("{dir}: is a folder; name a file",),
     ),
     Case("batch: a folder without series", ("batch", "{dir}"), ("{dir}: no series A",)),
+    Case("process: an empty argument", ("process", "A.mrc", "--out", ""), ("empty",)),
+    Case(
+        "process: no such rule",
+        ("process", "A.mrc", "--out", "o", "--rule", "best"),
+        ("choose from 'masked', 'paper'",),
+    ),
+    Case(
+        "process: a limit in bytes",
+        ("process", "A.mrc", "--out", "o", "--memory-limit-GB", "6e9"),
+        ("must be 0.01 to 100000 GB",),
+    ),
+    Case("bridge: a long lease", ("bridge", "--lease-s", "1e9"), ("must be 0.1 to 120 s",)),
+    Case(
+        "run: a target beyond the dose budget",
+        ("run", "{targets}", "--headless", "--out", "{dir}/s"),
+        ("targets.toml: limits.dose_budget_e_per_A2: 10 is less", "series of b need"),
+    ),
+    Case("plan: a folder", ("plan", "{dir}"), ("{dir}: is a folder, not a protocol",)),
+    Case("retake: no tilts", ("retake", "{dir}", "--tilts", "0"), ("--tilts", "1 or more")),
+    Case("bridge: a socket below a file", ("bridge", "--socket", "{typo}/s"), ("is a file",)),
+    Case("bridge: a socket that is a folder", ("bridge", "--socket", "{dir}"), ("is a folder",)),
     Case("plan: no such protocol", ("plan", "{dir}/none.toml"), ("none.toml",)),
     Case("check: no such protocol", ("check", "{dir}/none.toml"), ("none.toml",)),
     Case("resume: no session", ("resume", "{dir}"), ("{dir}", "dualtilt run")),
@@ -120,7 +160,16 @@ def test_bad_input_is_one_line_and_exit_code_2(
     costly = tmp_path / "costly.toml"
     budget = "[limits]\ndose_budget_e_per_A2 = 10.0\n"
     costly.write_text(AT_A_COLUMN.replace('"bridge"', '"simulator"') + budget)
-    names = {"dir": tmp_path, "typo": typo, "column": column, "held": held, "costly": costly}
+    targets = tmp_path / "targets.toml"
+    targets.write_text(AT_A_COLUMN.replace('"bridge"', '"simulator"') + TWO_TARGETS)
+    names = {
+        "dir": tmp_path,
+        "targets": targets,
+        "typo": typo,
+        "column": column,
+        "held": held,
+        "costly": costly,
+    }
     try:
         code = main([word.format(**names) for word in case.words])
     except SystemExit as refused:

@@ -248,7 +248,7 @@ def test_a_plan_beyond_its_dose_budget_is_not_valid(
         ("", "[shower]\ncurrent_pA = 4e-11", "shower.current_pA: must be 0.1 to 100000 pA"),
         ("", "[processing]\ndiameter_nm = 40.0", "give 2 to 32 nm"),
         ("", "[processing]\ncrop_px = [0, 0, 65, 20]", "crop 65 x 20 px from column 0, row 0"),
-        ("", "[processing]\nmemory_limit_GB = 0.001", "voxels need about 0.0 GB"),
+        ("", "[processing]\nmemory_limit_GB = 0.001", "voxels need about 0.0021 GB"),
         ("", "[processing]\nbin = 8", "bin 8 leaves 8 x 8 px"),
     ],
 )

@@ -19,6 +19,7 @@ SLIPS = {
         "write / instead",
     ),
     "a capital letter": (b"ask_before_start = True\n", "write true or false"),
+    "an image stack": (bytes(range(256)), "it is no text"),
     "UTF-16": ('name = "demo"\n'.encode("utf-16"), "save it as UTF-8"),
 }
 

@@ -11,8 +11,10 @@ import signal
 import sys
 from pathlib import Path
 
+from controller.app.cli.reading_arguments import within
 from controller.common.errors import DualtiltError
 from controller.common.exit_codes import ExitCode
+from controller.model.plausible import LEASE
 
 HELP = "serve a microscope, real or simulated, to one session at a time"
 DEFAULT_LEASE_S = 1.5
@@ -59,7 +61,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="connection file for clients, written when ready",
     )
-    add("--lease-s", type=_positive, default=DEFAULT_LEASE_S, metavar="S", help=LEASE_HELP)
+    add("--lease-s", type=within(LEASE), default=DEFAULT_LEASE_S, metavar="S", help=LEASE_HELP)
     add("--audit", type=Path, metavar="FILE", help="log of every action and refusal")
     add("--faults", nargs="+", default=[], metavar="LIST", help=FAULTS_HELP)
     add("--tied", action="store_true", help="end when standard input closes")
@@ -125,13 +127,6 @@ def _make_certs(args: argparse.Namespace) -> int:
     print(f"{bridge_folder} is for the bridge's PC, {session_folder} for the session's")
     print("copy the folder of the other PC there by hand, then delete it here")
     return ExitCode.OK
-
-
-def _positive(text: str) -> float:
-    value = float(text)
-    if not 0 < value < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text} is not a positive number of seconds")
-    return value
 
 
 def main() -> int:

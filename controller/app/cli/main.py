@@ -46,6 +46,10 @@ VERBS = (
 )
 
 
+EMPTY = ""
+"""Argument that would be taken for the current folder; only the reason of an answer may be it."""
+
+
 class Verb(Protocol):
     """Interface of a verb's module, which keeps heavy imports inside `run`."""
 
@@ -102,6 +106,10 @@ def main(argv: list[str] | None = None) -> int:
     """
     parser = build_parser()
     args = parser.parse_args(argv)
+    if EMPTY in (sys.argv[1:] if argv is None else argv) and args.verb != "answer":
+        parser.error(
+            "an argument is empty, maybe a variable without value; fill it or leave it out"
+        )
     if args.verb is None:
         parser.print_help(sys.stderr)
         return ExitCode.USAGE

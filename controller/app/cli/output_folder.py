@@ -10,8 +10,9 @@ from pathlib import Path
 from controller.common.errors import UsageError
 
 FOLDERS = ("out", "pictures", "make_certs")
-FILES = ("table", "audit", "connection_file")
-"""Arguments of all verbs that name a folder, or a file, to be written."""
+FILES = ("table", "audit")
+FILES_WITH_FOLDERS = ("connection_file", "socket")
+"""Arguments of all verbs that name a folder, a file, or a file with its folder, to be written."""
 
 
 def require_places(args: argparse.Namespace) -> None:
@@ -28,6 +29,10 @@ def require_places(args: argparse.Namespace) -> None:
     for name in FILES:
         if (file := getattr(args, name, None)) is not None:
             require_file_place(file)
+    for name in FILES_WITH_FOLDERS:
+        if (file := getattr(args, name, None)) is not None:
+            require_folder_place(file.parent)
+            require_no_folder(file)
 
 
 def require_file_place(path: Path) -> None:
@@ -38,10 +43,21 @@ def require_file_place(path: Path) -> None:
     UsageError
         The path is a folder, or its folder is missing.
     """
-    if path.is_dir():
-        raise UsageError(f"{path}: is a folder; name a file in it")
+    require_no_folder(path)
     if not path.parent.is_dir():
         raise UsageError(f"{path}: {path.parent} is no folder; make it, or choose another")
+
+
+def require_no_folder(path: Path) -> None:
+    """Refuse a path that is a folder.
+
+    Raises
+    ------
+    UsageError
+        It is one.
+    """
+    if path.is_dir():
+        raise UsageError(f"{path}: is a folder; name a file in it")
 
 
 def require_folder_place(path: Path) -> None:

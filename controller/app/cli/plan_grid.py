@@ -40,7 +40,7 @@ def print_plan(protocol: Protocol) -> int:
     )
     refused = [line for each in protocol.recorded for line in refusals(each)]
     for reason in refused:
-        print(f"dualtilt: {reason}: the target would be left out, the others recorded")
+        print(f"dualtilt: the session would be refused: {reason}")
     return ExitCode.USAGE if refused else ExitCode.OK
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from controller.app.cli.reading_arguments import at_least_one, positive, within
+from controller.app.cli.reading_arguments import at_least_one, within
 from controller.model.fusion_rules import FusionRule
-from controller.model.plausible import DIAMETER
+from controller.model.plausible import DIAMETER, MEMORY
 
 RULE_HELP = (
     "rule for the fused volume: stronger detail of A and B (masked, the default), larger wavelet "
@@ -29,9 +29,9 @@ def add_processing_arguments(parser: argparse.ArgumentParser) -> None:
     add("--diameter-nm", type=within(DIAMETER), metavar="D", help=DIAMETER_HELP)
     add("--bin", type=at_least_one, metavar="N", help=BIN_HELP)
     add("--crop", type=int, nargs=4, metavar=("X", "Y", "W", "H"), help=CROP_HELP)
-    add("--memory-limit-GB", type=positive, metavar="G", help=MEMORY_HELP)
+    add("--memory-limit-GB", type=within(MEMORY), metavar="G", help=MEMORY_HELP)
     add("--device", choices=("auto", "cpu", "cuda"), help=DEVICE_HELP)
-    add("--rule", choices=tuple(FusionRule), help=RULE_HELP)
+    add("--rule", choices=tuple(rule.value for rule in FusionRule), help=RULE_HELP)
     add("--controls", action="store_true", default=None, help=CONTROLS_HELP)
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from controller.app.cli.reading_arguments import at_least_one
+
 HELP = "record the last tilts of the running series again"
 
 
@@ -12,7 +14,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.add_argument("dir", nargs="?", type=Path, help="the session's folder, if several run")
     parser.add_argument(
-        "--tilts", type=int, default=1, metavar="N", help="number of tilts (default: 1)"
+        "--tilts", type=at_least_one, default=1, metavar="N", help="number of tilts (default: 1)"
     )
 
 

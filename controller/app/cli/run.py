@@ -32,13 +32,13 @@ def run(args: argparse.Namespace) -> int:
     protocol_path = find_profile(args.protocol)
     require_bridge(protocol_path, args.bridge)
     protocol = read_protocol(protocol_path)
+    require_startable(protocol_path, protocol)
     if protocol.only_flips:
         from controller.app.grid_queue import new_grid, run_grid
 
         grid = new_grid(protocol_path, args.out)
         print(f"grid in {grid.path}", flush=True)
         return run_grid(grid, args.bridge, say, headless=args.headless)
-    require_startable(protocol_path, protocol)
     folder = new_session(protocol_path, args.out)
     print(f"session in {folder.path}", flush=True)
     return run_new(folder, args.bridge, headless=args.headless)
