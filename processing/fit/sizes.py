@@ -32,9 +32,9 @@ UNEQUAL = 0.04
 spread is found a tenth too small by one."""
 STEPS = 5
 """Steps of conjugate gradients in each solution."""
-ENOUGH_VIEWS = 24
-"""Approximate number of images used. More of them cost time and lower only the noise, which is not
-the largest error."""
+MOST_VIEWS = 24
+"""Largest number of images used, evenly spaced. More of them cost time and lower only the noise,
+which is not the largest error."""
 LOG_SIZES = np.linspace(-0.5, 0.4, 19)
 """Logarithms of relative diameters for which the linear model is corrected."""
 UNKNOWN = 0.3
@@ -65,7 +65,7 @@ def measure_sizes(fit: SphereFit) -> SizeSignals:
     number = len(fit.amplitudes)
     if not fit.spheres.are_particles.any():
         return SizeSignals(np.zeros((number, 2)), np.zeros((number, 2, 2)))
-    step = max(1, round(sum(map(len, fit.views)) / ENOUGH_VIEWS))
+    step = -(-sum(map(len, fit.views)) // MOST_VIEWS)
     views, noise = every(fit.views, step), fit.evidence.noise[::step]
     now = _Sized(fit.spheres, np.zeros(number))
     with ThreadPoolExecutor(views[0].imager.device.threads()) as pool:
