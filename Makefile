@@ -8,7 +8,7 @@ endif
 READY := .venv/.ready
 DOCS_READY := .venv/.docs-ready
 
-.PHONY: demo test lint coverage docs bench accuracy calibration odd-specimens wrong-inputs flip-check geometry-check structure-check soak screenshots schema clean
+.PHONY: demo test lint coverage docs bench accuracy calibration calibration-rule odd-specimens wrong-inputs flip-check geometry-check structure-check soak screenshots schema clean
 
 demo: $(READY)
 	$(BIN)/dualtilt demo
@@ -53,6 +53,11 @@ accuracy: $(READY)
 # The paper's size, an hour of one core for each seed: python -m tests.calibration --size 165 --jobs N
 calibration: $(READY)
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m tests.calibration
+
+# an hour of one core, a minute where the series are stored: the rule of wrong places in one series,
+# fitted, and tested on specimens that are left out; docs/decisions/0030
+calibration-rule: $(READY)
+	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m tests.calibration.fit
 
 # ten minutes: inputs that must not be trusted, and ones that must; docs/wrong-inputs.md
 wrong-inputs: $(READY)

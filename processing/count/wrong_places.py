@@ -2,13 +2,22 @@
 
 There are two ways to a wrong place. A residual near the sphere pulls it; this shows where tilts are
 too far apart or the images contradict one another. And on the exit side of one series spheres are
-so blurred and faint that several places explain the images equally well, without any residual.
-Both rules were measured on simulated series (docs/decisions/0021).
+so blurred that several places explain the images equally well, without any residual. Three figures
+tell such spheres from the others: how sharp their images are, how far apart the tilts are, and how
+much the distances to nearest neighbours scatter around them. Right places of equal spheres in
+contact have nearly equal distances.
+
+The rule of one series was fitted to simulated series by `python -m tests.calibration.fit`
+(docs/decisions/0030).
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial import cKDTree
 
 from processing.series import Float64
 
@@ -18,43 +27,124 @@ away from any particle. It is the error of one sphere alone; overlapping spheres
 are less certain."""
 PLACE_STEEPNESS = 6.0
 """Power of the error with which the odds of a wrong place grow."""
-EXIT_LIMIT = 6.5
-"""Blur of the exit side times step, both in diameters, at which the odds of a wrong place are even
-for a sharp and bright sphere."""
-EXIT_STEEPNESS, SHARPNESS_STEEPNESS, AMPLITUDE_STEEPNESS = 3.0, 5.0, 6.0
-"""Powers with which the odds grow with that product, and fall with sharpness and amplitude."""
-RIGHT_BY_CHANCE = 0.12
-"""Share of the spheres whose place nothing shows that are near a particle all the same."""
-LEAST = 0.05
-"""Smallest sharpness and amplitude that are told apart."""
+LEAST_SHARPNESS, LEAST_SCATTER = 0.05, 0.01
+"""Smallest sharpness and scatter that are told apart."""
+USUAL_SCATTER = 0.03
+"""Scatter of right places in simulated assemblies, where the scatter is not known."""
+NEIGHBOURS = 12
+"""Number of particles around a place whose distances count: those in contact in a close packing."""
+LARGEST_DEVIATION = 0.5
+"""Largest deviation of one distance from the usual one that counts."""
+NO_CONTACTS = 0.15
+"""Scatter, in the most even tenth of the particles, above which they have no usual distance:
+particles that are not in contact. Random points have 0.2 or more, wrong places 0.06 at most."""
 
 
-def wrong_place_chance(
-    place_error: Float64, sharpness: Float64, amplitudes: Float64, exit_blur: float, step: float
-) -> Float64:
-    """Return the probability [n] that a sphere is not within a quarter of a diameter of a particle.
+@dataclass(frozen=True, eq=False)
+class Places:
+    """Figures of the places of some spheres.
 
-    Parameters
+    Attributes
     ----------
     place_error
         [n], error of place that the residual of the images allows, in diameters.
     sharpness
         [n], gradient energy of the sphere's images, over that of the sharpest particles.
-    amplitudes
-        [n]; 1 is a typical particle.
-    exit_blur
-        Blur of the exit side of one series, in diameters; 0 with two series, where each shows the
-        exit side of the other.
+    scatter
+        [n], scatter of the distances to nearest neighbours around the place (`local_scatter`).
+    usual_scatter
+        Median of the scatter of all particles.
     step
-        Angular step times size of the object, in diameters.
+        Angular step times size of the object, in diameters (Crowther et al. 1970); 0 with two
+        series, where each shows the exit side of the other.
     """
-    pulled = _chance((place_error / PLACE_LIMIT) ** PLACE_STEEPNESS)
-    clear = (
-        np.maximum(sharpness, LEAST) ** SHARPNESS_STEEPNESS
-        * np.maximum(amplitudes, LEAST) ** AMPLITUDE_STEEPNESS
+
+    place_error: Float64
+    sharpness: Float64
+    scatter: Float64
+    usual_scatter: float
+    step: float
+
+    def select(self, chosen: NDArray[np.intp]) -> Places:
+        """Return the figures of some of the spheres."""
+        own = (self.place_error[chosen], self.sharpness[chosen], self.scatter[chosen])
+        return Places(*own, self.usual_scatter, self.step)
+
+
+@dataclass(frozen=True)
+class ExitRule:
+    """Chance of a wrong place on the exit side of one series.
+
+    The odds are (step . scatter . usual scatter / limit)^steepness / sharpness^sharpening.
+    """
+
+    limit: float = 0.0649
+    """Product of the three at which the odds are even for the sharpest spheres."""
+    steepness: float = 1.92
+    """Power with which the odds grow with this product."""
+    sharpening: float = 6.0
+    """Power with which the odds fall with the sharpness."""
+    by_chance: float = 0.121
+    """Share of the spheres whose place nothing shows that are near a particle all the same."""
+
+
+ONE_SERIES = ExitRule()
+
+
+def wrong_place_chance(places: Places, rule: ExitRule = ONE_SERIES) -> Float64:
+    """Return the probability [n] that a sphere is more than a quarter diameter off any particle."""
+    pulled = _chance((places.place_error / PLACE_LIMIT) ** PLACE_STEEPNESS)
+    uneven = (
+        places.step
+        * np.maximum(places.scatter, LEAST_SCATTER)
+        * max(places.usual_scatter, LEAST_SCATTER)
     )
-    unseen = _chance((exit_blur * step / EXIT_LIMIT) ** EXIT_STEEPNESS / clear)
-    return np.asarray(1 - (1 - pulled) * (1 - (1 - RIGHT_BY_CHANCE) * unseen), np.float64)
+    sharp = np.maximum(places.sharpness, LEAST_SHARPNESS) ** rule.sharpening
+    unseen = (1 - rule.by_chance) * _chance((uneven / rule.limit) ** rule.steepness / sharp)
+    return np.asarray(1 - (1 - pulled) * (1 - unseen), np.float64)
+
+
+def local_scatter(places_nm: Float64, centres_nm: Float64, sizes_nm: Float64) -> Float64:
+    """Return the scatter of the distances to nearest neighbours around places [n, 3].
+
+    It is the root mean square deviation from the usual distance, over this distance, of the
+    `NEIGHBOURS` particles nearest to each place. `USUAL_SCATTER` where particles have no usual
+    distance.
+
+    Parameters
+    ----------
+    centres_nm
+        [m, 3], centres of the particles.
+    sizes_nm
+        [m], diameter of each particle.
+    """
+    unknown = np.full(len(places_nm), USUAL_SCATTER)
+    if len(centres_nm) < 2:
+        return unknown
+    tree = cKDTree(centres_nm)
+    nearest_nm, neighbour = (found[:, 1] for found in tree.query(centres_nm, k=2))
+    # particles of two sizes in contact lie at the usual distance in diameters, not in nm
+    deviation = np.minimum(
+        _deviation(nearest_nm), _deviation(2 * nearest_nm / (sizes_nm + sizes_nm[neighbour]))
+    )
+    squared = np.minimum(deviation, LARGEST_DEVIATION) ** 2
+    around = range(1, min(NEIGHBOURS, len(centres_nm)) + 1)
+    if _even_tenth(np.sqrt(_mean_of_nearest(tree, centres_nm, squared, around))) > NO_CONTACTS:
+        return unknown
+    return np.sqrt(_mean_of_nearest(tree, places_nm, squared, around))
+
+
+def _deviation(distance: Float64) -> Float64:
+    return np.asarray(np.abs(distance / np.median(distance) - 1), np.float64)
+
+
+def _even_tenth(scatter: Float64) -> float:
+    return float(np.quantile(scatter, 0.1))
+
+
+def _mean_of_nearest(tree: cKDTree, places_nm: Float64, value: Float64, around: range) -> Float64:
+    """Return the mean of a value [m] over the particles nearest to places [n, 3]."""
+    return np.asarray(value[tree.query(places_nm, k=list(around))[1]].mean(axis=1), np.float64)
 
 
 def _chance(odds: Float64) -> Float64:

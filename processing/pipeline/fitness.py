@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.spatial import cKDTree
 
-from processing.count.wrong_places import wrong_place_chance
+from processing.count.wrong_places import Places, local_scatter, wrong_place_chance
 from processing.fit.spheres import SphereFit
 from processing.series import Float64, TiltSeries
 
@@ -40,6 +40,8 @@ class Fitness:
     """Share of the particles that overlap a neighbour."""
     ambiguous: float = 0.0
     """Candidates that are neither particle nor noise, over particles."""
+    ambiguous_at_entrance: float = 0.0
+    """The same in the half of one series that the beam enters; of all with two series."""
     misplaced: float = 0.0
     """Share of the particles that are expected in a wrong place."""
     missed: float = 0.0
@@ -95,14 +97,16 @@ def measure_fitness(
         return Fitness(noise_share=noise_share, unexplained=1.0, **geometry)
     amplitudes, centres_nm = fit.amplitudes[particles], fit.centres_nm[particles]
     unexplained = evidence.unexplained[particles]
-    ambiguous = (fit.amplitudes > AMBIGUOUS[0]) & (fit.amplitudes < AMBIGUOUS[1])
+    # the beam of one series enters at large z
+    entrance_nm = float(np.median(centres_nm[:, 2])) if len(series) == 1 else -np.inf
     return Fitness(
         noise_share=noise_share,
         unexplained=float(np.median(unexplained)),
         most_unexplained=float(np.quantile(unexplained, 0.9)),
         worst_view=float(evidence.view_unexplained.max()),
         too_close=_too_close(centres_nm, sizes_nm[particles]),
-        ambiguous=float(ambiguous.sum() / particles.sum()),
+        ambiguous=_ambiguous(fit.amplitudes),
+        ambiguous_at_entrance=_ambiguous(fit.amplitudes[fit.centres_nm[:, 2] >= entrance_nm]),
         misplaced=float(wrong_places(fit, series, diameter_nm, sizes_nm)[particles].mean()),
         missed=evidence.missed_area / len(amplitudes),
         amplitude_spread=float(np.std(amplitudes) / np.median(amplitudes)),
@@ -125,15 +129,32 @@ def wrong_places(
 
     Parameters are those of `measure_fitness`.
     """
-    found, particles = fit.evidence, fit.amplitudes > PARTICLE
-    if len(series) > 1 or not particles.any():
-        blur = step = 0.0
-    else:
-        smallest_nm = diameter_nm if sizes_nm is None else float(sizes_nm.min())
-        blur = _exit_blur(fit, smallest_nm)
-        (one,) = _in_use(series, fit)
-        step = _step(one, fit.centres_nm[particles], diameter_nm)
-    return wrong_place_chance(found.place_error, found.sharpness, fit.amplitudes, blur, step)
+    return wrong_place_chance(measure_places(fit, series, diameter_nm, sizes_nm))
+
+
+def measure_places(
+    fit: SphereFit,
+    series: Sequence[TiltSeries],
+    diameter_nm: float,
+    sizes_nm: Float64 | None = None,
+) -> Places:
+    """Measure the figures of the places of all candidates of a fit.
+
+    Parameters are those of `measure_fitness`.
+    """
+    if sizes_nm is None:
+        sizes_nm = np.full(len(fit.amplitudes), diameter_nm)
+    particles = fit.amplitudes > PARTICLE
+    centres_nm = fit.centres_nm[particles]
+    scatter = local_scatter(fit.centres_nm, centres_nm, sizes_nm[particles])
+    alone = len(series) == 1 and particles.any()
+    return Places(
+        fit.evidence.place_error,
+        fit.evidence.sharpness,
+        scatter,
+        float(np.median(scatter[particles])) if particles.any() else 0.0,
+        _step(_in_use(series, fit)[0], centres_nm, diameter_nm) if alone else 0.0,
+    )
 
 
 def _in_use(series: Sequence[TiltSeries], fit: SphereFit) -> list[TiltSeries]:
@@ -147,6 +168,12 @@ def _in_use(series: Sequence[TiltSeries], fit: SphereFit) -> list[TiltSeries]:
 def _exit_blur(fit: SphereFit, smallest_nm: float) -> float:
     """Return the blur of the exit side, in diameters; 0 with two series."""
     return fit.blurs_nm[0] / smallest_nm if len(fit.blurs_nm) == 1 else 0.0
+
+
+def _ambiguous(amplitudes: Float64) -> float:
+    """Return the number of candidates that are neither particle nor noise, over particles."""
+    ambiguous = (amplitudes > AMBIGUOUS[0]) & (amplitudes < AMBIGUOUS[1])
+    return float(ambiguous.sum() / (amplitudes > PARTICLE).sum())
 
 
 def _too_close(centres_nm: Float64, sizes_nm: Float64) -> float:

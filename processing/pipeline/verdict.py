@@ -171,18 +171,17 @@ def wrong_share(fitness: Fitness, verdict: Verdict) -> float:
 def beyond_places(fitness: Fitness, verdict: Verdict) -> float:
     """Return the share of wrong particles that their places do not account for.
 
-    Only figures beyond their limits count: in one thick series faint particles of the exit side
-    are ambiguous, too, and the chance of a wrong place holds them already.
+    Only figures beyond their limits count. Weaker objects count only if the entrance side has as
+    many: on a blurred exit side they are its faint particles, and make no counted particle wrong.
     """
     if verdict.state is Trust.TRUSTED:
         return 0.0
     limits = {rule.figure: rule.doubtful for rule in RULES}
-    shares = [
-        share
-        for figure, share in _wrong_shares(fitness)
-        if getattr(fitness, figure) > limits[figure]
-    ]
-    misplaced = fitness.misplaced if fitness.misplaced > limits["misplaced"] else 0.0
+    counting = {figure for figure, limit in limits.items() if getattr(fitness, figure) > limit}
+    if fitness.ambiguous_at_entrance <= limits["ambiguous"]:
+        counting.discard("ambiguous")
+    shares = [share for figure, share in _wrong_shares(fitness) if figure in counting]
+    misplaced = fitness.misplaced if "misplaced" in counting else 0.0
     return min(1.0, max(0.0, max(shares, default=0.0) - misplaced))
 
 

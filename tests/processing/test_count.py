@@ -19,7 +19,12 @@ from processing.count.particles import (
     find_clusters,
     plateau,
 )
-from processing.count.wrong_places import wrong_place_chance
+from processing.count.wrong_places import (
+    USUAL_SCATTER,
+    Places,
+    local_scatter,
+    wrong_place_chance,
+)
 from processing.results import Count
 from tests.support.spheres import packed
 
@@ -169,8 +174,8 @@ class Place:
     """Smallest and largest chance that the place is wrong."""
     place_error: float = 0.0
     sharpness: float = 1.0
-    amplitude: float = 1.0
-    exit_blur: float = 0.0
+    scatter: float = 0.02
+    usual_scatter: float = 0.02
     step: float = 0.0
 
 
@@ -179,24 +184,39 @@ PLACES = [
     Place("a small residual", (0, 0.001), 0.003),
     Place("a residual at the limit", (0.49, 0.51), 0.012),
     Place("a large residual", (0.99, 1), 0.05),
-    # one series of 75 nm and of 165 nm, in steps of 4 and 6 degrees
-    Place("a sharp exit side", (0, 1e-3), sharpness=0.7, amplitude=0.9, exit_blur=0.2, step=0.8),
-    Place("the entry side", (0, 0.03), exit_blur=0.6, step=2.7),
-    Place("the middle", (0.3, 0.7), sharpness=0.5, amplitude=0.9, exit_blur=0.6, step=2.7),
-    Place("the exit side", (0.85, 0.88), sharpness=0.2, amplitude=0.6, exit_blur=0.6, step=2.7),
-    Place(
-        "exit side, close tilts", (0, 0.1), sharpness=0.5, amplitude=0.9, exit_blur=0.4, step=0.8
-    ),
-    Place("exit side of A, sharp in B", (0, 1e-9), sharpness=0.5, amplitude=0.8),
-    Place("one sphere, whose blur nothing shows", (0, 1e-3), exit_blur=1.0, step=0.1),
+    # one series of 75 nm, and of 165 nm in steps of 6 and 2 degrees
+    Place("a sharp exit side", (0, 1e-3), sharpness=0.9, step=1.2),
+    Place("the entry side", (0, 0.03), scatter=0.04, usual_scatter=0.05, step=2.6),
+    Place("the middle", (0.1, 0.4), 0, 0.55, scatter=0.06, usual_scatter=0.05, step=2.6),
+    Place("the exit side", (0.8, 0.88), 0, 0.3, scatter=0.11, usual_scatter=0.05, step=2.6),
+    Place("exit side, even places", (0.6, 0.8), 0, 0.3, scatter=0.03, usual_scatter=0.05, step=2.6),
+    Place("exit side, close tilts", (0, 0.05), 0, 0.5, scatter=0.03, step=0.85),
+    Place("exit side of A, sharp in B", (0, 1e-9), 0, 0.5, scatter=0.1),
+    Place("no neighbours", (0, 1e-3), scatter=0.0, usual_scatter=0.0, step=0.1),
 ]
 
 
 @pytest.mark.parametrize("place", PLACES, ids=lambda place: place.name)
 def test_a_place_that_the_images_leave_open_is_uncertain(place: Place) -> None:
-    found = np.array([place.place_error]), np.array([place.sharpness]), np.array([place.amplitude])
+    one = (np.array([place.place_error]), np.array([place.sharpness]), np.array([place.scatter]))
     lowest, highest = place.chance
-    assert lowest <= wrong_place_chance(*found, place.exit_blur, place.step)[0] <= highest
+    chance = wrong_place_chance(Places(*one, place.usual_scatter, place.step))[0]
+    assert lowest <= chance <= highest
+
+
+def test_wrong_places_scatter_the_distances_of_neighbours() -> None:
+    right = packed(40, 7.7, order="fcc", seed=2)
+    wrong = right[:, 2] < -12
+    shifted = right + wrong[:, None] * np.random.default_rng(1).normal(0, 1.5, right.shape)
+    scatter = local_scatter(shifted, shifted, np.full(len(right), 6.3))
+    assert np.median(scatter[wrong]) > 3 * np.median(scatter[~wrong])
+
+
+@pytest.mark.parametrize("number", [0, 1, 2, 300], ids=lambda number: f"{number} loose particles")
+def test_particles_without_contacts_show_no_scatter(number: int) -> None:
+    places_nm = np.random.default_rng(5).uniform(0, 400, (number, 3))
+    scatter = local_scatter(places_nm, places_nm, np.full(number, 6.3))
+    assert scatter == pytest.approx(USUAL_SCATTER if number != 2 else 0.0)
 
 
 @pytest.mark.parametrize(

@@ -73,10 +73,12 @@ def test_a_doubtful_count_has_a_wider_interval() -> None:
 
 
 def test_confidences_are_lowered_by_what_exceeds_its_limit_and_places_do_not_hold() -> None:
-    thick = Fitness(ambiguous=0.147, exit_blur=0.42, misplaced=0.01)
+    thick = Fitness(ambiguous=0.153, exit_blur=0.47, misplaced=0.016)
+    two_sizes = Fitness(ambiguous=0.153, ambiguous_at_entrance=0.16)
     rods = Fitness(too_close=0.65)
     coarse = Fitness(too_close=0.11, misplaced=0.4)
-    assert [beyond_places(one, judge(one)) for one in (thick, rods, coarse)] == [0, 0.65, 0]
+    shares = [beyond_places(one, judge(one)) for one in (thick, two_sizes, rods, coarse)]
+    assert shares == [0, 0.153, 0.65, 0]
 
 
 def sample(name: str) -> Sample:
