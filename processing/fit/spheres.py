@@ -34,7 +34,7 @@ from processing.series import Bools, Float64, TiltSeries
 ROUNDS = 3
 """Largest number of rounds."""
 TILT_ROUND = 1
-"""Round, from 0, in which tilt angles are corrected too.
+"""Round, from 0, in which tilt angles are corrected too; the last one if there are fewer.
 
 In every round they would follow the errors of the model where ordered layers line up.
 """
@@ -151,9 +151,8 @@ def fit_spheres(
         state = _State(views, spheres, {}, np.inf)
         for done in range(rounds):
             shown = within(progress, done / rounds, (done + 1) / rounds)
-            state = _next_round(
-                state, smallest_nm, pool, correct_tilt=done == TILT_ROUND, progress=shown
-            )
+            correct_tilt = done == min(TILT_ROUND, rounds - 1)
+            state = _next_round(state, smallest_nm, pool, correct_tilt=correct_tilt, progress=shown)
             if done >= TILT_ROUND and state.move_nm < CONVERGED_MOVE * smallest_nm:
                 break
         models = _model_views(state, pool)

@@ -15,17 +15,24 @@ from scipy import ndimage
 
 from processing.align.alignment import Alignment
 from processing.align.matching import reduced, scaled
-from processing.align.series import align_series, linearised
-from processing.count.diameter import SMALLEST_PX, refined_diameter
+from processing.align.series import align_series
+from processing.count.diameter import SMALLEST_PX
 from processing.errors import RegistrationRefusedError, TooManyCandidatesError
+from processing.image_size import Crop
 from processing.images.isolate import isolate_object
 from processing.images.prepare import upright_contrast
 from processing.live.count_size import reduction
+from processing.live.earlier_search import EarlierSearch
+from processing.live.repeated_diameter import (
+    RepeatedDiameter,
+    diameter_of_one_size,
+    with_measured_diameter,
+)
 from processing.pipeline.detect import Detection
 from processing.pipeline.dual import FusedResult, combine_series
-from processing.pipeline.object_region import object_region
-from processing.pipeline.own_diameters import mean_at_zero, with_statistics
+from processing.pipeline.object_region import MARGIN, object_region
 from processing.pipeline.sampling import in_recorded_pixels, in_sampled_pixels, sampled
+from processing.pipeline.search_start import SearchStart
 from processing.pipeline.settings import ProcessSettings
 from processing.pipeline.single import SeriesResult, find_particles
 from processing.pipeline.verdict import wrong_share
@@ -52,8 +59,6 @@ ROUNDS_FROM_BEFORE = 2
 
 After them the shifts change by a hundredth of a diameter. More rounds do not lower this change.
 """
-SAME_DIAMETER = 0.02
-"""Largest relative difference of two estimates of the diameter that confirm each other."""
 USUAL_DECAY = 0.5
 """Factor between one change of the count and the next, if there is no better estimate."""
 LARGEST_SHARE = 0.16
@@ -87,6 +92,8 @@ class SeriesCounter:
         self._alignment: Alignment | None = None
         self._last: Count | None = None
         self._diameter = RepeatedDiameter()
+        self._sampling: Sampling | None = None
+        self._searched: EarlierSearch | None = None
 
     def count(self, series: TiltSeries, *, progress: Progress = silent) -> LiveCount | None:
         """Count the particles in the raw images so far.
@@ -107,21 +114,24 @@ class SeriesCounter:
         if np.ptp(series.angles_deg) < LEAST_COVERAGE_DEG:
             return None
         series = isolate_object(upright_contrast(series)).series
-        sampling = _region(series)
+        sampling = self._sampling = _region(series, self._sampling)
         factor = reduction(sampling.crop_px[2])
         small = reduced(sampled(series, sampling), factor)
         alignment = self._align(small, sampling, factor, within(progress, 0.0, 0.4))
         self._alignment = in_recorded_pixels(scaled(alignment, factor), sampling)
+        searched, self._searched = self._searched, None
+        start = searched.start(alignment, sampling) if searched is not None else None
         try:
-            result = self._find_particles(small, alignment, within(progress, 0.4, 1.0))
+            result = self._find_particles(small, alignment, start, within(progress, 0.4, 1.0))
         except TooManyCandidatesError:
             self._diameter = RepeatedDiameter()
             return None  # more tilts may decide on them
         if not self._credible_diameter(result) or not _credible_count(result.detection):
             self._diameter = RepeatedDiameter()
             return None
+        self._searched = EarlierSearch(result, alignment, sampling)
         count = result.detection.count
-        self._diameter.add(_diameter_of_one_size(result))
+        self._diameter.add(diameter_of_one_size(result))
         before, self._last = self._last, count
         doubt = REDUCED_DOUBT * count.n if factor > 1 else 0.0
         return LiveCount(result, self._alignment, widen_interval(count, before, doubt))
@@ -136,13 +146,17 @@ class SeriesCounter:
         return align_series(small, start=start, rounds=ROUNDS_FROM_BEFORE, progress=progress)
 
     def _find_particles(
-        self, small: TiltSeries, alignment: Alignment, progress: Progress
+        self,
+        small: TiltSeries,
+        alignment: Alignment,
+        start: SearchStart | None,
+        progress: Progress,
     ) -> SeriesResult:
         """Find the particles, with a diameter that earlier counts agree on where there is one."""
         settings, known_nm = self._settings, self._diameter.agreed_nm
         if settings.diameter_nm is None and known_nm is not None:
             settings = settings.model_copy(update={"diameter_nm": known_nm})
-        result = find_particles(small, alignment, settings, progress=progress)
+        result = find_particles(small, alignment, settings, start=start, progress=progress)
         return result if settings == self._settings else with_measured_diameter(result)
 
     def _credible_diameter(self, result: SeriesResult) -> bool:
@@ -154,54 +168,6 @@ class SeriesCounter:
         return bool(smallest_nm < result.diameter.value < largest_nm)
 
 
-class RepeatedDiameter:
-    """Diameter of one growing series, by count after count.
-
-    Two counts in a row that found the same diameter, each by its own scan, spare later ones the
-    scan. Each later count measures the diameter again from its own particles. Where it differs, the
-    next counts scan again.
-    """
-
-    def __init__(self) -> None:
-        self._last_nm: float | None = None
-        self.agreed_nm: float | None = None
-        """Diameter on which the last counts agree; None if they do not."""
-
-    def add(self, diameter_nm: float | None) -> None:
-        """Take the diameter of the newest count; None where it is of no use for others."""
-        before_nm, self._last_nm = self._last_nm, diameter_nm
-        self.agreed_nm = None
-        if diameter_nm is None or before_nm is None:
-            return
-        if abs(diameter_nm / before_nm - 1) <= SAME_DIAMETER:
-            self.agreed_nm = diameter_nm
-
-
-def _diameter_of_one_size(result: SeriesResult) -> float | None:
-    """Return the diameter; None for a refused count and for particles of several sizes."""
-    verdict = result.detection.count.verdict
-    if result.diameter.kinds or (verdict is not None and verdict.state is Trust.REFUSED):
-        return None
-    return result.diameter.value
-
-
-def with_measured_diameter(result: SeriesResult) -> SeriesResult:
-    """Measure the diameter of the particles found, if they are of one size."""
-    if result.diameter.kinds:
-        return result
-    pixel_nm = result.aligned.pixel_nm
-    measured_nm = pixel_nm * refined_diameter(
-        linearised(result.aligned),
-        result.detection.table.centres_nm / pixel_nm,
-        result.diameter.value / pixel_nm,
-    )
-    diameter = result.diameter.model_copy(update={"value": measured_nm, "source": "estimated"})
-    mean_nm = mean_at_zero(measured_nm, result.detection.table)
-    detection = result.detection.with_mean_diameter(mean_nm)
-    diameter = with_statistics(diameter, detection.table)
-    return replace(result, diameter=diameter, detection=detection)
-
-
 def _credible_count(detection: Detection) -> bool:
     """Return false for a doubtful count of which too many particles may be wrong."""
     verdict, fitness = detection.count.verdict, detection.fitness
@@ -210,13 +176,27 @@ def _credible_count(detection: Detection) -> bool:
     return wrong_share(fitness, verdict) <= MOST_WRONG
 
 
-def _region(series: TiltSeries) -> Sampling:
-    """Return the region of the object if it is small in the field, else the whole field."""
+def _region(series: TiltSeries, before: Sampling | None) -> Sampling:
+    """Return the region of the object if it is small in the field, else the whole field.
+
+    A region that differs little from the one before stays: an earlier volume then fits.
+    """
     rows, columns = series.images.shape[1:]
     crop = object_region(series)
     if max(crop[2] / columns, crop[3] / rows) > LARGEST_CROP_SHARE:
         crop = (0, 0, columns, rows)
-    return Sampling(recorded_px=(columns, rows), crop_px=crop)
+    found = Sampling(recorded_px=(columns, rows), crop_px=crop)
+    if before is None or before.recorded_px != found.recorded_px:
+        return found
+    return before if _nearly_same(crop, before.crop_px) else found
+
+
+def _nearly_same(crop: Crop, before: Crop) -> bool:
+    """Return true if all edges of a region are within half its margin of those before."""
+    edges, known = (
+        np.array([x, y, x + width, y + height]) for x, y, width, height in (crop, before)
+    )
+    return bool((np.abs(edges - known) <= MARGIN / 2 * min(crop[2:])).all())
 
 
 def widen_interval(count: Count, before: Count | None, doubt: float = 0.0) -> Count:

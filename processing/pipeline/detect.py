@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
@@ -24,7 +25,14 @@ from processing.fit.spheres import FINEST_PX, ROUNDS, SphereFit, fit_spheres
 from processing.pipeline.fitness import Fitness, measure_fitness, wrong_places
 from processing.pipeline.objects import part_objects
 from processing.pipeline.own_diameters import scaled, size_kinds, with_own_diameters
-from processing.pipeline.several_sizes import MixedFit, Search, fit_two_sizes, heaviest_apart
+from processing.pipeline.search_start import SSR_ITERATIONS, SearchStart, at_fitted_places
+from processing.pipeline.several_sizes import (
+    FEWEST_ROUNDS,
+    MixedFit,
+    Search,
+    fit_two_sizes,
+    heaviest_apart,
+)
 from processing.pipeline.verdict import beyond_places, judge, with_verdict, wrong_share
 from processing.progress import Progress, silent
 from processing.reconstruct.ssr import ssr_volume
@@ -112,26 +120,28 @@ def find_candidates(
     pixel_nm: float,
     *,
     iterations: int,
+    start: SearchStart | None = None,
     device: Device = CPU,
     allocate: Allocate = in_memory,
     progress: Progress = silent,
 ) -> Candidates:
     """Find candidates in a volume [z, y, x] by sparse sphere reconstruction."""
+    spheres = partial(ssr_volume, volume, device=device, allocate=allocate)
 
-    def spheres(diameter_nm: float, shown: Progress = silent) -> tuple[Float32, Clusters]:
-        diameter_px = diameter_nm / pixel_nm
-        centres = ssr_volume(
-            volume,
-            diameter_px,
-            iterations=iterations,
-            device=device,
-            allocate=allocate,
-            progress=shown,
-        )
-        return centres, find_clusters(centres, diameter_px)
+    def search(other_nm: float) -> Clusters:
+        diameter_px = other_nm / pixel_nm
+        return find_clusters(spheres(diameter_px, iterations=iterations), diameter_px)
 
-    centres, clusters = spheres(diameter_nm, progress)
-    return Candidates(centres, clusters, pixel_nm, lambda other_nm: spheres(other_nm)[1])
+    diameter_px = diameter_nm / pixel_nm
+    if start is None:
+        centres = spheres(diameter_px, iterations=iterations, progress=progress)
+        return Candidates(centres, find_clusters(centres, diameter_px), pixel_nm, search)
+    centres = spheres(
+        diameter_px, iterations=SSR_ITERATIONS, start=start.centres, progress=progress
+    )
+    found = find_clusters(centres, diameter_px)
+    clusters = at_fitted_places(found, start.particles_nm / pixel_nm, diameter_px)
+    return Candidates(centres, clusters, pixel_nm, search)
 
 
 def detect_by_weight(candidates: Candidates, diameter_nm: float) -> Detection:
@@ -182,7 +192,7 @@ def detect_by_fit(
         candidates.search,
         series,
         diameter_nm,
-        rounds=rounds,
+        rounds=max(rounds, FEWEST_ROUNDS),
         pixel_nm=candidates.pixel_nm,
         device=device,
         progress=progress,

@@ -27,6 +27,8 @@ from processing.series import Float64, TiltSeries
 
 PASSES = 3
 """Largest number of searches and fits; each starts from the diameters that the one before found."""
+FEWEST_ROUNDS = 2
+"""Fewest rounds of these fits: their places are new, whatever the equal spheres started from."""
 SAME_SIZE = 0.02
 """Relative change of the diameters after which no pass follows."""
 LARGEST_SIZE_RATIO = 0.92

@@ -9,6 +9,7 @@ from processing.align.series import align_series, background_subtracted, lineari
 from processing.count.diameter import estimate_diameter, pair_distance, refined_diameter
 from processing.device import device
 from processing.files.particles import NO_PARTICLES, ParticleTable
+from processing.pipeline import search_start
 from processing.pipeline.check_diameter import (
     require_possible_diameter,
     require_resolved_diameter,
@@ -25,6 +26,7 @@ from processing.pipeline.sampling import (
     in_sampled_pixels,
     sampling_notes,
 )
+from processing.pipeline.search_start import SearchStart
 from processing.pipeline.series_summary import (
     left_out_images,
     series_warnings,
@@ -171,6 +173,7 @@ def find_particles(
     settings: ProcessSettings,
     *,
     overlapped: Bools | None = None,
+    start: SearchStart | None = None,
     allocate: Allocate = in_memory,
     progress: Progress = silent,
 ) -> SeriesResult:
@@ -180,6 +183,8 @@ def find_particles(
     ----------
     overlapped
         Excluded images in which another object overlaps, [tilt]: one line names them all.
+    start
+        Result of most of these images to start from; None to start from nothing.
     """
     processor = device(settings.device)
     left_out = left_out_images(series, alignment, overlapped)
@@ -187,7 +192,8 @@ def find_particles(
     linear = linearised(aligned)
     volume = sirt_series(
         linear,
-        settings.sirt_iterations,
+        settings.sirt_iterations if start is None else search_start.SIRT_ITERATIONS,
+        start=None if start is None else start.volume,
         momentum=True,
         device=processor,
         allocate=allocate,
@@ -204,11 +210,14 @@ def find_particles(
         )
         require_resolved_diameter(series, estimate.value_px)
         diameter_nm = estimate.value_px * series.pixel_nm
+    if start is not None and not start.holds_for(diameter_nm):
+        start = None
     candidates = find_candidates(
         volume,
         diameter_nm,
         series.pixel_nm,
         iterations=settings.ssr_iterations,
+        start=start,
         device=processor,
         allocate=allocate,
         progress=within(progress, 0.5, 0.7),
@@ -217,7 +226,7 @@ def find_particles(
         candidates,
         [(aligned, None)],
         diameter_nm,
-        rounds=FIT_ROUNDS,
+        rounds=FIT_ROUNDS if start is None else search_start.FIT_ROUNDS,
         doubts=series.doubts,
         device=processor,
         progress=within(progress, 0.7, 1.0),

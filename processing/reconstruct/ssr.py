@@ -39,6 +39,7 @@ def ssr_volume(
     *,
     iterations: int = 40,
     sparsity: float = 0.05,
+    start: Float32 | None = None,
     device: Device = CPU,
     allocate: Allocate = in_memory,
     progress: Progress = silent,
@@ -55,6 +56,8 @@ def ssr_volume(
         Reconstructed density, [z, y, x].
     sparsity
         Lambda, as a fraction of the largest value of S^T V.
+    start
+        Sphere centres to start from; by default those of a single step.
     allocate
         Function that creates arrays the size of the volume.
     """
@@ -84,6 +87,8 @@ def ssr_volume(
         ahead[part] = centres[part]
 
     device.over_blocks(first_step, depth, SLAB)
+    if start is not None:
+        centres[:] = ahead[:] = device.to_device(start)
     for iteration, gain in enumerate(momentum_gains(iterations)[1:], start=1):
         progress("SSR", iteration / iterations)
         spheres.write(ahead)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any, cast
 from unittest.mock import Mock
 
 import numpy as np
@@ -11,14 +13,15 @@ from scipy import ndimage
 from scipy.spatial import cKDTree
 
 from controller.model.tilt_order import TiltOrder, recording_order
-from processing.align.alignment import unaligned
+from processing.align.alignment import Alignment, unaligned
 from processing.count.diameter import estimate_diameter
+from processing.live.earlier_search import EarlierSearch
 from processing.live.frame_check import FrameCheck
 from processing.live.incremental_fbp import IncrementalVolume
 from processing.live.reconstruction import LARGEST_SIDE_PX, LiveReconstruction
+from processing.live.repeated_diameter import RepeatedDiameter
 from processing.live.series_counter import (
     LiveCount,
-    RepeatedDiameter,
     SeriesCounter,
     expected_change,
     fuse_so_far,
@@ -26,10 +29,11 @@ from processing.live.series_counter import (
     widen_interval,
 )
 from processing.pipeline import single
+from processing.pipeline.search_start import SearchStart
 from processing.pipeline.settings import ProcessSettings
-from processing.pipeline.single import SeriesResult, process_series
+from processing.pipeline.single import SeriesResult, find_particles, process_series
 from processing.reconstruct.fbp import fbp_series
-from processing.results import Count
+from processing.results import Cause, Count, Sampling, Trust, Verdict
 from processing.series import TiltSeries
 from tests.support.spheres import Recording, jittered, packed, tilt_series
 
@@ -225,6 +229,84 @@ def test_a_live_count_is_close_before_the_series_is_complete(
     assert abs(found[24].n - truth) <= 0.1 * truth
     widths = [found[tilts].n_high - found[tilts].n_low for tilts in (24, 31) if tilts in found]
     assert widths == sorted(widths, reverse=True)
+
+
+def test_particles_that_the_count_before_lacks_are_found(
+    series: TiltSeries, live_counts: dict[int, LiveCount | None]
+) -> None:
+    """A search that starts from half of the assembly finds the other half as well."""
+    live = live_counts[31]
+    assert live is not None
+    found = live.result
+    volume, centres = found.volume.copy(), found.detection.centres.copy()
+    volume[:, :, SIZE // 2 :] = centres[:, :, SIZE // 2 :] = 0
+    table = found.detection.table
+    known_nm = table.centres_nm[table.centres_nm[:, 0] < 0]
+    start = SearchStart(volume, centres, known_nm, found.diameter.value)
+    known = ProcessSettings(diameter_nm=found.diameter.value, controls=False)
+    again = find_particles(series, live.alignment, known, start=start).detection
+    assert again.count.n == pytest.approx(len(DISORDERED), rel=0.02)
+    apart_nm, _ = cKDTree(again.table.centres_nm).query(table.centres_nm)
+    assert (apart_nm < 1.0).mean() > 0.98
+
+
+def earlier_search(**verdict: Any) -> EarlierSearch:
+    """Return a search of 20 images with particles of 7 px."""
+    count = Count(n=90, n_low=80, n_high=100, verdict=Verdict(**verdict) if verdict else None)
+    table = SimpleNamespace(centres_nm=np.zeros((1, 3)))
+    result = SimpleNamespace(
+        volume=None,
+        diameter=SimpleNamespace(value=7.0, kinds=()),
+        aligned=SimpleNamespace(pixel_nm=1.0),
+        detection=SimpleNamespace(count=count, centres=None, table=table),
+    )
+    return EarlierSearch(cast(SeriesResult, result), aligned_images(20), PART)
+
+
+def aligned_images(tilts: int, **changed: Any) -> Alignment:
+    alignment = Alignment(
+        shifts_px=np.zeros((tilts, 2)),
+        tilt_axis_deg=0.0,
+        angles_deg=np.arange(float(tilts)),
+        rejected=np.zeros(tilts, bool),
+        residuals_px=np.zeros(tilts),
+    )
+    return replace(alignment, **changed)
+
+
+PART = Sampling(recorded_px=(80, 80), crop_px=(0, 0, 80, 80))
+REFUSED = {"state": Trust.REFUSED, "reasons": ("noise",), "causes": (Cause.NOISE,)}
+STARTS = [
+    ("eight more images", aligned_images(28), PART, {}, True),
+    (
+        "shifts as good as before",
+        aligned_images(28, shifts_px=np.full((28, 2), 0.3)),
+        PART,
+        {},
+        True,
+    ),
+    ("moved", aligned_images(28, shifts_px=np.full((28, 2), 0.6)), PART, {}, False),
+    ("another axis", aligned_images(28, tilt_axis_deg=1.0), PART, {}, False),
+    ("an image rejected", aligned_images(28, rejected=np.arange(28) == 3), PART, {}, False),
+    ("twice as many images", aligned_images(40), PART, {}, False),
+    (
+        "another part of the images",
+        aligned_images(28),
+        Sampling(recorded_px=(80, 80), crop_px=(4, 0, 76, 80)),
+        {},
+        False,
+    ),
+    ("a refused count", aligned_images(28), PART, REFUSED, False),
+]
+
+
+@pytest.mark.parametrize(
+    ("alignment", "part", "verdict", "starts"), [c[1:] for c in STARTS], ids=[c[0] for c in STARTS]
+)
+def test_a_count_starts_from_the_one_before_where_the_images_are_nearly_the_same(
+    alignment: Alignment, part: Sampling, verdict: dict[str, Any], starts: bool
+) -> None:
+    assert (earlier_search(**verdict).start(alignment, part) is not None) is starts
 
 
 DIAMETERS = [
