@@ -27,11 +27,11 @@ from processing.pipeline.objects import part_objects
 from processing.pipeline.own_diameters import scaled, size_kinds, with_own_diameters
 from processing.pipeline.search_start import SSR_ITERATIONS, SearchStart, at_fitted_places
 from processing.pipeline.several_sizes import (
-    FEWEST_ROUNDS,
     MixedFit,
     Search,
     fit_two_sizes,
     heaviest_apart,
+    unsearched_sizes,
 )
 from processing.pipeline.verdict import beyond_places, judge, with_verdict, wrong_share
 from processing.progress import Progress, silent
@@ -57,13 +57,13 @@ class Candidates:
     pixel_nm
         Voxel size (nm).
     search
-        Search of the same volume for spheres of another diameter.
+        Search of the same volume for spheres of another diameter; None if no second is searched.
     """
 
     centres: Float32
     clusters: Clusters
     pixel_nm: float
-    search: Search
+    search: Search | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,7 +125,10 @@ def find_candidates(
     allocate: Allocate = in_memory,
     progress: Progress = silent,
 ) -> Candidates:
-    """Find candidates in a volume [z, y, x] by sparse sphere reconstruction."""
+    """Find candidates in a volume [z, y, x] by sparse sphere reconstruction.
+
+    With a start, no second diameter is searched: the earlier search found one size.
+    """
     spheres = partial(ssr_volume, volume, device=device, allocate=allocate)
 
     def search(other_nm: float) -> Clusters:
@@ -141,7 +144,7 @@ def find_candidates(
     )
     found = find_clusters(centres, diameter_px)
     clusters = at_fitted_places(found, start.particles_nm / pixel_nm, diameter_px)
-    return Candidates(centres, clusters, pixel_nm, search)
+    return Candidates(centres, clusters, pixel_nm, None)
 
 
 def detect_by_weight(candidates: Candidates, diameter_nm: float) -> Detection:
@@ -187,16 +190,20 @@ def detect_by_fit(
         device=device,
         progress=progress,
     )
-    mixed = fit_two_sizes(
-        fit,
-        candidates.search,
-        series,
-        diameter_nm,
-        rounds=max(rounds, FEWEST_ROUNDS),
-        pixel_nm=candidates.pixel_nm,
-        device=device,
-        progress=progress,
-    )
+    mixed = None
+    if candidates.search is None:
+        doubts = (*doubts, *unsearched_sizes(fit, diameter_nm))
+    else:
+        mixed = fit_two_sizes(
+            fit,
+            candidates.search,
+            series,
+            diameter_nm,
+            rounds=rounds,
+            pixel_nm=candidates.pixel_nm,
+            device=device,
+            progress=progress,
+        )
     if mixed is None:
         detection = _of_one_size(candidates, fit, images, diameter_nm)
         kinds_nm: Sequence[float] = (diameter_nm,)

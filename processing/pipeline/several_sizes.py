@@ -27,8 +27,6 @@ from processing.series import Float64, TiltSeries
 
 PASSES = 3
 """Largest number of searches and fits; each starts from the diameters that the one before found."""
-FEWEST_ROUNDS = 2
-"""Fewest rounds of these fits: their places are new, whatever the equal spheres started from."""
 SAME_SIZE = 0.02
 """Relative change of the diameters after which no pass follows."""
 LARGEST_SIZE_RATIO = 0.92
@@ -112,9 +110,7 @@ def fit_two_sizes(
     -------
     None if nothing hints at two kinds, or if one kind explains the images as well.
     """
-    if _odd_share(equal.amplitudes) < LEAST_ODD_SHARE:
-        return None
-    now = _split(equal, np.ones(len(equal.amplitudes)), diameter_nm)
+    now = _first_split(equal, diameter_nm)
     for done in range(PASSES):
         if now is None:
             return None
@@ -128,6 +124,22 @@ def fit_two_sizes(
             break
     progress("sphere fit", 1.0)
     return now if now is not None and _is_better(now, equal) else None
+
+
+def unsearched_sizes(equal: SphereFit, diameter_nm: float) -> tuple[str, ...]:
+    """Return one line if a fit of equal spheres hints at two kinds and no second is searched."""
+    if _first_split(equal, diameter_nm) is None:
+        return ()
+    return (
+        "the particles may be of two sizes: the count of the complete series searches for both",
+    )
+
+
+def _first_split(equal: SphereFit, diameter_nm: float) -> MixedFit | None:
+    """Sort equal spheres into two kinds; None if their brightness hints at one."""
+    if _odd_share(equal.amplitudes) < LEAST_ODD_SHARE:
+        return None
+    return _split(equal, np.ones(len(equal.amplitudes)), diameter_nm)
 
 
 def _odd_share(amplitudes: Float64) -> float:
