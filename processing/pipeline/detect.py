@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 
 import numpy as np
 
@@ -14,7 +13,6 @@ from processing.count.particles import (
     MOST_CLUSTERS,
     Clusters,
     confidence,
-    find_clusters,
     plateau,
     typical_weight,
 )
@@ -22,48 +20,23 @@ from processing.device import CPU, Device
 from processing.errors import TooManyCandidatesError
 from processing.files.particles import NO_PARTICLES, ParticleTable
 from processing.fit.spheres import FINEST_PX, ROUNDS, SphereFit, fit_spheres
+from processing.pipeline.candidates import Candidates
 from processing.pipeline.fitness import Fitness, measure_fitness, wrong_places
 from processing.pipeline.objects import part_objects
 from processing.pipeline.own_diameters import scaled, size_kinds, with_own_diameters
-from processing.pipeline.search_start import SSR_ITERATIONS, SearchStart, at_fitted_places
 from processing.pipeline.several_sizes import (
     MixedFit,
-    Search,
     fit_two_sizes,
     heaviest_apart,
-    unsearched_sizes,
+    second_size_hint,
 )
 from processing.pipeline.verdict import beyond_places, judge, with_verdict, wrong_share
 from processing.progress import Progress, silent
-from processing.reconstruct.ssr import ssr_volume
 from processing.results import Count, SizeKind, Trust
-from processing.scratch import Allocate, in_memory
 from processing.series import Float32, Float64, TiltSeries
 
 PIXELS_PER_CANDIDATE = 8
 """Fewest pixels, over all images, for each candidate: twice its unknowns (place and amplitude)."""
-
-
-@dataclass(frozen=True, eq=False)
-class Candidates:
-    """Candidate particles of a volume.
-
-    Attributes
-    ----------
-    centres
-        Sphere-centre volume [z, y, x].
-    clusters
-        Clusters of the sphere-centre volume, one for each candidate.
-    pixel_nm
-        Voxel size (nm).
-    search
-        Search of the same volume for spheres of another diameter; None if no second is searched.
-    """
-
-    centres: Float32
-    clusters: Clusters
-    pixel_nm: float
-    search: Search | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,39 +87,6 @@ class Detection:
         return replace(self, table=table, beside=beside)
 
 
-def find_candidates(
-    volume: Float32,
-    diameter_nm: float,
-    pixel_nm: float,
-    *,
-    iterations: int,
-    start: SearchStart | None = None,
-    device: Device = CPU,
-    allocate: Allocate = in_memory,
-    progress: Progress = silent,
-) -> Candidates:
-    """Find candidates in a volume [z, y, x] by sparse sphere reconstruction.
-
-    With a start, no second diameter is searched: the earlier search found one size.
-    """
-    spheres = partial(ssr_volume, volume, device=device, allocate=allocate)
-
-    def search(other_nm: float) -> Clusters:
-        diameter_px = other_nm / pixel_nm
-        return find_clusters(spheres(diameter_px, iterations=iterations), diameter_px)
-
-    diameter_px = diameter_nm / pixel_nm
-    if start is None:
-        centres = spheres(diameter_px, iterations=iterations, progress=progress)
-        return Candidates(centres, find_clusters(centres, diameter_px), pixel_nm, search)
-    centres = spheres(
-        diameter_px, iterations=SSR_ITERATIONS, start=start.centres, progress=progress
-    )
-    found = find_clusters(centres, diameter_px)
-    clusters = at_fitted_places(found, start.particles_nm / pixel_nm, diameter_px)
-    return Candidates(centres, clusters, pixel_nm, None)
-
-
 def detect_by_weight(candidates: Candidates, diameter_nm: float) -> Detection:
     """Select the particles among the candidates by their weight in the volume alone."""
     clusters = candidates.clusters
@@ -190,9 +130,10 @@ def detect_by_fit(
         device=device,
         progress=progress,
     )
-    mixed = None
+    mixed, hinted = None, 0
     if candidates.search is None:
-        doubts = (*doubts, *unsearched_sizes(fit, diameter_nm))
+        hinted = second_size_hint(fit, diameter_nm)
+        doubts = (*doubts, *_second_size_doubt(hinted))
     else:
         mixed = fit_two_sizes(
             fit,
@@ -220,7 +161,7 @@ def detect_by_fit(
             detection, table=found.table, count=found.count, beside=found.beside, loose=found.notes
         )
         verdict = judge(fitness, doubts, found.several)
-    wrong = wrong_share(fitness, verdict)
+    wrong = max(wrong_share(fitness, verdict), hinted / max(1, detection.count.n))
     beyond = beyond_places(fitness, verdict)
     table = detection.table.followed_by(detection.beside)
     table = replace(table, confidence=table.confidence * (1 - beyond))
@@ -265,6 +206,13 @@ def require_few_candidates(number: int, series: Sequence[TiltSeries], diameter_n
             f"images can decide on {most} at most; they show noise, or the diameter is wrong: "
             "check the contrast, give the diameter, or record a higher dose"
         )
+
+
+def _second_size_doubt(hinted: int) -> tuple[str, ...]:
+    if not hinted:
+        return ()
+    objects = f"{hinted} weaker objects" if hinted > 1 else "1 weaker object"
+    return (f"{objects} may be particles of a second size, which only a new search looks for",)
 
 
 def _left_out_lines(series: Sequence[TiltSeries], fit: SphereFit) -> tuple[str, ...]:

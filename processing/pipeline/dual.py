@@ -21,14 +21,8 @@ from processing.combine.resample import resample
 from processing.count.interval import missed_by_both, widen_by_fused, widen_by_missed
 from processing.device import device
 from processing.files.particles import NO_PARTICLES, ParticleTable
-from processing.pipeline.detect import (
-    Candidates,
-    Detection,
-    detect_by_fit,
-    detect_by_weight,
-    find_candidates,
-    size_notes,
-)
+from processing.pipeline.candidates import Candidates, find_candidates
+from processing.pipeline.detect import Detection, detect_by_fit, detect_by_weight, size_notes
 from processing.pipeline.memory import DUAL_VOLUMES, allocator
 from processing.pipeline.own_diameters import mean_at_zero, with_statistics
 from processing.pipeline.register_series import register_series

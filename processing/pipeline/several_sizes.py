@@ -38,6 +38,8 @@ FEWEST_OF_A_KIND = 3
 SMALLEST_SHARE = 0.03
 """Smallest share of a kind among the particles."""
 
+PARTICLE = 0.5
+"""Smallest brightness of a certain particle, in brightnesses of a typical one."""
 ODD = (0.12, 0.7, 1.35)
 """Brightness of odd objects: from the first to the second, or above the third, in brightnesses of
 a typical particle. Fainter ones are noise."""
@@ -126,13 +128,12 @@ def fit_two_sizes(
     return now if now is not None and _is_better(now, equal) else None
 
 
-def unsearched_sizes(equal: SphereFit, diameter_nm: float) -> tuple[str, ...]:
-    """Return one line if a fit of equal spheres hints at two kinds and no second is searched."""
+def second_size_hint(equal: SphereFit, diameter_nm: float) -> int:
+    """Return how many objects may be particles of a second size; 0 if nothing hints at one."""
     if _first_split(equal, diameter_nm) is None:
-        return ()
-    return (
-        "the particles may be of two sizes: the count of the complete series searches for both",
-    )
+        return 0
+    faint, _, _ = ODD
+    return int((equal.amplitudes > faint).sum() - (equal.amplitudes > PARTICLE).sum())
 
 
 def _first_split(equal: SphereFit, diameter_nm: float) -> MixedFit | None:

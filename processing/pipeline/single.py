@@ -10,12 +10,13 @@ from processing.count.diameter import estimate_diameter, pair_distance, refined_
 from processing.device import device
 from processing.files.particles import NO_PARTICLES, ParticleTable
 from processing.pipeline import search_start
+from processing.pipeline.candidates import find_candidates
 from processing.pipeline.check_diameter import (
     require_possible_diameter,
     require_resolved_diameter,
 )
 from processing.pipeline.check_series import require_tilt_series
-from processing.pipeline.detect import Detection, detect_by_fit, find_candidates, size_notes
+from processing.pipeline.detect import Detection, detect_by_fit, size_notes
 from processing.pipeline.memory import SINGLE_VOLUMES, allocator
 from processing.pipeline.neighbours import without_neighbours
 from processing.pipeline.own_diameters import mean_at_zero, with_statistics

@@ -10,10 +10,12 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from processing import ProcessSettings, process_series
+from processing.align.alignment import unaligned
 from processing.count.particles import Clusters
 from processing.fit.mixture import two_groups
+from processing.pipeline.search_start import SearchStart
 from processing.pipeline.several_sizes import heaviest_apart
-from processing.pipeline.single import SeriesResult
+from processing.pipeline.single import SeriesResult, find_particles
 from processing.results import Trust
 from processing.series import TiltSeries
 from tests.support.spheres import image, packed
@@ -108,6 +110,24 @@ def test_two_sizes_are_named_and_no_reason_for_doubt(found: tuple[Case, SeriesRe
     verdict = result.detection.count.verdict
     assert verdict is not None and verdict.state is not Trust.REFUSED
     assert not any("weaker objects" in line for line in verdict.reasons)
+
+
+def test_a_continued_search_doubts_one_size_and_its_interval_holds_both(
+    found: tuple[Case, SeriesResult],
+) -> None:
+    """A live count that starts from one size searches no second one."""
+    case, result = found
+    table, large = result.detection.table, result.diameter.kinds[0]
+    start = SearchStart(
+        result.volume,
+        result.detection.centres,
+        table.centres_nm[table.kind == 1],
+        large.diameter_nm,
+    )
+    series, settings = series_of(case), ProcessSettings(diameter_nm=large.diameter_nm)
+    count = find_particles(series, unaligned(series), settings, start=start).detection.count
+    assert count.verdict is not None and count.verdict.state is not Trust.TRUSTED
+    assert count.n_low <= len(centres_of(case)[0]) <= count.n_high
 
 
 def test_one_size_stays_one() -> None:
