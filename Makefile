@@ -67,7 +67,7 @@ wrong-inputs: $(READY)
 odd-specimens: $(READY)
 	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m tests.odd_specimens --jobs 2
 
-# half an hour: series that end early, against the complete ones; docs/ending-early.md
+# series that end early, against the complete ones; docs/ending-early.md
 ending-early: $(READY)
 	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m tests.ending_early --jobs 2
 
