@@ -71,7 +71,7 @@ class CountedSeries:
         self._sampling = binned_field(
             scan.width_px, scan.height_px, binning_on_reading(scan.width_px)
         )
-        wanted = {**protocol.processing.model_dump(), "controls": False}
+        wanted = {**protocol.processing.model_dump(), "controls": False, "own_diameters": False}
         self._settings = ProcessSettings.model_validate(wanted)
         self._counter: SeriesCounter | None = None
         self._a: SeriesResult | None = None

@@ -100,6 +100,7 @@ def detect_by_fit(
     diameter_nm: float,
     *,
     rounds: int = ROUNDS,
+    own_diameters: bool = True,
     doubts: Sequence[str] = (),
     device: Device = CPU,
     progress: Progress = silent,
@@ -110,6 +111,8 @@ def detect_by_fit(
     ----------
     series
         See `fit_spheres`, also for `rounds`.
+    own_diameters
+        Measure the diameter of each particle where all have one size; with two sizes it is needed.
     doubts
         One line for each reason not to trust the input.
 
@@ -165,7 +168,7 @@ def detect_by_fit(
     beyond = beyond_places(fitness, verdict)
     table = detection.table.followed_by(detection.beside)
     table = replace(table, confidence=table.confidence * (1 - beyond))
-    if verdict.state is not Trust.REFUSED:
+    if verdict.state is not Trust.REFUSED and (own_diameters or mixed is not None):
         table = with_own_diameters(table, fit, kinds_nm)
     count = with_verdict(detection.count, verdict, wrong)
     return replace(

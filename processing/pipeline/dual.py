@@ -123,6 +123,7 @@ def combine_series(
             _moved_to_known(candidates, known_nm, PAIRED_WITHIN * diameter.value),
             [(a.aligned, None), (b.aligned, found.pose)],
             diameter.value,
+            own_diameters=settings.own_diameters,
             doubts=_input_doubts(a, b),
             device=device(settings.device),
             progress=within(progress, 0.55, fit_share),

@@ -27,6 +27,8 @@ class ProcessSettings(BaseModel):
     """Number of levels of the wavelet decomposition."""
     controls: bool | tuple[FusionRule, ...] = False
     """Fusion rules whose volumes are counted as well, without the images; true for all rules."""
+    own_diameters: bool = True
+    """Measure the diameter of each particle of equal ones too; live counts do without."""
     memory_limit_GB: float = Field(default=6.0, gt=0)
     """Memory for volumes (GB). Above it they are stored in files and processed in slabs."""
     bin: int | None = Field(default=None, ge=1, le=64)

@@ -228,6 +228,7 @@ def find_particles(
         [(aligned, None)],
         diameter_nm,
         rounds=FIT_ROUNDS if start is None else search_start.FIT_ROUNDS,
+        own_diameters=settings.own_diameters,
         doubts=series.doubts,
         device=processor,
         progress=within(progress, 0.7, 1.0),
