@@ -53,12 +53,20 @@ def test_a_worker_of_several_tasks_at_a_time_is_refused() -> None:
         list(run_batch.run_batch(client, [], retries=0))
 
 
+def with_stacks(folder: Path) -> Path:
+    """Make a folder of two series that nobody reads."""
+    folder.mkdir(exist_ok=True)
+    for name in ("A.mrc", "B.mrc"):
+        (folder / name).touch()
+    return folder
+
+
 def test_a_scheduler_without_workers_is_named_and_left(
     scheduler: LocalCluster, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     where = scheduler.scheduler_address
     with pytest.raises(UsageError, match=r"no worker for 0\.3 s; start one with: dask worker tcp"):
-        run_verb(tmp_path, "--cluster", where, "--wait-s", 0.3)
+        run_verb(with_stacks(tmp_path), "--cluster", where, "--wait-s", 0.3)
     said = capsys.readouterr().err
     assert f"waits for a worker: start one with: dask worker {where} --nthreads 1; gives up" in said
 
@@ -87,9 +95,7 @@ def test_sessions_left_are_failed_when_the_cluster_goes(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     """The first session of three ends, then the cluster goes while a worker has the second."""
-    folders = [tmp_path / name for name in ("s1", "s2", "s3")]
-    for folder in folders:
-        folder.mkdir()
+    folders = [with_stacks(tmp_path / name) for name in ("s1", "s2", "s3")]
     released = threading.Event()
 
     def process(task: SessionTask, progress: object) -> SessionOutcome:
@@ -159,9 +165,9 @@ def test_sigterm_is_ctrl_c(
 
     before = signal.getsignal(signal.SIGTERM)
     monkeypatch.setattr(batch_sessions, "run_sessions", run_sessions)
-    (tmp_path / "other").mkdir()
+    folders = [with_stacks(folder) for folder in (tmp_path, tmp_path / "other")]
     table = tmp_path / "table.csv"
-    assert run_verb(tmp_path, tmp_path / "other", "--table", table) == ExitCode.INTERRUPTED
+    assert run_verb(*folders, "--table", table) == ExitCode.INTERRUPTED
     assert [row["state"] for row in rows_of(table)] == ["done"]
     assert "interrupted with 1 sessions left" in capsys.readouterr().out
     assert signal.getsignal(signal.SIGTERM) is before
