@@ -39,7 +39,8 @@ def _lead(found: Json) -> str:
     return (
         f"Mean diameter {number(found['mean'], '.2f', 'nm')}; spread{inside} {_spread(found)}. "
         f"The standard error of one particle's diameter is {number(found['se_rms'], '.2f', 'nm')} "
-        "(rms), and the spread is corrected for it. An error of the common scale is not included."
+        "(rms), and the spread is corrected for it. An error of the common scale is not included. "
+        "The error of the spread is that of chance; the spread may be half a percentage point off."
     )
 
 
@@ -50,8 +51,8 @@ def _spread(found: Json) -> str:
         limit = spread + ONE_SIDED_95 * error
         return f"not measurable, under {number(100 * limit / mean, '.1f', '%')} (95 %)"
     return (
-        f"{number(spread, '.2f')} ± {number(error, '.2f', 'nm')}, "
-        f"{number(100 * spread / mean, '.1f')} ± {number(100 * error / mean, '.1f', '%')}"
+        f"{number(spread, '.3f')} ± {number(error, '.3f', 'nm')}, "
+        f"{number(100 * spread / mean, '.2f')} ± {number(100 * error / mean, '.2f', '%')}"
     )
 
 
