@@ -229,7 +229,13 @@ CASES = [
         summary=SUMMARY | {"diameter_nm": SPREAD},
         volumes=("A_sirt",),
         protocol=False,
-        says=("Sizes", "0.510 ± 0.020 nm", "8.10 ± 0.32 %", "of chance", "distance from the middle"),
+        says=(
+            "Sizes",
+            "0.510 ± 0.020 nm",
+            "8.10 ± 0.32 %",
+            "of chance",
+            "distance from the middle",
+        ),
         silent=("not measurable",),
     ),
     Case(
