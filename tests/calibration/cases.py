@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from controller.model.scan import ScanSettings
 from simulator.series import DualSeries, simulate_dual
@@ -30,6 +31,35 @@ FINE_UP_TO_NM = 60.0
 
 
 @dataclass(frozen=True)
+class Specimen:
+    """One assembly beside another, and the pixel size of its images."""
+
+    packing: Packing
+    size_nm: float
+    pixel_nm: float
+    seed: int
+
+    def record(self, a_deg: ArrayLike, b_deg: ArrayLike) -> DualSeries:
+        """Simulate both raw series at their tilts; the result includes their truth."""
+        settings = SimulatorSettings.model_validate(
+            {
+                "seed": self.seed,
+                "specimen": {
+                    "packing": self.packing,
+                    "assembly_diameter_nm": self.size_nm,
+                    "other_assemblies_nm": [(400.0, 0.0)],
+                },
+                "stage": {"tilt_error_deg": 0.15},
+            }
+        )
+        side_px = 2 * round((self.size_nm + MARGIN_NM) / self.pixel_nm / 2)
+        scan = ScanSettings(
+            width_px=side_px, height_px=side_px, pixel_nm=self.pixel_nm, dwell_us=DWELL_US
+        )
+        return simulate_dual(settings, scan, a_deg, b_deg, CURRENT_PA, tracking_error_nm=3.0)
+
+
+@dataclass(frozen=True)
 class Case:
     """One simulated session: series A and series B of one specimen."""
 
@@ -50,25 +80,9 @@ class Case:
 
     def record(self) -> DualSeries:
         """Simulate both raw series; the result includes their truth."""
-        settings = SimulatorSettings.model_validate(
-            {
-                "seed": self.seed,
-                "specimen": {
-                    "packing": self.packing,
-                    "assembly_diameter_nm": self.size_nm,
-                    "other_assemblies_nm": [(400.0, 0.0)],
-                },
-                "stage": {"tilt_error_deg": 0.15},
-            }
-        )
-        side_px = 2 * round((self.size_nm + MARGIN_NM) / self.pixel_nm / 2)
-        scan = ScanSettings(
-            width_px=side_px, height_px=side_px, pixel_nm=self.pixel_nm, dwell_us=DWELL_US
-        )
         angles_deg = np.arange(-RANGE_DEG, RANGE_DEG + self.step_deg / 2, self.step_deg)
-        return simulate_dual(
-            settings, scan, angles_deg, angles_deg, CURRENT_PA, tracking_error_nm=3.0
-        )
+        specimen = Specimen(self.packing, self.size_nm, self.pixel_nm, self.seed)
+        return specimen.record(angles_deg, angles_deg)
 
 
 def cases(sizes_nm: Sequence[float], seeds: Sequence[int]) -> list[Case]:

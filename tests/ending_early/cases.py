@@ -6,17 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from controller.model.scan import ScanSettings
 from controller.model.tilt_order import TiltOrder, recording_order
-from simulator.series import DualSeries, simulate_dual
-from simulator.settings import Packing, SimulatorSettings
-from tests.calibration.cases import (
-    COARSE_NM,
-    CURRENT_PA,
-    DWELL_US,
-    MARGIN_NM,
-    RANGE_DEG,
-)
+from simulator.series import DualSeries
+from simulator.settings import Packing
+from tests.calibration.cases import COARSE_NM, RANGE_DEG, Specimen
 
 FIRST_SEED = 601
 """The rule was made with seeds 401 to 406."""
@@ -52,29 +45,9 @@ class Case:
 
     def record(self, seed: int) -> DualSeries:
         """Simulate both complete raw series; the result includes their truth."""
-        settings = SimulatorSettings.model_validate(
-            {
-                "seed": seed,
-                "specimen": {
-                    "packing": self.packing,
-                    "assembly_diameter_nm": self.size_nm,
-                    "other_assemblies_nm": [(400.0, 0.0)],
-                },
-                "stage": {"tilt_error_deg": 0.15},
-            }
-        )
-        side_px = 2 * round((self.size_nm + MARGIN_NM) / self.pixel_nm / 2)
-        scan = ScanSettings(
-            width_px=side_px, height_px=side_px, pixel_nm=self.pixel_nm, dwell_us=DWELL_US
-        )
-        return simulate_dual(
-            settings,
-            scan,
-            self.tilts_deg,
-            self.tilts_deg if self.both else self.tilts_deg[:1],
-            CURRENT_PA,
-            tracking_error_nm=3.0,
-        )
+        b_deg = self.tilts_deg if self.both else self.tilts_deg[:1]
+        specimen = Specimen(self.packing, self.size_nm, self.pixel_nm, seed)
+        return specimen.record(self.tilts_deg, b_deg)
 
 
 PACKINGS = (Packing.FCC, Packing.DISORDERED, Packing.MULTI_GRAIN)
