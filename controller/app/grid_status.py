@@ -4,22 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from controller.model.base import Data
 from controller.model.protocol import Protocol
-from controller.report.grid_page import TargetRow, as_csv, as_page
+from controller.report.grid_page import as_csv, as_page
+from controller.service.queue_status import QueueStatus, TargetRow
 from controller.service.session_client import last_status
 from controller.session.grid_folder import GridFolder
 from controller.session.queue_journal import QueueState, read_queue, replay_queue
 from processing.files.atomic import replace_text
-
-
-class QueueStatus(Data):
-    """Status of the queue, as queue-status.json."""
-
-    name: str
-    flip: str
-    """Finding of the flip in one line; empty before it."""
-    targets: tuple[TargetRow, ...]
 
 
 def write_status(grid: GridFolder, protocol: Protocol, state: QueueState) -> None:
@@ -46,7 +37,6 @@ def rows(grid: GridFolder, state: QueueState) -> list[TargetRow]:
 
 def _row(grid: GridFolder, name: str, state: QueueState) -> TargetRow:
     progress, folder = state.targets[name], grid.target(name)
-    status = last_status(folder.path)
     known = TargetRow(
         name=name,
         state=progress.state,
@@ -54,21 +44,5 @@ def _row(grid: GridFolder, name: str, state: QueueState) -> TargetRow:
         folder=folder.path.relative_to(grid.path).as_posix(),
         has_report=folder.report.exists(),
     )
-    if status is None:
-        return known
-    points = {which: counts.latest for which, counts in status.counts.items()}
-    fused = points.get("fused")
-    verdict = fused.verdict.state if fused is not None and fused.verdict is not None else ""
-    return known.model_copy(
-        update={
-            "frames_a": len(status.series["A"].tilts),
-            "frames_b": len(status.series["B"].tilts),
-            "count_a": points["A"].n if "A" in points else None,
-            "count_b": points["B"].n if "B" in points else None,
-            "count_fused": fused.n if fused else None,
-            "fused_low": fused.n_low if fused else None,
-            "fused_high": fused.n_high if fused else None,
-            "verdict": str(verdict),
-            "dose_e_per_A2": status.dose_e_per_A2,
-        }
-    )
+    status = last_status(folder.path)
+    return known if status is None else known.with_session(status)

@@ -232,7 +232,7 @@ def watch(
         Time from the end of the session to closing the screen (s); None leaves it open.
     """
     if not headless and sys.stdin.isatty() and sys.stdout.isatty():
-        from controller.ui.tui.session_app import run_screen
+        from controller.ui.tui.run_screen import run_screen
 
         return run_screen(folder.path, leave_when_ended_s=leave_when_ended_s)
     try:

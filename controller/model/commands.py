@@ -15,6 +15,10 @@ class StopWhen(StrEnum):
     NOW = "now"
 
 
+AFTER_TARGET = "after-target"
+"""Moment of a stop between two sessions of a grid with several targets; the queue obeys it."""
+
+
 class Answer(Data):
     """The answer to a prompt."""
 

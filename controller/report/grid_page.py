@@ -7,40 +7,10 @@ import io
 from collections.abc import Sequence
 from importlib.resources import files
 
-from controller.model.base import Data
 from controller.report.html import MISSING, section, table, text
+from controller.service.queue_status import TargetRow
 
 HEADINGS = ("target", "state", "A", "B", "fused (95 % interval)", "verdict", "e/Å²", "reason")
-
-
-class TargetRow(Data):
-    """One target in the tables; unknown values are None or empty."""
-
-    name: str
-    state: str
-    folder: str
-    """Folder of its session, relative to that of the grid."""
-    frames_a: int = 0
-    frames_b: int = 0
-    count_a: int | None = None
-    count_b: int | None = None
-    count_fused: int | None = None
-    fused_low: int | None = None
-    fused_high: int | None = None
-    """Interval of the fused count, of 95 % if the count is trusted."""
-    verdict: str = ""
-    dose_e_per_A2: float = 0.0
-    reason: str = ""
-    has_report: bool = False
-
-    @property
-    def fused(self) -> str:
-        """Fused count with its interval; the interval only if the count is trusted."""
-        if self.count_fused is None:
-            return ""
-        if self.verdict not in ("", "trusted"):
-            return f"{self.count_fused} (no interval)"
-        return f"{self.count_fused} ({self.fused_low} to {self.fused_high})"
 
 
 def as_csv(rows: Sequence[TargetRow]) -> str:

@@ -11,7 +11,8 @@ from controller.common.exit_codes import ExitCode
 from controller.model.events import State
 from controller.service.session_status import SessionStatus
 from controller.ui.tui import session_app
-from controller.ui.tui.session_app import SessionApp, run_screen
+from controller.ui.tui.run_screen import run_screen
+from controller.ui.tui.session_app import SessionApp
 
 FOLDER = Path("/data/au")
 GONE = "/data/au: the session's process is gone; `dualtilt resume /data/au` continues it"

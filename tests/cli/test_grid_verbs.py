@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from controller.app import grid_queue
+from controller.app import follow_queue, grid_queue
 from controller.app.cli import demo_grid
 from controller.app.cli.main import main
 from controller.app.run_queue import Outcome
@@ -107,7 +107,10 @@ def test_a_resumed_grid_ends_with_one_table_of_all_targets(
             ["resume", "{grid}", "--rebuild-journal"], "needs a session", id="rebuild the grid"
         ),
         pytest.param(["run", "{protocol}", "--out", "{grid}"], "already holds a grid", id="again"),
-        pytest.param(["stop", "--when", "after-target"], "needs the folder", id="stop, no folder"),
+        pytest.param(
+            ["stop", "{grid}/sessions", "--when", "after-target"], "needs the folder", id="stop"
+        ),
+        pytest.param(["attach", "{grid}", "--headless"], "its queue does not run", id="attach"),
     ],
 )
 def test_what_cannot_be_done_is_said_in_one_line(
@@ -115,6 +118,7 @@ def test_what_cannot_be_done_is_said_in_one_line(
 ) -> None:
     (grid / "sessions" / "one" / "journal.jsonl").touch()
     named = {"grid": grid, "protocol": grid.parent / "small-grid.toml"}
+    (grid / "lock").write_text("not a process\n")
     assert main([word.format(**named) for word in words]) == ExitCode.USAGE
     assert says in capsys.readouterr().err
 
@@ -133,6 +137,36 @@ def test_a_stop_after_the_target_is_obeyed_once(
     assert "stopped after a target, as asked" in capsys.readouterr().out
     monkeypatch.setattr(FakeSessions, "run_target", obeyed)
     assert main(["resume", str(grid), "--headless"]) == ExitCode.SAFETY
+
+
+@pytest.mark.parametrize(
+    ("running", "seen"),
+    [
+        pytest.param("one one", "one", id="detached"),
+        pytest.param("one two two - - three - -", "one two three", id="each in turn"),
+    ],
+)
+def test_attached_to_a_grid_the_sessions_are_shown_in_turn(
+    running: str, seen: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folders = {name: GridFolder(tmp_path).target(name).path for name in seen.split()}
+    left = running.split()
+
+    def find() -> list[Path]:
+        return [folders[name] for name in [left.pop(0)] if name in folders]
+
+    shown: list[str] = []
+    lines: list[str] = []
+    monkeypatch.setattr(follow_queue, "find_sessions", find)
+    monkeypatch.setattr(follow_queue, "POLL_INTERVAL_S", 0.0)
+    monkeypatch.setattr(follow_queue, "_queue_runs", lambda _: bool(left))
+
+    def show(folder: Path) -> ExitCode:
+        shown.append(folder.name)
+        return ExitCode.OK
+
+    assert follow_queue.follow_queue(tmp_path, show, lines.append) == ExitCode.OK
+    assert shown == seen.split()
 
 
 def test_a_full_disk_ends_the_queue_with_one_line_that_says_how_to_continue(

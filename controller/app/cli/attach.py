@@ -5,13 +5,20 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from controller.common.exit_codes import ExitCode
 
 HELP = "show a running session again: its screen, or text without a terminal"
+DIR_HELP = "folder of the session, if several run, or of a grid: one target after the other"
+LEAVE_AFTER_S = 2.0
+"""Time that the screen shows the end of a target's session before the next one (s)."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the arguments."""
-    parser.add_argument("dir", nargs="?", type=Path, help="the session's folder, if several run")
+    """Declare the verb's arguments."""
+    parser.add_argument("dir", nargs="?", type=Path, help=DIR_HELP)
     parser.add_argument("--headless", action="store_true", help="text instead of the screen")
     parser.add_argument(
         "--read-only", action="store_true", help="show the session, give no commands"
@@ -20,22 +27,32 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Show the session; return its exit code if it ended meanwhile, else 0."""
-    from controller.common.ctrl_c import ctrl_c_sets_event
+    from controller.app.follow_queue import follow_queue
+    from controller.app.grid_queue import is_grid
     from controller.common.exit_codes import ExitCode
     from controller.service.session_client import ServiceClient, the_only_session
 
     folder = args.dir or the_only_session()
-    # a missing session is reported before a screen opens
-    ServiceClient.connect(folder, read_only=True).close()
-    if not args.headless and sys.stdin.isatty() and sys.stdout.isatty():
-        from controller.ui.tui.session_app import run_screen
-
-        return run_screen(folder, read_only=args.read_only)
-    from controller.ui.headless import follow
-
     try:
-        with ctrl_c_sets_event() as pressed:
-            return follow(folder, pressed)
+        if is_grid(folder):
+            return follow_queue(folder, lambda session: _show(session, args, LEAVE_AFTER_S), print)
+        # a missing session is reported before a screen opens
+        ServiceClient.connect(folder, read_only=True).close()
+        return _show(folder, args, None)
     except KeyboardInterrupt:
         print("detached; the session continues", file=sys.stderr)
         return ExitCode.OK
+
+
+def _show(folder: Path, args: argparse.Namespace, leave_when_ended_s: float | None) -> ExitCode:
+    """Show one session until it ends or the person detaches."""
+    from controller.common.ctrl_c import ctrl_c_sets_event
+
+    if not args.headless and sys.stdin.isatty() and sys.stdout.isatty():
+        from controller.ui.tui.run_screen import run_screen
+
+        return run_screen(folder, read_only=args.read_only, leave_when_ended_s=leave_when_ended_s)
+    from controller.ui.headless import follow
+
+    with ctrl_c_sets_event() as pressed:
+        return follow(folder, pressed)

@@ -12,7 +12,7 @@ from controller.app.grid_status import rows
 from controller.app.profiles import find_faults, find_profile
 from controller.common.exit_codes import ExitCode
 from controller.model.protocol import read_protocol
-from controller.report.grid_page import TargetRow
+from controller.service.queue_status import TargetRow
 from controller.session.grid_folder import GridFolder
 from controller.session.queue_journal import TargetState, read_queue, replay_queue
 

@@ -5,11 +5,10 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from controller.model.commands import StopWhen
+from controller.model.commands import AFTER_TARGET, StopWhen
 
 HELP = "stop a running session; `dualtilt resume` continues it"
 
-AFTER_TARGET = "after-target"
 MOMENTS = (*(when.value for when in StopWhen), AFTER_TARGET)
 
 
@@ -45,21 +44,21 @@ def _stop_after_target(folder: Path | None) -> int:
     from controller.app.grid_queue import is_grid
     from controller.common.errors import UsageError
     from controller.common.exit_codes import ExitCode
+    from controller.service.session_client import the_only_session
     from controller.session.grid_folder import GridFolder
 
-    if folder is None or not is_grid(folder):
+    member = the_only_session() if folder is None else folder.absolute()
+    grid = member if is_grid(member) else GridFolder.of_member(member).path
+    if not is_grid(grid):
         raise UsageError(f"stop --when {AFTER_TARGET} needs the folder of a grid: GRID")
-    GridFolder(folder).stop_request.touch()
-    print(f"{folder}: stopping after this target; `dualtilt resume {folder}` continues it")
+    GridFolder(grid).stop_request.touch()
+    print(f"{grid}: stopping after this target; `dualtilt resume {grid}` continues it")
     return ExitCode.OK
 
 
 def _present_session(folder: Path) -> Path:
     """Return the running session of a grid; a folder that is no grid is itself a session's."""
+    from controller.app.follow_queue import running_session
     from controller.app.grid_queue import is_grid
-    from controller.service.session_client import find_sessions
 
-    if not is_grid(folder):
-        return folder
-    members = [each for each in find_sessions() if each.is_relative_to(folder.absolute())]
-    return members[0] if members else folder
+    return (running_session(folder) or folder) if is_grid(folder) else folder

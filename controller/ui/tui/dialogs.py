@@ -17,7 +17,7 @@ from textual.screen import ModalScreen
 from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
 
-from controller.model.commands import Answer, StopWhen
+from controller.model.commands import AFTER_TARGET, Answer, StopWhen
 from controller.model.prompts import Prompt
 from controller.service import status_text
 from controller.ui.tui.dialog_keys import DialogKeys
@@ -34,6 +34,7 @@ STOP_CHOICES = {
     StopWhen.AT_END_OF_SERIES: "at the end of the series",
     StopWhen.NOW: "NOW, beam blanked at once",
 }
+STOP_AFTER_TARGET = "after this target, before the next one"
 
 
 def _steps(prompt: Prompt) -> Table:
@@ -222,12 +223,13 @@ class ChoiceDialog(ModalScreen[str | None]):
         self.dismiss(str(event.option.id))
 
 
-def stop_dialog() -> ChoiceDialog:
-    """Return the dialog that asks when to stop, the gentlest choice first."""
+def stop_dialog(*, in_queue: bool) -> ChoiceDialog:
+    """Return the dialog that asks when to stop: session, or queue of targets."""
+    choices = {when.value: label for when, label in STOP_CHOICES.items()}
     return ChoiceDialog(
         title="Stop the session",
         text="The beam is blanked in every case and\n`dualtilt resume` can continue.",
-        choices={when.value: label for when, label in STOP_CHOICES.items()},
+        choices=choices | ({AFTER_TARGET: STOP_AFTER_TARGET} if in_queue else {}),
         command="dualtilt stop --when",
         escape_text="esc does not stop",
     )

@@ -23,6 +23,7 @@ PAGES: dict[str, tuple[tuple[str, str], ...]] = {
         ("space", "pause after the current step, beam blanked; again: continue"),
         ("x", "stop: after this tilt, at the end of the series, or now"),
         ("r", "record the last tilts again"),
+        ("t", "targets of the grid: states, counts, verdicts; s there stops after this target"),
         ("a", "answer the open prompt; PgDn scrolls it, esc postpones it"),
         (
             "v",

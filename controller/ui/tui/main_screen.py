@@ -16,6 +16,7 @@ from textual.widgets import Footer, Static
 from controller.model.events import Phase, Record
 from controller.model.prompts import PromptId
 from controller.service import event_text
+from controller.service.queue_status import QueueView
 from controller.service.session_status import SessionStatus
 from controller.service.shower_clocks import advance_shower_clocks
 from controller.ui import view_order
@@ -26,11 +27,16 @@ from controller.ui.tui.layout import LINES_AROUND_BODY, image_cells, log_cells
 from controller.ui.tui.phase_line import phase_line
 from controller.ui.tui.phase_panels import panel_lines
 from controller.ui.tui.plot_widget import Plot
+from controller.ui.tui.queue_lines import queue_place, target_lines
 from controller.ui.tui.screen_messages import MainScreenUncovered, View
 from controller.ui.tui.state_lines import alert_line, lost_line, state_line
 
 PLOT_LINES = 5
 """Smallest height of a plot."""
+LINES_OF_PLOTS = 2 * 7
+"""Height that the plots keep beside a list of targets."""
+LEAST_TARGET_LINES = 4
+"""Smallest height of a list of targets, with its heading."""
 TICK_S = 1.0
 """Time between two updates of the clocks (s)."""
 LINES_KEPT = 200
@@ -46,6 +52,7 @@ class MainScreen(Screen[None]):
         super().__init__()
         self._read_only = read_only
         self._status = SessionStatus()
+        self._queue: QueueView | None = None
         self._views: dict[str, View] = {}
         self._chosen: str | None = None
         self._lines: deque[Text] = deque(maxlen=LINES_KEPT)
@@ -97,11 +104,17 @@ class MainScreen(Screen[None]):
         width = self.size.width
         if not width:
             return  # before the first layout
-        self._text(self._phases, phase_line(status, width, read_only=self._read_only))
+        name = queue_place(self._queue) if self._queue is not None else status.name
+        self._text(self._phases, phase_line(status, width, name, read_only=self._read_only))
         self._text(self._state, state_line(status, width, read_only=self._read_only))
         self._text(self._alert, alert_line(status, width))
         self._show_side(status)
         self._show_view()
+
+    def show_queue(self, queue: QueueView) -> None:
+        """Show the queue to which the session belongs."""
+        self._queue = queue
+        self.show(self._status)
 
     def show_lost(self, fault: str, remedy: str) -> None:
         """Show that the session does not answer, and what to do; the rest of the screen stays."""
@@ -172,8 +185,12 @@ class MainScreen(Screen[None]):
 
     def _show_side(self, status: SessionStatus) -> None:
         lines = panel_lines(advance_shower_clocks(status, datetime.now(UTC)))
-        self._text(self._numbers, Text("\n").join(lines))
         room = self.size.height - LINES_AROUND_BODY - len(lines)
+        if self._queue is not None and (rest := room - LINES_OF_PLOTS - 1) >= LEAST_TARGET_LINES:
+            targets = target_lines(self._queue, status, rest)
+            lines += [Text(), *targets]
+            room -= 1 + len(targets)
+        self._text(self._numbers, Text("\n").join(lines))
         charts = charts_of(status)[: room // PLOT_LINES]
         for i, plot in enumerate(self._plots):
             plot.display = i < len(charts)

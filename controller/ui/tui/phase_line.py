@@ -19,8 +19,11 @@ SHORT_NAMES = {
 }
 
 
-def phase_line(status: SessionStatus, width: int, *, read_only: bool = False) -> Text:
-    """Return the phases, done ones ticked and the current one in brackets, and the name."""
+def phase_line(status: SessionStatus, width: int, name: str, *, read_only: bool = False) -> Text:
+    """Return the phases, done ones ticked and the current one in brackets, and the name.
+
+    A name that does not fit loses its beginning.
+    """
     line = Text(no_wrap=True, overflow="crop")
     line.append(" dualtilt ", "bold")
     if status.simulated:
@@ -30,9 +33,19 @@ def phase_line(status: SessionStatus, width: int, *, read_only: bool = False) ->
         line.append("read-only ", "italic")
     line.append(" ")
     line.append_text(phases_text(status))
-    name = f"  {status.name} "
-    line.append(name.rjust(max(0, width - line.cell_len)))
+    room = max(0, width - line.cell_len)
+    whole = f"  {name} "
+    cut = whole if len(whole) <= room else f" …{whole[len(whole) - room + 2 :]}"
+    line.append(cut.rjust(room))
     return line
+
+
+def running_phase(status: SessionStatus) -> str:
+    """Return the running phase with its progress; empty if none runs."""
+    phase = status.phase
+    if phase is None or status.phases[phase] is not PhaseState.RUNNING:
+        return ""
+    return f"{SHORT_NAMES[phase]}{_progress(status, phase)}"
 
 
 def phases_text(status: SessionStatus) -> Text:

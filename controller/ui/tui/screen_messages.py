@@ -8,6 +8,7 @@ from textual.message import Message
 
 from controller.model.events import Record
 from controller.service.previews import Picture
+from controller.service.queue_status import QueueView
 from controller.service.session_status import SessionStatus
 
 
@@ -35,6 +36,18 @@ class StatusArrived(Message):
     def can_replace(self, message: Message) -> bool:
         """Replace an older status in the queue."""
         return isinstance(message, StatusArrived)
+
+
+class QueueArrived(Message):
+    """A newer state of the queue to which the session belongs."""
+
+    def __init__(self, queue: QueueView) -> None:
+        super().__init__()
+        self.queue = queue
+
+    def can_replace(self, message: Message) -> bool:
+        """Replace an older state in the queue of messages."""
+        return isinstance(message, QueueArrived)
 
 
 class PictureArrived(Message):

@@ -13,26 +13,28 @@ from textual.binding import Binding, BindingType
 from textual.screen import Screen
 
 from controller.common.errors import DualtiltError
-from controller.common.exit_codes import ExitCode
-from controller.model.commands import Answer, StopWhen
+from controller.model.commands import AFTER_TARGET, Answer, StopWhen
 from controller.model.events import Record, State
-from controller.service.closing_lines import closing_lines
-from controller.service.session_client import ServiceClient, exit_code_after
+from controller.service.queue_status import QueueView, go_on_after_target, stop_after_target
+from controller.service.session_client import ServiceClient
 from controller.service.session_status import SessionStatus
 from controller.ui.tui.desktop import open_in_browser
 from controller.ui.tui.dialogs import PromptDialog, retake_dialog, stop_dialog
 from controller.ui.tui.help_screen import HelpScreen
 from controller.ui.tui.log_screen import LogScreen
 from controller.ui.tui.main_screen import MainScreen
+from controller.ui.tui.palette import PALETTE
 from controller.ui.tui.screen_messages import (
     MainScreenUncovered,
     PictureArrived,
+    QueueArrived,
     RecordsArrived,
     StatusArrived,
     Unreachable,
 )
 from controller.ui.tui.session_follower import SessionFollower
 from controller.ui.tui.styles import MICROSCOPE_ROOM
+from controller.ui.tui.targets_screen import TargetsScreen
 
 RECORDS_KEPT = 20_000
 """Newest records kept for the log."""
@@ -56,6 +58,8 @@ class SessionApp(App[None]):
     ----------
     status
         Newest known status.
+    queue
+        Queue to which the session belongs; None for a single session.
     lost
         Reason why the session no longer answers; empty if it answers.
     """
@@ -71,6 +75,7 @@ class SessionApp(App[None]):
         Binding("v", "view", "View"),
         Binding("z", "zoom", "Zoom"),
         Binding("c", "contrast", "Contrast", show=False),
+        Binding("t", "targets", "Targets"),
         Binding("l", "log", "Log"),
         Binding("o", "open_report", "Report"),
         Binding("question_mark,f1", "help", "Help", key_display="?"),
@@ -97,6 +102,7 @@ class SessionApp(App[None]):
         self._leaving = False
         self._allowed_before: dict[str, bool] = {}
         self.status = SessionStatus()
+        self.queue: QueueView | None = None
         self.lost = ""
 
     def on_mount(self) -> None:
@@ -116,11 +122,25 @@ class SessionApp(App[None]):
         """Show the newest status."""
         self.status, self.lost = message.status, ""
         self._main.show(message.status)
+        self._show_targets()
         self._follow_prompt(message.status)
         self._refresh_keys()
         if message.status.ended and self._leave_when_ended_s is not None and not self._leaving:
             self._leaving = True
             self.set_timer(self._leave_when_ended_s, self.exit)
+
+    def on_queue_arrived(self, message: QueueArrived) -> None:
+        """Show the newest state of the queue."""
+        self.queue = message.queue
+        self._main.show_queue(message.queue)
+        self._show_targets()
+        self._refresh_keys()
+
+    def _show_targets(self) -> None:
+        """Update the open list of targets."""
+        for screen in self.screen_stack:
+            if isinstance(screen, TargetsScreen) and self.queue is not None:
+                screen.show(self.queue, self.status)
 
     def on_picture_arrived(self, message: PictureArrived) -> None:
         """Show a new picture."""
@@ -161,10 +181,25 @@ class SessionApp(App[None]):
         """Ask when to stop."""
 
         def chosen(when: str | None) -> None:
-            if when is not None:
+            if when == AFTER_TARGET:
+                self.action_stop_after_target()
+            elif when is not None:
                 self._send(lambda client: client.stop(StopWhen(when)))
 
-        self.push_screen(stop_dialog(), chosen)
+        self.push_screen(stop_dialog(in_queue=self.queue is not None), chosen)
+
+    def action_stop_after_target(self) -> None:
+        """Have the queue stop when this session has ended."""
+        self._ask_queue(stop_after_target)
+
+    def action_go_on_after_target(self) -> None:
+        """Have the queue continue after this session."""
+        self._ask_queue(go_on_after_target)
+
+    def action_targets(self) -> None:
+        """Open the list of targets."""
+        if self.queue is not None:
+            self.push_screen(TargetsScreen(self.queue, self.status))
 
     def action_retake(self) -> None:
         """Ask for the number of tilts to record again."""
@@ -231,20 +266,7 @@ class SessionApp(App[None]):
         for command in super().get_system_commands(screen):
             if command.title != "Quit":  # Textual's own; Detach does the same
                 yield command
-        for name, explanation, action in (
-            ("Pause", "after the current step", "pause"),
-            ("Go on", "after a pause", "go_on"),
-            ("Answer the prompt", "open its dialog", "answer"),
-            ("Stop…", "after this tilt, at the end of the series, or now", "stop"),
-            ("Retake…", "record the last tilts again", "retake"),
-            ("All tilts", "record them all, though the count is settled", "complete"),
-            ("Next view", "frame, slices, fused, difference", "view"),
-            ("Zoom", "one to one, or the whole picture", "zoom"),
-            ("Contrast", "automatic, full range, or strong", "contrast"),
-            ("Log", "every event, with a filter", "log"),
-            ("Open report", "in a browser", "open_report"),
-            ("Detach", "close the screen; the session continues", "detach"),
-        ):
+        for name, explanation, action in PALETTE:
             if self._allowed(screen).get(action, True):
                 yield SystemCommand(name, explanation, getattr(self, f"action_{action}"))
 
@@ -257,6 +279,9 @@ class SessionApp(App[None]):
             "pause": commands and not (status.pausing or status.state is State.PAUSED),
             "go_on": commands and (status.pausing or status.state is State.PAUSED),
             "stop": commands,
+            "targets": self.queue is not None,
+            "stop_after_target": commands and self.queue is not None and not self.queue.stops,
+            "go_on_after_target": commands and self.queue is not None and self.queue.stops,
             "retake": commands and bool(status.current_tilts),
             "complete": commands and bool(status.current_tilts),
             "answer": commands and status.prompt is not None,
@@ -285,6 +310,13 @@ class SessionApp(App[None]):
         if open_seq != self._prompt_opened_seq and self._main.is_active and not self._read_only:
             self.action_answer()
 
+    def _ask_queue(self, ask: Callable[[Path], None]) -> None:
+        """Leave a request for the queue in its folder."""
+        try:
+            ask(self._folder)
+        except OSError as error:
+            self.notify(f"the queue was not asked: {error}", severity="error", timeout=10)
+
     def _send(self, command: Callable[[ServiceClient], None]) -> None:
         """Send a command on a separate thread, so that the screen never waits."""
         self.run_worker(partial(self._connect_and_send, command), thread=True, exit_on_error=False)
@@ -295,22 +327,3 @@ class SessionApp(App[None]):
                 command(client)
         except DualtiltError as error:
             self.call_from_thread(self.notify, str(error), severity="error", timeout=10)
-
-
-def run_screen(
-    folder: Path, *, read_only: bool = False, leave_when_ended_s: float | None = None
-) -> ExitCode:
-    """Show the session in `folder` until the screen is closed.
-
-    Returns
-    -------
-    ExitCode
-        Exit code of an ended session; OK if it still runs; BRIDGE if it no longer answers.
-    """
-    app = SessionApp(folder, read_only=read_only, leave_when_ended_s=leave_when_ended_s)
-    app.run()
-    for line in closing_lines(folder, app.status, app.lost):
-        print(line)  # noqa: T201
-    if app.lost and not app.status.ended:
-        return ExitCode.BRIDGE
-    return exit_code_after(folder, app.status)

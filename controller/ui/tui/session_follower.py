@@ -10,6 +10,7 @@ from textual.message import Message
 
 from controller.common.errors import DualtiltError
 from controller.service.previews import reduce_picture
+from controller.service.queue_status import QueueView, queue_around
 from controller.service.service_address import NoSessionError
 from controller.service.session_client import (
     NotAnsweringError,
@@ -20,6 +21,7 @@ from controller.service.session_client import (
 from controller.service.session_status import SessionStatus
 from controller.ui.tui.screen_messages import (
     PictureArrived,
+    QueueArrived,
     RecordsArrived,
     StatusArrived,
     Unreachable,
@@ -55,6 +57,7 @@ class SessionFollower(threading.Thread):
         self._done = threading.Event()
         self._seq = -1
         self._shown: dict[str, int] = {}
+        self._queue: QueueView | None = None
 
     def stop(self) -> None:
         """Ask the thread to end."""
@@ -73,6 +76,7 @@ class SessionFollower(threading.Thread):
     def _follow(self, client: ServiceClient) -> None:
         self._show(client, client.status())
         while not self._done.is_set():
+            self._show_queue()
             records = client.events_after(self._seq, WAIT_S)
             if records:
                 self._seq = records[-1].seq
@@ -91,6 +95,13 @@ class SessionFollower(threading.Thread):
                 view = View(name, preview.caption, pixels, reduced, preview.pixel_nm)
                 self._post(PictureArrived(view))
                 self._shown[name] = preview.seq
+
+    def _show_queue(self) -> None:
+        """Post the queue of the session, if it has one that has changed."""
+        queue = queue_around(self._folder)
+        if queue is not None and queue != self._queue:
+            self._queue = queue
+            self._post(QueueArrived(queue))
 
     def _final_status(self) -> StatusArrived | None:
         """Return the status on disk if the session's process wrote its exit code; else None."""
