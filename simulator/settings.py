@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 
 from controller.model.base import Data, Finite, NotNegative, Positive
 from controller.model.stage import StageLimits
-from simulator import transport
+from simulator.transport_conditions import INNER_MRAD, OUTER_MRAD, VOLTAGE_KV
 
 AssemblyNumber = Annotated[int, Field(ge=1)]
 Fraction = Annotated[float, Field(ge=0, lt=1)]
@@ -85,10 +85,10 @@ class SpecimenSettings(Data):
 class OpticsSettings(Data):
     """Probe, focus, and collection angles of the annular detector."""
 
-    voltage_kV: Positive = transport.VOLTAGE_KV
+    voltage_kV: Positive = VOLTAGE_KV
     convergence_mrad: Positive = 8.0
-    inner_collection_mrad: Positive = transport.INNER_MRAD
-    outer_collection_mrad: Positive = transport.OUTER_MRAD
+    inner_collection_mrad: Positive = INNER_MRAD
+    outer_collection_mrad: Positive = OUTER_MRAD
     current_max_pA: Positive = 1000.0
     focus_error_nm: Finite = 0.0
     """Height of the focus above the tilt axis at a defocus of 0, at the start."""
@@ -99,7 +99,7 @@ class OpticsSettings(Data):
     @model_validator(mode="after")
     def _check_scattering_table(self) -> Self:
         asked = (self.voltage_kV, self.inner_collection_mrad, self.outer_collection_mrad)
-        known = (transport.VOLTAGE_KV, transport.INNER_MRAD, transport.OUTER_MRAD)
+        known = (VOLTAGE_KV, INNER_MRAD, OUTER_MRAD)
         if asked != known:
             raise ValueError(
                 f"scattering is tabulated for {known[0]:g} kV and {known[1]:g}-{known[2]:g} mrad"

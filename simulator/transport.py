@@ -21,11 +21,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import j0
 
+from simulator.transport_conditions import INNER_MRAD, OUTER_MRAD, VOLTAGE_KV
+
 Array = NDArray[np.float64]
 
-VOLTAGE_KV = 300.0
-INNER_MRAD = 62.0
-OUTER_MRAD = 250.0
 FILL_FRACTION = 0.39
 """Volume fraction of gold in the medium; it sets the lateral scale of the blur."""
 

@@ -222,7 +222,7 @@ def test_check_marks_a_bridge_that_was_not_checked(
 @pytest.mark.parametrize("verb", VERBS)
 def test_every_verb_has_a_help_text(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
-        build_parser().parse_args([verb, "--help"])
+        build_parser(verb).parse_args([verb, "--help"])
     assert ended.value.code == 0
     assert verb in capsys.readouterr().out
 

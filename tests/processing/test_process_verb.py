@@ -316,7 +316,7 @@ def test_the_picture_uses_characters_that_the_terminal_has(
 
 def main_parsed(verb: str, *arguments: object) -> int:
     """Run a verb as the command line does, without its handling of errors."""
-    args = build_parser().parse_args([verb, *(str(argument) for argument in arguments)])
+    args = build_parser(verb).parse_args([verb, *(str(argument) for argument in arguments)])
     return {"inspect": inspect.run, "process": process.run}[verb](args)
 
 

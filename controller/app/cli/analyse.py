@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from processing.structure.run import StructureOptions
     from processing.structure_results import Measured, Structure
 
-HELP = "analyse the structure of an assembly: order, grains, twins, layers"
 SOURCE_HELP = "folder of a session or of results, or a table of particles (.csv, .xyz)"
 DIAMETER_HELP = "particle diameter, for the packing"
 MOST_SHOWN = 8

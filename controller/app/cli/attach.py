@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from controller.common.exit_codes import ExitCode
 
-HELP = "show a running session again: its screen, or text without a terminal"
 DIR_HELP = "folder of the session, if several run, or of a grid: one target after the other"
 LEAVE_AFTER_S = 2.0
 """Time that the screen shows the end of a target's session before the next one (s)."""

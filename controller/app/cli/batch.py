@@ -18,7 +18,6 @@ from controller.common.exit_codes import ExitCode
 if TYPE_CHECKING:
     from processing.batch.process_session import SessionOutcome
 
-HELP = "process many sessions, or pairs of series, on this machine or on a cluster"
 FOLDERS_HELP = "folder with the stacks A and B, such as a session's"
 CLUSTER_HELP = (
     "workers: this machine (local, the default), a running Dask scheduler (tcp://HOST:PORT), or "

@@ -1,6 +1,6 @@
 """`dualtilt bridge`: the service on the microscope PC.
 
-`python -m controller.app.cli.bridge` runs this verb without loading the others.
+`python -m controller.app.cli.bridge` runs this verb alone.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ import signal
 import sys
 from pathlib import Path
 
+from controller.app.cli.main import VERBS
 from controller.app.cli.reading_arguments import within
 from controller.common.errors import DualtiltError
 from controller.common.exit_codes import ExitCode
 from controller.model.plausible import LEASE
 
-HELP = "serve a microscope, real or simulated, to one session at a time"
 DEFAULT_LEASE_S = 1.5
 """Default lease (s): the column is safe within 2 s of losing its controller, watchdog included."""
 CERTS_HELP = "make certificates for both sides, then end; with --host: also a connection file"
@@ -131,7 +131,7 @@ def _make_certs(args: argparse.Namespace) -> int:
 
 def main() -> int:
     """Run the verb without the others; return its exit code."""
-    parser = argparse.ArgumentParser(prog="dualtilt bridge", description=HELP)
+    parser = argparse.ArgumentParser(prog="dualtilt bridge", description=VERBS["bridge"])
     add_arguments(parser)
     try:
         return run(parser.parse_args())

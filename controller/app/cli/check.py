@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from controller.model.events import Checked
     from controller.model.protocol import Protocol
 
-HELP = "check protocol, disk, dose, processing and, with --bridge, the microscope"
 OF_THE_PROTOCOL = ("protocol", "dose", "image size")
 """Beginnings of the names of checks that a change of the protocol mends: wrong input."""
 

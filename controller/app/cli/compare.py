@@ -22,7 +22,6 @@ from controller.common.exit_codes import ExitCode
 if TYPE_CHECKING:
     from processing.results import Count
 
-HELP = "compare counts, verdicts and particles of results of the same object"
 FOLDERS_HELP = (
     "session, or --out folder of `process`; of one session alone, its results that were made again "
     "are compared with the first"

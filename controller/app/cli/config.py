@@ -17,8 +17,6 @@ from controller.common.settings_file import validate_toml
 from controller.common.toml_file import read_toml
 from controller.model.protocol import Protocol, read_protocol
 
-HELP = "show or validate a protocol, or print its schema"
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's arguments."""

@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from controller.rehearsal.accuracy_checks import Accuracy
     from controller.service.session_status import SessionStatus
 
-HELP = "run a whole session on the simulator, in a minute or two"
 FAULTS_HELP = "faults to rehearse: lists in config/faults (a wrong name shows them), or files"
 CONTROLS_HELP = "also count the volumes of all fusion rules (default: of the mean alone)"
 GRID_HELP = "six assemblies on one grid and one flip, which goes wrong the first time"

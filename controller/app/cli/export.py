@@ -13,7 +13,6 @@ from processing.export.targets import ExportTarget
 if TYPE_CHECKING:
     from processing.results import Count
 
-HELP = "write the results for other programs: volume, particle coordinates, raw data"
 FOLDER_HELP = "folder of a finished session, or --out folder of dualtilt process"
 TO_HELP = f"one or more of: {', '.join(ExportTarget)} (docs/export.md)"
 ABOUT_HELP = "TOML file with title, authors and sample, for nexus and empiar (docs/export.md)"

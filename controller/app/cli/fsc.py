@@ -14,8 +14,6 @@ if TYPE_CHECKING:
 
     from processing.resolution.results import PartResolution, Resolution
 
-HELP = "measure the resolution of the volumes by depth and direction (Fourier shell correlation)"
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's arguments."""

@@ -9,7 +9,6 @@ from controller.app.cli.inspect_session import inspect_session, is_session, sess
 from controller.app.cli.print_inputs import print_series
 from controller.app.cli.reading_arguments import add_reading_arguments, reading_options
 
-HELP = "show what is understood of tilt series, and the results of a session; processes nothing"
 FILES_HELP = "stack, folder of images or list; or one folder of a session or of its results"
 PICTURES_HELP = (
     "write the images as PNG files to DIR; of a session or of results also sinograms, slices with "

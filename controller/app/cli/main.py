@@ -18,33 +18,36 @@ from controller.common.exit_codes import ExitCode
 for variable in ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS"):
     os.environ.setdefault(variable, "1")
 
-VERBS = (
-    "demo",
-    "run",
-    "plan",
-    "check",
-    "attach",
-    "serve",
-    "answer",
-    "pause",
-    "retake",
-    "complete",
-    "stop",
-    "resume",
-    "bridge",
-    "simulate",
-    "reproduce",
-    "process",
-    "batch",
-    "inspect",
-    "analyse",
-    "report",
-    "fsc",
-    "compare",
-    "export",
-    "config",
-)
-
+VERBS = {
+    "demo": "run a whole session on the simulator, in a minute or two",
+    "run": "run a dual tilt-series session",
+    "plan": "print every step of a session with its estimated time and dose",
+    "check": "check protocol, disk, dose, processing and, with --bridge, the microscope",
+    "attach": "show a running session again: its screen, or text without a terminal",
+    "serve": "show a session in a browser, read-only, while it runs and afterwards",
+    "answer": "answer the open prompt of a running session",
+    "pause": "pause a running session with the beam blanked; --go-on ends the pause",
+    "retake": "record the last tilts of the running series again",
+    "complete": "record all tilts of the running series, though its count is settled",
+    "stop": "stop a running session; `dualtilt resume` continues it",
+    "resume": "continue a session after a stop, a crash or a power cut",
+    "bridge": "serve a microscope, real or simulated, to one session at a time",
+    "simulate": "write both simulated tilt series and the truth, without a session",
+    "reproduce": "repeat the paper's experiments on the simulator and compare the results"
+    " with the paper's",
+    "process": "reconstruct one tilt series, or two and their fusion, and count the particles",
+    "batch": "process many sessions, or pairs of series, on this machine or on a cluster",
+    "inspect": "show what is understood of tilt series, and the results of a session;"
+    " processes nothing",
+    "analyse": "analyse the structure of an assembly: order, grains, twins, layers",
+    "report": "write the report of a session again",
+    "fsc": "measure the resolution of the volumes by depth and direction"
+    " (Fourier shell correlation)",
+    "compare": "compare counts, verdicts and particles of results of the same object",
+    "export": "write the results for other programs: volume, particle coordinates, raw data",
+    "config": "show or validate a protocol, or print its schema",
+}
+"""Purpose of each verb, in the order of the help text."""
 
 EMPTY = ""
 """Argument that would be taken for the current folder; only the reason of an answer may be it."""
@@ -52,8 +55,6 @@ EMPTY = ""
 
 class Verb(Protocol):
     """Interface of a verb's module, which keeps heavy imports inside `run`."""
-
-    HELP: str
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         """Declare the verb's arguments."""
@@ -80,8 +81,8 @@ class _Version(argparse.Action):
         parser.exit()
 
 
-def build_parser() -> argparse.ArgumentParser:
-    """Build the whole command line."""
+def build_parser(chosen: str | None) -> argparse.ArgumentParser:
+    """Build the command line; only the chosen verb is loaded and gets its arguments."""
     parser = OneLineParser(
         prog="dualtilt",
         description="Dual tilt-series tomography of thick nanoparticle assemblies, in one session.",
@@ -90,9 +91,10 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--debug", action="store_true", help="show tracebacks")
     parser.add_argument("-V", "--version", action=_Version, nargs=0, help="show the version")
     verbs = parser.add_subparsers(dest="verb", metavar="VERB")
-    for name in VERBS:
-        verb = _load(name)
-        verb.add_arguments(verbs.add_parser(name, help=verb.HELP, description=verb.HELP))
+    for name, purpose in VERBS.items():
+        verb_parser = verbs.add_parser(name, help=purpose, description=purpose)
+        if name == chosen:
+            _load(name).add_arguments(verb_parser)
     return parser
 
 
@@ -104,9 +106,11 @@ def main(argv: list[str] | None = None) -> int:
     int
         An :class:`~controller.common.exit_codes.ExitCode`.
     """
-    parser = build_parser()
-    args = parser.parse_args(argv)
-    if EMPTY in (sys.argv[1:] if argv is None else argv) and args.verb != "answer":
+    words = sys.argv[1:] if argv is None else argv
+    # no option before the verb takes a value
+    parser = build_parser(next((word for word in words if not word.startswith("-")), None))
+    args = parser.parse_args(words)
+    if EMPTY in words and args.verb != "answer":
         parser.error(
             "an argument is empty, maybe a variable without value; fill it or leave it out"
         )

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from controller.model.plan import Plan
     from controller.model.steps import Step
 
-HELP = "print every step of a session with its estimated time and dose"
 
 SERIES: tuple[SeriesName, ...] = ("A", "B")
 COLUMNS = ("step", "action", "time", "so far", "e/Å²", "so far")

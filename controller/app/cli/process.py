@@ -36,7 +36,6 @@ if TYPE_CHECKING:
     from processing.series import TiltSeries
 
 SERIES: tuple[SeriesName, ...] = ("A", "B")
-HELP = "reconstruct one tilt series, or two and their fusion, and count the particles"
 STACK_HELP = (
     "tilt series A: a stack of any format, or a folder of images (docs/files.md); or the folder of "
     "a session, of which A and B are processed again"

@@ -8,7 +8,6 @@ from pathlib import Path
 from controller.common.errors import UsageError
 from controller.common.exit_codes import ExitCode
 
-HELP = "write the report of a session again"
 FIGURES = "figures"
 """Subfolder for the figures."""
 

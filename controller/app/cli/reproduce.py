@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from controller.app.paper.experiments import Experiment
     from controller.app.paper.outcome import Outcome
 
-HELP = "repeat the paper's experiments on the simulator and compare the results with the paper's"
 QUICK_HELP = "the four main experiments alone, a third of the time"
 OUT_HELP = "new or empty folder for the tables and the volumes of the first experiment"
 

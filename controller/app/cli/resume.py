@@ -7,8 +7,6 @@ from pathlib import Path
 
 from controller.app.cli.run import BRIDGE_HELP, say
 
-HELP = "continue a session after a stop, a crash or a power cut"
-
 COMPLETE_HELP = "first take back the early end of a series: record the tilts that it left out"
 REBUILD_HELP = "first rebuild a damaged journal from its good lines, the stacks and the mdocs"
 

@@ -7,8 +7,6 @@ from pathlib import Path
 
 from controller.app.cli.reading_arguments import at_least_one
 
-HELP = "record the last tilts of the running series again"
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-HELP = "run a dual tilt-series session"
 PROTOCOL_HELP = "a path or a profile's name: demo, fast, grid, paper"
 OUT_HELP = "new or empty folder for the session (default: ./NAME-DATE-TIME)"
 BRIDGE_HELP = (

@@ -6,8 +6,6 @@ import argparse
 from importlib.util import find_spec
 from pathlib import Path
 
-HELP = "show a session in a browser, read-only, while it runs and afterwards"
-
 NAME_HELP = "name under which browsers reach this server, if it is not this machine's; repeatable"
 
 

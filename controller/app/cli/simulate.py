@@ -18,8 +18,6 @@ from controller.model.protocol import Protocol, read_protocol
 from controller.model.scan import shower_dose_e_per_A2
 from controller.model.sections.series import Shower
 
-HELP = "write both simulated tilt series and the truth, without a session"
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's arguments."""

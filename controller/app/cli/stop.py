@@ -7,8 +7,6 @@ from pathlib import Path
 
 from controller.model.commands import AFTER_TARGET, StopWhen
 
-HELP = "stop a running session; `dualtilt resume` continues it"
-
 MOMENTS = (*(when.value for when in StopWhen), AFTER_TARGET)
 
 
