@@ -15,6 +15,7 @@ from controller.worker.child_messages import AnyTask, CountFrames, Ended, Publis
 from controller.worker.count_event import count_event, more_tilts
 from controller.worker.count_schedule import CountSchedule
 from controller.worker.refined_alignment import write_refined_alignment
+from processing.count.second_series import second_series_line
 from processing.errors import InputFileError, ProcessingError
 from processing.files.section import read_section
 from processing.images.binning import block_mean
@@ -41,8 +42,6 @@ MIN_RANGE_FOR_BLUR_DEG = 90.0
 """Smallest tilt range that shows how blurred the exit side of the beam is."""
 MIN_RANGE_FOR_FIT_DEG = 75.0
 """Smallest tilt range of B for a warning; with less, the right object may not fit A."""
-BLUR_LIMIT_DIAMETERS = 0.25
-"""Largest beam width at the exit side, in diameters; a wider beam hides particles there."""
 
 
 def handler(folder: Path, send: Send) -> Handler:
@@ -210,10 +209,8 @@ class CountedSeries:
             return
         diameter_nm = found.result.diameter.value
         blur_nm = found.result.detection.exit_blurs_nm[0]
-        blurred = blur_nm > BLUR_LIMIT_DIAMETERS * diameter_nm
         width = f"probe about {blur_nm:.1f} nm wide at the exit surface"
-        other = "until B" if self._series == "A" else "that only A shows"
-        advice = f"expect missed particles there {other}" if blurred else "neither side is blurred"
-        text = f"{width} (diameter {diameter_nm:.1f} nm): {advice}"
+        adds = second_series_line(found.result.detection.table.confidence)
+        text = f"{width} (diameter {diameter_nm:.1f} nm): {adds}"
         # always ok: the second series resolves the blurred side
         self._publish(Advised(series=self._series, topic="blurred-side", text=text, ok=True))

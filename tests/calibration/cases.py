@@ -38,6 +38,8 @@ class Specimen:
     size_nm: float
     pixel_nm: float
     seed: int
+    dose: float = 1.0
+    """Dose of each image, as a fraction of the usual one."""
 
     def record(self, a_deg: ArrayLike, b_deg: ArrayLike) -> DualSeries:
         """Simulate both raw series at their tilts; the result includes their truth."""
@@ -54,9 +56,13 @@ class Specimen:
         )
         side_px = 2 * round((self.size_nm + MARGIN_NM) / self.pixel_nm / 2)
         scan = ScanSettings(
-            width_px=side_px, height_px=side_px, pixel_nm=self.pixel_nm, dwell_us=DWELL_US
+            width_px=side_px,
+            height_px=side_px,
+            pixel_nm=self.pixel_nm,
+            dwell_us=DWELL_US,
         )
-        return simulate_dual(settings, scan, a_deg, b_deg, CURRENT_PA, tracking_error_nm=3.0)
+        current_pA = self.dose * CURRENT_PA
+        return simulate_dual(settings, scan, a_deg, b_deg, current_pA, tracking_error_nm=3.0)
 
 
 @dataclass(frozen=True)
