@@ -18,7 +18,7 @@ from scipy.spatial.transform import Rotation
 from controller.model.base import Data
 from controller.rehearsal.operator_actions import OperatorAction
 from simulator.settings import SimulatorSettings, SpecimenSettings
-from simulator.specimen import Particles, make_assembly
+from simulator.specimen import Particles, joined, make_assembly
 from simulator.stray_particles import scatter_stray_particles
 
 Array = NDArray[np.float64]
@@ -130,13 +130,15 @@ def particles_in_holder(
         Assemblies that are no longer on the grid, from 0.
     """
     present = [index for index in range(len(grid.assemblies)) if index not in lost]
-    centres = [
-        mount.to_holder(
-            grid.assemblies[index].centres_nm * sizes[index] + grid.assembly_positions_nm[index]
+    turn = Rotation.from_matrix(np.array(mount.matrix))
+    shown = [
+        grid.assemblies[index].moved(
+            mount.to_holder(
+                grid.assemblies[index].centres_nm * sizes[index] + grid.assembly_positions_nm[index]
+            ),
+            turn,
         )
         for index in present
     ]
-    centres.append(mount.to_holder(grid.stray_particles.centres_nm))
-    shown = [*(grid.assemblies[index] for index in present), grid.stray_particles]
-    diameters = [each.diameters_nm for each in shown]
-    return Particles(np.vstack(centres), np.concatenate(diameters))
+    strays = grid.stray_particles
+    return joined([*shown, strays.moved(mount.to_holder(strays.centres_nm), turn)])

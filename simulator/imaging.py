@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.spatial.transform import Rotation
 
 from controller.model.scan import ScanSettings
 from simulator import optics, stage
@@ -68,18 +69,23 @@ def beam_fraction_image(
     progress = np.clip(v_nm / (scan.height_px * scan.pixel_nm) + 0.5, 0.0, 1.0)
     positions = stage.holder_to_beam_in_motion(centres_nm, start, end, progress)
     positions[:, 2] -= scene.focus_nm
-    positions[:, :2] = _distort(positions[:, :2], scene.scan_mirrored, settings.scan)
-    image = optics.render(Particles(positions, scene.particles.diameters_nm), scan, settings.optics)
+    positions[:, :2] = _distort(positions[:, :2], settings.scan)
+    shown = replace(scene.particles, centres_nm=positions)
+    if shown.quaternions is not None and len(shown):
+        tilts_deg = start.alpha_deg + progress * (end.alpha_deg - start.alpha_deg)
+        shown = shown.moved(positions, Rotation.from_euler("y", tilts_deg[:, None], degrees=True))
+    image = optics.render(shown, scan, settings.optics)
+    if scene.scan_mirrored:
+        image = image[:, ::-1]
     tilts_deg = np.linspace(start.alpha_deg, end.alpha_deg, scan.height_px)[:, None]
     carbon = CARBON_FRACTION_PER_NM * scene.carbon_nm / np.cos(np.deg2rad(tilts_deg))
     return _jitter_lines(image, settings.scan.line_jitter_px, rng) + carbon.astype(np.float32)
 
 
-def _distort(points: Array, mirrored: bool, settings: ScanDistortionSettings) -> Array:
+def _distort(points: Array, settings: ScanDistortionSettings) -> Array:
     """Return the positions [n, 2] of the points in the distorted raster."""
     u, v = points.T
-    u = u + settings.shear * v
-    return np.column_stack([-u if mirrored else u, v * (1.0 + settings.stretch)])
+    return np.column_stack([u + settings.shear * v, v * (1.0 + settings.stretch)])
 
 
 def _jitter_lines(

@@ -7,6 +7,9 @@ represents them (found by a singular value decomposition). For each basis functi
 are drawn as weighted points, and the spectra are summed. The points are drawn with quintic
 B-splines, whose spectrum is then divided out; the position error is far below a pixel.
 
+Solids have no form factor of one variable. They are drawn by their thickness along the beam, and
+only blur, response and probe, those at the solid's centre, are in the transfer functions.
+
 Frame: u along x, v along y, height towards the source; the beam travels downwards.
 """
 
@@ -21,6 +24,7 @@ from scipy.ndimage import gaussian_filter
 from scipy.sparse import csc_array
 
 from controller.model.scan import ScanSettings
+from simulator.draw_solids import largest_radius_nm, thickness_matrix
 from simulator.raster import SPLINE_DEGREE, Raster, spline_matrix
 from simulator.settings import OpticsSettings
 from simulator.specimen import Particles
@@ -52,34 +56,38 @@ def render(particles: Particles, scan: ScanSettings, optics: OpticsSettings) -> 
     if not len(visible):
         return np.zeros((scan.height_px, scan.width_px), np.float32)
     crossed_nm, distances_nm = crossed_gold_nm(visible), np.abs(visible.centres_nm[:, 2])
+    solid = particles.solid is not None
+    sizes_nm = particles.diameters_nm
     basis = transfer_basis(
         raster,
         optics,
-        (float(particles.diameters_nm.min()), float(particles.diameters_nm.max())),
+        None if solid else (float(sizes_nm.min()), float(sizes_nm.max())),
         _rounded_up(crossed_nm.max(), _DEPTH_STEP_NM),
         _rounded_up(distances_nm.max(), _DISTANCE_STEP_NM),
     )
     weights = basis.weights(visible.diameters_nm, crossed_nm, distances_nm)
-    splines = spline_matrix(visible.centres_nm, raster)
+    drawn = (
+        thickness_matrix(visible, raster) if solid else spline_matrix(visible.centres_nm, raster)
+    )
     half = len(basis.spectra) // 2
     with ThreadPoolExecutor(2) as pool:
         halves = pool.map(
-            lambda some: _summed(splines, weights[:, some], basis.spectra[some], raster),
+            lambda some: _summed(drawn, weights[:, some], basis.spectra[some], raster),
             (slice(None, half), slice(half, None)),
         )
         spectrum = sum(halves, start=np.complex64(0))
     return raster.crop_to_scan(irfft2(spectrum, s=(raster.height, raster.width)), scan)
 
 
-def _summed(splines: csc_array, weights: Single, functions: Single, raster: Raster) -> Spectrum:
-    """Return the sum of the points' spectra with weights [n, r], each times its function [r, ...].
+def _summed(drawing: csc_array, weights: Single, functions: Single, raster: Raster) -> Spectrum:
+    """Return the sum of the particles' spectra of weights [n, r], each times its function [r, ...].
 
     The rows of the functions are those of `TransferBasis.spectra`.
     """
     spectrum = np.zeros((raster.height, raster.width // 2 + 1), np.complex64)
     upper = functions.shape[1]
     for column, function in zip(weights.T, functions, strict=True):
-        drawn = rfft2((splines @ column).reshape(raster.height, raster.width))
+        drawn = rfft2((drawing @ column).reshape(raster.height, raster.width))
         parts = drawn.view(np.float32)  # a product of real numbers takes a fifth of the time
         parts[:upper] *= function
         parts[upper:] *= function[raster.height - upper : 0 : -1]
@@ -104,7 +112,7 @@ def crossed_gold_nm(particles: Particles) -> Array:
         int
     )
     position = (centres - low) / _DENSITY_CELL_NM
-    volumes = np.pi / 6.0 * particles.diameters_nm**3 / _DENSITY_CELL_NM**2
+    volumes = particles.volumes_nm3 / _DENSITY_CELL_NM**2
     cells = interpolation(shape, position.T)
     density = gaussian_filter((cells.T @ volumes).reshape(shape), 1.0, mode="constant")
     above = np.flip(np.cumsum(np.flip(density, axis=2), axis=2), axis=2) - 0.5 * density
@@ -114,9 +122,11 @@ def crossed_gold_nm(particles: Particles) -> Array:
 def _particles_on_raster(particles: Particles, raster: Raster) -> Particles:
     """Return the particles on the raster, except those closer to its edge than a spline's width."""
     edge = (SPLINE_DEGREE + 1) * raster.pixel_nm
+    if particles.solid is not None:
+        edge = largest_radius_nm(particles) + 2 * raster.pixel_nm
     u, v = particles.centres_nm[:, 0], particles.centres_nm[:, 1]
     high_u = raster.origin_u_nm + raster.width * raster.pixel_nm - edge
     high_v = raster.origin_v_nm + raster.height * raster.pixel_nm - edge
     near = (u > raster.origin_u_nm + edge) & (u < high_u)
     near &= (v > raster.origin_v_nm + edge) & (v < high_v)
-    return Particles(particles.centres_nm[near], particles.diameters_nm[near])
+    return particles.select(near)

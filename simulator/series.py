@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import count
 
 import numpy as np
@@ -109,7 +109,7 @@ def simulate_dual(
     return DualSeries(
         a=a,
         b=b,
-        truth=Particles(first.centres_nm * size_a, first.diameters_nm),
+        truth=replace(first, centres_nm=first.centres_nm * size_a),
         matrix=np.array(mount_a.matrix) @ np.array(mount_b.matrix).T,
         scale=size_a / size_b,
     )

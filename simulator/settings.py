@@ -25,6 +25,25 @@ class Packing(StrEnum):
     DISORDERED = "disordered"
 
 
+class Arrangement(StrEnum):
+    """Arrangement of particles that are no spheres."""
+
+    ORDERED = "ordered"
+    """Layers of parallel rods, or polyhedra on a lattice in one orientation."""
+    DISORDERED = "disordered"
+
+
+class Shape(StrEnum):
+    """Shape of all particles."""
+
+    SPHERE = "sphere"
+    ROD = "rod"
+    """Cylinder with round ends."""
+    CUBE = "cube"
+    OCTAHEDRON = "octahedron"
+    TETRAHEDRON = "tetrahedron"
+
+
 class TimeKeeping(StrEnum):
     """Clock of the simulator: virtual time jumps over waits, real time sleeps through them."""
 
@@ -33,12 +52,19 @@ class TimeKeeping(StrEnum):
 
 
 class SpecimenSettings(Data):
-    """Assemblies of gold spheres on a carbon film (defaults: Altantzis et al. 2021)."""
+    """Assemblies of gold particles on a carbon film (defaults: Altantzis et al. 2021)."""
 
     packing: Packing = Packing.FCC
+    """Arrangement of spheres."""
+    shape: Shape = Shape.SPHERE
+    arrangement: Arrangement = Arrangement.ORDERED
+    """Arrangement of particles that are no spheres."""
     assembly_diameter_nm: Positive = 165.0
     """Diameter of the spherical envelope of the particles, before flattening."""
     particle_diameter_nm: Positive = 6.3
+    """Diameter of spheres and rods, or edge of polyhedra."""
+    rod_length_nm: Positive = 20.0
+    """Length of rods with their round ends."""
     spacing_ratio: Annotated[float, Field(ge=1.1, le=2.0)] = 1.22
     """Centre-to-centre distance of neighbours, divided by the particle diameter."""
     size_spread: Annotated[float, Field(ge=0, le=0.1)] = 0.03
@@ -47,6 +73,8 @@ class SpecimenSettings(Data):
     """Share of the particles that belong to a second, smaller kind."""
     small_ratio: Annotated[float, Field(ge=0.3, le=1.0)] = 0.72
     """Diameter of the smaller kind, divided by `particle_diameter_nm`."""
+    turn_disorder_deg: Annotated[float, Field(ge=0, le=5)] = 1.0
+    """Standard deviation of the orientations about each axis; ordered solids only."""
     position_disorder: Annotated[float, Field(ge=0, le=0.05)] = 0.015
     """Standard deviation of the lattice sites per axis, in spacings; ordered packings only."""
     grains: Annotated[int, Field(ge=2, le=50)] = 3
@@ -79,6 +107,14 @@ class SpecimenSettings(Data):
         named = {*self.lost_at_flip, *(each for pair in self.alike for each in pair)}
         if wrong := sorted(each for each in named if each > number):
             raise ValueError(f"alike, lost_at_flip: there is no assembly {wrong[0]} of {number}")
+        return self
+
+    @model_validator(mode="after")
+    def _shape_fits(self) -> Self:
+        if self.shape is not Shape.SPHERE and self.small_share > 0:
+            raise ValueError("small_share: only spheres can have two sizes")
+        if self.shape is Shape.ROD and self.rod_length_nm <= self.particle_diameter_nm:
+            raise ValueError("rod_length_nm: a rod is longer than particle_diameter_nm")
         return self
 
 

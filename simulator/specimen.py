@@ -1,4 +1,4 @@
-"""Specimen: gold spheres packed in a spherical assembly that dried flat on a film.
+"""Specimen: gold particles packed in a spherical assembly that dried flat on a film.
 
 Frame: the origin is the centre of the spherical envelope. z points towards the electron source
 in series A. The flat side, where the assembly lies on the grid, faces +z.
@@ -6,14 +6,17 @@ in series A. The flat side, where the assembly lies on the grid, faces +z.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 from scipy.spatial.transform import Rotation
 
-from simulator.settings import Packing, SpecimenSettings
+from simulator.pack_solids import PackingOfSolids, apart
+from simulator.settings import Arrangement, Packing, Shape, SpecimenSettings
+from simulator.solids import Solid
 
 Array = NDArray[np.float64]
 
@@ -27,14 +30,52 @@ class Particles:
 
     centres_nm: Array
     diameters_nm: Array
+    """Diameter of spheres, width of solids."""
+    quaternions: Array | None = None
+    """Orientations [n, 4] of solids as x, y, z, w; None for spheres."""
+    solid: Solid | None = None
+    """Solid of a typical particle, which a particle resembles to scale; None for spheres."""
 
     def __len__(self) -> int:
         return len(self.diameters_nm)
+
+    @property
+    def volumes_nm3(self) -> Array:
+        """Volume of each particle, [n]."""
+        if self.solid is None:
+            return np.asarray(np.pi / 6.0 * self.diameters_nm**3)
+        return self.solid.volume_nm3 * (self.diameters_nm / self.solid.width_nm) ** 3
+
+    def select(self, chosen: NDArray[np.bool_]) -> Particles:
+        """Return some of the particles."""
+        turned = None if self.quaternions is None else self.quaternions[chosen]
+        return Particles(self.centres_nm[chosen], self.diameters_nm[chosen], turned, self.solid)
+
+    def moved(self, centres_nm: Array, turn: Rotation) -> Particles:
+        """Return the particles at other centres [n, 3], turned by a rotation or by n of them."""
+        if self.quaternions is None or not len(self):
+            return replace(self, centres_nm=centres_nm)
+        turned = turn * Rotation.from_quat(self.quaternions)
+        return replace(self, centres_nm=centres_nm, quaternions=turned.as_quat())
+
+
+def joined(parts: Sequence[Particles]) -> Particles:
+    """Return the particles of all parts, which have the same shape."""
+    turned = [each.quaternions for each in parts if each.quaternions is not None]
+    return Particles(
+        np.vstack([each.centres_nm for each in parts]),
+        np.concatenate([each.diameters_nm for each in parts]),
+        np.vstack(turned) if turned else None,
+        parts[0].solid,
+    )
 
 
 def make_assembly(settings: SpecimenSettings, seed: int, index: int = 0) -> Particles:
     """Make assembly number `index` (0-based); settings, seed and index determine it."""
     rng = np.random.default_rng([seed, index])
+    solid = solid_of(settings)
+    if solid is not None:
+        return _assembly_of_solids(solid, settings, rng)
     centres = _PACKINGS[settings.packing](settings, rng)
     diameters = settings.particle_diameter_nm * (
         1.0 + settings.size_spread * np.clip(rng.standard_normal(len(centres)), -2.5, 2.5)
@@ -43,6 +84,36 @@ def make_assembly(settings: SpecimenSettings, seed: int, index: int = 0) -> Part
         small = rng.random(len(centres)) < settings.small_share
         diameters = np.where(small, settings.small_ratio * diameters, diameters)
     return Particles(centres, diameters)
+
+
+def solid_of(settings: SpecimenSettings) -> Solid | None:
+    """Return the solid of the particles; None for spheres."""
+    if settings.shape is Shape.SPHERE:
+        return None
+    width_nm = settings.particle_diameter_nm
+    is_rod = settings.shape is Shape.ROD
+    return Solid(settings.shape, width_nm, settings.rod_length_nm if is_rod else width_nm)
+
+
+def _assembly_of_solids(
+    solid: Solid, settings: SpecimenSettings, rng: np.random.Generator
+) -> Particles:
+    width_nm = settings.particle_diameter_nm
+    packed = PackingOfSolids(
+        solid,
+        gap_nm=(settings.spacing_ratio - 1.0) * width_nm,
+        radius_nm=settings.assembly_diameter_nm / 2.0,
+        position_disorder=settings.position_disorder,
+        turn_disorder_deg=settings.turn_disorder_deg,
+    )
+    pack = packed.ordered if settings.arrangement is Arrangement.ORDERED else packed.disordered
+    centres_nm, quaternions = pack(rng)
+    largest = 1.0 + 0.5 * (settings.spacing_ratio - 1.0)
+    sizes = 1.0 + settings.size_spread * np.clip(rng.standard_normal(len(centres_nm)), -2.5, 2.5)
+    particles = Particles(centres_nm, width_nm * np.minimum(sizes, largest), quaternions, solid)
+    inside = particles.select(inside_assembly(centres_nm, settings))
+    assert inside.quaternions is not None
+    return inside.select(apart(solid, inside.centres_nm, inside.quaternions, inside.diameters_nm))
 
 
 def inside_assembly(points_nm: Array, settings: SpecimenSettings) -> NDArray[np.bool_]:

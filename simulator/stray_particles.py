@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.spatial.transform import Rotation
 
 from simulator.settings import SpecimenSettings
-from simulator.specimen import Particles, film_height_nm
+from simulator.specimen import Particles, film_height_nm, solid_of
 
 HALF_SIDE_NM = 2500.0
 """Half the side of the square around the first assembly that holds the particles."""
@@ -33,4 +34,6 @@ def scatter_stray_particles(
     centres = np.column_stack([rng.uniform(-HALF_SIDE_NM, HALF_SIDE_NM, (number, 2)), heights_nm])
     distances_nm = np.linalg.norm(centres[:, None, :2] - assembly_positions_nm[None, :, :2], axis=2)
     clear = (distances_nm > CLEARANCE_FRACTION * settings.assembly_diameter_nm).all(axis=1)
-    return Particles(centres[clear], diameters[clear])
+    solid = solid_of(settings)
+    turned = None if solid is None else Rotation.random(1 + number, random_state=rng).as_quat()[1:]
+    return Particles(centres, diameters, turned, solid).select(clear)

@@ -65,16 +65,19 @@ class TransferBasis:
 def transfer_basis(
     raster: Raster,
     optics: OpticsSettings,
-    diameters_nm: tuple[float, float],
+    diameters_nm: tuple[float, float] | None,
     max_depth_nm: float,
     max_distance_nm: float,
 ) -> TransferBasis:
-    """Compute the basis for these ranges; images of one series share it."""
+    """Compute the basis for these ranges; images of one series share it.
+
+    Without diameters it is that of particles that are drawn by their thickness in each pixel.
+    """
     rows = rfftfreq(raster.height, raster.pixel_nm)
     columns = rfftfreq(raster.width, raster.pixel_nm)
     radius = np.hypot(rows[:, None], columns[None, :])
     radial = np.linspace(0.0, radius.max(), _RADIAL_SAMPLES)
-    spheres, diameters = _sphere_table(radial, *diameters_nm)
+    spheres, diameters = _sphere_table(radial, *diameters_nm) if diameters_nm else _no_form(radial)
     crossed, depths = _depth_table(radial, max_depth_nm)
     probes, distances = _probe_table(radial, max_distance_nm, optics)
     rest = (crossed[:, None] * probes).reshape(-1, len(radial))
@@ -83,7 +86,8 @@ def transfer_basis(
     ring = _ring(len(radial))
     table = np.concatenate([rest @ (basis * (sphere * ring)).T for sphere in spheres])
     spline = np.outer(np.sinc(rfftfreq(raster.height)), np.sinc(rfftfreq(raster.width)))
-    drawn = spline ** (SPLINE_DEGREE + 1) * raster.pixel_nm**2
+    # a thickness is averaged over the pixel, whose spectrum is that of one spline of degree 0
+    drawn = spline ** (SPLINE_DEGREE + 1) * raster.pixel_nm**2 if diameters_nm else spline
     spectra = np.empty((len(basis), *radius.shape, 2), np.float32)
     for spectrum, function in zip(spectra, basis / ring, strict=True):
         spectrum[:] = (np.interp(radius, radial, function) / drawn)[..., None]
@@ -138,6 +142,11 @@ def _sphere_table(radial: Array, smallest_nm: float, largest_nm: float) -> tuple
     x = np.maximum(np.pi * nodes[:, None] * radial, 1e-3)
     shape = 3.0 * (np.sin(x) - x * np.cos(x)) / x**3
     return (np.pi / 6.0 * nodes[:, None] ** 3 * shape).astype(np.float32), nodes
+
+
+def _no_form(radial: Array) -> tuple[Single, Array]:
+    """Return a form factor of 1 [node, k] for every size, and two nodes."""
+    return np.ones((2, len(radial)), np.float32), np.array([0.0, 1e6])
 
 
 def _depth_table(radial: Array, max_depth_nm: float) -> tuple[Single, Array]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,12 +14,14 @@ from simulator.specimen import Particles, make_assembly
 from simulator.world import World, load_world
 
 COLUMNS = ("id", "x_nm", "y_nm", "z_nm", "diameter_nm", "confidence")
+TURN_COLUMNS = ("quat_x", "quat_y", "quat_z", "quat_w")
+"""Columns of the orientation, for particles that are no spheres."""
 
 
 def true_particles(world: World) -> Particles:
     """Return the first assembly in the frame of A, at its mean size during series A."""
     assembly = make_assembly(world.settings.specimen, world.settings.seed)
-    return Particles(assembly.centres_nm * world.mean_size_as_loaded, assembly.diameters_nm)
+    return replace(assembly, centres_nm=assembly.centres_nm * world.mean_size_as_loaded)
 
 
 def true_counts(
@@ -40,11 +43,13 @@ def true_counts(
 
 def write_particles(particles: Particles, path: Path) -> None:
     """Write a particle table in which every confidence is 1."""
-    lines = [",".join(COLUMNS)]
-    rows = zip(particles.centres_nm, particles.diameters_nm, strict=True)
-    for number, (centre, diameter) in enumerate(rows, start=1):
-        values = (f"{value:.4f}" for value in (*centre, diameter))
-        lines.append(",".join([str(number), *values, "1"]))
+    turned = particles.quaternions
+    lines = [",".join(COLUMNS if turned is None else COLUMNS + TURN_COLUMNS)]
+    rows = np.column_stack([particles.centres_nm, particles.diameters_nm])
+    for number, row in enumerate(rows, start=1):
+        values = [f"{value:.4f}" for value in row]
+        turn = [] if turned is None else [f"{value:.6f}" for value in turned[number - 1]]
+        lines.append(",".join([str(number), *values, "1", *turn]))
     replace_text(path, "\n".join(lines) + "\n")
 
 

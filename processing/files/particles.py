@@ -25,6 +25,10 @@ COLUMNS = ("id", *NUMBERS, "beside", *SIZE_COLUMNS)
 XYZ_PROPERTIES = "species:S:1:pos:R:3:radius:R:1:confidence:R:1:beside:L:1:radius_se:R:1:kind:I:1"
 XYZ_WORDS = 9
 """Words of a line of such a file; those of earlier versions have two fewer."""
+TURN_COLUMNS = ("quat_x", "quat_y", "quat_z", "quat_w")
+"""Columns of the orientation; only tables of particles that are no spheres have them."""
+XYZ_SHAPE_PROPERTIES = "orientation:R:4:aspherical_shape:R:3"
+"""Further properties of particles that are no spheres, as OVITO names them."""
 
 
 def _empty() -> NDArray[np.float64]:
@@ -55,6 +59,12 @@ class ParticleTable:
         [n], number of the particle's kind by size, 1 for the largest.
     kind_probability
         [n], 0..1: probability that the particle is of this kind.
+    quaternion
+        [n, 4], orientation as x, y, z, w: turns the shape in its own frame into that of the
+        particle; NaN for spheres.
+    aspherical_nm
+        [n, 3], sizes by which OVITO draws the shape; NaN for spheres. Rods: radius, radius, length
+        of the cylinder between the round ends. Polyhedra: half the extent along each axis.
     """
 
     centres_nm: NDArray[np.float64]
@@ -65,6 +75,8 @@ class ParticleTable:
     brightness_share: NDArray[np.float64] = field(default_factory=_empty)
     kind: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
     kind_probability: NDArray[np.float64] = field(default_factory=_empty)
+    quaternion: NDArray[np.float64] = field(default_factory=_empty)
+    aspherical_nm: NDArray[np.float64] = field(default_factory=_empty)
 
     def __post_init__(self) -> None:
         number = len(self.centres_nm)
@@ -74,12 +86,19 @@ class ParticleTable:
             ("brightness_share", np.full(number, np.nan)),
             ("kind", np.ones(number, np.int64)),
             ("kind_probability", np.ones(number)),
+            ("quaternion", np.full((number, 4), np.nan)),
+            ("aspherical_nm", np.full((number, 3), np.nan)),
         ):
-            if len(getattr(self, name)) != number:
+            if len(getattr(self, name)) != number or getattr(self, name).ndim != value.ndim:
                 object.__setattr__(self, name, value)
 
     def __len__(self) -> int:
         return len(self.centres_nm)
+
+    @property
+    def turned(self) -> bool:
+        """True if particles have an orientation: they are no spheres."""
+        return bool(np.isfinite(self.quaternion).any())
 
     @property
     def counted(self) -> ParticleTable:
@@ -103,7 +122,7 @@ def write_csv(path: str | Path, table: ParticleTable) -> None:
     """Write a table as CSV: first line `COLUMNS`, then one particle a line with ids from 1."""
     path = Path(path)
     rows = zip(*_rounded_columns(table), strict=True)
-    lines = [",".join(COLUMNS)]
+    lines = [",".join(COLUMNS + TURN_COLUMNS if table.turned else COLUMNS)]
     lines += [",".join([str(number), *row]) for number, row in enumerate(rows, start=1)]
     replace_text(path, "\n".join(lines) + "\n")
 
@@ -129,7 +148,10 @@ def read_csv(path: str | Path) -> ParticleTable:
             rows = [[float(row[name]) for name in NUMBERS] for row in lines]
             # tables of earlier versions have no such columns
             beside = [row.get("beside") == "true" for row in lines]
-            sizes = [[float(row.get(name) or "nan") for name in SIZE_COLUMNS] for row in lines]
+            sizes, turns = (
+                [[float(row.get(name) or "nan") for name in names] for row in lines]
+                for names in (SIZE_COLUMNS, TURN_COLUMNS)
+            )
     except FileNotFoundError:
         raise InputFileError(f"{path}: no such file") from None
     except (ValueError, TypeError, csv.Error):
@@ -140,6 +162,7 @@ def read_csv(path: str | Path) -> ParticleTable:
             f"{path}: a value is not finite or over {LARGEST_NM:g}; write the table again"
         )
     table = ParticleTable(values[:, :3], values[:, 3], values[:, 4], np.array(beside, bool))
+    table = replace(table, quaternion=np.array(turns, np.float64).reshape(-1, 4))
     return _with_sizes(table, np.array(sizes, np.float64).reshape(-1, 4))
 
 
@@ -159,8 +182,9 @@ def write_xyz(path: str | Path, table: ParticleTable, species: str = "Au") -> No
     """Write a table as extended XYZ in angstrom, which OVITO and ASE open."""
     path = Path(path)
     x, y, z, diameter, confidence = _columns(table)
-    lines = [str(len(table)), f'Properties={XYZ_PROPERTIES} pbc="F F F"']
-    lines += [
+    properties = f"{XYZ_PROPERTIES}:{XYZ_SHAPE_PROPERTIES}" if table.turned else XYZ_PROPERTIES
+    lines = [str(len(table)), f'Properties={properties} pbc="F F F"']
+    particles = [
         f"{species} {10 * a:.3f} {10 * b:.3f} {10 * c:.3f} {5 * d:.3f} {e:.4f} {'T' if f else 'F'} "
         f"{5 * g:.4f} {h}"
         for a, b, c, d, e, f, g, h in zip(
@@ -169,7 +193,11 @@ def write_xyz(path: str | Path, table: ParticleTable, species: str = "Au") -> No
             strict=True,
         )
     ]
-    replace_text(path, "\n".join(lines) + "\n")
+    if table.turned:
+        shapes = np.column_stack([table.quaternion, 10 * table.aspherical_nm])
+        turns = [" ".join(f"{value:.5f}" for value in row) for row in shapes]
+        particles = [f"{one} {turn}" for one, turn in zip(particles, turns, strict=True)]
+    replace_text(path, "\n".join(lines + particles) + "\n")
 
 
 def read_xyz(path: str | Path) -> ParticleTable:
@@ -197,10 +225,14 @@ def read_xyz(path: str | Path) -> ParticleTable:
         ) from None
     beside = np.array([row[6:7] == ["T"] for row in words], bool)
     table = ParticleTable(values[:, :3] / 10, values[:, 3] / 5, values[:, 4], beside)
-    if not all(len(row) == XYZ_WORDS for row in words):
+    if not all(len(row) in (XYZ_WORDS, XYZ_WORDS + 7) for row in words):
         return table  # of an earlier version
     error = np.array([float(row[7]) for row in words]) / 5
-    return replace(table, diameter_se_nm=error, kind=np.array([int(row[8]) for row in words]))
+    table = replace(table, diameter_se_nm=error, kind=np.array([int(row[8]) for row in words]))
+    if not words or len(words[0]) == XYZ_WORDS:
+        return table
+    shapes = np.array([[float(value) for value in row[9:]] for row in words]).reshape(count, 7)
+    return replace(table, quaternion=shapes[:, :4], aspherical_nm=shapes[:, 4:] / 10)
 
 
 def _columns(table: ParticleTable) -> list[NDArray[np.float64]]:
@@ -210,7 +242,9 @@ def _columns(table: ParticleTable) -> list[NDArray[np.float64]]:
 def _rounded_columns(table: ParticleTable) -> list[list[str]]:
     numbers = [[f"{value:.4f}" for value in column] for column in _columns(table)]
     sizes = [[_cell(value) for value in getattr(table, name)] for name in SIZE_COLUMNS]
-    return [*numbers, ["true" if beside else "false" for beside in table.beside], *sizes]
+    beside = ["true" if each else "false" for each in table.beside]
+    turns = [[f"{value:.6f}" for value in column] for column in table.quaternion.T]
+    return [*numbers, beside, *sizes, *(turns if table.turned else [])]
 
 
 def _cell(value: float) -> str:

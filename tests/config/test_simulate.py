@@ -125,3 +125,13 @@ def test_wrong_input_is_refused_in_one_line(
         run(protocol, tmp_path / "out")
     assert "\n" not in str(caught.value)
     assert not (tmp_path / "out" / "A.mrc").exists()
+
+
+def test_the_truth_of_rods_has_their_orientations(protocol: Path, tmp_path: Path) -> None:
+    settings = tmp_path / "tiny-simulator.toml"
+    settings.write_text(SIMULATOR + 'shape = "rod"\n')
+    out = tmp_path / "out"
+    assert run(protocol, out) == ExitCode.OK
+    truth = read_csv(out / "truth.csv")
+    assert truth.turned and len(truth) > 5
+    assert np.linalg.norm(truth.quaternion, axis=1) == pytest.approx(np.ones(len(truth)), abs=1e-4)

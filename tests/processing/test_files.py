@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import gzip
 import importlib
 import os
@@ -313,6 +314,20 @@ def test_the_message_says_what_is_wrong_with_an_mdoc(
     path.write_text(text)
     with pytest.raises(InputFileError, match=message):
         read_mdoc(path)
+
+
+def test_csv_and_xyz_keep_orientations(tmp_path: Path) -> None:
+    turns = np.array([[0.0, 0.0, 0.0, 1.0], [0.6, 0.0, 0.0, 0.8]])
+    sizes = np.array([[3.0, 3.0, 14.0]] * 2)
+    rods = ParticleTable(np.ones((2, 3)), np.full(2, 6.0), np.ones(2))
+    rods = dataclasses.replace(rods, quaternion=turns, aspherical_nm=sizes)
+    write_csv(tmp_path / "rods.csv", rods)
+    write_xyz(tmp_path / "rods.xyz", rods)
+    assert read_csv(tmp_path / "rods.csv").quaternion == pytest.approx(turns)
+    read = read_xyz(tmp_path / "rods.xyz")
+    assert read.quaternion == pytest.approx(turns) and read.aspherical_nm == pytest.approx(sizes)
+    assert (tmp_path / "rods.csv").read_text().splitlines()[0].endswith("quat_z,quat_w")
+    assert "orientation:R:4:aspherical_shape:R:3" in (tmp_path / "rods.xyz").read_text()
 
 
 def test_csv_and_xyz_keep_the_particles_and_ase_opens_the_xyz(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import importlib
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -139,5 +140,8 @@ def _write_truth(out: Path, truth: Any) -> Path:
 
     path = out / "truth.csv"
     certain = np.ones(len(truth.diameters_nm))
-    write_csv(path, ParticleTable(truth.centres_nm, truth.diameters_nm, certain))
+    table = ParticleTable(truth.centres_nm, truth.diameters_nm, certain)
+    if truth.quaternions is not None:
+        table = replace(table, quaternion=truth.quaternions)
+    write_csv(path, table)
     return path
