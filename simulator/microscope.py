@@ -282,7 +282,7 @@ class SimulatedMicroscope:
                 blanked=True,
                 doses_e_per_A2=doses,
                 frames=at_start.frames + 1,
-                **mean_size_update(at_start),
+                **mean_size_update(at_start, doses),
             )
         if not completed:
             raise AbortedError(f"frame {request_id!r} was interrupted: no image")

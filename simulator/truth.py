@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from controller.common.atomic import replace_text
-from simulator.grid import make_grid
+from simulator.grid import seed_index
 from simulator.specimen import Particles, make_assembly
 from simulator.world import World, load_world
 
@@ -18,27 +18,27 @@ TURN_COLUMNS = ("quat_x", "quat_y", "quat_z", "quat_w")
 """Columns of the orientation, for particles that are no spheres."""
 
 
-def true_particles(world: World) -> Particles:
-    """Return the first assembly in the frame of A, at its mean size during series A."""
-    assembly = make_assembly(world.settings.specimen, world.settings.seed)
-    return replace(assembly, centres_nm=assembly.centres_nm * world.mean_size_as_loaded)
+def true_particles(world: World, assembly: int = 0) -> Particles:
+    """Return one assembly, by its index, in the frame of A, at its mean size during series A."""
+    settings = world.settings
+    index = seed_index(settings.specimen, assembly)
+    particles = make_assembly(settings.specimen, settings.seed, index)
+    size = world.mean_sizes_as_loaded[assembly]
+    return replace(particles, centres_nm=particles.centres_nm * size)
 
 
-def true_counts(
-    state_path: Path, stage_positions_nm: dict[str, tuple[float, float]]
-) -> dict[str, int]:
-    """Return the number of particles of the assembly that each stage position centres.
+def write_truth_at(
+    state_path: Path, stage_position_nm: tuple[float, float], truth_path: Path
+) -> None:
+    """Write the particles of the assembly that a stage position (x, y) centres before the flip.
 
     Raises ValueError with a one-line message if the state is not valid.
     """
-    settings = load_world(state_path).settings
-    assemblies = make_grid(settings.specimen, settings.seed)
-    counts = {}
-    for name, (x_nm, y_nm) in stage_positions_nm.items():
-        off_nm = assemblies.assembly_positions_nm[:, :2] + (x_nm, y_nm)
-        nearest = int(np.argmin(np.linalg.norm(off_nm, axis=1)))
-        counts[name] = len(assemblies.assemblies[nearest])
-    return counts
+    world = load_world(state_path)
+    positions = np.array([(0.0, 0.0), *world.settings.specimen.other_assemblies_nm])
+    # a stage position brings what lies at its opposite into the image centre
+    nearest = int(np.argmin(np.linalg.norm(positions + stage_position_nm, axis=1)))
+    write_particles(true_particles(world, nearest), truth_path)
 
 
 def write_particles(particles: Particles, path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 from pydantic import ValidationError
 
 from controller.common.atomic import replace_text
@@ -35,22 +36,35 @@ class World(Data):
     """Number of stage moves. Seed and this number determine the errors of a move."""
     remounts: tuple[str, ...] = ()
     """Request ids of the remounts done. A repeated id does not remount the grid again."""
-    frames_as_loaded: int = 0
-    """Number of frames recorded before the grid was first taken out."""
-    mean_size_as_loaded: float = 1.0
-    """Mean size of the first assembly in these frames, divided by its size at zero dose.
+    frames_as_loaded: tuple[int, ...]
+    """Number of exposures of each assembly before the grid was first taken out."""
+    mean_sizes_as_loaded: tuple[float, ...]
+    """Mean size of each assembly in these exposures, divided by its size at zero dose.
 
     It sets the scale of the truth."""
 
 
-def mean_size_update(world: World) -> dict[str, object]:
-    """Return the changed fields after one more frame; none once the grid was taken out."""
+def mean_size_update(world: World, doses_e_per_A2: tuple[float, ...]) -> dict[str, object]:
+    """Return the changed fields after one more frame; none once the grid was taken out.
+
+    Parameters
+    ----------
+    world
+        State at the first pixel of the frame.
+    doses_e_per_A2
+        Dose of each assembly after the frame.
+    """
     if world.remounts:
         return {}
-    size = relative_size(world.doses_e_per_A2[0], world.settings.specimen)
-    number = world.frames_as_loaded + 1
-    mean = world.mean_size_as_loaded * world.frames_as_loaded + size
-    return {"frames_as_loaded": number, "mean_size_as_loaded": mean / number}
+    before = np.array(world.doses_e_per_A2)
+    sizes = np.array([relative_size(dose, world.settings.specimen) for dose in before])
+    known, means = np.array(world.frames_as_loaded), np.array(world.mean_sizes_as_loaded)
+    numbers = known + (np.array(doses_e_per_A2) > before)
+    means = np.where(numbers > known, (means * known + sizes) / np.maximum(numbers, 1), means)
+    return {
+        "frames_as_loaded": tuple(numbers.tolist()),
+        "mean_sizes_as_loaded": tuple(means.tolist()),
+    }
 
 
 def lost_assemblies(world: World) -> tuple[int, ...]:
@@ -62,7 +76,11 @@ def new_world(settings: SimulatorSettings) -> World:
     """Return the state with the grid freshly loaded."""
     assemblies = 1 + len(settings.specimen.other_assemblies_nm)
     return World(
-        settings=settings, mount=mount_as_loaded(settings), doses_e_per_A2=(0.0,) * assemblies
+        settings=settings,
+        mount=mount_as_loaded(settings),
+        doses_e_per_A2=(0.0,) * assemblies,
+        frames_as_loaded=(0,) * assemblies,
+        mean_sizes_as_loaded=(1.0,) * assemblies,
     )
 
 

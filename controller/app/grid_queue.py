@@ -9,6 +9,7 @@ from datetime import datetime
 from pathlib import Path
 
 from controller.app.grid_sessions import GridSessions
+from controller.app.grid_shares import dose_line, time_line
 from controller.app.grid_status import rows, write_status
 from controller.app.profiles import require_simulator_profile, simulator_profile
 from controller.app.run_queue import QueueEndedError, Sessions, run_queue
@@ -138,5 +139,8 @@ def _run(
         say(f"{ended}; `dualtilt resume {grid.path}` continues")
         return ended.exit_code
     say(as_text(rows(grid, journal.state)))
+    names = tuple(journal.state.targets)
+    say(time_line(grid, names))
+    say(dose_line(grid, protocol, names))
     say(f"report: {grid.report}")
     return code

@@ -44,6 +44,7 @@ from controller.model.events import (
     Publish,
     Record,
 )
+from controller.model.protocol import Protocol
 from controller.rehearsal.demo_operator import DemoOperator
 from controller.service.notify import Notifier
 from controller.service.session_server import SessionService
@@ -173,7 +174,7 @@ def _assemble(
         _connector(session, _bridge_finder(folder, session, bridge, stack)),
         jobs,
         publish,
-        lambda where: _write_report(where, publish),
+        lambda where: _write_report(where, session.protocol, publish),
     )
     stack.callback(engine.watch_disk().close)
     _stop_on_signal(engine)
@@ -243,19 +244,32 @@ def _load_figures_beside_the_fusion(record: Record, _: SessionStatus) -> None:
         Thread(target=import_module, args=("controller.report.write",), daemon=True).start()
 
 
-def _write_report(path: Path, publish: Publish) -> Path:
+def _write_report(path: Path, protocol: Protocol, publish: Publish) -> Path:
     """Score a simulated session against its truth, then write the report."""
     # loaded only now: the figures' library would take a third of a session's start
     from controller.report.write import write_report
 
     with reached_folder(path) as folder:
-        if (folder / "simulator" / "world.json").exists():
-            try:
-                import_module("simulator.scoring").write_accuracy(folder)
-            except (OSError, ValueError) as error:
-                text = f"the simulated session could not be scored: {error}"
-                publish(Alerted(level=Level.WARNING, text=text, where="report"))
+        try:
+            _score(folder, path, protocol)
+        except (OSError, ValueError) as error:
+            text = f"the simulated session could not be scored: {error}"
+            publish(Alerted(level=Level.WARNING, text=text, where="report"))
         return path / write_report(folder).name
+
+
+def _score(folder: Path, path: Path, protocol: Protocol) -> None:
+    """Compare the particle tables in a held folder with the simulator's truth, if there is one."""
+    world = folder / "simulator" / "world.json"
+    target = protocol.own_target
+    if target is not None:  # the simulator belongs to the grid
+        world = simulator_home(SessionFolder(path), protocol).simulator / "world.json"
+    if not world.exists():
+        return
+    if target is not None:
+        write_truth_at = import_module("simulator.truth").write_truth_at
+        write_truth_at(world, (target.x_nm, target.y_nm), folder / "truth.csv")
+    import_module("simulator.scoring").write_accuracy(folder)
 
 
 def _stop_on_signal(engine: Engine) -> None:

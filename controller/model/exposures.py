@@ -64,9 +64,6 @@ def survey_scan(protocol: Protocol) -> ScanSettings:
 def survey_places_nm(protocol: Protocol, scan: ScanSettings) -> tuple[tuple[float, float], ...]:
     """Return the stage positions (x, y) of the maps that show all targets after the flip.
 
-    They cover a disc around the stage's zero, row by row in alternating directions. Neighbouring
-    maps overlap, so that each assembly lies whole in one of them.
-
     Parameters
     ----------
     scan
@@ -74,7 +71,15 @@ def survey_places_nm(protocol: Protocol, scan: ScanSettings) -> tuple[tuple[floa
     """
     targets, grid = protocol.targets or (), protocol.grid or GridSettings()
     farthest_nm = max((math.hypot(each.x_nm, each.y_nm) for each in targets), default=0.0)
-    reach_nm = farthest_nm + grid.search_nm
+    return places_in_disc_nm(farthest_nm + grid.search_nm, scan)
+
+
+def places_in_disc_nm(reach_nm: float, scan: ScanSettings) -> tuple[tuple[float, float], ...]:
+    """Return the stage positions (x, y) of maps that cover a disc around the stage's zero.
+
+    They go row by row in alternating directions. Neighbouring maps overlap, so that each assembly
+    lies whole in one of them.
+    """
     step_nm = survey_step_nm(scan)
     count = math.ceil(reach_nm / step_nm - 0.5)
     line_nm = [step_nm * index for index in range(-count, count + 1)]

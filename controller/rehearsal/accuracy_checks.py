@@ -35,6 +35,12 @@ class Score(BaseModel):
     failure: str | None = None
     """Reason why the table could not be matched; None: it was."""
 
+    @property
+    def f1(self) -> float:
+        """Harmonic mean of recall and precision."""
+        both = self.recall + self.precision
+        return 2 * self.recall * self.precision / both if both else 0.0
+
 
 class Accuracy(BaseModel):
     """Content of accuracy.json, as the simulator's scoring writes it."""

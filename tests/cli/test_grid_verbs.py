@@ -15,6 +15,7 @@ from controller.app.cli.main import main
 from controller.app.run_queue import Outcome
 from controller.common.exit_codes import ExitCode
 from controller.model.count_verdict import CountVerdict, Trust
+from controller.rehearsal.accuracy_checks import Accuracy, Score
 from controller.service.session_status import CountPoint, CountStatus, SessionStatus
 from controller.session import journal_file
 from controller.session.folder import SessionFolder
@@ -193,16 +194,23 @@ def test_a_grid_whose_targets_changed_is_not_resumed(
     assert "its targets have changed" in capsys.readouterr().err
 
 
-def test_the_demo_of_a_grid_misses_a_wrong_count_and_a_loose_target_that_is_not_lost(
+def test_the_demo_of_a_grid_misses_a_wrong_particle_and_a_loose_target_that_is_not_lost(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(grid_queue, "GridSessions", FakeSessions)
-    names = ("centre", "east", "north", "south", "west", "loose")
-    true = {**dict.fromkeys(names, 57), "east": 99}
-    monkeypatch.setattr(demo_grid, "_true_counts", lambda _: true)
+
+    def read(path: Path) -> Accuracy:
+        recall = 56 / 57 if path.parent.name == "east" else 1.0
+        fused = Score(
+            found=57, recall=recall, precision=1.0, rms_nm=None, recall_by_depth=(1.0, 1.0, 1.0)
+        )
+        return Accuracy(n_truth=57, tolerance_nm=1.5, tables={"fused": fused})
+
+    monkeypatch.setattr(demo_grid, "read_accuracy", read)
     words = ["demo", "--grid", "--headless", "--out", str(tmp_path / "g")]
     assert main(words) == ExitCode.ACCURACY_MISSED
     said = capsys.readouterr().out
-    assert "missed: east: 57 counted, 99 true" in said
+    assert "centre: 57 found, 57 true, F1 1.0000" in said
+    assert "missed: east: F1 0.9912 is below 0.999" in said
     assert "missed: loose: done, although its assembly has fallen off" in said
     assert said.count("missed") == 2

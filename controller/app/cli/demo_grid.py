@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from importlib import import_module
 from pathlib import Path
 
 from controller.app.cli.run import say
@@ -11,7 +10,7 @@ from controller.app.grid_queue import new_grid, run_grid
 from controller.app.grid_status import rows
 from controller.app.profiles import find_faults, find_profile
 from controller.common.exit_codes import ExitCode
-from controller.model.protocol import read_protocol
+from controller.rehearsal.accuracy_checks import Accuracy, read_accuracy
 from controller.service.queue_status import TargetRow
 from controller.session.grid_folder import GridFolder
 from controller.session.queue_journal import TargetState, read_queue, replay_queue
@@ -20,8 +19,8 @@ MISTAKE = "turned-first"
 """List of faults: the operator's first flip is none."""
 LOOSE = "loose"
 """Target whose assembly falls off at the flip."""
-MOST_OFF = 0.02
-"""Largest difference of a fused count from the truth, as a fraction of it."""
+LEAST_F1 = 0.999
+"""Smallest F1 of a target's fused particles against the truth."""
 
 
 def run_demo_grid(out: Path | None, faults: Sequence[Path], *, headless: bool) -> ExitCode:
@@ -34,31 +33,31 @@ def run_demo_grid(out: Path | None, faults: Sequence[Path], *, headless: bool) -
     state = replay_queue(line.entry for line in read_queue(grid.journal)[0])
     if state.in_state(TargetState.WAITING) or state.in_state(TargetState.A_RECORDED):
         return code  # ended before its time
-    table, true = rows(grid, state), _true_counts(grid)
-    for row in table:
-        if row.count_fused is not None:
-            say(f"{row.name}: {row.count_fused} counted, {true[row.name]} true")
-    misses = list(_misses(table, true))
+    misses = []
+    for row in rows(grid, state):
+        accuracy = _accuracy(grid, row)
+        if accuracy is not None:
+            score = accuracy.tables["fused"]
+            say(f"{row.name}: {score.found} found, {accuracy.n_truth} true, F1 {score.f1:.4f}")
+        misses += list(_misses(row, accuracy))
     for miss in misses:
         say(f"missed: {miss}")
     return ExitCode.ACCURACY_MISSED if misses else ExitCode.OK
 
 
-def _true_counts(grid: GridFolder) -> dict[str, int]:
-    targets = read_protocol(grid.protocol).targets or ()
-    positions_nm = {each.name: (each.x_nm, each.y_nm) for each in targets}
-    # imported by name: the controller depends on the simulator only in simulated sessions
-    truth = import_module("simulator.truth")
-    counts: dict[str, int] = truth.true_counts(grid.path / "simulator" / "world.json", positions_nm)
-    return counts
+def _accuracy(grid: GridFolder, row: TargetRow) -> Accuracy | None:
+    """Return the comparison of a target's particles with the truth; None without a fused table."""
+    if row.count_fused is None:
+        return None
+    accuracy = read_accuracy(grid.target(row.name).path / "accuracy.json")
+    return accuracy if "fused" in accuracy.tables else None
 
 
-def _misses(table: Sequence[TargetRow], true: dict[str, int]) -> Iterator[str]:
-    for row in table:
-        if row.name == LOOSE:
-            if row.state != TargetState.SET_ASIDE:
-                yield f"{row.name}: {row.state}, although its assembly has fallen off"
-        elif row.count_fused is None:
-            yield f"{row.name}: {row.state}, no fused count; {row.reason}"
-        elif abs(row.count_fused - true[row.name]) > MOST_OFF * true[row.name]:
-            yield f"{row.name}: {row.count_fused} counted, {true[row.name]} true"
+def _misses(row: TargetRow, accuracy: Accuracy | None) -> Iterator[str]:
+    if row.name == LOOSE:
+        if row.state != TargetState.SET_ASIDE:
+            yield f"{row.name}: {row.state}, although its assembly has fallen off"
+    elif accuracy is None:
+        yield f"{row.name}: {row.state}, no fused count; {row.reason}"
+    elif (f1 := accuracy.tables["fused"].f1) < LEAST_F1:
+        yield f"{row.name}: F1 {f1:.4f} is below {LEAST_F1}"

@@ -23,6 +23,7 @@ VERBS = {
     "run": "run a dual tilt-series session",
     "plan": "print every step of a session with its estimated time and dose",
     "check": "check protocol, disk, dose, processing and, with --bridge, the microscope",
+    "survey": "find the assemblies of a grid on low-dose maps and write a list of targets",
     "attach": "show a running session again: its screen, or text without a terminal",
     "serve": "show a session in a browser, read-only, while it runs and afterwards",
     "answer": "answer the open prompt of a running session",

@@ -65,7 +65,7 @@ def measure_scan_axes(context: Context, step_id: str) -> ScanAxes | None:
     """
     stage = context.microscope.stage()
     for field in (WIDE, MAP_FIELDS["low"]):
-        scan = wide_scan(context, field)
+        scan = wide_scan(context.protocol, context.microscope.description, field)
         step_nm = STEP_FRACTION * scan.pixel_nm * min(scan.width_px, scan.height_px)
         low_x, high_x = stage.x_nm - step_nm / 2, stage.x_nm + step_nm / 2
         low_y, high_y = stage.y_nm - step_nm / 2, stage.y_nm + step_nm / 2

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 
-from controller.hardware.interface import Frame, OutOfLimitsError
+from controller.hardware.interface import Description, Frame, OutOfLimitsError
 from controller.model.base import SeriesName
 from controller.model.events import Level
 from controller.model.exposures import low_dose_scan
+from controller.model.protocol import Protocol
 from controller.model.scan import ScanSettings
 from controller.model.survey import MAP_FIELDS
 from controller.procedures.context import Context
@@ -21,12 +22,12 @@ TOLERANCE_PX = 3.0
 """Precision of an assembly's position on a map."""
 
 
-def wide_scan(context: Context, field: int) -> ScanSettings:
+def wide_scan(protocol: Protocol, description: Description, field: int) -> ScanSettings:
     """Return the offered low-dose scan whose field is nearest to `field` times a frame's."""
-    wanted = low_dose_scan(context.protocol, field)
+    wanted = low_dose_scan(protocol, field)
     pixels_nm = [
         offer.pixel_nm
-        for offer in context.microscope.description.offered_scans
+        for offer in description.offered_scans
         if (offer.height_px, offer.width_px) == (wanted.height_px, wanted.width_px)
     ]
     if not pixels_nm:
@@ -102,7 +103,8 @@ def survey_middle(context: Context, step_id: str) -> None:
 
 def _take(context: Context, step_id: str, series: SeriesName, magnification: str) -> Frame:
     name = f"{series}-{magnification}"
-    scan = wide_scan(context, MAP_FIELDS[magnification])
+    field = MAP_FIELDS[magnification]
+    scan = wide_scan(context.protocol, context.microscope.description, field)
     frame = context.microscope.acquire(step_id, f"map-{name}", scan)
     context.persist(lambda: context.session.record_map(frame, step_id, name), step_id)
     width_um = scan.width_px * scan.pixel_nm / 1000

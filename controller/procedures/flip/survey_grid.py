@@ -21,7 +21,7 @@ def survey_grid(context: Context, step_id: str) -> NDArray[np.float64]:
     microscope = context.microscope
     microscope.set_current(step_id, context.protocol.series_b.current_pA)
     found_nm: list[tuple[float, float]] = []
-    scan = wide_scan(context, MAP_FIELDS["low"])
+    scan = wide_scan(context.protocol, microscope.description, MAP_FIELDS["low"])
     for number, (x_nm, y_nm) in enumerate(survey_places_nm(context.protocol, scan), start=1):
         context.operator.checkpoint()
         microscope.move(step_id, StagePosition(x_nm=x_nm, y_nm=y_nm))

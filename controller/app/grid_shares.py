@@ -1,0 +1,118 @@
+"""Shares of time and dose in the parts of a recorded grid, from the files of its sessions."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+
+from controller.model.events import (
+    ENDED,
+    Event,
+    Phase,
+    PhaseFinished,
+    PhaseStarted,
+    SessionStarted,
+    StateChanged,
+)
+from controller.model.plan import make_plan
+from controller.model.protocol import Protocol
+from controller.model.steps import ShowerTilt, Tilt
+from controller.session.event_log import read_events
+from controller.session.folder import SessionFolder
+from controller.session.grid_folder import GridFolder
+from controller.session.journal import read_journal
+from controller.session.ledger import replay
+
+TIME_NAMES = {
+    Phase.PREFLIGHT: "pre-flight",
+    Phase.SHOWER: "finding and shower",
+    Phase.A: "series A",
+    Phase.FLIP: "flip and finding",
+    Phase.B: "series B",
+    Phase.FUSE: "waiting for results",
+    Phase.REPORT: "reports",
+}
+BETWEEN = "between the steps"
+OTHER_EXPOSURES = "finding, focus, flip check"
+
+
+def time_line(grid: GridFolder, names: tuple[str, ...]) -> str:
+    """Return the time on the clock with the share of each phase, over all sessions."""
+    folders = [*(grid.target(name) for name in names), grid.flip]
+    spans = [span for folder in folders for span in _phase_spans(folder.events)]
+    if not spans:
+        return "no time is known"
+    total_s = (
+        max(end for _, _, end in spans) - min(start for _, start, _ in spans)
+    ).total_seconds()
+    times_s: Counter[str] = Counter()
+    for phase, start, end in spans:
+        times_s[TIME_NAMES[phase]] += (end - start).total_seconds()
+    times_s[BETWEEN] = max(0.0, total_s - sum(times_s.values()))
+    return f"time {total_s / 60:.1f} min: {_percentages(times_s)}"
+
+
+def dose_line(grid: GridFolder, protocol: Protocol, names: tuple[str, ...]) -> str:
+    """Return the dose on all targets with the share of each kind of exposure."""
+    doses: Counter[str] = Counter()
+    for name in names:
+        doses.update(_doses(grid.target(name), protocol.of_target(name)))
+    return f"dose {sum(doses.values()) / 1000:.1f} ke/Å² in all: {_percentages(doses)}"
+
+
+def _percentages(parts: Counter[str]) -> str:
+    whole = sum(parts.values()) or 1.0
+    return ", ".join(f"{name} {part / whole:.0%}" for name, part in parts.most_common())
+
+
+def _phase_spans(events: Path) -> Iterator[tuple[Phase, datetime, datetime]]:
+    """Give each phase of a session with start and end; one that was cut short ends with its run."""
+    running: tuple[Phase, datetime] | None = None
+    at = datetime.min
+    for record in read_events(events):
+        event, before, at = record.event, at, datetime.fromisoformat(record.at)
+        if running is not None and _ends(event, running[0]):
+            yield (*running, before if _is_start(event) else at)
+            running = None
+        if isinstance(event, PhaseStarted):
+            running = event.phase, at
+    if running is not None:
+        yield (*running, at)
+
+
+def _ends(event: Event, phase: Phase) -> bool:
+    """Tell whether a phase ends with an event: its own end, or that of the session's run."""
+    match event:
+        case PhaseFinished():
+            return event.phase is phase
+        case StateChanged():
+            return event.state in ENDED
+        case _:
+            return _is_start(event)
+
+
+def _is_start(event: Event) -> bool:
+    """Tell whether a run of the session begins; the run before it was killed."""
+    return isinstance(event, SessionStarted)
+
+
+def _doses(folder: SessionFolder, protocol: Protocol) -> Counter[str]:
+    """Return the dose of each kind of exposure of one session (e/Å²)."""
+    doses: Counter[str] = Counter()
+    if not folder.journal.exists():
+        return doses
+    steps = {step.id: step for step in make_plan(protocol).steps}
+    ledger = replay(line.entry for line in read_journal(folder.journal).lines)
+    written = {frame.info.request_id for frames in ledger.frames.values() for frame in frames}
+    for request_id, exposure in ledger.exposures.items():
+        match steps.get(exposure.intent.step_id):
+            case ShowerTilt():
+                part = "shower"
+            case Tilt(series=series):
+                part = f"images of {series}" if request_id in written else "tracking, retakes"
+            case _:
+                part = OTHER_EXPOSURES
+        doses[part] += exposure.dose_e_per_A2
+    return doses

@@ -1,0 +1,101 @@
+"""Survey a grid before any session: low-dose maps, then one closer image of each assembly."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+
+from controller.hardware.interface import Description, Frame, Microscope
+from controller.model.exposures import places_in_disc_nm
+from controller.model.protocol import Protocol
+from controller.model.scan import ScanSettings
+from controller.model.stage import StagePosition
+from controller.model.survey import MAP_FIELDS
+from controller.model.surveyed import Outline
+from controller.procedures.flip.maps import wide_scan
+from controller.procedures.flip.survey_grid import MERGE_PX, centring_positions_nm, merge
+from controller.procedures.tracking.stage_image import centring_position
+from processing.images.outlines import measure_outline
+
+NEAR_FRACTION = 0.2
+"""Largest distance of an assembly from the middle of its closer image, as a fraction of it."""
+
+Say = Callable[[str], None]
+
+
+class SurveyCamera:
+    """Microscope that takes low-dose images of a grid at zero tilt.
+
+    Parameters
+    ----------
+    microscope
+        The column, with the lease of this survey.
+    protocol
+        Its current of series A, its low-dose dwell time and its settling time are used.
+    """
+
+    def __init__(self, microscope: Microscope, protocol: Protocol) -> None:
+        self._microscope = microscope
+        self._settle_s = protocol.tracking.settle_s
+        self._run = f"survey-{uuid.uuid4().hex[:12]}"
+        self._requests = 0
+        microscope.set_current(self._next_id(), protocol.series_a.current_pA)
+        self.dose_e_per_A2 = 0.0
+        """Dose of all images so far, as if they showed one place."""
+
+    def image(self, x_nm: float, y_nm: float, scan: ScanSettings) -> Frame:
+        """Move to a place and take one image."""
+        place = StagePosition(x_nm=x_nm, y_nm=y_nm)
+        self._microscope.move_stage(self._next_id(), place)
+        self._microscope.wait(self._settle_s)
+        frame = self._microscope.acquire(self._next_id(), scan)
+        self.dose_e_per_A2 += frame.info.dose_e_per_A2
+        return frame
+
+    def _next_id(self) -> str:
+        self._requests += 1
+        return f"{self._run}/{self._requests}"
+
+
+def map_places_nm(
+    protocol: Protocol, description: Description, reach_nm: float
+) -> tuple[ScanSettings, tuple[tuple[float, float], ...]]:
+    """Return the scan of a map, and the stage positions of all maps within `reach_nm` of zero."""
+    scan = wide_scan(protocol, description, MAP_FIELDS["low"])
+    return scan, places_in_disc_nm(reach_nm, scan)
+
+
+def find_assemblies(
+    camera: SurveyCamera, scan: ScanSettings, places_nm: Sequence[tuple[float, float]], say: Say
+) -> list[tuple[float, float]]:
+    """Take the maps; return the stage position (x, y) that about centres each assembly."""
+    found_nm: list[tuple[float, float]] = []
+    for number, (x_nm, y_nm) in enumerate(places_nm, start=1):
+        frame = camera.image(x_nm, y_nm, scan)
+        known = len(found_nm)
+        found_nm = merge(found_nm, centring_positions_nm(frame), MERGE_PX * scan.pixel_nm)
+        say(
+            f"map {number} of {len(places_nm)}: {len(found_nm) - known} new, {len(found_nm)} in all"
+        )
+    return found_nm
+
+
+def look_closer(
+    camera: SurveyCamera, scan: ScanSettings, places_nm: Sequence[tuple[float, float]]
+) -> Iterator[tuple[Outline, Frame]]:
+    """Give outline and image of the assembly at each place; none for a place without one."""
+    near_px = NEAR_FRACTION * min(scan.width_px, scan.height_px)
+    for x_nm, y_nm in places_nm:
+        frame = camera.image(x_nm, y_nm, scan)
+        outline = measure_outline(frame.pixels, near_px=near_px)
+        if outline is not None:
+            centred = centring_position(frame.info.stage, outline.offset_px, scan.pixel_nm)
+            yield (
+                Outline(
+                    x_nm=centred.x_nm,
+                    y_nm=centred.y_nm,
+                    diameter_nm=outline.diameter_px * scan.pixel_nm,
+                    roundness=outline.roundness,
+                ),
+                frame,
+            )
