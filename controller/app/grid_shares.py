@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
 
@@ -47,7 +47,7 @@ def time_line(grid: GridFolder, names: tuple[str, ...]) -> str:
     total_s = (
         max(end for _, _, end in spans) - min(start for _, start, _ in spans)
     ).total_seconds()
-    times_s: Counter[str] = Counter()
+    times_s: dict[str, float] = defaultdict(float)
     for phase, start, end in spans:
         times_s[TIME_NAMES[phase]] += (end - start).total_seconds()
     times_s[BETWEEN] = max(0.0, total_s - sum(times_s.values()))
@@ -56,15 +56,17 @@ def time_line(grid: GridFolder, names: tuple[str, ...]) -> str:
 
 def dose_line(grid: GridFolder, protocol: Protocol, names: tuple[str, ...]) -> str:
     """Return the dose on all targets with the share of each kind of exposure."""
-    doses: Counter[str] = Counter()
+    doses: dict[str, float] = defaultdict(float)
     for name in names:
-        doses.update(_doses(grid.target(name), protocol.of_target(name)))
+        for part, dose in _doses(grid.target(name), protocol.of_target(name)):
+            doses[part] += dose
     return f"dose {sum(doses.values()) / 1000:.1f} ke/Å² in all: {_percentages(doses)}"
 
 
-def _percentages(parts: Counter[str]) -> str:
+def _percentages(parts: Mapping[str, float]) -> str:
     whole = sum(parts.values()) or 1.0
-    return ", ".join(f"{name} {part / whole:.0%}" for name, part in parts.most_common())
+    largest_first = sorted(parts.items(), key=lambda item: -item[1])
+    return ", ".join(f"{name} {part / whole:.0%}" for name, part in largest_first)
 
 
 def _phase_spans(events: Path) -> Iterator[tuple[Phase, datetime, datetime]]:
@@ -98,11 +100,10 @@ def _is_start(event: Event) -> bool:
     return isinstance(event, SessionStarted)
 
 
-def _doses(folder: SessionFolder, protocol: Protocol) -> Counter[str]:
-    """Return the dose of each kind of exposure of one session (e/Å²)."""
-    doses: Counter[str] = Counter()
+def _doses(folder: SessionFolder, protocol: Protocol) -> Iterator[tuple[str, float]]:
+    """Give kind and dose (e/Å²) of each exposure of one session."""
     if not folder.journal.exists():
-        return doses
+        return
     steps = {step.id: step for step in make_plan(protocol).steps}
     ledger = replay(line.entry for line in read_journal(folder.journal).lines)
     written = {frame.info.request_id for frames in ledger.frames.values() for frame in frames}
@@ -114,5 +115,4 @@ def _doses(folder: SessionFolder, protocol: Protocol) -> Counter[str]:
                 part = f"images of {series}" if request_id in written else "tracking, retakes"
             case _:
                 part = OTHER_EXPOSURES
-        doses[part] += exposure.dose_e_per_A2
-    return doses
+        yield part, exposure.dose_e_per_A2
