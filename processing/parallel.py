@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from functools import cache
 from itertools import pairwise
@@ -90,10 +91,47 @@ def blocks(slices: int) -> list[slice]:
     return list(slabs(slices, -(-slices // (threads * rounds))))
 
 
+class _Here(threading.local):
+    """Mark of the threads that share the cores already."""
+
+    shares_cores = False
+
+
+_here = _Here()
+
+
 def each_in_threads(work: Callable[..., Result], *items: Iterable[Any]) -> list[Result]:
     """Return the result of `work` for each item, or for the items of several sequences together."""
-    with ThreadPoolExecutor(worker_threads()) as pool:
-        return list(pool.map(work, *items))
+    return list(map_in_threads(work, *items))
+
+
+def map_in_threads(work: Callable[..., Result], *items: Iterable[Any]) -> Iterator[Result]:
+    """Yield the result of `work` for each item in order, as soon as it is there.
+
+    All callers share the threads: starting new ones for each call takes longer than a small block
+    of work where other programs keep the cores busy. Work that itself runs in one of these threads
+    does its parts one after another, and must start no threads that would wait for these.
+
+    Raises
+    ------
+    Exception
+        The error of the first item that fails, once nothing runs any more.
+    """
+    tasks = list(zip(*items, strict=True))
+    threads = worker_threads()
+    if _here.shares_cores or threads == 1 or len(tasks) < 2:
+        for task in tasks:
+            yield work(*task)
+        return
+    pool = _shared_pool(threads)
+    futures = [pool.submit(work, *task) for task in tasks]
+    try:
+        for future in futures:
+            yield future.result()
+    finally:
+        for future in futures:
+            future.cancel()
+        wait(futures)
 
 
 def over_blocks(work: Callable[[slice], None], slices: int, width: int | None = None) -> None:
@@ -101,7 +139,17 @@ def over_blocks(work: Callable[[slice], None], slices: int, width: int | None = 
 
     Blocks have `width` slices at most; without `width`, `blocks` chooses.
     """
-    parts = blocks(slices) if width is None else list(slabs(slices, width))
-    with ThreadPoolExecutor(worker_threads()) as pool:
-        for _ in pool.map(work, parts):
-            pass
+    each_in_threads(work, blocks(slices) if width is None else slabs(slices, width))
+
+
+@cache
+def _shared_pool(threads: int) -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(threads, "shared", initializer=_share_cores)
+
+
+def _share_cores() -> None:
+    _here.shares_cores = True
+
+
+if hasattr(os, "register_at_fork"):  # a forked process has none of the threads
+    os.register_at_fork(after_in_child=_shared_pool.cache_clear)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import ndimage
 
 from processing.images.intensity import background_levels
-from processing.parallel import worker_threads
+from processing.parallel import each_in_threads
 from processing.series import Bools, Float32, Float64, TiltSeries
 
 
@@ -81,9 +80,7 @@ def apply_alignment(series: TiltSeries, alignment: Alignment) -> TiltSeries:
             images[tilt], alignment.shifts_px[tilt], alignment.tilt_axis_deg, levels[tilt]
         )
 
-    with ThreadPoolExecutor(worker_threads()) as pool:
-        for _ in pool.map(move, range(series.tilts)):
-            pass
+    each_in_threads(move, range(series.tilts))
     return replace(
         series,
         images=moved,

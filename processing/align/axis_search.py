@@ -6,7 +6,6 @@ apart from a shift. Along any other direction they differ. The images that agree
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,7 +14,7 @@ from scipy import fft, ndimage
 
 from processing.align.axis import DETAIL_PX, SEARCH_DEG
 from processing.images.taper import taper
-from processing.parallel import worker_threads
+from processing.parallel import each_in_threads
 from processing.series import Float32, Float64
 
 STEP_DEG = 2.0
@@ -142,8 +141,7 @@ def _incoherence(images: Float32, axes_deg: Float64) -> Float64:
     largest = LAG_STEP_PX * round(LARGEST_LAG_SHARE * max(images.shape[1:]) / LAG_STEP_PX)
     lags = np.arange(-largest, largest + LAG_STEP_PX, LAG_STEP_PX)
     shifted = np.exp(2j * np.pi * np.outer(k / size, lags)).astype(np.complex64)
-    with ThreadPoolExecutor(worker_threads()) as pool:
-        return np.array(list(pool.map(lambda one: _line_incoherence(one, shifted), lines)))
+    return np.array(each_in_threads(lambda one: _line_incoherence(one, shifted), lines))
 
 
 def _centred_spectra(images: Float32, size: int) -> Complex128:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 
 import numpy as np
 from scipy import ndimage
 
 from processing.images.shift import Band, find_shifts
-from processing.parallel import worker_threads
+from processing.parallel import each_in_threads, map_in_threads
 from processing.series import Bools, Float32, Float64
 
 Bool2 = np.ndarray[tuple[int, int], np.dtype[np.bool_]]
@@ -25,14 +24,12 @@ def centres_of_mass(images: Float32) -> Float64:
     The centre of mass of a complete object projects like a point of the object. The object is the
     heaviest connected bright patch; a neighbouring object in view is ignored.
     """
-    with ThreadPoolExecutor(worker_threads()) as pool:
-        return np.stack(list(pool.map(_centre_of_mass, images)))
+    return np.stack(each_in_threads(_centre_of_mass, images))
 
 
 def cut_off(images: Float32) -> Bools:
     """Flag [tilt] the images whose object touches the border, i.e. is not completely in view."""
-    with ThreadPoolExecutor(worker_threads()) as pool:
-        return np.array([_touches_border(mask) for mask in pool.map(_object_mask, images)])
+    return np.array([_touches_border(mask) for mask in map_in_threads(_object_mask, images)])
 
 
 def neighbour_shifts(images: Float32, angles_rad: Float64) -> Float64:
@@ -49,8 +46,7 @@ def neighbour_shifts(images: Float32, angles_rad: Float64) -> Float64:
         return shifts
     near, far = np.array(pairs).T
     ratios = np.cos(angles_rad[far]) / np.cos(angles_rad[near])
-    with ThreadPoolExecutor(worker_threads()) as pool:
-        compressed = np.stack(list(pool.map(_scale_columns, images[near], ratios)))
+    compressed = np.stack(each_in_threads(_scale_columns, images[near], ratios))
     steps = find_shifts(images[far], compressed, NEIGHBOUR_BAND).shifts_px
     for (earlier, later), step, ratio in zip(pairs, steps, ratios, strict=True):
         shifts[later] = step + shifts[earlier] * (1.0, ratio)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -11,7 +10,7 @@ from scipy import ndimage
 from processing.align.alignment import Alignment, apply_alignment, in_raw_frame
 from processing.device import CPU, Device
 from processing.images.shift import Band, Shifts, find_shifts
-from processing.parallel import worker_threads
+from processing.parallel import each_in_threads
 from processing.progress import Progress, silent
 from processing.reconstruct.projector import Projectors
 from processing.reconstruct.sirt import sirt
@@ -152,9 +151,7 @@ def reduced(series: TiltSeries, factor: float) -> TiltSeries:
             smooth, [factor, factor], offset, output=images[tilt], order=1, mode="nearest"
         )
 
-    with ThreadPoolExecutor(worker_threads()) as pool:
-        for _ in pool.map(reduce, range(series.tilts)):
-            pass
+    each_in_threads(reduce, range(series.tilts))
     return replace(series, images=images, pixel_nm=series.pixel_nm * factor)
 
 

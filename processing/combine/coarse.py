@@ -7,7 +7,6 @@ physically impossible ones, which serve as controls.
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from enum import Enum
 
@@ -17,7 +16,7 @@ from scipy import fft
 from scipy.spatial.transform import Rotation
 
 from processing.combine.pose import FLIP, Pose, about_z
-from processing.parallel import worker_threads
+from processing.parallel import each_in_threads
 from processing.series import Float32, Float64
 
 ANGLE_STEP_DEG = 5.0
@@ -110,8 +109,7 @@ class _Search:
 
     def best_shifts(self, rotations: list[tuple[Hypothesis, Float64]]) -> list[Candidate]:
         """Find the best shift for every rotation [3, 3] of B."""
-        with ThreadPoolExecutor(worker_threads()) as pool:
-            return list(pool.map(lambda rotation: self._best_shift(*rotation), rotations))
+        return each_in_threads(lambda rotation: self._best_shift(*rotation), rotations)
 
     def _best_shift(self, hypothesis: Hypothesis, matrix: Float64) -> Candidate:
         shifts = np.arange(-LARGEST_SHIFT_CELLS, LARGEST_SHIFT_CELLS + 1)

@@ -18,7 +18,7 @@ import pywt
 from scipy import ndimage
 
 from processing.combine.intensity import IntensityMatch, match_intensity
-from processing.parallel import worker_threads
+from processing.parallel import each_in_threads, worker_threads
 from processing.progress import Progress, silent
 from processing.results import FusionRule
 from processing.scratch import Allocate, in_memory, overlapping_slabs
@@ -113,11 +113,10 @@ def entrance_share(volume_a: Float32, volume_b: Float32, matched: IntensityMatch
 def fuse_bands(a: Float32, b: Float32, rule: BandRule, wavelet: str, level: int) -> Float32:
     """Fuse band by band; average over the positions of the transform's grid."""
     cell = 2**level
-    with ThreadPoolExecutor(worker_threads()) as pool:
-        results = pool.map(
-            lambda offset: _fuse_at_offset(a, b, offset, rule, wavelet, level), range(cell)
-        )
-        return np.asarray(np.sum(list(results), axis=0) / np.float32(cell), np.float32)
+    results = each_in_threads(
+        lambda offset: _fuse_at_offset(a, b, offset, rule, wavelet, level), range(cell)
+    )
+    return np.asarray(np.sum(results, axis=0) / np.float32(cell), np.float32)
 
 
 def _fuse_at_offset(

@@ -11,7 +11,6 @@ of them wins.
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -29,7 +28,7 @@ from processing.combine.pose import (
     refine_pose,
 )
 from processing.errors import OppositeSenseError, RegistrationRefusedError, UnclearPoseError
-from processing.parallel import worker_threads
+from processing.parallel import each_in_threads
 from processing.series import Float64
 
 PAIRED_WITHIN = 0.25
@@ -151,8 +150,7 @@ def _all_fits(points_a: Float64, points_b: Float64, diameter_nm: float) -> list[
         pose = refine_pose(a.tree, points_b @ mirror, start, diameter_nm)
         return _scored_fit(a, points_b, candidate.hypothesis, pose)
 
-    with ThreadPoolExecutor(worker_threads()) as pool:
-        fits = list(pool.map(refined, coarse_candidates(points_a, points_b, diameter_nm)))
+    fits = each_in_threads(refined, coarse_candidates(points_a, points_b, diameter_nm))
     winners = [
         max((fit for fit in fits if fit.hypothesis is hypothesis), key=lambda fit: fit.agreement)
         for hypothesis in Hypothesis
@@ -176,8 +174,7 @@ def _neighbouring_fits(a: _Reference, points_b: Float64, fit: _Fit) -> list[_Fit
         return _scored_fit(a, points_b, fit.hypothesis, pose)
 
     for _ in range(4):
-        with ThreadPoolExecutor(worker_threads()) as pool:
-            tried = list(pool.map(partial(stepped, fit=fit), steps))
+        tried = each_in_threads(partial(stepped, fit=fit), steps)
         found += tried
         best = max(tried, key=lambda trial: trial.agreement, default=fit)
         if best.agreement <= fit.agreement:

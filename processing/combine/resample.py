@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
-
 import numpy as np
 from scipy import ndimage
 
 from processing.combine.pose import Pose
-from processing.parallel import blocks, over_blocks, worker_threads
+from processing.parallel import blocks, map_in_threads, over_blocks
 from processing.progress import Progress, silent
 from processing.scratch import Allocate, in_memory
 from processing.series import Float32
@@ -50,9 +48,8 @@ def resample(
             prefilter=False,
         )
 
-    with ThreadPoolExecutor(worker_threads()) as pool:
-        for done, _ in enumerate(pool.map(fill, parts), start=1):
-            progress("resampling B", done / len(parts))
+    for done, _ in enumerate(map_in_threads(fill, parts), start=1):
+        progress("resampling B", done / len(parts))
     return moved
 
 

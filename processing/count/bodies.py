@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import coo_matrix, csr_matrix
+from scipy.sparse import coo_matrix, csr_matrix, identity
 from scipy.sparse.csgraph import connected_components, laplacian, minimum_spanning_tree
 from scipy.sparse.linalg import eigsh
 from scipy.spatial import cKDTree
@@ -48,6 +48,8 @@ NARROW = 0.35
 MODES = 6
 """Number of eigenvectors along which a neck is searched: one is not enough for a small assembly
 that touches a large one."""
+LANCZOS_VECTORS = 30
+"""Vectors that the search for eigenvectors keeps."""
 DENSE_MATRIX = 400
 """Number of particles up to which all eigenvectors are calculated."""
 
@@ -229,8 +231,10 @@ def _slow_modes(links: csr_matrix) -> Float64:
     if len(degree) <= DENSE_MATRIX:
         vectors = np.linalg.eigh(normalised.toarray())[1]
     else:
+        # the largest of 2 - L, which need no factors of the matrix; no eigenvalue of L exceeds 2
         start = np.random.default_rng(0).normal(size=len(degree))
-        values, vectors = eigsh(normalised.tocsc(), k=MODES + 1, sigma=-1e-3, v0=start)
-        vectors = vectors[:, np.argsort(values)]
+        turned = 2 * identity(len(degree), format="csr") - normalised
+        values, vectors = eigsh(turned, k=MODES + 1, which="LA", ncv=LANCZOS_VECTORS, v0=start)
+        vectors = vectors[:, np.argsort(-values)]
     # the first one is the same everywhere
     return np.asarray(vectors[:, 1 : MODES + 1] / np.sqrt(degree)[:, None], np.float64)

@@ -9,7 +9,6 @@ the coarse diameter, give the form factor of the mean particle, whose first zero
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 
@@ -21,7 +20,7 @@ from processing.count.form_factor import diameter_at_zero, mean_form_factor
 from processing.count.particles import find_clusters, plateau
 from processing.device import CPU, Device
 from processing.errors import ProcessingError
-from processing.parallel import worker_threads
+from processing.parallel import map_in_threads
 from processing.progress import Progress, silent
 from processing.reconstruct.convolution import ball_form_factor
 from processing.reconstruct.ssr import ssr_volume
@@ -213,11 +212,12 @@ def _scan(
     """Return the correlation [trial] of a part of the volume with its sphere models."""
     trials = [float(diameter_px) for diameter_px in trials_px]
     correlation: list[float] = []
+    of_trial = partial(_model_correlation, piece, device=device)
     # a part is too small to keep several cores busy with one trial; a GPU takes one at a time
-    with ThreadPoolExecutor(1 if device.is_gpu else worker_threads()) as pool:
-        for found in pool.map(partial(_model_correlation, piece, device=device), trials):
-            correlation.append(found)
-            progress(len(correlation) / len(trials))
+    each = map(of_trial, trials) if device.is_gpu else map_in_threads(of_trial, trials)
+    for found in each:
+        correlation.append(found)
+        progress(len(correlation) / len(trials))
     return np.array(correlation)
 
 

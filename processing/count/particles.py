@@ -7,7 +7,6 @@ where the count depends on it least.
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,7 +14,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from scipy.spatial import cKDTree
 
-from processing.parallel import worker_threads
+from processing.parallel import each_in_threads
 from processing.scratch import overlapping_slabs
 from processing.series import Float32, Float64
 
@@ -183,8 +182,7 @@ def _local_maxima(volume: Float32, diameter_px: float) -> NDArray[np.intp]:
         return found[own] + [window.start, 0, 0], values[own]
 
     slabs = list(overlapping_slabs(len(volume), halo))
-    with ThreadPoolExecutor(worker_threads()) as pool:
-        parts = list(pool.map(in_slab, *zip(*slabs, strict=True)))
+    parts = each_in_threads(in_slab, *zip(*slabs, strict=True))
     peaks, value = (np.concatenate(each) for each in zip(*parts, strict=True))
     highest = np.argsort(-value, kind="stable")[: most_clusters(volume.shape, diameter_px)]
     high_enough = highest[value[highest] > SMALLEST_PEAK * value.max(initial=0.0)]

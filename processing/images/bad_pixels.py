@@ -9,14 +9,13 @@ pixels, an atom and the noise of few counts therefore stay as they are.
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
 from processing.images.noise import Noise
-from processing.parallel import slabs, worker_threads
+from processing.parallel import each_in_threads, slabs
 from processing.series import Bools, Float32, Float64
 
 SPIKE_SIGMAS = 8.0
@@ -123,12 +122,13 @@ def _usual_detail(read: Callable[[int], Float32], tilts: NDArray[np.intp]) -> Fl
         image -= ndimage.gaussian_filter(image, 1.0)
         return image
 
-    with ThreadPoolExecutor(worker_threads()) as pool:
-        details = list(pool.map(detail, tilts))
-        # band by band: the median copies all its input
-        bands = list(slabs(len(details[0]), ROWS_IN_BAND))
-        medians = pool.map(lambda band: np.median([each[band] for each in details], axis=0), bands)
-        return np.concatenate(list(medians), axis=0)
+    details = each_in_threads(detail, tilts)
+    # band by band: the median copies all its input
+    bands = slabs(len(details[0]), ROWS_IN_BAND)
+    medians = each_in_threads(
+        lambda band: np.median([each[band] for each in details], axis=0), bands
+    )
+    return np.concatenate(medians, axis=0)
 
 
 def _always_beyond(

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from typing import Literal
 
 import numpy as np
 from scipy import ndimage
 
-from processing.parallel import worker_threads
+from processing.parallel import each_in_threads
 from processing.series import Float32
 
 
@@ -27,7 +26,5 @@ def smooth_images(
     def one(tilt: int) -> None:
         ndimage.gaussian_filter(images[tilt], sigma_px, output=smooth[tilt], mode=mode)
 
-    with ThreadPoolExecutor(worker_threads()) as pool:
-        for _ in pool.map(one, range(len(images))):
-            pass
+    each_in_threads(one, range(len(images)))
     return smooth

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from processing.parallel import worker_threads
+from processing.parallel import each_in_threads
 from processing.series import Bools, Float32
 
 Found = TypeVar("Found")
@@ -57,5 +56,4 @@ class StoredImages:
 
 def over_images(work: Callable[[int], Found], tilts: Any) -> list[Found]:
     """Return the result of `work` for each tilt; images are worked on in threads."""
-    with ThreadPoolExecutor(worker_threads()) as pool:
-        return list(pool.map(work, tilts))
+    return each_in_threads(work, tilts)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
 from scipy import sparse
 
-from processing.parallel import slabs, worker_threads
+from processing.parallel import each_in_threads, slabs
 from processing.reconstruct.fbp import angular_weights, ramp_filtered
 from processing.reconstruct.projector import Projector
 from processing.series import Float32
@@ -97,9 +96,7 @@ class IncrementalVolume:
         def add(piece: slice) -> None:
             self._block[piece] += _rows_of(adjoint, piece) @ weighted
 
-        with ThreadPoolExecutor(worker_threads()) as pool:
-            for _ in pool.map(add, slabs(len(self._block), VOXELS_PER_PIECE)):
-                pass
+        each_in_threads(add, slabs(len(self._block), VOXELS_PER_PIECE))
 
 
 def _rows_of(matrix: sparse.csr_matrix, piece: slice) -> sparse.csr_matrix:

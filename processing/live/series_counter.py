@@ -94,6 +94,7 @@ class SeriesCounter:
         self._diameter = RepeatedDiameter()
         self._sampling: Sampling | None = None
         self._searched: EarlierSearch | None = None
+        self._hinted = False
 
     def count(self, series: TiltSeries, *, progress: Progress = silent) -> LiveCount | None:
         """Count the particles in the raw images so far.
@@ -126,6 +127,7 @@ class SeriesCounter:
         except TooManyCandidatesError:
             self._diameter = RepeatedDiameter()
             return None  # more tilts may decide on them
+        self._hinted = bool(result.detection.hinted or result.diameter.kinds)
         if not self._credible_diameter(result) or not _credible_count(result.detection):
             self._diameter = RepeatedDiameter()
             return None
@@ -152,12 +154,22 @@ class SeriesCounter:
         start: SearchStart | None,
         progress: Progress,
     ) -> SeriesResult:
-        """Find the particles, with a diameter that earlier counts agree on where there is one."""
+        """Find the particles, with a diameter that earlier counts agree on where there is one.
+
+        A second size is searched only if the count before hinted at one too: few tilts often do,
+        and the search takes longer than all the rest.
+        """
         settings, known_nm = self._settings, self._diameter.agreed_nm
-        if settings.diameter_nm is None and known_nm is not None:
-            settings = settings.model_copy(update={"diameter_nm": known_nm})
+        settings = settings.model_copy(
+            update={
+                "diameter_nm": settings.diameter_nm or known_nm,
+                "second_size": settings.second_size and self._hinted,
+            }
+        )
         result = find_particles(small, alignment, settings, start=start, progress=progress)
-        return result if settings == self._settings else with_measured_diameter(result)
+        if settings.diameter_nm == self._settings.diameter_nm:
+            return result
+        return with_measured_diameter(result)
 
     def _credible_diameter(self, result: SeriesResult) -> bool:
         """Return false if the estimated diameter is that of noise or of the whole assembly."""

@@ -28,13 +28,13 @@ class Candidates:
     pixel_nm
         Voxel size (nm).
     search
-        Search of the same volume for spheres of another diameter; None if no second is searched.
+        Search of the same volume for spheres of another diameter.
     """
 
     centres: Float32
     clusters: Clusters
     pixel_nm: float
-    search: Search | None
+    search: Search
 
 
 def find_candidates(
@@ -48,10 +48,7 @@ def find_candidates(
     allocate: Allocate = in_memory,
     progress: Progress = silent,
 ) -> Candidates:
-    """Find candidates in a volume [z, y, x] by sparse sphere reconstruction.
-
-    With a start, no second diameter is searched: the earlier search found one size.
-    """
+    """Find candidates in a volume [z, y, x] by sparse sphere reconstruction."""
     spheres = partial(ssr_volume, volume, device=device, allocate=allocate)
 
     def search(other_nm: float) -> Clusters:
@@ -67,4 +64,4 @@ def find_candidates(
     )
     found = find_clusters(centres, diameter_px)
     clusters = at_fitted_places(found, start.particles_nm / pixel_nm, diameter_px)
-    return Candidates(centres, clusters, pixel_nm, None)
+    return Candidates(centres, clusters, pixel_nm, search)

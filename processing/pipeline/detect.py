@@ -59,6 +59,8 @@ class Detection:
         Figures behind the verdict; None without a fit to the images.
     kinds
         Kinds of particles by size, the largest first; empty if all are of one size.
+    hinted
+        Number of weaker objects that may be particles of a second size, which was not searched.
     left_out
         One line for each image that the fit left out.
     beside
@@ -74,6 +76,7 @@ class Detection:
     exit_blurs_nm: tuple[float, ...] = ()
     fitness: Fitness | None = None
     kinds: tuple[SizeKind, ...] = ()
+    hinted: int = 0
     left_out: tuple[str, ...] = ()
     beside: ParticleTable = NO_PARTICLES
     loose: tuple[str, ...] = ()
@@ -101,6 +104,7 @@ def detect_by_fit(
     *,
     rounds: int = ROUNDS,
     own_diameters: bool = True,
+    second_size: bool = True,
     doubts: Sequence[str] = (),
     device: Device = CPU,
     progress: Progress = silent,
@@ -113,6 +117,9 @@ def detect_by_fit(
         See `fit_spheres`, also for `rounds`.
     own_diameters
         Measure the diameter of each particle where all have one size; with two sizes it is needed.
+    second_size
+        Search particles of a second size where the brightness of equal ones hints at one; otherwise
+        the hint is a reason to doubt the count.
     doubts
         One line for each reason not to trust the input.
 
@@ -134,7 +141,7 @@ def detect_by_fit(
         progress=progress,
     )
     mixed, hinted = None, 0
-    if candidates.search is None:
+    if not second_size:
         hinted = second_size_hint(fit, diameter_nm)
         doubts = (*doubts, *_second_size_doubt(hinted))
     else:
@@ -177,6 +184,7 @@ def detect_by_fit(
         beside=table.select(table.beside),
         count=count,
         kinds=tuple(size_kinds(table.counted, kinds_nm, count)) if mixed is not None else (),
+        hinted=hinted,
         exit_blurs_nm=fit.blurs_nm,
         fitness=fitness,
         left_out=_left_out_lines(images, fit),

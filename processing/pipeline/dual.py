@@ -124,6 +124,7 @@ def combine_series(
             [(a.aligned, None), (b.aligned, found.pose)],
             diameter.value,
             own_diameters=settings.own_diameters,
+            second_size=settings.second_size,
             doubts=_input_doubts(a, b),
             device=device(settings.device),
             progress=within(progress, 0.55, fit_share),

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
-
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
@@ -11,7 +9,7 @@ from scipy import ndimage
 from processing.image_size import Crop
 from processing.images.binning import block_mean
 from processing.images.intensity import background_levels
-from processing.parallel import worker_threads
+from processing.parallel import map_in_threads
 from processing.series import TiltSeries
 
 Box = tuple[int, int, int, int]
@@ -46,9 +44,8 @@ def object_region(series: TiltSeries) -> Crop:
     rows, columns = series.images.shape[1:]
     factor = max(1, -(-max(rows, columns) // THUMBNAIL_PX))
     used = np.flatnonzero(~series.excluded)
-    with ThreadPoolExecutor(worker_threads()) as pool:
-        in_each = pool.map(lambda tilt: _objects(series.images[tilt], factor), used)
-        found = [objects for objects in in_each if objects is not None]
+    in_each = map_in_threads(lambda tilt: _objects(series.images[tilt], factor), used)
+    found = [objects for objects in in_each if objects is not None]
     if not found:
         return 0, 0, columns, rows
     areas = np.array([area for _, area in found])

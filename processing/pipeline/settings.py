@@ -29,6 +29,8 @@ class ProcessSettings(BaseModel):
     """Fusion rules whose volumes are counted as well, without the images; true for all rules."""
     own_diameters: bool = True
     """Measure the diameter of each particle of equal ones too; live counts do without."""
+    second_size: bool = True
+    """Search particles of a second size where the brightness of the others hints at one."""
     memory_limit_GB: float = Field(default=6.0, gt=0)
     """Memory for volumes (GB). Above it they are stored in files and processed in slabs."""
     bin: int | None = Field(default=None, ge=1, le=64)

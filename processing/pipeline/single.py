@@ -229,6 +229,7 @@ def find_particles(
         diameter_nm,
         rounds=FIT_ROUNDS if start is None else search_start.FIT_ROUNDS,
         own_diameters=settings.own_diameters,
+        second_size=settings.second_size,
         doubts=series.doubts,
         device=processor,
         progress=within(progress, 0.7, 1.0),

@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 
 from processing.device import CPU, Array, Device
-from processing.parallel import cache_bytes, slabs, worker_threads
+from processing.parallel import cache_bytes, each_in_threads, slabs
 from processing.reconstruct.system_matrix import backprojection_matrix, tilt_entries
 from processing.series import Float32
 
@@ -124,8 +124,7 @@ class Projector:
         block = self.slice_parts(self.columns)[0]
         side = tile_side(len(self.angles_rad), block.stop - block.start)
         pieces = product(slabs(self.depth, side), slabs(self.columns, side))
-        with ThreadPoolExecutor(worker_threads()) as pool:
-            return list(pool.map(lambda piece: _tile(adjoint, self.columns, *piece), pieces))
+        return each_in_threads(lambda piece: _tile(adjoint, self.columns, *piece), pieces)
 
     @cached_property
     def row_weights(self) -> Float32:
@@ -194,11 +193,10 @@ class Projector:
 
     def _backprojection(self) -> sparse.csr_matrix:
         """Build the adjoint matrix. Called on first use only: a GPU needs no matrix."""
-        with ThreadPoolExecutor(worker_threads()) as pool:
-            tilts = pool.map(
-                lambda angle: tilt_entries(angle, self.columns, self.depth), self.angles_rad
-            )
-            return backprojection_matrix(list(tilts), self.columns, self.depth)
+        tilts = each_in_threads(
+            lambda angle: tilt_entries(angle, self.columns, self.depth), self.angles_rad
+        )
+        return backprojection_matrix(tilts, self.columns, self.depth)
 
 
 def tile_side(tilts: int, slices: int) -> int:
