@@ -185,7 +185,8 @@ def _credible_count(detection: Detection) -> bool:
     verdict, fitness = detection.count.verdict, detection.fitness
     if verdict is None or fitness is None or verdict.state is Trust.REFUSED:
         return True
-    return wrong_share(fitness, verdict) <= MOST_WRONG
+    other_size = detection.hinted / max(1, detection.count.n)
+    return max(wrong_share(fitness, verdict), other_size) <= MOST_WRONG
 
 
 def _region(series: TiltSeries, before: Sampling | None) -> Sampling:

@@ -90,6 +90,7 @@ def measured(side: int, folder: Path) -> list[Row]:
     count_s = max(delay_s for _, _, delay_s in delays.counts)
     print(
         f"  {side} px: {len(slices_s)} slices of {len(delays.announced_s)} frames, CPU s {cpu_s}, "
+        f"slowest slices (tilts, delay s) {_slowest(delays.slices_s)}, "
         f"counts (tilts, particles, delay s) {delays.counts}",
         flush=True,
     )
@@ -124,6 +125,10 @@ def _feed(side: int, stack: Path, session: Path) -> tuple[Delays, dict[str, floa
         return delays, {role: _cpu_s(pid) for role, pid in supervisor.pids.items() if pid}
     finally:
         supervisor.close()
+
+
+def _slowest(slices_s: dict[int, float]) -> list[tuple[int, float]]:
+    return sorted(slices_s.items(), key=lambda item: -item[1])[:5]
 
 
 def _last_count(delays: Delays) -> bool:
