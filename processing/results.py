@@ -111,6 +111,15 @@ class SizeKind(Result):
     spread_se: float | None = None
 
 
+class Shape(Result):
+    """Shape of the particles, as it was given."""
+
+    name: str
+    """Shape and size, as ``rod:6x20``."""
+    aspherical_nm: tuple[float, float, float]
+    """Sizes by which OVITO draws the shape (nm); see `ParticleTable`."""
+
+
 class Diameter(Result):
     """Sphere diameter in use, and its source."""
 
@@ -119,6 +128,8 @@ class Diameter(Result):
     source: Literal["given", "estimated"]
     from_pair_distance: float | None = None
     """Cross-check: particle spacing at the first peak of g(r) (nm)."""
+    shape: Shape | None = None
+    """Shape of particles that are no spheres, whose width `value` is."""
     kinds: list[SizeKind] = []
     """Kinds of particles by size, the largest first; empty if all are of one size."""
     mean: float | None = None

@@ -28,7 +28,13 @@ def particle_counts(data: ReportData) -> str:
     tiles = "".join(_tile(name, data) for name in ("A", "B", "fused"))
     diameter = data.summary.get("diameter_nm") or {}
     lead = ""
-    if diameter:
+    if diameter.get("shape"):
+        lead = (
+            f"Particles of the given shape {text(diameter['shape']['name'])}: bodies with a place "
+            "and an orientation each were fitted to the images. The tables hold the orientations "
+            "as quaternions; OVITO draws the .xyz files by them."
+        )
+    elif diameter:
         spacing = diameter.get("from_pair_distance")
         lead = f"Sphere diameter {number(diameter['value'], '.2f', 'nm')}, {diameter['source']}"
         lead += f"; pairs are most often {number(spacing, '.2f', 'nm')} apart." if spacing else "."

@@ -13,6 +13,7 @@ from functools import partial
 
 import numpy as np
 from scipy.spatial import cKDTree
+from scipy.spatial.transform import Rotation
 
 from processing.combine.fuse import fuse
 from processing.combine.pose import Pose, mutual_pairs
@@ -23,6 +24,7 @@ from processing.device import device
 from processing.files.particles import NO_PARTICLES, ParticleTable
 from processing.pipeline.candidates import Candidates, find_candidates
 from processing.pipeline.detect import Detection, detect_by_fit, detect_by_weight, size_notes
+from processing.pipeline.detect_bodies import detect_bodies
 from processing.pipeline.memory import DUAL_VOLUMES, allocator
 from processing.pipeline.own_diameters import mean_at_zero, with_statistics
 from processing.pipeline.register_series import register_series
@@ -110,26 +112,40 @@ def combine_series(
     )
     pair = _Pair(a.volume, registered, diameter.value, a.aligned.pixel_nm, settings, allocate)
     volume = pair.fused(settings.fusion_rule, within(progress, 0.4, 0.5))
-    candidates = pair.candidates(volume, within(progress, 0.5, 0.55))
+    body = settings.body
+    candidates = None if body else pair.candidates(volume, within(progress, 0.5, 0.55))
     fit_share = 1.0 - CONTROL_SHARE * len(settings.control_rules)
     table_b = _moved(b.detection.table, found.pose)
     beside_b = _moved(b.beside, found.pose)
     known_nm = [a.detection.table.centres_nm, table_b.centres_nm]
-    # the fit leaves a core idle now and then, and needs no volume: the controls go on beside it
-    with ThreadPoolExecutor(1) as beside:
-        control_of = partial(_control, pair, candidates)
-        awaited = {rule: beside.submit(control_of, rule) for rule in settings.control_rules}
-        detection = detect_by_fit(
-            _moved_to_known(candidates, known_nm, PAIRED_WITHIN * diameter.value),
-            [(a.aligned, None), (b.aligned, found.pose)],
-            diameter.value,
-            own_diameters=settings.own_diameters,
-            second_size=settings.second_size,
+    both = [(a.aligned, None), (b.aligned, found.pose)]
+    if candidates is None:
+        assert body is not None
+        controls: dict[FusionRule, Detection] = {}
+        detection = detect_bodies(
+            volume,
+            both,
+            body,
             doubts=_input_doubts(a, b),
             device=device(settings.device),
-            progress=within(progress, 0.55, fit_share),
+            progress=within(progress, 0.5, 1.0),
         )
-        controls = _finished(awaited, within(progress, fit_share, 1.0))
+    else:
+        # the fit leaves a core idle now and then, and needs no volume: the controls go on beside
+        with ThreadPoolExecutor(1) as beside:
+            control_of = partial(_control, pair, candidates)
+            awaited = {rule: beside.submit(control_of, rule) for rule in settings.control_rules}
+            detection = detect_by_fit(
+                _moved_to_known(candidates, known_nm, PAIRED_WITHIN * diameter.value),
+                both,
+                diameter.value,
+                own_diameters=settings.own_diameters,
+                second_size=settings.second_size,
+                doubts=_input_doubts(a, b),
+                device=device(settings.device),
+                progress=within(progress, 0.55, fit_share),
+            )
+            controls = _finished(awaited, within(progress, fit_share, 1.0))
     fused_nm, same_nm = detection.table.centres_nm, PAIRED_WITHIN * diameter.value
 
     def widened(alone: Count, table: ParticleTable) -> Count:
@@ -261,7 +277,11 @@ def _moved_to_known(
 
 
 def _moved(table: ParticleTable, pose: Pose) -> ParticleTable:
-    return replace(table, centres_nm=pose.apply(table.centres_nm))
+    moved = replace(table, centres_nm=pose.apply(table.centres_nm))
+    if not table.turned:
+        return moved
+    turns = Rotation.from_matrix(pose.matrix) * Rotation.from_quat(table.quaternion)
+    return replace(moved, quaternion=turns.as_quat())
 
 
 def _input_doubts(*results: SeriesResult) -> list[str]:

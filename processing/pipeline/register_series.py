@@ -85,4 +85,8 @@ def with_reversed_sense(result: SeriesResult) -> SeriesResult:
 
 
 def _mirrored(table: ParticleTable) -> ParticleTable:
-    return replace(table, centres_nm=table.centres_nm * [1.0, 1.0, -1.0])
+    mirrored = replace(table, centres_nm=table.centres_nm * [1.0, 1.0, -1.0])
+    if not table.turned:
+        return mirrored
+    # a mirror along z turns the rotation vector about x and y the other way
+    return replace(mirrored, quaternion=table.quaternion * [-1.0, -1.0, 1.0, 1.0])

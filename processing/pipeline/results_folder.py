@@ -21,6 +21,7 @@ from processing.files.rawtlt import write_rawtlt
 from processing.files.text import read_small
 from processing.pipeline.add_structure import with_structure
 from processing.pipeline.detect import Detection
+from processing.pipeline.detect_bodies import drawn_as
 from processing.pipeline.dual import FusedResult
 from processing.pipeline.made_with import MadeWith
 from processing.pipeline.sampling import volume_origin_nm
@@ -114,7 +115,7 @@ def read_series_result(session: str | Path, name: SeriesName) -> SeriesResult:
         name=name,
         sense_known=record.sense_known,
     )
-    table = read_csv(folder / f"{name}_own_particles.csv")
+    table = drawn_as(read_csv(folder / f"{name}_own_particles.csv"), record.diameter.shape)
     centres = read_stack(folder / f"{name}_ssr.mrc").data
     detection = Detection(centres, table.counted, record.count)
     return SeriesResult(
@@ -180,7 +181,7 @@ def write_summary(
             *(fused.warnings if fused else ()),
         ],
     )
-    found = with_structure(folder, found)
+    found = found if found.diameter_nm.shape else with_structure(folder, found)
     files = {
         path.name.replace(".", "_"): f"{PROCESSED}/{path.name}"
         for path in sorted(folder.iterdir())

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from functools import cached_property
+from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from processing.results import FusionRule
+from processing.shapes.body import Body, parse_shape
 
 
 class ProcessSettings(BaseModel):
@@ -16,6 +18,8 @@ class ProcessSettings(BaseModel):
 
     diameter_nm: float | None = Field(default=None, gt=0)
     """Particle diameter (nm); estimated if not given."""
+    shape: str | None = None
+    """Shape of the particles with its size, as `parse_shape` reads it; spheres if not given."""
     sirt_iterations: int = Field(default=20, ge=1, le=1000)
     """Number of SIRT iterations, with momentum: 20 fit the images as well as 60 plain ones."""
     ssr_iterations: int = Field(default=20, ge=1, le=1000)
@@ -42,6 +46,17 @@ class ProcessSettings(BaseModel):
 
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Device of the computation: a GPU where there is one, or the one named."""
+
+    @model_validator(mode="after")
+    def _diameter_is_the_width(self) -> Self:
+        if self.body is not None and self.diameter_nm is None:
+            object.__setattr__(self, "diameter_nm", self.body.width_nm)
+        return self
+
+    @cached_property
+    def body(self) -> Body | None:
+        """Body of the given shape; None for spheres."""
+        return None if self.shape is None else parse_shape(self.shape)
 
     @property
     def control_rules(self) -> tuple[FusionRule, ...]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from processing.align.alignment import Alignment, apply_alignment
 from processing.align.series import align_series, background_subtracted, linearised
 from processing.count.diameter import estimate_diameter, pair_distance, refined_diameter
-from processing.device import device
+from processing.device import Device, device
 from processing.files.particles import NO_PARTICLES, ParticleTable
 from processing.pipeline import search_start
 from processing.pipeline.candidates import find_candidates
@@ -17,6 +17,7 @@ from processing.pipeline.check_diameter import (
 )
 from processing.pipeline.check_series import require_tilt_series
 from processing.pipeline.detect import Detection, detect_by_fit, size_notes
+from processing.pipeline.detect_bodies import detect_bodies, diameter_of
 from processing.pipeline.memory import SINGLE_VOLUMES, allocator
 from processing.pipeline.neighbours import without_neighbours
 from processing.pipeline.own_diameters import mean_at_zero, with_statistics
@@ -40,6 +41,7 @@ from processing.reconstruct.sirt import sirt_series
 from processing.results import Diameter, Sampling, SeriesSummary, Trust
 from processing.scratch import Allocate, in_memory
 from processing.series import Bools, Float32, TiltSeries
+from processing.shapes.body import Body
 
 FIT_ROUNDS = 2
 """Rounds of the sphere fit to a single series.
@@ -178,7 +180,7 @@ def find_particles(
     allocate: Allocate = in_memory,
     progress: Progress = silent,
 ) -> SeriesResult:
-    """Reconstruct an aligned series, estimate the diameter and find the particles.
+    """Reconstruct an aligned series, and find spheres or the bodies of a given shape.
 
     Parameters
     ----------
@@ -200,55 +202,11 @@ def find_particles(
         allocate=allocate,
         progress=within(progress, 0.0, 0.35),
     )
-    diameter_nm = settings.diameter_nm
-    if diameter_nm is None:
-        estimate = estimate_diameter(
-            volume,
-            linear,
-            device=processor,
-            allocate=allocate,
-            progress=within(progress, 0.35, 0.5),
-        )
-        require_resolved_diameter(series, estimate.value_px)
-        diameter_nm = estimate.value_px * series.pixel_nm
-    if start is not None and not start.holds_for(diameter_nm):
-        start = None
-    candidates = find_candidates(
-        volume,
-        diameter_nm,
-        series.pixel_nm,
-        iterations=settings.ssr_iterations,
-        start=start,
-        device=processor,
-        allocate=allocate,
-        progress=within(progress, 0.5, 0.7),
-    )
-    detection = detect_by_fit(
-        candidates,
-        [(aligned, None)],
-        diameter_nm,
-        rounds=FIT_ROUNDS if start is None else search_start.FIT_ROUNDS,
-        own_diameters=settings.own_diameters,
-        second_size=settings.second_size,
-        doubts=series.doubts,
-        device=processor,
-        progress=within(progress, 0.7, 1.0),
-    )
-    if detection.kinds:
-        diameter_nm = detection.kinds[0].diameter_nm
-    elif settings.diameter_nm is None:
-        # estimate the scale of the diameters again, from the final centres
-        diameter_nm = series.pixel_nm * refined_diameter(
-            linear, detection.table.centres_nm / series.pixel_nm, diameter_nm / series.pixel_nm
-        )
-        detection = detection.with_mean_diameter(mean_at_zero(diameter_nm, detection.table))
-    diameter = Diameter(
-        value=diameter_nm,
-        source="estimated" if settings.diameter_nm is None else "given",
-        from_pair_distance=pair_distance(detection.table.centres_nm),
-        kinds=list(detection.kinds),
-    )
-    diameter = with_statistics(diameter, detection.table)
+    fits = _Fits(series, aligned, linear, volume, settings, allocate)
+    if settings.body is None:
+        detection, diameter = fits.spheres(start, progress)
+    else:
+        detection, diameter = fits.bodies(settings.body, progress)
     return SeriesResult(
         aligned,
         volume,
@@ -263,3 +221,86 @@ def find_particles(
         ),
         detection.beside,
     )
+
+
+@dataclass(frozen=True, eq=False)
+class _Fits:
+    """Aligned series and its volume, in which spheres or bodies are found."""
+
+    series: TiltSeries
+    aligned: TiltSeries
+    linear: TiltSeries
+    volume: Float32
+    settings: ProcessSettings
+    allocate: Allocate
+
+    @property
+    def processor(self) -> Device:
+        """Device of the computation."""
+        return device(self.settings.device)
+
+    def bodies(self, body: Body, progress: Progress) -> tuple[Detection, Diameter]:
+        """Find bodies of the given shape."""
+        detection = detect_bodies(
+            self.volume,
+            [(self.aligned, None)],
+            body,
+            doubts=self.series.doubts,
+            device=self.processor,
+            progress=within(progress, 0.35, 1.0),
+        )
+        return detection, diameter_of(body)
+
+    def spheres(self, start: SearchStart | None, progress: Progress) -> tuple[Detection, Diameter]:
+        """Estimate the diameter where it is not given, and find spheres."""
+        diameter_nm = self.settings.diameter_nm
+        if diameter_nm is None:
+            estimate = estimate_diameter(
+                self.volume,
+                self.linear,
+                device=self.processor,
+                allocate=self.allocate,
+                progress=within(progress, 0.35, 0.5),
+            )
+            require_resolved_diameter(self.series, estimate.value_px)
+            diameter_nm = estimate.value_px * self.series.pixel_nm
+        if start is not None and not start.holds_for(diameter_nm):
+            start = None
+        candidates = find_candidates(
+            self.volume,
+            diameter_nm,
+            self.series.pixel_nm,
+            iterations=self.settings.ssr_iterations,
+            start=start,
+            device=self.processor,
+            allocate=self.allocate,
+            progress=within(progress, 0.5, 0.7),
+        )
+        detection = detect_by_fit(
+            candidates,
+            [(self.aligned, None)],
+            diameter_nm,
+            rounds=FIT_ROUNDS if start is None else search_start.FIT_ROUNDS,
+            own_diameters=self.settings.own_diameters,
+            second_size=self.settings.second_size,
+            doubts=self.series.doubts,
+            device=self.processor,
+            progress=within(progress, 0.7, 1.0),
+        )
+        if detection.kinds:
+            diameter_nm = detection.kinds[0].diameter_nm
+        elif self.settings.diameter_nm is None:
+            # estimate the scale of the diameters again, from the final centres
+            diameter_nm = self.series.pixel_nm * refined_diameter(
+                self.linear,
+                detection.table.centres_nm / self.series.pixel_nm,
+                diameter_nm / self.series.pixel_nm,
+            )
+            detection = detection.with_mean_diameter(mean_at_zero(diameter_nm, detection.table))
+        diameter = Diameter(
+            value=diameter_nm,
+            source="estimated" if self.settings.diameter_nm is None else "given",
+            from_pair_distance=pair_distance(detection.table.centres_nm),
+            kinds=list(detection.kinds),
+        )
+        return detection, with_statistics(diameter, detection.table)

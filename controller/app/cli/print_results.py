@@ -21,7 +21,10 @@ def print_counts(summary: Summary) -> None:
     if summary.counts.B is None:
         print("not in the interval: particles hidden where the beam leaves; record B")
     diameter = summary.diameter_nm
-    print(f"diameter {diameter.value:.2f} nm ({diameter.source}){_sizes_text(diameter)}")
+    if diameter.shape is None:
+        print(f"diameter {diameter.value:.2f} nm ({diameter.source}){_sizes_text(diameter)}")
+    else:
+        print(f"shape {diameter.shape.name} (given), places and orientations fitted")
     if summary.registration is not None:
         found = summary.registration
         print(

@@ -14,6 +14,11 @@ RULE_HELP = (
     "coefficient (paper), mean of both (mean), or blend over depth (depth-weighted)"
 )
 DIAMETER_HELP = "particle diameter (default: estimated)"
+SHAPE_HELP = (
+    "shape of the particles with its size in nm: rod:6x20 (diameter x length), cube:8, "
+    "octahedron:9, tetrahedron:10 (edge), or a FILE.xyz with the balls of one particle "
+    "(default: sphere)"
+)
 BIN_HELP = "average squares of N x N pixels (default: what the particles need)"
 CROP_HELP = (
     "first column and row, width and height to process, in px (default: the object's region)"
@@ -27,6 +32,7 @@ def add_processing_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the settings of processing; an option that is not given is None."""
     add = parser.add_argument
     add("--diameter-nm", type=within(DIAMETER), metavar="D", help=DIAMETER_HELP)
+    add("--shape", type=_shape, metavar="SHAPE", help=SHAPE_HELP)
     add("--bin", type=at_least_one, metavar="N", help=BIN_HELP)
     add("--crop", type=int, nargs=4, metavar=("X", "Y", "W", "H"), help=CROP_HELP)
     add("--memory-limit-GB", type=within(MEMORY), metavar="G", help=MEMORY_HELP)
@@ -35,10 +41,22 @@ def add_processing_arguments(parser: argparse.ArgumentParser) -> None:
     add("--controls", action="store_true", default=None, help=CONTROLS_HELP)
 
 
+def _shape(text: str) -> str | None:
+    """Return a shape that can be read; None for spheres."""
+    from processing.errors import ProcessingError
+    from processing.shapes.body import parse_shape
+
+    try:
+        return None if parse_shape(text) is None else text
+    except ProcessingError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
 def chosen_settings(args: argparse.Namespace) -> dict[str, Any]:
     """Return the settings that the user gave, by their names in `ProcessSettings`."""
     chosen = {
         "diameter_nm": args.diameter_nm,
+        "shape": args.shape,
         "bin": args.bin,
         "crop_px": args.crop,
         "memory_limit_GB": args.memory_limit_GB,

@@ -1,0 +1,1 @@
+"""Particles that are no spheres: bodies of small balls, found in volumes and fitted to images."""

@@ -1,0 +1,139 @@
+"""Particles of a given shape: its name, its symmetry, and bodies found in simulated series."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy.spatial.transform import Rotation
+
+from controller.app.cli.processing_arguments import add_processing_arguments, chosen_settings
+from controller.model.scan import ScanSettings
+from processing.errors import ProcessingError
+from processing.files.particles import ParticleTable, write_xyz
+from processing.pipeline.settings import ProcessSettings
+from processing.pipeline.single import process_series
+from processing.results import Trust
+from processing.shapes.bodies import Bodies, without_overlaps
+from processing.shapes.body import Body, parse_shape
+from processing.shapes.orientations import STEP_DEG, spread_orientations
+from simulator.rigid import match_particles
+from simulator.series import DualSeries, simulate_dual
+from simulator.settings import Shape, SimulatorSettings, SpecimenSettings
+from tests.accuracy.shapes import fitted_pose
+from tests.support.recorded import as_read
+
+NAMES = ("rod:6x20", "cube:8", "octahedron:9", "tetrahedron:10")
+VOLUMES_NM3 = {
+    "rod:6x20": np.pi * 9 * 14 + np.pi / 6 * 216,
+    "cube:8": 512,
+    "octahedron:9": np.sqrt(2) / 3 * 729,
+    "tetrahedron:10": 1000 / np.sqrt(72),
+}
+
+
+def body_of(name: str) -> Body:
+    body = parse_shape(name)
+    assert body is not None
+    return body
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_shape_has_its_size_and_symmetry(name: str) -> None:
+    body = body_of(name)
+    assert body.name == name and len(body.offsets_nm) > 3
+    assert np.abs(body.offsets_nm.mean(axis=0)).max() < 1e-9
+    turned = [one.apply(body.offsets_nm) for one in body.symmetry]
+    for offsets in turned:
+        distance = np.linalg.norm(offsets[:, None] - body.offsets_nm[None], axis=2)
+        assert distance.min(axis=1).max() < 1e-9
+    start = Rotation.random(random_state=1)
+    equal = Rotation.concatenate([start * one for one in body.symmetry])
+    same = Rotation.concatenate([start] * len(equal))
+    assert body.misorientation_deg(equal, same).max() < 1e-3
+    off = start * Rotation.from_rotvec([np.deg2rad(7.0), 0.0, 0.0])
+    assert body.misorientation_deg(off, start) == pytest.approx(7.0, abs=1e-6)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_orientation_has_a_near_one_in_the_search(name: str) -> None:
+    body = body_of(name)
+    searched = spread_orientations(body)
+    for turn in Rotation.random(20, random_state=2):
+        same = Rotation.concatenate([turn] * len(searched))
+        assert body.misorientation_deg(searched, same).min() < 1.2 * STEP_DEG
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ("rod:6", "its size is missing"),
+        ("rod:20x6", "longer than its diameter"),
+        ("cube:-3", "larger than 0"),
+        ("cube", "its size is missing"),
+        ("plate:3", "no shape"),
+        ("missing.xyz", "no such file"),
+    ],
+)
+def test_wrong_shapes_are_refused(text: str, named: str) -> None:
+    with pytest.raises(ProcessingError, match=named):
+        parse_shape(text)
+
+
+def test_a_file_of_balls_is_a_body(tmp_path: Path) -> None:
+    places = np.array([[0.0, 0.0, 0.0], [3.0, 0.0, 0.0], [0.0, 3.0, 0.0]])
+    write_xyz(tmp_path / "bent.xyz", ParticleTable(places, np.full(3, 4.0), np.ones(3)))
+    body = body_of(str(tmp_path / "bent.xyz"))
+    assert body.ball_nm == pytest.approx(4.0, abs=1e-3) and len(body.symmetry) == 1
+    np.testing.assert_allclose(body.offsets_nm, places - places.mean(axis=0), atol=1e-3)
+
+
+def test_of_overlapping_bodies_the_brighter_one_stays() -> None:
+    body = body_of("rod:6x20")
+    turns = Rotation.from_euler("x", [[0], [90], [0]], degrees=True)
+    places = np.array([[0.0, 0.0, 0.0], [0.0, 0.0, 3.0], [7.0, 0.0, 0.0]])
+    kept = without_overlaps(body, Bodies(places, turns, np.array([0.9, 1.0, 0.5])))
+    np.testing.assert_array_equal(kept.amplitudes, [1.0, 0.5])
+
+
+@pytest.fixture(scope="module")
+def rods() -> DualSeries:
+    settings = SimulatorSettings(
+        seed=7,
+        specimen=SpecimenSettings(
+            shape=Shape.ROD, assembly_diameter_nm=34.0, other_assemblies_nm=()
+        ),
+    )
+    scan = ScanSettings(width_px=56, height_px=56, pixel_nm=1.0, dwell_us=5.0)
+    angles = np.arange(-72, 73, 4)
+    return simulate_dual(settings, scan, angles, angles[:2], 70.0, tracking_error_nm=2.0)
+
+
+def test_rods_are_found_with_their_orientations(rods: DualSeries) -> None:
+    result = process_series(as_read(rods.a, 1.0, "A"), ProcessSettings(shape="rod:6x20"))
+    table, truth = result.detection.table, rods.truth
+    assert truth.quaternions is not None
+    pose = fitted_pose(truth.centres_nm, table.centres_nm, 2.0)
+    true, found = match_particles(truth.centres_nm, pose.apply(table.centres_nm), 2.0)
+    assert 2 * len(true) / (len(truth) + len(table)) >= 0.95
+    turned = Rotation.from_matrix(pose.matrix) * Rotation.from_quat(table.quaternion[found])
+    body = body_of("rod:6x20")
+    angles = body.misorientation_deg(Rotation.from_quat(truth.quaternions[true]), turned)
+    assert np.median(angles) < 3.0
+    assert result.diameter.value == 6.0 and result.diameter.shape is not None
+    count = result.detection.count
+    assert count.n_low <= len(truth) <= count.n_high
+    assert count.verdict is not None and count.verdict.state is not Trust.REFUSED
+
+
+def test_the_verbs_take_a_shape_that_can_be_read(capsys: pytest.CaptureFixture[str]) -> None:
+    parser = argparse.ArgumentParser()
+    add_processing_arguments(parser)
+    chosen = chosen_settings(parser.parse_args(["--shape", "rod:6x20"]))
+    assert ProcessSettings(**chosen).diameter_nm == 6.0
+    assert chosen_settings(parser.parse_args(["--shape", "sphere"])) == {}
+    with pytest.raises(SystemExit):
+        parser.parse_args(["--shape", "rod:6"])
+    assert "its size is missing" in capsys.readouterr().err
