@@ -27,6 +27,7 @@ from processing.pipeline.detect import Detection, detect_by_fit, detect_by_weigh
 from processing.pipeline.detect_bodies import detect_bodies
 from processing.pipeline.memory import DUAL_VOLUMES, allocator
 from processing.pipeline.own_diameters import mean_at_zero, with_statistics
+from processing.pipeline.propose_shape import with_proposed_shape
 from processing.pipeline.register_series import register_series
 from processing.pipeline.sampling import volume_origin_nm
 from processing.pipeline.settings import ProcessSettings
@@ -146,6 +147,9 @@ def combine_series(
                 progress=within(progress, 0.55, fit_share),
             )
             controls = _finished(awaited, within(progress, fit_share, 1.0))
+        detection = with_proposed_shape(
+            detection, volume, a.aligned.pixel_nm, diameter.value, alone=False
+        )
     fused_nm, same_nm = detection.table.centres_nm, PAIRED_WITHIN * diameter.value
 
     def widened(alone: Count, table: ParticleTable) -> Count:

@@ -22,6 +22,7 @@ from processing.pipeline.memory import SINGLE_VOLUMES, allocator
 from processing.pipeline.neighbours import without_neighbours
 from processing.pipeline.own_diameters import mean_at_zero, with_statistics
 from processing.pipeline.prepared import PreparedSeries, prepare_field
+from processing.pipeline.propose_shape import with_proposed_shape
 from processing.pipeline.sampling import (
     choose_sampling,
     finer_sampling,
@@ -205,6 +206,9 @@ def find_particles(
     fits = _Fits(series, aligned, linear, volume, settings, allocate)
     if settings.body is None:
         detection, diameter = fits.spheres(start, progress)
+        detection = with_proposed_shape(
+            detection, volume, series.pixel_nm, diameter.value, alone=True
+        )
     else:
         detection, diameter = fits.bodies(settings.body, progress)
     return SeriesResult(
