@@ -35,6 +35,9 @@ LARGEST = 1e9
 """Largest coordinate or size that is read, in the unit of the file."""
 OTHER_OBJECT = "beside"
 """Column that marks particles of other objects."""
+ERRORS_NM = ("x_se_nm", "y_se_nm", "z_se_nm")
+ERRORS = "pos_se"
+"""Columns of the standard errors in CSV and in XYZ, as `ParticleTable` has them."""
 TRUE_WORDS = ("true", "1", "yes", "t", "1.0")
 
 
@@ -50,11 +53,14 @@ class Coordinates:
         [n], None if the file has none.
     other_object
         [n], true for particles that the file assigns to other objects.
+    error_nm
+        [n, 3], standard errors of x, y and z; None if the file lacks one.
     """
 
     centres_nm: Float64
     diameter_nm: Float64 | None
     other_object: Bools
+    error_nm: Float64 | None = None
 
 
 def read_coordinates(path: Path, unit: str | None = None) -> Coordinates:
@@ -111,7 +117,10 @@ def _read_csv(path: Path, text: str, unit: str | None) -> Coordinates:
         at, named = columns[size]
         factor = UNITS_NM[UNIT_NAMES[named]] if named in UNIT_NAMES else scale
         diameter = _numbers(path, rows[1:], [at])[:, 0] * factor * (2 if size == "radius" else 1)
-    return Coordinates(centres, _usable(diameter), _other_object(names, rows[1:]))
+    error = None
+    if set(ERRORS_NM) <= set(names):
+        error = _errors(rows[1:], [names.index(name) for name in ERRORS_NM])
+    return Coordinates(centres, _usable(diameter), _other_object(names, rows[1:]), error)
 
 
 def _fields(path: Path, number: int, line: str, separator: str) -> list[str]:
@@ -177,7 +186,10 @@ def _read_xyz(path: Path, text: str, unit: str | None) -> Coordinates:
     if OTHER_OBJECT in columns:
         at = columns[OTHER_OBJECT]
         other = np.array([len(row) > at and row[at].lower() in TRUE_WORDS for _, row in rows], bool)
-    return Coordinates(centres, _usable(diameter), other)
+    error = None
+    if ERRORS in columns:
+        error = _errors(rows, [columns[ERRORS] + axis for axis in range(3)])
+    return Coordinates(centres, _usable(diameter), other, None if error is None else error * scale)
 
 
 def _xyz_columns(path: Path, comment: str) -> dict[str, int]:
@@ -220,6 +232,15 @@ def _numbers(path: Path, rows: list[tuple[int, list[str]]], columns: list[int]) 
             f"({len(wrong)} such)"
         )
     return values
+
+
+def _errors(rows: list[tuple[int, list[str]]], columns: list[int]) -> Float64 | None:
+    """Return columns of standard errors, [row, column]; None if one is missing."""
+    try:
+        values = np.array([[float(row[column]) for column in columns] for _, row in rows])
+    except (ValueError, IndexError):
+        return None
+    return values if len(values) and (values > 0).all() and (values <= LARGEST).all() else None
 
 
 def _usable(diameter_nm: Float64 | None) -> Float64 | None:

@@ -21,10 +21,15 @@ LARGEST_NM = 1e9
 SIZE_COLUMNS = ("diameter_se_nm", "brightness_share", "kind", "kind_probability")
 """Columns on the size. Tables of earlier versions do not have them; cells of what was not measured
 are empty."""
-COLUMNS = ("id", *NUMBERS, "beside", *SIZE_COLUMNS)
-XYZ_PROPERTIES = "species:S:1:pos:R:3:radius:R:1:confidence:R:1:beside:L:1:radius_se:R:1:kind:I:1"
-XYZ_WORDS = 9
-"""Words of a line of such a file; those of earlier versions have two fewer."""
+PLACE_COLUMNS = ("x_se_nm", "y_se_nm", "z_se_nm")
+"""Columns on the errors of the coordinates; empty as `SIZE_COLUMNS` are."""
+COLUMNS = ("id", *NUMBERS, "beside", *SIZE_COLUMNS, *PLACE_COLUMNS)
+XYZ_PROPERTIES = (
+    "species:S:1:pos:R:3:radius:R:1:confidence:R:1:beside:L:1:radius_se:R:1:kind:I:1:pos_se:R:3"
+)
+XYZ_WORDS = 12
+XYZ_WORDS_WITH_SIZES = 9
+"""Words of a line of such a file, and of an earlier version's; still earlier ones have fewer."""
 TURN_COLUMNS = ("quat_x", "quat_y", "quat_z", "quat_w")
 """Columns of the orientation; only tables of particles that are no spheres have them."""
 XYZ_SHAPE_PROPERTIES = "orientation:R:4:aspherical_shape:R:3"
@@ -59,6 +64,9 @@ class ParticleTable:
         [n], number of the particle's kind by size, 1 for the largest.
     kind_probability
         [n], 0..1: probability that the particle is of this kind.
+    centre_se_nm
+        [n, 3], standard errors of x, y and z among the particles of this table; errors that all
+        particles share are not included. NaN where they were not measured.
     quaternion
         [n, 4], orientation as x, y, z, w: turns the shape in its own frame into that of the
         particle; NaN for spheres.
@@ -75,6 +83,7 @@ class ParticleTable:
     brightness_share: NDArray[np.float64] = field(default_factory=_empty)
     kind: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
     kind_probability: NDArray[np.float64] = field(default_factory=_empty)
+    centre_se_nm: NDArray[np.float64] = field(default_factory=_empty)
     quaternion: NDArray[np.float64] = field(default_factory=_empty)
     aspherical_nm: NDArray[np.float64] = field(default_factory=_empty)
 
@@ -86,6 +95,7 @@ class ParticleTable:
             ("brightness_share", np.full(number, np.nan)),
             ("kind", np.ones(number, np.int64)),
             ("kind_probability", np.ones(number)),
+            ("centre_se_nm", np.full((number, 3), np.nan)),
             ("quaternion", np.full((number, 4), np.nan)),
             ("aspherical_nm", np.full((number, 3), np.nan)),
         ):
@@ -148,9 +158,9 @@ def read_csv(path: str | Path) -> ParticleTable:
             rows = [[float(row[name]) for name in NUMBERS] for row in lines]
             # tables of earlier versions have no such columns
             beside = [row.get("beside") == "true" for row in lines]
-            sizes, turns = (
+            sizes, errors, turns = (
                 [[float(row.get(name) or "nan") for name in names] for row in lines]
-                for names in (SIZE_COLUMNS, TURN_COLUMNS)
+                for names in (SIZE_COLUMNS, PLACE_COLUMNS, TURN_COLUMNS)
             )
     except FileNotFoundError:
         raise InputFileError(f"{path}: no such file") from None
@@ -162,7 +172,11 @@ def read_csv(path: str | Path) -> ParticleTable:
             f"{path}: a value is not finite or over {LARGEST_NM:g}; write the table again"
         )
     table = ParticleTable(values[:, :3], values[:, 3], values[:, 4], np.array(beside, bool))
-    table = replace(table, quaternion=np.array(turns, np.float64).reshape(-1, 4))
+    table = replace(
+        table,
+        centre_se_nm=np.array(errors, np.float64).reshape(-1, 3),
+        quaternion=np.array(turns, np.float64).reshape(-1, 4),
+    )
     return _with_sizes(table, np.array(sizes, np.float64).reshape(-1, 4))
 
 
@@ -186,10 +200,10 @@ def write_xyz(path: str | Path, table: ParticleTable, species: str = "Au") -> No
     lines = [str(len(table)), f'Properties={properties} pbc="F F F"']
     particles = [
         f"{species} {10 * a:.3f} {10 * b:.3f} {10 * c:.3f} {5 * d:.3f} {e:.4f} {'T' if f else 'F'} "
-        f"{5 * g:.4f} {h}"
-        for a, b, c, d, e, f, g, h in zip(
+        f"{5 * g:.4f} {h} " + " ".join(f"{10 * error:.4f}" for error in errors)
+        for a, b, c, d, e, f, g, h, errors in zip(
             *(x, y, z, diameter, confidence, table.beside),
-            *(table.diameter_se_nm, table.kind),
+            *(table.diameter_se_nm, table.kind, table.centre_se_nm),
             strict=True,
         )
     ]
@@ -225,13 +239,18 @@ def read_xyz(path: str | Path) -> ParticleTable:
         ) from None
     beside = np.array([row[6:7] == ["T"] for row in words], bool)
     table = ParticleTable(values[:, :3] / 10, values[:, 3] / 5, values[:, 4], beside)
-    if not all(len(row) in (XYZ_WORDS, XYZ_WORDS + 7) for row in words):
+    known = (XYZ_WORDS_WITH_SIZES, XYZ_WORDS, XYZ_WORDS + 7)
+    if not all(len(row) in known for row in words):
         return table  # of an earlier version
     error = np.array([float(row[7]) for row in words]) / 5
     table = replace(table, diameter_se_nm=error, kind=np.array([int(row[8]) for row in words]))
-    if not words or len(words[0]) == XYZ_WORDS:
+    if not words or len(words[0]) == XYZ_WORDS_WITH_SIZES:
         return table
-    shapes = np.array([[float(value) for value in row[9:]] for row in words]).reshape(count, 7)
+    further = np.array([[float(value) for value in row[9:]] for row in words])
+    table = replace(table, centre_se_nm=further[:, :3] / 10)
+    if len(words[0]) == XYZ_WORDS:
+        return table
+    shapes = further[:, 3:]
     return replace(table, quaternion=shapes[:, :4], aspherical_nm=shapes[:, 4:] / 10)
 
 
@@ -244,7 +263,8 @@ def _rounded_columns(table: ParticleTable) -> list[list[str]]:
     sizes = [[_cell(value) for value in getattr(table, name)] for name in SIZE_COLUMNS]
     beside = ["true" if each else "false" for each in table.beside]
     turns = [[f"{value:.6f}" for value in column] for column in table.quaternion.T]
-    return [*numbers, beside, *sizes, *(turns if table.turned else [])]
+    errors = [[_cell(value) for value in column] for column in table.centre_se_nm.T]
+    return [*numbers, beside, *sizes, *errors, *(turns if table.turned else [])]
 
 
 def _cell(value: float) -> str:

@@ -196,7 +196,7 @@ def _examine(model: ViewModel, given: Views, spheres: Spheres) -> ViewEvidence:
     image = model.project(spheres.weights)
     residual = views.spectra - image
     signal, left = _energy(imager, image), _energy(imager, residual)
-    usual = device.xp.maximum(_noise(imager, residual), _background(signal, left, device))
+    usual = _usual_energy(imager, residual, signal, left)
     middle = device.to_device((np.array(imager.shape) - 1) / 2)
     points = views.project(spheres.centres_nm) + middle
     near_signal, near_left, near_noise = (
@@ -251,6 +251,17 @@ def _sampled(images: Array, points: Array, device: Device) -> Float32:
         values = images[view, first[..., 0] + dy, first[..., 1] + du]
         total += weight_y * weight_u * values
     return np.asarray(device.to_host(total), np.float32)
+
+
+def noise_energy(imager: SphereImager, image: Array, residual: Array) -> Array:
+    """Return the mean square of the noise near each pixel, [view, y, u], of spectra in the band."""
+    return _usual_energy(imager, residual, _energy(imager, image), _energy(imager, residual))
+
+
+def _usual_energy(imager: SphereImager, residual: Array, signal: Array, left: Array) -> Array:
+    """Return that of the finest detail, or that beside the particles where it is larger."""
+    device = imager.device
+    return device.xp.maximum(_noise(imager, residual), _background(signal, left, device))
 
 
 def _energy(imager: SphereImager, spectra: Array) -> Array:

@@ -107,6 +107,8 @@ class SphereImager:
         self.gradient_y = put((-1j * ky).astype(np.complex64))
         self.gradient_u = put((-1j * kx).astype(np.complex64))
         self._parseval = put(parseval)
+        self.band_power = float((band**2 * parseval).sum())
+        """Mean square of noise in the band that had 1 before."""
         self._root_parseval = put(np.sqrt(parseval).astype(np.float32))
 
     def view_bytes(self, spheres: int) -> float:

@@ -39,7 +39,7 @@ Aligned layers constrain one another's positions only weakly.
 
 def fit_amplitudes(models: list[ViewModel], spheres: Spheres, pool: Executor) -> Float64:
     """Return amplitudes [n] >= 0, scaled to a median of 1 over the particles."""
-    own = _own_stiffness(models, len(spheres.amplitudes))
+    own = own_stiffness(models, len(spheres.amplitudes))
     inverse_step = np.float32(
         STEP_MARGIN * _largest_eigenvalue(every(models, POWER_EVERY), len(own), pool)
     )
@@ -60,7 +60,7 @@ def fit_amplitudes(models: list[ViewModel], spheres: Spheres, pool: Executor) ->
     return np.asarray(now / typical, np.float64)
 
 
-def _own_stiffness(models: list[ViewModel], spheres: int) -> Float32:
+def own_stiffness(models: list[ViewModel], spheres: int) -> Float32:
     """Return the squared norm of the images of each sphere, [n]."""
     stiffness = _stiffness(models)
     own = np.zeros(spheres, np.float32)
@@ -77,7 +77,7 @@ def _largest_eigenvalue(models: list[ViewModel], spheres: int, pool: Executor) -
     Each row of the matrix is divided by the stiffness of its sphere. A subset of the views is
     enough: spheres overlap in it as much as in all views.
     """
-    own = _own_stiffness(models, spheres)
+    own = own_stiffness(models, spheres)
     vector = np.full(len(own), len(own) ** -0.5, np.float32)
     value = 1.0
     for _ in range(POWER_STEPS):

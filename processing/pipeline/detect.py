@@ -24,6 +24,7 @@ from processing.pipeline.candidates import Candidates
 from processing.pipeline.fitness import Fitness, measure_fitness, wrong_places
 from processing.pipeline.objects import part_objects
 from processing.pipeline.own_diameters import scaled, size_kinds, with_own_diameters
+from processing.pipeline.own_positions import with_own_positions
 from processing.pipeline.several_sizes import (
     MixedFit,
     fit_two_sizes,
@@ -116,7 +117,8 @@ def detect_by_fit(
     series
         See `fit_spheres`, also for `rounds`.
     own_diameters
-        Measure the diameter of each particle where all have one size; with two sizes it is needed.
+        Measure the diameter of each particle where all have one size, and the errors of its
+        position; with two sizes this is always done.
     second_size
         Search particles of a second size where the brightness of equal ones hints at one; otherwise
         the hint is a reason to doubt the count.
@@ -177,6 +179,7 @@ def detect_by_fit(
     table = replace(table, confidence=table.confidence * (1 - beyond))
     if verdict.state is not Trust.REFUSED and (own_diameters or mixed is not None):
         table = with_own_diameters(table, fit, kinds_nm)
+        table = with_own_positions(table, fit, kinds_nm)
     count = with_verdict(detection.count, verdict, wrong)
     return replace(
         detection,

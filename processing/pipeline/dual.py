@@ -27,6 +27,7 @@ from processing.pipeline.detect import Detection, detect_by_fit, detect_by_weigh
 from processing.pipeline.detect_bodies import detect_bodies
 from processing.pipeline.memory import DUAL_VOLUMES, allocator
 from processing.pipeline.own_diameters import mean_at_zero, with_statistics
+from processing.pipeline.own_positions import calibrated_by_pairs
 from processing.pipeline.propose_shape import with_proposed_shape
 from processing.pipeline.register_series import register_series
 from processing.pipeline.sampling import volume_origin_nm
@@ -155,6 +156,10 @@ def combine_series(
     def widened(alone: Count, table: ParticleTable) -> Count:
         return widen_by_fused(alone, table.centres_nm, fused_nm, same_nm)
 
+    detection = replace(
+        detection,
+        table=calibrated_by_pairs(detection.table, a.detection.table, table_b, same_nm),
+    )
     if diameter.source == "estimated" and not detection.kinds:
         detection = detection.with_mean_diameter(mean_at_zero(diameter.value, detection.table))
     diameter = diameter.model_copy(update={"kinds": list(detection.kinds)})
@@ -281,7 +286,8 @@ def _moved_to_known(
 
 
 def _moved(table: ParticleTable, pose: Pose) -> ParticleTable:
-    moved = replace(table, centres_nm=pose.apply(table.centres_nm))
+    variances = table.centre_se_nm**2 @ np.square(pose.scale * pose.matrix).T
+    moved = replace(table, centres_nm=pose.apply(table.centres_nm), centre_se_nm=np.sqrt(variances))
     if not table.turned:
         return moved
     turns = Rotation.from_matrix(pose.matrix) * Rotation.from_quat(table.quaternion)

@@ -141,7 +141,7 @@ def analyse_structure(
         particles=len(own_nm),
         left_out=int((~kept).sum()),
         surface=int(neighbours.at_surface.sum()),
-        shares=_shares(structure, share_errors(own_nm, neighbours, structure, error.nm)),
+        shares=_shares(structure, share_errors(own_nm, neighbours, structure, error.select(kept))),
         neighbour_distance_nm=layer_search.mean_distance(distances_nm, int(interior.sum())),
         neighbour_spread_nm=float(distances_nm.std()) if len(distances_nm) else 0.0,
         coordination=_mean(neighbours.number[interior]),

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from processing.series import Float64
+from processing.series import Bools, Float64
 from processing.structure.classify import SURFACE, classify
 from processing.structure.grains import Grains, Ints
 from processing.structure.match_shells import match_shells
@@ -22,10 +22,27 @@ ASSUMED = 0.02
 
 @dataclass(frozen=True)
 class PositionError:
-    """Standard deviation of one coordinate (nm), and its source."""
+    """Standard deviation of one coordinate (nm), and its source.
+
+    Attributes
+    ----------
+    of_each_nm
+        Those of each particle, [n, 3]; None if they are not known.
+    """
 
     nm: float
     source: str
+    of_each_nm: Float64 | None = None
+
+    def select(self, chosen: Bools) -> Float64 | float:
+        """Return the errors of some of the particles, or that of all."""
+        return self.nm if self.of_each_nm is None else self.of_each_nm[chosen]
+
+
+def errors_of_the_fit(errors_nm: Float64) -> PositionError:
+    """Return the standard errors [n, 3] that a fit gave the particles."""
+    nm = float(np.sqrt(np.mean(errors_nm**2)))
+    return PositionError(nm, "standard errors of the fit", errors_nm)
 
 
 def find_position_error(grains: Grains, spacing_nm: float) -> PositionError:
@@ -41,7 +58,7 @@ def find_position_error(grains: Grains, spacing_nm: float) -> PositionError:
 
 
 def share_errors(
-    centres_nm: Float64, neighbours: Neighbours, structure: Ints, error_nm: float
+    centres_nm: Float64, neighbours: Neighbours, structure: Ints, error_nm: Float64 | float
 ) -> dict[int, float]:
     """Return the error of the share of each structure, by its number.
 
@@ -49,13 +66,20 @@ def share_errors(
     the others is classified again. The mean change of a share is the bias that such errors cause;
     particles that change their class at random add a statistical error. It is one particle of those
     classified again or more.
+
+    Parameters
+    ----------
+    error_nm
+        Errors of each particle, [n, 3], or of all.
     """
     rng = np.random.default_rng(0)
     kept = np.flatnonzero(rng.random(len(centres_nm)) >= MISSED)
     closed = np.flatnonzero(~neighbours.at_surface[kept])
     if len(closed) == 0:
         return dict.fromkeys(range(SURFACE), 0.0)
-    disturbed = centres_nm[kept] + rng.normal(0.0, error_nm, (len(kept), 3))
+    disturbed = centres_nm[kept] + rng.normal(0.0, 1.0, (len(kept), 3)) * (
+        error_nm if isinstance(error_nm, float) else error_nm[kept]
+    )
     sample = rng.permutation(closed)[:SAMPLE]
     before, after = structure[kept[sample]], classify(match_shells(disturbed, sample))
     errors = {}

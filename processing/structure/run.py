@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +14,7 @@ from processing.files.coordinates import Coordinates, read_coordinates
 from processing.files.text import read_text
 from processing.results import Registration, Trust, Verdict
 from processing.structure.analyse import analyse_structure
-from processing.structure.errors import PositionError
+from processing.structure.errors import PositionError, errors_of_the_fit
 from processing.structure.tables import STRUCTURE_FILES, write_structure
 from processing.structure_results import Structure
 
@@ -119,6 +119,8 @@ def _analyse(
     prefix: str = "",
 ) -> Structure:
     particles = _with_diameter(read_coordinates(path, options.unit), options.diameter_nm)
+    if particles.error_nm is not None:
+        error = errors_of_the_fit(particles.error_nm)
     if options.position_error_nm is not None:
         error = PositionError(options.position_error_nm, "given")
     try:
@@ -158,4 +160,4 @@ def _with_diameter(particles: Coordinates, diameter_nm: float | None) -> Coordin
     if diameter_nm is None:
         return particles
     sizes = np.full(len(particles.centres_nm), diameter_nm)
-    return Coordinates(particles.centres_nm, sizes, particles.other_object)
+    return replace(particles, diameter_nm=sizes)

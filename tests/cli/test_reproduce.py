@@ -12,11 +12,12 @@ import pytest
 from controller.app.cli import reproduce
 from controller.app.paper import run_experiment
 from controller.app.paper.beam_panels import BeamPanels
-from controller.app.paper.expectations import EXPECTATIONS
+from controller.app.paper.expectations import EXPECTATIONS, FEWEST
 from controller.app.paper.experiments import (
     NARROW,
     NO_SHOWER,
     ONE_SERIES,
+    OTHER_SEEDS,
     PARALLEL,
     QUICK,
     USUAL,
@@ -70,6 +71,8 @@ AS_IN_THE_PAPER = {
         outcome(NO_SHOWER, shrinkage=0.01),
         outcome(ONE_SERIES, A=count(0.985)),
         outcome(PARALLEL),
+        *(outcome(name) for name in OTHER_SEEDS),
+        *(outcome(name, fused=count(0.9)) for name in FEWEST),
     )
 }
 
@@ -95,6 +98,9 @@ CONTRADICTIONS = [
     Contradiction("no shrinkage", outcome(NO_SHOWER), "beam shower"),
     Contradiction("one is enough", outcome(ONE_SERIES, A=count(1.0)), "twice the dose"),
     Contradiction("angle matters", outcome(PARALLEL, fused=count(0.99)), "in-plane angle"),
+    Contradiction("luck", outcome(next(iter(OTHER_SEEDS)), A=count(0.9)), "other seeds"),
+    Contradiction("few tilts are enough", outcome(FEWEST[0]), "breaks"),
+    Contradiction("a low dose is enough", outcome(FEWEST[1]), "breaks"),
     Contradiction("confident, wrong", outcome(USUAL, B=count(0.95, high=960)), "every trusted"),
 ]
 

@@ -34,6 +34,7 @@ def test_csv_and_xyz_keep_the_particles_and_ase_opens_the_xyz(tmp_path: Path) ->
     table = ParticleTable(
         *(rng.normal(0, 40, (7, 3)), np.full(7, 6.3), rng.random(7), beside),
         *(np.array([*rng.random(6), np.nan]), rng.random(7), kind, rng.random(7)),
+        np.vstack([rng.random((6, 3)), np.full(3, np.nan)]),
     )
     write_csv(tmp_path / "p.csv", table)
     write_xyz(tmp_path / "p.xyz", table)
@@ -44,6 +45,7 @@ def test_csv_and_xyz_keep_the_particles_and_ase_opens_the_xyz(tmp_path: Path) ->
         np.testing.assert_allclose(read.confidence, table.confidence, atol=1e-3)
         np.testing.assert_allclose(read.diameter_se_nm, table.diameter_se_nm, atol=1e-3)
         np.testing.assert_array_equal(read.kind, kind)
+        np.testing.assert_allclose(read.centre_se_nm, table.centre_se_nm, atol=1e-3)
     from_csv = read_csv(tmp_path / "p.csv")
     np.testing.assert_allclose(from_csv.brightness_share, table.brightness_share, atol=1e-3)
     np.testing.assert_allclose(from_csv.kind_probability, table.kind_probability, atol=1e-3)
@@ -51,6 +53,7 @@ def test_csv_and_xyz_keep_the_particles_and_ase_opens_the_xyz(tmp_path: Path) ->
     np.testing.assert_allclose(atoms.positions, 10 * table.centres_nm, atol=1e-3)
     np.testing.assert_allclose(atoms.arrays["radius"], 31.5)
     np.testing.assert_array_equal(atoms.arrays["beside"], beside)
+    np.testing.assert_allclose(atoms.arrays["pos_se"], 10 * table.centre_se_nm, atol=1e-3)
 
 
 @pytest.mark.parametrize(
@@ -58,6 +61,7 @@ def test_csv_and_xyz_keep_the_particles_and_ase_opens_the_xyz(tmp_path: Path) ->
     [
         ("p.csv", "id,x_nm,y_nm,z_nm,diameter_nm,confidence\n1,1,2,3,6.3,0.9\n"),
         ("p.xyz", "1\nProperties=species:S:1:pos:R:3\nAu 10 20 30 31.5 0.9\n"),
+        ("p.xyz", "1\nProperties=species:S:1:pos:R:3\nAu 10 20 30 31.5 0.9 F nan 1\n"),
     ],
 )
 def test_a_table_of_an_earlier_version_has_no_particles_beside_the_object(
@@ -67,6 +71,7 @@ def test_a_table_of_an_earlier_version_has_no_particles_beside_the_object(
     table = (read_csv if name == "p.csv" else read_xyz)(tmp_path / name)
     assert table.beside.tolist() == [False]
     assert np.isnan(table.diameter_se_nm).all() and table.kind.tolist() == [1]
+    assert np.isnan(table.centre_se_nm).all() and table.centre_se_nm.shape == (1, 3)
     np.testing.assert_allclose(table.centres_nm, [[1.0, 2.0, 3.0]])
 
 

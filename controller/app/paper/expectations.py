@@ -5,13 +5,26 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from controller.app.paper.experiments import NARROW, NO_SHOWER, ONE_SERIES, PARALLEL, USUAL
+from controller.app.paper.experiments import (
+    DOSE_SHARES,
+    NARROW,
+    NO_SHOWER,
+    ONE_SERIES,
+    OTHER_SEEDS,
+    PARALLEL,
+    TILT_STEPS_DEG,
+    USUAL,
+)
 from controller.app.paper.outcome import CountOutcome, Outcome
 from controller.model.count_verdict import Trust
 from controller.rehearsal.accuracy_checks import EXIT_THIRD
 
 Outcomes = Mapping[str, Outcome]
 COUNTED = ("A", "B", "fused")
+FEWEST = (*tuple(TILT_STEPS_DEG)[-1:], *tuple(DOSE_SHARES)[-1:])
+"""Experiments with the fewest tilts and with the lowest dose."""
+BROKEN = 0.99
+"""Recall below which a count is broken."""
 
 
 @dataclass(frozen=True)
@@ -69,8 +82,13 @@ def _shrinkage(outcomes: Outcomes, name: str) -> float:
     return 100 * (outcomes[name].shrinkage or 0.0)
 
 
-def _recalls(outcomes: Outcomes) -> str:
-    return ", ".join(f"{which} {_recall(outcomes, USUAL, which):.4f}" for which in COUNTED)
+def _recalls(outcomes: Outcomes, name: str = USUAL) -> str:
+    return ", ".join(f"{which} {_recall(outcomes, name, which):.4f}" for which in COUNTED)
+
+
+def _in_the_papers_order(outcomes: Outcomes, name: str) -> bool:
+    a, b, fused = (_recall(outcomes, name, which) for which in COUNTED)
+    return fused > a > b
 
 
 EXPECTATIONS = (
@@ -132,6 +150,23 @@ EXPECTATIONS = (
             f"recall {_recall(o, PARALLEL, 'fused'):.4f} at 0 degrees, "
             f"{_recall(o, USUAL, 'fused'):.4f} at 90; rms error {_rms_nm(o, PARALLEL):.3f} and "
             f"{_rms_nm(o, USUAL):.3f} nm"
+        ),
+    ),
+    Expectation(
+        "other seeds give the same order: both series together, then A, then B",
+        tuple(OTHER_SEEDS),
+        lambda o: all(_in_the_papers_order(o, name) for name in OTHER_SEEDS),
+        lambda o: "; ".join(_recalls(o, name) for name in OTHER_SEEDS),
+    ),
+    Expectation(
+        f"the count of both series breaks (recall under {BROKEN:g}) with the fewest tilts and with "
+        "the lowest dose",
+        FEWEST,
+        lambda o: all(_recall(o, name, "fused") < BROKEN for name in FEWEST),
+        lambda o: "; ".join(
+            f"{name}: {_recall(o, name, 'fused'):.4f}"
+            for name in (*TILT_STEPS_DEG, *DOSE_SHARES)
+            if name in o
         ),
     ),
     Expectation(

@@ -61,6 +61,9 @@ NARROW = "1.5 mrad instead of 8"
 NO_SHOWER = "no beam shower"
 ONE_SERIES = "one series of twice the dose"
 PARALLEL = "in-plane angle 0 instead of 90 degrees"
+OTHER_SEEDS = {f"{USUAL}, seed {seed}": seed for seed in (1, 2)}
+TILT_STEPS_DEG = {f"tilts every {step:g} degrees": step for step in (4.0, 6.0, 8.0)}
+DOSE_SHARES = {f"1/{part} of the dose": 1 / part for part in (3, 10, 30)}
 
 QUICK = (
     Experiment(name=USUAL),
@@ -72,9 +75,9 @@ QUICK = (
 
 WHOLE = (
     *QUICK,
-    *(Experiment(name=f"{USUAL}, seed {seed}", seed=seed) for seed in (1, 2)),
+    *(Experiment(name=name, seed=seed) for name, seed in OTHER_SEEDS.items()),
     Experiment(name=PARALLEL, simulator={"remount": {"in_plane_deg": 0.0}}),
-    *(Experiment(name=f"tilts every {step:g} degrees", step_deg=step) for step in (4.0, 6.0, 8.0)),
-    *(Experiment(name=f"1/{part} of the dose", dose=1 / part) for part in (3, 10, 30)),
+    *(Experiment(name=name, step_deg=step) for name, step in TILT_STEPS_DEG.items()),
+    *(Experiment(name=name, dose=share) for name, share in DOSE_SHARES.items()),
 )
 """All experiments."""

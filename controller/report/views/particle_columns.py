@@ -44,6 +44,7 @@ COLUMNS = (
     Column("confidence", "confidence", "number"),
     Column("diameter_nm", "diameter", "number", "nm"),
     Column("diameter_se_nm", "error of the diameter", "number", "nm"),
+    Column("z_se_nm", "error along the beam", "number", "nm"),
     Column("kind", "kind", "category"),
     Column("structure", "structure", "category"),
     Column("grain", "grain", "category", words={"0": NO_CATEGORY}),

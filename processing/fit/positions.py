@@ -1,0 +1,282 @@
+"""Final positions of fitted spheres, and their standard errors.
+
+The fit takes all spheres of a kind for equal, so that those of other sizes pull their neighbours.
+Here every sphere has its own diameter, and amplitudes and positions of all spheres are solved once
+more.
+
+The errors come from the same equations. Noise like that of the images, and size changes as large as
+the errors of the diameters, are put in place of the residual. The positions that they cause have
+the covariance of the least-squares solution (the inverse of the Fisher information), with the
+overlap of neighbours in it. The level of the noise is calibrated by what the residual pulls at the
+spheres.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+
+from processing.device import Array
+from processing.fit.evidence import noise_energy
+from processing.fit.size_model import UNKNOWNS, SizeModel, size_models
+from processing.fit.solve import (
+    conjugate_gradients,
+    displaced_layers,
+    displacement_blocks,
+    forces,
+    own_stiffness,
+    sum_models,
+)
+from processing.fit.spheres import SphereFit
+from processing.fit.view import LEAST_AMPLITUDE, Spheres, Views, every
+from processing.fit.view_model import ViewModel, model_views
+from processing.series import Float32, Float64
+
+STEPS = 4
+"""Steps of conjugate gradients for the positions, which start near the solution."""
+NOISE_STEPS = 9
+"""The same for noise, which starts from nothing: layers that line up converge slowly."""
+MOST_VIEWS = 24
+"""Largest number of images, evenly spaced, from which the errors are computed."""
+LARGEST_MOVE = 0.1
+"""Largest displacement by the last solution, in sphere diameters."""
+DRAWN_PARTICLES, MOST_DRAWS = 150, 3
+"""Particles of all draws of noise together, which find the errors within a few percent; largest
+number of draws."""
+MODEL_ERROR = 1.15
+"""Error of the positions over that by noise and sizes, in simulated series: the model of the image
+(layers of blur and contrast, poses) is not exact, and the residual does not show it."""
+
+
+@dataclass(frozen=True, eq=False)
+class Positions:
+    """Positions of all candidates and their standard errors, both [n, 3] as (x, y, z).
+
+    Errors that all spheres share are not included. False candidates have NaN as their error.
+    """
+
+    centres_nm: Float64
+    errors_nm: Float64
+
+
+def measure_positions(fit: SphereFit, log_sizes: Float64, size_errors: Float64) -> Positions:
+    """Return the positions of spheres that have their own diameters.
+
+    Parameters
+    ----------
+    log_sizes
+        [n], logarithm of each diameter over that of the sphere's kind.
+    size_errors
+        [n], its standard error.
+    """
+    spheres, errors = fit.spheres, np.full(fit.centres_nm.shape, np.nan)
+    particles = spheres.are_particles
+    if not particles.any():
+        return Positions(fit.centres_nm, errors)
+    step = -(-sum(map(len, fit.views)) // MOST_VIEWS)
+    noise = fit.evidence.noise[::step]
+    with ThreadPoolExecutor(fit.views[0].imager.device.threads()) as pool:
+        models = list(pool.map(partial(_model, fit), fit.views))
+        system = _system(models, spheres, log_sizes, pool)
+        solution = system.solve(system.residuals(), STEPS)
+        system = _system(every(models, step), spheres, log_sizes, pool)
+        residual = system.left(system.residuals(), solution)
+        found = _errors(system, residual, noise, size_errors)
+    errors[particles] = found[particles]
+    moves = solution[:, 1:]
+    moves[particles] -= moves[particles].mean(axis=0)
+    largest_nm = LARGEST_MOVE * _diameter_nm(fit.views[0])
+    centres_nm = fit.centres_nm + np.clip(moves, -largest_nm, largest_nm)
+    return Positions(centres_nm, errors * np.sqrt(len(noise) / len(fit.evidence.noise)))
+
+
+def _model(fit: SphereFit, views: Views) -> ViewModel:
+    return model_views(views, fit.beams[views.series], fit.spheres)
+
+
+def _diameter_nm(views: Views) -> float:
+    return float(views.imager.diameter_px / np.linalg.norm(views.axes[0, 0]))
+
+
+@dataclass(frozen=True, eq=False)
+class _System:
+    """Normal equations of amplitudes and displacements, for spheres of known sizes.
+
+    Changes [n, 4] are those of the amplitude and of x, y and z (nm).
+
+    Attributes
+    ----------
+    unknowns
+        State at which the equations are linear, [n, UNKNOWNS]; the displacements are 0.
+    inverse
+        Inverse block of the displacements of each sphere alone, [n, 3, 3].
+    own
+        Squared norm of the images of each sphere, [n].
+    """
+
+    models: list[SizeModel]
+    spheres: Spheres
+    unknowns: Float64
+    inverse: Float64
+    own: Float32
+    pool: Executor
+
+    def residuals(self) -> list[Array]:
+        """Return images minus model for each group of views."""
+        weights = self.spheres.weights
+        return list(self.pool.map(lambda one: one.residual(self.unknowns, weights), self.models))
+
+    def left(self, spectra: Sequence[Array], changes: Float64) -> list[Array]:
+        """Return what changes [n, 4] leave of spectra."""
+        weights = self.spheres.weights
+        return [
+            each - _changed(one.model, changes, weights)
+            for one, each in zip(self.models, spectra, strict=True)
+        ]
+
+    def solve(self, spectra: Sequence[Array], steps: int) -> Float64:
+        """Return changes [n, 4] that explain spectra best; false candidates stay."""
+        weights, particles = self.spheres.weights, self.spheres.are_particles[:, None]
+
+        def adjoint(pair: tuple[SizeModel, Array]) -> Float64:
+            return _adjoint(pair[0].model, pair[1], weights)
+
+        def normal_product(changes: Float64) -> Float64:
+            def product(one: SizeModel) -> Float64:
+                return _adjoint(one.model, _changed(one.model, changes, weights), weights)
+
+            result: Float64 = sum_models(self.pool, product, self.models)
+            return result * particles
+
+        def precondition(right: Float64) -> Float64:
+            moves = np.einsum("nij,nj->ni", self.inverse, right[:, 1:])
+            return np.column_stack([right[:, 0] / self.own, moves]) * particles
+
+        pairs = list(zip(self.models, spectra, strict=True))
+        right: Float64 = sum_models(self.pool, adjoint, pairs)
+        return conjugate_gradients(normal_product, right * particles, precondition, steps)
+
+    def pulls(self, spectra: Sequence[Array]) -> float:
+        """Return the sum of the squared forces of spectra on all spheres in all views."""
+        weights, total = self.spheres.weights, 0.0
+        for one, each in zip(self.models, spectra, strict=True):
+            layers = one.model.adjoint(each)
+            for slopes in (one.model.splines.slope_y, one.model.splines.slope_u):
+                force = one.model.views.imager.device.to_host(slopes @ layers)
+                total += float(np.square(force.reshape(-1, len(weights)) * weights).sum())
+        return total
+
+
+def _changed(model: ViewModel, changes: Float64, weights: Float32) -> Array:
+    """Return the spectra of changes of amplitude and position, [n, 4]."""
+    amplitudes = model.views.repeat(changes[:, 0].astype(np.float32))
+    layers = model.splines.value_transposed @ amplitudes
+    return model.forward(layers + displaced_layers(model, changes[:, 1:], weights))
+
+
+def _adjoint(model: ViewModel, spectra: Array, weights: Float32) -> Float64:
+    """Apply the adjoint of `_changed`, [n, 4]."""
+    layers = model.adjoint(spectra)
+    amplitudes = model.sum_over_views(model.splines.value @ layers)
+    return np.column_stack([amplitudes, forces(model, layers, weights)])
+
+
+def _system(
+    models: Sequence[ViewModel], spheres: Spheres, log_sizes: Float64, pool: Executor
+) -> _System:
+    unknowns = np.zeros((len(log_sizes), UNKNOWNS))
+    unknowns[:, 0] = spheres.amplitudes
+    unknowns[:, 1] = spheres.amplitudes * log_sizes
+    weights = spheres.weights
+    sized = [one.with_contrasts(unknowns, weights) for one in size_models(models)]
+    views = [one.model for one in sized]
+    _, inverse = displacement_blocks(views, spheres, pool)
+    return _System(sized, spheres, unknowns, inverse, own_stiffness(views, len(weights)), pool)
+
+
+def _errors(
+    system: _System, residual: Sequence[Array], noise: Float32, size_errors: Float64
+) -> Float64:
+    """Return the standard errors of the positions, [n, 3].
+
+    Those of each sphere alone are scaled, along each axis, to those of all together.
+
+    Parameters
+    ----------
+    noise
+        Mean square of the noise near each sphere, [view, n].
+    """
+    particles = system.spheres.are_particles
+    alone = _errors_alone(system, noise)
+    rng = np.random.default_rng(0)
+    pulls, drawn_pulls, squares = system.pulls(residual), 0.0, np.zeros(3)
+    draws = min(MOST_DRAWS, -(-DRAWN_PARTICLES // int(particles.sum())))
+    for _ in range(draws):
+        drawn = _drawn(system, residual, size_errors, rng)
+        solution = system.solve(drawn, NOISE_STEPS)
+        drawn_pulls += system.pulls(system.left(drawn, solution)) / draws
+        moves = _without_rigid_motion(solution[particles, 1:], system.spheres.centres_nm[particles])
+        squares += np.mean((moves / alone[particles]) ** 2, axis=0) / draws
+    level = np.sqrt(pulls / max(drawn_pulls, 1e-30))
+    return np.asarray(MODEL_ERROR * level * np.sqrt(squares) * alone, np.float64)
+
+
+def _errors_alone(system: _System, noise: Float32) -> Float64:
+    """Return the errors [n, 3] by noise if each sphere were alone in the images."""
+    number = len(system.spheres.weights)
+    exact, noisy = np.zeros((2, number, 3, 3))
+    first = 0
+    for each in system.models:
+        model, views = each.model, each.model.views
+        own_noise = noise[first : first + len(views)]
+        first += len(views)
+        stiffness = views.imager.stiffness(model.beam.kernels)[:, 1:]
+        in_images = np.stack(
+            [
+                views.imager.device.to_host(model.of_slots(model.contrasts**2 * axis))
+                for axis in stiffness.T
+            ],
+            axis=-1,
+        )
+        squares = np.einsum("vki,vkj->vkij", views.axes[:, :2], views.axes[:, :2])
+        exact += np.einsum("vnk,vkij->nij", in_images, squares)
+        noisy += np.einsum("vnk,vn,vkij->nij", in_images, own_noise, squares)
+    ridge = 1e-6 * float(np.median(np.trace(exact, axis1=1, axis2=2)))
+    inverse = np.linalg.inv(exact + max(ridge, 1e-30) * np.eye(3))
+    variances = np.einsum("nij,njk,nki->ni", inverse, noisy, inverse)
+    amplitudes = np.maximum(system.spheres.amplitudes, LEAST_AMPLITUDE)
+    return np.asarray(np.sqrt(np.maximum(variances, 1e-30)) / amplitudes[:, None], np.float64)
+
+
+def _drawn(
+    system: _System, residual: Sequence[Array], size_errors: Float64, rng: np.random.Generator
+) -> list[Array]:
+    """Return spectra of noise like that of the images, and of errors of the sizes."""
+    weights = system.spheres.weights
+    changes = np.zeros_like(system.unknowns)
+    changes[:, 1] = weights * size_errors * rng.standard_normal(len(weights))
+    spectra = []
+    for one, left in zip(system.models, residual, strict=True):
+        imager = one.model.views.imager
+        energy = noise_energy(imager, one.forward(system.unknowns, weights), left)
+        white = imager.device.to_device(rng.standard_normal(energy.shape, np.float32))
+        noise = imager.spectra(white * imager.device.xp.sqrt(energy / imager.band_power))
+        spectra.append(noise + one.forward(changes, weights))
+    return spectra
+
+
+def _without_rigid_motion(moves: Float64, centres_nm: Float64) -> Float64:
+    """Return moves [n, 3] without the part that shifts and turns all centres together."""
+    x, y, z = (centres_nm - centres_nm.mean(axis=0)).T
+    turns = np.zeros((len(moves), 3, 3))
+    turns[:, 1, 0], turns[:, 2, 0] = -z, y
+    turns[:, 0, 1], turns[:, 2, 1] = z, -x
+    turns[:, 0, 2], turns[:, 1, 2] = -y, x
+    shifts = np.tile(np.eye(3), (len(moves), 1, 1))
+    basis = np.concatenate([shifts, turns], axis=2).reshape(-1, 6)
+    flat = moves.ravel()
+    return np.asarray((flat - basis @ np.linalg.lstsq(basis, flat)[0]).reshape(-1, 3), np.float64)

@@ -1,0 +1,83 @@
+"""Position of each particle in the tables of a detection, and the standard errors."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+from scipy.spatial import cKDTree
+
+from processing.combine.pose import mutual_pairs
+from processing.count.own_sizes import spread_of
+from processing.files.particles import ParticleTable
+from processing.fit.positions import measure_positions
+from processing.fit.spheres import SphereFit
+from processing.series import Float64
+
+FEWEST_PAIRS = 50
+"""Fewest particles in both series whose distances calibrate the errors."""
+OUTLIER = 3.5
+"""Distance from the median, in robust standard deviations, beyond which a pair does not count."""
+
+
+def with_own_positions(
+    table: ParticleTable, fit: SphereFit, kinds_nm: Sequence[float]
+) -> ParticleTable:
+    """Return particles of a fit at the positions that their own diameters give, with errors.
+
+    Diameters as uncertain as their spread are drawn towards the mean of their kind.
+
+    Parameters
+    ----------
+    table
+        Particles with their own diameters.
+    kinds_nm
+        Mean diameter of the particles of each kind in the fit.
+    """
+    if not len(table):
+        return table
+    _, candidate = cKDTree(fit.centres_nm).query(table.centres_nm)
+    kinds = np.zeros(len(table), np.int64) if fit.kinds is None else fit.kinds[candidate]
+    log_size = np.log(table.diameter_nm / np.array(kinds_nm)[kinds])
+    error = table.diameter_se_nm / table.diameter_nm
+    variance = spread_of(log_size, error).value ** 2
+    share = variance / np.maximum(variance + error**2, 1e-30)
+    log_sizes, size_errors = np.zeros((2, len(fit.centres_nm)))
+    log_sizes[candidate] = share * log_size
+    size_errors[candidate] = np.sqrt(share) * error
+    positions = measure_positions(fit, log_sizes, size_errors)
+    return replace(
+        table,
+        centres_nm=positions.centres_nm[candidate],
+        centre_se_nm=positions.errors_nm[candidate],
+    )
+
+
+def calibrated_by_pairs(
+    table: ParticleTable, a: ParticleTable, b: ParticleTable, within_nm: float
+) -> ParticleTable:
+    """Return particles of both series with errors scaled by the differences between A and B.
+
+    The errors of A and B are independent but for what both share, so that their differences show
+    more than the residual of one: the errors of the model, too. All tables are in A's frame.
+
+    Parameters
+    ----------
+    within_nm
+        Largest distance between two centres of the same particle.
+    """
+    here, there = mutual_pairs(a.centres_nm, b.centres_nm, within_nm)
+    expected = a.centre_se_nm[here] ** 2 + b.centre_se_nm[there] ** 2
+    known = ~np.isnan(expected).any(axis=1)
+    if known.sum() < FEWEST_PAIRS:
+        return table
+    apart_nm = (a.centres_nm[here] - b.centres_nm[there])[known] / np.sqrt(expected[known])
+    return replace(table, centre_se_nm=table.centre_se_nm * _robust_rms(apart_nm))
+
+
+def _robust_rms(values: Float64) -> Float64:
+    """Return the standard deviation of each column [n, 3], without outliers."""
+    deviation = np.abs(values - np.median(values, axis=0))
+    usual = deviation <= OUTLIER * 1.4826 * np.median(deviation, axis=0)
+    return np.array([column[kept].std() for column, kept in zip(values.T, usual.T, strict=True)])

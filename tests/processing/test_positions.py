@@ -1,0 +1,83 @@
+"""Positions that own diameters give, and their standard errors."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from processing.combine.pose import fit_pose
+from processing.files.particles import ParticleTable
+from processing.fit.positions import measure_positions
+from processing.fit.spheres import SphereFit, fit_spheres
+from processing.pipeline.own_positions import calibrated_by_pairs
+from processing.series import TiltSeries
+from tests.support.spheres import packed, tilt_series
+
+ANGLES = np.arange(-70.0, 75.0, 5.0)
+DIAMETER, SIZE, RADIUS = 7.0, 64, 20
+CHANGE = 0.06
+"""Relative change of every second particle's diameter, up or down."""
+TRUTH = packed(RADIUS, 8.6, order="disordered", seed=5)
+EXACT = np.full(len(TRUTH), 1e-3)
+CHANGES = CHANGE * np.where(np.arange(len(TRUTH)) % 2, 1, -1)
+
+
+def images(noise: float) -> TiltSeries:
+    """Return particles of two diameters, with noise as a share of one particle's signal."""
+    larger, smaller = (
+        tilt_series(TRUTH[CHANGES * sign > 0], ANGLES, DIAMETER * (1 + sign * CHANGE), SIZE)
+        for sign in (1, -1)
+    )
+    clean = larger.images + smaller.images
+    rng = np.random.default_rng(6)
+    noisy = clean + noise * DIAMETER * rng.standard_normal(clean.shape)
+    return replace(larger, images=noisy.astype(np.float32))
+
+
+def rms_nm(found: np.ndarray) -> float:
+    moved = fit_pose(TRUTH, found).apply(found)
+    return float(np.sqrt(np.mean((moved - TRUTH) ** 2)))
+
+
+@pytest.fixture(scope="module")
+def fit() -> SphereFit:
+    start = TRUTH + np.random.default_rng(7).normal(0, 0.2, TRUTH.shape)
+    return fit_spheres([(images(0.3), None)], start, np.ones(len(TRUTH)), DIAMETER)
+
+
+def test_own_diameters_improve_the_positions(fit: SphereFit) -> None:
+    found = measure_positions(fit, np.log1p(CHANGES), EXACT)
+    equal = measure_positions(fit, np.zeros(len(TRUTH)), EXACT)
+    assert rms_nm(found.centres_nm) < min(rms_nm(fit.centres_nm), rms_nm(equal.centres_nm))
+
+
+def test_the_standard_errors_are_right(fit: SphereFit) -> None:
+    found = measure_positions(fit, np.log1p(CHANGES), EXACT)
+    told = float(np.sqrt(np.mean(found.errors_nm**2)))
+    assert rms_nm(found.centres_nm) / told == pytest.approx(1.0, abs=0.25)
+    uncertain = measure_positions(fit, np.log1p(CHANGES), np.full(len(TRUTH), 0.1))
+    assert np.mean(uncertain.errors_nm**2) > 1.05 * np.mean(found.errors_nm**2)
+
+
+def table(centres: np.ndarray, error_nm: float) -> ParticleTable:
+    number = len(centres)
+    errors = np.full((number, 3), error_nm)
+    return ParticleTable(centres, np.full(number, 7.0), np.ones(number), centre_se_nm=errors)
+
+
+@pytest.mark.parametrize(
+    ("number", "factor"), [(400, (1.0, 2.0, 3.0)), (30, (1.0, 1.0, 1.0))], ids=["many", "few"]
+)
+def test_pairs_of_a_and_b_calibrate_each_axis(
+    number: int, factor: tuple[float, float, float]
+) -> None:
+    rng = np.random.default_rng(8)
+    places = 20.0 * np.stack(np.unravel_index(np.arange(number), (8, 8, 8)), axis=1)
+    a, b = (places + 0.1 * rng.standard_normal((number, 3)) * [1, 2, 3] for _ in range(2))
+    b[0] += 2.0  # no pair of one particle
+    found = calibrated_by_pairs(table(places, 0.05), table(a, 0.1), table(b, 0.1), 6.0)
+    np.testing.assert_allclose(
+        found.centre_se_nm, np.tile(0.05 * np.array(factor), (number, 1)), rtol=0.1
+    )
