@@ -71,7 +71,7 @@ class CountedSeries:
             scan.width_px, scan.height_px, binning_on_reading(scan.width_px)
         )
         wanted = {**protocol.processing.model_dump(), "controls": False, "own_diameters": False}
-        self._settings = ProcessSettings.model_validate(wanted)
+        self._settings = self._of_series = ProcessSettings.model_validate(wanted)
         self._counter: SeriesCounter | None = None
         self._a: SeriesResult | None = None
         self._fused: Count | None = None
@@ -92,7 +92,7 @@ class CountedSeries:
         series, sections = self._load_series(task)
         self._read_result_of_a()
         if self._counter is None:
-            self._counter = SeriesCounter(self._settings)
+            self._counter = SeriesCounter(self._of_series)
         found = self._counter.count(series, progress=self._keep_alive(newest))
         if found is None:
             self._forget_counts()
@@ -145,15 +145,17 @@ class CountedSeries:
         return series, sections
 
     def _read_result_of_a(self) -> None:
-        """During B, read the final result of A once it exists; B uses the diameter of A."""
+        """During B, read the final result of A once it exists; B uses the sizes found in A."""
         if self._series == "A" or self._a is not None:
             return
         try:
             self._a = reduce_to_counting_size(read_series_result(self._folder, "A"))
         except (InputFileError, ProcessingError):
             return
-        diameter_nm = self._a.diameter.value
-        self._settings = self._settings.model_copy(update={"diameter_nm": diameter_nm})
+        known = self._a.diameter
+        # the complete A was searched for a second size; few tilts of B often hint at one
+        known_sizes = {"diameter_nm": known.value, "second_size": bool(known.kinds)}
+        self._of_series = self._settings.model_copy(update=known_sizes)
         self._counter = None
         self._forget_counts()
 

@@ -12,7 +12,7 @@ from controller.model.events import Advised
 from controller.model.frames import RecordedFrame
 from controller.worker import count as count_module
 from controller.worker.child_messages import CountFrames, Published, Reply
-from processing import write_images
+from processing import ProcessSettings, write_images
 from processing.align.alignment import unaligned
 from processing.results import Cause, Count, Trust, Verdict
 from processing.series import TiltSeries
@@ -61,7 +61,10 @@ def test_a_refused_count_has_no_advice(
 def settled(n: int) -> SimpleNamespace:
     """Return a trusted live count, as far as the count child reads it."""
     angles_deg = np.linspace(-60.0, 60.0, 41)
-    detection = SimpleNamespace(table=None, fitness=SimpleNamespace(step=0.1), exit_blurs_nm=(0.1,))
+    table = SimpleNamespace(confidence=np.ones(n))
+    detection = SimpleNamespace(
+        table=table, fitness=SimpleNamespace(step=0.1), exit_blurs_nm=(0.1,)
+    )
     return SimpleNamespace(
         alignment=None,
         count=Count(n=n, n_low=n - 2, n_high=n + 2, verdict=Verdict(state=Trust.TRUSTED)),
@@ -115,3 +118,29 @@ def test_advice_on_more_tilts_follows_the_counts_and_is_taken_back(
     assert advice([*frames[:3], *frames[4:33]], 16) == ["begins again"]
     assert advice([*frames[:3], *frames[4:41]], 8) == []  # no credible count
     assert advice([*frames[:3], *frames[4:48]], 0) == []
+
+
+@pytest.mark.parametrize(("kinds", "second_size"), [([], False), (["large", "small"], True)])
+def test_b_is_counted_with_the_sizes_found_in_a(
+    kinds: list[str], second_size: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "protocol.toml").write_text(PROTOCOL)
+    images = np.random.default_rng(1).poisson(50, (TILTS, 64, 64)).astype(np.uint16)
+    write_images(tmp_path / "B.mrc", images, 1.0)
+    a = SimpleNamespace(diameter=SimpleNamespace(value=6.5, kinds=kinds))
+    given: list[ProcessSettings] = []
+
+    def counter(settings: ProcessSettings) -> SimpleNamespace:
+        given.append(settings)
+        return SimpleNamespace(count=lambda series, progress: None)
+
+    monkeypatch.setattr(count_module, "read_series_result", lambda folder, name: a)
+    monkeypatch.setattr(count_module, "reduce_to_counting_size", lambda result: result)
+    monkeypatch.setattr(count_module, "SeriesCounter", counter)
+    frames = tuple(
+        recorded_frame("B", number, nominal_deg=5.0 * number) for number in range(1, TILTS + 1)
+    )
+    count_module.handler(tmp_path, lambda reply: None)(
+        CountFrames(series="B", frames=frames, tilts_left=20)
+    )
+    assert [(one.diameter_nm, one.second_size) for one in given] == [(6.5, second_size)]
