@@ -34,6 +34,8 @@ def _lines(each: Surveyed, lead: str) -> Iterator[str]:
     yield f'{lead}name = "{each.name}"\n'
     yield f"{lead}x_nm = {each.target.x_nm}\n"
     yield f"{lead}y_nm = {each.target.y_nm}\n"
+    if each.target.z_nm:
+        yield f"{lead}z_nm = {each.target.z_nm}\n"
 
 
 def without_targets(protocol_text: str) -> str:

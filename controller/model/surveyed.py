@@ -24,6 +24,8 @@ class Outline(Data):
     x_nm: float
     y_nm: float
     """Stage position that centres it."""
+    z_nm: float = 0.0
+    """Height of the stage during the survey."""
     diameter_nm: float
     """Diameter of a disc of the same area."""
     roundness: float
@@ -46,7 +48,8 @@ class Surveyed(Outline):
     @property
     def target(self) -> Target:
         """The assembly as a target of a protocol."""
-        return Target(name=self.name, x_nm=round(self.x_nm, 1), y_nm=round(self.y_nm, 1))
+        x_nm, y_nm, z_nm = (round(each, 1) for each in (self.x_nm, self.y_nm, self.z_nm))
+        return Target(name=self.name, x_nm=x_nm, y_nm=y_nm, z_nm=z_nm)
 
 
 def judge_outlines(outlines: Sequence[Outline], protocol: Protocol) -> tuple[Surveyed, ...]:

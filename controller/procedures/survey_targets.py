@@ -39,18 +39,15 @@ class SurveyCamera:
         self._settle_s = protocol.tracking.settle_s
         self._run = f"survey-{uuid.uuid4().hex[:12]}"
         self._requests = 0
+        self._height = StagePosition(z_nm=microscope.status().stage.z_nm)
         microscope.set_current(self._next_id(), protocol.series_a.current_pA)
-        self.dose_e_per_A2 = 0.0
-        """Dose of all images so far, as if they showed one place."""
 
     def image(self, x_nm: float, y_nm: float, scan: ScanSettings) -> Frame:
-        """Move to a place and take one image."""
-        place = StagePosition(x_nm=x_nm, y_nm=y_nm)
+        """Move to a place, at the height that the operator has set, and take one image."""
+        place = self._height.model_copy(update={"x_nm": x_nm, "y_nm": y_nm})
         self._microscope.move_stage(self._next_id(), place)
         self._microscope.wait(self._settle_s)
-        frame = self._microscope.acquire(self._next_id(), scan)
-        self.dose_e_per_A2 += frame.info.dose_e_per_A2
-        return frame
+        return self._microscope.acquire(self._next_id(), scan)
 
     def _next_id(self) -> str:
         self._requests += 1
@@ -94,6 +91,7 @@ def look_closer(
                 Outline(
                     x_nm=centred.x_nm,
                     y_nm=centred.y_nm,
+                    z_nm=centred.z_nm,
                     diameter_nm=outline.diameter_px * scan.pixel_nm,
                     roundness=outline.roundness,
                 ),

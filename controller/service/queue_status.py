@@ -98,11 +98,15 @@ class QueueView(Data):
 
 def queue_around(session: Path) -> QueueView | None:
     """Return the queue to which a session belongs; None for a single session."""
-    grid = GridFolder.of_member(session.absolute())
+    session = session.absolute()
+    grid = GridFolder.of_member(session)
     with contextlib.suppress(OSError, ValueError), open_inside(grid.path, grid.status.name) as file:
         status = QueueStatus.model_validate_json(read_whole(file))
-        names = [each.name for each in status.targets if grid.target(each.name).path == session]
-        return QueueView(status=status, present="".join(names), stops=grid.stop_request.exists())
+        members = {grid.target(each.name).path: each.name for each in status.targets}
+        members[grid.flip.path] = ""
+        if session in members:
+            stops = grid.stop_request.exists()
+            return QueueView(status=status, present=members[session], stops=stops)
     return None
 
 

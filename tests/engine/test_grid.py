@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Collection
 from pathlib import Path
+
+import pytest
 
 from controller.app.run_queue import Outcome, run_queue
 from controller.common.exit_codes import ExitCode
@@ -74,9 +77,15 @@ class SessionsInOneProcess:
 
 
 def run(
-    folder: Path, places_nm: dict[str, tuple[float, float]], flips: list[str], specimen: str = ""
+    folder: Path,
+    places_nm: dict[str, tuple[float, float]],
+    flips: list[str],
+    specimen: str = "",
+    assemblies_nm: Collection[tuple[float, float]] = PLACES_NM.values(),
 ) -> tuple[SessionsInOneProcess, QueueJournal, ExitCode]:
-    protocol = write_grid_protocol(folder, places_nm, seed=SEED, specimen=specimen)
+    protocol = write_grid_protocol(
+        folder, places_nm, seed=SEED, specimen=specimen, assemblies_nm=assemblies_nm
+    )
     (folder / "grid").mkdir()
     sessions = SessionsInOneProcess(folder / "grid", protocol, flips)
     journal = QueueJournal(sessions.grid.journal)
@@ -108,11 +117,41 @@ def test_one_flip_serves_all_targets_and_a_failing_one_stops_nobody(tmp_path: Pa
         session.close()
 
 
-def test_two_targets_are_found_by_comparing_their_places(tmp_path: Path) -> None:
-    places_nm = {name: PLACES_NM[name] for name in ("one", "two")}
-    sessions, journal, code = run(tmp_path, places_nm, [FlipAnswer.DONE])
+TWO = {name: PLACES_NM[name] for name in ("one", "two")}
+MIRROR_SYMMETRIC = {"one": (0.0, 0.0), "up": (500.0, 300.0), "down": (500.0, -300.0)}
+
+
+@pytest.mark.parametrize(
+    "places_nm",
+    [
+        pytest.param({"one": (0.0, 0.0)}, id="one target"),
+        pytest.param(TWO, id="two targets"),
+        pytest.param(MIRROR_SYMMETRIC, id="their own mirror image"),
+    ],
+)
+def test_where_positions_do_not_tell_the_side_the_image_of_a_target_does(
+    places_nm: dict[str, tuple[float, float]], tmp_path: Path
+) -> None:
+    flips = [OperatorAction.TURNED_IN_PLANE, FlipAnswer.DONE]
+    sessions, journal, code = run(tmp_path, places_nm, flips, assemblies_nm=places_nm.values())
     assert code == ExitCode.OK, journal.state.targets
-    assert "do not tell the side" in journal.state.flip
+    assert flips == []  # the grid that was only turned came out again
+    assert "only their images do; the image of one: flipped" in journal.state.flip
     flip = Session.open(sessions.grid.flip)
     assert FLIP_STEP_ID in flip.ledger.completed
     flip.close()
+    for name in places_nm:
+        session = Session.open(sessions.grid.target(name))
+        assert session.ledger.flip is not None and session.ledger.flip.accepted
+        session.close()
+
+
+def test_where_no_image_tells_the_side_each_target_is_set_aside_with_its_reason(
+    tmp_path: Path,
+) -> None:
+    sessions, journal, code = run(tmp_path, TWO, [FlipAnswer.DONE], "lost_at_flip = [1, 2]\n")
+    assert code == ExitCode.SAFETY
+    assert journal.state.in_state(TargetState.SET_ASIDE) == ("one", "two")
+    assert "no image tells it" in journal.state.flip
+    assert all(target.reason.startswith("flip: ") for target in journal.state.targets.values())
+    assert sessions.runs == ["one", "two", "flip", "one", "two"]

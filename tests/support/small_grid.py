@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 
 PLACES_NM = {
@@ -51,9 +52,14 @@ TARGET = '[[targets]]\nname = "{name}"\nx_nm = {x}\ny_nm = {y}\n'
 
 
 def write_grid_protocol(
-    folder: Path, places_nm: dict[str, tuple[float, float]], *, seed: int, specimen: str = ""
+    folder: Path,
+    places_nm: dict[str, tuple[float, float]],
+    *,
+    seed: int,
+    specimen: str = "",
+    assemblies_nm: Collection[tuple[float, float]] = PLACES_NM.values(),
 ) -> Path:
-    """Write protocol and simulator profile; the assemblies lie at `PLACES_NM`.
+    """Write protocol and simulator profile; by default the assemblies lie at `PLACES_NM`.
 
     Parameters
     ----------
@@ -61,8 +67,10 @@ def write_grid_protocol(
         Stage positions of the targets.
     specimen
         Further settings of the simulated specimen.
+    assemblies_nm
+        Stage positions of the assemblies, the first at zero.
     """
-    _, *others = PLACES_NM.values()
+    _, *others = assemblies_nm
     # a stage position brings what lies at its opposite into the image centre
     text = SIMULATOR.format(seed=seed, others=[[-x, -y] for x, y in others])
     (folder / "simulator").mkdir()

@@ -137,7 +137,10 @@ def _survey(
     found_nm = find_assemblies(camera, scan, places, _say)
     closer = wide_scan(protocol, description, MAP_FIELDS["middle"])
     seen = list(look_closer(camera, closer, found_nm))
-    _say(f"{len(seen)} assemblies; no place received more than a few low-dose images")
+    current_pA = protocol.series_a.current_pA
+    doses = (each.dose_e_per_A2(current_pA) for each in (scan, closer))
+    each_map, each_closer = (f"{dose:.2g} e/Å²" for dose in doses)
+    _say(f"{len(seen)} assemblies; a map gives {each_map}, the closer image {each_closer}")
     return judge_outlines([outline for outline, _ in seen], protocol), [frame for _, frame in seen]
 
 

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-from controller.hardware.interface import Frame
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+from typing import Any
+
+from numpy.typing import NDArray
+
+from controller.hardware.interface import Frame, OutOfLimitsError
 from controller.model.events import Checked, FlipChecked
 from controller.model.exposures import flip_check_tilts_deg
 from controller.model.scan import FrameInfo
 from controller.model.sections.flip import Flip
-from controller.procedures.context import Context
+from controller.model.stage import StagePosition
+from controller.procedures.context import Context, TargetLostError
 from controller.procedures.eucentric import refine_height
 from controller.procedures.flip.check_scan import measure_scan_axes
 from controller.procedures.flip.maps import move_to_landmark, survey_after, survey_middle
@@ -16,10 +23,15 @@ from controller.procedures.show_image import show
 from controller.procedures.stage.settle import wait_for_drift_limit
 from controller.procedures.tracking.centre import keep_centred, limit_px, take_tracking_shot
 from controller.procedures.tracking.locate import locate_object
+from controller.session.entries import FrameWritten
 from processing.errors import ProcessingError
 from processing.images.flip import FlipMatch, match_flip
 from processing.images.landmarks import Landmark
 from processing.images.views import TiltedViews
+
+SeriesA = tuple[TiltedViews, FrameInfo]
+"""Series A to compare with: predicted views, and the record of its frame nearest to 0 degrees."""
+ReadSeriesA = Callable[[], SeriesA]
 
 
 def check_flip(context: Context, step_id: str) -> FlipChecked:
@@ -30,12 +42,13 @@ def check_flip(context: Context, step_id: str) -> FlipChecked:
     if fault := _scan_fault(context, step_id):
         return not_compared(fault)
     candidates = survey_after(context, step_id)
+    series_a = partial(own_series_a, context)
     if not candidates:
-        return _check_in_view(context, step_id)
+        return _check_in_view(context, step_id, series_a)
     checked: list[tuple[FlipChecked, Landmark]] = []
     for candidate in candidates:
         move_to_landmark(context, step_id, candidate)
-        check = _check_in_view(context, step_id)
+        check = _check_in_view(context, step_id, series_a)
         if _best_score(check) >= context.protocol.flip.least_score:
             return check
         checked.append((check, candidate))
@@ -44,11 +57,17 @@ def check_flip(context: Context, step_id: str) -> FlipChecked:
     return best
 
 
-def check_at_stage(context: Context, step_id: str) -> FlipChecked:
-    """Check the flip of the object at the present stage position."""
-    if fault := _scan_fault(context, step_id):
-        return not_compared(fault)
-    return _check_in_view(context, step_id)
+def check_at_place(
+    context: Context, step_id: str, place: StagePosition, series_a: ReadSeriesA
+) -> FlipChecked:
+    """Check the flip of the object at a place; refuse it if there is none."""
+    try:
+        context.microscope.move(step_id, place)
+        if fault := _scan_fault(context, step_id):
+            return not_compared(fault)
+        return _check_in_view(context, step_id, series_a)
+    except (TargetLostError, OutOfLimitsError) as error:
+        return not_compared(str(error).removeprefix(f"{step_id}: "))
 
 
 def _scan_fault(context: Context, step_id: str) -> str:
@@ -92,7 +111,7 @@ def _best_score(check: FlipChecked) -> float:
     return max(check.flipped_score, check.same_side_score)
 
 
-def _check_in_view(context: Context, step_id: str) -> FlipChecked:
+def _check_in_view(context: Context, step_id: str, series_a: ReadSeriesA) -> FlipChecked:
     """Compare the object at the image centre with series A."""
     prepare_object(context, step_id)
     survey_middle(context, step_id)
@@ -103,7 +122,7 @@ def _check_in_view(context: Context, step_id: str) -> FlipChecked:
     flat = shots[0]
     show(context, step_id, "check-B", flat.pixels, flat.info.scan.pixel_nm, "B at 0°, now")
     try:
-        views, reference = _views_of_a(context)
+        views, reference = series_a()
         pixel_nm = context.protocol.scan.pixel_nm
         tilts_deg = [shot.info.stage.alpha_deg for shot in shots]
         match = match_flip(views, [shot.pixels for shot in shots], tilts_deg, pixel_nm)
@@ -192,13 +211,20 @@ def _shot_at(context: Context, step_id: str, tilt_deg: float) -> Frame:
     return take_tracking_shot(context, step_id, purpose)
 
 
-def _views_of_a(context: Context) -> tuple[TiltedViews, FrameInfo]:
-    """Return predicted views from series A, and the record of its frame nearest to 0 degrees."""
+def own_series_a(context: Context) -> SeriesA:
+    """Return series A of this session, to compare with."""
     session = context.session
     frames = session.ledger.usable("A")
     images = (session.image("A", frame.section) for frame in frames)
+    return series_a_of(frames, images, context.protocol.scan.pixel_nm)
+
+
+def series_a_of(
+    frames: Sequence[FrameWritten], images: Iterable[NDArray[Any]], pixel_nm: float
+) -> SeriesA:
+    """Return predicted views from images of A, and the record of its frame nearest to 0 degrees."""
     tilts_deg = [frame.info.stage.alpha_deg for frame in frames]
-    views = TiltedViews(images, tilts_deg, context.protocol.scan.pixel_nm)
+    views = TiltedViews(images, tilts_deg, pixel_nm)
     return views, min((frame.info for frame in frames), key=_tilt)
 
 

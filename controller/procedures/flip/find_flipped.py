@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from controller.common.errors import SafetyStopError
-from controller.hardware.interface import OutOfLimitsError
-from controller.model.events import FlipChecked
 from controller.model.prompts import FlipAnswer, PromptId
 from controller.model.stage import StagePosition
 from controller.model.steps import FindFlipped
-from controller.procedures.context import Context, TargetLostError, WaitsForFlipError
+from controller.procedures.context import Context, WaitsForFlipError
 from controller.procedures.flip.ask_for_flip import is_flip_confirmed
-from controller.procedures.flip.check_flip import check_at_stage, not_compared
+from controller.procedures.flip.check_flip import check_at_place, own_series_a
 from controller.procedures.flip.holder import wait_until_exposable
 from controller.session.entries import Answered, FlipJudged, StepDone
 from controller.session.grid_folder import GridFolder
@@ -40,8 +40,10 @@ def carry_out(step: FindFlipped, context: Context) -> None:
         )
     wait_until_exposable(context, step.id)
     refused: list[str] = []
+    series_a = partial(own_series_a, context)
     for x_nm, y_nm in found.places_nm.get(context.protocol.target or "", ()):
-        check = _check_at(context, step.id, StagePosition(x_nm=x_nm, y_nm=y_nm))
+        place = StagePosition(x_nm=x_nm, y_nm=y_nm)
+        check = check_at_place(context, step.id, place, series_a)
         context.publish(check)
         if check.accepted:
             context.session.enter(FlipJudged(check=check))
@@ -51,12 +53,3 @@ def carry_out(step: FindFlipped, context: Context) -> None:
             refused.append(check.found)
     reason = "; ".join(refused) or "the target is not among the assemblies found after the flip"
     raise SafetyStopError(f"flip: {reason}; B was not recorded")
-
-
-def _check_at(context: Context, step_id: str, place: StagePosition) -> FlipChecked:
-    """Check the flip of the object at a place; refuse it if there is none."""
-    try:
-        context.microscope.move(step_id, place)
-        return check_at_stage(context, step_id)
-    except (TargetLostError, OutOfLimitsError) as error:
-        return not_compared(str(error).removeprefix(f"{step_id}: "))

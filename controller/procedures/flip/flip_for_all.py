@@ -19,6 +19,7 @@ from controller.procedures.flip.ask_for_flip import (
     simulate_remount,
 )
 from controller.procedures.flip.holder import wait_until_exposable
+from controller.procedures.flip.side_by_images import side_by_images
 from controller.procedures.flip.survey_grid import survey_grid
 from controller.session.entries import StepDone
 from controller.session.grid_folder import GridFolder
@@ -56,13 +57,17 @@ def _find_until_accepted(step: FlipForAll, context: Context) -> bool:
     before_nm = np.array(list(positions_nm.values()), float).reshape(-1, 2)
     while True:
         constellation, detail = _find(step, context, before_nm)
-        if constellation.side in ACCEPTED:
-            found = _found(constellation, tuple(positions_nm), detail)
+        found = _found(constellation, tuple(positions_nm), detail)
+        accepted = constellation.side in ACCEPTED
+        if constellation.side is Side.UNCLEAR:
+            accepted, found = _decide_by_images(step, context, found)
+        context.publish(Checked(name="targets", ok=accepted, detail=found.detail))
+        if accepted:
             context.persist(partial(grid.write_found, found), step.id)
             return True
-        answer = context.operator.ask(step.id, _prompt(detail))
+        answer = context.operator.ask(step.id, _prompt(found.detail))
         if answer.value == STOP:
-            raise SafetyStopError(f"flip: {detail}; no series B was recorded")
+            raise SafetyStopError(f"flip: {found.detail}; no series B was recorded")
         if answer.value == FlipCheckAnswer.BACK_TO_FLIP:
             return False
 
@@ -70,7 +75,7 @@ def _find_until_accepted(step: FlipForAll, context: Context) -> bool:
 def _find(
     step: FlipForAll, context: Context, before_nm: NDArray[np.float64]
 ) -> tuple[Constellation, str]:
-    """Survey the grid and show the finding; return it, and its description in one line.
+    """Survey the grid; return the finding, and its description in one line.
 
     Parameters
     ----------
@@ -80,12 +85,23 @@ def _find(
     tolerance_nm = (context.protocol.grid or GridSettings()).tolerance_nm
     seen_nm = survey_grid(context, step.id)
     constellation = find_constellation(before_nm, seen_nm, tolerance_nm)
-    detail = describe(constellation, len(before_nm), len(seen_nm))
-    accepted = constellation.side in ACCEPTED
-    context.publish(Checked(name="targets", ok=accepted, detail=detail))
-    if constellation.side is Side.UNCLEAR:
-        context.alert(Level.WARNING, f"targets: {detail}", step.id)
-    return constellation, detail
+    return constellation, describe(constellation, len(before_nm), len(seen_nm))
+
+
+def _decide_by_images(
+    step: FlipForAll, context: Context, found: FoundTargets
+) -> tuple[bool, FoundTargets]:
+    """Have the image of a target tell the side; return whether B may begin, and the finding.
+
+    Where no image tells it, B begins: each target's own flip check still decides.
+    """
+    context.alert(Level.WARNING, f"targets: {found.detail}", step.id)
+    decided = side_by_images(context, step.id, found.places_nm)
+    by = "no image tells it either"
+    if decided is not None:
+        by = f"the image of {decided.name}: {decided.check.found}"
+    finding = found.model_copy(update={"detail": f"{found.detail}; {by}"})
+    return decided is None or decided.check.accepted, finding
 
 
 def describe(constellation: Constellation, targets: int, seen: int) -> str:
@@ -112,7 +128,7 @@ def describe(constellation: Constellation, targets: int, seen: int) -> str:
         case Side.UNCLEAR:
             return (
                 f"{seen} assemblies; the positions of {targets} targets alone do not tell the "
-                "side: each place is compared with series A"
+                "side, only their images do"
             )
 
 

@@ -1,0 +1,77 @@
+"""Side of a flipped grid by the images of its targets, where their positions do not tell it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import islice
+
+from controller.model.events import FlipChecked
+from controller.model.stage import StagePosition
+from controller.procedures.context import Context
+from controller.procedures.flip.check_flip import SeriesA, check_at_place, series_a_of
+from controller.session.folder import SessionFolder
+from controller.session.grid_folder import GridFolder
+from controller.session.recorded_frames import read_images, usable_frames
+
+MOST_TARGETS = 3
+"""Largest number of targets that are compared: one that is still there decides."""
+
+
+@dataclass(frozen=True)
+class SideByImages:
+    """Finding of the target that decides.
+
+    Attributes
+    ----------
+    name
+        The target.
+    check
+        Its comparison with series A: the flipped object, or the same side up.
+    """
+
+    name: str
+    check: FlipChecked
+
+
+def side_by_images(
+    context: Context, step_id: str, places_nm: Mapping[str, Sequence[tuple[float, float]]]
+) -> SideByImages | None:
+    """Compare targets with their series A until one tells the side; None if none does.
+
+    Parameters
+    ----------
+    places_nm
+        Stage positions (x, y) at which each target may be, the most likely first.
+    """
+    grid = GridFolder.of_member(context.session.folder.path)
+    for name in islice(_comparable(context, places_nm), MOST_TARGETS):
+        series_a = partial(_series_a, grid.target(name), context.protocol.scan.pixel_nm)
+        for x_nm, y_nm in places_nm[name]:
+            context.operator.checkpoint()
+            place = StagePosition(x_nm=x_nm, y_nm=y_nm)
+            check = check_at_place(context, step_id, place, series_a)
+            context.publish(check)
+            if check.accepted or _is_same_side(check, context):
+                return SideByImages(name, check)
+    return None
+
+
+def _comparable(context: Context, names: Mapping[str, object]) -> Iterator[str]:
+    """Give the targets that are recorded with the scan of the grid."""
+    for name in names:
+        if context.protocol.of_target(name).scan == context.protocol.scan:
+            yield name
+
+
+def _series_a(folder: SessionFolder, pixel_nm: float) -> SeriesA:
+    frames = usable_frames(folder, "A")
+    return series_a_of(frames, read_images(folder, "A", frames), pixel_nm)
+
+
+def _is_same_side(check: FlipChecked, context: Context) -> bool:
+    """Tell whether a comparison certainly shows the same side as series A."""
+    flip = context.protocol.flip
+    lead = check.same_side_score - check.flipped_score
+    return check.same_side_score >= flip.least_score and lead >= flip.margin
