@@ -5,6 +5,8 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Collection
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -12,10 +14,14 @@ from controller.app.run_queue import Outcome, run_queue
 from controller.common.exit_codes import ExitCode
 from controller.engine import Engine
 from controller.model.commands import Answer
-from controller.model.events import Event, PromptOpened, StateChanged
+from controller.model.events import Event, FlipChecked, PromptOpened, StateChanged
 from controller.model.prompts import FlipAnswer, FlipCheckAnswer, PromptId
 from controller.model.protocol import Protocol
-from controller.model.steps import FLIP_STEP_ID
+from controller.model.steps import FLIP_STEP_ID, FlipForAll
+from controller.model.targets import FoundTargets
+from controller.procedures.flip import flip_for_all
+from controller.procedures.flip.check_flip import not_compared
+from controller.procedures.flip.side_by_images import SideByImages
 from controller.rehearsal.operator_actions import OperatorAction
 from controller.session.folder import SessionFolder
 from controller.session.grid_folder import GridFolder
@@ -117,25 +123,27 @@ def test_one_flip_serves_all_targets_and_a_failing_one_stops_nobody(tmp_path: Pa
         session.close()
 
 
-TWO = {name: PLACES_NM[name] for name in ("one", "two")}
 MIRROR_SYMMETRIC = {"one": (0.0, 0.0), "up": (500.0, 300.0), "down": (500.0, -300.0)}
 
 
 @pytest.mark.parametrize(
-    "places_nm",
+    ("places_nm", "flips"),
     [
-        pytest.param({"one": (0.0, 0.0)}, id="one target"),
-        pytest.param(TWO, id="two targets"),
-        pytest.param(MIRROR_SYMMETRIC, id="their own mirror image"),
+        pytest.param(
+            {"one": (0.0, 0.0)},
+            [OperatorAction.TURNED_IN_PLANE, FlipAnswer.DONE],
+            id="one target, turned only the first time",
+        ),
+        pytest.param(MIRROR_SYMMETRIC, [FlipAnswer.DONE], id="their own mirror image"),
     ],
 )
 def test_where_positions_do_not_tell_the_side_the_image_of_a_target_does(
-    places_nm: dict[str, tuple[float, float]], tmp_path: Path
+    places_nm: dict[str, tuple[float, float]], flips: list[str], tmp_path: Path
 ) -> None:
-    flips = [OperatorAction.TURNED_IN_PLANE, FlipAnswer.DONE]
-    sessions, journal, code = run(tmp_path, places_nm, flips, assemblies_nm=places_nm.values())
+    left = [*flips]
+    sessions, journal, code = run(tmp_path, places_nm, left, assemblies_nm=places_nm.values())
     assert code == ExitCode.OK, journal.state.targets
-    assert flips == []  # the grid that was only turned came out again
+    assert left == []  # the grid that was only turned came out again
     assert "only their images do; the image of one: flipped" in journal.state.flip
     flip = Session.open(sessions.grid.flip)
     assert FLIP_STEP_ID in flip.ledger.completed
@@ -146,12 +154,31 @@ def test_where_positions_do_not_tell_the_side_the_image_of_a_target_does(
         session.close()
 
 
-def test_where_no_image_tells_the_side_each_target_is_set_aside_with_its_reason(
-    tmp_path: Path,
+@pytest.mark.parametrize(
+    ("check", "begins", "says"),
+    [
+        pytest.param(None, True, "no image tells it either", id="no image tells it"),
+        pytest.param(
+            not_compared("flipped, turned by 20 degrees").model_copy(update={"accepted": True}),
+            True,
+            "the image of one: flipped",
+            id="flipped",
+        ),
+        pytest.param(
+            not_compared("same side up"), False, "the image of one: same side up", id="only turned"
+        ),
+    ],
+)
+def test_the_image_decides_whether_series_b_begins(
+    check: FlipChecked | None, begins: bool, says: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    sessions, journal, code = run(tmp_path, TWO, [FlipAnswer.DONE], "lost_at_flip = [1, 2]\n")
-    assert code == ExitCode.SAFETY
-    assert journal.state.in_state(TargetState.SET_ASIDE) == ("one", "two")
-    assert "no image tells it" in journal.state.flip
-    assert all(target.reason.startswith("flip: ") for target in journal.state.targets.values())
-    assert sessions.runs == ["one", "two", "flip", "one", "two"]
+    decided = None if check is None else SideByImages("one", check)
+    monkeypatch.setattr(flip_for_all, "side_by_images", lambda *_: decided)
+    warned: list[str] = []
+    context: Any = SimpleNamespace(alert=lambda _, text, __: warned.append(text))
+    step = FlipForAll(id=FLIP_STEP_ID, duration_s=0.0)
+    unclear = FoundTargets(detail="2 assemblies", in_plane_deg=None, places_nm={}, seen=())
+    accepted, found = flip_for_all._decide_by_images(step, context, unclear)
+    assert accepted is begins
+    assert found.detail.startswith(f"2 assemblies; {says}")
+    assert warned == ["targets: 2 assemblies"]
