@@ -145,7 +145,7 @@ function controls() {
   fitDetail();
 }
 
-// The page shows its words first: the views are made when a reader comes near them.
+// The page shows its words first: the views are drawn when a reader comes near them.
 function whenNear(element) {
   return new Promise((near) => {
     const observer = new IntersectionObserver((seen) => {
@@ -157,13 +157,21 @@ function whenNear(element) {
   });
 }
 
+// Once the words are shown: the library and the browser's graphics need half a second to start.
+const whenIdle = () => new Promise((idle) => {
+  if (window.requestIdleCallback) requestIdleCallback(idle, { timeout: 500 });
+  else setTimeout(idle, 200);
+});
+
 async function start() {
-  await whenNear(figure);
+  const near = whenNear(figure);
+  await whenIdle();
   const drawing = window.makeK3D ? graphics() : null;
   if (drawing === null) return;
   drawnBySoftware = /swiftshader|llvmpipe|software|basic render/i.test(drawing);
   k3d = window.makeK3D();
   scene = JSON.parse(document.getElementById("scene").textContent);
+  await near;
   makeStages();
   figure.classList.add("live");
   chosen.shape = "particles " + (scene.particles.fused ? "fused" : Object.keys(scene.particles)[0]);
