@@ -68,7 +68,7 @@ def _sheets(
 
 
 def _image_names(images: int) -> list[str]:
-    return [f"image {number}" for number in range(1, images + 1)]
+    return [f"section {section}" for section in range(images)]
 
 
 def _written(into: Path, pictures: Iterable[tuple[str, Figure]]) -> list[Path]:

@@ -43,7 +43,7 @@ from controller.model.events import (
 from controller.model.exposures import backlash_start_deg
 from controller.model.plan import make_plan
 from controller.model.processing_jobs import ProcessingJobs
-from controller.model.steps import SeriesStart, Step, Tilt
+from controller.model.steps import SeriesStart, Step, Tilt, step_name
 from controller.procedures.context import Context, StopRequestedError, WaitsForFlipError
 from controller.procedures.guarded_microscope import GuardedMicroscope, RestartedError
 from controller.session.entries import FrameWritten, TiltReopened
@@ -243,20 +243,22 @@ class Engine:
                 carry_out(step, context)
                 return
             except RestartedError as restarted:
-                context.alert(Level.WARNING, f"{restarted}; the step is repeated", step.id)
+                context.alert(Level.WARNING, f"{restarted}; retrying the step", step.id)
                 self._restart_series(step, context)
             except MicroscopeError as error:
                 self._control.checkpoint()  # a stop aborts the action, which appears as a fault
                 if isinstance(error, PASSING) and not tried_again:
                     tried_again = True
-                    context.alert(Level.WARNING, f"{error}; trying once more", step.id)
+                    context.alert(Level.WARNING, f"{error}; retrying", step.id)
                     continue
                 reason = pause_reason(step.id, error)
                 self._control.suspend(reason, recovery(error, context.microscope))
             except OSError as error:
-                reason = f"{step.id}: {self._session.folder.path}: {error.strerror or error}"
+                reason = (
+                    f"{step_name(step.id)}: {self._session.folder.path}: {error.strerror or error}"
+                )
                 self._control.suspend(
-                    f"{reason}; continues when there is room on the disk",
+                    f"{reason}; resumes automatically when there is room on the disk",
                     self._session.has_disk_space,
                 )
 

@@ -14,6 +14,7 @@ from controller.hardware.interface import (
     VacuumError,
     ValvesClosedError,
 )
+from controller.model.steps import step_name
 from controller.procedures.guarded_microscope import GuardedMicroscope
 
 BEAM_STABLE_S = 2.0
@@ -34,7 +35,7 @@ OTHERWISE = "correct the fault, then go on"
 
 def pause_reason(step_id: str, error: MicroscopeError) -> str:
     """Return one line: where the fault occurred, what it is and what to do."""
-    return f"{step_id}: {error}; {ADVICE.get(type(error), OTHERWISE)}"
+    return f"{step_name(step_id)}: {error}; {ADVICE.get(type(error), OTHERWISE)}"
 
 
 def recovery(error: MicroscopeError, microscope: GuardedMicroscope) -> Callable[[], bool] | None:

@@ -301,6 +301,8 @@ class Counted(Data):
     """Trust in the count; None in logs of earlier versions and for controls."""
     structure: str = ""
     """Structure of these particles in one line; empty if it was not analysed."""
+    final_residual_px: float | None = None
+    """Residual of the final alignment of a series, rms (px); None before it and of both series."""
 
 
 class Advised(Data):

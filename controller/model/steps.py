@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Literal
 
 from pydantic import Field
 
 from controller.model.base import Data, NotNegative, Positive, SeriesName
 from controller.model.events import Phase
+from controller.model.frames import tilt_name
 from controller.model.stage import StagePosition
 
 
@@ -161,6 +163,14 @@ Step = Annotated[
 def tilt_id(series: SeriesName, tilt_number: int) -> str:
     """Return the id of a tilt's step: ``A-001`` is the first tilt of series A."""
     return f"{series}-{tilt_number:03d}"
+
+
+def step_name(step_id: str) -> str:
+    """Return the name of a step for people: ``A#1`` for ``A-001``; other steps keep their id."""
+    tilt = re.fullmatch(r"(?P<series>[AB])-(?P<number>\d{3,})", step_id)
+    if tilt is None:
+        return step_id
+    return tilt_name("A" if tilt["series"] == "A" else "B", int(tilt["number"]))
 
 
 def shower_id(number: int) -> str:

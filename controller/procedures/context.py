@@ -15,6 +15,7 @@ from controller.model.events import Alerted, Level, Publish
 from controller.model.processing_jobs import ProcessingJobs
 from controller.model.prompts import Prompt
 from controller.model.protocol import Protocol as SessionProtocol
+from controller.model.steps import step_name
 from controller.procedures.guarded_microscope import GuardedMicroscope
 from controller.session.session import Session
 
@@ -82,7 +83,7 @@ class Context:
 
     def alert(self, level: Level, text: str, where: str) -> None:
         """Publish a message that needs no answer."""
-        self.publish(Alerted(level=level, text=text, where=where))
+        self.publish(Alerted(level=level, text=text, where=step_name(where)))
 
     def lose_object(self, reason: str, remedy: str) -> None:
         """Pause until the operator has brought the object back.
@@ -111,7 +112,7 @@ class Context:
                 reason = error.strerror or str(error)
                 self.operator.suspend(
                     f"{what} cannot be written to {self.session.folder.path}: {reason}; "
-                    "it is kept in memory; continues when there is room",
+                    "it is kept in memory; resumes automatically when there is room",
                     self.make_room_check(),
                 )
 

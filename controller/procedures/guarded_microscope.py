@@ -29,6 +29,7 @@ from controller.model.events import BeamChanged, Publish
 from controller.model.request_ids import RequestName, make_request_id
 from controller.model.scan import ScanSettings, shower_dose_e_per_A2
 from controller.model.stage import StagePosition
+from controller.model.steps import step_name
 from controller.procedures.judge_frame import check_delivery
 from controller.rehearsal.operator_actions import OperatorAction, simulated_operator_at
 from controller.session.entries import Exposed, Exposing
@@ -115,8 +116,9 @@ class GuardedMicroscope:
         tolerance = self._session.protocol.limits.current_tolerance
         if abs(actual_pA - current_pA) > tolerance * current_pA:
             raise SafetyStopError(
-                f"{step_id}: the probe current is {actual_pA:.1f} pA, the protocol wants "
-                f"{current_pA:g} pA within {tolerance:.0%}; set it at the column, then resume"
+                f"{step_name(step_id)}: the probe current is {actual_pA:.1f} pA; the protocol "
+                f"requires {current_pA:g} pA within {tolerance:.0%}; set it at the column, then "
+                "resume"
             )
         return actual_pA
 
@@ -284,7 +286,7 @@ class GuardedMicroscope:
         budget = self._session.protocol.limits.dose_budget_e_per_A2
         if ledger.dose_e_per_A2 + dose_e_per_A2 > budget:
             raise SafetyStopError(
-                f"{step_id}: exposure refused: it costs {dose_e_per_A2:.0f} e/Å², and "
+                f"{step_name(step_id)}: exposure refused: it costs {dose_e_per_A2:.0f} e/Å², and "
                 f"{ledger.dose_e_per_A2:.0f} of limits.dose_budget_e_per_A2 = {budget:.0f} "
                 "are spent"
             )
@@ -313,10 +315,8 @@ class GuardedMicroscope:
                 return act()
             except (ConnectionLostError, LeaseError) as error:
                 lost = isinstance(error, ConnectionLostError)
-                self._suspend(
-                    f"the microscope is out of reach: {error}; continues when it answers",
-                    self._retry(lost),
-                )
+                what = "connection to the microscope PC" if lost else "right to act on the column"
+                self._suspend(f"{what} lost; retrying: {error}", self._retry(lost))
                 self._raise_if_restarted()
 
     def _retry(self, connection_lost: bool) -> Callable[[], bool]:

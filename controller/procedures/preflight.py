@@ -125,7 +125,9 @@ def check_column(protocol: Protocol, description: Description) -> Iterator[Check
     yield Checked(name="bridge", ok=True, detail=f"{description.name} answers")
     wanted = protocol.column
     kind = "simulator" if description.simulated else "bridge"
-    yield Checked(name="column", ok=kind == wanted.kind, detail=f"is {kind}, wanted {wanted.kind}")
+    yield Checked(
+        name="column", ok=kind == wanted.kind, detail=f"{kind} found, {wanted.kind} required"
+    )
     for name, is_, want, unit in (
         ("voltage", description.voltage_kV, wanted.voltage_kV, "kV"),
         ("convergence", description.convergence_mrad, wanted.convergence_mrad, "mrad"),
@@ -137,7 +139,9 @@ def check_column(protocol: Protocol, description: Description) -> Iterator[Check
         ),
     ):
         yield Checked(
-            name=name, ok=abs(is_ - want) <= 0.02 * want, detail=f"{is_:g} {unit}, wanted {want:g}"
+            name=name,
+            ok=abs(is_ - want) <= 0.02 * want,
+            detail=f"{is_:g} {unit} found, {want:g} required",
         )
     yield _check_reach(protocol, description)
     yield _check_scan(protocol, description)
@@ -225,7 +229,7 @@ def check_disk(folder: Path, required_bytes: float) -> Checked:
         free = shutil.disk_usage(folder).free
     except OSError as error:
         return Checked(name="disk", ok=False, detail=f"{folder}: {error.strerror}")
-    detail = f"{free / 1e9:.1f} GB free, {required_bytes / 1e9:.2f} GB wanted"
+    detail = f"{free / 1e9:.1f} GB free, {required_bytes / 1e9:.2f} GB required"
     return Checked(name="disk", ok=free >= required_bytes, detail=detail)
 
 

@@ -14,7 +14,7 @@ from controller.hardware.interface import Frame, StageError
 from controller.model.events import FrameRecorded, Level, TiltMissed
 from controller.model.frames import FrameFacts, FrameVerdict
 from controller.model.stage import StagePosition
-from controller.model.steps import Tilt
+from controller.model.steps import Tilt, step_name
 from controller.procedures.check_rotation import check_rotation
 from controller.procedures.context import Context
 from controller.procedures.focus import focus_beside
@@ -62,7 +62,9 @@ def carry_out(step: Tilt, context: Context) -> None:
         offset_px=recorded.offset_px,
         correlation=check_rotation(context, step.id, step.series, frame, verdict),
     )
-    written = context.persist(lambda: context.session.record_frame(frame, facts), step.id)
+    written = context.persist(
+        lambda: context.session.record_frame(frame, facts), step_name(step.id)
+    )
     tilts_left = context.tilts_left(step.series)
     context.publish(
         FrameRecorded(
@@ -194,7 +196,8 @@ def _expose_with_retakes(
             context.microscope.require_beam()
         if judgement.verdict is FrameVerdict.DIM and attempt >= protocol.quality.max_retakes:
             context.operator.suspend(
-                f"{step.id}: frame {judgement.reason}; check beam, valves and screen, then continue"
+                f"{step_name(step.id)}: frame {judgement.reason}; check beam, valves and screen, "
+                "then continue"
             )
         if judgement.verdict is FrameVerdict.SHIFTED and location is not None:
             centre_object(context, step.id, location, protocol.scan.pixel_nm)
@@ -222,7 +225,8 @@ def _judge(
 
 def _saturated(step: Tilt, judgement: FrameJudgement) -> SafetyStopError:
     return SafetyStopError(
-        f"{step.id}: frame has {judgement.reason}; lower scan.dwell_us or the detector's gain"
+        f"{step_name(step.id)}: frame has {judgement.reason}; lower scan.dwell_us or the "
+        "detector's gain"
     )
 
 
@@ -234,9 +238,9 @@ def _distance_px(location: ObjectLocation | None, lost: bool) -> float | None:
 
 
 def _reject(step: Tilt, context: Context, frame: Frame, judgement: FrameJudgement) -> None:
-    context.alert(judgement.level, f"frame {judgement.reason}: taken again", step.id)
+    context.alert(judgement.level, f"frame {judgement.reason}: retaking it", step.id)
     context.persist(
-        lambda: context.session.reject_frame(frame, step.id, judgement.verdict), step.id
+        lambda: context.session.reject_frame(frame, step.id, judgement.verdict), step_name(step.id)
     )
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from controller.common.bounded_read import read_whole
 from controller.common.errors import UsageError
 from controller.common.open_inside import LinkRefusedError, open_inside
-from controller.model.events import Record
+from controller.model.events import FrameRecorded, Record
 from controller.model.protocol import Protocol, read_protocol
 from controller.service.session_status import SessionStatus
 from controller.service.status_reducer import next_status
@@ -47,6 +47,12 @@ class ReportData:
     def processed(self) -> Path:
         """Folder of the volumes and tables."""
         return self.folder / PROCESSED
+
+    def tilt_names(self, series: str) -> dict[int, str]:
+        """Return the name of the tilt in each recorded section of a series, as ``A#12``."""
+        events = (record.event for record in self.records)
+        frames = (event.frame for event in events if isinstance(event, FrameRecorded))
+        return {frame.section: frame.name for frame in frames if frame.series == series}
 
 
 def read_report_data(folder: Path) -> ReportData:

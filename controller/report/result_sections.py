@@ -135,7 +135,7 @@ def _registration(data: ReportData) -> str:
         return ""
     rows = [
         ("in-plane rotation", number(found.get("in_plane_deg"), "+.2f", "°")),
-        ("tilt of the grid in its seat", number(found.get("seat_tilt_deg"), ".2f", "°")),
+        ("residual tilt", number(found.get("seat_tilt_deg"), ".2f", "°")),
         ("shift x, y, z", ", ".join(number(v, "+.2f") for v in found["shift_nm"]) + " nm"),
         ("scale, A / B", number(found.get("scale"), ".4f")),
         ("score", number(found.get("score"), ".3f")),
@@ -160,9 +160,9 @@ def alignment(data: ReportData) -> str:
             [
                 f"series {text(name)}",
                 number(series["tilts"]),
-                _images_left_out(series["excluded"]),
+                _left_out(data, name, series["excluded"]),
                 at_least_zero(series["align_rms_px"], ".3f"),
-                _largest_residuals(series),
+                _largest_residuals(data, name, series),
                 number(series.get("tilt_axis_deg"), "+.2f", "°"),
             ]
         )
@@ -178,14 +178,14 @@ def alignment(data: ReportData) -> str:
         "images used",
         "images left out",
         "final residual, rms, px",
-        "largest (image: px)",
+        "largest, px",
         "tilt axis",
     )
     return section("Alignment and fusion", table(head, rows), note)
 
 
-def _largest_residuals(series: Json) -> str:
-    """Return the images with the largest residuals, of an earlier version a dash."""
+def _largest_residuals(data: ReportData, name: str, series: Json) -> str:
+    """Return the tilts with the largest residuals, of an earlier version a dash."""
     excluded = set(series["excluded"])
     residuals_px = {
         section: image["residual_px"]
@@ -193,10 +193,20 @@ def _largest_residuals(series: Json) -> str:
         if section not in excluded and image["residual_px"] is not None
     }
     worst = sorted(residuals_px, key=lambda section: residuals_px[section], reverse=True)[:WORST]
-    named = (f"{section + 1}: {number(residuals_px[section], '.3f')}" for section in worst)
+    names = data.tilt_names(name)
+    named = (
+        f"{_tilt(name, section, names)} {number(residuals_px[section], '.3f')}" for section in worst
+    )
     return ", ".join(named) or MISSING
 
 
-def _images_left_out(sections: list[int]) -> str:
-    """Return the places in the stack of images that were not used; the first image is 1."""
-    return ", ".join(str(section + 1) for section in sections) or "none"
+def _left_out(data: ReportData, name: str, sections: list[int]) -> str:
+    """Return the tilts whose images were not used."""
+    names = data.tilt_names(name)
+    return ", ".join(_tilt(name, section, names) for section in sections) or "none"
+
+
+def _tilt(series: str, section: int, names: dict[int, str]) -> str:
+    """Return the name of the tilt in a section; a tilt recorded twice has two sections."""
+    tilt = names.get(section, f"{series}#{section + 1}")
+    return f"{tilt} (section {section})" if list(names.values()).count(tilt) > 1 else tilt

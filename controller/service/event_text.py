@@ -170,7 +170,10 @@ def _count_line(event: Counted) -> str:
     reasons = event.verdict.reasons if event.verdict is not None else ()
     why = f"; {reasons[0]}" if reasons else ""
     order = f"; {event.structure}" if event.structure else ""
-    return f"particles {event.which}: {status_text.count(event)}{so_far}{diameter}{order}{why}"
+    final_px = event.final_residual_px
+    residual = f"; final residual {final_px:.2g} px" if final_px is not None else ""
+    counted = f"particles {event.which}: {status_text.count(event)}{so_far}{diameter}"
+    return f"{counted}{residual}{order}{why}"
 
 
 def _flip_line(event: FlipChecked) -> str:
@@ -197,7 +200,8 @@ def _prompt_line(event: PromptOpened) -> str:
     return f"{prompt.title}: dualtilt answer {prompt.id} {choices}{session}"
 
 
-def _alert_line(event: Alerted) -> str:
+def alert_line(event: Alerted) -> str:
+    """Return the text of an alert with its place."""
     return f"{event.text}{f' ({event.where})' if event.where else ''}"
 
 
@@ -214,7 +218,7 @@ def _progress_line(event: ProcessingProgressed) -> str:
 
 
 def _residual_line(event: TiltJudged) -> str:
-    return f"{tilt_name(event.series, event.tilt_number)} residual {event.residual_px:.2f} px"
+    return f"{tilt_name(event.series, event.tilt_number)} live residual {event.residual_px:.2f} px"
 
 
 def _failure_line(event: ProcessingFailed) -> str:
@@ -235,7 +239,7 @@ _LINES: dict[type, Callable[[Any], str]] = {
     FrameWithdrawn: _withdrawn_line,
     TiltMissed: _missed_line,
     SeriesEndedEarly: series_ended_line,
-    Alerted: _alert_line,
+    Alerted: alert_line,
     PromptOpened: _prompt_line,
     PromptAnswered: _answer_line,
     FlipChecked: _flip_line,

@@ -103,9 +103,17 @@ def _has_final_count(status: SessionStatus, job: JobName) -> bool:
 
 
 def _bad_residuals(status: SessionStatus) -> str:
+    """Return why an alignment is bad; the final one of a series replaces its live residuals."""
+    for name, series in status.series.items():
+        final_px = series.final_residual_px
+        if final_px is not None and final_px > RESIDUAL_LIMIT_PX:
+            return f"final residual of {name} {final_px:.2f} px, above {RESIDUAL_LIMIT_PX:g} px"
+    current = status.current_series
+    if current is not None and status.series[current].final_residual_px is not None:
+        return ""
     residuals = [tilt.residual_px for tilt in _recent(status) if tilt.residual_px is not None]
     bad = len(residuals) == BAD_IN_A_ROW and min(residuals) > RESIDUAL_LIMIT_PX
-    return f"residual above {RESIDUAL_LIMIT_PX:g} px for {BAD_IN_A_ROW} tilts" if bad else ""
+    return f"live residual above {RESIDUAL_LIMIT_PX:g} px for {BAD_IN_A_ROW} tilts" if bad else ""
 
 
 def _count_refused(status: SessionStatus) -> str:

@@ -38,6 +38,7 @@ def frame_recorded(status: SessionStatus, event: FrameRecorded) -> Changes:
             "planned": event.planned,
             "tilts_left": event.tilts_left,
             "ended_early": _still_ended(status.series[name].ended_early, event.tilts_left),
+            "final_residual_px": None,
         }
     )
     return {
@@ -115,7 +116,18 @@ def counted(status: SessionStatus, event: Counted) -> Changes:
     )
     done = _JOB_OF_FINAL_COUNT.get(event.which) if not event.live else None
     running = {job: progress for job, progress in status.processing.items() if job != done}
-    return {"counts": {**status.counts, event.which: count}, "processing": running}
+    counts = {**status.counts, event.which: count}
+    return {"counts": counts, "processing": running, **_final_residual(status, event)}
+
+
+def _final_residual(status: SessionStatus, event: Counted) -> Changes:
+    """Set the residual of the final alignment of a series."""
+    name = event.which
+    if event.final_residual_px is None or name not in ("A", "B"):
+        return {}
+    aligned = {"final_residual_px": event.final_residual_px}
+    series = status.series[name].model_copy(update=aligned)
+    return {"series": {**status.series, name: series}}
 
 
 def advised(status: SessionStatus, event: Advised) -> Changes:

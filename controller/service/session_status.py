@@ -73,6 +73,8 @@ class SeriesStatus(Data):
     """Tilts still to be recorded; None before the first."""
     ended_early: SeriesEndedEarly | None = None
     """Early end of the series, with what it saved; None if all tilts are recorded."""
+    final_residual_px: float | None = None
+    """Residual of the final alignment, rms; None before it."""
 
     @property
     def by_angle(self) -> list[TiltStatus]:

@@ -135,7 +135,7 @@ def _rebuilt_frames(
     missing = set(range(max(known, default=-1))) - known - set(described)
     if missing:
         raise JournalDamagedError(
-            f"{folder.journal}: image {min(missing) + 1} of {folder.stack(series).name} has "
+            f"{folder.journal}: section {min(missing)} of {folder.stack(series).name} has "
             "neither a good line in the journal nor a section in the mdoc; restore the journal "
             "from a copy"
         )

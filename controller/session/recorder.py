@@ -168,7 +168,7 @@ def reopen_stack(
     for section, frame in enumerate(acknowledged):
         if (frame.section, frame.offset) != (section, layout.offset_bytes(section)):
             raise JournalDamagedError(
-                f"{folder.journal}: {frame.name} is not image {section + 1} of {path.name}; "
+                f"{folder.journal}: {frame.name} is not section {section} of {path.name}; "
                 f"restore it from a copy, or: dualtilt resume {folder.path} --rebuild-journal"
             )
     found = wrong_header(path, layout) if path.exists() else None

@@ -17,6 +17,13 @@ class Curve:
     bars: tuple[tuple[float, float], ...] = ()
     """Error bar (low, high) of each point; empty for none."""
     joined: bool = True
+    meaning: str = ""
+    """Meaning of a name that is no word, for the title: `1` is `-60°`."""
+
+    @property
+    def legend(self) -> str:
+        """Name with its meaning, for the title."""
+        return f"{self.name}:{self.meaning}" if self.meaning else self.name
 
     @property
     def shows_change(self) -> bool:
@@ -35,6 +42,14 @@ class Chart:
     """Range of y; None takes it from the data."""
     limit: float | None = None
     x_unit: str = ""
+
+
+def without_curve(chart: Chart) -> str:
+    """Return why a chart has no curve; empty if it has one."""
+    if any(curve.shows_change for curve in chart.curves):
+        return ""
+    single = any(curve.points for curve in chart.curves)
+    return "no curve: one value each" if single else "no data yet"
 
 
 def axis_label(value: float) -> str:

@@ -42,7 +42,7 @@ def _residuals(status: SessionStatus, names: tuple[SeriesName, ...]) -> Chart:
     planned = [tilt for name in names for tilt in status.series[name].planned_tilts_deg]
     top = max([y for curve in curves for _, y in curve.points], default=0.0)
     return Chart(
-        title="residual/px vs tilt",
+        title="live residual/px vs tilt",
         curves=curves,
         x_range=(min(planned, default=-90.0), max(planned, default=90.0)),
         y_range=(0.0, max(1.2 * RESIDUAL_LIMIT_PX, math.ceil(2 * top) / 2)),
@@ -80,7 +80,8 @@ def _size(status: SessionStatus) -> Chart:
     return Chart(
         title="size/nm vs time",
         curves=tuple(
-            Curve(str(number), tuple(points)) for number, points in enumerate(by_tilt.values(), 1)
+            Curve(str(number), tuple(points), meaning=f"{alpha_deg:+.0f}°")
+            for number, (alpha_deg, points) in enumerate(by_tilt.items(), 1)
         ),
         x_range=(0.0, _shower_s(status)),
         x_unit=" s",

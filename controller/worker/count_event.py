@@ -11,7 +11,14 @@ from processing.results import Count
 
 
 def count_event(
-    which: Which, count: Count, tilts: int, diameter_nm: float, *, live: bool, structure: str = ""
+    which: Which,
+    count: Count,
+    tilts: int,
+    diameter_nm: float,
+    *,
+    live: bool,
+    structure: str = "",
+    final_residual_px: float | None = None,
 ) -> Counted:
     """Return the event for a count from a number of tilts, with its structure in one line."""
     return Counted(
@@ -24,6 +31,7 @@ def count_event(
         diameter_nm=diameter_nm,
         verdict=_verdict(count),
         structure=structure,
+        final_residual_px=final_residual_px,
     )
 
 

@@ -87,9 +87,7 @@ class JobRunner:
         structure = self._summarise(name, result)
         pixel_nm = result.aligned.pixel_nm
         self._show(f"slice-{name}", result.volume, pixel_nm, f"{name} x-z, SIRT")
-        self._count(
-            name, result.detection.count, result.summary.tilts, result.diameter.value, structure
-        )
+        self._count_series(name, result, result.detection.count, structure)
 
     def _summarise(self, name: SeriesName, result: SeriesResult) -> str:
         """Write a summary of the results so far: the session may end here; return the structure."""
@@ -108,13 +106,29 @@ class JobRunner:
         self._show("slice-B", result.registered_b, pixel_nm, "B x-z in A's frame, SIRT")
         self._show("slice-fused", result.volume, pixel_nm, "fused x-z")
         self._show_difference(a.volume, result.registered_b, pixel_nm)
-        self._count("A", result.count_a, a.summary.tilts, a.diameter.value)
-        self._count("B", result.count_b, b.summary.tilts, b.diameter.value)
+        self._count_series("A", a, result.count_a)
+        self._count_series("B", b, result.count_b)
         tilts = a.summary.tilts + b.summary.tilts
         if (mean := result.controls.get(FusionRule.MEAN)) is not None:
             self._count("mean", mean.count, tilts, result.diameter.value)
         structure, diameter_nm = _headline(summary), result.diameter.value
         self._count("fused", result.detection.count, tilts, diameter_nm, structure)
+
+    def _count_series(
+        self, name: SeriesName, series: SeriesResult, count: Count, structure: str = ""
+    ) -> None:
+        """Publish the final count of one series, with the residual of its alignment."""
+        self._publish(
+            count_event(
+                name,
+                count,
+                series.summary.tilts,
+                series.diameter.value,
+                live=False,
+                structure=structure,
+                final_residual_px=series.summary.align_rms_px,
+            )
+        )
 
     def _count(
         self, which: Which, count: Count, tilts: int, diameter_nm: float, structure: str = ""

@@ -72,13 +72,16 @@ class Supervisor:
         self._tilts_left: dict[SeriesName, int] = {"A": 0, "B": 0}
         self._newest_used: dict[SeriesName, int] = {}
         self._more_tilts: dict[str, MoreTilts | None] = {}
+        self._final: set[str] = set()
+        """Volumes whose final count is published: live counts that are late tell nothing."""
         commands = command or _command_for(folder)
+        passed_on = {"count": self._pass_on_live, "jobs": self._pass_on_final}
         self._lanes = {
             role: Lane(
                 commands(role),
                 folder,
                 folder / "run" / f"worker-{role}.log",
-                self._pass_on if role == "count" else publish,
+                passed_on.get(role, publish),
                 self._ended,
                 self._give_up,
                 silent_limit_s,
@@ -132,6 +135,7 @@ class Supervisor:
         """Queue a job; a job that is submitted again is run again."""
         with self._changed:
             self._outcomes.pop(job, None)
+            self._final.discard(job.value)
         if self._counts_at_full_size and job is not Job.FUSE:
             self._lanes["count"].abandon(count_key(job.value))
         self._lanes["jobs"].add(RunJob(job=job))
@@ -156,10 +160,22 @@ class Supervisor:
         for lane in self._lanes.values():
             lane.close()
 
-    def _pass_on(self, event: Event) -> None:
-        """Publish an event of the count child; keep what it says about more tilts."""
+    def _pass_on_final(self, event: Event) -> None:
+        """Publish an event of the jobs child; note the volumes that it has counted."""
+        if isinstance(event, Counted):
+            with self._changed:
+                self._final.add(event.which)
+        self._publish(event)
+
+    def _pass_on_live(self, event: Event) -> None:
+        """Publish an event of the count child; keep what it says about more tilts.
+
+        Nothing is published about a volume whose final count is known.
+        """
         with self._changed:
             match event:
+                case Counted(which=name) | Advised(series=name) if name in self._final:
+                    return
                 case Counted():
                     self._more_tilts.pop(event.which, None)  # the advice follows
                 case Advised(topic="convergence"):

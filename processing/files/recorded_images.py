@@ -75,7 +75,7 @@ def require_recorded_images(stack: Path, series: SeriesName, excluded: Bools) ->
     if changed:
         raise InputFileError(
             f"{stack}: {len(changed)} of {len(frames)} images differ from what was recorded, the "
-            f"first is image {changed[0] + 1}; dualtilt resume {stack.parent} restores what it can "
+            f"first is section {changed[0]}; dualtilt resume {stack.parent} restores what it can "
             "and marks the rest"
         )
 

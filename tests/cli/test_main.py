@@ -217,6 +217,7 @@ def test_check_marks_a_bridge_that_was_not_checked(
         marks = dict(line.split(maxsplit=2)[1::-1] for line in out.splitlines())
         assert marks["dose"] == "ok" and marks["bridge"] == "--"
         assert says in out
+        assert out.splitlines()[-1] == "All checks passed (dry run)"
 
 
 @pytest.mark.parametrize("verb", VERBS)

@@ -79,8 +79,8 @@ FAULTS = [
     Fault("vacuum", VacuumError("pressure too high"), "wait for the vacuum"),
     Fault("no frame", AcquisitionError("detector timed out"), ""),
     Fault("action aborted", AbortedError("the lease ran out"), ""),
-    Fault("out of reach", ConnectionLostError("no answer"), "out of reach", by_itself=True),
-    Fault("lease lost", LeaseError("held by another"), "out of reach", by_itself=True),
+    Fault("out of reach", ConnectionLostError("no answer"), "PC lost; retrying", by_itself=True),
+    Fault("lease lost", LeaseError("held by another"), "column lost; retrying", by_itself=True),
     Fault("anything else", MicroscopeError("odd"), "correct the fault, then go on"),
 ]
 
@@ -245,7 +245,7 @@ def test_the_wrong_current_ends_the_session_safely(tmp_path: Path) -> None:
     microscope.current_error = 0.7
     run = Run(open_session(tmp_path / "s"), microscope)
     assert run.go() is ExitCode.SAFETY
-    assert "28.0 pA, the protocol wants 40 pA" in run.of(StateChanged)[-1].reason
+    assert "28.0 pA; the protocol requires 40 pA" in run.of(StateChanged)[-1].reason
     assert microscope.exposures == 0
 
 
@@ -256,6 +256,8 @@ def test_the_preflight_shows_every_failure_at_once(tmp_path: Path) -> None:
     run = Run(open_session(tmp_path / "s", protocol), microscope)
     assert run.go() is ExitCode.SAFETY
     assert {e.name for e in run.of(Checked) if not e.ok} == {"voltage", "valves", "dose"}
+    details = {e.name: e.detail for e in run.of(Checked)}
+    assert "found" in details["voltage"] and details["voltage"].endswith("required")
     reason = run.of(StateChanged)[-1].reason
     assert "3 of" in reason
     assert microscope.exposures == 0

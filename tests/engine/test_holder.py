@@ -85,7 +85,7 @@ def test_the_flip_prompt_waits_for_valves_and_stage(tmp_path: Path, case: Unseen
     run = Run(open_session(tmp_path / "s"), microscope, on_event=mend)
     assert run.go() is ExitCode.OK
     (reason,) = pauses_of(run)
-    assert case.why in reason and reason.endswith("continues when it is ready")
+    assert case.why in reason and reason.endswith("resumes automatically when it is ready")
     assert prompt_text(run).startswith(
         "Checked: beam blanked, stage at zero, column valves closed."
     )

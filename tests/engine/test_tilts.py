@@ -84,6 +84,7 @@ def test_a_bad_frame_is_taken_again_or_marked(tmp_path: Path, case: Spoiled) -> 
     assert run.go() is ExitCode.OK
     frame = frame_a(run, 1)
     assert (frame.verdict, frame.retakes) == (case.verdict, case.retakes)
+    assert {alert.where for alert in run.of(Alerted)} == {frame.name} == {"A#2"}
     assert len(list((tmp_path / "s").glob("rejected/*.npy"))) == case.retakes
     assert [e.state for e in run.of(StateChanged)].count(State.PAUSED) == case.pauses
     assert len(run.of(FrameRecorded)) == 9
@@ -192,7 +193,7 @@ def test_a_move_refused_once_is_repeated(tmp_path: Path) -> None:
     run = run_with(tmp_path, microscope)
     assert run.go() is ExitCode.OK
     assert len(run.of(FrameRecorded)) == 9
-    assert any("trying once more" in alert.text for alert in run.of(Alerted))
+    assert any("; retrying" in alert.text for alert in run.of(Alerted))
 
 
 def test_a_stuck_stage_pauses_the_session_blanked(tmp_path: Path) -> None:
@@ -223,7 +224,7 @@ def test_a_stuck_stage_pauses_the_session_blanked(tmp_path: Path) -> None:
     assert run.go() is ExitCode.OK
     assert len(moves) == 2  # one retry before the operator is asked
     (why,) = [e.reason for e in run.of(StateChanged) if e.state is State.PAUSED]
-    assert why.startswith("A-003: ") and "the stage is stuck" in why
+    assert why.startswith("A#3: ") and "the stage is stuck" in why
     assert "resumed automatically" not in [e.reason for e in run.of(StateChanged)]
     at_first, at_last = seen
     assert at_first == at_last and at_first[0]
@@ -241,4 +242,4 @@ def test_a_stage_that_falls_short_skips_the_tilt(tmp_path: Path) -> None:
     angles = [e.frame.nominal_deg for e in run.of(FrameRecorded) if e.frame.series == "A"]
     assert angles == TILTS_A[:-1]
     skipped = [e for e in run.of(Alerted) if "skipped" in e.text]
-    assert [(e.level, e.where) for e in skipped] == [(Level.WARNING, "A-005")]
+    assert [(e.level, e.where) for e in skipped] == [(Level.WARNING, "A#5")]

@@ -14,6 +14,7 @@ from controller.engine.remaining import steps_to_do
 from controller.model.plan import Plan, make_plan
 from controller.model.processing_jobs import Job
 from controller.model.protocol import Protocol
+from controller.model.steps import step_name
 from controller.session.entries import Entry, JobEnded, StepDone
 from controller.session.ledger import replay
 from tests.support.small_session import PROTOCOL
@@ -34,6 +35,20 @@ IN_ORDER = [
 
 def ids(made: Plan) -> list[str]:
     return [step.id for step in made.steps]
+
+
+STEP_NAMES = [
+    ("A-001", "A#1"),
+    ("B-073", "B#73"),
+    ("A-1000", "A#1000"),
+    ("A-start", "A-start"),
+    ("shower-1", "shower-1"),
+]
+
+
+@pytest.mark.parametrize(("step_id", "name"), STEP_NAMES)
+def test_a_tilt_has_one_name_for_people(step_id: str, name: str) -> None:
+    assert step_name(step_id) == name
 
 
 def test_the_steps_of_a_session() -> None:

@@ -37,6 +37,7 @@ from tests.report.session_events import (
     recorded_again,
     write_events,
 )
+from tests.support.status_events import frame
 
 SIDE, PIXEL_NM = 40, 2.0
 COUNT = {"n": 2878, "n_low": 2850, "n_high": 2920}
@@ -197,7 +198,7 @@ CASES = [
                 }
             }
         },
-        says=("<td>3: 0.400, 5: 0.300, 6: 0.200, 4: 0.100, 7: 0.050</td>",),
+        says=("<td>A#3 0.400, A#5 0.300, A#6 0.200, A#4 0.100, A#7 0.050</td>",),
     ),
     Case(
         "a volume cut short",
@@ -435,6 +436,20 @@ def test_residuals_over_the_line_are_explained(
     page = page_of(tmp_path)
     assert ("Over the line: A at " in page) == (says is not None)
     assert says is None or says in page
+
+
+def test_images_are_named_by_their_tilts(tmp_path: Path) -> None:
+    again = [frame(section, tilt_number=number) for section, number in enumerate((1, 2, 2, 3))]
+    write_events(tmp_path, [*STARTED, *again])
+    images = [
+        {"shift_px": [0, 0], "residual_px": px, "left_out": None} for px in (0.02, 9.0, 0.4, 0.1)
+    ]
+    series = {"A": SUMMARY["series"]["A"] | {"excluded": [1], "images": images}}
+    (tmp_path / "processed").mkdir()
+    (tmp_path / "processed" / "summary.json").write_text(json.dumps(A_ONLY | {"series": series}))
+    page = page_of(tmp_path)
+    assert "<td>A#2 (section 1)</td>" in page
+    assert "<td>A#2 (section 2) 0.400, A#3 0.100, A#1 0.020</td>" in page
 
 
 def test_a_single_tilt_has_no_plots(tmp_path: Path) -> None:

@@ -41,6 +41,20 @@ ALARM = Alerted(level=Level.ALARM, text="stage stuck")
 REFUSED_FLIP = (PhaseStarted(phase=Phase.FLIP), *script.flip_refused())
 OVERRIDDEN = (*REFUSED_FLIP, answered("override"), PhaseFinished(phase=Phase.FLIP))
 
+
+def final(residual_px: float) -> Counted:
+    """Return the final count of A, with the residual of its alignment."""
+    return Counted(
+        which="A",
+        n=100,
+        n_low=99,
+        n_high=101,
+        tilts_used=3,
+        live=False,
+        final_residual_px=residual_px,
+    )
+
+
 CASES: tuple[tuple[str, Iterable[Event], OperatorState, str], ...] = (
     ("an untouched session", (), OperatorState.GOOD, ""),
     ("a whole good session", tuple(script.whole(Path("/x"))), OperatorState.GOOD, ""),
@@ -61,9 +75,27 @@ CASES: tuple[tuple[str, Iterable[Event], OperatorState, str], ...] = (
         "residuals above the limit",
         (*(frame(i) for i in range(3)), *(judged(i, 1.5) for i in range(3))),
         OperatorState.STOP_AT_END,
-        "residual above 1 px for 3 tilts",
+        "live residual above 1 px for 3 tilts",
     ),
     ("one residual above the limit", (frame(0), judged(0, 1.5)), OperatorState.GOOD, ""),
+    (
+        "live residuals above the limit, and a final one below it",
+        (*(frame(i) for i in range(3)), *(judged(i, 1.5) for i in range(3)), final(0.02)),
+        OperatorState.GOOD,
+        "",
+    ),
+    (
+        "a final residual above the limit",
+        (*(frame(i) for i in range(3)), final(1.3)),
+        OperatorState.STOP_AT_END,
+        "final residual of A 1.30 px, above 1 px",
+    ),
+    (
+        "a tilt recorded again after the final alignment",
+        (*(frame(i) for i in range(3)), final(1.3), frame(2)),
+        OperatorState.GOOD,
+        "",
+    ),
     (
         "the dose budget is used up",
         (plan(900.0, 1000.0), frame(0, dose_e_per_A2=1000.0)),

@@ -158,7 +158,7 @@ def test_images_that_differ_from_the_journal_are_not_processed(
     require_recorded_images(folder / "A.mrc", "A", np.zeros(5, bool))
     inserted = b"\1" * 16 + whole[at:] if at != SECOND + 5 else b"\xff" + whole[at + 1 :]
     (folder / "A.mrc").write_bytes(whole[:at] + inserted)
-    says = "images differ from what was recorded, the first is image 2; dualtilt resume"
+    says = "images differ from what was recorded, the first is section 1; dualtilt resume"
     before = {path.name for path in folder.iterdir()}
     assert main(["process", str(folder)]) == ExitCode.USAGE
     assert says in capsys.readouterr().err
@@ -218,5 +218,5 @@ def test_an_impossible_angle_in_the_mdoc_rebuilds_no_frame(
     lines[second] = lines[second].replace(b'"kind"', b'"kimd"', 1)
     (folder / "journal.jsonl").write_bytes(b"".join(lines))
     opened = SessionFolder.open(folder)
-    with pytest.raises(JournalDamagedError, match=r"image 2 of A\.mrc has neither"):
+    with pytest.raises(JournalDamagedError, match=r"section 1 of A\.mrc has neither"):
         rebuild_journal(opened, make_plan(opened.read_protocol()))

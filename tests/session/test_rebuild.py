@@ -153,7 +153,7 @@ def test_a_frame_in_neither_journal_nor_mdoc_is_refused_and_nothing_changed(in_b
     damage(in_b, "frame-written", 2)
     (in_b / "A.mrc.mdoc").unlink()
     before = (in_b / "journal.jsonl").read_bytes()
-    with pytest.raises(JournalDamagedError, match=r"image 3 of A\.mrc"):
+    with pytest.raises(JournalDamagedError, match=r"section 2 of A\.mrc"):
         rebuild(in_b)
     assert (in_b / "journal.jsonl").read_bytes() == before
 

@@ -107,16 +107,16 @@ def preflight() -> Iterator[Event]:
     yield BeamChanged(blanked=True, current_pA=40.0)
     for name, detail in (
         ("bridge", "simulator answers"),
-        ("column", "is simulator, wanted simulator"),
-        ("voltage", "300 kV, wanted 300"),
-        ("convergence", "8 mrad, wanted 8"),
-        ("inner collection", "62 mrad, wanted 62"),
+        ("column", "simulator found, simulator required"),
+        ("voltage", "300 kV found, 300 required"),
+        ("convergence", "8 mrad found, 8 required"),
+        ("inner collection", "62 mrad found, 62 required"),
         ("stage range", "tilts -74 to +74, reach -80 to +80 degrees"),
         ("detector", "512 x 512 px of 0.36 nm"),
         ("vacuum", "good"),
         ("valves", "open"),
         ("stage", "ready"),
-        ("disk", "241.0 GB free, 0.31 GB wanted"),
+        ("disk", "241.0 GB free, 0.31 GB required"),
         ("write test", "written and read back"),
         ("processing", "can be imported"),
         ("dose", "14473 of 60000 e/Å² planned"),
@@ -234,6 +234,7 @@ def reconstructed(name: SeriesName) -> Iterator[Event]:
         tilts_used=73,
         live=False,
         diameter_nm=6.3,
+        final_residual_px=0.012,
     )
 
 

@@ -129,9 +129,9 @@ PHASES: dict[str, tuple[list[Event], tuple[str, ...]]] = {
             "+10.0° 56%  left 2:30  0 behind",
             "beam ON 70 pA",
             "dose 8.2 ke/Å² of 14.5 planned, 60 max",
-            "residual 0.54 px ok",
+            "live residual 0.54 px ok",
             "seen by A 6669 ± 132   d 6.3 nm",
-            "residual/px vs tilt ╌ limit 1",
+            "live residual/px vs tilt ╌ limit 1",
             "particles vs tilts used",
             "✓ GOOD",
             "A#37 shift 4.1 px > 4.0: retaken",
@@ -152,7 +152,7 @@ PHASES: dict[str, tuple[list[Event], tuple[str, ...]]] = {
             "  would change it by +210",
             "fused     6900 ± 60",
             "residual/px vs tilt",
-            "particles vs tilts used  A B fused",
+            "particles vs tilts used  A B",
         ),
     ),
     "flip": (
@@ -203,6 +203,13 @@ PHASES: dict[str, tuple[list[Event], tuple[str, ...]]] = {
     ),
     "report": (
         list(script.whole(FOLDER)),
-        ("✓fuse ✓report", "fused", "7116 ± 5", "report.html", "✓ finished"),
+        (
+            "✓fuse ✓report",
+            "final residual  A 0.012 px  B 0.012 px",
+            "fused",
+            "7116 ± 5",
+            "report.html",
+            "✓ finished",
+        ),
     ),
 }

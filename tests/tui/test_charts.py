@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import pytest
+
 from controller.model.events import Counted, Phase, PhaseStarted, Showered
+from controller.ui.chart import Chart, Curve, without_curve
 from controller.ui.status_charts import charts_of
+from controller.ui.tui.braille import draw
+from controller.ui.web.chart_svg import chart_svg
 from tests.support.status_events import status_after
 
 
@@ -40,3 +45,28 @@ def test_the_size_in_the_shower_has_one_curve_for_each_tilt() -> None:
         ((10, 171), (20, 170)),
         ((30, 164), (40, 163)),
     ]
+    assert [curve.legend for curve in size.curves] == ["1:-30°", "2:+0°"]
+
+
+WITHOUT_CURVE = {
+    "no count": ((), "no data yet"),
+    "one count": ((counted(40, 6400, 100),), "no curve: one value each"),
+    "two counts": ((counted(40, 6400, 100), counted(48, 6400, 100)), ""),
+}
+
+
+@pytest.mark.parametrize(("counts", "why"), WITHOUT_CURVE.values(), ids=WITHOUT_CURVE)
+def test_a_chart_says_why_it_has_no_curve(counts: tuple[Counted, ...], why: str) -> None:
+    status = status_after(PhaseStarted(phase=Phase.A), *counts)
+    particles = charts_of(status)[1]
+    assert without_curve(particles) == why
+    drawn = chart_svg(particles)
+    assert why in drawn and ("polyline" in drawn) == (why == "")
+
+
+def test_nothing_is_drawn_from_one_point() -> None:
+    alone = Curve("B", ((5.0, 5.0),), ((1.0, 9.0),))
+    pair = Curve("A", ((0.0, 1.0), (10.0, 2.0)))
+    with_alone = Chart("particles", (pair, alone), x_range=(0.0, 10.0), y_range=(0.0, 10.0))
+    without = Chart("particles", (pair,), x_range=(0.0, 10.0), y_range=(0.0, 10.0))
+    assert draw(with_alone, 5, 40).rows_of_text() == draw(without, 5, 40).rows_of_text()

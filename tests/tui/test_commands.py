@@ -128,6 +128,16 @@ def test_keys_that_send_no_command(
     assert session.engine.commands == []
 
 
+@pytest.mark.parametrize("key", ["x", "r"])
+def test_a_dialog_says_that_escape_cancels(session: Session, key: str) -> None:
+    async def body(app: SessionApp, pilot: Pilot[None]) -> None:
+        await until_shown(app, pilot, "5/73")
+        await pilot.press(key)
+        await until_shown(app, pilot, "Esc: cancel")
+
+    drive(body, session.app())
+
+
 def test_a_read_only_screen_gives_no_commands(session: Session) -> None:
     session.publish(*FLIP)
 

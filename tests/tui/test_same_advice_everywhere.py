@@ -69,7 +69,7 @@ CASES = (
         (*(frame(i) for i in range(3)), *(judged(i, 1.5) for i in range(3))),
         "STOP AT END",
         "▲",
-        "residual above 1 px for 3 tilts",
+        "live residual above 1 px for 3 tilts",
     ),
     Case(
         "a failed session",

@@ -283,7 +283,7 @@ def test_typed_text_filters_the_log() -> None:
         await pilot.pause()
         await pilot.press("l")
         await pilot.pause()
-        assert "A#41 residual" in shown(app)
+        assert "A#41 live residual" in shown(app)
         await pilot.press("slash", *"retaken")
         await pilot.pause()
         text = shown(app)
@@ -305,11 +305,11 @@ def test_typed_text_filters_the_log() -> None:
 @pytest.mark.parametrize(
     ("words", "is_shown", "is_hidden"),
     [
-        pytest.param("", "A#41 residual", "beam ON", id="beam on and off are hidden at first"),
+        pytest.param("", "A#41 live residual", "beam ON", id="beam on and off are hidden at first"),
         pytest.param("beam", "beam ON", "residual", id="a word shows them"),
-        pytest.param("a#41", "A#41 residual", "A#37", id="any case"),
+        pytest.param("a#41", "A#41 live residual", "A#37", id="any case"),
         pytest.param("a# -residual", "A#41/73", "residual", id="a minus sign leaves out"),
-        pytest.param("-", "A#41 residual", "beam ON", id="a minus sign alone, while typing"),
+        pytest.param("-", "A#41 live residual", "beam ON", id="a minus sign alone, while typing"),
     ],
 )
 def test_words_select_lines_of_the_log(words: str, is_shown: str, is_hidden: str) -> None:
@@ -328,7 +328,7 @@ def test_words_select_lines_of_the_log(words: str, is_shown: str, is_hidden: str
 
 
 OUT_OF_VIEW = (
-    "A-013: the object does not stay in view after 3 corrections; centre it by hand, then go on"
+    "A#13: the object does not stay in view after 3 corrections; centre it by hand, then go on"
 )
 
 
@@ -341,7 +341,7 @@ def test_the_long_reason_of_a_pause_is_shown_in_full() -> None:
         assert "? YOUR TURN" in lines(app)[-3] and "GOOD" not in shown(app)
         post(app, [PauseAsked(waiting=True)], 900)  # `dualtilt pause` once more
         await pilot.pause()
-        assert "‖ paused: A-013" in lines(app)[-3] and "pausing" not in shown(app)
+        assert "‖ paused: A#13" in lines(app)[-3] and "pausing" not in shown(app)
 
     drive(body)
 

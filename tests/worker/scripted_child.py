@@ -47,6 +47,8 @@ def main(script_path: Path, role: str) -> None:
         ended: dict[str, object] = {}
         if task["kind"] == "run-job":
             ended = act(script.get(task["job"], ""), task["job"], folder)
+            for event in script.get(f"events-{task['job']}", []):
+                say({"kind": "published", "event": event})
         elif task["kind"] == "count-frames":
             where = f"count-{task['series']}"
             (folder / f"{where}-begun").touch()

@@ -121,7 +121,10 @@ def test_series_a_series_b_and_fusion_in_children_of_their_own(
     assert summary.counts.fused is not None
     truth = float(np.loadtxt(folder / "n.txt"))
     assert abs(summary.counts.fused.n - truth) < 0.1 * truth
-    counted = {event.which: event.n for event in events if isinstance(event, Counted)}
+    counts = [event for event in events if isinstance(event, Counted)]
+    final_px = {event.which: event.final_residual_px for event in counts}
+    assert final_px["A"] == summary.series["A"].align_rms_px and final_px["fused"] is None
+    counted = {event.which: event.n for event in counts}
     assert counted["fused"] == summary.counts.fused.n and "mean" in counted
     views = {event.view for event in events if isinstance(event, PreviewReady)}
     assert views == {"slice-B", "slice-fused", "slice-difference"}

@@ -361,3 +361,24 @@ def test_the_newest_count_tells_what_more_tilts_would_add(tmp_path: Path) -> Non
             assert (supervisor.more_tilts("A"), supervisor.more_tilts("B")) == (expected, None)
         supervisor.frame_withdrawn("A", 1)
         assert supervisor.more_tilts("A") is None
+
+
+def test_a_live_count_after_the_final_one_is_not_published(tmp_path: Path) -> None:
+    live = Counted(which="A", n=9, n_low=8, n_high=10, tilts_used=1, live=True)
+    final = live.model_copy(update={"live": False})
+    advised = Advised(series="A", topic="blurred-side", text="", ok=True)
+    said = {"events-1": [live], "events-A": [final], "events-2": [live, advised]}
+    script: dict[str, object] = {
+        key: [event.model_dump(mode="json") for event in said[key]] for key in said
+    }
+    script["count-B"] = "fail"  # its alert comes after all events of A
+    with supervised(tmp_path, script) as (supervisor, events):  # type: ignore[arg-type]
+        supervisor.frame_recorded(recorded_frame("A", 1), 1)
+        until(lambda: events == [live])
+        supervisor.submit(Job.A)
+        assert supervisor.wait(Job.A, 60)
+        supervisor.frame_recorded(recorded_frame("A", 2), 0)
+        until(lambda: (tmp_path / "frames").read_text().count("A#") == 2)
+        supervisor.frame_recorded(recorded_frame("B", 1), 0)
+        until(lambda: any(isinstance(event, Alerted) for event in events))
+    assert events[:-1] == [live, final]

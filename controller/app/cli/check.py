@@ -46,7 +46,8 @@ def run(args: argparse.Namespace) -> int:
     if args.bridge is None:
         print(f"--    {'bridge':<{width}}  {_without_bridge(path)}")
     failed = [check for check in checks if not check.ok]
-    print(f"{len(failed)} of {len(checks)} checks failed; nothing was changed")
+    outcome = f"{len(failed)} of {len(checks)} checks failed" if failed else "All checks passed"
+    print(f"{outcome} (dry run)")
     if any(check.name.startswith(OF_THE_PROTOCOL) for check in failed):
         return ExitCode.USAGE
     return ExitCode.SAFETY if failed else ExitCode.OK

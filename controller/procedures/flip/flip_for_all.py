@@ -145,7 +145,7 @@ def _found(constellation: Constellation, names: tuple[str, ...], detail: str) ->
 def _prompt(detail: str) -> Prompt:
     return Prompt(
         id=PromptId.FLIP_CHECK,
-        title="B is blocked",
+        title="Flip not confirmed",
         text=f"Found: {detail}. Survey the grid again, or flip it again.",
         choices=CHOICES,
     )

@@ -50,7 +50,7 @@ def flip_check_prompt(check: FlipChecked) -> Prompt:
     """Make the prompt that asks what to do when B's images do not match A's."""
     return Prompt(
         id=PromptId.FLIP_CHECK,
-        title="B is blocked",
+        title="Flip not confirmed",
         text=f"Found: {check.found}. Take the images again, flip the grid again, or override with "
         "a reason.",
         choices=tuple(FlipCheckAnswer),

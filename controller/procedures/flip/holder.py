@@ -43,7 +43,9 @@ def _wait_for_checks(context: Context, step_id: str, when: str, checks_of: Statu
         except MicroscopeError:
             return False
 
-    context.operator.suspend(f"{step_id}: {when}: {unmet}; continues when it is ready", all_met)
+    context.operator.suspend(
+        f"{step_id}: {when}: {unmet}; resumes automatically when it is ready", all_met
+    )
     unmet = _publish(context, checks_of)
     if unmet:
         text = f"continued by the operator {when}, although: {unmet}"

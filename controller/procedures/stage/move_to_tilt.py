@@ -63,7 +63,7 @@ def move_to_tilt(
         found = f"stopped at {reached_deg:+.2f} degrees"
     except StageError as error:
         found = str(error)
-    context.alert(Level.WARNING, f"stage: {found}; trying once more", target.id)
+    context.alert(Level.WARNING, f"stage: {found}; retrying", target.id)
     reached_deg = _move(target, context, place)
     commanded_deg = abs(target.nominal_deg - before_deg)
     stuck = commanded_deg > SHORT_DEG and abs(reached_deg - before_deg) < STUCK_DEG

@@ -7,6 +7,7 @@ from controller.model.events import Level
 from controller.model.exposures import low_dose_scan
 from controller.model.protocol import Protocol
 from controller.model.stage import StagePosition
+from controller.model.steps import step_name
 from controller.model.survey import WIDE
 from controller.procedures.context import Context
 from controller.procedures.tracking.locate import ObjectLocation, locate_object
@@ -62,7 +63,8 @@ def keep_centred(
                 return location
     if context.protocol.target is None or not more_rounds:
         context.lose_object(
-            f"{step_id}: the object does not stay in view after {MAX_CORRECTIONS} corrections",
+            f"{step_name(step_id)}: the object does not stay in view after {MAX_CORRECTIONS} "
+            "corrections",
             "; centre it by hand, then continue",
         )
     return keep_centred(context, step_id, purpose, more_rounds - 1)
@@ -78,7 +80,7 @@ def recover_object(context: Context, step_id: str, purpose: str) -> None:
             centre_object(context, step_id, location, shot.info.scan.pixel_nm)
             return
         context.lose_object(
-            f"{step_id}: no object within {WIDE} fields of view",
+            f"{step_name(step_id)}: no object within {WIDE} fields of view",
             "; bring it back, then continue",
         )
 

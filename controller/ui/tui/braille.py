@@ -77,7 +77,7 @@ def draw(chart: Chart, rows: int, cols: int) -> Canvas:
         for col in range(0, 2 * cols, 4):  # dashed, unlike any curve
             canvas.dot(row, col, "limit")
             canvas.dot(row, col + 1, "limit")
-    drawn = [curve for curve in chart.curves if curve.points]
+    drawn = [curve for curve in chart.curves if curve.shows_change]
     for curve in drawn:
         _draw_curve(canvas, curve)
     if len(drawn) > 1:

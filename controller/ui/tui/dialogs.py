@@ -99,7 +99,7 @@ class PromptDialog(ModalScreen[Answer | None]):
         with self._dialog:
             self._dialog.border_title = f"? {prompt.id}"
             self._dialog.border_subtitle = " · ".join(
-                filter(None, ("esc later", prompt.unanswered))
+                filter(None, ("Esc: later", prompt.unanswered))
             )
             yield self._title
             yield self._instructions
@@ -194,7 +194,7 @@ class ChoiceDialog(ModalScreen[str | None]):
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape", "dismiss(None)", "Back"),
+        Binding("escape", "dismiss(None)", "Cancel"),
     ]
 
     def __init__(
@@ -231,7 +231,7 @@ def stop_dialog(*, in_queue: bool) -> ChoiceDialog:
         text="The beam is blanked in every case and\n`dualtilt resume` can continue.",
         choices=choices | ({AFTER_TARGET: STOP_AFTER_TARGET} if in_queue else {}),
         command="dualtilt stop --when",
-        escape_text="esc does not stop",
+        escape_text="Esc: cancel",
     )
 
 
@@ -244,5 +244,5 @@ def retake_dialog(recorded: int) -> ChoiceDialog:
         text="After the current step, or after a pause.\nThe dose is spent again.",
         choices=labels,
         command="dualtilt retake --tilts",
-        escape_text="esc records nothing",
+        escape_text="Esc: cancel",
     )

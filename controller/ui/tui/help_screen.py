@@ -82,9 +82,10 @@ PAGES: dict[str, tuple[tuple[str, str], ...]] = {
         ),
         ("shift 2.0 nm", "distance of the object from its place in that frame"),
         (
-            "residual 0.54 px",
-            "distance between the frame and the re-projection of the volume; HIGH above 1",
+            "live residual 0.54",
+            "px between the frame and the re-projection of the live volume; HIGH above 1",
         ),
+        ("final residual", "that of the alignment of all tilts, rms; it replaces the live ones"),
         (
             "seen by A",
             "particles counted in A alone; final: in the complete series. The interval does not "
@@ -128,7 +129,7 @@ class HelpScreen(ModalScreen[None]):
         """Lay out keys, then words."""
         with Vertical(classes="dialog wide") as dialog:
             dialog.border_title = "Help"
-            dialog.border_subtitle = "↑ ↓ scroll · esc back"
+            dialog.border_subtitle = "↑ ↓ scroll · Esc: back"
             with VerticalScroll():
                 yield Static(Group(*(_page(title, rows) for title, rows in PAGES.items())))
         yield DialogKeys()

@@ -15,7 +15,7 @@ from textual.reactive import reactive
 from textual.strip import Strip
 from textual.widget import Widget
 
-from controller.service.previews import Picture
+from controller.service.previews import Picture, reduce_picture
 from controller.ui.picture_tools import (
     CONTRASTS,
     Contrast,
@@ -27,7 +27,7 @@ from controller.ui.picture_tools import (
 )
 from controller.ui.tui.raster import Box, crop_one_to_one, fit, raster
 from controller.ui.tui.screen_messages import View
-from controller.ui.tui.terminal_graphics import cell_px, pixel_widget, show_pixels
+from controller.ui.tui.terminal_graphics import LARGEST_SIDE_PX, cell_px, pixel_widget, show_pixels
 from controller.ui.view_order import FLIP_PREDICTION, SPECTRUM
 
 
@@ -83,12 +83,17 @@ class ImageView(Container):
         assert self._pixels is not None
         assert self._cell_px is not None
         width, height = room.cols * self._cell_px[0], room.rows * self._cell_px[1]
-        picture = middle(view.pixels, height, width) if self.zoomed else view.pixels
-        scale = 1.0 if self.zoomed else min(height / picture.shape[0], width / picture.shape[1])
-        grey = (255 * stretch(picture, self.contrast)).astype(np.uint8)
-        self._pixels.styles.width = round(picture.shape[1] * scale / self._cell_px[0])
-        self._pixels.styles.height = round(picture.shape[0] * scale / self._cell_px[1])
-        show_pixels(self._pixels, grey[::-1])
+        if self.zoomed:
+            picture = middle(view.pixels, height, width)
+            scale = 1.0
+        else:
+            picture = reduce_picture(view.reduced, LARGEST_SIDE_PX)
+            scale = min(height / picture.shape[0], width / picture.shape[1])
+        cols = round(picture.shape[1] * scale / self._cell_px[0])
+        rows = round(picture.shape[0] * scale / self._cell_px[1])
+        self._pixels.styles.width, self._pixels.styles.height = cols, rows
+        size_px = (rows * self._cell_px[1], cols * self._cell_px[0])
+        show_pixels(self._pixels, stretch(picture, self.contrast)[::-1], size_px)
 
     def _show_titles(self, room: Box) -> None:
         view = self._view

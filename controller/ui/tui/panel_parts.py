@@ -9,7 +9,7 @@ from rich.text import Text
 from controller.model.base import Which
 from controller.model.events import Checked
 from controller.service import status_text
-from controller.service.session_status import CountStatus, SessionStatus
+from controller.service.session_status import RESIDUAL_LIMIT_PX, CountStatus, SessionStatus
 from controller.ui.colours import BAD, GOOD
 from controller.ui.tui.layout import SIDE_CELLS
 
@@ -85,6 +85,16 @@ def count_table(status: SessionStatus) -> Lines:
         if known is not None:
             rows.append(_count_row(label, known))
     return [*rows, *structure_lines(status, "fused", "A")]
+
+
+def residual_lines(status: SessionStatus) -> Lines:
+    """Return one line with the residuals of the final alignments; none before the first."""
+    parts: Parts = ["final residual"]
+    for name, series in status.series.items():
+        if (final_px := series.final_residual_px) is not None:
+            good = verdict_style(final_px <= RESIDUAL_LIMIT_PX)
+            parts += [f"  {name} ", (f"{final_px:.2g}", good), " px"]
+    return [line(*parts)] if len(parts) > 1 else []
 
 
 def _count_row(label: str, known: CountStatus) -> Text:

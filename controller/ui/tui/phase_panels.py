@@ -23,6 +23,7 @@ from controller.ui.tui.panel_parts import (
     count_table,
     job_lines,
     line,
+    residual_lines,
     structure_lines,
     verdict_style,
 )
@@ -168,12 +169,12 @@ def _alignment_parts(
     shift = "–" if tilt is None else status_text.shift(status, tilt)
     residuals = [known.residual_px for known in tilts if known.residual_px is not None]
     if not residuals:
-        return ["shift ", (shift, "bold"), "   residual –"]
+        return ["shift ", (shift, "bold"), "   live residual –"]
     good = residuals[-1] <= RESIDUAL_LIMIT_PX
     return [
         "shift ",
         (shift, "bold"),
-        "   residual ",
+        "  live residual ",
         (f"{residuals[-1]:.2f} px ", "bold"),
         ("ok" if good else "HIGH", verdict_style(good)),
     ]
@@ -189,6 +190,7 @@ def _flip(status: SessionStatus) -> Lines:
     if "A" in status.counts:
         lines.append(line("seen by A ", *count_parts(status, "A")))
         lines += structure_lines(status, "A")
+        lines += residual_lines(status)
     return lines
 
 
@@ -217,7 +219,13 @@ def _flip_result(status: SessionStatus) -> Lines:
 
 
 def _fuse(status: SessionStatus) -> Lines:
-    return [line(status_text.beam(status)), *job_lines(status), Text(), *count_table(status)]
+    return [
+        line(status_text.beam(status)),
+        *job_lines(status),
+        Text(),
+        *count_table(status),
+        *residual_lines(status),
+    ]
 
 
 def _report(status: SessionStatus) -> Lines:
@@ -227,6 +235,7 @@ def _report(status: SessionStatus) -> Lines:
     listed += [line("  processed/", name) for name in files] if "fused" in status.counts else []
     return [
         *count_table(status),
+        *residual_lines(status),
         Text(),
         line("dose ", (status_text.dose(status), "bold")),
         *(line((f"✗ {failed.job}: {failed.reason}", BAD)) for failed in status.failures),

@@ -10,7 +10,7 @@ from textual.geometry import Region, Size
 from textual.strip import Strip
 from textual.widget import Widget
 
-from controller.ui.chart import Chart, axis_label, y_range
+from controller.ui.chart import Chart, axis_label, without_curve, y_range
 from controller.ui.tui.braille import draw
 
 AXIS_CELLS = 6
@@ -66,8 +66,9 @@ class Plot(Widget):
     def _draw(self) -> list[Strip]:
         height, width = self.size.height - 2, self.size.width - AXIS_CELLS
         chart = self._chart
-        if height < 1 or width < 4 or not any(curve.shows_change for curve in chart.curves):
-            return [self._title_row(), Strip([Segment("  no data yet", self._ink(""))])]
+        nothing = without_curve(chart)
+        if height < 1 or width < 4 or nothing:
+            return [self._title_row(), Strip([Segment(f"  {nothing}", self._ink(""))])]
         low, high = y_range(chart)
         canvas = draw(chart, height, width)
         rows = [self._title_row()]
@@ -83,7 +84,7 @@ class Plot(Widget):
 
     def _title_row(self) -> Strip:
         limit = self._chart.limit
-        names = [curve.name for curve in self._chart.curves if curve.points]
+        names = [curve.legend for curve in self._chart.curves if curve.shows_change]
         note = f" ╌ limit {limit:g}" if limit is not None else ""
         drawn = f"  {' '.join(names)}" if len(names) > 1 else ""
         title = f"─ {self._chart.title}{drawn}{note} "

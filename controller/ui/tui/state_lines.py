@@ -105,4 +105,4 @@ def alert_line(status: SessionStatus, width: int) -> Text:
 def _alert_text(known: AlertStatus) -> Text:
     alert = known.alert
     mark, at = event_text.LEVEL_MARKS[alert.level], event_text.time_of_day(known.at)
-    return Text(f" {mark} {at} {alert.text}", LEVEL_STYLES[alert.level])
+    return Text(f" {mark} {at} {event_text.alert_line(alert)}", LEVEL_STYLES[alert.level])

@@ -10,10 +10,17 @@ import numpy as np
 from numpy.typing import NDArray
 from textual.widget import Widget
 
+from controller.ui.tui.sixel import sixel_text
+
 BLOCKS_ONLY = "DUALTILT_PICTURES"
 """Environment variable: `blocks` draws characters even where the terminal could draw pixels."""
-SIXEL_SHADES = 48
-"""Number of greys of a sixel picture: fewer make it smaller and faster to draw."""
+SHADES = 32
+"""Number of greys of a picture: fewer make it smaller and faster to draw."""
+GREY_STEP = 255 // (SHADES - 1)
+"""Difference of two neighbouring greys."""
+LARGEST_SIDE_PX = 192
+"""Longest side of a whole picture before it is enlarged to the terminal's pixels: encoding it
+takes most of a refresh. A picture that is zoomed to one to one is not reduced."""
 
 
 @cache
@@ -42,15 +49,52 @@ def _is_terminal() -> bool:
 
 def pixel_widget() -> Widget:
     """Return an empty widget that draws pixels; `show_pixels` sets its picture."""
-    from textual_image.widget import AutoImage, Image, SixelImage, SixelOptions
+    from textual_image.widget import AutoImage, Image, SixelImage
 
-    if Image is SixelImage:
-        return SixelImage(sixel_options=SixelOptions(colors=SIXEL_SHADES))
-    return AutoImage()
+    return sixel_widget() if Image is SixelImage else AutoImage()
 
 
-def show_pixels(widget: Widget, pixels: NDArray[np.uint8]) -> None:
-    """Show grey pixels [row, column], row 0 at the top."""
+def sixel_widget() -> Widget:
+    """Return a widget that draws grey pictures as sixels."""
+    from PIL.Image import Image as PILImage
+    from textual.app import ComposeResult
+    from textual_image.widget.sixel import Image as SixelImage
+    from textual_image.widget.sixel import _ImageSixelImpl
+
+    class GreySixels(_ImageSixelImpl):
+        def _image_to_sixels(self, image: PILImage, *_: object, **__: object) -> str:
+            return sixel_text(np.asarray(image) // GREY_STEP, SHADES)
+
+    class GreySixelImage(SixelImage, Renderable=SixelImage._Renderable):
+        def compose(self) -> ComposeResult:
+            yield GreySixels(self.image)
+
+        def show(self, image: PILImage) -> None:
+            """Show a picture; one of the same size needs no new layout."""
+            drawn = next(iter(self.query(GreySixels)), None)
+            if drawn is None or drawn.image is None or drawn.image.size != image.size:
+                self.image = image
+            else:
+                drawn.image = image
+                drawn.refresh()
+
+    return GreySixelImage()
+
+
+def show_pixels(widget: Widget, grey: NDArray[np.float32], size_px: tuple[int, int]) -> None:
+    """Show grey values from 0 to 1, [row, column] with row 0 at the top, at a size (rows, columns).
+
+    The picture gets its final size and its few greys here: the encoder would do both slowly.
+    """
     from PIL import Image as PILImage
 
-    widget.image = PILImage.fromarray(pixels)  # type: ignore[attr-defined]
+    levels = np.minimum(grey * SHADES, SHADES - 1).astype(np.uint8) * GREY_STEP
+    rows, cols = (
+        np.arange(side_px) * of // side_px for side_px, of in zip(size_px, grey.shape, strict=True)
+    )
+    image = PILImage.fromarray(levels[rows][:, cols])
+    show = getattr(widget, "show", None)
+    if show is None:
+        widget.image = image  # type: ignore[attr-defined]
+    else:
+        show(image)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from html import escape
 
-from controller.ui.chart import Chart, Curve, Point, axis_label, y_range
+from controller.ui.chart import Chart, Curve, Point, axis_label, without_curve, y_range
 
 WIDTH, HEIGHT = 440.0, 170.0
 LEFT, RIGHT, TOP, BOTTOM = 52.0, 12.0, 22.0, 22.0
@@ -19,7 +19,7 @@ def chart_svg(chart: Chart) -> str:
     curves = [curve for curve in chart.curves if curve.shows_change]
     title = _text(LEFT, 14, "start", _title(chart, curves), "title")
     if not curves:
-        middle = _text(WIDTH / 2, HEIGHT / 2, "middle", "no data yet", "quiet")
+        middle = _text(WIDTH / 2, HEIGHT / 2, "middle", without_curve(chart), "quiet")
         return _svg(title + middle, chart.title)
     place = _Axes(chart)
     (x0, x1), (y0, y1) = chart.x_range, y_range(chart)
@@ -72,7 +72,7 @@ def _points(places: list[Point]) -> str:
 
 
 def _title(chart: Chart, curves: list[Curve]) -> str:
-    drawn = "  " + " ".join(curve.name for curve in curves) if len(curves) > 1 else ""
+    drawn = "  " + " ".join(curve.legend for curve in curves) if len(curves) > 1 else ""
     limit = f"  limit {chart.limit:g}" if chart.limit is not None else ""
     return f"{chart.title}{drawn}{limit}"
 

@@ -126,7 +126,7 @@ def _news(status: SessionStatus) -> str:
 def _alerts(status: SessionStatus) -> str:
     return "".join(
         f'<li class="{known.alert.level.value}">{escape(event_text.time_of_day(known.at))} '
-        f"{escape(known.alert.text)}</li>"
+        f"{escape(event_text.alert_line(known.alert))}</li>"
         for known in reversed(status.alerts[-ALERTS_SHOWN:])
     )
 
