@@ -8,6 +8,7 @@ from typing import Annotated, Self
 from pydantic import Field, model_validator
 
 from controller.model.base import Data, Finite, NotNegative, Positive
+from controller.model.plausible import ASSEMBLY, CONVERGENCE, CURRENT, DIAMETER, FILM
 from controller.model.stage import StageLimits
 from simulator.transport_conditions import INNER_MRAD, OUTER_MRAD, VOLTAGE_KV
 
@@ -59,11 +60,11 @@ class SpecimenSettings(Data):
     shape: Shape = Shape.SPHERE
     arrangement: Arrangement = Arrangement.ORDERED
     """Arrangement of particles that are no spheres."""
-    assembly_diameter_nm: Positive = 165.0
+    assembly_diameter_nm: Annotated[float, ASSEMBLY] = 165.0
     """Diameter of the spherical envelope of the particles, before flattening."""
-    particle_diameter_nm: Positive = 6.3
+    particle_diameter_nm: Annotated[float, DIAMETER] = 6.3
     """Diameter of spheres and rods, or edge of polyhedra."""
-    rod_length_nm: Positive = 20.0
+    rod_length_nm: Annotated[float, DIAMETER] = 20.0
     """Length of rods with their round ends."""
     spacing_ratio: Annotated[float, Field(ge=1.1, le=2.0)] = 1.22
     """Centre-to-centre distance of neighbours, divided by the particle diameter."""
@@ -90,16 +91,25 @@ class SpecimenSettings(Data):
     """Assemblies that fall off the grid when it is taken out, by number."""
     stray_particles_per_um2: NotNegative = 0.0
     """Single particles on the film, away from the assemblies; autofocus needs them."""
-    film_thickness_nm: NotNegative = 10.0
+    film_thickness_nm: Annotated[float, FILM] = 10.0
     """Thickness of the carbon film under the assemblies."""
     shrinkage: Fraction = 0.02
     """Fraction of its size that the specimen finally loses under the beam."""
     shrinkage_dose_e_per_A2: Positive = 2000.0
     """Dose at which 63 % of the shrinkage has happened."""
-    contamination_nm: NotNegative = 10.0
+    contamination_nm: Annotated[float, FILM] = 10.0
     """Final thickness of the carbon that the beam deposits."""
     contamination_dose_e_per_A2: Positive = 20000.0
     """Dose at which 63 % of the contamination has built up."""
+
+    @model_validator(mode="after")
+    def _particles_fit(self) -> Self:
+        if self.particle_diameter_nm > self.assembly_diameter_nm:
+            raise ValueError(
+                f"assembly_diameter_nm = {self.assembly_diameter_nm:g} is smaller than one "
+                f"particle, particle_diameter_nm = {self.particle_diameter_nm:g}; check the units"
+            )
+        return self
 
     @model_validator(mode="after")
     def _numbers_exist(self) -> Self:
@@ -122,10 +132,10 @@ class OpticsSettings(Data):
     """Probe, focus, and collection angles of the annular detector."""
 
     voltage_kV: Positive = VOLTAGE_KV
-    convergence_mrad: Positive = 8.0
+    convergence_mrad: Annotated[float, CONVERGENCE] = 8.0
     inner_collection_mrad: Positive = INNER_MRAD
     outer_collection_mrad: Positive = OUTER_MRAD
-    current_max_pA: Positive = 1000.0
+    current_max_pA: Annotated[float, CURRENT] = 1000.0
     focus_error_nm: Finite = 0.0
     """Height of the focus above the tilt axis at a defocus of 0, at the start."""
     focus_drift_nm_per_h: Finite = 0.0

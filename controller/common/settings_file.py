@@ -16,6 +16,13 @@ Model = TypeVar("Model", bound=BaseModel)
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
 WEBHOOK_PATTERN = r"^(|https?://[^\s/]\S*|env:\w+)$"
 SECRET_PATTERN = r"^(|env:\w+)$"
+PLAIN_WORDS = {
+    "Field required": "is missing",
+    "Input should be": "must be",
+    "greater than or equal to": "at least",
+    "less than or equal to": "at most",
+}
+"""Plain words for those of pydantic."""
 PATTERN_DESCRIPTIONS = {
     NAME_PATTERN: "letters a to z, digits, dot, dash and underscore, at most 64, a letter or a "
     "digit first: it names folders",
@@ -133,7 +140,10 @@ def _wrong(item: ErrorDetails) -> str:
     pattern = item.get("ctx", {}).get("pattern")
     if pattern in PATTERN_DESCRIPTIONS:
         return f"must be {PATTERN_DESCRIPTIONS[pattern]}"
-    return item["msg"].removeprefix("Value error, ")
+    message = item["msg"].removeprefix("Value error, ")
+    for said, plain in PLAIN_WORDS.items():
+        message = message.replace(said, plain)
+    return message
 
 
 def _shown(item: ErrorDetails) -> str:

@@ -61,6 +61,10 @@ TILT_AXIS = Within(-180, 180, "degrees")
 """Angle of the tilt axis in the images: a line, of which both directions are named."""
 DIAMETER = Within(0.05, 2000, "nm")
 """Particle diameter, from single atoms to particles that still let electrons through."""
+ASSEMBLY = Within(0.5, 5000, "nm")
+"""Diameter of an assembly, from a few atoms to what the beam still penetrates."""
+FILM = Within(0, 1000, "nm")
+"""Thickness of a film on the grid."""
 MEMORY = Within(0.01, 100_000, "GB")
 """Memory for volumes, from those of 100 pixels a side to the largest computers."""
 LEASE = Within(0.1, 120, "s")

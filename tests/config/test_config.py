@@ -98,9 +98,9 @@ WRONG = [
         "a misspelt key and a value out of range are two errors",
         MINIMAL.replace("dwell_us = 1.0", "dwel_us = 1.0") + "[flip]\nmargin = 3\n",
         (
-            "scan.dwell_us: Field required",
+            "scan.dwell_us: is missing",
             "scan.dwel_us: no such setting; did you mean dwell_us?",
-            "flip.margin: Input should be",
+            "flip.margin: must be at most",
         ),
     ),
     Wrong(
@@ -108,9 +108,9 @@ WRONG = [
         'name = "s"\n[scan]\nwidth_px = "64"\nheight_px = 64\npixel_nm = true\n'
         "dwell_us = 2026-05-04\n",
         (
-            "scan.width_px: Input should be a valid integer (is '64')",
-            "scan.pixel_nm: Input should be a valid number (is True)",
-            "scan.dwell_us: Input should be a valid number (is '2026-05-04')",
+            "scan.width_px: must be a valid integer (is '64')",
+            "scan.pixel_nm: must be a valid number (is True)",
+            "scan.dwell_us: must be a valid number (is '2026-05-04')",
         ),
     ),
     Wrong(
@@ -157,9 +157,9 @@ WRONG = [
         + TARGET.format("c").replace("x_nm = 0.0", "x_nm = 9e9")
         + TARGET.format("d").replace("x_nm = 0.0\n", ""),
         (
-            "p.toml: flip.margin: Input should be",
-            "p.toml: grid.search_nm: Input should be",
-            "p.toml: targets.4.x_nm: Field required",
+            "p.toml: flip.margin: must be",
+            "p.toml: grid.search_nm: must be",
+            "p.toml: targets.4.x_nm: is missing",
             "p.toml: series_b.current_pA = 70 is not series A's 20",
             "p.toml: series_a asks for -85",
             "p.toml: targets: c lies beyond limits.stage.xy_max_nm",
@@ -172,7 +172,7 @@ WRONG = [
         + TARGET.format("a")
         + TARGET.format("b").replace("x_nm = 0.0", "x_nm = 150.0"),
         (
-            "p.toml: grid.search_nm: Input should be",
+            "p.toml: grid.search_nm: must be",
             "p.toml: targets: exposures of a reach b, 150 nm away",
         ),
     ),
@@ -236,6 +236,25 @@ def test_a_plan_beyond_its_dose_budget_is_not_valid(
     assert run("validate", str(path)) == ExitCode.USAGE
     out = capsys.readouterr().out
     assert "limits.dose_budget_e_per_A2: 10 is less than" in out and "0 wrong" not in out
+
+
+@pytest.mark.parametrize(
+    ("setting", "said"),
+    [
+        ("particle_diameter_nm = 63000", "particle_diameter_nm: must be 0.05 to 2000 nm"),
+        ("assembly_diameter_nm = 165000", "assembly_diameter_nm: must be 0.5 to 5000 nm"),
+        ("assembly_diameter_nm = 4.0", "assembly_diameter_nm = 4 is smaller than one particle"),
+        ("film_thickness_nm = 1e4", "film_thickness_nm: must be 0 to 1000 nm"),
+    ],
+)
+def test_a_simulated_specimen_that_cannot_be_meant_is_refused(
+    setting: str, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "p.toml"
+    path.write_text(f'{MINIMAL}[column]\nsimulator_settings = "s.toml"\n')
+    (tmp_path / "s.toml").write_text(f"[specimen]\n{setting}\n")
+    assert run("validate", str(path)) == ExitCode.USAGE
+    assert said in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
