@@ -11,8 +11,6 @@ from controller.common.errors import ProcessingFailedError
 from controller.model.fusion_rules import FusionRule
 
 TABLES = ("A", "B", *FusionRule, "fused")
-SHORT_TABLE_NAMES = {FusionRule.DEPTH_WEIGHTED: "by depth"}
-"""Short names, so that the table fits into a terminal of 80 columns."""
 MIN_RECALL = MIN_PRECISION = 0.98
 SATURATED_RECALL = 0.999
 """Recall in a third above which the fused result need not be better than a single series."""

@@ -14,13 +14,13 @@ WORST = 5
 VOLUME_NAMES = {
     "A": "series A alone",
     "B": "series B alone",
-    FusionRule.MEAN: "mean of A and B",
-    FusionRule.PAPER: "signed maximum (paper)",
-    FusionRule.MASKED: "masked Haar",
-    FusionRule.DEPTH_WEIGHTED: "weighted by depth",
+    FusionRule.MEAN: "rule mean",
+    FusionRule.PAPER: "rule paper",
+    FusionRule.MASKED: "rule masked",
+    FusionRule.DEPTH_WEIGHTED: "rule depth-weighted",
     "fused": "A and B fused",
 }
-"""Name of each volume for people, in the order of the tables; also the table of fusion rules."""
+"""Name of each volume for people, in the order of the tables; a rule has the name of the protocol."""
 
 
 def particle_counts(data: ReportData) -> str:

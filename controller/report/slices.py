@@ -34,12 +34,12 @@ HEIGHT_FRACTION = 0.72
 """Heights of the top and bottom slices, as fractions of the half thickness."""
 DEFAULT_DIAMETER_NM = 6.3
 FUSED_BY: dict[str, str] = {
-    FusionRule.MASKED: "fused by the masked Haar rule: each detail from the series that shows it "
+    FusionRule.MASKED: "fused by the rule masked: each Haar detail from the series that shows it "
     "more strongly",
-    FusionRule.PAPER: "fused by the signed maximum of each Haar band",
-    FusionRule.MEAN: "the mean of both",
-    FusionRule.DEPTH_WEIGHTED: "the mean of both, weighted by the distance from the side where "
-    "each beam leaves",
+    FusionRule.PAPER: "fused by the rule paper: the signed maximum of each Haar band",
+    FusionRule.MEAN: "fused by the rule mean: the mean of both",
+    FusionRule.DEPTH_WEIGHTED: "fused by the rule depth-weighted: the mean of both, weighted by "
+    "the distance from the side where each beam leaves",
 }
 """Words of the caption for each fusion rule."""
 
@@ -138,7 +138,11 @@ def _side_view(scene: Scene, data: ReportData) -> str:
             },
         ),
     ]
-    caption = "x–z slice across the tilt axis. The electron source of series A is above."
+    caption = (
+        "x–z slice across the tilt axis. The electron source of series A is above. SIRT: "
+        "simultaneous iterative reconstruction technique. SSR: sparse sphere reconstruction, whose "
+        "spheres have one size."
+    )
     if any(lines.values()):
         caption += (
             " The orange line is the <b>exit surface</b> of a series, where the beam leaves the "

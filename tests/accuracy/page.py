@@ -12,10 +12,10 @@ from tests.accuracy.measure import Record
 TABLES = {
     "A": "A alone",
     "B": "B alone",
-    "mean": "mean of A and B",
-    "paper": "signed max (as printed)",
-    "masked": "masked Haar",
-    "depth-weighted": "depth-weighted",
+    "mean": "rule mean",
+    "paper": "rule paper",
+    "masked": "rule masked",
+    "depth-weighted": "rule depth-weighted",
     "fused": "**fused: spheres fitted to both series**",
 }
 

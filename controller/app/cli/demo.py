@@ -76,7 +76,7 @@ def _show(accuracy: Accuracy) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from controller.rehearsal.accuracy_checks import SHORT_TABLE_NAMES, TABLES
+    from controller.rehearsal.accuracy_checks import TABLES
 
     table = Table(
         title=f"{accuracy.n_truth} particles; found within {accuracy.tolerance_nm:.1f} nm",
@@ -91,7 +91,7 @@ def _show(accuracy: Accuracy) -> None:
         bottom, _, top = score.recall_by_depth
         rms = "/".join(f"{axis:.2f}" for axis in score.rms_nm) if score.rms_nm else "-"
         table.add_row(
-            SHORT_TABLE_NAMES.get(name, name),
+            name.replace("-", "-\n"),  # the table fits into 80 columns
             str(score.found),
             f"{score.recall:.4f}",
             f"{score.precision:.4f}",

@@ -57,6 +57,7 @@ PAGES: dict[str, tuple[tuple[str, str], ...]] = {
     "under the picture": (
         ("▁▃█▂", "histogram of its grey values, dark to bright"),
         ("├────┤50 nm", "scale bar"),
+        ("SIRT", "simultaneous iterative reconstruction technique: the volume that is sliced"),
     ),
     "while a series is recorded": (
         ("[ A 41/73 ]", "current phase: tilts recorded, tilts planned"),
