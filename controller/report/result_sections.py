@@ -20,7 +20,7 @@ VOLUME_NAMES = {
     FusionRule.DEPTH_WEIGHTED: "rule depth-weighted",
     "fused": "A and B fused",
 }
-"""Name of each volume for people, in the order of the tables; a rule has the name of the protocol."""
+"""Name of each volume for people, in the order of the tables; rules have the protocol's names."""
 
 
 def particle_counts(data: ReportData) -> str:
