@@ -2,14 +2,17 @@
 
 The peer uses Textual alone: a Static shows the same frame as a Rich text of half blocks, with two
 samples per cell (ours: four) and no plots. Both run in the same process and refresh in turns; the
-output is discarded.
+output is discarded. On terminals that draw pixels, kitty and those with sixels, ours runs alone:
+`python -m tests.benchmarks.bench_screen` prints the median of 200 refreshes on each.
 """
 
 from __future__ import annotations
 
 import asyncio
 import gc
+import io
 import statistics
+import sys
 import time
 from collections.abc import Awaitable, Callable
 from itertools import chain
@@ -22,15 +25,18 @@ from rich.text import Text
 from textual.app import App, ComposeResult
 from textual.drivers.headless_driver import HeadlessDriver
 from textual.pilot import Pilot
+from textual.widget import Widget
 from textual.widgets import Static
 
 from controller.service.previews import Picture, reduce_picture
 from controller.service.session_status import SessionStatus
 from controller.service.status_reducer import next_status
+from controller.ui.tui import image_view
 from controller.ui.tui.layout import LINES_AROUND_BODY, image_cells
 from controller.ui.tui.screen_messages import PictureArrived, StatusArrived, View
 from controller.ui.tui.session_app import SessionApp
 from controller.ui.tui.session_follower import REDUCED_SIDE_PX
+from controller.ui.tui.terminal_graphics import sixel_widget
 from tests.benchmarks.row import Row
 from tests.support import scripted_session as script
 
@@ -39,9 +45,52 @@ LIMIT_S = 0.025
 RATIO = 0.8
 WARM_UP = 5
 REFRESHES = 30
+REFRESHES_ALONE = 200
+CELL_PX = (8, 16)
+"""Width and height of a cell of a terminal that draws pixels."""
 FRAME_SIDE_PX = 512
 
 Refresh = Callable[[int], Awaitable[None]]
+
+
+def kitty_widget() -> Widget:
+    """Return the widget of a terminal with kitty's graphics."""
+    from textual_image.widget import TGPImage
+
+    return TGPImage()
+
+
+TERMINALS: dict[str, Callable[[], Widget] | None] = {
+    "blocks": None,
+    "kitty": kitty_widget,
+    "sixel": sixel_widget,
+}
+
+
+def run_alone() -> None:
+    """Print the median CPU time of a refresh on each kind of terminal."""
+    for terminal, widget in TERMINALS.items():
+        for size in SIZES[:2]:
+            cell = CELL_PX if widget is not None else None
+            with (
+                patch.object(HeadlessDriver, "is_headless", False),
+                patch.object(image_view, "cell_px", lambda cell=cell: cell),
+                patch.object(image_view, "pixel_widget", widget),
+                patch("sys.__stdout__", io.StringIO()),  # kitty's pictures go there
+            ):
+                times_s = asyncio.run(_alone(size))
+            sys.stdout.write(
+                f"{terminal}, {size[0]} x {size[1]} cells: {1000 * statistics.median(times_s):.1f} "
+                f"ms, worst of {len(times_s)} {1000 * max(times_s):.1f} ms\n"
+            )
+
+
+async def _alone(size: tuple[int, int]) -> list[float]:
+    app = SessionApp(Path("/data/au-assembly"), follow=False)
+    async with app.run_test(size=size) as pilot:
+        refresh = _ours(app, pilot)
+        times_s = [await _cpu_s(refresh, number) for number in range(WARM_UP + REFRESHES_ALONE)]
+    return times_s[WARM_UP:]
 
 
 class HalfBlocks(App[None]):
@@ -136,3 +185,7 @@ def _half_blocks(frame: Picture, rows: int, cols: int) -> Text:
 def _frames() -> list[Picture]:
     frame = script.picture(FRAME_SIDE_PX, 8.0)
     return [np.roll(frame, 7 * shift, axis=0) for shift in range(8)]
+
+
+if __name__ == "__main__":
+    run_alone()

@@ -56,23 +56,24 @@ def pixel_widget() -> Widget:
 
 def sixel_widget() -> Widget:
     """Return a widget that draws grey pictures as sixels."""
-    from PIL.Image import Image as PILImage
+    from PIL.Image import Image as Picture
     from textual.app import ComposeResult
     from textual_image.widget.sixel import Image as SixelImage
     from textual_image.widget.sixel import _ImageSixelImpl
 
     class GreySixels(_ImageSixelImpl):
-        def _image_to_sixels(self, image: PILImage, *_: object, **__: object) -> str:
+        def _image_to_sixels(self, image: Picture, *_: object, **__: object) -> str:
             return sixel_text(np.asarray(image) // GREY_STEP, SHADES)
 
     class GreySixelImage(SixelImage, Renderable=SixelImage._Renderable):
         def compose(self) -> ComposeResult:
             yield GreySixels(self.image)
 
-        def show(self, image: PILImage) -> None:
+        def show(self, image: Picture) -> None:
             """Show a picture; one of the same size needs no new layout."""
             drawn = next(iter(self.query(GreySixels)), None)
-            if drawn is None or drawn.image is None or drawn.image.size != image.size:
+            known = None if drawn is None else drawn.image
+            if drawn is None or not isinstance(known, Picture) or known.size != image.size:
                 self.image = image
             else:
                 drawn.image = image
