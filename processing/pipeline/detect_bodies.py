@@ -19,7 +19,7 @@ from processing.pipeline.detect import Detection, require_few_candidates
 from processing.pipeline.fitness import measure_fitness
 from processing.pipeline.verdict import judge, with_verdict, wrong_share
 from processing.progress import Progress, silent, within
-from processing.results import Diameter, Shape
+from processing.results import Diameter, Shape, Verdict
 from processing.series import Float32, Float64, TiltSeries
 from processing.shapes.body import Body
 from processing.shapes.fit import BodyFit, fit_bodies
@@ -35,6 +35,10 @@ WRONG_IF_ODD, WRONG_ELSE = 0.5, 0.01
 """Chance that an odd body is wrong, and another."""
 MANY_ODD = 0.02
 """Share of odd bodies above which a count is doubtful."""
+WELL_EXPLAINED = 0.02
+"""Unexplained share near a typical body up to which its shape and size may be right.
+
+Bodies of the true shape leave 0 to 0.6 %, octahedra given for cubes 4 % (docs/shapes.md)."""
 
 
 def diameter_of(body: Body) -> Diameter:
@@ -94,7 +98,8 @@ def detect_bodies(
     odd = odd_bodies(fit, body)
     wrong = np.where(odd, WRONG_IF_ODD, WRONG_ELSE)
     fitness = replace(fitness, misplaced=0.0)
-    verdict = judge(fitness, (*doubts, *_odd_doubt(odd[kept])))
+    own_doubts = (*_shape_doubt(fitness.unexplained, body), *_odd_doubt(odd[kept]))
+    verdict = _about_bodies(judge(fitness, (*doubts, *own_doubts)))
     count = widen_by_wrong_places(count_with_interval(threshold, chance), wrong[kept])
     table = ParticleTable(
         fit.bodies.centres_nm[kept],
@@ -121,12 +126,27 @@ def odd_bodies(fit: BodyFit, body: Body) -> np.ndarray:
     return np.asarray(badly | (amplitudes < FAINT) | (amplitudes > BRIGHT), bool)
 
 
+def _shape_doubt(unexplained: float, body: Body) -> tuple[str, ...]:
+    if unexplained <= WELL_EXPLAINED:
+        return ()
+    return (
+        f"{body.name} leaves {unexplained:.1%} of the images near the particles unexplained: the "
+        "shape or its size may be wrong, and then the orientations mean nothing",
+    )
+
+
+def _about_bodies(verdict: Verdict) -> Verdict:
+    """Return a verdict whose reasons name bodies instead of spheres."""
+    reasons = tuple(line.replace("spheres", "bodies of this shape") for line in verdict.reasons)
+    return verdict.model_copy(update={"reasons": reasons})
+
+
 def _odd_doubt(odd: np.ndarray) -> tuple[str, ...]:
     if not len(odd) or odd.mean() <= MANY_ODD:
         return ()
     return (
-        f"{int(odd.sum())} of {len(odd)} particles of the given shape fit the images badly: they "
-        "may lie elsewhere, or otherwise",
+        f"{int(odd.sum())} of {len(odd)} particles of the given shape fit the images badly: their "
+        "places or orientations may be wrong",
     )
 
 
