@@ -19,16 +19,16 @@ WORST, NOTHING = "#c23b3b", "#d8d8d8"
 def figure(rows: Sequence[Row]) -> str:
     """Return the maps of one series and of both, one row of maps for each size."""
     product = [row for row in rows if row.given == Given.NOTHING]
-    sizes = sorted({row.size_nm for row in product})
+    specimens = sorted({row.specimen for row in product})
     steps = sorted({row.step_deg for row in product})
     width, height = LEFT + len(DOSES) * WIDE + 30, TOP + len(steps) * SIDE + 20
     parts = []
-    for down, size_nm in enumerate(sizes):
+    for down, specimen in enumerate(specimens):
         for along, (title, names) in enumerate(SERIES.items()):
-            own = [row for row in product if row.size_nm == size_nm and row.series in names]
-            inner = _map(own, f"{title}, {size_nm:g} nm", steps)
+            own = [row for row in product if row.specimen == specimen and row.series in names]
+            inner = _map(own, f"{title}, {specimen}", steps)
             parts.append(f'<g transform="translate({along * width},{down * height})">{inner}</g>')
-    whole = len(SERIES) * width, len(sizes) * height
+    whole = len(SERIES) * width, len(specimens) * height
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {whole[0]} {whole[1]}" '
         f'width="{whole[0]}" height="{whole[1]}" font-family="sans-serif" font-size="12">'

@@ -71,6 +71,11 @@ class Row:
         return self.n_low <= self.truth <= self.n_high
 
     @property
+    def specimen(self) -> str:
+        """Size of the assembly and of the pixels."""
+        return f"{self.size_nm:g} nm, pixels of {self.pixel_nm:g} nm"
+
+    @property
     def key(self) -> Key:
         """Key of the case."""
         facts = self.packing, self.size_nm, self.step_deg, self.dose

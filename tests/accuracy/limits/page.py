@@ -30,9 +30,9 @@ def tables(rows: Sequence[Row]) -> str:
     parts += [f"- {line}\n" for line in map(named, wrong)] or ["None.\n"]
     for title, names in SERIES.items():
         parts.append(f"\n### {title}\n")
-        for size_nm in sorted({row.size_nm for row in product}):
-            own = [row for row in product if row.size_nm == size_nm and row.series in names]
-            parts += ["", *_map(own, size_nm)]
+        for specimen in sorted({row.specimen for row in product}):
+            own = [row for row in product if row.specimen == specimen and row.series in names]
+            parts += ["", *_map(own, specimen)]
     controlled = {row.key for row in rows if row.given != Given.NOTHING}
     if controlled:
         compared = [row for row in rows if row.key in controlled]
@@ -73,10 +73,10 @@ def named(row: Row) -> str:
     )
 
 
-def _map(rows: Sequence[Row], size_nm: float) -> list[str]:
+def _map(rows: Sequence[Row], specimen: str) -> list[str]:
     doses = [dose for dose in DOSES if any(row.dose == dose for row in rows)]
     lines = [
-        f"| {size_nm:g} nm | " + " | ".join(f"dose {dose}" for dose in doses) + " |",
+        f"| {specimen} | " + " | ".join(f"dose {dose}" for dose in doses) + " |",
         "|---" * (len(doses) + 1) + "|",
     ]
     for step_deg in sorted({row.step_deg for row in rows}):
@@ -93,27 +93,27 @@ def _controls(rows: Sequence[Row]) -> list[str]:
         "| case | series | " + " | ".join(f"given {given.value}" for given in Given) + " |",
         "|---" * (len(Given) + 2) + "|",
     ]
-    conditions = sorted({(row.size_nm, row.step_deg, row.dose) for row in rows}, key=_place)
-    for size_nm, step_deg, dose in conditions:
+    conditions = sorted({(row.specimen, row.step_deg, row.dose) for row in rows}, key=_place)
+    for specimen, step_deg, dose in conditions:
         for names in SERIES.values():
             here = [
                 row
                 for row in rows
-                if (row.size_nm, row.step_deg, row.dose) == (size_nm, step_deg, dose)
+                if (row.specimen, row.step_deg, row.dose) == (specimen, step_deg, dose)
                 and row.series in names
             ]
             texts = [_mean_f1([row for row in here if row.given == given]) for given in Given]
             lines.append(
-                f"| {size_nm:g} nm, {step_deg:g} degrees, dose {dose} | {' or '.join(names)} | "
+                f"| {specimen}, {step_deg:g} degrees, dose {dose} | {' or '.join(names)} | "
                 + " | ".join(texts)
                 + " |"
             )
     return lines
 
 
-def _place(condition: tuple[float, float, str]) -> tuple[float, float, float]:
-    size_nm, step_deg, dose = condition
-    return size_nm, step_deg, -DOSES[dose]
+def _place(condition: tuple[str, float, str]) -> tuple[str, float, float]:
+    specimen, step_deg, dose = condition
+    return specimen, step_deg, -DOSES[dose]
 
 
 def _mean_f1(rows: Sequence[Row]) -> str:
