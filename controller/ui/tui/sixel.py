@@ -32,8 +32,11 @@ def sixel_text(levels: Levels, shades: int) -> str:
         for level in range(shades)
         for percent in [round(100 * level / (shades - 1))]
     )
-    lines, bands, level = _lines(levels, shades)
-    text = _text(lines, bands, level)
+    # an enlarged picture has equal columns: each is encoded once
+    differs = (levels[:, 1:] != levels[:, :-1]).any(axis=0)
+    column = np.flatnonzero(np.append(True, differs))
+    lines, bands, level = _lines(levels[:, column], shades)
+    text = _text(lines, bands, level, np.append(column, cols))
     return f'{START}"1;1;{cols};{rows}{greys}{text}{END}'
 
 
@@ -50,18 +53,22 @@ def _lines(levels: Levels, shades: int) -> tuple[Levels, NDArray[np.intp], NDArr
     return sixels[used], used // shades, used % shades
 
 
-def _text(lines: Levels, bands: NDArray[np.intp], level: NDArray[np.intp]) -> str:
+def _text(
+    lines: Levels, bands: NDArray[np.intp], level: NDArray[np.intp], edges: NDArray[np.intp]
+) -> str:
     """Return the lines as text: grey, runs, and the return to the band's left edge or to the next.
 
-    Each run is a row of characters, 0 where there is none.
+    Each run is a row of characters, 0 where there is none. `edges` are the left edges of the
+    columns, and the right edge of the last.
     """
-    cols = lines.shape[1]
+    columns, cols = lines.shape[1], int(edges[-1])
     begins = np.ones(lines.shape, bool)
     begins[:, 1:] = lines[:, 1:] != lines[:, :-1]
     start = np.flatnonzero(begins)
-    first = np.searchsorted(start, np.arange(len(lines)) * cols)
+    first = np.searchsorted(start, np.arange(len(lines)) * columns)
     last = np.append(first[1:], len(start)) - 1
-    length = np.diff(np.append(start, lines.size))
+    place = start // columns * cols + edges[start % columns]
+    length = np.diff(np.append(place, len(lines) * cols))
     sixel = lines.ravel()[start]
     runs = np.zeros((len(start), RUN + SHORT_RUN + 4), np.uint8)
     runs[first, :3] = _numbers("#", 3, int(level.max()))[level]
