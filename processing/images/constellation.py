@@ -13,7 +13,6 @@ from enum import StrEnum
 from itertools import combinations
 
 import numpy as np
-from scipy.optimize import linear_sum_assignment
 
 from processing.series import Float64
 
@@ -251,6 +250,8 @@ def _match(placed: Float64, found_nm: Float64, tolerance_nm: float) -> list[tupl
 
     Only pairs within the tolerance are kept. Fewer than two targets near a position: no pairs.
     """
+    from scipy.optimize import linear_sum_assignment  # slow to load, and needed at a flip alone
+
     distance_nm = np.linalg.norm(placed[:, None] - found_nm[None], axis=2)
     if np.count_nonzero(distance_nm.min(axis=1) <= tolerance_nm) < 2:
         return []

@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import fft, optimize
+from scipy import fft
 from scipy.spatial.transform import Rotation
 
 from processing.images.views import (
@@ -280,12 +280,14 @@ def _ring_harmonics(values: Complex64) -> Complex64:
 def _refine(score: Callable[[FlipPose], float], start: FlipPose) -> ScoredPose:
     """Maximise the score from a start pose; a seat tilt beyond `SEAT_DEG` has a penalty."""
 
+    from scipy.optimize import minimize  # slow to load, and needed at a flip alone
+
     def cost(values: Float64) -> float:
         pose = FlipPose(*values)
         return 0.05 * max(0.0, pose.seat_deg - SEAT_DEG) - score(pose)
 
     steps = np.diag([1.0, 1.0, 1.0, 0.01])
-    found = optimize.minimize(
+    found = minimize(
         cost,
         start,
         method="Nelder-Mead",

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy import optimize
 
 from processing.images.smooth import smooth_images
 from processing.series import Float32, Float64, TiltSeries
@@ -94,6 +93,8 @@ def estimate_response(series: TiltSeries, centres_y_px: Float64) -> Response:
     part are used. Their absolute differences are compared, not the squares, because a neighbour
     may come into view at some tilts. The response of a very small field is linear.
     """
+    from scipy.optimize import minimize_scalar  # slow to load, and not needed for live volumes
+
     # the smoothed images need only one sample per beam width
     step = max(1, int(SPREAD_NM / series.pixel_nm))
     if series.images.shape[1] < FEWEST_ROWS * step:
@@ -120,7 +121,7 @@ def estimate_response(series: TiltSeries, centres_y_px: Float64) -> Response:
         difference -= np.outer(difference @ slope, slope) / max(float(slope @ slope), 1e-30)
         return float(np.abs(difference).mean() / usual[thick].mean())
 
-    best = optimize.minimize_scalar(
+    best = minimize_scalar(
         inconsistency,
         bounds=(SMALLEST_INVERTED, LARGEST_SATURATION),
         method="bounded",

@@ -30,7 +30,7 @@ from simulator.settings import Packing, SimulatorSettings, SpecimenSettings, Sta
 from simulator.specimen import Particles
 
 PIXEL_NM = 0.9
-FIELD_PX = 60
+FIELD_PX = 50
 ANGLES = tuple(np.arange(-70.0, 73.0, 4.0))
 UNEVEN = tuple(np.round(70 * np.sin(np.linspace(-1.5, 1.5, 36)), 1))
 AGAIN = tuple(sorted([*ANGLES, -22.0, 2.0, 2.0, 38.0]))
@@ -47,7 +47,7 @@ def recorded(
 ) -> tuple[Series, Particles]:
     settings = SimulatorSettings(
         seed=seed,
-        specimen=SpecimenSettings(packing=packing, assembly_diameter_nm=40.0),
+        specimen=SpecimenSettings(packing=packing, assembly_diameter_nm=32.0),
         stage=StageSettings(tilt_error_deg=0.15),
     )
     scan = ScanSettings(width_px=width_px, height_px=height_px, pixel_nm=PIXEL_NM, dwell_us=3.0)
@@ -172,8 +172,8 @@ CASES = [
     Case("axis off by five degrees, and off the middle", turned(5.0, (3, -4)), axis_deg=5.0),
     Case("axis off the other way", turned(-5.0, (-2, 3)), Packing.FCC, axis_deg=-5.0),
     Case("axis along the rows", turned(90.0, known_axis_deg=90.0), axis_deg=90.0),
-    Case("wide images of int16", stored_as(np.int16, 30000), size_px=(80, 56)),
-    Case("high images of uint8", stored_as(np.uint8, 255), size_px=(56, 80)),
+    Case("wide images of int16", stored_as(np.int16, 30000), size_px=(68, 46)),
+    Case("high images of uint8", stored_as(np.uint8, 255), size_px=(46, 68)),
     Case("clipped", clipped(0.03)),
     # clipping removes signal where crystal columns line up, so the tilt axis is less exact
     Case("clipped, a crystal", clipped(0.03), packing=Packing.FCC, axis_within_deg=1.0),
