@@ -1,0 +1,111 @@
+"""Sessions of this machine, found by the verbs: one, two, killed, deaf or none."""
+
+from __future__ import annotations
+
+import os
+import socket
+from pathlib import Path
+
+import pytest
+
+from controller.app.cli.main import main
+from controller.common.errors import DualtiltError, UsageError
+from controller.common.exit_codes import ExitCode
+from controller.common.runtime_folder import runtime_folder
+from controller.model.events import PromptOpened, Record
+from controller.service import event_text, session_client, status_text
+from controller.service.service_address import ADDRESS_FILE, read_address
+from controller.service.session_client import (
+    ServiceClient,
+    find_sessions,
+    the_only_session,
+)
+from controller.service.session_server import SessionService
+from tests.service.served_session import Session
+from tests.support import scripted_session as script
+from tests.support.recording_engine import RecordingEngine
+
+NO_PROCESS = 2**22 + 1
+"""Larger than any process id of Linux."""
+
+
+def test_sessions_are_found_without_naming_them(session: Session, tmp_path: Path) -> None:
+    assert the_only_session() == session.folder
+    second = SessionService(tmp_path / "second", lambda record: None)
+    (tmp_path / "second").mkdir()
+    second.serve(RecordingEngine())
+    assert sorted(find_sessions()) == sorted([session.folder, tmp_path / "second"])
+    with pytest.raises(UsageError, match="2 sessions are running"):
+        the_only_session()
+    second.close(ExitCode.OK)
+    assert find_sessions() == [session.folder]
+
+
+def test_the_command_of_an_answer_names_the_session_while_two_run(
+    session: Session, tmp_path: Path
+) -> None:
+    records: list[Record] = []
+    folder = tmp_path / "of two"
+    folder.mkdir()
+    second = SessionService(folder, records.append)
+    second.serve(RecordingEngine())
+    opened = PromptOpened(prompt=script.FLIP_PROMPT)
+    second.publish(opened)
+    second.flush()
+    second.close(ExitCode.OK)
+    status = second.store.status
+    assert status.prompt is not None
+    command = status_text.answer_command(status.prompt, "done")
+    assert command == f"dualtilt answer flip done --session '{folder}'"
+    assert f"done | stop --session '{folder}'" in event_text.event_line(records[-1])
+
+
+def test_the_command_of_an_answer_names_no_session_that_runs_alone(session: Session) -> None:
+    session.publish_all(iter([PromptOpened(prompt=script.FLIP_PROMPT)]))
+    prompt = session.service.store.status.prompt
+    assert prompt is not None
+    assert status_text.answer_command(prompt, "done") == "dualtilt answer flip done"
+
+
+def test_a_killed_run_is_not_a_second_session(session: Session) -> None:
+    here = read_address(session.folder)
+    # address left by a run killed with -9, in a folder with a new run
+    stale = runtime_folder() / "killed.session.json"
+    stale.write_text(here.model_copy(update={"pid": NO_PROCESS}).model_dump_json())
+    assert find_sessions() == [session.folder]
+    assert not stale.exists()
+
+
+def test_no_session_is_one_line_of_error(tmp_path: Path) -> None:
+    ended, empty = tmp_path / "ended", tmp_path / "empty"
+    for folder in (ended, empty):
+        folder.mkdir()
+    (ended / "journal.jsonl").touch()
+    cases = {
+        ended: "dualtilt resume",
+        empty: "holds no session",
+        tmp_path / "nowhere": "no such session folder",
+    }
+    for folder, message in cases.items():
+        with pytest.raises(DualtiltError, match=message):
+            ServiceClient.connect(folder)
+    with pytest.raises(UsageError, match="no session is running"):
+        the_only_session()
+
+
+def test_a_session_that_lets_nobody_in_is_not_called_ended(
+    session: Session, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(session_client, "TIMEOUT_S", 0.1)
+    monkeypatch.setattr(session_client, "RETRY_AFTER_S", 0.0)
+    with socket.socket(socket.AF_UNIX) as deaf:
+        path = runtime_folder() / "deaf.sock"
+        deaf.bind(str(path))
+        deaf.listen()
+        for file in (session.folder / ADDRESS_FILE, *runtime_folder().glob("*.session.json")):
+            address = read_address(session.folder).model_copy(update={"location": f"./u:{path}"})
+            file.write_text(address.model_dump_json())
+        assert main(["stop"]) == ExitCode.BRIDGE
+    said = capsys.readouterr().err
+    assert f"a session runs here (process {os.getpid()}) but does not answer" in said
+    assert f"kill {os.getpid()}" in said
