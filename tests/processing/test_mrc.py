@@ -21,8 +21,6 @@ from processing.files.mrc_writer import HEADER_BYTES, MrcStackWriter, StackLayou
 from tests.support.processes import python
 
 SHAPE = (6, 9)
-
-
 LAYOUT = StackLayout(SHAPE, "uint16", 0.9)
 
 

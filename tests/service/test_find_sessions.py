@@ -15,11 +15,7 @@ from controller.common.runtime_folder import runtime_folder
 from controller.model.events import PromptOpened, Record
 from controller.service import event_text, session_client, status_text
 from controller.service.service_address import ADDRESS_FILE, read_address
-from controller.service.session_client import (
-    ServiceClient,
-    find_sessions,
-    the_only_session,
-)
+from controller.service.session_client import ServiceClient, find_sessions, the_only_session
 from controller.service.session_server import SessionService
 from tests.service.served_session import Session
 from tests.support import scripted_session as script

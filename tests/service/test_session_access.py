@@ -18,9 +18,7 @@ from controller.model.commands import StopWhen
 from controller.model.events import State
 from controller.service import session_server
 from controller.service.service_address import ADDRESS_FILE
-from controller.service.session_client import (
-    ServiceClient,
-)
+from controller.service.session_client import ServiceClient
 from controller.service.session_server import SessionService
 from tests.service.served_session import Session, wait_until
 from tests.support.recording_engine import RecordingEngine

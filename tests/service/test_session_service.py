@@ -13,11 +13,7 @@ from controller.common.exit_codes import ExitCode
 from controller.model.commands import Answer, StopWhen
 from controller.model.events import PreviewReady, PromptOpened, Record, State, StateChanged
 from controller.service import session_server
-from controller.service.session_client import (
-    ServiceClient,
-    SessionGoneError,
-    last_status,
-)
+from controller.service.session_client import ServiceClient, SessionGoneError, last_status
 from controller.service.session_server import SessionService
 from tests.service.served_session import Session
 from tests.support import scripted_session as script
