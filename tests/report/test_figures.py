@@ -17,8 +17,8 @@ from controller.common.exit_codes import ExitCode
 from controller.report import figures
 from controller.report.figures import figure_files
 from controller.report.report_data import read_report_data
+from tests.report.particle_folders import session, with_volumes
 from tests.report.session_events import STARTED, recorded, write_events
-from tests.report.test_views import session, with_volumes
 
 ALL = {
     *(f"{name}.{form}" for name in ("particles", "slices", "tilts") for form in ("png", "svg")),

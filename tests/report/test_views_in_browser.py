@@ -1,0 +1,169 @@
+"""Views of the report in a browser, with WebGL and without."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import json
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from shutil import which
+
+import numpy as np
+import pytest
+from matplotlib.image import imread
+
+from controller.report.write import write_report
+from tests.report.particle_folders import HOSTILE, session, with_volumes
+
+
+@dataclass(frozen=True)
+class View:
+    """One view: the choices of a reader in their order, and a colour that must then be seen."""
+
+    name: str
+    choices: tuple[tuple[str, str], ...] = ()
+    colour: tuple[float, float, float] | None = None
+
+
+GREY, BLUE, PURPLE, YELLOW = (
+    (0.7, 0.7, 0.7),
+    (0.18, 0.45, 0.79),
+    (0.28, 0.1, 0.38),
+    (0.9, 0.85, 0.2),
+)
+
+
+EXIT = (0.85, 0.7, 0.55)
+"""The exit surface on grey."""
+
+
+VIEWS = [
+    View("particles by series", (), GREY),
+    View("particles by confidence", (("Colour by", "confidence"),), PURPLE),
+    View("particles by structure", (("Colour by", "structure"),), BLUE),
+    View("particles cut", (("Cut across", "x"), ("at", "0.5"))),
+    View("particles of B", (("Show", "particles, B, in A’s frame"), ("at", "1")), YELLOW),
+    View("isosurface of A", (("Show", "isosurface, A"),), EXIT),
+    View("isosurface of B", (("Show", "isosurface, B, in A’s frame"),), EXIT),
+    View("isosurface, fused", (("Show", "isosurface, fused"),), GREY),
+    View("isosurface cut", (("at", "0.5"),)),
+    View("isosurfaces side by side", (("Show", "isosurfaces side by side"), ("at", "1")), EXIT),
+]
+
+
+CHOOSE = """(() => {
+  const label = [...document.querySelectorAll('#views label')]
+    .find((element) => element.firstChild.textContent === %s);
+  const input = label.lastChild;
+  if (input.type === 'range') {
+    input.value = %s;
+    input.dispatchEvent(new Event('input'));
+  } else {
+    input.value = [...input.options].find((option) => option.textContent === %s).value;
+    input.dispatchEvent(new Event('change'));
+  }
+})()"""
+
+
+ENOUGH_S = 120.0
+TRIES = 200
+"""Largest number of screenshots until a drag has turned the pictures."""
+
+
+DRAWN = "document.getElementById('views').dataset.state === 'drawn'"
+
+
+@pytest.fixture(scope="module")
+def chromium() -> None:
+    pytest.importorskip("aiohttp", reason="needs the extra `web`")
+    if which("chromium") is None and which("google-chrome") is None:
+        pytest.skip("needs Chromium")
+
+
+def as_picture(shot: bytes) -> np.ndarray:
+    """Return a screenshot as [y, x, rgb]."""
+    return np.asarray(imread(io.BytesIO(shot))[..., :3])
+
+
+@pytest.mark.usefixtures("chromium")
+def test_a_browser_shows_each_view(tmp_path: Path) -> None:
+    """The report comes from `dualtilt serve`, whose policy is stricter than that of a file."""
+    from aiohttp.test_utils import TestServer
+
+    from controller.ui.web.page_server import page_app
+    from tests.web.browser import SOFTWARE_GRAPHICS, open_page
+
+    write_report(with_volumes(tmp_path))
+
+    async def visit() -> dict[str, bytes]:
+        shots = {}
+        async with (
+            TestServer(page_app(tmp_path, "127.0.0.1")) as server,
+            open_page(
+                str(server.make_url("/report")),
+                tmp_path / "profile",
+                (800, 700),
+                SOFTWARE_GRAPHICS,
+            ) as page,
+        ):
+            await page.until("document.querySelector('footer') !== null", ENOUGH_S)
+            await page.evaluate("document.getElementById('views').scrollIntoView()")
+            await page.until(DRAWN, ENOUGH_S)
+            for view in VIEWS:
+                for label, choice in view.choices:
+                    words = json.dumps(choice)
+                    await page.evaluate(CHOOSE % (json.dumps(label), words, words))
+                    await page.until(DRAWN, ENOUGH_S)
+                shots[view.name] = await page.screenshot()
+                if view.name == "particles by structure":
+                    legend = "document.querySelector('#views .legend').textContent"
+                    assert HOSTILE in await page.evaluate(legend)
+            for kind, x, y in (("Pressed", 150, 220), ("Moved", 210, 200), ("Released", 210, 200)):
+                place = {"x": x, "y": y, "button": "left", "buttons": 1, "clickCount": 1}
+                await page.call("Input.dispatchMouseEvent", type=f"mouse{kind}", **place)
+            before = as_picture(shots["isosurfaces side by side"])
+            for _ in range(TRIES):
+                turned = np.abs(as_picture(await page.screenshot()) - before).max(axis=-1)
+                thirds = [turned[110:310, left : left + 250].mean() for left in (20, 275, 530)]
+                if min(thirds) > 0.01:
+                    break
+            assert min(thirds) > 0.01, f"not all turned with the first: {thirds}"
+            assert not await page.evaluate("window.broken")
+        return shots
+
+    pictures = {
+        name: as_picture(shot)[160:460, 200:600] for name, shot in asyncio.run(visit()).items()
+    }
+    for view in VIEWS:
+        picture = pictures[view.name]
+        assert picture.std() > 0.03, f"{view.name}: an empty stage"
+        if view.colour is not None:
+            near = np.abs(picture - np.array(view.colour)).max(axis=-1) < 0.15
+            assert near.mean() > 0.003, f"{view.name}: its colour is missing"
+    for one, other in pairwise(VIEWS):
+        changed = np.abs(pictures[one.name] - pictures[other.name]).max(axis=-1)
+        assert changed.mean() > 0.01, f"{other.name}: looks like {one.name}"
+
+
+@pytest.mark.usefixtures("chromium")
+def test_a_browser_without_webgl_shows_still_pictures(tmp_path: Path) -> None:
+    from tests.web.browser import open_page
+
+    address = write_report(session(tmp_path)).as_uri()
+    without = ("--disable-gpu", "--disable-3d-apis")
+
+    async def visit() -> tuple[list[str], bytes]:
+        async with open_page(address, tmp_path / "profile", (800, 700), without) as page:
+            await page.until("document.querySelector('footer') !== null", ENOUGH_S)
+            await page.evaluate("document.getElementById('views').scrollIntoView()")
+            shown = [
+                await page.evaluate(f"getComputedStyle(document.querySelector('{part}')).display")
+                for part in ("#views .stage", "#views .stills", ".still")
+            ]
+            return shown, await page.screenshot()
+
+    shown, shot = asyncio.run(visit())
+    assert shown[0] == "none" and "none" not in shown[1:]
+    assert imread(io.BytesIO(shot))[50:250, :, :3].std() > 0.05
