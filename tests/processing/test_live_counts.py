@@ -23,13 +23,16 @@ from processing.pipeline.search_start import SearchStart
 from processing.pipeline.settings import ProcessSettings
 from processing.pipeline.single import SeriesResult, find_particles, process_series
 from processing.series import TiltSeries
-from tests.processing.live_series import ANGLES_DEG, DISORDERED, SIZE, first, recorded
+from tests.processing.live_series import ANGLES_DEG, first, recorded
 from tests.support.spheres import Recording, jittered, packed, tilt_series
+
+SIZE = 64
+DISORDERED = packed(21.0, 8.6, order="disordered", seed=3)
 
 
 @pytest.fixture(scope="module")
 def series() -> TiltSeries:
-    return recorded()
+    return recorded(DISORDERED, SIZE)
 
 
 @pytest.fixture(scope="module")
@@ -131,7 +134,7 @@ def test_half_of_series_b_is_fused_with_a(final: SeriesResult) -> None:
     assert fused is not None
     assert fused.registration.in_plane_deg == pytest.approx(50.0, abs=1.0)
     assert abs(fused.detection.count.n - len(DISORDERED)) <= 2
-    other = tilt_series(packed(26.0, 8.6, order="fcc", seed=9), ANGLES_DEG, 7.0, SIZE, taken)
+    other = tilt_series(packed(21.0, 8.6, order="fcc", seed=9), ANGLES_DEG, 7.0, SIZE, taken)
     stranger = SeriesCounter(known).count(other)
     assert stranger is not None and fuse_so_far(a, stranger.result, known) is None
 

@@ -15,12 +15,15 @@ from processing.live.incremental_fbp import IncrementalVolume
 from processing.live.reconstruction import LARGEST_SIDE_PX, LiveReconstruction
 from processing.reconstruct.fbp import fbp_series
 from processing.series import TiltSeries
-from tests.processing.live_series import ANGLES_DEG, SHIFTS_PX, SIZE, first, recorded
+from tests.processing.live_series import ANGLES_DEG, SHIFTS_PX, first, recorded
+from tests.support.spheres import packed
+
+SIZE = 80
 
 
 @pytest.fixture(scope="module")
 def series() -> TiltSeries:
-    return recorded()
+    return recorded(packed(26.0, 8.6, order="disordered", seed=3), SIZE)
 
 
 def grown(series: TiltSeries, tilts: list[int]) -> IncrementalVolume:

@@ -43,7 +43,7 @@ class Over:
 OVER = (
     Over("stop, cancelled", "x", "Stop the session", ("escape",)),
     Over("stop, chosen", "x", "Stop the session", ("enter",), (StopWhen.AFTER_TILT,)),
-    Over("help", "question_mark", "close the screen: the session continues", ("q",)),
+    Over("help", "question_mark", "record the last tilts again", ("q",)),
     Over("the log", "l", "event log", ("escape",)),
     Over("the palette", "ctrl+p", "Search for commands", ("escape",)),
 )
@@ -161,7 +161,11 @@ def test_long_instructions_scroll_while_the_choices_have_the_focus(session: Sess
 
 @pytest.mark.parametrize(
     ("key", "seen"),
-    [("l", "event log"), ("x", "Stop the session"), ("question_mark", "opens it again")],
+    [
+        ("l", "event log"),
+        ("x", "Stop the session"),
+        ("question_mark", "record the last tilts again"),
+    ],
     ids=["log", "stop", "help"],
 )
 def test_the_keys_in_the_last_line_of_a_prompt_work(session: Session, key: str, seen: str) -> None:
