@@ -32,7 +32,7 @@ from tests.support.frames import recorded_frame
 from tests.support.spheres import Recording, packed, tilt_series
 
 ANGLES_DEG = np.arange(-60.0, 61.0, 4.0)
-SIZE = 80
+SIZE = 64
 LAYOUT = StackLayout((SIZE, SIZE), "uint16", 0.9)
 PROTOCOL = f"""
 name = "grows"
@@ -47,7 +47,7 @@ stop_deg = 60.0
 step_deg = 4.0
 """
 WAIT_S = 600.0
-CENTRES = packed(27.0, 8.6, order="disordered", seed=3)
+CENTRES = packed(21.0, 8.6, order="disordered", seed=3)
 
 
 def shifts() -> np.ndarray:
