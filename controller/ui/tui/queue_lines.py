@@ -14,6 +14,8 @@ from controller.ui.tui.phase_line import running_phase
 
 HEADINGS = ("", "target", "state", "A", "B", "fused (95 % interval)", "verdict")
 STOPS = "stops after this target"
+LAST = "last: "
+"""The same in few characters, for the first line at 80 columns."""
 _PRESENT, _OTHERS = ("▶", "bold"), ("·", "dim")
 _MARKS = {"done": ("✓", GOOD), "set aside": ("✗", WARNING)}
 _VERDICT_STYLES = {"trusted": GOOD, "doubtful": WARNING, "refused": BAD}
@@ -21,8 +23,7 @@ _VERDICT_STYLES = {"trusted": GOOD, "doubtful": WARNING, "refused": BAD}
 
 def queue_place(queue: QueueView) -> str:
     """Return grid and target, for the right end of the first line."""
-    stops = f" · {STOPS}" if queue.stops else ""
-    return f"{queue.status.name} · {queue.place}{stops}"
+    return f"{queue.status.name} · {LAST if queue.stops else ''}{queue.place}"
 
 
 def target_lines(queue: QueueView, status: SessionStatus, room: int) -> Lines:

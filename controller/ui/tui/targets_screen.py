@@ -44,6 +44,6 @@ class TargetsScreen(ModalScreen[None]):
     def show(self, queue: QueueView, status: SessionStatus) -> None:
         """Show the newest values."""
         number = len(queue.status.targets)
-        self._dialog.border_title = f"{number} targets on the grid {queue.status.name}"
+        self._dialog.border_title = f"{queue.status.name}: {number} targets"
         self._dialog.border_subtitle = STOPS if queue.stops else "↑ ↓ scroll · esc back"
         self._table.update(target_table(queue, status))
