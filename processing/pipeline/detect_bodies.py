@@ -19,7 +19,7 @@ from processing.pipeline.detect import Detection, require_few_candidates
 from processing.pipeline.fitness import measure_fitness
 from processing.pipeline.verdict import judge, with_verdict, wrong_share
 from processing.progress import Progress, silent, within
-from processing.results import Diameter, Shape, Verdict
+from processing.results import Cause, Diameter, Shape, Trust, Verdict
 from processing.series import Float32, Float64, TiltSeries
 from processing.shapes.body import Body
 from processing.shapes.fit import BodyFit, fit_bodies
@@ -99,7 +99,7 @@ def detect_bodies(
     wrong = np.where(odd, WRONG_IF_ODD, WRONG_ELSE)
     fitness = replace(fitness, misplaced=0.0)
     own_doubts = (*_shape_doubt(fitness.unexplained, body), *_odd_doubt(odd[kept]))
-    verdict = _about_bodies(judge(fitness, (*doubts, *own_doubts)))
+    verdict = _about_bodies(judge(fitness, doubts), own_doubts)
     count = widen_by_wrong_places(count_with_interval(threshold, chance), wrong[kept])
     table = ParticleTable(
         fit.bodies.centres_nm[kept],
@@ -135,10 +135,15 @@ def _shape_doubt(unexplained: float, body: Body) -> tuple[str, ...]:
     )
 
 
-def _about_bodies(verdict: Verdict) -> Verdict:
-    """Return a verdict whose reasons name bodies instead of spheres."""
-    reasons = tuple(line.replace("spheres", "bodies of this shape") for line in verdict.reasons)
-    return verdict.model_copy(update={"reasons": reasons})
+def _about_bodies(verdict: Verdict, doubts: Sequence[str]) -> Verdict:
+    """Return a verdict whose reasons name bodies instead of spheres, with the doubts of bodies."""
+    reasons = [line.replace("spheres", "bodies of this shape") for line in verdict.reasons]
+    doubted = bool(doubts) and verdict.state is Trust.TRUSTED
+    return Verdict(
+        state=Trust.DOUBTFUL if doubted else verdict.state,
+        reasons=(*reasons, *doubts),
+        causes=(*verdict.causes, *(Cause.NOT_SPHERES for _ in doubts)),
+    )
 
 
 def _odd_doubt(odd: np.ndarray) -> tuple[str, ...]:

@@ -16,7 +16,7 @@ from processing.files.particles import ParticleTable, write_xyz
 from processing.pipeline import detect_bodies
 from processing.pipeline.settings import ProcessSettings
 from processing.pipeline.single import process_series
-from processing.results import Trust
+from processing.results import Cause, Trust, Verdict
 from processing.shapes.bodies import Bodies, without_overlaps
 from processing.shapes.body import Body, parse_shape
 from processing.shapes.orientations import STEP_DEG, spread_orientations
@@ -144,3 +144,13 @@ def test_a_shape_that_leaves_much_unexplained_is_doubted() -> None:
     assert not detect_bodies._shape_doubt(0.006, body_of("cube:8"))
     (line,) = detect_bodies._shape_doubt(0.038, body_of("octahedron:9"))
     assert "octahedron:9 leaves 3.8%" in line and "orientations mean nothing" in line
+
+
+def test_doubts_of_bodies_are_none_of_the_input() -> None:
+    refused = Verdict(state=Trust.REFUSED, reasons=("spheres leave 67%",), causes=(Cause.NOISE,))
+    for given, state in ((Verdict(state=Trust.TRUSTED), Trust.DOUBTFUL), (refused, Trust.REFUSED)):
+        found = detect_bodies._about_bodies(given, ("1 of 25",))
+        assert found.state is state and not found.lines(Cause.INPUT)
+        assert found.lines(Cause.NOT_SPHERES) == ["1 of 25"]
+    assert "spheres" not in found.reasons[0]
+    assert detect_bodies._about_bodies(Verdict(state=Trust.TRUSTED), ()).state is Trust.TRUSTED
