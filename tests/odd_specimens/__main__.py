@@ -1,7 +1,7 @@
 """`python -m tests.odd_specimens [--only NAME] [--jobs N] [--size NM]`: faulty series, true counts.
 
-Results are stored one a line in odd-specimens.jsonl in the working folder and are not measured
-again without `--again`. docs/odd-specimens.md is written from all results. The exit code is 1 if a
+The newest result of each row is a line of measured.jsonl; it is not measured again without
+`--again`. docs/odd-specimens.md is written from all results. The exit code is 1 if a
 row of this call misses a goal.
 """
 
@@ -21,7 +21,7 @@ from tests.odd_specimens.measure import Outcome, Table, measure, misses
 from tests.odd_specimens.page import line, page
 from tests.odd_specimens.scene import Size
 
-RESULTS = Path("odd-specimens.jsonl")
+RESULTS = Path(__file__).with_name("measured.jsonl")
 PAGE = Path(__file__).parents[2] / "docs" / "odd-specimens.md"
 CASE = {case.name: case for case in CASES}
 
@@ -61,11 +61,18 @@ def label(conditions: Conditions) -> str:
 
 
 def stored_results() -> dict[tuple[str, str], Outcome]:
-    """Read the newest result of each row measured so far, by conditions and name."""
+    """Read the results so far, by conditions and name."""
     if not RESULTS.exists():
         return {}
     stored = [_outcome(text) for text in RESULTS.read_text(encoding="utf-8").splitlines()]
     return {(one.conditions, one.case): one for one in stored if one.case in CASE}
+
+
+def _store(outcome: Outcome) -> None:
+    """Write a result in the place of an older one of its row."""
+    stored = {**stored_results(), (outcome.conditions, outcome.case): outcome}
+    lines = [json.dumps(asdict(one)) + "\n" for one in stored.values()]
+    RESULTS.write_text("".join(lines), encoding="utf-8")
 
 
 def _outcome(text: str) -> Outcome:
@@ -84,8 +91,7 @@ def _measure_all(
         running = [pool.submit(measure_named, name, conditions) for name in names]
         for each in as_completed(running):
             outcome = each.result()
-            with RESULTS.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(asdict(outcome)) + "\n")
+            _store(outcome)
             print(line(CASE[outcome.case], outcome), flush=True)
             if misses(CASE[outcome.case], outcome):
                 missed.append(outcome)
