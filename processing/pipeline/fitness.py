@@ -18,6 +18,8 @@ AMBIGUOUS = (0.25, 0.7)
 """Amplitudes of candidates that are neither particles nor noise."""
 TOO_CLOSE = 0.92
 """Distance of neighbours below which hard spheres would overlap, in diameters."""
+LEAST_MISPLACED = 0.5
+"""Smallest number of particles expected in a wrong place that counts: fewer round to none."""
 ENOUGH = 10
 """Fewest particles that show an error of a tilt angle."""
 OBJECT_SHARE = 0.95
@@ -43,7 +45,7 @@ class Fitness:
     ambiguous_at_entrance: float = 0.0
     """The same in the half of one series that the beam enters; of all with two series."""
     misplaced: float = 0.0
-    """Share of the particles that are expected in a wrong place."""
+    """Share of the particles expected in a wrong place; 0 for less than half a particle."""
     missed: float = 0.0
     """Area that shows something else than the particles, over the area of all particles."""
     amplitude_spread: float = 0.0
@@ -107,7 +109,7 @@ def measure_fitness(
         too_close=_too_close(centres_nm, sizes_nm[particles]),
         ambiguous=_ambiguous(fit.amplitudes),
         ambiguous_at_entrance=_ambiguous(fit.amplitudes[fit.centres_nm[:, 2] >= entrance_nm]),
-        misplaced=float(wrong_places(fit, series, diameter_nm, sizes_nm)[particles].mean()),
+        misplaced=_misplaced(wrong_places(fit, series, diameter_nm, sizes_nm)[particles]),
         missed=evidence.missed_area / len(amplitudes),
         amplitude_spread=float(np.std(amplitudes) / np.median(amplitudes)),
         tilt_error_deg=max(evidence.tilt_errors_deg) if len(amplitudes) >= ENOUGH else 0.0,
@@ -168,6 +170,12 @@ def _in_use(series: Sequence[TiltSeries], fit: SphereFit) -> list[TiltSeries]:
 def _exit_blur(fit: SphereFit, smallest_nm: float) -> float:
     """Return the blur of the exit side, in diameters; 0 with two series."""
     return fit.blurs_nm[0] / smallest_nm if len(fit.blurs_nm) == 1 else 0.0
+
+
+def _misplaced(chances: Float64) -> float:
+    """Return the share of wrong places by the chances [n]; below half a particle there is none."""
+    expected = float(chances.sum())
+    return expected / len(chances) if expected >= LEAST_MISPLACED else 0.0
 
 
 def _ambiguous(amplitudes: Float64) -> float:

@@ -104,6 +104,15 @@ def test_many_tiny_particles_beside_a_few_large_ones_are_noticed() -> None:
     assert verdict.causes == (Cause.SEVERAL_SIZES,)
 
 
+def test_less_than_half_a_particle_in_a_wrong_place_is_no_doubt() -> None:
+    """Each of these scattered spheres has a chance of 2 % of a wrong place."""
+    series = sample("twenty spheres apart").series[0]
+    count = process_series(series, ProcessSettings()).detection.count
+    assert count.verdict is not None
+    assert (count.n, count.verdict.state) == (20, Trust.TRUSTED)
+    assert count.n_low < 20 < count.n_high
+
+
 @pytest.mark.parametrize(
     ("diameter_nm", "message"),
     [
