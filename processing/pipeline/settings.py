@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import Literal, Self
+from typing import TYPE_CHECKING, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from processing.results import FusionRule
-from processing.shapes.body import Body, parse_shape
+
+if TYPE_CHECKING:
+    from processing.shapes.body import Body
 
 
 class ProcessSettings(BaseModel):
@@ -56,7 +58,12 @@ class ProcessSettings(BaseModel):
     @cached_property
     def body(self) -> Body | None:
         """Body of the given shape; None for spheres."""
-        return None if self.shape is None else parse_shape(self.shape)
+        if self.shape is None:
+            return None
+        # loaded only now: settings are read where processing is not
+        from processing.shapes.body import parse_shape
+
+        return parse_shape(self.shape)
 
     @property
     def control_rules(self) -> tuple[FusionRule, ...]:

@@ -247,7 +247,7 @@ def _answer(event: Event, engine: Engine, beam: Beam) -> None:
         engine.answer(Answer(prompt_id=event.prompt.id, value=event.prompt.choices[0]))
 
 
-def _write_report(path: Path, publish: Publish) -> Path:
+def _write_report(path: Path, protocol: object, publish: Publish) -> Path:
     report = path / "report.html"
     replace_text(report, "<html></html>", durable=False)
     return report

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import pytest
 from textual.pilot import Pilot
 
 from controller.model.events import Event
@@ -41,7 +42,10 @@ async def until(condition: Callable[[], bool], seconds: float = 60.0) -> None:
 
 
 async def until_shown(app: SessionApp, pilot: Pilot[None], text: str) -> None:
-    await until(lambda: text in shown(app))
+    try:
+        await until(lambda: text in shown(app))
+    except AssertionError:
+        pytest.fail(f"{text!r} is not shown:\n{shown(app)}")
     await pilot.pause()
 
 

@@ -378,7 +378,8 @@ def test_a_live_count_after_the_final_one_is_not_published(tmp_path: Path) -> No
         supervisor.submit(Job.A)
         assert supervisor.wait(Job.A, 60)
         supervisor.frame_recorded(recorded_frame("A", 2), 0)
-        until(lambda: (tmp_path / "frames").read_text().count("A#") == 2)
+        frames = tmp_path / "frames"
+        until(lambda: frames.exists() and frames.read_text().count("A#") == 2)
         supervisor.frame_recorded(recorded_frame("B", 1), 0)
         until(lambda: any(isinstance(event, Alerted) for event in events))
     assert events[:-1] == [live, final]
