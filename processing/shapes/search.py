@@ -7,14 +7,13 @@ their places and orientations are improved, and they are subtracted before the n
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
 from scipy import fft, ndimage
 from scipy.spatial.transform import Rotation
 
-from processing.parallel import slabs, worker_threads
+from processing.parallel import over_blocks, worker_threads
 from processing.progress import Progress, silent
 from processing.reconstruct.convolution import ball_form_factor, ball_volume
 from processing.series import Float32, Float64
@@ -172,8 +171,7 @@ def _best_scores(search: Search, rest: np.ndarray) -> tuple[Float32, np.ndarray]
             number[better] = orientation
         highest[slab], which[slab] = best, number
 
-    with ThreadPoolExecutor(worker_threads()) as pool:
-        list(pool.map(in_slab, slabs(search.shape[0], SLAB)))
+    over_blocks(in_slab, search.shape[0], SLAB)
     return highest / np.float32(len(search.body.offsets_nm)), which
 
 

@@ -7,7 +7,6 @@ bounded, so that one missed or false particle does not spoil a fit.
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 
@@ -15,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from processing.parallel import worker_threads
+from processing.parallel import map_in_threads
 from processing.series import Float64
 from processing.structure.shells import Shell, frames, shells
 
@@ -85,15 +84,14 @@ def match_shells(positions: Float64, chosen: NDArray[np.intp] | None = None) -> 
     )
     tree = cKDTree(positions)
     length, index = tree.query(positions[chosen], min(CANDIDATES, len(positions) - 1) + 1)
-    with ThreadPoolExecutor(worker_threads()) as pool:
-        for place, shell in enumerate(shells()):
-            unclear = np.flatnonzero(fits.misfit > CLEAR_MISFIT)
-            blocks = [unclear[at : at + BLOCK] for at in range(0, len(unclear), BLOCK)]
-            bonds = [positions[index[rows, 1:]] - positions[chosen[rows], None] for rows in blocks]
-            lengths = [length[rows, 1:] for rows in blocks]
-            found = pool.map(partial(_fit, shell), bonds, lengths)
-            for rows, fit in zip(blocks, found, strict=True):
-                _keep_better(fits, rows, place, fit)
+    for place, shell in enumerate(shells()):
+        unclear = np.flatnonzero(fits.misfit > CLEAR_MISFIT)
+        blocks = [unclear[at : at + BLOCK] for at in range(0, len(unclear), BLOCK)]
+        bonds = [positions[index[rows, 1:]] - positions[chosen[rows], None] for rows in blocks]
+        lengths = [length[rows, 1:] for rows in blocks]
+        found = map_in_threads(partial(_fit, shell), bonds, lengths)
+        for rows, fit in zip(blocks, found, strict=True):
+            _keep_better(fits, rows, place, fit)
     return fits
 
 
