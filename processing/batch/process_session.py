@@ -161,5 +161,5 @@ def _read(paths: Mapping[SeriesName, Path], task: SessionTask) -> list[TiltSerie
     for one, (name, path) in zip(series, paths.items(), strict=True):
         require_recorded_images(path, name, one.excluded)
         require_tilt_series(one)
-        require_possible_diameter(one, task.settings.diameter_nm)
+        require_possible_diameter(one, task.settings.known_diameter_nm)
     return series

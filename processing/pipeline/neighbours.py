@@ -195,7 +195,7 @@ def _subtract(
     linear = replace(linear, images=np.where(padded.known > 0, linear.images, shown))
     filled = replace(padded.series, images=np.where(padded.known > 0, padded.series.images, shown))
     pixel_nm = linear.pixel_nm
-    diameter_nm = settings.diameter_nm or (
+    diameter_nm = settings.known_diameter_nm or (
         pixel_nm * estimate_diameter(volume, linear, allocate=allocate).value_px
     )
     progress("neighbours", 0.3)

@@ -79,7 +79,7 @@ def _usual_bin(whole: Crop, crop: Crop, pixel_nm: float, settings: ProcessSettin
     """Return the bin that a region of the whole field needs; small images are not binned."""
     if not _is_large(whole):
         return 1
-    diameter_px = settings.diameter_nm and settings.diameter_nm / pixel_nm
+    diameter_px = settings.known_diameter_nm and settings.known_diameter_nm / pixel_nm
     return choose_bin(crop[2], crop[3], diameter_px, settings.memory_limit_GB)
 
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import TYPE_CHECKING, Literal, Self
+from typing import TYPE_CHECKING, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field
 
 from processing.results import FusionRule
 
@@ -49,11 +49,12 @@ class ProcessSettings(BaseModel):
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Device of the computation: a GPU where there is one, or the one named."""
 
-    @model_validator(mode="after")
-    def _diameter_is_the_width(self) -> Self:
-        if self.body is not None and self.diameter_nm is None:
-            object.__setattr__(self, "diameter_nm", self.body.width_nm)
-        return self
+    @property
+    def known_diameter_nm(self) -> float | None:
+        """Diameter that was given, or the width of the given shape; None if it is estimated."""
+        if self.diameter_nm is None and self.body is not None:
+            return self.body.width_nm
+        return self.diameter_nm
 
     @cached_property
     def body(self) -> Body | None:

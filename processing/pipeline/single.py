@@ -106,7 +106,7 @@ def process_series(
         Too few images are usable, they are empty, or the volumes exceed the memory limit.
     """
     require_tilt_series(series)
-    require_possible_diameter(series, settings.diameter_nm)
+    require_possible_diameter(series, settings.known_diameter_nm)
     prepared = prepare_field(series, settings)
     # shifts for another axis or other angles are of no use
     start = start if prepared.geometry_kept else None
@@ -257,7 +257,7 @@ class _Fits:
 
     def spheres(self, start: SearchStart | None, progress: Progress) -> tuple[Detection, Diameter]:
         """Estimate the diameter where it is not given, and find spheres."""
-        diameter_nm = self.settings.diameter_nm
+        diameter_nm = self.settings.known_diameter_nm
         if diameter_nm is None:
             estimate = estimate_diameter(
                 self.volume,
@@ -293,7 +293,7 @@ class _Fits:
         )
         if detection.kinds:
             diameter_nm = detection.kinds[0].diameter_nm
-        elif self.settings.diameter_nm is None:
+        elif self.settings.known_diameter_nm is None:
             # estimate the scale of the diameters again, from the final centres
             diameter_nm = self.series.pixel_nm * refined_diameter(
                 self.linear,
@@ -303,7 +303,7 @@ class _Fits:
             detection = detection.with_mean_diameter(mean_at_zero(diameter_nm, detection.table))
         diameter = Diameter(
             value=diameter_nm,
-            source="estimated" if self.settings.diameter_nm is None else "given",
+            source="estimated" if self.settings.known_diameter_nm is None else "given",
             from_pair_distance=pair_distance(detection.table.centres_nm),
             kinds=list(detection.kinds),
         )

@@ -133,7 +133,7 @@ def test_the_verbs_take_a_shape_that_can_be_read(capsys: pytest.CaptureFixture[s
     parser = argparse.ArgumentParser()
     add_processing_arguments(parser)
     chosen = chosen_settings(parser.parse_args(["--shape", "rod:6x20"]))
-    assert ProcessSettings(**chosen).diameter_nm == 6.0
+    assert ProcessSettings(**chosen).known_diameter_nm == 6.0
     assert chosen_settings(parser.parse_args(["--shape", "sphere"])) == {}
     with pytest.raises(SystemExit):
         parser.parse_args(["--shape", "rod:6"])

@@ -101,7 +101,7 @@ def run(args: argparse.Namespace) -> int:
         series = without_dropped(series, args.drop, session)
         for one in series:
             require_tilt_series(one)
-            require_possible_diameter(one, settings.diameter_nm)
+            require_possible_diameter(one, settings.known_diameter_nm)
             require_possible_sampling(one, settings)
         for one in series:
             print_inputs(one)
