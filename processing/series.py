@@ -55,6 +55,9 @@ class TiltSeries:
         was found in them.
     sense_known
         False if the sign of the angles was chosen freely: reversed angles would mirror the volume.
+    even_background
+        False if film, a gradient or contamination was removed from around the object. What is left
+        of it under the object shifts the object's centre of mass.
     """
 
     images: Float32
@@ -70,6 +73,7 @@ class TiltSeries:
     other_angles: tuple[tuple[str, Float64], ...] = ()
     quarter_turns: int = 0
     sense_known: bool = True
+    even_background: bool = True
 
     def __post_init__(self) -> None:
         if self.images.ndim != 3 or len(self.images) == 0:

@@ -25,6 +25,11 @@ DETAIL_BAND = Band(1.5, 5.0)
 """Band-pass for single particles, which differ for another object of the same outline."""
 LARGEST_LOST_SHARE = 0.15
 """Largest fraction of the object's mass outside the frame; an image with more is rejected."""
+DETAIL_ROUNDS = 4
+"""Rounds of matching by details."""
+LARGEST_DETAIL_SHIFT_PX = 2.0
+"""Largest shift that one round of matching by details finds. The images are aligned before; farther
+away, a plane of a crystal could be taken for its neighbour."""
 NEIGHBOURS = 7
 """Images in a row by tilt angle over which the median correlation is taken."""
 CORRELATION_DROP = 0.15
@@ -73,6 +78,39 @@ def match_projections(
     return alignment
 
 
+def match_details(series: TiltSeries, alignment: Alignment, *, device: Device = CPU) -> Alignment:
+    """Improve the shifts of aligned images by their details alone, the single particles.
+
+    Background that is left under the object then has no effect: it changes slowly over an image.
+    """
+    images = np.stack(each_in_threads(_details, series.images))
+    series = replace(series, images=images)
+    projectors = Projectors(device)
+    for _ in range(DETAIL_ROUNDS):
+        aligned = apply_alignment(series, alignment)
+        reprojections = reprojected(aligned, projectors)
+        shifts_px = find_shifts(
+            aligned.images, reprojections, WIDE_BAND, max_shift_px=LARGEST_DETAIL_SHIFT_PX
+        ).shifts_px
+        alignment = _moved(alignment, shifts_px)
+    return alignment
+
+
+def _details(image: Float32) -> Float32:
+    slow = ndimage.gaussian_filter(image, DETAIL_BAND.coarse_px, mode="nearest")
+    return np.asarray(image - slow, np.float32)
+
+
+def _moved(alignment: Alignment, shifts_px: Float64) -> Alignment:
+    """Add displacements [tilt, (y, x)] of the aligned images to the shifts."""
+    moves_px = in_raw_frame(shifts_px, alignment.tilt_axis_deg)
+    return replace(
+        alignment,
+        shifts_px=alignment.shifts_px + moves_px,
+        residuals_px=np.hypot(*shifts_px.T),
+    )
+
+
 def fill_outside(aligned: TiltSeries, alignment: Alignment, reprojections: Float32) -> TiltSeries:
     """Fill pixels outside the raw images' frames from the re-projections [tilt, y, x].
 
@@ -96,6 +134,17 @@ def compare(aligned: TiltSeries, projectors: Projectors) -> Match:
     """Reconstruct from the images in use and compare every image with its re-projection."""
     columns = aligned.images.shape[2]
     used = ~aligned.excluded
+    reprojections = reprojected(aligned, projectors)
+    shifts = find_shifts(aligned.images, reprojections, WIDE_BAND, max_shift_px=columns / 8)
+    details = find_shifts(aligned.images, reprojections, DETAIL_BAND, max_shift_px=columns / 8)
+    misfit = _misfit(aligned.images[used], reprojections[used])
+    return Match(reprojections, shifts, details.scores, misfit)
+
+
+def reprojected(aligned: TiltSeries, projectors: Projectors) -> Float32:
+    """Reconstruct from the images in use; return the re-projections of all, [tilt, y, x]."""
+    columns = aligned.images.shape[2]
+    used = ~aligned.excluded
     projector = projectors.of(aligned.angles_rad[used], columns)
     volume = sirt(projector, aligned.images[used], SIRT_ITERATIONS, momentum=True)
     reprojections = np.zeros_like(aligned.images)
@@ -103,20 +152,12 @@ def compare(aligned: TiltSeries, projectors: Projectors) -> Match:
     if not used.all():
         left_out = projectors.of(aligned.angles_rad[~used], columns)
         reprojections[~used] = left_out.forward(volume)
-    shifts = find_shifts(aligned.images, reprojections, WIDE_BAND, max_shift_px=columns / 8)
-    details = find_shifts(aligned.images, reprojections, DETAIL_BAND, max_shift_px=columns / 8)
-    misfit = _misfit(aligned.images[used], reprojections[used])
-    return Match(reprojections, shifts, details.scores, misfit)
+    return reprojections
 
 
 def correct(alignment: Alignment, match: Match, series: TiltSeries) -> Alignment:
     """Add the measured displacements to the shifts and decide anew which images are rejected."""
-    moved = replace(
-        alignment,
-        shifts_px=alignment.shifts_px
-        + in_raw_frame(match.shifts.shifts_px, alignment.tilt_axis_deg),
-        residuals_px=np.hypot(*match.shifts.shifts_px.T),
-    )
+    moved = _moved(alignment, match.shifts.shifts_px)
     reprojections = match.reprojections
     outside = np.where(_outside(moved, reprojections.shape), reprojections, 0).sum(axis=(1, 2))
     lost = outside > LARGEST_LOST_SHARE * reprojections.sum(axis=(1, 2))

@@ -11,7 +11,13 @@ from scipy.interpolate import make_smoothing_spline
 from processing.align.alignment import Alignment, apply_alignment, fill_non_finite, unaligned
 from processing.align.axis import find_tilt_axis
 from processing.align.coarse import centres_of_mass, cut_off, neighbour_shifts
-from processing.align.matching import compare, match_projections, reduced, scaled
+from processing.align.matching import (
+    compare,
+    match_details,
+    match_projections,
+    reduced,
+    scaled,
+)
 from processing.device import CPU, Device
 from processing.errors import ProcessingError
 from processing.images.health import bad_images
@@ -50,7 +56,9 @@ def align_series(
 
     There are three candidates for the initial shifts: none, centres of mass, and shifts between
     neighbouring images. The candidate whose reconstruction fits all images best is refined by
-    projection matching. Raw counts are accepted: background and saturation are removed here.
+    projection matching. Its slow error is removed by the centres of mass; where an uneven
+    background was removed, these are wrong, and the last step matches details instead. Raw counts
+    are accepted: background and saturation are removed here.
 
     Parameters
     ----------
@@ -82,6 +90,9 @@ def align_series(
         device=device,
         progress=within(progress, 0.5, 0.95),
     )
+    if not series.even_background:
+        progress("alignment by details", 0.95)
+        return scaled(match_details(medium, matched, device=device), fine)
     found = scaled(matched, fine)
     if masses is not None:
         largest_px = LARGEST_SLOW_ERROR * series.images.shape[2]

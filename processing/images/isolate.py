@@ -149,6 +149,7 @@ def isolate_object(series: TiltSeries, binned_by: int = 1) -> Isolated:
         images=whole * soft,
         notes=(*series.notes, *_uneven_notes(series.name, uneven), *notes),
         doubts=(*series.doubts, *doubts),
+        even_background=not uneven,
     )
     # an object in few images is a bad image more often than a neighbour
     if found.cut <= LARGEST_OVERLAP * series.tilts and not loose:

@@ -9,6 +9,7 @@ import pytest
 
 from processing.align.alignment import Alignment, apply_alignment, unaligned
 from processing.align.series import align_series
+from processing.images.isolate import isolate_object
 from processing.series import TiltSeries
 from tests.support.spheres import Recording, jittered, packed, tilt_series
 
@@ -72,6 +73,23 @@ def test_shifts_and_tilt_axis_are_recovered(case: Case) -> None:
     assert along < 0.1
     assert across < 0.1
     assert found.tilt_axis_deg == pytest.approx(case.axis_deg, abs=0.4)
+    assert not found.rejected.any()
+
+
+def test_the_edge_of_a_film_under_the_object_does_not_displace_it() -> None:
+    """Film is removed where it is seen; what is left under the object is not known."""
+    size_px, height_px, edge_px = 96, -24.0, 4.0
+    truth = jittered(len(ANGLES), jitter_px=2.0, angle_error_deg=0.0, counts=2000, seed=9)
+    centres = packed(30, 8.6, order="fcc", seed=4)
+    series = tilt_series(centres, ANGLES, DIAMETER, size_px, truth)
+    level = 0.05 * np.percentile(series.images, 99)
+    t = np.deg2rad(ANGLES)[:, None]
+    u = np.arange(size_px) - (size_px - 1) / 2 - truth.shifts_px[:, 1:]
+    film_x = (u - height_px * np.sin(t)) / np.cos(t)
+    film = level / np.cos(t) * (film_x > edge_px)
+    filmed = replace(series, images=series.images + film[:, None, :].astype(np.float32))
+    found = align_series(isolate_object(filmed).series)
+    assert max(residual_px(found, truth, ANGLES)) < 0.1
     assert not found.rejected.any()
 
 
