@@ -1,4 +1,4 @@
-"""Read stacks and images that are no MRC files, with rosettasciio.
+"""Read stacks and images that are no MRC files, with rosettasciio; those of Velox directly.
 
 Rows stay in the order of the file; the first row is the lowest y.
 """
@@ -22,6 +22,8 @@ from numpy.typing import NDArray
 
 from processing.errors import InputFileError
 from processing.files.compressed import CHUNK_BYTES, is_compressed, open_plain, plain_name
+from processing.files.mrc_header import unequal_sides
+from processing.files.velox import is_velox, read_velox
 
 READERS = {
     ".dm3": "digitalmicrograph",
@@ -35,8 +37,6 @@ READERS = {
     ".tiff": "tiff",
 }
 """Module of rosettasciio that reads the files of a suffix."""
-OPTIONS = {".emd": {"select_type": "images"}}
-"""Arguments of a reader: of Velox files, the spectra are left out."""
 LARGEST_UNPACKED_BYTES = 32_000_000_000
 """Largest compressed file that is unpacked to a temporary file."""
 LARGEST_NM = 1e6
@@ -132,8 +132,10 @@ def _signals(path: Path, named: Path) -> list[Mapping[str, Any]]:
     suffix = path.suffix.lower()
     with _quiet():
         try:
+            if suffix == ".emd" and is_velox(path):
+                return read_velox(path)
             reader = importlib.import_module(f"rsciio.{READERS[suffix]}")
-            return list(reader.file_reader(str(path), lazy=False, **OPTIONS.get(suffix, {})))
+            return list(reader.file_reader(str(path), lazy=False))
         except MemoryError:
             reason = "it does not fit the memory"
         except ImportError as error:
@@ -169,12 +171,13 @@ def _choice_notes(
     rivals = [signal for signal in stacks if np.shape(signal["data"]) == np.shape(chosen["data"])]
     if len(rivals) < 2:
         return ()
-    titles = ", ".join(_title(signal) for signal in rivals)
-    return (f"{len(rivals)} signals of one size ({titles}); {_title(chosen)} is used",)
+    names = [_title(signal) or f"number {n}" for n, signal in enumerate(rivals, start=1)]
+    used = next(name for name, rival in zip(names, rivals, strict=True) if rival is chosen)
+    return (f"{len(rivals)} signals of one size ({', '.join(names)}); {used} is used",)
 
 
 def _title(signal: Mapping[str, Any]) -> str:
-    return str(_entry(signal.get("metadata", {}), "General", "title") or "without a name")
+    return str(_entry(signal.get("metadata", {}), "General", "title") or "")
 
 
 def _stack(signal: Mapping[str, Any], notes: tuple[str, ...]) -> ForeignStack:
@@ -191,7 +194,10 @@ def _stack(signal: Mapping[str, Any], notes: tuple[str, ...]) -> ForeignStack:
     if [str(axis.get("name")).lower() for axis in axes] == ["x", "y"]:
         images, axes = np.swapaxes(images, 1, 2), axes[::-1]
     angles = _angles(tilt_axis, signal, len(images))
-    return ForeignStack(images, _pixel_nm(axes[-1], signal), angles, notes)
+    height_nm, width_nm = (_pixel_nm(axis, signal) for axis in axes)
+    if height_nm and width_nm:
+        notes = (*notes, *unequal_sides(width_nm, height_nm))
+    return ForeignStack(images, width_nm, angles, notes)
 
 
 def _tilt_axis(axes: Sequence[Mapping[str, Any]]) -> int:

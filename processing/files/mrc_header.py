@@ -193,13 +193,16 @@ def _pixel_nm(header: NDArray[np.void]) -> tuple[float | None, list[str]]:
         sizes = [cell / count / 10 for cell, count in zip(cells, counts, strict=True)]
     if not all(np.isfinite(size) and size > 0 for size in sizes):
         return None, []
-    notes = []
-    if abs(sizes[0] - sizes[1]) > 0.01 * sizes[0]:
-        notes.append(
-            f"the header's pixels are not square, {sizes[0]:g} x {sizes[1]:g} nm; "
-            "the width is used for both"
-        )
-    return sizes[0], notes
+    return sizes[0], unequal_sides(*sizes)
+
+
+def unequal_sides(width_nm: float, height_nm: float) -> list[str]:
+    """Return a note if pixels are not square, else nothing."""
+    if abs(width_nm - height_nm) <= 0.01 * width_nm:
+        return []
+    return [
+        f"the pixels are not square, {width_nm:g} x {height_nm:g} nm; the width is used for both"
+    ]
 
 
 def _bytes_signed(head: bytes, order: str) -> bool | None:

@@ -17,6 +17,7 @@ from processing.files.image_list import find_images, is_image_list
 from processing.files.mrc import MrcFacts, cut_off, read_facts, read_images
 from processing.files.mrc_header import DEFAULT_PIXEL_NM, HEADER_BYTES, is_mrc
 from processing.files.said import SaidAngles, SaidValue
+from processing.files.tilt_angles import tilted
 from processing.files.tilt_axis import axis_of_titles
 
 TRANSFORMED = "transformed"
@@ -110,7 +111,7 @@ def _single_images(path: Path) -> Recording:
     first = parts[0]
     angles = [] if listed.angles_deg is None else [SaidAngles(listed.source, listed.angles_deg)]
     own = [value for part in parts for said in part.angles_deg for value in said.angles_deg]
-    if len(own) == len(parts) and np.ptp(own) > 0:
+    if len(own) == len(parts) and tilted(own):
         angles.append(SaidAngles("the images' own files", np.array(own)))
     return Recording(
         images=np.concatenate([part.images for part in parts]),
@@ -165,7 +166,7 @@ def _mrc(path: Path, angle_counts: Collection[int]) -> Recording:
     if extended.tilt_axis_deg is not None:
         axes.append(SaidValue(extended_name, extended.tilt_axis_deg))
     angles = []
-    if extended.angles_deg is not None and (len(images) == 1 or np.ptp(extended.angles_deg) > 0):
+    if extended.angles_deg is not None and tilted(extended.angles_deg):
         angles.append(SaidAngles(extended_name, extended.angles_deg[: len(images)]))
     return Recording(
         images=images,

@@ -6,13 +6,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from processing.files.rawtlt import LARGEST_DEG
 from processing.files.said import SaidAngles
 
 AGREE_DEG = 1.5
 """Largest difference between planned and measured angles of one image."""
+SAME_TILT_DEG = 0.1
+"""Largest spread of the angles that a stage reads back while it stands still."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,13 @@ class ChosenAngles:
     others: tuple[SaidAngles, ...] = ()
     notes: tuple[str, ...] = ()
     refusal: str | None = None
+
+
+def tilted(angles_deg: ArrayLike) -> bool:
+    """Return true for a single image, and for images at more than one tilt."""
+    if np.size(angles_deg) < 2:
+        return np.size(angles_deg) == 1
+    return bool(np.ptp(angles_deg) > SAME_TILT_DEG)
 
 
 def choose_angles(said: Sequence[SaidAngles], images: int, stack: str) -> ChosenAngles:
@@ -69,7 +78,7 @@ def choose_angles(said: Sequence[SaidAngles], images: int, stack: str) -> Chosen
         if len(other.angles_deg) != images
     ]
     notes += [f"{line}; its angles are not used" for line in impossible.values()]
-    if images > 2 and np.ptp(chosen.angles_deg) == 0:
+    if images > 2 and not tilted(chosen.angles_deg):
         return ChosenAngles(
             None,
             notes=tuple(notes),

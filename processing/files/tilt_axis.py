@@ -1,7 +1,8 @@
 """Direction of the tilt axis in the images, as recording programs note it.
 
 SerialEM and IMOD count the angle from the image's +y counterclockwise, towards -x, and so does
-dualtilt. SerialEM's RotationAngle is larger by 90 degrees.
+dualtilt. SerialEM's RotationAngle is larger by 90 degrees. In mdocs of Thermo Fisher's Tomography,
+RotationAngle is the axis, and TiltAxisAngle in the title is counted from another direction.
 """
 
 from __future__ import annotations
@@ -15,7 +16,9 @@ from processing.files.mdoc import Mdoc
 from processing.files.said import SaidValue
 from processing.files.text import read_text, to_number
 
-TITLE_AXIS = re.compile(r"tilt\s*axis\s*angle[^-+\d=:]*[=:]\s*([-+]?\d+(?:[.,]\d+)?)", re.I)
+TITLE_AXIS = re.compile(r"tilt\s+axis\s+angle[^-+\d=:]*[=:]\s*([-+]?\d+(?:[.,]\d+)?)", re.I)
+THERMO_TITLE = re.compile(r"^tomography|TiltAxisAngle", re.I)
+"""Titles of Thermo Fisher's Tomography, such as ``TiltAxisAngle = -171.35 Binning = 1``."""
 SERIALEM_ROTATION_DEG = 90.0
 AGREE_DEG = 5.0
 
@@ -40,7 +43,8 @@ def axis_of_mdoc(mdoc: Mdoc, source: str) -> list[SaidValue]:
     ]
     rotations = {section.rotation_angle_deg for section in mdoc.sections}
     if len(rotations) == 1 and (rotation := rotations.pop()):
-        axis = rotation - SERIALEM_ROTATION_DEG
+        thermo = any(THERMO_TITLE.search(title) for title in mdoc.header.titles)
+        axis = rotation if thermo else rotation - SERIALEM_ROTATION_DEG
         said.append(SaidValue(f"RotationAngle in {source}", axis))
     return said
 

@@ -38,10 +38,10 @@ def axis(name: str, size: int, scale: float, units: str, offset: float = 0.0) ->
     return {"_type": "UniformDataAxis", "navigate": name == "tilt", **common}
 
 
-def hyperspy(path: Path) -> None:
+def hyperspy(path: Path, height_A: float = 9.0) -> None:
     axes = [
         axis("tilt", len(TILTS), 10.0, "degrees", -20.0),
-        axis("y", SHAPE[0], 9.0, "Å"),
+        axis("y", SHAPE[0], height_A, "Å"),
         axis("x", SHAPE[1], 9.0, "Å"),
     ]
     empty: dict[str, Any] = {
@@ -134,6 +134,12 @@ def test_other_formats_open(
     np.testing.assert_array_equal(series.images, GREY)
     np.testing.assert_allclose(series.angles_deg, TILTS)
     assert series.pixel_nm == pytest.approx(0.9)
+
+
+def test_pixels_that_are_not_square_are_named(tmp_path: Path) -> None:
+    hyperspy(tmp_path / "A.hspy", height_A=12.0)
+    (note,) = load_tilt_series(tmp_path / "A.hspy").notes
+    assert "not square, 0.9 x 1.2 nm; the width is used for both" in note
 
 
 def test_a_compressed_tiff_opens_and_a_cut_one_is_named(tmp_path: Path) -> None:

@@ -93,6 +93,10 @@ class Resolved:
 BINNED = mdoc(head="PixelSpacing = 2.25\nImageSize = 84 72\n")
 CROPPED = mdoc(head="PixelSpacing = 9\nImageSize = 84 72\n")
 TITLE = "PixelSpacing = 9\n[T =    Tilt axis angle = 84.8, binning = 1]\n"
+THERMO = (
+    "PixelSpacing = 9\n[T = Tomography: TITAN52339560 24-Mar-2023 12:13:13]\n"
+    "[T =   TiltAxisAngle = -171.35  Binning = 1  SpotSize = 5]\n"
+)
 SHUFFLED = TILTS[[2, 1, 3, 0, 4]]
 IMPOSSIBLE = {
     angle: mdoc().replace("TiltAngle = 10.0", f"TiltAngle = {angle}")
@@ -164,6 +168,16 @@ RESOLVED = [
 ]
 
 
+def test_rotation_angle_of_thermo_fishers_tomography_is_the_tilt_axis(tmp_path: Path) -> None:
+    """IMOD takes it so; its title counts the angle from another direction."""
+    text = mdoc(head=THERMO, more="RotationAngle = 81.35\n")
+    series = load_tilt_series(write(tmp_path, mrc(GREY), {"A.mrc.mdoc": text}))
+    assert series.inputs is not None
+    assert series.inputs.tilt_axis_deg == pytest.approx(81.35)
+    assert series.inputs.tilt_axis_source == "RotationAngle in A.mrc.mdoc"
+    assert series.notes == ()
+
+
 @pytest.mark.parametrize("case", RESOLVED, ids=lambda case: case.id)
 def test_what_facts_decide_is_used_and_said(case: Resolved, tmp_path: Path) -> None:
     series = load_tilt_series(write(tmp_path, case.data, case.files), **case.options)
@@ -190,6 +204,9 @@ def test_what_facts_decide_is_used_and_said(case: Resolved, tmp_path: Path) -> N
             id="pixel size",
         ),
         pytest.param({"A.rawtlt": "0\n" * 5}, mrc(GREY), "all 5 tilt angles are 0.00", id="zero"),
+        pytest.param(
+            {"A.rawtlt": "0\n0.02\n-0.01\n0\n0.01"}, mrc(GREY), "all 5 tilt angles are", id="still"
+        ),
         pytest.param({}, mrc(GREY), "no tilt angles", id="no angles"),
         pytest.param({"A.rawtlt": LIST}, mrc(GREY, pixel_nm=None), "no pixel size", id="no pixel"),
         pytest.param({"A.rawtlt": LIST}, mrc(GREY)[:-1], "cut off: it holds 4 whole", id="cut off"),
