@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import re
+from unittest.mock import patch
 
 import numpy as np
 import pytest
+from textual.drivers.headless_driver import HeadlessDriver
+from textual.pilot import Pilot
 
+from controller.ui.tui.layout import LINES_AROUND_BODY
+from controller.ui.tui.session_app import SessionApp
 from controller.ui.tui.sixel import BAND_ROWS, END, FIRST_CHARACTER, START, Levels, sixel_text
+from controller.ui.tui.terminal_graphics import LARGEST_SIDE_PX
+from tests.benchmarks.bench_screen import CELL_PX, terminal
+from tests.tui.support import drive, post_pictures
 
 SHADES = 32
+SIXELS = re.compile(f"{START}.*?{re.escape(END)}")
 HEAD = re.compile(r'"1;1;(?P<cols>\d+);(?P<rows>\d+)(?:#\d+;2;\d+;\d+;\d+)+')
 PART = re.compile(r"#(?P<level>\d+)|(?:!(?P<times>\d+))?(?P<sixel>[?-~])|(?P<next>[$-])")
 
@@ -57,3 +66,24 @@ def test_a_terminal_shows_the_picture(levels: Levels) -> None:
 
 def test_runs_are_sent_as_numbers() -> None:
     assert len(sixel_text(np.full((6, 2000), 5, np.uint8), SHADES)) < 800
+
+
+def test_the_benchmark_sends_the_picture_that_the_screen_made() -> None:
+    sent: list[str] = []
+
+    async def body(app: SessionApp, pilot: Pilot[None]) -> None:
+        post_pictures(app)
+        await pilot.pause()
+
+    with (
+        terminal("sixel"),
+        patch.object(HeadlessDriver, "write", lambda driver, text: sent.append(text)),
+    ):
+        drive(body, size=(120, 40))
+    pictures = [text for part in sent for text in SIXELS.findall(part)]
+    picture = shown(pictures[-1])
+    rows, cols = picture.shape
+    side = (40 - LINES_AROUND_BODY - 2) * CELL_PX[1]
+    assert (rows, cols) == (side, side)
+    drawn = np.flatnonzero((picture[:, 1:] != picture[:, :-1]).any(axis=0))
+    assert len(drawn) < LARGEST_SIDE_PX, "each pixel is enlarged, not interpolated"
