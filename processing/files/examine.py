@@ -226,13 +226,16 @@ def _pixel_of_mdoc(
 def _axis(
     path: Path, recording: Recording, mdoc: _AngleFile | None, given_deg: float | None
 ) -> tuple[SaidValue | None, list[str]]:
+    given = [SaidValue("given", given_deg)] if given_deg is not None else []
     said: Sequence[SaidValue] = [
-        *([SaidValue("given", given_deg)] if given_deg is not None else []),
         *(axis_of_mdoc(mdoc.mdoc, mdoc.said.source) if mdoc and mdoc.mdoc else []),
         *recording.axes_deg,
         *axis_of_log(path),
     ]
-    return choose_axis(said)
+    if said and recording.transformed:
+        note = f"IMOD has aligned these images; the tilt axis by {said[0].source} is not theirs"
+        return choose_axis(given)[0], [note]
+    return choose_axis([*given, *said])
 
 
 def _dose(mdoc: Mdoc | None) -> float | None:

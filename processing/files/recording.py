@@ -21,7 +21,7 @@ from processing.files.tilt_angles import tilted
 from processing.files.tilt_axis import axis_of_titles
 
 TRANSFORMED = "transformed"
-"""Word in the label of IMOD's newstack: the images were turned, the axis in older labels is not."""
+"""Word in the label that IMOD's newstack writes when it aligns images, which turns them."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +38,8 @@ class Recording:
         Pixel sizes, tilt axes and tilt angles with their sources, the more trustworthy first.
     unknown_pixel
         True if the header holds the 1 angstrom that stands for an unknown pixel size.
+    transformed
+        True if IMOD aligned the images: an axis that was noted before is not theirs.
     notes
         One line for each oddity.
     names
@@ -50,6 +52,7 @@ class Recording:
     axes_deg: tuple[SaidValue, ...] = ()
     angles_deg: tuple[SaidAngles, ...] = ()
     unknown_pixel: bool = False
+    transformed: bool = False
     notes: tuple[str, ...] = ()
     names: tuple[str, ...] = ()
 
@@ -160,9 +163,7 @@ def _mrc(path: Path, angle_counts: Collection[int]) -> Recording:
         pixels.append(SaidValue(extended_name, extended.pixel_nm))
     if header.pixel_nm is not None and not unknown:
         pixels.append(SaidValue(f"the header of {name}", header.pixel_nm))
-    axes = []
-    if not any(TRANSFORMED in title.lower() for title in header.titles):
-        axes = [SaidValue(f"the header of {name}", axis) for axis in axis_of_titles(header.titles)]
+    axes = [SaidValue(f"the header of {name}", axis) for axis in axis_of_titles(header.titles)]
     if extended.tilt_axis_deg is not None:
         axes.append(SaidValue(extended_name, extended.tilt_axis_deg))
     angles = []
@@ -175,6 +176,7 @@ def _mrc(path: Path, angle_counts: Collection[int]) -> Recording:
         axes_deg=tuple(axes),
         angles_deg=tuple(angles),
         unknown_pixel=unknown,
+        transformed=any(TRANSFORMED in title.lower() for title in header.titles),
         notes=tuple(notes),
     )
 

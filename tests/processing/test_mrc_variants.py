@@ -117,7 +117,7 @@ VARIANTS = [
     ),
     Variant("AGAR", mrc(GREY, extended=agard(), layout=(2, 4), exttyp=b"AGAR"), GREY, files={}),
     Variant("axis in a label", mrc(GREY, nlabl=1, label=TITLED), GREY, axis_deg=-84.8),
-    Variant("turned since the label", mrc(GREY, nlabl=2, label=ALIGNED), GREY),
+    Variant("turned since the label", mrc(GREY, nlabl=2, label=ALIGNED), GREY, note="aligned"),
     Variant(
         "header of the planned number",
         mrc(GREY, sections=9),

@@ -97,6 +97,7 @@ THERMO = (
     "PixelSpacing = 9\n[T = Tomography: TITAN52339560 24-Mar-2023 12:13:13]\n"
     "[T =   TiltAxisAngle = -171.35  Binning = 1  SpotSize = 5]\n"
 )
+ALIGNED = np.array([b"NEWSTACK: Images copied, transformed", *[b""] * 9], "S80")
 SHUFFLED = TILTS[[2, 1, 3, 0, 4]]
 IMPOSSIBLE = {
     angle: mdoc().replace("TiltAngle = 10.0", f"TiltAngle = {angle}")
@@ -158,6 +159,12 @@ RESOLVED = [
         "a gap in the numbers",
         {"A.mrc.mdoc": mdoc().replace("[ZValue = 4]", "[ZValue = 1e308]")},
         "its 5 sections are not numbered 0 to 4",
+    ),
+    Resolved(
+        "axis of the images before IMOD aligned them",
+        {"A.mdoc": mdoc(head=TITLE)},
+        "IMOD has aligned these images; the tilt axis by the title of A.mdoc is not theirs",
+        mrc(GREY, nlabl=1, label=ALIGNED),
     ),
     Resolved(
         "title and RotationAngle",

@@ -47,7 +47,7 @@ def velox(path: Path, angles_deg: NDArray[Any] = TILTS) -> None:
 
 
 def with_spectra(path: Path) -> None:
-    """Add a map of the same size, a small image, a diffractogram and spectra, as an X-ray map has."""
+    """Add a map of the same size, a small image, a diffractogram, and groups of spectra."""
     velox(path)
     with h5py.File(path, "a") as file:
         group(file, np.zeros(GREY.shape, np.float32), TILTS, "SuperXG2")
