@@ -41,6 +41,11 @@ IMAGES_FOR_CANDIDATES = 15
 """Images from which the candidates for stuck pixels are taken; more give the same ones."""
 LINE_SHARE = 0.8
 """Smallest fraction of a line's pixels that deviate to the same side."""
+LINE_TEXTURE = 4.0
+"""Smallest deviation of a bright line, relative to what `USUAL_LINES_PERCENTILE` of the lines stay
+below. Lattice planes of atoms are sharp, too, but all of them are; one has at most 3.3."""
+USUAL_LINES_PERCENTILE = 90.0
+"""Percentile of the lines' deviations that is a usual one; fewer lines may be wrong."""
 DARK_LINE_SIGMAS = 3.0
 """Smallest depth of a dark line below the darkest others, in standard deviations of one pixel."""
 DARKEST_PERCENTILE = 5.0
@@ -166,7 +171,9 @@ def find_lines(image: Float32, noise: Noise) -> Bools:
         least, *_, largest, _ = np.sort(sign * beside, axis=0)
         deviation = sign * medians[3:-3] - largest
         if sign > 0:
-            wrong = deviation > np.maximum(noise.sigma, SHARPNESS * (largest - least))
+            usual = max(0.0, float(np.percentile(deviation, USUAL_LINES_PERCENTILE)))
+            least_wrong = max(float(noise.sigma), LINE_TEXTURE * usual)
+            wrong = deviation > np.maximum(least_wrong, SHARPNESS * (largest - least))
         else:  # however much the lines beside differ, none is below the darkest ones
             darkest = np.percentile(medians, DARKEST_PERCENTILE)
             wrong = medians[3:-3] < darkest - DARK_LINE_SIGMAS * noise.sigma

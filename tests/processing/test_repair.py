@@ -48,6 +48,23 @@ def atoms() -> Images:
     return rng.poisson(np.broadcast_to(sum_of_atoms, (13, SIZE, SIZE)) * 30 + 5).astype(np.float32)
 
 
+def crystal() -> Images:
+    """Images of two kinds of atoms on a cubic lattice, whose planes lie along the columns."""
+    steps = 5.7 * np.arange(-4, 5)
+    x, y, z = np.stack(np.meshgrid(steps, steps, steps), axis=-1).reshape(-1, 3).T
+    inside = np.hypot(np.hypot(x, y), z) < 26
+    x, y, z = x[inside], y[inside], z[inside]
+    weights = np.random.default_rng(7).choice([26, 78], len(x))
+    pixels = np.arange(SIZE) - (SIZE - 1) / 2
+
+    def profiles(places: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.exp(-((places[:, None] - pixels) ** 2) / 2)
+
+    tilts = np.radians(ANGLES)[:, None]
+    rows = [profiles(row) for row in y * np.cos(tilts) + z * np.sin(tilts)]
+    return np.array([(weights * row.T) @ profiles(x) for row in rows], np.float32)
+
+
 SOUND: dict[str, Callable[[], Images]] = {
     "spheres of 3 px": lambda: spheres(3.0, 0),
     "spheres of 3 px, 3 counts": lambda: spheres(3.0, 3),
@@ -63,6 +80,10 @@ SOUND: dict[str, Callable[[], Images]] = {
     "a lattice along the columns": lambda: (
         np.cos(np.arange(SIZE) * np.pi / 2) + np.random.default_rng(0).normal(0, 0.1, (9, 64, 64))
     ).astype(np.float32),
+    "a crystal of atoms": crystal,
+    "a crystal of atoms, noisy": lambda: (
+        np.random.default_rng(6).poisson(crystal() + 20).astype(np.float32)
+    ),
     "nothing but counts": lambda: (
         np.random.default_rng(2).poisson(0.1, (13, SIZE, SIZE)).astype(np.float32)
     ),
