@@ -32,8 +32,9 @@ if TYPE_CHECKING:
         write_series_result,
         write_summary,
     )
+    from processing.pipeline.series_search import SeriesResult
     from processing.pipeline.settings import ProcessSettings
-    from processing.pipeline.single import SeriesResult, process_series
+    from processing.pipeline.single import process_series
     from processing.progress import Progress
     from processing.results import (
         Count,

@@ -21,21 +21,21 @@ from processing.files.section import read_section
 from processing.images.binning import block_mean
 from processing.images.repair_pixels import repair_image
 from processing.live.count_size import binning_on_reading
+from processing.live.fused_counter import FusedCount, FusedCounter
 from processing.live.live_structure import structure_line
 from processing.live.more_tilts import CountSoFar, count_so_far, what_more_tilts_add
 from processing.live.series_counter import (
     LiveCount,
+    LiveSearch,
     SeriesCounter,
-    fuse_so_far,
     reduce_to_counting_size,
-    widen_interval,
 )
 from processing.pipeline.results_folder import PROCESSED, read_series_result
 from processing.pipeline.sampling import binned_field, in_recorded_pixels
+from processing.pipeline.series_search import SeriesResult
 from processing.pipeline.settings import ProcessSettings
-from processing.pipeline.single import SeriesResult
 from processing.progress import Progress
-from processing.results import Count, Trust
+from processing.results import Trust
 from processing.series import Float32, TiltSeries
 
 MIN_RANGE_FOR_BLUR_DEG = 90.0
@@ -74,7 +74,7 @@ class CountedSeries:
         self._settings = self._of_series = ProcessSettings.model_validate(wanted)
         self._counter: SeriesCounter | None = None
         self._a: SeriesResult | None = None
-        self._fused: Count | None = None
+        self._fused: FusedCounter | None = None
         self._images: dict[int, Float32] = {}
         self._counted: list[int] = []
         self._schedule = CountSchedule()
@@ -93,24 +93,26 @@ class CountedSeries:
         self._read_result_of_a()
         if self._counter is None:
             self._counter = SeriesCounter(self._of_series)
-        found = self._counter.count(series, progress=self._keep_alive(newest))
+        progress = self._keep_alive(newest)
+        searched = self._counter.search(series, progress=progress)
+        fused = searched is not None and self._fuse_again(searched, progress)
+        found = None if searched is None else self._counter.fit(searched, progress=progress)
         if found is None:
             self._forget_counts()
             return Ended()  # too few tilts take no time, which says nothing about the next count
-        self._publish_count(found, sections, newest, task.tilts_left)
+        self._publish_count(found, sections, task.tilts_left)
+        if not fused and not _is_refused(found):
+            self._fuse(found, progress)
         self._schedule.took(time.monotonic() - started_s)
         return Ended()
 
-    def _publish_count(
-        self, found: LiveCount, sections: list[int], newest: int, tilts_left: int
-    ) -> None:
+    def _publish_count(self, found: LiveCount, sections: list[int], tilts_left: int) -> None:
         """Publish a count and what follows from it: nothing but its state if it is refused."""
         alignment = in_recorded_pixels(found.alignment, self._sampling)
         write_refined_alignment(self._folder, self._series, sections, alignment)
         used = found.result.summary.tilts
         diameter_nm = found.result.diameter.value
-        verdict = found.count.verdict
-        refused = verdict is not None and verdict.state is Trust.REFUSED
+        refused = _is_refused(found)
         order = "" if refused else structure_line(found.result.detection.table, found.count)
         self._publish(
             count_event(self._series, found.count, used, diameter_nm, live=True, structure=order)
@@ -119,7 +121,6 @@ class CountedSeries:
             self._forget_counts()
             return
         self._advise(found, tilts_left)
-        self._fuse(found, used, newest)
 
     def _keep_alive(self, section: int) -> Progress:
         """Return a progress function that only tells the supervisor that the child is working."""
@@ -152,6 +153,7 @@ class CountedSeries:
             self._a = reduce_to_counting_size(read_series_result(self._folder, "A"))
         except (InputFileError, ProcessingError):
             return
+        self._fused = FusedCounter(self._a, self._settings)
         known = self._a.diameter
         # the complete A was searched for a second size; few tilts of B often hint at one
         known_sizes = {"diameter_nm": known.value, "second_size": bool(known.kinds)}
@@ -159,27 +161,36 @@ class CountedSeries:
         self._counter = None
         self._forget_counts()
 
-    def _fuse(self, found: LiveCount, used: int, newest: int) -> None:
-        if self._a is None:
-            return
-        progress = self._keep_alive(newest)
-        fused = fuse_so_far(self._a, found.result, self._settings, progress=progress)
-        if fused is None:
-            self._warn_of_misfit(found, used)
-        else:
-            count = widen_interval(fused.detection.count, self._fused or self._a.detection.count)
-            self._fused = fused.detection.count
-            tilts, diameter_nm = self._a.summary.tilts + used, found.result.diameter.value
-            order = structure_line(fused.detection.table, count)
-            self._publish(
-                count_event("fused", count, tilts, diameter_nm, live=True, structure=order)
-            )
-            self._publish(Advised(series="B", topic="fit", text="B fits A", ok=True))
+    def _fuse_again(self, searched: LiveSearch, progress: Progress) -> bool:
+        """Continue the last fused count before B is counted alone; return false if it can not."""
+        fused = self._fused.count_again(searched, progress=progress) if self._fused else None
+        if fused is not None:
+            self._publish_fused(fused)
+        return fused is not None
 
-    def _warn_of_misfit(self, found: LiveCount, used: int) -> None:
+    def _fuse(self, found: LiveCount, progress: Progress) -> None:
+        """Count A and B together if they can be registered."""
+        if self._fused is None:
+            return
+        fused = self._fused.count(found.result, progress=progress)
+        if fused is None:
+            self._warn_of_misfit(found)
+        else:
+            self._publish_fused(fused)
+
+    def _publish_fused(self, fused: FusedCount) -> None:
+        order = structure_line(fused.result.detection.table, fused.count)
+        diameter_nm = fused.result.diameter.value
+        self._publish(
+            count_event("fused", fused.count, fused.images, diameter_nm, live=True, structure=order)
+        )
+        self._publish(Advised(series="B", topic="fit", text="B fits A", ok=True))
+
+    def _warn_of_misfit(self, found: LiveCount) -> None:
         """Publish that B cannot be registered to A, if its tilt range is large enough."""
         if np.ptp(found.result.aligned.angles_deg) < MIN_RANGE_FOR_FIT_DEG:
             return
+        used = found.result.summary.tilts
         text = f"B does not fit A after {used} tilts: check that it is the same object, flipped"
         self._publish(Advised(series="B", topic="fit", text=text, ok=False))
 
@@ -216,3 +227,8 @@ class CountedSeries:
         text = f"{width} (diameter {diameter_nm:.1f} nm): {adds}"
         # always ok: the second series resolves the blurred side
         self._publish(Advised(series=self._series, topic="blurred-side", text=text, ok=True))
+
+
+def _is_refused(found: LiveCount) -> bool:
+    verdict = found.count.verdict
+    return verdict is not None and verdict.state is Trust.REFUSED

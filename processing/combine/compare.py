@@ -9,7 +9,8 @@ from scipy.spatial import cKDTree
 
 from processing.combine.coarse import Hypothesis, coarse_candidates
 from processing.combine.pose import Indices, Pose, mutual_pairs, refine_pose
-from processing.combine.register import PAIRED_WITHIN, fit_all_pairs
+from processing.combine.pose_fit import PAIRED_WITHIN
+from processing.combine.register import fit_all_pairs
 from processing.series import Float64
 
 SURELY_PAIRED = 0.9

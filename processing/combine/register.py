@@ -19,7 +19,12 @@ from scipy.cluster.vq import kmeans2
 from scipy.spatial import cKDTree
 
 from processing.combine.coarse import Candidate, Hypothesis, coarse_candidates
-from processing.combine.envelope import Envelope
+from processing.combine.flip_verdict import (
+    CLEAR_SHARE,
+    SMALLEST_SHARE,
+    is_beaten,
+    refuse_unless_flipped,
+)
 from processing.combine.pose import (
     Pose,
     fit_scaled_pose,
@@ -27,27 +32,25 @@ from processing.combine.pose import (
     mutual_pairs,
     refine_pose,
 )
-from processing.errors import OppositeSenseError, RegistrationRefusedError, UnclearPoseError
+from processing.combine.pose_fit import (
+    PAIRED_WITHIN,
+    PoseFit,
+    Reference,
+    different_poses,
+    paired_share,
+    same_pose,
+    score_pose,
+)
+from processing.errors import RegistrationRefusedError
 from processing.parallel import each_in_threads
 from processing.series import Float64
 
-PAIRED_WITHIN = 0.25
-"""Largest distance between two centres of the same particle, in diameters."""
-SMALLEST_SHARE = 0.4
-"""Smallest paired share of the particles for which A and B are the same object."""
-OUTLINE_POWER = 16
-"""Exponent of the outline overlap in the score. A lattice step reduces the overlap by only a few
-per cent, but a wrong pose may pair 10 % more particles on a noisy exit side."""
-CLEAR_SHARE = 0.6
-"""Smallest paired share that shows how B was put back. In tilt steps too coarse for a crystal many
-particles are in wrong places of its lattice. Half of them fit the mirror image, too."""
-MARGIN = 1.02
-"""Factor by which another hypothesis must beat the flipped one. It is above 1 because a crystal can
-be its own mirror image."""
-NEARLY_AS_MANY = 0.8
-"""Share of the pairs of the best hypothesis with which the flipped one fits nearly as well."""
 FEWEST_PARTICLES = 4
 """Fewest particles in A and in B: three pairs fix a pose, a fourth can contradict it."""
+NEAR_STEPS = 4
+"""Steps of the refinement of a pose that is nearly right."""
+LARGEST_LOSS = 0.1
+"""Largest loss of the paired share at which a pose found before still holds."""
 
 
 @dataclass(frozen=True)
@@ -66,6 +69,8 @@ class RegistrationResult:
         Root mean square distance of the pairs.
     in_plane_deg, seat_tilt_deg
         Angles of p_B = Rz(phi) . Rseat . F . p_A.
+    compared
+        The best poses of every hypothesis that differ from one another, best first.
     """
 
     pose: Pose
@@ -74,25 +79,7 @@ class RegistrationResult:
     rms_nm: float
     in_plane_deg: float
     seat_tilt_deg: float
-
-
-@dataclass(frozen=True)
-class _Fit:
-    hypothesis: Hypothesis
-    pose: Pose
-    share: float
-    agreement: float
-    """Paired share with each pair weighted by 1 - (distance / largest distance)^2, times the
-    overlap of the outlines to the power of `OUTLINE_POWER`."""
-
-
-@dataclass(frozen=True)
-class _Reference:
-    """Series A, prepared for comparison with many poses of B."""
-
-    tree: cKDTree
-    envelope: Envelope
-    diameter_nm: float
+    compared: tuple[PoseFit, ...] = ()
 
 
 def register(points_a: Float64, points_b: Float64, diameter_nm: float) -> RegistrationResult:
@@ -115,17 +102,55 @@ def register(points_a: Float64, points_b: Float64, diameter_nm: float) -> Regist
             )
     fits = _all_fits(points_a, points_b, diameter_nm)
     best = next(fit for fit in fits if fit.hypothesis is Hypothesis.FLIPPED)
-    _refuse_unless_flipped(best, fits[0])
+    refuse_unless_flipped(best, fits[0])
+    return _result(points_a, points_b, best, fits, diameter_nm)
+
+
+def register_again(
+    points_a: Float64, points_b: Float64, diameter_nm: float, earlier: RegistrationResult
+) -> RegistrationResult | None:
+    """Compare the poses of an earlier registration again, with the particles of B known now.
+
+    Parameters are those of `register`, which takes ten times as long.
+
+    Returns
+    -------
+    None if these poses do not settle the question: the pose found earlier fits worse than before,
+    or no longer best.
+    """
+    if len(points_b) < FEWEST_PARTICLES:
+        return None
+    a = Reference.of(points_a, diameter_nm)
+
+    def refined(known: PoseFit) -> PoseFit:
+        mirrored_back = points_b @ known.hypothesis.mirror
+        pose = refine_pose(a.tree, mirrored_back, known.pose, diameter_nm, steps=NEAR_STEPS)
+        return score_pose(a, points_b, known.hypothesis, pose)
+
+    fits = sorted(each_in_threads(refined, earlier.compared), key=lambda fit: -fit.agreement)
+    best = next(fit for fit in fits if fit.hypothesis is Hypothesis.FLIPPED)
+    if is_beaten(best, fits[0]) or not same_pose(best, earlier.compared[0], diameter_nm):
+        return None
+    if best.share < max(CLEAR_SHARE, earlier.share - LARGEST_LOSS):
+        return None
+    return _result(points_a, points_b, best, fits, diameter_nm)
+
+
+def _result(
+    points_a: Float64, points_b: Float64, best: PoseFit, fits: list[PoseFit], diameter_nm: float
+) -> RegistrationResult:
+    """Return the registration in the best of all fits, with its pose fitted to all pairs."""
     share, rms_nm = paired_share(points_a, points_b, best.pose, diameter_nm)
-    others = [fit.share for fit in fits if not _same_pose(fit, best, diameter_nm)]
+    others = [fit for fit in fits if not same_pose(fit, best, diameter_nm)]
     in_plane_deg, seat_tilt_deg = in_plane_and_seat_deg(best.pose.matrix)
     return RegistrationResult(
         fit_all_pairs(points_a, points_b, best.pose, diameter_nm),
         share,
-        max(others, default=0.0),
+        max((fit.share for fit in others), default=0.0),
         rms_nm,
         in_plane_deg,
         seat_tilt_deg,
+        (best, *different_poses(others, diameter_nm)),
     )
 
 
@@ -139,16 +164,16 @@ def fit_all_pairs(points_a: Float64, points_b: Float64, pose: Pose, diameter_nm:
     return pose
 
 
-def _all_fits(points_a: Float64, points_b: Float64, diameter_nm: float) -> list[_Fit]:
+def _all_fits(points_a: Float64, points_b: Float64, diameter_nm: float) -> list[PoseFit]:
     """Refine the candidates of every hypothesis; return them best first."""
-    a = _Reference(cKDTree(points_a), Envelope(points_a, diameter_nm), diameter_nm)
+    a = Reference.of(points_a, diameter_nm)
 
-    def refined(candidate: Candidate) -> _Fit:
+    def refined(candidate: Candidate) -> PoseFit:
         # B is mirrored back first, so that the motion left to fit is a rotation
         mirror = candidate.hypothesis.mirror
         start = Pose(candidate.pose.matrix @ mirror, candidate.pose.shift_nm)
         pose = refine_pose(a.tree, points_b @ mirror, start, diameter_nm)
-        return _scored_fit(a, points_b, candidate.hypothesis, pose)
+        return score_pose(a, points_b, candidate.hypothesis, pose)
 
     fits = each_in_threads(refined, coarse_candidates(points_a, points_b, diameter_nm))
     winners = [
@@ -162,16 +187,16 @@ def _all_fits(points_a: Float64, points_b: Float64, diameter_nm: float) -> list[
     return sorted(fits, key=lambda fit: -fit.agreement)
 
 
-def _neighbouring_fits(a: _Reference, points_b: Float64, fit: _Fit) -> list[_Fit]:
+def _neighbouring_fits(a: Reference, points_b: Float64, fit: PoseFit) -> list[PoseFit]:
     """Try poses shifted by one step to a neighbouring particle; repeat while they improve."""
-    found: list[_Fit] = []
+    found: list[PoseFit] = []
     unmirrored = points_b @ fit.hypothesis.mirror
     steps = _neighbour_steps(a.tree, a.diameter_nm)
 
-    def stepped(step: Float64, fit: _Fit) -> _Fit:
+    def stepped(step: Float64, fit: PoseFit) -> PoseFit:
         start = replace(fit.pose, shift_nm=fit.pose.shift_nm + step)
-        pose = refine_pose(a.tree, unmirrored, start, a.diameter_nm, steps=4)
-        return _scored_fit(a, points_b, fit.hypothesis, pose)
+        pose = refine_pose(a.tree, unmirrored, start, a.diameter_nm, steps=NEAR_STEPS)
+        return score_pose(a, points_b, fit.hypothesis, pose)
 
     for _ in range(4):
         tried = each_in_threads(partial(stepped, fit=fit), steps)
@@ -191,92 +216,3 @@ def _neighbour_steps(tree: cKDTree, diameter_nm: float) -> Float64:
     steps = tree.data[pairs[:, 0]] - tree.data[pairs[:, 1]]
     both_ways = np.concatenate([steps, -steps])
     return np.asarray(kmeans2(both_ways, 12, minit="++", seed=0)[0], np.float64)
-
-
-def paired_share(
-    points_a: Float64, points_b: Float64, pose: Pose, diameter_nm: float
-) -> tuple[float, float]:
-    """Return the paired share of the particles and the rms distance of the pairs, nm."""
-    squares = _squared_distances(cKDTree(points_a), points_b, pose, diameter_nm)
-    share = 2 * len(squares) / (len(points_a) + len(points_b))
-    return share, float(np.sqrt(squares.mean())) if len(squares) else 0.0
-
-
-def _scored_fit(a: _Reference, points_b: Float64, hypothesis: Hypothesis, pose: Pose) -> _Fit:
-    unmirrored = points_b @ hypothesis.mirror
-    squares = _squared_distances(a.tree, unmirrored, pose, a.diameter_nm)
-    mean_number = (a.tree.n + len(points_b)) / 2
-    weight = 1 - squares / (PAIRED_WITHIN * a.diameter_nm) ** 2
-    outline = a.envelope.overlap(pose.apply(unmirrored)) ** OUTLINE_POWER
-    agreement = float(weight.sum() / mean_number) * outline
-    return _Fit(hypothesis, pose, len(squares) / mean_number, agreement)
-
-
-def _squared_distances(
-    tree_a: cKDTree, points_b: Float64, pose: Pose, diameter_nm: float
-) -> Float64:
-    """Return the squared distances of the pairs, nm^2."""
-    moved = pose.apply(points_b)
-    pairs_a, pairs_b = mutual_pairs(tree_a, moved, PAIRED_WITHIN * diameter_nm)
-    return np.asarray(((tree_a.data[pairs_a] - moved[pairs_b]) ** 2).sum(axis=1), np.float64)
-
-
-def _same_pose(fit: _Fit, best: _Fit, diameter_nm: float) -> bool:
-    if fit.hypothesis is not best.hypothesis:
-        return False
-    rotation = np.linalg.norm(fit.pose.matrix - best.pose.matrix)
-    shift_nm = np.linalg.norm(fit.pose.shift_nm - best.pose.shift_nm)
-    return bool(rotation < 0.1 and shift_nm < 0.5 * diameter_nm)
-
-
-def _refuse_unless_flipped(flipped: _Fit, winner: _Fit) -> None:
-    """Refuse any winner that is not the flipped A, and say what fits instead.
-
-    Reversing the tilt sense mirrors a volume along the beam. A flipped grid with the opposite sense
-    is therefore the same motion as an unflipped grid with a mirrored scan.
-    """
-    if winner.share < SMALLEST_SHARE:
-        raise UnclearPoseError(
-            f"B does not fit A: at best {winner.share:.0%} of the particles are paired, "
-            f"{winner.hypothesis.value}, but {SMALLEST_SHARE:.0%} are needed; either B shows "
-            "another object than A, or the tilt axis or the angles of one of them are wrong"
-        )
-    if winner.agreement < MARGIN * flipped.agreement:
-        return
-    shares = (
-        f"{winner.share:.0%} of the particles are paired so, {flipped.share:.0%} as a flipped A"
-    )
-    if winner.share < CLEAR_SHARE:
-        raise UnclearPoseError(
-            f"B fits A in no pose well: at best {winner.hypothesis.value} ({shares}). Either many "
-            "particles of A or of B are in wrong places, or the angles of one series have the "
-            "wrong sign, or its scan is mirrored, or the grid was not flipped; check the counts of "
-            "A and of B first"
-        )
-    if flipped.share > NEARLY_AS_MANY * winner.share:
-        mirrored = winner.hypothesis is Hypothesis.MIRRORED
-        kind = OppositeSenseError if mirrored else RegistrationRefusedError
-        raise kind(
-            f"B fits A flipped and {winner.hypothesis.value} nearly alike ({shares}): the object "
-            "is almost its own mirror image. Either the tilt angles of one series have the wrong "
-            "sign, or what tells both apart is hidden or cut off in one series; check the angles, "
-            "then use --region or fewer tilts, or process each series alone"
-        )
-    match winner.hypothesis:
-        case Hypothesis.SAME_SIDE:
-            raise RegistrationRefusedError(
-                f"B fits A {winner.hypothesis.value} ({shares}): the grid was not flipped between "
-                "them; flip it and record B again, or process each series alone"
-            )
-        case Hypothesis.MIRRORED:
-            raise OppositeSenseError(
-                f"B fits A flipped with the opposite tilt sense ({shares}): reverse the sign of "
-                "the angles of the series whose sense is wrong. If both are right, the scan "
-                "settings differ: B has a mirrored scan, and the grid was not flipped"
-            )
-        case _:
-            raise RegistrationRefusedError(
-                f"B fits A {winner.hypothesis.value} ({shares}): one of them has a mirrored scan, "
-                "or the opposite tilt sense and the grid was not flipped; correct scan settings "
-                "or angles, or process each series alone"
-            )

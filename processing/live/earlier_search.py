@@ -8,7 +8,7 @@ import numpy as np
 
 from processing.align.alignment import Alignment
 from processing.pipeline.search_start import SearchStart
-from processing.pipeline.single import SeriesResult
+from processing.pipeline.series_search import SeriesResult
 from processing.results import Sampling, Trust
 
 LEAST_SHARE = 0.85

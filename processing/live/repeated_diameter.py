@@ -8,7 +8,7 @@ from processing.align.series import linearised
 from processing.count.diameter import refined_diameter
 from processing.pipeline.own_diameters import mean_at_zero, with_statistics
 from processing.pipeline.search_start import SAME_DIAMETER
-from processing.pipeline.single import SeriesResult
+from processing.pipeline.series_search import SeriesResult
 from processing.results import Trust
 
 

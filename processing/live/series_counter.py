@@ -17,7 +17,7 @@ from processing.align.alignment import Alignment
 from processing.align.matching import reduced, scaled
 from processing.align.series import align_series
 from processing.count.diameter import SMALLEST_PX
-from processing.errors import RegistrationRefusedError, TooManyCandidatesError
+from processing.errors import TooManyCandidatesError
 from processing.image_size import Crop
 from processing.images.isolate import isolate_object
 from processing.images.prepare import upright_contrast
@@ -29,15 +29,18 @@ from processing.live.repeated_diameter import (
     with_measured_diameter,
 )
 from processing.pipeline.detect import Detection
-from processing.pipeline.dual import FusedResult, combine_series
 from processing.pipeline.object_region import MARGIN, object_region
 from processing.pipeline.sampling import in_recorded_pixels, in_sampled_pixels, sampled
-from processing.pipeline.search_start import SearchStart
+from processing.pipeline.series_search import (
+    SeriesResult,
+    SeriesSearch,
+    fit_series,
+    search_series,
+)
 from processing.pipeline.settings import ProcessSettings
-from processing.pipeline.single import SeriesResult, find_particles
 from processing.pipeline.verdict import wrong_share
 from processing.progress import Progress, silent, within
-from processing.results import Count, Sampling, Trust
+from processing.results import Count, Sampling, Trust, Verdict
 from processing.series import Float32, TiltSeries
 
 REDUCED_DOUBT = 0.015
@@ -84,6 +87,27 @@ class LiveCount:
     count: Count
 
 
+@dataclass(frozen=True, eq=False)
+class LiveSearch:
+    """Candidates of a series so far, before the fit to its images.
+
+    Attributes
+    ----------
+    alignment
+        Alignment of all images given, in the pixels in which they are counted.
+    factor
+        Pixels of the region in one of these, along a side.
+    verdict
+        Verdict on the last count; None if there is none.
+    """
+
+    search: SeriesSearch
+    alignment: Alignment
+    sampling: Sampling
+    factor: float
+    verdict: Verdict | None
+
+
 class SeriesCounter:
     """Repeated counts of one growing series."""
 
@@ -97,10 +121,14 @@ class SeriesCounter:
         self._hinted = False
 
     def count(self, series: TiltSeries, *, progress: Progress = silent) -> LiveCount | None:
-        """Count the particles in the raw images so far.
+        """Count the particles in the raw images so far: `search`, then `fit`."""
+        found = self.search(series, progress=within(progress, 0.0, 0.8))
+        return None if found is None else self.fit(found, progress=within(progress, 0.8, 1.0))
 
-        Returns None while too few tilts are there to separate the particles: the diameter found is
-        not credible, or too many particles may be wrong. A refused count is returned as such.
+    def search(self, series: TiltSeries, *, progress: Progress = silent) -> LiveSearch | None:
+        """Align and reconstruct the raw images so far, and find the candidates for particles.
+
+        Returns None while the tilts do not separate one layer of particles from the next.
 
         Parameters
         ----------
@@ -118,25 +146,44 @@ class SeriesCounter:
         sampling = self._sampling = _region(series, self._sampling)
         factor = reduction(sampling.crop_px[2])
         small = reduced(sampled(series, sampling), factor)
-        alignment = self._align(small, sampling, factor, within(progress, 0.0, 0.4))
+        alignment = self._align(small, sampling, factor, within(progress, 0.0, 0.5))
         self._alignment = in_recorded_pixels(scaled(alignment, factor), sampling)
         searched, self._searched = self._searched, None
         start = searched.start(alignment, sampling) if searched is not None else None
+        search = search_series(
+            small,
+            alignment,
+            self._settings_so_far(),
+            start=start,
+            progress=within(progress, 0.5, 1.0),
+        )
+        known = searched.result.detection.count.verdict if searched is not None else None
+        return LiveSearch(search, alignment, sampling, factor, known)
+
+    def fit(self, found: LiveSearch, *, progress: Progress = silent) -> LiveCount | None:
+        """Count the particles among the candidates of the last search.
+
+        Returns None while too few tilts are there to separate the particles: the diameter found is
+        not credible, or too many particles may be wrong. A refused count is returned as such.
+        """
         try:
-            result = self._find_particles(small, alignment, start, within(progress, 0.4, 1.0))
+            result = fit_series(found.search, progress=progress)
         except TooManyCandidatesError:
             self._diameter = RepeatedDiameter()
             return None  # more tilts may decide on them
+        if found.search.settings.known_diameter_nm != self._settings.known_diameter_nm:
+            result = with_measured_diameter(result)
         self._hinted = bool(result.detection.hinted or result.diameter.kinds)
         if not self._credible_diameter(result) or not _credible_count(result.detection):
             self._diameter = RepeatedDiameter()
             return None
-        self._searched = EarlierSearch(result, alignment, sampling)
+        self._searched = EarlierSearch(result, found.alignment, found.sampling)
         count = result.detection.count
         self._diameter.add(diameter_of_one_size(result))
         before, self._last = self._last, count
-        doubt = REDUCED_DOUBT * count.n if factor > 1 else 0.0
-        return LiveCount(result, self._alignment, widen_interval(count, before, doubt))
+        doubt = REDUCED_DOUBT * count.n if found.factor > 1 else 0.0
+        alignment = in_recorded_pixels(scaled(found.alignment, found.factor), found.sampling)
+        return LiveCount(result, alignment, widen_interval(count, before, doubt))
 
     def _align(
         self, small: TiltSeries, sampling: Sampling, factor: float, progress: Progress
@@ -147,33 +194,22 @@ class SeriesCounter:
         start = scaled(in_sampled_pixels(self._alignment, sampling), 1 / factor)
         return align_series(small, start=start, rounds=ROUNDS_FROM_BEFORE, progress=progress)
 
-    def _find_particles(
-        self,
-        small: TiltSeries,
-        alignment: Alignment,
-        start: SearchStart | None,
-        progress: Progress,
-    ) -> SeriesResult:
-        """Find the particles, with a diameter that earlier counts agree on where there is one.
+    def _settings_so_far(self) -> ProcessSettings:
+        """Return the settings, with a diameter that earlier counts agree on where there is one.
 
         A second size is searched only if the count before hinted at one too: few tilts often do,
         and the search takes longer than all the rest.
         """
-        settings, known_nm = self._settings, self._diameter.agreed_nm
-        settings = settings.model_copy(
+        return self._settings.model_copy(
             update={
-                "diameter_nm": settings.diameter_nm or known_nm,
-                "second_size": settings.second_size and self._hinted,
+                "diameter_nm": self._settings.known_diameter_nm or self._diameter.agreed_nm,
+                "second_size": self._settings.second_size and self._hinted,
             }
         )
-        result = find_particles(small, alignment, settings, start=start, progress=progress)
-        if settings.diameter_nm == self._settings.diameter_nm:
-            return result
-        return with_measured_diameter(result)
 
     def _credible_diameter(self, result: SeriesResult) -> bool:
         """Return false if the estimated diameter is that of noise or of the whole assembly."""
-        if self._settings.diameter_nm is not None:
+        if self._settings.known_diameter_nm is not None:
             return True
         smallest_nm = LEAST_DIAMETER_RATIO * SMALLEST_PX * result.aligned.pixel_nm
         largest_nm = LARGEST_SHARE * min(result.volume.shape) * result.aligned.pixel_nm
@@ -251,16 +287,6 @@ def expected_change(history: Sequence[tuple[int, int]], planned: int) -> int:
         ratio = min(1.0, (change / (t2 - t1)) / ((n1 - n0) / (t1 - t0)))
     sum_of_powers = left if ratio == 1 else ratio * (1 - ratio**left) / (1 - ratio)
     return round(change * sum_of_powers)
-
-
-def fuse_so_far(
-    a: SeriesResult, b: SeriesResult, settings: ProcessSettings, *, progress: Progress = silent
-) -> FusedResult | None:
-    """Combine a complete A and a growing B; return None while that is not possible."""
-    try:
-        return combine_series(a, b, settings, progress=progress)
-    except (RegistrationRefusedError, TooManyCandidatesError):
-        return None
 
 
 def reduce_to_counting_size(result: SeriesResult) -> SeriesResult:

@@ -7,7 +7,7 @@ particles among them and refines their positions. The controls are counted from 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import partial
 
@@ -15,28 +15,34 @@ import numpy as np
 from scipy.spatial import cKDTree
 from scipy.spatial.transform import Rotation
 
-from processing.combine.fuse import fuse
-from processing.combine.pose import Pose, mutual_pairs
-from processing.combine.register import PAIRED_WITHIN, RegistrationResult
+from processing.combine.pose import Pose
+from processing.combine.pose_fit import PAIRED_WITHIN
+from processing.combine.register import RegistrationResult
 from processing.combine.resample import resample
 from processing.count.interval import missed_by_both, widen_by_fused, widen_by_missed
 from processing.device import device
 from processing.files.particles import NO_PARTICLES, ParticleTable
-from processing.pipeline.candidates import Candidates, find_candidates
-from processing.pipeline.detect import Detection, detect_by_fit, detect_by_weight, size_notes
+from processing.fit.spheres import ROUNDS
+from processing.pipeline.detect import Detection, detect_by_fit, size_notes
 from processing.pipeline.detect_bodies import detect_bodies
 from processing.pipeline.memory import DUAL_VOLUMES, allocator
 from processing.pipeline.own_diameters import mean_at_zero, with_statistics
 from processing.pipeline.own_positions import calibrated_by_pairs
+from processing.pipeline.pair_volumes import (
+    PairVolumes,
+    count_control,
+    finished_controls,
+    moved_to_known,
+)
 from processing.pipeline.propose_shape import with_proposed_shape
 from processing.pipeline.register_series import register_series
 from processing.pipeline.sampling import volume_origin_nm
+from processing.pipeline.search_start import FIT_ROUNDS, PairStart
+from processing.pipeline.series_search import SeriesResult
 from processing.pipeline.settings import ProcessSettings
-from processing.pipeline.single import SeriesResult
 from processing.progress import Progress, silent, within
 from processing.results import Cause, Count, Diameter, Fusion, FusionRule, Registration
-from processing.scratch import Allocate
-from processing.series import Float32, Float64
+from processing.series import Float32
 
 CONTROL_SHARE = 0.06
 """Part of the progress that one control rule takes."""
@@ -75,6 +81,7 @@ class FusedResult:
     detection: Detection
     table_b: ParticleTable
     diameter: Diameter
+    found: RegistrationResult
     registration: Registration
     fusion: Fusion
     pixel_nm: float
@@ -88,9 +95,20 @@ class FusedResult:
 
 
 def combine_series(
-    a: SeriesResult, b: SeriesResult, settings: ProcessSettings, *, progress: Progress = silent
+    a: SeriesResult,
+    b: SeriesResult,
+    settings: ProcessSettings,
+    *,
+    start: PairStart | None = None,
+    progress: Progress = silent,
 ) -> FusedResult:
     """Register B onto A, fuse both, and find the particles.
+
+    Parameters
+    ----------
+    start
+        Earlier result to start from, with the registration of B as it is now; None to start from
+        nothing.
 
     Raises
     ------
@@ -102,7 +120,11 @@ def combine_series(
     allocate = allocator(a.volume.shape, DUAL_VOLUMES, settings.memory_limit_GB)
     diameter = _common_diameter(a.diameter, b.diameter)
     progress("registration", 0.0)
-    b, found, reversed_line = register_series(a, b, diameter.value)
+    reversed_line: tuple[str, ...] = ()
+    if start is not None:
+        found = start.registration
+    else:
+        b, found, reversed_line = register_series(a, b, diameter.value)
     registered = resample(
         b.volume,
         found.pose,
@@ -112,10 +134,11 @@ def combine_series(
         allocate=allocate,
         progress=within(progress, 0.3, 0.4),
     )
-    pair = _Pair(a.volume, registered, diameter.value, a.aligned.pixel_nm, settings, allocate)
+    pair = PairVolumes(a.volume, registered, diameter.value, a.aligned.pixel_nm, settings, allocate)
     volume = pair.fused(settings.fusion_rule, within(progress, 0.4, 0.5))
     body = settings.body
-    candidates = None if body else pair.candidates(volume, within(progress, 0.5, 0.55))
+    search = None if start is None else start.search_for(diameter.value)
+    candidates = None if body else pair.candidates(volume, within(progress, 0.5, 0.55), search)
     fit_share = 1.0 - CONTROL_SHARE * len(settings.control_rules)
     table_b = _moved(b.detection.table, found.pose)
     beside_b = _moved(b.beside, found.pose)
@@ -135,19 +158,23 @@ def combine_series(
     else:
         # the fit leaves a core idle now and then, and needs no volume: the controls go on beside
         with ThreadPoolExecutor(1) as beside:
-            control_of = partial(_control, pair, candidates)
+            control_of = partial(count_control, pair, candidates)
             awaited = {rule: beside.submit(control_of, rule) for rule in settings.control_rules}
+            placed = candidates  # a start has moved them already
+            if search is None:
+                placed = moved_to_known(candidates, known_nm, PAIRED_WITHIN * diameter.value)
             detection = detect_by_fit(
-                _moved_to_known(candidates, known_nm, PAIRED_WITHIN * diameter.value),
+                placed,
                 both,
                 diameter.value,
+                rounds=ROUNDS if search is None else FIT_ROUNDS,
                 own_diameters=settings.own_diameters,
                 second_size=settings.second_size,
                 doubts=_input_doubts(a, b),
                 device=device(settings.device),
                 progress=within(progress, 0.55, fit_share),
             )
-            controls = _finished(awaited, within(progress, fit_share, 1.0))
+            controls = finished_controls(awaited, within(progress, fit_share, 1.0))
         detection = with_proposed_shape(
             detection, volume, a.aligned.pixel_nm, diameter.value, alone=False
         )
@@ -171,6 +198,7 @@ def combine_series(
         replace(detection, count=widen_by_missed(detection.count, missed)),
         table_b,
         diameter,
+        found,
         _registration(found, sense_reversed=bool(reversed_line)),
         Fusion(rule=settings.fusion_rule, wavelet=settings.wavelet, level=settings.level),
         a.aligned.pixel_nm,
@@ -204,85 +232,6 @@ def _all_beside(
             table = table.select(distance_nm > same_nm)
         beside = beside.followed_by(table)
     return beside
-
-
-@dataclass(frozen=True, eq=False)
-class _Pair:
-    """Volumes of A and B in the frame of A, and the settings to fuse and to search them."""
-
-    a: Float32
-    b: Float32
-    diameter_nm: float
-    pixel_nm: float
-    settings: ProcessSettings
-    allocate: Allocate
-
-    def fused(self, rule: FusionRule, progress: Progress) -> Float32:
-        return fuse(
-            self.a,
-            self.b,
-            rule,
-            wavelet=self.settings.wavelet,
-            level=self.settings.level,
-            allocate=self.allocate,
-            progress=progress,
-        )
-
-    def candidates(self, volume: Float32, progress: Progress) -> Candidates:
-        return find_candidates(
-            volume,
-            self.diameter_nm,
-            self.pixel_nm,
-            iterations=self.settings.ssr_iterations,
-            device=device(self.settings.device),
-            allocate=self.allocate,
-            progress=progress,
-        )
-
-
-def _control(pair: _Pair, candidates: Candidates, rule: FusionRule) -> Detection:
-    """Detect the particles of a control rule; `candidates` belong to the rule in use."""
-    if rule != pair.settings.fusion_rule:
-        candidates = pair.candidates(pair.fused(rule, silent), silent)
-    return detect_by_weight(candidates, pair.diameter_nm)
-
-
-def _finished(
-    awaited: dict[FusionRule, Future[Detection]], progress: Progress
-) -> dict[FusionRule, Detection]:
-    """Wait for the controls, which run one after the other."""
-    found: dict[FusionRule, Detection] = {}
-    for rule, future in awaited.items():
-        found[rule] = future.result()
-        progress("control volumes", len(found) / len(awaited))
-    return found
-
-
-def _moved_to_known(
-    candidates: Candidates, known_nm: Sequence[Float64], within_nm: float
-) -> Candidates:
-    """Move candidates to where the fits of the single series found them, to start there.
-
-    A candidate that several series found starts at the mean of these positions, one that none
-    found stays where it is.
-
-    Parameters
-    ----------
-    known_nm
-        For each series the centres [n, 3] (x, y, z) of its particles, in A's frame.
-    within_nm
-        Largest distance between two centres of the same particle.
-    """
-    clusters = candidates.clusters
-    own_nm = clusters.centres_px * candidates.pixel_nm
-    total, times = np.zeros_like(own_nm), np.zeros((len(own_nm), 1))
-    for centres_nm in known_nm:
-        here, there = mutual_pairs(own_nm, centres_nm, within_nm)
-        total[here] += centres_nm[there]
-        times[here] += 1
-    moved_nm = np.where(times > 0, total / np.maximum(times, 1), own_nm)
-    moved = replace(clusters, centres_px=moved_nm / candidates.pixel_nm)
-    return replace(candidates, clusters=moved)
 
 
 def _moved(table: ParticleTable, pose: Pose) -> ParticleTable:

@@ -19,8 +19,9 @@ from processing.errors import ProcessingError
 from processing.image_size import SMALL_SIDE_PX, volumes_GB
 from processing.parallel import threads_for_two_processes, worker_threads
 from processing.pipeline.memory import SINGLE_VOLUMES
+from processing.pipeline.series_search import SeriesResult
 from processing.pipeline.settings import ProcessSettings
-from processing.pipeline.single import SeriesResult, process_series
+from processing.pipeline.single import process_series
 from processing.progress import Progress, silent, within
 from processing.series import TiltSeries
 

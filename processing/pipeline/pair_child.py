@@ -12,7 +12,8 @@ from processing.errors import ProcessingError
 
 def main(source: BinaryIO, sink: BinaryIO) -> None:
     """Read a series with its settings, and write its result or its error."""
-    from processing.pipeline.single import SeriesResult, process_series
+    from processing.pipeline.series_search import SeriesResult
+    from processing.pipeline.single import process_series
 
     series, settings = pickle.load(source)
     outcome: SeriesResult | ProcessingError

@@ -8,7 +8,7 @@ from processing.combine.capacity import field_capacity
 from processing.combine.register import RegistrationResult, register
 from processing.errors import OppositeSenseError, RegistrationRefusedError, UnclearPoseError
 from processing.files.particles import ParticleTable
-from processing.pipeline.single import SeriesResult
+from processing.pipeline.series_search import SeriesResult
 from processing.results import Cause
 
 

@@ -25,7 +25,7 @@ from processing.pipeline.detect_bodies import drawn_as
 from processing.pipeline.dual import FusedResult
 from processing.pipeline.made_with import MadeWith
 from processing.pipeline.sampling import volume_origin_nm
-from processing.pipeline.single import SeriesResult
+from processing.pipeline.series_search import SeriesResult
 from processing.results import (
     Count,
     Counts,

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.spatial import cKDTree
 
+from processing.combine.register import RegistrationResult
 from processing.count.particles import Clusters
 from processing.series import Float32, Float64
 
@@ -51,6 +52,26 @@ class SearchStart:
     def holds_for(self, diameter_nm: float) -> bool:
         """Return true if spheres of this diameter can start from those found."""
         return abs(diameter_nm / self.diameter_nm - 1) <= SAME_DIAMETER
+
+
+@dataclass(frozen=True, eq=False)
+class PairStart:
+    """Earlier result of both series, of the same A and fewer images of B.
+
+    Attributes
+    ----------
+    registration
+        Registration of B onto A, with the particles of B known now.
+    search
+        Search of the fused volume and the particles of both series, in the frame of A.
+    """
+
+    registration: RegistrationResult
+    search: SearchStart
+
+    def search_for(self, diameter_nm: float) -> SearchStart | None:
+        """Return the search; None if spheres of this diameter cannot start from those found."""
+        return self.search if self.search.holds_for(diameter_nm) else None
 
 
 def at_fitted_places(candidates: Clusters, known_px: Float64, diameter_px: float) -> Clusters:

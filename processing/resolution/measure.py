@@ -18,8 +18,8 @@ from processing.combine.pose import Pose
 from processing.combine.resample import resample
 from processing.device import device
 from processing.pipeline.memory import allocator
+from processing.pipeline.series_search import SeriesResult
 from processing.pipeline.settings import ProcessSettings
-from processing.pipeline.single import SeriesResult
 from processing.progress import Progress, silent, within
 from processing.reconstruct.sirt import sirt_series
 from processing.resolution.results import Measured, PartResolution, Volume

@@ -11,8 +11,9 @@ import numpy as np
 
 from processing.combine.pose import Pose, fit_pose
 from processing.pipeline.dual import FusedResult, combine_series
+from processing.pipeline.series_search import SeriesResult
 from processing.pipeline.settings import ProcessSettings
-from processing.pipeline.single import SeriesResult, process_series
+from processing.pipeline.single import process_series
 from simulator.rigid import fit_rigid
 from simulator.scoring import Score, score_tables
 from simulator.series import DualSeries

@@ -13,7 +13,7 @@ from processing.live.more_tilts import (
     what_more_tilts_add,
 )
 from processing.live.series_counter import SeriesCounter
-from processing.pipeline.single import SeriesResult
+from processing.pipeline.series_search import SeriesResult
 from processing.results import Count, Trust
 from processing.series import TiltSeries
 from tests.ending_early.cases import Case

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -20,7 +21,7 @@ from processing.combine.pose import (
     fit_pose,
     in_plane_and_seat_deg,
 )
-from processing.combine.register import register
+from processing.combine.register import RegistrationResult, register, register_again
 from processing.combine.resample import resample
 from processing.errors import RegistrationRefusedError, UnclearPoseError
 from processing.results import FusionRule
@@ -123,6 +124,58 @@ def test_a_seat_tilt_of_several_degrees_is_found() -> None:
     found = register(points, a_to_b.apply(points), DIAMETER_NM)
     assert angle_deg(found.pose.matrix, a_to_b.inverse().matrix) < 0.1
     assert found.share > max(0.7, found.runner_up)
+
+
+def registered_early(order: str) -> tuple[np.ndarray, np.ndarray, RegistrationResult]:
+    """Return A, all of B and a registration that knew two thirds of the particles of B."""
+    points = assembly(order, 4)
+    in_a = detected(points, 204, exit_side=-1)
+    in_b, _, _ = remounted(detected(points, 104, exit_side=1), 4)
+    few = np.random.default_rng(6).uniform(size=len(in_b)) < 2 / 3
+    return in_a, in_b, register(in_a, in_b[few], DIAMETER_NM)
+
+
+@pytest.mark.parametrize("order", ["fcc", "disordered"])
+def test_more_particles_of_b_are_registered_from_the_poses_compared_before(order: str) -> None:
+    in_a, in_b, early = registered_early(order)
+    again = register_again(in_a, in_b, DIAMETER_NM, early)
+    anew = register(in_a, in_b, DIAMETER_NM)
+    assert again is not None
+    assert angle_deg(again.pose.matrix, anew.pose.matrix) < 1e-3
+    assert again.pose.shift_nm == pytest.approx(anew.pose.shift_nm, abs=1e-3)
+    assert again.share == pytest.approx(anew.share, abs=1e-3)
+
+
+def one_lattice_step_off(early: RegistrationResult) -> RegistrationResult:
+    """Return the registration that had taken a step of the lattice for the right pose."""
+    right, *others = early.compared
+    wrong = next(fit for fit in others if fit.hypothesis is right.hypothesis)
+    return replace(early, compared=(wrong, right, *others), share=wrong.share)
+
+
+CHANGES: dict[str, tuple[str, Callable[[np.ndarray], np.ndarray], bool]] = {
+    "B fits better one step further": ("fcc", lambda b: b, True),
+    "another object": ("disordered", lambda b: assembly("disordered", 77), False),
+    "another crystal": ("fcc", lambda b: assembly("fcc", 78), False),
+    "mirrored": ("disordered", lambda b: b * [-1, 1, 1], False),
+    "not flipped": ("disordered", lambda b: b @ FLIP, False),
+    "turned by a right angle": ("fcc", lambda b: b @ about_z(90.0).T, False),
+    "half of the particles in wrong places": (
+        "disordered",
+        lambda b: np.concatenate([b[::2], assembly("disordered", 77)[::2]]),
+        False,
+    ),
+    "three particles": ("fcc", lambda b: b[:3], False),
+}
+
+
+@pytest.mark.parametrize(("order", "change", "off"), CHANGES.values(), ids=CHANGES)
+def test_poses_compared_before_do_not_settle_a_changed_b(
+    order: str, change: Callable[[np.ndarray], np.ndarray], off: bool
+) -> None:
+    in_a, in_b, early = registered_early(order)
+    known = one_lattice_step_off(early) if off else early
+    assert register_again(in_a, change(in_b), DIAMETER_NM, known) is None
 
 
 Spoil = Callable[[np.ndarray], np.ndarray]

@@ -11,17 +11,20 @@ from scipy import ndimage
 from scipy.spatial import cKDTree
 
 from controller.model.tilt_order import recording_order
+from processing.combine import register
+from processing.combine.coarse import coarse_candidates
 from processing.count.diameter import estimate_diameter
+from processing.live.fused_counter import FusedCounter
 from processing.live.series_counter import (
     LiveCount,
     SeriesCounter,
-    fuse_so_far,
     reduce_to_counting_size,
 )
-from processing.pipeline import single
+from processing.pipeline import series_search
 from processing.pipeline.search_start import SearchStart
+from processing.pipeline.series_search import SeriesResult, find_particles
 from processing.pipeline.settings import ProcessSettings
-from processing.pipeline.single import SeriesResult, find_particles, process_series
+from processing.pipeline.single import process_series
 from processing.series import TiltSeries
 from tests.processing.live_series import ANGLES_DEG, first, recorded
 from tests.support.spheres import Recording, jittered, packed, tilt_series
@@ -46,7 +49,7 @@ def live_counts(series: TiltSeries) -> dict[int, LiveCount | None]:
     counter = SeriesCounter(ProcessSettings())
     scans = Mock(side_effect=estimate_diameter)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(single, "estimate_diameter", scans)
+        patch.setattr(series_search, "estimate_diameter", scans)
         counts = {tilts: counter.count(first(series, tilts)) for tilts in (8, 24, 28, 31)}
     assert scans.call_count == 2  # the third count takes the diameter that both found
     return counts
@@ -124,19 +127,31 @@ def flipped(centres: np.ndarray, in_plane_deg: float) -> np.ndarray:
     return centres * (1, -1, -1) @ np.array([[cos, sin, 0], [-sin, cos, 0], [0, 0, 1]])
 
 
-def test_half_of_series_b_is_fused_with_a(final: SeriesResult) -> None:
+def test_a_growing_b_is_counted_together_with_a(final: SeriesResult) -> None:
+    """Once B is registered, each count starts from the one before, ahead of that of B alone."""
     a, known = reduce_to_counting_size(final), ProcessSettings(diameter_nm=final.diameter.value)
     taken = jittered(31, jitter_px=2.0, angle_error_deg=0.1, counts=500.0, seed=8)
     b = tilt_series(flipped(DISORDERED, 50.0), ANGLES_DEG, 7.0, SIZE, taken)
-    half = SeriesCounter(known).count(first(b, 18))
-    assert half is not None
-    fused = fuse_so_far(a, half.result, known)
-    assert fused is not None
-    assert fused.registration.in_plane_deg == pytest.approx(50.0, abs=1.0)
-    assert abs(fused.detection.count.n - len(DISORDERED)) <= 2
+    alone, together = SeriesCounter(known), FusedCounter(a, known)
+    searches = Mock(side_effect=coarse_candidates)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(register, "coarse_candidates", searches)
+        for tilts, begun in ((18, False), (21, True), (26, True), (31, True)):
+            searched = alone.search(first(b, tilts))
+            assert searched is not None
+            fused = together.count_again(searched)
+            assert (fused is not None) == begun
+            so_far = alone.fit(searched)
+            assert so_far is not None
+            fused = fused or together.count(so_far.result)
+            assert fused is not None
+            assert fused.result.registration.in_plane_deg == pytest.approx(50.0, abs=1.0)
+            assert fused.count.n_low <= len(DISORDERED) <= fused.count.n_high
+            assert abs(fused.count.n - len(DISORDERED)) <= 2
+    assert searches.call_count == 1
     other = tilt_series(packed(21.0, 8.6, order="fcc", seed=9), ANGLES_DEG, 7.0, SIZE, taken)
     stranger = SeriesCounter(known).count(other)
-    assert stranger is not None and fuse_so_far(a, stranger.result, known) is None
+    assert stranger is not None and together.count(stranger.result) is None
 
 
 def test_a_final_result_is_reduced_to_the_pixel_size_of_live_counts(final: SeriesResult) -> None:

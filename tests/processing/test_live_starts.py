@@ -13,7 +13,7 @@ from processing.align.alignment import Alignment
 from processing.live.earlier_search import EarlierSearch
 from processing.live.repeated_diameter import RepeatedDiameter
 from processing.live.series_counter import expected_change, widen_interval
-from processing.pipeline.single import SeriesResult
+from processing.pipeline.series_search import SeriesResult
 from processing.results import Cause, Count, Sampling, Trust, Verdict
 
 

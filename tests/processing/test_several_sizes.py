@@ -13,7 +13,7 @@ from processing import ProcessSettings, process_series
 from processing.align.alignment import unaligned
 from processing.live.series_counter import SeriesCounter
 from processing.pipeline.search_start import SearchStart
-from processing.pipeline.single import SeriesResult, find_particles
+from processing.pipeline.series_search import SeriesResult, find_particles
 from processing.results import Trust
 from processing.series import TiltSeries
 from tests.support.spheres import image, packed

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from controller.model.events import Advised
+from controller.model.events import Advised, Counted
 from controller.model.frames import RecordedFrame
 from controller.worker import count as count_module
 from controller.worker.child_messages import CountFrames, Published, Reply
@@ -21,6 +22,13 @@ from tests.support.frames import recorded_frame
 TILTS = 8
 PROTOCOL = 'name = "live"\n[scan]\nwidth_px = 64\nheight_px = 64\npixel_nm = 1.0\ndwell_us = 1.0\n'
 REFUSED = Verdict(state=Trust.REFUSED, reasons=("only noise",), causes=(Cause.NOISE,))
+
+
+def counting(found: Callable[[TiltSeries], SimpleNamespace | None]) -> SimpleNamespace:
+    """Return a counter whose counts are given."""
+    return SimpleNamespace(
+        search=lambda series, progress: series, fit=lambda series, progress: found(series)
+    )
 
 
 def refused(series: TiltSeries) -> SimpleNamespace:
@@ -46,7 +54,7 @@ def test_a_refused_count_has_no_advice(
     (tmp_path / "protocol.toml").write_text(PROTOCOL)
     images = np.random.default_rng(1).poisson(50, (TILTS, 64, 64)).astype(np.uint16)
     write_images(tmp_path / "A.mrc", images, 1.0)
-    counter = SimpleNamespace(count=lambda series, progress: found(series))  # type: ignore[operator]
+    counter = counting(found)  # type: ignore[arg-type]
     monkeypatch.setattr(count_module, "SeriesCounter", lambda settings: counter)
     sent: list[Reply] = []
     frames = tuple(
@@ -85,15 +93,13 @@ def test_advice_on_more_tilts_follows_the_counts_and_is_taken_back(
     write_images(tmp_path / "A.mrc", images, 1.0)
     found = iter([settled(200), settled(200), settled(201), settled(201), None, settled(200)])
 
-    def count(series: TiltSeries, progress: object) -> SimpleNamespace | None:
+    def count(series: TiltSeries) -> SimpleNamespace | None:
         newest = next(found)
         if newest is not None:
             newest.alignment = unaligned(series)
         return newest
 
-    monkeypatch.setattr(
-        count_module, "SeriesCounter", lambda settings: SimpleNamespace(count=count)
-    )
+    monkeypatch.setattr(count_module, "SeriesCounter", lambda settings: counting(count))
     monkeypatch.setattr(count_module, "structure_line", lambda table, count: "")
     monkeypatch.setattr(count_module, "in_recorded_pixels", lambda alignment, sampling: None)
     monkeypatch.setattr(count_module, "write_refined_alignment", lambda *args: None)
@@ -120,6 +126,12 @@ def test_advice_on_more_tilts_follows_the_counts_and_is_taken_back(
     assert advice([*frames[:3], *frames[4:48]], 0) == []
 
 
+def result_of_a(kinds: list[str]) -> SimpleNamespace:
+    """Return a result of A, as far as the count child reads it."""
+    diameter, detection = SimpleNamespace(value=6.5, kinds=kinds), SimpleNamespace(count=None)
+    return SimpleNamespace(diameter=diameter, detection=detection)
+
+
 @pytest.mark.parametrize(("kinds", "second_size"), [([], False), (["large", "small"], True)])
 def test_b_is_counted_with_the_sizes_found_in_a(
     kinds: list[str], second_size: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -127,12 +139,12 @@ def test_b_is_counted_with_the_sizes_found_in_a(
     (tmp_path / "protocol.toml").write_text(PROTOCOL)
     images = np.random.default_rng(1).poisson(50, (TILTS, 64, 64)).astype(np.uint16)
     write_images(tmp_path / "B.mrc", images, 1.0)
-    a = SimpleNamespace(diameter=SimpleNamespace(value=6.5, kinds=kinds))
+    a = result_of_a(kinds)
     given: list[ProcessSettings] = []
 
     def counter(settings: ProcessSettings) -> SimpleNamespace:
         given.append(settings)
-        return SimpleNamespace(count=lambda series, progress: None)
+        return counting(too_few_tilts)
 
     monkeypatch.setattr(count_module, "read_series_result", lambda folder, name: a)
     monkeypatch.setattr(count_module, "reduce_to_counting_size", lambda result: result)
@@ -144,3 +156,53 @@ def test_b_is_counted_with_the_sizes_found_in_a(
         CountFrames(series="B", frames=frames, tilts_left=20)
     )
     assert [(one.diameter_nm, one.second_size) for one in given] == [(6.5, second_size)]
+
+
+def fused_count() -> SimpleNamespace:
+    """Return a count of both series, as far as the count child reads it."""
+    detection, diameter = SimpleNamespace(table=None), SimpleNamespace(value=6.0)
+    return SimpleNamespace(
+        result=SimpleNamespace(detection=detection, diameter=diameter),
+        images=70,
+        count=Count(n=200, n_low=199, n_high=201, verdict=Verdict(state=Trust.TRUSTED)),
+    )
+
+
+FIRST_OR_AGAIN = {
+    "the first count of both waits for that of B": (None, ["B", "fused"]),
+    "the next one does not": (fused_count(), ["fused", "B"]),
+}
+
+
+@pytest.mark.parametrize(("again", "order"), FIRST_OR_AGAIN.values(), ids=FIRST_OR_AGAIN)
+def test_order_of_the_counts_during_b(
+    again: SimpleNamespace | None,
+    order: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    (tmp_path / "protocol.toml").write_text(PROTOCOL)
+    images = np.random.default_rng(1).poisson(50, (TILTS, 64, 64)).astype(np.uint16)
+    write_images(tmp_path / "B.mrc", images, 1.0)
+    together = SimpleNamespace(
+        count_again=lambda searched, progress: again, count=lambda b, progress: fused_count()
+    )
+    alone = counting(
+        lambda series: SimpleNamespace(**{**vars(settled(200)), "alignment": unaligned(series)})
+    )
+    monkeypatch.setattr(count_module, "read_series_result", lambda folder, name: result_of_a([]))
+    monkeypatch.setattr(count_module, "reduce_to_counting_size", lambda result: result)
+    monkeypatch.setattr(count_module, "SeriesCounter", lambda settings: alone)
+    monkeypatch.setattr(count_module, "FusedCounter", lambda a, settings: together)
+    monkeypatch.setattr(count_module, "structure_line", lambda table, count: "")
+    monkeypatch.setattr(count_module, "in_recorded_pixels", lambda alignment, sampling: None)
+    monkeypatch.setattr(count_module, "write_refined_alignment", lambda *args: None)
+    sent: list[Reply] = []
+    frames = tuple(
+        recorded_frame("B", number, nominal_deg=5.0 * number) for number in range(1, TILTS + 1)
+    )
+    count_module.handler(tmp_path, sent.append)(
+        CountFrames(series="B", frames=frames, tilts_left=20)
+    )
+    events = [reply.event for reply in sent if isinstance(reply, Published)]
+    assert [event.which for event in events if isinstance(event, Counted)] == order

@@ -11,7 +11,7 @@ from processing import ProcessSettings, combine_series, process_series
 from processing.errors import ProcessingError
 from processing.pipeline.detect import Detection
 from processing.pipeline.dual import FusedResult
-from processing.pipeline.single import SeriesResult
+from processing.pipeline.series_search import SeriesResult
 from processing.results import Trust, Verdict
 from simulator.series import DualSeries, Series
 from tests.accuracy.limits import oracle
