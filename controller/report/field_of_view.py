@@ -58,7 +58,7 @@ def read_centres(folder: Path, inside: str) -> Floats:
     try:
         with open_inside(folder, inside) as file:
             rows = csv.DictReader(TextIOWrapper(file, "utf-8", newline=""))
-            counted = [row for row in rows if row.get("beside") != "true"]
+            counted = [row for row in rows if str(row.get("beside")).lower() != "true"]
         centres = [[float(row[name]) for name in ("x_nm", "y_nm", "z_nm")] for row in counted]
     except (OSError, KeyError, TypeError, ValueError, csv.Error):
         centres = []

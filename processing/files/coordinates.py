@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from processing.errors import InputFileError
-from processing.files.text import read_text, to_number
+from processing.files.text import read_text, to_bool, to_number
 from processing.series import Bools, Float64
 
 UNITS_NM = {"nm": 1.0, "angstrom": 0.1, "um": 1000.0}
@@ -38,7 +38,6 @@ OTHER_OBJECT = "beside"
 ERRORS_NM = ("x_se_nm", "y_se_nm", "z_se_nm")
 ERRORS = "pos_se"
 """Columns of the standard errors in CSV and in XYZ, as `ParticleTable` has them."""
-TRUE_WORDS = ("true", "1", "yes", "t", "1.0")
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,13 +91,14 @@ def _read_csv(path: Path, text: str, unit: str | None) -> Coordinates:
     numbered = [
         (number, line)
         for number, line in enumerate(text.splitlines(), start=1)
-        if line.strip() and not line.lstrip().startswith("#")
+        if line.strip(SEPARATORS) and not line.lstrip().startswith("#")
     ]
     if not numbered:
         raise InputFileError(f"{path}: holds comments only; give a table of particles")
     heading = numbered[0][1]
     separator = next((one for one in SEPARATORS if one in heading.strip()), ",")
     rows = [(number, _fields(path, number, line, separator)) for number, line in numbered]
+    _require_columns(path, rows)
     names = [name.lower() for name in rows[0][1]]
     columns = {found[1]: (at, found[2]) for at, found in _known_columns(names)}
     missing = [name for name in "xyz" if name not in columns]
@@ -109,18 +109,23 @@ def _read_csv(path: Path, text: str, unit: str | None) -> Coordinates:
     if len(units) > 1:
         raise InputFileError(f"{path}: x, y and z have different units; give one with --unit")
     scale = UNITS_NM[units.pop()]
-    places = [columns[name][0] for name in "xyz"]
+    places = {name: columns[name][0] for name in "xyz"}
     centres = _numbers(path, rows[1:], places) * scale
     size = next((name for name in ("diameter", "radius") if name in columns), None)
     diameter = None
     if size is not None:
         at, named = columns[size]
         factor = UNITS_NM[UNIT_NAMES[named]] if named in UNIT_NAMES else scale
-        diameter = _numbers(path, rows[1:], [at])[:, 0] * factor * (2 if size == "radius" else 1)
+        diameter = (
+            _numbers(path, rows[1:], {size: at})[:, 0] * factor * (2 if size == "radius" else 1)
+        )
     error = None
     if set(ERRORS_NM) <= set(names):
         error = _errors(rows[1:], [names.index(name) for name in ERRORS_NM])
-    return Coordinates(centres, _usable(diameter), _other_object(names, rows[1:]), error)
+    other = np.zeros(len(centres), bool)
+    if OTHER_OBJECT in names:
+        other = _other_object(path, rows[1:], names.index(OTHER_OBJECT))
+    return Coordinates(centres, _usable(diameter), other, error)
 
 
 def _fields(path: Path, number: int, line: str, separator: str) -> list[str]:
@@ -152,11 +157,27 @@ def _unit(path: Path, named: str | None, unit: str | None) -> str:
     return UNIT_NAMES[named]
 
 
-def _other_object(names: list[str], rows: list[tuple[int, list[str]]]) -> Bools:
-    if OTHER_OBJECT not in names:
-        return np.zeros(len(rows), bool)
-    at = names.index(OTHER_OBJECT)
-    return np.array([len(row) > at and row[at].lower() in TRUE_WORDS for _, row in rows], bool)
+def _require_columns(path: Path, rows: list[tuple[int, list[str]]]) -> None:
+    """Refuse a line with more cells than the heading: its columns are not those of their names."""
+    named = len(rows[0][1])
+    for number, row in rows[1:]:
+        given = max((at for at, cell in enumerate(row, start=1) if cell), default=0)
+        if given > named:
+            raise InputFileError(
+                f"{path}: line {number}: {given} values under {named} names of columns; where "
+                "decimals have commas, separate the columns by semicolons or tabs"
+            )
+
+
+def _other_object(path: Path, rows: list[tuple[int, list[str]]], column: int) -> Bools:
+    """Return the column of true and false that marks other objects; missing cells are false."""
+    marks = np.zeros(len(rows), bool)
+    for at, (number, row) in enumerate(rows):
+        try:
+            marks[at] = column < len(row) and to_bool(row[column])
+        except ValueError as error:
+            raise InputFileError(f"{path}: line {number}: {OTHER_OBJECT}: {error}") from None
+    return marks
 
 
 def _read_xyz(path: Path, text: str, unit: str | None) -> Coordinates:
@@ -178,14 +199,13 @@ def _read_xyz(path: Path, text: str, unit: str | None) -> Coordinates:
         raise InputFileError(f"{path}: no column pos in its Properties")
     scale = UNITS_NM[unit or "angstrom"]
     start = columns["pos"]
-    centres = _numbers(path, rows, [start, start + 1, start + 2]) * scale
+    centres = _numbers(path, rows, {name: start + at for at, name in enumerate("xyz")}) * scale
     diameter = None
     if "radius" in columns:
-        diameter = _numbers(path, rows, [columns["radius"]])[:, 0] * 2 * scale
+        diameter = _numbers(path, rows, {"radius": columns["radius"]})[:, 0] * 2 * scale
     other = np.zeros(number, bool)
     if OTHER_OBJECT in columns:
-        at = columns[OTHER_OBJECT]
-        other = np.array([len(row) > at and row[at].lower() in TRUE_WORDS for _, row in rows], bool)
+        other = _other_object(path, rows, columns[OTHER_OBJECT])
     error = None
     if ERRORS in columns:
         error = _errors(rows, [columns[ERRORS] + axis for axis in range(3)])
@@ -214,16 +234,17 @@ def _xyz_columns(path: Path, comment: str) -> dict[str, int]:
     return columns
 
 
-def _numbers(path: Path, rows: list[tuple[int, list[str]]], columns: list[int]) -> Float64:
-    """Return columns of numbers, [row, column]; name the first line that has none."""
+def _numbers(path: Path, rows: list[tuple[int, list[str]]], columns: dict[str, int]) -> Float64:
+    """Return columns of numbers, [row, column], by name; refuse the first cell that is none."""
     values = np.empty((len(rows), len(columns)))
     for at, (number, row) in enumerate(rows):
-        try:
-            values[at] = [to_number(row[column]) for column in columns]
-        except (ValueError, IndexError):
-            raise InputFileError(
-                f"{path}: line {number}: not a number for each of x, y, z: {' '.join(row)[:60]}"
-            ) from None
+        for place, (name, column) in enumerate(columns.items()):
+            cell = row[column] if column < len(row) else ""
+            try:
+                values[at, place] = to_number(cell)
+            except ValueError:
+                fault = f"is not a number: {cell[:40]}" if cell else "is missing"
+                raise InputFileError(f"{path}: line {number}: {name} {fault}") from None
     wrong = np.flatnonzero(~(np.abs(values) <= LARGEST).all(axis=1))
     if len(wrong):
         number = rows[int(wrong[0])][0]
@@ -237,7 +258,7 @@ def _numbers(path: Path, rows: list[tuple[int, list[str]]], columns: list[int]) 
 def _errors(rows: list[tuple[int, list[str]]], columns: list[int]) -> Float64 | None:
     """Return columns of standard errors, [row, column]; None if one is missing."""
     try:
-        values = np.array([[float(row[column]) for column in columns] for _, row in rows])
+        values = np.array([[to_number(row[column]) for column in columns] for _, row in rows])
     except (ValueError, IndexError):
         return None
     return values if len(values) and (values > 0).all() and (values <= LARGEST).all() else None

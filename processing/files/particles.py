@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from processing.errors import InputFileError
 from processing.files.atomic import replace_text
 from processing.files.held_folder import open_to_read
-from processing.files.text import read_small
+from processing.files.text import read_small, to_bool
 
 NUMBERS = ("x_nm", "y_nm", "z_nm", "diameter_nm", "confidence")
 LARGEST_NM = 1e9
@@ -34,6 +34,10 @@ TURN_COLUMNS = ("quat_x", "quat_y", "quat_z", "quat_w")
 """Columns of the orientation; only tables of particles that are no spheres have them."""
 XYZ_SHAPE_PROPERTIES = "orientation:R:4:aspherical_shape:R:3"
 """Further properties of particles that are no spheres, as OVITO names them."""
+
+
+RESTORE = "restore the file from a copy, or process the series again"
+"""Remedy for a damaged table, or one that another program has saved in its own form."""
 
 
 def _empty() -> NDArray[np.float64]:
@@ -143,7 +147,8 @@ def read_csv(path: str | Path) -> ParticleTable:
     Raises
     ------
     InputFileError
-        The file does not exist, a column is missing, or a value is not a number.
+        The file does not exist, a column is missing, or a value is not a number, or neither true
+        nor false.
     """
     path = Path(path)
     try:
@@ -152,25 +157,23 @@ def read_csv(path: str | Path) -> ParticleTable:
             missing = {"id", *NUMBERS} - set(reader.fieldnames or ())
             if missing:
                 raise InputFileError(
-                    f"{path}: no column {', '.join(sorted(missing))}; write the table again"
+                    f"{path}: no column {', '.join(sorted(missing))} between commas; {RESTORE}"
                 )
             lines = list(reader)
             rows = [[float(row[name]) for name in NUMBERS] for row in lines]
             # tables of earlier versions have no such columns
-            beside = [row.get("beside") == "true" for row in lines]
+            beside = [to_bool(row.get("beside") or "") for row in lines]
             sizes, errors, turns = (
                 [[float(row.get(name) or "nan") for name in names] for row in lines]
                 for names in (SIZE_COLUMNS, PLACE_COLUMNS, TURN_COLUMNS)
             )
     except FileNotFoundError:
         raise InputFileError(f"{path}: no such file") from None
-    except (ValueError, TypeError, csv.Error):
-        raise InputFileError(f"{path}: a value is not a number; write the table again") from None
+    except (ValueError, TypeError, csv.Error) as error:
+        raise InputFileError(f"{path}: {error}; {RESTORE}") from None
     values = np.array(rows, np.float64).reshape(-1, 5)
     if not (np.abs(values) <= LARGEST_NM).all():
-        raise InputFileError(
-            f"{path}: a value is not finite or over {LARGEST_NM:g}; write the table again"
-        )
+        raise InputFileError(f"{path}: a value is not finite or over {LARGEST_NM:g}; {RESTORE}")
     table = ParticleTable(values[:, :3], values[:, 3], values[:, 4], np.array(beside, bool))
     table = replace(
         table,

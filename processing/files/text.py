@@ -20,6 +20,9 @@ BYTE_ORDER_MARKS = (
     (codecs.BOM_UTF16_LE, "utf-16-le"),
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
+TRUE_WORDS = ("true", "t", "yes", "1", "1.0")
+FALSE_WORDS = ("false", "f", "no", "0", "0.0", "")
+"""Cells of a column of true and false, in lower case."""
 MINUS_SIGNS = str.maketrans({"\u2212": "-", "\u2013": "-"})
 
 
@@ -84,3 +87,22 @@ def to_number(text: str) -> float:
     if plain.count(",") == 1 and "." not in plain:
         plain = plain.replace(",", ".")
     return float(plain)
+
+
+def to_bool(text: str) -> bool:
+    """Return whether a cell of a table is true; an empty one is false.
+
+    Spreadsheets write TRUE, or the word of their own language, where a table had true. Words that
+    are not known are refused: read as false, they would count particles of other objects.
+
+    Raises
+    ------
+    ValueError
+        The text is neither true nor false.
+    """
+    word = text.strip().lower()
+    if word in TRUE_WORDS:
+        return True
+    if word in FALSE_WORDS:
+        return False
+    raise ValueError(f"{text.strip()[:40]!r} is neither true nor false; write 1 or 0")

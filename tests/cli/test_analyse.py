@@ -101,7 +101,7 @@ WRONG_LINES = {
         (("{dir}/huge.csv",), "huge.csv: line 203: a value is not finite or over 1e+09"),
         (("{dir}/twice.csv",), "particles 1 and 202 are at the same place"),
         (("{dir}/long.csv",), "long.csv: line 203: cannot be read: field larger than"),
-        (("{dir}/colour.csv",), "not a number for each of x, y, z: 202 \\x1b[31mred"),
+        (("{dir}/colour.csv",), "colour.csv: line 203: x is not a number: \\x1b[31mred"),
         (("{dir}/odd\nname.csv",), "odd\\nname.csv: no such file or folder"),
     ],
 )

@@ -23,6 +23,8 @@ GOOD = {
     ),
     "a given unit": ("p.csv", "# made by hand\nx y z\n10 20 30\n-40 55 2.5\n", "angstrom"),
     "blank lines": ("p.csv", "\nx_nm,y_nm,z_nm\n1,2,3\n\n-4,5.5,.25\n\n", None),
+    "blank rows of a spreadsheet": ("p.csv", "x_nm;y_nm;z_nm\n1;2;3\n-4;5,5;,25\n;;\n", None),
+    "cells without a name": ("p.csv", "x_nm,y_nm,z_nm\n1,2,3,,\n-4,5.5,.25,,\n", None),
     "plain xyz": ("p.xyz", "2\nany comment\nAu 10 20 30\nAu -40 55 2.5\n", None),
     "xyz in nm": ("p.xyz", "2\n\nAu 1 2 3\nAu -4 5.5 0.25\n", "nm"),
     "extended xyz": (
@@ -40,8 +42,19 @@ BAD = {
     "no unit": ("p.csv", "x,y,z\n1,2,3\n", "give it: --unit nm | angstrom | um"),
     "unknown unit": ("p.csv", "x_px,y_px,z_px\n1,2,3\n", "unit 'px' of x, y, z is not known"),
     "different units": ("p.csv", "x_nm,y_nm,z_A\n1,2,3\n", "different units"),
-    "a word": ("p.csv", "x_nm,y_nm,z_nm\n1,2,3\n1,two,3\n", "line 3: not a number"),
-    "a short line": ("p.csv", "x_nm,y_nm,z_nm\n1,2\n", "line 2: not a number"),
+    "a word": ("p.csv", "x_nm,y_nm,z_nm\n1,2,3\n1,two,3\n", "line 3: y is not a number: two"),
+    "a short line": ("p.csv", "x_nm,y_nm,z_nm\n1,2\n", "line 2: z is missing"),
+    "no diameter": ("p.csv", "x_nm,y_nm,z_nm,diameter_nm\n1,2,3,\n", "diameter is missing"),
+    "decimal commas between commas": (
+        "p.csv",
+        "x_nm,y_nm,z_nm\n1,5,2,5,3,5\n",
+        "line 2: 6 values under 3 names of columns",
+    ),
+    "true in German": (
+        "p.csv",
+        "x_nm;y_nm;z_nm;beside\n1;2;3;FALSCH\n",
+        "line 2: beside: 'FALSCH' is neither",
+    ),
     "not finite": ("p.csv", "x_nm,y_nm,z_nm\n1,2,3\nnan,2,3\n", "line 3: a value is not finite"),
     "xyz without number": ("p.xyz", "Au 1 2 3\n", "first line of an XYZ file"),
     "xyz cut": ("p.xyz", "3\n\nAu 1 2 3\n", "names 3 particles, but has 1"),
@@ -83,8 +96,14 @@ def test_own_tables_are_read_with_diameters_and_other_objects(name: str, tmp_pat
 
 def test_particles_of_other_objects_are_marked(tmp_path: Path) -> None:
     path = tmp_path / "p.csv"
-    path.write_text("x_nm,y_nm,z_nm,beside\n1,2,3,true\n1,2,4,False\n1,2,5,1\n1,2,6,0\n")
-    assert list(read_coordinates(path).other_object) == [True, False, True, False]
+    path.write_text("x_nm,y_nm,z_nm,beside\n1,2,3,TRUE\n1,2,4,False\n1,2,5,1\n1,2,6,0\n1,2,7\n")
+    assert list(read_coordinates(path).other_object) == [True, False, True, False, False]
+
+
+def test_errors_of_positions_may_have_decimal_commas(tmp_path: Path) -> None:
+    path = tmp_path / "p.csv"
+    path.write_text("x_nm;y_nm;z_nm;x_se_nm;y_se_nm;z_se_nm\n1;2;3;0,02;0,03;0,05\n")
+    assert read_coordinates(path).error_nm == pytest.approx(np.array([[0.02, 0.03, 0.05]]))
 
 
 def test_no_file(tmp_path: Path) -> None:

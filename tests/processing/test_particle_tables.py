@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from pathlib import Path
 
 import ase.io
@@ -73,6 +74,34 @@ def test_a_table_of_an_earlier_version_has_no_particles_beside_the_object(
     assert np.isnan(table.diameter_se_nm).all() and table.kind.tolist() == [1]
     assert np.isnan(table.centre_se_nm).all() and table.centre_se_nm.shape == (1, 3)
     np.testing.assert_allclose(table.centres_nm, [[1.0, 2.0, 3.0]])
+
+
+HEADING = "id,x_nm,y_nm,z_nm,diameter_nm,confidence,beside"
+
+
+@pytest.mark.parametrize(("word", "beside"), [("TRUE", True), ("FALSE", False), ("", False)])
+def test_a_spreadsheet_may_write_true_in_capitals(word: str, beside: bool, tmp_path: Path) -> None:
+    (tmp_path / "p.csv").write_text(f"{HEADING}\n1,1,2,3,6.3,0.9,{word}\n")
+    assert read_csv(tmp_path / "p.csv").beside.tolist() == [beside]
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        (f"{HEADING}\n1,1,2,3,6.3,0.9,WAHR\n", "'WAHR' is neither true nor false"),
+        (f"{HEADING}\n1,1,2,3,6.3,#NAME?,false\n", "'#NAME?'"),
+        (f"{HEADING}\n1,1,2,3,6.3,0.9,false\n".replace(",", ";"), "between commas"),
+        (f"{HEADING}\n1,1,2,nan,6.3,0.9,false\n", "not finite"),
+    ],
+    ids=["true in German", "a spreadsheet's error", "semicolons", "not finite"],
+)
+def test_a_table_that_another_program_changed_is_refused(
+    text: str, says: str, tmp_path: Path
+) -> None:
+    (tmp_path / "p.csv").write_text(text)
+    with pytest.raises(InputFileError, match=re.escape(says)) as caught:
+        read_csv(tmp_path / "p.csv")
+    assert "restore the file from a copy" in str(caught.value)
 
 
 def test_an_empty_table_is_written_and_read(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from controller.report.field_of_view import read_centres
 from controller.report.report_data import read_report_data
 from controller.report.views import page_parts
 from controller.report.views.assembly import read_assembly
@@ -102,14 +103,18 @@ def test_the_structure_of_the_same_particles_colours_them(
         assert found[2]["names"] == ["none", "1", "2"]
 
 
-def test_particles_beside_the_object_are_shown_and_not_counted(tmp_path: Path) -> None:
+@pytest.mark.parametrize("marks", [("false", "true"), ("FALSE", "TRUE")])
+def test_particles_beside_the_object_are_shown_and_not_counted(
+    marks: tuple[str, str], tmp_path: Path
+) -> None:
     centres = np.concatenate([places(20), [[300.0, 0, 0]]])
-    write_table(tmp_path, "fused", centres, beside=["false"] * 20 + ["true"])
+    write_table(tmp_path, "fused", centres, beside=[marks[0]] * 20 + [marks[1]])
     (tmp_path / "processed" / "summary.json").write_text('{"counts": {"fused": {"n": 20}}}')
     particles = fused(tmp_path)
     assert (particles["counted"], particles["beside"]) == (20, 1)
     assembly = read_assembly(read_report_data(tmp_path))
     assert assembly is not None and assembly.reach_nm < 50
+    assert len(read_centres(tmp_path, "processed/particles_fused.csv")) == 20
 
 
 def test_words_of_a_table_cannot_end_the_script(tmp_path: Path) -> None:

@@ -135,7 +135,10 @@ def _places(columns: Mapping[str, Sequence[str]]) -> Floats:
 
 def _known(columns: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
     names = {column.name for column in COLUMNS}
-    return {name: list(cells) for name, cells in columns.items() if name in names}
+    known = {name: list(cells) for name, cells in columns.items() if name in names}
+    if "beside" in known:  # a spreadsheet writes TRUE where the table had true
+        known["beside"] = [cell.lower() for cell in known["beside"]]
+    return known
 
 
 def colourings(bodies: Bodies, seen_by: Colouring | None) -> list[Colouring]:
