@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from controller.model.events import Counted, Phase, PhaseStarted, Showered
@@ -70,3 +72,15 @@ def test_nothing_is_drawn_from_one_point() -> None:
     with_alone = Chart("particles", (pair, alone), x_range=(0.0, 10.0), y_range=(0.0, 10.0))
     without = Chart("particles", (pair,), x_range=(0.0, 10.0), y_range=(0.0, 10.0))
     assert draw(with_alone, 5, 40).rows_of_text() == draw(without, 5, 40).rows_of_text()
+
+
+TEXT = re.compile(r'<text x="([\d.]+)" y="([\d.]+)" text-anchor="\w+"[^>]*>([^<]*)<')
+
+
+def test_curves_that_end_at_one_place_are_named_apart_in_their_colours() -> None:
+    curves = tuple(Curve(name, ((0.0, 5.0), (10.0, 1.0))) for name in ("A", "B"))
+    drawn = chart_svg(Chart("residual", curves, x_range=(0.0, 10.0), limit=2.0))
+    places = [(x, y) for x, y, _ in TEXT.findall(drawn)]
+    assert len(set(places)) == len(places), "no text is written over another"
+    for kind, name in (("of-A", "A"), ("of-B", "B"), ("limit-name", "╌ limit 2")):
+        assert re.search(rf'<tspan [^>]*class="{kind}">{name}</tspan>', drawn)

@@ -17,7 +17,7 @@ def chart_svg(chart: Chart) -> str:
     A curve that shows no change is left out.
     """
     curves = [curve for curve in chart.curves if curve.shows_change]
-    title = _text(LEFT, 14, "start", _title(chart, curves), "title")
+    title = _title(chart, curves)
     if not curves:
         middle = _text(WIDTH / 2, HEIGHT / 2, "middle", without_curve(chart), "quiet")
         return _svg(title + middle, chart.title)
@@ -54,7 +54,7 @@ class _Axes:
 
 
 def _curve(curve: Curve, place: _Axes) -> str:
-    kind = curve.name if curve.name in ("A", "B", "fused") else "other"
+    kind = _kind(curve)
     band = ""
     if curve.bars:
         ends = list(zip(curve.points, curve.bars, strict=True))
@@ -64,7 +64,13 @@ def _curve(curve: Curve, place: _Axes) -> str:
     places = [place.of(point) for point in curve.points]
     line = f'<polyline class="of-{kind}" points="{_points(places)}"/>'
     x, y = places[-1]
-    return band + line + _text(x - 3, y - 5, "end", curve.name, f"of-{kind}")
+    # curves with a colour of their own are named in the title: they may end at one place
+    name = _text(x - 3, y - 5, "end", curve.name) if curve.meaning else ""
+    return band + line + name
+
+
+def _kind(curve: Curve) -> str:
+    return curve.name if curve.name in ("A", "B", "fused") else "other"
 
 
 def _points(places: list[Point]) -> str:
@@ -72,9 +78,14 @@ def _points(places: list[Point]) -> str:
 
 
 def _title(chart: Chart, curves: list[Curve]) -> str:
-    drawn = "  " + " ".join(curve.legend for curve in curves) if len(curves) > 1 else ""
-    limit = f"  limit {chart.limit:g}" if chart.limit is not None else ""
-    return f"{chart.title}{drawn}{limit}"
+    """Return the title, the names of the curves in their colours, and the limit in its own."""
+    names = [
+        (f"of-{_kind(one)}", one.legend) for one in curves if one.meaning or _kind(one) != "other"
+    ]
+    if chart.limit is not None:
+        names.append(("limit-name", f"╌ limit {chart.limit:g}"))
+    spans = [f'<tspan dx="8" class="{kind}">{escape(name)}</tspan>' for kind, name in names]
+    return f'<text x="{LEFT}" y="14" class="title">{escape(chart.title)}{"".join(spans)}</text>'
 
 
 def _text(x: float, y: float, anchor: str, text: str, kind: str = "") -> str:
