@@ -160,10 +160,16 @@ class Structure(Immutable):
     notes: list[str] = []
 
     def headline(self) -> str:
-        """Return the three largest shares and the number of grains in one line."""
+        """Return the three largest shares and the number of grains in one line.
+
+        No number is said where no grain is large enough to be one: an ordered assembly of some
+        hundred particles has none, and is not without order.
+        """
         shares = sorted(self.shares.items(), key=lambda item: -item[1].value)[:3]
         parts = [
             f"{name} {100 * share.value:.0f} %" for name, share in shares if share.value >= 0.01
         ]
         number = len(self.grains)
-        return ", ".join([*parts, f"{number} {'grain' if number == 1 else 'grains'}"])
+        if number:
+            parts.append(f"{number} {'grain' if number == 1 else 'grains'}")
+        return ", ".join(parts) or "all particles at the surface"

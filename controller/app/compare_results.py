@@ -67,8 +67,8 @@ def folders_to_compare(given: Sequence[Path]) -> list[Path]:
         if not (given[0] / SUMMARY).exists():
             raise UsageError(f"{given[0]}: holds no results; process the series first")
         raise UsageError(
-            f"{given[0]}: holds one result; name a second folder, or process it again with "
-            f"other settings: dualtilt process {given[0]} ..."
+            f"{given[0]}: holds one result; name a second folder, or process the session again "
+            "with other settings: dualtilt process SESSION --drop A:12"
         )
     return folders
 

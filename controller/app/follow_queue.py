@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from controller.common.bounded_read import read_whole
-from controller.common.errors import UsageError
+from controller.common.errors import UsageError, quoted
 from controller.common.exit_codes import ExitCode
 from controller.common.open_inside import open_inside
 from controller.service.session_client import find_sessions, is_running
@@ -51,7 +51,9 @@ def follow_queue(
         if running_session(grid) == session:  # detached
             return code
     if code is None:
-        raise UsageError(f"{grid}: its queue does not run; `dualtilt resume {grid}` continues it")
+        raise UsageError(
+            f"{grid}: its queue does not run; `dualtilt resume {quoted(grid)}` continues it"
+        )
     return code
 
 

@@ -14,7 +14,7 @@ from controller.app.grid_status import rows, write_status
 from controller.app.profiles import require_simulator_profile, simulator_profile
 from controller.app.run_queue import QueueEndedError, Sessions, run_queue
 from controller.common.bounded_read import read_bounded
-from controller.common.errors import SafetyStopError, UsageError, path_error_text
+from controller.common.errors import SafetyStopError, UsageError, path_error_text, quoted
 from controller.common.exit_codes import ExitCode
 from controller.model.protocol import Protocol, read_protocol
 from controller.model.target_order import shortest_order
@@ -51,7 +51,9 @@ def new_grid(protocol_path: Path, out: Path | None, faults: Sequence[Path] = ())
     path = out or Path(f"{protocol.name}-{datetime.now():%Y%m%d-%H%M%S}")
     grid = GridFolder(path.absolute())
     if is_grid(grid.path):
-        raise UsageError(f"{grid.path}: already holds a grid; use: dualtilt resume {grid.path}")
+        raise UsageError(
+            f"{grid.path}: already holds a grid; use: dualtilt resume {quoted(grid.path)}"
+        )
     try:
         grid.path.mkdir(parents=True, exist_ok=True)
         if any(grid.path.iterdir()):
@@ -101,7 +103,8 @@ def run_grid(
         raise
     except OSError as error:
         raise SafetyStopError(
-            f"{path_error_text(error, grid.path)}; mend it, then: dualtilt resume {grid.path}"
+            f"{path_error_text(error, grid.path)}; mend it, then: "
+            f"dualtilt resume {quoted(grid.path)}"
         ) from None
     finally:
         lock.release()
@@ -136,7 +139,7 @@ def _run(
         code = run_queue(journal, sessions, grid.stop_request.exists, show)
     except QueueEndedError as ended:
         write_status(grid, protocol, journal.state)
-        say(f"{ended}; `dualtilt resume {grid.path}` continues")
+        say(f"{ended}; `dualtilt resume {quoted(grid.path)}` continues")
         return ended.exit_code
     say(as_text(rows(grid, journal.state)))
     names = tuple(journal.state.targets)

@@ -15,7 +15,7 @@ from controller.app.profiles import require_simulator_profile, simulator_profile
 from controller.bridge.bridge_address import read_connection_file
 from controller.common.bounded_read import read_bounded
 from controller.common.ctrl_c import ctrl_c_sets_event
-from controller.common.errors import BridgeError, DualtiltError, UsageError
+from controller.common.errors import BridgeError, DualtiltError, UsageError, quoted
 from controller.common.exit_codes import ExitCode
 from controller.common.python_command import python_module_command
 from controller.model.commands import StopWhen
@@ -53,8 +53,9 @@ class UnwatchedError(DualtiltError):
 
     def __init__(self, folder: SessionFolder, pid: int, error: DualtiltError) -> None:
         super().__init__(
-            f"{error}; the session continues in process {pid}: `dualtilt attach {folder.path}` "
-            f"shows it again, `kill {pid}` ends it with the column safe"
+            f"{error}; the session continues in process {pid}: "
+            f"`dualtilt attach {quoted(folder.path)}` shows it again, "
+            f"`kill {pid}` ends it with the column safe"
         )
 
 

@@ -15,7 +15,7 @@ from pydantic import ValidationError
 
 from controller.common.atomic import OWNER_ONLY, replace_text
 from controller.common.bounded_read import read_bounded
-from controller.common.errors import BridgeError
+from controller.common.errors import BridgeError, UsageError
 from controller.common.validation import errors_in_one_line
 from controller.hardware.interface import MicroscopeError
 from controller.model.base import Data
@@ -73,11 +73,11 @@ def check_listen_address(address: ListenAddress) -> None:
 
     Raises
     ------
-    BridgeError
+    UsageError
         If the host is not loopback and there are no certificates.
     """
     if address.socket_path is None and address.certs is None and not is_loopback(address.host):
-        raise BridgeError(
+        raise UsageError(
             f"refusing to listen on {address.host} without certificates: make them with "
             "`dualtilt bridge --make-certs DIR` and pass `--certs DIR/bridge`"
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -71,12 +72,17 @@ def _is_pydantics_own(error: BaseException) -> bool:
     return module.startswith("pydantic.") and frame.f_code.co_name != "__getattr__"
 
 
+def quoted(path: Path | str) -> str:
+    """Return a path as one word of a command, so that it can be typed as shown."""
+    return shlex.quote(str(path))
+
+
 def no_memory_text(error: BaseException, folder: Path) -> str:
     """Return the reason why the session in a folder ended by one of `NO_MEMORY`."""
     reason = "no memory left"
     if isinstance(error, SystemError):
         reason = f"a library failed, probably without memory: {error}"
-    return f"{reason}; close other programs, then: dualtilt resume {folder}"
+    return f"{reason}; close other programs, then: dualtilt resume {quoted(folder)}"
 
 
 def os_error_text(error: OSError) -> str:
@@ -93,8 +99,8 @@ def path_error_text(error: Exception, folder: Path) -> str:
     """
     if isinstance(error, OSError) and error.strerror:
         named = isinstance(error.filename, str)
-        path = TEMPORARY_NAME.sub("", error.filename) if named else folder
-        return f"{path}: {error.strerror}"
+        path = TEMPORARY_NAME.sub("", error.filename) if named else str(folder)
+        return str(error.strerror) if path == "." else f"{path}: {error.strerror}"
     return str(error)
 
 

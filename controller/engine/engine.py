@@ -16,6 +16,7 @@ from controller.common.errors import (
     UsageError,
     library_failure_as_system_error,
     no_memory_text,
+    quoted,
 )
 from controller.common.exit_codes import ExitCode
 from controller.engine.control import POLL_INTERVAL_S, Control
@@ -209,7 +210,10 @@ class Engine:
             self._publish_resumed_progress(context)
 
     def _publish_resumed_progress(self, context: Context) -> None:
-        """Publish what the folder already holds: notes on the journal, finished phases, frames."""
+        """Publish what the folder already holds: notes on the journal, and finished phases.
+
+        The frames of a series that is not complete go to the live processing once more.
+        """
         for line in self._session.recovery_report:
             context.alert(Level.WARNING, line, "resume")
         remaining = {step.phase for step in steps_to_do(self._plan, self._session.ledger)}
@@ -218,8 +222,9 @@ class Engine:
                 self._publish(PhaseFinished(phase=phase))
         ledger = self._session.ledger
         for series in ledger.frames:
-            for frame in ledger.usable(series):
-                self._jobs.frame_recorded(frame.recorded, self._tilts_left(series))
+            left = self._tilts_left(series)
+            for frame in ledger.usable(series) if left else ():
+                self._jobs.frame_recorded(frame.recorded, left)
         publish_early_ends(self._plan, context, ledger.left_out)
 
     def _enter_phase(self, phase: Phase | None) -> None:
@@ -282,7 +287,7 @@ class Engine:
         if not self._tilts_left(series):
             raise UsageError(
                 f"complete: series {series} has ended; before the flip: dualtilt stop, then "
-                f"dualtilt resume --complete {series}"
+                f"dualtilt resume {quoted(self._session.folder.path)} --complete {series}"
             )
         self._complete_asked.add(series)
 

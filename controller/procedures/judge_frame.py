@@ -68,7 +68,8 @@ def judge_frame(
     if distance_px is not None and distance_px > limit_px:
         if np.isinf(distance_px):
             return FrameJudgement(FrameVerdict.SHIFTED, "does not show the object")
-        return FrameJudgement(FrameVerdict.SHIFTED, f"shift {distance_px:.1f} px > {limit_px:.1f}")
+        reason = f"is off the centre by {distance_px:.1f} px, limit {limit_px:.1f}"
+        return FrameJudgement(FrameVerdict.SHIFTED, reason)
     return GOOD
 
 

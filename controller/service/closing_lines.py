@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from controller.common.errors import quoted
 from controller.model.events import State
 from controller.service.session_status import SessionStatus
 from controller.service.status_text import state_and_reason
@@ -23,10 +24,10 @@ def closing_lines(folder: Path, status: SessionStatus, lost: str) -> Iterator[st
         Reason why the session no longer answers; empty if it answers.
     """
     if not status.ended:
-        yield lost or f"detached; the session continues: dualtilt attach {folder}"
+        yield lost or f"detached; the session continues: dualtilt attach {quoted(folder)}"
         return
     yield state_and_reason(status.state, status.reason)
     if status.report:
         yield f"report: {folder / status.report}"
     if status.state is not State.FINISHED:
-        yield f"`dualtilt resume {folder}` continues it"
+        yield f"`dualtilt resume {quoted(folder)}` continues it"

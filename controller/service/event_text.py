@@ -110,9 +110,11 @@ def advice_line(event: Advised) -> str:
 def _frame_line(event: FrameRecorded) -> str:
     frame = event.frame
     again = f", taken {frame.retakes + 1} times" if frame.retakes else ""
+    off = frame.offset_px
+    where = "" if off is None else f"  off centre {math.hypot(*off):.1f} px"
     return (
         f"{frame.name}/{event.planned} {frame.nominal_deg:+.1f}°"
-        f"  counts {frame.mean_counts:.0f}  shift {math.hypot(*frame.shift_px):.1f} px"
+        f"  counts {frame.mean_counts:.0f}{where}"
         f"  dose {status_text.kilo_dose(event.dose_e_per_A2)} ke/Å²  {frame.verdict}{again}"
     )
 

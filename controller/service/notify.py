@@ -8,6 +8,7 @@ from __future__ import annotations
 import queue
 import threading
 
+from controller.common.errors import quoted
 from controller.model.events import (
     Alerted,
     Level,
@@ -44,7 +45,7 @@ def message_of(record: Record, status: SessionStatus, session: str, folder: str)
     match record.event:
         case PromptOpened(prompt=prompt):
             answers = "\n".join(
-                f"  dualtilt answer {prompt.id} {choice} --session {folder}"
+                f"  dualtilt answer {prompt.id} {choice} --session {quoted(folder)}"
                 for choice in prompt.choices
             )
             how = f"The beam is blanked. Answer on the screen, or with:\n{answers}"

@@ -9,6 +9,7 @@ both. The socket is in the runtime folder, because paths of Unix sockets are lim
 from __future__ import annotations
 
 import contextlib
+import os
 import secrets
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from pydantic import ValidationError
 
 from controller.common.atomic import OWNER_ONLY, replace_text
 from controller.common.bounded_read import read_bounded, read_whole
-from controller.common.errors import UsageError
+from controller.common.errors import UsageError, quoted
 from controller.common.open_inside import open_inside
 from controller.common.runtime_folder import runtime_folder
 from controller.model.base import Data
@@ -53,7 +54,7 @@ def _no_session(folder: Path) -> tuple[str, str]:
     fault = f"{folder}: no session is running here"
     if (folder / "report.html").is_file():
         return fault, f"its report is {folder}/report.html"
-    return fault, f"`dualtilt resume {folder}` continues it"
+    return fault, f"`dualtilt resume {quoted(folder)}` continues it"
 
 
 class ServiceAddress(Data):
@@ -97,7 +98,7 @@ def read_address(folder: Path) -> ServiceAddress:
     """
     path = folder / ADDRESS_FILE
     if not folder.is_dir():
-        raise UsageError(f"{folder}: no such session folder")
+        raise UsageError(f"{folder}: no such session folder{_left_behind(folder)}")
     try:
         with open_inside(folder, ADDRESS_FILE) as file:
             return ServiceAddress.model_validate_json(read_whole(file))
@@ -107,6 +108,21 @@ def read_address(folder: Path) -> ServiceAddress:
         raise UsageError(f"{path}: cannot be read: {str(error).splitlines()[0]}") from None
 
 
+def _left_behind(folder: Path) -> str:
+    """Return the remedy for a folder that was removed or renamed under its running session."""
+    pids = [
+        address.pid
+        for address in known_addresses().values()
+        if address.folder == folder and is_running(address.pid)
+    ]
+    if not pids:
+        return ""
+    return (
+        f"; it was removed or renamed while its session runs: put it back, or `kill {pids[0]}` "
+        "ends the session with the column safe"
+    )
+
+
 def known_addresses() -> dict[Path, ServiceAddress]:
     """Return the addresses of all sessions of this user, by file; some may have ended."""
     found = {}
@@ -114,3 +130,16 @@ def known_addresses() -> dict[Path, ServiceAddress]:
         with contextlib.suppress(OSError, ValidationError):
             found[path] = ServiceAddress.model_validate_json(read_bounded(path))
     return found
+
+
+def is_running(pid: int) -> bool:
+    """Tell whether a process runs, as far as this user can know."""
+    if os.name == "nt":
+        return False  # signal 0 is no test there; the address did not answer
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

@@ -7,7 +7,6 @@ thread that sends a command opens its own.
 from __future__ import annotations
 
 import contextlib
-import os
 import time
 from pathlib import Path
 from types import TracebackType
@@ -19,7 +18,7 @@ from Pyro5.callcontext import current_context
 
 from controller.common import rpc
 from controller.common.bounded_read import read_whole
-from controller.common.errors import DualtiltError, UsageError
+from controller.common.errors import DualtiltError, UsageError, quoted
 from controller.common.exit_codes import ExitCode
 from controller.common.open_inside import open_inside
 from controller.model.commands import Answer, StopWhen
@@ -30,6 +29,7 @@ from controller.service.service_address import (
     VERSION,
     NoSessionError,
     ServiceAddress,
+    is_running,
     known_addresses,
     read_address,
 )
@@ -64,7 +64,7 @@ class SessionGoneError(DualtiltError):
 
     def __init__(self, folder: Path) -> None:
         self.fault = f"{folder}: the session's process is gone"
-        self.remedy = f"`dualtilt resume {folder}` continues it"
+        self.remedy = f"`dualtilt resume {quoted(folder)}` continues it"
         super().__init__(f"{self.fault}; {self.remedy}")
 
 
@@ -251,6 +251,8 @@ def the_only_session() -> Path:
     folders = find_sessions()
     if not folders:
         raise UsageError("no session is running; if it runs as another user, name its folder")
+    # a session whose folder was removed while it runs cannot be reached
+    folders = [folder for folder in folders if folder.is_dir()] or folders
     if len(folders) > 1:
         named = ", ".join(str(folder) for folder in folders)
         raise UsageError(f"{len(folders)} sessions are running: name one of {named}")
@@ -289,16 +291,3 @@ def _nobody_listens(error: BaseException) -> bool:
             return True
         cause = cause.__cause__ or cause.__context__
     return False
-
-
-def is_running(pid: int) -> bool:
-    """Tell whether a process runs, as far as this user can know."""
-    if os.name == "nt":
-        return False  # signal 0 is no test there; the address did not answer
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True

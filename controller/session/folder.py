@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from controller.common.errors import UsageError
+from controller.common.errors import UsageError, quoted
 from controller.model.base import SeriesName
 from controller.model.protocol import Protocol, read_protocol
 from controller.session.private_folder import require_private
@@ -42,7 +42,9 @@ class SessionFolder:
         """
         folder = cls(path)
         if folder.journal.exists():
-            raise UsageError(f"{path}: already holds a session; use: dualtilt resume {path}")
+            raise UsageError(
+                f"{path}: already holds a session; use: dualtilt resume {quoted(path)}"
+            )
         try:
             path.mkdir(mode=NOT_FOR_OTHERS_TO_WRITE, parents=True, exist_ok=True)
             require_private(path)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 
+from controller.common.errors import quoted
 from controller.session.errors import SessionInUseError
 from controller.session.folder import SessionFolder
 from controller.session.private_folder import require_private, require_private_at
@@ -66,7 +67,7 @@ def _in_use(folder: SessionFolder) -> SessionInUseError:
         holder = "unknown"
     return SessionInUseError(
         f"{folder.path}: another run is using this folder (process {holder}); "
-        f"to watch it: dualtilt attach {folder.path}"
+        f"to watch it: dualtilt attach {quoted(folder.path)}"
     )
 
 

@@ -8,7 +8,7 @@ from typing import Self
 
 from pydantic import TypeAdapter, ValidationError
 
-from controller.common.errors import UsageError
+from controller.common.errors import UsageError, quoted
 from controller.model.protocol import Protocol, read_protocol
 from controller.model.targets import FoundTargets
 from controller.session.folder import SessionFolder
@@ -124,4 +124,6 @@ def simulator_home(folder: SessionFolder, protocol: Protocol) -> SessionFolder:
 
 
 def _damaged(path: Path, grid: Path) -> UsageError:
-    return UsageError(f"{path}: missing or damaged; restore it, then: dualtilt resume {grid}")
+    return UsageError(
+        f"{path}: missing or damaged; restore it, then: dualtilt resume {quoted(grid)}"
+    )

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from controller.common.errors import quoted
 from controller.session.crash_points import CrashPoint, no_crash
 from controller.session.entries import JOURNAL_FORMAT, Entry, SessionOpened
 from controller.session.errors import JournalFormatError
@@ -58,7 +59,7 @@ def read_journal(path: Path) -> JournalContent:
         Another version of dualtilt wrote it.
     """
     content = read_raw(path)
-    remedy = f"Restore it from a copy, or: dualtilt resume {path.parent} --rebuild-journal"
+    remedy = f"Restore it from a copy, or: dualtilt resume {quoted(path.parent)} --rebuild-journal"
     lines: list[Line] = []
     good_bytes = 0
     for line, length in good_lines(path, content, Line, remedy):

@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 
 from numpy.typing import NDArray
 
+from controller.common.errors import quoted
 from controller.model.base import SeriesName
 from controller.model.scan import ScanSettings
 from controller.session.entries import FrameWritten
@@ -126,7 +127,8 @@ class SeriesRecorder:
         kept = quarantine_copy(self._folder, name, writer.copy_to)
         raise StackTakenError(
             f"{writer.path}: was removed or replaced while the session ran; its frames are kept in "
-            f"{self._folder.path / kept}: put it back, then: dualtilt resume {self._folder.path}"
+            f"{self._folder.path / kept}: put it back, then: "
+            f"dualtilt resume {quoted(self._folder.path)}"
         )
 
     def _open(self, acknowledged: Sequence[FrameWritten], dtype: str) -> MrcStackWriter:
@@ -169,7 +171,8 @@ def reopen_stack(
         if (frame.section, frame.offset) != (section, layout.offset_bytes(section)):
             raise JournalDamagedError(
                 f"{folder.journal}: {frame.name} is not section {section} of {path.name}; "
-                f"restore it from a copy, or: dualtilt resume {folder.path} --rebuild-journal"
+                "restore it from a copy, or: "
+                f"dualtilt resume {quoted(folder.path)} --rebuild-journal"
             )
     found = wrong_header(path, layout) if path.exists() else None
     repairs = []

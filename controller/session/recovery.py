@@ -9,6 +9,7 @@ from pathlib import Path
 
 from pydantic import JsonValue
 
+from controller.common.errors import quoted
 from controller.model.base import SeriesName
 from controller.model.events import FlipChecked
 from controller.model.protocol import Protocol
@@ -157,7 +158,7 @@ def _require_last_lines(
         raise JournalDamagedError(
             f"{folder.journal}: has lost its last lines: {len(frames)} frames of series {series}, "
             f"but {path.name} and its mdoc hold {max(behind) + 1}; nothing was changed. Restore it "
-            f"from a copy, or: dualtilt resume {folder.path} --rebuild-journal"
+            f"from a copy, or: dualtilt resume {quoted(folder.path)} --rebuild-journal"
         )
 
 

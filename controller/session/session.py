@@ -15,7 +15,7 @@ from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from controller.common.errors import UsageError, os_error_text
+from controller.common.errors import UsageError, os_error_text, quoted
 from controller.hardware.interface import Frame
 from controller.model.base import SeriesName
 from controller.model.frames import FrameFacts, FrameVerdict
@@ -149,7 +149,7 @@ class Session:
             kept = quarantine(self.folder, "journal.jsonl", self._journal.content())
             raise JournalTakenError(
                 f"{error}; this run's own journal is kept in {self.folder.path / kept}: put it "
-                f"back if the other one is wrong, then: dualtilt resume {self.folder.path}"
+                f"back if the other one is wrong, then: dualtilt resume {quoted(self.folder.path)}"
             ) from None
         self.ledger = add_entry(self.ledger, entry)
 

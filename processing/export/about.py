@@ -6,7 +6,7 @@ import tomllib
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from processing.errors import InputFileError
 from processing.files.held_folder import open_to_read
@@ -56,23 +56,6 @@ class About(BaseModel):
     start_time: AwareDatetime | None = None
     """Start of the session, with its time zone."""
     microscope: Text | None = None
-
-
-def read_about(path: Path) -> About:
-    """Read the facts from a TOML file.
-
-    Raises
-    ------
-    InputFileError
-        The file is missing or no TOML, or a value in it is wrong or unknown.
-    """
-    try:
-        return About.model_validate(tomllib.loads(read_text(path)))
-    except tomllib.TOMLDecodeError as error:
-        raise InputFileError(f"{path}: no TOML file: {error}") from None
-    except ValidationError as error:
-        faults = [f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()]
-        raise InputFileError(f"{path}: {'; '.join(faults)}") from None
 
 
 def completed(about: About, session: Path) -> About:

@@ -99,6 +99,7 @@ def open_at(name: str, flags: int, folder: int | None, path: Path, mode: int = 0
             raise OSError(
                 errno.ELOOP, "is a link, and no link is followed here; remove it", str(path)
             ) from None
+        error.filename = str(path)  # for messages: the name alone is in a folder that is held
         raise
     if not holds_bytes(os.fstat(descriptor).st_mode):
         os.close(descriptor)
@@ -144,7 +145,12 @@ def reached(path: Path) -> Iterator[tuple[str, int | None]]:
                     where /= part
                     descriptor = open_at(part, FOLDER_FLAGS, descriptor, where)
                     opened.callback(os.close, descriptor)
-                yield name, descriptor
+                try:
+                    yield name, descriptor
+                except OSError as error:
+                    if error.filename == name:  # for messages: the path that was asked for
+                        error.filename = str(path)
+                    raise
             return
     yield str(path), None
 

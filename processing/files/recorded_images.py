@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -75,8 +76,8 @@ def require_recorded_images(stack: Path, series: SeriesName, excluded: Bools) ->
     if changed:
         raise InputFileError(
             f"{stack}: {len(changed)} of {len(frames)} images differ from what was recorded, the "
-            f"first is section {changed[0]}; dualtilt resume {stack.parent} restores what it can "
-            "and marks the rest"
+            f"first is section {changed[0]}; dualtilt resume {shlex.quote(str(stack.parent))} "
+            "restores what it can and marks the rest"
         )
 
 

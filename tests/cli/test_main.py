@@ -75,6 +75,11 @@ CASES = [
         ("run", "{costly}", "--headless", "--out", "{dir}/s"),
         ("costly.toml: limits.dose_budget_e_per_A2: 10 is less",),
     ),
+    Case(
+        "bridge: open to other machines without certificates",
+        ("bridge", "--host", "0.0.0.0"),
+        ("refusing to listen on 0.0.0.0 without certificates", "--make-certs"),
+    ),
     Case("no such verb", ("frobnicate",), ("frobnicate", "dualtilt --help")),
     Case("process: no series", ("process",), ("A.mrc|SESSION", "dualtilt process --help")),
     *(

@@ -252,6 +252,8 @@ def test_stop_at_the_flip_ends_the_session_and_asks_again_when_resumed(tmp_path:
     again = Run(open_session(tmp_path / "s"))
     assert again.go() is ExitCode.OK
     assert [event.prompt.id for event in again.of(PromptOpened)] == ["flip"]
+    # series A is complete: the live processing does not begin it again
+    assert again.jobs.frames == [("B", section) for section in range(len(TILTS_B))]
 
 
 @dataclass(frozen=True)

@@ -26,6 +26,14 @@ def outcome(state: State, verdict: Trust | None = None) -> SessionOutcome:
 TRUSTED, COUNT_REFUSED = outcome(State.DONE, Trust.TRUSTED), outcome(State.KEPT, Trust.REFUSED)
 
 
+@pytest.mark.parametrize("table", ["", "none/t.csv"])
+def test_a_table_that_cannot_be_written_is_refused_before_anything_is_processed(
+    table: str, tmp_path: Path
+) -> None:
+    with pytest.raises(UsageError, match="nothing was processed"):
+        run_verb(tmp_path, "--table", str(tmp_path / table))
+
+
 @pytest.mark.parametrize(
     ("outcomes", "code"),
     [

@@ -10,9 +10,9 @@ import mrcfile
 import numpy as np
 import pytest
 
+from controller.app.cli.export import read_about
 from processing import Summary, write_images
 from processing.errors import InputFileError
-from processing.export.about import read_about
 from processing.export.checklist import missing
 from processing.export.export import export
 from processing.export.finished import Finished, read_finished

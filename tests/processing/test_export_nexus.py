@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from nexusformat.nexus import NXentry, NXimage, nxload
 
-from processing.errors import InputFileError
-from processing.export.about import read_about
+from controller.app.cli.export import read_about
+from controller.common.errors import UsageError
 from processing.export.checklist import missing
 from processing.export.export import export
 from processing.export.finished import read_finished
@@ -96,15 +96,17 @@ def test_the_example_of_the_documents_is_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("titel = 1", "titel: Extra inputs are not permitted"),
-        ("title = ", "no TOML file"),
+        ("titel = 1", "titel: no such setting; did you mean title"),
+        ("title = ", "cannot be read as TOML"),
+        ("title = Gold", 'write text in quotation marks: "text"'),
+        ("title = 5", "title: must be a valid string"),
         ("preparation_date = 2026-11-20T10:00:00", "timezone"),
     ],
 )
 def test_refuses_wrong_facts_in_one_line(tmp_path: Path, text: str, message: str) -> None:
     path = tmp_path / "about.toml"
     path.write_text(text)
-    with pytest.raises(InputFileError, match=message) as refused:
+    with pytest.raises(UsageError, match=message) as refused:
         read_about(path)
     assert str(path) in str(refused.value)
     assert "\n" not in str(refused.value)

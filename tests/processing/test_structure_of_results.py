@@ -59,6 +59,10 @@ def test_the_fused_particles_are_analysed_with_the_error_of_the_pairs(tmp_path: 
     assert found is not None and found.source == "fused"
     assert found.position_error_nm == pytest.approx(0.4 / 2 / np.sqrt(3))
     assert found.headline() == "fcc 100 %, 1 grain"
+    assert found.model_copy(update={"grains": []}).headline() == "fcc 100 %"
+    assert found.model_copy(update={"grains": [], "shares": {}}).headline() == (
+        "all particles at the surface"
+    )
 
 
 def test_one_series_alone(tmp_path: Path) -> None:

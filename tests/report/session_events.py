@@ -79,7 +79,11 @@ FINISHED: list[Event] = [
     StateChanged(state=State.FINISHED),
 ]
 WARNED: list[Event] = [
-    Alerted(level=Level.WARNING, text="shift 4.1 px > 4.0: retaken", where="A#7"),
+    Alerted(
+        level=Level.WARNING,
+        text="frame is off the centre by 4.1 px, limit 4.0: retaking it",
+        where="A#7",
+    ),
     Alerted(
         level=Level.INFO, text="moving to an assembly 727 nm away on the map", where="flip-map"
     ),

@@ -56,7 +56,7 @@ CASES = [
             "exit surface",
             "exit side",
             "runner-up",
-            "shift 4.1 px &gt; 4.0: retaken (A#7)",
+            "frame is off the centre by 4.1 px, limit 4.0: retaking it (A#7)",
             "moving to an assembly 727 nm away on the map (flip-map)",
             "au-assembly started on simulated column",
             "images left out",

@@ -41,7 +41,12 @@ def test_frames_behind_have_a_number_and_a_time(events: tuple[Event, ...], text:
 @pytest.mark.parametrize(
     ("event", "sign", "line"),
     [
-        (frame(40), "", "A#41/73 +10.0°  counts 400  shift 5.0 px  dose 4.1 ke/Å²  ok"),
+        (frame(40), "", "A#41/73 +10.0°  counts 400  dose 4.1 ke/Å²  ok"),
+        (
+            frame(40, offset_px=(3.0, -4.0)),
+            "",
+            "A#41/73 +10.0°  counts 400  off centre 5.0 px  dose 4.1 ke/Å²  ok",
+        ),
         (Alerted(level=Level.WARNING, text="slow", where="A-037"), "!", "slow (A-037)"),
         (ALARM, "!!", "stage stuck"),
         (

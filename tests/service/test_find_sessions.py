@@ -72,6 +72,19 @@ def test_a_killed_run_is_not_a_second_session(session: Session) -> None:
     assert not stale.exists()
 
 
+def test_a_folder_that_was_removed_under_its_session_is_no_choice(
+    session: Session, tmp_path: Path
+) -> None:
+    gone = tmp_path / "gone"
+    address = read_address(session.folder).model_copy(update={"folder": gone})
+    (runtime_folder() / "gone.session.json").write_text(address.model_dump_json())
+    assert the_only_session() == session.folder
+    with pytest.raises(UsageError) as caught:
+        ServiceClient.connect(gone)
+    assert "was removed or renamed while its session runs" in str(caught.value)
+    assert f"kill {address.pid}" in str(caught.value)
+
+
 def test_no_session_is_one_line_of_error(tmp_path: Path) -> None:
     ended, empty = tmp_path / "ended", tmp_path / "empty"
     for folder in (ended, empty):

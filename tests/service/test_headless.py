@@ -59,7 +59,7 @@ def test_one_line_for_each_event_of_interest(tmp_path: Path) -> None:
     assert sum("A#" in line and "counts" in line for line in lines) == 73
     assert sum("B#" in line and "counts" in line for line in lines) == 74
     assert "?  Flip the grid: dualtilt answer flip done | stop" in text
-    assert "!  A#37 shift 4.1 px > 4.0: retaken" in text
+    assert "!  frame is off the centre by 4.1 px, limit 4.0: retaking it (A#37)" in text
     assert "particles fused: 7116 ± 5, d 6.30 nm" in text
     assert lines[-1].endswith("finished")
 

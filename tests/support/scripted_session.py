@@ -179,8 +179,8 @@ def series(name: SeriesName, upto: int | None = None) -> Iterator[Event]:
         if i == 36:
             yield Alerted(
                 level=Level.WARNING,
-                text=f"{name}#37 shift 4.1 px > 4.0: retaken, now 0.7 px",
-                where=f"{name}-036",
+                text="frame is off the centre by 4.1 px, limit 4.0: retaking it",
+                where=f"{name}#37",
             )
         frame = recorded_frame(
             name,

@@ -134,7 +134,7 @@ PHASES: dict[str, tuple[list[Event], tuple[str, ...]]] = {
             "live residual/px vs tilt ╌ limit 1",
             "particles vs tilts used",
             "✓ GOOD",
-            "A#37 shift 4.1 px > 4.0: retaken",
+            "frame is off the centre by 4.1 px, limit 4.0",
             "Pause",
             "Detach",
         ),

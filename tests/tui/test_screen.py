@@ -53,7 +53,7 @@ def test_phases_image_state_and_alert_are_always_in_view(size: tuple[int, int]) 
         image = [row[1:30] for row in rows[2:-5]]
         assert sum(any(block in row for block in "▘▝▀▖▌▞▛▗▚▐▜▄▙▟█") for row in image) > 10
         assert "running" in rows[-3] and rows[-3].rstrip().endswith("GOOD")
-        assert re.search(r"! 19:0\d:\d\d A#37 shift", rows[-2])
+        assert re.search(r"! 19:0\d:\d\d frame is off the centre by 4.1 px", rows[-2])
         assert "q Detach" in rows[-1]
         assert any("log" in row and "─" in row for row in rows) == (size[0] >= 200)
 
@@ -284,17 +284,17 @@ def test_typed_text_filters_the_log() -> None:
         await pilot.press("l")
         await pilot.pause()
         assert "A#41 live residual" in shown(app)
-        await pilot.press("slash", *"retaken")
+        await pilot.press("slash", *"retaking")
         await pilot.pause()
         text = shown(app)
-        assert "A#37 shift 4.1 px" in text and "residual" not in text
+        assert "off the centre by 4.1 px" in text and "residual" not in text
         post(
             app,
-            [Alerted(level=Level.INFO, text="retaken again"), StateChanged(state=State.PAUSED)],
+            [Alerted(level=Level.INFO, text="retaking again"), StateChanged(state=State.PAUSED)],
             900,
         )
         await pilot.pause()
-        assert "retaken again" in shown(app) and "paused" not in shown(app)
+        assert "retaking again" in shown(app) and "paused" not in shown(app)
         await pilot.press("enter", "escape")
         await pilot.pause()
         assert "[ A 41/73 ]" in shown(app)

@@ -99,9 +99,10 @@ def described(structure: Structure) -> list[str]:
             for name, share in structure.shares.items()
             if share.value > 0
         ),
-        f"neighbours   {_number(structure.neighbour_distance_nm)} nm, spread "
-        f"{structure.neighbour_spread_nm:.3f} nm; {_number(structure.coordination)} of each",
-        *([] if packing is None else [f"packing      {_number(packing)}"]),
+        f"neighbours   {_number(structure.neighbour_distance_nm)} nm away, spread "
+        f"{structure.neighbour_spread_nm:.3f} nm (in the interior)",
+        f"coordination {_number(structure.coordination)} neighbours (in the interior)",
+        *([] if packing is None else [f"packing      {_number(packing)} (in the interior)"]),
         *([] if lattice is None else [f"fcc lattice  a = {_number(lattice)} nm"]),
         *_shown(
             [
@@ -129,8 +130,8 @@ def _shown(lines: list[str]) -> list[str]:
 
 def _percent(share: Measured) -> str:
     error = 100 * share.error
-    return f"{100 * share.value:.1f} % +- {f'{error:.1f}' if error >= 0.05 else 'under 0.1'}"
+    return f"{100 * share.value:.1f} % ± {f'{error:.1f}' if error >= 0.05 else 'under 0.1'}"
 
 
 def _number(measured: Measured) -> str:
-    return f"{measured.value:.4g} +- {measured.error:.2g}"
+    return f"{measured.value:.4g} ± {measured.error:.2g}"

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import TYPE_CHECKING
 
 from controller.app.cli.processing_arguments import add_processing_arguments, chosen_settings
@@ -56,6 +57,8 @@ def run(args: argparse.Namespace) -> int:
     from controller.app.cli.batch_table import print_table
     from processing.batch.table import write_table
 
+    if args.table is not None:
+        _require_writable(args.table)
     options = BatchOptions.of(args, chosen_settings(args))
     outcomes: list[SessionOutcome] = []
     interrupted = False
@@ -76,6 +79,17 @@ def run(args: argparse.Namespace) -> int:
         print(f"interrupted with {left} sessions left; the same command continues")
         return ExitCode.INTERRUPTED
     return exit_code(outcomes)
+
+
+def _require_writable(table: Path) -> None:
+    """Refuse a table that could not be written at the end, after hours of processing."""
+    try:
+        with TemporaryFile(dir=table.absolute().parent):
+            reason = "is a folder" if table.is_dir() else ""
+    except OSError as error:
+        reason = error.strerror or str(error)
+    if reason:
+        raise UsageError(f"--table {table}: {reason}; nothing was processed")
 
 
 @contextmanager

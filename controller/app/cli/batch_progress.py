@@ -49,7 +49,8 @@ class _Lines:
         self._sessions, self._ended = sessions, 0
 
     def started(self, dashboard: str) -> None:
-        _print(f"{self._sessions} sessions; dashboard: {dashboard}")
+        sessions = "1 session" if self._sessions == 1 else f"{self._sessions} sessions"
+        _print(f"{sessions}; dashboard: {dashboard}")
 
     def progressed(self, session: str, stage: str, fraction: float) -> None:
         """Show nothing: stages of several sessions side by side would be unreadable."""

@@ -11,6 +11,7 @@ from controller.common.exit_codes import ExitCode
 from processing.export.targets import ExportTarget
 
 if TYPE_CHECKING:
+    from processing.export.about import About
     from processing.results import Count
 
 FOLDER_HELP = "folder of a finished session, or --out folder of dualtilt process"
@@ -41,7 +42,6 @@ def run(args: argparse.Namespace) -> int:
     """Write the results in each format; print what was written and the doubts of the count."""
     from controller.app.cli.terminal_progress import shown_progress
     from processing.errors import ProcessingError
-    from processing.export.about import read_about
     from processing.export.checklist import missing
     from processing.export.export import export
     from processing.export.finished import NOTHING_GIVEN, read_finished
@@ -62,6 +62,27 @@ def run(args: argparse.Namespace) -> int:
         print(f"missing: {line}")
     _print_doubts(finished.count)
     return ExitCode.OK
+
+
+def read_about(path: Path) -> About:
+    """Read the facts that no file of a session holds from a TOML file.
+
+    Raises
+    ------
+    UsageError
+        The file is missing or no TOML, or a value in it is wrong or unknown; names them all.
+    """
+    from pydantic import ValidationError
+
+    from controller.common.settings_file import describe_errors, validate_toml
+    from controller.common.toml_file import read_toml
+    from processing.export.about import About
+
+    content = read_toml(path)
+    try:
+        return validate_toml(content, About)
+    except ValidationError as error:
+        raise UsageError(f"{path}: {'; '.join(describe_errors(error, About))}") from None
 
 
 def _print_doubts(count: Count) -> None:

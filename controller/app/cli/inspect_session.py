@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import math
 import os
-import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -27,7 +26,7 @@ from controller.app.inspected_results import (
     tilt_names,
 )
 from controller.app.recorded_series import recorded_series
-from controller.common.errors import UsageError, path_error_text
+from controller.common.errors import UsageError, path_error_text, quoted
 from controller.common.exit_codes import ExitCode
 
 if TYPE_CHECKING:
@@ -78,7 +77,7 @@ def inspect_session(folder: Path, args: argparse.Namespace) -> int:
             else:
                 _print_results(folder, files, results)
             for again in made_again(folder):
-                print(f"results made again: dualtilt inspect {_quoted(again)}")
+                print(f"results made again: dualtilt inspect {quoted(again)}")
             if args.pictures is not None:
                 _write_pictures(args, folder, files, results)
     except (ProcessingError, OSError) as error:
@@ -90,7 +89,7 @@ def inspect_session(folder: Path, args: argparse.Namespace) -> int:
 def _no_results(folder: Path, files: Mapping[SeriesName, Path]) -> str:
     if not files:
         return "no series A and no results yet"
-    return f"no results yet; make them with: dualtilt process {_quoted(folder)}"
+    return f"no results yet; make them with: dualtilt process {quoted(folder)}"
 
 
 def _print_files(args: argparse.Namespace, files: Mapping[SeriesName, Path]) -> list[Path]:
@@ -184,14 +183,10 @@ def _again(folder: Path, results: Results) -> str:
     drop = f"--drop {tilt.replace('#', ':')}"
     session = session_of(folder)
     if session is not None:
-        return f"dualtilt process {_quoted(session)} {drop}"
+        return f"dualtilt process {quoted(session)} {drop}"
     inputs = [one.summary.inputs for one in results.series.values()]
-    stacks = " ".join(shlex.quote(one.file) for one in inputs if one is not None)
+    stacks = " ".join(quoted(one.file) for one in inputs if one is not None)
     return f"dualtilt process {stacks or 'A.mrc B.mrc'} --out NEW {drop}"
-
-
-def _quoted(path: Path) -> str:
-    return shlex.quote(str(path))
 
 
 def _write_pictures(

@@ -25,7 +25,7 @@ def run(args: argparse.Namespace) -> int:
     """Resume after the last step in the journal; no frame is lost or exposed twice."""
     from controller.app.grid_queue import is_grid, run_grid
     from controller.app.start_session import require_bridge, start_and_watch
-    from controller.common.errors import UsageError
+    from controller.common.errors import UsageError, quoted
     from controller.common.exit_codes import ExitCode
     from controller.model.events import State
     from controller.service.session_client import last_status
@@ -43,7 +43,7 @@ def run(args: argparse.Namespace) -> int:
     folder = SessionFolder.open(args.folder.absolute())
     grid = GridFolder.of_member(folder.path).path
     if is_grid(grid) and not args.rebuild_journal:
-        raise UsageError(f"{folder.path}: belongs to a grid; use: dualtilt resume {grid}")
+        raise UsageError(f"{folder.path}: belongs to a grid; use: dualtilt resume {quoted(grid)}")
     status = last_status(folder.path)
     if status is not None and status.state is State.FINISHED:
         raise UsageError(f"{folder.path}: this session is finished; see {folder.report}")
@@ -54,7 +54,7 @@ def run(args: argparse.Namespace) -> int:
         for line in rebuild_journal(folder, make_plan(folder.read_protocol())):
             print(line, flush=True)
         if is_grid(grid):
-            print(f"`dualtilt resume {grid}` continues", flush=True)
+            print(f"`dualtilt resume {quoted(grid)}` continues", flush=True)
             return ExitCode.OK
     if args.complete:
         from controller.session.restore_left_out import restore_left_out

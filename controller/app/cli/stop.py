@@ -25,6 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Ask the session to stop; returns at once."""
+    from controller.common.errors import quoted
     from controller.common.exit_codes import ExitCode
     from controller.service.session_client import ServiceClient, the_only_session
 
@@ -33,14 +34,14 @@ def run(args: argparse.Namespace) -> int:
     folder = the_only_session() if args.dir is None else _present_session(args.dir)
     with ServiceClient.connect(folder) as client:
         client.stop(StopWhen(args.when))
-    print(f"{folder}: stopping, {args.when}; `dualtilt resume {folder}` continues it")
+    print(f"{folder}: stopping, {args.when}; `dualtilt resume {quoted(folder)}` continues it")
     return ExitCode.OK
 
 
 def _stop_after_target(folder: Path | None) -> int:
     """Leave a request that the queue obeys before its next session."""
     from controller.app.grid_queue import is_grid
-    from controller.common.errors import UsageError
+    from controller.common.errors import UsageError, quoted
     from controller.common.exit_codes import ExitCode
     from controller.service.session_client import the_only_session
     from controller.session.grid_folder import GridFolder
@@ -50,7 +51,7 @@ def _stop_after_target(folder: Path | None) -> int:
     if not is_grid(grid):
         raise UsageError(f"stop --when {AFTER_TARGET} needs the folder of a grid: GRID")
     GridFolder(grid).stop_request.touch()
-    print(f"{grid}: stopping after this target; `dualtilt resume {grid}` continues it")
+    print(f"{grid}: stopping after this target; `dualtilt resume {quoted(grid)}` continues it")
     return ExitCode.OK
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from rich.text import Text
 
+from controller.common.errors import quoted
 from controller.model.events import Level, OperatorState, Phase, State
 from controller.model.prompts import Prompt
 from controller.service import event_text, status_text
@@ -63,7 +64,7 @@ def _doing(status: SessionStatus, room: int, read_only: bool) -> str:
     if status.pausing and status.state is not State.PAUSED:
         return f" · {status_text.PAUSING}"
     if status.state is State.FAILED:  # the line below gives the reason
-        return f" · dualtilt resume {status.folder} continues it"
+        return f" · dualtilt resume {quoted(status.folder)} continues it"
     if status.phases[Phase.REPORT] is PhaseState.DONE and status.state is State.FINISHED:
         return f" report in {status.folder}/{status.report or ''}"
     return f": {status.reason}" if status.reason else ""

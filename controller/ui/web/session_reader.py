@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from controller.common.errors import UsageError
+from controller.common.errors import UsageError, quoted
 from controller.common.open_inside import LinkRefusedError, open_inside
 from controller.model.events import Record
 from controller.service.previews import Picture, read_preview
@@ -127,4 +127,5 @@ class SessionReader:
             running = False
         if running:
             return ""
-        return f"the session's process is gone; `dualtilt resume {self._folder}` continues it"
+        again = f"dualtilt resume {quoted(self._folder)}"
+        return f"the session's process is gone; `{again}` continues it"
