@@ -15,7 +15,7 @@ from processing.device import device
 from processing.files.particles import NO_PARTICLES, ParticleTable
 from processing.pipeline import search_start
 from processing.pipeline.candidates import Candidates, find_candidates
-from processing.pipeline.check_diameter import require_resolved_diameter
+from processing.pipeline.check_diameter import given_diameter_notes, require_resolved_diameter
 from processing.pipeline.detect import Detection, detect_by_fit, detect_by_weight, size_notes
 from processing.pipeline.detect_bodies import detect_bodies, diameter_of
 from processing.pipeline.own_diameters import mean_at_zero, with_statistics
@@ -29,7 +29,7 @@ from processing.pipeline.series_summary import (
 from processing.pipeline.settings import ProcessSettings
 from processing.progress import Progress, silent, within
 from processing.reconstruct.sirt import sirt_series
-from processing.results import Diameter, SeriesSummary, Verdict
+from processing.results import Diameter, SeriesSummary, Trust, Verdict
 from processing.scratch import Allocate, in_memory
 from processing.series import Bools, Float32, TiltSeries
 
@@ -225,9 +225,19 @@ def fit_series(search: SeriesSearch, *, progress: Progress = silent) -> SeriesRe
             *detection.left_out,
             *(f"series {name}: {line}" for line in detection.loose),
             *size_notes(f"series {name}", detection.kinds),
+            *(f"series {name}: {line}" for line in _doubts_of_given(search, detection)),
         ),
         detection.beside,
     )
+
+
+def _doubts_of_given(search: SeriesSearch, detection: Detection) -> list[str]:
+    """Return a line if particles of one size have another diameter than the given one."""
+    given_nm, verdict = search.settings.diameter_nm, detection.count.verdict
+    is_refused = verdict is not None and verdict.state is Trust.REFUSED
+    if given_nm is None or search.candidates is None or detection.kinds or is_refused:
+        return []
+    return given_diameter_notes(search.linear, detection.table.centres_nm, given_nm)
 
 
 def select_by_weight(search: SeriesSearch, verdict: Verdict | None) -> SeriesResult | None:

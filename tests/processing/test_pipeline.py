@@ -209,10 +209,21 @@ def test_more_particles_than_the_field_can_hold_are_not_registered(
         combine_series(a, crowded, SETTINGS)
 
 
-def test_a_given_diameter_is_used(truth: np.ndarray) -> None:
-    given_nm = 6.2
+@pytest.mark.parametrize(
+    ("given_nm", "is_doubted"),
+    [(6.2, False), (5.6, True), (7.0, True)],
+    ids=["right", "-10%", "+11%"],
+)
+def test_a_given_diameter_is_used_and_compared_with_the_images(
+    given_nm: float, is_doubted: bool, truth: np.ndarray
+) -> None:
     series = tilt_series(truth, A_ANGLES, DIAMETER, SIZE)
     result = process_series(series, ProcessSettings(diameter_nm=given_nm))
+    said = [line for line in result.warnings if "but the images show" in line]
+    assert len(said) == is_doubted
+    if said:
+        shown_nm = float(said[0].split("the images show ")[1].split(" nm")[0])
+        assert shown_nm == pytest.approx(DIAMETER, rel=0.03)
     assert result.diameter.value == given_nm
     assert result.diameter.source == "given"
     assert result.detection.table.diameter_nm.mean() == pytest.approx(given_nm)
