@@ -180,18 +180,19 @@ def _all_fits(points_a: Float64, points_b: Float64, diameter_nm: float) -> list[
         max((fit for fit in fits if fit.hypothesis is hypothesis), key=lambda fit: fit.agreement)
         for hypothesis in Hypothesis
     ]
-    for winner in winners:
-        if winner.share < SMALLEST_SHARE:
-            continue
-        fits += _neighbouring_fits(a, points_b, winner)
+    likely = [winner for winner in winners if winner.share >= SMALLEST_SHARE]
+    steps = _neighbour_steps(a.tree, diameter_nm) if likely else np.zeros((0, 3))
+    for winner in likely:
+        fits += _neighbouring_fits(a, points_b, winner, steps)
     return sorted(fits, key=lambda fit: -fit.agreement)
 
 
-def _neighbouring_fits(a: Reference, points_b: Float64, fit: PoseFit) -> list[PoseFit]:
-    """Try poses shifted by one step to a neighbouring particle; repeat while they improve."""
+def _neighbouring_fits(
+    a: Reference, points_b: Float64, fit: PoseFit, steps: Float64
+) -> list[PoseFit]:
+    """Try poses shifted by one of the steps [n, 3] to a neighbour; repeat while they improve."""
     found: list[PoseFit] = []
     unmirrored = points_b @ fit.hypothesis.mirror
-    steps = _neighbour_steps(a.tree, a.diameter_nm)
 
     def stepped(step: Float64, fit: PoseFit) -> PoseFit:
         start = replace(fit.pose, shift_nm=fit.pose.shift_nm + step)

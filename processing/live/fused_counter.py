@@ -6,14 +6,15 @@ from dataclasses import dataclass
 
 from processing.combine.register import register_again
 from processing.errors import RegistrationRefusedError, TooManyCandidatesError
+from processing.fit.spheres import ROUNDS
 from processing.live.earlier_search import LEAST_SHARE
 from processing.live.series_counter import LiveSearch, widen_interval
 from processing.pipeline.dual import FusedResult, combine_series
-from processing.pipeline.search_start import PairStart, SearchStart
+from processing.pipeline.search_start import FIT_ROUNDS, PairStart, SearchStart
 from processing.pipeline.series_search import SeriesResult, select_by_weight
 from processing.pipeline.settings import ProcessSettings
 from processing.progress import Progress, silent
-from processing.results import Count, Trust
+from processing.results import Count, FusionRule, Trust
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,6 +37,10 @@ class FusedCount:
 class FusedCounter:
     """Repeated counts of a complete series A and a growing series B.
 
+    Particles of one size are counted quickly. A's fitted places are a good start for one round of
+    the fit. The fit decides among the candidates, and the plain mean of both volumes shows them as
+    well as any other rule of fusion.
+
     Parameters
     ----------
     a
@@ -43,9 +48,12 @@ class FusedCounter:
     """
 
     def __init__(self, a: SeriesResult, settings: ProcessSettings) -> None:
-        # the complete A was searched for a second size; few tilts of B often hint at one
-        known_sizes = {"second_size": bool(a.diameter.kinds)}
-        self._a, self._settings = a, settings.model_copy(update=known_sizes)
+        if not a.diameter.kinds:
+            # the complete A was searched for a second size; few tilts of B often hint at one
+            quick = {"second_size": False, "fusion_rule": FusionRule.MEAN}
+            settings = settings.model_copy(update=quick)
+        self._a, self._settings = a, settings
+        self._rounds = ROUNDS if a.diameter.kinds else FIT_ROUNDS
         self._before: Count = a.detection.count
         self._last: FusedCount | None = None
 
@@ -72,7 +80,9 @@ class FusedCounter:
     ) -> FusedCount | None:
         self._last = None
         try:
-            result = combine_series(self._a, b, self._settings, start=start, progress=progress)
+            result = combine_series(
+                self._a, b, self._settings, start=start, rounds=self._rounds, progress=progress
+            )
         except (RegistrationRefusedError, TooManyCandidatesError):
             return None
         own, before = result.detection.count, self._before

@@ -37,7 +37,7 @@ from processing.pipeline.pair_volumes import (
 from processing.pipeline.propose_shape import with_proposed_shape
 from processing.pipeline.register_series import register_series
 from processing.pipeline.sampling import volume_origin_nm
-from processing.pipeline.search_start import FIT_ROUNDS, PairStart
+from processing.pipeline.search_start import PairStart
 from processing.pipeline.series_search import SeriesResult
 from processing.pipeline.settings import ProcessSettings
 from processing.progress import Progress, silent, within
@@ -100,6 +100,7 @@ def combine_series(
     settings: ProcessSettings,
     *,
     start: PairStart | None = None,
+    rounds: int = ROUNDS,
     progress: Progress = silent,
 ) -> FusedResult:
     """Register B onto A, fuse both, and find the particles.
@@ -109,6 +110,8 @@ def combine_series(
     start
         Earlier result to start from, with the registration of B as it is now; None to start from
         nothing.
+    rounds
+        Largest number of rounds of the fit.
 
     Raises
     ------
@@ -167,7 +170,7 @@ def combine_series(
                 placed,
                 both,
                 diameter.value,
-                rounds=ROUNDS if search is None else FIT_ROUNDS,
+                rounds=rounds,
                 own_diameters=settings.own_diameters,
                 second_size=settings.second_size,
                 doubts=_input_doubts(a, b),

@@ -128,7 +128,11 @@ def flipped(centres: np.ndarray, in_plane_deg: float) -> np.ndarray:
 
 
 def test_a_growing_b_is_counted_together_with_a(final: SeriesResult) -> None:
-    """Once B is registered, each count starts from the one before, ahead of that of B alone."""
+    """Once B is registered, each count starts from the one before, ahead of that of B alone.
+
+    Another object, the grid not flipped and a mirrored scan are neither counted anew nor after
+    right counts.
+    """
     a, known = reduce_to_counting_size(final), ProcessSettings(diameter_nm=final.diameter.value)
     taken = jittered(31, jitter_px=2.0, angle_error_deg=0.1, counts=500.0, seed=8)
     b = tilt_series(flipped(DISORDERED, 50.0), ANGLES_DEG, 7.0, SIZE, taken)
@@ -149,9 +153,14 @@ def test_a_growing_b_is_counted_together_with_a(final: SeriesResult) -> None:
             assert fused.count.n_low <= len(DISORDERED) <= fused.count.n_high
             assert abs(fused.count.n - len(DISORDERED)) <= 2
     assert searches.call_count == 1
-    other = tilt_series(packed(21.0, 8.6, order="fcc", seed=9), ANGLES_DEG, 7.0, SIZE, taken)
-    stranger = SeriesCounter(known).count(other)
-    assert stranger is not None and together.count(stranger.result) is None
+    crystal = packed(21.0, 8.6, order="fcc", seed=9)
+    for centres in (crystal, DISORDERED, DISORDERED * (-1, 1, 1)):
+        wrong = SeriesCounter(known)
+        found = wrong.search(tilt_series(centres, ANGLES_DEG, 7.0, SIZE, taken))
+        assert found is not None and searched is not None
+        assert together.count_again(replace(found, verdict=searched.verdict)) is None
+        counted = wrong.fit(found)
+        assert counted is not None and FusedCounter(a, known).count(counted.result) is None
 
 
 def test_a_final_result_is_reduced_to_the_pixel_size_of_live_counts(final: SeriesResult) -> None:
