@@ -216,9 +216,10 @@ class Engine:
         """
         for line in self._session.recovery_report:
             context.alert(Level.WARNING, line, "resume")
+        planned = {step.phase for step in self._plan.steps}
         remaining = {step.phase for step in steps_to_do(self._plan, self._session.ledger)}
         for phase in Phase:
-            if phase not in remaining:
+            if phase in planned - remaining:
                 self._publish(PhaseFinished(phase=phase))
         ledger = self._session.ledger
         for series in ledger.frames:

@@ -87,7 +87,8 @@ def read_finished(
     Raises
     ------
     InputFileError
-        The session has no complete result, or no fused volume where one is wanted.
+        The session has no complete result, no fused volume where one is wanted, or one that was
+        cut off.
     """
     summary = read_summary(session, if_missing=NO_RESULTS)
     if name is None:
@@ -98,7 +99,13 @@ def read_finished(
             "series with dualtilt process, or export A alone with --volume A"
         )
     volume = session / PROCESSED / ("fused.mrc" if name == "fused" else "A_sirt.mrc")
-    header = read_facts(volume).header
+    facts = read_facts(volume)
+    header = facts.header
+    if facts.complete < header.sections:
+        raise InputFileError(
+            f"{volume}: cut off: it holds {facts.complete} of the {header.sections} sections in "
+            "its header; restore it from a copy, or process the series again"
+        )
     grid = VolumeGrid((header.sections, header.rows, header.columns), summary.pixel_nm)
     return Finished(name, session, volume, grid, summary, completed(about, session))
 

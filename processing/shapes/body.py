@@ -110,8 +110,9 @@ def parse_shape(text: str) -> Body | None:
     except ValueError:
         sizes = []
     if len(sizes) != (2 if name == "rod" else 1):
-        example = "rod:6x20 (diameter x length, nm)" if name == "rod" else f"{name}:8 (edge, nm)"
-        raise InputFileError(f"{text}: its size is missing; write for example {example}")
+        example = "rod:6x20 (diameter x length, nm)" if name == "rod" else f"{name}:8.5 (edge, nm)"
+        fault = "cannot be read" if size else "is missing"
+        raise InputFileError(f"{text}: its size {fault}; write for example {example}")
     if not all(0 < one < 1e4 for one in sizes) or (name == "rod" and sizes[1] <= sizes[0]):
         raise ImpossibleDiameterError(
             f"{text}: sizes are larger than 0 nm, and a rod is longer than its diameter"

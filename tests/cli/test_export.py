@@ -67,6 +67,18 @@ def test_names_what_is_missing(
     assert spoil in error
 
 
+@pytest.mark.parametrize("target", ["star", "imod", "dynamo", "emd"])
+def test_refuses_a_volume_that_was_cut_off(
+    target: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    session = make_finished(tmp_path / "session")
+    volume = session / "processed/fused.mrc"
+    os.truncate(volume, volume.stat().st_size - 1)
+    assert run(session, "--to", target) == ExitCode.USAGE
+    assert "fused.mrc: cut off: it holds" in capsys.readouterr().err
+    assert not (session / "export").exists()
+
+
 def test_waits_for_the_fused_volume(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     session = make_finished(tmp_path / "session")
     path = session / "processed/summary.json"

@@ -256,6 +256,19 @@ def test_stop_at_the_flip_ends_the_session_and_asks_again_when_resumed(tmp_path:
     assert again.jobs.frames == [("B", section) for section in range(len(TILTS_B))]
 
 
+def test_a_resumed_session_says_nothing_of_a_phase_that_its_protocol_leaves_out(
+    tmp_path: Path,
+) -> None:
+    protocol = PROTOCOL.replace("[shower]\n", "[shower]\nenabled = false\n")
+    folder = tmp_path / "s"
+    run = Run(open_session(folder, protocol), answers=[Answer(prompt_id="flip", value="stop")])
+    assert run.go() is ExitCode.INTERRUPTED
+    again = Run(open_session(folder))
+    assert again.go() is ExitCode.OK
+    finished = [event.phase for event in again.of(PhaseFinished)]
+    assert Phase.SHOWER not in finished and Phase.A in finished
+
+
 @dataclass(frozen=True)
 class Unanswered:
     """A prompt, and the event before it at which the beam is unblanked by hand."""

@@ -184,7 +184,7 @@ CASES = [
         "one region for two series",
         lambda s, t: [s / "A.mrc", s / "B.mrc", "--region", 28, 28, 20],
         UsageError,
-        "--region is given 1 times for 2 series",
+        "--region: number of regions 1, number of series 2",
     ),
     *(
         Bad(

@@ -70,7 +70,8 @@ def test_every_orientation_has_a_near_one_in_the_search(name: str) -> None:
 @pytest.mark.parametrize(
     ("text", "named"),
     [
-        ("rod:6", "its size is missing"),
+        ("rod:6", "its size cannot be read; write for example rod:6x20"),
+        ("cube:8,5", "its size cannot be read; write for example cube:8.5"),
         ("rod:20x6", "longer than its diameter"),
         ("cube:-3", "larger than 0"),
         ("cube", "its size is missing"),
@@ -137,7 +138,7 @@ def test_the_verbs_take_a_shape_that_can_be_read(capsys: pytest.CaptureFixture[s
     assert chosen_settings(parser.parse_args(["--shape", "sphere"])) == {}
     with pytest.raises(SystemExit):
         parser.parse_args(["--shape", "rod:6"])
-    assert "its size is missing" in capsys.readouterr().err
+    assert "its size cannot be read" in capsys.readouterr().err
 
 
 def test_a_shape_that_leaves_much_unexplained_is_doubted() -> None:

@@ -225,7 +225,8 @@ def _with_regions(series: list[TiltSeries], regions: list[list[float]] | None) -
         return series
     if len(regions) != len(series):
         raise UsageError(
-            f"--region is given {len(regions)} times for {len(series)} series; give one for each"
+            f"--region: number of regions {len(regions)}, number of series {len(series)}; "
+            "give one region for each"
         )
     return [
         replace(one, region_px=_region_in(one, *region))

@@ -51,7 +51,8 @@ def reading_options(args: argparse.Namespace, series: int) -> list[ReadingOption
     angles = args.angles or [None] * series
     if len(angles) != series:
         raise UsageError(
-            f"--angles is given {len(angles)} times for {series} series; give one for each"
+            f"--angles: number of files {len(angles)}, number of series {series}; "
+            "give one file for each"
         )
     return [
         ReadingOptions(file, args.tilt_axis_deg, args.tilt_sense, args.pixel_nm) for file in angles
