@@ -2,13 +2,14 @@
 
 There are two ways to a wrong place. A residual near the sphere pulls it; this shows where tilts are
 too far apart or the images contradict one another. And on the exit side of one series spheres are
-so blurred that several places explain the images equally well, without any residual. Three figures
-tell such spheres from the others: how sharp their images are, how far apart the tilts are, and how
-much the distances to nearest neighbours scatter around them. Right places of equal spheres in
-contact have nearly equal distances.
+so blurred that several places explain the images equally well, without any residual. Four figures
+tell such spheres from the others: how sharp their images are, how far apart the tilts are, how
+much the distances to nearest neighbours scatter around them, and in a single crystal how far they
+are from the sites of its lattice. Right places of equal spheres in contact have nearly equal
+distances.
 
 The rule of one series was fitted to simulated series by `python -m tests.calibration.fit`
-(docs/decisions/0030).
+(docs/decisions/0030 and 0033).
 """
 
 from __future__ import annotations
@@ -29,6 +30,11 @@ PLACE_STEEPNESS = 6.0
 """Power of the error with which the odds of a wrong place grow."""
 LEAST_SHARPNESS, LEAST_SCATTER = 0.05, 0.01
 """Smallest sharpness and scatter that are told apart."""
+LEAST_OFF_SITE = 0.03
+"""Smallest distance from a site that is told apart, in bonds."""
+FAULTS = 0.01
+"""Share of right places that may lie beside the sites of a real crystal: beyond stacking faults, or
+where it is bent. Images that show a place count for more than the lattice."""
 USUAL_SCATTER = 0.03
 """Scatter of right places in simulated assemblies, where the scatter is not known."""
 NEIGHBOURS = 12
@@ -52,6 +58,9 @@ class Places:
         [n], gradient energy of the sphere's images, over that of the sharpest particles.
     scatter
         [n], scatter of the distances to nearest neighbours around the place (`local_scatter`).
+    off_site
+        [n], distance from the nearest site of the crystal, in bonds (`distance_from_sites`); NaN
+        outside a single crystal.
     usual_scatter
         Median of the scatter of all particles.
     step
@@ -62,20 +71,29 @@ class Places:
     place_error: Float64
     sharpness: Float64
     scatter: Float64
+    off_site: Float64
     usual_scatter: float
     step: float
 
     def select(self, chosen: NDArray[np.intp]) -> Places:
         """Return the figures of some of the spheres."""
-        own = (self.place_error[chosen], self.sharpness[chosen], self.scatter[chosen])
-        return Places(*own, self.usual_scatter, self.step)
+        return Places(
+            self.place_error[chosen],
+            self.sharpness[chosen],
+            self.scatter[chosen],
+            self.off_site[chosen],
+            self.usual_scatter,
+            self.step,
+        )
 
 
 @dataclass(frozen=True)
 class ExitRule:
     """Chance of a wrong place on the exit side of one series.
 
-    The odds are (step . scatter . usual scatter / limit)^steepness / sharpness^sharpening.
+    The odds are (step . scatter . usual scatter / limit)^steepness / sharpness^sharpening. In a
+    crystal they are (distance from the site / even)^departure, and 1 / `FAULTS` times the others at
+    most.
     """
 
     limit: float = 0.0649
@@ -85,7 +103,12 @@ class ExitRule:
     sharpening: float = 6.0
     """Power with which the odds fall with the sharpness."""
     by_chance: float = 0.121
-    """Share of the spheres whose place nothing shows that are near a particle all the same."""
+    """Share of the spheres whose place nothing shows that are near a particle all the same; none in
+    a crystal, where the sites show it."""
+    even: float = 0.224
+    """Distance from a site of the crystal, in bonds, at which the odds are even."""
+    departure: float = 13.5
+    """Power with which the odds grow with this distance."""
 
 
 ONE_SERIES = ExitRule()
@@ -100,7 +123,13 @@ def wrong_place_chance(places: Places, rule: ExitRule = ONE_SERIES) -> Float64:
         * max(places.usual_scatter, LEAST_SCATTER)
     )
     sharp = np.maximum(places.sharpness, LEAST_SHARPNESS) ** rule.sharpening
-    unseen = (1 - rule.by_chance) * _chance((uneven / rule.limit) ** rule.steepness / sharp)
+    odds = (uneven / rule.limit) ** rule.steepness / sharp
+    beside = (np.maximum(places.off_site, LEAST_OFF_SITE) / rule.even) ** rule.departure
+    unseen = np.where(
+        np.isnan(places.off_site),
+        (1 - rule.by_chance) * _chance(odds),
+        _chance(np.minimum(beside, odds / FAULTS)),
+    )
     return np.asarray(1 - (1 - pulled) * (1 - unseen), np.float64)
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.spatial import cKDTree
 
+from processing.count.lattice_sites import distance_from_sites
 from processing.count.wrong_places import Places, local_scatter, wrong_place_chance
 from processing.fit.spheres import SphereFit
 from processing.series import Float64, TiltSeries
@@ -154,9 +155,19 @@ def measure_places(
         fit.evidence.place_error,
         fit.evidence.sharpness,
         scatter,
+        _off_site(fit.centres_nm, centres_nm) if alone else np.full(len(scatter), np.nan),
         float(np.median(scatter[particles])) if particles.any() else 0.0,
         _step(_in_use(series, fit)[0], centres_nm, diameter_nm) if alone else 0.0,
     )
+
+
+def _off_site(places_nm: Float64, centres_nm: Float64) -> Float64:
+    """Return the distance [n] of places from the sites of a crystal; NaN where there is none.
+
+    The beam of one series enters at large z.
+    """
+    entrance = centres_nm[:, 2] >= np.median(centres_nm[:, 2])
+    return distance_from_sites(places_nm, centres_nm, centres_nm[entrance])
 
 
 def _in_use(series: Sequence[TiltSeries], fit: SphereFit) -> list[TiltSeries]:

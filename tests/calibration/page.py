@@ -19,7 +19,8 @@ fit. Each session gives three counts: A alone, B alone, and both.
 Confidence is calibrated if, of the particles with confidence c, a share c is real. `summary.json`
 calls an interval a 95 % interval only where the count is trusted;
 [why](decisions/0021-confidence-knows-the-places.md). The rule of one series is fitted and tested
-on specimens left out in [0030](decisions/0030-neighbours-tell-wrong-places.md).
+on specimens left out in [0030](decisions/0030-neighbours-tell-wrong-places.md) and
+[0033](decisions/0033-the-lattice-tells-places-beside-its-sites.md).
 """
 FEWEST = 100
 """Fewest particles of a tenth whose share is compared with the confidence."""

@@ -8,15 +8,19 @@ from processing.count.wrong_places import ExitRule, Places
 from tests.calibration.fit import by_series, confidences_left_out, fit_rule, tenths
 from tests.calibration.places import Judged
 
-RULE = ExitRule(limit=0.05, steepness=1.5, sharpening=5.0, by_chance=0.15)
+RULE = ExitRule(limit=0.05, steepness=1.5, sharpening=5.0, by_chance=0.15, even=0.12, departure=3.0)
 PARTICLES = 5000
 
 
 def made_by(rule: ExitRule, seed: int) -> Judged:
-    """Return particles of which a share is real that is their confidence by a rule."""
+    """Return particles of which a share is real that is their confidence by a rule.
+
+    Every other specimen is a crystal.
+    """
     rng = np.random.default_rng(seed)
     sharpness, scatter = rng.uniform(0.2, 1, PARTICLES), rng.uniform(0.01, 0.15, PARTICLES)
-    places = Places(np.zeros(PARTICLES), sharpness, scatter, 0.04, 2.0 + 0.3 * seed)
+    off_site = rng.uniform(0.05, 0.3, PARTICLES) if seed % 2 else np.full(PARTICLES, np.nan)
+    places = Places(np.zeros(PARTICLES), sharpness, scatter, off_site, 0.04, 2.0 + 0.3 * seed)
     one = Judged(f"specimen {seed}", f"series {seed}", np.ones(PARTICLES), places, np.zeros(0))
     real = rng.random(PARTICLES) < one.confidence(rule)
     return Judged(one.specimen, one.name, one.prior, places, real)

@@ -177,6 +177,7 @@ class Place:
     scatter: float = 0.02
     usual_scatter: float = 0.02
     step: float = 0.0
+    off_site: float = np.nan
 
 
 PLACES = [
@@ -192,13 +193,19 @@ PLACES = [
     Place("exit side, even places", (0.6, 0.8), 0, 0.3, scatter=0.03, usual_scatter=0.05, step=2.6),
     Place("exit side, close tilts", (0, 0.05), 0, 0.5, scatter=0.03, step=0.85),
     Place("exit side of A, sharp in B", (0, 1e-9), 0, 0.5, scatter=0.1),
+    # a crystal of 165 nm in steps of 6 degrees
+    Place("exit side, on a site", (0, 0.01), 0, 0.3, 0.11, 0.05, 2.6, off_site=0.1),
+    Place("exit side, beside its site", (0.99, 1), 0, 0.3, 0.03, 0.05, 2.6, off_site=0.4),
+    Place("seen beside its site, as in a fault", (0, 0.05), scatter=0.03, step=0.4, off_site=0.4),
+    Place("on a site, a large residual", (0.99, 1), 0.05, step=2.6, off_site=0.05),
     Place("no neighbours", (0, 1e-3), scatter=0.0, usual_scatter=0.0, step=0.1),
 ]
 
 
 @pytest.mark.parametrize("place", PLACES, ids=lambda place: place.name)
 def test_a_place_that_the_images_leave_open_is_uncertain(place: Place) -> None:
-    one = (np.array([place.place_error]), np.array([place.sharpness]), np.array([place.scatter]))
+    figures = (place.place_error, place.sharpness, place.scatter, place.off_site)
+    one = [np.array([figure]) for figure in figures]
     lowest, highest = place.chance
     chance = wrong_place_chance(Places(*one, place.usual_scatter, place.step))[0]
     assert lowest <= chance <= highest

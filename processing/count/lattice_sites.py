@@ -1,0 +1,155 @@
+"""Distance of places from the sites of the lattice that the particles of a crystal share.
+
+In a thick crystal seen in one series, a part of the exit side can settle beside its sites as a
+whole. Distances inside such a part are right; only the lattice, continued from the rest of the
+crystal, shows that its places are wrong. A twin or another grain has a lattice of its own; bonds
+in other directions tell it from such a part.
+"""
+
+from __future__ import annotations
+
+from itertools import product
+
+import numpy as np
+from scipy.spatial import cKDTree
+
+from processing.series import Float64
+
+CONTACT = 1.2
+"""Longest bond of neighbours, in usual distances of neighbours."""
+ALONG = 0.15
+"""Largest angle between bonds of one direction (rad)."""
+BONDS_TRIED = 300
+"""Number of bonds of which the most usual directions are chosen."""
+NEAR_60_DEG = (0.38, 0.62)
+"""Cosine of the angle between two of the three bonds that span a close-packed lattice."""
+GROWTH = (2.0, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0, 14.0, np.inf)
+"""Radii around a particle in which the lattice is fitted one after another, in bonds."""
+ROUNDS = 10
+"""Fits to all particles: they reach the other side of the crystal step by step."""
+ON_SITE = 0.25
+"""Largest distance from a site, in bonds, of a particle that belongs to it."""
+FEWEST = 60
+"""Fewest particles that show a lattice."""
+ONE_CRYSTAL = 0.8
+"""Share of the particles of the entrance side on sites, below which they are no single crystal."""
+AROUND = 12
+"""Number of particles around a place whose bonds are compared with those of the lattice."""
+SAME_BOND = 0.3
+"""Largest distance between a bond and that of the lattice, in bonds."""
+SAME_CRYSTAL = 0.62
+"""Smallest share of bonds along those of the lattice around a place of the same crystal. A twin has
+a half, in a close packing of spheres 0.59 at most with its border; wrong places have more."""
+
+
+def distance_from_sites(places_nm: Float64, centres_nm: Float64, entrance_nm: Float64) -> Float64:
+    """Return the distance [n] of places [n, 3] from the nearest site of the lattice, in bonds.
+
+    NaN where there is no lattice that a place must share: if the particles of the entrance side are
+    no single close-packed crystal, and in a grain of another orientation.
+
+    Parameters
+    ----------
+    centres_nm
+        [m, 3], centres of the particles to which the lattice is fitted.
+    entrance_nm
+        [k, 3], those of the half that the beam enters, where places are certain.
+    """
+    unknown = np.full(len(places_nm), np.nan)
+    if len(entrance_nm) < FEWEST:
+        return unknown
+    bond_nm = float(np.median(cKDTree(entrance_nm).query(entrance_nm, k=2)[0][:, 1]))
+    start = _bonds(entrance_nm, bond_nm)
+    if start is None:
+        return unknown
+    middle_nm = entrance_nm.mean(axis=0)
+    origin_nm = entrance_nm[np.linalg.norm(entrance_nm - middle_nm, axis=1).argmin()]
+    lattice = np.vstack([start, origin_nm])
+    for radius in GROWTH:
+        near = np.linalg.norm(entrance_nm - origin_nm, axis=1) <= radius * bond_nm
+        lattice = _fitted(lattice, entrance_nm[near], bond_nm)
+    if (_distance(lattice, entrance_nm, bond_nm) < ON_SITE).mean() < ONE_CRYSTAL:
+        return unknown
+    for _ in range(ROUNDS):
+        lattice = _fitted(lattice, centres_nm, bond_nm)
+    same = _share_of_bonds(lattice[:3], places_nm, centres_nm) >= SAME_CRYSTAL
+    return np.where(same, _distance(lattice, places_nm, bond_nm), np.nan)
+
+
+def _share_of_bonds(vectors: Float64, places_nm: Float64, centres_nm: Float64) -> Float64:
+    """Return the share [n] of the bonds around places that are those of a lattice [3, 3]."""
+    bond_nm = float(np.linalg.norm(vectors, axis=1).mean())
+    steps = np.array([step for step in product((-1, 0, 1), repeat=3) if any(step)]) @ vectors
+    steps = steps[np.linalg.norm(steps, axis=1) < CONTACT * bond_nm]
+    tree = cKDTree(centres_nm)
+    one, other = tree.query_pairs(CONTACT * bond_nm, output_type="ndarray").T
+    off_nm = cKDTree(steps).query(centres_nm[other] - centres_nm[one])[0]
+    ends = np.concatenate([one, other])
+    along = np.tile(off_nm < SAME_BOND * bond_nm, 2)
+    number = np.bincount(ends, minlength=len(centres_nm))
+    same = np.bincount(ends[along], minlength=len(centres_nm))
+    around = tree.query(places_nm, k=range(1, min(AROUND, len(centres_nm)) + 1))[1]
+    found = same[around].sum(axis=1) / np.maximum(number[around].sum(axis=1), 1)
+    return np.asarray(found, np.float64)
+
+
+def _bonds(centres_nm: Float64, bond_nm: float) -> Float64 | None:
+    """Return three usual bonds [3, 3] that span a close-packed lattice; None without them."""
+    one, other = cKDTree(centres_nm).query_pairs(CONTACT * bond_nm, output_type="ndarray").T
+    bonds = centres_nm[other] - centres_nm[one]
+    bonds = np.vstack([bonds, -bonds])
+    length = np.linalg.norm(bonds, axis=1)
+    bonds, length = bonds[length > bond_nm / CONTACT], length[length > bond_nm / CONTACT]
+    tree = cKDTree(bonds / length[:, None])
+    tried = np.arange(0, len(bonds), max(1, len(bonds) // BONDS_TRIED))
+    alike = tree.query_ball_point(tree.data[tried], ALONG)
+    chosen: list[Float64] = []
+    for number in np.argsort([-len(each) for each in alike], kind="stable"):
+        bond = np.median(bonds[alike[number]], axis=0)
+        if all(_is_near_60_deg(bond, known) for known in chosen):
+            chosen.append(bond)
+        if len(chosen) == 3 and np.prod(_cosines(np.array(chosen))[[0, 0, 1], [1, 2, 2]]) < 0:
+            chosen.pop()  # the three are nearly in one plane
+        if len(chosen) == 3:
+            return np.array(chosen)
+    return None
+
+
+def _is_near_60_deg(one: Float64, other: Float64) -> bool:
+    cosine = abs(_cosines(np.array([one, other]))[0, 1])
+    return bool(NEAR_60_DEG[0] < cosine < NEAR_60_DEG[1])
+
+
+def _cosines(vectors: Float64) -> Float64:
+    """Return the cosines [n, n] between vectors [n, 3]."""
+    directions = vectors / np.linalg.norm(vectors, axis=1)[:, None]
+    return np.asarray(directions @ directions.T, np.float64)
+
+
+def _fitted(lattice: Float64, centres_nm: Float64, bond_nm: float) -> Float64:
+    """Return the lattice, three vectors and the origin [4, 3], fitted to particles on its sites.
+
+    Its bonds stay equal and 60 degrees apart. A lattice that may be sheared would follow a part
+    that is sheared because its places are wrong.
+    """
+    on_site = _distance(lattice, centres_nm, bond_nm) < ON_SITE
+    numbers = _numbers(lattice, centres_nm[on_site])
+    if len(np.unique(numbers, axis=0)) < len(lattice):
+        return lattice
+    # rows of length 1 whose cosines are 0.5 or -0.5
+    ideal = np.linalg.cholesky((np.sign(_cosines(lattice[:3])) + np.eye(3)) / 2)
+    sites = numbers @ ideal
+    middle, middle_nm = sites.mean(axis=0), centres_nm[on_site].mean(axis=0)
+    turn, stretch, back = np.linalg.svd((sites - middle).T @ (centres_nm[on_site] - middle_nm))
+    matrix = stretch.sum() / ((sites - middle) ** 2).sum() * (turn @ back)
+    return np.vstack([ideal @ matrix, middle_nm - middle @ matrix])
+
+
+def _distance(lattice: Float64, places_nm: Float64, bond_nm: float) -> Float64:
+    sites_nm = _numbers(lattice, places_nm) @ lattice[:3] + lattice[3]
+    return np.asarray(np.linalg.norm(places_nm - sites_nm, axis=1) / bond_nm, np.float64)
+
+
+def _numbers(lattice: Float64, places_nm: Float64) -> Float64:
+    """Return the numbers [n, 3] of the sites nearest to places along the three vectors."""
+    return np.asarray(np.round((places_nm - lattice[3]) @ np.linalg.inv(lattice[:3])), np.float64)
