@@ -11,7 +11,8 @@ from controller.common.bounded_read import read_whole
 from controller.common.errors import UsageError, quoted
 from controller.common.exit_codes import ExitCode
 from controller.common.open_inside import open_inside
-from controller.service.session_client import find_sessions, is_running
+from controller.service.service_address import is_running
+from controller.service.session_client import find_sessions
 from controller.session.folder import SessionFolder
 
 POLL_INTERVAL_S = 0.5

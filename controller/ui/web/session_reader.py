@@ -13,8 +13,7 @@ from controller.common.errors import UsageError, quoted
 from controller.common.open_inside import LinkRefusedError, open_inside
 from controller.model.events import Record
 from controller.service.previews import Picture, read_preview
-from controller.service.service_address import read_address
-from controller.service.session_client import is_running
+from controller.service.service_address import is_running, read_address
 from controller.service.session_status import SessionStatus
 from controller.service.session_store import SessionStore
 from controller.session.event_log import EventLogTail
