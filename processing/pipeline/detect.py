@@ -145,7 +145,6 @@ def detect_by_fit(
     mixed, hinted = None, 0
     if not second_size:
         hinted = second_size_hint(fit, diameter_nm)
-        doubts = (*doubts, *_second_size_doubt(hinted))
     else:
         mixed = fit_two_sizes(
             fit,
@@ -166,13 +165,14 @@ def detect_by_fit(
         kinds_nm = mixed.kinds_nm
         detection = _of_two_sizes(candidates, mixed, images)
         fitness = measure_fitness(fit, images, mixed.diameter_nm, mixed.members_nm)
-    verdict = judge(fitness, doubts)
+    sizes = _second_size_doubt(hinted)
+    verdict = judge(fitness, doubts, several_sizes=sizes)
     if verdict.state is not Trust.REFUSED:
         found = part_objects(detection.table, detection.count)
         detection = replace(
             detection, table=found.table, count=found.count, beside=found.beside, loose=found.notes
         )
-        verdict = judge(fitness, doubts, found.several)
+        verdict = judge(fitness, doubts, found.several, sizes)
     wrong = max(wrong_share(fitness, verdict), hinted / max(1, detection.count.n))
     beyond = beyond_places(fitness, verdict)
     table = detection.table.followed_by(detection.beside)

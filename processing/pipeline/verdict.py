@@ -131,7 +131,10 @@ RULES = (
 
 
 def judge(
-    fitness: Fitness, doubts: Sequence[str] = (), several_objects: Sequence[str] = ()
+    fitness: Fitness,
+    doubts: Sequence[str] = (),
+    several_objects: Sequence[str] = (),
+    several_sizes: Sequence[str] = (),
 ) -> Verdict:
     """Return the verdict on a count.
 
@@ -143,6 +146,8 @@ def judge(
         One line for each doubt of its input.
     several_objects
         One line for each reason why the particles may belong to several objects.
+    several_sizes
+        One line for each reason why they may have several sizes.
     """
     found: list[tuple[bool, Cause, str]] = []
     for rule in RULES:
@@ -150,6 +155,7 @@ def judge(
         if value > rule.doubtful:
             found.append((value > rule.refused, rule.cause, rule.line.format(value)))
     found += [(False, Cause.SEVERAL_OBJECTS, line) for line in several_objects]
+    found += [(False, Cause.SEVERAL_SIZES, line) for line in several_sizes]
     found += [(False, Cause.INPUT, doubt) for doubt in doubts]
     found.sort(key=lambda reason: not reason[0])
     if not found:

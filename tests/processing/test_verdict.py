@@ -26,6 +26,7 @@ class Case:
     state: Trust = Trust.DOUBTFUL
     causes: tuple[Cause, ...] = ()
     doubts: tuple[str, ...] = field(default=())
+    several_sizes: tuple[str, ...] = ()
 
 
 CASES = [
@@ -44,6 +45,12 @@ CASES = [
     Case("a narrow range", Fitness(missing_range_deg=120.0), causes=(Cause.UNDERSAMPLED,)),
     Case("cut by the field", Fitness(at_edge=0.1), causes=(Cause.INPUT,)),
     Case("odd input", Fitness(), causes=(Cause.INPUT,), doubts=("two sources disagree",)),
+    Case(
+        "weaker objects",  # no doubt about the input, which a count of both series would take over
+        Fitness(),
+        causes=(Cause.SEVERAL_SIZES,),
+        several_sizes=("9 weaker objects",),
+    ),
     # the same misfit is trusted with close tilts and doubtful with coarse ones
     Case("a small misfit, close tilts", Fitness(ambiguous=0.09, step=1.0), Trust.TRUSTED),
     Case("a small misfit", Fitness(ambiguous=0.09, step=1.8), causes=(Cause.UNDERSAMPLED,)),
@@ -58,7 +65,7 @@ CASES = [
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_the_figures_of_a_fit_decide(case: Case) -> None:
-    verdict = judge(case.fitness, case.doubts)
+    verdict = judge(case.fitness, case.doubts, several_sizes=case.several_sizes)
     assert (verdict.state, verdict.causes) == (case.state, case.causes)
     assert len(verdict.reasons) == len(verdict.causes)
     assert not any("\n" in reason for reason in verdict.reasons)
