@@ -113,7 +113,7 @@ def _left_behind(folder: Path) -> str:
     pids = [
         address.pid
         for address in known_addresses().values()
-        if address.folder == folder and is_running(address.pid)
+        if address.folder == folder.absolute() and is_running(address.pid)
     ]
     if not pids:
         return ""

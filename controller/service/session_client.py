@@ -65,6 +65,8 @@ class SessionGoneError(DualtiltError):
     def __init__(self, folder: Path) -> None:
         self.fault = f"{folder}: the session's process is gone"
         self.remedy = f"`dualtilt resume {quoted(folder)}` continues it"
+        if not folder.is_dir():
+            self.remedy = "its folder was removed or renamed: put it back to resume"
         super().__init__(f"{self.fault}; {self.remedy}")
 
 

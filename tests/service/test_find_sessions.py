@@ -15,7 +15,12 @@ from controller.common.runtime_folder import runtime_folder
 from controller.model.events import PromptOpened, Record
 from controller.service import event_text, session_client, status_text
 from controller.service.service_address import ADDRESS_FILE, read_address
-from controller.service.session_client import ServiceClient, find_sessions, the_only_session
+from controller.service.session_client import (
+    ServiceClient,
+    SessionGoneError,
+    find_sessions,
+    the_only_session,
+)
 from controller.service.session_server import SessionService
 from tests.service.served_session import Session
 from tests.support import scripted_session as script
@@ -73,16 +78,23 @@ def test_a_killed_run_is_not_a_second_session(session: Session) -> None:
 
 
 def test_a_folder_that_was_removed_under_its_session_is_no_choice(
-    session: Session, tmp_path: Path
+    session: Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     gone = tmp_path / "gone"
     address = read_address(session.folder).model_copy(update={"folder": gone})
     (runtime_folder() / "gone.session.json").write_text(address.model_dump_json())
     assert the_only_session() == session.folder
-    with pytest.raises(UsageError) as caught:
-        ServiceClient.connect(gone)
-    assert "was removed or renamed while its session runs" in str(caught.value)
-    assert f"kill {address.pid}" in str(caught.value)
+    monkeypatch.chdir(tmp_path)
+    for named in (gone, Path("gone")):
+        with pytest.raises(UsageError) as caught:
+            ServiceClient.connect(named)
+        assert "was removed or renamed while its session runs" in str(caught.value)
+        assert f"kill {address.pid}" in str(caught.value)
+
+
+def test_a_session_that_died_is_not_resumed_from_a_folder_that_is_gone(tmp_path: Path) -> None:
+    assert "put it back to resume" in str(SessionGoneError(tmp_path / "gone"))
+    assert f"dualtilt resume {tmp_path}" in str(SessionGoneError(tmp_path))
 
 
 def test_no_session_is_one_line_of_error(tmp_path: Path) -> None:
