@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from dataclasses import astuple, fields
+from dataclasses import fields, replace
 
 import numpy as np
 from scipy.optimize import minimize
@@ -67,14 +67,33 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def fit_rule(measured: Sequence[Judged]) -> ExitRule:
-    """Return the rule under which the truth of all particles is most likely."""
+    """Return the rule of images and neighbours, fitted to all series, and of the lattice.
+
+    Few series have no crystal. So the first is fitted as if no lattice were known.
+    """
+    return fit_lattice(measured, fit_images([one.without_lattice() for one in measured]))
+
+
+def fit_images(measured: Sequence[Judged]) -> ExitRule:
+    """Return the rule of images and neighbours under which the truth is most likely."""
+    return _most_likely(measured, ExitRule(), ("limit", "steepness", "sharpening", "by_chance"))
+
+
+def fit_lattice(measured: Sequence[Judged], rule: ExitRule) -> ExitRule:
+    """Return a rule with the figures of the lattice under which the truth is most likely."""
+    return _most_likely(measured, rule, ("even", "departure"))
+
+
+def _most_likely(measured: Sequence[Judged], start: ExitRule, names: Sequence[str]) -> ExitRule:
+    def with_values(logs: Float64) -> ExitRule:
+        return replace(start, **dict(zip(names, np.exp(logs).tolist(), strict=True)))
 
     def unlikely(logs: Float64) -> float:
-        rule = ExitRule(*np.exp(logs))
+        rule = with_values(logs)
         return sum(_unlikely(one.confidence(rule), one.real) for one in measured)
 
-    start = np.log(astuple(ExitRule()))
-    return ExitRule(*np.exp(minimize(unlikely, start, method="L-BFGS-B").x).tolist())
+    first = np.log([getattr(start, name) for name in names])
+    return with_values(minimize(unlikely, first, method="L-BFGS-B").x)
 
 
 def _unlikely(confidence: Float64, real: np.ndarray) -> float:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from unittest.mock import patch
 
@@ -51,6 +51,11 @@ class Judged:
     def confidence(self, rule: ExitRule) -> Float64:
         """Return the confidences [n] by a rule."""
         return np.asarray(self.prior * (1 - wrong_place_chance(self.places, rule)), np.float64)
+
+    def without_lattice(self) -> Judged:
+        """Return the same particles as if they were no crystal."""
+        unknown = np.full(len(self.prior), np.nan)
+        return replace(self, places=replace(self.places, off_site=unknown))
 
 
 def judged_series(case: Case, series: str) -> Judged:

@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
+import pytest
 
 from processing.count.wrong_places import ExitRule, Places
-from tests.calibration.fit import by_series, confidences_left_out, fit_rule, tenths
+from tests.calibration.fit import (
+    by_series,
+    confidences_left_out,
+    fit_lattice,
+    fit_rule,
+    tenths,
+)
 from tests.calibration.places import Judged
 
 RULE = ExitRule(limit=0.05, steepness=1.5, sharpening=5.0, by_chance=0.15, even=0.12, departure=3.0)
 PARTICLES = 5000
 
 
-def made_by(rule: ExitRule, seed: int) -> Judged:
-    """Return particles of which a share is real that is their confidence by a rule.
-
-    Every other specimen is a crystal.
-    """
+def made_by(rule: ExitRule, seed: int, *, crystal: bool = False) -> Judged:
+    """Return particles of which a share is real that is their confidence by a rule."""
     rng = np.random.default_rng(seed)
     sharpness, scatter = rng.uniform(0.2, 1, PARTICLES), rng.uniform(0.01, 0.15, PARTICLES)
-    off_site = rng.uniform(0.05, 0.3, PARTICLES) if seed % 2 else np.full(PARTICLES, np.nan)
+    off_site = rng.uniform(0.05, 0.3, PARTICLES) if crystal else np.full(PARTICLES, np.nan)
     places = Places(np.zeros(PARTICLES), sharpness, scatter, off_site, 0.04, 2.0 + 0.3 * seed)
     one = Judged(f"specimen {seed}", f"series {seed}", np.ones(PARTICLES), places, np.zeros(0))
     real = rng.random(PARTICLES) < one.confidence(rule)
@@ -33,6 +39,15 @@ def test_the_fit_finds_the_rule() -> None:
     found = [one.confidence(fit_rule(MEASURED)) for one in MEASURED]
     wanted = [one.confidence(RULE) for one in MEASURED]
     assert np.abs(np.concatenate(found) - np.concatenate(wanted)).mean() < 0.02
+
+
+def test_the_fit_finds_the_rule_of_the_lattice() -> None:
+    crystals = [made_by(RULE, seed, crystal=True) for seed in range(3)]
+    start = replace(RULE, even=0.2, departure=8.0)
+    found = fit_lattice([*MEASURED, *crystals], start)
+    assert found.even == pytest.approx(RULE.even, rel=0.05)
+    assert found.departure == pytest.approx(RULE.departure, rel=0.1)
+    assert replace(found, even=RULE.even, departure=RULE.departure) == RULE
 
 
 def test_a_specimen_is_tested_by_the_rule_of_the_others() -> None:
