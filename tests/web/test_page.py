@@ -375,3 +375,14 @@ def test_errors_of_serve(
     assert len(errors) == 3
     for wanted, line in zip((f"port {port}", "holds no session", "[web]"), errors, strict=True):
         assert wanted in line
+
+
+def test_a_port_in_use_is_named_once(
+    session: SessionService, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        assert main(["serve", str(tmp_path), "--port", port]) == ExitCode.USAGE
+    told = capsys.readouterr().err
+    assert f"cannot listen on 127.0.0.1, port {port}: Address already in use" in told
+    assert told.count(port) == 1

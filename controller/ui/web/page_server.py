@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import io
 import logging
+import os
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
@@ -210,4 +211,6 @@ def serve(folder: Path, host: str, port: int, names: Sequence[str] = ()) -> None
             page_app(folder, host, names), host=host, port=port, print=greet, access_log=None
         )
     except OSError as error:
-        raise UsageError(f"cannot listen on {host}, port {port}: {error.strerror}") from None
+        # asyncio's own text says the address once more
+        reason = os.strerror(error.errno) if error.errno else str(error)
+        raise UsageError(f"cannot listen on {host}, port {port}: {reason}") from None
