@@ -99,7 +99,7 @@ _MODULES = {
     "Progress": "processing.progress",
     "Registration": "processing.results",
     "RegistrationRefusedError": "processing.errors",
-    "SeriesResult": "processing.pipeline.single",
+    "SeriesResult": "processing.pipeline.series_search",
     "SeriesSummary": "processing.results",
     "Summary": "processing.results",
     "TiltSeries": "processing.series",

@@ -70,10 +70,11 @@ def test_both_series_side_by_side_give_the_same_result(monkeypatch: pytest.Monke
     side_by_side = list(process_pair(a, b, settings))
     for alone, together in zip(one_by_one, side_by_side, strict=True):
         assert alone.aligned.name == together.aligned.name
-        np.testing.assert_array_equal(alone.volume, together.volume)
-        np.testing.assert_array_equal(
-            alone.detection.table.centres_nm, together.detection.table.centres_nm
-        )
+        # where an array lies in memory may change the last bit of a sum
+        rounding = 1e-5 * float(np.abs(alone.volume).max())
+        np.testing.assert_allclose(together.volume, alone.volume, rtol=0, atol=rounding)
+        centres_nm = (one.detection.table.centres_nm for one in (together, alone))
+        np.testing.assert_allclose(*centres_nm, rtol=0, atol=1e-3)
 
 
 @pytest.mark.parametrize("empty", ["A", "B"])

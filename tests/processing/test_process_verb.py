@@ -219,7 +219,7 @@ CASES = [
         "one angle file for two series",
         lambda s, t: [s / "A.mrc", s / "B.mrc", "--angles", s / "A.rawtlt"],
         UsageError,
-        "give one for each",
+        "give one file for each",
     ),
     Bad("A again", lambda s, t: [s / "A.mrc", s / "A.mrc"], UsageError, "same file"),
     Bad("A by another name", lambda s, t: [s / "A.mrc", linked(s, t)], UsageError, "same file"),
