@@ -2,7 +2,9 @@
 
 The frames of a simulated series are announced to the processing children at the pace of a session,
 without a microscope: `SECONDS_PER_FRAME` is shorter than exposure, tilt and settling take. The peer
-is the limit itself. `python -m tests.benchmarks.bench_live_size SIDE FOLDER` measures one size.
+is the limit itself. `python -m tests.benchmarks.bench_live_size SIDE FOLDER [SERIES]` measures one
+series of one size. Series B is counted alone and together with the final result of A, which the
+folder keeps.
 """
 
 from __future__ import annotations
@@ -15,14 +17,18 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from controller.model.base import SeriesName
 from controller.model.events import Alerted, Counted, Event, PreviewReady, ProcessingFailed
 from controller.worker.supervisor import Supervisor
-from tests.benchmarks.data import A_DEG
+from processing import ProcessSettings, load_tilt_series, process_series, write_series_result
+from processing.pipeline.results_folder import PROCESSED, read_record
+from tests.benchmarks.data import A_DEG, B_DEG
 from tests.benchmarks.large_series import SCANS, write_series
 from tests.benchmarks.row import Row
 from tests.support.frames import recorded_frame
 
 SIDES = (1024, 2048)
+ANGLES_DEG = {"A": A_DEG, "B": B_DEG}
 SECONDS_PER_FRAME = 4.0
 SLICES_S, COUNT_S = 1.0, 15.0
 LAST_COUNT_S = 60.0
@@ -38,25 +44,36 @@ dwell_us = {dwell_us}
 
 @dataclass
 class Delays:
-    """Delays of one series, noted as the events come."""
+    """Delays of one series, noted as the events come.
 
+    Attributes
+    ----------
+    images_of_a
+        Images of the other series in a count of both.
+    """
+
+    series: SeriesName
+    images_of_a: int
     announced_s: list[float] = field(default_factory=list)
     slices_s: dict[int, float] = field(default_factory=dict)
     """First slice that includes this number of tilts, and its delay."""
-    counts: list[tuple[int, int, float]] = field(default_factory=list)
-    """Tilts, particles, delay."""
+    counts: dict[str, list[tuple[int, int, float]]] = field(default_factory=dict)
+    """Tilts of this series, particles and delay, for the series alone and for both."""
     failed: list[str] = field(default_factory=list)
 
     def note(self, event: Event) -> None:
         """Note slices, counts, failures and alerts."""
         now_s = time.monotonic()
         match event:
-            case PreviewReady(view="slice-A", caption=caption) if "tilts" in caption:
+            case PreviewReady(view=view, caption=caption) if (
+                view == f"slice-{self.series}" and "tilts" in caption
+            ):
                 tilts = int(caption.split()[2])
                 self.slices_s.setdefault(tilts, now_s - self.announced_s[tilts - 1])
-            case Counted(which="A") as count:
-                delay_s = now_s - self.announced_s[count.tilts_used - 1]
-                self.counts.append((count.tilts_used, count.n, delay_s))
+            case Counted(which=which) as count:
+                tilts = count.tilts_used - self.images_of_a * (which == "fused")
+                delay_s = now_s - self.announced_s[tilts - 1]
+                self.counts.setdefault(which, []).append((tilts, count.n, round(delay_s, 2)))
             case ProcessingFailed(reason=reason):
                 self.failed.append(reason)
             case Alerted(text=text, where=where):
@@ -74,50 +91,67 @@ def run() -> list[Row]:
     return rows
 
 
-def measured(side: int, folder: Path) -> list[Row]:
-    """Feed series A of a folder to the children; simulate it if need be."""
+def measured(side: int, folder: Path, series: SeriesName = "A") -> list[Row]:
+    """Feed a series of a folder to the children; simulate it if need be."""
     write_series(side, folder)
-    # on the same disk, for a hard link: sessions follow no symbolic link
+    # on the same disk, for hard links: sessions follow no symbolic link
     with tempfile.TemporaryDirectory(dir=folder) as name:
-        delays, cpu_s = _feed(side, folder / "A.mrc", Path(name))
+        session = Path(name)
+        (session / f"{series}.mrc").hardlink_to(folder / f"{series}.mrc")
+        images_of_a = 0 if series == "A" else _link_result_of_a(folder, session)
+        delays, cpu_s = _feed(side, session, Delays(series, images_of_a))
     if delays.failed or not delays.counts:
         raise AssertionError(
             f"{side} px: {len(delays.counts)} live counts, {len(delays.slices_s)} slices; "
             f"alerts: {delays.failed}"
         )
     slices_s = list(delays.slices_s.values())
-    median_s, worst_s = statistics.median(slices_s), max(slices_s)
-    count_s = max(delay_s for _, _, delay_s in delays.counts)
+    median_s, longest_s = statistics.median(slices_s), max(slices_s)
     print(
         f"  {side} px: {len(slices_s)} slices of {len(delays.announced_s)} frames, CPU s {cpu_s}, "
         f"slowest slices (tilts, delay s) {_slowest(delays.slices_s)}, "
         f"counts (tilts, particles, delay s) {delays.counts}",
         flush=True,
     )
-    name = f"{side} px, a frame each {SECONDS_PER_FRAME:g} s"
+    name = f"{side} px, series {series}, a frame each {SECONDS_PER_FRAME:g} s"
+    worst_s = {which: max(each[2] for each in counts) for which, counts in delays.counts.items()}
     return [
         Row(f"{name}: slices, median", median_s, "the limit", SLICES_S, 1.0, None, "s"),
-        Row(f"{name}: slices, worst", worst_s, "the limit", 3 * SLICES_S, 1.0, None, "s"),
-        Row(f"{name}: count, worst", count_s, "the limit", COUNT_S, 1.0, None, "s"),
+        Row(f"{name}: slices, worst", longest_s, "the limit", 3 * SLICES_S, 1.0, None, "s"),
+        *(
+            Row(f"{name}: count of {which}, worst", count_s, "the limit", COUNT_S, 1.0, None, "s")
+            for which, count_s in worst_s.items()
+        ),
     ]
 
 
-def _feed(side: int, stack: Path, session: Path) -> tuple[Delays, dict[str, float]]:
+def _link_result_of_a(folder: Path, session: Path) -> int:
+    """Give the session the final result of series A; return its number of images in use."""
+    if not (folder / PROCESSED / "A.json").exists():
+        print("  processing series A", flush=True)
+        series = load_tilt_series(folder / "A.mrc")
+        write_series_result(folder, "A", process_series(series, ProcessSettings()))
+    (session / PROCESSED).mkdir()
+    for path in (folder / PROCESSED).iterdir():
+        (session / PROCESSED / path.name).hardlink_to(path)
+    return read_record(session, "A").summary.tilts
+
+
+def _feed(side: int, session: Path, delays: Delays) -> tuple[Delays, dict[str, float]]:
     """Announce all frames; return the delays and the CPU time of each child."""
+    angles_deg = ANGLES_DEG[delays.series]
     pixel_nm, dwell_us = SCANS[side]
     protocol = PROTOCOL.format(side=side, pixel_nm=pixel_nm, dwell_us=dwell_us)
     (session / "protocol.toml").write_text(protocol)
-    (session / "A.mrc").hardlink_to(stack)
-    delays = Delays()
     supervisor = Supervisor(session, delays.note)
     try:
         while not all(supervisor.pids.values()):
             time.sleep(0.1)
         time.sleep(5)  # the children load their libraries
-        for number, angle_deg in enumerate(A_DEG, start=1):
+        for number, angle_deg in enumerate(angles_deg, start=1):
             delays.announced_s.append(time.monotonic())
-            frame = recorded_frame("A", number, nominal_deg=float(angle_deg))
-            supervisor.frame_recorded(frame, len(A_DEG) - number)
+            frame = recorded_frame(delays.series, number, nominal_deg=float(angle_deg))
+            supervisor.frame_recorded(frame, len(angles_deg) - number)
             time.sleep(SECONDS_PER_FRAME)
         until_s = time.monotonic() + LAST_COUNT_S
         while time.monotonic() < until_s and not _last_count(delays):
@@ -132,7 +166,10 @@ def _slowest(slices_s: dict[int, float]) -> list[tuple[int, float]]:
 
 
 def _last_count(delays: Delays) -> bool:
-    return bool(delays.counts) and delays.counts[-1][0] > len(A_DEG) - 2
+    """Tell whether all counts that are due after the last frames are there."""
+    due = {delays.series} | ({"fused"} if delays.series == "B" else set())
+    tilts = {which: counts[-1][0] for which, counts in delays.counts.items()}
+    return all(tilts.get(which, 0) > len(ANGLES_DEG[delays.series]) - 2 for which in due)
 
 
 def _cpu_s(pid: int) -> float:
@@ -142,5 +179,6 @@ def _cpu_s(pid: int) -> float:
 
 
 if __name__ == "__main__":
-    for row in measured(int(sys.argv[1]), Path(sys.argv[2])):
+    chosen: SeriesName = "B" if sys.argv[3:] == ["B"] else "A"
+    for row in measured(int(sys.argv[1]), Path(sys.argv[2]), chosen):
         print(f"  {row.problem}: {row.shown(row.ours)}, limit {row.shown(row.theirs)}")
