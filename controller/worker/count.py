@@ -84,13 +84,15 @@ class CountedSeries:
         """Count if there are enough new tilts; publish the count and the advice."""
         if (self._folder / PROCESSED / f"{self._series}.json").exists():
             return Ended()  # the final count exists
+        # read as they come, so that a count does not wait for it
+        sections = self._read_images(task)
+        self._read_result_of_a()
         started_s = time.monotonic()
         if not self._schedule.due(len(task.frames), task.tilts_left, task.tilt_s):
             return Ended()
         newest = task.frames[-1].section
         self._send(Working(section=newest))
-        series, sections = self._load_series(task)
-        self._read_result_of_a()
+        series = self._series_of(task, sections)
         if self._counter is None:
             self._counter = SeriesCounter(self._of_series)
         progress = self._keep_alive(newest)
@@ -126,24 +128,27 @@ class CountedSeries:
         """Return a progress function that only tells the supervisor that the child is working."""
         return lambda stage, fraction: self._send(Working(section=section))
 
-    def _load_series(self, task: CountFrames) -> tuple[TiltSeries, list[int]]:
-        """Return the tilt series of the task's frames, and their sections."""
+    def _read_images(self, task: CountFrames) -> list[int]:
+        """Read and repair the images that are new; return the sections of the task's frames."""
         sections = [frame.section for frame in task.frames]
         for section in sections:
             if section not in self._images:
                 image = read_section(self._folder / f"{self._series}.mrc", section)
                 self._images[section] = repair_image(block_mean(image, self._sampling.bin))
+        return sections
+
+    def _series_of(self, task: CountFrames, sections: list[int]) -> TiltSeries:
+        """Return the tilt series of the task's frames."""
         if sections[: len(self._counted)] != self._counted:
             self._counter = None  # its alignment includes withdrawn images
             self._forget_counts()
         self._counted = sections
-        series = TiltSeries(
+        return TiltSeries(
             images=np.stack([self._images[section] for section in sections]),
             angles_deg=np.array([frame.actual_deg for frame in task.frames]),
             pixel_nm=self._pixel_nm * self._sampling.bin,
             name=self._series,
         )
-        return series, sections
 
     def _read_result_of_a(self) -> None:
         """During B, read the final result of A once it exists; B uses the sizes found in A."""
