@@ -123,6 +123,8 @@ class PromptDialog(ModalScreen[Answer | None]):
             title.append("  PgDn scrolls", "not bold dim")
         self._title.update(title)
         self.refresh_bindings()
+        # a dialog that opens before the screen below it is drawn would stay blank around itself
+        self.refresh()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Offer "Scroll" only if the instructions do not fit."""
