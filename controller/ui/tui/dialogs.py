@@ -25,6 +25,8 @@ from controller.ui.tui.layout import LINES_AROUND_BODY, log_cells, side_cells
 
 LINES_AROUND_STEPS = 8
 """Lines of border, title, gaps, reason and command."""
+REDRAWN_AFTER_S = 1.0
+"""Time after which a prompt and the screen around it are drawn again (s)."""
 IGNORE_KEYS_S = 0.5
 """Time after a prompt appears in which no answer is taken (s): the key was for something else."""
 RETAKE_CHOICES = (1, 2, 3, 5, 10)
@@ -123,8 +125,6 @@ class PromptDialog(ModalScreen[Answer | None]):
             title.append("  PgDn scrolls", "not bold dim")
         self._title.update(title)
         self.refresh_bindings()
-        # a dialog that opens before the screen below it is drawn would stay blank around itself
-        self.refresh()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Offer "Scroll" only if the instructions do not fit."""
@@ -152,6 +152,9 @@ class PromptDialog(ModalScreen[Answer | None]):
         """Give the focus to the choices."""
         self._choices.focus()
         self._reason.display = False
+        # on a busy machine the screen below may be drawn after this one, which Textual can miss:
+        # phases, image and state of the beam would stay blank
+        self.set_interval(REDRAWN_AFTER_S, self.refresh)
 
     @on(OptionList.OptionHighlighted)
     def _show_command(self, event: OptionList.OptionHighlighted) -> None:
