@@ -24,6 +24,7 @@ from controller.model.events import (
     TiltJudged,
 )
 from controller.model.processing_jobs import Job
+from controller.worker.count_schedule import MIN_NEW_TILTS_AT_END
 from controller.worker.supervisor import Supervisor
 from processing.files.mrc_writer import MrcStackWriter, StackLayout
 from processing.files.particles import read_csv
@@ -114,11 +115,11 @@ def until(condition: Callable[[], bool]) -> None:
 
 
 def counted(events: list[Event], tilts: int) -> list[Counted]:
-    """Wait for a count of `tilts` tilts; return all counts."""
+    """Wait for a count of `tilts` tilts, or of so many that no count follows; return all counts."""
     deadline = time.monotonic() + WAIT_S
     while True:
         counts = [event for event in events if isinstance(event, Counted)]
-        if counts and counts[-1].tilts_used == tilts:
+        if counts and tilts - counts[-1].tilts_used < MIN_NEW_TILTS_AT_END:
             return counts
         assert time.monotonic() < deadline
         time.sleep(0.05)
