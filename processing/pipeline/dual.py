@@ -62,6 +62,9 @@ class FusedResult:
         Particles of both series.
     table_b
         Particles of B alone.
+    found
+        Registration with the poses that were compared, for a later one to start from; its entry in
+        summary.json is `registration`.
     pixel_nm, origin_nm
         Voxel size of the volumes, and the place (x, y, z) of their first voxel, as for A.
     count_a, count_b
@@ -141,14 +144,12 @@ def combine_series(
     volume = pair.fused(settings.fusion_rule, within(progress, 0.4, 0.5))
     body = settings.body
     search = None if start is None else start.search_for(diameter.value)
-    candidates = None if body else pair.candidates(volume, within(progress, 0.5, 0.55), search)
     fit_share = 1.0 - CONTROL_SHARE * len(settings.control_rules)
     table_b = _moved(b.detection.table, found.pose)
     beside_b = _moved(b.beside, found.pose)
     known_nm = [a.detection.table.centres_nm, table_b.centres_nm]
     both = [(a.aligned, None), (b.aligned, found.pose)]
-    if candidates is None:
-        assert body is not None
+    if body is not None:
         controls: dict[FusionRule, Detection] = {}
         detection = detect_bodies(
             volume,
@@ -159,6 +160,7 @@ def combine_series(
             progress=within(progress, 0.5, 1.0),
         )
     else:
+        candidates = pair.candidates(volume, within(progress, 0.5, 0.55), search)
         # the fit leaves a core idle now and then, and needs no volume: the controls go on beside
         with ThreadPoolExecutor(1) as beside:
             control_of = partial(count_control, pair, candidates)
