@@ -115,7 +115,7 @@ def until(condition: Callable[[], bool]) -> None:
 
 
 def counted(events: list[Event], tilts: int) -> list[Counted]:
-    """Wait for a count of `tilts` tilts, or of so many that no count follows; return all counts."""
+    """Wait for a count of `tilts` tilts, or of the last before them; return all counts."""
     deadline = time.monotonic() + WAIT_S
     while True:
         counts = [event for event in events if isinstance(event, Counted)]
