@@ -16,6 +16,7 @@ from controller.bridge.frame_buffer import FrameBuffer, StoredFrame, encode
 from controller.bridge.hardware_threads import HardwareThreads
 from controller.bridge.lease import Lease
 from controller.bridge.request_outcomes import RequestOutcomes
+from controller.common.errors import os_error_text
 from controller.common.validation import errors_in_one_line
 from controller.hardware.interface import (
     Frame,
@@ -99,6 +100,10 @@ class RequestHandler:
         except MicroscopeError as error:
             audit.warn(request.kind, peer=peer, error=f"{error.code}: {error}")
             return Response(m.Failed(code=error.code, message=str(error)))
+        except OSError as error:
+            audit.warn(request.kind, peer=peer, error=str(error))
+            line = f"on the microscope PC: {os_error_text(error)}"
+            return Response(m.Failed(code=MicroscopeError.code, message=line))
         except Exception as error:  # noqa: BLE001 -- a driver's own mistake is answered and logged
             audit.trace(request.kind, peer=peer, error="unexpected")
             line = f"{type(error).__name__}: {error}".splitlines()[0]

@@ -31,6 +31,7 @@ from controller.model.events import (
     SessionStarted,
     Showered,
     ShowerSliceStarted,
+    State,
     StateChanged,
     TiltJudged,
     TiltMissed,
@@ -96,8 +97,10 @@ def event_line(record: Record) -> str:
 
 
 def plain_line(record: Record) -> str:
-    """Return a whole line of plain text: time, sign, event."""
-    return f"{time_of_day(record.at)} {mark(record):<2} {event_line(record)}".rstrip()
+    """Return a whole line of plain text: time, sign, event, and the command that ends a pause."""
+    line = f"{time_of_day(record.at)} {mark(record):<2} {event_line(record)}".rstrip()
+    paused = isinstance(record.event, StateChanged) and record.event.state is State.PAUSED
+    return f"{line}  (end the pause: dualtilt pause --go-on)" if paused else line
 
 
 def advice_line(event: Advised) -> str:

@@ -17,8 +17,9 @@ from Pyro5.server import expose
 from controller.common.errors import DualtiltError
 from controller.common.open_inside import LinkRefusedError
 from controller.model.commands import Answer, StopWhen
-from controller.model.prompts import Prompt
+from controller.model.events import State
 from controller.service.previews import read_preview
+from controller.service.session_status import SessionStatus
 from controller.service.session_store import SessionStore
 
 VIEW = "dualtilt.session.view"
@@ -118,13 +119,16 @@ class SessionControl(SessionView):
             answer = Answer.model_validate_json(answer_json)
         except ValidationError as error:
             return f"not an answer: {json.dumps(error.errors()[0]['msg'])}"
-        return check_answer(self._store.status.prompt, answer) or _refusal(
+        return check_answer(self._store.status, answer) or _refusal(
             lambda: self._commands.answer(answer)
         )
 
 
-def check_answer(prompt: Prompt | None, answer: Answer) -> str:
+def check_answer(status: SessionStatus, answer: Answer) -> str:
     """Return the reason why an answer does not fit the open prompt; empty if it fits."""
+    prompt = status.prompt
+    if prompt is None and status.state is State.PAUSED:
+        return f"no prompt is open; the session is paused ({status.reason}): dualtilt pause --go-on"
     if prompt is None:
         return f"no prompt is open: {answer.prompt_id!r} needs no answer now"
     if answer.prompt_id != prompt.id:

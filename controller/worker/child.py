@@ -17,6 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import IO
 
+from controller.common.errors import os_error_text
 from controller.worker.child_messages import TASK, AnyTask, Ended, Published, Working
 from processing.files.held_folder import held
 
@@ -72,6 +73,8 @@ def _run_task(handle: Handler, task: AnyTask) -> Ended:
         return handle(task)
     except MemoryError:
         return Ended(ok=False, reason="out of memory; lower processing.memory_limit_GB")
+    except OSError as error:
+        return Ended(ok=False, reason=os_error_text(error))
     except Exception as error:  # noqa: BLE001 - the child survives any task
         return Ended(ok=False, reason=describe_error(error))
 

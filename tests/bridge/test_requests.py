@@ -7,6 +7,7 @@ import zlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Literal
 
 import pytest
 
@@ -80,11 +81,21 @@ def test_a_repeated_request_id_raises_the_first_error_again() -> None:
         assert rig.actions("acquire") == []
 
 
-def test_an_unexpected_driver_error_is_one_line() -> None:
-    with open_rig(driver_error=True) as rig, rig.client() as microscope:
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        ("mistake", "ZeroDivisionError: a driver's own mistake"),
+        ("disk full", "on the microscope PC: No space left on device"),
+        ("file gone", "on the microscope PC: state.json: No such file or directory"),
+    ],
+)
+def test_an_unexpected_driver_error_is_one_line(
+    error: Literal["mistake", "disk full", "file gone"], line: str
+) -> None:
+    with open_rig(driver_error=error) as rig, rig.client() as microscope:
         with pytest.raises(MicroscopeError) as caught:
             microscope.set_current("c", 50.0)
-        assert str(caught.value) == "ZeroDivisionError: a driver's own mistake"
+        assert str(caught.value) == line
         assert microscope.status().beam_blanked
 
 

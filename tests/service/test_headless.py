@@ -64,6 +64,13 @@ def test_one_line_for_each_event_of_interest(tmp_path: Path) -> None:
     assert lines[-1].endswith("finished")
 
 
+def test_a_pause_names_the_command_that_ends_it(tmp_path: Path) -> None:
+    paused = StateChanged(state=State.PAUSED, reason="No space left on device")
+    events = iter([script.started(tmp_path), paused])
+    _, lines = follow_all(tmp_path, events, ExitCode.INTERRUPTED, io.StringIO())
+    assert any("No space left on device" in line and "pause --go-on" in line for line in lines)
+
+
 def test_bars_on_a_terminal_and_lines_for_other_events(tmp_path: Path) -> None:
     code, lines = follow_all(tmp_path, script.whole(tmp_path), ExitCode.OK, Terminal())
     text = "\n".join(lines)

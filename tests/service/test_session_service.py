@@ -115,6 +115,16 @@ def test_an_answer_that_does_not_fit_is_refused(
     assert session.engine.commands == []
 
 
+def test_an_answer_to_a_paused_session_names_the_command_that_goes_on(session: Session) -> None:
+    paused = StateChanged(state=State.PAUSED, reason="No space left on device")
+    session.publish_all(iter([paused]))
+    with (
+        ServiceClient.connect(session.folder) as client,
+        pytest.raises(UsageError, match=r"No space left on device.*dualtilt pause --go-on"),
+    ):
+        client.answer(Answer(prompt_id="flip", value="done"))
+
+
 def test_many_clients_at_once(session: Session) -> None:
     session.publish_all(script.preflight())
     clients = [ServiceClient.connect(session.folder) for _ in range(12)]

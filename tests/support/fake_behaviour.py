@@ -21,7 +21,7 @@ class FakeSettings(Data):
     ignores_stop_until: Path | None = None
     """Moves last until this file exists and `stop_stage` fails, as with TEM Scripting."""
     valves_open: bool = True
-    driver_error: bool = False
+    driver_error: Literal["", "mistake", "disk full", "file gone"] = ""
     """`set_current` raises an error that is not a MicroscopeError."""
     noise: bool = False
     """Frames are random over the full range, fixed by the request id, instead of the object."""

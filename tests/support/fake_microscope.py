@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import threading
 import time
@@ -39,6 +40,12 @@ Fault = Callable[[str, str], None]
 """Called as fault(action, request_id) before an action; may raise or block."""
 Spoil = Callable[[str, NDArray[np.uint16]], Pixels]
 """Called as spoil(request_id, pixels); returns the pixels that the detector delivers."""
+
+DRIVER_ERRORS: dict[str, Exception] = {
+    "mistake": ZeroDivisionError("a driver's own mistake\nsecond line"),
+    "disk full": OSError(errno.ENOSPC, "No space left on device"),
+    "file gone": OSError(errno.ENOENT, "No such file or directory", "/column/state.json"),
+}
 
 
 class FakeMicroscope:
@@ -128,7 +135,7 @@ class FakeMicroscope:
 
     def set_current(self, request_id: str, current_pA: float) -> float:
         if self._settings.driver_error:
-            raise ZeroDivisionError("a driver's own mistake\nsecond line")
+            raise DRIVER_ERRORS[self._settings.driver_error]
         if not 0 <= current_pA < float("inf"):
             raise OutOfLimitsError(f"current {current_pA} pA")
         self._begin("current", request_id)
