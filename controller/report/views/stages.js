@@ -24,9 +24,36 @@ function newPlot(stage) {
     cameraFov: 30, colorbarObjectId: 0, renderOnChange: false,
     antialias: drawnBySoftware ? 0 : 1, logarithmicDepthBuffer: false,
   });
+  drawOnceAFrame(plot.getWorld());
+  resizeOnceASize(plot, stage);
   zoomAfterAClick(stage, plot);
   plot.on(plot.events.CAMERA_CHANGE, (camera) => turnOthers(plot, camera));
   return plot;
+}
+
+// K3D draws at every change: the particles five times while the page opens. Here all changes until
+// the browser's next frame are drawn together.
+function drawOnceAFrame(world) {
+  const render = world.render;
+  let next = null;
+  world.render = () => {
+    next ??= new Promise((drawn) => {
+      requestAnimationFrame(() => { next = null; drawn(render(true)); });
+    });
+    return next;
+  };
+}
+
+// The first message of K3D's observer tells the size that the stage already has.
+function resizeOnceASize(plot, stage) {
+  const resize = plot.resizeHelper;
+  let size = "";
+  plot.resizeHelper = () => {
+    const now = `${stage.clientWidth} ${stage.clientHeight}`;
+    if (now === size) return;
+    size = now;
+    resize();
+  };
 }
 
 function makeStages() {
