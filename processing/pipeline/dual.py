@@ -7,45 +7,31 @@ particles among them and refines their positions. The controls are counted from 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from functools import partial
 
 import numpy as np
 from scipy.spatial import cKDTree
 from scipy.spatial.transform import Rotation
 
 from processing.combine.pose import Pose
-from processing.combine.pose_fit import PAIRED_WITHIN
 from processing.combine.register import RegistrationResult
 from processing.combine.resample import resample
-from processing.count.interval import missed_by_both, widen_by_fused, widen_by_missed
-from processing.device import device
 from processing.files.particles import NO_PARTICLES, ParticleTable
 from processing.fit.spheres import ROUNDS
-from processing.pipeline.detect import Detection, detect_by_fit, size_notes
-from processing.pipeline.detect_bodies import detect_bodies
+from processing.pipeline.both_series import BothSeries, find_bodies, find_spheres
+from processing.pipeline.detect import Detection, size_notes
 from processing.pipeline.memory import DUAL_VOLUMES, allocator
 from processing.pipeline.own_diameters import mean_at_zero, with_statistics
 from processing.pipeline.own_positions import calibrated_by_pairs
-from processing.pipeline.pair_volumes import (
-    PairVolumes,
-    count_control,
-    finished_controls,
-    moved_to_known,
-)
-from processing.pipeline.propose_shape import with_proposed_shape
+from processing.pipeline.pair_volumes import PairVolumes
 from processing.pipeline.register_series import register_series
 from processing.pipeline.sampling import volume_origin_nm
 from processing.pipeline.search_start import PairStart
 from processing.pipeline.series_search import SeriesResult
 from processing.pipeline.settings import ProcessSettings
 from processing.progress import Progress, silent, within
-from processing.results import Cause, Count, Diameter, Fusion, FusionRule, Registration
+from processing.results import Count, Diameter, Fusion, FusionRule, Registration
 from processing.series import Float32
-
-CONTROL_SHARE = 0.06
-"""Part of the progress that one control rule takes."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -142,74 +128,36 @@ def combine_series(
     )
     pair = PairVolumes(a.volume, registered, diameter.value, a.aligned.pixel_nm, settings, allocate)
     volume = pair.fused(settings.fusion_rule, within(progress, 0.4, 0.5))
-    body = settings.body
-    search = None if start is None else start.search_for(diameter.value)
-    fit_share = 1.0 - CONTROL_SHARE * len(settings.control_rules)
     table_b = _moved(b.detection.table, found.pose)
-    beside_b = _moved(b.beside, found.pose)
-    known_nm = [a.detection.table.centres_nm, table_b.centres_nm]
-    both = [(a.aligned, None), (b.aligned, found.pose)]
-    if body is not None:
+    seen = BothSeries(a, b, found.pose, table_b, diameter.value)
+    rest = within(progress, 0.5, 1.0)
+    if settings.body is not None:
+        detection = find_bodies(seen, volume, settings.body, settings, rest)
         controls: dict[FusionRule, Detection] = {}
-        detection = detect_bodies(
-            volume,
-            both,
-            body,
-            doubts=_input_doubts(a, b),
-            device=device(settings.device),
-            progress=within(progress, 0.5, 1.0),
-        )
     else:
-        candidates = pair.candidates(volume, within(progress, 0.5, 0.55), search)
-        # the fit leaves a core idle now and then, and needs no volume: the controls go on beside
-        with ThreadPoolExecutor(1) as beside:
-            control_of = partial(count_control, pair, candidates)
-            awaited = {rule: beside.submit(control_of, rule) for rule in settings.control_rules}
-            placed = candidates  # a start has moved them already
-            if search is None:
-                placed = moved_to_known(candidates, known_nm, PAIRED_WITHIN * diameter.value)
-            detection = detect_by_fit(
-                placed,
-                both,
-                diameter.value,
-                rounds=rounds,
-                own_diameters=settings.own_diameters,
-                second_size=settings.second_size,
-                doubts=_input_doubts(a, b),
-                device=device(settings.device),
-                progress=within(progress, 0.55, fit_share),
-            )
-            controls = finished_controls(awaited, within(progress, fit_share, 1.0))
-        detection = with_proposed_shape(
-            detection, volume, a.aligned.pixel_nm, diameter.value, alone=False
-        )
-    fused_nm, same_nm = detection.table.centres_nm, PAIRED_WITHIN * diameter.value
-
-    def widened(alone: Count, table: ParticleTable) -> Count:
-        return widen_by_fused(alone, table.centres_nm, fused_nm, same_nm)
-
+        search = None if start is None else start.search_for(diameter.value)
+        detection, controls = find_spheres(seen, pair, volume, search, rounds, rest)
     detection = replace(
         detection,
-        table=calibrated_by_pairs(detection.table, a.detection.table, table_b, same_nm),
+        table=calibrated_by_pairs(detection.table, a.detection.table, table_b, seen.same_nm),
     )
     if diameter.source == "estimated" and not detection.kinds:
         detection = detection.with_mean_diameter(mean_at_zero(diameter.value, detection.table))
     diameter = diameter.model_copy(update={"kinds": list(detection.kinds)})
-    diameter = with_statistics(diameter, detection.table)
-    missed = missed_by_both(a.detection.table.centres_nm, table_b.centres_nm, fused_nm, same_nm)
+    beside_b = _moved(b.beside, found.pose)
     return FusedResult(
         registered,
         volume,
-        replace(detection, count=widen_by_missed(detection.count, missed)),
+        seen.with_missed(detection),
         table_b,
-        diameter,
+        with_statistics(diameter, detection.table),
         found,
         _registration(found, sense_reversed=bool(reversed_line)),
         Fusion(rule=settings.fusion_rule, wavelet=settings.wavelet, level=settings.level),
         a.aligned.pixel_nm,
         volume_origin_nm(a.summary.sampling, a.aligned.pixel_nm),
-        widened(a.detection.count, a.detection.table),
-        widened(b.detection.count, table_b),
+        seen.count_alone(a.detection.count, a.detection.table, detection),
+        seen.count_alone(b.detection.count, table_b, detection),
         controls,
         (
             *reversed_line,
@@ -217,7 +165,7 @@ def combine_series(
             *(f"both series: {line}" for line in detection.loose),
             *size_notes("both series", detection.kinds),
         ),
-        _all_beside(detection, (a.beside, beside_b), same_nm),
+        _all_beside(detection, (a.beside, beside_b), seen.same_nm),
         beside_b,
     )
 
@@ -246,13 +194,6 @@ def _moved(table: ParticleTable, pose: Pose) -> ParticleTable:
         return moved
     turns = Rotation.from_matrix(pose.matrix) * Rotation.from_quat(table.quaternion)
     return replace(moved, quaternion=turns.as_quat())
-
-
-def _input_doubts(*results: SeriesResult) -> list[str]:
-    """Return the doubts about the input of each series, which its own verdict holds."""
-    verdicts = [result.detection.count.verdict for result in results]
-    lines = [line for verdict in verdicts if verdict for line in verdict.lines(Cause.INPUT)]
-    return list(dict.fromkeys(lines))
 
 
 def _common_diameter(a: Diameter, b: Diameter) -> Diameter:
