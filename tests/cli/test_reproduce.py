@@ -11,6 +11,7 @@ import pytest
 
 from controller.app.cli import reproduce
 from controller.app.paper import run_experiment
+from controller.app.paper.assembly_panels import write_assembly_panels
 from controller.app.paper.beam_panels import BeamPanels
 from controller.app.paper.expectations import EXPECTATIONS, FEWEST
 from controller.app.paper.experiments import (
@@ -25,12 +26,14 @@ from controller.app.paper.experiments import (
     Experiment,
 )
 from controller.app.paper.outcome import CountOutcome, Outcome
+from controller.app.paper.page import shares_of_the_paper
 from controller.common.errors import UsageError
 from controller.common.exit_codes import ExitCode
 from controller.model.count_verdict import Trust
 from controller.rehearsal.accuracy_checks import Score
 from processing.files.mrc import write_volume
 from processing.progress import silent
+from tests.report.particle_folders import with_volumes
 
 TRUTH = 1000
 
@@ -68,7 +71,7 @@ AS_IN_THE_PAPER = {
     for one in (
         outcome(USUAL),
         outcome(NARROW, fused=count(1.0, rms_nm=0.2)),
-        outcome(NO_SHOWER, shrinkage=0.01),
+        outcome(NO_SHOWER, shrinkage=0.01, fused=count(1.0, rms_nm=0.2)),
         outcome(ONE_SERIES, A=count(0.985)),
         outcome(PARALLEL),
         *(outcome(name) for name in OTHER_SEEDS),
@@ -96,6 +99,7 @@ CONTRADICTIONS = [
     Contradiction("cured", outcome(NARROW, A=count(1.0)), "does not cure"),
     Contradiction("sharper", outcome(NARROW, fused=count(1.0, rms_nm=0.05)), "less sharp"),
     Contradiction("no shrinkage", outcome(NO_SHOWER), "beam shower"),
+    Contradiction("harmless", outcome(NO_SHOWER, shrinkage=0.01), "shrinkage costs exactness"),
     Contradiction("one is enough", outcome(ONE_SERIES, A=count(1.0)), "twice the dose"),
     Contradiction("angle matters", outcome(PARALLEL, fused=count(0.99)), "in-plane angle"),
     Contradiction("luck", outcome(next(iter(OTHER_SEEDS)), A=count(0.9)), "other seeds"),
@@ -140,7 +144,9 @@ def test_tables_and_exit_code(
     page = (tmp_path / "out" / "paper.md").read_text()
     assert "| A | 6988 (98.2%) |" in page
     assert all(one.name in page for one in QUICK)
-    assert ("FAILS: both series" in capsys.readouterr().out) is bool(changed)
+    printed = capsys.readouterr().out
+    assert ("FAILS: both series" in printed) is bool(changed)
+    assert "6988 (98.2%)" in printed
     assert len((tmp_path / "out" / "outcomes.jsonl").read_text().splitlines()) == len(QUICK)
 
 
@@ -165,6 +171,20 @@ def test_slices_of_both_beams_stand_above_one_another(
     panels.add(NARROW, tmp_path / "nothing")
     panels.write(out)
     assert sorted(path.name for path in out.iterdir()) == files
+
+
+def test_slices_and_particles_of_all_counts_are_drawn(tmp_path: Path) -> None:
+    write_assembly_panels(with_volumes(tmp_path))
+    written = {path.name for path in tmp_path.glob("*.[ps][nv]g")}
+    assert written == {"slices.png", "slices.svg", "particles.png", "particles.svg"}
+
+
+def test_the_papers_counts_stand_beside_those_of_each_seed() -> None:
+    head, a, b, fused = shares_of_the_paper(AS_IN_THE_PAPER)
+    assert head == ("", "paper", "seed 2021", "seed 1", "seed 2")
+    assert a == ("A", "6988 (98.2%)", *["980 (98.0%)"] * 3)
+    assert b == ("B", "6092 (85.6%)", *["950 (95.0%)"] * 3)
+    assert fused == ("fused", "7116 (100.0%)", *["1000 (100.0%)"] * 3)
 
 
 def test_a_folder_in_use_is_refused(tmp_path: Path) -> None:

@@ -27,14 +27,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run the experiments, print and write the tables; 0 only if every expectation holds."""
+    from controller.app.paper.assembly_panels import write_assembly_panels
     from controller.app.paper.experiments import QUICK, WHOLE
-    from controller.app.paper.page import HEAD, LEGEND, outcome_rows, page, tested
+    from controller.app.paper.page import (
+        LEGEND,
+        SHARES,
+        outcome_rows,
+        page,
+        shares_of_the_paper,
+        tested,
+    )
     from controller.common.atomic import replace_text
     from controller.report.write import write_report
 
     out = empty_folder(args.out)
     outcomes = _outcomes(QUICK if args.quick else WHOLE, out)
-    _print_table(HEAD, outcome_rows(outcomes))
+    _print_table(shares_of_the_paper(outcomes))
+    print(SHARES)
+    _print_table(outcome_rows(outcomes))
     print(LEGEND)
     failed = False
     for expectation, holds, figures in tested(outcomes):
@@ -42,6 +52,7 @@ def run(args: argparse.Namespace) -> int:
         print(f"{'holds' if holds else 'FAILS'}: {expectation.says}; {figures}")
     command = f"dualtilt reproduce{' --quick' if args.quick else ''}"
     replace_text(out / "paper.md", page(outcomes, command))
+    write_assembly_panels(out)
     print((out / "paper.md").resolve())
     print(write_report(out).resolve())
     return ExitCode.ACCURACY_MISSED if failed else ExitCode.OK
@@ -68,11 +79,12 @@ def _outcomes(experiments: Sequence[Experiment], out: Path) -> dict[str, Outcome
     return outcomes
 
 
-def _print_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+def _print_table(rows: Sequence[Sequence[str]]) -> None:
     from rich.console import Console
     from rich.table import Table
 
+    head, *body = rows
     table = Table(*head)
-    for row in rows:
+    for row in body:
         table.add_row(*row)
     Console().print(table)

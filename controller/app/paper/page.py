@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from controller.app.paper.expectations import COUNTED, EXPECTATIONS, Expectation, Outcomes
-from controller.app.paper.experiments import PAPER_COUNTS, USUAL
+from controller.app.paper.experiments import PAPER_COUNTS, SEEDS
 from controller.app.paper.outcome import CountOutcome, Outcome
 from controller.model.count_verdict import Trust
 
 HEAD = ("experiment", "true", *COUNTED, "rms, nm")
 NOT_TRUSTED = "*"
+SHARES = (
+    "the paper's counts as shares of its largest, ours with the share of the true particles that "
+    "are found"
+)
 LEGEND = (
     "in brackets: recall, the share of the true particles that are found; *: not trusted; rms: "
     "distance from the true centre, of both series or of A"
@@ -18,24 +22,18 @@ LEGEND = (
 
 
 def outcome_rows(outcomes: Outcomes) -> list[tuple[str, ...]]:
-    """Return one row for each experiment: counts with recall, and the position error."""
-    return [_row(outcome) for outcome in outcomes.values()]
+    """Return a head, and a row for each experiment: counts with recall, and the position error."""
+    return [HEAD, *(_row(outcome) for outcome in outcomes.values())]
 
 
 def shares_of_the_paper(outcomes: Outcomes) -> list[tuple[str, ...]]:
-    """Return the paper's counts beside ours, each as a share of the largest of its own."""
-    usual = outcomes[USUAL].counts
-    rows: list[tuple[str, ...]] = []
+    """Return a head, and a row for each count: of the paper, and of each seed here."""
+    seeds = {f"seed {seed}": name for name, seed in SEEDS.items() if name in outcomes}
+    rows: list[tuple[str, ...]] = [("", "paper", *seeds)]
     for which in COUNTED:
         paper = PAPER_COUNTS[which]
-        ours = usual.get(which)
-        rows.append(
-            (
-                which,
-                f"{paper} ({paper / PAPER_COUNTS['fused']:.1%})",
-                "-" if ours is None else f"{ours.n} ({ours.score.recall:.1%} of the true ones)",
-            )
-        )
+        ours = (_share(outcomes[name], which) for name in seeds.values())
+        rows.append((which, f"{paper} ({paper / PAPER_COUNTS['fused']:.1%})", *ours))
     return rows
 
 
@@ -55,18 +53,26 @@ def page(outcomes: Outcomes, command: str) -> str:
     parts = [
         "# The paper, repeated on the simulator\n",
         f"Written by `{command}`.\n",
-        _table(("", "paper", "here"), shares_of_the_paper(outcomes)),
-        _table(HEAD, outcome_rows(outcomes)),
+        _table(shares_of_the_paper(outcomes)),
+        f"{SHARES[0].upper()}{SHARES[1:]}.\n",
+        _table(outcome_rows(outcomes)),
         f"Counts, {LEGEND}.\n",
         _table(
-            ("expected", "holds", "figures"),
             [
-                (expectation.says, "yes" if holds else "NO", figures)
-                for expectation, holds, figures in tested(outcomes)
-            ],
+                ("expected", "holds", "figures"),
+                *(
+                    (expectation.says, "yes" if holds else "NO", figures)
+                    for expectation, holds, figures in tested(outcomes)
+                ),
+            ]
         ),
     ]
     return "\n".join(parts)
+
+
+def _share(outcome: Outcome, which: str) -> str:
+    count = outcome.counts.get(which)
+    return "-" if count is None else f"{count.n} ({count.score.recall:.1%})"
 
 
 def _row(outcome: Outcome) -> tuple[str, ...]:
@@ -87,6 +93,7 @@ def _cell(counts: Mapping[str, CountOutcome], which: str) -> str:
     return f"{count.n}{mark} ({count.score.recall:.4f})"
 
 
-def _table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
-    lines = [head, ("---",) * len(head), *rows]
+def _table(rows: Sequence[tuple[str, ...]]) -> str:
+    head, *body = rows
+    lines = [head, ("---",) * len(head), *body]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
