@@ -25,7 +25,7 @@ COLOURS_CAPTION = (
 )
 DEFINE = "window.define = (name, needs, make) => { window.makeK3D = make; };"
 """Takes the place of a module loader: K3D defines one module without needs, made when needed."""
-PROGRAM = ("surface.js", "scene_objects.js", "stages.js", "views.js")
+PROGRAM = ("scene_objects.js", "stages.js", "views.js")
 """Files of the views' own script, in the order in which they define names."""
 
 

@@ -8,7 +8,7 @@ const SIDE_BY_SIDE = "side-by-side all";
 const chosen = {
   shape: "", colouring: 0, axis: "z", cut: 1, level: {}, exits: { A: true, B: true, fused: false, all: true },
 };
-const arrays = new Map(), surfaces = new Map();
+const arrays = new Map();
 let k3d, scene;
 
 function bytesOf(text) {
@@ -61,18 +61,12 @@ function identity() {
   return { data: new Float32Array([1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1]), shape: [4, 4] };
 }
 
-function surfaceOf(name, level) {
-  const key = `${name} ${level}`;
-  if (!surfaces.has(key)) surfaces.set(key, isosurface(arrayOf(scene.isosurfaces[name].field), level));
-  return surfaces.get(key);
-}
-
 function isosurfaceObject(name) {
   const found = scene.isosurfaces[name];
   return {
-    id: SHAPE, type: "Mesh", name, visible: true,
-    ...surfaceOf(name, chosen.level[name] ?? found.level), color: PALE, opacity: 1,
-    wireframe: false, flat_shading: false, roughness: 0.6, metalness: 0,
+    id: SHAPE, type: "MarchingCubes", name, visible: true, scalar_field: arrayOf(found.field),
+    level: chosen.level[name] ?? found.level, color: PALE, opacity: 1, wireframe: false,
+    flat_shading: false, roughness: 0.6, metalness: 0,
     model_matrix: { data: Float32Array.from(found.matrix), shape: [4, 4] },
   };
 }
