@@ -136,7 +136,7 @@ def _run(
         say("; ".join(f"{name}: {target.state}" for name, target in targets))
 
     try:
-        code = run_queue(journal, sessions, grid.stop_request.exists, show)
+        code = run_queue(journal, sessions, grid.stop_request.exists, show, say)
     except QueueEndedError as ended:
         write_status(grid, protocol, journal.state)
         say(f"{ended}; `dualtilt resume {quoted(grid.path)}` continues")

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from controller.app.detached_process import exit_code_of, run_results_process
 from controller.app.run_queue import Outcome
 from controller.app.start_session import EndedEarlyError, start, watch
 from controller.common.errors import DualtiltError
@@ -20,7 +21,9 @@ from controller.procedures.tracking.stage_image import centring_position
 from controller.service.service_address import NoSessionError
 from controller.service.session_client import ServiceClient, exit_code_after, last_status
 from controller.session.entries import StepDone
+from controller.session.errors import SessionInUseError
 from controller.session.folder import SessionFolder
+from controller.session.folder_lock import FolderLock
 from controller.session.grid_folder import GridFolder
 from controller.session.journal import read_journal
 from controller.session.ledger import Ledger, replay
@@ -29,6 +32,8 @@ from controller.session.read_plain import read_plain
 
 LEAVE_AFTER_S = 2.0
 """Time that the screen shows the end of a session before the next one begins (s)."""
+FOLLOW_INTERVAL_S = 0.5
+"""Interval at which a results process of an earlier queue is looked at (s)."""
 PREFLIGHT_ID = "preflight"
 
 
@@ -72,6 +77,14 @@ class GridSessions:
         order = tuple(recorded[index] for index in shortest_order(places))
         return outcome, GridFlipped(order=order, detail=found.detail)
 
+    def make_results(self, name: str) -> Outcome:
+        """Fuse and count a target with both series in a process of its own, and wait for it."""
+        folder = self._grid.target(name)
+        _wait_until_unused(folder)
+        code = run_results_process(folder)
+        status = last_status(folder.path)
+        return Outcome(code, status.reason if status is not None else "")
+
     def _position_nm(self, target: Target) -> tuple[float, float]:
         """Return the stage position (x, y) that centres a target before the flip (nm).
 
@@ -110,7 +123,7 @@ class GridSessions:
         except NoSessionError:
             process = start(folder, self._bridge)
             self._watch(folder)
-            return _exit_code(process)
+            return exit_code_of(process)
         # the queue was killed, this session was not
         self._watch(folder)
         status = last_status(folder.path)
@@ -122,9 +135,14 @@ class GridSessions:
             watch(folder, headless=self._headless, leave_when_ended_s=LEAVE_AFTER_S)
 
 
-def _exit_code(process: subprocess.Popen[bytes]) -> ExitCode | None:
-    status = process.wait()  # it may run on after its screen was closed
-    return ExitCode(status) if status in list(ExitCode) else None
+def _wait_until_unused(folder: SessionFolder) -> None:
+    """Wait until no run uses a folder: the results process of a queue that was killed goes on."""
+    while True:
+        try:
+            FolderLock(folder).release()
+            return
+        except SessionInUseError:
+            time.sleep(FOLLOW_INTERVAL_S)
 
 
 def _ledger(folder: SessionFolder) -> Ledger:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
@@ -38,29 +39,54 @@ BETWEEN = "between the steps"
 OTHER_EXPOSURES = "finding, focus, flip check"
 
 
+@dataclass(frozen=True)
+class PhaseSpan:
+    """Start and end of a phase; `is_finished` if the phase itself ended it, not its run."""
+
+    phase: Phase
+    start: datetime
+    end: datetime
+    is_finished: bool
+
+    @property
+    def is_beside_the_beam(self) -> bool:
+        """True for results, made while another target may be recorded.
+
+        A session under the beam never finishes this phase: it only waits for series A in it.
+        """
+        return self.phase in (Phase.FUSE, Phase.REPORT) and self.is_finished
+
+
 def time_line(grid: GridFolder, names: tuple[str, ...]) -> str:
-    """Return the time on the clock with the share of each phase, over all sessions."""
+    """Return the time on the clock with the share of each phase, over all sessions.
+
+    Results that are made while the microscope is at another target take no time of their own.
+    """
     folders = [*(grid.target(name) for name in names), grid.flip]
     spans = [span for folder in folders for span in _phase_spans(folder.events)]
     if not spans:
         return "no time is known"
-    total_s = (
-        max(end for _, _, end in spans) - min(start for _, start, _ in spans)
-    ).total_seconds()
+    first = min(span.start for span in spans)
+    total_s = (max(span.end for span in spans) - first).total_seconds()
+    recorded = max((span.end for span in spans if not span.is_beside_the_beam), default=first)
     times_s: dict[str, float] = defaultdict(float)
-    for phase, start, end in spans:
-        times_s[TIME_NAMES[phase]] += (end - start).total_seconds()
+    for span in spans:
+        counted_from = max(span.start, recorded) if span.is_beside_the_beam else span.start
+        times_s[TIME_NAMES[span.phase]] += max(0.0, (span.end - counted_from).total_seconds())
     times_s[BETWEEN] = max(0.0, total_s - sum(times_s.values()))
     return f"time {total_s / 60:.1f} min: {_percentages(times_s)}"
 
 
 def dose_line(grid: GridFolder, protocol: Protocol, names: tuple[str, ...]) -> str:
-    """Return the dose on all targets with the share of each kind of exposure."""
+    """Return the dose on all targets together with the share of each kind of exposure.
+
+    The maps that find the targets after the flip belong to none of them and are not included.
+    """
     doses: dict[str, float] = defaultdict(float)
     for name in names:
         for part, dose in _doses(grid.target(name), protocol.of_target(name)):
             doses[part] += dose
-    return f"dose {sum(doses.values()) / 1000:.1f} ke/Å² in all: {_percentages(doses)}"
+    return f"dose on all targets {sum(doses.values()) / 1000:.1f} ke/Å²: {_percentages(doses)}"
 
 
 def _percentages(parts: Mapping[str, float]) -> str:
@@ -69,19 +95,20 @@ def _percentages(parts: Mapping[str, float]) -> str:
     return ", ".join(f"{name} {part / whole:.0%}" for name, part in largest_first)
 
 
-def _phase_spans(events: Path) -> Iterator[tuple[Phase, datetime, datetime]]:
+def _phase_spans(events: Path) -> Iterator[PhaseSpan]:
     """Give each phase of a session with start and end; one that was cut short ends with its run."""
     running: tuple[Phase, datetime] | None = None
     at = datetime.min
     for record in read_events(events):
         event, before, at = record.event, at, datetime.fromisoformat(record.at)
         if running is not None and _ends(event, running[0]):
-            yield (*running, before if _is_start(event) else at)
+            end = before if _is_start(event) else at
+            yield PhaseSpan(*running, end, is_finished=isinstance(event, PhaseFinished))
             running = None
         if isinstance(event, PhaseStarted):
             running = event.phase, at
     if running is not None:
-        yield (*running, at)
+        yield PhaseSpan(*running, at, is_finished=False)
 
 
 def _ends(event: Event, phase: Phase) -> bool:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
 
+from controller.app.detached_process import start_detached
 from controller.app.profiles import require_simulator_profile, simulator_profile
 from controller.bridge.bridge_address import read_connection_file
 from controller.common.bounded_read import read_bounded
@@ -25,7 +26,6 @@ from controller.service.service_address import read_address
 from controller.service.session_client import ServiceClient
 from controller.session.folder import SessionFolder
 from controller.session.folder_lock import remove_if_unused
-from processing.files.atomic import open_plain
 
 READY_WITHIN_S = 120.0
 """Longest wait for the session process to accept connections (s)."""
@@ -200,23 +200,11 @@ def start(folder: SessionFolder, bridge: Path | None) -> subprocess.Popen[bytes]
         The process ended at once; carries its last line.
     """
     before = _token(folder)
-    log_path = folder.run / "session.log"
     command = python_module_command("controller.app.session_process", str(folder.path))
     command += ["--bridge", str(bridge.absolute())] if bridge else []
     with ctrl_c_sets_event() as pressed:
-        # appended: another run may use the folder and write to this log
-        with open_plain(log_path, "ab") as log:
-            begin = log.tell()
-            process = subprocess.Popen(
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            )
-        _wait_until_ready(
-            process, lambda: _token(folder) not in ("", before), (log_path, begin), pressed
-        )
+        process, log = start_detached(command, folder)
+        _wait_until_ready(process, lambda: _token(folder) not in ("", before), log, pressed)
     return process
 
 

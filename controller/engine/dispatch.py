@@ -32,6 +32,7 @@ _CARRY_OUT: dict[str, Callable[[Any, Context], None]] = {
     "find-flipped": find_flipped.carry_out,
     "flip-for-all": flip_for_all.carry_out,
     "process": process.carry_out_process,
+    "leave-results": process.carry_out_leave_results,
     "fuse": process.carry_out_fuse,
     "report": report.carry_out,
 }

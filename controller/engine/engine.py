@@ -9,13 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from controller.common.errors import (
-    NO_MEMORY,
     BridgeError,
-    DualtiltError,
-    SafetyStopError,
     UsageError,
-    library_failure_as_system_error,
-    no_memory_text,
     quoted,
 )
 from controller.common.exit_codes import ExitCode
@@ -25,6 +20,7 @@ from controller.engine.dispatch import carry_out
 from controller.engine.end_early import is_left_out, publish_early_ends
 from controller.engine.recovery import PASSING, pause_reason, recovery
 from controller.engine.remaining import last_tilts, steps_to_do, tilts_left
+from controller.engine.run_to_end import raise_worst, run_to_end
 from controller.engine.states import Trigger
 from controller.hardware.interface import LeaseError, Microscope, MicroscopeError
 from controller.hardware.safety import SafetyCall, reach_safe_state
@@ -45,7 +41,7 @@ from controller.model.exposures import backlash_start_deg
 from controller.model.plan import make_plan
 from controller.model.processing_jobs import ProcessingJobs
 from controller.model.steps import SeriesStart, Step, Tilt, step_name
-from controller.procedures.context import Context, StopRequestedError, WaitsForFlipError
+from controller.procedures.context import Context, StopRequestedError
 from controller.procedures.guarded_microscope import GuardedMicroscope, RestartedError
 from controller.session.entries import FrameWritten, TiltReopened
 from controller.session.session import Session
@@ -110,28 +106,13 @@ class Engine:
 
     def run(self) -> ExitCode:
         """Carry out the remaining steps; return the exit code with the column safe."""
+        folder = self._session.folder.path
         try:
-            with library_failure_as_system_error():
-                return self._carry_out_plan()
-        except WaitsForFlipError as wait:
-            self._control.apply(Trigger.STOP, str(wait))
-            self._control.apply(Trigger.HALT, str(wait))
-            return ExitCode.OK
-        except StopRequestedError as stop:
-            self._control.apply(Trigger.STOP, str(stop))
-            self._control.apply(Trigger.HALT, "by the operator; can be resumed")
-            return ExitCode.INTERRUPTED
-        except DualtiltError as error:
-            return self._fail(str(error), error.exit_code)
-        except NO_MEMORY as error:
-            return self._fail(no_memory_text(error, self._session.folder.path), ExitCode.SAFETY)
-        except Exception as error:
-            self._fail(f"internal error: {type(error).__name__}: {error}", ExitCode.INTERNAL_ERROR)
-            raise
+            return run_to_end(self._carry_out_plan, self._control, self._publish, folder)
         finally:
             self._close_microscope()
 
-    def _carry_out_plan(self) -> ExitCode:
+    def _carry_out_plan(self) -> None:
         if self._control.state in ENDED:
             raise StopRequestedError
         context = self._prepare()
@@ -145,11 +126,7 @@ class Engine:
             self._carry_out(step, context)
             self._retake_tilts(context)
         self._enter_phase(None)
-        if context.failures:
-            worst = sorted(context.failures, key=lambda e: not isinstance(e, SafetyStopError))[0]
-            raise worst
-        self._control.apply(Trigger.FINISH)
-        return ExitCode.OK
+        raise_worst(context.failures)
 
     def _prepare(self) -> Context:
         microscope = self._microscope = self._connect_microscope()
@@ -341,11 +318,6 @@ class Engine:
         if isinstance(step, Tilt):
             starts = (s for s in self._plan.steps if isinstance(s, SeriesStart))
             self._carry_out(next(s for s in starts if s.series == step.series), context)
-
-    def _fail(self, reason: str, code: ExitCode) -> ExitCode:
-        self._publish(Alerted(level=Level.ALARM, text=reason))
-        self._control.apply(Trigger.FAIL, reason)
-        return code
 
     def _blank(self) -> None:
         if self._microscope is not None:

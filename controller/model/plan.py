@@ -29,6 +29,7 @@ from controller.model.steps import (
     FlipForAll,
     FlipGrid,
     Fuse,
+    LeaveResults,
     Preflight,
     Process,
     Report,
@@ -90,6 +91,7 @@ def _one_assembly(protocol: Protocol) -> list[Step]:
         *_series(protocol, "A"),
         _flip(protocol) if target is None else _find_flipped(protocol),
         *_series(protocol, "B"),
+        *(() if target is None else (LeaveResults(id="leave-results"),)),
         Fuse(id="fuse", phase=Phase.FUSE),
         Report(id="report"),
     ]

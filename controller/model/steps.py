@@ -129,6 +129,13 @@ class Process(StepData):
     series: SeriesName
 
 
+class LeaveResults(StepData):
+    """End the session under the beam: the results of both series are made without it."""
+
+    kind: Literal["leave-results"] = "leave-results"
+    phase: Phase = Phase.FUSE
+
+
 class Fuse(StepData):
     """Wait until both series are processed, then fuse them."""
 
@@ -154,6 +161,7 @@ Step = Annotated[
     | FindFlipped
     | FlipForAll
     | Process
+    | LeaveResults
     | Fuse
     | Report,
     Field(discriminator="kind"),

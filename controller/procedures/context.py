@@ -29,8 +29,8 @@ class StopRequestedError(Exception):
     """Ends the session's work in an orderly way; the engine makes the microscope safe."""
 
 
-class WaitsForFlipError(StopRequestedError):
-    """The session goes on when the grid was flipped for all targets; not the operator's stop."""
+class ContinuesLaterError(StopRequestedError):
+    """The session of a target ends here and goes on later; not the operator's stop."""
 
 
 class TargetLostError(SafetyStopError):
@@ -53,28 +53,21 @@ class Operator(Protocol):
         """Pause until the operator continues, or until `ready` returns True."""
 
 
-@dataclass
-class Context:
-    """Services that a step may use.
+@dataclass(kw_only=True)
+class ResultsContext:
+    """Services available to a step that makes results: no microscope is among them.
 
     Attributes
     ----------
-    left_s
-        Estimated microscope time from the end of a step, given its id, to the end of its phase.
-    tilts_left
-        Number of tilts of a series still to be recorded.
     failures
         Errors that did not end the session; they decide its exit code.
     """
 
     session: Session
-    microscope: GuardedMicroscope
     operator: Operator
     jobs: ProcessingJobs
     publish: Publish
     write_report: Callable[[Path], Path]
-    left_s: Callable[[str], float]
-    tilts_left: Callable[[SeriesName], int]
     failures: list[DualtiltError] = field(default_factory=list)
 
     @property
@@ -84,18 +77,6 @@ class Context:
     def alert(self, level: Level, text: str, where: str) -> None:
         """Publish a message that needs no answer."""
         self.publish(Alerted(level=level, text=text, where=step_name(where)))
-
-    def lose_object(self, reason: str, remedy: str) -> None:
-        """Pause until the operator has brought the object back.
-
-        Raises
-        ------
-        TargetLostError
-            The object is one of several targets: nobody is waited for.
-        """
-        if self.protocol.target is not None:
-            raise TargetLostError(reason)
-        self.operator.suspend(f"{reason}{remedy}")
 
     def persist(self, write: Callable[[], T], what: str) -> T:
         """Write data that must not be lost; while the disk is full or missing, pause and retry.
@@ -120,3 +101,32 @@ class Context:
         """Return a function that tells whether to retry a write: after a wait, if there is room."""
         not_before_s = time.monotonic() + RETRY_WRITE_AFTER_S
         return lambda: time.monotonic() >= not_before_s and self.session.has_disk_space()
+
+
+@dataclass(kw_only=True)
+class Context(ResultsContext):
+    """Services available to any step.
+
+    Attributes
+    ----------
+    left_s
+        Estimated microscope time from the end of a step, given its id, to the end of its phase.
+    tilts_left
+        Number of tilts of a series still to be recorded.
+    """
+
+    microscope: GuardedMicroscope
+    left_s: Callable[[str], float]
+    tilts_left: Callable[[SeriesName], int]
+
+    def lose_object(self, reason: str, remedy: str) -> None:
+        """Pause until the operator has brought the object back.
+
+        Raises
+        ------
+        TargetLostError
+            The object is one of several targets: nobody is waited for.
+        """
+        if self.protocol.target is not None:
+            raise TargetLostError(reason)
+        self.operator.suspend(f"{reason}{remedy}")

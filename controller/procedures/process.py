@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from controller.common.errors import DualtiltError, ProcessingFailedError, SafetyStopError
 from controller.model.processing_jobs import Job, JobOutcome
-from controller.model.steps import Fuse, Process
-from controller.procedures.context import Context
+from controller.model.steps import Fuse, LeaveResults, Process
+from controller.procedures.context import Context, ContinuesLaterError, ResultsContext
 from controller.session.entries import JobEnded, StepDone
 
 POLL_INTERVAL_S = 0.2
 """Interval at which a pause or stop is checked for while a job runs."""
 
 
-def carry_out_process(step: Process, context: Context) -> None:
+def carry_out_process(step: Process, context: ResultsContext) -> None:
     """Submit a finished series to processing; do not wait for it."""
     session = context.session
     context.persist(lambda: session.write_companions(step.series), f"the mdoc of {step.series}")
@@ -20,7 +20,24 @@ def carry_out_process(step: Process, context: Context) -> None:
     session.enter(StepDone(step_id=step.id))
 
 
-def carry_out_fuse(step: Fuse, context: Context) -> None:
+def carry_out_leave_results(step: LeaveResults, context: Context) -> None:
+    """End the session of a target once its series A is processed.
+
+    That began with series B and is as a rule over by now; ended here, it would begin again.
+
+    Raises
+    ------
+    ContinuesLaterError
+        Always: the queue of targets has the results made without the microscope.
+    """
+    if Job.A not in context.session.ledger.jobs_done:
+        _ended_well(Job.A, context)  # one that failed is tried again
+    raise ContinuesLaterError(
+        "both series are recorded; their results are made while the microscope goes on"
+    )
+
+
+def carry_out_fuse(step: Fuse, context: ResultsContext) -> None:
     """Wait for both series, then fuse them; a failure is reported at the session's end."""
     for job in (Job.A, Job.B):
         if job not in context.session.ledger.jobs_done and not _ended_well(job, context):
@@ -30,7 +47,7 @@ def carry_out_fuse(step: Fuse, context: Context) -> None:
         context.session.enter(StepDone(step_id=step.id))
 
 
-def _ended_well(job: Job, context: Context) -> bool:
+def _ended_well(job: Job, context: ResultsContext) -> bool:
     outcome = None
     while outcome is None:
         context.operator.checkpoint()

@@ -5,10 +5,10 @@ from __future__ import annotations
 from controller.common.errors import ProcessingFailedError
 from controller.model.events import ReportWritten
 from controller.model.steps import Report
-from controller.procedures.context import Context
+from controller.procedures.context import ResultsContext
 
 
-def carry_out(step: Report, context: Context) -> None:
+def carry_out(step: Report, context: ResultsContext) -> None:
     """Write the report of all results there are; a failure is reported at the session's end."""
     folder = context.session.folder.path
     try:

@@ -9,9 +9,14 @@ from typing import Self
 from controller.common.bounded_read import read_whole
 from controller.common.open_inside import open_inside
 from controller.model.base import Data, Which
+from controller.model.events import State
+from controller.service.session_client import last_status
 from controller.service.session_status import CountPoint, SessionStatus
 from controller.session.grid_folder import GridFolder
+from controller.session.queue_journal import TargetState
 
+FUSING = "fusing"
+"""State of a target whose results are being made."""
 FLIP_NAME = "flip of the grid"
 """Name of the session that flips the grid, for people."""
 
@@ -46,16 +51,21 @@ class TargetRow(Data):
         return f"{self.count_fused} ({self.fused_low} to {self.fused_high})"
 
     def with_session(self, status: SessionStatus) -> Self:
-        """Return the row with the frames, final counts and dose of the target's session."""
+        """Return the row with the frames, final counts and dose of the target's session.
+
+        The state is `FUSING` while its results are being made.
+        """
 
         def final(name: Which) -> CountPoint | None:
             known = status.counts.get(name)
             return None if known is None or known.live else known.latest
 
         a, b, fused = final("A"), final("B"), final("fused")
+        fusing = self.state == TargetState.B_RECORDED and status.state is State.RUNNING
         verdict = fused.verdict if fused is not None else None
         return self.model_copy(
             update={
+                "state": FUSING if fusing else self.state,
                 "frames_a": len(status.series["A"].tilts),
                 "frames_b": len(status.series["B"].tilts),
                 "count_a": a.n if a else None,
@@ -106,8 +116,19 @@ def queue_around(session: Path) -> QueueView | None:
         members[grid.flip.path] = ""
         if session in members:
             stops = grid.stop_request.exists()
+            rows = tuple(_with_results(grid, row) for row in status.targets)
+            status = status.model_copy(update={"targets": rows})
             return QueueView(status=status, present=members[session], stops=stops)
     return None
+
+
+def _with_results(grid: GridFolder, row: TargetRow) -> TargetRow:
+    """Return the row of a target; with the newest results where they are being made."""
+    if row.state not in (TargetState.B_RECORDED, FUSING):
+        return row
+    status = last_status(grid.target(row.name).path)
+    recorded = row.model_copy(update={"state": TargetState.B_RECORDED.value})
+    return recorded if status is None else recorded.with_session(status)
 
 
 def stop_after_target(session: Path) -> None:

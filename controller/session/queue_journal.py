@@ -21,8 +21,11 @@ from controller.session.crash_points import CrashPoint, no_crash
 from controller.session.errors import JournalFormatError
 from controller.session.journal_file import JournalFile, NumberedLine, good_lines, now, read_raw
 
-QUEUE_FORMAT = 1
-"""Format of the journal, in its first line; another one is refused."""
+QUEUE_FORMAT = 2
+"""Format of the journal, in its first line; another one is refused.
+
+Format 1 made the results of a target before the next one began.
+"""
 
 
 class TargetState(StrEnum):
@@ -30,6 +33,8 @@ class TargetState(StrEnum):
 
     WAITING = "waiting"
     A_RECORDED = "A recorded"
+    B_RECORDED = "B recorded"
+    """Both series are recorded; the results are being made, or wait for it."""
     DONE = "done"
     SET_ASIDE = "set aside"
 
@@ -43,11 +48,12 @@ class QueueOpened(Data):
 
 
 class SeriesRecorded(Data):
-    """A target's series A is recorded."""
+    """A series of a target is recorded; `problem` says how its session ended otherwise."""
 
     kind: Literal["series-recorded"] = "series-recorded"
     target: str
-    series: SeriesName = "A"
+    series: SeriesName
+    problem: str = ""
 
 
 class GridFlipped(Data):
@@ -59,7 +65,7 @@ class GridFlipped(Data):
 
 
 class TargetDone(Data):
-    """Both series of a target are recorded; `problem` says what processing could not do."""
+    """The results of a target are made; `problem` says what processing could not do."""
 
     kind: Literal["target-done"] = "target-done"
     target: str
@@ -125,7 +131,8 @@ def add_queue_entry(state: QueueState, entry: QueueEntry) -> QueueState:
         case QueueOpened():
             return replace(state, targets=dict.fromkeys(entry.order, TargetProgress()))
         case SeriesRecorded():
-            progress = TargetProgress(TargetState.A_RECORDED)
+            recorded = TargetState.A_RECORDED if entry.series == "A" else TargetState.B_RECORDED
+            progress = TargetProgress(recorded, entry.problem)
         case GridFlipped():
             return replace(state, order_b=entry.order, flip=entry.detail)
         case TargetDone():

@@ -28,6 +28,7 @@ from controller.worker.lane import Lane
 Command = Callable[[str], Sequence[str]]
 """Role (live, count or jobs) -> command line of the child."""
 
+ROLES = ("live", "count", "jobs")
 SILENT_LIMIT_S = 600.0
 """Longest time without a message from a working child; then it is restarted."""
 
@@ -49,6 +50,8 @@ class Supervisor:
         Command line of a child by its role; for tests.
     silent_limit_s
         Longest time without a message from a working child; then it is restarted.
+    roles
+        Children to start; of a session that is recorded, the jobs child alone.
     counts_at_full_size
         Live counts use the images as recorded. The job on a complete series then repeats its live
         count at the same cost, and the count is abandoned when the job begins.
@@ -61,6 +64,7 @@ class Supervisor:
         *,
         command: Command | None = None,
         silent_limit_s: float = SILENT_LIMIT_S,
+        roles: Sequence[str] = ROLES,
         counts_at_full_size: bool = False,
     ) -> None:
         self._publish = publish
@@ -86,7 +90,7 @@ class Supervisor:
                 self._give_up,
                 silent_limit_s,
             )
-            for role in ("live", "count", "jobs")
+            for role in roles
         }
 
     @property

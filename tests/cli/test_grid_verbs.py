@@ -62,6 +62,9 @@ class FakeSessions:
         folder.status.write_text(COUNTED.model_dump_json())
         return Outcome(ExitCode.OK, recorded=frozenset("AB"))
 
+    def make_results(self, name: str) -> Outcome:
+        return Outcome(ExitCode.OK)
+
     def run_flip(self, recorded: tuple[str, ...]) -> tuple[Outcome, GridFlipped]:
         return Outcome(ExitCode.OK), GridFlipped(order=recorded, detail="flipped")
 

@@ -1,8 +1,13 @@
-"""Queue of targets: order, targets set aside, ends for all, and kills at every journal write."""
+"""Queue of targets: order, targets set aside, ends for all, results beside the beam, and kills.
+
+A queue may be killed at every write of its journal.
+"""
 
 from __future__ import annotations
 
 import errno
+import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -23,6 +28,9 @@ from controller.session.queue_journal import (
 
 A_DONE = Outcome(ExitCode.OK, recorded=frozenset("A"))
 BOTH_DONE = Outcome(ExitCode.OK, recorded=frozenset("AB"))
+REFUSED = Outcome(ExitCode.SAFETY, "fusion refused")
+WAIT_S = 30.0
+"""Longest wait for a thread of the queue (s)."""
 ORDER = ("p", "q", "r")
 
 
@@ -31,11 +39,15 @@ class FakeSessions:
     """Sessions whose ends a test sets; each remembers what it has recorded, as on disk."""
 
     ends: dict[str, list[Outcome]] = field(default_factory=dict)
+    """Ends of the runs of a target or the flip; of the results of p as `results of p`."""
     runs: list[str] = field(default_factory=list)
     flipped: int = 0
     exposed: list[str] = field(default_factory=list)
+    fused: list[str] = field(default_factory=list)
+    killed: Callable[[], bool] = lambda: False
 
     def run_target(self, name: str) -> Outcome:
+        self._die_if_killed()
         self.runs.append(name)
         if self.ends.get(name):
             return self.ends[name].pop(0)
@@ -51,13 +63,27 @@ class FakeSessions:
         self.flipped = 1
         return Outcome(ExitCode.OK), GridFlipped(order=recorded[::-1], detail="flipped")
 
+    def make_results(self, name: str) -> Outcome:
+        self._die_if_killed()
+        self.fused.append(name)
+        ends = self.ends.get(f"results of {name}")
+        return ends.pop(0) if ends else Outcome(ExitCode.OK)
+
+    def _die_if_killed(self) -> None:
+        if self.killed():
+            raise KilledError
+
+
+class KilledError(BaseException):
+    """Stands for kill -9."""
+
 
 def run(path: Path, sessions: FakeSessions, crash: CrashPoint = no_crash) -> ExitCode:
     journal = QueueJournal(path / "queue.jsonl", crash)
     try:
         if not journal.state.targets:
             journal.append(QueueOpened(order=ORDER))
-        return run_queue(journal, sessions, lambda: False, lambda: None)
+        return run_queue(journal, sessions, lambda: False, lambda: None, print)
     finally:
         journal.close()
 
@@ -84,10 +110,16 @@ def failed(reason: str = "lost", recorded: str = "") -> Outcome:
             id="one fails in B",
         ),
         pytest.param(
-            {"q": [A_DONE, failed("fusion refused", recorded="AB")]},
+            {"results of q": [REFUSED]},
             "p q r flip r q p",
             ExitCode.PROCESSING_FAILED,
             id="recorded, but its fusion is refused",
+        ),
+        pytest.param(
+            {"q": [A_DONE, failed("stage stuck", recorded="AB")]},
+            "p q r flip r q p",
+            ExitCode.PROCESSING_FAILED,
+            id="recorded, but its session failed after the last tilt",
         ),
         pytest.param(
             {name: [failed()] for name in ORDER}, "p q r", ExitCode.SAFETY, id="all fail in A"
@@ -127,36 +159,142 @@ def test_what_concerns_all_ends_the_queue_and_a_resume_continues(
     assert set(states(tmp_path).values()) == {TargetState.DONE}
 
 
-class KilledError(BaseException):
-    """Stands for kill -9."""
-
-
-def moments(tmp_path: Path) -> list[str]:
+def killed_at(number: int) -> tuple[CrashPoint, Callable[[], bool]]:
+    """Return a crash point that kills at a moment and at all later ones, and whether it has."""
     seen: list[str] = []
-    (tmp_path / "whole").mkdir()
-    run(tmp_path / "whole", FakeSessions({"q": [failed()]}), seen.append)
+
+    def kill(name: str) -> None:
+        seen.append(name)
+        if len(seen) > number:
+            raise KilledError
+
+    return kill, lambda: len(seen) > number
+
+
+def all_moments(folder: Path) -> list[str]:
+    seen: list[str] = []
+    run(folder, FakeSessions({"q": [failed()]}), seen.append)
+    for state in ("queue-opened", "series-recorded", "grid-flipped", "target-done"):
+        assert any(moment.endswith(state) for moment in seen)
     return seen
 
 
 def test_a_queue_killed_at_any_write_continues_where_it_was(tmp_path: Path) -> None:
-    for number, moment in enumerate(moments(tmp_path)):
+    (tmp_path / "whole").mkdir()
+    for number, moment in enumerate(all_moments(tmp_path / "whole")):
         folder = tmp_path / str(number)
         folder.mkdir()
         sessions = FakeSessions({"q": [failed(), failed()]})
-
-        def kill(name: str, at: str = moment) -> None:
-            if name == at:
-                raise KilledError
-
+        kill, sessions.killed = killed_at(number)
         with pytest.raises(KilledError):
             run(folder, sessions, kill)
         with (folder / "queue.jsonl").open("ab") as file:
             file.write(b'{"at":"2026-')  # torn by the kill
+        sessions.killed = lambda: False
         assert run(folder, sessions) == ExitCode.SAFETY, moment
         assert states(folder) == {"p": "done", "q": "set aside", "r": "done"}, moment
         assert sorted(sessions.exposed) == ["pA", "pB", "rA", "rB"], moment
+        assert set(sessions.fused) == {"p", "r"}, moment
         names = [line.entry.kind for line in read_queue(folder / "queue.jsonl")[0]]
         assert names.count("grid-flipped") == names.count("queue-opened") == 1, moment
+        assert names.count("target-done") == 2 and names.count("series-recorded") == 4, moment
+
+
+class MeetingSessions(FakeSessions):
+    """Results of a target that end only once series B of the next but one is recorded."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.begun, self.recorded = threading.Event(), threading.Event()
+        self.at_once = self.most_at_once = 0
+
+    def run_target(self, name: str) -> Outcome:
+        outcome = super().run_target(name)
+        if self.flipped and name == "p":  # the last
+            assert self.begun.wait(WAIT_S)
+            self.recorded.set()
+        return outcome
+
+    def make_results(self, name: str) -> Outcome:
+        self.at_once += 1
+        self.most_at_once = max(self.most_at_once, self.at_once)
+        self.begun.set()
+        assert self.recorded.wait(WAIT_S), "the next targets wait for the results of the first"
+        self.at_once -= 1
+        return super().make_results(name)
+
+
+def test_results_are_made_one_at_a_time_while_the_next_targets_are_recorded(
+    tmp_path: Path,
+) -> None:
+    sessions = MeetingSessions()
+    assert run(tmp_path, sessions) == ExitCode.OK
+    assert sessions.fused == ["r", "q", "p"] and sessions.most_at_once == 1
+    assert states(tmp_path) == dict.fromkeys(ORDER, "done")
+
+
+@pytest.mark.parametrize(
+    ("first", "code", "says"),
+    [
+        pytest.param(Outcome(None), ExitCode.INTERNAL_ERROR, "process was killed", id="killed"),
+        pytest.param(
+            Outcome(ExitCode.INTERRUPTED, "by the operator"),
+            ExitCode.INTERRUPTED,
+            "by the operator",
+            id="stopped",
+        ),
+    ],
+)
+def test_missing_results_stop_nobody_and_a_resume_makes_them(
+    first: Outcome, code: ExitCode, says: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sessions = FakeSessions({"results of r": [first]})
+    with pytest.raises(QueueEndedError, match="r: the results are missing") as ended:
+        run(tmp_path, sessions)
+    assert ended.value.exit_code == code and says in capsys.readouterr().out
+    assert states(tmp_path) == {"p": "done", "q": "done", "r": "B recorded"}
+    assert run(tmp_path, sessions) == ExitCode.OK
+    assert sessions.runs == ["p", "q", "r", "flip", "r", "q", "p"]  # nothing is recorded again
+    assert states(tmp_path)["r"] == "done"
+
+
+def test_a_stop_under_the_beam_leaves_the_results_to_their_process_and_the_resume(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sessions = FakeSessions({"q": [A_DONE, Outcome(ExitCode.INTERRUPTED)]})
+    begun, go_on = threading.Event(), threading.Event()
+    made = sessions.make_results
+
+    def make_results(name: str) -> Outcome:
+        begun.set()
+        assert go_on.wait(WAIT_S)
+        return made(name)
+
+    recorded = sessions.run_target
+
+    def run_target(name: str) -> Outcome:
+        assert name != "q" or not sessions.flipped or begun.wait(WAIT_S)
+        return recorded(name)
+
+    sessions.make_results = make_results  # type: ignore[method-assign]
+    sessions.run_target = run_target  # type: ignore[method-assign]
+    with pytest.raises(QueueEndedError):
+        run(tmp_path, sessions)
+    assert "the results of r are still being made" in capsys.readouterr().out
+    assert states(tmp_path) == {"p": "A recorded", "q": "A recorded", "r": "B recorded"}
+    go_on.set()
+    assert run(tmp_path, sessions) == ExitCode.OK
+    assert states(tmp_path) == dict.fromkeys(ORDER, "done")
+
+
+def test_a_stop_after_the_target_waits_for_its_results(tmp_path: Path) -> None:
+    sessions = FakeSessions()
+    journal = QueueJournal(tmp_path / "queue.jsonl")
+    journal.append(QueueOpened(order=ORDER))
+    with pytest.raises(QueueEndedError, match="as asked"):
+        run_queue(journal, sessions, lambda: "rB" in sessions.exposed, lambda: None, print)
+    journal.close()
+    assert states(tmp_path) == {"p": "A recorded", "q": "A recorded", "r": "done"}
 
 
 @pytest.mark.parametrize(
@@ -181,9 +319,9 @@ def test_a_damaged_line_is_named_and_nothing_is_changed(
 
 def test_a_queue_of_another_version_is_refused(tmp_path: Path) -> None:
     journal = QueueJournal(tmp_path / "queue.jsonl")
-    journal.append(QueueOpened(order=ORDER, queue_format=2))
+    journal.append(QueueOpened(order=ORDER, queue_format=1))
     journal.close()
-    with pytest.raises(JournalFormatError, match="format 2, this version reads 1"):
+    with pytest.raises(JournalFormatError, match="format 1, this version reads 2"):
         run(tmp_path, FakeSessions())
 
 
@@ -199,7 +337,7 @@ def test_a_full_disk_ends_the_queue_and_a_resume_continues(
     with monkeypatch.context() as patched:
         patched.setattr(journal_file, "sync_data", full)
         with pytest.raises(OSError, match="No space"):
-            run_queue(journal, FakeSessions(), lambda: False, lambda: None)
+            run_queue(journal, FakeSessions(), lambda: False, lambda: None, print)
     journal.close()
     assert (tmp_path / "queue.jsonl").read_bytes() == before
     assert run(tmp_path, FakeSessions()) == ExitCode.OK
@@ -210,7 +348,7 @@ def test_a_stop_after_the_target_ends_the_queue_there(tmp_path: Path) -> None:
     journal = QueueJournal(tmp_path / "queue.jsonl")
     journal.append(QueueOpened(order=ORDER))
     with pytest.raises(QueueEndedError, match="as asked"):
-        run_queue(journal, sessions, lambda: len(sessions.runs) == 2, lambda: None)
+        run_queue(journal, sessions, lambda: len(sessions.runs) == 2, lambda: None, print)
     journal.close()
     assert sessions.runs == ["p", "q"]
     assert states(tmp_path) == {"p": "A recorded", "q": "A recorded", "r": "waiting"}

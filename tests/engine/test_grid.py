@@ -13,6 +13,7 @@ import pytest
 from controller.app.run_queue import Outcome, run_queue
 from controller.common.exit_codes import ExitCode
 from controller.engine import Engine
+from controller.engine.results_run import ResultsRun
 from controller.model.commands import Answer
 from controller.model.events import Event, FlipChecked, PromptOpened, StateChanged
 from controller.model.prompts import FlipAnswer, FlipCheckAnswer, PromptId
@@ -47,6 +48,7 @@ class SessionsInOneProcess:
         self._flips = flips
         self.protocol = Protocol.model_validate(tomllib.loads(self._text))
         self.runs: list[str] = []
+        self.results: list[str] = []
 
     def run_target(self, name: str) -> Outcome:
         return self._run(self.grid.target(name), f'target = "{name}"\n{self._text}', name)
@@ -57,6 +59,14 @@ class SessionsInOneProcess:
         outcome = self._run(self.grid.flip, self._text, "flip")
         found = self.grid.read_found()
         return outcome, GridFlipped(order=recorded, detail=found.detail) if found else None
+
+    def make_results(self, name: str) -> Outcome:
+        self.results.append(name)
+        session = Session.open(self.grid.target(name))
+        run = ResultsRun(session, FakeJobs(), lambda _: None, write_report)
+        code = run.run()
+        session.close()
+        return Outcome(code)
 
     def _run(self, folder: SessionFolder, text: str, name: str) -> Outcome:
         self.runs.append(name)
@@ -96,7 +106,7 @@ def run(
     sessions = SessionsInOneProcess(folder / "grid", protocol, flips)
     journal = QueueJournal(sessions.grid.journal)
     journal.append(QueueOpened(order=tuple(places_nm)))
-    code = run_queue(journal, sessions, lambda: False, lambda: None)
+    code = run_queue(journal, sessions, lambda: False, lambda: None, print)
     journal.close()
     return sessions, journal, code
 
@@ -107,6 +117,7 @@ def test_one_flip_serves_all_targets_and_a_failing_one_stops_nobody(tmp_path: Pa
     specimen = "alike = [[1, 2]]\nlost_at_flip = [3]\n"
     sessions, journal, code = run(tmp_path, places_nm, flips, specimen)
     assert sessions.runs == [*places_nm, "flip", *PLACES_NM]
+    assert sessions.results == ["one", "two", "four"]
     assert flips == []  # the grid that was only turned came out again
     assert "flipped" in journal.state.flip and "3 of 4 targets" in journal.state.flip
     targets = journal.state.targets
@@ -120,6 +131,7 @@ def test_one_flip_serves_all_targets_and_a_failing_one_stops_nobody(tmp_path: Pa
         assert [len(session.ledger.frames[series]) for series in ("A", "B")] == [TILTS, TILTS]
         assert session.ledger.flip is not None and session.ledger.flip.accepted
         assert [answer.by for answer in session.ledger.answers] == ["the grid"]
+        assert "fuse" in session.ledger.completed and (session.folder.report).exists()
         session.close()
 
 

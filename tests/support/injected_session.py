@@ -231,7 +231,7 @@ def _replace_heavy_parts(microscope: FakeMicroscope, beam: Beam) -> None:
     parts.connect = lambda connection_file, holder, limits: microscope
     parts.Supervisor = partial(Supervisor, command=lambda role: ["sh", "-c", CHILD])
     parts._demo_operator = lambda folder, engine: lambda event: _answer(event, engine(), beam)
-    parts._write_report = _write_report
+    parts.write_report = _write_report
     context.RETRY_WRITE_AFTER_S = 0.05
     disk_alarm.DISK_ANSWERS_WITHIN_S = SILENT_AFTER_S
     lighter: Any = check_flip

@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 from textual.pilot import Pilot
 
+from controller.model.events import State
 from controller.service.queue_status import QueueStatus, QueueView, TargetRow, queue_around
+from controller.service.session_status import CountPoint, CountStatus, SessionStatus
 from controller.ui.tui.screen_messages import QueueArrived
 from controller.ui.tui.session_app import SessionApp
 from tests.tui.phases import upto_a41
@@ -112,6 +114,40 @@ def test_the_queue_is_asked_to_stop_after_the_target_and_not_to(tmp_path: Path) 
         app.post_message(QueueArrived(asked))
         await until_shown(app, pilot, "stops after this target")
         assert "last: east 4/4" in lines(app)[0]
+
+    drive(body, SessionApp(session, follow=False))
+
+
+@pytest.mark.parametrize(
+    ("state", "shown_as"),
+    [
+        pytest.param(State.STOPPED, "B recorded", id="its results wait"),
+        pytest.param(State.RUNNING, "fusing", id="its results are being made"),
+    ],
+)
+def test_the_results_of_a_target_are_shown_beside_the_present_one(
+    state: State, shown_as: str, tmp_path: Path
+) -> None:
+    session, other = tmp_path / "sessions" / "east", tmp_path / "sessions" / "west"
+    session.mkdir(parents=True)
+    other.mkdir()
+    point = CountPoint(tilts_used=48, n=291, n_low=290, n_high=292)
+    results = SessionStatus(state=state, counts={"A": CountStatus(points=(point,), live=False)})
+    (other / "status.json").write_text(results.model_dump_json())
+    rows = (*ROWS[:4], TargetRow(name="west", state="B recorded", folder="sessions/west"))
+    (tmp_path / "queue-status.json").write_text(queue(rows).status.model_dump_json())
+
+    async def body(app: SessionApp, pilot: Pilot[None]) -> None:
+        post(app, upto_a41())
+        known = queue_around(session)
+        assert known is not None
+        app.post_message(QueueArrived(known))
+        await until_shown(app, pilot, "east 4/5")
+        await pilot.press("t")
+        await until_shown(app, pilot, "grid: 5 targets")
+        row = next(row for row in lines(app) if "· west" in row)
+        assert shown_as in row and "291" in row
+        assert "A 41/73" in shown(app)
 
     drive(body, SessionApp(session, follow=False))
 

@@ -106,6 +106,8 @@ def describe(step: Step) -> str:
             return "flip the grid, find all targets"
         case "process":
             return f"submit series {step.series} to processing"
+        case "leave-results":
+            return "give the microscope to the next target"
         case "fuse":
             return "wait for the processing of A and B, fuse, count"
         case "report":

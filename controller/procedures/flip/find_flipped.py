@@ -8,7 +8,7 @@ from controller.common.errors import SafetyStopError
 from controller.model.prompts import FlipAnswer, PromptId
 from controller.model.stage import StagePosition
 from controller.model.steps import FindFlipped
-from controller.procedures.context import Context, WaitsForFlipError
+from controller.procedures.context import Context, ContinuesLaterError
 from controller.procedures.flip.ask_for_flip import is_flip_confirmed
 from controller.procedures.flip.check_flip import check_at_place, own_series_a
 from controller.procedures.flip.holder import wait_until_exposable
@@ -21,14 +21,14 @@ def carry_out(step: FindFlipped, context: Context) -> None:
 
     Raises
     ------
-    WaitsForFlipError
+    ContinuesLaterError
         The grid was not flipped yet.
     SafetyStopError
         No candidate is the flipped target; B is not recorded.
     """
     found = GridFolder.of_member(context.session.folder.path).read_found()
     if found is None:
-        raise WaitsForFlipError(
+        raise ContinuesLaterError(
             "series A is recorded; series B follows when the grid was flipped for all targets"
         )
     if not is_flip_confirmed(context.session.ledger):
