@@ -58,6 +58,9 @@ class TiltSeries:
     even_background
         False if film, a gradient or contamination was removed from around the object. What is left
         of it under the object shifts the object's centre of mass.
+    known
+        [tilt, y, x], 1 where a pixel shows the object alone and 0 where another object covers it;
+        None if all do. Pixels with 0 count for nothing in the reconstruction and in the fit.
     """
 
     images: Float32
@@ -74,6 +77,7 @@ class TiltSeries:
     quarter_turns: int = 0
     sense_known: bool = True
     even_background: bool = True
+    known: Float32 | None = None
 
     def __post_init__(self) -> None:
         if self.images.ndim != 3 or len(self.images) == 0:
@@ -134,5 +138,6 @@ class TiltSeries:
             images=images,
             angles_deg=self.angles_deg[keep],
             excluded=np.zeros(int(keep.sum()), bool),
+            known=None if self.known is None else self.known[keep],
             other_angles=tuple((source, angles[keep]) for source, angles in self.other_angles),
         )

@@ -81,9 +81,15 @@ def apply_alignment(series: TiltSeries, alignment: Alignment) -> TiltSeries:
         )
 
     each_in_threads(move, range(series.tilts))
+    known = series.known
+    if known is not None:
+        axis_deg = alignment.tilt_axis_deg
+        pairs = zip(known, alignment.shifts_px, strict=True)
+        known = np.stack([_move_image(*pair, axis_deg, 1.0, order=1) for pair in pairs])
     return replace(
         series,
         images=moved,
+        known=known,
         angles_deg=alignment.angles_deg,
         excluded=series.excluded | alignment.rejected,
         tilt_axis_deg=0.0,
@@ -101,12 +107,14 @@ def fill_non_finite(images: Float32) -> Float32:
     return filled
 
 
-def _move_image(image: Float32, shift_px: Float64, axis_deg: float, level: float) -> Float32:
+def _move_image(
+    image: Float32, shift_px: Float64, axis_deg: float, level: float, *, order: int = 3
+) -> Float32:
     cos, sin = np.cos(np.deg2rad(axis_deg)), np.sin(np.deg2rad(axis_deg))
     rotation = np.array([[cos, sin], [-sin, cos]])
     centre = (np.array(image.shape) - 1) / 2
     offset = centre + shift_px - rotation @ centre
     result: Float32 = ndimage.affine_transform(
-        image, rotation, offset, order=3, mode="constant", cval=level
+        image, rotation, offset, order=order, mode="constant", cval=level
     )
     return result

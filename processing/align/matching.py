@@ -184,16 +184,22 @@ def reduced(series: TiltSeries, factor: float) -> TiltSeries:
     rows, columns = (int(np.ceil(n / factor)) for n in series.images.shape[1:])
     old = (np.array(series.images.shape[1:]) - 1) / 2
     offset = old - factor * (np.array([rows, columns]) - 1) / 2
-    images = np.empty((series.tilts, rows, columns), np.float32)
 
-    def reduce(tilt: int) -> None:
-        smooth = ndimage.gaussian_filter(series.images[tilt], 0.4 * factor, mode="nearest")
-        ndimage.affine_transform(
-            smooth, [factor, factor], offset, output=images[tilt], order=1, mode="nearest"
-        )
+    def reduce(images: Float32) -> Float32:
+        small = np.empty((series.tilts, rows, columns), np.float32)
 
-    each_in_threads(reduce, range(series.tilts))
-    return replace(series, images=images, pixel_nm=series.pixel_nm * factor)
+        def one(tilt: int) -> None:
+            smooth = ndimage.gaussian_filter(images[tilt], 0.4 * factor, mode="nearest")
+            ndimage.affine_transform(
+                smooth, [factor, factor], offset, output=small[tilt], order=1, mode="nearest"
+            )
+
+        each_in_threads(one, range(series.tilts))
+        return small
+
+    known = None if series.known is None else reduce(series.known)
+    images = reduce(series.images)
+    return replace(series, images=images, known=known, pixel_nm=series.pixel_nm * factor)
 
 
 def scaled(alignment: Alignment, factor: float) -> Alignment:

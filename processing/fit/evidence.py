@@ -202,6 +202,12 @@ def _examine(model: ViewModel, given: Views, spheres: Spheres) -> ViewEvidence:
     near_signal, near_left, near_noise = (
         _sampled(energy, points, device) for energy in (signal, left - usual, usual)
     )
+    stiffness = _stiffness(model, spheres)
+    if views.known is not None:
+        # a particle that another object covers is neither explained there nor unexplained
+        shown = _sampled(views.known.astype(np.float32), points, device)
+        near_signal, near_left = near_signal * shown, near_left * shown
+        stiffness = stiffness * shown
     missed = (left - usual > signal) & (left > MISSED_LEVEL * usual)
     pixels = device.to_host(missed).sum(axis=(1, 2))
     # many false spheres explain noise: its share is read from the image, not from the residual
@@ -217,7 +223,7 @@ def _examine(model: ViewModel, given: Views, spheres: Spheres) -> ViewEvidence:
         np.full(len(views), views.series),
         near_signal,
         near_left,
-        _stiffness(model, spheres),
+        stiffness,
         np.minimum(1.0, np.asarray(noise / np.maximum(whole, 1e-30), np.float64)),
         pixels / (np.pi / 4 * imager.diameter_px**2),
         np.rad2deg([float(turn[1, 2]) for turn in turns]),

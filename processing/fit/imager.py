@@ -118,12 +118,16 @@ class SphereImager:
 
     def spectra(self, images: Array) -> Array:
         """Return the spectra of images [view, y, u], limited to the band."""
+        return self.device.xp.asarray(self.whole_spectra(images) * self._band, dtype=np.complex64)
+
+    def whole_spectra(self, images: Array) -> Array:
+        """Return the spectra of images [view, y, u] at all frequencies: `images` inverts this."""
         xp = self.device.xp
         canvas = xp.zeros((len(images), *self._padded), dtype=np.float32)
         rows, columns = self.shape
         margin = self._margin
         canvas[:, margin : margin + rows, margin : margin + columns] = images
-        return xp.asarray(self.device.fft.rfft2(canvas) * self._band, dtype=np.complex64)
+        return xp.asarray(self.device.fft.rfft2(canvas), dtype=np.complex64)
 
     def images(self, spectra: Array) -> Array:
         """Return the images [view, y, u] of spectra: the inverse of `spectra`, within the band."""

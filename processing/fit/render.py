@@ -80,6 +80,39 @@ class FittedModel:
         return result
 
 
+def thickness_images(
+    centres_nm: Float64, diameter_nm: float, angles_rad: Float64, frame: Frame
+) -> Float32:
+    """Return the thickness (nm), times a common factor, of equal spheres in images [view, y, x].
+
+    Parameters
+    ----------
+    centres_nm
+        [n, 3] as (x, y, z).
+    angles_rad
+        Tilt angle of each image, [view].
+    """
+    imager = SphereImager(frame.shape, diameter_nm / frame.pixel_nm)
+    kernel = imager.whole_kernels(0.0)[0]
+    number = len(centres_nm)
+    slots, ones = np.zeros((1, number), np.int64), np.ones(number, np.float32)
+    images = []
+    for places in projected(centres_nm, angles_rad, frame):
+        splines = imager.spread(places[None], slots)
+        spectra = imager.layer_spectra(splines.value_transposed @ ones)[:, 0]
+        images.append(imager.images(spectra * kernel))
+    return np.concatenate(images)
+
+
+def projected(centres_nm: Float64, angles_rad: Float64, frame: Frame) -> Float64:
+    """Project centres [n, (x, y, z)] to [view, n, (y, x)], pixels from the image's centre."""
+    x, y, z = centres_nm.T
+    cos, sin = np.cos(angles_rad)[:, None], np.sin(angles_rad)[:, None]
+    along_u = cos * x + sin * z
+    aligned_px = np.stack([np.broadcast_to(y, along_u.shape), along_u], axis=2) / frame.pixel_nm
+    return np.asarray(aligned_px @ frame.turn.T + frame.shifts_px[:, None], np.float64)
+
+
 def _imager(model: FittedModel, frame: Frame) -> SphereImager:
     return SphereImager(frame.shape, model.diameter_nm / frame.pixel_nm)
 

@@ -23,6 +23,8 @@ MANY_THREADS = 5
 """Threads from which several views are processed at a time."""
 MOST_VIEWS = 5
 """Largest number of views at a time on the CPU: their layers fit the third-level cache."""
+WHOLLY_KNOWN = 0.99
+"""Smallest value of a pixel, after interpolation, that shows the spheres alone."""
 LEAST_AMPLITUDE = 0.3
 """Smallest amplitude of a particle. Weaker candidates count as false."""
 
@@ -82,6 +84,9 @@ class Views:
         Shift [view, (y, u)], pixels.
     series
         Index of the tilt series, from 0.
+    known
+        Pixels [view, y, u] that show the spheres alone, on the device; None if all do. The others
+        take the values of the model (`ViewModel.filled`).
     """
 
     imager: SphereImager
@@ -89,6 +94,7 @@ class Views:
     axes: Float64
     offsets: Float64
     series: int
+    known: Array | None = None
 
     def __len__(self) -> int:
         return len(self.axes)
@@ -96,7 +102,8 @@ class Views:
     def select(self, chosen: slice | Ints) -> Views:
         """Return some of the views."""
         parts = self.spectra[chosen], self.axes[chosen], self.offsets[chosen]
-        return Views(self.imager, *parts, self.series)
+        known = None if self.known is None else self.known[chosen]
+        return Views(self.imager, *parts, self.series, known)
 
     def project(self, centres_nm: Float64) -> Array:
         """Project centres [n, 3] to [view, n, (y, u)], pixels from the centre of the image."""
@@ -156,9 +163,18 @@ def views_of(
             axes[part],
             offsets[part],
             index,
+            _known(series, part, device),
         )
         for part in views_at_a_time(len(angles), per_view, device)
     ]
+
+
+def _known(series: TiltSeries, part: slice, device: Device) -> Array | None:
+    """Return the pixels that show the spheres alone; None if all in this part of the images do."""
+    if series.known is None:
+        return None
+    known = series.known[part] > WHOLLY_KNOWN
+    return None if known.all() else device.to_device(known)
 
 
 def views_at_a_time(views: int, view_bytes: float, device: Device) -> list[slice]:

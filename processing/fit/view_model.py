@@ -79,6 +79,19 @@ class ViewModel:
         """Return images minus model, for spheres of these weights [n]."""
         return self.views.spectra - self.project(weights)
 
+    def filled(self, weights: Float32) -> ViewModel:
+        """Give pixels that another object covers the values of spheres of these weights [n].
+
+        Repeated while the spheres are fitted, this leads to the fit to the other pixels alone, as
+        expectation maximisation does (Dempster et al. 1977).
+        """
+        views = self.views
+        if views.known is None:
+            return self
+        model = self.project(weights)
+        left = views.imager.images(views.spectra - model) * views.known
+        return replace(self, views=replace(views, spectra=model + views.imager.whole_spectra(left)))
+
     def of_slots(self, values: Float64) -> Array:
         """Return for each sphere [view, n] the value [view, slot] of its slot."""
         device = self.views.imager.device
@@ -105,7 +118,7 @@ def refit_contrasts(model: ViewModel, spheres: Spheres) -> ViewModel:
     views = model.views
     splines = model.splines.value_transposed @ views.repeat(spheres.weights)
     spectra = views.imager.layer_spectra(splines) * model.beam.kernels
-    return replace(model, contrasts=fit_contrasts(views, spectra))
+    return replace(model, contrasts=fit_contrasts(views, spectra)).filled(spheres.weights)
 
 
 def correct_poses(model: ViewModel, spheres: Spheres, *, correct_tilt: bool) -> Views:

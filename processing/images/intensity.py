@@ -84,6 +84,15 @@ def linearise(series: TiltSeries, response: Response) -> TiltSeries:
     return replace(series, images=linear.astype(np.float32, copy=False))
 
 
+def saturate(linear: TiltSeries, response: Response) -> TiltSeries:
+    """Invert `linearise`: return the signal of images in proportion to the thickness."""
+    if np.isinf(response.full):
+        return linear
+    smooth = np.maximum(_beam_average(linear) / np.float32(response.full), SMALLEST_INVERTED)
+    signal = linear.images * (np.tanh(smooth) / smooth)
+    return replace(linear, images=signal.astype(np.float32, copy=False))
+
+
 def estimate_response(series: TiltSeries, centres_y_px: Float64) -> Response:
     """Find the saturation for which each image row has the same mass at every tilt.
 

@@ -143,7 +143,7 @@ def _with_overlapped(
         return alignment if beside.overlapped.mean() <= LARGEST_OVERLAP else None
     usable = ~background_subtracted(isolated.series).excluded
     whole = replace(isolated.series, images=beside.images)
-    return align_outward(linearise(whole, _response(clear, alignment)), alignment, usable)
+    return align_outward(linearise(whole, response_of(clear, alignment)), alignment, usable)
 
 
 def _with_rough_model(
@@ -175,7 +175,7 @@ def _subtract(
     """Fit the object and its neighbours together, and subtract the neighbours."""
     used = np.flatnonzero(~alignment.rejected)
     padded = pad_aligned(replace(isolated.series, images=beside.images), alignment, used)
-    response = _response(isolated.clear(), alignment)
+    response = response_of(isolated.clear(), alignment)
     linear = linearise(padded.series, response)
     rows, columns = isolated.series.images.shape[1:]
     projector = Projector(linear.angles_rad, linear.images.shape[2], columns)
@@ -232,7 +232,7 @@ def _subtract(
     return _subtracted(isolated, beside, model, raw_frame.select(kept), used[kept])
 
 
-def _response(series: TiltSeries, alignment: Alignment) -> Response:
+def response_of(series: TiltSeries, alignment: Alignment) -> Response:
     """Return the response that the images of the object alone show."""
     aligned = apply_alignment(background_subtracted(series), alignment).usable()
     return estimate_response(aligned, centres_of_mass(aligned.images)[:, 0])
@@ -260,7 +260,7 @@ def _subtracted(
     diameter_px = model.diameter_nm / frame.pixel_nm
     images = series.images.copy()
     for number, tilt in enumerate(used):
-        near = _near(places[number][own & particles], frame.shape, diameter_px)
+        near = near_places(places[number][own & particles], frame.shape, diameter_px)
         images[tilt] = (beside.images[tilt] - others[number]) * near
     last = np.array(frame.shape) - 1
     in_field = ((places >= 0) & (places <= last)).all(axis=2).mean(axis=0) >= FIELD_SHARE
@@ -292,7 +292,7 @@ def _renamed(series: TiltSeries, beside: Surroundings, listed: int) -> TiltSerie
     return replace(series, notes=notes, doubts=doubts)
 
 
-def _near(places: Float64, shape: tuple[int, int], diameter_px: float) -> Float32:
+def near_places(places: Float64, shape: tuple[int, int], diameter_px: float) -> Float32:
     """Return 1 near the places [n, (y, x)] in an image, 0 far from them."""
     spots = np.ones(shape, bool)
     inside = ((places >= 0) & (places <= np.array(shape) - 1)).all(axis=1)

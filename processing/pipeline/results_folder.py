@@ -73,10 +73,13 @@ def write_series_result(
     session.mkdir(parents=True, exist_ok=True)
     make_folder(folder)
     # without the record, files of the series count as incomplete
-    for stale in (f"{name}.json", SUMMARY, RESOLUTION, RESOLUTION_CURVES):
+    known = f"{name}_known.mrc"
+    for stale in (f"{name}.json", SUMMARY, RESOLUTION, RESOLUTION_CURVES, known):
         remove_file(folder / stale)
     pixel_nm = result.aligned.pixel_nm
     write_images(folder / f"{name}_aligned.mrc", result.aligned.images, pixel_nm)
+    if result.aligned.known is not None:
+        write_images(folder / known, result.aligned.known, pixel_nm)
     write_rawtlt(folder / f"{name}_aligned.rawtlt", result.aligned.angles_deg)
     origin_nm = volume_origin_nm(result.summary.sampling, pixel_nm)
     write_volume(folder / f"{name}_sirt.mrc", result.volume, pixel_nm, origin_nm)
@@ -108,12 +111,14 @@ def read_series_result(session: str | Path, name: SeriesName) -> SeriesResult:
     session = Path(session)
     folder = session / PROCESSED
     record = read_record(session, name)
+    known = folder / f"{name}_known.mrc"
     aligned = TiltSeries(
         images=read_stack(folder / f"{name}_aligned.mrc").data,
         angles_deg=np.array(record.angles_deg),
         pixel_nm=record.pixel_nm,
         name=name,
         sense_known=record.sense_known,
+        known=read_stack(known).data if known.exists() else None,
     )
     table = drawn_as(read_csv(folder / f"{name}_own_particles.csv"), record.diameter.shape)
     centres = read_stack(folder / f"{name}_ssr.mrc").data
@@ -225,7 +230,7 @@ def result_names() -> list[str]:
         *(f"{name}.json" for name in "AB"),
         *(f"{name}_own_particles.csv" for name in "AB"),
         *(f"{name}_aligned.rawtlt" for name in "AB"),
-        *(f"{name}_{kind}.mrc" for name in "AB" for kind in ("aligned", "sirt", "ssr")),
+        *(f"{name}_{kind}.mrc" for name in "AB" for kind in ("aligned", "known", "sirt", "ssr")),
         *("B_registered.mrc", "fused.mrc", "fused_ssr.mrc"),
         *STRUCTURE_FILES,
         *(f"particles_{name}.{suffix}" for name in tables for suffix in ("csv", "xyz")),

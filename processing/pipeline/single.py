@@ -7,6 +7,8 @@ from dataclasses import replace
 from processing.align.alignment import Alignment
 from processing.align.series import align_series
 from processing.device import device
+from processing.errors import ProcessingError
+from processing.images.isolate import Isolated, Surroundings
 from processing.pipeline.check_diameter import require_possible_diameter
 from processing.pipeline.check_series import require_tilt_series
 from processing.pipeline.memory import SINGLE_VOLUMES, allocator
@@ -21,8 +23,10 @@ from processing.pipeline.sampling import (
 from processing.pipeline.series_search import SeriesResult, find_particles
 from processing.pipeline.series_summary import summary_in_recorded_pixels
 from processing.pipeline.settings import ProcessSettings
+from processing.pipeline.unshadowed import with_unshadowed_parts
 from processing.progress import Progress, silent, within
 from processing.results import Sampling, Trust
+from processing.scratch import Allocate
 from processing.series import TiltSeries
 
 
@@ -56,8 +60,7 @@ def process_series(
     start = start if prepared.geometry_kept else None
     sampling = choose_sampling(prepared.overview, prepared.field, settings)
     result = _process_sampled(prepared, sampling, settings, start, progress)
-    verdict = result.detection.count.verdict
-    if verdict is not None and verdict.state is Trust.REFUSED:
+    if _state(result) is Trust.REFUSED:
         return result  # its diameter is that of noise: finer images would only take longer
     finer = finer_sampling(sampling, result.diameter.value / series.pixel_nm, settings)
     if finer is None:
@@ -92,24 +95,62 @@ def _process_sampled(
         allocate=allocate,
         progress=within(progress, 0.4, masked_to),
     )
-    if isolated.beside is not None and _is_doubtful(result):
-        alone = without_neighbours(
-            isolated, isolated.beside, alignment, settings, progress=within(progress, 0.55, 0.85)
+    if isolated.beside is not None and _state(result) is Trust.DOUBTFUL:
+        result = _counted_again(
+            isolated,
+            isolated.beside,
+            alignment,
+            result,
+            settings,
+            allocate,
+            within(progress, masked_to, 1.0),
         )
-        if alone is not None:
-            found = find_particles(
-                alone.series,
-                alone.alignment,
-                settings,
-                allocate=allocate,
-                progress=within(progress, 0.85, 1.0),
-            )
-            result = replace(found, beside=alone.beside.followed_by(found.beside))
     summary = summary_in_recorded_pixels(result.summary, sampling)
     notes = sampling_notes(sampling, small.pixel_nm, result.diameter.value)
     return replace(result, summary=summary, warnings=(*result.warnings, *notes))
 
 
-def _is_doubtful(result: SeriesResult) -> bool:
+def _counted_again(
+    isolated: Isolated,
+    beside: Surroundings,
+    alignment: Alignment,
+    result: SeriesResult,
+    settings: ProcessSettings,
+    allocate: Allocate,
+    progress: Progress,
+) -> SeriesResult:
+    """Count without what lies beside the object, or with more of the overlapped images.
+
+    Returns `result`, the count of the clear images, if neither is possible.
+    """
+    alone = without_neighbours(
+        isolated, beside, alignment, settings, progress=within(progress, 0.0, 0.7)
+    )
+    shown = within(progress, 0.7, 1.0)
+    if alone is not None:
+        found = find_particles(
+            alone.series, alone.alignment, settings, allocate=allocate, progress=shown
+        )
+        return replace(found, beside=alone.beside.followed_by(found.beside))
+    parts = with_unshadowed_parts(
+        isolated, beside, alignment, result.detection.table.centres_nm, result.diameter.value
+    )
+    if parts is None:
+        return result
+    try:
+        found = find_particles(
+            parts.series,
+            parts.alignment,
+            settings,
+            overlapped=parts.series.excluded & ~isolated.series.excluded,
+            allocate=allocate,
+            progress=shown,
+        )
+    except ProcessingError:
+        return result
+    return found if _state(found) is not Trust.REFUSED else result
+
+
+def _state(result: SeriesResult) -> Trust | None:
     verdict = result.detection.count.verdict
-    return verdict is not None and verdict.state is Trust.DOUBTFUL
+    return None if verdict is None else verdict.state

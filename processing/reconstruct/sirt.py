@@ -120,7 +120,7 @@ def sirt_series(
 ) -> Float32:
     """Reconstruct a volume [z, y, x] >= 0 from an aligned series.
 
-    Excluded images are left out, non-finite pixels replaced.
+    Excluded images are left out, non-finite pixels replaced; `series.known` weights the pixels.
     """
     used = series.usable()
     projector = Projector(used.angles_rad, used.images.shape[2], depth, device)
@@ -128,6 +128,7 @@ def sirt_series(
         projector,
         used.images,
         iterations,
+        known=used.known,
         start=start,
         momentum=momentum,
         allocate=allocate,

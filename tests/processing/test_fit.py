@@ -126,6 +126,24 @@ def test_images_that_another_object_covers_are_left_out_and_cost_no_trust(case: 
     assert (Cause.ALIGNMENT in verdict.causes) == (case.trust is Trust.DOUBTFUL)
 
 
+def test_values_of_pixels_that_another_object_covers_count_for_nothing() -> None:
+    """They show wrong particles, in half of the object and in half of the images."""
+    task = problem(Case("one series", order="disordered", both=False))
+    ((series, _),) = task.series
+    y, x = np.mgrid[:SIZE, :SIZE] - (SIZE - 1) / 2
+    known = np.ones(series.images.shape, np.float32)
+    known[::2] = np.hypot(x - 36, y) > 33
+    wrong = task.truth + np.random.default_rng(9).normal(0, 1.5, task.truth.shape)
+    images = np.where(known > 0, series.images, taken(wrong, ANGLES, None, 1).images)
+    covered = replace(series, images=images, known=known)
+    fit = fitted(replace(task, series=[(covered, None)]))
+    assert fit.amplitudes[:-FALSE_ONES].min() > 0.5
+    assert rms_error_nm(fit, task) < 0.6 * MOVED_PX
+    assert fit.evidence.view_unexplained.max() < 0.1
+    believed = fitted(replace(task, series=[(replace(covered, known=None), None)]))
+    assert rms_error_nm(believed, task) > MOVED_PX
+
+
 def test_no_candidates_give_an_empty_fit() -> None:
     task = problem(CASES[0])
     fit = fit_spheres(task.series, np.zeros((0, 3)), np.zeros(0), DIAMETER)

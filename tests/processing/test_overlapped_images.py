@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from scipy import ndimage
 
 import processing.pipeline.single as single
-from processing import ProcessSettings, TiltSeries, process_series
+from processing import (
+    ProcessSettings,
+    TiltSeries,
+    process_series,
+    read_series_result,
+    write_series_result,
+)
 from processing.align.outward import align_outward
 from processing.align.series import align_series, background_subtracted
 from processing.images.isolate import isolate_object
+from processing.pipeline.series_search import find_particles
+from processing.pipeline.unshadowed import with_unshadowed_parts
 from processing.results import Trust
 from tests.support.spheres import Recording, jittered, packed, tilt_series
 
@@ -38,11 +48,13 @@ def series(recording: Recording) -> TiltSeries:
     return replace(sound, images=(50 * sound.images + noise).astype(np.float32))
 
 
-def free_error_px(found_px: NDArray[np.float64], true_px: NDArray[np.float64]) -> float:
+def free_error_px(
+    found_px: NDArray[np.float64], true_px: NDArray[np.float64], used: NDArray[np.bool_]
+) -> float:
     """Return the largest error of the shifts; a shift of the whole object is arbitrary."""
-    angles = np.deg2rad(ANGLES)
+    angles = np.deg2rad(ANGLES[used])
     free = np.stack([np.ones_like(angles), np.cos(angles), np.sin(angles)], axis=1)
-    error = found_px - true_px
+    error = (found_px - true_px)[used]
     return float(np.abs(error - free @ np.linalg.lstsq(free, error, rcond=None)[0]).max())
 
 
@@ -56,13 +68,54 @@ def test_overlapped_images_are_aligned_from_the_clear_ones(
     whole = background_subtracted(replace(series, images=isolated.beside.images))
     found = align_outward(whole, clear, ~whole.excluded)
     assert not found.rejected.any()
-    assert free_error_px(found.shifts_px, recording.shifts_px) < 1.0
+    assert free_error_px(found.shifts_px, recording.shifts_px, ~found.rejected) < 1.0
 
 
-def test_without_a_model_the_clear_images_are_counted(
-    series: TiltSeries, monkeypatch: pytest.MonkeyPatch
+def test_pixels_that_the_neighbour_covers_are_told_from_those_of_the_object_alone(
+    series: TiltSeries, recording: Recording
+) -> None:
+    isolated = isolate_object(series)
+    beside = isolated.beside
+    assert beside is not None
+    clear = align_series(isolated.clear())
+    settings = ProcessSettings(diameter_nm=DIAMETER_NM)
+    centres_nm = find_particles(isolated.clear(), clear, settings).detection.table.centres_nm
+    found = with_unshadowed_parts(isolated, beside, clear, centres_nm, DIAMETER_NM)
+    assert found is not None and found.series.known is not None
+    added = beside.overlapped & ~found.alignment.rejected
+    assert added.sum() >= 6
+    used = ~found.alignment.rejected
+    assert free_error_px(found.alignment.shifts_px, recording.shifts_px, used) < 0.5
+    own, other = (
+        tilt_series(centres, ANGLES, DIAMETER_NM, FIELD_PX, recording).images[added]
+        for centres in (OBJECT, NEIGHBOUR)
+    )
+    known = found.series.known[added] > 0.5
+    assert known[(own > 0) & (other > DIAMETER_NM)].mean() < 0.02
+    far = np.stack([ndimage.distance_transform_edt(each <= 0) > 2 * DIAMETER_NM for each in other])
+    assert known[(own > 0) & far].mean() > 0.9
+
+
+def test_without_a_model_the_parts_that_the_neighbour_leaves_are_counted(
+    series: TiltSeries, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(single, "without_neighbours", lambda *args, **more: None)
+    result = process_series(series, ProcessSettings(diameter_nm=DIAMETER_NM))
+    count = result.detection.count
+    assert count.n == len(OBJECT) and result.summary.tilts >= len(ANGLES) - 2
+    assert count.verdict is not None and count.verdict.state is Trust.DOUBTFUL
+    assert any("only the part that the other object" in line for line in result.warnings)
+    write_series_result(tmp_path, "A", result)
+    again = read_series_result(tmp_path, "A")
+    assert result.aligned.known is not None and again.aligned.known is not None
+    np.testing.assert_array_equal(again.aligned.known, result.aligned.known)
+
+
+def test_without_a_model_or_parts_the_clear_images_are_counted(
+    series: TiltSeries, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for step in ("without_neighbours", "with_unshadowed_parts"):
+        monkeypatch.setattr(single, step, lambda *args, **more: None)
     result = process_series(series, ProcessSettings(diameter_nm=DIAMETER_NM))
     count = result.detection.count
     assert (count.n, result.summary.tilts) == (len(OBJECT), len(ANGLES) - 8)
