@@ -25,6 +25,9 @@ UNSEEN_ERRORS, UNSEEN_ERROR_SHARE = 3, 1e-3
 """Errors that the clusters do not show. If no error is observed, up to three are possible at 95 %
 (rule of three), but not more than one in a thousand particles, as simulated specimens show. A clear
 count of six therefore stays six."""
+WRONG_PLACES_ERROR = 0.12
+"""Error of the expected number of wrong places in a specimen that is left out of the fit, over this
+number, beyond its Poisson error; `python -m tests.calibration.fit` prints it."""
 PARTICLES_PER_SLAB = 100
 
 
@@ -53,9 +56,11 @@ def count_with_interval(threshold: Threshold, confidence: Float64) -> Count:
 
 
 def widen_by_wrong_places(count: Count, chances: Float64) -> Count:
-    """Widen an interval by the particles whose place is wrong, with their Poisson uncertainty.
+    """Widen an interval by the particles whose place is wrong, with the error of their number.
 
-    Such a sphere may stand for no particle, and a particle elsewhere may have no sphere.
+    Such a sphere may stand for no particle, and a particle elsewhere may have no sphere. The error
+    of their number is that of independent particles, and that of specimens, whose particles are in
+    wrong places together.
 
     Parameters
     ----------
@@ -63,7 +68,7 @@ def widen_by_wrong_places(count: Count, chances: Float64) -> Count:
         [n], probability of a wrong place for each particle counted.
     """
     expected = float(chances.sum())
-    more = int(expected + Z_95 * np.sqrt(expected))
+    more = int(expected + Z_95 * np.sqrt(expected + (WRONG_PLACES_ERROR * expected) ** 2))
     wider = {"n_low": max(0, count.n_low - more), "n_high": count.n_high + more}
     return count.model_copy(update=wider)
 

@@ -30,17 +30,18 @@ PLACE_STEEPNESS = 6.0
 """Power of the error with which the odds of a wrong place grow."""
 LEAST_SHARPNESS, LEAST_SCATTER = 0.05, 0.01
 """Smallest sharpness and scatter that are told apart."""
-LEAST_OFF_SITE = 0.03
-"""Smallest distance from a site that is told apart, in bonds."""
 FAULTS = 0.01
 """Share of right places that may lie beside the sites of a real crystal: beyond stacking faults, or
-where it is bent. Images that show a place count for more than the lattice."""
+where it is bent. Images that show a place count for more than the lattice. And of wrong ones that
+may lie on a site: a vacancy that is filled."""
 USUAL_SCATTER = 0.03
 """Scatter of right places in simulated assemblies, where the scatter is not known."""
 NEIGHBOURS = 12
 """Number of particles around a place whose distances count: those in contact in a close packing."""
 LARGEST_DEVIATION = 0.5
 """Largest deviation of one distance from the usual one that counts."""
+LARGEST_LOG_ODDS = 50.0
+"""Odds beyond which a place is as good as certain."""
 NO_CONTACTS = 0.15
 """Scatter, in the most even tenth of the particles, above which they have no usual distance:
 particles that are not in contact. Random points have 0.2 or more, wrong places 0.06 at most."""
@@ -92,8 +93,7 @@ class ExitRule:
     """Chance of a wrong place on the exit side of one series.
 
     The odds are (step . scatter . usual scatter / limit)^steepness / sharpness^sharpening. In a
-    crystal they are (distance from the site / even)^departure, and 1 / `FAULTS` times the others at
-    most.
+    crystal they are exp((distance from the site - even) / width), as far as `FAULTS` allows.
     """
 
     limit: float = 0.0649
@@ -105,10 +105,11 @@ class ExitRule:
     by_chance: float = 0.121
     """Share of the spheres whose place nothing shows that are near a particle all the same; none in
     a crystal, where the sites show it."""
-    even: float = 0.224
-    """Distance from a site of the crystal, in bonds, at which the odds are even."""
-    departure: float = 13.5
-    """Power with which the odds grow with this distance."""
+    even: float = 0.237
+    """Distance from a site of the crystal, in bonds, at which the odds are even: a quarter of a
+    diameter, and the scatter of the particles around the sites."""
+    width: float = 0.0157
+    """Distance, in bonds, over which the odds grow by a factor e."""
 
 
 ONE_SERIES = ExitRule()
@@ -116,21 +117,18 @@ ONE_SERIES = ExitRule()
 
 def wrong_place_chance(places: Places, rule: ExitRule = ONE_SERIES) -> Float64:
     """Return the probability [n] that a sphere is more than a quarter diameter off any particle."""
-    pulled = _chance((places.place_error / PLACE_LIMIT) ** PLACE_STEEPNESS)
+    pulled = (places.place_error / PLACE_LIMIT) ** PLACE_STEEPNESS
     uneven = (
         places.step
         * np.maximum(places.scatter, LEAST_SCATTER)
         * max(places.usual_scatter, LEAST_SCATTER)
     )
     sharp = np.maximum(places.sharpness, LEAST_SHARPNESS) ** rule.sharpening
-    odds = (uneven / rule.limit) ** rule.steepness / sharp
-    beside = (np.maximum(places.off_site, LEAST_OFF_SITE) / rule.even) ** rule.departure
-    unseen = np.where(
-        np.isnan(places.off_site),
-        (1 - rule.by_chance) * _chance(odds),
-        _chance(np.minimum(beside, odds / FAULTS)),
-    )
-    return np.asarray(1 - (1 - pulled) * (1 - unseen), np.float64)
+    unseen = (uneven / rule.limit) ** rule.steepness / sharp
+    right = (1 - _chance(pulled)) * (1 - (1 - rule.by_chance) * _chance(unseen))
+    beside = np.exp(np.minimum((places.off_site - rule.even) / rule.width, LARGEST_LOG_ODDS))
+    beside = np.clip(beside, FAULTS * pulled, (pulled + unseen) / FAULTS)
+    return np.where(np.isnan(places.off_site), 1 - right, _chance(beside))
 
 
 def local_scatter(places_nm: Float64, centres_nm: Float64, sizes_nm: Float64) -> Float64:
@@ -152,6 +150,8 @@ def local_scatter(places_nm: Float64, centres_nm: Float64, sizes_nm: Float64) ->
         return unknown
     tree = cKDTree(centres_nm)
     nearest_nm, neighbour = (found[:, 1] for found in tree.query(centres_nm, k=2))
+    if not np.median(nearest_nm):
+        return unknown
     # particles of two sizes in contact lie at the usual distance in diameters, not in nm
     deviation = np.minimum(
         _deviation(nearest_nm), _deviation(2 * nearest_nm / (sizes_nm + sizes_nm[neighbour]))

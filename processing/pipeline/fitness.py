@@ -122,6 +122,30 @@ def measure_fitness(
     )
 
 
+@dataclass(frozen=True, eq=False)
+class FittedSpheres:
+    """Figures of a fit on which the places of its candidates are judged.
+
+    Attributes
+    ----------
+    centres_nm
+        [n, 3] as (x, y, z); the beam of one series enters at large z.
+    amplitudes, place_error, sharpness
+        [n], of the fit and its evidence.
+    sizes_nm
+        [n], diameters.
+    step
+        See `Places`; 0 with two series.
+    """
+
+    centres_nm: Float64
+    amplitudes: Float64
+    place_error: Float64
+    sharpness: Float64
+    sizes_nm: Float64
+    step: float
+
+
 def wrong_places(
     fit: SphereFit,
     series: Sequence[TiltSeries],
@@ -132,42 +156,43 @@ def wrong_places(
 
     Parameters are those of `measure_fitness`.
     """
-    return wrong_place_chance(measure_places(fit, series, diameter_nm, sizes_nm))
+    return wrong_place_chance(places_of(fitted_spheres(fit, series, diameter_nm, sizes_nm)))
 
 
-def measure_places(
+def fitted_spheres(
     fit: SphereFit,
     series: Sequence[TiltSeries],
     diameter_nm: float,
     sizes_nm: Float64 | None = None,
-) -> Places:
-    """Measure the figures of the places of all candidates of a fit.
+) -> FittedSpheres:
+    """Return the figures of all candidates of a fit.
 
     Parameters are those of `measure_fitness`.
     """
     if sizes_nm is None:
         sizes_nm = np.full(len(fit.amplitudes), diameter_nm)
     particles = fit.amplitudes > PARTICLE
-    centres_nm = fit.centres_nm[particles]
-    scatter = local_scatter(fit.centres_nm, centres_nm, sizes_nm[particles])
     alone = len(series) == 1 and particles.any()
-    return Places(
+    return FittedSpheres(
+        fit.centres_nm,
+        fit.amplitudes,
         fit.evidence.place_error,
         fit.evidence.sharpness,
-        scatter,
-        _off_site(fit.centres_nm, centres_nm) if alone else np.full(len(scatter), np.nan),
-        float(np.median(scatter[particles])) if particles.any() else 0.0,
-        _step(_in_use(series, fit)[0], centres_nm, diameter_nm) if alone else 0.0,
+        sizes_nm,
+        _step(_in_use(series, fit)[0], fit.centres_nm[particles], diameter_nm) if alone else 0.0,
     )
 
 
-def _off_site(places_nm: Float64, centres_nm: Float64) -> Float64:
-    """Return the distance [n] of places from the sites of a crystal; NaN where there is none.
-
-    The beam of one series enters at large z.
-    """
-    entrance = centres_nm[:, 2] >= np.median(centres_nm[:, 2])
-    return distance_from_sites(places_nm, centres_nm, centres_nm[entrance])
+def places_of(spheres: FittedSpheres) -> Places:
+    """Return the figures of the places of spheres."""
+    centres_nm, particle = spheres.centres_nm, spheres.amplitudes > PARTICLE
+    scatter = local_scatter(centres_nm, centres_nm[particle], spheres.sizes_nm[particle])
+    usual = float(np.median(scatter[particle])) if particle.any() else 0.0
+    off_site = np.full(len(scatter), np.nan)
+    if spheres.step:
+        entrance = centres_nm[:, 2] >= np.median(centres_nm[particle, 2])
+        off_site = distance_from_sites(centres_nm, spheres.sharpness, scatter, particle, entrance)
+    return Places(spheres.place_error, spheres.sharpness, scatter, off_site, usual, spheres.step)
 
 
 def _in_use(series: Sequence[TiltSeries], fit: SphereFit) -> list[TiltSeries]:

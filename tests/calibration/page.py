@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from itertools import groupby
+from pathlib import Path
 
 from processing.results import Trust
 from tests.calibration.measure import TENTHS, Row
 
+PAGE = Path(__file__).parents[2] / "docs" / "calibration.md"
 INTRODUCTION = """# Calibration
 
 Written by `make calibration`. Ordered (fcc) and disordered assemblies of 6.3 nm particles are
@@ -18,10 +20,11 @@ fit. Each session gives three counts: A alone, B alone, and both.
 
 Confidence is calibrated if, of the particles with confidence c, a share c is real. `summary.json`
 calls an interval a 95 % interval only where the count is trusted;
-[why](decisions/0021-confidence-knows-the-places.md). The rule of one series is fitted and tested
-on specimens left out in [0030](decisions/0030-neighbours-tell-wrong-places.md) and
-[0033](decisions/0033-the-lattice-tells-places-beside-its-sites.md).
+[why](decisions/0021-confidence-knows-the-places.md). Few particles of these counts are in
+doubt; the last part of this page has more of them.
 """
+LEFT_OUT = "## Specimens left out of the fit"
+"""Title of the last part of the page, which `tests.calibration.fit` writes."""
 FEWEST = 100
 """Fewest particles of a tenth whose share is compared with the confidence."""
 COUNTS = {"one series": ("A", "B"), "two series": ("A and B",)}
@@ -41,6 +44,16 @@ def page(rows: Sequence[Row]) -> str:
         *(_row(row) for row in sorted(rows, key=_place)),
     ]
     return "\n".join(parts) + "\n"
+
+
+def left_out_of(page: str) -> str:
+    """Return the part of a page about specimens left out of the fit; "" without one."""
+    return "".join(page.partition(LEFT_OUT)[1:])
+
+
+def with_left_out(page: str, part: str) -> str:
+    """Return a page with such a part at its end, in place of the one before."""
+    return f"{page.partition(LEFT_OUT)[0].rstrip()}\n\n{part}".rstrip() + "\n"
 
 
 def line(row: Row) -> str:

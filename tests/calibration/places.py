@@ -1,7 +1,12 @@
-"""Figures of the places of simulated particles, with their truth, stored for fits of the rule."""
+"""Figures of the places of simulated particles, with their truth, stored for fits of the rule.
+
+What the fit to the images finds is stored, since it takes minutes. What is calculated from it, as
+the scatter of distances, is not: a later rule may do it in another way.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from unittest.mock import patch
@@ -10,23 +15,26 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from processing import ProcessSettings, process_series
+from processing import ProcessSettings, combine_series, process_series
+from processing.count.interval import widen_by_wrong_places
 from processing.count.wrong_places import ExitRule, Places, wrong_place_chance
 from processing.fit.spheres import SphereFit
-from processing.pipeline.fitness import measure_places
+from processing.pipeline.detect import Detection
+from processing.pipeline.fitness import FittedSpheres, fitted_spheres, places_of
+from processing.results import Count
 from processing.series import Float64, TiltSeries
-from simulator.series import DualSeries
 from tests.calibration.cases import Case
 from tests.calibration.measure import real_particles
 from tests.support.recorded import as_read
 
 FOLDER = Path("calibration-places")
 """Folder of the stored series, in the working folder."""
+BOTH = "A and B"
 
 
 @dataclass(frozen=True, eq=False)
 class Judged:
-    """Particles that one series shows, with their truth.
+    """Particles that one series shows, or both, with their truth.
 
     Attributes
     ----------
@@ -40,6 +48,10 @@ class Judged:
         Figures of the places.
     real
         True for each particle that has a true one within a quarter of a diameter, [n].
+    truth
+        True number of particles.
+    count
+        Count without the chances of wrong places.
     """
 
     specimen: str
@@ -47,10 +59,16 @@ class Judged:
     prior: Float64
     places: Places
     real: NDArray[np.bool_]
+    truth: int
+    count: Count
 
     def confidence(self, rule: ExitRule) -> Float64:
         """Return the confidences [n] by a rule."""
         return np.asarray(self.prior * (1 - wrong_place_chance(self.places, rule)), np.float64)
+
+    def counted(self, rule: ExitRule) -> Count:
+        """Return the count with the interval by a rule."""
+        return widen_by_wrong_places(self.count, wrong_place_chance(self.places, rule))
 
     def without_lattice(self) -> Judged:
         """Return the same particles as if they were no crystal."""
@@ -58,43 +76,72 @@ class Judged:
         return replace(self, places=replace(self.places, off_site=unknown))
 
 
-def judged_series(case: Case, series: str) -> Judged:
-    """Return the stored particles of series A or B of a case; measure them if there are none."""
+def judged_case(case: Case, wanted: Sequence[str]) -> list[Judged]:
+    """Return the stored particles of series A, B, or both of a case; measure what is missing."""
     specimen = f"{case.packing.value} {case.size_nm:g} nm, seed {case.seed}"
-    name = f"{specimen}, {case.step_deg:g} degrees, {series}"
-    file = FOLDER / (name.replace(",", "").replace(" ", "-") + ".npz")
-    if not file.exists():
+    names = {series: f"{specimen}, {case.step_deg:g} degrees, {series}" for series in wanted}
+    missing = [series for series, name in names.items() if not _file(name).exists()]
+    for series, arrays in _measured(case, missing).items():
         FOLDER.mkdir(exist_ok=True)
-        places, prior, real = _measured(case.record(), case.pixel_nm, series)
-        np.savez_compressed(file, prior=prior, real=real, **vars(places))
-    with np.load(file) as stored:
-        arrays = {key: stored[key] for key in stored.files}
-    real, prior, step = arrays.pop("real"), arrays.pop("prior"), float(arrays.pop("step"))
-    return Judged(specimen, name, prior, Places(**arrays, step=step), real)
+        np.savez_compressed(_file(names[series]), allow_pickle=False, **arrays)
+    return [_stored(specimen, name) for name in names.values()]
 
 
-def _measured(
-    data: DualSeries, pixel_nm: float, series: str
-) -> tuple[Places, Float64, NDArray[np.bool_]]:
-    """Process one series; return figures, confidence without them, and truth of its particles."""
-    fits: list[tuple[Float64, Places]] = []
+def _file(name: str) -> Path:
+    return FOLDER / (name.replace(",", "").replace(" ", "-") + ".npz")
 
-    def keep_places(fit: SphereFit, images: list[TiltSeries], *sizes_nm: Float64) -> Float64:
-        fits.append((fit.centres_nm, measure_places(fit, images, *sizes_nm)))
+
+def _stored(specimen: str, name: str) -> Judged:
+    with np.load(_file(name)) as stored:
+        figures = {key: stored[key] for key in stored.files}
+    own, prior, real = (figures.pop(key) for key in ("own", "prior", "real"))
+    truth, n, n_low, n_high = (int(number) for number in figures.pop("numbers"))
+    spheres = FittedSpheres(**{**figures, "step": float(figures["step"])})
+    count = Count(n=n, n_low=n_low, n_high=n_high)
+    return Judged(specimen, name, prior, places_of(spheres).select(own), real, truth, count)
+
+
+def _measured(case: Case, wanted: Sequence[str]) -> dict[str, dict[str, NDArray[np.generic]]]:
+    """Process a case; return the figures, the count without them, and the truth of its series."""
+    if not wanted:
+        return {}
+    data = case.record()
+    diameter_nm = float(data.truth.diameters_nm.mean())
+    raw = {"A": data.a, "B": data.b}
+    truth_nm = {
+        "A": data.truth.centres_nm,
+        "B": data.truth.centres_nm @ data.matrix / data.scale,
+        BOTH: data.truth.centres_nm,
+    }
+    fits: list[FittedSpheres] = []
+
+    def keep_spheres(
+        fit: SphereFit,
+        images: Sequence[TiltSeries],
+        diameter_nm: float,
+        sizes_nm: Float64 | None = None,
+    ) -> Float64:
+        fits.append(fitted_spheres(fit, images, diameter_nm, sizes_nm))
         return np.zeros(len(fit.amplitudes))
 
-    raw = data.a if series == "A" else data.b
-    truth_nm = data.truth.centres_nm
-    if series == "B":
-        truth_nm = truth_nm @ data.matrix / data.scale
-    with patch("processing.pipeline.detect.wrong_places", keep_places):
-        found = process_series(as_read(raw, pixel_nm, series), ProcessSettings())
-    table = found.detection.table
-    centres_nm, places = fits[-1]
-    own = cKDTree(centres_nm).query(table.centres_nm)[1]
-    diameter_nm = float(data.truth.diameters_nm.mean())
-    return (
-        places.select(own),
-        table.confidence,
-        real_particles(truth_nm, table.centres_nm, diameter_nm),
-    )
+    def figures(series: str, detection: Detection) -> dict[str, NDArray[np.generic]]:
+        table, count = detection.table, detection.count
+        return {
+            **vars(fits[-1]),
+            "own": cKDTree(fits[-1].centres_nm).query(table.centres_nm)[1],
+            "prior": table.confidence,
+            "real": real_particles(truth_nm[series], table.centres_nm, diameter_nm),
+            "numbers": np.array([len(truth_nm[series]), count.n, count.n_low, count.n_high]),
+        }
+
+    found = {}
+    with patch("processing.pipeline.detect.wrong_places", keep_spheres):
+        single = {}
+        for series in raw if BOTH in wanted else wanted:
+            one = as_read(raw[series], case.pixel_nm, series)
+            single[series] = process_series(one, ProcessSettings())
+            found[series] = figures(series, single[series].detection)
+        if BOTH in wanted:
+            both = combine_series(single["A"], single["B"], ProcessSettings())
+            found[BOTH] = figures(BOTH, both.detection)
+    return {series: found[series] for series in wanted}

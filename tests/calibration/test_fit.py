@@ -8,16 +8,13 @@ import numpy as np
 import pytest
 
 from processing.count.wrong_places import ExitRule, Places
-from tests.calibration.fit import (
-    by_series,
-    confidences_left_out,
-    fit_lattice,
-    fit_rule,
-    tenths,
-)
+from processing.results import Count
+from tests.calibration.fit import fit_lattice, fit_rule, rules_left_out
+from tests.calibration.left_out import by_series, count_error, left_out_part, tenths
+from tests.calibration.page import left_out_of, with_left_out
 from tests.calibration.places import Judged
 
-RULE = ExitRule(limit=0.05, steepness=1.5, sharpening=5.0, by_chance=0.15, even=0.12, departure=3.0)
+RULE = ExitRule(limit=0.05, steepness=1.5, sharpening=5.0, by_chance=0.15, even=0.2, width=0.02)
 PARTICLES = 5000
 
 
@@ -27,9 +24,16 @@ def made_by(rule: ExitRule, seed: int, *, crystal: bool = False) -> Judged:
     sharpness, scatter = rng.uniform(0.2, 1, PARTICLES), rng.uniform(0.01, 0.15, PARTICLES)
     off_site = rng.uniform(0.05, 0.3, PARTICLES) if crystal else np.full(PARTICLES, np.nan)
     places = Places(np.zeros(PARTICLES), sharpness, scatter, off_site, 0.04, 2.0 + 0.3 * seed)
-    one = Judged(f"specimen {seed}", f"series {seed}", np.ones(PARTICLES), places, np.zeros(0))
-    real = rng.random(PARTICLES) < one.confidence(rule)
-    return Judged(one.specimen, one.name, one.prior, places, real)
+    one = judged(f"specimen {seed}", np.ones(PARTICLES), places, np.zeros(PARTICLES, bool))
+    return replace(one, real=rng.random(PARTICLES) < one.confidence(rule))
+
+
+def judged(
+    specimen: str, prior: np.ndarray, places: Places, real: np.ndarray, series: str = "A"
+) -> Judged:
+    n = len(prior)
+    count = Count(n=n, n_low=n, n_high=n)
+    return Judged(specimen, f"{specimen}, {series}", prior, places, real, n, count)
 
 
 MEASURED = [made_by(RULE, seed) for seed in range(3)]
@@ -43,25 +47,60 @@ def test_the_fit_finds_the_rule() -> None:
 
 def test_the_fit_finds_the_rule_of_the_lattice() -> None:
     crystals = [made_by(RULE, seed, crystal=True) for seed in range(3)]
-    start = replace(RULE, even=0.2, departure=8.0)
+    start = replace(RULE, even=0.25, width=0.01)
     found = fit_lattice([*MEASURED, *crystals], start)
-    assert found.even == pytest.approx(RULE.even, rel=0.05)
-    assert found.departure == pytest.approx(RULE.departure, rel=0.1)
-    assert replace(found, even=RULE.even, departure=RULE.departure) == RULE
+    assert found.even == pytest.approx(RULE.even, rel=0.02)
+    assert found.width == pytest.approx(RULE.width, rel=0.1)
+    assert replace(found, even=RULE.even, width=RULE.width) == RULE
 
 
 def test_a_specimen_is_tested_by_the_rule_of_the_others() -> None:
     odd = made_by(RULE, 3)
-    wrong = Judged(odd.specimen, odd.name, odd.prior, odd.places, np.zeros(PARTICLES, bool))
-    left_out = confidences_left_out([*MEASURED, wrong])
-    assert np.abs(left_out[-1] - odd.confidence(RULE)).mean() < 0.02
-    assert "| 0.000 |" in by_series([wrong], left_out[-1:])[-1]
+    wrong = replace(odd, real=np.zeros(PARTICLES, bool))
+    rule = rules_left_out([*MEASURED, wrong])[odd.specimen]
+    assert np.abs(odd.confidence(rule) - odd.confidence(RULE)).mean() < 0.02
+    assert "| 0.000 |" in by_series([wrong], [rule])[-1]
+
+
+NOWHERE = MEASURED[0].places.select(np.zeros(50, int))
 
 
 def test_tenths_have_the_errors_of_particles_and_of_specimens() -> None:
     right, wrong = (
-        Judged(name, name, np.full(50, 0.75), MEASURED[0].places.select(np.zeros(50, int)), real)
+        judged(name, np.full(50, 0.75), NOWHERE, real)
         for name, real in (("a", np.ones(50, bool)), ("b", np.zeros(50, bool)))
     )
     row = tenths([right, wrong], [right.prior, wrong.prior])[-1]
     assert row == "| 0.7 to 0.8 | 100 | 0.750 | 0.500 | -25.0 | 4.3, 39.5 |"
+
+
+def test_one_and_two_series_have_their_own_table() -> None:
+    real = np.ones(50, bool)
+    each = [judged("a", np.full(50, 0.5), NOWHERE, real, series) for series in ("A", "A and B")]
+    part = left_out_part(each, [RULE, RULE])
+    assert part.count("| confidence |") == 2
+    assert (
+        part.index("### One series: 1 count")
+        < part.index("### Two series: 1 count")
+        < part.index("| a, A |")
+    )
+
+
+def test_the_tables_replace_those_of_an_earlier_run() -> None:
+    page = "# Calibration\n\nText.\n"
+    first, second = (left_out_part([one], [RULE]) for one in MEASURED[:2])
+    assert with_left_out(with_left_out(page, first), second) == with_left_out(page, second)
+    assert with_left_out(page, left_out_of(with_left_out(page, first))) == with_left_out(
+        page, first
+    )
+    assert with_left_out(page, first).startswith("# Calibration\n\nText.\n\n## ")
+
+
+@pytest.mark.parametrize(("more", "error"), [(1.0, 0.0), (1.3, 0.3)], ids=["as expected", "more"])
+def test_the_error_of_specimens_is_that_of_the_number_of_wrong_places(
+    more: float, error: float
+) -> None:
+    one = MEASURED[0]
+    chance = 1 - one.confidence(RULE)
+    wrong = np.arange(PARTICLES) < more * chance.sum()
+    assert count_error([replace(one, real=~wrong)], [RULE]) == pytest.approx(error, abs=0.03)

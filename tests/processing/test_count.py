@@ -197,7 +197,7 @@ PLACES = [
     Place("exit side, on a site", (0, 0.01), 0, 0.3, 0.11, 0.05, 2.6, off_site=0.1),
     Place("exit side, beside its site", (0.99, 1), 0, 0.3, 0.03, 0.05, 2.6, off_site=0.4),
     Place("seen beside its site, as in a fault", (0, 0.05), scatter=0.03, step=0.4, off_site=0.4),
-    Place("on a site, a large residual", (0.99, 1), 0.05, step=2.6, off_site=0.05),
+    Place("on a site, a large residual", (0.95, 1), 0.05, step=2.6, off_site=0.05),
     Place("no neighbours", (0, 1e-3), scatter=0.0, usual_scatter=0.0, step=0.1),
 ]
 

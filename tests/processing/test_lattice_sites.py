@@ -11,7 +11,8 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from processing.count.lattice_sites import ON_SITE, distance_from_sites
-from processing.series import Float64
+from processing.count.wrong_places import local_scatter
+from processing.series import Bools, Float64
 from tests.support.spheres import packed
 
 BOND_NM = 7.7
@@ -24,8 +25,15 @@ def crystal(seed: int = 2) -> Float64:
     return sites + np.random.default_rng(seed).normal(0, 0.4, sites.shape)
 
 
-def measured(centres_nm: Float64) -> Float64:
-    return distance_from_sites(centres_nm, centres_nm, centres_nm[centres_nm[:, 2] >= 0])
+def measured(centres_nm: Float64, entrance: Bools | None = None) -> Float64:
+    """Return the distances from sites; all spheres are particles and equally sharp."""
+    if entrance is None:
+        entrance = centres_nm[:, 2] >= 0
+    number = len(centres_nm)
+    scatter = local_scatter(centres_nm, centres_nm, np.full(number, 6.3))
+    return distance_from_sites(
+        centres_nm, np.ones(number), scatter, np.ones(number, bool), entrance
+    )
 
 
 def bent(centres_nm: Float64) -> Float64:
@@ -120,8 +128,7 @@ def test_a_twin_below_the_crystal_shares_no_lattice() -> None:
     )
     sites = sites[np.linalg.norm(sites, axis=1) < 45]
     sites += np.random.default_rng(2).normal(0, 0.3, sites.shape)
-    entrance = sites[sites[:, 2] > -1]
-    found = distance_from_sites(sites, sites, entrance)
+    found = measured(sites, sites[:, 2] > -1)
     twin = sites[:, 2] < -1.5 * height
     assert np.isnan(found[twin]).mean() > 0.97
     assert (found[sites[:, 2] > 1.5 * height] < ON_SITE).mean() > 0.97
