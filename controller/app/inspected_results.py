@@ -14,6 +14,8 @@ from controller.model.frames import tilt_name
 if TYPE_CHECKING:
     from processing.results import Count, SeriesName, SeriesSummary, Summary
 
+MISFIT_PX = 1.0
+"""Residual above which a tilt is named as one to leave out (px), as during a session."""
 WORST = 5
 """Number of tilts that are shown for their residuals."""
 AGAIN = "processed-"
@@ -46,6 +48,12 @@ class SeriesOutcome:
             return []
         worst = sorted(self.used_sections, key=lambda at: images[at].residual_px, reverse=True)
         return worst[:WORST]
+
+    @property
+    def misfits(self) -> list[int]:
+        """Sections in use that fit badly, the worst first."""
+        images = self.summary.images
+        return [at for at in self.worst_sections if images[at].residual_px > MISFIT_PX]
 
 
 @dataclass(frozen=True)

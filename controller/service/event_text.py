@@ -200,7 +200,7 @@ def _answer_line(event: PromptAnswered) -> str:
 
 def _prompt_line(event: PromptOpened) -> str:
     prompt = event.prompt
-    choices = " | ".join(prompt.choices)
+    choices = " | ".join(status_text.answer_words(prompt, choice) for choice in prompt.choices)
     session = status_text.session_option(prompt)
     return f"{prompt.title}: dualtilt answer {prompt.id} {choices}{session}"
 

@@ -22,6 +22,7 @@ from controller.model.events import (
 from controller.model.sections.notify import Notify
 from controller.service.message_channels import Message, NotDeliveredError, channels
 from controller.service.session_status import SessionStatus
+from controller.service.status_text import answer_words
 
 MAX_QUEUED = 50
 """Largest number of unsent messages; more are dropped, with a line in the log."""
@@ -45,7 +46,8 @@ def message_of(record: Record, status: SessionStatus, session: str, folder: str)
     match record.event:
         case PromptOpened(prompt=prompt):
             answers = "\n".join(
-                f"  dualtilt answer {prompt.id} {choice} --session {quoted(folder)}"
+                f"  dualtilt answer {prompt.id} {answer_words(prompt, choice)} "
+                f"--session {quoted(folder)}"
                 for choice in prompt.choices
             )
             how = f"The beam is blanked. Answer on the screen, or with:\n{answers}"

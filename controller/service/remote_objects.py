@@ -136,7 +136,10 @@ def check_answer(status: SessionStatus, answer: Answer) -> str:
     if answer.value not in prompt.choices:
         return f"{prompt.id}: {answer.value!r} is not a choice: answer {' | '.join(prompt.choices)}"
     if answer.value in prompt.needs_reason and not answer.reason.strip():
-        return f"{prompt.id} {answer.value}: needs a reason, which the report will show"
+        return (
+            f"{prompt.id} {answer.value}: needs a reason, which the report will show: "
+            'add --reason "…"'
+        )
     return ""
 
 

@@ -50,7 +50,13 @@ class NoSessionError(UsageError):
 def _no_session(folder: Path) -> tuple[str, str]:
     """Return fault and remedy for a folder in which no session answers."""
     if not (folder / "journal.jsonl").is_file():
-        return f"{folder}: holds no session", ""
+        if not (folder / "A.mrc.mdoc").is_file():
+            return f"{folder}: holds no session", ""
+        fault = f"{folder}: no session is running here, and its journal.jsonl is missing"
+        return fault, (
+            f"`dualtilt resume {quoted(folder)} --rebuild-journal` makes it again from the images, "
+            f"`dualtilt process {quoted(folder)}` processes them"
+        )
     fault = f"{folder}: no session is running here"
     if (folder / "report.html").is_file():
         return fault, f"its report is {folder}/report.html"

@@ -140,8 +140,12 @@ def operator_advice(status: SessionStatus) -> str:
 
 def answer_command(prompt: Prompt, choice: str) -> str:
     """Return the command that gives the same answer from a terminal."""
-    reason = ' --reason "…"' if choice in prompt.needs_reason else ""
-    return f"dualtilt answer {prompt.id} {choice}{reason}{session_option(prompt)}"
+    return f"dualtilt answer {prompt.id} {answer_words(prompt, choice)}{session_option(prompt)}"
+
+
+def answer_words(prompt: Prompt, choice: str) -> str:
+    """Return a choice as `dualtilt answer` takes it, with the reason that it needs."""
+    return f'{choice} --reason "…"' if choice in prompt.needs_reason else choice
 
 
 def session_option(prompt: Prompt) -> str:

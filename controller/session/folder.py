@@ -66,10 +66,31 @@ class SessionFolder:
             The folder holds no session or is not private.
         """
         folder = cls(path)
+        if not folder.journal.is_file() and folder.has_series:
+            raise UsageError(
+                f"{path}: its journal.jsonl is missing; restore it from a copy, or make it again "
+                f"from the images: dualtilt resume {quoted(path)} --rebuild-journal"
+            )
         if not (folder.journal.is_file() and folder.protocol.is_file()):
             raise UsageError(f"{path}: holds no session; start one with: dualtilt run PROTOCOL")
         folder.make_subfolders()
         return folder
+
+    @classmethod
+    def open_to_rebuild(cls, path: Path) -> Self:
+        """Open the folder of a session whose journal is rebuilt; an empty one if it is missing.
+
+        An empty journal beside images is taken for damaged, never for that of a new session.
+
+        Raises
+        ------
+        UsageError
+            The folder holds no session or is not private.
+        """
+        folder = cls(path)
+        if folder.has_series and not folder.journal.exists():
+            folder.journal.touch()
+        return cls.open(path)
 
     def make_subfolders(self) -> None:
         """Make the subfolders that other parts of the program write into.
@@ -88,6 +109,13 @@ class SessionFolder:
     def read_protocol(self) -> Protocol:
         """Read the protocol of the session."""
         return read_protocol(self.protocol, read_plain)
+
+    @property
+    def has_series(self) -> bool:
+        """True if a series was begun here: protocol and images lie in the folder."""
+        return self.protocol.is_file() and any(
+            path.is_file() for path in (self.mdoc("A"), self.mdoc("B"))
+        )
 
     @property
     def protocol(self) -> Path:

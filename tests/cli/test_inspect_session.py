@@ -87,6 +87,14 @@ def of_an_earlier_version(folder: Path) -> None:
     keep_summary(folder, SERIES.model_copy(update={"images": []}))
 
 
+def with_misfits(folder: Path) -> None:
+    images = [
+        image.model_copy(update={"residual_px": {2: 1.2, 6: 4.0}.get(section, image.residual_px)})
+        for section, image in enumerate(SERIES.images)
+    ]
+    keep_summary(folder, SERIES.model_copy(update={"images": images}))
+
+
 def made_again(folder: Path) -> None:
     make_finished(folder / "processed-2")
 
@@ -105,8 +113,13 @@ SHOWN: dict[str, tuple[Callable[[Path], None], tuple[str, ...]]] = {
             "count       2, 1 to 3",
             "verdict     trusted",
             "trusted: the particles found explain the images",
-            "--drop A:7",
+            "no tilt fits badly",
+            "--drop A:N",
         ),
+    ),
+    "misfits in use": (
+        with_misfits,
+        ("fit badly, by more than 1 px: A#7, A#3\n", "--drop A:7,3\n"),
     ),
     "earlier version": (
         of_an_earlier_version,
@@ -150,7 +163,7 @@ def test_results_alone_are_shown(session: Path, capsys: pytest.CaptureFixture[st
     assert main(["inspect", str(session)]) == ExitCode.OK
     shown = capsys.readouterr().out
     assert "5 of 7 used" in shown
-    assert "--out NEW --drop A:7" in shown
+    assert "--out NEW --drop A:N" in shown
 
 
 def test_pictures_are_written_elsewhere(session: Path, tmp_path: Path) -> None:

@@ -77,6 +77,19 @@ def test_colours_are_those_of_the_columns_that_exist(
     assert [found["name"] for found in fused(tmp_path)["colourings"]] == names
 
 
+def test_a_table_that_an_editor_has_spoilt_is_named_where_its_view_is_missing(
+    tmp_path: Path,
+) -> None:
+    write_table(tmp_path, "A", places(20))
+    write_table(tmp_path, "fused", places(20), diameter_nm=["6,1"] + [6.0] * 19)
+    counts = {"fused": {"n": 20, "n_low": 19, "n_high": 21}}
+    (tmp_path / "processed" / "summary.json").write_text(json.dumps({"counts": counts}))
+    page = write_report(tmp_path).read_text()
+    assert "The views leave out <code>processed/particles_fused.csv</code>" in page
+    write_table(tmp_path, "fused", places(20))
+    assert "leave out" not in write_report(tmp_path).read_text()
+
+
 @pytest.mark.parametrize(
     ("moved_nm", "n", "names"),
     [

@@ -66,7 +66,7 @@ CASES = (
         "answer flip-check override",
         ExitCode.USAGE,
         (),
-        "dualtilt: flip-check override: needs a reason",
+        'needs a reason, which the report will show: add --reason "…"',
     ),
     Case(
         "answer to another prompt",

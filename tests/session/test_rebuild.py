@@ -173,6 +173,24 @@ def test_the_resume_verb_rebuilds_the_journal_on_request(
     assert recover(SessionFolder.open(in_b)).report == ()
 
 
+def test_a_session_without_its_journal_is_named_and_rebuilt_on_request(
+    in_b: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(start_session, "start", lambda folder, bridge: None)
+    monkeypatch.setattr(start_session, "watch", lambda folder, **_: ExitCode.OK)
+    (in_b / "journal.jsonl").unlink()
+    for words in (["resume", str(in_b), "--headless"], ["attach", str(in_b), "--headless"]):
+        assert cli.main(words) == ExitCode.USAGE
+        said = capsys.readouterr().err
+        assert "journal.jsonl is missing" in said
+        assert f"dualtilt resume {in_b} --rebuild-journal" in said
+    assert not (in_b / "journal.jsonl").exists()
+    assert cli.main(["resume", str(in_b), "--headless", "--rebuild-journal"]) == ExitCode.OK
+    assert "B#2 (-10 degrees) was restored" in capsys.readouterr().out
+    ledger = recover(SessionFolder.open(in_b)).ledger
+    assert [len(ledger.frames[name]) for name in ("A", "B")] == [len(TILTS_A), 2]
+
+
 def test_a_running_session_is_left_alone(in_b: Path) -> None:
     session = open_session(in_b)
     with pytest.raises(SessionInUseError):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +19,7 @@ from controller.app.cli.print_results import interval_text, print_counts, print_
 from controller.app.cli.reading_arguments import reading_options
 from controller.app.compare_results import made_again
 from controller.app.inspected_results import (
+    MISFIT_PX,
     Results,
     SeriesOutcome,
     read_results,
@@ -116,7 +117,13 @@ def _print_results(folder: Path, files: Mapping[SeriesName, Path], results: Resu
     else:
         print_counts(results.summary)
         print_verdict(results.summary)
-    print(f"to process again without some tilts: {_again(folder, results)}")
+    misfits = [
+        tilt_names(folder, name, outcome.images)[section]
+        for name, outcome in results.series.items()
+        for section in outcome.misfits
+    ]
+    print(_about_misfits(results, misfits))
+    print(f"to process again without some tilts: {_again(folder, results, misfits)}")
 
 
 def series_lines(name: SeriesName, outcome: SeriesOutcome, names: Sequence[str]) -> list[str]:
@@ -175,18 +182,34 @@ def _alignment(outcome: SeriesOutcome, names: Sequence[str]) -> list[str]:
     ]
 
 
-def _again(folder: Path, results: Results) -> str:
-    """Return the command that processes the series again without its worst tilt."""
-    name, outcome = next(iter(results.series.items()))
-    worst = outcome.worst_sections
-    tilt = tilt_names(folder, name, outcome.images)[worst[0]] if worst else f"{name}#N"
-    drop = f"--drop {tilt.replace('#', ':')}"
+def _about_misfits(results: Results, misfits: Sequence[str]) -> str:
+    """Say which tilts fit badly, by their residuals."""
+    if misfits:
+        return f"tilts that fit badly, by more than {MISFIT_PX:g} px: {', '.join(misfits)}"
+    if any(outcome.worst_sections for outcome in results.series.values()):
+        return f"no tilt fits badly: all residuals are at most {MISFIT_PX:g} px"
+    return "no residuals of single tilts are stored"
+
+
+def _again(folder: Path, results: Results, misfits: Sequence[str]) -> str:
+    """Return the command that processes the series again without its misfits; N for a number."""
+    drop = " ".join(f"--drop {tilts}" for tilts in _drops(results, misfits))
     session = session_of(folder)
     if session is not None:
         return f"dualtilt process {quoted(session)} {drop}"
     inputs = [one.summary.inputs for one in results.series.values()]
     stacks = " ".join(quoted(one.file) for one in inputs if one is not None)
     return f"dualtilt process {stacks or 'A.mrc B.mrc'} --out NEW {drop}"
+
+
+def _drops(results: Results, misfits: Sequence[str]) -> Iterator[str]:
+    """Give the values of `--drop`, one for each series: A:12,13."""
+    if not misfits:
+        yield f"{next(iter(results.series))}:N"
+    for name in results.series:
+        numbers = [tilt.partition("#")[2] for tilt in misfits if tilt.startswith(name)]
+        if numbers:
+            yield f"{name}:{','.join(numbers)}"
 
 
 def _write_pictures(

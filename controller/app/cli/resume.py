@@ -40,7 +40,8 @@ def run(args: argparse.Namespace) -> int:
         return run_grid(
             GridFolder(args.folder.absolute()), args.bridge, say, headless=args.headless
         )
-    folder = SessionFolder.open(args.folder.absolute())
+    open_folder = SessionFolder.open_to_rebuild if args.rebuild_journal else SessionFolder.open
+    folder = open_folder(args.folder.absolute())
     grid = GridFolder.of_member(folder.path).path
     if is_grid(grid) and not args.rebuild_journal:
         raise UsageError(f"{folder.path}: belongs to a grid; use: dualtilt resume {quoted(grid)}")

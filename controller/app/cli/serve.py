@@ -35,7 +35,9 @@ def run(args: argparse.Namespace) -> int:
     try:
         open_inside(folder, "events.jsonl").close()
     except OSError:
-        raise UsageError(f"{folder}: holds no session") from None
+        raise UsageError(
+            f"{folder}: holds no session that can be shown: its events.jsonl is missing"
+        ) from None
     if find_spec("aiohttp") is None:
         raise UsageError("serve needs the extra `web`: pip install 'dualtilt[web]'")
     from controller.ui.web.page_server import serve

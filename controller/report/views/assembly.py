@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,6 +32,17 @@ class Assembly:
     """Median diameter of all particles."""
     reach_nm: float
     """Radius about the middle that holds the counted particles."""
+
+
+def unreadable_tables(data: ReportData) -> list[str]:
+    """Return the names of the particle tables that are there but cannot be read, such as edited
+    ones with a cell that is no number."""
+    return [
+        name
+        for name in (f"particles_{volume}.csv" for volume in NAMES)
+        if os.path.lexists(data.processed / name)
+        and read_bodies(data.folder, f"{PROCESSED}/{name}") is None
+    ]
 
 
 def read_assembly(data: ReportData) -> Assembly | None:

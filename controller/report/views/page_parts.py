@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from importlib.resources import files
 
 from controller.report.html import figure, text
-from controller.report.report_data import ReportData
+from controller.report.report_data import PROCESSED, ReportData
 from controller.report.slices import HEADINGS
-from controller.report.views.assembly import Assembly, read_assembly
+from controller.report.views.assembly import Assembly, read_assembly, unreadable_tables
 from controller.report.views.library import k3d_source
 from controller.report.views.scene import as_json, scene
 from controller.report.views.stills import as_data_uri, particle_panels
@@ -42,18 +42,30 @@ class Views:
 def views(data: ReportData) -> Views:
     """Return the views of a session; empty without particles, still pictures without K3D."""
     assembly, source = read_assembly(data), k3d_source()
+    left_out = _left_out(unreadable_tables(data))
     if assembly is None:
-        return Views()
+        return Views(figure=left_out)
     if source is None:
-        return Views(figure=_figure(assembly))
+        return Views(figure=_figure(assembly) + left_out)
     scripts = [DEFINE, _inside_script(source), _program()]
     hashes = " ".join(f"'sha256-{_sha256(script)}'" for script in scripts)
     content = as_json(scene(data, assembly))
     return Views(
-        figure=_figure(assembly),
+        figure=_figure(assembly) + left_out,
         scripts=f'<script type="application/json" id="scene">{content}</script>'
         + "".join(f"<script>{script}</script>" for script in scripts),
         policy=f"script-src {hashes}",
+    )
+
+
+def _left_out(tables: list[str]) -> str:
+    """Say which tables the views leave out; empty if there are none."""
+    if not tables:
+        return ""
+    names = ", ".join(f"<code>{PROCESSED}/{text(name)}</code>" for name in tables)
+    return (
+        f'<p class="note">The views leave out {names}: this table has a cell that is no number, or '
+        "lacks a column. Restore it from a copy, or process the series again.</p>"
     )
 
 
