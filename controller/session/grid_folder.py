@@ -116,6 +116,24 @@ class GridFolder:
             raise _damaged(self.found, self.path) from None
 
 
+def refuse_grid(path: Path) -> None:
+    """Refuse the folder of a grid where that of one session is needed.
+
+    Raises
+    ------
+    UsageError
+        The folder is that of a grid; the message names its sessions.
+    """
+    grid = GridFolder(path)
+    if not grid.journal.exists():
+        return
+    sessions = [each.name for each in (path / "sessions").glob("*") if each.name[0] != "."]
+    raise UsageError(
+        f"{path}: a grid with several targets; name one of its sessions, {path}/sessions/NAME: "
+        f"{', '.join(sorted(sessions)) or 'none was begun yet'}"
+    )
+
+
 def simulator_home(folder: SessionFolder, protocol: Protocol) -> SessionFolder:
     """Return the folder that holds the simulated microscope: one for all sessions of a grid."""
     if protocol.targets is None:

@@ -110,6 +110,19 @@ def test_a_resumed_grid_ends_with_one_table_of_all_targets(
         pytest.param(
             ["resume", "{grid}", "--rebuild-journal"], "needs a session", id="rebuild the grid"
         ),
+        *(
+            pytest.param(
+                [verb, "{grid}", *options.split()],
+                "name one of its sessions, {grid}/sessions/NAME",
+                id=verb,
+            )
+            for verb, options in (
+                ("inspect", ""),
+                ("compare", ""),
+                ("process", ""),
+                ("export", "--to nexus"),
+            )
+        ),
         pytest.param(["run", "{protocol}", "--out", "{grid}"], "already holds a grid", id="again"),
         pytest.param(
             ["stop", "{grid}/sessions", "--when", "after-target"], "needs the folder", id="stop"
@@ -124,7 +137,7 @@ def test_what_cannot_be_done_is_said_in_one_line(
     named = {"grid": grid, "protocol": grid.parent / "small-grid.toml"}
     (grid / "lock").write_text("not a process\n")
     assert main([word.format(**named) for word in words]) == ExitCode.USAGE
-    assert says in capsys.readouterr().err
+    assert says.format(**named) in capsys.readouterr().err
 
 
 def test_a_stop_after_the_target_is_obeyed_once(

@@ -130,6 +130,16 @@ def test_rods_are_found_with_their_orientations(rods: DualSeries) -> None:
     assert count.verdict is not None and count.verdict.state is not Trust.REFUSED
 
 
+@pytest.mark.parametrize(
+    ("words", "second_size"), [([], True), (["--kinds", "2"], True), (["--kinds", "1"], False)]
+)
+def test_the_verbs_take_the_number_of_sizes(words: list[str], *, second_size: bool) -> None:
+    parser = argparse.ArgumentParser()
+    add_processing_arguments(parser)
+    chosen = chosen_settings(parser.parse_args(words))
+    assert ProcessSettings(**chosen).second_size is second_size
+
+
 def test_the_verbs_take_a_shape_that_can_be_read(capsys: pytest.CaptureFixture[str]) -> None:
     parser = argparse.ArgumentParser()
     add_processing_arguments(parser)

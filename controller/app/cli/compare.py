@@ -55,7 +55,10 @@ def run(args: argparse.Namespace) -> int:
     from rich.table import Table
 
     from controller.report.comparison import comparison_page
+    from controller.session.grid_folder import refuse_grid
 
+    for folder in args.folders:
+        refuse_grid(folder)
     results = [read_result(folder) for folder in folders_to_compare(args.folders)]
     if args.out is not None:
         _require_own(args.out)

@@ -41,12 +41,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Write the results in each format; print what was written and the doubts of the count."""
     from controller.app.cli.terminal_progress import shown_progress
+    from controller.session.grid_folder import refuse_grid
     from processing.errors import ProcessingError
     from processing.export.checklist import missing
     from processing.export.export import export
     from processing.export.finished import NOTHING_GIVEN, read_finished
     from processing.files.held_folder import held
 
+    refuse_grid(args.folder)
     out = args.out or args.folder / "export"
     targets = [ExportTarget(name) for name in args.to]
     try:

@@ -25,6 +25,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print what is understood of each series, or of a session."""
+    from controller.session.grid_folder import refuse_grid
+
+    refuse_grid(args.files[0])
     folder = session_folder(args.files[0])
     if len(args.files) == 1 and is_session(folder):
         return inspect_session(folder, args)

@@ -66,6 +66,7 @@ def run(args: argparse.Namespace) -> int:
     """Process the series, write the results, print counts, paths and verdict."""
     from controller.app.cli.terminal_progress import shown_progress
     from controller.report.write import write_report
+    from controller.session.grid_folder import refuse_grid
     from processing.batch.results_lock import only_writer
     from processing.device import device
     from processing.errors import (
@@ -84,6 +85,7 @@ def run(args: argparse.Namespace) -> int:
     from processing.pipeline.check_series import require_tilt_series
     from processing.pipeline.process_all import process_all
 
+    refuse_grid(args.series_a)
     paths, session = _paths(args)
     _require_two_files(paths)
     options = reading_options(args, len(paths))

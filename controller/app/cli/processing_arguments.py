@@ -19,6 +19,10 @@ SHAPE_HELP = (
     "octahedron:9, tetrahedron:10 (edge), or a FILE.xyz with the balls of one particle "
     "(default: sphere)"
 )
+KINDS_HELP = (
+    "most sizes of particles to look for (default: 2; a second one only where the brightness of "
+    "the others hints at it)"
+)
 BIN_HELP = "average squares of N x N pixels (default: what the particles need)"
 CROP_HELP = (
     "first column and row, width and height to process, in px (default: the object's region)"
@@ -33,6 +37,7 @@ def add_processing_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--diameter-nm", type=within(DIAMETER), metavar="D", help=DIAMETER_HELP)
     add("--shape", type=_shape, metavar="SHAPE", help=SHAPE_HELP)
+    add("--kinds", type=int, choices=(1, 2), help=KINDS_HELP)
     add("--bin", type=at_least_one, metavar="N", help=BIN_HELP)
     add("--crop", type=int, nargs=4, metavar=("X", "Y", "W", "H"), help=CROP_HELP)
     add("--memory-limit-GB", type=within(MEMORY), metavar="G", help=MEMORY_HELP)
@@ -57,6 +62,7 @@ def chosen_settings(args: argparse.Namespace) -> dict[str, Any]:
     chosen = {
         "diameter_nm": args.diameter_nm,
         "shape": args.shape,
+        "second_size": None if args.kinds is None else args.kinds == 2,
         "bin": args.bin,
         "crop_px": args.crop,
         "memory_limit_GB": args.memory_limit_GB,
