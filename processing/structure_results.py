@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import StrEnum
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -160,16 +161,19 @@ class Structure(Immutable):
     notes: list[str] = []
 
     def headline(self) -> str:
-        """Return the three largest shares and the number of grains in one line.
+        """Return `headline` of this structure."""
+        shares = {name: share.value for name, share in self.shares.items()}
+        return headline(shares, len(self.grains))
 
-        No number is said where no grain is large enough to be one: an ordered assembly of some
-        hundred particles has none, and is not without order.
-        """
-        shares = sorted(self.shares.items(), key=lambda item: -item[1].value)[:3]
-        parts = [
-            f"{name} {100 * share.value:.0f} %" for name, share in shares if share.value >= 0.01
-        ]
-        number = len(self.grains)
-        if number:
-            parts.append(f"{number} {'grain' if number == 1 else 'grains'}")
-        return ", ".join(parts) or "all particles at the surface"
+
+def headline(shares: Mapping[StructureType, float], grains: int) -> str:
+    """Return the three largest shares, 0 to 1, and the number of grains in one line.
+
+    No number is said where no grain is large enough to be one: an ordered assembly of some hundred
+    particles has none, and is not without order.
+    """
+    largest = sorted(shares.items(), key=lambda item: -item[1])[:3]
+    parts = [f"{name} {100 * share:.0f} %" for name, share in largest if share >= 0.01]
+    if grains:
+        parts.append(f"{grains} {'grain' if grains == 1 else 'grains'}")
+    return ", ".join(parts) or "all particles at the surface"

@@ -6,20 +6,19 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
-from scipy.spatial import cKDTree
 
-from processing.errors import NoStructureError
 from processing.series import Bools, Float64
 from processing.structure import grains as grain_search
 from processing.structure import layers as layer_search
+from processing.structure.assembly import Ints, find_assembly
 from processing.structure.bond_order import BondOrder, bond_order
 from processing.structure.boundaries import find_boundaries
-from processing.structure.classify import CODES, LEFT_OUT, SURFACE, classify, overlapping
+from processing.structure.classify import CODES, LEFT_OUT, SURFACE, classify, structure_shares
 from processing.structure.envelope import Envelope, find_envelope
 from processing.structure.errors import PositionError, find_position_error, share_errors
-from processing.structure.grains import Grains, Ints, find_grains
+from processing.structure.grains import Grains, find_grains
 from processing.structure.match_shells import match_shells
-from processing.structure.neighbours import Neighbours, find_neighbours, first_shell
+from processing.structure.neighbours import Neighbours
 from processing.structure.pair_correlation import correlations
 from processing.structure.stacking import find_planes
 from processing.structure_results import (
@@ -30,15 +29,6 @@ from processing.structure_results import (
     StructureFactor,
     StructureType,
 )
-
-FEWEST_PARTICLES = 13
-"""Smallest assembly: a particle and its twelve neighbours."""
-SAME_PLACE = 0.05
-"""Largest distance of two entries for one particle, in median distances of neighbours."""
-FARTHEST = 1e4
-"""Largest distance from the middle of the assembly, in distances of neighbours."""
-FLAT = 0.3
-"""Largest thickness of a single layer (standard deviation), in distances of neighbours."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,14 +105,8 @@ def analyse_structure(
     NoStructureError
         There are too few particles, two at the same place, or all lie in one plane.
     """
-    kept = np.ones(len(centres_nm), bool) if excluded is None else ~excluded
-    require_structure(centres_nm, kept)
-    spacing_nm, shell_end_nm = first_shell(centres_nm[kept])
-    kept[kept] = ~overlapping(centres_nm[kept], spacing_nm)
-    require_structure(centres_nm, kept)
-    own_nm = centres_nm[kept]
-
-    neighbours = find_neighbours(own_nm, spacing_nm, shell_end_nm)
+    assembly = find_assembly(centres_nm, excluded)
+    kept, own_nm, neighbours = assembly.kept, assembly.centres_nm, assembly.neighbours
     order = bond_order(own_nm, neighbours)
     fits = match_shells(own_nm)
     envelope = find_envelope(own_nm, neighbours.spacing_nm, neighbours.cell_nm3)
@@ -160,54 +144,10 @@ def analyse_structure(
     return StructureAnalysis(summary, _spread(table, kept), g, s)
 
 
-def require_structure(centres_nm: Float64, kept: Bools) -> None:
-    """Check that particles have a structure.
-
-    Raises
-    ------
-    NoStructureError
-        There are too few, two at the same place, one far away, or all lie in one plane.
-    """
-    own_nm, numbers = centres_nm[kept], np.flatnonzero(kept) + 1
-    if len(own_nm) < FEWEST_PARTICLES:
-        raise NoStructureError(
-            f"{len(own_nm)} particles; the structure needs {FEWEST_PARTICLES} or more: a particle "
-            "and its twelve neighbours"
-        )
-    distance, index = cKDTree(own_nm).query(own_nm, 2)
-    nearest = distance[:, 1]
-    usual = float(np.median(nearest))
-    first = int(nearest.argmin())
-    if nearest[first] <= SAME_PLACE * usual:
-        other = next(int(one) for one in index[first] if one != first)
-        pair = sorted((int(numbers[first]), int(numbers[other])))
-        raise NoStructureError(
-            f"particles {pair[0]} and {pair[1]} are at the same place ({nearest[first]:.3g} nm "
-            "apart); remove one of each such pair"
-        )
-    _require_one_assembly(own_nm, numbers, usual)
-    thickness = np.linalg.svd(own_nm - own_nm.mean(axis=0), compute_uv=False)[-1]
-    if thickness / np.sqrt(len(own_nm)) < FLAT * usual:
-        raise NoStructureError("all particles lie in one plane; the analysis is of bodies")
-
-
-def _require_one_assembly(own_nm: Float64, numbers: Ints, usual_nm: float) -> None:
-    """Refuse a particle so far away that single precision would merge the others."""
-    distance = np.linalg.norm(own_nm - np.median(own_nm, axis=0), axis=1)
-    farthest = int(distance.argmax())
-    if distance[farthest] > FARTHEST * usual_nm:
-        raise NoStructureError(
-            f"particle {numbers[farthest]} is {distance[farthest]:.3g} nm away from the others, "
-            f"which are {usual_nm:.3g} nm apart; correct or remove it"
-        )
-
-
 def _shares(structure: Ints, errors: dict[int, float]) -> dict[StructureType, Measured]:
-    closed = structure[structure != SURFACE]
-    number = np.bincount(closed, minlength=len(CODES)) / max(len(closed), 1)
+    number = structure_shares(structure)
     return {
-        CODES[code]: Measured(value=float(number[code]), error=errors[code])
-        for code in range(SURFACE)
+        CODES[code]: Measured(value=share, error=errors[code]) for code, share in number.items()
     }
 
 

@@ -49,3 +49,10 @@ def classify(fits: ShellFits) -> NDArray[np.int64]:
         fits.matched >= vertices[fits.shell] - MOST_UNMATCHED
     )
     return np.where(fits_well, codes[fits.shell], DISORDERED)
+
+
+def structure_shares(structure: NDArray[np.int64]) -> dict[int, float]:
+    """Return the share of each structure, by its number, among the particles with closed shells."""
+    closed = structure[structure != SURFACE]
+    number = np.bincount(closed, minlength=len(CODES)) / max(len(closed), 1)
+    return {code: float(number[code]) for code in range(SURFACE)}

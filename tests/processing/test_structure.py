@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from functools import cache
+from collections.abc import Callable
+from functools import cache, partial
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from processing.structure.analyse import StructureAnalysis, analyse_structure
 from processing.structure.classify import CODES, FCC, LEFT_OUT
 from processing.structure.errors import PositionError
 from processing.structure.orientations import misorientation
+from processing.structure.quick_headline import structure_headline
 from processing.structure_results import PlaneKind, Structure, StructureType
 from simulator.settings import Packing, SpecimenSettings
 from simulator.specimen import make_assembly
@@ -37,8 +39,12 @@ def true_structure(packing: Packing) -> StructureAnalysis:
 
 @cache
 def found_structure(packing: Packing) -> StructureAnalysis:
-    found = found_positions(true_positions(packing))
+    found = found_places(packing)
     return analyse_structure(found, np.full(len(found), 6.3))
+
+
+def found_places(packing: Packing) -> Array:
+    return found_positions(true_positions(packing))
 
 
 def shares(analysis: StructureAnalysis) -> dict[str, float]:
@@ -263,6 +269,19 @@ def test_the_structure_does_not_depend_on_the_frame(changed: object) -> None:
     assert {k: v.value for k, v in after.shares.items()} == pytest.approx(
         {k: v.value for k, v in before.shares.items()}, abs=0.005
     )
+
+
+HEADLINES = {
+    **{packing.value: partial(found_places, packing) for packing in Packing},
+    "twinned stack": lambda: jittered(stacked("ABCABCBACBA")),
+    "bcc": lambda: jittered(bcc()),
+    "all at the surface": lambda: jittered(stacked("AB", across=2)),
+}
+
+
+@pytest.mark.parametrize("points", HEADLINES.values(), ids=HEADLINES)
+def test_the_quick_headline_is_that_of_the_whole_analysis(points: Callable[[], Array]) -> None:
+    assert structure_headline(points()) == analyse_structure(points()).summary.headline()
 
 
 @pytest.mark.parametrize("seed", range(2))
