@@ -64,9 +64,7 @@ def two_groups(brightness: Float64) -> float | None:
     least = max(FEWEST_IN_GROUP, int(np.ceil(SMALLEST_GROUP * len(logs))))
     if len(logs) < 2 * least:
         return None
-    splits = range(least, len(logs) - least + 1)
-    within = [np.var(logs[:n]) * n + np.var(logs[n:]) * (len(logs) - n) for n in splits]
-    first = splits[int(np.argmin(within))]
+    first = least + int(np.argmin(_spread_in_groups(logs)[least - 1 : len(logs) - least]))
     faint, bright = logs[:first], logs[first:]
     apart = float(np.median(bright) - np.median(faint))
     if apart < np.log(LEAST_CONTRAST_OF_GROUPS):
@@ -74,6 +72,19 @@ def two_groups(brightness: Float64) -> float | None:
     if apart < LEAST_SEPARATION * (_width(faint) + _width(bright)):
         return None
     return float(np.exp((faint[-1] + bright[0]) / 2))
+
+
+def _spread_in_groups(values: Float64) -> Float64:
+    """Return the sum of squares inside two groups, for each number of values in the first.
+
+    The result is [n - 1]: from one value in the first group to one in the second.
+    """
+    centred = values - values.mean()
+    total, squares = np.cumsum(centred), np.cumsum(centred**2)
+    number = np.arange(1, len(values))
+    first = squares[:-1] - total[:-1] ** 2 / number
+    second = squares[-1] - squares[:-1] - (total[-1] - total[:-1]) ** 2 / number[::-1]
+    return np.asarray(first + second, np.float64)
 
 
 def _width(values: Float64) -> float:

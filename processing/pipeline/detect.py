@@ -144,7 +144,7 @@ def detect_by_fit(
     )
     mixed, hinted = None, 0
     if not second_size:
-        hinted = second_size_hint(fit, diameter_nm)
+        hinted = second_size_hint(fit)
     else:
         mixed = fit_two_sizes(
             fit,
@@ -157,14 +157,17 @@ def detect_by_fit(
             progress=progress,
         )
     if mixed is None:
-        detection = _of_one_size(candidates, fit, images, diameter_nm)
         kinds_nm: Sequence[float] = (diameter_nm,)
-        fitness = measure_fitness(fit, images, diameter_nm)
+        wrong_place = wrong_places(fit, images, diameter_nm)
+        detection = _of_one_size(candidates, fit, wrong_place, diameter_nm)
+        fitness = measure_fitness(fit, images, diameter_nm, wrong_place)
     else:
         fit = mixed.fit
         kinds_nm = mixed.kinds_nm
-        detection = _of_two_sizes(candidates, mixed, images)
-        fitness = measure_fitness(fit, images, mixed.diameter_nm, mixed.members_nm)
+        largest_nm, members_nm = mixed.diameter_nm, mixed.members_nm
+        wrong_place = wrong_places(fit, images, largest_nm, members_nm)
+        detection = _of_two_sizes(candidates, mixed, wrong_place)
+        fitness = measure_fitness(fit, images, largest_nm, wrong_place, members_nm)
     sizes = _second_size_doubt(hinted)
     verdict = judge(fitness, doubts, several_sizes=sizes)
     if verdict.state is not Trust.REFUSED:
@@ -239,32 +242,29 @@ def _left_out_lines(series: Sequence[TiltSeries], fit: SphereFit) -> tuple[str, 
 
 
 def _of_one_size(
-    candidates: Candidates, fit: SphereFit, images: Sequence[TiltSeries], diameter_nm: float
+    candidates: Candidates, fit: SphereFit, wrong_place: Float64, diameter_nm: float
 ) -> Detection:
     kept = heaviest_apart(fit.centres_nm, fit.amplitudes, np.full(len(fit.amplitudes), diameter_nm))
     weight = fit.amplitudes[kept]
     typical = typical_weight(weight) if len(weight) else 1.0
     spheres = Clusters(fit.centres_nm[kept] / candidates.pixel_nm, weight / typical)
-    chances = wrong_places(fit, images, diameter_nm)[kept]
-    return _detection(candidates, spheres, np.full(len(weight), diameter_nm), chances)
+    sizes_nm = np.full(len(weight), diameter_nm)
+    return _detection(candidates, spheres, sizes_nm, wrong_place[kept])
 
 
-def _of_two_sizes(
-    candidates: Candidates, mixed: MixedFit, images: Sequence[TiltSeries]
-) -> Detection:
-    fit, kind_nm = mixed.fit, mixed.members_nm
-    kept = heaviest_apart(fit.centres_nm, fit.amplitudes, kind_nm)
+def _of_two_sizes(candidates: Candidates, mixed: MixedFit, wrong_place: Float64) -> Detection:
+    fit = mixed.fit
+    kept = heaviest_apart(fit.centres_nm, fit.amplitudes, mixed.members_nm)
     spheres = Clusters(fit.centres_nm[kept] / candidates.pixel_nm, fit.amplitudes[kept])
-    chances = wrong_places(fit, images, mixed.diameter_nm, kind_nm)[kept]
-    return _detection(candidates, spheres, mixed.own_diameters_nm[kept], chances)
+    return _detection(candidates, spheres, mixed.own_diameters_nm[kept], wrong_place[kept])
 
 
 def _detection(
-    candidates: Candidates, clusters: Clusters, sizes_nm: Float64, wrong_places: Float64
+    candidates: Candidates, clusters: Clusters, sizes_nm: Float64, wrong_place: Float64
 ) -> Detection:
     """Return the clusters above the plateau threshold as a table, and their count.
 
-    `wrong_places` [n] are the probabilities that they are in a wrong place.
+    `wrong_place` [n] are the probabilities that they are in a wrong place.
     """
     threshold = plateau(clusters.weight)
     chance = confidence(clusters.weight, threshold.value)
@@ -272,7 +272,7 @@ def _detection(
     table = ParticleTable(
         clusters.centres_px[kept] * candidates.pixel_nm,
         sizes_nm[kept],
-        chance[kept] * (1 - wrong_places[kept]),
+        chance[kept] * (1 - wrong_place[kept]),
     )
-    count = widen_by_wrong_places(count_with_interval(threshold, chance), wrong_places[kept])
+    count = widen_by_wrong_places(count_with_interval(threshold, chance), wrong_place[kept])
     return Detection(candidates.centres, table, count, threshold.value)

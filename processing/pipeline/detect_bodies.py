@@ -84,7 +84,7 @@ def detect_bodies(
     whole = _in_shape(scores, volume.shape)
     if not len(found):
         nothing = _nothing(len(series))
-        fitness = measure_fitness(nothing, images, body.width_nm)
+        fitness = measure_fitness(nothing, images, body.width_nm, np.zeros(0))
         count = count_with_interval(plateau(np.zeros(0)), np.zeros(0))
         verdict = judge(fitness, doubts)
         return Detection(whole, NO_PARTICLES, with_verdict(count, verdict, 1.0), fitness=fitness)
@@ -93,11 +93,11 @@ def detect_bodies(
     threshold = plateau(amplitudes)
     chance = confidence(amplitudes, threshold.value)
     kept = amplitudes >= threshold.value
-    fitness = measure_fitness(as_spheres(fit, body), images, body.width_nm)
     # the rule of wrong places is that of spheres
+    no_chances = np.zeros(len(found))
+    fitness = measure_fitness(as_spheres(fit, body), images, body.width_nm, no_chances)
     odd = odd_bodies(fit, body)
     wrong = np.where(odd, WRONG_IF_ODD, WRONG_ELSE)
-    fitness = replace(fitness, misplaced=0.0)
     own_doubts = (*_shape_doubt(fitness.unexplained, body), *_odd_doubt(odd[kept]))
     verdict = _about_bodies(judge(fitness, doubts), own_doubts)
     count = widen_by_wrong_places(count_with_interval(threshold, chance), wrong[kept])

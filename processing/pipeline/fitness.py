@@ -71,12 +71,15 @@ def measure_fitness(
     fit: SphereFit,
     series: Sequence[TiltSeries],
     diameter_nm: float,
+    wrong: Float64,
     sizes_nm: Float64 | None = None,
 ) -> Fitness:
     """Measure the figures of a fit to one aligned series, or to two.
 
     Parameters
     ----------
+    wrong
+        Chance of each candidate that its place is wrong, [n].
     diameter_nm
         Diameter of the spheres, or of the largest kind.
     sizes_nm
@@ -110,7 +113,7 @@ def measure_fitness(
         too_close=_too_close(centres_nm, sizes_nm[particles]),
         ambiguous=_ambiguous(fit.amplitudes),
         ambiguous_at_entrance=_ambiguous(fit.amplitudes[fit.centres_nm[:, 2] >= entrance_nm]),
-        misplaced=_misplaced(wrong_places(fit, series, diameter_nm, sizes_nm)[particles]),
+        misplaced=_misplaced(wrong[particles]),
         missed=evidence.missed_area / len(amplitudes),
         amplitude_spread=float(np.std(amplitudes) / np.median(amplitudes)),
         tilt_error_deg=max(evidence.tilt_errors_deg) if len(amplitudes) >= ENOUGH else 0.0,

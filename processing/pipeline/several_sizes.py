@@ -128,9 +128,9 @@ def fit_two_sizes(
     return now if now is not None and _is_better(now, equal) else None
 
 
-def second_size_hint(equal: SphereFit, diameter_nm: float) -> int:
+def second_size_hint(equal: SphereFit) -> int:
     """Return how many objects may be particles of a second size; 0 if nothing hints at one."""
-    if _first_split(equal, diameter_nm) is None:
+    if not _hints_at_two_kinds(equal):
         return 0
     faint, _, _ = ODD
     return int((equal.amplitudes > faint).sum() - (equal.amplitudes > PARTICLE).sum())
@@ -138,9 +138,20 @@ def second_size_hint(equal: SphereFit, diameter_nm: float) -> int:
 
 def _first_split(equal: SphereFit, diameter_nm: float) -> MixedFit | None:
     """Sort equal spheres into two kinds; None if their brightness hints at one."""
-    if _odd_share(equal.amplitudes) < LEAST_ODD_SHARE:
+    if not _hints_at_two_kinds(equal):
         return None
     return _split(equal, np.ones(len(equal.amplitudes)), diameter_nm)
+
+
+def _hints_at_two_kinds(equal: SphereFit) -> bool:
+    if _odd_share(equal.amplitudes) < LEAST_ODD_SHARE or not len(equal.amplitudes):
+        return False
+    return two_groups(_relative(equal.amplitudes)) is not None
+
+
+def _relative(brightness: Float64) -> Float64:
+    """Return brightness [n] in brightnesses of a typical particle."""
+    return np.asarray(brightness / typical_weight(brightness), np.float64)
 
 
 def _odd_share(amplitudes: Float64) -> float:
@@ -163,7 +174,7 @@ def _split(fit: SphereFit, signals: Float64, diameter_nm: float) -> MixedFit | N
     brightness = fit.amplitudes * signals
     if not len(brightness):
         return None
-    brightness = brightness / typical_weight(brightness)
+    brightness = _relative(brightness)
     limit = two_groups(brightness)
     if limit is None:
         return None

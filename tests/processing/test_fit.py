@@ -10,7 +10,7 @@ from scipy.spatial.transform import Rotation
 
 from processing.combine.pose import FLIP, Pose, fit_pose
 from processing.fit.spheres import SphereFit, fit_spheres
-from processing.pipeline.fitness import measure_fitness
+from processing.pipeline.fitness import measure_fitness, wrong_places
 from processing.pipeline.verdict import judge
 from processing.results import Cause, Trust
 from processing.series import TiltSeries
@@ -121,7 +121,8 @@ def test_images_that_another_object_covers_are_left_out_and_cost_no_trust(case: 
     fit = fitted(replace(task, series=[(covered, None)]), rounds=2)
     assert [list(np.flatnonzero(some)) for some in fit.left_out] == [case.left_out]
     assert rms_error_nm(fit, task) < case.error * MOVED_PX
-    verdict = judge(measure_fitness(fit, [covered], DIAMETER))
+    wrong = wrong_places(fit, [covered], DIAMETER)
+    verdict = judge(measure_fitness(fit, [covered], DIAMETER, wrong))
     assert verdict.state is case.trust
     assert (Cause.ALIGNMENT in verdict.causes) == (case.trust is Trust.DOUBTFUL)
 
