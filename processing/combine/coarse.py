@@ -101,7 +101,8 @@ class _Search:
         self._middle_a, self._middle_b = points_a.mean(axis=0), points_b.mean(axis=0)
         from_a, self._from_b = points_a - self._middle_a, points_b - self._middle_b
         radius_nm = max(np.linalg.norm(p, axis=1).max() for p in (from_a, self._from_b))
-        cells = int(np.ceil(2 * radius_nm / self._cell_nm)) + 2 * LARGEST_SHIFT_CELLS
+        # wide enough that no shift in the search brings a particle round to the opposite side
+        cells = int(np.ceil(2 * radius_nm / self._cell_nm)) + LARGEST_SHIFT_CELLS
         self._cells = fft.next_fast_len(cells, real=True)
         self._blob = _blob_transfer(self._cells)
         self._spectrum_a = self._spectrum(from_a)
