@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +23,7 @@ from processing.images.binning import block_mean
 from processing.images.repair_pixels import repair_image
 from processing.live.count_size import binning_on_reading
 from processing.live.fused_counter import FusedCount, FusedCounter
-from processing.live.live_structure import structure_line
+from processing.live.live_structure import load_structure_library, structure_line
 from processing.live.more_tilts import CountSoFar, count_so_far, what_more_tilts_add
 from processing.live.series_counter import (
     LiveCount,
@@ -46,6 +47,7 @@ MIN_RANGE_FOR_FIT_DEG = 75.0
 
 def handler(folder: Path, send: Send) -> Handler:
     """Return the function that carries out the tasks of this child."""
+    load_structure_library()
     watched: dict[SeriesName, CountedSeries] = {}
 
     def handle(task: AnyTask) -> Ended:
@@ -97,15 +99,17 @@ class CountedSeries:
             self._counter = SeriesCounter(self._of_series)
         progress = self._keep_alive(newest)
         searched = self._counter.search(series, progress=progress)
-        fused = searched is not None and self._fuse_again(searched, progress)
-        found = None if searched is None else self._counter.fit(searched, progress=progress)
+        found, fused = None, None
+        if searched is not None:
+            fused = self._fuse_before_fit(searched, progress)
+            found = self._fit(searched, fused, progress)
         if found is None:
             self._forget_counts()
-            return Ended()  # too few tilts take no time, which says nothing about the next count
-        self._publish_count(found, sections, task.tilts_left)
-        if not fused and not _is_refused(found):
-            self._fuse(found, progress)
-        self._schedule.took(time.monotonic() - started_s)
+        else:
+            self._publish_count(found, sections, task.tilts_left)
+            self._fuse_unless_confirmed(found, fused, progress)
+        if found is not None or fused is not None:  # else too few tilts, which take no time
+            self._schedule.took(time.monotonic() - started_s)
         return Ended()
 
     def _publish_count(self, found: LiveCount, sections: list[int], tilts_left: int) -> None:
@@ -166,16 +170,33 @@ class CountedSeries:
         self._counter = None
         self._forget_counts()
 
-    def _fuse_again(self, searched: LiveSearch, progress: Progress) -> bool:
-        """Continue the last fused count before B is counted alone; return false if it can not."""
-        fused = self._fused.count_again(searched, progress=progress) if self._fused else None
-        if fused is not None:
-            self._publish_fused(fused)
-        return fused is not None
-
-    def _fuse(self, found: LiveCount, progress: Progress) -> None:
-        """Count A and B together if they can be registered."""
+    def _fuse_before_fit(self, searched: LiveSearch, progress: Progress) -> FusedCount | None:
+        """Count A and B together before B is counted alone; return None if that is not possible."""
         if self._fused is None:
+            return None
+        return self._fused.count_before_fit(searched, progress=progress)
+
+    def _fit(
+        self, searched: LiveSearch, fused: FusedCount | None, progress: Progress
+    ) -> LiveCount | None:
+        """Count the series alone, and publish meanwhile the count of both, where there is one."""
+        assert self._counter is not None
+        if fused is None:
+            return self._counter.fit(searched, progress=progress)
+        # its structure, on one core, takes part of the time that the fit leaves one idle
+        with ThreadPoolExecutor(1) as beside:
+            published = beside.submit(self._publish_fused, fused)
+            found = self._counter.fit(fused.start_of(searched), progress=progress)
+        published.result()
+        return found
+
+    def _fuse_unless_confirmed(
+        self, found: LiveCount, before_fit: FusedCount | None, progress: Progress
+    ) -> None:
+        """Count A and B together, unless the fitted B confirms the count made before its fit."""
+        if self._fused is None or _is_refused(found):
+            return
+        if before_fit is not None and self._fused.holds_for(found.result):
             return
         fused = self._fused.count(found.result, progress=progress)
         if fused is None:

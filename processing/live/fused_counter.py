@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from processing.combine.register import register_again
+from processing.combine.flip_verdict import CLEAR_SHARE
+from processing.combine.register import RegistrationResult, register_again
 from processing.errors import RegistrationRefusedError, TooManyCandidatesError
 from processing.fit.spheres import ROUNDS
 from processing.live.earlier_search import LEAST_SHARE
 from processing.live.series_counter import LiveSearch, widen_interval
 from processing.pipeline.dual import FusedResult, combine_series
-from processing.pipeline.search_start import FIT_ROUNDS, PairStart, SearchStart
+from processing.pipeline.register_series import register_series
+from processing.pipeline.search_start import FIT_ROUNDS, PairStart, SearchStart, at_fitted_places
 from processing.pipeline.series_search import SeriesResult, select_by_weight
 from processing.pipeline.settings import ProcessSettings
 from processing.progress import Progress, silent
@@ -32,6 +34,23 @@ class FusedCount:
     result: FusedResult
     images: int
     count: Count
+
+    def start_of(self, b: LiveSearch) -> LiveSearch:
+        """Return the search of B with its candidates at the places that the fit of both gave.
+
+        One round of the fit to B alone is then enough. Which of them are particles, the images of B
+        decide.
+        """
+        candidates, fused = b.search.candidates, self.result
+        if candidates is None or fused.diameter.kinds:
+            return b
+        places_nm = fused.found.pose.inverse().apply(fused.detection.table.centres_nm)
+        pixel_nm, diameter_nm = candidates.pixel_nm, b.search.diameter_nm
+        clusters = at_fitted_places(
+            candidates.clusters, places_nm / pixel_nm, diameter_nm / pixel_nm
+        )
+        placed = replace(candidates, clusters=clusters)
+        return replace(b, search=replace(b.search, candidates=placed, started=True))
 
 
 class FusedCounter:
@@ -61,19 +80,24 @@ class FusedCounter:
         """Combine A with the result of B so far; return None while that is not possible."""
         return self._combine(b, None, progress)
 
-    def count_again(self, b: LiveSearch, *, progress: Progress = silent) -> FusedCount | None:
-        """Continue the last count with more images of B, before they are fitted alone.
+    def count_before_fit(self, b: LiveSearch, *, progress: Progress = silent) -> FusedCount | None:
+        """Combine A with the candidates of B, before B is fitted alone.
 
-        Returns None where the last count is no start: there is none that can be continued, B has
-        too many new images, or its candidates leave it open in which pose B fits A.
+        The first count searches the pose of B, a later one continues the last. Returns None where
+        the candidates leave it open in which pose B fits A, and where the last count is no start.
         """
-        if self._last is None or b.verdict is None or b.verdict.state is Trust.REFUSED:
+        if b.verdict is not None and b.verdict.state is Trust.REFUSED:
             return None
         by_weight = select_by_weight(b.search, b.verdict)
-        start = None if by_weight is None else self._start(self._last, by_weight)
-        if by_weight is None or start is None:
+        if by_weight is None:
             return None
-        return self._combine(by_weight, start, progress)
+        last = self._last
+        start = self._first_start(by_weight) if last is None else self._start(last, by_weight)
+        return None if start is None else self._combine(by_weight, start, progress)
+
+    def holds_for(self, b: SeriesResult) -> bool:
+        """Return true if the fitted particles of B confirm the pose of the last count."""
+        return self._last is not None and self._pose_again(self._last, b) is not None
 
     def _combine(
         self, b: SeriesResult, start: PairStart | None, progress: Progress
@@ -90,6 +114,17 @@ class FusedCounter:
         self._last = FusedCount(result, self._images(b), widen_interval(own, before))
         return self._last
 
+    def _first_start(self, b: SeriesResult) -> PairStart | None:
+        """Search the pose of B; None unless it fits A clearly, flipped and as it was recorded."""
+        if self._a.diameter.kinds:
+            return None  # the largest spheres alone do not show the object
+        try:
+            _, registration, reversed_line = register_series(self._a, b, self._a.diameter.value)
+        except RegistrationRefusedError:
+            return None
+        clear = registration.share >= CLEAR_SHARE and not reversed_line
+        return PairStart(registration, None) if clear else None
+
     def _start(self, last: FusedCount, b: SeriesResult) -> PairStart | None:
         """Return the last count as a start with more of B; None if it is none."""
         found, verdict = last.result, last.result.detection.count.verdict
@@ -97,18 +132,17 @@ class FusedCounter:
             return None
         if found.registration.sense_reversed or last.images < LEAST_SHARE * self._images(b):
             return None
-        diameter_nm = found.diameter.value
-        registration = register_again(
-            self._a.detection.table.centres_nm,
-            b.detection.table.centres_nm,
-            diameter_nm,
-            found.found,
-        )
+        registration, diameter_nm = self._pose_again(last, b), found.diameter.value
         if registration is None:
             return None
         centres_nm = found.detection.table.centres_nm
         search = SearchStart(found.volume, found.detection.centres, centres_nm, diameter_nm)
         return PairStart(registration, search)
+
+    def _pose_again(self, last: FusedCount, b: SeriesResult) -> RegistrationResult | None:
+        """Compare the poses of the last count again with the particles of B known now."""
+        in_a, in_b = (one.detection.table.centres_nm for one in (self._a, b))
+        return register_again(in_a, in_b, last.result.diameter.value, last.result.found)
 
     def _images(self, b: SeriesResult) -> int:
         return self._a.summary.tilts + b.summary.tilts

@@ -42,6 +42,8 @@ class BothSeries:
         Particles of B alone, in the frame of A.
     diameter_nm
         Common diameter.
+    b_is_fitted
+        False if the particles of B were selected by their weight in its volume alone.
     """
 
     a: SeriesResult
@@ -49,6 +51,7 @@ class BothSeries:
     pose: Pose
     table_b: ParticleTable
     diameter_nm: float
+    b_is_fitted: bool
 
     @property
     def images(self) -> list[tuple[TiltSeries, Pose | None]]:
@@ -64,6 +67,11 @@ class BothSeries:
     def known_nm(self) -> list[Float64]:
         """Centres of the particles of A and of B, [n, 3] each."""
         return [self.a.detection.table.centres_nm, self.table_b.centres_nm]
+
+    @property
+    def fitted_nm(self) -> list[Float64]:
+        """Centres of those of these particles that were fitted."""
+        return self.known_nm if self.b_is_fitted else self.known_nm[:1]
 
     def input_doubts(self) -> list[str]:
         """Return the doubts about the input of each series, which its own verdict holds."""
@@ -129,7 +137,7 @@ def find_spheres(
     candidates = pair.candidates(volume, within(progress, 0.0, 0.1), search)
     placed = candidates  # a start has moved them already
     if search is None:
-        placed = moved_to_known(candidates, seen.known_nm, seen.same_nm)
+        placed = moved_to_known(candidates, seen.fitted_nm, seen.same_nm)
     fit_share = 1.0 - CONTROL_SHARE * len(settings.control_rules)
     # the fit leaves a core idle now and then, and needs no volume: the controls go on beside
     with ThreadPoolExecutor(1) as beside:

@@ -97,8 +97,8 @@ def combine_series(
     Parameters
     ----------
     start
-        Earlier result to start from, with the registration of B as it is now; None to start from
-        nothing.
+        Registration of a B that is not fitted yet, and an earlier result; None to start from
+        nothing, with a fitted B.
     rounds
         Largest number of rounds of the fit.
 
@@ -129,7 +129,7 @@ def combine_series(
     pair = PairVolumes(a.volume, registered, diameter.value, a.aligned.pixel_nm, settings, allocate)
     volume = pair.fused(settings.fusion_rule, within(progress, 0.4, 0.5))
     table_b = _moved(b.detection.table, found.pose)
-    seen = BothSeries(a, b, found.pose, table_b, diameter.value)
+    seen = BothSeries(a, b, found.pose, table_b, diameter.value, b_is_fitted=start is None)
     rest = within(progress, 0.5, 1.0)
     if settings.body is not None:
         detection = find_bodies(seen, volume, settings.body, settings, rest)

@@ -56,22 +56,23 @@ class SearchStart:
 
 @dataclass(frozen=True, eq=False)
 class PairStart:
-    """Earlier result of both series, of the same A and fewer images of B.
+    """Pose and earlier search of both series, before the particles of B are fitted.
 
     Attributes
     ----------
     registration
         Registration of B onto A, with the particles of B known now.
     search
-        Search of the fused volume and the particles of both series, in the frame of A.
+        Search of an earlier fused volume, of the same A and fewer images of B, and the particles of
+        both series, in the frame of A; None before the first.
     """
 
     registration: RegistrationResult
-    search: SearchStart
+    search: SearchStart | None
 
     def search_for(self, diameter_nm: float) -> SearchStart | None:
         """Return the search; None if spheres of this diameter cannot start from those found."""
-        return self.search if self.search.holds_for(diameter_nm) else None
+        return self.search if self.search and self.search.holds_for(diameter_nm) else None
 
 
 def at_fitted_places(candidates: Clusters, known_px: Float64, diameter_px: float) -> Clusters:

@@ -90,7 +90,7 @@ class SeriesSearch:
     diameter_nm
         Diameter of the candidates.
     started
-        True if the candidates come from an earlier result.
+        True if the candidates start at places that were fitted.
     warnings
         Notes and doubts of the input, and one line for each image left out.
     """

@@ -128,7 +128,7 @@ def flipped(centres: np.ndarray, in_plane_deg: float) -> np.ndarray:
 
 
 def test_a_growing_b_is_counted_together_with_a(final: SeriesResult) -> None:
-    """Once B is registered, each count starts from the one before, ahead of that of B alone.
+    """Each count comes before that of B alone; the pose of B is searched once.
 
     Another object, the grid not flipped and a mirrored scan are neither counted anew nor after
     right counts.
@@ -140,27 +140,28 @@ def test_a_growing_b_is_counted_together_with_a(final: SeriesResult) -> None:
     searches = Mock(side_effect=coarse_candidates)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(register, "coarse_candidates", searches)
-        for tilts, begun in ((18, False), (21, True), (26, True), (31, True)):
+        for tilts in (18, 21, 26, 31):
             searched = alone.search(first(b, tilts))
             assert searched is not None
-            fused = together.count_again(searched)
-            assert (fused is not None) == begun
-            so_far = alone.fit(searched)
-            assert so_far is not None
-            fused = fused or together.count(so_far.result)
+            fused = together.count_before_fit(searched)
             assert fused is not None
+            so_far = alone.fit(fused.start_of(searched))
+            assert so_far is not None and together.holds_for(so_far.result)
             assert fused.result.registration.in_plane_deg == pytest.approx(50.0, abs=1.0)
-            assert fused.count.n_low <= len(DISORDERED) <= fused.count.n_high
+            for count in (fused.count, so_far.count):
+                assert count.n_low <= len(DISORDERED) <= count.n_high
             assert abs(fused.count.n - len(DISORDERED)) <= 2
     assert searches.call_count == 1
     crystal = packed(21.0, 8.6, order="fcc", seed=9)
     for centres in (crystal, DISORDERED, DISORDERED * (-1, 1, 1)):
         wrong = SeriesCounter(known)
         found = wrong.search(tilt_series(centres, ANGLES_DEG, 7.0, SIZE, taken))
-        assert found is not None and searched is not None
-        assert together.count_again(replace(found, verdict=searched.verdict)) is None
+        assert found is not None
+        assert FusedCounter(a, known).count_before_fit(found) is None
+        assert together.count_before_fit(found) is None
         counted = wrong.fit(found)
-        assert counted is not None and FusedCounter(a, known).count(counted.result) is None
+        assert counted is not None and not together.holds_for(counted.result)
+        assert FusedCounter(a, known).count(counted.result) is None
 
 
 def test_a_final_result_is_reduced_to_the_pixel_size_of_live_counts(final: SeriesResult) -> None:

@@ -149,6 +149,8 @@ def test_b_is_counted_with_the_sizes_found_in_a(
     monkeypatch.setattr(count_module, "read_series_result", lambda folder, name: a)
     monkeypatch.setattr(count_module, "reduce_to_counting_size", lambda result: result)
     monkeypatch.setattr(count_module, "SeriesCounter", counter)
+    together = SimpleNamespace(count_before_fit=lambda searched, progress: None)
+    monkeypatch.setattr(count_module, "FusedCounter", lambda a, settings: together)
     frames = tuple(
         recorded_frame("B", number, nominal_deg=5.0 * number) for number in range(1, TILTS + 1)
     )
@@ -165,18 +167,21 @@ def fused_count() -> SimpleNamespace:
         result=SimpleNamespace(detection=detection, diameter=diameter),
         images=70,
         count=Count(n=200, n_low=199, n_high=201, verdict=Verdict(state=Trust.TRUSTED)),
+        start_of=lambda searched: searched,
     )
 
 
-FIRST_OR_AGAIN = {
-    "the first count of both waits for that of B": (None, ["B", "fused"]),
-    "the next one does not": (fused_count(), ["fused", "B"]),
+ORDERS = {
+    "both first": (True, True, ["fused", "B"]),
+    "the fitted B does not confirm its pose": (True, False, ["fused", "B", "fused"]),
+    "candidates of B leave its pose open": (False, False, ["B", "fused"]),
 }
 
 
-@pytest.mark.parametrize(("again", "order"), FIRST_OR_AGAIN.values(), ids=FIRST_OR_AGAIN)
+@pytest.mark.parametrize(("clear", "confirmed", "order"), ORDERS.values(), ids=ORDERS)
 def test_order_of_the_counts_during_b(
-    again: SimpleNamespace | None,
+    clear: bool,
+    confirmed: bool,
     order: list[str],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -185,7 +190,9 @@ def test_order_of_the_counts_during_b(
     images = np.random.default_rng(1).poisson(50, (TILTS, 64, 64)).astype(np.uint16)
     write_images(tmp_path / "B.mrc", images, 1.0)
     together = SimpleNamespace(
-        count_again=lambda searched, progress: again, count=lambda b, progress: fused_count()
+        count_before_fit=lambda searched, progress: fused_count() if clear else None,
+        holds_for=lambda b: confirmed,
+        count=lambda b, progress: fused_count(),
     )
     alone = counting(
         lambda series: SimpleNamespace(**{**vars(settled(200)), "alignment": unaligned(series)})
