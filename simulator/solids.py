@@ -125,7 +125,11 @@ def thickness_nm(solid: Solid, turns: Array, points_nm: Array) -> Array:
         Lateral places (u, v) relative to each solid's centre, [p, 2].
     """
     if solid.shape is Shape.ROD:
-        return _rod_thickness_nm(solid, turns[:, :, 2], points_nm)
+        thickness = np.zeros((len(turns), len(points_nm)))
+        for row, axis in zip(thickness, turns[:, :, 2], strict=True):
+            shaded = _in_shadow(solid, axis, points_nm)
+            row[shaded] = _rod_thickness_nm(solid, axis[None], points_nm[shaded])[0]
+        return thickness
     normals, heights = solid.faces
     across = np.einsum("nij,kj->nki", turns, normals)
     left = heights[:, None] - across[..., :2] @ points_nm.T
@@ -137,6 +141,14 @@ def thickness_nm(solid: Solid, turns: Array, points_nm: Array) -> Array:
     lower = np.where(slope < -PARALLEL, crossing, -np.inf).max(axis=1)
     thickness = np.where(outside.any(axis=1), 0.0, np.maximum(upper - lower, 0.0))
     return np.asarray(thickness, np.float64)
+
+
+def _in_shadow(solid: Solid, axis: Array, points_nm: Array) -> Bools:
+    """Return which points [p, 2] a rod along `axis` [3] covers."""
+    half = solid.half_axis_nm * axis[:2]
+    along = (points_nm @ (half / max(float(half @ half), PARALLEL))).clip(-1.0, 1.0)
+    off_u, off_v = points_nm[:, 0] - along * half[0], points_nm[:, 1] - along * half[1]
+    return np.asarray(off_u * off_u + off_v * off_v < (solid.width_nm / 2.0) ** 2, bool)
 
 
 def _rod_thickness_nm(solid: Solid, axes: Array, points_nm: Array) -> Array:

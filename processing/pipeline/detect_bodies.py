@@ -25,6 +25,8 @@ from processing.shapes.body import Body
 from processing.shapes.fit import BodyFit, fit_bodies
 from processing.shapes.search import prepare_search, search_volume
 
+FIRST_ROUNDS = 2
+"""Rounds of the fit after which the volume is searched again beside the certain bodies."""
 FAINT, BRIGHT = 0.75, 1.4
 """Amplitudes beyond which a body may be none, or two; in amplitudes of a typical one."""
 ODD = 2.5
@@ -79,7 +81,7 @@ def detect_bodies(
     """
     images = [one for one, _ in series]
     search = prepare_search(volume, images[0].pixel_nm, body)
-    found, scores = search_volume(search, progress=within(progress, 0.0, 0.4))
+    found, scores = search_volume(search, progress=within(progress, 0.0, 0.2))
     require_few_candidates(len(found), images, body.width_nm)
     whole = _in_shape(scores, volume.shape)
     if not len(found):
@@ -88,7 +90,17 @@ def detect_bodies(
         count = count_with_interval(plateau(np.zeros(0)), np.zeros(0))
         verdict = judge(fitness, doubts)
         return Detection(whole, NO_PARTICLES, with_verdict(count, verdict, 1.0), fitness=fitness)
-    fit = fit_bodies(series, found, body, device=device, progress=within(progress, 0.4, 1.0))
+    first = fit_bodies(
+        series,
+        found,
+        body,
+        rounds=FIRST_ROUNDS,
+        device=device,
+        progress=within(progress, 0.2, 0.4),
+    )
+    certain = first.bodies.select(~odd_bodies(first, body))
+    found, _ = search_volume(search, certain, progress=within(progress, 0.4, 0.5))
+    fit = fit_bodies(series, found, body, device=device, progress=within(progress, 0.5, 1.0))
     amplitudes = fit.bodies.amplitudes
     threshold = plateau(amplitudes)
     chance = confidence(amplitudes, threshold.value)

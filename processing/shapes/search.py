@@ -23,9 +23,14 @@ from processing.shapes.orientations import spread_orientations
 
 VOXELS_PER_BALL = 6.5
 """Voxels over the diameter of a ball to which a finer volume is reduced."""
-FINE, COARSE = 0.1, 0.35
-"""Sigmas of the band, in widths of the body."""
-LEAST_SCORES = (0.55, 0.4, 0.4)
+FINE, COARSE = 0.13, 0.18
+"""Sigmas of the band, in widths of the body: with a coarser one, cubes are turned wrongly."""
+NEAR_WIDTHS, AROUND_WIDTHS = 1.0, 5.0
+"""Sides of the cubes, in widths, in which material shows and in which the usual contrast is read.
+"""
+LEAST_CONTRAST = 0.1
+"""Smallest contrast of material, in those of the clearest. Weaker one is not raised further."""
+LEAST_SCORES = (0.5, 0.3, 0.25)
 """Smallest score of a body in one search after another, in scores of a typical one."""
 SLAB = 8
 """Planes that are searched at a time: they fit the cache."""
@@ -42,7 +47,7 @@ class Search:
     Attributes
     ----------
     spectrum
-        Spectrum of the padded volume [kz, ky, kx], limited to the band.
+        Spectrum of the padded volume [kz, ky, kx], limited to the band, of even contrast.
     ball
         Transform of a ball of mass 1 in the band, [kz, ky, kx].
     """
@@ -77,6 +82,10 @@ def prepare_search(volume: Float32, pixel_nm: float, body: Body) -> Search:
     ball_px = body.ball_nm / pixel_nm
     ball = ball_form_factor(np.sqrt(square), ball_px) / ball_volume(ball_px) * band
     spectrum = fft.rfftn(volume, padded, workers=worker_threads()) * band
+    inside = tuple(slice(n) for n in volume.shape)
+    details = fft.irfftn(spectrum, padded, workers=worker_threads())[inside].astype(np.float32)
+    details = evened(details, width_px)
+    spectrum = fft.rfftn(details, padded, workers=worker_threads())
     return Search(
         body,
         volume.shape,
@@ -85,6 +94,22 @@ def prepare_search(volume: Float32, pixel_nm: float, body: Body) -> Search:
         spectrum.astype(np.complex64),
         np.asarray(ball, np.float32),
     )
+
+
+def evened(details: Float32, width_px: float) -> Float32:
+    """Return details [z, y, x] of a volume with the same contrast throughout the material.
+
+    The beam's blur weakens bodies on the exit side. Without this step they would have less than the
+    smallest score.
+    """
+    energy = details * details
+    near, around = (2 * round(side * width_px / 2) + 1 for side in (NEAR_WIDTHS, AROUND_WIDTHS))
+    beside = ndimage.uniform_filter(energy, near)
+    least = LEAST_CONTRAST**2 * float(np.quantile(beside[::2, ::2, ::2], 0.99))
+    material = (beside > least).astype(np.float32)
+    usual = ndimage.uniform_filter(energy * material, around)
+    usual /= np.maximum(ndimage.uniform_filter(material, around), np.float32(1e-3))
+    return np.asarray(details / np.sqrt(np.maximum(usual, least)), np.float32)
 
 
 def _frequencies(padded: tuple[int, ...]) -> tuple[Float32, ...]:

@@ -12,6 +12,7 @@ from scipy.spatial import cKDTree
 from scipy.spatial.transform import Rotation
 
 from processing import scratch
+from processing.combine.envelope import Envelope
 from processing.combine.fuse import fuse
 from processing.combine.intensity import match_intensity
 from processing.combine.pose import (
@@ -103,6 +104,19 @@ def test_b_is_registered_onto_a(order: str, seed: int) -> None:
     assert np.linalg.det(found.pose.matrix) == pytest.approx(1)
     assert (found.in_plane_deg - phi_deg + 180) % 360 - 180 == pytest.approx(0, abs=0.3)
     assert found.share > max(0.7, found.runner_up)
+
+
+@pytest.mark.parametrize("order", ["fcc", "disordered"])
+def test_outlines_agree_where_each_series_misses_many_particles_of_its_exit_side(
+    order: str,
+) -> None:
+    whole = assembly(order, 1, radius_nm=60.0)
+    height, drawn = whole[:, 2] - whole[:, 2].mean(), np.random.default_rng(1)
+    a, b = (whole[(up > 0) | (drawn.random(len(whole)) < 0.6)] for up in (height, -height))
+    outline = Envelope(a, DIAMETER_NM)
+    assert outline.overlap(b) > 0.91
+    aside_nm = np.array([3 * DIAMETER_NM, 0.0, 0.0])
+    assert outline.overlap(b + aside_nm) < 0.85
 
 
 @pytest.mark.parametrize(("order", "size"), [("disordered", 0.97), ("fcc", 1.02)])

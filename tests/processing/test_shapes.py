@@ -20,6 +20,7 @@ from processing.results import Cause, Trust, Verdict
 from processing.shapes.bodies import Bodies, without_overlaps
 from processing.shapes.body import Body, parse_shape
 from processing.shapes.orientations import STEP_DEG, spread_orientations
+from processing.shapes.search import evened
 from simulator.rigid import match_particles
 from simulator.series import DualSeries, simulate_dual
 from simulator.settings import Shape, SimulatorSettings, SpecimenSettings
@@ -98,6 +99,17 @@ def test_of_overlapping_bodies_the_brighter_one_stays() -> None:
     places = np.array([[0.0, 0.0, 0.0], [0.0, 0.0, 3.0], [7.0, 0.0, 0.0]])
     kept = without_overlaps(body, Bodies(places, turns, np.array([0.9, 1.0, 0.5])))
     np.testing.assert_array_equal(kept.amplitudes, [1.0, 0.5])
+
+
+def test_the_search_sees_faded_bodies_as_clearly_as_others_but_does_not_raise_noise() -> None:
+    rng = np.random.default_rng(1)
+    fading = np.linspace(1.0, 0.2, 60, dtype=np.float32)[:, None, None]
+    details = rng.normal(size=(60, 50, 50)).astype(np.float32) * fading
+    details[:, :, 30:] *= 1e-3
+    even = evened(details, width_px=4.0)
+    near, far = even[5:15, :, :20].std(), even[-15:-5, :, :20].std()
+    assert far > 0.9 * near
+    assert even[:, :, 40:].std() < 0.05 * near
 
 
 @pytest.fixture(scope="module")
