@@ -32,6 +32,8 @@ CASES = (
     (75.0, Packing.DISORDERED, 12.0, 412, ("A", "B", BOTH)),
     (75.0, Packing.FCC, 14.0, 413, ("A", "B", BOTH)),
     (110.0, Packing.FCC, 4.0, 201, ("A",)),
+    (110.0, Packing.FCC, 6.0, 302, ("A", "B")),
+    (110.0, Packing.DISORDERED, 6.0, 302, ("A", "B")),
     (110.0, Packing.DISORDERED, 8.0, 403, ("A",)),
     (110.0, Packing.FCC, 8.0, 301, ("A", "B")),
     (165.0, Packing.FCC, 2.0, 201, ("A",)),
@@ -39,8 +41,10 @@ CASES = (
     (165.0, Packing.FCC, 6.0, 201, ("A", "B")),
     (165.0, Packing.FCC, 2.0, 301, ("A", "B")),
     (165.0, Packing.FCC, 6.0, 301, ("A", "B")),
+    (165.0, Packing.FCC, 6.0, 302, ("A", "B")),
     (165.0, Packing.DISORDERED, 2.0, 301, ("A", "B")),
     (165.0, Packing.DISORDERED, 4.0, 301, ("A",)),
+    (165.0, Packing.DISORDERED, 6.0, 301, ("A", "B", BOTH)),
 )
 """Size, packing, tilt step, seed, and which series."""
 SURE = 1e-4
