@@ -40,6 +40,10 @@ class Specimen:
     seed: int
     dose: float = 1.0
     """Dose of each image, as a fraction of the usual one."""
+    small_share: float = 0.0
+    """Share of the particles that are of a second, smaller size."""
+    margin_nm: float = MARGIN_NM
+    """Width of the field beyond the assembly; negative where the assembly does not fit it."""
 
     def record(self, a_deg: ArrayLike, b_deg: ArrayLike) -> DualSeries:
         """Simulate both raw series at their tilts; the result includes their truth."""
@@ -50,11 +54,12 @@ class Specimen:
                     "packing": self.packing,
                     "assembly_diameter_nm": self.size_nm,
                     "other_assemblies_nm": [(400.0, 0.0)],
+                    "small_share": self.small_share,
                 },
                 "stage": {"tilt_error_deg": 0.15},
             }
         )
-        side_px = 2 * round((self.size_nm + MARGIN_NM) / self.pixel_nm / 2)
+        side_px = 2 * round((self.size_nm + self.margin_nm) / self.pixel_nm / 2)
         scan = ScanSettings(
             width_px=side_px,
             height_px=side_px,

@@ -9,7 +9,7 @@ import numpy as np
 from controller.model.tilt_order import TiltOrder, recording_order
 from simulator.series import DualSeries
 from simulator.settings import Packing
-from tests.calibration.cases import COARSE_NM, RANGE_DEG, Specimen
+from tests.calibration.cases import COARSE_NM, MARGIN_NM, RANGE_DEG, Specimen
 
 FIRST_SEED = 601
 """The rule was made with seeds 401 to 406."""
@@ -28,13 +28,24 @@ class Case:
     """Series B is recorded, too, and both are counted together."""
     pixel_nm: float = COARSE_NM
     """Pixel size."""
+    dose: float = 1.0
+    """Dose of each image, as a fraction of the usual one."""
+    small_share: float = 0.0
+    """Share of the particles that are of a second, smaller size."""
+    margin_nm: float = MARGIN_NM
+    """Width of the field beyond the assembly; negative where the assembly does not fit it."""
 
     @property
     def name(self) -> str:
         """Name of the case, without its seed."""
+        differences = (
+            ("" if self.dose == 1.0 else f", {self.dose:.0%} of the dose"),
+            (", two sizes" if self.small_share else ""),
+            (", larger than the field" if self.margin_nm < 0 else ""),
+        )
         return (
             f"{self.packing.value}, {self.size_nm:g} nm, {self.order}, "
-            f"steps of {self.step_deg:g} degrees"
+            f"steps of {self.step_deg:g} degrees{''.join(differences)}"
         )
 
     @property
@@ -46,7 +57,15 @@ class Case:
     def record(self, seed: int) -> DualSeries:
         """Simulate both complete raw series; the result includes their truth."""
         b_deg = self.tilts_deg if self.both else self.tilts_deg[:1]
-        specimen = Specimen(self.packing, self.size_nm, self.pixel_nm, seed)
+        specimen = Specimen(
+            self.packing,
+            self.size_nm,
+            self.pixel_nm,
+            seed,
+            self.dose,
+            self.small_share,
+            self.margin_nm,
+        )
         return specimen.record(self.tilts_deg, b_deg)
 
 
@@ -57,6 +76,11 @@ CASES = (
         Case(Packing.DISORDERED, 50.0, order)
         for order in ("dose-symmetric", "bidirectional", "one-way")
     ),
+    *(Case(packing, 50.0, "golden") for packing in (Packing.TWINNED, Packing.ICOSAHEDRAL)),
+    Case(Packing.DISORDERED, 50.0, "golden", dose=0.3),
+    Case(Packing.DISORDERED, 50.0, "golden", small_share=0.3),
+    Case(Packing.DISORDERED, 50.0, "golden", margin_nm=-12.0),
+    Case(Packing.DISORDERED, 50.0, "golden", 1.5),
     *(Case(packing, 75.0, "golden") for packing in PACKINGS),
     *(Case(packing, 50.0, "golden", 3.0, both=True) for packing in PACKINGS),
     Case(Packing.DISORDERED, 110.0, "golden"),

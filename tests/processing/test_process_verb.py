@@ -274,6 +274,15 @@ def test_files_of_an_earlier_run_are_never_overwritten(
     assert [path.name for path in tmp_path.iterdir()] == ["processed"]
 
 
+def test_no_results_are_written_among_those_of_a_session(stacks: Path, tmp_path: Path) -> None:
+    processed = tmp_path / "processed"
+    processed.mkdir()
+    (processed / "summary.json").write_text("hours of work")
+    with pytest.raises(UsageError, match="the subfolder of other results; choose a new"):
+        run(stacks / "A.mrc", "--out", processed, "--diameter-nm", 6.3)
+    assert [path.name for path in processed.iterdir()] == ["summary.json"]
+
+
 def test_empty_images_are_a_processing_failure(tmp_path: Path) -> None:
     write_images(tmp_path / "A.mrc", np.zeros((len(ANGLES), 40, 40), np.float32), 0.9)
     write_rawtlt(tmp_path / "A.rawtlt", ANGLES)

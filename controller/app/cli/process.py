@@ -187,6 +187,8 @@ def _require_unused(out: Path) -> None:
     from processing.pipeline.results_folder import PROCESSED, SUMMARY
 
     folder = out / PROCESSED
+    if (out / SUMMARY).exists():
+        raise UsageError(f"{out}: is the subfolder of other results; choose a new --out folder")
     if folder.is_symlink():
         raise UsageError(f"{folder}: is a link; remove it, or choose a new --out folder")
     if not folder.exists():
