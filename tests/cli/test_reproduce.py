@@ -92,6 +92,7 @@ class Contradiction:
     says: str
 
 
+LAST_SEED = tuple(OTHER_SEEDS)[-1]
 CONTRADICTIONS = [
     Contradiction("nothing gained", outcome(USUAL, fused=count(0.98)), "both series together"),
     Contradiction("B finds more", outcome(USUAL, B=count(0.99)), "more than B"),
@@ -102,7 +103,8 @@ CONTRADICTIONS = [
     Contradiction("harmless", outcome(NO_SHOWER, shrinkage=0.01), "shrinkage costs exactness"),
     Contradiction("one is enough", outcome(ONE_SERIES, A=count(1.0)), "twice the dose"),
     Contradiction("angle matters", outcome(PARALLEL, fused=count(0.99)), "in-plane angle"),
-    Contradiction("luck", outcome(next(iter(OTHER_SEEDS)), A=count(0.9)), "other seeds"),
+    Contradiction("luck", outcome(LAST_SEED, A=count(0.9)), "too, series A finds more than B"),
+    Contradiction("luck with both", outcome(LAST_SEED, A=count(1.0)), "too, both series together"),
     Contradiction("few tilts are enough", outcome(FEWEST[0]), "breaks"),
     Contradiction("a low dose is enough", outcome(FEWEST[1]), "breaks"),
     Contradiction("confident, wrong", outcome(USUAL, B=count(0.95, high=960)), "every trusted"),

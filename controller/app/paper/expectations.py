@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from controller.app.paper.experiments import (
@@ -86,20 +86,24 @@ def _recalls(outcomes: Outcomes, name: str = USUAL) -> str:
     return ", ".join(f"{which} {_recall(outcomes, name, which):.4f}" for which in COUNTED)
 
 
-def _in_the_papers_order(outcomes: Outcomes, name: str) -> bool:
+def _recalls_of(outcomes: Outcomes, names: Iterable[str]) -> str:
+    return "; ".join(_recalls(outcomes, name) for name in names)
+
+
+def _both_find_more(outcomes: Outcomes, name: str) -> bool:
     a, b, fused = (_recall(outcomes, name, which) for which in COUNTED)
-    return fused > a > b
+    return fused > max(a, b)
 
 
 EXPECTATIONS = (
     Expectation(
         "both series together find more particles than either alone (Fig. 5: 7116, 6988, 6092)",
         (USUAL,),
-        lambda o: _recall(o, USUAL, "fused") > max(_recall(o, USUAL, "A"), _recall(o, USUAL, "B")),
+        lambda o: _both_find_more(o, USUAL),
         lambda o: f"recall {_recalls(o)}",
     ),
     Expectation(
-        "series A finds more than B, whose beam leaves through the flat side",
+        "series A finds more than B, whose beam leaves through the flat side (Fig. 5)",
         (USUAL,),
         lambda o: _recall(o, USUAL, "A") > _recall(o, USUAL, "B"),
         lambda o: f"recall {_recalls(o)}",
@@ -158,10 +162,16 @@ EXPECTATIONS = (
         ),
     ),
     Expectation(
-        "other seeds give the same order: both series together, then A, then B",
+        "with other seeds, too, both series together find more particles than either alone",
         tuple(OTHER_SEEDS),
-        lambda o: all(_in_the_papers_order(o, name) for name in OTHER_SEEDS),
-        lambda o: "; ".join(_recalls(o, name) for name in OTHER_SEEDS),
+        lambda o: all(_both_find_more(o, name) for name in OTHER_SEEDS),
+        lambda o: _recalls_of(o, OTHER_SEEDS),
+    ),
+    Expectation(
+        "with other seeds, too, series A finds more than B",
+        tuple(OTHER_SEEDS),
+        lambda o: all(_recall(o, name, "A") > _recall(o, name, "B") for name in OTHER_SEEDS),
+        lambda o: _recalls_of(o, OTHER_SEEDS),
     ),
     Expectation(
         f"the count of both series breaks (recall under {BROKEN:g}) with the fewest tilts and with "

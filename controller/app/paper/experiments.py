@@ -64,7 +64,7 @@ PARALLEL = "in-plane angle 0 instead of 90 degrees"
 OTHER_SEEDS = {f"{USUAL}, seed {seed}": seed for seed in (1, 2)}
 SEEDS = {USUAL: FIRST_SEED, **OTHER_SEEDS}
 TILT_STEPS_DEG = {f"tilts every {step:g} degrees": step for step in (4.0, 6.0, 8.0)}
-DOSE_SHARES = {f"1/{part} of the dose": 1 / part for part in (3, 10, 30)}
+DOSE_SHARES = {f"1/{part} of the dose": 1 / part for part in (3, 10, 30, 100, 300)}
 
 QUICK = (
     Experiment(name=USUAL),
