@@ -7,8 +7,8 @@ more.
 The errors come from the same equations. Noise like that of the images, and size changes as large as
 the errors of the diameters, are put in place of the residual. The positions that they cause have
 the covariance of the least-squares solution (the inverse of the Fisher information), with the
-overlap of neighbours in it. The level of the noise is calibrated by what the residual pulls at the
-spheres.
+overlap of neighbours in it. The model of the image is not exact either: near each sphere the
+errors are scaled by what the residual pulls at the spheres, over what the noise pulls at them.
 """
 
 from __future__ import annotations
@@ -22,6 +22,12 @@ import numpy as np
 
 from processing.device import Array
 from processing.fit.evidence import noise_energy
+from processing.fit.scatter import (
+    average_nearby,
+    squared_scatter,
+    view_weights,
+    without_rigid_motion,
+)
 from processing.fit.size_model import UNKNOWNS, SizeModel, size_models
 from processing.fit.solve import (
     conjugate_gradients,
@@ -40,16 +46,14 @@ STEPS = 4
 """Steps of conjugate gradients for the positions, which start near the solution."""
 NOISE_STEPS = 9
 """The same for noise, which starts from nothing: layers that line up converge slowly."""
-MOST_VIEWS = 24
-"""Largest number of images, evenly spaced, from which the errors are computed."""
+SIZE_VIEWS = 24
+"""Largest number of images, evenly spaced, in which errors of the sizes move the spheres: they move
+them as far in some images as in all."""
 LARGEST_MOVE = 0.1
 """Largest displacement by the last solution, in sphere diameters."""
 DRAWN_PARTICLES, MOST_DRAWS = 150, 3
 """Particles of all draws of noise together, which find the errors within a few percent; largest
 number of draws."""
-MODEL_ERROR = 1.15
-"""Error of the positions over that by noise and sizes, in simulated series: the model of the image
-(layers of blur and contrast, poses) is not exact, and the residual does not show it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,21 +81,20 @@ def measure_positions(fit: SphereFit, log_sizes: Float64, size_errors: Float64) 
     particles = spheres.are_particles
     if not particles.any():
         return Positions(fit.centres_nm, errors)
-    step = -(-sum(map(len, fit.views)) // MOST_VIEWS)
-    noise = fit.evidence.noise[::step]
     with ThreadPoolExecutor(fit.views[0].imager.device.threads()) as pool:
         models = list(pool.map(partial(_model, fit), fit.views))
         system = _system(models, spheres, log_sizes, pool)
         solution = system.solve(system.residuals(), STEPS)
-        system = _system(every(models, step), spheres, log_sizes, pool)
         residual = system.left(system.residuals(), solution)
-        found = _errors(system, residual, noise, size_errors)
+        step = -(-sum(map(len, fit.views)) // SIZE_VIEWS)
+        few = _system(every(models, step), spheres, log_sizes, pool)
+        found = _errors(system, few, residual, fit.evidence.noise, size_errors)
     errors[particles] = found[particles]
     moves = solution[:, 1:]
     moves[particles] -= moves[particles].mean(axis=0)
     largest_nm = LARGEST_MOVE * _diameter_nm(fit.views[0])
     centres_nm = fit.centres_nm + np.clip(moves, -largest_nm, largest_nm)
-    return Positions(centres_nm, errors * np.sqrt(len(noise) / len(fit.evidence.noise)))
+    return Positions(centres_nm, errors)
 
 
 def _model(fit: SphereFit, views: Views) -> ViewModel:
@@ -160,15 +163,25 @@ class _System:
         right: Float64 = sum_models(self.pool, adjoint, pairs)
         return conjugate_gradients(normal_product, right * particles, precondition, steps)
 
-    def pulls(self, spectra: Sequence[Array]) -> float:
-        """Return the sum of the squared forces of spectra on all spheres in all views."""
-        weights, total = self.spheres.weights, 0.0
+    def scatter(self, spectra: Sequence[Array]) -> Float64:
+        """Return the summed variances of x, y and z that spectra cause near each sphere, [n]."""
+        weights, parts = self.spheres.weights, []
         for one, each in zip(self.models, spectra, strict=True):
-            layers = one.model.adjoint(each)
-            for slopes in (one.model.splines.slope_y, one.model.splines.slope_u):
-                force = one.model.views.imager.device.to_host(slopes @ layers)
-                total += float(np.square(force.reshape(-1, len(weights)) * weights).sum())
-        return total
+            model, views = one.model, one.model.views
+            layers = model.adjoint(each)
+            along = [
+                views.imager.device.to_host(slopes @ layers).reshape(len(views), -1) * weights
+                for slopes in (model.splines.slope_y, model.splines.slope_u)
+            ]
+            axes = views.axes[:, :2].astype(np.float32)
+            parts.append(np.einsum("kvn,vki->vni", np.stack(along), axes))
+        views_of = [one.model.views for one in self.models]
+        series = np.concatenate([np.full(len(each), each.series) for each in views_of])
+        pairs = view_weights(np.concatenate([each.axes for each in views_of]), series)
+        found = squared_scatter(np.concatenate(parts), pairs, self.inverse)
+        particles = self.spheres.are_particles
+        found[particles] = average_nearby(found[particles], self.spheres.centres_nm[particles])
+        return found
 
 
 def _changed(model: ViewModel, changes: Float64, weights: Float32) -> Array:
@@ -199,30 +212,42 @@ def _system(
 
 
 def _errors(
-    system: _System, residual: Sequence[Array], noise: Float32, size_errors: Float64
+    system: _System,
+    few: _System,
+    residual: Sequence[Array],
+    noise: Float32,
+    size_errors: Float64,
 ) -> Float64:
     """Return the standard errors of the positions, [n, 3].
 
-    Those of each sphere alone are scaled, along each axis, to those of all together.
+    Those of each sphere alone are scaled, along each axis, to those of all together, and near each
+    sphere to the scatter that the residual causes.
 
     Parameters
     ----------
+    few
+        The same system for some of the images.
     noise
         Mean square of the noise near each sphere, [view, n].
     """
     particles = system.spheres.are_particles
     alone = _errors_alone(system, noise)
     rng = np.random.default_rng(0)
-    pulls, drawn_pulls, squares = system.pulls(residual), 0.0, np.zeros(3)
+    drawn_scatter, by_noise, by_sizes = np.zeros(len(alone)), np.zeros(3), np.zeros(3)
     draws = min(MOST_DRAWS, -(-DRAWN_PARTICLES // int(particles.sum())))
+
+    def squares(solution: Float64) -> Float64:
+        moves = without_rigid_motion(solution[particles, 1:], system.spheres.centres_nm[particles])
+        return np.asarray(np.mean((moves / alone[particles]) ** 2, axis=0) / draws, np.float64)
+
     for _ in range(draws):
-        drawn = _drawn(system, residual, size_errors, rng)
+        drawn = _drawn_noise(system, residual, rng)
         solution = system.solve(drawn, NOISE_STEPS)
-        drawn_pulls += system.pulls(system.left(drawn, solution)) / draws
-        moves = _without_rigid_motion(solution[particles, 1:], system.spheres.centres_nm[particles])
-        squares += np.mean((moves / alone[particles]) ** 2, axis=0) / draws
-    level = np.sqrt(pulls / max(drawn_pulls, 1e-30))
-    return np.asarray(MODEL_ERROR * level * np.sqrt(squares) * alone, np.float64)
+        drawn_scatter += system.scatter(system.left(drawn, solution)) / draws
+        by_noise += squares(solution)
+        by_sizes += squares(few.solve(_drawn_sizes(few, size_errors, rng), NOISE_STEPS))
+    excess = system.scatter(residual) / np.maximum(drawn_scatter, 1e-30)
+    return np.asarray(np.sqrt(excess[:, None] * by_noise + by_sizes) * alone, np.float64)
 
 
 def _errors_alone(system: _System, noise: Float32) -> Float64:
@@ -252,31 +277,22 @@ def _errors_alone(system: _System, noise: Float32) -> Float64:
     return np.asarray(np.sqrt(np.maximum(variances, 1e-30)) / amplitudes[:, None], np.float64)
 
 
-def _drawn(
-    system: _System, residual: Sequence[Array], size_errors: Float64, rng: np.random.Generator
+def _drawn_noise(
+    system: _System, residual: Sequence[Array], rng: np.random.Generator
 ) -> list[Array]:
-    """Return spectra of noise like that of the images, and of errors of the sizes."""
-    weights = system.spheres.weights
-    changes = np.zeros_like(system.unknowns)
-    changes[:, 1] = weights * size_errors * rng.standard_normal(len(weights))
-    spectra = []
+    """Return spectra of noise like that of the images."""
+    weights, spectra = system.spheres.weights, []
     for one, left in zip(system.models, residual, strict=True):
         imager = one.model.views.imager
         energy = noise_energy(imager, one.forward(system.unknowns, weights), left)
         white = imager.device.to_device(rng.standard_normal(energy.shape, np.float32))
-        noise = imager.spectra(white * imager.device.xp.sqrt(energy / imager.band_power))
-        spectra.append(noise + one.forward(changes, weights))
+        spectra.append(imager.spectra(white * imager.device.xp.sqrt(energy / imager.band_power)))
     return spectra
 
 
-def _without_rigid_motion(moves: Float64, centres_nm: Float64) -> Float64:
-    """Return moves [n, 3] without the part that shifts and turns all centres together."""
-    x, y, z = (centres_nm - centres_nm.mean(axis=0)).T
-    turns = np.zeros((len(moves), 3, 3))
-    turns[:, 1, 0], turns[:, 2, 0] = -z, y
-    turns[:, 0, 1], turns[:, 2, 1] = z, -x
-    turns[:, 0, 2], turns[:, 1, 2] = -y, x
-    shifts = np.tile(np.eye(3), (len(moves), 1, 1))
-    basis = np.concatenate([shifts, turns], axis=2).reshape(-1, 6)
-    flat = moves.ravel()
-    return np.asarray((flat - basis @ np.linalg.lstsq(basis, flat)[0]).reshape(-1, 3), np.float64)
+def _drawn_sizes(system: _System, size_errors: Float64, rng: np.random.Generator) -> list[Array]:
+    """Return spectra of errors of the sizes."""
+    weights = system.spheres.weights
+    changes = np.zeros_like(system.unknowns)
+    changes[:, 1] = weights * size_errors * rng.standard_normal(len(weights))
+    return [one.forward(changes, weights) for one in system.models]

@@ -57,10 +57,13 @@ def with_own_positions(
 def calibrated_by_pairs(
     table: ParticleTable, a: ParticleTable, b: ParticleTable, within_nm: float
 ) -> ParticleTable:
-    """Return particles of both series with errors scaled by the differences between A and B.
+    """Return particles of both series with errors like those of the weighted mean of A and B.
 
     The errors of A and B are independent but for what both share, so that their differences show
-    more than the residual of one: the errors of the model, too. All tables are in A's frame.
+    more than the residual of one: the errors of the model, too. The errors of A and B are scaled,
+    along each axis, to these differences. A fit of all images is as exact as their weighted mean at
+    least; its own residual does not show errors by which A and B pull a particle apart. All tables
+    are in A's frame.
 
     Parameters
     ----------
@@ -68,12 +71,16 @@ def calibrated_by_pairs(
         Largest distance between two centres of the same particle.
     """
     here, there = mutual_pairs(a.centres_nm, b.centres_nm, within_nm)
-    expected = a.centre_se_nm[here] ** 2 + b.centre_se_nm[there] ** 2
+    squares_a, squares_b = a.centre_se_nm[here] ** 2, b.centre_se_nm[there] ** 2
+    expected = squares_a + squares_b
     known = ~np.isnan(expected).any(axis=1)
     if known.sum() < FEWEST_PAIRS:
         return table
     apart_nm = (a.centres_nm[here] - b.centres_nm[there])[known] / np.sqrt(expected[known])
-    return replace(table, centre_se_nm=table.centre_se_nm * _robust_rms(apart_nm))
+    of_mean = (squares_a * squares_b / expected)[known].mean(axis=0)
+    told = np.nanmean(table.centre_se_nm**2, axis=0)
+    factor = _robust_rms(apart_nm) * np.sqrt(of_mean / told)
+    return replace(table, centre_se_nm=table.centre_se_nm * factor)
 
 
 def _robust_rms(values: Float64) -> Float64:

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy.spatial import cKDTree
 
 from processing.combine.pose import fit_pose
 from processing.files.particles import ParticleTable
@@ -61,6 +62,20 @@ def test_the_standard_errors_are_right(fit: SphereFit) -> None:
     assert np.mean(uncertain.errors_nm**2) > 1.05 * np.mean(found.errors_nm**2)
 
 
+def test_missed_particles_raise_the_errors_of_their_neighbours() -> None:
+    """The residual of a particle that is not in the model pulls at others in all tilts."""
+    missed = np.arange(len(TRUTH)) % 25 == 0
+    kept = TRUTH[~missed]
+    start = kept + np.random.default_rng(7).normal(0, 0.2, kept.shape)
+    fit = fit_spheres([(images(0.3), None)], start, np.ones(len(kept)), DIAMETER)
+    found = measure_positions(fit, np.log1p(CHANGES[~missed]), EXACT[~missed])
+    real_nm = fit_pose(kept, found.centres_nm).apply(found.centres_nm) - kept
+    told, real = (np.sqrt(np.mean(each**2, axis=1)) for each in (found.errors_nm, real_nm))
+    assert np.sqrt(np.mean(real**2) / np.mean(told**2)) == pytest.approx(1.0, abs=0.25)
+    near = cKDTree(TRUTH[missed]).query(kept)[0] < 1.6 * DIAMETER
+    assert told[near].mean() > 1.2 * told[~near].mean()
+
+
 def table(centres: np.ndarray, error_nm: float) -> ParticleTable:
     number = len(centres)
     errors = np.full((number, 3), error_nm)
@@ -68,10 +83,12 @@ def table(centres: np.ndarray, error_nm: float) -> ParticleTable:
 
 
 @pytest.mark.parametrize(
-    ("number", "factor"), [(400, (1.0, 2.0, 3.0)), (30, (1.0, 1.0, 1.0))], ids=["many", "few"]
+    ("number", "told_nm"),
+    [(400, (0.1 / 2**0.5, 0.2 / 2**0.5, 0.3 / 2**0.5)), (30, (0.05, 0.05, 0.05))],
+    ids=["many: as exact as the mean of A and B", "few: as told"],
 )
 def test_pairs_of_a_and_b_calibrate_each_axis(
-    number: int, factor: tuple[float, float, float]
+    number: int, told_nm: tuple[float, float, float]
 ) -> None:
     rng = np.random.default_rng(8)
     places = 20.0 * np.stack(np.unravel_index(np.arange(number), (8, 8, 8)), axis=1)
@@ -79,5 +96,5 @@ def test_pairs_of_a_and_b_calibrate_each_axis(
     b[0] += 2.0  # no pair of one particle
     found = calibrated_by_pairs(table(places, 0.05), table(a, 0.1), table(b, 0.1), 6.0)
     np.testing.assert_allclose(
-        found.centre_se_nm, np.tile(0.05 * np.array(factor), (number, 1)), rtol=0.1
+        found.centre_se_nm, np.tile(np.array(told_nm), (number, 1)), rtol=0.1
     )
