@@ -40,7 +40,8 @@ MANY_ODD = 0.02
 WELL_EXPLAINED = 0.02
 """Unexplained share near a typical body up to which its shape and size may be right.
 
-Bodies of the true shape leave 0 to 0.6 %, octahedra given for cubes 4 % (docs/shapes.md)."""
+Bodies of the true shape leave 0 to 0.6 %, octahedra given for cubes 4 %. One series of a thick
+assembly leaves 3.5 % of the true shape, too, and its count is as doubtful (docs/shapes.md)."""
 
 
 def diameter_of(body: Body) -> Diameter:
