@@ -33,6 +33,11 @@ from controller.worker.supervisor import Supervisor
 AUTOGROUP = Path("/proc/self/autogroup")
 """Linux: weight of all processes of a terminal together, against those of other terminals."""
 LOWEST_NICENESS = 19
+SILENT_LIMIT_S = 7200.0
+"""Longest time without a message from the jobs child (s); then it is taken for hung.
+
+Long, because live work may leave the child no time for many minutes.
+"""
 
 
 def make_results(path: Path) -> tuple[ExitCode, str]:
@@ -61,7 +66,7 @@ def _assemble(
     """
     session, service = open_session(folder, stack, exit_code)
     service.listeners.append(load_figures_beside_the_fusion)
-    jobs = Supervisor(folder.path, service.publish, roles=("jobs",))
+    jobs = Supervisor(folder.path, service.publish, roles=("jobs",), silent_limit_s=SILENT_LIMIT_S)
     stack.callback(jobs.close)
     run = ResultsRun(
         session,
