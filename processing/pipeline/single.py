@@ -121,7 +121,7 @@ def _counted_again(
 ) -> SeriesResult:
     """Count without what lies beside the object, or with more of the overlapped images.
 
-    Returns `result`, the count of the clear images, if neither is possible.
+    Returns `result`, the count of the clear images, if neither is possible or more certain.
     """
     alone = without_neighbours(
         isolated, beside, alignment, settings, progress=within(progress, 0.0, 0.7)
@@ -148,9 +148,15 @@ def _counted_again(
         )
     except ProcessingError:
         return result
-    return found if _state(found) is not Trust.REFUSED else result
+    better = _state(found) is not Trust.REFUSED and _uncertainty(found) <= _uncertainty(result)
+    return found if better else result
 
 
 def _state(result: SeriesResult) -> Trust | None:
     verdict = result.detection.count.verdict
     return None if verdict is None else verdict.state
+
+
+def _uncertainty(result: SeriesResult) -> int:
+    """Return the width of the interval of the count, in particles."""
+    return result.detection.count.n_high - result.detection.count.n_low
