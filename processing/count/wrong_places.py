@@ -19,6 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
+from scipy.special import log_ndtr
 
 from processing.series import Float64
 
@@ -93,23 +94,24 @@ class ExitRule:
     """Chance of a wrong place on the exit side of one series.
 
     The odds are (step . scatter . usual scatter / limit)^steepness / sharpness^sharpening. In a
-    crystal they are exp((distance from the site - even) / width), as far as `FAULTS` allows.
+    crystal a place is wrong if its true distance from the site exceeds `even`; the distance found
+    has a normal error. `FAULTS` limits the odds.
     """
 
-    limit: float = 0.0649
+    limit: float = 0.0919
     """Product of the three at which the odds are even for the sharpest spheres."""
-    steepness: float = 1.92
+    steepness: float = 2.18
     """Power with which the odds grow with this product."""
-    sharpening: float = 6.0
+    sharpening: float = 6.64
     """Power with which the odds fall with the sharpness."""
-    by_chance: float = 0.121
-    """Share of the spheres whose place nothing shows that are near a particle all the same; none in
-    a crystal, where the sites show it."""
-    even: float = 0.237
+    by_chance: float = 0.434
+    """Share of the spheres whose place nothing shows that are near a particle all the same; none
+    beside a single crystal, of which the images show most."""
+    even: float = 0.233
     """Distance from a site of the crystal, in bonds, at which the odds are even: a quarter of a
     diameter, and the scatter of the particles around the sites."""
-    width: float = 0.0157
-    """Distance, in bonds, over which the odds grow by a factor e."""
+    distance_se: float = 0.0289
+    """Standard error of the distance from a site, in bonds."""
 
 
 ONE_SERIES = ExitRule()
@@ -125,10 +127,14 @@ def wrong_place_chance(places: Places, rule: ExitRule = ONE_SERIES) -> Float64:
     )
     sharp = np.maximum(places.sharpness, LEAST_SHARPNESS) ** rule.sharpening
     unseen = (uneven / rule.limit) ** rule.steepness / sharp
-    right = (1 - _chance(pulled)) * (1 - (1 - rule.by_chance) * _chance(unseen))
-    beside = np.exp(np.minimum((places.off_site - rule.even) / rule.width, LARGEST_LOG_ODDS))
+    in_no_crystal = np.isnan(places.off_site)
+    by_chance = rule.by_chance if in_no_crystal.all() else 0.0
+    right = (1 - _chance(pulled)) * (1 - (1 - by_chance) * _chance(unseen))
+    beyond = (places.off_site - rule.even) / rule.distance_se
+    log_odds = log_ndtr(beyond) - log_ndtr(-beyond)
+    beside = np.exp(np.clip(log_odds, -LARGEST_LOG_ODDS, LARGEST_LOG_ODDS))
     beside = np.clip(beside, FAULTS * pulled, (pulled + unseen) / FAULTS)
-    return np.where(np.isnan(places.off_site), 1 - right, _chance(beside))
+    return np.where(in_no_crystal, 1 - right, _chance(beside))
 
 
 def local_scatter(places_nm: Float64, centres_nm: Float64, sizes_nm: Float64) -> Float64:

@@ -45,6 +45,9 @@ CASES = (
     (165.0, Packing.DISORDERED, 2.0, 301, ("A", "B")),
     (165.0, Packing.DISORDERED, 4.0, 301, ("A",)),
     (165.0, Packing.DISORDERED, 6.0, 301, ("A", "B", BOTH)),
+    (165.0, Packing.DISORDERED, 6.0, 302, ("A", "B")),
+    (165.0, Packing.MULTI_GRAIN, 6.0, 301, ("A",)),
+    (165.0, Packing.MULTI_GRAIN, 4.0, 302, ("B",)),
 )
 """Size, packing, tilt step, seed, and which series."""
 SURE = 1e-4
@@ -76,11 +79,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def fit_rule(measured: Sequence[Judged]) -> ExitRule:
-    """Return the rule of images and neighbours, fitted to all series, and of the lattice.
+    """Return the rule of images, fitted to series of no single crystal, and that of the lattice.
 
-    Few series have no crystal. So the first is fitted as if no lattice were known.
+    The first decides in these series, the lattice in the others.
     """
-    return fit_lattice(measured, fit_images([one.without_lattice() for one in measured]))
+    return fit_lattice(measured, fit_images([one for one in measured if not one.in_crystal]))
 
 
 def fit_images(measured: Sequence[Judged]) -> ExitRule:
@@ -90,7 +93,7 @@ def fit_images(measured: Sequence[Judged]) -> ExitRule:
 
 def fit_lattice(measured: Sequence[Judged], rule: ExitRule) -> ExitRule:
     """Return a rule with the figures of the lattice under which the truth is most likely."""
-    return _most_likely(measured, rule, ("even", "width"))
+    return _most_likely(measured, rule, ("even", "distance_se"))
 
 
 def _most_likely(measured: Sequence[Judged], start: ExitRule, names: Sequence[str]) -> ExitRule:

@@ -6,7 +6,7 @@ whose particles are in wrong places together.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -23,6 +23,14 @@ Most series have coarse steps, since fine ones have few particles in doubt. The 
 is that of independent particles, the second that of specimens, whose particles go wrong together.
 """
 
+GROUPS: dict[str, Callable[[Judged], bool]] = {
+    "One series": lambda one: not one.name.endswith(BOTH),
+    "One series of a single crystal": lambda one: not one.name.endswith(BOTH) and one.in_crystal,
+    "One series of no single crystal": lambda one: not (one.name.endswith(BOTH) or one.in_crystal),
+    "Two series": lambda one: one.name.endswith(BOTH),
+}
+"""Series of each table."""
+
 
 def left_out_part(measured: Sequence[Judged], rules: Sequence[ExitRule]) -> str:
     """Return the part of the page: tables of tenths, and one of the series.
@@ -34,11 +42,11 @@ def left_out_part(measured: Sequence[Judged], rules: Sequence[ExitRule]) -> str:
     """
     confidences = [one.confidence(rule) for one, rule in zip(measured, rules, strict=True)]
     lines = [LEFT_OUT, TEXT]
-    for title, pair in (("One series", False), ("Two series", True)):
-        of = [number for number, one in enumerate(measured) if one.name.endswith(BOTH) is pair]
+    for title, belongs in GROUPS.items():
+        of = [number for number, one in enumerate(measured) if belongs(one)]
         if of:
             specimens = len({measured[number].specimen for number in of})
-            lines += [f"### {title}: {len(of)} counts of {specimens} specimens", ""]
+            lines += [f"### {title}: counts {len(of)}, specimens {specimens}", ""]
             lines += tenths([measured[n] for n in of], [confidences[n] for n in of])
             lines.append("")
     lines += [*by_series(measured, rules), ""]

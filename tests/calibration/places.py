@@ -7,7 +7,7 @@ the scatter of distances, is not: a later rule may do it in another way.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from unittest.mock import patch
 
@@ -70,10 +70,10 @@ class Judged:
         """Return the count with the interval by a rule."""
         return widen_by_wrong_places(self.count, wrong_place_chance(self.places, rule))
 
-    def without_lattice(self) -> Judged:
-        """Return the same particles as if they were no crystal."""
-        unknown = np.full(len(self.prior), np.nan)
-        return replace(self, places=replace(self.places, off_site=unknown))
+    @property
+    def in_crystal(self) -> bool:
+        """True if the sites of a single crystal are known."""
+        return bool(np.isfinite(self.places.off_site).any())
 
 
 def judged_case(case: Case, wanted: Sequence[str]) -> list[Judged]:

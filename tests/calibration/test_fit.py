@@ -14,7 +14,9 @@ from tests.calibration.left_out import by_series, count_error, left_out_part, te
 from tests.calibration.page import left_out_of, with_left_out
 from tests.calibration.places import Judged
 
-RULE = ExitRule(limit=0.05, steepness=1.5, sharpening=5.0, by_chance=0.15, even=0.2, width=0.02)
+RULE = ExitRule(
+    limit=0.05, steepness=1.5, sharpening=5.0, by_chance=0.15, even=0.2, distance_se=0.03
+)
 PARTICLES = 5000
 
 
@@ -47,11 +49,11 @@ def test_the_fit_finds_the_rule() -> None:
 
 def test_the_fit_finds_the_rule_of_the_lattice() -> None:
     crystals = [made_by(RULE, seed, crystal=True) for seed in range(3)]
-    start = replace(RULE, even=0.25, width=0.01)
+    start = replace(RULE, even=0.25, distance_se=0.015)
     found = fit_lattice([*MEASURED, *crystals], start)
     assert found.even == pytest.approx(RULE.even, rel=0.02)
-    assert found.width == pytest.approx(RULE.width, rel=0.1)
-    assert replace(found, even=RULE.even, width=RULE.width) == RULE
+    assert found.distance_se == pytest.approx(RULE.distance_se, rel=0.1)
+    assert replace(found, even=RULE.even, distance_se=RULE.distance_se) == RULE
 
 
 def test_a_specimen_is_tested_by_the_rule_of_the_others() -> None:
@@ -74,16 +76,20 @@ def test_tenths_have_the_errors_of_particles_and_of_specimens() -> None:
     assert row == "| 0.7 to 0.8 | 100 | 0.750 | 0.500 | -25.0 | 4.3, 39.5 |"
 
 
-def test_one_and_two_series_have_their_own_table() -> None:
+def test_crystals_others_and_two_series_have_their_own_table() -> None:
     real = np.ones(50, bool)
-    each = [judged("a", np.full(50, 0.5), NOWHERE, real, series) for series in ("A", "A and B")]
-    part = left_out_part(each, [RULE, RULE])
-    assert part.count("| confidence |") == 2
-    assert (
-        part.index("### One series: 1 count")
-        < part.index("### Two series: 1 count")
-        < part.index("| a, A |")
-    )
+    on_site = replace(NOWHERE, off_site=np.zeros(50))
+    cases = (("a", NOWHERE, "A"), ("b", on_site, "A"), ("a", NOWHERE, "A and B"))
+    half = np.full(50, 0.5)
+    each = [judged(name, half, places, real, series) for name, places, series in cases]
+    part = left_out_part(each, [RULE] * 3)
+    titles = [line.removeprefix("### ") for line in part.splitlines() if line.startswith("###")]
+    assert titles == [
+        "One series: counts 2, specimens 2",
+        "One series of a single crystal: counts 1, specimens 1",
+        "One series of no single crystal: counts 1, specimens 1",
+        "Two series: counts 1, specimens 1",
+    ]
 
 
 def test_the_tables_replace_those_of_an_earlier_run() -> None:
