@@ -19,7 +19,7 @@ from processing.images.repair_pixels import repair_image
 from processing.live.frame_check import FrameCheck
 from processing.live.reconstruction import LiveReconstruction, LiveTilt
 
-MAX_MOVES_AFTER_FRAME, MAX_MOVES_WHEN_IDLE = 6, 20
+MAX_MOVES_AFTER_FRAME, MAX_MOVES_WHEN_IDLE = 6, 10
 """Largest numbers of tilts moved at once to their refined shifts: a fraction of a second's work,
 for which the next frame may have to wait."""
 
