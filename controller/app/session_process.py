@@ -24,20 +24,13 @@ from controller.app.session_parts import (
 )
 from controller.bridge.remote_microscope import connect
 from controller.bridge.start_bridge import BridgeProcess, start_bridge
-from controller.common.errors import (
-    library_failure_as_system_error,
-)
+from controller.common.errors import library_failure_as_system_error
 from controller.common.exit_codes import ExitCode
 from controller.common.runtime_folder import runtime_folder
 from controller.engine import Engine
 from controller.hardware.interface import Microscope
 from controller.hardware.limits import SessionLimits
-from controller.model.events import (
-    Alerted,
-    Event,
-    Level,
-    Publish,
-)
+from controller.model.events import Alerted, Event, Level, Publish
 from controller.rehearsal.demo_operator import DemoOperator
 from controller.service.session_server import SessionService
 from controller.session.folder import SessionFolder

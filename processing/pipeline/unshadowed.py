@@ -150,15 +150,16 @@ def _matched(
     moving, angles_rad = alignment.rejected, np.deg2rad(alignment.angles_deg)
     shifts_px, images = _first_shifts(alignment), linear.images
     band = Band(fine_px, coarse_px)
-    particles = thickness_images(
-        centres_nm, diameter_nm, angles_rad, _frame(linear, alignment, shifts_px)
-    )
+
+    def projected_particles() -> Float32:
+        frame = _frame(linear, alignment, shifts_px)
+        return thickness_images(centres_nm, diameter_nm, angles_rad, frame)
+
+    particles = projected_particles()
     for _ in range(ROUNDS):
         found = find_shifts(images[moving], particles[moving], band, limit_px)
         shifts_px[moving] += found.shifts_px
-        particles = thickness_images(
-            centres_nm, diameter_nm, angles_rad, _frame(linear, alignment, shifts_px)
-        )
+        particles = projected_particles()
         gains = _gains(linear.images, particles)
         own = particles * gains[:, None, None].astype(np.float32)
         covered = _covered(linear.images, own, diameter_px)
