@@ -19,9 +19,9 @@ from processing.images.repair_pixels import repair_image
 from processing.live.frame_check import FrameCheck
 from processing.live.reconstruction import LiveReconstruction, LiveTilt
 
-MAX_MOVES_AFTER_FRAME, MAX_MOVES_WHEN_IDLE = 6, 10
-"""Largest numbers of tilts moved at once to their refined shifts: a fraction of a second's work,
-for which the next frame may have to wait."""
+MAX_MOVES = 5
+"""Largest number of tilts moved at once to their refined shifts: half a second's work, for which
+the next frame may have to wait."""
 
 
 def handler(folder: Path, send: Send) -> Handler:
@@ -69,14 +69,9 @@ class LiveSeries:
             except (ProcessingError, ValueError) as error:
                 failures.append(f"{frame.name} left out: {describe_error(error)}")
         self._show()
-        self._apply_alignment(self._move_limit(task, bool(fresh)))
+        # a complete series takes its last alignment as a whole
+        self._apply_alignment(MAX_MOVES if task.tilts_left else self._planned)
         return Ended(ok=not failures, reason="; ".join(failures))
-
-    def _move_limit(self, task: CatchUp, after_a_frame: bool) -> int:
-        """Return the largest number of tilts to move; all of them once the series is complete."""
-        if task.tilts_left == 0:
-            return self._planned
-        return MAX_MOVES_AFTER_FRAME if after_a_frame else MAX_MOVES_WHEN_IDLE
 
     def _publish(self, event: Event) -> None:
         self._send(Published(event=event))
