@@ -21,6 +21,8 @@ class Packing(StrEnum):
 
     FCC = "fcc"
     TWINNED = "twinned"
+    FAULTED = "faulted"
+    """An fcc crystal with random stacking faults."""
     ICOSAHEDRAL = "icosahedral"
     MULTI_GRAIN = "multi-grain"
     DISORDERED = "disordered"
@@ -80,6 +82,14 @@ class SpecimenSettings(Data):
     """Standard deviation of the lattice sites per axis, in spacings; ordered packings only."""
     grains: Annotated[int, Field(ge=2, le=50)] = 3
     """Number of grains in the multi-grain packing."""
+    stacking_fault_chance: Fraction = 0.08
+    """Chance of each close-packed plane of the faulted packing that it is stacked wrongly: half of
+    these faults are twin planes, half displace the rest of the crystal along the plane."""
+    vacancies: Annotated[float, Field(ge=0, le=0.2)] = 0.0
+    """Share of the lattice sites that are empty; ordered packings of spheres only."""
+    bend_deg: Annotated[float, Field(ge=0, le=5)] = 0.0
+    """Angle between lattice planes on opposite sides of the assembly, which are turned towards each
+    other; ordered packings of spheres only."""
     flattening: Annotated[float, Field(ge=0, le=0.4)] = 0.10
     """Fraction of the diameter missing on the side that dried on the grid."""
     other_assemblies_nm: tuple[tuple[Finite, Finite], ...] = ((700.0, 250.0), (-450.0, -650.0))

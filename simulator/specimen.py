@@ -14,6 +14,15 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 from scipy.spatial.transform import Rotation
 
+from simulator.crystals import (
+    faulted,
+    fcc,
+    icosahedral,
+    multi_grain,
+    neighbour_distance_nm,
+    twinned,
+)
+from simulator.envelope import inside_assembly
 from simulator.pack_solids import PackingOfSolids, apart
 from simulator.settings import Arrangement, Packing, Shape, SpecimenSettings
 from simulator.solids import Solid
@@ -116,129 +125,13 @@ def _assembly_of_solids(
     return inside.select(apart(solid, inside.centres_nm, inside.quaternions, inside.diameters_nm))
 
 
-def inside_assembly(points_nm: Array, settings: SpecimenSettings) -> NDArray[np.bool_]:
-    """Return which points [n, 3] lie inside the flattened sphere: a mask [n]."""
-    radius = settings.assembly_diameter_nm / 2.0
-    below_film = points_nm[:, 2] <= film_height_nm(settings)
-    return np.asarray((np.linalg.norm(points_nm, axis=1) <= radius) & below_film)
-
-
-def film_height_nm(settings: SpecimenSettings) -> float:
-    """Height of the flat side above the centre of the envelope."""
-    return settings.assembly_diameter_nm * (0.5 - settings.flattening)
-
-
-def _spacing_nm(settings: SpecimenSettings) -> float:
-    return settings.spacing_ratio * settings.particle_diameter_nm
-
-
-def _fcc_crystal(settings: SpecimenSettings, rng: np.random.Generator) -> Array:
-    """Return the sites [n, 3] of a randomly oriented fcc crystal, larger than the assembly."""
-    spacing = _spacing_nm(settings)
-    # sites of a simple cubic grid whose index sum is even form an fcc lattice;
-    # the edge of the cubic grid is spacing / sqrt(2)
-    edge = spacing / np.sqrt(2.0)
-    half_count = int(np.ceil(settings.assembly_diameter_nm / 2.0 / edge)) + 2
-    index = np.arange(-half_count, half_count + 1)
-    cube = np.stack(np.meshgrid(index, index, index, indexing="ij"), axis=-1).reshape(-1, 3)
-    sites = cube[cube.sum(axis=1) % 2 == 0] * edge + rng.uniform(-edge, edge, 3)
-    sites += rng.normal(0.0, settings.position_disorder * spacing, sites.shape)
-    return np.asarray(Rotation.random(random_state=rng).apply(sites))
-
-
-def _fcc(settings: SpecimenSettings, rng: np.random.Generator) -> Array:
-    sites = _fcc_crystal(settings, rng)
-    return sites[inside_assembly(sites, settings)]
-
-
-def _twinned(settings: SpecimenSettings, rng: np.random.Generator) -> Array:
-    """Return the sites of an fcc crystal with one twin plane through the assembly's centre."""
-    spacing = _spacing_nm(settings)
-    half_count = int(np.ceil(settings.assembly_diameter_nm / 2.0 / spacing * 1.3)) + 2
-    index = np.arange(-half_count, half_count + 1)
-    i, j, layer = (axis.ravel() for axis in np.meshgrid(index, index, index, indexing="ij"))
-    # close-packed layers are stacked ABC on one side of layer 0, and in the reverse order beyond
-    shift = np.abs(layer) % 3
-    sites = np.stack(
-        [
-            i + j / 2 + shift / 2,
-            (j + shift / 3) * np.sqrt(3.0) / 2.0,
-            layer * np.sqrt(2.0 / 3.0),
-        ],
-        axis=1,
-    )
-    return _placed(spacing * sites[np.linalg.norm(sites, axis=1) < half_count], settings, rng)
-
-
-def _icosahedral(settings: SpecimenSettings, rng: np.random.Generator) -> Array:
-    """Return the sites of a Mackay icosahedron: twenty fcc grains that meet in twin planes."""
-    golden = (1.0 + np.sqrt(5.0)) / 2.0
-    corners = np.array(
-        [
-            np.roll([0.0, first, second * golden], turn)
-            for turn in range(3)
-            for first in (-1.0, 1.0)
-            for second in (-1.0, 1.0)
-        ]
-    )
-    near = np.linalg.norm(corners[:, None] - corners[None], axis=2) < 2.1
-    faces = [
-        (a, b, c)
-        for a in range(12)
-        for b in range(a + 1, 12)
-        for c in range(b + 1, 12)
-        if near[a, b] and near[b, c] and near[a, c]
-    ]
-    spacing = _spacing_nm(settings)
-    # the radial distance of neighbours is 5 % smaller than the tangential one, which is 2 here
-    shells = int(np.ceil(settings.assembly_diameter_nm / 2.0 / spacing * 1.3)) + 1
-    sites = [np.zeros(3)]
-    for shell in range(1, shells + 1):
-        for a, b, c in faces:
-            for i in range(shell + 1):
-                for j in range(shell + 1 - i):
-                    weights = np.array([i, j, shell - i - j], float)
-                    sites.append(weights @ corners[[a, b, c]])
-    unique = np.unique(np.round(sites, 6), axis=0)
-    return _placed(spacing * unique / 1.95, settings, rng)
-
-
-def _placed(sites: Array, settings: SpecimenSettings, rng: np.random.Generator) -> Array:
-    """Turn and disorder sites around the envelope's centre, and cut the assembly out."""
-    spacing = _spacing_nm(settings)
-    sites = sites + rng.normal(0.0, settings.position_disorder * spacing, sites.shape)
-    turned = np.asarray(Rotation.random(random_state=rng).apply(sites))
-    return turned[inside_assembly(turned, settings)]
-
-
-def _multi_grain(settings: SpecimenSettings, rng: np.random.Generator) -> Array:
-    """Return the sites of Voronoi grains of fcc crystals.
-
-    Sites of a later grain that are too close to an earlier grain are removed.
-    """
-    seeds = rng.normal(size=(settings.grains, 3))
-    seeds *= rng.uniform(0.3, 0.7, (settings.grains, 1)) / np.linalg.norm(
-        seeds, axis=1, keepdims=True
-    )
-    grain_centres = cKDTree(seeds * settings.assembly_diameter_nm / 2.0)
-    min_distance = 0.9 * _spacing_nm(settings)
-    kept = np.empty((0, 3))
-    for grain in range(settings.grains):
-        sites = _fcc(settings, rng)
-        sites = sites[grain_centres.query(sites)[1] == grain]
-        if len(kept) and len(sites):
-            sites = sites[cKDTree(kept).query(sites)[0] >= min_distance]
-        kept = np.vstack([kept, sites])
-    return kept
-
-
 def _disordered(settings: SpecimenSettings, rng: np.random.Generator) -> Array:
     """Return a random dense packing: random points pushed apart until no spheres overlap.
 
     The points are relaxed in a larger sphere at the final density, then the assembly is cut out.
     Its density is therefore constant up to its surface.
     """
-    spacing = _spacing_nm(settings)
+    spacing = neighbour_distance_nm(settings)
     box = settings.assembly_diameter_nm / 2.0 + spacing
     number = int(DISORDERED_PACKING * (2.0 * box / spacing) ** 3)
     points = rng.normal(size=(number, 3))
@@ -285,9 +178,10 @@ def _relax_once(
 
 
 _PACKINGS = {
-    Packing.FCC: _fcc,
-    Packing.TWINNED: _twinned,
-    Packing.ICOSAHEDRAL: _icosahedral,
-    Packing.MULTI_GRAIN: _multi_grain,
+    Packing.FCC: fcc,
+    Packing.TWINNED: twinned,
+    Packing.FAULTED: faulted,
+    Packing.ICOSAHEDRAL: icosahedral,
+    Packing.MULTI_GRAIN: multi_grain,
     Packing.DISORDERED: _disordered,
 }

@@ -6,8 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
+from simulator.envelope import film_height_nm
 from simulator.settings import SpecimenSettings
-from simulator.specimen import Particles, film_height_nm, solid_of
+from simulator.specimen import Particles, solid_of
 
 HALF_SIDE_NM = 2500.0
 """Half the side of the square around the first assembly that holds the particles."""

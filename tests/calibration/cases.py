@@ -13,7 +13,7 @@ from simulator.series import DualSeries, simulate_dual
 from simulator.settings import Packing, SimulatorSettings
 
 STEPS_DEG = (2.0, 3.0, 4.0, 6.0)
-PACKINGS = (Packing.FCC, Packing.DISORDERED)
+PACKINGS = (Packing.FCC, Packing.FAULTED, Packing.DISORDERED)
 SMALL_NM = (50.0, 75.0, 110.0)
 """Diameters of the assemblies that take a few seconds each."""
 PAPER_NM = 165.0
@@ -28,6 +28,8 @@ MARGIN_NM = 24.0
 FINE_NM, COARSE_NM = 0.8, 1.2
 """Pixel sizes, of assemblies up to `FINE_UP_TO_NM` and of larger ones."""
 FINE_UP_TO_NM = 60.0
+IMPERFECT = {Packing.FAULTED: {"vacancies": 0.01, "bend_deg": 1.0}}
+"""Further settings of the crystals with stacking faults."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,7 @@ class Specimen:
                     "assembly_diameter_nm": self.size_nm,
                     "other_assemblies_nm": [(400.0, 0.0)],
                     "small_share": self.small_share,
+                    **IMPERFECT.get(self.packing, {}),
                 },
                 "stage": {"tilt_error_deg": 0.15},
             }
@@ -83,6 +86,15 @@ class Case:
     def name(self) -> str:
         """Name of the case, without its seed."""
         return f"{self.packing.value}, {self.size_nm:g} nm, steps of {self.step_deg:g} degrees"
+
+    @property
+    def specimen(self) -> str:
+        """Name of the specimen, the same at all tilt steps."""
+        return f"{self.packing.value} {self.size_nm:g} nm, seed {self.seed}"
+
+    def series_name(self, series: str) -> str:
+        """Name of series A, of B or of both."""
+        return f"{self.specimen}, {self.step_deg:g} degrees, {series}"
 
     @property
     def pixel_nm(self) -> float:

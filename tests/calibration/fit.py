@@ -1,9 +1,14 @@
-"""`python -m tests.calibration.fit [--page FILE]`: fit the rule of wrong places, and test it.
+"""`python -m tests.calibration.fit [--page FILE] [--series NAME ...]`: the rule of wrong places.
 
-Simulated series that are not stored yet are processed first, one after another: about an hour of
-CPU time for all of them. The rule that is printed is fitted to all single series. Each specimen in
+
+Simulated series that are not stored yet are processed first, one after another: two hours of CPU
+time for all of them. The rule that is printed is fitted to all single series. Each specimen in
 the tables is tested by a rule that was fitted to the other specimens. The tables are written to
 docs/calibration.md.
+
+Each series can be processed by itself, on any machine: `--series NAME` stores
+one of tests/calibration/corpus.py as a small file in the folder calibration-places, from which the
+fit reads it.
 """
 
 from __future__ import annotations
@@ -18,38 +23,12 @@ from scipy.optimize import minimize
 
 from processing.count.wrong_places import ExitRule
 from processing.series import Float64
-from simulator.settings import Packing
-from tests.calibration.cases import Case
+from tests.calibration.corpus import CORPUS, case_of
 from tests.calibration.left_out import count_error, left_out_part
 from tests.calibration.measure import silence_warnings
 from tests.calibration.page import PAGE, with_left_out
 from tests.calibration.places import BOTH, Judged, judged_case
 
-CASES = (
-    (75.0, Packing.FCC, 4.0, 201, ("A", "B")),
-    (75.0, Packing.DISORDERED, 6.0, 201, ("A", "B")),
-    (75.0, Packing.FCC, 10.0, 411, ("A", "B", BOTH)),
-    (75.0, Packing.DISORDERED, 12.0, 412, ("A", "B", BOTH)),
-    (75.0, Packing.FCC, 14.0, 413, ("A", "B", BOTH)),
-    (110.0, Packing.FCC, 4.0, 201, ("A",)),
-    (110.0, Packing.FCC, 6.0, 302, ("A", "B")),
-    (110.0, Packing.DISORDERED, 6.0, 302, ("A", "B")),
-    (110.0, Packing.DISORDERED, 8.0, 403, ("A",)),
-    (110.0, Packing.FCC, 8.0, 301, ("A", "B")),
-    (165.0, Packing.FCC, 2.0, 201, ("A",)),
-    (165.0, Packing.FCC, 4.0, 201, ("A", "B")),
-    (165.0, Packing.FCC, 6.0, 201, ("A", "B")),
-    (165.0, Packing.FCC, 2.0, 301, ("A", "B")),
-    (165.0, Packing.FCC, 6.0, 301, ("A", "B")),
-    (165.0, Packing.FCC, 6.0, 302, ("A", "B")),
-    (165.0, Packing.DISORDERED, 2.0, 301, ("A", "B")),
-    (165.0, Packing.DISORDERED, 4.0, 301, ("A",)),
-    (165.0, Packing.DISORDERED, 6.0, 301, ("A", "B", BOTH)),
-    (165.0, Packing.DISORDERED, 6.0, 302, ("A", "B")),
-    (165.0, Packing.MULTI_GRAIN, 6.0, 301, ("A",)),
-    (165.0, Packing.MULTI_GRAIN, 4.0, 302, ("B",)),
-)
-"""Size, packing, tilt step, seed, and which series."""
 SURE = 1e-4
 """Smallest chance of an error in the likelihood: one particle cannot decide on the rule."""
 
@@ -58,13 +37,19 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Fit the rule to all series; print it, and write the tables of left-out specimens."""
     parser = argparse.ArgumentParser(prog="python -m tests.calibration.fit", description=__doc__)
     parser.add_argument("--page", type=Path, default=PAGE, help="page to write")
+    parser.add_argument(
+        "--series",
+        nargs="+",
+        metavar="NAME",
+        help="process and store these series only, as 'fcc 75 nm, seed 201, 4 degrees, A'; no fit",
+    )
     chosen = parser.parse_args(arguments)
     silence_warnings()
-    measured = [
-        one
-        for size_nm, packing, step_deg, seed, series in CASES
-        for one in judged_case(Case(size_nm, packing, step_deg, seed), series)
-    ]
+    if chosen.series:
+        for case, series in map(case_of, chosen.series):
+            judged_case(case, [series])
+        return
+    measured = [one for case, series in CORPUS for one in judged_case(case, series)]
     single = [one for one in measured if not one.name.endswith(BOTH)]
     rule = fit_rule(single)
     print("Fitted to all series:")

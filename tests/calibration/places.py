@@ -20,8 +20,9 @@ from processing.count.interval import widen_by_wrong_places
 from processing.count.wrong_places import ExitRule, Places, wrong_place_chance
 from processing.fit.spheres import SphereFit
 from processing.pipeline.detect import Detection
-from processing.pipeline.fitness import FittedSpheres, fitted_spheres, places_of
-from processing.results import Count
+from processing.pipeline.fitness import Fitness, FittedSpheres, fitted_spheres, places_of
+from processing.pipeline.verdict import beyond_places
+from processing.results import Count, Verdict
 from processing.series import Float64, TiltSeries
 from tests.calibration.cases import Case
 from tests.calibration.measure import real_particles
@@ -43,7 +44,9 @@ class Judged:
     name
         Specimen, tilt step and series.
     prior
-        Confidence [n] without the chance of a wrong place.
+        Confidence [n] without the chance of a wrong place, and without `doubts`.
+    doubts
+        Share of wrong particles by all figures of the verdict but the places.
     places
         Figures of the places.
     real
@@ -57,6 +60,7 @@ class Judged:
     specimen: str
     name: str
     prior: Float64
+    doubts: float
     places: Places
     real: NDArray[np.bool_]
     truth: int
@@ -64,7 +68,10 @@ class Judged:
 
     def confidence(self, rule: ExitRule) -> Float64:
         """Return the confidences [n] by a rule."""
-        return np.asarray(self.prior * (1 - wrong_place_chance(self.places, rule)), np.float64)
+        chances = wrong_place_chance(self.places, rule)
+        # the verdict counts a particle as wrong once: those in wrong places are among its figures
+        beyond = max(0.0, self.doubts - float(chances.mean()))
+        return np.asarray(self.prior * (1 - chances) * (1 - beyond), np.float64)
 
     def counted(self, rule: ExitRule) -> Count:
         """Return the count with the interval by a rule."""
@@ -78,13 +85,12 @@ class Judged:
 
 def judged_case(case: Case, wanted: Sequence[str]) -> list[Judged]:
     """Return the stored particles of series A, B, or both of a case; measure what is missing."""
-    specimen = f"{case.packing.value} {case.size_nm:g} nm, seed {case.seed}"
-    names = {series: f"{specimen}, {case.step_deg:g} degrees, {series}" for series in wanted}
+    names = {series: case.series_name(series) for series in wanted}
     missing = [series for series, name in names.items() if not _file(name).exists()]
     for series, arrays in _measured(case, missing).items():
         FOLDER.mkdir(exist_ok=True)
         np.savez_compressed(_file(names[series]), allow_pickle=False, **arrays)
-    return [_stored(specimen, name) for name in names.values()]
+    return [_stored(case.specimen, name) for name in names.values()]
 
 
 def _file(name: str) -> Path:
@@ -94,11 +100,12 @@ def _file(name: str) -> Path:
 def _stored(specimen: str, name: str) -> Judged:
     with np.load(_file(name)) as stored:
         figures = {key: stored[key] for key in stored.files}
-    own, prior, real = (figures.pop(key) for key in ("own", "prior", "real"))
+    own, prior, doubts, real = (figures.pop(key) for key in ("own", "prior", "doubts", "real"))
     truth, n, n_low, n_high = (int(number) for number in figures.pop("numbers"))
     spheres = FittedSpheres(**{**figures, "step": float(figures["step"])})
     count = Count(n=n, n_low=n_low, n_high=n_high)
-    return Judged(specimen, name, prior, places_of(spheres).select(own), real, truth, count)
+    places = places_of(spheres).select(own)
+    return Judged(specimen, name, prior, float(doubts), places, real, truth, count)
 
 
 def _measured(case: Case, wanted: Sequence[str]) -> dict[str, dict[str, NDArray[np.generic]]]:
@@ -114,6 +121,7 @@ def _measured(case: Case, wanted: Sequence[str]) -> dict[str, dict[str, NDArray[
         BOTH: data.truth.centres_nm,
     }
     fits: list[FittedSpheres] = []
+    doubts: list[float] = []
 
     def keep_spheres(
         fit: SphereFit,
@@ -124,18 +132,26 @@ def _measured(case: Case, wanted: Sequence[str]) -> dict[str, dict[str, NDArray[
         fits.append(fitted_spheres(fit, images, diameter_nm, sizes_nm))
         return np.zeros(len(fit.amplitudes))
 
+    def keep_doubts(fitness: Fitness, verdict: Verdict) -> float:
+        doubts.append(beyond_places(fitness, verdict))
+        return 0.0
+
     def figures(series: str, detection: Detection) -> dict[str, NDArray[np.generic]]:
         table, count = detection.table, detection.count
         return {
             **vars(fits[-1]),
             "own": cKDTree(fits[-1].centres_nm).query(table.centres_nm)[1],
             "prior": table.confidence,
+            "doubts": np.array(doubts[-1]),
             "real": real_particles(truth_nm[series], table.centres_nm, diameter_nm),
             "numbers": np.array([len(truth_nm[series]), count.n, count.n_low, count.n_high]),
         }
 
     found = {}
-    with patch("processing.pipeline.detect.wrong_places", keep_spheres):
+    with (
+        patch("processing.pipeline.detect.wrong_places", keep_spheres),
+        patch("processing.pipeline.detect.beyond_places", keep_doubts),
+    ):
         single = {}
         for series in raw if BOTH in wanted else wanted:
             one = as_read(raw[series], case.pixel_nm, series)

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from processing import ProcessSettings, process_series
 from processing.count.wrong_places import ExitRule, Places
 from processing.results import Count
+from simulator.settings import Packing
+from tests.calibration.cases import Case
+from tests.calibration.corpus import case_of
 from tests.calibration.fit import fit_lattice, fit_rule, rules_left_out
 from tests.calibration.left_out import by_series, count_error, left_out_part, tenths
 from tests.calibration.page import left_out_of, with_left_out
-from tests.calibration.places import Judged
+from tests.calibration.places import Judged, judged_case
+from tests.support.recorded import as_read
 
 RULE = ExitRule(
     limit=0.05, steepness=1.5, sharpening=5.0, by_chance=0.15, even=0.2, distance_se=0.03
@@ -35,7 +41,7 @@ def judged(
 ) -> Judged:
     n = len(prior)
     count = Count(n=n, n_low=n, n_high=n)
-    return Judged(specimen, f"{specimen}, {series}", prior, places, real, n, count)
+    return Judged(specimen, f"{specimen}, {series}", prior, 0.0, places, real, n, count)
 
 
 MEASURED = [made_by(RULE, seed) for seed in range(3)]
@@ -110,3 +116,39 @@ def test_the_error_of_specimens_is_that_of_the_number_of_wrong_places(
     chance = 1 - one.confidence(RULE)
     wrong = np.arange(PARTICLES) < more * chance.sum()
     assert count_error([replace(one, real=~wrong)], [RULE]) == pytest.approx(error, abs=0.03)
+
+
+@pytest.mark.parametrize(
+    ("doubts", "wrong", "confidence"),
+    [(0.0, 0.0, 1.0), (0.1, 0.0, 0.9), (0.1, 0.5, 0.5)],
+    ids=["none", "doubts of all particles", "wrong places that explain the doubts"],
+)
+def test_doubts_count_beyond_wrong_places_only(
+    doubts: float, wrong: float, confidence: float
+) -> None:
+    places = replace(NOWHERE, off_site=np.full(50, 0.0 if not wrong else RULE.even))
+    particles = judged("a", np.ones(50), places, np.ones(50, bool))
+    found = replace(particles, doubts=doubts).confidence(RULE)
+    assert found == pytest.approx(np.full(50, confidence), abs=0.01)
+
+
+def test_stored_particles_have_the_confidences_of_the_pipeline(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    case = Case(45.0, Packing.FAULTED, 35.0, 1)
+    stored = judged_case(case, ["A"])[0]
+    series = as_read(case.record().a, case.pixel_nm, "A")
+    table = process_series(series, ProcessSettings()).detection.table
+    assert stored.confidence(ExitRule()) == pytest.approx(table.confidence, abs=1e-9)
+    assert table.confidence.min() < 0.9
+
+
+def test_a_series_that_is_not_in_the_corpus_is_named() -> None:
+    case, series = case_of("faulted 165 nm, seed 513, 6 degrees, B")
+    assert (case.series_name(series), case.packing) == (
+        "faulted 165 nm, seed 513, 6 degrees, B",
+        Packing.FAULTED,
+    )
+    with pytest.raises(ValueError, match="fcc 75 nm, seed 0"):
+        case_of("fcc 75 nm, seed 0, 4 degrees, A")

@@ -1,0 +1,75 @@
+"""Series to which the rule of wrong places is fitted, and on which it is tested.
+
+Most have coarse tilt steps, since fine ones have few particles in doubt.
+"""
+
+from __future__ import annotations
+
+from simulator.settings import Packing
+from tests.calibration.cases import Case
+from tests.calibration.places import BOTH
+
+FCC, FAULTED, DISORDERED = Packing.FCC, Packing.FAULTED, Packing.DISORDERED
+CORPUS = tuple(
+    (Case(size_nm, packing, step_deg, seed), series)
+    for size_nm, packing, step_deg, seed, series in (
+        (75.0, FCC, 4.0, 201, ("A", "B")),
+        (75.0, DISORDERED, 6.0, 201, ("A", "B")),
+        (75.0, FCC, 10.0, 411, ("A", "B", BOTH)),
+        (75.0, DISORDERED, 12.0, 412, ("A", "B", BOTH)),
+        (75.0, FCC, 14.0, 413, ("A", "B", BOTH)),
+        (75.0, FAULTED, 8.0, 501, ("A", "B")),
+        (75.0, FAULTED, 10.0, 502, ("A", "B")),
+        (110.0, FCC, 4.0, 201, ("A",)),
+        (110.0, FCC, 6.0, 302, ("A", "B")),
+        (110.0, DISORDERED, 6.0, 302, ("A", "B")),
+        (110.0, DISORDERED, 8.0, 403, ("A",)),
+        (110.0, FCC, 8.0, 301, ("A", "B")),
+        (110.0, FAULTED, 4.0, 503, ("A", "B")),
+        (110.0, FAULTED, 6.0, 504, ("A", "B")),
+        (110.0, FAULTED, 8.0, 505, ("A", "B")),
+        (165.0, FCC, 2.0, 201, ("A",)),
+        (165.0, FCC, 4.0, 201, ("A", "B")),
+        (165.0, FCC, 6.0, 201, ("A", "B")),
+        (165.0, FCC, 2.0, 301, ("A", "B")),
+        (165.0, FCC, 6.0, 301, ("A", "B")),
+        (165.0, FCC, 6.0, 302, ("A", "B")),
+        (165.0, DISORDERED, 2.0, 301, ("A", "B")),
+        (165.0, DISORDERED, 4.0, 301, ("A",)),
+        (165.0, DISORDERED, 6.0, 301, ("A", "B", BOTH)),
+        (165.0, DISORDERED, 6.0, 302, ("A", "B")),
+        (165.0, Packing.MULTI_GRAIN, 6.0, 301, ("A",)),
+        (165.0, Packing.MULTI_GRAIN, 4.0, 302, ("B",)),
+        (165.0, FAULTED, 6.0, 511, ("A",)),
+        (165.0, FAULTED, 4.0, 512, ("A",)),
+        (165.0, FAULTED, 6.0, 513, ("B",)),
+        (165.0, FAULTED, 4.0, 514, ("B",)),
+        (165.0, FAULTED, 6.0, 515, ("A",)),
+        (165.0, FAULTED, 3.0, 516, ("A",)),
+        (165.0, FAULTED, 6.0, 517, ("B",)),
+        (165.0, FAULTED, 2.0, 518, ("A",)),
+        (165.0, FCC, 6.0, 303, ("A",)),
+        (165.0, FCC, 4.0, 304, ("B",)),
+        (165.0, FCC, 6.0, 305, ("B",)),
+        (165.0, FCC, 3.0, 306, ("A",)),
+        (165.0, DISORDERED, 6.0, 303, ("A",)),
+        (165.0, DISORDERED, 4.0, 304, ("B",)),
+        (165.0, Packing.MULTI_GRAIN, 6.0, 303, ("A",)),
+    )
+)
+"""Cases, and which of their series."""
+
+
+def case_of(name: str) -> tuple[Case, str]:
+    """Return the case and the series, A, B or both, of a name.
+
+    Raises
+    ------
+    ValueError
+        No series of the corpus has this name.
+    """
+    for case, wanted in CORPUS:
+        for series in wanted:
+            if case.series_name(series) == name:
+                return case, series
+    raise ValueError(f"no series of the corpus is called {name!r}; see tests/calibration/corpus.py")
