@@ -7,7 +7,8 @@ from numpy.typing import NDArray
 
 from controller.model.scan import ScanSettings
 from simulator import detector, imaging, stage
-from simulator.grid import Grid, particles_in_holder, relative_size
+from simulator.deformation import share_reached
+from simulator.grid import Grid, particles_in_holder
 from simulator.settings import SimulatorSettings
 from simulator.world import World, lost_assemblies
 
@@ -29,9 +30,9 @@ def record_frame(
     stage_at_end
         State of the stage at the last pixel.
     """
-    sizes = np.array([relative_size(dose, settings.specimen) for dose in world.doses_e_per_A2])
+    shares = np.array([share_reached(dose, settings.specimen) for dose in world.doses_e_per_A2])
     scene = imaging.Scene(
-        particles_in_holder(grid, sizes, world.mount, lost_assemblies(world)),
+        particles_in_holder(grid, shares, world.mount, lost_assemblies(world)),
         imaging.carbon_nm(max(world.doses_e_per_A2), settings.specimen),
         world.mount.scan_mirrored,
         imaging.focus_nm(world.defocus_nm, world.clock_s, settings.optics),

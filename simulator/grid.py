@@ -17,6 +17,7 @@ from scipy.spatial.transform import Rotation
 
 from controller.model.base import Data
 from controller.rehearsal.operator_actions import OperatorAction
+from simulator.deformation import deformed
 from simulator.settings import SimulatorSettings, SpecimenSettings
 from simulator.specimen import Particles, joined, make_assembly
 from simulator.stray_particles import scatter_stray_particles
@@ -42,8 +43,9 @@ class Mount(Data):
 
 @dataclass(frozen=True, eq=False)
 class Grid:
-    """All particles of the grid."""
+    """All particles of the grid, before any deformation."""
 
+    settings: SpecimenSettings
     assemblies: tuple[Particles, ...]
     """Each relative to its own centre."""
     assembly_positions_nm: Array
@@ -57,6 +59,7 @@ def make_grid(settings: SpecimenSettings, seed: int) -> Grid:
     positions = [(0.0, 0.0), *settings.other_assemblies_nm]
     positions_nm = np.column_stack([np.array(positions), np.zeros(len(positions))])
     return Grid(
+        settings,
         tuple(
             make_assembly(settings, seed, seed_index(settings, index))
             for index in range(len(positions))
@@ -111,21 +114,15 @@ def imaged_assembly(action: OperatorAction, assemblies: int) -> int:
     return 1 if action is OperatorAction.OTHER_ASSEMBLY and assemblies > 1 else 0
 
 
-def relative_size(dose_e_per_A2: float, settings: SpecimenSettings) -> float:
-    """Size after a dose, divided by the size at zero dose: 1 - a (1 - exp(-dose / d0))."""
-    done = -np.expm1(-dose_e_per_A2 / settings.shrinkage_dose_e_per_A2)
-    return float(1.0 - settings.shrinkage * done)
-
-
 def particles_in_holder(
-    grid: Grid, sizes: Array, mount: Mount, lost: Collection[int] = ()
+    grid: Grid, shares: Array, mount: Mount, lost: Collection[int] = ()
 ) -> Particles:
     """Return all particles in the frame of the holder: assemblies in order, then stray ones.
 
     Parameters
     ----------
-    sizes
-        Relative size of each assembly, [m].
+    shares
+        Share of its final deformation that each assembly has reached, [m].
     lost
         Assemblies that are no longer on the grid, from 0.
     """
@@ -134,7 +131,8 @@ def particles_in_holder(
     shown = [
         grid.assemblies[index].moved(
             mount.to_holder(
-                grid.assemblies[index].centres_nm * sizes[index] + grid.assembly_positions_nm[index]
+                deformed(grid.assemblies[index].centres_nm, shares[index], grid.settings)
+                + grid.assembly_positions_nm[index]
             ),
             turn,
         )

@@ -31,7 +31,7 @@ from simulator import detector, frame, stage
 from simulator.grid import make_grid, remount
 from simulator.live_world import LiveWorld, Move
 from simulator.settings import SimulatorSettings
-from simulator.world import mean_size_update
+from simulator.world import mean_deformation_update
 
 T = TypeVar("T")
 
@@ -282,7 +282,7 @@ class SimulatedMicroscope:
                 blanked=True,
                 doses_e_per_A2=doses,
                 frames=at_start.frames + 1,
-                **mean_size_update(at_start, doses),
+                **mean_deformation_update(at_start, doses),
             )
         if not completed:
             raise AbortedError(f"frame {request_id!r} was interrupted: no image")

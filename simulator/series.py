@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from controller.model.scan import ScanSettings
 from controller.rehearsal.operator_actions import OperatorAction
 from simulator import detector, imaging
+from simulator.deformation import deformed, relative_size, share_reached
 from simulator.grid import (
     Grid,
     Mount,
@@ -19,7 +20,6 @@ from simulator.grid import (
     make_grid,
     mount_as_loaded,
     particles_in_holder,
-    relative_size,
     remount,
 )
 from simulator.settings import SimulatorSettings
@@ -50,11 +50,11 @@ class DualSeries:
     a: Series
     b: Series
     truth: Particles
-    """Particles of the first assembly in the frame of A, at their mean size during series A."""
+    """Particles of the first assembly in the frame of A, at their mean places during series A."""
     matrix: Array
     """Rotation from B to A: p_A = matrix . p_B, both relative to the assembly's centre."""
     scale: float
-    """Size in A divided by size in B."""
+    """Mean size in A divided by that in B, as `shrinkage` sets them."""
 
 
 def simulate_dual(
@@ -74,7 +74,7 @@ def simulate_dual(
     Parameters
     ----------
     shower_dose_e_per_A2
-        Dose before the first tilt. With 0 the specimen shrinks during the series.
+        Dose before the first tilt. With 0 the specimen deforms during the series.
     action
         What the operator does at the flip, mistakes included.
     tracking_error_nm
@@ -103,15 +103,17 @@ def simulate_dual(
     a = recorder.record(mount_a, np.array(angles_a_deg, np.float64), doses_a, assembly=0)
     assembly_b = imaged_assembly(action, len(grid.assemblies))
     b = recorder.record(mount_b, np.array(angles_b_deg, np.float64), doses_b, assembly=assembly_b)
-    size_a = relative_size(float(np.mean(doses_a)), settings.specimen)
-    size_b = relative_size(float(np.mean(doses_b)), settings.specimen)
+    share_a, share_b = (
+        float(np.mean([share_reached(each, settings.specimen) for each in these]))
+        for these in (doses_a, doses_b)
+    )
     first = grid.assemblies[0]
     return DualSeries(
         a=a,
         b=b,
-        truth=replace(first, centres_nm=first.centres_nm * size_a),
+        truth=replace(first, centres_nm=deformed(first.centres_nm, share_a, settings.specimen)),
         matrix=np.array(mount_a.matrix) @ np.array(mount_b.matrix).T,
-        scale=size_a / size_b,
+        scale=relative_size(share_a, settings.specimen) / relative_size(share_b, settings.specimen),
     )
 
 
@@ -141,10 +143,10 @@ class _Recorder:
         self, mount: Mount, alpha_deg: float, shift: Array, centre: Array, dose: float
     ) -> NDArray[np.uint16]:
         settings = self.settings
-        size = relative_size(dose, settings.specimen)
-        sizes = np.full(len(self.grid.assemblies), size)
+        share = share_reached(dose, settings.specimen)
+        shares = np.full(len(self.grid.assemblies), share)
         scene = imaging.Scene(
-            particles_in_holder(self.grid, sizes, mount),
+            particles_in_holder(self.grid, shares, mount),
             imaging.carbon_nm(dose, settings.specimen),
             mount.scan_mirrored,
         )

@@ -14,6 +14,7 @@ from simulator.transport_conditions import INNER_MRAD, OUTER_MRAD, VOLTAGE_KV
 
 AssemblyNumber = Annotated[int, Field(ge=1)]
 Fraction = Annotated[float, Field(ge=0, lt=1)]
+Strain = Annotated[float, Field(ge=-0.2, le=0.2)]
 
 
 class Packing(StrEnum):
@@ -105,8 +106,15 @@ class SpecimenSettings(Data):
     """Thickness of the carbon film under the assemblies."""
     shrinkage: Fraction = 0.02
     """Fraction of its size that the specimen finally loses under the beam."""
+    collapse: Fraction = 0.0
+    """Fraction of its height that it loses besides, without a change of its width."""
+    uneven_shrinkage: tuple[Strain, Strain, Strain] = (0.0, 0.0, 0.0)
+    """Final shrinkage of the surface at +x, +y, +z minus that of the opposite surface. It changes
+    linearly in between; the mean is `shrinkage`."""
+    lean: tuple[Strain, Strain] = (0.0, 0.0)
+    """Final shift in x and y for each nm of height."""
     shrinkage_dose_e_per_A2: Positive = 2000.0
-    """Dose at which 63 % of the shrinkage has happened."""
+    """Dose at which 63 % of the shrinkage has happened, and of the other deformation."""
     contamination_nm: Annotated[float, FILM] = 10.0
     """Final thickness of the carbon that the beam deposits."""
     contamination_dose_e_per_A2: Positive = 20000.0

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from controller.common.atomic import replace_text
+from simulator.deformation import deformed
 from simulator.grid import seed_index
 from simulator.specimen import Particles, make_assembly
 from simulator.world import World, load_world
@@ -19,12 +20,13 @@ TURN_COLUMNS = ("quat_x", "quat_y", "quat_z", "quat_w")
 
 
 def true_particles(world: World, assembly: int = 0) -> Particles:
-    """Return one assembly, by its index, in the frame of A, at its mean size during series A."""
+    """Return one assembly, by its index, in the frame of A, at its mean places during series A."""
     settings = world.settings
     index = seed_index(settings.specimen, assembly)
     particles = make_assembly(settings.specimen, settings.seed, index)
-    size = world.mean_sizes_as_loaded[assembly]
-    return replace(particles, centres_nm=particles.centres_nm * size)
+    share = world.mean_deformation_as_loaded[assembly]
+    centres_nm = deformed(particles.centres_nm, share, settings.specimen)
+    return replace(particles, centres_nm=centres_nm)
 
 
 def write_truth_at(

@@ -10,7 +10,8 @@ from pydantic import ValidationError
 from controller.common.atomic import replace_text
 from controller.common.bounded_read import read_bounded
 from controller.model.base import Data
-from simulator.grid import Mount, mount_as_loaded, relative_size
+from simulator.deformation import share_reached
+from simulator.grid import Mount, mount_as_loaded
 from simulator.settings import SimulatorSettings
 from simulator.stage import StageTruth
 
@@ -38,13 +39,13 @@ class World(Data):
     """Request ids of the remounts done. A repeated id does not remount the grid again."""
     frames_as_loaded: tuple[int, ...]
     """Number of exposures of each assembly before the grid was first taken out."""
-    mean_sizes_as_loaded: tuple[float, ...]
-    """Mean size of each assembly in these exposures, divided by its size at zero dose.
+    mean_deformation_as_loaded: tuple[float, ...]
+    """Share of its final deformation that each assembly had on average in these exposures.
 
-    It sets the scale of the truth."""
+    It sets the shape of the truth."""
 
 
-def mean_size_update(world: World, doses_e_per_A2: tuple[float, ...]) -> dict[str, object]:
+def mean_deformation_update(world: World, doses_e_per_A2: tuple[float, ...]) -> dict[str, object]:
     """Return the changed fields after one more frame; none once the grid was taken out.
 
     Parameters
@@ -57,13 +58,13 @@ def mean_size_update(world: World, doses_e_per_A2: tuple[float, ...]) -> dict[st
     if world.remounts:
         return {}
     before = np.array(world.doses_e_per_A2)
-    sizes = np.array([relative_size(dose, world.settings.specimen) for dose in before])
-    known, means = np.array(world.frames_as_loaded), np.array(world.mean_sizes_as_loaded)
+    shares = np.array([share_reached(dose, world.settings.specimen) for dose in before])
+    known, means = np.array(world.frames_as_loaded), np.array(world.mean_deformation_as_loaded)
     numbers = known + (np.array(doses_e_per_A2) > before)
-    means = np.where(numbers > known, (means * known + sizes) / np.maximum(numbers, 1), means)
+    means = np.where(numbers > known, (means * known + shares) / np.maximum(numbers, 1), means)
     return {
         "frames_as_loaded": tuple(numbers.tolist()),
-        "mean_sizes_as_loaded": tuple(means.tolist()),
+        "mean_deformation_as_loaded": tuple(means.tolist()),
     }
 
 
@@ -80,7 +81,7 @@ def new_world(settings: SimulatorSettings) -> World:
         mount=mount_as_loaded(settings),
         doses_e_per_A2=(0.0,) * assemblies,
         frames_as_loaded=(0,) * assemblies,
-        mean_sizes_as_loaded=(1.0,) * assemblies,
+        mean_deformation_as_loaded=(0.0,) * assemblies,
     )
 
 

@@ -96,10 +96,10 @@ def test_particle_found_twice_counts_once() -> None:
 
 
 def test_session_folder_is_scored_against_its_saved_world(tmp_path: Path) -> None:
-    settings = small_settings()
+    settings = small_settings(specimen={"shrinkage": 0.02})
     world = new_world(settings)
-    sizes = (0.98, *world.mean_sizes_as_loaded[1:])
-    shrunk = world.model_copy(update={"mean_sizes_as_loaded": sizes})
+    shares = (1.0, *world.mean_deformation_as_loaded[1:])
+    shrunk = world.model_copy(update={"mean_deformation_as_loaded": shares})
     (tmp_path / "simulator").mkdir()
     (tmp_path / "processed").mkdir()
     save_world(shrunk, tmp_path / "simulator" / "world.json")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,12 +12,12 @@ from controller.hardware.interface import OutOfLimitsError
 from controller.model.stage import StageLimits, StagePosition
 from controller.rehearsal.operator_actions import OperatorAction
 from simulator import detector, stage
+from simulator.deformation import deformed, relative_size, share_reached
 from simulator.grid import (
     FLIP,
     make_grid,
     mount_as_loaded,
     particles_in_holder,
-    relative_size,
     remount,
 )
 from simulator.imaging import carbon_nm
@@ -79,12 +80,12 @@ def test_seat_tilt_and_shift_have_the_set_spread() -> None:
 def test_flipped_points_project_to_the_mirror_image_at_the_opposite_tilt() -> None:
     settings = error_free_settings(remount={"in_plane_deg": 0.0})
     grid = make_grid(settings.specimen, settings.seed)
-    sizes = np.ones(2)
-    a = particles_in_holder(grid, sizes, mount_as_loaded(settings)).centres_nm
+    shares = np.zeros(2)
+    a = particles_in_holder(grid, shares, mount_as_loaded(settings)).centres_nm
     flipped = remount(
         settings, grid.assembly_positions_nm, OperatorAction.FLIPPED, np.random.default_rng(0)
     )
-    b = particles_in_holder(grid, sizes, flipped).centres_nm
+    b = particles_in_holder(grid, shares, flipped).centres_nm
     at_minus = stage.holder_to_beam(a, HolderPose(-40.0))
     at_plus = stage.holder_to_beam(b, HolderPose(40.0))
     np.testing.assert_allclose(at_plus[:, :2], at_minus[:, :2] * [1.0, -1.0], atol=1e-9)
@@ -201,5 +202,39 @@ def test_dose_shrinks_and_contaminates_the_specimen(
     dose: float, size: float, carbon: float
 ) -> None:
     settings = SpecimenSettings(shrinkage=0.03, contamination_nm=5.0)
-    assert relative_size(dose, settings) == pytest.approx(size, abs=1e-4)
+    share = share_reached(dose, settings)
+    assert relative_size(share, settings) == pytest.approx(size, abs=1e-4)
     assert carbon_nm(dose, settings) == pytest.approx(carbon, abs=1e-2)
+
+
+@pytest.mark.parametrize(
+    ("keys", "before", "after"),
+    [
+        ({"shrinkage": 0.02}, (10.0, 20.0, -30.0), (9.8, 19.6, -29.4)),
+        ({"collapse": 0.03}, (10.0, 20.0, -30.0), (10.0, 20.0, -29.1)),
+        ({"lean": (0.02, -0.01)}, (10.0, 20.0, -30.0), (9.4, 20.3, -30.0)),
+        # the surface at +x shrinks by 0.02 more than the one at -x, and the middle not at all
+        ({"uneven_shrinkage": (0.02, 0.0, 0.0)}, (50.0, 0.0, 0.0), (49.75, 0.0, 0.0)),
+        ({"uneven_shrinkage": (0.02, 0.0, 0.0)}, (-50.0, 0.0, 0.0), (-50.25, 0.0, 0.0)),
+    ],
+    ids=["even", "along the beam", "lean", "the side that shrinks", "the side that grows"],
+)
+def test_deformation_moves_particles(
+    keys: dict[str, Any], before: tuple[float, ...], after: tuple[float, ...]
+) -> None:
+    settings = SpecimenSettings(assembly_diameter_nm=100.0, **{"shrinkage": 0.0, **keys})
+    start = np.array([before])
+    np.testing.assert_allclose(deformed(start, 1.0, settings), [after], atol=1e-9)
+    half_way = (start + np.array(after)) / 2
+    np.testing.assert_allclose(deformed(start, 0.5, settings), half_way, atol=1e-9)
+
+
+def test_uneven_shrinkage_changes_distances_alike_in_all_directions() -> None:
+    settings = SpecimenSettings(
+        assembly_diameter_nm=100.0, shrinkage=0.0, uneven_shrinkage=(0.0, 0.0, 0.04)
+    )
+    at = np.array([10.0, -5.0, 25.0])
+    steps = 1e-3 * np.eye(3)
+    moved = deformed(np.vstack([at, at + steps]), 1.0, settings)
+    sizes = np.linalg.norm(moved[1:] - moved[0], axis=1) / 1e-3
+    np.testing.assert_allclose(sizes, 1 - 0.04 * 25.0 / 100.0, atol=1e-4)
