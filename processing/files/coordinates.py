@@ -189,12 +189,14 @@ def _read_xyz(path: Path, text: str, unit: str | None) -> Coordinates:
             f"{path}: the first line of an XYZ file is the number of particles, not "
             f"{lines[0][:40]!r}"
         ) from None
+    if number < 1:
+        raise InputFileError(f"{path}: names {number} particles; give a file with some")
     rows = [(at, line.split()) for at, line in enumerate(lines[2 : 2 + number], start=3)]
     if len(rows) < number:
         raise InputFileError(f"{path}: names {number} particles, but has {len(rows)} lines of them")
     if any(line.strip() for line in lines[2 + number :]):
         raise InputFileError(f"{path}: holds several frames; give a file with one")
-    columns = _xyz_columns(path, lines[1])
+    columns = _xyz_columns(path, lines[1], rows)
     if "pos" not in columns:
         raise InputFileError(f"{path}: no column pos in its Properties")
     scale = UNITS_NM[unit or "angstrom"]
@@ -212,15 +214,18 @@ def _read_xyz(path: Path, text: str, unit: str | None) -> Coordinates:
     return Coordinates(centres, _usable(diameter), other, None if error is None else error * scale)
 
 
-def _xyz_columns(path: Path, comment: str) -> dict[str, int]:
-    """Return the first column of each property; a plain XYZ file has species and position."""
+def _xyz_columns(path: Path, comment: str, rows: list[tuple[int, list[str]]]) -> dict[str, int]:
+    """Return the first column of each property.
+
+    A plain XYZ file has species and position; some programs leave the species out.
+    """
     try:
         words = shlex.split(comment)
     except ValueError:
         words = comment.split()
     named = next((word[11:] for word in words if word.startswith("Properties=")), None)
     if named is None:
-        return {"species": 0, "pos": 1}
+        return {"pos": 0} if all(len(row) == 3 for _, row in rows) else {"species": 0, "pos": 1}
     columns, at = {}, 0
     parts = named.split(":")
     try:

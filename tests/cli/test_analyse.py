@@ -57,6 +57,14 @@ def test_a_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert atoms.positions / 10 == pytest.approx(table().centres_nm, abs=1e-3)
 
 
+def test_a_value_has_as_many_decimals_as_its_error(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_csv(tmp_path / "mine.csv", table())
+    assert main(["analyse", str(tmp_path / "mine.csv"), "--position-error-nm", "0.2"]) == 0
+    assert "a = 10.889 ± 0.019 nm\n" in capsys.readouterr().out  # 7.7 nm times the root of 2
+
+
 def test_a_session(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["analyse", str(session(tmp_path, Trust.DOUBTFUL))]) == ExitCode.OK
     assert set(FILES) <= {path.name for path in (tmp_path / "processed").iterdir()}

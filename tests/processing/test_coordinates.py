@@ -6,6 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from ase import Atoms
+from ase.io import write as write_with_ase
 
 from processing import ParticleTable, write_csv, write_xyz
 from processing.errors import InputFileError
@@ -30,6 +32,15 @@ GOOD = {
     "extended xyz": (
         "p.xyz",
         '2\nProperties=id:I:1:species:S:1:pos:R:3 pbc="F F F"\n1 Au 10 20 30\n2 Au -40 55 2.5\n',
+        None,
+    ),
+    "xyz without species": ("p.xyz", "2\n\n10 20 30\n-40 55 2.5\n", None),
+    "xyz of LAMMPS": ("p.xyz", "2\n Atoms. Timestep: 100\n1 10 20 30\n1 -40 55 2.5\n", None),
+    "xyz of OVITO": (
+        "p.xyz",
+        '2\nLattice="200 0 0 0 200 0 0 0 200" Origin="-100 -100 -100" pbc="F F F" Time=0 '
+        "Properties=pos:R:3:radius:R:1:species:S:1:color:R:3 \n"
+        "10 20 30 31.5 Au 0.4 1 0.4 \n-40 55 2.5 31.5 Au 0.4 1 0.4 \n",
         None,
     ),
 }  # fmt: skip
@@ -57,6 +68,7 @@ BAD = {
     ),
     "not finite": ("p.csv", "x_nm,y_nm,z_nm\n1,2,3\nnan,2,3\n", "line 3: a value is not finite"),
     "xyz without number": ("p.xyz", "Au 1 2 3\n", "first line of an XYZ file"),
+    "xyz of no particles": ("p.xyz", "0\n", "names 0 particles"),
     "xyz cut": ("p.xyz", "3\n\nAu 1 2 3\n", "names 3 particles, but has 1"),
     "xyz of many frames": ("p.xyz", "1\n\nAu 1 2 3\n1\n\nAu 1 2 3\n", "several frames"),
     "xyz without pos": ("p.xyz", "1\nProperties=species:S:1\nAu\n", "no column pos"),
@@ -71,6 +83,21 @@ def test_coordinates_are_read(case: str, tmp_path: Path) -> None:
     read = read_coordinates(tmp_path / name, unit)
     assert read.centres_nm == pytest.approx(POINTS)
     assert not read.other_object.any()
+
+
+def test_files_of_ase_are_read(tmp_path: Path) -> None:
+    """A periodic box, velocities, other columns and notes with quotes do not matter."""
+    atoms = Atoms("Au2", 10 * POINTS, cell=[200, 200, 200], pbc=True)
+    atoms.set_velocities(np.ones((2, 3)))
+    atoms.new_array("radius", np.full(2, 31.5))
+    atoms.new_array("chosen", np.array([True, False]))
+    atoms.info = {"note": 'it\'s a "box"', "stress": np.eye(3)}
+    write_with_ase(tmp_path / "all.xyz", atoms, format="extxyz")
+    write_with_ase(tmp_path / "plain.xyz", atoms, format="xyz", comment="don't split=this")
+    read = read_coordinates(tmp_path / "all.xyz")
+    assert read.centres_nm == pytest.approx(POINTS)
+    assert read.diameter_nm == pytest.approx([6.3, 6.3])
+    assert read_coordinates(tmp_path / "plain.xyz").centres_nm == pytest.approx(POINTS)
 
 
 @pytest.mark.parametrize("case", BAD)

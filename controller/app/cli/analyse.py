@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -134,4 +135,9 @@ def _percent(share: Measured) -> str:
 
 
 def _number(measured: Measured) -> str:
-    return f"{measured.value:.4g} ± {measured.error:.2g}"
+    """Return value and error with as many decimals as give the error two digits."""
+    value, error = measured.value, measured.error
+    if not error > 0:
+        return f"{value:.4g} ± {error:.2g}"
+    decimals = max(0, 1 - math.floor(math.log10(error)))
+    return f"{value:.{decimals}f} ± {error:.{decimals}f}"
