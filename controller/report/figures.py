@@ -26,7 +26,7 @@ from controller.report.report_data import ReportData
 from controller.report.slices import HEADINGS, Scene, exit_lines, middle_plane, open_scene
 from controller.report.title import session_verdict
 from controller.report.views.assembly import Assembly, read_assembly
-from controller.report.views.stills import draw_particles
+from controller.report.views.stills import draw_particles, legend_of_series
 from controller.report.volumes import Floats
 
 A4_IN = (8.27, 11.69)
@@ -78,6 +78,11 @@ def _draw_assembly(page: FigureBase, assembly: Assembly) -> None:
         for discs in axis.collections:
             discs.set_rasterized(True)  # thousands of paths are slow in every program
         _head(axis, name, f"{headings[name]}: {number(int(bodies.counted.sum()))} particles")
+    if any(assembly.seen_by.values()):
+        dots = legend_of_series()
+        page.legend(
+            handles=dots, loc="outside lower center", ncols=len(dots), fontsize=7.5, frameon=False
+        )
 
 
 def _slices_figure(data: ReportData) -> Figure | None:

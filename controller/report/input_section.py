@@ -20,7 +20,7 @@ def inputs(data: ReportData) -> str:
         for name, one in read.items()
         for line in [*one.get("notes", []), *one.get("doubts", [])]
     ]
-    return section("Input", table(head, rows) if rows else "", *remarks)
+    return section("Input", table(head, rows, "words") if rows else "", *remarks)
 
 
 def _row(name: str, read: Json) -> list[str]:
@@ -29,7 +29,7 @@ def _row(name: str, read: Json) -> list[str]:
     axis = number(read.get("tilt_axis_deg"), "+.1f", "°")
     return [
         text(name),
-        text(read["file"]),
+        f'<span class="path">{text(read["file"])}</span>',
         f"{read['images']} of {read['columns']} x {read['rows']}, {text(read['format'])}",
         f"{number(read.get('pixel_nm'), '.4g', 'nm')}, {text(read['pixel_source'])}",
         f"{span}{text(read['angle_order'])}, {text(read['angles_source'])}",

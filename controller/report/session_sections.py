@@ -29,7 +29,7 @@ from controller.model.events import (
 )
 from controller.model.frames import FrameVerdict
 from controller.model.sections.series import SeriesSettings
-from controller.report.html import MISSING, details, number, section, table, text
+from controller.report.html import MISSING, NO_BREAK, details, number, section, table, text
 from controller.report.report_data import ReportData
 from controller.service import event_text
 
@@ -211,6 +211,6 @@ def files(data: ReportData) -> str:
 def _size(size: int) -> str:
     for unit in ("B", "kB", "MB"):
         if size < 1000:
-            return f"{size:.3g} {unit}"
+            return f"{size:.3g}{NO_BREAK}{unit}"
         size /= 1000  # type: ignore[assignment]
-    return f"{size:.3g} GB"
+    return f"{size:.3g}{NO_BREAK}GB"

@@ -62,6 +62,7 @@ def test_data_that_are_missing_have_no_figure(tmp_path: Path) -> None:
     picture = imread(io.BytesIO(files["particles.png"]))
     blue = np.abs(picture[..., :3] - np.array([0.18, 0.45, 0.79])).max(axis=-1) < 0.1
     assert blue.any()  # particles of A alone
+    assert b"only A and B together" in files["particles.svg"]
 
 
 @pytest.mark.parametrize("name", ["$\\frac{$", "<b>&</b>", "Näme \N{GREEK SMALL LETTER ALPHA}"])

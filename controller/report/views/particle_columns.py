@@ -57,6 +57,7 @@ COLUMNS = (
 line, is not coloured by it."""
 HEIGHT = Column("z_nm", "height", "number", "nm")
 SEEN_BY = Column("seen_by", "series that show it", "category")
+SEEN_BY_NAMES = ("A and B", "A only", "B only", "only A and B together")
 
 
 @dataclass(frozen=True)
@@ -192,7 +193,7 @@ def series_that_show(bodies: Bodies, tables: Mapping[str, Bodies]) -> Colouring 
     within_nm = MATCH_DIAMETERS * float(np.median(bodies.diameters_nm))
     a, b = (_is_near(bodies.centres_nm, tables[name].centres_nm, within_nm) for name in "AB")
     values = np.where(a & b, 0, np.where(a, 1, np.where(b, 2, 3))).astype(np.uint16)
-    return Colouring(SEEN_BY, values, ("A and B", "A only", "B only", "only A and B together"))
+    return Colouring(SEEN_BY, values, SEEN_BY_NAMES)
 
 
 def _is_near(places: Floats, others: Floats, within_nm: float) -> NDArray[np.bool_]:

@@ -10,11 +10,12 @@ from matplotlib.axes import Axes
 from matplotlib.collections import EllipseCollection
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 from scipy import ndimage
 
 from controller.report.views.assembly import Assembly
-from controller.report.views.particle_columns import Bodies, Colouring
+from controller.report.views.particle_columns import SEEN_BY_NAMES, Bodies, Colouring
 
 VIEW_FROM = np.array([0.42, -0.84, 0.34]) / np.linalg.norm([0.42, -0.84, 0.34])
 """Direction to the reader, as in the views at first."""
@@ -75,6 +76,14 @@ def _colours(bodies: Bodies, seen_by: Colouring | None) -> NDArray[np.float64]:
     if seen_by is None:
         return np.broadcast_to(palette[0], (len(bodies), 3))
     return np.asarray(palette[seen_by.values])
+
+
+def legend_of_series() -> list[Line2D]:
+    """Return a dot with its words for each colour of the particles of two series."""
+    return [
+        Line2D([], [], linestyle="", marker="o", color=colour, label=name)
+        for name, colour in zip(SEEN_BY_NAMES, SEEN_COLOURS, strict=True)
+    ]
 
 
 def _brightness(depth: NDArray[np.float64]) -> NDArray[np.float64]:
