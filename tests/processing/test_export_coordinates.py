@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import dynamotable
 import imodmodel
 import mrcfile
 import numpy as np
@@ -40,8 +41,9 @@ def relion_angstrom(out: Path) -> np.ndarray:
 
 
 def dynamo(out: Path) -> np.ndarray:
-    """Columns 24 to 26; MATLAB counts the first voxel as 1."""
-    return np.loadtxt(out / "particles_fused.tbl")[:, 23:26] - 1
+    """MATLAB counts the first voxel as 1."""
+    table = dynamotable.read(str(out / "particles_fused.tbl"))
+    return np.asarray(table[["x", "y", "z"]] - 1)
 
 
 def imod(out: Path) -> np.ndarray:
@@ -68,7 +70,9 @@ def test_imod_draws_spheres_of_the_particles_size(out: Path) -> None:
 
 
 def test_dynamo_finds_the_volume(out: Path) -> None:
-    number, path = (out / "particles_fused.doc").read_text().split()
-    tomograms = np.loadtxt(out / "particles_fused.tbl")[:, 19]
-    assert set(tomograms) == {int(number)}
+    files = [str(out / f"particles_fused.{ending}") for ending in ("tbl", "doc")]
+    table = dynamotable.read(*files)
+    assert len(table) == len(VOXELS)
+    (path,) = set(table["tomo_file"])
     assert Path(path).samefile(out.parent / "processed/fused.mrc")
+    assert list(table["cc"]) == [0.95] * len(VOXELS)
