@@ -7,11 +7,13 @@ its namespaces from a `Device`, moves its input there and its result back.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
-from threading import Thread
+from threading import Lock, Thread
 from types import ModuleType
 from typing import Any, Literal
 
@@ -21,13 +23,23 @@ from scipy import fft, sparse
 from scipy.sparse import csr_matrix
 
 from processing.errors import DeviceError
-from processing.parallel import blocks, over_blocks, slabs, worker_threads
+from processing.parallel import (
+    Result,
+    blocks,
+    map_in_threads,
+    over_blocks,
+    slabs,
+    worker_threads,
+)
 from processing.scratch import Allocate
 
 DeviceName = Literal["auto", "cpu", "cuda"]
 """Device as a user names it; `auto` is a GPU where there is one."""
 USED_SHARE = 0.4
 """Fraction of a GPU's free memory that one computation may take: two processes may share it."""
+IDLE_SHARE = 0.05
+"""Fraction of a GPU's memory that a process keeps for its next arrays. To get it again takes time,
+but another process may need it."""
 INSTALL = "pip install 'dualtilt[gpu]'"
 
 Array = Any
@@ -80,8 +92,12 @@ class Device:
         if not self.is_gpu:
             return np.inf
         cupy = import_module("cupy")
-        cupy.get_default_memory_pool().free_all_blocks()
-        return USED_SHARE * float(cupy.cuda.Device().mem_info[0])
+        idle = cupy.get_default_memory_pool()
+        free, whole = cupy.cuda.Device().mem_info
+        if idle.free_bytes() > IDLE_SHARE * whole:
+            idle.free_all_blocks()
+            free, whole = cupy.cuda.Device().mem_info
+        return USED_SHARE * float(free + idle.free_bytes())
 
     def holds(self, needed_bytes: float) -> bool:
         """Return true if a computation that needs this memory fits the device."""
@@ -95,11 +111,24 @@ class Device:
         """Return the number of threads that compute side by side: a GPU needs only one."""
         return 1 if self.is_gpu else worker_threads()
 
+    def executor(self) -> Executor:
+        """Return the threads that compute side by side, to be used as a context."""
+        threads = self.threads()
+        return _ThisThread() if threads == 1 else ThreadPoolExecutor(threads)
+
     def blocks(self, slices: int, bytes_per_slice: float) -> list[slice]:
         """Divide `slices` into blocks: one for each thread, or as large as a GPU holds."""
         if not self.is_gpu:
             return blocks(slices)
         return list(slabs(slices, max(1, int(self.free_bytes() / bytes_per_slice))))
+
+    def map(self, work: Callable[..., Result], *items: Iterable[Any]) -> Iterator[Result]:
+        """Yield the result of `work` for each item in order: in threads, or one by one on a GPU."""
+        return map(work, *items) if self.is_gpu else map_in_threads(work, *items)
+
+    def blocks_of_one(self, items: int, item_bytes: float) -> list[slice]:
+        """Divide `items` of equal size: one by one for threads, or as many as a GPU holds."""
+        return self.blocks(items, item_bytes) if self.is_gpu else list(slabs(items, 1))
 
     def over_blocks(self, work: Callable[[slice], None], slices: int, width: int) -> None:
         """Run `work` on blocks of at most `width` slices in threads; on a GPU on all at once."""
@@ -107,6 +136,19 @@ class Device:
             work(slice(0, slices))
         else:
             over_blocks(work, slices, width)
+
+
+class _ThisThread(Executor):
+    """Executor without threads: a single one would be no faster, and CUDA sets up each one anew.
+
+    Its `map` alone is used, and gives each result when it is asked for.
+    """
+
+    def map(
+        self, fn: Callable[..., Result], *iterables: Iterable[Any], **_: Any
+    ) -> Iterator[Result]:
+        """Call `fn` in the caller's thread."""
+        return map(fn, *iterables)
 
 
 CPU = Device("cpu", np, fft, sparse)
@@ -123,11 +165,25 @@ def device(name: DeviceName) -> Device:
     if name == "cpu":
         return CPU
     try:
-        return _gpu()
+        with _loading:
+            return _gpu()
     except DeviceError:
         if name == "cuda":
             raise
         return CPU
+
+
+def load_in_background(name: DeviceName) -> None:
+    """Begin to load what a GPU needs, in a thread; `device` waits for it, and reports errors."""
+
+    def load() -> None:
+        with suppress(DeviceError):
+            device(name)
+
+    Thread(target=load, daemon=True).start()
+
+
+_loading = Lock()
 
 
 @cache

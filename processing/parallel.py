@@ -87,8 +87,8 @@ def blocks(slices: int) -> list[slice]:
     All threads then finish at about the same time.
     """
     threads = worker_threads()
-    rounds = -(-slices // (threads * BLOCK_SLICES))
-    return list(slabs(slices, -(-slices // (threads * rounds))))
+    rounds = max(1, -(-slices // (threads * BLOCK_SLICES)))
+    return list(slabs(slices, max(1, -(-slices // (threads * rounds)))))
 
 
 class _Here(threading.local):

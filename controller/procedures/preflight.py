@@ -24,7 +24,7 @@ from controller.session.disk_space import required_bytes
 from controller.session.entries import StepDone
 from controller.session.image_size import size_in_processing
 
-PROCESSING_NEEDS = ("pywt", "scipy", "processing")
+PROCESSING_NEEDS = ("scipy", "processing")
 GPU_NEEDS = ("cupy", "array_api_compat")
 
 

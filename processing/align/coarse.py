@@ -24,12 +24,23 @@ def centres_of_mass(images: Float32) -> Float64:
     The centre of mass of a complete object projects like a point of the object. The object is the
     heaviest connected bright patch; a neighbouring object in view is ignored.
     """
-    return np.stack(each_in_threads(_centre_of_mass, images))
+    return centres_and_cut_off(images)[0]
 
 
 def cut_off(images: Float32) -> Bools:
     """Flag [tilt] the images whose object touches the border, i.e. is not completely in view."""
     return np.array([_touches_border(mask) for mask in map_in_threads(_object_mask, images)])
+
+
+def centres_and_cut_off(images: Float32) -> tuple[Float64, Bools]:
+    """Return the results of `centres_of_mass` and of `cut_off`; the object is found only once."""
+
+    def examine(image: Float32) -> tuple[Float64, bool]:
+        mask = _object_mask(image)
+        return _centre_of_mass(image, mask), _touches_border(mask)
+
+    centres, cut = zip(*map_in_threads(examine, images), strict=True)
+    return np.stack(centres), np.array(cut)
 
 
 def neighbour_shifts(images: Float32, angles_rad: Float64) -> Float64:
@@ -74,9 +85,9 @@ def _object_mask(image: Float32) -> Bool2:
     return np.asarray(patches == 1 + int(np.argmax(mass)))
 
 
-def _centre_of_mass(image: Float32) -> Float64:
+def _centre_of_mass(image: Float32, core: Bool2) -> Float64:
     # the margin keeps the faint edge below the threshold inside the mask
-    mask = ndimage.binary_dilation(_object_mask(image), iterations=6)
+    mask = ndimage.binary_dilation(core, iterations=6)
     inside = np.where(mask, image, 0).astype(np.float64)
     mass = inside.sum()
     if mass <= 0:

@@ -9,7 +9,7 @@ from scipy import ndimage
 
 from processing.align.alignment import Alignment, apply_alignment, in_raw_frame
 from processing.device import CPU, Device
-from processing.images.shift import Band, Shifts, find_shifts
+from processing.images.shift import Band, Shifts, find_shifts, shifts_in_bands
 from processing.parallel import each_in_threads
 from processing.progress import Progress, silent
 from processing.reconstruct.projector import Projectors
@@ -90,7 +90,11 @@ def match_details(series: TiltSeries, alignment: Alignment, *, device: Device = 
         aligned = apply_alignment(series, alignment)
         reprojections = reprojected(aligned, projectors)
         shifts_px = find_shifts(
-            aligned.images, reprojections, WIDE_BAND, max_shift_px=LARGEST_DETAIL_SHIFT_PX
+            aligned.images,
+            reprojections,
+            WIDE_BAND,
+            LARGEST_DETAIL_SHIFT_PX,
+            device=device,
         ).shifts_px
         alignment = _moved(alignment, shifts_px)
     return alignment
@@ -135,8 +139,13 @@ def compare(aligned: TiltSeries, projectors: Projectors) -> Match:
     columns = aligned.images.shape[2]
     used = ~aligned.excluded
     reprojections = reprojected(aligned, projectors)
-    shifts = find_shifts(aligned.images, reprojections, WIDE_BAND, max_shift_px=columns / 8)
-    details = find_shifts(aligned.images, reprojections, DETAIL_BAND, max_shift_px=columns / 8)
+    shifts, details = shifts_in_bands(
+        aligned.images,
+        reprojections,
+        (WIDE_BAND, DETAIL_BAND),
+        columns / 8,
+        device=projectors.device,
+    )
     misfit = _misfit(aligned.images[used], reprojections[used])
     return Match(reprojections, shifts, details.scores, misfit)
 

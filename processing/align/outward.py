@@ -22,7 +22,7 @@ from processing.align.matching import (
     scaled,
 )
 from processing.align.padding import pad_aligned, padding_px
-from processing.images.shift import find_shifts
+from processing.images.shift import shifts_in_bands
 from processing.reconstruct.projector import Projector
 from processing.reconstruct.sirt import sirt
 from processing.series import Bools, Float32, Float64, TiltSeries
@@ -129,6 +129,6 @@ def _displacement(
     field = np.s_[:, rows:-rows, columns:-columns]
     shown = (projector.forward(volume) * padded.known)[field]
     images, limit_px = padded.series.images[field], series.images.shape[2] / 8
-    shifts = find_shifts(images, shown, WIDE_BAND, limit_px).shifts_px
-    details = find_shifts(images, shown, DETAIL_BAND, limit_px).scores
-    return _Displacement(in_raw_frame(shifts, alignment.tilt_axis_deg), details)
+    whole, details = shifts_in_bands(images, shown, (WIDE_BAND, DETAIL_BAND), limit_px)
+    moved_px = in_raw_frame(whole.shifts_px, alignment.tilt_axis_deg)
+    return _Displacement(moved_px, details.scores)

@@ -10,7 +10,7 @@ from scipy.interpolate import make_smoothing_spline
 
 from processing.align.alignment import Alignment, apply_alignment, fill_non_finite, unaligned
 from processing.align.axis import find_tilt_axis
-from processing.align.coarse import centres_of_mass, cut_off, neighbour_shifts
+from processing.align.coarse import centres_and_cut_off, centres_of_mass, neighbour_shifts
 from processing.align.matching import (
     compare,
     match_details,
@@ -72,9 +72,10 @@ def align_series(
     fine = max(1.0, series.images.shape[2] / FINE_COLUMNS)
     medium = reduced(linear, fine)
     progress("initial shifts", 0.0)
-    whole = ~(cut_off(linear.images) | linear.excluded)
+    centres, cut = centres_and_cut_off(linear.images)
+    whole = ~(cut | linear.excluded)
     mass_in_view = (~whole & ~linear.excluded).mean() <= CUT_OFF_SHARE
-    masses = centres_of_mass(linear.images) if mass_in_view else None
+    masses = centres if mass_in_view else None
     if start is None or masses is None:
         initial = _initial_alignment(linear, masses, device, within(progress, 0.1, 0.3))
         rounds = ROUNDS

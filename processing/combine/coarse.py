@@ -16,7 +16,7 @@ from scipy import fft
 from scipy.spatial.transform import Rotation
 
 from processing.combine.pose import FLIP, Pose, about_z
-from processing.parallel import each_in_threads
+from processing.device import CPU, Array, Device
 from processing.series import Float32, Float64
 
 ANGLE_STEP_DEG = 5.0
@@ -29,7 +29,8 @@ LARGEST_SHIFT_CELLS = 8
 BLOB_CELLS = (0.7, 3.0)
 """Standard deviations, in cells, of a particle's blob and of the background subtracted from it."""
 
-Spectrum = NDArray[np.complex64]
+COPIES = 6
+"""Arrays as large as the grid that exist at a time for each rotation."""
 
 
 class Hypothesis(Enum):
@@ -64,7 +65,12 @@ class Candidate:
 
 
 def coarse_candidates(
-    points_a: Float64, points_b: Float64, diameter_nm: float, keep: int = 4
+    points_a: Float64,
+    points_b: Float64,
+    diameter_nm: float,
+    keep: int = 4,
+    *,
+    device: Device = CPU,
 ) -> list[Candidate]:
     """Return the `keep` best poses of every hypothesis, best first.
 
@@ -72,7 +78,7 @@ def coarse_candidates(
     remove most of the right angle's lead, so the best angles of each hypothesis are then tried
     again with a tilted seat.
     """
-    search = _Search(points_a, points_b, diameter_nm)
+    search = _Search(points_a, points_b, diameter_nm, device)
     angles = np.arange(-180.0, 180.0, ANGLE_STEP_DEG)
     rotations = [
         (hypothesis, about_z(float(angle)) @ hypothesis.rotation @ hypothesis.mirror)
@@ -96,7 +102,10 @@ def coarse_candidates(
 class _Search:
     """Cross-correlates B's blobs, rotated, with A's blobs over all shifts."""
 
-    def __init__(self, points_a: Float64, points_b: Float64, diameter_nm: float) -> None:
+    def __init__(
+        self, points_a: Float64, points_b: Float64, diameter_nm: float, device: Device
+    ) -> None:
+        self._device = device
         self._cell_nm = diameter_nm / 2
         self._middle_a, self._middle_b = points_a.mean(axis=0), points_b.mean(axis=0)
         from_a, self._from_b = points_a - self._middle_a, points_b - self._middle_b
@@ -104,37 +113,69 @@ class _Search:
         # wide enough that no shift in the search brings a particle round to the opposite side
         cells = int(np.ceil(2 * radius_nm / self._cell_nm)) + LARGEST_SHIFT_CELLS
         self._cells = fft.next_fast_len(cells, real=True)
-        self._blob = _blob_transfer(self._cells)
-        self._spectrum_a = self._spectrum(from_a)
-        self._power_a = _power(self._spectrum_a, self._cells)
+        self._blob = device.to_device(_blob_transfer(self._cells))
+        self._spectrum_a = self._spectra(from_a[None])
+        self._power_a = self._powers(self._spectrum_a)
 
     def best_shifts(self, rotations: list[tuple[Hypothesis, Float64]]) -> list[Candidate]:
         """Find the best shift for every rotation [3, 3] of B."""
-        return each_in_threads(lambda rotation: self._best_shift(*rotation), rotations)
+        rotation_bytes = 8 * (COPIES * self._cells**3 + 3 * len(self._from_b))
+        parts = self._device.blocks_of_one(len(rotations), rotation_bytes)
 
-    def _best_shift(self, hypothesis: Hypothesis, matrix: Float64) -> Candidate:
+        def best_of(part: slice) -> list[Candidate]:
+            return self._best_of(rotations[part])
+
+        return [found for several in self._device.map(best_of, parts) for found in several]
+
+    def _best_of(self, rotations: list[tuple[Hypothesis, Float64]]) -> list[Candidate]:
+        matrices = np.stack([matrix for _, matrix in rotations])
         shifts = np.arange(-LARGEST_SHIFT_CELLS, LARGEST_SHIFT_CELLS + 1)
-        rotated = self._spectrum(self._from_b @ matrix.T)
-        near = _correlation_near(rotated.conj() * self._spectrum_a, shifts, self._cells)
-        best = np.unravel_index(int(near.argmax()), near.shape)
-        step_nm = self._cell_nm * shifts[list(best[::-1])]
-        shift_nm = step_nm + self._middle_a - matrix @ self._middle_b
-        norm = np.sqrt(self._power_a * _power(rotated, self._cells))
-        return Candidate(hypothesis, Pose(matrix, shift_nm), float(near.max() / norm))
+        rotated = self._spectra(self._from_b @ np.swapaxes(matrices, 1, 2))
+        near = self._correlations_near(rotated.conj() * self._spectrum_a, shifts)
+        norms = np.sqrt(self._power_a * self._powers(rotated))
+        found = []
+        for (hypothesis, matrix), values, norm in zip(rotations, near, norms, strict=True):
+            best = np.unravel_index(int(values.argmax()), values.shape)
+            step_nm = self._cell_nm * shifts[list(best[::-1])]
+            shift_nm = step_nm + self._middle_a - matrix @ self._middle_b
+            correlation = float(values.max() / norm)
+            found.append(Candidate(hypothesis, Pose(matrix, shift_nm), correlation))
+        return found
 
-    def _spectrum(self, points_nm: Float64) -> Spectrum:
-        points = _points_per_cell(points_nm, self._cell_nm, self._cells)
-        return np.asarray(fft.rfftn(points) * self._blob, np.complex64)
+    def _spectra(self, points_nm: Float64) -> Array:
+        """Return the spectra [set, z, y, x] of the blobs at sets of points [set, n, 3]."""
+        points = self._points_per_cell(points_nm)
+        spectra = self._device.fft.rfftn(points, axes=(1, 2, 3)) * self._blob
+        return self._device.xp.asarray(spectra, dtype=np.complex64)
 
+    def _points_per_cell(self, points_nm: Float64) -> Array:
+        """Count the points in each cell. The origin is cell 0; negative positions wrap round."""
+        xp, shape = self._device.xp, (len(points_nm), *(self._cells,) * 3)
+        points = self._device.to_device(points_nm)
+        x, y, z = (
+            xp.moveaxis(xp.round(points / self._cell_nm).astype(np.int64), -1, 0) % self._cells
+        )
+        number = xp.arange(len(points_nm))[:, None]
+        flat = ((number * self._cells + z) * self._cells + y) * self._cells + x
+        counts = xp.bincount(flat.ravel(), minlength=int(np.prod(shape)))
+        return counts.reshape(shape).astype(np.float32)
 
-def _correlation_near(product: Spectrum, shifts: NDArray[np.intp], cells: int) -> Float32:
-    """Return the inverse transform of a half spectrum at small shifts alone, along each axis.
+    def _correlations_near(self, products: Array, shifts: NDArray[np.intp]) -> Float32:
+        """Return the inverse transforms of half spectra at small shifts alone, along each axis.
 
-    What an axis does not need is dropped before the next one is transformed.
-    """
-    planes = fft.ifft(product, axis=0)[shifts]
-    lines = fft.ifft(planes, axis=1)[:, shifts]
-    return np.asarray(fft.irfft(lines, cells, axis=2)[:, :, shifts], np.float32)
+        What an axis does not need is dropped before the next one is transformed.
+        """
+        transforms, near = self._device.fft, self._device.to_device(shifts % self._cells)
+        planes = transforms.ifft(products, axis=1)[:, near]
+        lines = transforms.ifft(planes, axis=2)[:, :, near]
+        values = transforms.irfft(lines, self._cells, axis=3)[..., near]
+        return np.asarray(self._device.to_host(values), np.float32)
+
+    def _powers(self, spectra: Array) -> Float64:
+        """Sum of squares [set] in real space, from the half spectra that `rfftn` returns."""
+        squares = spectra.real**2 + spectra.imag**2
+        doubled = 2 * squares.sum(axis=(1, 2, 3)) - squares[..., 0].sum(axis=(1, 2))
+        return np.asarray(self._device.to_host(doubled) / self._cells**3, np.float64)
 
 
 def _seat_tilts() -> list[Float64]:
@@ -153,22 +194,9 @@ def _correlation(candidate: Candidate) -> float:
     return candidate.correlation
 
 
-def _points_per_cell(points_nm: Float64, cell_nm: float, cells: int) -> Float32:
-    """Count the points in each cell. The origin is cell 0; negative positions wrap round."""
-    index = np.rint(points_nm[:, ::-1] / cell_nm).astype(int) % cells
-    flat = np.ravel_multi_index(tuple(index.T), (cells,) * 3)
-    return np.bincount(flat, minlength=cells**3).reshape((cells,) * 3).astype(np.float32)
-
-
 def _blob_transfer(cells: int) -> Float32:
     """Transfer function of a blob minus a wider background (`BLOB_CELLS`)."""
     f = np.fft.fftfreq(cells)
     square = f[:, None, None] ** 2 + f[:, None] ** 2 + np.fft.rfftfreq(cells) ** 2
     narrow, wide = (np.exp(-2 * np.pi**2 * sigma**2 * square) for sigma in BLOB_CELLS)
     return np.asarray(narrow - wide, np.float32)
-
-
-def _power(spectrum: Spectrum, cells: int) -> float:
-    """Sum of squares in real space, from the half spectrum that `rfftn` returns."""
-    doubled = 2 * (np.abs(spectrum) ** 2).sum() - (np.abs(spectrum[..., 0]) ** 2).sum()
-    return float(doubled) / cells**3

@@ -41,6 +41,7 @@ from processing.combine.pose_fit import (
     same_pose,
     score_pose,
 )
+from processing.device import CPU, Device
 from processing.errors import RegistrationRefusedError
 from processing.parallel import each_in_threads
 from processing.series import Float64
@@ -82,7 +83,9 @@ class RegistrationResult:
     compared: tuple[PoseFit, ...] = ()
 
 
-def register(points_a: Float64, points_b: Float64, diameter_nm: float) -> RegistrationResult:
+def register(
+    points_a: Float64, points_b: Float64, diameter_nm: float, *, device: Device = CPU
+) -> RegistrationResult:
     """Find the pose of B from the particle centres [n, 3] (x, y, z), nm, of both series.
 
     Raises
@@ -100,7 +103,7 @@ def register(points_a: Float64, points_b: Float64, diameter_nm: float) -> Regist
                 f"{name} shows {len(points)} particles, but registration of B onto A needs at "
                 f"least {FEWEST_PARTICLES}; process each series alone"
             )
-    fits = _all_fits(points_a, points_b, diameter_nm)
+    fits = _all_fits(points_a, points_b, diameter_nm, device)
     best = next(fit for fit in fits if fit.hypothesis is Hypothesis.FLIPPED)
     refuse_unless_flipped(best, fits[0])
     return _result(points_a, points_b, best, fits, diameter_nm)
@@ -164,7 +167,9 @@ def fit_all_pairs(points_a: Float64, points_b: Float64, pose: Pose, diameter_nm:
     return pose
 
 
-def _all_fits(points_a: Float64, points_b: Float64, diameter_nm: float) -> list[PoseFit]:
+def _all_fits(
+    points_a: Float64, points_b: Float64, diameter_nm: float, device: Device
+) -> list[PoseFit]:
     """Refine the candidates of every hypothesis; return them best first."""
     a = Reference.of(points_a, diameter_nm)
 
@@ -175,7 +180,8 @@ def _all_fits(points_a: Float64, points_b: Float64, diameter_nm: float) -> list[
         pose = refine_pose(a.tree, points_b @ mirror, start, diameter_nm)
         return score_pose(a, points_b, candidate.hypothesis, pose)
 
-    fits = each_in_threads(refined, coarse_candidates(points_a, points_b, diameter_nm))
+    candidates = coarse_candidates(points_a, points_b, diameter_nm, device=device)
+    fits = each_in_threads(refined, candidates)
     winners = [
         max((fit for fit in fits if fit.hypothesis is hypothesis), key=lambda fit: fit.agreement)
         for hypothesis in Hypothesis

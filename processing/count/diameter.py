@@ -20,7 +20,7 @@ from processing.count.form_factor import diameter_at_zero, mean_form_factor
 from processing.count.particles import find_clusters, plateau
 from processing.device import CPU, Device
 from processing.errors import ProcessingError
-from processing.parallel import map_in_threads
+from processing.parallel import each_in_threads
 from processing.progress import Progress, silent
 from processing.reconstruct.convolution import ball_form_factor
 from processing.reconstruct.ssr import ssr_volume
@@ -148,13 +148,16 @@ def _busiest_piece(volume: Float32, edge: int) -> Float32:
     """Return the cube of at most `edge` voxels a side about the point of largest local mean."""
     edges = [min(edge, n) for n in volume.shape]
     averaged = [max(1, n // 2) for n in edges]
-    largest, middle = -np.inf, (0, 0, 0)
-    for slab, window in overlapping_slabs(len(volume), halo=averaged[0]):
+
+    def largest_mean(slab: slice, window: slice) -> tuple[float, tuple[int, int, int]]:
         mean = ndimage.uniform_filter(volume[window], averaged, mode="constant")
         mean = mean[slab.start - window.start : slab.stop - window.start]
-        if mean.max() > largest:
-            z, y, x = np.unravel_index(int(mean.argmax()), mean.shape)
-            largest, middle = float(mean.max()), (slab.start + int(z), int(y), int(x))
+        z, y, x = np.unravel_index(int(mean.argmax()), mean.shape)
+        return float(mean[z, y, x]), (slab.start + int(z), int(y), int(x))
+
+    slabs = overlapping_slabs(len(volume), halo=averaged[0])
+    found = each_in_threads(largest_mean, *zip(*slabs, strict=True))
+    _, middle = max(found, key=lambda each: each[0])
     starts = [
         int(np.clip(at - n // 2, 0, whole - n))
         for at, n, whole in zip(middle, edges, volume.shape, strict=True)
@@ -213,9 +216,8 @@ def _scan(
     trials = [float(diameter_px) for diameter_px in trials_px]
     correlation: list[float] = []
     of_trial = partial(_model_correlation, piece, device=device)
-    # a part is too small to keep several cores busy with one trial; a GPU takes one at a time
-    each = map(of_trial, trials) if device.is_gpu else map_in_threads(of_trial, trials)
-    for found in each:
+    # a part is too small to keep several cores busy with one trial
+    for found in device.map(of_trial, trials):
         correlation.append(found)
         progress(len(correlation) / len(trials))
     return np.array(correlation)

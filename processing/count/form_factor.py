@@ -17,8 +17,9 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import fft
 
+from processing.parallel import each_in_threads
 from processing.reconstruct.convolution import ball_form_factor
-from processing.series import Float64, TiltSeries
+from processing.series import Float32, Float64, TiltSeries
 
 FIRST_ZERO = 4.493409458
 """q R at the first zero of a sphere's form factor (tan x = x)."""
@@ -66,22 +67,25 @@ def mean_form_factor(series: TiltSeries, centres_px: Float64) -> FormFactor:
     q = 2 * np.pi * np.hypot(np.fft.fftfreq(rows)[:, None], np.fft.rfftfreq(columns)[None]).ravel()
     ring_width = 2 * np.pi / max(rows, columns) / RINGS_PER_PIXEL
     ring = (q / ring_width).astype(int)
-    product, power, moment, signal = np.zeros((4, ring.max() + 1))
     step = max(1, series.tilts // ENOUGH_TILTS)
-    for image, angle in zip(series.images[::step], series.angles_rad[::step], strict=True):
-        u = centres_px[:, 0] * np.cos(angle) + centres_px[:, 2] * np.sin(angle)
+
+    def sums(image: Float32, angle_rad: float) -> Float64:
+        """Return the sums over each ring, [4, ring]: product, power, moment and signal."""
+        u = centres_px[:, 0] * np.cos(angle_rad) + centres_px[:, 2] * np.sin(angle_rad)
         structure = point_spectrum(centres_px[:, 1], u, (rows, columns)).ravel()
         spectrum = fft.rfft2(image).ravel()
-        weight = np.abs(structure) ** 2
-        product += np.bincount(ring, (spectrum * structure.conj()).real)
-        power += np.bincount(ring, weight)
-        moment += np.bincount(ring, weight * q)
-        signal += np.bincount(ring, np.abs(spectrum) ** 2)
-    pixels = np.bincount(ring) * len(series.images[::step])
+        weight = structure.real**2 + structure.imag**2
+        cross = spectrum.real * structure.real + spectrum.imag * structure.imag
+        power = spectrum.real**2 + spectrum.imag**2
+        return np.array([np.bincount(ring, part) for part in (cross, weight, weight * q, power)])
+
+    used = series.images[::step], series.angles_rad[::step]
+    cross, power, moment, signal = np.sum(each_in_threads(sums, *used), axis=0)
+    pixels = np.bincount(ring) * len(used[0])
     inside = (power > 0) & (np.arange(len(power)) < int(np.pi / ring_width))
-    product, power, moment = product[inside], power[inside], moment[inside]
-    unexplained = (signal[inside] - product**2 / power) / (2 * pixels[inside])
-    return FormFactor(moment / power, product / power, unexplained / power)
+    cross, power, moment = cross[inside], power[inside], moment[inside]
+    unexplained = (signal[inside] - cross**2 / power) / (2 * pixels[inside])
+    return FormFactor(moment / power, cross / power, unexplained / power)
 
 
 def diameter_at_zero(measured: FormFactor, start_px: float) -> float:
@@ -99,32 +103,31 @@ def diameter_at_zero(measured: FormFactor, start_px: float) -> float:
         if near.sum() < FEWEST_RINGS:
             return diameter_px
         window = FormFactor(measured.q_per_px[near], measured.value[near], measured.variance[near])
-        misfits = np.array([_minus_2_log_likelihood(window, trial) for trial in trials])
+        misfits = _minus_2_log_likelihoods(window, trials)
         before, diameter_px = diameter_px, _position_of_minimum(trials, misfits)
         if abs(diameter_px / before - 1) < 1e-3:
             break
     return diameter_px
 
 
-def _minus_2_log_likelihood(measured: FormFactor, diameter_px: float) -> float:
-    """Return -2 log likelihood of a diameter, up to a constant.
+def _minus_2_log_likelihoods(measured: FormFactor, trials_px: Float64) -> Float64:
+    """Return -2 log likelihood of each diameter [trial], up to a constant.
 
     It is infinite for a gain that changes its sign, which would produce a zero at any q.
     """
     q = measured.q_per_px
-    ball = ball_form_factor(q, diameter_px) / ball_form_factor(np.zeros(1), diameter_px)
+    balls = ball_form_factor(np.outer(trials_px, q), 1.0) / ball_form_factor(np.zeros(1), 1.0)
     basis = np.stack([np.ones(len(q)), q / q.mean() - 1], axis=1)
-    size = np.hypot(ball, RESIDUAL_AT_ZERO)
-    gain = np.full(len(q), np.median(np.abs(measured.value) / size))
+    sizes = np.hypot(balls, RESIDUAL_AT_ZERO)
+    gain = np.median(np.abs(measured.value) / sizes, axis=1, keepdims=True)
     for _ in range(3):
-        variance = measured.variance + (GAIN_UNCERTAINTY * gain * size) ** 2
-        root = np.sqrt(variance)
-        model = basis * (ball / root)[:, None]
-        gain = basis @ np.linalg.lstsq(model, measured.value / root, rcond=None)[0]
-    if gain.min() <= 0:
-        return np.inf
-    misfit = (measured.value - gain * ball) ** 2 / variance
-    return float(np.sum(misfit + np.log(variance)))
+        variance = measured.variance + (GAIN_UNCERTAINTY * gain * sizes) ** 2
+        models = basis * (balls / np.sqrt(variance))[..., None]
+        images = np.swapaxes(models, 1, 2)
+        right = images @ (measured.value / np.sqrt(variance))[..., None]
+        gain = (basis @ np.linalg.solve(images @ models, right))[..., 0]
+    misfits = (measured.value - gain * balls) ** 2 / variance + np.log(variance)
+    return np.where(gain.min(axis=1) > 0, misfits.sum(axis=1), np.inf)
 
 
 def _position_of_minimum(trials: Float64, values: Float64) -> float:
@@ -146,20 +149,20 @@ def point_spectrum(
     The points are added to a grid twice as fine by bilinear weights, whose sinc^2 is then divided
     out. The error is a few per mille.
     """
-    fine = np.zeros([2 * n for n in shape])
+    fine = tuple(2 * n for n in shape)
     row = 2 * (row_px + (shape[0] - 1) / 2)
     column = 2 * (column_px + (shape[1] - 1) / 2)
     first_row, first_column = np.floor(row).astype(int), np.floor(column).astype(int)
-    for down in (0, 1):
-        for right in (0, 1):
-            weight = (1 - np.abs(row - first_row - down)) * (
-                1 - np.abs(column - first_column - right)
-            )
-            indices = ((first_row + down) % fine.shape[0], (first_column + right) % fine.shape[1])
-            np.add.at(fine, indices, weight)
-    spectrum = fft.rfft2(fine)
+    places, weights = [], []
+    for down, right in ((0, 0), (0, 1), (1, 0), (1, 1)):
+        weights.append(
+            (1 - np.abs(row - first_row - down)) * (1 - np.abs(column - first_column - right))
+        )
+        places.append((first_row + down) % fine[0] * fine[1] + (first_column + right) % fine[1])
+    grid = np.bincount(np.concatenate(places), np.concatenate(weights), fine[0] * fine[1])
+    spectrum = fft.rfft2(grid.reshape(fine))
     half = shape[0] // 2
-    kept = np.r_[0 : shape[0] - half, fine.shape[0] - half : fine.shape[0]]
+    kept = np.r_[0 : shape[0] - half, fine[0] - half : fine[0]]
     spectrum = spectrum[kept][:, : shape[1] // 2 + 1]
     sinc = np.sinc(np.fft.fftfreq(shape[0]) / 2)[:, None] * np.sinc(np.fft.rfftfreq(shape[1]) / 2)
     return np.asarray(spectrum / sinc**2, np.complex128)

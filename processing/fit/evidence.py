@@ -209,10 +209,10 @@ def _examine(model: ViewModel, given: Views, spheres: Spheres) -> ViewEvidence:
         near_signal, near_left = near_signal * shown, near_left * shown
         stiffness = stiffness * shown
     missed = (left - usual > signal) & (left > MISSED_LEVEL * usual)
-    pixels = device.to_host(missed).sum(axis=(1, 2))
+    pixels = device.to_host(device.xp.sum(missed, axis=(1, 2)))
     # many false spheres explain noise: its share is read from the image, not from the residual
     noise, whole = (
-        device.to_host(each).sum(axis=(1, 2))
+        device.to_host(device.xp.sum(each, axis=(1, 2)))
         for each in (_noise(imager, views.spectra), _energy(imager, views.spectra))
     )
     turns = [
@@ -303,16 +303,16 @@ def _background(signal: Array, left: Array, device: Device) -> Array:
 
     The result is [view, 1, 1].
     """
-    usual = [
-        _usual_beside(*pair)
-        for pair in zip(device.to_host(signal), device.to_host(left), strict=True)
-    ]
-    return device.to_device(np.array(usual, np.float32)[:, None, None])
-
-
-def _usual_beside(signal: Float32, left: Float32) -> float:
-    beside = left[signal < BACKGROUND_SIGNAL * signal.max()]
-    return float(np.median(beside)) if beside.size > SMALLEST_BACKGROUND * left.size else 0.0
+    xp = device.xp
+    signal, left = (each.reshape(len(each), -1) for each in (signal, left))
+    beside = signal < BACKGROUND_SIGNAL * xp.max(signal, axis=1, keepdims=True)
+    pixels = xp.sum(beside, axis=1)
+    in_order = xp.sort(xp.where(beside, left, left.dtype.type(np.inf)), axis=1)
+    middle = xp.stack([xp.maximum(pixels - 1, 0) // 2, pixels // 2], axis=1)
+    middle = xp.minimum(middle, left.shape[1] - 1)
+    usual = xp.mean(xp.take_along_axis(in_order, middle, axis=1), axis=1)
+    usual = xp.where(pixels > SMALLEST_BACKGROUND * left.shape[1], usual, usual.dtype.type(0))
+    return usual[:, None, None]
 
 
 def _orthonormal(axes: Float64) -> Float64:

@@ -8,7 +8,6 @@ shape in the images, without any assumption on the material.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -137,7 +136,7 @@ class _KindImages:
         self.imager = SphereImager(first.shape, first.diameter_px, ONE_KIND * number, device)
         self.views = every(views, max(1, sum(map(len, views)) // SCANNED_VIEWS))
         one_kind = Spheres(spheres.centres_nm, spheres.amplitudes)
-        with ThreadPoolExecutor(device.threads()) as pool:
+        with device.executor() as pool:
             beam = fit_beam(views, one_kind, pool)
         self.blur_px = beam.blur_px
         self.spectra: list[Array] = []

@@ -14,7 +14,7 @@ errors are scaled by what the residual pulls at the spheres, over what the noise
 from __future__ import annotations
 
 from collections.abc import Sequence
-from concurrent.futures import Executor, ThreadPoolExecutor
+from concurrent.futures import Executor
 from dataclasses import dataclass
 from functools import partial
 
@@ -81,7 +81,7 @@ def measure_positions(fit: SphereFit, log_sizes: Float64, size_errors: Float64) 
     particles = spheres.are_particles
     if not particles.any():
         return Positions(fit.centres_nm, errors)
-    with ThreadPoolExecutor(fit.views[0].imager.device.threads()) as pool:
+    with fit.views[0].imager.device.executor() as pool:
         models = list(pool.map(partial(_model, fit), fit.views))
         system = _system(models, spheres, log_sizes, pool)
         solution = system.solve(system.residuals(), STEPS)
@@ -268,13 +268,19 @@ def _errors_alone(system: _System, noise: Float32) -> Float64:
             axis=-1,
         )
         squares = np.einsum("vki,vkj->vkij", views.axes[:, :2], views.axes[:, :2])
-        exact += np.einsum("vnk,vkij->nij", in_images, squares)
-        noisy += np.einsum("vnk,vn,vkij->nij", in_images, own_noise, squares)
+        exact += _weighted(in_images, squares)
+        noisy += _weighted(in_images * own_noise[..., None], squares)
     ridge = 1e-6 * float(np.median(np.trace(exact, axis1=1, axis2=2)))
     inverse = np.linalg.inv(exact + max(ridge, 1e-30) * np.eye(3))
     variances = np.einsum("nij,njk,nki->ni", inverse, noisy, inverse)
     amplitudes = np.maximum(system.spheres.amplitudes, LEAST_AMPLITUDE)
     return np.asarray(np.sqrt(np.maximum(variances, 1e-30)) / amplitudes[:, None], np.float64)
+
+
+def _weighted(weights: Float64, blocks: Float64) -> Float64:
+    """Return the sums [n, 3, 3] of blocks [view, axis, 3, 3] by weights [view, n, axis]."""
+    by_sphere = np.moveaxis(weights, 1, 0).reshape(weights.shape[1], -1)
+    return np.asarray((by_sphere @ blocks.reshape(-1, 9)).reshape(-1, 3, 3), np.float64)
 
 
 def _drawn_noise(

@@ -10,7 +10,7 @@ not depend on the material.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from concurrent.futures import Executor, ThreadPoolExecutor
+from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -68,7 +68,7 @@ def measure_sizes(fit: SphereFit) -> SizeSignals:
     step = -(-sum(map(len, fit.views)) // MOST_VIEWS)
     views, noise = every(fit.views, step), fit.evidence.noise[::step]
     now = _Sized(fit.spheres, np.zeros(number))
-    with ThreadPoolExecutor(views[0].imager.device.threads()) as pool:
+    with views[0].imager.device.executor() as pool:
         for _ in range(PASSES):
             models = list(pool.map(partial(_with_contrasts, now), _models(fit, views, now, pool)))
             exact, noisy = products(models, noise, number)

@@ -11,7 +11,7 @@ uses each series on the side where it is sharp.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from concurrent.futures import Executor, ThreadPoolExecutor
+from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import groupby
@@ -147,7 +147,7 @@ def fit_spheres(
     start = np.clip(weights, 0, LARGEST_START_AMPLITUDE)
     spheres = Spheres(centres_nm, start, None if mixture is None else mixture.members)
     given = views
-    with ThreadPoolExecutor(device.threads()) as pool:
+    with device.executor() as pool:
         state = _State(views, spheres, {}, np.inf)
         for done in range(rounds):
             shown = within(progress, done / rounds, (done + 1) / rounds)

@@ -177,13 +177,17 @@ def _patches(image: Float32) -> Patches:
 
 def _cut_apart(labels: NDArray[np.int32], patch: int) -> None:
     """Give the thick parts of a patch labels of their own; they share the rest of it."""
-    box = ndimage.find_objects((labels == patch).astype(np.int8))[0]
-    box = tuple(slice(max(0, side.start - 1), side.stop + 1) for side in box)
+    tight = ndimage.find_objects((labels == patch).astype(np.int8))[0]
+    box = tuple(slice(max(0, side.start - 1), side.stop + 1) for side in tight)
     part_labels = labels[box]
     mask = part_labels == patch
     # a patch goes on beyond the field: its cut side is not narrow
-    wide = np.pad(mask, [(n, n) for n in mask.shape], mode="edge")
-    inner = tuple(slice(n, 2 * n) for n in mask.shape)
+    beyond = [
+        (n * (side.start == 0), n * (side.stop == whole))
+        for n, side, whole in zip(mask.shape, tight, labels.shape, strict=True)
+    ]
+    wide = np.pad(mask, beyond, mode="edge")
+    inner = tuple(slice(first, first + n) for (first, _), n in zip(beyond, mask.shape, strict=True))
     inside = ndimage.distance_transform_edt(wide)
     radius = BRIDGE * float(inside[inner].max())
     parts, _ = ndimage.label(inside > radius)

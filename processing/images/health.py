@@ -26,6 +26,8 @@ BLURRED_SHARE = 0.35
 NEIGHBOURS = 7
 """Images in a row over which the median is the reference for each image."""
 SIGNAL_PERCENTILE = 99.5
+FINE_PX, COARSE_PX = 1.5, 4.0
+"""Standard deviations of the two filters between which detail lies; single pixels are noise."""
 
 
 @dataclass(frozen=True)
@@ -41,8 +43,9 @@ class ImageQuality:
 def image_quality(image: Float32) -> ImageQuality:
     """Measure signal and detail of an image [y, x]."""
     flat = image[None] - np.float32(background_levels(image[None])[0])
-    signal = float(_signal(flat)[0])
-    return ImageQuality(signal, float(_detail(flat)[0]) / max(signal, 1e-30))
+    fine = smooth_images(flat, FINE_PX)
+    signal = float(_signal(fine)[0])
+    return ImageQuality(signal, float(_detail(fine, flat)[0]) / max(signal, 1e-30))
 
 
 def bad_images(series: TiltSeries) -> dict[int, str]:
@@ -58,13 +61,14 @@ def bad_images(series: TiltSeries) -> dict[int, str]:
     clean = np.nan_to_num(images, nan=0.0, posinf=0.0, neginf=0.0)
     _note(found, np.ptp(clean, axis=(1, 2)) == 0, "blank")
     flat = clean - background_levels(clean).astype(np.float32)[:, None, None]
-    signal = _signal(flat)
+    fine = smooth_images(flat, FINE_PX)
+    signal = _signal(fine)
     _note(found, _saturated_share(clean, flat, signal) > SATURATED_SHARE, "saturated")
     same = [False] + [np.array_equal(a, b) for a, b in pairwise(clean)]
     _note(found, same, "copy of the previous image")
     _note(found, signal < DIM_SHARE * _neighbour_median(signal), "dim")
     _note(found, signal > BRIGHT_SHARE * _neighbour_median(signal), "bright")
-    detail = _detail(flat) / np.maximum(signal, 1e-30)
+    detail = _detail(fine, flat) / np.maximum(signal, 1e-30)
     _note(found, detail < BLURRED_SHARE * _neighbour_median(detail), "blurred")
     return found
 
@@ -84,16 +88,14 @@ def _saturated_share(images: Float32, flat: Float32, signal: np.ndarray) -> np.n
     return np.asarray(clipped / np.maximum(bright, 1))
 
 
-def _signal(images: Float32) -> np.ndarray:
+def _signal(smooth: Float32) -> np.ndarray:
     """Intensity of the object above the background; even a small object has the top pixels."""
-    smooth = smooth_images(images, 1.5)
     return np.asarray(np.maximum(np.percentile(smooth, SIGNAL_PERCENTILE, axis=(1, 2)), 0))
 
 
-def _detail(images: Float32) -> np.ndarray:
+def _detail(fine: Float32, flat: Float32) -> np.ndarray:
     """Standard deviation on the scale of a few pixels, without the noise of single pixels."""
-    fine, coarse = (smooth_images(images, sigma_px) for sigma_px in (1.5, 4.0))
-    return np.asarray((fine - coarse).std(axis=(1, 2), dtype=np.float64))
+    return np.asarray((fine - smooth_images(flat, COARSE_PX)).std(axis=(1, 2), dtype=np.float64))
 
 
 def _neighbour_median(values: np.ndarray) -> np.ndarray:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from itertools import product
 from typing import Any
 
@@ -12,8 +13,9 @@ from scipy import ndimage
 
 from processing.images.bad_borders import find_bad_columns_at_edge, find_padding
 from processing.images.bad_pixels import find_lines, find_spikes, find_stuck_pixels
-from processing.images.noise import measure_noise
+from processing.images.noise import Noise, measure_noise
 from processing.images.stored_images import StoredImages, over_images
+from processing.parallel import each_in_threads
 from processing.series import Bools, Float32, Float64
 
 LARGEST_LOST = 0.3
@@ -54,6 +56,8 @@ class Repairs:
 class _Lines:
     """Repairs of one image before those of single pixels; a line is its axis and its index."""
 
+    noise: Noise | None
+    """Noise of the image; None if it changed with the repair."""
     not_finite: int
     padding: int
     lines: frozenset[tuple[str, int]]
@@ -76,7 +80,8 @@ def repair_stored(images: NDArray[Any]) -> tuple[StoredImages, Repairs]:
     kept = np.flatnonzero([each is not None for each in found])
     lines = [each for each in found if each is not None]
     stuck = find_stuck_pixels(stack.read, stack.shape, kept)
-    spikes = over_images(lambda tilt: _repair_spikes(stack, int(tilt), stuck), kept)
+    known = [None if stuck.any() else each.noise for each in lines]
+    spikes = each_in_threads(partial(_repair_spikes, stack, stuck), kept, known)
     nowhere: frozenset[tuple[str, int]] = frozenset()
     return stack, Repairs(
         not_finite=sum(each.not_finite for each in lines),
@@ -95,18 +100,22 @@ def _repair_lines(stack: StoredImages, tilt: int) -> _Lines | None:
     if not_finite.mean() > LARGEST_LOST:
         return None
     image = fill_pixels(image, not_finite)
-    padding, lines, border_lines = _find_lines(image)
+    noise, padding, lines, border_lines = _find_lines(image)
     wrong = padding.copy()
     for axis, at in lines | border_lines:
         wrong[(slice(None), at) if axis == "column" else (at, slice(None))] = True
     stack.replace(tilt, not_finite | wrong, fill_pixels(image, wrong))
-    return _Lines(int(not_finite.sum()), int(padding.sum()), lines, border_lines)
+    numbers = int(not_finite.sum()), int(padding.sum())
+    return _Lines(None if wrong.any() else noise, *numbers, lines, border_lines)
 
 
-def _repair_spikes(stack: StoredImages, tilt: int, stuck: Bools) -> int:
-    """Repair stuck pixels and spikes of an image; return the number of spikes."""
+def _repair_spikes(stack: StoredImages, stuck: Bools, tilt: int, noise: Noise | None) -> int:
+    """Repair stuck pixels and spikes of an image; return the number of spikes.
+
+    `noise` is that of the image without stuck pixels; None if it is to be measured.
+    """
     image = fill_pixels(stack.read(tilt), stuck)
-    spikes = find_spikes(image, measure_noise(image))
+    spikes = find_spikes(image, noise or measure_noise(image))
     stack.replace(tilt, stuck | spikes, fill_pixels(image, spikes))
     return int(spikes.sum())
 
@@ -165,8 +174,8 @@ def _filled_from_far(image: Float32, wrong: Bools) -> Float32:
 
 def _find_lines(
     image: Float32,
-) -> tuple[Bools, frozenset[tuple[str, int]], frozenset[tuple[str, int]]]:
-    """Find padding, wrong lines and wrong border lines of one image of finite pixels."""
+) -> tuple[Noise, Bools, frozenset[tuple[str, int]], frozenset[tuple[str, int]]]:
+    """Return noise, padding, wrong lines and wrong border lines of one image of finite pixels."""
     noise = measure_noise(image)
     padding = find_padding(image, noise)
     if padding.any():
@@ -180,4 +189,4 @@ def _find_lines(
         far = find_bad_columns_at_edge(view[:, ::-1], noise)
         border |= {(axis, last - at) for at in range(far)}
         lines |= {(axis, int(at)) for at in np.flatnonzero(find_lines(view, noise))}
-    return padding, frozenset(lines - border), frozenset(border)
+    return noise, padding, frozenset(lines - border), frozenset(border)

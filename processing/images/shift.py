@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import fft
 
+from processing.device import CPU, Array, Device
 from processing.images.taper import taper
-from processing.parallel import worker_threads
 from processing.series import Float32, Float64
 
 NEWTON_STEPS = 4
 TAPERED_SHARE = 0.2
 """Fraction of rows and columns in the smooth edges of the images."""
+COPIES = 12
+"""Arrays as large as an image and its spectrum that exist at a time."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +45,12 @@ class Shifts:
 
 
 def find_shifts(
-    images: Float32, references: Float32, band: Band = Band(), max_shift_px: float | None = None
+    images: Float32,
+    references: Float32,
+    band: Band = Band(),
+    max_shift_px: float | None = None,
+    *,
+    device: Device = CPU,
 ) -> Shifts:
     """Cross-correlate each image with its reference, both [image, y, x].
 
@@ -50,34 +58,64 @@ def find_shifts(
     whole pixels is refined by Newton's method on the Fourier series of the correlation, which
     interpolates it exactly. `max_shift_px` is half the shorter side by default.
     """
+    (shifts,) = shifts_in_bands(images, references, [band], max_shift_px, device=device)
+    return shifts
+
+
+def shifts_in_bands(
+    images: Float32,
+    references: Float32,
+    bands: Sequence[Band],
+    max_shift_px: float | None = None,
+    *,
+    device: Device = CPU,
+) -> list[Shifts]:
+    """Return the result of `find_shifts` for each band; the images are transformed only once."""
     rows, columns = images.shape[1:]
     limit_px = max_shift_px if max_shift_px is not None else min(rows, columns) / 2
     shape = tuple(
         fft.next_fast_len(n + int(np.ceil(limit_px)) + 1, real=True) for n in (rows, columns)
     )
-    weight = _band_pass(shape, band)
-    spectrum = _spectrum(images, shape) * weight
-    reference = _spectrum(references, shape) * weight
-    energy = np.sqrt(
-        _full_sum(np.abs(spectrum) ** 2, shape) * _full_sum(np.abs(reference) ** 2, shape)
-    )
-    cross = spectrum * np.conj(reference)
-    correlation = fft.irfft2(cross, shape, workers=_workers(images))
-    start = _whole_pixel_peak(correlation, limit_px)
-    shifts, highest = _refine_peak(cross, start, shape)
+
+    def in_part(part: slice) -> list[Shifts]:
+        own, other = (_spectra(stack[part], shape, device) for stack in (images, references))
+        return [_shifts_of(own, other, shape, band, limit_px, device) for band in bands]
+
+    parts = device.blocks(len(images), COPIES * 4 * float(np.prod(shape)))
+    found = zip(*device.map(in_part, parts), strict=True)
+    return [
+        Shifts(
+            np.concatenate([each.shifts_px for each in of_band]),
+            np.concatenate([each.scores for each in of_band]),
+        )
+        for of_band in found
+    ]
+
+
+def _shifts_of(
+    spectra: Array,
+    references: Array,
+    shape: tuple[int, ...],
+    band: Band,
+    limit_px: float,
+    device: Device,
+) -> Shifts:
+    """Return the shifts between images of these spectra [image, ky, kx], in one band."""
+    weight = device.to_device(_band_pass(shape, band))
+    spectra, references = spectra * weight, references * weight
+    energy = np.sqrt(_energy(spectra, shape, device) * _energy(references, shape, device))
+    cross = spectra * references.conj()
+    correlation = device.fft.irfft2(cross, shape)
+    start = _whole_pixel_peak(correlation, limit_px, device)
+    shifts, highest = _refine_peak(cross, start, shape, device)
     return Shifts(shifts, highest / np.maximum(energy, 1e-30))
 
 
-def _spectrum(images: Float32, shape: tuple[int, ...]) -> NDArray[np.complex64]:
+def _spectra(images: Float32, shape: tuple[int, ...], device: Device) -> Array:
     level = np.median(_border(images), axis=-1)[:, None, None]
     window = np.outer(*(taper(n, TAPERED_SHARE) for n in images.shape[1:])).astype(np.float32)
-    tapered = (images - level) * window
-    return np.asarray(fft.rfft2(tapered, shape, workers=_workers(images)), np.complex64)
-
-
-def _workers(images: Float32) -> int:
-    """Return the threads for a transform: a single image would only wait for the other threads."""
-    return worker_threads() if len(images) > 1 else 1
+    tapered = device.to_device((images - level) * window, np.float32)
+    return device.xp.asarray(device.fft.rfft2(tapered, shape), dtype=np.complex64)
 
 
 def _border(images: Float32) -> Float32:
@@ -109,23 +147,26 @@ def _full_sum_weights(shape: tuple[int, ...]) -> Float64:
     return weights
 
 
-def _full_sum(values: NDArray[np.floating], shape: tuple[int, ...]) -> Float64:
-    """Sum over the full spectrum, given the half that `rfft2` returns."""
-    return np.asarray(values.sum(axis=1, dtype=np.float64) @ _full_sum_weights(shape), np.float64)
+def _energy(spectra: Array, shape: tuple[int, ...], device: Device) -> Float64:
+    """Return the sum over the full spectra, of which `rfft2` returns half, of their squares."""
+    squares = spectra.real**2 + spectra.imag**2
+    by_column = device.xp.sum(squares, axis=1, dtype=np.float64)
+    return np.asarray(device.to_host(by_column) @ _full_sum_weights(shape), np.float64)
 
 
-def _whole_pixel_peak(correlation: Float32, limit_px: float) -> Float64:
+def _whole_pixel_peak(correlation: Array, limit_px: float, device: Device) -> Float64:
     rows, columns = correlation.shape[1:]
     y = np.fft.fftfreq(rows, 1 / rows)[:, None]
     x = np.fft.fftfreq(columns, 1 / columns)[None, :]
-    allowed = np.where((np.abs(y) <= limit_px) & (np.abs(x) <= limit_px), correlation, -np.inf)
-    flat = allowed.reshape(len(correlation), -1).argmax(axis=1)
+    allowed = device.to_device((np.abs(y) <= limit_px) & (np.abs(x) <= limit_px))
+    near = device.xp.where(allowed, correlation, correlation.dtype.type(-np.inf))
+    flat = device.to_host(device.xp.argmax(near.reshape(len(near), -1), axis=1))
     top, left = np.unravel_index(flat, (rows, columns))
     return np.stack([y[top, 0], x[0, left]], axis=1)
 
 
 def _refine_peak(
-    cross: NDArray[np.complex64], start: Float64, shape: tuple[int, ...]
+    cross: Array, start: Float64, shape: tuple[int, ...], device: Device
 ) -> tuple[Float64, Float64]:
     """Maximise C(s) = sum Re(cross exp(i k s)) by Newton's method, within a pixel of `start`.
 
@@ -134,13 +175,14 @@ def _refine_peak(
     """
     ky, kx = (k.ravel() for k in _frequencies(shape))
     powers_y, powers_x = (k ** np.arange(3)[:, None] for k in (ky, kx))
-    weighted = cross * _full_sum_weights(shape).astype(np.complex128)
+    weighted = cross * device.to_device(_full_sum_weights(shape).astype(np.complex128))
 
     def moments(shifts: Float64) -> NDArray[np.complex128]:
         """Return the sums of ky^a kx^b cross exp(i k s), [image, a, b]."""
-        along_y = powers_y * np.exp(1j * ky * shifts[:, :1])[:, None]
-        along_x = powers_x * np.exp(1j * kx * shifts[:, 1:])[:, None]
-        return np.asarray(along_y @ (weighted @ along_x.swapaxes(1, 2)), np.complex128)
+        along_y = device.to_device(powers_y * np.exp(1j * ky * shifts[:, :1])[:, None])
+        along_x = device.to_device(powers_x * np.exp(1j * kx * shifts[:, 1:])[:, None])
+        sums = along_y @ (weighted @ device.xp.swapaxes(along_x, 1, 2))
+        return np.asarray(device.to_host(sums), np.complex128)
 
     shifts: Float64 = start.copy()
     for _ in range(NEWTON_STEPS):

@@ -16,6 +16,7 @@ from scipy.spatial.transform import Rotation
 from processing.combine.pose import Pose
 from processing.combine.register import RegistrationResult
 from processing.combine.resample import resample
+from processing.device import device
 from processing.files.particles import NO_PARTICLES, ParticleTable
 from processing.fit.spheres import ROUNDS
 from processing.pipeline.both_series import BothSeries, find_bodies, find_spheres
@@ -116,7 +117,9 @@ def combine_series(
     if start is not None:
         found = start.registration
     else:
-        b, found, reversed_line = register_series(a, b, diameter.value)
+        b, found, reversed_line = register_series(
+            a, b, diameter.value, device=device(settings.device)
+        )
     registered = resample(
         b.volume,
         found.pose,

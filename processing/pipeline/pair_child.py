@@ -12,10 +12,12 @@ from processing.errors import ProcessingError
 
 def main(source: BinaryIO, sink: BinaryIO) -> None:
     """Read a series with its settings, and write its result or its error."""
+    from processing.device import load_in_background
     from processing.pipeline.series_search import SeriesResult
     from processing.pipeline.single import process_series
 
     series, settings = pickle.load(source)
+    load_in_background(settings.device)  # the checks before the alignment need no GPU
     outcome: SeriesResult | ProcessingError
     try:
         outcome = process_series(series, settings)

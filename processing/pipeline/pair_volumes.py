@@ -38,8 +38,8 @@ class PairVolumes:
             self.a,
             self.b,
             rule,
-            wavelet=self.settings.wavelet,
             level=self.settings.level,
+            device=device(self.settings.device),
             allocate=self.allocate,
             progress=progress,
         )

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 from processing.pipeline.dual import combine_series
 from processing.pipeline.made_with import MadeWith
 from processing.pipeline.pair import process_pair
 from processing.pipeline.results_folder import (
-    write_fused_result,
+    summarise,
+    write_fused_tables,
+    write_fused_volumes,
     write_series_result,
+    write_summarised,
     write_summary,
 )
 from processing.pipeline.settings import ProcessSettings
@@ -48,10 +53,38 @@ def process_all(
         write_series_result(out, "A", a, inputs.get("A"))
         return write_summary(out, a)
     results = process_pair(series[0], series[1], settings, progress=within(progress, 0.0, 0.8))
-    a = next(results)
-    write_series_result(out, "A", a, inputs.get("A"))
-    b = next(results)
-    write_series_result(out, "B", b, inputs.get("B"))
-    fused = combine_series(a, b, settings, progress=within(progress, 0.8, 1.0))
-    write_fused_result(out, fused)
-    return write_summary(out, a, b, fused)
+    with _written_beside() as write:
+        a = next(results)
+        write(write_series_result, out, "A", a, inputs.get("A"))
+        b = next(results)
+        write(write_series_result, out, "B", b, inputs.get("B"))
+        fused = combine_series(a, b, settings, progress=within(progress, 0.8, 1.0))
+        write(write_fused_volumes, out, fused)
+        write_fused_tables(out, fused)
+        summary = summarise(out, a, b, fused)
+    return write_summarised(out, summary)
+
+
+@contextmanager
+def _written_beside() -> Iterator[Callable[..., None]]:
+    """Give a function that writes files in a thread of its own, one call after the other.
+
+    At the end, and after an error too, every file is written. An error of an earlier call is raised
+    by the next one, or at the end.
+    """
+    waiting: list[Future[None]] = []
+
+    def finish() -> None:
+        while waiting:
+            waiting.pop(0).result()
+
+    with ThreadPoolExecutor(1, "write") as thread:
+
+        def write(work: Callable[..., None], *arguments: object) -> None:
+            finish()
+            waiting.append(thread.submit(work, *arguments))
+
+        try:
+            yield write
+        finally:
+            finish()

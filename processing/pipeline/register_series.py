@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from processing.combine.capacity import field_capacity
 from processing.combine.register import RegistrationResult, register
+from processing.device import CPU, Device
 from processing.errors import OppositeSenseError, RegistrationRefusedError, UnclearPoseError
 from processing.files.particles import ParticleTable
 from processing.pipeline.series_search import SeriesResult
@@ -13,7 +14,7 @@ from processing.results import Cause
 
 
 def register_series(
-    a: SeriesResult, b: SeriesResult, diameter_nm: float
+    a: SeriesResult, b: SeriesResult, diameter_nm: float, *, device: Device = CPU
 ) -> tuple[SeriesResult, RegistrationResult, tuple[str, ...]]:
     """Register B onto A; return B, its pose, and a line if its tilt sense was reversed.
 
@@ -28,14 +29,14 @@ def register_series(
         _require_room(one, diameter_nm)
     points_a = a.detection.table.centres_nm
     try:
-        return b, register(points_a, b.detection.table.centres_nm, diameter_nm), ()
+        return b, register(points_a, b.detection.table.centres_nm, diameter_nm, device=device), ()
     except UnclearPoseError as error:
         raise UnclearPoseError(f"{error}{_undersampled(a, b)}") from error
     except OppositeSenseError:
         if a.aligned.sense_known and b.aligned.sense_known:
             raise
     b = with_reversed_sense(b)
-    found = register(points_a, b.detection.table.centres_nm, diameter_nm)
+    found = register(points_a, b.detection.table.centres_nm, diameter_nm, device=device)
     line = (
         "series B: fits A only with the opposite tilt sense, which was taken; B's own volumes show "
         "the mirror image along z"

@@ -140,13 +140,23 @@ def _with_beside(result: SeriesResult) -> ParticleTable:
 
 def write_fused_result(session: str | Path, result: FusedResult) -> None:
     """Write the result of both series, and the particles of B in the frame of A."""
-    session = Path(session)
-    folder = session / PROCESSED
+    write_fused_volumes(session, result)
+    write_fused_tables(session, result)
+
+
+def write_fused_volumes(session: str | Path, result: FusedResult) -> None:
+    """Write the volumes of both series in the frame of A."""
+    folder = Path(session) / PROCESSED
     pixel_nm = result.pixel_nm
     origin_nm = result.origin_nm
     write_volume(folder / "B_registered.mrc", result.registered_b, pixel_nm, origin_nm)
     write_volume(folder / "fused.mrc", result.volume, pixel_nm, origin_nm)
     write_volume(folder / "fused_ssr.mrc", result.detection.centres, pixel_nm, origin_nm)
+
+
+def write_fused_tables(session: str | Path, result: FusedResult) -> None:
+    """Write the particles of both series, and those of B in the frame of A."""
+    folder = Path(session) / PROCESSED
     _write_table(folder, "B", result.table_b.followed_by(result.beside_b))
     _write_table(folder, "fused", result.detection.table.followed_by(result.beside))
     for name, control in result.controls.items():
@@ -169,8 +179,13 @@ def write_summary(
 
     If the summary exists, every file it names is complete.
     """
-    session = Path(session)
-    folder = session / PROCESSED
+    return write_summarised(session, summarise(session, a, b, fused))
+
+
+def summarise(
+    session: str | Path, a: SeriesResult, b: SeriesResult | None, fused: FusedResult | None
+) -> Summary:
+    """Return the summary, without the names of the files; the structure comes from the tables."""
     counts = _counts(a, b, fused)
     found = Summary(
         counts=counts,
@@ -186,7 +201,12 @@ def write_summary(
             *(fused.warnings if fused else ()),
         ],
     )
-    found = found if found.diameter_nm.shape else with_structure(folder, found)
+    return found if found.diameter_nm.shape else with_structure(Path(session) / PROCESSED, found)
+
+
+def write_summarised(session: str | Path, found: Summary) -> Summary:
+    """Write a summary with the names of all files of the results."""
+    folder = Path(session) / PROCESSED
     files = {
         path.name.replace(".", "_"): f"{PROCESSED}/{path.name}"
         for path in sorted(folder.iterdir())

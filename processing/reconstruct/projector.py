@@ -8,7 +8,6 @@ lock, so that several threads run in parallel. On a GPU the same product runs on
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from itertools import product
 from typing import NamedTuple
@@ -175,9 +174,8 @@ class Projector:
         return self.device.blocks(slices, BLOCK_COPIES * 4 * (voxels + rays))
 
     def _over_slices(self, work: Callable[[slice], None], slices: int) -> None:
-        with ThreadPoolExecutor(self.device.threads()) as pool:
-            for _ in pool.map(work, self.slice_parts(slices)):
-                pass
+        for _ in self.device.map(work, self.slice_parts(slices)):
+            pass
 
     def forward_block(self, blocks: Sequence[Array]) -> Array:
         """Project blocks [z * x, slice], one for each tile, to an image block [tilt * u, slice]."""
@@ -219,7 +217,7 @@ class Projectors:
     """
 
     def __init__(self, device: Device = CPU) -> None:
-        self._device = device
+        self.device = device
         self._made: dict[tuple[bytes, int], Projector] = {}
 
     def of(self, angles_rad: ArrayLike, columns: int) -> Projector:
@@ -227,7 +225,7 @@ class Projectors:
         angles = np.asarray(angles_rad, np.float64)
         key = (angles.tobytes(), columns)
         if key not in self._made:
-            self._made[key] = Projector(angles, columns, device=self._device)
+            self._made[key] = Projector(angles, columns, device=self.device)
         return self._made[key]
 
 

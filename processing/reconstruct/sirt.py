@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from threading import Lock
 
 import numpy as np
@@ -91,9 +90,8 @@ def sirt(
         for tile, block in zip(tiles, estimate, strict=True):
             tile.write_block(volume, part, block)
 
-    with ThreadPoolExecutor(device.threads()) as pool:
-        for _ in pool.map(reconstruct, parts):
-            pass
+    for _ in device.map(reconstruct, parts):
+        pass
     return volume
 
 

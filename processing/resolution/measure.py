@@ -88,8 +88,8 @@ def measure_resolution(
     fused = partial(
         fuse,
         rule=settings.fusion_rule,
-        wavelet=settings.wavelet,
         level=settings.level,
+        device=device(settings.device),
         allocate=allocate,
     )
     halves_fused = fused(halves_a[0], halves_b[0]), fused(halves_a[1], halves_b[1])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from concurrent.futures import Executor, ThreadPoolExecutor
+from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import groupby
@@ -95,7 +95,7 @@ def fit_bodies(
         )
     ]
     given = views
-    with ThreadPoolExecutor(device.threads()) as pool:
+    with device.executor() as pool:
         state = _State(bodies, views, {})
         for done in range(rounds):
             shown = within(progress, done / rounds, (done + 1) / rounds)

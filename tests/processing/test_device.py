@@ -8,20 +8,25 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from scipy import fft, sparse
+from scipy import fft, ndimage, sparse
 
 from controller.app.cli.main import main
 from processing import device as devices
+from processing.combine.fuse import fuse
+from processing.combine.pose import FLIP, about_z
+from processing.combine.register import register
 from processing.count.particles import find_clusters
 from processing.device import CPU, Array, Device, DeviceName, device
 from processing.errors import DeviceError, ProcessingError
 from processing.fit.spheres import fit_spheres
+from processing.images.shift import Band, shifts_in_bands
 from processing.pipeline import pair
 from processing.pipeline.pair import process_pair
 from processing.pipeline.settings import ProcessSettings
 from processing.reconstruct.projector import Projector
 from processing.reconstruct.sirt import sirt
 from processing.reconstruct.ssr import ssr_volume
+from processing.results import FusionRule
 from processing.series import TiltSeries
 from tests.support.spheres import packed, tilt_series
 
@@ -104,16 +109,20 @@ class WholeAtOnce(Device):
         return 1e9
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
+@pytest.fixture(
+    params=[
         pytest.param("like a GPU", id="NumPy, as on a GPU"),
         pytest.param("cuda", id="GPU", marks=[pytest.mark.gpu, needs_gpu]),
     ],
 )
-def test_every_device_gives_the_result_of_the_cpu(name: str) -> None:
+def gpu(request: pytest.FixtureRequest) -> Device:
+    if request.param == "cuda":
+        return device("cuda")
+    return WholeAtOnce("cpu", np, fft, sparse)
+
+
+def test_every_device_gives_the_result_of_the_cpu(gpu: Device) -> None:
     series = spheres(A_ANGLES, "A")
-    gpu = device("cuda") if name == "cuda" else WholeAtOnce("cpu", np, fft, sparse)
     on_cpu, on_gpu = (
         sirt(Projector(series.angles_rad, 56, device=where), series.images, 20, momentum=True)
         for where in (CPU, gpu)
@@ -129,3 +138,31 @@ def test_every_device_gives_the_result_of_the_cpu(name: str) -> None:
     ]
     np.testing.assert_allclose(fits[0].centres_nm, fits[1].centres_nm, atol=0.01)
     np.testing.assert_allclose(fits[0].amplitudes, fits[1].amplitudes, atol=0.01)
+
+
+def test_every_device_finds_the_same_shifts(gpu: Device) -> None:
+    series = spheres(A_ANGLES, "A")
+    references = np.stack([ndimage.shift(image, (1.3, -0.6)) for image in series.images])
+    on_cpu, on_gpu = (
+        shifts_in_bands(series.images, references, (Band(1.5, 30.0), Band(1.5, 5.0)), device=where)
+        for where in (CPU, gpu)
+    )
+    for one, other in zip(on_cpu, on_gpu, strict=True):
+        np.testing.assert_allclose(one.shifts_px, other.shifts_px, atol=1e-3)
+        np.testing.assert_allclose(one.scores, other.scores, atol=1e-4)
+    np.testing.assert_allclose(on_cpu[0].shifts_px, [[-1.3, 0.6]] * series.tilts, atol=0.05)
+
+
+def test_every_device_finds_the_same_pose(gpu: Device) -> None:
+    points = packed(36, 7.7, order="fcc", seed=7)
+    moved = (points - [3.0, -2.0, 1.0]) @ about_z(37.0) @ FLIP
+    on_cpu, on_gpu = (register(points, moved, 6.3, device=where) for where in (CPU, gpu))
+    np.testing.assert_allclose(on_cpu.pose.matrix, on_gpu.pose.matrix, atol=1e-6)
+    np.testing.assert_allclose(on_cpu.pose.apply(moved), points, atol=1e-6)
+
+
+@pytest.mark.parametrize("rule", FusionRule)
+def test_every_device_fuses_alike(rule: FusionRule, gpu: Device) -> None:
+    a, b = np.random.default_rng(4).random((2, 70, 24, 26)).astype(np.float32)
+    on_cpu, on_gpu = (fuse(a, b, rule, device=where) for where in (CPU, gpu))
+    np.testing.assert_allclose(on_cpu, on_gpu, atol=1e-5)

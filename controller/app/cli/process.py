@@ -5,7 +5,9 @@ from __future__ import annotations
 import argparse
 from contextlib import suppress
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
+from threading import Thread
 from typing import TYPE_CHECKING
 
 from controller.app.cli.output_folder import removed_if_empty
@@ -65,7 +67,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Process the series, write the results, print counts, paths and verdict."""
     from controller.app.cli.terminal_progress import shown_progress
-    from controller.report.write import write_report
     from controller.session.grid_folder import refuse_grid
     from processing.batch.results_lock import only_writer
     from processing.device import device
@@ -109,6 +110,8 @@ def run(args: argparse.Namespace) -> int:
             print_inputs(one)
         inputs = _made_with(session, settings, args)
         out = _made(out, session if args.out is None else None)
+        # Matplotlib takes a second to load
+        Thread(target=import_module, args=("controller.report.write",)).start()
         with removed_if_empty(out), only_writer(out), held(out), shown_progress() as progress:
             _require_unused(out)  # another process may have been faster
             summary = process_all(series, out, settings, inputs=inputs, progress=progress)
@@ -125,6 +128,8 @@ def run(args: argparse.Namespace) -> int:
         raise SafetyStopError(str(error)) from error
     except ProcessingError as error:
         raise ProcessingFailedError(str(error)) from error
+    from controller.report.write import write_report
+
     print_counts(summary)
     print_files(out, summary)
     print(write_report(out).resolve())

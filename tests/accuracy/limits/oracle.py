@@ -47,7 +47,7 @@ def combined_at_truth(
 ) -> FusedResult:
     """Fuse two series at the true pose of B."""
     found = RegistrationResult(true_pose(data), 1.0, 0.0, 0.0, 0.0, 0.0)
-    with patch.object(dual, "register_series", lambda one, other, _: (other, found, ())):
+    with patch.object(dual, "register_series", lambda one, other, *_, **__: (other, found, ())):
         return combine_series(a, b, settings)
 
 
