@@ -2,7 +2,7 @@
 
 Simulates sessions, ends each series where its live counts say that it has enough tilts, and
 compares its count with that of the complete series. Results are stored one a line in
-ending-early.jsonl in the working folder and are not measured again. The table in
+measured.jsonl, beside this file, and are not measured again. The table in
 docs/ending-early.md is written from all of them. The exit code is 1 if a series was ended that all
 tilts would have changed by more than its interval.
 """
@@ -22,7 +22,7 @@ from tests.ending_early.cases import CASES, FIRST_SEED, Case
 from tests.ending_early.measure import Row, measure, silence_warnings
 from tests.ending_early.page import line, with_table
 
-RESULTS = Path("ending-early.jsonl")
+RESULTS = Path(__file__).with_name("measured.jsonl")
 PAGE = Path(__file__).parents[2] / "docs" / "ending-early.md"
 
 

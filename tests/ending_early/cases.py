@@ -71,7 +71,11 @@ class Case:
 
 PACKINGS = (Packing.FCC, Packing.DISORDERED, Packing.MULTI_GRAIN)
 CASES = (
-    *(Case(packing, 50.0, "golden") for packing in PACKINGS),
+    *(
+        Case(packing, 50.0, "golden", step_deg, both=True)
+        for step_deg in (2.0, 4.0)
+        for packing in PACKINGS
+    ),
     *(
         Case(Packing.DISORDERED, 50.0, order)
         for order in ("dose-symmetric", "bidirectional", "one-way")
@@ -82,6 +86,5 @@ CASES = (
     Case(Packing.DISORDERED, 50.0, "golden", margin_nm=-12.0),
     Case(Packing.DISORDERED, 50.0, "golden", 1.5),
     *(Case(packing, 75.0, "golden") for packing in PACKINGS),
-    *(Case(packing, 50.0, "golden", 3.0, both=True) for packing in PACKINGS),
     Case(Packing.DISORDERED, 110.0, "golden"),
 )
