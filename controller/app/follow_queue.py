@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 import time
 from collections.abc import Callable
 from pathlib import Path
 
-from controller.common.bounded_read import read_whole
 from controller.common.errors import UsageError, quoted
 from controller.common.exit_codes import ExitCode
-from controller.common.open_inside import open_inside
-from controller.service.service_address import is_running
+from controller.service.service_address import working_process
 from controller.service.session_client import find_sessions
-from controller.session.folder import SessionFolder
+from controller.session.grid_folder import GridFolder
 
 POLL_INTERVAL_S = 0.5
 
@@ -22,6 +19,14 @@ def running_session(grid: Path) -> Path | None:
     """Return the folder of the session of a grid that runs now; None between two sessions."""
     members = [each for each in find_sessions() if each.is_relative_to(grid.absolute())]
     return members[0] if members else None
+
+
+def present_session(folder: Path) -> Path:
+    """Return the folder of the session that a command to `folder` means.
+
+    For a grid it is that of the session that runs now, if there is one.
+    """
+    return (running_session(folder) or folder) if GridFolder(folder).journal.exists() else folder
 
 
 def follow_queue(
@@ -61,19 +66,9 @@ def follow_queue(
 def _next_session(grid: Path, say: Callable[[str], None]) -> Path | None:
     """Wait for a running session; return None once the queue does not run either."""
     session = running_session(grid)
-    if session is None and _queue_runs(grid):
+    if session is None and working_process(grid):
         say("waiting for the next session of the queue")
-    while session is None and _queue_runs(grid):
+    while session is None and working_process(grid):
         time.sleep(POLL_INTERVAL_S)
         session = running_session(grid)
     return session
-
-
-def _queue_runs(grid: Path) -> bool:
-    """Tell whether the process of the queue runs: its id is in the lock of the folder."""
-    with (
-        contextlib.suppress(OSError, ValueError),
-        open_inside(grid, SessionFolder(grid).lock.name) as file,
-    ):
-        return is_running(int(read_whole(file)))
-    return False

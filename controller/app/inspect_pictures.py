@@ -1,4 +1,4 @@
-"""Pictures of a session for `dualtilt inspect --pictures`, as PNG files."""
+"""Pictures of a session for `dualtilt inspect`: files, and what the terminal and the page show."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def write_pictures(
             f"{into}: lies in the folder that is inspected, where nothing is written; choose "
             "another folder for the pictures"
         )
-    return _written(into, _pictures(folder, files, options, results))
+    return _written(into, session_pictures(folder, files, options, results))
 
 
 def write_sheets(
@@ -88,12 +88,13 @@ def _written(into: Path, pictures: Iterable[tuple[str, Figure]]) -> list[Path]:
     return written
 
 
-def _pictures(
+def session_pictures(
     folder: Path,
     files: Mapping[SeriesName, Path],
     options: Mapping[SeriesName, ReadingOptions],
     results: Results | None,
 ) -> Iterator[tuple[str, Figure]]:
+    """Yield name and figure of each picture that the data allow."""
     from controller.report.report_data import read_report_data
     from controller.report.tilt_pictures import slices_with_particles
 
@@ -105,7 +106,7 @@ def _pictures(
         if page is not None:
             yield f"{name}-images", page
     for name, outcome in outcomes.items():
-        yield from _of_results(folder, name, outcome)
+        yield from tilt_figures(folder, name, outcome)
     if results is not None and results.summary is not None:
         slices = slices_with_particles(read_report_data(folder))
         if slices is not None:
@@ -148,11 +149,11 @@ def _contact_sheet(
     )
 
 
-def _of_results(
+def tilt_figures(
     folder: Path, name: SeriesName, outcome: SeriesOutcome
 ) -> Iterator[tuple[str, Figure]]:
-    """Yield sinogram and residual images, as far as images and volume are stored."""
-    from controller.report.tilt_pictures import residual_pictures, sinogram
+    """Yield sinogram, alignment and residual images, as far as their data are stored."""
+    from controller.report.tilt_pictures import alignment_curves, residual_pictures, sinogram
     from processing.align.series import linearised
     from processing.errors import InputFileError
     from processing.files.mrc import read_stack
@@ -161,16 +162,19 @@ def _of_results(
     from processing.series import TiltSeries
 
     processed = folder / PROCESSED
+    used, worst = outcome.used_sections, outcome.worst_sections
+    alignment = outcome.summary.images
     try:
         record = read_record(folder, name)
         images = read_stack(processed / f"{name}_aligned.mrc").data
         angles_deg = np.array(record.angles_deg)
         aligned = TiltSeries(images, angles_deg, record.pixel_nm, name=name)
         yield f"{name}-sinogram", sinogram(images, angles_deg, record.pixel_nm)
-        used = outcome.used_sections
-        worst = outcome.worst_sections
         if not worst or len(used) != aligned.tilts:
             return
+        shifts_px = np.array([alignment[section].shift_px for section in used])
+        residuals_px = np.array([alignment[section].residual_px for section in used])
+        yield f"{name}-alignment", alignment_curves(angles_deg, shifts_px, residuals_px)
         volume = read_stack(processed / f"{name}_sirt.mrc").data
     except (InputFileError, FileNotFoundError):
         return  # not stored, or not complete
@@ -183,8 +187,7 @@ def _of_results(
             linearised(aligned).images[places],
             projections,
             [
-                f"{names[section]} {angles_deg[place]:+.1f}°\n"
-                f"{outcome.summary.images[section].residual_px:.3f} px"
+                f"{names[section]} {angles_deg[place]:+.1f}°\n{residuals_px[place]:.3f} px"
                 for section, place in zip(worst, places, strict=True)
             ],
         ),

@@ -1,10 +1,12 @@
-"""Files of a survey: the list of targets, and a protocol that has it."""
+"""Files of a survey: the assemblies, the list of targets, and a protocol that has it."""
 
 from __future__ import annotations
 
 import shutil
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
+
+from pydantic import TypeAdapter, ValidationError
 
 from controller.app.profiles import simulator_profile
 from controller.common.bounded_read import read_bounded
@@ -15,6 +17,8 @@ from controller.model.surveyed import Surveyed
 from controller.report.survey_page import as_page, thumbnail
 from processing.files.atomic import replace_text
 
+ASSEMBLIES = "assemblies.json"
+_ASSEMBLIES: TypeAdapter[tuple[Surveyed, ...]] = TypeAdapter(tuple[Surveyed, ...])
 HEADER = """# Assemblies found by `dualtilt survey`. Those that were not chosen are comments.
 # A protocol takes this list at its end.
 """
@@ -59,7 +63,7 @@ def write_targets(
     """Write targets.toml, and protocol.toml with the chosen targets; return the protocol's path."""
     targets = targets_text(assemblies, chosen)
     replace_text(out / "targets.toml", targets)
-    if protocol.column.kind == "simulator":
+    if protocol.column.kind == "simulator" and out != protocol_path.parent:
         copy = simulator_profile(protocol, out / "protocol.toml")
         copy.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(simulator_profile(protocol, protocol_path), copy)
@@ -68,18 +72,44 @@ def write_targets(
     return out / "protocol.toml"
 
 
-def write_pictures(
-    out: Path,
-    name: str,
-    assemblies: Sequence[Surveyed],
-    frames: Sequence[Frame],
-    chosen: Collection[str],
-) -> Path:
-    """Write a thumbnail of each assembly and survey.html; return the page's path."""
+def write_assemblies(
+    out: Path, assemblies: Sequence[Surveyed], frames: Sequence[Frame]
+) -> list[bytes]:
+    """Write assemblies.json and a thumbnail (PNG) of each assembly; return the thumbnails."""
+    replace_text(out / ASSEMBLIES, _ASSEMBLIES.dump_json(tuple(assemblies), indent=1).decode())
     pictures = [thumbnail(frame.pixels) for frame in frames]
     for each, picture in zip(assemblies, pictures, strict=True):
         (out / f"{each.name}.png").write_bytes(picture)
-    replace_text(out / "survey.html", as_page(name, assemblies, pictures, chosen))
+    return pictures
+
+
+def read_assemblies(survey: Path) -> tuple[tuple[Surveyed, ...], list[bytes]]:
+    """Read the assemblies of an earlier survey and their thumbnails.
+
+    Raises
+    ------
+    UsageError
+        A file is missing or damaged.
+    """
+    try:
+        assemblies = _ASSEMBLIES.validate_json(read_bounded(survey / ASSEMBLIES))
+        return assemblies, [read_bounded(survey / f"{each.name}.png") for each in assemblies]
+    except (OSError, ValidationError):
+        raise UsageError(
+            f"{survey}: is no folder of a survey, or {ASSEMBLIES} or a thumbnail is damaged; "
+            "survey the grid again"
+        ) from None
+
+
+def write_page(
+    out: Path,
+    name: str,
+    assemblies: Sequence[Surveyed],
+    pictures: Sequence[bytes],
+    chosen: Collection[str],
+) -> Path:
+    """Write survey.html, on which targets are ticked; return its path."""
+    replace_text(out / "survey.html", as_page(name, out, assemblies, pictures, chosen))
     return out / "survey.html"
 
 

@@ -23,7 +23,7 @@ from controller.report.plots import (
     draw_curves,
 )
 from controller.report.report_data import ReportData
-from controller.report.slices import HEADINGS, Scene, exit_lines, middle_plane, open_scene
+from controller.report.slices import HEADINGS, Scene, exit_lines, open_scene, side_plane
 from controller.report.title import session_verdict
 from controller.report.views.assembly import Assembly, read_assembly
 from controller.report.views.stills import draw_particles, legend_of_series
@@ -94,9 +94,12 @@ def _slices_figure(data: ReportData) -> Figure | None:
     return page
 
 
-def draw_slices(page: FigureBase, scene: Scene) -> None:
-    """Draw the middle slice of each volume side by side, with the exit surfaces."""
-    plane = middle_plane(scene)
+def draw_slices(page: FigureBase, scene: Scene, off_middle_nm: float = 0.0) -> None:
+    """Draw an x-z slice of each volume side by side, with the exit surfaces.
+
+    `off_middle_nm` is its distance along y from the middle of the particles.
+    """
+    plane = side_plane(scene, off_middle_nm)
     images = {name: volume.values_on(plane) for name, volume in scene.sirt.items()}
     lines = exit_lines(scene, images)
     axes = page.subplots(1, len(images), squeeze=False)[0]

@@ -96,9 +96,9 @@ def _framed(
     return Scene(sirt, centres, particles, diameter_nm, side, guide.pixel_nm, field)
 
 
-def middle_plane(scene: Scene) -> Plane:
-    """Return the x-z plane through the middle of the particles."""
-    return Plane.xz(scene.side_px, scene.pixel_nm, scene.field.middle_y_nm)
+def side_plane(scene: Scene, off_middle_nm: float = 0.0) -> Plane:
+    """Return the x-z plane at a distance along y from the middle of the particles (nm)."""
+    return Plane.xz(scene.side_px, scene.pixel_nm, scene.field.middle_y_nm + off_middle_nm)
 
 
 def exit_lines(
@@ -113,7 +113,7 @@ def exit_lines(
 
 
 def _side_view(scene: Scene, data: ReportData) -> str:
-    plane = middle_plane(scene)
+    plane = side_plane(scene)
     sirt = {name: volume.values_on(plane) for name, volume in scene.sirt.items()}
     lines = exit_lines(scene, sirt)
     rows = [

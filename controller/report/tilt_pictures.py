@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from controller.report.figures import draw_slices
 from controller.report.plots import LIMIT
 from controller.report.report_data import ReportData
-from controller.report.slices import Scene, open_scene
+from controller.report.slices import open_scene
 from controller.report.volumes import Floats
 
 SHEET_COLUMNS = 8
@@ -87,23 +87,52 @@ def residual_pictures(images: Floats, projections: Floats, captions: Sequence[st
     return page
 
 
-def slices_with_particles(data: ReportData) -> Figure | None:
-    """Return the middle slice of each volume, with the particles that it cuts as circles."""
+def alignment_curves(
+    angles_deg: NDArray[np.float64], shifts_px: Floats, residuals_px: Floats
+) -> Figure:
+    """Return the shifts [tilt, (y, x)] and the residuals of the images in use, by tilt angle."""
+    order = np.argsort(angles_deg)
+    page = Figure(figsize=(6.5, 5), layout="constrained")
+    above, below = page.subplots(2, 1, sharex=True)
+    for column, name, marker in ((1, "x", "o"), (0, "y", "s")):
+        above.plot(angles_deg[order], shifts_px[order, column], marker=marker, label=name)
+    above.set_ylabel("shift / px")
+    above.set_title("distance of the object from the centre of each image", fontsize=9)
+    above.legend()
+    below.plot(angles_deg[order], residuals_px[order], marker="o")
+    below.set_ylim(bottom=0)
+    below.set_ylabel("residual / px")
+    below.set_xlabel("tilt / degrees")
+    return page
+
+
+def slices_with_particles(data: ReportData, off_middle_nm: float = 0.0) -> Figure | None:
+    """Return an x-z slice of each volume, with the particles that it cuts as circles.
+
+    `off_middle_nm` is its distance along y from the middle of the particles. None without volumes.
+    """
     with open_scene(data) as scene:
         if scene is None:
             return None
         page = Figure(figsize=(3.4 * len(scene.sirt), 3.7), layout="constrained")
-        draw_slices(page, scene)
+        draw_slices(page, scene, off_middle_nm)
+        y_nm = scene.field.middle_y_nm + off_middle_nm
         for axis, name in zip(page.axes, scene.sirt, strict=True):
             if name in scene.particles:
-                _draw_circles(axis, scene.particles[name], scene)
+                _draw_circles(axis, scene.particles[name], y_nm, scene.diameter_nm)
     return page
 
 
-def _draw_circles(axis: Axes, centres_nm: Floats, scene: Scene) -> None:
-    off_plane = centres_nm[:, 1] - scene.field.middle_y_nm
-    cut = np.abs(off_plane) < scene.diameter_nm / 2
-    widths = 2 * np.sqrt((scene.diameter_nm / 2) ** 2 - off_plane[cut] ** 2)
+def half_width_of_slices_nm(data: ReportData) -> float | None:
+    """Return how far from the middle along y there are slices; None without volumes."""
+    with open_scene(data) as scene:
+        return None if scene is None else scene.side_nm / 2
+
+
+def _draw_circles(axis: Axes, centres_nm: Floats, y_nm: float, diameter_nm: float) -> None:
+    off_plane = centres_nm[:, 1] - y_nm
+    cut = np.abs(off_plane) < diameter_nm / 2
+    widths = 2 * np.sqrt((diameter_nm / 2) ** 2 - off_plane[cut] ** 2)
     axis.add_collection(
         EllipseCollection(
             widths,
@@ -117,6 +146,13 @@ def _draw_circles(axis: Axes, centres_nm: Floats, scene: Scene) -> None:
             linewidths=0.5,
         )
     )
+
+
+def grey_levels(image: Floats) -> NDArray[np.uint8]:
+    """Return the pixels of an image as greys from 0 to 255, for a file."""
+    low, high = _greys(image)
+    shares = (np.nan_to_num(image, nan=low) - low) / (high - low)
+    return np.asarray(np.round(255 * np.clip(shares, 0, 1)), np.uint8)
 
 
 def _show(axis: Axes, image: Floats, greys: tuple[float, float] | None = None) -> None:

@@ -9,6 +9,7 @@ from controller.common.errors import quoted
 from controller.model.events import State
 from controller.service.session_status import SessionStatus
 from controller.service.status_text import state_and_reason
+from controller.session.grid_folder import folder_to_resume
 
 
 def closing_lines(folder: Path, status: SessionStatus, lost: str) -> Iterator[str]:
@@ -30,4 +31,4 @@ def closing_lines(folder: Path, status: SessionStatus, lost: str) -> Iterator[st
     if status.report:
         yield f"report: {folder / status.report}"
     if status.state is not State.FINISHED:
-        yield f"`dualtilt resume {quoted(folder)}` continues it"
+        yield f"`dualtilt resume {quoted(folder_to_resume(folder))}` continues it"

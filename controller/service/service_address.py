@@ -21,6 +21,8 @@ from controller.common.errors import UsageError, quoted
 from controller.common.open_inside import open_inside
 from controller.common.runtime_folder import runtime_folder
 from controller.model.base import Data
+from controller.session.folder import SessionFolder
+from controller.session.grid_folder import folder_to_resume
 
 VERSION = 2
 """Version of the calls between client and service."""
@@ -57,10 +59,15 @@ def _no_session(folder: Path) -> tuple[str, str]:
             f"`dualtilt resume {quoted(folder)} --rebuild-journal` makes it again from the images, "
             f"`dualtilt process {quoted(folder)}` processes them"
         )
+    if (pid := working_process(folder)) is not None:
+        return f"{folder}: process {pid} works here and takes no commands", (
+            f"it makes results, or a session is starting: `dualtilt attach {quoted(folder)}` "
+            "shows it"
+        )
     fault = f"{folder}: no session is running here"
     if (folder / "report.html").is_file():
         return fault, f"its report is {folder}/report.html"
-    return fault, f"`dualtilt resume {quoted(folder)}` continues it"
+    return fault, f"`dualtilt resume {quoted(folder_to_resume(folder))}` continues it"
 
 
 class ServiceAddress(Data):
@@ -136,6 +143,20 @@ def known_addresses() -> dict[Path, ServiceAddress]:
         with contextlib.suppress(OSError, ValidationError):
             found[path] = ServiceAddress.model_validate_json(read_bounded(path))
     return found
+
+
+def working_process(folder: Path) -> int | None:
+    """Return the process that works in the folder of a session or of a grid; None if it has ended.
+
+    It has left its id in the file `lock`.
+    """
+    with (
+        contextlib.suppress(OSError, ValueError, UsageError),
+        open_inside(folder, SessionFolder(folder).lock.name) as file,
+    ):
+        pid = int(read_whole(file))
+        return pid if is_running(pid) else None
+    return None
 
 
 def is_running(pid: int) -> bool:

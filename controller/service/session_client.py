@@ -34,6 +34,7 @@ from controller.service.service_address import (
     read_address,
 )
 from controller.service.session_status import SessionStatus
+from controller.session.grid_folder import folder_to_resume
 
 EXIT_CODE_WITHIN_S = 20.0
 """Longest time from a session's last event to its exit code on disk (s)."""
@@ -64,7 +65,7 @@ class SessionGoneError(DualtiltError):
 
     def __init__(self, folder: Path) -> None:
         self.fault = f"{folder}: the session's process is gone"
-        self.remedy = f"`dualtilt resume {quoted(folder)}` continues it"
+        self.remedy = f"`dualtilt resume {quoted(folder_to_resume(folder))}` continues it"
         if not folder.is_dir():
             self.remedy = "its folder was removed or renamed: put it back to resume"
         super().__init__(f"{self.fault}; {self.remedy}")

@@ -116,6 +116,12 @@ class GridFolder:
             raise _damaged(self.found, self.path) from None
 
 
+def folder_to_resume(session: Path) -> Path:
+    """Return the folder that `dualtilt resume` takes: for a session of a grid, that of the grid."""
+    grid = GridFolder.of_member(session)
+    return grid.path if grid.journal.exists() else session
+
+
 def refuse_grid(path: Path) -> None:
     """Refuse the folder of a grid where that of one session is needed.
 

@@ -19,9 +19,10 @@ from rich.text import Text
 
 from controller.common.errors import DualtiltError, UsageError
 from controller.common.exit_codes import ExitCode
-from controller.model.events import FrameRecorded, Phase, Record, Showered
+from controller.model.events import FrameRecorded, Phase, Record, Showered, State, StateChanged
 from controller.model.processing_jobs import JobName
 from controller.service import event_text, status_text
+from controller.service.service_address import working_process
 from controller.service.session_client import (
     NotAnsweringError,
     ServiceClient,
@@ -29,7 +30,8 @@ from controller.service.session_client import (
     last_status,
 )
 from controller.service.session_status import SessionStatus
-from controller.session.event_log import read_events
+from controller.service.session_store import SessionStore
+from controller.session.event_log import EventLogTail, read_events
 
 WAIT_S = 1.0
 EVENTS_FILE = "events.jsonl"
@@ -79,6 +81,62 @@ def follow(folder: Path, interrupted: threading.Event, out: TextIO | None = None
                 raise KeyboardInterrupt
         except (NotAnsweringError, SessionGoneError, UsageError) as error:
             return _show_end(folder, seq, show, error)
+
+
+def follow_results(
+    folder: Path, interrupted: threading.Event, out: TextIO | None = None
+) -> ExitCode:
+    """Print the events of the process that makes a session's results, to its end.
+
+    That process serves no screens; its events are read from the session's folder.
+
+    Parameters
+    ----------
+    interrupted
+        Set to stop printing; the process continues.
+
+    Returns
+    -------
+    ExitCode
+        Exit code of the process.
+
+    Raises
+    ------
+    SessionGoneError
+        It was killed.
+    KeyboardInterrupt
+        If `interrupted` was set.
+    """
+    log, store = EventLogTail(folder / EVENTS_FILE), SessionStore()
+    with _display(out or sys.stdout) as show:
+        while not interrupted.is_set():
+            works = working_process(folder) is not None  # looked at first: no event is missed
+            new, first = log.read_new()
+            for record in new:
+                store.add(record)
+            show(store.status, _of_newest_run(new) if first else new)
+            if not works:
+                return _exit_code(folder)
+            interrupted.wait(WAIT_S)
+        raise KeyboardInterrupt
+
+
+def _of_newest_run(records: list[Record]) -> list[Record]:
+    """Return the records since a run last began."""
+    begins = [
+        place
+        for place, record in enumerate(records)
+        if isinstance(record.event, StateChanged) and record.event.state is State.RUNNING
+    ]
+    return records[begins[-1] :] if begins else records
+
+
+def _exit_code(folder: Path) -> ExitCode:
+    """Return the exit code that an ended process left on disk."""
+    status = last_status(folder)
+    if status is None or status.exit_code is None:
+        raise SessionGoneError(folder)
+    return status.exit_code
 
 
 def _show_end(folder: Path, seq: int, show: Show, gone: DualtiltError) -> ExitCode:

@@ -112,6 +112,17 @@ def test_a_resumed_grid_ends_with_one_table_of_all_targets(
         ),
         *(
             pytest.param(
+                ["resume", place, "--complete", "A"],
+                "not for a target of a grid",
+                id=f"all of {id_}",
+            )
+            for place, id_ in (("{grid}", "the grid"), ("{grid}/sessions/one", "a target"))
+        ),
+        pytest.param(
+            ["stop", "{grid}/sessions/one"], "`dualtilt resume {grid}` continues", id="stop of one"
+        ),
+        *(
+            pytest.param(
                 [verb, "{grid}", *options.split()],
                 "name one of its sessions, {grid}/sessions/NAME",
                 id=verb,
@@ -176,7 +187,7 @@ def test_attached_to_a_grid_the_sessions_are_shown_in_turn(
     lines: list[str] = []
     monkeypatch.setattr(follow_queue, "find_sessions", find)
     monkeypatch.setattr(follow_queue, "POLL_INTERVAL_S", 0.0)
-    monkeypatch.setattr(follow_queue, "_queue_runs", lambda _: bool(left))
+    monkeypatch.setattr(follow_queue, "working_process", lambda _: left or None)
 
     def show(folder: Path) -> ExitCode:
         shown.append(folder.name)

@@ -6,72 +6,20 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import pytest
 
+from controller.app.cli import inspect_session
 from controller.app.cli.inspect_session import series_lines
 from controller.app.cli.main import main
 from controller.app.inspected_results import SeriesOutcome
 from controller.common.exit_codes import ExitCode
-from processing import SeriesSummary, Summary, write_images, write_volume
-from processing.files.rawtlt import write_rawtlt
-from processing.pipeline.results_folder import SeriesRecord
-from processing.results import ImageAlignment, LeftOut
 from tests.support.finished_session import make_finished
-
-ANGLES = np.arange(-60.0, 61.0, 20.0)
-RESIDUALS_PX = (0.01, 0.02, 0.03, 0.04, 0.9, 0.05, 0.06)
-LEFT_OUT = {1: LeftOut.MARKED, 4: LeftOut.MISFIT}
-SIDE_PX = 16
-SERIES = SeriesSummary(
-    tilts=5,
-    excluded=sorted(LEFT_OUT),
-    align_rms_px=0.041,
-    tilt_axis_deg=0.5,
-    images=[
-        ImageAlignment(shift_px=(3 * n, 4 * n), residual_px=px, left_out=LEFT_OUT.get(n))
-        for n, px in enumerate(RESIDUALS_PX)
-    ],
-)
+from tests.support.inspected_session import SERIES, keep_series, keep_summary, make_inspected
 
 
 @pytest.fixture
 def session(tmp_path: Path) -> Path:
-    """Session of one series, with images and results of a few pixels."""
-    folder = make_finished(tmp_path / "session")
-    images = np.random.default_rng(0).normal(100, 5, (len(ANGLES), SIDE_PX, SIDE_PX))
-    images[:, 5:11, 5:11] += 200
-    write_images(folder / "A.mrc", images.astype(np.float32), 1.2)
-    write_rawtlt(folder / "A.rawtlt", ANGLES)
-    keep_summary(folder, SERIES)
-    return folder
-
-
-def keep_summary(folder: Path, series: SeriesSummary) -> Summary:
-    path = folder / "processed/summary.json"
-    summary = Summary.model_validate_json(path.read_text())
-    summary = summary.model_copy(update={"series": {"A": series}})
-    path.write_text(summary.model_dump_json())
-    return summary
-
-
-def keep_series(folder: Path) -> None:
-    """Write aligned images, volume and record of series A."""
-    processed = folder / "processed"
-    summary = Summary.model_validate_json((processed / "summary.json").read_text())
-    used = [section for section in range(len(ANGLES)) if section not in LEFT_OUT]
-    images = np.random.default_rng(1).random((len(used), SIDE_PX, SIDE_PX), np.float32)
-    write_images(processed / "A_aligned.mrc", images, 1.2)
-    write_volume(processed / "A_sirt.mrc", np.ones((SIDE_PX,) * 3, np.float32), 1.2)
-    record = SeriesRecord(
-        pixel_nm=1.2,
-        angles_deg=ANGLES[used].tolist(),
-        count=summary.counts.A,
-        diameter=summary.diameter_nm,
-        summary=SERIES,
-        warnings=(),
-    )
-    (processed / "A.json").write_text(record.model_dump_json())
+    return make_inspected(tmp_path / "session")
 
 
 def without_results(folder: Path) -> None:
@@ -103,6 +51,7 @@ SHOWN: dict[str, tuple[Callable[[Path], None], tuple[str, ...]]] = {
     "finished": (
         lambda folder: None,
         (
+            "pictures, in a browser: dualtilt inspect",
             "7 of 16 x 16 pixels",
             "images      5 of 7 used",
             "left out    A#2: as marked",
@@ -143,6 +92,24 @@ def test_a_session_is_shown(case: str, session: Path, capsys: pytest.CaptureFixt
     assert content(session) == before
 
 
+def test_pictures_are_drawn_where_the_terminal_draws_pixels(
+    session: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    keep_series(session)
+    drawn: list[bytes] = []
+    monkeypatch.setattr(inspect_session, "draws_pixels", lambda: True)
+    monkeypatch.setattr(inspect_session, "print_picture", drawn.append)
+    assert main(["inspect", str(session)]) == ExitCode.OK
+    said = capsys.readouterr().out.splitlines()
+    assert [line for line in said if line.startswith("A-")] == [
+        "A-images",
+        "A-sinogram",
+        "A-alignment",
+        "A-residuals",
+    ]
+    assert len(drawn) == 5 and all(picture.startswith(b"\x89PNG") for picture in drawn)
+
+
 def test_the_subfolder_of_results_shows_its_session(
     session: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -171,7 +138,7 @@ def test_pictures_are_written_elsewhere(session: Path, tmp_path: Path) -> None:
     before = content(session)
     assert main(["inspect", str(session), "--pictures", str(tmp_path / "out")]) == ExitCode.OK
     written = {path.name: path.read_bytes()[:4] for path in (tmp_path / "out").iterdir()}
-    names = ("A-images", "A-sinogram", "A-residuals", "slices")
+    names = ("A-images", "A-sinogram", "A-alignment", "A-residuals", "slices")
     assert written == {f"{name}.png": b"\x89PNG" for name in names}
     assert content(session) == before
 

@@ -58,6 +58,28 @@ def test_all_assemblies_are_found_and_a_protocol_takes_them(
     assert main(["config", "validate", str(out / "protocol.toml")]) == ExitCode.OK
 
 
+def test_a_choice_on_the_page_is_taken_without_another_exposure(
+    protocol_path: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    out = tmp_path / "s"
+    assert main(["survey", str(protocol_path), "--out", str(out), "--radius-nm", "800"]) == 0
+    page = (out / "survey.html").read_text()
+    assert page.count(" checked>") == 4 and f'data-begin="dualtilt survey {out}"' in page
+    monkeypatch.setattr(survey, "_microscope", None)  # it is not asked
+    assert main(["survey", str(out), "--choose", "t3,t1"]) == ExitCode.OK
+    assert set(places(out / "protocol.toml")) == {"t1", "t3"}
+    assert (out / "survey.html").read_text().count(" checked>") == 2
+    assert main(["survey", str(out), "--choose", "t9"]) == ExitCode.USAGE
+    (out / "assemblies.json").write_text("[{}]")
+    assert main(["survey", str(out), "--choose", "all"]) == ExitCode.USAGE
+    said = capsys.readouterr().err.splitlines()
+    assert ["no such assembly" in said[0], "survey the grid again" in said[1]] == [True, True]
+    assert set(places(out / "protocol.toml")) == {"t1", "t3"}
+
+
 @pytest.mark.parametrize(
     ("answer", "names"),
     [

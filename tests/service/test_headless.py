@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -12,10 +14,19 @@ import pytest
 
 from controller.common.errors import DualtiltError, UsageError
 from controller.common.exit_codes import ExitCode
-from controller.model.events import RECORD, Event, Record, State, StateChanged
-from controller.service.session_client import ServiceClient
+from controller.model.events import (
+    RECORD,
+    Alerted,
+    Event,
+    Level,
+    Record,
+    State,
+    StateChanged,
+)
+from controller.service.session_client import ServiceClient, SessionGoneError
 from controller.service.session_server import SessionService
-from controller.ui.headless import follow
+from controller.session.event_log import read_events
+from controller.ui.headless import follow, follow_results
 from tests.support import scripted_session as script
 from tests.support.recording_engine import RecordingEngine
 
@@ -32,7 +43,7 @@ def log_to(folder: Path) -> SessionService:
         with (folder / "events.jsonl").open("ab") as file:
             file.write(RECORD.dump_json(record) + b"\n")
 
-    return SessionService(folder, append)
+    return SessionService(folder, append, read_events(folder / "events.jsonl"))
 
 
 def follow_all(
@@ -147,3 +158,41 @@ def test_ctrl_c_leaves_the_session_running(tmp_path: Path) -> None:
             assert client.status().exit_code is None
     finally:
         service.close(ExitCode.OK)
+
+
+@pytest.mark.parametrize("killed", [False, True], ids=["to its end", "killed"])
+def test_the_process_of_the_results_is_followed_in_the_folder(tmp_path: Path, killed: bool) -> None:
+    out, ends = io.StringIO(), threading.Event()
+    service = log_to(tmp_path)
+    for event in script.whole(tmp_path):
+        service.publish(event)
+    service.close(ExitCode.OK)
+    again = log_to(tmp_path)
+    again.publish(StateChanged(state=State.RUNNING))
+    again.publish(Alerted(level=Level.INFO, text="fusing"))
+    codes: list[object] = []
+
+    def show() -> None:
+        try:
+            codes.append(follow_results(tmp_path, ends, out))
+        except SessionGoneError as gone:
+            codes.append(str(gone))
+
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as works:
+        (tmp_path / "lock").write_text(f"{works.pid}\n")
+        follower = threading.Thread(target=show)
+        follower.start()
+        while "fusing" not in out.getvalue():
+            time.sleep(0.01)
+        again.publish(Alerted(level=Level.INFO, text="the last line"))
+        again.flush()
+        if not killed:
+            again.close(ExitCode.PROCESSING_FAILED)
+        works.communicate(b"\n")
+    follower.join(timeout=60.0)
+    shown = out.getvalue().splitlines()
+    assert "fusing" in shown[1] and "the last line" in shown[-1]
+    if killed:
+        assert "`dualtilt resume" in str(codes[0])
+    else:
+        assert codes == [ExitCode.PROCESSING_FAILED]

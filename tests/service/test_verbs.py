@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -94,6 +95,19 @@ def test_a_command_reaches_the_session(
     out, err = capsys.readouterr()
     assert case.output in out + err
     assert len((out + err).strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize("line", ["stop", "pause", "retake", "complete", "answer flip done"])
+def test_a_process_that_takes_no_commands_is_named(
+    tmp_path: Path, line: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "journal.jsonl").touch()
+    (tmp_path / "lock").write_text(f"{os.getpid()}\n")
+    option = ["--session"] if line.startswith("answer") else []
+    assert main([*line.split(), *option, str(tmp_path)]) == ExitCode.USAGE
+    err = capsys.readouterr().err
+    assert f"process {os.getpid()} works here and takes no commands" in err
+    assert f"`dualtilt attach {tmp_path}` shows it" in err and len(err.splitlines()) == 1
 
 
 @pytest.mark.parametrize(

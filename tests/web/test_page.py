@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 import json
+import os
 import signal
 import socket
 import subprocess
@@ -28,6 +29,7 @@ from controller.model.events import Event, State, StateChanged  # noqa: E402
 from controller.service.session_server import SessionService  # noqa: E402
 from controller.session.event_log import EventLog  # noqa: E402
 from controller.ui.web import page_server as web  # noqa: E402
+from controller.ui.web.session_reader import SessionReader  # noqa: E402
 from tests.support import scripted_session as script  # noqa: E402
 from tests.support.recording_engine import RecordingEngine  # noqa: E402
 from tests.web.browser import CHROMIUM, open_page  # noqa: E402
@@ -134,6 +136,20 @@ def test_a_session_that_died_is_named(session: SessionService, tmp_path: Path) -
             return await content_when(reply, lambda content: content["advice"] == "LOST")
 
     assert f"dualtilt resume {tmp_path}" in asyncio.run(visit())["doing"]
+
+
+def test_a_session_whose_results_are_being_made_is_not_lost(
+    session: SessionService, tmp_path: Path
+) -> None:
+    (tmp_path / "run" / "service.json").unlink()
+    (tmp_path / "lock").write_text(f"{os.getpid()}\n")
+    session.flush()
+    reader = SessionReader(tmp_path)
+    reader.update()
+    assert reader.status.name and not reader.lost
+    (tmp_path / "lock").unlink()
+    reader.update()
+    assert "dualtilt resume" in reader.lost
 
 
 @pytest.mark.parametrize("view", ["frame", "slice-fused"])

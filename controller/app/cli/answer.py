@@ -18,12 +18,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Answer the prompt; an error names the open prompt and its choices."""
+    from controller.app.follow_queue import present_session
     from controller.common.exit_codes import ExitCode
     from controller.model.commands import Answer
     from controller.service.session_client import ServiceClient, the_only_session
 
     answer = Answer(prompt_id=args.prompt, value=args.value, reason=args.reason)
-    with ServiceClient.connect(args.session or the_only_session()) as client:
+    folder = present_session(args.session) if args.session is not None else the_only_session()
+    with ServiceClient.connect(folder) as client:
         client.answer(answer)
     print(f"{args.prompt}: answered {args.value}")
     return ExitCode.OK

@@ -29,6 +29,7 @@ def run(args: argparse.Namespace) -> int:
     from controller.app.follow_queue import follow_queue
     from controller.app.grid_queue import is_grid
     from controller.common.exit_codes import ExitCode
+    from controller.service.service_address import NoSessionError, working_process
     from controller.service.session_client import ServiceClient, the_only_session
 
     folder = args.dir or the_only_session()
@@ -36,7 +37,12 @@ def run(args: argparse.Namespace) -> int:
         if is_grid(folder):
             return follow_queue(folder, lambda session: _show(session, args, LEAVE_AFTER_S), print)
         # a missing session is reported before a screen opens
-        ServiceClient.connect(folder, read_only=True).close()
+        try:
+            ServiceClient.connect(folder, read_only=True).close()
+        except NoSessionError:
+            if working_process(folder) is None:
+                raise
+            return _show_results_run(folder)
         return _show(folder, args, None)
     except KeyboardInterrupt:
         print("detached; the session continues", file=sys.stderr)
@@ -55,3 +61,12 @@ def _show(folder: Path, args: argparse.Namespace, leave_when_ended_s: float | No
 
     with ctrl_c_sets_event() as pressed:
         return follow(folder, pressed)
+
+
+def _show_results_run(folder: Path) -> ExitCode:
+    """Show the process that makes a target's results; it serves no screen."""
+    from controller.common.ctrl_c import ctrl_c_sets_event
+    from controller.ui.headless import follow_results
+
+    with ctrl_c_sets_event() as pressed:
+        return follow_results(folder, pressed)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import math
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +17,7 @@ from controller.app.cli.print_inputs import (
 )
 from controller.app.cli.print_results import interval_text, print_counts, print_verdict
 from controller.app.cli.reading_arguments import reading_options
+from controller.app.cli.terminal_pictures import draws_pixels, print_picture
 from controller.app.compare_results import made_again
 from controller.app.inspected_results import (
     MISFIT_PX,
@@ -68,9 +69,7 @@ def inspect_session(folder: Path, args: argparse.Namespace) -> int:
     try:
         with held(folder):
             files = recorded_series(folder)
-            for path in files.values():
-                if path.is_symlink():
-                    raise UsageError(f"{path}: is a link, and no link is followed here; remove it")
+            require_no_links(files.values())
             results = read_results(folder)
             refused = _print_files(args, files)
             if results is None:
@@ -79,12 +78,24 @@ def inspect_session(folder: Path, args: argparse.Namespace) -> int:
                 _print_results(folder, files, results)
             for again in made_again(folder):
                 print(f"results made again: dualtilt inspect {quoted(again)}")
-            if args.pictures is not None:
-                _write_pictures(args, folder, files, results)
+            _show_pictures(args, folder, files, results)
     except (ProcessingError, OSError) as error:
         raise UsageError(path_error_text(error, folder)) from error
     require_none_refused(refused)
     return ExitCode.OK
+
+
+def require_no_links(files: Iterable[Path]) -> None:
+    """Refuse files of a session that are links.
+
+    Raises
+    ------
+    UsageError
+        There is one.
+    """
+    for path in files:
+        if path.is_symlink():
+            raise UsageError(f"{path}: is a link, and no link is followed here; remove it")
 
 
 def _no_results(folder: Path, files: Mapping[SeriesName, Path]) -> str:
@@ -212,15 +223,23 @@ def _drops(results: Results, misfits: Sequence[str]) -> Iterator[str]:
             yield f"{name}:{','.join(numbers)}"
 
 
-def _write_pictures(
+def _show_pictures(
     args: argparse.Namespace,
     folder: Path,
     files: Mapping[SeriesName, Path],
     results: Results | None,
 ) -> None:
-    from controller.app.inspect_pictures import write_pictures
+    """Write the pictures as files, draw them where the terminal can, or say how to see them."""
+    from controller.app.inspect_pictures import session_pictures, write_pictures
+    from controller.report.figures import as_file
 
-    options = reading_options(args, len(files))
-    chosen = dict(zip(files, options, strict=True))
-    for path in write_pictures(args.pictures, folder, files, chosen, results):
-        print(path.resolve())
+    chosen = dict(zip(files, reading_options(args, len(files)), strict=True))
+    if args.pictures is not None:
+        for path in write_pictures(args.pictures, folder, files, chosen, results):
+            print(path.resolve())
+    elif draws_pixels():
+        for name, figure in session_pictures(folder, files, chosen, results):
+            print(name)
+            print_picture(as_file(figure, "png"))
+    else:
+        print(f"pictures, in a browser: dualtilt inspect {quoted(folder)} --browser")

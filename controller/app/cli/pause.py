@@ -14,10 +14,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Ask the session to pause after the current step, or to go on."""
+    from controller.app.follow_queue import present_session
     from controller.common.exit_codes import ExitCode
     from controller.service.session_client import ServiceClient, the_only_session
 
-    folder = args.dir or the_only_session()
+    folder = present_session(args.dir) if args.dir is not None else the_only_session()
     with ServiceClient.connect(folder) as client:
         if args.go_on:
             client.go_on()

@@ -13,28 +13,34 @@ if TYPE_CHECKING:
 
 def print_counts(summary: Summary) -> None:
     """Print counts with their intervals, diameter, registration, structure and warnings."""
-    print(f"{'':8}{'particles':>10}  95 % interval")
+    for line in count_lines(summary):
+        print(line)
+
+
+def count_lines(summary: Summary) -> list[str]:
+    """Return counts with their intervals, diameter, registration, structure and warnings."""
+    lines = [f"{'':8}{'particles':>10}  95 % interval"]
     for name in ("A", "B", "fused"):
         count = getattr(summary.counts, name)
         if count is not None:
-            print(f"{name:8}{count.n:>10}  {interval_text(count)}")
+            lines.append(f"{name:8}{count.n:>10}  {interval_text(count)}")
     if summary.counts.B is None:
-        print("not in the interval: particles hidden where the beam leaves; record B")
+        lines.append("not in the interval: particles hidden where the beam leaves; record B")
     diameter = summary.diameter_nm
     if diameter.shape is None:
-        print(f"diameter {diameter.value:.2f} nm ({diameter.source}){_sizes_text(diameter)}")
+        sizes = _sizes_text(diameter)
+        lines.append(f"diameter {diameter.value:.2f} nm ({diameter.source}){sizes}")
     else:
-        print(f"shape {diameter.shape.name} (given), places and orientations fitted")
+        lines.append(f"shape {diameter.shape.name} (given), places and orientations fitted")
     if summary.registration is not None:
         found = summary.registration
-        print(
+        lines.append(
             f"B onto A: turned by {found.in_plane_deg:.1f} degrees in the plane, "
             f"{found.score:.0%} of the particles paired (elsewhere {found.runner_up:.0%})"
         )
     if summary.structure is not None:
-        print(f"structure: {summary.structure.headline()}")
-    for warning in summary.warnings:
-        print(f"warning: {warning}")
+        lines.append(f"structure: {summary.structure.headline()}")
+    return [*lines, *(f"warning: {warning}" for warning in summary.warnings)]
 
 
 def _sizes_text(diameter: Diameter) -> str:
@@ -60,17 +66,27 @@ def print_verdict(summary: Summary) -> ExitCode:
     """Print the verdict on the final count as the last lines; return the exit code."""
     from processing.results import Trust
 
+    for line in verdict_lines(summary):
+        print(line)
+    refused = summary.verdict is not None and summary.verdict.state is Trust.REFUSED
+    return ExitCode.SAFETY if refused else ExitCode.OK
+
+
+def verdict_lines(summary: Summary) -> list[str]:
+    """Return the verdict on the final count with its reasons; empty without a verdict."""
+    from processing.results import Trust
+
     verdict = summary.verdict
     if verdict is None:
-        return ExitCode.OK
-    for reason in verdict.reasons:
-        print(f"{verdict.state}: {reason}")
+        return []
+    lines = [f"{verdict.state}: {reason}" for reason in verdict.reasons]
     if verdict.state is Trust.REFUSED:
-        print("refused: do not use the count; the volumes and aligned images may still be of use")
-        return ExitCode.SAFETY
+        lines.append(
+            "refused: do not use the count; the volumes and aligned images may still be of use"
+        )
     if verdict.state is Trust.TRUSTED:
-        print("trusted: the particles found explain the images")
-    return ExitCode.OK
+        lines.append("trusted: the particles found explain the images")
+    return lines
 
 
 def print_files(out: Path, summary: Summary) -> None:

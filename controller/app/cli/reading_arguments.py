@@ -59,6 +59,17 @@ def reading_options(args: argparse.Namespace, series: int) -> list[ReadingOption
     ]
 
 
+def reading_words(args: argparse.Namespace) -> list[str]:
+    """Return the given reading arguments as words of a command."""
+    given = (
+        ("--pixel-nm", args.pixel_nm),
+        ("--tilt-axis-deg", args.tilt_axis_deg),
+        ("--tilt-sense", None if args.tilt_sense == 1 else args.tilt_sense),
+        *(("--angles", file.absolute()) for file in args.angles or ()),
+    )
+    return [word for name, value in given if value is not None for word in (name, str(value))]
+
+
 def number(text: str) -> float:
     """Return a number.
 

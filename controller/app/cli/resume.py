@@ -8,6 +8,10 @@ from pathlib import Path
 from controller.app.cli.run import BRIDGE_HELP, say
 
 COMPLETE_HELP = "first take back the early end of a series: record the tilts that it left out"
+COMPLETE_IN_GRID = (
+    "--complete: not for a target of a grid, whose queue has gone on; `dualtilt complete` has all "
+    "tilts of a series recorded while it is recorded"
+)
 REBUILD_HELP = "first rebuild a damaged journal from its good lines, the stacks and the mdocs"
 
 
@@ -33,9 +37,10 @@ def run(args: argparse.Namespace) -> int:
     from controller.session.grid_folder import GridFolder
 
     if is_grid(args.folder):
-        if args.rebuild_journal or args.complete:
-            option = "--rebuild-journal" if args.rebuild_journal else "--complete"
-            raise UsageError(f"{option} needs a session: {args.folder}/sessions/NAME")
+        if args.complete:
+            raise UsageError(COMPLETE_IN_GRID)
+        if args.rebuild_journal:
+            raise UsageError(f"--rebuild-journal needs a session: {args.folder}/sessions/NAME")
         require_bridge(GridFolder(args.folder).protocol, args.bridge)
         return run_grid(
             GridFolder(args.folder.absolute()), args.bridge, say, headless=args.headless
@@ -43,6 +48,8 @@ def run(args: argparse.Namespace) -> int:
     open_folder = SessionFolder.open_to_rebuild if args.rebuild_journal else SessionFolder.open
     folder = open_folder(args.folder.absolute())
     grid = GridFolder.of_member(folder.path).path
+    if is_grid(grid) and args.complete:
+        raise UsageError(COMPLETE_IN_GRID)
     if is_grid(grid) and not args.rebuild_journal:
         raise UsageError(f"{folder.path}: belongs to a grid; use: dualtilt resume {quoted(grid)}")
     status = last_status(folder.path)

@@ -18,10 +18,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Request the retake, which follows the current step or the end of a pause."""
+    from controller.app.follow_queue import present_session
     from controller.common.exit_codes import ExitCode
     from controller.service.session_client import ServiceClient, the_only_session
 
-    folder = args.dir or the_only_session()
+    folder = present_session(args.dir) if args.dir is not None else the_only_session()
     with ServiceClient.connect(folder) as client:
         client.retake(args.tilts)
     which = "tilt is" if args.tilts == 1 else "tilts are"

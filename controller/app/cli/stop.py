@@ -25,16 +25,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Ask the session to stop; returns at once."""
+    from controller.app.follow_queue import present_session
     from controller.common.errors import quoted
     from controller.common.exit_codes import ExitCode
     from controller.service.session_client import ServiceClient, the_only_session
+    from controller.session.grid_folder import folder_to_resume
 
     if args.when == AFTER_TARGET:
         return _stop_after_target(args.dir)
-    folder = the_only_session() if args.dir is None else _present_session(args.dir)
+    folder = the_only_session() if args.dir is None else present_session(args.dir)
     with ServiceClient.connect(folder) as client:
         client.stop(StopWhen(args.when))
-    print(f"{folder}: stopping, {args.when}; `dualtilt resume {quoted(folder)}` continues it")
+    again = folder_to_resume(folder)
+    print(f"{folder}: stopping, {args.when}; `dualtilt resume {quoted(again)}` continues it")
     return ExitCode.OK
 
 
@@ -53,11 +56,3 @@ def _stop_after_target(folder: Path | None) -> int:
     GridFolder(grid).stop_request.touch()
     print(f"{grid}: stopping after this target; `dualtilt resume {quoted(grid)}` continues it")
     return ExitCode.OK
-
-
-def _present_session(folder: Path) -> Path:
-    """Return the running session of a grid; a folder that is no grid is itself a session's."""
-    from controller.app.follow_queue import running_session
-    from controller.app.grid_queue import is_grid
-
-    return (running_session(folder) or folder) if is_grid(folder) else folder

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,7 +17,10 @@ if TYPE_CHECKING:
     from controller.model.protocol import Protocol
     from controller.model.surveyed import Surveyed
 
-PROTOCOL_HELP = "protocol with the settings of all targets; its own list of targets is replaced"
+PROTOCOL_HELP = (
+    "protocol with the settings of all targets, whose own list of targets is replaced; or the "
+    "folder of an earlier survey, to choose again: nothing is exposed"
+)
 OUT_HELP = "new or empty folder for list, protocol and thumbnails (default: ./survey)"
 RADIUS_HELP = "distance from the stage's zero that is searched (default: 4000)"
 CHOOSE_HELP = "names with commas between, or suggested, all, none (default: ask, else suggested)"
@@ -28,7 +31,7 @@ LARGEST_RADIUS_NM = 1e6
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's arguments."""
     add = parser.add_argument
-    add("protocol", metavar="PROTOCOL.toml", help=PROTOCOL_HELP)
+    add("protocol", metavar="PROTOCOL.toml|SURVEY", help=PROTOCOL_HELP)
     add("--bridge", type=Path, metavar="FILE", help=BRIDGE_HELP)
     add("--out", type=Path, default=Path("survey"), metavar="DIR", help=OUT_HELP)
     add("--radius-nm", type=_radius, default=RADIUS_NM, metavar="R", help=RADIUS_HELP)
@@ -36,18 +39,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Survey the grid, show what was found, and write the targets that are chosen."""
+    """Survey the grid, show what was found, and write the targets that are chosen.
+
+    With the folder of an earlier survey, only the choice is made again.
+    """
     from controller.app.profiles import find_profile
     from controller.app.start_session import require_bridge
-    from controller.app.survey_files import parse_choice, write_pictures, write_targets
-    from controller.app.validate_protocol import validate
+    from controller.app.survey_files import ASSEMBLIES, read_assemblies, write_assemblies
     from controller.common.errors import BridgeError, UsageError
     from controller.common.exit_codes import ExitCode
     from controller.hardware.interface import MicroscopeError
     from controller.model.protocol import read_protocol
-    from controller.model.surveyed import suggested
-    from controller.report.survey_page import as_text
 
+    survey = Path(args.protocol)
+    if (survey / ASSEMBLIES).exists():
+        assemblies, pictures = read_assemblies(survey)
+        return _choose(args.choose, survey, survey / "protocol.toml", assemblies, pictures)
     path = find_profile(args.protocol)
     require_bridge(path, args.bridge)
     protocol = read_protocol(path)
@@ -58,15 +65,37 @@ def run(args: argparse.Namespace) -> int:
             assemblies, frames = _survey(microscope, protocol, args.radius_nm)
     except MicroscopeError as error:
         raise BridgeError(str(error)) from None
-    names = [each.name for each in suggested(assemblies, protocol)]
-    print(as_text(assemblies, names))
     if not assemblies:
         print("no assembly was found; --radius-nm searches farther from the stage's zero")
         return ExitCode.SAFETY
-    chosen = parse_choice(_answer(args.choose), assemblies, names)
     args.out.mkdir(parents=True, exist_ok=True)
-    print(write_pictures(args.out, protocol.name, assemblies, frames, chosen))
-    written = write_targets(args.out, path, protocol, assemblies, chosen)
+    pictures = write_assemblies(args.out, assemblies, frames)
+    return _choose(args.choose, args.out, path, assemblies, pictures)
+
+
+def _choose(
+    given: str | None,
+    out: Path,
+    protocol_path: Path,
+    assemblies: Sequence[Surveyed],
+    pictures: Sequence[bytes],
+) -> int:
+    """List the assemblies, ask for the targets, and write list, protocol and page."""
+    from controller.app.survey_files import parse_choice, write_page, write_targets
+    from controller.app.validate_protocol import validate
+    from controller.common.exit_codes import ExitCode
+    from controller.model.protocol import read_protocol
+    from controller.model.surveyed import suggested
+    from controller.report.survey_page import as_text
+
+    protocol = read_protocol(protocol_path)
+    names = [each.name for each in suggested(assemblies, protocol)]
+    print(as_text(assemblies, names))
+    # the page is there before the question: it helps to choose
+    print(write_page(out, protocol.name, assemblies, pictures, names), flush=True)
+    chosen = parse_choice(_answer(given), assemblies, names)
+    write_page(out, protocol.name, assemblies, pictures, chosen)
+    written = write_targets(out, protocol_path, protocol, assemblies, chosen)
     print(f"{len(chosen)} targets in {written}")
     wrong = validate(written)
     for line in wrong:

@@ -9,18 +9,17 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import io
-import logging
 import os
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 from aiohttp import web
-from aiohttp.http_exceptions import HttpProcessingError
 from PIL import Image
 
-from controller.common.errors import UsageError, one_line
+from controller.common.errors import UsageError
 from controller.ui.picture_tools import power_spectrum
 from controller.ui.view_order import SPECTRUM
+from controller.ui.web.answers import SECURITY, errors_in_one_line
 from controller.ui.web.page_content import page_content
 from controller.ui.web.session_reader import SessionReader
 from controller.ui.web.source_check import LOOPBACK, source_check
@@ -33,12 +32,6 @@ STATIC = {"": "page.html", "page.css": "page.css", "page.js": "page.js"}
 """File of this folder for each path."""
 READER = web.AppKey("reader", SessionReader)
 VISITORS = web.AppKey("visitors", set[asyncio.Task[object]])
-SECURITY = {
-    "Content-Security-Policy": "default-src 'self'; style-src 'self' 'unsafe-inline'; "
-    "frame-ancestors 'none'",
-    "X-Content-Type-Options": "nosniff",
-    "Cache-Control": "no-cache",
-}
 REPORT_POLICY = (
     "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; "
     "img-src data: blob:; font-src data:; frame-ancestors 'none'; sandbox allow-scripts "
@@ -69,7 +62,7 @@ PAGE = web.AppKey("page", _Page)
 
 def page_app(folder: Path, host: str, names: Sequence[str] = ()) -> web.Application:
     """Return the web application for the session in `folder`; no visitor can give a command."""
-    logging.getLogger("aiohttp.server").addFilter(_shown_in_one_line)
+    errors_in_one_line()
     app = web.Application(middlewares=[source_check(host, names)])
     app[READER] = SessionReader(folder)
     app[PAGE] = _Page(app[READER])
@@ -81,20 +74,6 @@ def page_app(folder: Path, host: str, names: Sequence[str] = ()) -> web.Applicat
     app.cleanup_ctx.append(_reading)
     app.on_shutdown.append(_dismiss)
     return app
-
-
-def _shown_in_one_line(record: logging.LogRecord) -> bool:
-    """Show an error of the server in one line; a malformed request, answered with 400, not at all.
-
-    aiohttp would print a traceback for each, and any stranger can send thousands.
-    """
-    error = record.exc_info[1] if record.exc_info else None
-    if isinstance(error, HttpProcessingError):
-        return False
-    if error is not None:
-        record.msg = f"a page was not shown: {type(error).__name__}: {one_line(str(error))}"
-        record.args, record.exc_info = (), None
-    return True
 
 
 async def _reading(app: web.Application) -> AsyncIterator[None]:

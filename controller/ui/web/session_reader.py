@@ -13,10 +13,11 @@ from controller.common.errors import UsageError, quoted
 from controller.common.open_inside import LinkRefusedError, open_inside
 from controller.model.events import Record
 from controller.service.previews import Picture, read_preview
-from controller.service.service_address import is_running, read_address
+from controller.service.service_address import is_running, read_address, working_process
 from controller.service.session_status import SessionStatus
 from controller.service.session_store import SessionStore
 from controller.session.event_log import EventLogTail
+from controller.session.grid_folder import folder_to_resume
 
 EVENT_LOG = "events.jsonl"
 REPORT = "report.html"
@@ -124,7 +125,7 @@ class SessionReader:
             running = is_running(read_address(self._folder).pid)
         except UsageError:
             running = False
-        if running:
+        if running or working_process(self._folder) is not None:
             return ""
-        again = f"dualtilt resume {quoted(self._folder)}"
+        again = f"dualtilt resume {quoted(folder_to_resume(self._folder))}"
         return f"the session's process is gone; `{again}` continues it"
