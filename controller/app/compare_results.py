@@ -55,10 +55,13 @@ def folders_to_compare(given: Sequence[Path]) -> list[Path]:
     Raises
     ------
     UsageError
-        There is only one result.
+        A folder is missing or given twice, or there is only one result.
     """
     folders = list(given)
     for place, folder in enumerate(folders):
+        if not folder.is_dir():
+            what = "is a file, not the folder of results" if folder.exists() else "no such folder"
+            raise UsageError(f"{folder}: {what}")
         if any(_is_same(folder, earlier) for earlier in folders[:place]):
             raise UsageError(f"{folder}: is given twice; name another result of the same object")
     if len(folders) == 1:

@@ -101,7 +101,10 @@ def test_results_made_again_are_compared(
     ("folders", "says"),
     [
         (("session",), "holds one result"),
-        (("session", "none"), "no such file"),
+        (("session", "none"), "none: no such folder"),
+        (("none",), "none: no such folder"),
+        (("session", "session/processed/summary.json"), "is a file, not the folder of results"),
+        (("session", "empty"), "no such file; process the series first"),
         (("empty",), "empty: holds no results; process the series first"),
         (("session", "session"), "session: is given twice"),
         (("session", "empty/../session"), "session: is given twice"),
