@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from controller.model.base import Data
 
 LINES_KEPT = 400
-CTRL_C = signal.SIGTERM if os.name == "nt" else signal.SIGINT
-"""Signal that ends the command as Ctrl-C does, as far as the system has one."""
+CLEANS_UP_WITHIN_S = 5.0
+"""Longest time for a command to end after Ctrl-C (s)."""
 
 
 class RunState(Data):
@@ -54,8 +54,11 @@ class ProcessRun:
         if self._process is None:  # not begun yet
             self._running.cancel()
         else:
-            self._process.send_signal(CTRL_C)
-        await asyncio.wait([self._running])
+            _interrupt(self._process)
+        _, still_running = await asyncio.wait([self._running], timeout=CLEANS_UP_WITHIN_S)
+        if still_running and self._process is not None:  # one that was started to ignore Ctrl-C
+            _end(self._process)
+            await asyncio.wait(still_running)
 
     async def _run(self, command: Sequence[str]) -> None:
         self._process = process = await asyncio.create_subprocess_exec(
@@ -69,3 +72,21 @@ class ProcessRun:
         async for line in process.stdout:
             self._lines.append(line.decode(errors="replace").rstrip())
         await process.wait()
+
+
+if os.name == "nt":
+
+    def _interrupt(process: asyncio.subprocess.Process) -> None:
+        process.terminate()
+
+    _end = _interrupt
+
+else:
+
+    def _interrupt(process: asyncio.subprocess.Process) -> None:
+        """Send Ctrl-C."""
+        process.send_signal(signal.SIGINT)
+
+    def _end(process: asyncio.subprocess.Process) -> None:
+        """End the process and its children, which are a group of their own."""
+        os.killpg(process.pid, signal.SIGTERM)
