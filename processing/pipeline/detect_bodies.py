@@ -107,7 +107,7 @@ def detect_bodies(
     chance = confidence(amplitudes, threshold.value)
     kept = amplitudes >= threshold.value
     # the rule of wrong places is that of spheres
-    no_chances = np.zeros(len(found))
+    no_chances = np.zeros(len(fit.bodies))
     fitness = measure_fitness(as_spheres(fit, body), images, body.width_nm, no_chances)
     odd = odd_bodies(fit, body)
     wrong = np.where(odd, WRONG_IF_ODD, WRONG_ELSE)

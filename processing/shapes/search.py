@@ -109,7 +109,8 @@ def evened(details: Float32, width_px: float) -> Float32:
     material = (beside > least).astype(np.float32)
     usual = ndimage.uniform_filter(energy * material, around)
     usual /= np.maximum(ndimage.uniform_filter(material, around), np.float32(1e-3))
-    return np.asarray(details / np.sqrt(np.maximum(usual, least)), np.float32)
+    lowest = np.float32(max(least, 1e-30))  # an empty volume has no contrast
+    return np.asarray(details / np.sqrt(np.maximum(usual, lowest)), np.float32)
 
 
 def _frequencies(padded: tuple[int, ...]) -> tuple[Float32, ...]:

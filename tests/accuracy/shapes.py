@@ -1,8 +1,10 @@
 """`python -m tests.accuracy.shapes [CASE ...]`: places and orientations of rods and polyhedra.
 
 Each specimen is simulated with its true shape, processed from pixel size, angles and shape, and
-compared with its truth. A particle is found if its centre is within a third of its width. Results
-are stored one a line in shapes.jsonl in the working folder; figures are in docs/shapes.md.
+compared with its truth. A particle is found if its centre is within a third of its width. With
+`--particles`, the size of the assembly follows from the number. With `--given`, processing is told
+another shape than the true one. Results are stored one a line in shapes.jsonl in the working
+folder; figures are in docs/shapes.md.
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ from scipy.spatial.transform import Rotation
 
 from controller.model.scan import ScanSettings
 from processing.combine.pose import Pose, fit_pose
+from processing.errors import ProcessingError
 from processing.files.particles import ParticleTable
 from processing.pipeline.dual import combine_series
 from processing.pipeline.settings import ProcessSettings
@@ -37,7 +40,7 @@ from simulator.settings import (
     SpecimenSettings,
     StageSettings,
 )
-from simulator.specimen import Particles
+from simulator.specimen import Particles, make_assembly
 from tests.support.recorded import as_read
 
 RESULTS = Path("shapes.jsonl")
@@ -49,6 +52,10 @@ FOUND_WITHIN = 1 / 3
 """Largest distance of a found centre from the true one, in widths."""
 MARGIN_NM = 24.0
 """Field beside the assembly."""
+TRIAL_NM = 80.0
+"""Size of the assembly from whose number that of other sizes is estimated first."""
+SURE = 0.9
+"""Confidence from which a particle counts as sure."""
 
 
 @dataclass(frozen=True)
@@ -72,18 +79,30 @@ class Case:
         long = f"x{self.length_nm:g}" if self.shape is Shape.ROD else ""
         return f"{self.shape}:{self.width_nm:g}{long}"
 
+    def specimen(self, size_nm: float) -> SpecimenSettings:
+        """Return the specimen with an assembly of this diameter."""
+        return SpecimenSettings(
+            shape=self.shape,
+            arrangement=self.arrangement,
+            particle_diameter_nm=self.width_nm,
+            rod_length_nm=self.length_nm,
+            assembly_diameter_nm=size_nm,
+            other_assemblies_nm=(),
+        )
+
+    def size_for(self, particles: int, seed: int) -> float:
+        """Return the diameter of an assembly with about this number of particles, nm."""
+        size_nm = TRIAL_NM
+        for _ in range(2):
+            number = len(make_assembly(self.specimen(size_nm), seed))
+            size_nm *= (particles / max(number, 1)) ** (1 / 3)
+        return round(size_nm, 1)
+
     def record(self, options: argparse.Namespace, seed: int) -> DualSeries:
         """Simulate both raw series; the result includes their truth."""
         settings = SimulatorSettings(
             seed=seed,
-            specimen=SpecimenSettings(
-                shape=self.shape,
-                arrangement=self.arrangement,
-                particle_diameter_nm=self.width_nm,
-                rod_length_nm=self.length_nm,
-                assembly_diameter_nm=options.size,
-                other_assemblies_nm=(),
-            ),
+            specimen=self.specimen(options.size),
             stage=StageSettings(tilt_error_deg=TILT_ERROR_DEG),
             remount=RemountSettings(seat_tilt_deg=SEAT_TILT_DEG),
         )
@@ -110,6 +129,7 @@ CASES = tuple(
         (Shape.CUBE, 8.0, 20.0),
         (Shape.OCTAHEDRON, 9.0, 20.0),
         (Shape.TETRAHEDRON, 10.0, 20.0),
+        (Shape.SPHERE, 8.0, 20.0),
     )
     for arrangement in Arrangement
 )
@@ -147,7 +167,10 @@ def fitted_pose(truth_nm: np.ndarray, found_nm: np.ndarray, within_nm: float) ->
 
 
 def scored(case: Case, truth: Particles, table: ParticleTable, count: Count) -> dict[str, Any]:
-    """Compare a table with the truth; its rigid motion, which alignment leaves free, is fitted."""
+    """Compare a table with the truth; its rigid motion, which alignment leaves free, is fitted.
+
+    `sure` and `unsure` are numbers of particles, and how many of them are at no true centre.
+    """
     row: dict[str, Any] = {"found": len(table), "n": [count.n, count.n_low, count.n_high]}
     if count.verdict is not None:
         row["verdict"] = [str(count.verdict.state), *count.verdict.reasons]
@@ -155,14 +178,22 @@ def scored(case: Case, truth: Particles, table: ParticleTable, count: Count) -> 
     pose = fitted_pose(truth.centres_nm, table.centres_nm, within_nm)
     moved = pose.apply(table.centres_nm)
     true, found = match_particles(truth.centres_nm, moved, within_nm)
-    if truth.quaternions is None or not len(true):
-        return {**row, "f1": 0.0}
+    wrong = np.ones(len(table), bool)
+    wrong[found] = False
+    sure = table.confidence >= SURE
+    row |= {
+        "f1": 2 * len(true) / (len(truth) + len(table)),
+        "holds": count.n_low <= len(truth) <= count.n_high,
+        "sure": [int(sure.sum()), int(wrong[sure].sum())],
+        "unsure": [int((~sure).sum()), int(wrong[~sure].sum())],
+    }
+    if truth.quaternions is None or not table.turned or not len(true):
+        return row
     turned = Rotation.from_matrix(pose.matrix) * Rotation.from_quat(table.quaternion[found])
     angles = misorientation_deg(case.shape, Rotation.from_quat(truth.quaternions[true]), turned)
     errors = np.linalg.norm(moved[found] - truth.centres_nm[true], axis=1)
     return {
         **row,
-        "f1": 2 * len(true) / (len(truth) + len(table)),
         "median_deg": float(np.median(angles)),
         "most_deg": float(np.quantile(angles, 0.95)),
         "rms_nm": float(np.sqrt((errors**2).mean())),
@@ -174,10 +205,12 @@ def measure(case: Case, options: argparse.Namespace, seed: int) -> dict[str, Any
     before = time.process_time()
     data = case.record(options, seed)
     simulated = time.process_time()
-    settings = ProcessSettings(shape=case.given)
+    given = options.given or case.given
+    settings = ProcessSettings(shape=given)
     a = process_series(as_read(data.a, options.pixel_nm, "A"), settings)
     outcome: dict[str, Any] = {
         "case": case.name,
+        "given": given,
         "size_nm": options.size,
         "step_deg": 2 * options.every,
         "seed": seed,
@@ -186,8 +219,11 @@ def measure(case: Case, options: argparse.Namespace, seed: int) -> dict[str, Any
     }
     print(outcome, flush=True)
     b = process_series(as_read(data.b, options.pixel_nm, "B"), settings)
-    fused = combine_series(a, b, settings)
-    outcome["fused"] = scored(case, data.truth, fused.detection.table, fused.detection.count)
+    try:
+        fused = combine_series(a, b, settings)
+        outcome["fused"] = scored(case, data.truth, fused.detection.table, fused.detection.count)
+    except ProcessingError as error:
+        outcome["fused"] = {"refused": str(error)}
     outcome["simulation_s"] = round(simulated - before, 1)
     outcome["cpu_s"] = round(time.process_time() - simulated, 1)
     outcome["peak_GB"] = round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6, 2)
@@ -200,6 +236,8 @@ def main(arguments: list[str]) -> int:
     names = {case.name: case for case in CASES}
     parser.add_argument("cases", nargs="*", metavar="CASE", choices=[*names, []])
     parser.add_argument("--size", type=float, default=60.0, help="diameter of the assembly, nm")
+    parser.add_argument("--particles", type=int, help="number of particles; sets the size")
+    parser.add_argument("--given", help="shape that processing is told; default: the true one")
     parser.add_argument("--pixel-nm", type=float, default=0.9)
     parser.add_argument("--every", type=int, default=1, help="use every n-th tilt of 2 degrees")
     parser.add_argument("--seeds", type=int, default=1)
@@ -207,6 +245,8 @@ def main(arguments: list[str]) -> int:
     options = parser.parse_args(arguments)
     for name in options.cases or names:
         for seed in range(options.first_seed, options.first_seed + options.seeds):
+            if options.particles:
+                options.size = names[name].size_for(options.particles, seed)
             outcome = measure(names[name], options, seed)
             with RESULTS.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(outcome) + "\n")

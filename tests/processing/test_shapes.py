@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,10 +14,12 @@ from controller.app.cli.processing_arguments import add_processing_arguments, ch
 from controller.model.scan import ScanSettings
 from processing.errors import ProcessingError
 from processing.files.particles import ParticleTable, write_xyz
+from processing.fit.render import Frame, thickness_images
 from processing.pipeline import detect_bodies
 from processing.pipeline.settings import ProcessSettings
 from processing.pipeline.single import process_series
 from processing.results import Cause, Trust, Verdict
+from processing.series import TiltSeries
 from processing.shapes.bodies import Bodies, without_overlaps
 from processing.shapes.body import Body, parse_shape
 from processing.shapes.orientations import STEP_DEG, spread_orientations
@@ -110,6 +113,27 @@ def test_the_search_sees_faded_bodies_as_clearly_as_others_but_does_not_raise_no
     near, far = even[5:15, :, :20].std(), even[-15:-5, :, :20].std()
     assert far > 0.9 * near
     assert even[:, :, 40:].std() < 0.05 * near
+
+
+def drawn(body: Body) -> tuple[TiltSeries, Bodies]:
+    """Return images of three bodies made of balls, and the bodies."""
+    centres_nm = np.array([[-13.0, 0.0, 4.0], [13.0, 2.0, -4.0], [0.0, 14.0, 0.0]])
+    bodies = Bodies(centres_nm, Rotation.random(3, random_state=3), np.ones(3))
+    angles_deg = np.arange(-70.0, 71.0, 5.0)
+    frame = Frame((72, 72), 1.0, np.eye(2), np.zeros((len(angles_deg), 2)))
+    places_nm = body.balls_nm(centres_nm, bodies.turns).reshape(-1, 3)
+    images = thickness_images(places_nm, body.ball_nm, np.deg2rad(angles_deg), frame)
+    return TiltSeries(images, angles_deg, frame.pixel_nm), bodies
+
+
+def test_candidates_that_overlap_are_counted_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    body = body_of("cube:8")
+    series, true = drawn(body)
+    beside = replace(true, centres_nm=true.centres_nm + 2.0, amplitudes=np.full(3, 0.8))
+    volume = np.zeros((72, 72, 72), np.float32)
+    found = true.followed_by(beside), volume
+    monkeypatch.setattr(detect_bodies, "search_volume", lambda *_, **__: found)
+    assert detect_bodies.detect_bodies(volume, [(series, None)], body).count.n == 3
 
 
 @pytest.fixture(scope="module")
