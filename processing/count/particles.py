@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from scipy.spatial import cKDTree
 
-from processing.parallel import each_in_threads
+from processing.parallel import each_in_threads, slabs
 from processing.scratch import overlapping_slabs
 from processing.series import Float32, Float64
 
@@ -33,6 +33,8 @@ DENSEST_PACKING = 0.74
 """Largest volume fraction of equal spheres."""
 MOST_CLUSTERS = 200_000
 """Largest number of clusters in any volume; only noise has more. It bounds time and memory."""
+PEAKS_AT_A_TIME = 400
+"""Peaks whose surroundings are taken from the volume together: they fit the processor's cache."""
 THRESHOLD_RANGE = (0.15, 0.8)
 """Range in which the plateau is searched, in weights of a typical particle."""
 THRESHOLD_UNCERTAINTY = 1.25
@@ -197,6 +199,16 @@ def _centroids(
 
     The ball is moved to its own centroid and evaluated again, three times in all.
     """
+    parts = [peaks[part] for part in slabs(len(peaks), PEAKS_AT_A_TIME)]
+    found = each_in_threads(lambda part: _centroids_of(volume, part, radius_px), parts)
+    centres, weight = (np.concatenate(each) for each in zip(*found, strict=True))
+    return centres, weight
+
+
+def _centroids_of(
+    volume: Float32, peaks: NDArray[np.intp], radius_px: float
+) -> tuple[Float64, Float64]:
+    """Return `_centroids` of some of the peaks."""
     half_side = int(np.ceil(radius_px))
     axis = np.arange(-half_side, half_side + 1)
     ball = np.stack(np.meshgrid(axis, axis, axis, indexing="ij"), -1).reshape(-1, 3)

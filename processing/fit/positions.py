@@ -35,6 +35,7 @@ from processing.fit.solve import (
     displacement_blocks,
     forces,
     own_stiffness,
+    stiffness_by_series,
     sum_models,
 )
 from processing.fit.spheres import SphereFit
@@ -84,11 +85,12 @@ def measure_positions(fit: SphereFit, log_sizes: Float64, size_errors: Float64) 
     with fit.views[0].imager.device.executor() as pool:
         models = list(pool.map(partial(_model, fit), fit.views))
         system = _system(models, spheres, log_sizes, pool)
-        solution = system.solve(system.residuals(), STEPS)
-        residual = system.left(system.residuals(), solution)
+        residuals = system.residuals()
+        solution = system.solve(residuals, STEPS)
+        left = system.left(residuals, solution)
         step = -(-sum(map(len, fit.views)) // SIZE_VIEWS)
         few = _system(every(models, step), spheres, log_sizes, pool)
-        found = _errors(system, few, residual, fit.evidence.noise, size_errors)
+        found = _errors(system, few, residuals, left, fit.evidence.noise, size_errors)
     errors[particles] = found[particles]
     moves = solution[:, 1:]
     moves[particles] -= moves[particles].mean(axis=0)
@@ -136,10 +138,11 @@ class _System:
     def left(self, spectra: Sequence[Array], changes: Float64) -> list[Array]:
         """Return what changes [n, 4] leave of spectra."""
         weights = self.spheres.weights
-        return [
-            each - _changed(one.model, changes, weights)
-            for one, each in zip(self.models, spectra, strict=True)
-        ]
+
+        def left(one: SizeModel, each: Array) -> Array:
+            return each - _changed(one.model, changes, weights)
+
+        return list(self.pool.map(left, self.models, spectra))
 
     def solve(self, spectra: Sequence[Array], steps: int) -> Float64:
         """Return changes [n, 4] that explain spectra best; false candidates stay."""
@@ -165,8 +168,9 @@ class _System:
 
     def scatter(self, spectra: Sequence[Array]) -> Float64:
         """Return the summed variances of x, y and z that spectra cause near each sphere, [n]."""
-        weights, parts = self.spheres.weights, []
-        for one, each in zip(self.models, spectra, strict=True):
+        weights = self.spheres.weights
+
+        def forces_in(one: SizeModel, each: Array) -> Float32:
             model, views = one.model, one.model.views
             layers = model.adjoint(each)
             along = [
@@ -174,7 +178,9 @@ class _System:
                 for slopes in (model.splines.slope_y, model.splines.slope_u)
             ]
             axes = views.axes[:, :2].astype(np.float32)
-            parts.append(np.einsum("kvn,vki->vni", np.stack(along), axes))
+            return np.asarray(np.einsum("kvn,vki->vni", np.stack(along), axes), np.float32)
+
+        parts = list(self.pool.map(forces_in, self.models, spectra))
         views_of = [one.model.views for one in self.models]
         series = np.concatenate([np.full(len(each), each.series) for each in views_of])
         pairs = view_weights(np.concatenate([each.axes for each in views_of]), series)
@@ -205,7 +211,8 @@ def _system(
     unknowns[:, 0] = spheres.amplitudes
     unknowns[:, 1] = spheres.amplitudes * log_sizes
     weights = spheres.weights
-    sized = [one.with_contrasts(unknowns, weights) for one in size_models(models)]
+    with_contrasts = partial(SizeModel.with_contrasts, unknowns=unknowns, weights=weights)
+    sized = list(pool.map(with_contrasts, size_models(models)))
     views = [one.model for one in sized]
     _, inverse = displacement_blocks(views, spheres, pool)
     return _System(sized, spheres, unknowns, inverse, own_stiffness(views, len(weights)), pool)
@@ -214,7 +221,8 @@ def _system(
 def _errors(
     system: _System,
     few: _System,
-    residual: Sequence[Array],
+    residuals: Sequence[Array],
+    left: Sequence[Array],
     noise: Float32,
     size_errors: Float64,
 ) -> Float64:
@@ -227,6 +235,9 @@ def _errors(
     ----------
     few
         The same system for some of the images.
+    residuals, left
+        Images minus model, spectra for each group of views: before the positions are solved, and
+        after it.
     noise
         Mean square of the noise near each sphere, [view, n].
     """
@@ -241,12 +252,12 @@ def _errors(
         return np.asarray(np.mean((moves / alone[particles]) ** 2, axis=0) / draws, np.float64)
 
     for _ in range(draws):
-        drawn = _drawn_noise(system, residual, rng)
+        drawn = _drawn_noise(system, residuals, left, rng)
         solution = system.solve(drawn, NOISE_STEPS)
         drawn_scatter += system.scatter(system.left(drawn, solution)) / draws
         by_noise += squares(solution)
         by_sizes += squares(few.solve(_drawn_sizes(few, size_errors, rng), NOISE_STEPS))
-    excess = system.scatter(residual) / np.maximum(drawn_scatter, 1e-30)
+    excess = system.scatter(left) / np.maximum(drawn_scatter, 1e-30)
     return np.asarray(np.sqrt(excess[:, None] * by_noise + by_sizes) * alone, np.float64)
 
 
@@ -254,12 +265,13 @@ def _errors_alone(system: _System, noise: Float32) -> Float64:
     """Return the errors [n, 3] by noise if each sphere were alone in the images."""
     number = len(system.spheres.weights)
     exact, noisy = np.zeros((2, number, 3, 3))
+    stiffness_of = stiffness_by_series([one.model for one in system.models])
     first = 0
     for each in system.models:
         model, views = each.model, each.model.views
         own_noise = noise[first : first + len(views)]
         first += len(views)
-        stiffness = views.imager.stiffness(model.beam.kernels)[:, 1:]
+        stiffness = stiffness_of[views.series][:, 1:]
         in_images = np.stack(
             [
                 views.imager.device.to_host(model.of_slots(model.contrasts**2 * axis))
@@ -284,16 +296,20 @@ def _weighted(weights: Float64, blocks: Float64) -> Float64:
 
 
 def _drawn_noise(
-    system: _System, residual: Sequence[Array], rng: np.random.Generator
+    system: _System, residuals: Sequence[Array], left: Sequence[Array], rng: np.random.Generator
 ) -> list[Array]:
     """Return spectra of noise like that of the images."""
-    weights, spectra = system.spheres.weights, []
-    for one, left in zip(system.models, residual, strict=True):
-        imager = one.model.views.imager
-        energy = noise_energy(imager, one.forward(system.unknowns, weights), left)
-        white = imager.device.to_device(rng.standard_normal(energy.shape, np.float32))
-        spectra.append(imager.spectra(white * imager.device.xp.sqrt(energy / imager.band_power)))
-    return spectra
+
+    def drawn(views: Views, residual: Array, left: Array, white: Float32) -> Array:
+        imager = views.imager
+        energy = noise_energy(imager, views.spectra - residual, left)
+        strength = imager.device.xp.sqrt(energy / imager.band_power)
+        return imager.spectra(imager.device.to_device(white) * strength)
+
+    views = [one.model.views for one in system.models]
+    shapes = [(len(each), *each.imager.shape) for each in views]
+    white = [rng.standard_normal(shape, np.float32) for shape in shapes]
+    return list(system.pool.map(drawn, views, residuals, left, white))
 
 
 def _drawn_sizes(system: _System, size_errors: Float64, rng: np.random.Generator) -> list[Array]:
@@ -301,4 +317,4 @@ def _drawn_sizes(system: _System, size_errors: Float64, rng: np.random.Generator
     weights = system.spheres.weights
     changes = np.zeros_like(system.unknowns)
     changes[:, 1] = weights * size_errors * rng.standard_normal(len(weights))
-    return [one.forward(changes, weights) for one in system.models]
+    return list(system.pool.map(lambda one: one.forward(changes, weights), system.models))

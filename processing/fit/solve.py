@@ -62,7 +62,7 @@ def fit_amplitudes(models: list[ViewModel], spheres: Spheres, pool: Executor) ->
 
 def own_stiffness(models: list[ViewModel], spheres: int) -> Float32:
     """Return the squared norm of the images of each sphere, [n]."""
-    stiffness = _stiffness(models)
+    stiffness = stiffness_by_series(models)
     own = np.zeros(spheres, np.float32)
     for model in models:
         in_slots = model.contrasts**2 * stiffness[model.views.series][:, 0]
@@ -145,7 +145,7 @@ def displacement_blocks(
     The blocks [n, 3, 3] are those of each sphere alone.
     """
     weights, particles = spheres.weights, spheres.are_particles
-    stiffness = _stiffness(models)
+    stiffness = stiffness_by_series(models)
 
     def diagonal_blocks(model: ViewModel) -> Float64:
         views, device = model.views, model.views.imager.device
@@ -163,7 +163,7 @@ def displacement_blocks(
     return damping, np.linalg.inv(blocks + damping[:, None, None] * np.eye(3))
 
 
-def _stiffness(models: Sequence[ViewModel]) -> dict[int, Float64]:
+def stiffness_by_series(models: Sequence[ViewModel]) -> dict[int, Float64]:
     """Return `SphereImager.stiffness` [slot, 3] for each series, at contrast 1."""
     first = {model.views.series: model for model in reversed(models)}
     return {

@@ -18,6 +18,7 @@ from processing.pipeline.results_folder import (
     write_summarised,
     write_summary,
 )
+from processing.pipeline.series_process import SeriesProcess
 from processing.pipeline.settings import ProcessSettings
 from processing.pipeline.single import process_series
 from processing.progress import Progress, silent, within
@@ -31,6 +32,7 @@ def process_all(
     settings: ProcessSettings,
     *,
     inputs: Mapping[SeriesName, MadeWith] | None = None,
+    process_b: SeriesProcess | None = None,
     progress: Progress = silent,
 ) -> Summary:
     """Process series A, or A and B, and write each result as soon as it is complete.
@@ -41,6 +43,8 @@ def process_all(
         Folder of the session; results go to its subfolder ``processed``.
     inputs
         Settings and input files of each series, to be written beside its result.
+    process_b
+        See `process_pair`.
 
     Raises
     ------
@@ -52,7 +56,13 @@ def process_all(
         a = process_series(series[0], settings, progress=progress)
         write_series_result(out, "A", a, inputs.get("A"))
         return write_summary(out, a)
-    results = process_pair(series[0], series[1], settings, progress=within(progress, 0.0, 0.8))
+    results = process_pair(
+        series[0],
+        series[1],
+        settings,
+        process_b=process_b,
+        progress=within(progress, 0.0, 0.8),
+    )
     with _written_beside() as write:
         a = next(results)
         write(write_series_result, out, "A", a, inputs.get("A"))

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
-from scipy import fft, ndimage, sparse
+from scipy import ndimage
 
 from controller.app.cli.main import main
 from processing import device as devices
@@ -16,11 +19,13 @@ from processing.combine.fuse import fuse
 from processing.combine.pose import FLIP, about_z
 from processing.combine.register import register
 from processing.count.particles import find_clusters
-from processing.device import CPU, Array, Device, DeviceName, device
+from processing.device import CPU, Device, DeviceName, device
 from processing.errors import DeviceError, ProcessingError
+from processing.fit.positions import measure_positions
+from processing.fit.sizes import measure_sizes
 from processing.fit.spheres import fit_spheres
 from processing.images.shift import Band, shifts_in_bands
-from processing.pipeline import pair
+from processing.pipeline import series_process
 from processing.pipeline.pair import process_pair
 from processing.pipeline.settings import ProcessSettings
 from processing.reconstruct.projector import Projector
@@ -29,6 +34,7 @@ from processing.reconstruct.ssr import ssr_volume
 from processing.results import FusionRule
 from processing.series import TiltSeries
 from tests.support.spheres import packed, tilt_series
+from tests.support.strict_device import strict_device
 
 DIAMETER = 8.0
 A_ANGLES, B_ANGLES = np.arange(-70.0, 75.0, 10.0), np.arange(-66.0, 75.0, 10.0)
@@ -71,7 +77,7 @@ def test_both_series_side_by_side_give_the_same_result(monkeypatch: pytest.Monke
     a, b = spheres(A_ANGLES, "A"), spheres(B_ANGLES, "B")
     settings = ProcessSettings(diameter_nm=DIAMETER, device="cpu", sirt_iterations=5)
     one_by_one = list(process_pair(a, b, settings))
-    monkeypatch.setattr(pair, "worker_threads", lambda: pair.FEWEST_CORES)
+    monkeypatch.setattr(series_process, "worker_threads", lambda: series_process.FEWEST_CORES)
     side_by_side = list(process_pair(a, b, settings))
     for alone, together in zip(one_by_one, side_by_side, strict=True):
         assert alone.aligned.name == together.aligned.name
@@ -82,11 +88,27 @@ def test_both_series_side_by_side_give_the_same_result(monkeypatch: pytest.Monke
         np.testing.assert_allclose(*centres_nm, rtol=0, atol=1e-3)
 
 
+def test_the_process_of_b_ends_where_a_file_is_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[subprocess.Popen[bytes]] = []
+
+    def popen(*arguments: Any, **options: Any) -> subprocess.Popen[bytes]:
+        started.append(subprocess.Popen(*arguments, **options))
+        return started[-1]
+
+    monkeypatch.setattr(series_process, "worker_threads", lambda: series_process.FEWEST_CORES)
+    monkeypatch.setattr(series_process, "subprocess", SimpleNamespace(PIPE=-1, Popen=popen))
+    files = [str(tmp_path / name) for name in ("A.mrc", "B.mrc")]
+    assert main(["process", *files, "--out", str(tmp_path / "out"), "--device", "cpu"]) == 2
+    assert [process.returncode is None for process in started] == [False]
+
+
 @pytest.mark.parametrize("empty", ["A", "B"])
 def test_the_failure_of_either_series_has_its_own_message(
     empty: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pair, "worker_threads", lambda: pair.FEWEST_CORES)
+    monkeypatch.setattr(series_process, "worker_threads", lambda: series_process.FEWEST_CORES)
     both = [
         replace(one, images=one.images * (one.name != empty))
         for one in (spheres(A_ANGLES, "A"), spheres(B_ANGLES, "B"))
@@ -95,30 +117,16 @@ def test_the_failure_of_either_series_has_its_own_message(
         list(process_pair(both[0], both[1], ProcessSettings(diameter_nm=DIAMETER, device="cpu")))
 
 
-class WholeAtOnce(Device):
-    """NumPy's arrays, worked on as on a GPU: whole slices, whole volumes, all views at once."""
-
-    @property
-    def is_gpu(self) -> bool:
-        return True
-
-    def to_host(self, array: Array) -> np.ndarray:
-        return np.asarray(array)
-
-    def free_bytes(self) -> float:
-        return 1e9
-
-
 @pytest.fixture(
     params=[
-        pytest.param("like a GPU", id="NumPy, as on a GPU"),
+        pytest.param("strict", id="NumPy, as strict as a GPU"),
         pytest.param("cuda", id="GPU", marks=[pytest.mark.gpu, needs_gpu]),
     ],
 )
 def gpu(request: pytest.FixtureRequest) -> Device:
     if request.param == "cuda":
         return device("cuda")
-    return WholeAtOnce("cpu", np, fft, sparse)
+    return strict_device()
 
 
 def test_every_device_gives_the_result_of_the_cpu(gpu: Device) -> None:
@@ -138,6 +146,27 @@ def test_every_device_gives_the_result_of_the_cpu(gpu: Device) -> None:
     ]
     np.testing.assert_allclose(fits[0].centres_nm, fits[1].centres_nm, atol=0.01)
     np.testing.assert_allclose(fits[0].amplitudes, fits[1].amplitudes, atol=0.01)
+    np.testing.assert_allclose(*(fit.evidence.unexplained for fit in fits), atol=1e-3)
+    np.testing.assert_allclose(*(measure_sizes(fit).measured for fit in fits), atol=1e-3)
+    same = np.zeros(len(found.weight)), np.full(len(found.weight), 0.02)
+    positions = [measure_positions(fit, *same) for fit in fits]
+    np.testing.assert_allclose(*(one.centres_nm for one in positions), atol=0.01)
+    np.testing.assert_allclose(*(one.errors_nm for one in positions), rtol=0.05)
+
+
+def test_arrays_of_host_and_device_do_not_meet() -> None:
+    strict, ones = strict_device(), np.ones(3)
+    there = strict.to_device(ones)
+    for mixed in (
+        lambda: there + ones,
+        lambda: ones * there,
+        lambda: strict.xp.maximum(there, ones),
+        lambda: np.asarray(there),
+        lambda: np.linalg.norm([there, ones]),
+    ):
+        with pytest.raises(TypeError, match="device"):
+            mixed()
+    np.testing.assert_array_equal(strict.to_host(2 * there + there), 3 * ones)
 
 
 def test_every_device_finds_the_same_shifts(gpu: Device) -> None:

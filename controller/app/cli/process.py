@@ -33,8 +33,9 @@ from controller.common.errors import (
 if TYPE_CHECKING:
     from processing.files.examine import ReadingOptions
     from processing.pipeline.made_with import MadeWith
+    from processing.pipeline.series_process import SeriesProcess
     from processing.pipeline.settings import ProcessSettings
-    from processing.results import SeriesName
+    from processing.results import SeriesName, Summary
     from processing.series import TiltSeries
 
 SERIES: tuple[SeriesName, ...] = ("A", "B")
@@ -66,8 +67,39 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Process the series, write the results, print counts, paths and verdict."""
-    from controller.app.cli.terminal_progress import shown_progress
     from controller.session.grid_folder import refuse_grid
+    from processing.pipeline.series_process import started_early
+
+    refuse_grid(args.series_a)
+    paths, session = _paths(args)
+    _require_two_files(paths)
+    options = reading_options(args, len(paths))
+    if args.dry_run:
+        return print_series(paths, options)
+    out = _results_folder(args.out, session)
+    _require_unused(out)
+    settings = _settings(args, session)
+    with started_early(len(paths), settings.device) as process_b:
+        out, summary = _processed(args, paths, session, options, out, settings, process_b)
+    from controller.report.write import write_report
+
+    print_counts(summary)
+    print_files(out, summary)
+    print(write_report(out).resolve())
+    return print_verdict(summary)
+
+
+def _processed(
+    args: argparse.Namespace,
+    paths: list[Path],
+    session: Path | None,
+    options: list[ReadingOptions],
+    out: Path,
+    settings: ProcessSettings,
+    process_b: SeriesProcess | None,
+) -> tuple[Path, Summary]:
+    """Read and process the series; return the folder of the results and their summary."""
+    from controller.app.cli.terminal_progress import shown_progress
     from processing.batch.results_lock import only_writer
     from processing.device import device
     from processing.errors import (
@@ -86,15 +118,6 @@ def run(args: argparse.Namespace) -> int:
     from processing.pipeline.check_series import require_tilt_series
     from processing.pipeline.process_all import process_all
 
-    refuse_grid(args.series_a)
-    paths, session = _paths(args)
-    _require_two_files(paths)
-    options = reading_options(args, len(paths))
-    if args.dry_run:
-        return print_series(paths, options)
-    out = _results_folder(args.out, session)
-    _require_unused(out)
-    settings = _settings(args, session)
     try:
         device(settings.device)
         series = _with_regions(_load(paths, options), args.region)
@@ -114,7 +137,10 @@ def run(args: argparse.Namespace) -> int:
         Thread(target=import_module, args=("controller.report.write",)).start()
         with removed_if_empty(out), only_writer(out), held(out), shown_progress() as progress:
             _require_unused(out)  # another process may have been faster
-            summary = process_all(series, out, settings, inputs=inputs, progress=progress)
+            summary = process_all(
+                series, out, settings, inputs=inputs, process_b=process_b, progress=progress
+            )
+            return out, summary
     except (
         InputFileError,
         ImpossibleDiameterError,
@@ -128,12 +154,6 @@ def run(args: argparse.Namespace) -> int:
         raise SafetyStopError(str(error)) from error
     except ProcessingError as error:
         raise ProcessingFailedError(str(error)) from error
-    from controller.report.write import write_report
-
-    print_counts(summary)
-    print_files(out, summary)
-    print(write_report(out).resolve())
-    return print_verdict(summary)
 
 
 def _tilts(text: str) -> DroppedTilts:
