@@ -32,10 +32,10 @@ def run(args: argparse.Namespace) -> int:
     from controller.app.paper.page import (
         LEGEND,
         SHARES,
+        judged,
         outcome_rows,
         page,
         shares_of_the_paper,
-        tested,
     )
     from controller.common.atomic import replace_text
     from controller.report.write import write_report
@@ -47,7 +47,7 @@ def run(args: argparse.Namespace) -> int:
     _print_table(outcome_rows(outcomes))
     print(LEGEND)
     failed = False
-    for expectation, holds, figures in tested(outcomes):
+    for expectation, holds, figures in judged(outcomes):
         failed |= not holds
         print(f"{'holds' if holds else 'FAILS'}: {expectation.says}; {figures}")
     command = f"dualtilt reproduce{' --quick' if args.quick else ''}"

@@ -61,8 +61,10 @@ NARROW = "1.5 mrad instead of 8"
 NO_SHOWER = "no beam shower"
 ONE_SERIES = "one series of twice the dose"
 PARALLEL = "in-plane angle 0 instead of 90 degrees"
-OTHER_SEEDS = {f"{USUAL}, seed {seed}": seed for seed in (1, 2)}
+OTHER_SEEDS = {f"{USUAL}, seed {seed}": seed for seed in range(1, 8)}
 SEEDS = {USUAL: FIRST_SEED, **OTHER_SEEDS}
+WITHOUT_FLAT_SIDE = {f"no flat side, seed {seed}": seed for seed in SEEDS.values()}
+"""The same specimens as those of `SEEDS`, in the same order, as whole spheres."""
 TILT_STEPS_DEG = {f"tilts every {step:g} degrees": step for step in (4.0, 6.0, 8.0)}
 DOSE_SHARES = {f"1/{part} of the dose": 1 / part for part in (3, 10, 30, 100, 300)}
 
@@ -80,5 +82,9 @@ WHOLE = (
     Experiment(name=PARALLEL, simulator={"remount": {"in_plane_deg": 0.0}}),
     *(Experiment(name=name, step_deg=step) for name, step in TILT_STEPS_DEG.items()),
     *(Experiment(name=name, dose=share) for name, share in DOSE_SHARES.items()),
+    *(
+        Experiment(name=name, seed=seed, simulator={"specimen": {"flattening": 0.0}})
+        for name, seed in WITHOUT_FLAT_SIDE.items()
+    ),
 )
 """All experiments."""

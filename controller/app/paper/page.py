@@ -27,17 +27,18 @@ def outcome_rows(outcomes: Outcomes) -> list[tuple[str, ...]]:
 
 
 def shares_of_the_paper(outcomes: Outcomes) -> list[tuple[str, ...]]:
-    """Return a head, and a row for each count: of the paper, and of each seed here."""
-    seeds = {f"seed {seed}": name for name, seed in SEEDS.items() if name in outcomes}
-    rows: list[tuple[str, ...]] = [("", "paper", *seeds)]
-    for which in COUNTED:
-        paper = PAPER_COUNTS[which]
-        ours = (_share(outcomes[name], which) for name in seeds.values())
-        rows.append((which, f"{paper} ({paper / PAPER_COUNTS['fused']:.1%})", *ours))
+    """Return a head, a row for the counts of the paper, and one for each seed here."""
+    most = PAPER_COUNTS["fused"]
+    paper = (f"{PAPER_COUNTS[which]} ({PAPER_COUNTS[which] / most:.1%})" for which in COUNTED)
+    rows: list[tuple[str, ...]] = [("", *COUNTED), ("paper", *paper)]
+    for name, seed in SEEDS.items():
+        if name in outcomes:
+            ours = (_share(outcomes[name], which) for which in COUNTED)
+            rows.append((f"seed {seed}", *ours))
     return rows
 
 
-def tested(outcomes: Outcomes) -> Iterator[tuple[Expectation, bool, str]]:
+def judged(outcomes: Outcomes) -> Iterator[tuple[Expectation, bool, str]]:
     """Yield each expectation whose experiments were run, whether it holds, and its figures."""
     for expectation in EXPECTATIONS:
         if not set(expectation.needs) <= set(outcomes):
@@ -62,7 +63,7 @@ def page(outcomes: Outcomes, command: str) -> str:
                 ("expected", "holds", "figures"),
                 *(
                     (expectation.says, "yes" if holds else "NO", figures)
-                    for expectation, holds, figures in tested(outcomes)
+                    for expectation, holds, figures in judged(outcomes)
                 ),
             ]
         ),
