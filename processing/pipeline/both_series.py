@@ -6,6 +6,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
 
+import numpy as np
+from scipy.spatial.transform import Rotation
+
 from processing.combine.pose import Pose
 from processing.combine.pose_fit import PAIRED_WITHIN
 from processing.count.interval import missed_by_both, widen_by_fused, widen_by_missed
@@ -26,8 +29,11 @@ from processing.pipeline.settings import ProcessSettings
 from processing.progress import Progress, within
 from processing.results import Cause, Count, FusionRule
 from processing.series import Float32, Float64, TiltSeries
+from processing.shapes.bodies import NO_BODIES, Bodies, without_overlaps
 from processing.shapes.body import Body
 
+SURE = 0.9
+"""Smallest confidence of a body that the fit to both series begins with."""
 CONTROL_SHARE = 0.12
 """Part of the progress of the fit that one control rule takes."""
 
@@ -105,10 +111,27 @@ def find_bodies(
         volume,
         seen.images,
         body,
+        known=_on_entrance_sides(seen, body),
         doubts=seen.input_doubts(),
         device=device(settings.device),
         progress=progress,
     )
+
+
+def _on_entrance_sides(seen: BothSeries, body: Body) -> Bodies:
+    """Return the bodies that A and B show on the side where their beam enters, without doubts.
+
+    There the images of one series are sharp, and its fit has turned each body rightly.
+    """
+    found = NO_BODIES
+    # the beam of A enters at large z, that of B at small z in the frame of A
+    for table, side in ((seen.a.detection.table, 1.0), (seen.table_b, -1.0)):
+        if table.turned:
+            height = side * table.centres_nm[:, 2]
+            sure = table.select((table.confidence > SURE) & (height > np.median(height)))
+            turns = Rotation.from_quat(sure.quaternion)
+            found = found.followed_by(Bodies(sure.centres_nm, turns, sure.confidence))
+    return without_overlaps(body, found)
 
 
 def find_spheres(

@@ -21,12 +21,20 @@ from processing.pipeline.verdict import judge, with_verdict, wrong_share
 from processing.progress import Progress, silent, within
 from processing.results import Cause, Diameter, Shape, Trust, Verdict
 from processing.series import Float32, Float64, TiltSeries
+from processing.shapes.bodies import NO_BODIES, Bodies
 from processing.shapes.body import Body
 from processing.shapes.fit import BodyFit, fit_bodies
-from processing.shapes.search import prepare_search, search_volume
+from processing.shapes.orientations import prevailing_orientations
+from processing.shapes.search import (
+    Search,
+    prepare_search,
+    search_volume,
+)
 
 FIRST_ROUNDS = 2
 """Rounds of the fit after which the volume is searched again beside the certain bodies."""
+POOR = 0.05
+"""Unexplained share from which another start of the search is tried."""
 FAINT, BRIGHT = 0.75, 1.4
 """Amplitudes beyond which a body may be none, or two; in amplitudes of a typical one."""
 ODD = 2.5
@@ -62,6 +70,7 @@ def detect_bodies(
     series: Sequence[tuple[TiltSeries, Pose | None]],
     body: Body,
     *,
+    known: Bodies = NO_BODIES,
     doubts: Sequence[str] = (),
     device: Device = CPU,
     progress: Progress = silent,
@@ -72,6 +81,8 @@ def detect_bodies(
     ----------
     series
         See `fit_bodies`.
+    known
+        Bodies that are certain from each series alone: the search begins beside them.
     doubts
         One line for each reason not to trust the input.
 
@@ -82,7 +93,7 @@ def detect_bodies(
     """
     images = [one for one, _ in series]
     search = prepare_search(volume, images[0].pixel_nm, body)
-    found, scores = search_volume(search, progress=within(progress, 0.0, 0.2))
+    found, scores = search_volume(search, known, progress=within(progress, 0.0, 0.2))
     require_few_candidates(len(found), images, body.width_nm)
     whole = _in_shape(scores, volume.shape)
     if not len(found):
@@ -99,6 +110,8 @@ def detect_bodies(
         device=device,
         progress=within(progress, 0.2, 0.4),
     )
+    if _usual_unexplained(first, body) > POOR:
+        first = _with_one_orientation(search, found, series, first, device)
     certain = first.bodies.select(~odd_bodies(first, body))
     found, _ = search_volume(search, certain, progress=within(progress, 0.4, 0.5))
     fit = fit_bodies(series, found, body, device=device, progress=within(progress, 0.5, 1.0))
@@ -128,6 +141,31 @@ def detect_bodies(
         fit.blurs_nm,
         fitness,
     )
+
+
+def _with_one_orientation(
+    search: Search,
+    found: Bodies,
+    series: Sequence[tuple[TiltSeries, Pose | None]],
+    first: BodyFit,
+    device: Device,
+) -> BodyFit:
+    """Return the fit that explains the images best: the first, or one of bodies all turned alike.
+
+    Each orientation that many of the bodies `found` share is tried for all.
+    """
+    best = first
+    for turns in prevailing_orientations(search.body, search.turns, found.turns):
+        alike, _ = search_volume(replace(search, turns=turns))
+        fit = fit_bodies(series, alike, search.body, rounds=FIRST_ROUNDS, device=device)
+        if _usual_unexplained(fit, search.body) < _usual_unexplained(best, search.body):
+            best = fit
+    return best
+
+
+def _usual_unexplained(fit: BodyFit, body: Body) -> float:
+    """Return the share of the images near the bodies that is unexplained, their mean."""
+    return float(np.mean(_of_bodies(fit.evidence.unexplained, body))) if len(fit.bodies) else 1.0
 
 
 def odd_bodies(fit: BodyFit, body: Body) -> np.ndarray:

@@ -23,9 +23,12 @@ from processing.progress import Progress, silent, within
 from processing.series import Bools, Float64, TiltSeries
 from processing.shapes.bodies import Bodies, without_overlaps
 from processing.shapes.body import Body
+from processing.shapes.reorient import reoriented
 from processing.shapes.rigid import Levers, fit_body_amplitudes, solve_motions
 
 ROUNDS = 5
+TURN_ROUND = 1
+"""Round, from 0, before which every orientation is tried for each body."""
 TILT_ROUND = 2
 """Round, from 0, in which tilt angles are corrected too."""
 DAMPING = (0.02, 0.01, 0.005)
@@ -100,6 +103,8 @@ def fit_bodies(
         for done in range(rounds):
             shown = within(progress, done / rounds, (done + 1) / rounds)
             damping = DAMPING[min(done, len(DAMPING) - 1)]
+            if done == TURN_ROUND:
+                state = _reoriented(state, body, pool)
             state = _next_round(
                 state, body, damping, pool, correct_tilt=done == TILT_ROUND, progress=shown
             )
@@ -130,6 +135,12 @@ def _models(state: _State, balls: Spheres, pool: Executor) -> list[ViewModel]:
         return model_views(some, state.beams[some.series], balls)
 
     return list(pool.map(model, state.views))
+
+
+def _reoriented(state: _State, body: Body, pool: Executor) -> _State:
+    """Give each body the orientation that explains the images best, wherever it was before."""
+    models = _models(state, _balls(state.bodies, body), pool)
+    return replace(state, bodies=reoriented(models, state.bodies, body, pool))
 
 
 def _next_round(

@@ -5,11 +5,15 @@ from __future__ import annotations
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from processing.series import Float64
+from processing.series import Bools, Float64
 from processing.shapes.body import Body
 
 STEP_DEG = 15.0
 """Distance of neighbouring orientations of the search."""
+ALIKE_DEG = 28.0
+"""Largest angle of orientations that count as alike."""
+LEAST_SHARE = 0.25
+"""Smallest share of the bodies that prevail together with one orientation."""
 GOLDEN = (1 + np.sqrt(5)) / 2
 PSI = 1.533751168755204288118041
 """Constant of the spiral through all rotations; it solves x^4 = x + 4 (Alexa 2022)."""
@@ -27,6 +31,29 @@ def spread_orientations(body: Body, step_deg: float = STEP_DEG) -> Rotation:
     # the one nearest to no rotation stands for all
     nearest = [(turns * one).magnitude() for one in body.symmetry]
     return turns[turns.magnitude() <= np.min(nearest, axis=0) + 1e-9]
+
+
+def prevailing_orientations(body: Body, searched: Rotation, found: Rotation) -> list[Rotation]:
+    """Return the searched orientations near each one that many bodies share, commonest first.
+
+    Where the tilts leave out a range, a set of parallel rods shows also as sets across it. Where
+    the bodies of a search have several orientations in common, one of them may be right for all.
+    """
+    left = np.ones(len(found), bool)
+    alike = np.array([_alike(body, found, one) for one in searched])
+    result: list[Rotation] = []
+    while left.any():
+        commonest = int(np.argmax((alike & left).sum(axis=1)))
+        if (alike[commonest] & left).sum() < LEAST_SHARE * len(found):
+            break
+        result.append(searched[_alike(body, searched, searched[commonest])])
+        left &= ~alike[commonest]
+    return result
+
+
+def _alike(body: Body, turns: Rotation, one: Rotation) -> Bools:
+    same = Rotation.concatenate([one] * len(turns))
+    return np.asarray(body.misorientation_deg(turns, same) < ALIKE_DEG, bool)
 
 
 def _axes(number: int) -> Rotation:

@@ -50,6 +50,8 @@ class Search:
         Spectrum of the padded volume [kz, ky, kx], limited to the band, of even contrast.
     ball
         Transform of a ball of mass 1 in the band, [kz, ky, kx].
+    turns
+        Orientations that are searched.
     """
 
     body: Body
@@ -58,6 +60,7 @@ class Search:
     pixel_nm: float
     spectrum: np.ndarray
     ball: Float32
+    turns: Rotation
 
     @property
     def middle(self) -> Float64:
@@ -93,6 +96,7 @@ def prepare_search(volume: Float32, pixel_nm: float, body: Body) -> Search:
         pixel_nm,
         spectrum.astype(np.complex64),
         np.asarray(ball, np.float32),
+        spread_orientations(body),
     )
 
 
@@ -176,7 +180,7 @@ def _best_scores(search: Search, rest: np.ndarray) -> tuple[Float32, np.ndarray]
     The balls are looked up in the nearest voxels, which is fast; places are improved later.
     """
     field = _field(search, rest) / np.float32(_norm(search))
-    turns = spread_orientations(search.body).as_matrix()
+    turns = search.turns.as_matrix()
     offsets = np.einsum("oij,kj->oki", turns, search.body.offsets_nm)[..., ::-1] / search.pixel_nm
     shifts = np.rint(offsets).astype(int)
     margin = int(np.abs(shifts).max())
@@ -216,7 +220,7 @@ def _peaks(
     reference = typical or _typical_height(search, heights)
     kept = heights > least * reference
     peaks, heights = peaks[kept], heights[kept]
-    turns = spread_orientations(search.body)[best[tuple(peaks.T)]]
+    turns = search.turns[best[tuple(peaks.T)]]
     centres_nm = ((peaks - search.middle) * search.pixel_nm)[:, ::-1]
     return without_overlaps(search.body, Bodies(centres_nm, turns, heights))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,7 +15,10 @@ from controller.app.cli.processing_arguments import add_processing_arguments, ch
 from controller.model.scan import ScanSettings
 from processing.errors import ProcessingError
 from processing.files.particles import ParticleTable, write_xyz
+from processing.fit.beam import fit_beam
 from processing.fit.render import Frame, thickness_images
+from processing.fit.view import Spheres, views_of
+from processing.fit.view_model import model_views
 from processing.pipeline import detect_bodies
 from processing.pipeline.settings import ProcessSettings
 from processing.pipeline.single import process_series
@@ -22,7 +26,13 @@ from processing.results import Cause, Trust, Verdict
 from processing.series import TiltSeries
 from processing.shapes.bodies import Bodies, without_overlaps
 from processing.shapes.body import Body, parse_shape
-from processing.shapes.orientations import STEP_DEG, spread_orientations
+from processing.shapes.orientations import (
+    STEP_DEG,
+    prevailing_orientations,
+    spread_orientations,
+    turns_of_axes,
+)
+from processing.shapes.reorient import reoriented
 from processing.shapes.search import evened
 from simulator.rigid import match_particles
 from simulator.series import DualSeries, simulate_dual
@@ -69,6 +79,20 @@ def test_every_orientation_has_a_near_one_in_the_search(name: str) -> None:
     for turn in Rotation.random(6, random_state=2):
         same = Rotation.concatenate([turn] * len(searched))
         assert body.misorientation_deg(searched, same).min() < 1.2 * STEP_DEG
+
+
+def test_orientations_that_many_bodies_share_prevail() -> None:
+    body = body_of("rod:6x20")
+    rng = np.random.default_rng(1)
+    along_x, along_z = [1.0, 0.0, 0.0], [0.0, 0.0, 1.0]
+    axes = np.repeat([along_x, along_z, [0.0, 1.0, 0.0]], [50, 40, 10], axis=0)
+    axes += rng.normal(0, 0.1, axes.shape)
+    found = turns_of_axes(axes / np.linalg.norm(axes, axis=1, keepdims=True))
+    prevailing = prevailing_orientations(body, spread_orientations(body), found)
+    for turns, axis in zip(prevailing, (along_x, along_z), strict=True):
+        assert (np.abs(turns.apply(along_z) @ axis) > 0.6).all()
+    scattered = Rotation.random(300, random_state=4)
+    assert prevailing_orientations(body, spread_orientations(body), scattered) == []
 
 
 @pytest.mark.parametrize(
@@ -124,6 +148,23 @@ def drawn(body: Body) -> tuple[TiltSeries, Bodies]:
     places_nm = body.balls_nm(centres_nm, bodies.turns).reshape(-1, 3)
     images = thickness_images(places_nm, body.ball_nm, np.deg2rad(angles_deg), frame)
     return TiltSeries(images, angles_deg, frame.pixel_nm), bodies
+
+
+@pytest.mark.parametrize("name", ["rod:6x20", "cube:8", "octahedron:9"])
+def test_a_lost_orientation_is_found_in_the_images(name: str) -> None:
+    body = body_of(name)
+    series, true = drawn(body)
+    lost = replace(true, turns=Rotation.from_rotvec([0.5, 0.4, -0.3]) * true.turns)
+    assert body.misorientation_deg(lost.turns, true.turns).min() > 15
+    balls_nm = body.balls_nm(lost.centres_nm, lost.turns).reshape(-1, 3)
+    balls = Spheres(balls_nm, np.ones(len(balls_nm)))
+    with ThreadPoolExecutor(1) as pool:
+        views = views_of(series, body.ball_nm)
+        beam = fit_beam(views, balls, pool)
+        models = [model_views(some, beam, balls) for some in views]
+        found = reoriented(models, lost, body, pool)
+    assert body.misorientation_deg(found.turns, true.turns).max() < 10
+    assert np.abs(found.centres_nm - true.centres_nm).max() < 0.1 * body.width_nm
 
 
 def test_candidates_that_overlap_are_counted_once(monkeypatch: pytest.MonkeyPatch) -> None:
