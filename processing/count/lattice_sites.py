@@ -2,8 +2,9 @@
 
 In a thick crystal seen in one series, a part of the exit side can settle beside its sites as a
 whole. Distances inside such a part are right; only the lattice, continued from the rest of the
-crystal, shows that its places are wrong. A twin or another grain has a lattice of its own; even
-bonds in other directions tell it from such a part.
+crystal, shows that its places are wrong. Sites beyond stacking faults and twin planes are known
+(`processing.count.stacked_lattice`). Another grain has a lattice of its own; even bonds in other
+directions tell it from such a part.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from itertools import product
 import numpy as np
 from scipy.spatial import cKDTree
 
+from processing.count.stacked_lattice import ON_SITE, StackedLattice
 from processing.series import Bools, Float64
 
 CONTACT = 1.2
@@ -27,8 +29,6 @@ GROWTH = (2.0, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0, 14.0, np.inf)
 """Radii around a particle in which the lattice is fitted one after another, in bonds."""
 ROUNDS = 10
 """Fits to all particles: they reach the other side of the crystal step by step."""
-ON_SITE = 0.25
-"""Largest distance from a site, in bonds, of a particle that belongs to it."""
 FEWEST = 60
 """Fewest particles that show a lattice."""
 ONE_CRYSTAL = 0.85
@@ -41,8 +41,11 @@ AROUND = 12
 SAME_BOND = 0.3
 """Largest distance between a bond and that of the lattice, in bonds."""
 SAME_CRYSTAL = 0.62
-"""Smallest share of bonds along those of the lattice around a place of the same crystal. A twin has
-a half, in a close packing of spheres 0.59 at most with its border; most wrong places have more."""
+"""Smallest share of bonds along those of the lattice around a place of the same crystal; most wrong
+places have more."""
+SAME_SITES = 0.67
+"""Smallest share of particles on sites around a place of the same crystal, as beyond a twin plane,
+where bonds have other directions. In another grain a tenth is on sites by chance."""
 EVEN = 2.0
 """Largest scatter of the distances of neighbours in another grain, in usual scatters on the sites.
 Wrong places have more. Of the twelve deviations of right places, the root mean square differs by a
@@ -82,18 +85,21 @@ def distance_from_sites(
     from_middle_nm = np.linalg.norm(entrance_nm - entrance_nm.mean(axis=0), axis=1)
     origin_nm = entrance_nm[from_middle_nm.argmin()]
     from_origin_nm = np.linalg.norm(entrance_nm - origin_nm, axis=1)
-    lattice = np.vstack([start, origin_nm])
+    lattice = StackedLattice(start, origin_nm)
     for radius in GROWTH:
         near = from_origin_nm <= radius * bond_nm
-        lattice = _fitted(lattice, entrance_nm[near], sharpness[first][near], bond_nm)
-    if (_distance(lattice, entrance_nm, bond_nm) < ON_SITE).mean() < ONE_CRYSTAL:
+        lattice = lattice.fitted(entrance_nm[near], sharpness[first][near])
+    if (lattice.distance(entrance_nm) < ON_SITE).mean() < ONE_CRYSTAL:
         return unknown
     centres_nm = places_nm[particle]
     for _ in range(ROUNDS):
-        lattice = _fitted(lattice, centres_nm, sharpness[particle], bond_nm)
-    off_site = _distance(lattice, places_nm, bond_nm)
+        lattice = lattice.fitted(centres_nm, sharpness[particle])
+    off_site = lattice.distance(places_nm)
     usual = np.median(scatter[particle & (off_site < ON_SITE)])
-    other = _share_of_bonds(lattice[:3], places_nm, centres_nm) < SAME_CRYSTAL
+    other = _share_of_bonds(lattice.vectors_nm, places_nm, centres_nm) < SAME_CRYSTAL
+    on_site = lattice.distance(centres_nm) < ON_SITE
+    around = cKDTree(centres_nm).query(places_nm, k=range(1, min(AROUND, len(centres_nm)) + 1))[1]
+    other &= on_site[around].mean(axis=1) < SAME_SITES
     return np.where(other & (scatter <= EVEN * usual), np.nan, off_site)
 
 
@@ -115,7 +121,7 @@ def _share_of_bonds(vectors: Float64, places_nm: Float64, centres_nm: Float64) -
 
 
 def _bonds(centres_nm: Float64, bond_nm: float) -> Float64 | None:
-    """Return three usual bonds [3, 3] that span a close-packed lattice; None without them."""
+    """Return three usual bonds [3, 3], 60 degrees apart; None without them."""
     one, other = cKDTree(centres_nm).query_pairs(CONTACT * bond_nm, output_type="ndarray").T
     bonds = centres_nm[other] - centres_nm[one]
     bonds = np.vstack([bonds, -bonds])
@@ -132,7 +138,8 @@ def _bonds(centres_nm: Float64, bond_nm: float) -> Float64 | None:
         if len(chosen) == 3 and np.prod(_cosines(np.array(chosen))[[0, 0, 1], [1, 2, 2]]) < 0:
             chosen.pop()  # the three are nearly in one plane
         if len(chosen) == 3:
-            return np.array(chosen)
+            cosines = _cosines(np.array(chosen))
+            return np.array(chosen) * np.sign(cosines[:1]).T
     return None
 
 
@@ -145,35 +152,3 @@ def _cosines(vectors: Float64) -> Float64:
     """Return the cosines [n, n] between vectors [n, 3]."""
     directions = vectors / np.linalg.norm(vectors, axis=1)[:, None]
     return np.asarray(directions @ directions.T, np.float64)
-
-
-def _fitted(lattice: Float64, centres_nm: Float64, weights: Float64, bond_nm: float) -> Float64:
-    """Return the lattice, three vectors and the origin [4, 3], fitted to particles on its sites.
-
-    Its bonds stay equal and 60 degrees apart. A lattice that may be sheared would follow a part
-    that is sheared because its places are wrong. Each particle has a weight [n].
-    """
-    on_site = _distance(lattice, centres_nm, bond_nm) < ON_SITE
-    places_nm, weight = centres_nm[on_site], weights[on_site]
-    numbers = _numbers(lattice, places_nm)
-    if len(np.unique(numbers[weight > 0], axis=0)) < len(lattice):
-        return lattice
-    # rows of length 1 whose cosines are 0.5 or -0.5
-    ideal = np.linalg.cholesky((np.sign(_cosines(lattice[:3])) + np.eye(3)) / 2)
-    weight = weight / weight.sum()
-    sites = numbers @ ideal
-    middle, middle_nm = weight @ sites, weight @ places_nm
-    sites, places_nm = sites - middle, places_nm - middle_nm
-    turn, stretch, back = np.linalg.svd((weight[:, None] * sites).T @ places_nm)
-    matrix = stretch.sum() / (weight @ np.square(sites).sum(axis=1)) * (turn @ back)
-    return np.vstack([ideal @ matrix, middle_nm - middle @ matrix])
-
-
-def _distance(lattice: Float64, places_nm: Float64, bond_nm: float) -> Float64:
-    sites_nm = _numbers(lattice, places_nm) @ lattice[:3] + lattice[3]
-    return np.asarray(np.linalg.norm(places_nm - sites_nm, axis=1) / bond_nm, np.float64)
-
-
-def _numbers(lattice: Float64, places_nm: Float64) -> Float64:
-    """Return the numbers [n, 3] of the sites nearest to places along the three vectors."""
-    return np.asarray(np.round((places_nm - lattice[3]) @ np.linalg.inv(lattice[:3])), np.float64)

@@ -9,7 +9,7 @@ are from the sites of its lattice. Right places of equal spheres in contact have
 distances.
 
 The rule of one series was fitted to simulated series by `python -m tests.calibration.fit`
-(docs/decisions/0030 and 0033).
+(docs/decisions/0030, 0033 and 0036).
 """
 
 from __future__ import annotations
@@ -31,10 +31,11 @@ PLACE_STEEPNESS = 6.0
 """Power of the error with which the odds of a wrong place grow."""
 LEAST_SHARPNESS, LEAST_SCATTER = 0.05, 0.01
 """Smallest sharpness and scatter that are told apart."""
-FAULTS = 0.01
-"""Share of right places that may lie beside the sites of a real crystal: beyond stacking faults, or
-where it is bent. Images that show a place count for more than the lattice. And of wrong ones that
-may lie on a site: a vacancy that is filled."""
+FAULTS = 1e-3
+"""Share of right places that may lie beside all sites of a real crystal: at dislocations, or at
+faults that cross. Images that show a place count for more than the lattice. Simulated crystals have
+no such places: with smaller shares their likelihood is larger, with this one their confidences are
+the same within a point (docs/decisions/0036)."""
 USUAL_SCATTER = 0.03
 """Scatter of right places in simulated assemblies, where the scatter is not known."""
 NEIGHBOURS = 12
@@ -95,23 +96,26 @@ class ExitRule:
 
     The odds are (step . scatter . usual scatter / limit)^steepness / sharpness^sharpening. In a
     crystal a place is wrong if its true distance from the site exceeds `even`; the distance found
-    has a normal error. `FAULTS` limits the odds.
+    has a normal error. `FAULTS` and `filled` limit its odds by those of the images.
     """
 
-    limit: float = 0.0919
+    limit: float = 0.0669
     """Product of the three at which the odds are even for the sharpest spheres."""
-    steepness: float = 2.18
+    steepness: float = 2.09
     """Power with which the odds grow with this product."""
-    sharpening: float = 6.64
+    sharpening: float = 5.65
     """Power with which the odds fall with the sharpness."""
-    by_chance: float = 0.434
+    by_chance: float = 0.397
     """Share of the spheres whose place nothing shows that are near a particle all the same; none
     beside a single crystal, of which the images show most."""
-    even: float = 0.233
+    even: float = 0.214
     """Distance from a site of the crystal, in bonds, at which the odds are even: a quarter of a
     diameter, and the scatter of the particles around the sites."""
-    distance_se: float = 0.0289
+    distance_se: float = 0.0279
     """Standard error of the distance from a site, in bonds."""
+    filled: float = 0.0195
+    """Share of wrong places that lie on a site, by chance or in a vacancy. Residuals of the images
+    that show a wrong place count for more than the lattice."""
 
 
 ONE_SERIES = ExitRule()
@@ -133,7 +137,7 @@ def wrong_place_chance(places: Places, rule: ExitRule = ONE_SERIES) -> Float64:
     beyond = (places.off_site - rule.even) / rule.distance_se
     log_odds = log_ndtr(beyond) - log_ndtr(-beyond)
     beside = np.exp(np.clip(log_odds, -LARGEST_LOG_ODDS, LARGEST_LOG_ODDS))
-    beside = np.clip(beside, FAULTS * pulled, (pulled + unseen) / FAULTS)
+    beside = np.clip(beside, rule.filled * pulled, (pulled + unseen) / FAULTS)
     return np.where(in_no_crystal, 1 - right, _chance(beside))
 
 

@@ -78,7 +78,7 @@ def fit_images(measured: Sequence[Judged]) -> ExitRule:
 
 def fit_lattice(measured: Sequence[Judged], rule: ExitRule) -> ExitRule:
     """Return a rule with the figures of the lattice under which the truth is most likely."""
-    return _most_likely(measured, rule, ("even", "distance_se"))
+    return _most_likely(measured, rule, ("even", "distance_se", "filled"))
 
 
 def _most_likely(measured: Sequence[Judged], start: ExitRule, names: Sequence[str]) -> ExitRule:
@@ -90,7 +90,9 @@ def _most_likely(measured: Sequence[Judged], start: ExitRule, names: Sequence[st
         return sum(_unlikely(one.confidence(rule), one.real) for one in measured)
 
     first = np.log([getattr(start, name) for name in names])
-    return with_values(minimize(unlikely, first, method="L-BFGS-B").x)
+    # the likelihood tells no smaller odds apart
+    bounds = [(np.log(SURE), None)] * len(names)
+    return with_values(minimize(unlikely, first, method="L-BFGS-B", bounds=bounds).x)
 
 
 def _unlikely(confidence: Float64, real: np.ndarray) -> float:

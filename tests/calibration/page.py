@@ -12,10 +12,11 @@ from tests.calibration.measure import TENTHS, Row
 PAGE = Path(__file__).parents[2] / "docs" / "calibration.md"
 INTRODUCTION = """# Calibration
 
-Written by `make calibration`. Ordered (fcc) and disordered assemblies of 6.3 nm particles are
-simulated in tilt steps of 2, 3, 4 and 6 degrees over -70 to +70, and processed from pixel size and
-angles alone. A particle is real if a true one lies within a quarter of a diameter after one rigid
-fit. Each session gives three counts: A alone, B alone, and both.
+Written by `make calibration`. Assemblies of 6.3 nm particles, perfect crystals (fcc), crystals with
+stacking faults, vacancies and a bend (faulted), and disordered ones, are simulated in tilt steps of
+2, 3, 4 and 6 degrees over -70 to +70, and processed from pixel size and angles alone. A particle is
+real if a true one lies within a quarter of a diameter after one rigid fit. Each session gives three
+counts: A alone, B alone, and both.
 `python -m tests.calibration --size 165 --jobs N` adds the paper's size.
 
 Confidence is calibrated if, of the particles with confidence c, a share c is real. `summary.json`

@@ -11,8 +11,11 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from processing.count.lattice_sites import ON_SITE, distance_from_sites
+from processing.count.stacked_lattice import likely_positions
 from processing.count.wrong_places import local_scatter
 from processing.series import Bools, Float64
+from simulator.settings import Packing, SpecimenSettings
+from simulator.specimen import make_assembly
 from tests.support.spheres import packed
 
 BOND_NM = 7.7
@@ -118,17 +121,39 @@ def test_another_grain_below_the_crystal_shares_no_lattice() -> None:
     assert (found[: -len(grain)] < ON_SITE).mean() > 0.9
 
 
-def test_a_twin_below_the_crystal_shares_no_lattice() -> None:
-    layer, height = BOND_NM, BOND_NM * np.sqrt(2 / 3)
-    i, j, k = (each.ravel() for each in np.mgrid[-12:13, -12:13, -8:9])
-    # close-packed layers ABC above layer 0, and in the reverse order below it
-    along = i + j / 2 + np.abs(k) % 3 / 2
-    sites = np.column_stack(
-        [along * layer, (j + np.abs(k) % 3 / 3) * np.sqrt(3) / 2 * layer, k * height]
+@pytest.mark.parametrize("seed", range(8))
+def test_particles_beyond_stacking_faults_are_on_sites(seed: int) -> None:
+    settings = SpecimenSettings(
+        packing=Packing.FAULTED,
+        assembly_diameter_nm=90.0,
+        stacking_fault_chance=0.15,
+        vacancies=0.02,
+        bend_deg=1.0,
     )
-    sites = sites[np.linalg.norm(sites, axis=1) < 45]
-    sites += np.random.default_rng(2).normal(0, 0.3, sites.shape)
-    found = measured(sites, sites[:, 2] > -1)
-    twin = sites[:, 2] < -1.5 * height
-    assert np.isnan(found[twin]).mean() > 0.97
-    assert (found[sites[:, 2] > 1.5 * height] < ON_SITE).mean() > 0.97
+    centres_nm = make_assembly(settings, seed).centres_nm
+    noisy_nm = centres_nm + np.random.default_rng(seed).normal(0, 0.3, centres_nm.shape)
+    assert (measured(noisy_nm) < ON_SITE).mean() > 0.97
+
+
+STACKS = {
+    "perfect": "ABCABCABCABC",
+    "displaced beyond a plane": "ABCABCBCABCA",
+    "a twin": "ABCABCBACBAC",
+    "a twin of three planes": "ABCABACBABCA",
+    "displaced twice in a twin": "CBACBCBACACB",
+}
+
+
+@pytest.mark.parametrize("stack", STACKS.values(), ids=STACKS)
+def test_the_positions_of_planes_are_found(stack: str) -> None:
+    position = np.array(["ABC".index(letter) for letter in stack])
+    shift = (position - np.arange(len(stack))) % 3
+    held = np.random.default_rng(1).uniform(0, 2, (len(stack), 3)) + 10 * np.eye(3)[shift]
+    assert likely_positions(held, 6.0)[0].tolist() == shift.tolist()
+
+
+def test_a_few_particles_beside_a_plane_are_no_fault() -> None:
+    held = np.tile([10.0, 0.0, 0.0], (9, 1))
+    held[4:6] = [[4.0, 6.0, 0.0], [5.0, 0.0, 6.0]]
+    positions, score = likely_positions(held, 6.0)
+    assert (positions.tolist(), score) == ([0] * 9, 79.0)
