@@ -77,9 +77,9 @@ def run(args: argparse.Namespace) -> int:
     if args.dry_run:
         return print_series(paths, options)
     out = _results_folder(args.out, session)
-    _require_unused(out)
     settings = _settings(args, session)
     with started_early(len(paths), settings.device) as process_b:
+        _require_unused(out)
         out, summary = _processed(args, paths, session, options, out, settings, process_b)
     from controller.report.write import write_report
 
