@@ -19,6 +19,9 @@ from processing.series import TiltSeries
 from tests.ending_early.cases import Case
 from tests.support.recorded import as_read
 
+BOTH = "A and B"
+"""Series of a row for both series counted together."""
+
 
 @dataclass(frozen=True)
 class Row:
@@ -27,11 +30,11 @@ class Row:
     Attributes
     ----------
     ended_at
-        Tilts after which the series ended; those of both series together for "A and B".
+        Tilts after which the series ended; those of both series together for `BOTH`.
     ended, complete
         Final count with the tilts up to the end, and with all tilts.
     live
-        Live count that ended the series; None for "A and B" and for a complete series.
+        Live count that ended the series; None for `BOTH` and for a complete series.
     missing
         What was still missing to end the series, at its last live count.
     history
@@ -115,7 +118,7 @@ def fused(
     ]
     return replace(
         rows[0],
-        series="A and B",
+        series=BOTH,
         planned=sum(row.planned for row in rows),
         ended_at=sum(row.ended_at for row in rows),
         ended=counts[0],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tests.ending_early.measure import Row
+from tests.ending_early.measure import BOTH, Row
 
 BEGIN, END = "<!-- table -->\n", "<!-- end of the table -->\n"
 
@@ -18,12 +18,14 @@ def with_table(page: str, rows: Sequence[Row]) -> str:
 
 def table(rows: Sequence[Row]) -> str:
     """Return the table of all rows measured, with one line that sums them up."""
-    single = [row for row in rows if row.series != "A and B"]
+    single = [row for row in rows if row.series != BOTH]
     ended = [row for row in single if row.saved > 0]
-    held = sum(row.held for row in ended)
+    both = [row for row in rows if row.series == BOTH and row.saved > 0]
+    held, held_both = (sum(row.held for row in some) for some in (ended, both))
     lines = [
         f"{len(single)} series: {len(ended)} ended early; of {held} of these, all tilts would have "
-        "changed the count by no more than its interval.",
+        "changed the count by no more than its interval. Both series counted together: of "
+        f"{held_both} of {len(both)} sessions.",
         "",
         "| case | seed | series | tilts used | dose saved | truth | count at the end "
         "| count of all tilts |",

@@ -30,11 +30,18 @@ async function load(results) {
   part("process").hidden = !page.can_process;
   showResults();
   showSlices();
-  part("pictures").replaceChildren(...page.pictures.map((name) => made("figure", {},
-    made("figcaption", { textContent: name }),
-    made("img", { alt: name, loading: "lazy", src: `picture/${name}.png${query()}` }))));
+  part("pictures").replaceChildren(...page.pictures.map(pictureFigure));
   part("series").replaceChildren(...page.series.flatMap(seriesParts));
   showDropped();
+}
+
+function pictureFigure(name) {
+  const figure = made("figure", {}, made("figcaption", { textContent: name }));
+  figure.append(made("img", {
+    alt: name, src: `picture/${name}.png${query()}`,
+    onerror: () => figure.remove(), // the results do not hold what it shows
+  }));
+  return figure;
 }
 
 function showResults() {
