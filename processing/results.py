@@ -219,6 +219,28 @@ class ImageAlignment(Result):
     """None for an image in use."""
 
 
+class Deformation(Result):
+    """Deformation of the specimen from the first to the last image of a series.
+
+    Axes are those of the particle tables. Strains are changes of length, divided by the length:
+    negative where the specimen shrinks. The standard errors hold for the kind of field in use.
+    """
+
+    strain: tuple[float, float, float]
+    """Along x, y and z, in the middle of the specimen."""
+    strain_se: tuple[float, float, float]
+    lean: tuple[float, float, float]
+    """Change of the angle between x and y, x and z, y and z (radians)."""
+    lean_se: tuple[float, float, float]
+    uneven: tuple[float, float, float]
+    """Mean strain at the surface at +x, +y and +z minus that at the opposite surface."""
+    uneven_se: tuple[float, float, float]
+    moved_nm: float
+    """Largest displacement of a particle against the middle of the specimen."""
+    steady: bool
+    """False if it was faster at first."""
+
+
 class SeriesSummary(Result):
     """One tilt series after alignment and reconstruction."""
 
@@ -237,6 +259,9 @@ class SeriesSummary(Result):
     """Crop and binning; None in results of earlier versions."""
     inputs: SeriesInputs | None = None
     """Facts that were read from files; None for images that were made in memory."""
+    deformation: Deformation | None = None
+    """Deformation that the fit follows, in A's frame if both series were fitted together; None if
+    the images ask for none."""
 
 
 class Registration(Result):

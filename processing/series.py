@@ -61,6 +61,9 @@ class TiltSeries:
     known
         [tilt, y, x], 1 where a pixel shows the object alone and 0 where another object covers it;
         None if all do. Pixels with 0 count for nothing in the reconstruction and in the fit.
+    recorded_at
+        [tilt], dose or time at which each image was recorded, in any unit; None if the images are
+        in the order of recording, at equal distances.
     """
 
     images: Float32
@@ -78,6 +81,7 @@ class TiltSeries:
     sense_known: bool = True
     even_background: bool = True
     known: Float32 | None = None
+    recorded_at: Float64 | None = None
 
     def __post_init__(self) -> None:
         if self.images.ndim != 3 or len(self.images) == 0:
@@ -112,6 +116,13 @@ class TiltSeries:
         """Tilt angles in radians, [tilt]."""
         return np.deg2rad(self.angles_deg)
 
+    @property
+    def elapsed(self) -> Float64:
+        """Time of recording of each image, [tilt], from 0 for the first to 1 for the last."""
+        at = np.arange(self.tilts) if self.recorded_at is None else self.recorded_at
+        since_first = np.asarray(at - np.min(at), np.float64)
+        return since_first / max(float(since_first.max()), 1e-30)
+
     def usable(self) -> TiltSeries:
         """Return the images in use; the median of each replaces its non-finite pixels.
 
@@ -139,5 +150,6 @@ class TiltSeries:
             angles_deg=self.angles_deg[keep],
             excluded=np.zeros(int(keep.sum()), bool),
             known=None if self.known is None else self.known[keep],
+            recorded_at=self.elapsed[keep],
             other_angles=tuple((source, angles[keep]) for source, angles in self.other_angles),
         )

@@ -17,11 +17,12 @@ from processing.files.mdoc import Mdoc, read_mdoc
 from processing.files.pixel_size import MdocPixel, choose_pixel, pixel_of_mdoc
 from processing.files.rawtlt import AngleTable, read_angle_table
 from processing.files.recording import Recording, read_recording
+from processing.files.recording_time import recorded_at
 from processing.files.said import SaidAngles, SaidValue
 from processing.files.tilt_angles import ChosenAngles, choose_angles, order_name
 from processing.files.tilt_axis import axis_of_log, axis_of_mdoc, choose_axis
 from processing.results import SeriesInputs
-from processing.series import TiltSeries
+from processing.series import Float64, TiltSeries
 
 LARGEST_IN_MEMORY_BYTES = 128 << 20
 """Largest size of all images as float32 for which they are converted at once."""
@@ -61,12 +62,15 @@ class Examined:
         Tilt angles in use, before `tilt_sense`.
     refusals
         One line for each reason why the series cannot be processed.
+    recorded_at
+        See `TiltSeries`.
     """
 
     inputs: SeriesInputs
     images: NDArray[Any]
     angles: ChosenAngles
     refusals: tuple[str, ...]
+    recorded_at: Float64 | None = None
 
 
 @dataclass(frozen=True)
@@ -133,7 +137,14 @@ def examine_series(path: Path, options: ReadingOptions) -> Examined:
         doubts=[*(in_mdoc.doubts if options.pixel_nm is None else ()), *pixel.doubts],
     )
     refusals = [f"{path}: {line}" for line in (angles.refusal, pixel.refusal) if line]
-    return Examined(inputs, in_memory_if_small(recording.images), angles, tuple(refusals))
+    at = recorded_at(mdoc.mdoc) if mdoc and mdoc.mdoc else None
+    return Examined(
+        inputs,
+        in_memory_if_small(recording.images),
+        angles,
+        tuple(refusals),
+        at if at is not None and len(at) == images else None,
+    )
 
 
 def in_memory_if_small(images: NDArray[Any]) -> NDArray[Any]:
@@ -171,6 +182,7 @@ def tilt_series_of(examined: Examined, name: str) -> TiltSeries:
         notes=_prefixed(name, inputs.notes),
         doubts=_prefixed(name, inputs.doubts),
         inputs=inputs,
+        recorded_at=examined.recorded_at,
         other_angles=tuple(
             (other.source, sense * other.angles_deg) for other in examined.angles.others
         ),

@@ -13,21 +13,20 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, replace
-from functools import partial
-from itertools import groupby
 
 import numpy as np
 
 from processing.align.matching import reduced
 from processing.combine.pose import Pose
 from processing.device import CPU, Device
-from processing.fit.beam import Beam, fit_beam
+from processing.fit.beam import Beam
+from processing.fit.deformation import Deformation
 from processing.fit.evidence import Evidence, gather_evidence, no_evidence
 from processing.fit.imager import ONE_KIND, Ints, SphereImager
 from processing.fit.mixture import Mixture
-from processing.fit.solve import fit_amplitudes, solve_displacements
+from processing.fit.rounds import FitState, model_all, next_round, with_deformation
 from processing.fit.view import Spheres, Views, views_of
-from processing.fit.view_model import ViewModel, correct_poses, model_views, refit_contrasts
+from processing.fit.view_model import ViewModel
 from processing.progress import Progress, silent, within
 from processing.series import Bools, Float64, TiltSeries
 
@@ -41,8 +40,6 @@ In every round they would follow the errors of the model where ordered layers li
 FINEST_PX = 7.0
 """Sphere diameter to which finer images are reduced (px). More pixels do not improve the fit."""
 LARGEST_START_AMPLITUDE = 1.2
-LARGEST_MOVE = 0.3
-"""Largest displacement in one round, in sphere diameters."""
 CONVERGED_MOVE = 0.01
 """Displacement, rms over the particles in sphere diameters, after which no round follows.
 
@@ -79,6 +76,9 @@ class SphereFit:
         Beam of each series, by its index.
     kinds
         [n], number of the kind of each candidate; None for one kind.
+    deformation
+        Deformation of the specimen during the series; None if the images do not ask for one. The
+        centres are those at the mean time of the first series.
     """
 
     centres_nm: Float64
@@ -90,6 +90,7 @@ class SphereFit:
     left_out: tuple[Bools, ...]
     beams: Mapping[int, Beam]
     kinds: Ints | None = None
+    deformation: Deformation | None = None
 
     @property
     def spheres(self) -> Spheres:
@@ -148,21 +149,24 @@ def fit_spheres(
     spheres = Spheres(centres_nm, start, None if mixture is None else mixture.members)
     given = views
     with device.executor() as pool:
-        state = _State(views, spheres, {}, np.inf)
+        state = FitState(views, spheres, {}, np.inf)
         for done in range(rounds):
             shown = within(progress, done / rounds, (done + 1) / rounds)
             correct_tilt = done == min(TILT_ROUND, rounds - 1)
-            state = _next_round(state, smallest_nm, pool, correct_tilt=correct_tilt, progress=shown)
+            state = next_round(state, smallest_nm, pool, correct_tilt=correct_tilt, progress=shown)
             if done >= TILT_ROUND and state.move_nm < CONVERGED_MOVE * smallest_nm:
                 break
-        models = _model_views(state, pool)
+        state, deformation = with_deformation(state, given, smallest_nm, pool)
+        models = model_all(state, pool)
         evidence = gather_evidence(models, given, state.spheres, pool)
         odd = odd_views(evidence.view_unexplained, views)
         if odd.any():
             given = _without(given, odd)
             state = replace(state, views=_without(state.views, odd))
-            state = _next_round(state, smallest_nm, pool, correct_tilt=False, progress=silent)
-            models = _model_views(state, pool)
+            state = next_round(state, smallest_nm, pool, correct_tilt=False, progress=silent)
+            if deformation is not None:
+                state, deformation = with_deformation(state, given, smallest_nm, pool)
+            models = model_all(state, pool)
             evidence = gather_evidence(models, given, state.spheres, pool)
         misfit = _misfit(models, state.spheres, pool)
     blurs_nm = tuple(
@@ -180,6 +184,7 @@ def fit_spheres(
         tuple(odd[numbers == index] for index in range(len(series))),
         state.beams,
         state.spheres.kinds,
+        deformation,
     )
 
 
@@ -202,41 +207,6 @@ def odd_views(unexplained: Float64, views: Sequence[Views]) -> Bools:
     return np.asarray(odd, bool)
 
 
-@dataclass(frozen=True, eq=False)
-class _State:
-    """Result of one round of the fit.
-
-    Attributes
-    ----------
-    move_nm
-        Displacement of the particles in this round, rms.
-    """
-
-    views: list[Views]
-    spheres: Spheres
-    beams: dict[int, Beam]
-    move_nm: float
-
-
-def _next_round(
-    state: _State, smallest_nm: float, pool: Executor, *, correct_tilt: bool, progress: Progress
-) -> _State:
-    """Fit the beams, the poses of the views, and amplitudes and centres of the spheres."""
-    spheres = state.spheres
-    state = replace(state, beams=_fit_beams(state.views, spheres, pool))
-    correct = partial(correct_poses, spheres=spheres, correct_tilt=correct_tilt)
-    state = replace(state, views=list(pool.map(correct, _model_views(state, pool))))
-    progress("sphere fit", 1 / 3)
-    models = _model_views(state, pool)
-    spheres = replace(spheres, amplitudes=fit_amplitudes(models, spheres, pool))
-    progress("sphere fit", 2 / 3)
-    models = list(pool.map(partial(refit_contrasts, spheres=spheres), models))
-    moved_nm = _moved(models, spheres, smallest_nm, pool)
-    progress("sphere fit", 1.0)
-    move_nm = _rms_move_nm(moved_nm, spheres)
-    return replace(state, spheres=replace(spheres, centres_nm=moved_nm), move_nm=move_nm)
-
-
 def _series_numbers(views: Sequence[Views]) -> Ints:
     """Return the index of the series of each image, [view]."""
     return np.repeat([some.series for some in views], [len(some) for some in views])
@@ -251,36 +221,6 @@ def _without(views: Sequence[Views], odd: Bools) -> list[Views]:
 
 def _imager(views: list[Views], series: int) -> SphereImager:
     return next(some.imager for some in views if some.series == series)
-
-
-def _fit_beams(views: list[Views], spheres: Spheres, pool: Executor) -> dict[int, Beam]:
-    by_series = groupby(views, lambda some: some.series)
-    return {index: fit_beam(list(its), spheres, pool) for index, its in by_series}
-
-
-def _model_views(state: _State, pool: Executor) -> list[ViewModel]:
-    def model(some: Views) -> ViewModel:
-        return model_views(some, state.beams[some.series], state.spheres)
-
-    return list(pool.map(model, state.views))
-
-
-def _moved(
-    models: list[ViewModel], spheres: Spheres, diameter_nm: float, pool: Executor
-) -> Float64:
-    """Return the new centres, without the mean displacement: that one belongs to the views."""
-    moves = solve_displacements(models, spheres, pool)
-    particles = spheres.are_particles
-    if particles.any():
-        moves[particles] -= moves[particles].mean(axis=0)
-    largest_nm = LARGEST_MOVE * diameter_nm
-    return spheres.centres_nm + np.clip(moves, -largest_nm, largest_nm)
-
-
-def _rms_move_nm(centres_nm: Float64, spheres: Spheres) -> float:
-    """Return the rms distance of the particles from their places in `spheres`; 0 for none."""
-    moves = (centres_nm - spheres.centres_nm)[spheres.are_particles]
-    return float(np.sqrt((moves**2).sum(axis=1).mean())) if len(moves) else 0.0
 
 
 def _misfit(models: list[ViewModel], spheres: Spheres, pool: Executor) -> float:

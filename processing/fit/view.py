@@ -13,6 +13,7 @@ from scipy.spatial import cKDTree
 
 from processing.combine.pose import Pose
 from processing.device import CPU, Array, Device
+from processing.fit.fields import field_terms
 from processing.fit.imager import LAYERS, ONE_KIND, Ints, SphereImager, SphereKind
 from processing.parallel import slabs
 from processing.series import Bools, Float32, Float64, TiltSeries
@@ -84,9 +85,14 @@ class Views:
         Shift [view, (y, u)], pixels.
     series
         Index of the tilt series, from 0.
+    elapsed
+        [view], time of recording, from 0 for the first image of the series to 1 for the last.
     known
         Pixels [view, y, u] that show the spheres alone, on the device; None if all do. The others
         take the values of the model (`ViewModel.filled`).
+    deformation
+        Displacement (nm) of the specimen in each view by each of `field_terms`, [view, term, 3];
+        None if it is rigid.
     """
 
     imager: SphereImager
@@ -94,7 +100,9 @@ class Views:
     axes: Float64
     offsets: Float64
     series: int
+    elapsed: Float64
     known: Array | None = None
+    deformation: Float64 | None = None
 
     def __len__(self) -> int:
         return len(self.axes)
@@ -103,18 +111,26 @@ class Views:
         """Return some of the views."""
         parts = self.spectra[chosen], self.axes[chosen], self.offsets[chosen]
         known = None if self.known is None else self.known[chosen]
-        return Views(self.imager, *parts, self.series, known)
+        deformation = None if self.deformation is None else self.deformation[chosen]
+        return Views(self.imager, *parts, self.series, self.elapsed[chosen], known, deformation)
 
     def project(self, centres_nm: Float64) -> Array:
         """Project centres [n, 3] to [view, n, (y, u)], pixels from the centre of the image."""
         put, xp = self.imager.device.to_device, self.imager.device.xp
-        turned = put(centres_nm) @ xp.swapaxes(put(self.axes[:, :2]), 1, 2)
+        turned = put(self.deformed(centres_nm)) @ xp.swapaxes(put(self.axes[:, :2]), 1, 2)
         return turned + put(self.offsets[:, None])
 
     def depth(self, centres_nm: Float64) -> Array:
         """Return the depth of centres [n, 3] along the beam, [view, n], pixels."""
         put, xp = self.imager.device.to_device, self.imager.device.xp
+        centres_nm = self.deformed(centres_nm)
         return (put(centres_nm) @ xp.swapaxes(put(self.axes[:, 2:]), 1, 2))[..., 0]
+
+    def deformed(self, centres_nm: Float64) -> Float64:
+        """Return the centres [n, 3] at the time of each view, [view, n, 3] or the same for all."""
+        if self.deformation is None:
+            return centres_nm
+        return np.asarray(centres_nm + field_terms(centres_nm) @ self.deformation, np.float64)
 
     def repeat(self, values: ArrayLike) -> Array:
         """Return values of the spheres [n] once for each view, flat, on the device."""
@@ -156,6 +172,7 @@ def views_of(
         offsets = (axes @ back.shift_nm)[:, :2]
         axes = back.scale * axes @ back.matrix
     per_view = imager.view_bytes(spheres)
+    elapsed = series.elapsed
     return [
         Views(
             imager,
@@ -163,6 +180,7 @@ def views_of(
             axes[part],
             offsets[part],
             index,
+            elapsed[part],
             _known(series, part, device),
         )
         for part in views_at_a_time(len(angles), per_view, device)

@@ -9,7 +9,9 @@ import numpy as np
 
 from processing.device import Array
 from processing.fit.beam import Beam, fit_contrasts, least_squares
-from processing.fit.imager import SplineMatrices
+from processing.fit.equations import ViewEquations, in_image
+from processing.fit.fields import field_terms
+from processing.fit.imager import SphereImager, SplineMatrices
 from processing.fit.view import Spheres, Views, particles_crossed, slot_numbers
 from processing.series import Float32, Float64
 
@@ -144,18 +146,64 @@ def correct_poses(model: ViewModel, spheres: Spheres, *, correct_tilt: bool) -> 
     if correct_tilt:
         basis.append(gradient_u * weighted_images(views.depth(spheres.centres_nm)))
     found = least_squares(xp.stack(basis, axis=1), views, ridge=1e-6)
-    axes, offsets = views.axes.copy(), views.offsets.copy()
-    for view, (gain, *corrections) in enumerate(found):
-        if not gain >= LEAST_GAIN:  # also a gain that is not a number
+    corrections = np.zeros((len(views), 4))
+    for view, (gain, *scaled) in enumerate(found):
+        if gain >= LEAST_GAIN:  # not one that is not a number
+            corrections[view, : len(scaled)] = np.array(scaled) / gain
+    return posed(views, corrections)
+
+
+def posed(views: Views, corrections: Float64) -> Views:
+    """Return the views with corrected poses.
+
+    `corrections` [view, 4] are shifts along y and u (px), in-plane rotation and tilt (radians).
+    """
+    axes, offsets = views.axes.copy(), views.offsets + corrections[:, :2]
+    for view, (_, _, turn, tilt) in enumerate(corrections):
+        if not corrections[view].any():
             continue
-        dy, du, turn, *tilt = np.array(corrections) / gain
-        rotation = np.eye(3)
-        rotation[0, 1], rotation[1, 0] = turn, -turn
-        if tilt:
-            rotation[1, 2], rotation[2, 1] = tilt[0], -tilt[0]
+        rotation = np.array([[1, turn, 0], [-turn, 1, tilt], [0, -tilt, 1]])
         axes[view] = _orthogonalised(rotation @ axes[view])
-        offsets[view] += [dy, du]
     return replace(views, axes=axes, offsets=offsets)
+
+
+def deformation_equations(model: ViewModel, given: Views, spheres: Spheres) -> ViewEquations:
+    """Return the normal equations of displacements of the specimen in each view.
+
+    `given` are the views before any correction of their poses.
+    """
+    views, imager = model.views, model.views.imager
+    terms = np.column_stack([np.ones(len(spheres.amplitudes)), field_terms(spheres.centres_nm)])
+    scale = np.abs(terms).max(axis=0)
+    weighted = (terms / scale).T * spheres.weights
+    slopes = model.splines.slope_y_transposed, model.splines.slope_u_transposed
+    images = [
+        model.forward(slope @ views.repeat(weights.astype(np.float32)))
+        for slope in slopes
+        for weights in weighted
+    ]
+    residual = model.residual(spheres.weights)
+    design = imager.vectors(imager.device.xp.stack(images, axis=1))
+    left = imager.vectors(residual)
+    factor = np.tile(scale, 2)
+    normal = _on_host(imager, design @ imager.device.xp.swapaxes(design, 1, 2))
+    right = _on_host(imager, (design @ left[..., None])[..., 0])
+    normal, right = normal * factor[:, None] * factor, right * factor
+    energy = imager.energies(residual)
+    if views.deformation is not None:
+        now = in_image(views.deformation, views.axes)
+        energy = (
+            energy + 2 * (now * right).sum(axis=1) + np.einsum("vk,vkl,vl->v", now, normal, now)
+        )
+        right = right + np.einsum("vkl,vl->vk", normal, now)
+    samples = np.full(len(views), imager.band_power * np.prod(imager.shape))
+    series = np.full(len(views), views.series)
+    tilted = (views.axes[:, 1] * given.axes[:, 2]).sum(axis=1) / (given.axes[:, 2] ** 2).sum(axis=1)
+    return ViewEquations(normal, right, energy, samples, views.axes, tilted, views.elapsed, series)
+
+
+def _on_host(imager: SphereImager, values: Array) -> Float64:
+    return np.asarray(imager.device.to_host(values), np.float64)
 
 
 def _orthogonalised(axes: Float64) -> Float64:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -21,6 +21,7 @@ from processing.errors import TooManyCandidatesError
 from processing.files.particles import NO_PARTICLES, ParticleTable
 from processing.fit.spheres import FINEST_PX, ROUNDS, SphereFit, fit_spheres
 from processing.pipeline.candidates import Candidates
+from processing.pipeline.deformed import deformations_of
 from processing.pipeline.fitness import Fitness, measure_fitness, wrong_places
 from processing.pipeline.objects import part_objects
 from processing.pipeline.own_diameters import scaled, size_kinds, with_own_diameters
@@ -33,7 +34,7 @@ from processing.pipeline.several_sizes import (
 )
 from processing.pipeline.verdict import beyond_places, judge, with_verdict, wrong_share
 from processing.progress import Progress, silent
-from processing.results import Count, SizeKind, Trust
+from processing.results import Count, Deformation, SizeKind, Trust
 from processing.series import Float32, Float64, TiltSeries
 
 PIXELS_PER_CANDIDATE = 8
@@ -68,6 +69,8 @@ class Detection:
         Particles that lie apart from the assembly; they are listed, but not counted.
     loose
         One line about them, and one about particles that may belong to the assembly or not.
+    deformed
+        Deformation of the specimen during each series that shows one, by the name of the series.
     """
 
     centres: Float32
@@ -81,6 +84,7 @@ class Detection:
     left_out: tuple[str, ...] = ()
     beside: ParticleTable = NO_PARTICLES
     loose: tuple[str, ...] = ()
+    deformed: Mapping[str, Deformation] = field(default_factory=dict)
 
     def with_mean_diameter(self, mean_nm: float) -> Detection:
         """Return the same particles with diameters of another scale in the tables."""
@@ -194,6 +198,7 @@ def detect_by_fit(
         exit_blurs_nm=fit.blurs_nm,
         fitness=fitness,
         left_out=_left_out_lines(images, fit),
+        deformed=deformations_of(fit, [one.name for one in images]),
     )
 
 

@@ -20,6 +20,7 @@ from processing.device import device
 from processing.files.particles import NO_PARTICLES, ParticleTable
 from processing.fit.spheres import ROUNDS
 from processing.pipeline.both_series import BothSeries, find_bodies, find_spheres
+from processing.pipeline.deformed import deformation_lines
 from processing.pipeline.detect import Detection, size_notes
 from processing.pipeline.memory import DUAL_VOLUMES, allocator
 from processing.pipeline.own_diameters import mean_at_zero, with_statistics
@@ -31,7 +32,7 @@ from processing.pipeline.search_start import PairStart
 from processing.pipeline.series_search import SeriesResult
 from processing.pipeline.settings import ProcessSettings
 from processing.progress import Progress, silent, within
-from processing.results import Count, Diameter, Fusion, FusionRule, Registration
+from processing.results import Count, Deformation, Diameter, Fusion, FusionRule, Registration
 from processing.series import Float32
 
 
@@ -164,6 +165,7 @@ def combine_series(
         controls,
         (
             *reversed_line,
+            *deformation_lines(_newly_deformed(detection, a, b)),
             *(line for line in detection.left_out if line not in (*a.warnings, *b.warnings)),
             *(f"both series: {line}" for line in detection.loose),
             *size_notes("both series", detection.kinds),
@@ -171,6 +173,14 @@ def combine_series(
         _all_beside(detection, (a.beside, beside_b), seen.same_nm),
         beside_b,
     )
+
+
+def _newly_deformed(
+    detection: Detection, a: SeriesResult, b: SeriesResult
+) -> dict[str, Deformation]:
+    """Return the deformations that the fits to single series did not show."""
+    known = {one.aligned.name for one in (a, b) if one.summary.deformation is not None}
+    return {name: each for name, each in detection.deformed.items() if name not in known}
 
 
 def _all_beside(

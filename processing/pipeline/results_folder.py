@@ -57,6 +57,8 @@ class SeriesRecord(BaseModel):
     summary: SeriesSummary
     warnings: tuple[str, ...]
     sense_known: bool = True
+    elapsed: list[float] | None = None
+    """Time of recording of each aligned image, from 0 to 1; None in results of earlier versions."""
     made_with: MadeWith | None = None
     """Settings and input files; None where the caller does not know them."""
 
@@ -95,6 +97,7 @@ def write_series_result(
         summary=result.summary,
         warnings=result.warnings,
         sense_known=result.aligned.sense_known,
+        elapsed=result.aligned.elapsed.tolist(),
         made_with=made_with,
     )
     replace_text(folder / f"{name}.json", record.model_dump_json(indent=2) + "\n")
@@ -119,6 +122,7 @@ def read_series_result(session: str | Path, name: SeriesName) -> SeriesResult:
         name=name,
         sense_known=record.sense_known,
         known=read_stack(known).data if known.exists() else None,
+        recorded_at=None if record.elapsed is None else np.array(record.elapsed),
     )
     table = drawn_as(read_csv(folder / f"{name}_own_particles.csv"), record.diameter.shape)
     centres = read_stack(folder / f"{name}_ssr.mrc").data
@@ -169,6 +173,22 @@ def _counts(a: SeriesResult, b: SeriesResult | None, fused: FusedResult | None) 
     return Counts(A=a.detection.count, B=b.detection.count if b else None)
 
 
+def _series(
+    a: SeriesResult, b: SeriesResult | None, fused: FusedResult | None
+) -> dict[SeriesName, SeriesSummary]:
+    """Return the summaries of the series, with the deformation that the last fit shows."""
+    summaries: dict[SeriesName, SeriesSummary] = {"A": a.summary}
+    if b is not None:
+        summaries["B"] = b.summary
+    if fused is None:
+        return summaries
+    deformed = fused.detection.deformed
+    return {
+        name: each.model_copy(update={"deformation": deformed.get(name)})
+        for name, each in summaries.items()
+    }
+
+
 def write_summary(
     session: str | Path,
     a: SeriesResult,
@@ -191,7 +211,7 @@ def summarise(
         counts=counts,
         verdict=(counts.fused or counts.A).verdict,
         diameter_nm=fused.diameter if fused else a.diameter,
-        series={"A": a.summary, "B": b.summary} if b else {"A": a.summary},
+        series=_series(a, b, fused),
         registration=fused.registration if fused else None,
         fusion=fused.fusion if fused else None,
         pixel_nm=a.aligned.pixel_nm,

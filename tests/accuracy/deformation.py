@@ -2,8 +2,8 @@
 
 Simulates pairs of tilt series of assemblies that deform under the beam, mostly during series A,
 processes them, and prints a row of a table for A alone and for both: F1, rms error of the matched
-particles in x, y and z, count, verdict, and CPU seconds. The exit code is 1 if a trusted count is
-wrong.
+particles in x, y and z, count, verdict, what was said about the deformation, and CPU seconds. The
+exit code is 1 if a trusted count is wrong.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from controller.model.scan import ScanSettings
+from processing.pipeline.deformed import deformation_lines
 from processing.pipeline.dual import combine_series
 from processing.pipeline.settings import ProcessSettings
 from processing.pipeline.single import process_series
@@ -114,6 +115,7 @@ def measured(
             rms,
             f"{count.n} ({count.n_low} to {count.n_high}) of {len(data.truth)}",
             f"{verdict.state.value} {'; '.join(verdict.reasons)}",
+            "; ".join(deformation_lines(detection.deformed)),
             f"{seconds:.0f}",
         ]
         wrong = not count.n_low <= len(data.truth) <= count.n_high or score.f1 < 0.999
