@@ -100,17 +100,26 @@ class _Here(threading.local):
 _here = _Here()
 
 
-def each_in_threads(work: Callable[..., Result], *items: Iterable[Any]) -> list[Result]:
+def each_in_threads(
+    work: Callable[..., Result], *items: Iterable[Any], at_most: int | None = None
+) -> list[Result]:
     """Return the result of `work` for each item, or for the items of several sequences together."""
-    return list(map_in_threads(work, *items))
+    return list(map_in_threads(work, *items, at_most=at_most))
 
 
-def map_in_threads(work: Callable[..., Result], *items: Iterable[Any]) -> Iterator[Result]:
+def map_in_threads(
+    work: Callable[..., Result], *items: Iterable[Any], at_most: int | None = None
+) -> Iterator[Result]:
     """Yield the result of `work` for each item in order, as soon as it is there.
 
     All callers share the threads: starting new ones for each call takes longer than a small block
     of work where other programs keep the cores busy. Work that itself runs in one of these threads
     does its parts one after another, and must start no threads that would wait for these.
+
+    Parameters
+    ----------
+    at_most
+        Largest number of threads; default all.
 
     Raises
     ------
@@ -118,7 +127,7 @@ def map_in_threads(work: Callable[..., Result], *items: Iterable[Any]) -> Iterat
         The error of the first item that fails, once nothing runs any more.
     """
     tasks = list(zip(*items, strict=True))
-    threads = worker_threads()
+    threads = min(worker_threads(), at_most or worker_threads())
     if _here.shares_cores or threads == 1 or len(tasks) < 2:
         for task in tasks:
             yield work(*task)

@@ -15,13 +15,9 @@ import numpy as np
 from controller.common.bounded_read import read_whole
 from controller.common.errors import UsageError
 from controller.common.open_inside import open_inside
-from controller.model.base import SeriesName
-from controller.model.protocol import read_protocol
-from controller.session.folder import SessionFolder
-from controller.session.journal import read_journal
-from controller.session.ledger import replay
 
 if TYPE_CHECKING:
+    from controller.model.base import SeriesName
     from processing.series import TiltSeries
 
 DROPPED = re.compile(r"([AB])[:#](\d+(?:,\d+)*)")
@@ -79,6 +75,8 @@ def recorded_settings(folder: Path) -> dict[str, Any]:
     UsageError
         The protocol cannot be read, or is a link.
     """
+    from controller.model.protocol import read_protocol
+
     file = folder / "protocol.toml"
     if not os.path.lexists(file):
         return {}
@@ -150,6 +148,11 @@ def sections_by_tilt(
     session
         Folder whose journal has the numbers; without a journal the images are counted.
     """
+    # slow to load, and not needed for files alone
+    from controller.session.folder import SessionFolder
+    from controller.session.journal import read_journal
+    from controller.session.ledger import replay
+
     journal = None if session is None else SessionFolder(session).journal
     if journal is None or not journal.exists():
         return {section + 1: [section] for section in range(images)}

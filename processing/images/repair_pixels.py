@@ -14,7 +14,7 @@ from scipy import ndimage
 from processing.images.bad_borders import find_bad_columns_at_edge, find_padding
 from processing.images.bad_pixels import find_lines, find_spikes, find_stuck_pixels
 from processing.images.noise import Noise, measure_noise
-from processing.images.stored_images import StoredImages, over_images
+from processing.images.stored_images import StoredImages, image_threads
 from processing.parallel import each_in_threads
 from processing.series import Bools, Float32, Float64
 
@@ -76,12 +76,14 @@ def repair_pixels(images: Float32) -> tuple[Float32, Repairs]:
 def repair_stored(images: NDArray[Any]) -> tuple[StoredImages, Repairs]:
     """Repair images [tilt, y, x] of any sample type, which may be on the disk, one at a time."""
     stack = StoredImages(images)
-    found = over_images(lambda tilt: _repair_lines(stack, tilt), range(len(images)))
+    threads = image_threads(stack.shape)
+    found = each_in_threads(partial(_repair_lines, stack), range(len(images)), at_most=threads)
     kept = np.flatnonzero([each is not None for each in found])
     lines = [each for each in found if each is not None]
     stuck = find_stuck_pixels(stack.read, stack.shape, kept)
     known = [None if stuck.any() else each.noise for each in lines]
-    spikes = each_in_threads(partial(_repair_spikes, stack, stuck), kept, known)
+    repair = partial(_repair_spikes, stack, stuck)
+    spikes = each_in_threads(repair, kept, known, at_most=threads)
     nowhere: frozenset[tuple[str, int]] = frozenset()
     return stack, Repairs(
         not_finite=sum(each.not_finite for each in lines),

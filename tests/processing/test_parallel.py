@@ -53,6 +53,19 @@ class TestThreads:
             each_in_threads(fail_at_two, range(40))
         assert not running
 
+    def test_no_more_threads_than_asked_for(self) -> None:
+        running: set[int] = set()
+        together: list[int] = []
+
+        def note(item: int) -> None:
+            running.add(item)
+            time.sleep(0.001)
+            together.append(len(running))
+            running.discard(item)
+
+        each_in_threads(note, range(20), at_most=1)
+        assert max(together) == 1
+
     def test_a_caller_that_stops_early_leaves_nothing_behind(self) -> None:
         done: list[int] = []
 
