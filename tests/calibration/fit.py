@@ -68,7 +68,8 @@ def fit_rule(measured: Sequence[Judged]) -> ExitRule:
 
     The first decides in these series, the lattice in the others.
     """
-    return fit_lattice(measured, fit_images([one for one in measured if not one.in_crystal]))
+    crystals, others = _parted(measured)
+    return fit_lattice(crystals, fit_images(others))
 
 
 def fit_images(measured: Sequence[Judged]) -> ExitRule:
@@ -101,11 +102,27 @@ def _unlikely(confidence: Float64, real: np.ndarray) -> float:
 
 
 def rules_left_out(measured: Sequence[Judged]) -> dict[str, ExitRule]:
-    """Return for each specimen the rule that is fitted to all others."""
-    return {
-        specimen: fit_rule([one for one in measured if one.specimen != specimen])
-        for specimen in {one.specimen for one in measured}
-    }
+    """Return for each specimen the rule that is fitted to all others.
+
+    What does not decide on its particles is not fitted again without them.
+    """
+    crystals, others = _parted(measured)
+    images = fit_images(others)
+    rules = {}
+    for specimen in {one.specimen for one in measured}:
+        rule = images
+        if any(one.specimen == specimen for one in others):
+            rule = fit_images([one for one in others if one.specimen != specimen])
+        if any(one.specimen == specimen for one in crystals):
+            rule = fit_lattice([one for one in crystals if one.specimen != specimen], rule)
+        rules[specimen] = rule
+    return rules
+
+
+def _parted(measured: Sequence[Judged]) -> tuple[list[Judged], list[Judged]]:
+    """Return the series of single crystals, and the others."""
+    crystals = [one for one in measured if one.in_crystal]
+    return crystals, [one for one in measured if not one.in_crystal]
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ import numpy as np
 
 from processing.count.wrong_places import ExitRule, wrong_place_chance
 from processing.series import Float64
+from simulator.settings import Packing
 from tests.calibration.measure import TENTHS
 from tests.calibration.page import LEFT_OUT
 from tests.calibration.places import BOTH, Judged
@@ -27,6 +28,9 @@ GROUPS: dict[str, Callable[[Judged], bool]] = {
     "One series": lambda one: not one.name.endswith(BOTH),
     "One series of a single crystal": lambda one: not one.name.endswith(BOTH) and one.in_crystal,
     "One series of no single crystal": lambda one: not (one.name.endswith(BOTH) or one.in_crystal),
+    "One series of a crystal with stacking faults": lambda one: (
+        not one.name.endswith(BOTH) and one.specimen.startswith(Packing.FAULTED)
+    ),
     "Two series": lambda one: one.name.endswith(BOTH),
 }
 """Series of each table."""

@@ -62,10 +62,12 @@ def test_the_fit_finds_the_rule_of_the_lattice() -> None:
     assert replace(found, even=RULE.even, distance_se=RULE.distance_se) == RULE
 
 
-def test_a_specimen_is_tested_by_the_rule_of_the_others() -> None:
-    odd = made_by(RULE, 3)
+@pytest.mark.parametrize("crystal", [False, True], ids=["no crystal", "crystal"])
+def test_a_specimen_is_tested_by_the_rule_of_the_others(crystal: bool) -> None:
+    others = [made_by(RULE, seed, crystal=crystal) for seed in range(3)]
+    odd = made_by(RULE, 3, crystal=crystal)
     wrong = replace(odd, real=np.zeros(PARTICLES, bool))
-    rule = rules_left_out([*MEASURED, wrong])[odd.specimen]
+    rule = rules_left_out([*MEASURED, *others, wrong])[odd.specimen]
     assert np.abs(odd.confidence(rule) - odd.confidence(RULE)).mean() < 0.02
     assert "| 0.000 |" in by_series([wrong], [rule])[-1]
 
