@@ -45,11 +45,12 @@ WRONG_IF_ODD, WRONG_ELSE = 0.5, 0.01
 """Chance that an odd body is wrong, and another."""
 MANY_ODD = 0.02
 """Share of odd bodies above which a count is doubtful."""
-WELL_EXPLAINED = 0.02
+WELL_EXPLAINED = 0.015
 """Unexplained share near a typical body up to which its shape and size may be right.
 
-Bodies of the true shape leave 0 to 0.6 %, octahedra given for cubes 4 %. One series of a thick
-assembly leaves 3.5 % of the true shape, too, and its count is as doubtful (docs/shapes.md)."""
+Bodies of the true shape leave 0 to 0.6 %, cubes given for octahedra 2.3 % and the reverse 4 %. One
+series of a thick assembly leaves up to 4 % of the true shape, too, and its count is as doubtful
+(docs/shapes.md)."""
 
 
 def diameter_of(body: Body) -> Diameter:
@@ -111,7 +112,7 @@ def detect_bodies(
         progress=within(progress, 0.2, 0.4),
     )
     if _usual_unexplained(first, body) > POOR:
-        first = _with_one_orientation(search, found, series, first, device)
+        search, first = _with_one_orientation(search, found, series, first, device)
     certain = first.bodies.select(~odd_bodies(first, body))
     found, _ = search_volume(search, certain, progress=within(progress, 0.4, 0.5))
     fit = fit_bodies(series, found, body, device=device, progress=within(progress, 0.5, 1.0))
@@ -149,17 +150,18 @@ def _with_one_orientation(
     series: Sequence[tuple[TiltSeries, Pose | None]],
     first: BodyFit,
     device: Device,
-) -> BodyFit:
-    """Return the fit that explains the images best: the first, or one of bodies all turned alike.
+) -> tuple[Search, BodyFit]:
+    """Return the search and its fit that explain the images best, the first or one of bodies alike.
 
     Each orientation that many of the bodies `found` share is tried for all.
     """
-    best = first
+    best = search, first
     for turns in prevailing_orientations(search.body, search.turns, found.turns):
-        alike, _ = search_volume(replace(search, turns=turns))
+        narrow = replace(search, turns=turns)
+        alike, _ = search_volume(narrow)
         fit = fit_bodies(series, alike, search.body, rounds=FIRST_ROUNDS, device=device)
-        if _usual_unexplained(fit, search.body) < _usual_unexplained(best, search.body):
-            best = fit
+        if _usual_unexplained(fit, search.body) < _usual_unexplained(best[1], search.body):
+            best = narrow, fit
     return best
 
 

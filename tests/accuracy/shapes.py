@@ -26,6 +26,7 @@ from controller.model.scan import ScanSettings
 from processing.combine.pose import Pose, fit_pose
 from processing.errors import ProcessingError
 from processing.files.particles import ParticleTable
+from processing.pipeline.detect import Detection
 from processing.pipeline.dual import combine_series
 from processing.pipeline.settings import ProcessSettings
 from processing.pipeline.single import process_series
@@ -200,6 +201,14 @@ def scored(case: Case, truth: Particles, table: ParticleTable, count: Count) -> 
     }
 
 
+def scored_with_fit(case: Case, truth: Particles, detection: Detection) -> dict[str, Any]:
+    """Return the score of a detection, and the share that its bodies leave unexplained."""
+    row = scored(case, truth, detection.table, detection.count)
+    if detection.fitness is not None:
+        row["unexplained"] = round(detection.fitness.unexplained, 4)
+    return row
+
+
 def measure(case: Case, options: argparse.Namespace, seed: int) -> dict[str, Any]:
     """Simulate a specimen, process A alone and both series, and score them."""
     before = time.process_time()
@@ -215,13 +224,13 @@ def measure(case: Case, options: argparse.Namespace, seed: int) -> dict[str, Any
         "step_deg": 2 * options.every,
         "seed": seed,
         "truth": len(data.truth),
-        "A": scored(case, data.truth, a.detection.table, a.detection.count),
+        "A": scored_with_fit(case, data.truth, a.detection),
     }
     print(outcome, flush=True)
     b = process_series(as_read(data.b, options.pixel_nm, "B"), settings)
     try:
         fused = combine_series(a, b, settings)
-        outcome["fused"] = scored(case, data.truth, fused.detection.table, fused.detection.count)
+        outcome["fused"] = scored_with_fit(case, data.truth, fused.detection)
     except ProcessingError as error:
         outcome["fused"] = {"refused": str(error)}
     outcome["simulation_s"] = round(simulated - before, 1)

@@ -6,6 +6,8 @@ import argparse
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import numpy as np
 import pytest
@@ -19,7 +21,8 @@ from processing.fit.beam import fit_beam
 from processing.fit.render import Frame, thickness_images
 from processing.fit.view import Spheres, views_of
 from processing.fit.view_model import model_views
-from processing.pipeline import detect_bodies
+from processing.pipeline import both_series, detect_bodies
+from processing.pipeline.both_series import BothSeries
 from processing.pipeline.settings import ProcessSettings
 from processing.pipeline.single import process_series
 from processing.results import Cause, Trust, Verdict
@@ -79,6 +82,24 @@ def test_every_orientation_has_a_near_one_in_the_search(name: str) -> None:
     for turn in Rotation.random(6, random_state=2):
         same = Rotation.concatenate([turn] * len(searched))
         assert body.misorientation_deg(searched, same).min() < 1.2 * STEP_DEG
+
+
+def test_both_series_begin_with_sure_bodies_at_each_entrance() -> None:
+    heights_nm = np.array([-30.0, -10.0, 10.0, 30.0])
+    tables = [
+        ParticleTable(
+            np.column_stack([np.full(4, x), np.zeros(4), heights_nm]),
+            np.full(4, 8.0),
+            np.array([0.99, 0.99, 0.99, 0.5]),
+            quaternion=np.tile([0.0, 0.0, 0.0, 1.0], (4, 1)),
+        )
+        for x in (0.0, 20.0)
+    ]
+    a = SimpleNamespace(detection=SimpleNamespace(table=tables[0]))
+    seen = cast(BothSeries, SimpleNamespace(a=a, table_b=tables[1]))
+    known = both_series._on_entrance_sides(seen, body_of("cube:8"))
+    # the beam of A enters at large z, where one body is not sure; that of B at small z
+    np.testing.assert_array_equal(known.centres_nm[:, [0, 2]], [[0, 10], [20, -30], [20, -10]])
 
 
 def test_orientations_that_many_bodies_share_prevail() -> None:
@@ -230,6 +251,7 @@ def test_the_verbs_take_a_shape_that_can_be_read(capsys: pytest.CaptureFixture[s
 
 def test_a_shape_that_leaves_much_unexplained_is_doubted() -> None:
     assert not detect_bodies._shape_doubt(0.006, body_of("cube:8"))
+    assert detect_bodies._shape_doubt(0.023, body_of("cube:8"))
     (line,) = detect_bodies._shape_doubt(0.038, body_of("octahedron:9"))
     assert "octahedron:9 leaves 3.8%" in line and "orientations mean nothing" in line
 
