@@ -118,12 +118,12 @@ class GridSessions:
 
     def _run_process(self, folder: SessionFolder) -> ExitCode | None:
         """Start the session's process, or follow the one that still runs; return its exit code."""
-        try:
-            ServiceClient.connect(folder.path, read_only=True).close()
-        except NoSessionError:
-            process = start(folder, self._bridge)
-            self._watch(folder)
-            return exit_code_of(process)
+        while not _is_served(folder):
+            if not _is_used(folder):
+                process = start(folder, self._bridge)
+                self._watch(folder)
+                return exit_code_of(process)
+            time.sleep(FOLLOW_INTERVAL_S)  # that of a killed queue is just starting or ending
         # the queue was killed, this session was not
         self._watch(folder)
         status = last_status(folder.path)
@@ -137,12 +137,26 @@ class GridSessions:
 
 def _wait_until_unused(folder: SessionFolder) -> None:
     """Wait until no run uses a folder: the results process of a queue that was killed goes on."""
-    while True:
-        try:
-            FolderLock(folder).release()
-            return
-        except SessionInUseError:
-            time.sleep(FOLLOW_INTERVAL_S)
+    while _is_used(folder):
+        time.sleep(FOLLOW_INTERVAL_S)
+
+
+def _is_used(folder: SessionFolder) -> bool:
+    """Tell whether a run uses a folder."""
+    try:
+        FolderLock(folder).release()
+    except SessionInUseError:
+        return True
+    return False
+
+
+def _is_served(folder: SessionFolder) -> bool:
+    """Tell whether a session runs in a folder and takes commands."""
+    try:
+        ServiceClient.connect(folder.path, read_only=True).close()
+    except NoSessionError:
+        return False
+    return True
 
 
 def _ledger(folder: SessionFolder) -> Ledger:
