@@ -176,14 +176,21 @@ def conjugate_gradients(
     right: Float64,
     precondition: Callable[[Float64], Float64],
     steps: int,
+    more_steps: int = 0,
+    tolerance: float = 0.0,
 ) -> Float64:
-    """Solve product(x) = right by preconditioned conjugate gradients."""
+    """Solve product(x) = right by preconditioned conjugate gradients.
+
+    After `steps`, it goes on for up to `more_steps` while the preconditioned residual is above the
+    fraction `tolerance` of the first.
+    """
     solution = np.zeros_like(right)
     residual = right.copy()
     direction = precondition(residual)
     size = float((residual * direction).sum())
-    for _ in range(steps):
-        if size <= 0:
+    enough = tolerance**2 * size
+    for step in range(steps + more_steps):
+        if size <= (0 if step < steps else enough):
             break
         image = product(direction)
         length = size / float((direction * image).sum())
