@@ -25,11 +25,9 @@ UNSEEN_ERRORS, UNSEEN_ERROR_SHARE = 3, 1e-3
 """Errors that the clusters do not show. If no error is observed, up to three are possible at 95 %
 (rule of three), but not more than one in a thousand particles, as simulated specimens show. A clear
 count of six therefore stays six."""
-WRONG_PLACES_ERROR = 0.34
+WRONG_PLACES_ERROR = 0.25
 """Error of the expected number of wrong places in a specimen that is left out of the fit, over this
-number, beyond its Poisson error; `python -m tests.calibration.fit` prints it. It was 0.34 by the
-rule of docs/decisions/0033. By that of 0036 it is 0.07, but few thick crystals with faults were
-measured so far, so the larger one stays."""
+number, beyond its Poisson error; `python -m tests.calibration.fit` prints it."""
 PARTICLES_PER_SLAB = 100
 
 

@@ -99,21 +99,21 @@ class ExitRule:
     has a normal error. `FAULTS` and `filled` limit its odds by those of the images.
     """
 
-    limit: float = 0.0669
+    limit: float = 0.0903
     """Product of the three at which the odds are even for the sharpest spheres."""
-    steepness: float = 2.09
+    steepness: float = 1.83
     """Power with which the odds grow with this product."""
-    sharpening: float = 5.65
+    sharpening: float = 5.73
     """Power with which the odds fall with the sharpness."""
-    by_chance: float = 0.397
+    by_chance: float = 0.347
     """Share of the spheres whose place nothing shows that are near a particle all the same; none
     beside a single crystal, of which the images show most."""
-    even: float = 0.214
+    even: float = 0.215
     """Distance from a site of the crystal, in bonds, at which the odds are even: a quarter of a
     diameter, and the scatter of the particles around the sites."""
-    distance_se: float = 0.0279
+    distance_se: float = 0.0289
     """Standard error of the distance from a site, in bonds."""
-    filled: float = 0.0195
+    filled: float = 0.0184
     """Share of wrong places that lie on a site, by chance or in a vacancy. Residuals of the images
     that show a wrong place count for more than the lattice."""
 

@@ -59,7 +59,8 @@ def test_the_fit_finds_the_rule_of_the_lattice() -> None:
     found = fit_lattice([*MEASURED, *crystals], start)
     assert found.even == pytest.approx(RULE.even, rel=0.02)
     assert found.distance_se == pytest.approx(RULE.distance_se, rel=0.1)
-    assert replace(found, even=RULE.even, distance_se=RULE.distance_se) == RULE
+    assert found.filled == pytest.approx(RULE.filled)
+    assert replace(found, even=RULE.even, distance_se=RULE.distance_se, filled=RULE.filled) == RULE
 
 
 @pytest.mark.parametrize("crystal", [False, True], ids=["no crystal", "crystal"])
