@@ -50,30 +50,49 @@ class Comparison:
 
 
 def folders_to_compare(given: Sequence[Path]) -> list[Path]:
-    """Return the folders; of a single session also its complete results that were made again.
+    """Return the folders of the results; of a single folder all of its complete results.
+
+    Of each of several folders, the newest results are taken that are not named themselves.
 
     Raises
     ------
     UsageError
         A folder is missing or given twice, or there is only one result.
     """
-    folders = list(given)
-    for place, folder in enumerate(folders):
+    for place, folder in enumerate(given):
         if not folder.is_dir():
             what = "is a file, not the folder of results" if folder.exists() else "no such folder"
             raise UsageError(f"{folder}: {what}")
-        if any(_is_same(folder, earlier) for earlier in folders[:place]):
+        if any(_is_same(folder, earlier) for earlier in given[:place]):
             raise UsageError(f"{folder}: is given twice; name another result of the same object")
-    if len(folders) == 1:
-        folders += made_again(folders[0])
+    if len(given) > 1:
+        return [_newest(folder, given) for folder in given]
+    folders = _complete(given[0])
     if len(folders) < 2:
-        if not (given[0] / SUMMARY).exists():
+        if not folders:
             raise UsageError(f"{given[0]}: holds no results; process the series first")
         raise UsageError(
             f"{given[0]}: holds one result; name a second folder, or process the session again "
             "with other settings: dualtilt process SESSION --drop A:12"
         )
     return folders
+
+
+def _complete(folder: Path) -> list[Path]:
+    """Return the complete results of a folder, in the order in which they were made."""
+    first = [folder] if (folder / SUMMARY).exists() else []
+    return [*first, *made_again(folder)]
+
+
+def _newest(folder: Path, given: Sequence[Path]) -> Path:
+    """Return the newest results of a folder, but none that are given themselves beside it."""
+    others = [other for other in given if other is not folder]
+    free = [
+        results
+        for results in _complete(folder)
+        if not any(_is_same(results, other) for other in others)
+    ]
+    return free[-1] if free else folder
 
 
 def _is_same(folder: Path, other: Path) -> bool:

@@ -5,16 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.spatial import cKDTree
 
-from processing.combine.coarse import Hypothesis, coarse_candidates
+from processing.combine.coarse import Hypothesis
 from processing.combine.pose import Indices, Pose, mutual_pairs, refine_pose
-from processing.combine.pose_fit import PAIRED_WITHIN
-from processing.combine.register import fit_all_pairs
+from processing.combine.pose_fit import PAIRED_WITHIN, PoseFit, Reference, same_pose, score_pose
+from processing.combine.register import all_fits, fit_all_pairs
 from processing.series import Float64
 
-SURELY_PAIRED = 0.9
-"""Paired share of the smaller result from which its own place needs no search."""
+ROTATIONS = (Hypothesis.SAME_SIDE, Hypothesis.FLIPPED)
+"""Sides that the same object may show: the other one, if A and B were swapped. No mirror image."""
+AS_WELL = 0.99
+"""Closeness of a second pose, in those of the best, from which the two fit equally well."""
 FEWEST_PAIRED = 0.4
 """Smallest paired share of the smaller result for which both show the same object."""
 
@@ -33,6 +34,9 @@ class Difference:
         Distance between the two places of a common particle, rms (nm).
     second_nm
         Centres [n, 3] (x, y, z) of the second in the frame of the first (nm).
+    ambiguous
+        True if another pose pairs the particles equally well, as in a symmetrical object: which
+        of them differ is not certain then.
     """
 
     both: int
@@ -40,6 +44,7 @@ class Difference:
     only_second: Indices
     rms_nm: float
     second_nm: Float64
+    ambiguous: bool
 
 
 def compare_particles(
@@ -48,13 +53,21 @@ def compare_particles(
     """Compare centres [n, 3] (x, y, z) of two results; None if they show different objects.
 
     The volumes may differ in place and size, since each may have been cropped and centred for
-    itself. Particles are the same within a quarter of their diameter.
+    itself, and in side, if A and B were swapped. Particles are the same within a quarter of their
+    diameter. An icosahedral or fcc assembly fits itself nearly as well after each of its symmetry
+    operations. Therefore all poses are tried, and the one with the most pairs at the smallest
+    distances is taken.
     """
-    pose = _pose(first_nm, second_nm, diameter_nm)
-    if pose is None:
+    smaller = min(len(first_nm), len(second_nm))
+    if smaller == 0:
         return None
+    fits = _fits(first_nm, second_nm, diameter_nm)
+    best = fits[0]
+    pose = fit_all_pairs(first_nm, second_nm, best.pose, diameter_nm)
     moved = pose.apply(second_nm)
     in_first, in_second = mutual_pairs(first_nm, moved, PAIRED_WITHIN * diameter_nm)
+    if len(in_first) < FEWEST_PAIRED * smaller:
+        return None
     distances = np.linalg.norm(first_nm[in_first] - moved[in_second], axis=1)
     return Difference(
         len(in_first),
@@ -62,29 +75,19 @@ def compare_particles(
         np.setdiff1d(np.arange(len(second_nm)), in_second),
         float(np.sqrt(np.mean(distances**2))),
         moved,
+        any(
+            fit.closeness >= AS_WELL * best.closeness and not same_pose(fit, best, diameter_nm)
+            for fit in fits
+        ),
     )
 
 
-def _pose(first_nm: Float64, second_nm: Float64, diameter_nm: float) -> Pose | None:
-    """Return the motion of the second onto the first; None if too few particles are paired."""
-    number = min(len(first_nm), len(second_nm))
-    if number == 0:
-        return None
-    tree = cKDTree(first_nm)
-
-    def refined(start: Pose) -> tuple[int, Pose]:
-        pose = refine_pose(tree, second_nm, start, diameter_nm)
-        pairs, _ = mutual_pairs(tree, pose.apply(second_nm), PAIRED_WITHIN * diameter_nm)
-        return len(pairs), pose
-
-    paired, pose = refined(Pose(np.eye(3), np.zeros(3)))
-    if paired < SURELY_PAIRED * number and number > 1:
-        starts = [
-            candidate.pose
-            for candidate in coarse_candidates(first_nm, second_nm, diameter_nm)
-            if candidate.hypothesis is Hypothesis.SAME_SIDE
-        ]
-        paired, pose = max(((paired, pose), *map(refined, starts)), key=lambda found: found[0])
-    if paired < FEWEST_PAIRED * number:
-        return None
-    return fit_all_pairs(first_nm, second_nm, pose, diameter_nm)
+def _fits(first_nm: Float64, second_nm: Float64, diameter_nm: float) -> list[PoseFit]:
+    """Return all poses of the second, the best first; of equal ones, its own place comes first."""
+    first = Reference.of(first_nm, diameter_nm)
+    own_place = refine_pose(first.tree, second_nm, Pose(np.eye(3), np.zeros(3)), diameter_nm)
+    fits = [score_pose(first, second_nm, Hypothesis.SAME_SIDE, own_place)]
+    if min(len(first_nm), len(second_nm)) > 1:
+        found = all_fits(first_nm, second_nm, diameter_nm)
+        fits += [fit for fit in found if fit.hypothesis in ROTATIONS]
+    return sorted(fits, key=lambda fit: -round(fit.closeness, 6))

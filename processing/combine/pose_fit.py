@@ -32,14 +32,16 @@ class PoseFit:
         Pose of B after the mirror of the hypothesis is undone.
     share
         Number of pairs over the mean number of particles in A and B.
+    closeness
+        Paired share with each pair weighted by 1 - (distance / largest distance)^2.
     agreement
-        Paired share with each pair weighted by 1 - (distance / largest distance)^2, times the
-        overlap of the outlines to the power of `OUTLINE_POWER`.
+        Closeness, times the overlap of the outlines to the power of `OUTLINE_POWER`.
     """
 
     hypothesis: Hypothesis
     pose: Pose
     share: float
+    closeness: float
     agreement: float
 
 
@@ -73,8 +75,8 @@ def score_pose(a: Reference, points_b: Float64, hypothesis: Hypothesis, pose: Po
     mean_number = (a.tree.n + len(points_b)) / 2
     weight = 1 - squares / (PAIRED_WITHIN * a.diameter_nm) ** 2
     outline = a.envelope.overlap(pose.apply(unmirrored)) ** OUTLINE_POWER
-    agreement = float(weight.sum() / mean_number) * outline
-    return PoseFit(hypothesis, pose, len(squares) / mean_number, agreement)
+    closeness = float(weight.sum() / mean_number)
+    return PoseFit(hypothesis, pose, len(squares) / mean_number, closeness, closeness * outline)
 
 
 def _squared_distances(

@@ -103,7 +103,7 @@ def register(
                 f"{name} shows {len(points)} particles, but registration of B onto A needs at "
                 f"least {FEWEST_PARTICLES}; process each series alone"
             )
-    fits = _all_fits(points_a, points_b, diameter_nm, device)
+    fits = all_fits(points_a, points_b, diameter_nm, device=device)
     best = next(fit for fit in fits if fit.hypothesis is Hypothesis.FLIPPED)
     refuse_unless_flipped(best, fits[0])
     return _result(points_a, points_b, best, fits, diameter_nm)
@@ -167,10 +167,13 @@ def fit_all_pairs(points_a: Float64, points_b: Float64, pose: Pose, diameter_nm:
     return pose
 
 
-def _all_fits(
-    points_a: Float64, points_b: Float64, diameter_nm: float, device: Device
+def all_fits(
+    points_a: Float64, points_b: Float64, diameter_nm: float, *, device: Device = CPU
 ) -> list[PoseFit]:
-    """Refine the candidates of every hypothesis; return them best first."""
+    """Refine the candidates of every hypothesis; return them best first.
+
+    Centres are [n, 3] (x, y, z), nm, at least one of each.
+    """
     a = Reference.of(points_a, diameter_nm)
 
     def refined(candidate: Candidate) -> PoseFit:

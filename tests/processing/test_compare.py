@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from controller.app.cli import compare, process
+from controller.app.compare_results import folders_to_compare
 from controller.app.recorded_series import dropped_tilts, without_dropped
 from controller.common.errors import UsageError
 from controller.common.exit_codes import ExitCode
@@ -47,6 +48,8 @@ CASES = [
         only_second=2,
     ),
     Case("cropped elsewhere", lambda: OBJECT + np.array([21.0, -9.0, 4.0])),
+    Case("A and B swapped", lambda: OBJECT @ FLIP),
+    Case("swapped and turned", lambda: OBJECT @ (about_z(105.0) @ FLIP).T),
     Case("turned by half a degree", lambda: OBJECT @ about_z(0.5).T + [1.0, 0.5, 0.0]),
 ]
 
@@ -64,11 +67,42 @@ def test_particles_of_the_same_object(case: Case) -> None:
 
 @pytest.mark.parametrize(
     "second",
-    [packed(24, 9.5, order="disordered", seed=8), OBJECT @ FLIP, np.zeros((0, 3))],
-    ids=["another object", "flipped", "none"],
+    [packed(24, 9.5, order="disordered", seed=8), np.zeros((0, 3))],
+    ids=["another object", "none"],
 )
 def test_different_objects_are_not_compared(second: np.ndarray) -> None:
     assert compare_particles(OBJECT, second, DIAMETER_NM) is None
+
+
+CELLS = np.stack(np.mgrid[-4:5, -4:5, -4:5], axis=-1).reshape(-1, 3)
+FCC_NM = 8.0 / np.sqrt(2) * CELLS[CELLS.sum(axis=1) % 2 == 0]
+SYMMETRICAL = FCC_NM[np.linalg.norm(FCC_NM, axis=1) < 24]
+"""Sphere of a perfect fcc crystal around one of its particles, an axis of symmetry upright."""
+SCATTERED = SYMMETRICAL + np.random.default_rng(7).normal(0, 0.15, SYMMETRICAL.shape)
+
+
+@dataclass(frozen=True)
+class Pair:
+    name: str
+    first: np.ndarray
+    turn: np.ndarray
+    ambiguous: bool
+
+
+PAIRS = [
+    Pair("near-symmetric pose at its own place", SCATTERED, FLIP, False),
+    Pair("near-symmetric pose, turned by 40 degrees", SCATTERED, FLIP @ about_z(40.0), False),
+    Pair("a perfect crystal has no pose of its own", SYMMETRICAL, FLIP, True),
+]
+
+
+@pytest.mark.parametrize("pair", PAIRS, ids=lambda pair: pair.name)
+def test_the_right_one_of_near_symmetric_poses_is_taken(pair: Pair) -> None:
+    found = compare_particles(pair.first, pair.first @ pair.turn.T, DIAMETER_NM)
+    assert found is not None
+    assert found.both == len(pair.first)
+    assert found.rms_nm < 0.01
+    assert found.ambiguous == pair.ambiguous
 
 
 def run_compare(*words: object) -> int:
@@ -122,6 +156,16 @@ def test_results_that_are_not_complete_are_left_out(tmp_path: Path) -> None:
     make_finished(session / "processed-2")
     (session / "processed-3" / "processed").mkdir(parents=True)
     assert run_compare(session) == ExitCode.OK
+
+
+def test_the_newest_results_of_each_folder_are_compared(tmp_path: Path) -> None:
+    only_again, session = tmp_path / "prac", make_finished(tmp_path / "s1")
+    for name in ("processed-2", "processed-10"):
+        make_finished(only_again / name)
+    newest = only_again / "processed-10"
+    assert folders_to_compare([only_again, session]) == [newest, session]
+    assert folders_to_compare([only_again]) == [only_again / "processed-2", newest]
+    assert folders_to_compare([only_again, newest]) == [only_again / "processed-2", newest]
 
 
 @pytest.mark.parametrize("name", ["comparison.html", "differences.csv"])

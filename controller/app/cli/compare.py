@@ -121,6 +121,11 @@ def _notes(results: Sequence[Result], compared: Sequence[Comparison]) -> list[st
         lines.append(f"{number}: {result.name}")
         if (verdict := result.final.verdict) is not None:
             lines += [f"   {verdict.state}: {reason}" for reason in verdict.reasons]
+    lines += [
+        f"{number}: another orientation fits 1 equally well; which particles differ is not certain"
+        for number, one in enumerate(compared, start=2)
+        if one.difference is not None and one.difference.ambiguous
+    ]
     if any(one.difference is not None for one in compared):
         lines.append(
             "same: within a quarter of a diameter of each other; rms: distance of their places"
