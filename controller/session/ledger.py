@@ -99,6 +99,12 @@ class Ledger:
         """Dose charged to the specimen so far, including exposures with an unknown outcome."""
         return sum(exposure.dose_e_per_A2 for exposure in self.exposures.values())
 
+    @property
+    def is_flipped(self) -> bool:
+        """True once the grid has been flipped: series A cannot be continued."""
+        flipped = any(answer.prompt_id is PromptId.FLIP for answer in self.answers)
+        return flipped or self.flip is not None or bool(self.frames["B"])
+
     def pending(self, step_id: str, purpose: str) -> Exposure | None:
         """Return the latest exposure for this purpose if its outcome is unknown, else None."""
         latest = self._exposures_for(step_id, purpose)
@@ -226,9 +232,10 @@ def _restore_left_out(ledger: Ledger, series: SeriesName) -> Ledger:
 
 
 def _reopen(ledger: Ledger, entry: TiltReopened) -> Ledger:
-    """Mark a tilt as not done and withdraw its frame."""
+    """Mark a tilt as not done and withdraw its frame; results with it are made again."""
     return replace(
         ledger,
+        jobs_done=ledger.jobs_done - {Job(entry.series), Job.FUSE},
         completed=ledger.completed - {entry.step_id},
         withdrawn=ledger.withdrawn | {(entry.series, entry.section)},
     )

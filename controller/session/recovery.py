@@ -97,7 +97,7 @@ def recover(folder: SessionFolder) -> Recovered:
         frames = ledger.frames[series]
         if not _stack_exists(folder.stack(series), frames):
             continue
-        report += _realign(folder, series, frames)
+        report += realign_frames(folder, series, frames)
         found = [f for f in _find_damaged(folder, series, frames) if _is_new(f, ledger)]
         damaged += found
         report += [_damage_line(folder, frames[entry.section], entry) for entry in found]
@@ -151,7 +151,7 @@ def _require_last_lines(
     path = folder.stack(series)
     if not path.exists():
         return
-    image_bytes = _frame_bytes(frames[-1]) if frames else _smallest_frame_bytes(folder)
+    image_bytes = stored_bytes(frames[-1]) if frames else _smallest_frame_bytes(folder)
     images = (path.stat().st_size - HEADER_BYTES) // image_bytes
     behind = [s for s in mdoc_sections(folder, series) if len(frames) <= s < images]
     if behind:
@@ -170,14 +170,14 @@ def _stack_exists(path: Path, frames: tuple[FrameWritten, ...]) -> bool:
     return path.exists()
 
 
-def _realign(
+def realign_frames(
     folder: SessionFolder, series: SeriesName, frames: tuple[FrameWritten, ...]
 ) -> list[str]:
     """Move frames back to their places if the length of the stack shows that they were shifted."""
     path = folder.stack(series)
     if not frames:
         return []
-    size_bytes = _frame_bytes(frames[-1])
+    size_bytes = stored_bytes(frames[-1])
     excess = path.stat().st_size - (frames[-1].offset + size_bytes)
     if excess == 0 or abs(excess) > _session_bytes(folder):
         return []
@@ -192,11 +192,12 @@ def _find_damaged(
     with open_to_read(path) as stack:
         for frame in frames:
             stack.seek(frame.offset)
-            pixels = stack.read(_frame_bytes(frame))
-            if len(pixels) < _frame_bytes(frame):
+            pixels = stack.read(stored_bytes(frame))
+            if len(pixels) < stored_bytes(frame):
                 raise JournalDamagedError(
-                    f"{path}: ends within {frame.name}, the journal has {len(frames)} frames; "
-                    "restore it from a copy"
+                    f"{path}: ends within {frame.name}, the journal has {len(frames)} frames. "
+                    "Restore it from a copy, or have what is lost recorded again: "
+                    f"dualtilt resume {quoted(folder.path)} --retake-damaged"
                 )
             crc32 = zlib.crc32(pixels)
             if crc32 != frame.crc32:
@@ -226,7 +227,7 @@ def _quarantine_tail(
 ) -> list[str]:
     """Cut off and quarantine the bytes behind the last acknowledged frame."""
     path = folder.stack(series)
-    end = frames[-1].offset + _frame_bytes(frames[-1]) if frames else HEADER_BYTES
+    end = frames[-1].offset + stored_bytes(frames[-1]) if frames else HEADER_BYTES
     tail_bytes = path.stat().st_size - end
     if tail_bytes <= 0:
         return []
@@ -265,5 +266,6 @@ def _smallest_frame_bytes(folder: SessionFolder) -> int:
     return scan.width_px * scan.height_px * min(BYTES_OF.values())
 
 
-def _frame_bytes(frame: FrameWritten) -> int:
+def stored_bytes(frame: FrameWritten) -> int:
+    """Return the size of a frame in its stack."""
     return frame.info.scan.width_px * frame.info.scan.height_px * BYTES_OF[frame.info.dtype]

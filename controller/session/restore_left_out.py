@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from controller.common.errors import UsageError
 from controller.model.base import SeriesName
-from controller.model.prompts import PromptId
 from controller.session.entries import CompleteAsked
 from controller.session.folder import SessionFolder
-from controller.session.ledger import Ledger
 from controller.session.session import Session
 
 
@@ -24,14 +22,9 @@ def restore_left_out(folder: SessionFolder, series: SeriesName) -> int:
         left_out = session.ledger.left_out.get(series)
         if left_out is None:
             raise UsageError(f"{folder.path}: series {series} has not ended early")
-        if series == "A" and _is_flipped(session.ledger):
+        if series == "A" and session.ledger.is_flipped:
             raise UsageError(f"{folder.path}: series A cannot be continued: the grid is flipped")
         session.enter(CompleteAsked(series=series))
     finally:
         session.close()
     return len(left_out.step_ids)
-
-
-def _is_flipped(ledger: Ledger) -> bool:
-    flipped = any(answer.prompt_id is PromptId.FLIP for answer in ledger.answers)
-    return flipped or ledger.flip is not None or bool(ledger.frames["B"])

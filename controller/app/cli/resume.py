@@ -13,6 +13,7 @@ COMPLETE_IN_GRID = (
     "tilts of a series recorded while it is recorded"
 )
 REBUILD_HELP = "first rebuild a damaged journal from its good lines, the stacks and the mdocs"
+RETAKE_HELP = "first have the tilts of damaged frames recorded again, and of frames cut off a stack"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -21,6 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("folder", type=Path, metavar="DIR", help="the session's folder")
     add("--bridge", type=Path, metavar="FILE", help=BRIDGE_HELP)
     add("--rebuild-journal", action="store_true", help=REBUILD_HELP)
+    add("--retake-damaged", action="store_true", help=RETAKE_HELP)
     add("--complete", choices=("A", "B"), help=COMPLETE_HELP)
     add("--headless", action="store_true", help="text instead of the screen")
 
@@ -39,8 +41,9 @@ def run(args: argparse.Namespace) -> int:
     if is_grid(args.folder):
         if args.complete:
             raise UsageError(COMPLETE_IN_GRID)
-        if args.rebuild_journal:
-            raise UsageError(f"--rebuild-journal needs a session: {args.folder}/sessions/NAME")
+        for repair in ("rebuild-journal", "retake-damaged"):
+            if getattr(args, repair.replace("-", "_")):
+                raise UsageError(f"--{repair} needs a session: {args.folder}/sessions/NAME")
         require_bridge(GridFolder(args.folder).protocol, args.bridge)
         return run_grid(
             GridFolder(args.folder.absolute()), args.bridge, say, headless=args.headless
@@ -50,7 +53,8 @@ def run(args: argparse.Namespace) -> int:
     grid = GridFolder.of_member(folder.path).path
     if is_grid(grid) and args.complete:
         raise UsageError(COMPLETE_IN_GRID)
-    if is_grid(grid) and not args.rebuild_journal:
+    repairs = args.rebuild_journal or args.retake_damaged
+    if is_grid(grid) and not repairs:
         raise UsageError(f"{folder.path}: belongs to a grid; use: dualtilt resume {quoted(grid)}")
     status = last_status(folder.path)
     if status is not None and status.state is State.FINISHED:
@@ -61,9 +65,14 @@ def run(args: argparse.Namespace) -> int:
 
         for line in rebuild_journal(folder, make_plan(folder.read_protocol())):
             print(line, flush=True)
-        if is_grid(grid):
-            print(f"`dualtilt resume {quoted(grid)}` continues", flush=True)
-            return ExitCode.OK
+    if args.retake_damaged:
+        from controller.session.retake_damaged import retake_damaged
+
+        for line in retake_damaged(folder):
+            print(line, flush=True)
+    if is_grid(grid):
+        print(f"`dualtilt resume {quoted(grid)}` continues", flush=True)
+        return ExitCode.OK
     if args.complete:
         from controller.session.restore_left_out import restore_left_out
 
