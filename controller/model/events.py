@@ -385,6 +385,8 @@ class Record(Data):
     event: Event
     advice: OperatorState | None = None
     """Advice to the operator, where this event changed it."""
+    advice_reason: str = ""
+    """Reason of that advice, and what to do; empty for GOOD."""
 
 
 Publish = Callable[[Event], None]

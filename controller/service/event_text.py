@@ -91,9 +91,15 @@ def is_headline(record: Record) -> bool:
 
 
 def event_line(record: Record) -> str:
-    """Return the line of an event, without its time; it ends with the advice it changed."""
+    """Return the line of an event, without its time; it ends with the advice it changed.
+
+    The reason of the advice follows, unless the line says it already.
+    """
     line = _LINES[type(record.event)](record.event)
-    return line if record.advice is None else f"{line}  [{record.advice.value}]"
+    if record.advice is None:
+        return line
+    why = "" if record.advice_reason in line else f" {record.advice_reason}"
+    return f"{line}  [{record.advice.value}]{why}"
 
 
 def plain_line(record: Record) -> str:

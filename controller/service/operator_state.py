@@ -9,6 +9,7 @@ from controller.model.events import OperatorState, Phase, State
 from controller.model.frames import FrameVerdict
 from controller.model.processing_jobs import JobName
 from controller.model.prompts import STOP, Prompt, PromptId
+from controller.service.residual_verdict import IN_A_ROW, fits_badly
 from controller.service.session_status import (
     RESIDUAL_LIMIT_PX,
     PhaseState,
@@ -17,7 +18,7 @@ from controller.service.session_status import (
 )
 
 BAD_IN_A_ROW = 3
-"""Number of bad tilts in a row that changes the advice."""
+"""Number of bad frames in a row that changes the advice."""
 
 
 def operator_state(status: SessionStatus) -> tuple[OperatorState, str]:
@@ -107,13 +108,13 @@ def _bad_residuals(status: SessionStatus) -> str:
     for name, series in status.series.items():
         final_px = series.final_residual_px
         if final_px is not None and final_px > RESIDUAL_LIMIT_PX:
-            return f"final residual of {name} {final_px:.2f} px, above {RESIDUAL_LIMIT_PX:g} px"
-    current = status.current_series
-    if current is not None and status.series[current].final_residual_px is not None:
+            above = f"final residual of {name} {final_px:.2f} px, above {RESIDUAL_LIMIT_PX:g} px"
+            return f"{above}: find the worst tilts with dualtilt inspect"
+    current = status.series[status.current_series] if status.current_series else None
+    if current is None or current.final_residual_px is not None or not fits_badly(current):
         return ""
-    residuals = [tilt.residual_px for tilt in _recent(status) if tilt.residual_px is not None]
-    bad = len(residuals) == BAD_IN_A_ROW and min(residuals) > RESIDUAL_LIMIT_PX
-    return f"live residual above {RESIDUAL_LIMIT_PX:g} px for {BAD_IN_A_ROW} tilts" if bad else ""
+    above = f"live residual above {RESIDUAL_LIMIT_PX:g} px for {IN_A_ROW} tilts"
+    return f"{above}: look at the frames, retake bad ones"
 
 
 def _count_refused(status: SessionStatus) -> str:
@@ -127,7 +128,9 @@ def _count_refused(status: SessionStatus) -> str:
 
 def _budget_too_small(status: SessionStatus) -> str:
     planned, budget = status.planned_dose_e_per_A2, status.dose_budget_e_per_A2
-    return "the plan needs more dose than its budget" if 0 < budget < planned else ""
+    return (
+        "the plan needs more dose than its budget: plan fewer tilts" if 0 < budget < planned else ""
+    )
 
 
 def _recent(status: SessionStatus) -> tuple[TiltStatus, ...]:

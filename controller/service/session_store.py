@@ -39,8 +39,9 @@ class SessionStore:
         """Add a record and wake the waiting clients; return it with the advice it changed."""
         status = next_status(self._status, record)
         changed = status.operator_state is not self._status.operator_state
-        advice = status.operator_state if changed else None
-        record = record.model_copy(update={"advice": advice})
+        advice = (status.operator_state, status.operator_reason) if changed else (None, "")
+        changes = dict(zip(("advice", "advice_reason"), advice, strict=True))
+        record = record.model_copy(update=changes)
         with self._changed:
             self._status = status
             self._records.append(record)

@@ -39,7 +39,7 @@ class Chart:
     curves: tuple[Curve, ...] = ()
     x_range: tuple[float, float] = (0.0, 1.0)
     y_range: tuple[float, float] | None = None
-    """Range of y; None takes it from the data."""
+    """Range of y; None takes it from the data. Error bars are cut off at its ends."""
     limit: float | None = None
     x_unit: str = ""
 
@@ -67,10 +67,11 @@ def y_range(chart: Chart) -> tuple[float, float]:
     finite = [value for value in values if math.isfinite(value)]
     if not finite:
         return 0.0, 1.0
-    return _round_ends(min(finite), max(finite))
+    return round_ends(min(finite), max(finite))
 
 
-def _round_ends(low: float, high: float) -> tuple[float, float]:
+def round_ends(low: float, high: float) -> tuple[float, float]:
+    """Return a range with round ends that contains `low` and `high`."""
     span = (high - low) or abs(high) or 1.0
     step = 10.0 ** math.floor(math.log10(span))
     step = step / 5 if span / step < 2 else step / 2 if span / step < 5 else step

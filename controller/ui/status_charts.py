@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 
 from controller.model.base import SeriesName, Which
 from controller.model.events import Phase
-from controller.service.session_status import RESIDUAL_LIMIT_PX, SessionStatus
-from controller.ui.chart import Chart, Curve
+from controller.service.session_status import (
+    RESIDUAL_LIMIT_PX,
+    WIDE_INTERVAL,
+    CountPoint,
+    SessionStatus,
+)
+from controller.ui.chart import Chart, Curve, round_ends
 
 NO_CHARTS: tuple[Chart, ...] = ()
 
@@ -60,15 +66,34 @@ def _particles(status: SessionStatus, names: tuple[Which, ...]) -> Chart:
             tuple((float(p.n_low), float(p.n_high)) for p in points),
         )
         for name in names
-        if name in status.counts
-        for points in [tuple(p for p in status.counts[name].points if not p.is_wide)]
+        for points in [_points(status, name)]
+        if points
     )
     planned = max(series.planned for series in status.series.values())
     return Chart(
         title="particles vs tilts used",
         curves=curves,
         x_range=(0.0, float(planned or 1)),
+        y_range=_range_of_counts(point for name in names for point in _points(status, name)),
     )
+
+
+def _points(status: SessionStatus, name: Which) -> tuple[CountPoint, ...]:
+    return status.counts[name].points if name in status.counts else ()
+
+
+def _range_of_counts(points: Iterable[CountPoint]) -> tuple[float, float] | None:
+    """Return the range of the counts; None without counts.
+
+    A very wide interval is shown in part: in full it would make a flat line of the counts.
+    """
+    ends = [end for point in points for end in _shown_interval(point)]
+    return round_ends(min(ends), max(ends)) if ends else None
+
+
+def _shown_interval(point: CountPoint) -> tuple[float, float]:
+    half = WIDE_INTERVAL * point.n
+    return max(point.n_low, point.n - half), min(point.n_high, point.n + half)
 
 
 def _size(status: SessionStatus) -> Chart:

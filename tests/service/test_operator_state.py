@@ -22,6 +22,7 @@ from controller.model.events import (
     State,
     StateChanged,
 )
+from controller.service.residual_verdict import FIRST_TILTS
 from tests.support import scripted_session as script
 from tests.support.status_events import advised, count, frame, judged, status_after
 
@@ -55,6 +56,15 @@ def final(residual_px: float) -> Counted:
     )
 
 
+FITTING = (0.1,) * FIRST_TILTS
+MISALIGNED = "live residual above 1 px for 3 tilts: look at the frames, retake bad ones"
+
+
+def aligned(*residuals_px: float) -> tuple[Event, ...]:
+    """Return recorded frames with their live residuals."""
+    return tuple(event for i, px in enumerate(residuals_px) for event in (frame(i), judged(i, px)))
+
+
 CASES: tuple[tuple[str, Iterable[Event], OperatorState, str], ...] = (
     ("an untouched session", (), OperatorState.GOOD, ""),
     ("a whole good session", tuple(script.whole(Path("/x"))), OperatorState.GOOD, ""),
@@ -73,14 +83,38 @@ CASES: tuple[tuple[str, Iterable[Event], OperatorState, str], ...] = (
     ),
     (
         "residuals above the limit",
-        (*(frame(i) for i in range(3)), *(judged(i, 1.5) for i in range(3))),
+        aligned(*FITTING, 1.5, 1.5, 1.5),
         OperatorState.STOP_AT_END,
-        "live residual above 1 px for 3 tilts",
+        MISALIGNED,
     ),
-    ("one residual above the limit", (frame(0), judged(0, 1.5)), OperatorState.GOOD, ""),
+    ("two residuals above the limit", aligned(*FITTING, 1.5, 1.5), OperatorState.GOOD, ""),
+    (
+        "the first tilts above the limit: the live volume has few images to compare with",
+        aligned(0, 0, 0, 0, 2.2, 2.2, 1.9, 1.7),
+        OperatorState.GOOD,
+        "",
+    ),
+    (
+        "residuals above the limit, and a frame without a residual yet",
+        (*aligned(*FITTING, 1.5, 1.5, 1.5), frame(11)),
+        OperatorState.STOP_AT_END,
+        MISALIGNED,
+    ),
+    (
+        "residuals above the limit, and two that fit",
+        aligned(*FITTING, 1.5, 1.5, 1.5, 0.1, 0.1),
+        OperatorState.STOP_AT_END,
+        MISALIGNED,
+    ),
+    (
+        "residuals above the limit, and three that fit",
+        aligned(*FITTING, 1.5, 1.5, 1.5, 0.1, 0.1, 0.1),
+        OperatorState.GOOD,
+        "",
+    ),
     (
         "live residuals above the limit, and a final one below it",
-        (*(frame(i) for i in range(3)), *(judged(i, 1.5) for i in range(3)), final(0.02)),
+        (*aligned(*FITTING, 1.5, 1.5, 1.5), final(0.02)),
         OperatorState.GOOD,
         "",
     ),
@@ -88,7 +122,7 @@ CASES: tuple[tuple[str, Iterable[Event], OperatorState, str], ...] = (
         "a final residual above the limit",
         (*(frame(i) for i in range(3)), final(1.3)),
         OperatorState.STOP_AT_END,
-        "final residual of A 1.30 px, above 1 px",
+        "final residual of A 1.30 px, above 1 px: find the worst tilts with dualtilt inspect",
     ),
     (
         "a tilt recorded again after the final alignment",
@@ -106,7 +140,7 @@ CASES: tuple[tuple[str, Iterable[Event], OperatorState, str], ...] = (
         "the plan needs more dose than the budget",
         (plan(1100.0, 1000.0), frame(0, dose_e_per_A2=10.0)),
         OperatorState.STOP_AT_END,
-        "the plan needs more dose than its budget",
+        "the plan needs more dose than its budget: plan fewer tilts",
     ),
     ("B does not fit A", (PhaseStarted(phase=Phase.B), DOUBT), OperatorState.STOP_NOW, "why"),
     (

@@ -7,23 +7,54 @@ import re
 import pytest
 
 from controller.model.events import Counted, Phase, PhaseStarted, Showered
-from controller.ui.chart import Chart, Curve, without_curve
+from controller.ui.chart import Chart, Curve, without_curve, y_range
 from controller.ui.status_charts import charts_of
 from controller.ui.tui.braille import draw
-from controller.ui.web.chart_svg import chart_svg
-from tests.support.status_events import status_after
+from controller.ui.tui.layout import SIDE_CELLS
+from controller.ui.tui.phase_panels import panel_lines
+from controller.ui.web.chart_svg import BOTTOM, HEIGHT, TOP, chart_svg
+from tests.support.status_events import frame, judged, status_after
 
 
 def counted(tilts: int, n: int, half: int) -> Counted:
     return Counted(which="A", n=n, n_low=n - half, n_high=n + half, tilts_used=tilts, live=True)
 
 
-def test_a_count_with_a_very_wide_interval_is_not_plotted() -> None:
-    status = status_after(
-        PhaseStarted(phase=Phase.A), counted(48, 6400, 205), counted(56, 6500, 3340)
-    )
-    (chart,) = [chart for chart in charts_of(status) if chart.title.startswith("particles")]
-    assert [curve.points for curve in chart.curves] == [((48.0, 6400.0),)]
+def test_early_counts_with_wide_intervals_are_drawn_and_do_not_flatten_the_curve() -> None:
+    """The counts of a real session; the intervals of the first two are wide."""
+    counts = (counted(16, 1280, 927), counted(24, 1104, 569), counted(32, 1143, 39))
+    particles = charts_of(status_after(PhaseStarted(phase=Phase.A), frame(0), *counts))[1]
+    assert [curve.points for curve in particles.curves] == [
+        ((16.0, 1280.0), (24.0, 1104.0), (32.0, 1143.0))
+    ]
+    low, high = y_range(particles)
+    assert low <= 1104 and high >= 1280
+    assert high - low < 1000, "the change from 1280 to 1104 fills a good part of the height"
+    drawn = chart_svg(particles)
+    heights = [float(y) for y in re.findall(r"[\d.]+,(-?[\d.]+)", drawn)]
+    assert "polyline" in drawn and heights
+    assert all(TOP <= height <= HEIGHT - BOTTOM for height in heights), "all within the plot"
+    dots = "".join(text for row in draw(particles, 5, 40).rows_of_text() for text, _ in row)
+    assert dots.strip("\u2800")
+
+
+HIGH = {
+    "first tilts": ((2.2,) * 3, "2.20 px wait", ""),
+    "one high tilt": ((*[0.1] * 8, 3.62), "3.62 px HIGH", "HIGH 1 in a row; at 3: STOP AT END"),
+    "three high tilts": ((*[0.1] * 8, 3.6, 3.6, 3.62), "3.62 px HIGH", ""),
+    "a fitting tilt": ((*[0.1] * 8, 3.62, 0.1), "0.10 px ok", ""),
+}
+
+
+@pytest.mark.parametrize(("residuals_px", "word", "why"), HIGH.values(), ids=HIGH)
+def test_a_high_residual_beside_good_says_how_far_the_advice_is(
+    residuals_px: tuple[float, ...], word: str, why: str
+) -> None:
+    aligned = (e for i, px in enumerate(residuals_px) for e in (frame(i), judged(i, px)))
+    status = status_after(PhaseStarted(phase=Phase.A), *aligned)
+    shown = "\n".join(line.plain for line in panel_lines(status))
+    assert word in shown and why in shown and ("in a row" in shown) == bool(why)
+    assert max(len(line.plain) for line in panel_lines(status)) <= SIDE_CELLS - 2
 
 
 def showered(alpha_deg: float, elapsed_s: float, size_nm: float) -> Showered:

@@ -13,6 +13,7 @@ import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
+from socket import gethostname
 
 import numpy as np
 import pytest
@@ -248,6 +249,7 @@ def test_the_page_in_a_browser(
     height, width = script.pictures()["frame"][0].shape
     assert measured["aspect"] == pytest.approx(width / height, rel=0.01)
     assert measured["overflow"] <= 0, "nothing is wider than the window"
+    assert measured["cut"] <= 0, "a long line of the numbers is wrapped, not cut off"
     assert "YOUR TURN" in measured["text"] and "particles vs tilts used" in measured["text"]
 
 
@@ -258,6 +260,11 @@ MEASURE = """(() => {
     overflow: document.documentElement.scrollWidth - window.innerWidth,
     text: document.body.innerText
       + [...document.querySelectorAll('svg text')].map((t) => t.textContent).join(' '),
+    cut: (() => {
+      const numbers = document.getElementById('numbers');
+      numbers.textContent = '✓ stage at zero alpha -0.02 degrees, x +12, y -104, z +2360 nm';
+      return numbers.scrollWidth - numbers.clientWidth;
+    })(),
   });
 })()"""
 
@@ -362,8 +369,9 @@ def test_malformed_requests_are_refused_and_print_nothing(
         ("127.0.0.1", "http://127.0.0.1:8000", False),
         ("localhost", "http://localhost:8000", False),
         ("::1", "http://[::1]:8000", False),
-        ("0.0.0.0", "http://this machine:8000", True),
-        ("10.0.0.7", "http://this machine:8000", True),
+        ("0.0.0.0", f"http://{gethostname()}:8000", True),
+        ("::", f"http://{gethostname()}:8000", True),
+        ("10.0.0.7", "http://10.0.0.7:8000", True),
     ],
 )
 def test_it_warns_if_other_machines_can_connect(host: str, where: str, warns: bool) -> None:
@@ -371,6 +379,13 @@ def test_it_warns_if_other_machines_can_connect(host: str, where: str, warns: bo
     assert where in lines[0]
     assert any(line.startswith(f"WARNING: listening on {host}") for line in lines) == warns
     assert any("ssh -L" in line for line in lines) == warns
+
+
+def test_the_policy_allows_the_icon_of_the_page() -> None:
+    page = (Path(web.__file__).parent / "page.html").read_text()
+    assert '<link rel="icon" href="data:' in page
+    rules = [rule.split() for rule in web.SECURITY["Content-Security-Policy"].split(";")]
+    assert ["img-src", "'self'", "data:"] in rules
 
 
 def test_errors_of_serve(

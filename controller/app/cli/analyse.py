@@ -86,6 +86,10 @@ def _analyse_folder(folder: Path, options: StructureOptions) -> tuple[Structure,
         return structure, [*paths, summary, write_report(folder)]
 
 
+def _false_particles(left_out: int) -> str:
+    return f"; {left_out} more left out: they overlap three others or more" if left_out else ""
+
+
 def described(structure: Structure) -> list[str]:
     """Return the structure in lines for a terminal."""
     closed = structure.particles - structure.surface
@@ -94,7 +98,7 @@ def described(structure: Structure) -> list[str]:
     return [
         structure.headline(),
         f"particles    {structure.particles}: {closed} with a closed shell, {structure.surface} "
-        f"at the surface; {structure.left_out} left out",
+        f"at the surface{_false_particles(structure.left_out)}",
         *(
             f"{name:12} {_percent(share)}"
             for name, share in structure.shares.items()

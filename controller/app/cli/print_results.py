@@ -36,7 +36,7 @@ def count_lines(summary: Summary) -> list[str]:
         found = summary.registration
         lines.append(
             f"B onto A: turned by {found.in_plane_deg:.1f} degrees in the plane, "
-            f"{found.score:.0%} of the particles paired (elsewhere {found.runner_up:.0%})"
+            f"{found.score:.0%} of the particles paired (next best pose {found.runner_up:.0%})"
         )
     if summary.structure is not None:
         lines.append(f"structure: {summary.structure.headline()}")

@@ -84,7 +84,8 @@ PAGES: dict[str, tuple[tuple[str, str], ...]] = {
         ("shift 2.0 nm", "distance of the object from its place in that frame"),
         (
             "live residual 0.54",
-            "px between the frame and the re-projection of the live volume; HIGH above 1",
+            "px between the frame and the re-projection of the live volume; HIGH above 1; "
+            "wait: too few images to judge",
         ),
         ("final residual", "that of the alignment of all tilts, rms; it replaces the live ones"),
         (
@@ -103,7 +104,7 @@ PAGES: dict[str, tuple[tuple[str, str], ...]] = {
     ),
     "shower": (
         ("shower", "beam shower: long, wide illumination before A that ends contamination"),
-        ("this angle", "time left at this tilt; it waits for the session at the end of each slice"),
+        ("this angle", "time left at this tilt; it waits for the session every 20 s"),
         ("size -0.4% at +0°", "size of the assembly; change between two images at that angle"),
         ("drift", "movement of the object between these images, and its speed"),
     ),

@@ -8,10 +8,21 @@ from textwrap import wrap
 from rich.text import Text
 
 from controller.model.base import SeriesName
-from controller.model.events import Advised, Phase, State
+from controller.model.events import Advised, OperatorState, Phase, State
 from controller.model.frames import FrameVerdict
 from controller.service import event_text, status_text
-from controller.service.session_status import RESIDUAL_LIMIT_PX, SessionStatus, TiltStatus
+from controller.service.residual_verdict import (
+    IN_A_ROW,
+    fits_badly,
+    high_in_a_row,
+    too_early,
+)
+from controller.service.session_status import (
+    RESIDUAL_LIMIT_PX,
+    SeriesStatus,
+    SessionStatus,
+    TiltStatus,
+)
 from controller.ui.colours import BAD, WARNING
 from controller.ui.tui.layout import SIDE_CELLS
 from controller.ui.tui.panel_parts import (
@@ -126,7 +137,8 @@ def _series(status: SessionStatus) -> Lines:
         ),
         line(status_text.beam(status), "   ", *_counts_parts(tilt)),
         line("dose ", (status_text.dose(status), "bold")),
-        line(*_alignment_parts(status, tilt, series.tilts)),
+        line(*_alignment_parts(status, tilt, series)),
+        *_high_lines(series),
         line(f"seen by {name} ", *count_parts(status, name)),
         *([line("fused     ", *count_parts(status, "fused"))] if "fused" in status.counts else []),
         *structure_lines(status, "fused", name),
@@ -163,11 +175,9 @@ def _counts_parts(tilt: TiltStatus | None) -> Parts:
     return ["counts ", (f"{tilt.frame.mean_counts:.0f} ", "bold"), (word, verdict_style(good))]
 
 
-def _alignment_parts(
-    status: SessionStatus, tilt: TiltStatus | None, tilts: tuple[TiltStatus, ...]
-) -> Parts:
+def _alignment_parts(status: SessionStatus, tilt: TiltStatus | None, series: SeriesStatus) -> Parts:
     shift = "–" if tilt is None else status_text.shift(status, tilt)
-    residuals = [known.residual_px for known in tilts if known.residual_px is not None]
+    residuals = [known.residual_px for known in series.tilts if known.residual_px is not None]
     if not residuals:
         return ["shift ", (shift, "bold"), "   live residual –"]
     good = residuals[-1] <= RESIDUAL_LIMIT_PX
@@ -176,8 +186,20 @@ def _alignment_parts(
         (shift, "bold"),
         "  live residual ",
         (f"{residuals[-1]:.2f} px ", "bold"),
-        ("ok" if good else "HIGH", verdict_style(good)),
+        ("ok", verdict_style(good)) if good else _high_word(series),
     ]
+
+
+def _high_word(series: SeriesStatus) -> tuple[str, str]:
+    return ("wait", WARNING) if too_early(series) else ("HIGH", BAD)
+
+
+def _high_lines(series: SeriesStatus) -> Lines:
+    """Return a line while tilts are high and the advice does not say so yet."""
+    n = high_in_a_row(series)
+    if n == 0 or fits_badly(series):
+        return []
+    return [line((f"! HIGH {n} in a row; at {IN_A_ROW}: {OperatorState.STOP_AT_END}", WARNING))]
 
 
 def _flip(status: SessionStatus) -> Lines:

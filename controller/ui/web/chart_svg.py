@@ -39,14 +39,15 @@ def chart_svg(chart: Chart) -> str:
 
 
 class _Axes:
-    """Places of points in the picture."""
+    """Places of points in the picture; those above or below it are moved to its edge."""
 
     def __init__(self, chart: Chart) -> None:
         self._x, self._y = chart.x_range, y_range(chart)
 
     def of(self, point: Point) -> Point:
+        within = min(max(point[1], self._y[0]), self._y[1])
         across = (point[0] - self._x[0]) / ((self._x[1] - self._x[0]) or 1.0)
-        up = (point[1] - self._y[0]) / ((self._y[1] - self._y[0]) or 1.0)
+        up = (within - self._y[0]) / ((self._y[1] - self._y[0]) or 1.0)
         return (
             LEFT + across * (WIDTH - LEFT - RIGHT),
             HEIGHT - BOTTOM - up * (HEIGHT - TOP - BOTTOM),

@@ -12,6 +12,7 @@ import io
 import os
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
+from socket import gethostname
 
 from aiohttp import web
 from PIL import Image
@@ -24,6 +25,8 @@ from controller.ui.web.page_content import page_content
 from controller.ui.web.session_reader import SessionReader
 from controller.ui.web.source_check import LOOPBACK, source_check
 
+EVERY_ADDRESS = ("0.0.0.0", "::")
+"""Hosts that mean: at every address of this machine."""
 MAX_VISITORS = 100
 """Largest number of pages that are kept up to date at once."""
 READ_EVERY_S = 0.3
@@ -161,7 +164,7 @@ async def _report(request: web.Request) -> web.StreamResponse:
 
 def greeting(host: str, port: int) -> list[str]:
     """Return the address of the page, with a warning if other machines can reach it."""
-    here = host if host in LOOPBACK else "this machine"
+    here = gethostname() if host in EVERY_ADDRESS else host
     lines = [f"read-only page at http://{f'[{here}]' if ':' in here else here}:{port}"]
     if host not in LOOPBACK:
         lines += [
