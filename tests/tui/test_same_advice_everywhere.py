@@ -69,7 +69,7 @@ CASES = (
         (*(frame(i) for i in range(11)), *(judged(i, 1.5) for i in range(11))),
         "STOP AT END",
         "▲",
-        "live residual above 1 px for 3 tilts: look at the frames, retake bad ones",
+        "live residual above 1 px for 3 tilts: retake the bad frames",
     ),
     Case(
         "a failed session",
@@ -117,7 +117,7 @@ def test_the_same_advice_everywhere(
     follow(tmp_path, threading.Event(), terminal)
     for text in (plain.getvalue(), terminal.getvalue()):
         assert (f"[{case.advice}]" in text) == is_new
-        assert case.reason in text
+    assert case.reason in plain.getvalue()
     assert ": ".join(filter(None, (f"{case.sign} {case.advice}", case.reason))) in (
         terminal.getvalue()
     )
