@@ -61,6 +61,9 @@ class TiltSeries:
     known
         [tilt, y, x], 1 where a pixel shows the object alone and 0 where another object covers it;
         None if all do. Pixels with 0 count for nothing in the reconstruction and in the fit.
+    tilt_numbers
+        Number of each image's tilt, counted from 1, for messages; empty if only the places in the
+        stack are known. Several images of one tilt have the same number.
     recorded_at
         [tilt], dose or time at which each image was recorded, in any unit; None if the images are
         in the order of recording, at equal distances.
@@ -81,6 +84,7 @@ class TiltSeries:
     sense_known: bool = True
     even_background: bool = True
     known: Float32 | None = None
+    tilt_numbers: tuple[int, ...] = ()
     recorded_at: Float64 | None = None
 
     def __post_init__(self) -> None:

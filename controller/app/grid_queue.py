@@ -99,8 +99,6 @@ def run_grid(
             _open(journal, protocol)
             sessions = GridSessions(grid, protocol, bridge, headless=headless)
             return _run(grid, protocol, journal, sessions, say)
-    except BrokenPipeError:  # of the terminal, not of a file
-        raise
     except OSError as error:
         raise SafetyStopError(
             f"{path_error_text(error, grid.path)}; mend it, then: "

@@ -96,6 +96,23 @@ def free_results_folder(session: Path) -> Path:
     )
 
 
+def with_tilt_numbers(series: TiltSeries, session: Path | None) -> TiltSeries:
+    """Return the series with the numbers of its tilts.
+
+    In a session, a number is that of the tilt in the plan, which several frames may have. Without
+    a session, the images of the stack are counted.
+    """
+    name: SeriesName = "A" if series.name == "A" else "B"
+    numbers = {
+        section: number
+        for number, sections in sections_by_tilt(name, series.tilts, session).items()
+        for section in sections
+    }
+    if len(numbers) < series.tilts:
+        return series  # images that the journal does not know have places in the stack alone
+    return replace(series, tilt_numbers=tuple(numbers[at] for at in range(series.tilts)))
+
+
 def without_dropped(
     series: Sequence[TiltSeries], dropped: Sequence[DroppedTilts], session: Path | None
 ) -> list[TiltSeries]:

@@ -56,7 +56,7 @@ def series_warnings(series: TiltSeries, left_out: list[LeftOut | None]) -> list[
     """Return notes and doubts of the input, and one line for each image left out."""
     together = left_out.count(LeftOut.OVERLAPPED)
     lines = [
-        f"series {series.name}: section {section} at {series.angles_deg[section]:+.1f} degrees "
+        f"{_image_name(series, section)} at {series.angles_deg[section]:+.1f} degrees "
         f"left out, {reason}"
         for section, reason in enumerate(left_out)
         if reason not in (None, LeftOut.OVERLAPPED)
@@ -67,6 +67,13 @@ def series_warnings(series: TiltSeries, left_out: list[LeftOut | None]) -> list[
             "overlaps the one that is counted"
         )
     return [*series.notes, *series.doubts, *lines]
+
+
+def _image_name(series: TiltSeries, section: int) -> str:
+    """Return the name of an image's tilt, ``A#12``, or its place in the stack."""
+    if series.tilt_numbers:
+        return f"{series.name}#{series.tilt_numbers[section]}"
+    return f"series {series.name}: section {section}"
 
 
 def summary_in_recorded_pixels(summary: SeriesSummary, sampling: Sampling) -> SeriesSummary:

@@ -13,7 +13,8 @@ from controller.app.cli.inspect_session import series_lines
 from controller.app.cli.main import main
 from controller.app.inspected_results import SeriesOutcome
 from controller.common.exit_codes import ExitCode
-from tests.support.finished_session import make_finished
+from processing.results import Trust, Verdict
+from tests.support.finished_session import make_finished, summary
 from tests.support.inspected_session import SERIES, keep_series, keep_summary, make_inspected
 
 
@@ -41,6 +42,12 @@ def with_misfits(folder: Path) -> None:
         for section, image in enumerate(SERIES.images)
     ]
     keep_summary(folder, SERIES.model_copy(update={"images": images}))
+
+
+def refused(folder: Path) -> None:
+    verdict = Verdict(state=Trust.REFUSED, reasons=("too few images",))
+    (folder / "processed/summary.json").write_text(summary(verdict).model_dump_json())
+    keep_summary(folder, SERIES)
 
 
 def made_again(folder: Path) -> None:
@@ -76,6 +83,7 @@ SHOWN: dict[str, tuple[Callable[[Path], None], tuple[str, ...]]] = {
     ),
     "unfinished": (unfinished, ("A#7 0.060", "count       2, 1 to 3", "has not ended")),
     "no results": (without_results, ("7 of 16 x 16 pixels", "no results yet; make them with")),
+    "refused": (refused, ("count       2, none, the count is refused\n", "too few images")),
     "made again": (made_again, ("results made again: dualtilt inspect", "processed-2")),
 }
 

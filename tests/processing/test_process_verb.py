@@ -99,6 +99,8 @@ def test_a_folder_of_series_is_processed_again_without_some_tilts(
     summary = Summary.model_validate_json((again / "processed/summary.json").read_text())
     assert summary.series["A"].excluded == [2, 3]
     left_out = [image.left_out for image in summary.series["A"].images]
+    named = [line for line in summary.warnings if "as marked" in line]
+    assert named == [f"A#{n} at {ANGLES[n - 1]:+.1f} degrees left out, as marked" for n in (3, 4)]
     assert left_out == [LeftOut.MARKED if n in (2, 3) else None for n in range(len(ANGLES))]
     assert summary.counts.A.n == pytest.approx(len(points), rel=0.03)
     assert '"diameter_nm": 6.3' in (again / "processed/A.json").read_text()
@@ -332,6 +334,30 @@ def main_parsed(verb: str, *arguments: object) -> int:
 def test_a_run_needs_a_folder_for_its_results(stacks: Path) -> None:
     with pytest.raises(UsageError, match="--out DIR"):
         run(stacks / "A.mrc")
+
+
+@dataclass(frozen=True)
+class Missing:
+    id: str
+    words: tuple[str, ...]
+    message: str
+
+
+MISSING = [
+    Missing("no file", ("nosuch",), "nosuch: no such file or folder"),
+    Missing("no second file", ("session", "nosuch"), "nosuch: no such file or folder"),
+    Missing("no images yet", ("session",), "session: this session has no images yet"),
+]
+
+
+@pytest.mark.parametrize("case", MISSING, ids=lambda case: case.id)
+def test_what_is_missing_is_named_without_an_out_folder(case: Missing, tmp_path: Path) -> None:
+    session = tmp_path / "session"
+    session.mkdir()
+    for name in ("journal.jsonl", "protocol.toml"):
+        (session / name).touch()
+    with pytest.raises(UsageError, match=case.message):
+        run(*(tmp_path / word for word in case.words))
 
 
 @pytest.mark.parametrize("text", ["0", "-1", "nan", "inf", "six"])

@@ -9,6 +9,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import NoReturn, Protocol, cast
 
+from controller.app.cli.closed_pipe import outlive_readers
 from controller.app.cli.output_folder import require_places
 from controller.common.errors import DualtiltError, one_line, path_error_text
 from controller.common.exit_codes import ExitCode
@@ -107,6 +108,8 @@ def main(argv: list[str] | None = None) -> int:
     int
         An :class:`~controller.common.exit_codes.ExitCode`.
     """
+    if argv is None:
+        outlive_readers()
     words = sys.argv[1:] if argv is None else argv
     # no option before the verb takes a value
     parser = build_parser(next((word for word in words if not word.startswith("-")), None))
@@ -127,9 +130,6 @@ def main(argv: list[str] | None = None) -> int:
         return _print_error(str(error), error.exit_code)
     except KeyboardInterrupt:
         return _print_error("interrupted", ExitCode.INTERRUPTED)
-    except BrokenPipeError:
-        sys.stderr.close()  # the reader of the output has closed it
-        return ExitCode.OK
     except OSError as error:
         if args.debug:
             raise

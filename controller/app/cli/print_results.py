@@ -53,9 +53,11 @@ def _sizes_text(diameter: Diameter) -> str:
 
 
 def interval_text(count: Count) -> str:
-    """Return the interval; that of a count which is not trusted is marked with its state."""
+    """Return the interval; that of a doubtful count is marked, and a refused count has none."""
     from processing.results import Trust
 
+    if count.verdict is not None and count.verdict.state is Trust.REFUSED:
+        return "none, the count is refused"
     interval = f"{count.n_low} to {count.n_high}"
     if count.verdict is None or count.verdict.state is Trust.TRUSTED:
         return interval

@@ -21,6 +21,7 @@ from controller.app.recorded_series import (
     free_results_folder,
     recorded_series,
     recorded_settings,
+    with_tilt_numbers,
     without_dropped,
 )
 from controller.common.errors import (
@@ -72,7 +73,7 @@ def run(args: argparse.Namespace) -> int:
 
     refuse_grid(args.series_a)
     paths, session = _paths(args)
-    _require_two_files(paths)
+    _require_files(paths)
     options = reading_options(args, len(paths))
     if args.dry_run:
         return print_series(paths, options)
@@ -124,6 +125,7 @@ def _processed(
         if session is not None:
             for name, one, path in zip(SERIES, series, paths, strict=False):
                 require_recorded_images(path, name, one.excluded)
+        series = [with_tilt_numbers(one, session) for one in series]
         series = without_dropped(series, args.drop, session)
         for one in series:
             require_tilt_series(one)
@@ -280,9 +282,21 @@ def _region_in(
     return column, row, radius
 
 
-def _require_two_files(paths: list[Path]) -> None:
-    existing = [path for path in paths if path.exists()]
-    if len(existing) == 2 and existing[0].samefile(existing[1]):
+def _require_files(paths: list[Path]) -> None:
+    """Refuse a missing file, a session that has no images yet, and one file for both series."""
+    from controller.session.folder import SessionFolder
+
+    for path in paths:
+        if not path.exists():
+            raise UsageError(f"{path}: no such file or folder")
+    for path in paths:
+        if SessionFolder(path).journal.exists():
+            raise UsageError(
+                f"{path}: this session has no images yet; try again once it has recorded a series"
+                if not recorded_series(path)
+                else f"{path}: is a session; give it alone, or the files of two series"
+            )
+    if len(paths) == 2 and paths[0].samefile(paths[1]):
         raise UsageError(
-            f"{existing[1]}: A and B are the same file; name the flipped series, or leave B out"
+            f"{paths[1]}: A and B are the same file; name the flipped series, or leave B out"
         )
