@@ -40,7 +40,7 @@ USED_SHARE = 0.4
 IDLE_SHARE = 0.05
 """Fraction of a GPU's memory that a process keeps for its next arrays. To get it again takes time,
 but another process may need it."""
-INSTALL = "pip install 'dualtilt[gpu]'"
+INSTALL = "pip install -e '.[gpu]' in dualtilt's source folder"
 
 Array = Any
 """Array of the device: NumPy's or CuPy's."""

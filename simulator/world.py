@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from controller.common.atomic import replace_text
 from controller.common.bounded_read import read_bounded
+from controller.hardware.interface import MicroscopeError
 from controller.model.base import Data
 from simulator.deformation import share_reached
 from simulator.grid import Mount, mount_as_loaded
@@ -114,5 +115,17 @@ def open_world(settings: SimulatorSettings, path: Path | None) -> World:
 
 
 def save_world(world: World, path: Path) -> None:
-    """Write the state atomically, so that the file is complete even if the process is killed."""
-    replace_text(path, world.model_dump_json())
+    """Write the state atomically, so that the file is complete even if the process is killed.
+
+    Raises
+    ------
+    MicroscopeError
+        The disk refuses it; the message names the folder.
+    """
+    try:
+        replace_text(path, world.model_dump_json())
+    except OSError as error:
+        raise MicroscopeError(
+            f"{path.absolute().parent}: the simulator cannot write its state here: "
+            f"{error.strerror or error}"
+        ) from error

@@ -19,7 +19,8 @@ from controller.model.target_order import shortest_order
 from controller.model.targets import Target
 from controller.procedures.tracking.stage_image import centring_position
 from controller.service.service_address import NoSessionError
-from controller.service.session_client import ServiceClient, exit_code_after, last_status
+from controller.service.session_client import ServiceClient, exit_code_after
+from controller.service.status_file import last_status
 from controller.session.entries import StepDone
 from controller.session.errors import SessionInUseError
 from controller.session.folder import SessionFolder

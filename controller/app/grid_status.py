@@ -7,7 +7,7 @@ from pathlib import Path
 from controller.model.protocol import Protocol
 from controller.report.grid_page import as_csv, as_page
 from controller.service.queue_status import QueueStatus, TargetRow
-from controller.service.session_client import last_status
+from controller.service.status_file import last_status
 from controller.session.grid_folder import GridFolder
 from controller.session.queue_journal import QueueState, read_queue, replay_queue
 from processing.files.atomic import replace_text

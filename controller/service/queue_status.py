@@ -10,8 +10,8 @@ from controller.common.bounded_read import read_whole
 from controller.common.open_inside import open_inside
 from controller.model.base import Data, Which
 from controller.model.events import State
-from controller.service.session_client import last_status
 from controller.service.session_status import CountPoint, SessionStatus
+from controller.service.status_file import last_status
 from controller.session.grid_folder import GridFolder
 from controller.session.queue_journal import TargetState
 

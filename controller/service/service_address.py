@@ -21,6 +21,8 @@ from controller.common.errors import UsageError, quoted
 from controller.common.open_inside import open_inside
 from controller.common.runtime_folder import runtime_folder
 from controller.model.base import Data
+from controller.model.events import State
+from controller.service.status_file import last_status
 from controller.session.folder import SessionFolder
 from controller.session.grid_folder import folder_to_resume
 
@@ -65,8 +67,11 @@ def _no_session(folder: Path) -> tuple[str, str]:
             "shows it"
         )
     fault = f"{folder}: no session is running here"
-    if (folder / "report.html").is_file():
-        return fault, f"its report is {folder}/report.html"
+    status = last_status(folder)
+    if status is not None and status.state is State.FINISHED:
+        if (folder / "report.html").is_file():
+            return fault, f"its report is {folder}/report.html"
+        return f"{fault}, it is finished", f"`dualtilt report {quoted(folder)}` writes its report"
     return fault, f"`dualtilt resume {quoted(folder_to_resume(folder))}` continues it"
 
 

@@ -6,7 +6,6 @@ thread that sends a command opens its own.
 
 from __future__ import annotations
 
-import contextlib
 import time
 from pathlib import Path
 from types import TracebackType
@@ -17,10 +16,8 @@ import Pyro5.errors
 from Pyro5.callcontext import current_context
 
 from controller.common import rpc
-from controller.common.bounded_read import read_whole
 from controller.common.errors import DualtiltError, UsageError, quoted
 from controller.common.exit_codes import ExitCode
-from controller.common.open_inside import open_inside
 from controller.model.commands import Answer, StopWhen
 from controller.model.events import RECORD, Record
 from controller.service.previews import Picture
@@ -34,6 +31,7 @@ from controller.service.service_address import (
     read_address,
 )
 from controller.service.session_status import SessionStatus
+from controller.service.status_file import last_status
 from controller.session.grid_folder import folder_to_resume
 
 EXIT_CODE_WITHIN_S = 20.0
@@ -243,8 +241,14 @@ def others_run(folder: Path) -> bool:
     )
 
 
-def the_only_session() -> Path:
+def the_only_session(option: str = "") -> Path:
     """Return the folder of the only running session, for commands without a folder.
+
+    Parameters
+    ----------
+    option
+        Option with which the command takes a folder, with a space behind it; empty if the folder
+        stands alone.
 
     Raises
     ------
@@ -257,16 +261,9 @@ def the_only_session() -> Path:
     # a session whose folder was removed while it runs cannot be reached
     folders = [folder for folder in folders if folder.is_dir()] or folders
     if len(folders) > 1:
-        named = ", ".join(str(folder) for folder in folders)
-        raise UsageError(f"{len(folders)} sessions are running: name one of {named}")
+        named = ", ".join(f"{option}{quoted(folder.resolve())}" for folder in folders)
+        raise UsageError(f"{len(folders)} sessions are running; add one of these: {named}")
     return folders[0]
-
-
-def last_status(folder: Path) -> SessionStatus | None:
-    """Return the status that a session left on disk; None if it is missing or unreadable."""
-    with contextlib.suppress(OSError, ValueError), open_inside(folder, "status.json") as file:
-        return SessionStatus.model_validate_json(read_whole(file))
-    return None
 
 
 def exit_code_after(folder: Path, status: SessionStatus) -> ExitCode:

@@ -27,10 +27,10 @@ from controller.service.session_client import (
     NotAnsweringError,
     ServiceClient,
     SessionGoneError,
-    last_status,
 )
 from controller.service.session_status import SessionStatus
 from controller.service.session_store import SessionStore
+from controller.service.status_file import last_status
 from controller.session.event_log import EventLogTail, read_events
 
 WAIT_S = 1.0

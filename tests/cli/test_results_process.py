@@ -12,7 +12,8 @@ import pytest
 from controller.app.detached_process import run_results_process
 from controller.common.exit_codes import ExitCode
 from controller.model.processing_jobs import Job, JobOutcome
-from controller.service.session_client import find_sessions, last_status
+from controller.service.session_client import find_sessions
+from controller.service.status_file import last_status
 from controller.session.folder import SessionFolder
 from controller.session.folder_lock import FolderLock
 from tests.support.small_session import FakeJobs, Run, open_session

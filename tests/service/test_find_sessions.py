@@ -30,14 +30,23 @@ NO_PROCESS = 2**22 + 1
 """Larger than any process id of Linux."""
 
 
-def test_sessions_are_found_without_naming_them(session: Session, tmp_path: Path) -> None:
+def test_sessions_are_found_without_naming_them(
+    session: Session, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert the_only_session() == session.folder
-    second = SessionService(tmp_path / "second", lambda record: None)
     (tmp_path / "second").mkdir()
+    (tmp_path / "other").mkdir()
+    second = SessionService(tmp_path / "other" / ".." / "second", lambda record: None)
     second.serve(RecordingEngine())
-    assert sorted(find_sessions()) == sorted([session.folder, tmp_path / "second"])
-    with pytest.raises(UsageError, match="2 sessions are running"):
+    found = {folder.resolve() for folder in find_sessions()}
+    assert found == {session.folder.resolve(), tmp_path / "second"}
+    with pytest.raises(UsageError, match="2 sessions are running") as caught:
         the_only_session()
+    assert f" {tmp_path / 'second'}" in str(caught.value)
+    assert main(["answer", "flip", "done"]) == ExitCode.USAGE
+    said = capsys.readouterr().err
+    assert f"--session {tmp_path / 'second'}" in said
+    assert f"--session {session.folder.resolve()}" in said
     second.close(ExitCode.OK)
     assert find_sessions() == [session.folder]
 

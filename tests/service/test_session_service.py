@@ -13,8 +13,9 @@ from controller.common.exit_codes import ExitCode
 from controller.model.commands import Answer, StopWhen
 from controller.model.events import PreviewReady, PromptOpened, Record, State, StateChanged
 from controller.service import session_server
-from controller.service.session_client import ServiceClient, SessionGoneError, last_status
+from controller.service.session_client import ServiceClient, SessionGoneError
 from controller.service.session_server import SessionService
+from controller.service.status_file import last_status
 from tests.service.served_session import Session
 from tests.support import scripted_session as script
 from tests.support.recording_engine import RecordingEngine

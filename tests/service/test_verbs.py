@@ -13,8 +13,9 @@ import pytest
 from controller.app.cli.main import main
 from controller.common.exit_codes import ExitCode
 from controller.model.commands import Answer, StopWhen
-from controller.model.events import PromptOpened
+from controller.model.events import PromptOpened, State
 from controller.service.session_server import SessionService
+from controller.service.session_status import SessionStatus
 from tests.support import scripted_session as script
 from tests.support.recording_engine import RecordingEngine
 
@@ -118,6 +119,10 @@ def test_a_process_that_takes_no_commands_is_named(
         ("attach {empty}", "holds no session"),
         ("attach {empty}/nowhere", "no such session folder"),
         ("pause", "no session is running"),
+        ("attach {crashed}", "no session is running here; `dualtilt resume"),
+        ("stop {crashed}", "no session is running here; `dualtilt resume"),
+        ("attach {finished}", "its report is {finished}/report.html"),
+        ("attach {unreported}", "it is finished; `dualtilt report"),
         ("stop {ended}", "no session is running here"),
         ("answer flip done", "no session is running"),
         ("answer flip done --session {ended}", "no session is running here"),
@@ -126,10 +131,17 @@ def test_a_process_that_takes_no_commands_is_named(
 def test_a_command_without_a_session(
     tmp_path: Path, line: str, message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    ended, empty = tmp_path / "ended", tmp_path / "empty"
-    for folder in (ended, empty):
-        folder.mkdir()
-    (ended / "journal.jsonl").touch()
-    assert main(line.format(ended=ended, empty=empty).split()) == ExitCode.USAGE
+    names = ("ended", "empty", "crashed", "finished", "unreported")
+    folders = {name: str(tmp_path / name) for name in names}
+    for name, folder in folders.items():
+        Path(folder).mkdir()
+        if name != "empty":
+            (Path(folder) / "journal.jsonl").touch()
+        if name in ("crashed", "finished"):
+            (Path(folder) / "report.html").touch()
+        if name in ("crashed", "finished", "unreported"):
+            state = State.RUNNING if name == "crashed" else State.FINISHED
+            (Path(folder) / "status.json").write_text(SessionStatus(state=state).model_dump_json())
+    assert main(line.format(**folders).split()) == ExitCode.USAGE
     err = capsys.readouterr().err
-    assert message in err and len(err.splitlines()) == 1
+    assert message.format(**folders) in err and len(err.splitlines()) == 1

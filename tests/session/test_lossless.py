@@ -17,7 +17,7 @@ from controller.app.cli.main import main
 from controller.common.errors import UsageError
 from controller.common.exit_codes import ExitCode
 from controller.model.plan import make_plan
-from controller.service.session_client import last_status
+from controller.service.status_file import last_status
 from controller.session.errors import JournalDamagedError
 from controller.session.event_log import read_events
 from controller.session.folder import SessionFolder

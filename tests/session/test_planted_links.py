@@ -25,7 +25,7 @@ from controller.model.processing_jobs import Job
 from controller.report.write import write_report
 from controller.service.previews import read_preview
 from controller.service.service_address import read_address
-from controller.service.session_client import last_status
+from controller.service.status_file import last_status
 from controller.session.previews import write_preview
 from controller.session.read_plain import read_plain
 from controller.session.session import Session

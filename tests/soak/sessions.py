@@ -21,7 +21,7 @@ from pathlib import Path
 from controller.app.start_session import new_session, start
 from controller.common.exit_codes import ExitCode
 from controller.rehearsal.fault_list import REMOUNT_FAULTS, FaultKind
-from controller.service.session_client import last_status
+from controller.service.status_file import last_status
 from controller.session.entries import Exposing, FrameWritten
 from controller.session.folder import SessionFolder
 from controller.session.journal import read_journal

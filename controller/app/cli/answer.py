@@ -24,7 +24,11 @@ def run(args: argparse.Namespace) -> int:
     from controller.service.session_client import ServiceClient, the_only_session
 
     answer = Answer(prompt_id=args.prompt, value=args.value, reason=args.reason)
-    folder = present_session(args.session) if args.session is not None else the_only_session()
+    folder = (
+        present_session(args.session)
+        if args.session is not None
+        else the_only_session("--session ")
+    )
     with ServiceClient.connect(folder) as client:
         client.answer(answer)
     print(f"{args.prompt}: answered {args.value}")

@@ -51,7 +51,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Process the sessions, print their table, return the exit code."""
     if find_spec("distributed") is None:
-        raise UsageError("batch needs the extra `cluster`: pip install 'dualtilt[cluster]'")
+        raise UsageError(
+            "batch needs the extra `cluster`: pip install -e '.[cluster]' in its source folder"
+        )
     from controller.app.batch_sessions import BatchOptions, run_sessions
     from controller.app.cli.batch_progress import shown_batch
     from controller.app.cli.batch_table import print_table

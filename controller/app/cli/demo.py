@@ -40,7 +40,7 @@ def run(args: argparse.Namespace) -> int:
     from controller.app.profiles import find_faults, find_profile
     from controller.app.start_session import new_session, run_new
     from controller.rehearsal.accuracy_checks import failed_checks, read_accuracy
-    from controller.service.session_client import last_status
+    from controller.service.status_file import last_status
 
     faults = [find_faults(name) for name in args.faults]
     if args.grid:

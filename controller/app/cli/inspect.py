@@ -64,7 +64,9 @@ def _show_in_browser(folder: Path | None, args: argparse.Namespace) -> int:
     if args.pictures is not None:
         raise UsageError("--browser and --pictures: choose one of them")
     if find_spec("aiohttp") is None:
-        raise UsageError("inspect --browser needs the extra `web`: pip install 'dualtilt[web]'")
+        raise UsageError(
+            "inspect --browser needs the extra `web`: pip install -e '.[web]' in its source folder"
+        )
     from controller.app.cli.inspect_browser import files_source, folder_source
     from controller.app.cli.inspected_page import InspectedSource
     from controller.ui.web.inspect_server import serve_inspected

@@ -34,7 +34,7 @@ def run(args: argparse.Namespace) -> int:
     from controller.common.errors import UsageError, quoted
     from controller.common.exit_codes import ExitCode
     from controller.model.events import State
-    from controller.service.session_client import last_status
+    from controller.service.status_file import last_status
     from controller.session.folder import SessionFolder
     from controller.session.grid_folder import GridFolder
 

@@ -39,7 +39,9 @@ def run(args: argparse.Namespace) -> int:
             f"{folder}: holds no session that can be shown: its events.jsonl is missing"
         ) from None
     if find_spec("aiohttp") is None:
-        raise UsageError("serve needs the extra `web`: pip install 'dualtilt[web]'")
+        raise UsageError(
+            "serve needs the extra `web`: pip install -e '.[web]' in its source folder"
+        )
     from controller.ui.web.page_server import serve
 
     serve(folder, args.host, args.port, args.name)

@@ -16,9 +16,9 @@ from controller.service.session_client import (
     NotAnsweringError,
     ServiceClient,
     SessionGoneError,
-    last_status,
 )
 from controller.service.session_status import SessionStatus
+from controller.service.status_file import last_status
 from controller.ui.tui.screen_messages import (
     PictureArrived,
     QueueArrived,
