@@ -45,10 +45,11 @@ def _lead(found: Json) -> str:
     )
     closed = found["particles"] - found["surface"]
     left_out = found["left_out"]
+    false = f"; {number(left_out)} more left out: they overlap three others or more"
     return (
         f"{number(found['particles'])} particles: {number(closed)} with a closed shell of "
         f"neighbours, of which the shares are, and {number(found['surface'])} at the surface"
-        f"{f'; {number(left_out)} left out' if left_out else ''}.{positions}"
+        f"{false if left_out else ''}.{positions}"
     )
 
 

@@ -76,7 +76,7 @@ RULES = (
     Rule(
         "misplaced",
         Cause.UNDERSAMPLED,
-        "the images allow another place for {0:.1%} of the particles",
+        "{0:.1%} of the particles may stand at a wrong place",
         0.005,
     ),
     Rule(

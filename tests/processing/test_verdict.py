@@ -148,3 +148,8 @@ def test_process_refuses_rods(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     assert summary.verdict.state is Trust.REFUSED
     assert summary.counts.A.verdict == summary.verdict
     assert "COUNT REFUSED" in (tmp_path / "out/report.html").read_text()
+
+
+def test_places_that_the_images_leave_open_are_told_in_plain_words() -> None:
+    reasons = judge(Fitness(misplaced=0.019)).reasons
+    assert reasons == ("1.9% of the particles may stand at a wrong place",)
