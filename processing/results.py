@@ -204,6 +204,7 @@ class LeftOut(StrEnum):
 
     MARKED = "as marked"
     """Marked by the session, in the files or with `--drop`."""
+    MISSING = "a part of it is missing"
     MISFIT = "it does not fit the other images"
     OVERLAPPED = "another object overlaps the one that is counted"
 

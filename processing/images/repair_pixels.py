@@ -13,6 +13,7 @@ from scipy import ndimage
 
 from processing.images.bad_borders import find_bad_columns_at_edge, find_padding
 from processing.images.bad_pixels import find_lines, find_spikes, find_stuck_pixels
+from processing.images.missing_blocks import find_constant_blocks, hides_object
 from processing.images.noise import Noise, measure_noise
 from processing.images.stored_images import StoredImages, image_threads
 from processing.parallel import each_in_threads
@@ -33,11 +34,14 @@ class Repairs:
     """Number of repairs by fault; stuck pixels and lines are counted once, not once an image."""
 
     not_finite: int = 0
+    blocks: int = 0
     padding: int = 0
     stuck: int = 0
     spikes: int = 0
     lines: int = 0
     border_lines: int = 0
+    lost: tuple[int, ...] = ()
+    """Images of which so much is missing that they can not be used."""
 
     def text(self) -> str:
         """Return the repairs as a list in words; empty if there were none."""
@@ -47,6 +51,7 @@ class Repairs:
             (self.lines, "dead or bright line"),
             (self.border_lines, "wrong border line"),
             (self.padding, "constant border pixel"),
+            (self.blocks, "constant pixel"),
             (self.not_finite, "non-finite pixel"),
         ]
         return ", ".join(f"{n} {kind}{'s' if n != 1 else ''}" for n, kind in kinds if n)
@@ -59,6 +64,7 @@ class _Lines:
     noise: Noise | None
     """Noise of the image; None if it changed with the repair."""
     not_finite: int
+    blocks: int
     padding: int
     lines: frozenset[tuple[str, int]]
     border_lines: frozenset[tuple[str, int]]
@@ -67,10 +73,10 @@ class _Lines:
 def repair_pixels(images: Float32) -> tuple[Float32, Repairs]:
     """Return repaired images [tilt, y, x] and the repairs; without a fault, the images themselves.
 
-    Images that are lost keep their non-finite pixels.
+    Images that are lost have no finite pixel.
     """
     stored, repairs = repair_stored(images)
-    return (stored.all(), repairs) if repairs.text() else (images, repairs)
+    return (images, repairs) if repairs == Repairs() else (stored.all(), repairs)
 
 
 def repair_stored(images: NDArray[Any]) -> tuple[StoredImages, Repairs]:
@@ -87,28 +93,46 @@ def repair_stored(images: NDArray[Any]) -> tuple[StoredImages, Repairs]:
     nowhere: frozenset[tuple[str, int]] = frozenset()
     return stack, Repairs(
         not_finite=sum(each.not_finite for each in lines),
+        blocks=sum(each.blocks for each in lines),
         padding=sum(each.padding for each in lines),
         stuck=int(stuck.sum()),
         spikes=sum(spikes),
         lines=len(nowhere.union(*(each.lines for each in lines))),
         border_lines=len(nowhere.union(*(each.border_lines for each in lines))),
+        lost=tuple(tilt for tilt, each in enumerate(found) if each is None),
     )
 
 
 def _repair_lines(stack: StoredImages, tilt: int) -> _Lines | None:
-    """Repair non-finite pixels, padding and wrong lines of an image; None if it is lost."""
+    """Repair missing pixels, padding and wrong lines of an image; None if it is lost."""
     image = stack.read(tilt)
     not_finite = ~np.isfinite(image)
     if not_finite.mean() > LARGEST_LOST:
+        _lose(stack, tilt)
         return None
     image = fill_pixels(image, not_finite)
-    noise, padding, lines, border_lines = _find_lines(image)
+    noise = measure_noise(image)
+    blocks = find_constant_blocks(image, noise)
+    missing = not_finite | blocks
+    if blocks.any():
+        image = fill_pixels(image, missing)
+        noise = measure_noise(image)
+    if hides_object(missing, image, noise):
+        _lose(stack, tilt)
+        return None
+    noise, padding, lines, border_lines = _find_lines(image, noise)
     wrong = padding.copy()
     for axis, at in lines | border_lines:
         wrong[(slice(None), at) if axis == "column" else (at, slice(None))] = True
-    stack.replace(tilt, not_finite | wrong, fill_pixels(image, wrong))
-    numbers = int(not_finite.sum()), int(padding.sum())
+    stack.replace(tilt, missing | wrong, fill_pixels(image, wrong))
+    numbers = int(not_finite.sum()), int(blocks.sum()), int(padding.sum())
     return _Lines(None if wrong.any() else noise, *numbers, lines, border_lines)
+
+
+def _lose(stack: StoredImages, tilt: int) -> None:
+    """Take no pixel of an image: what is left of it would be compared with other whole images."""
+    nothing = np.full(stack.shape, np.nan, np.float32)
+    stack.replace(tilt, np.ones(stack.shape, bool), nothing)
 
 
 def _repair_spikes(stack: StoredImages, stuck: Bools, tilt: int, noise: Noise | None) -> int:
@@ -123,7 +147,7 @@ def _repair_spikes(stack: StoredImages, stuck: Bools, tilt: int, noise: Noise | 
 
 
 def repair_image(image: Float32) -> Float32:
-    """Repair a single image [y, x]; a stuck pixel is a spike there. A lost image stays as it is."""
+    """Repair a single image [y, x]; a stuck pixel is a spike there. A lost image is NaN."""
     repaired, _ = repair_pixels(image[None])
     return np.asarray(repaired[0], np.float32)
 
@@ -175,10 +199,9 @@ def _filled_from_far(image: Float32, wrong: Bools) -> Float32:
 
 
 def _find_lines(
-    image: Float32,
+    image: Float32, noise: Noise
 ) -> tuple[Noise, Bools, frozenset[tuple[str, int]], frozenset[tuple[str, int]]]:
     """Return noise, padding, wrong lines and wrong border lines of one image of finite pixels."""
-    noise = measure_noise(image)
     padding = find_padding(image, noise)
     if padding.any():
         image = fill_pixels(image, padding)

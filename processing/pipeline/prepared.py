@@ -12,7 +12,7 @@ import numpy as np
 from processing.align.geometry import check_geometry
 from processing.images.isolate import Isolated, Surroundings, isolate_object
 from processing.images.prepare import upright_contrast, with_repairs_noted
-from processing.images.repair_pixels import repair_stored
+from processing.images.repair_pixels import Repairs, repair_stored
 from processing.images.stored_images import StoredImages
 from processing.pipeline.sampling import (
     field_sampling,
@@ -98,9 +98,8 @@ def prepare_field(series: TiltSeries, settings: ProcessSettings) -> PreparedSeri
     stored, repairs = repair_stored(series.images)
     repaired = with_repairs_noted(series, repairs)
     field = field_sampling(series, settings)
-    overview = (
-        read_sampled(repaired, stored.read, field) if repairs.text() else sampled(repaired, field)
-    )
+    sound = repairs == Repairs()
+    overview = sampled(repaired, field) if sound else read_sampled(repaired, stored.read, field)
     isolated = isolate_object(upright_contrast(overview), field.bin)
     checked = _with_checked_geometry(isolated)
     turns = checked.quarter_turns - isolated.series.quarter_turns

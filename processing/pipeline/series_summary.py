@@ -25,8 +25,12 @@ def left_out_images(
             reasons.append(None)
         elif overlapped is not None and overlapped[section]:
             reasons.append(LeftOut.OVERLAPPED)
+        elif series.excluded[section]:
+            reasons.append(LeftOut.MARKED)
         else:
-            reasons.append(LeftOut.MARKED if series.excluded[section] else LeftOut.MISFIT)
+            # a lost image has no finite pixel (`repair_pixels`)
+            lost = not np.isfinite(series.images[section]).any()
+            reasons.append(LeftOut.MISSING if lost else LeftOut.MISFIT)
     return reasons
 
 

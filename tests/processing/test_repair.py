@@ -150,6 +150,8 @@ FAULTS = [
     # one more pixel than masked on either side: interpolation may have mixed it with the frame
     Fault("a masked border", masked, Repairs(padding=13 * (64 * 64 - 59 * 56))),
     Fault("pixels not finite", at(np.nan, 5, slice(10, 14), slice(10, 15)), Repairs(not_finite=20)),
+    Fault("three dead rows", at(0, 3, slice(25, 28)), Repairs(blocks=3 * SIZE), within=0.2),
+    Fault("three saturated rows", at(65535, 3, slice(25, 28)), Repairs(blocks=3 * SIZE), 0.2),
     Fault("columns not finite", at(np.inf, 2, slice(None), [0, 1]), Repairs(not_finite=128)),
 ]
 
@@ -168,12 +170,38 @@ def test_wrong_pixels_are_repaired_and_counted(fault: Fault) -> None:
     assert (changed & ~wrong).sum() <= (repairs.padding - wrong.sum() if repairs.padding else 0)
 
 
-def test_a_lost_image_is_left_to_the_check_of_whole_images() -> None:
+LOST: dict[str, Callable[[Images], None]] = {
+    "most pixels not finite": at(np.nan, 4, slice(40)),
+    "rows not finite": at(np.nan, 4, slice(24, 36)),
+    "columns not finite": at(np.inf, 4, slice(None), slice(24, 36)),
+    "a hole in the object": at(np.nan, 4, slice(26, 38), slice(26, 38)),
+    "rows of zeros": at(0, 4, slice(24, 36)),
+    "saturated rows": at(65535, 4, slice(24, 36)),
+    "a block of zeros": at(0, 4, slice(26, 38), slice(26, 38)),
+}
+
+
+@pytest.mark.parametrize("spoil", LOST.values(), ids=LOST.keys())
+def test_an_image_without_a_part_of_its_object_is_lost_and_nothing_is_invented(
+    spoil: Callable[[Images], None],
+) -> None:
     images = spheres(5.0, 1000)
-    images[4, :40] = np.nan
+    sound = images.copy()
+    spoil(images)
     repaired, repairs = repair_pixels(images)
-    assert repairs == Repairs()
-    assert np.isnan(repaired[4]).sum() == 40 * SIZE
+    assert repairs == Repairs(lost=(4,))
+    assert np.isnan(repaired[4]).all()
+    others = np.arange(len(ANGLES)) != 4
+    np.testing.assert_array_equal(repaired[others], sound[others])
+
+
+@pytest.mark.parametrize("value", [np.nan, 0])
+def test_a_missing_block_of_the_background_costs_no_image(value: float) -> None:
+    images = spheres(5.0, 1000)
+    images[4, 2:14, 2:14] = value
+    repaired, repairs = repair_pixels(images)
+    assert repairs.lost == ()
+    assert np.abs(repaired[4, 2:14, 2:14] - np.median(images[3, 2:14, 2:14])).max() < 100
 
 
 def test_a_single_frame_is_repaired_without_the_others() -> None:
