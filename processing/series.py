@@ -43,6 +43,9 @@ class TiltSeries:
         One line for each oddity of the input, with what was done about it; becomes a warning.
     doubts
         One line for each reason not to trust a count of this series.
+    angle_reasons
+        One line for each sign that the tilt angles are wrong. They stand first among the reasons of
+        a doubtful count; those that are no `doubts` make no count doubtful.
     inputs
         What was read from which file; None for images that were made in memory.
     region_px
@@ -77,6 +80,7 @@ class TiltSeries:
     tilt_axis_deg: float = 0.0
     notes: tuple[str, ...] = ()
     doubts: tuple[str, ...] = ()
+    angle_reasons: tuple[str, ...] = ()
     inputs: SeriesInputs | None = None
     region_px: tuple[float, float, float] | None = None
     other_angles: tuple[tuple[str, Float64], ...] = ()

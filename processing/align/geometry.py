@@ -203,6 +203,7 @@ def _reordered(series: TiltSeries, order: OrderedAngles, given_places: float) ->
         angles_deg=order.angles_deg,
         notes=(*series.notes, note),
         doubts=(*series.doubts, doubt),
+        angle_reasons=(*series.angle_reasons, doubt),
         inputs=inputs,
         sense_known=series.sense_known and order.is_said,
     )
@@ -237,10 +238,11 @@ def _with_checked_scale(series: TiltSeries, evidence: AngleEvidence) -> TiltSeri
         if given > LARGEST_MOMENT_RATIO * min(misfits):
             return _with_doubt(series, f"{first}: check that they are not section numbers")
         return series
-    if contradicted:
-        return _with_doubt(
-            series, f"the images fit tilt angles about {best:.2g} times as large; check them"
-        )
+    if min(misfits) < LARGEST_MOMENT_RATIO * given:
+        text = f"the images fit tilt angles about {best:.2g} times as large; check them"
+        said = f"series {series.name}: {text}"
+        suspected = replace(series, angle_reasons=(*series.angle_reasons, said))
+        return _with_doubt(suspected, text) if contradicted else suspected
     return series
 
 

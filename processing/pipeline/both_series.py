@@ -96,6 +96,10 @@ class BothSeries:
         )
         return replace(both, count=widen_by_missed(both.count, missed))
 
+    def angle_reasons(self) -> tuple[str, ...]:
+        """Return the signs that the tilt angles of either series are wrong."""
+        return (*self.a.aligned.angle_reasons, *self.b.aligned.angle_reasons)
+
 
 def find_bodies(
     seen: BothSeries, volume: Float32, body: Body, settings: ProcessSettings, progress: Progress

@@ -31,6 +31,7 @@ from processing.pipeline.sampling import volume_origin_nm
 from processing.pipeline.search_start import PairStart
 from processing.pipeline.series_search import SeriesResult
 from processing.pipeline.settings import ProcessSettings
+from processing.pipeline.suspect_angles import with_suspected_angles
 from processing.progress import Progress, silent, within
 from processing.results import Count, Deformation, Diameter, Fusion, FusionRule, Registration
 from processing.series import Float32
@@ -152,7 +153,7 @@ def combine_series(
     return FusedResult(
         registered,
         volume,
-        seen.with_missed(detection),
+        with_suspected_angles(seen.with_missed(detection), seen.angle_reasons()),
         table_b,
         with_statistics(diameter, detection.table),
         found,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from processing.combine.capacity import field_capacity
@@ -10,7 +11,7 @@ from processing.device import CPU, Device
 from processing.errors import OppositeSenseError, RegistrationRefusedError, UnclearPoseError
 from processing.files.particles import ParticleTable
 from processing.pipeline.series_search import SeriesResult
-from processing.results import Cause
+from processing.results import Cause, Verdict
 
 
 def register_series(
@@ -31,7 +32,7 @@ def register_series(
     try:
         return b, register(points_a, b.detection.table.centres_nm, diameter_nm, device=device), ()
     except UnclearPoseError as error:
-        raise UnclearPoseError(f"{error}{_undersampled(a, b)}") from error
+        raise UnclearPoseError(f"{error}{_likely_reason(a, b)}") from error
     except OppositeSenseError:
         if a.aligned.sense_known and b.aligned.sense_known:
             raise
@@ -44,17 +45,31 @@ def register_series(
     return b, found, (line,)
 
 
-def _undersampled(*results: SeriesResult) -> str:
-    """Name the series whose tilts or pixels are too coarse, as the end of a message."""
+def _likely_reason(*results: SeriesResult) -> str:
+    """Name the series with wrong angles, else those that are undersampled, to end a message.
+
+    With wrong angles particles are in wrong places, and the images look undersampled, too.
+    """
     verdicts = [(result.aligned.name, result.detection.count.verdict) for result in results]
-    reasons = [
-        f"series {name}: {', '.join(verdict.lines(Cause.UNDERSAMPLED))}"
-        for name, verdict in verdicts
-        if verdict and Cause.UNDERSAMPLED in verdict.causes
-    ]
+    angles = [line for result in results for line in result.aligned.angle_reasons] + _reasons(
+        verdicts, Cause.ANGLES
+    )
+    if angles:
+        said = "; ".join(dict.fromkeys(angles))
+        return f". Most likely tilt angles are wrong ({said}): give the right ones with --angles"
+    reasons = "; ".join(_reasons(verdicts, Cause.UNDERSAMPLED))
     if not reasons:
         return ""
-    return f". Most likely the object is undersampled ({'; '.join(reasons)}): record closer tilts"
+    return f". Most likely the object is undersampled ({reasons}): record closer tilts"
+
+
+def _reasons(verdicts: Sequence[tuple[str, Verdict | None]], cause: Cause) -> list[str]:
+    """Return the reasons of a cause, one line for each series (name, verdict) that has any."""
+    return [
+        f"series {name}: {', '.join(verdict.lines(cause))}"
+        for name, verdict in verdicts
+        if verdict and cause in verdict.causes
+    ]
 
 
 def _require_room(result: SeriesResult, diameter_nm: float) -> None:

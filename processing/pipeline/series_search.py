@@ -28,6 +28,7 @@ from processing.pipeline.series_summary import (
     summarise_alignment,
 )
 from processing.pipeline.settings import ProcessSettings
+from processing.pipeline.suspect_angles import with_suspected_angles
 from processing.progress import Progress, silent, within
 from processing.reconstruct.sirt import sirt_series
 from processing.results import Diameter, SeriesSummary, Trust, Verdict
@@ -215,6 +216,7 @@ def fit_series(search: SeriesSearch, *, progress: Progress = silent) -> SeriesRe
         detection = with_proposed_shape(
             detection, search.volume, search.series.pixel_nm, diameter.value, alone=True
         )
+    detection = with_suspected_angles(detection, search.series.angle_reasons)
     return SeriesResult(
         search.aligned,
         search.volume,

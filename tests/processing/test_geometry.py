@@ -101,7 +101,7 @@ RIGHT = {
 def test_a_right_geometry_is_left_alone(series: Callable[[], TiltSeries]) -> None:
     given = series()
     checked = check_geometry(given)
-    assert checked.notes == checked.doubts == ()
+    assert checked.notes == checked.doubts == checked.angle_reasons == ()
     assert checked.images is given.images
     np.testing.assert_array_equal(checked.angles_deg, given.angles_deg)
     assert checked.sense_known
@@ -212,6 +212,14 @@ def test_section_numbers_instead_of_angles_are_refused(first: int) -> None:
 def test_angles_of_a_wrong_scale_are_doubted() -> None:
     (doubt,) = check_geometry(with_angles(tuple(np.array(BY_5) / 2))(recorded())).doubts
     assert "about 2 times as large" in doubt
+
+
+@pytest.mark.parametrize("order", ["disordered", "fcc"])
+def test_a_slightly_wrong_scale_is_a_reason_but_no_doubt(order: str) -> None:
+    series = with_angles(tuple(1.25 * np.array(BY_5) + 7))(recorded(order))
+    checked = check_geometry(series)
+    assert checked.doubts == ()
+    assert "about 0.67 times as large" in checked.angle_reasons[0]
 
 
 def test_a_series_with_one_angle_is_refused() -> None:

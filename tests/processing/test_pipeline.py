@@ -30,6 +30,7 @@ from processing import (
 )
 from processing.combine.pose import FLIP, Pose, about_z
 from processing.pipeline.dual import FusedResult
+from processing.pipeline.suspect_angles import with_suspected_angles
 from processing.results import Cause, FusionRule, Trust, Verdict
 from tests.support.spheres import Recording, jittered, packed, tilt_series
 
@@ -197,6 +198,32 @@ def test_tilts_too_far_apart_are_named_where_b_fits_in_no_pose(
     coarse = replace(b, aligned=replace(b.aligned, name="B"), detection=detection)
     with pytest.raises(RegistrationRefusedError, match=rf"undersampled \(series B: {step}"):
         combine_series(a, coarse, SETTINGS)
+    # wrong angles put particles in wrong places, and look like coarse steps
+    angles = "series B: the images fit tilt angles about 2 times as large"
+    wrong = replace(coarse, aligned=replace(coarse.aligned, angle_reasons=(angles,)))
+    with pytest.raises(RegistrationRefusedError, match=rf"wrong \({angles}\).*--angles$"):
+        combine_series(a, wrong, SETTINGS)
+
+
+ANGLES_LINE = "series A: the images fit tilt angles about 2 times as large; check them"
+
+
+@pytest.mark.parametrize(
+    ("state", "doubted"), [(Trust.TRUSTED, False), (Trust.DOUBTFUL, False), (Trust.DOUBTFUL, True)]
+)
+def test_wrong_angles_are_the_first_reason_of_a_doubtful_count(
+    a: SeriesResult, state: Trust, doubted: bool
+) -> None:
+    lines = (("overlap", Cause.MERGED), ("coarse", Cause.UNDERSAMPLED), ("off", Cause.ANGLES))
+    said = (ANGLES_LINE, Cause.INPUT if doubted else Cause.ANGLES)
+    given = (*lines, said) if doubted else lines
+    reasons, causes = zip(*given, strict=True)
+    verdict = Verdict(state=state, reasons=reasons, causes=causes)
+    count = a.detection.count.model_copy(update={"verdict": verdict})
+    told = with_suspected_angles(replace(a.detection, count=count), (ANGLES_LINE,)).count.verdict
+    expected = lines if state is Trust.TRUSTED else (said, lines[2], *lines[:2])
+    assert told is not None and told.state is state
+    assert tuple(zip(told.reasons, told.causes, strict=True)) == expected
 
 
 def test_more_particles_than_the_field_can_hold_are_not_registered(
