@@ -66,7 +66,7 @@ def _rectangles(image: Float32, same: Bools, noise: Noise) -> Bools:
     """Flag the rectangles among the pixels of one value that differ from the pixels beside."""
     rows, columns = image.shape
     blocks = ndimage.binary_opening(same, np.ones((SMALLEST_BLOCK_PX, SMALLEST_BLOCK_PX), bool))
-    bands = same.all(axis=1)[:, None] | same.all(axis=0)
+    bands = np.all(same, axis=1, keepdims=True) | np.all(same, axis=0)
     found = np.zeros(same.shape, bool)
     patches = np.asarray(ndimage.label(blocks | bands)[0], np.intp)
     for number, place in enumerate(ndimage.find_objects(patches), start=1):
