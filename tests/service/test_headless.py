@@ -170,6 +170,7 @@ def test_the_process_of_the_results_is_followed_in_the_folder(tmp_path: Path, ki
     again = log_to(tmp_path)
     again.publish(StateChanged(state=State.RUNNING))
     again.publish(Alerted(level=Level.INFO, text="fusing"))
+    again.flush()  # its events are in the folder before anyone follows
     codes: list[object] = []
 
     def show() -> None:
