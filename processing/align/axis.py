@@ -39,6 +39,7 @@ def find_tilt_axis(
         images=series.images[~alignment.rejected],
         angles_deg=series.angles_deg[~alignment.rejected],
         excluded=series.excluded[~alignment.rejected],
+        recorded_at=series.elapsed[~alignment.rejected],
     )
     kept = replace(
         alignment,

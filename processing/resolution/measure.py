@@ -110,6 +110,7 @@ def _halves(
             images=used.images[chosen],
             angles_deg=used.angles_deg[chosen],
             excluded=np.zeros(len(chosen), bool),
+            recorded_at=used.elapsed[chosen],
             other_angles=(),
         )
         return sirt_series(

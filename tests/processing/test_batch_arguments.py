@@ -83,7 +83,7 @@ def test_bad_arguments_get_one_line(
 
 def test_without_dask_the_extra_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(batch, "find_spec", lambda name: None)
-    with pytest.raises(UsageError, match=r"pip install 'dualtilt\[cluster\]'"):
+    with pytest.raises(UsageError, match=r"pip install -e '\.\[cluster\]'"):
         run_verb(tmp_path)
 
 

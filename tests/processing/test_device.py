@@ -66,10 +66,11 @@ def test_without_a_gpu_the_cpu_computes(name: DeviceName, without_cupy: None) ->
 def test_a_missing_gpu_is_named_with_what_to_install(
     without_cupy: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with pytest.raises(DeviceError, match=r"cuda: .*cupy.*pip install 'dualtilt\[gpu\]'"):
+    with pytest.raises(DeviceError, match=r"cuda: .*cupy.*pip install -e '\.\[gpu\]'"):
         device("cuda")
-    arguments = ["process", "A.mrc", "--out", str(tmp_path / "out"), "--device", "cuda"]
-    assert main(arguments) == 2
+    (tmp_path / "A.mrc").touch()
+    arguments = ["process", str(tmp_path / "A.mrc"), "--out", str(tmp_path / "out")]
+    assert main([*arguments, "--device", "cuda"]) == 2
     assert "device cuda: CuPy is not installed" in capsys.readouterr().err
 
 
@@ -88,7 +89,7 @@ def test_both_series_side_by_side_give_the_same_result(monkeypatch: pytest.Monke
         np.testing.assert_allclose(*centres_nm, rtol=0, atol=1e-3)
 
 
-def test_the_process_of_b_ends_where_a_file_is_missing(
+def test_the_process_of_b_ends_where_a_file_cannot_be_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     started: list[subprocess.Popen[bytes]] = []
@@ -100,6 +101,8 @@ def test_the_process_of_b_ends_where_a_file_is_missing(
     monkeypatch.setattr(series_process, "worker_threads", lambda: series_process.FEWEST_CORES)
     monkeypatch.setattr(series_process, "subprocess", SimpleNamespace(PIPE=-1, Popen=popen))
     files = [str(tmp_path / name) for name in ("A.mrc", "B.mrc")]
+    for file in files:
+        Path(file).write_bytes(b"no tilt series")
     assert main(["process", *files, "--out", str(tmp_path / "out"), "--device", "cpu"]) == 2
     assert [process.returncode is None for process in started] == [False]
 

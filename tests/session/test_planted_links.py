@@ -283,6 +283,7 @@ def test_processing_refuses_a_linked_results_folder(
 ) -> None:
     (session / "processed").rmdir()
     (session / "processed").symlink_to(outside)
+    (tmp_path / "A.mrc").touch()
     assert main(["process", str(tmp_path / "A.mrc"), "--out", str(session)]) == ExitCode.USAGE
     said = capsys.readouterr().err
     assert "is a link" in said and len(said.splitlines()) == 1

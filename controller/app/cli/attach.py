@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -40,7 +41,8 @@ def run(args: argparse.Namespace) -> int:
         try:
             ServiceClient.connect(folder, read_only=True).close()
         except NoSessionError:
-            if working_process(folder) is None:
+            # this process itself may have left its id there
+            if working_process(folder) in (None, os.getpid()):
                 raise
             return _show_results_run(folder)
         return _show(folder, args, None)
