@@ -19,6 +19,8 @@ from processing.images.stored_images import StoredImages, image_threads
 from processing.parallel import each_in_threads
 from processing.series import Bools, Float32, Float64
 
+LARGEST_VALUE = 1e12
+"""Value from which a pixel counts as non-finite: no detector gives it, and its powers overflow."""
 LARGEST_LOST = 0.3
 """Largest fraction of non-finite pixels that is repaired; an image with more is lost."""
 FILL_PX = 1.0
@@ -106,7 +108,7 @@ def repair_stored(images: NDArray[Any]) -> tuple[StoredImages, Repairs]:
 def _repair_lines(stack: StoredImages, tilt: int) -> _Lines | None:
     """Repair missing pixels, padding and wrong lines of an image; None if it is lost."""
     image = stack.read(tilt)
-    not_finite = ~np.isfinite(image)
+    not_finite = ~(np.abs(image) < LARGEST_VALUE)
     if not_finite.mean() > LARGEST_LOST:
         _lose(stack, tilt)
         return None
