@@ -41,7 +41,7 @@ def run(args: argparse.Namespace) -> int:
         try:
             ServiceClient.connect(folder, read_only=True).close()
         except NoSessionError:
-            # this process itself may have left its id there
+            # the id may be that of this process, left by an earlier command that has ended
             if working_process(folder) in (None, os.getpid()):
                 raise
             return _show_results_run(folder)
