@@ -56,6 +56,8 @@ class Deformation:
         (radians).
     gain
         Fall of the Bayesian information criterion against no deformation.
+    explained
+        Share of the remaining energy of the images that the deformation explains.
     """
 
     parts: tuple[Part, ...]
@@ -64,6 +66,7 @@ class Deformation:
     places: Float64
     poses: Float64
     gain: float
+    explained: float
 
     def in_views(self, elapsed: Float64, series: Ints) -> Float64:
         """Return the coefficients in each view, [view, 9, 3]."""
@@ -105,6 +108,7 @@ def find_deformation(equations: ViewEquations, radius_nm: float) -> Deformation 
     if not best.parts:
         return None
     gain = base.criterion - best.criterion
+    explained = 1 - best.left / base.left
     # a deformation is more than a shear of the scan, but the field itself is found without one
     best = _solve(reduced, best.parts, sheared[..., :0], usual_nm)
     all_scales = np.repeat(scale, 3)
@@ -115,6 +119,7 @@ def find_deformation(equations: ViewEquations, radius_nm: float) -> Deformation 
         best.places / scale[:, None],
         poses.best(best.displaced),
         gain,
+        explained,
     )
 
 
@@ -124,6 +129,8 @@ class _Solution:
 
     Attributes
     ----------
+    left
+        Energy that remains in the images.
     displaced
         Displacements in each image, [view, 20].
     """
@@ -133,6 +140,7 @@ class _Solution:
     errors: tuple[Float64, ...]
     places: Float64
     displaced: Float64
+    left: float
     criterion: float
 
 
@@ -194,6 +202,7 @@ def _solve(
         tuple(errors),
         solution[: 3 * TERMS].reshape(TERMS, 3),
         design @ solution,
+        left,
         float(criterion),
     )
 

@@ -27,8 +27,6 @@ class Kind(Enum):
     """Changes of the width, alike along x and y, and of the height along z."""
     SIMPLE = "width, height, lean, unevenness"
     """Also a lean of the height along x and y, and a mean strain that changes along x, y and z."""
-    LINEAR = "linear"
-    QUADRATIC = "quadratic"
 
     @property
     def fields(self) -> Float64:
@@ -38,14 +36,11 @@ class Kind(Enum):
         """
         size = np.zeros((2, TERMS, 3))
         size[0, [0, 1], [0, 1]] = size[1, 2, 2] = 1.0
-        every_one = np.eye(3 * TERMS).reshape(-1, TERMS, 3)
         if self is Kind.SIZE:
             return size
-        if self is Kind.SIMPLE:
-            lean = np.zeros((2, TERMS, 3))
-            lean[0, 2, 0] = lean[1, 2, 1] = 1.0
-            return np.concatenate([size, lean, _uneven()])
-        return every_one[: 3 * LINEAR] if self is Kind.LINEAR else every_one
+        lean = np.zeros((2, TERMS, 3))
+        lean[0, 2, 0] = lean[1, 2, 1] = 1.0
+        return np.concatenate([size, lean, _uneven()])
 
 
 def _uneven() -> Float64:

@@ -24,6 +24,7 @@ LIMITS_S = {1024: 240.0, 2048: 480.0}
 """Limit for each width of the images."""
 LIMIT_GB = 6.0
 LEAST_F1 = 0.999
+LARGEST_RMS_NM = 0.15
 
 
 def run() -> list[Row]:
@@ -32,7 +33,7 @@ def run() -> list[Row]:
     Raises
     ------
     AssertionError
-        Particles are missed or invented.
+        Particles are missed, invented or displaced.
     """
     rows = []
     for side in LIMITS_S:
@@ -50,6 +51,8 @@ def measured(side: int, folder: Path) -> list[Row]:
     print(f"  {side} px: {took}", flush=True)
     if took["F1"] < LEAST_F1:
         raise AssertionError(f"{side} px: F1 {took['F1']:.4f}")
+    if max(took["rms nm"]) > LARGEST_RMS_NM:
+        raise AssertionError(f"{side} px: places are {max(took['rms nm'])} nm off")
     problem = f"files to fused count, {side}^2 x 147"
     limit_s = LIMITS_S.get(side, float("inf"))
     return [
