@@ -11,26 +11,22 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
-from types import ModuleType
+from typing import Any
 
 import numpy as np
+import pywt
+from scipy import ndimage
 
-from processing.combine.haar import BANDS, SMOOTH, join, split
 from processing.combine.intensity import IntensityMatch, match_intensity
-from processing.device import CPU, Array, Device
+from processing.parallel import each_in_threads, worker_threads
 from processing.progress import Progress, silent
 from processing.results import FusionRule
 from processing.scratch import Allocate, in_memory, overlapping_slabs
 from processing.series import Float32
 
-BandRule = Callable[[str, Array, Array, ModuleType], Array]
-"""Map a band's name, both coefficients and their namespace to the fused coefficients."""
-MAJORITY = 14
-"""Fewest of the 27 voxels around one that decide for the same volume."""
+BandRule = Callable[[str, Float32, Float32], Float32]
+"""Map a band's name (``a`` or ``d`` per axis) and both coefficients to the fused coefficients."""
 
-COPIES = 14
-"""Arrays as large as a slab that exist at a time on a GPU."""
 SMALL_VOLUME_BYTES = 400e6
 """Largest volume of which several slabs are fused at a time; of larger ones a slab takes GB."""
 
@@ -41,7 +37,6 @@ def fuse(
     rule: FusionRule,
     *,
     level: int = 2,
-    device: Device = CPU,
     allocate: Allocate = in_memory,
     progress: Progress = silent,
 ) -> Float32:
@@ -72,66 +67,35 @@ def fuse(
             fused[slab] = share * a + (1 - share) * b
         else:
             inner = slice(slab.start - window.start, slab.stop - window.start)
-            fused[slab] = fuse_bands(a, b, band_rule, level, device)[inner]
+            fused[slab] = fuse_bands(a, b, band_rule, level)[inner]
 
     slabs = list(overlapping_slabs(len(volume_a), halo=4 * 2**level if band_rule else 0))
-    if not device.holds(COPIES * volume_a[slabs[0][1]].nbytes):
-        device = CPU
     # each slab occupies one thread for each position of the transform's grid
-    at_a_time = device.threads() // 2**level if volume_a.nbytes <= SMALL_VOLUME_BYTES else 1
+    at_a_time = worker_threads() // 2**level if volume_a.nbytes <= SMALL_VOLUME_BYTES else 1
     with ThreadPoolExecutor(max(1, at_a_time)) as pool:
         for done, _ in enumerate(pool.map(fuse_slab, *zip(*slabs, strict=True)), start=1):
             progress("fusion", done / len(slabs))
     return fused
 
 
-def mean(a: Array, b: Array) -> Array:
+def mean(a: Float32, b: Float32) -> Float32:
     """Return (A + B) / 2, the control that every rule must beat."""
-    return (a + b) / 2
+    return np.asarray((a + b) / 2, np.float32)
 
 
-def signed_maximum(band: str, a: Array, b: Array, xp: ModuleType) -> Array:
+def signed_maximum(band: str, a: Float32, b: Float32) -> Float32:
     """Return max(A, B), signed, in every band: the rule as printed in the paper."""
-    return xp.maximum(a, b)
+    return np.maximum(a, b)
 
 
-def more_active(band: str, a: Array, b: Array, xp: ModuleType) -> Array:
+def more_active(band: str, a: Float32, b: Float32) -> Float32:
     """Return details from the volume with the stronger ones nearby; the mean for approximation."""
-    if band == SMOOTH:
+    if set(band) == {"a"}:
         return mean(a, b)
-    stronger_a = _nearby_maximum(abs(a), xp) >= _nearby_maximum(abs(b), xp)
-    return xp.where(_nearby_sum(stronger_a.astype(np.uint8)) >= MAJORITY, a, b)
-
-
-def _nearby_maximum(values: Array, xp: ModuleType) -> Array:
-    """Return the largest value within one voxel along each axis."""
-    for axis in range(3):
-        below, above = _neighbours(axis)
-        largest = values.copy()
-        for here, there in ((below, above), (above, below)):
-            largest[here] = xp.maximum(largest[here], values[there])
-        values = largest
-    return values
-
-
-def _nearby_sum(values: Array) -> Array:
-    """Return the sum within one voxel along each axis; at the edge a voxel stands for the next."""
-    for axis in range(3):
-        below, above = _neighbours(axis)
-        total = values.copy()
-        total[below] += values[above]
-        total[above] += values[below]
-        for edge in (slice(0, 1), slice(-1, None)):
-            at_edge = (*(slice(None),) * axis, edge)
-            total[at_edge] += values[at_edge]
-        values = total
-    return values
-
-
-def _neighbours(axis: int) -> tuple[tuple[slice, ...], tuple[slice, ...]]:
-    """Return all voxels but the last and all but the first along an axis."""
-    before = (slice(None),) * axis
-    return (*before, slice(None, -1)), (*before, slice(1, None))
+    activity_a = ndimage.maximum_filter(np.abs(a), 3)
+    activity_b = ndimage.maximum_filter(np.abs(b), 3)
+    votes = ndimage.uniform_filter((activity_a >= activity_b).astype(np.float32), 3)
+    return np.asarray(np.where(votes > 0.5, a, b), np.float32)
 
 
 def entrance_share(volume_a: Float32, volume_b: Float32, matched: IntensityMatch) -> Float32:
@@ -145,34 +109,24 @@ def entrance_share(volume_a: Float32, volume_b: Float32, matched: IntensityMatch
     return np.asarray(np.clip(depth, 0, 1), np.float32)
 
 
-def fuse_bands(a: Float32, b: Float32, rule: BandRule, level: int, device: Device) -> Float32:
+def fuse_bands(a: Float32, b: Float32, rule: BandRule, level: int) -> Float32:
     """Fuse band by band; average over the positions of the transform's grid."""
     cell = 2**level
-    on_device = device.to_device(a), device.to_device(b)
-    fuse_at = partial(_fuse_at_offset, *on_device, rule=rule, level=level, xp=device.xp)
-    parts = device.map(fuse_at, range(cell))
-    total = next(parts)
-    for part in parts:
-        total += part
-    return device.to_host(total / np.float32(cell))
+    results = each_in_threads(
+        lambda offset: _fuse_at_offset(a, b, offset, rule, level), range(cell)
+    )
+    return np.asarray(np.sum(results, axis=0) / np.float32(cell), np.float32)
 
 
-def _fuse_at_offset(
-    a: Array, b: Array, offset: int, *, rule: BandRule, level: int, xp: ModuleType
-) -> Array:
+def _fuse_at_offset(a: Float32, b: Float32, offset: int, rule: BandRule, level: int) -> Float32:
     """Fuse with the transform's grid moved by `offset` voxels on every axis."""
     cell = 2**level
     margins = [(offset, (-n - offset) % cell) for n in a.shape]
-    whole = _fused(xp.pad(a, margins, "edge"), xp.pad(b, margins, "edge"), rule, level, xp)
-    return whole[tuple(slice(offset, offset + n) for n in a.shape)]
-
-
-def _fused(a: Array, b: Array, rule: BandRule, level: int, xp: ModuleType) -> Array:
-    """Fuse the bands of `level` levels, and of the approximation that is left."""
-    if level == 0:
-        return rule(SMOOTH, a, b, xp)
-    bands_a, bands_b = split(a), split(b)
-    fused = {SMOOTH: _fused(bands_a[SMOOTH], bands_b[SMOOTH], rule, level - 1, xp)}
-    for name in BANDS[1:]:
-        fused[name] = rule(name, bands_a.pop(name), bands_b.pop(name), xp)
-    return join(fused, xp)
+    bands_a = pywt.wavedecn(np.pad(a, margins, "edge"), "haar", "periodization", level)
+    bands_b = pywt.wavedecn(np.pad(b, margins, "edge"), "haar", "periodization", level)
+    fused: list[Any] = [rule("aaa", bands_a[0], bands_b[0])]
+    for details_a, details_b in zip(bands_a[1:], bands_b[1:], strict=True):
+        fused.append({name: rule(name, details_a[name], details_b[name]) for name in details_a})
+    padded = pywt.waverecn(fused, "haar", "periodization")
+    window = tuple(slice(offset, offset + n) for n in a.shape)
+    return np.asarray(padded[window], np.float32)

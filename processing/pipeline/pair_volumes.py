@@ -39,7 +39,6 @@ class PairVolumes:
             self.b,
             rule,
             level=self.settings.level,
-            device=device(self.settings.device),
             allocate=self.allocate,
             progress=progress,
         )

@@ -89,7 +89,6 @@ def measure_resolution(
         fuse,
         rule=settings.fusion_rule,
         level=settings.level,
-        device=device(settings.device),
         allocate=allocate,
     )
     halves_fused = fused(halves_a[0], halves_b[0]), fused(halves_a[1], halves_b[1])

@@ -7,15 +7,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-import pywt
 from scipy import ndimage
 from scipy.spatial import cKDTree
 from scipy.spatial.transform import Rotation
 
 from processing import scratch
-from processing.combine import haar
 from processing.combine.envelope import Envelope
-from processing.combine.fuse import fuse, more_active
+from processing.combine.fuse import fuse
 from processing.combine.intensity import match_intensity
 from processing.combine.pose import (
     FLIP,
@@ -312,25 +310,6 @@ def test_fusion_keeps_the_sharp_side_of_each_volume(
         return float(np.linalg.norm(volume - truth))
 
     assert error(fuse(a, b, rule)) < 0.8 * error(fuse(a, b, FusionRule.MEAN))
-
-
-def test_the_wavelet_bands_are_those_of_pywavelets(
-    sides: tuple[np.ndarray, np.ndarray, np.ndarray],
-) -> None:
-    volume = sides[1]
-    bands = haar.split(volume)
-    expected = pywt.dwtn(volume, "haar", "periodization")
-    assert set(bands) == set(expected)
-    for name, band in bands.items():
-        np.testing.assert_allclose(band, expected[name], atol=1e-6)
-    np.testing.assert_allclose(haar.join(bands, np), volume, atol=1e-6)
-
-
-def test_the_masked_rule_takes_what_most_voxels_nearby_take() -> None:
-    a, b = np.random.default_rng(5).normal(size=(2, 9, 8, 7)).astype(np.float32)
-    stronger = ndimage.maximum_filter(np.abs(a), 3) >= ndimage.maximum_filter(np.abs(b), 3)
-    votes = ndimage.uniform_filter(stronger.astype(np.float64), 3)
-    np.testing.assert_array_equal(more_active("aad", a, b, np), np.where(votes > 0.5, a, b))
 
 
 @pytest.mark.parametrize("rule", ["masked", "paper"])

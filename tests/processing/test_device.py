@@ -15,7 +15,6 @@ from scipy import ndimage
 
 from controller.app.cli.main import main
 from processing import device as devices
-from processing.combine.fuse import fuse
 from processing.combine.pose import FLIP, about_z
 from processing.combine.register import register
 from processing.count.particles import find_clusters
@@ -31,7 +30,6 @@ from processing.pipeline.settings import ProcessSettings
 from processing.reconstruct.projector import Projector
 from processing.reconstruct.sirt import sirt
 from processing.reconstruct.ssr import ssr_volume
-from processing.results import FusionRule
 from processing.series import TiltSeries
 from tests.support.spheres import packed, tilt_series
 from tests.support.strict_device import strict_device
@@ -191,10 +189,3 @@ def test_every_device_finds_the_same_pose(gpu: Device) -> None:
     on_cpu, on_gpu = (register(points, moved, 6.3, device=where) for where in (CPU, gpu))
     np.testing.assert_allclose(on_cpu.pose.matrix, on_gpu.pose.matrix, atol=1e-6)
     np.testing.assert_allclose(on_cpu.pose.apply(moved), points, atol=1e-6)
-
-
-@pytest.mark.parametrize("rule", FusionRule)
-def test_every_device_fuses_alike(rule: FusionRule, gpu: Device) -> None:
-    a, b = np.random.default_rng(4).random((2, 70, 24, 26)).astype(np.float32)
-    on_cpu, on_gpu = (fuse(a, b, rule, device=where) for where in (CPU, gpu))
-    np.testing.assert_allclose(on_cpu, on_gpu, atol=1e-5)
