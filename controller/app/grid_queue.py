@@ -10,7 +10,7 @@ from pathlib import Path
 
 from controller.app.grid_sessions import GridSessions
 from controller.app.grid_shares import dose_line, time_line
-from controller.app.grid_status import rows, write_status
+from controller.app.grid_status import read_status, write_status
 from controller.app.profiles import require_simulator_profile, simulator_profile
 from controller.app.run_queue import QueueEndedError, Sessions, run_queue
 from controller.common.bounded_read import read_bounded
@@ -139,7 +139,10 @@ def _run(
         write_status(grid, protocol, journal.state)
         say(f"{ended}; `dualtilt resume {quoted(grid.path)}` continues")
         return ended.exit_code
-    say(as_text(rows(grid, journal.state)))
+    status = read_status(grid, protocol.name, journal.state)
+    say(as_text(status.targets))
+    if status.rotation:
+        say(status.rotation)
     names = tuple(journal.state.targets)
     say(time_line(grid, names))
     say(dose_line(grid, protocol, names))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from controller.app.grid_rotation import read_grid_rotation
 from controller.model.protocol import Protocol
 from controller.report.grid_page import as_csv, as_page
 from controller.service.queue_status import QueueStatus, TargetRow
@@ -15,11 +16,10 @@ from processing.files.atomic import replace_text
 
 def write_status(grid: GridFolder, protocol: Protocol, state: QueueState) -> None:
     """Write queue-status.json, targets.csv and report.html."""
-    table = rows(grid, state)
-    status = QueueStatus(name=protocol.name, flip=state.flip, targets=tuple(table))
+    status = read_status(grid, protocol.name, state)
     replace_text(grid.status, status.model_dump_json(indent=1) + "\n")
-    replace_text(grid.table, as_csv(table))
-    replace_text(grid.report, as_page(protocol.name, state.flip, table))
+    replace_text(grid.table, as_csv(status.targets))
+    replace_text(grid.report, as_page(status))
 
 
 def write_grid_report(path: Path) -> Path:
@@ -30,9 +30,16 @@ def write_grid_report(path: Path) -> Path:
     return grid.report
 
 
-def rows(grid: GridFolder, state: QueueState) -> list[TargetRow]:
-    """Return one row for each target, from the journal and the status of its session."""
-    return [_row(grid, name, state) for name in state.targets]
+def read_status(grid: GridFolder, name: str, state: QueueState) -> QueueStatus:
+    """Return the status of the grid `name`, from its journal, its sessions and their results."""
+    rows = [_row(grid, target, state) for target in state.targets]
+    rotation = read_grid_rotation(grid, rows)
+    return QueueStatus(
+        name=name,
+        flip=state.flip,
+        rotation=rotation.line,
+        targets=tuple(rotation.with_doubt(row) for row in rows),
+    )
 
 
 def _row(grid: GridFolder, name: str, state: QueueState) -> TargetRow:

@@ -54,12 +54,13 @@ def write_sheets(
     UsageError
         `into` cannot be written.
     """
-    return _written(into, _sheets(files, options))
+    return _written(into, contact_sheets(files, options))
 
 
-def _sheets(
+def contact_sheets(
     files: Sequence[Path], options: Sequence[ReadingOptions]
 ) -> Iterator[tuple[str, Figure]]:
+    """Yield name and contact sheet of each series that can be read."""
     for number, (path, chosen) in enumerate(zip(files, options, strict=True), start=1):
         first = "" if len(files) == 1 else f"{number}-"
         page = _contact_sheet(path, chosen, set(), _image_names)

@@ -71,8 +71,10 @@ class FoundTargets(Data):
     detail: str
     """Finding in one line."""
     in_plane_deg: float | None
-    """Rotation of the grid in its plane; None if it is not known."""
+    """Rotation of the grid in its plane; None if the positions leave several."""
     places_nm: dict[str, tuple[tuple[float, float], ...]]
     """Stage positions (x, y) at which each target may be, the most likely first."""
     seen: tuple[str, ...]
     """Targets whose position fits the common mirror, rotation and shift."""
+    in_plane_limit_deg: float = 180.0
+    """Largest difference of a target's own rotation, as its images show it, from `in_plane_deg`."""

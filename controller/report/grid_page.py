@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from importlib.resources import files
 
 from controller.report.html import MISSING, section, table, text
-from controller.service.queue_status import TargetRow
+from controller.service.queue_status import QueueStatus, TargetRow
 
 HEADINGS = ("target", "state", "A", "B", "fused (95 % interval)", "verdict", "e/Å²", "reason")
 
@@ -34,13 +34,15 @@ def as_text(rows: Sequence[TargetRow]) -> str:
     return "\n".join(lines)
 
 
-def as_page(name: str, flip: str, rows: Sequence[TargetRow]) -> str:
+def as_page(status: QueueStatus) -> str:
     """Return the page that compares the targets, with a link to the report of each."""
     style = files("controller.report").joinpath("style.css").read_text(encoding="utf-8")
+    rows, name = status.targets, status.name
+    flip = f"Flip: {text(status.flip)}." if status.flip else "The grid was not flipped yet."
     body = section(
         "Targets",
         table(HEADINGS, ([_linked(row), *map(_shown, _cells(row)[1:])] for row in rows)),
-        lead=f"Flip: {text(flip)}" if flip else "The grid was not flipped yet.",
+        lead=f"{flip} Results: {text(status.rotation)}." if status.rotation else flip,
     )
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'

@@ -85,6 +85,8 @@ class QueueStatus(Data):
     name: str
     flip: str
     """Finding of the flip in one line; empty before it."""
+    rotation: str = ""
+    """Rotation by the flip that the particles show, in one line; empty until it is known."""
     targets: tuple[TargetRow, ...]
 
 

@@ -8,83 +8,26 @@ one line tell the two apart. Some targets may be missing and other assemblies ma
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from enum import StrEnum
 from itertools import combinations
 
 import numpy as np
 
+from processing.images.placement import (
+    MAX_CANDIDATES,
+    MIRROR,
+    Constellation,
+    Placement,
+    Side,
+    candidates,
+    rotation_in_plane,
+)
 from processing.series import Float64
 
-MIRROR = np.array([1.0, -1.0])
 MAX_PAIRS = 30
 """Largest number of pairs of targets that are placed on pairs of found positions."""
 REFINEMENTS = 3
-MAX_CANDIDATES = 4
-"""Largest number of places given for one target while its place is not certain."""
 _STREAM = 21
 """Seed of the choice of pairs, so that a repeated search gives the same result."""
-
-
-class Side(StrEnum):
-    """Side of the grid that faces up after the operator put it back."""
-
-    FLIPPED = "flipped"
-    SAME_SIDE = "same side up"
-    UNCLEAR = "unclear"
-    """Both sides explain the positions equally well."""
-    LOST = "lost"
-    """The targets are not among the positions found."""
-
-
-@dataclass(frozen=True)
-class Placement:
-    """One way to place the targets on the positions found.
-
-    Attributes
-    ----------
-    mirrored
-        True if the grid was flipped.
-    angle_deg
-        Rotation in the plane (degrees), after the mirror at the x axis.
-    shift_nm
-        Shift (x, y) after the rotation (nm).
-    matches
-        Pairs of indices: of a target, and of the position found for it.
-    rms_nm
-        Root-mean-square distance of the matched targets from their positions (nm).
-    """
-
-    mirrored: bool
-    angle_deg: float
-    shift_nm: tuple[float, float]
-    matches: tuple[tuple[int, int], ...]
-    rms_nm: float
-
-    def place(self, before_nm: Float64) -> Float64:
-        """Return where targets [n, 2] lie after the flip (nm)."""
-        source = before_nm * MIRROR if self.mirrored else before_nm
-        return np.asarray(source @ _rotation(np.radians(self.angle_deg)).T + self.shift_nm)
-
-
-@dataclass(frozen=True)
-class Constellation:
-    """Targets found again.
-
-    Attributes
-    ----------
-    side
-        Side of the grid.
-    best
-        Best placement; None if no two targets were found.
-    candidates_nm
-        Places (x, y) of each target (nm), the most likely first; a single one where it is certain;
-        none if the targets are lost.
-    """
-
-    side: Side
-    best: Placement | None
-    candidates_nm: tuple[tuple[tuple[float, float], ...], ...]
 
 
 def find_constellation(before_nm: Float64, found_nm: Float64, tolerance_nm: float) -> Constellation:
@@ -107,19 +50,21 @@ def find_constellation(before_nm: Float64, found_nm: Float64, tolerance_nm: floa
     """
     before_nm, found_nm = before_nm.reshape(-1, 2), found_nm.reshape(-1, 2)
     if not len(before_nm) or not len(found_nm):
-        return Constellation(Side.LOST, None, tuple(() for _ in before_nm))
+        return Constellation(Side.LOST, (), tuple(() for _ in before_nm))
     if len(before_nm) == 1:
-        return Constellation(Side.UNCLEAR, None, (_nearest_radii(before_nm[0], found_nm),))
+        return Constellation(Side.UNCLEAR, (), (_nearest_radii(before_nm[0], found_nm),))
     flipped, turned = (
         _best_placements(before_nm, found_nm, tolerance_nm, mirrored=mirrored)
         for mirrored in (True, False)
     )
     best = max((*flipped, *turned), key=_quality, default=None)
     if best is None or 2 * len(best.matches) < len(before_nm):
-        return Constellation(Side.LOST, best, tuple(() for _ in before_nm))
+        known = () if best is None else (best,)
+        return Constellation(Side.LOST, known, tuple(() for _ in before_nm))
     side = _side(flipped, turned)
-    alternatives = turned if side is Side.SAME_SIDE else flipped
-    return Constellation(side, best, _candidates(before_nm, found_nm, alternatives, tolerance_nm))
+    placements = tuple(turned if side is Side.SAME_SIDE else flipped)
+    candidates_nm = candidates(before_nm, found_nm, placements, tolerance_nm)
+    return Constellation(side, placements, candidates_nm)
 
 
 def _side(flipped: list[Placement], turned: list[Placement]) -> Side:
@@ -130,22 +75,6 @@ def _side(flipped: list[Placement], turned: list[Placement]) -> Side:
     if matched_flipped == matched_turned:
         return Side.UNCLEAR
     return Side.FLIPPED if matched_flipped > matched_turned else Side.SAME_SIDE
-
-
-def _candidates(
-    before_nm: Float64, found_nm: Float64, placements: list[Placement], tolerance_nm: float
-) -> tuple[tuple[tuple[float, float], ...], ...]:
-    """Return the places of each target under every placement, without repetitions."""
-    places: list[list[tuple[float, float]]] = [[] for _ in before_nm]
-    for placement in placements:
-        matches = dict(placement.matches)
-        expected_nm = placement.place(before_nm)
-        for index, known in enumerate(places):
-            x_nm, y_nm = found_nm[matches[index]] if index in matches else expected_nm[index]
-            new = all(np.hypot(x_nm - x, y_nm - y) > tolerance_nm for x, y in known)
-            if new and len(known) < MAX_CANDIDATES:
-                known.append((float(x_nm), float(y_nm)))
-    return tuple(tuple(each) for each in places)
 
 
 def _nearest_radii(before_nm: Float64, found_nm: Float64) -> tuple[tuple[float, float], ...]:
@@ -188,6 +117,7 @@ def _best_placements(
             shift_nm=(float(shift_nm[0]), float(shift_nm[1])),
             matches=key,
             rms_nm=float(np.sqrt(np.mean(np.sum(distance_nm**2, axis=1)))),
+            angle_error_deg=_angle_error_deg(source[targets], tolerance_nm),
         )
     return sorted(best.values(), key=lambda each: each.rms_nm)
 
@@ -214,7 +144,7 @@ def _pair_placements(
         for first, second in np.argwhere(near):
             along = between[first, second]
             turn_rad = np.arctan2(along[1], along[0]) - np.arctan2(step[1], step[0])
-            rotation = _rotation(float(turn_rad))
+            rotation = rotation_in_plane(float(turn_rad))
             middle = (source[i] + source[j]) / 2
             yield rotation, (found_nm[first] + found_nm[second]) / 2 - rotation @ middle
 
@@ -267,10 +197,13 @@ def _fit(source: Float64, target: Float64) -> tuple[Float64, Float64]:
     """Return the least-squares rotation [2, 2] (no mirror) and shift [2] of points [n, 2]."""
     middle, onto = source.mean(axis=0), target.mean(axis=0)
     (ax, ay), (bx, by) = (source - middle).T, (target - onto).T
-    rotation = _rotation(float(np.arctan2(np.sum(ax * by - ay * bx), np.sum(ax * bx + ay * by))))
+    rotation = rotation_in_plane(
+        float(np.arctan2(np.sum(ax * by - ay * bx), np.sum(ax * bx + ay * by)))
+    )
     return rotation, onto - rotation @ middle
 
 
-def _rotation(angle_rad: float) -> Float64:
-    c, s = np.cos(angle_rad), np.sin(angle_rad)
-    return np.array([[c, -s], [s, c]])
+def _angle_error_deg(source: Float64, tolerance_nm: float) -> float:
+    """Return the error of the angle of a fit to points [n, 2] that are each off by a distance."""
+    lever_nm = float(np.linalg.norm(source - source.mean(axis=0)))
+    return float(np.degrees(min(tolerance_nm / max(lever_nm, 1e-9), np.pi)))

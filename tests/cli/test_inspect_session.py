@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from controller.app.cli import inspect_session
+from controller.app.cli import inspect, inspect_session, terminal_pictures
 from controller.app.cli.inspect_session import series_lines
 from controller.app.cli.main import main
 from controller.app.inspected_results import SeriesOutcome
@@ -100,13 +100,28 @@ def test_a_session_is_shown(case: str, session: Path, capsys: pytest.CaptureFixt
     assert content(session) == before
 
 
+@pytest.fixture
+def drawn(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
+    """Pictures drawn on a terminal that draws pixels."""
+    pictures: list[bytes] = []
+    for module in (inspect, inspect_session):
+        monkeypatch.setattr(module, "draws_pixels", lambda: True)
+    monkeypatch.setattr(terminal_pictures, "print_picture", pictures.append)
+    return pictures
+
+
+def test_images_of_plain_files_are_drawn_where_the_terminal_draws_pixels(
+    session: Path, drawn: list[bytes], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["inspect", str(session / "A.mrc")]) == ExitCode.OK
+    assert "A-images" in capsys.readouterr().out.splitlines()
+    assert len(drawn) == 1 and drawn[0].startswith(b"\x89PNG")
+
+
 def test_pictures_are_drawn_where_the_terminal_draws_pixels(
-    session: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    session: Path, drawn: list[bytes], capsys: pytest.CaptureFixture[str]
 ) -> None:
     keep_series(session)
-    drawn: list[bytes] = []
-    monkeypatch.setattr(inspect_session, "draws_pixels", lambda: True)
-    monkeypatch.setattr(inspect_session, "print_picture", drawn.append)
     assert main(["inspect", str(session)]) == ExitCode.OK
     said = capsys.readouterr().out.splitlines()
     assert [line for line in said if line.startswith("A-")] == [

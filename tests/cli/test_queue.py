@@ -6,8 +6,10 @@ A queue may be killed at every write of its journal.
 from __future__ import annotations
 
 import errno
+import os
+import subprocess
+import sys
 import threading
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,7 +18,6 @@ import pytest
 from controller.app.run_queue import Outcome, QueueEndedError, run_queue
 from controller.common.exit_codes import ExitCode
 from controller.session import journal_file
-from controller.session.crash_points import CrashPoint, no_crash
 from controller.session.errors import JournalDamagedError, JournalFormatError
 from controller.session.queue_journal import (
     GridFlipped,
@@ -25,6 +26,7 @@ from controller.session.queue_journal import (
     TargetState,
     read_queue,
 )
+from tests.support import crashing_queue
 
 A_DONE = Outcome(ExitCode.OK, recorded=frozenset("A"))
 BOTH_DONE = Outcome(ExitCode.OK, recorded=frozenset("AB"))
@@ -44,10 +46,8 @@ class FakeSessions:
     flipped: int = 0
     exposed: list[str] = field(default_factory=list)
     fused: list[str] = field(default_factory=list)
-    killed: Callable[[], bool] = lambda: False
 
     def run_target(self, name: str) -> Outcome:
-        self._die_if_killed()
         self.runs.append(name)
         if self.ends.get(name):
             return self.ends[name].pop(0)
@@ -64,22 +64,13 @@ class FakeSessions:
         return Outcome(ExitCode.OK), GridFlipped(order=recorded[::-1], detail="flipped")
 
     def make_results(self, name: str) -> Outcome:
-        self._die_if_killed()
         self.fused.append(name)
         ends = self.ends.get(f"results of {name}")
         return ends.pop(0) if ends else Outcome(ExitCode.OK)
 
-    def _die_if_killed(self) -> None:
-        if self.killed():
-            raise KilledError
 
-
-class KilledError(BaseException):
-    """Stands for kill -9."""
-
-
-def run(path: Path, sessions: FakeSessions, crash: CrashPoint = no_crash) -> ExitCode:
-    journal = QueueJournal(path / "queue.jsonl", crash)
+def run(path: Path, sessions: FakeSessions) -> ExitCode:
+    journal = QueueJournal(path / "queue.jsonl")
     try:
         if not journal.state.targets:
             journal.append(QueueOpened(order=ORDER))
@@ -159,45 +150,26 @@ def test_what_concerns_all_ends_the_queue_and_a_resume_continues(
     assert set(states(tmp_path).values()) == {TargetState.DONE}
 
 
-def killed_at(number: int) -> tuple[CrashPoint, Callable[[], bool]]:
-    """Return a crash point that kills at a moment and at all later ones, and whether it has."""
-    seen: list[str] = []
-
-    def kill(name: str) -> None:
-        seen.append(name)
-        if len(seen) > number:
-            raise KilledError
-
-    return kill, lambda: len(seen) > number
-
-
-def all_moments(folder: Path) -> list[str]:
-    seen: list[str] = []
-    run(folder, FakeSessions({"q": [failed()]}), seen.append)
-    for state in ("queue-opened", "series-recorded", "grid-flipped", "target-done"):
-        assert any(moment.endswith(state) for moment in seen)
-    return seen
-
-
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_a_queue_killed_at_any_write_continues_where_it_was(tmp_path: Path) -> None:
+    moments: list[str] = []
     (tmp_path / "whole").mkdir()
-    for number, moment in enumerate(all_moments(tmp_path / "whole")):
+    crashing_queue.run(tmp_path / "whole", moments.append)
+    kinds = ("queue-opened", "series-recorded", "target-set-aside", "grid-flipped", "target-done")
+    for kind in kinds:
+        assert {m.split("-")[0] for m in moments if m.endswith(kind)} == {"before", "after"}
+    command = [sys.executable, "-m", "tests.support.crashing_queue", tmp_path, str(len(moments))]
+    subprocess.run(command, check=True, timeout=WAIT_S, cwd=Path(__file__).parents[2])
+    for number in range(len(moments)):
         folder = tmp_path / str(number)
-        folder.mkdir()
-        sessions = FakeSessions({"q": [failed(), failed()]})
-        kill, sessions.killed = killed_at(number)
-        with pytest.raises(KilledError):
-            run(folder, sessions, kill)
         with (folder / "queue.jsonl").open("ab") as file:
             file.write(b'{"at":"2026-')  # torn by the kill
-        sessions.killed = lambda: False
-        assert run(folder, sessions) == ExitCode.SAFETY, moment
-        assert states(folder) == {"p": "done", "q": "set aside", "r": "done"}, moment
-        assert sorted(sessions.exposed) == ["pA", "pB", "rA", "rB"], moment
-        assert set(sessions.fused) == {"p", "r"}, moment
+        assert crashing_queue.run(folder) == ExitCode.SAFETY, number
+        assert states(folder) == {"p": "done", "q": "set aside", "r": "done"}, number
+        done = crashing_queue.SessionsOnDisk(folder).done
+        assert sorted(done) == ["flip", "pA", "pB", "rA", "rB", "results-p", "results-r"], number
         names = [line.entry.kind for line in read_queue(folder / "queue.jsonl")[0]]
-        assert names.count("grid-flipped") == names.count("queue-opened") == 1, moment
-        assert names.count("target-done") == 2 and names.count("series-recorded") == 4, moment
+        assert [names.count(kind) for kind in kinds] == [1, 4, 1, 1, 2], number
 
 
 class MeetingSessions(FakeSessions):

@@ -8,6 +8,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 
 from controller.app.run_queue import Outcome, run_queue
@@ -18,18 +19,21 @@ from controller.model.commands import Answer
 from controller.model.events import Event, FlipChecked, PromptOpened, StateChanged
 from controller.model.prompts import FlipAnswer, FlipCheckAnswer, PromptId
 from controller.model.protocol import Protocol
+from controller.model.stage import StagePosition
 from controller.model.steps import FLIP_STEP_ID, FlipForAll
 from controller.model.targets import FoundTargets
-from controller.procedures.flip import flip_for_all
+from controller.procedures.flip import flip_for_all, side_by_images
 from controller.procedures.flip.check_flip import not_compared
-from controller.procedures.flip.side_by_images import SideByImages
+from controller.procedures.flip.judge_angle import judge_angle
 from controller.rehearsal.operator_actions import OperatorAction
 from controller.session.folder import SessionFolder
 from controller.session.grid_folder import GridFolder
 from controller.session.queue_journal import GridFlipped, QueueJournal, QueueOpened, TargetState
 from controller.session.session import Session
+from processing.images.placement import MIRROR
 from simulator.microscope import create
 from simulator.settings import SimulatorSettings
+from simulator.world import load_world
 from tests.support.small_grid import EMPTY_NM, PLACES_NM, write_grid_protocol
 from tests.support.small_session import FakeJobs, write_report
 
@@ -98,9 +102,10 @@ def run(
     flips: list[str],
     specimen: str = "",
     assemblies_nm: Collection[tuple[float, float]] = PLACES_NM.values(),
+    seed: int = SEED,
 ) -> tuple[SessionsInOneProcess, QueueJournal, ExitCode]:
     protocol = write_grid_protocol(
-        folder, places_nm, seed=SEED, specimen=specimen, assemblies_nm=assemblies_nm
+        folder, places_nm, seed=seed, specimen=specimen, assemblies_nm=assemblies_nm
     )
     (folder / "grid").mkdir()
     sessions = SessionsInOneProcess(folder / "grid", protocol, flips)
@@ -166,31 +171,119 @@ def test_where_positions_do_not_tell_the_side_the_image_of_a_target_does(
         session.close()
 
 
+PAIR_NM = {"one": (0.0, 0.0), "two": (700.0, 100.0)}
+
+
+@pytest.mark.parametrize("seed", range(7, 11))
+def test_two_targets_that_look_alike_are_not_exchanged(seed: int, tmp_path: Path) -> None:
+    sessions, journal, code = run(
+        tmp_path,
+        PAIR_NM,
+        [FlipAnswer.DONE],
+        "alike = [[1, 2]]\n",
+        assemblies_nm=PAIR_NM.values(),
+        seed=seed,
+    )
+    assert code == ExitCode.OK, journal.state.targets
+    found, mount = sessions.grid.read_found(), load_world(sessions.grid.path / "world.json").mount
+    assert found is not None and found.in_plane_deg is not None
+    for name, before_nm in PAIR_NM.items():
+        # a stage position brings what lies at its opposite into the image centre
+        true_nm = -mount.to_holder(np.array([[-before_nm[0], -before_nm[1], 0.0]]))[0, :2]
+        ((x_nm, y_nm),) = found.places_nm[name]
+        assert np.hypot(*(true_nm - (x_nm, y_nm))) < 100.0
+
+
+FLIPPED = not_compared("flipped").model_copy(update={"accepted": True})
+
+
 @pytest.mark.parametrize(
-    ("check", "begins", "says"),
+    ("turned_deg", "grid_deg", "accepted"),
     [
-        pytest.param(None, True, "no image tells it either", id="no image tells it"),
+        pytest.param(143.0, 144.2, True, id="as the grid"),
+        pytest.param(-179.0, 178.0, True, id="across 180 degrees"),
+        pytest.param(150.9, 144.2, False, id="beyond the limit"),
+        pytest.param(-36.0, 144.2, False, id="turned round"),
+        pytest.param(-36.0, None, True, id="the angle of the grid is not known"),
+    ],
+)
+def test_a_target_must_be_turned_as_the_grid_is(
+    turned_deg: float, grid_deg: float | None, accepted: bool
+) -> None:
+    check = FLIPPED.model_copy(update={"in_plane_deg": turned_deg})
+    found = FoundTargets(
+        detail="", in_plane_deg=grid_deg, places_nm={}, seen=(), in_plane_limit_deg=6.0
+    )
+    judged = judge_angle(check, found)
+    assert judged.accepted is accepted
+    assert ("and the grid by 144: another assembly" in judged.found) is not accepted
+
+
+def test_a_refused_target_keeps_its_reason() -> None:
+    refused = not_compared("no object")
+    found = FoundTargets(detail="", in_plane_deg=1.0, places_nm={}, seen=(), in_plane_limit_deg=6.0)
+    assert judge_angle(refused, found) == refused
+
+
+def seen_at(in_plane_deg: float) -> FlipChecked:
+    return FLIPPED.model_copy(update={"in_plane_deg": in_plane_deg})
+
+
+ONLY_TURNED = not_compared("same side up").model_copy(update={"same_side_score": 0.9})
+OTHER = not_compared("neither side")
+
+
+@pytest.mark.parametrize(
+    ("at_own_place", "at_the_other", "begins", "says", "certain"),
+    [
+        pytest.param(OTHER, OTHER, True, "no image tells it either", False, id="no image tells it"),
+        pytest.param(seen_at(20.0), OTHER, True, "of one: flipped", True, id="flipped"),
+        pytest.param(seen_at(20.0), seen_at(20.0), True, "of one: flipped", True, id="both alike"),
         pytest.param(
-            not_compared("flipped, turned by 20 degrees").model_copy(update={"accepted": True}),
-            True,
-            "the image of one: flipped",
-            id="flipped",
+            seen_at(100.0), OTHER, True, "which fits no positions of the others", False, id="angle"
         ),
         pytest.param(
-            not_compared("same side up"), False, "the image of one: same side up", id="only turned"
+            ONLY_TURNED, OTHER, False, "the image of one: same side up", False, id="only turned"
         ),
     ],
 )
-def test_the_image_decides_whether_series_b_begins(
-    check: FlipChecked | None, begins: bool, says: str, monkeypatch: pytest.MonkeyPatch
+def test_the_image_of_a_target_decides_where_the_positions_do_not(
+    at_own_place: FlipChecked,
+    at_the_other: FlipChecked,
+    begins: bool,
+    says: str,
+    certain: bool,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    decided = None if check is None else SideByImages("one", check)
-    monkeypatch.setattr(flip_for_all, "side_by_images", lambda *_: decided)
+    turn = np.radians(20.0)
+    rotation = np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
+    places_nm = {n: rotation @ (np.array(at) * MIRROR) for n, at in PAIR_NM.items()}
+
+    def check_at_place(_: Any, __: str, place: StagePosition, series_a: Any) -> FlipChecked:
+        expected_nm = places_nm[series_a.args[0].path.name]
+        is_own = np.hypot(*(expected_nm - (place.x_nm, place.y_nm))) < 1.0
+        return at_own_place if is_own else at_the_other
+
+    monkeypatch.setattr(side_by_images, "check_at_place", check_at_place)
     warned: list[str] = []
-    context: Any = SimpleNamespace(alert=lambda _, text, __: warned.append(text))
+    protocol = write_grid_protocol(tmp_path, PAIR_NM, seed=SEED, assemblies_nm=PAIR_NM.values())
+    context: Any = SimpleNamespace(
+        alert=lambda _, text, __: warned.append(text),
+        publish=lambda _: None,
+        operator=SimpleNamespace(checkpoint=lambda: None),
+        session=SimpleNamespace(folder=GridFolder(tmp_path).flip),
+        protocol=Protocol.model_validate(tomllib.loads(protocol.read_text())),
+    )
+    search = flip_for_all.TargetSearch(
+        PAIR_NM, np.array(list(places_nm.values())), context.protocol
+    )
     step = FlipForAll(id=FLIP_STEP_ID, duration_s=0.0)
-    unclear = FoundTargets(detail="2 assemblies", in_plane_deg=None, places_nm={}, seen=())
-    accepted, found = flip_for_all._decide_by_images(step, context, unclear)
-    assert accepted is begins
-    assert found.detail.startswith(f"2 assemblies; {says}")
-    assert warned == ["targets: 2 assemblies"]
+    accepted, detail, constellation = flip_for_all._decide_by_images(step, context, search)
+    assert accepted is begins and says in detail
+    assert warned == [f"targets: {search.detail}"]
+    found = search.found(constellation, detail)
+    assert (found.in_plane_deg is not None) is certain
+    if certain:
+        for name, expected_nm in places_nm.items():
+            np.testing.assert_allclose(found.places_nm[name], [expected_nm], atol=1.0)

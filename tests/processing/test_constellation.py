@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from processing.images.constellation import MIRROR, Side, find_constellation
+from processing.images.constellation import find_constellation
+from processing.images.placement import MIRROR, Recognised, Side, narrow
 
 TOLERANCE_NM = 100.0
 SIX = np.array(
@@ -66,6 +67,44 @@ def test_a_set_that_cannot_tell_the_side_has_the_true_place_among_its_candidates
     assert found.side is Side.UNCLEAR
     for candidates_nm, expected_nm in zip(found.candidates_nm, true_nm, strict=True):
         assert min(np.hypot(*(np.array(c) - expected_nm)) for c in candidates_nm) < TOLERANCE_NM
+
+
+@pytest.mark.parametrize("angle_deg", [70.0, -110.0, 3.0])
+@pytest.mark.parametrize(
+    ("place_of", "image_error_deg", "finds"),
+    [
+        pytest.param(0, 0.0, True, id="recognised at its own place"),
+        pytest.param(0, 4.0, True, id="with an error of its angle"),
+        pytest.param(1, 0.0, False, id="at the place of one that looks like it"),
+        pytest.param(0, 40.0, False, id="another crystal at its place"),
+    ],
+)
+def test_a_target_recognised_by_its_images_tells_the_places_of_the_others(
+    place_of: int, image_error_deg: float, finds: bool, angle_deg: float
+) -> None:
+    before_nm = SIX[1:3]
+    true_nm = put_back(before_nm, angle_deg, (300.0, -400.0), flipped=True)
+    seen_nm = true_nm[::-1]
+    unclear = find_constellation(before_nm, seen_nm, TOLERANCE_NM)
+    x_nm, y_nm = true_nm[place_of]
+    recognised = Recognised(0, (float(x_nm), float(y_nm)), angle_deg + image_error_deg)
+    found = narrow(unclear, recognised, before_nm, seen_nm, TOLERANCE_NM)
+    assert (found is not None) is finds
+    if found is not None:
+        assert found.side is Side.FLIPPED and found.has_one_angle
+        for (only_nm,), expected_nm in zip(found.candidates_nm, true_nm, strict=True):
+            assert np.hypot(*(np.array(only_nm) - expected_nm)) < TOLERANCE_NM
+
+
+def test_the_middle_one_of_a_line_tells_the_others_by_its_angle_alone() -> None:
+    before_nm = np.array([[-1500.0, 0.0], [0.0, 0.0], [1500.0, 0.0]])
+    true_nm = put_back(before_nm, 25.0, (200.0, 100.0), flipped=True)
+    unclear = find_constellation(before_nm, true_nm, TOLERANCE_NM)
+    assert unclear.side is Side.UNCLEAR and not unclear.has_one_angle
+    middle = Recognised(1, (float(true_nm[1, 0]), float(true_nm[1, 1])), 25.0)
+    found = narrow(unclear, middle, before_nm, true_nm, TOLERANCE_NM)
+    assert found is not None
+    np.testing.assert_allclose(np.array(found.candidates_nm)[:, 0], true_nm, atol=1.0)
 
 
 def test_a_single_target_has_the_positions_at_its_distance_as_candidates() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from controller.app.cli.run import say
 from controller.app.grid_queue import new_grid, run_grid
-from controller.app.grid_status import rows
+from controller.app.grid_status import read_status
 from controller.app.profiles import find_faults, find_profile
 from controller.common.exit_codes import ExitCode
 from controller.rehearsal.accuracy_checks import Accuracy, read_accuracy
@@ -34,7 +34,7 @@ def run_demo_grid(out: Path | None, faults: Sequence[Path], *, headless: bool) -
     if state.in_state(TargetState.WAITING) or state.in_state(TargetState.A_RECORDED):
         return code  # ended before its time
     misses = []
-    for row in rows(grid, state):
+    for row in read_status(grid, grid.read_protocol().name, state).targets:
         accuracy = _accuracy(grid, row)
         if accuracy is not None:
             score = accuracy.tables["fused"]

@@ -9,6 +9,7 @@ from pathlib import Path
 from controller.app.cli.inspect_session import inspect_session, is_session, session_folder
 from controller.app.cli.print_inputs import print_series
 from controller.app.cli.reading_arguments import add_reading_arguments, reading_options
+from controller.app.cli.terminal_pictures import draws_pixels, print_figures
 from controller.common.errors import UsageError
 from controller.common.exit_codes import ExitCode
 
@@ -56,6 +57,10 @@ def run(args: argparse.Namespace) -> int:
 
         for path in write_sheets(args.pictures, args.files, options):
             print(path.resolve())
+    elif draws_pixels():
+        from controller.app.inspect_pictures import contact_sheets
+
+        print_figures(contact_sheets(args.files, options))
     return print_series(args.files, options)
 
 

@@ -17,7 +17,7 @@ from controller.app.cli.print_inputs import (
 )
 from controller.app.cli.print_results import interval_text, print_counts, print_verdict
 from controller.app.cli.reading_arguments import reading_options
-from controller.app.cli.terminal_pictures import draws_pixels, print_picture
+from controller.app.cli.terminal_pictures import draws_pixels, print_figures
 from controller.app.compare_results import made_again
 from controller.app.inspected_results import (
     MISFIT_PX,
@@ -231,15 +231,12 @@ def _show_pictures(
 ) -> None:
     """Write the pictures as files, draw them where the terminal can, or say how to see them."""
     from controller.app.inspect_pictures import session_pictures, write_pictures
-    from controller.report.figures import as_file
 
     chosen = dict(zip(files, reading_options(args, len(files)), strict=True))
     if args.pictures is not None:
         for path in write_pictures(args.pictures, folder, files, chosen, results):
             print(path.resolve())
     elif draws_pixels():
-        for name, figure in session_pictures(folder, files, chosen, results):
-            print(name)
-            print_picture(as_file(figure, "png"))
+        print_figures(session_pictures(folder, files, chosen, results))
     else:
         print(f"pictures, in a browser: dualtilt inspect {quoted(folder)} --browser")

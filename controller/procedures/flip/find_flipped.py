@@ -12,6 +12,7 @@ from controller.procedures.context import Context, ContinuesLaterError
 from controller.procedures.flip.ask_for_flip import is_flip_confirmed
 from controller.procedures.flip.check_flip import check_at_place, own_series_a
 from controller.procedures.flip.holder import wait_until_exposable
+from controller.procedures.flip.judge_angle import judge_angle
 from controller.session.entries import Answered, FlipJudged, StepDone
 from controller.session.grid_folder import GridFolder
 
@@ -43,7 +44,7 @@ def carry_out(step: FindFlipped, context: Context) -> None:
     series_a = partial(own_series_a, context)
     for x_nm, y_nm in found.places_nm.get(context.protocol.target or "", ()):
         place = StagePosition(x_nm=x_nm, y_nm=y_nm)
-        check = check_at_place(context, step.id, place, series_a)
+        check = judge_angle(check_at_place(context, step.id, place, series_a), found)
         context.publish(check)
         if check.accepted:
             context.session.enter(FlipJudged(check=check))

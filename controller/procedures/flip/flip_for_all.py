@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
 
 import numpy as np
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 from controller.common.errors import SafetyStopError
 from controller.model.events import Checked, Level
 from controller.model.prompts import STOP, FlipCheckAnswer, Prompt, PromptId
+from controller.model.protocol import Protocol
 from controller.model.steps import FlipForAll
 from controller.model.targets import FoundTargets, GridSettings
 from controller.procedures.context import Context
@@ -19,11 +21,12 @@ from controller.procedures.flip.ask_for_flip import (
     simulate_remount,
 )
 from controller.procedures.flip.holder import wait_until_exposable
-from controller.procedures.flip.side_by_images import side_by_images
+from controller.procedures.flip.side_by_images import SideByImages, side_by_images
 from controller.procedures.flip.survey_grid import survey_grid
 from controller.session.entries import StepDone
 from controller.session.grid_folder import GridFolder
-from processing.images.constellation import Constellation, Side, find_constellation
+from processing.images.constellation import find_constellation
+from processing.images.placement import Constellation, Recognised, Side, narrow
 
 ACCEPTED = (Side.FLIPPED, Side.UNCLEAR)
 """Sides with which series B may begin; each target's own flip check still decides."""
@@ -53,55 +56,100 @@ def carry_out(step: FlipForAll, context: Context) -> None:
 def _find_until_accepted(step: FlipForAll, context: Context) -> bool:
     """Survey the grid until the targets are found; False if the grid must be flipped again."""
     grid = GridFolder.of_member(context.session.folder.path)
-    positions_nm = grid.read_positions()
-    before_nm = np.array(list(positions_nm.values()), float).reshape(-1, 2)
     while True:
-        constellation, detail = _find(step, context, before_nm)
-        found = _found(constellation, tuple(positions_nm), detail)
-        accepted = constellation.side in ACCEPTED
+        search = TargetSearch(
+            grid.read_positions(), survey_grid(context, step.id), context.protocol
+        )
+        constellation = search.constellation
+        accepted, detail = constellation.side in ACCEPTED, search.detail
         if constellation.side is Side.UNCLEAR:
-            accepted, found = _decide_by_images(step, context, found)
-        context.publish(Checked(name="targets", ok=accepted, detail=found.detail))
+            accepted, detail, constellation = _decide_by_images(step, context, search)
+        context.publish(Checked(name="targets", ok=accepted, detail=detail))
         if accepted:
+            found = search.found(constellation, detail)
             context.persist(partial(grid.write_found, found), step.id)
             return True
-        answer = context.operator.ask(step.id, _prompt(found.detail))
+        answer = context.operator.ask(step.id, _prompt(detail))
         if answer.value == STOP:
-            raise SafetyStopError(f"flip: {found.detail}; no series B was recorded")
+            raise SafetyStopError(f"flip: {detail}; no series B was recorded")
         if answer.value == FlipCheckAnswer.BACK_TO_FLIP:
             return False
 
 
-def _find(
-    step: FlipForAll, context: Context, before_nm: NDArray[np.float64]
-) -> tuple[Constellation, str]:
-    """Survey the grid; return the finding, and its description in one line.
+class TargetSearch:
+    """Search for the targets among the assemblies of a survey.
 
     Parameters
     ----------
-    before_nm
-        Positions (x, y) of the targets before the flip, [n, 2].
+    positions_nm
+        Position (x, y) of each target before the flip.
+    seen_nm
+        Positions (x, y) of all assemblies on the survey, [m, 2].
     """
-    tolerance_nm = (context.protocol.grid or GridSettings()).tolerance_nm
-    seen_nm = survey_grid(context, step.id)
-    constellation = find_constellation(before_nm, seen_nm, tolerance_nm)
-    return constellation, describe(constellation, len(before_nm), len(seen_nm))
+
+    def __init__(
+        self,
+        positions_nm: Mapping[str, tuple[float, float]],
+        seen_nm: NDArray[np.float64],
+        protocol: Protocol,
+    ) -> None:
+        self.names = tuple(positions_nm)
+        self._before_nm = np.array(list(positions_nm.values()), float).reshape(-1, 2)
+        self._seen_nm = seen_nm
+        self._tolerance_nm = (protocol.grid or GridSettings()).tolerance_nm
+        self.constellation = find_constellation(self._before_nm, seen_nm, self._tolerance_nm)
+        self.detail = describe(self.constellation, len(self.names), len(seen_nm))
+
+    @property
+    def places_nm(self) -> dict[str, tuple[tuple[float, float], ...]]:
+        """Stage positions (x, y) at which each target may be, the most likely first."""
+        return dict(zip(self.names, self.constellation.candidates_nm, strict=True))
+
+    def narrowed(self, decided: SideByImages) -> Constellation | None:
+        """Keep what agrees with a flipped target; None if nothing does."""
+        if not self.constellation.placements:
+            return self.constellation  # a single target: nothing to disagree with
+        recognised = Recognised(
+            self.names.index(decided.name), decided.place_nm, decided.check.in_plane_deg
+        )
+        return narrow(
+            self.constellation, recognised, self._before_nm, self._seen_nm, self._tolerance_nm
+        )
+
+    def found(self, constellation: Constellation, detail: str) -> FoundTargets:
+        """Return the places of the targets; with the angle of the grid where it is certain."""
+        best = constellation.best
+        turn = best if constellation.side is Side.FLIPPED and constellation.has_one_angle else None
+        return FoundTargets(
+            detail=detail,
+            in_plane_deg=turn.angle_deg if turn else None,
+            in_plane_limit_deg=turn.angle_limit_deg if turn else 180.0,
+            places_nm=dict(zip(self.names, constellation.candidates_nm, strict=True)),
+            seen=tuple(self.names[index] for index, _ in best.matches) if best else (),
+        )
 
 
 def _decide_by_images(
-    step: FlipForAll, context: Context, found: FoundTargets
-) -> tuple[bool, FoundTargets]:
+    step: FlipForAll, context: Context, search: TargetSearch
+) -> tuple[bool, str, Constellation]:
     """Have the image of a target tell the side; return whether B may begin, and the finding.
 
     Where no image tells it, B begins: each target's own flip check still decides.
     """
-    context.alert(Level.WARNING, f"targets: {found.detail}", step.id)
-    decided = side_by_images(context, step.id, found.places_nm)
-    by = "no image tells it either"
-    if decided is not None:
-        by = f"the image of {decided.name}: {decided.check.found}"
-    finding = found.model_copy(update={"detail": f"{found.detail}; {by}"})
-    return decided is None or decided.check.accepted, finding
+    context.alert(Level.WARNING, f"targets: {search.detail}", step.id)
+    decided = side_by_images(
+        context, step.id, search.places_nm, lambda found: search.narrowed(found) is not None
+    )
+    if decided is None:
+        detail = f"{search.detail}; no image tells it either"
+        return True, detail, search.constellation
+    detail = f"{search.detail}; the image of {decided.name}: {decided.check.found}"
+    if not decided.check.accepted:
+        return False, detail, search.constellation
+    narrowed = search.narrowed(decided)
+    if narrowed is None:
+        return True, f"{detail}, which fits no positions of the others", search.constellation
+    return True, detail, narrowed
 
 
 def describe(constellation: Constellation, targets: int, seen: int) -> str:
@@ -130,16 +178,6 @@ def describe(constellation: Constellation, targets: int, seen: int) -> str:
                 f"{seen} assemblies; the positions of {targets} targets alone do not tell the "
                 "side, only their images do"
             )
-
-
-def _found(constellation: Constellation, names: tuple[str, ...], detail: str) -> FoundTargets:
-    best = constellation.best
-    return FoundTargets(
-        detail=detail,
-        in_plane_deg=best.angle_deg if best else None,
-        places_nm=dict(zip(names, constellation.candidates_nm, strict=True)),
-        seen=tuple(names[index] for index, _ in best.matches) if best else (),
-    )
 
 
 def _prompt(detail: str) -> Prompt:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
@@ -27,16 +27,22 @@ class SideByImages:
     ----------
     name
         The target.
+    place_nm
+        Stage position (x, y) at which it was compared.
     check
         Its comparison with series A: the flipped object, or the same side up.
     """
 
     name: str
+    place_nm: tuple[float, float]
     check: FlipChecked
 
 
 def side_by_images(
-    context: Context, step_id: str, places_nm: Mapping[str, Sequence[tuple[float, float]]]
+    context: Context,
+    step_id: str,
+    places_nm: Mapping[str, Sequence[tuple[float, float]]],
+    fits_positions: Callable[[SideByImages], bool],
 ) -> SideByImages | None:
     """Compare targets with their series A until one tells the side; None if none does.
 
@@ -44,8 +50,13 @@ def side_by_images(
     ----------
     places_nm
         Stage positions (x, y) at which each target may be, the most likely first.
+    fits_positions
+        Tells whether the positions of the others fit a target that is flipped. Where they do not,
+        it may be another one that looks like it: the search goes on, and without a better one the
+        first is returned.
     """
     grid = GridFolder.of_member(context.session.folder.path)
+    first: SideByImages | None = None
     for name in islice(_comparable(context, places_nm), MOST_TARGETS):
         series_a = partial(_series_a, grid.target(name), context.protocol.scan.pixel_nm)
         for x_nm, y_nm in places_nm[name]:
@@ -53,9 +64,11 @@ def side_by_images(
             place = StagePosition(x_nm=x_nm, y_nm=y_nm)
             check = check_at_place(context, step_id, place, series_a)
             context.publish(check)
-            if check.accepted or _is_same_side(check, context):
-                return SideByImages(name, check)
-    return None
+            found = SideByImages(name, (x_nm, y_nm), check)
+            if _is_same_side(check, context) or (check.accepted and fits_positions(found)):
+                return found
+            first = first or (found if check.accepted else None)
+    return first
 
 
 def _comparable(context: Context, names: Mapping[str, object]) -> Iterator[str]:
