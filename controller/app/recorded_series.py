@@ -96,30 +96,13 @@ def free_results_folder(session: Path) -> Path:
     )
 
 
-def with_tilt_numbers(series: TiltSeries, session: Path | None) -> TiltSeries:
-    """Return the series with the numbers of its tilts.
-
-    In a session, a number is that of the tilt in the plan, which several frames may have. Without
-    a session, the images of the stack are counted.
-    """
-    name: SeriesName = "A" if series.name == "A" else "B"
-    numbers = {
-        section: number
-        for number, sections in sections_by_tilt(name, series.tilts, session).items()
-        for section in sections
-    }
-    if len(numbers) < series.tilts:
-        return series  # images that the journal does not know have places in the stack alone
-    return replace(series, tilt_numbers=tuple(numbers[at] for at in range(series.tilts)))
-
-
 def without_dropped(
-    series: Sequence[TiltSeries], dropped: Sequence[DroppedTilts], session: Path | None
+    series: Sequence[TiltSeries], dropped: Sequence[DroppedTilts]
 ) -> list[TiltSeries]:
     """Mark the dropped tilts of each series as excluded.
 
     In a session, a number is that of the tilt in the plan, and all its frames are left out.
-    Without a session, the images of the stack are counted.
+    Elsewhere, the images of the stack are counted.
 
     Raises
     ------
@@ -133,16 +116,14 @@ def without_dropped(
         if drop.series not in by_name:
             raise UsageError(f"--drop {drop.series}: there is no series {drop.series}")
         one = by_name[drop.series]
-        sections = sections_by_tilt(drop.series, one.tilts, session)
-        unknown = [number for number in drop.numbers if number not in sections]
+        numbers = np.array(one.tilt_numbers or range(1, one.tilts + 1))
+        unknown = [number for number in drop.numbers if number not in numbers]
         if unknown:
             raise UsageError(
                 f"--drop {drop.series}:{unknown[0]}: series {drop.series} has the tilts "
-                f"{min(sections)} to {max(sections)}"
+                f"{numbers.min()} to {numbers.max()}"
             )
-        excluded = one.excluded.copy()
-        for number in drop.numbers:
-            excluded[list(sections[number])] = True
+        excluded = one.excluded | np.isin(numbers, drop.numbers)
         left = int((~excluded).sum())
         if left < FEWEST_IMAGES:
             raise UsageError(

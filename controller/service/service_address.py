@@ -24,6 +24,7 @@ from controller.model.base import Data
 from controller.model.events import State
 from controller.service.status_file import last_status
 from controller.session.folder import SessionFolder
+from controller.session.folder_lock import lock_holder
 from controller.session.grid_folder import folder_to_resume
 
 VERSION = 2
@@ -151,17 +152,8 @@ def known_addresses() -> dict[Path, ServiceAddress]:
 
 
 def working_process(folder: Path) -> int | None:
-    """Return the process that works in the folder of a session or of a grid; None if it has ended.
-
-    It has left its id in the file `lock`.
-    """
-    with (
-        contextlib.suppress(OSError, ValueError, UsageError),
-        open_inside(folder, SessionFolder(folder).lock.name) as file,
-    ):
-        pid = int(read_whole(file))
-        return pid if is_running(pid) else None
-    return None
+    """Return the process that works in the folder of a session or of a grid; None if none does."""
+    return lock_holder(SessionFolder(folder))
 
 
 def is_running(pid: int) -> bool:

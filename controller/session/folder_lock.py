@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import os
 import shutil
+from contextlib import suppress
+from types import TracebackType
+from typing import Self
 
-from controller.common.errors import quoted
+from controller.common.bounded_read import read_whole
+from controller.common.errors import UsageError, quoted
+from controller.common.open_inside import open_inside
 from controller.session.errors import SessionInUseError
 from controller.session.folder import SessionFolder
 from controller.session.private_folder import require_private, require_private_at
 from processing.files.atomic import open_plain, remove_file, remove_tree
-from processing.files.exclusive_lock import lock_exclusively, lock_folder
+from processing.files.exclusive_lock import is_locked, lock_exclusively, lock_folder
 from processing.files.held_folder import FOLDER_FLAGS, hold, let_go
 
 
@@ -18,7 +23,7 @@ class FolderLock:
     """Lock of the one run that may write in a folder; the system frees it if the run is killed.
 
     Where the system allows it, the folder itself is locked, too: removing the file `lock` then
-    admits nobody.
+    admits nobody. As a context, the lock is freed at its end.
 
     Raises
     ------
@@ -38,19 +43,27 @@ class FolderLock:
             raise
         try:
             lock_exclusively(self._file)
-            self._file.truncate(0)
-            self._file.write(f"{os.getpid()}\n".encode())
-        except BlockingIOError:
+        except OSError as error:
             self.release()
-            raise _in_use(folder) from None
-        except OSError:
-            self.release()
+            if isinstance(error, BlockingIOError):
+                raise _in_use(folder) from None
             raise
 
     def release(self) -> None:
         """Free the lock, and let go of the folder."""
         self._file.close()
         self._close_folder()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.release()
 
     def _close_folder(self) -> None:
         if self._descriptor is not None:
@@ -59,14 +72,21 @@ class FolderLock:
             self._descriptor = None
 
 
+def lock_holder(folder: SessionFolder) -> int | None:
+    """Return the id of the process that holds the lock of a folder; None if nobody holds it."""
+    # a killed process leaves its id behind, and the system may give the id to another one
+    with (
+        suppress(OSError, ValueError, UsageError),
+        open_inside(folder.path, folder.lock.name) as file,
+    ):
+        return int(read_whole(file)) if is_locked(file) else None
+    return None
+
+
 def _in_use(folder: SessionFolder) -> SessionInUseError:
-    try:
-        with open_plain(folder.lock, "rb") as file:
-            holder = file.read(32).decode(errors="replace").strip() or "unknown"
-    except OSError:
-        holder = "unknown"
     return SessionInUseError(
-        f"{folder.path}: another run is using this folder (process {holder}); "
+        f"{folder.path}: another run is using this folder "
+        f"(process {lock_holder(folder) or 'unknown'}); "
         f"to watch it: dualtilt attach {quoted(folder.path)}"
     )
 
@@ -83,7 +103,7 @@ def remove_if_unused(folder: SessionFolder) -> bool:
         lock = FolderLock(folder)
     except (SessionInUseError, OSError):
         return False
-    try:
+    with lock:
         if _has_recorded(folder):
             return False
         for item in folder.path.iterdir():
@@ -94,8 +114,6 @@ def remove_if_unused(folder: SessionFolder) -> bool:
         if os.name != "nt":
             remove_file(folder.lock)
             folder.path.rmdir()
-    finally:
-        lock.release()
     if os.name == "nt":  # an open file cannot be removed there
         shutil.rmtree(folder.path)
     return True

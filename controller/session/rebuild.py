@@ -74,8 +74,7 @@ def rebuild_journal(folder: SessionFolder, plan: Plan) -> tuple[str, ...]:
     JournalDamagedError
         A frame has neither a line in the journal nor a section in its mdoc; nothing is changed.
     """
-    lock = FolderLock(folder)
-    try:
+    with FolderLock(folder):
         found = salvage(folder.journal)
         entries = list(_with_opening(folder, [line.entry for line in found.lines]))
         report = [f"journal: line {number} is damaged or missing" for number in found.lost]
@@ -99,8 +98,6 @@ def rebuild_journal(folder: SessionFolder, plan: Plan) -> tuple[str, ...]:
             )
         kept = quarantine(folder, "journal.jsonl", read_plain(folder.journal, LOG_BYTES))
         write_journal(folder.journal, entries)
-    finally:
-        lock.release()
     return (*report, f"journal: rebuilt; the damaged journal is kept in {kept}")
 
 
@@ -145,7 +142,9 @@ def _rebuilt_frames(
         try:
             pixels = read_section(folder.stack(series), section)
         except InputFileError as error:
-            raise JournalDamagedError(f"{error}; restore the stack from a copy") from None
+            raise JournalDamagedError(
+                f"{error} (section {section}); restore the stack from a copy"
+            ) from None
         yield _frame(folder, ledger.session_id, tilt, mdoc, pixels)
         if _mdoc_verdict(mdoc) == WITHDRAWN:  # a later frame shows this tilt, too
             yield TiltReopened(step_id=tilt.id, series=series, section=section)

@@ -55,16 +55,13 @@ def retake_damaged(folder: SessionFolder) -> tuple[str, ...]:
 
 def _fill_cut_off(folder: SessionFolder) -> list[str]:
     """Fill up each stack that is shorter than its journal says."""
-    lock = FolderLock(folder)
-    try:
+    with FolderLock(folder):
         frames = replay(line.entry for line in read_journal(folder.journal).lines).frames
         report: list[str] = []
         for series in SERIES:
             if frames[series] and folder.stack(series).exists():
                 report += realign_frames(folder, series, frames[series])
                 report += _fill_up(folder, series, frames[series])
-    finally:
-        lock.release()
     return report
 
 

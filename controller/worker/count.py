@@ -152,6 +152,7 @@ class CountedSeries:
             angles_deg=np.array([frame.actual_deg for frame in task.frames]),
             pixel_nm=self._pixel_nm * self._sampling.bin,
             name=self._series,
+            tilt_numbers=tuple(frame.tilt_number for frame in task.frames),
         )
 
     def _read_result_of_a(self) -> None:

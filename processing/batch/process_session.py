@@ -158,8 +158,8 @@ def _read(paths: Mapping[SeriesName, Path], task: SessionTask) -> list[TiltSerie
     given = task.given
     options = ReadingOptions(None, given.tilt_axis_deg, given.tilt_sense, given.pixel_nm)
     series = [tilt_series_of(examine_series(path, options), name) for name, path in paths.items()]
-    for one, (name, path) in zip(series, paths.items(), strict=True):
-        require_recorded_images(path, name, one.excluded)
+    for one, path in zip(series, paths.values(), strict=True):
+        require_recorded_images(path, one.excluded)
         require_tilt_series(one)
         require_possible_diameter(one, task.settings.known_diameter_nm)
     return series

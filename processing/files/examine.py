@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +11,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from processing.errors import InputFileError
-from processing.files.beside import angle_files_beside
-from processing.files.image_list import angles_in_order
-from processing.files.mdoc import Mdoc, read_mdoc
+from processing.files.angle_files import AngleFile, read_angle_files
+from processing.files.mdoc import Mdoc
+from processing.files.mrc import read_facts
 from processing.files.pixel_size import MdocPixel, choose_pixel, pixel_of_mdoc
-from processing.files.rawtlt import AngleTable, read_angle_table
+from processing.files.recorded_images import (
+    JournaledFrame,
+    journaled_frames,
+    missing_images,
+    require_whole_image,
+)
 from processing.files.recording import Recording, read_recording
 from processing.files.recording_time import recorded_at
-from processing.files.said import SaidAngles, SaidValue
+from processing.files.said import SaidValue
 from processing.files.tilt_angles import ChosenAngles, choose_angles, order_name
 from processing.files.tilt_axis import axis_of_log, axis_of_mdoc, choose_axis
 from processing.results import SeriesInputs
@@ -64,6 +69,8 @@ class Examined:
         One line for each reason why the series cannot be processed.
     recorded_at
         See `TiltSeries`.
+    frames
+        Frames of a session by section, as its journal describes them; empty for other stacks.
     """
 
     inputs: SeriesInputs
@@ -71,21 +78,17 @@ class Examined:
     angles: ChosenAngles
     refusals: tuple[str, ...]
     recorded_at: Float64 | None = None
+    frames: Mapping[int, JournaledFrame] = field(default_factory=dict)
 
-
-@dataclass(frozen=True)
-class _AngleFile:
-    """Content of one angle file."""
-
-    said: SaidAngles
-    mdoc: Mdoc | None = None
-    notes: tuple[str, ...] = ()
-    table: AngleTable | None = None
-
-    def said_of(self, names: Sequence[str]) -> SaidAngles:
-        """Return the angles in the order of the images, whose names the file may know."""
-        angles = angles_in_order(self.table, names) if self.table and self.table.names else None
-        return self.said if angles is None else SaidAngles(self.said.source, angles)
+    @property
+    def tilt_numbers(self) -> tuple[int, ...]:
+        """Numbers of the tilts; empty for images that the journal of their session lacks."""
+        sections = range(len(self.images))
+        if not self.frames:
+            return tuple(section + 1 for section in sections)
+        if any(section not in self.frames for section in sections):
+            return ()
+        return tuple(self.frames[section].tilt_number for section in sections)
 
 
 def examine_series(path: Path, options: ReadingOptions) -> Examined:
@@ -96,8 +99,9 @@ def examine_series(path: Path, options: ReadingOptions) -> Examined:
     InputFileError
         A file is missing or damaged.
     """
-    files, file_notes = _angle_files(path, options.angles)
-    recording = read_recording(path, [len(file.said.angles_deg) for file in files])
+    files, file_notes = read_angle_files(path, options.angles)
+    frames = journaled_frames(path)
+    recording, files = _read(path, files, frames)
     images, rows, columns = recording.images.shape
     said = [*(file.said_of(recording.names) for file in files), *recording.angles_deg]
     # a file that the operator names is right; the others are asked for pixel size and axis only
@@ -144,6 +148,7 @@ def examine_series(path: Path, options: ReadingOptions) -> Examined:
         angles,
         tuple(refusals),
         at if at is not None and len(at) == images else None,
+        frames,
     )
 
 
@@ -182,6 +187,7 @@ def tilt_series_of(examined: Examined, name: str) -> TiltSeries:
         notes=_prefixed(name, inputs.notes),
         doubts=_prefixed(name, inputs.doubts),
         inputs=inputs,
+        tilt_numbers=examined.tilt_numbers,
         recorded_at=examined.recorded_at,
         other_angles=tuple(
             (other.source, sense * other.angles_deg) for other in examined.angles.others
@@ -193,42 +199,28 @@ def _prefixed(name: str, lines: Iterable[str]) -> tuple[str, ...]:
     return tuple(f"series {name}: {line}" for line in lines)
 
 
-def _angle_files(path: Path, given: Path | None) -> tuple[list[_AngleFile], list[str]]:
-    """Read the given angle file first, then those beside the stack; note those that fail.
+def _read(
+    path: Path, files: list[AngleFile], frames: Mapping[int, JournaledFrame]
+) -> tuple[Recording, list[AngleFile]]:
+    """Read the images, and return what the angle files say about them.
 
-    Raises
-    ------
-    InputFileError
-        The first file is missing or damaged.
+    The stack of a session may hold fewer images than were recorded, or one more than its mdoc.
     """
-    beside = [file for file in angle_files_beside(path) if file != given]
-    names = [given, *beside] if given else beside
-    files, notes = [], []
-    for file in names:
-        try:
-            files.append(_read_angle_file(file))
-        except InputFileError as error:
-            if not files:
-                raise
-            notes.append(f"not used: {error}")
-    return files, notes
-
-
-def _read_angle_file(file: Path) -> _AngleFile:
-    if file.suffix.lower() != ".mdoc":
-        table = read_angle_table(file)
-        notes = tuple(f"{file.name}: {note}" for note in table.notes)
-        return _AngleFile(SaidAngles(file.name, table.angles_deg), notes=notes, table=table)
-    mdoc = read_mdoc(file)
-    sections = sorted(mdoc.sections, key=lambda described: described.section)
-    angles_deg = np.array([described.tilt_angle_deg for described in sections])
-    excluded = np.array([described.excluded for described in sections], bool)
-    notes = tuple(f"{file.name}: {note}" for note in mdoc.notes)
-    return _AngleFile(SaidAngles(file.name, angles_deg, excluded), mdoc, notes)
+    if not frames:
+        return read_recording(path, [len(file.said.angles_deg) for file in files]), files
+    require_whole_image(path, frames)
+    excluded = next((file.said.excluded for file in files if file.mdoc), np.zeros(0, bool))
+    complete = read_facts(path).complete
+    here = [file.first(complete) for file in files]
+    described = [len(file.said.angles_deg) for file in here]
+    recording = read_recording(path, described)
+    images = recording.images[: max(described, default=complete)]
+    notes = (*recording.notes, *missing_images(path, frames, len(images), excluded))
+    return replace(recording, images=images, notes=notes), here
 
 
 def _pixel_of_mdoc(
-    recording: Recording, file: _AngleFile | None, size: tuple[int, int]
+    recording: Recording, file: AngleFile | None, size: tuple[int, int]
 ) -> MdocPixel:
     if file is None or file.mdoc is None:
         return MdocPixel()
@@ -236,7 +228,7 @@ def _pixel_of_mdoc(
 
 
 def _axis(
-    path: Path, recording: Recording, mdoc: _AngleFile | None, given_deg: float | None
+    path: Path, recording: Recording, mdoc: AngleFile | None, given_deg: float | None
 ) -> tuple[SaidValue | None, list[str]]:
     given = [SaidValue("given", given_deg)] if given_deg is not None else []
     said: Sequence[SaidValue] = [

@@ -1,10 +1,10 @@
-"""Images of a session's stack, compared with the checksums that its journal recorded."""
+"""Images of a session's stack, compared with what its journal recorded."""
 
 from __future__ import annotations
 
 import shlex
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import BinaryIO, Literal
 
@@ -12,11 +12,12 @@ from pydantic import BaseModel, Field, ValidationError
 
 from processing.errors import InputFileError
 from processing.files.held_folder import open_to_read
-from processing.results import SeriesName
 from processing.series import Bools
 
 JOURNAL = "journal.jsonl"
 LONGEST_JOURNAL_BYTES = 1 << 28
+STACKS = ("A.mrc", "B.mrc")
+"""Names of the stacks that a session records."""
 BYTES_OF = {"uint16": 2, "int16": 2, "float32": 4}
 """Size of a pixel by its type."""
 
@@ -31,24 +32,53 @@ class _Info(BaseModel):
     dtype: Literal["uint16", "int16", "float32"]
 
 
-class _Frame(BaseModel):
+class JournaledFrame(BaseModel):
     """The part of a frame's entry that is needed here."""
 
     series: str
     section: int
+    """Place in the stack, from 0."""
+    tilt_number: int
+    """Number of the tilt in the plan, from 1."""
+    nominal_deg: float
     offset: int = Field(ge=0)
     crc32: int
     info: _Info
 
+    @property
+    def name(self) -> str:
+        """Name of the tilt for people: ``A#12``."""
+        return f"{self.series}#{self.tilt_number}"
+
+    @property
+    def end_bytes(self) -> int:
+        """Place in the file behind the image."""
+        scan = self.info.scan
+        return self.offset + scan.width_px * scan.height_px * BYTES_OF[self.info.dtype]
+
 
 class _Line(BaseModel):
-    entry: _Frame
+    entry: JournaledFrame
 
 
-def require_recorded_images(stack: Path, series: SeriesName, excluded: Bools) -> None:
+def journaled_frames(stack: Path) -> dict[int, JournaledFrame]:
+    """Return the frames of a session's stack by section.
+
+    There are none for a stack without a journal beside it, or one that was compressed or renamed.
+
+    Raises
+    ------
+    OSError
+        The journal cannot be read.
+    """
+    journal = stack.with_name(JOURNAL)
+    if stack.name not in STACKS or not journal.is_file():
+        return {}
+    return {frame.section: frame for frame in _frames(journal) if frame.series == stack.stem}
+
+
+def require_recorded_images(stack: Path, excluded: Bools) -> None:
     """Check that the images of a session's stack are those that were recorded.
-
-    A stack without a journal beside it is not checked, nor is one that was compressed or renamed.
 
     Parameters
     ----------
@@ -62,13 +92,12 @@ def require_recorded_images(stack: Path, series: SeriesName, excluded: Bools) ->
     OSError
         A file cannot be read.
     """
-    journal = stack.with_name(JOURNAL)
-    if stack.name != f"{series}.mrc" or not journal.is_file():
+    frames = journaled_frames(stack)
+    if not frames:
         return
-    frames = {frame.section: frame for frame in _frames(journal) if frame.series == series}
     with open_to_read(stack) as file:
         changed = [
-            section
+            frame
             for section, frame in sorted(frames.items())
             if section < len(excluded) and not excluded[section]
             if _crc32(file, frame) != frame.crc32
@@ -76,12 +105,75 @@ def require_recorded_images(stack: Path, series: SeriesName, excluded: Bools) ->
     if changed:
         raise InputFileError(
             f"{stack}: {len(changed)} of {len(frames)} images differ from what was recorded, the "
-            f"first is section {changed[0]}; dualtilt resume {shlex.quote(str(stack.parent))} "
-            "restores what it can and marks the rest"
+            f"first is {changed[0].name}; {_resume(stack)} restores what it can and marks the rest"
         )
 
 
-def _frames(journal: Path) -> Iterator[_Frame]:
+def require_whole_image(stack: Path, frames: Mapping[int, JournaledFrame]) -> None:
+    """Check that a session's stack holds a whole image at least.
+
+    Raises
+    ------
+    InputFileError
+        It holds none: it was cut off within the first.
+    """
+    if frames and stack.stat().st_size < min(frame.end_bytes for frame in frames.values()):
+        raise InputFileError(
+            f"{stack}: cut off: none of its {len(frames)} images is left; "
+            f"{_resume(stack)} --retake-damaged records them again"
+        )
+
+
+def missing_images(
+    stack: Path, frames: Mapping[int, JournaledFrame], images: int, excluded: Bools
+) -> list[str]:
+    """Say which recorded images are missing behind the first ones of a stack, if any.
+
+    Parameters
+    ----------
+    images
+        Number of images that are read.
+    excluded
+        [image], true for images that would be left out anyway.
+    """
+    behind = [
+        frame
+        for section, frame in sorted(frames.items())
+        if section >= images and not (section < len(excluded) and excluded[section])
+    ]
+    size = stack.stat().st_size
+    lost = [frame for frame in behind if frame.end_bytes > size]
+    unlisted = [frame for frame in behind if frame.end_bytes <= size]
+    notes = []
+    if lost:
+        notes.append(
+            f"{stack.name} was cut off: {_listed(lost)} missing; {_resume(stack)} "
+            "--retake-damaged records again what can be recorded"
+        )
+    if unlisted:
+        notes.append(
+            f"{stack.name}: {_listed(unlisted)} not in its mdoc yet, and left out; "
+            f"{_resume(stack)} completes the mdoc"
+        )
+    return notes
+
+
+def _listed(frames: Sequence[JournaledFrame]) -> str:
+    """Return the names and angles of one tilt, or of the first and the last of several."""
+    first, last = frames[0], frames[-1]
+    if len(frames) == 1:
+        return f"{first.name} ({first.nominal_deg:+g} degrees) is"
+    return (
+        f"{len(frames)} images, {first.name} ({first.nominal_deg:+g} degrees) to "
+        f"{last.name} ({last.nominal_deg:+g} degrees), are"
+    )
+
+
+def _resume(stack: Path) -> str:
+    return f"dualtilt resume {shlex.quote(str(stack.parent))}"
+
+
+def _frames(journal: Path) -> Iterator[JournaledFrame]:
     with open_to_read(journal) as file:
         lines = file.read(LONGEST_JOURNAL_BYTES).splitlines()
     for line in lines:
@@ -92,7 +184,6 @@ def _frames(journal: Path) -> Iterator[_Frame]:
                 continue  # damaged: a resume says so
 
 
-def _crc32(stack: BinaryIO, frame: _Frame) -> int:
-    scan = frame.info.scan
+def _crc32(stack: BinaryIO, frame: JournaledFrame) -> int:
     stack.seek(frame.offset)
-    return zlib.crc32(stack.read(scan.width_px * scan.height_px * BYTES_OF[frame.info.dtype]))
+    return zlib.crc32(stack.read(frame.end_bytes - frame.offset))

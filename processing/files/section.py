@@ -36,7 +36,7 @@ def read_section(path: Path, section: int) -> NDArray[Any]:
     except (ValueError, KeyError):
         raise InputFileError(f"{path}: not an MRC stack written by dualtilt") from None
     if len(data) < size:
-        raise InputFileError(f"{path}: section {section} is not completely on the disk")
+        raise InputFileError(f"{path}: the image is not completely on the disk")
     return np.frombuffer(data, dtype).reshape(shape)
 
 

@@ -67,7 +67,7 @@ def series_warnings(series: TiltSeries, left_out: list[LeftOut | None]) -> list[
     ]
     if together:
         lines.append(
-            f"series {series.name}: {together} sections left out, as another object "
+            f"series {series.name}: {together} images left out, as another object "
             "overlaps the one that is counted"
         )
     return [*series.notes, *series.doubts, *lines]

@@ -106,9 +106,9 @@ def test_two_writers_of_one_session_exclude_each_other(tmp_path: Path) -> None:
 def test_a_session_that_records_is_left_alone(tmp_path: Path) -> None:
     folder = SessionFolder(tmp_path)
     tmp_path.chmod(0o755)
-    lock = FolderLock(folder)
-    try:
-        with pytest.raises(ResultsInUseError, match="a running session"), results_lock(tmp_path):
-            pass
-    finally:
-        lock.release()
+    with (
+        FolderLock(folder),
+        pytest.raises(ResultsInUseError, match="a running session"),
+        results_lock(tmp_path),
+    ):
+        pass

@@ -19,6 +19,7 @@ from controller.common.exit_codes import ExitCode
 from processing import ParticleTable, TiltSeries, write_csv
 from processing.combine.compare import compare_particles
 from processing.combine.pose import FLIP, about_z
+from processing.files.tilt_series import load_tilt_series
 from tests.support.finished_session import VOXELS, make_finished
 from tests.support.small_session import TILTS_A, Run, open_session
 from tests.support.spheres import packed
@@ -185,7 +186,7 @@ def series(tilts: int) -> TiltSeries:
 
 
 def test_dropped_images_of_a_stack_are_counted_from_one() -> None:
-    (found,) = without_dropped([series(5)], [dropped_tilts("A:1,4")], None)
+    (found,) = without_dropped([series(5)], [dropped_tilts("A:1,4")])
     assert found.excluded.tolist() == [True, False, False, True, False]
 
 
@@ -193,7 +194,8 @@ def test_dropped_tilts_of_a_session_are_those_of_its_plan(tmp_path: Path) -> Non
     session = open_session(tmp_path / "s")
     Run(session).go()
     frames = session.ledger.frames["A"]
-    (found,) = without_dropped([series(len(frames))], [dropped_tilts("A#2")], tmp_path / "s")
+    recorded = load_tilt_series(tmp_path / "s" / "A.mrc")
+    (found,) = without_dropped([recorded], [dropped_tilts("A#2")])
     assert [f.tilt_number for f in frames if found.excluded[f.section]] == [2]
     assert len(frames) == len(TILTS_A)
 
@@ -203,7 +205,7 @@ def test_dropped_tilts_of_a_session_are_those_of_its_plan(tmp_path: Path) -> Non
 )
 def test_unknown_tilts_are_refused(drop: str, says: str) -> None:
     with pytest.raises(UsageError, match=says):
-        without_dropped([series(5)], [dropped_tilts(drop)], None)
+        without_dropped([series(5)], [dropped_tilts(drop)])
 
 
 def test_words_that_name_no_tilts_are_refused(capsys: pytest.CaptureFixture[str]) -> None:

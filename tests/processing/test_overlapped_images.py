@@ -120,4 +120,4 @@ def test_without_a_model_or_parts_the_clear_images_are_counted(
     count = result.detection.count
     assert (count.n, result.summary.tilts) == (len(OBJECT), len(ANGLES) - 8)
     assert count.verdict is not None and count.verdict.state is Trust.DOUBTFUL
-    assert "series A: 8 sections left out, as another object overlaps" in result.warnings[-1]
+    assert "series A: 8 images left out, as another object overlaps" in result.warnings[-1]

@@ -16,6 +16,8 @@ from controller.model.commands import Answer, StopWhen
 from controller.model.events import PromptOpened, State
 from controller.service.session_server import SessionService
 from controller.service.session_status import SessionStatus
+from controller.session.folder import SessionFolder
+from controller.session.folder_lock import FolderLock
 from tests.support import scripted_session as script
 from tests.support.recording_engine import RecordingEngine
 
@@ -103,12 +105,22 @@ def test_a_process_that_takes_no_commands_is_named(
     tmp_path: Path, line: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "journal.jsonl").touch()
-    (tmp_path / "lock").write_text(f"{os.getpid()}\n")
     option = ["--session"] if line.startswith("answer") else []
-    assert main([*line.split(), *option, str(tmp_path)]) == ExitCode.USAGE
+    with FolderLock(SessionFolder(tmp_path)):
+        assert main([*line.split(), *option, str(tmp_path)]) == ExitCode.USAGE
     err = capsys.readouterr().err
     assert f"process {os.getpid()} works here and takes no commands" in err
     assert f"`dualtilt attach {tmp_path}` shows it" in err and len(err.splitlines()) == 1
+
+
+@pytest.mark.parametrize("line", ["attach", "stop", "pause"])
+def test_the_id_in_a_lock_that_nobody_holds_says_nothing(
+    tmp_path: Path, line: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "journal.jsonl").touch()
+    (tmp_path / "lock").write_text(f"{os.getppid()}\n")  # a process that runs, and uses no session
+    assert main([line, str(tmp_path)]) == ExitCode.USAGE
+    assert "no session is running here; `dualtilt resume" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -155,10 +155,10 @@ def test_images_that_differ_from_the_journal_are_not_processed(
     folder = tmp_path / "s"
     shutil.copytree(reference, folder)
     whole = (folder / "A.mrc").read_bytes()
-    require_recorded_images(folder / "A.mrc", "A", np.zeros(5, bool))
+    require_recorded_images(folder / "A.mrc", np.zeros(5, bool))
     inserted = b"\1" * 16 + whole[at:] if at != SECOND + 5 else b"\xff" + whole[at + 1 :]
     (folder / "A.mrc").write_bytes(whole[:at] + inserted)
-    says = "images differ from what was recorded, the first is section 1; dualtilt resume"
+    says = "images differ from what was recorded, the first is A#2; dualtilt resume"
     before = {path.name for path in folder.iterdir()}
     assert main(["process", str(folder)]) == ExitCode.USAGE
     assert says in capsys.readouterr().err
@@ -168,7 +168,7 @@ def test_images_that_differ_from_the_journal_are_not_processed(
     assert says in outcome.reason
     open_session(folder).close()  # restores the images, or marks them
     excluded = np.array([at == SECOND + 5 and section == 1 for section in range(5)])
-    require_recorded_images(folder / "A.mrc", "A", excluded)
+    require_recorded_images(folder / "A.mrc", excluded)
 
 
 # -- files too large to be the session's own ---------------------------------------------------

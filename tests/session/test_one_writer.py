@@ -17,6 +17,7 @@ from controller.session import folder_lock
 from controller.session.errors import SessionInUseError
 from controller.session.folder import SessionFolder
 from controller.session.journal import read_journal
+from processing.files import exclusive_lock
 from processing.files.atomic import open_plain
 from tests.support.frames import is_frame
 from tests.support.small_session import PROTOCOL, Run, open_session
@@ -33,6 +34,18 @@ def test_a_removed_lock_file_admits_no_second_run(tmp_path: Path) -> None:
 
     run = Run(open_session(tmp_path / "s"), on_event=intrude)
     assert run.go() is ExitCode.OK
+
+
+def test_somebody_who_asks_for_the_holder_keeps_no_run_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A question holds the lock for an instant."""
+    fcntl = pytest.importorskip("fcntl")
+    open_session(tmp_path / "s").close()
+    with (tmp_path / "s" / "lock").open("rb") as question:
+        fcntl.flock(question, fcntl.LOCK_SH)
+        monkeypatch.setattr(exclusive_lock.time, "sleep", lambda _: question.close())
+        open_session(tmp_path / "s").close()
 
 
 def append_a_line(journal: Path) -> None:

@@ -97,6 +97,8 @@ def test_the_whole_frames_are_kept_and_the_others_recorded_again_if_asked(
     for series, angles in tilts.items():
         retaken = len(case.lost) if case.again and series == case.series else 0
         loaded = load_tilt_series(folder / f"{series}.mrc")
+        recorded = run.session.ledger.frames[series]
+        assert list(loaded.tilt_numbers) == [frame.tilt_number for frame in recorded]
         lost = list(case.lost) if series == case.series else []
         assert list(np.flatnonzero(loaded.excluded)) == lost
         assert len(read_stack(folder / f"{series}.mrc").data) == len(angles) + retaken

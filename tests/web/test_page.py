@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import io
 import json
-import os
 import signal
 import socket
 import subprocess
@@ -29,6 +28,8 @@ from controller.common.exit_codes import ExitCode  # noqa: E402
 from controller.model.events import Event, State, StateChanged  # noqa: E402
 from controller.service.session_server import SessionService  # noqa: E402
 from controller.session.event_log import EventLog  # noqa: E402
+from controller.session.folder import SessionFolder  # noqa: E402
+from controller.session.folder_lock import FolderLock  # noqa: E402
 from controller.ui.web import page_server as web  # noqa: E402
 from controller.ui.web.session_reader import SessionReader  # noqa: E402
 from tests.support import scripted_session as script  # noqa: E402
@@ -143,12 +144,11 @@ def test_a_session_whose_results_are_being_made_is_not_lost(
     session: SessionService, tmp_path: Path
 ) -> None:
     (tmp_path / "run" / "service.json").unlink()
-    (tmp_path / "lock").write_text(f"{os.getpid()}\n")
     session.flush()
     reader = SessionReader(tmp_path)
-    reader.update()
-    assert reader.status.name and not reader.lost
-    (tmp_path / "lock").unlink()
+    with FolderLock(SessionFolder(tmp_path)):
+        reader.update()
+        assert reader.status.name and not reader.lost
     reader.update()
     assert "dualtilt resume" in reader.lost
 

@@ -188,7 +188,7 @@ def test_a_missing_section_is_reported_and_the_other_frames_are_used(
         announce(supervisor, 4)
         caught_up(supervisor)
     alerts = [event.text for event in events if isinstance(event, Alerted)]
-    assert len(alerts) == 2 and "section 3 is not completely on the disk" in alerts[0]
+    assert len(alerts) == 2 and "A#4 left out: " in alerts[0]
     assert sum(isinstance(event, TiltJudged) for event in events) == 3
 
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from pathlib import Path
+from threading import Event
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -27,28 +27,42 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Show the session; return its exit code if it ended meanwhile, else 0."""
-    from controller.app.follow_queue import follow_queue
-    from controller.app.grid_queue import is_grid
+    from controller.app.cli.closed_pipe import interrupt_without_reader
     from controller.common.exit_codes import ExitCode
-    from controller.service.service_address import NoSessionError, working_process
-    from controller.service.session_client import ServiceClient, the_only_session
+    from controller.service.session_client import the_only_session
 
     folder = args.dir or the_only_session()
+    reader_has_gone = Event()
     try:
-        if is_grid(folder):
-            return follow_queue(folder, lambda session: _show(session, args, LEAVE_AFTER_S), print)
-        # a missing session is reported before a screen opens
-        try:
-            ServiceClient.connect(folder, read_only=True).close()
-        except NoSessionError:
-            # the id may be that of this process, left by an earlier command that has ended
-            if working_process(folder) in (None, os.getpid()):
-                raise
-            return _show_results_run(folder)
-        return _show(folder, args, None)
+        with interrupt_without_reader(reader_has_gone):
+            return _follow(folder, args)
     except KeyboardInterrupt:
-        print("detached; the session continues", file=sys.stderr)
+        if not reader_has_gone.is_set():
+            print("detached; the session continues", file=sys.stderr)
         return ExitCode.OK
+
+
+def _follow(folder: Path, args: argparse.Namespace) -> ExitCode:
+    """Show a session, a process that makes results, or one session of a grid after the other."""
+    from controller.app.follow_queue import follow_queue
+    from controller.app.grid_queue import is_grid
+    from controller.service.service_address import NoSessionError, working_process
+    from controller.service.session_client import ServiceClient
+
+    if is_grid(folder):
+        return follow_queue(folder, lambda session: _show(session, args, LEAVE_AFTER_S), _say)
+    # a missing session is reported before a screen opens
+    try:
+        ServiceClient.connect(folder, read_only=True).close()
+    except NoSessionError:
+        if working_process(folder) is None:
+            raise
+        return _show_results_run(folder)
+    return _show(folder, args, None)
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)
 
 
 def _show(folder: Path, args: argparse.Namespace, leave_when_ended_s: float | None) -> ExitCode:

@@ -4,11 +4,19 @@ from __future__ import annotations
 
 import io
 import os
+import select
+import signal
 import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, BinaryIO, TextIO, cast
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
+
+WATCH_MS = 200
+"""Longest wait for the reader to close its pipe, before looking whether the command has ended."""
 
 
 class _Output(io.FileIO):
@@ -46,3 +54,49 @@ def _outliving(stream: TextIO) -> TextIO:
         line_buffering=stream.line_buffering,
         write_through=stream.write_through,
     )
+
+
+@contextmanager
+def interrupt_without_reader(gone: threading.Event) -> Iterator[None]:
+    """Interrupt a command that only shows something, as Ctrl-C does, once its reader has gone.
+
+    The command may have nothing to write for hours; the pipe itself is watched. Main thread only.
+
+    Parameters
+    ----------
+    gone
+        Set once the reader has gone.
+    """
+    over = threading.Event()
+    try:
+        output = os.dup(sys.stdout.fileno())  # `_Output` may lead the other one to nowhere
+    except (OSError, ValueError):  # closed, or no file
+        yield
+        return
+    main = threading.main_thread().ident
+    assert main is not None
+
+    def watch() -> None:
+        while not over.is_set():
+            if _reader_has_gone(output) and not over.is_set():
+                gone.set()
+                signal.pthread_kill(main, signal.SIGINT)
+                return
+
+    thread = threading.Thread(target=watch, name="reader", daemon=True)
+    if hasattr(select, "poll"):  # not on Windows, where the command ends with the session
+        thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        if thread.ident is not None:
+            thread.join()
+        os.close(output)
+
+
+def _reader_has_gone(output: int) -> bool:
+    """Wait a moment for the reader of a pipe to close it; return true if it has."""
+    pipe = select.poll()
+    pipe.register(output, 0)  # errors and a closed other end are always reported
+    return bool(pipe.poll(WATCH_MS))

@@ -136,9 +136,16 @@ def _print_picture(examined: Examined) -> None:
     angles = examined.inputs.angles_deg
     if angles:
         section = min(range(len(angles)), key=lambda place: abs(angles[place]))
-        print(f"  section {section}, at {angles[section]:+.2f} degrees:")
+        print(f"  {_image_name(examined, section)}, at {angles[section]:+.2f} degrees:")
     else:
         section = len(examined.images) // 2
-        print(f"  section {section}, in the middle; its tilt angle is unknown:")
+        name = _image_name(examined, section)
+        print(f"  {name}, in the middle; its tilt angle is unknown:")
     picture = block_picture(examined.images[section], shades_for(sys.stdout.encoding))
     print_indented([*picture, ""])
+
+
+def _image_name(examined: Examined, section: int) -> str:
+    """Return the name of an image's tilt in a session, else its place in the stack."""
+    frame = examined.frames.get(section)
+    return f"section {section}" if frame is None else frame.name

@@ -21,7 +21,6 @@ from controller.app.recorded_series import (
     free_results_folder,
     recorded_series,
     recorded_settings,
-    with_tilt_numbers,
     without_dropped,
 )
 from controller.common.errors import (
@@ -39,7 +38,6 @@ if TYPE_CHECKING:
     from processing.results import SeriesName, Summary
     from processing.series import TiltSeries
 
-SERIES: tuple[SeriesName, ...] = ("A", "B")
 STACK_HELP = (
     "tilt series A: a stack of any format, or a folder of images (docs/files.md); or the folder of "
     "a session, of which A and B are processed again"
@@ -123,10 +121,9 @@ def _processed(
         device(settings.device)
         series = _with_regions(_load(paths, options), args.region)
         if session is not None:
-            for name, one, path in zip(SERIES, series, paths, strict=False):
-                require_recorded_images(path, name, one.excluded)
-        series = [with_tilt_numbers(one, session) for one in series]
-        series = without_dropped(series, args.drop, session)
+            for one, path in zip(series, paths, strict=True):
+                require_recorded_images(path, one.excluded)
+        series = without_dropped(series, args.drop)
         for one in series:
             require_tilt_series(one)
             require_possible_diameter(one, settings.known_diameter_nm)
