@@ -31,6 +31,16 @@ from tests.support import scripted_session as script
 from tests.support.recording_engine import RecordingEngine
 
 
+HOLDS_LOCK = """
+import pathlib, sys
+from controller.session.folder import SessionFolder
+from controller.session.folder_lock import FolderLock
+with FolderLock(SessionFolder(pathlib.Path(sys.argv[1]))):
+    print("held", flush=True)
+    input()
+"""
+
+
 class Terminal(io.StringIO):
     """Stream that claims to be a terminal."""
 
@@ -179,8 +189,9 @@ def test_the_process_of_the_results_is_followed_in_the_folder(tmp_path: Path, ki
         except SessionGoneError as gone:
             codes.append(str(gone))
 
-    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as works:
-        (tmp_path / "lock").write_text(f"{works.pid}\n")
+    command = [sys.executable, "-c", HOLDS_LOCK, tmp_path]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as works:
+        assert works.stdout is not None and works.stdout.readline()
         follower = threading.Thread(target=show)
         follower.start()
         while "fusing" not in out.getvalue():
