@@ -30,7 +30,6 @@ from controller.ui.headless import follow, follow_results
 from tests.support import scripted_session as script
 from tests.support.recording_engine import RecordingEngine
 
-
 HOLDS_LOCK = """
 import pathlib, sys
 from controller.session.folder import SessionFolder
