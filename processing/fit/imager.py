@@ -10,13 +10,13 @@ of the splines, so they are exact for the computed images.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import fft, sparse
+from scipy import fft
 
 from processing.device import CPU, Array, Device
+from processing.fit.spline_matrices import SplineMatrices
 from processing.reconstruct.convolution import ball_form_factor
 from processing.series import Float64
 from processing.splines import TAPS, cubic_spline_values
@@ -67,6 +67,9 @@ class SphereImager:
         Kinds of spheres.
     device
         Device of all arrays.
+    keeps_matrices
+        Keep the matrices of the splines once they are made; otherwise each product makes them anew,
+        which takes twice as long, and a quarter of the memory.
 
     Notes
     -----
@@ -79,8 +82,11 @@ class SphereImager:
         diameter_px: float,
         kinds: tuple[SphereKind, ...] = ONE_KIND,
         device: Device = CPU,
+        *,
+        keeps_matrices: bool = True,
     ) -> None:
         self.shape = shape
+        self.keeps_matrices = keeps_matrices
         self.kinds = kinds
         self.slots = LAYERS * len(kinds)
         self.device = device
@@ -245,10 +251,9 @@ class SphereImager:
         last = put(np.array(self._padded) - TAPS)
         inside = xp.all((whole >= 1) & (whole <= last + 1), axis=-1)
         first = xp.minimum(xp.maximum(whole.astype(np.int32) - 1, 0), last).astype(np.int32)
-        taps = first[..., None] + xp.arange(TAPS, dtype=np.int32)
         after = (position - whole).astype(np.float32)
         before = 1 - after
-        value, slope = cubic_spline_values(after), xp.empty(taps.shape, dtype=np.float32)
+        value, slope = cubic_spline_values(after), xp.empty((*after.shape, TAPS), dtype=np.float32)
         for tap, distance, side in ((1, after, 1), (2, before, -1)):
             square = distance * distance
             slope[..., tap] = side * (1.5 * square - 2 * distance)
@@ -258,81 +263,11 @@ class SphereImager:
         value[~inside], slope[~inside] = 0, 0
         views, spheres = points.shape[:2]
         planes = slots.astype(np.int32) + xp.arange(views, dtype=np.int32)[:, None] * self.slots
-        rows = taps[:, :, 0] + planes[..., None] * np.int32(self._padded[0])
-        indices = (rows[..., None] * np.int32(self._padded[1]) + taps[:, :, 1, None, :]).ravel()
-        pointers = xp.arange(0, indices.size + 1, TAPS**2, dtype=np.int32)
+        rows, columns = (np.int32(side) for side in self._padded)
+        corners = (planes * rows + first[..., 0]) * columns + first[..., 1]
+        taps = xp.arange(TAPS, dtype=np.int32)
+        offsets = (taps[:, None] * columns + taps).ravel()
         shape = (views * spheres, views * self.slots * int(np.prod(self._padded)))
-        return SplineMatrices(self.device, shape, indices, pointers, value, slope)
-
-
-@dataclass(frozen=True, eq=False)
-class SplineMatrices:
-    """Sparse matrices [view and sphere; view, slot and pixel] of the splines.
-
-    There is one row for each sphere in each view. Each matrix and each transpose is made once, when
-    it is first used: many views need the values alone.
-
-    Attributes
-    ----------
-    device
-        Device of the matrices.
-    shape, indices, pointers
-        Shape and CSR structure that all matrices share.
-    values, slopes
-        Splines and their derivatives along each axis, [view, sphere, (y, u), tap].
-    """
-
-    device: Device
-    shape: tuple[int, ...]
-    indices: Array
-    pointers: Array
-    values: Array
-    slopes: Array
-
-    def select(self, chosen: slice) -> SplineMatrices:
-        """Return the matrices of some of the views."""
-        xp, views = self.device.xp, len(self.values)
-        kept = xp.arange(views, dtype=np.int32)[chosen]
-        moved = (kept - xp.arange(len(kept), dtype=np.int32)) * np.int32(self.shape[1] // views)
-        indices = self.indices.reshape(views, -1)[chosen] - moved[:, None]
-        shape = tuple(side // views * len(kept) for side in self.shape)
-        pointers = self.pointers[: shape[0] + 1]
-        values, slopes = self.values[chosen], self.slopes[chosen]
-        return SplineMatrices(self.device, shape, indices.ravel(), pointers, values, slopes)
-
-    @cached_property
-    def value(self) -> sparse.csr_matrix:
-        """Values of the splines."""
-        return self._matrix(self.values, self.values)
-
-    @cached_property
-    def slope_y(self) -> sparse.csr_matrix:
-        """Derivatives of the splines with respect to the position of the sphere along y."""
-        return self._matrix(self.slopes, self.values)
-
-    @cached_property
-    def slope_u(self) -> sparse.csr_matrix:
-        """The same along u."""
-        return self._matrix(self.values, self.slopes)
-
-    @cached_property
-    def value_transposed(self) -> sparse.csc_matrix:
-        """`value` as a matrix [view, slot and pixel; view and sphere]."""
-        return self.value.T
-
-    @cached_property
-    def slope_y_transposed(self) -> sparse.csc_matrix:
-        """`slope_y` as a matrix [view, slot and pixel; view and sphere]."""
-        return self.slope_y.T
-
-    @cached_property
-    def slope_u_transposed(self) -> sparse.csc_matrix:
-        """`slope_u` as a matrix [view, slot and pixel; view and sphere]."""
-        return self.slope_u.T
-
-    def _matrix(self, along_y: Array, along_u: Array) -> sparse.csr_matrix:
-        data = along_y[:, :, 0, :, None] * along_u[:, :, 1, None, :]
-        parts = (data.ravel(), self.indices, self.pointers)
-        matrix = self.device.sparse.csr_matrix(parts, shape=self.shape)
-        matrix.has_canonical_format = True  # sorted, without duplicates: checking takes longer
-        return matrix
+        return SplineMatrices(
+            self.device, shape, corners, offsets, value, slope, self.keeps_matrices
+        )

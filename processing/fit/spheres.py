@@ -25,6 +25,7 @@ from processing.fit.evidence import Evidence, gather_evidence, no_evidence
 from processing.fit.imager import ONE_KIND, Ints, SphereImager
 from processing.fit.mixture import Mixture
 from processing.fit.rounds import FitState, model_all, next_round, with_deformation
+from processing.fit.spline_matrices import are_kept
 from processing.fit.view import Spheres, Views, views_of
 from processing.fit.view_model import ViewModel
 from processing.progress import Progress, silent, within
@@ -132,6 +133,7 @@ def fit_spheres(
     kinds = ONE_KIND if mixture is None else mixture.kinds
     smallest_nm = diameter_nm * min(kind.size for kind in kinds)
     pixel_nm = smallest_nm / FINEST_PX
+    images = sum(one.tilts for one, _ in series)
     views = [
         some
         for index, (one, pose) in enumerate(series)
@@ -142,6 +144,7 @@ def fit_spheres(
             index,
             kinds,
             spheres=len(weights),
+            keeps_matrices=are_kept(images, len(weights), device),
             device=device,
         )
     ]
@@ -157,8 +160,7 @@ def fit_spheres(
             if done >= TILT_ROUND and state.move_nm < CONVERGED_MOVE * smallest_nm:
                 break
         state, deformation = with_deformation(state, given, smallest_nm, pool)
-        models = model_all(state, pool)
-        evidence = gather_evidence(models, given, state.spheres, pool)
+        evidence, misfit = _compared(state, given, pool)
         odd = odd_views(evidence.view_unexplained, views)
         if odd.any():
             given = _without(given, odd)
@@ -166,9 +168,7 @@ def fit_spheres(
             state = next_round(state, smallest_nm, pool, correct_tilt=False, progress=silent)
             if deformation is not None:
                 state, deformation = with_deformation(state, given, smallest_nm, pool)
-            models = model_all(state, pool)
-            evidence = gather_evidence(models, given, state.spheres, pool)
-        misfit = _misfit(models, state.spheres, pool)
+            evidence, misfit = _compared(state, given, pool)
     blurs_nm = tuple(
         beam.blur_px * diameter_nm / _imager(state.views, index).diameter_px
         for index, beam in state.beams.items()
@@ -186,6 +186,16 @@ def fit_spheres(
         state.spheres.kinds,
         deformation,
     )
+
+
+def _compared(state: FitState, given: list[Views], pool: Executor) -> tuple[Evidence, float]:
+    """Return the evidence of a state and its misfit; its models need much memory while they live.
+
+    `given` are the views of the state before any correction of their poses.
+    """
+    models = model_all(state, pool)
+    evidence = gather_evidence(models, given, state.spheres, pool)
+    return evidence, _misfit(models, state.spheres, pool)
 
 
 def odd_views(unexplained: Float64, views: Sequence[Views]) -> Bools:

@@ -145,6 +145,7 @@ def views_of(
     kinds: tuple[SphereKind, ...] = ONE_KIND,
     *,
     spheres: int = 1,
+    keeps_matrices: bool = True,
     device: Device = CPU,
 ) -> list[Views]:
     """Return the images of an aligned series as views, as many at a time as suit the device.
@@ -159,8 +160,16 @@ def views_of(
         Kinds of spheres; `diameter_nm` is that of the first.
     spheres
         Number of spheres that the views are to show.
+    keeps_matrices
+        See `SphereImager`.
     """
-    imager = SphereImager(series.images.shape[1:], diameter_nm / series.pixel_nm, kinds, device)
+    imager = SphereImager(
+        series.images.shape[1:],
+        diameter_nm / series.pixel_nm,
+        kinds,
+        device,
+        keeps_matrices=keeps_matrices,
+    )
     angles = series.angles_rad
     cos, sin, zero = np.cos(angles), np.sin(angles), np.zeros(len(angles))
     one = np.ones(len(angles))

@@ -11,7 +11,8 @@ from processing.device import Array
 from processing.fit.beam import Beam, fit_contrasts, least_squares
 from processing.fit.equations import ViewEquations, in_image
 from processing.fit.fields import field_terms
-from processing.fit.imager import SphereImager, SplineMatrices
+from processing.fit.imager import SphereImager
+from processing.fit.spline_matrices import SplineMatrices
 from processing.fit.view import Spheres, Views, particles_crossed, slot_numbers
 from processing.series import Float32, Float64
 

@@ -4,6 +4,7 @@ The limit covers all arrays the size of a volume that exist at the same time. Ab
 are stored in temporary files and processed in slabs, with the same result; the operating system
 caches those files and frees that memory when it is needed. The images, a system matrix and some
 planes for each thread are not included: they grow with the square of the side, not with its cube.
+The matrices of the sphere fit have a limit of their own (`processing.fit.spline_matrices`).
 """
 
 from __future__ import annotations

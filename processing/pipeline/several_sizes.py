@@ -23,7 +23,7 @@ from processing.fit.mixture import FAINTEST, Mixture, fit_kinds, two_groups
 from processing.fit.spheres import SphereFit, fit_spheres
 from processing.fit.view import Spheres
 from processing.progress import Progress, silent, within
-from processing.series import Float64, TiltSeries
+from processing.series import Bools, Float64, TiltSeries
 
 PASSES = 3
 """Largest number of searches and fits; each starts from the diameters that the one before found."""
@@ -144,9 +144,23 @@ def _first_split(equal: SphereFit, diameter_nm: float) -> MixedFit | None:
 
 
 def _hints_at_two_kinds(equal: SphereFit) -> bool:
-    if _odd_share(equal.amplitudes) < LEAST_ODD_SHARE or not len(equal.amplitudes):
+    if _odd_share(equal.amplitudes[_well_shown(equal)]) < LEAST_ODD_SHARE:
         return False
     return two_groups(_relative(equal.amplitudes)) is not None
+
+
+def _well_shown(equal: SphereFit) -> Bools:
+    """Return which candidates [n] the images show well: in one series, the half at the entrance.
+
+    Where the beam leaves a thick assembly, many objects of one series are faint, whatever their
+    size.
+    """
+    particles = equal.amplitudes > PARTICLE
+    if len(equal.blurs_nm) > 1 or not particles.any():
+        return np.ones(len(particles), bool)
+    # the beam of one series enters at large z
+    height_nm = equal.centres_nm[:, 2]
+    return np.asarray(height_nm >= np.median(height_nm[particles]), bool)
 
 
 def _relative(brightness: Float64) -> Float64:

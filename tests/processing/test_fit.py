@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from processing.combine.pose import FLIP, Pose, fit_pose
+from processing.fit import spline_matrices
 from processing.fit.spheres import SphereFit, fit_spheres
 from processing.pipeline.fitness import measure_fitness, wrong_places
 from processing.pipeline.verdict import judge
@@ -91,6 +93,29 @@ def test_more_rounds_improve_the_positions() -> None:
     """In an ordered assembly the overlapping layers must not push one another away."""
     task = problem(CASES[0])
     assert rms_error_nm(fitted(task, rounds=8), task) < rms_error_nm(fitted(task, rounds=2), task)
+
+
+def test_a_fit_of_many_particles_keeps_no_matrices_and_finds_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    task = problem(Case("one series", both=False))
+    ((series, _),) = task.series
+    kept, kept_bytes = fitted_with_peak(task)
+    monkeypatch.setattr(spline_matrices, "MOST_KEPT_BYTES", 0.0)
+    made_anew, peak_bytes = fitted_with_peak(task)
+    assert np.array_equal(made_anew.centres_nm, kept.centres_nm)
+    assert np.array_equal(made_anew.amplitudes, kept.amplitudes)
+    matrices_bytes = series.tilts * len(task.candidates) * spline_matrices.KEPT_BYTES
+    assert kept_bytes - peak_bytes > 0.6 * matrices_bytes
+
+
+def fitted_with_peak(task: Problem) -> tuple[SphereFit, int]:
+    """Return a fit, and the peak memory of its arrays."""
+    tracemalloc.start()
+    fit = fitted(task, rounds=1)
+    _, peak_bytes = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    return fit, peak_bytes
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,12 @@ from scipy.spatial import cKDTree
 
 from processing import ProcessSettings, process_series
 from processing.align.alignment import unaligned
+from processing.fit.evidence import no_evidence
+from processing.fit.spheres import SphereFit
 from processing.live.series_counter import SeriesCounter
 from processing.pipeline.search_start import SearchStart
 from processing.pipeline.series_search import SeriesResult, find_particles
+from processing.pipeline.several_sizes import second_size_hint
 from processing.results import Trust
 from processing.series import TiltSeries
 from tests.support.spheres import image, packed
@@ -138,3 +141,37 @@ def test_live_counts_search_a_second_size_after_two_hints() -> None:
     large = int(centres_of(case)[1].sum())
     kinds = second.result.diameter.kinds
     assert [kind.particles for kind in kinds] == [large, len(centres_of(case)[0]) - large]
+
+
+@dataclass(frozen=True)
+class Faint:
+    """Faint objects among bright ones: their share by height, and the number of series."""
+
+    name: str
+    share_at_entrance: float
+    share_at_exit: float
+    series: int
+    hints: bool
+
+
+FAINT = (
+    Faint("at all heights", 0.3, 0.3, 1, True),
+    Faint("only where the beam leaves", 0.0, 0.5, 1, False),
+    Faint("on one side, with two series", 0.0, 0.5, 2, True),
+    Faint("nowhere", 0.0, 0.0, 1, False),
+)
+
+
+@pytest.mark.parametrize("case", FAINT, ids=lambda case: case.name)
+def test_faint_objects_hint_at_a_second_size_unless_the_exit_side_explains_them(
+    case: Faint,
+) -> None:
+    rng = np.random.default_rng(1)
+    centres_nm = rng.uniform(-50.0, 50.0, (2000, 3))
+    at_entrance = centres_nm[:, 2] > 0
+    share = np.where(at_entrance, case.share_at_entrance, case.share_at_exit)
+    usual = np.where(rng.random(len(share)) < share, 0.35, 1.0)
+    amplitudes = usual * (1 + 0.03 * rng.standard_normal(len(usual)))
+    blurs_nm, none = (1.0,) * case.series, no_evidence(case.series)
+    fit = SphereFit(centres_nm, amplitudes, blurs_nm, 0.1, none, (), (), {})
+    assert (second_size_hint(fit) > 0) == case.hints
