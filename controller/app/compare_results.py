@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,11 +29,14 @@ class Result:
         Path of the folder, as the user gave it.
     table
         Counted particles: those of both series, or of A if there is no B.
+    settings
+        Settings that it was made with, by their names in a protocol; empty if they were not kept.
     """
 
     name: str
     summary: Summary
     table: ParticleTable
+    settings: Mapping[str, object] = field(default_factory=dict)
 
     @property
     def final(self) -> Count:
@@ -123,9 +126,43 @@ def read_result(folder: Path) -> Result:
         summary = read_summary(folder)
         name = "fused" if summary.counts.fused else "A"
         table = read_csv(folder / PROCESSED / f"particles_{name}.csv")
-        return Result(str(folder), summary, table.counted)
+        return Result(str(folder), summary, table.counted, _settings(folder))
     except (InputFileError, OSError) as error:
         raise UsageError(path_error_text(error, folder)) from error
+
+
+def _settings(folder: Path) -> dict[str, object]:
+    from processing.errors import InputFileError
+    from processing.pipeline.results_folder import read_record
+
+    try:
+        made_with = read_record(folder, "A").made_with
+    except InputFileError:  # of an earlier version, or removed
+        return {}
+    return {} if made_with is None else made_with.settings.model_dump(mode="json")
+
+
+def other_settings(first: Result, other: Result) -> list[str]:
+    """Return each setting with which a result was made otherwise than the first one."""
+    if not (first.settings and other.settings):
+        return []
+    return [
+        f"{name} {_shown(value)} (1: {_shown(first.settings.get(name))})"
+        for name, value in other.settings.items()
+        if value != first.settings.get(name)
+    ]
+
+
+def _shown(value: object) -> str:
+    """Return the value of a setting for people."""
+    match value:
+        case None:
+            return "not given"
+        case bool():
+            return "true" if value else "false"
+        case list():
+            return ", ".join(map(str, value))
+    return str(value)
 
 
 def compare(results: Sequence[Result]) -> list[Comparison]:

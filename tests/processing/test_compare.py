@@ -16,11 +16,14 @@ from controller.app.compare_results import folders_to_compare
 from controller.app.recorded_series import dropped_tilts, without_dropped
 from controller.common.errors import UsageError
 from controller.common.exit_codes import ExitCode
-from processing import ParticleTable, TiltSeries, write_csv
+from processing import ParticleTable, ProcessSettings, TiltSeries, write_csv
 from processing.combine.compare import compare_particles
 from processing.combine.pose import FLIP, about_z
 from processing.files.tilt_series import load_tilt_series
+from processing.pipeline.made_with import MadeWith
+from processing.pipeline.results_folder import SeriesRecord
 from tests.support.finished_session import VOXELS, make_finished
+from tests.support.inspected_session import SERIES, keep_series, keep_summary
 from tests.support.small_session import TILTS_A, Run, open_session
 from tests.support.spheres import packed
 
@@ -130,6 +133,38 @@ def test_results_made_again_are_compared(
         rows = list(csv.DictReader(file))
     assert [(row["only_in"], float(row["x_nm"])) for row in rows] == [(str(again), 12.0)]
     assert "Results side by side" in (tmp_path / "out" / "comparison.html").read_text()
+
+
+def keep_settings(folder: Path, settings: ProcessSettings) -> None:
+    """Write the record and the summary of series A as processing keeps them."""
+    keep_summary(folder, SERIES)
+    keep_series(folder)
+    path = folder / "processed" / "A.json"
+    record = SeriesRecord.model_validate_json(path.read_text())
+    kept = record.model_copy(update={"made_with": MadeWith(settings=settings, files={})})
+    path.write_text(kept.model_dump_json())
+
+
+def test_other_settings_and_the_images_in_use_are_shown(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first = make_finished(tmp_path / "first")
+    second = make_finished(tmp_path / "second")
+    third = make_finished(tmp_path / "third")
+    keep_settings(first, ProcessSettings())
+    keep_settings(second, ProcessSettings(diameter_nm=6.3, second_size=False))
+    assert run_compare(first, second, third, "--out", tmp_path / "out") == ExitCode.OK
+    expected = [
+        "other setting: diameter_nm 6.3 (1: not given)",
+        "other setting: second_size false (1: true)",
+    ]
+    said = [line.strip() for line in capsys.readouterr().out.splitlines()]
+    assert [
+        line for line in said if line.startswith("other")
+    ] == expected  # those of the third are lost
+    assert any("images, A + B" in line and line.count("5") == 2 for line in said)
+    page = (tmp_path / "out" / "comparison.html").read_text()
+    assert all(line in page for line in expected)
 
 
 @pytest.mark.parametrize(

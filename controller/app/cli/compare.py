@@ -14,6 +14,7 @@ from controller.app.compare_results import (
     compare,
     difference_rows,
     folders_to_compare,
+    other_settings,
     read_result,
 )
 from controller.common.errors import UsageError
@@ -31,6 +32,7 @@ PAGE, DIFFERENCES = "comparison.html", "differences.csv"
 MARK_BYTES = 4096
 """Bytes at the beginning of a file that tell whether a comparison wrote it."""
 ROWS = (
+    "images, A + B",
     "A",
     "B",
     "fused",
@@ -96,7 +98,9 @@ def _columns(results: Sequence[Result], compared: Sequence[Comparison]) -> list[
 
 def _own(result: Result) -> tuple[str, ...]:
     counts, verdict = result.summary.counts, result.final.verdict
+    images = (str(one.tilts) for one in result.summary.series.values())
     return (
+        " + ".join(images),
         *(_count(count) for count in (counts.A, counts.B, counts.fused)),
         "" if verdict is None else str(verdict.state),
         f"{result.summary.diameter_nm.value:.2f}",
@@ -115,12 +119,13 @@ def _count(count: Count | None) -> str:
 
 
 def _notes(results: Sequence[Result], compared: Sequence[Comparison]) -> list[str]:
-    """Return the folder of each column, the reasons of its verdict, and the meaning of a row."""
+    """Return folder, reasons of the verdict and other settings of each column; explain the rows."""
     lines = []
     for number, result in enumerate(results, start=1):
         lines.append(f"{number}: {result.name}")
         if (verdict := result.final.verdict) is not None:
             lines += [f"   {verdict.state}: {reason}" for reason in verdict.reasons]
+        lines += [f"   other setting: {text}" for text in other_settings(results[0], result)]
     lines += [
         f"{number}: another orientation fits 1 equally well; which particles differ is not certain"
         for number, one in enumerate(compared, start=2)
