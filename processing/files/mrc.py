@@ -8,6 +8,8 @@ are in angstrom.
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -148,7 +150,7 @@ def write_volume(
     path = Path(path)
     with (
         replace_file(path) as partial,
-        mrcfile.new(partial, _storable(volume), overwrite=True) as file,
+        _new_file(partial, volume) as file,
     ):
         file.set_volume()
         file.voxel_size = 10 * pixel_nm
@@ -160,10 +162,23 @@ def write_images(path: str | Path, images: NDArray[Any], pixel_nm: float) -> Non
     path = Path(path)
     with (
         replace_file(path) as partial,
-        mrcfile.new(partial, _storable(images), overwrite=True) as file,
+        _new_file(partial, images) as file,
     ):
         file.set_image_stack()
         file.voxel_size = 10 * pixel_nm
+
+
+@contextmanager
+def _new_file(path: Path, data: NDArray[Any]) -> Iterator[Any]:
+    """Yield a file of mrcfile that holds `data`; it is written when the block succeeds."""
+    file = mrcfile.new(path, _storable(data), overwrite=True)
+    try:
+        yield file
+        file.close()
+    finally:
+        # mrcfile leaves the file open where it cannot be written; Windows removes no open file
+        with suppress(OSError):
+            file._iostream.close()
 
 
 def _storable(data: NDArray[Any]) -> NDArray[Any]:

@@ -23,6 +23,7 @@ from tests.support.recording_engine import RecordingEngine
 
 COMMAND = (sys.executable, "-m", "controller.app.cli.main")
 ENOUGH_S = 60.0
+FULL = Path("/dev/full")
 
 
 @pytest.mark.parametrize("unbuffered", ["", "1"], ids=["buffered", "unbuffered"])
@@ -51,6 +52,21 @@ def test_a_closed_pipe_is_no_error(words: tuple[str, ...], unbuffered: str, tmp_
     finally:
         os.close(writer)
     assert (said.returncode, said.stderr) == (ExitCode.OK, "")
+
+
+@pytest.mark.skipif(not FULL.exists(), reason="has no full device")
+def test_output_that_is_lost_on_a_full_disk_is_said(tmp_path: Path) -> None:
+    session = make_inspected(tmp_path / "s")
+    with FULL.open("w") as full:
+        said = subprocess.run(
+            [*COMMAND, "inspect", str(session)],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    lost = "dualtilt: the output of this command was lost: No space left on device\n"
+    assert (said.returncode, said.stderr) == (ExitCode.USAGE, lost)
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Output whose reader may end before the command does, as in ``dualtilt inspect A.mrc | head``."""
+"""Output that may end before the command does, as in ``dualtilt inspect A.mrc | head``."""
 
 from __future__ import annotations
 
@@ -20,12 +20,17 @@ WATCH_MS = 200
 
 
 class _Output(io.FileIO):
-    """Standard stream that drops what is written after its reader has gone."""
+    """Standard stream that drops what is written after its reader has gone, or its disk is full."""
+
+    failure = ""
+    """Reason why output was lost; empty if its reader has gone, who wants no more."""
 
     def write(self, data: ReadableBuffer, /) -> int:
         try:
             return super().write(data)
-        except BrokenPipeError:
+        except OSError as error:
+            if not isinstance(error, BrokenPipeError):
+                self.failure = str(error.strerror or error)
             # the rest, and the output of child processes, goes nowhere; the work goes on
             nowhere = os.open(os.devnull, os.O_WRONLY)
             os.dup2(nowhere, self.fileno())
@@ -36,6 +41,14 @@ class _Output(io.FileIO):
 def outlive_readers() -> None:
     """Let the command end as usual if the readers of its output and messages close their pipes."""
     sys.stdout, sys.stderr = _outliving(sys.stdout), _outliving(sys.stderr)
+
+
+def lost_output() -> str:
+    """Return why a part of what the command printed was lost, as on a full disk; else nothing."""
+    sys.stdout.flush()
+    buffer = getattr(sys.stdout, "buffer", None)
+    raw = getattr(buffer, "raw", buffer)
+    return raw.failure if isinstance(raw, _Output) else ""
 
 
 def _outliving(stream: TextIO) -> TextIO:

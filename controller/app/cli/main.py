@@ -9,7 +9,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import NoReturn, Protocol, cast
 
-from controller.app.cli.closed_pipe import outlive_readers
+from controller.app.cli.closed_pipe import lost_output, outlive_readers
 from controller.app.cli.output_folder import require_places
 from controller.common.errors import DualtiltError, one_line, path_error_text
 from controller.common.exit_codes import ExitCode
@@ -108,9 +108,18 @@ def main(argv: list[str] | None = None) -> int:
     int
         An :class:`~controller.common.exit_codes.ExitCode`.
     """
-    if argv is None:
-        outlive_readers()
-    words = sys.argv[1:] if argv is None else argv
+    if argv is not None:
+        return _run_words(argv)
+    outlive_readers()
+    code = _run_words(sys.argv[1:])
+    if reason := lost_output():
+        lost = _print_error(f"the output of this command was lost: {reason}", ExitCode.USAGE)
+        return code or lost
+    return code
+
+
+def _run_words(words: list[str]) -> int:
+    """Run one verb; turn its errors into one line and an exit code."""
     # no option before the verb takes a value
     parser = build_parser(next((word for word in words if not word.startswith("-")), None))
     args = parser.parse_args(words)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from controller.common.errors import UsageError
+from controller.common.errors import ProcessingFailedError, UsageError, path_error_text, quoted
 
 FOLDERS = ("out", "pictures", "make_certs")
 FILES = ("table", "audit")
@@ -85,6 +86,30 @@ def removed_if_empty(results: Path) -> Iterator[None]:
         for folder in (results / "processed", results):
             if folder.is_dir() and not any(folder.iterdir()):
                 folder.rmdir()
+
+
+@contextmanager
+def failed_write_named(results: Path) -> Iterator[None]:
+    """Say what to do where results cannot be written, as on a full disk.
+
+    Files that are complete stay; without a summary they are no results.
+
+    Raises
+    ------
+    ProcessingFailedError
+        A file could not be written.
+    """
+    try:
+        yield
+    except OSError as error:
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        mend = "free space on this disk" if full else "correct this"
+        left = results / "processed"
+        if left.is_dir() and any(left.iterdir()):
+            mend += f", remove {quoted(left)}, which may be incomplete"
+        raise ProcessingFailedError(
+            f"{path_error_text(error, results)}; {mend}, and process again"
+        ) from error
 
 
 def empty_folder(path: Path) -> Path:

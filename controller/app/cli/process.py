@@ -10,7 +10,7 @@ from pathlib import Path
 from threading import Thread
 from typing import TYPE_CHECKING
 
-from controller.app.cli.output_folder import removed_if_empty
+from controller.app.cli.output_folder import failed_write_named, removed_if_empty
 from controller.app.cli.print_inputs import print_inputs, print_series
 from controller.app.cli.print_results import print_counts, print_files, print_verdict
 from controller.app.cli.processing_arguments import add_processing_arguments, chosen_settings
@@ -28,6 +28,7 @@ from controller.common.errors import (
     SafetyStopError,
     UsageError,
     path_error_text,
+    quoted,
 )
 
 if TYPE_CHECKING:
@@ -84,7 +85,12 @@ def run(args: argparse.Namespace) -> int:
 
     print_counts(summary)
     print_files(out, summary)
-    print(write_report(out).resolve())
+    try:
+        print(write_report(out).resolve())
+    except UsageError as error:
+        raise ProcessingFailedError(
+            f"{error}; the results are complete: correct this, then: dualtilt report {quoted(out)}"
+        ) from error
     return print_verdict(summary)
 
 
@@ -136,9 +142,10 @@ def _processed(
         Thread(target=import_module, args=("controller.report.write",)).start()
         with removed_if_empty(out), only_writer(out), held(out), shown_progress() as progress:
             _require_unused(out)  # another process may have been faster
-            summary = process_all(
-                series, out, settings, inputs=inputs, process_b=process_b, progress=progress
-            )
+            with failed_write_named(out):
+                summary = process_all(
+                    series, out, settings, inputs=inputs, process_b=process_b, progress=progress
+                )
             return out, summary
     except (
         InputFileError,
