@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +17,7 @@ from controller.app.paper.assembly_panels import write_assembly_panels
 from controller.app.paper.beam_panels import BeamPanels
 from controller.app.paper.expectations import EXPECTATIONS, FEWEST
 from controller.app.paper.experiments import (
+    BLURRED,
     NARROW,
     NO_SHOWER,
     ONE_SERIES,
@@ -27,6 +30,7 @@ from controller.app.paper.experiments import (
     WITHOUT_FLAT_SIDE,
     Experiment,
 )
+from controller.app.paper.kept_outcomes import read_outcomes
 from controller.app.paper.outcome import CountOutcome, Outcome
 from controller.app.paper.page import judged, shares_of_the_paper
 from controller.common.errors import UsageError
@@ -38,6 +42,7 @@ from processing.progress import silent
 from tests.report.particle_folders import with_volumes
 
 TRUTH = 1000
+VERSION = version("dualtilt")
 
 
 def count(
@@ -53,7 +58,9 @@ def count(
     return CountOutcome(n=n, n_low=n - 2, n_high=high, verdict=Trust.TRUSTED, score=score)
 
 
-def outcome(name: str, shrinkage: float = 0.0, **counts: CountOutcome) -> Outcome:
+def outcome(
+    name: str, shrinkage: float = 0.0, version: str = VERSION, **counts: CountOutcome
+) -> Outcome:
     usual = {
         "A": count(0.98, (0.94, 1.0, 1.0)),
         "B": count(0.95, (1.0, 1.0, 0.85)),
@@ -61,6 +68,7 @@ def outcome(name: str, shrinkage: float = 0.0, **counts: CountOutcome) -> Outcom
     }
     return Outcome(
         experiment=name,
+        version=version,
         truth=TRUTH,
         counts={**usual, **counts},
         shrinkage=shrinkage,
@@ -76,7 +84,7 @@ AS_IN_THE_PAPER = {
         outcome(NO_SHOWER, shrinkage=0.01, fused=count(1.0, rms_nm=0.2)),
         outcome(ONE_SERIES, A=count(0.985)),
         outcome(PARALLEL),
-        *(outcome(name) for name in OTHER_SEEDS),
+        *(outcome(name) for name in (*OTHER_SEEDS, *BLURRED)),
         *(outcome(name, fused=count(0.9)) for name in FEWEST),
         *(outcome(name, A=count(0.95)) for name in WITHOUT_FLAT_SIDE),
     )
@@ -97,6 +105,7 @@ class Contradiction:
 
 LAST_SEED = tuple(OTHER_SEEDS)[-1]
 HALF_OF_THE_SEEDS = tuple(SEEDS)[::2]
+HALF_OF_THE_BLURRED = tuple(BLURRED)[::2]
 CONTRADICTIONS = [
     Contradiction("nothing gained", (outcome(USUAL, fused=count(0.98)),), "both series together"),
     Contradiction("B finds more", (outcome(USUAL, B=count(0.99)),), "first specimen"),
@@ -108,7 +117,12 @@ CONTRADICTIONS = [
     Contradiction("one is enough", (outcome(ONE_SERIES, A=count(1.0)),), "twice the dose"),
     Contradiction("angle matters", (outcome(PARALLEL, fused=count(0.99)),), "in-plane angle"),
     Contradiction(
-        "luck", tuple(outcome(name, A=count(0.93)) for name in HALF_OF_THE_SEEDS), "on average"
+        "luck", tuple(outcome(name, A=count(0.93)) for name in HALF_OF_THE_SEEDS), "over all seeds"
+    ),
+    Contradiction(
+        "luck where particles are missed",
+        tuple(outcome(name, A=count(0.93)) for name in HALF_OF_THE_BLURRED),
+        "where single series miss",
     ),
     Contradiction(
         "spheres, too", tuple(map(outcome, WITHOUT_FLAT_SIDE)), "the flat side is the reason"
@@ -139,6 +153,20 @@ def run_verb(*words: object) -> int:
     return reproduce.run(parser.parse_args([str(word) for word in words]))
 
 
+def known(outcomes: dict[str, Outcome]) -> Callable[[Experiment, Path, object], Outcome]:
+    """Return a run of an experiment whose outcome is known; KeyboardInterrupt if it is not."""
+
+    def run(experiment: Experiment, folder: Path, _: object) -> Outcome:
+        if experiment.name not in outcomes:
+            raise KeyboardInterrupt
+        (folder / "protocol.toml").write_text("")
+        (folder / "processed").mkdir(exist_ok=True)
+        (folder / "processed" / "summary.json").write_text('{"counts": {}}')
+        return outcomes[experiment.name]
+
+    return run
+
+
 @pytest.mark.parametrize(
     ("changed", "code"),
     [({}, ExitCode.OK), ({USUAL: outcome(USUAL, fused=count(0.9))}, ExitCode.ACCURACY_MISSED)],
@@ -151,13 +179,7 @@ def test_tables_and_exit_code(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    def known(experiment: Experiment, folder: Path, progress: object) -> Outcome:
-        (folder / "protocol.toml").write_text("")
-        (folder / "processed").mkdir()
-        (folder / "processed" / "summary.json").write_text('{"counts": {}}')
-        return {**AS_IN_THE_PAPER, **changed}[experiment.name]
-
-    monkeypatch.setattr(run_experiment, "run_experiment", known)
+    monkeypatch.setattr(run_experiment, "run_experiment", known({**AS_IN_THE_PAPER, **changed}))
     assert run_verb("--quick", "--out", tmp_path / "out") == code
     page = (tmp_path / "out" / "paper.md").read_text()
     assert "| paper | 6988 (98.2%) |" in page
@@ -205,9 +227,40 @@ def test_the_papers_counts_stand_beside_those_of_each_seed() -> None:
     assert seeds == [(f"seed {seed}", *counts) for seed in SEEDS.values()]
 
 
-def test_a_folder_in_use_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "mine.txt").write_text("")
-    with pytest.raises(UsageError, match="not empty"):
+@pytest.mark.parametrize("done", [0, 1, 3], ids=["in the first", "after one", "before the last"])
+def test_a_stopped_run_goes_on_in_its_folder(
+    done: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    names = [one.name for one in QUICK]
+    before = {name: AS_IN_THE_PAPER[name] for name in names[:done]}
+    monkeypatch.setattr(run_experiment, "run_experiment", known(before))
+    with pytest.raises(KeyboardInterrupt):
+        run_verb("--quick", "--out", out)
+    (out / "processed").mkdir(exist_ok=True)
+    monkeypatch.setattr(
+        run_experiment,
+        "run_experiment",
+        known({name: AS_IN_THE_PAPER[name] for name in names[done:]}),
+    )
+    assert run_verb("--quick", "--out", out) == ExitCode.OK
+    assert capsys.readouterr().out.count(", kept") == done
+    kept = read_outcomes(out, VERSION)
+    assert kept == {name: AS_IN_THE_PAPER[name] for name in names}
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "reason"),
+    [
+        ("mine.txt", "", "not empty"),
+        ("outcomes.jsonl", outcome(USUAL, version="0.0.1").model_dump_json(), "version 0.0.1"),
+        ("outcomes.jsonl", '{"experiment": ', "cannot be read"),
+    ],
+    ids=["other files", "another version", "cut off"],
+)
+def test_a_folder_in_use_is_refused(file: str, text: str, reason: str, tmp_path: Path) -> None:
+    (tmp_path / file).write_text(text)
+    with pytest.raises(UsageError, match=reason):
         run_verb("--out", tmp_path)
 
 

@@ -35,6 +35,15 @@ def fused(folder: Path) -> dict[str, Any]:
     return particles
 
 
+def test_a_report_of_15_000_particles_is_a_file_of_15_mb_at_most(tmp_path: Path) -> None:
+    pytest.importorskip("aiohttp", reason="needs the extra `web`")
+    from tests.report.time_views import PARTICLES, make_folder
+
+    make_folder(tmp_path, PARTICLES)
+    assert len(unpacked(fused(tmp_path)["positions"])) == PARTICLES == 15_000
+    assert write_report(tmp_path).stat().st_size <= 15e6
+
+
 def test_particles_are_told_by_the_series_that_show_them(tmp_path: Path) -> None:
     particles = fused(session(tmp_path))
     np.testing.assert_allclose(

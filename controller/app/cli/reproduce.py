@@ -15,8 +15,11 @@ if TYPE_CHECKING:
     from controller.app.paper.experiments import Experiment
     from controller.app.paper.outcome import Outcome
 
-QUICK_HELP = "the four main experiments alone, a third of the time"
-OUT_HELP = "new or empty folder for the tables and the volumes of the first experiment"
+QUICK_HELP = "the four main experiments alone, a ninth of the time"
+OUT_HELP = (
+    "folder for the tables and the volumes of the first experiment; a run that was stopped goes on "
+    "in its folder"
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -26,7 +29,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Run the experiments, print and write the tables; 0 only if every expectation holds."""
+    """Run the experiments, print and write the tables; 0 only if every expectation holds.
+
+    Experiments whose outcomes the folder holds are not run again.
+    """
     from controller.app.paper.assembly_panels import write_assembly_panels
     from controller.app.paper.experiments import QUICK, WHOLE
     from controller.app.paper.page import (
@@ -40,7 +46,7 @@ def run(args: argparse.Namespace) -> int:
     from controller.common.atomic import replace_text
     from controller.report.write import write_report
 
-    out = empty_folder(args.out)
+    out = args.out
     outcomes = _outcomes(QUICK if args.quick else WHOLE, out)
     _print_table(shares_of_the_paper(outcomes))
     print(SHARES)
@@ -60,23 +66,32 @@ def run(args: argparse.Namespace) -> int:
 
 def _outcomes(experiments: Sequence[Experiment], out: Path) -> dict[str, Outcome]:
     """Run the experiments; the results of the first stay in `out`, those of the others go."""
+    from importlib.metadata import version
+
     from controller.app.cli.terminal_progress import shown_progress
     from controller.app.paper.beam_panels import BeamPanels
+    from controller.app.paper.kept_outcomes import FILE, read_outcomes, write_outcomes
     from controller.app.paper.run_experiment import run_experiment
 
-    outcomes: dict[str, Outcome] = {}
-    panels = BeamPanels()
+    if not (out / FILE).is_file():
+        write_outcomes(empty_folder(out), {})
+    outcomes = read_outcomes(out, version("dualtilt"))
+    first, panels = experiments[0], BeamPanels()
+    if first.name in outcomes:
+        panels.add(first.name, out)
     for number, experiment in enumerate(experiments, start=1):
-        print(f"{number} of {len(experiments)}: {experiment.name}", flush=True)
+        known = experiment.name in outcomes
+        print(f"{number} of {len(experiments)}: {experiment.name}{', kept' * known}", flush=True)
+        if known:
+            continue
         with tempfile.TemporaryDirectory() as scratch, shown_progress() as progress:
-            folder = out if number == 1 else Path(scratch)
+            folder = out if experiment is first else Path(scratch)
             outcome = run_experiment(experiment, folder, progress)
             panels.add(experiment.name, folder)
+        panels.write(out)
         outcomes[experiment.name] = outcome
-        with (out / "outcomes.jsonl").open("a", encoding="utf-8") as file:
-            file.write(outcome.model_dump_json() + "\n")
-    panels.write(out)
-    return outcomes
+        write_outcomes(out, outcomes)
+    return {each.name: outcomes[each.name] for each in experiments}
 
 
 def _print_table(rows: Sequence[Sequence[str]]) -> None:

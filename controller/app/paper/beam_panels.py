@@ -26,6 +26,7 @@ class BeamPanels:
         rows = self._page.subfigures(len(TITLES), 1, squeeze=False)
         self._rows = dict(zip(TITLES, rows[:, 0], strict=True))
         self._missing = set(TITLES)
+        self._written = False
 
     def add(self, experiment: str, folder: Path) -> None:
         """Draw the slices of an experiment, if it has a row and its folder has volumes."""
@@ -44,8 +45,9 @@ class BeamPanels:
         self._missing.discard(experiment)
 
     def write(self, folder: Path) -> None:
-        """Write `beams.png` and `beams.svg`, if every row is drawn."""
-        if self._missing:
+        """Write `beams.png` and `beams.svg` once, as soon as every row is drawn."""
+        if self._missing or self._written:
             return
+        self._written = True
         for form in FORMATS:
             self._page.savefig(folder / f"beams.{form}", dpi=DPI)

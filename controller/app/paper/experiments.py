@@ -56,6 +56,12 @@ class Experiment(Data):
         return sections
 
 
+def _blurred(name: str, seed: int, **specimen: float) -> Experiment:
+    """Return an experiment on the flat side."""
+    disordered = {"packing": "disordered", **specimen}
+    return Experiment(name=name, seed=seed, step_deg=4.0, simulator={"specimen": disordered})
+
+
 USUAL = "as in the paper"
 NARROW = "1.5 mrad instead of 8"
 NO_SHOWER = "no beam shower"
@@ -63,8 +69,14 @@ ONE_SERIES = "one series of twice the dose"
 PARALLEL = "in-plane angle 0 instead of 90 degrees"
 OTHER_SEEDS = {f"{USUAL}, seed {seed}": seed for seed in range(1, 8)}
 SEEDS = {USUAL: FIRST_SEED, **OTHER_SEEDS}
-WITHOUT_FLAT_SIDE = {f"no flat side, seed {seed}": seed for seed in SEEDS.values()}
-"""The same specimens as those of `SEEDS`, in the same order, as whole spheres."""
+BLURRED_SEEDS = range(11, 19)
+"""Seeds of the experiments on the flat side; none of them was used to choose their settings."""
+BLURRED = {f"disordered, tilts every 4 degrees, seed {seed}": seed for seed in BLURRED_SEEDS}
+"""About as many particles are missed by single series as in the paper, and on the exit side. There
+are no grains, which move the difference of A and B more than a flat side. A and B have as many
+tilts, over mirrored ranges, so that they differ in the exit side alone."""
+WITHOUT_FLAT_SIDE = {f"the same without a flat side, seed {seed}": seed for seed in BLURRED_SEEDS}
+"""Whole spheres of the same particles as those of `BLURRED`, in the same order."""
 TILT_STEPS_DEG = {f"tilts every {step:g} degrees": step for step in (4.0, 6.0, 8.0)}
 DOSE_SHARES = {f"1/{part} of the dose": 1 / part for part in (3, 10, 30, 100, 300)}
 
@@ -80,11 +92,9 @@ WHOLE = (
     *QUICK,
     *(Experiment(name=name, seed=seed) for name, seed in OTHER_SEEDS.items()),
     Experiment(name=PARALLEL, simulator={"remount": {"in_plane_deg": 0.0}}),
+    *(_blurred(name, seed) for name, seed in BLURRED.items()),
+    *(_blurred(name, seed, flattening=0.0) for name, seed in WITHOUT_FLAT_SIDE.items()),
     *(Experiment(name=name, step_deg=step) for name, step in TILT_STEPS_DEG.items()),
     *(Experiment(name=name, dose=share) for name, share in DOSE_SHARES.items()),
-    *(
-        Experiment(name=name, seed=seed, simulator={"specimen": {"flattening": 0.0}})
-        for name, seed in WITHOUT_FLAT_SIDE.items()
-    ),
 )
 """All experiments."""

@@ -26,6 +26,8 @@ class Outcome(Data):
 
     Attributes
     ----------
+    version
+        Version of dualtilt that made it.
     counts
         By ``A``, ``B`` and ``fused``; those that could not be made are missing.
     shrinkage
@@ -35,6 +37,7 @@ class Outcome(Data):
     """
 
     experiment: str
+    version: str
     truth: int
     counts: dict[str, CountOutcome]
     shrinkage: float | None = None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import time
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -55,6 +56,7 @@ def run_experiment(experiment: Experiment, folder: Path, progress: Progress) -> 
     except ProcessingError:
         return Outcome(
             experiment=experiment.name,
+            version=version("dualtilt"),
             truth=len(dual.truth),
             counts={},
             failure=failure,
@@ -65,6 +67,7 @@ def run_experiment(experiment: Experiment, folder: Path, progress: Progress) -> 
     registration = summary.registration
     return Outcome(
         experiment=experiment.name,
+        version=version("dualtilt"),
         truth=len(dual.truth),
         counts=_scored(counts, folder, dual.truth),
         shrinkage=None if registration is None else registration.scale - 1,
