@@ -9,10 +9,9 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from socket import gethostname
 
 import numpy as np
 import pytest
@@ -20,10 +19,7 @@ from matplotlib.image import imread
 
 aiohttp = pytest.importorskip("aiohttp", reason="needs the extra `web`")
 
-from aiohttp.test_utils import TestServer  # noqa: E402
 
-from controller.app.cli import serve as verb  # noqa: E402
-from controller.app.cli.main import main  # noqa: E402
 from controller.common.exit_codes import ExitCode  # noqa: E402
 from controller.model.events import Event, State, StateChanged  # noqa: E402
 from controller.service.session_server import SessionService  # noqa: E402
@@ -38,6 +34,7 @@ from tests.web.browser import CHROMIUM, open_page  # noqa: E402
 
 DESKTOP_PX, PHONE_PX = (1280, 900), (390, 844)
 ENOUGH_S = 60.0
+from tests.web.hosted_page import hosting  # noqa: E402
 
 
 @pytest.fixture
@@ -75,12 +72,6 @@ def serving(folder: Path) -> Iterator[tuple[str, subprocess.Popen[str]]]:
         finally:
             process.terminate()
             process.wait(timeout=ENOUGH_S)
-
-
-@asynccontextmanager
-async def hosting(folder: Path, *names: str) -> AsyncIterator[TestServer]:
-    async with TestServer(web.page_app(folder, "127.0.0.1", names)) as server:
-        yield server
 
 
 def more_tilts(upto: int) -> list[Event]:
@@ -269,151 +260,8 @@ MEASURE = """(() => {
 })()"""
 
 
-def ask_as(
-    folder: Path, path: str = "/changes", names: tuple[str, ...] = (), **headers: str
-) -> int:
-    """Return the HTTP status of a request with `headers`; {here} stands for the server."""
-
-    async def ask() -> int:
-        async with hosting(folder, *names) as server, aiohttp.ClientSession() as http:
-            here = f"{server.host}:{server.port}"
-            sent = {name: value.format(here=here) for name, value in headers.items()}
-            async with http.get(server.make_url(path), headers=sent) as reply:
-                return reply.status
-
-    return asyncio.run(ask())
-
-
-@pytest.mark.parametrize(
-    ("headers", "most", "status"),
-    [
-        pytest.param({"Origin": "https://elsewhere.example"}, 8, 403, id="another server's page"),
-        pytest.param({"Origin": "null"}, 8, 403, id="a page without an address"),
-        pytest.param({"Origin": "http://["}, 8, 403, id="an origin that is no address"),
-        pytest.param(
-            {"Origin": "http://localhost:1", "Host": "localhost:2"}, 8, 403, id="another port"
-        ),
-        pytest.param(
-            {"Origin": "http://evil.example", "Host": "evil.example"}, 8, 403, id="DNS rebinding"
-        ),
-        pytest.param({"Origin": "http://{here}"}, 0, 503, id="one visitor too many"),
-    ],
-)
-def test_refused_visitors(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, headers: dict[str, str], most: int, status: int
-) -> None:
-    monkeypatch.setattr(web, "MAX_VISITORS", most)
-    assert ask_as(tmp_path, **headers) == status
-
-
-@pytest.mark.parametrize("path", ["/", "/changes", "/page.js", "/picture/frame.png", "/report"])
-def test_no_page_is_shown_under_a_rebound_name(tmp_path: Path, path: str) -> None:
-    assert ask_as(tmp_path, path, Host="evil.example:8000") == 403
-
-
-@pytest.mark.parametrize(
-    ("host", "status"),
-    [
-        pytest.param("localhost.evil.example", 403, id="a name that begins like ours"),
-        pytest.param("evil.example@localhost", 403, id="a name before ours"),
-        pytest.param("127.0.0.1.evil.example:80", 403, id="a name that looks like our address"),
-        pytest.param("169.254.169.254", 403, id="another address"),
-        pytest.param("[not-an-address", 403, id="no name"),
-        pytest.param("", 403, id="an empty name"),
-        pytest.param("localhost:9999", 200, id="a tunnel"),
-        pytest.param("LOCALHOST.", 200, id="spelt otherwise"),
-        pytest.param("[::1]:8000", 200, id="IPv6"),
-        pytest.param("{here}", 200, id="our address"),
-        pytest.param("proxy.example", 200, id="a name that we were given"),
-    ],
-)
-def test_only_requests_that_name_this_server_are_answered(
-    tmp_path: Path, host: str, status: int
-) -> None:
-    assert ask_as(tmp_path, "/", ("Proxy.example",), Host=host) == status
-
-
-MALFORMED = {
-    "Host twice": (b"GET / HTTP/1.1\r\nHost: localhost\r\nHost: evil.example\r\n", 400),
-    "no Host": (b"GET / HTTP/1.1\r\n", 400),
-    "a Host of other bytes": (b"GET / HTTP/1.1\r\nHost: \xff\xfe\r\n", 403),
-    "Origin twice": (
-        b"GET / HTTP/1.1\r\nHost: localhost\r\nOrigin: http://localhost\r\nOrigin: http://e\r\n",
-        403,
-    ),
-    "no HTTP": (b"\x16\x03\x01\x02\x00\x01\r\n", 400),
-    "a header of 20 kB": (b"GET / HTTP/1.1\r\nHost: localhost\r\nX: " + bytes(20_000), 400),
-}
-
-
-def test_malformed_requests_are_refused_and_print_nothing(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    async def ask() -> dict[str, int]:
-        found = {}
-        async with hosting(tmp_path) as server:
-            for name, (content, _) in MALFORMED.items():
-                reader, writer = await asyncio.open_connection(server.host, server.port)
-                writer.write(content + b"\r\n")
-                found[name] = int((await reader.readline()).split()[1])
-                writer.close()
-        return found
-
-    assert asyncio.run(ask()) == {name: status for name, (_, status) in MALFORMED.items()}
-    assert caplog.records == []
-
-
-@pytest.mark.parametrize(
-    ("host", "where", "warns"),
-    [
-        ("127.0.0.1", "http://127.0.0.1:8000", False),
-        ("localhost", "http://localhost:8000", False),
-        ("::1", "http://[::1]:8000", False),
-        ("0.0.0.0", f"http://{gethostname()}:8000", True),
-        ("::", f"http://{gethostname()}:8000", True),
-        ("10.0.0.7", "http://10.0.0.7:8000", True),
-    ],
-)
-def test_it_warns_if_other_machines_can_connect(host: str, where: str, warns: bool) -> None:
-    lines = web.greeting(host, 8000)
-    assert where in lines[0]
-    assert any(line.startswith(f"WARNING: listening on {host}") for line in lines) == warns
-    assert any("ssh -L" in line for line in lines) == warns
-
-
 def test_the_policy_allows_the_icon_of_the_page() -> None:
     page = (Path(web.__file__).parent / "page.html").read_text()
     assert '<link rel="icon" href="data:' in page
     rules = [rule.split() for rule in web.SECURITY["Content-Security-Policy"].split(";")]
     assert ["img-src", "'self'", "data:"] in rules
-
-
-def test_errors_of_serve(
-    session: SessionService,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    empty = tmp_path / "empty"
-    empty.mkdir()
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = str(taken.getsockname()[1])
-        assert main(["serve", str(tmp_path), "--port", port]) == ExitCode.USAGE
-    assert main(["serve", str(empty)]) == ExitCode.USAGE
-    monkeypatch.setattr(verb, "find_spec", lambda name: None)
-    assert main(["serve", str(tmp_path)]) == ExitCode.USAGE
-    errors = capsys.readouterr().err.splitlines()
-    assert len(errors) == 3
-    for wanted, line in zip((f"port {port}", "holds no session", "[web]"), errors, strict=True):
-        assert wanted in line
-
-
-def test_a_port_in_use_is_named_once(
-    session: SessionService, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = str(taken.getsockname()[1])
-        assert main(["serve", str(tmp_path), "--port", port]) == ExitCode.USAGE
-    told = capsys.readouterr().err
-    assert f"cannot listen on 127.0.0.1, port {port}: Address already in use" in told
-    assert told.count(port) == 1
