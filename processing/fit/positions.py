@@ -43,10 +43,10 @@ from processing.fit.view import LEAST_AMPLITUDE, Spheres, Views, every
 from processing.fit.view_model import ViewModel, model_views
 from processing.series import Float32, Float64
 
-STEPS = 4
-"""Steps of conjugate gradients for the positions, which start near the solution."""
-NOISE_STEPS = 9
-"""The same for noise, which starts from nothing: layers that line up converge slowly."""
+FEWEST_STEPS, MORE_STEPS, TOLERANCE = 4, 36, 0.03
+"""Steps of conjugate gradients, which go on until the fraction of the forces that is left is small.
+Layers that line up converge slowly, along the beam above all. Solutions of fewer steps leave a part
+of the errors in the positions, and leave out another part of those that the noise causes."""
 SIZE_VIEWS = 24
 """Largest number of images, evenly spaced, in which errors of the sizes move the spheres: they move
 them as far in some images as in all."""
@@ -86,7 +86,7 @@ def measure_positions(fit: SphereFit, log_sizes: Float64, size_errors: Float64) 
         models = list(pool.map(partial(_model, fit), fit.views))
         system = _system(models, spheres, log_sizes, pool)
         residuals = system.residuals()
-        solution = system.solve(residuals, STEPS)
+        solution = system.solve(residuals)
         left = system.left(residuals, solution)
         step = -(-sum(map(len, fit.views)) // SIZE_VIEWS)
         few = _system(every(models, step), spheres, log_sizes, pool)
@@ -144,7 +144,7 @@ class _System:
 
         return list(self.pool.map(left, self.models, spectra))
 
-    def solve(self, spectra: Sequence[Array], steps: int) -> Float64:
+    def solve(self, spectra: Sequence[Array]) -> Float64:
         """Return changes [n, 4] that explain spectra best; false candidates stay."""
         weights, particles = self.spheres.weights, self.spheres.are_particles[:, None]
 
@@ -164,7 +164,9 @@ class _System:
 
         pairs = list(zip(self.models, spectra, strict=True))
         right: Float64 = sum_models(self.pool, adjoint, pairs)
-        return conjugate_gradients(normal_product, right * particles, precondition, steps)
+        return conjugate_gradients(
+            normal_product, right * particles, precondition, FEWEST_STEPS, MORE_STEPS, TOLERANCE
+        )
 
     def scatter(self, spectra: Sequence[Array]) -> Float64:
         """Return the summed variances of x, y and z that spectra cause near each sphere, [n]."""
@@ -253,10 +255,10 @@ def _errors(
 
     for _ in range(draws):
         drawn = _drawn_noise(system, residuals, left, rng)
-        solution = system.solve(drawn, NOISE_STEPS)
+        solution = system.solve(drawn)
         drawn_scatter += system.scatter(system.left(drawn, solution)) / draws
         by_noise += squares(solution)
-        by_sizes += squares(few.solve(_drawn_sizes(few, size_errors, rng), NOISE_STEPS))
+        by_sizes += squares(few.solve(_drawn_sizes(few, size_errors, rng)))
     excess = system.scatter(left) / np.maximum(drawn_scatter, 1e-30)
     return np.asarray(np.sqrt(excess[:, None] * by_noise + by_sizes) * alone, np.float64)
 

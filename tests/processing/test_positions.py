@@ -10,6 +10,7 @@ from scipy.spatial import cKDTree
 
 from processing.combine.pose import fit_pose
 from processing.files.particles import ParticleTable
+from processing.fit import positions
 from processing.fit.positions import measure_positions
 from processing.fit.spheres import SphereFit, fit_spheres
 from processing.pipeline.own_positions import calibrated_by_pairs
@@ -22,6 +23,8 @@ CHANGE = 0.06
 """Relative change of every second particle's diameter, up or down."""
 TRUTH = packed(RADIUS, 8.6, order="disordered", seed=5)
 EXACT = np.full(len(TRUTH), 1e-3)
+LEAST_MOVE = 0.1
+"""Move by further steps that does not matter, in standard errors."""
 CHANGES = CHANGE * np.where(np.arange(len(TRUTH)) % 2, 1, -1)
 
 
@@ -60,6 +63,19 @@ def test_the_standard_errors_are_right(fit: SphereFit) -> None:
     assert rms_nm(found.centres_nm) / told == pytest.approx(1.0, abs=0.25)
     uncertain = measure_positions(fit, np.log1p(CHANGES), np.full(len(TRUTH), 0.1))
     assert np.mean(uncertain.errors_nm**2) > 1.05 * np.mean(found.errors_nm**2)
+
+
+def test_more_steps_do_not_change_positions_and_errors(
+    fit: SphereFit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Solutions that stop early lack a part of the errors along the beam above all."""
+    found = measure_positions(fit, np.log1p(CHANGES), EXACT)
+    monkeypatch.setattr(positions, "TOLERANCE", 1e-3)
+    converged = measure_positions(fit, np.log1p(CHANGES), EXACT)
+    moved = np.abs(found.centres_nm - converged.centres_nm) / converged.errors_nm
+    assert np.sqrt(np.mean(moved**2)) < LEAST_MOVE
+    ratio = (found.errors_nm**2).mean(axis=0) / (converged.errors_nm**2).mean(axis=0)
+    np.testing.assert_allclose(np.sqrt(ratio), 1, atol=0.03)
 
 
 def test_missed_particles_raise_the_errors_of_their_neighbours() -> None:
