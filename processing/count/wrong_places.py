@@ -9,7 +9,7 @@ are from the sites of its lattice. Right places of equal spheres in contact have
 distances.
 
 The rule of one series was fitted to simulated series by `python -m tests.calibration.fit`
-(docs/decisions/0030, 0033 and 0036).
+(docs/decisions/0030, 0033, 0036 and 0040).
 """
 
 from __future__ import annotations
@@ -99,19 +99,19 @@ class ExitRule:
     has a normal error. `FAULTS` and `filled` limit its odds by those of the images.
     """
 
-    limit: float = 0.0903
+    limit: float = 0.1
     """Product of the three at which the odds are even for the sharpest spheres."""
-    steepness: float = 1.83
+    steepness: float = 1.65
     """Power with which the odds grow with this product."""
-    sharpening: float = 5.73
+    sharpening: float = 6.05
     """Power with which the odds fall with the sharpness."""
-    by_chance: float = 0.347
+    by_chance: float = 0.384
     """Share of the spheres whose place nothing shows that are near a particle all the same; none
     beside a single crystal, of which the images show most."""
     even: float = 0.215
     """Distance from a site of the crystal, in bonds, at which the odds are even: a quarter of a
     diameter, and the scatter of the particles around the sites."""
-    distance_se: float = 0.0289
+    distance_se: float = 0.029
     """Standard error of the distance from a site, in bonds."""
     filled: float = 0.0184
     """Share of wrong places that lie on a site, by chance or in a vacancy. Residuals of the images

@@ -10,6 +10,7 @@ from tests.calibration.cases import Case
 from tests.calibration.places import BOTH
 
 FCC, FAULTED, DISORDERED = Packing.FCC, Packing.FAULTED, Packing.DISORDERED
+MULTI_GRAIN = Packing.MULTI_GRAIN
 CORPUS = tuple(
     (Case(size_nm, packing, step_deg, seed), series)
     for size_nm, packing, step_deg, seed, series in (
@@ -38,8 +39,8 @@ CORPUS = tuple(
         (165.0, DISORDERED, 4.0, 301, ("A",)),
         (165.0, DISORDERED, 6.0, 301, ("A", "B", BOTH)),
         (165.0, DISORDERED, 6.0, 302, ("A", "B")),
-        (165.0, Packing.MULTI_GRAIN, 6.0, 301, ("A",)),
-        (165.0, Packing.MULTI_GRAIN, 4.0, 302, ("B",)),
+        (165.0, MULTI_GRAIN, 6.0, 301, ("A",)),
+        (165.0, MULTI_GRAIN, 4.0, 302, ("B",)),
         (165.0, FAULTED, 6.0, 511, ("A",)),
         (165.0, FAULTED, 4.0, 512, ("A",)),
         (165.0, FAULTED, 6.0, 513, ("B",)),
@@ -54,7 +55,21 @@ CORPUS = tuple(
         (165.0, FCC, 3.0, 306, ("A",)),
         (165.0, DISORDERED, 6.0, 303, ("A",)),
         (165.0, DISORDERED, 4.0, 304, ("B",)),
-        (165.0, Packing.MULTI_GRAIN, 6.0, 303, ("A",)),
+        (165.0, MULTI_GRAIN, 6.0, 303, ("A",)),
+        (165.0, DISORDERED, 6.0, 321, ("B",)),
+        (165.0, MULTI_GRAIN, 6.0, 321, ("B",)),
+        (140.0, DISORDERED, 6.0, 322, ("A",)),
+        (140.0, MULTI_GRAIN, 6.0, 322, ("A",)),
+        (165.0, DISORDERED, 5.0, 323, ("A",)),
+        (165.0, MULTI_GRAIN, 4.0, 323, ("A",)),
+        (150.0, FAULTED, 6.0, 521, ("A",)),
+        (165.0, MULTI_GRAIN, 5.0, 324, ("B",)),
+        (165.0, DISORDERED, 4.0, 324, ("A",)),
+        (165.0, FAULTED, 5.0, 522, ("B",)),
+        (150.0, DISORDERED, 6.0, 325, ("B",)),
+        (150.0, MULTI_GRAIN, 5.0, 325, ("A",)),
+        (165.0, DISORDERED, 6.0, 326, ("A",)),
+        (165.0, MULTI_GRAIN, 3.0, 326, ("B",)),
     )
 )
 """Cases, and which of their series."""

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
 
 from processing.count.wrong_places import ExitRule, wrong_place_chance
 from processing.series import Float64
@@ -28,6 +30,12 @@ GROUPS: dict[str, Callable[[Judged], bool]] = {
     "One series": lambda one: not one.name.endswith(BOTH),
     "One series of a single crystal": lambda one: not one.name.endswith(BOTH) and one.in_crystal,
     "One series of no single crystal": lambda one: not (one.name.endswith(BOTH) or one.in_crystal),
+    "One series of several grains": lambda one: (
+        not one.name.endswith(BOTH) and one.specimen.startswith(Packing.MULTI_GRAIN)
+    ),
+    "One series of a disordered assembly": lambda one: (
+        not one.name.endswith(BOTH) and one.specimen.startswith(Packing.DISORDERED)
+    ),
     "One series of a crystal with stacking faults": lambda one: (
         not one.name.endswith(BOTH) and one.specimen.startswith(Packing.FAULTED)
     ),
@@ -51,8 +59,8 @@ def left_out_part(measured: Sequence[Judged], rules: Sequence[ExitRule]) -> str:
         if of:
             specimens = len({measured[number].specimen for number in of})
             lines += [f"### {title}: counts {len(of)}, specimens {specimens}", ""]
-            lines += tenths([measured[n] for n in of], [confidences[n] for n in of])
-            lines.append("")
+            group = [measured[n] for n in of], [confidences[n] for n in of]
+            lines += [*tenths(*group), "", *_together(joint_chance(*group))]
     lines += [*by_series(measured, rules), ""]
     return "\n".join(lines)
 
@@ -60,8 +68,8 @@ def left_out_part(measured: Sequence[Judged], rules: Sequence[ExitRule]) -> str:
 def tenths(measured: Sequence[Judged], confidences: Sequence[Float64]) -> list[str]:
     """Return the table of confidence against truth, pooled over all series."""
     confidence, real = np.concatenate(confidences), np.concatenate([one.real for one in measured])
-    specimen = np.concatenate([np.full(len(one.real), one.specimen) for one in measured])
-    tenth = np.clip((TENTHS * confidence).astype(int), 0, TENTHS - 1)
+    tenth = _tenth(confidence)
+    sums, _ = _errors(measured, confidences)
     lines = [
         "| confidence | particles | mean confidence | share that is real | difference, points "
         "| standard error: particles, specimens |",
@@ -73,14 +81,31 @@ def tenths(measured: Sequence[Judged], confidences: Sequence[Float64]) -> list[s
             continue
         error = real[of] - confidence[of]
         mean, n = float(confidence[of].mean()), int(of.sum())
-        sums = [error[specimen[of] == name].sum() for name in np.unique(specimen[of])]
-        alone, together = np.sqrt(mean * (1 - mean) / n), np.sqrt(np.square(sums).sum()) / n
+        alone = np.sqrt(mean * (1 - mean) / n)
+        together = np.sqrt(np.square(sums[:, number]).sum()) / n
         lines.append(
             f"| {number / TENTHS:.1f} to {(number + 1) / TENTHS:.1f} | {n} | {mean:.3f} "
             f"| {real[of].mean():.3f} | {100 * error.mean():+.1f} "
             f"| {100 * alone:.1f}, {100 * together:.1f} |"
         )
     return lines
+
+
+def joint_chance(measured: Sequence[Judged], confidences: Sequence[Float64]) -> float | None:
+    """Return the chance of differences as large as those of all tenths below 0.9 together.
+
+    That is if the rule is right on average and only specimens scatter, by Hotelling's T-squared
+    test of the sums of the errors of each specimen. None with too few specimens for it.
+    """
+    sums, particles = _errors(measured, confidences)
+    in_doubt = particles[:, :-1].any(axis=1)
+    errors = sums[in_doubt][:, particles[:, :-1].any(axis=0).nonzero()[0]]
+    n, k = errors.shape
+    if n <= k + 1:
+        return None
+    mean = errors.mean(axis=0)
+    squared = n * float(mean @ np.linalg.pinv(np.cov(errors.T)) @ mean)
+    return float(stats.f.sf(squared * (n - k) / (k * (n - 1)), k, n - k))
 
 
 def by_series(measured: Sequence[Judged], rules: Sequence[ExitRule]) -> list[str]:
@@ -100,6 +125,34 @@ def by_series(measured: Sequence[Judged], rules: Sequence[ExitRule]) -> list[str
             f"| {mean:.3f} | {share:.3f} | {100 * (share - mean):+.1f} |"
         )
     return lines
+
+
+def _together(chance: float | None) -> list[str]:
+    if chance is None:
+        return []
+    return [
+        "All tenths below 0.9 together: if the rule is right on average and only specimens "
+        f"scatter, differences as large as these have a chance of {chance:.0%}.",
+        "",
+    ]
+
+
+def _errors(
+    measured: Sequence[Judged], confidences: Sequence[Float64]
+) -> tuple[Float64, NDArray[np.intp]]:
+    """Return real particles less expected ones, and all particles, both [specimen, tenth]."""
+    names = sorted({one.specimen for one in measured})
+    sums = np.zeros((len(names), TENTHS))
+    particles = np.zeros((len(names), TENTHS), np.intp)
+    for one, confidence in zip(measured, confidences, strict=True):
+        row, tenth = names.index(one.specimen), _tenth(confidence)
+        sums[row] += np.bincount(tenth, one.real - confidence, TENTHS)
+        particles[row] += np.bincount(tenth, minlength=TENTHS)
+    return sums, particles
+
+
+def _tenth(confidence: Float64) -> NDArray[np.intp]:
+    return np.clip((TENTHS * confidence).astype(np.intp), 0, TENTHS - 1)
 
 
 def count_error(measured: Sequence[Judged], rules: Sequence[ExitRule]) -> float:

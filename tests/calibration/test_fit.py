@@ -15,7 +15,7 @@ from simulator.settings import Packing
 from tests.calibration.cases import Case
 from tests.calibration.corpus import case_of
 from tests.calibration.fit import fit_lattice, fit_rule, rules_left_out
-from tests.calibration.left_out import by_series, count_error, left_out_part, tenths
+from tests.calibration.left_out import by_series, count_error, joint_chance, left_out_part, tenths
 from tests.calibration.page import left_out_of, with_left_out
 from tests.calibration.places import Judged, judged_case
 from tests.support.recorded import as_read
@@ -109,6 +109,17 @@ def test_the_tables_replace_those_of_an_earlier_run() -> None:
         page, first
     )
     assert with_left_out(page, first).startswith("# Calibration\n\nText.\n\n## ")
+
+
+@pytest.mark.parametrize("too_high", [False, True], ids=["right rule", "too confident"])
+def test_tenths_together_tell_a_wrong_rule_from_specimens(too_high: bool) -> None:
+    rng = np.random.default_rng(5)
+    many = [made_by(RULE, seed) for seed in range(20)]
+    if too_high:
+        many = [replace(one, real=one.real & (rng.random(PARTICLES) < 0.9)) for one in many]
+    chance = joint_chance(many, [one.confidence(RULE) for one in many])
+    assert chance is not None and (chance < 0.001) == too_high
+    assert joint_chance(many[:3], [one.confidence(RULE) for one in many[:3]]) is None
 
 
 @pytest.mark.parametrize(("more", "error"), [(1.0, 0.0), (1.3, 0.3)], ids=["as expected", "more"])

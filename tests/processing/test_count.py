@@ -191,7 +191,7 @@ PLACES = [
     Place("the middle", (0.1, 0.4), 0, 0.55, scatter=0.06, usual_scatter=0.05, step=2.6),
     Place("the exit side", (0.5, 0.65), 0, 0.3, scatter=0.11, usual_scatter=0.05, step=2.6),
     Place(
-        "exit side, even places", (0.35, 0.5), 0, 0.3, scatter=0.03, usual_scatter=0.05, step=2.6
+        "exit side, even places", (0.45, 0.6), 0, 0.3, scatter=0.03, usual_scatter=0.05, step=2.6
     ),
     Place("exit side, close tilts", (0, 0.05), 0, 0.5, scatter=0.03, step=0.85),
     Place("exit side of A, sharp in B", (0, 1e-9), 0, 0.5, scatter=0.1),
