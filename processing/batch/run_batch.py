@@ -231,5 +231,7 @@ def _reason(error: BaseException) -> str:
             f"{error.allowed_failures + 1} workers died of this session, perhaps for want of "
             "memory; use fewer workers or a lower --memory-limit-GB"
         )
+    if isinstance(error, OSError) and error.filename and error.strerror:
+        return f"{error.filename}: {error.strerror}"
     text = " ".join(str(error).split())
     return f"{type(error).__name__}: {text}" if text else type(error).__name__

@@ -10,6 +10,8 @@ from processing.files.compressed import plain_name
 def angle_files_beside(path: Path) -> list[Path]:
     """Return the angle files in the stack's folder that have the stack's name, mdoc first."""
     plain = plain_name(path)
+    if not plain.name:  # the root folder
+        return []
     mdocs = [
         path.with_name(path.name + ".mdoc"),
         plain.with_name(plain.name + ".mdoc"),

@@ -20,6 +20,7 @@ from processing.files.recorded_images import (
     journaled_frames,
     missing_images,
     require_whole_image,
+    unchecked_images,
 )
 from processing.files.recording import Recording, read_recording
 from processing.files.recording_time import recorded_at
@@ -99,6 +100,7 @@ def examine_series(path: Path, options: ReadingOptions) -> Examined:
     InputFileError
         A file is missing or damaged.
     """
+    path = path if path.name else path.absolute()  # the files beside "." have its whole name
     files, file_notes = read_angle_files(path, options.angles)
     frames = journaled_frames(path)
     recording, files = _read(path, files, frames)
@@ -114,6 +116,7 @@ def examine_series(path: Path, options: ReadingOptions) -> Examined:
     axis, axis_notes = _axis(path, recording, mdoc, options.tilt_axis_deg)
     notes = [
         *recording.notes,
+        *unchecked_images(path, frames, images),
         *(note for file in files for note in file.notes),
         *file_notes,
         *angles.notes,

@@ -71,10 +71,15 @@ def journaled_frames(stack: Path) -> dict[int, JournaledFrame]:
     OSError
         The journal cannot be read.
     """
-    journal = stack.with_name(JOURNAL)
-    if stack.name not in STACKS or not journal.is_file():
+    if not _is_recorded(stack):
         return {}
-    return {frame.section: frame for frame in _frames(journal) if frame.series == stack.stem}
+    frames = _frames(stack.with_name(JOURNAL))
+    return {frame.section: frame for frame in frames if frame.series == stack.stem}
+
+
+def _is_recorded(stack: Path) -> bool:
+    """Tell whether a stack stands in the folder of its session."""
+    return stack.name in STACKS and stack.with_name(JOURNAL).is_file()
 
 
 def require_recorded_images(stack: Path, excluded: Bools) -> None:
@@ -107,6 +112,17 @@ def require_recorded_images(stack: Path, excluded: Bools) -> None:
             f"{stack}: {len(changed)} of {len(frames)} images differ from what was recorded, the "
             f"first is {changed[0].name}; {_resume(stack)} restores what it can and marks the rest"
         )
+
+
+def unchecked_images(stack: Path, frames: Mapping[int, JournaledFrame], images: int) -> list[str]:
+    """Say how many of the images of a session its journal does not know, if any."""
+    unknown = sum(section not in frames for section in range(images))
+    if not unknown or not _is_recorded(stack):
+        return []
+    return [
+        f"{unknown} of {images} images have no good line in {JOURNAL}, and are not compared with "
+        f"what was recorded; {_resume(stack)} says how to restore the journal"
+    ]
 
 
 def require_whole_image(stack: Path, frames: Mapping[int, JournaledFrame]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 from collections.abc import Callable
@@ -102,6 +103,53 @@ def test_a_stack_without_a_whole_image_says_what_to_do(
     with pytest.raises(InputFileError, match=r"none of its 4 images is left.*--retake-damaged"):
         load_tilt_series(tmp_path / "s" / "B.mrc")
     assert load_tilt_series(tmp_path / "s" / "A.mrc").tilts == len(TILTS_A)
+
+
+@pytest.mark.parametrize("images", [0, 2])
+def test_a_session_without_a_usable_b_says_how_to_process_a_alone(
+    finished: Path, tmp_path: Path, images: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(finished, tmp_path / "s")
+    os.truncate(tmp_path / "s" / "B.mrc", 1024 + images * FRAME)
+    assert main(["process", str(tmp_path / "s")]) == ExitCode.USAGE
+    said = capsys.readouterr().err
+    assert f"to process A alone: dualtilt process {tmp_path}/s/A.mrc --out DIR" in said
+    assert not (tmp_path / "s" / "processed-2").exists()
+
+
+def test_images_that_the_journal_does_not_know_are_said_to_be_unchecked(
+    finished: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(finished, tmp_path / "s")
+    (tmp_path / "s" / "journal.jsonl").write_bytes(bytes(range(256)))
+    loaded = load_tilt_series(tmp_path / "s" / "A.mrc")
+    assert any("5 of 5 images have no good line in journal.jsonl" in n for n in loaded.notes)
+
+
+def test_the_present_folder_may_be_named_by_a_dot(
+    finished: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for verb in ("inspect", "process"):
+        assert main([verb, ".", *(["--out", "out"] if verb == "process" else [])]) == ExitCode.USAGE
+        assert "internal error" not in capsys.readouterr().err
+    monkeypatch.chdir(finished)
+    assert main(["process", ".", "--dry-run"]) == ExitCode.OK
+
+
+def test_a_place_where_no_results_can_be_written_is_named(
+    finished: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(errno.EROFS, "Read-only file system", str(finished / "processed-2"))
+
+    monkeypatch.setattr(Path, "mkdir", refuse)
+    assert main(["process", str(finished)]) == ExitCode.USAGE
+    said = capsys.readouterr().err
+    assert "processed-2: Read-only file system; choose another place with --out DIR" in said
 
 
 def test_a_copy_without_its_session_is_refused_as_before(finished: Path, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from controller.app.cli.output_folder import removed_if_empty
 from controller.app.cli.reading_arguments import within
 from controller.common.errors import SafetyStopError, UsageError, path_error_text
 from controller.common.exit_codes import ExitCode
@@ -58,7 +59,8 @@ def run(args: argparse.Namespace) -> int:
         else:
             out = args.source.parent if args.out is None else args.out
             out.mkdir(parents=True, exist_ok=True)
-            structure, paths = analyse_file(args.source, out, options)
+            with removed_if_empty(out):
+                structure, paths = analyse_file(args.source, out, options)
     except ResultRefusedError as error:
         raise SafetyStopError(str(error)) from error
     except (InputFileError, NoStructureError, ResultsInUseError, OSError) as error:

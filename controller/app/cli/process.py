@@ -23,6 +23,7 @@ from controller.app.recorded_series import (
     recorded_settings,
     without_dropped,
 )
+from controller.common.ctrl_c import sigterm_as_ctrl_c
 from controller.common.errors import (
     ProcessingFailedError,
     SafetyStopError,
@@ -78,7 +79,7 @@ def run(args: argparse.Namespace) -> int:
         return print_series(paths, options)
     out = _results_folder(args.out, session)
     settings = _settings(args, session)
-    with started_early(len(paths), settings.device) as process_b:
+    with sigterm_as_ctrl_c(), started_early(len(paths), settings.device) as process_b:
         _require_unused(out)
         out, summary = _processed(args, paths, session, options, out, settings, process_b)
     from controller.report.write import write_report
@@ -120,18 +121,16 @@ def _processed(
     from processing.files.recorded_images import require_recorded_images
     from processing.pipeline.check_diameter import require_possible_diameter
     from processing.pipeline.check_sampling import require_possible_sampling
-    from processing.pipeline.check_series import require_tilt_series
     from processing.pipeline.process_all import process_all
 
     try:
         device(settings.device)
-        series = _with_regions(_load(paths, options), args.region)
+        series = _with_regions(_load(paths, options, session), args.region)
         if session is not None:
             for one, path in zip(series, paths, strict=True):
                 require_recorded_images(path, one.excluded)
         series = without_dropped(series, args.drop)
         for one in series:
-            require_tilt_series(one)
             require_possible_diameter(one, settings.known_diameter_nm)
             require_possible_sampling(one, settings)
         for one in series:
@@ -188,14 +187,19 @@ def _results_folder(out: Path | None, session: Path | None) -> Path:
 
 def _made(out: Path, session: Path | None) -> Path:
     """Make the folder of the results; of a session's two processes at once, each gets its own."""
-    if session is None:
-        out.mkdir(parents=True, exist_ok=True)
-        return out
-    while True:
-        out = free_results_folder(session)
-        with suppress(FileExistsError):
-            out.mkdir()
+    try:
+        if session is None:
+            out.mkdir(parents=True, exist_ok=True)
             return out
+        while True:
+            out = free_results_folder(session)
+            with suppress(FileExistsError):
+                out.mkdir()
+                return out
+    except OSError as error:
+        raise UsageError(
+            f"{path_error_text(error, out)}; choose another place with --out DIR"
+        ) from error
 
 
 def _made_with(
@@ -244,14 +248,26 @@ def _settings(args: argparse.Namespace, session: Path | None) -> ProcessSettings
     return ProcessSettings(**{**recorded, **chosen_settings(args)})
 
 
-def _load(paths: list[Path], options: list[ReadingOptions]) -> list[TiltSeries]:
-    """Read all named files before any of them is processed."""
+def _load(
+    paths: list[Path], options: list[ReadingOptions], session: Path | None
+) -> list[TiltSeries]:
+    """Read and check all series before any of them is processed."""
+    from processing.errors import InputFileError
     from processing.files.examine import examine_series, tilt_series_of
+    from processing.pipeline.check_series import require_tilt_series
 
-    return [
-        tilt_series_of(examine_series(path, chosen), name)
-        for path, chosen, name in zip(paths, options, "AB", strict=False)
-    ]
+    series: list[TiltSeries] = []
+    for path, chosen, name in zip(paths, options, "AB", strict=False):
+        try:
+            series.append(tilt_series_of(examine_series(path, chosen), name))
+            require_tilt_series(series[-1])
+        except InputFileError as error:
+            if session is None or name == "A":
+                raise
+            raise InputFileError(
+                f"{error}; to process A alone: dualtilt process {quoted(paths[0])} --out DIR"
+            ) from error
+    return series
 
 
 def _with_regions(series: list[TiltSeries], regions: list[list[float]] | None) -> list[TiltSeries]:
