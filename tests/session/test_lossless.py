@@ -160,8 +160,9 @@ def test_images_that_differ_from_the_journal_are_not_processed(
     (folder / "A.mrc").write_bytes(whole[:at] + inserted)
     says = "images differ from what was recorded, the first is A#2; dualtilt resume"
     before = {path.name for path in folder.iterdir()}
-    assert main(["process", str(folder)]) == ExitCode.USAGE
-    assert says in capsys.readouterr().err
+    for words in ([folder], [folder / "A.mrc", "--out", folder / "out"]):
+        assert main(["process", *map(str, words)]) == ExitCode.USAGE
+        assert says in capsys.readouterr().err
     assert {path.name for path in folder.iterdir()} == before
     outcome = process_session(SessionTask(folder, ProcessSettings(), GivenFacts(), False))
     assert outcome.state is State.FAILED

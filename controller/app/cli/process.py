@@ -118,7 +118,6 @@ def _processed(
         ResultsInUseError,
     )
     from processing.files.held_folder import held
-    from processing.files.recorded_images import require_recorded_images
     from processing.pipeline.check_diameter import require_possible_diameter
     from processing.pipeline.check_sampling import require_possible_sampling
     from processing.pipeline.process_all import process_all
@@ -126,9 +125,6 @@ def _processed(
     try:
         device(settings.device)
         series = _with_regions(_load(paths, options, session), args.region)
-        if session is not None:
-            for one, path in zip(series, paths, strict=True):
-                require_recorded_images(path, one.excluded)
         series = without_dropped(series, args.drop)
         for one in series:
             require_possible_diameter(one, settings.known_diameter_nm)
@@ -254,12 +250,14 @@ def _load(
     """Read and check all series before any of them is processed."""
     from processing.errors import InputFileError
     from processing.files.examine import examine_series, tilt_series_of
+    from processing.files.recorded_images import require_recorded_images
     from processing.pipeline.check_series import require_tilt_series
 
     series: list[TiltSeries] = []
     for path, chosen, name in zip(paths, options, "AB", strict=False):
         try:
             series.append(tilt_series_of(examine_series(path, chosen), name))
+            require_recorded_images(path, series[-1].excluded)
             require_tilt_series(series[-1])
         except InputFileError as error:
             if session is None or name == "A":
