@@ -11,6 +11,7 @@ from scipy.spatial import cKDTree
 from processing.count.lattice_sites import distance_from_sites
 from processing.count.wrong_places import Places, local_scatter, wrong_place_chance
 from processing.fit.spheres import SphereFit
+from processing.pipeline.deformed import deformations_of
 from processing.series import Float64, TiltSeries
 
 PARTICLE = 0.5
@@ -23,6 +24,8 @@ LEAST_MISPLACED = 0.5
 """Smallest number of particles expected in a wrong place that counts: fewer round to none."""
 ENOUGH = 10
 """Fewest particles that show an error of a tilt angle."""
+WIDE_GAP = 4.0
+"""Smallest step between tilts, in mean steps, that counts as a gap: several images are missing."""
 OBJECT_SHARE = 0.95
 """Share of the particles inside the radius that stands for the object's size."""
 
@@ -56,7 +59,7 @@ class Fitness:
     step: float = 0.0
     """Angular step times size of the object, in diameters; half as much with two series."""
     missing_range_deg: float = 0.0
-    """Part of the half turn that the tilts leave out."""
+    """Part of the half turn that the tilts leave out, beyond their ends and in wide gaps."""
     field_share: float = 0.0
     """Diameter over the smaller side of the field."""
     pixel_share: float = 0.0
@@ -65,6 +68,8 @@ class Fitness:
     """Share of the particles that touch the edge of the field."""
     exit_blur: float = 0.0
     """Blur of the exit side, by the beam and by wrong places, in diameters; 0 with two series."""
+    size_change: float = 0.0
+    """Largest change of the object's size along an axis during a series, over its size."""
 
 
 def measure_fitness(
@@ -92,7 +97,7 @@ def measure_fitness(
     evidence = fit.evidence
     in_use = _in_use(series, fit)
     geometry = {
-        "missing_range_deg": 180.0 - max(float(np.ptp(_angles_deg(one))) for one in in_use),
+        "missing_range_deg": min(_missing_deg(_angles_deg(one)) for one in in_use),
         "field_share": max(
             diameter_nm / one.pixel_nm / min(one.images.shape[1:]) for one in series
         ),
@@ -121,6 +126,7 @@ def measure_fitness(
         # the centres are in the frame of the first series
         at_edge=_at_edge(series[0], centres_nm, sizes_nm[particles]),
         exit_blur=_exit_blur(fit, smallest_nm),
+        size_change=_size_change(fit, series),
         **geometry,
     )
 
@@ -241,6 +247,21 @@ def _at_edge(series: TiltSeries, centres_nm: Float64, sizes_nm: Float64) -> floa
 def _angles_deg(series: TiltSeries) -> Float64:
     """Return the tilt angles of the images in use."""
     return series.angles_deg[~series.excluded]
+
+
+def _missing_deg(angles_deg: Float64) -> float:
+    """Return the part of the half turn that tilt angles leave out, degrees."""
+    steps = np.diff(np.unique(np.round(angles_deg, 1)))
+    if not len(steps):
+        return 180.0
+    gaps = steps[steps > WIDE_GAP * steps.mean()]
+    return float(180.0 - steps.sum() + gaps.sum())
+
+
+def _size_change(fit: SphereFit, series: Sequence[TiltSeries]) -> float:
+    """Return the largest strain that the fit follows in a series; 0 if it follows none."""
+    found = deformations_of(fit, [one.name for one in series])
+    return max((abs(strain) for one in found.values() for strain in one.strain), default=0.0)
 
 
 def _step(series: TiltSeries, centres_nm: Float64, diameter_nm: float) -> float:

@@ -27,6 +27,10 @@ prior knowledge. The fit knows that all particles are equal spheres and resolves
 single series were right up to 1.45 and missed particles from 1.7 on.
 """
 
+LARGEST_SIZE_CHANGE = 0.05
+"""Largest change of size that is no doubt. Beams shrink specimens by some per cent; 3 % is measured
+(docs/limits.md). More is rather another magnification of a part of the images."""
+
 
 @dataclass(frozen=True)
 class Rule:
@@ -126,6 +130,13 @@ RULES = (
         Cause.EXIT_SIDE,
         "the exit side is blurred by {0:.2f} diameters, by the beam or by wrong places: record B",
         0.3,
+    ),
+    Rule(
+        "size_change",
+        Cause.INPUT,
+        "the object changes its size by {0:.0%} in a series: check that its images have one pixel "
+        "size",
+        LARGEST_SIZE_CHANGE,
     ),
 )
 

@@ -43,6 +43,8 @@ CASES = [
     Case("coarse tilts, a good fit", Fitness(step=1.7), causes=(Cause.UNDERSAMPLED,)),
     Case("few tilts", Fitness(step=5.0), causes=(Cause.UNDERSAMPLED,)),
     Case("a narrow range", Fitness(missing_range_deg=120.0), causes=(Cause.UNDERSAMPLED,)),
+    Case("two magnifications in one series", Fitness(size_change=0.1), causes=(Cause.INPUT,)),
+    Case("shrunk by the beam", Fitness(size_change=0.04), Trust.TRUSTED),
     Case("cut by the field", Fitness(at_edge=0.1), causes=(Cause.INPUT,)),
     Case("odd input", Fitness(), causes=(Cause.INPUT,), doubts=("two sources disagree",)),
     Case(
@@ -102,6 +104,20 @@ def test_many_sizes_are_doubtful() -> None:
     assert Cause.SEVERAL_SIZES in verdict.causes
     assert table.fitness is not None and table.fitness.ambiguous > 0.2
     assert table.table.confidence.max() <= 1 - table.fitness.ambiguous
+
+
+@pytest.mark.parametrize(
+    ("kind", "reason"),
+    [
+        ("no tilts within 42 degrees", "the tilts leave out 132 of 180 degrees"),
+        ("first half at 1.1 times the magnification", "check that its images have one pixel size"),
+    ],
+)
+def test_right_counts_of_odd_series_are_doubtful(kind: str, reason: str) -> None:
+    verdict = process_series(sample(kind).series[0], ProcessSettings()).detection.count.verdict
+    assert verdict is not None
+    assert verdict.state is Trust.DOUBTFUL
+    assert any(reason in line for line in verdict.reasons)
 
 
 def test_many_tiny_particles_beside_a_few_large_ones_are_noticed() -> None:

@@ -184,6 +184,12 @@ RECORDED_BADLY = (
     Kind("two grey levels", with_changes(one_series, spoil.images(spoil.levels(1)))),
     Kind("jumps of 9 px", with_changes(one_series, jumping)),
     Kind("scan sheared by 4 %", with_changes(one_series, spoil.images(spoil.sheared(0.04)))),
+    Kind("turned, black corners", with_changes(one_series, spoil.images(spoil.turned_in_black))),
+    Kind("gain of the quadrants", with_changes(one_series, spoil.images(spoil.quadrants))),
+    Kind(
+        "black below a fifth of the signal",
+        with_changes(one_series, spoil.images(spoil.clipped_below(0.2))),
+    ),
     Kind("mirrored", with_changes(one_series, mirrored)),
 )
 
@@ -234,6 +240,26 @@ GEOMETRY = (
         with_changes(one_series, spoil.tilts(lambda a: np.flatnonzero(a >= 0))),
     ),
     Kind(
+        "no tilts within 30 degrees",
+        with_changes(one_series, spoil.tilts(lambda a: np.flatnonzero(np.abs(a) > 30))),
+    ),
+    Kind(
+        "no tilts within 42 degrees",
+        with_changes(one_series, spoil.tilts(lambda a: np.flatnonzero(np.abs(a) > 42))),
+    ),
+    Kind(
+        "first half at 1.03 times the magnification",
+        with_changes(one_series, spoil.images(spoil.magnified(1.03, 0.5))),
+    ),
+    Kind(
+        "first half at 1.1 times the magnification",
+        with_changes(one_series, spoil.images(spoil.magnified(1.1, 0.5))),
+    ),
+    Kind(
+        "stretched by 1 / cos of the tilt",
+        with_changes(one_series, spoil.stretched, without_truth),
+    ),
+    Kind(
         "each image twice",
         with_changes(one_series, spoil.tilts(lambda a: np.repeat(np.arange(len(a)), 2))),
     ),
@@ -267,6 +293,10 @@ DUAL = (
     ),
     Kind(
         "B mirrored", with_changes(two_series, spoil.images(spoil.mirrored, only=1), without_truth)
+    ),
+    Kind(
+        "B at 1.1 times the magnification",
+        with_changes(two_series, spoil.images(spoil.magnified(1.1), only=1)),
     ),
     Kind("rods in A and B", lambda: rods_twice()),
 )

@@ -246,3 +246,57 @@ def wrong_by(error_deg: float) -> Callable[[Array], Array]:
 def up_to(largest_deg: float) -> Callable[[Array], NDArray[np.intp]]:
     """Keep the images of a smaller tilt range."""
     return lambda angles_deg: np.flatnonzero(np.abs(angles_deg) <= largest_deg)
+
+
+def magnified(factor: float, share: float = 1.0) -> Callable[[Images], Images]:
+    """Record the first share of the images at a higher magnification."""
+
+    def change(stack: Images) -> Images:
+        middle = (np.array(stack.shape[1:]) - 1) / 2
+        for image in stack[: round(share * len(stack))]:
+            image[:] = ndimage.affine_transform(
+                image, [1 / factor] * 2, middle * (1 - 1 / factor), order=1, mode="nearest"
+            )
+        return stack
+
+    return change
+
+
+def turned_in_black(stack: Images) -> Images:
+    """Turn the images, as programs that align them do: their corners are black."""
+    return np.stack([ndimage.rotate(i, 15.0, reshape=False, order=1) for i in stack])
+
+
+def quadrants(stack: Images) -> Images:
+    """Give the quadrants of the detector another gain each."""
+    rows, columns = stack.shape[1] // 2, stack.shape[2] // 2
+    stack[:, :rows, columns:] *= 1.05
+    stack[:, rows:, :columns] *= 0.96
+    stack[:, rows:, columns:] *= 1.08
+    return stack
+
+
+def clipped_below(share: float) -> Callable[[Images], Images]:
+    """Subtract the background and a share of the signal; what is below is black."""
+
+    def change(stack: Images) -> Images:
+        level = np.percentile(stack, 5)
+        black = level + share * (np.percentile(stack, 99.5) - level)
+        return np.maximum(np.round(stack - black), 0)
+
+    return change
+
+
+def stretched(sample: Sample) -> Sample:
+    """Stretch each image across the tilt axis by 1 / cos, as for an untilted film."""
+    first = sample.series[0]
+    middle = (first.images.shape[2] - 1) / 2
+    factors = 1 / np.cos(np.deg2rad(first.angles_deg))
+    wider = [
+        ndimage.affine_transform(
+            image, [1, 1 / factor], (0, middle * (1 - 1 / factor)), order=1, mode="nearest"
+        )
+        for image, factor in zip(first.images, factors, strict=True)
+    ]
+    images = np.stack(wider).astype(np.float32)
+    return replace(sample, series=(replace(first, images=images), *sample.series[1:]))
