@@ -19,9 +19,9 @@ from processing.images.repair_pixels import repair_image
 from processing.live.frame_check import FrameCheck
 from processing.live.reconstruction import LiveReconstruction, LiveTilt
 
-MAX_MOVES = 5
-"""Largest number of tilts moved at once to their refined shifts: half a second's work, for which
-the next frame may have to wait."""
+MAX_MOVES = 4
+"""Largest number of tilts moved at once to their refined shifts: not half a second's work, for
+which the next frame may have to wait."""
 
 
 def handler(folder: Path, send: Send) -> Handler:

@@ -107,6 +107,7 @@ def fit_spheres(
     *,
     rounds: int = ROUNDS,
     mixture: Mixture | None = None,
+    may_deform: bool = True,
     device: Device = CPU,
     progress: Progress = silent,
 ) -> SphereFit:
@@ -125,6 +126,9 @@ def fit_spheres(
         Diameter of the spheres, or of the largest kind.
     mixture
         Kind of each candidate; None for equal spheres.
+    may_deform
+        Ask the images whether the specimen has deformed, and follow that. It changes places, but
+        hardly the count.
     """
     if len(weights) == 0:
         nothing = no_evidence(len(series))
@@ -159,7 +163,9 @@ def fit_spheres(
             state = next_round(state, smallest_nm, pool, correct_tilt=correct_tilt, progress=shown)
             if done >= TILT_ROUND and state.move_nm < CONVERGED_MOVE * smallest_nm:
                 break
-        state, deformation = with_deformation(state, given, smallest_nm, pool)
+        deformation = None
+        if may_deform:
+            state, deformation = with_deformation(state, given, smallest_nm, pool)
         evidence, misfit = _compared(state, given, pool)
         odd = odd_views(evidence.view_unexplained, views)
         if odd.any():

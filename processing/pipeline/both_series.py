@@ -26,6 +26,7 @@ from processing.pipeline.propose_shape import with_proposed_shape
 from processing.pipeline.search_start import SearchStart
 from processing.pipeline.series_search import SeriesResult
 from processing.pipeline.settings import ProcessSettings
+from processing.pipeline.uncertain_in_both import with_uncertain_places
 from processing.progress import Progress, within
 from processing.results import Cause, Count, FusionRule
 from processing.series import Float32, Float64, TiltSeries
@@ -95,6 +96,12 @@ class BothSeries:
             self.known_nm[0], self.known_nm[1], both.table.centres_nm, self.same_nm
         )
         return replace(both, count=widen_by_missed(both.count, missed))
+
+    def with_uncertain(self, both: Detection) -> Detection:
+        """Return the detection with the doubts that both series have at its places."""
+        if not self.b_is_fitted:
+            return both  # weights in a volume say nothing about places
+        return with_uncertain_places(both, (self.a.detection.table, self.table_b))
 
     def angle_reasons(self) -> tuple[str, ...]:
         """Return the signs that the tilt angles of either series are wrong."""

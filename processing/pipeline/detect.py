@@ -121,8 +121,8 @@ def detect_by_fit(
     series
         See `fit_spheres`, also for `rounds`.
     own_diameters
-        Measure the diameter of each particle where all have one size, and the errors of its
-        position; with two sizes this is always done.
+        Measure the diameter of each particle where all have one size, the errors of its position,
+        and the deformation of the specimen; with two sizes all but the last is always done.
     second_size
         Search particles of a second size where the brightness of equal ones hints at one; otherwise
         the hint is a reason to doubt the count.
@@ -143,6 +143,7 @@ def detect_by_fit(
         clusters.weight,
         diameter_nm,
         rounds=rounds,
+        may_deform=own_diameters,
         device=device,
         progress=progress,
     )

@@ -153,7 +153,9 @@ def combine_series(
     return FusedResult(
         registered,
         volume,
-        with_suspected_angles(seen.with_missed(detection), seen.angle_reasons()),
+        with_suspected_angles(
+            seen.with_missed(seen.with_uncertain(detection)), seen.angle_reasons()
+        ),
         table_b,
         with_statistics(diameter, detection.table),
         found,

@@ -27,6 +27,8 @@ prior knowledge. The fit knows that all particles are equal spheres and resolves
 single series were right up to 1.45 and missed particles from 1.7 on.
 """
 
+MOST_MISPLACED = 0.005
+"""Largest share of particles that may stand at a wrong place in a trusted count."""
 LARGEST_SIZE_CHANGE = 0.05
 """Largest change of size that is no doubt. Beams shrink specimens by some per cent; 3 % is measured
 (docs/limits.md). More is rather another magnification of a part of the images."""
@@ -81,7 +83,7 @@ RULES = (
         "misplaced",
         Cause.UNDERSAMPLED,
         "{0:.1%} of the particles may stand at a wrong place",
-        0.005,
+        MOST_MISPLACED,
     ),
     Rule(
         "missed",

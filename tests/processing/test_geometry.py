@@ -8,14 +8,18 @@ from functools import cache
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from scipy import ndimage
 
 from controller.model.scan import ScanSettings
 from processing import InputFileError, ProcessingError, TiltSeries
+from processing.align import geometry
+from processing.align.angle_order import AngleEvidence, angle_evidence
 from processing.align.axis import SEARCH_DEG
 from processing.align.geometry import check_geometry
 from processing.images.prepare import prepare_series
 from processing.pipeline.check_series import require_tilt_series
+from processing.series import Float32
 from simulator.series import simulate_dual
 from simulator.settings import SimulatorSettings
 from tests.support.recorded import as_read
@@ -212,6 +216,22 @@ def test_section_numbers_instead_of_angles_are_refused(first: int) -> None:
 def test_angles_of_a_wrong_scale_are_doubted() -> None:
     (doubt,) = check_geometry(with_angles(tuple(np.array(BY_5) / 2))(recorded())).doubts
     assert "about 2 times as large" in doubt
+
+
+def test_rows_that_drift_evenly_say_nothing_about_the_scale(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Row moments of a thick assembly, whose exit side is blurred, move in a straight line."""
+
+    def drifting(images: Float32, sections: NDArray[np.intp]) -> AngleEvidence:
+        gains = np.random.default_rng(6).normal(size=images.shape[1])
+        noise = np.random.default_rng(7).normal(0, 2.0, images.shape[:2])
+        moments = np.array(BY_5)[sections, None] * gains + noise
+        return replace(angle_evidence(images, sections), moments=moments)
+
+    monkeypatch.setattr(geometry, "angle_evidence", drifting)
+    checked = check_geometry(recorded())
+    assert checked.doubts == checked.angle_reasons == ()
 
 
 @pytest.mark.parametrize("order", ["disordered", "fcc"])
