@@ -39,7 +39,7 @@ Uneven shrinkage by 3 % explained 0.035 to 0.045, even shrinkage 0.11 (75 nm). W
 thick specimen does not describe exactly is explained, too: 0.013 at most (165 nm), by fields that
 would displace the places."""
 FEWEST_DEFORMED = 40
-"""Fewest particles that show a deformation, which has up to 27 unknowns."""
+"""Fewest particles that show a deformation, which has up to 7 unknowns in a series."""
 
 
 @dataclass(frozen=True, eq=False)

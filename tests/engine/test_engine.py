@@ -24,16 +24,7 @@ from controller.model.events import (
     StateChanged,
 )
 from controller.model.processing_jobs import Job, JobOutcome
-from tests.support.small_session import TILTS_A, TILTS_B, FakeJobs, Run, open_session
-
-
-def states(run: Run) -> list[State]:
-    return [event.state for event in run.of(StateChanged)]
-
-
-def tilts(path: Path, series: str) -> list[float]:
-    file = path / f"{series}.rawtlt"
-    return [float(line) for line in file.read_text().split()] if file.exists() else []
+from tests.support.small_session import TILTS_A, TILTS_B, FakeJobs, Run, open_session, states, tilts
 
 
 def test_a_session_runs_through_all_its_phases(tmp_path: Path) -> None:

@@ -22,20 +22,9 @@ from controller.model.events import (
     PromptAnswered,
     PromptOpened,
     State,
-    StateChanged,
 )
 from tests.support.fake_microscope import FakeMicroscope
-from tests.support.small_session import PROTOCOL, TILTS_A, TILTS_B, Run, open_session
-
-
-def states(run: Run) -> list[State]:
-    return [event.state for event in run.of(StateChanged)]
-
-
-def tilts(path: Path, series: str) -> list[float]:
-    file = path / f"{series}.rawtlt"
-    return [float(line) for line in file.read_text().split()] if file.exists() else []
-
+from tests.support.small_session import PROTOCOL, TILTS_A, TILTS_B, Run, open_session, states, tilts
 
 BAD_ANSWERS = [
     (Answer(prompt_id="flip", value="maybe"), "choose from: done, stop"),

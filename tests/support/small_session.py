@@ -12,7 +12,7 @@ from controller.engine import Engine
 from controller.hardware.interface import Microscope
 from controller.model.base import SeriesName
 from controller.model.commands import Answer, StopWhen
-from controller.model.events import Event, PromptOpened
+from controller.model.events import Event, PromptOpened, State, StateChanged
 from controller.model.frames import RecordedFrame
 from controller.model.more_tilts import MoreTilts
 from controller.model.processing_jobs import Job, JobOutcome
@@ -144,3 +144,14 @@ class Run:
 def stop_on(kind: type[object], when: StopWhen) -> Callable[[Event, Engine], None]:
     """Return an event handler that stops the session at the first event of this kind."""
     return lambda event, engine: engine.stop(when) if isinstance(event, kind) else None
+
+
+def states(run: Run) -> list[State]:
+    """Return the states of a run, in order."""
+    return [event.state for event in run.of(StateChanged)]
+
+
+def tilts(path: Path, series: str) -> list[float]:
+    """Return the tilts in the angle file of a series, in degrees; none without one."""
+    file = path / f"{series}.rawtlt"
+    return [float(line) for line in file.read_text().split()] if file.exists() else []
