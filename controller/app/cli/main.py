@@ -13,6 +13,7 @@ from controller.app.cli.closed_pipe import lost_output, outlive_readers
 from controller.app.cli.output_folder import require_places
 from controller.common.errors import DualtiltError, one_line, path_error_text
 from controller.common.exit_codes import ExitCode
+from processing.freed_memory import keep_freed_memory
 
 # Our own threads and processes use all cores and inherit these variables. BLAS threads on top of
 # them would only wait for each other, for minutes on a busy machine.
@@ -111,6 +112,7 @@ def main(argv: list[str] | None = None) -> int:
     if argv is not None:
         return _run_words(argv)
     outlive_readers()
+    keep_freed_memory()
     code = _run_words(sys.argv[1:])
     if reason := lost_output():
         lost = _print_error(f"the output of this command was lost: {reason}", ExitCode.USAGE)
