@@ -13,6 +13,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from processing.batch.find_series import find_series
+from processing.batch.replace_results import put_back_earlier, replace_results
 from processing.batch.results_lock import results_lock
 from processing.device import device
 from processing.errors import (
@@ -30,7 +31,7 @@ from processing.pipeline.check_diameter import require_possible_diameter
 from processing.pipeline.check_series import require_tilt_series
 from processing.pipeline.made_with import GivenFacts, MadeWith, made_with
 from processing.pipeline.process_all import process_all
-from processing.pipeline.results_folder import PROCESSED, SUMMARY, read_record, replace_results
+from processing.pipeline.results_folder import PROCESSED, SUMMARY, read_record
 from processing.pipeline.settings import ProcessSettings
 from processing.progress import Progress, silent
 from processing.results import Counts, SeriesName, Summary, Trust
@@ -118,6 +119,7 @@ def _results(
 ) -> tuple[State, Summary]:
     inputs = {name: made_with(task.session, name, task.settings, task.given) for name in paths}
     unfinished = task.session / PROCESSED / UNFINISHED
+    put_back_earlier(task.session)
     _remove(unfinished)  # of an attempt that was killed
     if not task.again and (summary := complete_summary(task.session, inputs)) is not None:
         return State.KEPT, summary

@@ -6,14 +6,13 @@ process.
 
 from __future__ import annotations
 
-from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from processing.errors import InputFileError
-from processing.files.atomic import make_folder, move_file, remove_file, replace_text, sync_folder
+from processing.files.atomic import make_folder, remove_file, replace_text
 from processing.files.held_folder import open_to_read
 from processing.files.mrc import read_stack, write_images, write_volume
 from processing.files.particles import ParticleTable, read_csv, write_csv, write_xyz
@@ -43,6 +42,10 @@ SUMMARY = "summary.json"
 RESOLUTION = "resolution.json"
 RESOLUTION_CURVES = "resolution.csv"
 """Resolution of the volumes, measured on request; it goes when they are made again."""
+EARLIER = "earlier"
+"""Folder in `processed` that holds all old results while new ones replace them."""
+MOVING = "earlier.moving"
+"""The same folder while only some of the old results are in it."""
 
 
 class SeriesRecord(BaseModel):
@@ -255,9 +258,21 @@ def read_summary(session: Path, *, if_missing: str = "process the series first")
         with open_to_read(path) as file:
             return Summary.model_validate_json(read_small(file))
     except (FileNotFoundError, NotADirectoryError):
-        raise InputFileError(f"{path}: no such file; {if_missing}") from None
+        advice = earlier_results(path.parent) or f"; {if_missing}"
+        raise InputFileError(f"{path}: no such file{advice}") from None
     except (ValidationError, UnicodeDecodeError):
         raise InputFileError(f"{path}: damaged; process the series again") from None
+
+
+def earlier_results(folder: Path) -> str:
+    """Say where a batch that failed or was killed left old results; empty if it left none."""
+    for name in (EARLIER, MOVING):
+        if (folder / name).is_dir():
+            return (
+                f"; the earlier results are in {folder / name}: the same command "
+                "`dualtilt batch` puts them back"
+            )
+    return ""
 
 
 def result_names() -> list[str]:
@@ -275,23 +290,6 @@ def result_names() -> list[str]:
         *STRUCTURE_FILES,
         *(f"particles_{name}.{suffix}" for name in tables for suffix in ("csv", "xyz")),
     ]
-
-
-def replace_results(session: Path, complete: Path) -> None:
-    """Replace the results of a session by those of another folder, which is on the same disk.
-
-    The old summary goes first and the new one comes last, so that whatever happens meanwhile, a
-    folder with a summary is complete. Files of other names stay, and no link is followed below a
-    folder that is held.
-    """
-    old, new = session / PROCESSED, complete / PROCESSED
-    names = result_names()
-    for name in names:
-        remove_file(old / name)
-    for name in reversed(names):
-        with suppress(FileNotFoundError):
-            move_file(new / name, old / name)
-    sync_folder(old)
 
 
 def _write_table(folder: Path, name: str, table: ParticleTable) -> None:

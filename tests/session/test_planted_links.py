@@ -32,6 +32,7 @@ from controller.session.session import Session
 from controller.worker.child_messages import RunJob
 from controller.worker.lane import Lane
 from processing.batch.process_session import SessionTask, State, process_session
+from processing.batch.replace_results import replace_results
 from processing.batch.results_lock import results_lock
 from processing.errors import InputFileError
 from processing.files.atomic import replace_text
@@ -47,7 +48,7 @@ from processing.files.particles import (
 from processing.files.rawtlt import read_rawtlt, write_rawtlt
 from processing.files.section import read_section
 from processing.pipeline.made_with import GivenFacts
-from processing.pipeline.results_folder import read_series_result, replace_results
+from processing.pipeline.results_folder import EARLIER, MOVING, SUMMARY, read_series_result
 from processing.pipeline.settings import ProcessSettings
 from simulator.specimen import Particles
 from simulator.truth import write_particles
@@ -293,7 +294,13 @@ def test_processing_refuses_a_linked_results_folder(
 BATCH = SessionTask(Path(), ProcessSettings(), GivenFacts(), again=False)
 
 
-@pytest.mark.parametrize("place", ["processed", "processed/unfinished", "processed/summary.json"])
+LINKED_RESULTS = (
+    "processed",
+    *(f"processed/{n}" for n in ("unfinished", EARLIER, MOVING, SUMMARY)),
+)
+
+
+@pytest.mark.parametrize("place", LINKED_RESULTS)
 def test_a_batch_refuses_a_link_among_its_results(place: str, session: Path, outside: Path) -> None:
     (outside / "processed").mkdir()
     (outside / "processed" / "summary.json").write_text("mine")
