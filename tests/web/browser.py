@@ -16,6 +16,8 @@ import aiohttp
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 STARTS_WITHIN_S = 30.0
+DESKTOP_PX, PHONE_PX = (1280, 900), (390, 844)
+"""Width and height of the window."""
 NO_GRAPHICS = ("--disable-gpu",)
 SOFTWARE_GRAPHICS = ("--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader")
 """Options for WebGL without a graphics card."""

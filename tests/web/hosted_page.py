@@ -10,6 +10,9 @@ from aiohttp.test_utils import TestServer
 
 from controller.ui.web import page_server as web
 
+ENOUGH_S = 60.0
+"""Longest wait for a page (s)."""
+
 
 @asynccontextmanager
 async def hosting(folder: Path, *names: str) -> AsyncIterator[TestServer]:

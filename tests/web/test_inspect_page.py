@@ -24,9 +24,9 @@ from controller.ui.web.inspect_server import inspect_app  # noqa: E402
 from tests.support.finished_session import make_finished  # noqa: E402
 from tests.support.inspected_session import keep_series, make_inspected  # noqa: E402
 from tests.web.browser import CHROMIUM, open_page  # noqa: E402
+from tests.web.hosted_page import ENOUGH_S  # noqa: E402
 
 TOKEN = "secret-of-this-run"
-ENOUGH_S = 60.0
 ORIGIN = {"Origin": "http://{here}"}
 PNG = b"\x89PNG"
 

@@ -23,37 +23,13 @@ aiohttp = pytest.importorskip("aiohttp", reason="needs the extra `web`")
 from controller.common.exit_codes import ExitCode  # noqa: E402
 from controller.model.events import Event, State, StateChanged  # noqa: E402
 from controller.service.session_server import SessionService  # noqa: E402
-from controller.session.event_log import EventLog  # noqa: E402
 from controller.session.folder import SessionFolder  # noqa: E402
 from controller.session.folder_lock import FolderLock  # noqa: E402
 from controller.ui.web import page_server as web  # noqa: E402
 from controller.ui.web.session_reader import SessionReader  # noqa: E402
 from tests.support import scripted_session as script  # noqa: E402
-from tests.support.recording_engine import RecordingEngine  # noqa: E402
-from tests.web.browser import CHROMIUM, open_page  # noqa: E402
-
-DESKTOP_PX, PHONE_PX = (1280, 900), (390, 844)
-ENOUGH_S = 60.0
-from tests.web.hosted_page import hosting  # noqa: E402
-
-
-@pytest.fixture
-def session(
-    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[SessionService]:
-    """A running session in `tmp_path`, paused after five tilts of A, with pictures."""
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path_factory.mktemp("r")))
-    log = EventLog(tmp_path / "events.jsonl")
-    service = SessionService(tmp_path, log.append)
-    service.serve(RecordingEngine())
-    for event in (script.started(tmp_path), *script.preflight(), *script.series("A", 5)):
-        service.publish(event)
-    for event in script.write_previews(tmp_path):
-        service.publish(event)
-    service.publish(StateChanged(state=State.PAUSED, reason="valves closed"))
-    yield service
-    service.close(ExitCode.OK)
-    log.close()
+from tests.web.browser import CHROMIUM, DESKTOP_PX, PHONE_PX, open_page  # noqa: E402
+from tests.web.hosted_page import ENOUGH_S, hosting  # noqa: E402
 
 
 @contextmanager

@@ -11,9 +11,6 @@ aiohttp = pytest.importorskip("aiohttp", reason="needs the extra `web`")
 
 
 from controller.ui.web import page_server as web  # noqa: E402
-
-DESKTOP_PX, PHONE_PX = (1280, 900), (390, 844)
-ENOUGH_S = 60.0
 from tests.web.hosted_page import hosting  # noqa: E402
 
 

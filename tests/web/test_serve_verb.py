@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterator
 from pathlib import Path
 from socket import gethostname
 
@@ -15,34 +14,8 @@ aiohttp = pytest.importorskip("aiohttp", reason="needs the extra `web`")
 from controller.app.cli import serve as verb  # noqa: E402
 from controller.app.cli.main import main  # noqa: E402
 from controller.common.exit_codes import ExitCode  # noqa: E402
-from controller.model.events import State, StateChanged  # noqa: E402
 from controller.service.session_server import SessionService  # noqa: E402
-from controller.session.event_log import EventLog  # noqa: E402
 from controller.ui.web import page_server as web  # noqa: E402
-from tests.support import scripted_session as script  # noqa: E402
-from tests.support.recording_engine import RecordingEngine  # noqa: E402
-
-DESKTOP_PX, PHONE_PX = (1280, 900), (390, 844)
-ENOUGH_S = 60.0
-
-
-@pytest.fixture
-def session(
-    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[SessionService]:
-    """A running session in `tmp_path`, paused after five tilts of A, with pictures."""
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path_factory.mktemp("r")))
-    log = EventLog(tmp_path / "events.jsonl")
-    service = SessionService(tmp_path, log.append)
-    service.serve(RecordingEngine())
-    for event in (script.started(tmp_path), *script.preflight(), *script.series("A", 5)):
-        service.publish(event)
-    for event in script.write_previews(tmp_path):
-        service.publish(event)
-    service.publish(StateChanged(state=State.PAUSED, reason="valves closed"))
-    yield service
-    service.close(ExitCode.OK)
-    log.close()
 
 
 @pytest.mark.parametrize(
