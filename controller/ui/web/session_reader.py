@@ -9,11 +9,11 @@ from pathlib import Path
 
 import numpy as np
 
-from controller.common.errors import UsageError, quoted
+from controller.common.errors import quoted
 from controller.common.open_inside import LinkRefusedError, open_inside
 from controller.model.events import Record
 from controller.service.previews import Picture, read_preview
-from controller.service.service_address import is_running, read_address, working_process
+from controller.service.service_address import working_process
 from controller.service.session_status import SessionStatus
 from controller.service.session_store import SessionStore
 from controller.session.event_log import EventLogTail
@@ -121,11 +121,7 @@ class SessionReader:
     def _reason_lost(self) -> str:
         if self.status.ended or not self.status.name:
             return ""
-        try:
-            running = is_running(read_address(self._folder).pid)
-        except UsageError:
-            running = False
-        if running or working_process(self._folder) is not None:
+        if working_process(self._folder) is not None:
             return ""
         again = f"dualtilt resume {quoted(folder_to_resume(self._folder))}"
         return f"the session's process is gone; `{again}` continues it"
