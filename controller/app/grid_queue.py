@@ -14,6 +14,7 @@ from controller.app.grid_status import read_status, write_status
 from controller.app.profiles import require_simulator_profile, simulator_profile
 from controller.app.run_queue import QueueEndedError, Sessions, run_queue
 from controller.common.bounded_read import read_bounded
+from controller.common.ctrl_c import HungUpError
 from controller.common.errors import SafetyStopError, UsageError, path_error_text, quoted
 from controller.common.exit_codes import ExitCode
 from controller.model.protocol import Protocol, read_protocol
@@ -92,10 +93,12 @@ def run_grid(
         A file of the grid cannot be written, for example on a full disk.
     """
     protocol = grid.read_protocol()
-    lock = FolderLock(SessionFolder(grid.path))
     try:
-        remove_file(grid.stop_request)
-        with contextlib.closing(QueueJournal(grid.journal)) as journal:
+        with (
+            FolderLock(SessionFolder(grid.path)),
+            contextlib.closing(QueueJournal(grid.journal)) as journal,
+        ):
+            remove_file(grid.stop_request)
             _open(journal, protocol)
             sessions = GridSessions(grid, protocol, bridge, headless=headless)
             return _run(grid, protocol, journal, sessions, say)
@@ -104,8 +107,11 @@ def run_grid(
             f"{path_error_text(error, grid.path)}; mend it, then: "
             f"dualtilt resume {quoted(grid.path)}"
         ) from None
-    finally:
-        lock.release()
+    except HungUpError:
+        raise HungUpError(
+            f"; the session of the present target continues, its queue does not: "
+            f"dualtilt resume {quoted(grid.path)}"
+        ) from None
 
 
 def _open(journal: QueueJournal, protocol: Protocol) -> None:

@@ -15,7 +15,7 @@ from controller.app.detached_process import start_detached
 from controller.app.profiles import require_simulator_profile, simulator_profile
 from controller.bridge.bridge_address import read_connection_file
 from controller.common.bounded_read import read_bounded
-from controller.common.ctrl_c import ctrl_c_sets_event
+from controller.common.ctrl_c import HungUpError, ctrl_c_sets_event, hang_up_ends
 from controller.common.errors import BridgeError, DualtiltError, UsageError, quoted
 from controller.common.exit_codes import ExitCode
 from controller.common.python_command import python_module_command
@@ -171,16 +171,31 @@ def start_and_watch(
     UnwatchedError
         The session runs and continues, but cannot be shown from here.
     """
-    process = start(folder, bridge)
     try:
-        exit_code = watch(folder, headless=headless, leave_when_ended_s=leave_when_ended_s)
+        process = start(folder, bridge)
+        exit_code = _watch_or_name(process, folder, headless, leave_when_ended_s)
+    except HungUpError:
+        raise HungUpError(
+            f"; the session continues: `dualtilt attach {quoted(folder.path)}` shows it again"
+        ) from None
+    if exit_code != ExitCode.OK:
+        _has_ended(process)
+    return exit_code
+
+
+def _watch_or_name(
+    process: subprocess.Popen[bytes],
+    folder: SessionFolder,
+    headless: bool,
+    leave_when_ended_s: float | None,
+) -> ExitCode:
+    """Show a session; if that fails while it runs, say how to reach it."""
+    try:
+        return watch(folder, headless=headless, leave_when_ended_s=leave_when_ended_s)
     except DualtiltError as error:
         if not _has_ended(process):
             raise UnwatchedError(folder, process.pid, error) from None
         raise
-    if exit_code != ExitCode.OK:
-        _has_ended(process)
-    return exit_code
 
 
 def start(folder: SessionFolder, bridge: Path | None) -> subprocess.Popen[bytes]:
@@ -223,7 +238,8 @@ def watch(
     if not headless and sys.stdin.isatty() and sys.stdout.isatty():
         from controller.ui.tui.run_screen import run_screen
 
-        return run_screen(folder.path, leave_when_ended_s=leave_when_ended_s)
+        with hang_up_ends():
+            return run_screen(folder.path, leave_when_ended_s=leave_when_ended_s)
     try:
         from controller.ui.headless import follow
 

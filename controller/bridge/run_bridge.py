@@ -26,6 +26,7 @@ from controller.bridge.request_handler import RequestHandler
 from controller.bridge.tls import server_context
 from controller.common.atomic import OWNER_ONLY, replace_text
 from controller.common.connection_limits import limits_for, open_files_limit
+from controller.common.ctrl_c import is_hang_up_handled
 from controller.common.errors import BridgeError
 from controller.hardware.interface import Microscope
 
@@ -56,6 +57,8 @@ class ShutdownSignal:
         self._received = threading.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._note)
+        if is_hang_up_handled():
+            signal.signal(signal.SIGHUP, self._note)
         if tied:
             threading.Thread(target=self._until_parent_goes, daemon=True).start()
 

@@ -21,4 +21,5 @@ class ExitCode(IntEnum):
     ACCURACY_MISSED = 6
     """Done, but an accuracy check on simulated data failed."""
     INTERRUPTED = 130
-    """Ended by Ctrl-C or SIGTERM; the column is safe and the session can be resumed."""
+    """Ended by Ctrl-C or SIGTERM: the column is safe and the session can be resumed. Or its
+    terminal was closed: the session continues."""

@@ -197,6 +197,7 @@ def test_a_restarted_bridge_is_recognised_as_new() -> None:
     [
         pytest.param(signal.SIGTERM, 0, id="SIGTERM"),
         pytest.param(signal.SIGINT, 130, id="Ctrl-C"),
+        pytest.param(signal.SIGHUP, 130, id="its terminal closed"),
         pytest.param(None, 0, id="its parent gone"),
     ],
 )

@@ -13,6 +13,7 @@ from controller.app import follow_queue, grid_queue
 from controller.app.cli import demo_grid
 from controller.app.cli.main import main
 from controller.app.run_queue import Outcome
+from controller.common.ctrl_c import HungUpError
 from controller.common.exit_codes import ExitCode
 from controller.model.count_verdict import CountVerdict, Trust
 from controller.rehearsal.accuracy_checks import Accuracy, Score
@@ -210,6 +211,33 @@ def test_a_full_disk_ends_the_queue_with_one_line_that_says_how_to_continue(
     assert f"{grid}: No space left on device" in said and f"dualtilt resume {grid}" in said
     assert main(["resume", str(grid), "--headless"]) == ExitCode.SAFETY  # one was set aside
     assert "57 (56 to 58)" in capsys.readouterr().out
+
+
+def test_a_lock_that_cannot_be_opened_is_named_in_one_line(
+    grid: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (grid / "lock").unlink()
+    (grid / "lock").mkdir()
+    assert main(["resume", str(grid), "--headless"]) == ExitCode.SAFETY
+    said = capsys.readouterr().err
+    assert f"{grid}/lock: Is a directory" in said and f"dualtilt resume {grid}" in said
+    (grid / "lock").rmdir()
+    assert main(["resume", str(grid), "--headless"]) == ExitCode.SAFETY  # one was set aside
+    assert "57 (56 to 58)" in capsys.readouterr().out
+
+
+def test_a_queue_whose_terminal_is_closed_says_how_to_continue(
+    grid: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def hang_up(*_: object) -> Outcome:
+        raise HungUpError
+
+    with monkeypatch.context() as patched:
+        patched.setattr(FakeSessions, "run_target", hang_up)
+        assert main(["resume", str(grid), "--headless"]) == ExitCode.INTERRUPTED
+    said = capsys.readouterr().err
+    assert "hung up" in said and f"its queue does not: dualtilt resume {grid}" in said
+    assert main(["resume", str(grid), "--headless"]) == ExitCode.SAFETY  # one was set aside
 
 
 def test_a_grid_whose_targets_changed_is_not_resumed(

@@ -1,10 +1,11 @@
-"""`dualtilt process` that is ended while it works: one line, its exit code, and no result."""
+"""`dualtilt process` and `batch` that are ended at work: one line, its exit code, no result."""
 
 from __future__ import annotations
 
 import signal
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -17,26 +18,67 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals of POSI
 ENOUGH_S = 120.0
 
 
-@pytest.mark.parametrize(
-    ("ended_by", "stage"),
-    [(signal.SIGTERM, "initial shifts"), (signal.SIGINT, "iterative reconstruction")],
-    ids=["SIGTERM at the alignment", "Ctrl-C at the reconstruction"],
+HUNG_UP = "dualtilt: hung up: the terminal was closed"
+
+
+@dataclass(frozen=True)
+class End:
+    """Signals to a process, and its last line."""
+
+    id: str
+    signals: tuple[signal.Signals, ...]
+    stage: str
+    last_line: str = "dualtilt: interrupted"
+    under_nohup: bool = False
+
+
+ENDS = (
+    End("SIGTERM at the alignment", (signal.SIGTERM,), "initial shifts"),
+    End("Ctrl-C at the reconstruction", (signal.SIGINT,), "iterative reconstruction"),
+    End("its terminal closed", (signal.SIGHUP,), "initial shifts", HUNG_UP),
+    End(
+        "its terminal closed under nohup, then SIGTERM",
+        (signal.SIGHUP, signal.SIGTERM),
+        "initial shifts",
+        under_nohup=True,
+    ),
 )
-def test_a_run_that_is_ended_leaves_no_result(
-    ended_by: signal.Signals, stage: str, tmp_path: Path
-) -> None:
+
+
+@pytest.mark.parametrize("end", ENDS, ids=lambda end: end.id)
+def test_a_run_that_is_ended_leaves_no_result(end: End, tmp_path: Path) -> None:
     stack = write_stack(tmp_path, "A", packed(18, 8.6, order="fcc", seed=3))
     command = [sys.executable, "-m", "controller.app.cli.main", "process", str(stack)]
     with subprocess.Popen(
-        [*command, "--out", str(tmp_path / "out")],
+        [*(["nohup"] if end.under_nohup else []), *command, "--out", str(tmp_path / "out")],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
     ) as running:
         assert running.stderr is not None
-        assert any(stage in line for line in running.stderr)
-        running.send_signal(ended_by)
+        assert any(end.stage in line for line in running.stderr)
+        for each in end.signals:
+            running.send_signal(each)
         said = running.stderr.read().splitlines()
         assert running.wait(timeout=ENOUGH_S) == ExitCode.INTERRUPTED
-    assert said[-1] == "dualtilt: interrupted" and "Traceback" not in "".join(said)
+    assert said[-1] == end.last_line and "Traceback" not in "".join(said)
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("ended_by", [signal.SIGTERM, signal.SIGHUP], ids=lambda each: each.name)
+def test_a_batch_that_is_ended_says_how_to_continue(
+    ended_by: signal.Signals, tmp_path: Path
+) -> None:
+    pytest.importorskip("distributed", reason="needs the extra `cluster`")
+    write_stack(tmp_path, "A", packed(18, 8.6, order="fcc", seed=3))
+    command = [sys.executable, "-m", "controller.app.cli.main", "batch", str(tmp_path)]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as running:
+        assert running.stderr is not None and running.stdout is not None
+        assert any("dashboard" in line for line in running.stderr)
+        running.send_signal(ended_by)
+        said = running.stdout.read().splitlines()
+        assert running.wait(timeout=ENOUGH_S) == ExitCode.INTERRUPTED
+    assert said[-1] == "interrupted with 1 sessions left; the same command continues"
+    assert not (tmp_path / "processed" / "summary.json").exists()

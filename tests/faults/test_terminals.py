@@ -85,6 +85,22 @@ def test_a_killed_terminal_leaves_the_run_and_sigterm_ends_it_safely(
     assert last_status(folder)["beam"]["blanked"]
 
 
+def test_a_closed_connection_leaves_the_session_and_names_it(
+    protocol: Path, folder: Path, tmp_path: Path, start: Start
+) -> None:
+    holds = write_holds(tmp_path, "A-003")
+    watcher = start("run", str(protocol), "--headless", "--out", str(folder), faults=holds)
+    wait_for(lambda: frames(folder) >= 1, watcher)
+    watcher.send_signal(signal.SIGHUP)
+    said, _ = watcher.communicate(timeout=PATIENCE_S)
+    assert watcher.returncode == ExitCode.INTERRUPTED, said
+    assert f"the session continues: `dualtilt attach {folder}` shows it again" in said
+    wait_for(lambda: frames(folder) == 2)
+    os.kill(host(folder), signal.SIGTERM)
+    wait_for(lambda: not processes_of(folder))
+    assert last_status(folder)["state"] == "stopped"
+
+
 def test_ctrl_c_before_there_is_anything_to_watch_leaves_no_session_behind(
     protocol: Path, folder: Path, start: Start
 ) -> None:

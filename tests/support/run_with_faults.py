@@ -14,4 +14,5 @@ from controller.app.cli.main import main
 
 if __name__ == "__main__":
     start_session.new_session = partial(start_session.new_session, faults=[Path(sys.argv[1])])
-    sys.exit(main(sys.argv[2:]))
+    sys.argv[1:] = sys.argv[2:]
+    sys.exit(main())

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryFile
@@ -13,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from controller.app.cli.processing_arguments import add_processing_arguments, chosen_settings
 from controller.app.cli.reading_arguments import add_facts, at_least_one, positive, zero_or_more
+from controller.common.ctrl_c import HungUpError, sigterm_as_ctrl_c
 from controller.common.errors import UsageError
 from controller.common.exit_codes import ExitCode
 
@@ -65,11 +63,11 @@ def run(args: argparse.Namespace) -> int:
     outcomes: list[SessionOutcome] = []
     interrupted = False
     try:
-        with sigterm_like_ctrl_c(), shown_batch(len(options.tasks) + len(options.failed)) as shown:
+        with sigterm_as_ctrl_c(), shown_batch(len(options.tasks) + len(options.failed)) as shown:
             for outcome in run_sessions(options, shown):
                 outcomes.append(outcome)
                 shown.ended(outcome)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, HungUpError):
         interrupted = True
     order = {folder: place for place, folder in enumerate(options.folders)}
     outcomes.sort(key=lambda outcome: order[outcome.session])
@@ -92,16 +90,6 @@ def _require_writable(table: Path) -> None:
         reason = error.strerror or str(error)
     if reason:
         raise UsageError(f"--table {table}: {reason}; nothing was processed")
-
-
-@contextmanager
-def sigterm_like_ctrl_c() -> Iterator[None]:
-    """Let SIGTERM, which queues and service managers send, interrupt as Ctrl-C does."""
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def exit_code(outcomes: list[SessionOutcome]) -> ExitCode:

@@ -68,7 +68,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Serve until SIGTERM (exit 0) or Ctrl-C (exit 130); the column is safe by then."""
+    """Serve until SIGTERM (exit 0), Ctrl-C or SIGHUP (exit 130); the column is safe by then."""
     if args.make_certs is not None:
         return _make_certs(args)
     from controller.app.profiles import find_faults
@@ -102,7 +102,7 @@ def run(args: argparse.Namespace) -> int:
         options,
         say=lambda line: print(line, flush=True),
     )
-    return ExitCode.INTERRUPTED if ended_by == signal.SIGINT else ExitCode.OK
+    return ExitCode.OK if ended_by in (0, signal.SIGTERM) else ExitCode.INTERRUPTED
 
 
 def _simulator_text(microscope: str | None) -> str:

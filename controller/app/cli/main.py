@@ -11,6 +11,7 @@ from typing import NoReturn, Protocol, cast
 
 from controller.app.cli.closed_pipe import lost_output, outlive_readers
 from controller.app.cli.output_folder import require_places
+from controller.common.ctrl_c import HungUpError, hang_up_raises
 from controller.common.errors import DualtiltError, one_line, path_error_text
 from controller.common.exit_codes import ExitCode
 from processing.freed_memory import keep_freed_memory
@@ -113,7 +114,8 @@ def main(argv: list[str] | None = None) -> int:
         return _run_words(argv)
     outlive_readers()
     keep_freed_memory()
-    code = _run_words(sys.argv[1:])
+    with hang_up_raises():
+        code = _run_words(sys.argv[1:])
     if reason := lost_output():
         lost = _print_error(f"the output of this command was lost: {reason}", ExitCode.USAGE)
         return code or lost
@@ -141,6 +143,8 @@ def _run_words(words: list[str]) -> int:
         return _print_error(str(error), error.exit_code)
     except KeyboardInterrupt:
         return _print_error("interrupted", ExitCode.INTERRUPTED)
+    except HungUpError as hung_up:
+        return _print_error(str(hung_up), ExitCode.INTERRUPTED)
     except OSError as error:
         if args.debug:
             raise
