@@ -20,7 +20,6 @@ from typing import IO
 from controller.common.errors import os_error_text
 from controller.worker.child_messages import TASK, AnyTask, Ended, Published, Working
 from processing.files.held_folder import held
-from processing.freed_memory import keep_freed_memory
 
 Send = Callable[[Working | Published | Ended], None]
 Handler = Callable[[AnyTask], Ended]
@@ -32,7 +31,6 @@ Live counts come last: a later one replaces them."""
 
 def main(role: str, folder: Path) -> None:
     """Serve tasks until stdin ends; the current folder is `folder`, whatever its path leads to."""
-    keep_freed_memory()
     send = reserve_stdout()
     _lower_priority(role)
     tasks: queue.SimpleQueue[AnyTask] = queue.SimpleQueue()

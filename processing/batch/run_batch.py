@@ -25,7 +25,6 @@ from processing.batch.worker_watch import (
     worker_count,
 )
 from processing.errors import NoWorkersError, SchedulerLostError
-from processing.freed_memory import keep_freed_memory
 from processing.parallel import THREADS_VARIABLE, usable_cores
 from processing.progress import Progress
 
@@ -181,7 +180,6 @@ def _next_ended(
 
 def process_on_worker(task: SessionTask, share: WorkerShare) -> SessionOutcome:
     """Process one session on a worker of Dask with the threads that it may use."""
-    keep_freed_memory()
     worker = get_worker()
     os.environ[THREADS_VARIABLE] = str(share.threads(worker.address))
     return process_session(task, _stages(task, worker.log_event))

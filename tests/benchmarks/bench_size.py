@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 from processing import ProcessSettings, combine_series, load_tilt_series, process_series
-from processing.freed_memory import keep_freed_memory
 from simulator.scoring import score_tables
 from tests.benchmarks.large_series import read_truth, write_series
 from tests.benchmarks.row import Row
@@ -64,7 +63,6 @@ def measured(side: int, folder: Path) -> list[Row]:
 
 def _process(folder: Path) -> dict[str, Any]:
     """Process both series as `dualtilt process` does; return time, memory and score."""
-    keep_freed_memory()
     settings, before_s = ProcessSettings(), time.perf_counter()
     loaded = [load_tilt_series(folder / f"{name}.mrc", name=name) for name in "AB"]
     a, b = (process_series(series, settings) for series in loaded)

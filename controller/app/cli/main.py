@@ -14,7 +14,6 @@ from controller.app.cli.output_folder import require_places
 from controller.common.ctrl_c import HungUpError, hang_up_raises
 from controller.common.errors import DualtiltError, one_line, path_error_text
 from controller.common.exit_codes import ExitCode
-from processing.freed_memory import keep_freed_memory
 
 # Our own threads and processes use all cores and inherit these variables. BLAS threads on top of
 # them would only wait for each other, for minutes on a busy machine.
@@ -113,7 +112,6 @@ def main(argv: list[str] | None = None) -> int:
     if argv is not None:
         return _run_words(argv)
     outlive_readers()
-    keep_freed_memory()
     with hang_up_raises():
         code = _run_words(sys.argv[1:])
     if reason := lost_output():
