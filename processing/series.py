@@ -148,16 +148,21 @@ class TiltSeries:
                 f"series {self.name}: {int(keep.sum())} usable images of {self.tilts}; "
                 "at least 3 are needed"
             )
-        images = self.images[keep]
-        if not finite[keep].all():
-            medians = np.nanmedian(np.where(finite[keep], images, np.nan), axis=(1, 2))
-            images = np.where(finite[keep], images, medians[:, None, None]).astype(np.float32)
+        kept = self.subset(np.flatnonzero(keep))
+        if finite[keep].all():
+            return kept
+        medians = np.nanmedian(np.where(finite[keep], kept.images, np.nan), axis=(1, 2))
+        images = np.where(finite[keep], kept.images, medians[:, None, None]).astype(np.float32)
+        return replace(kept, images=images)
+
+    def subset(self, chosen: NDArray[np.intp]) -> TiltSeries:
+        """Return the chosen images, in the order of their indices [n]; none is excluded."""
         return replace(
             self,
-            images=images,
-            angles_deg=self.angles_deg[keep],
-            excluded=np.zeros(int(keep.sum()), bool),
-            known=None if self.known is None else self.known[keep],
-            recorded_at=self.elapsed[keep],
-            other_angles=tuple((source, angles[keep]) for source, angles in self.other_angles),
+            images=self.images[chosen],
+            angles_deg=self.angles_deg[chosen],
+            excluded=np.zeros(len(chosen), bool),
+            known=None if self.known is None else self.known[chosen],
+            recorded_at=self.elapsed[chosen],
+            other_angles=tuple((source, angles[chosen]) for source, angles in self.other_angles),
         )

@@ -40,13 +40,16 @@ def write_preview(
 
 def as_grey(image: NDArray[Any], limits: tuple[float, float] | None = None) -> NDArray[np.uint8]:
     """Return the image in grey values 0 to 255, stretched between its limits."""
-    values = np.nan_to_num(np.asarray(image, np.float32))
+    values = np.nan_to_num(np.array(image, np.float32), copy=False)
     step = max(1, min(values.shape) // PIXELS_FOR_LIMITS)
     low, high = limits or np.percentile(
         values[::step, ::step], [CLIPPED_PERCENT, 100 - CLIPPED_PERCENT]
     )
-    stretched = (values - low) * (255 / max(float(high - low), 1e-12))
-    return np.clip(stretched, 0, 255).astype(np.uint8)
+    # in place: most of the time of a large image goes into clearing the pages of new arrays
+    np.clip(values, low, high, out=values)
+    values -= np.float32(low)
+    values *= np.float32(255 / max(float(high - low), 1e-12))
+    return values.astype(np.uint8)
 
 
 def brightest(image: NDArray[Any]) -> float:

@@ -26,6 +26,9 @@ SEAT_TILT_DEG = 3.0
 """Tilt of the grid in its seat that is tried; refinement finds the rest."""
 LARGEST_SHIFT_CELLS = 8
 """Largest distance between the mean positions of A and B, which miss different particles."""
+INSIDE_SHARE = 0.99
+"""Share of the particles for which the grid is made. The others, often false candidates far from
+the assembly, come in again on the opposite side: a grid for them all took twice the time."""
 BLOB_CELLS = (0.7, 3.0)
 """Standard deviations, in cells, of a particle's blob and of the background subtracted from it."""
 
@@ -109,8 +112,9 @@ class _Search:
         self._cell_nm = diameter_nm / 2
         self._middle_a, self._middle_b = points_a.mean(axis=0), points_b.mean(axis=0)
         from_a, self._from_b = points_a - self._middle_a, points_b - self._middle_b
-        radius_nm = max(np.linalg.norm(p, axis=1).max() for p in (from_a, self._from_b))
-        # wide enough that no shift in the search brings a particle round to the opposite side
+        distances_nm = [np.linalg.norm(p, axis=1) for p in (from_a, self._from_b)]
+        radius_nm = max(float(np.quantile(each, INSIDE_SHARE)) for each in distances_nm)
+        # wide enough that no shift in the search brings these round to the opposite side
         cells = int(np.ceil(2 * radius_nm / self._cell_nm)) + LARGEST_SHIFT_CELLS
         self._cells = fft.next_fast_len(cells, real=True)
         self._blob = device.to_device(_blob_transfer(self._cells))

@@ -122,7 +122,7 @@ def measure_fitness(
         missed=evidence.missed_area / len(amplitudes),
         amplitude_spread=float(np.std(amplitudes) / np.median(amplitudes)),
         tilt_error_deg=max(evidence.tilt_errors_deg) if len(amplitudes) >= ENOUGH else 0.0,
-        step=min(_step(one, centres_nm, diameter_nm) for one in in_use) / len(series),
+        step=min(angular_step(one, centres_nm, diameter_nm) for one in in_use) / len(series),
         # the centres are in the frame of the first series
         at_edge=_at_edge(series[0], centres_nm, sizes_nm[particles]),
         exit_blur=_exit_blur(fit, smallest_nm),
@@ -188,7 +188,9 @@ def fitted_spheres(
         fit.evidence.place_error,
         fit.evidence.sharpness,
         sizes_nm,
-        _step(_in_use(series, fit)[0], fit.centres_nm[particles], diameter_nm) if alone else 0.0,
+        angular_step(_in_use(series, fit)[0], fit.centres_nm[particles], diameter_nm)
+        if alone
+        else 0.0,
     )
 
 
@@ -264,7 +266,7 @@ def _size_change(fit: SphereFit, series: Sequence[TiltSeries]) -> float:
     return max((abs(strain) for one in found.values() for strain in one.strain), default=0.0)
 
 
-def _step(series: TiltSeries, centres_nm: Float64, diameter_nm: float) -> float:
+def angular_step(series: TiltSeries, centres_nm: Float64, diameter_nm: float) -> float:
     """Return the largest usual angular step times the object's size, in diameters."""
     angles = np.unique(np.round(np.deg2rad(_angles_deg(series)), 4))
     if len(angles) < 2:

@@ -8,7 +8,7 @@ correlation shows the blur where the beam leaves the specimen; by direction, the
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
@@ -103,17 +103,8 @@ def _halves(
     by_angle = np.argsort(used.angles_deg, kind="stable")
 
     def half(first: int) -> Float32:
-        chosen = by_angle[first::2]
-        part = replace(
-            used,
-            images=used.images[chosen],
-            angles_deg=used.angles_deg[chosen],
-            excluded=np.zeros(len(chosen), bool),
-            recorded_at=used.elapsed[chosen],
-            other_angles=(),
-        )
         return sirt_series(
-            part,
+            used.subset(by_angle[first::2]),
             settings.sirt_iterations,
             momentum=True,
             device=device(settings.device),

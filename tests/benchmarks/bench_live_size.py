@@ -21,6 +21,7 @@ from controller.model.base import SeriesName
 from controller.model.events import Alerted, Counted, Event, PreviewReady, ProcessingFailed
 from controller.worker.supervisor import Supervisor
 from processing import ProcessSettings, load_tilt_series, process_series, write_series_result
+from processing.files.section import read_section
 from processing.pipeline.results_folder import PROCESSED, read_record
 from tests.benchmarks.data import A_DEG, B_DEG
 from tests.benchmarks.large_series import SCANS, write_series
@@ -149,6 +150,8 @@ def _feed(side: int, session: Path, delays: Delays) -> tuple[Delays, dict[str, f
             time.sleep(0.1)
         time.sleep(5)  # the children load their libraries
         for number, angle_deg in enumerate(angles_deg, start=1):
+            # a session has just written the frame, so that it is still in memory
+            read_section(session / f"{delays.series}.mrc", number - 1)
             delays.announced_s.append(time.monotonic())
             frame = recorded_frame(delays.series, number, nominal_deg=float(angle_deg))
             supervisor.frame_recorded(frame, len(angles_deg) - number)
