@@ -5,7 +5,8 @@ rest follows from the particles themselves: what both measurements share is the 
 what each has alone is its error (Grubbs, J. Am. Stat. Assoc. 1948, 43, 243). A difference of the
 two that varies smoothly with the place is a systematic error of the brightness, by the material
 that the beam has crossed, and is removed from it. Both are then averaged by their inverse
-covariance.
+covariance. Errors that both measurements share are added: those of particles that overlap, and a
+smooth change of the diameter with the place, which may be real or an error of the beam's model.
 """
 
 from __future__ import annotations
@@ -26,9 +27,14 @@ USUAL_SCATTER = 0.02
 SCALE_TOLERANCE = 0.05
 """Variance of the sizes, as a fraction, by which those of the two measurements may differ because
 neither scale is exact. It is no scatter."""
-COMMON_ERROR = 0.1
-"""Error that both measurements share, over the spread of the sizes: neighbours of other sizes
-overlap in the images."""
+OVERLAP_ERROR = 0.01
+"""Error that both measurements share, over the spread of the sizes and over the cube root of the
+number of particles: a line through the assembly crosses about as many, whose images overlap."""
+TREND_BY_CHANCE = 2.6
+"""Largest variance, in 19 of 20 cases, that chance gives to a smooth change of the diameter with
+the place, over its mean (chi-squared of three terms)."""
+ERROR_KNOWN_TO = 0.2
+"""Fraction to which the standard errors are known; that of the spread follows from it."""
 OUTLIER = 3.5
 """Distance from the median, in robust standard deviations, beyond which a value is an outlier."""
 
@@ -79,7 +85,8 @@ def combine_measurements(
     if not len(measured):
         return OwnSizes(np.zeros(0), np.zeros(0), np.zeros(0))
     measured = _relative(measured, kinds)
-    measured[:, 0] -= _trend(measured[:, 0] - measured[:, 1], centres_nm)
+    places = _smooth_terms(centres_nm)
+    measured[:, 0] -= _trend(measured[:, 0] - measured[:, 1], places)
     measured = _relative(measured, kinds)
     usual = _are_usual(measured[:, 0]) & _are_usual(measured[:, 1])
     covariance = noise + np.diag(_scatter(measured[usual], noise[usual]))
@@ -87,21 +94,33 @@ def combine_measurements(
     weights = np.stack([share, 1 - share], axis=1)
     log_size = (weights * measured).sum(axis=1)
     variance = np.einsum("ni,nij,nj->n", weights, covariance, weights)
-    common = COMMON_ERROR * spread_of(log_size, np.sqrt(variance)).value
-    return OwnSizes(log_size, np.sqrt(variance + common**2), share)
+    variance += _variance_by_place(log_size, places)
+    spread = spread_of(log_size, np.sqrt(variance)).value
+    return OwnSizes(
+        log_size, np.sqrt(variance + (_overlap_error(len(log_size)) * spread) ** 2), share
+    )
 
 
 def spread_of(values: Float64, errors: Float64) -> Spread:
-    """Return the standard deviation of values without the part that their errors explain."""
+    """Return the standard deviation of values without the part that their errors explain.
+
+    The error by overlap does not widen the distribution: what one particle lacks, others have.
+    """
     usual = _are_usual(values)
     values, errors = values[usual], errors[usual]
     if len(values) < 3:
         return Spread(0.0, float(np.sqrt(np.mean(errors**2))) if len(errors) else 0.0)
-    found = float(np.var(values, ddof=1))
-    own = max(found - float(np.mean(errors**2)), 0.0)
+    found, explained = float(np.var(values, ddof=1)), float(np.mean(errors**2))
+    own = max(found - explained, 0.0) / (1 - _overlap_error(len(values)) ** 2)
     # the variances of normal values vary by the square root of 2 / n
-    error = max(found * np.sqrt(2 / (len(values) - 1)), 1e-30)
+    by_chance = found * np.sqrt(2 / (len(values) - 1))
+    error = max(float(np.hypot(by_chance, 2 * ERROR_KNOWN_TO * explained)), 1e-30)
     return Spread(float(np.sqrt(own)), float(error / np.sqrt(max(4 * own, 2 * error))))
+
+
+def _overlap_error(number: int) -> float:
+    """Return the error of each particle by the overlap of all, over the spread of the sizes."""
+    return min(OVERLAP_ERROR * float(np.cbrt(number)), 0.5)
 
 
 def _relative(measured: Float64, kinds: NDArray[np.int64]) -> Float64:
@@ -113,16 +132,28 @@ def _relative(measured: Float64, kinds: NDArray[np.int64]) -> Float64:
     return result
 
 
-def _trend(difference: Float64, centres_nm: Float64) -> Float64:
-    """Return the part of a difference [n] that varies smoothly with depth and radius."""
-    if len(difference) < FEWEST_FOR_TREND:
-        return np.zeros(len(difference))
+def _smooth_terms(centres_nm: Float64) -> Float64:
+    """Return terms [n, 4] that vary smoothly with depth and radius, the first of them constant."""
     place = centres_nm - centres_nm.mean(axis=0)
     place /= max(float(np.abs(place).max()), 1e-9)
     depth, square = place[:, 2], (place**2).sum(axis=1)
-    basis = np.stack([np.ones(len(depth)), depth, depth**2, square], axis=1)
-    usual = _are_usual(difference)
-    return np.asarray(basis @ np.linalg.lstsq(basis[usual], difference[usual])[0], np.float64)
+    return np.stack([np.ones(len(depth)), depth, depth**2, square], axis=1)
+
+
+def _trend(values: Float64, terms: Float64) -> Float64:
+    """Return the part of values [n] that varies smoothly with the place."""
+    if len(values) < FEWEST_FOR_TREND:
+        return np.zeros(len(values))
+    usual = _are_usual(values)
+    return np.asarray(terms @ np.linalg.lstsq(terms[usual], values[usual])[0], np.float64)
+
+
+def _variance_by_place(log_size: Float64, terms: Float64) -> float:
+    """Return the variance of the sizes that varies smoothly with the place, beyond chance."""
+    smooth = _trend(log_size, terms)
+    usual = _are_usual(log_size)
+    by_chance = (terms.shape[1] - 1) / len(log_size) * float(np.var((log_size - smooth)[usual]))
+    return max(float(np.var(smooth)) - TREND_BY_CHANCE * by_chance, 0.0)
 
 
 def _are_usual(values: Float64) -> Bools:

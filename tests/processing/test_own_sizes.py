@@ -151,3 +151,41 @@ def test_tables_without_own_diameters_have_no_spread() -> None:
     table = ParticleTable(PLACES, np.full(NUMBER, 6.3), np.ones(NUMBER))
     assert with_statistics(Diameter(value=6.3, source="given"), table).mean is None
     assert mean_at_zero(6.3, table) == 6.3
+
+
+@pytest.mark.parametrize("number", [600, 5000])
+def test_a_smooth_change_with_the_place_stays_and_counts_as_an_error(number: int) -> None:
+    rng = np.random.default_rng(6)
+    places = rng.uniform(-30, 30, (number, 3))
+    change = 0.02 * (places**2).sum(axis=1) / 900
+    change -= change.mean()
+    errors = rng.multivariate_normal([0, 0], NOISE, number)
+    noise = np.broadcast_to(NOISE, (number, 2, 2))
+    measured = change[:, None] + errors
+    sizes = combine_measurements(measured, noise, places, np.zeros(number, np.int64))
+    assert np.polyfit(change, sizes.log_size, 1)[0] == pytest.approx(1, abs=0.1)
+    told = float(np.sqrt(np.mean(sizes.error**2)))
+    assert told == pytest.approx(np.hypot(change.std(), 0.0032), rel=0.15)
+    assert spread_of(sizes.log_size, sizes.error).value < 0.5 * change.std()
+
+
+def test_errors_grow_with_the_number_of_particles_that_overlap() -> None:
+    rng = np.random.default_rng(7)
+    told = []
+    for number in (200, 1600, 12800):
+        true = 0.08 * rng.standard_normal(number)
+        measured = true[:, None] + rng.multivariate_normal([0, 0], NOISE, number)
+        noise = np.broadcast_to(NOISE, (number, 2, 2))
+        places = rng.uniform(-30, 30, (number, 3))
+        sizes = combine_measurements(measured, noise, places, np.zeros(number, np.int64))
+        told.append(float(np.sqrt(np.mean(sizes.error**2))))
+        spread = spread_of(sizes.log_size, sizes.error)
+        assert abs(spread.value - true.std()) < 2.5 * spread.error + 0.001
+    assert told[0] < 0.75 * told[1] < 0.5 * told[2]
+
+
+def test_the_error_of_a_spread_follows_from_those_of_the_sizes() -> None:
+    values = 0.05 * np.random.default_rng(8).standard_normal(5000)
+    exact, uncertain = (spread_of(values, np.full(5000, error)) for error in (0.001, 0.04))
+    assert exact.error < 0.02 * exact.value
+    assert uncertain.error > 0.2 * uncertain.value
