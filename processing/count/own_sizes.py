@@ -153,7 +153,7 @@ def _variance_by_place(log_size: Float64, terms: Float64) -> float:
     smooth = _trend(log_size, terms)
     usual = _are_usual(log_size)
     by_chance = (terms.shape[1] - 1) / len(log_size) * float(np.var((log_size - smooth)[usual]))
-    return max(float(np.var(smooth)) - TREND_BY_CHANCE * by_chance, 0.0)
+    return float(max(np.var(smooth) - TREND_BY_CHANCE * by_chance, 0.0))
 
 
 def _are_usual(values: Float64) -> Bools:
