@@ -62,24 +62,35 @@ def beam_fraction_image(
 
     `start` and `end` are the poses of the holder at the first and the last pixel. A line takes
     much less time than the frame. Each particle is therefore drawn with the pose at the time when
-    its line was scanned; tilting does not move a particle to another line.
+    its line was scanned, which is taken from the pose at the first pixel.
     """
     centres_nm = scene.particles.centres_nm
-    v_nm = centres_nm[:, 1] + start.y_nm + start.image_shift_nm[1]
+    turn_deg = settings.scan.rotation_deg
+    v_nm = in_scan(stage.holder_to_beam(centres_nm, start), turn_deg)[:, 1]
     progress = np.clip(v_nm / (scan.height_px * scan.pixel_nm) + 0.5, 0.0, 1.0)
     positions = stage.holder_to_beam_in_motion(centres_nm, start, end, progress)
+    positions = in_scan(positions, turn_deg)
     positions[:, 2] -= scene.focus_nm
     positions[:, :2] = _distort(positions[:, :2], settings.scan)
     shown = replace(scene.particles, centres_nm=positions)
     if shown.quaternions is not None and len(shown):
         tilts_deg = start.alpha_deg + progress * (end.alpha_deg - start.alpha_deg)
-        shown = shown.moved(positions, Rotation.from_euler("y", tilts_deg[:, None], degrees=True))
+        tilt = Rotation.from_euler("y", tilts_deg[:, None], degrees=True)
+        shown = shown.moved(positions, Rotation.from_euler("z", turn_deg, degrees=True) * tilt)
     image = optics.render(shown, scan, settings.optics)
     if scene.scan_mirrored:
         image = image[:, ::-1]
     tilts_deg = np.linspace(start.alpha_deg, end.alpha_deg, scan.height_px)[:, None]
     carbon = CARBON_FRACTION_PER_NM * scene.carbon_nm / np.cos(np.deg2rad(tilts_deg))
     return _jitter_lines(image, settings.scan.line_jitter_px, rng) + carbon.astype(np.float32)
+
+
+def in_scan(points_nm: Array, rotation_deg: float) -> Array:
+    """Return points [n, 3], (u, v, height) along the stage's axes, along those of a turned scan."""
+    if rotation_deg == 0.0:
+        return points_nm
+    turn = Rotation.from_euler("z", rotation_deg, degrees=True)
+    return np.asarray(turn.apply(points_nm))
 
 
 def _distort(points: Array, settings: ScanDistortionSettings) -> Array:

@@ -27,7 +27,7 @@ from controller.hardware.limits import check_sweep
 from controller.model.scan import FrameInfo, ScanSettings
 from controller.model.stage import StagePosition
 from controller.rehearsal.operator_actions import OperatorAction
-from simulator import detector, frame, stage
+from simulator import detector, frame, imaging, stage
 from simulator.grid import make_grid, remount
 from simulator.live_world import LiveWorld, Move
 from simulator.settings import SimulatorSettings
@@ -347,7 +347,10 @@ class SimulatedMicroscope:
         state = self._world.state
         pose = stage.true_pose(state.stage, self._world.now_s(), self._settings.stage)
         centres = state.mount.to_holder(self._grid.assembly_positions_nm)
-        offsets_nm = np.abs(stage.holder_to_beam(centres, pose)[:, :2])
+        seen = imaging.in_scan(
+            stage.holder_to_beam(centres, pose), self._settings.scan.rotation_deg
+        )
+        offsets_nm = np.abs(seen[:, :2])
         exposed = np.all(offsets_nm <= np.array(field_nm) / 2.0, axis=1)
         doses = np.array(state.doses_e_per_A2) + dose_e_per_A2 * exposed
         return tuple(doses.tolist())

@@ -211,6 +211,8 @@ class ScanDistortionSettings(Data):
     """Shift in x per unit of y."""
     stretch: Annotated[float, Field(ge=-0.05, le=0.05)] = 0.0
     """Scale of y divided by scale of x, minus one."""
+    rotation_deg: Annotated[float, Field(ge=-180, le=180)] = 0.0
+    """Direction of the tilt axis in the images, from +y towards -x."""
 
 
 class RemountSettings(Data):

@@ -97,7 +97,9 @@ class GridSessions:
             return target.x_nm, target.y_nm
         stage = flattest.info.stage
         if flattest.offset_px is not None:
-            stage = centring_position(stage, flattest.offset_px, flattest.info.scan.pixel_nm)
+            pixel_nm = flattest.info.scan.pixel_nm
+            axis_deg = self._protocol.column.tilt_axis_deg
+            stage = centring_position(stage, flattest.offset_px, pixel_nm, axis_deg)
         return stage.x_nm, stage.y_nm
 
     def _run(self, folder: SessionFolder, protocol_text: str, protocol: Protocol) -> Outcome:

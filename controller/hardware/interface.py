@@ -7,8 +7,9 @@ it imports numpy and pydantic only.
 Conventions: the frame is right-handed. y is the tilt axis; the row index of an image increases
 along +y, its column index along +x; z points towards the electron source at 0 degrees. Stage x, y
 and z move the specimen along its own axes, which tilt with the holder: in an image at tilt alpha a
-move along x is shortened by cos alpha. Units are in the names. Times are on the microscope's own
-clock, which is virtual on the simulator.
+move along x is shortened by cos alpha. A scan may be rotated against this frame by an angle that
+the protocol gives (`column.tilt_axis_deg`). Units are in the names. Times are on the microscope's
+own clock, which is virtual on the simulator.
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ import math
 
 from controller.model.base import SeriesName
 from controller.model.protocol import Protocol
-from controller.model.scan import ScanSettings
+from controller.model.scan import ScanSettings, along_stage
 from controller.model.stage import BACKLASH_DEG
 from controller.model.survey import MAP_FIELDS, WIDE, survey_step_nm
 from controller.model.targets import GridSettings
@@ -71,20 +71,23 @@ def survey_places_nm(protocol: Protocol, scan: ScanSettings) -> tuple[tuple[floa
     """
     targets, grid = protocol.targets or (), protocol.grid or GridSettings()
     farthest_nm = max((math.hypot(each.x_nm, each.y_nm) for each in targets), default=0.0)
-    return places_in_disc_nm(farthest_nm + grid.search_nm, scan)
+    reach_nm = farthest_nm + grid.search_nm
+    return places_in_disc_nm(reach_nm, scan, protocol.column.tilt_axis_deg)
 
 
-def places_in_disc_nm(reach_nm: float, scan: ScanSettings) -> tuple[tuple[float, float], ...]:
+def places_in_disc_nm(
+    reach_nm: float, scan: ScanSettings, tilt_axis_deg: float
+) -> tuple[tuple[float, float], ...]:
     """Return the stage positions (x, y) of maps that cover a disc around the stage's zero.
 
-    They go row by row in alternating directions. Neighbouring maps overlap, so that each assembly
-    lies whole in one of them.
+    They go row by row along the scan, in alternating directions. Neighbouring maps overlap, so that
+    each assembly lies whole in one of them.
     """
     step_nm = survey_step_nm(scan)
     count = math.ceil(reach_nm / step_nm - 0.5)
     line_nm = [step_nm * index for index in range(-count, count + 1)]
     return tuple(
-        (x_nm, y_nm)
+        along_stage((x_nm, y_nm), tilt_axis_deg)
         for row, y_nm in enumerate(line_nm)
         for x_nm in (line_nm if row % 2 == 0 else line_nm[::-1])
         if math.hypot(x_nm, y_nm) <= reach_nm + step_nm / math.sqrt(2)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Annotated
 
 from pydantic import Field
@@ -12,6 +13,19 @@ from controller.model.stage import StagePosition
 ELEMENTARY_CHARGE_C = 1.602176634e-19
 FLYBACK_FRACTION = 0.2
 """Flyback time as a fraction of the exposure time; added to dwell time x pixels."""
+
+
+def along_stage(position_nm: tuple[float, float], tilt_axis_deg: float) -> tuple[float, float]:
+    """Return a distance (x, y) in the image along the stage's axes: across and along the tilt axis.
+
+    Parameters
+    ----------
+    tilt_axis_deg
+        Direction of the tilt axis in the image, from +y towards -x.
+    """
+    x_nm, y_nm = position_nm
+    cos, sin = math.cos(math.radians(tilt_axis_deg)), math.sin(math.radians(tilt_axis_deg))
+    return x_nm * cos + y_nm * sin, y_nm * cos - x_nm * sin
 
 
 class ScanSettings(Settings):

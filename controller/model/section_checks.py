@@ -192,7 +192,8 @@ def _wrong_targets(protocol: ProtocolSections, known: Collection[str]) -> Iterat
     for each in protocol.targets or ():
         try:
             own = protocol.of_target(each.name)
-            fields.append(target_field(each, own.scan, own.shower, own.series_a, own.series_b))
+            exposed = own.scan, own.shower, own.series_a, own.series_b
+            fields.append(target_field(each, *exposed, own.column.tilt_axis_deg))
         except ValidationError as error:
             for line in describe_errors(error, type(protocol)):
                 if line not in known:

@@ -127,5 +127,8 @@ def suggested(assemblies: Sequence[Surveyed], protocol: Protocol) -> tuple[Surve
 
 def exposure_faults(assemblies: Sequence[Surveyed], protocol: Protocol) -> Iterator[str]:
     """Give one line for each pair of targets whose exposures reach each other."""
-    settings = protocol.scan, protocol.shower, protocol.series_a, protocol.series_b
-    yield from neighbours_exposed([target_field(each.target, *settings) for each in assemblies])
+    exposed = protocol.scan, protocol.shower, protocol.series_a, protocol.series_b
+    axis_deg = protocol.column.tilt_axis_deg
+    yield from neighbours_exposed(
+        [target_field(each.target, *exposed, axis_deg) for each in assemblies]
+    )

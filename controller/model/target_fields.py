@@ -92,17 +92,21 @@ def target_field(
     shower: Shower,
     series_a: SeriesSettings,
     series_b: SeriesSettings,
+    tilt_axis_deg: float,
 ) -> TargetField:
     """Return the extent of a target's frames, tracking shots and shower on the grid.
 
     The settings are those of the target's own session. At a tilt the field reaches farther across
-    the tilt axis, by 1 / cos.
+    the tilt axis, by 1 / cos. The corners of a scan that is turned against the axis reach farther.
     """
-    width_nm, height_nm = scan.width_px * scan.pixel_nm, scan.height_px * scan.pixel_nm
+    frame_nm = scan.width_px * scan.pixel_nm, scan.height_px * scan.pixel_nm
+    width_nm, height_nm = _extent_nm(*frame_nm, tilt_axis_deg)
+    exposed_b_nm = max(_extent_nm(max(frame_nm), max(frame_nm), tilt_axis_deg))
     tilted = [(width_nm, series_a.reach_deg)]
     if shower.enabled:
-        tilted.append((shower.field_nm, (min(shower.tilts_deg), max(shower.tilts_deg))))
-        height_nm = max(height_nm, shower.field_nm)
+        shower_nm, _ = _extent_nm(shower.field_nm, shower.field_nm, tilt_axis_deg)
+        tilted.append((shower_nm, (min(shower.tilts_deg), max(shower.tilts_deg))))
+        height_nm = max(height_nm, shower_nm)
     object_nm = max(scan.width_px, scan.height_px) * scan.pixel_nm / 2
     return TargetField(
         name=target.name,
@@ -110,9 +114,16 @@ def target_field(
         y_nm=target.y_nm,
         exposed_x_nm=max(_half_on_grid_nm(field_nm, tilts) for field_nm, tilts in tilted),
         exposed_y_nm=height_nm / 2,
-        exposed_nm=_half_on_grid_nm(2 * object_nm, series_b.reach_deg),
+        exposed_nm=_half_on_grid_nm(exposed_b_nm, series_b.reach_deg),
         object_nm=object_nm,
     )
+
+
+def _extent_nm(width_nm: float, height_nm: float, tilt_axis_deg: float) -> tuple[float, float]:
+    """Return the extent of a field across and along the tilt axis."""
+    cos = abs(math.cos(math.radians(tilt_axis_deg)))
+    sin = abs(math.sin(math.radians(tilt_axis_deg)))
+    return width_nm * cos + height_nm * sin, width_nm * sin + height_nm * cos
 
 
 def _half_on_grid_nm(field_nm: float, tilts_deg: tuple[float, float]) -> float:

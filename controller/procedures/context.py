@@ -127,6 +127,6 @@ class Context(ResultsContext):
         TargetLostError
             The object is one of several targets: nobody is waited for.
         """
-        if self.protocol.target is not None:
+        if self.protocol.targets is not None:
             raise TargetLostError(reason)
         self.operator.suspend(f"{reason}{remedy}")

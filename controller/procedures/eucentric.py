@@ -10,6 +10,7 @@ import math
 
 from controller.model.events import Level
 from controller.model.exposures import eucentric_tilts_deg
+from controller.model.scan import along_stage
 from controller.model.stage import BACKLASH_DEG, StagePosition
 from controller.model.steps import EucentricHeight
 from controller.model.survey import WIDE
@@ -75,7 +76,9 @@ def _offset_across_axis_nm(context: Context, step_id: str, purpose: str) -> floa
         shot = take_tracking_shot(context, step_id, f"{purpose}-{field}", field)
         location = locate_object(shot.pixels)
         if location is not None:
-            return location.offset_px[1] * shot.info.scan.pixel_nm
+            y_px, x_px = location.offset_px
+            across_px, _ = along_stage((x_px, y_px), context.protocol.column.tilt_axis_deg)
+            return across_px * shot.info.scan.pixel_nm
     return None
 
 

@@ -31,12 +31,18 @@ class SurveyCamera:
     microscope
         The column, with the lease of this survey.
     protocol
-        Its current of series A, its low-dose dwell time and its settling time are used.
+        Its current of series A, low-dose dwell time, settling time and tilt axis are used.
+
+    Attributes
+    ----------
+    tilt_axis_deg
+        Direction of the tilt axis in the images.
     """
 
     def __init__(self, microscope: Microscope, protocol: Protocol) -> None:
         self._microscope = microscope
         self._settle_s = protocol.tracking.settle_s
+        self.tilt_axis_deg = protocol.column.tilt_axis_deg
         self._run = f"survey-{uuid.uuid4().hex[:12]}"
         self._requests = 0
         self._height = StagePosition(z_nm=microscope.status().stage.z_nm)
@@ -59,7 +65,7 @@ def map_places_nm(
 ) -> tuple[ScanSettings, tuple[tuple[float, float], ...]]:
     """Return the scan of a map, and the stage positions of all maps within `reach_nm` of zero."""
     scan = wide_scan(protocol, description, MAP_FIELDS["low"])
-    return scan, places_in_disc_nm(reach_nm, scan)
+    return scan, places_in_disc_nm(reach_nm, scan, protocol.column.tilt_axis_deg)
 
 
 def find_assemblies(
@@ -70,7 +76,8 @@ def find_assemblies(
     for number, (x_nm, y_nm) in enumerate(places_nm, start=1):
         frame = camera.image(x_nm, y_nm, scan)
         known = len(found_nm)
-        found_nm = merge(found_nm, centring_positions_nm(frame), MERGE_PX * scan.pixel_nm)
+        positions_nm = centring_positions_nm(frame, camera.tilt_axis_deg)
+        found_nm = merge(found_nm, positions_nm, MERGE_PX * scan.pixel_nm)
         say(
             f"map {number} of {len(places_nm)}: {len(found_nm) - known} new, {len(found_nm)} in all"
         )
@@ -86,7 +93,9 @@ def look_closer(
         frame = camera.image(x_nm, y_nm, scan)
         outline = measure_outline(frame.pixels, near_px=near_px)
         if outline is not None:
-            centred = centring_position(frame.info.stage, outline.offset_px, scan.pixel_nm)
+            centred = centring_position(
+                frame.info.stage, outline.offset_px, scan.pixel_nm, camera.tilt_axis_deg
+            )
             yield (
                 Outline(
                     x_nm=centred.x_nm,

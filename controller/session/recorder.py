@@ -29,6 +29,7 @@ from processing.files.mrc_writer import (
     wrong_header,
 )
 from processing.files.rawtlt import write_rawtlt
+from processing.files.tilt_axis import axis_titles
 
 WITHDRAWN = "withdrawn"
 """Verdict in the mdoc for a frame whose tilt was recorded again."""
@@ -47,15 +48,23 @@ class SeriesRecorder:
         Scan settings of every frame.
     voltage_kV
         Acceleration voltage, for the mdoc.
+    tilt_axis_deg
+        Direction of the tilt axis in the images, for the mdoc; 0 leaves it to the images.
     """
 
     def __init__(
-        self, folder: SessionFolder, series: SeriesName, scan: ScanSettings, voltage_kV: float
+        self,
+        folder: SessionFolder,
+        series: SeriesName,
+        scan: ScanSettings,
+        voltage_kV: float,
+        tilt_axis_deg: float,
     ) -> None:
         self._folder = folder
         self._series: SeriesName = series
         self._scan = scan
         self._voltage_kV = voltage_kV
+        self._tilt_axis_deg = tilt_axis_deg
         self._writer: MrcStackWriter | None = None
 
     def append(self, pixels: NDArray[Any], acknowledged: Sequence[FrameWritten]) -> StoredSection:
@@ -102,7 +111,10 @@ class SeriesRecorder:
             pixel_nm=self._scan.pixel_nm,
             voltage_kV=self._voltage_kV,
             data_mode=STORED_AS[frames[0].info.dtype] if frames else None,
-            titles=(f"dualtilt: HAADF-STEM tilt series {self._series}",),
+            titles=(
+                f"dualtilt: HAADF-STEM tilt series {self._series}",
+                *axis_titles(self._tilt_axis_deg),
+            ),
         )
         sections = [_mdoc_section(frame, ledger) for frame in frames]
         write_mdoc(self._folder.mdoc(self._series), header, sections)

@@ -98,8 +98,11 @@ class Session:
         self._lock = lock
         self._crash_point = crash_point
         self._ballast = Ballast(folder.ballast)
+        column = protocol.column
         self._recorders = {
-            name: SeriesRecorder(folder, name, protocol.scan, protocol.column.voltage_kV)
+            name: SeriesRecorder(
+                folder, name, protocol.scan, column.voltage_kV, column.tilt_axis_deg
+            )
             for name in SERIES
         }
         recovered = recover(folder) if folder.journal.exists() else NEW_SESSION

@@ -21,6 +21,7 @@ from processing.errors import InputFileError, ProcessingError
 from processing.files.section import read_section
 from processing.images.binning import block_mean
 from processing.images.repair_pixels import repair_image
+from processing.images.upright import turned_upright, upright_shape
 from processing.live.count_size import binning_on_reading
 from processing.live.fused_counter import FusedCount, FusedCounter
 from processing.live.live_structure import load_structure_library, structure_line
@@ -69,9 +70,9 @@ class CountedSeries:
         self._planned_deg = protocol.series(series).tilts_deg
         scan = protocol.scan
         self._pixel_nm = scan.pixel_nm
-        self._sampling = binned_field(
-            scan.width_px, scan.height_px, binning_on_reading(scan.width_px)
-        )
+        self._tilt_axis_deg = protocol.column.tilt_axis_deg
+        height, width = upright_shape((scan.height_px, scan.width_px), self._tilt_axis_deg)
+        self._sampling = binned_field(width, height, binning_on_reading(width))
         wanted = {**protocol.processing.model_dump(), "controls": False, "own_diameters": False}
         self._settings = self._of_series = ProcessSettings.model_validate(wanted)
         self._counter: SeriesCounter | None = None
@@ -138,7 +139,8 @@ class CountedSeries:
         for section in sections:
             if section not in self._images:
                 image = read_section(self._folder / f"{self._series}.mrc", section)
-                self._images[section] = repair_image(block_mean(image, self._sampling.bin))
+                repaired = repair_image(block_mean(image, self._sampling.bin))
+                self._images[section] = turned_upright(repaired, self._tilt_axis_deg)
         return sections
 
     def _series_of(self, task: CountFrames, sections: list[int]) -> TiltSeries:

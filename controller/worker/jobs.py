@@ -77,7 +77,8 @@ class JobRunner:
     def _process(self, name: SeriesName) -> None:
         inputs = made_with(self._folder, name, self._settings)
         series = load_tilt_series(self._folder / f"{name}.mrc", name=name)
-        start = read_refined_alignment(self._folder, name)
+        # live counts align images that are already upright
+        start = None if series.tilt_axis_deg else read_refined_alignment(self._folder, name)
         result = process_series(
             series,
             self._settings,

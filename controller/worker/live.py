@@ -16,6 +16,7 @@ from controller.worker.refined_alignment import RefinedAlignment, read_refined_a
 from processing.errors import ProcessingError
 from processing.files.section import read_section
 from processing.images.repair_pixels import repair_image
+from processing.images.upright import turned_upright, upright_shape
 from processing.live.frame_check import FrameCheck
 from processing.live.reconstruction import LiveReconstruction, LiveTilt
 
@@ -47,7 +48,9 @@ class LiveSeries:
         scan = protocol.scan
         self._planned = len(protocol.series(series).tilts_deg)
         self._pixel_nm = scan.pixel_nm
-        self._volume = LiveReconstruction((scan.height_px, scan.width_px), scan.pixel_nm)
+        self._tilt_axis_deg = protocol.column.tilt_axis_deg
+        shape = upright_shape((scan.height_px, scan.width_px), self._tilt_axis_deg)
+        self._volume = LiveReconstruction(shape, scan.pixel_nm)
         self._frame_check = FrameCheck(self._volume.pixel_nm, self._volume.binning)
         self._refined: RefinedAlignment | None = None
         self._in_volume: dict[int, RecordedFrame] = {}
@@ -81,7 +84,8 @@ class LiveSeries:
         if behind == 0:
             caption = f"{frame.name} {frame.actual_deg:+.1f}°"
             self._publish(write_preview(self._folder, "frame", image, caption, self._pixel_nm))
-        pixels = repair_image(self._volume.binned(image))
+        repaired = repair_image(self._volume.binned(image))
+        pixels = turned_upright(repaired, self._tilt_axis_deg)
         tilt = self._volume.add(frame.section, pixels, frame.actual_deg)
         self._in_volume[frame.section] = frame
         self._publish_tilt(frame, tilt)

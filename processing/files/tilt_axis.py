@@ -28,6 +28,11 @@ def axis_of_titles(titles: Sequence[str]) -> list[float]:
     return [to_number(found[1]) for title in titles if (found := TITLE_AXIS.search(title))]
 
 
+def axis_titles(tilt_axis_deg: float) -> tuple[str, ...]:
+    """Return the title of an mdoc that says the axis, as IMOD reads it; none for 0 degrees."""
+    return (f"Tilt axis angle = {tilt_axis_deg:g}",) if tilt_axis_deg else ()
+
+
 def axis_of_log(path: Path) -> list[SaidValue]:
     """Return the axis angle in the text that FEI's programs write beside a stack, A.txt."""
     log = plain_name(path).with_suffix(".txt")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Collection
 from pathlib import Path
@@ -15,8 +16,8 @@ from controller.app.run_queue import Outcome, run_queue
 from controller.common.exit_codes import ExitCode
 from controller.engine import Engine
 from controller.engine.results_run import ResultsRun
-from controller.model.commands import Answer
-from controller.model.events import Event, FlipChecked, PromptOpened, StateChanged
+from controller.model.commands import Answer, StopWhen
+from controller.model.events import Event, FlipChecked, PromptOpened, State, StateChanged
 from controller.model.prompts import FlipAnswer, FlipCheckAnswer, PromptId
 from controller.model.protocol import Protocol
 from controller.model.stage import StagePosition
@@ -30,6 +31,7 @@ from controller.session.folder import SessionFolder
 from controller.session.grid_folder import GridFolder
 from controller.session.queue_journal import GridFlipped, QueueJournal, QueueOpened, TargetState
 from controller.session.session import Session
+from processing.files.examine import ReadingOptions, examine_series
 from processing.images.placement import MIRROR
 from simulator.microscope import create
 from simulator.settings import SimulatorSettings
@@ -83,6 +85,8 @@ class SessionsInOneProcess:
                 engine.answer(self._answer(event))
             if isinstance(event, StateChanged):
                 reasons.append(event.reason)
+                if event.state is State.PAUSED:  # nobody is there to end it
+                    engine.stop(StopWhen.NOW)
 
         engine = Engine(session, lambda: self._microscope, FakeJobs(), publish, write_report)
         code = engine.run()
@@ -103,9 +107,10 @@ def run(
     specimen: str = "",
     assemblies_nm: Collection[tuple[float, float]] = PLACES_NM.values(),
     seed: int = SEED,
+    column: str = "",
 ) -> tuple[SessionsInOneProcess, QueueJournal, ExitCode]:
     protocol = write_grid_protocol(
-        folder, places_nm, seed=seed, specimen=specimen, assemblies_nm=assemblies_nm
+        folder, places_nm, seed=seed, specimen=specimen, assemblies_nm=assemblies_nm, column=column
     )
     (folder / "grid").mkdir()
     sessions = SessionsInOneProcess(folder / "grid", protocol, flips)
@@ -140,6 +145,49 @@ def test_one_flip_serves_all_targets_and_a_failing_one_stops_nobody(tmp_path: Pa
         session.close()
 
 
+@pytest.mark.parametrize("turned_deg", [10.0, 45.0, 90.0, -170.0])
+def test_a_scan_that_is_rotated_against_the_stage_costs_no_target(
+    turned_deg: float, tmp_path: Path
+) -> None:
+    flips = [OperatorAction.TURNED_IN_PLANE, FlipAnswer.DONE]
+    sessions, journal, code = run(
+        tmp_path,
+        PLACES_NM,
+        flips,
+        f"[scan]\nrotation_deg = {turned_deg}\n",
+        column=f"tilt_axis_deg = {turned_deg}\n",
+    )
+    assert code == ExitCode.OK, journal.state.targets
+    assert flips == []  # the grid that was only turned came out again
+    found, mount = sessions.grid.read_found(), load_world(sessions.grid.path / "world.json").mount
+    assert found is not None and found.in_plane_deg is not None
+    for name, before_nm in PLACES_NM.items():
+        true_nm = -mount.to_holder(np.array([[-before_nm[0], -before_nm[1], 0.0]]))[0, :2]
+        ((x_nm, y_nm),) = found.places_nm[name]
+        assert np.hypot(*(true_nm - (x_nm, y_nm))) < 100.0
+        session = Session.open(sessions.grid.target(name))
+        check = session.ledger.flip
+        assert check is not None and check.accepted
+        said = examine_series(session.folder.stack("B"), ReadingOptions()).inputs.tilt_axis_deg
+        assert said == turned_deg
+        turned = (check.in_plane_deg - found.in_plane_deg + 180) % 360 - 180
+        assert abs(turned) < found.in_plane_limit_deg
+        session.close()
+
+
+def test_an_unknown_rotation_of_the_scan_is_named_with_its_remedy(tmp_path: Path) -> None:
+    off_nm = {name: (x_nm + 35.0, y_nm) for name, (x_nm, y_nm) in PAIR_NM.items()}
+    sessions, journal, code = run(tmp_path, off_nm, [], "[scan]\nrotation_deg = 90\n")
+    assert code == ExitCode.SAFETY and sessions.runs == list(PAIR_NM)
+    for target in journal.state.targets.values():
+        said = re.search(
+            r"find-target: .*; the scan is rotated by about \d+ degrees: rotate it back, or set "
+            r"about column.tilt_axis_deg = (\d+)",
+            target.reason,
+        )
+        assert said is not None and abs(float(said[1]) - 90.0) <= 10.0, target.reason
+
+
 MIRROR_SYMMETRIC = {"one": (0.0, 0.0), "up": (500.0, 300.0), "down": (500.0, -300.0)}
 
 
@@ -172,6 +220,19 @@ def test_where_positions_do_not_tell_the_side_the_image_of_a_target_does(
 
 
 PAIR_NM = {"one": (0.0, 0.0), "two": (700.0, 100.0)}
+
+
+def test_an_empty_place_that_fits_the_positions_better_is_passed_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    empty_nm = np.array(list(PAIR_NM.values())) * MIRROR + [0.0, 900.0]
+    survey = flip_for_all.survey_grid
+    monkeypatch.setattr(
+        flip_for_all, "survey_grid", lambda *step: np.vstack([empty_nm, survey(*step)])
+    )
+    _, journal, code = run(tmp_path, PAIR_NM, [FlipAnswer.DONE], assemblies_nm=PAIR_NM.values())
+    assert code == ExitCode.OK, journal.state.targets
+    assert journal.state.in_state(TargetState.DONE) == tuple(PAIR_NM)
 
 
 @pytest.mark.parametrize("seed", range(7, 11))
@@ -214,7 +275,7 @@ def test_a_target_must_be_turned_as_the_grid_is(
     found = FoundTargets(
         detail="", in_plane_deg=grid_deg, places_nm={}, seen=(), in_plane_limit_deg=6.0
     )
-    judged = judge_angle(check, found)
+    judged = judge_angle(check, found, 0.0)
     assert judged.accepted is accepted
     assert ("and the grid by 144: another assembly" in judged.found) is not accepted
 
@@ -222,7 +283,7 @@ def test_a_target_must_be_turned_as_the_grid_is(
 def test_a_refused_target_keeps_its_reason() -> None:
     refused = not_compared("no object")
     found = FoundTargets(detail="", in_plane_deg=1.0, places_nm={}, seen=(), in_plane_limit_deg=6.0)
-    assert judge_angle(refused, found) == refused
+    assert judge_angle(refused, found, 0.0) == refused
 
 
 def seen_at(in_plane_deg: float) -> FlipChecked:

@@ -57,6 +57,7 @@ def write_grid_protocol(
     *,
     seed: int,
     specimen: str = "",
+    column: str = "",
     assemblies_nm: Collection[tuple[float, float]] = PLACES_NM.values(),
 ) -> Path:
     """Write protocol and simulator profile; by default the assemblies lie at `PLACES_NM`.
@@ -66,7 +67,9 @@ def write_grid_protocol(
     places_nm
         Stage positions of the targets.
     specimen
-        Further settings of the simulated specimen.
+        Further settings of the simulated specimen, and sections after it.
+    column
+        Further settings of the column.
     assemblies_nm
         Stage positions of the assemblies, the first at zero.
     """
@@ -77,5 +80,5 @@ def write_grid_protocol(
     (folder / "simulator" / "small.toml").write_text(text + specimen)
     path = folder / "small-grid.toml"
     targets = [TARGET.format(name=n, x=x, y=y) for n, (x, y) in places_nm.items()]
-    path.write_text(PROTOCOL + "".join(targets))
+    path.write_text(PROTOCOL.replace("[scan]", f"{column}[scan]") + "".join(targets))
     return path

@@ -103,6 +103,7 @@ def _write_series(out: Path, name: str, series: Any, protocol: Protocol) -> Sequ
     from processing.files.mdoc import MdocHeader, MdocSection, write_mdoc
     from processing.files.mrc import STORED_AS, write_images
     from processing.files.rawtlt import write_rawtlt
+    from processing.files.tilt_axis import axis_titles
 
     scan = protocol.scan
     current_pA = protocol.series_a.current_pA
@@ -116,7 +117,10 @@ def _write_series(out: Path, name: str, series: Any, protocol: Protocol) -> Sequ
         pixel_nm=scan.pixel_nm,
         voltage_kV=protocol.column.voltage_kV,
         data_mode=STORED_AS[series.counts.dtype.name],
-        titles=(f"dualtilt: series {name}, simulated",),
+        titles=(
+            f"dualtilt: series {name}, simulated",
+            *axis_titles(protocol.column.tilt_axis_deg),
+        ),
     )
     sections = [
         MdocSection(

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from pydantic import field_validator
 
 from controller.model.base import Settings
-from controller.model.plausible import COLLECTION, CONVERGENCE, VOLTAGE
+from controller.model.plausible import COLLECTION, CONVERGENCE, TILT_AXIS, VOLTAGE
 
 
 class ColumnSettings(Settings):
@@ -24,6 +24,9 @@ class ColumnSettings(Settings):
     """Convergence semi-angle of the probe (mrad)."""
     inner_collection_mrad: Annotated[float, COLLECTION] = 62.0
     """Inner collection semi-angle of the HAADF detector (mrad)."""
+    tilt_axis_deg: Annotated[float, TILT_AXIS] = 0.0
+    """Direction of the tilt axis in the images, from +y towards -x (degrees): the rotation of the
+    scan against the stage."""
 
     @field_validator("simulator_settings")
     @classmethod

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from controller.hardware.interface import Frame, OutOfLimitsError
 from controller.model.events import Checked, FlipChecked
 from controller.model.exposures import flip_check_tilts_deg
+from controller.model.protocol import Protocol
 from controller.model.scan import FrameInfo
 from controller.model.sections.flip import Flip
 from controller.model.stage import StagePosition
@@ -27,6 +28,7 @@ from controller.session.entries import FrameWritten
 from processing.errors import ProcessingError
 from processing.images.flip import FlipMatch, match_flip
 from processing.images.landmarks import Landmark
+from processing.images.upright import turned_upright
 from processing.images.views import TiltedViews
 
 SeriesA = tuple[TiltedViews, FrameInfo]
@@ -125,7 +127,9 @@ def _check_in_view(context: Context, step_id: str, series_a: ReadSeriesA) -> Fli
         views, reference = series_a()
         pixel_nm = context.protocol.scan.pixel_nm
         tilts_deg = [shot.info.stage.alpha_deg for shot in shots]
-        match = match_flip(views, [shot.pixels for shot in shots], tilts_deg, pixel_nm)
+        axis_deg = context.protocol.column.tilt_axis_deg
+        images = [turned_upright(shot.pixels, axis_deg) for shot in shots]
+        match = match_flip(views, images, tilts_deg, pixel_nm)
     except ProcessingError as error:
         return not_compared(str(error))
     exposure_ratio = _charge_per_pixel(shots[0].info) / _charge_per_pixel(reference)
@@ -216,15 +220,16 @@ def own_series_a(context: Context) -> SeriesA:
     session = context.session
     frames = session.ledger.usable("A")
     images = (session.image("A", frame.section) for frame in frames)
-    return series_a_of(frames, images, context.protocol.scan.pixel_nm)
+    return series_a_of(frames, images, context.protocol)
 
 
 def series_a_of(
-    frames: Sequence[FrameWritten], images: Iterable[NDArray[Any]], pixel_nm: float
+    frames: Sequence[FrameWritten], images: Iterable[NDArray[Any]], protocol: Protocol
 ) -> SeriesA:
     """Return predicted views from images of A, and the record of its frame nearest to 0 degrees."""
     tilts_deg = [frame.info.stage.alpha_deg for frame in frames]
-    views = TiltedViews(images, tilts_deg, pixel_nm)
+    upright = (turned_upright(image, protocol.column.tilt_axis_deg) for image in images)
+    views = TiltedViews(upright, tilts_deg, protocol.scan.pixel_nm)
     return views, min((frame.info for frame in frames), key=_tilt)
 
 

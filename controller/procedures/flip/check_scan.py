@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from controller.model.scan import ScanSettings
+from controller.model.scan import ScanSettings, along_stage
 from controller.model.stage import StagePosition
 from controller.model.survey import MAP_FIELDS, WIDE
 from controller.procedures.context import Context
@@ -35,20 +35,37 @@ class ScanAxes:
     Attributes
     ----------
     matrix
-        [(x, y) of the image, (x, y) of the stage]; the identity for a correct scan.
+        [(x, y) of the image across and along the tilt axis of the protocol, (x, y) of the stage];
+        the identity for a correct scan.
+    tilt_axis_deg
+        Direction of the tilt axis in the images by the protocol.
     """
 
     matrix: NDArray[Any]
+    tilt_axis_deg: float = 0.0
 
     @property
     def fault(self) -> str:
         """Fault of the scan, in words; empty if there is none."""
         if np.linalg.det(self.matrix) < 0:
             return "the scan is mirrored"
-        turned_deg = float(np.degrees(np.arctan2(*(self.matrix[::-1, 0]))))
-        if abs(turned_deg) > MAX_ROTATION_DEG:
-            return f"the scan is rotated by about {round(turned_deg, -1) % 360:.0f} degrees"
+        if abs(self._turned_deg) > MAX_ROTATION_DEG:
+            return f"the scan is rotated by about {round(self._turned_deg, -1) % 360:.0f} degrees"
         return ""
+
+    @property
+    def remedy(self) -> str:
+        """Remedy of the fault before anything is recorded, in words."""
+        if np.linalg.det(self.matrix) < 0:
+            return "mirror it back"
+        axis_deg = (self.tilt_axis_deg + self._turned_deg + 180) % 360 - 180
+        return f"rotate it back, or set about column.tilt_axis_deg = {round(axis_deg, -1):.0f}"
+
+    @property
+    def _turned_deg(self) -> float:
+        """Rotation of the scan against the protocol, -180 to 180 degrees."""
+        (xx, xy), (yx, yy) = self.matrix
+        return float(np.degrees(np.arctan2(yx - xy, xx + yy)))
 
 
 def measure_scan_axes(context: Context, step_id: str) -> ScanAxes | None:
@@ -63,7 +80,7 @@ def measure_scan_axes(context: Context, step_id: str) -> ScanAxes | None:
     ScanAxes or None
         None if the object is not found in all three low-dose shots, or the stage hardly moved.
     """
-    stage = context.microscope.stage()
+    stage, axis_deg = context.microscope.stage(), context.protocol.column.tilt_axis_deg
     for field in (WIDE, MAP_FIELDS["low"]):
         scan = wide_scan(context.protocol, context.microscope.description, field)
         step_nm = STEP_FRACTION * scan.pixel_nm * min(scan.width_px, scan.height_px)
@@ -76,7 +93,7 @@ def measure_scan_axes(context: Context, step_id: str) -> ScanAxes | None:
         locations = [_located(context, step_id, target, scan) for target in targets]
         context.microscope.move(step_id, stage)
         found = [located for located in locations if located is not None]
-        if len(found) == len(targets) and (axes := _axes(found, step_nm)):
+        if len(found) == len(targets) and (axes := _axes(found, step_nm, axis_deg)):
             return axes
     return None
 
@@ -89,17 +106,18 @@ class _Located:
     shot that it had requested before, from another position than it asks for now.
     """
 
-    object_nm: NDArray[Any]
+    object_nm: tuple[float, float]
     stage_nm: NDArray[Any]
 
 
-def _axes(locations: list[_Located], step_nm: float) -> ScanAxes | None:
+def _axes(locations: list[_Located], step_nm: float, axis_deg: float) -> ScanAxes | None:
     """Compare the moves of the image with those of the stage; None if the stage hardly moved."""
-    image_nm = np.diff([located.object_nm for located in locations], axis=0).T
+    positions_nm = [along_stage(located.object_nm, axis_deg) for located in locations]
+    image_nm = np.diff(positions_nm, axis=0).T
     moves_nm = np.diff([located.stage_nm for located in locations], axis=0).T
     if abs(np.linalg.det(moves_nm)) < LEAST_AREA * step_nm**2:
         return None
-    return ScanAxes(image_nm @ np.linalg.inv(moves_nm))
+    return ScanAxes(image_nm @ np.linalg.inv(moves_nm), axis_deg)
 
 
 def _located(
@@ -113,6 +131,5 @@ def _located(
     if location is None:
         return None
     stage, pixel_nm = shot.info.stage, shot.info.scan.pixel_nm
-    return _Located(
-        np.array(location.offset_px[::-1]) * pixel_nm, np.array([stage.x_nm, stage.y_nm])
-    )
+    y_px, x_px = location.offset_px
+    return _Located((x_px * pixel_nm, y_px * pixel_nm), np.array([stage.x_nm, stage.y_nm]))

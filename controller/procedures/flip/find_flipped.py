@@ -44,7 +44,8 @@ def carry_out(step: FindFlipped, context: Context) -> None:
     series_a = partial(own_series_a, context)
     for x_nm, y_nm in found.places_nm.get(context.protocol.target or "", ()):
         place = StagePosition(x_nm=x_nm, y_nm=y_nm)
-        check = judge_angle(check_at_place(context, step.id, place, series_a), found)
+        check = check_at_place(context, step.id, place, series_a)
+        check = judge_angle(check, found, context.protocol.column.tilt_axis_deg)
         context.publish(check)
         if check.accepted:
             context.session.enter(FlipJudged(check=check))

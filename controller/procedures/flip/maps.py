@@ -9,7 +9,7 @@ from controller.model.base import SeriesName
 from controller.model.events import Level
 from controller.model.exposures import low_dose_scan
 from controller.model.protocol import Protocol
-from controller.model.scan import ScanSettings
+from controller.model.scan import ScanSettings, along_stage
 from controller.model.survey import MAP_FIELDS
 from controller.procedures.context import Context
 from controller.procedures.show_image import show
@@ -82,7 +82,7 @@ def _landmarks_of_a(context: Context, step_id: str) -> tuple[Landmark, ...]:
 def move_to_landmark(context: Context, step_id: str, candidate: Landmark) -> None:
     """Centre an assembly of the low map, unless it is centred already."""
     taken = context.session.ledger.maps["B-low"].info
-    x_nm, y_nm = candidate.position_nm
+    x_nm, y_nm = along_stage(candidate.position_nm, context.protocol.column.tilt_axis_deg)
     target = taken.stage.model_copy(
         update={"x_nm": taken.stage.x_nm - x_nm, "y_nm": taken.stage.y_nm - y_nm}
     )

@@ -8,6 +8,7 @@ from functools import partial
 from itertools import islice
 
 from controller.model.events import FlipChecked
+from controller.model.protocol import Protocol
 from controller.model.stage import StagePosition
 from controller.procedures.context import Context
 from controller.procedures.flip.check_flip import SeriesA, check_at_place, series_a_of
@@ -58,7 +59,7 @@ def side_by_images(
     grid = GridFolder.of_member(context.session.folder.path)
     first: SideByImages | None = None
     for name in islice(_comparable(context, places_nm), MOST_TARGETS):
-        series_a = partial(_series_a, grid.target(name), context.protocol.scan.pixel_nm)
+        series_a = partial(_series_a, grid.target(name), context.protocol)
         for x_nm, y_nm in places_nm[name]:
             context.operator.checkpoint()
             place = StagePosition(x_nm=x_nm, y_nm=y_nm)
@@ -78,9 +79,9 @@ def _comparable(context: Context, names: Mapping[str, object]) -> Iterator[str]:
             yield name
 
 
-def _series_a(folder: SessionFolder, pixel_nm: float) -> SeriesA:
+def _series_a(folder: SessionFolder, protocol: Protocol) -> SeriesA:
     frames = usable_frames(folder, "A")
-    return series_a_of(frames, read_images(folder, "A", frames), pixel_nm)
+    return series_a_of(frames, read_images(folder, "A", frames), protocol)
 
 
 def _is_same_side(check: FlipChecked, context: Context) -> bool:

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from controller.hardware.interface import Frame
 from controller.model.exposures import survey_places_nm
-from controller.model.scan import ScanSettings
+from controller.model.scan import ScanSettings, along_stage
 from controller.model.stage import StagePosition
 from controller.model.survey import MAP_FIELDS
 from controller.procedures.context import Context
@@ -27,7 +27,8 @@ def survey_grid(context: Context, step_id: str) -> NDArray[np.float64]:
         microscope.move(step_id, StagePosition(x_nm=x_nm, y_nm=y_nm))
         microscope.wait(context.protocol.tracking.settle_s)
         frame = _take_map(context, step_id, scan, number)
-        found_nm = merge(found_nm, centring_positions_nm(frame), MERGE_PX * _pixel_nm(frame))
+        positions_nm = centring_positions_nm(frame, context.protocol.column.tilt_axis_deg)
+        found_nm = merge(found_nm, positions_nm, MERGE_PX * _pixel_nm(frame))
     return np.array(found_nm).reshape(-1, 2)
 
 
@@ -35,15 +36,16 @@ MERGE_PX = 3 * TOLERANCE_PX
 """Largest distance of two positions that belong to one assembly, in pixels of a map."""
 
 
-def centring_positions_nm(frame: Frame) -> list[tuple[float, float]]:
+def centring_positions_nm(frame: Frame, tilt_axis_deg: float) -> list[tuple[float, float]]:
     """Return the stage positions that centre the assemblies that lie whole on a map."""
     scan, stage = frame.info.scan, frame.info.stage
     half_nm = min(scan.width_px, scan.height_px) * scan.pixel_nm / 2
-    return [
-        (stage.x_nm - landmark.position_nm[0], stage.y_nm - landmark.position_nm[1])
+    distances_nm = [
+        along_stage(landmark.position_nm, tilt_axis_deg)
         for landmark in find_landmarks(frame.pixels, scan.pixel_nm)
         if _is_whole(landmark, half_nm, scan.pixel_nm)
     ]
+    return [(stage.x_nm - x_nm, stage.y_nm - y_nm) for x_nm, y_nm in distances_nm]
 
 
 def merge(

@@ -61,7 +61,7 @@ def keep_centred(
             centre_object(context, step_id, location, context.protocol.scan.pixel_nm)
             if location.distance_px <= limit:  # a small correction needs no second shot
                 return location
-    if context.protocol.target is None or not more_rounds:
+    if context.protocol.targets is None or not more_rounds:
         context.lose_object(
             f"{step_name(step_id)}: the object does not stay in view after {MAX_CORRECTIONS} "
             "corrections",
@@ -89,5 +89,6 @@ def centre_object(
     context: Context, step_id: str, location: ObjectLocation, pixel_nm: float
 ) -> StagePosition:
     """Move the stage, at its present tilt, so that the object is centred."""
-    target = centring_position(context.microscope.stage(), location.offset_px, pixel_nm)
+    axis_deg = context.protocol.column.tilt_axis_deg
+    target = centring_position(context.microscope.stage(), location.offset_px, pixel_nm, axis_deg)
     return context.microscope.move(step_id, target)

@@ -66,8 +66,10 @@ def predict_from_frames(
 
 def _centred_positions(context: Context, series: SeriesName) -> Iterator[CentredPosition]:
     """Yield, for each usable frame, the stage position that would have centred the object."""
+    axis_deg = context.protocol.column.tilt_axis_deg
     for frame in context.session.ledger.frames_with_object(series):
         if frame.offset_px is None:
             continue
-        there = centring_position(frame.info.stage, frame.offset_px, frame.info.scan.pixel_nm)
+        pixel_nm = frame.info.scan.pixel_nm
+        there = centring_position(frame.info.stage, frame.offset_px, pixel_nm, axis_deg)
         yield CentredPosition(there.alpha_deg, there.x_nm, there.y_nm)

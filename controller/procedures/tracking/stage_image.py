@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 
+from controller.model.scan import along_stage
 from controller.model.stage import StagePosition
 
 MAX_TILT_DEG = 85.0
@@ -20,14 +21,19 @@ def cos_tilt(alpha_deg: float) -> float:
 
 
 def centring_position(
-    stage: StagePosition, offset_px: tuple[float, float], pixel_nm: float
+    stage: StagePosition, offset_px: tuple[float, float], pixel_nm: float, tilt_axis_deg: float
 ) -> StagePosition:
-    """Return the stage position that centres what the image shows at an offset (y, x)."""
+    """Return the stage position that centres what the image shows at an offset (y, x).
+
+    Parameters
+    ----------
+    tilt_axis_deg
+        Direction of the tilt axis in the image, from +y towards -x.
+    """
     y_px, x_px = offset_px
-    across_nm = x_px * pixel_nm / cos_tilt(stage.alpha_deg)
-    return stage.model_copy(
-        update={"x_nm": stage.x_nm - across_nm, "y_nm": stage.y_nm - y_px * pixel_nm}
-    )
+    across_nm, along_nm = along_stage((x_px * pixel_nm, y_px * pixel_nm), tilt_axis_deg)
+    across_nm /= cos_tilt(stage.alpha_deg)
+    return stage.model_copy(update={"x_nm": stage.x_nm - across_nm, "y_nm": stage.y_nm - along_nm})
 
 
 def image_distance_nm(one: StagePosition, other: StagePosition, alpha_deg: float) -> float:
