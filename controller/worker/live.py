@@ -12,6 +12,7 @@ from controller.session.folder import SessionFolder
 from controller.session.previews import brightest, write_preview
 from controller.worker.child import Handler, Send, describe_error
 from controller.worker.child_messages import AnyTask, CatchUp, Ended, Published, Working
+from controller.worker.freed_memory import keep_freed_memory
 from controller.worker.refined_alignment import RefinedAlignment, read_refined_alignment
 from processing.errors import ProcessingError
 from processing.files.section import read_section
@@ -27,6 +28,7 @@ which the next frame may have to wait."""
 
 def handler(folder: Path, send: Send) -> Handler:
     """Return the function that carries out the tasks of this child."""
+    keep_freed_memory()
     watched: dict[SeriesName, LiveSeries] = {}
 
     def handle(task: AnyTask) -> Ended:

@@ -30,6 +30,9 @@ from processing.structure_results import (
     StructureType,
 )
 
+FEWEST_IN_INTERIOR = 10
+"""Fewest particles in the interior whose means have an error."""
+
 
 @dataclass(frozen=True, eq=False)
 class ParticleStructure:
@@ -138,10 +141,21 @@ def analyse_structure(
         layers=layer_search.described(neighbours, layer, envelope.depth_nm),
         position_error_nm=error.nm,
         position_error_source=error.source,
-        notes=list(notes),
+        notes=[*notes, *_few_in_interior(int(interior.sum()))],
     )
     table = _table(structure, grains, layer, envelope, neighbours, order, np.sqrt(fits.misfit))
     return StructureAnalysis(summary, _spread(table, kept), g, s)
+
+
+def _few_in_interior(number: int) -> list[str]:
+    """Return a warning in one line where the means of the interior are those of few particles."""
+    if number >= FEWEST_IN_INTERIOR:
+        return []
+    particles = "1 particle lies" if number == 1 else f"{number} particles lie"
+    return [
+        f"only {particles} in the interior, without a neighbour at the surface: distances, "
+        "coordination and packing there are no mean of the assembly, and their errors do not hold"
+    ]
 
 
 def _shares(structure: Ints, errors: dict[int, float]) -> dict[StructureType, Measured]:

@@ -57,6 +57,16 @@ def test_a_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert atoms.positions / 10 == pytest.approx(table().centres_nm, abs=1e-3)
 
 
+def test_means_of_few_particles_have_no_errors(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_csv(tmp_path / "mine.csv", table())
+    assert main(["analyse", str(tmp_path / "mine.csv"), "--out", str(tmp_path / "o")]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert "coordination 12 neighbours (in the interior)" in lines
+    assert any(line.startswith("note: only") and "in the interior" in line for line in lines)
+
+
 def test_a_value_has_as_many_decimals_as_its_error(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -14,21 +14,23 @@ from processing.export import export
 from processing.results import Cause, Summary, Trust, Verdict
 from tests.support.finished_session import make_finished
 
-DOUBTFUL = Verdict(state=Trust.DOUBTFUL, reasons=("it is noisy",), causes=(Cause.NOISE,))
+VERDICTS = {Trust.DOUBTFUL: ExitCode.OK, Trust.REFUSED: ExitCode.SAFETY}
 
 
 def run(*arguments: object) -> int:
     return main(["export", *map(str, arguments)])
 
 
-def test_prints_what_it_wrote_and_why_the_count_is_doubtful(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("state", VERDICTS)
+def test_prints_what_it_wrote_and_why_the_count_is_not_trusted(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], state: Trust
 ) -> None:
-    session = make_finished(tmp_path / "session", verdict=DOUBTFUL)
-    assert run(session, "--to", "star", "imod") == ExitCode.OK
+    verdict = Verdict(state=state, reasons=("it is noisy",), causes=(Cause.NOISE,))
+    session = make_finished(tmp_path / "session", verdict=verdict)
+    assert run(session, "--to", "star", "imod") == VERDICTS[state]
     out = session.resolve() / "export"
     files = [out / "particles_fused.star", out / "particles_fused.mod"]
-    assert capsys.readouterr().out.splitlines() == [*map(str, files), "doubtful: it is noisy"]
+    assert capsys.readouterr().out.splitlines() == [*map(str, files), f"{state}: it is noisy"]
     assert all(path.stat().st_size for path in files)
 
 

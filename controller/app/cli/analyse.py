@@ -143,7 +143,7 @@ def _percent(share: Measured) -> str:
 def _number(measured: Measured) -> str:
     """Return value and error with as many decimals as give the error two digits."""
     value, error = measured.value, measured.error
-    if not error > 0:
-        return f"{value:.4g} ± {error:.2g}"
+    if not error > 0:  # a single particle, or all alike
+        return f"{value:.4g}"
     decimals = max(0, 1 - math.floor(math.log10(error)))
     return f"{value:.{decimals}f} ± {error:.{decimals}f}"

@@ -62,8 +62,7 @@ def run(args: argparse.Namespace) -> int:
         print(path.resolve())
     for line in missing(finished, targets):
         print(f"missing: {line}")
-    _print_doubts(finished.count)
-    return ExitCode.OK
+    return _print_doubts(finished.count)
 
 
 def read_about(path: Path) -> About:
@@ -87,11 +86,13 @@ def read_about(path: Path) -> About:
         raise UsageError(f"{path}: {'; '.join(describe_errors(error, About))}") from None
 
 
-def _print_doubts(count: Count) -> None:
-    """Print why the exported particles are not to be trusted, if so."""
+def _print_doubts(count: Count) -> ExitCode:
+    """Print why the exported particles are not to be trusted, if so; return the exit code."""
     from processing.results import Trust
 
     verdict = count.verdict
     if verdict is not None and verdict.state is not Trust.TRUSTED:
         for reason in verdict.reasons:
             print(f"{verdict.state}: {reason}")
+    refused = verdict is not None and verdict.state is Trust.REFUSED
+    return ExitCode.SAFETY if refused else ExitCode.OK

@@ -19,12 +19,16 @@ def print_counts(summary: Summary) -> None:
 
 def count_lines(summary: Summary) -> list[str]:
     """Return counts with their intervals, diameter, registration, structure and warnings."""
+    from processing.results import Trust
+
     lines = [f"{'':8}{'particles':>10}  95 % interval"]
     for name in ("A", "B", "fused"):
         count = getattr(summary.counts, name)
         if count is not None:
             lines.append(f"{name:8}{count.n:>10}  {interval_text(count)}")
-    if summary.counts.B is None:
+    verdict = summary.verdict
+    refused = verdict is not None and verdict.state is Trust.REFUSED
+    if summary.counts.B is None and not refused:
         lines.append("not in the interval: particles hidden where the beam leaves; record B")
     diameter = summary.diameter_nm
     if diameter.shape is None:
