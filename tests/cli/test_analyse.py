@@ -60,7 +60,9 @@ def test_a_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
 def test_means_of_few_particles_have_no_errors(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    write_csv(tmp_path / "mine.csv", table())
+    points = packed(15, 7.7, order="fcc", seed=3)
+    particles = ParticleTable(points, np.full(len(points), 6.3), np.ones(len(points)))
+    write_csv(tmp_path / "mine.csv", particles)
     assert main(["analyse", str(tmp_path / "mine.csv"), "--out", str(tmp_path / "o")]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert "coordination 12 neighbours (in the interior)" in lines
