@@ -80,7 +80,27 @@ CASES = [
         ("bridge", "--host", "0.0.0.0"),
         ("refusing to listen on 0.0.0.0 without certificates", "--make-certs"),
     ),
-    Case("no such verb", ("frobnicate",), ("frobnicate", "dualtilt --help")),
+    Case("no such verb", ("frobnicate",), ("unknown verb 'frobnicate'; see dualtilt --help",)),
+    Case(
+        "a verb with a slip",
+        ("analyze", "{dir}"),
+        ("unknown verb 'analyze' (did you mean analyse?); see dualtilt --help",),
+    ),
+    Case(
+        "an option with a slip",
+        ("process", "A.mrc", "--pixle-nm=1.2"),
+        ("unknown option --pixle-nm (did you mean --pixel-nm?); see dualtilt process --help",),
+    ),
+    Case(
+        "an option of another verb",
+        ("report", "{dir}", "--threshold", "3"),
+        ("unknown option --threshold; see dualtilt report --help",),
+    ),
+    Case(
+        "too many words",
+        ("report", "{dir}", "{dir}"),
+        ("too many arguments: {dir}; see dualtilt report --help",),
+    ),
     Case("process: no series", ("process",), ("A.mrc|SESSION", "dualtilt process --help")),
     *(
         Case(f"{verb}: {option} {value}", (*words, option, value), (option, value, says))

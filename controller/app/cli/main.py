@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from collections.abc import Iterable, Sequence
+from difflib import get_close_matches
 from importlib import import_module
 from pathlib import Path
 from typing import NoReturn, Protocol, cast
@@ -73,6 +75,16 @@ class OneLineParser(argparse.ArgumentParser):
         """Print what is wrong and where the arguments are listed; exit code 2."""
         self.exit(ExitCode.USAGE, f"dualtilt: {one_line(message)}; see {self.prog} --help\n")
 
+    def refuse(self, unknown: Sequence[str]) -> NoReturn:
+        """Print which options are unknown, or else which words are too many; exit code 2."""
+        options = [word.partition("=")[0] for word in unknown if word.startswith("-")]
+        if not options:
+            self.error(f"too many arguments: {' '.join(unknown)}")
+        known = self._option_string_actions
+        self.error(
+            ", ".join(f"unknown option {each}{_did_you_mean(each, known)}" for each in options)
+        )
+
 
 class _Version(argparse.Action):
     """Option that prints the version, which is looked up only then."""
@@ -84,7 +96,7 @@ class _Version(argparse.Action):
         parser.exit()
 
 
-def build_parser(chosen: str | None) -> argparse.ArgumentParser:
+def build_parser(chosen: str | None) -> OneLineParser:
     """Build the command line; only the chosen verb is loaded and gets its arguments."""
     parser = OneLineParser(
         prog="dualtilt",
@@ -93,9 +105,11 @@ def build_parser(chosen: str | None) -> argparse.ArgumentParser:
     )
     parser.add_argument("--debug", action="store_true", help="show tracebacks")
     parser.add_argument("-V", "--version", action=_Version, nargs=0, help="show the version")
+    parser.set_defaults(parser=parser)
     verbs = parser.add_subparsers(dest="verb", metavar="VERB")
     for name, purpose in VERBS.items():
         verb_parser = verbs.add_parser(name, help=purpose, description=purpose)
+        verb_parser.set_defaults(parser=verb_parser)
         if name == chosen:
             _load(name).add_arguments(verb_parser)
     return parser
@@ -123,8 +137,13 @@ def main(argv: list[str] | None = None) -> int:
 def _run_words(words: list[str]) -> int:
     """Run one verb; turn its errors into one line and an exit code."""
     # no option before the verb takes a value
-    parser = build_parser(next((word for word in words if not word.startswith("-")), None))
-    args = parser.parse_args(words)
+    chosen = next((word for word in words if not word.startswith("-")), None)
+    parser = build_parser(chosen)
+    if chosen is not None and chosen not in VERBS:
+        parser.error(f"unknown verb {chosen!r}{_did_you_mean(chosen, VERBS)}")
+    args, unknown = parser.parse_known_args(words)
+    if unknown:
+        args.parser.refuse(unknown)
     if EMPTY in words and args.verb != "answer":
         parser.error(
             "an argument is empty, maybe a variable without value; fill it or leave it out"
@@ -155,6 +174,12 @@ def _run_words(words: list[str]) -> int:
         return _print_error(
             f"internal error: {summary} (run again with --debug)", ExitCode.INTERNAL_ERROR
         )
+
+
+def _did_you_mean(word: str, known: Iterable[str]) -> str:
+    """Return a question for the known word that is most like a wrong one; empty without one."""
+    similar = get_close_matches(word, known, n=1)
+    return f" (did you mean {similar[0]}?)" if similar else ""
 
 
 def _load(name: str) -> Verb:
