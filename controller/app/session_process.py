@@ -85,7 +85,7 @@ def run_session(path: Path, bridge: Path | None) -> tuple[ExitCode, str]:
     Parameters
     ----------
     path
-        The session's folder, made by `controller.app.start_session.new_session`.
+        The session's folder, made by `controller.app.new_session.new_session`.
     bridge
         Connection file of the microscope's bridge; None starts a bridge for the simulator.
 

@@ -2,28 +2,22 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
-from datetime import datetime
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from controller.app.detached_process import start_detached
-from controller.app.profiles import require_simulator_profile, simulator_profile
-from controller.bridge.bridge_address import read_connection_file
-from controller.common.bounded_read import read_bounded
-from controller.common.ctrl_c import HungUpError, ctrl_c_sets_event, hang_up_ends
-from controller.common.errors import BridgeError, DualtiltError, UsageError, quoted
+from controller.common.ctrl_c import HungUpError, ctrl_c_sets_event, signals_end_at_once
+from controller.common.errors import DualtiltError, UsageError, quoted
 from controller.common.exit_codes import ExitCode
 from controller.common.python_command import python_module_command
 from controller.model.commands import StopWhen
-from controller.model.protocol import read_protocol
-from controller.rehearsal.fault_list import read_faults
-from controller.service.service_address import read_address
-from controller.service.session_client import ServiceClient
+from controller.service.service_address import NoSessionError, read_address
+from controller.service.session_client import ServiceClient, SessionGoneError
 from controller.session.folder import SessionFolder
 from controller.session.folder_lock import remove_if_unused
 
@@ -46,6 +40,15 @@ class EndedEarlyError(DualtiltError):
         self.exit_code = exit_code
 
 
+class InterruptedSessionError(DualtiltError):
+    """Ctrl-C or SIGTERM stopped the session; the message says how to continue it."""
+
+    exit_code = ExitCode.INTERRUPTED
+
+    def __init__(self, folder: SessionFolder) -> None:
+        super().__init__(f"interrupted; `dualtilt resume {quoted(folder.path)}` continues")
+
+
 class UnwatchedError(DualtiltError):
     """The session runs but cannot be shown from here; the message says how to reach it."""
 
@@ -56,82 +59,6 @@ class UnwatchedError(DualtiltError):
             f"{error}; the session continues in process {pid}: "
             f"`dualtilt attach {quoted(folder.path)}` shows it again, "
             f"`kill {pid}` ends it with the column safe"
-        )
-
-
-def new_session(
-    protocol_path: Path, out: Path | None, faults: Sequence[Path] = ()
-) -> SessionFolder:
-    """Make the folder of a new session, with copies of the protocol and the simulator's profile.
-
-    Parameters
-    ----------
-    out
-        Missing or empty folder; by default one in the current folder, named after protocol and
-        time.
-    faults
-        Lists of faults to rehearse; also copied into the folder.
-
-    Raises
-    ------
-    UsageError
-        The protocol or the profile is wrong, or the folder is in use.
-    """
-    protocol = read_protocol(protocol_path)
-    source = simulator_profile(protocol, protocol_path)
-    simulated = protocol.column.kind == "simulator"
-    # checked before the folder is made
-    read_faults(faults)
-    if simulated:
-        require_simulator_profile(source)
-    if out is None:
-        out = Path(f"{protocol.name}-{datetime.now():%Y%m%d-%H%M%S}")
-    folder = SessionFolder.create(out.absolute(), read_bounded(protocol_path).decode())
-    copies = [(source, simulator_profile(protocol, folder.protocol))] if simulated else []
-    copies += [(path, folder.faults / f"{n}-{path.name}") for n, path in enumerate(faults, 1)]
-    for original, copy in copies:
-        try:
-            copy.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(original, copy)
-        except OSError as error:
-            remove_if_unused(folder)
-            raise UsageError(f"{original}: cannot be copied: {error.strerror}") from None
-    return folder
-
-
-def require_connection_file(bridge: Path | None) -> None:
-    """Refuse a file that no bridge has written; None is a session without one.
-
-    Raises
-    ------
-    UsageError
-        There is no such file, or it is another one.
-    """
-    if bridge is None:
-        return
-    try:
-        read_connection_file(bridge)
-    except BridgeError:
-        what = "is no" if bridge.exists() else "no such"
-        raise UsageError(
-            f"--bridge {bridge}: {what} connection file; `dualtilt bridge` names it when it is "
-            "ready"
-        ) from None
-
-
-def require_bridge(protocol_path: Path, bridge: Path | None) -> None:
-    """Refuse a protocol for a real column without a bridge.
-
-    Raises
-    ------
-    UsageError
-        The bridge is missing, or the protocol is wrong.
-    """
-    require_connection_file(bridge)
-    if read_protocol(protocol_path).column.kind == "bridge" and bridge is None:
-        raise UsageError(
-            f"{protocol_path}: column.kind is bridge: start `dualtilt bridge` on the microscope "
-            "PC and pass its connection file with --bridge"
         )
 
 
@@ -168,12 +95,16 @@ def start_and_watch(
 
     Raises
     ------
+    InterruptedSessionError
+        Ctrl-C or SIGTERM has stopped the session.
     UnwatchedError
         The session runs and continues, but cannot be shown from here.
     """
     try:
         process = start(folder, bridge)
         exit_code = _watch_or_name(process, folder, headless, leave_when_ended_s)
+    except KeyboardInterrupt:
+        raise InterruptedSessionError(folder) from None
     except HungUpError:
         raise HungUpError(
             f"; the session continues: `dualtilt attach {quoted(folder.path)}` shows it again"
@@ -195,6 +126,9 @@ def _watch_or_name(
     except DualtiltError as error:
         if not _has_ended(process):
             raise UnwatchedError(folder, process.pid, error) from None
+        raise
+    except KeyboardInterrupt:
+        process.wait()  # batch systems kill what is left once this command has ended
         raise
 
 
@@ -228,7 +162,7 @@ def watch(
 ) -> ExitCode:
     """Show a session until it ends or the operator detaches; return the exit code.
 
-    Without a screen, Ctrl-C stops the session with the column safe.
+    Without a screen, Ctrl-C and SIGTERM stop the session with the column safe.
 
     Parameters
     ----------
@@ -238,7 +172,7 @@ def watch(
     if not headless and sys.stdin.isatty() and sys.stdout.isatty():
         from controller.ui.tui.run_screen import run_screen
 
-        with hang_up_ends():
+        with signals_end_at_once():
             return run_screen(folder.path, leave_when_ended_s=leave_when_ended_s)
     try:
         from controller.ui.headless import follow
@@ -246,8 +180,9 @@ def watch(
         with ctrl_c_sets_event() as pressed:
             return follow(folder.path, pressed)
     except KeyboardInterrupt:
-        with ServiceClient.connect(folder.path) as client:
-            client.stop(StopWhen.NOW)
+        # a service manager sends SIGTERM to the session, too, which may have ended by now
+        with suppress(NoSessionError, SessionGoneError), ServiceClient.connect(folder.path) as it:
+            it.stop(StopWhen.NOW)
         raise
 
 
@@ -261,6 +196,7 @@ def _wait_until_ready(
     while pressed.is_set() or not ready():
         if pressed.is_set():
             process.terminate()
+            process.wait()
             raise KeyboardInterrupt
         if process.poll() is not None:
             raise EndedEarlyError(_last_line(*log), _exit_code(process.returncode))

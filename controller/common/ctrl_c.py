@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from types import FrameType
+
+Handler = Callable[[int, FrameType | None], object] | signal.Handlers
+"""Handler of a signal, as `signal.signal` takes it."""
 
 
 @contextmanager
 def ctrl_c_sets_event() -> Iterator[threading.Event]:
-    """Set an event on the first Ctrl-C; raise KeyboardInterrupt on the next. Main thread only.
+    """Set an event on the first Ctrl-C or SIGTERM; raise KeyboardInterrupt on the next.
+
+    Main thread only.
 
     An exception at the first could be lost in whatever code runs at that moment.
     """
@@ -21,21 +27,15 @@ def ctrl_c_sets_event() -> Iterator[threading.Event]:
             raise KeyboardInterrupt
         pressed.set()
 
-    previous = signal.signal(signal.SIGINT, press)
-    try:
+    with _handled_by(press, signal.SIGINT, signal.SIGTERM):
         yield pressed
-    finally:
-        signal.signal(signal.SIGINT, previous)
 
 
 @contextmanager
 def sigterm_as_ctrl_c() -> Iterator[None]:
     """Raise KeyboardInterrupt on SIGTERM, too: what was begun is cleaned up. Main thread only."""
-    previous = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
+    with _handled_by(signal.default_int_handler, signal.SIGTERM):
         yield
-    finally:
-        signal.signal(signal.SIGTERM, previous)
 
 
 class HungUpError(BaseException):
@@ -54,24 +54,18 @@ def hang_up_raises() -> Iterator[None]:
     if not is_hang_up_handled():
         yield
         return
-    signal.signal(signal.SIGHUP, _raise_hung_up)
-    try:
+    with _handled_by(_raise_hung_up, signal.SIGHUP):
         yield
-    finally:
-        signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 @contextmanager
-def hang_up_ends() -> Iterator[None]:
-    """Let SIGHUP end the process at once, as by default: a screen has nobody to say it to."""
-    if not is_hang_up_handled():
+def signals_end_at_once() -> Iterator[None]:
+    """Let SIGHUP and SIGTERM end the process, as by default: a screen's session continues."""
+    with ExitStack() as stack:
+        stack.enter_context(_handled_by(signal.SIG_DFL, signal.SIGTERM))
+        if is_hang_up_handled():
+            stack.enter_context(_handled_by(signal.SIG_DFL, signal.SIGHUP))
         yield
-        return
-    previous = signal.signal(signal.SIGHUP, signal.SIG_DFL)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGHUP, previous)
 
 
 def is_hang_up_handled() -> bool:
@@ -81,3 +75,14 @@ def is_hang_up_handled() -> bool:
 
 def _raise_hung_up(*_: object) -> None:
     raise HungUpError
+
+
+@contextmanager
+def _handled_by(handler: Handler, *numbers: signal.Signals) -> Iterator[None]:
+    """Handle signals by a function for a while."""
+    previous = [(number, signal.signal(number, handler)) for number in numbers]
+    try:
+        yield
+    finally:
+        for number, before in previous:
+            signal.signal(number, before)

@@ -225,7 +225,8 @@ def _beam_line(event: BeamChanged) -> str:
 
 
 def _progress_line(event: ProcessingProgressed) -> str:
-    return f"{event.job}: {event.stage} {event.fraction:.0%}, {event.behind} frames behind"
+    behind = f", {event.behind} frames behind" if event.job.is_live else ""
+    return f"{event.job}: {event.stage} {event.fraction:.0%}{behind}"
 
 
 def _residual_line(event: TiltJudged) -> str:

@@ -5,6 +5,7 @@ For people without the screen. It only follows a session, which runs in another 
 
 from __future__ import annotations
 
+import math
 import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
@@ -19,7 +20,16 @@ from rich.text import Text
 
 from controller.common.errors import DualtiltError, UsageError
 from controller.common.exit_codes import ExitCode
-from controller.model.events import FrameRecorded, Phase, Record, Showered, State, StateChanged
+from controller.model.events import (
+    Event,
+    FrameRecorded,
+    Phase,
+    ProcessingProgressed,
+    Record,
+    Showered,
+    State,
+    StateChanged,
+)
 from controller.model.processing_jobs import JobName
 from controller.service import event_text, status_text
 from controller.service.service_address import working_process
@@ -155,14 +165,30 @@ def _display(out: TextIO) -> Iterator[Show]:
         with _progress_display(out) as show:
             yield show
     else:
-        yield lambda _, records: _print_lines(out, records)
+        yield _Lines(out)
 
 
-def _print_lines(out: TextIO, records: list[Record]) -> None:
-    """Print one line for each event of interest."""
-    for record in records:
-        if event_text.is_headline(record):
-            print(event_text.plain_line(record), file=out, flush=True)
+class _Lines:
+    """One line for each event of interest, and for the progress of each job after recording."""
+
+    def __init__(self, out: TextIO) -> None:
+        self._out = out
+        self._shown: dict[JobName, tuple[str, int]] = {}
+        """Stage and tenths done of each job, as printed last."""
+
+    def __call__(self, _: SessionStatus, records: list[Record]) -> None:
+        for record in records:
+            if event_text.is_headline(record) or self._is_news(record.event):
+                print(event_text.plain_line(record), file=self._out, flush=True)
+
+    def _is_news(self, event: Event) -> bool:
+        """Tell whether a job has begun a stage or reached another tenth."""
+        if not isinstance(event, ProcessingProgressed) or event.job.is_live:
+            return False
+        reached = event.stage, math.floor(10 * event.fraction)
+        is_new = self._shown.get(event.job) != reached
+        self._shown[event.job] = reached
+        return is_new
 
 
 class _ProgressWithAdvice(Progress):

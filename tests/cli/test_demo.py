@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from controller.app import start_session
+from controller.app import new_session, start_session
 from controller.app.cli.main import main
 from controller.common.exit_codes import ExitCode
 from controller.model.events import State
@@ -61,7 +61,7 @@ def test_the_end_of_a_demo(
     (tmp_path / "status.json").write_text(status.model_dump_json())
     accuracy = Accuracy(n_truth=6760, tolerance_nm=1.5, tables=GOOD_TABLES)
     (tmp_path / "accuracy.json").write_text(accuracy.model_dump_json())
-    monkeypatch.setattr(start_session, "new_session", lambda *_: SessionFolder(tmp_path))
+    monkeypatch.setattr(new_session, "new_session", lambda *_: SessionFolder(tmp_path))
     monkeypatch.setattr(start_session, "run_new", lambda *_, **__: ended_with)
     assert main(["demo", "--headless"]) == ended_with
     said = capsys.readouterr().out.splitlines()

@@ -85,6 +85,29 @@ def test_a_killed_terminal_leaves_the_run_and_sigterm_ends_it_safely(
     assert last_status(folder)["beam"]["blanked"]
 
 
+@pytest.mark.parametrize("all_get_it", [False, True], ids=["the command", "all its processes"])
+def test_sigterm_ends_a_run_as_ctrl_c_does(
+    all_get_it: bool, protocol: Path, folder: Path, tmp_path: Path, start: Start
+) -> None:
+    """A batch system signals the command, a service manager each of its processes."""
+    holds = write_holds(tmp_path, "A-003")
+    watcher = start("run", str(protocol), "--headless", "--out", str(folder), faults=holds)
+    wait_for(lambda: frames(folder) == 2, watcher)
+    for pid in [watcher.pid, *(with_children(host(folder)) if all_get_it else [])]:
+        os.kill(pid, signal.SIGTERM)
+    said, _ = watcher.communicate(timeout=PATIENCE_S)
+    assert watcher.returncode == ExitCode.INTERRUPTED, said
+    assert said.splitlines()[-1] == (f"dualtilt: interrupted; `dualtilt resume {folder}` continues")
+    assert not processes_of(folder)  # they would be killed now
+    assert last_status(folder)["state"] == "stopped"
+    assert last_status(folder)["beam"]["blanked"]
+
+    release(folder, "A-003")
+    resumed = start("resume", str(folder), "--headless")
+    wait_for(lambda: frames(folder) == 3, resumed)
+    ended_by_ctrl_c(resumed, folder)
+
+
 def test_a_closed_connection_leaves_the_session_and_names_it(
     protocol: Path, folder: Path, tmp_path: Path, start: Start
 ) -> None:
@@ -108,6 +131,12 @@ def test_ctrl_c_before_there_is_anything_to_watch_leaves_no_session_behind(
     wait_for(lambda: processes_of(folder), watcher)
     ended_by_ctrl_c(watcher, folder)
     assert frames(folder) == 0
+
+
+def with_children(pid: int) -> list[int]:
+    """Return a process and all that it has started, as far as they run. Linux only."""
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return [pid, *(each for child in children for each in with_children(int(child)))]
 
 
 def ended_by_ctrl_c(watcher: subprocess.Popen[str], folder: Path) -> None:

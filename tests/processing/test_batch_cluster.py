@@ -15,6 +15,7 @@ from distributed import LocalCluster, default_client
 
 from controller.app import batch_sessions
 from controller.app.cli.batch_progress import _Lines
+from controller.common.ctrl_c import sigterm_as_ctrl_c
 from controller.common.errors import UsageError
 from controller.common.exit_codes import ExitCode
 from processing.batch import cluster, run_batch, worker_watch
@@ -167,7 +168,8 @@ def test_sigterm_is_ctrl_c(
     monkeypatch.setattr(batch_sessions, "run_sessions", run_sessions)
     folders = [with_stacks(folder) for folder in (tmp_path, tmp_path / "other")]
     table = tmp_path / "table.csv"
-    assert run_verb(*folders, "--table", table) == ExitCode.INTERRUPTED
+    with sigterm_as_ctrl_c():
+        assert run_verb(*folders, "--table", table) == ExitCode.INTERRUPTED
     assert [row["state"] for row in rows_of(table)] == ["done"]
     assert "interrupted with 1 sessions left" in capsys.readouterr().out
     assert signal.getsignal(signal.SIGTERM) is before

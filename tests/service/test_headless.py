@@ -81,6 +81,13 @@ def test_one_line_for_each_event_of_interest(tmp_path: Path) -> None:
     assert "?  Flip the grid: dualtilt answer flip done | stop" in text
     assert "!  frame is off the centre by 4.1 px, limit 4.0: retaking it (A#37)" in text
     assert "particles fused: 7116 ± 5, d 6.30 nm" in text
+    fused = [line.split(maxsplit=1)[1] for line in lines if " fuse: " in line]
+    assert fused[::3] == [
+        "fuse: registration 10%",
+        "fuse: registration 40%",
+        "fuse: Haar fusion 70%",
+        "fuse: SSR 100%",
+    ]
     assert lines[-1].endswith("finished")
 
 

@@ -15,9 +15,9 @@ import numpy as np
 import pytest
 
 from controller.app.cli.main import main
+from controller.app.new_session import new_session
 from controller.app.profiles import find_profile
 from controller.app.session_process import SimulatorBridge
-from controller.app.start_session import new_session
 from controller.common.errors import UsageError
 from controller.common.exit_codes import ExitCode
 from controller.common.open_inside import LinkRefusedError

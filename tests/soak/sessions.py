@@ -18,7 +18,8 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from controller.app.start_session import new_session, start
+from controller.app.new_session import new_session
+from controller.app.start_session import start
 from controller.common.exit_codes import ExitCode
 from controller.rehearsal.fault_list import REMOUNT_FAULTS, FaultKind
 from controller.service.status_file import last_status

@@ -9,10 +9,10 @@ import sys
 from functools import partial
 from pathlib import Path
 
-from controller.app import start_session
+from controller.app import new_session
 from controller.app.cli.main import main
 
 if __name__ == "__main__":
-    start_session.new_session = partial(start_session.new_session, faults=[Path(sys.argv[1])])
+    new_session.new_session = partial(new_session.new_session, faults=[Path(sys.argv[1])])
     sys.argv[1:] = sys.argv[2:]
     sys.exit(main())

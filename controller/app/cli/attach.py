@@ -67,12 +67,12 @@ def _say(line: str) -> None:
 
 def _show(folder: Path, args: argparse.Namespace, leave_when_ended_s: float | None) -> ExitCode:
     """Show one session until it ends or the person detaches."""
-    from controller.common.ctrl_c import ctrl_c_sets_event, hang_up_ends
+    from controller.common.ctrl_c import ctrl_c_sets_event, signals_end_at_once
 
     if not args.headless and sys.stdin.isatty() and sys.stdout.isatty():
         from controller.ui.tui.run_screen import run_screen
 
-        with hang_up_ends():
+        with signals_end_at_once():
             return run_screen(
                 folder, read_only=args.read_only, leave_when_ended_s=leave_when_ended_s
             )

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from controller.app.cli.processing_arguments import add_processing_arguments, chosen_settings
 from controller.app.cli.reading_arguments import add_facts, at_least_one, positive, zero_or_more
-from controller.common.ctrl_c import HungUpError, sigterm_as_ctrl_c
+from controller.common.ctrl_c import HungUpError
 from controller.common.errors import UsageError
 from controller.common.exit_codes import ExitCode
 
@@ -63,7 +63,7 @@ def run(args: argparse.Namespace) -> int:
     outcomes: list[SessionOutcome] = []
     interrupted = False
     try:
-        with sigterm_as_ctrl_c(), shown_batch(len(options.tasks) + len(options.failed)) as shown:
+        with shown_batch(len(options.tasks) + len(options.failed)) as shown:
             for outcome in run_sessions(options, shown):
                 outcomes.append(outcome)
                 shown.ended(outcome)

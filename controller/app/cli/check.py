@@ -34,8 +34,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print every check; return 0 if a session would start."""
+    from controller.app.new_session import require_connection_file
     from controller.app.profiles import find_profile
-    from controller.app.start_session import require_connection_file
 
     require_connection_file(args.bridge)
     path = find_profile(args.protocol)

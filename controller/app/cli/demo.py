@@ -37,8 +37,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run the demo; return 0 only if the fused result passes every accuracy check."""
+    from controller.app.new_session import new_session
     from controller.app.profiles import find_faults, find_profile
-    from controller.app.start_session import new_session, run_new
+    from controller.app.start_session import run_new
     from controller.rehearsal.accuracy_checks import failed_checks, read_accuracy
     from controller.service.status_file import last_status
 

@@ -13,7 +13,7 @@ from typing import NoReturn, Protocol, cast
 
 from controller.app.cli.closed_pipe import lost_output, outlive_readers
 from controller.app.cli.output_folder import require_places
-from controller.common.ctrl_c import HungUpError, hang_up_raises
+from controller.common.ctrl_c import HungUpError, hang_up_raises, sigterm_as_ctrl_c
 from controller.common.errors import DualtiltError, one_line, path_error_text
 from controller.common.exit_codes import ExitCode
 
@@ -126,7 +126,7 @@ def main(argv: list[str] | None = None) -> int:
     if argv is not None:
         return _run_words(argv)
     outlive_readers()
-    with hang_up_raises():
+    with hang_up_raises(), sigterm_as_ctrl_c():
         code = _run_words(sys.argv[1:])
     if reason := lost_output():
         lost = _print_error(f"the output of this command was lost: {reason}", ExitCode.USAGE)

@@ -23,7 +23,6 @@ from controller.app.recorded_series import (
     recorded_settings,
     without_dropped,
 )
-from controller.common.ctrl_c import sigterm_as_ctrl_c
 from controller.common.errors import (
     ProcessingFailedError,
     SafetyStopError,
@@ -79,7 +78,7 @@ def run(args: argparse.Namespace) -> int:
         return print_series(paths, options)
     out = _results_folder(args.out, session)
     settings = _settings(args, session)
-    with sigterm_as_ctrl_c(), started_early(len(paths), settings.device) as process_b:
+    with started_early(len(paths), settings.device) as process_b:
         _require_unused(out)
         out, summary = _processed(args, paths, session, options, out, settings, process_b)
     from controller.report.write import write_report

@@ -30,7 +30,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Resume after the last step in the journal; no frame is lost or exposed twice."""
     from controller.app.grid_queue import is_grid, run_grid
-    from controller.app.start_session import require_bridge, start_and_watch
+    from controller.app.new_session import require_bridge
+    from controller.app.start_session import start_and_watch
     from controller.common.errors import UsageError, quoted
     from controller.common.exit_codes import ExitCode
     from controller.model.events import State

@@ -23,8 +23,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run the session; closing the screen does not end it."""
+    from controller.app.new_session import new_session, require_bridge
     from controller.app.profiles import find_profile
-    from controller.app.start_session import new_session, require_bridge, run_new
+    from controller.app.start_session import run_new
     from controller.app.validate_protocol import require_startable
     from controller.model.protocol import read_protocol
 

@@ -43,8 +43,8 @@ def run(args: argparse.Namespace) -> int:
 
     With the folder of an earlier survey, only the choice is made again.
     """
+    from controller.app.new_session import require_bridge
     from controller.app.profiles import find_profile
-    from controller.app.start_session import require_bridge
     from controller.app.survey_files import ASSEMBLIES, read_assemblies, write_assemblies
     from controller.common.errors import BridgeError, UsageError
     from controller.common.exit_codes import ExitCode
