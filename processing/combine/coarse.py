@@ -27,8 +27,8 @@ SEAT_TILT_DEG = 3.0
 LARGEST_SHIFT_CELLS = 8
 """Largest distance between the mean positions of A and B, which miss different particles."""
 INSIDE_SHARE = 0.99
-"""Share of the particles for which the grid is made. The others, often false candidates far from
-the assembly, come in again on the opposite side: a grid for them all took twice the time."""
+"""Share of the particles of a series for which the grid is made. The others are often false
+candidates far from the assembly: a grid for them all took twice the time."""
 BLOB_CELLS = (0.7, 3.0)
 """Standard deviations, in cells, of a particle's blob and of the background subtracted from it."""
 
@@ -111,9 +111,10 @@ class _Search:
         self._device = device
         self._cell_nm = diameter_nm / 2
         self._middle_a, self._middle_b = points_a.mean(axis=0), points_b.mean(axis=0)
-        from_a, self._from_b = points_a - self._middle_a, points_b - self._middle_b
-        distances_nm = [np.linalg.norm(p, axis=1) for p in (from_a, self._from_b)]
-        radius_nm = max(float(np.quantile(each, INSIDE_SHARE)) for each in distances_nm)
+        from_a, from_b = points_a - self._middle_a, points_b - self._middle_b
+        # what lies farther out in one series has no partner in the other
+        radius_nm = min(_radius_nm(from_a), _radius_nm(from_b))
+        from_a, self._from_b = (_within(radius_nm, each) for each in (from_a, from_b))
         # wide enough that no shift in the search brings these round to the opposite side
         cells = int(np.ceil(2 * radius_nm / self._cell_nm)) + LARGEST_SHIFT_CELLS
         self._cells = fft.next_fast_len(cells, real=True)
@@ -180,6 +181,15 @@ class _Search:
         squares = spectra.real**2 + spectra.imag**2
         doubled = 2 * squares.sum(axis=(1, 2, 3)) - squares[..., 0].sum(axis=(1, 2))
         return np.asarray(self._device.to_host(doubled) / self._cells**3, np.float64)
+
+
+def _radius_nm(from_middle_nm: Float64) -> float:
+    """Return the distance from the middle that `INSIDE_SHARE` of the particles do not exceed."""
+    return float(np.quantile(np.linalg.norm(from_middle_nm, axis=1), INSIDE_SHARE))
+
+
+def _within(radius_nm: float, from_middle_nm: Float64) -> Float64:
+    return from_middle_nm[np.linalg.norm(from_middle_nm, axis=1) <= radius_nm]
 
 
 def _seat_tilts() -> list[Float64]:

@@ -210,11 +210,6 @@ def _examine(model: ViewModel, given: Views, spheres: Spheres) -> ViewEvidence:
         stiffness = stiffness * shown
     missed = (left - usual > signal) & (left > MISSED_LEVEL * usual)
     pixels = device.to_host(device.xp.sum(missed, axis=(1, 2)))
-    # many false spheres explain noise: its share is read from the image, not from the residual
-    noise, whole = (
-        device.to_host(device.xp.sum(each, axis=(1, 2)))
-        for each in (_noise(imager, views.spectra), _energy(imager, views.spectra))
-    )
     turns = [
         _orthonormal(now) @ _orthonormal(then).T
         for now, then in zip(views.axes, given.axes, strict=True)
@@ -224,7 +219,8 @@ def _examine(model: ViewModel, given: Views, spheres: Spheres) -> ViewEvidence:
         near_signal,
         near_left,
         stiffness,
-        np.minimum(1.0, np.asarray(noise / np.maximum(whole, 1e-30), np.float64)),
+        # many false spheres explain noise: its share is read from the image, not from the residual
+        _noise_share(imager, views.spectra),
         pixels / (np.pi / 4 * imager.diameter_px**2),
         np.rad2deg([float(turn[1, 2]) for turn in turns]),
         near_noise,
@@ -278,10 +274,25 @@ def _energy(imager: SphereImager, spectra: Array) -> Array:
 
 def _noise(imager: SphereImager, spectra: Array) -> Array:
     """Return the energy of the noise in a window around each pixel, [view, y, u]."""
+    squares, factor = _finest_squares(imager, spectra)
+    return _smoothed(imager, squares, NOISE_WINDOW_DIAMETERS * imager.diameter_px) * factor
+
+
+def _noise_share(imager: SphereImager, spectra: Array) -> Float64:
+    """Return the energy of the noise in each image, as a fraction of the image's own, [view]."""
+    squares, factor = _finest_squares(imager, spectra)
+    noise, whole = (
+        np.asarray(imager.device.to_host(each.sum(axis=(1, 2))), np.float64)
+        for each in (squares * factor, imager.images(spectra) ** 2)
+    )
+    return np.minimum(1.0, noise / np.maximum(whole, 1e-30))
+
+
+def _finest_squares(imager: SphereImager, spectra: Array) -> tuple[Array, np.float32]:
+    """Return the squared pixels of the finest detail, and the whole noise's energy over theirs."""
     ring, factor = imager.ring(NOISE_RING, REDUCTION_PX)
     fine = imager.images(imager.device.xp.where(ring, spectra, spectra.dtype.type(0)))
-    window_px = NOISE_WINDOW_DIAMETERS * imager.diameter_px
-    return _smoothed(imager, fine * fine, window_px) * np.float32(factor)
+    return fine * fine, np.float32(factor)
 
 
 def _smoothed(imager: SphereImager, images: Array, sigma_px: float) -> Array:

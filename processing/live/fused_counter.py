@@ -22,9 +22,9 @@ from processing.progress import Progress, silent
 from processing.results import Count, FusionRule, Trust
 
 LARGEST_STEP = 2.0
-"""Largest angular step of A, times the object's size in diameters, that leaving out every second
-image may make. Both series are `doubtful` from 3 on. With 1.8 (165 nm, 4 degrees), the counts of
-both were those with all images."""
+"""Largest angular step of a series, times the object's size in diameters, that leaving out every
+second image may make. Both series are `doubtful` from 3 on. With 1.8 (165 nm, 4 degrees), the
+counts of both were those with all images."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,7 +66,8 @@ class FusedCounter:
 
     Particles of one size are counted quickly. A's fitted places are a good start for one round of
     the fit. The fit decides among the candidates, and the plain mean of both volumes shows them as
-    well as any other rule of fusion. Every second image of A is enough where its steps are fine.
+    well as any other rule of fusion. Every second image of a series is enough where its steps are
+    fine.
 
     Parameters
     ----------
@@ -79,7 +80,6 @@ class FusedCounter:
             # the complete A was searched for a second size; few tilts of B often hint at one
             quick = {"second_size": False, "fusion_rule": FusionRule.MEAN}
             settings = settings.model_copy(update=quick)
-            a = _with_fewer_images(a)
         self._a, self._settings = a, settings
         self._rounds = ROUNDS if a.diameter.kinds else FIT_ROUNDS
         self._before: Count = a.detection.count
@@ -114,7 +114,12 @@ class FusedCounter:
         self._last = None
         try:
             result = combine_series(
-                self._a, b, self._settings, start=start, rounds=self._rounds, progress=progress
+                self._in_fit(self._a),
+                self._in_fit(b),
+                self._settings,
+                start=start,
+                rounds=self._rounds,
+                progress=progress,
             )
         except (RegistrationRefusedError, TooManyCandidatesError):
             return None
@@ -153,14 +158,18 @@ class FusedCounter:
         in_a, in_b = (one.detection.table.centres_nm for one in (self._a, b))
         return register_again(in_a, in_b, last.result.diameter.value, last.result.found)
 
+    def _in_fit(self, result: SeriesResult) -> SeriesResult:
+        """Return a series with the images that the fit to both needs."""
+        return result if self._a.diameter.kinds else _with_fewer_images(result)
+
     def _images(self, b: SeriesResult) -> int:
         return self._a.summary.tilts + b.summary.tilts
 
 
-def _with_fewer_images(a: SeriesResult) -> SeriesResult:
+def _with_fewer_images(result: SeriesResult) -> SeriesResult:
     """Return the result with every second of its images, if their steps are still fine."""
-    step = angular_step(a.aligned, a.detection.table.centres_nm, a.diameter.value)
+    step = angular_step(result.aligned, result.detection.table.centres_nm, result.diameter.value)
     if 2 * step > LARGEST_STEP:
-        return a
-    every_second = np.argsort(a.aligned.angles_deg, kind="stable")[::2]
-    return replace(a, aligned=a.aligned.subset(np.sort(every_second)))
+        return result
+    every_second = np.argsort(result.aligned.angles_deg, kind="stable")[::2]
+    return replace(result, aligned=result.aligned.subset(np.sort(every_second)))
