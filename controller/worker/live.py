@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+from functools import cache, partial
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
+from controller.common.errors import UsageError
 from controller.model.base import SeriesName
 from controller.model.events import Advised, Event, ProcessingProgressed, TiltJudged
 from controller.model.frames import RecordedFrame
@@ -29,34 +36,50 @@ which the next frame may have to wait."""
 def handler(folder: Path, send: Send) -> Handler:
     """Return the function that carries out the tasks of this child."""
     keep_freed_memory()
+    reconstruction = cache(partial(_reconstruction, folder))
+    with suppress(UsageError):  # a task tells what is wrong with the protocol
+        # before the first frame: the system takes a second to hand out the memory
+        reconstruction()
     watched: dict[SeriesName, LiveSeries] = {}
 
     def handle(task: AnyTask) -> Ended:
         assert isinstance(task, CatchUp)
         if task.series not in watched:
-            watched.clear()  # one volume at a time: B begins when A has ended
-            watched[task.series] = LiveSeries(folder, task.series, send)
+            watched.clear()  # one series at a time: B begins when A has ended
+            volume = reconstruction()
+            volume.clear()
+            watched[task.series] = LiveSeries(folder, task.series, volume, send)
         return watched[task.series].catch_up(task)
 
     return handle
 
 
+def _reconstruction(folder: Path) -> LiveReconstruction:
+    """Return an empty reconstruction from frames of the session's size."""
+    protocol = SessionFolder(folder).read_protocol()
+    frame = protocol.scan.height_px, protocol.scan.width_px
+    shape = upright_shape(frame, protocol.column.tilt_axis_deg)
+    return LiveReconstruction(shape, protocol.scan.pixel_nm)
+
+
 class LiveSeries:
     """Live reconstruction of one growing series."""
 
-    def __init__(self, folder: Path, series: SeriesName, send: Send) -> None:
+    def __init__(
+        self, folder: Path, series: SeriesName, volume: LiveReconstruction, send: Send
+    ) -> None:
         self._folder, self._series, self._send = folder, series, send
         protocol = SessionFolder(folder).read_protocol()
-        scan = protocol.scan
         self._planned = len(protocol.series(series).tilts_deg)
-        self._pixel_nm = scan.pixel_nm
+        self._pixel_nm = protocol.scan.pixel_nm
         self._tilt_axis_deg = protocol.column.tilt_axis_deg
-        shape = upright_shape((scan.height_px, scan.width_px), self._tilt_axis_deg)
-        self._volume = LiveReconstruction(shape, scan.pixel_nm)
+        self._volume = volume
         self._frame_check = FrameCheck(self._volume.pixel_nm, self._volume.binning)
         self._refined: RefinedAlignment | None = None
         self._in_volume: dict[int, RecordedFrame] = {}
         self._tried: set[int] = set()
+        self._beside = ThreadPoolExecutor(1)
+        self._frame_shown: Future[None] | None = None
 
     def catch_up(self, task: CatchUp) -> Ended:
         """Bring the volume to exactly the frames of the task; publish its slice at the end."""
@@ -74,6 +97,8 @@ class LiveSeries:
             except (ProcessingError, ValueError) as error:
                 failures.append(f"{frame.name} left out: {describe_error(error)}")
         self._show()
+        if self._frame_shown is not None:
+            self._frame_shown.result()
         # a complete series takes its last alignment as a whole
         self._apply_alignment(MAX_MOVES if task.tilts_left else self._planned)
         return Ended(ok=not failures, reason="; ".join(failures))
@@ -84,8 +109,8 @@ class LiveSeries:
     def _add(self, frame: RecordedFrame, behind: int, tilts_left: int) -> None:
         image = read_section(self._folder / f"{self._series}.mrc", frame.section)
         if behind == 0:
-            caption = f"{frame.name} {frame.actual_deg:+.1f}°"
-            self._publish(write_preview(self._folder, "frame", image, caption, self._pixel_nm))
+            # the disk may take half a second for a large frame; the slice does not wait for it
+            self._frame_shown = self._beside.submit(self._show_frame, frame, image)
         repaired = repair_image(self._volume.binned(image))
         pixels = turned_upright(repaired, self._tilt_axis_deg)
         tilt = self._volume.add(frame.section, pixels, frame.actual_deg)
@@ -130,6 +155,10 @@ class LiveSeries:
             self._volume.revise_alignment(refined.sections, refined.alignment)
         for section, tilt in self._volume.move_tilts(limit).items():
             self._publish_tilt(self._in_volume[section], tilt)
+
+    def _show_frame(self, frame: RecordedFrame, image: NDArray[np.generic]) -> None:
+        caption = f"{frame.name} {frame.actual_deg:+.1f}°"
+        self._publish(write_preview(self._folder, "frame", image, caption, self._pixel_nm))
 
     def _show(self) -> None:
         if self._volume.tilts:

@@ -37,8 +37,9 @@ class IncrementalVolume:
     def __init__(self, rows: int, columns: int) -> None:
         self._rows, self._columns = rows, columns
         # [z * x, y]: in this layout the system matrix of a tilt applies to all slices at once
-        self._block = np.zeros((columns**2, rows), np.float32)
+        self._block = np.empty((columns**2, rows), np.float32)
         self._contributions: dict[int, _Contribution] = {}
+        self.clear()
 
     @property
     def tilts(self) -> int:
@@ -50,6 +51,11 @@ class IncrementalVolume:
         """The volume [z, y, x], as a view."""
         block = self._block.reshape(self._columns, self._columns, self._rows)
         return np.asarray(block.swapaxes(1, 2), np.float32)
+
+    def clear(self) -> None:
+        """Remove all tilts; keep the memory."""
+        self._contributions.clear()
+        self._block.fill(0.0)
 
     def put(self, tilt: int, image: Float32, angle_deg: float) -> None:
         """Add an aligned image [y, x]; it replaces an earlier image of the same tilt."""

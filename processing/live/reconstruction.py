@@ -116,6 +116,13 @@ class LiveReconstruction:
         self._revised: dict[int, Alignment] = {}
         self._recent_offsets: deque[Float64] = deque(maxlen=DRIFT_TILTS)
 
+    def clear(self) -> None:
+        """Remove all images: another series begins."""
+        self._volume.clear()
+        self._tilts.clear()
+        self._revised.clear()
+        self._recent_offsets.clear()
+
     @property
     def tilts(self) -> int:
         """Number of images in the volume."""
