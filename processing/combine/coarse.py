@@ -189,7 +189,8 @@ def _radius_nm(from_middle_nm: Float64) -> float:
 
 
 def _within(radius_nm: float, from_middle_nm: Float64) -> Float64:
-    return from_middle_nm[np.linalg.norm(from_middle_nm, axis=1) <= radius_nm]
+    inside: Float64 = from_middle_nm[np.linalg.norm(from_middle_nm, axis=1) <= radius_nm]
+    return inside
 
 
 def _seat_tilts() -> list[Float64]:
