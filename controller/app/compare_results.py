@@ -27,6 +27,8 @@ class Result:
     ----------
     name
         Path of the folder, as the user gave it.
+    label
+        Shortest name that tells the folder from the others.
     table
         Counted particles: those of both series, or of A if there is no B.
     settings
@@ -34,6 +36,7 @@ class Result:
     """
 
     name: str
+    label: str
     summary: Summary
     table: ParticleTable
     settings: Mapping[str, object] = field(default_factory=dict)
@@ -110,8 +113,23 @@ def made_again(session: Path) -> list[Path]:
     )
 
 
-def read_result(folder: Path) -> Result:
-    """Read summary and particles of a folder.
+def shortest_names(folders: Sequence[Path]) -> list[str]:
+    """Return the last part of each path, or as many as tell it from the others."""
+    paths = [folder.resolve().parts for folder in folders]
+
+    def name(own: tuple[str, ...]) -> str:
+        others = [path for path in paths if path != own]
+        count = next(
+            (n for n in range(1, len(own)) if all(path[-n:] != own[-n:] for path in others)),
+            len(own),
+        )
+        return str(Path(*own[-count:]))
+
+    return [name(path) for path in paths]
+
+
+def read_result(folder: Path, label: str) -> Result:
+    """Read summary and particles of a folder, which is shown by its label.
 
     Raises
     ------
@@ -126,7 +144,7 @@ def read_result(folder: Path) -> Result:
         summary = read_summary(folder)
         name = "fused" if summary.counts.fused else "A"
         table = read_csv(folder / PROCESSED / f"particles_{name}.csv")
-        return Result(str(folder), summary, table.counted, _settings(folder))
+        return Result(str(folder), label, summary, table.counted, _settings(folder))
     except (InputFileError, OSError) as error:
         raise UsageError(path_error_text(error, folder)) from error
 
@@ -147,7 +165,7 @@ def other_settings(first: Result, other: Result) -> list[str]:
     if not (first.settings and other.settings):
         return []
     return [
-        f"{name} {_shown(value)} (1: {_shown(first.settings.get(name))})"
+        f"{name} {_shown(value)} ({first.label}: {_shown(first.settings.get(name))})"
         for name, value in other.settings.items()
         if value != first.settings.get(name)
     ]

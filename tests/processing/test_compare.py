@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from controller.app.cli import compare, process
-from controller.app.compare_results import folders_to_compare
+from controller.app.compare_results import folders_to_compare, shortest_names
 from controller.app.recorded_series import dropped_tilts, without_dropped
 from controller.common.errors import UsageError
 from controller.common.exit_codes import ExitCode
@@ -128,11 +128,29 @@ def test_results_made_again_are_compared(
         write_csv(folder / "processed" / "particles_fused.csv", few)
     assert run_compare(session, "--out", tmp_path / "out") == ExitCode.OK
     out = capsys.readouterr().out
-    assert f"2: {again}" in out
+    assert f"processed-2: {again}" in out
+    assert "only in session" in out and "also in session" in out
     with (tmp_path / "out" / "differences.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert [(row["only_in"], float(row["x_nm"])) for row in rows] == [(str(again), 12.0)]
-    assert "Results side by side" in (tmp_path / "out" / "comparison.html").read_text()
+    page = (tmp_path / "out" / "comparison.html").read_text()
+    assert "Results side by side" in page
+    assert '<th scope="col">session</th><th scope="col">processed-2</th>' in page
+
+
+@pytest.mark.parametrize(
+    ("folders", "names"),
+    [
+        pytest.param(("/a/s1", "/a/s2"), ["s1", "s2"], id="sessions"),
+        pytest.param(("/a/s1", "/a/s1/processed-2"), ["s1", "processed-2"], id="made again"),
+        pytest.param(("/a/out", "/b/out", "/b/c"), ["a/out", "b/out", "c"], id="the same name"),
+        pytest.param(("/out", "/a/out"), ["/out", "a/out"], id="at the root"),
+    ],
+)
+def test_results_are_named_by_what_tells_their_folders_apart(
+    folders: tuple[str, ...], names: list[str]
+) -> None:
+    assert shortest_names([Path(folder) for folder in folders]) == names
 
 
 def keep_settings(folder: Path, settings: ProcessSettings) -> None:
@@ -155,8 +173,8 @@ def test_other_settings_and_the_images_in_use_are_shown(
     keep_settings(second, ProcessSettings(diameter_nm=6.3, second_size=False))
     assert run_compare(first, second, third, "--out", tmp_path / "out") == ExitCode.OK
     expected = [
-        "other setting: diameter_nm 6.3 (1: not given)",
-        "other setting: second_size false (1: true)",
+        "other setting: diameter_nm 6.3 (first: not given)",
+        "other setting: second_size false (first: true)",
     ]
     said = [line.strip() for line in capsys.readouterr().out.splitlines()]
     assert [

@@ -16,6 +16,7 @@ from controller.app.compare_results import (
     folders_to_compare,
     other_settings,
     read_result,
+    shortest_names,
 )
 from controller.common.errors import UsageError
 from controller.common.exit_codes import ExitCode
@@ -31,18 +32,6 @@ OUT_HELP = "also write comparison.html and differences.csv to DIR"
 PAGE, DIFFERENCES = "comparison.html", "differences.csv"
 MARK_BYTES = 4096
 """Bytes at the beginning of a file that tell whether a comparison wrote it."""
-ROWS = (
-    "images, A + B",
-    "A",
-    "B",
-    "fused",
-    "verdict",
-    "diameter, nm",
-    "same as in 1",
-    "only in 1",
-    "only here",
-    "rms, nm",
-)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -54,6 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Compare the results with the first, print the table, and write it where asked."""
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
     from controller.report.comparison import comparison_page
@@ -61,16 +51,17 @@ def run(args: argparse.Namespace) -> int:
 
     for folder in args.folders:
         refuse_grid(folder)
-    results = [read_result(folder) for folder in folders_to_compare(args.folders)]
+    folders = folders_to_compare(args.folders)
+    results = [read_result(*each) for each in zip(folders, shortest_names(folders), strict=True)]
     if args.out is not None:
         _require_own(args.out)
     compared = compare(results)
-    head = ["", *(str(number) for number, _ in enumerate(results, start=1))]
-    columns = _columns(results, compared)
-    rows = [(name, *cells) for name, *cells in zip(ROWS, *columns, strict=True)]
-    table = Table(*head)
+    head = ["", *(result.label for result in results)]
+    columns = [_row_names(results[0]), *_columns(results, compared)]
+    rows = list(zip(*columns, strict=True))
+    table = Table(*map(escape, head))
     for row in rows:
-        table.add_row(*row)
+        table.add_row(*map(escape, row))
     notes = _notes(results, compared)
     Console().print(table)
     for line in notes:
@@ -78,6 +69,21 @@ def run(args: argparse.Namespace) -> int:
     if args.out is not None:
         _write(args.out, comparison_page(head, rows, notes), results, compared)
     return ExitCode.OK
+
+
+def _row_names(first: Result) -> tuple[str, ...]:
+    return (
+        "images, A + B",
+        "A",
+        "B",
+        "fused",
+        "verdict",
+        "diameter, nm",
+        f"also in {first.label}",
+        f"only in {first.label}",
+        "only here",
+        "rms, nm",
+    )
 
 
 def _columns(results: Sequence[Result], compared: Sequence[Comparison]) -> list[tuple[str, ...]]:
@@ -121,19 +127,21 @@ def _count(count: Count | None) -> str:
 def _notes(results: Sequence[Result], compared: Sequence[Comparison]) -> list[str]:
     """Return folder, reasons of the verdict and other settings of each column; explain the rows."""
     lines = []
-    for number, result in enumerate(results, start=1):
-        lines.append(f"{number}: {result.name}")
+    for result in results:
+        lines.append(f"{result.label}: {result.name}")
         if (verdict := result.final.verdict) is not None:
             lines += [f"   {verdict.state}: {reason}" for reason in verdict.reasons]
         lines += [f"   other setting: {text}" for text in other_settings(results[0], result)]
     lines += [
-        f"{number}: another orientation fits 1 equally well; which particles differ is not certain"
-        for number, one in enumerate(compared, start=2)
+        f"{one.result.label}: another orientation fits {results[0].label} equally well; which "
+        "particles differ is not certain"
+        for one in compared
         if one.difference is not None and one.difference.ambiguous
     ]
     if any(one.difference is not None for one in compared):
         lines.append(
-            "same: within a quarter of a diameter of each other; rms: distance of their places"
+            f"also in {results[0].label}: within a quarter of a diameter of a particle there; "
+            "rms: distance of the two places"
         )
     return lines
 
