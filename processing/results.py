@@ -94,6 +94,11 @@ class Count(Result):
     """Trust in the count; None for a count that was not compared with the images. The interval of
     a doubtful count is widened by the unexplained share and is no 95 % interval."""
 
+    @property
+    def is_refused(self) -> bool:
+        """True if the count means nothing."""
+        return self.verdict is not None and self.verdict.state is Trust.REFUSED
+
 
 class SizeKind(Result):
     """Particles of one size among several. Fields that are None are of an earlier version."""
@@ -183,6 +188,8 @@ class SeriesInputs(Result):
     sample_type: str
     pixel_nm: float | None
     pixel_source: str
+    pixel_assumed: bool = False
+    """True if no file knows the pixel size: `pixel_nm` is assumed."""
     angles_deg: list[float] | None
     """Tilt angles in the order of the images, before `tilt_sense` multiplies them."""
     angles_source: str
@@ -322,3 +329,8 @@ class Summary(Result):
     warnings: list[str] = []
     files: dict[str, str] = {}
     """Path of each file, relative to the session folder, by its role."""
+
+    @property
+    def is_refused(self) -> bool:
+        """True if the final count means nothing."""
+        return self.verdict is not None and self.verdict.state is Trust.REFUSED

@@ -18,6 +18,23 @@ class Trust(StrEnum):
     """The particles found do not explain the images; the count means nothing."""
 
 
+def interval_in_words(state: Trust, low: object, high: object) -> str:
+    """Return the interval of a count by its trust, in the same words everywhere.
+
+    Parameters
+    ----------
+    low, high
+        Ends of the interval, as numbers or as text.
+    """
+    match state:
+        case Trust.TRUSTED:
+            return f"95 % interval {low} to {high}"
+        case Trust.DOUBTFUL:
+            return f"doubtful: the true number may lie outside {low} to {high}"
+        case Trust.REFUSED:
+            return "refused"
+
+
 class CountVerdict(Data):
     """Trust in a count, with its reasons."""
 

@@ -26,12 +26,13 @@ def inputs(data: ReportData) -> str:
 def _row(name: str, read: Json) -> list[str]:
     angles = read.get("angles_deg") or []
     span = f"{min(angles):+.1f} to {max(angles):+.1f}°, " if angles else ""
+    assumed = "unknown, taken as " if read.get("pixel_assumed") else ""
     axis = number(read.get("tilt_axis_deg"), "+.1f", "°")
     return [
         text(name),
         f'<span class="path">{text(read["file"])}</span>',
         f"{read['images']} of {read['columns']} x {read['rows']}, {text(read['format'])}",
-        f"{number(read.get('pixel_nm'), '.4g', 'nm')}, {text(read['pixel_source'])}",
+        f"{assumed}{number(read.get('pixel_nm'), '.4g', 'nm')}, {text(read['pixel_source'])}",
         f"{span}{text(read['angle_order'])}, {text(read['angles_source'])}",
         f"{axis}, {text(read['tilt_axis_source'])}",
     ]

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from controller.common.bounded_read import read_whole
 from controller.common.open_inside import open_inside
 from controller.report.html import at_least_zero, details, figure, number, section, table, text
+from controller.report.intervals import share_interval
 from controller.report.plots import INK, STYLE, as_svg
 from controller.report.report_data import PROCESSED, Json, ReportData
 
@@ -53,20 +54,25 @@ def _lead(found: Json) -> str:
     )
 
 
-def _measured(found: Json | None, form: str, unit: str = "", scale: float = 1.0) -> str:
+def _measured(found: Json | None, form: str, unit: str = "") -> str:
     if not found:
         return number(None)
-    value = number(scale * found["value"], form)
-    return f"{value} ± {at_least_zero(scale * found['error'], form, unit)}"
+    return f"{number(found['value'], form)} ± {at_least_zero(found['error'], form, unit)}"
 
 
 def _shares(found: Json) -> str:
     rows = [
-        (text(name), _measured(share, ".1f", "%", 100))
+        (text(name), *_percent(share["value"], share["error"]))
         for name, share in found["shares"].items()
         if share["value"] > 0
     ]
-    return table(("local structure", "share"), rows, "labels")
+    return table(("local structure", "share", "95 % interval"), rows, "labels")
+
+
+def _percent(share: float, error: float) -> tuple[str, str]:
+    """Return a share and its interval, in per cent."""
+    low, high = (number(100 * end, ".1f") for end in share_interval(share, error))
+    return number(100 * share, ".1f", "%"), f"{low} to {high}"
 
 
 def _facts(found: Json) -> str:

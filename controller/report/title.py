@@ -5,7 +5,7 @@ from __future__ import annotations
 from controller.model.count_verdict import Trust
 from controller.model.events import OperatorState, State
 from controller.report.html import number, text
-from controller.report.intervals import interval
+from controller.report.intervals import interval, trust
 from controller.report.report_data import Json, ReportData
 
 TONES = {
@@ -51,12 +51,14 @@ def _count_verdict(data: ReportData) -> str:
 def session_verdict(data: ReportData) -> tuple[str, str, str]:
     """Return tone, word and reason of the verdict on the session."""
     counts = data.summary.get("counts", {})
+    best = counts.get("fused") or counts.get("A") or {}
+    tone = COUNT_TONES[trust(best)]
     if not data.records:
-        return "good", "PROCESSED", _count_sentence(counts)
+        return tone, "PROCESSED", _count_sentence(counts)
     state = data.status.operator_state
     if state is OperatorState.GOOD:
         if counts.get("fused"):
-            return "good", "GOOD", _count_sentence(counts)
+            return tone, "GOOD" if tone == "good" else "COMPLETE", _count_sentence(counts)
         return "warn", "INCOMPLETE", _progress(data)
     return TONES[state], state.value, data.status.operator_reason
 

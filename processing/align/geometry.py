@@ -192,8 +192,8 @@ def _reordered(series: TiltSeries, order: OrderedAngles, given_places: float) ->
         f"other most are {order.places:.1f} places apart in it, {given_places:.1f} as given"
     )
     doubt = (
-        f"series {series.name}: tilt angles were assigned to the images anew, in the order "
-        f"{order.name}"
+        f"series {series.name}: the tilt angles were not in the order of the images; corrected to "
+        f"the order {order.name}"
     )
     source = order.name if order.is_said else f"the images ({order.name})"
     inputs = series.inputs and series.inputs.model_copy(

@@ -133,6 +133,7 @@ def examine_series(path: Path, options: ReadingOptions) -> Examined:
         sample_type=recording.images.dtype.name,
         pixel_nm=pixel.nm,
         pixel_source=pixel.source,
+        pixel_assumed=pixel.assumed,
         angles_deg=angles.said.angles_deg.tolist() if angles.said else None,
         angles_source=angles.said.source if angles.said else "none",
         angle_order=order_name(angles.said.angles_deg) if angles.said else None,

@@ -22,6 +22,8 @@ class ChosenPixel:
 
     nm: float | None
     source: str = "unknown"
+    assumed: bool = False
+    """True if no source knows the size."""
     notes: tuple[str, ...] = ()
     doubts: tuple[str, ...] = ()
     refusal: str | None = None
@@ -45,7 +47,7 @@ def choose_pixel(
             for other in said
             if not _agree(given_nm, other.value)
         ]
-        return ChosenPixel(given_nm, "given", tuple(notes))
+        return ChosenPixel(given_nm, "given", notes=tuple(notes))
     if not said:
         return (
             _only_the_default()
@@ -76,7 +78,7 @@ def choose_pixel(
         )
     agreed = any(_agree(first.value, other.value) for other in said[1:])
     doubts = [] if agreed else _doubts(first)
-    return ChosenPixel(first.value, first.source, tuple(notes), tuple(doubts))
+    return ChosenPixel(first.value, first.source, notes=tuple(notes), doubts=tuple(doubts))
 
 
 @dataclass(frozen=True)
@@ -134,6 +136,7 @@ def _only_the_default() -> ChosenPixel:
     return ChosenPixel(
         DEFAULT_PIXEL_NM,
         "1.000 angstrom in the header, which stands for unknown",
+        assumed=True,
         doubts=(
             "the pixel size is not known: 1.000 angstrom is what programs write that do not know "
             "it; give the size with --pixel-nm",

@@ -39,8 +39,8 @@ def register_series(
     b = with_reversed_sense(b)
     found = register(points_a, b.detection.table.centres_nm, diameter_nm, device=device)
     line = (
-        "series B: fits A only with the opposite tilt sense, which was taken; B's own volumes show "
-        "the mirror image along z"
+        "series B: fits A only with the opposite tilt sense; the sign of its angles was reversed. "
+        "B's own volumes show the mirror image along z"
     )
     return b, found, (line,)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from pathlib import Path
 
 import numpy as np
@@ -66,6 +67,9 @@ def test_means_of_few_particles_have_no_errors(
     assert main(["analyse", str(tmp_path / "mine.csv"), "--out", str(tmp_path / "o")]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert "coordination 12 neighbours (in the interior)" in lines
+    (shown,) = (line for line in lines if line.startswith("fcc  "))
+    share, low, high = map(float, re.findall(r"\d+\.\d", shown))
+    assert share == high == 100 and 0 < low < 100, shown
     assert any(line.startswith("note: only") and "in the interior" in line for line in lines)
 
 

@@ -44,6 +44,12 @@ def with_misfits(folder: Path) -> None:
     keep_summary(folder, SERIES.model_copy(update={"images": images}))
 
 
+def doubtful(folder: Path) -> None:
+    verdict = Verdict(state=Trust.DOUBTFUL, reasons=("too few images",))
+    (folder / "processed/summary.json").write_text(summary(verdict).model_dump_json())
+    keep_summary(folder, SERIES)
+
+
 def refused(folder: Path) -> None:
     verdict = Verdict(state=Trust.REFUSED, reasons=("too few images",))
     (folder / "processed/summary.json").write_text(summary(verdict).model_dump_json())
@@ -83,6 +89,10 @@ SHOWN: dict[str, tuple[Callable[[Path], None], tuple[str, ...]]] = {
     ),
     "unfinished": (unfinished, ("A#7 0.060", "count       2, 1 to 3", "has not ended")),
     "no results": (without_results, ("7 of 16 x 16 pixels", "no results yet; make them with")),
+    "doubtful": (
+        doubtful,
+        ("count       2, doubtful: the true number may lie outside 1 to 3\n", "too few images"),
+    ),
     "refused": (refused, ("count       2, none, the count is refused\n", "too few images")),
     "made again": (made_again, ("results made again: dualtilt inspect", "processed-2")),
 }

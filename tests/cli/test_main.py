@@ -128,6 +128,17 @@ CASES = [
             ("bridge", "--make-certs", "{typo}"),
         )
     ),
+    *(
+        Case(
+            f"{words[0]}: {words[-2]} where nothing can be written",
+            words,
+            ("/proc/x5: cannot be written, /proc takes no new files; choose another folder",),
+        )
+        for words in (
+            ("run", "demo", "--headless", "--out", "/proc/x5"),
+            ("process", "A.mrc", "--out", "/proc/x5"),
+        )
+    ),
     Case(
         "batch: --table is a folder",
         ("batch", "{dir}", "--table", "{dir}"),

@@ -162,7 +162,7 @@ WRONG_ORDERS = [
 
 
 @pytest.mark.parametrize("case", WRONG_ORDERS, ids=lambda case: case.name)
-def test_angles_in_a_wrong_order_are_assigned_anew_and_doubted(case: WrongOrder) -> None:
+def test_angles_in_a_wrong_order_are_corrected_and_doubted(case: WrongOrder) -> None:
     checked = check_geometry(case.change(recorded(case.packing)))
     right = np.array(case.right)
     # in one series the sense cannot be seen
@@ -170,7 +170,7 @@ def test_angles_in_a_wrong_order_are_assigned_anew_and_doubted(case: WrongOrder)
     assert min(same, mirrored) == 0
     (note,), (doubt,) = checked.notes, checked.doubts
     assert case.said in note
-    assert "assigned" in doubt
+    assert "not in the order of the images; corrected to the order" in doubt
     assert checked.sense_known == ("A.rawtlt" in note)
 
 

@@ -10,7 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from controller.app.cli.print_inputs import described
 from processing.errors import InputFileError
+from processing.files.examine import ReadingOptions, examine_series
 from processing.files.tilt_series import load_tilt_series
 from tests.support.odd_files import GREY, LIST, TILTS, mdoc, mrc, write
 
@@ -183,6 +185,27 @@ def test_rotation_angle_of_thermo_fishers_tomography_is_the_tilt_axis(tmp_path: 
     assert series.inputs.tilt_axis_deg == pytest.approx(81.35)
     assert series.inputs.tilt_axis_source == "RotationAngle in A.mrc.mdoc"
     assert series.notes == ()
+
+
+@pytest.mark.parametrize(
+    ("pixel_nm", "options", "says"),
+    [
+        pytest.param(0.9, {}, "pixel       0.9 nm (the header of A.mrc); field", id="known"),
+        pytest.param(None, {}, "pixel       unknown", id="none"),
+        pytest.param(0.1, {}, "pixel       unknown, taken as 0.1 nm (1.000 ang", id="1 angstrom"),
+        pytest.param(0.1, {"pixel_nm": 0.1}, "pixel       0.1 nm (given); field", id="given"),
+        pytest.param(0.9, {}, "tilt sense  positive: the angles as they are", id="sense"),
+        pytest.param(
+            0.9, {"tilt_sense": -1}, "tilt sense  negative: the sign of every angle", id="reversed"
+        ),
+    ],
+)
+def test_the_facts_of_a_series_are_said_plainly(
+    pixel_nm: float | None, options: dict[str, Any], says: str, tmp_path: Path
+) -> None:
+    path = write(tmp_path, mrc(GREY, pixel_nm=pixel_nm), {"A.rawtlt": LIST})
+    lines = described(examine_series(path, ReadingOptions(**options)).inputs)
+    assert any(line.startswith(says) for line in lines), lines
 
 
 @pytest.mark.parametrize("case", RESOLVED, ids=lambda case: case.id)

@@ -15,6 +15,9 @@ from controller.common.errors import UsageError
 from controller.common.exit_codes import ExitCode
 from controller.model.events import State, StateChanged
 from controller.report.write import write_report
+from processing.results import SeriesInputs
+from processing.structure.analyse import analyse_structure
+from processing.structure_results import Measured, StructureType
 from tests.report.session_events import (
     FAILED,
     FINISHED,
@@ -25,7 +28,8 @@ from tests.report.session_events import (
     recorded_again,
     write_events,
 )
-from tests.report.session_folders import A_ONLY, ALL, SUMMARY, WHOLE, Case, make, page_of
+from tests.report.session_folders import A_ONLY, ALL, COUNT, SUMMARY, WHOLE, Case, make, page_of
+from tests.support.spheres import packed
 from tests.support.status_events import frame
 
 SPREAD = SUMMARY["diameter_nm"] | {"mean": 6.3, "spread": 0.51, "spread_se": 0.02, "se_rms": 0.05}
@@ -35,6 +39,42 @@ KINDS = [
     {"diameter_nm": 4.6, "particles": 1151, "n_low": 1130, "n_high": 1170}
     | {"share_low": 0.39, "share_high": 0.41, "spread": 0.01, "spread_se": 0.02},
 ]
+
+
+DOUBT = {"state": "doubtful", "reasons": ["too few tilts"], "causes": ["undersampled"]}
+DOUBTFUL = SUMMARY | {
+    "verdict": DOUBT,
+    "counts": {"A": COUNT, "B": COUNT, "fused": COUNT | {"verdict": DOUBT}},
+}
+ASSUMED_PIXEL = SeriesInputs(
+    file="A.mrc",
+    format="MRC mode 1",
+    images=25,
+    columns=64,
+    rows=64,
+    sample_type="int16",
+    pixel_nm=0.1,
+    pixel_source="1.000 angstrom in the header",
+    pixel_assumed=True,
+    angles_deg=[-5.0, 5.0],
+    angles_source="A.rawtlt",
+    angle_order="ascending",
+    tilt_axis_deg=None,
+    tilt_axis_source="none",
+    tilt_sense=1,
+).model_dump()
+SHARES = {
+    StructureType.FCC: Measured(value=0.96, error=0.107),
+    StructureType.HCP: Measured(value=0.04, error=0.03),
+}
+
+
+def add_structure(folder: Path) -> None:
+    """Add the structure of an assembly to the summary, with these shares."""
+    path = folder / "processed" / "summary.json"
+    found = analyse_structure(packed(25, 7.7, order="fcc", seed=3)).summary
+    structure = found.model_copy(update={"shares": SHARES}).model_dump(mode="json")
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"structure": structure}))
 
 
 def truncate(folder: Path) -> None:
@@ -160,6 +200,41 @@ CASES = [
         protocol=False,
         says=("2 878 particles in one series",),
         silent=("B, in A’s frame",),
+    ),
+    Case(
+        "offline, a doubtful count",
+        summary=DOUBTFUL,
+        volumes=ALL,
+        protocol=False,
+        says=(
+            'class="verdict warn"><strong>PROCESSED',
+            "(doubtful: the true number may lie outside 2 850 to 2 920)",
+        ),
+        silent=('class="verdict good"',),
+    ),
+    Case(
+        "a whole session, a doubtful count",
+        WHOLE,
+        DOUBTFUL,
+        ALL,
+        says=('class="verdict warn"><strong>COMPLETE', "COUNT DOUBTFUL"),
+        silent=('class="verdict good"', "GOOD"),
+    ),
+    Case(
+        "an unknown pixel size",
+        summary=SUMMARY | {"series": {"A": SUMMARY["series"]["A"] | {"inputs": ASSUMED_PIXEL}}},
+        protocol=False,
+        says=("unknown, taken as 0.1 nm, 1.000 angstrom",),
+    ),
+    Case(
+        "shares at the ends of their range",
+        summary=SUMMARY,
+        protocol=False,
+        spoil=add_structure,
+        says=(
+            '<th scope="row">fcc</th><td>96.0 %</td><td>74.6 to 100.0</td>',
+            '<th scope="row">hcp</th><td>4.0 %</td><td>0.0 to 10.0</td>',
+        ),
     ),
     Case(
         "a spread of sizes",

@@ -133,9 +133,10 @@ def test_a_browser_shows_each_view(tmp_path: Path) -> None:
             assert not await page.evaluate("window.broken")
         return shots
 
-    pictures = {
-        name: as_picture(shot)[160:460, 200:600] for name, shot in asyncio.run(visit()).items()
-    }
+    shots = asyncio.run(visit())
+    below = as_picture(shots["particles by series"])[405:465, 320:480]
+    assert (below.max(axis=-1) < 0.3).mean() > 0.01, "no scale bar below the particles"
+    pictures = {name: as_picture(shot)[160:460, 200:600] for name, shot in shots.items()}
     for view in VIEWS:
         picture = pictures[view.name]
         assert picture.std() > 0.03, f"{view.name}: an empty stage"

@@ -136,8 +136,10 @@ def _shown(lines: list[str]) -> list[str]:
 
 
 def _percent(share: Measured) -> str:
-    error = 100 * share.error
-    return f"{100 * share.value:.1f} % ± {f'{error:.1f}' if error >= 0.05 else 'under 0.1'}"
+    from controller.report.intervals import share_interval
+
+    low, high = share_interval(share.value, share.error)
+    return f"{100 * share.value:.1f} % (95 % interval {100 * low:.1f} to {100 * high:.1f})"
 
 
 def _number(measured: Measured) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from controller.common.exit_codes import ExitCode
-from controller.model.count_verdict import Trust
+from controller.model.count_verdict import Trust, interval_in_words
 
 if TYPE_CHECKING:
     from controller.rehearsal.accuracy_checks import Accuracy
@@ -112,9 +112,9 @@ def _show_results(folder: Path) -> None:
 def _show_count(status: SessionStatus) -> None:
     fused = status.counts.get("fused")
     if fused is not None:
-        latest = fused.latest
-        verdict = latest.verdict
-        interval = f"95 % interval {latest.n_low} to {latest.n_high}"
-        if verdict is not None and verdict.state is not Trust.TRUSTED:
-            interval = verdict.line
+        latest, verdict = fused.latest, fused.latest.verdict
+        trust = Trust.TRUSTED if verdict is None else verdict.state
+        interval = interval_in_words(trust, latest.n_low, latest.n_high)
         print(f"{latest.n} particles in both series together, {interval}")
+        for reason in () if verdict is None else verdict.reasons:
+            print(f"{trust}: {reason}")

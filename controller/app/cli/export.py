@@ -94,5 +94,4 @@ def _print_doubts(count: Count) -> ExitCode:
     if verdict is not None and verdict.state is not Trust.TRUSTED:
         for reason in verdict.reasons:
             print(f"{verdict.state}: {reason}")
-    refused = verdict is not None and verdict.state is Trust.REFUSED
-    return ExitCode.SAFETY if refused else ExitCode.OK
+    return ExitCode.SAFETY if count.is_refused else ExitCode.OK

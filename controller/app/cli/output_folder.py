@@ -7,6 +7,7 @@ import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryFile
 
 from controller.common.errors import ProcessingFailedError, UsageError, path_error_text, quoted
 
@@ -67,14 +68,28 @@ def require_folder_place(path: Path) -> None:
     Raises
     ------
     UsageError
-        The path, or one above it, is a file.
+        The path, or one above it, is a file, or nothing can be written there.
     """
     for place in (path, *path.parents):
         if place.is_dir():
+            _require_writable(place, path)
             return
         if place.exists():
             of = "" if place == path else f", so {path} can be no folder"
             raise UsageError(f"{place}: is a file, not a folder{of}; choose another folder")
+
+
+def _require_writable(folder: Path, path: Path) -> None:
+    """Refuse a folder in which nothing can be made, so that `path` can not be written."""
+    try:
+        with TemporaryFile(dir=folder):
+            return
+    except OSError as error:
+        # the virtual folders of the system say of each new file that it does not exist
+        reason = "" if error.errno == errno.ENOENT else f" ({error.strerror})"
+    raise UsageError(
+        f"{path}: cannot be written, {folder} takes no new files{reason}; choose another folder"
+    )
 
 
 @contextmanager

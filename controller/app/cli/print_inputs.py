@@ -91,7 +91,7 @@ def described(inputs: SeriesInputs) -> list[str]:
         f"pixel       {_pixel(inputs)}",
         f"tilt        {_angles(inputs)}",
         f"tilt axis   {_axis(inputs)}",
-        f"tilt sense  {inputs.tilt_sense:+d}",
+        f"tilt sense  {_sense(inputs)}",
         f"dose        {_dose(inputs)}",
         *(f"note        {line}" for line in inputs.notes),
         *(f"doubt       {line}" for line in inputs.doubts),
@@ -101,6 +101,8 @@ def described(inputs: SeriesInputs) -> list[str]:
 def _pixel(inputs: SeriesInputs) -> str:
     if inputs.pixel_nm is None:
         return "unknown"
+    if inputs.pixel_assumed:
+        return f"unknown, taken as {inputs.pixel_nm:.4g} nm ({inputs.pixel_source})"
     width, height = inputs.columns * inputs.pixel_nm, inputs.rows * inputs.pixel_nm
     return f"{inputs.pixel_nm:.4g} nm ({inputs.pixel_source}); field {width:.4g} x {height:.4g} nm"
 
@@ -122,6 +124,12 @@ def _axis(inputs: SeriesInputs) -> str:
     if inputs.tilt_axis_deg is None:
         return "unknown; the images decide"
     return f"{inputs.tilt_axis_deg:.1f} degrees from +y towards -x ({inputs.tilt_axis_source})"
+
+
+def _sense(inputs: SeriesInputs) -> str:
+    if inputs.tilt_sense > 0:
+        return "positive: the angles as they are"
+    return "negative: the sign of every angle is reversed"
 
 
 def _dose(inputs: SeriesInputs) -> str:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from controller.common.exit_codes import ExitCode
+from controller.model.count_verdict import Trust, interval_in_words
 
 if TYPE_CHECKING:
     from processing.results import Count, Diameter, Summary
@@ -19,16 +20,12 @@ def print_counts(summary: Summary) -> None:
 
 def count_lines(summary: Summary) -> list[str]:
     """Return counts with their intervals, diameter, registration, structure and warnings."""
-    from processing.results import Trust
-
     lines = [f"{'':8}{'particles':>10}  95 % interval"]
     for name in ("A", "B", "fused"):
         count = getattr(summary.counts, name)
         if count is not None:
             lines.append(f"{name:8}{count.n:>10}  {interval_text(count)}")
-    verdict = summary.verdict
-    refused = verdict is not None and verdict.state is Trust.REFUSED
-    if summary.counts.B is None and not refused:
+    if summary.counts.B is None and not summary.is_refused:
         lines.append("not in the interval: particles hidden where the beam leaves; record B")
     diameter = summary.diameter_nm
     if diameter.shape is None:
@@ -58,39 +55,32 @@ def _sizes_text(diameter: Diameter) -> str:
 
 def interval_text(count: Count) -> str:
     """Return the interval; that of a doubtful count is marked, and a refused count has none."""
-    from processing.results import Trust
-
-    if count.verdict is not None and count.verdict.state is Trust.REFUSED:
+    if count.is_refused:
         return "none, the count is refused"
-    interval = f"{count.n_low} to {count.n_high}"
-    if count.verdict is None or count.verdict.state is Trust.TRUSTED:
-        return interval
-    return f"{interval} ({count.verdict.state}, no 95 % interval)"
+    trust = Trust.TRUSTED if count.verdict is None else Trust(count.verdict.state)
+    if trust is Trust.TRUSTED:
+        return f"{count.n_low} to {count.n_high}"
+    return interval_in_words(trust, count.n_low, count.n_high)
 
 
 def print_verdict(summary: Summary) -> ExitCode:
     """Print the verdict on the final count as the last lines; return the exit code."""
-    from processing.results import Trust
-
     for line in verdict_lines(summary):
         print(line)
-    refused = summary.verdict is not None and summary.verdict.state is Trust.REFUSED
-    return ExitCode.SAFETY if refused else ExitCode.OK
+    return ExitCode.SAFETY if summary.is_refused else ExitCode.OK
 
 
 def verdict_lines(summary: Summary) -> list[str]:
     """Return the verdict on the final count with its reasons; empty without a verdict."""
-    from processing.results import Trust
-
     verdict = summary.verdict
     if verdict is None:
         return []
     lines = [f"{verdict.state}: {reason}" for reason in verdict.reasons]
-    if verdict.state is Trust.REFUSED:
+    if summary.is_refused:
         lines.append(
             "refused: do not use the count; the volumes and aligned images may still be of use"
         )
-    if verdict.state is Trust.TRUSTED:
+    if Trust(verdict.state) is Trust.TRUSTED:
         lines.append("trusted: the particles found explain the images")
     return lines
 
