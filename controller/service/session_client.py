@@ -29,6 +29,7 @@ from controller.service.service_address import (
     is_running,
     known_addresses,
     read_address,
+    working_process,
 )
 from controller.service.session_status import SessionStatus
 from controller.service.status_file import last_status
@@ -215,30 +216,31 @@ class ServiceClient:
 
 def find_sessions() -> list[Path]:
     """Return the folders of this user's running sessions; remove addresses of ended ones."""
-    alive: dict[Path, None] = {}
+    running = []
     for path, address in known_addresses().items():
-        try:
-            with ServiceClient.connect(address.folder, read_only=True) as client:
-                is_stale = client.address.pid != address.pid
-        except NoSessionError:
-            is_stale = True
-        except (NotAnsweringError, UsageError):  # it runs, but lets nobody in: its client says why
-            is_stale = not is_running(address.pid)
-            if not is_stale:
-                alive[address.folder] = None
-        else:
-            alive[address.folder] = None
-        if is_stale and not is_running(address.pid):
+        if _is_served(address):
+            running.append(address.folder)
+        elif not is_running(address.pid):
             path.unlink(missing_ok=True)
-    return list(alive)
+    return running
 
 
 def others_run(folder: Path) -> bool:
     """Return true if this user seems to run other sessions than the one in a folder."""
     return any(
-        address.folder != folder and is_running(address.pid)
-        for address in known_addresses().values()
+        address.folder != folder and _is_served(address) for address in known_addresses().values()
     )
+
+
+def _is_served(address: ServiceAddress) -> bool:
+    """Tell whether a session runs: its process holds the lock of the folder.
+
+    Another process may have got the id of a killed one. Only where the folder is gone with its
+    lock, the id decides.
+    """
+    if not address.folder.is_dir():
+        return is_running(address.pid)
+    return working_process(address.folder) == address.pid
 
 
 def the_only_session(option: str = "") -> Path:

@@ -10,6 +10,8 @@ import pytest
 from controller.common.exit_codes import ExitCode
 from controller.model.events import Record
 from controller.service.session_server import SessionService
+from controller.session.folder import SessionFolder
+from controller.session.folder_lock import FolderLock
 from tests.service.served_session import Session
 from tests.support.recording_engine import RecordingEngine
 
@@ -25,8 +27,9 @@ def private_runtime(
 @pytest.fixture
 def session(tmp_path: Path) -> Iterator[Session]:
     log: list[Record] = []
-    service = SessionService(tmp_path, log.append)
-    engine = RecordingEngine()
-    service.serve(engine)
-    yield Session(tmp_path, service, engine, log)
-    service.close(ExitCode.OK)
+    with FolderLock(SessionFolder(tmp_path)):
+        service = SessionService(tmp_path, log.append)
+        engine = RecordingEngine()
+        service.serve(engine)
+        yield Session(tmp_path, service, engine, log)
+        service.close(ExitCode.OK)

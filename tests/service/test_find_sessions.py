@@ -19,9 +19,12 @@ from controller.service.session_client import (
     ServiceClient,
     SessionGoneError,
     find_sessions,
+    others_run,
     the_only_session,
 )
 from controller.service.session_server import SessionService
+from controller.session.folder import SessionFolder
+from controller.session.folder_lock import FolderLock
 from tests.service.served_session import Session
 from tests.support import scripted_session as script
 from tests.support.recording_engine import RecordingEngine
@@ -36,18 +39,19 @@ def test_sessions_are_found_without_naming_them(
     assert the_only_session() == session.folder
     (tmp_path / "second").mkdir()
     (tmp_path / "other").mkdir()
-    second = SessionService(tmp_path / "other" / ".." / "second", lambda record: None)
-    second.serve(RecordingEngine())
-    found = {folder.resolve() for folder in find_sessions()}
-    assert found == {session.folder.resolve(), tmp_path / "second"}
-    with pytest.raises(UsageError, match="2 sessions are running") as caught:
-        the_only_session()
-    assert f" {tmp_path / 'second'}" in str(caught.value)
-    assert main(["answer", "flip", "done"]) == ExitCode.USAGE
-    said = capsys.readouterr().err
-    assert f"--session {tmp_path / 'second'}" in said
-    assert f"--session {session.folder.resolve()}" in said
-    second.close(ExitCode.OK)
+    with FolderLock(SessionFolder(tmp_path / "second")):
+        second = SessionService(tmp_path / "other" / ".." / "second", lambda record: None)
+        second.serve(RecordingEngine())
+        found = {folder.resolve() for folder in find_sessions()}
+        assert found == {session.folder.resolve(), tmp_path / "second"}
+        with pytest.raises(UsageError, match="2 sessions are running") as caught:
+            the_only_session()
+        assert f" {tmp_path / 'second'}" in str(caught.value)
+        assert main(["answer", "flip", "done"]) == ExitCode.USAGE
+        said = capsys.readouterr().err
+        assert f"--session {tmp_path / 'second'}" in said
+        assert f"--session {session.folder.resolve()}" in said
+        second.close(ExitCode.OK)
     assert find_sessions() == [session.folder]
 
 
@@ -84,6 +88,18 @@ def test_a_killed_run_is_not_a_second_session(session: Session) -> None:
     stale.write_text(here.model_copy(update={"pid": NO_PROCESS}).model_dump_json())
     assert find_sessions() == [session.folder]
     assert not stale.exists()
+
+
+def test_a_killed_run_is_no_session_whoever_has_its_process_id_now(
+    session: Session, tmp_path: Path
+) -> None:
+    killed = tmp_path / "killed"
+    killed.mkdir()
+    (killed / "lock").write_text(f"{os.getpid()}\n")  # nobody holds it
+    address = read_address(session.folder).model_copy(update={"folder": killed})
+    (runtime_folder() / "killed.session.json").write_text(address.model_dump_json())
+    assert find_sessions() == [session.folder]
+    assert not others_run(session.folder)
 
 
 def test_a_folder_that_was_removed_under_its_session_is_no_choice(

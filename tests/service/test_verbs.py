@@ -24,14 +24,15 @@ from tests.support.recording_engine import RecordingEngine
 
 @pytest.fixture
 def engine(tmp_path: Path) -> Iterator[RecordingEngine]:
-    service = SessionService(tmp_path, lambda record: None)
-    engine = RecordingEngine()
-    service.serve(engine)
-    service.publish(PromptOpened(prompt=script.FLIP_CHECK_PROMPT))
-    while service.store.status.prompt is None:
-        time.sleep(0.005)
-    yield engine
-    service.close(ExitCode.OK)
+    with FolderLock(SessionFolder(tmp_path)):
+        service = SessionService(tmp_path, lambda record: None)
+        engine = RecordingEngine()
+        service.serve(engine)
+        service.publish(PromptOpened(prompt=script.FLIP_CHECK_PROMPT))
+        while service.store.status.prompt is None:
+            time.sleep(0.005)
+        yield engine
+        service.close(ExitCode.OK)
 
 
 @dataclass(frozen=True)
