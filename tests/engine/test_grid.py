@@ -121,6 +121,26 @@ def run(
     return sessions, journal, code
 
 
+def found_where_they_are(
+    grid: GridFolder, before_nm: dict[str, tuple[float, float]]
+) -> tuple[FoundTargets, float]:
+    """Assert that the flipped targets were found; return them, and the grid's rotation (degrees).
+
+    Parameters
+    ----------
+    before_nm
+        Stage position of each target before the flip.
+    """
+    found, mount = grid.read_found(), load_world(grid.path / "world.json").mount
+    assert found is not None and found.in_plane_deg is not None
+    for name, (x_nm, y_nm) in before_nm.items():
+        # a stage position brings what lies at its opposite into the image centre
+        true_nm = -mount.to_holder(np.array([[-x_nm, -y_nm, 0.0]]))[0, :2]
+        (place_nm,) = found.places_nm[name]
+        assert np.hypot(*(true_nm - place_nm)) < 100.0
+    return found, found.in_plane_deg
+
+
 def test_one_flip_serves_all_targets_and_a_failing_one_stops_nobody(tmp_path: Path) -> None:
     places_nm = {**PLACES_NM, "empty": EMPTY_NM}
     flips = [OperatorAction.TURNED_IN_PLANE, FlipAnswer.DONE]
@@ -159,18 +179,14 @@ def test_a_scan_that_is_rotated_against_the_stage_costs_no_target(
     )
     assert code == ExitCode.OK, journal.state.targets
     assert flips == []  # the grid that was only turned came out again
-    found, mount = sessions.grid.read_found(), load_world(sessions.grid.path / "world.json").mount
-    assert found is not None and found.in_plane_deg is not None
-    for name, before_nm in PLACES_NM.items():
-        true_nm = -mount.to_holder(np.array([[-before_nm[0], -before_nm[1], 0.0]]))[0, :2]
-        ((x_nm, y_nm),) = found.places_nm[name]
-        assert np.hypot(*(true_nm - (x_nm, y_nm))) < 100.0
+    found, in_plane_deg = found_where_they_are(sessions.grid, PLACES_NM)
+    for name in PLACES_NM:
         session = Session.open(sessions.grid.target(name))
         check = session.ledger.flip
         assert check is not None and check.accepted
         said = examine_series(session.folder.stack("B"), ReadingOptions()).inputs.tilt_axis_deg
         assert said == turned_deg
-        turned = (check.in_plane_deg - found.in_plane_deg + 180) % 360 - 180
+        turned = (check.in_plane_deg - in_plane_deg + 180) % 360 - 180
         assert abs(turned) < found.in_plane_limit_deg
         session.close()
 
@@ -246,13 +262,7 @@ def test_two_targets_that_look_alike_are_not_exchanged(seed: int, tmp_path: Path
         seed=seed,
     )
     assert code == ExitCode.OK, journal.state.targets
-    found, mount = sessions.grid.read_found(), load_world(sessions.grid.path / "world.json").mount
-    assert found is not None and found.in_plane_deg is not None
-    for name, before_nm in PAIR_NM.items():
-        # a stage position brings what lies at its opposite into the image centre
-        true_nm = -mount.to_holder(np.array([[-before_nm[0], -before_nm[1], 0.0]]))[0, :2]
-        ((x_nm, y_nm),) = found.places_nm[name]
-        assert np.hypot(*(true_nm - (x_nm, y_nm))) < 100.0
+    found_where_they_are(sessions.grid, PAIR_NM)
 
 
 FLIPPED = not_compared("flipped").model_copy(update={"accepted": True})
