@@ -16,7 +16,7 @@ FOCUS_PLACES = (-2, -1, 0, 1, 2)
 EUCENTRIC_FIRST_DEG = 5.0
 """First tilt of the eucentric search: at higher tilts an object far off the axis is lost."""
 SHOTS_OF_THE_SCAN = 3
-"""Low-dose shots that compare the scan with that of series A."""
+"""Low-dose shots that show the axes of the scan, by moves of the stage."""
 DRIFT_SHOTS_APART_S = 2.0
 """Time between two low-dose shots that are compared for drift (s)."""
 MIN_TILTS_TO_PREDICT = 4

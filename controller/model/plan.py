@@ -12,6 +12,7 @@ from controller.model.base import Data, SeriesName
 from controller.model.events import Phase
 from controller.model.exposures import (
     MIN_TILTS_TO_PREDICT,
+    SHOTS_OF_THE_SCAN,
     backlash_start_deg,
     first_current_pA,
     low_dose_scan,
@@ -40,7 +41,7 @@ from controller.model.steps import (
     shower_id,
     tilt_id,
 )
-from controller.model.survey import WIDE
+from controller.model.survey import MAP_FIELDS, WIDE
 from controller.model.targets import Target
 
 GRID_FLIP_S = 1200.0
@@ -98,10 +99,12 @@ def _one_assembly(protocol: Protocol) -> list[Step]:
 
 
 def _find_target(protocol: Protocol, target: Target) -> Step:
-    """Return the step that centres a target, with one shot in its field and one in a wide one."""
+    """Return the step that centres a target: maps that show the scan's axes, then two shots."""
     current_pA = first_current_pA(protocol)
+    maps = (low_dose_scan(protocol, MAP_FIELDS["low"]),) * SHOTS_OF_THE_SCAN
     cost = costs.Cost(
-        (low_dose_scan(protocol), low_dose_scan(protocol, WIDE)), costs.move_s(0.0, 0.0, protocol)
+        (*maps, low_dose_scan(protocol), low_dose_scan(protocol, WIDE)),
+        (len(maps) + 1) * costs.move_s(0.0, 0.0, protocol),
     )
     return FindTarget(
         id="find-target",

@@ -74,7 +74,7 @@ def _offset_across_axis_nm(context: Context, step_id: str, purpose: str) -> floa
     """Measure the object's offset across the tilt axis; if it is lost, try a wider field."""
     for field in (1, WIDE):
         shot = take_tracking_shot(context, step_id, f"{purpose}-{field}", field)
-        location = locate_object(shot.pixels)
+        location = locate_object(shot.pixels, field)
         if location is not None:
             y_px, x_px = location.offset_px
             across_px, _ = along_stage((x_px, y_px), context.protocol.column.tilt_axis_deg)

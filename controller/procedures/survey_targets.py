@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 
+from controller.common.errors import SafetyStopError
 from controller.hardware.interface import Description, Frame, Microscope
 from controller.model.exposures import places_in_disc_nm
 from controller.model.protocol import Protocol
@@ -13,6 +15,7 @@ from controller.model.stage import StagePosition
 from controller.model.survey import MAP_FIELDS
 from controller.model.surveyed import Outline
 from controller.procedures.flip.maps import wide_scan
+from controller.procedures.flip.scan_rotation import measure_rotation
 from controller.procedures.flip.survey_grid import MERGE_PX, centring_positions_nm, merge
 from controller.procedures.tracking.stage_image import centring_position
 from processing.images.outlines import measure_outline
@@ -68,20 +71,58 @@ def map_places_nm(
     return scan, places_in_disc_nm(reach_nm, scan, protocol.column.tilt_axis_deg)
 
 
+@dataclass(frozen=True)
+class Mapped:
+    """Assemblies on the maps.
+
+    Attributes
+    ----------
+    positions_nm
+        Stage position (x, y) that about centres each.
+    fullest_nm
+        Stage position (x, y) of the map that shows most of them; None without any.
+    """
+
+    positions_nm: tuple[tuple[float, float], ...]
+    fullest_nm: tuple[float, float] | None
+
+
 def find_assemblies(
     camera: SurveyCamera, scan: ScanSettings, places_nm: Sequence[tuple[float, float]], say: Say
-) -> list[tuple[float, float]]:
-    """Take the maps; return the stage position (x, y) that about centres each assembly."""
+) -> Mapped:
+    """Take the maps and find the assemblies on them."""
     found_nm: list[tuple[float, float]] = []
+    shown: dict[tuple[float, float], int] = {}
     for number, (x_nm, y_nm) in enumerate(places_nm, start=1):
         frame = camera.image(x_nm, y_nm, scan)
         known = len(found_nm)
         positions_nm = centring_positions_nm(frame, camera.tilt_axis_deg)
+        shown[x_nm, y_nm] = len(positions_nm)
         found_nm = merge(found_nm, positions_nm, MERGE_PX * scan.pixel_nm)
         say(
             f"map {number} of {len(places_nm)}: {len(found_nm) - known} new, {len(found_nm)} in all"
         )
-    return found_nm
+    fullest_nm = max(shown, key=lambda place: shown[place]) if found_nm else None
+    return Mapped(tuple(found_nm), fullest_nm)
+
+
+def check_rotation(camera: SurveyCamera, scan: ScanSettings, mapped: Mapped) -> None:
+    """Check that the maps move with the stage as the protocol says; three more maps are taken.
+
+    Raises
+    ------
+    SafetyStopError
+        The scan is mirrored or rotated: the positions on the maps are wrong.
+    """
+    if mapped.fullest_nm is None:
+        return
+
+    def image_at(x_nm: float, y_nm: float) -> Frame:
+        return camera.image(x_nm, y_nm, scan)
+
+    axes = measure_rotation(image_at, mapped.fullest_nm, scan, camera.tilt_axis_deg)
+    if axes is not None and axes.fault:
+        raise SafetyStopError(f"{axes.fault}: {axes.remedy}, and survey the grid again")
 
 
 def look_closer(

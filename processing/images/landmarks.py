@@ -16,18 +16,21 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from processing.images.bright_patches import smoothed
 from processing.series import Float64
 
 OBJECT_LEVEL = 0.3
 """Smallest brightness of an object pixel: 0 is the film, 1 the brightest pixel."""
-SMALLEST_CONTRAST = 6.0
-"""Smallest brightness of an object above the film, in standard deviations of the film."""
 SMALLEST_AREA_PX = 4
 """Smallest area of an assembly, pixels."""
 SMOOTH_PX = 1.0
 TOLERANCE = 0.06
 """Largest change of the distance between two landmarks, as a fraction of it. A tilted seat and the
 scan calibration change it by less."""
+LENGTH_TOLERANCE = 0.05
+"""Largest error of the length of a shift, as a fraction of it: that of the pixel size."""
+LARGEST_COSINE = 0.2
+"""Largest cosine of the angle between the shifts by two moves of the stage across each other."""
 MIRROR = np.array([1.0, -1.0])
 
 
@@ -40,16 +43,17 @@ class Landmark:
 
 
 def find_landmarks(image: NDArray[Any], pixel_nm: float) -> tuple[Landmark, ...]:
-    """Find bright patches on a dark film in a map [y, x]; the one nearest to the centre first."""
-    smooth = ndimage.gaussian_filter(np.nan_to_num(image.astype(np.float64)), SMOOTH_PX)
-    film = float(np.median(smooth))
-    scatter = 1.4826 * float(np.median(np.abs(smooth - film)))
-    top = float(smooth.max())
-    if top - film <= SMALLEST_CONTRAST * max(scatter, 1e-6 * abs(film)):
+    """Find bright patches on a dark film in a map [y, x]; the one nearest to the centre first.
+
+    Patches that the noise of the map alone could show are left out.
+    """
+    smooth = smoothed(image, SMOOTH_PX)
+    top = float(smooth.image.max())
+    if top <= smooth.texture:
         return ()
-    patches, count = ndimage.label(smooth > film + OBJECT_LEVEL * (top - film))
-    labels = np.arange(1, count + 1)
-    areas = ndimage.sum_labels(np.ones_like(smooth), patches, labels)
+    patches = smooth.patches(OBJECT_LEVEL, top)
+    labels = np.unique(patches[patches > 0])
+    areas = ndimage.sum_labels(np.ones(patches.shape), patches, labels)
     middle = (np.array(image.shape) - 1) / 2
     found = [
         Landmark(
@@ -57,7 +61,7 @@ def find_landmarks(image: NDArray[Any], pixel_nm: float) -> tuple[Landmark, ...]
             diameter_nm=float(2 * np.sqrt(area / np.pi) * pixel_nm),
         )
         for (y, x), area in zip(
-            ndimage.center_of_mass(smooth - film, patches, labels), areas, strict=True
+            ndimage.center_of_mass(smooth.image - smooth.film, patches, labels), areas, strict=True
         )
         if area >= SMALLEST_AREA_PX
     ]
@@ -112,3 +116,43 @@ def _most_matches(expected: Float64, found: Float64, tolerance_nm: float) -> int
         allowed_nm = tolerance_nm + TOLERANCE * np.linalg.norm(expected, axis=1)
         best = max(best, int(np.count_nonzero(distance_nm <= allowed_nm)))
     return best
+
+
+def shifts_by_moves(
+    maps: Sequence[Sequence[Landmark]], length_nm: float, within_nm: float
+) -> Float64 | None:
+    """Return how a move along one axis, then one across it, shift the landmarks of three maps.
+
+    Parameters
+    ----------
+    maps
+        Landmarks of the maps before, between and after the moves.
+    length_nm
+        Expected length of both shifts. The first may have any direction, the second is across it.
+    within_nm
+        Largest difference of two shifts that are the same.
+
+    Returns
+    -------
+    Array or None
+        [move, (x, y)], nm: the shifts that most landmarks have made. None if no landmark has made
+        such shifts, or if different ones explain equally many.
+    """
+    before, between, after = (
+        np.array([each.position_nm for each in some]).reshape(-1, 2) for some in maps
+    )
+    first = (between[None] - before[:, None])[:, :, None]
+    second = (after[None] - between[:, None])[None]
+    both_nm = np.stack(np.broadcast_arrays(first, second), axis=-2).reshape(-1, 2, 2)
+    lengths_nm = np.linalg.norm(both_nm, axis=2)
+    allowed_nm = LENGTH_TOLERANCE * length_nm + within_nm
+    across = np.abs(np.prod(both_nm, axis=1).sum(axis=1)) <= LARGEST_COSINE * lengths_nm.prod(1)
+    both_nm = both_nm[across & (np.abs(lengths_nm - length_nm) <= allowed_nm).all(axis=1)]
+    if not len(both_nm):
+        return None
+    same = np.linalg.norm(both_nm[:, None] - both_nm[None], axis=3).max(axis=2) <= within_nm
+    votes = same.sum(axis=1)
+    best = int(np.argmax(votes))
+    if np.any((votes == votes[best]) & ~same[best]):
+        return None
+    return np.asarray(both_nm[same[best]].mean(axis=0))

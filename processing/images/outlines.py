@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from processing.images.bright_patches import smoothed
+
 OUTLINE_LEVEL = 0.3
 """Level of the outline: 0 is the film, 1 the brightest pixel. A sphere is there 95 % as wide as in
 its middle."""
-LEAST_CONTRAST = 6.0
-"""Smallest brightness of an assembly above the film, in standard deviations of the film."""
 SMOOTH_PX = 0.7
 PIXEL_VARIANCE = 1 / 12
 """Variance of the positions in one square pixel (px²)."""
@@ -43,16 +43,14 @@ def measure_outline(image: NDArray[Any], *, near_px: float) -> MeasuredOutline |
 
     Returns None if there is none within `near_px` of the centre.
     """
-    smooth = ndimage.gaussian_filter(np.nan_to_num(image.astype(np.float64)), SMOOTH_PX)
-    film = float(np.median(smooth))
+    smooth = smoothed(image, SMOOTH_PX)
     middle = (np.array(image.shape) - 1) / 2
     y, x = np.indices(image.shape)
     close = np.hypot(y - middle[0], x - middle[1]) <= near_px
-    top = float(smooth[close].max())
-    scatter = 1.4826 * float(np.median(np.abs(smooth - film)))
-    if top - film <= LEAST_CONTRAST * max(scatter, 1e-6 * abs(film)):
+    top = float(smooth.image[close].max())
+    if top <= smooth.texture:
         return None
-    patches, _ = ndimage.label(smooth > film + OUTLINE_LEVEL * (top - film))
+    patches = smooth.patches(OUTLINE_LEVEL, top)
     numbers = np.unique(patches[close & (patches > 0)])
     if not len(numbers):
         return None

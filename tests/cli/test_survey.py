@@ -119,6 +119,26 @@ def test_a_grid_without_assemblies_in_reach_writes_nothing(
     assert not (tmp_path / "s").exists()
 
 
+@pytest.mark.parametrize(("rotation_deg", "set_deg"), [(12.0, 12), (-100.0, -100)])
+def test_a_scan_that_is_rotated_otherwise_than_the_protocol_says_is_named(
+    rotation_deg: float,
+    set_deg: int,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(survey, "_microscope", simulated)
+    rotated = f"[scan]\nrotation_deg = {rotation_deg}\n"
+    path = write_grid_protocol(tmp_path, PLACES_NM, seed=7, specimen=rotated)
+    words = ["survey", str(path), "--out", str(tmp_path / "s"), "--radius-nm", "800"]
+    assert main(words) == ExitCode.SAFETY
+    (line,) = capsys.readouterr().err.splitlines()
+    said, degrees = line.rsplit("column.tilt_axis_deg = ", 1)
+    assert "the scan is rotated by about" in said
+    assert abs(int(degrees.removesuffix(", and survey the grid again")) - set_deg) <= 1
+    assert not (tmp_path / "s").exists()
+
+
 def outline(
     x_nm: float, y_nm: float, diameter_nm: float = 40.0, roundness: float = 0.95
 ) -> Outline:

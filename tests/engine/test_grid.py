@@ -191,17 +191,23 @@ def test_a_scan_that_is_rotated_against_the_stage_costs_no_target(
         session.close()
 
 
-def test_an_unknown_rotation_of_the_scan_is_named_with_its_remedy(tmp_path: Path) -> None:
-    off_nm = {name: (x_nm + 35.0, y_nm) for name, (x_nm, y_nm) in PAIR_NM.items()}
-    sessions, journal, code = run(tmp_path, off_nm, [], "[scan]\nrotation_deg = 90\n")
+@pytest.mark.parametrize("turned_deg", [-6.0, 12.0, 90.0])
+def test_an_unknown_rotation_of_the_scan_is_named_with_its_remedy_before_series_a(
+    turned_deg: float, tmp_path: Path
+) -> None:
+    column = "tilt_axis_deg = 20\n"
+    rotated = f"[scan]\nrotation_deg = {20 + turned_deg}\n"
+    sessions, journal, code = run(tmp_path, PAIR_NM, [], rotated, column=column)
     assert code == ExitCode.SAFETY and sessions.runs == list(PAIR_NM)
     for target in journal.state.targets.values():
-        said = re.search(
-            r"find-target: .*; the scan is rotated by about \d+ degrees: rotate it back, or set "
-            r"about column.tilt_axis_deg = (\d+)",
+        said = re.fullmatch(
+            r"find-target: the scan is rotated by about (\d+) degrees: rotate it back, or set "
+            r"column.tilt_axis_deg = (-?\d+)",
             target.reason,
         )
-        assert said is not None and abs(float(said[1]) - 90.0) <= 10.0, target.reason
+        assert said is not None, target.reason
+        assert abs(float(said[1]) - turned_deg % 360) <= 1.0
+        assert abs(float(said[2]) - 20 - turned_deg) <= 1.0
 
 
 MIRROR_SYMMETRIC = {"one": (0.0, 0.0), "up": (500.0, 300.0), "down": (500.0, -300.0)}

@@ -150,6 +150,7 @@ def _survey(
     from controller.procedures.preflight import check_column, check_readiness
     from controller.procedures.survey_targets import (
         SurveyCamera,
+        check_rotation,
         find_assemblies,
         look_closer,
         map_places_nm,
@@ -163,9 +164,10 @@ def _survey(
     if len(places) > MAX_SURVEY_MAPS:
         raise UsageError(f"--radius-nm: {len(places)} maps are needed, at most {MAX_SURVEY_MAPS}")
     camera = SurveyCamera(microscope, protocol)
-    found_nm = find_assemblies(camera, scan, places, _say)
+    mapped = find_assemblies(camera, scan, places, _say)
+    check_rotation(camera, scan, mapped)
     closer = wide_scan(protocol, description, MAP_FIELDS["middle"])
-    seen = list(look_closer(camera, closer, found_nm))
+    seen = list(look_closer(camera, closer, mapped.positions_nm))
     current_pA = protocol.series_a.current_pA
     doses = (each.dose_e_per_A2(current_pA) for each in (scan, closer))
     each_map, each_closer = (f"{dose:.2g} e/Å²" for dose in doses)

@@ -18,54 +18,11 @@ from controller.model.stage import StagePosition
 from controller.model.survey import MAP_FIELDS, WIDE
 from controller.procedures.context import Context
 from controller.procedures.flip.maps import wide_scan
+from controller.procedures.flip.scan_axes import ScanAxes, axes_of_moves
 from controller.procedures.tracking.locate import locate_object
 
 STEP_FRACTION = 0.15
 """Length of a stage move, as a fraction of the field of view."""
-MAX_ROTATION_DEG = 20.0
-"""Largest rotation accepted: the shots are noisy and the stage's steps are not exact."""
-LEAST_AREA = 0.25
-"""Smallest area between the two stage moves that tells the axes, in squared moves."""
-
-
-@dataclass(frozen=True)
-class ScanAxes:
-    """Movement of the image per movement of the stage.
-
-    Attributes
-    ----------
-    matrix
-        [(x, y) of the image across and along the tilt axis of the protocol, (x, y) of the stage];
-        the identity for a correct scan.
-    tilt_axis_deg
-        Direction of the tilt axis in the images by the protocol.
-    """
-
-    matrix: NDArray[Any]
-    tilt_axis_deg: float = 0.0
-
-    @property
-    def fault(self) -> str:
-        """Fault of the scan, in words; empty if there is none."""
-        if np.linalg.det(self.matrix) < 0:
-            return "the scan is mirrored"
-        if abs(self._turned_deg) > MAX_ROTATION_DEG:
-            return f"the scan is rotated by about {round(self._turned_deg, -1) % 360:.0f} degrees"
-        return ""
-
-    @property
-    def remedy(self) -> str:
-        """Remedy of the fault before anything is recorded, in words."""
-        if np.linalg.det(self.matrix) < 0:
-            return "mirror it back"
-        axis_deg = (self.tilt_axis_deg + self._turned_deg + 180) % 360 - 180
-        return f"rotate it back, or set about column.tilt_axis_deg = {round(axis_deg, -1):.0f}"
-
-    @property
-    def _turned_deg(self) -> float:
-        """Rotation of the scan against the protocol, -180 to 180 degrees."""
-        (xx, xy), (yx, yy) = self.matrix
-        return float(np.degrees(np.arctan2(yx - xy, xx + yy)))
 
 
 def measure_scan_axes(context: Context, step_id: str) -> ScanAxes | None:
@@ -93,7 +50,12 @@ def measure_scan_axes(context: Context, step_id: str) -> ScanAxes | None:
         locations = [_located(context, step_id, target, scan) for target in targets]
         context.microscope.move(step_id, stage)
         found = [located for located in locations if located is not None]
-        if len(found) == len(targets) and (axes := _axes(found, step_nm, axis_deg)):
+        if len(found) < len(targets):
+            continue
+        positions_nm = [along_stage(located.object_nm, axis_deg) for located in found]
+        image_nm = np.diff(positions_nm, axis=0).T
+        stage_nm = np.diff([located.stage_nm for located in found], axis=0).T
+        if axes := axes_of_moves(image_nm, stage_nm, step_nm, axis_deg):
             return axes
     return None
 
@@ -110,16 +72,6 @@ class _Located:
     stage_nm: NDArray[Any]
 
 
-def _axes(locations: list[_Located], step_nm: float, axis_deg: float) -> ScanAxes | None:
-    """Compare the moves of the image with those of the stage; None if the stage hardly moved."""
-    positions_nm = [along_stage(located.object_nm, axis_deg) for located in locations]
-    image_nm = np.diff(positions_nm, axis=0).T
-    moves_nm = np.diff([located.stage_nm for located in locations], axis=0).T
-    if abs(np.linalg.det(moves_nm)) < LEAST_AREA * step_nm**2:
-        return None
-    return ScanAxes(image_nm @ np.linalg.inv(moves_nm), axis_deg)
-
-
 def _located(
     context: Context, step_id: str, target: StagePosition, scan: ScanSettings
 ) -> _Located | None:
@@ -127,7 +79,7 @@ def _located(
     context.microscope.move(step_id, target)
     shot = context.microscope.acquire(step_id, "scan", scan)
     context.microscope.charge_unkept(shot)
-    location = locate_object(shot.pixels)
+    location = locate_object(shot.pixels, shot.info.scan.pixel_nm / context.protocol.scan.pixel_nm)
     if location is None:
         return None
     stage, pixel_nm = shot.info.stage, shot.info.scan.pixel_nm

@@ -38,14 +38,22 @@ MERGE_PX = 3 * TOLERANCE_PX
 
 def centring_positions_nm(frame: Frame, tilt_axis_deg: float) -> list[tuple[float, float]]:
     """Return the stage positions that centre the assemblies that lie whole on a map."""
-    scan, stage = frame.info.scan, frame.info.stage
-    half_nm = min(scan.width_px, scan.height_px) * scan.pixel_nm / 2
+    stage = frame.info.stage
     distances_nm = [
-        along_stage(landmark.position_nm, tilt_axis_deg)
+        along_stage(landmark.position_nm, tilt_axis_deg) for landmark in whole_landmarks(frame)
+    ]
+    return [(stage.x_nm - x_nm, stage.y_nm - y_nm) for x_nm, y_nm in distances_nm]
+
+
+def whole_landmarks(frame: Frame) -> list[Landmark]:
+    """Return the assemblies that lie whole on a map."""
+    scan = frame.info.scan
+    half_nm = min(scan.width_px, scan.height_px) * scan.pixel_nm / 2
+    return [
+        landmark
         for landmark in find_landmarks(frame.pixels, scan.pixel_nm)
         if _is_whole(landmark, half_nm, scan.pixel_nm)
     ]
-    return [(stage.x_nm - x_nm, stage.y_nm - y_nm) for x_nm, y_nm in distances_nm]
 
 
 def merge(

@@ -74,7 +74,7 @@ def recover_object(context: Context, step_id: str, purpose: str) -> None:
     """Search for the object in a wide field and centre it."""
     while True:
         shot = take_tracking_shot(context, step_id, purpose, WIDE)
-        location = locate_object(shot.pixels)
+        location = locate_object(shot.pixels, WIDE)
         if location is not None:
             context.alert(Level.WARNING, "object out of view: found in a wide shot", step_id)
             centre_object(context, step_id, location, shot.info.scan.pixel_nm)

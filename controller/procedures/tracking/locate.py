@@ -15,6 +15,12 @@ THRESHOLD_FRACTION = 0.35
 """Threshold between the film (0) and the brightest part (1); brighter pixels are the object."""
 MIN_AREA_FRACTION = 0.003
 """Smallest area of an assembly, as a fraction of the image."""
+LARGEST_GAP = 0.08
+"""Widest gap within an assembly, as a fraction of the frame's width: between the lattice planes of
+a small crystal. An assembly is several particles wide, and fits in the frame."""
+LEAST_SHARE = 0.1
+"""Smallest area of an assembly, as a fraction of the largest patch; smaller ones are single columns
+of particles or debris."""
 MIN_SIGNAL_TO_NOISE = 6.0
 """Smallest signal of an object above the film, in units of the film's noise."""
 
@@ -40,17 +46,25 @@ class ObjectLocation:
         return float(np.hypot(*self.offset_px))
 
 
-def locate_object(image: NDArray[Any]) -> ObjectLocation | None:
-    """Find the bright patch nearest to the centre of an image [y, x]; None if there is none."""
+def locate_object(image: NDArray[Any], field: float = 1) -> ObjectLocation | None:
+    """Find the bright patch nearest to the centre of an image [y, x]; None if there is none.
+
+    Parameters
+    ----------
+    field
+        Width of the image, in frames of the series.
+    """
     step = max(1, min(image.shape) // COARSE_PX)
     coarse = ndimage.gaussian_filter(np.nan_to_num(binned(image, step)), 1.0)
     film, top = np.percentile(coarse, [5, 98])
     scatter = 1.4826 * np.median(np.abs(coarse[coarse <= np.median(coarse)] - film))
     if top - film <= MIN_SIGNAL_TO_NOISE * max(scatter, 1e-6 * abs(film)) and top < 1.5 * film:
         return None
-    patches, n = ndimage.label(coarse > film + THRESHOLD_FRACTION * (top - film))
+    bright = coarse > film + THRESHOLD_FRACTION * (top - film)
+    patches, n = ndimage.label(_without_gaps(bright, LARGEST_GAP * min(coarse.shape) / field))
     areas = ndimage.sum_labels(np.ones_like(coarse), patches, np.arange(1, n + 1))
-    large = [i + 1 for i, area in enumerate(areas) if area >= MIN_AREA_FRACTION * coarse.size]
+    smallest = max(MIN_AREA_FRACTION * coarse.size, LEAST_SHARE * areas.max(initial=0))
+    large = [i + 1 for i, area in enumerate(areas) if area >= smallest]
     if not large:
         return None
     found = np.array(ndimage.center_of_mass(patches > 0, patches, large))
@@ -59,6 +73,15 @@ def locate_object(image: NDArray[Any]) -> ObjectLocation | None:
     area = float(areas[large[nearest] - 1]) * step**2
     y, x = offsets[nearest]
     return ObjectLocation((float(y), float(x)), 2.0 * float(np.sqrt(area / np.pi)))
+
+
+def _without_gaps(bright: NDArray[np.bool_], width_px: float) -> NDArray[np.bool_]:
+    """Close the gaps of a mask [y, x] that are narrower than a width."""
+    margin = int(width_px) + 1
+    wide = np.pad(bright, margin)
+    near = ndimage.distance_transform_edt(~wide) < width_px / 2
+    closed = ndimage.distance_transform_edt(near) >= width_px / 2
+    return np.asarray(closed[margin:-margin, margin:-margin])
 
 
 def binned(image: NDArray[Any], step: int) -> NDArray[np.float32]:
