@@ -214,6 +214,8 @@ def _ended(name: str, outcome: Outcome) -> QueueEndedError:
         code, reason = ExitCode.INTERNAL_ERROR, "the session was killed"
     elif outcome.exit_code == ExitCode.OK:  # it ended well, but did not do what the queue needs
         code, reason = ExitCode.SAFETY, "the session ended too early"
+    elif outcome.exit_code == ExitCode.INTERRUPTED:
+        code, reason = outcome.exit_code, "the session was stopped"
     else:
         code, reason = outcome.exit_code, "the session failed"
     return QueueEndedError(f"{name}: {outcome.reason or reason}", code)

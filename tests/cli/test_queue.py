@@ -126,24 +126,45 @@ def test_a_target_that_fails_does_not_stop_the_others(
 
 
 @pytest.mark.parametrize(
-    ("ends", "code"),
+    ("ends", "code", "says"),
     [
-        pytest.param({"q": [Outcome(ExitCode.INTERRUPTED)]}, ExitCode.INTERRUPTED, id="stopped"),
-        pytest.param({"q": [Outcome(ExitCode.BRIDGE)]}, ExitCode.BRIDGE, id="no bridge"),
-        pytest.param({"q": [Outcome(None)]}, ExitCode.INTERNAL_ERROR, id="killed"),
+        pytest.param(
+            {"q": [Outcome(ExitCode.INTERRUPTED)]},
+            ExitCode.INTERRUPTED,
+            "q: the session was stopped",
+            id="stopped",
+        ),
+        pytest.param(
+            {"q": [Outcome(ExitCode.BRIDGE)]},
+            ExitCode.BRIDGE,
+            "q: the session failed",
+            id="no bridge",
+        ),
+        pytest.param(
+            {"q": [Outcome(None)]},
+            ExitCode.INTERNAL_ERROR,
+            "q: the session was killed",
+            id="killed",
+        ),
         pytest.param(
             {"q": [Outcome(ExitCode.SAFETY, "disk full", began=False)]},
             ExitCode.SAFETY,
+            "q: disk full",
             id="a pre-flight check",
         ),
-        pytest.param({"flip": [Outcome(ExitCode.INTERRUPTED)]}, ExitCode.INTERRUPTED, id="flip"),
+        pytest.param(
+            {"flip": [Outcome(ExitCode.INTERRUPTED)]},
+            ExitCode.INTERRUPTED,
+            "the flip: the session was stopped",
+            id="flip",
+        ),
     ],
 )
 def test_what_concerns_all_ends_the_queue_and_a_resume_continues(
-    ends: dict[str, list[Outcome]], code: ExitCode, tmp_path: Path
+    ends: dict[str, list[Outcome]], code: ExitCode, says: str, tmp_path: Path
 ) -> None:
     sessions = FakeSessions(ends)
-    with pytest.raises(QueueEndedError) as ended:
+    with pytest.raises(QueueEndedError, match=says) as ended:
         run(tmp_path, sessions)
     assert ended.value.exit_code == code
     assert run(tmp_path, sessions) == ExitCode.OK
