@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import io
 import json
 from dataclasses import dataclass
@@ -67,6 +68,22 @@ CHOOSE = """(() => {
 })()"""
 
 
+SAVE = """(() => {
+  window.saved = '';
+  HTMLAnchorElement.prototype.click = function () { window.saved = this.href; };
+  [...document.querySelectorAll('#views button')]
+    .find((button) => button.textContent === 'Save picture').click();
+})()"""
+BAR = """(() => {
+  const bar = document.querySelector('#views .stage .scale-bar');
+  return [bar.textContent, bar.clientWidth];
+})()"""
+STAGE = slice(80, 430), slice(32, 680)
+"""Rows and columns of the screen that show the particles, without bar and axes."""
+FROM_THE_FRONT = np.array([0.894, 0.447])
+"""Direction (x, y) to the right of the picture at first."""
+
+
 ENOUGH_S = 120.0
 TRIES = 200
 """Largest number of screenshots until a drag has turned the pictures."""
@@ -80,6 +97,18 @@ def chromium() -> None:
     pytest.importorskip("aiohttp", reason="needs the extra `web`")
     if which("chromium") is None and which("google-chrome") is None:
         pytest.skip("needs Chromium")
+
+
+def inked(picture: np.ndarray) -> np.ndarray:
+    """Return where a picture [y, x, rgb] is not its background."""
+    return np.asarray(picture.min(axis=-1) < 0.9)
+
+
+def width_nm(folder: Path) -> float:
+    """Return the width of the particles as the first view shows them."""
+    rows = np.genfromtxt(folder / "processed/particles_fused.csv", delimiter=",", names=True)
+    across = np.stack([rows["x_nm"], rows["y_nm"]], axis=1) @ FROM_THE_FRONT
+    return float(np.ptp(across) + rows["diameter_nm"].mean())
 
 
 def as_picture(shot: bytes) -> np.ndarray:
@@ -134,8 +163,6 @@ def test_a_browser_shows_each_view(tmp_path: Path) -> None:
         return shots
 
     shots = asyncio.run(visit())
-    below = as_picture(shots["particles by series"])[405:465, 320:480]
-    assert (below.max(axis=-1) < 0.3).mean() > 0.01, "no scale bar below the particles"
     pictures = {name: as_picture(shot)[160:460, 200:600] for name, shot in shots.items()}
     for view in VIEWS:
         picture = pictures[view.name]
@@ -146,6 +173,34 @@ def test_a_browser_shows_each_view(tmp_path: Path) -> None:
     for one, other in pairwise(VIEWS):
         changed = np.abs(pictures[one.name] - pictures[other.name]).max(axis=-1)
         assert changed.mean() > 0.01, f"{other.name}: looks like {one.name}"
+
+
+@pytest.mark.usefixtures("chromium")
+def test_the_scale_is_that_of_the_particles_also_in_a_saved_picture(tmp_path: Path) -> None:
+    from tests.web.browser import SOFTWARE_GRAPHICS, open_page
+
+    address = write_report(session(tmp_path)).as_uri()
+
+    async def visit() -> tuple[list[object], bytes, str]:
+        async with open_page(address, tmp_path / "profile", (800, 700), SOFTWARE_GRAPHICS) as page:
+            await page.until("document.querySelector('footer') !== null", ENOUGH_S)
+            await page.evaluate("document.getElementById('views').scrollIntoView()")
+            await page.until(DRAWN, ENOUGH_S)
+            await page.until("document.querySelector('.scale-bar').clientWidth > 0", ENOUGH_S)
+            shot = await page.screenshot()
+            await page.evaluate(SAVE)
+            await page.until("window.saved !== ''", ENOUGH_S)
+            return await page.evaluate(BAR), shot, await page.evaluate("window.saved")
+
+    (words, bar_px), shot, saved = asyncio.run(visit())
+    number, unit = str(words).split()
+    shown = inked(as_picture(shot))[STAGE]
+    columns = np.flatnonzero(shown.any(axis=0))
+    assert unit == "nm"
+    shown_nm = (np.ptp(columns) + 1) * float(number) / float(str(bar_px))
+    assert shown_nm == pytest.approx(width_nm(tmp_path), rel=0.15)
+    kept = inked(as_picture(base64.b64decode(saved.partition(",")[2])))
+    assert kept.sum() == pytest.approx(4 * shown.sum(), rel=0.15)
 
 
 @pytest.mark.usefixtures("chromium")

@@ -17,8 +17,8 @@ from controller.report.views.stills import as_data_uri, particle_panels
 
 CAPTION = (
     "Drag to turn, wheel or pinch to zoom after a click, right button to shift. Nanometres, in the "
-    "coordinates of A: z (blue) along the beam at 0°, y (green) along the tilt axis of A. The bars "
-    "below the particles lie along x and y, and each is as long as their label says."
+    "coordinates of A: z (blue) along the beam at 0°, y (green) along the tilt axis of A. The bar "
+    "is the scale in the middle of the picture; what is nearer looks larger."
 )
 STILL_CAPTION = "Particles as counted, seen from the front."
 COLOURS_CAPTION = (

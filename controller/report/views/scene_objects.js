@@ -3,7 +3,7 @@ const CATEGORY = ["#c6c9cc", "#2f74c9", "#e8801a", "#1f9d6b", "#8a63d2", "#c2408
   "#b3261e", "#7a8b1f", "#8c564b", "#5b6570", "#7fc79f", "#8fb8ea", "#f0b678", "#e07a74",
   "#b9a2e8", "#7fd0da", "#e59ac6", "#bcc86a", "#c49c94"];
 const PALE = 0xc6c9cc, EXIT = 0xff7a00;
-const SHAPE = 1, EXIT_OF_A = 2, EXIT_OF_B = 4, RULER = 6, ALL_IDS = [1, 2, 3, 4, 5, 6, 7];
+const SHAPE = 1, EXIT_OF_A = 2, EXIT_OF_B = 4, ALL_IDS = [1, 2, 3, 4, 5];
 const SIDE_BY_SIDE = "side-by-side all";
 const chosen = {
   shape: "", colouring: 0, axis: "z", cut: 1, level: {}, exits: { A: true, B: true, fused: false, all: true },
@@ -99,26 +99,6 @@ const roundLength = (most) => {
   const power = 10 ** Math.floor(Math.log10(most));
   return [5, 2, 1].find((step) => step * power <= most) * power;
 };
-
-// Below the assembly two bars of a round length, along x and y: from each side one shows its length.
-function rulerObjects() {
-  const far = scene.reach_nm, length = roundLength(0.8 * far), [x, y, z] = scene.centre_nm;
-  const corner = [x - length / 2, y - length / 2, z - 1.1 * far];
-  const ink = colourOf(getComputedStyle(document.body).color);
-  return [{
-    id: RULER, type: "Vectors", name: "scale bar", visible: true,
-    origins: { data: Float32Array.from([...corner, ...corner]), shape: [2, 3] },
-    vectors: { data: Float32Array.from([length, 0, 0, 0, length, 0]), shape: [2, 3] },
-    colors: { data: Uint32Array.from([ink, ink, ink, ink]), shape: [4] },
-    head_size: 1, line_width: 0.02 * far, use_head: false, labels: [],
-    origin_color: ink, head_color: ink, model_matrix: identity(),
-  }, {
-    id: RULER + 1, type: "TextureText", name: "length of the bars", visible: true,
-    text: `${length} nm`, position: { data: Float32Array.from([corner[0] + 1.4 * length, corner[1], corner[2]]), shape: [3] },
-    color: ink, size: 0.35 * far, font_face: "sans-serif", font_weight: 400, font_size: 68,
-    model_matrix: identity(),
-  }];
-}
 
 function countOf(name) {
   const { counted, beside } = scene.particles[name];

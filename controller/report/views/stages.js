@@ -3,6 +3,7 @@ const figure = document.getElementById("views");
 const single = figure.querySelector(".stage");
 const triple = figure.querySelector(".stages");
 const plots = new Map();
+const FIELD_DEG = 30;
 let turning = false;
 let drawnBySoftware = false;
 
@@ -21,10 +22,13 @@ function newPlot(stage) {
   const plot = new k3d.K3D(k3d.ThreeJsProvider, stage, {
     menuVisibility: false, cameraAutoFit: false, gridVisible: false, cameraMode: "orbit",
     cameraUpAxis: "z", clearColor: colourOf(page.backgroundColor), labelColor: colourOf(page.color), axesHelper: 1,
-    cameraFov: 30, colorbarObjectId: 0, renderOnChange: false,
+    cameraFov: FIELD_DEG, colorbarObjectId: 0, renderOnChange: false,
     antialias: drawnBySoftware ? 0 : 1, logarithmicDepthBuffer: false,
   });
-  drawOnceAFrame(plot.getWorld());
+  const bar = tagged("div", "");
+  bar.className = "scale-bar";
+  stage.append(bar);
+  drawOnceAFrame(plot.getWorld(), () => showScale(bar, scaleOf(plot)));
   resizeOnceASize(plot, stage);
   zoomAfterAClick(stage, plot);
   plot.on(plot.events.CAMERA_CHANGE, (camera) => turnOthers(plot, camera));
@@ -33,15 +37,46 @@ function newPlot(stage) {
 
 // K3D draws at every change: the particles five times while the page opens. Here all changes until
 // the browser's next frame are drawn together.
-function drawOnceAFrame(world) {
+function drawOnceAFrame(world, drawing) {
   const render = world.render;
   let next = null;
   world.render = () => {
     next ??= new Promise((drawn) => {
-      requestAnimationFrame(() => { next = null; drawn(render(true)); });
+      requestAnimationFrame(() => { next = null; drawing(); drawn(render(true)); });
     });
     return next;
   };
+}
+
+// The scale in the middle of what is looked at: a round length, and its part of the picture's height.
+function scaleOf(plot) {
+  const { camera, controls } = plot.getWorld();
+  const height_nm = 2 * Math.tan(FIELD_DEG * Math.PI / 360) * camera.position.distanceTo(controls.target);
+  const length_nm = roundLength(height_nm / 4);
+  return { text: `${length_nm} nm`, part: length_nm / height_nm };
+}
+
+function showScale(bar, scale) {
+  bar.textContent = scale.text;
+  bar.style.width = `${scale.part * bar.parentElement.clientHeight}px`;
+}
+
+function paintScale(context, left, height, scale) {
+  const page = getComputedStyle(document.body), unit = height / 40;
+  context.fillStyle = page.color;
+  context.font = `${unit}px ${page.fontFamily}`;
+  context.fillRect(left + unit, height - unit, scale.part * height, unit / 6);
+  context.fillText(scale.text, left + unit, height - 1.3 * unit);
+}
+
+// K3D draws bodies in the size that they have on its canvas, whatever the size of the picture.
+async function pictureOf(plot, times) {
+  const world = plot.getWorld(), { width, height } = world;
+  world.renderer.setSize(times * width, times * height, false);
+  const picture = await plot.getScreenshot(times, true);
+  world.renderer.setSize(width, height, false);
+  plot.render();
+  return picture;
 }
 
 // The first message of K3D's observer tells the size that the stage already has.
@@ -113,15 +148,17 @@ function lookFromFront() {
 
 async function savePicture() {
   const parts = [];
-  for (const plot of plotsShown()) parts.push(await plot.getScreenshot(2, true));
+  for (const plot of plotsShown()) parts.push(await pictureOf(plot, 2));
   const canvas = document.createElement("canvas"), link = document.createElement("a");
   canvas.width = parts.reduce((sum, part) => sum + part.width, 0);
   canvas.height = parts[0].height;
   let left = 0;
-  for (const part of parts) {
-    canvas.getContext("2d").drawImage(part, left, 0);
+  const context = canvas.getContext("2d");
+  parts.forEach((part, place) => {
+    context.drawImage(part, left, 0);
+    paintScale(context, left, part.height, scaleOf(plotsShown()[place]));
     left += part.width;
-  }
+  });
   link.href = canvas.toDataURL("image/png");
   link.download = `${chosen.shape.replace(" ", "-")}.png`;
   link.click();

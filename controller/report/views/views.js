@@ -49,7 +49,7 @@ async function show() {
   const names = chosen.shape === SIDE_BY_SIDE ? namesShown() : [name];
   for (const [place, plot] of plotsShown().entries()) {
     const shape = kind === "particles" ? particlesObject(name) : isosurfaceObject(names[place]);
-    await load(plot, [shape, ...exitsMarked(names[place]), ...rulerObjects()]);
+    await load(plot, [shape, ...exitsMarked(names[place])]);
   }
   legend.replaceChildren();
   if (kind === "particles") showLegend(scene.particles[name].colourings[chosen.colouring]);
