@@ -201,7 +201,7 @@ def beyond_places(fitness: Fitness, verdict: Verdict) -> float:
         counting.discard("ambiguous")
     shares = [share for figure, share in _wrong_shares(fitness) if figure in counting]
     misplaced = fitness.misplaced if "misplaced" in counting else 0.0
-    return min(1.0, max(0.0, max(shares, default=0.0) - misplaced))
+    return max(0.0, min(1.0, max(shares, default=0.0)) - misplaced)
 
 
 def _wrong_shares(fitness: Fitness) -> list[tuple[str, float]]:

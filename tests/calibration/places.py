@@ -20,7 +20,13 @@ from processing.count.interval import widen_by_wrong_places
 from processing.count.wrong_places import ExitRule, Places, wrong_place_chance
 from processing.fit.spheres import SphereFit
 from processing.pipeline.detect import Detection
-from processing.pipeline.fitness import Fitness, FittedSpheres, fitted_spheres, places_of
+from processing.pipeline.fitness import (
+    PARTICLE,
+    Fitness,
+    FittedSpheres,
+    fitted_spheres,
+    places_of,
+)
 from processing.pipeline.verdict import beyond_places
 from processing.results import Count, Verdict
 from processing.series import Float64, TiltSeries
@@ -49,6 +55,8 @@ class Judged:
         Share of wrong particles by all figures of the verdict but the places.
     places
         Figures of the places.
+    found
+        Figures of the places of all particles of the fit, counted or not.
     real
         True for each particle that has a true one within a quarter of a diameter, [n].
     truth
@@ -62,6 +70,7 @@ class Judged:
     prior: Float64
     doubts: float
     places: Places
+    found: Places
     real: NDArray[np.bool_]
     truth: int
     count: Count
@@ -70,7 +79,8 @@ class Judged:
         """Return the confidences [n] by a rule."""
         chances = wrong_place_chance(self.places, rule)
         # the verdict counts a particle as wrong once: those in wrong places are among its figures
-        beyond = max(0.0, self.doubts - float(chances.mean()))
+        misplaced = wrong_place_chance(self.found, rule).mean() if self.doubts else 0.0
+        beyond = max(0.0, self.doubts - float(misplaced))
         return np.asarray(self.prior * (1 - chances) * (1 - beyond), np.float64)
 
     def counted(self, rule: ExitRule) -> Count:
@@ -104,8 +114,10 @@ def _stored(specimen: str, name: str) -> Judged:
     truth, n, n_low, n_high = (int(number) for number in figures.pop("numbers"))
     spheres = FittedSpheres(**{**figures, "step": float(figures["step"])})
     count = Count(n=n, n_low=n_low, n_high=n_high)
-    places = places_of(spheres).select(own)
-    return Judged(specimen, name, prior, float(doubts), places, real, truth, count)
+    places = places_of(spheres)
+    found = places.select(np.flatnonzero(spheres.amplitudes > PARTICLE))
+    own_places = places.select(own)
+    return Judged(specimen, name, prior, float(doubts), own_places, found, real, truth, count)
 
 
 def _measured(case: Case, wanted: Sequence[str]) -> dict[str, dict[str, NDArray[np.generic]]]:

@@ -41,7 +41,7 @@ def judged(
 ) -> Judged:
     n = len(prior)
     count = Count(n=n, n_low=n, n_high=n)
-    return Judged(specimen, f"{specimen}, {series}", prior, 0.0, places, real, n, count)
+    return Judged(specimen, f"{specimen}, {series}", prior, 0.0, places, places, real, n, count)
 
 
 MEASURED = [made_by(RULE, seed) for seed in range(3)]

@@ -86,8 +86,9 @@ def test_confidences_are_lowered_by_what_exceeds_its_limit_and_places_do_not_hol
     two_sizes = Fitness(ambiguous=0.153, ambiguous_at_entrance=0.16)
     rods = Fitness(too_close=0.65)
     coarse = Fitness(too_close=0.11, misplaced=0.4)
-    shares = [beyond_places(one, judge(one)) for one in (thick, two_sizes, rods, coarse)]
-    assert shares == [0, 0.153, 0.65, 0]
+    five_tilts = Fitness(ambiguous=2.2, ambiguous_at_entrance=2.4, misplaced=0.4)
+    kinds = thick, two_sizes, rods, coarse, five_tilts
+    assert [beyond_places(one, judge(one)) for one in kinds] == [0, 0.153, 0.65, 0, 0.6]
 
 
 def sample(name: str) -> Sample:
