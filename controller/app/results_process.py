@@ -1,8 +1,8 @@
 """Results process: fuses and counts a target whose series are recorded, and writes its report.
 
 The queue of targets starts ``python -m controller.app.results_process FOLDER`` while the microscope
-is at the next target. It has the lowest priority of all, works only in the target's folder, and
-continues when the queue's terminal is closed.
+is at the next target. Until the last series is recorded, it has the lowest priority of all. It
+works only in the target's folder, and continues when the queue's terminal is closed.
 """
 
 from __future__ import annotations
@@ -23,11 +23,13 @@ from controller.app.session_parts import (
     stop_on_signal,
     write_report,
 )
-from controller.common.errors import library_failure_as_system_error
+from controller.common.errors import DualtiltError, library_failure_as_system_error
 from controller.common.exit_codes import ExitCode
 from controller.engine.results_run import ResultsRun
 from controller.service.session_server import SessionService
 from controller.session.folder import SessionFolder
+from controller.session.grid_folder import GridFolder
+from controller.session.queue_journal import TargetState, read_queue, replay_queue
 from controller.worker.supervisor import Supervisor
 
 AUTOGROUP = Path("/proc/self/autogroup")
@@ -78,6 +80,15 @@ def _assemble(
     return run, service
 
 
+def is_anything_left_to_record(grid: GridFolder) -> bool:
+    """Tell whether a target of a grid has a series to be recorded, or may have one."""
+    try:
+        state = replay_queue(line.entry for line in read_queue(grid.journal)[0])
+    except DualtiltError:  # a damaged journal: nothing is known
+        return True
+    return bool(state.in_state(TargetState.WAITING) or state.in_state(TargetState.A_RECORDED))
+
+
 def lower_priority() -> None:
     """Give this process and its children only the time that no live work wants."""
     with contextlib.suppress(OSError):
@@ -94,7 +105,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="controller.app.results_process")
     parser.add_argument("folder", type=Path)
     args = parser.parse_args()
-    lower_priority()
+    if is_anything_left_to_record(GridFolder.of_member(args.folder)):
+        lower_priority()
     return run_in_process(lambda: make_results(args.folder), args.folder)
 
 

@@ -10,12 +10,22 @@ from pathlib import Path
 import pytest
 
 from controller.app.detached_process import run_results_process
+from controller.app.results_process import is_anything_left_to_record
 from controller.common.exit_codes import ExitCode
 from controller.model.processing_jobs import Job, JobOutcome
 from controller.service.session_client import find_sessions
 from controller.service.status_file import last_status
 from controller.session.folder import SessionFolder
 from controller.session.folder_lock import FolderLock
+from controller.session.grid_folder import GridFolder
+from controller.session.queue_journal import (
+    GridFlipped,
+    QueueJournal,
+    QueueOpened,
+    SeriesRecorded,
+    TargetSetAside,
+    TargetState,
+)
 from tests.support.small_session import FakeJobs, Run, open_session
 
 KILLED = JobOutcome(job=Job.A, ok=False, reason="killed")
@@ -46,3 +56,43 @@ def test_only_idle_time_is_used_also_by_the_children() -> None:
     )
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert said.stdout.split() == [str(os.SCHED_IDLE)]
+
+
+@pytest.mark.parametrize(
+    ("entries", "left"),
+    [
+        pytest.param([("one", "A"), ("two", "A"), ("flip", ""), ("two", "B")], True, id="one B"),
+        pytest.param([("two", "A"), ("one", "-")], True, id="the flip is next"),
+        pytest.param(
+            [("two", "A"), ("one", "-"), ("flip", ""), ("two", "B")], False, id="set aside"
+        ),
+        pytest.param(
+            [("one", "A"), ("two", "A"), ("flip", ""), ("two", "B"), ("one", "B")],
+            False,
+            id="all recorded",
+        ),
+    ],
+)
+def test_results_have_the_lowest_priority_only_while_something_is_left_to_record(
+    entries: list[tuple[str, str]], left: bool, tmp_path: Path
+) -> None:
+    grid = GridFolder(tmp_path)
+    journal = QueueJournal(grid.journal)
+    journal.append(QueueOpened(order=("one", "two")))
+    for name, series in entries:
+        match series:
+            case "":
+                recorded = journal.state.in_state(TargetState.A_RECORDED)
+                journal.append(GridFlipped(order=recorded, detail="flipped"))
+            case "-":
+                journal.append(TargetSetAside(target=name, series="A", reason="lost"))
+            case "A" | "B":
+                journal.append(SeriesRecorded(target=name, series=series))
+    journal.close()
+    assert is_anything_left_to_record(grid) is left
+
+
+def test_a_damaged_journal_leaves_the_priority_low(tmp_path: Path) -> None:
+    grid = GridFolder(tmp_path)
+    grid.journal.write_text("no line of a journal\n" * 2)
+    assert is_anything_left_to_record(grid)
