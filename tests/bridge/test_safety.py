@@ -154,6 +154,7 @@ def test_bridge_killed_in_an_exposure() -> None:
 def test_bridge_frozen() -> None:
     with open_rig() as rig, rig.client(timeout_s=IMPATIENT_S) as microscope:
         os.kill(rig.bridge.pid, signal.SIGSTOP)
+        os.waitpid(rig.bridge.pid, os.WUNTRACED)  # on a busy machine it runs on for a moment
         try:
             with pytest.raises(ConnectionLostError):
                 microscope.acquire("unanswered", SCAN)
