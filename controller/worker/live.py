@@ -97,8 +97,9 @@ class LiveSeries:
             except (ProcessingError, ValueError) as error:
                 failures.append(f"{frame.name} left out: {describe_error(error)}")
         self._show()
-        if self._frame_shown is not None:
-            self._frame_shown.result()
+        shown, self._frame_shown = self._frame_shown, None
+        if shown is not None:
+            shown.result()
         # a complete series takes its last alignment as a whole
         self._apply_alignment(MAX_MOVES if task.tilts_left else self._planned)
         return Ended(ok=not failures, reason="; ".join(failures))

@@ -80,6 +80,7 @@ class FusedCounter:
             # the complete A was searched for a second size; few tilts of B often hint at one
             quick = {"second_size": False, "fusion_rule": FusionRule.MEAN}
             settings = settings.model_copy(update=quick)
+            a = _with_fewer_images(a)
         self._a, self._settings = a, settings
         self._rounds = ROUNDS if a.diameter.kinds else FIT_ROUNDS
         self._before: Count = a.detection.count
@@ -114,8 +115,8 @@ class FusedCounter:
         self._last = None
         try:
             result = combine_series(
-                self._in_fit(self._a),
-                self._in_fit(b),
+                self._a,
+                b if self._a.diameter.kinds else _with_fewer_images(b),
                 self._settings,
                 start=start,
                 rounds=self._rounds,
@@ -157,10 +158,6 @@ class FusedCounter:
         """Compare the poses of the last count again with the particles of B known now."""
         in_a, in_b = (one.detection.table.centres_nm for one in (self._a, b))
         return register_again(in_a, in_b, last.result.diameter.value, last.result.found)
-
-    def _in_fit(self, result: SeriesResult) -> SeriesResult:
-        """Return a series with the images that the fit to both needs."""
-        return result if self._a.diameter.kinds else _with_fewer_images(result)
 
     def _images(self, b: SeriesResult) -> int:
         return self._a.summary.tilts + b.summary.tilts
