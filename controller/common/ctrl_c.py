@@ -60,7 +60,10 @@ def hang_up_raises() -> Iterator[None]:
 
 @contextmanager
 def signals_end_at_once() -> Iterator[None]:
-    """Let SIGHUP and SIGTERM end the process, as by default: a screen's session continues."""
+    """Let SIGHUP and SIGTERM end the process, as by default: a screen's session continues.
+
+    The screen itself closes at SIGTERM and gives the terminal back (`SessionApp.on_load`).
+    """
     with ExitStack() as stack:
         stack.enter_context(_handled_by(signal.SIG_DFL, signal.SIGTERM))
         if is_hang_up_handled():

@@ -37,7 +37,6 @@ from processing.pipeline.sampling import binned_field, in_recorded_pixels
 from processing.pipeline.series_search import SeriesResult
 from processing.pipeline.settings import ProcessSettings
 from processing.progress import Progress
-from processing.results import Trust
 from processing.series import Float32, TiltSeries
 
 MIN_RANGE_FOR_BLUR_DEG = 90.0
@@ -119,7 +118,7 @@ class CountedSeries:
         write_refined_alignment(self._folder, self._series, sections, alignment)
         used = found.result.summary.tilts
         diameter_nm = found.result.diameter.value
-        refused = _is_refused(found)
+        refused = found.count.is_refused
         order = "" if refused else structure_line(found.result.detection.table, found.count)
         self._publish(
             count_event(self._series, found.count, used, diameter_nm, live=True, structure=order)
@@ -197,7 +196,7 @@ class CountedSeries:
         self, found: LiveCount, before_fit: FusedCount | None, progress: Progress
     ) -> None:
         """Count A and B together, unless the fitted B confirms the count made before its fit."""
-        if self._fused is None or _is_refused(found):
+        if self._fused is None or found.count.is_refused:
             return
         if before_fit is not None and self._fused.holds_for(found.result):
             return
@@ -256,8 +255,3 @@ class CountedSeries:
         text = f"{width} (diameter {diameter_nm:.1f} nm): {adds}"
         # always ok: the second series resolves the blurred side
         self._publish(Advised(series=self._series, topic="blurred-side", text=text, ok=True))
-
-
-def _is_refused(found: LiveCount) -> bool:
-    verdict = found.count.verdict
-    return verdict is not None and verdict.state is Trust.REFUSED

@@ -9,7 +9,7 @@ import numpy as np
 from processing.align.alignment import Alignment
 from processing.pipeline.search_start import SearchStart
 from processing.pipeline.series_search import SeriesResult
-from processing.results import Sampling, Trust
+from processing.results import Sampling
 
 LEAST_SHARE = 0.85
 """Smallest share of the images that the search before must have had. After fewer tilts, particles
@@ -38,8 +38,7 @@ class EarlierSearch:
     def start(self, alignment: Alignment, sampling: Sampling) -> SearchStart | None:
         """Return the start for images with this alignment; None if they differ too much."""
         found = self.result.detection
-        refused = found.count.verdict is not None and found.count.verdict.state is Trust.REFUSED
-        if refused or self.result.diameter.kinds or sampling != self.sampling:
+        if found.count.is_refused or self.result.diameter.kinds or sampling != self.sampling:
             return None
         if not self._is_nearly(alignment):
             return None

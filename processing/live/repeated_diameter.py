@@ -9,7 +9,6 @@ from processing.count.diameter import refined_diameter
 from processing.pipeline.own_diameters import mean_at_zero, with_statistics
 from processing.pipeline.search_start import SAME_DIAMETER
 from processing.pipeline.series_search import SeriesResult
-from processing.results import Trust
 
 
 class RepeatedDiameter:
@@ -37,8 +36,7 @@ class RepeatedDiameter:
 
 def diameter_of_one_size(result: SeriesResult) -> float | None:
     """Return the diameter; None for a refused count and for particles of several sizes."""
-    verdict = result.detection.count.verdict
-    if result.diameter.kinds or (verdict is not None and verdict.state is Trust.REFUSED):
+    if result.diameter.kinds or result.detection.count.is_refused:
         return None
     return result.diameter.value
 

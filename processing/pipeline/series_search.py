@@ -31,7 +31,7 @@ from processing.pipeline.settings import ProcessSettings
 from processing.pipeline.suspect_angles import with_suspected_angles
 from processing.progress import Progress, silent, within
 from processing.reconstruct.sirt import sirt_series
-from processing.results import Diameter, SeriesSummary, Trust, Verdict
+from processing.results import Diameter, SeriesSummary, Verdict
 from processing.scratch import Allocate, in_memory
 from processing.series import Bools, Float32, TiltSeries
 
@@ -237,8 +237,7 @@ def fit_series(search: SeriesSearch, *, progress: Progress = silent) -> SeriesRe
 
 def _doubts_of_given(search: SeriesSearch, detection: Detection) -> list[str]:
     """Return a line if particles of one size have another diameter than the given one."""
-    given_nm, verdict = search.settings.diameter_nm, detection.count.verdict
-    is_refused = verdict is not None and verdict.state is Trust.REFUSED
+    given_nm, is_refused = search.settings.diameter_nm, detection.count.is_refused
     if given_nm is None or search.candidates is None or detection.kinds or is_refused:
         return []
     return given_diameter_notes(search.linear, detection.table.centres_nm, given_nm)

@@ -60,7 +60,7 @@ def process_series(
     start = start if prepared.geometry_kept else None
     sampling = choose_sampling(prepared.overview, prepared.field, settings)
     result = _process_sampled(prepared, sampling, settings, start, progress)
-    if _state(result) is Trust.REFUSED:
+    if result.detection.count.is_refused:
         return result  # its diameter is that of noise: finer images would only take longer
     finer = finer_sampling(sampling, result.diameter.value / series.pixel_nm, settings)
     if finer is None:
@@ -95,7 +95,7 @@ def _process_sampled(
         allocate=allocate,
         progress=within(progress, 0.4, masked_to),
     )
-    if isolated.beside is not None and _state(result) is Trust.DOUBTFUL:
+    if isolated.beside is not None and _is_doubtful(result):
         result = _counted_again(
             isolated,
             isolated.beside,
@@ -148,13 +148,14 @@ def _counted_again(
         )
     except ProcessingError:
         return result
-    better = _state(found) is not Trust.REFUSED and _uncertainty(found) <= _uncertainty(result)
+    sound = not found.detection.count.is_refused
+    better = sound and _uncertainty(found) <= _uncertainty(result)
     return found if better else result
 
 
-def _state(result: SeriesResult) -> Trust | None:
+def _is_doubtful(result: SeriesResult) -> bool:
     verdict = result.detection.count.verdict
-    return None if verdict is None else verdict.state
+    return verdict is not None and verdict.state is Trust.DOUBTFUL
 
 
 def _uncertainty(result: SeriesResult) -> int:

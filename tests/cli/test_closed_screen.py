@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +20,16 @@ from controller.ui.tui.session_app import SessionApp
 FOLDER = Path("/data/au")
 GONE = "/data/au: the session's process is gone; `dualtilt resume /data/au` continues it"
 RESUME = "`dualtilt resume /data/au` continues it"
+FULL_SCREEN, FULL_SCREEN_ENDS = b"\x1b[?1049h", b"\x1b[?1049l"
+"""Bytes by which a program takes the whole terminal, and gives it back."""
+SHOW_SCREEN = """
+import sys
+from pathlib import Path
+from controller.common.ctrl_c import signals_end_at_once
+from controller.ui.tui.run_screen import run_screen
+with signals_end_at_once():
+    sys.exit(run_screen(Path(sys.argv[1])))
+"""
 
 
 def ended(state: State, code: ExitCode, reason: str = "") -> SessionStatus:
@@ -75,3 +88,30 @@ def test_closing_the_screen_prints_how_the_session_ended(
     monkeypatch.setattr(session_app.SessionApp, "run", ran)
     assert run_screen(FOLDER) == case.code
     assert capsys.readouterr().out.splitlines() == case.says
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such terminals")
+def test_sigterm_closes_the_screen_and_gives_the_terminal_back(tmp_path: Path) -> None:
+    import pty
+
+    ours, theirs = pty.openpty()
+    command = [sys.executable, "-c", SHOW_SCREEN, str(tmp_path)]
+    with subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs) as screen:
+        os.close(theirs)
+        shown = _shown(ours, until=FULL_SCREEN)
+        screen.terminate()
+        shown += _shown(ours, until=None)
+    os.close(ours)
+    assert FULL_SCREEN_ENDS in shown
+    assert screen.returncode >= 0, "ended by itself, not by the signal"
+
+
+def _shown(terminal: int, until: bytes | None) -> bytes:
+    """Return what a program shows on a terminal until some bytes come, or until it ends."""
+    shown = b""
+    while until is None or until not in shown:
+        try:
+            shown += os.read(terminal, 4096)
+        except OSError:  # the program has closed the terminal
+            break
+    return shown

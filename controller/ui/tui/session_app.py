@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+import signal
 from collections import deque
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import ClassVar
@@ -104,6 +107,11 @@ class SessionApp(App[None]):
         self.status = SessionStatus()
         self.queue: QueueView | None = None
         self.lost = ""
+
+    def on_load(self) -> None:
+        """Let SIGTERM close the screen, so that the terminal is given back."""
+        with suppress(NotImplementedError):  # Windows has no such handlers
+            asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, self.exit)
 
     def on_mount(self) -> None:
         """Open the main screen and start to follow the session."""
