@@ -6,7 +6,7 @@ what each has alone is its error (Grubbs, J. Am. Stat. Assoc. 1948, 43, 243). A 
 two that varies smoothly with the place is a systematic error of the brightness, by the material
 that the beam has crossed, and is removed from it. Both are then averaged by their inverse
 covariance. Errors that both measurements share are added: those of particles that overlap, and a
-smooth change of the diameter with the place, which may be real or an error of the beam's model.
+smooth one by the beam's model, which is as large as the smooth difference of the two.
 """
 
 from __future__ import annotations
@@ -30,9 +30,6 @@ neither scale is exact. It is no scatter."""
 OVERLAP_ERROR = 0.01
 """Error that both measurements share, over the spread of the sizes and over the cube root of the
 number of particles: a line through the assembly crosses about as many, whose images overlap."""
-TREND_BY_CHANCE = 2.6
-"""Largest variance, in 19 of 20 cases, that chance gives to a smooth change of the diameter with
-the place, over its mean (chi-squared of three terms)."""
 ERROR_KNOWN_TO = 0.2
 """Fraction to which the standard errors are known; that of the spread follows from it."""
 OUTLIER = 3.5
@@ -86,7 +83,8 @@ def combine_measurements(
         return OwnSizes(np.zeros(0), np.zeros(0), np.zeros(0))
     measured = _relative(measured, kinds)
     places = _smooth_terms(centres_nm)
-    measured[:, 0] -= _trend(measured[:, 0] - measured[:, 1], places)
+    difference = measured[:, 0] - measured[:, 1]
+    measured[:, 0] -= _trend(difference, places)
     measured = _relative(measured, kinds)
     usual = _are_usual(measured[:, 0]) & _are_usual(measured[:, 1])
     covariance = noise + np.diag(_scatter(measured[usual], noise[usual]))
@@ -94,7 +92,7 @@ def combine_measurements(
     weights = np.stack([share, 1 - share], axis=1)
     log_size = (weights * measured).sum(axis=1)
     variance = np.einsum("ni,nij,nj->n", weights, covariance, weights)
-    variance += _variance_by_place(log_size, places)
+    variance += _variance_by_place(difference, log_size, places)
     spread = spread_of(log_size, np.sqrt(variance)).value
     return OwnSizes(
         log_size, np.sqrt(variance + (_overlap_error(len(log_size)) * spread) ** 2), share
@@ -148,12 +146,16 @@ def _trend(values: Float64, terms: Float64) -> Float64:
     return np.asarray(terms @ np.linalg.lstsq(terms[usual], values[usual])[0], np.float64)
 
 
-def _variance_by_place(log_size: Float64, terms: Float64) -> float:
-    """Return the variance of the sizes that varies smoothly with the place, beyond chance."""
-    smooth = _trend(log_size, terms)
-    usual = _are_usual(log_size)
-    by_chance = (terms.shape[1] - 1) / len(log_size) * float(np.var((log_size - smooth)[usual]))
-    return float(max(np.var(smooth) - TREND_BY_CHANCE * by_chance, 0.0))
+def _variance_by_place(difference: Float64, log_size: Float64, terms: Float64) -> float:
+    """Return the variance of the sizes by errors that vary smoothly with the place.
+
+    The beam's model changes brightness and profile, each in its way: their smooth difference is
+    about as large as the error of either. The error is no larger than the smooth change found.
+    """
+    smooth, usual = _trend(difference, terms), _are_usual(difference)
+    by_chance = (terms.shape[1] - 1) / len(smooth) * float(np.var((difference - smooth)[usual]))
+    found = float(np.var(_trend(log_size, terms)))
+    return float(min(max(float(np.var(smooth)) - by_chance, 0.0), found))
 
 
 def _are_usual(values: Float64) -> Bools:

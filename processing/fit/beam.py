@@ -39,11 +39,14 @@ class Beam:
         [slot, ky, kx], `SphereImager.kernels` of that blur.
     most_crossed
         Number of particles on the longest path through the specimen.
+    common_px
+        Standard deviation of the blur that all layers share: that of the probe and of the poses.
     """
 
     blur_px: float
     kernels: Array
     most_crossed: float
+    common_px: float = 0.0
 
 
 def fit_beam(series: Sequence[Views], spheres: Spheres, pool: Executor) -> Beam:

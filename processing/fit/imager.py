@@ -29,6 +29,8 @@ COPIES = 12
 """Arrays as large as the layers of a view, or its splines, that exist at a time."""
 BLUR_POWER = 1.5
 """Exponent of the beam width over the material crossed (Goldstein 1979)."""
+_RELATIVE_WIDTHS = ((np.arange(LAYERS) + 0.5) / LAYERS) ** BLUR_POWER
+"""Beam width in each layer, over that after all of the material."""
 FINE_PX = 0.8
 """Sigma of the band's fine end (px): finer detail is noise."""
 COARSE_DIAMETERS = 1.0
@@ -162,13 +164,29 @@ class SphereImager:
         """
         return self._blurred(self._spheres, blur_px)
 
+    def blur_slopes(self, spectra: Array) -> Array:
+        """Return the derivatives of images by the squares of both blurs, [view, 2, ky, kx].
+
+        `spectra` are those of the slots, [view, slot, ky, kx]. The first blur is the one that all
+        layers share, the second that of the beam after all of the material (px).
+        """
+        xp, put = self.device.xp, self.device.to_device
+        squares = np.tile(_RELATIVE_WIDTHS**2, len(self.kinds)).astype(np.float32)
+        in_depth = (spectra * put(squares[:, None, None])).sum(axis=1)
+        return -self._half_square * xp.stack([spectra.sum(axis=1), in_depth], axis=1)
+
     def whole_kernels(self, blur_px: float) -> Array:
         """Return `kernels` of whole images, which are not limited to the band."""
         return self._blurred(self._balls(self.kinds), blur_px)
 
-    def kernels_of(self, kinds: tuple[SphereKind, ...], blur_px: float) -> Array:
-        """Return the same for other kinds of spheres, as many as the imager has."""
-        return self._blurred(self._spectra_of(kinds), blur_px)
+    def kernels_of(
+        self, kinds: tuple[SphereKind, ...], blur_px: float, common_px: float = 0.0
+    ) -> Array:
+        """Return `kernels` of other kinds of spheres, as many as the imager has.
+
+        `common_px` is the standard deviation of a blur that all layers share.
+        """
+        return self._blurred(self._spectra_of(kinds), blur_px, common_px)
 
     def _spectra_of(self, kinds: tuple[SphereKind, ...]) -> list[Array]:
         """Return the spectrum [ky, kx] of a sphere of each kind, within the band."""
@@ -184,9 +202,9 @@ class SphereImager:
             spectra.append(self.device.to_device(ball) * kind.signal)
         return spectra
 
-    def _blurred(self, spheres: list[Array], blur_px: float) -> Array:
+    def _blurred(self, spheres: list[Array], blur_px: float, common_px: float = 0.0) -> Array:
         xp = self.device.xp
-        widths = blur_px * ((np.arange(LAYERS) + 0.5) / LAYERS) ** BLUR_POWER
+        widths = np.hypot(blur_px * _RELATIVE_WIDTHS, common_px)
         squares = self.device.to_device(np.square(widths)[:, None, None])
         blurs = xp.exp(-self._half_square * squares)
         return xp.concat(

@@ -73,10 +73,13 @@ class SizeModel:
 
     def with_contrasts(self, unknowns: Float64, weights: Float32) -> SizeModel:
         """Fit the contrast of each layer again, for spheres of these unknowns."""
-        unchanged, changed = self._layers(unknowns, weights)
-        spectra = unchanged * self.model.beam.kernels + changed * self.slopes
-        contrasts = fit_contrasts(self.model.views, spectra)
+        contrasts = fit_contrasts(self.model.views, self.in_slots(unknowns, weights))
         return SizeModel(replace(self.model, contrasts=contrasts), self.slopes)
+
+    def in_slots(self, unknowns: Float64, weights: Float32) -> Array:
+        """Return the spectra of each slot at contrast 1, [view, slot, ky, kx]."""
+        unchanged, changed = self._layers(unknowns, weights)
+        return unchanged * self.model.beam.kernels + changed * self.slopes
 
     def _layers(self, unknowns: Float64, weights: Float32) -> tuple[Array, Array]:
         """Return the spectra of the layers of spheres, and of their change by their size."""
@@ -105,7 +108,7 @@ def size_models(models: Sequence[ViewModel]) -> list[SizeModel]:
 def kernels_of_size(imager: SphereImager, beam: Beam, size: float) -> Array:
     """Return the kernels [slot, ky, kx] of spheres of another relative size and equal signal."""
     kinds = tuple(SphereKind(kind.size * size, kind.signal) for kind in imager.kinds)
-    return imager.kernels_of(kinds, beam.blur_px)
+    return imager.kernels_of(kinds, beam.blur_px, beam.common_px)
 
 
 def products(models: Sequence[SizeModel], noise: Float32, number: int) -> tuple[Float64, Float64]:

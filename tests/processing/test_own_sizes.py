@@ -153,20 +153,46 @@ def test_tables_without_own_diameters_have_no_spread() -> None:
     assert mean_at_zero(6.3, table) == 6.3
 
 
+@dataclass(frozen=True)
+class SmoothChange:
+    """Smooth change of the diameters with the distance from the middle, as each measurement has it.
+
+    The larger the change that only one shows, the less it is known which of them is right.
+    """
+
+    name: str
+    brightness: float
+    profile: float
+    is_real: bool
+
+
+SMOOTH_CHANGES = (
+    SmoothChange("both show it", 0.02, 0.02, is_real=True),
+    SmoothChange("they show it differently", 0.04, 0.02, is_real=False),
+    SmoothChange("the brightness alone shows it", 0.02, 0.0, is_real=True),
+)
+
+
 @pytest.mark.parametrize("number", [600, 5000])
-def test_a_smooth_change_with_the_place_stays_and_counts_as_an_error(number: int) -> None:
+@pytest.mark.parametrize("case", SMOOTH_CHANGES, ids=lambda case: case.name)
+def test_a_smooth_change_is_uncertain_where_the_measurements_differ(
+    case: SmoothChange, number: int
+) -> None:
     rng = np.random.default_rng(6)
     places = rng.uniform(-30, 30, (number, 3))
-    change = 0.02 * (places**2).sum(axis=1) / 900
+    change = (places**2).sum(axis=1) / 900
     change -= change.mean()
     errors = rng.multivariate_normal([0, 0], NOISE, number)
     noise = np.broadcast_to(NOISE, (number, 2, 2))
-    measured = change[:, None] + errors
+    measured = change[:, None] * (case.brightness, case.profile) + errors
     sizes = combine_measurements(measured, noise, places, np.zeros(number, np.int64))
-    assert np.polyfit(change, sizes.log_size, 1)[0] == pytest.approx(1, abs=0.1)
+    found = float(np.polyfit(change, sizes.log_size, 1)[0])
+    assert found == pytest.approx(case.profile, abs=0.002), "the profile tells the smooth change"
     told = float(np.sqrt(np.mean(sizes.error**2)))
-    assert told == pytest.approx(np.hypot(change.std(), 0.0032), rel=0.15)
-    assert spread_of(sizes.log_size, sizes.error).value < 0.5 * change.std()
+    smooth = 0.0 if case.is_real else (case.brightness - case.profile) * change.std()
+    assert told == pytest.approx(np.hypot(smooth, 0.0032), rel=0.15)
+    kept = case.profile * change.std() if case.is_real else 0.0
+    assert spread_of(sizes.log_size, sizes.error).value == pytest.approx(kept, abs=0.003)
 
 
 def test_errors_grow_with_the_number_of_particles_that_overlap() -> None:
