@@ -100,10 +100,15 @@ class Count(Result):
         return self.verdict is not None and self.verdict.state is Trust.REFUSED
 
 
-class SizeKind(Result):
-    """Particles of one size among several. Fields that are None are of an earlier version."""
+class ParticleKind(Result):
+    """Particles of one size and material among several.
+
+    Fields that are None are of an earlier version.
+    """
 
     diameter_nm: float = Field(gt=0)
+    signal: float | None = None
+    """Integrated signal of a particle, in signals of the first kind."""
     particles: int = Field(ge=0)
     n_low: int | None = None
     n_high: int | None = None
@@ -135,8 +140,8 @@ class Diameter(Result):
     """Cross-check: particle spacing at the first peak of g(r) (nm)."""
     shape: Shape | None = None
     """Shape of particles that are no spheres, whose width `value` is."""
-    kinds: list[SizeKind] = []
-    """Kinds of particles by size, the largest first; empty if all are of one size."""
+    kinds: list[ParticleKind] = []
+    """Kinds of particles by size or material, the brightest first; empty if all are of one."""
     mean: float | None = None
     """Mean of the particles' own diameters (nm); this and the following are None where they were
     not measured."""

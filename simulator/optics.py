@@ -66,6 +66,8 @@ def render(particles: Particles, scan: ScanSettings, optics: OpticsSettings) -> 
         _rounded_up(distances_nm.max(), _DISTANCE_STEP_NM),
     )
     weights = basis.weights(visible.diameters_nm, crossed_nm, distances_nm)
+    if visible.scattering is not None:
+        weights *= visible.scattering[:, None].astype(np.float32)
     drawn = (
         thickness_matrix(visible, raster) if solid else spline_matrix(visible.centres_nm, raster)
     )
@@ -112,7 +114,7 @@ def crossed_gold_nm(particles: Particles) -> Array:
         int
     )
     position = (centres - low) / _DENSITY_CELL_NM
-    volumes = particles.volumes_nm3 / _DENSITY_CELL_NM**2
+    volumes = particles.gold_nm3 / _DENSITY_CELL_NM**2
     cells = interpolation(shape, position.T)
     density = gaussian_filter((cells.T @ volumes).reshape(shape), 1.0, mode="constant")
     above = np.flip(np.cumsum(np.flip(density, axis=2), axis=2), axis=2) - 0.5 * density

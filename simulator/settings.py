@@ -77,6 +77,10 @@ class SpecimenSettings(Data):
     """Share of the particles that belong to a second, smaller kind."""
     small_ratio: Annotated[float, Field(ge=0.3, le=1.0)] = 0.72
     """Diameter of the smaller kind, divided by `particle_diameter_nm`."""
+    other_share: Fraction = 0.0
+    """Share of the particles that are of another element than gold; spheres only."""
+    other_atomic_number: Annotated[int, Field(ge=6, le=92)] = 47
+    """Atomic number of this element, whose atoms are packed as densely as those of gold."""
     turn_disorder_deg: Annotated[float, Field(ge=0, le=5)] = 1.0
     """Standard deviation of the orientations about each axis; ordered solids only."""
     position_disorder: Annotated[float, Field(ge=0, le=0.05)] = 0.015
@@ -141,6 +145,8 @@ class SpecimenSettings(Data):
     def _shape_fits(self) -> Self:
         if self.shape is not Shape.SPHERE and self.small_share > 0:
             raise ValueError("small_share: only spheres can have two sizes")
+        if self.shape is not Shape.SPHERE and self.other_share > 0:
+            raise ValueError("other_share: only spheres can be of two elements")
         if self.shape is Shape.ROD and self.rod_length_nm <= self.particle_diameter_nm:
             raise ValueError("rod_length_nm: a rod is longer than particle_diameter_nm")
         return self

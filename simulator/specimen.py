@@ -29,6 +29,9 @@ from simulator.solids import Solid
 
 Array = NDArray[np.float64]
 
+GOLD = 79
+"""Atomic number of gold."""
+POWER_OF_ATOMIC_NUMBER = 1.7
 DISORDERED_PACKING = 0.60
 """Volume fraction of touching spheres in the disordered packing (random close: 0.64)."""
 
@@ -44,9 +47,18 @@ class Particles:
     """Orientations [n, 4] of solids as x, y, z, w; None for spheres."""
     solid: Solid | None = None
     """Solid of a typical particle, which a particle resembles to scale; None for spheres."""
+    scattering: Array | None = None
+    """Scattering of each particle [n], over that of gold of its volume; None for gold alone."""
 
     def __len__(self) -> int:
         return len(self.diameters_nm)
+
+    @property
+    def gold_nm3(self) -> Array:
+        """Volume of gold that scatters as much as each particle, [n]."""
+        if self.scattering is None:
+            return self.volumes_nm3
+        return self.volumes_nm3 * self.scattering
 
     @property
     def volumes_nm3(self) -> Array:
@@ -58,7 +70,9 @@ class Particles:
     def select(self, chosen: NDArray[np.bool_]) -> Particles:
         """Return some of the particles."""
         turned = None if self.quaternions is None else self.quaternions[chosen]
-        return Particles(self.centres_nm[chosen], self.diameters_nm[chosen], turned, self.solid)
+        scattering = None if self.scattering is None else self.scattering[chosen]
+        centres_nm, diameters_nm = self.centres_nm[chosen], self.diameters_nm[chosen]
+        return Particles(centres_nm, diameters_nm, turned, self.solid, scattering)
 
     def moved(self, centres_nm: Array, turn: Rotation) -> Particles:
         """Return the particles at other centres [n, 3], turned by a rotation or by n of them."""
@@ -71,11 +85,14 @@ class Particles:
 def joined(parts: Sequence[Particles]) -> Particles:
     """Return the particles of all parts, which have the same shape."""
     turned = [each.quaternions for each in parts if each.quaternions is not None]
+    gold = all(each.scattering is None for each in parts)
+    scattering = [each.gold_nm3 / each.volumes_nm3 for each in parts]
     return Particles(
         np.vstack([each.centres_nm for each in parts]),
         np.concatenate([each.diameters_nm for each in parts]),
         np.vstack(turned) if turned else None,
         parts[0].solid,
+        None if gold else np.concatenate(scattering),
     )
 
 
@@ -92,7 +109,21 @@ def make_assembly(settings: SpecimenSettings, seed: int, index: int = 0) -> Part
     if settings.small_share > 0:
         small = rng.random(len(centres)) < settings.small_share
         diameters = np.where(small, settings.small_ratio * diameters, diameters)
-    return Particles(centres, diameters)
+    if settings.other_share == 0:
+        return Particles(centres, diameters)
+    other = rng.random(len(centres)) < settings.other_share
+    scattering = np.where(other, scattering_over_gold(settings.other_atomic_number), 1.0)
+    return Particles(centres, diameters, scattering=scattering)
+
+
+def scattering_over_gold(atomic_number: int) -> float:
+    """Return what an element scatters to the detector, over gold with as many atoms in its volume.
+
+    It grows with the atomic number to the power of about 1.7 (Krivanek et al., Nature 2010, 464,
+    571: 1.64; Pennycook, Ultramicroscopy 1989, 30, 58: up to 2). Silver and gold have as many atoms
+    in a volume.
+    """
+    return float((atomic_number / GOLD) ** POWER_OF_ATOMIC_NUMBER)
 
 
 def solid_of(settings: SpecimenSettings) -> Solid | None:

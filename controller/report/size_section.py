@@ -62,6 +62,7 @@ def _kinds(kinds: Sequence[Json]) -> str:
         (
             number(place),
             number(kind["diameter_nm"], ".2f"),
+            number(kind.get("signal"), ".2f"),
             f"{number(kind['particles'])} ({number(kind['n_low'])} to {number(kind['n_high'])})",
             f"{number(100 * kind['particles'] / whole, '.1f', '%')} "
             f"({number(100 * kind['share_low'], '.1f')} to "
@@ -71,7 +72,7 @@ def _kinds(kinds: Sequence[Json]) -> str:
         for place, kind in enumerate(kinds, start=1)
         if kind.get("spread") is not None and whole
     ]
-    head = ("kind", "diameter, nm", "particles (95 %)", "share (95 %)", "spread")
+    head = ("kind", "diameter, nm", "signal", "particles (95 %)", "share (95 %)", "spread")
     return table(head, rows) if rows else ""
 
 

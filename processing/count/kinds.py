@@ -1,4 +1,8 @@
-"""Kind of each particle by its own diameter, with its probability, and the number of each kind."""
+"""Kind of each particle by its own brightness, with its probability, and the number of each kind.
+
+Brightness is given as a diameter: the cube root of the integrated signal. Particles of one material
+have that of their size; those of another material appear larger or smaller than they are.
+"""
 
 from __future__ import annotations
 
@@ -13,9 +17,25 @@ from processing.results import Count
 from processing.series import Float64
 
 LEAST_WIDTH = 0.01
-"""Smallest standard deviation of the log diameters of a kind."""
+"""Smallest standard deviation of the logarithms of a kind."""
 ODD = 1e-3
-"""Share of the particles of which the diameter says nothing about the kind."""
+"""Share of the particles of which the brightness says nothing about the kind."""
+
+
+@dataclass(frozen=True)
+class FittedKind:
+    """Particles of one diameter and one signal.
+
+    Attributes
+    ----------
+    diameter_nm
+        Mean diameter.
+    signal
+        Integrated signal of a particle, in signals of the first kind.
+    """
+
+    diameter_nm: float
+    signal: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -30,30 +50,32 @@ class KindCount:
 
 
 def kind_chances(
-    log_diameter: Float64, error: Float64, kinds: NDArray[np.int64], number: int
+    log_brightness: Float64, error: Float64, kinds: NDArray[np.int64], number: int
 ) -> Float64:
     """Return the probability [n, kind] that each particle belongs to each kind.
 
-    The diameters of a kind are normally distributed about the median of the particles that the fit
+    The logarithms of a kind are normally distributed about the median of the particles that the fit
     assigned to it, with their own spread.
 
     Parameters
     ----------
+    log_brightness
+        [n], logarithm of the brightness as a diameter.
     error
-        [n], standard error of `log_diameter`.
+        [n], its standard error.
     kinds
         [n], number of the kind of each particle in the fit, from 0.
     number
         Number of kinds.
     """
-    density = np.zeros((len(log_diameter), number))
+    density = np.zeros((len(log_brightness), number))
     for kind in range(number):
         own = kinds == kind
         if not own.any():
             continue
-        spread = spread_of(log_diameter[own], error[own]).value
+        spread = spread_of(log_brightness[own], error[own]).value
         width = np.hypot(max(spread, LEAST_WIDTH), error)
-        distance = (log_diameter - np.median(log_diameter[own])) / width
+        distance = (log_brightness - np.median(log_brightness[own])) / width
         density[:, kind] = own.mean() * np.exp(-(distance**2) / 2) / width
     assigned = np.eye(number)[kinds]
     total = density.sum(axis=1, keepdims=True)

@@ -96,7 +96,7 @@ def drop_close_clusters(clusters: Clusters, diameter_px: float) -> Clusters:
     if len(clusters.weight) == 0:
         return clusters
     distance_px = SMALLEST_DISTANCE * diameter_px
-    kept = _heaviest_apart(clusters.centres_px, clusters.weight, distance_px)
+    kept = heaviest_apart(clusters.centres_px, clusters.weight, distance_px)
     weight = clusters.weight[kept]
     return Clusters(clusters.centres_px[kept], weight / typical_weight(weight))
 
@@ -226,7 +226,7 @@ def _centroids_of(
     return centres, weight
 
 
-def _heaviest_apart(centres: Float64, weight: Float64, distance: float) -> NDArray[np.intp]:
+def heaviest_apart(centres: Float64, weight: Float64, distance: float) -> NDArray[np.intp]:
     """Return indices, heaviest first, of clusters with no heavier kept one within `distance`."""
     neighbours = cKDTree(centres).query_ball_point(centres, distance)
     dropped = np.zeros(len(centres), bool)

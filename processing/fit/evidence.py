@@ -89,7 +89,7 @@ class Evidence:
         of a least-squares fit of this sphere alone; noise is subtracted.
     sharpness
         Energy of the gradient of each candidate's image at amplitude 1, over that of the sharpest
-        tenth of the particles, [n]. A blurred exit side has less.
+        tenth of the particles of its kind, [n]. A blurred exit side has less.
     view_unexplained
         The share of `unexplained` in each view, over all particles, [view].
     noise_share
@@ -179,11 +179,15 @@ def _place_error(residual: Float32, stiffness: Float64) -> Float64:
 
 
 def _sharpness(stiffness: Float64, spheres: Spheres) -> Float64:
-    """Return stiffness [n] at amplitude 1, over that of the sharpest tenth of the particles."""
-    at_one = stiffness / np.maximum(spheres.amplitudes, FAINTEST) ** 2
-    particles = spheres.are_particles
-    sharp = float(np.quantile(at_one[particles], 0.9)) if particles.any() else 1.0
-    return np.asarray(at_one / max(sharp, 1e-30), np.float64)
+    """Return stiffness [n] at amplitude 1, over that of the sharpest particles of the same kind."""
+    sharpness = stiffness / np.maximum(spheres.amplitudes, FAINTEST) ** 2
+    members = np.zeros(len(sharpness), np.int64) if spheres.kinds is None else spheres.kinds
+    for kind in np.unique(members):
+        own = members == kind
+        particles = own & spheres.are_particles
+        sharpest = np.quantile(sharpness[particles], 0.9) if particles.any() else 1.0
+        sharpness[own] /= max(sharpest, 1e-30)
+    return np.asarray(sharpness, np.float64)
 
 
 def _share(residual: float, signal: float) -> float:

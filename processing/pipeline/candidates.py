@@ -8,7 +8,7 @@ from functools import partial
 from processing.count.particles import Clusters, find_clusters
 from processing.device import CPU, Device
 from processing.pipeline.search_start import SSR_ITERATIONS, SearchStart, at_fitted_places
-from processing.pipeline.several_sizes import Search
+from processing.pipeline.two_kinds import Search
 from processing.progress import Progress, silent
 from processing.reconstruct.ssr import ssr_volume
 from processing.scratch import Allocate, in_memory

@@ -9,6 +9,7 @@ import numpy as np
 
 from processing.combine.pose import Pose
 from processing.count.interval import count_with_interval, widen_by_wrong_places
+from processing.count.kinds import FittedKind
 from processing.count.particles import (
     MOST_CLUSTERS,
     Clusters,
@@ -23,18 +24,18 @@ from processing.fit.spheres import FINEST_PX, ROUNDS, SphereFit, fit_spheres
 from processing.pipeline.candidates import Candidates
 from processing.pipeline.deformed import deformations_of
 from processing.pipeline.fitness import Fitness, measure_fitness, wrong_places
+from processing.pipeline.mixed_fit import MixedFit
 from processing.pipeline.objects import part_objects
-from processing.pipeline.own_diameters import scaled, size_kinds, with_own_diameters
+from processing.pipeline.own_diameters import particle_kinds, scaled, with_own_diameters
 from processing.pipeline.own_positions import with_own_positions
-from processing.pipeline.several_sizes import (
-    MixedFit,
-    fit_two_sizes,
+from processing.pipeline.two_kinds import (
+    fit_two_kinds,
     heaviest_apart,
     second_size_hint,
 )
 from processing.pipeline.verdict import beyond_places, judge, with_verdict, wrong_share
 from processing.progress import Progress, silent
-from processing.results import Count, Deformation, SizeKind, Trust
+from processing.results import Count, Deformation, ParticleKind, Trust
 from processing.series import Float32, Float64, TiltSeries
 
 PIXELS_PER_CANDIDATE = 8
@@ -60,9 +61,9 @@ class Detection:
     fitness
         Figures behind the verdict; None without a fit to the images.
     kinds
-        Kinds of particles by size, the largest first; empty if all are of one size.
+        Kinds of particles, the brightest first; empty if all are of one kind.
     hinted
-        Number of weaker objects that may be particles of a second size, which was not searched.
+        Number of weaker objects that may be particles of a second kind, which was not searched.
     left_out
         One line for each image that the fit left out.
     beside
@@ -79,7 +80,7 @@ class Detection:
     threshold: float = 0.0
     exit_blurs_nm: tuple[float, ...] = ()
     fitness: Fitness | None = None
-    kinds: tuple[SizeKind, ...] = ()
+    kinds: tuple[ParticleKind, ...] = ()
     hinted: int = 0
     left_out: tuple[str, ...] = ()
     beside: ParticleTable = NO_PARTICLES
@@ -124,7 +125,7 @@ def detect_by_fit(
         Measure the diameter of each particle where all have one size, the errors of its position,
         and the deformation of the specimen; with two sizes all but the last is always done.
     second_size
-        Search particles of a second size where the brightness of equal ones hints at one; otherwise
+        Search particles of a second kind where the brightness of equal ones hints at one; otherwise
         the hint is a reason to doubt the count.
     doubts
         One line for each reason not to trust the input.
@@ -151,7 +152,7 @@ def detect_by_fit(
     if not second_size:
         hinted = second_size_hint(fit)
     else:
-        mixed = fit_two_sizes(
+        mixed = fit_two_kinds(
             fit,
             candidates.search,
             series,
@@ -162,16 +163,16 @@ def detect_by_fit(
             progress=progress,
         )
     if mixed is None:
-        kinds_nm: Sequence[float] = (diameter_nm,)
+        kinds: Sequence[FittedKind] = (FittedKind(diameter_nm),)
         wrong_place = wrong_places(fit, images, diameter_nm)
         detection = _of_one_size(candidates, fit, wrong_place, diameter_nm)
         fitness = measure_fitness(fit, images, diameter_nm, wrong_place)
     else:
         fit = mixed.fit
-        kinds_nm = mixed.kinds_nm
+        kinds = mixed.kinds
         largest_nm, members_nm = mixed.diameter_nm, mixed.members_nm
         wrong_place = wrong_places(fit, images, largest_nm, members_nm)
-        detection = _of_two_sizes(candidates, mixed, wrong_place)
+        detection = _of_two_kinds(candidates, mixed, wrong_place)
         fitness = measure_fitness(fit, images, largest_nm, wrong_place, members_nm)
     sizes = _second_size_doubt(hinted)
     verdict = judge(fitness, doubts, several_sizes=sizes)
@@ -186,15 +187,15 @@ def detect_by_fit(
     table = detection.table.followed_by(detection.beside)
     table = replace(table, confidence=table.confidence * (1 - beyond))
     if verdict.state is not Trust.REFUSED and (own_diameters or mixed is not None):
-        table = with_own_diameters(table, fit, kinds_nm)
-        table = with_own_positions(table, fit, kinds_nm)
+        table = with_own_diameters(table, fit, kinds)
+        table = with_own_positions(table, fit, kinds)
     count = with_verdict(detection.count, verdict, wrong)
     return replace(
         detection,
         table=table.counted,
         beside=table.select(table.beside),
         count=count,
-        kinds=tuple(size_kinds(table.counted, kinds_nm, count)) if mixed is not None else (),
+        kinds=tuple(particle_kinds(table.counted, kinds, count)) if mixed is not None else (),
         hinted=hinted,
         exit_blurs_nm=fit.blurs_nm,
         fitness=fitness,
@@ -203,12 +204,18 @@ def detect_by_fit(
     )
 
 
-def size_notes(name: str, kinds: Sequence[SizeKind]) -> list[str]:
-    """Describe particles of several sizes in one line; nothing for one size."""
+def kind_notes(name: str, kinds: Sequence[ParticleKind]) -> list[str]:
+    """Describe particles of two kinds in one line; nothing for one kind."""
     if not kinds:
         return []
+    first, second = kinds
+    if second.diameter_nm == first.diameter_nm:
+        return [
+            f"{name}: particles of 2 materials were found, {first.particles} bright ones and "
+            f"{second.particles} with {second.signal:.2f} of their signal and the same diameter"
+        ]
     sizes = " and ".join(f"{kind.particles} of {kind.diameter_nm:.2f} nm" for kind in kinds)
-    return [f"{name}: particles of {len(kinds)} sizes were found, {sizes}"]
+    return [f"{name}: particles of 2 sizes were found, {sizes}"]
 
 
 def require_few_candidates(number: int, series: Sequence[TiltSeries], diameter_nm: float) -> None:
@@ -235,7 +242,7 @@ def _second_size_doubt(hinted: int) -> tuple[str, ...]:
     if not hinted:
         return ()
     objects = f"{hinted} weaker objects" if hinted > 1 else "1 weaker object"
-    return (f"{objects} may be particles of a second size, which only a new search looks for",)
+    return (f"{objects} may be particles of a second kind, which only a new search looks for",)
 
 
 def _left_out_lines(series: Sequence[TiltSeries], fit: SphereFit) -> tuple[str, ...]:
@@ -258,7 +265,7 @@ def _of_one_size(
     return _detection(candidates, spheres, sizes_nm, wrong_place[kept])
 
 
-def _of_two_sizes(candidates: Candidates, mixed: MixedFit, wrong_place: Float64) -> Detection:
+def _of_two_kinds(candidates: Candidates, mixed: MixedFit, wrong_place: Float64) -> Detection:
     fit = mixed.fit
     kept = heaviest_apart(fit.centres_nm, fit.amplitudes, mixed.members_nm)
     spheres = Clusters(fit.centres_nm[kept] / candidates.pixel_nm, fit.amplitudes[kept])

@@ -21,7 +21,7 @@ from processing.files.particles import NO_PARTICLES, ParticleTable
 from processing.fit.spheres import ROUNDS
 from processing.pipeline.both_series import BothSeries, find_bodies, find_spheres
 from processing.pipeline.deformed import deformation_lines
-from processing.pipeline.detect import Detection, size_notes
+from processing.pipeline.detect import Detection, kind_notes
 from processing.pipeline.memory import DUAL_VOLUMES, allocator
 from processing.pipeline.own_diameters import mean_at_zero, with_statistics
 from processing.pipeline.own_positions import calibrated_by_pairs
@@ -171,7 +171,7 @@ def combine_series(
             *deformation_lines(_newly_deformed(detection, a, b)),
             *(line for line in detection.left_out if line not in (*a.warnings, *b.warnings)),
             *(f"both series: {line}" for line in detection.loose),
-            *size_notes("both series", detection.kinds),
+            *kind_notes("both series", detection.kinds),
         ),
         _all_beside(detection, (a.beside, beside_b), seen.same_nm),
         beside_b,

@@ -8,38 +8,39 @@ from dataclasses import replace
 import numpy as np
 from scipy.spatial import cKDTree
 
-from processing.count.kinds import kind_chances, kind_counts
+from processing.count.kinds import FittedKind, kind_chances, kind_counts
 from processing.count.own_sizes import combine_measurements, spread_of
 from processing.files.particles import ParticleTable
 from processing.fit.sizes import measure_sizes
 from processing.fit.spheres import SphereFit
-from processing.results import Count, Diameter, SizeKind
+from processing.results import Count, Diameter, ParticleKind
 from processing.series import Float64
 
 
 def with_own_diameters(
-    table: ParticleTable, fit: SphereFit, kinds_nm: Sequence[float]
+    table: ParticleTable, fit: SphereFit, kinds: Sequence[FittedKind]
 ) -> ParticleTable:
     """Return particles of a fit, each with its own diameter, standard error and kind.
 
     Parameters
     ----------
-    kinds_nm
-        Mean diameter of the particles of each kind in the fit.
+    kinds
+        Kinds of the fit.
     """
     if not len(table):
         return table
     signals = measure_sizes(fit)
     _, candidate = cKDTree(fit.centres_nm).query(table.centres_nm)
-    kinds = np.zeros(len(table), np.int64) if fit.kinds is None else fit.kinds[candidate]
+    members = np.zeros(len(table), np.int64) if fit.kinds is None else fit.kinds[candidate]
     sizes = combine_measurements(
-        signals.measured[candidate], signals.noise[candidate], table.centres_nm, kinds
+        signals.measured[candidate], signals.noise[candidate], table.centres_nm, members
     )
     relative = np.exp(sizes.log_size)
-    for kind in np.unique(kinds):
-        relative[kinds == kind] /= relative[kinds == kind].mean()
-    diameter_nm = np.array(kinds_nm)[kinds] * relative
-    chances = kind_chances(np.log(diameter_nm), sizes.error, kinds, len(kinds_nm))
+    for kind in np.unique(members):
+        relative[members == kind] /= relative[members == kind].mean()
+    diameter_nm = np.array([kind.diameter_nm for kind in kinds])[members] * relative
+    brightness = np.cbrt([kind.signal for kind in kinds])[members] * relative
+    chances = kind_chances(np.log(brightness), sizes.error, members, len(kinds))
     return replace(
         table,
         diameter_nm=diameter_nm,
@@ -88,10 +89,12 @@ def with_statistics(diameter: Diameter, table: ParticleTable) -> Diameter:
     )
 
 
-def size_kinds(table: ParticleTable, kinds_nm: Sequence[float], count: Count) -> list[SizeKind]:
+def particle_kinds(
+    table: ParticleTable, fitted: Sequence[FittedKind], count: Count
+) -> list[ParticleKind]:
     """Return the kinds of a counted table, each with its number, its share and its spread."""
-    chances = np.zeros((len(table), len(kinds_nm)))
-    other = (1 - table.kind_probability) / max(len(kinds_nm) - 1, 1)
+    chances = np.zeros((len(table), len(fitted)))
+    other = (1 - table.kind_probability) / max(len(fitted) - 1, 1)
     chances[:] = other[:, None]
     chances[np.arange(len(table)), table.kind - 1] = table.kind_probability
     kinds = []
@@ -99,8 +102,9 @@ def size_kinds(table: ParticleTable, kinds_nm: Sequence[float], count: Count) ->
         members = table.select(table.kind == number + 1)
         spread = spread_of(members.diameter_nm, members.diameter_se_nm)
         kinds.append(
-            SizeKind(
-                diameter_nm=kinds_nm[number],
+            ParticleKind(
+                diameter_nm=fitted[number].diameter_nm,
+                signal=fitted[number].signal,
                 particles=own.n,
                 n_low=own.n_low,
                 n_high=own.n_high,

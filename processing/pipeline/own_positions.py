@@ -9,6 +9,7 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 from processing.combine.pose import mutual_pairs
+from processing.count.kinds import FittedKind
 from processing.count.own_sizes import spread_of
 from processing.files.particles import ParticleTable
 from processing.fit.positions import measure_positions
@@ -22,7 +23,7 @@ OUTLIER = 3.5
 
 
 def with_own_positions(
-    table: ParticleTable, fit: SphereFit, kinds_nm: Sequence[float]
+    table: ParticleTable, fit: SphereFit, kinds: Sequence[FittedKind]
 ) -> ParticleTable:
     """Return particles of a fit at the positions that their own diameters give, with errors.
 
@@ -32,14 +33,15 @@ def with_own_positions(
     ----------
     table
         Particles with their own diameters.
-    kinds_nm
-        Mean diameter of the particles of each kind in the fit.
+    kinds
+        Kinds of the fit.
     """
     if not len(table):
         return table
     _, candidate = cKDTree(fit.centres_nm).query(table.centres_nm)
-    kinds = np.zeros(len(table), np.int64) if fit.kinds is None else fit.kinds[candidate]
-    log_size = np.log(table.diameter_nm / np.array(kinds_nm)[kinds])
+    members = np.zeros(len(table), np.int64) if fit.kinds is None else fit.kinds[candidate]
+    usual_nm = np.array([kind.diameter_nm for kind in kinds])[members]
+    log_size = np.log(table.diameter_nm / usual_nm)
     error = table.diameter_se_nm / table.diameter_nm
     variance = spread_of(log_size, error).value ** 2
     share = variance / np.maximum(variance + error**2, 1e-30)

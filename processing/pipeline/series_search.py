@@ -17,7 +17,7 @@ from processing.pipeline import search_start
 from processing.pipeline.candidates import Candidates, find_candidates
 from processing.pipeline.check_diameter import given_diameter_notes, require_resolved_diameter
 from processing.pipeline.deformed import deformation_lines
-from processing.pipeline.detect import Detection, detect_by_fit, detect_by_weight, size_notes
+from processing.pipeline.detect import Detection, detect_by_fit, detect_by_weight, kind_notes
 from processing.pipeline.detect_bodies import detect_bodies, diameter_of
 from processing.pipeline.own_diameters import mean_at_zero, with_statistics
 from processing.pipeline.propose_shape import with_proposed_shape
@@ -228,7 +228,7 @@ def fit_series(search: SeriesSearch, *, progress: Progress = silent) -> SeriesRe
             *detection.left_out,
             *deformation_lines(detection.deformed),
             *(f"series {name}: {line}" for line in detection.loose),
-            *size_notes(f"series {name}", detection.kinds),
+            *kind_notes(f"series {name}", detection.kinds),
             *(f"series {name}: {line}" for line in _doubts_of_given(search, detection)),
         ),
         detection.beside,

@@ -1,9 +1,9 @@
 """Diameters of single particles against the true ones.
 
 `python -m tests.accuracy.sizes [--nm 64] [--step 4] [--seeds 3] [--first-seed 11] [NAME ...]`
-simulates series A and B of specimens of one size, of a spread of sizes, with facets and of two
-sizes, processes them from pixel size and angles alone, and prints one row of a table for A alone
-and one for both series. A NAME chooses the specimens whose names contain it.
+simulates series A and B of specimens of one size, of a spread of sizes, with facets, of two sizes
+and of two materials, processes them from pixel size and angles alone, and prints one row of a table
+for A alone and one for both series. A NAME chooses the specimens whose names contain it.
 """
 
 from __future__ import annotations
@@ -43,6 +43,7 @@ from tests.odd_specimens.facets import facets
 from tests.odd_specimens.scene import Scene, Size, View
 from tests.support.move_rigidly import move_rigidly
 
+SILVER = 47
 FEWEST_FOR_VOTES = 300
 STARTS = (0.9, 0.7, 0.5, 0.4, 0.3, 0.24, 0.24)
 """Largest distances of a pair while few particles are moved to the true ones, in diameters."""
@@ -60,6 +61,7 @@ class Specimen:
     faceted: bool = False
     small_share: float = 0.0
     small_ratio: float = 0.72
+    silver_share: float = 0.0
 
 
 SPECIMENS = (
@@ -81,10 +83,14 @@ SPECIMENS = (
         )
         for ratio, spread in ((0.72, 0.0), (0.78, 0.0), (0.72, 0.03), (0.78, 0.03))
     ),
+    *(
+        Specimen(f"{packing}, 40 % of silver, spread 3 %", packing, 0.03, silver_share=0.4)
+        for packing in (Packing.FCC, Packing.DISORDERED)
+    ),
 )
 HEAD = (
     "| specimen | seed | series | particles: found of true, F1 | diameter: rms error, bias, rms "
-    "standard error (nm) | spread: true, found (%) | kinds right | share of the small: true, "
+    "standard error (nm) | spread: true, found (%) | kinds right | share of the second kind: true, "
     "interval | CPU of the sizes |"
 )
 
@@ -100,6 +106,8 @@ def simulate(specimen: Specimen, nm: float, step_deg: float, seed: int) -> DualS
             size_spread=specimen.spread,
             small_share=specimen.small_share,
             small_ratio=specimen.small_ratio,
+            other_share=specimen.silver_share,
+            other_atomic_number=SILVER,
             other_assemblies_nm=(),
         ),
         stage=StageSettings(tilt_error_deg=0.15),
@@ -143,8 +151,7 @@ def row(
     true_nm, found_nm = truth.diameters_nm[true_index], table.diameter_nm[index]
     f1 = 2 * len(index) / (len(truth) + len(table))
     error = found_nm - true_nm
-    small = specimen.small_share > 0
-    kind = np.where(small & (truth.diameters_nm < _border(specimen)), 2, 1)
+    kind = np.where(_is_second(specimen, truth), 2, 1)
     inside = np.concatenate([_relative(truth.diameters_nm[kind == one]) for one in np.unique(kind)])
     mean, spread, spread_se = diameter.mean, diameter.spread, diameter.spread_se
     if mean is None or spread is None or spread_se is None:
@@ -152,7 +159,7 @@ def row(
     kinds = share = ""
     if diameter.kinds:
         kinds = f"{(table.kind[index] == kind[true_index]).mean():.2%}"
-    if diameter.kinds and small:
+    if diameter.kinds and (kind == 2).any():
         second = diameter.kinds[1]
         share = f"{(kind == 2).mean():.1%}, {second.share_low:.1%} to {second.share_high:.1%}"
     return (
@@ -187,9 +194,12 @@ def _size(nm: float) -> Size:
     return Size(nm, 1.2 if nm >= LARGE_FIELD_NM else 1.0)
 
 
-def _border(specimen: Specimen) -> float:
-    """Return the diameter between both kinds, nm."""
-    return SpecimenSettings().particle_diameter_nm * (1 + specimen.small_ratio) / 2
+def _is_second(specimen: Specimen, truth: Particles) -> NDArray[np.bool_]:
+    """Return which particles [n] are of the smaller or the fainter kind."""
+    if truth.scattering is not None:
+        return np.asarray(truth.scattering < 1)
+    border_nm = SpecimenSettings().particle_diameter_nm * (1 + specimen.small_ratio) / 2
+    return np.asarray((specimen.small_share > 0) & (truth.diameters_nm < border_nm))
 
 
 def _relative(values: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from processing.count.kinds import kind_chances, kind_counts
+from processing.count.kinds import FittedKind, kind_chances, kind_counts
 from processing.count.own_sizes import OwnSizes, combine_measurements, spread_of
 from processing.files.particles import ParticleTable
-from processing.pipeline.own_diameters import mean_at_zero, size_kinds, with_statistics
+from processing.pipeline.own_diameters import mean_at_zero, particle_kinds, with_statistics
 from processing.results import Count, Diameter
 
 Float64 = NDArray[np.float64]
@@ -85,6 +85,9 @@ def test_few_particles_have_sizes_and_errors(number: int) -> None:
     assert (sizes.error > 0.01).all()
 
 
+KINDS = (FittedKind(6.3), FittedKind(4.9, 0.47))
+
+
 def kinds_table(spread: float) -> tuple[ParticleTable, NDArray[np.int64]]:
     """Return particles of two kinds, 60 % large, and their true kinds, from 0."""
     rng = np.random.default_rng(3)
@@ -106,7 +109,7 @@ def kinds_table(spread: float) -> tuple[ParticleTable, NDArray[np.int64]]:
 
 def test_kinds_are_counted_with_intervals_and_their_shares() -> None:
     table, true = kinds_table(0.05)
-    large, small = size_kinds(table, (6.3, 4.9), Count(n=NUMBER, n_low=595, n_high=603))
+    large, small = particle_kinds(table, KINDS, Count(n=NUMBER, n_low=595, n_high=603))
     numbers = np.bincount(true)
     for kind, number in zip((large, small), numbers, strict=True):
         assert kind.n_low is not None and kind.n_high is not None
@@ -123,7 +126,7 @@ def test_kinds_are_counted_with_intervals_and_their_shares() -> None:
 
 def test_kinds_that_overlap_are_uncertain() -> None:
     table, _ = kinds_table(0.12)
-    (_, small) = size_kinds(table, (6.3, 4.9), Count(n=NUMBER, n_low=NUMBER, n_high=NUMBER))
+    (_, small) = particle_kinds(table, KINDS, Count(n=NUMBER, n_low=NUMBER, n_high=NUMBER))
     assert small.n_low is not None and small.n_high is not None
     assert small.n_high - small.n_low > 15
     assert np.quantile(table.kind_probability, 0.1) < 0.9

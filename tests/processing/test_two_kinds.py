@@ -1,4 +1,4 @@
-"""Particles of two sizes: each kind is counted with its own diameter, one size stays one."""
+"""Particles of two sizes or two materials: each kind is counted, one kind stays one."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from processing.fit.spheres import SphereFit
 from processing.live.series_counter import SeriesCounter
 from processing.pipeline.search_start import SearchStart
 from processing.pipeline.series_search import SeriesResult, find_particles
-from processing.pipeline.several_sizes import second_size_hint
+from processing.pipeline.two_kinds import second_size_hint
 from processing.results import Trust
 from processing.series import TiltSeries
 from tests.support.spheres import image, packed
@@ -30,17 +30,21 @@ COUNTS = 4000.0
 
 @dataclass(frozen=True)
 class Case:
-    """Diameters (px) of the large and the small kind; every n-th particle is large."""
+    """Diameters (px) of the bright and the faint kind; every n-th particle is bright."""
 
     name: str
     large_px: float
     small_px: float
     every: int
+    scattering: float = 1.0
+    """Signal of the faint kind over that of as large a particle of the bright kind."""
 
 
 CASES = (
     Case("ratio 0.56, every third large", 8.2, 4.6, 3),
     Case("ratio 0.72, every second large", 7.6, 5.5, 2),
+    Case("silver among gold, every second gold", 7.6, 7.6, 2, scattering=0.41),
+    Case("gold among silver, every fifth gold", 7.6, 7.6, 5, scattering=0.41),
 )
 
 
@@ -56,7 +60,7 @@ def series_of(case: Case) -> TiltSeries:
     images = np.stack(
         [
             image(centres[large], angle, case.large_px, PIXELS, nothing)
-            + image(centres[~large], angle, case.small_px, PIXELS, nothing)
+            + case.scattering * image(centres[~large], angle, case.small_px, PIXELS, nothing)
             for angle in ANGLES_DEG
         ]
     )
@@ -103,11 +107,14 @@ def test_each_particle_has_the_diameter_of_its_kind(found: tuple[Case, SeriesRes
     )
     assert kinds[1].share_low is not None and kinds[1].share_high is not None
     assert kinds[1].share_low <= 1 - large.mean() <= kinds[1].share_high
+    signal = case.scattering * (case.small_px / case.large_px) ** 3
+    assert kinds[1].signal == pytest.approx(signal, rel=0.1)
 
 
-def test_two_sizes_are_named_and_no_reason_for_doubt(found: tuple[Case, SeriesResult]) -> None:
-    _, result = found
-    assert any("particles of 2 sizes" in line for line in result.warnings)
+def test_two_kinds_are_named_and_no_reason_for_doubt(found: tuple[Case, SeriesResult]) -> None:
+    case, result = found
+    differ = "sizes" if case.scattering == 1 else "materials"
+    assert any(f"particles of 2 {differ}" in line for line in result.warnings)
     verdict = result.detection.count.verdict
     assert verdict is not None and verdict.state is not Trust.REFUSED
     assert not any("weaker objects" in line for line in verdict.reasons)

@@ -1,27 +1,32 @@
-"""Particles of several sizes: a second search and fit where equal spheres do not suffice.
+"""Particles of two kinds: a second fit where the brightness of equal spheres shows two groups.
 
-A fit of equal spheres to particles of two sizes ends with two groups of brightness. Smaller
-particles are then searched in the volume again, with their own diameter, and all are fitted with
-the diameter of their kind. The result is used only if it explains the images better; one kind of
-spheres stays one kind.
+If the images of the fainter group are narrower, too, its particles are smaller: they are searched
+in the volume again, with their own diameter. If they are as wide, its particles are of another
+material. Then all are fitted with diameter and signal of their kind. Two sizes are used only if
+they explain the images better; one kind of spheres stays one kind.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from processing.combine.pose import Pose
-from processing.count.particles import SMALLEST_DISTANCE, Clusters, typical_weight
+from processing.count.particles import SMALLEST_DISTANCE, Clusters
 from processing.device import CPU, Device
-from processing.fit.imager import SphereKind
-from processing.fit.mixture import FAINTEST, Mixture, fit_kinds, two_groups
+from processing.fit.mixture import Mixture, two_groups
 from processing.fit.spheres import SphereFit, fit_spheres
-from processing.fit.view import Spheres
+from processing.pipeline.mixed_fit import (
+    PARTICLE,
+    MixedFit,
+    are_kinds,
+    relative_brightness,
+    split_by_brightness,
+)
+from processing.pipeline.two_materials import fit_two_materials
 from processing.progress import Progress, silent, within
 from processing.series import Bools, Float64, TiltSeries
 
@@ -34,12 +39,7 @@ LARGEST_SIZE_RATIO = 0.92
 DENSITY_RANGE = (0.6, 1.8)
 """Range of the signal of the smaller kind, in signals that its volume predicts. Outside of it the
 smaller objects are no whole spheres of the same material."""
-FEWEST_OF_A_KIND = 3
-SMALLEST_SHARE = 0.03
-"""Smallest share of a kind among the particles."""
 
-PARTICLE = 0.5
-"""Smallest brightness of a certain particle, in brightnesses of a typical one."""
 ODD = (0.12, 0.7, 1.35)
 """Brightness of odd objects: from the first to the second, or above the third, in brightnesses of
 a typical particle. Fainter ones are noise."""
@@ -50,45 +50,7 @@ Search = Callable[[float], Clusters]
 """Search of the volume for spheres of a diameter (nm)."""
 
 
-@dataclass(frozen=True, eq=False)
-class MixedFit:
-    """Fit of spheres of several kinds.
-
-    Attributes
-    ----------
-    fit
-        Positions and amplitudes of all candidates; an amplitude is relative to its own kind.
-    mixture
-        Kind of each candidate.
-    diameter_nm
-        Diameter of the largest kind.
-    density
-        Signal of the smaller kind over the signal that its apparent size predicts.
-    """
-
-    fit: SphereFit
-    mixture: Mixture
-    diameter_nm: float
-    density: float
-
-    @property
-    def kinds_nm(self) -> tuple[float, ...]:
-        """Diameter of each kind, the largest first."""
-        return tuple(kind.size * self.diameter_nm for kind in self.mixture.kinds)
-
-    @property
-    def members_nm(self) -> Float64:
-        """Diameter of each candidate's kind, [n]."""
-        return np.array(self.kinds_nm)[self.mixture.members]
-
-    @property
-    def own_diameters_nm(self) -> Float64:
-        """Diameter of each candidate, from its kind and its brightness, [n]."""
-        brightness = np.maximum(self.fit.amplitudes, 1e-3)
-        return np.asarray(self.members_nm * np.cbrt(brightness), np.float64)
-
-
-def fit_two_sizes(
+def fit_two_kinds(
     equal: SphereFit,
     search: Search,
     series: Sequence[tuple[TiltSeries, Pose | None]],
@@ -113,6 +75,8 @@ def fit_two_sizes(
     None if nothing hints at two kinds, or if one kind explains the images as well.
     """
     now = _first_split(equal, diameter_nm)
+    if now is not None and now.of_two_materials:
+        return fit_two_materials(now, series, rounds, device, progress)
     for done in range(PASSES):
         if now is None:
             return None
@@ -140,13 +104,13 @@ def _first_split(equal: SphereFit, diameter_nm: float) -> MixedFit | None:
     """Sort equal spheres into two kinds; None if their brightness hints at one."""
     if not _hints_at_two_kinds(equal):
         return None
-    return _split(equal, np.ones(len(equal.amplitudes)), diameter_nm)
+    return split_by_brightness(equal, np.ones(len(equal.amplitudes)), diameter_nm)
 
 
 def _hints_at_two_kinds(equal: SphereFit) -> bool:
     if _odd_share(equal.amplitudes[_well_shown(equal)]) < LEAST_ODD_SHARE:
         return False
-    return two_groups(_relative(equal.amplitudes)) is not None
+    return two_groups(relative_brightness(equal.amplitudes)) is not None
 
 
 def _well_shown(equal: SphereFit) -> Bools:
@@ -163,53 +127,11 @@ def _well_shown(equal: SphereFit) -> Bools:
     return np.asarray(height_nm >= np.median(height_nm[particles]), bool)
 
 
-def _relative(brightness: Float64) -> Float64:
-    """Return brightness [n] in brightnesses of a typical particle."""
-    return np.asarray(brightness / typical_weight(brightness), np.float64)
-
-
 def _odd_share(amplitudes: Float64) -> float:
     """Return the odd objects over the particles."""
     faint, dim, bright = ODD
     odd = ((amplitudes > faint) & (amplitudes < dim)) | (amplitudes > bright)
     return float(odd.sum() / max(1, (amplitudes >= dim).sum()))
-
-
-def _split(fit: SphereFit, signals: Float64, diameter_nm: float) -> MixedFit | None:
-    """Sort the spheres of a fit into two kinds by their brightness.
-
-    Parameters
-    ----------
-    signals
-        [n], signal of a sphere of amplitude 1.
-    diameter_nm
-        Diameter to which the sizes of the views' imager are relative.
-    """
-    brightness = fit.amplitudes * signals
-    if not len(brightness):
-        return None
-    brightness = _relative(brightness)
-    limit = two_groups(brightness)
-    if limit is None:
-        return None
-    members = (brightness < limit).astype(np.int64)
-    own = np.array(
-        [np.median(brightness[(members == kind) & (brightness > FAINTEST)]) for kind in (0, 1)]
-    )
-    amplitudes = brightness / own[members]
-    kinds = fit_kinds(fit.views, Spheres(fit.centres_nm, amplitudes, members))
-    largest = kinds[0]
-    signal = min(kinds[1].signal, 1.0)
-    apparent = kinds[1].size / largest.size
-    # objects that were not all found yet, or not exactly, look wider but not brighter
-    size = min(apparent, float(np.cbrt(signal)))
-    mixture = Mixture((SphereKind(), SphereKind(size, signal)), members)
-    return MixedFit(
-        replace(fit, amplitudes=amplitudes, kinds=members),
-        mixture,
-        largest.size * diameter_nm,
-        signal / apparent**3,
-    )
 
 
 def _search_and_fit(
@@ -223,7 +145,7 @@ def _search_and_fit(
 ) -> MixedFit | None:
     """Search the volume for the smaller kind, fit both kinds, and sort them again."""
     small_nm = known.kinds_nm[1]
-    large = (known.mixture.members == 0) & (known.fit.amplitudes > 0.5)
+    large = (known.mixture.members == 0) & (known.fit.amplitudes > PARTICLE)
     found = search(small_nm)
     centres = np.vstack([known.fit.centres_nm[large], found.centres_px * pixel_nm])
     members = np.repeat([0, 1], [int(large.sum()), len(found.weight)])
@@ -244,7 +166,8 @@ def _search_and_fit(
         progress=progress,
     )
     signals = np.array([kind.signal for kind in known.mixture.kinds])[members]
-    return _split(fit, signals, known.diameter_nm)
+    split = split_by_brightness(fit, signals, known.diameter_nm)
+    return None if split is None or split.of_two_materials else split
 
 
 def heaviest_apart(centres_nm: Float64, weight: Float64, sizes_nm: Float64) -> NDArray[np.intp]:
@@ -277,21 +200,17 @@ def heaviest_apart(centres_nm: Float64, weight: Float64, sizes_nm: Float64) -> N
 
 
 def _is_better(mixed: MixedFit, equal: SphereFit) -> bool:
-    """Return true if two kinds explain the images better than equal spheres.
+    """Return true if two sizes explain the images better than equal spheres.
 
     The residual must fall by more than the Bayesian information criterion asks for (Schwarz 1978),
     both kinds must be spheres of the same material, and neither may be a few odd objects.
     """
-    amplitudes, members = mixed.fit.amplitudes, mixed.mixture.members
-    particles = amplitudes > 0.5
-    numbers = np.bincount(members[particles], minlength=2)
-    least = max(FEWEST_OF_A_KIND, SMALLEST_SHARE * int(particles.sum()))
-    small = mixed.mixture.kinds[1]
-    if numbers.min() < least or small.size > LARGEST_SIZE_RATIO:
+    particles = mixed.fit.amplitudes > PARTICLE
+    if not are_kinds(mixed) or mixed.mixture.kinds[1].size > LARGEST_SIZE_RATIO:
         return False
     if not DENSITY_RANGE[0] < mixed.density < DENSITY_RANGE[1]:
         return False
     pixels = sum(len(some) * int(np.prod(some.imager.shape)) for some in mixed.fit.views)
-    more = 4 * max(0, int(particles.sum()) - int((equal.amplitudes > 0.5).sum())) + 2
+    more = 4 * max(0, int(particles.sum()) - int((equal.amplitudes > PARTICLE).sum())) + 2
     gain = pixels * np.log(max(equal.misfit, 1e-9) ** 2 / max(mixed.fit.misfit, 1e-9) ** 2)
     return bool(gain > more * np.log(pixels))

@@ -1,0 +1,100 @@
+"""Places where the images show a sphere that the fit does not have.
+
+The residual, image minus model, is compared with the images of one more sphere at each point of the
+gaps between the known particles: a matched filter over many views, with the blur and the contrast
+of the layer in which the point lies in each of them.
+"""
+
+from __future__ import annotations
+
+from concurrent.futures import Executor
+
+import numpy as np
+from scipy.spatial import cKDTree
+
+from processing.count.particles import SMALLEST_DISTANCE, heaviest_apart
+from processing.fit.imager import Ints
+from processing.fit.spheres import SphereFit
+from processing.fit.view import Spheres, Views, every, particles_crossed, slot_numbers
+from processing.fit.view_model import model_views
+from processing.series import Float64
+
+GRID = 0.25
+"""Distance of the points of the gaps, in diameters of the spheres."""
+REACH = 1.5
+"""Largest distance of such a point from a particle, in diameters."""
+MOST_VIEWS = 24
+"""Largest number of images that are compared, evenly spaced."""
+LEAST_AMPLITUDE = 0.25
+"""Smallest amplitude of a sphere in the residual. Particles around it have taken over a part of its
+signal."""
+
+
+def missing_spheres(fit: SphereFit, diameter_nm: float, kind: int) -> tuple[Float64, Float64]:
+    """Find spheres that the fit lacks, at least 0.7 diameters from its particles and one another.
+
+    Parameters
+    ----------
+    kind
+        Kind of the spheres, whose diameter is `diameter_nm`.
+
+    Returns
+    -------
+    Centres [n, 3] in nm and amplitudes [n] in the residual.
+    """
+    particles = fit.spheres.are_particles
+    points_nm = _gaps(fit.centres_nm[particles], diameter_nm)
+    if not len(points_nm):
+        return points_nm, np.zeros(0)
+    step = -(-sum(map(len, fit.views)) // MOST_VIEWS)
+    views = every(fit.views, step)
+    with views[0].imager.device.executor() as pool:
+        amplitudes = _amplitudes(fit, views, points_nm, kind, pool)
+    shown = amplitudes > LEAST_AMPLITUDE
+    points_nm, amplitudes = points_nm[shown], amplitudes[shown]
+    apart = heaviest_apart(points_nm, amplitudes, SMALLEST_DISTANCE * diameter_nm)
+    return points_nm[apart], amplitudes[apart]
+
+
+def _gaps(centres_nm: Float64, diameter_nm: float) -> Float64:
+    """Return the points [n, 3] of a grid where another sphere can lie among these particles."""
+    reach_nm, spacing_nm = REACH * diameter_nm, GRID * diameter_nm
+    low, high = centres_nm.min(axis=0) - reach_nm, centres_nm.max(axis=0) + reach_nm
+    axes = [np.arange(*ends, spacing_nm) for ends in zip(low, high, strict=True)]
+    grid = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 3)
+    away_nm = cKDTree(centres_nm).query(grid, distance_upper_bound=reach_nm)[0]
+    free = (away_nm >= SMALLEST_DISTANCE * diameter_nm) & np.isfinite(away_nm)
+    return np.asarray(grid[free], np.float64)
+
+
+def _amplitudes(
+    fit: SphereFit, views: list[Views], points_nm: Float64, kind: int, pool: Executor
+) -> Float64:
+    """Return the amplitude [n] of one more sphere at each point that explains the residual best."""
+    known, number = fit.spheres, len(points_nm)
+    kinds: Ints | None = None
+    if known.kinds is not None:
+        kinds = np.concatenate([known.kinds, np.full(number, kind)])
+    both = Spheres(
+        np.vstack([known.centres_nm, points_nm]),
+        np.concatenate([known.amplitudes, np.zeros(number)]),
+        kinds,
+    )
+
+    def products(some: Views) -> tuple[Float64, Float64]:
+        imager, beam = some.imager, fit.beams[some.series]
+        model = model_views(some, beam, known)
+        crossed = particles_crossed(some, both)
+        slots = slot_numbers(crossed, beam.most_crossed, both, imager.device)[:, -number:]
+        splines = imager.spread(some.project(points_nm), slots)
+        shown = splines.value @ model.adjoint(model.residual(known.weights))
+        norms = model.contrasts**2 * imager.stiffness(beam.kernels)[:, 0]
+        energies = imager.device.xp.take_along_axis(imager.device.to_device(norms), slots, axis=1)
+        return (
+            np.asarray(model.sum_over_views(shown), np.float64),
+            np.asarray(imager.device.to_host(energies.sum(axis=0)), np.float64),
+        )
+
+    found = list(pool.map(products, views))
+    shown, energy = (np.sum(each, axis=0) for each in zip(*found, strict=True))
+    return np.asarray(shown / np.maximum(energy, 1e-30), np.float64)
