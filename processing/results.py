@@ -107,6 +107,8 @@ class ParticleKind(Result):
     """
 
     diameter_nm: float = Field(gt=0)
+    name: str | None = None
+    """Name that the user gave."""
     signal: float | None = None
     """Integrated signal of a particle, in signals of the first kind."""
     particles: int = Field(ge=0)
@@ -142,6 +144,8 @@ class Diameter(Result):
     """Shape of particles that are no spheres, whose width `value` is."""
     kinds: list[ParticleKind] = []
     """Kinds of particles by size or material, the brightest first; empty if all are of one."""
+    name: str | None = None
+    """Name that the user gave to particles of one kind."""
     mean: float | None = None
     """Mean of the particles' own diameters (nm); this and the following are None where they were
     not measured."""
@@ -152,6 +156,12 @@ class Diameter(Result):
     se_rms: float | None = None
     """Standard error of a particle's diameter (nm), rms over the particles; that of the common
     scale is not included."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Name of each kind; empty if they have none."""
+        found = tuple(kind.name for kind in self.kinds) or (self.name,)
+        return tuple(name for name in found if name is not None)
 
 
 class Sampling(Result):

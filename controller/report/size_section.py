@@ -60,7 +60,7 @@ def _kinds(kinds: Sequence[Json]) -> str:
     whole = sum(kind["particles"] for kind in kinds)
     rows = [
         (
-            number(place),
+            kind.get("name") or number(place),
             number(kind["diameter_nm"], ".2f"),
             number(kind.get("signal"), ".2f"),
             f"{number(kind['particles'])} ({number(kind['n_low'])} to {number(kind['n_high'])})",

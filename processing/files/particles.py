@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, replace
 from io import StringIO
 from pathlib import Path
@@ -196,16 +197,24 @@ def _with_sizes(table: ParticleTable, sizes: NDArray[np.float64]) -> ParticleTab
     )
 
 
-def write_xyz(path: str | Path, table: ParticleTable, species: str = "Au") -> None:
-    """Write a table as extended XYZ in angstrom, which OVITO and ASE open."""
+def write_xyz(path: str | Path, table: ParticleTable, names: Sequence[str] = ()) -> None:
+    """Write a table as extended XYZ in angstrom, which OVITO and ASE open.
+
+    Parameters
+    ----------
+    names
+        Species of each kind; Au where they are unknown.
+    """
     path = Path(path)
+    species = [names[kind - 1] if kind <= len(names) else "Au" for kind in table.kind.tolist()]
     x, y, z, diameter, confidence = _columns(table)
     properties = f"{XYZ_PROPERTIES}:{XYZ_SHAPE_PROPERTIES}" if table.turned else XYZ_PROPERTIES
     lines = [str(len(table)), f'Properties={properties} pbc="F F F"']
     particles = [
-        f"{species} {10 * a:.3f} {10 * b:.3f} {10 * c:.3f} {5 * d:.3f} {e:.4f} {'T' if f else 'F'} "
+        f"{one} {10 * a:.3f} {10 * b:.3f} {10 * c:.3f} {5 * d:.3f} {e:.4f} {'T' if f else 'F'} "
         f"{5 * g:.4f} {h} " + " ".join(f"{10 * error:.4f}" for error in errors)
-        for a, b, c, d, e, f, g, h, errors in zip(
+        for one, a, b, c, d, e, f, g, h, errors in zip(
+            species,
             *(each.tolist() for each in (x, y, z, diameter, confidence, table.beside)),
             *(each.tolist() for each in (table.diameter_se_nm, table.kind, table.centre_se_nm)),
             strict=True,
@@ -214,7 +223,7 @@ def write_xyz(path: str | Path, table: ParticleTable, species: str = "Au") -> No
     if table.turned:
         shapes = np.column_stack([table.quaternion, 10 * table.aspherical_nm])
         turns = [" ".join(f"{value:.5f}" for value in row) for row in shapes]
-        particles = [f"{one} {turn}" for one, turn in zip(particles, turns, strict=True)]
+        particles = [f"{line} {turn}" for line, turn in zip(particles, turns, strict=True)]
     replace_text(path, "\n".join(lines + particles) + "\n")
 
 

@@ -22,6 +22,7 @@ from processing.fit.spheres import ROUNDS
 from processing.pipeline.both_series import BothSeries, find_bodies, find_spheres
 from processing.pipeline.deformed import deformation_lines
 from processing.pipeline.detect import Detection, kind_notes
+from processing.pipeline.kind_names import name_notes, named
 from processing.pipeline.memory import DUAL_VOLUMES, allocator
 from processing.pipeline.own_diameters import mean_at_zero, with_statistics
 from processing.pipeline.own_positions import calibrated_by_pairs
@@ -157,7 +158,7 @@ def combine_series(
             seen.with_missed(seen.with_uncertain(detection)), seen.angle_reasons()
         ),
         table_b,
-        with_statistics(diameter, detection.table),
+        named(with_statistics(diameter, detection.table), settings.particles),
         found,
         _registration(found, sense_reversed=bool(reversed_line)),
         Fusion(rule=settings.fusion_rule, wavelet=settings.wavelet, level=settings.level),
@@ -172,6 +173,7 @@ def combine_series(
             *(line for line in detection.left_out if line not in (*a.warnings, *b.warnings)),
             *(f"both series: {line}" for line in detection.loose),
             *kind_notes("both series", detection.kinds),
+            *name_notes("both series", diameter, settings.particles),
         ),
         _all_beside(detection, (a.beside, beside_b), seen.same_nm),
         beside_b,

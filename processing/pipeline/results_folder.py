@@ -6,6 +6,7 @@ process.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -91,7 +92,7 @@ def write_series_result(
     write_volume(folder / f"{name}_ssr.mrc", result.detection.centres, pixel_nm, origin_nm)
     write_csv(folder / f"{name}_own_particles.csv", _with_beside(result))
     if name == "A":
-        _write_table(folder, name, _with_beside(result))
+        _write_table(folder, name, _with_beside(result), result.diameter.names)
     record = SeriesRecord(
         pixel_nm=pixel_nm,
         angles_deg=result.aligned.angles_deg.tolist(),
@@ -164,10 +165,11 @@ def write_fused_volumes(session: str | Path, result: FusedResult) -> None:
 def write_fused_tables(session: str | Path, result: FusedResult) -> None:
     """Write the particles of both series, and those of B in the frame of A."""
     folder = Path(session) / PROCESSED
-    _write_table(folder, "B", result.table_b.followed_by(result.beside_b))
-    _write_table(folder, "fused", result.detection.table.followed_by(result.beside))
+    names = result.diameter.names
+    _write_table(folder, "B", result.table_b.followed_by(result.beside_b), names)
+    _write_table(folder, "fused", result.detection.table.followed_by(result.beside), names)
     for name, control in result.controls.items():
-        _write_table(folder, name, control.table)
+        _write_table(folder, name, control.table, names)
 
 
 def _counts(a: SeriesResult, b: SeriesResult | None, fused: FusedResult | None) -> Counts:
@@ -292,9 +294,9 @@ def result_names() -> list[str]:
     ]
 
 
-def _write_table(folder: Path, name: str, table: ParticleTable) -> None:
+def _write_table(folder: Path, name: str, table: ParticleTable, names: Sequence[str]) -> None:
     write_csv(folder / f"particles_{name}.csv", table)
-    write_xyz(folder / f"particles_{name}.xyz", table)
+    write_xyz(folder / f"particles_{name}.xyz", table, names)
 
 
 def read_record(session: Path, name: SeriesName) -> SeriesRecord:

@@ -19,6 +19,7 @@ from processing.pipeline.check_diameter import given_diameter_notes, require_res
 from processing.pipeline.deformed import deformation_lines
 from processing.pipeline.detect import Detection, detect_by_fit, detect_by_weight, kind_notes
 from processing.pipeline.detect_bodies import detect_bodies, diameter_of
+from processing.pipeline.kind_names import name_notes, named
 from processing.pipeline.own_diameters import mean_at_zero, with_statistics
 from processing.pipeline.propose_shape import with_proposed_shape
 from processing.pipeline.search_start import SearchStart
@@ -221,7 +222,7 @@ def fit_series(search: SeriesSearch, *, progress: Progress = silent) -> SeriesRe
         search.aligned,
         search.volume,
         detection,
-        diameter,
+        named(diameter, search.settings.particles),
         search.summary.model_copy(update={"deformation": detection.deformed.get(name)}),
         (
             *search.warnings,
@@ -229,6 +230,7 @@ def fit_series(search: SeriesSearch, *, progress: Progress = silent) -> SeriesRe
             *deformation_lines(detection.deformed),
             *(f"series {name}: {line}" for line in detection.loose),
             *kind_notes(f"series {name}", detection.kinds),
+            *name_notes(f"series {name}", diameter, search.settings.particles),
             *(f"series {name}: {line}" for line in _doubts_of_given(search, detection)),
         ),
         detection.beside,

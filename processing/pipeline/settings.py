@@ -13,6 +13,17 @@ if TYPE_CHECKING:
     from processing.shapes.body import Body
 
 
+class NamedParticles(BaseModel):
+    """Name of one kind of particles."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str = Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,15}$")
+    """Species in XYZ files, as Au."""
+    diameter_nm: float | None = Field(default=None, gt=0)
+    """Diameter by which the kind is recognised; no measurement starts from it."""
+
+
 class ProcessSettings(BaseModel):
     """Settings of processing. The defaults need no knowledge of the specimen."""
 
@@ -22,6 +33,8 @@ class ProcessSettings(BaseModel):
     """Particle diameter (nm); estimated if not given."""
     shape: str | None = None
     """Shape of the particles with its size, as `parse_shape` reads it; spheres if not given."""
+    particles: tuple[NamedParticles, ...] = Field(default=(), max_length=2)
+    """Names of the kinds of particles, the brightest first."""
     sirt_iterations: int = Field(default=20, ge=1, le=1000)
     """Number of SIRT iterations, with momentum: 20 fit the images as well as 60 plain ones."""
     ssr_iterations: int = Field(default=20, ge=1, le=1000)

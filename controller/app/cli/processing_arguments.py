@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 from typing import Any
 
 from controller.app.cli.reading_arguments import at_least_one, within
@@ -23,6 +24,10 @@ KINDS_HELP = (
     "most sizes of particles to look for (default: 2; a second one only where the brightness of "
     "the others hints at it)"
 )
+NAMES_HELP = (
+    "names of the kinds of particles, the brightest first, as Au,Ag: species in the XYZ files "
+    "(default: Au)"
+)
 BIN_HELP = "average squares of N x N pixels (default: what the particles need)"
 CROP_HELP = (
     "first column and row, width and height to process, in px (default: the object's region)"
@@ -38,12 +43,25 @@ def add_processing_arguments(parser: argparse.ArgumentParser) -> None:
     add("--diameter-nm", type=within(DIAMETER), metavar="D", help=DIAMETER_HELP)
     add("--shape", type=_shape, metavar="SHAPE", help=SHAPE_HELP)
     add("--kinds", type=int, choices=(1, 2), help=KINDS_HELP)
+    add("--names", type=_kind_names, metavar="NAME[,NAME]", help=NAMES_HELP)
     add("--bin", type=at_least_one, metavar="N", help=BIN_HELP)
     add("--crop", type=int, nargs=4, metavar=("X", "Y", "W", "H"), help=CROP_HELP)
     add("--memory-limit-GB", type=within(MEMORY), metavar="G", help=MEMORY_HELP)
     add("--device", choices=("auto", "cpu", "cuda"), help=DEVICE_HELP)
     add("--rule", choices=tuple(rule.value for rule in FusionRule), help=RULE_HELP)
     add("--controls", action="store_true", default=None, help=CONTROLS_HELP)
+
+
+def _kind_names(text: str) -> list[dict[str, str]]:
+    """Return the names of the kinds of particles as a setting."""
+    names = text.split(",")
+    wrong = [name for name in names if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_-]{0,15}", name)]
+    if wrong or len(names) > 2:
+        raise argparse.ArgumentTypeError(
+            f"{text!r}: one or two names with a comma between, each a letter, then up to 15 "
+            "letters, digits, _ or -"
+        )
+    return [{"name": name} for name in names]
 
 
 def _shape(text: str) -> str | None:
@@ -63,6 +81,7 @@ def chosen_settings(args: argparse.Namespace) -> dict[str, Any]:
         "diameter_nm": args.diameter_nm,
         "shape": args.shape,
         "second_size": None if args.kinds is None else args.kinds == 2,
+        "particles": args.names,
         "bin": args.bin,
         "crop_px": args.crop,
         "memory_limit_GB": args.memory_limit_GB,

@@ -11,11 +11,22 @@ from controller.model.fusion_rules import FusionRule
 from controller.model.plausible import DIAMETER
 
 
+class NamedParticles(Settings):
+    """Name of one kind of particles."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,15}$")]
+    """Name of the kind, as Au: the species in XYZ files."""
+    diameter_nm: Annotated[float, DIAMETER] | None = None
+    """Diameter (nm) by which the kind is recognised; no measurement starts from it."""
+
+
 class Processing(Settings):
     """Settings of the reconstruction, fusion and count."""
 
     diameter_nm: Annotated[float, DIAMETER] | None = None
     """Particle diameter (nm); estimated when left out."""
+    particles: Annotated[tuple[NamedParticles, ...], Field(max_length=2)] = ()
+    """Names of the kinds of particles, the brightest first."""
     sirt_iterations: Annotated[int, Field(ge=1, le=1000)] = 20
     """Number of SIRT iterations."""
     fusion_rule: FusionRule = FusionRule.MASKED
