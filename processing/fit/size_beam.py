@@ -13,7 +13,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from processing.fit.beam import FITTED_VIEWS, Beam, fit_contrasts
+from processing.fit.beam import FITTED_VIEWS, LARGEST_BLUR, Beam, fit_contrasts
 from processing.fit.size_model import SizeModel, size_models
 from processing.fit.solve import sum_models
 from processing.fit.view import Spheres, Views, every
@@ -21,7 +21,8 @@ from processing.fit.view_model import model_views
 from processing.series import Float64
 
 RIDGE = 1e-4
-"""Regularisation of the contrasts, as a fraction of the squared norm of each layer."""
+"""Regularisation of contrasts and blurs, as a fraction of the squared norm of their images. Few
+particles, all in one layer, do not tell one blur from the other."""
 STEP = 1.6
 """Factor on the change of the blur. Sizes and places hide 0.4 of an error of the blur with which
 they were solved."""
@@ -62,11 +63,11 @@ def _refitted(
 
     models = size_models(list(pool.map(lambda some: model_views(some, beam, spheres), views)))
     summed: Float64 = sum_models(pool, equations, models)
-    change = STEP * np.linalg.solve(summed[:, :2], summed[:, 2])
-    common_px, blur_px = np.sqrt(
-        np.maximum(np.array([beam.common_px, beam.blur_px]) ** 2 + change, 0.0)
-    )
     imager = views[0].imager
+    change = STEP * np.linalg.solve(_damped(summed[:, :2]), summed[:, 2])
+    squares = np.array([beam.common_px, beam.blur_px]) ** 2 + change
+    largest = (LARGEST_BLUR * imager.diameter_px) ** 2
+    common_px, blur_px = np.sqrt(np.clip(squares, 0.0, largest))
     kernels = imager.kernels_of(imager.kinds, blur_px, common_px)
     return replace(beam, blur_px=float(blur_px), common_px=float(common_px), kernels=kernels)
 
@@ -85,9 +86,15 @@ def _equations(model: SizeModel, unknowns: Float64, spheres: Spheres) -> Float64
     vectors = imager.vectors(xp.concat(columns, axis=1))
     products = device.to_host(vectors @ xp.swapaxes(vectors, 1, 2)).astype(np.float64)
     blurs, of_contrasts = products[:, :2], products[:, 2:-1]
-    among = of_contrasts[:, :, 2:-1].copy()
-    diagonal = np.einsum("vii->vi", among)
-    diagonal += RIDGE * np.maximum(diagonal, 1e-30)
     kept = [0, 1, -1]
-    explained = blurs[:, :, 2:-1] @ np.linalg.solve(among, of_contrasts[:, :, kept])
+    solved = np.linalg.solve(_damped(of_contrasts[:, :, 2:-1]), of_contrasts[:, :, kept])
+    explained = blurs[:, :, 2:-1] @ solved
     return np.asarray((blurs[:, :, kept] - explained).sum(axis=0), np.float64)
+
+
+def _damped(normal: Float64) -> Float64:
+    """Return normal matrices [..., n, n] that have an inverse."""
+    damped = normal.copy()
+    diagonal = np.einsum("...ii->...i", damped)
+    diagonal += RIDGE * np.maximum(diagonal, 1e-30)
+    return damped

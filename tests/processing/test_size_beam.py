@@ -10,6 +10,7 @@ import pytest
 from scipy.ndimage import gaussian_filter
 
 from processing.fit.size_beam import refit_beams
+from processing.fit.sizes import measure_sizes
 from processing.fit.spheres import SphereFit, fit_spheres
 from tests.support.spheres import packed, tilt_series
 
@@ -55,3 +56,17 @@ def test_known_sizes_show_that_the_blur_does_not_grow_with_depth(
         (beam,) = refit_beams(fit.beams, fit.views, spheres, unknowns, pool).values()
     assert beam.blur_px < 0.5 * fit.beams[0].blur_px
     assert beam.common_px == pytest.approx(np.hypot(OWN_PX, blur_px), abs=0.15)
+
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_few_particles_have_a_finite_blur(number: int) -> None:
+    places = np.array([[0.0, 0.0, 0.0], [10.0, 0.0, 0.0]])[:number]
+    series = tilt_series(places, ANGLES, DIAMETER, SIZE)
+    fit = fit_spheres([(series, None)], places, np.ones(number), DIAMETER)
+    unknowns = np.zeros((number, 5))
+    unknowns[:, 0] = 1.0
+    with ThreadPoolExecutor(1) as pool:
+        (beam,) = refit_beams(fit.beams, fit.views, fit.spheres, unknowns, pool).values()
+    assert 0 <= beam.common_px < 1
+    assert 0 <= beam.blur_px <= DIAMETER
+    assert np.isfinite(measure_sizes(fit).measured).all()
