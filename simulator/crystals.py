@@ -15,6 +15,7 @@ from simulator.envelope import inside_assembly
 from simulator.settings import SpecimenSettings
 
 Array = NDArray[np.float64]
+Bools = NDArray[np.bool_]
 
 GROWTH_FAULTS = 0.5
 """Share of the stacking faults beyond which the crystal is a twin; beyond the others it goes on in
@@ -143,22 +144,61 @@ def multi_grain(settings: SpecimenSettings, rng: np.random.Generator) -> Array:
     return kept
 
 
+def laves(settings: SpecimenSettings, rng: np.random.Generator) -> tuple[Array, Bools]:
+    """Return the sites [n, 3] of a Laves crystal, and which of them small particles have [n].
+
+    The structure is that of MgZn2 (C14), with the axes and parameters of touching spheres: large
+    ones touch large ones, small ones touch small ones (Frank and Kasper, Acta Cryst. 1959, 12,
+    483). There are two small particles for each large one.
+    """
+    large = [[1 / 3, 2 / 3, 1 / 16], [2 / 3, 1 / 3, 9 / 16]]
+    large += [[2 / 3, 1 / 3, 15 / 16], [1 / 3, 2 / 3, 7 / 16]]
+    rings = [
+        [[-x, -2 * x, z], [2 * x, x, z], [-x, x, z]] for x, z in ((1 / 6, 1 / 4), (-1 / 6, 3 / 4))
+    ]
+    cell = np.array([*large, [0, 0, 0], [0, 0, 1 / 2], *rings[0], *rings[1]])
+    edge = neighbour_distance_nm(settings) / np.sqrt(3 / 8)
+    axes = edge * np.array([[1, 0, 0], [-1 / 2, np.sqrt(3 / 4), 0], [0, 0, np.sqrt(8 / 3)]])
+    half_count = int(np.ceil(settings.assembly_diameter_nm / edge)) + 2
+    index = np.arange(-half_count, half_count + 1)
+    cells = np.stack(np.meshgrid(index, index, index, indexing="ij"), axis=-1).reshape(-1, 1, 3)
+    small = np.tile(np.arange(len(cell)) >= len(large), len(cells))
+    sites = (cells + cell).reshape(-1, 3) @ axes + rng.uniform(-edge, edge, 3)
+    near = np.linalg.norm(sites, axis=1) < settings.assembly_diameter_nm
+    sites, small = _disordered(sites[near], settings, rng), small[near]
+    sites, kept = _bent_and_kept(sites, settings, rng)
+    return sites[kept], small[kept]
+
+
 def _placed(sites: Array, settings: SpecimenSettings, rng: np.random.Generator) -> Array:
     """Turn and disorder sites around the envelope's centre, and cut the assembly out."""
+    return _cut(_disordered(sites, settings, rng), settings, rng)
+
+
+def _disordered(sites: Array, settings: SpecimenSettings, rng: np.random.Generator) -> Array:
+    """Displace each site at random and turn all of them around the envelope's centre."""
     spacing = neighbour_distance_nm(settings)
     sites = sites + rng.normal(0.0, settings.position_disorder * spacing, sites.shape)
-    return _cut(np.asarray(Rotation.random(random_state=rng).apply(sites)), settings, rng)
+    return np.asarray(Rotation.random(random_state=rng).apply(sites))
 
 
 def _cut(sites: Array, settings: SpecimenSettings, rng: np.random.Generator) -> Array:
     """Return the sites inside the assembly, of planes that are bent, without the empty ones."""
+    sites, kept = _bent_and_kept(sites, settings, rng)
+    return sites[kept]
+
+
+def _bent_and_kept(
+    sites: Array, settings: SpecimenSettings, rng: np.random.Generator
+) -> tuple[Array, Bools]:
+    """Bend the planes of sites [n, 3]; return which of them are inside and not empty [n], too."""
     if settings.bend_deg > 0:
         curvature = np.deg2rad(settings.bend_deg) / settings.assembly_diameter_nm
         sites = bent(sites, curvature, Rotation.random(random_state=rng).as_matrix())
-    sites = sites[inside_assembly(sites, settings)]
+    kept = inside_assembly(sites, settings)
     if settings.vacancies > 0:
-        sites = sites[rng.random(len(sites)) >= settings.vacancies]
-    return sites
+        kept[kept] = rng.random(int(kept.sum())) >= settings.vacancies
+    return sites, kept
 
 
 def bent(sites: Array, curvature: float, axes: Array) -> Array:

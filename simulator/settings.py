@@ -26,6 +26,9 @@ class Packing(StrEnum):
     """An fcc crystal with random stacking faults."""
     ICOSAHEDRAL = "icosahedral"
     MULTI_GRAIN = "multi-grain"
+    LAVES = "laves"
+    """A crystal as MgZn2: two small particles for each large one; `small_ratio` is 0.82 where both
+    touch their like."""
     DISORDERED = "disordered"
 
 
@@ -74,7 +77,7 @@ class SpecimenSettings(Data):
     size_spread: Annotated[float, Field(ge=0, le=0.1)] = 0.03
     """Standard deviation of the diameters, divided by their mean."""
     small_share: Fraction = 0.0
-    """Share of the particles that belong to a second, smaller kind."""
+    """Share of the particles that belong to a second, smaller kind, at random places."""
     small_ratio: Annotated[float, Field(ge=0.3, le=1.0)] = 0.72
     """Diameter of the smaller kind, divided by `particle_diameter_nm`."""
     other_share: Fraction = 0.0
@@ -131,6 +134,12 @@ class SpecimenSettings(Data):
                 f"assembly_diameter_nm = {self.assembly_diameter_nm:g} is smaller than one "
                 f"particle, particle_diameter_nm = {self.particle_diameter_nm:g}; check the units"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _one_rule_of_sizes(self) -> Self:
+        if self.packing is Packing.LAVES and self.small_share > 0:
+            raise ValueError("small_share: two of three particles of a Laves crystal are small")
         return self
 
     @model_validator(mode="after")

@@ -18,6 +18,7 @@ from simulator.crystals import (
     faulted,
     fcc,
     icosahedral,
+    laves,
     multi_grain,
     neighbour_distance_nm,
     twinned,
@@ -102,12 +103,16 @@ def make_assembly(settings: SpecimenSettings, seed: int, index: int = 0) -> Part
     solid = solid_of(settings)
     if solid is not None:
         return _assembly_of_solids(solid, settings, rng)
-    centres = _PACKINGS[settings.packing](settings, rng)
+    if settings.packing is Packing.LAVES:
+        centres, small = laves(settings, rng)
+    else:
+        centres, small = _PACKINGS[settings.packing](settings, rng), None
     diameters = settings.particle_diameter_nm * (
         1.0 + settings.size_spread * np.clip(rng.standard_normal(len(centres)), -2.5, 2.5)
     )
-    if settings.small_share > 0:
+    if small is None and settings.small_share > 0:
         small = rng.random(len(centres)) < settings.small_share
+    if small is not None:
         diameters = np.where(small, settings.small_ratio * diameters, diameters)
     if settings.other_share == 0:
         return Particles(centres, diameters)

@@ -16,6 +16,7 @@ from simulator.settings import (
     SpecimenSettings,
     StageSettings,
 )
+from tests.support.packings import OF_EQUAL_SPHERES
 
 CURRENT_PA = 70.0
 TRACKING_ERROR_NM = 5.0
@@ -76,7 +77,10 @@ class Case:
 
 def packings(name: str, **changes: float) -> Sequence[Case]:
     """Return the same case for every packing of particles in a spherical assembly."""
-    return [Case(f"{packing.value}{name}", packing, **changes) for packing in Packing]  # type: ignore[arg-type]
+    return [
+        Case(f"{packing.value}{name}", packing, **changes)  # type: ignore[arg-type]
+        for packing in OF_EQUAL_SPHERES
+    ]
 
 
 CASES: tuple[Case, ...] = (

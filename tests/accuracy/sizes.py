@@ -83,6 +83,7 @@ SPECIMENS = (
         )
         for ratio, spread in ((0.72, 0.0), (0.78, 0.0), (0.72, 0.03), (0.78, 0.03))
     ),
+    Specimen("Laves crystal of 0.78, spread 3 %", Packing.LAVES, 0.03, small_ratio=0.78),
     *(
         Specimen(f"{packing}, 40 % of silver, spread 3 %", packing, 0.03, silver_share=0.4)
         for packing in (Packing.FCC, Packing.DISORDERED)
@@ -199,7 +200,8 @@ def _is_second(specimen: Specimen, truth: Particles) -> NDArray[np.bool_]:
     if truth.scattering is not None:
         return np.asarray(truth.scattering < 1)
     border_nm = SpecimenSettings().particle_diameter_nm * (1 + specimen.small_ratio) / 2
-    return np.asarray((specimen.small_share > 0) & (truth.diameters_nm < border_nm))
+    two_sizes = specimen.small_share > 0 or specimen.packing is Packing.LAVES
+    return np.asarray(two_sizes & (truth.diameters_nm < border_nm))
 
 
 def _relative(values: NDArray[np.float64]) -> NDArray[np.float64]:

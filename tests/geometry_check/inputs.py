@@ -10,7 +10,8 @@ import numpy as np
 from controller.model.scan import ScanSettings
 from processing.series import Float64, TiltSeries
 from simulator.series import simulate_dual
-from simulator.settings import Packing, SimulatorSettings, SpecimenSettings
+from simulator.settings import SimulatorSettings, SpecimenSettings
+from tests.support.packings import OF_EQUAL_SPHERES
 from tests.support.spheres import jittered, tilt_series
 
 PIXEL_NM = 0.9
@@ -19,7 +20,7 @@ BY_2, BY_4, BY_10 = (np.arange(-70.0, 71.0, step) for step in (2.0, 4.0, 10.0))
 
 def right_series() -> Iterator[tuple[str, TiltSeries]]:
     """Yield simulated assemblies of every packing, a few spheres, and noise, with their names."""
-    for packing in Packing:
+    for packing in OF_EQUAL_SPHERES:
         for name, diameter_nm, side_px, angles, dwell_us in (
             ("46 nm", 46.0, 68, BY_4, 3.0),
             ("46 nm, dim", 46.0, 68, BY_4, 0.1),

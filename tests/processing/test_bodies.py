@@ -15,6 +15,7 @@ from processing.pipeline.objects import part_objects
 from processing.results import Cause, Count, Trust
 from simulator.settings import Packing
 from tests.odd_specimens.sparse import APART_NM, REACH_NM
+from tests.support.packings import OF_EQUAL_SPHERES
 from tests.support.spheres import packed, tilt_series
 from tests.wrong_inputs.bodies import scattered, sites
 
@@ -94,7 +95,7 @@ class Case:
 
 PACKINGS = [
     Case(f"{packing}, {nm} nm, seed {seed}", sites(packing, nm, seed=seed))
-    for packing in Packing
+    for packing in OF_EQUAL_SPHERES
     for nm in (24.0, 40.0, 46.0)
     for seed in (5, 6, 7)
 ]

@@ -18,6 +18,7 @@ from processing.structure.quick_headline import structure_headline
 from processing.structure_results import PlaneKind, Structure, StructureType
 from simulator.settings import Packing, SpecimenSettings
 from simulator.specimen import make_assembly
+from tests.support.packings import OF_EQUAL_SPHERES
 from tests.support.position_errors import found_positions
 
 SPACING_NM = 6.3 * 1.22
@@ -76,7 +77,7 @@ def jittered(points: Array, sigma_nm: float = 0.15) -> Array:
     return points + np.random.default_rng(4).normal(0, sigma_nm, points.shape)
 
 
-@pytest.mark.parametrize("packing", list(Packing))
+@pytest.mark.parametrize("packing", OF_EQUAL_SPHERES)
 def test_shares_are_those_of_the_true_positions(packing: Packing) -> None:
     assert shares(found_structure(packing)) == pytest.approx(
         shares(true_structure(packing)), abs=0.03
@@ -272,7 +273,7 @@ def test_the_structure_does_not_depend_on_the_frame(changed: object) -> None:
 
 
 HEADLINES = {
-    **{packing.value: partial(found_places, packing) for packing in Packing},
+    **{packing.value: partial(found_places, packing) for packing in OF_EQUAL_SPHERES},
     "twinned stack": lambda: jittered(stacked("ABCABCBACBA")),
     "bcc": lambda: jittered(bcc()),
     "all at the surface": lambda: jittered(stacked("AB", across=2)),

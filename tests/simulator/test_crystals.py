@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from pydantic import ValidationError
 from scipy.spatial import cKDTree
 
 from simulator.crystals import bent
@@ -78,3 +79,35 @@ def test_a_gentle_bend_keeps_the_contacts() -> None:
     # the outermost planes are strained by half of the angle
     assert nearest_nm == pytest.approx(SPACING_NM, rel=np.deg2rad(2.0) / 2)
     assert np.ptp(nearest_nm) > 0.002 * SPACING_NM
+
+
+def test_a_laves_crystal_has_two_small_particles_for_each_large_one() -> None:
+    settings = SpecimenSettings(
+        packing=Packing.LAVES,
+        assembly_diameter_nm=80.0,
+        size_spread=0.0,
+        position_disorder=0.0,
+        small_ratio=0.78,
+    )
+    crystal = make_assembly(settings, 3)
+    small = crystal.diameters_nm < settings.particle_diameter_nm
+    assert 0.64 < small.mean() < 0.69
+    inner = np.linalg.norm(crystal.centres_nm, axis=1) < 25.0
+    spacing_nm = settings.spacing_ratio * settings.particle_diameter_nm
+    # large ones have 4 large neighbours and 12 small ones, small ones 6 of each
+    for of, around, number, distance in (
+        (~small, ~small, 4, 1.0),
+        (~small, small, 12, np.sqrt(11 / 12)),
+        (small, small, 6, np.sqrt(2 / 3)),
+        (small, ~small, 6, np.sqrt(11 / 12)),
+    ):
+        tree = cKDTree(crystal.centres_nm[around])
+        away = tree.query(crystal.centres_nm[of & inner], k=number + 2)[0] / spacing_nm
+        near = np.abs(away - distance) < 1e-3
+        assert set(near.sum(axis=1)) == {number}
+        assert not ((away > 1e-6) & (away < distance - 1e-3)).any()
+
+
+def test_a_laves_crystal_has_its_own_share_of_small_particles() -> None:
+    with pytest.raises(ValidationError, match="small_share"):
+        SpecimenSettings(packing=Packing.LAVES, small_share=0.4)

@@ -11,9 +11,9 @@ import argparse
 import sys
 from pathlib import Path
 
-from simulator.settings import Packing
 from tests.structure_check.measure import measure
 from tests.structure_check.page import missed, page
+from tests.support.packings import OF_EQUAL_SPHERES
 
 PAGE = Path(__file__).parents[2] / "docs" / "structure.md"
 
@@ -26,7 +26,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--page", type=Path, default=PAGE, help="page to write")
     chosen = parser.parse_args(arguments)
     rows = []
-    for packing in Packing:
+    for packing in OF_EQUAL_SPHERES:
         for seed in range(1, chosen.seeds + 1):
             for row in measure(packing, chosen.size, seed):
                 rows.append(row)
