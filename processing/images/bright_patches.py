@@ -16,14 +16,16 @@ LEAST_CONTRAST = 6.0
 """Smallest brightness of a patch above the film, in standard deviations of the film, its texture
 included."""
 
-
 LEAST_PIXELS = 1.5
 """Smallest number of pixels that share the brightness of a patch, as counted by their squares: a
 single electron or a wrong pixel has 1."""
 FAR_BRIGHTER = 10.0
 """Brightness of an assembly in one pixel, relative to the brightest pixel of the film."""
+BRIGHTER = 3.0
+"""Brightness of a wrong pixel, relative to patches that it may hide: single electrons are alike."""
 ROUNDS = 8
 """Most rounds in which film and patches are told apart."""
+_NEIGHBOURS = np.array([[True, True, True], [True, False, True], [True, True, True]])
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,6 +50,23 @@ class Smoothed:
     film: float
     texture: float
 
+    def top(self, where: NDArray[np.bool_] | None = None) -> float:
+        """Return the brightness of the brightest assembly within a mask [y, x], or in the image.
+
+        A wrong pixel is far brighter than its neighbours, and would hide assemblies: each pixel
+        counts as no brighter than the brightest of its neighbours. If nothing exceeds the film
+        then, pixels count as they are.
+        """
+        neighbours = ndimage.maximum_filter(self.raw, footprint=_NEIGHBOURS)
+        lowered = ndimage.gaussian_filter(
+            np.minimum(self.raw, neighbours), self.sigma_px, mode="constant"
+        )
+        for image in (lowered, self.image):
+            brightest = float(image[() if where is None else where].max())
+            if brightest > self.texture:
+                break
+        return brightest
+
     def patches(self, level: float, top: float) -> NDArray[np.int32]:
         """Label the bright patches [y, x] that are no noise; 0 between them.
 
@@ -61,21 +80,30 @@ class Smoothed:
         peaks = ndimage.maximum(self.image, labels, numbers)
         bright = (numbers > 0) & (peaks > self.texture)
         wide = self._is_wide(labels, numbers)
-        kept = self._above_noise(labels, peaks, bright & wide)
-        kept |= self._is_alone(labels, kept, bright & ~wide)
+        possible, narrow = bright & wide, bright & ~wide
+        kept = self._above_noise(labels, peaks, possible, np.zeros_like(bright))
+        # a wrong pixel is no noise of the film, and would hide what is fainter
+        wrong = self._is_alone(labels, kept, narrow, possible)
+        if wrong.any():
+            kept = self._above_noise(labels, peaks, possible, wrong)
+        kept |= self._is_alone(labels, kept, narrow, np.zeros_like(bright))
         return np.asarray(np.where(kept, numbers, 0)[labels], np.int32)
 
     def _above_noise(
-        self, labels: NDArray[Any], peaks: NDArray[Any], possible: NDArray[np.bool_]
+        self,
+        labels: NDArray[Any],
+        peaks: NDArray[Any],
+        possible: NDArray[np.bool_],
+        wrong: NDArray[np.bool_],
     ) -> NDArray[np.bool_]:
         """Tell which patches the noise of the film does not reach.
 
-        The film is what no patch covers. A patch that its noise may reach is film, too: film and
-        patches are told apart in rounds.
+        The film is what no patch covers, and no wrong pixel. A patch that its noise may reach is
+        film, too: film and patches are told apart in rounds.
         """
         kept = possible
         for _ in range(ROUNDS):
-            film = self.raw[~kept[labels]]
+            film = self.raw[~(kept | wrong)[labels]]
             limit = brightest_by_chance(film, self.raw.size, self.sigma_px)
             again = possible & (peaks > limit)
             if np.array_equal(again, kept):
@@ -84,20 +112,26 @@ class Smoothed:
         return kept
 
     def _is_alone(
-        self, labels: NDArray[Any], kept: NDArray[np.bool_], narrow: NDArray[np.bool_]
+        self,
+        labels: NDArray[Any],
+        kept: NDArray[np.bool_],
+        narrow: NDArray[np.bool_],
+        unclear: NDArray[np.bool_],
     ) -> NDArray[np.bool_]:
         """Tell whether one of the narrow patches is far brighter than all that is not kept.
 
         The scan of a map may meet a small assembly in one pixel. Of single electrons, there are
-        others that are about as bright.
+        others that are about as bright: alone, or in patches of which it is unclear what they are.
         """
         alone = np.zeros_like(kept)
         if not narrow.any():
             return alone
         brightest = ndimage.maximum(self.raw, labels, np.arange(len(kept)))
         candidate = int(np.argmax(np.where(narrow, brightest, -np.inf)))
-        others = self.raw[~kept[labels] & (labels != candidate)]
-        alone[candidate] = brightest[candidate] > FAR_BRIGHTER * others.max(initial=0.0)
+        film = self.raw[~(kept | unclear)[labels] & (labels != candidate)].max(initial=0.0)
+        patches = brightest[unclear & ~kept].max(initial=0.0)
+        limit = max(FAR_BRIGHTER * film, BRIGHTER * patches)
+        alone[candidate] = brightest[candidate] > limit
         return alone
 
     def _is_wide(self, labels: NDArray[Any], numbers: NDArray[Any]) -> NDArray[np.bool_]:

@@ -48,7 +48,7 @@ def find_landmarks(image: NDArray[Any], pixel_nm: float) -> tuple[Landmark, ...]
     Patches that the noise of the map alone could show are left out.
     """
     smooth = smoothed(image, SMOOTH_PX)
-    top = float(smooth.image.max())
+    top = smooth.top()
     if top <= smooth.texture:
         return ()
     patches = smooth.patches(OBJECT_LEVEL, top)

@@ -47,7 +47,7 @@ def measure_outline(image: NDArray[Any], *, near_px: float) -> MeasuredOutline |
     middle = (np.array(image.shape) - 1) / 2
     y, x = np.indices(image.shape)
     close = np.hypot(y - middle[0], x - middle[1]) <= near_px
-    top = float(smooth.image[close].max())
+    top = smooth.top(close)
     if top <= smooth.texture:
         return None
     patches = smooth.patches(OUTLINE_LEVEL, top)

@@ -81,3 +81,23 @@ def test_gaps_are_those_of_a_frame(field: int, joined: bool) -> None:
     located = locate_object(40.0 + 400.0 * halves, field)
     assert located is not None
     assert (abs(located.offset_px[1]) < 0.5) is joined
+
+
+@pytest.mark.parametrize("electrons", [0.003, 0.03, 0.3, 3.0, 30.0])
+@pytest.mark.parametrize("side_px", [48, 56, 95, 200])
+def test_noise_is_no_object(side_px: int, electrons: float) -> None:
+    rng = np.random.default_rng(4)
+    shots = rng.poisson(electrons, (6, side_px, side_px))
+    assert [locate_object(shot) for shot in shots] == [None] * 6
+
+
+@pytest.mark.parametrize("spacing_px", [(8.0, 3.0), (6.4, 7.4), (3.0, 3.0)])
+@pytest.mark.parametrize("electrons", [0.2, 2.0])
+def test_an_object_of_few_counts_is_located(
+    spacing_px: tuple[float, float], electrons: float
+) -> None:
+    image = crystal((0.0, 5.0), spacing_px, 25.0)
+    shot = np.random.default_rng(6).poisson(electrons / image.mean() * image)
+    located = locate_object(shot)
+    assert located is not None
+    assert np.hypot(*(np.array(located.offset_px) - (0.0, 5.0))) < 4.0

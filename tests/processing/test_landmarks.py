@@ -106,6 +106,18 @@ def test_a_single_bright_pixel_is_an_assembly_if_no_other_is_near_it(
     assert len(find_landmarks(image, PIXEL_NM)) == found
 
 
+@pytest.mark.parametrize("wrong", [2_000, 20_000, 65_535])
+@pytest.mark.parametrize("sphere", [3.0, 30.0, 300.0])
+def test_a_wrong_pixel_hides_no_assembly(sphere: float, wrong: int) -> None:
+    y, x = (np.mgrid[:160, :160] - 79.5) * PIXEL_NM
+    discs = sum(np.hypot(x - u, y - v) < 82.0 for u, v in FOUR)
+    image = recorded(1.0 + sphere * discs, (160, 160), seed=5)
+    image[20, 100] = wrong
+    found = np.array([one.position_nm for one in find_landmarks(image, PIXEL_NM)])
+    for position_nm in FOUR:
+        assert np.linalg.norm(found - position_nm, axis=1).min() < PIXEL_NM
+
+
 @pytest.mark.parametrize("image", [np.zeros((64, 64)), np.full((64, 64), 9)], ids=["dark", "even"])
 def test_an_empty_map_has_no_landmarks(image: np.ndarray) -> None:
     noise = np.random.default_rng(3).poisson(20.0, image.shape)

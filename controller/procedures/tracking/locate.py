@@ -21,6 +21,12 @@ a small crystal. An assembly is several particles wide, and fits in the frame.""
 LEAST_SHARE = 0.1
 """Smallest area of an assembly, as a fraction of the largest patch; smaller ones are single columns
 of particles or debris."""
+SMOOTH_PX = 1.0
+"""Standard deviation of the Gaussian that smooths the binned image, its pixels."""
+ORDERS = 32
+"""Random orders of an image's pixels that show what contrast its noise alone has."""
+FAR_ABOVE_CHANCE = 6.0
+"""Smallest contrast of an object above that of such orders, in their standard deviations."""
 MIN_SIGNAL_TO_NOISE = 6.0
 """Smallest signal of an object above the film, in units of the film's noise."""
 
@@ -55,10 +61,12 @@ def locate_object(image: NDArray[Any], field: float = 1) -> ObjectLocation | Non
         Width of the image, in frames of the series.
     """
     step = max(1, min(image.shape) // COARSE_PX)
-    coarse = ndimage.gaussian_filter(np.nan_to_num(binned(image, step)), 1.0)
-    film, top = np.percentile(coarse, [5, 98])
+    blocks = np.nan_to_num(binned(image, step))
+    coarse, film, top = _smoothed(blocks)
     scatter = 1.4826 * np.median(np.abs(coarse[coarse <= np.median(coarse)] - film))
     if top - film <= MIN_SIGNAL_TO_NOISE * max(scatter, 1e-6 * abs(film)) and top < 1.5 * film:
+        return None
+    if _is_noise(blocks, top - film):
         return None
     bright = coarse > film + THRESHOLD_FRACTION * (top - film)
     patches, n = ndimage.label(_without_gaps(bright, LARGEST_GAP * min(coarse.shape) / field))
@@ -73,6 +81,26 @@ def locate_object(image: NDArray[Any], field: float = 1) -> ObjectLocation | Non
     area = float(areas[large[nearest] - 1]) * step**2
     y, x = offsets[nearest]
     return ObjectLocation((float(y), float(x)), 2.0 * float(np.sqrt(area / np.pi)))
+
+
+def _smoothed(blocks: NDArray[Any]) -> tuple[NDArray[Any], float, float]:
+    """Smooth a binned image [y, x]; return it with the level of the film and the brightest part."""
+    coarse = ndimage.gaussian_filter(blocks, SMOOTH_PX)
+    film, top = np.percentile(coarse, [5, 98])
+    return coarse, float(film), float(top)
+
+
+def _is_noise(blocks: NDArray[Any], contrast: float) -> bool:
+    """Tell whether the blocks of a binned image [y, x], in random order, show as much contrast.
+
+    Without an object any order is as likely, whatever the noise. An object is bright blocks side by
+    side: in random order they average out.
+    """
+    rng = np.random.default_rng(0)
+    orders = (rng.permuted(blocks) for _ in range(ORDERS))
+    levels = np.array([_smoothed(order)[1:] for order in orders])
+    by_chance = levels[:, 1] - levels[:, 0]
+    return bool(contrast <= by_chance.mean() + FAR_ABOVE_CHANCE * by_chance.std())
 
 
 def _without_gaps(bright: NDArray[np.bool_], width_px: float) -> NDArray[np.bool_]:
