@@ -133,7 +133,7 @@ def reached(path: Path) -> Iterator[tuple[str, int | None]]:
         A folder between the held one and `path` is missing or a link.
     """
     place = path.absolute()
-    for folder, descriptors in _held.items():
+    for folder, descriptors in list(_held.items()):  # another thread may hold one meanwhile
         if place == folder:
             yield ".", descriptors[-1]
             return

@@ -16,6 +16,7 @@ import pytest
 from controller.common.exit_codes import ExitCode
 from tests.support.processes import Start, kill_session, processes_of
 from tests.support.simulator_session import release, write_holds, write_protocol
+from tests.support.small_grid import PLACES_NM, write_grid_protocol
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals")
 
@@ -106,6 +107,38 @@ def test_sigterm_ends_a_run_as_ctrl_c_does(
     resumed = start("resume", str(folder), "--headless")
     wait_for(lambda: frames(folder) == 3, resumed)
     ended_by_ctrl_c(resumed, folder)
+
+
+@pytest.mark.parametrize("all_get_it", [False, True], ids=["the command", "all its processes"])
+def test_sigterm_ends_a_grid_and_a_resume_continues_it(
+    all_get_it: bool, tmp_path: Path, start: Start
+) -> None:
+    places_nm = {name: PLACES_NM[name] for name in ("one", "two")}
+    protocol = write_grid_protocol(tmp_path, places_nm, seed=7, assemblies_nm=places_nm.values())
+    grid, holds = tmp_path / "grid", write_holds(tmp_path, "A-003")
+    folder = grid / "sessions" / "one"
+    queue = start("run", str(protocol), "--headless", "--out", str(grid), faults=holds)
+    try:
+        wait_for(lambda: frames(folder) == 2, queue)
+        for pid in [queue.pid, *(with_children(host(folder)) if all_get_it else [])]:
+            os.kill(pid, signal.SIGTERM)
+        said, _ = queue.communicate(timeout=PATIENCE_S)
+        assert queue.returncode == ExitCode.INTERRUPTED, said
+        assert said.splitlines()[-1].endswith(f"`dualtilt resume {grid}` continues")
+        assert "Traceback" not in said
+        assert not processes_of(grid)  # they would be killed now
+        assert last_status(folder)["state"] == "stopped"
+        assert last_status(folder)["beam"]["blanked"]
+        queued = json.loads((grid / "queue-status.json").read_text())["targets"]
+        assert [target["state"] for target in queued] == ["waiting", "waiting"]
+
+        release(grid, "A-003")
+        resumed = start("resume", str(grid), "--headless")
+        wait_for(lambda: (grid / "sessions" / "two").exists(), resumed)  # `one` has its series A
+        assert frames(folder) == 5
+        ended_by_ctrl_c(resumed, grid)
+    finally:
+        kill_session(grid)
 
 
 def test_a_closed_connection_leaves_the_session_and_names_it(
