@@ -147,8 +147,8 @@ def _run(
         return ended.exit_code
     status = read_status(grid, protocol.name, journal.state)
     say(as_text(status.targets))
-    if status.rotation:
-        say(status.rotation)
+    for line in filter(None, (status.seat_tilt, status.rotation)):
+        say(line)
     names = tuple(journal.state.targets)
     say(time_line(grid, names))
     say(dose_line(grid, protocol, names))

@@ -8,9 +8,14 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from controller.procedures.flip.seat_tilt import GridSeat
 from controller.service.queue_status import TargetRow
 from controller.session.grid_folder import GridFolder
-from processing.combine.common_rotation import CommonRotation, find_common_rotation
+from processing.combine.common_rotation import (
+    LARGEST_DEVIATION_DEG,
+    CommonRotation,
+    find_common_rotation,
+)
 from processing.errors import InputFileError
 from processing.pipeline.results_folder import read_summary
 
@@ -25,15 +30,27 @@ class GridRotation:
         The common rotation in one line; empty if it is not known.
     doubts
         Doubt about each target that deviates from it, by its name.
+    slopes
+        Rise of the flipped grid along x and y, nm for each nm; None if it is not known.
     """
 
     line: str = ""
     doubts: dict[str, str] = field(default_factory=dict)
+    slopes: tuple[float, float] | None = None
 
-    def with_doubt(self, row: TargetRow) -> TargetRow:
-        """Return the row of a target; its reason also says how the target deviates."""
-        reasons = [each for each in (row.reason, self.doubts.get(row.name, "")) if each]
-        return row.model_copy(update={"reason": "; ".join(reasons)})
+    def compared_with(self, seat: GridSeat) -> str:
+        """Return the seat tilt from heights, and whether the results show the same one."""
+        if self.slopes is None:
+            return seat.line
+        apart_deg = float(
+            np.degrees(np.arctan(np.hypot(*np.subtract(self.slopes, seat.tilt.slopes))))
+        )
+        if apart_deg <= seat.tilt.error_deg + LARGEST_DEVIATION_DEG:
+            return f"{seat.line}, as the particles do ({apart_deg:.2f} degrees apart)"
+        return (
+            f"{seat.line}, but the particles show one that is {apart_deg:.2f} degrees apart: "
+            "heights, or the angles or axis of a series, are wrong"
+        )
 
 
 def read_grid_rotation(grid: GridFolder, rows: Sequence[TargetRow]) -> GridRotation:
@@ -70,4 +87,4 @@ def describe_rotation(common: CommonRotation, names: Sequence[str]) -> GridRotat
         for name, deviation, agrees in zip(names, common.deviations_deg, common.agrees, strict=True)
         if not agrees
     }
-    return GridRotation(line, doubts)
+    return GridRotation(line, doubts, common.slopes)

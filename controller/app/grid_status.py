@@ -6,6 +6,7 @@ from pathlib import Path
 
 from controller.app.grid_rotation import read_grid_rotation
 from controller.model.protocol import Protocol
+from controller.procedures.flip.seat_tilt import find_seat_tilt, read_heights
 from controller.report.grid_page import as_csv, as_page
 from controller.service.queue_status import QueueStatus, TargetRow
 from controller.service.status_file import last_status
@@ -34,12 +35,21 @@ def read_status(grid: GridFolder, name: str, state: QueueState) -> QueueStatus:
     """Return the status of the grid `name`, from its journal, its sessions and their results."""
     rows = [_row(grid, target, state) for target in state.targets]
     rotation = read_grid_rotation(grid, rows)
+    seat = find_seat_tilt(read_heights(grid, state.targets))
+    off_plane = seat.doubts if seat is not None else {}
     return QueueStatus(
         name=name,
         flip=state.flip,
         rotation=rotation.line,
-        targets=tuple(rotation.with_doubt(row) for row in rows),
+        seat_tilt=rotation.compared_with(seat) if seat is not None else "",
+        targets=tuple(_with_doubts(row, rotation.doubts, off_plane) for row in rows),
     )
+
+
+def _with_doubts(row: TargetRow, *doubts: dict[str, str]) -> TargetRow:
+    """Return the row of a target; its reason also says how the target deviates from the others."""
+    reasons = [row.reason, *(each.get(row.name, "") for each in doubts)]
+    return row.model_copy(update={"reason": "; ".join(filter(None, reasons))})
 
 
 def _row(grid: GridFolder, name: str, state: QueueState) -> TargetRow:

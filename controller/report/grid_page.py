@@ -38,11 +38,12 @@ def as_page(status: QueueStatus) -> str:
     """Return the page that compares the targets, with a link to the report of each."""
     style = files("controller.report").joinpath("style.css").read_text(encoding="utf-8")
     rows, name = status.targets, status.name
-    flip = f"Flip: {text(status.flip)}." if status.flip else "The grid was not flipped yet."
+    findings = {"Flip": status.flip, "Heights": status.seat_tilt, "Results": status.rotation}
+    lead = " ".join(f"{name}: {text(found)}." for name, found in findings.items() if found)
     body = section(
         "Targets",
         table(HEADINGS, ([_linked(row), *map(_shown, _cells(row)[1:])] for row in rows)),
-        lead=f"{flip} Results: {text(status.rotation)}." if status.rotation else flip,
+        lead=lead or "The grid was not flipped yet.",
     )
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'

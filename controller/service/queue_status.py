@@ -87,6 +87,8 @@ class QueueStatus(Data):
     """Finding of the flip in one line; empty before it."""
     rotation: str = ""
     """Rotation by the flip that the particles show, in one line; empty until it is known."""
+    seat_tilt: str = ""
+    """Seat tilt that the heights of the targets show, in one line; empty until it is known."""
     targets: tuple[TargetRow, ...]
 
 

@@ -201,6 +201,18 @@ class Focused(Data):
     """Extra defocus (nm) of the area beside the specimen at 0 degrees."""
 
 
+class HeightMeasured(Data):
+    """The object was brought to the eucentric height before a series, or could not be."""
+
+    kind: Literal["height-measured"] = "height-measured"
+    step_id: str
+    series: SeriesName
+    stage: StagePosition | None
+    """Position at 0 degrees with the object centred; None if it was not found at both tilts."""
+    error_nm: NotNegative | None = None
+    """Standard error of the height as its own images show it, with one degree of freedom."""
+
+
 class StepDone(Data):
     """A step of the plan is done."""
 
@@ -227,6 +239,7 @@ Entry = Annotated[
     | FlipJudged
     | JobEnded
     | Focused
+    | HeightMeasured
     | StepDone,
     Field(discriminator="kind"),
 ]

@@ -25,6 +25,7 @@ from controller.session.entries import (
     FrameDamaged,
     FrameRejected,
     FrameWritten,
+    HeightMeasured,
     JobEnded,
     MapRecorded,
     SessionOpened,
@@ -73,6 +74,8 @@ class Ledger:
         Result of the flip check, once B may be recorded.
     focus
         Defocus in force, once focusing was done.
+    heights
+        Eucentric height as it was last measured, by the series that follows.
     """
 
     session_id: str = ""
@@ -92,6 +95,7 @@ class Ledger:
     maps: Mapping[str, MapRecorded] = field(default_factory=dict)
     flip: FlipChecked | None = None
     focus: Focused | None = None
+    heights: Mapping[SeriesName, HeightMeasured] = field(default_factory=dict)
     jobs_done: frozenset[Job] = frozenset()
 
     @property
@@ -181,6 +185,8 @@ def add_entry(ledger: Ledger, entry: Entry) -> Ledger:
             return replace(ledger, jobs_done=ledger.jobs_done | {entry.job}) if entry.ok else ledger
         case Focused():
             return replace(ledger, focus=entry)
+        case HeightMeasured():
+            return replace(ledger, heights={**ledger.heights, entry.series: entry})
         case StepDone():
             return replace(
                 _complete_step(ledger, entry.step_id), centre=entry.centre or ledger.centre

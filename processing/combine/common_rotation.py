@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from processing.combine.pose import in_plane_and_seat_deg
+from processing.combine.pose import in_plane_and_seat_deg, seat_slopes
 from processing.series import Float64
 
 LARGEST_DEVIATION_DEG = 1.0
@@ -29,12 +29,15 @@ class CommonRotation:
     ----------
     in_plane_deg, seat_tilt_deg
         Angles of p_B = Rz(phi) . Rseat . F . p_A (degrees).
+    slopes
+        Rise of the flipped grid along x and y by its seat tilt, nm for each nm.
     deviations_deg
         Angle between the rotation of each target and the common one (degrees).
     """
 
     in_plane_deg: float
     seat_tilt_deg: float
+    slopes: tuple[float, float]
     deviations_deg: tuple[float, ...]
 
     @property
@@ -65,9 +68,10 @@ def find_common_rotation(matrices: Sequence[Float64]) -> CommonRotation | None:
     if np.count_nonzero(alike) < FEWEST_ALIKE or 2 * np.count_nonzero(alike) <= len(matrices):
         return None
     common = rotations[alike].mean()
-    in_plane_deg, seat_tilt_deg = in_plane_and_seat_deg(common.as_matrix())
+    matrix = common.as_matrix()
+    in_plane_deg, seat_tilt_deg = in_plane_and_seat_deg(matrix)
     deviations_deg = tuple(float(each) for each in _angles_deg(rotations, common))
-    return CommonRotation(in_plane_deg, seat_tilt_deg, deviations_deg)
+    return CommonRotation(in_plane_deg, seat_tilt_deg, seat_slopes(matrix), deviations_deg)
 
 
 def _angles_deg(rotations: Rotation, one: Rotation) -> Float64:

@@ -56,6 +56,13 @@ def in_plane_and_seat_deg(matrix: Float64) -> tuple[float, float]:
     return float(phi_deg), seat_deg
 
 
+def seat_slopes(matrix: Float64) -> tuple[float, float]:
+    """Return the rise of the flipped grid along x and y, nm for each nm, from a rotation B to A."""
+    # the grid's normal points along the third column of Rz(phi) . Rseat
+    x, y, z = (matrix.T @ FLIP)[:, 2]
+    return float(-x / z), float(-y / z)
+
+
 def fit_scaled_pose(points_a: Float64, points_b: Float64) -> Pose:
     """Fit a pose to paired points [n, 3], with a scale if there are enough pairs.
 

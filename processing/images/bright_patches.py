@@ -22,7 +22,8 @@ single electron or a wrong pixel has 1."""
 FAR_BRIGHTER = 10.0
 """Brightness of an assembly in one pixel, relative to the brightest pixel of the film."""
 BRIGHTER = 3.0
-"""Brightness of a wrong pixel, relative to patches that it may hide: single electrons are alike."""
+"""Smallest brightness of a wrong pixel, relative to its neighbours and to patches that it may hide:
+single electrons are alike."""
 ROUNDS = 8
 """Most rounds in which film and patches are told apart."""
 _NEIGHBOURS = np.array([[True, True, True], [True, False, True], [True, True, True]])
@@ -54,12 +55,12 @@ class Smoothed:
         """Return the brightness of the brightest assembly within a mask [y, x], or in the image.
 
         A wrong pixel is far brighter than its neighbours, and would hide assemblies: each pixel
-        counts as no brighter than the brightest of its neighbours. If nothing exceeds the film
-        then, pixels count as they are.
+        counts as at most three times as bright as the brightest of its neighbours. If nothing
+        exceeds the film then, pixels count as they are.
         """
         neighbours = ndimage.maximum_filter(self.raw, footprint=_NEIGHBOURS)
         lowered = ndimage.gaussian_filter(
-            np.minimum(self.raw, neighbours), self.sigma_px, mode="constant"
+            np.minimum(self.raw, BRIGHTER * neighbours), self.sigma_px, mode="constant"
         )
         for image in (lowered, self.image):
             brightest = float(image[() if where is None else where].max())

@@ -25,6 +25,10 @@ DWELL_US = 3.0
 RANGE_DEG = 70.0
 MARGIN_NM = 24.0
 """Width of the field beyond the assembly."""
+SHOWER_DOSE = 1.0e4
+"""Dose before the first image (e/Å²): with the usual specimen, all shrinkage is over."""
+DOSE_CONSTANT = 0.5
+"""Dose at which 63 % of a shrinkage has happened, in doses of one series."""
 FINE_NM, COARSE_NM = 0.8, 1.2
 """Pixel sizes, of assemblies up to `FINE_UP_TO_NM` and of larger ones."""
 FINE_UP_TO_NM = 60.0
@@ -46,9 +50,20 @@ class Specimen:
     """Share of the particles that are of a second, smaller size."""
     margin_nm: float = MARGIN_NM
     """Width of the field beyond the assembly; negative where the assembly does not fit it."""
+    shrinks_by: float = 0.0
+    """Share of its size that the assembly loses during series A; 0 if the shower ended that."""
 
     def record(self, a_deg: ArrayLike, b_deg: ArrayLike) -> DualSeries:
         """Simulate both raw series at their tilts; the result includes their truth."""
+        side_px = 2 * round((self.size_nm + self.margin_nm) / self.pixel_nm / 2)
+        scan = ScanSettings(
+            width_px=side_px,
+            height_px=side_px,
+            pixel_nm=self.pixel_nm,
+            dwell_us=DWELL_US,
+        )
+        current_pA = self.dose * CURRENT_PA
+        series_dose = scan.dose_e_per_A2(current_pA) * np.size(a_deg)
         settings = SimulatorSettings.model_validate(
             {
                 "seed": self.seed,
@@ -58,19 +73,28 @@ class Specimen:
                     "other_assemblies_nm": [(400.0, 0.0)],
                     "small_share": self.small_share,
                     **IMPERFECT.get(self.packing, {}),
+                    **(_shrinkage(self.shrinks_by, series_dose) if self.shrinks_by else {}),
                 },
                 "stage": {"tilt_error_deg": 0.15},
             }
         )
-        side_px = 2 * round((self.size_nm + self.margin_nm) / self.pixel_nm / 2)
-        scan = ScanSettings(
-            width_px=side_px,
-            height_px=side_px,
-            pixel_nm=self.pixel_nm,
-            dwell_us=DWELL_US,
+        return simulate_dual(
+            settings,
+            scan,
+            a_deg,
+            b_deg,
+            current_pA,
+            shower_dose_e_per_A2=0.0 if self.shrinks_by else SHOWER_DOSE,
+            tracking_error_nm=3.0,
         )
-        current_pA = self.dose * CURRENT_PA
-        return simulate_dual(settings, scan, a_deg, b_deg, current_pA, tracking_error_nm=3.0)
+
+
+def _shrinkage(share: float, series_dose: float) -> dict[str, float]:
+    """Return keys of a specimen that loses a share of its size in its first series."""
+    return {
+        "shrinkage": share / (1.0 - np.exp(-1.0 / DOSE_CONSTANT)),
+        "shrinkage_dose_e_per_A2": DOSE_CONSTANT * series_dose,
+    }
 
 
 @dataclass(frozen=True)

@@ -34,6 +34,8 @@ class Case:
     """Share of the particles that are of a second, smaller size."""
     margin_nm: float = MARGIN_NM
     """Width of the field beyond the assembly; negative where the assembly does not fit it."""
+    shrinks_by: float = 0.0
+    """Share of its size that the assembly loses during series A."""
 
     @property
     def name(self) -> str:
@@ -42,6 +44,7 @@ class Case:
             ("" if self.dose == 1.0 else f", {self.dose:.0%} of the dose"),
             (", two sizes" if self.small_share else ""),
             (", larger than the field" if self.margin_nm < 0 else ""),
+            (f", shrinks by {self.shrinks_by:.0%}" if self.shrinks_by else ""),
         )
         return (
             f"{self.packing.value}, {self.size_nm:g} nm, {self.order}, "
@@ -65,6 +68,7 @@ class Case:
             self.dose,
             self.small_share,
             self.margin_nm,
+            self.shrinks_by,
         )
         return specimen.record(self.tilts_deg, b_deg)
 
@@ -84,7 +88,9 @@ CASES = (
     Case(Packing.DISORDERED, 50.0, "golden", dose=0.3),
     Case(Packing.DISORDERED, 50.0, "golden", small_share=0.3),
     Case(Packing.DISORDERED, 50.0, "golden", margin_nm=-12.0),
+    Case(Packing.DISORDERED, 50.0, "golden", shrinks_by=0.03),
+    Case(Packing.FCC, 50.0, "golden", both=True, shrinks_by=0.02),
     Case(Packing.DISORDERED, 50.0, "golden", 1.5),
     *(Case(packing, 75.0, "golden") for packing in PACKINGS),
-    Case(Packing.DISORDERED, 110.0, "golden"),
+    *(Case(packing, 110.0, "golden") for packing in (Packing.FCC, Packing.DISORDERED)),
 )

@@ -12,12 +12,13 @@ from typing import Any
 import numpy as np
 import pytest
 
+from controller.app.grid_status import read_status
 from controller.app.run_queue import Outcome, run_queue
 from controller.common.exit_codes import ExitCode
 from controller.engine import Engine
 from controller.engine.results_run import ResultsRun
 from controller.model.commands import Answer, StopWhen
-from controller.model.events import Event, FlipChecked, PromptOpened, State, StateChanged
+from controller.model.events import Alerted, Event, FlipChecked, PromptOpened, State, StateChanged
 from controller.model.prompts import FlipAnswer, FlipCheckAnswer, PromptId
 from controller.model.protocol import Protocol
 from controller.model.stage import StagePosition
@@ -55,6 +56,8 @@ class SessionsInOneProcess:
         self.protocol = Protocol.model_validate(tomllib.loads(self._text))
         self.runs: list[str] = []
         self.results: list[str] = []
+        self.said: list[tuple[str, str]] = []
+        """Session and text of each alert."""
 
     def run_target(self, name: str) -> Outcome:
         return self._run(self.grid.target(name), f'target = "{name}"\n{self._text}', name)
@@ -83,6 +86,8 @@ class SessionsInOneProcess:
         def publish(event: Event) -> None:
             if isinstance(event, PromptOpened):
                 engine.answer(self._answer(event))
+            if isinstance(event, Alerted):
+                self.said.append((name, event.text))
             if isinstance(event, StateChanged):
                 reasons.append(event.reason)
                 if event.state is State.PAUSED:  # nobody is there to end it
@@ -163,6 +168,17 @@ def test_one_flip_serves_all_targets_and_a_failing_one_stops_nobody(tmp_path: Pa
         assert [answer.by for answer in session.ledger.answers] == ["the grid"]
         assert "fuse" in session.ledger.completed and (session.folder.report).exists()
         session.close()
+
+
+def test_the_seat_tilt_is_logged_while_series_b_is_recorded(tmp_path: Path) -> None:
+    heights = "[eucentric]\nenabled = true\n"
+    sessions, journal, code = run(tmp_path, PLACES_NM, [FlipAnswer.DONE], column=heights)
+    assert code == ExitCode.OK, journal.state.targets
+    says = [(name, text) for name, text in sessions.said if "show a seat tilt of" in text]
+    *_, third, fourth = PLACES_NM
+    assert [name for name, _ in says] in ([fourth], [third, fourth])  # three are near to each other
+    assert says[-1][1].startswith("the heights of 4 targets")
+    assert read_status(sessions.grid, "grid", journal.state).seat_tilt == says[-1][1]
 
 
 @pytest.mark.parametrize("turned_deg", [10.0, 45.0, 90.0, -170.0])

@@ -47,7 +47,12 @@ ROWS = (
 
 
 def queue(rows: tuple[TargetRow, ...], *, stops: bool = False) -> QueueView:
-    status = QueueStatus(name="grid", flip="flipped, turned by 144 degrees", targets=rows)
+    status = QueueStatus(
+        name="grid",
+        flip="flipped, turned by 144 degrees",
+        seat_tilt="a seat tilt of 1.08 degrees",
+        targets=rows,
+    )
     return QueueView(status=status, present="east", stops=stops)
 
 
@@ -80,6 +85,7 @@ def test_the_table_has_states_counts_verdicts_and_reasons() -> None:
         for part in ("295 (294 to 296)", "trusted", "288 (no interval)", "doubtful", "A 41/73"):
             assert part in text
         assert f"loose: {LOST}" in text and "turned by 144 degrees" in text
+        assert "a seat tilt of 1.08 degrees" in text
 
     drive(body)
 

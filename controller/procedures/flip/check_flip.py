@@ -90,7 +90,7 @@ def prepare_object(context: Context, step_id: str) -> None:
     if protocol.flip.drift_limit_nm_per_s:
         context.publish(_check_drift(context, step_id))
     if protocol.eucentric.enabled:
-        moved_nm = refine_height(context, step_id)
+        moved_nm = refine_height(context, step_id, "B")
         detail = "not found: unchanged" if moved_nm is None else f"stage moved {moved_nm:+.0f} nm"
         context.publish(Checked(name="height", ok=moved_nm is not None, detail=detail))
     if protocol.focus.before_series:

@@ -13,6 +13,7 @@ from controller.procedures.flip.ask_for_flip import is_flip_confirmed
 from controller.procedures.flip.check_flip import check_at_place, own_series_a
 from controller.procedures.flip.holder import wait_until_exposable
 from controller.procedures.flip.judge_angle import judge_angle
+from controller.procedures.flip.seat_tilt import report_seat_tilt
 from controller.session.entries import Answered, FlipJudged, StepDone
 from controller.session.grid_folder import GridFolder
 
@@ -50,6 +51,7 @@ def carry_out(step: FindFlipped, context: Context) -> None:
         if check.accepted:
             context.session.enter(FlipJudged(check=check))
             context.session.enter(StepDone(step_id=step.id, centre=context.microscope.stage()))
+            report_seat_tilt(context, step.id)
             return
         if check.found not in refused:
             refused.append(check.found)

@@ -25,7 +25,7 @@ SMOOTH_PX = 1.0
 """Standard deviation of the Gaussian that smooths the binned image, its pixels."""
 ORDERS = 32
 """Random orders of an image's pixels that show what contrast its noise alone has."""
-FAR_ABOVE_CHANCE = 6.0
+FAR_ABOVE_CHANCE = 8.0
 """Smallest contrast of an object above that of such orders, in their standard deviations."""
 MIN_SIGNAL_TO_NOISE = 6.0
 """Smallest signal of an object above the film, in units of the film's noise."""
@@ -66,7 +66,7 @@ def locate_object(image: NDArray[Any], field: float = 1) -> ObjectLocation | Non
     scatter = 1.4826 * np.median(np.abs(coarse[coarse <= np.median(coarse)] - film))
     if top - film <= MIN_SIGNAL_TO_NOISE * max(scatter, 1e-6 * abs(film)) and top < 1.5 * film:
         return None
-    if _is_noise(blocks, top - film):
+    if _is_noise(blocks):
         return None
     bright = coarse > film + THRESHOLD_FRACTION * (top - film)
     patches, n = ndimage.label(_without_gaps(bright, LARGEST_GAP * min(coarse.shape) / field))
@@ -90,17 +90,22 @@ def _smoothed(blocks: NDArray[Any]) -> tuple[NDArray[Any], float, float]:
     return coarse, float(film), float(top)
 
 
-def _is_noise(blocks: NDArray[Any], contrast: float) -> bool:
+def _is_noise(blocks: NDArray[Any]) -> bool:
     """Tell whether the blocks of a binned image [y, x], in random order, show as much contrast.
 
     Without an object any order is as likely, whatever the noise. An object is bright blocks side by
-    side: in random order they average out.
+    side: in random order they average out. A small object shows in the brightest place alone.
     """
     rng = np.random.default_rng(0)
-    orders = (rng.permuted(blocks) for _ in range(ORDERS))
-    levels = np.array([_smoothed(order)[1:] for order in orders])
-    by_chance = levels[:, 1] - levels[:, 0]
-    return bool(contrast <= by_chance.mean() + FAR_ABOVE_CHANCE * by_chance.std())
+    by_chance = np.array([_contrasts(rng.permuted(blocks)) for _ in range(ORDERS)])
+    limits = by_chance.mean(axis=0) + FAR_ABOVE_CHANCE * by_chance.std(axis=0)
+    return bool(np.all(_contrasts(blocks) <= limits))
+
+
+def _contrasts(blocks: NDArray[Any]) -> tuple[float, float]:
+    """Return how far the brightest part and the brightest place are above the film."""
+    coarse, film, top = _smoothed(blocks)
+    return top - film, float(coarse.max()) - film
 
 
 def _without_gaps(bright: NDArray[np.bool_], width_px: float) -> NDArray[np.bool_]:

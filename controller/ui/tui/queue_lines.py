@@ -68,6 +68,7 @@ def target_table(queue: QueueView, status: SessionStatus) -> Group:
         Text(),
         *(Text(f"{name}: {reason}", WARNING) for name, reason in reasons),
         Text(f"flip: {flip}", "dim"),
+        *([Text(queue.status.seat_tilt, "dim")] if queue.status.seat_tilt else []),
     )
 
 
