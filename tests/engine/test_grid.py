@@ -170,13 +170,25 @@ def test_one_flip_serves_all_targets_and_a_failing_one_stops_nobody(tmp_path: Pa
         session.close()
 
 
+FAR_APART_NM = {
+    "one": (0.0, 0.0),
+    "two": (1500.0, 300.0),
+    "three": (-500.0, 1300.0),
+    "four": (700.0, -1400.0),
+}
+
+
 def test_the_seat_tilt_is_logged_while_series_b_is_recorded(tmp_path: Path) -> None:
-    heights = "[eucentric]\nenabled = true\n"
-    sessions, journal, code = run(tmp_path, PLACES_NM, [FlipAnswer.DONE], column=heights)
+    sessions, journal, code = run(
+        tmp_path,
+        FAR_APART_NM,
+        [FlipAnswer.DONE],
+        assemblies_nm=FAR_APART_NM.values(),
+        column="[eucentric]\nenabled = true\n",
+    )
     assert code == ExitCode.OK, journal.state.targets
     says = [(name, text) for name, text in sessions.said if "show a seat tilt of" in text]
-    *_, third, fourth = PLACES_NM
-    assert [name for name, _ in says] in ([fourth], [third, fourth])  # three are near to each other
+    assert [name for name, _ in says] == ["three", "four"]
     assert says[-1][1].startswith("the heights of 4 targets")
     assert read_status(sessions.grid, "grid", journal.state).seat_tilt == says[-1][1]
 
