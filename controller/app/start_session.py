@@ -17,12 +17,18 @@ from controller.common.exit_codes import ExitCode
 from controller.common.python_command import python_module_command
 from controller.model.commands import StopWhen
 from controller.service.service_address import NoSessionError, read_address
-from controller.service.session_client import ServiceClient, SessionGoneError
+from controller.service.session_client import NotAnsweringError, ServiceClient, SessionGoneError
 from controller.session.folder import SessionFolder
 from controller.session.folder_lock import remove_if_unused
 
-READY_WITHIN_S = 120.0
-"""Longest wait for the session process to accept connections (s)."""
+READY_WITHIN_S = 600.0
+"""Longest wait for the session process to accept connections (s).
+
+Long, because a computer with much other work starts a process slowly; one that has ended is noticed
+at once.
+"""
+SAID_AFTER_S = 20.0
+"""Time without connections after which the wait is shown (s)."""
 ENDED_WITHIN_S = 10.0
 """Longest wait for the session process to end after its last message or a lost connection (s)."""
 POLL_INTERVAL_S = 0.05
@@ -55,8 +61,10 @@ class UnwatchedError(DualtiltError):
     exit_code = ExitCode.BRIDGE
 
     def __init__(self, folder: SessionFolder, pid: int, error: DualtiltError) -> None:
+        # the remedy of a session that does not answer is part of this one
+        fault = error.fault if isinstance(error, NotAnsweringError) else error
         super().__init__(
-            f"{error}; the session continues in process {pid}: "
+            f"{fault}; the session continues in process {pid}: "
             f"`dualtilt attach {quoted(folder.path)}` shows it again, "
             f"`kill {pid}` ends it with the column safe"
         )
@@ -192,7 +200,7 @@ def _wait_until_ready(
     log: tuple[Path, int],
     pressed: threading.Event,
 ) -> None:
-    deadline = time.monotonic() + READY_WITHIN_S
+    start_s, said = time.monotonic(), False
     while pressed.is_set() or not ready():
         if pressed.is_set():
             process.terminate()
@@ -200,12 +208,18 @@ def _wait_until_ready(
             raise KeyboardInterrupt
         if process.poll() is not None:
             raise EndedEarlyError(_last_line(*log), _exit_code(process.returncode))
-        if time.monotonic() > deadline:
+        waited_s = time.monotonic() - start_s
+        if waited_s > READY_WITHIN_S:
             process.terminate()
+            _has_ended(process)
             raise EndedEarlyError(
-                f"the session was not ready within {READY_WITHIN_S:g} s; see {log[0]}",
-                ExitCode.INTERNAL_ERROR,
+                f"the session was not ready within {READY_WITHIN_S:g} s: this computer has too "
+                "much other work, or its disk is slow; close other programs and try again",
+                ExitCode.BRIDGE,
             )
+        if waited_s > SAID_AFTER_S and not said:
+            said = True
+            sys.stderr.write("the session's process is still starting; Ctrl-C ends it\n")
         time.sleep(POLL_INTERVAL_S)
 
 

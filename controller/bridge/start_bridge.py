@@ -20,7 +20,12 @@ from controller.common.errors import BridgeError
 from controller.common.python_command import python_module_command
 from controller.hardware.limits import SessionLimits
 
-READY_WITHIN_S = 60.0
+READY_WITHIN_S = 600.0
+"""Longest wait for a bridge to be ready (s).
+
+Long, because a computer with much other work starts a process slowly; one that has ended is noticed
+at once.
+"""
 ENDED_WITHIN_S = 10.0
 POLL_INTERVAL_S = 0.05
 
@@ -138,7 +143,10 @@ def start_bridge(
             raise BridgeError(f"the bridge did not start: {_last_line(log_path)}")
         if time.monotonic() > deadline:
             bridge.terminate()
-            raise BridgeError(f"the bridge was not ready within {READY_WITHIN_S:g} s")
+            raise BridgeError(
+                f"the bridge was not ready within {READY_WITHIN_S:g} s: this computer has too much "
+                "other work; close other programs and try again"
+            )
         time.sleep(POLL_INTERVAL_S)
     return bridge
 

@@ -84,11 +84,14 @@ class NotAnsweringError(DualtiltError):
     ----------
     fault, remedy
         The two parts of the message: the fault, and what to do.
+    pid
+        Process of the session.
     """
 
     exit_code = ExitCode.BRIDGE
 
     def __init__(self, address: ServiceAddress, error: object) -> None:
+        self.pid = address.pid
         self.fault = (
             f"{address.folder}: a session runs here (process {address.pid}) but does not answer: "
             f"{error}"

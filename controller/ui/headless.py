@@ -46,8 +46,15 @@ from controller.session.event_log import EventLogTail, read_events
 WAIT_S = 1.0
 EVENTS_FILE = "events.jsonl"
 
-Show = Callable[[SessionStatus, list[Record]], None]
-"""Function that shows new records and the status after them."""
+
+@dataclass(frozen=True)
+class _Display:
+    """Output of a session that is followed."""
+
+    show: Callable[[SessionStatus, list[Record]], None]
+    """Shows new records and the status after them."""
+    say: Callable[[str], None]
+    """Shows a line that is no event of the session."""
 
 
 def follow(folder: Path, interrupted: threading.Event, out: TextIO | None = None) -> ExitCode:
@@ -71,26 +78,68 @@ def follow(folder: Path, interrupted: threading.Event, out: TextIO | None = None
     ------
     SessionGoneError
         If the session's process vanished without an exit code.
+    NotAnsweringError
+        If a process that does not work in the folder does not answer; a session that works there
+        is waited for.
     UsageError
         If no session runs there.
     KeyboardInterrupt
         If `interrupted` was set.
     """
-    with _display(out or sys.stdout) as show:
-        seq = -1
-        try:
-            with ServiceClient.connect(folder, read_only=True) as client:
-                seq = client.status().started_seq - 1
-                while not interrupted.is_set():
-                    records = client.events_after(seq, WAIT_S)
-                    status = client.status()
-                    show(status, records)
-                    seq = records[-1].seq if records else seq
-                    if status.exit_code is not None and not records:
-                        return status.exit_code
-                raise KeyboardInterrupt
-        except (NotAnsweringError, SessionGoneError, UsageError) as error:
-            return _show_end(folder, seq, show, error)
+    with _display(out or sys.stdout) as display:
+        return _Follower(folder, display).follow(interrupted)
+
+
+class _Follower:
+    """Follows one session over all its connections."""
+
+    def __init__(self, folder: Path, display: _Display) -> None:
+        self._folder, self._display = folder, display
+        self._seq = -1
+        """Number of the last record shown."""
+        self._has_said_that_it_waits = False
+
+    def follow(self, interrupted: threading.Event) -> ExitCode:
+        """Show the session until it ends; see :func:`follow`."""
+        while not interrupted.is_set():
+            try:
+                return self._follow_connected(interrupted)
+            except NotAnsweringError as error:
+                if working_process(self._folder) != error.pid:
+                    return self._show_end(error)
+                self._say_that_it_waits(error)
+                interrupted.wait(WAIT_S)
+            except (SessionGoneError, UsageError) as error:
+                return self._show_end(error)
+        raise KeyboardInterrupt
+
+    def _follow_connected(self, interrupted: threading.Event) -> ExitCode:
+        with ServiceClient.connect(self._folder, read_only=True) as client:
+            self._seq = max(self._seq, client.status().started_seq - 1)
+            while not interrupted.is_set():
+                records = client.events_after(self._seq, WAIT_S)
+                status = client.status()
+                self._display.show(status, records)
+                self._seq = records[-1].seq if records else self._seq
+                if status.exit_code is not None and not records:
+                    return status.exit_code
+            raise KeyboardInterrupt
+
+    def _say_that_it_waits(self, error: NotAnsweringError) -> None:
+        """Say it once: a computer with too much work does not answer again and again."""
+        if not self._has_said_that_it_waits:
+            self._has_said_that_it_waits = True
+            self._display.say(f"{error.fault}; it still works there: waiting until it answers")
+
+    def _show_end(self, gone: DualtiltError) -> ExitCode:
+        """Show the last records from the session's folder and return its exit code."""
+        status = last_status(self._folder)
+        if status is None or status.exit_code is None or status.seq < self._seq:
+            raise gone
+        shown = max(self._seq, status.started_seq - 1)
+        events = read_events(self._folder / EVENTS_FILE)
+        self._display.show(status, [record for record in events if record.seq > shown])
+        return status.exit_code
 
 
 def follow_results(
@@ -118,13 +167,13 @@ def follow_results(
         If `interrupted` was set.
     """
     log, store = EventLogTail(folder / EVENTS_FILE), SessionStore()
-    with _display(out or sys.stdout) as show:
+    with _display(out or sys.stdout) as display:
         while not interrupted.is_set():
             works = working_process(folder) is not None  # looked at first: no event is missed
             new, first = log.read_new()
             for record in new:
                 store.add(record)
-            show(store.status, _of_newest_run(new) if first else new)
+            display.show(store.status, _of_newest_run(new) if first else new)
             if not works:
                 return _exit_code(folder)
             interrupted.wait(WAIT_S)
@@ -149,23 +198,14 @@ def _exit_code(folder: Path) -> ExitCode:
     return status.exit_code
 
 
-def _show_end(folder: Path, seq: int, show: Show, gone: DualtiltError) -> ExitCode:
-    """Show the records after `seq` from the session's folder and return its exit code."""
-    status = last_status(folder)
-    if status is None or status.exit_code is None or status.seq < seq:
-        raise gone
-    shown = max(seq, status.started_seq - 1)
-    show(status, [record for record in read_events(folder / EVENTS_FILE) if record.seq > shown])
-    return status.exit_code
-
-
 @contextmanager
-def _display(out: TextIO) -> Iterator[Show]:
+def _display(out: TextIO) -> Iterator[_Display]:
     if out.isatty():
-        with _progress_display(out) as show:
-            yield show
+        with _progress_display(out) as display:
+            yield display
     else:
-        yield _Lines(out)
+        lines = _Lines(out)
+        yield _Display(lines.show, lines.say)
 
 
 class _Lines:
@@ -176,10 +216,15 @@ class _Lines:
         self._shown: dict[JobName, tuple[str, int]] = {}
         """Stage and tenths done of each job, as printed last."""
 
-    def __call__(self, _: SessionStatus, records: list[Record]) -> None:
+    def show(self, _: SessionStatus, records: list[Record]) -> None:
+        """Print a line for each record of interest."""
         for record in records:
             if event_text.is_headline(record) or self._is_news(record.event):
-                print(event_text.plain_line(record), file=self._out, flush=True)
+                self.say(event_text.plain_line(record))
+
+    def say(self, line: str) -> None:
+        """Print a line at once."""
+        print(line, file=self._out, flush=True)
 
     def _is_news(self, event: Event) -> bool:
         """Tell whether a job has begun a stage or reached another tenth."""
@@ -203,7 +248,7 @@ class _ProgressWithAdvice(Progress):
 
 
 @contextmanager
-def _progress_display(out: TextIO) -> Iterator[Show]:
+def _progress_display(out: TextIO) -> Iterator[_Display]:
     """Show bars for current work, with the other events as lines above them."""
     console = Console(file=out)
     progress = _ProgressWithAdvice(
@@ -214,10 +259,13 @@ def _progress_display(out: TextIO) -> Iterator[Show]:
     )
     tasks: dict[str, TaskID] = {}
 
+    def say(line: str) -> None:
+        console.print(line, highlight=False, markup=False)
+
     def show(status: SessionStatus, records: list[Record]) -> None:
         for record in records:
             if _is_line_above_bars(record):
-                console.print(event_text.plain_line(record), highlight=False, markup=False)
+                say(event_text.plain_line(record))
         bars = _bars(status)
         for key, bar in bars.items():
             if key not in tasks:
@@ -229,7 +277,7 @@ def _progress_display(out: TextIO) -> Iterator[Show]:
         progress.advice = _advice(status)
 
     with progress:
-        yield show
+        yield _Display(show, say)
 
 
 def _advice(status: SessionStatus) -> str:

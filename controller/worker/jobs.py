@@ -37,6 +37,8 @@ from processing.results import Count, FusionRule, Summary
 
 PROGRESS_EVERY_S = 0.25
 """Shortest time between two progress events of one stage."""
+WRITING, STRUCTURE = "writing the results", "structure of the assembly"
+"""Stages after the search: each is shown, so that a long silence means a process that hangs."""
 
 
 def handler(folder: Path, send: Send) -> Handler:
@@ -79,13 +81,16 @@ class JobRunner:
         series = load_tilt_series(self._folder / f"{name}.mrc", name=name)
         # live counts align images that are already upright
         start = None if series.tilt_axis_deg else read_refined_alignment(self._folder, name)
+        progress = self._progress(Job(name))
         result = process_series(
             series,
             self._settings,
             start=None if start is None else start.for_first_images(series),
-            progress=self._progress(Job(name)),
+            progress=progress,
         )
+        progress(WRITING, 1.0)
         write_series_result(self._folder, name, result, inputs)
+        progress(STRUCTURE, 1.0)
         structure = self._summarise(name, result)
         pixel_nm = result.aligned.pixel_nm
         self._show(f"slice-{name}", result.volume, pixel_nm, f"{name} x-z, SIRT")
@@ -101,8 +106,11 @@ class JobRunner:
 
     def _fuse(self) -> None:
         a, b = (read_series_result(self._folder, name) for name in ("A", "B"))
-        result = combine_series(a, b, self._settings, progress=self._progress(Job.FUSE))
+        progress = self._progress(Job.FUSE)
+        result = combine_series(a, b, self._settings, progress=progress)
+        progress(WRITING, 1.0)
         write_fused_result(self._folder, result)
+        progress(STRUCTURE, 1.0)
         summary = write_summary(self._folder, a, b, result)
         pixel_nm = result.pixel_nm
         self._show("slice-B", result.registered_b, pixel_nm, "B x-z in A's frame, SIRT")

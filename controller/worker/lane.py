@@ -168,7 +168,7 @@ class Lane:
         if self._listening_error:
             return self._listening_error
         return (
-            f"no message for {self._silent_limit_s:g} s"
+            f"ended because it was silent for {self._silent_limit_s:g} s"
             if hung
             else _cause_of_death(child.returncode)
         )
@@ -261,7 +261,7 @@ class Lane:
         with self._changed:
             in_flight, self._in_flight = self._in_flight, None
         if in_flight is None:
-            self._publish_death(cause, "for its next task")
+            self._publish_death(Level.INFO, cause, "for its next task")
             return
         if in_flight.abandoned:
             return
@@ -271,14 +271,14 @@ class Lane:
         if self._deaths[blamed] > MAX_DEATHS:
             self._given_up(task, in_flight.section, cause)
             return
-        self._publish_death(cause, f"for the same task, {task.key}")
+        self._publish_death(Level.WARNING, cause, f"for the same task, {task.key}")
         with self._changed:
             newer = self._waiting.pop(task.key, None)
             self._waiting = {task.key: newer or task, **self._waiting}
 
-    def _publish_death(self, cause: str, task: str) -> None:
+    def _publish_death(self, level: Level, cause: str, task: str) -> None:
         text = f"process {self._log.stem} has ended ({cause}); it is started again {task}"
-        self._publish(Alerted(level=Level.INFO, text=text, where="processing"))
+        self._publish(Alerted(level=level, text=text, where="processing"))
 
 
 def _send(child: subprocess.Popen[str], task: AnyTask) -> None:

@@ -33,6 +33,8 @@ SEPARATORS = ";\t, "
 """Separators of columns; the first that the heading has is taken."""
 LARGEST = 1e9
 """Largest coordinate or size that is read, in the unit of the file."""
+DECIMALS = 9
+"""Decimals of a length in nm that are kept: one place in nm and in angstrom is one number."""
 OTHER_OBJECT = "beside"
 """Column that marks particles of other objects."""
 ERRORS_NM = ("x_se_nm", "y_se_nm", "z_se_nm")
@@ -125,7 +127,7 @@ def _read_csv(path: Path, text: str, unit: str | None) -> Coordinates:
     other = np.zeros(len(centres), bool)
     if OTHER_OBJECT in names:
         other = _other_object(path, rows[1:], names.index(OTHER_OBJECT))
-    return Coordinates(centres, _usable(diameter), other, error)
+    return _coordinates(centres, diameter, other, error)
 
 
 def _fields(path: Path, number: int, line: str, separator: str) -> list[str]:
@@ -211,7 +213,20 @@ def _read_xyz(path: Path, text: str, unit: str | None) -> Coordinates:
     error = None
     if ERRORS in columns:
         error = _errors(rows, [columns[ERRORS] + axis for axis in range(3)])
-    return Coordinates(centres, _usable(diameter), other, None if error is None else error * scale)
+    return _coordinates(centres, diameter, other, None if error is None else error * scale)
+
+
+def _coordinates(
+    centres_nm: Float64, diameter_nm: Float64 | None, other: Bools, error_nm: Float64 | None
+) -> Coordinates:
+    """Return particles without the rounding errors of the change of units.
+
+    A lattice has particles that lie just between two classes: for them the last bit decides.
+    """
+    diameter, error = (
+        None if each is None else np.round(each, DECIMALS) for each in (diameter_nm, error_nm)
+    )
+    return Coordinates(np.round(centres_nm, DECIMALS), _usable(diameter), other, error)
 
 
 def _xyz_columns(path: Path, comment: str, rows: list[tuple[int, list[str]]]) -> dict[str, int]:

@@ -207,16 +207,17 @@ def write_xyz(path: str | Path, table: ParticleTable, names: Sequence[str] = ())
     """
     path = Path(path)
     species = [names[kind - 1] if kind <= len(names) else "Au" for kind in table.kind.tolist()]
-    x, y, z, diameter, confidence = _columns(table)
+    x, y, z, diameter, confidence = (_as_in_csv(column) for column in _columns(table))
     properties = f"{XYZ_PROPERTIES}:{XYZ_SHAPE_PROPERTIES}" if table.turned else XYZ_PROPERTIES
     lines = [str(len(table)), f'Properties={properties} pbc="F F F"']
     particles = [
-        f"{one} {10 * a:.3f} {10 * b:.3f} {10 * c:.3f} {5 * d:.3f} {e:.4f} {'T' if f else 'F'} "
+        f"{one} {10 * a:.3f} {10 * b:.3f} {10 * c:.3f} {5 * d:.4f} {e:.4f} {'T' if f else 'F'} "
         f"{5 * g:.4f} {h} " + " ".join(f"{10 * error:.4f}" for error in errors)
         for one, a, b, c, d, e, f, g, h, errors in zip(
             species,
-            *(each.tolist() for each in (x, y, z, diameter, confidence, table.beside)),
-            *(each.tolist() for each in (table.diameter_se_nm, table.kind, table.centre_se_nm)),
+            *(x, y, z, diameter, confidence, table.beside.tolist()),
+            *(_as_in_csv(table.diameter_se_nm), table.kind.tolist()),
+            zip(*(_as_in_csv(column) for column in table.centre_se_nm.T), strict=True),
             strict=True,
         )
     ]
@@ -279,6 +280,11 @@ def _rounded_columns(table: ParticleTable) -> list[list[str]]:
     turns = [[f"{value:.6f}" for value in column] for column in table.quaternion.T.tolist()]
     errors = [[_cell(value) for value in column] for column in table.centre_se_nm.T.tolist()]
     return [*numbers, beside, *sizes, *errors, *(turns if table.turned else [])]
+
+
+def _as_in_csv(column: NDArray[np.float64]) -> list[float]:
+    """Return numbers with the decimals of the CSV file: both files give the same structure."""
+    return [round(value, 4) for value in column.tolist()]
 
 
 def _cell(value: float) -> str:

@@ -23,7 +23,7 @@ from processing.fit.view_model import (
     posed,
     refit_contrasts,
 )
-from processing.progress import Progress, silent
+from processing.progress import Progress, silent, within
 from processing.series import Float64
 
 LARGEST_MOVE = 0.3
@@ -78,7 +78,11 @@ def next_round(
 
 
 def with_deformation(
-    state: FitState, given: list[Views], smallest_nm: float, pool: Executor
+    state: FitState,
+    given: list[Views],
+    smallest_nm: float,
+    pool: Executor,
+    progress: Progress = silent,
 ) -> tuple[FitState, Deformation | None]:
     """Fit the deformation of the specimen that the images ask for, and all else again.
 
@@ -91,13 +95,16 @@ def with_deformation(
     smallest_nm
         Diameter of the smallest kind of spheres.
     """
+    progress("deformation", 0.0)
     found = _deformation(state, given, pool, _some_of_each_series)
     if found is None and all(some.deformation is None for some in state.views):
         return state, None
-    for _ in range(DEFORMED_ROUNDS):
+    for done in range(DEFORMED_ROUNDS):
+        shown = within(progress, done / DEFORMED_ROUNDS, (done + 1) / DEFORMED_ROUNDS)
+        shown("deformation", 0.0)
         found = _deformation(state, given, pool, list)
         state = _displaced(state, found)
-        state = next_round(state, smallest_nm, pool, correct_tilt=False, progress=silent)
+        state = next_round(state, smallest_nm, pool, correct_tilt=False, progress=shown)
     return state, found
 
 

@@ -158,22 +158,26 @@ def fit_spheres(
     with device.executor() as pool:
         state = FitState(views, spheres, {}, np.inf)
         for done in range(rounds):
-            shown = within(progress, done / rounds, (done + 1) / rounds)
+            shown = within(progress, 0.8 * done / rounds, 0.8 * (done + 1) / rounds)
             correct_tilt = done == min(TILT_ROUND, rounds - 1)
             state = next_round(state, smallest_nm, pool, correct_tilt=correct_tilt, progress=shown)
             if done >= TILT_ROUND and state.move_nm < CONVERGED_MOVE * smallest_nm:
                 break
         deformation = None
         if may_deform:
-            state, deformation = with_deformation(state, given, smallest_nm, pool)
+            shown = within(progress, 0.8, 0.9)
+            state, deformation = with_deformation(state, given, smallest_nm, pool, shown)
+        progress("comparison with the images", 0.9)
         evidence, misfit = _compared(state, given, pool)
         odd = odd_views(evidence.view_unexplained, views)
         if odd.any():
             given = _without(given, odd)
             state = replace(state, views=_without(state.views, odd))
-            state = next_round(state, smallest_nm, pool, correct_tilt=False, progress=silent)
+            shown = within(progress, 0.9, 1.0)
+            state = next_round(state, smallest_nm, pool, correct_tilt=False, progress=shown)
             if deformation is not None:
-                state, deformation = with_deformation(state, given, smallest_nm, pool)
+                state, deformation = with_deformation(state, given, smallest_nm, pool, shown)
+            progress("comparison with the images", 1.0)
             evidence, misfit = _compared(state, given, pool)
     blurs_nm = tuple(
         beam.blur_px * diameter_nm / _imager(state.views, index).diameter_px

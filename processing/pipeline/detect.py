@@ -34,12 +34,14 @@ from processing.pipeline.two_kinds import (
     second_size_hint,
 )
 from processing.pipeline.verdict import beyond_places, judge, with_verdict, wrong_share
-from processing.progress import Progress, silent
+from processing.progress import Progress, silent, within
 from processing.results import Count, Deformation, ParticleKind, Trust
 from processing.series import Float32, Float64, TiltSeries
 
 PIXELS_PER_CANDIDATE = 8
 """Fewest pixels, over all images, for each candidate: twice its unknowns (place and amplitude)."""
+FIT_SHARE = 0.8
+"""Part of the progress that the fit takes; what follows measures the particles it found."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -138,6 +140,7 @@ def detect_by_fit(
     clusters = candidates.clusters
     images = [one for one, _ in series]
     require_few_candidates(len(clusters.weight), images, diameter_nm)
+    fitting = within(progress, 0.0, FIT_SHARE)
     fit = fit_spheres(
         series,
         clusters.centres_px * candidates.pixel_nm,
@@ -146,7 +149,7 @@ def detect_by_fit(
         rounds=rounds,
         may_deform=own_diameters,
         device=device,
-        progress=progress,
+        progress=fitting,
     )
     mixed, hinted = None, 0
     if not second_size:
@@ -160,8 +163,9 @@ def detect_by_fit(
             rounds=rounds,
             pixel_nm=candidates.pixel_nm,
             device=device,
-            progress=progress,
+            progress=fitting,
         )
+    progress("judging the count", FIT_SHARE)
     if mixed is None:
         kinds: Sequence[FittedKind] = (FittedKind(diameter_nm),)
         wrong_place = wrong_places(fit, images, diameter_nm)
@@ -187,8 +191,8 @@ def detect_by_fit(
     table = detection.table.followed_by(detection.beside)
     table = replace(table, confidence=table.confidence * (1 - beyond))
     if verdict.state is not Trust.REFUSED and (own_diameters or mixed is not None):
-        table = with_own_diameters(table, fit, kinds)
-        table = with_own_positions(table, fit, kinds)
+        table = with_own_diameters(table, fit, kinds, within(progress, FIT_SHARE, 0.9))
+        table = with_own_positions(table, fit, kinds, within(progress, 0.9, 1.0))
     count = with_verdict(detection.count, verdict, wrong)
     return replace(
         detection,

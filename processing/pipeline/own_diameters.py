@@ -13,12 +13,16 @@ from processing.count.own_sizes import combine_measurements, spread_of
 from processing.files.particles import ParticleTable
 from processing.fit.sizes import measure_sizes
 from processing.fit.spheres import SphereFit
+from processing.progress import Progress, silent
 from processing.results import Count, Diameter, ParticleKind
 from processing.series import Float64
 
 
 def with_own_diameters(
-    table: ParticleTable, fit: SphereFit, kinds: Sequence[FittedKind]
+    table: ParticleTable,
+    fit: SphereFit,
+    kinds: Sequence[FittedKind],
+    progress: Progress = silent,
 ) -> ParticleTable:
     """Return particles of a fit, each with its own diameter, standard error and kind.
 
@@ -29,7 +33,9 @@ def with_own_diameters(
     """
     if not len(table):
         return table
+    progress("diameters of the particles", 0.0)
     signals = measure_sizes(fit)
+    progress("diameters of the particles", 1.0)
     _, candidate = cKDTree(fit.centres_nm).query(table.centres_nm)
     members = np.zeros(len(table), np.int64) if fit.kinds is None else fit.kinds[candidate]
     sizes = combine_measurements(

@@ -14,6 +14,7 @@ from processing.count.own_sizes import spread_of
 from processing.files.particles import ParticleTable
 from processing.fit.positions import measure_positions
 from processing.fit.spheres import SphereFit
+from processing.progress import Progress, silent
 from processing.series import Float64
 
 FEWEST_PAIRS = 50
@@ -23,7 +24,10 @@ OUTLIER = 3.5
 
 
 def with_own_positions(
-    table: ParticleTable, fit: SphereFit, kinds: Sequence[FittedKind]
+    table: ParticleTable,
+    fit: SphereFit,
+    kinds: Sequence[FittedKind],
+    progress: Progress = silent,
 ) -> ParticleTable:
     """Return particles of a fit at the positions that their own diameters give, with errors.
 
@@ -48,7 +52,9 @@ def with_own_positions(
     log_sizes, size_errors = np.zeros((2, len(fit.centres_nm)))
     log_sizes[candidate] = share * log_size
     size_errors[candidate] = np.sqrt(share) * error
+    progress("positions of the particles", 0.0)
     positions = measure_positions(fit, log_sizes, size_errors)
+    progress("positions of the particles", 1.0)
     return replace(
         table,
         centres_nm=positions.centres_nm[candidate],

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from controller.app.cli import main as cli
+from controller.bridge import start_bridge as bridge_start
 from controller.bridge.bridge_address import BridgeRefusedError
 from controller.bridge.lease import Lease
 from controller.bridge.remote_microscope import connect
@@ -46,6 +47,15 @@ def test_a_bridge_that_cannot_start_says_why(
     with pytest.raises(BridgeError, match=said) as caught:
         start_bridge(private_folder, microscope=FAKE, settings=settings, extra=options)
     assert "\n" not in str(caught.value)
+
+
+def test_a_bridge_that_is_not_ready_in_time_says_what_to_do(
+    private_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bridge_start, "READY_WITHIN_S", 0.0)
+    with pytest.raises(BridgeError, match="close other programs and try again") as caught:
+        start_bridge(private_folder, microscope=FAKE)
+    assert caught.value.exit_code is ExitCode.BRIDGE
 
 
 def test_a_folder_open_to_others_is_refused(private_folder: Path) -> None:

@@ -10,11 +10,14 @@ from pathlib import Path
 
 import pytest
 
+from controller.app import start_session
 from controller.app.cli.main import main
+from controller.app.start_session import EndedEarlyError, UnwatchedError, start_and_watch
 from controller.common.exit_codes import ExitCode
-from controller.service.service_address import read_address
-from controller.service.session_client import ServiceClient
+from controller.service.service_address import ServiceAddress, read_address
+from controller.service.session_client import NotAnsweringError, ServiceClient
 from controller.service.session_status import SessionStatus
+from controller.session.folder import SessionFolder
 from tests.support.processes import kill_session, python
 from tests.support.simulator_session import write_protocol
 
@@ -53,6 +56,26 @@ def session_pid(folder: Path) -> int:
 def status_of(folder: Path) -> SessionStatus:
     with ServiceClient.connect(folder, read_only=True) as session:
         return session.status()
+
+
+def test_an_unwatched_session_is_named_with_one_way_to_end_it(tmp_path: Path) -> None:
+    address = ServiceAddress(folder=tmp_path, location="", token="", pid=4711, version=1)
+    silent = NotAnsweringError(address, "receiving: timeout")
+    said = str(UnwatchedError(SessionFolder(tmp_path), 4711, silent))
+    assert said.count("kill 4711") == 1
+    assert f"dualtilt attach {tmp_path}" in said
+
+
+def test_a_session_that_is_not_ready_in_time_says_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = SessionFolder.create(tmp_path / "s", write_protocol(tmp_path, seed=7).read_text())
+    monkeypatch.setattr(start_session, "READY_WITHIN_S", 0.2)
+    monkeypatch.setattr(start_session, "SAID_AFTER_S", 0.0)
+    with pytest.raises(EndedEarlyError, match="close other programs and try again") as caught:
+        start_and_watch(folder, None, headless=True)
+    assert caught.value.exit_code is ExitCode.BRIDGE
+    assert capsys.readouterr().err.count("still starting") == 1
 
 
 OF_ANOTHER_VERSION = """

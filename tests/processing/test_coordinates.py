@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -136,3 +137,17 @@ def test_errors_of_positions_may_have_decimal_commas(tmp_path: Path) -> None:
 def test_no_file(tmp_path: Path) -> None:
     with pytest.raises(InputFileError, match="no such file"):
         read_coordinates(tmp_path / "p.csv")
+
+
+def test_one_table_as_csv_and_as_xyz_is_the_same_to_the_last_bit(tmp_path: Path) -> None:
+    rng = np.random.default_rng(3)
+    table = ParticleTable(rng.normal(0, 30, (400, 3)), rng.normal(6, 0.2, 400), rng.random(400))
+    errors = rng.uniform(0.01, 0.05, (4, 400))
+    table = replace(table, diameter_se_nm=errors[0], centre_se_nm=errors[1:].T)
+    write_csv(tmp_path / "p.csv", table)
+    write_xyz(tmp_path / "p.xyz", table)
+    one, other = (read_coordinates(tmp_path / name) for name in ("p.csv", "p.xyz"))
+    np.testing.assert_array_equal(one.centres_nm, other.centres_nm)
+    assert one.diameter_nm is not None and one.error_nm is not None
+    np.testing.assert_array_equal(one.diameter_nm, other.diameter_nm)
+    np.testing.assert_array_equal(one.error_nm, other.error_nm)

@@ -23,9 +23,13 @@ from controller.model.events import (
     State,
     StateChanged,
 )
+from controller.service import session_client
 from controller.service.session_client import ServiceClient, SessionGoneError
 from controller.service.session_server import SessionService
 from controller.session.event_log import read_events
+from controller.session.folder import SessionFolder
+from controller.session.folder_lock import FolderLock
+from controller.ui import headless
 from controller.ui.headless import follow, follow_results
 from tests.support import scripted_session as script
 from tests.support.recording_engine import RecordingEngine
@@ -155,6 +159,45 @@ def test_a_session_that_vanishes_leaves_one_line(tmp_path: Path) -> None:
     follower.join(timeout=60.0)
     assert f"dualtilt resume {tmp_path}" in str(raised[0])
     service.close(ExitCode.OK)
+
+
+def test_a_session_that_does_not_answer_for_a_while_is_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(session_client, "TIMEOUT_S", 0.5)
+    monkeypatch.setattr(headless, "WAIT_S", 0.05)
+    service, answers, out = log_to(tmp_path), threading.Event(), io.StringIO()
+    status_json = service.store.status_json
+    ended: list[ExitCode | str] = []
+
+    def answer_late() -> str:
+        answers.wait()
+        return status_json()
+
+    def watch() -> None:
+        try:
+            ended.append(follow(tmp_path, threading.Event(), out))
+        except DualtiltError as error:
+            ended.append(str(error))
+
+    monkeypatch.setattr(service.store, "status_json", answer_late)
+    with FolderLock(SessionFolder(tmp_path)):
+        service.serve(RecordingEngine())
+        service.publish(script.started(tmp_path))
+        follower = threading.Thread(target=watch)
+        follower.start()
+        deadline_s = time.monotonic() + 60.0
+        while "waiting until it answers" not in out.getvalue() and follower.is_alive():
+            assert time.monotonic() < deadline_s
+            time.sleep(0.01)
+        time.sleep(1.5)  # it does not answer the next attempts either
+        answers.set()
+        service.publish(Alerted(level=Level.WARNING, text="the last line"))
+        service.close(ExitCode.SAFETY)
+        follower.join(timeout=60.0)
+    assert ended == [ExitCode.SAFETY]
+    assert out.getvalue().count("waiting until it answers") == 1
+    assert "the last line" in out.getvalue().splitlines()[-1]
 
 
 def test_no_session_runs(tmp_path: Path) -> None:

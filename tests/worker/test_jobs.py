@@ -58,6 +58,16 @@ SPECIMEN = {
     "other_assemblies_nm": ((700.0, 250.0),),
 }
 WAIT_S = 600.0
+LONG_STAGES = {
+    "sphere fit",
+    "comparison with the images",
+    "judging the count",
+    "diameters of the particles",
+    "positions of the particles",
+    "writing the results",
+    "structure of the assembly",
+}
+"""Stages that take minutes on a busy computer: the job says when each begins."""
 
 
 @pytest.fixture(scope="module")
@@ -98,6 +108,7 @@ def process(folder: Path, job: Job) -> list[Event]:
     stages = [event for event in events if isinstance(event, ProcessingProgressed)]
     assert stages and all(event.job == job.value for event in stages)
     assert all(0 <= event.fraction <= 1 for event in stages)
+    assert {event.stage for event in stages} >= LONG_STAGES
     return events
 
 

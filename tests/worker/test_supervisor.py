@@ -96,7 +96,8 @@ CASES = [
         outcome=JobOutcome(
             job=Job.A,
             ok=False,
-            reason="job A ended its process twice (no message for 1.5 s); it is not tried again",
+            reason="job A ended its process twice "
+            "(ended because it was silent for 1.5 s); it is not tried again",
         ),
         starts=2,
     ),
@@ -127,6 +128,8 @@ def test_outcome_of_a_job(case: Case, tmp_path: Path) -> None:
     deaths = [event.text for event in events if isinstance(event, Alerted)]
     assert len(deaths) == case.starts - 1
     assert all(text.startswith("process worker-jobs has ended") for text in deaths)
+    levels = {event.level for event in events if isinstance(event, Alerted)}
+    assert levels <= {Level.WARNING}  # a task was in progress
 
 
 def log_is_a_folder(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -47,7 +47,7 @@ def _follow(folder: Path, args: argparse.Namespace) -> ExitCode:
     from controller.app.follow_queue import follow_queue
     from controller.app.grid_queue import is_grid
     from controller.service.service_address import NoSessionError, working_process
-    from controller.service.session_client import ServiceClient
+    from controller.service.session_client import NotAnsweringError, ServiceClient
 
     if is_grid(folder):
         return follow_queue(folder, lambda session: _show(session, args, LEAVE_AFTER_S), _say)
@@ -58,6 +58,8 @@ def _follow(folder: Path, args: argparse.Namespace) -> ExitCode:
         if working_process(folder) is None:
             raise
         return _show_results_run(folder)
+    except NotAnsweringError:
+        pass  # what shows it waits until it answers
     return _show(folder, args, None)
 
 
