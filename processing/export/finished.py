@@ -44,8 +44,21 @@ class Finished:
         return read_stack(self.volume)
 
     def read_particles(self) -> ParticleTable:
-        """Read the counted particles."""
-        return read_csv(self.session / PROCESSED / f"particles_{self.name}.csv").counted
+        """Read the counted particles.
+
+        Raises
+        ------
+        InputFileError
+            The table is missing or damaged, or holds fewer particles than were counted.
+        """
+        path = self.session / PROCESSED / f"particles_{self.name}.csv"
+        particles = read_csv(path).counted
+        if len(particles) < self.count.n:
+            raise InputFileError(
+                f"{path}: cut off: it holds {len(particles)} of the {self.count.n} counted "
+                "particles; restore it from a copy, or process the series again"
+            )
+        return particles
 
     @property
     def count(self) -> Count:

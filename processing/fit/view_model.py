@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import islice
 
 import numpy as np
 
@@ -130,8 +132,23 @@ def correct_poses(model: ViewModel, spheres: Spheres, *, correct_tilt: bool) -> 
     Corrects shift and in-plane rotation; with `correct_tilt` the tilt angle as well. A view that
     does not show the spheres keeps its pose.
     """
+    views, xp = model.views, model.views.imager.device.xp
+    changes = islice(changes_by_pose(model, spheres), 4 if correct_tilt else 3)
+    basis = [model.project(spheres.weights), *changes]
+    found = least_squares(xp.stack(basis, axis=1), views, ridge=1e-6)
+    corrections = np.zeros((len(views), 4))
+    for view, (gain, *scaled) in enumerate(found):
+        if gain >= LEAST_GAIN:  # not one that is not a number
+            corrections[view, : len(scaled)] = np.array(scaled) / gain
+    return posed(views, corrections)
+
+
+def changes_by_pose(model: ViewModel, spheres: Spheres) -> Iterator[Array]:
+    """Make the changes of the images by a shift along y and u, in-plane rotation and tilt.
+
+    Each are spectra [view, ky, kx] for one pixel or one radian.
+    """
     views, imager = model.views, model.views.imager
-    xp, gradient_y, gradient_u = imager.device.xp, imager.gradient_y, imager.gradient_u
     points = views.project(spheres.centres_nm)
     amplitudes = imager.device.to_device(spheres.amplitudes)
     to_layers = model.splines.value_transposed
@@ -140,18 +157,13 @@ def correct_poses(model: ViewModel, spheres: Spheres, *, correct_tilt: bool) -> 
         weights = (amplitudes * factors).astype(np.float32)
         return model.forward(to_layers @ weights.ravel())
 
-    images = weighted_images(xp.ones(points.shape[:2]))
-    along_u, along_y = (weighted_images(points[..., axis]) for axis in (1, 0))
-    rotated = gradient_y * along_u - gradient_u * along_y
-    basis = [images, gradient_y * images, gradient_u * images, rotated]
-    if correct_tilt:
-        basis.append(gradient_u * weighted_images(views.depth(spheres.centres_nm)))
-    found = least_squares(xp.stack(basis, axis=1), views, ridge=1e-6)
-    corrections = np.zeros((len(views), 4))
-    for view, (gain, *scaled) in enumerate(found):
-        if gain >= LEAST_GAIN:  # not one that is not a number
-            corrections[view, : len(scaled)] = np.array(scaled) / gain
-    return posed(views, corrections)
+    gradient_y, gradient_u = imager.gradient_y, imager.gradient_u
+    images = weighted_images(imager.device.xp.ones(points.shape[:2]))
+    yield gradient_y * images
+    yield gradient_u * images
+    along_y, along_u = (weighted_images(points[..., axis]) for axis in (0, 1))
+    yield gradient_y * along_u - gradient_u * along_y
+    yield gradient_u * weighted_images(views.depth(spheres.centres_nm))
 
 
 def posed(views: Views, corrections: Float64) -> Views:

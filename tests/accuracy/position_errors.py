@@ -90,25 +90,32 @@ def row(name: str, errors: Errors) -> str:
     return f"| {name} | {len(errors.z_nm)} | {' | '.join(cells)} |"
 
 
-def main(arguments: list[str]) -> int:
-    """Print the lines of one data set; 1 if a total ratio is not within 20 %."""
-    packing, assembly_nm, dwell_us, seed, every = arguments
+def measure(
+    packing: Packing, assembly_nm: float, dwell_us: float, seed: int, every: int
+) -> dict[str, Errors]:
+    """Record and process both series; return the errors of A, B and both."""
     case = Case(
+        packing.value,
         packing,
-        Packing(packing),
-        assembly_nm=float(assembly_nm),
-        pixels=int(np.ceil((float(assembly_nm) + MARGIN_NM) / PIXEL_NM / 16) * 16),
+        assembly_nm=assembly_nm,
+        pixels=int(np.ceil((assembly_nm + MARGIN_NM) / PIXEL_NM / 16) * 16),
         pixel_nm=PIXEL_NM,
-        dwell_us=float(dwell_us),
-        every=int(every),
+        dwell_us=dwell_us,
+        every=every,
     )
-    data = case.record(int(seed))
+    data = case.record(seed)
     settings = ProcessSettings()
     a = process_series(as_read(data.a, PIXEL_NM, "A"), settings)
     b = process_series(as_read(data.b, PIXEL_NM, "B"), settings)
     fused = combine_series(a, b, settings)
     tables = {"A": a.detection.table, "B": fused.table_b, "both": fused.detection.table}
-    found = {name: errors_of(data.truth.centres_nm, table) for name, table in tables.items()}
+    return {name: errors_of(data.truth.centres_nm, table) for name, table in tables.items()}
+
+
+def main(arguments: list[str]) -> int:
+    """Print the lines of one data set; 1 if a total ratio is not within 20 %."""
+    packing, assembly_nm, dwell_us, seed, every = arguments
+    found = measure(Packing(packing), float(assembly_nm), float(dwell_us), int(seed), int(every))
     for name, errors in found.items():
         print(row(name, errors), flush=True)
     return int(any(abs(total_ratio(errors) - 1) > TOLERATED for errors in found.values()))

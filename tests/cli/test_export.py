@@ -81,6 +81,19 @@ def test_refuses_a_volume_that_was_cut_off(
     assert not (session / "export").exists()
 
 
+@pytest.mark.parametrize("target", ["star", "imod", "dynamo", "nexus"])
+def test_refuses_a_table_that_was_cut_off(
+    target: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    session = make_finished(tmp_path / "session")
+    table = session / "processed/particles_fused.csv"
+    lines = table.read_text().splitlines(keepends=True)
+    table.write_text("".join(lines[:-2]))  # the last line is beside the object
+    assert run(session, "--to", target) == ExitCode.USAGE
+    assert "particles_fused.csv: cut off: it holds" in capsys.readouterr().err
+    assert not list((session / "export").iterdir())
+
+
 def test_waits_for_the_fused_volume(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     session = make_finished(tmp_path / "session")
     path = session / "processed/summary.json"

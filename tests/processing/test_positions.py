@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
@@ -10,9 +11,11 @@ from scipy.spatial import cKDTree
 
 from processing.combine.pose import fit_pose
 from processing.files.particles import ParticleTable
-from processing.fit import positions
+from processing.fit import position_system
+from processing.fit.line_jitter import drawn_jitter, row_pulls, row_slopes, squared_jitter
 from processing.fit.positions import measure_positions
 from processing.fit.spheres import SphereFit, fit_spheres
+from processing.fit.view_model import model_views, posed
 from processing.pipeline.own_positions import calibrated_by_pairs
 from processing.series import TiltSeries
 from tests.support.spheres import packed, tilt_series
@@ -65,14 +68,57 @@ def test_the_standard_errors_are_right(fit: SphereFit) -> None:
     assert np.mean(uncertain.errors_nm**2) > 1.05 * np.mean(found.errors_nm**2)
 
 
+def test_small_errors_of_the_poses_do_not_move_the_particles(fit: SphereFit) -> None:
+    """Tilt angles that are all too small would stretch the specimen along the beam."""
+    errors = np.random.default_rng(10).normal(0, (0.1, 0.1, 0.003, 0.003), (len(ANGLES), 4))
+    errors[:, 3] -= 0.01 * np.deg2rad(ANGLES)
+    by_group = np.split(errors, np.cumsum([len(some) for some in fit.views])[:-1])
+    wrong = tuple(posed(some, its) for some, its in zip(fit.views, by_group, strict=True))
+    found, moved = (
+        measure_positions(each, np.log1p(CHANGES), EXACT)
+        for each in (fit, replace(fit, views=wrong))
+    )
+    placed_nm = fit_pose(found.centres_nm, moved.centres_nm).apply(moved.centres_nm)
+    moves = (placed_nm - found.centres_nm) / found.errors_nm
+    assert np.sqrt(np.mean(moves**2)) < 0.3
+
+
+@pytest.mark.parametrize("jitter_px", [0.4, 0.0])
+def test_displaced_lines_are_told_from_noise(fit: SphereFit, jitter_px: float) -> None:
+    views = fit.views
+    modelled = [
+        model_views(some, fit.beams[0], fit.spheres).project(fit.spheres.weights) for some in views
+    ]
+    slopes = [row_slopes(*each) for each in zip(views, modelled, strict=True)]
+    rng = np.random.default_rng(11)
+
+    def noise() -> list[np.ndarray]:
+        return [
+            some.imager.spectra(rng.standard_normal(slope.shape, np.float32))
+            for some, slope in zip(views, slopes, strict=True)
+        ]
+
+    def jitter() -> list[np.ndarray]:
+        return [
+            drawn_jitter(some, slope, rng.standard_normal(slope.shape[:2], np.float32))
+            for some, slope in zip(views, slopes, strict=True)
+        ]
+
+    recorded = [one + jitter_px * other for one, other in zip(noise(), jitter(), strict=True)]
+    with ThreadPoolExecutor(1) as pool:
+        pulls = [row_pulls(views, slopes, each, pool) for each in (recorded, noise(), jitter())]
+    assert np.sqrt(squared_jitter(*pulls)) == pytest.approx(jitter_px, abs=0.1)
+
+
 def test_more_steps_do_not_change_positions_and_errors(
     fit: SphereFit, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Solutions that stop early lack a part of the errors along the beam above all."""
     found = measure_positions(fit, np.log1p(CHANGES), EXACT)
-    monkeypatch.setattr(positions, "TOLERANCE", 1e-3)
+    monkeypatch.setattr(position_system, "TOLERANCE", 1e-3)
     converged = measure_positions(fit, np.log1p(CHANGES), EXACT)
-    moved = np.abs(found.centres_nm - converged.centres_nm) / converged.errors_nm
+    placed_nm = fit_pose(converged.centres_nm, found.centres_nm).apply(found.centres_nm)
+    moved = np.abs(placed_nm - converged.centres_nm) / converged.errors_nm
     assert np.sqrt(np.mean(moved**2)) < LEAST_MOVE
     ratio = (found.errors_nm**2).mean(axis=0) / (converged.errors_nm**2).mean(axis=0)
     np.testing.assert_allclose(np.sqrt(ratio), 1, atol=0.03)

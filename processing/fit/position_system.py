@@ -1,0 +1,154 @@
+"""Normal equations of the positions of spheres that have their own diameters."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+
+from processing.device import Array
+from processing.fit.free_poses import FreePoses
+from processing.fit.scatter import average_nearby, squared_scatter, view_weights
+from processing.fit.size_model import UNKNOWNS, SizeModel, size_models
+from processing.fit.solve import (
+    conjugate_gradients,
+    displaced_layers,
+    displacement_blocks,
+    forces,
+    own_stiffness,
+    sum_models,
+)
+from processing.fit.view import Spheres
+from processing.fit.view_model import ViewModel
+from processing.series import Float32, Float64
+
+FEWEST_STEPS, MORE_STEPS, TOLERANCE = 4, 36, 0.03
+"""Steps of conjugate gradients, which go on until the fraction of the forces that is left is small.
+Layers that line up converge slowly, along the beam above all. Solutions of fewer steps leave a part
+of the errors in the positions, and leave out another part of those that the noise causes."""
+
+
+@dataclass(frozen=True, eq=False)
+class PositionSystem:
+    """Normal equations of amplitudes and displacements, for spheres of known sizes.
+
+    Changes [n, 4] are those of the amplitude and of x, y and z (nm). The poses are eliminated.
+
+    Attributes
+    ----------
+    poses
+        Changes of the images by their poses, for each group of views.
+    unknowns
+        State at which the equations are linear, [n, UNKNOWNS]; the displacements are 0.
+    inverse
+        Inverse block of the displacements of each sphere alone, [n, 3, 3].
+    own
+        Squared norm of the images of each sphere, [n].
+    """
+
+    models: list[SizeModel]
+    poses: list[FreePoses]
+    spheres: Spheres
+    unknowns: Float64
+    inverse: Float64
+    own: Float32
+    pool: Executor
+
+    def residuals(self) -> list[Array]:
+        """Return images minus model for each group of views."""
+        weights = self.spheres.weights
+        return list(self.pool.map(lambda one: one.residual(self.unknowns, weights), self.models))
+
+    def left(self, spectra: Sequence[Array], changes: Float64) -> list[Array]:
+        """Return what changes [n, 4], and the best poses with them, leave of spectra."""
+        weights = self.spheres.weights
+
+        def left(one: SizeModel, poses: FreePoses, each: Array) -> Array:
+            return poses.without(each - _changed(one.model, changes, weights))
+
+        return list(self.pool.map(left, self.models, self.poses, spectra))
+
+    def solve(self, spectra: Sequence[Array]) -> Float64:
+        """Return changes [n, 4] that explain spectra best; false candidates stay."""
+        weights, particles = self.spheres.weights, self.spheres.are_particles[:, None]
+        groups = list(zip(self.models, self.poses, strict=True))
+
+        def adjoint(group: tuple[SizeModel, FreePoses, Array]) -> Float64:
+            one, poses, each = group
+            return _adjoint(one.model, poses.without(each), weights)
+
+        def normal_product(changes: Float64) -> Float64:
+            def product(group: tuple[SizeModel, FreePoses]) -> Float64:
+                one, poses = group
+                changed = _changed(one.model, changes, weights)
+                return _adjoint(one.model, poses.without(changed), weights)
+
+            result: Float64 = sum_models(self.pool, product, groups)
+            return result * particles
+
+        def precondition(right: Float64) -> Float64:
+            moves = np.einsum("nij,nj->ni", self.inverse, right[:, 1:])
+            return np.column_stack([right[:, 0] / self.own, moves]) * particles
+
+        right: Float64 = sum_models(
+            self.pool, adjoint, list(zip(self.models, self.poses, spectra, strict=True))
+        )
+        return conjugate_gradients(
+            normal_product, right * particles, precondition, FEWEST_STEPS, MORE_STEPS, TOLERANCE
+        )
+
+    def scatter(self, spectra: Sequence[Array]) -> Float64:
+        """Return the summed variances of x, y and z that spectra cause near each sphere, [n]."""
+        weights = self.spheres.weights
+
+        def forces_in(one: SizeModel, each: Array) -> Float32:
+            model, views = one.model, one.model.views
+            layers = model.adjoint(each)
+            along = [
+                views.imager.device.to_host(slopes @ layers).reshape(len(views), -1) * weights
+                for slopes in (model.splines.slope_y, model.splines.slope_u)
+            ]
+            axes = views.axes[:, :2].astype(np.float32)
+            return np.asarray(np.einsum("kvn,vki->vni", np.stack(along), axes), np.float32)
+
+        parts = list(self.pool.map(forces_in, self.models, spectra))
+        views_of = [one.model.views for one in self.models]
+        series = np.concatenate([np.full(len(each), each.series) for each in views_of])
+        pairs = view_weights(np.concatenate([each.axes for each in views_of]), series)
+        found = squared_scatter(np.concatenate(parts), pairs, self.inverse)
+        particles = self.spheres.are_particles
+        found[particles] = average_nearby(found[particles], self.spheres.centres_nm[particles])
+        return found
+
+
+def _changed(model: ViewModel, changes: Float64, weights: Float32) -> Array:
+    """Return the spectra of changes of amplitude and position, [n, 4]."""
+    amplitudes = model.views.repeat(changes[:, 0].astype(np.float32))
+    layers = model.splines.value_transposed @ amplitudes
+    return model.forward(layers + displaced_layers(model, changes[:, 1:], weights))
+
+
+def _adjoint(model: ViewModel, spectra: Array, weights: Float32) -> Float64:
+    """Apply the adjoint of `_changed`, [n, 4]."""
+    layers = model.adjoint(spectra)
+    amplitudes = model.sum_over_views(model.splines.value @ layers)
+    return np.column_stack([amplitudes, forces(model, layers, weights)])
+
+
+def position_system(
+    models: Sequence[ViewModel], spheres: Spheres, log_sizes: Float64, pool: Executor
+) -> PositionSystem:
+    unknowns = np.zeros((len(log_sizes), UNKNOWNS))
+    unknowns[:, 0] = spheres.amplitudes
+    unknowns[:, 1] = spheres.amplitudes * log_sizes
+    weights = spheres.weights
+    with_contrasts = partial(SizeModel.with_contrasts, unknowns=unknowns, weights=weights)
+    sized = list(pool.map(with_contrasts, size_models(models)))
+    views = [one.model for one in sized]
+    _, inverse = displacement_blocks(views, spheres, pool)
+    poses = list(pool.map(partial(FreePoses.of, spheres=spheres), views))
+    own = own_stiffness(views, len(weights))
+    return PositionSystem(sized, poses, spheres, unknowns, inverse, own, pool)
