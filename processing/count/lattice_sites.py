@@ -12,6 +12,7 @@ from __future__ import annotations
 from itertools import product
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from processing.count.stacked_lattice import ON_SITE, StackedLattice
@@ -81,7 +82,7 @@ def distance_from_sites(
         return unknown
     entrance_nm = places_nm[first]
     bond_nm = float(np.median(cKDTree(entrance_nm).query(entrance_nm, k=2)[0][:, 1]))
-    start = _bonds(entrance_nm, bond_nm)
+    start = usual_bonds(entrance_nm, bond_nm)
     if start is None:
         return unknown
     from_middle_nm = np.linalg.norm(entrance_nm - entrance_nm.mean(axis=0), axis=1)
@@ -98,7 +99,7 @@ def distance_from_sites(
         lattice = lattice.fitted(centres_nm, sharpness[particle])
     off_site = lattice.distance(places_nm)
     usual = np.median(scatter[particle & (off_site < ON_SITE)])
-    other = _share_of_bonds(lattice.vectors_nm, places_nm, centres_nm) < SAME_CRYSTAL
+    other = share_of_bonds(lattice.vectors_nm, places_nm, centres_nm) < SAME_CRYSTAL
     on_site = lattice.distance(centres_nm) < ON_SITE
     around = cKDTree(centres_nm).query(places_nm, k=range(1, min(AROUND, len(centres_nm)) + 1))[1]
     other &= on_site[around].mean(axis=1) < SAME_SITES
@@ -108,25 +109,51 @@ def distance_from_sites(
     return np.where(other, np.nan, off_site)
 
 
-def _share_of_bonds(vectors: Float64, places_nm: Float64, centres_nm: Float64) -> Float64:
+def share_of_bonds(vectors: Float64, places_nm: Float64, centres_nm: Float64) -> Float64:
     """Return the share [n] of the bonds around places that are those of a lattice [3, 3]."""
+    bonds, off = _bonds_off(vectors, centres_nm)
+    return _mean_around(places_nm, centres_nm, bonds, off < SAME_BOND)
+
+
+def turn_of_bonds(vectors: Float64, places_nm: Float64, centres_nm: Float64) -> Float64:
+    """Return the mean distance [n] of the bonds around places from those of a lattice [3, 3].
+
+    In bonds; `SAME_BOND` at most for each.
+    """
+    bonds, off = _bonds_off(vectors, centres_nm)
+    return _mean_around(places_nm, centres_nm, bonds, np.minimum(off, SAME_BOND))
+
+
+def _bonds_off(vectors: Float64, centres_nm: Float64) -> tuple[NDArray[np.intp], Float64]:
+    """Return the ends [bonds, 2] of all bonds, and their distances [bonds] from the lattice's."""
     bond_nm = float(np.linalg.norm(vectors, axis=1).mean())
-    steps = np.array([step for step in product((-1, 0, 1), repeat=3) if any(step)]) @ vectors
-    steps = steps[np.linalg.norm(steps, axis=1) < CONTACT * bond_nm]
-    tree = cKDTree(centres_nm)
-    one, other = tree.query_pairs(CONTACT * bond_nm, output_type="ndarray").T
-    off_nm = cKDTree(steps).query(centres_nm[other] - centres_nm[one])[0]
-    ends = np.concatenate([one, other])
-    along = np.tile(off_nm < SAME_BOND * bond_nm, 2)
-    number = np.bincount(ends, minlength=len(centres_nm))
-    same = np.bincount(ends[along], minlength=len(centres_nm))
-    around = tree.query(places_nm, k=range(1, min(AROUND, len(centres_nm)) + 1))[1]
-    found = same[around].sum(axis=1) / np.maximum(number[around].sum(axis=1), 1)
+    bonds = cKDTree(centres_nm).query_pairs(CONTACT * bond_nm, output_type="ndarray")
+    one, other = bonds.T
+    off_nm = cKDTree(contacts(vectors)).query(centres_nm[other] - centres_nm[one])[0]
+    return bonds, off_nm / bond_nm
+
+
+def _mean_around(
+    places_nm: Float64, centres_nm: Float64, bonds: NDArray[np.intp], value: Float64 | Bools
+) -> Float64:
+    """Return the mean [n] of a value [bonds] over the bonds of the particles nearest to places."""
+    number = np.bincount(bonds.ravel(), minlength=len(centres_nm))
+    total = np.bincount(bonds.ravel(), np.repeat(value, 2), minlength=len(centres_nm))
+    around = range(1, min(AROUND, len(centres_nm)) + 1)
+    nearest = cKDTree(centres_nm).query(places_nm, k=around)[1]
+    found = total[nearest].sum(axis=1) / np.maximum(number[nearest].sum(axis=1), 1)
     return np.asarray(found, np.float64)
 
 
-def _bonds(centres_nm: Float64, bond_nm: float) -> Float64 | None:
-    """Return three usual bonds [3, 3], 60 degrees apart; None without them."""
+def contacts(vectors: Float64) -> Float64:
+    """Return the bonds [12, 3] of each particle in a close-packed lattice [3, 3]."""
+    bond_nm = float(np.linalg.norm(vectors, axis=1).mean())
+    steps = np.array([step for step in product((-1, 0, 1), repeat=3) if any(step)]) @ vectors
+    return np.asarray(steps[np.linalg.norm(steps, axis=1) < CONTACT * bond_nm], np.float64)
+
+
+def usual_bonds(centres_nm: Float64, bond_nm: float) -> Float64 | None:
+    """Return three usual bonds [3, 3] of particles [n, 3], 60 degrees apart; None without them."""
     one, other = cKDTree(centres_nm).query_pairs(CONTACT * bond_nm, output_type="ndarray").T
     bonds = centres_nm[other] - centres_nm[one]
     bonds = np.vstack([bonds, -bonds])

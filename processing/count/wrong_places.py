@@ -4,17 +4,17 @@ There are two ways to a wrong place. A residual near the sphere pulls it; this s
 too far apart or the images contradict one another. And on the exit side of one series spheres are
 so blurred that several places explain the images equally well, without any residual. Four figures
 tell such spheres from the others: how sharp their images are, how far apart the tilts are, how
-much the distances to nearest neighbours scatter around them, and in a single crystal how far they
-are from the sites of its lattice. Right places of equal spheres in contact have nearly equal
+much the distances to nearest neighbours scatter around them, and in a crystal or a grain how far
+they are from the sites of its lattice. Right places of equal spheres in contact have nearly equal
 distances.
 
 The rule of one series was fitted to simulated series by `python -m tests.calibration.fit`
-(docs/decisions/0030, 0033, 0036 and 0040).
+(docs/decisions/0030, 0033, 0036, 0040 and 0042).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -62,8 +62,10 @@ class Places:
     scatter
         [n], scatter of the distances to nearest neighbours around the place (`local_scatter`).
     off_site
-        [n], distance from the nearest site of the crystal, in bonds (`distance_from_sites`); NaN
-        outside a single crystal.
+        [n], distance from the nearest site of the crystal (`distance_from_sites`) or of the grain
+        (`distance_from_grains`), in bonds; NaN where no lattice is known.
+    in_grains
+        True if the sites are those of several grains.
     usual_scatter
         Median of the scatter of all particles.
     step
@@ -75,19 +77,23 @@ class Places:
     sharpness: Float64
     scatter: Float64
     off_site: Float64
+    in_grains: bool
     usual_scatter: float
     step: float
 
     def select(self, chosen: NDArray[np.intp]) -> Places:
         """Return the figures of some of the spheres."""
-        return Places(
-            self.place_error[chosen],
-            self.sharpness[chosen],
-            self.scatter[chosen],
-            self.off_site[chosen],
-            self.usual_scatter,
-            self.step,
+        return replace(
+            self,
+            place_error=self.place_error[chosen],
+            sharpness=self.sharpness[chosen],
+            scatter=self.scatter[chosen],
+            off_site=self.off_site[chosen],
         )
+
+    def without_sites(self) -> Places:
+        """Return the figures as they are where no lattice is known."""
+        return replace(self, off_site=np.full(len(self.off_site), np.nan), in_grains=False)
 
 
 @dataclass(frozen=True)
@@ -96,26 +102,36 @@ class ExitRule:
 
     The odds are (step . scatter . usual scatter / limit)^steepness / sharpness^sharpening. In a
     crystal a place is wrong if its true distance from the site exceeds `even`; the distance found
-    has a normal error. `FAULTS` and `filled` limit its odds by those of the images.
+    has a normal error. `FAULTS` and `filled` limit its odds by those of the images. Several grains
+    have figures of their own.
     """
 
-    limit: float = 0.1
+    limit: float = 0.132
     """Product of the three at which the odds are even for the sharpest spheres."""
-    steepness: float = 1.65
+    steepness: float = 1.59
     """Power with which the odds grow with this product."""
-    sharpening: float = 6.05
+    sharpening: float = 6.3
     """Power with which the odds fall with the sharpness."""
-    by_chance: float = 0.384
+    by_chance: float = 0.407
     """Share of the spheres whose place nothing shows that are near a particle all the same; none
     beside a single crystal, of which the images show most."""
-    even: float = 0.215
+    even: float = 0.244
     """Distance from a site of the crystal, in bonds, at which the odds are even: a quarter of a
     diameter, and the scatter of the particles around the sites."""
-    distance_se: float = 0.029
+    distance_se: float = 0.0606
     """Standard error of the distance from a site, in bonds."""
-    filled: float = 0.0184
+    filled: float = 0.0547
     """Share of wrong places that lie on a site, by chance or in a vacancy. Residuals of the images
     that show a wrong place count for more than the lattice."""
+    grain_even: float = 0.238
+    """The same distance in one of several grains."""
+    grain_se: float = 0.0587
+    """Standard error of the distance from a site of a grain, which is smaller than a crystal."""
+    grain_filled: float = 0.0361
+    """Smallest odds on a site of a grain, over the odds of the images."""
+    grain_beside: float = 0.0258
+    """Odds of the images, over the largest odds beside the sites of all grains: some right places
+    are in a grain of which no lattice is known."""
 
 
 ONE_SERIES = ExitRule()
@@ -134,11 +150,21 @@ def wrong_place_chance(places: Places, rule: ExitRule = ONE_SERIES) -> Float64:
     in_no_crystal = np.isnan(places.off_site)
     by_chance = rule.by_chance if in_no_crystal.all() else 0.0
     right = (1 - _chance(pulled)) * (1 - (1 - by_chance) * _chance(unseen))
-    beyond = (places.off_site - rule.even) / rule.distance_se
-    log_odds = log_ndtr(beyond) - log_ndtr(-beyond)
-    beside = np.exp(np.clip(log_odds, -LARGEST_LOG_ODDS, LARGEST_LOG_ODDS))
-    beside = np.clip(beside, rule.filled * pulled, (pulled + unseen) / FAULTS)
+    images = pulled + unseen
+    if places.in_grains:
+        beside = _odds_beside(places.off_site, rule.grain_even, rule.grain_se)
+        beside = np.clip(beside, rule.grain_filled * images, images / rule.grain_beside)
+    else:
+        beside = _odds_beside(places.off_site, rule.even, rule.distance_se)
+        beside = np.clip(beside, rule.filled * pulled, images / FAULTS)
     return np.where(in_no_crystal, 1 - right, _chance(beside))
+
+
+def _odds_beside(off_site: Float64, even: float, distance_se: float) -> Float64:
+    """Return the odds [n] that the true distance from a site exceeds `even`."""
+    beyond = (off_site - even) / distance_se
+    log_odds = log_ndtr(beyond) - log_ndtr(-beyond)
+    return np.asarray(np.exp(np.clip(log_odds, -LARGEST_LOG_ODDS, LARGEST_LOG_ODDS)), np.float64)
 
 
 def local_scatter(places_nm: Float64, centres_nm: Float64, sizes_nm: Float64) -> Float64:

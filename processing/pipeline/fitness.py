@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.spatial import cKDTree
 
+from processing.count.grain_sites import distance_from_grains
 from processing.count.lattice_sites import distance_from_sites
 from processing.count.wrong_places import Places, local_scatter, wrong_place_chance
 from processing.fit.spheres import SphereFit
@@ -199,11 +200,22 @@ def places_of(spheres: FittedSpheres) -> Places:
     centres_nm, particle = spheres.centres_nm, spheres.amplitudes > PARTICLE
     scatter = local_scatter(centres_nm, centres_nm[particle], spheres.sizes_nm[particle])
     usual = float(np.median(scatter[particle])) if particle.any() else 0.0
-    off_site = np.full(len(scatter), np.nan)
+    off_site, in_grains = np.full(len(scatter), np.nan), False
     if spheres.step:
         entrance = centres_nm[:, 2] >= np.median(centres_nm[particle, 2])
         off_site = distance_from_sites(centres_nm, spheres.sharpness, scatter, particle, entrance)
-    return Places(spheres.place_error, spheres.sharpness, scatter, off_site, usual, spheres.step)
+        if np.isnan(off_site).all():
+            off_site = distance_from_grains(centres_nm, spheres.sharpness, particle, entrance)
+            in_grains = bool(np.isfinite(off_site).any())
+    return Places(
+        place_error=spheres.place_error,
+        sharpness=spheres.sharpness,
+        scatter=scatter,
+        off_site=off_site,
+        in_grains=in_grains,
+        usual_scatter=usual,
+        step=spheres.step,
+    )
 
 
 def _in_use(series: Sequence[TiltSeries], fit: SphereFit) -> list[TiltSeries]:

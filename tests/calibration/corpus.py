@@ -70,6 +70,20 @@ CORPUS = tuple(
         (150.0, MULTI_GRAIN, 5.0, 325, ("A",)),
         (165.0, DISORDERED, 6.0, 326, ("A",)),
         (165.0, MULTI_GRAIN, 3.0, 326, ("B",)),
+        (165.0, MULTI_GRAIN, 6.0, 341, ("A",)),
+        (165.0, DISORDERED, 6.0, 341, ("B",)),
+        (165.0, MULTI_GRAIN, 6.0, 342, ("B",)),
+        (165.0, MULTI_GRAIN, 4.0, 343, ("A",)),
+        (165.0, DISORDERED, 5.0, 342, ("A",)),
+        (150.0, MULTI_GRAIN, 5.0, 344, ("B",)),
+        (140.0, MULTI_GRAIN, 6.0, 345, ("A",)),
+        (165.0, DISORDERED, 4.0, 343, ("B",)),
+        (165.0, MULTI_GRAIN, 5.0, 346, ("A",)),
+        (150.0, DISORDERED, 6.0, 344, ("A",)),
+        (165.0, MULTI_GRAIN, 3.0, 347, ("B",)),
+        (150.0, MULTI_GRAIN, 6.0, 348, ("B",)),
+        (140.0, DISORDERED, 6.0, 345, ("B",)),
+        (165.0, FAULTED, 5.0, 346, ("B",)),
     )
 )
 """Cases, and which of their series."""

@@ -63,22 +63,36 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def fit_rule(measured: Sequence[Judged]) -> ExitRule:
-    """Return the rule of images, fitted to series of no single crystal, and that of the lattice.
+    """Return the rule of images, fitted to series of no single crystal, and those of the lattices.
 
-    The first decides in these series, the lattice in the others.
+    The lattices decide in single crystals and in several grains, the images in the others.
     """
     crystals, others = _parted(measured)
-    return fit_lattice(crystals, fit_images(others))
+    return fit_grains(others, fit_lattice(crystals, fit_images(others)))
 
 
 def fit_images(measured: Sequence[Judged]) -> ExitRule:
-    """Return the rule of images and neighbours under which the truth is most likely."""
-    return _most_likely(measured, ExitRule(), ("limit", "steepness", "sharpening", "by_chance"))
+    """Return the rule of images and neighbours under which the truth is most likely.
+
+    It is fitted as if no lattice of a grain were known.
+    """
+    names = ("limit", "steepness", "sharpening", "by_chance")
+    return _most_likely([_without_sites(one) for one in measured], ExitRule(), names)
 
 
 def fit_lattice(measured: Sequence[Judged], rule: ExitRule) -> ExitRule:
     """Return a rule with the figures of the lattice under which the truth is most likely."""
     return _most_likely(measured, rule, ("even", "distance_se", "filled"))
+
+
+def fit_grains(measured: Sequence[Judged], rule: ExitRule) -> ExitRule:
+    """Return a rule with the figures of several grains under which the truth is most likely."""
+    names = ("grain_even", "grain_se", "grain_filled", "grain_beside")
+    return _most_likely([one for one in measured if one.in_grains], rule, names)
+
+
+def _without_sites(one: Judged) -> Judged:
+    return replace(one, places=one.places.without_sites(), found=one.found.without_sites())
 
 
 def _most_likely(measured: Sequence[Judged], start: ExitRule, names: Sequence[str]) -> ExitRule:
@@ -112,6 +126,8 @@ def rules_left_out(measured: Sequence[Judged]) -> dict[str, ExitRule]:
         rule = images
         if any(one.specimen == specimen for one in others):
             rule = fit_images([one for one in others if one.specimen != specimen])
+        if any(one.specimen == specimen for one in others if one.in_grains):
+            rule = fit_grains([one for one in others if one.specimen != specimen], rule)
         if any(one.specimen == specimen for one in crystals):
             rule = fit_lattice([one for one in crystals if one.specimen != specimen], rule)
         rules[specimen] = rule

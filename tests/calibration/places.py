@@ -90,7 +90,12 @@ class Judged:
     @property
     def in_crystal(self) -> bool:
         """True if the sites of a single crystal are known."""
-        return bool(np.isfinite(self.places.off_site).any())
+        return bool(np.isfinite(self.places.off_site).any()) and not self.in_grains
+
+    @property
+    def in_grains(self) -> bool:
+        """True if the sites of several grains are known."""
+        return self.places.in_grains
 
 
 def judged_case(case: Case, wanted: Sequence[str]) -> list[Judged]:

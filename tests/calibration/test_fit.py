@@ -14,7 +14,7 @@ from processing.results import Count
 from simulator.settings import Packing
 from tests.calibration.cases import Case
 from tests.calibration.corpus import case_of
-from tests.calibration.fit import fit_lattice, fit_rule, rules_left_out
+from tests.calibration.fit import fit_grains, fit_lattice, fit_rule, rules_left_out
 from tests.calibration.left_out import by_series, count_error, joint_chance, left_out_part, tenths
 from tests.calibration.page import left_out_of, with_left_out
 from tests.calibration.places import Judged, judged_case
@@ -26,12 +26,22 @@ RULE = ExitRule(
 PARTICLES = 5000
 
 
-def made_by(rule: ExitRule, seed: int, *, crystal: bool = False) -> Judged:
-    """Return particles of which a share is real that is their confidence by a rule."""
+def made_by(rule: ExitRule, seed: int, *, sites: str = "none") -> Judged:
+    """Return particles of which a share is real that is their confidence by a rule.
+
+    They are in no lattice, in a single crystal or in several grains.
+    """
     rng = np.random.default_rng(seed)
-    sharpness, scatter = rng.uniform(0.2, 1, PARTICLES), rng.uniform(0.01, 0.15, PARTICLES)
-    off_site = rng.uniform(0.05, 0.3, PARTICLES) if crystal else np.full(PARTICLES, np.nan)
-    places = Places(np.zeros(PARTICLES), sharpness, scatter, off_site, 0.04, 2.0 + 0.3 * seed)
+    known = sites != "none"
+    places = Places(
+        place_error=np.zeros(PARTICLES),
+        sharpness=rng.uniform(0.2, 1, PARTICLES),
+        scatter=rng.uniform(0.01, 0.15, PARTICLES),
+        off_site=rng.uniform(0.05, 0.3, PARTICLES) if known else np.full(PARTICLES, np.nan),
+        in_grains=sites == "grains",
+        usual_scatter=0.04,
+        step=2.0 + 0.3 * seed,
+    )
     one = judged(f"specimen {seed}", np.ones(PARTICLES), places, np.zeros(PARTICLES, bool))
     return replace(one, real=rng.random(PARTICLES) < one.confidence(rule))
 
@@ -54,7 +64,7 @@ def test_the_fit_finds_the_rule() -> None:
 
 
 def test_the_fit_finds_the_rule_of_the_lattice() -> None:
-    crystals = [made_by(RULE, seed, crystal=True) for seed in range(3)]
+    crystals = [made_by(RULE, seed, sites="crystal") for seed in range(3)]
     start = replace(RULE, even=0.25, distance_se=0.015)
     found = fit_lattice([*MEASURED, *crystals], start)
     assert found.even == pytest.approx(RULE.even, rel=0.02)
@@ -63,13 +73,25 @@ def test_the_fit_finds_the_rule_of_the_lattice() -> None:
     assert replace(found, even=RULE.even, distance_se=RULE.distance_se, filled=RULE.filled) == RULE
 
 
-@pytest.mark.parametrize("crystal", [False, True], ids=["no crystal", "crystal"])
-def test_a_specimen_is_tested_by_the_rule_of_the_others(crystal: bool) -> None:
-    others = [made_by(RULE, seed, crystal=crystal) for seed in range(3)]
-    odd = made_by(RULE, 3, crystal=crystal)
+def test_the_fit_finds_the_rule_of_several_grains() -> None:
+    wanted = replace(RULE, grain_even=0.19, grain_se=0.04, grain_filled=0.1, grain_beside=0.2)
+    grains = [made_by(wanted, seed, sites="grains") for seed in range(3)]
+    found = fit_grains(grains, RULE)
+    assert found.grain_even == pytest.approx(wanted.grain_even, rel=0.03)
+    assert found.grain_se == pytest.approx(wanted.grain_se, rel=0.15)
+    assert found.grain_filled == pytest.approx(wanted.grain_filled, rel=0.3)
+    assert found.grain_beside == pytest.approx(wanted.grain_beside, rel=0.3)
+    assert fit_rule([*MEASURED, *grains]).grain_even == pytest.approx(wanted.grain_even, rel=0.03)
+
+
+@pytest.mark.parametrize("sites", ["none", "crystal", "grains"])
+def test_a_specimen_is_tested_by_the_rule_of_the_others(sites: str) -> None:
+    others = [made_by(RULE, seed, sites=sites) for seed in range(3)]
+    odd = made_by(RULE, 3, sites=sites)
     wrong = replace(odd, real=np.zeros(PARTICLES, bool))
     rule = rules_left_out([*MEASURED, *others, wrong])[odd.specimen]
-    assert np.abs(odd.confidence(rule) - odd.confidence(RULE)).mean() < 0.02
+    without = fit_rule([*MEASURED, *others])
+    assert np.abs(odd.confidence(rule) - odd.confidence(without)).mean() < 0.02
     assert "| 0.000 |" in by_series([wrong], [rule])[-1]
 
 

@@ -178,6 +178,7 @@ class Place:
     usual_scatter: float = 0.02
     step: float = 0.0
     off_site: float = np.nan
+    in_grains: bool = False
 
 
 PLACES = [
@@ -199,6 +200,10 @@ PLACES = [
     Place("exit side, on a site", (0, 0.01), 0, 0.3, 0.11, 0.05, 2.6, off_site=0.1),
     Place("exit side, beside its site", (0.99, 1), 0, 0.3, 0.03, 0.05, 2.6, off_site=0.4),
     Place("seen beside its site, as in a fault", (0, 0.05), scatter=0.03, step=0.4, off_site=0.4),
+    # several grains
+    Place("exit side, on its site", (0, 0.3), 0, 0.4, 0.06, 0.05, 2.6, 0.1, in_grains=True),
+    Place("exit side, off the grain", (0.95, 1), 0, 0.4, 0.06, 0.05, 2.6, 0.4, in_grains=True),
+    Place("seen, in a grain not known", (0, 0.01), step=0.4, off_site=0.4, in_grains=True),
     Place("on a site, a large residual", (0.95, 1), 0.05, step=2.6, off_site=0.05),
     Place("no neighbours", (0, 1e-3), scatter=0.0, usual_scatter=0.0, step=0.1),
 ]
@@ -206,10 +211,17 @@ PLACES = [
 
 @pytest.mark.parametrize("place", PLACES, ids=lambda place: place.name)
 def test_a_place_that_the_images_leave_open_is_uncertain(place: Place) -> None:
-    figures = (place.place_error, place.sharpness, place.scatter, place.off_site)
-    one = [np.array([figure]) for figure in figures]
     lowest, highest = place.chance
-    chance = wrong_place_chance(Places(*one, place.usual_scatter, place.step))[0]
+    one = Places(
+        place_error=np.array([place.place_error]),
+        sharpness=np.array([place.sharpness]),
+        scatter=np.array([place.scatter]),
+        off_site=np.array([place.off_site]),
+        in_grains=place.in_grains,
+        usual_scatter=place.usual_scatter,
+        step=place.step,
+    )
+    chance = wrong_place_chance(one)[0]
     assert lowest <= chance <= highest
 
 
