@@ -114,14 +114,14 @@ def without_dropped(
     by_name = {one.name: one for one in series}
     for drop in dropped:
         if drop.series not in by_name:
-            raise UsageError(f"--drop {drop.series}: there is no series {drop.series}")
+            raise UsageError(f"--drop {drop.series}: there is no series {drop.series} here")
         one = by_name[drop.series]
         numbers = np.array(one.tilt_numbers or range(1, one.tilts + 1))
         unknown = [number for number in drop.numbers if number not in numbers]
         if unknown:
             raise UsageError(
                 f"--drop {drop.series}:{unknown[0]}: series {drop.series} has the tilts "
-                f"{numbers.min()} to {numbers.max()}"
+                f"{numbers.min()} to {numbers.max()}, counted from 1"
             )
         excluded = one.excluded | np.isin(numbers, drop.numbers)
         left = int((~excluded).sum())

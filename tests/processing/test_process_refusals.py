@@ -53,6 +53,12 @@ def linked(stacks: Path, scratch: Path) -> Path:
     return scratch / "B.mrc"
 
 
+def copied(stacks: Path, scratch: Path) -> Path:
+    for end in ("mrc", "rawtlt"):
+        (scratch / f"copy.{end}").write_bytes((stacks / f"A.{end}").read_bytes())
+    return scratch / "copy.mrc"
+
+
 def with_diameter(diameter_nm: float) -> Callable[[Path, Path], list[object]]:
     """A given diameter, in a field of 56 pixels of 0.9 nm."""
     return lambda s, t: [s / "A.mrc", "--diameter-nm", diameter_nm]
@@ -121,6 +127,7 @@ CASES = [
         "give one file for each",
     ),
     Bad("A again", lambda s, t: [s / "A.mrc", s / "A.mrc"], UsageError, "same file"),
+    Bad("a copy of A", lambda s, t: [s / "A.mrc", copied(s, t)], UsageError, "the same images as"),
     Bad("A by another name", lambda s, t: [s / "A.mrc", linked(s, t)], UsageError, "same file"),
     Bad("diameter of the field", with_diameter(30.0), UsageError, "1.8 to 25.2 nm"),
     Bad("diameter under two pixels", with_diameter(1.7), UsageError, "1.8 to 25.2 nm"),
@@ -148,6 +155,23 @@ def test_bad_input_gets_one_line_and_leaves_no_result(
     assert not list(out.rglob("*.partial"))
     if case.error is UsageError:
         assert not out.exists(), "the folder was made before the input was refused"
+
+
+REFUSED_AT_ONCE: dict[str, Callable[[Path, Path], list[object]]] = {
+    "tilts 1 to 29, counted from 1": lambda s, t: [s / "A.mrc", "--drop", "A:99"],
+    "there is no series B": lambda s, t: [s / "A.mrc", "--drop", "B:3"],
+    "holds the same images as": lambda s, t: [s / "A.mrc", copied(s, t)],
+    "is not in series A": lambda s, t: [s / "A.mrc", "--region", 56, 20, 9],
+    "1.8 to 25.2 nm": with_diameter(30.0),
+}
+
+
+@pytest.mark.parametrize("message", REFUSED_AT_ONCE)
+def test_a_dry_run_refuses_what_a_run_refuses(message: str, stacks: Path, tmp_path: Path) -> None:
+    words = REFUSED_AT_ONCE[message](stacks, tmp_path)
+    for more in (["--dry-run"], ["--out", tmp_path / "out"]):
+        with pytest.raises(UsageError, match=message):
+            run(*words, *more)
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,7 @@ from controller.common.exit_codes import ExitCode
 from processing import Summary
 from processing.batch.results_lock import only_writer
 from processing.errors import ResultsInUseError
+from processing.files.rawtlt import write_rawtlt
 from processing.results import LeftOut
 from tests.processing.small_stacks import ANGLES, run, small_stack
 from tests.support.documented_files import undocumented
@@ -93,11 +94,21 @@ def test_what_was_understood_is_shown_with_a_picture(
     assert "-70.00 to +70.00 degrees by 5, ascending (A.rawtlt)" in shown
     assert "holds 2 images" in shown
     assert "+0.00 degrees" not in shown.split("small.mrc")[1]
-    picture = shown.split("section 14, at +0.00 degrees:")[1].split("small.mrc")[0]
+    picture = shown.split("section 14 (image 15), at +0.00 degrees:")[1].split("small.mrc")[0]
     rows = [row[2:] for row in picture.splitlines() if set(row) <= set(" ░▒▓█") and row.strip()]
     assert 15 <= len(rows) <= 28  # the assembly fills half of the field
     assert "█" in picture
     assert len({len(row.lstrip()) for row in rows}) > 5  # round
+
+
+def test_angles_that_may_be_radians_are_noted_before_a_run(
+    stacks: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_rawtlt(tmp_path / "radians.rawtlt", np.deg2rad(ANGLES))
+    main_parsed("process", "--dry-run", stacks / "A.mrc", "--angles", tmp_path / "radians.rawtlt")
+    assert "within 1.22 degrees: maybe radians" in capsys.readouterr().out
+    main_parsed("process", "--dry-run", stacks / "A.mrc")
+    assert "radians" not in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

@@ -155,7 +155,7 @@ RESOLVED = [
     Resolved(
         "an angle of no stage, and a list",
         {"A.rawtlt": LIST, "A.mrc.mdoc": IMPOSSIBLE["1e308"]},
-        r"A\.mrc\.mdoc: 1e\+308 degrees, in section 3, is not a tilt angle; .*not used",
+        r"A\.mrc\.mdoc: 1e\+308 degrees, in section 3 \(image 4\), is not a tilt angle; .*not used",
     ),
     Resolved(
         "a gap in the numbers",
@@ -224,7 +224,7 @@ def test_what_facts_decide_is_used_and_said(case: Resolved, tmp_path: Path) -> N
         pytest.param(
             {"A.rawtlt": LIST, "A.mrc.mdoc": mdoc(angles=TILTS + np.eye(5)[3] * 5)},
             mrc(GREY),
-            r"A.mrc.mdoc and A.rawtlt disagree: section 3 at 15.00 or 10.00 degrees.*--angles",
+            r"A.mrc.mdoc and A.rawtlt disagree: section 3 \(image 4\) at 15.00 or 10.00.*--angles",
             id="angles",
         ),
         pytest.param(
@@ -243,7 +243,7 @@ def test_what_facts_decide_is_used_and_said(case: Resolved, tmp_path: Path) -> N
         pytest.param({"A.rawtlt": LIST}, mrc(GREY, mode=4), "mode 4 holds complex", id="complex"),
         pytest.param({"A.rawtlt": "400\n" * 5}, mrc(GREY), "line 1: '400'", id="400 degrees"),
         *(
-            pytest.param({"A.mrc.mdoc": text}, mrc(GREY), "section 3, is not a tilt", id=angle)
+            pytest.param({"A.mrc.mdoc": text}, mrc(GREY), r"image 4\), is not a tilt", id=angle)
             for angle, text in IMPOSSIBLE.items()
         ),
         *(

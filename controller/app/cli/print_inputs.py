@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from processing.results import SeriesInputs
     from processing.series import TiltSeries
 
+LARGEST_RADIAN = 1.6
+"""Largest tilt angle that may be in radians: a little over a quarter turn."""
+
 
 def print_series(files: list[Path], options: list[ReadingOptions]) -> int:
     """Print each series and its least tilted image; return whether all can be processed.
@@ -44,7 +47,8 @@ def print_one_series(path: Path, options: ReadingOptions) -> bool:
         print(f"  refused     {error}\n")
         return False
     lines = refusals(examined)
-    print_indented([*described(examined.inputs), *(f"refused     {line}" for line in lines)])
+    print_indented([*described(examined.inputs), *_maybe_radians(examined.inputs)])
+    print_indented([*(f"refused     {line}" for line in lines)])
     _print_picture(examined)
     return not lines
 
@@ -120,6 +124,17 @@ def _angles(inputs: SeriesInputs) -> str:
     )
 
 
+def _maybe_radians(inputs: SeriesInputs) -> list[str]:
+    """Return a line if the angles may be in radians; the images are asked when they are aligned."""
+    largest = max(map(abs, inputs.angles_deg or [0.0]))
+    if not 0 < largest < LARGEST_RADIAN:
+        return []
+    return [
+        f"note        tilt angles within {largest:.2f} degrees: maybe radians; processing asks the "
+        "images, and makes them degrees if these agree"
+    ]
+
+
 def _axis(inputs: SeriesInputs) -> str:
     if inputs.tilt_axis_deg is None:
         return "unknown; the images decide"
@@ -155,5 +170,7 @@ def _print_picture(examined: Examined) -> None:
 
 def _image_name(examined: Examined, section: int) -> str:
     """Return the name of an image's tilt in a session, else its place in the stack."""
+    from processing.series import section_name
+
     frame = examined.frames.get(section)
-    return f"section {section}" if frame is None else frame.name
+    return section_name(section) if frame is None else frame.name

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 from contextlib import suppress
-from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from threading import Thread
@@ -14,6 +13,7 @@ from controller.app.cli.output_folder import failed_write_named, removed_if_empt
 from controller.app.cli.print_inputs import print_inputs, print_series
 from controller.app.cli.print_results import print_counts, print_files, print_verdict
 from controller.app.cli.processing_arguments import add_processing_arguments, chosen_settings
+from controller.app.cli.read_series import read_series, unusable_input_refused
 from controller.app.cli.reading_arguments import add_reading_arguments, reading_options
 from controller.app.recorded_series import (
     DroppedTilts,
@@ -21,7 +21,6 @@ from controller.app.recorded_series import (
     free_results_folder,
     recorded_series,
     recorded_settings,
-    without_dropped,
 )
 from controller.common.errors import (
     ProcessingFailedError,
@@ -37,14 +36,16 @@ if TYPE_CHECKING:
     from processing.pipeline.series_process import SeriesProcess
     from processing.pipeline.settings import ProcessSettings
     from processing.results import SeriesName, Summary
-    from processing.series import TiltSeries
 
 STACK_HELP = (
     "tilt series A: a stack of any format, or a folder of images (docs/files.md); or the folder of "
     "a session, of which A and B are processed again"
 )
 OUT_HELP = "results go to DIR/processed (a session: its folder's processed-2, or the next number)"
-DROP_HELP = "tilts to leave out, counted from 1, for example A:12,13; may be given again for B"
+DROP_HELP = (
+    "tilts to leave out, counted from 1, for example A:12,13: the tilts A#12 and A#13, of a stack "
+    "alone its 12th and 13th image (sections 11 and 12); may be given again for B"
+)
 REGION_NAMES = ("X", "Y", "R")
 REGION_HELP = (
     "object to be counted: column, row and radius in pixels of the least tilted image, the tilt "
@@ -75,7 +76,7 @@ def run(args: argparse.Namespace) -> int:
     _require_files(paths)
     options = reading_options(args, len(paths))
     if args.dry_run:
-        return print_series(paths, options)
+        return _show_inputs(args, paths, session, options)
     out = _results_folder(args.out, session)
     settings = _settings(args, session)
     with started_early(len(paths), settings.device) as process_b:
@@ -94,6 +95,19 @@ def run(args: argparse.Namespace) -> int:
     return print_verdict(summary)
 
 
+def _show_inputs(
+    args: argparse.Namespace,
+    paths: list[Path],
+    session: Path | None,
+    options: list[ReadingOptions],
+) -> int:
+    """Print what is understood of the files; refuse what a run would refuse before it begins."""
+    exit_code = print_series(paths, options)
+    with unusable_input_refused(paths[0]):
+        read_series(paths, options, session, _settings(args, session), args.region, args.drop)
+    return exit_code
+
+
 def _processed(
     args: argparse.Namespace,
     paths: list[Path],
@@ -107,49 +121,27 @@ def _processed(
     from controller.app.cli.terminal_progress import shown_progress
     from processing.batch.results_lock import only_writer
     from processing.device import device
-    from processing.errors import (
-        DeviceError,
-        ImpossibleDiameterError,
-        ImpossibleSamplingError,
-        InputFileError,
-        ProcessingError,
-        RegistrationRefusedError,
-        ResultsInUseError,
-    )
+    from processing.errors import ProcessingError, RegistrationRefusedError
     from processing.files.held_folder import held
-    from processing.pipeline.check_diameter import require_possible_diameter
-    from processing.pipeline.check_sampling import require_possible_sampling
     from processing.pipeline.process_all import process_all
 
     try:
-        device(settings.device)
-        series = _with_regions(_load(paths, options, session), args.region)
-        series = without_dropped(series, args.drop)
-        for one in series:
-            require_possible_diameter(one, settings.known_diameter_nm)
-            require_possible_sampling(one, settings)
-        for one in series:
-            print_inputs(one)
-        inputs = _made_with(session, settings, args)
-        out = _made(out, session if args.out is None else None)
-        # Matplotlib takes a second to load
-        Thread(target=import_module, args=("controller.report.write",)).start()
-        with removed_if_empty(out), only_writer(out), held(out), shown_progress() as progress:
-            _require_unused(out)  # another process may have been faster
-            with failed_write_named(out):
-                summary = process_all(
-                    series, out, settings, inputs=inputs, process_b=process_b, progress=progress
-                )
-            return out, summary
-    except (
-        InputFileError,
-        ImpossibleDiameterError,
-        ImpossibleSamplingError,
-        DeviceError,
-        ResultsInUseError,
-        OSError,
-    ) as error:
-        raise UsageError(path_error_text(error, out)) from error
+        with unusable_input_refused(out):
+            device(settings.device)
+            series = read_series(paths, options, session, settings, args.region, args.drop)
+            for one in series:
+                print_inputs(one)
+            inputs = _made_with(session, settings, args)
+            out = _made(out, session if args.out is None else None)
+            # Matplotlib takes a second to load
+            Thread(target=import_module, args=("controller.report.write",)).start()
+            with removed_if_empty(out), only_writer(out), held(out), shown_progress() as progress:
+                _require_unused(out)  # another process may have been faster
+                with failed_write_named(out):
+                    summary = process_all(
+                        series, out, settings, inputs=inputs, process_b=process_b, progress=progress
+                    )
+                return out, summary
     except RegistrationRefusedError as error:
         raise SafetyStopError(str(error)) from error
     except ProcessingError as error:
@@ -241,62 +233,6 @@ def _settings(args: argparse.Namespace, session: Path | None) -> ProcessSettings
 
     recorded = {} if session is None else recorded_settings(session)
     return ProcessSettings(**{**recorded, **chosen_settings(args)})
-
-
-def _load(
-    paths: list[Path], options: list[ReadingOptions], session: Path | None
-) -> list[TiltSeries]:
-    """Read and check all series before any of them is processed."""
-    from processing.errors import InputFileError
-    from processing.files.examine import examine_series, tilt_series_of
-    from processing.files.recorded_images import require_recorded_images
-    from processing.pipeline.check_series import require_tilt_series
-
-    series: list[TiltSeries] = []
-    for path, chosen, name in zip(paths, options, "AB", strict=False):
-        try:
-            series.append(tilt_series_of(examine_series(path, chosen), name))
-            require_recorded_images(path, series[-1].excluded)
-            require_tilt_series(series[-1])
-        except InputFileError as error:
-            if session is None or name == "A":
-                raise
-            raise InputFileError(
-                f"{error}; to process A alone: dualtilt process {quoted(paths[0])} --out DIR"
-            ) from error
-    return series
-
-
-def _with_regions(series: list[TiltSeries], regions: list[list[float]] | None) -> list[TiltSeries]:
-    """Name the object to be counted in each series, if the operator did."""
-    if regions is None:
-        return series
-    if len(regions) != len(series):
-        raise UsageError(
-            f"--region: number of regions {len(regions)}, number of series {len(series)}; "
-            "give one region for each"
-        )
-    return [
-        replace(one, region_px=_region_in(one, *region))
-        for one, region in zip(series, regions, strict=True)
-    ]
-
-
-def _region_in(
-    series: TiltSeries, column: float, row: float, radius: float
-) -> tuple[float, float, float]:
-    """Return the region, whose centre must lie in the images; a turn may swap their sides."""
-    rows, columns = series.images.shape[1:]
-    inside = any(
-        0 <= column < width and 0 <= row < height
-        for width, height in ((columns, rows), (rows, columns))
-    )
-    if not inside or not 0 < radius < float("inf"):
-        raise UsageError(
-            f"--region {column:g} {row:g} {radius:g}: is not in series {series.name}, whose images "
-            f"have {columns} x {rows} pixels; give column, row and radius of the object"
-        )
-    return column, row, radius
 
 
 def _require_files(paths: list[Path]) -> None:
