@@ -105,6 +105,32 @@ def describe_errors(error: ValidationError, model: type[BaseModel]) -> list[str]
     return [line for item in error.errors() for line in _describe(item, known, lists)]
 
 
+def describe_misspelt(content: dict[str, Any], model: type[BaseModel]) -> list[str]:
+    """Return one phrase per wrong field in sections with a misspelt name, which stays in the path.
+
+    The name itself is an error of `describe_errors`.
+    """
+    meant = {
+        match: name
+        for name in content
+        for match in _similar(name, model.model_fields)
+        if match not in content
+    }
+    others = {name: value for name, value in content.items() if name not in meant.values()}
+    try:
+        validate_toml({**others, **{right: content[name] for right, name in meant.items()}}, model)
+    except ValidationError as error:
+        known = {name for part in _models(model) for name in part.model_fields}
+        inside = [item for item in error.errors() if len(item["loc"]) > 1]
+        named: list[ErrorDetails] = [
+            {**item, "loc": (meant[str(item["loc"][0])], *item["loc"][1:])}
+            for item in inside
+            if item["loc"][0] in meant
+        ]
+        return [line for item in named for line in _describe(item, known, set())]
+    return []
+
+
 def _describe(item: ErrorDetails, known: set[str], lists: set[str]) -> list[str]:
     several: list[str] | None = item.get("ctx", {}).get(ERROR_LINES)
     return [_in_one_line(item, known, lists)] if several is None else several

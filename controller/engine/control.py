@@ -33,6 +33,8 @@ POLL_INTERVAL_S = 0.05
 """Interval at which a waiting engine checks for a change (s)."""
 URGENCY = (StopWhen.AT_END_OF_SERIES, StopWhen.AFTER_TILT, StopWhen.NOW)
 """Stops from the least to the most urgent."""
+UNBEGUN = "by the operator before it began; can be resumed"
+"""Reason of a stop that needs no further step."""
 IMMEDIATE = (StopWhen.AFTER_TILT, StopWhen.NOW)
 """Stops that end a pause."""
 
@@ -135,7 +137,7 @@ class Control:
             if self._stop is None or URGENCY.index(when) > URGENCY.index(self._stop):
                 self._stop = when
                 self._set_pause_pending(False)
-                self._apply(Trigger.STOP, when.value)
+                self._apply(Trigger.STOP, when.value if self._state is not State.READY else UNBEGUN)
             if when is StopWhen.NOW:
                 self._abort()  # not after the end: the engine makes the column safe by itself
 

@@ -20,6 +20,7 @@ from controller.common.errors import UsageError
 from controller.common.settings_file import (
     ERROR_LINES,
     describe_errors,
+    describe_misspelt,
     valid_part,
     validate_toml,
     wrong_sections,
@@ -81,6 +82,7 @@ def check_content(content: dict[str, Any]) -> CheckedProtocol:
         return CheckedProtocol(validate_toml(content, Protocol), [], frozenset())
     except ValidationError as error:
         wrong, sections = describe_errors(error, Protocol), wrong_sections(error, Protocol)
+        wrong += describe_misspelt(content, Protocol)
         valid = _valid_targets(content, error)
     if valid:
         content, sections = {**content, "targets": valid}, sections - {"targets"}

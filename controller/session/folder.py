@@ -71,7 +71,12 @@ class SessionFolder:
                 f"{path}: its journal.jsonl is missing; restore it from a copy, or make it again "
                 f"from the images: dualtilt resume {quoted(path)} --rebuild-journal"
             )
-        if not (folder.journal.is_file() and folder.protocol.is_file()):
+        if folder.journal.is_file() and not folder.protocol.is_file():
+            raise UsageError(
+                f"{path}: its protocol.toml is missing; restore it from a copy, or put back the "
+                "protocol that the session was started with"
+            )
+        if not folder.journal.is_file():
             raise UsageError(f"{path}: holds no session; start one with: dualtilt run PROTOCOL")
         folder.make_subfolders()
         return folder

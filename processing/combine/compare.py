@@ -18,6 +18,9 @@ AS_WELL = 0.99
 """Closeness of a second pose, in those of the best, from which the two fit equally well."""
 FEWEST_PAIRED = 0.4
 """Smallest paired share of the smaller result for which both show the same object."""
+CLEAR_SHARE, CLEAR_LEAD = 0.6, 1.5
+"""Paired share, and closeness over that of every other pose, either of which shows that a pose is
+no chance. Two objects that have nothing in common are paired about as well by several poses."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,6 +40,8 @@ class Difference:
     ambiguous
         True if another pose pairs the particles equally well, as in a symmetrical object: which
         of them differ is not certain then.
+    by_chance
+        True if few are paired and other poses pair about as many: two different objects.
     """
 
     both: int
@@ -45,6 +50,7 @@ class Difference:
     rms_nm: float
     second_nm: Float64
     ambiguous: bool
+    by_chance: bool
 
 
 def compare_particles(
@@ -68,6 +74,7 @@ def compare_particles(
     in_first, in_second = mutual_pairs(first_nm, moved, PAIRED_WITHIN * diameter_nm)
     if len(in_first) < FEWEST_PAIRED * smaller:
         return None
+    others = [fit.closeness for fit in fits if not same_pose(fit, best, diameter_nm)]
     distances = np.linalg.norm(first_nm[in_first] - moved[in_second], axis=1)
     return Difference(
         len(in_first),
@@ -75,10 +82,9 @@ def compare_particles(
         np.setdiff1d(np.arange(len(second_nm)), in_second),
         float(np.sqrt(np.mean(distances**2))),
         moved,
-        any(
-            fit.closeness >= AS_WELL * best.closeness and not same_pose(fit, best, diameter_nm)
-            for fit in fits
-        ),
+        any(closeness >= AS_WELL * best.closeness for closeness in others),
+        len(in_first) < CLEAR_SHARE * smaller
+        and any(CLEAR_LEAD * closeness > best.closeness for closeness in others),
     )
 
 

@@ -11,6 +11,8 @@ from processing.files.said import SaidValue
 
 AGREE = 0.02
 """Largest relative difference of two pixel sizes that agree."""
+FAR = 0.1
+"""Relative difference of the given size from those of all files that is rather a mistake."""
 ANGSTROM_PER_NM = 10.0
 PLAUSIBLE_NM = (0.1, 20.0)
 """Pixel sizes that need no second look; atoms are recorded with smaller ones, which are rare."""
@@ -47,6 +49,13 @@ def choose_pixel(
             for other in said
             if not _agree(given_nm, other.value)
         ]
+        if said and all(abs(given_nm / other.value - 1) > FAR for other in said):
+            by_files = ", ".join(f"{other.value:g} nm ({other.source})" for other in said)
+            notes = [
+                f"pixel size {given_nm:g} nm as given, but {by_files}: every length here, the "
+                f"diameter too, is {given_nm / said[0].value:.3g} times that by the file; check "
+                "--pixel-nm"
+            ]
         return ChosenPixel(given_nm, "given", notes=tuple(notes))
     if not said:
         return (

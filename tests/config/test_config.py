@@ -197,6 +197,18 @@ WRONG = [
         ("p.toml: serie_a: no such setting; did you mean series_a?",),
     ),
     Wrong(
+        "values in a misspelt section, beside a missing one",
+        MINIMAL.replace("[scan]", "[scann]").replace("dwell_us = 1.0", 'dwell_us = "1"')
+        + "[limts]\ndose_budget_e_per_A2 = -5\n[flip]\nmargin = 3\n",
+        (
+            "p.toml: scan: is missing",
+            "p.toml: scann: no such setting; did you mean scan?",
+            "p.toml: scann.dwell_us: must be a valid number (is '1')",
+            "p.toml: limts.dose_budget_e_per_A2: must be",
+            "p.toml: flip.margin: must be at most",
+        ),
+    ),
+    Wrong(
         "errors in the simulator's profile",
         MINIMAL,
         ("wrong.toml: specimen.packing: ", "wrong.toml: specimen.colour: no such setting"),

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from controller.engine.control import Control
 from controller.engine.states import TRANSITIONS, Trigger, next_state
-from controller.model.events import ENDED, State
+from controller.model.commands import StopWhen
+from controller.model.events import ENDED, Event, State, StateChanged
+from controller.model.sections.flip import Flip
 
 EXPECTED = [
     (State.READY, Trigger.START, State.RUNNING),
@@ -50,3 +53,12 @@ def test_every_other_state_can_fail_and_can_be_stopped(state: State) -> None:
 
 def test_every_state_but_the_first_can_be_reached() -> None:
     assert set(TRANSITIONS.values()) == set(State) - {State.READY}
+
+
+def test_a_stop_before_the_start_says_in_words_why_the_session_ended() -> None:
+    events: list[Event] = []
+    control = Control(events.append, lambda _: None, Flip(), blank=list, abort=list)
+    control.stop(StopWhen.NOW)
+    (changed,) = (event for event in events if isinstance(event, StateChanged))
+    assert changed.state is State.STOPPED
+    assert changed.reason == "by the operator before it began; can be resumed"

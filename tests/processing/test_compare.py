@@ -6,6 +6,7 @@ import argparse
 import csv
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,8 @@ from controller.app.recorded_series import dropped_tilts, without_dropped
 from controller.common.errors import UsageError
 from controller.common.exit_codes import ExitCode
 from processing import ParticleTable, ProcessSettings, TiltSeries, write_csv
-from processing.combine.compare import compare_particles
+from processing.combine import compare as compare_objects
+from processing.combine.compare import Difference, compare_particles
 from processing.combine.pose import FLIP, about_z
 from processing.files.tilt_series import load_tilt_series
 from processing.pipeline.made_with import MadeWith
@@ -76,6 +78,39 @@ def test_particles_of_the_same_object(case: Case) -> None:
 )
 def test_different_objects_are_not_compared(second: np.ndarray) -> None:
     assert compare_particles(OBJECT, second, DIAMETER_NM) is None
+
+
+def random_object(seed: int) -> np.ndarray:
+    """Forty particles in no order, none nearer to another than a diameter."""
+    rng = np.random.default_rng(seed)
+    places = [rng.uniform(-18, 18, 3)]
+    while len(places) < 40:
+        place = rng.uniform(-18, 18, 3)
+        if min(np.linalg.norm(place - other) for other in places) > DIAMETER_NM:
+            places.append(place)
+    return np.array(places)
+
+
+def test_pairs_by_chance_are_told_from_a_part_that_both_have(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(compare_objects, "FEWEST_PAIRED", 0.1)  # chance seldom pairs more
+    objects = [random_object(seed) for seed in range(4)]
+    for one, other in pairwise(objects):
+        found = compare_particles(one, other, DIAMETER_NM)
+        assert found is None or found.by_chance
+        part = compare_particles(one, one[20:] @ about_z(30.0).T, DIAMETER_NM)
+        assert part is not None and part.both == 20 and not part.by_chance
+
+
+def test_a_comparison_says_that_few_pairs_show_different_objects(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nothing = np.zeros(0, np.int64)
+    by_chance = Difference(55, nothing, nothing, 1.0, np.zeros((0, 3)), False, True)
+    monkeypatch.setattr(compare_objects, "compare_particles", lambda *_: by_chance)
+    run_compare(make_finished(tmp_path / "one"), make_finished(tmp_path / "two"))
+    assert "these show different objects" in capsys.readouterr().out
 
 
 CELLS = np.stack(np.mgrid[-4:5, -4:5, -4:5], axis=-1).reshape(-1, 3)

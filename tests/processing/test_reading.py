@@ -117,9 +117,16 @@ RESOLVED = [
     Resolved("cropped after recording", {"A.mrc.mdoc": CROPPED}, "cropped"),
     Resolved("header in nm", {"A.mrc.mdoc": mdoc()}, "nm where angstrom", mrc(GREY, pixel_nm=0.09)),
     Resolved(
+        "given pixel near that of the file",
+        {"A.rawtlt": LIST},
+        "0.95 nm as given; the header of A.mrc says 0.9 nm",
+        pixel_nm=0.95,
+        options={"pixel_nm": 0.95},
+    ),
+    Resolved(
         "given pixel",
         {"A.rawtlt": LIST},
-        "0.5 nm as given; the header of A.mrc says 0.9 nm",
+        r"0.5 nm as given, but 0.9 nm \(the header of A.mrc\): every length.* is 0.556 times",
         pixel_nm=0.5,
         options={"pixel_nm": 0.5},
     ),

@@ -241,6 +241,14 @@ def test_an_empty_folder_cannot_be_resumed(tmp_path: Path) -> None:
         SessionFolder.open(tmp_path)
 
 
+def test_a_session_without_its_protocol_is_not_called_none(tmp_path: Path) -> None:
+    folder = SessionFolder.create(tmp_path / "s", PROTOCOL)
+    folder.journal.touch()
+    folder.protocol.unlink()
+    with pytest.raises(UsageError, match=r"its protocol\.toml is missing; restore it"):
+        SessionFolder.open(folder.path)
+
+
 def test_a_crash_before_the_first_entry_starts_anew(tmp_path: Path) -> None:
     SessionFolder.create(tmp_path / "s", PROTOCOL)
     (tmp_path / "s" / "journal.jsonl").write_bytes(b'{"seq":0')

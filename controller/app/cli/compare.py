@@ -133,6 +133,13 @@ def _notes(results: Sequence[Result], compared: Sequence[Comparison]) -> list[st
             lines += [f"   {verdict.state}: {reason}" for reason in verdict.reasons]
         lines += [f"   other setting: {text}" for text in other_settings(results[0], result)]
     lines += [
+        f"{one.result.label}: {one.difference.both} of its {len(one.result.table)} particles lie "
+        f"on particles of {results[0].label}, about as many as in other orientations: these show "
+        "different objects"
+        for one in compared
+        if one.difference is not None and one.difference.by_chance
+    ]
+    lines += [
         f"{one.result.label}: another orientation fits {results[0].label} equally well; which "
         "particles differ is not certain"
         for one in compared
