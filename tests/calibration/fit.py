@@ -1,6 +1,6 @@
 """`python -m tests.calibration.fit [--page FILE] [--series NAME ...]`: the rule of wrong places.
 
-Simulated series that are not stored yet are processed first, one after another: two hours of CPU
+Simulated series that are not stored yet are processed first, one after another: an hour of CPU
 time for all of them. The rule that is printed is fitted to all single series. Each specimen in
 the tables is tested by a rule that was fitted to the other specimens. The tables are written to
 docs/calibration.md.
