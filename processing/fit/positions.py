@@ -33,6 +33,7 @@ from processing.fit.solve import (
 from processing.fit.spheres import SphereFit
 from processing.fit.view import LEAST_AMPLITUDE, Views, every
 from processing.fit.view_model import ViewModel, model_views
+from processing.progress import Progress, silent, within
 from processing.series import Float32, Float64
 
 SIZE_VIEWS = 24
@@ -43,6 +44,10 @@ LARGEST_MOVE = 0.1
 DRAWN_PARTICLES, MOST_DRAWS = 600, 3
 """Particles of all draws together, which find the errors within a few percent: those of one line
 move together, and count as few. Largest number of draws."""
+
+STAGE, SOLVED = "positions of the particles", 0.3
+"""Stage in progress reports, and the part of it that the positions take; the rest are the errors.
+"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,7 +61,9 @@ class Positions:
     errors_nm: Float64
 
 
-def measure_positions(fit: SphereFit, log_sizes: Float64, size_errors: Float64) -> Positions:
+def measure_positions(
+    fit: SphereFit, log_sizes: Float64, size_errors: Float64, *, progress: Progress = silent
+) -> Positions:
     """Return the positions of spheres that have their own diameters.
 
     Parameters
@@ -75,10 +82,12 @@ def measure_positions(fit: SphereFit, log_sizes: Float64, size_errors: Float64) 
         system = position_system(models, spheres, log_sizes, pool)
         residuals = system.residuals()
         solution = system.solve(residuals)
+        progress(STAGE, SOLVED)
         left = system.left(residuals, solution)
         step = -(-sum(map(len, fit.views)) // SIZE_VIEWS)
         few = position_system(every(models, step), spheres, log_sizes, pool)
-        found = _errors(system, few, residuals, left, fit.evidence.noise, size_errors)
+        shown = within(progress, SOLVED, 1.0)
+        found = _errors(system, few, residuals, left, fit.evidence.noise, size_errors, shown)
     errors[particles] = found[particles]
     moves = solution[:, 1:]
     moves[particles] = without_rigid_motion(moves[particles], spheres.centres_nm[particles])
@@ -102,6 +111,7 @@ def _errors(
     left: Sequence[Array],
     noise: Float32,
     size_errors: Float64,
+    progress: Progress,
 ) -> Float64:
     """Return the standard errors of the positions, [n, 3].
 
@@ -128,11 +138,13 @@ def _errors(
         moves = without_rigid_motion(solution[particles, 1:], system.spheres.centres_nm[particles])
         return np.asarray(np.mean((moves / alone[particles]) ** 2, axis=0) / draws, np.float64)
 
-    for _ in range(draws):
+    for done in range(draws):
         drawn, solution = _drawn_in_images(system, residuals, left, rng)
         drawn_scatter += system.scatter(drawn) / draws
         in_images += squares(solution)
+        progress(STAGE, (done + 0.7) / draws)
         by_sizes += squares(few.solve(_drawn_sizes(few, size_errors, rng)))
+        progress(STAGE, (done + 1) / draws)
     excess = system.scatter(left) / np.maximum(drawn_scatter, 1e-30)
     return np.asarray(np.sqrt(excess[:, None] * in_images + by_sizes) * alone, np.float64)
 

@@ -24,6 +24,7 @@ from processing.fit.solve import conjugate_gradients, displacement_blocks, sum_m
 from processing.fit.spheres import SphereFit
 from processing.fit.view import Spheres, Views, every
 from processing.fit.view_model import ViewModel, model_views
+from processing.progress import Progress, silent
 from processing.series import Bools, Float64
 
 UNEQUAL = 0.04
@@ -46,6 +47,9 @@ UNKNOWN = 0.3
 FAINTEST = 0.05
 """Smallest amplitude whose logarithm is taken."""
 
+STAGE = "diameters of the particles"
+"""Stage in progress reports."""
+
 
 @dataclass(frozen=True, eq=False)
 class SizeSignals:
@@ -64,7 +68,7 @@ class SizeSignals:
     noise: Float64
 
 
-def measure_sizes(fit: SphereFit) -> SizeSignals:
+def measure_sizes(fit: SphereFit, *, progress: Progress = silent) -> SizeSignals:
     """Measure brightness and profile of the candidates of a fit; 0 for false candidates."""
     number = len(fit.amplitudes)
     if not fit.spheres.are_particles.any():
@@ -78,7 +82,9 @@ def measure_sizes(fit: SphereFit) -> SizeSignals:
             models = _models(views, fit.beams, now, pool)
             inverse = _inverse(products(models, noise, number)[0], particles)
             now = _solved(models, now, inverse, pool, FIRST_TOLERANCE)
+        progress(STAGE, 0.4)
         beams = refit_beams(fit.beams, fit.views, now.spheres, now.unknowns, pool)
+        progress(STAGE, 0.6)
         models = _models(views, beams, now, pool)
         exact, noisy = products(models, noise, number)
         inverse = _inverse(exact, particles)

@@ -11,7 +11,7 @@ from scipy.spatial import cKDTree
 from processing.count.kinds import FittedKind, kind_chances, kind_counts
 from processing.count.own_sizes import combine_measurements, spread_of
 from processing.files.particles import ParticleTable
-from processing.fit.sizes import measure_sizes
+from processing.fit.sizes import STAGE, measure_sizes
 from processing.fit.spheres import SphereFit
 from processing.progress import Progress, silent
 from processing.results import Count, Diameter, ParticleKind
@@ -33,9 +33,9 @@ def with_own_diameters(
     """
     if not len(table):
         return table
-    progress("diameters of the particles", 0.0)
-    signals = measure_sizes(fit)
-    progress("diameters of the particles", 1.0)
+    progress(STAGE, 0.0)
+    signals = measure_sizes(fit, progress=progress)
+    progress(STAGE, 1.0)
     _, candidate = cKDTree(fit.centres_nm).query(table.centres_nm)
     members = np.zeros(len(table), np.int64) if fit.kinds is None else fit.kinds[candidate]
     sizes = combine_measurements(

@@ -12,7 +12,7 @@ from processing.combine.pose import mutual_pairs
 from processing.count.kinds import FittedKind
 from processing.count.own_sizes import spread_of
 from processing.files.particles import ParticleTable
-from processing.fit.positions import measure_positions
+from processing.fit.positions import STAGE, measure_positions
 from processing.fit.spheres import SphereFit
 from processing.progress import Progress, silent
 from processing.series import Float64
@@ -52,9 +52,8 @@ def with_own_positions(
     log_sizes, size_errors = np.zeros((2, len(fit.centres_nm)))
     log_sizes[candidate] = share * log_size
     size_errors[candidate] = np.sqrt(share) * error
-    progress("positions of the particles", 0.0)
-    positions = measure_positions(fit, log_sizes, size_errors)
-    progress("positions of the particles", 1.0)
+    progress(STAGE, 0.0)
+    positions = measure_positions(fit, log_sizes, size_errors, progress=progress)
     return replace(
         table,
         centres_nm=positions.centres_nm[candidate],

@@ -14,6 +14,7 @@ from processing.files.particles import ParticleTable
 from processing.fit import position_system
 from processing.fit.line_jitter import drawn_jitter, row_pulls, row_slopes, squared_jitter
 from processing.fit.positions import measure_positions
+from processing.fit.sizes import measure_sizes
 from processing.fit.spheres import SphereFit, fit_spheres
 from processing.fit.view_model import model_views, posed
 from processing.pipeline.own_positions import calibrated_by_pairs
@@ -58,6 +59,15 @@ def test_own_diameters_improve_the_positions(fit: SphereFit) -> None:
     found = measure_positions(fit, np.log1p(CHANGES), EXACT)
     equal = measure_positions(fit, np.zeros(len(TRUTH)), EXACT)
     assert rms_nm(found.centres_nm) < min(rms_nm(fit.centres_nm), rms_nm(equal.centres_nm))
+
+
+def test_the_measurements_report_each_solution(fit: SphereFit) -> None:
+    shown: list[tuple[str, float]] = []
+    measure_sizes(fit, progress=lambda *each: shown.append(each))
+    measure_positions(fit, np.log1p(CHANGES), EXACT, progress=lambda *each: shown.append(each))
+    for stage in ("diameters of the particles", "positions of the particles"):
+        fractions = [fraction for name, fraction in shown if name == stage]
+        assert len(fractions) > 1 and fractions == sorted(fractions)
 
 
 def test_the_standard_errors_are_right(fit: SphereFit) -> None:
