@@ -65,6 +65,28 @@ def test_a_run_that_is_ended_leaves_no_result(end: End, tmp_path: Path) -> None:
     assert not (tmp_path / "out").exists()
 
 
+WITH_A_THREAD_THAT_NEVER_ENDS = """
+import sys, threading
+from controller.app.cli import main, process
+def run(args):
+    threading.Thread(target=threading.Event().wait).start()
+    raise KeyboardInterrupt
+process.run = run
+sys.exit(main.main())
+"""
+
+
+def test_a_thread_that_never_ends_does_not_keep_an_interrupted_run(tmp_path: Path) -> None:
+    ended = subprocess.run(
+        [sys.executable, "-c", WITH_A_THREAD_THAT_NEVER_ENDS, "process", str(tmp_path)],
+        capture_output=True,
+        text=True,
+        timeout=ENOUGH_S,
+        check=False,
+    )
+    assert (ended.returncode, ended.stderr) == (ExitCode.INTERRUPTED, "dualtilt: interrupted\n")
+
+
 @pytest.mark.parametrize("ended_by", [signal.SIGTERM, signal.SIGHUP], ids=lambda each: each.name)
 def test_a_batch_that_is_ended_says_how_to_continue(
     ended_by: signal.Signals, tmp_path: Path

@@ -130,7 +130,11 @@ def main(argv: list[str] | None = None) -> int:
         code = _run_words(sys.argv[1:])
     if reason := lost_output():
         lost = _print_error(f"the output of this command was lost: {reason}", ExitCode.USAGE)
-        return code or lost
+        code = code or lost
+    if code == ExitCode.INTERRUPTED:
+        # a thread that the interrupt has left with a lock would never end, and Python waits for it
+        sys.stderr.flush()
+        os._exit(code)
     return code
 
 
