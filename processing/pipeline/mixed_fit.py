@@ -18,8 +18,8 @@ SAME_DIAMETER = (0.94, 1.1)
 """Range of the apparent diameter of the fainter kind, in diameters of the brighter one, in which
 both are of the same size. Smaller particles appear narrower, blurred or half hidden ones wider."""
 FAINTEST_MATERIAL = 0.2
-"""Smallest signal of a second material, in signals of the first: that of atoms of a third of the
-atomic number, as of manganese beside gold. Fainter objects can be noise."""
+"""Smallest signal of a second material, in signals of the first: that of atoms of four tenths of
+the atomic number, as of zinc beside gold. Fainter objects can be noise."""
 FEWEST_OF_A_KIND = 3
 SMALLEST_SHARE = 0.03
 """Smallest share of a kind among the particles."""

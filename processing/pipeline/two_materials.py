@@ -45,9 +45,20 @@ def fit_two_materials(
     """
     largest_misfit = (1 + LARGEST_LOSS) * known.fit.misfit
     for done in range(PASSES):
-        part = within(progress, done / PASSES, (done + 1) / PASSES)
-        found = _fitted(known, series, rounds, device, part)
-        if found is None or found.fit.misfit > largest_misfit:
+        fit = fit_spheres(
+            series,
+            known.fit.centres_nm,
+            known.fit.amplitudes,
+            known.diameter_nm,
+            rounds=rounds,
+            mixture=known.mixture,
+            device=device,
+            progress=within(progress, done / PASSES, (done + 1) / PASSES),
+        )
+        found = split_by_brightness(fit, known.signals, known.diameter_nm)
+        if found is None or not found.of_two_materials or not are_kinds(found):
+            return None
+        if fit.misfit > largest_misfit:
             return None
         places_nm, amplitudes = missing_spheres(found.fit, found.diameter_nm, kind=1)
         if not len(amplitudes):
@@ -55,28 +66,6 @@ def fit_two_materials(
         known = _with_more(found, places_nm, amplitudes)
     progress("sphere fit", 1.0)
     return found
-
-
-def _fitted(
-    known: MixedFit,
-    series: Sequence[tuple[TiltSeries, Pose | None]],
-    rounds: int,
-    device: Device,
-    progress: Progress,
-) -> MixedFit | None:
-    """Fit the known spheres and sort them again; None without two groups of one diameter."""
-    fit = fit_spheres(
-        series,
-        known.fit.centres_nm,
-        known.fit.amplitudes,
-        known.diameter_nm,
-        rounds=rounds,
-        mixture=known.mixture,
-        device=device,
-        progress=progress,
-    )
-    found = split_by_brightness(fit, known.signals, known.diameter_nm)
-    return found if found is not None and found.of_two_materials and are_kinds(found) else None
 
 
 def _with_more(found: MixedFit, places_nm: Float64, amplitudes: Float64) -> MixedFit:

@@ -10,11 +10,14 @@ from controller.model.base import Positive, Settings
 from controller.model.fusion_rules import FusionRule
 from controller.model.plausible import DIAMETER
 
+KIND_NAME = r"^[A-Za-z][A-Za-z0-9_-]{0,15}$"
+"""Pattern of the name of a kind of particles."""
+
 
 class NamedParticles(Settings):
     """Name of one kind of particles."""
 
-    name: Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,15}$")]
+    name: Annotated[str, Field(pattern=KIND_NAME)]
     """Name of the kind, as Au: the species in XYZ files."""
     diameter_nm: Annotated[float, DIAMETER] | None = None
     """Diameter (nm) by which the kind is recognised; no measurement starts from it."""
