@@ -14,6 +14,7 @@ from pydantic_core import ErrorDetails
 Model = TypeVar("Model", bound=BaseModel)
 
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
+KIND_NAME_PATTERN = r"^[A-Za-z][A-Za-z0-9_-]{0,15}$"
 WEBHOOK_PATTERN = r"^(|https?://[^\s/]\S*|env:\w+)$"
 SECRET_PATTERN = r"^(|env:\w+)$"
 PLAIN_WORDS = {
@@ -21,11 +22,14 @@ PLAIN_WORDS = {
     "Input should be": "must be",
     "greater than or equal to": "at least",
     "less than or equal to": "at most",
+    "Tuple should have": "must have",
+    " after validation": "",
 }
 """Plain words for those of pydantic."""
 PATTERN_DESCRIPTIONS = {
     NAME_PATTERN: "letters a to z, digits, dot, dash and underscore, at most 64, a letter or a "
     "digit first: it names folders",
+    KIND_NAME_PATTERN: "a letter, then up to 15 letters a to z, digits, dashes or underscores",
     WEBHOOK_PATTERN: "an address without spaces that begins with http:// or https://, or env:NAME",
     SECRET_PATTERN: "env:NAME, a variable with the password; never the password itself",
 }

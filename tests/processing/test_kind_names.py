@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from controller.app.cli.processing_arguments import add_processing_arguments, chosen_settings
+from controller.model.protocol import check_content
 from processing.files.particles import ParticleTable, read_xyz, write_xyz
 from processing.pipeline.kind_names import name_notes, named
 from processing.pipeline.settings import NamedParticles, ProcessSettings
@@ -88,3 +89,18 @@ def test_the_verbs_take_names(capsys: pytest.CaptureFixture[str]) -> None:
         with pytest.raises(SystemExit):
             parser.parse_args(["--names", wrong])
         assert "one or two names" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("particles", "said"),
+    [
+        ([{"name": "A u"}], ".1.name: must be a letter, then up to 15 letters"),
+        ([{"name": each} for each in ("Au", "Ag", "Pt")], ": must have at most 2 items, not 3"),
+        ([{"nane": "Au"}], ".1.nane: no such setting; did you mean name?"),
+    ],
+)
+def test_wrong_names_in_a_protocol_are_refused_in_words(
+    particles: list[dict[str, str]], said: str
+) -> None:
+    wrong = check_content({"name": "gold", "processing": {"particles": particles}}).wrong
+    assert any(f"processing.particles{said}" in line for line in wrong)

@@ -7,9 +7,9 @@ import re
 from typing import Any
 
 from controller.app.cli.reading_arguments import at_least_one, within
+from controller.common.settings_file import KIND_NAME_PATTERN, PATTERN_DESCRIPTIONS
 from controller.model.fusion_rules import FusionRule
 from controller.model.plausible import DIAMETER, MEMORY
-from controller.model.sections.processing import KIND_NAME
 
 RULE_HELP = (
     "rule for the fused volume: stronger detail of A and B (masked, the default), larger wavelet "
@@ -56,11 +56,11 @@ def add_processing_arguments(parser: argparse.ArgumentParser) -> None:
 def _kind_names(text: str) -> list[dict[str, str]]:
     """Return the names of the kinds of particles as a setting."""
     names = text.split(",")
-    wrong = [name for name in names if not re.fullmatch(KIND_NAME, name)]
+    wrong = [name for name in names if not re.fullmatch(KIND_NAME_PATTERN, name)]
     if wrong or len(names) > 2:
         raise argparse.ArgumentTypeError(
-            f"{text!r}: one or two names with a comma between, each a letter, then up to 15 "
-            "letters, digits, _ or -"
+            f"{text!r}: one or two names with a comma between, each "
+            f"{PATTERN_DESCRIPTIONS[KIND_NAME_PATTERN]}"
         )
     return [{"name": name} for name in names]
 

@@ -6,18 +6,16 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from controller.common.settings_file import KIND_NAME_PATTERN
 from controller.model.base import Positive, Settings
 from controller.model.fusion_rules import FusionRule
 from controller.model.plausible import DIAMETER
-
-KIND_NAME = r"^[A-Za-z][A-Za-z0-9_-]{0,15}$"
-"""Pattern of the name of a kind of particles."""
 
 
 class NamedParticles(Settings):
     """Name of one kind of particles."""
 
-    name: Annotated[str, Field(pattern=KIND_NAME)]
+    name: Annotated[str, Field(pattern=KIND_NAME_PATTERN)]
     """Name of the kind, as Au: the species in XYZ files."""
     diameter_nm: Annotated[float, DIAMETER] | None = None
     """Diameter (nm) by which the kind is recognised; no measurement starts from it."""
