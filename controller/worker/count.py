@@ -72,7 +72,8 @@ class CountedSeries:
         self._tilt_axis_deg = protocol.column.tilt_axis_deg
         height, width = upright_shape((scan.height_px, scan.width_px), self._tilt_axis_deg)
         self._sampling = binned_field(width, height, binning_on_reading(width))
-        wanted = {**protocol.processing.model_dump(), "controls": False, "own_diameters": False}
+        skipped = dict.fromkeys(("controls", "own_diameters", "thorough"), False)
+        wanted = {**protocol.processing.model_dump(), **skipped}
         self._settings = self._of_series = ProcessSettings.model_validate(wanted)
         self._counter: SeriesCounter | None = None
         self._a: SeriesResult | None = None

@@ -43,6 +43,8 @@ def missing_spheres(fit: SphereFit, diameter_nm: float, kind: int) -> tuple[Floa
     Centres [n, 3] in nm and amplitudes [n] in the residual.
     """
     particles = fit.spheres.are_particles
+    if not particles.any():
+        return np.zeros((0, 3)), np.zeros(0)
     points_nm = _gaps(fit.centres_nm[particles], diameter_nm)
     if not len(points_nm):
         return points_nm, np.zeros(0)

@@ -9,30 +9,23 @@ import numpy as np
 
 from processing.combine.pose import Pose
 from processing.count.interval import count_with_interval, widen_by_wrong_places
-from processing.count.kinds import FittedKind
 from processing.count.particles import (
     MOST_CLUSTERS,
     Clusters,
     confidence,
     plateau,
-    typical_weight,
 )
 from processing.device import CPU, Device
 from processing.errors import TooManyCandidatesError
 from processing.files.particles import NO_PARTICLES, ParticleTable
-from processing.fit.spheres import FINEST_PX, ROUNDS, SphereFit, fit_spheres
+from processing.fit.spheres import FINEST_PX, ROUNDS, SphereFit
 from processing.pipeline.candidates import Candidates
 from processing.pipeline.deformed import deformations_of
-from processing.pipeline.fitness import Fitness, measure_fitness, wrong_places
-from processing.pipeline.mixed_fit import MixedFit
+from processing.pipeline.fitness import Fitness, measure_fitness, misplaced_share, wrong_places
 from processing.pipeline.objects import part_objects
 from processing.pipeline.own_diameters import particle_kinds, scaled, with_own_diameters
-from processing.pipeline.own_positions import with_own_positions
-from processing.pipeline.two_kinds import (
-    fit_two_kinds,
-    heaviest_apart,
-    second_size_hint,
-)
+from processing.pipeline.own_positions import numbers_of, with_own_positions
+from processing.pipeline.particle_fit import ParticleFit, fit_particles
 from processing.pipeline.verdict import beyond_places, judge, with_verdict, wrong_share
 from processing.progress import Progress, silent, within
 from processing.results import Count, Deformation, ParticleKind, Trust
@@ -102,7 +95,7 @@ def detect_by_weight(candidates: Candidates, diameter_nm: float) -> Detection:
     """Select the particles among the candidates by their weight in the volume alone."""
     clusters = candidates.clusters
     number = len(clusters.weight)
-    return _detection(candidates, clusters, np.full(number, diameter_nm), np.zeros(number))
+    return _heavy(candidates, clusters, np.full(number, diameter_nm))
 
 
 def detect_by_fit(
@@ -113,6 +106,7 @@ def detect_by_fit(
     rounds: int = ROUNDS,
     own_diameters: bool = True,
     second_size: bool = True,
+    search_missing: bool = True,
     doubts: Sequence[str] = (),
     device: Device = CPU,
     progress: Progress = silent,
@@ -129,6 +123,8 @@ def detect_by_fit(
     second_size
         Search particles of a second kind where the brightness of equal ones hints at one; otherwise
         the hint is a reason to doubt the count.
+    search_missing
+        Search the images for equal spheres that the volume does not show.
     doubts
         One line for each reason not to trust the input.
 
@@ -137,70 +133,57 @@ def detect_by_fit(
     TooManyCandidatesError
         There are more candidates than the images can decide on.
     """
-    clusters = candidates.clusters
     images = [one for one, _ in series]
-    require_few_candidates(len(clusters.weight), images, diameter_nm)
-    fitting = within(progress, 0.0, FIT_SHARE)
-    fit = fit_spheres(
+    require_few_candidates(len(candidates.clusters.weight), images, diameter_nm)
+    found = fit_particles(
+        candidates,
         series,
-        clusters.centres_px * candidates.pixel_nm,
-        clusters.weight,
         diameter_nm,
         rounds=rounds,
+        second_size=second_size,
         may_deform=own_diameters,
+        search_missing=search_missing,
         device=device,
-        progress=fitting,
+        progress=within(progress, 0.0, FIT_SHARE),
     )
-    mixed, hinted = None, 0
-    if not second_size:
-        hinted = second_size_hint(fit)
-    else:
-        mixed = fit_two_kinds(
-            fit,
-            candidates.search,
-            series,
-            diameter_nm,
-            rounds=rounds,
-            pixel_nm=candidates.pixel_nm,
-            device=device,
-            progress=fitting,
-        )
+    fit, kinds = found.fit, found.kinds
     progress("judging the count", FIT_SHARE)
-    if mixed is None:
-        kinds: Sequence[FittedKind] = (FittedKind(diameter_nm),)
-        wrong_place = wrong_places(fit, images, diameter_nm)
-        detection = _of_one_size(candidates, fit, wrong_place, diameter_nm)
-        fitness = measure_fitness(fit, images, diameter_nm, wrong_place)
-    else:
-        fit = mixed.fit
-        kinds = mixed.kinds
-        largest_nm, members_nm = mixed.diameter_nm, mixed.members_nm
-        wrong_place = wrong_places(fit, images, largest_nm, members_nm)
-        detection = _of_two_kinds(candidates, mixed, wrong_place)
-        fitness = measure_fitness(fit, images, largest_nm, wrong_place, members_nm)
-    sizes = _second_size_doubt(hinted)
-    verdict = judge(fitness, doubts, several_sizes=sizes)
-    if verdict.state is not Trust.REFUSED:
-        found = part_objects(detection.table, detection.count)
-        detection = replace(
-            detection, table=found.table, count=found.count, beside=found.beside, loose=found.notes
-        )
-        verdict = judge(fitness, doubts, found.several, sizes)
-    wrong = max(wrong_share(fitness, verdict), hinted / max(1, detection.count.n))
-    beyond = beyond_places(fitness, verdict)
-    table = detection.table.followed_by(detection.beside)
-    table = replace(table, confidence=table.confidence * (1 - beyond))
-    if verdict.state is not Trust.REFUSED and (own_diameters or mixed is not None):
+    detection = _detection(candidates, found)
+    table = detection.table
+    candidate = numbers_of(table, fit.centres_nm)
+    fitness = measure_fitness(fit, images, found.diameter_nm, found.sizes_nm)
+    if judge(fitness).state is not Trust.REFUSED and (own_diameters or len(kinds) > 1):
         table = with_own_diameters(table, fit, kinds, within(progress, FIT_SHARE, 0.9))
         table = with_own_positions(table, fit, kinds, within(progress, 0.9, 1.0))
-    count = with_verdict(detection.count, verdict, wrong)
+    # a place is judged where the table has it: up to a tenth of a diameter beside that of the fit
+    places_nm = fit.centres_nm.copy()
+    places_nm[candidate] = table.centres_nm
+    wrong_place = wrong_places(fit, images, found.diameter_nm, found.sizes_nm, places_nm)
+    fitness = replace(fitness, misplaced=misplaced_share(fit, wrong_place))
+    table = replace(table, confidence=table.confidence * (1 - wrong_place[candidate]))
+    count = widen_by_wrong_places(detection.count, wrong_place[candidate])
+    sizes = _second_size_doubt(found.hinted)
+    verdict = judge(fitness, doubts, several_sizes=sizes)
+    beside: ParticleTable = NO_PARTICLES
+    loose: tuple[str, ...] = ()
+    if verdict.state is not Trust.REFUSED:
+        parted = part_objects(table, count, detection.table.diameter_nm)
+        table, count, beside, loose = parted.table, parted.count, parted.beside, parted.notes
+        verdict = judge(fitness, doubts, parted.several, sizes)
+    wrong = max(wrong_share(fitness, verdict), found.hinted / max(1, count.n))
+    beyond = beyond_places(fitness, verdict)
+    table, beside = (
+        replace(some, confidence=some.confidence * (1 - beyond)) for some in (table, beside)
+    )
+    count = with_verdict(count, verdict, wrong)
     return replace(
         detection,
-        table=table.counted,
-        beside=table.select(table.beside),
+        table=table,
+        beside=beside,
+        loose=loose,
         count=count,
-        kinds=tuple(particle_kinds(table.counted, kinds, count)) if mixed is not None else (),
-        hinted=hinted,
+        kinds=tuple(particle_kinds(table, kinds, count)) if len(kinds) > 1 else (),
+        hinted=found.hinted,
         exit_blurs_nm=fit.blurs_nm,
         fitness=fitness,
         left_out=_left_out_lines(images, fit),
@@ -258,38 +241,18 @@ def _left_out_lines(series: Sequence[TiltSeries], fit: SphereFit) -> tuple[str, 
     )
 
 
-def _of_one_size(
-    candidates: Candidates, fit: SphereFit, wrong_place: Float64, diameter_nm: float
-) -> Detection:
-    kept = heaviest_apart(fit.centres_nm, fit.amplitudes, np.full(len(fit.amplitudes), diameter_nm))
-    weight = fit.amplitudes[kept]
-    typical = typical_weight(weight) if len(weight) else 1.0
-    spheres = Clusters(fit.centres_nm[kept] / candidates.pixel_nm, weight / typical)
-    sizes_nm = np.full(len(weight), diameter_nm)
-    return _detection(candidates, spheres, sizes_nm, wrong_place[kept])
+def _detection(candidates: Candidates, found: ParticleFit) -> Detection:
+    kept, weights = found.apart()
+    spheres = Clusters(found.fit.centres_nm[kept] / candidates.pixel_nm, weights)
+    return _heavy(candidates, spheres, found.own_nm[kept])
 
 
-def _of_two_kinds(candidates: Candidates, mixed: MixedFit, wrong_place: Float64) -> Detection:
-    fit = mixed.fit
-    kept = heaviest_apart(fit.centres_nm, fit.amplitudes, mixed.members_nm)
-    spheres = Clusters(fit.centres_nm[kept] / candidates.pixel_nm, fit.amplitudes[kept])
-    return _detection(candidates, spheres, mixed.own_diameters_nm[kept], wrong_place[kept])
-
-
-def _detection(
-    candidates: Candidates, clusters: Clusters, sizes_nm: Float64, wrong_place: Float64
-) -> Detection:
-    """Return the clusters above the plateau threshold as a table, and their count.
-
-    `wrong_place` [n] are the probabilities that they are in a wrong place.
-    """
+def _heavy(candidates: Candidates, clusters: Clusters, sizes_nm: Float64) -> Detection:
+    """Return the clusters above the plateau threshold as a table, and their count."""
     threshold = plateau(clusters.weight)
     chance = confidence(clusters.weight, threshold.value)
     kept = clusters.weight >= threshold.value
-    table = ParticleTable(
-        clusters.centres_px[kept] * candidates.pixel_nm,
-        sizes_nm[kept],
-        chance[kept] * (1 - wrong_place[kept]),
-    )
-    count = widen_by_wrong_places(count_with_interval(threshold, chance), wrong_place[kept])
+    centres_nm = clusters.centres_px[kept] * candidates.pixel_nm
+    table = ParticleTable(centres_nm, sizes_nm[kept], chance[kept])
+    count = count_with_interval(threshold, chance)
     return Detection(candidates.centres, table, count, threshold.value)

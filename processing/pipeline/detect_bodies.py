@@ -99,7 +99,7 @@ def detect_bodies(
     whole = _in_shape(scores, volume.shape)
     if not len(found):
         nothing = _nothing(len(series))
-        fitness = measure_fitness(nothing, images, body.width_nm, np.zeros(0))
+        fitness = measure_fitness(nothing, images, body.width_nm)
         count = count_with_interval(plateau(np.zeros(0)), np.zeros(0))
         verdict = judge(fitness, doubts)
         return Detection(whole, NO_PARTICLES, with_verdict(count, verdict, 1.0), fitness=fitness)
@@ -120,9 +120,8 @@ def detect_bodies(
     threshold = plateau(amplitudes)
     chance = confidence(amplitudes, threshold.value)
     kept = amplitudes >= threshold.value
-    # the rule of wrong places is that of spheres
-    no_chances = np.zeros(len(fit.bodies))
-    fitness = measure_fitness(as_spheres(fit, body), images, body.width_nm, no_chances)
+    # no place is misplaced by these figures: the rule of wrong places is that of spheres
+    fitness = measure_fitness(as_spheres(fit, body), images, body.width_nm)
     odd = odd_bodies(fit, body)
     wrong = np.where(odd, WRONG_IF_ODD, WRONG_ELSE)
     own_doubts = (*_shape_doubt(fitness.unexplained, body), *_odd_doubt(odd[kept]))

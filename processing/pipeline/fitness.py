@@ -77,15 +77,12 @@ def measure_fitness(
     fit: SphereFit,
     series: Sequence[TiltSeries],
     diameter_nm: float,
-    wrong: Float64,
     sizes_nm: Float64 | None = None,
 ) -> Fitness:
-    """Measure the figures of a fit to one aligned series, or to two.
+    """Measure the figures of a fit to one aligned series, or to two, but for wrong places.
 
     Parameters
     ----------
-    wrong
-        Chance of each candidate that its place is wrong, [n].
     diameter_nm
         Diameter of the spheres, or of the largest kind.
     sizes_nm
@@ -119,7 +116,6 @@ def measure_fitness(
         too_close=_too_close(centres_nm, sizes_nm[particles]),
         ambiguous=_ambiguous(fit.amplitudes),
         ambiguous_at_entrance=_ambiguous(fit.amplitudes[fit.centres_nm[:, 2] >= entrance_nm]),
-        misplaced=_misplaced(wrong[particles]),
         missed=evidence.missed_area / len(amplitudes),
         amplitude_spread=float(np.std(amplitudes) / np.median(amplitudes)),
         tilt_error_deg=max(evidence.tilt_errors_deg) if len(amplitudes) >= ENOUGH else 0.0,
@@ -139,7 +135,8 @@ class FittedSpheres:
     Attributes
     ----------
     centres_nm
-        [n, 3] as (x, y, z); the beam of one series enters at large z.
+        [n, 3] as (x, y, z), those of the fit or as tables have them; the beam of one series enters
+        at large z.
     amplitudes, place_error, sharpness
         [n], of the fit and its evidence.
     sizes_nm
@@ -161,12 +158,29 @@ def wrong_places(
     series: Sequence[TiltSeries],
     diameter_nm: float,
     sizes_nm: Float64 | None = None,
+    places_nm: Float64 | None = None,
 ) -> Float64:
     """Return the chance [n] of each candidate of a fit that its place is wrong.
 
-    Parameters are those of `measure_fitness`.
+    Parameters are those of `measure_fitness`, and places [n, 3] other than those of the fit.
     """
-    return wrong_place_chance(places_of(fitted_spheres(fit, series, diameter_nm, sizes_nm)))
+    spheres = fitted_spheres(fit, series, diameter_nm, sizes_nm)
+    if places_nm is not None:
+        spheres = replace(spheres, centres_nm=places_nm)
+    return wrong_place_chance(places_of(spheres))
+
+
+def misplaced_share(fit: SphereFit, wrong: Float64) -> float:
+    """Return the share of the particles expected in a wrong place; below half a particle none.
+
+    Parameters
+    ----------
+    wrong
+        Chance of each candidate that its place is wrong, [n].
+    """
+    chances = wrong[fit.amplitudes > PARTICLE]
+    expected = float(chances.sum())
+    return expected / len(chances) if expected >= LEAST_MISPLACED else 0.0
 
 
 def fitted_spheres(
@@ -229,12 +243,6 @@ def _in_use(series: Sequence[TiltSeries], fit: SphereFit) -> list[TiltSeries]:
 def _exit_blur(fit: SphereFit, smallest_nm: float) -> float:
     """Return the blur of the exit side, in diameters; 0 with two series."""
     return fit.blurs_nm[0] / smallest_nm if len(fit.blurs_nm) == 1 else 0.0
-
-
-def _misplaced(chances: Float64) -> float:
-    """Return the share of wrong places by the chances [n]; below half a particle there is none."""
-    expected = float(chances.sum())
-    return expected / len(chances) if expected >= LEAST_MISPLACED else 0.0
 
 
 def _ambiguous(amplitudes: Float64) -> float:

@@ -9,6 +9,7 @@ import numpy as np
 from processing.count.bodies import Bodies, find_bodies
 from processing.files.particles import ParticleTable
 from processing.results import Count
+from processing.series import Float64
 
 CHOOSE = "choose one with --region"
 
@@ -36,9 +37,15 @@ class Parted:
     several: tuple[str, ...]
 
 
-def part_objects(table: ParticleTable, count: Count) -> Parted:
-    """Take loose particles out of a count; its interval holds all readings of what is left."""
-    bodies = find_bodies(table.centres_nm, table.diameter_nm)
+def part_objects(table: ParticleTable, count: Count, sizes_nm: Float64) -> Parted:
+    """Take loose particles out of a count; its interval holds all readings of what is left.
+
+    Parameters
+    ----------
+    sizes_nm
+        Usual diameter of particles like each of the table, [n]: less uncertain than its own one.
+    """
+    bodies = find_bodies(table.centres_nm, sizes_nm)
     beside = table.select(bodies.loose)
     return Parted(
         table.select(~bodies.loose),

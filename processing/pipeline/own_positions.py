@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from processing.combine.pose import mutual_pairs
@@ -42,7 +43,7 @@ def with_own_positions(
     """
     if not len(table):
         return table
-    _, candidate = cKDTree(fit.centres_nm).query(table.centres_nm)
+    candidate = numbers_of(table, fit.centres_nm)
     members = np.zeros(len(table), np.int64) if fit.kinds is None else fit.kinds[candidate]
     usual_nm = np.array([kind.diameter_nm for kind in kinds])[members]
     log_size = np.log(table.diameter_nm / usual_nm)
@@ -59,6 +60,11 @@ def with_own_positions(
         centres_nm=positions.centres_nm[candidate],
         centre_se_nm=positions.errors_nm[candidate],
     )
+
+
+def numbers_of(table: ParticleTable, centres_nm: Float64) -> NDArray[np.intp]:
+    """Return the number [n] of the centre at which each particle of a table is."""
+    return np.asarray(cKDTree(centres_nm).query(table.centres_nm)[1], np.intp)
 
 
 def calibrated_by_pairs(

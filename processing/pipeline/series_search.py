@@ -37,10 +37,10 @@ from processing.scratch import Allocate, in_memory
 from processing.series import Bools, Float32, TiltSeries
 
 FIT_ROUNDS = 2
-"""Rounds of the sphere fit to a single series.
-
-A third round changes the count by less than a hundredth of what the second does.
-"""
+"""Rounds of the sphere fit to a single series while it is recorded: the count is nearly final."""
+THOROUGH_ROUNDS = 8
+"""Largest number of rounds otherwise. Few series need more than three, but where tilts are sparse
+or the object is thick, places come to rest only then."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -293,9 +293,10 @@ def _fit_spheres(
         candidates,
         [(search.aligned, None)],
         diameter_nm,
-        rounds=search_start.FIT_ROUNDS if search.started else FIT_ROUNDS,
+        rounds=_rounds(search),
         own_diameters=settings.own_diameters,
         second_size=settings.second_size,
+        search_missing=settings.thorough,
         doubts=search.series.doubts,
         device=device(settings.device),
         progress=progress,
@@ -315,3 +316,10 @@ def _fit_spheres(
         kinds=list(detection.kinds),
     )
     return detection, with_statistics(diameter, detection.table)
+
+
+def _rounds(search: SeriesSearch) -> int:
+    """Return the largest number of rounds of the fit."""
+    if search.settings.thorough:
+        return THOROUGH_ROUNDS
+    return search_start.FIT_ROUNDS if search.started else FIT_ROUNDS

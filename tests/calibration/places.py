@@ -7,7 +7,7 @@ the scatter of distances, is not: a later rule may do it in another way.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from unittest.mock import patch
 
@@ -145,8 +145,10 @@ def _measured(case: Case, wanted: Sequence[str]) -> dict[str, dict[str, NDArray[
         images: Sequence[TiltSeries],
         diameter_nm: float,
         sizes_nm: Float64 | None = None,
+        places_nm: Float64 | None = None,
     ) -> Float64:
-        fits.append(fitted_spheres(fit, images, diameter_nm, sizes_nm))
+        spheres = fitted_spheres(fit, images, diameter_nm, sizes_nm)
+        fits.append(replace(spheres, centres_nm=places_nm))
         return np.zeros(len(fit.amplitudes))
 
     def keep_doubts(fitness: Fitness, verdict: Verdict) -> float:

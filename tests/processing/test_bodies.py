@@ -178,7 +178,8 @@ def test_the_interval_holds_all_readings(
 ) -> None:
     number = len(centres)
     table = ParticleTable(centres, np.full(number, D), np.ones(number))
-    parted = part_objects(table, Count(n=number, n_low=number - 1, n_high=number + 1))
+    whole = Count(n=number, n_low=number - 1, n_high=number + 1)
+    parted = part_objects(table, whole, table.diameter_nm)
     assert (parted.count.n, parted.count.n_low, parted.count.n_high) == count
     assert len(parted.table) == count[0]
     assert len(parted.table) + len(parted.beside) == number

@@ -13,7 +13,7 @@ from processing.combine.pose import FLIP, Pose, fit_pose
 from processing.fit import spline_matrices
 from processing.fit.spheres import SphereFit, fit_spheres
 from processing.parallel import THREADS_VARIABLE
-from processing.pipeline.fitness import measure_fitness, wrong_places
+from processing.pipeline.fitness import measure_fitness, misplaced_share, wrong_places
 from processing.pipeline.verdict import judge
 from processing.results import Cause, Trust
 from processing.series import TiltSeries
@@ -151,7 +151,8 @@ def test_images_that_another_object_covers_are_left_out_and_cost_no_trust(case: 
     assert [list(np.flatnonzero(some)) for some in fit.left_out] == [case.left_out]
     assert rms_error_nm(fit, task) < case.error * MOVED_PX
     wrong = wrong_places(fit, [covered], DIAMETER)
-    verdict = judge(measure_fitness(fit, [covered], DIAMETER, wrong))
+    fitness = measure_fitness(fit, [covered], DIAMETER)
+    verdict = judge(replace(fitness, misplaced=misplaced_share(fit, wrong)))
     assert verdict.state is case.trust
     assert (Cause.ALIGNMENT in verdict.causes) == (case.trust is Trust.DOUBTFUL)
 
