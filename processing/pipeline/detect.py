@@ -146,16 +146,36 @@ def detect_by_fit(
         device=device,
         progress=within(progress, 0.0, FIT_SHARE),
     )
-    fit, kinds = found.fit, found.kinds
     progress("judging the count", FIT_SHARE)
     detection = _detection(candidates, found)
     table = detection.table
-    candidate = numbers_of(table, fit.centres_nm)
-    fitness = measure_fitness(fit, images, found.diameter_nm, found.sizes_nm)
-    if judge(fitness).state is not Trust.REFUSED and (own_diameters or len(kinds) > 1):
-        table = with_own_diameters(table, fit, kinds, within(progress, FIT_SHARE, 0.9))
-        table = with_own_positions(table, fit, kinds, within(progress, 0.9, 1.0))
-    # a place is judged where the table has it: up to a tenth of a diameter beside that of the fit
+    fitness = measure_fitness(found.fit, images, found.diameter_nm, found.sizes_nm)
+    if judge(fitness).state is not Trust.REFUSED and (own_diameters or len(found.kinds) > 1):
+        table = with_own_diameters(table, found.fit, found.kinds, within(progress, FIT_SHARE, 0.9))
+        table = with_own_positions(table, found.fit, found.kinds, within(progress, 0.9, 1.0))
+    return _judged(detection, table, found, images, fitness, doubts)
+
+
+def _judged(
+    detection: Detection,
+    table: ParticleTable,
+    found: ParticleFit,
+    images: Sequence[TiltSeries],
+    fitness: Fitness,
+    doubts: Sequence[str],
+) -> Detection:
+    """Return a detection with the verdict on its count, and with confidences that know it.
+
+    Parameters
+    ----------
+    table
+        The particles of the detection where they are listed: up to a tenth of a diameter beside
+        their places in the fit. The listed places are judged.
+    fitness
+        Figures of the fit, but for wrong places.
+    """
+    fit, kinds = found.fit, found.kinds
+    candidate = numbers_of(detection.table, fit.centres_nm)
     places_nm = fit.centres_nm.copy()
     places_nm[candidate] = table.centres_nm
     wrong_place = wrong_places(fit, images, found.diameter_nm, found.sizes_nm, places_nm)
@@ -164,23 +184,18 @@ def detect_by_fit(
     count = widen_by_wrong_places(detection.count, wrong_place[candidate])
     sizes = _second_size_doubt(found.hinted)
     verdict = judge(fitness, doubts, several_sizes=sizes)
-    beside: ParticleTable = NO_PARTICLES
-    loose: tuple[str, ...] = ()
     if verdict.state is not Trust.REFUSED:
         parted = part_objects(table, count, detection.table.diameter_nm)
-        table, count, beside, loose = parted.table, parted.count, parted.beside, parted.notes
+        table, count = parted.table, parted.count
+        detection = replace(detection, beside=parted.beside, loose=parted.notes)
         verdict = judge(fitness, doubts, parted.several, sizes)
     wrong = max(wrong_share(fitness, verdict), found.hinted / max(1, count.n))
-    beyond = beyond_places(fitness, verdict)
-    table, beside = (
-        replace(some, confidence=some.confidence * (1 - beyond)) for some in (table, beside)
-    )
     count = with_verdict(count, verdict, wrong)
+    beyond = beyond_places(fitness, verdict)
     return replace(
         detection,
-        table=table,
-        beside=beside,
-        loose=loose,
+        table=_less_certain(table, beyond),
+        beside=_less_certain(detection.beside, beyond),
         count=count,
         kinds=tuple(particle_kinds(table, kinds, count)) if len(kinds) > 1 else (),
         hinted=found.hinted,
@@ -189,6 +204,11 @@ def detect_by_fit(
         left_out=_left_out_lines(images, fit),
         deformed=deformations_of(fit, [one.name for one in images]),
     )
+
+
+def _less_certain(table: ParticleTable, wrong: float) -> ParticleTable:
+    """Return a table of particles of which a further share is wrong."""
+    return replace(table, confidence=table.confidence * (1 - wrong))
 
 
 def kind_notes(name: str, kinds: Sequence[ParticleKind]) -> list[str]:
