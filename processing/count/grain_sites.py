@@ -14,6 +14,7 @@ from collections.abc import Sequence
 import numpy as np
 from scipy.spatial import cKDTree
 
+from processing.count.known_sites import KnownSites
 from processing.count.lattice_sites import (
     AROUND,
     CONTACT,
@@ -43,13 +44,13 @@ HELD = 0.75
 """Smallest share of the particles of the entrance side on sites of grains."""
 
 
-def distance_from_grains(
+def sites_of_grains(
     places_nm: Float64, sharpness: Float64, particle: Bools, entrance: Bools
-) -> Float64:
-    """Return the distance [n] of spheres from the nearest site of their grain, in bonds.
+) -> KnownSites | None:
+    """Return the sites of the lattices of grains, and how far places are from those of their grain.
 
     The grain is that whose lattice has most of the bonds around the place; where none has enough,
-    as at the border of two grains, that with the nearest site. NaN for all if the particles of the
+    as at the border of two grains, that with the nearest site. None if the particles of the
     entrance side do not lie in close-packed grains.
 
     Parameters
@@ -70,7 +71,7 @@ def distance_from_grains(
     ]
     held = _nearest(lattices, centres_nm) < ON_SITE
     if not lattices or held[first].mean() < HELD:
-        return np.full(len(places_nm), np.nan)
+        return None
     lattices += [
         _continued(each, centres_nm, weights)
         for each in _grains(centres_nm[~held], weights[~held], lattices)
@@ -79,9 +80,10 @@ def distance_from_grains(
     turns = np.stack([turn_of_bonds(each, places_nm, centres_nm) for each in vectors])
     shares = np.stack([share_of_bonds(each, places_nm, centres_nm) for each in vectors])
     distances = np.stack([each.distance(places_nm) for each in lattices])
-    own = np.take_along_axis(distances, turns.argmin(axis=0)[None], axis=0)[0]
-    found = np.where(shares.max(axis=0) >= SAME_CRYSTAL, own, distances.min(axis=0))
-    return np.asarray(found, np.float64)
+    alike = shares.max(axis=0) >= SAME_CRYSTAL
+    own = np.where(alike, turns.argmin(axis=0), distances.argmin(axis=0))
+    off_site = np.take_along_axis(distances, own[None], axis=0)[0]
+    return KnownSites(tuple(lattices), own, off_site, in_grains=True)
 
 
 def _grains(

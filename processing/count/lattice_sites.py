@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
+from processing.count.known_sites import KnownSites
 from processing.count.stacked_lattice import ON_SITE, StackedLattice
 from processing.series import Bools, Float64
 
@@ -55,13 +56,13 @@ Wrong places have more. Of the twelve deviations of right places, the root mean 
 fifth."""
 
 
-def distance_from_sites(
+def sites_of_crystal(
     places_nm: Float64, sharpness: Float64, scatter: Float64, particle: Bools, entrance: Bools
-) -> Float64:
-    """Return the distance [n] of spheres from the nearest site of the lattice, in bonds.
+) -> KnownSites | None:
+    """Return the sites of the lattice that the particles share, and how far places are from them.
 
-    NaN where there is no lattice that a place must share: if the particles of the entrance side are
-    no single close-packed crystal, and in a small grain of another orientation.
+    None if the particles of the entrance side are no single close-packed crystal. Places in a small
+    grain of another orientation do not belong to the lattice.
 
     Parameters
     ----------
@@ -76,15 +77,14 @@ def distance_from_sites(
     entrance
         [n], true for spheres in the half that the beam enters, where places are certain.
     """
-    unknown = np.full(len(places_nm), np.nan)
     first = particle & entrance
     if first.sum() < FEWEST:
-        return unknown
+        return None
     entrance_nm = places_nm[first]
     bond_nm = float(np.median(cKDTree(entrance_nm).query(entrance_nm, k=2)[0][:, 1]))
     start = usual_bonds(entrance_nm, bond_nm)
     if start is None:
-        return unknown
+        return None
     from_middle_nm = np.linalg.norm(entrance_nm - entrance_nm.mean(axis=0), axis=1)
     origin_nm = entrance_nm[from_middle_nm.argmin()]
     from_origin_nm = np.linalg.norm(entrance_nm - origin_nm, axis=1)
@@ -93,7 +93,7 @@ def distance_from_sites(
         near = from_origin_nm <= radius * bond_nm
         lattice = lattice.fitted(entrance_nm[near], sharpness[first][near])
     if (lattice.distance(entrance_nm) < ON_SITE).mean() < ONE_CRYSTAL:
-        return unknown
+        return None
     centres_nm = places_nm[particle]
     for _ in range(ROUNDS):
         lattice = lattice.fitted(centres_nm, sharpness[particle])
@@ -105,8 +105,9 @@ def distance_from_sites(
     other &= on_site[around].mean(axis=1) < SAME_SITES
     other &= scatter <= EVEN * usual
     if other[first].mean() > OTHER_GRAINS:
-        return unknown
-    return np.where(other, np.nan, off_site)
+        return None
+    own = np.zeros(len(places_nm), np.intp)
+    return KnownSites((lattice,), own, np.where(other, np.nan, off_site), in_grains=False)
 
 
 def share_of_bonds(vectors: Float64, places_nm: Float64, centres_nm: Float64) -> Float64:

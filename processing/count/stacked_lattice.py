@@ -9,6 +9,7 @@ from one lattice and the position of each plane.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
@@ -72,6 +73,18 @@ class StackedLattice:
         along = self._along(places_nm)
         return self._distance(along, self._sites(along))
 
+    def sites_between(self, low_nm: Float64, high_nm: Float64) -> Float64:
+        """Return all sites [m, 3] in a box between two corners [3]."""
+        corners = np.array(list(product(*np.transpose([low_nm, high_nm]))))
+        along = self._along(corners)
+        # planes may be shifted by more than one vector
+        ends = zip(np.floor(along.min(axis=0)) - 2, along.max(axis=0) + 2, strict=True)
+        axes = (np.arange(first, last) for first, last in ends)
+        whole = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 3)
+        places_nm = (whole + self._shifts(whole)) @ self.vectors_nm + self.origin_nm
+        inside = (places_nm >= low_nm) & (places_nm <= high_nm)
+        return np.asarray(places_nm[inside.all(axis=1)], np.float64)
+
     def fitted(self, places_nm: Float64, weights: Float64) -> StackedLattice:
         """Return the lattice fitted to particles [n, 3] on its sites, each with a weight [n].
 
@@ -120,11 +133,14 @@ class StackedLattice:
 
     def _sites(self, along: Float64) -> Float64:
         """Return the coordinates [n, 3] of the nearest sites in the plane of each place."""
+        moved = self._shifts(along)
+        return np.round(along - moved) + moved
+
+    def _shifts(self, along: Float64) -> Float64:
+        """Return how far the planes of places are shifted, [n, 3] along the vectors."""
         indices, shift = FAMILIES[self.family]
         plane = np.round(along @ indices).astype(np.intp) - self.first_plane
-        position = self.positions[np.clip(plane, 0, len(self.positions) - 1)]
-        moved = np.outer(position, shift)
-        return np.round(along - moved) + moved
+        return np.outer(self.positions[np.clip(plane, 0, len(self.positions) - 1)], shift)
 
     def _distance(self, along: Float64, sites: Float64) -> Float64:
         off_nm = np.linalg.norm((along - sites) @ self.vectors_nm, axis=1)

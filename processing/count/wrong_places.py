@@ -62,8 +62,8 @@ class Places:
     scatter
         [n], scatter of the distances to nearest neighbours around the place (`local_scatter`).
     off_site
-        [n], distance from the nearest site of the crystal (`distance_from_sites`) or of the grain
-        (`distance_from_grains`), in bonds; NaN where no lattice is known.
+        [n], distance from the nearest site of the crystal or of the grain (`KnownSites`), in
+        bonds; NaN where no lattice is known.
     in_grains
         True if the sites are those of several grains.
     usual_scatter

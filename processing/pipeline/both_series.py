@@ -184,7 +184,7 @@ def find_spheres(
             rounds=rounds,
             own_diameters=settings.own_diameters,
             second_size=settings.second_size,
-            search_missing=settings.thorough,
+            propose=settings.thorough,
             doubts=seen.input_doubts(),
             device=device(settings.device),
             progress=within(progress, 0.1, fit_share),

@@ -21,7 +21,8 @@ from processing.files.particles import NO_PARTICLES, ParticleTable
 from processing.fit.spheres import FINEST_PX, ROUNDS, SphereFit
 from processing.pipeline.candidates import Candidates
 from processing.pipeline.deformed import deformations_of
-from processing.pipeline.fitness import Fitness, measure_fitness, misplaced_share, wrong_places
+from processing.pipeline.fitness import Fitness, measure_fitness, misplaced_share
+from processing.pipeline.judged_places import wrong_places
 from processing.pipeline.objects import part_objects
 from processing.pipeline.own_diameters import particle_kinds, scaled, with_own_diameters
 from processing.pipeline.own_positions import numbers_of, with_own_positions
@@ -106,7 +107,7 @@ def detect_by_fit(
     rounds: int = ROUNDS,
     own_diameters: bool = True,
     second_size: bool = True,
-    search_missing: bool = True,
+    propose: bool = True,
     doubts: Sequence[str] = (),
     device: Device = CPU,
     progress: Progress = silent,
@@ -123,8 +124,8 @@ def detect_by_fit(
     second_size
         Search particles of a second kind where the brightness of equal ones hints at one; otherwise
         the hint is a reason to doubt the count.
-    search_missing
-        Search the images for equal spheres that the volume does not show.
+    propose
+        Try places of equal spheres that the volume does not show.
     doubts
         One line for each reason not to trust the input.
 
@@ -142,7 +143,7 @@ def detect_by_fit(
         rounds=rounds,
         second_size=second_size,
         may_deform=own_diameters,
-        search_missing=search_missing,
+        propose=propose,
         device=device,
         progress=within(progress, 0.0, FIT_SHARE),
     )

@@ -8,9 +8,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.spatial import cKDTree
 
-from processing.count.grain_sites import distance_from_grains
-from processing.count.lattice_sites import distance_from_sites
-from processing.count.wrong_places import Places, local_scatter, wrong_place_chance
 from processing.fit.spheres import SphereFit
 from processing.pipeline.deformed import deformations_of
 from processing.series import Float64, TiltSeries
@@ -93,9 +90,9 @@ def measure_fitness(
     smallest_nm = float(sizes_nm.min()) if len(sizes_nm) else diameter_nm
     particles = fit.amplitudes > PARTICLE
     evidence = fit.evidence
-    in_use = _in_use(series, fit)
+    used = in_use(series, fit)
     geometry = {
-        "missing_range_deg": min(_missing_deg(_angles_deg(one)) for one in in_use),
+        "missing_range_deg": min(_missing_deg(_angles_deg(one)) for one in used),
         "field_share": max(
             diameter_nm / one.pixel_nm / min(one.images.shape[1:]) for one in series
         ),
@@ -119,55 +116,13 @@ def measure_fitness(
         missed=evidence.missed_area / len(amplitudes),
         amplitude_spread=float(np.std(amplitudes) / np.median(amplitudes)),
         tilt_error_deg=max(evidence.tilt_errors_deg) if len(amplitudes) >= ENOUGH else 0.0,
-        step=min(angular_step(one, centres_nm, diameter_nm) for one in in_use) / len(series),
+        step=min(angular_step(one, centres_nm, diameter_nm) for one in used) / len(series),
         # the centres are in the frame of the first series
         at_edge=_at_edge(series[0], centres_nm, sizes_nm[particles]),
         exit_blur=_exit_blur(fit, smallest_nm),
         size_change=_size_change(fit, series),
         **geometry,
     )
-
-
-@dataclass(frozen=True, eq=False)
-class FittedSpheres:
-    """Figures of a fit on which the places of its candidates are judged.
-
-    Attributes
-    ----------
-    centres_nm
-        [n, 3] as (x, y, z), those of the fit or as tables have them; the beam of one series enters
-        at large z.
-    amplitudes, place_error, sharpness
-        [n], of the fit and its evidence.
-    sizes_nm
-        [n], diameters.
-    step
-        See `Places`; 0 with two series.
-    """
-
-    centres_nm: Float64
-    amplitudes: Float64
-    place_error: Float64
-    sharpness: Float64
-    sizes_nm: Float64
-    step: float
-
-
-def wrong_places(
-    fit: SphereFit,
-    series: Sequence[TiltSeries],
-    diameter_nm: float,
-    sizes_nm: Float64 | None = None,
-    places_nm: Float64 | None = None,
-) -> Float64:
-    """Return the chance [n] of each candidate of a fit that its place is wrong.
-
-    Parameters are those of `measure_fitness`, and places [n, 3] other than those of the fit.
-    """
-    spheres = fitted_spheres(fit, series, diameter_nm, sizes_nm)
-    if places_nm is not None:
-        spheres = replace(spheres, centres_nm=places_nm)
-    return wrong_place_chance(places_of(spheres))
 
 
 def misplaced_share(fit: SphereFit, wrong: Float64) -> float:
@@ -183,56 +138,7 @@ def misplaced_share(fit: SphereFit, wrong: Float64) -> float:
     return expected / len(chances) if expected >= LEAST_MISPLACED else 0.0
 
 
-def fitted_spheres(
-    fit: SphereFit,
-    series: Sequence[TiltSeries],
-    diameter_nm: float,
-    sizes_nm: Float64 | None = None,
-) -> FittedSpheres:
-    """Return the figures of all candidates of a fit.
-
-    Parameters are those of `measure_fitness`.
-    """
-    if sizes_nm is None:
-        sizes_nm = np.full(len(fit.amplitudes), diameter_nm)
-    particles = fit.amplitudes > PARTICLE
-    alone = len(series) == 1 and particles.any()
-    return FittedSpheres(
-        fit.centres_nm,
-        fit.amplitudes,
-        fit.evidence.place_error,
-        fit.evidence.sharpness,
-        sizes_nm,
-        angular_step(_in_use(series, fit)[0], fit.centres_nm[particles], diameter_nm)
-        if alone
-        else 0.0,
-    )
-
-
-def places_of(spheres: FittedSpheres) -> Places:
-    """Return the figures of the places of spheres."""
-    centres_nm, particle = spheres.centres_nm, spheres.amplitudes > PARTICLE
-    scatter = local_scatter(centres_nm, centres_nm[particle], spheres.sizes_nm[particle])
-    usual = float(np.median(scatter[particle])) if particle.any() else 0.0
-    off_site, in_grains = np.full(len(scatter), np.nan), False
-    if spheres.step:
-        entrance = centres_nm[:, 2] >= np.median(centres_nm[particle, 2])
-        off_site = distance_from_sites(centres_nm, spheres.sharpness, scatter, particle, entrance)
-        if np.isnan(off_site).all():
-            off_site = distance_from_grains(centres_nm, spheres.sharpness, particle, entrance)
-            in_grains = bool(np.isfinite(off_site).any())
-    return Places(
-        place_error=spheres.place_error,
-        sharpness=spheres.sharpness,
-        scatter=scatter,
-        off_site=off_site,
-        in_grains=in_grains,
-        usual_scatter=usual,
-        step=spheres.step,
-    )
-
-
-def _in_use(series: Sequence[TiltSeries], fit: SphereFit) -> list[TiltSeries]:
+def in_use(series: Sequence[TiltSeries], fit: SphereFit) -> list[TiltSeries]:
     """Return the series with the images excluded that the fit left out."""
     return [
         replace(one, excluded=one.excluded | left_out)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,15 +12,13 @@ from processing.combine.pose import Pose
 from processing.count.kinds import FittedKind
 from processing.count.particles import typical_weight
 from processing.device import CPU, Device
-from processing.fit.missing import missing_spheres
 from processing.fit.spheres import ROUNDS, SphereFit, fit_spheres
 from processing.pipeline.candidates import Candidates
+from processing.pipeline.proposals import with_proposals
 from processing.pipeline.two_kinds import fit_two_kinds, heaviest_apart, second_size_hint
 from processing.progress import Progress, silent, within
 from processing.series import Float64, TiltSeries
 
-SEARCHES = 2
-"""Largest number of searches for spheres that a fit lacks; a fit with them follows each."""
 FIRST_SHARE = 0.6
 """Part of the progress that the first fit takes; further ones follow where it does not suffice."""
 
@@ -74,7 +72,7 @@ def fit_particles(
     rounds: int = ROUNDS,
     second_size: bool = True,
     may_deform: bool = True,
-    search_missing: bool = True,
+    propose: bool = True,
     device: Device = CPU,
     progress: Progress = silent,
 ) -> ParticleFit:
@@ -88,8 +86,8 @@ def fit_particles(
         Search particles of a second kind where the brightness of equal ones hints at one.
     may_deform
         See `fit_spheres`.
-    search_missing
-        Search equal spheres that the volume does not show.
+    propose
+        Try places of equal spheres that the volume does not show (`processing.pipeline.proposals`).
     """
 
     def fitted(centres_nm: Float64, weights: Float64, progress: Progress) -> SphereFit:
@@ -121,26 +119,7 @@ def fit_particles(
         )
         if mixed is not None:
             return ParticleFit(mixed.fit, mixed.kinds, mixed.members_nm, mixed.own_diameters_nm)
-    if search_missing:
-        equal = _with_missing(equal, diameter_nm, fitted, later)
+    if propose:
+        equal = with_proposals(equal, diameter_nm, fitted, later)
     sizes_nm = np.full(len(equal.amplitudes), diameter_nm)
     return ParticleFit(equal, (FittedKind(diameter_nm),), sizes_nm, sizes_nm, hinted)
-
-
-def _with_missing(
-    fit: SphereFit,
-    diameter_nm: float,
-    fitted: Callable[[Float64, Float64, Progress], SphereFit],
-    progress: Progress,
-) -> SphereFit:
-    """Return a fit of equal spheres with those that the images show and the volume does not."""
-    for done in range(SEARCHES):
-        places_nm, amplitudes = missing_spheres(fit, diameter_nm, kind=0)
-        if not len(amplitudes):
-            break
-        fit = fitted(
-            np.vstack([fit.centres_nm, places_nm]),
-            np.concatenate([fit.amplitudes, amplitudes]),
-            within(progress, done / SEARCHES, (done + 1) / SEARCHES),
-        )
-    return fit

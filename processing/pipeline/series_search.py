@@ -296,7 +296,7 @@ def _fit_spheres(
         rounds=_rounds(search),
         own_diameters=settings.own_diameters,
         second_size=settings.second_size,
-        search_missing=settings.thorough,
+        propose=settings.thorough,
         doubts=search.series.doubts,
         device=device(settings.device),
         progress=progress,

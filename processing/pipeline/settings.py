@@ -51,8 +51,8 @@ class ProcessSettings(BaseModel):
     second_size: bool = True
     """Search particles of a second size where the brightness of the others hints at one."""
     thorough: bool = True
-    """Repeat the fit to a single series until the places stand still, and search the images for
-    particles that the volume does not show; live counts do without."""
+    """Repeat the fit to a single series until the places stand still, and try places that the
+    volume does not show; live counts do without."""
     memory_limit_GB: float = Field(default=6.0, gt=0)
     """Memory for volumes (GB). Above it they are stored in files and processed in slabs."""
     bin: int | None = Field(default=None, ge=1, le=64)

@@ -20,13 +20,8 @@ from processing.count.interval import widen_by_wrong_places
 from processing.count.wrong_places import ExitRule, Places, wrong_place_chance
 from processing.fit.spheres import SphereFit
 from processing.pipeline.detect import Detection
-from processing.pipeline.fitness import (
-    PARTICLE,
-    Fitness,
-    FittedSpheres,
-    fitted_spheres,
-    places_of,
-)
+from processing.pipeline.fitness import PARTICLE, Fitness
+from processing.pipeline.judged_places import FittedSpheres, fitted_spheres, places_of
 from processing.pipeline.verdict import beyond_places
 from processing.results import Count, Verdict
 from processing.series import Float64, TiltSeries

@@ -13,7 +13,8 @@ from processing.combine.pose import FLIP, Pose, fit_pose
 from processing.fit import spline_matrices
 from processing.fit.spheres import SphereFit, fit_spheres
 from processing.parallel import THREADS_VARIABLE
-from processing.pipeline.fitness import measure_fitness, misplaced_share, wrong_places
+from processing.pipeline.fitness import measure_fitness, misplaced_share
+from processing.pipeline.judged_places import wrong_places
 from processing.pipeline.verdict import judge
 from processing.results import Cause, Trust
 from processing.series import TiltSeries

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from processing.count.grain_sites import distance_from_grains
+from processing.count.grain_sites import sites_of_grains
 from processing.count.stacked_lattice import ON_SITE
 from processing.series import Float64
 from simulator.settings import Packing, SpecimenSettings
@@ -38,7 +38,8 @@ def measured(centres_nm: Float64) -> Float64:
     """Return the distances from sites; all spheres are particles and equally sharp."""
     number = len(centres_nm)
     entrance = centres_nm[:, 2] >= np.median(centres_nm[:, 2]) if number else np.zeros(0, bool)
-    return distance_from_grains(centres_nm, np.ones(number), np.ones(number, bool), entrance)
+    found = sites_of_grains(centres_nm, np.ones(number), np.ones(number, bool), entrance)
+    return np.full(number, np.nan) if found is None else found.off_site
 
 
 @pytest.mark.parametrize("seed", range(6))

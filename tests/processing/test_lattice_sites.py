@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from processing.count.lattice_sites import ON_SITE, distance_from_sites
+from processing.count.lattice_sites import ON_SITE, sites_of_crystal
 from processing.count.stacked_lattice import likely_positions
 from processing.count.wrong_places import local_scatter
 from processing.series import Bools, Float64
@@ -34,9 +34,8 @@ def measured(centres_nm: Float64, entrance: Bools | None = None) -> Float64:
         entrance = centres_nm[:, 2] >= 0
     number = len(centres_nm)
     scatter = local_scatter(centres_nm, centres_nm, np.full(number, 6.3))
-    return distance_from_sites(
-        centres_nm, np.ones(number), scatter, np.ones(number, bool), entrance
-    )
+    found = sites_of_crystal(centres_nm, np.ones(number), scatter, np.ones(number, bool), entrance)
+    return np.full(number, np.nan) if found is None else found.off_site
 
 
 def bent(centres_nm: Float64) -> Float64:

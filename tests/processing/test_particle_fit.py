@@ -47,7 +47,7 @@ def test_particles_that_are_no_candidates_are_found(case: Case) -> None:
         [(series, None)],
         DIAMETER,
         second_size=False,
-        search_missing=case.searched,
+        propose=case.searched,
     )
     numbers, weights = found.apart()
     places = found.fit.centres_nm[numbers][weights > 0.5]

@@ -85,7 +85,7 @@ def from_true_candidates(
         diameter_nm,
         rounds=THOROUGH_ROUNDS if len(series) == 1 else ROUNDS,
         own_diameters=False,
-        search_missing=False,
+        propose=False,
     )
 
 
