@@ -1,4 +1,4 @@
-"""`python -m tests.accuracy.odd_crystals [--size NM] [--step DEG]`: crystals with another exit side.
+"""`python -m tests.accuracy.odd_crystals [--size NM] [--step DEG]`: other exit sides of crystals.
 
 Each is recorded in one series, and counted with and without the sites that the lattice proposes.
 Three minutes of one core at 110 nm, ten at 165 nm.
