@@ -9,7 +9,7 @@ they are from the sites of its lattice. Right places of equal spheres in contact
 distances.
 
 The rule of one series was fitted to simulated series by `python -m tests.calibration.fit`
-(docs/decisions/0030, 0033, 0036, 0040 and 0042).
+(docs/decisions/0030, 0033, 0036, 0040, 0042 and 0043).
 """
 
 from __future__ import annotations
@@ -106,30 +106,30 @@ class ExitRule:
     have figures of their own.
     """
 
-    limit: float = 0.132
+    limit: float = 0.0744
     """Product of the three at which the odds are even for the sharpest spheres."""
-    steepness: float = 1.59
+    steepness: float = 1.93
     """Power with which the odds grow with this product."""
-    sharpening: float = 6.3
+    sharpening: float = 4.52
     """Power with which the odds fall with the sharpness."""
-    by_chance: float = 0.407
+    by_chance: float = 0.234
     """Share of the spheres whose place nothing shows that are near a particle all the same; none
     beside a single crystal, of which the images show most."""
-    even: float = 0.244
+    even: float = 0.209
     """Distance from a site of the crystal, in bonds, at which the odds are even: a quarter of a
     diameter, and the scatter of the particles around the sites."""
-    distance_se: float = 0.0606
+    distance_se: float = 0.0231
     """Standard error of the distance from a site, in bonds."""
-    filled: float = 0.0547
+    filled: float = 0.692
     """Share of wrong places that lie on a site, by chance or in a vacancy. Residuals of the images
     that show a wrong place count for more than the lattice."""
-    grain_even: float = 0.238
+    grain_even: float = 0.205
     """The same distance in one of several grains."""
-    grain_se: float = 0.0587
+    grain_se: float = 0.0194
     """Standard error of the distance from a site of a grain, which is smaller than a crystal."""
-    grain_filled: float = 0.0361
+    grain_filled: float = 0.0481
     """Smallest odds on a site of a grain, over the odds of the images."""
-    grain_beside: float = 0.0258
+    grain_beside: float = 0.00503
     """Odds of the images, over the largest odds beside the sites of all grains: some right places
     are in a grain of which no lattice is known."""
 

@@ -84,6 +84,20 @@ CORPUS = tuple(
         (150.0, MULTI_GRAIN, 6.0, 348, ("B",)),
         (140.0, DISORDERED, 6.0, 345, ("B",)),
         (165.0, FAULTED, 5.0, 346, ("B",)),
+        (165.0, MULTI_GRAIN, 6.0, 361, ("A",)),
+        (165.0, MULTI_GRAIN, 5.0, 362, ("B",)),
+        (150.0, MULTI_GRAIN, 4.0, 363, ("A",)),
+        (140.0, MULTI_GRAIN, 6.0, 364, ("B",)),
+        (165.0, DISORDERED, 6.0, 361, ("A",)),
+        (165.0, DISORDERED, 5.0, 362, ("B",)),
+        (150.0, DISORDERED, 6.0, 363, ("A",)),
+        (140.0, DISORDERED, 6.0, 364, ("B",)),
+        (165.0, DISORDERED, 4.0, 365, ("A",)),
+        (165.0, FAULTED, 6.0, 361, ("A",)),
+        (165.0, FAULTED, 5.0, 362, ("B",)),
+        (150.0, FAULTED, 6.0, 363, ("B",)),
+        (165.0, FCC, 6.0, 361, ("B",)),
+        (165.0, FCC, 5.0, 362, ("A",)),
     )
 )
 """Cases, and which of their series."""

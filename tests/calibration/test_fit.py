@@ -172,7 +172,7 @@ def test_stored_particles_have_the_confidences_of_the_pipeline(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    case = Case(45.0, Packing.DISORDERED, 35.0, 1)
+    case = Case(45.0, Packing.DISORDERED, 40.0, 1)
     stored = judged_case(case, ["A"])[0]
     series = as_read(case.record().a, case.pixel_nm, "A")
     table = process_series(series, ProcessSettings()).detection.table

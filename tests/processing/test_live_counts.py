@@ -105,7 +105,8 @@ def test_a_count_of_which_a_third_may_be_wrong_is_not_shown() -> None:
     centres = packed(22.0, 6.0, order="fcc", seed=3)
     still = Recording(np.zeros((len(angles_deg), 2)), np.zeros(len(angles_deg)), counts=100.0)
     series = tilt_series(centres, angles_deg, 5.0, 64, still)
-    assert SeriesCounter(ProcessSettings()).count(series) is None
+    live = ProcessSettings(own_diameters=False, thorough=False)
+    assert SeriesCounter(live).count(series) is None
 
 
 def test_a_start_from_the_live_alignment_does_not_change_the_final_result(
