@@ -96,7 +96,7 @@ def detect_by_weight(candidates: Candidates, diameter_nm: float) -> Detection:
     """Select the particles among the candidates by their weight in the volume alone."""
     clusters = candidates.clusters
     number = len(clusters.weight)
-    return _heavy(candidates, clusters, np.full(number, diameter_nm))
+    return _above_plateau(candidates, clusters, np.full(number, diameter_nm))
 
 
 def detect_by_fit(
@@ -265,10 +265,10 @@ def _left_out_lines(series: Sequence[TiltSeries], fit: SphereFit) -> tuple[str, 
 def _detection(candidates: Candidates, found: ParticleFit) -> Detection:
     kept, weights = found.apart()
     spheres = Clusters(found.fit.centres_nm[kept] / candidates.pixel_nm, weights)
-    return _heavy(candidates, spheres, found.own_nm[kept])
+    return _above_plateau(candidates, spheres, found.own_nm[kept])
 
 
-def _heavy(candidates: Candidates, clusters: Clusters, sizes_nm: Float64) -> Detection:
+def _above_plateau(candidates: Candidates, clusters: Clusters, sizes_nm: Float64) -> Detection:
     """Return the clusters above the plateau threshold as a table, and their count."""
     threshold = plateau(clusters.weight)
     chance = confidence(clusters.weight, threshold.value)
