@@ -15,6 +15,7 @@ from controller.ui.tui.session_app import SessionApp
 from controller.ui.tui.sixel import BAND_ROWS, END, FIRST_CHARACTER, START, Levels, sixel_text
 from controller.ui.tui.terminal_graphics import LARGEST_SIDE_PX
 from tests.benchmarks.bench_screen import CELL_PX, terminal
+from tests.tui.sessions import until
 from tests.tui.support import drive, post_pictures
 
 SHADES = 32
@@ -70,20 +71,26 @@ def test_runs_are_sent_as_numbers() -> None:
 
 def test_the_benchmark_sends_the_picture_that_the_screen_made() -> None:
     sent: list[str] = []
+    side = (40 - LINES_AROUND_BODY - 2) * CELL_PX[1]
+
+    def newest() -> Levels | None:
+        pictures = [text for part in sent for text in SIXELS.findall(part)]
+        return shown(pictures[-1]) if pictures else None
+
+    def is_laid_out() -> bool:
+        picture = newest()
+        return picture is not None and picture.shape == (side, side)
 
     async def body(app: SessionApp, pilot: Pilot[None]) -> None:
         post_pictures(app)
-        await pilot.pause()
+        await until(is_laid_out)
 
     with (
         terminal("sixel"),
         patch.object(HeadlessDriver, "write", lambda driver, text: sent.append(text)),
     ):
         drive(body, size=(120, 40))
-    pictures = [text for part in sent for text in SIXELS.findall(part)]
-    picture = shown(pictures[-1])
-    rows, cols = picture.shape
-    side = (40 - LINES_AROUND_BODY - 2) * CELL_PX[1]
-    assert (rows, cols) == (side, side)
+    picture = newest()
+    assert picture is not None
     drawn = np.flatnonzero((picture[:, 1:] != picture[:, :-1]).any(axis=0))
     assert len(drawn) < LARGEST_SIDE_PX, "each pixel is enlarged, not interpolated"
