@@ -28,7 +28,7 @@ count of six therefore stays six."""
 WRONG_PLACES_ERROR = 0.64
 """Error of the expected number of wrong places in a specimen that is left out of the fit, over this
 number, beyond its Poisson error. `python -m tests.calibration.fit` prints it, for 79 specimens. It
-is large because fewer places are wrong than before: 0.22 (docs/decisions/0043)."""
+was 0.22 when more places were wrong (docs/decisions/0043)."""
 PARTICLES_PER_SLAB = 100
 
 

@@ -38,6 +38,11 @@ class KnownSites:
     off_site: Float64
     in_grains: bool
 
+    @property
+    def beside(self) -> Bools:
+        """True for each place [n] that lies beside the sites of its lattice."""
+        return np.asarray(self.off_site > ON_SITE, bool)
+
     def sites_around(self, places_nm: Float64, chosen: Bools) -> Float64:
         """Return the sites [m, 3] around the chosen places, of their own lattices.
 
@@ -57,8 +62,3 @@ class KnownSites:
                 sites_nm = lattice.sites_between(low, high)
                 found.append(sites_nm[cKDTree(around_nm).query(sites_nm)[0] < reach_nm])
         return np.vstack(found)
-
-
-def beside_sites(known: KnownSites) -> Bools:
-    """Return which places [n] lie beside the sites of their lattice."""
-    return np.asarray(known.off_site > ON_SITE, bool)

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
-from scipy.spatial import cKDTree
 
 from processing.count.kinds import FittedKind, kind_chances, kind_counts
 from processing.count.own_sizes import combine_measurements, spread_of
 from processing.files.particles import ParticleTable
 from processing.fit.sizes import STAGE, measure_sizes
 from processing.fit.spheres import SphereFit
+from processing.pipeline.own_positions import numbers_of
 from processing.progress import Progress, silent
 from processing.results import Count, Diameter, ParticleKind
 from processing.series import Float64
@@ -36,7 +36,7 @@ def with_own_diameters(
     progress(STAGE, 0.0)
     signals = measure_sizes(fit, progress=progress)
     progress(STAGE, 1.0)
-    _, candidate = cKDTree(fit.centres_nm).query(table.centres_nm)
+    candidate = numbers_of(table, fit.centres_nm)
     members = np.zeros(len(table), np.int64) if fit.kinds is None else fit.kinds[candidate]
     sizes = combine_measurements(
         signals.measured[candidate], signals.noise[candidate], table.centres_nm, members

@@ -20,9 +20,9 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.spatial import cKDTree
 
-from processing.count.known_sites import beside_sites
 from processing.count.particles import SMALLEST_DISTANCE
 from processing.count.wrong_places import local_scatter
+from processing.fit.information import explains_better
 from processing.fit.missing import missing_spheres
 from processing.fit.spheres import SphereFit
 from processing.pipeline.judged_places import known_sites
@@ -32,7 +32,7 @@ from processing.series import Float64
 PASSES = 3
 """Largest number of passes; each tries all kinds of proposals."""
 START_AMPLITUDE = 0.8
-"""Amplitude of a site at the begin of the fit, which decides whether it holds a particle."""
+"""Amplitude of a site at the start of the fit, which decides whether it holds a particle."""
 UNKNOWNS = 4
 """Unknowns of a sphere: its place and its amplitude."""
 
@@ -95,7 +95,7 @@ def on_sites(fit: SphereFit, diameter_nm: float) -> Proposal | None:
     known = known_sites(centres_nm, fit.evidence.sharpness, scatter, particles)
     if known is None:
         return None
-    beside = particles & beside_sites(known)
+    beside = particles & known.beside
     right = particles & ~beside
     sites_nm = known.sites_around(centres_nm, beside)
     if not right.any() or not len(sites_nm):
@@ -115,14 +115,8 @@ def _with_more(
 
 
 def _tried(fit: SphereFit, proposal: Proposal | None, fitted: Fit, progress: Progress) -> SphereFit:
-    """Return the fit from a proposal if it explains the images better, or else the one before.
-
-    The residual must fall by more than the Bayesian information criterion asks for the unknowns of
-    the new places (Schwarz 1978).
-    """
+    """Return the fit from a proposal if it explains the images better, or else the one before."""
     if proposal is None:
         return fit
     trial = fitted(proposal.centres_nm, proposal.amplitudes, progress)
-    pixels = sum(len(some) * int(np.prod(some.imager.shape)) for some in trial.views)
-    gain = 2 * pixels * np.log(max(fit.misfit, 1e-9) / max(trial.misfit, 1e-9))
-    return trial if gain > UNKNOWNS * proposal.new * np.log(pixels) else fit
+    return trial if explains_better(trial, fit, UNKNOWNS * proposal.new) else fit

@@ -17,6 +17,7 @@ from scipy.spatial import cKDTree
 from processing.combine.pose import Pose
 from processing.count.particles import SMALLEST_DISTANCE, Clusters
 from processing.device import CPU, Device
+from processing.fit.information import explains_better
 from processing.fit.mixture import Mixture, two_groups
 from processing.fit.spheres import SphereFit, fit_spheres
 from processing.pipeline.mixed_fit import (
@@ -202,15 +203,12 @@ def heaviest_apart(centres_nm: Float64, weight: Float64, sizes_nm: Float64) -> N
 def _is_better(mixed: MixedFit, equal: SphereFit) -> bool:
     """Return true if two sizes explain the images better than equal spheres.
 
-    The residual must fall by more than the Bayesian information criterion asks for (Schwarz 1978),
-    both kinds must be spheres of the same material, and neither may be a few odd objects.
+    Both kinds must be spheres of the same material, and neither may be a few odd objects.
     """
     particles = mixed.fit.amplitudes > PARTICLE
     if not are_kinds(mixed) or mixed.mixture.kinds[1].size > LARGEST_SIZE_RATIO:
         return False
     if not DENSITY_RANGE[0] < mixed.density < DENSITY_RANGE[1]:
         return False
-    pixels = sum(len(some) * int(np.prod(some.imager.shape)) for some in mixed.fit.views)
     more = 4 * max(0, int(particles.sum()) - int((equal.amplitudes > PARTICLE).sum())) + 2
-    gain = pixels * np.log(max(equal.misfit, 1e-9) ** 2 / max(mixed.fit.misfit, 1e-9) ** 2)
-    return bool(gain > more * np.log(pixels))
+    return explains_better(mixed.fit, equal, more)

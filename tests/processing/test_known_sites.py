@@ -7,7 +7,7 @@ import pytest
 from scipy.spatial import cKDTree
 
 from processing.count.grain_sites import sites_of_grains
-from processing.count.known_sites import KnownSites, beside_sites
+from processing.count.known_sites import KnownSites
 from processing.count.lattice_sites import sites_of_crystal
 from processing.count.wrong_places import local_scatter
 from processing.series import Bools, Float64
@@ -61,7 +61,7 @@ def test_a_part_that_is_moved_aside_has_its_former_sites_around_it(packing: Pack
     moved = right[:, 2] < -0.25 * SIZE_NM
     settled = right + moved[:, None] * [2.6, 1.6, 1.0]
     found = known(settled)
-    beside = beside_sites(found)
+    beside = found.beside
     assert beside[moved].mean() > 0.75
     assert beside[~moved].mean() < 0.05
     sites_nm = found.sites_around(settled, beside)
