@@ -71,8 +71,14 @@ class PositionSystem:
 
         return list(self.pool.map(left, self.models, self.poses, spectra))
 
-    def solve(self, spectra: Sequence[Array]) -> Float64:
-        """Return changes [n, 4] that explain spectra best; false candidates stay."""
+    def solve(self, spectra: Sequence[Array], more_steps: int = MORE_STEPS) -> Float64:
+        """Return changes [n, 4] that explain spectra best; false candidates stay.
+
+        Parameters
+        ----------
+        more_steps
+            Largest number of steps after the first `FEWEST_STEPS`.
+        """
         weights, particles = self.spheres.weights, self.spheres.are_particles[:, None]
         groups = list(zip(self.models, self.poses, strict=True))
 
@@ -97,7 +103,7 @@ class PositionSystem:
             self.pool, adjoint, list(zip(self.models, self.poses, spectra, strict=True))
         )
         return conjugate_gradients(
-            normal_product, right * particles, precondition, FEWEST_STEPS, MORE_STEPS, TOLERANCE
+            normal_product, right * particles, precondition, FEWEST_STEPS, more_steps, TOLERANCE
         )
 
     def scatter(self, spectra: Sequence[Array]) -> Float64:

@@ -44,6 +44,12 @@ LARGEST_MOVE = 0.1
 DRAWN_PARTICLES, MOST_DRAWS = 600, 3
 """Particles of all draws together, which find the errors within a few percent: those of one line
 move together, and count as few. Largest number of draws."""
+POSITION_STEPS = 16
+"""Largest number of further steps for the positions: 36 move them by less than their errors, and
+bring no nearer to the true ones. The errors along the beam need all 36."""
+JITTER_STEPS, LAST_STEPS = 6, 26
+"""Further steps after which noise and lines tell the jitter within 2 %, and those of both together
+after them."""
 
 STAGE, SOLVED = "positions of the particles", 0.3
 """Stage in progress reports, and the part of it that the positions take; the rest are the errors.
@@ -81,7 +87,7 @@ def measure_positions(
         models = list(pool.map(partial(_model, fit), fit.views))
         system = position_system(models, spheres, log_sizes, pool)
         residuals = system.residuals()
-        solution = system.solve(residuals)
+        solution = system.solve(residuals, POSITION_STEPS)
         progress(STAGE, SOLVED)
         left = system.left(residuals, solution)
         step = -(-sum(map(len, fit.views)) // SIZE_VIEWS)
@@ -162,12 +168,13 @@ def _drawn_in_images(
     starts = [rng.standard_normal(each.shape[:2], np.float32) for each in slopes]
     noise = _drawn_noise(system, residuals, left, rng)
     lines = list(system.pool.map(drawn_jitter, views, slopes, starts))
-    by_noise, by_lines = system.solve(noise), system.solve(lines)
+    by_noise, by_lines = (system.solve(each, JITTER_STEPS) for each in (noise, lines))
     noise, lines = system.left(noise, by_noise), system.left(lines, by_lines)
     pulls = [row_pulls(views, slopes, each, system.pool) for each in (left, noise, lines)]
     jitter_px = float(np.sqrt(squared_jitter(*pulls)))
     together = [one + jitter_px * other for one, other in zip(noise, lines, strict=True)]
-    return together, by_noise + jitter_px * by_lines
+    rest = system.solve(together, LAST_STEPS)
+    return system.left(together, rest), by_noise + jitter_px * by_lines + rest
 
 
 def _errors_alone(system: PositionSystem, noise: Float32) -> Float64:

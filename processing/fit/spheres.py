@@ -80,6 +80,8 @@ class SphereFit:
     deformation
         Deformation of the specimen during the series; None if the images do not ask for one. The
         centres are those at the mean time of the first series.
+    given
+        The same images with the poses that were given.
     """
 
     centres_nm: Float64
@@ -92,6 +94,7 @@ class SphereFit:
     beams: Mapping[int, Beam]
     kinds: Ints | None = None
     deformation: Deformation | None = None
+    given: tuple[Views, ...] = ()
 
     @property
     def spheres(self) -> Spheres:
@@ -154,36 +157,96 @@ def fit_spheres(
     ]
     start = np.clip(weights, 0, LARGEST_START_AMPLITUDE)
     spheres = Spheres(centres_nm, start, None if mixture is None else mixture.members)
-    given = views
+    task = _Task(
+        views,
+        diameter_nm,
+        smallest_nm,
+        rounds,
+        min(TILT_ROUND, rounds - 1),
+        may_deform,
+        tuple(np.zeros(one.tilts, bool) for one, _ in series),
+    )
     with device.executor() as pool:
-        state = FitState(views, spheres, {}, np.inf)
-        for done in range(rounds):
-            shown = within(progress, 0.8 * done / rounds, 0.8 * (done + 1) / rounds)
-            correct_tilt = done == min(TILT_ROUND, rounds - 1)
-            state = next_round(state, smallest_nm, pool, correct_tilt=correct_tilt, progress=shown)
-            if done >= TILT_ROUND and state.move_nm < CONVERGED_MOVE * smallest_nm:
-                break
-        deformation = None
-        if may_deform:
-            shown = within(progress, 0.8, 0.9)
+        return _fitted(FitState(views, spheres, {}, np.inf), task, pool, progress)
+
+
+def fit_again(
+    fit: SphereFit,
+    centres_nm: Float64,
+    amplitudes: Float64,
+    diameter_nm: float,
+    *,
+    rounds: int = ROUNDS,
+    may_deform: bool = True,
+    progress: Progress = silent,
+) -> SphereFit:
+    """Fit other equal spheres to the images of a fit, from its poses on.
+
+    Parameters
+    ----------
+    centres_nm, amplitudes
+        Spheres at the start, [n, 3] as (x, y, z) and [n].
+    rounds, may_deform
+        See `fit_spheres`.
+    """
+    given = list(fit.given)
+    task = _Task(given, diameter_nm, diameter_nm, rounds, 0, may_deform, fit.left_out)
+    state = FitState(list(fit.views), Spheres(centres_nm, amplitudes), {}, np.inf)
+    with fit.views[0].imager.device.executor() as pool:
+        return _fitted(state, task, pool, progress)
+
+
+@dataclass(frozen=True, eq=False)
+class _Task:
+    """Images of a fit, and how they are fitted.
+
+    Attributes
+    ----------
+    given
+        Views before any correction of their poses.
+    smallest_nm
+        Diameter of the smallest kind of spheres.
+    tilt_round
+        Round, from 0, in which tilt angles are corrected too.
+    left_out
+        Images of each series that are not among the views, [image].
+    """
+
+    given: list[Views]
+    diameter_nm: float
+    smallest_nm: float
+    rounds: int
+    tilt_round: int
+    may_deform: bool
+    left_out: tuple[Bools, ...]
+
+
+def _fitted(state: FitState, task: _Task, pool: Executor, progress: Progress) -> SphereFit:
+    """Fit the spheres of a state, without images that do not show them."""
+    given, smallest_nm = task.given, task.smallest_nm
+    state = _at_rest(state, task, pool, within(progress, 0.0, 0.8))
+    deformation = None
+    if task.may_deform:
+        shown = within(progress, 0.8, 0.9)
+        state, deformation = with_deformation(state, given, smallest_nm, pool, shown)
+    progress("comparison with the images", 0.9)
+    evidence, misfit = _compared(state, given, pool)
+    odd = odd_views(evidence.view_unexplained, given)
+    left_out = task.left_out
+    if odd.any():
+        left_out = _with_left_out(left_out, odd, _series_numbers(given))
+        given = _without(given, odd)
+        state = replace(state, views=_without(state.views, odd))
+        shown = within(progress, 0.9, 1.0)
+        state = next_round(state, smallest_nm, pool, correct_tilt=False, progress=shown)
+        if deformation is not None:
             state, deformation = with_deformation(state, given, smallest_nm, pool, shown)
-        progress("comparison with the images", 0.9)
+        progress("comparison with the images", 1.0)
         evidence, misfit = _compared(state, given, pool)
-        odd = odd_views(evidence.view_unexplained, views)
-        if odd.any():
-            given = _without(given, odd)
-            state = replace(state, views=_without(state.views, odd))
-            shown = within(progress, 0.9, 1.0)
-            state = next_round(state, smallest_nm, pool, correct_tilt=False, progress=shown)
-            if deformation is not None:
-                state, deformation = with_deformation(state, given, smallest_nm, pool, shown)
-            progress("comparison with the images", 1.0)
-            evidence, misfit = _compared(state, given, pool)
     blurs_nm = tuple(
-        beam.blur_px * diameter_nm / _imager(state.views, index).diameter_px
+        beam.blur_px * task.diameter_nm / _imager(state.views, index).diameter_px
         for index, beam in state.beams.items()
     )
-    numbers = _series_numbers(views)
     return SphereFit(
         state.spheres.centres_nm,
         state.spheres.amplitudes,
@@ -191,11 +254,33 @@ def fit_spheres(
         misfit,
         evidence,
         tuple(state.views),
-        tuple(odd[numbers == index] for index in range(len(series))),
+        left_out,
         state.beams,
         state.spheres.kinds,
         deformation,
+        tuple(given),
     )
+
+
+def _at_rest(state: FitState, task: _Task, pool: Executor, progress: Progress) -> FitState:
+    """Return the state after all rounds, or after the first that hardly moved the particles."""
+    for done in range(task.rounds):
+        shown = within(progress, done / task.rounds, (done + 1) / task.rounds)
+        correct_tilt = done == task.tilt_round
+        state = next_round(state, task.smallest_nm, pool, correct_tilt=correct_tilt, progress=shown)
+        if done >= TILT_ROUND and state.move_nm < CONVERGED_MOVE * task.smallest_nm:
+            break
+    return state
+
+
+def _with_left_out(left_out: tuple[Bools, ...], odd: Bools, series: Ints) -> tuple[Bools, ...]:
+    """Return the images left out of each series, with the odd ones among the others [view]."""
+    more = []
+    for index, before in enumerate(left_out):
+        now = before.copy()
+        now[~before] = odd[series == index]
+        more.append(now)
+    return tuple(more)
 
 
 def _compared(state: FitState, given: list[Views], pool: Executor) -> tuple[Evidence, float]:

@@ -12,9 +12,9 @@ from processing.combine.pose import Pose
 from processing.count.kinds import FittedKind
 from processing.count.particles import typical_weight
 from processing.device import CPU, Device
-from processing.fit.spheres import ROUNDS, SphereFit, fit_spheres
+from processing.fit.spheres import ROUNDS, SphereFit, fit_again, fit_spheres
 from processing.pipeline.candidates import Candidates
-from processing.pipeline.proposals import with_proposals
+from processing.pipeline.proposals import MOST_ROUNDS, Proposal, with_proposals
 from processing.pipeline.two_kinds import fit_two_kinds, heaviest_apart, second_size_hint
 from processing.progress import Progress, silent, within
 from processing.series import Float64, TiltSeries
@@ -90,21 +90,18 @@ def fit_particles(
         Try places of equal spheres that the volume does not show (`processing.pipeline.proposals`).
     """
 
-    def fitted(centres_nm: Float64, weights: Float64, progress: Progress) -> SphereFit:
-        return fit_spheres(
-            series,
-            centres_nm,
-            weights,
-            diameter_nm,
-            rounds=rounds,
-            may_deform=may_deform,
-            device=device,
-            progress=progress,
-        )
-
     clusters, pixel_nm = candidates.clusters, candidates.pixel_nm
     first, later = within(progress, 0.0, FIRST_SHARE), within(progress, FIRST_SHARE, 1.0)
-    equal = fitted(clusters.centres_px * pixel_nm, clusters.weight, first)
+    equal = fit_spheres(
+        series,
+        clusters.centres_px * pixel_nm,
+        clusters.weight,
+        diameter_nm,
+        rounds=rounds,
+        may_deform=may_deform,
+        device=device,
+        progress=first,
+    )
     hinted = 0 if second_size else second_size_hint(equal)
     if second_size:
         mixed = fit_two_kinds(
@@ -120,6 +117,18 @@ def fit_particles(
         if mixed is not None:
             return ParticleFit(mixed.fit, mixed.kinds, mixed.members_nm, mixed.own_diameters_nm)
     if propose:
-        equal = with_proposals(equal, diameter_nm, fitted, later)
+
+        def again(fit: SphereFit, start: Proposal, progress: Progress) -> SphereFit:
+            return fit_again(
+                fit,
+                start.centres_nm,
+                start.amplitudes,
+                diameter_nm,
+                rounds=MOST_ROUNDS,
+                may_deform=may_deform,
+                progress=progress,
+            )
+
+        equal = with_proposals(equal, diameter_nm, again, later)
     sizes_nm = np.full(len(equal.amplitudes), diameter_nm)
     return ParticleFit(equal, (FittedKind(diameter_nm),), sizes_nm, sizes_nm, hinted)

@@ -30,7 +30,10 @@ from processing.progress import Progress, within
 from processing.series import Float64
 
 PASSES = 3
-"""Largest number of passes; each tries all kinds of proposals."""
+"""Largest number of passes; each tries both kinds of proposals together."""
+MOST_ROUNDS = 8
+"""Largest number of rounds of the fit that tries them. Where tilts are sparse or the object is
+thick, places come to rest only then."""
 START_AMPLITUDE = 0.8
 """Amplitude of a site at the start of the fit, which decides whether it holds a particle."""
 UNKNOWNS = 4
@@ -53,70 +56,74 @@ class Proposal:
     amplitudes: Float64
     new: int
 
+    def with_more(self, places_nm: Float64, amplitudes: Float64) -> Proposal:
+        """Return the proposal with further spheres, [m, 3] and [m]."""
+        return Proposal(
+            np.vstack([self.centres_nm, places_nm]),
+            np.concatenate([self.amplitudes, amplitudes]),
+            self.new + len(amplitudes),
+        )
 
-Propose = Callable[[SphereFit, float], Proposal | None]
-"""Propose a start of a new fit, from a fit and the diameter (nm); None if there is nothing new."""
-Fit = Callable[[Float64, Float64, Progress], SphereFit]
-"""Fit all images from centres [n, 3] and amplitudes [n]."""
+
+Fit = Callable[[SphereFit, Proposal, Progress], SphereFit]
+"""Fit all images again, from the start that a proposal for a fit is."""
 
 
 def with_proposals(
     fit: SphereFit, diameter_nm: float, fitted: Fit, progress: Progress
 ) -> SphereFit:
-    """Return the fit with those proposed places by which the images are explained better."""
+    """Return the fit with proposed places, while they explain the images better.
+
+    One series is fitted again in any case: the first fit need not be at rest.
+    """
+    if not fit.spheres.are_particles.any():
+        return fit
     # two series show the exit sides of each other
     alone = len(fit.blurs_nm) == 1
-    kinds: tuple[Propose, ...] = (missing, on_sites) if alone else (missing,)
     for done in range(PASSES):
-        before = fit
-        for number, propose in enumerate(kinds):
-            start = (done + number / len(kinds)) / PASSES
-            part = within(progress, start, start + 1 / len(kinds) / PASSES)
-            fit = _tried(fit, propose(fit, diameter_nm), fitted, part)
-        if fit is before:
+        # a fit that is not at rest is explained better by any further round, with wrong sites too
+        proposal = _proposed(fit, diameter_nm, sites=alone and done > 0)
+        if not proposal.new and (done or not alone):
             break
+        trial = fitted(fit, proposal, within(progress, done / PASSES, (done + 1) / PASSES))
+        if not explains_better(trial, fit, UNKNOWNS * proposal.new):
+            break
+        fit = trial
     return fit
 
 
-def missing(fit: SphereFit, diameter_nm: float) -> Proposal | None:
-    """Propose more spheres, where the residual of the images shows one."""
+def _proposed(fit: SphereFit, diameter_nm: float, *, sites: bool) -> Proposal:
+    """Return the spheres of a fit with what the residual shows, and the sites if asked for."""
+    start = on_sites(fit, diameter_nm) if sites else as_fitted(fit)
     places_nm, amplitudes = missing_spheres(fit, diameter_nm, kind=0)
-    return _with_more(fit.centres_nm, fit.amplitudes, places_nm, amplitudes)
+    if len(start.centres_nm) and len(places_nm):
+        apart = cKDTree(start.centres_nm).query(places_nm)[0] > SMALLEST_DISTANCE * diameter_nm
+        places_nm, amplitudes = places_nm[apart], amplitudes[apart]
+    return start.with_more(places_nm, amplitudes)
 
 
-def on_sites(fit: SphereFit, diameter_nm: float) -> Proposal | None:
+def as_fitted(fit: SphereFit) -> Proposal:
+    """Return the spheres of a fit, without any new place."""
+    return Proposal(fit.centres_nm, fit.amplitudes, 0)
+
+
+def on_sites(fit: SphereFit, diameter_nm: float) -> Proposal:
     """Propose free sites of the lattices in place of particles that lie beside all sites."""
     particles = fit.spheres.are_particles
-    if not particles.any():
-        return None
     centres_nm = fit.centres_nm
     sizes_nm = np.full(len(centres_nm), diameter_nm)
     scatter = local_scatter(centres_nm, centres_nm[particles], sizes_nm[particles])
     known = known_sites(centres_nm, fit.evidence.sharpness, scatter, particles)
     if known is None:
-        return None
+        return as_fitted(fit)
     beside = particles & known.beside
     right = particles & ~beside
     sites_nm = known.sites_around(centres_nm, beside)
     if not right.any() or not len(sites_nm):
-        return None
+        return as_fitted(fit)
     free = cKDTree(centres_nm[right]).query(sites_nm)[0] > SMALLEST_DISTANCE * diameter_nm
     sites_nm = sites_nm[free]
-    start = np.full(len(sites_nm), START_AMPLITUDE)
-    return _with_more(centres_nm[right], fit.amplitudes[right], sites_nm, start)
-
-
-def _with_more(
-    centres_nm: Float64, amplitudes: Float64, more_nm: Float64, more: Float64
-) -> Proposal | None:
-    if not len(more):
-        return None
-    return Proposal(np.vstack([centres_nm, more_nm]), np.concatenate([amplitudes, more]), len(more))
-
-
-def _tried(fit: SphereFit, proposal: Proposal | None, fitted: Fit, progress: Progress) -> SphereFit:
-    """Return the fit from a proposal if it explains the images better, or else the one before."""
-    if proposal is None:
-        return fit
-    trial = fitted(proposal.centres_nm, proposal.amplitudes, progress)
-    return trial if explains_better(trial, fit, UNKNOWNS * proposal.new) else fit
+    if not len(sites_nm):
+        return as_fitted(fit)
+    kept = Proposal(centres_nm[right], fit.amplitudes[right], 0)
+    return kept.with_more(sites_nm, np.full(len(sites_nm), START_AMPLITUDE))

@@ -38,9 +38,9 @@ from processing.series import Bools, Float32, TiltSeries
 
 FIT_ROUNDS = 2
 """Rounds of the sphere fit to a single series while it is recorded: the count is nearly final."""
-THOROUGH_ROUNDS = 8
-"""Largest number of rounds otherwise. Few series need more than three, but where tilts are sparse
-or the object is thick, places come to rest only then."""
+THOROUGH_ROUNDS = 4
+"""Largest number of rounds otherwise. More follow with the places that are proposed then
+(`processing/pipeline/proposals.py`)."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,6 +13,7 @@ from unittest.mock import patch
 import numpy as np
 
 from processing import ProcessSettings, SeriesResult, process_series
+from processing.pipeline.proposals import as_fitted
 from processing.series import Float64
 from simulator.settings import Packing
 from tests.calibration.cases import RANGE_DEG, Specimen
@@ -42,7 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             data = specimen.record(angles_deg, angles_deg)
         one = as_read(data.a, PIXEL_NM, "A")
         settings = ProcessSettings(second_size=False)
-        with patch(SITES, lambda fit, diameter_nm: None):
+        with patch(SITES, lambda fit, diameter_nm: as_fitted(fit)):
             without = process_series(one, settings)
         with_sites = process_series(one, settings)
         truth_nm, diameter_nm = data.truth.centres_nm, float(data.truth.diameters_nm.mean())

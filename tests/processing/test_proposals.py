@@ -9,6 +9,7 @@ import pytest
 
 from processing import ProcessSettings, process_series
 from processing.fit.spheres import SphereFit
+from processing.pipeline.proposals import Proposal, as_fitted
 from simulator.settings import Packing
 from tests.calibration.cases import RANGE_DEG, Specimen
 from tests.calibration.measure import real_particles
@@ -49,5 +50,6 @@ def wrong_places(name: str, *, sites: bool = True) -> int:
     return max(len(real), len(data.truth.centres_nm)) - int(real.sum())
 
 
-def nothing(fit: SphereFit, diameter_nm: float) -> None:
+def nothing(fit: SphereFit, diameter_nm: float) -> Proposal:
     """Propose no sites."""
+    return as_fitted(fit)

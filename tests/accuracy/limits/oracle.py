@@ -19,8 +19,9 @@ from processing.pipeline.candidates import Candidates
 from processing.pipeline.detect import Detection, detect_by_fit
 from processing.pipeline.dual import FusedResult
 from processing.pipeline.prepared import prepare_field
+from processing.pipeline.proposals import MOST_ROUNDS
 from processing.pipeline.sampling import in_sampled_pixels
-from processing.pipeline.series_search import THOROUGH_ROUNDS, SeriesResult, find_particles
+from processing.pipeline.series_search import SeriesResult, find_particles
 from processing.results import Sampling
 from processing.series import Float64, TiltSeries
 from simulator.rigid import fit_rigid
@@ -83,7 +84,7 @@ def from_true_candidates(
         candidates,
         series,
         diameter_nm,
-        rounds=THOROUGH_ROUNDS if len(series) == 1 else ROUNDS,
+        rounds=MOST_ROUNDS if len(series) == 1 else ROUNDS,
         own_diameters=False,
         propose=False,
     )
