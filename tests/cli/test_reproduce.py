@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -12,7 +13,7 @@ import numpy as np
 import pytest
 
 from controller.app.cli import reproduce
-from controller.app.paper import run_experiment
+from controller.app.paper import run_experiment, side_by_side
 from controller.app.paper.assembly_panels import write_assembly_panels
 from controller.app.paper.beam_panels import BeamPanels
 from controller.app.paper.expectations import EXPECTATIONS, FEWEST
@@ -33,7 +34,8 @@ from controller.app.paper.experiments import (
 from controller.app.paper.kept_outcomes import read_outcomes
 from controller.app.paper.outcome import CountOutcome, Outcome
 from controller.app.paper.page import judged, shares_of_the_paper
-from controller.common.errors import UsageError
+from controller.app.paper.side_by_side import Children, run_side_by_side
+from controller.common.errors import ProcessingFailedError, UsageError
 from controller.common.exit_codes import ExitCode
 from controller.model.count_verdict import Trust
 from controller.rehearsal.accuracy_checks import Score
@@ -153,10 +155,10 @@ def run_verb(*words: object) -> int:
     return reproduce.run(parser.parse_args([str(word) for word in words]))
 
 
-def known(outcomes: dict[str, Outcome]) -> Callable[[Experiment, Path, object], Outcome]:
+def known(outcomes: dict[str, Outcome]) -> Callable[..., Outcome]:
     """Return a run of an experiment whose outcome is known; KeyboardInterrupt if it is not."""
 
-    def run(experiment: Experiment, folder: Path, _: object) -> Outcome:
+    def run(_: Children, experiment: Experiment, folder: Path, report: object) -> Outcome:
         if experiment.name not in outcomes:
             raise KeyboardInterrupt
         (folder / "protocol.toml").write_text("")
@@ -179,7 +181,7 @@ def test_tables_and_exit_code(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr(run_experiment, "run_experiment", known({**AS_IN_THE_PAPER, **changed}))
+    monkeypatch.setattr(Children, "run", known({**AS_IN_THE_PAPER, **changed}))
     assert run_verb("--quick", "--out", tmp_path / "out") == code
     page = (tmp_path / "out" / "paper.md").read_text()
     assert "| paper | 6988 (98.2%) |" in page
@@ -234,17 +236,15 @@ def test_a_stopped_run_goes_on_in_its_folder(
     out = tmp_path / "out"
     names = [one.name for one in QUICK]
     before = {name: AS_IN_THE_PAPER[name] for name in names[:done]}
-    monkeypatch.setattr(run_experiment, "run_experiment", known(before))
+    monkeypatch.setenv("DUALTILT_THREADS", "1")
+    monkeypatch.setattr(Children, "run", known(before))
     with pytest.raises(KeyboardInterrupt):
         run_verb("--quick", "--out", out)
     (out / "processed").mkdir(exist_ok=True)
-    monkeypatch.setattr(
-        run_experiment,
-        "run_experiment",
-        known({name: AS_IN_THE_PAPER[name] for name in names[done:]}),
-    )
+    remaining = known({name: AS_IN_THE_PAPER[name] for name in names[done:]})
+    monkeypatch.setattr(Children, "run", remaining)
     assert run_verb("--quick", "--out", out) == ExitCode.OK
-    assert capsys.readouterr().out.count(", kept") == done
+    assert (f"{done} of 4 experiments kept" in capsys.readouterr().out) is bool(done)
     kept = read_outcomes(out, VERSION)
     assert kept == {name: AS_IN_THE_PAPER[name] for name in names}
 
@@ -264,14 +264,63 @@ def test_a_folder_in_use_is_refused(file: str, text: str, reason: str, tmp_path:
         run_verb("--out", tmp_path)
 
 
-def test_an_experiment_is_simulated_processed_and_scored(tmp_path: Path) -> None:
-    small = Experiment(
-        name="small",
+SMALL = {
+    name: Experiment(
+        name=name,
         width_px=48,
         simulator={"specimen": {"assembly_diameter_nm": 42.0, "packing": "fcc"}},
         step_deg=5.0,
         series_b=False,
     )
+    for name in ("small", "another")
+}
+
+
+def test_experiments_run_side_by_side(tmp_path: Path) -> None:
+    small, another = SMALL.values()
+    parts: list[float] = []
+
+    def progress(_: str, fraction: float) -> None:
+        parts.append(fraction)
+
+    folders = {}
+    for finished in run_side_by_side([small, another], tmp_path, small, progress):
+        assert (finished.folder / "processed" / "A_sirt.mrc").exists()
+        assert finished.outcome.experiment == finished.experiment.name
+        folders[finished.experiment.name] = finished.folder
+    assert folders["small"] == tmp_path
+    assert not folders["another"].exists()
+    assert parts == sorted(parts)
+    assert 0.5 < parts[-1] <= 1.0
+
+
+def test_a_process_that_ends_without_an_outcome_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    command = [sys.executable, "-c", "raise SystemExit(3)"]
+    monkeypatch.setattr(side_by_side, "python_module_command", lambda *_: command)
+    small = SMALL["small"]
+    with pytest.raises(ProcessingFailedError, match=r"'small': its process ended \(exit code 3\)"):
+        list(run_side_by_side([small], tmp_path, small, silent))
+
+
+def test_an_end_of_the_run_ends_its_processes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ended = tmp_path / "ended"
+    wait = f"import time; time.sleep(30); open({str(ended)!r}, 'w')"
+    answer = f"print({AS_IN_THE_PAPER[USUAL].model_dump_json()!r})"
+    commands = iter([answer, wait])
+    monkeypatch.setattr(
+        side_by_side, "python_module_command", lambda *_: [sys.executable, "-c", next(commands)]
+    )
+    for _ in run_side_by_side(list(SMALL.values()), tmp_path, SMALL["small"], silent):
+        break
+    assert not ended.exists()
+
+
+def test_an_experiment_is_simulated_processed_and_scored(tmp_path: Path) -> None:
+    small = SMALL["small"]
     found = run_experiment.run_experiment(small, tmp_path, silent)
     assert set(found.counts) == {"A"}
     assert found.counts["A"].score.recall > 0.9

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -71,7 +70,7 @@ def _outcomes(experiments: Sequence[Experiment], out: Path) -> dict[str, Outcome
     from controller.app.cli.terminal_progress import shown_progress
     from controller.app.paper.beam_panels import BeamPanels
     from controller.app.paper.kept_outcomes import FILE, read_outcomes, write_outcomes
-    from controller.app.paper.run_experiment import run_experiment
+    from controller.app.paper.side_by_side import run_side_by_side
 
     if not (out / FILE).is_file():
         write_outcomes(empty_folder(out), {})
@@ -79,18 +78,17 @@ def _outcomes(experiments: Sequence[Experiment], out: Path) -> dict[str, Outcome
     first, panels = experiments[0], BeamPanels()
     if first.name in outcomes:
         panels.add(first.name, out)
-    for number, experiment in enumerate(experiments, start=1):
-        known = experiment.name in outcomes
-        print(f"{number} of {len(experiments)}: {experiment.name}{', kept' * known}", flush=True)
-        if known:
-            continue
-        with tempfile.TemporaryDirectory() as scratch, shown_progress() as progress:
-            folder = out if experiment is first else Path(scratch)
-            outcome = run_experiment(experiment, folder, progress)
-            panels.add(experiment.name, folder)
-        panels.write(out)
-        outcomes[experiment.name] = outcome
-        write_outcomes(out, outcomes)
+    remaining = [each for each in experiments if each.name not in outcomes]
+    if kept := len(experiments) - len(remaining):
+        print(f"{kept} of {len(experiments)} experiments kept", flush=True)
+    with shown_progress() as progress:
+        for finished in run_side_by_side(remaining, out, first, progress):
+            outcomes[finished.experiment.name] = finished.outcome
+            write_outcomes(out, outcomes)
+            panels.add(finished.experiment.name, finished.folder)
+            panels.write(out)
+            done = sum(each.name in outcomes for each in experiments)
+            print(f"{done} of {len(experiments)}: {finished.experiment.name}", flush=True)
     return {each.name: outcomes[each.name] for each in experiments}
 
 
