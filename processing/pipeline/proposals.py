@@ -7,9 +7,10 @@ of it:
 - the sites of a crystal or of its grains, for particles that have settled beside them. On the exit
   side of one series a part can be displaced as a whole, and no small step leads back.
 
-All images are fitted again with the proposed places. The new fit is kept only if it explains the
-images better, by more than the new places must by chance. So a part of a crystal that is truly
-disordered, cracked or turned stays as it is.
+The fit goes on with the proposed places. It is kept only if it explains the images better, by more
+than the new places must by chance. Sites are not tried before the places are at rest: until then
+any further round explains the images better, and nothing follows from it. So a part of a crystal
+that is truly disordered, cracked or turned stays as it is.
 """
 
 from __future__ import annotations
@@ -81,7 +82,6 @@ def with_proposals(
     # two series show the exit sides of each other
     alone = len(fit.blurs_nm) == 1
     for done in range(PASSES):
-        # a fit that is not at rest is explained better by any further round, with wrong sites too
         proposal = _proposed(fit, diameter_nm, sites=alone and done > 0)
         if not proposal.new and (done or not alone):
             break
