@@ -30,7 +30,7 @@ def main(source: BinaryIO, sink: BinaryIO, folder: Path) -> None:
 
     def report(_: str, fraction: float) -> None:
         nonlocal reported
-        if fraction >= reported + SMALLEST_STEP:
+        if reported + SMALLEST_STEP <= fraction < 1:  # done is an experiment with its outcome
             reported = fraction
             write(json.dumps(fraction))
 

@@ -68,7 +68,9 @@ def run_side_by_side(
             waiting[outcome] = each, folder
         for outcome in as_completed(waiting):
             experiment, folder = waiting[outcome]
-            yield Finished(experiment, folder, outcome.result())
+            finished = Finished(experiment, folder, outcome.result())
+            shown.of(experiment.name)(1.0)
+            yield finished
             if experiment is not kept:
                 shutil.rmtree(folder)
 
@@ -143,8 +145,9 @@ class _SharedProgress:
         def report(fraction: float) -> None:
             with self._lock:
                 self._fractions[name] = fraction
-                running = sum(each < 1 for each in self._fractions.values())
+                finished = sum(each >= 1 for each in self._fractions.values())
+                running = len(self._fractions) - finished
                 done = sum(self._fractions.values()) / self._experiments
-                self._progress(f"{running} experiments at a time", done)
+                self._progress(f"experiments: {finished} finished, {running} running", done)
 
         return report
