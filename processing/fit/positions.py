@@ -45,11 +45,11 @@ DRAWN_PARTICLES, MOST_DRAWS = 600, 3
 """Particles of all draws together, which find the errors within a few percent: those of one line
 move together, and count as few. Largest number of draws."""
 POSITION_STEPS = 16
-"""Largest number of further steps for the positions: 36 move them by less than their errors, and
-bring no nearer to the true ones. The errors along the beam need all 36."""
+"""Largest number of further steps for the positions: 36 bring them no nearer to the true ones. The
+errors along the beam need all 36."""
 JITTER_STEPS, LAST_STEPS = 6, 26
-"""Further steps after which noise and lines tell the jitter within 2 %, and those of both together
-after them."""
+"""Further steps for noise and lines alone, which tell the jitter within 3 % of what 36 steps tell,
+and then for both together."""
 
 STAGE, SOLVED = "positions of the particles", 0.3
 """Stage in progress reports, and the part of it that the positions take; the rest are the errors.

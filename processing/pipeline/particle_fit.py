@@ -12,9 +12,9 @@ from processing.combine.pose import Pose
 from processing.count.kinds import FittedKind
 from processing.count.particles import typical_weight
 from processing.device import CPU, Device
-from processing.fit.spheres import ROUNDS, SphereFit, fit_again, fit_spheres
+from processing.fit.spheres import ROUNDS, SphereFit, fit_spheres
 from processing.pipeline.candidates import Candidates
-from processing.pipeline.proposals import MOST_ROUNDS, Proposal, with_proposals
+from processing.pipeline.proposals import with_proposals
 from processing.pipeline.two_kinds import fit_two_kinds, heaviest_apart, second_size_hint
 from processing.progress import Progress, silent, within
 from processing.series import Float64, TiltSeries
@@ -89,7 +89,6 @@ def fit_particles(
     propose
         Try places of equal spheres that the volume does not show (`processing.pipeline.proposals`).
     """
-
     clusters, pixel_nm = candidates.clusters, candidates.pixel_nm
     first, later = within(progress, 0.0, FIRST_SHARE), within(progress, FIRST_SHARE, 1.0)
     equal = fit_spheres(
@@ -117,18 +116,6 @@ def fit_particles(
         if mixed is not None:
             return ParticleFit(mixed.fit, mixed.kinds, mixed.members_nm, mixed.own_diameters_nm)
     if propose:
-
-        def again(fit: SphereFit, start: Proposal, progress: Progress) -> SphereFit:
-            return fit_again(
-                fit,
-                start.centres_nm,
-                start.amplitudes,
-                diameter_nm,
-                rounds=MOST_ROUNDS,
-                may_deform=may_deform,
-                progress=progress,
-            )
-
-        equal = with_proposals(equal, diameter_nm, again, later)
+        equal = with_proposals(equal, diameter_nm, may_deform=may_deform, progress=later)
     sizes_nm = np.full(len(equal.amplitudes), diameter_nm)
     return ParticleFit(equal, (FittedKind(diameter_nm),), sizes_nm, sizes_nm, hinted)

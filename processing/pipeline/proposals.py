@@ -15,7 +15,6 @@ that is truly disordered, cracked or turned stays as it is.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,7 +24,7 @@ from processing.count.particles import SMALLEST_DISTANCE
 from processing.count.wrong_places import local_scatter
 from processing.fit.information import explains_better
 from processing.fit.missing import missing_spheres
-from processing.fit.spheres import SphereFit
+from processing.fit.spheres import SphereFit, fit_again
 from processing.pipeline.judged_places import known_sites
 from processing.progress import Progress, within
 from processing.series import Float64
@@ -66,40 +65,48 @@ class Proposal:
         )
 
 
-Fit = Callable[[SphereFit, Proposal, Progress], SphereFit]
-"""Fit all images again, from the start that a proposal for a fit is."""
-
-
 def with_proposals(
-    fit: SphereFit, diameter_nm: float, fitted: Fit, progress: Progress
+    fit: SphereFit, diameter_nm: float, *, may_deform: bool, progress: Progress
 ) -> SphereFit:
     """Return the fit with proposed places, while they explain the images better.
 
     One series is fitted again in any case: the first fit need not be at rest.
+
+    Parameters
+    ----------
+    may_deform
+        See `fit_spheres`.
     """
     if not fit.spheres.are_particles.any():
         return fit
     # two series show the exit sides of each other
     alone = len(fit.blurs_nm) == 1
     for done in range(PASSES):
-        proposal = _proposed(fit, diameter_nm, sites=alone and done > 0)
+        start = on_sites(fit, diameter_nm) if alone and done else as_fitted(fit)
+        proposal = _with_missing(start, fit, diameter_nm)
         if not proposal.new and (done or not alone):
             break
-        trial = fitted(fit, proposal, within(progress, done / PASSES, (done + 1) / PASSES))
+        trial = fit_again(
+            fit,
+            proposal.centres_nm,
+            proposal.amplitudes,
+            diameter_nm,
+            rounds=MOST_ROUNDS,
+            may_deform=may_deform,
+            progress=within(progress, done / PASSES, (done + 1) / PASSES),
+        )
         if not explains_better(trial, fit, UNKNOWNS * proposal.new):
             break
         fit = trial
     return fit
 
 
-def _proposed(fit: SphereFit, diameter_nm: float, *, sites: bool) -> Proposal:
-    """Return the spheres of a fit with what the residual shows, and the sites if asked for."""
-    start = on_sites(fit, diameter_nm) if sites else as_fitted(fit)
+def _with_missing(proposal: Proposal, fit: SphereFit, diameter_nm: float) -> Proposal:
+    """Return a proposal with more spheres, where the residual of the images shows one."""
     places_nm, amplitudes = missing_spheres(fit, diameter_nm, kind=0)
-    if len(start.centres_nm) and len(places_nm):
-        apart = cKDTree(start.centres_nm).query(places_nm)[0] > SMALLEST_DISTANCE * diameter_nm
-        places_nm, amplitudes = places_nm[apart], amplitudes[apart]
-    return start.with_more(places_nm, amplitudes)
+    apart_nm = cKDTree(proposal.centres_nm).query(places_nm)[0]
+    apart = apart_nm > SMALLEST_DISTANCE * diameter_nm
+    return proposal.with_more(places_nm[apart], amplitudes[apart])
 
 
 def as_fitted(fit: SphereFit) -> Proposal:

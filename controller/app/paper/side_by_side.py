@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from processing.progress import Progress
 
 MOST_PROCESSES = 8
-"""Largest number of processes; each needs up to 2 GB."""
+"""Largest number of processes; each needs 0.6 GB for one series, and more for two."""
 
 
 @dataclass(frozen=True)
@@ -64,11 +64,11 @@ def run_side_by_side(
         for number, each in enumerate(experiments):
             folder = out if each is kept else scratch / str(number)
             folder.mkdir(exist_ok=True)
-            outcome = threads.submit(children.run, each, folder, shown.of(each.name))
-            waiting[outcome] = each, folder
-        for outcome in as_completed(waiting):
-            experiment, folder = waiting[outcome]
-            finished = Finished(experiment, folder, outcome.result())
+            future = threads.submit(children.run, each, folder, shown.of(each.name))
+            waiting[future] = each, folder
+        for future in as_completed(waiting):
+            experiment, folder = waiting[future]
+            finished = Finished(experiment, folder, future.result())
             shown.of(experiment.name)(1.0)
             yield finished
             if experiment is not kept:
@@ -94,7 +94,7 @@ class Children:
             child = subprocess.Popen(command, stdin=pipe, stdout=pipe)
             self._running.add(child)
         with child:
-            outcome = _outcome(child, experiment, report)
+            outcome = _exchanged(child, experiment, report)
         with self._lock:
             self._running.discard(child)
         if outcome is None:
@@ -114,7 +114,7 @@ class Children:
                 child.kill()
 
 
-def _outcome(
+def _exchanged(
     child: subprocess.Popen[bytes], experiment: Experiment, report: Callable[[float], None]
 ) -> Outcome | None:
     """Exchange an experiment for its outcome; None if the process ends without one."""
